@@ -1,8 +1,8 @@
 /** The long poll for work: answered as soon as there is an assignment, or when the wait is over. */
-import type { Address, WorkReply } from "@cotrain/sdk/protocol";
+import { type Address, innerStepsOf, runParamsFromWire, type WorkReply } from "@cotrain/sdk/protocol";
 
 import { roundNumber } from "../base/index.ts";
-import { isCollecting } from "./machine/dealing.ts";
+import { isCollecting, restsIn } from "./machine/dealing.ts";
 import type { RunState } from "./machine/state.ts";
 import type { Run } from "./run.ts";
 
@@ -30,8 +30,21 @@ function reasonOf(state: RunState, worker: Address): string {
     default:
       return state.current?.work[worker]
         ? `Round ${roundNumber(state.round)} waits for the others.`
-        : `Round ${roundNumber(state.round)} is on; work is given out when the next one opens.`;
+        : (restReason(state, worker) ??
+            `Round ${roundNumber(state.round)} is on; work is given out when the next one opens.`);
   }
+}
+
+/** Why a member gets no work in rounds that it could only hold up. */
+function restReason(state: RunState, worker: Address): string | undefined {
+  const { current, round } = state;
+  const member = state.members[worker];
+  const params = current?.params ?? state.params;
+  const innerSteps = current?.innerSteps ?? innerStepsOf(runParamsFromWire(params), round);
+  const { rest, next } = member ? restsIn(state, { innerSteps, params })(member) : { rest: 0, next: 0 };
+  if (rest === 0) return undefined;
+  const soonest = roundNumber(Math.max(next, round + 1));
+  return `One inner step takes this machine longer than the others need for a round. So that they need not wait, it works in one of ${rest + 1} rounds, next in round ${soonest}.`;
 }
 
 /** @param signal aborted when the asker is gone or the coordinator ends */

@@ -307,7 +307,8 @@ describe("an open round", () => {
       current: null,
       members: { [a]: { ...members[a]!, misses: 1 }, [b]: members[b]!, [c]: { ...members[c]!, benchedUntil: at + 1 } },
     };
-    const first = (needed: number): Address[] => candidates(state, needed, at).map(({ worker }) => worker);
+    const round = dealt().current!;
+    const first = (needed: number): Address[] => candidates(state, round, needed, at).map(({ worker }) => worker);
     expect(first(2)).toEqual([b, a]);
     expect(first(3)).toEqual([b, a, c]);
   });

@@ -87,6 +87,8 @@ export interface Scene {
   /** Simulated ms. */
   readonly time: number;
   readonly seed?: string | number;
+  /** Elements of each fragment. */
+  readonly elements?: readonly number[];
   /** Called after every tick. */
   readonly each?: (state: RunState, now: number) => void;
 }
@@ -140,7 +142,8 @@ export function play(scene: Scene): Outcome {
   const params: RunParams = { ...harnessParams, rampRounds: 0, innerSteps: 64, ...scene.params };
   const limit = MAX_STRETCH * params.roundDeadline * 1_000 + GRACE_MS;
   let now = START;
-  let state = begin(params);
+  const counts = [...(scene.elements ?? elements)];
+  let state = begin(params, counts);
   const actors = scene.actors.map((actor, index) => ({
     ...actor,
     worker: addressOf(index),
@@ -288,7 +291,7 @@ export function play(scene: Scene): Outcome {
 
   function deliver(actor: (typeof actors)[number], work: Work, complete: boolean): void {
     const { worker, assignmentId, attempt, steps } = work.assignment;
-    const event = receiptFor(work, worker);
+    const event = receiptFor(work, worker, counts);
     if (complete) {
       for (const { index, digest, bytes } of event.header.fragments)
         offer({ type: "FragmentAccepted", worker, assignmentId, attempt, index, digest: asDigest(digest), bytes });
@@ -354,7 +357,7 @@ export function play(scene: Scene): Outcome {
   return { state, paid, excluded, ...outcome };
 }
 
-function begin(params: RunParams): RunState {
+function begin(params: RunParams, counts: readonly number[]): RunState {
   const checkpoint = digestOfJson("checkpoint 0");
   const head = headHash({
     chainId: 31_337n,
@@ -370,7 +373,7 @@ function begin(params: RunParams): RunState {
   return step(null, {
     type: "RunCreated",
     at: START,
-    facts,
+    facts: { ...facts, elements: counts },
     params: runParamsToWire(params),
     paramsVersion: 1,
     checkpoint: {
@@ -379,7 +382,7 @@ function begin(params: RunParams): RunState {
       step: 0,
       tokens: 0,
       paramsVersion: 1,
-      fragments: elements.map((_, index) => fragmentOf(`0/${index}`, index)),
+      fragments: counts.map((_, index) => fragmentOf(`0/${index}`, index)),
     },
     head,
     anchor: { transaction: null, block: 1, anchoredAt: START / 1_000, epoch: 1 },

@@ -8,6 +8,7 @@ import {
   MAX_STRETCH,
   paceAfter,
   paceAfterMiss,
+  restsAmong,
 } from "../../../offchain/src/coordinator/machine/pace.ts";
 import type { RunState } from "../../../offchain/src/coordinator/machine/state.ts";
 import { play } from "./liveness.ts";
@@ -24,13 +25,15 @@ const stepsWith = (batch: number, pace: number | null) => deal(measured, { pace,
 
 // point 19
 describe("a deal of work", () => {
-  it("believes what a member says of itself within a quarter and eight times of what was measured of others", () => {
+  it("believes what a member says of itself within a quarter and 32 times of what was measured of others", () => {
     const steps = (claim: number) => deal(measured, says(claim)).steps[1];
     expect(steps(100_000)).toBe(H);
     // As slow as it says: as many steps as fit into the time that the others take.
     expect(steps(200_000)).toBe(32);
     expect(steps(800_000)).toBe(8);
-    expect(deal(measured, says(3_600_000_000))).toEqual(deal(measured, says(800_000)));
+    expect(steps(2_000_000)).toBe(3);
+    expect(deal(measured, says(3_600_000_000))).toEqual(deal(measured, says(3_200_000)));
+    expect(steps(3_200_000)).toBe(2);
     expect(deal(measured, says(1))).toEqual(deal(measured, says(25_000)));
   });
 
@@ -38,9 +41,9 @@ describe("a deal of work", () => {
     // 16 times as many in 16 times the time: 4 steps fit, where 8 would if a step of theirs were taken for one of its own.
     expect(stepsWith(64, 1_600_000)).toBe(4);
     expect(stepsWith(64, null)).toBe(4);
-    // A quarter of the time that its sequences would take others is the least that is believed, eight times the most.
+    // A quarter of the time that its sequences would take others is the least that is believed, 32 times the most.
     expect(stepsWith(64, 1)).toBe(16);
-    expect(stepsWith(1, 3_600_000_000)).toBe(32);
+    expect(stepsWith(1, 3_600_000_000)).toBe(8);
     expect(stepsWith(1, null)).toBe(H);
   });
 
@@ -66,7 +69,7 @@ describe("a deal of work", () => {
     expect(deal(says(100_000), says(100_000))).toMatchObject({ budget: DEADLINE, latest: MAX_STRETCH * DEADLINE });
     // Of three the second's 6.4 s count, however slow the third is: less than a quarter of what the holders allow.
     const last = deal(measured, measured, { ...measured, pace: 10_000_000 });
-    expect(last).toEqual({ steps: [H, H, 4], budget: 15_000, latest: 25_600, newcomers: 15_000 });
+    expect(last).toEqual({ steps: [H, H, 1], budget: 15_000, latest: 25_600, newcomers: 15_000 });
     const slow = { ...measured, pace: 50_000_000 };
     expect(deal(slow).latest).toBeLessThanOrEqual(MAX_STRETCH * DEADLINE);
   });
@@ -82,15 +85,15 @@ describe("a deal of work", () => {
     expect(at(1.3)).toMatchObject({ steps: 48 });
     for (const times of [1.3, 1.5, 2, 3, 5, 8, 16])
       expect(at(times).whole, `${times} times as slow`).toBeLessThanOrEqual(1);
-    // A sync per fragment is the least that a payload needs.
-    expect(at(20)).toEqual({ steps: 4, whole: 1.25 });
+    // Where not even one for each fragment fits, as many as do.
+    expect([16, 21, 30, 60, 80].map((times) => at(times).steps)).toEqual([4, 3, 2, 1, 1]);
 
-    // As many as payloads are compared by, where that holds nobody up for long.
+    // As many as payloads are compared by, where that makes rounds a quarter longer at most.
     const comparable = (times: number) => {
       const members = [measured, measured, { ...measured, pace: 100_000 * times }];
       return dealOf(members, members, H, 4, DEADLINE, 7).steps[2];
     };
-    expect([10, 12, 13, 20].map(comparable)).toEqual([8, 8, 4, 4]);
+    expect([8, 10, 11, 20].map(comparable)).toEqual([8, 8, 4, 3]);
   });
 
   it("leaves a slow member a 24th of the holders' deadline, however fast the others seem", () => {
@@ -104,6 +107,22 @@ describe("a deal of work", () => {
       return dealOf(members, members, 24, 4, DEADLINE, 8).steps[2];
     };
     expect([200_000, 468_000, 469_000].map(few)).toEqual([8, 8, 4]);
+  });
+
+  it("is none where a single step holds the others up, in so many rounds that they wait a tenth of their time for it", () => {
+    const rest = (times: number, of = measured, others = [measured, measured], steps = 16) =>
+      restsAmong(others, steps, DEADLINE)({ ...of, pace: of.pace * times });
+    // A round of theirs is 1.6 s, and a 24th of the deadline 2.5: what varies from round to round is no reason.
+    expect([1, 20, 25, 31].map((times) => rest(times))).toEqual([0, 0, 0, 0]);
+    expect([32, 50, 75].map((times) => rest(times))).toEqual([3, 10, 20]);
+    expect(rest(64, measured, [measured, measured], H)).toBe(0);
+    expect(rest(96, measured, [measured, measured], H)).toBe(5);
+    // What was measured once is measured again.
+    expect(rest(30_000)).toBe(63);
+    // Who says so sits out as well, within bounds; nobody does where nobody was measured, or is alone.
+    expect(rest(30_000, says(100_000))).toBe(3);
+    expect(restsAmong([says(1), says(1)], 16, DEADLINE)(says(3_600_000_000))).toBe(0);
+    expect(restsAmong([{ ...measured, pace: 50_000_000 }], 16, DEADLINE)({ ...measured, pace: 50_000_000 })).toBe(0);
   });
 
   it("has as many steps as fit into half as long again as the holders allow, however slow all are", () => {
@@ -206,6 +225,39 @@ describe("a member that joins again with its work done", () => {
     }
     expect(missesOf(other)).toBe(1);
     expect(paceOf(other)).toBeGreaterThan(1_000_000);
+  });
+});
+
+// point 19
+describe("a member for whom one inner step takes longer than a round of the others", () => {
+  it("has one in so few rounds that nobody waits long for it, and is told so", async () => {
+    harness = await openHarness({ params: { minWorkers: 2, rampRounds: 0, innerSteps: 4, roundDeadline: 60 } });
+    const { clock, run } = harness;
+    const slow = harness.worker("31", { stepMicros: 10_000_000 });
+    const [fast, newcomer] = ["32", "33"].map((key) => harness!.worker(key, { stepMicros: 500_000 })) as [
+      TestWorker,
+      TestWorker,
+    ];
+    for (const worker of [slow, fast, newcomer]) await worker.join();
+    const beat = { loss: null, tokensPerSecond: null, uploading: false, step: 0, round: 0 };
+    const pass = async (seconds: number) => {
+      for (let i = 0; i < seconds; i++) {
+        for (const { session } of [slow, fast, newcomer]) await session.heartbeat(beat);
+        await clock.advance(1_000);
+      }
+    };
+    expect((await slow.assigned()).steps).toBe(1);
+    await pass(2);
+    await fast.train();
+    await pass(8);
+    await slow.train();
+    await until(() => run.driver.state.current?.round === 1, "round 1");
+    expect(Object.keys(run.driver.state.current!.work).toSorted()).toEqual([fast.address, newcomer.address].toSorted());
+    const reply = await slow.session.work({ waitSeconds: 0 });
+    expect(reply).toMatchObject({ kind: "wait" });
+    expect(reply.kind === "wait" && reply.reason).toMatch(
+      /^One inner step takes this machine longer .*, it works in one of 31 rounds, next in round 32\.$/,
+    );
   });
 });
 

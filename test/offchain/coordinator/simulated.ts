@@ -40,10 +40,10 @@ export const fragmentOf = (name: string, index = 0): CheckpointFragment => ({
 });
 
 /** What a worker hands in. */
-export function receiptFor(work: Work, beneficiary: Address): Unstamped<ReceiptAccepted> {
+export function receiptFor(work: Work, beneficiary: Address, counts = elements): Unstamped<ReceiptAccepted> {
   const { assignment } = work;
   const { worker, round, assignmentId, attempt } = assignment;
-  const fragments = elements.map((count, index) => ({
+  const fragments = counts.map((count, index) => ({
     index,
     base: zeroHash,
     elements: count,

@@ -181,8 +181,8 @@ export const coordinatorMachine: readonly Breakage[] = [
   {
     name: "a crowd of fast members leaves the others so few steps that they are not compared",
     file: "offchain/src/coordinator/machine/pace.ts",
-    text: "pace * few <= GOAL * unhurried ? few : 0",
-    instead: "pace * few <= GOAL * whole ? few : 0",
+    text: "pace * few <= Math.max(ALIKE * whole, GOAL * haste) ? few : 0",
+    instead: "pace * few <= ALIKE * whole ? few : 0",
     tests: ["test/offchain/coordinator/pace.test.ts"],
   },
   {
@@ -209,8 +209,43 @@ export const coordinatorMachine: readonly Breakage[] = [
   {
     name: "a crowd of fast members leaves the others no time to work",
     file: "offchain/src/coordinator/machine/pace.ts",
-    text: "Math.max(whole, (roundDeadline * 1_000) / LEAST_TIME)",
-    instead: "whole",
+    text: "const unhurried = Math.max(whole, haste);",
+    instead: "const unhurried = whole;",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
+  {
+    name: "a device at a twentieth of the speed makes rounds of few steps twice as long",
+    file: "offchain/src/coordinator/machine/pace.ts",
+    text: "Math.floor(steps / fragments) * fragments || Math.max(1, Math.floor(steps))",
+    instead: "Math.max(fragments, Math.floor(steps / fragments) * fragments)",
+    tests: ["test/offchain/coordinator/pace.test.ts", "test/offchain/coordinator/slowMembers.test.ts"],
+  },
+  {
+    name: "a newcomer at a twentieth of the speed is dealt more than it can do, and never delivers",
+    file: "offchain/src/coordinator/machine/pace.ts",
+    text: "const CLAIM_ABOVE = 32;",
+    instead: "const CLAIM_ABOVE = 8;",
+    tests: ["test/offchain/coordinator/pace.test.ts", "test/offchain/coordinator/slowMembers.test.ts"],
+  },
+  {
+    name: "others are held up in each round by one for whom a single step takes longer",
+    file: "offchain/src/coordinator/machine/dealing.ts",
+    text: "member.benchedUntil <= at && restOf(member).next <= round.round",
+    instead: "member.benchedUntil <= at || restOf(member).next < 0",
+    tests: ["test/offchain/coordinator/pace.test.ts", "test/offchain/coordinator/slowMembers.test.ts"],
+  },
+  {
+    name: "who was slow once is dealt no work for ever",
+    file: "offchain/src/coordinator/machine/pace.ts",
+    text: "Math.min(MOST_RESTED, Math.ceil((pace / room - 1) * WAITED))",
+    instead: "Math.ceil((pace / room - 1) * WAITED)",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
+  {
+    name: "who works in few rounds is not told why",
+    file: "offchain/src/coordinator/work.ts",
+    text: "if (rest === 0) return undefined;",
+    instead: "if (rest >= 0) return undefined;",
     tests: ["test/offchain/coordinator/pace.test.ts"],
   },
   {

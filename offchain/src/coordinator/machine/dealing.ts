@@ -6,7 +6,7 @@ import { type Address, type Assignment, digestOfJson, type WireRunParams } from 
 import { createRandom } from "../../base/index.ts";
 import { issueAssignment, type LedgerAssignment, reissueAssignment, returnAssignment } from "../../data/index.ts";
 import type { TimerFired, WorkReport } from "./effects.ts";
-import { dealOf, paceAfterMiss } from "./pace.ts";
+import { dealOf, paceAfterMiss, restsAmong } from "./pace.ts";
 import { end, issue, type StateDraft } from "./pending.ts";
 import { fragmentCount, type Member, type OpenRound, parametersOf, type RunState, type Work } from "./state.ts";
 
@@ -39,31 +39,47 @@ export const expectedOf = (state: Pick<RunState, "members">, round: Round): numb
   receiptsOf(round).length +
   outstandingOf(round).filter(({ assignment }) => isReliable(state.members[assignment.worker])).length;
 
+/** Whether a member sits rounds out because one inner step of it takes longer than a round of the others, and which it works in next. */
+export function restsIn(
+  { members }: Pick<RunState, "members">,
+  { innerSteps, params }: Pick<OpenRound, "innerSteps" | "params">,
+): (member: Member) => { readonly rest: number; readonly next: number } {
+  const present = Object.values(members).filter(({ silent }) => !silent);
+  const restOf = restsAmong(present, innerSteps, params.roundDeadline * 1_000);
+  return (member) => {
+    const rest = restOf(member);
+    return { rest, next: rest === 0 ? 0 : member.since + rest };
+  };
+}
+
 /**
- * Members that get work in the next round, or in this one, in a fixed order. Benched members come in only where there are fewer
- * others than needed.
+ * Members that get work in a round, the next or the open one, in a fixed order. Benched members, and those that sit it out, come in
+ * only where there are fewer others than needed.
  */
 export function candidates(
   state: Pick<RunState, "members" | "current">,
+  round: Pick<OpenRound, "round" | "innerSteps" | "params">,
   needed: number,
   at: number,
 ): readonly Member[] {
   const waiting = Object.values(state.members)
     .filter((member) => !member.silent && state.current?.work[member.worker] === undefined)
     .toSorted(inOrder);
-  const ready = waiting.filter(({ benchedUntil }) => benchedUntil <= at);
+  const restOf = restsIn(state, round);
+  const isReady = (member: Member): boolean => member.benchedUntil <= at && restOf(member).next <= round.round;
+  const ready = waiting.filter(isReady);
   if (ready.length >= needed) return ready;
-  const benched = waiting.filter(({ benchedUntil }) => benchedUntil > at);
-  return [...ready, ...benched.slice(0, needed - ready.length)];
+  const others = waiting.filter((member) => !ready.includes(member));
+  return [...ready, ...others.slice(0, needed - ready.length)];
 }
 
 /** When a round may not reach its minimum, it takes in members that wait. */
 export function dealAgain(draft: StateDraft, round: RoundDraft, at: number): void {
   const lacking = minimumOf(round.params) - expectedOf(draft, round);
   if (lacking <= 0) return;
-  // Unreliable members that have work already are as much a last resort as benched ones.
+  // Unreliable members that have work already are as much a last resort as those on the bench.
   const unsure = outstandingOf(round).length + receiptsOf(round).length - expectedOf(draft, round);
-  const waiting = candidates(draft, Math.max(0, lacking - unsure), at);
+  const waiting = candidates(draft, round, Math.max(0, lacking - unsure), at);
   if (waiting.length > 0) deal(draft, round, waiting, at);
 }
 

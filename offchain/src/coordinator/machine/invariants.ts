@@ -108,7 +108,7 @@ function claimRound(claim: Assert, state: RunState, current: OpenRound): void {
   const lacking = minimumOf(current.params) - expectedOf(state, current);
   const room = current.params.maxWorkers - Object.keys(current.work).length;
   claim(
-    !short || lacking <= 0 || room <= 0 || candidates(state, 0, state.at).length === 0,
+    !short || lacking <= 0 || room <= 0 || candidates(state, current, 0, state.at).length === 0,
     "who is ready has work while a round is short of workers",
   );
 }

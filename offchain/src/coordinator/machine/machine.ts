@@ -19,7 +19,7 @@ import { type RunState, storedVerdictKey } from "./state.ts";
 import { onTimerFired } from "./timers.ts";
 
 /** Version of the decisions below: raised when one of them changes, see logics.ts. */
-export const LOGIC_VERSION = 20;
+export const LOGIC_VERSION = 21;
 /** Version of the events' form. */
 export const EVENT_SCHEMA_VERSION = 4;
 

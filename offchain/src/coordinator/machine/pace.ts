@@ -21,13 +21,20 @@ const SPREAD = 4;
 const PATIENCE = 1.5;
 /**
  * Haste starves nobody: a member gets 1 / LEAST_SHARE of the run's inner steps, or what it can do in the time of the others or in
- * 1 / LEAST_TIME of the holders' deadline, and as many as are compared where half as long again is enough for them. What hurries slow members is a crowd of fast ones, and those may be liars.
+ * 1 / LEAST_TIME of the holders' deadline, and as many as are compared where a quarter more of the others' time is enough for them, or
+ * half as much again of that part of the deadline. What hurries slow members is a crowd of fast ones, and those may be liars.
  */
 const LEAST_SHARE = 4;
 const LEAST_TIME = 24;
+/**
+ * For whom even one inner step takes longer than the others need: it works in so few rounds that the time they wait for it is
+ * 1 / WAITED of theirs, and in one of MOST_RESTED + 1 at least, since what was measured long ago may be wrong now.
+ */
+const WAITED = 10;
+const MOST_RESTED = 63;
 /** A member's own claim counts within these factors of what was measured of others. */
 const CLAIM_BELOW = 4;
-const CLAIM_ABOVE = 8;
+const CLAIM_ABOVE = 32;
 /** Allowance for what a newcomer does beside its timed steps, which nobody has measured yet, ms. */
 const UNMEASURED_MS = 3_000;
 /** µs per inner step; more is nonsense. */
@@ -61,9 +68,41 @@ export interface Deal {
   readonly newcomers: number | null;
 }
 
+/** How long an inner step of a member is expected to take, by what was measured in the run; undefined where nothing is known. */
+function expectedPaces(members: readonly Known[], run: readonly Known[]) {
+  const measured = run.some((member) => member.measured);
+  const referred = measured && !members.some((member) => member.measured) ? run : members;
+  const reference = referenceOf(referred);
+  if (reference === null) return undefined;
+  const paceOf = (member: Known): number =>
+    member.measured ? (member.pace ?? reference) : (believed(member, referred, measured) ?? reference);
+  return { measured, reference, paceOf };
+}
+
+/**
+ * Rounds that a member sits out between two in which it works: none, unless one inner step takes it longer than the others need for
+ * a round, and than what haste leaves everybody. Nobody does where nobody was measured yet.
+ * @param members those who are there, who tell the pace
+ */
+export function restsAmong(
+  members: readonly Known[],
+  innerSteps: number,
+  roundDeadline: number,
+): (member: Known) => number {
+  const expected = expectedPaces(members, members);
+  if (!expected?.measured) return () => 0;
+  const whole = Math.min(expected.reference * innerSteps, GOAL * roundDeadline * 1_000);
+  const room = Math.max(whole, (roundDeadline * 1_000) / LEAST_TIME);
+  return (member) => {
+    const pace = expected.paceOf(member);
+    return pace <= ALIKE * room ? 0 : Math.min(MOST_RESTED, Math.ceil((pace / room - 1) * WAITED));
+  };
+}
+
 /**
  * Inner steps and time for a deal of work. Members that are alike get all of the run's steps; a slower one gets as many as fit
- * into the time of the others, so that all finish together, but at least one per fragment. Nobody is waited for longer than
+ * into the time of the others, so that all finish together: whole multiples of `fragments`, or single steps where not even one for
+ * each fits, but one at least ({@link restsAmong} says who sits out). Nobody is waited for longer than
  * {@link SPREAD} whole rounds of the reference, or a quarter of the holders' deadline; fast members cannot make it less. A member
  * that never delivered gets as many steps as fit into the time of the others by its own claim, and is no reason to wait longer:
  * keys cost nothing.
@@ -80,13 +119,10 @@ export function dealOf(
   roundDeadline: number,
   comparable = 1,
 ): Deal {
-  const measured = run.some((member) => member.measured);
-  const referred = measured && !members.some((member) => member.measured) ? run : members;
-  const reference = referenceOf(referred);
   const limit = MAX_STRETCH * roundDeadline;
-  if (reference === null) {
-    return { steps: members.map(() => innerSteps), budget: roundDeadline, latest: limit, newcomers: null };
-  }
+  const known = expectedPaces(members, run);
+  if (!known) return { steps: members.map(() => innerSteps), budget: roundDeadline, latest: limit, newcomers: null };
+  const { measured, reference, paceOf } = known;
   const whole = reference * innerSteps;
   const longestRound = GOAL * roundDeadline * 1_000;
   const least = aligned(innerSteps / LEAST_SHARE, fragments, innerSteps);
@@ -95,11 +131,12 @@ export function dealOf(
   const floor = measured ? Math.ceil(roundDeadline / MAX_STRETCH) : roundDeadline;
   // What a whole round takes measured members, even if none of them is dealt work.
   const usual = Math.min(whole, longestRound);
-  const unhurried = Math.max(whole, (roundDeadline * 1_000) / LEAST_TIME);
+  const haste = (roundDeadline * 1_000) / LEAST_TIME;
+  const unhurried = Math.max(whole, haste);
   const few = Math.min(innerSteps, Math.ceil(comparable / fragments) * fragments);
   let longest = 0;
   const steps = members.map((member) => {
-    const pace = member.measured ? (member.pace ?? reference) : (believed(member, referred, measured) ?? reference);
+    const pace = paceOf(member);
     if (measured && !member.measured) return fitting(pace, usual);
     const alike = pace * innerSteps <= Math.min(ALIKE * whole, longestRound);
     const given = alike
@@ -107,7 +144,7 @@ export function dealOf(
       : Math.max(
           Math.min(least, fitting(pace, unhurried)),
           fitting(pace, usual),
-          pace * few <= GOAL * unhurried ? few : 0,
+          pace * few <= Math.max(ALIKE * whole, GOAL * haste) ? few : 0,
         );
     longest = Math.max(longest, pace * given);
     return given;
@@ -128,9 +165,9 @@ function believed({ pace, batch }: Known, others: readonly Known[], measured: bo
   return Math.min(Math.max(pace, likely / CLAIM_BELOW), likely * CLAIM_ABOVE);
 }
 
-/** The largest multiple of `fragments` up to `steps`, from one multiple to all. */
+/** The largest multiple of `fragments` up to `steps` and `all`; where that is none, as many as fit, but one. */
 const aligned = (steps: number, fragments: number, all: number): number =>
-  Math.min(all, Math.max(fragments, Math.floor(steps / fragments) * fragments));
+  Math.min(all, Math.floor(steps / fragments) * fragments || Math.max(1, Math.floor(steps)));
 
 /** A member's pace after another whole round: the mean of what was known and what it took. */
 export function paceAfter(member: Pick<Member, "pace" | "measured">, elapsed: number, steps: number): number {

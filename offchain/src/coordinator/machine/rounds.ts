@@ -65,7 +65,8 @@ function openRound(draft: StateDraft, at: number): void {
   if (isBacklogged(draft)) return;
   const next = draft.nextParams;
   const params = next?.params ?? draft.params;
-  const members = candidates(draft, minimumOf(params), at);
+  const innerSteps = innerStepsOf(runParamsFromWire(params), draft.round);
+  const members = candidates(draft, { round: draft.round, innerSteps, params }, minimumOf(params), at);
   // What changed on-chain is in force from this boundary on, even while the run waits for members.
   if (next) {
     draft.params = next.params;
@@ -83,7 +84,7 @@ function openRound(draft: StateDraft, at: number): void {
     graced: false,
     paramsVersion: draft.paramsVersion,
     params,
-    innerSteps: innerStepsOf(runParamsFromWire(params), draft.round),
+    innerSteps,
     base: draft.checkpoint.digest,
     work: {},
     syncs: draft.facts.elements.map(() => ({ status: "Collecting", shard: null, outcomes: {} })),

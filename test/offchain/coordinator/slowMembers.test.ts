@@ -1,0 +1,72 @@
+/** Members that are many times slower than the others: they hold nobody up, and earn. */
+import { expect, it } from "vitest";
+
+import { type Actor, play } from "./liveness.ts";
+import { START } from "./simulated.ts";
+
+/** Presets as `npm start` trains them (engine/presets.ts), with about the time that a step takes each of three workers on two cores. */
+const shapes = [
+  { name: "0.1m", innerSteps: 192, pace: 25, overhead: 500, roundDeadline: 60 },
+  { name: "1m", innerSteps: 72, pace: 110, overhead: 1_000, roundDeadline: 60 },
+  { name: "3.5m", innerSteps: 36, pace: 450, overhead: 1_500, roundDeadline: 60 },
+  { name: "20m", innerSteps: 48, pace: 1_450, overhead: 4_000, roundDeadline: 120 },
+];
+type Shape = (typeof shapes)[number];
+
+/** How long rounds of three are, the third of them as it is said: the usual one, and the mean. */
+function roundsOf(shape: Shape, third: Partial<Actor>, rounds = 24, minWorkers = 1) {
+  const { innerSteps, pace, overhead, roundDeadline } = shape;
+  const member: Actor = { kind: "honest", pace, overhead };
+  const closed: number[] = [];
+  const { paid, lost } = play({
+    actors: [member, member, { ...member, ...third }],
+    params: { minWorkers, innerSteps, roundDeadline },
+    elements: [300, 256, 256, 256],
+    time: rounds * (innerSteps * pace + overhead),
+    each: ({ round }, now) => void (closed.length < round && closed.push(now)),
+  });
+  const lengths = closed.map((at, i) => at - (closed[i - 1] ?? START)).toSorted((a, b) => a - b);
+  const usual = lengths[Math.floor(lengths.length / 2)]!;
+  const missing = closed.length - paid[2]!.rounds;
+  return { usual, mean: (closed.at(-1)! - START) / closed.length, missing, rounds: paid[2]!.rounds, lost: lost[2]! };
+}
+
+// point 19
+it.each(
+  shapes.flatMap((shape) => ["the truth", "nothing", "too little", "so late"].map((says) => ({ ...shape, says }))),
+)(
+  "a round is no longer beside one at a twentieth of the speed, which counts and earns ($name, says $says)",
+  ({ says, ...shape }) => {
+    const over: Partial<Actor> = {
+      ...(says === "nothing" && { claim: null }),
+      ...(says === "too little" && { claim: 1 }),
+      ...(says === "so late" && { from: 3 * shape.innerSteps * shape.pace }),
+    };
+    const alone = roundsOf(shape, {});
+    const beside = roundsOf(shape, { pace: 20 * shape.pace, ...over });
+    expect(beside.usual / alone.usual).toBeLessThanOrEqual(1.1);
+    // One round shows how slow it is, where it did not say so.
+    expect(beside.mean / alone.mean).toBeLessThanOrEqual(1.1);
+    expect(beside.lost).toBeLessThanOrEqual(1);
+    expect(beside.missing).toBeLessThanOrEqual(says === "so late" ? 6 : 2);
+  },
+);
+
+// point 19
+it.each(shapes)("a round is a quarter longer at most where payloads shall be comparable ($name)", (shape) => {
+  const alone = roundsOf(shape, {});
+  const ratios = [5, 7, 9].map((times) => roundsOf(shape, { pace: times * shape.pace }).mean / alone.mean);
+  expect(Math.max(...ratios)).toBeLessThanOrEqual(1.25);
+});
+
+// point 19
+it("rounds are longer now and then beside one for whom a step takes longer, by a tenth in the mean, and that earns, too", () => {
+  const few: Shape = { name: "few", innerSteps: 12, pace: 1_000, overhead: 500, roundDeadline: 60 };
+  const alone = roundsOf(few, {}, 100);
+  const beside = roundsOf(few, { pace: 17_000 }, 100);
+  expect(beside.usual).toBe(alone.usual);
+  expect(beside.mean / alone.mean).toBeLessThanOrEqual(1.1);
+  expect(beside.rounds).toBeGreaterThanOrEqual(10);
+  // It is there in each where the round would have too few without it.
+  expect(roundsOf(few, { pace: 17_000 }, 100, 3).missing).toBeLessThanOrEqual(2);
+});
