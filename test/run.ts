@@ -1,5 +1,5 @@
 /**
- * `npm test`: builds the contracts, runs the Solidity suite in Hardhat, then in Vitest the tests of the rooms and one whole
+ * `npm test`: builds the contracts, runs the Solidity suite in Hardhat, then in Vitest the tests of the rooms (but those of minutes) and one whole
  * run, one after the other (all want all cores), and closes with one line that counts the tests of both. With arguments it
  * runs Vitest alone, with them. The other projects of vitest.config.ts are for `.ci/run`.
  */
@@ -83,7 +83,7 @@ async function typescript(filters: readonly string[]): Promise<Counts> {
 /** State directories in the tree; tests have theirs elsewhere. */
 const states = (): string[] => readdirSync(root).filter((name) => name.startsWith(".cotrain"));
 
-const daily = ["--project=rooms", "--project=run"];
+const daily = ["rooms", "mocks", "run"].map((project) => `--project=${project}`);
 const filters = process.argv.slice(2);
 const before = states();
 const results = filters.length > 0 ? [await typescript(filters)] : [await solidity(), await typescript(daily)];

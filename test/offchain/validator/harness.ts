@@ -46,8 +46,7 @@ export let chain: Chain & EpochAccounts;
 let jobs: Database<JobSchema>;
 export let stop: () => Promise<void> = async () => undefined;
 
-/** What a coordinator holds, as far as a validator sees it. */
-export const board = {
+const untouched = () => ({
   verdicts: [] as SignedVerdict[],
   attestations: [] as { epoch: number; signature: `0x${string}` }[],
   epochs: [] as EpochView[],
@@ -64,7 +63,10 @@ export const board = {
   behind: false,
   /** How often it was asked for its epochs, with which each look of a validator ends. */
   asked: 0,
-};
+});
+
+/** What a coordinator holds, as far as a validator sees it. */
+export const board = untouched();
 const unreachable = (): CoordinatorError =>
   new CoordinatorError(0, "UNREACHABLE", "It does not answer.", { retryable: true });
 const coordinator: ValidatorCoordinator = {
@@ -212,6 +214,7 @@ export const about = (round: number, verdicts = board.verdicts): SignedVerdict[]
   verdicts.filter(({ verdict }) => verdict.kind === verdictKind.aggregate && verdict.round === String(round));
 /** Opens the chain and the world on it; its tests close it. */
 export async function openWorld(): Promise<void> {
+  Object.assign(board, untouched());
   node = await createNode(0);
   await node.start();
   // Time passes with blocks alone: no deadline is missed beside busy neighbours.
