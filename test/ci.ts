@@ -41,7 +41,7 @@ const parts: readonly Part[] = [
   { name: "check", args: ["check"] },
   { name: "processes", args: ["test", "--project=processes"] },
   { name: "attack", args: ["attack"] },
-  // The main job as a newcomer runs it, three sessions, and every command that its summary names.
+  // The main job as a newcomer runs it, in sessions, and every command that its summary names.
   { name: "acceptance", args: ["acceptance"] },
   ...("interop" in scripts ? [{ name: "interop", args: ["interop", "--required"] }] : []),
   ...("chaos" in scripts ? [{ name: "chaos", args: ["chaos", "--minutes", "2"] }] : []),
