@@ -91,13 +91,14 @@ beforeEach(() => {
   writeFileSync(
     join(tree, "offchain/src/cli/main.ts"),
     `const args: readonly string[] = process.argv.slice(2);
-     console.log(JSON.stringify({ args, node: process.version, flags: process.execArgv, path: process.env["PATH"] }));
-     if (args[0] === "exit") process.exitCode = Number(args[1]);
+     // Ready for signals before a test can read that it runs.
      if (args[0] === "stay") {
-       console.log("process " + process.pid);
        const timer = setInterval(() => undefined, 1_000);
        process.on("SIGTERM", () => { console.log("told to end"); clearInterval(timer); process.exitCode = 3; });
-     }`,
+     }
+     console.log(JSON.stringify({ args, node: process.version, flags: process.execArgv, path: process.env["PATH"] }));
+     if (args[0] === "exit") process.exitCode = Number(args[1]);
+     if (args[0] === "stay") console.log("process " + process.pid);`,
   );
   writeFileSync(
     join(tree, "npm.mjs"),

@@ -25,7 +25,7 @@ interface Ran {
   readonly line: string;
 }
 
-const daily = ["--project=rooms", "--project=run"];
+const daily = ["--project=rooms", "--project=mocks", "--project=run"];
 const hardhat: Ending = { code: 0, words: "\n  14 passing\n" };
 const vitest: Ending = { code: 0, report: { numPassedTests: 3, numFailedTests: 0 } };
 
