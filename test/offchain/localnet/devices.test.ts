@@ -47,8 +47,9 @@ test("several GPUs have one worker each; one GPU has as many as there are usuall
   expect(count(["auto", "cuda:1"], false)).toBe(3);
 });
 
+const kept = (explicit: boolean) =>
+  keptDevice({ options: { device: ["webgpu", "cpu"] }, config: { explicit: () => explicit } } as never);
+
 test("what a start was told of devices is kept for who names the next one, and nothing where it was told nothing", () => {
-  const kept = (explicit: boolean) =>
-    keptDevice({ options: { device: ["webgpu", "cpu"] }, config: { explicit: () => explicit } } as never);
   expect([kept(true), kept(false)]).toEqual(["webgpu,cpu", null]);
 });
