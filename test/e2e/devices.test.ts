@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { Value } from "typebox/value";
 import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 
-import { buildPrograms, type Engine, initialParameters, presets } from "../../offchain/src/engine/index.ts";
+import { buildPrograms, classOf, type Engine, initialParameters, presets } from "../../offchain/src/engine/index.ts";
 import { chooseDevices, type DeviceName, devices, probeDevices } from "../../offchain/src/engine/runtime/node/index.ts";
 import { Summary } from "../../offchain/src/cli/up/summary.ts";
 import { canRun } from "../needs.ts";
@@ -107,6 +107,8 @@ it("a machine without a GPU says so, before anything is made", async () => {
   await expect(opening).rejects.toMatchObject({ code: "DEVICE_MISSING" });
 });
 
+const classOfCpu = classOf(devices.cpu) === "exact-x86" ? /^exact-x86$/ : /^other:0x/;
+
 it("doctor says how fast each device is, what a preset takes, and what is missing", async () => {
   vi.stubEnv("VK_ICD_FILENAMES", "/nowhere.json");
   const stage = openStage();
@@ -119,7 +121,8 @@ it("doctor says how fast each device is, what a preset takes, and what is missin
       fastest: string;
     };
     const [cpu, wasm, webgpu, cuda] = told.devices;
-    expect(cpu).toMatchObject({ name: "cpu", class: devices.cpu.exactness(), missing: null });
+    // By what it computes: on a processor of no known class its own value.
+    expect(cpu).toMatchObject({ name: "cpu", class: expect.stringMatching(classOfCpu), missing: null });
     expect(wasm).toMatchObject({ name: "wasm", class: "exact-wasm", missing: null });
     expect(webgpu).toMatchObject({ name: "webgpu", class: null, tokensPerSecond: null });
     expect(webgpu?.missing).toMatch(/no GPU here .* apt-get install /);

@@ -11,6 +11,15 @@ import type { OpenEngine } from "./runtime/device.ts";
 
 const STEPS = 3;
 
+/**
+ * What each exact class computes of the preset 1m, as test/vectors/conformance.json has it: a device shows by it which one it is in,
+ * whatever it claims.
+ */
+export const conformanceOf1m: Readonly<Record<string, Hex>> = {
+  "exact-x86": "0x558e209e03ff971da882480bd2d528d0dccd02a8601de8f8b83351cf0eff321d",
+  "exact-wasm": "0x2d39f664877f7a501d267e86feb1954f01520366b8cb1a016a5f535ac9a383fc",
+};
+
 /** Uniform in (−0.05, 0.05), near 1 for vectors, as norms are; from integers and one division, so exact everywhere. */
 function fill(name: string, shape: readonly number[]): Float32Array {
   const random = createRandom(`conformance ${name}`);
@@ -22,7 +31,8 @@ function fill(name: string, shape: readonly number[]): Float32Array {
 const begin = (engine: Engine): Promise<void> =>
   engine.setParameters(engine.tensors.map(({ name, shape }) => fill(name, shape)));
 
-async function stateAfter(engine: Engine, timed: (micros: number) => void = () => undefined): Promise<Hex> {
+/** {@link conformance} on an engine that is open, whose optimizer is fresh. */
+export async function stateAfter(engine: Engine, timed: (micros: number) => void = () => undefined): Promise<Hex> {
   const { batch, tokensPerSequence, vocabulary } = engine.shapes.step!;
   await begin(engine);
   const random = createRandom("conformance tokens");

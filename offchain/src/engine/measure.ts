@@ -1,6 +1,9 @@
 /** How fast a device takes inner steps, measured in seconds: what a machine is worth to a run before it joins one. */
+import type { Hex } from "@cotrain/sdk/protocol";
+
 import type { Clock } from "../base/index.ts";
 import { type TransformerConfig, initialParameters } from "./config.ts";
+import { stateAfter } from "./conformance.ts";
 import type { OptimizerConfig } from "./optimizer.ts";
 import { buildPrograms } from "./programs.ts";
 import { type Adapter, type Device, memoryOf } from "./runtime/device.ts";
@@ -12,6 +15,8 @@ export interface MeasuredSteps {
   readonly startMs: number;
   /** Of the first steps, which every device takes from the same values: nearly the same on all that compute what they should. */
   readonly losses: readonly number[];
+  /** What the device computes of the program: its conformance value. */
+  readonly value: Hex;
 }
 
 interface MeasureOptions {
@@ -43,7 +48,8 @@ const COMPARED = 3;
 const TOGETHER = 32;
 
 /**
- * Takes steps of a model for about so long after a first one, which is not counted, and reads the state back.
+ * Takes steps of a model for about so long after a first one, which is not counted, and then those whose state the conformance
+ * value tells, which is read back.
  * @throws EngineError, EngineClosedError of a device that cannot
  */
 export async function measureSteps(
@@ -78,11 +84,13 @@ export async function measureSteps(
       if (device.blockMs !== undefined) count = Math.max(1, Math.min(TOGETHER, fitting));
     }
     const tokens = batch * model.sequence * steps;
-    await engine.stateDigest();
+    await engine.resetOptimizer();
+    const value = await stateAfter(engine);
     return {
       tokensPerSecond: (1_000 * tokens) / elapsed,
       startMs: firstAt - startedAt,
       losses: losses.slice(0, COMPARED),
+      value,
     };
   } finally {
     await engine.close();

@@ -1,7 +1,9 @@
 /** What `cotrain doctor` says of presets: whether the machine and the device both have the memory. */
 import { expect, test } from "vitest";
 
-import { needsOfPresets } from "../../../offchain/src/cli/commands/doctor.ts";
+import { classOfValue, needsOfPresets } from "../../../offchain/src/cli/commands/doctor.ts";
+
+import { vectorOf } from "../../vectors/conformance.ts";
 
 const GIB = 2 ** 30;
 const device = (name: string, memory: number | null = null) => ({
@@ -51,4 +53,10 @@ test("of a GPU that does not tell its memory is said so, unless the machine's is
 test("a device that cannot train is told nothing of", () => {
   const [{ fits } = { fits: {} }] = needsOfPresets([{ ...device("cuda", 80), tokensPerSecond: null }], 64 * GIB);
   expect(fits).toEqual({});
+});
+
+test("a device is in the class that computes its value, as the vectors have it, and else in one of its own", () => {
+  for (const known of ["exact-x86", "exact-wasm"]) expect(classOfValue(vectorOf(known, "1m")!)).toBe(known);
+  const other = `0x${"0d".repeat(32)}`;
+  expect(classOfValue(other)).toBe(`other:${other}`);
 });

@@ -233,7 +233,10 @@ function fake(name: string, losses: readonly number[] | Error, more: Partial<Dev
   let at = 0;
   const engine = {
     pid: 1,
+    tensors: [],
+    shapes: { step: { batch: 1, tokensPerSequence: 2, vocabulary: 3 } },
     setParameters: async () => undefined,
+    resetOptimizer: async () => undefined,
     train: async () => [
       { loss: losses instanceof Error ? Number.NaN : (losses[Math.min(at++, losses.length - 1)] ?? 0) },
     ],
@@ -450,6 +453,7 @@ test("a device that takes steps and does not give its state back is none", async
 const probe = (name: string, tokensPerSecond?: number, more: Partial<Probe> = {}): Probe => ({
   device: fake(name, due),
   tokensPerSecond,
+  value: undefined,
   adapter: undefined,
   missing: tokensPerSecond === undefined ? `No ${name} here.` : undefined,
   lack: tokensPerSecond === undefined ? "no libraries" : undefined,

@@ -1,9 +1,9 @@
 import { cpus, totalmem } from "node:os";
 
-import { wrap } from "../../base/index.ts";
+import { shortHex, wrap } from "../../base/index.ts";
 import { loadTokenizer } from "../../data/node/index.ts";
 import {
-  classOf,
+  conformanceOf1m,
   parameterCount,
   presetNames,
   presetOf,
@@ -23,8 +23,10 @@ interface Diagnosis {
   readonly runtime: string;
   /** What computes, where the system tells. */
   readonly adapter: string | null;
-  /** Class of devices whose steps it can recompute bit for bit. */
+  /** Class of devices whose steps it can recompute bit for bit, by what it computes; for one of no known class its own, by its value. */
   readonly class: string | null;
+  /** What it computes of the preset 1m. */
+  readonly conformance: string | null;
   readonly tokensPerSecond: number | null;
   /** Bytes that are left of its own memory, or of the machine's where it has none; null where the system does not tell. */
   readonly memory: number | null;
@@ -34,14 +36,19 @@ interface Diagnosis {
   readonly missing: string | null;
 }
 
-async function diagnosisOf({ device, adapter, tokensPerSecond, missing }: Probe): Promise<Diagnosis> {
+/** The class that computes a value, whatever a device claims. */
+export const classOfValue = (value: string): string =>
+  Object.entries(conformanceOf1m).find(([, known]) => known === value)?.[0] ?? `other:${value}`;
+
+async function diagnosisOf({ device, adapter, tokensPerSecond, value, missing }: Probe): Promise<Diagnosis> {
   const there = tokensPerSecond !== undefined;
   const memory = device.ownMemory ? await device.ownMemory() : device.availableMemory();
   return {
     name: device.name,
     runtime: device.runtime(),
     adapter: adapter?.name ?? null,
-    class: there ? (classOf(device) ?? null) : null,
+    class: value === undefined ? null : classOfValue(value),
+    conformance: value ?? null,
     tokensPerSecond: there ? Math.round(tokensPerSecond) : null,
     memory: (there ? memory : undefined) ?? null,
     ownMemory: device.ownMemory !== undefined,
@@ -98,7 +105,7 @@ const deviceTable = (found: readonly Diagnosis[]): string[] =>
         name,
         tokensPerSecond?.toLocaleString("en-US") ?? "–",
         memory === null ? "–" : gib(memory),
-        exactness ?? "–",
+        exactness === null ? "–" : exactness.replace(/0x\w+$/, shortHex),
         runtime,
       ]),
     ],
@@ -136,6 +143,7 @@ export const doctorCommand = defineCommand({
   examples: [["npx cotrain doctor", "before joining a run, or renting this machine to one"]],
   notes: [
     "Each device trains a model of a million parameters for three seconds, on as many threads as a worker takes by itself; one that does not answer is given up, so that all of it takes less than a minute.",
+    "Whose steps a device can recompute is told by what it computes of the same model: the conformance value of a known class, or one of its own.",
     "What a worker takes is its own process and its engine's. A preset fits where both the machine and the device have the memory: WebAssembly 4 GiB of addresses, a GPU its own. What a container may have counts, not what its machine has.",
   ],
   async run({ output }) {

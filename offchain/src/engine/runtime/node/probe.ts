@@ -2,6 +2,7 @@
 import { availableParallelism } from "node:os";
 
 import { CotrainError } from "@cotrain/sdk/errors";
+import type { Hex } from "@cotrain/sdk/protocol";
 
 import { systemClock } from "../../../base/index.ts";
 import { EngineError } from "../../errors.ts";
@@ -29,6 +30,8 @@ export interface Probe {
   /** Undefined where it cannot train, or does not by itself. */
   readonly tokensPerSecond: number | undefined;
   readonly adapter: Adapter | undefined;
+  /** What it computes of the preset that is measured: its conformance value. */
+  readonly value: Hex | undefined;
   /** Why not, a sentence. */
   readonly missing: string | undefined;
   /** The same in a word or two. */
@@ -75,10 +78,10 @@ async function probeDevice(
   const waiting = setTimeout(() => hung.abort(), patience);
   let adapter: Adapter | undefined;
   const failed = (lack: string, missing: string) => ({
-    probe: { device, tokensPerSecond: undefined, adapter, missing, lack },
+    probe: { device, tokensPerSecond: undefined, value: undefined, adapter, missing, lack },
   });
   try {
-    const { losses, tokensPerSecond } = await measureSteps(device, presets[MEASURED], {
+    const { losses, tokensPerSecond, value } = await measureSteps(device, presets[MEASURED], {
       milliseconds,
       clock: systemClock,
       threads,
@@ -91,7 +94,7 @@ async function probeDevice(
     });
     if (!losses.every(Number.isFinite) || due?.some((loss, i) => Math.abs(loss - (losses[i] ?? NaN)) > TOLERANCE))
       return failed("other losses", wrong(losses, due));
-    return { probe: { device, tokensPerSecond, adapter, missing: undefined, lack: undefined }, losses };
+    return { probe: { device, tokensPerSecond, value, adapter, missing: undefined, lack: undefined }, losses };
   } catch (error) {
     // The signal's own reason where it came before anything was open that it could end.
     if (late.aborted && (error === late.reason || error instanceof CotrainError))
