@@ -42,7 +42,7 @@ const numbered = <T>(count: number, make: (n: number) => T): T[] =>
 /** @param embedded whether the chain is ours: on another one account pays for everything, so that only one needs coins */
 async function openWallets(
   state: string,
-  context: LocalnetContext,
+  { context, devices }: Pick<ChainRequest, "context" | "devices">,
   local: boolean,
   embedded: boolean,
 ): Promise<Wallets> {
@@ -51,12 +51,14 @@ async function openWallets(
   const organiser = (await namedWallet(context.options)) ?? (await ensure("organiser"));
   const poster = embedded ? await ensure("poster") : organiser;
   const validators = await Promise.all(numbered(VALIDATORS, (n) => ensure(`validator-${n}`)));
-  const workers = await Promise.all(numbered(workerCount(context), (n) => ensure(`worker-${n}`)));
+  const workers = await Promise.all(numbered(workerCount(context, devices), (n) => ensure(`worker-${n}`)));
   return { organiser, poster, validators, workers };
 }
 
 export interface ChainRequest {
   readonly context: LocalnetContext;
+  /** What workers compute with, an entry for each at least. */
+  readonly devices: readonly (readonly string[])[];
   readonly daemon: DaemonContext;
   /** The state directory. */
   readonly state: string;
@@ -160,7 +162,7 @@ export async function openChain(request: ChainRequest): Promise<OpenedChain> {
   const { embedded } = chain;
   const maxFee = weiOf(context.options.maxFee);
   const local = developmentChainIds.includes(chain.chainId);
-  const wallets = await openWallets(state, context, local, embedded !== undefined);
+  const wallets = await openWallets(state, request, local, embedded !== undefined);
   const { organiser, poster, validators, workers } = wallets;
   if (embedded) {
     const all = [organiser, poster, ...validators, ...workers].map(({ address }) => address);

@@ -1,5 +1,5 @@
 /** What the workers of a local network compute with. */
-import { AUTO, chooseDevices, deviceOf, probeDevices } from "../engine/runtime/node/index.ts";
+import { AUTO, chooseDevices, deviceOf, probeDevices, rowOf } from "../engine/runtime/node/index.ts";
 import type { LocalnetContext } from "./context.ts";
 import type { SessionDisplay } from "./display.ts";
 
@@ -20,26 +20,30 @@ export async function workerDevices(
   display.update({ activity: "Measuring this machine's devices" });
   const chosen = chooseDevices(await probeDevices({ milliseconds: MEASURE_MS, threads: 1, signal }));
   display.say([chosen.sentence]);
-  return names.map((name) => (name === AUTO ? chosen.names : [name]));
+  return names.flatMap((name) => (name === AUTO ? eachFirst(chosen.names) : [[name]]));
+}
+
+/** The devices of a worker for each GPU of the fastest kind, which is its first; for one of a kind alone those of one worker. */
+function eachFirst(names: readonly string[]): (readonly string[])[] {
+  const row = rowOf(names[0] ?? "");
+  return names.filter((name) => rowOf(name) === row).map((first) => [first, ...names.filter((name) => name !== first)]);
 }
 
 /** The GPUs among devices, each once however it is written. */
 const gpusAmong = (names: readonly string[]): Set<string> =>
-  new Set(
-    names
-      .filter((name) => name !== AUTO)
-      .map(deviceOf)
-      .flatMap(({ name, exact }) => (exact ? [] : [name])),
-  );
+  new Set(names.map(deviceOf).flatMap(({ name, exact }) => (exact ? [] : [name])));
 
 /**
  * How many workers there are where no number is given: as many as devices are named, and the usual number at least. Several GPUs
  * have one each: two that share one would be half as fast as the others, and may not fit its memory.
  */
-export function workerCount({ options, config }: Pick<LocalnetContext, "options" | "config">): number {
-  const { workers, device } = options;
+export function workerCount(
+  { options: { workers }, config }: Pick<LocalnetContext, "options" | "config">,
+  devices: readonly (readonly string[])[],
+): number {
   if (config.explicit("workers")) return workers;
-  return gpusAmong(device).size > 1 ? device.length : Math.max(workers, device.length);
+  const named = devices.flatMap(([first]) => first ?? []);
+  return gpusAmong(named).size > 1 ? named.length : Math.max(workers, named.length);
 }
 
 /** What `run.json` keeps of `--device`, for commands that name the next start: it is this machine's, and no start takes it unasked. */

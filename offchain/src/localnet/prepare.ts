@@ -182,7 +182,7 @@ async function openParts(start: Start) {
   const { context, daemon, opened, state, supervisor, blobs, display, devices } = start;
   const { file, request } = opened;
   const { preset, dataFile, recipe, rpc } = request;
-  const opening = openChain({ context, daemon, state, supervisor, rpc, file });
+  const opening = openChain({ context, devices, daemon, state, supervisor, rpc, file });
   // Who has to pay first is told before minutes are spent; otherwise the three need nothing of each other.
   if (rpc !== undefined) await opening;
   const described = file?.runId

@@ -3,7 +3,7 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import { type Build, digestOfJson } from "@cotrain/sdk/protocol";
 
 import { type Device, EngineClosedError, EngineError, firstSteps } from "../engine/index.ts";
-import { deviceOf, devices, inHardware } from "../engine/runtime/node/index.ts";
+import { deviceOf, devicesHere, inHardware } from "../engine/runtime/node/index.ts";
 import { buildOf, type Computed, requireNear, requireSteady } from "./builds.ts";
 
 /** Inner steps whose losses are compared, as `cotrain builds propose` does; fewer where they take longer than {@link PROOF_MS}. */
@@ -16,7 +16,7 @@ const UNASKED_MS = 30_000;
 export interface FirstBuildOptions {
   /** Devices of which there must be a build; what else this machine can make and prove comes besides. */
   readonly devices?: readonly string[];
-  /** What is tried besides; default: the rows of the table of devices. */
+  /** What is tried besides; default: every device that there is. */
   readonly here?: readonly Device[];
   /** Told, in a sentence, of a device of which there is no build. */
   readonly notice?: (sentence: string) => void;
@@ -90,9 +90,9 @@ async function prove(
 export async function firstBuilds(
   computed: Computed,
   step: Uint8Array,
-  { devices: asked = [], here = Object.values(devices), notice }: FirstBuildOptions,
+  { devices: asked = [], here, notice }: FirstBuildOptions,
 ): Promise<readonly [Build, ...Build[]]> {
-  const all = tried(asked, here);
+  const all = tried(asked, here ?? (await devicesHere()));
   const trials = await prove(computed, step, all);
   const builds = new Map<string, Build>();
   for (const [i, trial] of trials.entries()) {

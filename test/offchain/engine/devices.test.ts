@@ -21,6 +21,7 @@ import {
   chooseDevices,
   deviceOf,
   devices,
+  devicesHere,
   type Probe,
   probeDevices,
   requireDevice,
@@ -65,6 +66,8 @@ describe("a device's name", () => {
   });
 });
 
+const namesHere = async (): Promise<string[]> => (await devicesHere()).map(({ name }) => name);
+
 describe("CUDA", () => {
   test("opens a session on the GPU of its index, and on the first of a name without one", () => {
     expect(cudaOptions(3)).toMatchObject({
@@ -85,6 +88,21 @@ describe("CUDA", () => {
       5_000,
       5_000,
     ]);
+  });
+
+  test("is looked at on each GPU that CUDA may see, and once where there is none", async () => {
+    onTestFinished(() => void (nvidiaSays.lines = undefined));
+    onTestFinished(() => void vi.unstubAllEnvs());
+    nvidiaSays.lines = "";
+    expect(await namesHere()).toEqual(["cpu", "wasm", "webgpu", "cuda"]);
+    nvidiaSays.lines = ["0, NVIDIA A, 1000", "1, NVIDIA B, 3000", "2, NVIDIA C, 2000"].join("\n");
+    expect(await namesHere()).toEqual(["cpu", "wasm", "webgpu", "cuda", "cuda:1", "cuda:2"]);
+    vi.stubEnv("CUDA_VISIBLE_DEVICES", "2,1");
+    expect(await namesHere()).toEqual(["cpu", "wasm", "webgpu", "cuda", "cuda:1"]);
+    for (const none of ["", "-1", "0,-1,1"]) {
+      vi.stubEnv("CUDA_VISIBLE_DEVICES", none);
+      expect(await namesHere()).toEqual(["cpu", "wasm", "webgpu", "cuda"]);
+    }
   });
 
   test("has the memory and the name of the GPU of its index", async () => {

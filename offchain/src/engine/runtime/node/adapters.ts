@@ -121,6 +121,20 @@ export function nvidiaIndexOf(
   return seen.every((entry) => /^\d+$/.test(entry)) && index < seen.length ? Number(seen[index]) : undefined;
 }
 
+/** How many of a machine's GPUs CUDA is to see: of those that are listed, up to the first that is none (CUDA C++ Programming Guide). */
+function seenOf(
+  gpus: number,
+  { CUDA_VISIBLE_DEVICES: visible }: Readonly<NodeJS.ProcessEnv> = process.env,
+): number {
+  if (visible === undefined) return gpus;
+  const entries = visible.split(",").map((entry) => entry.trim());
+  const end = entries.findIndex((entry) => entry === "" || entry.startsWith("-"));
+  return Math.min(gpus, end < 0 ? entries.length : end);
+}
+
+/** How many GPUs of NVIDIA's CUDA may see; 0 where nvidia-smi tells of none. */
+export const cudaCount = async (): Promise<number> => seenOf((await nvidiaGpus()).length);
+
 const cudaGpu = async (index: number): Promise<NvidiaGpu | undefined> => {
   const wanted = nvidiaIndexOf(index);
   return (await nvidiaGpus()).find((gpu) => gpu.index === wanted);

@@ -4,7 +4,7 @@ import { availableParallelism } from "node:os";
 import type { Device } from "../device.ts";
 import { EngineError } from "../../errors.ts";
 import { blocks } from "./blocks.ts";
-import { cudaAdapter, cudaMemory, gpuMemory, webgpuAdapter } from "./adapters.ts";
+import { cudaAdapter, cudaCount, cudaMemory, gpuMemory, webgpuAdapter } from "./adapters.ts";
 import { providerLibrary, whyNoProvider } from "./cudaOptions.ts";
 import { engineHostOn } from "./host/host.ts";
 import { availableMemory, deviceClass, versionOf, WASM_BYTES, wasmMemory } from "./machine.ts";
@@ -70,6 +70,16 @@ export const devices = {
 
 export type DeviceName = keyof typeof devices;
 export const deviceNames = Object.keys(devices) as DeviceName[];
+
+/** More GPUs than this are not looked at, so that a machine full of them is known in a minute. */
+const MOST_GPUS = 16;
+
+/** All devices of this machine to try, the CPU first: the rows of the table, and each of NVIDIA's GPUs that is there. */
+export async function devicesHere(): Promise<readonly Device[]> {
+  const { cuda, ...rows } = devices;
+  const count = Math.min(MOST_GPUS, await cudaCount());
+  return [...Object.values(rows), cuda, ...Array.from({ length: Math.max(0, count - 1) }, (_, i) => cudaDevice(i + 1))];
+}
 
 /** What stands for the fastest device of a machine. */
 export const AUTO = "auto";

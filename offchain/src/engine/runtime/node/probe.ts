@@ -10,7 +10,7 @@ import { measureSteps } from "../../measure.ts";
 import { buildPrograms } from "../../programs.ts";
 import { presets } from "../../presets.ts";
 import type { Adapter, Device } from "../device.ts";
-import { devices } from "./devices.ts";
+import { devicesHere, rowOf } from "./devices.ts";
 
 /** What is measured: the preset that `npm start` takes. */
 const MEASURED = "1m";
@@ -53,14 +53,16 @@ interface ProbeOptions {
 
 /** Tries one device after the other: it must open, take steps with the CPU's losses, and give its state back. */
 export async function probeDevices(options: ProbeOptions): Promise<Probe[]> {
-  const { tried = Object.values(devices), signal, patience = PATIENCE_MS } = options;
+  const { tried = await devicesHere(), signal, patience = PATIENCE_MS } = options;
   const until = systemClock.monotonic() + patience;
   const probes: Probe[] = [];
   let due: readonly number[] | undefined;
   for (const device of tried) {
     signal?.throwIfAborted();
     const share = Math.max(1, Math.round(Math.max(patience * LEAST_SHARE, (until - systemClock.monotonic()) / 2)));
-    const { probe, losses } = await probeDevice(device, due, { ...options, patience: share });
+    // Several GPUs share the time of one.
+    const milliseconds = options.milliseconds / tried.filter(({ name }) => rowOf(name) === rowOf(device.name)).length;
+    const { probe, losses } = await probeDevice(device, due, { ...options, milliseconds, patience: share });
     due ??= losses;
     probes.push(probe);
   }
