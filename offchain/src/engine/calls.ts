@@ -49,14 +49,19 @@ export async function train(
 const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
 
 /**
- * How many of the steps that are due the next call takes: of a loop about as many as its time allows, one while nobody knows what
- * a step takes. A few more, rather than a call for a small rest.
+ * How many of the steps that are due the next call of a loop takes: about as many as its time allows. A few more, rather than a call
+ * for a small rest.
+ * @param ms what a call may take
+ * @param stepMs what the last steps took each
  */
-function stepsAtOnce({ programs: { step }, stepMs }: Held, due: number): number {
-  if (!step?.loop || stepMs === undefined) return 1;
-  const fitting = Math.min(LOOP_STEPS, Math.max(1, Math.floor(step.loop.ms / stepMs)));
+export function stepsInCall(ms: number, stepMs: number, due: number): number {
+  const fitting = Math.min(LOOP_STEPS, Math.max(1, Math.floor(ms / stepMs)));
   return Math.min(LOOP_STEPS, Math.ceil(due / Math.max(1, Math.round(due / fitting))));
 }
+
+/** The same of an engine: one where there is no loop, and while nobody knows what a step takes. */
+const stepsAtOnce = ({ programs: { step }, stepMs }: Held, due: number): number =>
+  step?.loop && stepMs !== undefined ? stepsInCall(step.loop.ms, stepMs, due) : 1;
 
 /** One call of the step program, or of its loop for as many steps as there are rates. */
 async function takeSteps(held: Held, tokens: BigInt64Array, rates: readonly number[]): Promise<StepResult[]> {

@@ -20,6 +20,7 @@ import { writeModel } from "../../../offchain/src/engine/onnx.ts";
 import { openEngine } from "../../../offchain/src/engine/openEngine.ts";
 import * as op from "../../../offchain/src/engine/ops.ts";
 import { sessionOptions } from "../../../offchain/src/engine/runtime/node/cpu.ts";
+import { stepsInCall } from "../../../offchain/src/engine/calls.ts";
 import { blocks as placesBlocks } from "../../../offchain/src/engine/runtime/node/blocks.ts";
 import { onnxRuntime } from "../../../offchain/src/engine/runtime/onnxRuntime.ts";
 import type { Blocks } from "../../../offchain/src/engine/runtime/port.ts";
@@ -193,6 +194,12 @@ test("a stranger's names are no other's, whatever they are", async () => {
   await engine.close();
 });
 
+const calls = (stepMs: number, due = 1_024): number => stepsInCall(placesBlocks.cuda!.ms, stepMs, due);
+
 test("CUDA, whose state crosses with each call, has time for many steps and no bound of memory", () => {
   expect(placesBlocks.cuda).toEqual({ ms: 5_000, memory: Infinity });
+  // 32 at least while a step takes no more than a 32nd of that time; of slower steps those that fit, so that a request to stop is heard.
+  for (const stepMs of [1, 10, 40, 100, 156]) expect(calls(stepMs)).toBeGreaterThanOrEqual(32);
+  expect([calls(1), calls(40), calls(500), calls(6_000)]).toEqual([LOOP_STEPS, LOOP_STEPS, 11, 1]);
+  expect([calls(40, 20), calls(40, 130), calls(40, 200)]).toEqual([20, LOOP_STEPS, 100]);
 });
