@@ -79,6 +79,7 @@ async function codecRows(seconds: number): Promise<Row[]> {
   const payloads = ["11", "22", "33"].map((byte) => ({
     worker: `0x${byte.repeat(20)}` as const,
     tokens: 1_000,
+    steps: 10,
     source: sourceOf(payload),
   }));
   const reduced = await rate(seconds, () =>

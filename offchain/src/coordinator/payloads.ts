@@ -85,7 +85,8 @@ export async function fragmentPayloads(
       continue;
     }
     opened.defer(() => blob.close());
-    payloads.push({ worker, tokens: accepted.tokens, source: sourceOfBlob(blob, memory), clipPpm });
+    const { steps } = accepted.receipt;
+    payloads.push({ worker, tokens: accepted.tokens, steps, source: sourceOfBlob(blob, memory), clipPpm });
   }
   return { payloads, outcomes };
 }

@@ -34,7 +34,7 @@ export interface Chunk {
 
 /** What a plan is made of. */
 interface Payloads {
-  /** By payload, in ascending order of address, as RunParams.weighting says; their sum is about 1. */
+  /** By payload, in ascending order of address, as RunParams.weighting says. */
   readonly weights: readonly number[];
   readonly elements: number;
   /**

@@ -4,25 +4,43 @@ import { type Address, weightingCode } from "@cotrain/sdk/protocol";
 import { InternalError } from "../base/index.ts";
 import { tableOf } from "./kinds.ts";
 
-/** A worker and the tokens that it trained on. */
+/** A worker, the tokens that it trained on, and in how many inner steps. */
 export interface Share {
   readonly worker: Address;
   readonly tokens: number;
+  readonly steps: number;
 }
 
-/** A share and its weight, an fp32 value; all weights of a round sum to about 1. */
+/** A share and its weight, an fp32 value. All weights of a round sum to about 1, normalised ones where all took as many steps. */
 export type Weighted<T extends Share> = T & { readonly weight: number };
 
 /** The weight of one share among those of a round. */
-type Weighting = (share: Share, total: { readonly tokens: number; readonly shares: number }) => number;
+type Weighting = (share: Share, total: Total) => number;
+
+interface Total {
+  readonly tokens: number;
+  readonly shares: number;
+  /** The mean of the steps, each weighing by its tokens; summed in doubles, in ascending order of address. */
+  readonly steps: number;
+}
 
 /** fround(tokens ÷ Σ tokens), the quotient in a double. */
 const byTokens: Weighting = ({ tokens }, total) => Math.fround(tokens / total.tokens);
 
+/** All alike, however little they trained. */
+const alike: Weighting = (_, { shares }) => Math.fround(1 / shares);
+
+/**
+ * By tokens, each pseudo-gradient rescaled from its own steps to the mean: one of few steps is small, and by tokens alone its smallness
+ * would count twice (FedNova, arXiv 2007.07481).
+ */
+const normalised: Weighting = ({ tokens, steps }, total) =>
+  Math.fround((tokens / total.tokens) * (total.steps / steps));
+
 const weightingOf: (code: number) => Weighting = tableOf(
   { name: "Weighting", error: "WEIGHTING_UNKNOWN" },
   weightingCode,
-  { tokens: byTokens },
+  { tokens: byTokens, uniform: alike, normalised },
 );
 
 /**
@@ -48,9 +66,16 @@ export function weigh<T extends Share>(shares: readonly T[], weighting: number =
         `Worker ${share.worker} has ${share.tokens} tokens; a positive integer is due.`,
       );
     }
+    if (!Number.isSafeInteger(share.steps) || share.steps <= 0) {
+      throw new InternalError(
+        "REDUCE_INVALID",
+        `Worker ${share.worker} took ${share.steps} steps; a positive integer is due.`,
+      );
+    }
     tokens += share.tokens;
   }
   if (!Number.isSafeInteger(tokens)) throw new InternalError("REDUCE_INVALID", "The tokens of one round exceed 2^53.");
-  const total = { tokens, shares: sorted.length };
+  const steps = sorted.reduce((sum, share) => sum + (share.tokens / tokens) * share.steps, 0);
+  const total = { tokens, shares: sorted.length, steps };
   return sorted.map((share) => ({ ...share, weight: weightOf(share, total) }));
 }

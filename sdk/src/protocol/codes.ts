@@ -12,7 +12,7 @@ export const outerOptimizerCode = { nesterov: 0 } as const;
 /** RunParams.aggregator. */
 export const aggregatorCode = { mean: 0 } as const;
 /** RunParams.weighting. */
-export const weightingCode = { tokens: 0 } as const;
+export const weightingCode = { tokens: 0, uniform: 1, normalised: 2 } as const;
 /** RunParams.innerState: what becomes of a worker's inner optimizer between rounds. */
 export const innerStateCode = { persist: 0 } as const;
 /** RunParams.admission: who may join. */

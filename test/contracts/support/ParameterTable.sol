@@ -30,7 +30,7 @@ library ParameterTable {
         (min[13], first[13], max[13]) = (1_000, 5_000, 10_000);
         (min[14], first[14], max[14]) = (0, 0, 0);
         (min[15], first[15], max[15]) = (0, 0, 0);
-        (min[16], first[16], max[16]) = (0, 0, 0);
+        (min[16], first[16], max[16]) = (0, 0, 2);
         (min[17], first[17], max[17]) = (0, 0, 0);
         (min[18], first[18], max[18]) = (0, 0, 0);
         (min[19], first[19], max[19]) = (0, 0, 0);

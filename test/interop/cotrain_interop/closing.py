@@ -128,7 +128,9 @@ class Closing:
     def aggregate(self, clips: dict[str, list[int]]) -> list[tuple[numpy.ndarray, numpy.ndarray]]:
         """Parameters and buffer of each fragment, from the payloads of these workers."""
         used = [entry for entry in self.receipts if entry["receipt"]["worker"] in clips]
-        weights = diloco.weights([int(entry["tokens"]) for entry in used])
+        names = {code: name for name, code in self.spec.codes["weightingCode"].items()}
+        tokens, steps = ([int(each) for each in of] for of in zip(*((e["tokens"], e["receipt"]["steps"]) for e in used)))
+        weights = diloco.weights(names[self.params["weighting"]], tokens, steps)
         lr, momentum = outer_size(self.params, self.round)
         out = []
         for fragment, (theta, buffer) in enumerate(self.states):

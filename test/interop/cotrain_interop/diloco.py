@@ -70,10 +70,18 @@ def encode_int8(delta: numpy.ndarray, residual: numpy.ndarray | None) -> tuple[b
     return scales.astype("<f4").tobytes() + values.tobytes(), residual
 
 
-def weights(tokens: list[int]) -> list[numpy.float32]:
-    """In doubles, then fp32."""
+def weights(weighting: str, tokens: list[int], steps: list[int]) -> list[numpy.float32]:
+    """By ascending worker; in doubles, then fp32."""
     total = sum(tokens)
-    return [F32(each / total) for each in tokens]
+    if weighting == "tokens":
+        return [F32(each / total) for each in tokens]
+    if weighting == "uniform":
+        return [F32(1 / len(tokens)) for _ in tokens]
+    require(weighting == "normalised", f"the weighting {weighting} is not known here")
+    mean = 0.0
+    for each, taken in zip(tokens, steps):
+        mean += each / total * taken
+    return [F32(each / total * (mean / taken)) for each, taken in zip(tokens, steps)]
 
 
 def outer_step(params, buffer, gradient, lr_ppm: int, momentum_ppm: int):

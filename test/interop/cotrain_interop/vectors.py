@@ -45,9 +45,10 @@ def check_vectors(spec: Spec, directory: Path, report: Report) -> None:
             report.count(f"{name} vectors", check(spec, protocol[name]))
     diloco_vectors = json.loads((directory / "diloco.json").read_text(encoding="utf-8"))
     with report.about("diloco.json"):
-        equal("the kinds of vectors", sorted(set(diloco_vectors) - {"about"}), ["int8b256", "reduce"])
+        equal("the kinds of vectors", sorted(set(diloco_vectors) - {"about"}), ["int8b256", "reduce", "weights"])
         report.count("int8 vectors", _int8(diloco_vectors["int8b256"]))
         report.count("reduce vectors", _reduce(diloco_vectors["reduce"]))
+        report.count("weight vectors", _weights(diloco_vectors["weights"]))
 
 
 def _structs(spec: Spec, vectors: dict) -> int:
@@ -329,11 +330,19 @@ def _reduce(vectors: list[dict]) -> int:
         params, buffer = (numpy.frombuffer(bytes.fromhex(case[key]), "<f4") for key in ("params", "buffer"))
         ordered = sorted(case["contributions"], key=lambda each: each["worker"])
         total = numpy.zeros(len(params), numpy.float32)
-        for weight, each in zip(diloco.weights([each["tokens"] for each in ordered]), ordered):
+        for weight, each in zip(diloco.weights("tokens", [each["tokens"] for each in ordered], [1] * len(ordered)), ordered):
             total = total + weight * diloco.decode(1, bytes.fromhex(each["payload"]), len(params))
         after = diloco.outer_step(params, buffer, total, case["lrPpm"], case["momentumPpm"])
         for key, values in zip(("nextParams", "nextBuffer"), after):
             equal(f"{case['name']}: {key}", values.astype("<f4").tobytes().hex(), case[key])
+    return len(vectors)
+
+
+def _weights(vectors: list[dict]) -> int:
+    for case in vectors:
+        tokens, steps = ([each[key] for each in case["shares"]] for key in ("tokens", "steps"))
+        found = numpy.array(diloco.weights(case["weighting"], tokens, steps), dtype="<f4")
+        equal(f"{case['name']}: weights", found.tobytes().hex(), case["weights"])
     return len(vectors)
 
 

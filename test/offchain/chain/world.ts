@@ -15,6 +15,7 @@ import {
   type Assignment,
   type CheckpointManifest,
   codecCode,
+  weightingCode,
   type ContractAddresses,
   type DataManifest,
   type Definition,
@@ -114,6 +115,7 @@ export const params: RunParams = {
   roundDeadline: 60,
   codec: codecCode["int8-b256"],
   aggregatorBps: 0,
+  weighting: weightingCode.normalised,
 };
 /** Sequences per batch of the run's programs. */
 const batch = 2;
@@ -346,7 +348,7 @@ export function createPublisher(
       const random = createRandom(`round-${round}`);
       const entries: ReceiptsFile["receipts"] = [];
       const leaves: ReceiptLeaf[] = [];
-      const payloads: { worker: Address; tokens: number; fragments: Uint8Array[] }[] = [];
+      const payloads: { worker: Address; tokens: number; steps: number; fragments: Uint8Array[] }[] = [];
       const measured: MeasuredPayload[] = [];
       for (const [nth, account] of (options.workers ?? workers).entries()) {
         const worker = lower(account);
@@ -453,7 +455,7 @@ export function createPublisher(
           fragments: parts,
         });
         leaves.push({ receiptHash, worker, beneficiary: receipt.beneficiary, tokens, outcome });
-        if (outcome === 0) payloads.push({ worker, tokens: Number(tokens), fragments: encoded });
+        if (outcome === 0) payloads.push({ worker, tokens: Number(tokens), steps, fragments: encoded });
         tokensTrained += outcome === 0 ? tokens : 0n;
       }
       step += innerStepsOf(params, round);
@@ -461,9 +463,10 @@ export function createPublisher(
       for (const [index, state] of current.states.entries()) {
         const after = await reduceFragment({
           state,
-          payloads: payloads.map(({ worker, tokens, fragments: parts }) => ({
+          payloads: payloads.map(({ worker, tokens, steps, fragments: parts }) => ({
             worker,
             tokens,
+            steps,
             source: sourceOf(parts[index]!),
             clipPpm: options.silent?.includes(worker) ? 0 : 1_000_000,
           })),

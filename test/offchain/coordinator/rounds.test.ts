@@ -149,6 +149,7 @@ describe("a round", () => {
         payloads: done.map(({ prepared }) => ({
           worker: prepared.receipt.worker,
           tokens: 128,
+          steps: 4,
           source: sourceOf(prepared.payloads[fragment]!),
         })),
         // The ramp averages plainly.

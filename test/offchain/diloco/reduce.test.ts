@@ -45,6 +45,7 @@ function round(seed: string, n: number, k: number): ReduceInput {
   const payloads: FragmentPayload[] = Array.from({ length: k }, (_, i) => ({
     worker: address(i * 7 + 1),
     tokens: 1 + random.below(100_000),
+    steps: 1,
     source: sourceOf(encodePayload(INT8, normal(1e-2)).bytes),
   }));
   return {
@@ -62,6 +63,7 @@ describe("reduce", () => {
       payloads: vector.contributions.map(({ worker, tokens, payload }) => ({
         worker: worker as `0x${string}`,
         tokens,
+        steps: 1,
         source: sourceOf(bytes(payload)),
       })),
       rules: { ...rules, outerLrPpm: vector.lrPpm, outerMomentumPpm: vector.momentumPpm },
@@ -113,6 +115,7 @@ describe("reduce", () => {
     const payloads = locals.map((local, i) => ({
       worker: address(i + 1),
       tokens: i === 0 ? 300 : 100,
+      steps: 1,
       source: sourceOf(encodePayload(codecCode.fp32, pseudoGradient(global, local)).bytes),
     }));
     const next = await reduceFragment({
@@ -160,8 +163,8 @@ describe("reduce", () => {
 describe("weights", () => {
   it("are fp32 quotients in ascending order of address and sum to about 1", () => {
     const weighted = weigh([
-      { worker: address(0xff), tokens: 1 },
-      { worker: address(0x0a), tokens: 2 },
+      { worker: address(0xff), tokens: 1, steps: 1 },
+      { worker: address(0x0a), tokens: 2, steps: 1 },
     ]);
     expect(weighted.map(({ worker, weight }) => [worker, weight])).toEqual([
       [address(0x0a), Math.fround(2 / 3)],
@@ -170,12 +173,36 @@ describe("weights", () => {
   });
 
   it.each([0, -1, 1.5, Number.NaN])("refuse %s tokens", (tokens) => {
-    expect(() => weigh([{ worker: address(1), tokens }])).toThrow(/positive integer/);
+    expect(() => weigh([{ worker: address(1), tokens, steps: 1 }])).toThrow(/positive integer/);
+    expect(() => weigh([{ worker: address(1), tokens: 1, steps: tokens }])).toThrow(/positive integer/);
+  });
+
+  it.each(vectors.weights)("are those of the vectors: $name", ({ weighting, shares, weights }) => {
+    const members = shares.map((share, i) => ({ worker: address(i + 1), ...share }));
+    expect(toHex(weigh(members.toReversed(), weightingCode[weighting]).map(({ weight }) => weight))).toBe(weights);
+  });
+
+  it("count a slow worker's smallness once where they are normalised, and not at all where they are uniform", () => {
+    // Steps of equal size: a pseudo-gradient is as large as it has steps.
+    const shares = [8, 32, 32].map((steps, i) => ({ worker: address(i + 1), tokens: 100 * steps, steps }));
+    const pulls = (code: number) => weigh(shares, code).map(({ weight, steps }) => weight * steps);
+    const ratio = (code: number) => pulls(code)[1]! / pulls(code)[0]!;
+    expect(ratio(weightingCode.tokens)).toBeCloseTo(16);
+    expect(ratio(weightingCode.normalised)).toBeCloseTo(4);
+    expect(ratio(weightingCode.uniform)).toBeCloseTo(4);
+    // Not by how many sequences a step has: twice as many weigh twice as much, but where all weigh alike.
+    const [wide, narrow] = [
+      { worker: address(1), tokens: 200, steps: 1 },
+      { worker: address(2), tokens: 100, steps: 1 },
+    ];
+    const of = (code: number) => weigh([wide, narrow], code).map(({ weight }) => weight);
+    expect(of(weightingCode.normalised)).toEqual(of(weightingCode.tokens));
+    expect(of(weightingCode.uniform)).toEqual([0.5, 0.5]);
   });
 
   it("refuse a weighting that is not built, as do the other tables", () => {
-    expect(() => weigh([{ worker: address(1), tokens: 1 }], 7)).toThrow(
-      "Weighting 7 is not known here; allowed is 0 (tokens).",
+    expect(() => weigh([{ worker: address(1), tokens: 1, steps: 1 }], 7)).toThrow(
+      "Weighting 7 is not known here; allowed are 0 (tokens) and 1 (uniform) and 2 (normalised).",
     );
     expect(() => outerOptimizerOf(9)).toThrow("Outer optimizer 9 is not known here; allowed is 0 (nesterov).");
     expect(() => aggregatorOf(1)).toThrow("Aggregator 1 is not known here; allowed is 0 (mean).");

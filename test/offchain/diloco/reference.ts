@@ -111,6 +111,20 @@ export interface ReferenceShare {
   readonly delta: readonly number[];
 }
 
+/** Weights by exact fractions, rounded once. */
+export function weightsBy(
+  weighting: "tokens" | "uniform" | "normalised",
+  shares: readonly { readonly tokens: number; readonly steps: number }[],
+): number[] {
+  const total = shares.reduce((sum, { tokens }) => sum + BigInt(tokens), 0n);
+  const both = shares.reduce((sum, { tokens, steps }) => sum + BigInt(tokens) * BigInt(steps), 0n);
+  return shares.map(({ tokens, steps }) => {
+    if (weighting === "tokens") return single({ num: BigInt(tokens), den: total });
+    if (weighting === "uniform") return ratio(1, shares.length);
+    return single({ num: BigInt(tokens) * both, den: total * total * BigInt(steps) });
+  });
+}
+
 /** Weighted mean and Nesterov step, element by element. */
 export function reduce(
   params: readonly number[],

@@ -398,10 +398,11 @@ describe("a clipped payload", () => {
         },
         round: 0,
         payloads: [
-          { worker: address(1), tokens: 1, source: sourceOf(encodePayload(0, one).bytes) },
+          { worker: address(1), tokens: 1, steps: 1, source: sourceOf(encodePayload(0, one).bytes) },
           {
             worker: address(2),
             tokens: 2,
+            steps: 1,
             source: sourceOf(encodePayload(0, two).bytes),
             ...(clipPpm !== undefined && { clipPpm }),
           },

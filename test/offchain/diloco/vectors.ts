@@ -8,7 +8,7 @@ import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";
-import { decodeInt8, encodeInt8, reduce } from "./reference.ts";
+import { decodeInt8, encodeInt8, reduce, weightsBy } from "./reference.ts";
 
 /** Little-endian bytes as hex. */
 type HexBytes = string;
@@ -32,6 +32,13 @@ export interface DilocoVectors {
     readonly momentumPpm: number;
     readonly nextParams: HexBytes;
     readonly nextBuffer: HexBytes;
+  }[];
+  /** In ascending order of address. */
+  readonly weights: readonly {
+    readonly name: string;
+    readonly weighting: "tokens" | "uniform" | "normalised";
+    readonly shares: readonly { readonly tokens: number; readonly steps: number }[];
+    readonly weights: HexBytes;
   }[];
 }
 
@@ -82,6 +89,16 @@ export function buildVectors(): DilocoVectors {
     ["three workers, Nesterov from zeros", 3, 700_000, 900_000, zeros(300)],
     ["three workers, Nesterov with momentum", 3, 900_000, 500_000, normal(300, 1e-2)],
   ];
+  const shared: [string, { tokens: number; steps: number }[]][] = [
+    ["one alone", [{ tokens: 1_024, steps: 1 }]],
+    ["as many steps each", [3, 3, 3].map((steps) => ({ tokens: 1_024 * steps, steps }))],
+    ["at a twentieth of the speed", [36, 36, 1].map((steps) => ({ tokens: 1_024 * steps, steps }))],
+    [
+      "steps of different batches",
+      [7, 48, 13].map((steps, i) => ({ tokens: [256, 1_024, 65_536][i]! * steps, steps })),
+    ],
+    ["many tokens", [4_096, 1].map((steps) => ({ tokens: 2 ** 38 * steps, steps }))],
+  ];
   return {
     about: "Little-endian bytes in hex; floats are fp32. Written by test/offchain/diloco/vectors.ts.",
     int8b256: encoded.map(([name, delta, residual]) => {
@@ -118,6 +135,14 @@ export function buildVectors(): DilocoVectors {
         nextBuffer: toHex(next.buffer),
       };
     }),
+    weights: shared.flatMap(([name, shares]) =>
+      (["tokens", "uniform", "normalised"] as const).map((weighting) => ({
+        name: `${name}, ${weighting}`,
+        weighting,
+        shares,
+        weights: toHex(weightsBy(weighting, shares)),
+      })),
+    ),
   };
 }
 

@@ -15,6 +15,7 @@ import {
   type PayloadHeader,
   type ReceiptsFile,
   type ScreeningFile,
+  weightingCode,
 } from "@cotrain/sdk/protocol";
 import { CoordinatorError } from "@cotrain/sdk/errors";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -83,6 +84,14 @@ beforeAll(async () => {
   ({ blobs: store, input } = await played("blobs"));
 }, 60_000);
 afterAll(() => rm(directory, { recursive: true, force: true }));
+
+it("weighs payloads by the steps of their receipts, where a run's parameters say so", async () => {
+  const slow = workers[0]!.address.toLowerCase();
+  const mixed = await played("weights", { steps: (worker) => (worker.toLowerCase() === slow ? 2 : 4) });
+  expect(await findingsOf(mixed)).toEqual(inEvery({ holds: true, reason: "" }));
+  const otherwise = { ...mixed, input: { ...mixed.input, params: { ...params, weighting: weightingCode.tokens } } };
+  expect(await findingsOf(otherwise)).toEqual(inEvery({ holds: false }));
+});
 
 /** The finding where the first worker's receipt names a payload with another header; its numbers stay. */
 async function withHeader(change: (header: PayloadHeader) => PayloadHeader): Promise<AggregateFinding> {

@@ -216,7 +216,9 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
           states.map((state, f) =>
             reduceFragment({
               state,
-              payloads: [{ worker: accepted.receipt.worker, tokens: 1, source: sourceOf(accepted.payloads[f]!) }],
+              payloads: [
+                { worker: accepted.receipt.worker, tokens: 1, steps: 1, source: sourceOf(accepted.payloads[f]!) },
+              ],
               rules: { ...fixture.params, codec, outerLrPpm: 1_000_000, outerMomentumPpm: 0 },
               round,
             }),

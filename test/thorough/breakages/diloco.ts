@@ -79,4 +79,11 @@ export const diloco: readonly Breakage[] = [
     instead: "const first = seed.length % 1;",
     tests: ["test/offchain/diloco/screening.test.ts"],
   },
+  {
+    name: "a slow worker's smallness counts twice although a run's holders chose otherwise",
+    file: "offchain/src/diloco/weights.ts",
+    text: "(tokens / total.tokens) * (total.steps / steps)",
+    instead: "(tokens / total.tokens) * (steps / steps)",
+    tests: ["test/offchain/diloco/reduce.test.ts"],
+  },
 ];

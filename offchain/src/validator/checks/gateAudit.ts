@@ -155,7 +155,12 @@ async function* aggregateOf(
   of: ScreeningFile["workers"],
 ): AsyncGenerator<FragmentState> {
   const { head, documents, definition, params } = input;
-  const tokensOf = new Map(documents.file?.receipts.map(({ receipt, tokens }) => [receipt.worker, Number(tokens)]));
+  const shareOf = new Map(
+    documents.file?.receipts.map(({ receipt: { worker, steps }, tokens }) => [
+      worker,
+      { tokens: Number(tokens), steps },
+    ]),
+  );
   const layouts = fragmentLayouts(definition.table);
   let index = 0;
   for await (const state of statesOf(blobs, input, base)) {
@@ -175,7 +180,7 @@ async function* aggregateOf(
       );
       payloads.push({
         worker,
-        tokens: tokensOf.get(worker) ?? 0,
+        ...(shareOf.get(worker) ?? { tokens: 0, steps: 0 }),
         source: sourceOf(payload),
         clipPpm: entry.clipPpm,
       });

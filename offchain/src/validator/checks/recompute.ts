@@ -122,7 +122,8 @@ async function recompute(blobs: BlobSource, input: AggregateCheckInput): Promise
     const payload = await readMeasured(blobs, place, receipt, entry, fragment);
     if (outcome !== 0) continue;
     const { clipPpm } = entry;
-    payloads.push({ worker: receipt.worker, tokens: Number(tokens), source: sourceOf(payload), clipPpm });
+    const { worker, steps } = receipt;
+    payloads.push({ worker, tokens: Number(tokens), steps, source: sourceOf(payload), clipPpm });
   }
   // Whose pay is taken for what was measured must not have lost it for a fragment that nobody drew.
   if (blamesByMeasure(receipts)) {
