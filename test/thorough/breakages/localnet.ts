@@ -61,8 +61,8 @@ export const localnet: readonly Breakage[] = [
   {
     name: "two workers share a GPU where another has one",
     file: "offchain/src/localnet/devices.ts",
-    text: "gpusAmong(device).size > 1 ? device.length :",
-    instead: "gpusAmong(device).size > 99 ? device.length :",
+    text: "gpusAmong(named).size > 1 ? named.length :",
+    instead: "gpusAmong(named).size > 99 ? named.length :",
     tests: ["test/offchain/localnet/devices.test.ts"],
   },
   {

@@ -122,10 +122,7 @@ export function nvidiaIndexOf(
 }
 
 /** How many of a machine's GPUs CUDA is to see: of those that are listed, up to the first that is none (CUDA C++ Programming Guide). */
-function seenOf(
-  gpus: number,
-  { CUDA_VISIBLE_DEVICES: visible }: Readonly<NodeJS.ProcessEnv> = process.env,
-): number {
+function seenOf(gpus: number, { CUDA_VISIBLE_DEVICES: visible }: Readonly<NodeJS.ProcessEnv> = process.env): number {
   if (visible === undefined) return gpus;
   const entries = visible.split(",").map((entry) => entry.trim());
   const end = entries.findIndex((entry) => entry === "" || entry.startsWith("-"));
