@@ -21,6 +21,7 @@ import {
   isNotHad,
   rewardsFromInputs,
   rewardTreeOf,
+  keyOfRoot,
   rootsUpTo,
   type UnpaidWork,
   unpaidWork,
@@ -162,7 +163,7 @@ export async function rewardView(run: Run, account: Address, asker: string, from
   const under = await keptOf(run, record.computed);
   const after = under.roots.filter(({ index }) => index >= from);
   const page = after.slice(0, REWARD_PAGE);
-  const wanted = page.map((root) => ({ key: root.epochDigest, build: () => build(run, root) }));
+  const wanted = page.map((root) => ({ key: keyOfRoot(root), build: () => build(run, root) }));
   const found = await run.modules.rewardTrees.leavesOf(account, wanted, asker);
   const leaves: RewardView["leaves"] = [];
   const missing: RewardView["missing"] = [];

@@ -1,7 +1,7 @@
 /** The long poll for work: answered as soon as there is an assignment, or when the wait is over. */
 import { type Address, innerStepsOf, runParamsFromWire, type WorkReply } from "@cotrain/sdk/protocol";
 
-import { roundNumber } from "../base/index.ts";
+import { formatDuration, roundNumber } from "../base/index.ts";
 import { isCollecting, restsIn } from "./machine/dealing.ts";
 import type { RunState } from "./machine/state.ts";
 import type { Run } from "./run.ts";
@@ -30,9 +30,18 @@ function reasonOf(state: RunState, worker: Address): string {
     default:
       return state.current?.work[worker]
         ? `Round ${roundNumber(state.round)} waits for the others.`
-        : (restReason(state, worker) ??
+        : (benchReason(state, worker) ??
+            restReason(state, worker) ??
             `Round ${roundNumber(state.round)} is on; work is given out when the next one opens.`);
   }
+}
+
+/** Why a member gets no work that lately was waited for in vain. */
+function benchReason({ at, members }: RunState, worker: Address): string | undefined {
+  const { misses, benchedUntil } = members[worker] ?? { misses: 0, benchedUntil: 0 };
+  if (benchedUntil <= at) return undefined;
+  const rest = formatDuration(benchedUntil - at);
+  return `This machine delivered nothing in time ${misses} times in a row. It gets work again in some ${rest}, or before where others are lacking.`;
 }
 
 /** Why a member gets no work in rounds that it could only hold up. */
@@ -43,8 +52,7 @@ function restReason(state: RunState, worker: Address): string | undefined {
   const innerSteps = current?.innerSteps ?? innerStepsOf(runParamsFromWire(params), round);
   const { rest, next } = member ? restsIn(state, { innerSteps, params })(member) : { rest: 0, next: 0 };
   if (rest === 0) return undefined;
-  const soonest = roundNumber(Math.max(next, round + 1));
-  return `One inner step takes this machine longer than the others need for a round. So that they need not wait, it works in one of ${rest + 1} rounds, next in round ${soonest}.`;
+  return `One inner step takes this machine longer than the others need for a round. So that they need not wait, it works in one of ${rest + 1} rounds, next in round ${roundNumber(Math.max(next, round + 1))}.`;
 }
 
 /** @param signal aborted when the asker is gone or the coordinator ends */

@@ -11,7 +11,7 @@ export interface Share {
   readonly steps: number;
 }
 
-/** A share and its weight, an fp32 value. All weights of a round sum to about 1, normalised ones where all took as many steps. */
+/** A share and its weight, an fp32 value. All weights of a round sum to about 1. */
 export type Weighted<T extends Share> = T & { readonly weight: number };
 
 /** The weight of one share among those of a round. */
@@ -20,8 +20,8 @@ type Weighting = (share: Share, total: Total) => number;
 interface Total {
   readonly tokens: number;
   readonly shares: number;
-  /** The mean of the steps, each weighing by its tokens; summed in doubles, in ascending order of address. */
-  readonly steps: number;
+  /** Tokens of one step of each, summed in doubles, in ascending order of address. */
+  readonly perStep: number;
 }
 
 /** fround(tokens ÷ Σ tokens), the quotient in a double. */
@@ -31,11 +31,11 @@ const byTokens: Weighting = ({ tokens }, total) => Math.fround(tokens / total.to
 const alike: Weighting = (_, { shares }) => Math.fround(1 / shares);
 
 /**
- * By tokens, each pseudo-gradient rescaled from its own steps to the mean: one of few steps is small, and by tokens alone its smallness
- * would count twice (FedNova, arXiv 2007.07481).
+ * By tokens, each pseudo-gradient rescaled from its own steps to as many for all: one of few steps is small, and by tokens alone its
+ * smallness would count twice. FedNova (arXiv 2007.07481) goes on by the mean number of steps, which would let members of few steps
+ * make everybody's sum of weights as large as there are members: how far a round goes is the outer learning rate's matter here.
  */
-const normalised: Weighting = ({ tokens, steps }, total) =>
-  Math.fround((tokens / total.tokens) * (total.steps / steps));
+const normalised: Weighting = ({ tokens, steps }, { perStep }) => Math.fround(tokens / steps / perStep);
 
 const weightingOf: (code: number) => Weighting = tableOf(
   { name: "Weighting", error: "WEIGHTING_UNKNOWN" },
@@ -75,7 +75,7 @@ export function weigh<T extends Share>(shares: readonly T[], weighting: number =
     tokens += share.tokens;
   }
   if (!Number.isSafeInteger(tokens)) throw new InternalError("REDUCE_INVALID", "The tokens of one round exceed 2^53.");
-  const steps = sorted.reduce((sum, share) => sum + (share.tokens / tokens) * share.steps, 0);
-  const total = { tokens, shares: sorted.length, steps };
+  const perStep = sorted.reduce((sum, share) => sum + share.tokens / share.steps, 0);
+  const total = { tokens, shares: sorted.length, perStep };
   return sorted.map((share) => ({ ...share, weight: weightOf(share, total) }));
 }

@@ -65,6 +65,8 @@ export async function measureSteps(
   try {
     answered?.();
     opened?.(engine.pid === undefined ? undefined : await device.adapter?.(engine.pid));
+    // Looking which driver it has took its time, and was not the device's.
+    answered?.();
     await engine.setParameters(initialParameters(model, "measure").map(({ data }) => data));
     const size = batch * (model.sequence + 1);
     const losses: number[] = [];

@@ -32,7 +32,7 @@ export * from "./options.ts";
 export { type Recipe, recipeKeys, recipeOf, type RecipeRequest, requestBeside, requestOf } from "./recipe.ts";
 export * from "./remote.ts";
 export { claimLeaves, earningsOf, lacksVotes, takeUpVotes } from "./claims.ts";
-export { type ActiveRewards, activeRewards, type KnownRewards, knownRewards, rootsUpTo } from "./rewards.ts";
+export { type ActiveRewards, activeRewards, keyOfRoot, type KnownRewards, knownRewards, rootsUpTo } from "./rewards.ts";
 export * from "./wallets.ts";
 export * from "./facts.ts";
 export * from "./heldOut.ts";

@@ -34,7 +34,7 @@ interface RootRewards {
 export interface KnownRewards {
   /** Whose leaves are kept. Nothing else is: roots are many, and each may have hundreds of thousands. */
   readonly accounts: ReadonlySet<Address>;
-  /** By the digests of their manifests. */
+  /** By {@link keyOfRoot}. */
   readonly roots: Map<string, RootRewards | "unsound">;
 }
 
@@ -42,6 +42,10 @@ export const knownRewards = (accounts: readonly string[]): KnownRewards => ({
   accounts: new Set(accounts.map((account) => asAddress(account))),
   roots: new Map(),
 });
+
+/** What tells one posted root from all others of all models: a false one may name another's documents. */
+export const keyOfRoot = ({ runId, index, root, total, epochDigest }: PostedRoot): string =>
+  [runId, index, root, total, epochDigest].join("/");
 
 /** Roots read at a time. */
 const AT_ONCE = 8;
@@ -112,7 +116,7 @@ async function rootRewards(
   posted: PostedRoot,
   known: KnownRewards | undefined,
 ): Promise<RootRewards | "unsound" | undefined> {
-  const before = known?.roots.get(posted.epochDigest);
+  const before = known?.roots.get(keyOfRoot(posted));
   if (before) return before;
   let found: RootRewards | "unsound";
   try {
@@ -124,7 +128,7 @@ async function rootRewards(
     if (!isMalformed(error)) throw error;
     found = "unsound";
   }
-  known?.roots.set(posted.epochDigest, found);
+  known?.roots.set(keyOfRoot(posted), found);
   return found;
 }
 

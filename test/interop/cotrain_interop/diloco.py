@@ -78,10 +78,11 @@ def weights(weighting: str, tokens: list[int], steps: list[int]) -> list[numpy.f
     if weighting == "uniform":
         return [F32(1 / len(tokens)) for _ in tokens]
     require(weighting == "normalised", f"the weighting {weighting} is not known here")
-    mean = 0.0
-    for each, taken in zip(tokens, steps):
-        mean += each / total * taken
-    return [F32(each / total * (mean / taken)) for each, taken in zip(tokens, steps)]
+    one = [each / taken for each, taken in zip(tokens, steps)]
+    together = 0.0
+    for each in one:
+        together += each
+    return [F32(each / together) for each in one]
 
 
 def outer_step(params, buffer, gradient, lr_ppm: int, momentum_ppm: int):

@@ -11,6 +11,8 @@ import {
   restsAmong,
 } from "../../../offchain/src/coordinator/machine/pace.ts";
 import type { RunState } from "../../../offchain/src/coordinator/machine/state.ts";
+import { awaitWork } from "../../../offchain/src/coordinator/work.ts";
+import type { Run } from "../../../offchain/src/coordinator/run.ts";
 import { play } from "./liveness.ts";
 import { type Harness, openHarness, type TestWorker, until } from "./harness.ts";
 
@@ -25,15 +27,16 @@ const stepsWith = (batch: number, pace: number | null) => deal(measured, { pace,
 
 // point 19
 describe("a deal of work", () => {
-  it("believes what a member says of itself within a quarter and 32 times of what was measured of others", () => {
+  it("believes what a member says of itself, but not that it is more than four times as fast as others were", () => {
     const steps = (claim: number) => deal(measured, says(claim)).steps[1];
     expect(steps(100_000)).toBe(H);
     // As slow as it says: as many steps as fit into the time that the others take.
     expect(steps(200_000)).toBe(32);
     expect(steps(800_000)).toBe(8);
     expect(steps(2_000_000)).toBe(3);
-    expect(deal(measured, says(3_600_000_000))).toEqual(deal(measured, says(3_200_000)));
     expect(steps(3_200_000)).toBe(2);
+    // One at a 70th of the speed can do one step in time, and two not.
+    expect([4_000_000, 7_000_000, 3_600_000_000].map(steps)).toEqual([1, 1, 1]);
     expect(deal(measured, says(1))).toEqual(deal(measured, says(25_000)));
   });
 
@@ -41,9 +44,9 @@ describe("a deal of work", () => {
     // 16 times as many in 16 times the time: 4 steps fit, where 8 would if a step of theirs were taken for one of its own.
     expect(stepsWith(64, 1_600_000)).toBe(4);
     expect(stepsWith(64, null)).toBe(4);
-    // A quarter of the time that its sequences would take others is the least that is believed, 32 times the most.
+    // A quarter of the time that its sequences would take others is the least that is believed.
     expect(stepsWith(64, 1)).toBe(16);
-    expect(stepsWith(1, 3_600_000_000)).toBe(8);
+    expect(stepsWith(1, 800_000)).toBe(8);
     expect(stepsWith(1, null)).toBe(H);
   });
 
@@ -91,9 +94,33 @@ describe("a deal of work", () => {
     // As many as payloads are compared by, where that makes rounds a quarter longer at most.
     const comparable = (times: number) => {
       const members = [measured, measured, { ...measured, pace: 100_000 * times }];
-      return dealOf(members, members, H, 4, DEADLINE, 7).steps[2];
+      return dealOf(members, members, H, 4, DEADLINE, { comparable: 7 }).steps[2];
     };
     expect([8, 10, 11, 20].map(comparable)).toEqual([8, 8, 4, 3]);
+  });
+
+  it("of members that come in when others have failed is what fits into the time of those, and is waited for where there are no others", () => {
+    const slow = { ...measured, pace: 10_000_000 };
+    const others = [measured, measured, slow];
+    const again = (needed: boolean) => dealOf([slow], others, H, 4, DEADLINE, { needed });
+    expect(again(false)).toEqual({ steps: [1], budget: 15_000, latest: 25_600, newcomers: 15_000 });
+    // One step of 10 s and half as much again; for half of what a round may last at most.
+    expect(again(true)).toMatchObject({ steps: [1], budget: 15_000 });
+    const slower = { ...measured, pace: 20_000_000 };
+    expect(dealOf([slower], others, H, 4, DEADLINE, { needed: true })).toMatchObject({
+      steps: [1],
+      budget: 30_000,
+      latest: 30_000,
+    });
+    const slowest = { ...measured, pace: 3_600_000_000 };
+    const most = (MAX_STRETCH * DEADLINE) / 2;
+    expect(dealOf([slowest], others, H, 4, DEADLINE, { needed: true })).toMatchObject({
+      steps: [1],
+      budget: most,
+      latest: most,
+    });
+    // Keys cost nothing: whoever never delivered is not waited for.
+    expect(dealOf([says(20_000_000)], others, H, 4, DEADLINE, { needed: true }).newcomers).toBe(12_600);
   });
 
   it("leaves a slow member a 24th of the holders' deadline, however fast the others seem", () => {
@@ -104,7 +131,7 @@ describe("a deal of work", () => {
     // A quarter of few steps is fewer than payloads are compared by: it is given those, where they take 3.75 s at most.
     const few = (pace: number) => {
       const members = [hasty, hasty, { ...measured, pace }];
-      return dealOf(members, members, 24, 4, DEADLINE, 8).steps[2];
+      return dealOf(members, members, 24, 4, DEADLINE, { comparable: 8 }).steps[2];
     };
     expect([200_000, 468_000, 469_000].map(few)).toEqual([8, 8, 4]);
   });
@@ -119,8 +146,8 @@ describe("a deal of work", () => {
     expect(rest(96, measured, [measured, measured], H)).toBe(5);
     // What was measured once is measured again.
     expect(rest(30_000)).toBe(63);
-    // Who says so sits out as well, within bounds; nobody does where nobody was measured, or is alone.
-    expect(rest(30_000, says(100_000))).toBe(3);
+    // Who says so sits out as well; nobody does where nobody was measured, or is alone.
+    expect(rest(30_000, says(100_000))).toBe(63);
     expect(restsAmong([says(1), says(1)], 16, DEADLINE)(says(3_600_000_000))).toBe(0);
     expect(restsAmong([{ ...measured, pace: 50_000_000 }], 16, DEADLINE)({ ...measured, pace: 50_000_000 })).toBe(0);
   });
@@ -258,6 +285,35 @@ describe("a member for whom one inner step takes longer than a round of the othe
     expect(reply.kind === "wait" && reply.reason).toMatch(
       /^One inner step takes this machine longer .*, it works in one of 31 rounds, next in round 32\.$/,
     );
+  });
+});
+
+it("a member that is on the bench is told so, and for how long", async () => {
+  harness = await openHarness({ params: { minWorkers: 2 } });
+  const [one, other, benched] = ["31", "32", "33"].map((key) => harness!.worker(key)) as [
+    TestWorker,
+    TestWorker,
+    TestWorker,
+  ];
+  for (const worker of [one, other]) await worker.join();
+  await one.assigned();
+  await benched.join();
+  const { driver } = harness.run;
+  const told = async (until: number) => {
+    const { at, members } = driver.state;
+    const member = { ...members[benched.address]!, misses: 3, benchedUntil: at + until };
+    const state = { ...driver.state, members: { ...members, [benched.address]: member } };
+    const run = { ...harness!.run, driver: { state, onChange: () => () => undefined } };
+    return awaitWork(run as unknown as Run, benched.address, 0, new AbortController().signal);
+  };
+  expect(await told(125_000)).toEqual({
+    kind: "wait",
+    reason:
+      "This machine delivered nothing in time 3 times in a row. It gets work again in some 2:05, or before where others are lacking.",
+  });
+  expect(await told(0)).toEqual({
+    kind: "wait",
+    reason: "Round 1 is on; work is given out when the next one opens.",
   });
 });
 

@@ -70,3 +70,38 @@ it("rounds are longer now and then beside one for whom a step takes longer, by a
   // It is there in each where the round would have too few without it.
   expect(roundsOf(few, { pace: 17_000 }, 100, 3).missing).toBeLessThanOrEqual(2);
 });
+
+const few: Actor = { kind: "honest", pace: 100, overhead: 500 };
+
+// point 3
+it("a round that cannot close without a slow member waits for one step of it, which it is paid for", () => {
+  const params = { minWorkers: 2, innerSteps: 72, roundDeadline: 60 };
+  const { state, paid, longestRound } = play({
+    actors: [few, { ...few, pace: 20_000 }],
+    params,
+    elements: [300, 256, 256, 256],
+    time: 1_200_000,
+  });
+  expect(state.round).toBeGreaterThan(20);
+  expect(paid[1]!.rounds).toBeGreaterThan(15);
+  expect(longestRound).toBeLessThan(4 * params.roundDeadline * 1_000);
+});
+
+// point 3
+it("somebody who takes work and leaves, again and again, makes rounds no longer than a slow member's one step", () => {
+  const closed: number[] = [];
+  const lengths = (leaver: readonly Actor[]): number => {
+    closed.length = 0;
+    play({
+      actors: [few, { ...few, pace: 10_000 }, ...leaver],
+      params: { minWorkers: 2, innerSteps: 72, roundDeadline: 60 },
+      elements: [300, 256, 256, 256],
+      time: 1_200_000,
+      each: ({ round }, now) => void (closed.length < round && closed.push(now)),
+    });
+    return (closed.at(-1)! - closed[0]!) / (closed.length - 1);
+  };
+  const alone = lengths([]);
+  expect(lengths([{ kind: "stranger", pace: 100 }]) / alone).toBeLessThan(4);
+  expect(lengths([{ kind: "flapper", pace: 100 }]) / alone).toBeLessThan(4);
+});

@@ -200,6 +200,15 @@ describe("weights", () => {
     expect(of(weightingCode.uniform)).toEqual([0.5, 0.5]);
   });
 
+  it("sum to 1, however few steps some took", () => {
+    const crowd = Array.from({ length: 64 }, (_, i) => ({ steps: i === 0 ? 72 : 1 }));
+    const shares = crowd.map(({ steps }, i) => ({ worker: address(i + 1), tokens: 512 * steps, steps }));
+    for (const code of Object.values(weightingCode)) {
+      const sum = weigh(shares, code).reduce((all, { weight }) => all + weight, 0);
+      expect(sum).toBeCloseTo(1, 5);
+    }
+  });
+
   it("refuse a weighting that is not built, as do the other tables", () => {
     expect(() => weigh([{ worker: address(1), tokens: 1, steps: 1 }], 7)).toThrow(
       "Weighting 7 is not known here; allowed are 0 (tokens) and 1 (uniform) and 2 (normalised).",

@@ -117,11 +117,12 @@ export function weightsBy(
   shares: readonly { readonly tokens: number; readonly steps: number }[],
 ): number[] {
   const total = shares.reduce((sum, { tokens }) => sum + BigInt(tokens), 0n);
-  const both = shares.reduce((sum, { tokens, steps }) => sum + BigInt(tokens) * BigInt(steps), 0n);
+  const all = shares.reduce((product, { steps }) => product * BigInt(steps), 1n);
+  const perStep = shares.reduce((sum, { tokens, steps }) => sum + (BigInt(tokens) * all) / BigInt(steps), 0n);
   return shares.map(({ tokens, steps }) => {
     if (weighting === "tokens") return single({ num: BigInt(tokens), den: total });
     if (weighting === "uniform") return ratio(1, shares.length);
-    return single({ num: BigInt(tokens) * both, den: total * total * BigInt(steps) });
+    return single({ num: (BigInt(tokens) * all) / BigInt(steps), den: perStep });
   });
 }
 

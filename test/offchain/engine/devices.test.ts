@@ -22,6 +22,7 @@ import {
   deviceOf,
   devices,
   devicesHere,
+  inHardware,
   type Probe,
   probeDevices,
   requireDevice,
@@ -342,6 +343,19 @@ test("a program has the GPU's own memory, and the machine's where there is none 
     await Promise.all((["cpu", "wasm", "webgpu", "cuda"] as const).map((place) => programMemory(place, 1, of))),
   ).toEqual([1, 2, 3, 4]);
   expect([await programMemory("webgpu", 0, none), await programMemory("cuda", 0, none)]).toEqual([1, 1]);
+});
+
+test("what is taken unnamed is closed where nothing tells what computes", async () => {
+  const closed = vi.fn<() => Promise<void>>(async () => undefined);
+  const device = fake("gpu", due);
+  const open: Device["open"] = async (options) => ({ ...(await device.open(options)), pid: 1, close: closed });
+  const full = async (): Promise<never> => Promise.reject(new Error("no space left"));
+  const opening = inHardware({ ...device, open, adapter: full }).open({
+    programs: { step: new Uint8Array() },
+    threads: 1,
+  });
+  await expect(opening).rejects.toThrow("no space left");
+  expect(closed).toHaveBeenCalledTimes(1);
 });
 
 test("a device passes that opens, has the CPU's losses and answers in time", async () => {

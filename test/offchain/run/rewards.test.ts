@@ -7,6 +7,7 @@ import {
   type BlobSource,
   computeEpoch,
   activeRewards,
+  keyOfRoot,
   type KnownRewards,
   knownRewards,
 } from "../../../offchain/src/run/index.ts";
@@ -107,6 +108,20 @@ it.each([
     expect(read).toMatchObject({ accounts: [lower(left)], missing: [], unsound: [at + 1] });
     expect(read?.leavesOf(lower(left))).toHaveLength(1);
   }
+});
+
+it("a false root that names another's documents keeps nobody from what those grant, however often it is asked", async () => {
+  const { ledger } = await settled();
+  const { reader, blobs } = ledger.modules;
+  const [first, second] = ledger.roots;
+  ledger.roots[0] = { ...first!, epochDigest: second!.epochDigest };
+  const known = knownRewards([a, b]);
+  for (let times = 0; times < 2; times++) {
+    const read = await activeRewards(asModelId(modelId), blobs, reader, known);
+    expect(read).toMatchObject({ missing: [], unsound: [1] });
+    expect(read?.leavesOf(lower(b))).toHaveLength(1);
+  }
+  expect(keyOfRoot(ledger.roots[0]!)).not.toBe(keyOfRoot(ledger.roots[1]!));
 });
 
 it("rewards that are no document make their root a false one", async () => {

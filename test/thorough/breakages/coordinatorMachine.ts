@@ -188,8 +188,8 @@ export const coordinatorMachine: readonly Breakage[] = [
   {
     name: "who was measured as slow is waited for as long as it needs",
     file: "offchain/src/coordinator/machine/pace.ts",
-    text: "longest, GOAL * whole)",
-    instead: "longest, 10 * whole)",
+    text: "needed ? Infinity : GOAL * whole)",
+    instead: "needed ? Infinity : 10 * whole)",
     tests: ["test/offchain/coordinator/pace.test.ts"],
   },
   {
@@ -223,9 +223,23 @@ export const coordinatorMachine: readonly Breakage[] = [
   {
     name: "a newcomer at a twentieth of the speed is dealt more than it can do, and never delivers",
     file: "offchain/src/coordinator/machine/pace.ts",
-    text: "const CLAIM_ABOVE = 32;",
-    instead: "const CLAIM_ABOVE = 8;",
+    text: "return Math.max(pace, likely / CLAIM_BELOW);",
+    instead: "return Math.min(Math.max(pace, likely / CLAIM_BELOW), likely * 8);",
     tests: ["test/offchain/coordinator/pace.test.ts", "test/offchain/coordinator/slowMembers.test.ts"],
+  },
+  {
+    name: "who comes in when another left is dealt all steps, however slow it is",
+    file: "offchain/src/coordinator/machine/dealing.ts",
+    text: "    dealt,\n    presentOf(draft),\n",
+    instead: "    dealt,\n    dealt,\n",
+    tests: ["test/offchain/coordinator/slowMembers.test.ts"],
+  },
+  {
+    name: "a round that a slow member is needed for does not wait for it, for ever",
+    file: "offchain/src/coordinator/machine/dealing.ts",
+    text: "needed: dealt.length <= minimumOf(round.params) - expectedOf(draft, round),",
+    instead: "needed: false,",
+    tests: ["test/offchain/coordinator/slowMembers.test.ts"],
   },
   {
     name: "others are held up in each round by one for whom a single step takes longer",

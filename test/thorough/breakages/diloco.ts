@@ -82,8 +82,8 @@ export const diloco: readonly Breakage[] = [
   {
     name: "a slow worker's smallness counts twice although a run's holders chose otherwise",
     file: "offchain/src/diloco/weights.ts",
-    text: "(tokens / total.tokens) * (total.steps / steps)",
-    instead: "(tokens / total.tokens) * (steps / steps)",
+    text: "Math.fround(tokens / steps / perStep)",
+    instead: "Math.fround(tokens / perStep)",
     tests: ["test/offchain/diloco/reduce.test.ts"],
   },
 ];

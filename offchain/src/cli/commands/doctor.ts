@@ -142,7 +142,7 @@ export const doctorCommand = defineCommand({
   options: {},
   examples: [["npx cotrain doctor", "before joining a run, or renting this machine to one"]],
   notes: [
-    "Each device trains a model of a million parameters for three seconds, on as many threads as a worker takes by itself; one that does not answer is given up, so that all of it takes less than a minute.",
+    "Each device trains a model of a million parameters for three seconds, on as many threads as a worker takes by itself; one that does not answer is given up. All of it takes less than a minute, or longer beside other work.",
     "Whose steps a device can recompute is told by what it computes of the same model: the conformance value of a known class, or one of its own.",
     "What a worker takes is its own process and its engine's. A preset fits where both the machine and the device have the memory: WebAssembly 4 GiB of addresses, a GPU its own. What a container may have counts, not what its machine has.",
   ],

@@ -34,6 +34,10 @@ const inOrder = (a: Member, b: Member): number => a.misses - b.misses || (a.work
 const isReliable = (member: Member | undefined): boolean =>
   member !== undefined && !member.silent && member.misses < BENCH_FROM;
 
+/** Who is there, with work or without: they tell the pace of the run. */
+const presentOf = ({ members }: Pick<RunState, "members">): Member[] =>
+  Object.values(members).filter(({ silent }) => !silent);
+
 /** Receipts of a round, and those that reliable members are still to send. */
 export const expectedOf = (state: Pick<RunState, "members">, round: Round): number =>
   receiptsOf(round).length +
@@ -41,11 +45,10 @@ export const expectedOf = (state: Pick<RunState, "members">, round: Round): numb
 
 /** Whether a member sits rounds out because one inner step of it takes longer than a round of the others, and which it works in next. */
 export function restsIn(
-  { members }: Pick<RunState, "members">,
+  state: Pick<RunState, "members">,
   { innerSteps, params }: Pick<OpenRound, "innerSteps" | "params">,
 ): (member: Member) => { readonly rest: number; readonly next: number } {
-  const present = Object.values(members).filter(({ silent }) => !silent);
-  const restOf = restsAmong(present, innerSteps, params.roundDeadline * 1_000);
+  const restOf = restsAmong(presentOf(state), innerSteps, params.roundDeadline * 1_000);
   return (member) => {
     const rest = restOf(member);
     return { rest, next: rest === 0 ? 0 : member.since + rest };
@@ -89,14 +92,16 @@ export function deal(draft: StateDraft, round: RoundDraft, members: readonly Mem
   const dealt = members.slice(0, Math.max(0, places));
   if (dealt.length === 0) return;
   const roundDeadline = round.params.roundDeadline * 1_000;
-  const run = Object.values(draft.members);
   const { steps, budget, latest, newcomers } = dealOf(
     dealt,
-    run,
+    presentOf(draft),
     round.innerSteps,
     fragmentCount(draft),
     roundDeadline,
-    draft.facts.screening.copySteps,
+    {
+      comparable: draft.facts.screening.copySteps,
+      needed: dealt.length <= minimumOf(round.params) - expectedOf(draft, round),
+    },
   );
   for (const [i, member] of dealt.entries()) {
     const limit = member.measured ? budget : Math.min(budget, newcomers ?? budget);

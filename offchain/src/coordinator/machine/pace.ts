@@ -32,9 +32,11 @@ const LEAST_TIME = 24;
  */
 const WAITED = 10;
 const MOST_RESTED = 63;
-/** A member's own claim counts within these factors of what was measured of others. */
+/**
+ * Nobody is believed to be faster than so many times what was measured of others. Slower is: it brings a newcomer fewer steps, and
+ * nobody waits longer for it.
+ */
 const CLAIM_BELOW = 4;
-const CLAIM_ABOVE = 32;
 /** Allowance for what a newcomer does beside its timed steps, which nobody has measured yet, ms. */
 const UNMEASURED_MS = 3_000;
 /** µs per inner step; more is nonsense. */
@@ -68,14 +70,13 @@ export interface Deal {
   readonly newcomers: number | null;
 }
 
-/** How long an inner step of a member is expected to take, by what was measured in the run; undefined where nothing is known. */
-function expectedPaces(members: readonly Known[], run: readonly Known[]) {
-  const measured = run.some((member) => member.measured);
-  const referred = measured && !members.some((member) => member.measured) ? run : members;
-  const reference = referenceOf(referred);
+/** How long an inner step of a member is expected to take, by what was measured of those who are there; undefined where nothing is known. */
+function expectedPaces(present: readonly Known[]) {
+  const measured = present.some((member) => member.measured);
+  const reference = referenceOf(present);
   if (reference === null) return undefined;
   const paceOf = (member: Known): number =>
-    member.measured ? (member.pace ?? reference) : (believed(member, referred, measured) ?? reference);
+    member.measured ? (member.pace ?? reference) : (believed(member, present, measured) ?? reference);
   return { measured, reference, paceOf };
 }
 
@@ -89,7 +90,7 @@ export function restsAmong(
   innerSteps: number,
   roundDeadline: number,
 ): (member: Known) => number {
-  const expected = expectedPaces(members, members);
+  const expected = expectedPaces(members);
   if (!expected?.measured) return () => 0;
   const whole = Math.min(expected.reference * innerSteps, GOAL * roundDeadline * 1_000);
   const room = Math.max(whole, (roundDeadline * 1_000) / LEAST_TIME);
@@ -103,24 +104,25 @@ export function restsAmong(
  * Inner steps and time for a deal of work. Members that are alike get all of the run's steps; a slower one gets as many as fit
  * into the time of the others, so that all finish together: whole multiples of `fragments`, or single steps where not even one for
  * each fits, but one at least ({@link restsAmong} says who sits out). Nobody is waited for longer than
- * {@link SPREAD} whole rounds of the reference, or a quarter of the holders' deadline; fast members cannot make it less. A member
- * that never delivered gets as many steps as fit into the time of the others by its own claim, and is no reason to wait longer:
- * keys cost nothing.
- * @param run all members; they tell the pace if none of `members` was measured
+ * {@link SPREAD} whole rounds of the reference, or a quarter of the holders' deadline, where there are enough without it; fast members
+ * cannot make it less. A member that never delivered gets as many steps as fit into the time of the others by its own claim, and is no
+ * reason to wait longer: keys cost nothing.
+ * @param present all who are there, whether they are dealt work or not: they tell the pace
  * @param innerSteps the run's H, a multiple of `fragments`
  * @param roundDeadline the governed deadline, ms
- * @param comparable steps from which on payloads are compared: as many at least, where that holds nobody up
+ * @param options `comparable`: steps from which on payloads are compared: as many at least, where that holds nobody up; `needed`:
+ * without one of them the round cannot close, so that it waits for the slowest that delivered before, up to half of the limit
  */
 export function dealOf(
   members: readonly Known[],
-  run: readonly Known[],
+  present: readonly Known[],
   innerSteps: number,
   fragments: number,
   roundDeadline: number,
-  comparable = 1,
+  { comparable = 1, needed = false }: { readonly comparable?: number; readonly needed?: boolean } = {},
 ): Deal {
   const limit = MAX_STRETCH * roundDeadline;
-  const known = expectedPaces(members, run);
+  const known = expectedPaces(present);
   if (!known) return { steps: members.map(() => innerSteps), budget: roundDeadline, latest: limit, newcomers: null };
   const { measured, reference, paceOf } = known;
   const whole = reference * innerSteps;
@@ -149,7 +151,7 @@ export function dealOf(
     longest = Math.max(longest, pace * given);
     return given;
   });
-  const expected = Math.min(longest === 0 ? usual : longest, GOAL * whole) / 1_000;
+  const expected = Math.min(longest === 0 ? usual : longest, needed ? Infinity : GOAL * whole) / 1_000;
   const patience = Math.ceil(PATIENCE * expected);
   const budget = Math.min(Math.max(patience, floor), limit / 2);
   const newcomers = measured ? Math.min(patience + UNMEASURED_MS, budget) : null;
@@ -162,7 +164,7 @@ function believed({ pace, batch }: Known, others: readonly Known[], measured: bo
   if (pace !== null && !measured) return pace;
   const likely = referenceOf(others, (other) => other.pace && paceWith(other.pace, other.batch, batch));
   if (pace === null || likely === null) return likely;
-  return Math.min(Math.max(pace, likely / CLAIM_BELOW), likely * CLAIM_ABOVE);
+  return Math.max(pace, likely / CLAIM_BELOW);
 }
 
 /** The largest multiple of `fragments` up to `steps` and `all`; where that is none, as many as fit, but one. */

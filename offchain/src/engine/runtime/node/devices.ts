@@ -71,7 +71,7 @@ export const devices = {
 export type DeviceName = keyof typeof devices;
 export const deviceNames = Object.keys(devices) as DeviceName[];
 
-/** More GPUs than this are not looked at, so that a machine full of them is known in a minute. */
+/** More GPUs than this are not looked at, so that a machine full of them is known soon. */
 const MOST_GPUS = 16;
 
 /** All devices of this machine to try, the CPU first: the rows of the table, and each of NVIDIA's GPUs that is there. */

@@ -174,10 +174,14 @@ export const inHardware = (device: Device): Device => ({
   ...device,
   open: async (options) => {
     const engine = await device.open(options);
-    const adapter = engine.pid === undefined ? undefined : await device.adapter?.(engine.pid);
-    if (!adapter?.software) return engine;
-    await engine.close();
-    throw inSoftware(device, adapter);
+    try {
+      const adapter = engine.pid === undefined ? undefined : await device.adapter?.(engine.pid);
+      if (adapter?.software) throw inSoftware(device, adapter);
+      return engine;
+    } catch (error) {
+      await engine.close();
+      throw error;
+    }
   },
 });
 
