@@ -51,7 +51,7 @@ describe("a round beside members that do everything but deliver", () => {
       }
       expect(failed).toEqual([]);
     },
-    SEEDS * 2_000,
+    SEEDS * 10_000,
   );
 });
 
