@@ -345,12 +345,13 @@ test("a program has the GPU's own memory, and the machine's where there is none 
   expect([await programMemory("webgpu", 0, none), await programMemory("cuda", 0, none)]).toEqual([1, 1]);
 });
 
+const untold = async (): Promise<never> => Promise.reject(new Error("no space left"));
+
 test("what is taken unnamed is closed where nothing tells what computes", async () => {
   const closed = vi.fn<() => Promise<void>>(async () => undefined);
   const device = fake("gpu", due);
   const open: Device["open"] = async (options) => ({ ...(await device.open(options)), pid: 1, close: closed });
-  const full = async (): Promise<never> => Promise.reject(new Error("no space left"));
-  const opening = inHardware({ ...device, open, adapter: full }).open({
+  const opening = inHardware({ ...device, open, adapter: untold }).open({
     programs: { step: new Uint8Array() },
     threads: 1,
   });
