@@ -112,6 +112,7 @@ describe("a deal of work", () => {
       budget: 30_000,
       latest: 30_000,
     });
+    expect(dealOf([slower], others, H, 4, DEADLINE)).toMatchObject({ steps: [1], budget: 15_000 });
     const slowest = { ...measured, pace: 3_600_000_000 };
     const most = (MAX_STRETCH * DEADLINE) / 2;
     expect(dealOf([slowest], others, H, 4, DEADLINE, { needed: true })).toMatchObject({
