@@ -75,7 +75,7 @@ async function decide(chain: ChainConnection, governor: Hex, proposalId: bigint,
 it("proposes a build for it, and a worker trains and earns when holders admitted it", async () => {
   const port = await freePort();
   const local = [`--state=${stage.state}`];
-  const flags = ["up", ...local, "--preset=0.1m", "--workers=2", `--port=${port}`, "--no-vote", "--for=900s"];
+  const flags = ["up", ...local, "--preset=0.1m", "--workers=2", `--port=${port}`, "--no-vote", "--for=1800s"];
   const up = stage.cotrain(flags, ["env", `NODE_OPTIONS=--import=${join(root, "test/e2e/withoutWasm.ts")}`]);
   const running = (): void => assert(up.exit() === undefined, up.stderr());
   await until("the run", () => (running(), up.stderr().includes("Training · round")));
@@ -154,4 +154,4 @@ it("proposes a build for it, and a worker trains and earns when holders admitted
   for (const each of [worker, up]) each.kill("SIGINT");
   expect(await worker.exited).toMatchObject({ signal: null });
   expect(await up.exited).toEqual({ code: 130, signal: null });
-}, 1_200_000);
+});

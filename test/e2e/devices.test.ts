@@ -187,7 +187,7 @@ describe.runIf(possible)("one run", () => {
     expect(tokens[2]! * 4n).toBeLessThan(tokens[0]!);
     expect(summary.wallets.every(({ earned }) => BigInt(earned) > 0n)).toBe(true);
     // A GPU in software takes what processors there are; beside neighbours that may be four sessions of five minutes.
-  }, 1_500_000);
+  });
 
   // On WebGPU alone the same takes six minutes where its GPU is software: the run of three kinds has one.
   it("trains on WebAssembly alone, and what it learned is kept", async () => {

@@ -23,11 +23,11 @@ const main = join(root, "offchain/src/cli/main.ts");
 const bundledNode = join(root, "node_modules/.bin/node");
 const MARK = "E2E_STAGE";
 
-/** Looks again and again until there is something. Never fails for slowness before five minutes are over. */
+/** Looks again and again until there is something. Never fails for slowness before a quarter of an hour is over. */
 export async function until<T>(
   what: string,
   look: () => T | undefined | false | Promise<T | undefined | false>,
-  { seconds = 300, every = 25, context = () => "" }: { seconds?: number; every?: number; context?: () => string } = {},
+  { seconds = 900, every = 25, context = () => "" }: { seconds?: number; every?: number; context?: () => string } = {},
 ): Promise<T> {
   const end = Date.now() + seconds * 1_000;
   for (;;) {

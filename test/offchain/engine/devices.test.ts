@@ -418,9 +418,9 @@ test("a device passes that opens, has the CPU's losses and answers in time", asy
   ]);
 });
 
-/** Answers each time shortly before it would be taken for one that hangs. */
-const slow = (name: string): Device => {
-  const device = fake(name, due);
+/** Takes ten seconds for each answer. */
+const slow = (name: string, more: Partial<Device> = {}): Device => {
+  const device = fake(name, due, more);
   const open: Device["open"] = async (options) => {
     const engine = await device.open(options);
     const train: Engine["train"] = async (...given) => {
@@ -438,6 +438,26 @@ test("a device that goes on answering is slow and not lost, however long all of 
   onTestFinished(() => void vi.useRealTimers());
   const probes = await probeDevices({ milliseconds: 0, patience: 24_000, tried: [slow("cpu"), slow("wasm")] });
   expect(probes.map(({ missing }) => missing)).toEqual([undefined, undefined]);
+});
+
+/** Gives no answer, for longer than any device has. */
+const hung: Device["open"] = async (options) => {
+  void vi.advanceTimersByTimeAsync(36_000);
+  return hanging(options);
+};
+
+test("a driver is given up later where the processor was held up before it, and never later than a processor", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const driver = { exact: false };
+  const tried = [slow("cpu"), slow("wasm"), slow("webgpu", driver), fake("cuda", due, { ...driver, open: hung })];
+  const probes = await probeDevices({ milliseconds: 0, patience: 36_000, tried });
+  expect(probes.map(({ missing }) => missing)).toEqual([
+    undefined,
+    undefined,
+    undefined,
+    "It gave no answer for 36.0 s while it was to train the preset 1m.",
+  ]);
 });
 
 test("a GPU that is not there is told before anything is made for it, each of several with what it lacks", async () => {

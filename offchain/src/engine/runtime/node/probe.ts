@@ -21,6 +21,8 @@ const MEASURED = "1m";
 const PATIENCE_MS = 50_000;
 /** Of {@link PATIENCE_MS}, what each has at least. */
 const LEAST_SHARE = 1 / 8;
+/** Times as long as a processor was silent before it: what a driver has at least, since busy neighbours hold up both. */
+const LEAST_RATIO = 4;
 /** Nats per token that a loss may be off the CPU's: other orders of sums cost less than a hundredth of it. */
 const TOLERANCE = 1e-3;
 
@@ -57,15 +59,18 @@ export async function probeDevices(options: ProbeOptions): Promise<Probe[]> {
   const until = systemClock.monotonic() + patience;
   const probes: Probe[] = [];
   let due: readonly number[] | undefined;
+  let silence = 0;
   for (const device of tried) {
     signal?.throwIfAborted();
-    const left = Math.max(patience * LEAST_SHARE, (until - systemClock.monotonic()) / 2);
+    const least = Math.max(patience * LEAST_SHARE, Math.min(patience, LEAST_RATIO * silence));
+    const left = Math.max(least, (until - systemClock.monotonic()) / 2);
     // It is drivers that hang: a processor that is silent has busy neighbours.
     const share = Math.max(1, Math.round(device.exact ? patience : left));
     // Several GPUs share the time of one.
     const milliseconds = options.milliseconds / tried.filter(({ name }) => rowOf(name) === rowOf(device.name)).length;
-    const { probe, losses } = await probeDevice(device, due, { ...options, milliseconds, patience: share });
+    const { probe, losses, silent } = await probeDevice(device, due, { ...options, milliseconds, patience: share });
     due ??= losses;
+    if (device.exact) silence = Math.max(silence, silent);
     probes.push(probe);
   }
   signal?.throwIfAborted();
@@ -76,13 +81,16 @@ async function probeDevice(
   device: Device,
   due: readonly number[] | undefined,
   { milliseconds, threads = availableParallelism(), signal, patience }: ProbeOptions & { readonly patience: number },
-): Promise<{ readonly probe: Probe; readonly losses?: readonly number[] }> {
+): Promise<{ readonly probe: Probe; readonly losses?: readonly number[]; readonly silent: number }> {
   const hung = new AbortController();
   const late = hung.signal;
   const waiting = setTimeout(() => hung.abort(), patience);
   let adapter: Adapter | undefined;
+  let heard = systemClock.monotonic();
+  let silent = 0;
   const failed = (lack: string, missing: string) => ({
     probe: { device, tokensPerSecond: undefined, value: undefined, adapter, missing, lack },
+    silent,
   });
   try {
     const { losses, tokensPerSecond, value } = await measureSteps(device, presets[MEASURED], {
@@ -90,7 +98,12 @@ async function probeDevice(
       clock: systemClock,
       threads,
       signal: signal ? AbortSignal.any([late, signal]) : late,
-      answered: () => void waiting.refresh(),
+      answered: () => {
+        waiting.refresh();
+        const now = systemClock.monotonic();
+        silent = Math.max(silent, now - heard);
+        heard = now;
+      },
       opened: (found) => {
         adapter = found;
         if (found?.software) throw inSoftware(device, found);
@@ -98,7 +111,7 @@ async function probeDevice(
     });
     if (!losses.every(Number.isFinite) || due?.some((loss, i) => Math.abs(loss - (losses[i] ?? NaN)) > TOLERANCE))
       return failed("other losses", wrong(losses, due));
-    return { probe: { device, tokensPerSecond, value, adapter, missing: undefined, lack: undefined }, losses };
+    return { probe: { device, tokensPerSecond, value, adapter, missing: undefined, lack: undefined }, losses, silent };
   } catch (error) {
     // The signal's own reason where it came before anything was open that it could end.
     if (late.aborted && (error === late.reason || error instanceof CotrainError))
