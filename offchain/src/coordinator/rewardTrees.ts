@@ -24,16 +24,21 @@ export interface RewardRoot {
   readonly build: () => Promise<RootTree | undefined>;
 }
 
+export interface Asker {
+  readonly address: string;
+  /** Aborted when nobody waits for the answer any more: who has hung up gives its turn to the next. */
+  readonly gone: AbortSignal;
+}
+
 export interface RewardTrees {
   /**
    * What the first of these roots grant an account: of as many as one turn builds the trees of, at least one.
-   * @param from the address of who asks
-   * @throws RetryableError `REWARDS_BUSY`; what `build` throws
+   * @throws RetryableError `REWARDS_BUSY`, which whoever is gone does not read; what `build` throws
    */
   leavesOf(
     account: Address,
     roots: readonly RewardRoot[],
-    from: string,
+    asker: Asker,
   ): Promise<readonly (Leaf | "missing" | undefined)[]>;
 }
 
@@ -57,6 +62,9 @@ interface Turn {
   readonly begin: () => void;
   readonly refuse: (error: Error) => void;
 }
+
+const busy = (): RetryableError =>
+  new RetryableError("REWARDS_BUSY", "Too many ask at once what they earned: try again in a moment.");
 
 /** Turns, one at a time. @returns what waits for one, and resolves to what ends it */
 function createTurns(clock: Clock, most: number): (from: string) => Promise<() => void> {
@@ -86,11 +94,7 @@ function createTurns(clock: Clock, most: number): (from: string) => Promise<() =
     new Promise((resolve, refuse) => {
       putIn(waiting, addressPrefixes(from), { begin: () => resolve(end), refuse });
       if (sizeOf(waiting) > most) {
-        const busy = new RetryableError(
-          "REWARDS_BUSY",
-          "Too many ask at once what they earned: try again in a moment.",
-        );
-        takeLast(waiting)?.refuse(busy);
+        takeLast(waiting)?.refuse(busy());
       }
       next();
     });
@@ -128,10 +132,10 @@ export function createRewardTrees(clock: Clock, options: Partial<RewardTreesOpti
   };
 
   return {
-    leavesOf: async (account, roots, from) => {
+    leavesOf: async (account, roots, asker) => {
       const leafIn = ({ tree }: Entry) => (tree ? tree.leafOf(account) : "missing");
       if (roots.every(({ key }) => find(key))) return roots.map(({ key }) => leafIn(keep(key, kept.get(key)!)));
-      const end = await turn(from);
+      const end = await turn(asker.address);
       try {
         const leaves: (Leaf | "missing" | undefined)[] = [];
         let built = 0;
@@ -139,6 +143,7 @@ export function createRewardTrees(clock: Clock, options: Partial<RewardTreesOpti
           // Who waited before may have had it built.
           const known = find(root.key);
           if (!known && built >= mostOfTurn) break;
+          if (asker.gone.aborted) throw busy();
           const entry = known ? keep(root.key, known) : await build(root);
           if (!known) built += weightOf(entry.tree);
           leaves.push(leafIn(entry));

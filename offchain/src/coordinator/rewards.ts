@@ -30,7 +30,7 @@ import { type BlobStore, putDocument } from "../storage/index.ts";
 import { toldToStrangers } from "./blobs.ts";
 import { RefusedError } from "./errors.ts";
 import type { ComputedEpoch } from "./machine/effects.ts";
-import type { RootTree } from "./rewardTrees.ts";
+import type { Asker, RootTree } from "./rewardTrees.ts";
 import type { Run } from "./run.ts";
 
 const MAX_UNPAID = 256;
@@ -147,11 +147,10 @@ const unpaidOf = ({ unpaid }: Kept, account: Address): RewardView["unpaid"] =>
     }));
 
 /**
- * @param asker the address of who asks
  * @param from the first root that is looked at
  * @throws RefusedError ACCOUNT_UNKNOWN; RetryableError REWARDS_BUSY
  */
-export async function rewardView(run: Run, account: Address, asker: string, from = 1): Promise<RewardView> {
+export async function rewardView(run: Run, account: Address, asker: Asker, from = 1): Promise<RewardView> {
   const refuse = (which: string): never => {
     throw new RefusedError(
       "ACCOUNT_UNKNOWN",

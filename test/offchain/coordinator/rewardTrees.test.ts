@@ -1,12 +1,15 @@
 /** Whoever asks what accounts earned makes no more work, and fills no more memory, than there is for all who ask. */
 import type { Address } from "@cotrain/sdk/protocol";
-import { expect, it } from "vitest";
+import { fastify } from "fastify";
+import { expect, it, onTestFinished } from "vitest";
 
-import { createRewardTrees, type RewardRoot } from "../../../offchain/src/coordinator/rewardTrees.ts";
+import { type Asker, createRewardTrees, type RewardRoot } from "../../../offchain/src/coordinator/rewardTrees.ts";
+import { goneOf } from "../../../offchain/src/coordinator/api/routing.ts";
 import { createManualClock } from "../manualClock.ts";
 
 const account: Address = `0x${"a1".repeat(20)}`;
-const HERE = "192.0.2.1";
+const from = (address: string, gone = new AbortController().signal): Asker => ({ address, gone });
+const HERE = from("192.0.2.1");
 
 /** Roots of so many leaves each, that tell what was built. @param work what a building waits for */
 function openRoots(leaves: number, work: () => Promise<void> = async () => undefined) {
@@ -82,13 +85,13 @@ it("with many waiting the last of the fullest network is told to come again, and
   const gate = createGate();
   const { root, built } = openRoots(10, () => gate.opened);
   const trees = createRewardTrees(createManualClock(), { waiting: 4 });
-  const ask = (key: string, from: string): Promise<string> =>
-    trees.leavesOf(account, [root(key)], from).then(
+  const ask = (key: string, asker: Asker): Promise<string> =>
+    trees.leavesOf(account, [root(key)], asker).then(
       () => "answered",
       (error: { code: string; retryable: boolean }) => `${error.code} ${error.retryable}`,
     );
   const crowd = Array.from({ length: 6 }, (_, i) => ask(`crowd ${i}`, HERE));
-  const other = ask("other", "198.51.100.7");
+  const other = ask("other", from("198.51.100.7"));
   gate.open();
   expect(await other).toBe("answered");
   const answers = await Promise.all(crowd);
@@ -96,6 +99,25 @@ it("with many waiting the last of the fullest network is told to come again, and
   expect(answers).toEqual([...Array<string>(4).fill("answered"), ...Array<string>(2).fill("REWARDS_BUSY true")]);
   expect(built.indexOf("other")).toBeLessThan(built.indexOf("crowd 2"));
   expect(built).toHaveLength(5);
+});
+
+it("who has hung up keeps no turn from those who wait, and what was begun for it ends with the tree that is being built", async () => {
+  const gate = createGate();
+  const { root, roots, built } = openRoots(10, () => gate.opened);
+  const trees = createRewardTrees(createManualClock());
+  const gone = new AbortController();
+  const left = [roots("1", "2"), [root("3")], [root("4")]].map((wanted) =>
+    trees
+      .leavesOf(account, wanted, from("192.0.2.1", gone.signal))
+      .then(amountsOf, ({ code }: { code: string }) => code),
+  );
+  const other = trees.leavesOf(account, [root("5")], HERE);
+  await turns();
+  gone.abort();
+  gate.open();
+  expect(await Promise.all(left)).toEqual(Array<string>(3).fill("REWARDS_BUSY"));
+  expect(amountsOf(await other)).toEqual(["5"]);
+  expect(built).toEqual(["1", "5"]);
 });
 
 it("after a turn the thread is left to others for as long as it lasted", async () => {
@@ -127,3 +149,21 @@ it("what failed ends its turn, and what is missing is looked for again after a w
   await clock.advance(60_000);
   expect(amountsOf(await trees.leavesOf(account, roots("1"), HERE))).toEqual(["1"]);
 });
+
+it("who asks by HTTP is gone when it has hung up", async () => {
+  const app = fastify();
+  onTestFinished(() => app.close());
+  const gone = Promise.withResolvers<void>();
+  const came = Promise.withResolvers<void>();
+  app.get("/", async (_, reply) => {
+    goneOf(reply).addEventListener("abort", () => gone.resolve());
+    came.resolve();
+    await gone.promise;
+  });
+  const client = new AbortController();
+  const asking = fetch(await app.listen({ host: "127.0.0.1", port: 0 }), { signal: client.signal });
+  await came.promise;
+  client.abort();
+  await expect(asking).rejects.toThrow();
+  await gone.promise;
+}, 20_000);

@@ -207,9 +207,10 @@ it("what many roots granted is told page by page, each with its proof", async ()
     const modules = { ...harness.run.modules, rewardTrees: createRewardTrees(harness.clock) };
     return Object.assign(Object.create(harness.run) as Run, { driver, modules });
   };
+  const asker = { address: "192.0.2.1", gone: new AbortController().signal };
   let run = started();
   const numbers = async (from?: number) => {
-    const { leaves, next } = await rewardView(run, b.beneficiary, "192.0.2.1", from);
+    const { leaves, next } = await rewardView(run, b.beneficiary, asker, from);
     expect(leaves.every(({ index, amount, proof }) => amount === String(index) && proof.length === 0)).toBe(true);
     return { first: leaves.slice(0, 2).map(({ index: each }) => each), count: leaves.length, next };
   };
@@ -220,7 +221,7 @@ it("what many roots granted is told page by page, each with its proof", async ()
   for (const lost of [files[0]!, manifests[99]!, manifests.at(-1)!]) await harness.blobs.delete(lost);
   run = started();
   expect(await numbers()).toEqual({ first: [4, 5], count: REWARD_PAGE - 4, next: REWARD_PAGE + 1 });
-  const ask = async (from: number) => (await rewardView(run, b.beneficiary, "192.0.2.1", from)).missing;
+  const ask = async (from: number) => (await rewardView(run, b.beneficiary, asker, from)).missing;
   expect([await ask(1), await ask(REWARD_PAGE + 1)]).toEqual([[1, 100], [roots]]);
 });
 

@@ -291,6 +291,20 @@ export const coordinatorPay: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/rewardTrees.test.ts"],
   },
   {
+    name: "a request for rewards that has hung up keeps its turn",
+    file: "offchain/src/coordinator/rewardTrees.ts",
+    text: "if (asker.gone.aborted) throw busy();",
+    instead: "",
+    tests: ["test/offchain/coordinator/rewardTrees.test.ts"],
+  },
+  {
+    name: "nobody is told when whoever asked has hung up",
+    file: "offchain/src/coordinator/api/routing.ts",
+    text: 'raw.once("close", () => gone.abort());',
+    instead: "void raw;",
+    tests: ["test/offchain/coordinator/rewardTrees.test.ts"],
+  },
+  {
     name: "who waited for a tree has it built again",
     file: "offchain/src/coordinator/rewardTrees.ts",
     text: "const known = find(root.key);",

@@ -25,7 +25,7 @@ import { headerOf } from "../memberRequests.ts";
 import { acceptReceipt } from "../receipts.ts";
 import { heartbeatReply } from "../views.ts";
 import { awaitWork } from "../work.ts";
-import { Integer, type Routing, schemaOf, SMALL_BODY } from "./routing.ts";
+import { goneOf, Integer, type Routing, schemaOf, SMALL_BODY } from "./routing.ts";
 import { acceptFragment } from "./uploads.ts";
 
 const RECEIPT_BODY = MAX_PAYLOAD_HEADER_BYTES + (16 << 10);
@@ -72,12 +72,11 @@ export function registerMembership({ app, modules, members, runOf }: Routing): v
     async (request, reply) => {
       const run = runOf(request);
       const worker = members.of(request);
-      const gone = new AbortController();
-      reply.raw.once("close", () => gone.abort());
+      const gone = goneOf(reply);
       const release = run.presence.hold(worker);
       try {
         const { waitSeconds } = request.body as WorkRequest;
-        return await awaitWork(run, worker, waitSeconds * 1_000, AbortSignal.any([gone.signal, modules.signal]));
+        return await awaitWork(run, worker, waitSeconds * 1_000, AbortSignal.any([gone, modules.signal]));
       } finally {
         release();
       }

@@ -19,7 +19,7 @@ import { RefusedError } from "../errors.ts";
 import { isSealed } from "../payloads.ts";
 import { rewardView } from "../rewards.ts";
 import { checkpointList, epochList, runView, verdictList } from "../views.ts";
-import { Integer, paramOf, type Routing, schemaOf } from "./routing.ts";
+import { goneOf, Integer, paramOf, type Routing, schemaOf } from "./routing.ts";
 
 export function registerViews({ app, modules: { runs }, runOf }: Routing): void {
   app.get(routes.runs(), { schema: { summary: "Runs of this coordinator", response: { 200: RunList } } }, async () => ({
@@ -57,11 +57,11 @@ export function registerViews({ app, modules: { runs }, runOf }: Routing): void 
         querystring: Type.Object({ from: Type.Optional(Integer) }),
       }),
     },
-    async (request) =>
+    async (request, reply) =>
       rewardView(
         runOf(request),
         asAddress(paramOf(request, "account")),
-        request.ip,
+        { address: request.ip, gone: goneOf(reply) },
         Number((request.query as { from?: string }).from ?? 1),
       ),
   );

@@ -1,6 +1,6 @@
 /** What the routes share: the runs, who asks, and the form of a schema. */
 import { ErrorBody, Hash32, type RunId } from "@cotrain/sdk/protocol";
-import type { FastifyRequest } from "fastify";
+import type { FastifyReply, FastifyRequest } from "fastify";
 import { type TSchema, Type } from "typebox";
 
 import type { HttpApp } from "../../service/index.ts";
@@ -41,6 +41,13 @@ export const schemaOf = (summary: string, reply: TSchema | undefined, parts: Rec
   ...parts,
   ...(reply && { response: { 200: reply, "4xx": ErrorBody, "5xx": ErrorBody } }),
 });
+
+/** Aborted when whoever asked has hung up, or been answered. */
+export function goneOf({ raw }: FastifyReply): AbortSignal {
+  const gone = new AbortController();
+  raw.once("close", () => gone.abort());
+  return gone.signal;
+}
 
 export const findRun = ({ runs }: ApiModules, request: FastifyRequest): Run | undefined =>
   runs.get(paramOf(request, "runId") as RunId);
