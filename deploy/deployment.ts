@@ -53,7 +53,7 @@ const plan = {
     ],
   },
   runRegistry: { contract: "RunRegistry", args: (at) => [at.modelRegistry, at.checkpointRegistry] },
-  checkpointRegistry: { contract: "CheckpointRegistry", args: (at) => [at.runRegistry] },
+  checkpointRegistry: { contract: "CheckpointRegistry", args: (at) => [at.runRegistry, at.validatorSet] },
   validatorSet: { contract: "ValidatorSet", args: (at) => [at.modelRegistry] },
   emission: { contract: "Emission", args: (at) => [at.modelRegistry, at.computeRewards] },
   computeRewards: { contract: "ComputeRewards", args: (at) => [at.modelRegistry, at.emission, at.validatorSet] },

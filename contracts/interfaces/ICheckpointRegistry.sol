@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {Digest, HeadHash, RunId} from "./Ids.sol";
+import {Suspend} from "./Statements.sol";
 
 /// @notice What a poster says of a checkpoint; parent, sequence and round follow from the head before.
 /// @param paramsVersion Parameters under which the round ran.
@@ -37,6 +38,13 @@ interface ICheckpointRegistry {
         bytes32 receiptsRoot
     );
 
+    /// @notice The validators stopped a run's poster.
+    /// @param runId The run.
+    /// @param poster Who posts no more until the holders name another.
+    /// @param head The head that shows why.
+    /// @param setVersion The set whose quorum signed.
+    event PosterSuspended(RunId indexed runId, address indexed poster, HeadHash head, uint32 setVersion);
+
     /// @notice Only RunRegistry opens a run here and says who posts for it.
     /// @param caller Who called.
     error CheckpointRegistryOnlyRunRegistry(address caller);
@@ -47,6 +55,26 @@ interface ICheckpointRegistry {
     /// @notice The run takes no heads while it is paused or finished.
     /// @param runId The run.
     error CheckpointRegistryRunNotOpen(RunId runId);
+    /// @notice The run's poster is suspended.
+    /// @param runId The run.
+    /// @param poster Who posts no more until the holders name another.
+    error CheckpointRegistrySuspended(RunId runId, address poster);
+    /// @notice Whom a suspension names is not the run's poster.
+    /// @param runId The run.
+    /// @param named Who was named.
+    /// @param poster Who posts.
+    error CheckpointRegistryOtherPoster(RunId runId, address named, address poster);
+    /// @notice A suspension counts once.
+    /// @param runId The run.
+    /// @param digest Its EIP-712 digest.
+    error CheckpointRegistrySuspensionUsed(RunId runId, bytes32 digest);
+    /// @notice A suspension's deadline has passed.
+    /// @param deadline Until when it could be used.
+    error CheckpointRegistrySuspensionExpired(uint64 deadline);
+    /// @notice A suspension is signed by another set than the one in force.
+    /// @param setVersion The set that it names.
+    /// @param currentVersion The set in force.
+    error CheckpointRegistryStaleSet(uint32 setVersion, uint32 currentVersion);
     /// @notice The parent is not the run's current head.
     /// @param runId The run.
     /// @param parentHead The parent that was named.
@@ -116,12 +144,33 @@ interface ICheckpointRegistry {
         NewHead[] calldata heads
     ) external returns (HeadHash head);
 
+    /// @notice Stops the run's poster at once; anyone brings the signatures. It stops heads and nothing else, until the timelock names
+    /// another poster. What is in force already is a success and changes nothing.
+    /// @dev Reverts with CheckpointRegistrySuspensionExpired, CheckpointRegistryOtherPoster, CheckpointRegistryStaleSet,
+    /// CheckpointRegistrySuspensionUsed, RunRegistryUnknownRun and what IValidatorSet.requireQuorum reverts with.
+    /// @param suspension What the validators signed.
+    /// @param signatures By signers strictly ascending, at least as many as the set's threshold.
+    function suspend(Suspend calldata suspension, bytes[] calldata signatures) external;
+
+    /// @notice Whether the run's poster is suspended.
+    /// @param runId The run.
+    /// @return Whether it is.
+    function isSuspended(RunId runId) external view returns (bool);
+
     /// @notice The run's last link; all zero for a run that does not exist.
     /// @param runId The run.
     /// @return head The current head.
     /// @return sequence How many links lie before it.
     /// @return round Rounds completed.
     function headOf(RunId runId) external view returns (HeadHash head, uint64 sequence, uint64 round);
+
+    /// @notice EIP-712 domain separator of Suspend.
+    /// @return The separator.
+    function domainSeparator() external view returns (bytes32);
+
+    /// @notice Who signs suspensions.
+    /// @return Address of ValidatorSet.
+    function validators() external view returns (address);
 
     /// @notice Who opens runs here and says who posts for them.
     /// @return Address of RunRegistry.

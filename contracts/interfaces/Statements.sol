@@ -5,7 +5,7 @@ import {Digest, HeadHash, ModelId, RunId} from "./Ids.sol";
 
 // The signed statements and hashed records of the protocol, field by field as their EIP-712 type strings.
 // RunRegistry is the verifying contract of Join, Fragment, Receipt, Ack and Verdict, ComputeRewards that of Attestation,
-// ValidatorSet that of Ruling. ProtocolHashes turns each of them into its hash.
+// ValidatorSet that of Ruling, CheckpointRegistry that of Suspend. ProtocolHashes turns each of them into its hash.
 
 /// @notice A worker asks to take part in a run.
 /// @param runId The run.
@@ -185,6 +185,20 @@ struct Ruling {
     address accused;
     uint8 outcome;
     Digest evidence;
+    uint32 setVersion;
+    uint64 deadline;
+}
+
+/// @notice k of n validators stop a run's poster at once, for what a head shows; used once.
+/// @param runId The run.
+/// @param poster Who shall post no more.
+/// @param head The head that shows why.
+/// @param setVersion The set of validators in force.
+/// @param deadline Until when it may be used, in seconds since 1970.
+struct Suspend {
+    RunId runId;
+    address poster;
+    HeadHash head;
     uint32 setVersion;
     uint64 deadline;
 }

@@ -2,7 +2,18 @@
 pragma solidity 0.8.37;
 
 import {HeadHash, ModelId} from "../interfaces/Ids.sol";
-import {Join, Fragment, Receipt, Ack, Verdict, Attestation, ClaimTo, Ruling, Head} from "../interfaces/Statements.sol";
+import {
+    Join,
+    Fragment,
+    Receipt,
+    Ack,
+    Verdict,
+    Attestation,
+    ClaimTo,
+    Ruling,
+    Suspend,
+    Head
+} from "../interfaces/Statements.sol";
 
 /// @title ProtocolHashes
 /// @notice EIP-712 struct hashes of every signed statement and the leaves of every tree of the protocol. A statement's
@@ -31,6 +42,9 @@ library ProtocolHashes {
     );
     bytes32 internal constant RULING_TYPEHASH = keccak256(
         "Ruling(bytes32 modelId,uint8 kind,bytes32 subject,uint64 dispute,address accused,uint8 outcome,bytes32 evidence,uint32 setVersion,uint64 deadline)"
+    );
+    bytes32 internal constant SUSPEND_TYPEHASH = keccak256(
+        "Suspend(bytes32 runId,address poster,bytes32 head,uint32 setVersion,uint64 deadline)"
     );
     bytes32 internal constant HEAD_TYPEHASH = keccak256(
         "Head(uint256 chainId,address registry,bytes32 parentHead,bytes32 runId,uint64 sequence,uint64 round,uint32 paramsVersion,bytes32 checkpointDigest,bytes32 receiptsRoot)"
@@ -90,6 +104,13 @@ library ProtocolHashes {
     /// @return EIP-712 struct hash.
     function hashRuling(Ruling memory ruling) internal pure returns (bytes32) {
         return keccak256(abi.encode(RULING_TYPEHASH, ruling));
+    }
+
+    /// @notice Struct hash of a suspension.
+    /// @param suspend The suspension.
+    /// @return EIP-712 struct hash.
+    function hashSuspend(Suspend memory suspend) internal pure returns (bytes32) {
+        return keccak256(abi.encode(SUSPEND_TYPEHASH, suspend));
     }
 
     /// @notice Hash of a link of a run's chain of checkpoints. It stands alone, without a domain.

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {Digest, HeadHash, RunId} from "../interfaces/Ids.sol";
+import {Digest, HeadHash, ModelId, RunId} from "../interfaces/Ids.sol";
 import {ICheckpointRegistry, NewHead} from "../interfaces/ICheckpointRegistry.sol";
-import {Head} from "../interfaces/Statements.sol";
+import {IRunRegistry} from "../interfaces/IRunRegistry.sol";
+import {IValidatorSet} from "../interfaces/IValidatorSet.sol";
+import {Head, Suspend} from "../interfaces/Statements.sol";
+import {Protocol} from "../libraries/Protocol.sol";
 import {ProtocolHashes} from "../libraries/ProtocolHashes.sol";
 
 /// @title CheckpointRegistry
 /// @notice See ICheckpointRegistry. The last link of a run is rewritten in place, beside what posting must know of the run.
-contract CheckpointRegistry is ICheckpointRegistry {
+contract CheckpointRegistry is ICheckpointRegistry, EIP712 {
     /// @dev Everything but the head fits one slot.
     struct Link {
         HeadHash head;
@@ -17,17 +21,25 @@ contract CheckpointRegistry is ICheckpointRegistry {
         uint32 sequence;
         uint32 round;
         uint24 paramsVersion;
-        bool isOpen;
+        /// Of the two below: heads are taken where it is OPEN alone.
+        uint8 standing;
     }
 
+    uint8 private constant OPEN = 1;
+    uint8 private constant SUSPENDED = 2;
+
     address private immutable RUNS;
+    IValidatorSet private immutable VALIDATORS;
 
     mapping(RunId runId => Link) private _links;
+    mapping(bytes32 digest => bool) private _used;
 
     /// @notice Obeys one RunRegistry for ever.
     /// @param runs_ RunRegistry, which opens runs here and says who posts for them.
-    constructor(address runs_) {
+    /// @param validators_ Says who signs suspensions.
+    constructor(address runs_, IValidatorSet validators_) EIP712(Protocol.NAME, Protocol.VERSION) {
         RUNS = runs_;
+        VALIDATORS = validators_;
     }
 
     modifier onlyRunRegistry() {
@@ -44,8 +56,10 @@ contract CheckpointRegistry is ICheckpointRegistry {
     /// @inheritdoc ICheckpointRegistry
     function update(RunId runId, address poster, bool isOpen, uint32 paramsVersion) external onlyRunRegistry {
         Link storage link = _links[runId];
+        // Only another poster ends a suspension.
+        uint8 suspended = link.poster == poster ? link.standing & SUSPENDED : 0;
+        link.standing = suspended | (isOpen ? OPEN : 0);
         link.poster = poster;
-        link.isOpen = isOpen;
         link.paramsVersion = SafeCast.toUint24(paramsVersion);
     }
 
@@ -86,6 +100,45 @@ contract CheckpointRegistry is ICheckpointRegistry {
             _extend(runId, link, head.paramsVersion, head.checkpointDigest, head.receiptsRoot);
         }
         return _store(runId, link);
+    }
+
+    /// @inheritdoc ICheckpointRegistry
+    function suspend(Suspend calldata suspension, bytes[] calldata signatures) external {
+        RunId runId = suspension.runId;
+        Link storage link = _links[runId];
+        bytes32 digest = _hashTypedDataV4(ProtocolHashes.hashSuspend(suspension));
+        if (suspension.poster != link.poster) {
+            revert CheckpointRegistryOtherPoster(runId, suspension.poster, link.poster);
+        }
+        if (_used[digest]) {
+            if (link.standing & SUSPENDED != 0) return;
+            revert CheckpointRegistrySuspensionUsed(runId, digest);
+        }
+        if (block.timestamp > suspension.deadline) revert CheckpointRegistrySuspensionExpired(suspension.deadline);
+
+        ModelId modelId = IRunRegistry(RUNS).runOf(runId).modelId;
+        uint32 version = VALIDATORS.currentVersion(modelId);
+        if (suspension.setVersion != version) revert CheckpointRegistryStaleSet(suspension.setVersion, version);
+        VALIDATORS.requireQuorum(modelId, version, digest, signatures);
+
+        _used[digest] = true;
+        link.standing |= SUSPENDED;
+        emit PosterSuspended(runId, suspension.poster, suspension.head, version);
+    }
+
+    /// @inheritdoc ICheckpointRegistry
+    function isSuspended(RunId runId) external view returns (bool) {
+        return _links[runId].standing & SUSPENDED != 0;
+    }
+
+    /// @inheritdoc ICheckpointRegistry
+    function validators() external view returns (address) {
+        return address(VALIDATORS);
+    }
+
+    /// @inheritdoc ICheckpointRegistry
+    function domainSeparator() external view returns (bytes32) {
+        return _domainSeparatorV4();
     }
 
     /// @inheritdoc ICheckpointRegistry
@@ -167,7 +220,10 @@ contract CheckpointRegistry is ICheckpointRegistry {
 
     function _requireTurn(RunId runId, Link memory link, uint256 round) private view {
         if (msg.sender != link.poster) revert CheckpointRegistryNotPoster(runId, msg.sender);
-        if (!link.isOpen) revert CheckpointRegistryRunNotOpen(runId);
+        if (link.standing != OPEN) {
+            if (link.standing & SUSPENDED != 0) revert CheckpointRegistrySuspended(runId, link.poster);
+            revert CheckpointRegistryRunNotOpen(runId);
+        }
         if (round != uint256(link.round) + 1) revert CheckpointRegistryRoundNotNext(runId, uint64(round), link.round);
     }
 

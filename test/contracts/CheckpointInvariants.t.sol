@@ -2,14 +2,15 @@
 pragma solidity ^0.8.30;
 
 import {NewHead} from "../../contracts/interfaces/ICheckpointRegistry.sol";
-import {Digest, HeadHash, RunId} from "../../contracts/interfaces/Ids.sol";
 import {Status} from "../../contracts/interfaces/IRunRegistry.sol";
+import {Digest, HeadHash, RunId} from "../../contracts/interfaces/Ids.sol";
 import {RunParams} from "../../contracts/interfaces/RunParams.sol";
-import {Head} from "../../contracts/interfaces/Statements.sol";
+import {Head, Suspend} from "../../contracts/interfaces/Statements.sol";
 import {ProtocolHashes} from "../../contracts/libraries/ProtocolHashes.sol";
 import {Fixture} from "./support/Fixture.sol";
 import {Invariants} from "./support/Invariants.sol";
 import {Vm} from "./support/Vm.sol";
+import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 
 /// @notice A run's life in any order: heads are posted and posted again, parameters, poster and status change, strangers
 /// try. The handler rebuilds the chain from events alone.
@@ -19,6 +20,8 @@ contract CheckpointHandler is Fixture {
     uint64 public sequence;
     uint64 public round;
     bool public broken;
+    bool public suspended;
+    mapping(bytes32 digest => bool) private _used;
     address private _poster = POSTER;
 
     constructor() {
@@ -29,7 +32,7 @@ contract CheckpointHandler is Fixture {
     }
 
     function post(Digest digest, bytes32 receipts) external {
-        if (digest.isZero() || _status() != Status.Open) return;
+        if (digest.isZero() || _status() != Status.Open || suspended) return;
         (HeadHash parent, , uint64 last) = checkpoints.headOf(runId);
         uint32 version = runs.runOf(runId).version;
         vm.recordLogs();
@@ -40,7 +43,7 @@ contract CheckpointHandler is Fixture {
 
     /// @dev Some of them may have been posted one by one before.
     function postMany(uint8 count, uint8 before, Digest digest, bytes32 receipts) external {
-        if (digest.isZero() || _status() != Status.Open) return;
+        if (digest.isZero() || _status() != Status.Open || suspended) return;
         (HeadHash parent, , uint64 last) = checkpoints.headOf(runId);
         NewHead[] memory heads = new NewHead[](bound(count, 1, 5));
         before = uint8(bound(before, 0, heads.length));
@@ -95,8 +98,31 @@ contract CheckpointHandler is Fixture {
         runs.setParams(runId, replaces, p);
     }
 
+    /// @dev Stops heads and nothing else, until there is another poster.
+    function suspend(uint64 deadline) external {
+        deadline = uint64(bound(deadline, block.timestamp, type(uint64).max));
+        Suspend memory suspension = Suspend(runId, _poster, HeadHash.wrap(0), 1, deadline);
+        bytes32 digest = MessageHashUtils.toTypedDataHash(
+            checkpoints.domainSeparator(),
+            ProtocolHashes.hashSuspend(suspension)
+        );
+        if (_used[digest]) return;
+        checkpoints.suspend(suspension, signedBy(quorum(), digest));
+        _used[digest] = suspended = true;
+    }
+
+    function postSuspended(Digest digest) external {
+        if (!suspended || digest.isZero()) return;
+        (HeadHash parent, , uint64 last) = checkpoints.headOf(runId);
+        vm.prank(_poster);
+        try checkpoints.post(runId, parent, last + 1, 1, digest, 0) {
+            broken = true;
+        } catch {}
+    }
+
     function setPoster(address poster) external {
         if (poster == address(0)) return;
+        if (poster != _poster) suspended = false;
         vm.prank(address(timelock));
         runs.setPoster(runId, _poster = poster);
     }
@@ -104,6 +130,10 @@ contract CheckpointHandler is Fixture {
     function pauseOrOpen(bool pause) external {
         vm.prank(address(timelock));
         runs.setStatus(runId, pause ? Status.Paused : Status.Open);
+    }
+
+    function isSuspended() external view returns (bool) {
+        return checkpoints.isSuspended(runId);
     }
 
     function current() external view returns (HeadHash, uint64, uint64) {
@@ -145,7 +175,7 @@ contract CheckpointInvariants is Invariants {
     }
 
     function target() internal view override returns (address, bytes4[] memory selectors) {
-        selectors = new bytes4[](9);
+        selectors = new bytes4[](11);
         selectors[0] = CheckpointHandler.post.selector;
         selectors[1] = CheckpointHandler.post.selector;
         selectors[2] = CheckpointHandler.postByAStranger.selector;
@@ -155,6 +185,8 @@ contract CheckpointInvariants is Invariants {
         selectors[6] = CheckpointHandler.pauseOrOpen.selector;
         selectors[7] = CheckpointHandler.postMany.selector;
         selectors[8] = CheckpointHandler.postAnotherRound.selector;
+        selectors[9] = CheckpointHandler.suspend.selector;
+        selectors[10] = CheckpointHandler.postSuspended.selector;
         return (address(handler), selectors);
     }
 
@@ -164,5 +196,6 @@ contract CheckpointInvariants is Invariants {
         eq(head, handler.rebuilt(), "23 the head recomputes");
         eq(sequence, handler.sequence(), "24 sequence");
         eq(round, handler.round(), "round");
+        yes(handler.isSuspended() == handler.suspended(), "28 only another poster ends a suspension");
     }
 }

@@ -16,6 +16,7 @@ import {
     Join,
     Receipt,
     Ruling,
+    Suspend,
     Verdict
 } from "../../contracts/interfaces/Statements.sol";
 import {Epochs} from "../../contracts/libraries/Epochs.sol";
@@ -94,6 +95,13 @@ contract VectorsTest is Fixture {
         eq(ProtocolHashes.RULING_TYPEHASH, _typeHash("Ruling"), "type");
         for (uint256 i = 0; i < 3; ++i) {
             _signed("Ruling", i, ProtocolHashes.hashRuling(abi.decode(_encoded("Ruling", i), (Ruling))));
+        }
+    }
+
+    function test_suspensions() public view {
+        eq(ProtocolHashes.SUSPEND_TYPEHASH, _typeHash("Suspend"), "type");
+        for (uint256 i = 0; i < 3; ++i) {
+            _signed("Suspend", i, ProtocolHashes.hashSuspend(abi.decode(_encoded("Suspend", i), (Suspend))));
         }
     }
 

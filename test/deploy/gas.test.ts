@@ -16,6 +16,7 @@ import {
   runParameters,
   type RunParams,
   structHash,
+  type Suspend,
   typedDataOf,
 } from "@cotrain/sdk/protocol";
 import { network } from "hardhat";
@@ -301,6 +302,18 @@ async function measure(): Promise<Record<string, number>> {
     "propose (setPoster, 2 words), naming its proposer",
     await send(3, governor, "ModelGovernor", "propose", [[addresses.runRegistry], [0n], [short], named]),
   );
+
+  const suspension: Suspend = {
+    runId,
+    poster: accounts[1]!.address.toLowerCase() as Address,
+    head: asHead(hash("head")),
+    setVersion: 1,
+    deadline: (await now()) + 60n,
+  };
+  const registry = addresses.checkpointRegistry;
+  const signed = typedDataOf(domainFor(31337, registry), "Suspend", suspension);
+  const quorum = await Promise.all(validators.slice(0, 5).map((validator) => validator.signTypedData(signed)));
+  row("suspend, 5 of 7", await send(2, registry, "CheckpointRegistry", "suspend", [suspension, quorum]));
   return rows;
 }
 

@@ -33,7 +33,7 @@ it("of what was deployed all is as it should be", async () => {
   const { client, addresses, modelId } = world;
   const ofDeployment = await deploymentWiring(client, { addresses });
   const ofModel = await modelWiring(client, { addresses, modelId });
-  expect(ofDeployment.length).toBe(21);
+  expect(ofDeployment.length).toBe(22);
   expect(ofModel.length).toBe(10);
   expect(misWired([...ofDeployment, ...ofModel])).toEqual([]);
 });

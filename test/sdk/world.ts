@@ -53,7 +53,7 @@ export const poster = accountOf(1);
 export const alice = accountOf(2);
 export const bob = accountOf(3);
 export const stranger = accountOf(4);
-const validators = [5, 6, 7]
+export const validators = [5, 6, 7]
   .map(accountOf)
   .sort((a, b) => (a.address.toLowerCase() < b.address.toLowerCase() ? -1 : 1));
 

@@ -13,6 +13,7 @@ export const structs = {
   ClaimTo: "ClaimTo(bytes32 modelId,uint8 kind,address account,address to,uint256 nonce,uint64 deadline)",
   Ruling:
     "Ruling(bytes32 modelId,uint8 kind,bytes32 subject,uint64 dispute,address accused,uint8 outcome,bytes32 evidence,uint32 setVersion,uint64 deadline)",
+  Suspend: "Suspend(bytes32 runId,address poster,bytes32 head,uint32 setVersion,uint64 deadline)",
 };
 
 export const headType =

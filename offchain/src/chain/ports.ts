@@ -148,6 +148,8 @@ export interface ChainReader {
   /** @throws UserError `RUN_UNKNOWN` */
   run(runId: RunId): Promise<RunRecord>;
   runStatus(runId: RunId): Promise<number>;
+  /** Whether the validators stopped the run's poster, and the holders named no other yet. */
+  isSuspended(runId: RunId): Promise<boolean>;
   /** All runs that the model ever registered, oldest first. */
   runsOf(modelId: ModelId): Promise<RunId[]>;
   /** Every key that is or was the run's poster, lower case; read anew where `wanted` is not there. */

@@ -59,6 +59,8 @@ export class ChainWatch {
   #sightings: ReadonlyMap<string, number> = new Map();
   #foreign: string | undefined;
   #absurd: string | undefined;
+  /** It was said that the poster is suspended. */
+  #suspended = false;
 
   constructor(run: Run) {
     this.#run = run;
@@ -68,7 +70,8 @@ export class ChainWatch {
   /** Looks once. Rejects when the chain is away. */
   async look(): Promise<void> {
     const look = await this.#begin();
-    await this.#lookAtGovernance(look);
+    await this.#lookAtParams(look);
+    await this.#lookAtStatus(look);
     // All that is odd in one look counts, each by itself: a chain that went back lacks heads and roots at once.
     const seen = new Map<string, number>();
     const confirmed: Confirmed = (what) => {
@@ -93,7 +96,7 @@ export class ChainWatch {
     }
   }
 
-  async #lookAtGovernance({ lasts }: Look): Promise<void> {
+  async #lookAtParams({ lasts }: Look): Promise<void> {
     const { runId, driver, modules } = this.#run;
     const { chain } = modules;
     const { version, params } = await chain.paramsInForce(runId);
@@ -103,12 +106,26 @@ export class ChainWatch {
       if (await lasts(`params/${version}/${canonicalJson(wire)}`))
         await this.#offer({ type: "ParamsChanged", version, params: wire });
     }
-    const status = await chain.runStatus(runId);
+  }
+
+  async #lookAtStatus({ lasts }: Look): Promise<void> {
+    const { runId, driver, modules } = this.#run;
+    const { chain } = modules;
+    const [status, suspended] = await Promise.all([chain.runStatus(runId), chain.isSuspended(runId)]);
     if (status === runStatus.finished && !driver.state.finished && (await lasts("finished")))
       await this.#offer({ type: "RunFinished" });
-    if (status === runStatus.paused && !driver.state.pausedBy.chain && (await lasts("paused")))
+    const stopped = status === runStatus.paused || suspended;
+    if (!suspended) this.#suspended = false;
+    else if (!this.#suspended && (await lasts("suspended"))) {
+      this.#suspended = true;
+      modules.logger.error(
+        { run: runId },
+        "the validators have suspended this run's poster: no round opens and nothing is anchored until the holders name another",
+      );
+    }
+    if (stopped && !driver.state.pausedBy.chain && (await lasts("paused")))
       await this.#offer({ type: "PauseRequested", by: "chain" });
-    if (status === runStatus.open && driver.state.pausedBy.chain && (await lasts("open")))
+    if (status === runStatus.open && !suspended && driver.state.pausedBy.chain && (await lasts("open")))
       await this.#offer({ type: "ResumeRequested", by: "chain" });
   }
 

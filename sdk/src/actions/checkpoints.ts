@@ -2,7 +2,8 @@
 import { decodeFunctionResult, type Hex } from "viem";
 import { checkpointRegistryAbi } from "../abis/index.ts";
 import type { HeadHash } from "../protocol/ids.ts";
-import { type Addressed, callOf, defineRead, defineWrite, eventsOf, findEvent, viewOf } from "./action.ts";
+import type { Suspend } from "../protocol/typedData.ts";
+import { type Addressed, callOf, defineRead, defineWrite, eventsOf, findEvent, nothing, viewOf } from "./action.ts";
 
 export interface PostHeadArgs extends Addressed {
   readonly runId: Hex;
@@ -59,6 +60,28 @@ export const postHeads = /* @__PURE__ */ defineWrite({
     callOf(addresses.checkpointRegistry, checkpointRegistryAbi, "postMany", [runId, parentHead, round, heads]),
   decode: (data) => decodeFunctionResult({ abi: checkpointRegistryAbi, functionName: "postMany", data }) as HeadHash,
   extractEvent: (receipt) => eventsOf(receipt, checkpointRegistryAbi, "HeadPosted"),
+});
+
+export interface SuspendPosterArgs extends Addressed {
+  readonly suspension: Suspend;
+  /** Of the set in force, by signers strictly ascending. */
+  readonly signatures: readonly Hex[];
+}
+
+/** Stops a run's poster at once; anybody brings the validators' signatures. What is in force already leaves no event. */
+export const suspendPoster = /* @__PURE__ */ defineWrite({
+  addressed: true,
+  call: ({ addresses, suspension, signatures }: SuspendPosterArgs) =>
+    callOf(addresses.checkpointRegistry, checkpointRegistryAbi, "suspend", [suspension, signatures]),
+  decode: nothing,
+  extractEvent: (receipt) => findEvent(receipt, checkpointRegistryAbi, "PosterSuspended"),
+});
+
+/** Whether the run's poster was stopped, and no other one named yet. */
+export const isSuspended = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, runId }: Addressed & { readonly runId: Hex }) =>
+    viewOf(addresses.checkpointRegistry, checkpointRegistryAbi, "isSuspended", [runId]),
 });
 
 /** A run's last link; all zero for a run that does not exist. */

@@ -3,7 +3,7 @@ import type { Client } from "viem";
 import { addressesFor } from "../addresses.ts";
 import type { ContractAddresses } from "../protocol/documents.ts";
 import type { Call, ClientArgs, SyncOptions, Write, WriteArgs } from "./action.ts";
-import { headOf, postHead, postHeads } from "./checkpoints.ts";
+import { headOf, isSuspended, postHead, postHeads, suspendPoster } from "./checkpoints.ts";
 import { authorisable, authorisedThrough, budgetOf, epochEnd, epochOf, setBudget, yearlyCapOf } from "./emission.ts";
 import {
   cancel,
@@ -83,6 +83,7 @@ const reads = {
   hasVoted,
   headOf,
   isAdmitted,
+  isSuspended,
   modelContractsOf,
   newestSetVersion,
   openRunOf,
@@ -138,6 +139,7 @@ const writes = {
   setPoster,
   setStatus,
   setValidators,
+  suspendPoster,
 };
 
 /** A write whose client, and addresses where it was given some, are settled. */

@@ -73,6 +73,14 @@ export const headPosted = ({ addresses, runId }: OfRun) => ({
   args: narrowed({ runId }),
 });
 
+/** A poster was stopped. */
+export const posterSuspended = ({ addresses, runId }: OfRun) => ({
+  address: addresses.checkpointRegistry,
+  abi: checkpointRegistryAbi,
+  eventName: "PosterSuspended" as const,
+  args: narrowed({ runId }),
+});
+
 export const validatorsSet = ({ addresses, modelId }: OfModel) => ({
   address: addresses.validatorSet,
   abi: validatorSetAbi,

@@ -153,7 +153,13 @@ export async function deploymentWiring(
           ["checkpoints", checkpointRegistry],
         ],
       ],
-      [["CheckpointRegistry", checkpointRegistry, checkpointRegistryAbi], [["runs", runRegistry]]],
+      [
+        ["CheckpointRegistry", checkpointRegistry, checkpointRegistryAbi],
+        [
+          ["runs", runRegistry],
+          ["validators", validatorSet],
+        ],
+      ],
       [["ValidatorSet", validatorSet, validatorSetAbi], [["registry", modelRegistry]]],
       [
         ["Emission", emission, emissionAbi],

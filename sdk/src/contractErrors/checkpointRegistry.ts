@@ -13,6 +13,10 @@ export const CheckpointRegistryOnlyRunRegistryError = define(
   "CheckpointRegistryOnlyRunRegistry",
   (caller) => `${caller} may not record checkpoint 0; only RunRegistry does.`,
 );
+export const CheckpointRegistryOtherPosterError = define(
+  "CheckpointRegistryOtherPoster",
+  (runId, named, poster) => `The suspension names ${named}; the poster of run ${runId} is ${poster}.`,
+);
 export const CheckpointRegistryRoundNotNextError = define(
   "CheckpointRegistryRoundNotNext",
   (runId, round, current) => `Round ${round} of run ${runId} does not follow the current round ${current}.`,
@@ -24,6 +28,22 @@ export const CheckpointRegistryRunNotOpenError = define(
 export const CheckpointRegistryStaleParentError = define(
   "CheckpointRegistryStaleParent",
   (runId, parent, current) => `The parent ${parent} is not the current head of run ${runId}, which is ${current}.`,
+);
+export const CheckpointRegistryStaleSetError = define(
+  "CheckpointRegistryStaleSet",
+  (named, current) => `The suspension is signed by set ${named} of the validators; set ${current} is in force.`,
+);
+export const CheckpointRegistrySuspendedError = define(
+  "CheckpointRegistrySuspended",
+  (runId, poster) => `${poster} is suspended as the poster of run ${runId}, until the holders name another.`,
+);
+export const CheckpointRegistrySuspensionExpiredError = define(
+  "CheckpointRegistrySuspensionExpired",
+  (deadline) => `The suspension could be used until ${deadline}.`,
+);
+export const CheckpointRegistrySuspensionUsedError = define(
+  "CheckpointRegistrySuspensionUsed",
+  (runId, digest) => `The suspension ${digest} of run ${runId} was used before: each counts once.`,
 );
 export const CheckpointRegistryUnknownParamsError = define(
   "CheckpointRegistryUnknownParams",

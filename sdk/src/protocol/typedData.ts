@@ -102,6 +102,13 @@ export const structTypes = {
     { name: "setVersion", type: "uint32" },
     { name: "deadline", type: "uint64" },
   ],
+  Suspend: [
+    { name: "runId", type: "bytes32" },
+    { name: "poster", type: "address" },
+    { name: "head", type: "bytes32" },
+    { name: "setVersion", type: "uint32" },
+    { name: "deadline", type: "uint64" },
+  ],
 } as const;
 
 export type StructName = keyof typeof structTypes;
@@ -116,13 +123,17 @@ export type Attestation = Struct<"Attestation">;
 /** An account has what it earned paid to somebody else. */
 export type ClaimTo = Struct<"ClaimTo">;
 export type Ruling = Struct<"Ruling">;
+export type Suspend = Struct<"Suspend">;
 
 /** The struct as JSON: wide integers are decimal strings. */
 export type WireStruct<N extends StructName> = {
   readonly [K in keyof Struct<N>]: Struct<N>[K] extends bigint ? string : Struct<N>[K];
 };
 
-/** EIP-712 domain; the verifying contract is RunRegistry, ComputeRewards (Attestation, ClaimTo) or ValidatorSet (Ruling). */
+/**
+ * EIP-712 domain; the verifying contract is RunRegistry, ComputeRewards (Attestation, ClaimTo), ValidatorSet (Ruling) or
+ * CheckpointRegistry (Suspend).
+ */
 export interface Domain {
   readonly name: "Cotrain";
   readonly version: "1";

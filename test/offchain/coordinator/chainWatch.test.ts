@@ -9,6 +9,7 @@ import { params } from "../chain/world.ts";
 /** What the RPC says now, of a chain whose every block is settled. */
 let said: {
   status: number;
+  suspended: boolean;
   version: number;
   innerLrPpb: number;
   active: unknown;
@@ -18,6 +19,8 @@ let said: {
   block: number;
 };
 let offered: { type: string }[];
+/** What the log says at the level of errors. */
+let complaints: string[];
 /** What the coordinator knows. */
 let state: Record<string, unknown> & { heads: unknown[]; epochs: unknown[] };
 let look: () => Promise<string[]>;
@@ -25,6 +28,7 @@ let look: () => Promise<string[]>;
 beforeEach(() => {
   said = {
     status: runStatus.open,
+    suspended: false,
     version: 1,
     innerLrPpb: 1,
     active: undefined,
@@ -37,6 +41,7 @@ beforeEach(() => {
   const chain = {
     paramsInForce: async () => ({ version: said.version, params: { ...params, innerLrPpb: said.innerLrPpb } }),
     runStatus: async () => said.status,
+    isSuspended: async () => said.suspended,
     head: async () => ({ sequence: said.sequence, head: digestOfJson(said.sequence === 0 ? "head" : "late") }),
     activeRoot: async () => said.active,
     pendingRoot: async () => said.pending,
@@ -58,7 +63,8 @@ beforeEach(() => {
     settledEpoch: 0,
     reverts: 0,
   };
-  const logger = { info: () => undefined, error: () => undefined };
+  complaints = [];
+  const logger = { info: () => undefined, error: (_fields: unknown, text: string) => void complaints.push(text) };
   const run = {
     runId: digestOfJson("run"),
     facts: { modelId: digestOfJson("model") },
@@ -101,6 +107,27 @@ describe("what an RPC says once", () => {
       expect(await look()).toEqual([]);
     }
     expect(await look()).toEqual(["PauseRequested"]);
+  });
+
+  it("of a poster that is suspended pauses the run once it lasts, and another poster lets it go on", async () => {
+    said.suspended = true;
+    expect(await look()).toEqual([]);
+    said.suspended = false;
+    expect(await look()).toEqual([]);
+    said.suspended = true;
+    expect(await look()).toEqual([]);
+    expect(complaints).toEqual([]);
+    expect(await look()).toEqual(["PauseRequested"]);
+    const told = expect.stringContaining("the validators have suspended this run's poster") as string;
+    expect(complaints).toEqual([told]);
+    state["pausedBy"] = { chain: true };
+    // Open by its status all the same: that alone lets nothing go on.
+    expect(await look()).toEqual(["PauseRequested"]);
+    expect(await look()).toEqual(["PauseRequested"]);
+    said.suspended = false;
+    expect(await look()).toEqual(["PauseRequested"]);
+    expect(await look()).toEqual(["PauseRequested", "ResumeRequested"]);
+    expect(complaints).toEqual([told]);
   });
 
   it("of when a pending root may be activated is not believed, and never more than the model's window", async () => {

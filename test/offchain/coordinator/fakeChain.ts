@@ -50,6 +50,8 @@ export interface FakeChain extends RunChain {
   /** What postings are said to wait for. */
   dear: FeeWait | undefined;
   status: number;
+  /** Whether the validators stopped the poster. */
+  suspended: boolean;
   readonly heads: PostedHead[];
   /** Heads under older parameters are not paid. */
   leastVersion: number;
@@ -147,6 +149,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     away: false,
     dear: undefined,
     status: 0,
+    suspended: false,
     heads,
     leastVersion: 1,
     active: undefined,
@@ -189,6 +192,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
       };
     },
     runStatus: async () => (present(), chain.status),
+    isSuspended: async () => (present(), chain.suspended),
     runsOf: async () => (present(), [runId]),
     postersOf: async () => (present(), [options.poster]),
     isAdmitted: async (_run, build) => (present(), options.builds.includes(build)),

@@ -118,6 +118,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
       version: 1,
     }),
     runStatus: never,
+    isSuspended: never,
     runsOf: async () => [...new Set<RunId>(ledger.heads.map(({ runId }) => runId))],
     postersOf: never,
     isAdmitted: never,

@@ -87,6 +87,27 @@ export const coordinator: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/finality.test.ts"],
   },
   {
+    name: "a run goes on although its poster is suspended",
+    file: "offchain/src/coordinator/chainWatch.ts",
+    text: "status === runStatus.paused || suspended;",
+    instead: "status === runStatus.paused;",
+    tests: ["test/offchain/coordinator/chainWatch.test.ts"],
+  },
+  {
+    name: "a run goes on again while its poster is suspended",
+    file: "offchain/src/coordinator/chainWatch.ts",
+    text: "status === runStatus.open && !suspended &&",
+    instead: "status === runStatus.open &&",
+    tests: ["test/offchain/coordinator/chainWatch.test.ts"],
+  },
+  {
+    name: "nobody is told that the poster is suspended",
+    file: "offchain/src/coordinator/chainWatch.ts",
+    text: 'else if (!this.#suspended && (await lasts("suspended"))) {',
+    instead: 'else if (this.#suspended && (await lasts("suspended"))) {',
+    tests: ["test/offchain/coordinator/chainWatch.test.ts"],
+  },
+  {
     name: "one look at the chain shows a root that is pending",
     file: "offchain/src/coordinator/chainWatch.ts",
     text: "if (await lasts(`pending/${pending.epoch}/${pending.root}/${pending.activatableAt}`))\n      await this.#offer",

@@ -1,5 +1,5 @@
 /** What the contracts know of a run: its record, heads, posters and parameters. */
-import { headOf, paramsOf, runCountOf, runOf, versionAt } from "@cotrain/sdk/actions";
+import { headOf, isSuspended, paramsOf, runCountOf, runOf, versionAt } from "@cotrain/sdk/actions";
 import { RunRegistryUnknownRunError } from "@cotrain/sdk/errors";
 import { type Address, asAddress, asHead, asModelId, type ModelId, type RunId } from "@cotrain/sdk/protocol";
 
@@ -50,6 +50,7 @@ export function readRuns({ connection: { call }, addresses, confirmations }: Rea
     },
     run,
     runStatus: async (runId) => (await run(runId)).status,
+    isSuspended: (runId) => call((chain) => isSuspended(chain, { addresses, runId })),
     runsOf: async (modelId) => (await allRunsOf(modelId)).map(({ runId }) => runId),
     postersOf: async (runId, wanted) => {
       const { modelId, poster } = await run(runId);
