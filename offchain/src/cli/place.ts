@@ -20,6 +20,7 @@ import {
 import {
   blobSourceOf,
   type BlobSource,
+  isValidatorRole,
   isWorkerRole,
   type LocalRun,
   maxFeeOption,
@@ -66,7 +67,7 @@ interface PlaceFlags {
   readonly deployment?: string | undefined;
 }
 
-/** A wallet that can earn; its key is asked for when it is used. */
+/** A wallet of a place; its key is asked for when it is used. */
 interface Entry {
   readonly name: string;
   readonly account: Address;
@@ -92,13 +93,19 @@ const entryOf = (account: PrivateKeyAccount): Entry => ({
   open: async () => account,
 });
 
-/** Wallets of this state that can earn. */
-const earners = (run: LocalRun): Entry[] =>
+/** Whose wallets a command acts with, and where they have their state with somebody else's run. */
+const parties = {
+  workers: { is: isWorkerRole, state: ".cotrain-worker" },
+  validators: { is: isValidatorRole, state: ".cotrain-validator" },
+} as const;
+
+/** Wallets of this state that are one party's. */
+const walletsOf = (run: LocalRun, party: keyof typeof parties): Entry[] =>
   Object.entries(run.file.wallets ?? {}).flatMap(([name, account]) =>
-    isWorkerRole(name) ? [{ name, account: asAddress(account), open: () => openWallet(run.state, name) }] : [],
+    parties[party].is(name) ? [{ name, account: asAddress(account), open: () => openWallet(run.state, name) }] : [],
   );
 
-const workerKeystore = (state: string) => ({
+const memberKeystore = (state: string) => ({
   keystore: join(state, "wallet.json"),
   passphrase: join(state, "passphrase"),
 });
@@ -107,20 +114,22 @@ const workerKeystore = (state: string) => ({
  * Runs `work` at the place that the flags name.
  * @param own the wallet that they name, instead of the directory's
  * @param unpinned called where the contracts are the coordinator's word alone, before the chain is asked anything
+ * @param party whose wallets they are
  */
 export async function atPlace<T>(
   flags: PlaceFlags,
   own: PrivateKeyAccount | undefined,
   work: (place: Place) => Promise<T>,
   unpinned?: () => void,
+  party: keyof typeof parties = "workers",
 ): Promise<T> {
   const { coordinator, rpc, run: named, deployment } = flags;
   const ownEntries = own && [entryOf(own)];
   if (coordinator !== undefined) {
     if (rpc === undefined)
       throw new UserError("RPC_MISSING", "--coordinator needs --rpc: what counts is read from the chain itself.");
-    const state = resolve(flags.state ?? ".cotrain-worker");
-    const keystore = workerKeystore(state);
+    const state = resolve(flags.state ?? parties[party].state);
+    const keystore = memberKeystore(state);
     const entries = ownEntries ?? (existsSync(keystore.keystore) ? [entryOf(await openKeystore(keystore))] : []);
     const { client, runId, chainId, contracts, fromBlock, pinned } = await openRemoteRun({
       coordinator,
@@ -136,10 +145,10 @@ export async function atPlace<T>(
     });
   }
   const state = resolve(flags.state ?? ".cotrain");
-  if (existsSync(workerKeystore(state).keystore) && !existsSync(join(state, "run.json")))
+  if (existsSync(memberKeystore(state).keystore) && !existsSync(join(state, "run.json")))
     throw new UserError(
       "COORDINATOR_MISSING",
-      `${state} belongs to a worker of somebody else's run: name its coordinator and chain with --coordinator and --rpc.`,
+      `${state} belongs to a member of somebody else's run: name its coordinator and chain with --coordinator and --rpc.`,
     );
   const run = await openLocalRun(state);
   requireRun(run, named);
@@ -157,7 +166,7 @@ export async function atPlace<T>(
         addresses: made.addresses,
         fromBlock: options.fromBlock,
         blobs: blobSourceOf(run.blobs),
-        entries: ownEntries ?? earners(run),
+        entries: ownEntries ?? walletsOf(run, party),
       });
     },
     rpc,

@@ -13,10 +13,12 @@ import {
 } from "../service/index.ts";
 
 /** `organiser`, `poster`, `validator-1` …, `worker-1` …. */
-export type Role = "organiser" | "poster" | `validator-${number}` | WorkerRole;
+export type Role = "organiser" | "poster" | ValidatorRole | WorkerRole;
 type WorkerRole = `worker-${number}`;
+type ValidatorRole = `validator-${number}`;
 
 export const isWorkerRole = (role: string): role is WorkerRole => /^worker-\d+$/.test(role);
+export const isValidatorRole = (role: string): role is ValidatorRole => /^validator-\d+$/.test(role);
 
 const keystorePaths = (state: string, role: string) => ({
   keystore: join(state, "keys", `${role}.json`),

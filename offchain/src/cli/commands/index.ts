@@ -10,6 +10,7 @@ import { generateCommand } from "./generate.ts";
 import { paramsCommand } from "./params.ts";
 import { rewardsClaimCommand, rewardsListCommand } from "./rewards.ts";
 import { statusCommand } from "./status.ts";
+import { suspendCommand } from "./suspend.ts";
 import { upCommand } from "./up.ts";
 import { validatorCommand } from "./validator.ts";
 import { verifyCommand } from "./verify.ts";
@@ -28,6 +29,7 @@ export const commands: readonly Command[] = [
   rewardsClaimCommand,
   buildsListCommand,
   buildsProposeCommand,
+  suspendCommand,
   checkpointListCommand,
   checkpointExportCommand,
   checkpointImportCommand,

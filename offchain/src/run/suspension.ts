@@ -1,0 +1,198 @@
+/**
+ * A suspension on its way from validator to validator: a file with what they sign and who has signed. It comes from others, so
+ * that nothing in it is believed which the chain or a signature does not say.
+ */
+import {
+  type Address,
+  Address20,
+  asAddress,
+  asHead,
+  type Domain,
+  domainFor,
+  fromWire,
+  type HeadHash,
+  type Hex,
+  recoverSigner,
+  type RunId,
+  Signature65,
+  type Suspend,
+  toWire,
+  wireSchema,
+} from "@cotrain/sdk/protocol";
+import { ProtocolError } from "@cotrain/sdk/errors";
+import { type Static, Type } from "typebox";
+
+import { UserError } from "../base/index.ts";
+import type { ChainReader, PostedHead } from "../chain/index.ts";
+import { readStateFile, writeStateFile } from "../service/index.ts";
+
+/** A set has no more members. */
+const MAX_SIGNATURES = 64;
+/** Whoever has a quorum's signatures may use them until the deadline: that is no matter of months, s. */
+const MOST_SECONDS = 30 * 86_400;
+
+const SuspensionFile = Type.Object(
+  {
+    version: Type.Literal(1),
+    chainId: Type.Integer({ minimum: 1 }),
+    checkpointRegistry: Address20,
+    suspension: wireSchema("Suspend"),
+    signatures: Type.Array(Signature65, { maxItems: MAX_SIGNATURES }),
+  },
+  { additionalProperties: false },
+);
+
+/** What the chain says of a run whose poster may be suspended. */
+export interface SuspensionFacts {
+  readonly runId: RunId;
+  readonly chainId: number;
+  readonly registry: Address;
+  readonly poster: Address;
+  readonly suspended: boolean;
+  readonly setVersion: number;
+  readonly validators: readonly Address[];
+  readonly threshold: number;
+  /** Time of the newest block, s. */
+  readonly now: number;
+  readonly heads: readonly PostedHead[];
+}
+
+export async function suspensionFacts(reader: ChainReader, runId: RunId): Promise<SuspensionFacts> {
+  const { modelId, poster } = await reader.run(runId);
+  const [suspended, set, now, heads] = await Promise.all([
+    reader.isSuspended(runId),
+    reader.validators(modelId),
+    reader.chainTime(),
+    reader.headsSince(runId, 0),
+  ]);
+  return {
+    runId,
+    chainId: reader.chainId,
+    registry: asAddress(reader.contracts.checkpointRegistry),
+    poster,
+    suspended,
+    setVersion: set.version,
+    validators: set.validators,
+    threshold: set.threshold,
+    now,
+    heads,
+  };
+}
+
+/** A suspension, and the signatures of validators by who signed, ascending. */
+export interface Suspension {
+  readonly domain: Domain;
+  readonly struct: Suspend;
+  /** The head that shows why. */
+  readonly head: PostedHead;
+  readonly signatures: ReadonlyMap<Address, Hex>;
+}
+
+const domainOf = ({ chainId, registry }: SuspensionFacts): Domain => domainFor(chainId, registry);
+
+function requireHead({ heads, runId }: SuspensionFacts, head: HeadHash): PostedHead {
+  const posted = heads.find((each) => each.head === head);
+  if (posted) return posted;
+  throw new UserError(
+    "HEAD_UNKNOWN",
+    `${head} is no confirmed head of run ${runId}: name one with --head; "npx cotrain checkpoint list --json" has them.`,
+  );
+}
+
+/**
+ * A new suspension of who posts now.
+ * @param head the head that shows why; if left out the newest
+ * @param seconds how long it may be used
+ * @throws UserError `HEAD_UNKNOWN`, `SUSPENSION_LONG`
+ */
+export function beginSuspension(facts: SuspensionFacts, head: HeadHash | undefined, seconds: number): Suspension {
+  const { runId, poster, setVersion, now, heads } = facts;
+  if (seconds < 1 || seconds > MOST_SECONDS)
+    throw new UserError(
+      "SUSPENSION_LONG",
+      "A suspension may be used for one second to 30 days: say how long with --within.",
+    );
+  const shown = requireHead(facts, head ?? heads.at(-1)!.head);
+  const deadline = BigInt(now + seconds);
+  const struct: Suspend = { runId, poster, head: shown.head, setVersion, deadline };
+  return { domain: domainOf(facts), struct, head: shown, signatures: new Map() };
+}
+
+/**
+ * Reads a suspension and holds it against the chain; undefined where there is no such file.
+ * @throws UserError `SUSPENSION_INVALID` where the file is none, or has a signature of nobody in the set; `SUSPENSION_STALE`
+ *   where it can be used no more; `HEAD_UNKNOWN`
+ */
+export async function readSuspension(path: string, facts: SuspensionFacts): Promise<Suspension | undefined> {
+  const remedy = "have it sent again, or name another file to begin a suspension";
+  const file = await readStateFile(path, SuspensionFile, remedy);
+  if (!file) return undefined;
+  const domain = domainOf(facts);
+  const struct = structOf(path, file);
+  if (file.chainId !== facts.chainId || file.checkpointRegistry !== facts.registry || struct.runId !== facts.runId)
+    throw new UserError(
+      "SUSPENSION_INVALID",
+      `${path} is of run ${struct.runId} of ${file.checkpointRegistry} on chain ${file.chainId}, not of run ${facts.runId} of ${facts.registry} on chain ${facts.chainId}: name that run, or another file.`,
+    );
+  requireFresh(path, struct, facts);
+  const head = requireHead(facts, asHead(struct.head));
+  const signed: [Address, Hex][] = [];
+  for (const signature of file.signatures) {
+    const signer = await signerOf(path, domain, struct, signature);
+    if (!facts.validators.includes(signer))
+      throw new UserError(
+        "SUSPENSION_INVALID",
+        `${path} has a signature of ${signer}, who is not in the set of validators, or signed something else: ${remedy}.`,
+      );
+    signed.push([signer, signature]);
+  }
+  return { domain, struct, head, signatures: ascending(signed) };
+}
+
+function structOf(path: string, file: Static<typeof SuspensionFile>): Suspend {
+  try {
+    return fromWire("Suspend", file.suspension);
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    throw new UserError("SUSPENSION_INVALID", `${path}: ${error.message}`, { cause: error });
+  }
+}
+
+async function signerOf(path: string, domain: Domain, struct: Suspend, signature: Hex): Promise<Address> {
+  try {
+    return await recoverSigner(domain, "Suspend", struct, signature);
+  } catch (error) {
+    if (!(error instanceof ProtocolError)) throw error;
+    throw new UserError("SUSPENSION_INVALID", `${path}: ${error.message}`, { cause: error });
+  }
+}
+
+function requireFresh(path: string, struct: Suspend, { poster, setVersion, now, runId }: SuspensionFacts): void {
+  const stale = (what: string): never => {
+    throw new UserError("SUSPENSION_STALE", `${path} ${what}: name another file to begin anew.`);
+  };
+  if (struct.poster !== poster) stale(`suspends ${struct.poster}, but who posts for run ${runId} is ${poster}`);
+  if (struct.setVersion !== setVersion)
+    stale(`is signed by set ${struct.setVersion} of the validators, but set ${setVersion} is in force`);
+  if (struct.deadline < now) stale(`could be used until ${new Date(Number(struct.deadline) * 1_000).toISOString()}`);
+  if (struct.deadline > now + MOST_SECONDS) stale("could be used for more than 30 days");
+}
+
+/** As the contract takes signatures: by signers strictly ascending. */
+const ascending = (signed: readonly (readonly [Address, Hex])[]): ReadonlyMap<Address, Hex> =>
+  new Map(signed.toSorted(([a], [b]) => (a < b ? -1 : 1)));
+
+/** The same with one more signature. */
+export const withSignature = (suspension: Suspension, validator: Address, signature: Hex): Suspension => ({
+  ...suspension,
+  signatures: ascending([...suspension.signatures, [validator, signature]]),
+});
+
+export const writeSuspension = (path: string, { domain, struct, signatures }: Suspension): Promise<void> =>
+  writeStateFile(path, SuspensionFile, {
+    version: 1,
+    chainId: domain.chainId,
+    checkpointRegistry: domain.verifyingContract,
+    suspension: toWire("Suspend", struct),
+    signatures: [...signatures.values()],
+  });
