@@ -13,6 +13,7 @@ test.each([
   ["cpu", "3.5m"],
   ["wasm", "0.1m"],
   ["wasm", "1m"],
+  ["wasm", "3.5m"],
 ] as const)("on %s, %s", async (name, preset) => {
   const device: Device = devices[name];
   expect(mismatch(device, preset, await conformance(device.open, stepOf(preset)))).toBeUndefined();
