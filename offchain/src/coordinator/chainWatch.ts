@@ -59,8 +59,8 @@ export class ChainWatch {
   #sightings: ReadonlyMap<string, number> = new Map();
   #foreign: string | undefined;
   #absurd: string | undefined;
-  /** It was said that the poster is suspended. */
-  #suspended = false;
+  /** What was said of why this poster may anchor nothing. */
+  #barred: string | undefined;
 
   constructor(run: Run) {
     this.#run = run;
@@ -110,23 +110,31 @@ export class ChainWatch {
 
   async #lookAtStatus({ lasts }: Look): Promise<void> {
     const { runId, driver, modules } = this.#run;
-    const { chain } = modules;
-    const [status, suspended] = await Promise.all([chain.runStatus(runId), chain.isSuspended(runId)]);
+    const [status, barred] = await Promise.all([modules.chain.runStatus(runId), this.#whyBarred()]);
     if (status === runStatus.finished && !driver.state.finished && (await lasts("finished")))
       await this.#offer({ type: "RunFinished" });
-    const stopped = status === runStatus.paused || suspended;
-    if (!suspended) this.#suspended = false;
-    else if (!this.#suspended && (await lasts("suspended"))) {
-      this.#suspended = true;
-      modules.logger.error(
-        { run: runId },
-        "the validators have suspended this run's poster: no round opens and nothing is anchored until the holders name another",
-      );
+    const stopped = status === runStatus.paused || barred !== undefined;
+    if (barred === undefined) this.#barred = undefined;
+    else if (barred !== this.#barred && (await lasts(`barred/${barred}`))) {
+      this.#barred = barred;
+      modules.logger.error({ run: runId }, barred);
     }
     if (stopped && !driver.state.pausedBy.chain && (await lasts("paused")))
       await this.#offer({ type: "PauseRequested", by: "chain" });
-    if (status === runStatus.open && !suspended && driver.state.pausedBy.chain && (await lasts("open")))
+    if (status === runStatus.open && !stopped && driver.state.pausedBy.chain && (await lasts("open")))
       await this.#offer({ type: "ResumeRequested", by: "chain" });
+  }
+
+  /** Why the contract takes no head of this coordinator; undefined where it does. */
+  async #whyBarred(): Promise<string | undefined> {
+    const { runId, modules } = this.#run;
+    const { chain, poster: own } = modules;
+    const [{ poster }, suspended] = await Promise.all([chain.run(runId), chain.isSuspended(runId)]);
+    if (poster.toLowerCase() !== own.address.toLowerCase())
+      return `the holders have named another poster, ${poster}: no round opens and nothing is anchored here; start a coordinator on this state with that wallet`;
+    return suspended
+      ? "the validators have suspended this run's poster: no round opens and nothing is anchored until the holders name another"
+      : undefined;
   }
 
   /** A version takes a transaction of the holders': there are not more of them than blocks. */

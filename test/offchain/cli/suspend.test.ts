@@ -157,10 +157,13 @@ describe("a suspension", () => {
     const { head: genesis } = await headOf(client(), { addresses, runId });
     await post();
     const own = join(temporaryDirectory(), "state");
-    await stateOf(own, { poster: poster.address, ...Object.fromEntries(names.map((name) => [name, addressOf(name)])) });
-    for (const name of names) {
+    // One of them is in the set no more: what it signed would have the contract refuse all of it.
+    const keyNames = { "validator-0": "stranger", ...Object.fromEntries(names.map((name) => [name, name])) };
+    const wallets = Object.entries(keyNames).map(([name, key]) => [name, addressOf(key)]);
+    await stateOf(own, { poster: poster.address, ...Object.fromEntries(wallets) });
+    for (const [name, key] of Object.entries(keyNames)) {
       const paths = { keystore: join(own, "keys", `${name}.json`), passphrase: join(own, "keys", "passphrase") };
-      await createKeystore({ ...paths, scryptN: SCRYPT_N_LOCAL, privateKey: keyOf(name) });
+      await createKeystore({ ...paths, scryptN: SCRYPT_N_LOCAL, privateKey: keyOf(key) });
     }
     const whole = await told("suspend", file, "--state", own, "--head", genesis);
     expect(whole).toMatchObject({ suspended: true, head: genesis });

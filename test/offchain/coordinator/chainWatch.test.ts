@@ -10,6 +10,7 @@ import { params } from "../chain/world.ts";
 let said: {
   status: number;
   suspended: boolean;
+  poster: string;
   version: number;
   innerLrPpb: number;
   active: unknown;
@@ -21,6 +22,8 @@ let said: {
 let offered: { type: string }[];
 /** What the log says at the level of errors. */
 let complaints: string[];
+/** The coordinator's own key. */
+const own = `0x${"a1".repeat(20)}`;
 /** What the coordinator knows. */
 let state: Record<string, unknown> & { heads: unknown[]; epochs: unknown[] };
 let look: () => Promise<string[]>;
@@ -29,6 +32,7 @@ beforeEach(() => {
   said = {
     status: runStatus.open,
     suspended: false,
+    poster: own,
     version: 1,
     innerLrPpb: 1,
     active: undefined,
@@ -42,6 +46,7 @@ beforeEach(() => {
     paramsInForce: async () => ({ version: said.version, params: { ...params, innerLrPpb: said.innerLrPpb } }),
     runStatus: async () => said.status,
     isSuspended: async () => said.suspended,
+    run: async () => ({ poster: said.poster }),
     head: async () => ({ sequence: said.sequence, head: digestOfJson(said.sequence === 0 ? "head" : "late") }),
     activeRoot: async () => said.active,
     pendingRoot: async () => said.pending,
@@ -69,7 +74,7 @@ beforeEach(() => {
     runId: digestOfJson("run"),
     facts: { modelId: digestOfJson("model") },
     driver: { state, now: () => 0, submit: async (event: { type: string }) => void offered.push(event) },
-    modules: { chain, logger, clock: createManualClock() },
+    modules: { chain, logger, poster: { address: own.toUpperCase() }, clock: createManualClock() },
   } as unknown as Run;
   const watch = new ChainWatch(run);
   look = async () => {
@@ -109,7 +114,7 @@ describe("what an RPC says once", () => {
     expect(await look()).toEqual(["PauseRequested"]);
   });
 
-  it("of a poster that is suspended pauses the run once it lasts, and another poster lets it go on", async () => {
+  it("of a poster that is suspended pauses the run once it lasts, and it goes on only where it is that no more", async () => {
     said.suspended = true;
     expect(await look()).toEqual([]);
     said.suspended = false;
@@ -128,6 +133,24 @@ describe("what an RPC says once", () => {
     expect(await look()).toEqual(["PauseRequested"]);
     expect(await look()).toEqual(["PauseRequested", "ResumeRequested"]);
     expect(complaints).toEqual([told]);
+  });
+
+  it("of another poster pauses the run of the one before, suspended or not, which another coordinator goes on with", async () => {
+    said.suspended = true;
+    await look();
+    await look();
+    state["pausedBy"] = { chain: true };
+    // The contract is open for the new one, not for this.
+    Object.assign(said, { suspended: false, poster: `0x${"b2".repeat(20)}` });
+    for (let i = 0; i < 3; i++) expect(await look()).toEqual(["PauseRequested"]);
+    expect(complaints.at(-1)).toMatch(/^the holders have named another poster, 0xb2b2/);
+    said.poster = own;
+    await look();
+    expect(await look()).toEqual(["PauseRequested", "ResumeRequested"]);
+    state["pausedBy"] = { chain: false };
+    said.poster = `0x${"b2".repeat(20)}`;
+    expect(await look()).toHaveLength(2);
+    expect(await look()).toEqual(["PauseRequested", "ResumeRequested", "PauseRequested"]);
   });
 
   it("of when a pending root may be activated is not believed, and never more than the model's window", async () => {

@@ -89,22 +89,29 @@ export const coordinator: readonly Breakage[] = [
   {
     name: "a run goes on although its poster is suspended",
     file: "offchain/src/coordinator/chainWatch.ts",
-    text: "status === runStatus.paused || suspended;",
+    text: "status === runStatus.paused || barred !== undefined;",
     instead: "status === runStatus.paused;",
     tests: ["test/offchain/coordinator/chainWatch.test.ts"],
   },
   {
     name: "a run goes on again while its poster is suspended",
     file: "offchain/src/coordinator/chainWatch.ts",
-    text: "status === runStatus.open && !suspended &&",
+    text: "status === runStatus.open && !stopped &&",
     instead: "status === runStatus.open &&",
+    tests: ["test/offchain/coordinator/chainWatch.test.ts"],
+  },
+  {
+    name: "a run goes on at who is its poster no more",
+    file: "offchain/src/coordinator/chainWatch.ts",
+    text: "if (poster.toLowerCase() !== own.address.toLowerCase())",
+    instead: 'if (poster === "")',
     tests: ["test/offchain/coordinator/chainWatch.test.ts"],
   },
   {
     name: "nobody is told that the poster is suspended",
     file: "offchain/src/coordinator/chainWatch.ts",
-    text: 'else if (!this.#suspended && (await lasts("suspended"))) {',
-    instead: 'else if (this.#suspended && (await lasts("suspended"))) {',
+    text: "else if (barred !== this.#barred && (await",
+    instead: "else if (barred === this.#barred && (await",
     tests: ["test/offchain/coordinator/chainWatch.test.ts"],
   },
   {
