@@ -8,12 +8,14 @@ import type { Output } from "./output.ts";
 interface CommandArgument {
   readonly name: string;
   readonly description: string;
+  /** Whether it may be given several times; of the last argument alone. */
+  readonly several?: boolean;
 }
 
 export interface CommandContext<S extends OptionSet> {
   readonly options: ConfigOf<S>;
   readonly config: ResolvedConfig<S>;
-  /** Positional arguments, one for each declared. */
+  /** Positional arguments, one for each declared; of one that may be given several times all, one at least. */
   readonly args: readonly string[];
   readonly output: Output;
 }

@@ -37,6 +37,7 @@ import {
   workOn,
 } from "../run/index.ts";
 import { openKeystore, text } from "../service/index.ts";
+import type { Output } from "./output.ts";
 
 export const placeOptions = {
   ...namedRunOptions,
@@ -182,9 +183,15 @@ export function requireEntries({ entries }: Place, { state }: PlaceFlags): Place
   );
 }
 
-/** What to say where the contracts are not pinned, before a wallet signs. */
-export const unpinnedText = ({ run, maxFee }: { readonly run?: string | undefined; readonly maxFee: number }): string =>
-  `The contracts are the coordinator's word alone, and the wallet pays for what they do, up to ${maxFee} coins a transaction: pin them with --deployment${run === undefined ? " and --run" : ""}.`;
+/** Says, before a wallet signs, that contracts are not pinned, to people. */
+export const unpinnedNotice =
+  ({ run, maxFee }: { readonly run?: string | undefined; readonly maxFee: number }, output: Output) =>
+  (): void => {
+    if (output.json) return;
+    output.notice(
+      `The contracts are the coordinator's word alone, and the wallet pays for what they do, up to ${maxFee} coins a transaction: pin them with --deployment${run === undefined ? " and --run" : ""}.`,
+    );
+  };
 
 /** Coins below which a wallet on the local chain gets some, in wei: a claim costs a hundredth of it. */
 const LOCAL_LEAST = 10n ** 17n;

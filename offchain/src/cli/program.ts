@@ -124,7 +124,8 @@ function buildProgram(understood: (line: Line) => void, refused: (words: string)
       .description(command.summary)
       .exitOverride(explainRefusal(command.name));
     sub.configureOutput({ outputError: () => undefined });
-    for (const argument of command.args ?? []) sub.argument(`<${argument.name}>`, argument.description);
+    for (const argument of command.args ?? [])
+      sub.argument(`<${argument.name}${argument.several ? "..." : ""}>`, argument.description);
     for (const [key, option] of Object.entries(command.options)) addOption(sub, key, option);
     addOption(sub, "config", configOption);
     if (!withoutDocument.has(command.name)) sub.option("--json", "print one JSON document on stdout");
@@ -133,7 +134,10 @@ function buildProgram(understood: (line: Line) => void, refused: (words: string)
       return `${notes.join("")}${notes.length > 0 ? "\n" : ""}${examplesText(command.examples)}`;
     });
     sub.action((...given: unknown[]) => {
-      const args = given.slice(0, command.args?.length ?? 0).map(String);
+      const args = given
+        .slice(0, command.args?.length ?? 0)
+        .flat()
+        .map(String);
       understood({ command, args, flags: givenFlags(sub) });
     });
   }

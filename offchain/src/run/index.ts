@@ -26,6 +26,8 @@ export { type HeadReport, verifyRun, type VerifySummary } from "./verify.ts";
 export type * from "./ports.ts";
 export { blobSourceOf, patientBlobs } from "./blobSource.ts";
 export * from "./builds.ts";
+export * from "./proposals.ts";
+export { wordsOfCall, type WordsPlace } from "./proposalWords.ts";
 export * from "./creation.ts";
 export * from "./local.ts";
 export * from "./options.ts";

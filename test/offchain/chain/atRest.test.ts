@@ -1,6 +1,4 @@
 /** The embedded chain at rest: a holder with a client of his own proposes, votes, queues and executes through the door. */
-import { join } from "node:path";
-
 import {
   castVote,
   claim,
@@ -19,54 +17,17 @@ import {
   setParams,
   sharesOf,
 } from "@cotrain/sdk/actions";
-import { type Address, canonicalJson, rewardTree } from "@cotrain/sdk/protocol";
-import { createPublicClient, createTestClient, createWalletClient, http } from "viem";
+import { type Address, rewardTree } from "@cotrain/sdk/protocol";
+import { createPublicClient, createWalletClient, http } from "viem";
 import { expect, onTestFinished, test } from "vitest";
 
-import { createRandom } from "../../../offchain/src/base/index.ts";
-import { openChain } from "../../../offchain/src/chain/index.ts";
-import { type EpochComputation, withEpochAccounts } from "../../../offchain/src/run/index.ts";
 import { executedProposals } from "../../../offchain/src/cli/up/decisions.ts";
-import { jobMigrations, type JobSchema, openDatabase, openJobTable } from "../../../offchain/src/service/index.ts";
-import { createNode, type TestNode } from "./node.ts";
-import { createWorld, params, poster, validators, workers, type World } from "./world.ts";
-import { signaturesUnder } from "./attested.ts";
+import { createNode } from "./node.ts";
+import { createWorld, params, workers } from "./world.ts";
+import { settle } from "./settle.ts";
 import { slowDoor } from "./slowDoor.ts";
-import { dueEpoch } from "../run/dueEpoch.ts";
 
 const lower = (address: string): Address => address.toLowerCase() as Address;
-
-/** A round posted and its epoch's root active. @returns what it grants */
-async function settle(node: TestNode, world: World): Promise<EpochComputation["rewards"]["leaves"]> {
-  const { chainId, contracts, fromBlock, modelId, url: rpcUrl } = world;
-  const database = await openDatabase<JobSchema>(join(node.directory, "journal.sqlite"), jobMigrations);
-  const jobs = await openJobTable(database, { random: createRandom("jobs") });
-  const chain = withEpochAccounts(
-    await openChain({ chainId, contracts, fromBlock, rpcUrl, pollInterval: 20 }, { account: poster, jobs }),
-  );
-  const development = createTestClient({ mode: "anvil", transport: http(node.url) });
-  const pass = async (seconds: number): Promise<void> => {
-    await development.increaseTime({ seconds });
-    await development.mine({ blocks: 1 });
-  };
-  const { head } = await chain.head(world.runId);
-  const { fields } = await world.publisher.round();
-  await chain.postHead({ ...fields, parentHead: head }, "head");
-  await pass(16);
-  const epoch = (await dueEpoch(chain, modelId))!;
-  const result = await chain.computeEpoch({ modelId, epoch, verdicts: [] }, world.blobs);
-  if (result.kind === "nothing") throw new Error(result.reason);
-  const { attestation, inputs, verdicts, rewards, manifest } = result.computation;
-  for (const document of [inputs, verdicts, rewards, manifest])
-    await world.store.put(new TextEncoder().encode(canonicalJson(document)));
-  const signatures = await signaturesUnder({ chainId, contracts }, attestation, validators);
-  await chain.postRoot(attestation, signatures, "root");
-  await pass(4);
-  await chain.activateRoot(modelId, epoch, "activate");
-  await chain.close();
-  await database.close();
-  return rewards.leaves;
-}
 
 // point 14
 test("votes and timelocks pass while nobody but the holder asks for anything", async () => {

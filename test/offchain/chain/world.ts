@@ -1,7 +1,7 @@
 /** A deployment with a model, a run and everybody's keys, and rounds of that run made and published for real. */
 import { join } from "node:path";
 
-import { createModel, registerRun } from "@cotrain/sdk/actions";
+import { createModel, type ModelConfig, registerRun } from "@cotrain/sdk/actions";
 import {
   defaultRunParams,
   commitmentLeaves,
@@ -517,8 +517,15 @@ export function createPublisher(
   };
 }
 
-/** Deploys, creates a model of three validators and registers a run. The node must mine on demand meanwhile, or it takes long. */
-export async function createWorld(url: string, directory: string): Promise<World> {
+/**
+ * Deploys, creates a model of three validators and registers a run. The node must mine on demand meanwhile, or it takes long.
+ * @param governor how its holders decide, where that is not as in a local run
+ */
+export async function createWorld(
+  url: string,
+  directory: string,
+  governor: Partial<ModelConfig["governor"]> = {},
+): Promise<World> {
   const transport = http(url);
   const client = createPublicClient({ transport, pollingInterval: 20, cacheTime: 0 });
   const walletClient = createWalletClient({ account: organiser, transport, pollingInterval: 20 });
@@ -535,6 +542,7 @@ export async function createWorld(url: string, directory: string): Promise<World
     salt: zeroHash,
     config: {
       ...profile.model,
+      governor: { ...profile.model.governor, ...governor },
       name: "Test",
       symbol: "TEST",
       uri: "",

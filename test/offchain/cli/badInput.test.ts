@@ -188,7 +188,12 @@ test("a coordinator that is asked once and does not answer, with what to look at
 });
 
 test("a bound of fees that is no number", async () => {
-  for (const command of [["up"], ["coordinator"], ["rewards", "claim"], ["builds", "propose"]])
+  const voting = [
+    ["propose", "innerSteps=48"],
+    ["vote", "4711081", "for"],
+    ["proposals", "execute", "4711081"],
+  ];
+  for (const command of [["up"], ["coordinator"], ["rewards", "claim"], ["builds", "propose"], ...voting])
     expect(verdictOf(await cotrainHere([...command, "--max-fee", "much"]))).toEqual(
       refusal(1, /^--max-fee must be a number from .*, not "much"\.$/),
     );

@@ -46,7 +46,14 @@ describe("help", () => {
   });
 
   test("fits 80 columns; examples that are longer go on as a shell takes them", async () => {
-    for (const words of [[], ["rewards"], ["builds"], ["checkpoint"], ...names.map((name) => name.split(" "))]) {
+    for (const words of [
+      [],
+      ["rewards"],
+      ["proposals"],
+      ["builds"],
+      ["checkpoint"],
+      ...names.map((name) => name.split(" ")),
+    ]) {
       const { stdout } = await cotrainHere([...words, "--help"]);
       expect(stdout.split("\n").filter((line) => line.length > 80)).toEqual([]);
     }
@@ -79,6 +86,7 @@ describe("help", () => {
   test.each([
     ["rewards", ["list", "claim"]],
     ["builds", ["list", "propose"]],
+    ["proposals", ["list", "execute"]],
     ["checkpoint", ["list", "export", "import"]],
   ])("of the group %s shows its commands", async (group, words) => {
     const { code, stdout } = await cotrainHere([group, "--help"]);
@@ -86,7 +94,7 @@ describe("help", () => {
     for (const word of words) expect(stdout).toMatch(new RegExp(`^  ${word}\\b`, "m"));
   });
 
-  test.each([[], ["rewards"], ["builds"], ["checkpoint"]])(
+  test.each([[], ["rewards"], ["proposals"], ["builds"], ["checkpoint"]])(
     "of the root and of groups has examples that work: %j",
     async (...words) => {
       const { code, stdout } = await cotrainHere([...words, "--help"]);
@@ -356,6 +364,47 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     wallet: "../../e2e/finishedRun/commands.ts",
     passphraseFile: "../../e2e/finishedRun/commands.ts",
     delegate: "../../e2e/finishedRun/commands.ts",
+  },
+  propose: {
+    state: "../../e2e/decisions",
+    coordinator: "../../e2e/decisions",
+    rpc: "../../e2e/decisions",
+    run: "../../e2e/decisions",
+    deployment: "../../e2e/decisions",
+    wallet: "../../e2e/decisions",
+    passphraseFile: "../../e2e/decisions",
+    maxFee: "../../e2e/decisions",
+    reason: "../../e2e/decisions",
+    dryRun: "../../e2e/decisions",
+  },
+  "proposals list": {
+    state: "../../e2e/decisions",
+    coordinator: "../../e2e/decisions",
+    rpc: "../../e2e/decisions",
+    run: "../../e2e/decisions",
+    deployment: "../../e2e/decisions",
+    last: "../../e2e/decisions",
+  },
+  vote: {
+    state: "../../e2e/decisions",
+    coordinator: "../../e2e/decisions",
+    rpc: "../../e2e/decisions",
+    run: "../../e2e/decisions",
+    deployment: "../../e2e/decisions",
+    wallet: "../../e2e/decisions",
+    passphraseFile: "../../e2e/decisions",
+    maxFee: "../../e2e/decisions",
+    reason: "../../e2e/decisions",
+  },
+  "proposals execute": {
+    state: "../../e2e/decisions",
+    coordinator: "../../e2e/decisions",
+    rpc: "../../e2e/decisions",
+    run: "../../e2e/decisions",
+    deployment: "../../e2e/decisions",
+    wallet: "../../e2e/decisions",
+    passphraseFile: "../../e2e/decisions",
+    maxFee: "../../e2e/decisions",
   },
   "builds list": {
     state: "../../e2e/builds",

@@ -1,7 +1,7 @@
-import { admitBuild, governorSettings, modelContractsOf, propose, votesOf } from "@cotrain/sdk/actions";
+import { admitBuild } from "@cotrain/sdk/actions";
 import { asDigest, buildTitle, type Digest, type Hex } from "@cotrain/sdk/protocol";
 
-import { formatShares, shortAddress, UserError, wrap } from "../../base/index.ts";
+import { shortAddress, UserError, wrap } from "../../base/index.ts";
 import { classOf, programLimits } from "../../engine/index.ts";
 import { deviceNames, deviceOf, devices } from "../../engine/runtime/node/index.ts";
 import {
@@ -15,18 +15,9 @@ import {
 } from "../../run/index.ts";
 import { integer, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { columnsOf, type Output } from "../output.ts";
-import {
-  atPlace,
-  type Place,
-  placeOptions,
-  requireEntries,
-  signingAs,
-  signingOptions,
-  unpinnedText,
-} from "../place.ts";
-
-const time = (seconds: number): string => new Date(seconds * 1_000).toISOString();
+import { columnsOf } from "../output.ts";
+import { atPlace, type Place, placeOptions, requireEntries, signingOptions, unpinnedNotice } from "../place.ts";
+import { decidingAt, type DecidingPlace, proposerOf, putToHolders, sentText, timeText } from "../proposing.ts";
 
 /**
  * Builds that were ever admitted, with the names of the devices that they are for: those of this machine that compute their values
@@ -80,8 +71,8 @@ export const buildsListCommand = defineCommand({
         digest,
         ...wrap(
           document === null
-            ? `${admitted ? "admitted" : "withdrawn"} ${time(since)}; its document cannot be had.`
-            : `${buildTitle(document)}; ${admitted ? "admitted" : "withdrawn"} ${time(since)}; ${forWhom(names)}.`,
+            ? `${admitted ? "admitted" : "withdrawn"} ${timeText(since)}; its document cannot be had.`
+            : `${buildTitle(document)}; ${admitted ? "admitted" : "withdrawn"} ${timeText(since)}; ${forWhom(names)}.`,
           columnsOf(process.stdout) - 2,
         ).map((line) => `  ${line}`),
       ]),
@@ -93,53 +84,12 @@ export const buildsListCommand = defineCommand({
 const proofText = ({ build, reference, referenceBuild, worst, steps }: ProvenBuild, device: string): string =>
   `${device} computes ${build.conformance} here; over ${steps} steps its losses are within ${worst.toExponential(1)} nats per token of those on ${reference} (${LOSS_BOUND} is allowed), which ${referenceBuild === undefined ? "computes the value of no admitted build" : `computes the value of the admitted build ${referenceBuild}`}.`;
 
-/**
- * The wallet of a place with the most votes; undefined where it has no wallet.
- * @throws UserError `VOTES_FEW` where those are too few to propose
- */
-async function proposerOf({ connection, addresses, modelId }: Place, entries: Place["entries"]) {
-  const contracts = await connection.call((client) => modelContractsOf(client, { addresses, modelId }));
-  const { governor, shares } = contracts;
-  const { proposalThreshold } = await connection.call((client) => governorSettings(client, { governor }));
-  const voters = await Promise.all(
-    entries.map(async (entry) => {
-      const votes = await connection.call((client) => votesOf(client, { shares, account: entry.account }));
-      return { entry, votes };
-    }),
-  );
-  const [first] = voters.toSorted((a, b) => (a.votes < b.votes ? 1 : -1));
-  if (first && first.votes < proposalThreshold)
-    throw new UserError(
-      "VOTES_FEW",
-      `${first.entry.account} has ${formatShares(first.votes)} votes and a proposal takes ${formatShares(proposalThreshold)}: claim what it earned, or have a holder of more propose or delegate.`,
-    );
-  return { ...contracts, entry: first?.entry };
-}
-
-/** Simulates what the holders would decide and the proposal itself; sends it where there is who proposes. */
-async function proposeBuild(
-  place: Place,
-  { digest, build }: ProvenBuild,
-  { entry, governor, timelock }: Awaited<ReturnType<typeof proposerOf>>,
-  options: { readonly maxFee: number },
-  output: Output,
-) {
-  const { connection, addresses, runId } = place;
-  const { calls, description, words } = admission(addresses, runId, build);
-  const decision = { addresses, runId, build: digest, admitted: true, account: timelock };
-  await connection.call((client) => admitBuild.simulate(client, decision));
-  if (!output.json) output.notice(`If holders accept it: ${words}`);
-  if (!entry) return undefined;
-  const client = await signingAs(place, entry, options);
-  await propose.simulate(client, { governor, calls, description });
-  const { receipt, event } = await propose.sync(client, { governor, calls, description });
+/** What is put to the holders of a build that was proven. */
+function decisionOn({ connection, addresses, runId, contracts }: DecidingPlace, { digest, build }: ProvenBuild) {
+  const decision = { addresses, runId, build: digest, admitted: true, account: contracts.timelock };
   return {
-    proposer: entry.account,
-    governor,
-    proposalId: event.proposalId,
-    voteStart: Number(event.voteStart),
-    voteEnd: Number(event.voteEnd),
-    transaction: receipt.transactionHash,
+    ...admission(addresses, runId, build),
+    rehearse: () => connection.call((client) => admitBuild.simulate(client, decision)),
   };
 }
 
@@ -164,7 +114,7 @@ export const buildsProposeCommand = defineCommand({
     ],
   ],
   notes: [
-    "The build has the programs of one that is admitted, and the proposal's text has its document, so that nothing is uploaded. Of several wallets the one with the most votes proposes; holders vote, queue and execute with the SDK. The coordinator serves the build within a minute of its admission, and a worker on the device takes it when it starts.",
+    "The build has the programs of one that is admitted, and the proposal's text has its document, so that nothing is uploaded. Of several wallets the one with the most votes proposes; holders vote with vote, and proposals execute carries it out. The coordinator serves the build within a minute of its admission, and a worker on the device takes it when it starts.",
   ],
   async run({ options, output }) {
     const named = options.device;
@@ -172,21 +122,20 @@ export const buildsProposeCommand = defineCommand({
       throw new UserError("DEVICE_NONE", `Say with --device what the build is for: ${deviceNames.join(", ")}.`);
     const device = deviceOf(named);
     const own = await namedWallet(options);
-    const warn = (): void => {
-      if (!output.json) output.notice(unpinnedText(options));
-    };
     const { proven, proposal } = await atPlace(
       options,
       own,
-      async (place) => {
+      async (at) => {
+        const place = await decidingAt(at);
         // Who cannot propose learns that before minutes are spent.
         const proposer = await proposerOf(place, options.dryRun ? [] : requireEntries(place, options));
         if (!output.json) output.notice(`Computing on ${device.name} what a build has to say …`);
         const proven = await proveBuild(place, { builds: await readBuilds(place), device, steps: options.steps });
         if (!output.json) output.notice(proofText(proven, device.name));
-        return { proven, proposal: await proposeBuild(place, proven, proposer, options, output) };
+        const { maxFee } = options;
+        return { proven, proposal: await putToHolders(place, decisionOn(place, proven), proposer, { maxFee, output }) };
       },
-      warn,
+      unpinnedNotice(options, output),
     );
     const columns = columnsOf(process.stdout);
     const { digest, build, reference, referenceBuild = null, worst, steps } = proven;
@@ -194,10 +143,7 @@ export const buildsProposeCommand = defineCommand({
       { digest, build, proof: { reference, referenceBuild, worst, steps }, proposal: proposal ?? null },
       proposal === undefined
         ? wrap(`Nothing was sent: build ${digest} could be proposed.`, columns)
-        : wrap(
-            `${shortAddress(proposal.proposer)} proposed build ${digest} in ${proposal.transaction}: proposal ${proposal.proposalId} of governor ${proposal.governor}. Holders vote from ${time(proposal.voteStart)} to ${time(proposal.voteEnd)}, then anybody queues and executes it, with the SDK (sdk/README.md).`,
-            columns,
-          ),
+        : wrap(`${shortAddress(proposal.proposer)} proposed build ${digest} ${sentText(proposal)}`, columns),
     );
   },
 });

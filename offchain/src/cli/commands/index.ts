@@ -8,12 +8,15 @@ import { coordinatorCommand } from "./coordinator.ts";
 import { doctorCommand } from "./doctor.ts";
 import { generateCommand } from "./generate.ts";
 import { paramsCommand } from "./params.ts";
+import { proposalsExecuteCommand, proposalsListCommand } from "./proposals.ts";
+import { proposeCommand } from "./propose.ts";
 import { rewardsClaimCommand, rewardsListCommand } from "./rewards.ts";
 import { statusCommand } from "./status.ts";
 import { suspendCommand } from "./suspend.ts";
 import { upCommand } from "./up.ts";
 import { validatorCommand } from "./validator.ts";
 import { verifyCommand } from "./verify.ts";
+import { voteCommand } from "./vote.ts";
 import { workerCommand } from "./worker.ts";
 
 export const commands: readonly Command[] = [
@@ -27,6 +30,10 @@ export const commands: readonly Command[] = [
   generateCommand,
   rewardsListCommand,
   rewardsClaimCommand,
+  proposeCommand,
+  proposalsListCommand,
+  voteCommand,
+  proposalsExecuteCommand,
   buildsListCommand,
   buildsProposeCommand,
   suspendCommand,
@@ -43,6 +50,7 @@ export const withoutDocument: ReadonlySet<string> = new Set(["worker", "coordina
 /** What the commands of two words have in common, by the first. */
 export const groupSummaries: Readonly<Record<string, string>> = {
   builds: "which machines can train a run bit for bit, and proposing another kind of device",
+  proposals: "what holders decide: proposals, and carrying out what they accepted",
   rewards: "what wallets earned, and claiming it",
   checkpoint: "checkpoints: which there are, and as files",
 };

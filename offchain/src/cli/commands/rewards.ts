@@ -25,7 +25,7 @@ import {
   requireEntries,
   signingAs,
   signingOptions,
-  unpinnedText,
+  unpinnedNotice,
 } from "../place.ts";
 import { MOST_EPOCHS, restText, runsOf, shownUnpaid, unpaidLines } from "../unpaid.ts";
 
@@ -228,9 +228,6 @@ export const rewardsClaimCommand = defineCommand({
   ],
   async run({ options, output }) {
     const own = await namedWallet(options);
-    const warn = (): void => {
-      if (!output.json) output.notice(unpinnedText(options));
-    };
     const { claims, ...hints } = await atPlace(
       options,
       own,
@@ -257,7 +254,7 @@ export const rewardsClaimCommand = defineCommand({
         }
         return { claims: made, ...hintsOf(place) };
       },
-      warn,
+      unpinnedNotice(options, output),
     );
     output.result(claims, [...claims.map(claimLine), ...hintLines(hints)]);
   },

@@ -15,7 +15,7 @@ import {
 import { duration, hash, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable } from "../output.ts";
-import { atPlace, type Place, signingAs, signingOptions, unpinnedText } from "../place.ts";
+import { atPlace, type Place, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
 
 const DAY = 86_400_000;
 
@@ -119,9 +119,6 @@ export const suspendCommand = defineCommand({
   async run({ options, args, output }) {
     const [file = ""] = args;
     const own = await namedWallet(options);
-    const warn = (): void => {
-      if (!output.json) output.notice(unpinnedText(options));
-    };
     const outcome = await atPlace(
       options,
       own,
@@ -145,7 +142,7 @@ export const suspendCommand = defineCommand({
         const transaction = await send(place, suspension, options);
         return { suspended: true, transaction, poster, suspension, facts };
       },
-      warn,
+      unpinnedNotice(options, output),
       "validators",
     );
     const { suspended, transaction, poster, suspension, facts } = outcome;

@@ -3,18 +3,14 @@ import { getAllLogs, proposalCreated, proposalExecuted } from "@cotrain/sdk/acti
 import type { Address } from "@cotrain/sdk/protocol";
 import type { Client } from "viem";
 
+import { proposalTitle } from "../../run/index.ts";
+
 export interface ExecutedProposal {
   readonly id: bigint;
   /** The first line of its description, by whoever proposed it. */
   readonly title: string;
   readonly transaction: string;
 }
-
-const TITLE = 200;
-
-/** Without the suffix by which a description is its proposer's own. */
-const titleOf = (description: string): string =>
-  (description.replace(/\s*#proposer=0x[\da-f]{40}$/i, "").split("\n", 1)[0] ?? "").slice(0, TITLE);
 
 /** The last proposals that were executed, oldest first. @param fromBlock at or before the governor's first */
 export async function executedProposals(
@@ -28,7 +24,7 @@ export async function executedProposals(
     getAllLogs(client, proposalCreated({ governor }), { from }),
     getAllLogs(client, proposalExecuted({ governor }), { from }),
   ]);
-  const titles = new Map(created.logs.map(({ args }) => [args.proposalId, titleOf(args.description)]));
+  const titles = new Map(created.logs.map(({ args }) => [args.proposalId, proposalTitle(args.description)]));
   return executed.logs.slice(-most).map(({ args, transactionHash }) => ({
     id: args.proposalId,
     title: titles.get(args.proposalId) || `proposal ${args.proposalId}`,

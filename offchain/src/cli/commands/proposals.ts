@@ -1,0 +1,129 @@
+import { execute, queue } from "@cotrain/sdk/actions";
+
+import { formatAddress, RetryableError, shortAddress, UserError, wrap } from "../../base/index.ts";
+import {
+  findProposal,
+  namedWallet,
+  newestProposals,
+  type ProposalStanding,
+  requireProposalId,
+  requireSound,
+  standingOf,
+} from "../../run/index.ts";
+import { integer } from "../../service/index.ts";
+import { defineCommand } from "../command.ts";
+import { columnsOf } from "../output.ts";
+import { atPlace, placeOptions, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
+import { decidingAt, timeText } from "../proposing.ts";
+import { callsText, documentOf, linesOf, stateText, tell, type ToldProposal } from "../voting.ts";
+
+/** Calls that are told of each proposal of a list. */
+const MOST_CALLS = 16;
+
+/** `cotrain proposals list`. */
+export const proposalsListCommand = defineCommand({
+  name: "proposals list",
+  summary: "what was put to the holders of a model, where it stands, and what it would do",
+  options: {
+    ...placeOptions,
+    last: integer(1, 1_000, { description: "newest proposals that are shown", default: 20 }),
+  },
+  examples: [
+    ["npx cotrain proposals list", "those of this directory's model, newest first"],
+    [
+      "npx cotrain proposals list --last 5 --coordinator https://train.example.org --rpc https://rpc.example.org",
+      "the five newest of somebody else's",
+    ],
+  ],
+  notes: [
+    "What a proposal would do is told by its calls; its title is whatever its proposer wrote. Votes are parts of the shares that there were when voting began.",
+  ],
+  async run({ options, output }) {
+    const told = await atPlace(options, undefined, async (at) => {
+      const place = await decidingAt(at);
+      const all: ToldProposal[] = [];
+      for (const proposal of await newestProposals(place, options.last))
+        all.push(await tell(place, proposal, MOST_CALLS));
+      return all;
+    });
+    const columns = columnsOf(process.stdout);
+    output.result(
+      told.map(documentOf),
+      told.length === 0
+        ? ["Nothing was ever proposed to the holders."]
+        : told.flatMap((each) => linesOf(each, columns)),
+    );
+  },
+});
+
+/**
+ * What is next for a proposal, which is possible now.
+ * @param now chain seconds
+ * @throws RetryableError `PROPOSAL_EARLY`; UserError `PROPOSAL_OVER`
+ */
+export function nextStep(proposalId: bigint, standing: ProposalStanding, now: number): "queue" | "execute" {
+  const { state, eta = 0 } = standing;
+  if (state === "succeeded") return "queue";
+  if (state === "queued" && now >= eta) return "execute";
+  const sentence = `Nothing can be done with proposal ${proposalId} now; it is ${stateText(standing)}.`;
+  if (state === "pending" || state === "active" || state === "queued")
+    throw new RetryableError("PROPOSAL_EARLY", sentence);
+  throw new UserError("PROPOSAL_OVER", sentence);
+}
+
+/** `cotrain proposals execute`. */
+export const proposalsExecuteCommand = defineCommand({
+  name: "proposals execute",
+  summary: "carry out what holders accepted: queue it, or execute it once its delay is over",
+  args: [{ name: "proposal", description: "its id, or the first digits of it, as proposals list shows it" }],
+  options: signingOptions,
+  examples: [
+    ["npx cotrain proposals execute 4711081", "what is next for it, by the first wallet of this directory"],
+    [
+      "npx cotrain proposals execute 4711081 --coordinator https://train.example.org --rpc https://rpc.example.org",
+      "in somebody else's run; whoever sends it only pays the gas",
+    ],
+  ],
+  notes: [
+    "An accepted proposal is queued by one call and executed by another, after the timelock's delay; whoever calls too early is told when it is possible (exit code 75).",
+  ],
+  async run({ args: [id = ""], options, output }) {
+    const named = requireProposalId(id);
+    const own = await namedWallet(options);
+    const done = await atPlace(
+      options,
+      own,
+      async (at) => {
+        const place = await decidingAt(at);
+        const { connection, governor, contracts } = place;
+        const [entry] = requireEntries(place, options);
+        if (!entry) throw new UserError("WALLET_MISSING", "There is no wallet that could pay the gas.");
+        const proposal = await findProposal(place, named);
+        requireSound(proposal);
+        const { proposalId } = proposal;
+        const told = await tell(place, proposal, MOST_CALLS);
+        const { timestamp } = await connection.call((client) => client.getBlock());
+        const step = nextStep(proposalId, told.standing, Number(timestamp));
+        if (!output.json) for (const line of callsText(told)) output.notice(`Holders accepted it: ${line}`);
+        const client = await signingAs(place, entry, options);
+        const { receipt } = await { queue, execute }[step].sync(client, { governor, proposal });
+        const { state, eta, expiry } = await standingOf(place, contracts.shares, proposalId);
+        const { transactionHash: transaction } = receipt;
+        return { proposalId, step, account: entry.account, transaction, state, eta, expiry };
+      },
+      unpinnedNotice(options, output),
+    );
+    const { proposalId, step, account, transaction, state, eta = null, expiry = null } = done;
+    const when =
+      step === "queue" && eta !== null && expiry !== null
+        ? `; it can be executed from ${timeText(eta)} to ${timeText(expiry)}`
+        : "";
+    output.result(
+      { proposalId, step, account: formatAddress(account), transaction, state, eta, expiry },
+      wrap(
+        `${shortAddress(account)} ${step === "queue" ? "queued" : "executed"} proposal ${proposalId} in ${transaction}${when}.`,
+        columnsOf(process.stdout),
+      ),
+    );
+  },
+});

@@ -1,0 +1,150 @@
+import { boundsOf, paramsOf, runOf, setParams } from "@cotrain/sdk/actions";
+import {
+  checkRunParams,
+  type Parameter,
+  parametersChange,
+  type RunParams,
+  runParameters,
+  runParamsToWire,
+} from "@cotrain/sdk/protocol";
+
+import { shortAddress, UserError, wrap } from "../../base/index.ts";
+import { namedWallet, wordsOfCall } from "../../run/index.ts";
+import { didYouMean, text, toggle } from "../../service/index.ts";
+import { defineCommand } from "../command.ts";
+import { columnsOf } from "../output.ts";
+import { atPlace, requireEntries, signingOptions, unpinnedNotice } from "../place.ts";
+import { decidingAt, type DecidingPlace, proposerOf, putToHolders, sentText } from "../proposing.ts";
+import { boundedText } from "../voting.ts";
+
+const rows: readonly Parameter[] = runParameters;
+
+/** Digits of the largest value of any parameter, a uint128. */
+const valueForm = /^\d{1,39}$/;
+
+/** The value that a word or number stands for. @throws UserError `PARAM_VALUE` */
+function valueOf({ name, codes, type }: Parameter, value: string): number | bigint {
+  const code = codes && Object.hasOwn(codes, value) ? codes[value] : undefined;
+  if (code !== undefined) return code;
+  if (valueForm.test(value)) return type === "uint128" ? BigInt(value) : Number(value);
+  const words = codes
+    ? `${Object.keys(codes).join(", ")}, or the number of one`
+    : 'an integer, as "cotrain params --json" has it';
+  throw new UserError("PARAM_VALUE", `${name} must be ${words}, not ${JSON.stringify(value.slice(0, 100))}.`);
+}
+
+/**
+ * What the words of a command line change.
+ * @throws UserError `PARAM_FORM`, `PARAM_UNKNOWN`, `PARAM_TWICE`, `PARAM_VALUE`
+ */
+export function changesOf(words: readonly string[]): Partial<RunParams> {
+  const changes = new Map<string, number | bigint>();
+  for (const word of words) {
+    const at = word.indexOf("=");
+    if (at < 1)
+      throw new UserError(
+        "PARAM_FORM",
+        `A change is written name=value, such as innerSteps=48, not ${JSON.stringify(word.slice(0, 100))}.`,
+      );
+    const name = word.slice(0, at);
+    const row = rows.find((each) => each.name === name);
+    if (!row) {
+      const near = didYouMean(
+        name,
+        rows.map((each) => each.name),
+      );
+      throw new UserError(
+        "PARAM_UNKNOWN",
+        `No run has a parameter ${JSON.stringify(name.slice(0, 100))}: "cotrain params" shows all.${near}`,
+      );
+    }
+    if (changes.has(name)) throw new UserError("PARAM_TWICE", `${name} is given twice: give it one value.`);
+    changes.set(name, valueOf(row, word.slice(at + 1)));
+  }
+  return Object.fromEntries(changes) as Partial<RunParams>;
+}
+
+/**
+ * The parameters that a change would put in force.
+ * @throws UserError `PARAMS_SAME` where it changes nothing; ProtocolError `INVALID_PARAMS` for what the run does not allow
+ */
+async function decisionOn(place: DecidingPlace, changes: Partial<RunParams>, reason: string | undefined) {
+  const { connection, addresses, contracts, runId } = place;
+  const { version: replaces, fragments } = await connection.call((client) => runOf(client, { addresses, runId }));
+  const [before, bounds] = await Promise.all([
+    connection.call((client) => paramsOf(client, { addresses, runId, version: replaces })),
+    connection.call((client) => boundsOf(client, { addresses, runId })),
+  ]);
+  const params: RunParams = { ...before, ...changes };
+  const title = parametersChange(before, params);
+  if (title === "")
+    throw new UserError("PARAMS_SAME", `All that is asked for is in force in run ${runId}: name another value.`);
+  checkRunParams(params, fragments, bounds);
+  const call = setParams.call({ addresses, runId, replaces, params });
+  return {
+    title,
+    params,
+    replaces,
+    call,
+    calls: [call],
+    description: reason === undefined ? title : `${title}\n\n${reason}`,
+    words: await wordsOfCall(place, { target: call.to, value: 0n, data: call.data }),
+    rehearse: () =>
+      connection.call((client) =>
+        setParams.simulate(client, { addresses, runId, replaces, params, account: contracts.timelock }),
+      ),
+  };
+}
+
+/** `cotrain propose`. */
+export const proposeCommand = defineCommand({
+  name: "propose",
+  summary: "propose to the holders that a run's parameters change",
+  args: [{ name: "name=value", description: "a parameter and its new value, as params shows them", several: true }],
+  options: {
+    ...signingOptions,
+    reason: text({ description: "why, for those who vote: the proposal's text, behind what changes" }),
+    dryRun: toggle({ description: "check and simulate, and send nothing", default: false }),
+  },
+  examples: [
+    ["npx cotrain propose innerSteps=48", "by the wallet of this directory that has the most votes"],
+    ["npx cotrain propose weighting=uniform innerLrPpb=2000000 --dry-run", "what would be proposed"],
+    [
+      "npx cotrain propose innerSteps=96 --coordinator https://train.example.org --rpc https://rpc.example.org",
+      "to the holders of somebody else's run, by this directory's worker",
+    ],
+  ],
+  notes: [
+    "Values are integers as params --json has them, or the words of a parameter that has words. What is not within the run's bounds is refused before anything is sent; what would be decided and the proposal itself are simulated. Of two accepted changes of one version the first that is executed holds.",
+  ],
+  async run({ args, options, output }) {
+    const changes = changesOf(args);
+    const reason = boundedText(options.reason);
+    const own = await namedWallet(options);
+    const { title, params, replaces, words, call, proposal } = await atPlace(
+      options,
+      own,
+      async (at) => {
+        const place = await decidingAt(at);
+        const decision = await decisionOn(place, changes, reason);
+        const proposer = await proposerOf(place, options.dryRun ? [] : requireEntries(place, options));
+        const { maxFee } = options;
+        return { ...decision, proposal: await putToHolders(place, decision, proposer, { maxFee, output }) };
+      },
+      unpinnedNotice(options, output),
+    );
+    const columns = columnsOf(process.stdout);
+    output.result(
+      {
+        title,
+        params: runParamsToWire(params),
+        replaces,
+        call: { target: call.to, data: call.data, words },
+        proposal: proposal ?? null,
+      },
+      proposal === undefined
+        ? wrap(`Nothing was sent: ${title} could be proposed.`, columns)
+        : wrap(`${shortAddress(proposal.proposer)} proposed ${title} ${sentText(proposal)}`, columns),
+    );
+  },
+});

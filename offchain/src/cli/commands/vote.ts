@@ -1,0 +1,137 @@
+import { castVote, hasVoted, pastVotesOf, type VoteSupport, voteSupport } from "@cotrain/sdk/actions";
+import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
+
+import { formatAddress, formatShares, RetryableError, shortAddress, UserError, wrap } from "../../base/index.ts";
+import { findProposal, namedWallet, type ProposalStanding, requireProposalId, requireSound } from "../../run/index.ts";
+import { didYouMean, text } from "../../service/index.ts";
+import { defineCommand } from "../command.ts";
+import { columnsOf } from "../output.ts";
+import { atPlace, type Place, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
+import { decidingAt, type DecidingPlace } from "../proposing.ts";
+import { boundedText, callsText, stateText, tell } from "../voting.ts";
+
+const supports = Object.keys(voteSupport) as readonly VoteSupport[];
+
+/** @throws UserError `VOTE_FORM` */
+function supportOf(word: string): VoteSupport {
+  const support = supports.find((each) => each === word);
+  if (support) return support;
+  throw new UserError(
+    "VOTE_FORM",
+    `A vote is for, against or abstain, not ${JSON.stringify(word.slice(0, 100))}.${didYouMean(word, supports)}`,
+  );
+}
+
+/** @throws RetryableError `VOTE_EARLY`; UserError `VOTE_LATE` */
+function requireActive(proposalId: bigint, standing: ProposalStanding): void {
+  if (standing.state === "active") return;
+  const sentence = `Nobody can vote on proposal ${proposalId} now; it is ${stateText(standing)}.`;
+  if (standing.state === "pending") throw new RetryableError("VOTE_EARLY", sentence);
+  throw new UserError("VOTE_LATE", sentence);
+}
+
+/** Wallets that have votes on a proposal and have not cast them. @throws UserError `VOTES_NONE`, `VOTED` */
+async function votersOf(place: DecidingPlace, proposalId: bigint, timepoint: bigint, entries: Place["entries"]) {
+  const { connection, governor, contracts } = place;
+  const { shares } = contracts;
+  const all = await Promise.all(
+    entries.map(async (entry) => {
+      const { account } = entry;
+      const [votes, voted] = await Promise.all([
+        connection.call((client) => pastVotesOf(client, { shares, account, timepoint })),
+        connection.call((client) => hasVoted(client, { governor, proposalId, account })),
+      ]);
+      return { entry, votes, voted };
+    }),
+  );
+  const holders = all.filter(({ votes }) => votes > 0n);
+  const named = (of: typeof all): string => of.map(({ entry }) => formatAddress(entry.account)).join(", ");
+  if (holders.length === 0)
+    throw new UserError(
+      "VOTES_NONE",
+      `${named(all)} had no votes when those on proposal ${proposalId} were counted: what is claimed and delegated later counts for later proposals.`,
+    );
+  const voters = holders.filter(({ voted }) => !voted);
+  if (voters.length === 0)
+    throw new UserError("VOTED", `${named(holders)} voted on proposal ${proposalId} before; a vote cannot be changed.`);
+  return voters;
+}
+
+interface Cast {
+  readonly name: string;
+  readonly account: Address;
+  readonly votes: bigint;
+  readonly transaction: Hex;
+}
+
+/** Calls that are told before a vote. */
+const MOST_CALLS = 64;
+
+/** `cotrain vote`. */
+export const voteCommand = defineCommand({
+  name: "vote",
+  summary: "vote on a proposal; each wallet pays its own gas",
+  args: [
+    { name: "proposal", description: "its id, or the first digits of it, as proposals list shows it" },
+    { name: "vote", description: "for, against or abstain" },
+  ],
+  options: {
+    ...signingOptions,
+    reason: text({ description: "why, which the chain keeps beside the vote" }),
+  },
+  examples: [
+    ["npx cotrain vote 4711081 for", "with the votes of every worker's wallet of this directory"],
+    [
+      'npx cotrain vote 4711081 against --reason "48 steps are too few" --wallet me.json --passphrase-file pass',
+      "with those of one wallet",
+    ],
+    [
+      "npx cotrain vote 4711081 abstain --coordinator https://train.example.org --rpc https://rpc.example.org",
+      "in somebody else's run",
+    ],
+  ],
+  notes: [
+    "What the proposal would do is shown, by its calls and not by its text. Votes are those of the time at which voting began, and cannot be changed.",
+  ],
+  async run({ args: [id = "", word = ""], options, output }) {
+    const named = requireProposalId(id);
+    const support = supportOf(word);
+    const reason = boundedText(options.reason);
+    const own = await namedWallet(options);
+    const { proposalId, casts } = await atPlace(
+      options,
+      own,
+      async (at) => {
+        const place = await decidingAt(at);
+        const { governor } = place;
+        const entries = requireEntries(place, options);
+        const proposal = await findProposal(place, named);
+        const { proposalId } = proposal;
+        if (support === "for") requireSound(proposal);
+        const told = await tell(place, proposal, MOST_CALLS);
+        requireActive(proposalId, told.standing);
+        const voters = await votersOf(place, proposalId, BigInt(told.standing.snapshot), entries);
+        if (!output.json) for (const line of callsText(told)) output.notice(`If holders accept it: ${line}`);
+        const casts: Cast[] = [];
+        for (const { entry } of voters) {
+          const client = await signingAs(place, entry, options);
+          const vote = { governor, proposalId, support, ...(reason !== undefined && { reason }) };
+          const { receipt, event } = await castVote.sync(client, vote);
+          const { name, account } = entry;
+          casts.push({ name, account: asAddress(account), votes: event.weight, transaction: receipt.transactionHash });
+        }
+        return { proposalId, casts };
+      },
+      unpinnedNotice(options, output),
+    );
+    output.result(
+      { proposalId, support, votes: casts.map((cast) => ({ ...cast, account: formatAddress(cast.account) })) },
+      casts.flatMap(({ name, account, votes, transaction }) =>
+        wrap(
+          `${name} ${shortAddress(account)} voted ${support === "abstain" ? "to abstain" : support} with ${formatShares(votes)} votes in ${transaction}`,
+          columnsOf(process.stdout),
+        ),
+      ),
+    );
+  },
+});

@@ -1,0 +1,99 @@
+/** What commands that put a decision to the holders have in common: who proposes, what is shown and simulated, and sending it. */
+import {
+  governorSettings,
+  type ModelContracts,
+  modelContractsOf,
+  type ProposalCall,
+  propose,
+  votesOf,
+} from "@cotrain/sdk/actions";
+import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
+
+import { formatShares, UserError } from "../base/index.ts";
+import type { ProposalsPlace, WordsPlace } from "../run/index.ts";
+import type { Output } from "./output.ts";
+import { type Place, signingAs } from "./place.ts";
+
+/** A place with its model's contracts, as proposals are read and told there. */
+export interface DecidingPlace extends Place, ProposalsPlace, WordsPlace {
+  readonly connection: Place["connection"];
+}
+
+export async function decidingAt(place: Place): Promise<DecidingPlace> {
+  const { connection, addresses, modelId } = place;
+  const contracts: ModelContracts = await connection.call((client) => modelContractsOf(client, { addresses, modelId }));
+  return { ...place, contracts, governor: asAddress(contracts.governor) };
+}
+
+/** Chain seconds as people compare them. */
+export const timeText = (seconds: number): string => new Date(seconds * 1_000).toISOString();
+
+/**
+ * The wallet of these with the most votes; undefined where there is none.
+ * @throws UserError `VOTES_FEW` where those are too few to propose
+ */
+export async function proposerOf({ connection, governor, contracts }: DecidingPlace, entries: Place["entries"]) {
+  const { shares } = contracts;
+  const { proposalThreshold } = await connection.call((client) => governorSettings(client, { governor }));
+  const voters = await Promise.all(
+    entries.map(async (entry) => {
+      const votes = await connection.call((client) => votesOf(client, { shares, account: entry.account }));
+      return { entry, votes };
+    }),
+  );
+  const [first] = voters.toSorted((a, b) => (a.votes < b.votes ? 1 : -1));
+  if (first && first.votes < proposalThreshold)
+    throw new UserError(
+      "VOTES_FEW",
+      `${first.entry.account} has ${formatShares(first.votes)} votes and a proposal takes ${formatShares(proposalThreshold)}: claim what it earned, or have a holder of more propose or delegate.`,
+    );
+  return first?.entry;
+}
+
+/** What is put to the holders. */
+interface Decision {
+  readonly calls: readonly ProposalCall[];
+  readonly description: string;
+  /** What it would do, in words. */
+  readonly words: string;
+  /** That the contracts would do it for the timelock. @throws ContractError where they would not */
+  readonly rehearse: () => Promise<unknown>;
+}
+
+/** A proposal that was made. */
+export interface SentProposal {
+  readonly proposer: Address;
+  readonly governor: Address;
+  readonly proposalId: bigint;
+  readonly voteStart: number;
+  readonly voteEnd: number;
+  readonly transaction: Hex;
+}
+
+/** Simulates what the holders would decide and the proposal itself; sends it where there is who proposes. */
+export async function putToHolders(
+  place: DecidingPlace,
+  { calls, description, words, rehearse }: Decision,
+  proposer: Place["entries"][number] | undefined,
+  { maxFee, output }: { readonly maxFee: number; readonly output: Output },
+): Promise<SentProposal | undefined> {
+  const { governor } = place;
+  await rehearse();
+  if (!output.json) output.notice(`If holders accept it: ${words}`);
+  if (!proposer) return undefined;
+  const client = await signingAs(place, proposer, { maxFee });
+  await propose.simulate(client, { governor, calls, description });
+  const { receipt, event } = await propose.sync(client, { governor, calls, description });
+  return {
+    proposer: proposer.account,
+    governor,
+    proposalId: event.proposalId,
+    voteStart: Number(event.voteStart),
+    voteEnd: Number(event.voteEnd),
+    transaction: receipt.transactionHash,
+  };
+}
+
+/** What stands behind "… proposed …" of what was sent. */
+export const sentText = ({ governor, proposalId, voteStart, voteEnd, transaction }: SentProposal): string =>
+  `in ${transaction}: proposal ${proposalId} of governor ${governor}. Holders vote from ${timeText(voteStart)} to ${timeText(voteEnd)} ("cotrain vote"), then anybody queues and executes it ("cotrain proposals execute").`;

@@ -1,0 +1,124 @@
+/** A proposal as people read it before they vote on it or carry it out. */
+import type { Hex } from "@cotrain/sdk/protocol";
+
+import { formatAddress, formatPercent, formatShares, UserError, wrap } from "../base/index.ts";
+import { type MadeProposal, type ProposalStanding, proposalTitle, standingOf, wordsOfCall } from "../run/index.ts";
+import { type DecidingPlace, timeText } from "./proposing.ts";
+
+/** Characters of what somebody writes for the others who vote; each of them costs gas. */
+const MOST_TEXT = 2_000;
+
+/** @throws UserError `TEXT_TOO_LONG` */
+export function boundedText(given: string | undefined): string | undefined {
+  if (given === undefined || given.length <= MOST_TEXT) return given;
+  throw new UserError("TEXT_TOO_LONG", `--reason has ${given.length} characters; ${MOST_TEXT} are allowed.`);
+}
+
+/** A call with what it would do. */
+interface ToldCall {
+  readonly target: string;
+  readonly value: bigint;
+  /** Cut where it is long: `bytes` says how long it is. */
+  readonly data: Hex;
+  readonly bytes: number;
+  readonly words: string;
+}
+
+/** A proposal, where it stands, and what it would do. */
+export interface ToldProposal {
+  readonly proposal: MadeProposal;
+  readonly standing: ProposalStanding;
+  readonly title: string;
+  readonly calls: readonly ToldCall[];
+  /** Calls that are not told. */
+  readonly more: number;
+}
+
+/** Characters of call data and of texts in a document. */
+const MOST_DATA = 4_096;
+
+/** @param most calls that are told of a proposal, which may have hundreds */
+export async function tell(place: DecidingPlace, proposal: MadeProposal, most: number): Promise<ToldProposal> {
+  const { targets, values, calldatas, proposalId, description } = proposal;
+  const calls: ToldCall[] = [];
+  for (const [i, target] of targets.slice(0, most).entries()) {
+    const value = values[i] ?? 0n;
+    const data = calldatas[i] ?? "0x";
+    const words = await wordsOfCall(place, { target, value, data });
+    calls.push({ target, value, data: data.slice(0, MOST_DATA) as Hex, bytes: (data.length - 2) / 2, words });
+  }
+  const standing = await standingOf(place, place.contracts.shares, proposalId);
+  return { proposal, standing, title: proposalTitle(description), calls, more: targets.length - calls.length };
+}
+
+/** What `--json` has of it. */
+export const documentOf = ({ proposal, standing, title, calls, more }: ToldProposal) => ({
+  proposalId: proposal.proposalId,
+  title,
+  description: proposal.description.slice(0, MOST_DATA),
+  proposer: proposal.proposer,
+  sound: proposal.sound,
+  state: standing.state,
+  votes: { for: standing.for, against: standing.against, abstain: standing.abstain },
+  supply: standing.supply ?? null,
+  quorum: standing.quorum ?? null,
+  snapshot: standing.snapshot,
+  deadline: standing.deadline,
+  eta: standing.eta ?? null,
+  expiry: standing.expiry ?? null,
+  calls,
+  callsMore: more,
+});
+
+/** Where it stands, in half a sentence with its date. */
+export function stateText({ state, snapshot, deadline, eta = 0, expiry = 0 }: ProposalStanding): string {
+  switch (state) {
+    case "pending":
+      return `pending: voting begins after ${timeText(snapshot)} and ends ${timeText(deadline)}`;
+    case "active":
+      return `active: voting ends ${timeText(deadline)}`;
+    case "succeeded":
+      return `succeeded ${timeText(deadline)}: anybody may queue it`;
+    case "queued":
+      return `queued: anybody may execute it from ${timeText(eta)} to ${timeText(expiry)}`;
+    case "expired":
+      return `expired ${timeText(expiry)}`;
+    case "defeated":
+      return `defeated ${timeText(deadline)}`;
+    default:
+      return state;
+  }
+}
+
+/** Votes as parts of the shares that there were when they were counted. */
+function votesText({ supply, quorum, ...votes }: ProposalStanding): string {
+  if (supply === undefined || quorum === undefined) return "votes are counted when voting begins";
+  const part = (of: bigint): string => formatPercent(of, supply);
+  return `for ${part(votes.for)}, against ${part(votes.against)}, abstaining ${part(votes.abstain)} of ${formatShares(supply)} shares; for and abstaining together need ${part(quorum)}`;
+}
+
+/** What its calls would do, a line for each. */
+export const callsText = ({ calls, more }: Pick<ToldProposal, "calls" | "more">): string[] => [
+  ...calls.map(({ words }) => words),
+  ...(more > 0 ? [`${more} further calls are not shown here.`] : []),
+];
+
+export function linesOf(told: ToldProposal, columns: number): string[] {
+  const { proposal, standing, title } = told;
+  const below = [
+    `${stateText(standing)}; ${votesText(standing)}.`,
+    `Proposed by ${formatAddress(proposal.proposer)}. If holders accept it:`,
+    ...callsText(told),
+    ...(proposal.sound
+      ? []
+      : [
+          "Its id is not that of these calls and this text: here it can be voted against, and neither for nor executed.",
+        ]),
+  ];
+  return [
+    String(proposal.proposalId),
+    ...[title === "" ? "(without a title)" : title, ...below].flatMap((text) =>
+      wrap(text, columns - 2).map((line) => `  ${line}`),
+    ),
+  ];
+}

@@ -1,0 +1,52 @@
+/** From a round to shares that can be claimed, with the journal of a coordinator on a node whose clock is moved on. */
+import { join } from "node:path";
+
+import { canonicalJson } from "@cotrain/sdk/protocol";
+import { createTestClient, http } from "viem";
+
+import { createRandom } from "../../../offchain/src/base/index.ts";
+import { openChain } from "../../../offchain/src/chain/index.ts";
+import { type EpochComputation, withEpochAccounts } from "../../../offchain/src/run/index.ts";
+import { jobMigrations, type JobSchema, openDatabase, openJobTable } from "../../../offchain/src/service/index.ts";
+import { dueEpoch } from "../run/dueEpoch.ts";
+import { signaturesUnder } from "./attested.ts";
+import type { TestNode } from "./node.ts";
+import { poster, type RoundOptions, validators, type World } from "./world.ts";
+
+/** Lets a development node's clock go on, and makes the block that shows it. */
+export async function pass({ url }: Pick<TestNode, "url">, seconds: number): Promise<void> {
+  const development = createTestClient({ mode: "anvil", transport: http(url) });
+  await development.increaseTime({ seconds });
+  await development.mine({ blocks: 1 });
+}
+
+/** A round posted and its epoch's root active. @returns what it grants */
+export async function settle(
+  node: TestNode,
+  world: World,
+  options: RoundOptions = {},
+): Promise<EpochComputation["rewards"]["leaves"]> {
+  const { chainId, contracts, fromBlock, modelId, url: rpcUrl } = world;
+  const database = await openDatabase<JobSchema>(join(node.directory, "journal.sqlite"), jobMigrations);
+  const jobs = await openJobTable(database, { random: createRandom("jobs") });
+  const chain = withEpochAccounts(
+    await openChain({ chainId, contracts, fromBlock, rpcUrl, pollInterval: 20 }, { account: poster, jobs }),
+  );
+  const { head } = await chain.head(world.runId);
+  const { fields } = await world.publisher.round(options);
+  await chain.postHead({ ...fields, parentHead: head }, "head");
+  await pass(node, 16);
+  const epoch = (await dueEpoch(chain, modelId))!;
+  const result = await chain.computeEpoch({ modelId, epoch, verdicts: [] }, world.blobs);
+  if (result.kind === "nothing") throw new Error(result.reason);
+  const { attestation, inputs, verdicts, rewards, manifest } = result.computation;
+  for (const document of [inputs, verdicts, rewards, manifest])
+    await world.store.put(new TextEncoder().encode(canonicalJson(document)));
+  const signatures = await signaturesUnder({ chainId, contracts }, attestation, validators);
+  await chain.postRoot(attestation, signatures, "root");
+  await pass(node, 4);
+  await chain.activateRoot(modelId, epoch, "activate");
+  await chain.close();
+  await database.close();
+  return rewards.leaves;
+}

@@ -1,0 +1,137 @@
+/** What proposing, voting and carrying out refuse before a chain is asked, and how a proposal reads; with a chain: test/e2e/decisions.test.ts. */
+import { join } from "node:path";
+
+import { asAddress } from "@cotrain/sdk/protocol";
+import { describe, expect, test } from "vitest";
+
+import { changesOf } from "../../../offchain/src/cli/commands/propose.ts";
+import { nextStep } from "../../../offchain/src/cli/commands/proposals.ts";
+import { documentOf, linesOf, stateText, type ToldProposal } from "../../../offchain/src/cli/voting.ts";
+import type { ProposalStanding } from "../../../offchain/src/run/index.ts";
+import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
+
+const share = 10n ** 18n;
+const now = 1_800_000_000;
+const standing: ProposalStanding = {
+  state: "active",
+  for: 30n * share,
+  against: 10n * share,
+  abstain: 0n,
+  supply: 100n * share,
+  quorum: 20n * share,
+  snapshot: now - 10,
+  deadline: now + 10,
+  eta: undefined,
+  expiry: undefined,
+};
+
+describe("what is to change", () => {
+  test("is names with integers, or with the words of those that have words", () => {
+    expect(
+      changesOf(["innerSteps=48", "codec=fp32", "weighting=1", "minStake=340282366920938463463374607431768211455"]),
+    ).toEqual({
+      innerSteps: 48,
+      codec: 0,
+      weighting: 1,
+      minStake: 2n ** 128n - 1n,
+    });
+  });
+
+  test.each([
+    [["innerSteps"], 'A change is written name=value, such as innerSteps=48, not "innerSteps".'],
+    [["=48"], 'not "=48".'],
+    [["innerStep=48"], 'No run has a parameter "innerStep": "cotrain params" shows all. Did you mean "innerSteps"?'],
+    [["constructor=48"], 'No run has a parameter "constructor"'],
+    [["innerSteps=48", "innerSteps=49"], "innerSteps is given twice: give it one value."],
+    [["innerSteps=4.8"], 'innerSteps must be an integer, as "cotrain params --json" has it, not "4.8".'],
+    [["innerSteps=-1"], 'not "-1".'],
+    [["codec=constructor"], 'codec must be fp32, int8-b256, or the number of one, not "constructor".'],
+    [["innerSteps="], 'not "".'],
+    [["innerSteps=48", "--reason", "x".repeat(2_001)], "--reason has 2001 characters; 2000 are allowed."],
+  ])("%j is refused before anything is looked for", async (words, sentence) => {
+    const state = join(temporaryDirectory(), "none");
+    expect(verdictOf(await cotrainHere(["propose", ...words, "--state", state]))).toEqual(refusal(1, sentence));
+  });
+});
+
+test.each([
+  [["vote", "4711081", "yes"], 'A vote is for, against or abstain, not "yes".'],
+  [["vote", "4711081", "agianst"], 'not "agianst". Did you mean "against"?'],
+  [["vote", "4711", "for"], "A proposal is named by its id, a decimal number, or by the first 6 digits of it or more"],
+  [["vote", "4711081", "for", "--reason", "x".repeat(2_001)], "--reason has 2001 characters; 2000 are allowed."],
+  [["proposals", "execute", "x"], 'as "cotrain proposals list" shows it; not by "x".'],
+  [["proposals", "list", "--last", "0"], /^--last must be .* from 1 to 1000, not "0"\.$/],
+  [["vote", "4711081"], "missing required argument 'vote'"],
+  [["propose"], "missing required argument 'name=value'"],
+])("cotrain %j is refused in one sentence", async (argv, sentence) => {
+  expect(verdictOf(await cotrainHere(argv))).toEqual(refusal(1, sentence));
+});
+
+describe("what is next for a proposal", () => {
+  test("is to queue what was accepted, and to execute it from its time on", () => {
+    expect(nextStep(7n, { ...standing, state: "succeeded" }, now)).toBe("queue");
+    const queued = { ...standing, state: "queued", eta: now, expiry: now + 100 } as const;
+    expect(nextStep(7n, queued, now)).toBe("execute");
+    expect(() => nextStep(7n, queued, now - 1)).toThrow(
+      "Nothing can be done with proposal 7 now; it is queued: anybody may execute it from 2027-01-15T08:00:00.000Z to 2027-01-15T08:01:40.000Z.",
+    );
+  });
+
+  test.each([
+    ["pending", "PROPOSAL_EARLY", true],
+    ["active", "PROPOSAL_EARLY", true],
+    ["defeated", "PROPOSAL_OVER", false],
+    ["canceled", "PROPOSAL_OVER", false],
+    ["expired", "PROPOSAL_OVER", false],
+    ["executed", "PROPOSAL_OVER", false],
+  ] as const)("is nothing while it is %s", (state, code, retryable) => {
+    const told = { ...standing, state };
+    expect(() => nextStep(7n, told, now)).toThrow(expect.objectContaining({ code, retryable }));
+    expect(() => nextStep(7n, told, now)).toThrow(`it is ${stateText(told)}.`);
+  });
+});
+
+describe("a proposal as people read it", () => {
+  const proposer = asAddress(`0x${"ab".repeat(20)}`);
+  const told: ToldProposal = {
+    proposal: {
+      proposalId: 4_711_081n,
+      proposer,
+      targets: [proposer],
+      values: [0n],
+      calldatas: ["0x"],
+      description: `What I wrote\n${"x".repeat(100_000)}`,
+      sound: true,
+    },
+    standing,
+    title: "What I wrote",
+    calls: [{ target: proposer, value: 0n, data: "0x", bytes: 0, words: "RunRegistry makes this run paused." }],
+    more: 0,
+  };
+
+  test("has its id, its title, votes as parts of the supply, and what its calls would do", () => {
+    expect(linesOf(told, Infinity)).toEqual([
+      "4711081",
+      "  What I wrote",
+      "  active: voting ends 2027-01-15T08:00:10.000Z; for 30.0%, against 10.0%, abstaining 0.0% of 100.00 shares; for and abstaining together need 20.0%.",
+      "  Proposed by 0xABaBaBaBABabABabAbAbABAbABabababaBaBABaB. If holders accept it:",
+      "  RunRegistry makes this run paused.",
+    ]);
+    for (const line of linesOf(told, 60)) expect(line.length).toBeLessThanOrEqual(60);
+  });
+
+  test("says what it does not show, and what nobody should agree to", () => {
+    const lines = linesOf({ ...told, title: "", more: 3, proposal: { ...told.proposal, sound: false } }, Infinity);
+    expect(lines[1]).toBe("  (without a title)");
+    expect(lines.slice(-2)).toEqual([
+      "  3 further calls are not shown here.",
+      "  Its id is not that of these calls and this text: here it can be voted against, and neither for nor executed.",
+    ]);
+    const pending = { ...standing, state: "pending", supply: undefined, quorum: undefined } as const;
+    expect(linesOf({ ...told, standing: pending }, Infinity)[2]).toContain("votes are counted when voting begins.");
+  });
+
+  test("has a text of bounded length as a document, too", () => {
+    expect(documentOf(told).description).toHaveLength(4_096);
+  });
+});

@@ -1,0 +1,182 @@
+/** Proposals of holders on a chain: which one a few digits name, where it stands, and what its calls would do in words. */
+import * as actions from "@cotrain/sdk/actions";
+import { asAddress, runStatus } from "@cotrain/sdk/protocol";
+import { concatHex, encodeAbiParameters, type Hex, publicActions, toFunctionSelector } from "viem";
+import { sendTransaction } from "viem/actions";
+import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
+
+import type { ChainConnection } from "../../../offchain/src/chain/index.ts";
+import {
+  findProposal,
+  newestProposals,
+  type ProposalsPlace,
+  proposalTitle,
+  requireSound,
+  standingOf,
+  wordsOfCall,
+  type WordsPlace,
+} from "../../../offchain/src/run/index.ts";
+import { accept, holders, isolated } from "../../sdk/holders.ts";
+import { alice, bob, createWorld, params, share, stranger, type World } from "../../sdk/world.ts";
+
+let world: World;
+let place: ProposalsPlace & WordsPlace;
+beforeAll(async () => {
+  world = await createWorld();
+  const { client, addresses, runId, governor, timelock, shares, blocks } = world;
+  const reader = client.extend(publicActions);
+  const call: ChainConnection["call"] = (work) => work(reader);
+  place = {
+    connection: { call },
+    addresses,
+    runId,
+    contracts: { governor, timelock, shares },
+    governor: asAddress(governor),
+    fromBlock: Math.min(...Object.values(blocks)),
+  };
+}, 60_000);
+afterAll(() => world.close());
+
+const pause = () =>
+  actions.setStatus.call({ addresses: world.addresses, runId: world.runId, status: runStatus.paused });
+const proposing = async (description: string) => {
+  const { governor, clientOf } = world;
+  return (await actions.propose.sync(clientOf(alice), { governor, calls: [pause()], description })).event;
+};
+const wordsOf = ({ to, data, value = 0n }: actions.ProposalCall) => wordsOfCall(place, { target: to, data, value });
+
+describe("a call in words", () => {
+  it("of parameters names every one that changes, beside what is replaced", async () => {
+    const { addresses, runId } = world;
+    const changed = { ...params, innerSteps: 128, weighting: 1, roundDeadline: 90 };
+    const call = actions.setParams.call({ addresses, runId, replaces: 1, params: changed });
+    expect(await wordsOf(call)).toBe(
+      "RunRegistry sets parameters of this run in the place of version 1: 64 → 128 inner steps per round, 60 s → 90 s deadline of a round, tokens → uniform weight of each payload.",
+    );
+    // All of them, however many: the last is not hidden behind the others.
+    const all = Object.fromEntries(
+      Object.entries(params).map(([name, value]) => [name, typeof value === "bigint" ? 7n : 77]),
+    );
+    const words = await wordsOf(
+      actions.setParams.call({ addresses, runId, replaces: 1, params: all as unknown as typeof params }),
+    );
+    expect(words).toContain("0.77% share of receipts that are replayed.");
+    const same = actions.setParams.call({ addresses, runId, replaces: 1, params });
+    expect(await wordsOf(same)).toContain("version 1: all stay as they are.");
+  });
+
+  it("of builds, posters and status; another run is named as such", async () => {
+    const { addresses, runId } = world;
+    const build: Hex = `0x${"ab".repeat(32)}`;
+    const other: Hex = `0x${"cd".repeat(32)}`;
+    expect(await wordsOf(pause())).toBe("RunRegistry makes this run paused.");
+    expect(await wordsOf(actions.setStatus.call({ addresses, runId: other, status: 2 }))).toBe(
+      `RunRegistry makes another run, ${other}, finished.`,
+    );
+    for (const [admitted, words] of [
+      [true, `RunRegistry admits build ${build} to this run.`],
+      [false, `RunRegistry withdraws build ${build} from this run.`],
+    ] as const)
+      expect(await wordsOf(actions.admitBuild.call({ addresses, runId, build, admitted }))).toBe(words);
+    expect(await wordsOf(actions.setPoster.call({ addresses, runId, poster: bob.address }))).toBe(
+      `RunRegistry lets ${bob.address} alone post the heads of this run.`,
+    );
+  });
+
+  it("of anything else shows function and arguments, coins, and what is no call at all; a megabyte stays short", async () => {
+    const { shares, governor } = world;
+    expect(await wordsOf(actions.delegate.call({ shares, delegatee: bob.address }))).toBe(
+      `ModelShares.delegate(delegatee ${bob.address}).`,
+    );
+    expect(await wordsOf({ to: stranger.address, data: "0x", value: share / 2n })).toBe(
+      `The timelock calls ${stranger.address} without data. It sends 0.5 coins of the timelock along.`,
+    );
+    expect(await wordsOf({ to: governor, data: "0x12345678" })).toBe(
+      `The timelock calls ${governor} with 4 bytes that no contract of this model reads: 0x12345678.`,
+    );
+    const long = actions.castVote.call({ governor, proposalId: 1n, support: "for", reason: "x".repeat(1_000_000) });
+    for (const call of [long, { to: stranger.address, data: long.data }])
+      expect((await wordsOf(call)).length).toBeLessThan(700);
+  });
+});
+
+test("a proposal is found by its id or six digits of it, and by nothing that two share or none has", async () => {
+  await isolated(world, async () => {
+    await holders(world);
+    // Two whose ids begin alike, by trying texts.
+    const begins = new Map<string, string>();
+    let pair: readonly [string, string] | undefined;
+    for (let i = 0; pair === undefined; i++) {
+      const text = `Pause ${i}`;
+      const digits = String(actions.proposalIdOf(actions.proposalOf([pause()], text, alice.address))).slice(0, 6);
+      const before = begins.get(digits);
+      if (before !== undefined) pair = [before, text];
+      begins.set(digits, text);
+    }
+    const [first, second] = [await proposing(pair[0]), await proposing(pair[1])];
+    const [one, other] = [String(first.proposalId), String(second.proposalId)];
+    const same = Array.from(one).findIndex((digit, i) => digit !== other[i]);
+    expect(await findProposal(place, one)).toMatchObject({ proposalId: first.proposalId, sound: true });
+    expect(await findProposal(place, other.slice(0, same + 1))).toMatchObject({ proposalId: second.proposalId });
+    await expect(findProposal(place, one.slice(0, 6))).rejects.toThrow("2 proposals begin with");
+    for (const text of ["1", "12345", "0x123456", "-123456", "9".repeat(79)])
+      await expect(findProposal(place, text)).rejects.toMatchObject({ code: "PROPOSAL_ID" });
+    await expect(findProposal(place, "9".repeat(78))).rejects.toMatchObject({ code: "PROPOSAL_UNKNOWN" });
+
+    expect((await newestProposals(place, 1)).map(({ proposalId }) => proposalId)).toEqual([second.proposalId]);
+    const both = await newestProposals(place, 2);
+    expect(both.map(({ description }) => proposalTitle(description))).toEqual([pair[1], pair[0]]);
+  });
+});
+
+test("a text that is no UTF-8 has another id than what is read of it: nobody agrees to it", async () => {
+  await isolated(world, async () => {
+    await holders(world);
+    const { to, data } = pause();
+    const input = encodeAbiParameters(
+      [{ type: "address[]" }, { type: "uint256[]" }, { type: "bytes[]" }, { type: "bytes" }],
+      [[to], [0n], [data], "0x5061757365ff"],
+    );
+    const selector = toFunctionSelector("propose(address[],uint256[],bytes[],string)");
+    const transaction = { to: world.governor, data: concatHex([selector, input]), chain: null };
+    await sendTransaction(world.clientOf(alice), transaction);
+    const [proposal] = await newestProposals(place, 8);
+    expect(proposal).toMatchObject({ description: "Pause\uFFFD", sound: false });
+    expect(() => requireSound(proposal!)).toThrow("here it can be voted against, and neither for nor executed.");
+    expect(await findProposal(place, String(proposal!.proposalId))).toMatchObject({ sound: false });
+  });
+});
+
+test("where it stands: votes as they are counted, and the times that are known", async () => {
+  await isolated(world, async () => {
+    await holders(world);
+    const { client, clientOf, governor, shares } = world;
+    const { proposalId } = await proposing("Pause");
+    const standing = () => standingOf(place, shares, proposalId);
+    const snapshot = await actions.proposalSnapshot(client, { governor, proposalId });
+    const nothing = {
+      for: 0n,
+      against: 0n,
+      abstain: 0n,
+      eta: undefined,
+      expiry: undefined,
+      snapshot: Number(snapshot),
+    };
+    expect(await standing()).toMatchObject({ state: "pending", ...nothing, supply: undefined, quorum: undefined });
+    await world.advanceTo(snapshot + 1n);
+    const supply = await actions.totalSupply(client, { shares });
+    expect(await standing()).toMatchObject({ state: "active", ...nothing, supply, quorum: supply / 10n });
+    await actions.castVote.sync(clientOf(bob), { governor, proposalId, support: "abstain" });
+    expect(await standing()).toMatchObject({ for: 0n, abstain: 100n * share });
+
+    const accepted = await accept(world, [pause()], "Pause then");
+    const { eta = 0, expiry, state } = await standingOf(place, shares, actions.proposalIdOf(accepted));
+    expect({ state, grace: expiry! - eta }).toEqual({ state: "queued", grace: 21 * 86_400 });
+  });
+});
+
+test("a title is one line of bounded length, without its proposer's suffix", () => {
+  expect(proposalTitle(`Pause\nand more #proposer=0x${"ab".repeat(20)}`)).toBe("Pause");
+  expect(proposalTitle(`Pause #proposer=0x${"ab".repeat(20)}`)).toBe("Pause");
+  expect(proposalTitle("x".repeat(1_000_000))).toHaveLength(200);
+});
