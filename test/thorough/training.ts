@@ -7,8 +7,11 @@ import { join } from "node:path";
 import type { Summary } from "../../offchain/src/cli/up/summary.ts";
 import { root } from "./copy.ts";
 
-/** Held-out micro-bits a byte that each must reach; three minutes of 1m reach 1.98 bits (test/bench/README.md). */
-const BOUNDS: Readonly<Record<string, number>> = { "0.1m": 2_400_000, "1m": 1_980_000 };
+/**
+ * Held-out micro-bits a byte that each must reach, on a slow machine with busy neighbours too: two cores that had a sixth of their time
+ * reached 2.21 and 2.01 bits. Three minutes of 1m alone on a fast one reach 1.98 (test/bench/README.md).
+ */
+const BOUNDS: Readonly<Record<string, number>> = { "0.1m": 2_400_000, "1m": 2_100_000 };
 
 /** @param item `<preset> for <minutes> minutes` */
 export async function trainLong(item: string): Promise<string | undefined> {
