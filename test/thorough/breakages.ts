@@ -17,6 +17,7 @@ import { diloco } from "./breakages/diloco.ts";
 import { engine } from "./breakages/engine.ts";
 import { localnet } from "./breakages/localnet.ts";
 import { run } from "./breakages/run.ts";
+import { runProposals } from "./breakages/runProposals.ts";
 import { runVerify } from "./breakages/runVerify.ts";
 import { sdk } from "./breakages/sdk.ts";
 import { service } from "./breakages/service.ts";
@@ -37,6 +38,7 @@ export const breakages: readonly Breakage[] = [
   ...chain,
   ...chainPosting,
   ...run,
+  ...runProposals,
   ...runVerify,
   ...coordinatorMachine,
   ...coordinatorPay,
