@@ -14,14 +14,14 @@ import { createLogger } from "../../offchain/src/service/index.ts";
 import { contracts, modelContracts } from "../offchain/contracts.ts";
 import { cotrainHere } from "../offchain/cli/support.ts";
 
-/** Directions of text (embeddings, overrides, isolates, marks), and what has no shape: zero widths, a filler, a tag. */
+/** Directions of text (embeddings, overrides, isolates, marks), and what has no shape: zero widths, fillers, a tag. */
 const UNSEEN =
-  "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c\u200b\u2060\ufeff\u00ad\u3164\u{e0041}\u2028";
+  "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\u061c\u200b\u2060\ufeff\u00ad\u3164\u2800\u{e0041}\u2028";
 /** Sets the title, clears the screen, hides what follows; in C0 and in C1; then a line of its own, and what turns text round. */
 const HOSTILE = `ok\u001b]0;owned\u0007\u001b[2J\u001b[8m\u009b1A\u007f\rgone\ncotrain: all is well\u202e gpj.exe${UNSEEN}`;
 const CONTROLS =
   // oxlint-disable-next-line no-control-regex -- these are what it is about
-  /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\u00ad\u3164\u{e0041}]/u;
+  /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\u00ad\u3164\u2800\u{e0041}]/u;
 
 const hash = (byte: string): string => `0x${byte.repeat(32)}`;
 const address = (byte: string): string => `0x${byte.repeat(20)}`;

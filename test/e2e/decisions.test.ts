@@ -192,7 +192,7 @@ it("a holder proposes, all vote, and anybody carries it out", async () => {
   expect(code).toBe(0);
   // oxlint-disable-next-line no-control-regex -- this is what it is about
   expect(stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]|^proposal 1/m);
-  expect(stdout).toContain("RunRegistry makes this run finished.");
+  expect(stdout).toContain("RunRegistry makes this run finished, for ever");
 
   // Nobody votes before it begins; then all wallets of the directory do, once.
   const early = await refused("vote", proposalId, "for");
@@ -227,7 +227,10 @@ it("a holder proposes, all vote, and anybody carries it out", async () => {
   try {
     const mine = walletOf("worker-2");
     const told = verdictOf(await cotrainHere(["vote", other, "against", ...mine, ...remote]));
-    expect(told).toMatchObject({ code: 0, sentence: "If holders accept it: RunRegistry makes this run finished." });
+    expect(told).toMatchObject({
+      code: 0,
+      sentence: "If holders accept it: RunRegistry makes this run finished, for ever: no proposal opens it again.",
+    });
     expect(told.stdout).toMatch(/^wallet 0x\w{4}…\w{4} voted against with [\d.,]+ votes in 0x\w{64}$/m);
     const [, newest, ...rest] = await documentOf<Listed[]>("proposals", "list", "--last=2", ...remote);
     expect(rest).toEqual([]);

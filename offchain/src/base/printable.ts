@@ -2,8 +2,8 @@
 
 /** Control characters (ECMA-48: C0 but newline and tab, DEL, C1), and the two that Unicode separates lines by. */
 const CONTROLS = String.raw`\u0000-\u0008\u000b-\u001f\u007f-\u009f\u2028\u2029`;
-/** What has no shape of its own: directions of text (UAX #9), zero widths, fillers, tags, marks of annotations. */
-const SHAPELESS = String.raw`\p{Default_Ignorable_Code_Point}\ufff9-\ufffb`;
+/** What has no shape of its own: directions of text (UAX #9), zero widths, fillers, tags, marks of annotations, blank braille. */
+const SHAPELESS = String.raw`\p{Default_Ignorable_Code_Point}\u2800\ufff9-\ufffb`;
 /** Joiners and variation selectors, which scripts and emoji are made with; after ASCII they do nothing but hide. */
 const JOINERS = String.raw`\u200c\u200d\ufe00-\ufe0f`;
 

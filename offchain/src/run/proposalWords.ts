@@ -10,18 +10,38 @@ import {
   runRegistryAbi,
   validatorSetAbi,
 } from "@cotrain/sdk/abis";
-import { type ModelContracts, paramsOf } from "@cotrain/sdk/actions";
+import {
+  currentParamsVersion,
+  type ModelContracts,
+  newestSetVersion,
+  paramsOf,
+  runOf,
+  setOf,
+  type ValidatorSet,
+} from "@cotrain/sdk/actions";
+import { RunRegistryUnknownRunError } from "@cotrain/sdk/errors";
 import {
   type Address,
   type ContractAddresses,
   type Hex,
   nameOfCode,
+  parameterLabel,
   parametersChange,
+  parameterText,
   type RunId,
+  runParameters,
   type RunParams,
   runStatus,
 } from "@cotrain/sdk/protocol";
-import { type Abi, type AbiFunction, decodeFunctionData, formatEther, getAbiItem, isAddressEqual } from "viem";
+import {
+  type Abi,
+  type AbiFunction,
+  decodeFunctionData,
+  formatEther,
+  getAbiItem,
+  isAddressEqual,
+  parseAbi,
+} from "viem";
 
 import type { ChainConnection } from "../chain/index.ts";
 
@@ -42,11 +62,25 @@ export interface ProposedCall {
 
 /** A call that a contract of ours knows. */
 interface Decoded {
-  readonly contract: string;
-  readonly functionName: string;
+  /** Contract and function. */
+  readonly name: string;
   readonly args: readonly unknown[];
   readonly inputs: AbiFunction["inputs"];
 }
+
+/** At one address on nearly every chain (mds1/multicall3): it passes on whatever it is given. */
+const multicall3 = "0xcA11bde05977b3631167028862bE2a173976CA11";
+const multicall3Abi = parseAbi([
+  "struct Call { address target; bytes callData; }",
+  "struct Call3 { address target; bool allowFailure; bytes callData; }",
+  "struct Call3Value { address target; bool allowFailure; uint256 value; bytes callData; }",
+  "function aggregate(Call[] calls) payable",
+  "function tryAggregate(bool requireSuccess, Call[] calls) payable",
+  "function blockAndAggregate(Call[] calls) payable",
+  "function tryBlockAndAggregate(bool requireSuccess, Call[] calls) payable",
+  "function aggregate3(Call3[] calls) payable",
+  "function aggregate3Value(Call3Value[] calls) payable",
+]);
 
 function decode({ addresses, contracts }: WordsPlace, { target, data }: ProposedCall): Decoded | undefined {
   const known: readonly (readonly [string, Address, Abi])[] = [
@@ -59,13 +93,14 @@ function decode({ addresses, contracts }: WordsPlace, { target, data }: Proposed
     ["ModelGovernor", contracts.governor, modelGovernorAbi],
     ["ModelTimelock", contracts.timelock, modelTimelockAbi],
     ["ModelShares", contracts.shares, modelSharesAbi],
+    ["Multicall3", multicall3, multicall3Abi],
   ];
   const [contract, , abi] = known.find(([, address]) => isAddressEqual(address, target)) ?? [];
   if (contract === undefined || abi === undefined) return undefined;
   try {
     const { functionName, args = [] } = decodeFunctionData({ abi, data });
     const item = getAbiItem({ abi, name: functionName, args }) as AbiFunction | undefined;
-    return { contract, functionName, args, inputs: item?.inputs ?? [] };
+    return { name: `${contract}.${functionName}`, args, inputs: item?.inputs ?? [] };
   } catch {
     // Holders may propose what no function takes: it would be refused when it is executed.
     return undefined;
@@ -73,12 +108,14 @@ function decode({ addresses, contracts }: WordsPlace, { target, data }: Proposed
 }
 
 /** Characters of the words of a call that is shown as it is: a stranger may pass megabytes. */
-const MOST_WORDS = 600;
+const MOST_WORDS = 4_000;
 const bounded = (text: string): string => (text.length > MOST_WORDS ? `${text.slice(0, MOST_WORDS)}…` : text);
 
 function valueText(value: unknown): string {
-  if (typeof value === "string")
-    return /^0x[\da-f]*$/i.test(value) ? value : JSON.stringify(value.slice(0, MOST_WORDS));
+  if (typeof value === "string") {
+    const cut = value.slice(0, MOST_WORDS);
+    return /^0x[\da-f]*$/i.test(cut) ? cut : JSON.stringify(cut);
+  }
   if (Array.isArray(value)) return `[${value.slice(0, MOST_WORDS).map(valueText).join(", ")}]`;
   if (typeof value !== "object" || value === null) return String(value);
   return `{${Object.entries(value)
@@ -86,43 +123,204 @@ function valueText(value: unknown): string {
     .join(", ")}}`;
 }
 
+/** Arguments that are wei of shares. */
+const shareAmounts: ReadonlySet<string> = new Set([
+  "Emission.setBudget perEpoch",
+  "ModelGovernor.setProposalThreshold newProposalThreshold",
+  "ModelShares.approve value",
+  "ModelShares.permit value",
+  "ModelShares.transfer value",
+  "ModelShares.transferFrom value",
+]);
+
+/** A function with its arguments as they are, but those that are told otherwise. */
+function shownCall({ name, args, inputs }: Decoded, toldOtherwise: ReadonlySet<string> = new Set()): string {
+  const shown = args.flatMap((value, i) => {
+    const input = inputs[i]?.name ?? `argument ${i + 1}`;
+    if (toldOtherwise.has(input)) return [];
+    // Exact: what is rounded hides dust, and "0 shares" may be a proposal's whole purpose.
+    const inShares = typeof value === "bigint" && shareAmounts.has(`${name} ${input}`);
+    return [`${input} ${inShares ? `${formatEther(value)} shares` : valueText(value)}`];
+  });
+  return bounded(`${name}(${shown.join(", ")})`);
+}
+
 /** What a run is called: its id only where it is another than one expects. */
 const runText = (place: WordsPlace, id: unknown): string =>
   String(id).toLowerCase() === place.runId.toLowerCase() ? "this run" : `another run, ${String(id)},`;
 
-async function paramsText(place: WordsPlace, [id, replaces, params]: readonly unknown[]): Promise<string> {
+/** What replaces something that is not there yet tells nothing by what it changes: another call may come between. */
+const absentText = (newest: number): string =>
+  `, which it does not have now${newest > 0 ? ` (the newest is ${newest})` : ""}`;
+
+async function paramsText(place: WordsPlace, [id, replaces, given]: readonly unknown[]): Promise<string> {
   const { connection, addresses } = place;
+  const runId = id as Hex;
   const version = Number(replaces);
-  const before = await connection.call((client) => paramsOf(client, { addresses, runId: id as Hex, version }));
-  const change = parametersChange(before, params as RunParams);
-  return `RunRegistry sets parameters of ${runText(place, id)} in the place of version ${version}: ${change === "" ? "all stay as they are" : change}.`;
+  const params = given as RunParams;
+  const newest = await connection.call(async (client) => {
+    try {
+      return await currentParamsVersion(client, { addresses, runId });
+    } catch (error) {
+      if (error instanceof RunRegistryUnknownRunError) return 0;
+      throw error;
+    }
+  });
+  const words = `RunRegistry sets parameters of ${runText(place, id)} in the place of version ${version}`;
+  if (version < 1 || version > newest) {
+    const all = runParameters.map(({ name }) => `${parameterText(name, params[name])} ${parameterLabel(name)}`);
+    return `${words}${absentText(newest)}. Whatever is in force before, all of these would be: ${all.join(", ")}.`;
+  }
+  const before = await connection.call((client) => paramsOf(client, { addresses, runId, version }));
+  const change = parametersChange(before, params);
+  return `${words}: ${change === "" ? "all stay as they are" : change}.`;
+}
+
+/** Members that a set may have (ValidatorSet.sol): a longer list is refused. */
+const MOST_VALIDATORS = 64;
+
+function membersText(members: readonly Address[]): string {
+  if (members.length === 0) return "nobody";
+  const more = members.length - MOST_VALIDATORS;
+  const shown = members.slice(0, MOST_VALIDATORS).join(", ");
+  return more > 0 ? `${shown} and ${more} further, more than a set may have` : shown;
+}
+
+async function validatorsText(place: WordsPlace, [id, replaces, members, needed]: readonly unknown[]): Promise<string> {
+  const { connection, addresses, runId } = place;
+  const [modelId, version, after] = [id as Hex, Number(replaces), members as readonly Address[]];
+  const { ours, newest, before } = await connection.call(async (client) => {
+    const newest = await newestSetVersion(client, { addresses, modelId });
+    let before: ValidatorSet | undefined;
+    if (version >= 1 && version <= newest) before = await setOf(client, { addresses, modelId, version });
+    return { ours: (await runOf(client, { addresses, runId })).modelId, newest, before };
+  });
+  const model = modelId.toLowerCase() === ours.toLowerCase() ? "this model" : `another model, ${modelId},`;
+  const words = `ValidatorSet chooses validators of ${model} in the place of set ${version}`;
+  const threshold = `${Number(needed)} of ${after.length}`;
+  if (!before)
+    return `${words}${absentText(newest)}. Whoever they are before, these would be: ${membersText(after)}; ${threshold} must sign.`;
+  const [old, next] = [new Set(before.validators), new Set(after)];
+  const come = after.filter((member) => !old.has(member));
+  const gone = before.validators.filter((member) => !next.has(member));
+  return `${words}: coming ${membersText(come)}; going ${membersText(gone)}; ${threshold} must sign, where it was ${before.threshold} of ${before.validators.length}.`;
 }
 
 /** Sentences for what holders decide most, whole: no change is hidden behind others. All other calls are shown as they are. */
 const sentences: Readonly<Record<string, (place: WordsPlace, args: readonly unknown[]) => string | Promise<string>>> = {
   "RunRegistry.setParams": paramsText,
+  "ValidatorSet.setValidators": validatorsText,
   "RunRegistry.admitBuild": (place, [id, build, admitted]) =>
     `RunRegistry ${admitted === true ? "admits" : "withdraws"} build ${String(build)} ${admitted === true ? "to" : "from"} ${runText(place, id)}.`,
   "RunRegistry.setPoster": (place, [id, poster]) =>
     `RunRegistry lets ${String(poster)} alone post the heads of ${runText(place, id)}.`,
   "RunRegistry.setStatus": (place, [id, status]) =>
-    `RunRegistry makes ${runText(place, id)} ${nameOfCode(runStatus, Number(status)) ?? `status ${String(status)}`}.`,
+    `RunRegistry makes ${runText(place, id)} ${nameOfCode(runStatus, Number(status)) ?? `status ${String(status)}`}${status === runStatus.finished ? ", for ever: no proposal opens it again" : ""}.`,
 };
 
-/** What one call would do, in one sentence of bounded length. */
-export async function wordsOfCall(place: WordsPlace, call: ProposedCall): Promise<string> {
-  const coins = call.value > 0n ? ` It sends ${formatEther(call.value)} coins of the timelock along.` : "";
+/** Functions that pass calls on, and who makes these calls then. */
+const passers: Readonly<Record<string, string>> = {
+  "ModelGovernor.relay": "the governor",
+  "ModelGovernor.propose": "the timelock",
+  "ModelGovernor.queue": "the timelock",
+  "ModelGovernor.execute": "the timelock",
+  "ModelTimelock.schedule": "the timelock",
+  "ModelTimelock.scheduleBatch": "the timelock",
+  "ModelTimelock.execute": "the timelock",
+  "ModelTimelock.executeBatch": "the timelock",
+  "Multicall3.aggregate": "Multicall3",
+  "Multicall3.tryAggregate": "Multicall3",
+  "Multicall3.blockAndAggregate": "Multicall3",
+  "Multicall3.tryBlockAndAggregate": "Multicall3",
+  "Multicall3.aggregate3": "Multicall3",
+  "Multicall3.aggregate3Value": "Multicall3",
+};
+
+/** Arguments that calls are passed on in: one, lists beside each other, or a list of calls. */
+interface Passed {
+  readonly target?: Address;
+  readonly value?: bigint;
+  readonly data?: Hex;
+  readonly payload?: Hex;
+  readonly targets?: readonly Address[];
+  readonly values?: readonly bigint[];
+  readonly calldatas?: readonly Hex[];
+  readonly payloads?: readonly Hex[];
+  readonly calls?: readonly { readonly target: Address; readonly value?: bigint; readonly callData: Hex }[];
+}
+const passedInputs: ReadonlySet<string> = new Set<keyof Passed>([
+  "target",
+  "value",
+  "data",
+  "payload",
+  "targets",
+  "values",
+  "calldatas",
+  "payloads",
+  "calls",
+]);
+
+/** The calls that a call passes on. Lists of different lengths are refused by whoever is called: what is missing is nothing. */
+function passedCalls({ args, inputs }: Decoded): ProposedCall[] {
+  const passed: Passed = Object.fromEntries(inputs.map(({ name }, i) => [name, args[i]]));
+  const { target, value = 0n, values = [] } = passed;
+  if (target) return [{ target, value, data: passed.data ?? passed.payload ?? "0x" }];
+  const datas = passed.calldatas ?? passed.payloads ?? [];
+  return [
+    ...(passed.targets ?? []).map((each, i) => ({ target: each, value: values[i] ?? 0n, data: datas[i] ?? "0x" })),
+    ...(passed.calls ?? []).map((each) => ({ target: each.target, value: each.value ?? 0n, data: each.callData })),
+  ];
+}
+
+/** How deep in one another calls are told, and how many of a call's altogether: each may ask the chain. */
+const DEEPEST = 3;
+const MOST_PASSED = 32;
+
+/** Where a call stands: whose it is, in which of others, and how many more may be told. */
+interface Standing {
+  readonly by: string;
+  /** Numbers of the calls that it is in, outermost first, and its own. */
+  readonly path: readonly number[];
+  readonly left: { calls: number };
+}
+
+const counted = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`;
+
+async function passedText(place: WordsPlace, decoded: Decoded, by: string, { path, left }: Standing): Promise<string> {
+  const calls = passedCalls(decoded);
+  if (calls.length === 0) return "It passes on no calls.";
+  if (path.length >= DEEPEST) return "It passes on calls that are not told.";
+  const told: string[] = [];
+  for (const [i, call] of calls.entries()) {
+    if (left.calls === 0) break;
+    left.calls -= 1;
+    const inner = [...path, i + 1];
+    told.push(`(${inner.join(".")}) ${await tellCall(place, call, { by, path: inner, left })}`);
+  }
+  const untold = calls.length - told.length;
+  if (untold > 0)
+    told.push(`${counted(untold, "further call")} that it passes on ${untold === 1 ? "is" : "are"} not told.`);
+  return `It passes on ${counted(calls.length, "call")} in the name of ${by}: ${told.join(" ")}`;
+}
+
+async function tellCall(place: WordsPlace, call: ProposedCall, standing: Standing): Promise<string> {
+  const { by } = standing;
+  const coins = call.value > 0n ? ` It sends ${formatEther(call.value)} coins of ${by} along.` : "";
   const decoded = decode(place, call);
   if (!decoded) {
     const bytes = (call.data.length - 2) / 2;
     const what =
       bytes === 0 ? "without data" : `with ${bytes} bytes that no contract of this model reads: ${call.data}`;
-    return `${bounded(`The timelock calls ${call.target} ${what}`)}.${coins}`;
+    return `${bounded(`${by[0]?.toUpperCase()}${by.slice(1)} calls ${call.target} ${what}`)}.${coins}`;
   }
-  const { contract, functionName, args, inputs } = decoded;
-  const name = `${contract}.${functionName}`;
+  const { name, args } = decoded;
   const sentence = sentences[name];
   if (sentence) return `${await sentence(place, args)}${coins}`;
-  const shown = args.map((value, i) => `${inputs[i]?.name ?? `argument ${i + 1}`} ${valueText(value)}`).join(", ");
-  return `${bounded(`${name}(${shown})`)}.${coins}`;
+  const passer = passers[name];
+  if (passer === undefined) return `${shownCall(decoded)}.${coins}`;
+  return `${shownCall(decoded, passedInputs)}.${coins} ${await passedText(place, decoded, passer, standing)}`;
 }
+
+/** What one call would do, in sentences of bounded length; what it passes on is told as well. */
+export const wordsOfCall = (place: WordsPlace, call: ProposedCall): Promise<string> =>
+  tellCall(place, call, { by: "the timelock", path: [], left: { calls: MOST_PASSED } });

@@ -180,6 +180,16 @@ export async function standingOf(
 
 const TITLE = 200;
 
-/** The first line of a description, without the suffix by which it is its proposer's own; empty where there is none. */
-export const proposalTitle = (description: string): string =>
-  (description.replace(/\s*#proposer=0x[\da-f]{40}$/i, "").split("\n", 1)[0] ?? "").slice(0, TITLE);
+/** What a description ends with that is its proposer's own (OpenZeppelin's Governor). */
+const suffixForm = /^#proposer=0x[\da-f]{40}$/i;
+const SUFFIX = "#proposer=0x".length + 40;
+
+/**
+ * The first line of a description, without the suffix by which it is its proposer's own; empty where there is none. Strangers write
+ * megabytes: no more of them is read than can be shown.
+ */
+export function proposalTitle(description: string): string {
+  const line = description.slice(0, TITLE + SUFFIX).split("\n", 1)[0] ?? "";
+  const own = suffixForm.test(line.slice(-SUFFIX)) ? line.slice(0, -SUFFIX) : line;
+  return own.slice(0, TITLE).trimEnd();
+}

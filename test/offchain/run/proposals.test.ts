@@ -1,7 +1,19 @@
 /** Proposals of holders on a chain: which one a few digits name, where it stands, and what its calls would do in words. */
+import { modelGovernorAbi, modelSharesAbi, modelTimelockAbi } from "@cotrain/sdk/abis";
 import * as actions from "@cotrain/sdk/actions";
-import { asAddress, runStatus } from "@cotrain/sdk/protocol";
-import { concatHex, encodeAbiParameters, type Hex, publicActions, toFunctionSelector } from "viem";
+import { asAddress, parameterLabel, runParameters, runStatus, zeroHash } from "@cotrain/sdk/protocol";
+import {
+  type Address,
+  concatHex,
+  encodeAbiParameters,
+  encodeFunctionData,
+  getAddress,
+  type Hex,
+  numberToHex,
+  parseAbi,
+  publicActions,
+  toFunctionSelector,
+} from "viem";
 import { sendTransaction } from "viem/actions";
 import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
 
@@ -17,7 +29,7 @@ import {
   type WordsPlace,
 } from "../../../offchain/src/run/index.ts";
 import { accept, holders, isolated } from "../../sdk/holders.ts";
-import { alice, bob, createWorld, params, share, stranger, type World } from "../../sdk/world.ts";
+import { alice, bob, createWorld, params, share, stranger, validators, type World } from "../../sdk/world.ts";
 
 let world: World;
 let place: ProposalsPlace & WordsPlace;
@@ -71,7 +83,7 @@ describe("a call in words", () => {
     const other: Hex = `0x${"cd".repeat(32)}`;
     expect(await wordsOf(pause())).toBe("RunRegistry makes this run paused.");
     expect(await wordsOf(actions.setStatus.call({ addresses, runId: other, status: 2 }))).toBe(
-      `RunRegistry makes another run, ${other}, finished.`,
+      `RunRegistry makes another run, ${other}, finished, for ever: no proposal opens it again.`,
     );
     for (const [admitted, words] of [
       [true, `RunRegistry admits build ${build} to this run.`],
@@ -96,7 +108,153 @@ describe("a call in words", () => {
     );
     const long = actions.castVote.call({ governor, proposalId: 1n, support: "for", reason: "x".repeat(1_000_000) });
     for (const call of [long, { to: stranger.address, data: long.data }])
-      expect((await wordsOf(call)).length).toBeLessThan(700);
+      expect((await wordsOf(call)).length).toBeLessThan(4_100);
+  });
+
+  it("of parameters in the place of a version that is not there names every value: what it reads as zero is no change", async () => {
+    const { addresses, runId } = world;
+    // A call before it, in the same proposal, makes that version.
+    const next = { ...params, codec: 0, minWorkers: 0 };
+    const wordsFor = (id: Hex, replaces: number) =>
+      wordsOf(actions.setParams.call({ addresses, runId: id, replaces, params: next }));
+    const words = await wordsFor(runId, 2);
+    expect(words).toContain(
+      "RunRegistry sets parameters of this run in the place of version 2, which it does not have now (the newest is 1). Whatever is in force before, all of these would be: 64 inner steps per round, ",
+    );
+    for (const { name } of runParameters) expect(words).toContain(parameterLabel(name));
+    expect(words).toContain("fp32 ");
+    expect(words).not.toContain("→");
+    const unknown: Hex = `0x${"cd".repeat(32)}`;
+    for (const [id, replaces] of [
+      [runId, 0],
+      [unknown, 1],
+    ] as const)
+      expect(await wordsFor(id, replaces)).toContain(`version ${replaces}, which it does not have now`);
+  });
+
+  it("of validators names all who come and who go, and how many must sign", async () => {
+    const { addresses, modelId } = world;
+    const now = validators.map(({ address }) => address);
+    const wordsFor = (id: Hex, replaces: number, next: readonly Address[], threshold: number) =>
+      wordsOf(
+        actions.setValidators.call({
+          addresses,
+          modelId: id,
+          replaces,
+          validators: next,
+          threshold,
+        }),
+      );
+    expect(await wordsFor(modelId, 1, [now[0]!, now[1]!, stranger.address, bob.address], 3)).toBe(
+      `ValidatorSet chooses validators of this model in the place of set 1: coming ${stranger.address}, ${bob.address}; going ${now[2]}; 3 of 4 must sign, where it was 2 of 3.`,
+    );
+    expect(await wordsFor(modelId, 1, now, 1)).toContain("coming nobody; going nobody; 1 of 3 must sign");
+    const many = Array.from({ length: 64 }, (_, i) => getAddress(numberToHex(i + 1, { size: 20 })));
+    for (const replaces of [1, 2]) {
+      const words = await wordsFor(modelId, replaces, many, 40);
+      for (const each of many) expect(words).toContain(each);
+      expect(words).not.toContain("further");
+    }
+    expect(await wordsFor(modelId, 2, many, 40)).toContain(
+      "of this model in the place of set 2, which it does not have now (the newest is 1). Whoever they are before, these would be: ",
+    );
+    const other: Hex = `0x${"cd".repeat(32)}`;
+    const hostile = Array.from({ length: 1_000 }, () => stranger.address);
+    const words = await wordsFor(other, 1, hostile, 40);
+    expect(words).toContain(`of another model, ${other}, in the place of set 1, which it does not have now. `);
+    expect(words).toContain("and 936 further, more than a set may have; 40 of 1000 must sign.");
+    expect(words.length).toBeLessThan(4_000);
+  });
+
+  it("of amounts tells shares and coins, not wei", async () => {
+    const { addresses, modelId, shares } = world;
+    const budget = actions.setBudget.call({ addresses, modelId, perEpoch: 5n * share, bps: [10_000, 0, 0, 0] });
+    expect(await wordsOf(budget)).toBe(
+      `Emission.setBudget(modelId ${modelId}, perEpoch 5 shares, bps [10000, 0, 0, 0]).`,
+    );
+    const data = encodeFunctionData({
+      abi: modelSharesAbi,
+      functionName: "transfer",
+      args: [bob.address, share / 4n + 1n],
+    });
+    expect(await wordsOf({ to: shares, data })).toBe(
+      `ModelShares.transfer(to ${bob.address}, value 0.250000000000000001 shares).`,
+    );
+  });
+});
+
+const poster = () => {
+  const { addresses, runId } = world;
+  return actions.setPoster.call({ addresses, runId, poster: bob.address });
+};
+const posted = () => `RunRegistry lets ${bob.address} alone post the heads of this run.`;
+const relayed = (to: Address, data: Hex, value = 0n): actions.ProposalCall => ({
+  to: world.governor,
+  data: encodeFunctionData({ abi: modelGovernorAbi, functionName: "relay", args: [to, value, data] }),
+});
+const batched = (calls: readonly actions.ProposalCall[]): actions.ProposalCall => ({
+  to: world.timelock,
+  data: encodeFunctionData({
+    abi: modelTimelockAbi,
+    functionName: "executeBatch",
+    args: [
+      calls.map(({ to }) => to),
+      calls.map(({ value = 0n }) => value),
+      calls.map(({ data }) => data),
+      zeroHash,
+      zeroHash,
+    ],
+  }),
+});
+
+describe("a call that passes calls on", () => {
+  it("tells them too, with the coins that go along, whoever they go through", async () => {
+    const { timelock } = world;
+    const { to, data } = poster();
+    const scheduled = encodeFunctionData({
+      abi: modelTimelockAbi,
+      functionName: "schedule",
+      args: [to, 0n, data, zeroHash, zeroHash, 60n],
+    });
+    expect(await wordsOf(relayed(timelock, scheduled, share))).toBe(
+      `ModelGovernor.relay(). It passes on 1 call in the name of the governor: (1) ModelTimelock.schedule(predecessor ${zeroHash}, salt ${zeroHash}, delay 60). It sends 1 coins of the governor along. It passes on 1 call in the name of the timelock: (1.1) ${posted()}`,
+    );
+    expect(await wordsOf(batched([{ to: stranger.address, data: "0x", value: share / 2n }, poster()]))).toBe(
+      `ModelTimelock.executeBatch(predecessor ${zeroHash}, salt ${zeroHash}). It passes on 2 calls in the name of the timelock: (1) The timelock calls ${stranger.address} without data. It sends 0.5 coins of the timelock along. (2) ${posted()}`,
+    );
+    const again = actions.propose.call({
+      governor: world.governor,
+      calls: [poster()],
+      description: "Good",
+      proposer: alice.address,
+    });
+    expect(await wordsOf(again)).toContain(`in the name of the timelock: (1) ${posted()}`);
+    const aggregated = encodeFunctionData({
+      abi: parseAbi(["function aggregate3((address target, bool allowFailure, bytes callData)[] calls) payable"]),
+      args: [[{ target: to, allowFailure: false, callData: data }]],
+    });
+    expect(await wordsOf({ to: "0xcA11bde05977b3631167028862bE2a173976CA11", data: aggregated })).toBe(
+      `Multicall3.aggregate3(). It passes on 1 call in the name of Multicall3: (1) ${posted()}`,
+    );
+    expect(await wordsOf(batched([]))).toContain("It passes on no calls.");
+  });
+
+  it("says what is not told: what is deeper than three, and what is more than 32 altogether", async () => {
+    let call: actions.ProposalCall = poster();
+    for (let i = 0; i < 3; i++) call = batched([call]);
+    expect(await wordsOf(call)).toContain(`(1.1.1) ${posted()}`);
+    const deeper = await wordsOf(batched([call]));
+    expect(deeper).toMatch(/\(1\.1\.1\) ModelTimelock\.executeBatch\(.*\)\. It passes on calls that are not told\.$/);
+
+    const many = Array.from({ length: 20 }, () => pause());
+    const words = await wordsOf(batched([batched(many), batched(many)]));
+    expect(words.match(/makes this run paused/g)).toHaveLength(30);
+    expect(words).toContain(
+      "(2.10) RunRegistry makes this run paused. 10 further calls that it passes on are not told.",
+    );
+    expect(await wordsOf(batched([batched(many), batched(many), poster()]))).toMatch(
+      /1 further call that it passes on is not told\.$/,
+    );
   });
 });
 
@@ -179,4 +337,10 @@ test("a title is one line of bounded length, without its proposer's suffix", () 
   expect(proposalTitle(`Pause\nand more #proposer=0x${"ab".repeat(20)}`)).toBe("Pause");
   expect(proposalTitle(`Pause #proposer=0x${"ab".repeat(20)}`)).toBe("Pause");
   expect(proposalTitle("x".repeat(1_000_000))).toHaveLength(200);
+  // What looks for a suffix behind every one of them ends never.
+  const spaces = " ".repeat(1_000_000);
+  for (const text of [spaces, `${spaces}x`, `${spaces}#proposer=0x${"ab".repeat(20)}`])
+    expect(proposalTitle(text)).toBe("");
+  expect(proposalTitle(`Pause${spaces}x`)).toBe("Pause");
+  expect(proposalTitle(`${"x".repeat(200)}#proposer=0x${"ab".repeat(20)}`)).toBe("x".repeat(200));
 });

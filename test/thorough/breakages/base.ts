@@ -9,4 +9,11 @@ export const base: readonly Breakage[] = [
     instead: "",
     tests: ["test/attack/terminal.test.ts"],
   },
+  {
+    name: "a letter without a shape that Unicode calls no filler hides text",
+    file: "offchain/src/base/printable.ts",
+    text: "Default_Ignorable_Code_Point}\\u2800",
+    instead: "Default_Ignorable_Code_Point}",
+    tests: ["test/attack/terminal.test.ts"],
+  },
 ];
