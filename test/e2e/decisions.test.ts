@@ -153,6 +153,9 @@ it("a holder proposes, all vote, and anybody carries it out", async () => {
 
   await documentOf("rewards", "claim", local);
   await pass(node, 1);
+  expect(await refused("propose", "innerSteps=12", "--vote")).toEqual(
+    refusal(1, `Voting on a proposal begins ${governor.votingDelay} s after it here: propose it without --vote`),
+  );
   const change = ["propose", "innerSteps=12", "--reason=Rounds are too short."];
   expect(await documentOf(...change, local, "--dry-run")).toMatchObject({
     title: "8 → 12 inner steps per round",
@@ -188,6 +191,9 @@ it("a holder proposes, all vote, and anybody carries it out", async () => {
   const sent = await sendTransaction(hostile, { to: where, data: concatHex([selector, input]), chain: null });
   const receipt = await chain.client.waitForTransactionReceipt({ hash: sent });
   const unsound = String(propose.extractEvent(receipt).proposalId);
+  // A fourth has more calls than anybody reads.
+  const hidden = await propose.sync(hostile, { governor: where, calls: Array(65).fill(finish), description: "Many" });
+  const many = String(hidden.event.proposalId);
   const { code, stdout } = await cotrainHere(["proposals", "list", local]);
   expect(code).toBe(0);
   // oxlint-disable-next-line no-control-regex -- this is what it is about
@@ -202,10 +208,17 @@ it("a holder proposes, all vote, and anybody carries it out", async () => {
   await pass(node, governor.votingDelay + 60);
   const voteless = await refused("vote", proposalId, "for", ...walletOf("validator-1"));
   expect(voteless).toEqual(refusal(1, `had no votes when those on proposal ${proposalId} were counted`));
-  const blind = "here it can be voted against, and neither for nor executed.";
+  const blind = "here it can be voted against, and nothing else.";
   expect(await refused("vote", unsound, "for")).toEqual(refusal(1, blind));
   expect(await refused("proposals", "execute", unsound)).toEqual(refusal(1, blind));
-  expect(await refused("vote", unsound, "abstain", ...walletOf("worker-1"))).toMatchObject({ code: 0 });
+  expect(await refused("vote", unsound, "abstain")).toEqual(refusal(1, blind));
+  expect(await refused("vote", unsound, "against", ...walletOf("worker-1"))).toMatchObject({ code: 0 });
+  // What is only shown is not sent, and nobody agrees to what is not shown.
+  const rehearsed = verdictOf(await cotrainHere(["vote", proposalId, "for", "--dry-run", local]));
+  expect(rehearsed).toMatchObject({ code: 0, sentence: `If holders accept it: ${words}` });
+  expect(rehearsed.stdout).toMatch(/^Nothing was sent: [\d.,]+ votes of 2 wallets here could be cast\.$/m);
+  expect(await refused("vote", many, "for")).toEqual(refusal(1, "has 65 calls, of which 64 are shown here"));
+  expect(await refused("vote", many, "abstain")).toEqual(refusal(1, "has 65 calls, of which 64 are shown here"));
   const cast = await documentOf<{ votes: { votes: string }[] }>(
     "vote",
     proposalId,
@@ -226,13 +239,14 @@ it("a holder proposes, all vote, and anybody carries it out", async () => {
   const remote = [`--coordinator=${coordinator.url}`, `--rpc=${node.url}`, ...pins];
   try {
     const mine = walletOf("worker-2");
+    // Where the coordinator alone says which contracts these are, a beginning of an id is none.
+    const short = verdictOf(await cotrainHere(["vote", other.slice(0, 12), "against", ...mine, ...remote.slice(0, 2)]));
+    expect(short).toMatchObject({ code: 1, sentence: expect.stringContaining("name the whole id") });
     const told = verdictOf(await cotrainHere(["vote", other, "against", ...mine, ...remote]));
-    expect(told).toMatchObject({
-      code: 0,
-      sentence: "If holders accept it: RunRegistry makes this run finished, for ever: no proposal opens it again.",
-    });
-    expect(told.stdout).toMatch(/^wallet 0x\w{4}…\w{4} voted against with [\d.,]+ votes in 0x\w{64}$/m);
-    const [, newest, ...rest] = await documentOf<Listed[]>("proposals", "list", "--last=2", ...remote);
+    const own = /^wallet 0x\w{4}…\w{4} voted against with [\d.,]+ votes in 0x\w{64}$/;
+    expect(told).toMatchObject({ code: 0, sentence: expect.stringMatching(own) });
+    expect(told.otherLines.join("\n")).toMatch(/^If holders accept it: RunRegistry makes this run finished, for ever: no/m);
+    const [, , newest, ...rest] = await documentOf<Listed[]>("proposals", "list", "--last=3", ...remote);
     expect(rest).toEqual([]);
     expect(newest).toMatchObject({
       proposalId: other,
@@ -244,7 +258,7 @@ it("a holder proposes, all vote, and anybody carries it out", async () => {
     expect(again).toMatchObject({ code: 0, stdout: expect.stringContaining("Nothing was sent: 8 → 12 inner steps") });
 
     await pass(node, governor.votingPeriod + 60);
-    const [, , first] = await documentOf<Listed[]>("proposals", "list", local);
+    const [, , , first] = await documentOf<Listed[]>("proposals", "list", local);
     expect(first).toMatchObject({ proposalId, title: proposed.title, state: "succeeded", votes: { against: "0" } });
     expect(BigInt(first!.votes.for)).toBe(cast.votes.reduce((sum, { votes }) => sum + BigInt(votes), 0n));
     expect(first!.calls).toMatchObject([{ words }]);

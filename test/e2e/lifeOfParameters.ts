@@ -41,7 +41,7 @@ const rules = {
   outerMomentumPpm: 900_000,
   rampRounds: 0,
 };
-const { init } = outerOptimizerOf(rules.outerOptimizer);
+const optimizer = outerOptimizerOf(rules.outerOptimizer);
 for (const [i, { data }] of trained.entries()) {
   const params = flat[i]!;
   const elements = params.length;
@@ -49,7 +49,7 @@ for (const [i, { data }] of trained.entries()) {
   const delta = pseudoGradient(params, data);
   encodeInto(payload, codec, { elements, start: 0, delta, residual: undefined });
   await reduceFragment({
-    state: { params, outer: init(elements) },
+    state: { params, outer: optimizer.init(elements) },
     payloads: [{ worker: `0x${"11".repeat(20)}`, tokens: 1, steps: 1, source: sourceOf(payload) }],
     rules,
     round: 0,

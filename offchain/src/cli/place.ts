@@ -2,7 +2,14 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 
-import { type Address, asAddress, type ContractAddresses, type ModelId, type RunId } from "@cotrain/sdk/protocol";
+import {
+  type Address,
+  asAddress,
+  type ContractAddresses,
+  createCoordinatorClient,
+  type ModelId,
+  type RunId,
+} from "@cotrain/sdk/protocol";
 import type { PrivateKeyAccount } from "viem/accounts";
 
 import { UserError, weiOf } from "../base/index.ts";
@@ -26,6 +33,7 @@ import {
   maxFeeOption,
   namedRunOptions,
   openLocalRun,
+  openPinnedRun,
   openRemoteRun,
   openWallet,
   passphraseFileOption,
@@ -86,6 +94,8 @@ export interface Place {
   readonly fromBlock: number;
   readonly blobs: BlobSource;
   readonly entries: readonly Entry[];
+  /** Run, chain and contracts are what this directory or the user names, and no coordinator's word. */
+  readonly pinned: boolean;
 }
 
 const entryOf = (account: PrivateKeyAccount): Entry => ({
@@ -111,41 +121,51 @@ const memberKeystore = (state: string) => ({
   passphrase: join(state, "passphrase"),
 });
 
+/** Of a run of which nobody but the chain is asked. */
+const noBlobs: BlobSource = {
+  blob: () =>
+    Promise.reject(
+      new UserError("COORDINATOR_MISSING", "This needs what the run's coordinator serves: name it with --coordinator."),
+    ),
+};
+
 /**
  * Runs `work` at the place that the flags name.
  * @param own the wallet that they name, instead of the directory's
  * @param unpinned called where the contracts are the coordinator's word alone, before the chain is asked anything
- * @param party whose wallets they are
+ * @param more.party whose wallets they are
+ * @param more.ticking the clock of a local chain goes meanwhile
  */
 export async function atPlace<T>(
   flags: PlaceFlags,
   own: PrivateKeyAccount | undefined,
   work: (place: Place) => Promise<T>,
   unpinned?: () => void,
-  party: keyof typeof parties = "workers",
+  { party = "workers", ticking = false }: { readonly party?: keyof typeof parties; readonly ticking?: boolean } = {},
 ): Promise<T> {
   const { coordinator, rpc, run: named, deployment } = flags;
   const ownEntries = own && [entryOf(own)];
-  if (coordinator !== undefined) {
+  const state = resolve(flags.state ?? ".cotrain");
+  const isPinned = named !== undefined && deployment !== undefined;
+  if (coordinator !== undefined || (isPinned && rpc !== undefined && !existsSync(join(state, "run.json")))) {
     if (rpc === undefined)
       throw new UserError("RPC_MISSING", "--coordinator needs --rpc: what counts is read from the chain itself.");
-    const state = resolve(flags.state ?? parties[party].state);
-    const keystore = memberKeystore(state);
+    const keystore = memberKeystore(resolve(flags.state ?? parties[party].state));
     const entries = ownEntries ?? (existsSync(keystore.keystore) ? [entryOf(await openKeystore(keystore))] : []);
-    const { client, runId, chainId, contracts, fromBlock, pinned } = await openRemoteRun({
-      coordinator,
-      run: named,
-      deployment,
-    });
+    // Where run and contracts are named the coordinator may be away, and is not asked.
+    const { runId, chainId, contracts, fromBlock, pinned } = isPinned
+      ? { ...(await openPinnedRun({ run: named, deployment })), pinned: true }
+      : await openRemoteRun({ coordinator: coordinator!, run: named, deployment });
     if (!pinned) unpinned?.();
+    const blobs = coordinator === undefined ? noBlobs : createCoordinatorClient(coordinator);
     return workOn(await connect({ rpcUrl: rpc, chainId }), async (connection) => {
       const reader = createReader(connection, { contracts, fromBlock });
       // The model is the one of the run's record on-chain, whatever the coordinator says.
       const { modelId } = await reader.run(runId);
-      return work({ connection, reader, runId, modelId, addresses: contracts, fromBlock, blobs: client, entries });
+      const addresses = contracts;
+      return work({ connection, reader, runId, modelId, addresses, fromBlock, blobs, entries, pinned: isPinned });
     });
   }
-  const state = resolve(flags.state ?? ".cotrain");
   if (existsSync(memberKeystore(state).keystore) && !existsSync(join(state, "run.json")))
     throw new UserError(
       "COORDINATOR_MISSING",
@@ -168,18 +188,20 @@ export async function atPlace<T>(
         fromBlock: options.fromBlock,
         blobs: blobSourceOf(run.blobs),
         entries: ownEntries ?? walletsOf(run, party),
+        pinned: true,
       });
     },
     rpc,
+    ticking,
   );
 }
 
 /** The wallets of a place. @throws UserError `WALLET_MISSING` where it has none */
-export function requireEntries({ entries }: Place, { state }: PlaceFlags): Place["entries"] {
+export function requireEntries({ entries }: Place, { state, coordinator }: PlaceFlags): Place["entries"] {
   if (entries.length > 0) return entries;
   throw new UserError(
     "WALLET_MISSING",
-    `${resolve(state ?? ".cotrain-worker")} holds no worker's wallet: name its directory with --state, or a keystore with --wallet and --passphrase-file.`,
+    `${resolve(state ?? (coordinator === undefined ? ".cotrain" : parties.workers.state))} holds no worker's wallet: name its directory with --state, or a keystore with --wallet and --passphrase-file.`,
   );
 }
 

@@ -25,8 +25,12 @@ export async function decidingAt(place: Place): Promise<DecidingPlace> {
   return { ...place, contracts, governor: asAddress(contracts.governor) };
 }
 
-/** Chain seconds as people compare them. */
-export const timeText = (seconds: number): string => new Date(seconds * 1_000).toISOString();
+/** The last second that a date can name. */
+const LAST_SECOND = 8_640_000_000_000;
+
+/** Chain seconds as people compare them; as they are where a lying node tells what no date can name. */
+export const timeText = (seconds: number): string =>
+  Math.abs(seconds) <= LAST_SECOND ? new Date(seconds * 1_000).toISOString() : `second ${seconds}`;
 
 /**
  * The wallet of these with the most votes; undefined where there is none.

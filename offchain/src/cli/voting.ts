@@ -1,8 +1,11 @@
-/** A proposal as people read it before they vote on it or carry it out. */
-import type { Hex } from "@cotrain/sdk/protocol";
+/** A proposal as people read it before they vote on it or carry it out, and votes on it. */
+import { castVote, type VoteSupport } from "@cotrain/sdk/actions";
+import type { Address, Hex } from "@cotrain/sdk/protocol";
 
-import { formatAddress, formatPercent, formatShares, UserError, wrap } from "../base/index.ts";
+import { formatAddress, formatPercent, formatShares, shortAddress, UserError, wrap } from "../base/index.ts";
 import { type MadeProposal, type ProposalStanding, proposalTitle, standingOf, wordsOfCall } from "../run/index.ts";
+import { columnsOf } from "./output.ts";
+import type { signingAs } from "./place.ts";
 import { type DecidingPlace, timeText } from "./proposing.ts";
 
 /** Characters of what somebody writes for the others who vote; each of them costs gas. */
@@ -32,6 +35,18 @@ export interface ToldProposal {
   readonly calls: readonly ToldCall[];
   /** Calls that are not told. */
   readonly more: number;
+}
+
+/** Calls that are told of a proposal before somebody votes for it or carries it out. */
+export const MOST_CALLS = 64;
+
+/** Nobody agrees to what was not shown. @throws UserError `CALLS_MANY` */
+export function requireAllTold({ proposal, calls, more }: ToldProposal): void {
+  if (more === 0) return;
+  throw new UserError(
+    "CALLS_MANY",
+    `Proposal ${proposal.proposalId} has ${calls.length + more} calls, of which ${calls.length} are shown here: it can be voted against, and nothing else.`,
+  );
 }
 
 /** Characters of call data and of texts in a document. */
@@ -111,9 +126,7 @@ export function linesOf(told: ToldProposal, columns: number): string[] {
     ...callsText(told),
     ...(proposal.sound
       ? []
-      : [
-          "Its id is not that of these calls and this text: here it can be voted against, and neither for nor executed.",
-        ]),
+      : ["Its id is not that of these calls and this text: here it can be voted against, and nothing else."]),
   ];
   return [
     String(proposal.proposalId),
@@ -122,3 +135,42 @@ export function linesOf(told: ToldProposal, columns: number): string[] {
     ),
   ];
 }
+
+/** A wallet that votes. */
+export interface Voter {
+  readonly name: string;
+  readonly account: Address;
+  readonly client: Awaited<ReturnType<typeof signingAs>>;
+}
+
+/** A vote that is on the chain. */
+export interface Cast {
+  readonly name: string;
+  readonly account: Address;
+  readonly votes: bigint;
+  readonly transaction: Hex;
+}
+
+interface Ballot {
+  readonly governor: Address;
+  readonly proposalId: bigint;
+  readonly support: VoteSupport;
+  readonly reason?: string | undefined;
+}
+
+export async function cast({ name, account, client }: Voter, { reason, ...ballot }: Ballot): Promise<Cast> {
+  const { receipt, event } = await castVote.sync(client, { ...ballot, ...(reason !== undefined && { reason }) });
+  return { name, account, votes: event.weight, transaction: receipt.transactionHash };
+}
+
+/** What `--json` has of votes. */
+export const castDocuments = (casts: readonly Cast[]) =>
+  casts.map((each) => ({ ...each, account: formatAddress(each.account) }));
+
+export const castLines = (casts: readonly Cast[], support: VoteSupport): string[] =>
+  casts.flatMap(({ name, account, votes, transaction }) =>
+    wrap(
+      `${name} ${shortAddress(account)} voted ${support === "abstain" ? "to abstain" : support} with ${formatShares(votes)} votes in ${transaction}`,
+      columnsOf(process.stdout),
+    ),
+  );

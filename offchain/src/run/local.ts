@@ -153,12 +153,14 @@ export function refuseRunDirectory(state: string): void {
  * Runs `work` with a connection to the run's chain. Where that is the embedded one and it is down, it is started from its
  * state, without a clock of its own, and ended afterwards.
  * @param rpc another RPC of the same chain, instead of the one that the run was made with
+ * @param ticking its clock goes while it is up: votes begin and end by it
  * @throws RetryableError `CHAIN_UNREACHABLE` where it is somebody else's chain; UserError `WRONG_CHAIN`
  */
 export async function withChain<T>(
   run: LocalRun,
   work: (connection: ChainConnection) => Promise<T>,
   rpc?: string,
+  ticking = false,
 ): Promise<T> {
   const { chainId, rpcUrl, embedded } = run.file.chain;
   if (rpc !== undefined) return workOn(await connect({ rpcUrl: rpc, chainId }), work);
@@ -169,7 +171,8 @@ export async function withChain<T>(
   let door: ChainDoor | undefined;
   const supervisor = createSupervisor({ logger: silentLogger(), logDirectory: layout(run.state).logs });
   try {
-    const node = anvilCommand({ stateFile: layout(run.state).chainState, chainId: DEVELOPMENT_CHAIN_ID, blockTime: 0 });
+    const stateFile = layout(run.state).chainState;
+    const node = anvilCommand({ stateFile, chainId: DEVELOPMENT_CHAIN_ID, blockTime: ticking ? 1 : 0 });
     await supervisor.start({ name: "chain", command: node.command, args: node.args, ready: node.ready });
     door = await openChainDoor({
       link: openNodeLink(node.socket),

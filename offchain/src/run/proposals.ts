@@ -83,15 +83,16 @@ export function requireProposalId(text: string): string {
 
 /**
  * The proposal whose id is this, or begins so.
+ * @param whole its whole id must be named: who may hide proposals makes one that begins like another
  * @throws UserError `PROPOSAL_ID`, `PROPOSAL_UNKNOWN`, `PROPOSAL_AMBIGUOUS`
  */
-export async function findProposal(place: ProposalsPlace, text: string): Promise<MadeProposal> {
+export async function findProposal(place: ProposalsPlace, text: string, whole = false): Promise<MadeProposal> {
   const named = requireProposalId(text);
   let found: MadeProposal | undefined;
   let others = 0;
   for await (const proposal of proposalsOf(place)) {
     const id = String(proposal.proposalId);
-    if (!id.startsWith(named)) continue;
+    if (whole ? id !== named : !id.startsWith(named)) continue;
     if (found && String(found.proposalId) === named) continue;
     if (found && id !== named) others += 1;
     else {
@@ -102,7 +103,7 @@ export async function findProposal(place: ProposalsPlace, text: string): Promise
   if (!found)
     throw new UserError(
       "PROPOSAL_UNKNOWN",
-      `Governor ${place.governor} has no proposal ${named}, nor one that begins so: "cotrain proposals list" shows those that there are.`,
+      `Governor ${place.governor} has no proposal ${named}${whole ? ": name the whole id, since nobody but the coordinator says which contracts these are" : ", nor one that begins so"}; "cotrain proposals list" shows those that there are.`,
     );
   if (others > 0)
     throw new UserError("PROPOSAL_AMBIGUOUS", `${others + 1} proposals begin with ${named}: name more of the id.`);
@@ -117,7 +118,7 @@ export function requireSound({ proposalId, sound }: MadeProposal): void {
   if (sound) return;
   throw new UserError(
     "PROPOSAL_UNSOUND",
-    `The id of proposal ${proposalId} is not that of the calls and the text that the node tells, since its text is no UTF-8 or the node lies: here it can be voted against, and neither for nor executed.`,
+    `The id of proposal ${proposalId} is not that of the calls and the text that the node tells, since its text is no UTF-8 or the node lies: here it can be voted against, and nothing else.`,
   );
 }
 

@@ -1,5 +1,6 @@
 /** A run that a coordinator serves, held against the deployment that the user names. */
 import {
+  asRunId,
   type ContractAddresses,
   type CoordinatorClient,
   createCoordinatorClient,
@@ -72,6 +73,13 @@ export async function openRemoteRun(options: RemoteOptions): Promise<RemoteRun> 
     fromBlock: firstBlockOf(pinned),
     pinned: true,
   };
+}
+
+/** A run that the user names with its deployment: no coordinator is asked. */
+export async function openPinnedRun(options: { readonly run: string; readonly deployment: string }) {
+  const deployment = await readNamedDeployment(options.deployment);
+  const { chainId, addresses } = deployment;
+  return { runId: asRunId(options.run), chainId, contracts: addresses, fromBlock: firstBlockOf(deployment) };
 }
 
 /** Refuses a deployment that is not the one of the file. @param who names it, as the subject of a sentence */

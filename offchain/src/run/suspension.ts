@@ -22,7 +22,7 @@ import {
 import { ProtocolError } from "@cotrain/sdk/errors";
 import { type Static, Type } from "typebox";
 
-import { UserError } from "../base/index.ts";
+import { type Clock, UserError } from "../base/index.ts";
 import type { ChainReader, PostedHead } from "../chain/index.ts";
 import { readStateFile, writeStateFile } from "../service/index.ts";
 
@@ -54,10 +54,12 @@ export interface SuspensionFacts {
   readonly threshold: number;
   /** Time of the newest block, s. */
   readonly now: number;
+  /** The same, or this machine's where a node says that it is later than that: so nobody signs for years. */
+  readonly earliest: number;
   readonly heads: readonly PostedHead[];
 }
 
-export async function suspensionFacts(reader: ChainReader, runId: RunId): Promise<SuspensionFacts> {
+export async function suspensionFacts(reader: ChainReader, runId: RunId, clock: Clock): Promise<SuspensionFacts> {
   const { modelId, poster } = await reader.run(runId);
   const [suspended, set, now, heads] = await Promise.all([
     reader.isSuspended(runId),
@@ -75,6 +77,7 @@ export async function suspensionFacts(reader: ChainReader, runId: RunId): Promis
     validators: set.validators,
     threshold: set.threshold,
     now,
+    earliest: Math.min(now, Math.floor(clock.now() / 1_000)),
     heads,
   };
 }
@@ -90,12 +93,12 @@ export interface Suspension {
 
 const domainOf = ({ chainId, registry }: SuspensionFacts): Domain => domainFor(chainId, registry);
 
-function requireHead({ heads, runId }: SuspensionFacts, head: HeadHash): PostedHead {
-  const posted = heads.find((each) => each.head === head);
+function requireHead({ heads, runId }: SuspensionFacts, head: HeadHash | undefined): PostedHead {
+  const posted = head === undefined ? heads.at(-1) : heads.find((each) => each.head === head);
   if (posted) return posted;
   throw new UserError(
     "HEAD_UNKNOWN",
-    `${head} is no confirmed head of run ${runId}: name one with --head; "npx cotrain checkpoint list --json" has them.`,
+    `${head ?? "What the node tells"} is no confirmed head of run ${runId}: name one with --head; "npx cotrain checkpoint list --json" has them.`,
   );
 }
 
@@ -106,14 +109,14 @@ function requireHead({ heads, runId }: SuspensionFacts, head: HeadHash): PostedH
  * @throws UserError `HEAD_UNKNOWN`, `SUSPENSION_LONG`
  */
 export function beginSuspension(facts: SuspensionFacts, head: HeadHash | undefined, seconds: number): Suspension {
-  const { runId, poster, setVersion, now, heads } = facts;
+  const { runId, poster, setVersion, earliest } = facts;
   if (seconds < 1 || seconds > MOST_SECONDS)
     throw new UserError(
       "SUSPENSION_LONG",
       "A suspension may be used for one second to 30 days: say how long with --within.",
     );
-  const shown = requireHead(facts, head ?? heads.at(-1)!.head);
-  const deadline = BigInt(now + seconds);
+  const shown = requireHead(facts, head);
+  const deadline = BigInt(earliest + seconds);
   const struct: Suspend = { runId, poster, head: shown.head, setVersion, deadline };
   return { domain: domainOf(facts), struct, head: shown, signatures: new Map() };
 }
@@ -167,7 +170,8 @@ async function signerOf(path: string, domain: Domain, struct: Suspend, signature
   }
 }
 
-function requireFresh(path: string, struct: Suspend, { poster, setVersion, now, runId }: SuspensionFacts): void {
+function requireFresh(path: string, struct: Suspend, facts: SuspensionFacts): void {
+  const { poster, setVersion, now, earliest, runId } = facts;
   const stale = (what: string): never => {
     throw new UserError("SUSPENSION_STALE", `${path} ${what}: name another file to begin anew.`);
   };
@@ -175,7 +179,7 @@ function requireFresh(path: string, struct: Suspend, { poster, setVersion, now, 
   if (struct.setVersion !== setVersion)
     stale(`is signed by set ${struct.setVersion} of the validators, but set ${setVersion} is in force`);
   if (struct.deadline < now) stale(`could be used until ${new Date(Number(struct.deadline) * 1_000).toISOString()}`);
-  if (struct.deadline > now + MOST_SECONDS) stale("could be used for more than 30 days");
+  if (struct.deadline > earliest + MOST_SECONDS) stale("could be used for more than 30 days");
 }
 
 /** As the contract takes signatures: by signers strictly ascending. */

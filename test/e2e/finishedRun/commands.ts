@@ -15,6 +15,7 @@ import {
   temporaryDirectory,
   verdictOf,
 } from "../../offchain/cli/support.ts";
+import { until } from "../harness.ts";
 import {
   announced,
   copyOf,
@@ -212,6 +213,23 @@ export function commandsAtRest(): void {
     expect(await jsonOf(...flags)).toMatchObject([{ amount: "0", transaction: null, delegated: true }]);
     expect(await jsonOf("rewards", "list", "--account", me)).toMatchObject([{ votes: claim?.amount }]);
     expect(await jsonOf("rewards", "claim")).toMatchObject([{ name: "worker-1", amount: "0", transaction: null }]);
+  });
+
+  test("propose --vote, and proposals execute: the clock of a chain at rest goes while they need it", async () => {
+    const copy = ["--state", copyOf()];
+    const at = async (...args: readonly string[]) => verdictOf(await cotrainHere([...args, ...copy, "--json"]));
+    const proposed = await at("propose", "innerSteps=44", "--vote");
+    expect(proposed).toMatchObject({ code: 0 });
+    const { proposal, votes } = JSON.parse(proposed.stdout) as { proposal: { proposalId: string }; votes: unknown[] };
+    expect(votes.length).toBeGreaterThan(1);
+    for (const step of ["queue", "execute"]) {
+      const done = await until(step, async () => {
+        const told = await at("proposals", "execute", proposal.proposalId);
+        return told.code !== 75 && told;
+      });
+      expect(JSON.parse(done.stdout)).toMatchObject({ step });
+    }
+    expect(JSON.parse((await at("params")).stdout)).toMatchObject({ params: { innerSteps: 44 } });
   });
 
   test("checkpoint export writes over an earlier one, over nothing else, and makes no directories", async () => {

@@ -375,6 +375,7 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     passphraseFile: "../../e2e/decisions",
     maxFee: "../../e2e/decisions",
     reason: "../../e2e/decisions",
+    vote: "../../e2e/finishedRun/commands.ts",
     dryRun: "../../e2e/decisions",
   },
   "proposals list": {
@@ -395,6 +396,7 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     passphraseFile: "../../e2e/decisions",
     maxFee: "../../e2e/decisions",
     reason: "../../e2e/decisions",
+    dryRun: "../../e2e/decisions",
   },
   "proposals execute": {
     state: "../../e2e/decisions",
@@ -438,7 +440,7 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     maxFee: "suspend",
     head: "suspend",
     within: "suspend",
-    dryRun: "suspend",
+    yes: "suspend",
   },
   doctor: {},
   params: {

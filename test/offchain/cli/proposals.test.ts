@@ -125,7 +125,7 @@ describe("a proposal as people read it", () => {
     expect(lines[1]).toBe("  (without a title)");
     expect(lines.slice(-2)).toEqual([
       "  3 further calls are not shown here.",
-      "  Its id is not that of these calls and this text: here it can be voted against, and neither for nor executed.",
+      "  Its id is not that of these calls and this text: here it can be voted against, and nothing else.",
     ]);
     const pending = { ...standing, state: "pending", supply: undefined, quorum: undefined } as const;
     expect(linesOf({ ...told, standing: pending }, Infinity)[2]).toContain("votes are counted when voting begins.");

@@ -86,7 +86,8 @@ const by = (name: string): string[] => [
 ];
 const at = () => ["--state", state];
 const suspend = (name: string, ...flags: readonly string[]) =>
-  cotrainHere(["suspend", file, ...at(), ...by(name), ...flags]);
+  cotrainHere(["suspend", file, ...at(), ...by(name), ...flags, "--yes"]);
+const shown = (name: string) => cotrainHere(["suspend", file, ...at(), ...by(name)]);
 
 interface Told {
   readonly suspended: boolean;
@@ -131,7 +132,7 @@ async function replacePoster(address: Hex): Promise<void> {
 describe("a suspension", () => {
   test("goes from validator to validator, and who completes the quorum sends it", async () => {
     const { event } = await post();
-    const begun = await told("suspend", file, ...at(), ...by("validator-1"), "--within", "2h");
+    const begun = await told("suspend", file, "--yes", ...at(), ...by("validator-1"), "--within", "2h");
     expect(begun).toMatchObject({ suspended: false, transaction: null, head: event!.head, threshold: 2 });
     expect(begun.signers).toEqual([accountOf("validator-1").address]);
     const { timestamp } = await client().getBlock();
@@ -165,7 +166,7 @@ describe("a suspension", () => {
       const paths = { keystore: join(own, "keys", `${name}.json`), passphrase: join(own, "keys", "passphrase") };
       await createKeystore({ ...paths, scryptN: SCRYPT_N_LOCAL, privateKey: keyOf(key) });
     }
-    const whole = await told("suspend", file, "--state", own, "--head", genesis);
+    const whole = await told("suspend", file, "--state", own, "--head", genesis, "--yes");
     expect(whole).toMatchObject({ suspended: true, head: genesis });
     expect(whole.transaction).toMatch(/^0x/);
     expect(whole.signers).toEqual(validators.map(({ address }) => address));
@@ -211,20 +212,31 @@ describe("a suspension", () => {
     await createKeystore({ ...paths, scryptN: SCRYPT_N_LOCAL, privateKey: keyOf("validator-2") });
     const pins = ["--run", runId, "--deployment", join(state, "deployment.json")];
     const remote = ["--coordinator", url, "--rpc", node.url];
-    const signed = await told("suspend", file, "--state", directory, ...remote, ...pins);
+    const signed = await told("suspend", file, "--yes", "--state", directory, "--rpc", node.url, ...pins);
     expect(signed.signers).toEqual([accountOf("validator-2").address]);
-    // Where the contracts are the coordinator's word alone, the one who signs is told so.
-    const { stderr } = await cotrainHere(["suspend", file, ...by("validator-3"), ...remote]);
-    expect(stderr).toContain("The contracts are the coordinator's word alone");
+    // What the suspect itself says is not signed.
+    for (const pinned of [[], pins.slice(0, 2), pins.slice(2)]) {
+      const unpinned = await cotrainHere(["suspend", file, "--yes", ...by("validator-3"), ...remote, ...pinned]);
+      expect(verdictOf(unpinned)).toEqual(refusal(1, "name the run with --run and its contracts with --deployment"));
+    }
+    await told("suspend", file, "--yes", ...by("validator-3"), ...remote, ...pins);
     expect(await stopped()).toBe(true);
   });
 
-  test("is shown and neither made nor sent with --dry-run", async () => {
-    const { code, stdout } = await suspend("validator-1", "--dry-run");
+  test("is shown, and neither made nor sent before somebody says --yes", async () => {
+    const { code, stdout } = await shown("validator-1");
     expect(code).toBe(0);
     expect(stdout).toMatch(/^poster +0x\w{40}$/m);
-    expect(stdout).toContain("Nothing was signed or sent.");
+    expect(stdout).toMatch(
+      /^Nothing was signed or sent\. With --yes 1 wallet here would sign it\. Nothing is anchored/m,
+    );
     expect(existsSync(file)).toBe(false);
+    await suspend("validator-1");
+    const before = readFileSync(file, "utf8");
+    expect((await shown("validator-3")).stdout.replaceAll("\n", " ")).toMatch(
+      /which completes the quorum and is sent at/,
+    );
+    expect([readFileSync(file, "utf8"), await stopped()]).toEqual([before, false]);
   });
 
   test("is not sent where that costs more than --max-fee, and sent by the next who comes", async () => {
@@ -233,7 +245,9 @@ describe("a suspension", () => {
     await client().mine({ blocks: 1 });
     expect(verdictOf(await suspend("validator-2", "--max-fee", "0.000001")).code).toBe(75);
     expect(await stopped()).toBe(false);
-    expect((await told("suspend", file, ...at(), ...by("validator-1"), "--max-fee", "10")).suspended).toBe(true);
+    expect((await told("suspend", file, ...at(), ...by("validator-1"), "--max-fee", "10", "--yes")).suspended).toBe(
+      true,
+    );
   });
 });
 

@@ -164,6 +164,6 @@ it("who asks by HTTP is gone when it has hung up", async () => {
   const asking = fetch(await app.listen({ host: "127.0.0.1", port: 0 }), { signal: client.signal });
   await came.promise;
   client.abort();
-  await expect(asking).rejects.toThrow();
+  await expect(asking).rejects.toMatchObject({ name: "AbortError" });
   await gone.promise;
 }, 20_000);

@@ -300,7 +300,7 @@ test("a text that is no UTF-8 has another id than what is read of it: nobody agr
     await sendTransaction(world.clientOf(alice), transaction);
     const [proposal] = await newestProposals(place, 8);
     expect(proposal).toMatchObject({ description: "Pause\uFFFD", sound: false });
-    expect(() => requireSound(proposal!)).toThrow("here it can be voted against, and neither for nor executed.");
+    expect(() => requireSound(proposal!)).toThrow("here it can be voted against, and nothing else.");
     expect(await findProposal(place, String(proposal!.proposalId))).toMatchObject({ sound: false });
   });
 });

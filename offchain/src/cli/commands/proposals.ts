@@ -15,10 +15,19 @@ import { defineCommand } from "../command.ts";
 import { columnsOf } from "../output.ts";
 import { atPlace, placeOptions, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
 import { decidingAt, timeText } from "../proposing.ts";
-import { callsText, documentOf, linesOf, stateText, tell, type ToldProposal } from "../voting.ts";
+import {
+  callsText,
+  documentOf,
+  linesOf,
+  MOST_CALLS,
+  requireAllTold,
+  stateText,
+  tell,
+  type ToldProposal,
+} from "../voting.ts";
 
 /** Calls that are told of each proposal of a list. */
-const MOST_CALLS = 16;
+const LISTED_CALLS = 16;
 
 /** `cotrain proposals list`. */
 export const proposalsListCommand = defineCommand({
@@ -43,7 +52,7 @@ export const proposalsListCommand = defineCommand({
       const place = await decidingAt(at);
       const all: ToldProposal[] = [];
       for (const proposal of await newestProposals(place, options.last))
-        all.push(await tell(place, proposal, MOST_CALLS));
+        all.push(await tell(place, proposal, LISTED_CALLS));
       return all;
     });
     const columns = columnsOf(process.stdout);
@@ -98,10 +107,11 @@ export const proposalsExecuteCommand = defineCommand({
         const { connection, governor, contracts } = place;
         const [entry] = requireEntries(place, options);
         if (!entry) throw new UserError("WALLET_MISSING", "There is no wallet that could pay the gas.");
-        const proposal = await findProposal(place, named);
+        const proposal = await findProposal(place, named, !place.pinned);
         requireSound(proposal);
         const { proposalId } = proposal;
         const told = await tell(place, proposal, MOST_CALLS);
+        requireAllTold(told);
         const { timestamp } = await connection.call((client) => client.getBlock());
         const step = nextStep(proposalId, told.standing, Number(timestamp));
         if (!output.json) for (const line of callsText(told)) output.notice(`Holders accepted it: ${line}`);
@@ -112,6 +122,7 @@ export const proposalsExecuteCommand = defineCommand({
         return { proposalId, step, account: entry.account, transaction, state, eta, expiry };
       },
       unpinnedNotice(options, output),
+      { ticking: true },
     );
     const { proposalId, step, account, transaction, state, eta = null, expiry = null } = done;
     const when =

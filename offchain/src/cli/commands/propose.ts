@@ -1,4 +1,4 @@
-import { boundsOf, paramsOf, runOf, setParams } from "@cotrain/sdk/actions";
+import { boundsOf, governorSettings, paramsOf, runOf, setParams, votesOf } from "@cotrain/sdk/actions";
 import {
   checkRunParams,
   type Parameter,
@@ -8,14 +8,22 @@ import {
   runParamsToWire,
 } from "@cotrain/sdk/protocol";
 
-import { shortAddress, UserError, wrap } from "../../base/index.ts";
+import { type Clock, RetryableError, shortAddress, systemClock, UserError, wrap } from "../../base/index.ts";
 import { namedWallet, wordsOfCall } from "../../run/index.ts";
 import { didYouMean, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf } from "../output.ts";
-import { atPlace, requireEntries, signingOptions, unpinnedNotice } from "../place.ts";
-import { decidingAt, type DecidingPlace, proposerOf, putToHolders, sentText } from "../proposing.ts";
-import { boundedText } from "../voting.ts";
+import { atPlace, type Place, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
+import {
+  decidingAt,
+  type DecidingPlace,
+  proposerOf,
+  putToHolders,
+  type SentProposal,
+  sentText,
+  timeText,
+} from "../proposing.ts";
+import { boundedText, type Cast, cast, castDocuments, castLines, type Voter } from "../voting.ts";
 
 const rows: readonly Parameter[] = runParameters;
 
@@ -96,18 +104,67 @@ async function decisionOn(place: DecidingPlace, changes: Partial<RunParams>, rea
   };
 }
 
+/** A command waits so long for a vote to begin, s. */
+const LONGEST_DELAY = 60;
+/** Between two looks at the chain's clock, ms. */
+const LOOK_MS = 200;
+
+/**
+ * The wallets of these that have votes, opened: a vote on the local chain is over in seconds.
+ * @throws UserError `VOTE_LATER` where voting begins when nobody waits any more
+ */
+async function votersOf(place: DecidingPlace, entries: Place["entries"], fees: { readonly maxFee: number }) {
+  const { connection, governor, contracts } = place;
+  const { votingDelay } = await connection.call((client) => governorSettings(client, { governor }));
+  if (votingDelay > LONGEST_DELAY)
+    throw new UserError(
+      "VOTE_LATER",
+      `Voting on a proposal begins ${votingDelay} s after it here: propose it without --vote, and vote then.`,
+    );
+  const voters: Voter[] = [];
+  for (const entry of entries) {
+    const { name, account } = entry;
+    const votes = await connection.call((client) => votesOf(client, { shares: contracts.shares, account }));
+    if (votes > 0n) voters.push({ name, account, client: await signingAs(place, entry, fees) });
+  }
+  return voters;
+}
+
+/** All vote for what was just proposed. @throws RetryableError `VOTE_EARLY` where the chain's clock stands */
+async function voteFor(
+  { connection, governor }: DecidingPlace,
+  { proposalId, voteStart }: SentProposal,
+  voters: readonly Voter[],
+  clock: Clock,
+): Promise<Cast[]> {
+  const until = clock.monotonic() + 2_000 * LONGEST_DELAY;
+  while (Number((await connection.call((client) => client.getBlock())).timestamp) <= voteStart) {
+    if (clock.monotonic() > until)
+      throw new RetryableError(
+        "VOTE_EARLY",
+        `Proposal ${proposalId} was made, and its vote begins after ${timeText(voteStart)}, which the chain has not reached: vote with "cotrain vote" then.`,
+      );
+    await clock.sleep(LOOK_MS);
+  }
+  return Promise.all(voters.map((voter) => cast(voter, { governor, proposalId, support: "for" })));
+}
+
 /** `cotrain propose`. */
 export const proposeCommand = defineCommand({
   name: "propose",
   summary: "propose to the holders that a run's parameters change",
-  args: [{ name: "name=value", description: "a parameter and its new value, as params shows them", several: true }],
+  args: [{ name: "name=value", description: "a parameter and its new value, as params --json has it", several: true }],
   options: {
     ...signingOptions,
     reason: text({ description: "why, for those who vote: the proposal's text, behind what changes" }),
+    vote: toggle({
+      description: "vote for it with all wallets here as soon as voting begins, which is soon on a local chain",
+      default: false,
+    }),
     dryRun: toggle({ description: "check and simulate, and send nothing", default: false }),
   },
   examples: [
-    ["npx cotrain propose innerSteps=48", "by the wallet of this directory that has the most votes"],
+    ["npx cotrain propose innerSteps=48 --vote", "by the wallet of this directory that has the most votes"],
     ["npx cotrain propose weighting=uniform innerLrPpb=2000000 --dry-run", "what would be proposed"],
     [
       "npx cotrain propose innerSteps=96 --coordinator https://train.example.org --rpc https://rpc.example.org",
@@ -121,17 +178,22 @@ export const proposeCommand = defineCommand({
     const changes = changesOf(args);
     const reason = boundedText(options.reason);
     const own = await namedWallet(options);
-    const { title, params, replaces, words, call, proposal } = await atPlace(
+    const { title, params, replaces, words, call, proposal, casts } = await atPlace(
       options,
       own,
       async (at) => {
         const place = await decidingAt(at);
         const decision = await decisionOn(place, changes, reason);
-        const proposer = await proposerOf(place, options.dryRun ? [] : requireEntries(place, options));
+        const entries = options.dryRun ? [] : requireEntries(place, options);
+        const proposer = await proposerOf(place, entries);
         const { maxFee } = options;
-        return { ...decision, proposal: await putToHolders(place, decision, proposer, { maxFee, output }) };
+        const voters = options.vote ? await votersOf(place, entries, { maxFee }) : [];
+        const proposal = await putToHolders(place, decision, proposer, { maxFee, output });
+        const casts = proposal && options.vote ? await voteFor(place, proposal, voters, systemClock) : [];
+        return { ...decision, proposal, casts };
       },
       unpinnedNotice(options, output),
+      { ticking: true },
     );
     const columns = columnsOf(process.stdout);
     output.result(
@@ -141,10 +203,14 @@ export const proposeCommand = defineCommand({
         replaces,
         call: { target: call.to, data: call.data, words },
         proposal: proposal ?? null,
+        votes: castDocuments(casts),
       },
-      proposal === undefined
-        ? wrap(`Nothing was sent: ${title} could be proposed.`, columns)
-        : wrap(`${shortAddress(proposal.proposer)} proposed ${title} ${sentText(proposal)}`, columns),
+      [
+        ...(proposal === undefined
+          ? wrap(`Nothing was sent: ${title} could be proposed.`, columns)
+          : wrap(`${shortAddress(proposal.proposer)} proposed ${title} ${sentText(proposal)}`, columns)),
+        ...castLines(casts, "for"),
+      ],
     );
   },
 });

@@ -1,7 +1,7 @@
 import { suspendPoster } from "@cotrain/sdk/actions";
 import { type Address, asHead, type Hex, typedDataOf } from "@cotrain/sdk/protocol";
 
-import { UserError, wrap } from "../../base/index.ts";
+import { countOf, systemClock, UserError, wrap } from "../../base/index.ts";
 import {
   beginSuspension,
   namedWallet,
@@ -15,35 +15,47 @@ import {
 import { duration, hash, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable } from "../output.ts";
-import { atPlace, type Place, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
+import { atPlace, type Place, signingAs, signingOptions } from "../place.ts";
+import { timeText } from "../proposing.ts";
 
 const DAY = 86_400_000;
 
 /** What is signed, and by how many. */
 function factsOf({ struct, head, signatures }: Suspension, { threshold }: SuspensionFacts): string[] {
-  const until = new Date(Number(struct.deadline) * 1_000).toISOString();
   return factTable(
     [
       ["run", struct.runId],
       ["poster", struct.poster],
       ["head", `${struct.head} of round ${head.round}, anchored in ${head.transaction}`],
-      ["until", until],
+      ["until", timeText(Number(struct.deadline))],
       ["signed", `by ${signatures.size} of the ${threshold} validators that it takes`],
     ],
     columnsOf(process.stdout),
   );
 }
 
-/** Every wallet of the place that is a validator's and has not signed does so. */
-async function signedBy({ entries }: Place, begun: Suspension, { validators }: SuspensionFacts): Promise<Suspension> {
+/** Wallets of the place that are a validator's and have not signed. */
+const signersOf = ({ entries }: Place, { signatures }: Suspension, { validators }: SuspensionFacts) =>
+  entries.filter(({ account }) => validators.includes(account) && !signatures.has(account));
+
+/** All of them sign. */
+async function signedBy(place: Place, begun: Suspension, facts: SuspensionFacts): Promise<Suspension> {
   let suspension = begun;
-  for (const { account, open } of entries) {
-    if (!validators.includes(account) || suspension.signatures.has(account)) continue;
+  for (const { account, open } of signersOf(place, begun, facts)) {
     const data = typedDataOf(suspension.domain, "Suspend", suspension.struct);
     const signature = await (await open()).signTypedData(data);
     suspension = withSignature(suspension, account, signature.toLowerCase() as Hex);
   }
   return suspension;
+}
+
+/** A suspect that says which run and contracts are meant has validators stop another. @throws UserError `SUSPENSION_UNPINNED` */
+function requirePinned({ pinned }: Place): void {
+  if (pinned) return;
+  throw new UserError(
+    "SUSPENSION_UNPINNED",
+    "A coordinator that may be suspended does not say what is signed: name the run with --run and its contracts with --deployment.",
+  );
 }
 
 /** Who neither signs nor sends has the wrong wallets, or has done his part. @throws UserError `NOT_VALIDATOR`, `SUSPENSION_SIGNED` */
@@ -83,15 +95,21 @@ interface Outcome {
   readonly poster: Address;
   readonly suspension?: Suspension;
   readonly facts: SuspensionFacts;
+  /** Wallets that would sign, where nobody has said --yes. */
+  readonly signers?: number;
 }
 
-function outcomeText(file: string, dryRun: boolean, outcome: Outcome): string {
-  const { suspended, transaction, poster, suspension, facts } = outcome;
+function outcomeText(file: string, outcome: Outcome): string {
+  const { suspended, transaction, poster, suspension, facts, signers } = outcome;
   const until = "Nothing is anchored until the holders name another poster.";
   if (transaction) return `${poster} is suspended as the poster, in ${transaction}. ${until}`;
   if (suspended) return `${poster} is suspended as the poster already. ${until}`;
-  if (dryRun) return "Nothing was signed or sent.";
   const missing = facts.threshold - (suspension?.signatures.size ?? 0);
+  if (signers !== undefined) {
+    const completes =
+      signers >= missing ? `, which completes the quorum and is sent at once: then the run trains no more` : "";
+    return `Nothing was signed or sent. With --yes ${countOf(signers, "wallet")} here would sign it${completes}. ${until}`;
+  }
   return `Signed in ${file}. It takes ${missing} more of the set's validators: hand the file to another one, who signs with the same command.`;
 }
 
@@ -104,17 +122,17 @@ export const suspendCommand = defineCommand({
     ...signingOptions,
     head: hash({ value: "head", description: "of a new suspension: the head that shows why (default: the newest)" }),
     within: duration({ description: "of a new suspension: how long it may be used", default: DAY }),
-    dryRun: toggle({ description: "show what would be signed, and sign and send nothing", default: false }),
+    yes: toggle({ description: "sign it, and send it where that completes the quorum", default: false }),
   },
   examples: [
-    ["npx cotrain suspend stop.json", "by every validator of this directory's run"],
+    ["npx cotrain suspend stop.json", "what every validator of this directory's run would sign"],
     [
-      "npx cotrain suspend stop.json --coordinator https://train.example.org --rpc https://rpc.example.org",
-      "by this directory's validator of somebody else's run",
+      `npx cotrain suspend stop.json --yes --run 0x${"a9".repeat(32)} --deployment deployments/8453.json --rpc https://rpc.example.org`,
+      "by this directory's validator of somebody else's run, whose coordinator is not asked",
     ],
   ],
   notes: [
-    "Each validator adds a signature to the file; who completes the quorum sends it. The poster then posts no more heads until the holders name another; claims, votes and all else go on. Look yourself before you sign: npx cotrain verify says which heads do not hold.",
+    "Without --yes it shows what would be signed. With it each validator adds a signature to the file; who completes the quorum sends it. The poster then posts no more heads until the holders name another; claims, votes and all else go on. Look yourself before you sign: npx cotrain verify says which heads do not hold.",
   ],
   async run({ options, args, output }) {
     const [file = ""] = args;
@@ -123,7 +141,8 @@ export const suspendCommand = defineCommand({
       options,
       own,
       async (place): Promise<Outcome> => {
-        const facts = await suspensionFacts(place.reader, place.runId);
+        requirePinned(place);
+        const facts = await suspensionFacts(place.reader, place.runId, systemClock);
         const { poster, suspended, threshold } = facts;
         if (suspended) return { suspended, transaction: null, poster, facts };
         const head = options.head === undefined ? undefined : asHead(options.head);
@@ -134,7 +153,8 @@ export const suspendCommand = defineCommand({
             `${file} is for the head ${found.struct.head}: leave --head out, or name another file.`,
           );
         const before = found ?? beginSuspension(facts, head, Math.floor(options.within / 1_000));
-        if (options.dryRun) return { suspended, transaction: null, poster, suspension: before, facts };
+        const signers = signersOf(place, before, facts).length;
+        if (!options.yes) return { suspended, transaction: null, poster, suspension: before, facts, signers };
         requireUse(place, before, facts);
         const suspension = await signedBy(place, before, facts);
         await writeSuspension(file, suspension);
@@ -142,8 +162,8 @@ export const suspendCommand = defineCommand({
         const transaction = await send(place, suspension, options);
         return { suspended: true, transaction, poster, suspension, facts };
       },
-      unpinnedNotice(options, output),
-      "validators",
+      undefined,
+      { party: "validators" },
     );
     const { suspended, transaction, poster, suspension, facts } = outcome;
     output.result(
@@ -160,7 +180,7 @@ export const suspendCommand = defineCommand({
       },
       [
         ...(suspension ? factsOf(suspension, facts) : []),
-        ...wrap(outcomeText(file, options.dryRun, outcome), columnsOf(process.stdout)),
+        ...wrap(outcomeText(file, outcome), columnsOf(process.stdout)),
       ],
     );
   },

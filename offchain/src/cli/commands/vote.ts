@@ -1,14 +1,23 @@
-import { castVote, hasVoted, pastVotesOf, type VoteSupport, voteSupport } from "@cotrain/sdk/actions";
-import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
+import { hasVoted, pastVotesOf, type VoteSupport, voteSupport } from "@cotrain/sdk/actions";
 
-import { formatAddress, formatShares, RetryableError, shortAddress, UserError, wrap } from "../../base/index.ts";
+import { countOf, formatAddress, formatShares, RetryableError, UserError } from "../../base/index.ts";
 import { findProposal, namedWallet, type ProposalStanding, requireProposalId, requireSound } from "../../run/index.ts";
-import { didYouMean, text } from "../../service/index.ts";
+import { didYouMean, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { columnsOf } from "../output.ts";
 import { atPlace, type Place, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
 import { decidingAt, type DecidingPlace } from "../proposing.ts";
-import { boundedText, callsText, stateText, tell } from "../voting.ts";
+import {
+  boundedText,
+  callsText,
+  type Cast,
+  cast,
+  castDocuments,
+  castLines,
+  MOST_CALLS,
+  requireAllTold,
+  stateText,
+  tell,
+} from "../voting.ts";
 
 const supports = Object.keys(voteSupport) as readonly VoteSupport[];
 
@@ -57,16 +66,6 @@ async function votersOf(place: DecidingPlace, proposalId: bigint, timepoint: big
   return voters;
 }
 
-interface Cast {
-  readonly name: string;
-  readonly account: Address;
-  readonly votes: bigint;
-  readonly transaction: Hex;
-}
-
-/** Calls that are told before a vote. */
-const MOST_CALLS = 64;
-
 /** `cotrain vote`. */
 export const voteCommand = defineCommand({
   name: "vote",
@@ -78,6 +77,10 @@ export const voteCommand = defineCommand({
   options: {
     ...signingOptions,
     reason: text({ description: "why, which the chain keeps beside the vote" }),
+    dryRun: toggle({
+      description: "show what the proposal would do and who would vote, and send nothing",
+      default: false,
+    }),
   },
   examples: [
     ["npx cotrain vote 4711081 for", "with the votes of every worker's wallet of this directory"],
@@ -98,40 +101,40 @@ export const voteCommand = defineCommand({
     const support = supportOf(word);
     const reason = boundedText(options.reason);
     const own = await namedWallet(options);
-    const { proposalId, casts } = await atPlace(
+    const { proposalId, casts, voters } = await atPlace(
       options,
       own,
       async (at) => {
         const place = await decidingAt(at);
         const { governor } = place;
         const entries = requireEntries(place, options);
-        const proposal = await findProposal(place, named);
+        const proposal = await findProposal(place, named, !place.pinned);
         const { proposalId } = proposal;
-        if (support === "for") requireSound(proposal);
+        if (support !== "against") requireSound(proposal);
         const told = await tell(place, proposal, MOST_CALLS);
+        if (support !== "against") requireAllTold(told);
         requireActive(proposalId, told.standing);
         const voters = await votersOf(place, proposalId, BigInt(told.standing.snapshot), entries);
         if (!output.json) for (const line of callsText(told)) output.notice(`If holders accept it: ${line}`);
         const casts: Cast[] = [];
-        for (const { entry } of voters) {
-          const client = await signingAs(place, entry, options);
-          const vote = { governor, proposalId, support, ...(reason !== undefined && { reason }) };
-          const { receipt, event } = await castVote.sync(client, vote);
+        for (const { entry } of options.dryRun ? [] : voters) {
           const { name, account } = entry;
-          casts.push({ name, account: asAddress(account), votes: event.weight, transaction: receipt.transactionHash });
+          const voter = { name, account, client: await signingAs(place, entry, options) };
+          const sent = await cast(voter, { governor, proposalId, support, reason });
+          casts.push(sent);
+          // At once, since the next may fail.
+          if (!output.json) for (const line of castLines([sent], support)) output.notice(line);
         }
-        return { proposalId, casts };
+        return { proposalId, casts, voters };
       },
       unpinnedNotice(options, output),
+      { ticking: true },
     );
-    output.result(
-      { proposalId, support, votes: casts.map((cast) => ({ ...cast, account: formatAddress(cast.account) })) },
-      casts.flatMap(({ name, account, votes, transaction }) =>
-        wrap(
-          `${name} ${shortAddress(account)} voted ${support === "abstain" ? "to abstain" : support} with ${formatShares(votes)} votes in ${transaction}`,
-          columnsOf(process.stdout),
-        ),
-      ),
-    );
+    const votes = voters.reduce((sum, voter) => sum + voter.votes, 0n);
+    output.result({ proposalId, support, votes: castDocuments(casts) }, [
+      options.dryRun
+        ? `Nothing was sent: ${formatShares(votes)} votes of ${countOf(voters.length, "wallet")} here could be cast.`
+        : `${formatShares(votes)} votes were cast.`,
+    ]);
   },
 });
