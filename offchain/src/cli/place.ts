@@ -129,6 +129,37 @@ const noBlobs: BlobSource = {
     ),
 };
 
+/** Whether the flags name run, contracts and chain, so that no coordinator is asked. */
+const isNamed = ({ run, deployment, rpc }: PlaceFlags): boolean =>
+  run !== undefined && deployment !== undefined && rpc !== undefined;
+
+/** Somebody else's run: where it and its contracts are named its coordinator may be away, and else says which they are. */
+async function openedOf({ coordinator, run, deployment }: PlaceFlags) {
+  if (run !== undefined && deployment !== undefined)
+    return { ...(await openPinnedRun({ run, deployment })), pinned: true, whole: true };
+  return { ...(await openRemoteRun({ coordinator: coordinator ?? "", run, deployment })), whole: false };
+}
+
+async function atRemotePlace<T>(
+  flags: PlaceFlags,
+  entries: readonly Entry[],
+  work: (place: Place) => Promise<T>,
+  unpinned?: () => void,
+): Promise<T> {
+  const { coordinator, rpc } = flags;
+  if (rpc === undefined)
+    throw new UserError("RPC_MISSING", "--coordinator needs --rpc: what counts is read from the chain itself.");
+  const { runId, chainId, contracts: addresses, fromBlock, pinned, whole } = await openedOf(flags);
+  if (!pinned) unpinned?.();
+  const blobs = coordinator === undefined ? noBlobs : createCoordinatorClient(coordinator);
+  return workOn(await connect({ rpcUrl: rpc, chainId }), async (connection) => {
+    const reader = createReader(connection, { contracts: addresses, fromBlock });
+    // The model is the one of the run's record on-chain, whatever the coordinator says.
+    const { modelId } = await reader.run(runId);
+    return work({ connection, reader, runId, modelId, addresses, fromBlock, blobs, entries, pinned: whole });
+  });
+}
+
 /**
  * Runs `work` at the place that the flags name.
  * @param own the wallet that they name, instead of the directory's
@@ -146,27 +177,13 @@ export async function atPlace<T>(
   const { coordinator, rpc, run: named, deployment } = flags;
   const ownEntries = own && [entryOf(own)];
   const state = resolve(flags.state ?? ".cotrain");
-  const isPinned = named !== undefined && deployment !== undefined;
-  if (coordinator !== undefined || (isPinned && rpc !== undefined && !existsSync(join(state, "run.json")))) {
-    if (rpc === undefined)
-      throw new UserError("RPC_MISSING", "--coordinator needs --rpc: what counts is read from the chain itself.");
+  const holdsRun = existsSync(join(state, "run.json"));
+  if (coordinator !== undefined || (!holdsRun && isNamed(flags))) {
     const keystore = memberKeystore(resolve(flags.state ?? parties[party].state));
     const entries = ownEntries ?? (existsSync(keystore.keystore) ? [entryOf(await openKeystore(keystore))] : []);
-    // Where run and contracts are named the coordinator may be away, and is not asked.
-    const { runId, chainId, contracts, fromBlock, pinned } = isPinned
-      ? { ...(await openPinnedRun({ run: named, deployment })), pinned: true }
-      : await openRemoteRun({ coordinator: coordinator!, run: named, deployment });
-    if (!pinned) unpinned?.();
-    const blobs = coordinator === undefined ? noBlobs : createCoordinatorClient(coordinator);
-    return workOn(await connect({ rpcUrl: rpc, chainId }), async (connection) => {
-      const reader = createReader(connection, { contracts, fromBlock });
-      // The model is the one of the run's record on-chain, whatever the coordinator says.
-      const { modelId } = await reader.run(runId);
-      const addresses = contracts;
-      return work({ connection, reader, runId, modelId, addresses, fromBlock, blobs, entries, pinned: isPinned });
-    });
+    return atRemotePlace(flags, entries, work, unpinned);
   }
-  if (existsSync(memberKeystore(state).keystore) && !existsSync(join(state, "run.json")))
+  if (existsSync(memberKeystore(state).keystore) && !holdsRun)
     throw new UserError(
       "COORDINATOR_MISSING",
       `${state} belongs to a member of somebody else's run: name its coordinator and chain with --coordinator and --rpc.`,

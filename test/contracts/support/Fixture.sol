@@ -86,7 +86,10 @@ abstract contract Fixture is Assertions {
         timelockImplementation = new ModelTimelock(registry);
         deployer.deploy("registry", registryCode(limits));
         deployer.deploy("runs", bytes.concat(type(RunRegistry).creationCode, abi.encode(registry, checkpoints)));
-        deployer.deploy("checkpoints", bytes.concat(type(CheckpointRegistry).creationCode, abi.encode(runs, validators)));
+        deployer.deploy(
+            "checkpoints",
+            bytes.concat(type(CheckpointRegistry).creationCode, abi.encode(runs, validators))
+        );
         deployer.deploy("validators", bytes.concat(type(ValidatorSet).creationCode, abi.encode(registry)));
         deployer.deploy("emission", bytes.concat(type(Emission).creationCode, abi.encode(registry, rewards)));
         deployer.deploy(

@@ -221,7 +221,7 @@ export function commandsAtRest(): void {
     const proposed = await at("propose", "innerSteps=44", "--vote");
     expect(proposed).toMatchObject({ code: 0 });
     const { proposal, votes } = JSON.parse(proposed.stdout) as { proposal: { proposalId: string }; votes: unknown[] };
-    expect(votes.length).toBeGreaterThan(1);
+    expect(votes.length).toBeGreaterThan(0);
     for (const step of ["queue", "execute"]) {
       const done = await until(step, async () => {
         const told = await at("proposals", "execute", proposal.proposalId);

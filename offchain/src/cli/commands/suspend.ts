@@ -1,7 +1,7 @@
 import { suspendPoster } from "@cotrain/sdk/actions";
 import { type Address, asHead, type Hex, typedDataOf } from "@cotrain/sdk/protocol";
 
-import { countOf, systemClock, UserError, wrap } from "../../base/index.ts";
+import { countOf, roundNumber, systemClock, UserError, wrap } from "../../base/index.ts";
 import {
   beginSuspension,
   namedWallet,
@@ -26,7 +26,7 @@ function factsOf({ struct, head, signatures }: Suspension, { threshold }: Suspen
     [
       ["run", struct.runId],
       ["poster", struct.poster],
-      ["head", `${struct.head} of round ${head.round}, anchored in ${head.transaction}`],
+      ["head", `${struct.head} of round ${roundNumber(head.round)}, anchored in ${head.transaction}`],
       ["until", timeText(Number(struct.deadline))],
       ["signed", `by ${signatures.size} of the ${threshold} validators that it takes`],
     ],
