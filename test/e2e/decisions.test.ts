@@ -245,7 +245,9 @@ it("a holder proposes, all vote, and anybody carries it out", async () => {
     const told = verdictOf(await cotrainHere(["vote", other, "against", ...mine, ...remote]));
     const own = /^wallet 0x\w{4}…\w{4} voted against with [\d.,]+ votes in 0x\w{64}$/;
     expect(told).toMatchObject({ code: 0, sentence: expect.stringMatching(own) });
-    expect(told.otherLines.join("\n")).toMatch(/^If holders accept it: RunRegistry makes this run finished, for ever: no/m);
+    expect(told.otherLines.join("\n")).toMatch(
+      /^If holders accept it: RunRegistry makes this run finished, for ever: no/m,
+    );
     const [, , newest, ...rest] = await documentOf<Listed[]>("proposals", "list", "--last=3", ...remote);
     expect(rest).toEqual([]);
     expect(newest).toMatchObject({

@@ -130,7 +130,7 @@ export function linesOf(told: ToldProposal, columns: number): string[] {
   ];
   return [
     String(proposal.proposalId),
-    ...[title === "" ? "(without a title)" : title, ...below].flatMap((text) =>
+    ...[title === "" ? "(without a title)" : JSON.stringify(title), ...below].flatMap((text) =>
       wrap(text, columns - 2).map((line) => `  ${line}`),
     ),
   ];

@@ -1,17 +1,7 @@
 /** What a proposal's calls would do, in words: by the calls themselves, whatever its text says of them. */
 import {
-  checkpointRegistryAbi,
-  computeRewardsAbi,
-  emissionAbi,
-  modelGovernorAbi,
-  modelRegistryAbi,
-  modelSharesAbi,
-  modelTimelockAbi,
-  runRegistryAbi,
-  validatorSetAbi,
-} from "@cotrain/sdk/abis";
-import {
   currentParamsVersion,
+  decodeCall,
   type ModelContracts,
   newestSetVersion,
   paramsOf,
@@ -33,15 +23,7 @@ import {
   type RunParams,
   runStatus,
 } from "@cotrain/sdk/protocol";
-import {
-  type Abi,
-  type AbiFunction,
-  decodeFunctionData,
-  formatEther,
-  getAbiItem,
-  isAddressEqual,
-  parseAbi,
-} from "viem";
+import { type AbiFunction, formatEther, parseAbi } from "viem";
 
 import type { ChainConnection } from "../chain/index.ts";
 
@@ -82,29 +64,9 @@ const multicall3Abi = parseAbi([
   "function aggregate3Value(Call3Value[] calls) payable",
 ]);
 
-function decode({ addresses, contracts }: WordsPlace, { target, data }: ProposedCall): Decoded | undefined {
-  const known: readonly (readonly [string, Address, Abi])[] = [
-    ["RunRegistry", addresses.runRegistry, runRegistryAbi],
-    ["ValidatorSet", addresses.validatorSet, validatorSetAbi],
-    ["Emission", addresses.emission, emissionAbi],
-    ["ComputeRewards", addresses.computeRewards, computeRewardsAbi],
-    ["CheckpointRegistry", addresses.checkpointRegistry, checkpointRegistryAbi],
-    ["ModelRegistry", addresses.modelRegistry, modelRegistryAbi],
-    ["ModelGovernor", contracts.governor, modelGovernorAbi],
-    ["ModelTimelock", contracts.timelock, modelTimelockAbi],
-    ["ModelShares", contracts.shares, modelSharesAbi],
-    ["Multicall3", multicall3, multicall3Abi],
-  ];
-  const [contract, , abi] = known.find(([, address]) => isAddressEqual(address, target)) ?? [];
-  if (contract === undefined || abi === undefined) return undefined;
-  try {
-    const { functionName, args = [] } = decodeFunctionData({ abi, data });
-    const item = getAbiItem({ abi, name: functionName, args }) as AbiFunction | undefined;
-    return { name: `${contract}.${functionName}`, args, inputs: item?.inputs ?? [] };
-  } catch {
-    // Holders may propose what no function takes: it would be refused when it is executed.
-    return undefined;
-  }
+function decode(place: WordsPlace, call: ProposedCall): Decoded | undefined {
+  const decoded = decodeCall(place, call, [["Multicall3", multicall3, multicall3Abi]]);
+  return decoded && { ...decoded, name: `${decoded.contract}.${decoded.functionName}` };
 }
 
 /** Characters of the words of a call that is shown as it is: a stranger may pass megabytes. */
@@ -310,7 +272,9 @@ async function tellCall(place: WordsPlace, call: ProposedCall, standing: Standin
   if (!decoded) {
     const bytes = (call.data.length - 2) / 2;
     const what =
-      bytes === 0 ? "without data" : `with ${bytes} bytes that no contract of this model reads: ${call.data}`;
+      bytes === 0
+        ? "without data"
+        : `with ${bytes} bytes that are not read as a call of this model's contracts: ${call.data}`;
     return `${bounded(`${by[0]?.toUpperCase()}${by.slice(1)} calls ${call.target} ${what}`)}.${coins}`;
   }
   const { name, args } = decoded;

@@ -17,6 +17,7 @@ export type {
   WriteArgs,
 } from "./action.ts";
 export * from "./checkpoints.ts";
+export * from "./decode.ts";
 export * from "./decorator.ts";
 export * from "./emission.ts";
 export * from "./events.ts";

@@ -104,7 +104,7 @@ describe("a call in words", () => {
       `The timelock calls ${stranger.address} without data. It sends 0.5 coins of the timelock along.`,
     );
     expect(await wordsOf({ to: governor, data: "0x12345678" })).toBe(
-      `The timelock calls ${governor} with 4 bytes that no contract of this model reads: 0x12345678.`,
+      `The timelock calls ${governor} with 4 bytes that are not read as a call of this model's contracts: 0x12345678.`,
     );
     const long = actions.castVote.call({ governor, proposalId: 1n, support: "for", reason: "x".repeat(1_000_000) });
     for (const call of [long, { to: stranger.address, data: long.data }])
