@@ -112,7 +112,7 @@ describe("a proposal as people read it", () => {
   test("has its id, its title, votes as parts of the supply, and what its calls would do", () => {
     expect(linesOf(told, Infinity)).toEqual([
       "4711081",
-      "  What I wrote",
+      '  "What I wrote"',
       "  active: voting ends 2027-01-15T08:00:10.000Z; for 30.0%, against 10.0%, abstaining 0.0% of 100.00 shares; for and abstaining together need 20.0%.",
       "  Proposed by 0xABaBaBaBABabABabAbAbABAbABabababaBaBABaB. If holders accept it:",
       "  RunRegistry makes this run paused.",

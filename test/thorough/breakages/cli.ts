@@ -75,7 +75,7 @@ export const cli: readonly Breakage[] = [
   {
     name: "a claim runs a coordinator's contracts without a word",
     file: "offchain/src/cli/place.ts",
-    text: "    if (!pinned) unpinned?.();\n",
+    text: "  if (!pinned) unpinned?.();\n",
     instead: "",
     tests: ["test/attack/terminal.test.ts"],
   },
@@ -199,10 +199,38 @@ export const cli: readonly Breakage[] = [
     tests: ["test/offchain/cli/verifyModel.test.ts"],
   },
   {
+    name: "suspend stops a run that nobody said --yes to",
+    file: "offchain/src/cli/commands/suspend.ts",
+    text: "if (!options.yes) return",
+    instead: "if (options.yes === undefined) return",
+    tests: ["test/offchain/cli/suspend.test.ts"],
+  },
+  {
+    name: "a coordinator that is to be suspended says what is signed",
+    file: "offchain/src/cli/commands/suspend.ts",
+    text: "  if (pinned) return;\n",
+    instead: "  if (pinned || !pinned) return;\n",
+    tests: ["test/offchain/cli/suspend.test.ts"],
+  },
+  {
+    name: "holders agree to calls that were not shown",
+    file: "offchain/src/cli/commands/vote.ts",
+    text: 'if (support !== "against") requireAllTold(told);',
+    instead: "void requireAllTold;",
+    tests: ["test/e2e/decisions.test.ts"],
+  },
+  {
+    name: "the beginning of an id names a proposal of contracts that a coordinator names",
+    file: "offchain/src/cli/commands/vote.ts",
+    text: "findProposal(place, named, !place.pinned)",
+    instead: "findProposal(place, named)",
+    tests: ["test/e2e/decisions.test.ts"],
+  },
+  {
     name: "suspend signs with whatever wallet there is",
     file: "offchain/src/cli/commands/suspend.ts",
-    text: "if (!validators.includes(account) || suspension",
-    instead: "if (suspension",
+    text: "validators.includes(account) && !signatures",
+    instead: "!signatures",
     tests: ["test/offchain/cli/suspend.test.ts"],
   },
   {
@@ -250,7 +278,7 @@ export const cli: readonly Breakage[] = [
   {
     name: "suspend takes a file that may be used for years",
     file: "offchain/src/run/suspension.ts",
-    text: "if (struct.deadline > now + MOST_SECONDS)",
+    text: "if (struct.deadline > earliest + MOST_SECONDS)",
     instead: "if (struct.deadline > 2n ** 64n)",
     tests: ["test/offchain/cli/suspend.test.ts"],
   },
@@ -278,7 +306,7 @@ export const cli: readonly Breakage[] = [
   {
     name: "a holder agrees to a proposal that nobody can be shown",
     file: "offchain/src/cli/commands/vote.ts",
-    text: 'if (support === "for") requireSound(proposal);',
+    text: 'if (support !== "against") requireSound(proposal);',
     instead: "void requireSound;",
     tests: ["test/e2e/decisions.test.ts"],
   },
