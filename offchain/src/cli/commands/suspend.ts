@@ -12,7 +12,7 @@ import {
   withSignature,
   writeSuspension,
 } from "../../run/index.ts";
-import { duration, hash, toggle } from "../../service/index.ts";
+import { duration, hash, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable } from "../output.ts";
 import { atPlace, type Place, signingAs, signingOptions } from "../place.ts";
@@ -120,6 +120,11 @@ export const suspendCommand = defineCommand({
   args: [{ name: "file", description: "the suspension, which goes from validator to validator; made if not there" }],
   options: {
     ...signingOptions,
+    state: text({
+      value: "directory",
+      description:
+        "directory of the local state, or of somebody else's run's validator (default: .cotrain, .cotrain-validator)",
+    }),
     head: hash({ value: "head", description: "of a new suspension: the head that shows why (default: the newest)" }),
     within: duration({ description: "of a new suspension: how long it may be used", default: DAY }),
     yes: toggle({ description: "sign it, and send it where that completes the quorum", default: false }),

@@ -46,6 +46,8 @@ export const schemaOf = (summary: string, reply: TSchema | undefined, parts: Rec
 export function goneOf({ raw }: FastifyReply): AbortSignal {
   const gone = new AbortController();
   raw.once("close", () => gone.abort());
+  // It may have closed before the handler was called.
+  if (raw.destroyed) gone.abort();
   return gone.signal;
 }
 

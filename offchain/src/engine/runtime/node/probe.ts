@@ -23,6 +23,8 @@ const PATIENCE_MS = 50_000;
 const LEAST_SHARE = 1 / 8;
 /** Times as long as a processor was silent before it: what a driver has at least, since busy neighbours hold up both. */
 const LEAST_RATIO = 4;
+/** What is said of a device that did not answer. */
+const HUNG = "no answer in time";
 /** Nats per token that a loss may be off the CPU's: other orders of sums cost less than a hundredth of it. */
 const TOLERANCE = 1e-3;
 
@@ -71,6 +73,8 @@ export async function probeDevices(options: ProbeOptions): Promise<Probe[]> {
     const { probe, losses, silent } = await probeDevice(device, due, { ...options, milliseconds, patience: share });
     due ??= losses;
     if (device.exact) silence = Math.max(silence, silent);
+    // Once for all drivers: a machine may have sixteen GPUs that hang alike.
+    else if (probe.lack === HUNG) silence = 0;
     probes.push(probe);
   }
   signal?.throwIfAborted();
@@ -116,7 +120,7 @@ async function probeDevice(
     // The signal's own reason where it came before anything was open that it could end.
     if (late.aborted && (error === late.reason || error instanceof CotrainError))
       return failed(
-        "no answer in time",
+        HUNG,
         `It gave no answer for ${(patience / 1_000).toFixed(1)} s while it was to train the preset ${MEASURED}.`,
       );
     if (!(error instanceof CotrainError)) throw error;
