@@ -19,7 +19,7 @@ import {
 import { type Static, Type } from "typebox";
 import { BaseError } from "viem";
 
-import { errnoOf, UserError } from "../base/index.ts";
+import { type Clock, errnoOf, RetryableError, systemClock, UserError } from "../base/index.ts";
 import { commandFor, describeErrno, freshCommand, startCommand } from "../base/node/index.ts";
 import {
   anvilCommand,
@@ -178,11 +178,27 @@ export async function withChain<T>(
       link: openNodeLink(node.socket),
       port: { port: run.file.ports["chain"] ?? 8545, explicit: false, purpose: "the chain" },
     });
-    return await workOn(await connect({ rpcUrl: door.url, chainId }), work);
+    const connection = await connect({ rpcUrl: door.url, chainId });
+    if (ticking) await untilBlock(connection, systemClock);
+    return await workOn(connection, work);
   } finally {
     await door?.close();
     await supervisor.stopAll();
     lock.close();
+  }
+}
+
+/** How long a chain that was just started may take for a block, ms. */
+const BLOCK_MS = 60_000;
+
+/** A chain that stood for a while tells the time of its last block until there is another. @throws RetryableError `CHAIN_STANDS` */
+async function untilBlock({ client }: ChainConnection, clock: Clock): Promise<void> {
+  const end = clock.monotonic() + BLOCK_MS;
+  const before = await client.getBlockNumber({ cacheTime: 0 });
+  while ((await client.getBlockNumber({ cacheTime: 0 })) === before) {
+    if (clock.monotonic() > end)
+      throw new RetryableError("CHAIN_STANDS", "The local chain made no block for a minute: try again.");
+    await clock.sleep(50);
   }
 }
 

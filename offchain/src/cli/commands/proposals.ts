@@ -48,13 +48,19 @@ export const proposalsListCommand = defineCommand({
     "What a proposal would do is told by its calls; its title is whatever its proposer wrote. Votes are parts of the shares that there were when voting began.",
   ],
   async run({ options, output }) {
-    const told = await atPlace(options, undefined, async (at) => {
-      const place = await decidingAt(at);
-      const all: ToldProposal[] = [];
-      for (const proposal of await newestProposals(place, options.last))
-        all.push(await tell(place, proposal, LISTED_CALLS));
-      return all;
-    });
+    const told = await atPlace(
+      options,
+      undefined,
+      async (at) => {
+        const place = await decidingAt(at);
+        const all: ToldProposal[] = [];
+        for (const proposal of await newestProposals(place, options.last))
+          all.push(await tell(place, proposal, LISTED_CALLS));
+        return all;
+      },
+      undefined,
+      { ticking: true },
+    );
     const columns = columnsOf(process.stdout);
     output.result(
       told.map(documentOf),
