@@ -316,6 +316,15 @@ describe("a definition", () => {
   });
 });
 
+describe("a build", () => {
+  const { schema, good } = documents.Build;
+  it("may have products in fp16, and in no precision that nobody knows", () => {
+    const half = { ...good, precision: "fp16" };
+    expect(protocol.parseDocument("Build", schema, half)).toEqual(half);
+    expect(() => protocol.parseDocument("Build", schema, { ...good, precision: "bf16" })).toThrow(/precision/);
+  });
+});
+
 describe("bounds of documents", () => {
   const { Definition, PayloadHeader, RewardsFile } = documents;
   it.each([

@@ -5,7 +5,10 @@
 import { GraphError } from "./errors.ts";
 import type { Product } from "./products.ts";
 
-export type ElementType = "float32" | "int64" | "bool";
+export type ElementType = "float32" | "float16" | "int64" | "bool";
+
+/** What the products of a model are computed in; all else is fp32. */
+export type Precision = "fp32" | "fp16";
 export type Shape = readonly number[];
 
 /** A value in a graph. */
@@ -43,6 +46,10 @@ interface TapeEntry {
 
 export interface Graph {
   readonly name: string;
+  /** Of the model's products. */
+  readonly precision: Precision;
+  /** Tensors rounded to fp16, by the name of what was: whoever needs one again takes the same. */
+  readonly rounded: Map<string, Tensor>;
   readonly nodes: Node[];
   readonly inputs: Tensor[];
   readonly outputs: { readonly name: string; readonly tensor: Tensor }[];
@@ -52,9 +59,28 @@ export interface Graph {
 }
 
 /** An empty graph. */
-export function createGraph(name: string): Graph {
-  return { name, nodes: [], inputs: [], outputs: [], constants: [], products: [], tape: [] };
+export function createGraph(name: string, precision: Precision = "fp32"): Graph {
+  return {
+    name,
+    precision,
+    rounded: new Map(),
+    nodes: [],
+    inputs: [],
+    outputs: [],
+    constants: [],
+    products: [],
+    tape: [],
+  };
 }
+
+/**
+ * What the loss is multiplied by before the way back, so that gradients do not fall below what fp16 has (Micikevicius et al. 2018,
+ * Mixed Precision Training, section 3.2, https://arxiv.org/abs/1710.03740). It is fixed. A factor that follows what overflows would
+ * be a tensor of state of its own, so that a worker could not go on with its state in another build, and steps would depend on what a
+ * device did before. A power of two changes no digit. At 2¹² a gradient may have elements up to 16 before one overflows, and the
+ * whole of it is clipped to the norm 1; without, half of the gradients of activations would be 0 or nearly so.
+ */
+export const lossScaleOf = ({ precision }: Graph): number => (precision === "fp16" ? 2 ** 12 : 1);
 
 /** Number of elements of a shape; 1 for a scalar. */
 export const elements = (shape: Shape): number => shape.reduce((product, size) => product * size, 1);

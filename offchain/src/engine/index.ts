@@ -24,11 +24,12 @@ export {
 } from "./engineGuard.ts";
 export { EngineClosedError, EngineError, GraphError, ProductRuleError, RuntimeError } from "./errors.ts";
 export { generate, sample } from "./generate.ts";
+export { requireHalf, takesHalf } from "./halfProducts.ts";
 export { engineMemory, type StepMemory, stepSize } from "./memory.ts";
 export { programLimits } from "./inspect/inspect.ts";
 export { classOf, type Device, memoryOf, type OpenEngine, type Place } from "./runtime/device.ts";
 export { defaultOptimizer, type OptimizerConfig, stateElements } from "./optimizer.ts";
-export { buildPrograms } from "./programs.ts";
+export { buildPrograms, halfStep } from "./programs.ts";
 export { learningRateAt, type Schedule } from "./schedule.ts";
 export { presetNames, presetOf, presets, presetsFor, type PresetName } from "./presets.ts";
 export { readSignature, SIGNATURE_KEY } from "./signature.ts";

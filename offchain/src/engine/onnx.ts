@@ -13,6 +13,7 @@ const IR_VERSION = 9n;
 
 const dataTypes: Readonly<Record<ElementType, number>> = {
   float32: DataType.FLOAT,
+  float16: DataType.FLOAT16,
   int64: DataType.INT64,
   bool: DataType.BOOL,
 };
@@ -118,7 +119,7 @@ const outlines = (values: readonly InspectedValue[]): ReadonlyMap<string, ValueO
   new Map(
     values.map(({ name, value: { type, shape } }) => [
       name,
-      { type: type === "int32" ? "other" : type, shape, elements: elements(shape) },
+      { type: type === "int32" || type === "float16" ? "other" : type, shape, elements: elements(shape) },
     ]),
   );
 

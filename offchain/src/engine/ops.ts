@@ -3,8 +3,21 @@
  * Nothing here knows gradients; `rules.ts` is written in these words.
  */
 import { GraphError } from "./errors.ts";
-import { describe, emit, integers, sameShape, elements, type ElementType, type Shape, type Tensor } from "./graph.ts";
+import {
+  constant,
+  describe,
+  emit,
+  integers,
+  sameShape,
+  elements,
+  type ElementType,
+  type Shape,
+  type Tensor,
+} from "./graph.ts";
 import { assertExact, isExact } from "./products.ts";
+
+/** Numbers of ONNX's element types. */
+const [FLOAT, FLOAT16] = [1, 10] as const;
 
 /** NumPy's broadcasting. */
 function broadcast(op: string, a: Tensor, b: Tensor): Shape {
@@ -35,8 +48,26 @@ export const sigmoid = unary("Sigmoid");
 /** 1 where a < b, else 0; by broadcasting. */
 export function less(a: Tensor, b: Tensor): Tensor {
   const compared = emit(a.graph, "Less", [a, b], broadcast("Less", a, b), {}, "bool");
-  return emit(a.graph, "Cast", [compared], compared.shape, { to: 1 });
+  return emit(a.graph, "Cast", [compared], compared.shape, { to: FLOAT });
 }
+
+/**
+ * What a product of the model reads of x: x itself in fp32; where products are in fp16, x rounded to that. What lies beyond 65504
+ * becomes infinite, what is nearer to 0 than 3·10⁻⁸ becomes 0.
+ */
+export function rounded(x: Tensor): Tensor {
+  const { graph } = x;
+  if (graph.precision === "fp32") return x;
+  const known = graph.rounded.get(x.name);
+  if (known) return known;
+  const half = emit(graph, "Cast", [x], x.shape, { to: FLOAT16 }, "float16");
+  graph.rounded.set(x.name, half);
+  return half;
+}
+
+/** x in fp32 again, in which all is computed that is no product of the model. */
+export const widened = (x: Tensor): Tensor =>
+  x.type === "float16" ? emit(x.graph, "Cast", [x], x.shape, { to: FLOAT }) : x;
 
 const axisOf = (x: Tensor, axis: number): number => (axis < 0 ? axis + x.shape.length : axis);
 const withSize = (shape: Shape, axis: number, size: number): number[] => shape.map((n, i) => (i === axis ? size : n));
@@ -138,6 +169,13 @@ export function scatterAdd(data: Tensor, indices: Tensor, updates: Tensor, axis:
   return emit(data.graph, "ScatterElements", [data, indices, updates], data.shape, { axis, reduction: "add" });
 }
 
+/** x where a scalar is a finite number, else zeros. */
+export function whereFinite(x: Tensor, mark: Tensor): Tensor {
+  const largest = constant(x.graph, Float32Array.of(3.4e38), []);
+  const finite = emit(x.graph, "Less", [mark, largest], [], {}, "bool"); // what is no number is not less
+  return emit(x.graph, "Where", [finite, x, constant(x.graph, Float32Array.of(0), [])], x.shape);
+}
+
 /**
  * The bits of x, which no runtime computes before all of `others`. It is chosen by whether a number that they have a part in is
  * less than itself: never, whatever they are. (Adding 0 would turn −0 into 0, and so does Where's first choice in ONNX Runtime.)
@@ -188,6 +226,7 @@ export function gemm(a: Tensor, b: Tensor, options: GemmOptions = {}): Tensor {
     throw new GraphError(`Gemm cannot multiply ${describe([a, b])} (transA ${transA}, transB ${transB}).`);
   const [m, k] = left;
   const [, n] = right;
+  if (a.type !== b.type) throw new GraphError(`Gemm cannot multiply ${a.type} by ${b.type}.`);
   if (plus && !sameShape(plus.shape, [m, n])) throw new GraphError(`Gemm [${m}, ${n}] cannot add ${describe([plus])}.`);
   const factors = Object.entries({ alpha, beta }).filter(([, factor]) => factor !== 1);
   const attributes = {
@@ -195,7 +234,7 @@ export function gemm(a: Tensor, b: Tensor, options: GemmOptions = {}): Tensor {
     ...(transB && { transB: 1 }),
     ...Object.fromEntries(factors.map(([name, factor]) => [name, { float: factor }])),
   };
-  const result = emit(a.graph, "Gemm", plus ? [a, b, plus] : [a, b], [m, n], attributes);
+  const result = emit(a.graph, "Gemm", plus ? [a, b, plus] : [a, b], [m, n], attributes, a.type);
   const product = { op: "Gemm" as const, name: result.name, m, n, k, transA, batch: 1 };
   assertExact(product);
   a.graph.products.push(product);
@@ -203,12 +242,19 @@ export function gemm(a: Tensor, b: Tensor, options: GemmOptions = {}): Tensor {
 }
 
 /** As `gemm`, but where the rule does not hold, A is transposed first and read transposed, which is exact. */
-export function exactGemm(a: Tensor, b: Tensor, options: GemmOptions = {}): Tensor {
+function exactGemm(a: Tensor, b: Tensor, options: GemmOptions = {}): Tensor {
   const { transA = false, transB = false } = options;
   const [m, k] = matrixOf(a, transA) ?? [0, 0];
   const [, n] = matrixOf(b, transB) ?? [0, 0];
   if (isExact({ op: "Gemm", m, n, k, transA })) return gemm(a, b, options);
   return gemm(swapLast(a), b, { ...options, transA: true });
+}
+
+/** A product of the model in its precision: see {@link rounded}. What is added to it is fp32, and added in fp32. */
+export function modelGemm(a: Tensor, b: Tensor, { plus, ...options }: GemmOptions = {}): Tensor {
+  if (a.graph.precision === "fp32") return exactGemm(a, b, { ...options, plus });
+  const product = widened(exactGemm(rounded(a), rounded(b), options));
+  return plus ? add(product, plus) : product;
 }
 
 /**
@@ -222,7 +268,8 @@ export function matMul(a: Tensor, b: Tensor): Tensor {
   if (k !== kB || (b.shape.length > 2 && !sameShape(batch, b.shape.slice(0, -2)))) {
     throw new GraphError(`MatMul cannot multiply ${describe([a, b])}.`);
   }
-  const result = emit(a.graph, "MatMul", [a, b], [...batch, m, n]);
+  if (a.type !== b.type) throw new GraphError(`MatMul cannot multiply ${a.type} by ${b.type}.`);
+  const result = emit(a.graph, "MatMul", [a, b], [...batch, m, n], {}, a.type);
   const flat = b.shape.length === 2; // ONNX Runtime then sees one tall product
   const rows = flat ? m * elements(batch) : m;
   const product = {

@@ -7,7 +7,7 @@ import { tensorSpecs, type TransformerConfig } from "./config.ts";
 import { EngineError } from "./errors.ts";
 import { gradients } from "./gradients.ts";
 import { programLimits } from "./inspect/inspect.ts";
-import { createGraph, input, output, scalar, type Graph, type Tensor } from "./graph.ts";
+import { createGraph, input, lossScaleOf, output, type Precision, scalar, type Graph, type Tensor } from "./graph.ts";
 import { forward } from "./model.ts";
 import { liveNodes, writeModel } from "./onnx.ts";
 import * as op from "./ops.ts";
@@ -38,6 +38,8 @@ export interface ProgramOptions {
   readonly optimizer?: OptimizerConfig;
   /** Whether a step computes activations again where it needs them; default as the config says. Changes memory and time, no bit. */
   readonly recompute?: boolean;
+  /** Of the model's products in a step; default fp32. Eval and logits are fp32 always: see {@link halfStep}. */
+  readonly precision?: Precision;
 }
 
 /**
@@ -73,6 +75,15 @@ export function buildPrograms(config: TransformerConfig, options: ProgramOptions
   };
 }
 
+/**
+ * The step of a model with products in fp16; parameters, moments, norms, softmax and loss are fp32. What is held against others'
+ * numbers, held-out losses and the model's words, is computed by fp32's programs whatever trained it: gate and validators compare
+ * losses far finer than fp16 has them, and neither takes more than a small part of the time.
+ * @throws EngineError CONFIG_INVALID
+ */
+export const halfStep = (config: TransformerConfig, options: Omit<ProgramOptions, "precision">): Program =>
+  finish("step", config, stepGraph(config, { ...options, precision: "fp16" }));
+
 /** Graph and what its signature says beyond kind and vocabulary. */
 export interface ProgramDraft {
   readonly graph: Graph;
@@ -83,16 +94,20 @@ export interface ProgramDraft {
 export function stepGraph(config: TransformerConfig, options: ProgramOptions): ProgramDraft {
   const { optimizer = defaultOptimizer } = options;
   const { graph, parameters, tokens, parts, lossOf } = batchGraph("step", config, options);
+  const scale = lossScaleOf(graph);
   let found: readonly Tensor[] = [];
   const losses: Tensor[] = [];
   for (const part of parts) {
     // A runtime that began with every forward pass would keep the activations of all.
     const own = lossOf(op.afterAll(part, found));
     losses.push(own);
-    found = gradients(own, [...parameters.values()], { weight: 1 / parts.length, sums: found });
+    found = gradients(own, [...parameters.values()], { weight: scale / parts.length, sums: found });
   }
   const loss = mean(losses);
-  const norm = globalNorm(found);
+  const scaledNorm = globalNorm(found);
+  // A gradient that overflowed counts as none, and moments go on by themselves: what fp32 products give is always finite here.
+  if (scale !== 1) found = found.map((gradient) => op.whereFinite(gradient, scaledNorm));
+  const norm = scale === 1 ? scaledNorm : op.mul(op.whereFinite(scaledNorm, scaledNorm), scalar(graph, 1 / scale));
   const trained = [...parameters].map(([name, parameter], i) => ({ name, parameter, gradient: found[i]! }));
   const next = optimizerStep(optimizer, trained, norm);
   for (const name of parameters.keys()) output(`next.${name}`, next.parameters.get(name)!);
@@ -140,14 +155,14 @@ function parameterInputs(graph: Graph, config: TransformerConfig): Map<string, T
 function batchGraph(
   name: string,
   config: TransformerConfig,
-  { microBatch, accumulation = 1, recompute = config.recompute ?? false }: ProgramOptions,
+  { microBatch, accumulation = 1, recompute = config.recompute ?? false, precision }: ProgramOptions,
 ) {
   for (const [what, count] of Object.entries({ "micro-batch": microBatch, accumulation: accumulation })) {
     if (!Number.isSafeInteger(count) || count < 1)
       throw new EngineError("CONFIG_INVALID", `The ${what} must be a positive whole number, not ${count}.`);
   }
   const S = config.sequence;
-  const graph = createGraph(name);
+  const graph = createGraph(name, precision);
   const parameters = parameterInputs(graph, config);
   const tokens = input(graph, "tokens", [accumulation * microBatch, S + 1], "int64");
   const parts = Array.from({ length: accumulation }, (_, i) =>

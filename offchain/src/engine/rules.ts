@@ -75,10 +75,10 @@ const transpose = rule("transpose", (x: Tensor, permutation: readonly number[]) 
 
 /** x·Wᵀ (+ residual): x [T, in], W [out, in], residual [T, out] → [T, out]. The residual costs no pass of its own. */
 const linear = rule("linear", (x: Tensor, weight: Tensor, residual?: Tensor) => ({
-  output: op.exactGemm(x, weight, { transB: true, plus: residual }),
+  output: op.modelGemm(x, weight, { transB: true, plus: residual }),
   backward: (g) => [
-    op.exactGemm(g, weight), //                  dx [T, in]   = g·W
-    op.exactGemm(g, x, { transA: true }), //     dW [out, in] = gᵀ·x
+    op.modelGemm(g, weight), //                  dx [T, in]   = g·W
+    op.modelGemm(g, x, { transA: true }), //     dW [out, in] = gᵀ·x
     ...(residual ? [g] : []),
   ],
 }));
@@ -143,19 +143,51 @@ function causalMask(like: Tensor, length: number): Tensor {
   return op.mul(op.less(rows, columns), scalar(like.graph, -1e9));
 }
 
+/** exp(scores − their row's maximum) under the causal mask: scores [B, K, G·S, S] of S positions, of its shape. */
+function attentionWeights(scores: Tensor): Tensor {
+  const [batch = 0, heads = 0, rows = 0, length = 0] = scores.shape;
+  const grouped = op.reshape(scores, [batch, heads, rows / length, length, length]);
+  const masked = op.add(grouped, causalMask(scores, length));
+  const shifted = op.sub(masked, op.reduceMax(masked, -1)); // a shift that softmax does not feel: no gradient
+  return op.reshape(op.exp(shifted), scores.shape);
+}
+
+const product = (a: Tensor, b: Tensor): Tensor => op.widened(op.matMul(a, b));
+
+/**
+ * Attention with products in fp16. The softmax, in fp32, is normalised before the product with v, and its row sums go back in fp32:
+ * both ways as `attention` has them, numbers would come near what fp16 has no more digits for.
+ */
+function halfAttention(q: Tensor, k: Tensor, v: Tensor): Built {
+  const [q16, k16, v16] = [op.rounded(q), op.rounded(k), op.rounded(v)];
+  const weights = attentionWeights(product(q16, op.swapLast(k16))); //                   [B, K, G·S, S]
+  const softmax = op.mul(weights, op.reciprocal(op.reduceSum(weights, -1)));
+  const output = product(op.rounded(softmax), v16); //                                   [B, K, G·S, D]
+  return {
+    output,
+    backward: (g) => {
+      const g16 = op.rounded(g);
+      const mean = op.reduceSum(op.mul(g, output), -1); //                               [B, K, G·S, 1]
+      const dScores = op.rounded(op.mul(op.sub(product(g16, op.swapLast(v16)), mean), softmax));
+      return [
+        product(dScores, k16), //                                                        [B, K, G·S, D]
+        product(op.swapLast(dScores), q16), //                                           [B, K, S, D]
+        product(op.swapLast(op.rounded(softmax)), g16), //                               [B, K, S, D]
+      ];
+    },
+  };
+}
+
 /**
  * Causal grouped-query attention of scaled queries: q [B, K, G·S, D], k and v [B, K, S, D] → [B, K, G·S, D].
  * The softmax is decomposed, and normalised after the product with v, which is narrower than the scores by S / D;
  * its row sums go back through the product with v as one more column.
  */
 const attention = rule("attention", (q: Tensor, k: Tensor, v: Tensor) => {
-  const [batch = 0, heads = 0, rows = 0] = q.shape;
+  if (q.graph.precision === "fp16") return halfAttention(q, k, v);
+  const [batch = 0, heads = 0] = q.shape;
   const length = k.shape[2] ?? 0;
-  const scores = op.matMul(q, op.swapLast(k)); //                                        [B, K, G·S, S]
-  const grouped = op.reshape(scores, [batch, heads, rows / length, length, length]);
-  const masked = op.add(grouped, causalMask(q, length));
-  const shifted = op.sub(masked, op.reduceMax(masked, -1)); // a shift that softmax does not feel: no gradient
-  const weights = op.reshape(op.exp(shifted), scores.shape); //                          [B, K, G·S, S]
+  const weights = attentionWeights(op.matMul(q, op.swapLast(k))); //                     [B, K, G·S, S]
   const share = op.reciprocal(op.reduceSum(weights, -1)); //                             [B, K, G·S, 1]
   const output = op.mul(op.matMul(weights, v), share);
   return {

@@ -31,7 +31,14 @@ import { UserError } from "../base/index.ts";
 import { prepareData, sequenceCount, type Tokenizer } from "../data/index.ts";
 import { brownCorpus, loadTokenizer, textCorpus } from "../data/node/index.ts";
 import { fragmentLayouts, gatherFragment, outerOptimizerOf } from "../diloco/index.ts";
-import { buildPrograms, initialParameters, type NamedTensor, presetNames, presetOf } from "../engine/index.ts";
+import {
+  buildPrograms,
+  halfStep,
+  initialParameters,
+  type NamedTensor,
+  presetNames,
+  presetOf,
+} from "../engine/index.ts";
 import type { Computed } from "./builds.ts";
 import { type FirstBuildOptions, firstBuilds } from "./firstBuilds.ts";
 import { fragmentsIn, tableOf } from "./fragments.ts";
@@ -96,7 +103,9 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
   const model = { ...preset.model, ...((recompute || preset.model.recompute) && { recompute }) };
   const { microBatch = preset.microBatch } = options;
   const programs = buildPrograms(model, { microBatch, accumulation, optimizer });
-  for (const program of Object.values(programs)) await store.put(program.bytes, { digest: program.digest });
+  // The step with products in fp16 is no build yet: it is there for who proposes one (builds.ts).
+  const half = halfStep(model, { microBatch, accumulation, optimizer });
+  for (const program of [...Object.values(programs), half]) await store.put(program.bytes, { digest: program.digest });
 
   const table = tableOf(preset.model);
   const shards = await writeInitial(store, table, (wanted) => initialParameters(preset.model, options.seed, wanted));

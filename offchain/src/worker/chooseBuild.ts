@@ -3,7 +3,7 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import type { Hex } from "@cotrain/sdk/protocol";
 
 import { InternalError, systemClock } from "../base/index.ts";
-import { EngineClosedError, PREPARATION_MS } from "../engine/index.ts";
+import { EngineClosedError, EngineError, PREPARATION_MS } from "../engine/index.ts";
 import { type AdmittedBuild, type Artefacts, fetchStepProgram, type RunDescription } from "./artefacts.ts";
 import type { WorkerModules, WorkerOptions } from "./options.ts";
 import type { Trainer } from "./trainer.ts";
@@ -21,8 +21,28 @@ const EARLY_MS = 1_000;
 /** A build that this machine cannot have or open; another may do. */
 const isUnusable = (error: unknown): boolean => error instanceof CotrainError && !error.retryable;
 
+const isHalf = ({ document }: AdmittedBuild): boolean => document.precision === "fp16";
+
 /**
- * The first build whose conformance value this machine reproduces, else the first; those of its device's class come first. Builds
+ * Those that a device can have, in the order in which they are tried: of its own class first, and there what multiplies in fp16, which
+ * was admitted since it is faster.
+ * @throws EngineError `DEVICE_HALF` where all are in fp16, and it does not multiply so
+ */
+async function inOrder(
+  builds: readonly AdmittedBuild[],
+  { deviceClass, takesHalf }: Pick<WorkerModules, "deviceClass" | "takesHalf">,
+): Promise<readonly AdmittedBuild[]> {
+  const takes = builds.some(isHalf) && ((await takesHalf?.()) ?? false);
+  const usable = builds.filter((build) => takes || !isHalf(build));
+  if (builds.length > 0 && usable.length === 0)
+    throw new EngineError("DEVICE_HALF", "All builds of the run multiply in fp16, and this device does not.");
+  const rank = (build: AdmittedBuild): number =>
+    build.document.deviceClass === deviceClass ? (isHalf(build) ? 0 : 1) : isHalf(build) ? 3 : 2;
+  return usable.toSorted((a, b) => rank(a) - rank(b));
+}
+
+/**
+ * The first build whose conformance value this machine reproduces, else the first, in the order of {@link inOrder}. Builds
  * of one program have one value here, which is computed once. One whose program cannot be had or opened here is passed over. All of
  * them together have the time that a device may take: a run may admit 64, each of which takes a slow machine a quarter of an hour.
  * @throws what the last of them threw where none can be trained; what is retryable at once
@@ -31,10 +51,10 @@ export async function chooseBuild(
   description: RunDescription,
   artefacts: Artefacts,
   { threads, signal }: Pick<WorkerOptions, "threads" | "signal">,
-  { openTrainer, deviceClass, clock = systemClock }: Pick<WorkerModules, "openTrainer" | "deviceClass" | "clock">,
+  modules: Pick<WorkerModules, "openTrainer" | "deviceClass" | "takesHalf" | "clock">,
 ): Promise<ChosenBuild> {
-  const rank = ({ document }: AdmittedBuild): number => (document.deviceClass === deviceClass ? 0 : 1);
-  const builds = [...description.builds].sort((a, b) => rank(a) - rank(b));
+  const { openTrainer, clock = systemClock } = modules;
+  const builds = await inOrder(description.builds, modules);
   const [first] = builds;
   if (!first) throw new InternalError("BUILD_NONE", "A run without builds was accepted.");
   const programs = new Set(builds.map(({ document }) => document.graphs.step));

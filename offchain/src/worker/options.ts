@@ -67,6 +67,8 @@ export interface WorkerModules {
   readonly chain?: RunRecordReader;
   /** The class that this machine's device claims to be of, if any: builds of it are tried first. */
   readonly deviceClass: string | undefined;
+  /** Whether builds with products in fp16 are for its device; asked where a run has some, default not. */
+  readonly takesHalf?: (() => Promise<boolean>) | undefined;
   /** What trainers compute with, which says what they take of the machine's memory; default its processor. */
   readonly place?: Place | undefined;
   /** Bytes that are free of the device's own memory; undefined where it has none, or the system does not tell. */

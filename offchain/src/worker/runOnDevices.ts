@@ -7,7 +7,10 @@ import { createRestingDevices } from "./restingDevices.ts";
 import { runWorker } from "./runWorker.ts";
 
 /** A device, and how trainers are opened on it. */
-export interface WorkerDevice extends Pick<WorkerModules, "deviceClass" | "openTrainer" | "place" | "ownMemory"> {
+export interface WorkerDevice extends Pick<
+  WorkerModules,
+  "deviceClass" | "openTrainer" | "place" | "ownMemory" | "takesHalf"
+> {
   readonly name: string;
 }
 
@@ -37,7 +40,7 @@ const firstOf = (error: unknown): unknown => (error instanceof SuppressedError ?
  */
 export async function runOnDevices(
   options: WorkerOptions,
-  modules: Omit<WorkerModules, "deviceClass" | "openTrainer" | "place" | "ownMemory">,
+  modules: Omit<WorkerModules, "deviceClass" | "openTrainer" | "place" | "ownMemory" | "takesHalf">,
   devices: readonly WorkerDevice[],
 ): Promise<WorkerEnd> {
   const tally = { rounds: 0, tokens: 0 };

@@ -101,7 +101,8 @@ export const Build = Type.Object(
     microBatch: Type.Integer({ minimum: 1, maximum: 1 << 20 }),
     /** Micro-batches of one inner step, 1 where it is absent. */
     accumulation: Type.Optional(Type.Integer({ minimum: 2, maximum: 1 << 10 })),
-    precision: Type.Literal("fp32"),
+    /** Of the step's products of matrices; all else is fp32. */
+    precision: Type.Union([Type.Literal("fp32"), Type.Literal("fp16")]),
     runtime: Name,
     deviceClass: Name,
     /** Inner steps between two states that a commitment holds, at most; 0: the round's start and end alone. */

@@ -7,8 +7,8 @@ import { describe, expect, test } from "vitest";
 import { inspectProgram } from "../../../offchain/src/engine/inspect/inspect.ts";
 import { operators } from "../../../offchain/src/engine/inspect/operators.ts";
 
-type Type = "float32" | "int64" | "bool";
-const numbers = { float32: 1, int64: 7, bool: 9 } as const;
+type Type = "float32" | "float16" | "int64" | "bool";
+const numbers = { float32: 1, int64: 7, bool: 9, float16: 10 } as const;
 /** An input that is fed, or whole numbers that stand in the program. */
 type Operand = readonly [Type, ...number[]] | { readonly known: readonly number[]; readonly scalar?: boolean } | "";
 interface Case {
@@ -56,6 +56,8 @@ const cases = new Map<string, readonly Case[]>([
   ...each("Cast", [
     { inputs: [x], attributes: { to: 7 } },
     { inputs: [["int64", 5]], attributes: { to: 1 } },
+    { inputs: [x], attributes: { to: 10 } },
+    { inputs: [["float16", 5]], attributes: { to: 1 } },
   ]),
   ...each(
     "ReduceSum ReduceMean ReduceMax ReduceMin ReduceProd ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSum ReduceLogSumExp",
@@ -90,6 +92,12 @@ const cases = new Map<string, readonly Case[]>([
         ["float32", 5, 3, 4],
       ],
     },
+    {
+      inputs: [
+        ["float16", 2, 3],
+        ["float16", 3, 4],
+      ],
+    },
   ]),
   ...each("Gemm", [
     {
@@ -100,12 +108,19 @@ const cases = new Map<string, readonly Case[]>([
       ],
       attributes: { transA: 1, transB: 1 },
     },
+    {
+      inputs: [
+        ["float16", 3, 2],
+        ["float16", 4, 3],
+      ],
+      attributes: { transA: 1, transB: 1 },
+    },
   ]),
   ...each("Reshape", [{ inputs: [x, known(0, -1)] }, { inputs: [x, known(4, 6)], attributes: { allowzero: 1 } }]),
   ...each("Flatten", along),
   ...each("Squeeze", [{ inputs: [["float32", 1, 3, 1]] }, { inputs: [["float32", 1, 3, 1], known(-1)] }]),
   ...each("Unsqueeze", [{ inputs: [x, known(0, -1)] }]),
-  ...each("Transpose", [...one, { inputs: [x], attributes: { perm: [1, 2, 0] } }]),
+  ...each("Transpose", [...one, { inputs: [["float16", 2, 3]] }, { inputs: [x], attributes: { perm: [1, 2, 0] } }]),
   ...each("Concat", [{ inputs: [x, ["float32", 2, 1, 4]], attributes: { axis: -2 } }]),
   ...each("Split", [
     { inputs: [x, known(1, 3)], attributes: { axis: 2 }, outputs: 2 },
@@ -171,7 +186,18 @@ function programOf(op: string, { inputs, attributes = {}, outputs = 1 }: Case, c
       );
     } else {
       const [type, ...shape] = operand as [Type, ...number[]];
-      graph.input.push(info(`in${i}`, type, shape));
+      // The package for Node hands over no fp16.
+      const cast = type === "float16";
+      graph.input.push(info(cast ? `raw${i}` : `in${i}`, cast ? "float32" : type, shape));
+      if (cast)
+        graph.node.unshift(
+          new onnx.NodeProto({
+            opType: "Cast",
+            input: [`raw${i}`],
+            output: [`in${i}`],
+            attribute: [attributeOf("to", numbers.float16)],
+          }),
+        );
     }
   }
   const opsetImport = [new onnx.OperatorSetIdProto({ domain: "", version: op === "Gelu" ? 20 : 18 })];
@@ -186,8 +212,9 @@ async function runtime(op: string, given: Case): Promise<[Type, number[]][]> {
     if (operand === "" || "known" in operand) continue;
     const [type, ...shape] = operand as [Type, ...number[]];
     const size = shape.reduce((a, b) => a * b, 1);
-    const data = { float32: Float32Array, int64: BigInt64Array, bool: Uint8Array }[type];
-    feeds[`in${i}`] = new ort.Tensor(type, new data(size) as never, shape);
+    const data = { float32: Float32Array, float16: Float32Array, int64: BigInt64Array, bool: Uint8Array }[type];
+    const [name, fed] = type === "float16" ? [`raw${i}`, "float32" as const] : [`in${i}`, type];
+    feeds[name] = new ort.Tensor(fed, new data(size) as never, shape);
   }
   const results = await session.run(feeds);
   await session.release();
@@ -212,4 +239,16 @@ describe("the shape rule of", () => {
       expect(() => inspectProgram(programOf(op, given, wrong), 2 ** 30)).toThrow(/is said to be/);
     }
   });
+});
+
+test("fp16 is for factors of products and for what moves them: nothing else is computed in it, nor with fp32 beside it", () => {
+  const half: Operand = ["float16", 3, 3];
+  for (const op of ["Add", "Exp", "Softmax", "ReduceSum", "Sum"])
+    expect(() => inspectProgram(programOf(op, { inputs: op === "Add" ? [half, half] : [half] }, []), 2 ** 30)).toThrow(
+      /does not take float16/,
+    );
+  for (const op of ["MatMul", "Gemm"])
+    expect(() => inspectProgram(programOf(op, { inputs: [half, ["float32", 3, 3]] }, []), 2 ** 30)).toThrow(
+      /its operands have several types/,
+    );
 });

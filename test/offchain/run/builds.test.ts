@@ -1,10 +1,18 @@
 /** What a machine has to show before a build for its device is proposed. */
-import { asDigest, asRunId, type Build, canonicalJson, type Digest, digestOfJson } from "@cotrain/sdk/protocol";
+import {
+  asDigest,
+  asRunId,
+  type Build,
+  canonicalJson,
+  defaultScreening,
+  type Digest,
+  digestOfJson,
+} from "@cotrain/sdk/protocol";
 import { describe, expect, test } from "vitest";
 
 import { UserError } from "../../../offchain/src/base/index.ts";
-import { buildPrograms, type Device, presets } from "../../../offchain/src/engine/index.ts";
-import { proveBuild, readBuilds, type RunBuild } from "../../../offchain/src/run/builds.ts";
+import { buildPrograms, type Device, halfStep, presets, tensorSpecs } from "../../../offchain/src/engine/index.ts";
+import { HALF_LOSS_BOUND, proveBuild, readBuilds, type RunBuild } from "../../../offchain/src/run/builds.ts";
 import { fakeDevice as fake } from "./fakeDevice.ts";
 
 const { model, microBatch } = presets["0.1m"];
@@ -47,7 +55,13 @@ describe("a build for another device", () => {
       conformance: value("wasm"),
     });
     expect(digest).toBe(digestOfJson(build));
-    expect(proof).toEqual({ reference: "cpu", referenceBuild: known().digest, worst: expect.closeTo(9e-5), steps: 5 });
+    expect(proof).toEqual({
+      reference: "cpu",
+      referenceBuild: known().digest,
+      worst: expect.closeTo(9e-5),
+      bound: 1e-4,
+      steps: 5,
+    });
     const gpu = await prove(fake("gpu", (threads) => value(`gpu ${threads}`), [0], false));
     expect(gpu.build).toMatchObject({ segmentSteps: 0, conformance: value("gpu 1") });
   });
@@ -86,6 +100,74 @@ describe("a build for another device", () => {
         builds,
       ),
     ).toMatchObject({ referenceBuild: undefined });
+  });
+});
+
+const source = (there: Readonly<Record<string, Uint8Array>>) => ({
+  blob: async (_: unknown, digest: Digest) => {
+    const bytes = there[digest];
+    if (bytes === undefined) throw new UserError("BLOB_MISSING", "It is not there.");
+    return bytes;
+  },
+});
+/** A GPU whose products in fp16 come out so. @param off as in fakeDevice @param product of 1 + 2⁻¹² by 1 */
+const gpu = (off: readonly number[], product = 1): Device => {
+  const { open, ...rest } = fake("gpu", () => value("gpu"), off, false);
+  const evaluate = async () => ({ loss: 64 * product, tokens: 1 });
+  return { ...rest, open: async (options) => ({ ...(await open(options)), evaluate }) };
+};
+
+describe("a build with products in fp16", () => {
+  const half = halfStep(model, {
+    microBatch: microBatch / 2,
+    accumulation: 2,
+    optimizer: presets["0.1m"].optimizer,
+  });
+  const definition = {
+    version: 1 as const,
+    tokenizer: digestOfJson("tokenizer"),
+    data: digestOfJson("data"),
+    innerOptimizer: presets["0.1m"].optimizer,
+    schedule: presets["0.1m"].schedule,
+    sequence: model.sequence,
+    initialParameters: digestOfJson("parameters"),
+    screening: defaultScreening,
+    model: { ...model },
+    table: tensorSpecs(model).map(({ name, shape }) => ({ name, shape: [...shape], fragment: 0 })),
+  };
+  const base: Build = { ...admitted, definition: digestOfJson(definition), microBatch: microBatch / 2 };
+  const stored: Readonly<Record<string, Uint8Array>> = {
+    [base.definition]: new TextEncoder().encode(canonicalJson(definition)),
+    [step.digest]: step.bytes,
+    [half.digest]: half.bytes,
+  };
+  const proven = (device: Device, there = stored) =>
+    proveBuild(
+      { blobs: source(there), runId },
+      { builds: [known({ document: base })], device, steps: 5, reference: cpu, precision: "fp16" },
+    );
+
+  test("has a step of its own, and the other programs of one that is admitted; its losses may be further off", async () => {
+    const { build, worst, bound } = await proven(gpu([1e-3]));
+    expect(build).toEqual({
+      ...base,
+      graphs: { ...base.graphs, step: half.digest },
+      precision: "fp16",
+      runtime: "onnxruntime gpu 1",
+      deviceClass: "class of gpu",
+      segmentSteps: 0,
+      conformance: value("gpu"),
+    });
+    expect(worst).toBeCloseTo(1e-3);
+    expect(bound).toBe(HALF_LOSS_BOUND);
+    await expect(proven(gpu([2 * HALF_LOSS_BOUND]))).rejects.toMatchObject({ code: "BUILD_LOSSES" });
+  });
+
+  test("is none for a device that does not multiply so, or where the coordinator lacks its step", async () => {
+    await expect(proven(gpu([0], 1 + 2 ** -12))).rejects.toMatchObject({ code: "DEVICE_HALF" });
+    await expect(proven(cpu)).rejects.toMatchObject({ code: "DEVICE_HALF" });
+    const { [half.digest]: _, ...rest } = stored;
+    await expect(proven(gpu([0]), rest)).rejects.toMatchObject({ code: "BUILD_HALF" });
   });
 });
 

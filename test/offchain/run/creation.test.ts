@@ -18,7 +18,7 @@ import { fragmentLayouts } from "../../../offchain/src/diloco/index.ts";
 import { localnetOptions } from "../../../offchain/src/run/options.ts";
 import { loadTokenizer } from "../../../offchain/src/data/node/index.ts";
 import type * as Runtimes from "../../../offchain/src/engine/runtime/node/index.ts";
-import { buildPrograms, presetNames, presetOf, presets } from "../../../offchain/src/engine/index.ts";
+import { buildPrograms, halfStep, presetNames, presetOf, presets } from "../../../offchain/src/engine/index.ts";
 import { serveRun } from "../validator/servedRun.ts";
 
 /** Its programs run on the CPU here; what a GPU's row says of itself is the GPU's. */
@@ -101,6 +101,9 @@ test("a run trains by the optimizer, the schedule and the micro-batches that its
   expect(material.definition).toMatchObject({ innerOptimizer: own.optimizer, schedule: own.schedule });
   const { step } = buildPrograms(model, { microBatch, accumulation: 3, optimizer: own.optimizer });
   expect(material.build).toMatchObject({ graphs: { step: step.digest }, microBatch, accumulation: 3 });
+  // For who proposes a build with products in fp16.
+  const half = halfStep(model, { microBatch, accumulation: 3, optimizer: own.optimizer });
+  expect(await served.store.size(half.digest)).toBe(half.bytes.length);
 });
 
 // Nobody else could replay the steps in between.

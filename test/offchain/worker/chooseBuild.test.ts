@@ -25,6 +25,7 @@ async function choose(
   builds: readonly AdmittedBuild[],
   values: Readonly<Record<string, string | Error>>,
   minutes = 0,
+  takesHalf?: () => Promise<boolean>,
 ) {
   const opened: string[] = [];
   const closed: string[] = [];
@@ -36,6 +37,7 @@ async function choose(
     { threads: 1, signal: new AbortController().signal },
     {
       deviceClass,
+      ...(takesHalf && { takesHalf }),
       clock,
       openTrainer: async ({ program, patience: left = 0 }) => {
         const name = Object.keys(values).find((each) => digestOfJson(each) === new TextDecoder().decode(program))!;
@@ -104,6 +106,30 @@ test("another where the program of one cannot be had or opened, and none where t
     unfit,
   );
   await expect(choose("exact-x86", [cpu, large], { "one program": "0xe", "another program": away })).rejects.toBe(away);
+});
+
+const inHalf = (of: AdmittedBuild): AdmittedBuild => ({ ...of, document: { ...of.document, precision: "fp16" } });
+const unasked = (): Promise<boolean> => Promise.reject(new RetryableError("ASKED", "It was asked."));
+
+test("one with products in fp16 is for a device that says that it multiplies so: it comes first there, and nowhere else", async () => {
+  const [gpu, half] = [build("webgpu", "one program", "0xa"), inHalf(build("webgpu", "half", "0xb"))];
+  const values = { "one program": "0xa", half: "0xb" };
+  expect(await choose("webgpu", [gpu, half], values, 0, async () => true)).toMatchObject({
+    build: half,
+    opened: ["half"],
+  });
+  for (const takesHalf of [undefined, async () => false])
+    expect(await choose("webgpu", [half, gpu], values, 0, takesHalf)).toMatchObject({
+      build: gpu,
+      opened: ["one program"],
+    });
+  // Another class's comes after all others.
+  expect(await choose("cuda", [half, gpu], { ...values, half: "0xe" }, 0, async () => true)).toMatchObject({
+    build: gpu,
+  });
+  await expect(choose("webgpu", [half], values)).rejects.toMatchObject({ code: "DEVICE_HALF" });
+  // Where no build asks for it nobody is asked.
+  expect(await choose("webgpu", [gpu], values, 0, unasked)).toMatchObject({ build: gpu });
 });
 
 // point 6

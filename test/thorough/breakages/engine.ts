@@ -3,6 +3,41 @@ import type { Breakage } from "./breakage.ts";
 
 export const engine: readonly Breakage[] = [
   {
+    name: "the loss is not scaled, so that gradients fall below what fp16 has",
+    file: "offchain/src/engine/graph.ts",
+    text: '(precision === "fp16" ? 2 ** 12 : 1)',
+    instead: '(precision === "fp16" ? 2 ** -4 : 1)',
+    tests: ["test/offchain/engine/half.test.ts"],
+  },
+  {
+    name: "a gradient that overflowed destroys the parameters",
+    file: "offchain/src/engine/programs.ts",
+    text: "if (scale !== 1) found = found.map((gradient) => op.whereFinite(gradient, scaledNorm));",
+    instead: "",
+    tests: ["test/offchain/engine/half.test.ts"],
+  },
+  {
+    name: "memory is counted as if every runtime multiplied in fp16",
+    file: "offchain/src/engine/inspect/inspect.ts",
+    text: "const bytes = [...given.map(sizeOf), ...wide.map(widenedSizeOf)];",
+    instead: "const bytes = given.map(sizeOf);\n  void wide.map(widenedSizeOf);",
+    tests: ["test/offchain/engine/half.test.ts"],
+  },
+  {
+    name: "a device is taken to multiply in fp16 whatever it computes",
+    file: "offchain/src/engine/halfProducts.ts",
+    text: "return Math.abs(loss / SIZE ** 2 - 1) < (ROUNDED_OFF - 1) / 4;",
+    instead: "return Number.isFinite(loss);",
+    tests: ["test/offchain/engine/half.test.ts"],
+  },
+  {
+    name: "programs compute anything in fp16",
+    file: "offchain/src/engine/inspect/shapes/operands.ts",
+    text: '  floats: ["float32"],',
+    instead: '  floats: ["float32", "float16"],',
+    tests: ["test/offchain/engine/operators.test.ts"],
+  },
+  {
     name: "steps are taken many in a call whatever memory that needs",
     file: "offchain/src/engine/loadPrograms.ts",
     text: "if (!blocks || loopPeak(outline) > Math.min(memory, blocks.memory)) return undefined;",

@@ -3,6 +3,13 @@ import type { Breakage } from "./breakage.ts";
 
 export const worker: readonly Breakage[] = [
   {
+    name: "a device is given products in fp16 that it does not say it has",
+    file: "offchain/src/worker/chooseBuild.ts",
+    text: "const usable = builds.filter((build) => takes || !isHalf(build));",
+    instead: "const usable = builds.filter((build) => takes || isHalf(build) || true);",
+    tests: ["test/offchain/worker/chooseBuild.test.ts"],
+  },
+  {
     name: "the acknowledgement of an accepted receipt is not asked for again",
     file: "offchain/src/worker/settling.ts",
     text: "  for (const row of await receipts.unanswered(context.runId)) {",

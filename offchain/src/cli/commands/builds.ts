@@ -4,16 +4,8 @@ import { asDigest, buildTitle, type Digest, type Hex } from "@cotrain/sdk/protoc
 import { shortAddress, UserError, wrap } from "../../base/index.ts";
 import { classOf, programLimits } from "../../engine/index.ts";
 import { deviceNames, deviceOf, devices } from "../../engine/runtime/node/index.ts";
-import {
-  admission,
-  LOSS_BOUND,
-  namedWallet,
-  proveBuild,
-  type ProvenBuild,
-  readBuilds,
-  valuesOn,
-} from "../../run/index.ts";
-import { integer, text, toggle } from "../../service/index.ts";
+import { admission, namedWallet, proveBuild, type ProvenBuild, readBuilds, valuesOn } from "../../run/index.ts";
+import { choice, integer, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf } from "../output.ts";
 import { atPlace, type Place, placeOptions, requireEntries, signingOptions, unpinnedNotice } from "../place.ts";
@@ -32,7 +24,9 @@ async function listed(place: Place, check: boolean) {
     if (check && document) {
       const step = asDigest(document.graphs.step);
       const read = () => place.blobs.blob(place.runId, step, programLimits.bytes);
-      const values = computed.get(step) ?? (await valuesOn(known, await read()));
+      // Where products are in fp16, a processor is not meant.
+      const meant = known.filter(({ exact }) => document.precision === "fp32" || !exact);
+      const values = computed.get(step) ?? (await valuesOn(meant, await read()));
       computed.set(step, values);
       fitting = known.filter(({ name }) => values.get(name) === document.conformance);
     }
@@ -81,8 +75,8 @@ export const buildsListCommand = defineCommand({
 });
 
 /** What was proven, in sentences. */
-const proofText = ({ build, reference, referenceBuild, worst, steps }: ProvenBuild, device: string): string =>
-  `${device} computes ${build.conformance} here; over ${steps} steps its losses are within ${worst.toExponential(1)} nats per token of those on ${reference} (${LOSS_BOUND} is allowed), which ${referenceBuild === undefined ? "computes the value of no admitted build" : `computes the value of the admitted build ${referenceBuild}`}.`;
+const proofText = ({ build, reference, referenceBuild, worst, bound, steps }: ProvenBuild, device: string): string =>
+  `${device} computes ${build.conformance} here; over ${steps} steps its losses are within ${worst.toExponential(1)} nats per token of those on ${reference} (${bound} is allowed), which ${referenceBuild === undefined ? "computes the value of no admitted build" : `computes the value of the admitted build ${referenceBuild}`}.`;
 
 /** What is put to the holders of a build that was proven. */
 function decisionOn({ connection, addresses, runId, contracts }: DecidingPlace, { digest, build }: ProvenBuild) {
@@ -102,6 +96,10 @@ export const buildsProposeCommand = defineCommand({
     device: text({
       value: "device",
       description: `what the build is for: one of ${deviceNames.join(", ")}, cuda with an index where there are several`,
+    }),
+    precision: choice(["fp32", "fp16"], {
+      description: "of products of matrices in a step; fp16 is for GPUs with shader-f16 (default: fp32)",
+      default: "fp32",
     }),
     steps: integer(3, 1_000, { description: "inner steps whose losses are compared", default: 32 }),
     dryRun: toggle({ description: "prove and simulate, and send nothing", default: false }),
@@ -130,7 +128,12 @@ export const buildsProposeCommand = defineCommand({
         // Who cannot propose learns that before minutes are spent.
         const proposer = await proposerOf(place, options.dryRun ? [] : requireEntries(place, options));
         if (!output.json) output.notice(`Computing on ${device.name} what a build has to say …`);
-        const proven = await proveBuild(place, { builds: await readBuilds(place), device, steps: options.steps });
+        const proven = await proveBuild(place, {
+          builds: await readBuilds(place),
+          device,
+          steps: options.steps,
+          precision: options.precision,
+        });
         if (!output.json) output.notice(proofText(proven, device.name));
         const { maxFee } = options;
         return { proven, proposal: await putToHolders(place, decisionOn(place, proven), proposer, { maxFee, output }) };
@@ -138,9 +141,9 @@ export const buildsProposeCommand = defineCommand({
       unpinnedNotice(options, output),
     );
     const columns = columnsOf(process.stdout);
-    const { digest, build, reference, referenceBuild = null, worst, steps } = proven;
+    const { digest, build, reference, referenceBuild = null, worst, bound, steps } = proven;
     output.result(
-      { digest, build, proof: { reference, referenceBuild, worst, steps }, proposal: proposal ?? null },
+      { digest, build, proof: { reference, referenceBuild, worst, bound, steps }, proposal: proposal ?? null },
       proposal === undefined
         ? wrap(`Nothing was sent: build ${digest} could be proposed.`, columns)
         : wrap(`${shortAddress(proposal.proposer)} proposed build ${digest} ${sentText(proposal)}`, columns),

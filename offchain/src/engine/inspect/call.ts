@@ -4,14 +4,15 @@ import type { AttributeForm, TensorForm } from "./form.ts";
 import { forbidden } from "./wire.ts";
 
 /** Element types that a program may compute with, by their number in the format. */
-const elementTypes = { float32: 1, int32: 6, int64: 7, bool: 9 } as const;
+const elementTypes = { float32: 1, int32: 6, int64: 7, bool: 9, float16: 10 } as const;
 export type ElementName = keyof typeof elementTypes;
 
-const bytesOf: Readonly<Record<ElementName, number>> = { float32: 4, int32: 4, int64: 8, bool: 1 };
+const bytesOf: Readonly<Record<ElementName, number>> = { float32: 4, float16: 2, int32: 4, int64: 8, bool: 1 };
 
 export function elementName(type: number): ElementName {
-  for (const name of ["float32", "int32", "int64", "bool"] as const) if (elementTypes[name] === type) return name;
-  return forbidden(`it has values of element type ${type}; float32, int32, int64 and bool are accepted`);
+  for (const name of ["float32", "float16", "int32", "int64", "bool"] as const)
+    if (elementTypes[name] === type) return name;
+  return forbidden(`it has values of element type ${type}; float32, float16, int32, int64 and bool are accepted`);
 }
 
 export interface Value {
@@ -37,6 +38,9 @@ export function value(type: ElementName, shape: readonly number[], known?: reado
   if (!Number.isSafeInteger(elements(shape) * 8)) forbidden(`a value of shape [${shape.join(", ")}] is too large`);
   return { type, shape, known: known && known.length <= MAX_KNOWN ? known : undefined };
 }
+
+/** Bytes of a value in fp32, which a runtime without a product in fp16 makes of it. */
+export const widenedSizeOf = ({ shape }: Value): number => elements(shape) * bytesOf.float32;
 
 /** Bytes that a value takes. */
 export const sizeOf = ({ type, shape }: Value): number => elements(shape) * bytesOf[type];
@@ -103,15 +107,25 @@ export function fits(type: ElementName, x: number): boolean {
   return type !== "int32" || (x >= -(2 ** 31) && x < 2 ** 31);
 }
 
+const isFloat = (type: ElementName): type is "float32" | "float16" => type === "float32" || type === "float16";
+
+/** Elements of a tensor's data, wherever they stand. */
+function countIn(type: ElementName, raw: Uint8Array | undefined, values: readonly number[]): number {
+  if (raw === undefined) {
+    if (type === "float16" && values.length > 0) forbidden("a tensor of float16 must have raw data");
+    return values.length;
+  }
+  return values.length > 0 ? forbidden("a tensor has its data twice") : raw.length / bytesOf[type];
+}
+
 /** A tensor that stands in the program: type, shape and that its data has exactly its elements. */
 export function tensorValue({ dims, dataType, raw, values }: TensorForm): Value {
   const type = elementName(dataType);
   const shaped = value(type, dims);
   const count = elements(dims);
-  if (raw !== undefined && values.length > 0) return forbidden("a tensor has its data twice");
-  const there = raw === undefined ? values.length : raw.length / bytesOf[type];
+  const there = countIn(type, raw, values);
   if (there !== count) return forbidden(`a tensor of shape [${dims.join(", ")}] has ${there} elements`);
-  if (type === "float32" || count > MAX_KNOWN || dims.length > 1) return shaped;
+  if (isFloat(type) || count > MAX_KNOWN || dims.length > 1) return shaped;
   if (raw === undefined && !values.every((x) => fits(type, x)))
     return forbidden(`a number in a tensor does not fit ${type}`);
   if (raw === undefined) return { ...shaped, known: values };

@@ -8,7 +8,7 @@ import { MAX_PROGRAM_BYTES } from "@cotrain/sdk/protocol";
 
 import type { AttributeForm, GraphForm, NodeForm, ValueForm } from "./form.ts";
 import { readForm } from "./form.ts";
-import { elementName, sizeOf, tensorValue, unfit, value, type Value } from "./call.ts";
+import { elementName, sizeOf, tensorValue, unfit, value, type Value, widenedSizeOf } from "./call.ts";
 import { operators as table, type AttributeKind, type Operator } from "./operators.ts";
 import { EngineError } from "../errors.ts";
 import { forbidden, unreadable } from "./wire.ts";
@@ -214,6 +214,14 @@ function bytesIn(own: ReadonlyMap<string, Value>, name: string): number {
   return found ? sizeOf(found) : 0;
 }
 
+/** Bytes of an operator's operands once more, and in fp32 what is fp16, which a runtime without such an operator puts between casts. */
+function copiesOf(operands: readonly (Value | undefined)[], found: readonly Value[]): number {
+  const given = operands.filter((x) => x !== undefined);
+  const wide = [...given, ...found].filter(({ type }) => type === "float16");
+  const bytes = [...given.map(sizeOf), ...wide.map(widenedSizeOf)];
+  return bytes.reduce((sum, size) => sum + size, 0);
+}
+
 /** Holds one node against its row; bodies are inspected first, so that their own faults are told. */
 function inspectNode(
   node: NodeForm,
@@ -250,7 +258,7 @@ function inspectNode(
     unfit(call, `it gives ${row.outputs[0]} to ${row.outputs[1]} outputs`);
   const found = row.shape(call);
   if (found.length !== outputs.length) unfit(call, `it gives ${found.length} outputs`);
-  const copied = row.memory === "copies" ? operands.reduce((sum, x) => sum + (x ? sizeOf(x) : 0), 0) : 0;
+  const copied = row.memory === "copies" ? copiesOf(operands, found) : 0;
   const inside = [...bodies.values()].reduce((sum, body) => sum + body.peak, 0);
   return { found, scratch: copied + inside };
 }

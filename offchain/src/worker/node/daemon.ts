@@ -2,7 +2,7 @@
 import type { SigningAccount, Address, Hex, RunId } from "@cotrain/sdk/protocol";
 
 import { roundNumber } from "../../base/index.ts";
-import { classOf, type Device } from "../../engine/index.ts";
+import { classOf, type Device, takesHalf } from "../../engine/index.ts";
 import { AUTO, chooseDevices, deviceOf, probeDevices, requireDevice, rowOf } from "../../engine/runtime/node/index.ts";
 import {
   blobsLocation,
@@ -83,6 +83,7 @@ export async function workerDaemon(options: WorkerDaemonOptions, context: Daemon
       devices.map((device) => ({
         name: device.name,
         deviceClass: classOf(device),
+        takesHalf: () => takesHalf(device),
         place: rowOf(device.name),
         ownMemory: device.ownMemory,
         openTrainer: trainerOn(device),

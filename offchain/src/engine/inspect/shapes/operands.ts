@@ -1,12 +1,13 @@
 /** What shape rules ask of operands. */
 import { operand, unfit, type Call, type ElementName, type Value } from "../call.ts";
 
-export type Family = "floats" | "numbers" | "booleans" | "any";
+export type Family = "floats" | "factors" | "numbers" | "booleans" | "any";
 const families: Readonly<Record<Family, readonly ElementName[]>> = {
   floats: ["float32"],
+  factors: ["float32", "float16"],
   numbers: ["float32", "int32", "int64"],
   booleans: ["bool"],
-  any: ["float32", "int32", "int64", "bool"],
+  any: ["float32", "float16", "int32", "int64", "bool"],
 };
 
 export function belongs(call: Call, { type }: Value, family: Family): void {
