@@ -189,7 +189,8 @@ export async function atPlace<T>(
       `${state} belongs to a member of somebody else's run: name its coordinator and chain with --coordinator and --rpc.`,
     );
   const run = await openLocalRun(state);
-  requireRun(run, named);
+  const elsewhere = `the directory of your wallet in that one (${parties[party].state}), or any that holds no run,`;
+  requireRun(run, named, isNamed(flags) ? elsewhere : undefined);
   await requireNamedDeployment(run, deployment);
   return withChain(
     run,

@@ -3,6 +3,7 @@ import {
   governorSettings,
   type ModelContracts,
   modelContractsOf,
+  pastVotesOf,
   type ProposalCall,
   propose,
   votesOf,
@@ -32,20 +33,32 @@ const LAST_SECOND = 8_640_000_000_000;
 export const timeText = (seconds: number): string =>
   Math.abs(seconds) <= LAST_SECOND ? new Date(seconds * 1_000).toISOString() : `second ${seconds}`;
 
+/** Wallets with their votes. @param timepoint when, chain seconds; if left out now */
+export const withVotes = (
+  { connection, contracts: { shares } }: DecidingPlace,
+  entries: Place["entries"],
+  timepoint?: bigint,
+) =>
+  Promise.all(
+    entries.map(async (entry) => {
+      const { account } = entry;
+      const votes = await connection.call((client) =>
+        timepoint === undefined
+          ? votesOf(client, { shares, account })
+          : pastVotesOf(client, { shares, account, timepoint }),
+      );
+      return { entry, votes };
+    }),
+  );
+
 /**
  * The wallet of these with the most votes; undefined where there is none.
  * @throws UserError `VOTES_FEW` where those are too few to propose
  */
-export async function proposerOf({ connection, governor, contracts }: DecidingPlace, entries: Place["entries"]) {
-  const { shares } = contracts;
+export async function proposerOf(place: DecidingPlace, entries: Place["entries"]) {
+  const { connection, governor } = place;
   const { proposalThreshold } = await connection.call((client) => governorSettings(client, { governor }));
-  const voters = await Promise.all(
-    entries.map(async (entry) => {
-      const votes = await connection.call((client) => votesOf(client, { shares, account: entry.account }));
-      return { entry, votes };
-    }),
-  );
-  const [first] = voters.toSorted((a, b) => (a.votes < b.votes ? 1 : -1));
+  const [first] = (await withVotes(place, entries)).toSorted((a, b) => (a.votes < b.votes ? 1 : -1));
   if (first && first.votes < proposalThreshold)
     throw new UserError(
       "VOTES_FEW",

@@ -2,10 +2,10 @@
 import { castVote, type VoteSupport } from "@cotrain/sdk/actions";
 import type { Address, Hex } from "@cotrain/sdk/protocol";
 
-import { formatAddress, formatPercent, formatShares, shortAddress, UserError, wrap } from "../base/index.ts";
+import { countOf, formatAddress, formatPercent, formatShares, shortAddress, UserError, wrap } from "../base/index.ts";
 import { type MadeProposal, type ProposalStanding, proposalTitle, standingOf, wordsOfCall } from "../run/index.ts";
 import { columnsOf } from "./output.ts";
-import type { signingAs } from "./place.ts";
+import { type Place, signingAs } from "./place.ts";
 import { type DecidingPlace, timeText } from "./proposing.ts";
 
 /** Characters of what somebody writes for the others who vote; each of them costs gas. */
@@ -25,6 +25,8 @@ interface ToldCall {
   readonly data: Hex;
   readonly bytes: number;
   readonly words: string;
+  /** Calls that these words do not tell, or not to their end: it may pass on others. */
+  readonly untold: number;
 }
 
 /** A proposal, where it stands, and what it would do. */
@@ -42,10 +44,15 @@ export const MOST_CALLS = 64;
 
 /** Nobody agrees to what was not shown. @throws UserError `CALLS_MANY` */
 export function requireAllTold({ proposal, calls, more }: ToldProposal): void {
-  if (more === 0) return;
+  const untold = calls.reduce((sum, call) => sum + call.untold, 0);
+  if (more === 0 && untold === 0) return;
+  const what =
+    more > 0
+      ? `has ${calls.length + more} calls, of which ${calls.length} are shown here`
+      : `makes ${countOf(untold, "call")} that ${untold === 1 ? "is" : "are"} not shown here to the end, among those that it passes on or since it is long`;
   throw new UserError(
     "CALLS_MANY",
-    `Proposal ${proposal.proposalId} has ${calls.length + more} calls, of which ${calls.length} are shown here: it can be voted against, and nothing else.`,
+    `Proposal ${proposal.proposalId} ${what}: it can be voted against, and nothing else.`,
   );
 }
 
@@ -59,8 +66,8 @@ export async function tell(place: DecidingPlace, proposal: MadeProposal, most: n
   for (const [i, target] of targets.slice(0, most).entries()) {
     const value = values[i] ?? 0n;
     const data = calldatas[i] ?? "0x";
-    const words = await wordsOfCall(place, { target, value, data });
-    calls.push({ target, value, data: data.slice(0, MOST_DATA) as Hex, bytes: (data.length - 2) / 2, words });
+    const told = await wordsOfCall(place, { target, value, data });
+    calls.push({ target, value, data: data.slice(0, MOST_DATA) as Hex, bytes: (data.length - 2) / 2, ...told });
   }
   const standing = await standingOf(place, place.contracts.shares, proposalId);
   return { proposal, standing, title: proposalTitle(description), calls, more: targets.length - calls.length };
@@ -142,6 +149,13 @@ export interface Voter {
   readonly account: Address;
   readonly client: Awaited<ReturnType<typeof signingAs>>;
 }
+
+/** The same, of a wallet of the place. */
+export const voterOf = async (
+  place: DecidingPlace,
+  entry: Place["entries"][number],
+  fees: { readonly maxFee: number },
+): Promise<Voter> => ({ name: entry.name, account: entry.account, client: await signingAs(place, entry, fees) });
 
 /** A vote that is on the chain. */
 export interface Cast {

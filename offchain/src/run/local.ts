@@ -132,11 +132,11 @@ export async function openLocalRun(directory: string, wanted?: string): Promise<
 }
 
 /** @throws UserError `RUN_UNKNOWN` when this state's run is not the one that is named */
-export function requireRun(run: LocalRun, named: string | undefined): void {
+export function requireRun(run: LocalRun, named: string | undefined, directory = "another directory"): void {
   if (named === undefined || asRunId(named) === run.runId) return;
   throw new UserError(
     "RUN_UNKNOWN",
-    `${run.state} holds run ${run.runId}, not ${named}: leave --run out, or name another directory with --state.`,
+    `${run.state} holds run ${run.runId}, not ${named}: leave --run out, or name ${directory} with --state.`,
   );
 }
 

@@ -69,9 +69,21 @@ function decode(place: WordsPlace, call: ProposedCall): Decoded | undefined {
   return decoded && { ...decoded, name: `${decoded.contract}.${decoded.functionName}` };
 }
 
+/** What may be told of one call of a proposal, and what was not. */
+interface Tally {
+  /** Calls that it passes on and that may still be told: each may ask the chain. */
+  left: number;
+  /** Calls that were not told, or not to their end. */
+  untold: number;
+}
+
 /** Characters of the words of a call that is shown as it is: a stranger may pass megabytes. */
 const MOST_WORDS = 4_000;
-const bounded = (text: string): string => (text.length > MOST_WORDS ? `${text.slice(0, MOST_WORDS)}…` : text);
+function bounded(text: string, tally: Tally): string {
+  if (text.length <= MOST_WORDS) return text;
+  tally.untold += 1;
+  return `${text.slice(0, MOST_WORDS)}…`;
+}
 
 function valueText(value: unknown): string {
   if (typeof value === "string") {
@@ -96,7 +108,11 @@ const shareAmounts: ReadonlySet<string> = new Set([
 ]);
 
 /** A function with its arguments as they are, but those that are told otherwise. */
-function shownCall({ name, args, inputs }: Decoded, toldOtherwise: ReadonlySet<string> = new Set()): string {
+function shownCall(
+  { name, args, inputs }: Decoded,
+  tally: Tally,
+  toldOtherwise: ReadonlySet<string> = new Set(),
+): string {
   const shown = args.flatMap((value, i) => {
     const input = inputs[i]?.name ?? `argument ${i + 1}`;
     if (toldOtherwise.has(input)) return [];
@@ -104,7 +120,7 @@ function shownCall({ name, args, inputs }: Decoded, toldOtherwise: ReadonlySet<s
     const inShares = typeof value === "bigint" && shareAmounts.has(`${name} ${input}`);
     return [`${input} ${inShares ? `${formatEther(value)} shares` : valueText(value)}`];
   });
-  return bounded(`${name}(${shown.join(", ")})`);
+  return bounded(`${name}(${shown.join(", ")})`, tally);
 }
 
 /** What a run is called: its id only where it is another than one expects. */
@@ -234,7 +250,7 @@ function passedCalls({ args, inputs }: Decoded): ProposedCall[] {
   ];
 }
 
-/** How deep in one another calls are told, and how many of a call's altogether: each may ask the chain. */
+/** How deep in one another calls are told, and how many of a call's altogether. */
 const DEEPEST = 3;
 const MOST_PASSED = 32;
 
@@ -243,30 +259,34 @@ interface Standing {
   readonly by: string;
   /** Numbers of the calls that it is in, outermost first, and its own. */
   readonly path: readonly number[];
-  readonly left: { calls: number };
+  readonly tally: Tally;
 }
 
 const counted = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`;
 
-async function passedText(place: WordsPlace, decoded: Decoded, by: string, { path, left }: Standing): Promise<string> {
+async function passedText(place: WordsPlace, decoded: Decoded, by: string, { path, tally }: Standing): Promise<string> {
   const calls = passedCalls(decoded);
   if (calls.length === 0) return "It passes on no calls.";
-  if (path.length >= DEEPEST) return "It passes on calls that are not told.";
+  if (path.length >= DEEPEST) {
+    tally.untold += calls.length;
+    return "It passes on calls that are not told.";
+  }
   const told: string[] = [];
   for (const [i, call] of calls.entries()) {
-    if (left.calls === 0) break;
-    left.calls -= 1;
+    if (tally.left === 0) break;
+    tally.left -= 1;
     const inner = [...path, i + 1];
-    told.push(`(${inner.join(".")}) ${await tellCall(place, call, { by, path: inner, left })}`);
+    told.push(`(${inner.join(".")}) ${await tellCall(place, call, { by, path: inner, tally })}`);
   }
   const untold = calls.length - told.length;
+  tally.untold += untold;
   if (untold > 0)
     told.push(`${counted(untold, "further call")} that it passes on ${untold === 1 ? "is" : "are"} not told.`);
   return `It passes on ${counted(calls.length, "call")} in the name of ${by}: ${told.join(" ")}`;
 }
 
 async function tellCall(place: WordsPlace, call: ProposedCall, standing: Standing): Promise<string> {
-  const { by } = standing;
+  const { by, tally } = standing;
   const coins = call.value > 0n ? ` It sends ${formatEther(call.value)} coins of ${by} along.` : "";
   const decoded = decode(place, call);
   if (!decoded) {
@@ -275,16 +295,26 @@ async function tellCall(place: WordsPlace, call: ProposedCall, standing: Standin
       bytes === 0
         ? "without data"
         : `with ${bytes} bytes that are not read as a call of this model's contracts: ${call.data}`;
-    return `${bounded(`${by[0]?.toUpperCase()}${by.slice(1)} calls ${call.target} ${what}`)}.${coins}`;
+    return `${bounded(`${by[0]?.toUpperCase()}${by.slice(1)} calls ${call.target} ${what}`, tally)}.${coins}`;
   }
   const { name, args } = decoded;
   const sentence = sentences[name];
   if (sentence) return `${await sentence(place, args)}${coins}`;
   const passer = passers[name];
-  if (passer === undefined) return `${shownCall(decoded)}.${coins}`;
-  return `${shownCall(decoded, passedInputs)}.${coins} ${await passedText(place, decoded, passer, standing)}`;
+  if (passer === undefined) return `${shownCall(decoded, tally)}.${coins}`;
+  return `${shownCall(decoded, tally, passedInputs)}.${coins} ${await passedText(place, decoded, passer, standing)}`;
+}
+
+/** What a call would do, and how much of it that does not say. */
+export interface CallWords {
+  readonly words: string;
+  /** Calls among it and those that it passes on that are not told, or not to their end. */
+  readonly untold: number;
 }
 
 /** What one call would do, in sentences of bounded length; what it passes on is told as well. */
-export const wordsOfCall = (place: WordsPlace, call: ProposedCall): Promise<string> =>
-  tellCall(place, call, { by: "the timelock", path: [], left: { calls: MOST_PASSED } });
+export async function wordsOfCall(place: WordsPlace, call: ProposedCall): Promise<CallWords> {
+  const tally: Tally = { left: MOST_PASSED, untold: 0 };
+  const words = await tellCall(place, call, { by: "the timelock", path: [], tally });
+  return { words, untold: tally.untold };
+}

@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 
 import { changesOf } from "../../../offchain/src/cli/commands/propose.ts";
 import { nextStep } from "../../../offchain/src/cli/commands/proposals.ts";
-import { documentOf, linesOf, stateText, type ToldProposal } from "../../../offchain/src/cli/voting.ts";
+import { documentOf, linesOf, requireAllTold, stateText, type ToldProposal } from "../../../offchain/src/cli/voting.ts";
 import type { ProposalStanding } from "../../../offchain/src/run/index.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 
@@ -105,9 +105,23 @@ describe("a proposal as people read it", () => {
     },
     standing,
     title: "What I wrote",
-    calls: [{ target: proposer, value: 0n, data: "0x", bytes: 0, words: "RunRegistry makes this run paused." }],
+    calls: [
+      { target: proposer, value: 0n, data: "0x", bytes: 0, words: "RunRegistry makes this run paused.", untold: 0 },
+    ],
     more: 0,
   };
+
+  test("is agreed to where all calls are told, those that it passes on among them, to their end", () => {
+    const [call] = told.calls;
+    const blind = "it can be voted against, and nothing else.";
+    expect(() => requireAllTold(told)).not.toThrow();
+    for (const [changed, sentence] of [
+      [{ more: 3 }, `has 4 calls, of which 1 are shown here: ${blind}`],
+      [{ calls: [call!, { ...call!, untold: 1 }] }, "makes 1 call that is not shown here to the end,"],
+      [{ calls: [{ ...call!, untold: 2 }] }, `makes 2 calls that are not shown here to the end, among those`],
+    ] as const)
+      expect(() => requireAllTold({ ...told, ...changed })).toThrow(sentence);
+  });
 
   test("has its id, its title, votes as parts of the supply, and what its calls would do", () => {
     expect(linesOf(told, Infinity)).toEqual([

@@ -309,6 +309,21 @@ describe("a suspension is refused", () => {
     expect(await verdict("validator-2")).toEqual(refusal(1, `suspends ${poster.address.toLowerCase()}, but who posts`));
   });
 
+  test("in a directory that holds another run than the one that is named, and says where else", async () => {
+    const pins = ["--run", keyOf("another run"), "--deployment", join(state, "deployment.json"), "--rpc", node.url];
+    const directory = "the directory of your wallet in that one (.cotrain-validator), or any that holds no run,";
+    expect(verdictOf(await suspend("validator-1", ...pins))).toEqual(
+      refusal(
+        1,
+        `${state} holds run ${world.runId}, not ${keyOf("another run")}: leave --run out, or name ${directory}`,
+      ),
+    );
+    const elsewhere = ["--state", temporaryDirectory(), ...by("validator-1"), ...pins];
+    const verdict = verdictOf(await cotrainHere(["suspend", file, ...elsewhere]));
+    // There it is looked for on the chain.
+    expect(verdict.sentence).toContain(`There is no run ${keyOf("another run")} in the registry`);
+  });
+
   test("of another run or chain", async () => {
     await suspend("validator-1");
     change(({ suspension }) => (suspension["runId"] = keyOf("run")));

@@ -55,7 +55,8 @@ const proposing = async (description: string) => {
   const { governor, clientOf } = world;
   return (await actions.propose.sync(clientOf(alice), { governor, calls: [pause()], description })).event;
 };
-const wordsOf = ({ to, data, value = 0n }: actions.ProposalCall) => wordsOfCall(place, { target: to, data, value });
+const told = ({ to, data, value = 0n }: actions.ProposalCall) => wordsOfCall(place, { target: to, data, value });
+const wordsOf = async (call: actions.ProposalCall) => (await told(call)).words;
 
 describe("a call in words", () => {
   it("of parameters names every one that changes, beside what is replaced", async () => {
@@ -107,8 +108,12 @@ describe("a call in words", () => {
       `The timelock calls ${governor} with 4 bytes that are not read as a call of this model's contracts: 0x12345678.`,
     );
     const long = actions.castVote.call({ governor, proposalId: 1n, support: "for", reason: "x".repeat(1_000_000) });
-    for (const call of [long, { to: stranger.address, data: long.data }])
-      expect((await wordsOf(call)).length).toBeLessThan(4_100);
+    for (const call of [long, { to: stranger.address, data: long.data }, batched([long])]) {
+      const { words, untold } = await told(call);
+      expect(words.length).toBeLessThan(4_500);
+      // Whose end nobody was shown is not told.
+      expect(untold).toBe(1);
+    }
   });
 
   it("of parameters in the place of a version that is not there names every value: what it reads as zero is no change", async () => {
@@ -242,12 +247,16 @@ describe("a call that passes calls on", () => {
   it("says what is not told: what is deeper than three, and what is more than 32 altogether", async () => {
     let call: actions.ProposalCall = poster();
     for (let i = 0; i < 3; i++) call = batched([call]);
-    expect(await wordsOf(call)).toContain(`(1.1.1) ${posted()}`);
-    const deeper = await wordsOf(batched([call]));
-    expect(deeper).toMatch(/\(1\.1\.1\) ModelTimelock\.executeBatch\(.*\)\. It passes on calls that are not told\.$/);
+    expect(await told(call)).toEqual({ words: expect.stringContaining(`(1.1.1) ${posted()}`), untold: 0 });
+    const deeper = await told(batched([call, call]));
+    expect(deeper.words).toMatch(
+      /\(2\.1\.1\) ModelTimelock\.executeBatch\(.*\)\. It passes on calls that are not told\.$/,
+    );
+    expect(deeper.untold).toBe(2);
 
     const many = Array.from({ length: 20 }, () => pause());
-    const words = await wordsOf(batched([batched(many), batched(many)]));
+    const { words, untold } = await told(batched([batched(many), batched(many)]));
+    expect(untold).toBe(10);
     expect(words.match(/makes this run paused/g)).toHaveLength(30);
     expect(words).toContain(
       "(2.10) RunRegistry makes this run paused. 10 further calls that it passes on are not told.",

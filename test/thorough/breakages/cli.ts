@@ -220,6 +220,13 @@ export const cli: readonly Breakage[] = [
     tests: ["test/e2e/decisions.test.ts"],
   },
   {
+    name: "holders agree to calls of calls that were not shown",
+    file: "offchain/src/cli/voting.ts",
+    text: "if (more === 0 && untold === 0) return;",
+    instead: "if (more === 0) return;",
+    tests: ["test/offchain/cli/proposals.test.ts"],
+  },
+  {
     name: "the beginning of an id names a proposal of contracts that a coordinator names",
     file: "offchain/src/cli/commands/vote.ts",
     text: "findProposal(place, named, !place.pinned)",

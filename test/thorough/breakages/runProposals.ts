@@ -26,8 +26,8 @@ export const runProposals: readonly Breakage[] = [
   {
     name: "a call is told in as many words as a stranger likes",
     file: "offchain/src/run/proposalWords.ts",
-    text: "text.length > MOST_WORDS ? ",
-    instead: "text.length < 0 ? ",
+    text: "if (text.length <= MOST_WORDS) return text;",
+    instead: "if (text.length >= 0) return text;",
     tests: ["test/offchain/run/proposals.test.ts"],
   },
   {
@@ -75,7 +75,28 @@ export const runProposals: readonly Breakage[] = [
   {
     name: "proposed calls in calls are told however many they are",
     file: "offchain/src/run/proposalWords.ts",
-    text: "if (left.calls === 0) break;",
+    text: "if (tally.left === 0) break;",
+    instead: "",
+    tests: ["test/offchain/run/proposals.test.ts"],
+  },
+  {
+    name: "proposed calls that are too deep to be told count as told",
+    file: "offchain/src/run/proposalWords.ts",
+    text: "tally.untold += calls.length;",
+    instead: "",
+    tests: ["test/offchain/run/proposals.test.ts"],
+  },
+  {
+    name: "proposed calls that are too many to be told count as told",
+    file: "offchain/src/run/proposalWords.ts",
+    text: "tally.untold += untold;",
+    instead: "",
+    tests: ["test/offchain/run/proposals.test.ts"],
+  },
+  {
+    name: "proposed calls that are cut count as told",
+    file: "offchain/src/run/proposalWords.ts",
+    text: "tally.untold += 1;",
     instead: "",
     tests: ["test/offchain/run/proposals.test.ts"],
   },

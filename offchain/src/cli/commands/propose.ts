@@ -1,4 +1,4 @@
-import { boundsOf, governorSettings, paramsOf, runOf, setParams, votesOf } from "@cotrain/sdk/actions";
+import { boundsOf, governorSettings, paramsOf, runOf, setParams } from "@cotrain/sdk/actions";
 import {
   checkRunParams,
   type Parameter,
@@ -13,7 +13,7 @@ import { namedWallet, wordsOfCall } from "../../run/index.ts";
 import { didYouMean, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf } from "../output.ts";
-import { atPlace, type Place, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
+import { atPlace, type Place, requireEntries, signingOptions, unpinnedNotice } from "../place.ts";
 import {
   decidingAt,
   type DecidingPlace,
@@ -22,8 +22,9 @@ import {
   type SentProposal,
   sentText,
   timeText,
+  withVotes,
 } from "../proposing.ts";
-import { boundedText, type Cast, cast, castDocuments, castLines, type Voter } from "../voting.ts";
+import { boundedText, type Cast, cast, castDocuments, castLines, type Voter, voterOf } from "../voting.ts";
 
 const rows: readonly Parameter[] = runParameters;
 
@@ -96,7 +97,7 @@ async function decisionOn(place: DecidingPlace, changes: Partial<RunParams>, rea
     call,
     calls: [call],
     description: reason === undefined ? title : `${title}\n\n${reason}`,
-    words: await wordsOfCall(place, { target: call.to, value: 0n, data: call.data }),
+    words: (await wordsOfCall(place, { target: call.to, value: 0n, data: call.data })).words,
     rehearse: () =>
       connection.call((client) =>
         setParams.simulate(client, { addresses, runId, replaces, params, account: contracts.timelock }),
@@ -109,24 +110,22 @@ const LONGEST_DELAY = 60;
 /** Between two looks at the chain's clock, ms. */
 const LOOK_MS = 200;
 
-/**
- * The wallets of these that have votes, opened: a vote on the local chain is over in seconds.
- * @throws UserError `VOTE_LATER` where voting begins when nobody waits any more
- */
-async function votersOf(place: DecidingPlace, entries: Place["entries"], fees: { readonly maxFee: number }) {
-  const { connection, governor, contracts } = place;
+/** @throws UserError `VOTE_LATER` where voting begins when nobody waits any more */
+async function requireSoon({ connection, governor }: DecidingPlace): Promise<void> {
   const { votingDelay } = await connection.call((client) => governorSettings(client, { governor }));
   if (votingDelay > LONGEST_DELAY)
     throw new UserError(
       "VOTE_LATER",
       `Voting on a proposal begins ${votingDelay} s after it here: propose it without --vote, and vote then.`,
     );
+}
+
+/** The wallets of these that have votes, opened: a vote on the local chain is over in seconds. */
+async function openVoters(place: DecidingPlace, entries: Place["entries"], fees: { readonly maxFee: number }) {
+  await requireSoon(place);
   const voters: Voter[] = [];
-  for (const entry of entries) {
-    const { name, account } = entry;
-    const votes = await connection.call((client) => votesOf(client, { shares: contracts.shares, account }));
-    if (votes > 0n) voters.push({ name, account, client: await signingAs(place, entry, fees) });
-  }
+  for (const { entry, votes } of await withVotes(place, entries))
+    if (votes > 0n) voters.push(await voterOf(place, entry, fees));
   return voters;
 }
 
@@ -187,7 +186,7 @@ export const proposeCommand = defineCommand({
         const entries = options.dryRun ? [] : requireEntries(place, options);
         const proposer = await proposerOf(place, entries);
         const { maxFee } = options;
-        const voters = options.vote ? await votersOf(place, entries, { maxFee }) : [];
+        const voters = options.vote ? await openVoters(place, entries, { maxFee }) : [];
         const proposal = await putToHolders(place, decision, proposer, { maxFee, output });
         const casts = proposal && options.vote ? await voteFor(place, proposal, voters, systemClock) : [];
         return { ...decision, proposal, casts };

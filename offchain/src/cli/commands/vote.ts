@@ -1,11 +1,11 @@
-import { hasVoted, pastVotesOf, type VoteSupport, voteSupport } from "@cotrain/sdk/actions";
+import { hasVoted, type VoteSupport, voteSupport } from "@cotrain/sdk/actions";
 
 import { countOf, formatAddress, formatShares, RetryableError, UserError } from "../../base/index.ts";
 import { findProposal, namedWallet, type ProposalStanding, requireProposalId, requireSound } from "../../run/index.ts";
 import { didYouMean, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { atPlace, type Place, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
-import { decidingAt, type DecidingPlace } from "../proposing.ts";
+import { atPlace, type Place, requireEntries, signingOptions, unpinnedNotice } from "../place.ts";
+import { decidingAt, type DecidingPlace, withVotes } from "../proposing.ts";
 import {
   boundedText,
   callsText,
@@ -17,6 +17,7 @@ import {
   requireAllTold,
   stateText,
   tell,
+  voterOf,
 } from "../voting.ts";
 
 const supports = Object.keys(voteSupport) as readonly VoteSupport[];
@@ -41,18 +42,8 @@ function requireActive(proposalId: bigint, standing: ProposalStanding): void {
 
 /** Wallets that have votes on a proposal and have not cast them. @throws UserError `VOTES_NONE`, `VOTED` */
 async function votersOf(place: DecidingPlace, proposalId: bigint, timepoint: bigint, entries: Place["entries"]) {
-  const { connection, governor, contracts } = place;
-  const { shares } = contracts;
-  const all = await Promise.all(
-    entries.map(async (entry) => {
-      const { account } = entry;
-      const [votes, voted] = await Promise.all([
-        connection.call((client) => pastVotesOf(client, { shares, account, timepoint })),
-        connection.call((client) => hasVoted(client, { governor, proposalId, account })),
-      ]);
-      return { entry, votes, voted };
-    }),
-  );
+  const { connection, governor } = place;
+  const all = await withVotes(place, entries, timepoint);
   const holders = all.filter(({ votes }) => votes > 0n);
   const named = (of: typeof all): string => of.map(({ entry }) => formatAddress(entry.account)).join(", ");
   if (holders.length === 0)
@@ -60,7 +51,11 @@ async function votersOf(place: DecidingPlace, proposalId: bigint, timepoint: big
       "VOTES_NONE",
       `${named(all)} had no votes when those on proposal ${proposalId} were counted: what is claimed and delegated later counts for later proposals.`,
     );
-  const voters = holders.filter(({ voted }) => !voted);
+  const voters: typeof all = [];
+  for (const holder of holders) {
+    const { account } = holder.entry;
+    if (!(await connection.call((client) => hasVoted(client, { governor, proposalId, account })))) voters.push(holder);
+  }
   if (voters.length === 0)
     throw new UserError("VOTED", `${named(holders)} voted on proposal ${proposalId} before; a vote cannot be changed.`);
   return voters;
@@ -118,8 +113,7 @@ export const voteCommand = defineCommand({
         if (!output.json) for (const line of callsText(told)) output.notice(`If holders accept it: ${line}`);
         const casts: Cast[] = [];
         for (const { entry } of options.dryRun ? [] : voters) {
-          const { name, account } = entry;
-          const voter = { name, account, client: await signingAs(place, entry, options) };
+          const voter = await voterOf(place, entry, options);
           const sent = await cast(voter, { governor, proposalId, support, reason });
           casts.push(sent);
           // At once, since the next may fail.
