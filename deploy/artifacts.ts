@@ -24,6 +24,7 @@ export const contractFolders = {
   ValidatorSet: "attestation",
   Emission: "emission",
   ComputeRewards: "rewards",
+  CodeGrants: "rewards",
 } as const;
 
 export type ContractName = keyof typeof contractFolders;

@@ -55,8 +55,9 @@ const plan = {
   runRegistry: { contract: "RunRegistry", args: (at) => [at.modelRegistry, at.checkpointRegistry] },
   checkpointRegistry: { contract: "CheckpointRegistry", args: (at) => [at.runRegistry, at.validatorSet] },
   validatorSet: { contract: "ValidatorSet", args: (at) => [at.modelRegistry] },
-  emission: { contract: "Emission", args: (at) => [at.modelRegistry, at.computeRewards] },
+  emission: { contract: "Emission", args: (at) => [at.modelRegistry, at.computeRewards, at.codeGrants] },
   computeRewards: { contract: "ComputeRewards", args: (at) => [at.modelRegistry, at.emission, at.validatorSet] },
+  codeGrants: { contract: "CodeGrants", args: (at) => [at.modelRegistry, at.emission, at.validatorSet] },
 } as const satisfies Record<string, Step>;
 
 interface Step {
@@ -68,7 +69,7 @@ type Key = keyof typeof plan;
 const keys = Object.keys(plan) as Key[];
 const implementationKeys = ["modelShares", "modelGovernor", "modelTimelock"] as const;
 type ImplementationKey = (typeof implementationKeys)[number];
-type SingletonKey = Exclude<Key, ImplementationKey>;
+type SingletonKey = Exclude<Key, ImplementationKey | "codeGrants">;
 
 /** What a deployment leaves behind, and what its record holds. Addresses are in lower case. */
 export interface DeploymentRecord {
@@ -77,6 +78,8 @@ export interface DeploymentRecord {
   readonly addresses: Readonly<Record<SingletonKey, Address>>;
   /** What every model's clones run. */
   readonly implementations: Readonly<Record<ImplementationKey, Address>>;
+  /** What pays authors of code: no run needs it, and whoever else does asks Emission for it. */
+  readonly codeGrants: Address;
   /** The DeterministicDeployer that made them all. */
   readonly deployer: Address;
   /** In which block each contract came to be; logs are read from there on. */
@@ -141,13 +144,15 @@ export async function deploy(options: DeployOptions): Promise<DeploymentRecord> 
   }
   const pick = <K extends Key>(names: readonly K[]) =>
     Object.fromEntries(names.map((key) => [key, at[key]])) as Record<K, Address>;
-  const singletons = keys.filter((key): key is SingletonKey => !implementationKeys.includes(key as ImplementationKey));
+  const apart = new Set<Key>([...implementationKeys, "codeGrants"]);
+  const singletons = keys.filter((key): key is SingletonKey => !apart.has(key));
   await requireWired(publicClient, pick(singletons), at);
   const deployment: DeploymentRecord = {
     chainId,
     profile: profile.name,
     addresses: pick(singletons),
     implementations: pick(implementationKeys),
+    codeGrants: at.codeGrants,
     deployer: deployer.address,
     blocks: Object.fromEntries(blocks) as Record<Key, number>,
   };
@@ -160,10 +165,15 @@ export async function deploy(options: DeployOptions): Promise<DeploymentRecord> 
 async function requireWired(
   client: PublicClient,
   addresses: ContractAddresses,
-  { modelShares: shares, modelGovernor: governor, modelTimelock: timelock }: Record<ImplementationKey, Address>,
+  {
+    modelShares: shares,
+    modelGovernor: governor,
+    modelTimelock: timelock,
+    codeGrants,
+  }: Record<ImplementationKey | "codeGrants", Address>,
 ): Promise<void> {
   const implementations = { shares, governor, timelock };
-  const [wrong] = misWired(await deploymentWiring(client, { addresses, implementations }));
+  const [wrong] = misWired(await deploymentWiring(client, { addresses, implementations, codeGrants }));
   if (wrong)
     throw new CotrainError("WRONG_WIRING", `The contracts obey others than they should: ${wireSentence(wrong)}`);
 }

@@ -24,8 +24,14 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         address[MAX_SIZE] members;
     }
 
-    mapping(ModelId modelId => uint32) private _latest;
-    mapping(ModelId modelId => mapping(uint32 version => Set)) private _sets;
+    /// @dev A model's sets of one role.
+    struct Sets {
+        uint32 latest;
+        mapping(uint32 version => Set) versions;
+    }
+
+    mapping(ModelId modelId => Sets) private _validators;
+    mapping(ModelId modelId => Sets) private _maintainers;
 
     /// @notice Keeps the signers of one registry's models.
     /// @param registry_ Says which timelock commands a model, and its clock.
@@ -33,7 +39,8 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
 
     /// @inheritdoc IValidatorSet
     function open(ModelId modelId, address[] calldata validators, uint16 threshold) external onlyRegistry(modelId) {
-        _choose(modelId, 1, validators, threshold, uint48(block.timestamp), 0);
+        _choose(_validators[modelId], 1, validators, threshold, uint48(block.timestamp), 0);
+        emit ValidatorsSet(modelId, 1, validators, threshold, uint48(block.timestamp));
     }
 
     /// @inheritdoc IValidatorSet
@@ -43,26 +50,31 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         address[] calldata validators,
         uint16 threshold
     ) external onlyTimelock(modelId) returns (uint32 version) {
-        Schedule memory schedule = REGISTRY.scheduleOf(modelId);
-        uint64 epoch = uint64(Epochs.at(schedule, block.timestamp));
-        version = _latest[modelId];
-        if (replaces != version) revert ValidatorSetReplaced(modelId, replaces, version);
-        Set storage previous = _sets[modelId][version];
-        if (previous.chosenIn == epoch) revert ValidatorSetChangedThisEpoch(modelId, epoch);
-        _choose(modelId, ++version, validators, threshold, uint48(block.timestamp + schedule.window), epoch);
-        _requireFewChanges(previous, validators);
+        uint48 effectiveAt;
+        (version, effectiveAt) = _replace(modelId, _validators[modelId], replaces, validators, threshold);
+        emit ValidatorsSet(modelId, version, validators, threshold, effectiveAt);
+    }
+
+    /// @inheritdoc IValidatorSet
+    function setMaintainers(
+        ModelId modelId,
+        uint32 replaces,
+        address[] calldata maintainers,
+        uint16 threshold
+    ) external onlyTimelock(modelId) returns (uint32 version) {
+        uint48 effectiveAt;
+        (version, effectiveAt) = _replace(modelId, _maintainers[modelId], replaces, maintainers, threshold);
+        emit MaintainersSet(modelId, version, maintainers, threshold, effectiveAt);
     }
 
     /// @inheritdoc IValidatorSet
     function currentVersion(ModelId modelId) external view returns (uint32 version) {
-        version = _latest[modelId];
-        // Only sets chosen within the last window are passed over, one per epoch at most.
-        while (version > 1 && _sets[modelId][version].effectiveAt > block.timestamp) --version;
+        return _current(_validators[modelId]);
     }
 
     /// @inheritdoc IValidatorSet
     function latestVersion(ModelId modelId) external view returns (uint32) {
-        return _latest[modelId];
+        return _validators[modelId].latest;
     }
 
     /// @inheritdoc IValidatorSet
@@ -70,18 +82,40 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         ModelId modelId,
         uint32 version
     ) external view returns (address[] memory validators, uint16 threshold, uint48 effectiveAt) {
-        Set storage set = _existing(modelId, version);
-        validators = new address[](set.size);
-        for (uint256 i = 0; i < validators.length; ++i) validators[i] = set.members[i];
-        return (validators, set.threshold, set.effectiveAt);
+        return _describe(_existing(modelId, _validators[modelId], version));
+    }
+
+    /// @inheritdoc IValidatorSet
+    function currentMaintainers(ModelId modelId) external view returns (uint32 version) {
+        return _current(_maintainers[modelId]);
+    }
+
+    /// @inheritdoc IValidatorSet
+    function latestMaintainers(ModelId modelId) external view returns (uint32) {
+        return _maintainers[modelId].latest;
+    }
+
+    /// @inheritdoc IValidatorSet
+    function maintainersOf(
+        ModelId modelId,
+        uint32 version
+    ) external view returns (address[] memory maintainers, uint16 threshold, uint48 effectiveAt) {
+        return _describe(_existing(modelId, _maintainers[modelId], version));
     }
 
     /// @inheritdoc IValidatorSet
     function requireQuorum(ModelId modelId, uint32 version, bytes32 digest, bytes[] calldata signatures) external view {
-        Set storage set = _existing(modelId, version);
-        uint256 threshold = set.threshold;
-        if (signatures.length < threshold) revert ValidatorSetNoQuorum(signatures.length, threshold);
-        _requireSigners(set, digest, signatures);
+        _requireQuorum(_existing(modelId, _validators[modelId], version), digest, signatures);
+    }
+
+    /// @inheritdoc IValidatorSet
+    function requireMaintainers(
+        ModelId modelId,
+        uint32 version,
+        bytes32 digest,
+        bytes[] calldata signatures
+    ) external view {
+        _requireQuorum(_existing(modelId, _maintainers[modelId], version), digest, signatures);
     }
 
     /// @inheritdoc IValidatorSet
@@ -91,7 +125,7 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         bytes32 digest,
         bytes[] calldata signatures
     ) external view returns (uint256 count, uint256 size) {
-        Set storage set = _existing(modelId, version);
+        Set storage set = _existing(modelId, _validators[modelId], version);
         _requireSigners(set, digest, signatures);
         return (signatures.length, set.size);
     }
@@ -101,8 +135,27 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         return _domainSeparatorV4();
     }
 
-    function _choose(
+    function _replace(
         ModelId modelId,
+        Sets storage sets,
+        uint32 replaces,
+        address[] calldata members,
+        uint16 threshold
+    ) private returns (uint32 version, uint48 effectiveAt) {
+        Schedule memory schedule = REGISTRY.scheduleOf(modelId);
+        uint64 epoch = uint64(Epochs.at(schedule, block.timestamp));
+        version = sets.latest;
+        if (replaces != version) revert ValidatorSetReplaced(modelId, replaces, version);
+        Set storage previous = sets.versions[version];
+        if (previous.chosenIn == epoch) revert ValidatorSetChangedThisEpoch(modelId, epoch);
+        effectiveAt = uint48(block.timestamp + schedule.window);
+        _choose(sets, ++version, members, threshold, effectiveAt, epoch);
+        // Validators there are from the model's creation on; the first maintainers replace nobody.
+        if (version != 1) _requireFewChanges(previous, members);
+    }
+
+    function _choose(
+        Sets storage sets,
         uint32 version,
         address[] calldata validators,
         uint16 threshold,
@@ -113,7 +166,7 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         if (size == 0 || size > MAX_SIZE) revert ValidatorSetSize(size);
         if (uint256(threshold) * 3 < size * 2 || threshold > size) revert ValidatorSetThreshold(threshold, size);
 
-        Set storage set = _sets[modelId][version];
+        Set storage set = sets.versions[version];
         set.size = uint16(size);
         set.threshold = threshold;
         set.effectiveAt = effectiveAt;
@@ -124,8 +177,7 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
             if (validator <= last) revert ValidatorSetNotAscending(last, validator);
             set.members[i] = last = validator;
         }
-        _latest[modelId] = version;
-        emit ValidatorsSet(modelId, version, validators, threshold, effectiveAt);
+        sets.latest = version;
     }
 
     function _requireFewChanges(Set storage previous, address[] calldata validators) private view {
@@ -145,6 +197,26 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         if (changes > allowed) revert ValidatorSetTooManyChanges(changes, allowed);
     }
 
+    function _current(Sets storage sets) private view returns (uint32 version) {
+        version = sets.latest;
+        // Only sets chosen within the last window are passed over, one per epoch at most; number 0 has no time.
+        while (sets.versions[version].effectiveAt > block.timestamp) --version;
+    }
+
+    function _describe(
+        Set storage set
+    ) private view returns (address[] memory members, uint16 threshold, uint48 effectiveAt) {
+        members = new address[](set.size);
+        for (uint256 i = 0; i < members.length; ++i) members[i] = set.members[i];
+        return (members, set.threshold, set.effectiveAt);
+    }
+
+    function _requireQuorum(Set storage set, bytes32 digest, bytes[] calldata signatures) private view {
+        uint256 threshold = set.threshold;
+        if (signatures.length < threshold) revert ValidatorSetNoQuorum(signatures.length, threshold);
+        _requireSigners(set, digest, signatures);
+    }
+
     /// @dev Members ascend and signers must, so one walk along the set finds every signer and admits none twice.
     function _requireSigners(Set storage set, bytes32 digest, bytes[] calldata signatures) private view {
         uint256 size = set.size;
@@ -157,8 +229,8 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         }
     }
 
-    function _existing(ModelId modelId, uint32 version) private view returns (Set storage set) {
-        set = _sets[modelId][version];
+    function _existing(ModelId modelId, Sets storage sets, uint32 version) private view returns (Set storage set) {
+        set = sets.versions[version];
         if (set.size == 0) revert ValidatorSetUnknownVersion(modelId, version);
     }
 }

@@ -16,20 +16,29 @@ import {ModelAuthority} from "../models/ModelAuthority.sol";
 /// budgets that would break it, so that authorising meets no second limit.
 contract Emission is IEmission, ModelAuthority {
     address private immutable COMPUTE_REWARDS;
+    address private immutable CODE_GRANTS;
+
+    /// @dev What was authorised of a kind: all epochs up to one, and part of the next.
+    struct Authorised {
+        uint32 through;
+        uint128 drawn;
+    }
 
     struct Books {
         uint128 yearlyCap;
-        uint32[KINDS] through;
+        Authorised[KINDS] authorised;
         Budget[] budgets;
     }
 
     mapping(ModelId modelId => Books) private _books;
 
-    /// @notice Mints for one registry's models and pays compute to one contract, for ever.
+    /// @notice Mints for one registry's models, and to one contract for each kind, for ever.
     /// @param registry_ Says which timelock commands a model, its shares and its clock.
     /// @param computeRewards Distributor of compute.
-    constructor(IModelRegistry registry_, address computeRewards) ModelAuthority(registry_) {
+    /// @param codeGrants Distributor of code.
+    constructor(IModelRegistry registry_, address computeRewards, address codeGrants) ModelAuthority(registry_) {
         COMPUTE_REWARDS = computeRewards;
+        CODE_GRANTS = codeGrants;
     }
 
     /// @inheritdoc IEmission
@@ -51,7 +60,7 @@ contract Emission is IEmission, ModelAuthority {
 
     /// @inheritdoc IEmission
     function authorise(ModelId modelId, uint8 kind, uint64 from, uint64 to, uint48 asOf, uint256 amount) external {
-        if (msg.sender != distributorOf(kind)) revert EmissionNotDistributor(kind, msg.sender);
+        _requireDistributor(kind);
         Schedule memory schedule = _schedule(modelId);
         uint256 current = Epochs.at(schedule, block.timestamp);
         if (from == 0 || from > to || to > current) revert EmissionBadRange(from, to, uint64(current));
@@ -59,10 +68,32 @@ contract Emission is IEmission, ModelAuthority {
         uint256 limit = _authorisable(modelId, schedule, kind, from, to, asOf);
         if (amount > limit) revert EmissionOverBudget(amount, limit);
 
-        Books storage books = _books[modelId];
-        if (to > books.through[kind - 1]) books.through[kind - 1] = uint32(to);
+        Authorised storage authorised = _books[modelId].authorised[kind - 1];
+        if (to > authorised.through) (authorised.through, authorised.drawn) = (uint32(to), 0);
         emit EmissionAuthorised(modelId, kind, from, to, asOf, amount);
         if (amount != 0) IModelShares(REGISTRY.sharesOf(modelId)).mint(msg.sender, amount);
+    }
+
+    /// @inheritdoc IEmission
+    function draw(ModelId modelId, uint8 kind, uint256 amount) external {
+        _requireDistributor(kind);
+        Schedule memory schedule = _schedule(modelId);
+        uint256 current = Epochs.at(schedule, block.timestamp);
+        uint256 limit = _authorisable(modelId, schedule, kind, 1, current, block.timestamp);
+        if (amount > limit) revert EmissionOverBudget(amount, limit);
+        if (amount == 0) return;
+
+        Books storage books = _books[modelId];
+        uint256 first = _first(books, schedule, kind, 1, block.timestamp);
+        uint256 last = _draw(books, kind, first, current, amount);
+        emit EmissionAuthorised(modelId, kind, uint64(first), uint64(last), uint48(block.timestamp), amount);
+        IModelShares(REGISTRY.sharesOf(modelId)).mint(msg.sender, amount);
+    }
+
+    /// @inheritdoc IEmission
+    function burn(ModelId modelId, uint8 kind, uint256 amount) external {
+        _requireDistributor(kind);
+        IModelShares(REGISTRY.sharesOf(modelId)).burn(msg.sender, amount);
     }
 
     /// @inheritdoc IEmission
@@ -102,12 +133,13 @@ contract Emission is IEmission, ModelAuthority {
 
     /// @inheritdoc IEmission
     function authorisedThrough(ModelId modelId, uint8 kind) external view returns (uint64) {
-        return _books[modelId].through[kind - 1];
+        return _books[modelId].authorised[kind - 1].through;
     }
 
     /// @inheritdoc IEmission
     function distributorOf(uint8 kind) public view returns (address) {
-        return kind == COMPUTE ? COMPUTE_REWARDS : address(0);
+        if (kind == COMPUTE) return COMPUTE_REWARDS;
+        return kind == CODE ? CODE_GRANTS : address(0);
     }
 
     function _setBudget(
@@ -142,19 +174,71 @@ contract Emission is IEmission, ModelAuthority {
         uint256 asOf
     ) private view returns (uint256 total) {
         Books storage books = _books[modelId];
-        uint256 first = Math.max(Math.max(from, 1), uint256(books.through[kind - 1]) + 1);
-        first = Math.max(first, Epochs.firstEndingFrom(schedule, Math.saturatingSub(asOf, Protocol.BUDGET_AGE)));
+        uint256 first = _first(books, schedule, kind, from, asOf);
         uint256 last = Math.min(to, Epochs.at(schedule, block.timestamp));
         if (first > last) return 0;
 
+        uint256 drawn = _drawnOf(books.authorised[kind - 1], first);
         Budget[] storage budgets = books.budgets;
         uint256 i = _after(budgets, last);
         while (last >= first) {
             Budget memory budget = budgets[--i];
             uint256 start = Math.max(first, budget.fromEpoch);
-            total += (last - start + 1) * ((uint256(budget.perEpoch) * _bps(budget, kind)) / Protocol.BPS);
+            total += (last - start + 1) * _perEpoch(budget, kind);
             last = start - 1;
         }
+        total -= drawn;
+    }
+
+    /// @dev Takes an amount from the epochs `first` to `current`, the oldest first, and answers the last one that it touched.
+    /// Walks over the changes of the budget like `_authorisable`, which has said that there is enough.
+    function _draw(
+        Books storage books,
+        uint8 kind,
+        uint256 first,
+        uint256 current,
+        uint256 amount
+    ) private returns (uint256) {
+        Budget[] storage budgets = books.budgets;
+        Authorised storage authorised = books.authorised[kind - 1];
+        uint256 left = amount + _drawnOf(authorised, first);
+        uint256 next = _after(budgets, first);
+        while (first <= current) {
+            uint256 perEpoch = _perEpoch(budgets[next - 1], kind);
+            uint256 end = next < budgets.length ? Math.min(current, uint256(budgets[next].fromEpoch) - 1) : current;
+            uint256 whole = (end - first + 1) * perEpoch;
+            if (left < whole) {
+                first += left / perEpoch;
+                left %= perEpoch;
+                break;
+            }
+            left -= whole;
+            first = end + 1;
+            ++next;
+        }
+        (authorised.through, authorised.drawn) = (uint32(first - 1), uint128(left));
+        return left == 0 ? first - 1 : first;
+    }
+
+    /// @dev The first epoch from `from` on that is neither authorised nor too old.
+    function _first(
+        Books storage books,
+        Schedule memory schedule,
+        uint8 kind,
+        uint256 from,
+        uint256 asOf
+    ) private view returns (uint256 first) {
+        first = Math.max(Math.max(from, 1), uint256(books.authorised[kind - 1].through) + 1);
+        first = Math.max(first, Epochs.firstEndingFrom(schedule, Math.saturatingSub(asOf, Protocol.BUDGET_AGE)));
+    }
+
+    /// @dev What was drawn from an epoch that is not authorised as a whole: that from an older one is gone with it.
+    function _drawnOf(Authorised storage authorised, uint256 epoch) private view returns (uint256) {
+        return epoch == uint256(authorised.through) + 1 ? authorised.drawn : 0;
+    }
+
+    function _requireDistributor(uint8 kind) private view {
+        if (msg.sender != distributorOf(kind)) revert EmissionNotDistributor(kind, msg.sender);
     }
 
     /// @dev How many budgets begin at or before an epoch.
@@ -173,6 +257,10 @@ contract Emission is IEmission, ModelAuthority {
     function _schedule(ModelId modelId) private view returns (Schedule memory schedule) {
         schedule = REGISTRY.scheduleOf(modelId);
         if (schedule.start == 0) revert EmissionUnknownModel(modelId);
+    }
+
+    function _perEpoch(Budget memory budget, uint8 kind) private pure returns (uint256) {
+        return (uint256(budget.perEpoch) * _bps(budget, kind)) / Protocol.BPS;
     }
 
     function _bps(Budget memory budget, uint8 kind) private pure returns (uint256) {

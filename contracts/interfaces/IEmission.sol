@@ -23,7 +23,7 @@ struct Budget {
 /// @title IEmission
 /// @notice The only minter of every model's shares. Each epoch has a budget, split by kind: 1 compute, 2 code,
 /// 3 capital, 4 treasury. What a kind's distributor does not authorise within 30 days after an epoch's end is never
-/// minted.
+/// minted. Compute is authorised by whole epochs, code in parts.
 interface IEmission {
     /// @notice A budget is in force from an epoch on.
     /// @param modelId The model.
@@ -32,7 +32,8 @@ interface IEmission {
     /// @param bps Split among compute, code, capital and treasury, in basis points.
     event BudgetSet(ModelId indexed modelId, uint64 indexed fromEpoch, uint128 perEpoch, uint16[KINDS] bps);
 
-    /// @notice Shares were minted to a kind's distributor, on account of the epochs `from` to `to`.
+    /// @notice Shares were minted to a kind's distributor, on account of the epochs `from` to `to`. What is drawn may leave a
+    /// part of the last one to the next event.
     /// @param modelId The model.
     /// @param kind Of Kinds.sol.
     /// @param from The first epoch.
@@ -105,6 +106,21 @@ interface IEmission {
     /// @param amount What is minted, in wei of shares.
     function authorise(ModelId modelId, uint8 kind, uint64 from, uint64 to, uint48 asOf, uint256 amount) external;
 
+    /// @notice Mints to the kind's distributor, which alone may call, from all budgets that there are: of the current epoch and
+    /// of those that ended within 30 days, the oldest first. What is left of them can be drawn later.
+    /// @dev Reverts with EmissionNotDistributor (for what is no kind, too), EmissionUnknownModel, EmissionOverBudget.
+    /// @param modelId The model.
+    /// @param kind Of Kinds.sol.
+    /// @param amount What is minted, in wei of shares.
+    function draw(ModelId modelId, uint8 kind, uint256 amount) external;
+
+    /// @notice Burns shares that the kind's distributor holds, which alone may call. No budget grows by it.
+    /// @dev Reverts with EmissionNotDistributor (for what is no kind, too), ERC20InsufficientBalance.
+    /// @param modelId The model.
+    /// @param kind Of Kinds.sol.
+    /// @param amount What is burned, in wei of shares.
+    function burn(ModelId modelId, uint8 kind, uint256 amount) external;
+
     /// @notice What may still be authorised for a kind on account of the epochs `from` to `to`.
     /// @dev Reverts with EmissionUnknownModel, and panics on what is no kind.
     /// @param modelId The model.
@@ -146,7 +162,7 @@ interface IEmission {
     /// @return What the epochs of one year may mint at most, in wei of shares.
     function yearlyCapOf(ModelId modelId) external view returns (uint128);
 
-    /// @notice The last epoch on whose account a kind was authorised.
+    /// @notice The last epoch whose whole budget of a kind is authorised, or past; of the next one a part may be drawn.
     /// @dev Panics on what is no kind.
     /// @param modelId The model.
     /// @param kind Of Kinds.sol.

@@ -9,7 +9,7 @@ interface IModelShares {
     /// @notice The contract URI was set (ERC-7572).
     event ContractURIUpdated();
 
-    /// @notice Only Emission mints.
+    /// @notice Only Emission mints and burns.
     /// @param caller Who called.
     error ModelSharesOnlyEmission(address caller);
     /// @notice Only the registry initialises.
@@ -37,6 +37,12 @@ interface IModelShares {
     /// @param to Who gets them.
     /// @param amount How many, in wei.
     function mint(address to, uint256 amount) external;
+
+    /// @notice Burns shares; only Emission may, those that a distributor gives up.
+    /// @dev Reverts with ModelSharesOnlyEmission, ERC20InsufficientBalance.
+    /// @param from Whose shares.
+    /// @param amount How many, in wei.
+    function burn(address from, uint256 amount) external;
 
     /// @notice Changes where licence and terms are found; only the model's timelock may.
     /// @dev Reverts with ModelSharesOnlyTimelock.

@@ -4,8 +4,8 @@ pragma solidity ^0.8.30;
 import {ModelId} from "./Ids.sol";
 
 /// @title IValidatorSet
-/// @notice Who signs for a model. Sets have versions; k of n of one version sign a digest. It is also the verifying
-/// contract of a Ruling.
+/// @notice Who signs for a model: its validators, and the maintainers of its code. Sets of either have versions; k of n of one
+/// version sign a digest. It is also the verifying contract of a Ruling.
 interface IValidatorSet {
     /// @notice A set was chosen; it counts from `effectiveAt` on.
     /// @param modelId The model.
@@ -21,19 +21,33 @@ interface IValidatorSet {
         uint48 effectiveAt
     );
 
-    /// @notice A set has 1 to 64 validators.
+    /// @notice A set of maintainers was chosen; it counts from `effectiveAt` on.
+    /// @param modelId The model.
+    /// @param version Number of the set, from 1.
+    /// @param maintainers Strictly ascending.
+    /// @param threshold Signatures needed.
+    /// @param effectiveAt From when on it counts, in seconds since 1970.
+    event MaintainersSet(
+        ModelId indexed modelId,
+        uint32 indexed version,
+        address[] maintainers,
+        uint16 threshold,
+        uint48 effectiveAt
+    );
+
+    /// @notice A set has 1 to 64 members.
     /// @param size How many there were.
     error ValidatorSetSize(uint256 size);
-    /// @notice Validators come strictly ascending, none of them zero.
-    /// @param previous The validator before; 0 before the first.
-    /// @param next The validator that is not above it.
+    /// @notice Members come strictly ascending, none of them zero.
+    /// @param previous The member before; 0 before the first.
+    /// @param next The member that is not above it.
     error ValidatorSetNotAscending(address previous, address next);
     /// @notice The threshold must be at least two thirds of the set and at most all of it.
     /// @param threshold Signatures needed.
-    /// @param size Validators in the set.
+    /// @param size Members of the set.
     error ValidatorSetThreshold(uint256 threshold, uint256 size);
     /// @notice At most a third of the set changes in one epoch.
-    /// @param changes Validators that come or that go, whichever are more.
+    /// @param changes Members that come or that go, whichever are more.
     /// @param allowed How many may.
     error ValidatorSetTooManyChanges(uint256 changes, uint256 allowed);
     /// @notice The set has changed in this epoch.
@@ -81,6 +95,21 @@ interface IValidatorSet {
         uint16 threshold
     ) external returns (uint32 version);
 
+    /// @notice Chooses the next set of maintainers; the model's timelock only. A model begins without any, and the first set may
+    /// be whoever the holders like; from then on as `setValidators`.
+    /// @dev Reverts as `setValidators`.
+    /// @param modelId The model.
+    /// @param replaces Number of the newest set (`latestMaintainers`), which this decision was made on; 0 for none.
+    /// @param maintainers Strictly ascending, 1 to 64 of them.
+    /// @param threshold Signatures needed, at least two thirds of the maintainers.
+    /// @return version Number of the new set.
+    function setMaintainers(
+        ModelId modelId,
+        uint32 replaces,
+        address[] calldata maintainers,
+        uint16 threshold
+    ) external returns (uint32 version);
+
     /// @notice The version in force; 0 for a model that does not exist.
     /// @param modelId The model.
     /// @return version Number of the set.
@@ -103,6 +132,28 @@ interface IValidatorSet {
         uint32 version
     ) external view returns (address[] memory validators, uint16 threshold, uint48 effectiveAt);
 
+    /// @notice The version of maintainers that is in force; 0 for none.
+    /// @param modelId The model.
+    /// @return version Number of the set.
+    function currentMaintainers(ModelId modelId) external view returns (uint32 version);
+
+    /// @notice The version of maintainers that was chosen last, in force or not; 0 for none.
+    /// @param modelId The model.
+    /// @return version Number of the set, which the next decision replaces.
+    function latestMaintainers(ModelId modelId) external view returns (uint32 version);
+
+    /// @notice A set of maintainers.
+    /// @dev Reverts with ValidatorSetUnknownVersion.
+    /// @param modelId The model.
+    /// @param version Number of the set, counted from 1.
+    /// @return maintainers Strictly ascending.
+    /// @return threshold Signatures needed.
+    /// @return effectiveAt From when on it counts, in seconds since 1970.
+    function maintainersOf(
+        ModelId modelId,
+        uint32 version
+    ) external view returns (address[] memory maintainers, uint16 threshold, uint48 effectiveAt);
+
     /// @notice Reverts unless the signatures over `digest` come from strictly ascending members of the set, at least
     /// as many as its threshold.
     /// @dev Reverts with ValidatorSetUnknownVersion, ValidatorSetNoQuorum, ValidatorSetBadSigner, and ECDSA's errors where a
@@ -112,6 +163,19 @@ interface IValidatorSet {
     /// @param digest EIP-712 digest that was signed.
     /// @param signatures 65 bytes each (r, s, v).
     function requireQuorum(ModelId modelId, uint32 version, bytes32 digest, bytes[] calldata signatures) external view;
+
+    /// @notice As `requireQuorum`, of a set of maintainers.
+    /// @dev Reverts as `requireQuorum`.
+    /// @param modelId The model.
+    /// @param version Number of the set.
+    /// @param digest EIP-712 digest that was signed.
+    /// @param signatures 65 bytes each (r, s, v).
+    function requireMaintainers(
+        ModelId modelId,
+        uint32 version,
+        bytes32 digest,
+        bytes[] calldata signatures
+    ) external view;
 
     /// @notice Counts the signatures over `digest`; reverts where one does not come from a member above the one before.
     /// @dev Reverts with ValidatorSetUnknownVersion, ValidatorSetBadSigner, and ECDSA's errors where a signature is

@@ -5,7 +5,8 @@ import {Digest, HeadHash, ModelId, RunId} from "./Ids.sol";
 
 // The signed statements and hashed records of the protocol, field by field as their EIP-712 type strings.
 // RunRegistry is the verifying contract of Join, Fragment, Receipt, Ack and Verdict, ComputeRewards that of Attestation,
-// ValidatorSet that of Ruling, CheckpointRegistry that of Suspend. ProtocolHashes turns each of them into its hash.
+// ValidatorSet that of Ruling, CheckpointRegistry that of Suspend, CodeGrants that of Grant. ProtocolHashes turns each of them
+// into its hash.
 
 /// @notice A worker asks to take part in a run.
 /// @param runId The run.
@@ -199,6 +200,32 @@ struct Suspend {
     RunId runId;
     address poster;
     HeadHash head;
+    uint32 setVersion;
+    uint64 deadline;
+}
+
+/// @notice k of n maintainers have an author paid for code.
+/// @param modelId The model.
+/// @param author Who is paid.
+/// @param repository sha256 of the repository's URL.
+/// @param commit Git's id of the commit: SHA-256, or SHA-1 with twelve zero bytes behind it.
+/// @param description sha256 of a text that says what was contributed.
+/// @param amount What is paid in all, in wei of shares.
+/// @param start From when on it is paid, in seconds since 1970.
+/// @param cliff Seconds after the start before which nothing is paid.
+/// @param duration Seconds after the start within which all is paid, linearly.
+/// @param setVersion The set of maintainers in force.
+/// @param deadline Until when the signatures may be used, in seconds since 1970.
+struct Grant {
+    ModelId modelId;
+    address author;
+    Digest repository;
+    bytes32 commit;
+    Digest description;
+    uint128 amount;
+    uint64 start;
+    uint32 cliff;
+    uint32 duration;
     uint32 setVersion;
     uint64 deadline;
 }

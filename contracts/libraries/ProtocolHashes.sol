@@ -12,6 +12,7 @@ import {
     ClaimTo,
     Ruling,
     Suspend,
+    Grant,
     Head
 } from "../interfaces/Statements.sol";
 
@@ -45,6 +46,9 @@ library ProtocolHashes {
     );
     bytes32 internal constant SUSPEND_TYPEHASH = keccak256(
         "Suspend(bytes32 runId,address poster,bytes32 head,uint32 setVersion,uint64 deadline)"
+    );
+    bytes32 internal constant GRANT_TYPEHASH = keccak256(
+        "Grant(bytes32 modelId,address author,bytes32 repository,bytes32 commit,bytes32 description,uint128 amount,uint64 start,uint32 cliff,uint32 duration,uint32 setVersion,uint64 deadline)"
     );
     bytes32 internal constant HEAD_TYPEHASH = keccak256(
         "Head(uint256 chainId,address registry,bytes32 parentHead,bytes32 runId,uint64 sequence,uint64 round,uint32 paramsVersion,bytes32 checkpointDigest,bytes32 receiptsRoot)"
@@ -111,6 +115,34 @@ library ProtocolHashes {
     /// @return EIP-712 struct hash.
     function hashSuspend(Suspend memory suspend) internal pure returns (bytes32) {
         return keccak256(abi.encode(SUSPEND_TYPEHASH, suspend));
+    }
+
+    /// @notice Struct hash of a grant that maintainers sign.
+    /// @param grant The grant.
+    /// @return EIP-712 struct hash.
+    function hashGrant(Grant memory grant) internal pure returns (bytes32) {
+        return keccak256(abi.encode(GRANT_TYPEHASH, grant));
+    }
+
+    /// @notice Name of a grant: of its terms alone, so that the same terms are the same grant, whoever signs them and how long
+    /// the signatures serve.
+    /// @param grant The grant.
+    /// @return The id.
+    function grantId(Grant memory grant) internal pure returns (bytes32) {
+        return
+            keccak256(
+                abi.encode(
+                    grant.modelId,
+                    grant.author,
+                    grant.repository,
+                    grant.commit,
+                    grant.description,
+                    grant.amount,
+                    grant.start,
+                    grant.cliff,
+                    grant.duration
+                )
+            );
     }
 
     /// @notice Hash of a link of a run's chain of checkpoints. It stands alone, without a domain.

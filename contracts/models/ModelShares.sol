@@ -22,7 +22,7 @@ contract ModelShares is IModelShares, ERC20Upgradeable, ERC20PermitUpgradeable, 
 
     /// @notice The implementation itself can never be initialised.
     /// @param registry_ The registry that makes the clones.
-    /// @param emission_ The only minter.
+    /// @param emission_ The only one that mints and burns.
     constructor(IModelRegistry registry_, address emission_) {
         REGISTRY = registry_;
         EMISSION = emission_;
@@ -48,6 +48,12 @@ contract ModelShares is IModelShares, ERC20Upgradeable, ERC20PermitUpgradeable, 
     function mint(address to, uint256 amount) external {
         if (msg.sender != EMISSION) revert ModelSharesOnlyEmission(msg.sender);
         _mint(to, amount);
+    }
+
+    /// @inheritdoc IModelShares
+    function burn(address from, uint256 amount) external {
+        if (msg.sender != EMISSION) revert ModelSharesOnlyEmission(msg.sender);
+        _burn(from, amount);
     }
 
     /// @inheritdoc IModelShares

@@ -21,6 +21,7 @@ const contracts: Readonly<Record<string, string>> = {
   ValidatorSet: "attestation",
   Emission: "emission",
   ComputeRewards: "rewards",
+  CodeGrants: "rewards",
   ModelGovernor: "governance",
   ModelTimelock: "governance",
 };

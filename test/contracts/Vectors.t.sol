@@ -12,6 +12,7 @@ import {
     Attestation,
     ClaimTo,
     Fragment as FragmentStatement,
+    Grant,
     Head,
     Join,
     Receipt,
@@ -102,6 +103,20 @@ contract VectorsTest is Fixture {
         eq(ProtocolHashes.SUSPEND_TYPEHASH, _typeHash("Suspend"), "type");
         for (uint256 i = 0; i < 3; ++i) {
             _signed("Suspend", i, ProtocolHashes.hashSuspend(abi.decode(_encoded("Suspend", i), (Suspend))));
+        }
+    }
+
+    function test_grants() public view {
+        eq(ProtocolHashes.GRANT_TYPEHASH, _typeHash("Grant"), "type");
+        for (uint256 i = 0; i < 3; ++i) {
+            bytes memory encoded = _encoded("Grant", i);
+            Grant memory grant = abi.decode(encoded, (Grant));
+            _signed("Grant", i, ProtocolHashes.hashGrant(grant));
+            // Its name is of all fields but the last two.
+            assembly ("memory-safe") {
+                mstore(encoded, 288)
+            }
+            eq(ProtocolHashes.grantId(grant), keccak256(encoded), "id");
         }
     }
 
@@ -207,6 +222,7 @@ contract VectorsTest is Fixture {
         eq(_domain(31337, verifier), separator, "formula");
         eq(runs.domainSeparator(), _domain(31337, address(runs)), "runs");
         eq(rewards.domainSeparator(), _domain(31337, address(rewards)), "rewards");
+        eq(grants.domainSeparator(), _domain(31337, address(grants)), "grants");
         eq(validators.domainSeparator(), _domain(31337, address(validators)), "validators");
         (, string memory name, string memory version, uint256 chain, address contract_, , ) = runs.eip712Domain();
         eq(name, "Cotrain", "name");

@@ -49,7 +49,7 @@ describe("a deployment", () => {
 
   it("wires the contracts to each other", async () => {
     const { clients } = await chain();
-    const { addresses } = await deploy({ ...clients, profile: "local" });
+    const { addresses, codeGrants } = await deploy({ ...clients, profile: "local" });
     for (const [key, name] of [
       ["runRegistry", "RunRegistry"],
       ["validatorSet", "ValidatorSet"],
@@ -64,13 +64,17 @@ describe("a deployment", () => {
       expect(String(registry).toLowerCase()).toBe(addresses.modelRegistry);
     }
     const emission = await loadArtifact("Emission");
-    const distributor = await clients.publicClient.readContract({
-      address: addresses.emission,
-      abi: emission.abi,
-      functionName: "distributorOf",
-      args: [1],
-    });
-    expect(String(distributor).toLowerCase()).toBe(addresses.computeRewards);
+    const distributor = async (kind: number) =>
+      String(
+        await clients.publicClient.readContract({
+          address: addresses.emission,
+          abi: emission.abi,
+          functionName: "distributorOf",
+          args: [kind],
+        }),
+      ).toLowerCase();
+    expect(await distributor(1)).toBe(addresses.computeRewards);
+    expect(await distributor(2)).toBe(codeGrants);
   });
 
   it("is found again by a second run, which sends nothing", async () => {
@@ -94,6 +98,7 @@ describe("a deployment", () => {
     const resumed = await deploy({ ...clients, profile: "local" });
     expect(resumed.addresses).toEqual(whole.addresses);
     expect(resumed.implementations).toEqual(whole.implementations);
+    expect(resumed.codeGrants).toBe(whole.codeGrants);
   });
 
   it("refuses an address that holds other code", async () => {
@@ -113,6 +118,18 @@ describe("a deployment", () => {
     await expect(deploy({ ...clients, profile: "local" })).rejects.toMatchObject({
       code: "WRONG_WIRING",
       message: `The contracts obey others than they should: Emission.distributorOf compute is ${account.address}, not ${addresses.computeRewards}.`,
+    });
+  });
+
+  it("refuses another that pays for code", async () => {
+    const { clients, connection } = await chain();
+    const { addresses, codeGrants } = await deploy({ ...clients, profile: "local" });
+    const code = await clients.publicClient.getCode({ address: addresses.emission });
+    const other = code!.replaceAll(codeGrants.slice(2), account.address.slice(2).toLowerCase());
+    await connection.provider.request({ method: "hardhat_setCode", params: [addresses.emission, other] });
+    await expect(deploy({ ...clients, profile: "local" })).rejects.toMatchObject({
+      code: "WRONG_WIRING",
+      message: `The contracts obey others than they should: Emission.distributorOf code is ${account.address}, not ${codeGrants}.`,
     });
   });
 

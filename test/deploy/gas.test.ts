@@ -12,6 +12,8 @@ import {
   asRunId,
   type Attestation,
   domainFor,
+  type Grant,
+  grantIdOf,
   rewardTree,
   runParameters,
   type RunParams,
@@ -30,6 +32,7 @@ import {
   encodeFunctionData,
   type Hex,
   keccak256,
+  sha256,
   stringToHex,
 } from "viem";
 import { mnemonicToAccount, privateKeyToAccount } from "viem/accounts";
@@ -52,6 +55,7 @@ const contracts = [
   "ValidatorSet",
   "Emission",
   "ComputeRewards",
+  "CodeGrants",
   "DeterministicDeployer",
 ] as const satisfies readonly ContractName[];
 
@@ -96,7 +100,7 @@ async function measure(): Promise<Record<string, number>> {
   const transport = custom({ request: (call) => connection.provider.request(call) });
   const publicClient = createPublicClient({ transport, pollingInterval: 5 });
   const walletOf = (index: number) => createWalletClient({ account: accounts[index]!, transport });
-  const { addresses } = await deploy({ publicClient, walletClient: walletOf(0), profile: "local" });
+  const { addresses, codeGrants } = await deploy({ publicClient, walletClient: walletOf(0), profile: "local" });
   const { model } = profileFor("local", 31337);
 
   const abis = new Map<ContractName, Abi>();
@@ -314,6 +318,51 @@ async function measure(): Promise<Record<string, number>> {
   const signed = typedDataOf(domainFor(31337, registry), "Suspend", suspension);
   const quorum = await Promise.all(validators.slice(0, 5).map((validator) => validator.signTypedData(signed)));
   row("suspend, 5 of 7", await send(2, registry, "CheckpointRegistry", "suspend", [suspension, quorum]));
+
+  // The timelock speaks for itself: how it comes to decide is measured above.
+  const timelock = await of("timelockOf");
+  await connection.provider.request({ method: "hardhat_impersonateAccount", params: [timelock] });
+  await connection.provider.request({ method: "hardhat_setBalance", params: [timelock, "0xde0b6b3a7640000"] });
+  const decide = async (to: Address, name: ContractName, functionName: string, args: readonly unknown[]) => {
+    const data = encodeFunctionData({ abi: await abiOf(name), functionName, args });
+    const hash = await connection.provider.request({
+      method: "eth_sendTransaction",
+      params: [{ from: timelock, to, data }],
+    });
+    const receipt = await publicClient.waitForTransactionReceipt({ hash: hash as Hex });
+    expect(receipt.status).toBe("success");
+    return receipt;
+  };
+  const maintainers = validators.slice(0, 3);
+  const members = maintainers.map(({ address }) => address);
+  await decide(addresses.validatorSet, "ValidatorSet", "setMaintainers", [modelId, 0, members, 2]);
+  await decide(codeGrants, "CodeGrants", "setCaps", [modelId, 100n * share, 100n * share]);
+  const inForce = (await now()) + BigInt(model.window);
+  await at(inForce);
+  const repository = "https://example.org/cotrain.git";
+  const grant: Grant = {
+    modelId,
+    author: accounts[6]!.address,
+    repository: sha256(stringToHex(repository)),
+    commit: hash("commit"),
+    description: hash("description"),
+    amount: 2n * share,
+    start: inForce,
+    cliff: 0,
+    duration: 10_000,
+    setVersion: 1,
+    deadline: inForce + 60n,
+  };
+  const terms = typedDataOf(domainFor(31337, codeGrants), "Grant", grant);
+  const approval = await Promise.all(maintainers.slice(0, 2).map((maintainer) => maintainer.signTypedData(terms)));
+  const approved = await send(2, codeGrants, "CodeGrants", "approve", [grant, repository, approval]);
+  row("approve grant, 2 of 3, first", approved);
+  const grantId = grantIdOf(grant);
+  for (const [index, when] of ["first", "later"].entries()) {
+    await at(inForce + 1_000n * BigInt(index + 1));
+    row(`claim grant, undelegated, ${when}`, await send(2, codeGrants, "CodeGrants", "claim", [modelId, grantId]));
+  }
+  row("revoke grant (without the vote)", await decide(codeGrants, "CodeGrants", "revoke", [modelId, grantId]));
   return rows;
 }
 

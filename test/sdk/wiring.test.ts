@@ -2,7 +2,7 @@
 import type { Address, Hex } from "viem";
 import { getCode } from "viem/actions";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { deploymentWiring, misWired, modelWiring, wireSentence } from "@cotrain/sdk/actions";
+import { codeGrantsOf, deploymentWiring, misWired, modelWiring, wireSentence } from "@cotrain/sdk/actions";
 import { createWorld, stranger, type World } from "./world.ts";
 
 let world: World;
@@ -33,7 +33,7 @@ it("of what was deployed all is as it should be", async () => {
   const { client, addresses, modelId } = world;
   const ofDeployment = await deploymentWiring(client, { addresses });
   const ofModel = await modelWiring(client, { addresses, modelId });
-  expect(ofDeployment.length).toBe(22);
+  expect(ofDeployment.length).toBe(25);
   expect(ofModel.length).toBe(10);
   expect(misWired([...ofDeployment, ...ofModel])).toEqual([]);
 });
@@ -48,6 +48,10 @@ it("an immutable that names somebody else is found, wherever it decides", async 
   };
   const { modelRegistry, runRegistry, checkpointRegistry, validatorSet, emission, computeRewards } = addresses;
   await stands(emission, computeRewards, ["Emission.distributorOf compute"]);
+  const grants = await codeGrantsOf(world.client, { addresses });
+  await stands(grants, emission, ["CodeGrants.emission"]);
+  await stands(grants, validatorSet, ["CodeGrants.validators"]);
+  await stands(grants, modelRegistry, ["CodeGrants.registry"]);
   await stands(emission, modelRegistry, ["Emission.registry"]);
   await stands(modelRegistry, emission, ["ModelRegistry.emission"]);
   await stands(modelRegistry, validatorSet, ["ModelRegistry.validators"]);

@@ -2,21 +2,13 @@
  * Mutations of the contracts that change nothing that anybody could see, and why. The sweep tries them too, and fails where a
  * test notices one after all; `thorough.test.ts` fails where one is no longer in the sources.
  */
-const firstSet =
-  "A model's first set counts from the model's creation on, so it is never passed over; no set lies below it.";
 const shortcut = "The search that follows finds the same budget.";
 const empty = "OpenZeppelin's function is empty.";
 
 export const equivalents: Readonly<Record<string, string>> = {
-  "contracts/attestation/ValidatorSet.sol currentVersion: >= in version > 1": firstSet,
-  "contracts/attestation/ValidatorSet.sol currentVersion: true for version > 1": firstSet,
   "contracts/attestation/ValidatorSet.sol _requireFewChanges: >= in gone > come":
     "The larger of two equal numbers is either.",
   "contracts/attestation/ValidatorSet.sol _requireFewChanges: <= in size < 3": "A third of three is one as well.",
-  "contracts/emission/Emission.sol authorise: >= in to > books.through[kind - 1]":
-    "It would write what stands there already.",
-  "contracts/emission/Emission.sol _authorisable: false for first > last":
-    "The loop that follows has no step, and the sum stays 0.",
   "contracts/emission/Emission.sol _after: < in budgets[high - 1].fromEpoch <= epoch": shortcut,
   "contracts/emission/Emission.sol _after: false for high != 0 && budgets[high - 1].fromEpoch <= epoch": shortcut,
   "contracts/governance/ModelGovernor.sol initialize: without __GovernorCountingSimple_init()": empty,

@@ -14,6 +14,8 @@ export const structs = {
   Ruling:
     "Ruling(bytes32 modelId,uint8 kind,bytes32 subject,uint64 dispute,address accused,uint8 outcome,bytes32 evidence,uint32 setVersion,uint64 deadline)",
   Suspend: "Suspend(bytes32 runId,address poster,bytes32 head,uint32 setVersion,uint64 deadline)",
+  Grant:
+    "Grant(bytes32 modelId,address author,bytes32 repository,bytes32 commit,bytes32 description,uint128 amount,uint64 start,uint32 cliff,uint32 duration,uint32 setVersion,uint64 deadline)",
 };
 
 export const headType =

@@ -11,6 +11,7 @@ import {
 
 import {
   checkpointRegistryAbi,
+  codeGrantsAbi,
   computeRewardsAbi,
   emissionAbi,
   modelGovernorAbi,
@@ -40,10 +41,19 @@ const MOST_BYTES = 131_072;
 
 /**
  * Decodes a call of one of the protocol's contracts, of a model's own, or of `others`.
+ * @param place with `codeGrants` where its calls are to be known: `codeGrantsOf` says where it is
  * @returns undefined where none of them has that address, or takes such a call, or where it has more than 128 KiB
  */
 export function decodeCall(
-  { addresses, contracts }: { readonly addresses: ContractAddresses; readonly contracts: ModelContracts },
+  {
+    addresses,
+    contracts,
+    codeGrants,
+  }: {
+    readonly addresses: ContractAddresses;
+    readonly contracts: ModelContracts;
+    readonly codeGrants?: Address | undefined;
+  },
   { target, data }: { readonly target: Address; readonly data: Hex },
   others: readonly KnownContract[] = [],
 ): DecodedCall | undefined {
@@ -55,6 +65,7 @@ export function decodeCall(
     ["ComputeRewards", addresses.computeRewards, computeRewardsAbi],
     ["CheckpointRegistry", addresses.checkpointRegistry, checkpointRegistryAbi],
     ["ModelRegistry", addresses.modelRegistry, modelRegistryAbi],
+    ...(codeGrants === undefined ? [] : [["CodeGrants", codeGrants, codeGrantsAbi] as const]),
     ["ModelGovernor", contracts.governor, modelGovernorAbi],
     ["ModelTimelock", contracts.timelock, modelTimelockAbi],
     ["ModelShares", contracts.shares, modelSharesAbi],

@@ -23,6 +23,18 @@ import {
   quorumAt,
 } from "./governance.ts";
 import {
+  approveGrant,
+  approveGrantByVote,
+  claimGrant,
+  codeGrantsOf,
+  grantCapsOf,
+  grantDueAt,
+  grantOf,
+  grantsApprovedIn,
+  revokeGrant,
+  setGrantCaps,
+} from "./grants.ts";
+import {
   createModel,
   governorOf,
   modelContractsOf,
@@ -62,7 +74,17 @@ import {
   versionAt,
 } from "./runs.ts";
 import { balanceOf, delegate, delegateOf, pastSupplyOf, pastVotesOf, totalSupply, votesOf } from "./shares.ts";
-import { countSigners, currentSetVersion, newestSetVersion, setOf, setValidators } from "./validators.ts";
+import {
+  countSigners,
+  currentMaintainers,
+  currentSetVersion,
+  maintainersOf,
+  newestMaintainers,
+  newestSetVersion,
+  setMaintainers,
+  setOf,
+  setValidators,
+} from "./validators.ts";
 
 const reads = {
   authorisable,
@@ -72,7 +94,9 @@ const reads = {
   boundsOf,
   budgetOf,
   claimNonce,
+  codeGrantsOf,
   countSigners,
+  currentMaintainers,
   currentParamsVersion,
   currentSetVersion,
   delegateOf,
@@ -80,11 +104,17 @@ const reads = {
   epochOf,
   governorOf,
   governorSettings,
+  grantCapsOf,
+  grantDueAt,
+  grantOf,
+  grantsApprovedIn,
   hasVoted,
   headOf,
   isAdmitted,
   isSuspended,
+  maintainersOf,
   modelContractsOf,
+  newestMaintainers,
   newestSetVersion,
   openRunOf,
   organiserOf,
@@ -119,9 +149,12 @@ const reads = {
 const writes = {
   activateRoot,
   admitBuild,
+  approveGrant,
+  approveGrantByVote,
   cancel,
   castVote,
   claim,
+  claimGrant,
   claimMany,
   claimTo,
   createModel,
@@ -134,7 +167,10 @@ const writes = {
   queue,
   registerRun,
   revokeClaimTo,
+  revokeGrant,
   setBudget,
+  setGrantCaps,
+  setMaintainers,
   setParams,
   setPoster,
   setStatus,

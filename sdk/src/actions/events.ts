@@ -5,6 +5,7 @@
 import type { Address, Hex } from "viem";
 import {
   checkpointRegistryAbi,
+  codeGrantsAbi,
   computeRewardsAbi,
   modelGovernorAbi,
   modelRegistryAbi,
@@ -88,6 +89,13 @@ export const validatorsSet = ({ addresses, modelId }: OfModel) => ({
   args: narrowed({ modelId }),
 });
 
+export const maintainersSet = ({ addresses, modelId }: OfModel) => ({
+  address: addresses.validatorSet,
+  abi: validatorSetAbi,
+  eventName: "MaintainersSet" as const,
+  args: narrowed({ modelId }),
+});
+
 export const rootPosted = ({ addresses, modelId }: OfModel) => ({
   address: addresses.computeRewards,
   abi: computeRewardsAbi,
@@ -107,6 +115,42 @@ export const rewardClaimed = ({ addresses, modelId, account }: OfModel & { reado
   abi: computeRewardsAbi,
   eventName: "Claimed" as const,
   args: narrowed({ modelId, account }),
+});
+
+interface OfGrants {
+  /** Address of CodeGrants: `codeGrantsOf`. */
+  readonly grants: Address;
+  readonly modelId?: Hex;
+  readonly id?: Hex;
+  readonly author?: Address;
+}
+
+export const grantApproved = ({ grants, modelId, id, author }: OfGrants) => ({
+  address: grants,
+  abi: codeGrantsAbi,
+  eventName: "GrantApproved" as const,
+  args: narrowed({ modelId, id, author }),
+});
+
+export const grantClaimed = ({ grants, modelId, id, author }: OfGrants) => ({
+  address: grants,
+  abi: codeGrantsAbi,
+  eventName: "GrantClaimed" as const,
+  args: narrowed({ modelId, id, author }),
+});
+
+export const grantRevoked = ({ grants, modelId, id, author }: OfGrants) => ({
+  address: grants,
+  abi: codeGrantsAbi,
+  eventName: "GrantRevoked" as const,
+  args: narrowed({ modelId, id, author }),
+});
+
+export const grantCapsSet = ({ grants, modelId }: Pick<OfGrants, "grants" | "modelId">) => ({
+  address: grants,
+  abi: codeGrantsAbi,
+  eventName: "GrantCapsSet" as const,
+  args: narrowed({ modelId }),
 });
 
 export const proposalCreated = ({ governor }: OfGovernor) => ({

@@ -22,6 +22,7 @@ export * from "./decorator.ts";
 export * from "./emission.ts";
 export * from "./events.ts";
 export * from "./governance.ts";
+export * from "./grants.ts";
 export * from "./logs.ts";
 export * from "./models.ts";
 export * from "./rewards.ts";

@@ -1,4 +1,4 @@
-/** ValidatorSet: who signs for a model. */
+/** ValidatorSet: who signs for a model, and who maintains its code. */
 import { type Address, type Client, decodeFunctionResult, type Hex } from "viem";
 import { validatorSetAbi } from "../abis/index.ts";
 import { type Addressed, callOf, defineRead, defineWrite, eventOf, type ReadArgs, viewOf } from "./action.ts";
@@ -63,6 +63,49 @@ export async function setOf(
   const [validators, threshold, effectiveAt] = await setOfVersion(client, { ...args, version });
   return { version, validators, threshold, effectiveAt };
 }
+
+export interface SetMaintainersArgs extends Addressed {
+  readonly modelId: Hex;
+  /** Newest set (`newestMaintainers`) on which the decision is made; 0 where there is none. */
+  readonly replaces: number;
+  /** Strictly ascending. */
+  readonly maintainers: readonly Address[];
+  readonly threshold: number;
+}
+
+/**
+ * Chooses the next set of maintainers, which counts after one full window; the timelock's to send.
+ * @throws ValidatorSetReplacedError where another was chosen meanwhile
+ */
+export const setMaintainers = /* @__PURE__ */ defineWrite({
+  addressed: true,
+  call: ({ addresses, modelId, replaces, maintainers, threshold }: SetMaintainersArgs) =>
+    callOf(addresses.validatorSet, validatorSetAbi, "setMaintainers", [modelId, replaces, maintainers, threshold]),
+  decode: (data) => decodeFunctionResult({ abi: validatorSetAbi, functionName: "setMaintainers", data }),
+  extractEvent: (receipt) => eventOf(receipt, validatorSetAbi, "MaintainersSet"),
+});
+
+/** Version of the maintainers in force; 0 for none. */
+export const currentMaintainers = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId }: { readonly modelId: Hex } & Addressed) =>
+    viewOf(addresses.validatorSet, validatorSetAbi, "currentMaintainers", [modelId]),
+});
+
+/** Version of the maintainers that were chosen last, in force or not; 0 for none. */
+export const newestMaintainers = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId }: { readonly modelId: Hex } & Addressed) =>
+    viewOf(addresses.validatorSet, validatorSetAbi, "latestMaintainers", [modelId]),
+});
+
+/** A set of maintainers. @throws ValidatorSetUnknownVersionError */
+export const maintainersOf = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId, version }: { readonly modelId: Hex; readonly version: number } & Addressed) =>
+    viewOf(addresses.validatorSet, validatorSetAbi, "maintainersOf", [modelId, version]),
+  present: ([maintainers, threshold, effectiveAt]) => ({ maintainers, threshold, effectiveAt }),
+});
 
 /** How many members of a set signed a digest. @throws ValidatorSetBadSignerError */
 export const countSigners = /* @__PURE__ */ defineRead({

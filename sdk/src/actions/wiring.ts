@@ -20,6 +20,7 @@ import {
 import { getCode, readContract } from "viem/actions";
 import {
   checkpointRegistryAbi,
+  codeGrantsAbi,
   computeRewardsAbi,
   emissionAbi,
   modelGovernorAbi,
@@ -97,6 +98,12 @@ async function ask(
   );
 }
 
+/** The distributor of a kind, as Emission names it; the zero address where it names none. */
+async function distributorOf(client: Client, { addresses, ...options }: WiringArgs, kind: number): Promise<Address> {
+  const said = await say(client, ["Emission", addresses.emission, emissionAbi], "distributorOf", [kind], options);
+  return isAddress(said) ? said : zeroAddress;
+}
+
 /** Contracts that every model runs, as the registry names them; the zero address where it names none. */
 async function implementationsOf(client: Client, { addresses, ...options }: WiringArgs): Promise<ModelContracts> {
   const registry: Subject = ["ModelRegistry", addresses.modelRegistry, modelRegistryAbi];
@@ -112,18 +119,28 @@ async function implementationsOf(client: Client, { addresses, ...options }: Wiri
   return { shares, governor, timelock };
 }
 
-/**
- * All that the contracts of a deployment say of each other.
- * @param args with `implementations` where it is known what every model should run
- */
+export interface DeploymentWiringArgs extends WiringArgs {
+  /** Where it is known what every model should run. */
+  readonly implementations?: ModelContracts;
+  /** Where it is known what should pay for code. */
+  readonly codeGrants?: Address;
+}
+
+/** All that the contracts of a deployment say of each other. */
 export async function deploymentWiring(
   client: Client,
-  { addresses, implementations, ...options }: WiringArgs & { readonly implementations?: ModelContracts },
+  { addresses, implementations, codeGrants, ...options }: DeploymentWiringArgs,
 ): Promise<Wire[]> {
   const { modelRegistry, runRegistry, checkpointRegistry, validatorSet, emission, computeRewards } = addresses;
   const made = await implementationsOf(client, { addresses, ...options });
   const { shares, governor, timelock } = implementations ?? made;
-  const { compute, ...others } = rewardKind;
+  const { compute, code, capital, treasury } = rewardKind;
+  const grants = codeGrants ?? (await distributorOf(client, { addresses, ...options }, code));
+  const ofDistributors: readonly Question[] = [
+    ["registry", modelRegistry],
+    ["emission", emission],
+    ["validators", validatorSet],
+  ];
   return ask(
     client,
     [
@@ -166,17 +183,13 @@ export async function deploymentWiring(
         [
           ["registry", modelRegistry],
           ["distributorOf", computeRewards, [compute], "compute"],
-          ...Object.entries(others).map(([kind, code]) => ["distributorOf", zeroAddress, [code], kind] as const),
+          ["distributorOf", grants, [code], "code"],
+          ["distributorOf", zeroAddress, [capital], "capital"],
+          ["distributorOf", zeroAddress, [treasury], "treasury"],
         ],
       ],
-      [
-        ["ComputeRewards", computeRewards, computeRewardsAbi],
-        [
-          ["registry", modelRegistry],
-          ["emission", emission],
-          ["validators", validatorSet],
-        ],
-      ],
+      [["ComputeRewards", computeRewards, computeRewardsAbi], ofDistributors],
+      [["CodeGrants", grants, codeGrantsAbi], ofDistributors],
     ],
     options,
   );

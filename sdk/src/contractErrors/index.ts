@@ -4,6 +4,7 @@
  */
 export { ContractError, type ContractErrorArgs, type ContractErrorClass, type ContractErrorName } from "./define.ts";
 export * from "./checkpointRegistry.ts";
+export * from "./codeGrants.ts";
 export * from "./computeRewards.ts";
 export * from "./emission.ts";
 export * from "./governance.ts";

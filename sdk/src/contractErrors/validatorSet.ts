@@ -3,37 +3,36 @@ import { define } from "./define.ts";
 
 export const ValidatorSetBadSignerError = define(
   "ValidatorSetBadSigner",
-  (signer) =>
-    `${signer} signed, but is not in the validator set, or the signatures are not in ascending order of signer.`,
+  (signer) => `${signer} signed, but is not in the set, or the signatures are not in ascending order of signer.`,
 );
 export const ValidatorSetChangedThisEpochError = define(
   "ValidatorSetChangedThisEpoch",
-  (modelId, epoch) => `The validators of model ${modelId} have changed in epoch ${epoch} already; wait for the next.`,
+  (modelId, epoch) => `The set of model ${modelId} has changed in epoch ${epoch} already; wait for the next.`,
   true,
 );
 export const ValidatorSetNoQuorumError = define(
   "ValidatorSetNoQuorum",
-  (count, threshold) => `${count} validators signed, ${threshold} are needed.`,
+  (count, threshold) => `${count} signed, ${threshold} are needed.`,
 );
 export const ValidatorSetNotAscendingError = define(
   "ValidatorSetNotAscending",
-  (previous, next) => `Validators come strictly ascending and are never zero, but ${next} comes after ${previous}.`,
+  (previous, next) => `Members come strictly ascending and are never zero, but ${next} comes after ${previous}.`,
 );
 export const ValidatorSetReplacedError = define(
   "ValidatorSetReplaced",
   (modelId, replaces, latest) =>
-    `Model ${modelId} has validator set ${latest} by now, and this decision replaces set ${replaces}; propose it anew.`,
+    `Model ${modelId} has set ${latest} by now, and this decision replaces set ${replaces}; propose it anew.`,
 );
-export const ValidatorSetSizeError = define("ValidatorSetSize", (size) => `A set has 1 to 64 validators, not ${size}.`);
+export const ValidatorSetSizeError = define("ValidatorSetSize", (size) => `A set has 1 to 64 members, not ${size}.`);
 export const ValidatorSetThresholdError = define(
   "ValidatorSetThreshold",
-  (threshold, size) => `The threshold ${threshold} must be at least two thirds and at most all of ${size} validators.`,
+  (threshold, size) => `The threshold ${threshold} must be at least two thirds and at most all of ${size} members.`,
 );
 export const ValidatorSetTooManyChangesError = define(
   "ValidatorSetTooManyChanges",
-  (changes, allowed) => `${changes} validators change at once; ${allowed} may in one epoch.`,
+  (changes, allowed) => `${changes} members change at once; ${allowed} may in one epoch.`,
 );
 export const ValidatorSetUnknownVersionError = define(
   "ValidatorSetUnknownVersion",
-  (modelId, version) => `Model ${modelId} has no validator set ${version}.`,
+  (modelId, version) => `Model ${modelId} has no set ${version} of signers.`,
 );

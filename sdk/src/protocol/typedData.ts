@@ -5,7 +5,15 @@
 import type { TypedDataToPrimitiveTypes } from "abitype";
 import { Type, type TObject } from "typebox";
 import { Value } from "typebox/value";
-import { type Address, type Hex, hashStruct, hashTypedData, recoverTypedDataAddress } from "viem";
+import {
+  type Address,
+  encodeAbiParameters,
+  type Hex,
+  hashStruct,
+  hashTypedData,
+  keccak256,
+  recoverTypedDataAddress,
+} from "viem";
 import { ProtocolError } from "../baseErrors.ts";
 import { closed } from "./fields.ts";
 import { wireTypes } from "./wireTypes.ts";
@@ -109,6 +117,19 @@ export const structTypes = {
     { name: "setVersion", type: "uint32" },
     { name: "deadline", type: "uint64" },
   ],
+  Grant: [
+    { name: "modelId", type: "bytes32" },
+    { name: "author", type: "address" },
+    { name: "repository", type: "bytes32" },
+    { name: "commit", type: "bytes32" },
+    { name: "description", type: "bytes32" },
+    { name: "amount", type: "uint128" },
+    { name: "start", type: "uint64" },
+    { name: "cliff", type: "uint32" },
+    { name: "duration", type: "uint32" },
+    { name: "setVersion", type: "uint32" },
+    { name: "deadline", type: "uint64" },
+  ],
 } as const;
 
 export type StructName = keyof typeof structTypes;
@@ -124,6 +145,8 @@ export type Attestation = Struct<"Attestation">;
 export type ClaimTo = Struct<"ClaimTo">;
 export type Ruling = Struct<"Ruling">;
 export type Suspend = Struct<"Suspend">;
+/** Maintainers have an author paid for code. */
+export type Grant = Struct<"Grant">;
 
 /** The struct as JSON: wide integers are decimal strings. */
 export type WireStruct<N extends StructName> = {
@@ -131,8 +154,8 @@ export type WireStruct<N extends StructName> = {
 };
 
 /**
- * EIP-712 domain; the verifying contract is RunRegistry, ComputeRewards (Attestation, ClaimTo), ValidatorSet (Ruling) or
- * CheckpointRegistry (Suspend).
+ * EIP-712 domain; the verifying contract is RunRegistry, ComputeRewards (Attestation, ClaimTo), ValidatorSet (Ruling),
+ * CheckpointRegistry (Suspend) or CodeGrants (Grant).
  */
 export interface Domain {
   readonly name: "Cotrain";
@@ -149,7 +172,7 @@ type Field = { readonly name: string; readonly type: keyof typeof wireTypes };
 const fieldsOf = (name: StructName): readonly Field[] => structTypes[name];
 const typesOf = (name: StructName) => ({ [name]: [...fieldsOf(name)] });
 
-const widest: Record<string, bigint> = { uint64: 2n ** 64n - 1n, uint256: 2n ** 256n - 1n };
+const widest: Record<string, bigint> = { uint64: 2n ** 64n - 1n, uint128: 2n ** 128n - 1n, uint256: 2n ** 256n - 1n };
 
 /** JSON schema of a struct on the wire. */
 export function wireSchema(name: StructName): TObject {
@@ -248,6 +271,13 @@ export async function recoverSigner<N extends StructName>(
   } catch (cause) {
     throw new ProtocolError("MALFORMED_SIGNATURE", `The signature of this ${name} cannot be recovered.`, { cause });
   }
+}
+
+/** Name of a grant: a hash of its terms, so that it stays the same however long its signatures serve and whoever gives them. */
+export function grantIdOf(grant: Omit<Grant, "setVersion" | "deadline">): Hex {
+  const terms = fieldsOf("Grant").filter(({ name }) => name !== "setVersion" && name !== "deadline");
+  const values = terms.map(({ name }) => (grant as Readonly<Record<string, unknown>>)[name]);
+  return keccak256(encodeAbiParameters(terms, values));
 }
 
 export const hashReceipt = (receipt: Receipt): Hex => structHash("Receipt", receipt);

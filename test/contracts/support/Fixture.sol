@@ -19,6 +19,7 @@ import {ModelLimits} from "../../../contracts/libraries/ModelLimits.sol";
 import {ProtocolHashes} from "../../../contracts/libraries/ProtocolHashes.sol";
 import {ModelRegistry} from "../../../contracts/models/ModelRegistry.sol";
 import {ModelShares} from "../../../contracts/models/ModelShares.sol";
+import {CodeGrants} from "../../../contracts/rewards/CodeGrants.sol";
 import {ComputeRewards} from "../../../contracts/rewards/ComputeRewards.sol";
 import {CheckpointRegistry} from "../../../contracts/training/CheckpointRegistry.sol";
 import {RunRegistry} from "../../../contracts/training/RunRegistry.sol";
@@ -47,6 +48,7 @@ abstract contract Fixture is Assertions {
     ValidatorSet internal validators;
     Emission internal emission;
     ComputeRewards internal rewards;
+    CodeGrants internal grants;
 
     ModelId internal modelId;
     ModelShares internal shares;
@@ -81,6 +83,7 @@ abstract contract Fixture is Assertions {
         validators = ValidatorSet(placeOf("validators"));
         emission = Emission(placeOf("emission"));
         rewards = ComputeRewards(placeOf("rewards"));
+        grants = CodeGrants(placeOf("grants"));
         sharesImplementation = new ModelShares(registry, address(emission));
         governorImplementation = new ModelGovernor(registry);
         timelockImplementation = new ModelTimelock(registry);
@@ -91,10 +94,14 @@ abstract contract Fixture is Assertions {
             bytes.concat(type(CheckpointRegistry).creationCode, abi.encode(runs, validators))
         );
         deployer.deploy("validators", bytes.concat(type(ValidatorSet).creationCode, abi.encode(registry)));
-        deployer.deploy("emission", bytes.concat(type(Emission).creationCode, abi.encode(registry, rewards)));
+        deployer.deploy("emission", bytes.concat(type(Emission).creationCode, abi.encode(registry, rewards, grants)));
         deployer.deploy(
             "rewards",
             bytes.concat(type(ComputeRewards).creationCode, abi.encode(registry, emission, validators))
+        );
+        deployer.deploy(
+            "grants",
+            bytes.concat(type(CodeGrants).creationCode, abi.encode(registry, emission, validators))
         );
     }
 

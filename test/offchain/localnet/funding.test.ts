@@ -55,7 +55,7 @@ describe("the estimate", () => {
       }),
     );
     expect(formatCoins(27_512_345_000_000_000n)).toBe("0.02752");
-    expect(estimateCost(10n ** 9n, false)).toBe(30_000_000_000_000_000n);
+    expect(estimateCost(10n ** 9n, false)).toBe(33_750_000_000_000_000n);
   });
 });
 

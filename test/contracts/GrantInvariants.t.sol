@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {Emission} from "../../contracts/emission/Emission.sol";
+import {GrantState} from "../../contracts/interfaces/ICodeGrants.sol";
+import {ModelId} from "../../contracts/interfaces/Ids.sol";
+import {CODE} from "../../contracts/interfaces/Kinds.sol";
+import {Grant} from "../../contracts/interfaces/Statements.sol";
+import {ModelShares} from "../../contracts/models/ModelShares.sol";
+import {CodeGrants} from "../../contracts/rewards/CodeGrants.sol";
+import {Grants} from "./support/Grants.sol";
+import {Invariants} from "./support/Invariants.sol";
+
+/// @notice What happens to a model's code: budgets change, grants are approved both ways, claimed and revoked, and the epochs of a
+/// twin model go on beside. Calls that the contracts must refuse are not made; each of the others must succeed.
+contract GrantHandler is Grants {
+    address[3] public authors = [address(0xa1), address(0xa2), address(0xa3)];
+    bytes32[] private _ids;
+    ModelId[] private _models;
+
+    ModelId public twin;
+    uint256 public minted;
+    uint256 public burned;
+    uint256 public scheduled;
+    uint64 public scheduledThrough;
+    bool public broken;
+
+    constructor() {
+        setUp();
+        twin = registry.createModel(modelConfig(), "twin");
+        _count();
+    }
+
+    function views() external view returns (ModelId, address, address, address) {
+        return (modelId, address(grants), address(emission), address(shares));
+    }
+
+    function pass(uint16 time) external {
+        vm.warp(block.timestamp + bound(time, 1, 60));
+        _count();
+    }
+
+    function setBudget(uint128 perEpoch, uint16 code) external {
+        code = uint16(bound(code, 0, 10_000));
+        vm.prank(address(timelock));
+        emission.setBudget(modelId, uint128(bound(perEpoch, 0, BUDGET)), split(10_000 - code, code, 0, 0));
+    }
+
+    function setCaps(uint128 perAuthor, uint128 perEpoch) external {
+        vm.prank(address(timelock));
+        grants.setCaps(modelId, uint128(bound(perAuthor, 0, BUDGET)), uint128(bound(perEpoch, 0, BUDGET)));
+    }
+
+    function approve(uint8 who, uint256 amount, uint32 cliff, uint32 duration) external {
+        Grant memory grant = _grant(who, cliff, duration);
+        uint64 epoch = emission.epochOf(modelId, uint48(block.timestamp));
+        (uint256 byAuthor, uint256 inAll) = grants.approvedIn(modelId, epoch, grant.author);
+        uint256 most = _least(_room(grants.capsOf(modelId).perAuthor, byAuthor), budgetLeft());
+        most = _least(most, _room(grants.capsOf(modelId).perEpoch, inAll));
+        if (most == 0) return;
+        grant.amount = uint128(bound(amount, 1, most));
+        bytes32 id = grants.approve(grant, REPOSITORY, signedGrant(grant));
+        if (grants.grantOf(modelId, id).vetoEnds != block.timestamp + VETO) broken = true;
+        _note(modelId, id, grant.amount);
+    }
+
+    function approveByVote(uint8 who, uint256 amount, uint32 cliff, uint32 duration) external {
+        Grant memory grant = _grant(who, cliff, duration);
+        uint256 most = budgetLeft();
+        if (most == 0) return;
+        grant.amount = uint128(bound(amount, 1, most));
+        grant.setVersion = 0;
+        vm.prank(address(timelock));
+        _note(modelId, grants.approveByVote(grant, REPOSITORY), grant.amount);
+    }
+
+    /// @dev The twin's shares lie in the same contract.
+    function approveOfTwin(uint256 amount) external {
+        Grant memory grant = _grant(0, 0, 50);
+        grant.modelId = twin;
+        grant.setVersion = 0;
+        uint256 most = emission.authorisable(twin, CODE, 1, type(uint64).max, uint48(block.timestamp));
+        if (most == 0) return;
+        grant.amount = uint128(bound(amount, 1, most));
+        vm.prank(registry.timelockOf(twin));
+        _ids.push(grants.approveByVote(grant, REPOSITORY));
+        _models.push(twin);
+    }
+
+    function claim(uint256 which) external {
+        if (_ids.length == 0) return;
+        uint256 i = bound(which, 0, _ids.length - 1);
+        ModelShares token = ModelShares(registry.sharesOf(_models[i]));
+        GrantState memory before = grants.grantOf(_models[i], _ids[i]);
+        uint256 due = grants.dueAt(_models[i], _ids[i], uint48(block.timestamp));
+        uint256 balance = token.balanceOf(before.author);
+        uint256 amount = grants.claim(_models[i], _ids[i]);
+        if (amount != due - before.claimed || token.balanceOf(before.author) != balance + amount) broken = true;
+        if (block.timestamp < before.vetoEnds && amount != 0) broken = true;
+    }
+
+    function revoke(uint256 which) external {
+        if (_ids.length == 0) return;
+        uint256 i = bound(which, 0, _ids.length - 1);
+        GrantState memory before = grants.grantOf(_models[i], _ids[i]);
+        uint256 due = grants.dueAt(_models[i], _ids[i], uint48(block.timestamp));
+        if (due == before.amount) return;
+        ModelShares token = ModelShares(registry.sharesOf(_models[i]));
+        uint256 supply = token.totalSupply();
+        vm.prank(registry.timelockOf(_models[i]));
+        grants.revoke(_models[i], _ids[i]);
+        if (token.totalSupply() != supply - (before.amount - due)) broken = true;
+        if (grants.grantOf(_models[i], _ids[i]).amount != due) broken = true;
+        if (ModelId.unwrap(_models[i]) == ModelId.unwrap(modelId)) burned += before.amount - due;
+    }
+
+    function transfer(uint8 from, uint8 to, uint256 amount) external {
+        uint256 balance = shares.balanceOf(authors[from % 3]);
+        vm.prank(authors[from % 3]);
+        // Now and then to the contract itself, which owes nothing for it.
+        shares.transfer(to % 4 == 3 ? address(grants) : authors[to % 4], bound(amount, 0, balance));
+    }
+
+    /// @dev What a model's grants have not paid, and what they have.
+    function owed(ModelId id) external view returns (uint256 left, uint256 paid) {
+        for (uint256 i = 0; i < _ids.length; ++i) {
+            if (ModelId.unwrap(_models[i]) != ModelId.unwrap(id)) continue;
+            GrantState memory grant = grants.grantOf(id, _ids[i]);
+            left += grant.amount - grant.claimed;
+            paid += grant.claimed;
+        }
+    }
+
+    function sharesOfTwin() external view returns (ModelShares) {
+        return ModelShares(registry.sharesOf(twin));
+    }
+
+    function _note(ModelId id, bytes32 grant, uint256 amount) private {
+        _ids.push(grant);
+        _models.push(id);
+        minted += amount;
+    }
+
+    function _grant(uint8 who, uint32 cliff, uint32 duration) private view returns (Grant memory grant) {
+        grant = grantOf(authors[who % 3], 0);
+        grant.commit = bytes32(_ids.length + 1);
+        grant.duration = uint32(bound(duration, 0, 200));
+        grant.cliff = uint32(bound(cliff, 0, grant.duration));
+    }
+
+    /// @dev Sums code's part of each epoch once it has begun: what may be minted for it in all.
+    function _count() private {
+        uint64 current = emission.epochOf(modelId, uint48(block.timestamp));
+        for (uint64 e = scheduledThrough + 1; e <= current; ++e) {
+            scheduled +=
+                (uint256(emission.budgetOf(modelId, e).perEpoch) * emission.budgetOf(modelId, e).codeBps) / 10_000;
+        }
+        scheduledThrough = current;
+    }
+
+    function _room(uint256 cap, uint256 used) private pure returns (uint256) {
+        return cap > used ? cap - used : 0;
+    }
+
+    function _least(uint256 a, uint256 b) private pure returns (uint256) {
+        return a < b ? a : b;
+    }
+}
+
+contract GrantInvariants is Invariants {
+    GrantHandler private handler;
+
+    function setUp() public override {
+        handler = new GrantHandler();
+    }
+
+    function target() internal view override returns (address, bytes4[] memory selectors) {
+        selectors = new bytes4[](11);
+        selectors[0] = GrantHandler.pass.selector;
+        selectors[1] = GrantHandler.pass.selector;
+        selectors[2] = GrantHandler.setBudget.selector;
+        selectors[3] = GrantHandler.setCaps.selector;
+        selectors[4] = GrantHandler.approve.selector;
+        selectors[5] = GrantHandler.approve.selector;
+        selectors[6] = GrantHandler.approveByVote.selector;
+        selectors[7] = GrantHandler.approveOfTwin.selector;
+        selectors[8] = GrantHandler.claim.selector;
+        selectors[9] = GrantHandler.revoke.selector;
+        selectors[10] = GrantHandler.transfer.selector;
+        return (address(handler), selectors);
+    }
+
+    /// @dev Numbered as in the design. A revert fails the run, so that what is due can always be claimed (27).
+    function invariant_grantsKeepTheirPromises() external {
+        (ModelId id, address grants_, address emission_, address shares_) = handler.views();
+        (modelId, grants, emission, shares) = (id, CodeGrants(grants_), Emission(emission_), ModelShares(shares_));
+
+        yes(!handler.broken(), "each call did what it promises");
+        (uint256 owed, uint256 paid) = handler.owed(id);
+        eq(handler.minted(), owed + paid + handler.burned(), "what was minted is owed, paid or burned");
+        eq(shares.totalSupply(), owed + paid, "nothing else is minted or burned");
+        yes(shares.balanceOf(grants_) >= owed, "2 the contract holds what it owes");
+        (uint256 twins, ) = handler.owed(handler.twin());
+        yes(handler.sharesOfTwin().balanceOf(grants_) >= twins, "2 and for another model too");
+        yes(
+            handler.minted() <= handler.scheduled(),
+            "11, 12 minted is within code's part of the epochs that have begun"
+        );
+        eq(
+            handler.scheduled() - handler.minted(),
+            emission.authorisable(id, CODE, 1, type(uint64).max, uint48(block.timestamp)),
+            "12 what is not drawn is there, until it is 30 days old"
+        );
+        eq(shares.getVotes(grants_), 0, "what is not paid does not vote");
+    }
+}
