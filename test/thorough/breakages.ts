@@ -8,6 +8,7 @@ import { base } from "./breakages/base.ts";
 import { chain } from "./breakages/chain.ts";
 import { chainPosting } from "./breakages/chainPosting.ts";
 import { cli } from "./breakages/cli.ts";
+import { code } from "./breakages/code.ts";
 import { coordinator } from "./breakages/coordinator.ts";
 import { coordinatorMachine } from "./breakages/coordinatorMachine.ts";
 import { coordinatorPay } from "./breakages/coordinatorPay.ts";
@@ -47,6 +48,7 @@ export const breakages: readonly Breakage[] = [
   ...validator,
   ...localnet,
   ...cli,
+  ...code,
   ...sdk,
   ...deploy,
 ];

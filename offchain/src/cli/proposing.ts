@@ -1,5 +1,6 @@
 /** What commands that put a decision to the holders have in common: who proposes, what is shown and simulated, and sending it. */
 import {
+  codeGrantsOf,
   governorSettings,
   type ModelContracts,
   modelContractsOf,
@@ -23,7 +24,8 @@ export interface DecidingPlace extends Place, ProposalsPlace, WordsPlace {
 export async function decidingAt(place: Place): Promise<DecidingPlace> {
   const { connection, addresses, modelId } = place;
   const contracts: ModelContracts = await connection.call((client) => modelContractsOf(client, { addresses, modelId }));
-  return { ...place, contracts, governor: asAddress(contracts.governor) };
+  const codeGrants = await connection.call((client) => codeGrantsOf(client, { addresses }));
+  return { ...place, contracts, codeGrants, governor: asAddress(contracts.governor) };
 }
 
 /** The last second that a date can name. */

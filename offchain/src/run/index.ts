@@ -36,6 +36,7 @@ export * from "./remote.ts";
 export { claimLeaves, earningsOf, lacksVotes, takeUpVotes } from "./claims.ts";
 export { type ActiveRewards, activeRewards, keyOfRoot, type KnownRewards, knownRewards, rootsUpTo } from "./rewards.ts";
 export * from "./suspension.ts";
+export * from "./grants.ts";
 export * from "./wallets.ts";
 export * from "./facts.ts";
 export * from "./heldOut.ts";

@@ -2,17 +2,19 @@
 import {
   currentParamsVersion,
   decodeCall,
+  maintainersOf,
   type ModelContracts,
+  newestMaintainers,
   newestSetVersion,
   paramsOf,
   runOf,
   setOf,
-  type ValidatorSet,
 } from "@cotrain/sdk/actions";
 import { RunRegistryUnknownRunError } from "@cotrain/sdk/errors";
 import {
   type Address,
   type ContractAddresses,
+  type Grant,
   type Hex,
   nameOfCode,
   parameterLabel,
@@ -26,12 +28,15 @@ import {
 import { type AbiFunction, formatEther, parseAbi } from "viem";
 
 import type { ChainConnection } from "../chain/index.ts";
+import { commitOf } from "./grants.ts";
 
 /** Whose run and model it is about. */
 export interface WordsPlace {
   readonly connection: Pick<ChainConnection, "call">;
   readonly addresses: ContractAddresses;
   readonly contracts: ModelContracts;
+  /** What pays for code, where that is known. */
+  readonly codeGrants?: Address | undefined;
   readonly runId: RunId;
 }
 
@@ -99,6 +104,8 @@ function valueText(value: unknown): string {
 
 /** Arguments that are wei of shares. */
 const shareAmounts: ReadonlySet<string> = new Set([
+  "CodeGrants.setCaps perAuthor",
+  "CodeGrants.setCaps perEpoch",
   "Emission.setBudget perEpoch",
   "ModelGovernor.setProposalThreshold newProposalThreshold",
   "ModelShares.approve value",
@@ -164,18 +171,36 @@ function membersText(members: readonly Address[]): string {
   return more > 0 ? `${shown} and ${more} further, more than a set may have` : shown;
 }
 
-async function validatorsText(place: WordsPlace, [id, replaces, members, needed]: readonly unknown[]): Promise<string> {
+/** Who signs for a model: as which of the two, and where the sets of those are found. */
+const signers = {
+  validators: { newest: newestSetVersion, of: setOf },
+  maintainers: {
+    newest: newestMaintainers,
+    of: async (...args: Parameters<typeof maintainersOf>) => {
+      const { maintainers, threshold } = await maintainersOf(...args);
+      return { validators: maintainers, threshold };
+    },
+  },
+} as const;
+
+async function signersText(
+  role: keyof typeof signers,
+  place: WordsPlace,
+  [id, replaces, members, needed]: readonly unknown[],
+): Promise<string> {
   const { connection, addresses, runId } = place;
   const [modelId, version, after] = [id as Hex, Number(replaces), members as readonly Address[]];
   const { ours, newest, before } = await connection.call(async (client) => {
-    const newest = await newestSetVersion(client, { addresses, modelId });
-    let before: ValidatorSet | undefined;
-    if (version >= 1 && version <= newest) before = await setOf(client, { addresses, modelId, version });
+    const newest = await signers[role].newest(client, { addresses, modelId });
+    let before: { readonly validators: readonly Address[]; readonly threshold: number } | undefined;
+    if (version >= 1 && version <= newest) before = await signers[role].of(client, { addresses, modelId, version });
     return { ours: (await runOf(client, { addresses, runId })).modelId, newest, before };
   });
   const model = modelId.toLowerCase() === ours.toLowerCase() ? "this model" : `another model, ${modelId},`;
-  const words = `ValidatorSet chooses validators of ${model} in the place of set ${version}`;
   const threshold = `${Number(needed)} of ${after.length}`;
+  if (role === "maintainers" && version === 0 && newest === 0)
+    return `ValidatorSet chooses the first maintainers of ${model}: ${membersText(after)}; ${threshold} must sign.`;
+  const words = `ValidatorSet chooses ${role} of ${model} in the place of set ${version}`;
   if (!before)
     return `${words}${absentText(newest)}. Whoever they are before, these would be: ${membersText(after)}; ${threshold} must sign.`;
   const [old, next] = [new Set(before.validators), new Set(after)];
@@ -184,10 +209,26 @@ async function validatorsText(place: WordsPlace, [id, replaces, members, needed]
   return `${words}: coming ${membersText(come)}; going ${membersText(gone)}; ${threshold} must sign, where it was ${before.threshold} of ${before.validators.length}.`;
 }
 
+/** The last second that a date can name. */
+const LAST_SECOND = 8_640_000_000_000n;
+const dateText = (seconds: bigint): string =>
+  seconds <= LAST_SECOND ? new Date(Number(seconds) * 1_000).toISOString() : `second ${seconds} after 1970`;
+
+/** A URL of more than 256 bytes is refused by the contract, however much of it is shown. */
+function grantText([given, repository]: readonly unknown[]): string {
+  const grant = given as Grant;
+  const dateOf = (after: number): string => dateText(grant.start + BigInt(after));
+  return `CodeGrants has ${grant.author} paid ${formatEther(grant.amount)} shares for commit ${commitOf(grant.commit)} of ${valueText(repository)}: linearly from ${dateOf(0)} to ${dateOf(grant.duration)}, and nothing before ${dateOf(grant.cliff)}; the contribution is described by the text of sha256 ${grant.description}.`;
+}
+
 /** Sentences for what holders decide most, whole: no change is hidden behind others. All other calls are shown as they are. */
 const sentences: Readonly<Record<string, (place: WordsPlace, args: readonly unknown[]) => string | Promise<string>>> = {
   "RunRegistry.setParams": paramsText,
-  "ValidatorSet.setValidators": validatorsText,
+  "ValidatorSet.setValidators": (place, args) => signersText("validators", place, args),
+  "ValidatorSet.setMaintainers": (place, args) => signersText("maintainers", place, args),
+  "CodeGrants.approveByVote": (_, args) => grantText(args),
+  "CodeGrants.revoke": (_, [, id]) =>
+    `CodeGrants ends grant ${String(id)}: what is due by then stays its author's, all else is burned.`,
   "RunRegistry.admitBuild": (place, [id, build, admitted]) =>
     `RunRegistry ${admitted === true ? "admits" : "withdraws"} build ${String(build)} ${admitted === true ? "to" : "from"} ${runText(place, id)}.`,
   "RunRegistry.setPoster": (place, [id, poster]) =>

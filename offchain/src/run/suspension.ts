@@ -9,25 +9,21 @@ import {
   asHead,
   type Domain,
   domainFor,
-  fromWire,
   type HeadHash,
   type Hex,
-  recoverSigner,
   type RunId,
   Signature65,
   type Suspend,
   toWire,
   wireSchema,
 } from "@cotrain/sdk/protocol";
-import { ProtocolError } from "@cotrain/sdk/errors";
-import { type Static, Type } from "typebox";
+import { Type } from "typebox";
 
 import { type Clock, UserError } from "../base/index.ts";
 import type { ChainReader, PostedHead } from "../chain/index.ts";
 import { readStateFile, writeStateFile } from "../service/index.ts";
+import { ascending, MAX_SIGNATURES, signersOfFile, structOfFile } from "./signatures.ts";
 
-/** A set has no more members. */
-const MAX_SIGNATURES = 64;
 /** Whoever has a quorum's signatures may use them until the deadline: that is no matter of months, s. */
 const MOST_SECONDS = 30 * 86_400;
 
@@ -131,7 +127,8 @@ export async function readSuspension(path: string, facts: SuspensionFacts): Prom
   const file = await readStateFile(path, SuspensionFile, remedy);
   if (!file) return undefined;
   const domain = domainOf(facts);
-  const struct = structOf(path, file);
+  const named = { path, code: "SUSPENSION_INVALID", remedy };
+  const struct = structOfFile(named, "Suspend", file.suspension);
   if (file.chainId !== facts.chainId || file.checkpointRegistry !== facts.registry || struct.runId !== facts.runId)
     throw new UserError(
       "SUSPENSION_INVALID",
@@ -139,35 +136,11 @@ export async function readSuspension(path: string, facts: SuspensionFacts): Prom
     );
   requireFresh(path, struct, facts);
   const head = requireHead(facts, asHead(struct.head));
-  const signed: [Address, Hex][] = [];
-  for (const signature of file.signatures) {
-    const signer = await signerOf(path, domain, struct, signature);
-    if (!facts.validators.includes(signer))
-      throw new UserError(
-        "SUSPENSION_INVALID",
-        `${path} has a signature of ${signer}, who is not in the set of validators, or signed something else: ${remedy}.`,
-      );
-    signed.push([signer, signature]);
-  }
-  return { domain, struct, head, signatures: ascending(signed) };
-}
-
-function structOf(path: string, file: Static<typeof SuspensionFile>): Suspend {
-  try {
-    return fromWire("Suspend", file.suspension);
-  } catch (error) {
-    if (!(error instanceof ProtocolError)) throw error;
-    throw new UserError("SUSPENSION_INVALID", `${path}: ${error.message}`, { cause: error });
-  }
-}
-
-async function signerOf(path: string, domain: Domain, struct: Suspend, signature: Hex): Promise<Address> {
-  try {
-    return await recoverSigner(domain, "Suspend", struct, signature);
-  } catch (error) {
-    if (!(error instanceof ProtocolError)) throw error;
-    throw new UserError("SUSPENSION_INVALID", `${path}: ${error.message}`, { cause: error });
-  }
+  const signatures = await signersOfFile(named, { domain, name: "Suspend", struct }, file.signatures, {
+    of: "validators",
+    addresses: facts.validators,
+  });
+  return { domain, struct, head, signatures };
 }
 
 function requireFresh(path: string, struct: Suspend, facts: SuspensionFacts): void {
@@ -181,10 +154,6 @@ function requireFresh(path: string, struct: Suspend, facts: SuspensionFacts): vo
   if (struct.deadline < now) stale(`could be used until ${new Date(Number(struct.deadline) * 1_000).toISOString()}`);
   if (struct.deadline > earliest + MOST_SECONDS) stale("could be used for more than 30 days");
 }
-
-/** As the contract takes signatures: by signers strictly ascending. */
-const ascending = (signed: readonly (readonly [Address, Hex])[]): ReadonlyMap<Address, Hex> =>
-  new Map(signed.toSorted(([a], [b]) => (a < b ? -1 : 1)));
 
 /** The same with one more signature. */
 export const withSignature = (suspension: Suspension, validator: Address, signature: Hex): Suspension => ({

@@ -1,13 +1,12 @@
 /** `cotrain suspend` on a real node: from validator to validator until a quorum has signed. */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
 import { join } from "node:path";
 
-import { headOf, isSuspended, modelContractsOf, postHead, setPoster, timelockOf } from "@cotrain/sdk/actions";
+import { headOf, isSuspended, postHead, setPoster, timelockOf } from "@cotrain/sdk/actions";
 import { CheckpointRegistrySuspendedError } from "@cotrain/sdk/errors";
-import { type Hex, runParamsToWire, type RunView } from "@cotrain/sdk/protocol";
+import type { Hex } from "@cotrain/sdk/protocol";
 import { createTestClient, http, publicActions } from "viem";
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 
 import { writeDeployment } from "../../../offchain/src/run/index.ts";
 import {
@@ -16,10 +15,10 @@ import {
   SCRYPT_N_LOCAL,
   writeRunFile,
 } from "../../../offchain/src/service/index.ts";
-import { listening } from "../../loopback.ts";
 import { createNode, type TestNode } from "../chain/node.ts";
-import { accountOf, createWorld, keyOf, params, poster, validators, type World } from "../chain/world.ts";
+import { accountOf, createWorld, keyOf, poster, validators, type World } from "../chain/world.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
+import { tellingCoordinator } from "./tellingCoordinator.ts";
 
 const names = ["validator-1", "validator-2", "validator-3"] as const;
 const client = () => createTestClient({ mode: "anvil", transport: http(node.url) }).extend(publicActions);
@@ -173,40 +172,8 @@ describe("a suspension", () => {
   });
 
   test("is signed in somebody else's run by the validator of the directory", async () => {
-    const { chainId, contracts: addresses, modelId, runId } = world;
-    const own = await modelContractsOf(client(), { addresses, modelId });
-    const view: RunView = {
-      runId,
-      modelId,
-      chainId,
-      contracts: { ...addresses, ...own },
-      rpcUrl: null,
-      deployment: { profile: "local", blocks: { modelRegistry: world.fromBlock } },
-      definition: keyOf("definition"),
-      builds: [],
-      poster: poster.address,
-      phase: "Waiting",
-      round: 0,
-      step: 0,
-      tokens: "0",
-      paramsVersion: 1,
-      params: runParamsToWire(params),
-      checkpoint: { round: 0, digest: keyOf("nothing") },
-      anchored: null,
-      current: null,
-      members: [],
-      accepted: { workers: 0, tokens: "0" },
-      tokensPerSecond: 0,
-      loss: { train: null, heldOut: null, heldOutFirst: null },
-      traffic: { up: 0, down: 0, synchronous: 0, ring: 0 },
-      kept: { payloadSeconds: 0, checkpoints: 1, checkpointBytes: 0 },
-    };
-    const server = createServer((request, response) => {
-      const answer = request.url?.endsWith(runId) ? view : { runs: [{ runId, modelId, phase: "Waiting" }] };
-      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(answer));
-    });
-    const url = await listening(server);
-    onTestFinished(() => void server.close());
+    const { runId } = world;
+    const url = await tellingCoordinator(world, client());
     const directory = temporaryDirectory();
     const paths = { keystore: join(directory, "wallet.json"), passphrase: join(directory, "passphrase") };
     await createKeystore({ ...paths, scryptN: SCRYPT_N_LOCAL, privateKey: keyOf("validator-2") });

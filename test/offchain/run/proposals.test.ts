@@ -137,6 +137,56 @@ describe("a call in words", () => {
       expect(await wordsFor(id, replaces)).toContain(`version ${replaces}, which it does not have now`);
   });
 
+  it("of maintainers says who the first are", async () => {
+    const { addresses, modelId } = world;
+    const maintainers = [bob.address, stranger.address];
+    const call = actions.setMaintainers.call({ addresses, modelId, replaces: 0, maintainers, threshold: 2 });
+    expect(await wordsOf(call)).toBe(
+      `ValidatorSet chooses the first maintainers of this model: ${bob.address}, ${stranger.address}; 2 of 2 must sign.`,
+    );
+    const next = actions.setMaintainers.call({ addresses, modelId, replaces: 1, maintainers, threshold: 2 });
+    expect(await wordsOf(next)).toContain(
+      "maintainers of this model in the place of set 1, which it does not have now.",
+    );
+  });
+
+  it("of a grant names author, amount, commit and repository", async () => {
+    const { client, addresses, modelId } = world;
+    const grants = await actions.codeGrantsOf(client, { addresses });
+    const own = { ...place, codeGrants: grants };
+    const commit: Hex = `0x${"ab".repeat(20)}${"00".repeat(12)}`;
+    const grant = {
+      modelId,
+      author: bob.address,
+      repository: zeroHash,
+      commit,
+      description: zeroHash,
+      amount: share / 2n,
+      start: 100n,
+      cliff: 10,
+      duration: 50,
+      setVersion: 0,
+      deadline: 1_000n,
+    };
+    const wordsHere = async ({ to, data }: actions.ProposalCall) =>
+      (await wordsOfCall(own, { target: to, data, value: 0n })).words;
+    expect(
+      await wordsHere(actions.approveGrantByVote.call({ grants, grant, repository: "https://example.org/x" })),
+    ).toBe(
+      `CodeGrants has ${bob.address} paid 0.5 shares for commit ${"ab".repeat(20)} of "https://example.org/x": linearly from 1970-01-01T00:01:40.000Z to 1970-01-01T00:02:30.000Z, and nothing before 1970-01-01T00:01:50.000Z; the contribution is described by the text of sha256 ${zeroHash}.`,
+    );
+    const late = { ...grant, start: 2n ** 64n - 1n };
+    expect(await wordsHere(actions.approveGrantByVote.call({ grants, grant: late, repository: "" }))).toContain(
+      "linearly from second 18446744073709551615 after 1970 to",
+    );
+    expect(await wordsHere(actions.revokeGrant.call({ grants, modelId, id: commit }))).toBe(
+      `CodeGrants ends grant ${commit}: what is due by then stays its author's, all else is burned.`,
+    );
+    expect(
+      await wordsHere(actions.setGrantCaps.call({ grants, modelId, perAuthor: share / 4n, perEpoch: share })),
+    ).toBe(`CodeGrants.setCaps(modelId ${modelId}, perAuthor 0.25 shares, perEpoch 1 shares).`);
+  });
+
   it("of validators names all who come and who go, and how many must sign", async () => {
     const { addresses, modelId } = world;
     const now = validators.map(({ address }) => address);

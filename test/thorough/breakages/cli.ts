@@ -298,14 +298,14 @@ export const cli: readonly Breakage[] = [
   },
   {
     name: "suspend passes on signatures of strangers",
-    file: "offchain/src/run/suspension.ts",
-    text: "if (!facts.validators.includes(signer))",
-    instead: "if (signer === facts.runId)",
+    file: "offchain/src/run/signatures.ts",
+    text: "if (!members.addresses.includes(signer))",
+    instead: "if (signer === file.path)",
     tests: ["test/offchain/cli/suspend.test.ts"],
   },
   {
     name: "suspend orders signatures by who came first",
-    file: "offchain/src/run/suspension.ts",
+    file: "offchain/src/run/signatures.ts",
     text: "new Map(signed.toSorted(([a], [b]) => (a < b ? -1 : 1)));",
     instead: "new Map(signed);",
     tests: ["test/offchain/cli/suspend.test.ts"],

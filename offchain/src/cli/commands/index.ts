@@ -4,6 +4,8 @@ import { buildsListCommand, buildsProposeCommand } from "./builds.ts";
 import { checkpointExportCommand, checkpointImportCommand } from "./checkpoint.ts";
 import { checkpointListCommand } from "./checkpointList.ts";
 import { cleanCommand } from "./clean.ts";
+import { codeClaimCommand, codeListCommand, codeShowCommand } from "./code.ts";
+import { codeApproveCommand, codeProposeCommand } from "./codeApprove.ts";
 import { coordinatorCommand } from "./coordinator.ts";
 import { doctorCommand } from "./doctor.ts";
 import { generateCommand } from "./generate.ts";
@@ -36,6 +38,11 @@ export const commands: readonly Command[] = [
   proposalsExecuteCommand,
   buildsListCommand,
   buildsProposeCommand,
+  codeProposeCommand,
+  codeApproveCommand,
+  codeListCommand,
+  codeShowCommand,
+  codeClaimCommand,
   suspendCommand,
   checkpointListCommand,
   checkpointExportCommand,
@@ -49,6 +56,7 @@ export const withoutDocument: ReadonlySet<string> = new Set(["worker", "coordina
 
 /** What the commands of two words have in common, by the first. */
 export const groupSummaries: Readonly<Record<string, string>> = {
+  code: "what authors of code are paid: grants, by maintainers or the holders",
   builds: "which machines can train a run bit for bit, and proposing another kind of device",
   proposals: "what holders decide: proposals, and carrying out what they accepted",
   rewards: "what wallets earned, and claiming it",

@@ -1,0 +1,189 @@
+import { claimGrant } from "@cotrain/sdk/actions";
+import type { Hex } from "@cotrain/sdk/protocol";
+import { formatEther } from "viem";
+
+import { formatAddress, formatShares, shortAddress, shortHex, UserError, wrap } from "../../base/index.ts";
+import { type ApprovedGrant, approvedGrants, commitOf, namedWallet } from "../../run/index.ts";
+import { text } from "../../service/index.ts";
+import { defineCommand } from "../command.ts";
+import { commitIn } from "../gitCommit.ts";
+import { columnsOf, factTable, table } from "../output.ts";
+import { atPlace, placeOptions, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
+import { timeText } from "../proposing.ts";
+
+/** Where a grant stands, in a word or two. */
+function standingText({ state, due }: ApprovedGrant, now: number): string {
+  if (state.revoked) return state.amount === 0n ? "revoked, all of it burned" : "revoked";
+  if (now < state.vetoEnds) return `may be vetoed until ${timeText(state.vetoEnds)}`;
+  if (state.claimed === state.amount) return "paid";
+  return due === state.amount ? "due" : "being paid";
+}
+
+const documentOf = ({ id, terms, repository, state, due, transaction }: ApprovedGrant) => ({
+  id,
+  author: terms.author,
+  repository,
+  commit: commitOf(terms.commit),
+  description: terms.description,
+  granted: terms.amount,
+  amount: state.amount,
+  due,
+  claimed: state.claimed,
+  start: state.start,
+  cliff: state.cliff,
+  duration: state.duration,
+  vetoEnds: state.vetoEnds,
+  revoked: state.revoked,
+  byVote: terms.setVersion === 0,
+  transaction,
+});
+
+/** Digits that name a grant at least. */
+const ID_DIGITS = 6;
+
+/** @throws UserError `GRANT_ID`, `GRANT_UNKNOWN`, `GRANT_AMBIGUOUS` */
+export function findGrant(all: readonly ApprovedGrant[], named: string): ApprovedGrant {
+  const id = named.toLowerCase().replace(/^0x/, "");
+  if (!/^[\da-f]{6,64}$/.test(id))
+    throw new UserError(
+      "GRANT_ID",
+      `A grant is named by its id, or by the first ${ID_DIGITS} hex digits of it or more, as "cotrain code list" shows it; not by ${JSON.stringify(named.slice(0, 100))}.`,
+    );
+  const found = all.filter((grant) => grant.id.startsWith(`0x${id}`));
+  const [first, ...others] = found;
+  if (!first) throw new UserError("GRANT_UNKNOWN", `No grant begins with ${id}: "cotrain code list" shows all.`);
+  if (others.length === 0) return first;
+  throw new UserError("GRANT_AMBIGUOUS", `${found.length} grants begin with ${id}: give more digits.`);
+}
+
+const exactShares = (wei: bigint): string => `${formatEther(wei)} shares`;
+
+const nowOf = async ({ connection }: Parameters<Parameters<typeof atPlace>[2]>[0]): Promise<number> =>
+  Number((await connection.call((client) => client.getBlock())).timestamp);
+
+/** `cotrain code list`. */
+export const codeListCommand = defineCommand({
+  name: "code list",
+  summary: "what authors of code were granted, and what of it is due and paid",
+  options: placeOptions,
+  examples: [["npx cotrain code list", "the grants of this directory's model, oldest first"]],
+  async run({ options, output }) {
+    const { all, now } = await atPlace(options, undefined, async (place) => ({
+      ...(await approvedGrants(place)),
+      now: await nowOf(place),
+    }));
+    output.result(
+      all.map(documentOf),
+      all.length === 0
+        ? ["Nothing was granted for code."]
+        : table(
+            [
+              ["grant", "author", "commit", "shares", "due", "claimed", ""],
+              ...all.map((grant) => [
+                shortHex(grant.id),
+                shortAddress(grant.terms.author),
+                commitOf(grant.terms.commit).slice(0, 10),
+                formatShares(grant.state.amount),
+                formatShares(grant.due),
+                formatShares(grant.state.claimed),
+                standingText(grant, now),
+              ]),
+            ],
+            [3, 4, 5],
+          ),
+    );
+  },
+});
+
+/** `cotrain code show`. */
+export const codeShowCommand = defineCommand({
+  name: "code show",
+  summary: "one grant, and whether a clone has the commit that it names",
+  args: [{ name: "grant", description: "its id, or the first digits of it, as code list shows it" }],
+  options: {
+    ...placeOptions,
+    clone: text({ value: "directory", description: "a clone of the repository, in which the commit is looked for" }),
+  },
+  examples: [
+    ["npx cotrain code show 0x5a1f09 --clone ../model-tools", "what was granted, and that the clone has that commit"],
+  ],
+  notes: [
+    "A commit that the clone does not have is an error: fetch first. The description is shown by its digest alone.",
+  ],
+  async run({ args: [id = ""], options, output }) {
+    const { grant, now } = await atPlace(options, undefined, async (place) => ({
+      grant: findGrant((await approvedGrants(place)).all, id),
+      now: await nowOf(place),
+    }));
+    const commit = commitOf(grant.terms.commit);
+    const local = options.clone === undefined ? undefined : await commitIn(options.clone, commit);
+    const { state, terms } = grant;
+    const end = state.start + state.duration;
+    output.result({ ...documentOf(grant), clone: local ?? null }, [
+      ...factTable(
+        [
+          ["grant", grant.id],
+          ["author", formatAddress(terms.author)],
+          ["repository", grant.repository],
+          ["commit", commit],
+          ...(local ? [["in the clone", `"${local.subject}" by ${local.author}`] as const] : []),
+          ["description", `sha256 ${terms.description}`],
+          [
+            "approved",
+            `${terms.setVersion === 0 ? "by the holders" : `by maintainer set ${terms.setVersion}`}, in ${grant.transaction}`,
+          ],
+          ["granted", exactShares(terms.amount)],
+          [
+            "paid",
+            `from ${timeText(state.start + state.cliff)} to ${timeText(end)}, linearly since ${timeText(state.start)}`,
+          ],
+          ["due", exactShares(grant.due)],
+          ["claimed", exactShares(state.claimed)],
+          ["stands", standingText(grant, now)],
+        ],
+        columnsOf(process.stdout),
+      ),
+    ]);
+  },
+});
+
+/** `cotrain code claim`. */
+export const codeClaimCommand = defineCommand({
+  name: "code claim",
+  summary: "have the author of a grant paid what is due",
+  args: [{ name: "grant", description: "its id, or the first digits of it, as code list shows it" }],
+  options: signingOptions,
+  examples: [
+    ["npx cotrain code claim 0x5a1f09", "sent by the first wallet of this directory; the grant's author is paid"],
+  ],
+  async run({ args: [id = ""], options, output }) {
+    const own = await namedWallet(options);
+    const { grant, amount, transaction } = await atPlace(
+      options,
+      own,
+      async (place) => {
+        const [entry] = requireEntries(place, options);
+        const { grants, all } = await approvedGrants(place);
+        const grant = findGrant(all, id);
+        const nothing = { grant, amount: 0n, transaction: null as Hex | null };
+        if (!entry || grant.due === grant.state.claimed) return nothing;
+        const client = await signingAs(place, entry, options);
+        const call = { grants, modelId: place.modelId, id: grant.id };
+        await claimGrant.simulate(client, call);
+        const { receipt, event } = await claimGrant.sync(client, call);
+        return event ? { grant, amount: event.amount, transaction: receipt.transactionHash } : nothing;
+      },
+      unpinnedNotice(options, output),
+    );
+    const { author } = grant.terms;
+    output.result(
+      { id: grant.id, author, amount, transaction },
+      wrap(
+        transaction === null
+          ? `Nothing more of grant ${grant.id} is due now.`
+          : `${formatAddress(author)} was paid ${formatShares(amount)} shares in ${transaction}.`,
+        columnsOf(process.stdout),
+      ),
+    );
+  },
+});

@@ -1,0 +1,230 @@
+import { approveGrant } from "@cotrain/sdk/actions";
+import { type Hex, typedDataOf } from "@cotrain/sdk/protocol";
+import { formatEther, parseEther } from "viem";
+
+import { countOf, formatAddress, systemClock, UserError, wrap } from "../../base/index.ts";
+import {
+  beginGrant,
+  commitOf,
+  type GrantDraft,
+  type GrantFacts,
+  grantFacts,
+  namedWallet,
+  readGrant,
+  withMaintainer,
+  writeGrant,
+} from "../../run/index.ts";
+import { account, duration, text, toggle } from "../../service/index.ts";
+import { defineCommand } from "../command.ts";
+import { headCommitOf } from "../gitCommit.ts";
+import { columnsOf, factTable } from "../output.ts";
+import { atPlace, type Place, placeOptions, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
+import { timeText } from "../proposing.ts";
+
+const DAY = 86_400_000;
+
+/** @throws UserError `AMOUNT_FORM` */
+function sharesOf(amount: string): bigint {
+  if (/^\d{1,20}(\.\d{1,18})?$/.test(amount)) return parseEther(amount);
+  throw new UserError(
+    "AMOUNT_FORM",
+    `An amount of shares is a number with at most 18 decimals, such as 12.5, not ${JSON.stringify(amount.slice(0, 100))}.`,
+  );
+}
+
+/** What is signed, and by how many. */
+function factsOf({ id, struct, repository, description, signatures }: GrantDraft, { threshold }: GrantFacts): string[] {
+  const from = Number(struct.start) + struct.cliff;
+  return factTable(
+    [
+      ["grant", id],
+      ["author", formatAddress(struct.author)],
+      ["repository", repository],
+      ["commit", commitOf(struct.commit)],
+      ["what it is", description.replaceAll(/\s+/g, " ").slice(0, 2_000)],
+      ["amount", `${formatEther(struct.amount)} shares`],
+      [
+        "paid",
+        `from ${timeText(from)} to ${timeText(Number(struct.start) + struct.duration)}, linearly since ${timeText(Number(struct.start))}, and not before the holders' veto is over`,
+      ],
+      ["approved", `until ${timeText(Number(struct.deadline))}`],
+      ["signed", `by ${signatures.size} of the ${threshold} maintainers that it takes`],
+    ],
+    columnsOf(process.stdout),
+  );
+}
+
+const documentOf = (file: string, draft: GrantDraft, { threshold }: GrantFacts, transaction: Hex | null) => ({
+  file,
+  id: draft.id,
+  author: draft.struct.author,
+  repository: draft.repository,
+  commit: commitOf(draft.struct.commit),
+  amount: draft.struct.amount,
+  start: draft.struct.start,
+  cliff: draft.struct.cliff,
+  duration: draft.struct.duration,
+  deadline: draft.struct.deadline,
+  signers: [...draft.signatures.keys()],
+  threshold,
+  transaction,
+});
+
+/** @throws UserError `MAINTAINERS_NONE` */
+function requireMaintainers({ setVersion, modelId }: GrantFacts): void {
+  if (setVersion !== 0) return;
+  throw new UserError(
+    "MAINTAINERS_NONE",
+    `Model ${modelId} has no maintainers: its holders choose them by a vote (ValidatorSet.setMaintainers), or approve a grant themselves.`,
+  );
+}
+
+/** `cotrain code propose`. */
+export const codeProposeCommand = defineCommand({
+  name: "code propose",
+  summary: "ask a model's maintainers to have an author paid for a commit",
+  args: [{ name: "file", description: "the grant, which goes from maintainer to maintainer; made by this command" }],
+  options: {
+    ...placeOptions,
+    author: account({ description: "who is paid" }),
+    repository: text({ value: "url", description: "URL of the repository" }),
+    commit: text({ value: "id", description: "the commit, by its whole id (default: where the clone stands)" }),
+    clone: text({ value: "directory", description: "a clone that stands at the commit", default: "." }),
+    description: text({ description: "what was contributed, for those who approve and for the holders" }),
+    amount: text({ value: "shares", description: "what is paid in all, such as 12.5" }),
+    cliff: duration({ description: "after the start, before which nothing is paid", default: 0 }),
+    duration: duration({ description: "after the start, within which all is paid, linearly", default: 90 * DAY }),
+    within: duration({ description: "how long it may be approved", default: 30 * DAY }),
+  },
+  examples: [
+    [
+      'npx cotrain code propose grant.json --author 0x00000000000000000000000000000000000000aa --repository https://example.org/tools.git --amount 12.5 --description "A faster loader"',
+      "for the commit where this directory's clone stands",
+    ],
+  ],
+  notes: [
+    "Nothing is sent: the file is handed to the maintainers, who sign with cotrain code approve. The start is now.",
+  ],
+  async run({ args: [file = ""], options, output }) {
+    const { author, repository, description, amount } = options;
+    if (author === undefined || repository === undefined || description === undefined || amount === undefined)
+      throw new UserError("GRANT_TERMS", "A grant needs --author, --repository, --description and --amount.");
+    const shares = sharesOf(amount);
+    const commit = options.commit ?? (await headCommitOf(options.clone));
+    const { draft, facts } = await atPlace(options, undefined, async (place) => {
+      const facts = await grantFacts(place, systemClock);
+      requireMaintainers(facts);
+      const draft = beginGrant(facts, {
+        author,
+        repository,
+        commit,
+        description,
+        amount: shares,
+        cliff: Math.floor(options.cliff / 1_000),
+        duration: Math.floor(options.duration / 1_000),
+        within: Math.floor(options.within / 1_000),
+      });
+      return { draft, facts };
+    });
+    await writeGrant(file, draft);
+    output.result(documentOf(file, draft, facts, null), [
+      ...factsOf(draft, facts),
+      ...wrap(
+        `Written to ${file}: hand it to the maintainers, who sign it with "cotrain code approve".`,
+        columnsOf(process.stdout),
+      ),
+    ]);
+  },
+});
+
+/** Wallets of the place that are a maintainer's and have not signed. */
+const signersOf = ({ entries }: Place, { signatures }: GrantDraft, { maintainers }: GrantFacts) =>
+  entries.filter(({ account: who }) => maintainers.includes(who) && !signatures.has(who));
+
+/** All of them sign. */
+async function signedBy(place: Place, begun: GrantDraft, facts: GrantFacts): Promise<GrantDraft> {
+  let draft = begun;
+  for (const { account: who, open } of signersOf(place, begun, facts)) {
+    const data = typedDataOf(draft.domain, "Grant", draft.struct);
+    const signature = await (await open()).signTypedData(data);
+    draft = withMaintainer(draft, who, signature.toLowerCase() as Hex);
+  }
+  return draft;
+}
+
+/** Who neither signs nor sends has the wrong wallets, or has done his part. @throws UserError `NOT_MAINTAINER`, `GRANT_SIGNED` */
+function requireUse({ entries }: Place, before: GrantDraft, { maintainers, threshold }: GrantFacts): void {
+  const missing = threshold - before.signatures.size;
+  const members = entries.map(({ account: who }) => who).filter((who) => maintainers.includes(who));
+  if (members.some((who) => !before.signatures.has(who)) || (missing <= 0 && entries.length > 0)) return;
+  if (members.length > 0)
+    throw new UserError(
+      "GRANT_SIGNED",
+      `${members.join(", ")} signed it before, and it takes ${missing} more of the set: hand the file to another maintainer.`,
+    );
+  throw new UserError(
+    "NOT_MAINTAINER",
+    "No wallet here is in the set of maintainers in force: name a maintainer's keystore with --wallet and --passphrase-file.",
+  );
+}
+
+/** `cotrain code approve`. */
+export const codeApproveCommand = defineCommand({
+  name: "code approve",
+  summary: "sign a grant as a maintainer, and have it minted once a quorum has signed",
+  args: [{ name: "file", description: "the grant, as code propose wrote it" }],
+  options: {
+    ...signingOptions,
+    yes: toggle({ description: "sign it, and send it where that completes the quorum", default: false }),
+  },
+  examples: [
+    ["npx cotrain code approve grant.json", "what every maintainer would sign"],
+    [
+      "npx cotrain code approve grant.json --yes --wallet maintainer.json --passphrase-file passphrase",
+      "signed by this keystore's maintainer, and sent where that completes the quorum",
+    ],
+  ],
+  notes: [
+    "Without --yes it shows what would be signed. Look at the commit before you sign. The amount is minted from the model's code budgets at once; nothing of it is paid before the holders' veto is over.",
+  ],
+  async run({ args: [file = ""], options, output }) {
+    const own = await namedWallet(options);
+    const { draft, facts, transaction, signers } = await atPlace(
+      options,
+      own,
+      async (place) => {
+        const facts = await grantFacts(place, systemClock);
+        requireMaintainers(facts);
+        const before = await readGrant(file, facts);
+        if (!before)
+          throw new UserError("GRANT_MISSING", `There is no file ${file}: "cotrain code propose" writes one.`);
+        const signers = signersOf(place, before, facts).length;
+        if (!options.yes) return { draft: before, facts, transaction: null, signers };
+        requireUse(place, before, facts);
+        const draft = await signedBy(place, before, facts);
+        await writeGrant(file, draft);
+        const [sender] = place.entries;
+        if (draft.signatures.size < facts.threshold || !sender)
+          return { draft, facts, transaction: null, signers: undefined };
+        const client = await signingAs(place, sender, options);
+        const { struct: grant, repository } = draft;
+        const call = { grants: facts.grants, grant, repository, signatures: [...draft.signatures.values()] };
+        await approveGrant.simulate(client, call);
+        const { receipt } = await approveGrant.sync(client, call);
+        return { draft, facts, transaction: receipt.transactionHash, signers: undefined };
+      },
+      unpinnedNotice(options, output),
+    );
+    const missing = facts.threshold - draft.signatures.size;
+    const outcome =
+      transaction !== null
+        ? `Approved in ${transaction}: ${formatEther(draft.struct.amount)} shares were minted and lie in ${facts.grants} until they are due.`
+        : signers === undefined
+          ? `Signed in ${file}. It takes ${missing} more of the set's maintainers: hand the file to another one, who signs with the same command.`
+          : `Nothing was signed or sent. With --yes ${countOf(signers, "wallet")} here would sign it${signers >= missing ? ", which completes the quorum and is sent at once" : ""}.`;
+    output.result(documentOf(file, draft, facts, transaction), [
+      ...factsOf(draft, facts),
+      ...wrap(outcome, columnsOf(process.stdout)),
+    ]);
+  },
+});

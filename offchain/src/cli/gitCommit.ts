@@ -1,0 +1,64 @@
+/** A commit as a local clone has it: Git is asked, which alone reads every form of a repository. */
+import { execFile } from "node:child_process";
+import { resolve } from "node:path";
+import { promisify } from "node:util";
+
+import { UserError } from "../base/index.ts";
+
+const PATIENCE_MS = 20_000;
+/** Of a commit's text: a message may be of any length. */
+const MOST_BYTES = 1 << 20;
+
+/** What a commit says of itself. */
+export interface LocalCommit {
+  readonly author: string;
+  /** First line of its message. */
+  readonly subject: string;
+}
+
+/** Where a program of the name lies is the system's matter; on Windows the working directory is no such place. */
+const environment = { ...process.env, NoDefaultCurrentDirectoryInExePath: "1", GIT_TERMINAL_PROMPT: "0" };
+
+async function git(directory: string, args: readonly string[]): Promise<string> {
+  const options = { timeout: PATIENCE_MS, maxBuffer: MOST_BYTES, windowsHide: true, env: environment };
+  const { stdout } = await promisify(execFile)("git", ["-C", directory, ...args], options);
+  return stdout;
+}
+
+/**
+ * @param commit its whole id
+ * @throws UserError `CLONE_MISSING` where Git finds no repository, `COMMIT_MISSING` where the clone has no such commit
+ */
+export async function commitIn(clone: string, commit: string): Promise<LocalCommit> {
+  const directory = resolve(clone);
+  try {
+    await git(directory, ["rev-parse", "--git-dir"]);
+  } catch (cause) {
+    throw new UserError("CLONE_MISSING", `Git finds no repository in ${directory}: name a clone with --clone.`, {
+      cause,
+    });
+  }
+  let text: string;
+  try {
+    text = await git(directory, ["cat-file", "commit", commit]);
+  } catch (cause) {
+    throw new UserError(
+      "COMMIT_MISSING",
+      `The clone in ${directory} has no commit ${commit}: fetch it, or the grant names what the repository does not have.`,
+      { cause },
+    );
+  }
+  const [head = "", ...message] = text.split("\n\n");
+  const author = /^author (.*) \d+ [+-]\d{4}$/m.exec(head)?.[1] ?? "nobody";
+  return { author, subject: message.join("\n\n").split("\n", 1)[0] ?? "" };
+}
+
+/** The commit that a clone stands at. @throws UserError `CLONE_MISSING` */
+export async function headCommitOf(clone: string): Promise<string> {
+  const directory = resolve(clone);
+  try {
+    return (await git(directory, ["rev-parse", "--verify", "HEAD"])).trim();
+  } catch (cause) {
+    throw new UserError("CLONE_MISSING", `Git finds no commit in ${directory}: name a clone with --clone.`, { cause });
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * Statements that go from signer to signer as files until a quorum has signed: what a suspension and a grant have in common. They come
+ * from others, so that only what recovers to a member of the set counts.
+ */
+import {
+  type Address,
+  type Domain,
+  fromWire,
+  type Hex,
+  recoverSigner,
+  type Struct,
+  type StructName,
+} from "@cotrain/sdk/protocol";
+import { ProtocolError } from "@cotrain/sdk/errors";
+
+import { UserError } from "../base/index.ts";
+
+/** A set has no more members. */
+export const MAX_SIGNATURES = 64;
+
+/** Where a statement stands, and how what is wrong with it is called. */
+export interface StatementFile {
+  readonly path: string;
+  /** Code of the error. */
+  readonly code: string;
+  /** What to do about it, as a clause. */
+  readonly remedy: string;
+}
+
+function refusing({ path, code }: StatementFile, error: unknown): unknown {
+  return error instanceof ProtocolError ? new UserError(code, `${path}: ${error.message}`, { cause: error }) : error;
+}
+
+/** @throws UserError of the file's code */
+export function structOfFile<N extends StructName>(file: StatementFile, name: N, wire: unknown): Struct<N> {
+  try {
+    return fromWire(name, wire);
+  } catch (error) {
+    throw refusing(file, error);
+  }
+}
+
+/**
+ * Who signed, ascending.
+ * @param members the set: `of` says whose, such as "validators"
+ * @throws UserError of the file's code where a signature is none, or nobody's of the set
+ */
+export async function signersOfFile<N extends StructName>(
+  file: StatementFile,
+  { domain, name, struct }: { readonly domain: Domain; readonly name: N; readonly struct: Struct<N> },
+  signatures: readonly Hex[],
+  members: { readonly of: string; readonly addresses: readonly Address[] },
+): Promise<ReadonlyMap<Address, Hex>> {
+  const signed: [Address, Hex][] = [];
+  for (const signature of signatures) {
+    const signer = await recoverSigner(domain, name, struct, signature).catch((error: unknown) => {
+      throw refusing(file, error);
+    });
+    if (!members.addresses.includes(signer))
+      throw new UserError(
+        file.code,
+        `${file.path} has a signature of ${signer}, who is not in the set of ${members.of}, or signed something else: ${file.remedy}.`,
+      );
+    signed.push([signer, signature]);
+  }
+  return ascending(signed);
+}
+
+/** As the contracts take signatures: by signers strictly ascending. */
+export const ascending = (signed: readonly (readonly [Address, Hex])[]): ReadonlyMap<Address, Hex> =>
+  new Map(signed.toSorted(([a], [b]) => (a < b ? -1 : 1)));

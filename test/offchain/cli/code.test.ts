@@ -1,0 +1,356 @@
+/** `cotrain code` on a real node: a grant goes from maintainer to maintainer, is shown beside a clone, and pays its author. */
+import { execFileSync } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import {
+  balanceOf,
+  codeGrantsOf,
+  revokeGrant,
+  setGrantCaps,
+  setMaintainers,
+  sharesOf,
+  timelockOf,
+} from "@cotrain/sdk/actions";
+import type { Hex } from "@cotrain/sdk/protocol";
+import { createTestClient, http, publicActions } from "viem";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+
+import { findGrant } from "../../../offchain/src/cli/commands/code.ts";
+import { type ApprovedGrant, writeDeployment } from "../../../offchain/src/run/index.ts";
+import {
+  createKeystore,
+  openStateDirectory,
+  SCRYPT_N_LOCAL,
+  writeRunFile,
+} from "../../../offchain/src/service/index.ts";
+import { createNode, type TestNode } from "../chain/node.ts";
+import { accountOf, createWorld, keyOf, type World } from "../chain/world.ts";
+import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
+import { tellingCoordinator } from "./tellingCoordinator.ts";
+
+const names = ["maintainer-1", "maintainer-2", "maintainer-3"] as const;
+const author = accountOf("author").address;
+const client = () => createTestClient({ mode: "anvil", transport: http(node.url) }).extend(publicActions);
+
+let node: TestNode;
+let world: World;
+let keys: string;
+let state: string;
+let clone: string;
+let commit: string;
+let snapshot: Hex;
+const cleanups: (() => void)[] = [];
+
+const git = (...args: readonly string[]): string =>
+  execFileSync("git", ["-C", clone, "-c", "user.name=Ada", "-c", "user.email=ada@example.org", ...args], {
+    encoding: "utf8",
+    env: { ...process.env, GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_NOSYSTEM: "1" },
+  });
+
+/** Carries out what the holders decided, by their timelock. */
+async function asHolders(work: (timelock: Hex) => Promise<unknown>): Promise<void> {
+  const { contracts: addresses, modelId } = world;
+  const timelock = await timelockOf(client(), { addresses, modelId });
+  await client().setBalance({ address: timelock, value: 10n ** 18n });
+  await client().impersonateAccount({ address: timelock });
+  await work(timelock);
+}
+
+async function choose(perAuthor = 10n ** 18n): Promise<void> {
+  const { contracts: addresses, modelId } = world;
+  const grants = await codeGrantsOf(client(), { addresses });
+  const maintainers = names
+    .map((name) => accountOf(name).address)
+    .sort((a, b) => (a.toLowerCase() < b.toLowerCase() ? -1 : 1));
+  await asHolders(async (account) => {
+    const sync = { account, modelId, pollingInterval: 20 };
+    const { event } = await setMaintainers.sync(client(), {
+      ...sync,
+      addresses,
+      replaces: 0,
+      maintainers,
+      threshold: 2,
+    });
+    await setGrantCaps.sync(client(), { ...sync, grants, perAuthor, perEpoch: 2n * perAuthor });
+    await client().setNextBlockTimestamp({ timestamp: BigInt(event.effectiveAt) });
+    await client().mine({ blocks: 1 });
+  });
+}
+
+beforeAll(async () => {
+  node = await createNode(0);
+  await node.start();
+  // So long a vote that no slow machine sees the veto's end.
+  world = await createWorld(node.url, node.directory, { votingPeriod: 6_000 });
+  keys = temporaryDirectory((work) => cleanups.push(work));
+  state = join(keys, "state");
+  (await openStateDirectory(state, { create: true })).close();
+  const { chainId, contracts: addresses, modelId, runId } = world;
+  await writeRunFile(state, {
+    version: 1,
+    startedAt: new Date(0).toISOString(),
+    chain: { chainId, rpcUrl: node.url, embedded: false },
+    ports: {},
+    urls: {},
+    modelId,
+    runId,
+    wallets: {},
+  });
+  await writeDeployment(state, { chainId, profile: "local", addresses, blocks: { modelRegistry: world.fromBlock } });
+  for (const name of [...names, "stranger"]) {
+    const paths = { keystore: join(keys, `${name}.json`), passphrase: join(keys, "passphrase") };
+    await createKeystore({ ...paths, scryptN: SCRYPT_N_LOCAL, privateKey: keyOf(name) });
+  }
+  clone = join(keys, "clone");
+  execFileSync("git", ["init", "--quiet", clone]);
+  git("commit", "--quiet", "--allow-empty", "--message", "A faster loader\n\nMore.");
+  commit = git("rev-parse", "HEAD").trim();
+  snapshot = await client().snapshot();
+}, 60_000);
+afterAll(async () => {
+  await node?.close();
+  for (const work of cleanups) work();
+});
+
+let file: string;
+beforeEach(async () => {
+  await client().revert({ id: snapshot });
+  snapshot = await client().snapshot();
+  file = join(temporaryDirectory(), "grant.json");
+});
+
+const at = () => ["--state", state];
+const by = (name: string): string[] => [
+  "--wallet",
+  join(keys, `${name}.json`),
+  "--passphrase-file",
+  join(keys, "passphrase"),
+];
+const repository = "https://example.org/tools.git";
+const terms = (...more: readonly string[]) => [
+  "code",
+  "propose",
+  file,
+  ...at(),
+  "--author",
+  author,
+  "--repository",
+  repository,
+  "--clone",
+  clone,
+  "--description",
+  "It loads faster.",
+  "--amount",
+  "0.5",
+  "--duration",
+  "3h",
+  "--cliff",
+  "1h",
+  ...more,
+];
+const approve = (name: string, ...flags: readonly string[]) =>
+  cotrainHere(["code", "approve", file, ...at(), ...by(name), ...flags]);
+
+async function told<T>(...argv: readonly string[]): Promise<T> {
+  const { code, stdout, stderr } = await cotrainHere([...argv, "--json"]);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  return JSON.parse(stdout) as T;
+}
+
+interface Told {
+  readonly id: Hex;
+  readonly commit: string;
+  readonly due: string;
+  readonly vetoEnds: number;
+  readonly signers: readonly string[];
+  readonly transaction: Hex | null;
+  readonly clone: unknown;
+}
+const listed = () => told<Told[]>("code", "list", ...at());
+
+/** Proposed, and approved by two of three. */
+async function granted(): Promise<Told> {
+  await told(...terms());
+  for (const name of names.slice(0, 2)) expect((await approve(name, "--yes")).code).toBe(0);
+  const [grant] = await listed();
+  return grant!;
+}
+
+describe("a grant", () => {
+  test("goes from maintainer to maintainer, and who completes the quorum has it minted", async () => {
+    await choose();
+    const proposed = await told<Told>(...terms());
+    expect(proposed).toMatchObject({ commit, signers: [], transaction: null });
+    expect(await listed()).toEqual([]);
+
+    const shown = await approve("maintainer-1");
+    expect(shown.stdout).toMatch(new RegExp(`^commit +${commit}$`, "m"));
+    expect(shown.stdout).toMatch(/^Nothing was signed or sent\. With --yes 1 wallet here would sign it\.$/m);
+    expect((JSON.parse(readFileSync(file, "utf8")) as { signatures: unknown[] }).signatures).toEqual([]);
+
+    const first = await told<Told>("code", "approve", file, ...at(), ...by("maintainer-3"), "--yes");
+    expect(first).toMatchObject({ id: proposed.id, signers: [accountOf("maintainer-3").address], transaction: null });
+    const whole = await told<Told>("code", "approve", file, ...at(), ...by("maintainer-1"), "--yes");
+    expect(whole.transaction).toMatch(/^0x\w{64}$/);
+    const { contracts: addresses } = world;
+    const grants = await codeGrantsOf(client(), { addresses });
+    const shares = await sharesOf(client(), { addresses, modelId: world.modelId });
+    expect(await balanceOf(client(), { shares, account: grants })).toBe(5n * 10n ** 17n);
+    expect(await listed()).toMatchObject([
+      { id: proposed.id, author, commit, repository, claimed: "0", byVote: false },
+    ]);
+  });
+
+  test("is shown beside a clone, which has the commit", async () => {
+    await choose();
+    const { id } = await granted();
+    const { stdout } = await cotrainHere(["code", "show", id.slice(0, 10), ...at(), "--clone", clone]);
+    expect(stdout).toMatch(/^in the clone +"A faster loader" by Ada <ada@example\.org>$/m);
+    expect(stdout).toMatch(/^stands +may be vetoed until/m);
+    expect((await told<Told>("code", "show", id, ...at())).clone).toBeNull();
+    const empty = join(temporaryDirectory(), "empty");
+    execFileSync("git", ["init", "--quiet", empty]);
+    const missing = await cotrainHere(["code", "show", id, ...at(), "--clone", empty]);
+    expect(verdictOf(missing)).toEqual(refusal(1, `has no commit ${commit}`));
+    const none = await cotrainHere(["code", "show", id, ...at(), "--clone", keys]);
+    expect(verdictOf(none)).toEqual(refusal(1, "Git finds no repository"));
+  });
+
+  test("pays its author once the holders' veto is over, whoever sends", async () => {
+    await choose();
+    const { id, vetoEnds } = await granted();
+    const claim = () =>
+      told<{ amount: string; transaction: Hex | null }>("code", "claim", id, ...at(), ...by("stranger"));
+    expect(await claim()).toMatchObject({ amount: "0", transaction: null });
+    await client().setNextBlockTimestamp({ timestamp: BigInt(vetoEnds) + 10_800n });
+    await client().mine({ blocks: 1 });
+    expect(await claim()).toMatchObject({ amount: String(5n * 10n ** 17n) });
+    const shares = await sharesOf(client(), { addresses: world.contracts, modelId: world.modelId });
+    expect(await balanceOf(client(), { shares, account: author })).toBe(5n * 10n ** 17n);
+    expect((await cotrainHere(["code", "list", ...at()])).stdout).toMatch(/ 0\.50 +0\.50 +0\.50 +paid$/m);
+  });
+
+  test("that the holders veto is burned and listed as such", async () => {
+    await choose();
+    const { id } = await granted();
+    const grants = await codeGrantsOf(client(), { addresses: world.contracts });
+    await asHolders((account) =>
+      revokeGrant.sync(client(), { grants, modelId: world.modelId, id, account, pollingInterval: 20 }),
+    );
+    expect((await cotrainHere(["code", "list", ...at()])).stdout).toMatch(/revoked, all of it burned$/m);
+  });
+});
+
+interface GrantFile {
+  chainId: number;
+  repository: string;
+  description: string;
+  readonly grant: Record<string, unknown>;
+}
+
+/** What becomes of a file that was changed after a maintainer had signed it. */
+async function changed(change: (document: GrantFile) => void) {
+  await choose();
+  await told(...terms());
+  expect((await approve("maintainer-1", "--yes")).code).toBe(0);
+  const document = JSON.parse(readFileSync(file, "utf8")) as GrantFile;
+  change(document);
+  writeFileSync(file, JSON.stringify(document));
+  return verdictOf(await approve("maintainer-2", "--yes"));
+}
+
+test("a grant of somebody else's run goes the same way", async () => {
+  await choose();
+  const { runId } = world;
+  const coordinator = await tellingCoordinator(world, client());
+  const there = ["--coordinator", coordinator, "--rpc", node.url];
+  const pinned = ["--rpc", node.url, "--run", runId, "--deployment", join(state, "deployment.json")];
+  await told(...terms().filter((word) => word !== "--state" && word !== state), ...pinned, "--commit", commit);
+  for (const name of names.slice(0, 2))
+    expect((await cotrainHere(["code", "approve", file, ...pinned, ...by(name), "--yes", "--max-fee", "1"])).code).toBe(
+      0,
+    );
+  const [grant] = await told<Told[]>("code", "list", ...there);
+  expect(grant).toMatchObject({ commit });
+  expect(await told<Told[]>("code", "list", ...pinned)).toEqual([grant]);
+  const { id, vetoEnds } = grant!;
+  expect(await told<Told>("code", "show", id, ...pinned)).toMatchObject({ id });
+  await client().setNextBlockTimestamp({ timestamp: BigInt(vetoEnds) + 10_800n });
+  await client().setNextBlockBaseFeePerGas({ baseFeePerGas: 10n ** 12n });
+  await client().mine({ blocks: 1 });
+  const claim = (fee: string) => cotrainHere(["code", "claim", id, ...pinned, ...by("stranger"), "--max-fee", fee]);
+  expect((await claim("0.000001")).code).toBe(75);
+  expect((await claim("10")).stdout).toMatch(/was paid 0\.50 shares in 0x/);
+});
+
+describe("nobody signs", () => {
+  test.each([
+    [
+      "terms that were changed after somebody had signed",
+      (file) => void (file.grant["amount"] = "7"),
+      "who is not in the set of maintainers",
+    ],
+    ["a text that the terms do not name", (file) => void (file.description = "Else."), "describes something else"],
+    [
+      "a repository that the terms do not name",
+      (file) => void (file.repository = "https://example.org/x"),
+      "names another repository",
+    ],
+    ["for another chain", (file) => void (file.chainId = 1), "not of model"],
+    ["for a set that is not in force", (file) => void (file.grant["setVersion"] = 2), "but set 1 is in force"],
+    [
+      "what may be approved for years",
+      (file) => void (file.grant["deadline"] = String(2n ** 63n)),
+      "more than 90 days",
+    ],
+    ["what could be approved until the past", (file) => void (file.grant["deadline"] = "1"), "could be approved until"],
+    ["what is no grant", (file) => void delete file.grant["amount"], "grant.json"],
+  ] satisfies [string, (file: GrantFile) => void, string][])("%s", async (_, change, sentence) => {
+    expect(await changed(change)).toEqual(refusal(1, sentence));
+  });
+
+  test("where there are no maintainers", async () => {
+    expect(verdictOf(await cotrainHere(terms()))).toEqual(refusal(1, "has no maintainers"));
+    expect(existsSync(file)).toBe(false);
+  });
+
+  test("who is no maintainer, or has signed", async () => {
+    await choose();
+    await told(...terms());
+    expect(verdictOf(await approve("stranger", "--yes"))).toEqual(
+      refusal(1, "No wallet here is in the set of maintainers"),
+    );
+    await approve("maintainer-1", "--yes");
+    expect(verdictOf(await approve("maintainer-1", "--yes"))).toEqual(refusal(1, "signed it before"));
+  });
+
+  test("more than the holders' caps allow", async () => {
+    await choose(10n ** 17n);
+    await told(...terms());
+    await approve("maintainer-1", "--yes");
+    expect(verdictOf(await approve("maintainer-2", "--yes"))).toEqual(
+      refusal(1, "Maintainers may still approve 0.1 shares"),
+    );
+  });
+});
+
+test("digits that two grants begin with name neither", () => {
+  const [a, b] = ["0xabcdef01", "0xabcdef02"].map((start) => ({ id: start.padEnd(66, "0") }) as ApprovedGrant);
+  expect(findGrant([a!, b!], "0xABCDEF02")).toBe(b);
+  expect(() => findGrant([a!, b!], "abcdef")).toThrow("2 grants begin with abcdef");
+  expect(() => findGrant([a!, b!], "abcde")).toThrow("first 6 hex digits");
+  expect(() => findGrant([a!, b!], "123456")).toThrow("No grant begins with 123456");
+});
+
+test.each([
+  ["--amount", "1e3", "An amount of shares"],
+  ["--commit", "abc", "named by its whole id"],
+  ["--within", "100d", "90 days"],
+  ["--cliff", "4h", "--cliff is at most --duration"],
+])("a grant with %s %s is refused", async (flag, value, sentence) => {
+  await choose();
+  const words = terms().filter((word, i, all) => word !== flag && all[i - 1] !== flag);
+  expect(verdictOf(await cotrainHere([...words, flag, value])).code).not.toBe(0);
+  expect((await cotrainHere([...words, flag, value])).stderr.replaceAll("\n", " ")).toContain(sentence);
+});

@@ -1,0 +1,63 @@
+/** Defences of `cotrain code`: what maintainers sign, and which grant is shown. */
+import type { Breakage } from "./breakage.ts";
+
+const tests = ["test/offchain/cli/code.test.ts"];
+
+export const code: readonly Breakage[] = [
+  {
+    name: "a grant of another model or chain is signed",
+    file: "offchain/src/run/grants.ts",
+    text: "if (file.chainId !== facts.chainId || file.codeGrants !== facts.grants || struct.modelId !== facts.modelId)",
+    instead: "if (file.version !== 1)",
+    tests,
+  },
+  {
+    name: "a maintainer is shown another repository than is signed",
+    file: "offchain/src/run/grants.ts",
+    text: "if (digestOfText(file.repository) !== struct.repository)",
+    instead: "if (file.version !== 1)",
+    tests,
+  },
+  {
+    name: "a maintainer is shown another description than is signed",
+    file: "offchain/src/run/grants.ts",
+    text: "if (digestOfText(file.description) !== struct.description)",
+    instead: "if (file.version !== 1)",
+    tests,
+  },
+  {
+    name: "a grant that another set of maintainers was asked for is signed",
+    file: "offchain/src/run/grants.ts",
+    text: "if (struct.setVersion !== setVersion)",
+    instead: "if (struct.setVersion < 0)",
+    tests,
+  },
+  {
+    name: "a grant is signed after its deadline",
+    file: "offchain/src/run/grants.ts",
+    text: "if (struct.deadline < now)",
+    instead: "if (struct.deadline < 0)",
+    tests,
+  },
+  {
+    name: "a grant is signed that may be approved for years",
+    file: "offchain/src/run/grants.ts",
+    text: "if (struct.deadline > earliest + MOST_SECONDS)",
+    instead: "if (struct.deadline > 2n ** 64n)",
+    tests,
+  },
+  {
+    name: "a grant is shown without a look at the clone",
+    file: "offchain/src/cli/commands/code.ts",
+    text: "options.clone === undefined ? undefined : await commitIn(options.clone, commit)",
+    instead: `await commitIn(options.clone ?? ".", commit).catch(() => undefined)`,
+    tests,
+  },
+  {
+    name: "digits that two grants begin with name the first of them",
+    file: "offchain/src/cli/commands/code.ts",
+    text: "if (others.length === 0) return first;",
+    instead: "if (others.length >= 0) return first;",
+    tests,
+  },
+];
