@@ -66,6 +66,20 @@ export function formatShares(wei: bigint): string {
   return `${grouped.format(cents / 100n)}.${String(cents % 100n).padStart(2, "0")}`;
 }
 
+/** Share wei → "1,234.5", to the last wei: what is shown so adds up to its total. */
+export function formatSharesExactly(wei: bigint): string {
+  const [whole = "", rest] = formatEther(wei).split(".");
+  return `${grouped.format(BigInt(whole))}${rest === undefined ? "" : `.${rest}`}`;
+}
+
+/** Part of a whole in percent with four decimals; where more follow "…" says so: "33.3333…%". */
+export function formatPart(part: bigint, whole: bigint): string {
+  if (whole === 0n) return "–";
+  const units = (part * 1_000_000n) / whole;
+  const cut = (part * 1_000_000n) % whole === 0n ? "" : "…";
+  return `${units / 10_000n}.${String(units % 10_000n).padStart(4, "0")}${cut}%`;
+}
+
 /** Part of a whole in percent with one decimal, rounded down as {@link formatShares}. */
 export function formatPercent(part: bigint, whole: bigint): string {
   if (whole === 0n) return "–";

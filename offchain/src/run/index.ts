@@ -35,6 +35,7 @@ export { type Recipe, recipeKeys, recipeOf, type RecipeRequest, requestBeside, r
 export * from "./remote.ts";
 export { claimLeaves, earningsOf, lacksVotes, takeUpVotes } from "./claims.ts";
 export { type ActiveRewards, activeRewards, keyOfRoot, type KnownRewards, knownRewards, rootsUpTo } from "./rewards.ts";
+export * from "./shares.ts";
 export * from "./suspension.ts";
 export * from "./grants.ts";
 export * from "./wallets.ts";

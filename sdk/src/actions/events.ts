@@ -9,6 +9,7 @@ import {
   computeRewardsAbi,
   modelGovernorAbi,
   modelRegistryAbi,
+  modelSharesAbi,
   runRegistryAbi,
   validatorSetAbi,
 } from "../abis/index.ts";
@@ -19,6 +20,11 @@ type OfRun = Addressed & { readonly runId?: Hex };
 interface OfGovernor {
   readonly governor: Address;
 }
+interface OfShares {
+  readonly shares: Address;
+}
+/** An account, or several of which any is meant. */
+type AnyOf = Address | readonly Address[];
 
 /** Indexed arguments that were given. */
 const narrowed = <T extends object>(args: T): Partial<T> =>
@@ -110,7 +116,7 @@ export const rootActivated = ({ addresses, modelId }: OfModel) => ({
   args: narrowed({ modelId }),
 });
 
-export const rewardClaimed = ({ addresses, modelId, account }: OfModel & { readonly account?: Address }) => ({
+export const rewardClaimed = ({ addresses, modelId, account }: OfModel & { readonly account?: AnyOf }) => ({
   address: addresses.computeRewards,
   abi: computeRewardsAbi,
   eventName: "Claimed" as const,
@@ -151,6 +157,26 @@ export const grantCapsSet = ({ grants, modelId }: Pick<OfGrants, "grants" | "mod
   abi: codeGrantsAbi,
   eventName: "GrantCapsSet" as const,
   args: narrowed({ modelId }),
+});
+
+/** Shares changed hands; minted they come from the zero address. */
+export const sharesTransferred = ({ shares, from, to }: OfShares & { readonly from?: AnyOf; readonly to?: AnyOf }) => ({
+  address: shares,
+  abi: modelSharesAbi,
+  eventName: "Transfer" as const,
+  args: narrowed({ from, to }),
+});
+
+export const delegateChanged = ({
+  shares,
+  delegator,
+  fromDelegate,
+  toDelegate,
+}: OfShares & { readonly delegator?: AnyOf; readonly fromDelegate?: AnyOf; readonly toDelegate?: AnyOf }) => ({
+  address: shares,
+  abi: modelSharesAbi,
+  eventName: "DelegateChanged" as const,
+  args: narrowed({ delegator, fromDelegate, toDelegate }),
 });
 
 export const proposalCreated = ({ governor }: OfGovernor) => ({

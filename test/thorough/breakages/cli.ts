@@ -227,6 +227,27 @@ export const cli: readonly Breakage[] = [
     tests: ["test/offchain/cli/proposals.test.ts"],
   },
   {
+    name: "votes are given to somebody else before anybody says --yes",
+    file: "offchain/src/cli/commands/delegate.ts",
+    text: "(named === undefined || options.yes)",
+    instead: "options.yes !== undefined",
+    tests: ["test/offchain/cli/delegate.test.ts"],
+  },
+  {
+    name: "a cell of a table is a formula",
+    file: "offchain/src/cli/csv.ts",
+    text: "FORMULA.test(text) ?",
+    instead: "FORMULA.test(`x${text}`) ?",
+    tests: ["test/offchain/cli/csv.test.ts"],
+  },
+  {
+    name: "a table replaces whatever file there is",
+    file: "offchain/src/cli/csv.ts",
+    text: "  await requireReplaceable(file, csvOf([header]));\n",
+    instead: "  void requireReplaceable;\n",
+    tests: ["test/offchain/cli/csv.test.ts"],
+  },
+  {
     name: "the beginning of an id names a proposal of contracts that a coordinator names",
     file: "offchain/src/cli/commands/vote.ts",
     text: "findProposal(place, named, !place.pinned)",

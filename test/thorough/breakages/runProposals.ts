@@ -1,4 +1,4 @@
-/** Defences of `run`: what is told of proposals. */
+/** Defences of `run`: what is told of proposals, and of what holders have. */
 import type { Breakage } from "./breakage.ts";
 
 export const runProposals: readonly Breakage[] = [
@@ -99,6 +99,20 @@ export const runProposals: readonly Breakage[] = [
     text: "tally.untold += 1;",
     instead: "",
     tests: ["test/offchain/run/proposals.test.ts"],
+  },
+  {
+    name: "a holder's history does not add up to the balance, and nobody says so",
+    file: "offchain/src/run/shares.ts",
+    text: "...(balance === said.balance",
+    instead: "...(balance !== undefined",
+    tests: ["test/offchain/run/shares.test.ts"],
+  },
+  {
+    name: "a holder's delegate is another than the events tell, and nobody says so",
+    file: "offchain/src/run/shares.ts",
+    text: "...(chosen === said.delegate",
+    instead: "...(chosen !== undefined",
+    tests: ["test/offchain/run/shares.test.ts"],
   },
   {
     name: "proposed amounts of shares are told in wei",

@@ -7,12 +7,14 @@ import { cleanCommand } from "./clean.ts";
 import { codeClaimCommand, codeListCommand, codeShowCommand } from "./code.ts";
 import { codeApproveCommand, codeProposeCommand } from "./codeApprove.ts";
 import { coordinatorCommand } from "./coordinator.ts";
+import { delegateCommand } from "./delegate.ts";
 import { doctorCommand } from "./doctor.ts";
 import { generateCommand } from "./generate.ts";
 import { paramsCommand } from "./params.ts";
 import { proposalsExecuteCommand, proposalsListCommand } from "./proposals.ts";
 import { proposeCommand } from "./propose.ts";
 import { rewardsClaimCommand, rewardsListCommand } from "./rewards.ts";
+import { sharesCommand } from "./shares.ts";
 import { statusCommand } from "./status.ts";
 import { suspendCommand } from "./suspend.ts";
 import { upCommand } from "./up.ts";
@@ -32,6 +34,8 @@ export const commands: readonly Command[] = [
   generateCommand,
   rewardsListCommand,
   rewardsClaimCommand,
+  sharesCommand,
+  delegateCommand,
   proposeCommand,
   proposalsListCommand,
   voteCommand,

@@ -1,0 +1,123 @@
+import { balanceOf, delegate, delegateOf, sharesOf } from "@cotrain/sdk/actions";
+import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
+
+import { countOf, formatAddress, formatShares, UserError, wrap } from "../../base/index.ts";
+import { isNobody, namedWallet } from "../../run/index.ts";
+import { parseAddress, toggle } from "../../service/index.ts";
+import { defineCommand } from "../command.ts";
+import { columnsOf } from "../output.ts";
+import { atPlace, type Place, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
+
+const SELF = "self";
+
+/** Whom a word names; undefined for each wallet itself. @throws UserError `DELEGATE_FORM` */
+function delegateeOf(word: string): Address | undefined {
+  if (word === SELF) return undefined;
+  const address = parseAddress(word);
+  if (address === undefined)
+    throw new UserError(
+      "DELEGATE_FORM",
+      `Shares are delegated to an address, 0x and 40 hex digits, not all zero and with the right checksum if any, or to self, not to ${JSON.stringify(word.slice(0, 100))}.`,
+    );
+  return asAddress(address);
+}
+
+interface Choice {
+  readonly name: string;
+  readonly account: Address;
+  readonly balance: bigint;
+  readonly before: Address;
+  readonly delegate: Address;
+  /** Null where nothing was sent. */
+  readonly transaction: Hex | null;
+}
+
+/** What a wallet has chosen, and would choose. */
+async function choiceOf(
+  { connection: { call } }: Place,
+  shares: Address,
+  { name, account }: Place["entries"][number],
+  named: Address | undefined,
+): Promise<Choice> {
+  const [balance, before] = await Promise.all([
+    call((client) => balanceOf(client, { shares, account })),
+    call((client) => delegateOf(client, { shares, account })),
+  ]);
+  return { name, account, balance, before: asAddress(before), delegate: named ?? account, transaction: null };
+}
+
+const toWhom = (account: Address, { account: own }: Choice): string =>
+  account === own ? "itself" : isNobody(account) ? "nobody" : formatAddress(account);
+
+function choiceText(choice: Choice): string {
+  const { name, account, balance, before, transaction } = choice;
+  const who = `${name} ${formatAddress(account)} with ${formatShares(balance)} shares`;
+  const [from, to] = [toWhom(before, choice), toWhom(choice.delegate, choice)];
+  if (before === choice.delegate) return `${who} delegates to ${to} already.`;
+  if (transaction === null) return `${who} delegates to ${from}, and would to ${to}.`;
+  return `${who} delegated to ${from}, and now does to ${to}, by ${transaction}.`;
+}
+
+/** `cotrain delegate`. */
+export const delegateCommand = defineCommand({
+  name: "delegate",
+  summary: "choose who votes with the shares of wallets; each pays its own gas",
+  args: [{ name: "address", description: "who votes with them, or self: each wallet with its own" }],
+  options: {
+    ...signingOptions,
+    dryRun: toggle({ description: "show what would change, and send nothing", default: false }),
+    yes: toggle({ description: "give the votes to somebody else", default: false }),
+  },
+  examples: [
+    ["npx cotrain delegate self", "every worker's wallet of this directory votes with its own shares"],
+    [`npx cotrain delegate 0x${"a9".repeat(20)} --yes`, "somebody else votes with them from now on"],
+    [
+      `npx cotrain delegate 0x${"a9".repeat(20)} --yes --wallet me.json --passphrase-file pass --coordinator https://train.example.org --rpc https://rpc.example.org`,
+      "with those of one wallet, in somebody else's run",
+    ],
+  ],
+  notes: [
+    "Shares stay the wallet's; who votes with them can be changed at any time, and counts for proposals whose voting begins later. To give votes to somebody else takes --yes; without it nothing is sent.",
+  ],
+  async run({ args: [word = ""], options, output }) {
+    const named = delegateeOf(word);
+    const own = await namedWallet(options);
+    const sends = !options.dryRun && (named === undefined || options.yes);
+    const choices = await atPlace(
+      options,
+      own,
+      async (place) => {
+        const { connection, addresses, modelId } = place;
+        const entries = requireEntries(place, options);
+        const shares = asAddress(await connection.call((client) => sharesOf(client, { addresses, modelId })));
+        const made: Choice[] = [];
+        for (const entry of entries) {
+          const choice = await choiceOf(place, shares, entry, named);
+          if (!sends || choice.before === choice.delegate) made.push(choice);
+          else {
+            const client = await signingAs(place, entry, options);
+            const { receipt } = await delegate.sync(client, { shares, delegatee: choice.delegate });
+            made.push({ ...choice, transaction: receipt.transactionHash });
+            // At once, since the next may fail.
+            if (!output.json) output.notice(`${formatAddress(entry.account)}: ${receipt.transactionHash}`);
+          }
+        }
+        return made;
+      },
+      unpinnedNotice(options, output),
+    );
+    const columns = columnsOf(process.stdout);
+    const left = choices.filter(
+      ({ before, delegate: to, transaction }) => before !== to && transaction === null,
+    ).length;
+    output.result(choices, [
+      ...choices.flatMap((choice) => wrap(choiceText(choice), columns)),
+      ...(left === 0
+        ? []
+        : wrap(
+            `Nothing was sent: ${countOf(left, "wallet")} would change${options.dryRun ? "" : ", with --yes"}.`,
+            columns,
+          )),
+    ]);
+  },
+});

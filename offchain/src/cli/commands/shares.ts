@@ -1,0 +1,235 @@
+import { sharesOf } from "@cotrain/sdk/actions";
+import { asAddress } from "@cotrain/sdk/protocol";
+import { formatEther } from "viem";
+
+import {
+  countOf,
+  formatAddress,
+  formatPart,
+  formatSharesExactly,
+  shortAddress,
+  shortHex,
+  UserError,
+  wrap,
+} from "../../base/index.ts";
+import { type Holding, type Holdings, holdingsOf, isNobody, type ShareEvent } from "../../run/index.ts";
+import { account as accountOption, integer, text } from "../../service/index.ts";
+import { defineCommand } from "../command.ts";
+import { csvOf, writeCsv } from "../csv.ts";
+import { columnsOf, table } from "../output.ts";
+import { atPlace, type Place, placeOptions } from "../place.ts";
+import { timeText } from "../proposing.ts";
+
+/** Events of each account that a file or document has at most; each asks for the time of a block. */
+const MOST_EVENTS = 10_000;
+/** Events that a page shows if nobody says how many. */
+const SHOWN_EVENTS = 20;
+/** Others that a page names who delegate to an account. */
+const SHOWN_DELEGATORS = 10;
+
+const toStdout = "-";
+
+const incoming: ReadonlySet<ShareEvent["what"]> = new Set(["claimed", "received"]);
+const outgoing: ReadonlySet<ShareEvent["what"]> = new Set(["sent"]);
+
+/** All cells are digits, dates, hex and words of this program: nobody else writes any of it. */
+const csvHeader = [
+  "account",
+  "block",
+  "log",
+  "time",
+  "what",
+  "in",
+  "out",
+  "balance",
+  "amount",
+  "other",
+  "transaction",
+] as const;
+
+/** A row for each event, amounts in shares, to the last wei. */
+export const csvRows = ({ holdings }: Holdings): string[][] =>
+  holdings.flatMap(({ account, events }) =>
+    events.map(({ block, log, time, what, amount, balance, other, transaction }) => [
+      formatAddress(account),
+      String(block),
+      String(log),
+      timeText(time),
+      what,
+      incoming.has(what) ? formatEther(amount) : "0",
+      outgoing.has(what) ? formatEther(amount) : "0",
+      formatEther(balance),
+      formatEther(amount),
+      isNobody(other) ? "" : formatAddress(other),
+      transaction,
+    ]),
+  );
+
+/** The accounts and the others' remainder, which make the supply to the last wei. */
+function supplyLines({ holdings, supply, block, time }: Holdings, nameOf: (holding: Holding) => string): string[] {
+  const held = holdings.reduce((sum, { balance }) => sum + balance, 0n);
+  const row = (name: string, address: string, of: bigint, votes: string): string[] => [
+    name,
+    address,
+    formatSharesExactly(of),
+    formatPart(of, supply),
+    votes,
+  ];
+  return [
+    ...table(
+      [
+        ["", "", "shares", "of all", "votes"],
+        ...holdings.map((each) =>
+          row(nameOf(each), shortAddress(each.account), each.balance, formatSharesExactly(each.votes)),
+        ),
+        row("others", "", supply - held, ""),
+        row("all", "", supply, ""),
+      ],
+      [2, 3, 4],
+    ),
+    `at block ${block}, ${timeText(time)}`,
+  ];
+}
+
+const named = (account: string, own: string): string =>
+  account === own ? "itself" : isNobody(asAddress(account)) ? "nobody" : formatAddress(account);
+
+function delegationText({ account, balance, votes, delegate, delegators, delegatorsMore }: Holding): string[] {
+  const shown = delegators.slice(0, SHOWN_DELEGATORS);
+  const own = delegate === account ? balance : 0n;
+  const rest = shown.reduce((left, each) => left - each.balance, votes - own);
+  const hidden = delegators.length - shown.length + delegatorsMore;
+  const others = [
+    ...shown.map((each) => `${formatAddress(each.account)} with ${formatSharesExactly(each.balance)}`),
+    ...(hidden > 0 ? [`${countOf(hidden, "other")} with ${formatSharesExactly(rest)}`] : []),
+  ];
+  return [
+    isNobody(delegate)
+      ? 'It delegates to nobody: its shares have no votes until "cotrain delegate self" takes them up.'
+      : `It delegates to ${named(delegate, account)}.`,
+    ...(others.length > 0 ? [`To it delegate ${others.join(", ")}.`] : []),
+  ];
+}
+
+function historyLines({ account, events, eventsMore }: Holding): string[] {
+  if (events.length === 0) return ["Nothing has happened to it yet."];
+  const rows = events.map(({ block, time, what, amount, balance, other, transaction }) => [
+    String(block),
+    timeText(time),
+    what,
+    incoming.has(what)
+      ? `+${formatSharesExactly(amount)}`
+      : outgoing.has(what)
+        ? `-${formatSharesExactly(amount)}`
+        : "",
+    formatSharesExactly(balance),
+    other === account || isNobody(other) ? named(other, account) : shortAddress(other),
+    shortHex(transaction),
+  ]);
+  return [
+    ...(eventsMore > 0 ? [`${countOf(eventsMore, "earlier event")} not shown: --last shows more, --csv all.`] : []),
+    ...table([["block", "time", "what", "shares", "has then", "", "transaction"], ...rows], [0, 3, 4]),
+  ];
+}
+
+/** What a person reads. */
+export function sharesLines(found: Holdings, nameOf: (holding: Holding) => string, columns: number): string[] {
+  return [
+    ...supplyLines(found, nameOf),
+    ...found.holdings.flatMap((holding) => [
+      "",
+      ...[`${nameOf(holding)} ${formatAddress(holding.account)}`.trim(), ...delegationText(holding)].flatMap((line) =>
+        wrap(line, columns),
+      ),
+      ...historyLines(holding),
+    ]),
+  ];
+}
+
+/** Wallets of the place, or the address that is named. @throws UserError `ADDRESS_MISSING` */
+function accountsOf({ entries }: Place, address: string | undefined) {
+  if (address !== undefined) return [{ name: "", account: asAddress(address) }];
+  if (entries.length > 0) return entries.map(({ name, account }) => ({ name, account: asAddress(account) }));
+  throw new UserError(
+    "ADDRESS_MISSING",
+    "There is no worker's wallet here whose shares could be shown: name an address with --address, or its directory with --state.",
+  );
+}
+
+/** `cotrain shares`. */
+export const sharesCommand = defineCommand({
+  name: "shares",
+  summary: "what a holder has: shares, votes, who delegates to whom, and the history of it",
+  options: {
+    ...placeOptions,
+    address: accountOption({ description: "whose (default: those of the workers' wallets here)" }),
+    last: integer(1, MOST_EVENTS, {
+      description: `newest events that are shown of each address (default: ${SHOWN_EVENTS}; in a file or document ${MOST_EVENTS})`,
+    }),
+    csv: text({ value: "file", description: "write the history as a CSV table; - writes it to stdout" }),
+  },
+  examples: [
+    ["npx cotrain shares", "of the wallets of this directory"],
+    ["npx cotrain shares --csv shares.csv", "their history as a table, to the last wei"],
+    [
+      `npx cotrain shares --address 0x${"a9".repeat(20)} --coordinator https://train.example.org --rpc https://rpc.example.org`,
+      "of somebody else, in somebody else's run",
+    ],
+  ],
+  notes: [
+    "All is of one block. The history is read from the contracts' events and held against what the contracts say; where the two do not agree it is said, and the exit code is 1.",
+  ],
+  async run({ options, output }) {
+    const { address, csv } = options;
+    if (csv === toStdout && output.json)
+      throw new UserError("CSV_JSON", "--csv - and --json both take stdout: name a file with --csv.");
+    const { found, names } = await atPlace(
+      options,
+      undefined,
+      async (place) => {
+        const { connection, addresses, modelId } = place;
+        const accounts = accountsOf(place, address);
+        const shares = asAddress(await connection.call((client) => sharesOf(client, { addresses, modelId })));
+        const most = options.last ?? (output.json || csv !== undefined ? MOST_EVENTS : SHOWN_EVENTS);
+        const found = await holdingsOf(
+          { ...place, shares },
+          accounts.map(({ account }) => account),
+          most,
+        );
+        return { found, names: new Map(accounts.map(({ name, account }) => [account, name])) };
+      },
+      undefined,
+      { ticking: true },
+    );
+    const { holdings } = found;
+    const problems = holdings.flatMap((each) => each.problems);
+    const rows = csvRows(found);
+    if (csv === toStdout) output.text(csvOf([csvHeader, ...rows]));
+    else {
+      if (csv !== undefined) await writeCsv(csv, csvHeader, rows);
+      const shown = holdings.map((each) => {
+        const events = options.last === undefined ? each.events.slice(-SHOWN_EVENTS) : each.events;
+        return { ...each, events, eventsMore: each.eventsMore + each.events.length - events.length };
+      });
+      output.result(documentOf(found), [
+        ...sharesLines(
+          { ...found, holdings: shown },
+          ({ account }) => names.get(account) ?? "",
+          columnsOf(process.stdout),
+        ),
+        ...(csv === undefined ? [] : [`${countOf(rows.length, "event")} written to ${csv}.`]),
+      ]);
+    }
+    if (csv !== undefined)
+      for (const { account, eventsMore } of holdings)
+        if (eventsMore > 0)
+          output.notice(
+            `${countOf(eventsMore, "earlier event")} of ${formatAddress(account)} not written: --last allows ${MOST_EVENTS}.`,
+          );
+    for (const problem of problems) output.complain(problem);
+    return problems.length > 0 ? 1 : 0;
+  },
+});
+
+/** What `--json` has. */
+const documentOf = ({ block, time, supply, holdings }: Holdings) => ({ block, time, supply, holdings });

@@ -1,0 +1,327 @@
+/**
+ * What holders have of a model, as the chain tells it at one block: shares, votes, who delegates to whom, and how it came about.
+ * The history is read from events, a span of blocks at a time, and held against what the contract says: a node may leave some out.
+ */
+import {
+  balanceOf,
+  delegateChanged,
+  delegateOf,
+  getAllLogs,
+  rewardClaimed,
+  sharesTransferred,
+  totalSupply,
+  votesOf,
+} from "@cotrain/sdk/actions";
+import { type Address, asAddress, type ContractAddresses, type Hex, type ModelId } from "@cotrain/sdk/protocol";
+
+import type { ChainConnection } from "../chain/index.ts";
+
+/** Where holdings are looked at. */
+export interface SharesPlace {
+  readonly connection: Pick<ChainConnection, "call">;
+  readonly addresses: ContractAddresses;
+  readonly modelId: ModelId;
+  /** The model's. */
+  readonly shares: Address;
+  /** Block at or before the first of the shares' contract. */
+  readonly fromBlock: number;
+}
+
+/**
+ * What happened: shares came by a claim or otherwise, or went; a claim was paid to somebody else; the holder chose a delegate;
+ * somebody chose the holder, or chose another.
+ */
+type ShareEventKind =
+  | "claimed"
+  | "received"
+  | "sent"
+  | "sent to itself"
+  | "claimed for another"
+  | "delegated"
+  | "delegate of"
+  | "delegate no more of";
+
+export interface ShareEvent {
+  readonly block: bigint;
+  /** Its number in the block. */
+  readonly log: number;
+  readonly transaction: Hex;
+  /** Chain seconds. */
+  readonly time: number;
+  readonly what: ShareEventKind;
+  /** Who is on the other side; the zero address for nobody. */
+  readonly other: Address;
+  /** Shares that it is about, in wei; 0 of a delegation. */
+  readonly amount: bigint;
+  /** Shares of the holder after it, in wei. */
+  readonly balance: bigint;
+}
+
+/** Whose votes a holder has. */
+interface Delegator {
+  readonly account: Address;
+  readonly balance: bigint;
+}
+
+export interface Holding {
+  readonly account: Address;
+  readonly balance: bigint;
+  readonly votes: bigint;
+  /** Whose votes the holder's shares are; the zero address for nobody's. */
+  readonly delegate: Address;
+  /** Others that delegate to the holder and have shares, most first. */
+  readonly delegators: readonly Delegator[];
+  /** Further ones that were not asked about. */
+  readonly delegatorsMore: number;
+  /** Newest events, oldest of them first. */
+  readonly events: readonly ShareEvent[];
+  /** Events before these. */
+  readonly eventsMore: number;
+  /** What all events add up to, in wei. */
+  readonly summed: bigint;
+  /** Where events and contract do not agree, in sentences. */
+  readonly problems: readonly string[];
+}
+
+export interface Holdings {
+  readonly block: bigint;
+  readonly time: number;
+  /** Shares in existence, in wei. */
+  readonly supply: bigint;
+  readonly holdings: readonly Holding[];
+}
+
+/** Blocks whose events are held at a time. */
+const SPAN = 2_000n;
+/** Delegators that are asked about: anybody may delegate to anybody. Those who came first, whom a crowd cannot push out. */
+const MOST_DELEGATORS = 1_000;
+/** Questions at a time: an RPC takes no thousands of requests at once. */
+const ASKED_AT_ONCE = 16;
+const NOBODY = 0n;
+
+/** An event before it is somebody's. */
+interface Raw {
+  readonly block: bigint;
+  readonly log: number;
+  readonly transaction: Hex;
+  readonly kind: "transfer" | "claim" | "delegation";
+  /** Who sent, earned or delegates. */
+  readonly account: Address;
+  readonly from: Address;
+  readonly to: Address;
+  readonly amount: bigint;
+}
+
+type Logged = { readonly blockNumber: bigint; readonly logIndex: number; readonly transactionHash: Hex };
+const whereOf = ({ blockNumber, logIndex, transactionHash }: Logged) => ({
+  block: blockNumber,
+  log: logIndex,
+  transaction: transactionHash,
+});
+
+/** All events of a span of blocks that are about some of these accounts, in their order, each once. */
+async function eventsIn(
+  { connection: { call }, addresses, modelId, shares }: SharesPlace,
+  accounts: readonly Address[],
+  span: { readonly from: bigint; readonly to: bigint },
+): Promise<Raw[]> {
+  const transfers = (side: object) =>
+    call((client) => getAllLogs(client, sharesTransferred({ shares, ...side }), span));
+  const delegations = (side: object) =>
+    call((client) => getAllLogs(client, delegateChanged({ shares, ...side }), span));
+  const [moved, chosen, claims] = await Promise.all([
+    Promise.all([transfers({ from: accounts }), transfers({ to: accounts })]),
+    Promise.all([
+      delegations({ delegator: accounts }),
+      delegations({ fromDelegate: accounts }),
+      delegations({ toDelegate: accounts }),
+    ]),
+    call((client) => getAllLogs(client, rewardClaimed({ addresses, modelId, account: accounts }), span)),
+  ]);
+  const found = new Map<string, Raw>();
+  const add = (raw: Raw): void => void found.set(`${raw.block}/${raw.log}`, raw);
+  for (const { logs } of moved)
+    for (const log of logs) {
+      const { from, to, value } = log.args;
+      add({
+        ...whereOf(log),
+        kind: "transfer",
+        account: asAddress(from),
+        from: asAddress(from),
+        to: asAddress(to),
+        amount: value,
+      });
+    }
+  for (const { logs } of chosen)
+    for (const log of logs) {
+      const { delegator, fromDelegate, toDelegate } = log.args;
+      const [account, from, to] = [asAddress(delegator), asAddress(fromDelegate), asAddress(toDelegate)];
+      add({ ...whereOf(log), kind: "delegation", account, from, to, amount: 0n });
+    }
+  for (const log of claims.logs) {
+    const { account, to, amount } = log.args;
+    const earner = asAddress(account);
+    add({ ...whereOf(log), kind: "claim", account: earner, from: earner, to: asAddress(to), amount });
+  }
+  return [...found.values()].toSorted((a, b) => (a.block === b.block ? a.log - b.log : a.block < b.block ? -1 : 1));
+}
+
+type Undated = Omit<ShareEvent, "time">;
+
+/** A holder's history as it is read. */
+class History {
+  readonly account: Address;
+  readonly #rewards: Address;
+  readonly #most: number;
+  readonly events: Undated[] = [];
+  more = 0;
+  balance = 0n;
+  /** The delegate that the last event names; undefined before the first. */
+  delegate: Address | undefined;
+  readonly delegators = new Set<Address>();
+  delegatorsMore = 0;
+
+  /** @param rewards pays what is claimed @param most events that are kept */
+  constructor(account: Address, rewards: Address, most: number) {
+    this.account = account;
+    this.#rewards = rewards;
+    this.#most = most;
+  }
+
+  /** @param claimed transactions in which a claim of the account's was paid to it */
+  add(raw: Raw, claimed: ReadonlySet<Hex>): void {
+    const { account } = this;
+    const { kind, from, to, amount } = raw;
+    if (kind === "transfer" && from === account && to === account) this.#keep(raw, "sent to itself", to);
+    else if (kind === "transfer" && from === account) {
+      this.balance -= amount;
+      this.#keep(raw, "sent", to);
+    } else if (kind === "transfer" && to === account) {
+      this.balance += amount;
+      const isClaim = from === this.#rewards && claimed.has(raw.transaction);
+      this.#keep(raw, isClaim ? "claimed" : "received", from);
+    } else if (kind === "claim" && raw.account === account && to !== account)
+      this.#keep(raw, "claimed for another", to);
+    else if (kind === "delegation") this.#delegated(raw);
+  }
+
+  #delegated(raw: Raw): void {
+    const { account } = this;
+    if (raw.account === account) {
+      this.delegate = raw.to;
+      this.#keep(raw, "delegated", raw.to);
+    } else if (raw.from !== raw.to && raw.to === account) {
+      if (this.delegators.size < MOST_DELEGATORS) this.delegators.add(raw.account);
+      else this.delegatorsMore += 1;
+      this.#keep(raw, "delegate of", raw.account);
+    } else if (raw.from !== raw.to && raw.from === account) {
+      if (!this.delegators.delete(raw.account)) this.delegatorsMore -= 1;
+      this.#keep(raw, "delegate no more of", raw.account);
+    }
+  }
+
+  #keep({ block, log, transaction, amount }: Raw, what: ShareEventKind, other: Address): void {
+    this.events.push({ block, log, transaction, what, other, amount, balance: this.balance });
+    if (this.events.length <= this.#most) return;
+    this.events.shift();
+    this.more += 1;
+  }
+}
+
+/** Answers to many questions, a few at a time. */
+async function askAll<T, A>(asked: readonly T[], ask: (each: T) => Promise<A>): Promise<A[]> {
+  const answers: A[] = [];
+  for (let at = 0; at < asked.length; at += ASKED_AT_ONCE)
+    answers.push(...(await Promise.all(asked.slice(at, at + ASKED_AT_ONCE).map(ask))));
+  return answers;
+}
+
+/** What an account has at a block, as the contract says. */
+interface Said {
+  readonly balance: bigint;
+  readonly votes: bigint;
+  readonly delegate: Address;
+  /** Of those that the events name as its delegators. */
+  readonly delegators: readonly Delegator[];
+}
+
+function problemsOf({ account, balance, delegate, delegatorsMore }: History, said: Said): string[] {
+  const own = said.delegate === account ? said.balance : 0n;
+  const delegated = said.delegators.reduce((sum, each) => sum + each.balance, own);
+  const chosen = delegate ?? asAddress(`0x${"0".repeat(40)}`);
+  const events = `the events of ${account} that the node tells`;
+  return [
+    ...(balance === said.balance
+      ? []
+      : [`By ${events} it has ${balance} wei of shares, and by the contract ${said.balance}: some are left out.`]),
+    ...(chosen === said.delegate
+      ? []
+      : [`By ${events} its delegate is ${chosen}, and by the contract ${said.delegate}: some are left out.`]),
+    ...(delegatorsMore < 0 || (delegatorsMore === 0 ? delegated !== said.votes : delegated > said.votes)
+      ? [`By ${events} its votes are ${delegated} wei, and by the contract ${said.votes}: some are left out.`]
+      : []),
+  ];
+}
+
+/**
+ * What accounts have of a model at the newest block, and how it came about.
+ * @param most newest events of each account that are kept
+ * @throws RetryableError of the chain
+ */
+export async function holdingsOf(place: SharesPlace, accounts: readonly Address[], most: number): Promise<Holdings> {
+  const { connection, addresses, shares, fromBlock } = place;
+  const { call } = connection;
+  const { number: block, timestamp } = await call((client) => client.getBlock());
+  const rewards = asAddress(addresses.computeRewards);
+  const histories = accounts.map((account) => new History(account, rewards, most));
+  for (let from = BigInt(fromBlock); from <= block; from += SPAN) {
+    const to = from + SPAN - 1n < block ? from + SPAN - 1n : block;
+    const raws = await eventsIn(place, accounts, { from, to });
+    for (const history of histories) {
+      const own = raws.filter(({ kind, account, to: paid }) => kind === "claim" && account === paid);
+      const claimed = new Set(
+        own.filter(({ account }) => account === history.account).map(({ transaction }) => transaction),
+      );
+      for (const raw of raws) history.add(raw, claimed);
+    }
+  }
+
+  const at = { shares, blockNumber: block };
+  const balanceAt = (account: Address) => call((client) => balanceOf(client, { ...at, account }));
+  const times = new Map<bigint, number>();
+  const blocks = [...new Set(histories.flatMap(({ events }) => events.map((event) => event.block)))];
+  const dated = await askAll(blocks, (blockNumber) => call((client) => client.getBlock({ blockNumber })));
+  for (const { number, timestamp: time } of dated) times.set(number, Number(time));
+
+  const holdings: Holding[] = [];
+  for (const history of histories) {
+    const { account } = history;
+    const [balance, votes, delegate] = await Promise.all([
+      balanceAt(account),
+      call((client) => votesOf(client, { ...at, account })),
+      call((client) => delegateOf(client, { ...at, account })),
+    ]);
+    const asked = await askAll([...history.delegators], async (each) => ({
+      account: each,
+      balance: await balanceAt(each),
+    }));
+    const delegators = asked
+      .filter((each) => each.balance > 0n)
+      .toSorted((a, b) => (a.balance === b.balance ? 0 : a.balance < b.balance ? 1 : -1));
+    const said: Said = { balance, votes, delegate: asAddress(delegate), delegators };
+    holdings.push({
+      account,
+      ...said,
+      delegatorsMore: Math.max(0, history.delegatorsMore),
+      events: history.events.map((event) => ({ ...event, time: times.get(event.block) ?? 0 })),
+      eventsMore: history.more,
+      summed: history.balance,
+      problems: problemsOf(history, said),
+    });
+  }
+  const supply = await call((client) => totalSupply(client, at));
+  return { block, time: Number(timestamp), supply, holdings };
+}
+
+/** Whether an address is nobody's: of a delegate that was never chosen, or of shares that were minted. */
+export const isNobody = (account: Address): boolean => BigInt(account) === NOBODY;

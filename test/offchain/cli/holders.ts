@@ -1,0 +1,64 @@
+/** A real node with a model of which two wallets of a directory hold shares, claimed and delegated to themselves. */
+import { join } from "node:path";
+
+import { modelContractsOf, totalSupply } from "@cotrain/sdk/actions";
+import { type Address, asAddress } from "@cotrain/sdk/protocol";
+import { createTestClient, http, publicActions } from "viem";
+
+import { ensureWallet, writeDeployment } from "../../../offchain/src/run/index.ts";
+import { openStateDirectory, writeRunFile } from "../../../offchain/src/service/index.ts";
+import { createNode } from "../chain/node.ts";
+import { settle } from "../chain/settle.ts";
+import { createWorld, workers, type World } from "../chain/world.ts";
+import { cotrainHere, temporaryDirectory } from "./support.ts";
+
+export interface Holders {
+  readonly world: World;
+  /** Directory of the run, with its wallets. */
+  readonly state: string;
+  readonly wallets: Readonly<Record<string, Address>>;
+  readonly shares: Address;
+  readonly supply: bigint;
+  readonly client: ReturnType<typeof clientAt>;
+  readonly close: () => Promise<void>;
+}
+
+const clientAt = (url: string) => createTestClient({ mode: "anvil", transport: http(url) }).extend(publicActions);
+
+export async function openHolders(): Promise<Holders> {
+  const cleanups: (() => void)[] = [];
+  const state = join(
+    temporaryDirectory((work) => cleanups.push(work)),
+    "state",
+  );
+  const node = await createNode(0);
+  await node.start();
+  (await openStateDirectory(state, { create: true })).close();
+  const wallets: Record<string, Address> = {};
+  for (const role of ["worker-1", "worker-2"] as const)
+    wallets[role] = asAddress((await ensureWallet(state, role, true)).address);
+  const world = await createWorld(node.url, state);
+  const { chainId, contracts: addresses, fromBlock, modelId, runId } = world;
+  const first = asAddress(workers[0]!.address);
+  await settle(node, world, { beneficiary: (worker) => wallets[worker === first ? "worker-1" : "worker-2"]! });
+  await writeDeployment(state, { chainId, profile: "local", addresses, blocks: { runRegistry: fromBlock } });
+  const chain = { chainId, rpcUrl: node.url, embedded: false };
+  const startedAt = new Date(0).toISOString();
+  await writeRunFile(state, { version: 1, startedAt, chain, ports: {}, urls: {}, modelId, runId, wallets });
+  const { code, stderr } = await cotrainHere(["rewards", "claim", "--state", state]);
+  if (code !== 0) throw new Error(stderr);
+  const client = clientAt(node.url);
+  const { shares } = await modelContractsOf(client, { addresses, modelId });
+  return {
+    world,
+    state,
+    wallets,
+    shares,
+    supply: await totalSupply(client, { shares }),
+    client,
+    async close() {
+      await node.close();
+      for (const work of cleanups) work();
+    },
+  };
+}
