@@ -67,3 +67,14 @@ export function createManualClock(start = 0): ManualClock {
     },
   };
 }
+
+/** Moves time on as long as somebody sleeps, until the work is over. @returns as it does */
+export async function passTime<T>(clock: ManualClock, work: Promise<T>): Promise<T> {
+  const over: unknown[] = [];
+  work.finally(() => over.push(true)).catch(() => undefined);
+  while (over.length === 0) {
+    await turn();
+    if (clock.sleepers > 0) await clock.advance(500);
+  }
+  return work;
+}

@@ -41,6 +41,8 @@ export interface RetryOptions {
   readonly signal: AbortSignal;
   /** Tries in all; default: until it succeeds. */
   readonly tries?: number;
+  /** Ms after which a failure is final; default: none is. */
+  readonly within?: number;
   /** Which errors of ours are worth another try; default: those that say so. Others never are. */
   readonly retryable?: (error: CotrainError) => boolean;
   /** The least wait after an error, ms, where who was asked said when to come back. */
@@ -57,16 +59,17 @@ export const steady = (ms: number): Pick<RetryOptions, "backoff" | "random"> => 
 /** Whether the error itself says that trying again can help. */
 export const saysRetryable = (error: unknown): boolean => error instanceof CotrainError && error.retryable;
 
-/** Calls `work` until it succeeds, fails for good, has used up its tries, or the signal is aborted. */
+/** Calls `work` until it succeeds, fails for good, has used up its tries or its time, or the signal is aborted. */
 export async function retrying<T>(work: () => Promise<T>, options: RetryOptions): Promise<T> {
-  const retryable = options.retryable ?? saysRetryable;
+  const { retryable = saysRetryable, tries = Infinity, within = Infinity } = options;
+  const giveUpAt = options.clock.monotonic() + within;
   for (let attempt = 0; ; attempt++) {
     options.signal.throwIfAborted();
     try {
       return await work();
     } catch (error) {
-      if (!(error instanceof CotrainError) || !retryable(error) || attempt + 1 >= (options.tries ?? Infinity))
-        throw error;
+      if (!(error instanceof CotrainError) || !retryable(error)) throw error;
+      if (attempt + 1 >= tries || options.clock.monotonic() >= giveUpAt) throw error;
       options.signal.throwIfAborted();
       const least = options.atLeast?.(error) ?? 0;
       const wait = Math.max(least, fullJitter(attempt, options.backoff, options.random));

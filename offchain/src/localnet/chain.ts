@@ -25,6 +25,7 @@ import { workerCount } from "./devices.ts";
 import { estimateCost, requireAffordable } from "./funding.ts";
 import { fundOwners, startTicker } from "./funds.ts";
 import type { LocalnetContext } from "./context.ts";
+import { CHAIN } from "./processes.ts";
 import { checkChain } from "./request.ts";
 
 const VALIDATORS = 3;
@@ -93,7 +94,7 @@ async function startChain(request: ChainRequest): Promise<StartedChain> {
   const explicit = context.config.explicit("chainPort");
   const node = anvilCommand({ stateFile: layout(state).chainState });
   daemon.onShutdown("chain state keeper", startStateKeeper(layout(state).chainState));
-  await supervisor.start({ name: "chain", command: node.command, args: node.args, ready: node.ready });
+  await supervisor.start({ name: CHAIN, command: node.command, args: node.args, ready: node.ready });
   let door: ChainDoor | undefined;
   const link = openNodeLink(node.socket, {
     onConnect: () => {

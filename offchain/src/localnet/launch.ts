@@ -12,7 +12,7 @@ import {
   type RunId,
 } from "@cotrain/sdk/protocol";
 
-import { UserError } from "../base/index.ts";
+import { type Clock, retrying, steady, UserError } from "../base/index.ts";
 import { commandFor, freshCommand } from "../base/node/index.ts";
 import { blobsLocation, findPort, loadTls, type RunFile, type Supervisor, writeRunFile } from "../service/index.ts";
 import { type BlobStore, checkBlobs } from "../storage/index.ts";
@@ -87,6 +87,27 @@ export interface Launch {
   readonly operatorToken: string;
   /** What workers compute with: each takes the next entry, of which the first that works. */
   readonly devices: readonly (readonly string[])[];
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+}
+
+/** How long a coordinator that is away, being started again, is asked, ms. */
+const AWAY_MS = 60_000;
+
+/** Asks it until it answers. @throws what it last failed by, a minute later; what does not pass at once */
+const asked = <T>({ clock, signal }: Pick<Launch, "clock" | "signal">, ask: () => Promise<T>): Promise<T> =>
+  retrying(ask, { clock, signal, ...steady(500), within: AWAY_MS });
+
+/** Has all of them join while the run rests, so that the first round is everyone's. */
+export async function joinAtRest(
+  { control }: Pick<CoordinatorClient, "control">,
+  launch: Pick<Launch, "clock" | "signal" | "operatorToken"> & { readonly run: Pick<Launch["run"], "runId"> },
+  join: () => Promise<unknown>,
+): Promise<void> {
+  const { run, operatorToken } = launch;
+  await asked(launch, () => control(run.runId, operatorToken, { action: "pause" }));
+  await join();
+  await asked(launch, () => control(run.runId, operatorToken, { action: "resume" }));
 }
 
 /** Ports of the coordinator. One that was found is kept, so that workers elsewhere find it again after a restart. */
@@ -149,9 +170,9 @@ async function startCoordinator(launch: Launch) {
   return { url, address, port: bound, here: urlHere(urls) };
 }
 
-/** Starts coordinator, then validators and workers. The run rests until all have joined, so that the first round is everyone's. */
+/** Starts coordinator, then validators and workers. */
 export async function startProcesses(launch: Launch): Promise<Launched> {
-  const { context, state, supervisor, blobs, wallets, run, operatorToken, devices } = launch;
+  const { context, state, supervisor, blobs, wallets, run, devices } = launch;
   if (!(await readDeployment(state)))
     throw new UserError(
       "STATE_CORRUPTED",
@@ -159,12 +180,11 @@ export async function startProcesses(launch: Launch): Promise<Launched> {
     );
   const { url, address, port, here } = await startCoordinator(launch);
   const coordinator = createCoordinatorClient(url);
-  const view = await coordinator.run(run.runId);
+  const view = await asked(launch, () => coordinator.run(run.runId));
   await checkCheckpoint(state, blobs, asDigest(view.checkpoint.digest));
-  await coordinator.control(run.runId, operatorToken, { action: "pause" });
   // Where the run's blobs are is no matter of theirs, though COTRAIN_BLOBS may tell it.
   const shared = (role: string) => ({ state, role, coordinator: url, blobs: layout(join(state, role)).blobs });
-  await supervisor.startGroup([
+  const members = [
     ...wallets.validators.map((_, index) => validatorProcess(context.program, shared(`validator-${index + 1}`))),
     ...wallets.workers.map((_, index) =>
       workerProcess(context.program, {
@@ -173,7 +193,7 @@ export async function startProcesses(launch: Launch): Promise<Launched> {
         threads: 1,
       }),
     ),
-  ]);
-  await coordinator.control(run.runId, operatorToken, { action: "resume" });
+  ];
+  await joinAtRest(coordinator, launch, () => supervisor.startGroup(members));
   return { coordinator, joinCommand: joinCommandFor(address, run.runId, view.rpcUrl), urlHere: here, port };
 }

@@ -22,7 +22,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { ensureBuilt } from "../../../deploy/deployment.ts";
-import { type Clock, UserError, withRemedy } from "../base/index.ts";
+import { type Clock, unlessAborted, UserError, withRemedy } from "../base/index.ts";
 import { commandFor, freshCommand, writeFileDurable } from "../base/node/index.ts";
 import { type ChainReader, openReader } from "../chain/index.ts";
 import { readDataManifest } from "../data/index.ts";
@@ -56,7 +56,7 @@ import { keepWallets } from "./funds.ts";
 import { keptDevice, workerDevices } from "./devices.ts";
 import { portLine, startProcesses } from "./launch.ts";
 import { type Owner, ownerOf } from "./owners.ts";
-import { restartText } from "./processes.ts";
+import { watchProcesses } from "./processes.ts";
 import type { LocalnetContext } from "./context.ts";
 import { checkRequest, type Request } from "./request.ts";
 import type { SessionDisplay } from "./display.ts";
@@ -89,6 +89,8 @@ export interface Prepared {
   readonly operatorToken: string;
   readonly owners: readonly Owner[];
   readonly supervisor: Supervisor;
+  /** Aborted, with why, once the coordinator or the chain was given up: nothing goes on without them. */
+  readonly lost: AbortSignal;
 }
 
 async function readOperatorToken(state: string): Promise<string> {
@@ -167,13 +169,9 @@ interface Start {
   readonly devices: readonly (readonly string[])[];
 }
 
-function superviseProcesses(daemon: DaemonContext, state: string, display: SessionDisplay, clock: Clock): Supervisor {
+function superviseProcesses(daemon: DaemonContext, state: string, clock: Clock): Supervisor {
   const supervisor = createSupervisor({ logger: daemon.logger, logDirectory: layout(state).logs, clock });
   daemon.onShutdown("processes", () => supervisor.stopAll());
-  supervisor.events.on("state", (status) => {
-    if (status.state === "waiting") display.announce(restartText(status));
-  });
-  supervisor.events.on("failed", (_, error) => display.update({ warning: error.message }));
   return supervisor;
 }
 
@@ -291,7 +289,8 @@ export async function prepare(
 ): Promise<Prepared> {
   const state = opened.directory.path;
   const { preset, recipe, rpc } = opened.request;
-  const supervisor = superviseProcesses(daemon, state, display, clock);
+  const supervisor = superviseProcesses(daemon, state, clock);
+  const lost = watchProcesses(supervisor.events, display);
   const blobs = await openBlobs(state, context.options.blobs);
   const devices = await workerDevices(context.options.device, display, daemon.signal);
   const start: Start = { context, daemon, opened, display, clock, state, supervisor, blobs, devices };
@@ -316,7 +315,9 @@ export async function prepare(
     rpc: facts.rpc,
   });
   const { wallets } = chain;
-  const launched = await startProcesses({ context, state, supervisor, blobs, wallets, run, operatorToken, devices });
+  const signal = AbortSignal.any([daemon.signal, lost]);
+  const parts = { context, state, supervisor, blobs, wallets, run, operatorToken, devices, clock, signal };
+  const launched = await unlessAborted(startProcesses(parts), signal);
   const { coordinator, joinCommand, urlHere } = launched;
   display.update({ joinCommand, statusCommand: commandFor(state, "status") });
   sayPorts(start, chain, launched.port);
@@ -340,6 +341,7 @@ export async function prepare(
     operatorToken,
     owners: wallets.workers.map((account, index) => ownerOf(`worker-${index + 1}`, chain, account)),
     supervisor,
+    lost,
   };
 }
 

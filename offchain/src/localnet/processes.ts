@@ -1,7 +1,14 @@
 /** The commands that a local network runs as processes of its own. */
+import type { EventEmitter } from "node:events";
+
 import { coordinatorOptions, validatorOptions, workerOptions } from "../run/index.ts";
-import { commandLineOf, type ConfigOf, type ProcessSpec } from "../service/index.ts";
+import { commandLineOf, type ConfigOf, type ProcessSpec, type SupervisorEvents } from "../service/index.ts";
 import { PREPARATION_MS } from "../engine/index.ts";
+import type { SessionDisplay } from "./display.ts";
+
+/** Names of the processes without which nothing goes on. */
+export const CHAIN = "chain";
+const COORDINATOR = "coordinator";
 
 /**
  * glibc's malloc keeps what was freed in many arenas, which made the coordinator larger the more uploads it had at once. With
@@ -22,7 +29,7 @@ export const coordinatorProcess = (
   program: string,
   flags: Partial<ConfigOf<typeof coordinatorOptions>>,
 ): ProcessSpec => ({
-  ...processOf(program, "coordinator", ["coordinator", ...commandLineOf(coordinatorOptions, flags)]),
+  ...processOf(program, COORDINATOR, ["coordinator", ...commandLineOf(coordinatorOptions, flags)]),
   env: givingBack,
 });
 
@@ -48,3 +55,25 @@ const joiningMs = (devices: number): number => FETCHING_MS + (devices + 1) * PRE
 /** What is told of a process that is started again: why, where it is known. */
 export const restartText = ({ name, reason }: { readonly name: string; readonly reason: string | undefined }): string =>
   `${name} ended and is started again${reason === undefined ? "" : `: ${reason}`}`;
+
+/**
+ * Tells what becomes of processes that served; of one that never did, its start tells.
+ * @returns aborted, with why it was given up, once the coordinator or the chain is
+ */
+export function watchProcesses(
+  events: EventEmitter<SupervisorEvents>,
+  display: Pick<SessionDisplay, "announce" | "update">,
+): AbortSignal {
+  const lost = new AbortController();
+  const served = new Set<string>();
+  events.on("state", (status) => {
+    if (status.state === "ready") served.add(status.name);
+    if (status.state === "waiting") display.announce(restartText(status));
+  });
+  events.on("failed", ({ name }, error) => {
+    if (!served.has(name)) return;
+    if (name === COORDINATOR || name === CHAIN) lost.abort(error);
+    else display.update({ warning: error.message });
+  });
+  return lost.signal;
+}

@@ -5,7 +5,7 @@
 import { CotrainError } from "@cotrain/sdk/errors";
 import { parametersChange, runParamsFromWire, type RunView } from "@cotrain/sdk/protocol";
 
-import { RetryableError, roundNumber, formatDuration } from "../base/index.ts";
+import { RetryableError, retrying, roundNumber, formatDuration, steady, unlessAborted } from "../base/index.ts";
 import type { Logger } from "../service/index.ts";
 import { demoParamsOf, heldOutUntrained, layout } from "../run/index.ts";
 import type { SessionDisplay } from "./display.ts";
@@ -120,14 +120,24 @@ function followView(prepared: Prepared, { clock, signal }: LocalModel, display: 
   };
 }
 
-export async function runSession(
+/** @throws what the coordinator or the chain was given up by, as soon as one is; RetryableError `NO_TRAINING` */
+export function runSession(
+  prepared: Prepared,
+  localModel: LocalModel,
+  display: SessionDisplay,
+  options: SessionOptions,
+): Promise<TrainingSession> {
+  const signal = AbortSignal.any([localModel.signal, prepared.lost]);
+  return unlessAborted(train(prepared, { ...localModel, signal }, display, options), signal);
+}
+
+async function train(
   prepared: Prepared,
   localModel: LocalModel,
   display: SessionDisplay,
   options: SessionOptions,
 ): Promise<TrainingSession> {
   const { clock } = localModel;
-  const { coordinator } = prepared;
   const { goal, logger } = options;
 
   const viewWhen = followView(prepared, localModel, display);
@@ -155,12 +165,13 @@ export async function runSession(
 
   if (clock.monotonic() - started < goal) localModel.announce(LAST_ROUND);
   display.update({ activity: "Closing the last round", goal: CLOSE_MS });
-  await coordinator.control(prepared.runId, prepared.operatorToken, { action: "pause" });
+  const closed = clock.monotonic() + CLOSE_MS;
+  await pauseRun(prepared, localModel);
   const paused = await viewWhen((view) => {
     owners.look(view);
     const waitsFor = outstanding(view);
     return waitsFor.length > 0 ? waitsFor : view.phase === "Paused";
-  }, clock.monotonic() + CLOSE_MS);
+  }, closed);
   const milliseconds = clock.monotonic() - started;
   const end = paused ?? (await currentView(prepared)) ?? first;
   const tokens = BigInt(end.tokens) - BigInt(first.tokens);
@@ -179,6 +190,13 @@ export async function runSession(
   const { claims, decision, appliedInRound } = owners.seen();
   const missed = decision ? undefined : (noVote ?? "there was no time for a vote within --for");
   return { first, milliseconds, tokens, claims, decision, noVote: missed, appliedInRound };
+}
+
+/** The coordinator may be away just then: it is asked again as long as the round may take. */
+async function pauseRun({ coordinator, runId, operatorToken }: Prepared, model: LocalModel): Promise<void> {
+  const { clock, signal } = model;
+  const pause = () => coordinator.control(runId, operatorToken, { action: "pause" });
+  await retrying(pause, { clock, signal, ...steady(POLL_MS), within: CLOSE_MS });
 }
 
 /** Of whom the open round waits. */

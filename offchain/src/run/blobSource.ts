@@ -1,5 +1,5 @@
 /** Published blobs out of a store, and out of a source that is busy at times. */
-import { type OnRetry, RetryableError, type RetryOptions, retrying, saysRetryable } from "../base/index.ts";
+import { type OnRetry, RetryableError, type RetryOptions, retrying } from "../base/index.ts";
 import type { CotrainError } from "@cotrain/sdk/errors";
 import type { BlobReader } from "../storage/index.ts";
 import type { BlobSource } from "./ports.ts";
@@ -38,13 +38,12 @@ export function patientBlobs(
 ): BlobSource {
   let left = ALL.first;
   const ask: BlobSource["blob"] = (runId, digest, limit) => {
-    const giveUpAt = retry.clock.monotonic() + Math.min(PATIENCE_MS, left);
     let told = false;
     return retrying(() => blobs.blob(runId, digest, limit), {
       ...retry,
       backoff: BACKOFF,
       atLeast: askedWait,
-      retryable: (error) => saysRetryable(error) && retry.clock.monotonic() < giveUpAt,
+      within: Math.min(PATIENCE_MS, left),
       onRetry: (...tried) => {
         if (!told) onRetry?.(...tried);
         told = true;

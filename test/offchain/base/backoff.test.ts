@@ -57,6 +57,22 @@ describe("waiting between tries", () => {
     await expect(endless).rejects.toThrow("Stopped.");
   });
 
+  test("ends with the first failure after its time, whatever the clock is set to", async () => {
+    const clock = createManualClock();
+    const away = new CoordinatorError(0, "UNREACHABLE", "Away.", { retryable: true });
+    const retry = { clock, ...steady(500), signal: new AbortController().signal, within: 2_000 };
+    let ended = Infinity;
+    const work = retrying(failing(99, away), retry).finally(() => (ended = clock.monotonic()));
+    work.catch(() => undefined);
+    clock.step(3_600_000);
+    for (let i = 0; i < 8; i++) await clock.advance(500);
+    await expect(work).rejects.toBe(away);
+    expect(ended).toBe(2_000);
+    const soon = retrying(failing(3, away), retry);
+    for (let i = 0; i < 4; i++) await clock.advance(500);
+    await expect(soon).resolves.toBe("done");
+  });
+
   test("is as long as its bound where nothing is drawn, or the same each time", () => {
     expect([0, 1, 3, 4, 1_000].map((attempt) => backoffBound(attempt, options))).toEqual([100, 200, 800, 1_000, 1_000]);
     const { backoff, random } = steady(70);

@@ -14,6 +14,7 @@ import type { Prepared } from "../../../offchain/src/localnet/prepare.ts";
 import type { TrainingSession } from "../../../offchain/src/localnet/session.ts";
 import { drawSummary } from "../../../offchain/src/cli/up/summary.ts";
 import { summarise } from "../../../offchain/src/cli/up/summarise.ts";
+import { createManualClock, passTime } from "../manualClock.ts";
 import { temporaryDirectory } from "./support.ts";
 
 test("who looks for what earned nothing is advised no more epochs than there may be", () => {
@@ -160,16 +161,16 @@ describe("what earned nothing stands with its reason", () => {
     active([work(own, 7), { ...epoch, epoch: 6 }, { ...epoch, epoch: 5 }, { ...work(other, 2), round: 1 }]);
     const prepared = preparedIn(temporaryDirectory());
     const second = { ...session, first: { ...session.first, round: 1 } };
-    const summary = await summarise(prepared, second);
+    const summary = await summarise(prepared, second, now);
     expect(summary.unpaid).toEqual([ownLine, expect.stringContaining("nothing for epoch 6 ")]);
     const shown = drawSummary(summary, (_, text) => text)
       .join(" ")
       .replaceAll(/\s+/g, " ");
     expect(shown).toMatch(/of earlier sessions: npx cotrain rewards list/);
-    expect((await summarise(prepared, session)).unpaid).toHaveLength(4);
-    expect(await summarise(prepared, session)).not.toHaveProperty("unpaidEarlier");
+    expect((await summarise(prepared, session, now)).unpaid).toHaveLength(4);
+    expect(await summarise(prepared, session, now)).not.toHaveProperty("unpaidEarlier");
     active([work(own, 7)], "beyond");
-    expect(await summarise(prepared, session)).toHaveProperty("unpaidEarlier");
+    expect(await summarise(prepared, session, now)).toHaveProperty("unpaidEarlier");
   });
 
   test("and roots whose documents are not to be had, by number", async () => {
@@ -183,12 +184,27 @@ describe("what earned nothing stands with its reason", () => {
     expect((await list()).text).toContain("What root 2 granted is not shown");
   });
 
+  test("in the summary, which is gathered again where the coordinator is away for a moment", async () => {
+    active();
+    const prepared = preparedIn(temporaryDirectory());
+    let asked = 0;
+    const run = async () => {
+      asked += 1;
+      if (asked <= 3) throw new RetryableError("UNREACHABLE", "The coordinator does not answer.");
+      return view;
+    };
+    const restarting = { ...prepared, coordinator: { ...prepared.coordinator, run } } as unknown as Prepared;
+    const clock = createManualClock();
+    const summary = await passTime(clock, summarise(restarting, session, { ...now, clock }));
+    expect(summary.unpaid).toEqual([ownLine, otherLine]);
+  });
+
   test("in the summary, and there what is pending and what can be claimed", async () => {
     active();
     stand.earned = 5n * 10n ** 18n;
     const state = temporaryDirectory();
     const prepared = preparedIn(state);
-    const summary = await summarise(prepared, session);
+    const summary = await summarise(prepared, session, now);
     expect(summary.unpaid).toEqual([ownLine, otherLine]);
     expect(summary.pending).toEqual([
       { what: "anchoring of checkpoint 2", due: null },
@@ -225,6 +241,8 @@ const session = {
   tokens: 256n,
   claims: new Map(),
 } as unknown as TrainingSession;
+
+const now = { clock: createManualClock(), signal: new AbortController().signal };
 
 const preparedIn = (state: string): Prepared =>
   ({

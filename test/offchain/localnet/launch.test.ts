@@ -1,13 +1,14 @@
 /** What a joiner is told: the join line, the RPC that may be shown, and the flag that names another. */
-import { asDigest, asRunId } from "@cotrain/sdk/protocol";
+import { asDigest, asRunId, type CoordinatorClient } from "@cotrain/sdk/protocol";
 import { describe, expect, test } from "vitest";
 
 import { RetryableError, UserError } from "../../../offchain/src/base/index.ts";
 import { factLines } from "../../../offchain/src/cli/facts.ts";
 import { publicRpcOf } from "../../../offchain/src/run/facts.ts";
 import { parseLine } from "../../../offchain/src/cli/program.ts";
-import { checkCheckpoint, portLine } from "../../../offchain/src/localnet/launch.ts";
+import { checkCheckpoint, joinAtRest, portLine } from "../../../offchain/src/localnet/launch.ts";
 import { joinCommandFor, urlHere } from "../../../offchain/src/run/joining.ts";
+import { createManualClock, passTime } from "../manualClock.ts";
 import type { BlobStore } from "../../../offchain/src/storage/index.ts";
 
 const runId = asRunId(`0x${"ab".repeat(32)}`);
@@ -42,6 +43,42 @@ test("this machine's own URL is told where others use another", () => {
   expect(urlHere({ coordinator: here, join: here })).toBeUndefined();
   expect(urlHere({ coordinator: "http://127.0.0.1:7701", join: far })).toBe("http://127.0.0.1:7701");
   expect(urlHere({ coordinator: here, join: "https://YOUR-PROXY" })).toBe(here);
+});
+
+/** What is asked of a coordinator that is away the first times it is asked for each. */
+async function joinedWith(awayTimes: number, error: Error) {
+  const clock = createManualClock();
+  const asked: string[] = [];
+  const control: CoordinatorClient["control"] = async (_run, _token, { action }) => {
+    asked.push(action);
+    if (asked.filter((each) => each === action).length <= awayTimes) throw error;
+    return { accepted: true };
+  };
+  const launch = { clock, signal: new AbortController().signal, operatorToken: "", run: { runId } };
+  const joined = joinAtRest({ control }, launch, async () => asked.push("join"));
+  const outcome = await passTime(clock, joined).then(
+    () => "joined",
+    (ended: unknown) => ended,
+  );
+  return { asked, outcome };
+}
+
+describe("the first round is everyone's: the run rests until all have joined", () => {
+  const away = new RetryableError("UNREACHABLE", "The coordinator does not answer.");
+
+  test("and one that is just being started again is asked again", async () => {
+    expect(await joinedWith(1, away)).toEqual({
+      asked: ["pause", "pause", "join", "resume", "resume"],
+      outcome: "joined",
+    });
+  });
+
+  test("for a minute, and one that refuses once", async () => {
+    const { asked, outcome } = await joinedWith(1_000, away);
+    expect([outcome, asked.length]).toEqual([away, 121]);
+    const refused = new UserError("OPERATOR_TOKEN", "Only the operator controls a run.");
+    expect(await joinedWith(1, refused)).toEqual({ asked: ["pause"], outcome: refused });
+  });
 });
 
 describe("an RPC", () => {

@@ -1,15 +1,23 @@
 /** That the daemons of a local network read back what they are started with. */
-import { expect, test } from "vitest";
+import { EventEmitter } from "node:events";
+
+import { describe, expect, test } from "vitest";
 
 import { parseLine } from "../../../offchain/src/cli/program.ts";
 import {
   coordinatorProcess,
   restartText,
   validatorProcess,
+  watchProcesses,
   workerProcess,
 } from "../../../offchain/src/localnet/processes.ts";
 import { coordinatorOptions, validatorOptions, workerOptions } from "../../../offchain/src/run/index.ts";
-import { type OptionSet, type ProcessSpec, resolveConfig } from "../../../offchain/src/service/index.ts";
+import {
+  type OptionSet,
+  type ProcessSpec,
+  resolveConfig,
+  type SupervisorEvents,
+} from "../../../offchain/src/service/index.ts";
 import { ENGINE_LIMITS } from "../../../offchain/src/engine/index.ts";
 
 const PROGRAM = "/somewhere/main.ts";
@@ -63,4 +71,46 @@ test("a process that is started again is named with the reason, where there is o
   expect(restartText({ name: "worker-1", reason: "worker-1 was not ready within 60 s." })).toBe(
     "worker-1 ended and is started again: worker-1 was not ready within 60 s.",
   );
+});
+
+const gaveUp = (name: string): Error => new Error(`${name} ended 6 times within a minute and was given up.`);
+const usual = { pid: undefined, restarts: 5, since: 0, exit: undefined, reason: undefined, details: {} };
+
+function watch() {
+  const events = new EventEmitter<SupervisorEvents>();
+  const told: unknown[] = [];
+  const tell = (what: unknown): void => void told.push(what);
+  const lost = watchProcesses(events, { announce: tell, update: tell });
+  return {
+    told,
+    lost,
+    serves: (name: string) => events.emit("state", { ...usual, name, state: "ready" }),
+    fails: (name: string) => events.emit("failed", { ...usual, name, state: "failed" }, gaveUp(name)),
+  };
+}
+
+describe("a process that was given up", () => {
+  test.each(["coordinator", "chain"])("ends the session where it is the %s, with why", (name) => {
+    const { told, lost, serves, fails } = watch();
+    serves(name);
+    expect(lost.aborted).toBe(false);
+    fails(name);
+    expect(lost.reason).toEqual(gaveUp(name));
+    expect(told).toEqual([]);
+  });
+
+  test("is told where it is another, and the others go on", () => {
+    const { told, lost, serves, fails } = watch();
+    serves("worker-2");
+    fails("worker-2");
+    expect(told).toEqual([{ warning: gaveUp("worker-2").message }]);
+    expect(lost.aborted).toBe(false);
+  });
+
+  test("before it ever served is told by its start alone", () => {
+    const { told, lost, fails } = watch();
+    for (const name of ["coordinator", "worker-1"]) fails(name);
+    expect(told).toEqual([]);
+    expect(lost.aborted).toBe(false);
+  });
 });

@@ -7,6 +7,7 @@ import * as fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 
 import { createManualClock } from "../manualClock.ts";
+import { RetryableError } from "../../../offchain/src/base/index.ts";
 import { parseLine } from "../../../offchain/src/cli/program.ts";
 import { promptIn } from "../../../offchain/src/cli/text.ts";
 import { columnsOf } from "../../../offchain/src/cli/output.ts";
@@ -107,15 +108,20 @@ const pictureOf = (change: Partial<RunView>): RunView =>
     ...change,
   }) as unknown as RunView;
 
-/** @param step by which the clock is set while the session trains, and again while it settles */
-async function settle(step: number) {
+/**
+ * @param step by which the clock is set while the session trains, and again while it settles
+ * @param awayFor how long the coordinator is away when it is to pause, ms
+ */
+async function settle(step: number, awayFor = 0) {
   const clock = createManualClock();
+  const pauses: number[] = [];
   const closing = { at: Infinity };
   const told: string[] = [];
   const prepared = {
     local: true,
     runId: "0x",
     operatorToken: "",
+    lost: new AbortController().signal,
     coordinator: {
       run: async () => {
         if (clock.monotonic() < closing.at) return pictureOf({});
@@ -123,6 +129,8 @@ async function settle(step: number) {
         return pictureOf({ phase: "Paused", current: null, round: 1, checkpoint: { round: 1, digest: "0x" } });
       },
       control: async () => {
+        pauses.push(clock.monotonic());
+        if (clock.monotonic() - pauses[0]! < awayFor) throw new RetryableError("UNREACHABLE", "Away.");
         closing.at = clock.monotonic() + 5_000;
         return { accepted: true };
       },
@@ -156,13 +164,14 @@ async function settle(step: number) {
     vote: false,
     logger: silentLogger(),
   }).then((session) => ended.push(session));
-  end.catch(() => undefined);
-  while (ended.length === 0 && clock.monotonic() < 600_000) {
+  const failed: unknown[] = [];
+  end.catch((error: unknown) => failed.push(error));
+  while (ended.length + failed.length === 0 && clock.monotonic() < 600_000) {
     if ([3_000, 20_000].includes(clock.monotonic())) clock.step(step);
     await clock.advance(500);
   }
-  expect(ended).toHaveLength(1);
   await end;
+  expect(ended).toHaveLength(1);
   expect(torn).toEqual([]);
   return { session: ended[0]!, adds: clock.monotonic() - closing.at, told, shown: [...shown], collections };
 }
@@ -186,11 +195,30 @@ describe("settling", () => {
     ]);
   });
 
+  test("begins all the same where the coordinator is away when it is to pause: it is asked until it answers", async () => {
+    expect((await settle(0, 20_000)).adds).toBeLessThanOrEqual(SETTLE_MS + 2_000);
+    // Until a round would have closed at the latest.
+    await expect(settle(0, 60_500)).rejects.toMatchObject({ code: "UNREACHABLE" });
+  });
+
   test.each([3_600_000, -3_600_000])("and the session are as long when the clock is set by %i ms", async (step) => {
     const undisturbed = await settle(0);
     expect(undisturbed.collections).toBeGreaterThan(20);
     expect(await settle(step)).toEqual(undisturbed);
   });
+});
+
+test("a session ends at once with why the coordinator was given up, though nobody answers any more", async () => {
+  const lost = new AbortController();
+  const unanswered = { run: () => new Promise(() => undefined) };
+  const prepared = { local: true, lost: lost.signal, coordinator: unanswered } as unknown as Prepared;
+  const model = { clock: createManualClock(), signal: new AbortController().signal } as unknown as LocalModel;
+  const display = { update: () => undefined } as unknown as Display;
+  const options = { goal: 20_000, vote: false, logger: silentLogger() };
+  const session = runSession(prepared, model, display, options);
+  const gaveUp = new RetryableError("PROCESS_GAVE_UP", "coordinator ended 6 times within a minute and was given up.");
+  lost.abort(gaveUp);
+  await expect(session).rejects.toBe(gaveUp);
 });
 
 test("what the last root pays is claimed though a collection that knew nothing of it was going on", async () => {
@@ -345,6 +373,14 @@ describe("the display", () => {
     display.say(["chain id  31337"]);
     display.announce("worker-1 proposed");
     expect(notices).toEqual(["0:00  Training", "0:00  chain id  31337", "0:00  worker-1 proposed"]);
+  });
+
+  test("a process that was given up is told there, once", () => {
+    const { display, notices } = open(Object.assign(new FakeTerminal(), { isTTY: false }));
+    display.update({ activity: "Training" });
+    const warning = "worker-1 ended 6 times within a minute and was given up.";
+    for (const change of [{ warning }, { warning }, { activity: "Training" }]) display.update(change);
+    expect(notices).toEqual(["0:00  Training", `0:00  ${warning}`]);
   });
 
   test("that checkpoints wait for lower fees begins a line of its own", () => {

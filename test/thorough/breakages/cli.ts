@@ -94,6 +94,20 @@ export const cli: readonly Breakage[] = [
     tests: ["test/e2e/interrupt.test.ts"],
   },
   {
+    name: "there is no summary where the coordinator is away for a moment",
+    file: "offchain/src/cli/up/summarise.ts",
+    text: "within: AWAY_MS",
+    instead: "within: 0",
+    tests: ["test/offchain/cli/unpaid.test.ts"],
+  },
+  {
+    name: "where nothing can be redrawn, nobody is told of a process that was given up",
+    file: "offchain/src/cli/up/display.ts",
+    text: "change.warning !== undefined && change.warning !== screen.warning",
+    instead: "change.warning === ''",
+    tests: ["test/offchain/localnet/session.test.ts"],
+  },
+  {
     name: "the summary does not say what earned nothing, and why",
     file: "offchain/src/cli/up/summarise.ts",
     text: "unpaidLines(unpaid.works,",

@@ -110,6 +110,8 @@ export function openDisplay(options: DisplayOptions): Display {
       const loss = view && view.round !== screen.view?.round ? view.loss.train : null;
       const begins = change.activity !== undefined && change.activity !== screen.activity;
       if (begins) since = clock.monotonic();
+      if (!picture && !closed && change.warning !== undefined && change.warning !== screen.warning)
+        print(change.warning);
       screen = {
         ...screen,
         ...(begins && { goal: undefined, waitsFor: [] }),

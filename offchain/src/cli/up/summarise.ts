@@ -2,7 +2,7 @@
 import { balanceOf, governorOf, proposalState, sharesOf, totalSupply, votesOf } from "@cotrain/sdk/actions";
 import { type Address, asAddress, asDigest, type RunView } from "@cotrain/sdk/protocol";
 
-import { formatAddress, formatShares } from "../../base/index.ts";
+import { type Clock, formatAddress, formatShares, retrying, steady } from "../../base/index.ts";
 import { commandFor, startCommand } from "../../base/node/index.ts";
 import {
   workOf,
@@ -233,12 +233,29 @@ async function unpaidIn(
   return { works: own, earlier: own.length < works.length || rest === "beyond" };
 }
 
-/** @param again what the next start must be told again, since the run does not keep it */
+export interface SummaryOptions {
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  /** What the next start must be told again, since the run does not keep it. */
+  readonly again?: readonly string[];
+}
+
+/** How long it is gathered anew where coordinator or chain are away: they are being started again. */
+const AWAY_MS = 60_000;
+
+/** Gathers the summary and keeps it in the state directory. */
 export async function summarise(
   prepared: Prepared,
   session: TrainingSession,
-  again: readonly string[] = [],
+  { clock, signal, again = [] }: SummaryOptions,
 ): Promise<Summary> {
+  const retry = { clock, signal, ...steady(500), within: AWAY_MS };
+  const summary = await retrying(() => gather(prepared, session, again), retry);
+  await writeStateFile(layout(prepared.state).summary, Summary, summary);
+  return summary;
+}
+
+async function gather(prepared: Prepared, session: TrainingSession, again: readonly string[]): Promise<Summary> {
   const { coordinator, runId, modelId, addresses } = prepared;
   const [view, list] = await Promise.all([coordinator.run(runId), coordinator.checkpoints(runId)]);
   const [organiser] = prepared.owners;
@@ -260,7 +277,7 @@ export async function summarise(
       : [0n, 0n];
   const names = new Map(prepared.owners.map(({ name, client }) => [client.account.address.toLowerCase(), name]));
   const unpaid = await unpaidIn(prepared, session, rewards);
-  const summary: Summary = {
+  return {
     version: 3,
     finishedAt: new Date().toISOString(),
     chainId: prepared.facts.chainId,
@@ -294,6 +311,4 @@ export async function summarise(
     pending: [...pending, ...unclaimedBy(wallets)],
     commands: commandsFor(prepared.state, text.prompt, again),
   };
-  await writeStateFile(layout(prepared.state).summary, Summary, summary);
-  return summary;
 }

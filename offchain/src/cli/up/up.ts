@@ -110,17 +110,21 @@ async function present(
     logger: daemon.logger,
   });
   display.update({ activity: "Writing the summary" });
-  const summary = await summarise(prepared, session, toldAgain(context));
+  // Without coordinator or chain there is nothing to sum up, and nothing that could stay up.
+  const signal = AbortSignal.any([daemon.signal, prepared.lost]);
+  const again = toldAgain(context);
+  const summary = await unlessAborted(summarise(prepared, session, { clock, signal, again }), signal);
   display.close();
   output.result(summary, drawSummary(summary, output.paint));
   if (options.exit) return 0;
   prepared.embedded?.pace.rest();
   output.notice("The run is paused. All stays up until Ctrl-C, and others may join meanwhile.");
   await new Promise<void>((resolve) => {
-    if (daemon.signal.aborted) resolve();
-    daemon.signal.addEventListener("abort", () => resolve(), { once: true });
+    if (signal.aborted) resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
   });
-  output.notice(await whatIsKept(opened.directory.path, toldAgain(context)));
+  if (!daemon.signal.aborted) signal.throwIfAborted();
+  output.notice(await whatIsKept(opened.directory.path, again));
   // Ctrl-C is how a run that stays up is meant to end.
   return 0;
 }

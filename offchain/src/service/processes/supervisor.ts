@@ -16,7 +16,7 @@ import {
   type SupervisorEvents,
 } from "./supervisedProcess.ts";
 
-export type { ProcessSpec } from "./supervisedProcess.ts";
+export type { ProcessSpec, SupervisorEvents } from "./supervisedProcess.ts";
 
 export interface SupervisorOptions {
   readonly logger: Logger;
