@@ -37,6 +37,10 @@ export interface SessionOptions {
 
 /** After the last round's close: how long the epoch may take to be settled, and the last checkpoint to be measured. */
 export const SETTLE_MS = 30_000;
+/** Of which the last claims have at least this, whatever else never comes. */
+const CLAIM_MS = 5_000;
+/** What is told of claims that did not go through by then. */
+export const UNCLAIMED = "what was earned last could not be claimed in time and can be claimed later";
 /** Sooner than this nobody has claimed, voted and seen a round under the result. */
 const VOTE_LEAST_MS = 90_000;
 /** How long the round that is open at the end may take. */
@@ -178,14 +182,17 @@ async function train(
 
   const settled = clock.monotonic() + SETTLE_MS;
   display.update({ activity: "Settling", goal: SETTLE_MS });
-  await viewWhen(async (view) => {
-    owners.look(view);
-    const onChain = prepared.local ? await unsettled(prepared, view) : [];
-    return [...onChain, ...unmeasured(view, first.round === 0)];
-  }, settled);
+  await viewWhen(
+    async (view) => {
+      owners.look(view);
+      const onChain = prepared.local ? await unsettled(prepared, view) : [];
+      return [...onChain, ...unmeasured(view, first.round === 0)];
+    },
+    settled - (prepared.local ? CLAIM_MS : 0),
+  );
   if (prepared.local) {
     display.update({ waitsFor: ["the claims of what was earned"] });
-    await owners.finish(settled);
+    if (!(await owners.finish(settled))) localModel.announce(UNCLAIMED);
   }
   const { claims, decision, appliedInRound } = owners.seen();
   const missed = decision ? undefined : (noVote ?? "there was no time for a vote within --for");
@@ -286,10 +293,21 @@ function followOwners(prepared: Prepared, localModel: LocalModel, logger: Logger
       void collector.collect();
       if (vote && claims.size > 0 && view.phase === "Training") void govern(view);
     },
-    /** Claims what the last epoch pays. */
-    async finish(until: number): Promise<void> {
-      while (!(await collector.collectAnew()) && clock.monotonic() < until)
-        await clock.sleep(POLL_MS, localModel.signal);
+    /** Claims what the last epoch pays. @returns whether that went through in time: a claim may never answer */
+    async finish(until: number): Promise<boolean> {
+      const over = new AbortController();
+      const signal = AbortSignal.any([localModel.signal, over.signal]);
+      const claim = async (): Promise<boolean> => {
+        while (!(await collector.collectAnew())) await clock.sleep(POLL_MS, signal);
+        return true;
+      };
+      const late = clock.sleep(until - clock.monotonic(), signal).then(() => false);
+      late.catch(() => undefined);
+      try {
+        return await Promise.race([unlessAborted(claim(), signal), late]);
+      } finally {
+        over.abort();
+      }
     },
     seen: () => ({ claims, decision, appliedInRound }),
   };
