@@ -1,6 +1,13 @@
 /** The document of a build in the text of the proposal that would admit it. */
 import { proposalOf } from "@cotrain/sdk/actions";
-import { type Build, buildProposalText, digestOfJson, documentsInProposal } from "@cotrain/sdk/protocol";
+import {
+  type Build,
+  buildProposalText,
+  digestOfJson,
+  documentsInProposal,
+  type Hex,
+  sha256,
+} from "@cotrain/sdk/protocol";
 import { expect, test } from "vitest";
 
 const hash = digestOfJson("something");
@@ -18,17 +25,33 @@ const build: Build = {
   conformance: hash,
 };
 
+/** A call that names a build. */
+const admission = (digest: string): Hex => `0x12345678${digest.slice(2)}${"0".repeat(64)}`;
+const admissions = (...texts: string[]): Hex[] => texts.map((text) => admission(sha256(Buffer.from(text))));
+
 test("is found by its digest, beside the proposer's mark and whatever else is said", () => {
   const proposer = "0x00000000000000000000000000000000000000aa";
   const { description } = proposalOf([], `Please read:\n${buildProposalText(build)}`, proposer);
   expect(description).toMatch(/#proposer=0x0{38}aa$/);
-  const found = documentsInProposal(description).find(({ digest }) => digest === digestOfJson(build));
+  const admits = [admission(digestOfJson(build))];
+  const found = documentsInProposal(description, admits).find(({ digest }) => digest === digestOfJson(build));
   expect(JSON.parse(found?.text ?? "null")).toEqual(build);
 });
 
 test("has a bound, and other lines are none", () => {
   const long = `{"a":"${"é".repeat(2_045)}"}`;
   expect(new TextEncoder().encode(long)).toHaveLength(4_098);
-  expect(documentsInProposal(`${long}\nno {}\n\n`)).toEqual([]);
-  expect(documentsInProposal(long.replace("é", ""))).toMatchObject([{ text: long.replace("é", "") }]);
+  expect(documentsInProposal(`${long}\nno {}\n\n`, admissions(long, "no {}", ""))).toEqual([]);
+  const shorter = long.replace("é", "");
+  expect(documentsInProposal(shorter, admissions(shorter))).toMatchObject([{ text: shorter }]);
+});
+
+test("is none whose digest no call names, and a proposal's first 16 lines that could be some are looked at", () => {
+  const lines = Array.from({ length: 100_000 }, (_, i) => `{${i}`);
+  const found = (...named: number[]) =>
+    documentsInProposal(lines.join("\n"), admissions(...named.map((i) => lines[i]!))).map(({ text }) => text);
+  expect(found()).toEqual([]);
+  expect(found(0, 3, 15, 16, 99_999)).toEqual(["{0", "{3", "{15"]);
+  const [call] = admissions("{3");
+  expect(documentsInProposal("{3", [call!.toUpperCase().replace("X", "x") as Hex])).toHaveLength(1);
 });

@@ -35,6 +35,13 @@ export function formatDuration(milliseconds: number): string {
   return hours > 0 ? `${hours}:${pad(minutes)}:${pad(rest)}` : `${minutes}:${pad(rest)}`;
 }
 
+/** The last second that a date can name. */
+const LAST_SECOND = 8_640_000_000_000;
+
+/** Chain seconds as people compare them; as they are where a lying node tells what no date can name. */
+export const timeText = (seconds: number): string =>
+  Math.abs(seconds) <= LAST_SECOND ? new Date(seconds * 1_000).toISOString() : `second ${seconds}`;
+
 /** 0x1234…cdef. */
 export const shortHex = (hex: string): string => (hex.length <= 14 ? hex : `${hex.slice(0, 6)}…${hex.slice(-4)}`);
 

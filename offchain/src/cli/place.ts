@@ -96,6 +96,8 @@ export interface Place {
   readonly entries: readonly Entry[];
   /** Run, chain and contracts are what this directory or the user names, and no coordinator's word. */
   readonly pinned: boolean;
+  /** The chain is the one that this directory embeds: nobody else answers for it. */
+  readonly embedded: boolean;
 }
 
 const entryOf = (account: PrivateKeyAccount): Entry => ({
@@ -156,7 +158,18 @@ async function atRemotePlace<T>(
     const reader = createReader(connection, { contracts: addresses, fromBlock });
     // The model is the one of the run's record on-chain, whatever the coordinator says.
     const { modelId } = await reader.run(runId);
-    return work({ connection, reader, runId, modelId, addresses, fromBlock, blobs, entries, pinned: whole });
+    return work({
+      connection,
+      reader,
+      runId,
+      modelId,
+      addresses,
+      fromBlock,
+      blobs,
+      entries,
+      pinned: whole,
+      embedded: false,
+    });
   });
 }
 
@@ -207,6 +220,7 @@ export async function atPlace<T>(
         blobs: blobSourceOf(run.blobs),
         entries: ownEntries ?? walletsOf(run, party),
         pinned: true,
+        embedded: rpc === undefined && run.file.chain.embedded,
       });
     },
     rpc,

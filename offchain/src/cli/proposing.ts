@@ -6,12 +6,14 @@ import {
   modelContractsOf,
   pastVotesOf,
   type ProposalCall,
+  proposalIdOf,
+  proposalOf,
   propose,
   votesOf,
 } from "@cotrain/sdk/actions";
 import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
 
-import { formatShares, UserError } from "../base/index.ts";
+import { formatShares, timeText, UserError } from "../base/index.ts";
 import type { ProposalsPlace, WordsPlace } from "../run/index.ts";
 import type { Output } from "./output.ts";
 import { type Place, signingAs } from "./place.ts";
@@ -27,13 +29,6 @@ export async function decidingAt(place: Place): Promise<DecidingPlace> {
   const codeGrants = await connection.call((client) => codeGrantsOf(client, { addresses }));
   return { ...place, contracts, codeGrants, governor: asAddress(contracts.governor) };
 }
-
-/** The last second that a date can name. */
-const LAST_SECOND = 8_640_000_000_000;
-
-/** Chain seconds as people compare them; as they are where a lying node tells what no date can name. */
-export const timeText = (seconds: number): string =>
-  Math.abs(seconds) <= LAST_SECOND ? new Date(seconds * 1_000).toISOString() : `second ${seconds}`;
 
 /** Wallets with their votes. @param timepoint when, chain seconds; if left out now */
 export const withVotes = (
@@ -89,7 +84,10 @@ export interface SentProposal {
   readonly transaction: Hex;
 }
 
-/** Simulates what the holders would decide and the proposal itself; sends it where there is who proposes. */
+/**
+ * Simulates what the holders would decide and the proposal itself; sends it where there is who proposes.
+ * @throws UserError `PROPOSAL_UNSOUND` where the node tells of another proposal than was sent; what simulating and sending throw
+ */
 export async function putToHolders(
   place: DecidingPlace,
   { calls, description, words, rehearse }: Decision,
@@ -103,10 +101,17 @@ export async function putToHolders(
   const client = await signingAs(place, proposer, { maxFee });
   await propose.simulate(client, { governor, calls, description });
   const { receipt, event } = await propose.sync(client, { governor, calls, description });
+  // Its id follows from what was sent: whoever votes for what a node names instead votes for what nobody showed him.
+  const proposalId = proposalIdOf(proposalOf(calls, description, proposer.account));
+  if (event.proposalId !== proposalId)
+    throw new UserError(
+      "PROPOSAL_UNSOUND",
+      `Proposal ${proposalId} was sent in ${receipt.transactionHash}, and the node says that this made proposal ${event.proposalId}: it lies, and nobody here voted.`,
+    );
   return {
     proposer: proposer.account,
     governor,
-    proposalId: event.proposalId,
+    proposalId,
     voteStart: Number(event.voteStart),
     voteEnd: Number(event.voteEnd),
     transaction: receipt.transactionHash,

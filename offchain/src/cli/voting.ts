@@ -2,11 +2,27 @@
 import { castVote, type VoteSupport } from "@cotrain/sdk/actions";
 import type { Address, Hex } from "@cotrain/sdk/protocol";
 
-import { countOf, formatAddress, formatPercent, formatShares, shortAddress, UserError, wrap } from "../base/index.ts";
-import { type MadeProposal, type ProposalStanding, proposalTitle, standingOf, wordsOfCall } from "../run/index.ts";
+import {
+  countOf,
+  formatAddress,
+  formatPercent,
+  formatShares,
+  shortAddress,
+  timeText,
+  UserError,
+  wrap,
+} from "../base/index.ts";
+import {
+  type MadeProposal,
+  type ProposalStanding,
+  proposalTitle,
+  standingOf,
+  wordsBudget,
+  wordsOfCall,
+} from "../run/index.ts";
 import { columnsOf } from "./output.ts";
 import { type Place, signingAs } from "./place.ts";
-import { type DecidingPlace, timeText } from "./proposing.ts";
+import type { DecidingPlace } from "./proposing.ts";
 
 /** Characters of what somebody writes for the others who vote; each of them costs gas. */
 const MOST_TEXT = 2_000;
@@ -63,10 +79,11 @@ const MOST_DATA = 4_096;
 export async function tell(place: DecidingPlace, proposal: MadeProposal, most: number): Promise<ToldProposal> {
   const { targets, values, calldatas, proposalId, description } = proposal;
   const calls: ToldCall[] = [];
+  const budget = wordsBudget();
   for (const [i, target] of targets.slice(0, most).entries()) {
     const value = values[i] ?? 0n;
     const data = calldatas[i] ?? "0x";
-    const told = await wordsOfCall(place, { target, value, data });
+    const told = await wordsOfCall(place, { target, value, data }, budget);
     calls.push({ target, value, data: data.slice(0, MOST_DATA) as Hex, bytes: (data.length - 2) / 2, ...told });
   }
   const standing = await standingOf(place, place.contracts.shares, proposalId);

@@ -27,7 +27,7 @@ export type * from "./ports.ts";
 export { blobSourceOf, patientBlobs } from "./blobSource.ts";
 export * from "./builds.ts";
 export * from "./proposals.ts";
-export { wordsOfCall, type WordsPlace } from "./proposalWords.ts";
+export { wordsBudget, wordsOfCall, type WordsPlace } from "./proposalWords.ts";
 export * from "./creation.ts";
 export * from "./local.ts";
 export * from "./options.ts";

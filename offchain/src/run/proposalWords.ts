@@ -27,6 +27,7 @@ import {
 } from "@cotrain/sdk/protocol";
 import { type AbiFunction, formatEther, parseAbi } from "viem";
 
+import { timeText } from "../base/index.ts";
 import type { ChainConnection } from "../chain/index.ts";
 import { commitOf } from "./grants.ts";
 
@@ -74,10 +75,20 @@ function decode(place: WordsPlace, call: ProposedCall): Decoded | undefined {
   return decoded && { ...decoded, name: `${decoded.contract}.${decoded.functionName}` };
 }
 
+/** What may still be told of a proposal's calls: each that is passed on may ask the chain, and their bytes are read again at each depth. */
+export interface WordsBudget {
+  /** Calls that others pass on. */
+  passed: number;
+  /** Bytes of calls that are read. */
+  bytes: number;
+}
+
+/** Of all calls of one proposal together. */
+export const wordsBudget = (): WordsBudget => ({ passed: MOST_PASSED, bytes: MOST_BYTES });
+
 /** What may be told of one call of a proposal, and what was not. */
 interface Tally {
-  /** Calls that it passes on and that may still be told: each may ask the chain. */
-  left: number;
+  readonly budget: WordsBudget;
   /** Calls that were not told, or not to their end. */
   untold: number;
 }
@@ -152,13 +163,13 @@ async function paramsText(place: WordsPlace, [id, replaces, given]: readonly unk
     }
   });
   const words = `RunRegistry sets parameters of ${runText(place, id)} in the place of version ${version}`;
-  if (version < 1 || version > newest) {
-    const all = runParameters.map(({ name }) => `${parameterText(name, params[name])} ${parameterLabel(name)}`);
-    return `${words}${absentText(newest)}. Whatever is in force before, all of these would be: ${all.join(", ")}.`;
-  }
+  const values = runParameters.map(({ name }) => `${parameterText(name, params[name])} ${parameterLabel(name)}`);
+  // Always, since what is in force is the node's word: a change that it hides stands here.
+  const all = `Whatever is in force before, all of these would be: ${values.join(", ")}.`;
+  if (version < 1 || version > newest) return `${words}${absentText(newest)}. ${all}`;
   const before = await connection.call((client) => paramsOf(client, { addresses, runId, version }));
   const change = parametersChange(before, params);
-  return `${words}: ${change === "" ? "all stay as they are" : change}.`;
+  return `${words}: ${change === "" ? "all stay as they are" : change}. ${all}`;
 }
 
 /** Members that a set may have (ValidatorSet.sol): a longer list is refused. */
@@ -201,23 +212,19 @@ async function signersText(
   if (role === "maintainers" && version === 0 && newest === 0)
     return `ValidatorSet chooses the first maintainers of ${model}: ${membersText(after)}; ${threshold} must sign.`;
   const words = `ValidatorSet chooses ${role} of ${model} in the place of set ${version}`;
-  if (!before)
-    return `${words}${absentText(newest)}. Whoever they are before, these would be: ${membersText(after)}; ${threshold} must sign.`;
+  // Always, since who they are is the node's word: whom it says to be there before stands here.
+  const all = `Whoever they are before, these would be: ${membersText(after)}; ${threshold} must sign.`;
+  if (!before) return `${words}${absentText(newest)}. ${all}`;
   const [old, next] = [new Set(before.validators), new Set(after)];
   const come = after.filter((member) => !old.has(member));
   const gone = before.validators.filter((member) => !next.has(member));
-  return `${words}: coming ${membersText(come)}; going ${membersText(gone)}; ${threshold} must sign, where it was ${before.threshold} of ${before.validators.length}.`;
+  return `${words}: coming ${membersText(come)}; going ${membersText(gone)}; it was ${before.threshold} of ${before.validators.length} who must sign. ${all}`;
 }
-
-/** The last second that a date can name. */
-const LAST_SECOND = 8_640_000_000_000n;
-const dateText = (seconds: bigint): string =>
-  seconds <= LAST_SECOND ? new Date(Number(seconds) * 1_000).toISOString() : `second ${seconds} after 1970`;
 
 /** A URL of more than 256 bytes is refused by the contract, however much of it is shown. */
 function grantText([given, repository]: readonly unknown[]): string {
   const grant = given as Grant;
-  const dateOf = (after: number): string => dateText(grant.start + BigInt(after));
+  const dateOf = (after: number): string => timeText(Number(grant.start + BigInt(after)));
   return `CodeGrants has ${grant.author} paid ${formatEther(grant.amount)} shares for commit ${commitOf(grant.commit)} of ${valueText(repository)}: linearly from ${dateOf(0)} to ${dateOf(grant.duration)}, and nothing before ${dateOf(grant.cliff)}; the contribution is described by the text of sha256 ${grant.description}.`;
 }
 
@@ -291,9 +298,10 @@ function passedCalls({ args, inputs }: Decoded): ProposedCall[] {
   ];
 }
 
-/** How deep in one another calls are told, and how many of a call's altogether. */
+/** How deep in one another calls are told, how many of a proposal's altogether, and how many bytes of them. */
 const DEEPEST = 3;
 const MOST_PASSED = 32;
+const MOST_BYTES = 256 << 10;
 
 /** Where a call stands: whose it is, in which of others, and how many more may be told. */
 interface Standing {
@@ -314,8 +322,8 @@ async function passedText(place: WordsPlace, decoded: Decoded, by: string, { pat
   }
   const told: string[] = [];
   for (const [i, call] of calls.entries()) {
-    if (tally.left === 0) break;
-    tally.left -= 1;
+    if (tally.budget.passed === 0) break;
+    tally.budget.passed -= 1;
     const inner = [...path, i + 1];
     told.push(`(${inner.join(".")}) ${await tellCall(place, call, { by, path: inner, tally })}`);
   }
@@ -329,9 +337,14 @@ async function passedText(place: WordsPlace, decoded: Decoded, by: string, { pat
 async function tellCall(place: WordsPlace, call: ProposedCall, standing: Standing): Promise<string> {
   const { by, tally } = standing;
   const coins = call.value > 0n ? ` It sends ${formatEther(call.value)} coins of ${by} along.` : "";
+  const bytes = (call.data.length - 2) / 2;
+  tally.budget.bytes -= bytes;
+  if (tally.budget.bytes < 0) {
+    tally.untold += 1;
+    return `${by[0]?.toUpperCase()}${by.slice(1)} calls ${call.target} with ${bytes} bytes, which are not told, since the proposal has too many.${coins}`;
+  }
   const decoded = decode(place, call);
   if (!decoded) {
-    const bytes = (call.data.length - 2) / 2;
     const what =
       bytes === 0
         ? "without data"
@@ -353,9 +366,12 @@ export interface CallWords {
   readonly untold: number;
 }
 
-/** What one call would do, in sentences of bounded length; what it passes on is told as well. */
-export async function wordsOfCall(place: WordsPlace, call: ProposedCall): Promise<CallWords> {
-  const tally: Tally = { left: MOST_PASSED, untold: 0 };
+/**
+ * What one call would do, in sentences of bounded length; what it passes on is told as well.
+ * @param budget what is left of the proposal's, where it has several calls
+ */
+export async function wordsOfCall(place: WordsPlace, call: ProposedCall, budget = wordsBudget()): Promise<CallWords> {
+  const tally: Tally = { budget, untold: 0 };
   const words = await tellCall(place, call, { by: "the timelock", path: [], tally });
   return { words, untold: tally.untold };
 }

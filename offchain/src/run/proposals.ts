@@ -103,7 +103,7 @@ export async function findProposal(place: ProposalsPlace, text: string, whole = 
   if (!found)
     throw new UserError(
       "PROPOSAL_UNKNOWN",
-      `Governor ${place.governor} has no proposal ${named}${whole ? ": name the whole id, since nobody but the coordinator says which contracts these are" : ", nor one that begins so"}; "cotrain proposals list" shows those that there are.`,
+      `Governor ${place.governor} has no proposal ${named}${whole ? ": name the whole id, since who answers for a chain can hide the proposal that one means behind another whose id begins so" : ", nor one that begins so"}; "cotrain proposals list" shows those that there are.`,
     );
   if (others > 0)
     throw new UserError("PROPOSAL_AMBIGUOUS", `${others + 1} proposals begin with ${named}: name more of the id.`);

@@ -19,7 +19,7 @@ import {
 } from "@cotrain/sdk/protocol";
 import { Type } from "typebox";
 
-import { type Clock, UserError } from "../base/index.ts";
+import { type Clock, timeText, UserError } from "../base/index.ts";
 import type { ChainReader, PostedHead } from "../chain/index.ts";
 import { readStateFile, writeStateFile } from "../service/index.ts";
 import { ascending, MAX_SIGNATURES, signersOfFile, structOfFile } from "./signatures.ts";
@@ -151,7 +151,7 @@ function requireFresh(path: string, struct: Suspend, facts: SuspensionFacts): vo
   if (struct.poster !== poster) stale(`suspends ${struct.poster}, but who posts for run ${runId} is ${poster}`);
   if (struct.setVersion !== setVersion)
     stale(`is signed by set ${struct.setVersion} of the validators, but set ${setVersion} is in force`);
-  if (struct.deadline < now) stale(`could be used until ${new Date(Number(struct.deadline) * 1_000).toISOString()}`);
+  if (struct.deadline < now) stale(`could be used until ${timeText(Number(struct.deadline))}`);
   if (struct.deadline > earliest + MOST_SECONDS) stale("could be used for more than 30 days");
 }
 

@@ -5,7 +5,7 @@
 import { canonicalJson } from "./canonicalJson.ts";
 import { sha256 } from "./digest.ts";
 import { type Build, batchOf } from "./documents.ts";
-import type { Digest } from "./ids.ts";
+import type { Digest, Hex } from "./ids.ts";
 
 /** Bytes of a document in a proposal at most: a build's two names have 200 characters at most. */
 const MAX_TOLD_BYTES = 4_096;
@@ -18,10 +18,26 @@ export const buildTitle = (build: Build): string =>
 export const buildProposalText = (build: Build): string =>
   `Admit a build: ${buildTitle(build)}\n\n${canonicalJson(build)}\n\n`;
 
-/** What could be documents in a proposal's description, by digest; a line that is too long is none. */
-export function documentsInProposal(description: string): { readonly digest: Digest; readonly text: string }[] {
-  return description.split("\n").flatMap((text) => {
+/** Lines of a proposal that are held to be documents at most: ours has one, and whoever proposes may write a hundred thousand. */
+const MAX_TOLD = 16;
+
+/**
+ * The documents of builds that a proposal has, by digest: lines of its description whose digest its calls name. A line that is too long
+ * is none, nor are more than the first 16 that could be.
+ * @param calldatas of the proposal's calls
+ */
+export function documentsInProposal(
+  description: string,
+  calldatas: readonly Hex[],
+): { readonly digest: Digest; readonly text: string }[] {
+  const documents: { readonly digest: Digest; readonly text: string }[] = [];
+  let tried = 0;
+  for (const [text] of description.matchAll(/^\{.*$/gm)) {
+    if (++tried > MAX_TOLD) break;
     const bytes = new TextEncoder().encode(text);
-    return text.startsWith("{") && bytes.length <= MAX_TOLD_BYTES ? [{ digest: sha256(bytes), text }] : [];
-  });
+    if (bytes.length > MAX_TOLD_BYTES) continue;
+    const digest = sha256(bytes);
+    if (calldatas.some((data) => data.toLowerCase().includes(digest.slice(2)))) documents.push({ digest, text });
+  }
+  return documents;
 }

@@ -25,6 +25,7 @@ import {
   proposalTitle,
   requireSound,
   standingOf,
+  wordsBudget,
   wordsOfCall,
   type WordsPlace,
 } from "../../../offchain/src/run/index.ts";
@@ -63,9 +64,12 @@ describe("a call in words", () => {
     const { addresses, runId } = world;
     const changed = { ...params, innerSteps: 128, weighting: 1, roundDeadline: 90 };
     const call = actions.setParams.call({ addresses, runId, replaces: 1, params: changed });
-    expect(await wordsOf(call)).toBe(
-      "RunRegistry sets parameters of this run in the place of version 1: 64 → 128 inner steps per round, 60 s → 90 s deadline of a round, tokens → uniform weight of each payload.",
+    const toldSo = await wordsOf(call);
+    expect(toldSo).toMatch(
+      /^RunRegistry sets parameters of this run in the place of version 1: 64 → 128 inner steps per round, 60 s → 90 s deadline of a round, tokens → uniform weight of each payload\. Whatever is in force before, all of these would be: 128 inner steps per round, /,
     );
+    // Where the node hides what changes, by saying that it is in force, it stands among all.
+    for (const { name } of runParameters) expect(toldSo).toContain(parameterLabel(name));
     // All of them, however many: the last is not hidden behind the others.
     const all = Object.fromEntries(
       Object.entries(params).map(([name, value]) => [name, typeof value === "bigint" ? 7n : 77]),
@@ -75,7 +79,7 @@ describe("a call in words", () => {
     );
     expect(words).toContain("0.77% share of receipts that are replayed.");
     const same = actions.setParams.call({ addresses, runId, replaces: 1, params });
-    expect(await wordsOf(same)).toContain("version 1: all stay as they are.");
+    expect(await wordsOf(same)).toContain("version 1: all stay as they are. Whatever is in force before, all of");
   });
 
   it("of builds, posters and status; another run is named as such", async () => {
@@ -201,9 +205,11 @@ describe("a call in words", () => {
         }),
       );
     expect(await wordsFor(modelId, 1, [now[0]!, now[1]!, stranger.address, bob.address], 3)).toBe(
-      `ValidatorSet chooses validators of this model in the place of set 1: coming ${stranger.address}, ${bob.address}; going ${now[2]}; 3 of 4 must sign, where it was 2 of 3.`,
+      `ValidatorSet chooses validators of this model in the place of set 1: coming ${stranger.address}, ${bob.address}; going ${now[2]}; it was 2 of 3 who must sign. Whoever they are before, these would be: ${[now[0], now[1], stranger.address, bob.address].join(", ")}; 3 of 4 must sign.`,
     );
-    expect(await wordsFor(modelId, 1, now, 1)).toContain("coming nobody; going nobody; 1 of 3 must sign");
+    expect(await wordsFor(modelId, 1, now, 1)).toContain(
+      `coming nobody; going nobody; it was 2 of 3 who must sign. Whoever they are before, these would be: ${now.join(", ")}; 1 of 3 must sign.`,
+    );
     const many = Array.from({ length: 64 }, (_, i) => getAddress(numberToHex(i + 1, { size: 20 })));
     for (const replaces of [1, 2]) {
       const words = await wordsFor(modelId, replaces, many, 40);
@@ -314,6 +320,19 @@ describe("a call that passes calls on", () => {
     expect(await wordsOf(batched([batched(many), batched(many), poster()]))).toMatch(
       /1 further call that it passes on is not told\.$/,
     );
+    // All calls of a proposal share what may be told: 64 of them would else ask the chain 2,048 times.
+    const [budget, { to, data }] = [wordsBudget(), batched(many)];
+    const inTurn: number[] = [];
+    for (const _ of [1, 2, 3]) inTurn.push((await wordsOfCall(place, { target: to, data, value: 0n }, budget)).untold);
+    expect(inTurn).toEqual([0, 8, 20]);
+  });
+
+  test("of too many bytes is not read: each depth reads all that is in it again", async () => {
+    const long = { to: stranger.address, data: numberToHex(1, { size: 100 << 10 }) };
+    const { words, untold } = await told(batched([batched([long])]));
+    expect(untold).toBeGreaterThan(0);
+    expect(words).toContain("(1.1) The timelock calls");
+    expect(words).toMatch(/with 102400 bytes, which are not told, since the proposal has too many\.$/);
   });
 });
 

@@ -522,4 +522,11 @@ export const chain: readonly Breakage[] = [
     instead: "    forget: () => {\n      young.clear();\n      known = memo(load);",
     tests: ["test/offchain/chain/blockTimes.test.ts"],
   },
+  {
+    name: "what no proposal has is looked for in all of them each time that somebody asks",
+    file: "offchain/src/chain/reads/builds.ts",
+    text: "if (!found && again) pauses.begin(build);",
+    instead: "void pauses.begin;",
+    tests: ["test/offchain/chain/builds.test.ts"],
+  },
 ];

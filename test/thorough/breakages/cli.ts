@@ -380,4 +380,18 @@ export const cli: readonly Breakage[] = [
     instead: "  void [checkRunParams, fragments, bounds];\n",
     tests: ["test/e2e/decisions.test.ts"],
   },
+  {
+    name: "votes are cast for whatever a node says that was proposed",
+    file: "offchain/src/cli/proposing.ts",
+    text: "if (event.proposalId !== proposalId)",
+    instead: "if (event.proposalId === 0n)",
+    tests: ["test/offchain/cli/lyingNode.test.ts"],
+  },
+  {
+    name: "the beginning of an id names what holders agree to, whoever answers for the chain",
+    file: "offchain/src/cli/commands/vote.ts",
+    text: "findProposal(place, named, !place.embedded)",
+    instead: "findProposal(place, named, !place.pinned)",
+    tests: ["test/offchain/cli/lyingNode.test.ts"],
+  },
 ];

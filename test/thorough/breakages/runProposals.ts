@@ -121,4 +121,25 @@ export const runProposals: readonly Breakage[] = [
     instead: "&& !shareAmounts.has(",
     tests: ["test/offchain/run/proposals.test.ts"],
   },
+  {
+    name: "validators that a node says to be there before are not named among those to come",
+    file: "offchain/src/run/proposalWords.ts",
+    text: "who must sign. ${all}`;",
+    instead: "who must sign.`;",
+    tests: ["test/offchain/run/proposals.test.ts"],
+  },
+  {
+    name: "parameters that a node says to be in force are not told",
+    file: "offchain/src/run/proposalWords.ts",
+    text: '"all stay as they are" : change}. ${all}`;',
+    instead: '"all stay as they are" : change}.`;',
+    tests: ["test/offchain/run/proposals.test.ts"],
+  },
+  {
+    name: "calls of a proposal are told without a bound in common",
+    file: "offchain/src/run/proposalWords.ts",
+    text: "tally.budget.bytes -= bytes;",
+    instead: "void bytes;",
+    tests: ["test/offchain/run/proposals.test.ts"],
+  },
 ];

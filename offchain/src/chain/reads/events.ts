@@ -83,7 +83,7 @@ function buildEvents(from: ReadFrom): Pick<ContractEvents, "admissions" | "propo
     createHistory({
       ...from,
       query: proposalCreated({ governor }),
-      map: (logs) => logs.flatMap(({ args }) => documentsInProposal(args.description)),
+      map: (logs) => logs.flatMap(({ args }) => documentsInProposal(args.description, args.calldatas)),
     }),
   );
   return { admissions, proposedDocuments };

@@ -1,7 +1,7 @@
 import { admitBuild } from "@cotrain/sdk/actions";
 import { asDigest, buildTitle, type Digest, type Hex } from "@cotrain/sdk/protocol";
 
-import { shortAddress, UserError, wrap } from "../../base/index.ts";
+import { shortAddress, timeText, UserError, wrap } from "../../base/index.ts";
 import { classOf, programLimits } from "../../engine/index.ts";
 import { deviceNames, deviceOf, devices } from "../../engine/runtime/node/index.ts";
 import { admission, namedWallet, proveBuild, type ProvenBuild, readBuilds, valuesOn } from "../../run/index.ts";
@@ -9,7 +9,7 @@ import { choice, integer, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf } from "../output.ts";
 import { atPlace, type Place, placeOptions, requireEntries, signingOptions, unpinnedNotice } from "../place.ts";
-import { decidingAt, type DecidingPlace, proposerOf, putToHolders, sentText, timeText } from "../proposing.ts";
+import { decidingAt, type DecidingPlace, proposerOf, putToHolders, sentText } from "../proposing.ts";
 
 /**
  * Builds that were ever admitted, with the names of the devices that they are for: those of this machine that compute their values

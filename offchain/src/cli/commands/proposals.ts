@@ -1,6 +1,6 @@
 import { execute, queue } from "@cotrain/sdk/actions";
 
-import { formatAddress, RetryableError, shortAddress, UserError, wrap } from "../../base/index.ts";
+import { formatAddress, RetryableError, shortAddress, timeText, UserError, wrap } from "../../base/index.ts";
 import {
   findProposal,
   namedWallet,
@@ -14,7 +14,7 @@ import { integer } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf } from "../output.ts";
 import { atPlace, placeOptions, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
-import { decidingAt, timeText } from "../proposing.ts";
+import { decidingAt } from "../proposing.ts";
 import {
   callsText,
   documentOf,
@@ -113,7 +113,7 @@ export const proposalsExecuteCommand = defineCommand({
         const { connection, governor, contracts } = place;
         const [entry] = requireEntries(place, options);
         if (!entry) throw new UserError("WALLET_MISSING", "There is no wallet that could pay the gas.");
-        const proposal = await findProposal(place, named, !place.pinned);
+        const proposal = await findProposal(place, named, !place.embedded);
         requireSound(proposal);
         const { proposalId } = proposal;
         const told = await tell(place, proposal, MOST_CALLS);

@@ -8,7 +8,7 @@ import {
   runParamsToWire,
 } from "@cotrain/sdk/protocol";
 
-import { type Clock, RetryableError, shortAddress, systemClock, UserError, wrap } from "../../base/index.ts";
+import { type Clock, RetryableError, shortAddress, systemClock, timeText, UserError, wrap } from "../../base/index.ts";
 import { namedWallet, wordsOfCall } from "../../run/index.ts";
 import { didYouMean, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
@@ -21,7 +21,6 @@ import {
   putToHolders,
   type SentProposal,
   sentText,
-  timeText,
   withVotes,
 } from "../proposing.ts";
 import { boundedText, type Cast, cast, castDocuments, castLines, type Voter, voterOf } from "../voting.ts";

@@ -1,7 +1,7 @@
 import { suspendPoster } from "@cotrain/sdk/actions";
 import { type Address, asHead, type Hex, typedDataOf } from "@cotrain/sdk/protocol";
 
-import { countOf, roundNumber, systemClock, UserError, wrap } from "../../base/index.ts";
+import { countOf, roundNumber, systemClock, timeText, UserError, wrap } from "../../base/index.ts";
 import {
   beginSuspension,
   namedWallet,
@@ -16,7 +16,6 @@ import { duration, hash, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable } from "../output.ts";
 import { atPlace, type Place, signingAs, signingOptions } from "../place.ts";
-import { timeText } from "../proposing.ts";
 
 const DAY = 86_400_000;
 

@@ -103,7 +103,7 @@ export const voteCommand = defineCommand({
         const place = await decidingAt(at);
         const { governor } = place;
         const entries = requireEntries(place, options);
-        const proposal = await findProposal(place, named, !place.pinned);
+        const proposal = await findProposal(place, named, !place.embedded);
         const { proposalId } = proposal;
         if (support !== "against") requireSound(proposal);
         const told = await tell(place, proposal, MOST_CALLS);
