@@ -31,7 +31,7 @@ import {
 import { Type } from "typebox";
 import { sha256, stringToHex, zeroAddress } from "viem";
 
-import { type Clock, UserError } from "../base/index.ts";
+import { type Clock, timeText, UserError } from "../base/index.ts";
 import type { ChainConnection } from "../chain/index.ts";
 import { readStateFile, writeStateFile } from "../service/index.ts";
 import { ascending, MAX_SIGNATURES, signersOfFile, structOfFile } from "./signatures.ts";
@@ -225,8 +225,7 @@ function requireFresh(path: string, struct: Grant, { setVersion, now, earliest }
   };
   if (struct.setVersion !== setVersion)
     stale(`is for set ${struct.setVersion} of the maintainers, but set ${setVersion} is in force`);
-  if (struct.deadline < now)
-    stale(`could be approved until ${new Date(Number(struct.deadline) * 1_000).toISOString()}`);
+  if (struct.deadline < now) stale(`could be approved until ${timeText(Number(struct.deadline))}`);
   if (struct.deadline > earliest + MOST_SECONDS) stale("could be approved for more than 90 days");
 }
 

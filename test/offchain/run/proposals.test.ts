@@ -181,7 +181,7 @@ describe("a call in words", () => {
     );
     const late = { ...grant, start: 2n ** 64n - 1n };
     expect(await wordsHere(actions.approveGrantByVote.call({ grants, grant: late, repository: "" }))).toContain(
-      "linearly from second 18446744073709551615 after 1970 to",
+      "linearly from second 18446744073709552000 to",
     );
     expect(await wordsHere(actions.revokeGrant.call({ grants, modelId, id: commit }))).toBe(
       `CodeGrants ends grant ${commit}: what is due by then stays its author's, all else is burned.`,

@@ -222,8 +222,8 @@ export const worker: readonly Breakage[] = [
   {
     name: "a worker takes the first build, whatever its device",
     file: "offchain/src/worker/chooseBuild.ts",
-    text: "(document.deviceClass === deviceClass ? 0 : 1)",
-    instead: "0",
+    text: "build.document.deviceClass === deviceClass ? (",
+    instead: "deviceClass !== null ? (",
     tests: ["test/offchain/worker/chooseBuild.test.ts"],
   },
   {

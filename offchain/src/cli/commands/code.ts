@@ -2,14 +2,13 @@ import { claimGrant } from "@cotrain/sdk/actions";
 import type { Hex } from "@cotrain/sdk/protocol";
 import { formatEther } from "viem";
 
-import { formatAddress, formatShares, shortAddress, shortHex, UserError, wrap } from "../../base/index.ts";
+import { formatAddress, formatShares, shortAddress, shortHex, timeText, UserError, wrap } from "../../base/index.ts";
 import { type ApprovedGrant, approvedGrants, commitOf, namedWallet } from "../../run/index.ts";
 import { text } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { commitIn } from "../gitCommit.ts";
 import { columnsOf, factTable, table } from "../output.ts";
 import { atPlace, placeOptions, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
-import { timeText } from "../proposing.ts";
 
 /** Where a grant stands, in a word or two. */
 function standingText({ state, due }: ApprovedGrant, now: number): string {

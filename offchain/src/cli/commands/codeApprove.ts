@@ -2,7 +2,7 @@ import { approveGrant } from "@cotrain/sdk/actions";
 import { type Hex, typedDataOf } from "@cotrain/sdk/protocol";
 import { formatEther, parseEther } from "viem";
 
-import { countOf, formatAddress, systemClock, UserError, wrap } from "../../base/index.ts";
+import { countOf, formatAddress, systemClock, timeText, UserError, wrap } from "../../base/index.ts";
 import {
   beginGrant,
   commitOf,
@@ -19,7 +19,6 @@ import { defineCommand } from "../command.ts";
 import { headCommitOf } from "../gitCommit.ts";
 import { columnsOf, factTable } from "../output.ts";
 import { atPlace, type Place, placeOptions, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
-import { timeText } from "../proposing.ts";
 
 const DAY = 86_400_000;
 

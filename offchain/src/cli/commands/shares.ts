@@ -11,6 +11,7 @@ import {
   shortHex,
   UserError,
   wrap,
+  timeText,
 } from "../../base/index.ts";
 import { type Holding, type Holdings, holdingsOf, isNobody, type ShareEvent } from "../../run/index.ts";
 import { account as accountOption, integer, text } from "../../service/index.ts";
@@ -18,7 +19,6 @@ import { defineCommand } from "../command.ts";
 import { csvOf, writeCsv } from "../csv.ts";
 import { columnsOf, table } from "../output.ts";
 import { atPlace, type Place, placeOptions } from "../place.ts";
-import { timeText } from "../proposing.ts";
 
 /** Events of each account that a file or document has at most; each asks for the time of a block. */
 const MOST_EVENTS = 10_000;
