@@ -96,6 +96,10 @@ it("proposes a build for it, and a worker trains and earns when holders admitted
   expect(await voteless.exited).toEqual({ code: 1, signal: null });
   expect(sentenceOf(voteless)).toMatch(/0x\w{40} has [\d.]+ votes and a proposal takes [\d.,]+: claim what it earned/);
 
+  const half = stage.cotrain([...propose, "--precision=fp16", "--dry-run"]);
+  expect(await half.exited).toEqual({ code: 1, signal: null });
+  expect(sentenceOf(half)).toContain("wasm has no use for products in fp16");
+
   const rehearsed = await documentOf<Proposed>([...propose, "--steps=3", "--dry-run"]);
   await until("claims of both", () => (running(), up.stderr().includes("2 wallets claimed ")));
   const proposed = await documentOf<Proposed>(propose);

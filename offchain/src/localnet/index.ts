@@ -8,4 +8,4 @@ export type { LocalnetContext } from "./context.ts";
 export { type LocalModel } from "./owners.ts";
 export { type OpenedState, openState, prepare, type Prepared } from "./prepare.ts";
 export type { SessionDisplay, Stage } from "./display.ts";
-export { runSession, type TrainingSession } from "./session.ts";
+export { runSession, type TrainingSession, unmeasured } from "./session.ts";

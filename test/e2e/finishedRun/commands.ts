@@ -61,7 +61,7 @@ export function commandsAtRest(): void {
     expect(JSON.parse(told.stdout)).toMatchObject({
       round: training.rounds,
       tokens: training.tokens,
-      heldOutOf: training.rounds - 1,
+      heldOutOf: summary.heldOut.checkpoints.after,
     });
     await nothingLeft();
   });

@@ -448,6 +448,7 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     passphraseFile: "../../e2e/builds",
     maxFee: "../../e2e/builds",
     device: "../../e2e/builds",
+    precision: "../../e2e/builds",
     steps: "../../e2e/builds",
     dryRun: "../../e2e/builds",
   },

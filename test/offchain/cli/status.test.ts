@@ -69,16 +69,17 @@ it("status says on how many tokens each loss was measured, running and at rest",
   const heldOut = {
     initial: 3_820_000,
     after: 1_980_000,
+    checkpoints: { before: 0, after: 9 },
     sequences: { initial: 16, before: 1, after: 512 },
     sequence: 128,
   };
-  const summary = { heldOut, training: { rounds: 10 } } as unknown as Parameters<typeof heldOutAtRest>[0];
+  const summary = { heldOut } as unknown as Parameters<typeof heldOutAtRest>[0];
   expect(heldOutAtRest(summary)).toBe(
-    "1.980 on 65,536 tokens (in the summary after round 10); at the start 3.820 on 2,048 tokens",
+    "1.980 on 65,536 tokens (checkpoint 9, in the last summary); at the start 3.820 on 2,048 tokens",
   );
   const unmeasured = { ...summary.heldOut, initial: null, sequences: { ...heldOut.sequences, initial: null } };
   expect(heldOutAtRest({ ...summary, heldOut: unmeasured })).toBe(
-    "1.980 on 65,536 tokens (in the summary after round 10)",
+    "1.980 on 65,536 tokens (checkpoint 9, in the last summary)",
   );
   expect(heldOutAtRest({ ...summary, heldOut: { ...summary.heldOut, after: null } })).toBeUndefined();
   const loss = { microBitsPerByte: 2_319_000, sequences: 64 };

@@ -139,6 +139,26 @@ describe("the summary", () => {
     );
   });
 
+  test("names the checkpoint of a measurement that is not the last one's, and since when something is due", () => {
+    const { heldOut, training, finishedAt } = summary;
+    const checkpoints = { before: training.firstRound, after: training.firstRound };
+    const shown = text({
+      heldOut: { ...heldOut, checkpoints },
+      pending: [
+        { what: "one", due: finishedAt },
+        { what: "another", due: "9999-01-01T00:00:00.000Z" },
+      ],
+    });
+    expect(shown).toContain(
+      `      the last of checkpoint ${training.firstRound}; checkpoint ${training.rounds} is not measured yet\n`,
+    );
+    expect(shown).toContain(`one, due since ${finishedAt}\n`);
+    expect(shown).toContain("another, due 9999-01-01T00:00:00.000Z\n");
+    expect(text({ heldOut: { ...heldOut, checkpoints: { before: null, after: training.rounds } } })).not.toContain(
+      "is not measured yet",
+    );
+  });
+
   test("says what did not happen", () => {
     const none = {
       initial: null,

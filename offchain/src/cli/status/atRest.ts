@@ -28,17 +28,17 @@ async function tokensOf(run: LocalRun, checkpoint: string | undefined): Promise<
   return read.catch(() => undefined);
 }
 
-type Measured = Pick<Summary, "heldOut" | "training">;
+type Measured = Pick<Summary, "heldOut">;
 
 const lossAtRest = ({ heldOut }: Measured, when: "initial" | "after"): Loss | undefined => {
   const figure = heldOut[when];
   return figure === null ? undefined : { microBitsPerByte: figure, sequences: heldOut.sequences[when] };
 };
 
-/** The last summary's held-out loss, and of when it is: rounds may have followed. */
+/** The last summary's held-out loss, and of which checkpoint: the last was perhaps not measured by then, and rounds may have followed. */
 export function heldOutAtRest(summary: Measured): string | undefined {
   const newest = lossAtRest(summary, "after");
-  const of = `in the summary after round ${summary.training.rounds}`;
+  const of = `checkpoint ${summary.heldOut.checkpoints.after}, in the last summary`;
   return newest && heldOutText(newest, of, lossAtRest(summary, "initial"), summary.heldOut.sequence);
 }
 
@@ -72,7 +72,7 @@ type AtRest = Awaited<ReturnType<typeof readAtRest>>;
 const lossesOf = (summary: Summary | undefined) => ({
   heldOut: summary?.heldOut.after ?? null,
   heldOutTokens: summary ? heldOutTokens(summary, "after") : null,
-  heldOutOf: summary?.heldOut.after ? summary.training.rounds : null,
+  heldOutOf: summary?.heldOut.checkpoints.after ?? null,
   heldOutFirst: summary?.heldOut.initial ?? null,
   heldOutFirstTokens: summary ? heldOutTokens(summary, "initial") : null,
 });

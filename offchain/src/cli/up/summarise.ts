@@ -19,7 +19,7 @@ import { feeWaitText } from "../feeWait.ts";
 import { promptFor, textFrom } from "../text.ts";
 import { unpaidLines } from "../unpaid.ts";
 import { executedProposals } from "./decisions.ts";
-import type { Prepared, TrainingSession } from "../../localnet/index.ts";
+import { type Prepared, type TrainingSession, unmeasured } from "../../localnet/index.ts";
 import { Summary } from "./summary.ts";
 
 const SAMPLE_TOKENS = 80;
@@ -97,9 +97,10 @@ async function walletsOf(
 const iso = (seconds: number): string => new Date(seconds * 1_000).toISOString();
 
 /** What cannot have happened yet on this chain, and when it is due. */
-async function pendingOf(prepared: Prepared, view: RunView): Promise<Summary["pending"]> {
+async function pendingOf(prepared: Prepared, { first }: TrainingSession, view: RunView): Promise<Summary["pending"]> {
   const { reader, modelId, runId } = prepared;
   const pending: { what: string; due: string | null }[] = [];
+  for (const what of unmeasured(view, first.round === 0)) pending.push({ what, due: null });
   if (view.anchored === null || view.anchored.round < view.checkpoint.round)
     pending.push({ what: `anchoring of checkpoint ${view.checkpoint.round}`, due: null });
   const dear = feeWaitText(view);
@@ -264,7 +265,7 @@ async function gather(prepared: Prepared, session: TrainingSession, again: reado
   const digests = list.checkpoints.map(({ digest }) => asDigest(digest));
   const work = await workOf(source, runId, digests);
   // Before the rewards: a root that becomes active between the two is then named as waiting, or as to be claimed.
-  const pending = await pendingOf(prepared, view);
+  const pending = await pendingOf(prepared, session, view);
   const rewards = await activeRewards(modelId, source, prepared.reader);
   const wallets = await walletsOf(prepared, session, work, rewards);
   const shares = organiser && (await sharesOf(organiser.client, { addresses, modelId }));

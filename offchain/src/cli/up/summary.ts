@@ -138,7 +138,7 @@ const indent = (lines: readonly string[]): string[] => lines.map((line) => `  ${
 
 function trainingLines({ training, heldOut }: Summary, paint: Output["paint"]): string[] {
   const now = training.rounds - training.firstRound;
-  const { before } = heldOut.checkpoints;
+  const { before, after } = heldOut.checkpoints;
   const figure = (when: "initial" | "before" | "after"): string =>
     `${bits(heldOut[when])}${sampleOf(heldOut.sequences[when], heldOut.sequence)}`;
   const { traffic: bytes, codec, downCodec } = training;
@@ -150,6 +150,9 @@ function trainingLines({ training, heldOut }: Summary, paint: Output["paint"]): 
     ...(before === null || before === training.firstRound
       ? []
       : [`      the first of checkpoint ${before}; the session began from checkpoint ${training.firstRound}`]),
+    ...(after === null || after === training.rounds
+      ? []
+      : [`      the last of checkpoint ${after}; checkpoint ${training.rounds} is not measured yet`]),
     ...(heldOut.initial === heldOut.before ? [] : [`      ${figure("initial")} before any training`]),
     `moved ${traffic[0]}`,
     ...traffic.slice(1).map((line) => `      ${line}`),
@@ -242,7 +245,8 @@ function unpaidBlock({ unpaid, unpaidEarlier }: Summary, heading: (text: string)
 export function drawSummary(summary: Summary, paint: Output["paint"]): string[] {
   const heading = (text: string): string => paint("bold", text);
   const { shares } = summary;
-  const pending = summary.pending.map(({ what, due }) => `${what}${due ? `, due ${due}` : ""}`);
+  const since = (due: string): string => (due <= summary.finishedAt ? ` since ${due}` : ` ${due}`);
+  const pending = summary.pending.map(({ what, due }) => `${what}${due ? `, due${since(due)}` : ""}`);
   return [
     "",
     heading(`${summary.model.name}: trained together, owned together`),
