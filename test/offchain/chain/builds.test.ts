@@ -56,7 +56,7 @@ describe("a node that lags", () => {
     const minutes = [0, 9, 1, 19, 1, 39, 1];
     const made: number[] = [];
     for (const each of minutes) {
-      clock.advance(each * 60_000);
+      await clock.advance(each * 60_000);
       expect(await proposedBuild(runId, asDigest(digestOfJson("never")))).toBeUndefined();
       made.push(proposed.made());
     }

@@ -48,7 +48,7 @@ beforeAll(async () => {
     chainId: 31337,
     profile: "local",
     addresses,
-    blocks: Object.fromEntries(Object.entries(blocks).map(([name, block]) => [name, Number(block)])),
+    blocks,
   });
   place = [
     `--run=${runId}`,
