@@ -206,6 +206,7 @@ describe("what earned nothing stands with its reason", () => {
     const prepared = preparedIn(state);
     const summary = await summarise(prepared, session, now);
     expect(summary.unpaid).toEqual([ownLine, otherLine]);
+    expect(summary.training).toMatchObject({ milliseconds: 2_000, sessionTokens: "256", tokensPerSecond: 128 });
     expect(summary.pending).toEqual([
       { what: "anchoring of checkpoint 2", due: null },
       { what: expect.stringMatching(/^checkpoint 2 waits for lower fees: .* 0\.3 coins/) as string, due: null },
@@ -237,7 +238,7 @@ const view = {
 };
 const session = {
   first: { ...view, round: 0 },
-  milliseconds: 1_000,
+  milliseconds: 2_000,
   tokens: 256n,
   claims: new Map(),
 } as unknown as TrainingSession;

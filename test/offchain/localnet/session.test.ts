@@ -128,7 +128,8 @@ async function settle(step: number, awayFor = 0, rewards?: Promise<undefined>) {
       run: async () => {
         if (clock.monotonic() < closing.at) return pictureOf({});
         // Paused, with a checkpoint of which nothing ever is heard on-chain.
-        return pictureOf({ phase: "Paused", current: null, round: 1, checkpoint: { round: 1, digest: "0x" } });
+        const checkpoint = { round: 1, digest: "0x" } as const;
+        return pictureOf({ phase: "Paused", current: null, round: 1, tokens: "640", checkpoint });
       },
       control: async () => {
         pauses.push(clock.monotonic());
@@ -150,12 +151,14 @@ async function settle(step: number, awayFor = 0, rewards?: Promise<undefined>) {
     announce: (text: string) => told.push(text),
   };
   const shown = new Set<string>();
+  let began: number | undefined;
   const torn: Partial<Screen>[] = [];
   let [activity, goal]: [unknown, unknown] = [undefined, undefined];
   const update = (change: Partial<Screen>): void => {
     // Nobody waits for a round that is over: the two are never shown together.
     if (change.view?.current === null && (change.waitsFor ?? ["workers in round"]).join().includes("workers in round"))
       torn.push(change);
+    if (change.activity === "Training") began ??= clock.monotonic();
     if (change.activity !== undefined) [activity, goal] = [change.activity, change.goal];
     for (const what of change.waitsFor ?? []) shown.add(`${String(activity)} (${String(goal)}): ${what}`);
   };
@@ -172,10 +175,17 @@ async function settle(step: number, awayFor = 0, rewards?: Promise<undefined>) {
     if ([3_000, 20_000].includes(clock.monotonic())) clock.step(step);
     await clock.advance(500);
   }
+  expect(ended.length + failed.length).toBe(1);
   await end;
-  expect(ended).toHaveLength(1);
   expect(torn).toEqual([]);
-  return { session: ended[0]!, adds: clock.monotonic() - closing.at, told, shown: [...shown], collections };
+  return {
+    session: ended[0]!,
+    adds: clock.monotonic() - closing.at,
+    trained: closing.at - (began ?? 0),
+    told,
+    shown: [...shown],
+    collections,
+  };
 }
 
 describe("settling", () => {
@@ -196,6 +206,13 @@ describe("settling", () => {
       `Settling (${SETTLE_MS}): the held-out loss of checkpoint 0`,
       `Settling (${SETTLE_MS}): the claims of what was earned`,
     ]);
+  });
+
+  test("comes after the time in which tokens were trained, of which the closing round's is a part", async () => {
+    const { session, trained } = await settle(0);
+    expect(session.tokens).toBe(640n);
+    expect(session.milliseconds).toBeGreaterThanOrEqual(trained);
+    expect(session.milliseconds).toBeLessThanOrEqual(trained + 500);
   });
 
   test("ends as soon where claims never answer, and says that they can be made later", async () => {
@@ -229,7 +246,8 @@ test("a session ends at once with why the coordinator was given up, though nobod
   const session = runSession(prepared, model, display, options);
   const gaveUp = new RetryableError("PROCESS_GAVE_UP", "coordinator ended 6 times within a minute and was given up.");
   lost.abort(gaveUp);
-  await expect(session).rejects.toBe(gaveUp);
+  const unheard = new Promise((resolve) => setImmediate(resolve, "goes on"));
+  await expect(Promise.race([session, unheard])).rejects.toBe(gaveUp);
 });
 
 test("what the last root pays is claimed though a collection that knew nothing of it was going on", async () => {

@@ -38,6 +38,27 @@ export const localnet: readonly Breakage[] = [
     tests: ["test/offchain/localnet/session.test.ts"],
   },
   {
+    name: "the round that closes a session counts in its tokens and not in its time",
+    file: "offchain/src/localnet/session.ts",
+    text: "const milliseconds = clock.monotonic() - started;",
+    instead: "const milliseconds = closed - CLOSE_MS - started;",
+    tests: ["test/offchain/localnet/session.test.ts"],
+  },
+  {
+    name: "a decision is said to be in force from the round that was open when it was executed",
+    file: "offchain/src/localnet/session.ts",
+    text: " && view.current?.innerSteps === decision.innerSteps)",
+    instead: " && view.current)",
+    tests: ["test/offchain/localnet/decision.test.ts"],
+  },
+  {
+    name: "votes are said to be a part of what was minted after voting began",
+    file: "offchain/src/localnet/owners.ts",
+    text: "await pastSupplyOf(client, { shares, timepoint })",
+    instead: "timepoint && (await totalSupply(client, { shares }))",
+    tests: ["test/offchain/localnet/owners.test.ts"],
+  },
+  {
     name: "settling takes as long as claims that never answer",
     file: "offchain/src/localnet/session.ts",
     text: "Promise.race([unlessAborted(claim(), signal), late])",
