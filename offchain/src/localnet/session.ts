@@ -176,17 +176,18 @@ async function train(
     const waitsFor = outstanding(view);
     return waitsFor.length > 0 ? waitsFor : view.phase === "Paused";
   }, closed);
-  const milliseconds = clock.monotonic() - started;
   const end = paused ?? (await currentView(prepared)) ?? first;
-  const tokens = BigInt(end.tokens) - BigInt(first.tokens);
+  // A round that did not close by then may close meanwhile: then its tokens, and the time that they took, are of this session.
+  let trained = { tokens: end.tokens, milliseconds: clock.monotonic() - started };
 
   const settled = clock.monotonic() + SETTLE_MS;
   display.update({ activity: "Settling", goal: SETTLE_MS });
   await viewWhen(
     async (view) => {
       owners.look(view);
+      if (view.tokens !== trained.tokens) trained = { tokens: view.tokens, milliseconds: clock.monotonic() - started };
       const onChain = prepared.local ? await unsettled(prepared, view) : [];
-      return [...onChain, ...unmeasured(view, first.round === 0)];
+      return [...outstanding(view), ...onChain, ...unmeasured(view, first.round === 0)];
     },
     settled - (prepared.local ? CLAIM_MS : 0),
   );
@@ -196,6 +197,8 @@ async function train(
   }
   const { claims, decision, appliedInRound } = owners.seen();
   const missed = decision ? undefined : (noVote ?? "there was no time for a vote within --for");
+  const { milliseconds } = trained;
+  const tokens = BigInt(trained.tokens) - BigInt(first.tokens);
   return { first, milliseconds, tokens, claims, decision, noVote: missed, appliedInRound };
 }
 

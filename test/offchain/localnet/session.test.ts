@@ -113,8 +113,9 @@ const pictureOf = (change: Partial<RunView>): RunView =>
  * @param step by which the clock is set while the session trains, and again while it settles
  * @param rewards what is answered to who asks for them while the session settles
  * @param awayFor how long the coordinator is away when it is to pause, ms
+ * @param closesIn ms from then until the last round closes
  */
-async function settle(step: number, awayFor = 0, rewards?: Promise<undefined>) {
+async function settle(step: number, awayFor = 0, rewards?: Promise<undefined>, closesIn = 5_000) {
   const clock = createManualClock();
   const pauses: number[] = [];
   const closing = { at: Infinity };
@@ -134,7 +135,7 @@ async function settle(step: number, awayFor = 0, rewards?: Promise<undefined>) {
       control: async () => {
         pauses.push(clock.monotonic());
         if (clock.monotonic() - pauses[0]! < awayFor) throw new RetryableError("UNREACHABLE", "Away.");
-        closing.at = clock.monotonic() + 5_000;
+        closing.at = clock.monotonic() + closesIn;
         return { accepted: true };
       },
     },
@@ -213,6 +214,16 @@ describe("settling", () => {
     expect(session.tokens).toBe(640n);
     expect(session.milliseconds).toBeGreaterThanOrEqual(trained);
     expect(session.milliseconds).toBeLessThanOrEqual(trained + 500);
+  });
+
+  test("counts a round that closes in its course, and the time that it took; it is waited for by name", async () => {
+    const { session, trained, adds, shown } = await settle(0, 0, undefined, 70_000);
+    expect(session.tokens).toBe(640n);
+    expect(session.milliseconds).toBeGreaterThanOrEqual(trained);
+    expect(session.milliseconds).toBeLessThanOrEqual(trained + 1_000);
+    // The last round had a minute to close in, and ten seconds of the half minute after it.
+    expect(adds).toBeLessThanOrEqual(SETTLE_MS - 9_000);
+    expect(shown).toContain(`Settling (${SETTLE_MS}): 1 of 3 workers in round 1`);
   });
 
   test("ends as soon where claims never answer, and says that they can be made later", async () => {
