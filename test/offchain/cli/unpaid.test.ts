@@ -46,7 +46,7 @@ vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
   blobSourceOf: () => ({}),
   readerOptions: () => ({}),
   requireNamedDeployment: async () => undefined,
-  openLocalRun: async () => ({ file: { wallets: { "worker-1": own } }, deployment: {} }),
+  openLocalRun: async () => ({ file: { chain: { embedded: true }, wallets: { "worker-1": own } }, deployment: {} }),
   requireRun: () => undefined,
   withChain: (_run: unknown, work: (connection: object) => unknown) => work({ client: {} }),
 }));
@@ -213,6 +213,8 @@ describe("what earned nothing stands with its reason", () => {
       { what: "activation of the reward root of epoch 4", due: "1970-01-01T00:16:40.000Z" },
       { what: "reward root of epoch 5", due: "1970-01-01T00:33:20.000Z" },
       { what: "claims of epoch 5", due: "1970-01-01T00:33:25.000Z" },
+      { what: "the held-out loss of checkpoint 2", due: null },
+      { what: "the held-out loss of checkpoint 0", due: null },
       { what: "claim of 5.00 shares that worker-1 earned, possible now", due: null },
     ]);
     expect(JSON.parse(readFileSync(join(state, "summary.json"), "utf8"))).toMatchObject({

@@ -100,7 +100,6 @@ const iso = (seconds: number): string => new Date(seconds * 1_000).toISOString()
 async function pendingOf(prepared: Prepared, { first }: TrainingSession, view: RunView): Promise<Summary["pending"]> {
   const { reader, modelId, runId } = prepared;
   const pending: { what: string; due: string | null }[] = [];
-  for (const what of unmeasured(view, first.round === 0)) pending.push({ what, due: null });
   if (view.anchored === null || view.anchored.round < view.checkpoint.round)
     pending.push({ what: `anchoring of checkpoint ${view.checkpoint.round}`, due: null });
   const dear = feeWaitText(view);
@@ -124,6 +123,7 @@ async function pendingOf(prepared: Prepared, { first }: TrainingSession, view: R
       );
     }
   }
+  for (const what of unmeasured(view, first.round === 0)) pending.push({ what, due: null });
   return pending;
 }
 
