@@ -56,8 +56,9 @@ export const buildsListCommand = defineCommand({
   async run({ options, output }) {
     const rows = await atPlace(options, undefined, (place) => listed(place, options.check));
     const forWhom = (names: readonly string[]): string => {
-      const all = names.length === 0 ? "no device" : names.join(", ");
-      return options.check ? `${all} of this machine computes its value` : `for ${all} that this version knows`;
+      const all = names.join(", ");
+      if (options.check) return `${all || "no device"} of this machine computes its value`;
+      return `by its class for ${all || "no device that this version knows"}`;
     };
     output.result(
       rows,
