@@ -262,13 +262,6 @@ export const cli: readonly Breakage[] = [
     tests: ["test/offchain/cli/csv.test.ts"],
   },
   {
-    name: "the beginning of an id names a proposal of contracts that a coordinator names",
-    file: "offchain/src/cli/commands/vote.ts",
-    text: "findProposal(place, named, !place.pinned)",
-    instead: "findProposal(place, named)",
-    tests: ["test/e2e/decisions.test.ts"],
-  },
-  {
     name: "suspend signs with whatever wallet there is",
     file: "offchain/src/cli/commands/suspend.ts",
     text: "validators.includes(account) && !signatures",

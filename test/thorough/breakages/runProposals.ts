@@ -75,7 +75,7 @@ export const runProposals: readonly Breakage[] = [
   {
     name: "proposed calls in calls are told however many they are",
     file: "offchain/src/run/proposalWords.ts",
-    text: "if (tally.left === 0) break;",
+    text: "if (tally.budget.passed === 0) break;",
     instead: "",
     tests: ["test/offchain/run/proposals.test.ts"],
   },
@@ -96,8 +96,8 @@ export const runProposals: readonly Breakage[] = [
   {
     name: "proposed calls that are cut count as told",
     file: "offchain/src/run/proposalWords.ts",
-    text: "tally.untold += 1;",
-    instead: "",
+    text: "  tally.untold += 1;\n  return `${text.slice(0, MOST_WORDS)}…`;",
+    instead: "  return `${text.slice(0, MOST_WORDS)}…`;",
     tests: ["test/offchain/run/proposals.test.ts"],
   },
   {
