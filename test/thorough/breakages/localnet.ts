@@ -38,10 +38,17 @@ export const localnet: readonly Breakage[] = [
     tests: ["test/offchain/localnet/session.test.ts"],
   },
   {
+    name: "a round that closes while a session settles counts for nothing",
+    file: "offchain/src/localnet/session.ts",
+    text: "if (view.tokens !== trained.tokens)",
+    instead: "if (trained.tokens === undefined)",
+    tests: ["test/offchain/localnet/session.test.ts"],
+  },
+  {
     name: "the round that closes a session counts in its tokens and not in its time",
     file: "offchain/src/localnet/session.ts",
-    text: "const milliseconds = clock.monotonic() - started;",
-    instead: "const milliseconds = closed - CLOSE_MS - started;",
+    text: "tokens: end.tokens, milliseconds: clock.monotonic() - started",
+    instead: "tokens: end.tokens, milliseconds: closed - CLOSE_MS - started",
     tests: ["test/offchain/localnet/session.test.ts"],
   },
   {
