@@ -19,7 +19,7 @@ const build: Build = {
   accumulation: 2,
   precision: "fp32",
   // What would be a document of its own on a line of its own.
-  runtime: 'onnxruntime 1.30.0\n{"version":1}',
+  runtime: 'onnxruntime 1.30.0\n{"version":1}\u2028{}',
   deviceClass: "x".repeat(200),
   segmentSteps: 0,
   conformance: hash,

@@ -16,12 +16,39 @@ export interface LocalCommit {
   readonly subject: string;
 }
 
-/** Where a program of the name lies is the system's matter; on Windows the working directory is no such place. */
-const environment = { ...process.env, NoDefaultCurrentDirectoryInExePath: "1", GIT_TERMINAL_PROMPT: "0" };
+/** What makes Git look elsewhere than in the clone. */
+const elsewhere: ReadonlySet<string> = new Set([
+  "GIT_DIR",
+  "GIT_WORK_TREE",
+  "GIT_COMMON_DIR",
+  "GIT_NAMESPACE",
+  "GIT_OBJECT_DIRECTORY",
+  "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+  "GIT_CONFIG_PARAMETERS",
+  "GIT_REPLACE_REF_BASE",
+]);
+
+/**
+ * A clone is somebody else's: what it lacks is not fetched, by whatever program its configuration names, and no commit stands for
+ * another. Where Git itself lies is the system's matter; on Windows the working directory is no such place.
+ */
+const environment = (): NodeJS.ProcessEnv => ({
+  ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !elsewhere.has(name.toUpperCase()))),
+  NoDefaultCurrentDirectoryInExePath: "1",
+  GIT_TERMINAL_PROMPT: "0",
+  GIT_NO_LAZY_FETCH: "1",
+  GIT_ALLOW_PROTOCOL: "",
+  GIT_NO_REPLACE_OBJECTS: "1",
+  GIT_OPTIONAL_LOCKS: "0",
+});
 
 async function git(directory: string, args: readonly string[]): Promise<string> {
-  const options = { timeout: PATIENCE_MS, maxBuffer: MOST_BYTES, windowsHide: true, env: environment };
-  const { stdout } = await promisify(execFile)("git", ["-C", directory, ...args], options);
+  const options = { timeout: PATIENCE_MS, maxBuffer: MOST_BYTES, windowsHide: true, env: environment() };
+  const { stdout } = await promisify(execFile)(
+    "git",
+    ["-C", directory, "-c", "core.fsmonitor=false", ...args],
+    options,
+  );
   return stdout;
 }
 

@@ -38,7 +38,7 @@ import { ascending, MAX_SIGNATURES, signersOfFile, structOfFile } from "./signat
 
 /** Bytes of a URL that the contract takes, and characters of a text that a file may have. */
 const MAX_REPOSITORY = 256;
-const MAX_DESCRIPTION = 20_000;
+const MAX_DESCRIPTION = 2_000;
 /** Whoever has a quorum's signatures may use them until the deadline: that is no matter of months, s. */
 const MOST_SECONDS = 90 * 86_400;
 

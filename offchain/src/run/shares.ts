@@ -192,6 +192,8 @@ class History {
   add(raw: Raw, claimed: ReadonlySet<Hex>): void {
     const { account } = this;
     const { kind, from, to, amount } = raw;
+    // Anybody may send nothing in anybody's name, to an address that looks like another.
+    if (kind === "transfer" && amount === 0n) return;
     if (kind === "transfer" && from === account && to === account) this.#keep(raw, "sent to itself", to);
     else if (kind === "transfer" && from === account) {
       this.balance -= amount;

@@ -32,7 +32,7 @@ export function documentsInProposal(
 ): { readonly digest: Digest; readonly text: string }[] {
   const documents: { readonly digest: Digest; readonly text: string }[] = [];
   let tried = 0;
-  for (const [text] of description.matchAll(/^\{.*$/gm)) {
+  for (const [text] of description.matchAll(/(?<![^\n])\{[^\n]*/g)) {
     if (++tried > MAX_TOLD) break;
     const bytes = new TextEncoder().encode(text);
     if (bytes.length > MAX_TOLD_BYTES) continue;

@@ -1,6 +1,6 @@
 /** `cotrain code` on a real node: a grant goes from maintainer to maintainer, is shown beside a clone, and pays its author. */
 import { execFileSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import {
@@ -14,7 +14,7 @@ import {
 } from "@cotrain/sdk/actions";
 import type { Hex } from "@cotrain/sdk/protocol";
 import { createTestClient, http, publicActions } from "viem";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { findGrant } from "../../../offchain/src/cli/commands/code.ts";
 import { type ApprovedGrant, writeDeployment } from "../../../offchain/src/run/index.ts";
@@ -42,11 +42,11 @@ let commit: string;
 let snapshot: Hex;
 const cleanups: (() => void)[] = [];
 
-const git = (...args: readonly string[]): string =>
-  execFileSync("git", ["-C", clone, "-c", "user.name=Ada", "-c", "user.email=ada@example.org", ...args], {
+const gitIn = (directory: string, ...args: readonly string[]): string =>
+  execFileSync("git", ["-C", directory, "-c", "user.name=Ada", "-c", "user.email=ada@example.org", ...args], {
     encoding: "utf8",
     env: { ...process.env, GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_NOSYSTEM: "1" },
-  });
+  }).trim();
 
 /** Carries out what the holders decided, by their timelock. */
 async function asHolders(work: (timelock: Hex) => Promise<unknown>): Promise<void> {
@@ -104,8 +104,8 @@ beforeAll(async () => {
   }
   clone = join(keys, "clone");
   execFileSync("git", ["init", "--quiet", clone]);
-  git("commit", "--quiet", "--allow-empty", "--message", "A faster loader\n\nMore.");
-  commit = git("rev-parse", "HEAD").trim();
+  gitIn(clone, "commit", "--quiet", "--allow-empty", "--message", "A faster loader\n\nMore.");
+  commit = gitIn(clone, "rev-parse", "HEAD");
   snapshot = await client().snapshot();
 }, 60_000);
 afterAll(async () => {
@@ -217,6 +217,50 @@ describe("a grant", () => {
     expect(verdictOf(none)).toEqual(refusal(1, "Git finds no repository"));
   });
 
+  test("is not shown with what a clone has in its place, and a clone runs nothing", async () => {
+    await choose();
+    const { id } = await granted();
+    const hostile = join(temporaryDirectory(), "hostile");
+    const ran = join(temporaryDirectory(), "ran");
+    execFileSync("git", ["init", "--quiet", hostile]);
+    gitIn(hostile, "commit", "--quiet", "--allow-empty", "--message", "Honest work");
+    // Another commit stands for the one that it lacks, and what it lacks it fetches by a program of its own.
+    const honest = gitIn(hostile, "rev-parse", "HEAD");
+    mkdirSync(join(hostile, ".git", "refs", "replace"), { recursive: true });
+    writeFileSync(join(hostile, ".git", "refs", "replace", commit), `${honest}\n`);
+    for (const [name, value] of [
+      ["core.repositoryFormatVersion", "1"],
+      ["extensions.partialClone", "origin"],
+      ["remote.origin.url", hostile],
+      ["remote.origin.promisor", "true"],
+      ["remote.origin.uploadpack", `touch ${ran}; git-upload-pack`],
+    ] as const)
+      gitIn(hostile, "config", name, value);
+    vi.stubEnv("GIT_DIR", join(clone, ".git"));
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const shown = await cotrainHere(["code", "show", id, ...at(), "--clone", hostile]);
+    expect(verdictOf(shown)).toEqual(refusal(1, `has no commit ${commit}`));
+    expect(existsSync(ran)).toBe(false);
+  });
+
+  test("is written to a file of its own", async () => {
+    await choose();
+    writeFileSync(file, "mine");
+    expect(verdictOf(await cotrainHere(terms()))).toEqual(refusal(1, `${file} exists: name another file.`));
+    expect(readFileSync(file, "utf8")).toBe("mine");
+  });
+
+  // Before a test that sets the clock ahead, from which the node does not come back.
+  test("that the holders veto is burned and listed as such", async () => {
+    await choose();
+    const { id } = await granted();
+    const grants = await codeGrantsOf(client(), { addresses: world.contracts });
+    await asHolders((account) =>
+      revokeGrant.sync(client(), { grants, modelId: world.modelId, id, account, pollingInterval: 20 }),
+    );
+    expect((await cotrainHere(["code", "list", ...at()])).stdout).toMatch(/revoked, all of it burned$/m);
+  });
+
   test("pays its author once the holders' veto is over, whoever sends", async () => {
     await choose();
     const { id, vetoEnds } = await granted();
@@ -229,16 +273,6 @@ describe("a grant", () => {
     const shares = await sharesOf(client(), { addresses: world.contracts, modelId: world.modelId });
     expect(await balanceOf(client(), { shares, account: author })).toBe(5n * 10n ** 17n);
     expect((await cotrainHere(["code", "list", ...at()])).stdout).toMatch(/ 0\.50 +0\.50 +0\.50 +paid$/m);
-  });
-
-  test("that the holders veto is burned and listed as such", async () => {
-    await choose();
-    const { id } = await granted();
-    const grants = await codeGrantsOf(client(), { addresses: world.contracts });
-    await asHolders((account) =>
-      revokeGrant.sync(client(), { grants, modelId: world.modelId, id, account, pollingInterval: 20 }),
-    );
-    expect((await cotrainHere(["code", "list", ...at()])).stdout).toMatch(/revoked, all of it burned$/m);
   });
 });
 
@@ -267,6 +301,12 @@ test("a grant of somebody else's run goes the same way", async () => {
   const there = ["--coordinator", coordinator, "--rpc", node.url];
   const pinned = ["--rpc", node.url, "--run", runId, "--deployment", join(state, "deployment.json")];
   await told(...terms().filter((word) => word !== "--state" && word !== state), ...pinned, "--commit", commit);
+  // Which model is meant is not the coordinator's to say.
+  const unpinned = [...there, "--deployment", join(state, "deployment.json"), ...by("maintainer-1")];
+  expect((await cotrainHere(["code", "approve", file, ...unpinned])).stdout).toContain(`model       ${world.modelId}`);
+  expect(verdictOf(await cotrainHere(["code", "approve", file, ...unpinned, "--yes"]))).toEqual(
+    refusal(1, "A coordinator does not say what is signed"),
+  );
   for (const name of names.slice(0, 2))
     expect((await cotrainHere(["code", "approve", file, ...pinned, ...by(name), "--yes", "--max-fee", "1"])).code).toBe(
       0,

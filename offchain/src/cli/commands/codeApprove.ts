@@ -1,3 +1,5 @@
+import { existsSync } from "node:fs";
+
 import { approveGrant } from "@cotrain/sdk/actions";
 import { type Hex, typedDataOf } from "@cotrain/sdk/protocol";
 import { formatEther, parseEther } from "viem";
@@ -32,15 +34,18 @@ function sharesOf(amount: string): bigint {
 }
 
 /** What is signed, and by how many. */
-function factsOf({ id, struct, repository, description, signatures }: GrantDraft, { threshold }: GrantFacts): string[] {
+function factsOf({ id, struct, repository, description, signatures }: GrantDraft, facts: GrantFacts): string[] {
+  const { threshold, chainId, grants } = facts;
   const from = Number(struct.start) + struct.cliff;
   return factTable(
     [
       ["grant", id],
+      ["model", struct.modelId],
+      ["contract", `${formatAddress(grants)} on chain ${chainId}`],
       ["author", formatAddress(struct.author)],
       ["repository", repository],
       ["commit", commitOf(struct.commit)],
-      ["what it is", description.replaceAll(/\s+/g, " ").slice(0, 2_000)],
+      ["what it is", description.replaceAll(/\s+/g, " ")],
       ["amount", `${formatEther(struct.amount)} shares`],
       [
         "paid",
@@ -53,11 +58,20 @@ function factsOf({ id, struct, repository, description, signatures }: GrantDraft
   );
 }
 
-const documentOf = (file: string, draft: GrantDraft, { threshold }: GrantFacts, transaction: Hex | null) => ({
+const documentOf = (
+  file: string,
+  draft: GrantDraft,
+  { threshold, chainId, grants }: GrantFacts,
+  transaction: Hex | null,
+) => ({
   file,
   id: draft.id,
+  modelId: draft.struct.modelId,
+  chainId,
+  contract: grants,
   author: draft.struct.author,
   repository: draft.repository,
+  description: draft.description,
   commit: commitOf(draft.struct.commit),
   amount: draft.struct.amount,
   start: draft.struct.start,
@@ -76,6 +90,11 @@ function requireMaintainers({ setVersion, modelId }: GrantFacts): void {
     "MAINTAINERS_NONE",
     `Model ${modelId} has no maintainers: its holders choose them by a vote (ValidatorSet.setMaintainers), or approve a grant themselves.`,
   );
+}
+
+/** A grant with signatures is not replaced. @throws UserError `FILE_EXISTS` */
+function requireNew(file: string): void {
+  if (existsSync(file)) throw new UserError("FILE_EXISTS", `${file} exists: name another file.`);
 }
 
 /** `cotrain code propose`. */
@@ -109,6 +128,7 @@ export const codeProposeCommand = defineCommand({
     if (author === undefined || repository === undefined || description === undefined || amount === undefined)
       throw new UserError("GRANT_TERMS", "A grant needs --author, --repository, --description and --amount.");
     const shares = sharesOf(amount);
+    requireNew(file);
     const commit = options.commit ?? (await headCommitOf(options.clone));
     const { draft, facts } = await atPlace(options, undefined, async (place) => {
       const facts = await grantFacts(place, systemClock);
@@ -135,6 +155,15 @@ export const codeProposeCommand = defineCommand({
     ]);
   },
 });
+
+/** A coordinator that says which model is meant has maintainers pay for another's. @throws UserError `GRANT_UNPINNED` */
+function requirePinned({ pinned }: Place): void {
+  if (pinned) return;
+  throw new UserError(
+    "GRANT_UNPINNED",
+    "A coordinator does not say what is signed: name the run with --run and its contracts with --deployment.",
+  );
+}
 
 /** Wallets of the place that are a maintainer's and have not signed. */
 const signersOf = ({ entries }: Place, { signatures }: GrantDraft, { maintainers }: GrantFacts) =>
@@ -198,7 +227,8 @@ export const codeApproveCommand = defineCommand({
         if (!before)
           throw new UserError("GRANT_MISSING", `There is no file ${file}: "cotrain code propose" writes one.`);
         const signers = signersOf(place, before, facts).length;
-        if (!options.yes) return { draft: before, facts, transaction: null, signers };
+        if (options.yes) requirePinned(place);
+        else return { draft: before, facts, transaction: null, signers };
         requireUse(place, before, facts);
         const draft = await signedBy(place, before, facts);
         await writeGrant(file, draft);
