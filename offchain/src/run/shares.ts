@@ -143,6 +143,8 @@ async function eventsIn(
   for (const { logs } of moved)
     for (const log of logs) {
       const { from, to, value } = log.args;
+      // Anybody may send nothing in anybody's name, to an address that looks like another.
+      if (value === 0n) continue;
       add({
         ...whereOf(log),
         kind: "transfer",
@@ -192,8 +194,6 @@ class History {
   add(raw: Raw, claimed: ReadonlySet<Hex>): void {
     const { account } = this;
     const { kind, from, to, amount } = raw;
-    // Anybody may send nothing in anybody's name, to an address that looks like another.
-    if (kind === "transfer" && amount === 0n) return;
     if (kind === "transfer" && from === account && to === account) this.#keep(raw, "sent to itself", to);
     else if (kind === "transfer" && from === account) {
       this.balance -= amount;

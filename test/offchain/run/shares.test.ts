@@ -68,6 +68,8 @@ beforeAll(async () => {
   await delegate(bob, alice.address);
   await delegate(stranger, alice.address);
   await transfer(alice.address, 5n);
+  // Which is no event of anybody's.
+  await transfer(bob.address, 0n);
   await delegate(stranger, zeroAddress);
 }, 60_000);
 afterAll(() => world.close());
