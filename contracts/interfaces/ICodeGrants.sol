@@ -116,10 +116,6 @@ interface ICodeGrants {
     /// @param amount The grant's, in wei of shares.
     /// @param left What they may, in wei of shares.
     error CodeGrantsAboveEpochCap(uint256 amount, uint256 left);
-    /// @notice All of the grant is due, or it was revoked before.
-    /// @param modelId The model.
-    /// @param id Name of the grant.
-    error CodeGrantsNothingToRevoke(ModelId modelId, bytes32 id);
 
     /// @notice Approves a grant that a quorum of the maintainers has signed; anyone may call. The epoch of the call counts for the
     /// caps, also of what is revoked later.
@@ -151,8 +147,9 @@ interface ICodeGrants {
     /// @return amount What was paid, in wei of shares.
     function claim(ModelId modelId, bytes32 id) external returns (uint256 amount);
 
-    /// @notice Ends a grant: what is due stays the author's, the rest is burned; the model's timelock only.
-    /// @dev Reverts with ModelAuthorityUnauthorized, CodeGrantsUnknown, CodeGrantsNothingToRevoke.
+    /// @notice Ends a grant: what is due stays the author's, the rest is burned; the model's timelock only. Does nothing where all
+    /// of it is due or it was revoked before.
+    /// @dev Reverts with ModelAuthorityUnauthorized, CodeGrantsUnknown.
     /// @param modelId The model.
     /// @param id Name of the grant.
     function revoke(ModelId modelId, bytes32 id) external;

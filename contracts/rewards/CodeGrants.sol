@@ -95,7 +95,8 @@ contract CodeGrants is ICodeGrants, ModelAuthority, EIP712 {
         GrantState storage grant = _existing(modelId, id);
         uint256 due = _due(grant, block.timestamp);
         uint256 burned = grant.amount - due;
-        if (burned == 0) revert CodeGrantsNothingToRevoke(modelId, id);
+        // No revert: it would undo the rest of a proposal that revokes several grants.
+        if (burned == 0) return;
         (grant.amount, grant.revoked) = (uint128(due), true);
         emit GrantRevoked(modelId, id, grant.author, due, burned);
         EMISSION.burn(modelId, CODE, burned);

@@ -359,21 +359,15 @@ contract CodeGrantsTest is Grants {
         bytes32 id = approve(grantOf(AUTHOR, 100e18));
         uint256 vetoEnds = grants.grantOf(modelId, id).vetoEnds;
         vm.warp(block.timestamp + WINDOW - 2);
-        (address[] memory targets, uint256[] memory values, bytes[] memory calls) = (
-            new address[](1),
-            new uint256[](1),
-            new bytes[](1)
-        );
-        (targets[0], calls[0]) = (address(grants), abi.encodeCall(grants.revoke, (modelId, id)));
-        uint256 proposal = governor.propose(targets, values, calls, "veto");
+        bytes32[] memory ids = new bytes32[](1);
+        ids[0] = id;
+        uint256 proposal = _proposeToRevoke(ids, "veto");
         // The quorum comes with the last second of the vote, which makes the vote as long as it can be.
         vm.warp(governor.proposalDeadline(proposal));
         governor.castVote(proposal, 1);
         vm.warp(governor.proposalDeadline(proposal) + 1);
-        governor.queue(targets, values, calls, keccak256("veto"));
-        vm.warp(governor.proposalEta(proposal));
+        _carryOut(proposal, ids, "veto");
         eq(block.timestamp, vetoEnds - 1, "in time to the second");
-        governor.execute(targets, values, calls, keccak256("veto"));
         eq(grants.grantOf(modelId, id).amount, 0, "nothing was due");
     }
 
@@ -443,7 +437,31 @@ contract CodeGrantsTest is Grants {
         grants.revoke(modelId, id);
         _nothingToRevoke(id);
         vm.warp(grant.start + 100);
+        _nothingToRevoke(id);
         _nothingToRevoke(other);
+        eq(grants.claim(modelId, id), 45e18, "half of it was due");
+        eq(grants.claim(modelId, other), 1e18, "all of it was");
+    }
+
+    /// @dev Two vetoes of one night: what the first did is no reason to let the rest of the second through.
+    function test_aBatchRevokesWhatAnotherLeft() public {
+        _holder();
+        bytes32[] memory early = new bytes32[](2);
+        bytes32[] memory late = new bytes32[](2);
+        early[0] = approve(grantOf(AUTHOR, 10e18));
+        early[1] = late[0] = approve(grantOf(OTHER, 20e18));
+        late[1] = approve(grantOf(AUTHOR, 30e18));
+        uint256 first = _proposeToRevoke(early, "first");
+        uint256 second = _proposeToRevoke(late, "second");
+        vm.warp(governor.proposalSnapshot(second) + 1);
+        governor.castVote(first, 1);
+        governor.castVote(second, 1);
+        vm.warp(governor.proposalDeadline(second) + 1);
+        _carryOut(first, early, "first");
+        eq(shares.totalSupply(), 130e18, "two of three are burned");
+        _carryOut(second, late, "second");
+        eq(shares.totalSupply(), 100e18, "the third, and none twice");
+        eq(grants.grantOf(modelId, late[1]).amount, 0, "nothing is left of it");
     }
 
     // --- votes ----------------------------------------------------------------------------------------------------------
@@ -529,9 +547,36 @@ contract CodeGrantsTest is Grants {
         _refuse(grant, _outside(term, value, min, max));
     }
 
+    /// @dev Nothing happens, and nothing is said.
     function _nothingToRevoke(bytes32 id) private {
-        vm.expectRevert(abi.encodeWithSelector(ICodeGrants.CodeGrantsNothingToRevoke.selector, modelId, id));
+        (uint256 supply, bytes32 before) = (shares.totalSupply(), keccak256(abi.encode(grants.grantOf(modelId, id))));
+        vm.recordLogs();
         vm.prank(address(timelock));
         grants.revoke(modelId, id);
+        eq(vm.getRecordedLogs().length, 0, "without a word");
+        eq(shares.totalSupply(), supply, "nothing is burned");
+        yes(keccak256(abi.encode(grants.grantOf(modelId, id))) == before, "the grant stays as it was");
+    }
+
+    function _revocationOf(
+        bytes32[] memory ids
+    ) private view returns (address[] memory targets, uint256[] memory values, bytes[] memory calls) {
+        (targets, values, calls) = (new address[](ids.length), new uint256[](ids.length), new bytes[](ids.length));
+        for (uint256 i = 0; i < ids.length; ++i) {
+            (targets[i], calls[i]) = (address(grants), abi.encodeCall(grants.revoke, (modelId, ids[i])));
+        }
+    }
+
+    function _proposeToRevoke(bytes32[] memory ids, string memory why) private returns (uint256) {
+        (address[] memory targets, uint256[] memory values, bytes[] memory calls) = _revocationOf(ids);
+        return governor.propose(targets, values, calls, why);
+    }
+
+    /// @dev As soon as the timelock allows.
+    function _carryOut(uint256 proposal, bytes32[] memory ids, string memory why) private {
+        (address[] memory targets, uint256[] memory values, bytes[] memory calls) = _revocationOf(ids);
+        governor.queue(targets, values, calls, keccak256(bytes(why)));
+        vm.warp(governor.proposalEta(proposal));
+        governor.execute(targets, values, calls, keccak256(bytes(why)));
     }
 }

@@ -104,7 +104,6 @@ contract GrantHandler is Grants {
         uint256 i = bound(which, 0, _ids.length - 1);
         GrantState memory before = grants.grantOf(_models[i], _ids[i]);
         uint256 due = grants.dueAt(_models[i], _ids[i], uint48(block.timestamp));
-        if (due == before.amount) return;
         ModelShares token = ModelShares(registry.sharesOf(_models[i]));
         uint256 supply = token.totalSupply();
         vm.prank(registry.timelockOf(_models[i]));

@@ -80,7 +80,8 @@ export const revokeGrant = /* @__PURE__ */ defineWrite({
   addressed: false,
   call: ({ grants, modelId, id }: GrantArgs) => callOf(grants, codeGrantsAbi, "revoke", [modelId, id]),
   decode: nothing,
-  extractEvent: (receipt) => eventOf(receipt, codeGrantsAbi, "GrantRevoked"),
+  /** Undefined where nothing was left to burn. */
+  extractEvent: (receipt) => findEvent(receipt, codeGrantsAbi, "GrantRevoked"),
 });
 
 export interface SetGrantCapsArgs extends OfGrants {

@@ -19,10 +19,6 @@ export const CodeGrantsExpiredError = define(
   "CodeGrantsExpired",
   (deadline) => `The grant's deadline ${time(deadline)} has passed; have it signed with a later one.`,
 );
-export const CodeGrantsNothingToRevokeError = define(
-  "CodeGrantsNothingToRevoke",
-  (modelId, id) => `Of grant ${id} of model ${modelId} nothing is left to revoke: all of it is due, or it was revoked.`,
-);
 export const CodeGrantsOtherRepositoryError = define(
   "CodeGrantsOtherRepository",
   (digest, named) => `The repository's URL has the sha256 ${digest}, but the grant names ${named}.`,
