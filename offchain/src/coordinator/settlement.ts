@@ -114,6 +114,30 @@ async function hearOut(run: Run, epoch: number, signal: AbortSignal): Promise<vo
   while (!isOver() && isContested(run.driver.state, epoch, validators)) await clock.sleep(LISTEN_MS, signal);
 }
 
+/** Attempts to attest what the active root does not cover that were not posted in time. */
+const expiredIn = ({ epochs, settledEpoch }: RunState, now: number): RunState["epochs"] =>
+  epochs.filter(
+    ({ epoch, state, computed }) =>
+      state === "superseded" &&
+      epoch > settledEpoch &&
+      computed &&
+      Number(computed.attestation.deadline) * 1_000 <= now,
+  );
+
+/** The attempts before this one, said with what they lacked: nobody is paid while they fail. */
+function expiredBefore({ driver, modules: { logger } }: Run, epoch: number): number {
+  const expired = expiredIn(driver.state, driver.now());
+  const last = expired.at(-1);
+  if (last?.computed) {
+    const { signatures, computed } = last;
+    logger.warn(
+      { epoch, attempts: expired.length, signatures: signatures.length, threshold: computed.threshold },
+      "the root before was not posted by its deadline; it is computed again, with more time to sign",
+    );
+  }
+  return expired.length;
+}
+
 export async function computeEpoch(
   run: Run,
   effect: EffectOf<"computeEpoch">,
@@ -134,7 +158,10 @@ export async function computeEpoch(
   const verdicts = Object.values(state.verdicts);
   const { epoch } = effect;
   await restoreRewards(run);
-  const result = await chain.computeEpoch({ modelId, epoch, verdicts }, blobSourceOf(blobs));
+  const result = await chain.computeEpoch(
+    { modelId, epoch, verdicts, expired: expiredBefore(run, epoch) },
+    blobSourceOf(blobs),
+  );
   const event = { type: "EpochComputed", key: effect.key, epoch } as const;
   if (result.kind === "nothing") {
     run.modules.logger.debug({ epoch, reason: result.reason }, "epoch has nothing to attest");

@@ -31,8 +31,10 @@ export interface ComputeEpochInput {
   readonly epoch: number;
   /** Verdicts accepted so far; those about heads of the epochs covered count. */
   readonly verdicts: readonly SignedVerdict[];
-  /** Deadline to attest; without it the first one that has not passed: end of the epoch + n × posting delay. */
+  /** Deadline to attest; without it the first that leaves time to: end of the epoch + n × posting delay. */
   readonly deadline?: number;
+  /** Attempts since the active root whose deadline passed; 0 unless given. Each leaves more time than the one before. */
+  readonly expired?: number;
 }
 
 /** The documents of an epoch and the statement that validators are asked to sign. Store all four documents, canonical JSON. */

@@ -1,26 +1,35 @@
 /** What stands on-chain when an epoch is computed, and the deadline to attest it. */
-import { endOfEpoch } from "@cotrain/sdk/protocol";
+import { endOfEpoch, MAX_DEADLINE_DELAYS } from "@cotrain/sdk/protocol";
 
 import { RetryableError, UserError } from "../base/index.ts";
 import type { ChainReader, ModelSchedule, RootView } from "../chain/index.ts";
 import type { ComputeEpochInput } from "./ports.ts";
 
+/** Of a posting delay, the least that is left to collect signatures; and the most, well within what validators sign by a clock that lags. */
+const LEAST_LEFT = 1 / 4;
+const MOST_LEFT = MAX_DEADLINE_DELAYS - 2;
+
 /**
  * The deadline to attest an epoch: its end plus the least number of posting delays that leaves at least a quarter of one to
  * collect signatures. n = 1 first, so that all sign one value unasked.
+ * @param expired attempts since the last root whose deadline passed without a posting. After each, twice as much is left: a root
+ *   covers every epoch since the last, so what took validators too long to recompute takes them longer the next time.
  */
-export function deadlineOf(schedule: ModelSchedule, epoch: number, now: number): number {
+export function deadlineOf(schedule: ModelSchedule, epoch: number, now: number, expired = 0): number {
   const end = endOfEpoch(schedule, epoch);
-  const needed = now + schedule.postingDelay / 4 - end;
+  const left = Math.min(LEAST_LEFT * 2 ** expired, MOST_LEFT);
+  const needed = now + schedule.postingDelay * left - end;
   return end + Math.max(1, Math.ceil(needed / schedule.postingDelay)) * schedule.postingDelay;
 }
 
+const latestAt = ({ postingDelay }: ModelSchedule, now: number): number => now + MAX_DEADLINE_DELAYS * postingDelay;
+
 function requireDeadline(schedule: ModelSchedule, epoch: number, now: number, deadline: number): void {
   const delays = (deadline - endOfEpoch(schedule, epoch)) / schedule.postingDelay;
-  if (!Number.isSafeInteger(delays) || delays < 1 || deadline < now || deadline > now + 2 * schedule.postingDelay)
+  if (!Number.isSafeInteger(delays) || delays < 1 || deadline < now || deadline > latestAt(schedule, now))
     throw new UserError(
       "DEADLINE_REFUSED",
-      `The deadline ${deadline} of epoch ${epoch} must be its end plus whole posting delays, from now (${now}) to two delays ahead.`,
+      `The deadline ${deadline} of epoch ${epoch} must be its end plus whole posting delays, from now (${now}) to ${MAX_DEADLINE_DELAYS} delays ahead.`,
     );
 }
 
@@ -58,7 +67,7 @@ export async function standingFor(
       "EPOCH_NOT_OVER",
       `Epoch ${epoch} ends at ${endOfEpoch(schedule, epoch)}; the chain is at ${settled}.`,
     );
-  const deadline = input.deadline ?? deadlineOf(schedule, epoch, now);
+  const deadline = input.deadline ?? deadlineOf(schedule, epoch, now, input.expired);
   requireDeadline(schedule, epoch, now, deadline);
   return { schedule, active, set, deadline };
 }
@@ -81,7 +90,7 @@ export async function requireStanding(
   ]);
   if (activeNow?.epoch !== active?.epoch || activeNow?.root !== active?.root || pendingNow)
     throw new RetryableError("CHAIN_MOVED", `The active root of ${modelId} changed while epoch ${epoch} was computed.`);
-  if (settled < endOfEpoch(schedule, epoch) || deadline > now + 2 * schedule.postingDelay)
+  if (settled < endOfEpoch(schedule, epoch) || deadline > latestAt(schedule, now))
     throw new RetryableError(
       "CHAIN_MOVED",
       `The chain is at ${now} again, for which the end of epoch ${epoch}, or its deadline ${deadline}, is too far ahead.`,

@@ -14,5 +14,8 @@ export interface EpochClock {
 export const epochAt = ({ start, epochLength }: EpochClock, time: number): number =>
   time < start ? 0 : 1 + Math.floor((time - start) / epochLength);
 
+/** Posting delays from now on within which the deadline of an attestation lies: validators sign none that is further ahead. */
+export const MAX_DEADLINE_DELAYS = 5;
+
 /** Time at which an epoch is over, which is when the next one begins. */
 export const endOfEpoch = ({ start, epochLength }: EpochClock, epoch: number): number => start + epoch * epochLength;

@@ -21,7 +21,7 @@ import {
 import { RetryableError, UserError } from "../../../offchain/src/base/index.ts";
 import type { ManualClock } from "../manualClock.ts";
 import type { FeeWait, PendingRootView, PostedHead, PostedRoot } from "../../../offchain/src/chain/index.ts";
-import type { BlobSource, RunChain } from "../../../offchain/src/run/index.ts";
+import { type BlobSource, deadlineOf, type RunChain } from "../../../offchain/src/run/index.ts";
 import { parseManifest } from "../../../offchain/src/storage/index.ts";
 import { contracts, modelContracts } from "../contracts.ts";
 
@@ -263,7 +263,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
       await chain.landed();
       return { transaction: digestOfJson({ key }), block: 1, root: chain.active };
     },
-    computeEpoch: async ({ epoch, verdicts }, blobs) => {
+    computeEpoch: async ({ epoch, verdicts, expired }, blobs) => {
       present();
       if (time() < endOf(epoch)) throw new RetryableError("EPOCH_NOT_OVER", "The epoch is not over.");
       const after = chain.active?.epoch ?? 0;
@@ -311,7 +311,6 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
         rewards: digestOfJson(rewards),
       };
       computedFor.set(tree.root, digestOfJson(manifest));
-      const late = Math.max(1, Math.ceil((time() + 1 - endOf(epoch)) / POSTING_DELAY));
       const attestation: Attestation = {
         kind,
         modelId,
@@ -325,7 +324,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
         root: tree.root,
         total: tree.total,
         setVersion: 1,
-        deadline: BigInt(endOf(epoch) + late * POSTING_DELAY),
+        deadline: BigInt(deadlineOf(await chain.schedule(modelId), epoch, time(), expired)),
       };
       return { kind: "computed", computation: { inputs, verdicts: counted, rewards, manifest, attestation } };
     },

@@ -221,7 +221,7 @@ it("of two lies about roots that end at once none stays", async () => {
 });
 
 describe("a time that an RPC names", () => {
-  it("while an epoch is computed, and its deadline with it, is waited for no longer than two posting delays", async () => {
+  it("while an epoch is computed, and its deadline with it, is waited for no longer than validators would sign it", async () => {
     await afterOneRound();
     const { chain } = harness;
     const honest = { ...chain };

@@ -22,12 +22,13 @@ import {
 import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
 import type { RunState } from "../../../offchain/src/coordinator/machine/state.ts";
 import { replay } from "../../../offchain/src/coordinator/machine/logics.ts";
-import { createEventLog, eventLogMigrations, openDatabase } from "../../../offchain/src/service/index.ts";
+import { createEventLog, createLogger, eventLogMigrations, openDatabase } from "../../../offchain/src/service/index.ts";
 import {
   attest,
   elapse,
   hashOf,
   type Harness,
+  type HarnessOptions,
   openHarness,
   openPair,
   OPERATOR,
@@ -46,8 +47,8 @@ afterEach(async () => {
 });
 
 /** A run, and two workers that have joined it. */
-async function pair() {
-  const { harness: opened, workers } = await openPair();
+async function pair(options?: HarnessOptions) {
+  const { harness: opened, workers } = await openPair(options);
   harness = opened;
   const [a, b] = workers;
   return { harness: opened, a, b };
@@ -220,8 +221,11 @@ describe("an epoch", () => {
     await elapse(harness, async () => !(await harness.blobs.has(payload)), "the release");
   });
 
-  it("whose deadline passes unsigned is computed again, and pays all at once", async () => {
-    const { harness, a, b } = await pair();
+  it("whose deadline passes unsigned is computed again, with more time each time, and pays all at once", async () => {
+    const warnings: { msg: string; attempts?: number; signatures?: number }[] = [];
+    const write = (line: string): void => void warnings.push(JSON.parse(line) as (typeof warnings)[0]);
+    const logger = createLogger({ component: "coordinator", pretty: false, destination: { write } });
+    const { harness, a, b } = await pair({ logger });
     await trainFirstEpoch(harness, [a, b]);
     await until(async () => (await harness.client.epochs(runId)).epochs.length === 1, "the epoch");
     const first = (await harness.client.epochs(runId)).epochs[0]!;
@@ -233,6 +237,15 @@ describe("an epoch", () => {
     const { epochs } = await harness.client.epochs(runId);
     expect(epochs[0]?.state).toBe("superseded");
     expect(Number(epochs[1]?.attestation.deadline)).toBe(Number(first.attestation.deadline) + 12);
+    await elapse(harness, async () => (await stateOf(1)) === "superseded", "the second deadline");
+    await elapse(harness, async () => (await stateOf(2)) === "collecting", "the third attestation");
+    const third = (await harness.client.epochs(runId)).epochs[2]!;
+    expect(Number(third.attestation.deadline)).toBe(Number(first.attestation.deadline) + 36);
+    const said = warnings.filter(({ msg }) => msg.includes("not posted by its deadline"));
+    expect(said).toMatchObject([
+      { attempts: 1, signatures: 1 },
+      { attempts: 2, signatures: 0 },
+    ]);
     for (const validator of validators.slice(0, 2)) await attest(harness, validator);
     await elapse(harness, () => harness.run.driver.state.settledEpoch === 1, "the activation");
   });

@@ -13,6 +13,7 @@ import {
   runParamsToWire,
   type SignedVerdict,
   zeroHash,
+  MAX_DEADLINE_DELAYS,
 } from "@cotrain/sdk/protocol";
 import { expect } from "vitest";
 
@@ -417,7 +418,11 @@ export function simulate(seed: string | number, actions: number): SimulationResu
     const { manifest, attestation } = record.computed;
     // They ask RPCs of their own.
     const { deadline, previousRoot } = attestation;
-    if (Number(deadline) > seconds() + 2 * POSTING_DELAY || previousRoot !== (active?.root ?? zeroHash)) return;
+    if (
+      Number(deadline) > seconds() + MAX_DEADLINE_DELAYS * POSTING_DELAY ||
+      previousRoot !== (active?.root ?? zeroHash)
+    )
+      return;
     offer({
       type: "AttestationAccepted",
       epoch: record.epoch,

@@ -356,8 +356,8 @@ export const coordinatorMachine: readonly Breakage[] = [
   {
     name: "a deadline that lies far ahead is waited for",
     file: "offchain/src/coordinator/machine/epochs.ts",
-    text: "const due = Math.min(deadline, at + MOST_DELAYS * postingDelay * 1_000);",
-    instead: "const due = deadline + 0 * (at + MOST_DELAYS * postingDelay);",
+    text: "const due = Math.min(deadline, at + MAX_DEADLINE_DELAYS * postingDelay * 1_000);",
+    instead: "const due = deadline + 0 * (at + MAX_DEADLINE_DELAYS * postingDelay);",
     tests: ["test/offchain/coordinator/lies.test.ts"],
   },
   {

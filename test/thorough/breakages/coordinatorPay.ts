@@ -452,4 +452,32 @@ export const coordinatorPay: readonly Breakage[] = [
     instead: "if (!isNotHad(lost)) throw lost;",
     tests: ["test/offchain/coordinator/unpaid.test.ts"],
   },
+  {
+    name: "one answer says what time it is when an epoch is computed",
+    file: "offchain/src/run/standing.ts",
+    text: "deadline > latestAt(schedule, now))\n    throw new RetryableError(",
+    instead: "deadline < 0)\n    throw new RetryableError(",
+    tests: ["test/offchain/run/epoch.test.ts"],
+  },
+  {
+    name: "validators who were too slow to sign have no more time the next time",
+    file: "offchain/src/run/standing.ts",
+    text: "LEAST_LEFT * 2 ** expired",
+    instead: "LEAST_LEFT",
+    tests: ["test/offchain/run/epoch.test.ts"],
+  },
+  {
+    name: "a coordinator does not count the attempts to pay that failed",
+    file: "offchain/src/coordinator/settlement.ts",
+    text: "expired: expiredBefore(run, epoch)",
+    instead: "expired: expiredBefore(run, epoch) * 0",
+    tests: ["test/offchain/coordinator/restart.test.ts"],
+  },
+  {
+    name: "one answer says that an epoch is over",
+    file: "offchain/src/run/standing.ts",
+    text: "if (settled < endOfEpoch(schedule, epoch) || deadline",
+    instead: "if (settled < 0 || deadline",
+    tests: ["test/offchain/run/epoch.test.ts"],
+  },
 ];

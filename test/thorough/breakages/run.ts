@@ -479,20 +479,6 @@ export const run: readonly Breakage[] = [
     tests: ["test/offchain/validator/aggregate.test.ts"],
   },
   {
-    name: "one answer says what time it is when an epoch is computed",
-    file: "offchain/src/run/standing.ts",
-    text: "deadline > now + 2 * schedule.postingDelay)\n    throw new RetryableError(",
-    instead: "deadline < 0)\n    throw new RetryableError(",
-    tests: ["test/offchain/run/epoch.test.ts"],
-  },
-  {
-    name: "one answer says that an epoch is over",
-    file: "offchain/src/run/standing.ts",
-    text: "if (settled < endOfEpoch(schedule, epoch) || deadline",
-    instead: "if (settled < 0 || deadline",
-    tests: ["test/offchain/run/epoch.test.ts"],
-  },
-  {
     name: "one broken document hides what else earned nothing",
     file: "offchain/src/run/unpaid.ts",
     text: "if (isLost(error)) return undefined;",

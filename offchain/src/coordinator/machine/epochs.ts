@@ -1,5 +1,7 @@
 /** Epochs: computed when over, attested, posted, activated. One at a time, up to the newest that is over: a root
  * covers all since the last. */
+import { MAX_DEADLINE_DELAYS } from "@cotrain/sdk/protocol";
+
 import {
   type EffectIdentity,
   type EpochComputed,
@@ -16,8 +18,6 @@ import { isSigned } from "./state.ts";
 const EPOCHS_KEPT = 128;
 /** Chain time is read from blocks, so a timer fires a little later than the clock says: the block is there by then. */
 const CHAIN_LAG_MS = 250;
-/** Posting delays for which signatures are waited for at most. A deadline is no further away, unless somebody lied about the time. */
-const MOST_DELAYS = 2;
 
 type RecordDraft = StateDraft["epochs"][number];
 
@@ -125,7 +125,7 @@ function onEpochComputed(draft: StateDraft, event: EpochComputed): void {
   postWhenSigned(draft, record);
 }
 
-/** By the attestation's deadline it is signed and posted, or computed again with a later one. */
+/** By the attestation's deadline it is signed and posted, or computed again with a later one. None is further away, unless somebody lied about the time. */
 function awaitAttestation(
   draft: StateDraft,
   { epoch, pass }: RecordDraft,
@@ -133,7 +133,7 @@ function awaitAttestation(
   at: number,
 ): void {
   const deadline = Number(attestation.deadline) * 1_000 + CHAIN_LAG_MS;
-  const due = Math.min(deadline, at + MOST_DELAYS * postingDelay * 1_000);
+  const due = Math.min(deadline, at + MAX_DEADLINE_DELAYS * postingDelay * 1_000);
   issue(draft, "setTimer", ["attestation", epoch, pass], { due, clock: due === deadline ? "chain" : "run" });
 }
 
