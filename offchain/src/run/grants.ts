@@ -18,7 +18,6 @@ import {
   Address20,
   asAddress,
   type ContractAddresses,
-  type Domain,
   domainFor,
   type Grant,
   grantIdOf,
@@ -34,7 +33,7 @@ import { sha256, stringToHex, zeroAddress } from "viem";
 import { type Clock, timeText, UserError } from "../base/index.ts";
 import type { ChainConnection } from "../chain/index.ts";
 import { readStateFile, writeStateFile } from "../service/index.ts";
-import { ascending, MAX_SIGNATURES, signersOfFile, structOfFile } from "./signatures.ts";
+import { MAX_SIGNATURES, type SignedStatement, signersOfFile, structOfFile } from "./signatures.ts";
 
 /** Bytes of a URL that the contract takes, and characters of a text that a file may have. */
 const MAX_REPOSITORY = 256;
@@ -112,13 +111,10 @@ export async function grantFacts(place: GrantsPlace, clock: Clock): Promise<Gran
 }
 
 /** A grant that maintainers are to sign, and their signatures by who signed, ascending. */
-export interface GrantDraft {
-  readonly domain: Domain;
+export interface GrantDraft extends SignedStatement<"Grant"> {
   readonly id: Hex;
-  readonly struct: Grant;
   readonly repository: string;
   readonly description: string;
-  readonly signatures: ReadonlyMap<Address, Hex>;
 }
 
 /** What somebody asks for. */
@@ -228,12 +224,6 @@ function requireFresh(path: string, struct: Grant, { setVersion, now, earliest }
   if (struct.deadline < now) stale(`could be approved until ${timeText(Number(struct.deadline))}`);
   if (struct.deadline > earliest + MOST_SECONDS) stale("could be approved for more than 90 days");
 }
-
-/** The same with one more signature. */
-export const withMaintainer = (draft: GrantDraft, maintainer: Address, signature: Hex): GrantDraft => ({
-  ...draft,
-  signatures: ascending([...draft.signatures, [maintainer, signature]]),
-});
 
 export const writeGrant = (path: string, { domain, struct, repository, description, signatures }: GrantDraft) =>
   writeStateFile(path, GrantFile, {

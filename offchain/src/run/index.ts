@@ -38,6 +38,7 @@ export { type ActiveRewards, activeRewards, keyOfRoot, type KnownRewards, knownR
 export * from "./shares.ts";
 export * from "./suspension.ts";
 export * from "./grants.ts";
+export { type SignedStatement, withSigner } from "./signatures.ts";
 export * from "./wallets.ts";
 export * from "./facts.ts";
 export * from "./heldOut.ts";

@@ -67,5 +67,22 @@ export async function signersOfFile<N extends StructName>(
 }
 
 /** As the contracts take signatures: by signers strictly ascending. */
-export const ascending = (signed: readonly (readonly [Address, Hex])[]): ReadonlyMap<Address, Hex> =>
+const ascending = (signed: readonly (readonly [Address, Hex])[]): ReadonlyMap<Address, Hex> =>
   new Map(signed.toSorted(([a], [b]) => (a < b ? -1 : 1)));
+
+/** A statement with the signatures of members by who signed, ascending. */
+export interface SignedStatement<N extends StructName> {
+  readonly domain: Domain;
+  readonly struct: Struct<N>;
+  readonly signatures: ReadonlyMap<Address, Hex>;
+}
+
+/** The same with one more signature. */
+export const withSigner = <S extends SignedStatement<StructName>>(
+  statement: S,
+  signer: Address,
+  signature: Hex,
+): S => ({
+  ...statement,
+  signatures: ascending([...statement.signatures, [signer, signature]]),
+});

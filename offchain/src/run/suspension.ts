@@ -10,7 +10,6 @@ import {
   type Domain,
   domainFor,
   type HeadHash,
-  type Hex,
   type RunId,
   Signature65,
   type Suspend,
@@ -22,7 +21,7 @@ import { Type } from "typebox";
 import { type Clock, timeText, UserError } from "../base/index.ts";
 import type { ChainReader, PostedHead } from "../chain/index.ts";
 import { readStateFile, writeStateFile } from "../service/index.ts";
-import { ascending, MAX_SIGNATURES, signersOfFile, structOfFile } from "./signatures.ts";
+import { MAX_SIGNATURES, type SignedStatement, signersOfFile, structOfFile } from "./signatures.ts";
 
 /** Whoever has a quorum's signatures may use them until the deadline: that is no matter of months, s. */
 const MOST_SECONDS = 30 * 86_400;
@@ -79,12 +78,9 @@ export async function suspensionFacts(reader: ChainReader, runId: RunId, clock: 
 }
 
 /** A suspension, and the signatures of validators by who signed, ascending. */
-export interface Suspension {
-  readonly domain: Domain;
-  readonly struct: Suspend;
+export interface Suspension extends SignedStatement<"Suspend"> {
   /** The head that shows why. */
   readonly head: PostedHead;
-  readonly signatures: ReadonlyMap<Address, Hex>;
 }
 
 const domainOf = ({ chainId, registry }: SuspensionFacts): Domain => domainFor(chainId, registry);
@@ -154,12 +150,6 @@ function requireFresh(path: string, struct: Suspend, facts: SuspensionFacts): vo
   if (struct.deadline < now) stale(`could be used until ${timeText(Number(struct.deadline))}`);
   if (struct.deadline > earliest + MOST_SECONDS) stale("could be used for more than 30 days");
 }
-
-/** The same with one more signature. */
-export const withSignature = (suspension: Suspension, validator: Address, signature: Hex): Suspension => ({
-  ...suspension,
-  signatures: ascending([...suspension.signatures, [validator, signature]]),
-});
 
 export const writeSuspension = (path: string, { domain, struct, signatures }: Suspension): Promise<void> =>
   writeStateFile(path, SuspensionFile, {

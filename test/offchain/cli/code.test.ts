@@ -3,44 +3,25 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import {
-  balanceOf,
-  codeGrantsOf,
-  revokeGrant,
-  setGrantCaps,
-  setMaintainers,
-  sharesOf,
-  timelockOf,
-} from "@cotrain/sdk/actions";
+import { balanceOf, codeGrantsOf, revokeGrant, setGrantCaps, setMaintainers, sharesOf } from "@cotrain/sdk/actions";
 import type { Hex } from "@cotrain/sdk/protocol";
-import { createTestClient, http, publicActions } from "viem";
-import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { findGrant } from "../../../offchain/src/cli/commands/code.ts";
-import { type ApprovedGrant, writeDeployment } from "../../../offchain/src/run/index.ts";
-import {
-  createKeystore,
-  openStateDirectory,
-  SCRYPT_N_LOCAL,
-  writeRunFile,
-} from "../../../offchain/src/service/index.ts";
-import { createNode, type TestNode } from "../chain/node.ts";
-import { accountOf, createWorld, keyOf, type World } from "../chain/world.ts";
+import type { ApprovedGrant } from "../../../offchain/src/run/index.ts";
+import { accountOf } from "../chain/world.ts";
+import { staged, told } from "./staged.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 import { tellingCoordinator } from "./tellingCoordinator.ts";
 
 const names = ["maintainer-1", "maintainer-2", "maintainer-3"] as const;
 const author = accountOf("author").address;
-const client = () => createTestClient({ mode: "anvil", transport: http(node.url) }).extend(publicActions);
+// So long a vote that no slow machine sees the veto's end.
+const stage = staged([...names, "stranger"], { votingPeriod: 6_000 });
+const { by, asHolders } = stage;
 
-let node: TestNode;
-let world: World;
-let keys: string;
-let state: string;
 let clone: string;
 let commit: string;
-let snapshot: Hex;
-const cleanups: (() => void)[] = [];
 
 const gitIn = (directory: string, ...args: readonly string[]): string =>
   execFileSync("git", ["-C", directory, "-c", "user.name=Ada", "-c", "user.email=ada@example.org", ...args], {
@@ -48,85 +29,40 @@ const gitIn = (directory: string, ...args: readonly string[]): string =>
     env: { ...process.env, GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_NOSYSTEM: "1" },
   }).trim();
 
-/** Carries out what the holders decided, by their timelock. */
-async function asHolders(work: (timelock: Hex) => Promise<unknown>): Promise<void> {
-  const { contracts: addresses, modelId } = world;
-  const timelock = await timelockOf(client(), { addresses, modelId });
-  await client().setBalance({ address: timelock, value: 10n ** 18n });
-  await client().impersonateAccount({ address: timelock });
-  await work(timelock);
-}
-
 async function choose(perAuthor = 10n ** 18n): Promise<void> {
-  const { contracts: addresses, modelId } = world;
-  const grants = await codeGrantsOf(client(), { addresses });
+  const { contracts: addresses, modelId } = stage.world;
+  const grants = await codeGrantsOf(stage.client, { addresses });
   const maintainers = names
     .map((name) => accountOf(name).address)
     .sort((a, b) => (a.toLowerCase() < b.toLowerCase() ? -1 : 1));
   await asHolders(async (account) => {
     const sync = { account, modelId, pollingInterval: 20 };
-    const { event } = await setMaintainers.sync(client(), {
+    const { event } = await setMaintainers.sync(stage.client, {
       ...sync,
       addresses,
       replaces: 0,
       maintainers,
       threshold: 2,
     });
-    await setGrantCaps.sync(client(), { ...sync, grants, perAuthor, perEpoch: 2n * perAuthor });
-    await client().setNextBlockTimestamp({ timestamp: BigInt(event.effectiveAt) });
-    await client().mine({ blocks: 1 });
+    await setGrantCaps.sync(stage.client, { ...sync, grants, perAuthor, perEpoch: 2n * perAuthor });
+    await stage.client.setNextBlockTimestamp({ timestamp: BigInt(event.effectiveAt) });
+    await stage.client.mine({ blocks: 1 });
   });
 }
 
-beforeAll(async () => {
-  node = await createNode(0);
-  await node.start();
-  // So long a vote that no slow machine sees the veto's end.
-  world = await createWorld(node.url, node.directory, { votingPeriod: 6_000 });
-  keys = temporaryDirectory((work) => cleanups.push(work));
-  state = join(keys, "state");
-  (await openStateDirectory(state, { create: true })).close();
-  const { chainId, contracts: addresses, modelId, runId } = world;
-  await writeRunFile(state, {
-    version: 1,
-    startedAt: new Date(0).toISOString(),
-    chain: { chainId, rpcUrl: node.url, embedded: false },
-    ports: {},
-    urls: {},
-    modelId,
-    runId,
-    wallets: {},
-  });
-  await writeDeployment(state, { chainId, profile: "local", addresses, blocks: { modelRegistry: world.fromBlock } });
-  for (const name of [...names, "stranger"]) {
-    const paths = { keystore: join(keys, `${name}.json`), passphrase: join(keys, "passphrase") };
-    await createKeystore({ ...paths, scryptN: SCRYPT_N_LOCAL, privateKey: keyOf(name) });
-  }
-  clone = join(keys, "clone");
+beforeAll(() => {
+  clone = join(stage.keys, "clone");
   execFileSync("git", ["init", "--quiet", clone]);
   gitIn(clone, "commit", "--quiet", "--allow-empty", "--message", "A faster loader\n\nMore.");
   commit = gitIn(clone, "rev-parse", "HEAD");
-  snapshot = await client().snapshot();
-}, 60_000);
-afterAll(async () => {
-  await node?.close();
-  for (const work of cleanups) work();
 });
 
 let file: string;
-beforeEach(async () => {
-  await client().revert({ id: snapshot });
-  snapshot = await client().snapshot();
+beforeEach(() => {
   file = join(temporaryDirectory(), "grant.json");
 });
 
-const at = () => ["--state", state];
-const by = (name: string): string[] => [
-  "--wallet",
-  join(keys, `${name}.json`),
-  "--passphrase-file",
-  join(keys, "passphrase"),
-];
+const at = () => ["--state", stage.state];
 const repository = "https://example.org/tools.git";
 const terms = (...more: readonly string[]) => [
   "code",
@@ -151,12 +87,6 @@ const terms = (...more: readonly string[]) => [
 ];
 const approve = (name: string, ...flags: readonly string[]) =>
   cotrainHere(["code", "approve", file, ...at(), ...by(name), ...flags]);
-
-async function told<T>(...argv: readonly string[]): Promise<T> {
-  const { code, stdout, stderr } = await cotrainHere([...argv, "--json"]);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-  return JSON.parse(stdout) as T;
-}
 
 interface Told {
   readonly id: Hex;
@@ -193,10 +123,10 @@ describe("a grant", () => {
     expect(first).toMatchObject({ id: proposed.id, signers: [accountOf("maintainer-3").address], transaction: null });
     const whole = await told<Told>("code", "approve", file, ...at(), ...by("maintainer-1"), "--yes");
     expect(whole.transaction).toMatch(/^0x\w{64}$/);
-    const { contracts: addresses } = world;
-    const grants = await codeGrantsOf(client(), { addresses });
-    const shares = await sharesOf(client(), { addresses, modelId: world.modelId });
-    expect(await balanceOf(client(), { shares, account: grants })).toBe(5n * 10n ** 17n);
+    const { contracts: addresses } = stage.world;
+    const grants = await codeGrantsOf(stage.client, { addresses });
+    const shares = await sharesOf(stage.client, { addresses, modelId: stage.world.modelId });
+    expect(await balanceOf(stage.client, { shares, account: grants })).toBe(5n * 10n ** 17n);
     expect(await listed()).toMatchObject([
       { id: proposed.id, author, commit, repository, claimed: "0", byVote: false },
     ]);
@@ -213,7 +143,7 @@ describe("a grant", () => {
     execFileSync("git", ["init", "--quiet", empty]);
     const missing = await cotrainHere(["code", "show", id, ...at(), "--clone", empty]);
     expect(verdictOf(missing)).toEqual(refusal(1, `has no commit ${commit}`));
-    const none = await cotrainHere(["code", "show", id, ...at(), "--clone", keys]);
+    const none = await cotrainHere(["code", "show", id, ...at(), "--clone", stage.keys]);
     expect(verdictOf(none)).toEqual(refusal(1, "Git finds no repository"));
   });
 
@@ -254,9 +184,9 @@ describe("a grant", () => {
   test("that the holders veto is burned and listed as such", async () => {
     await choose();
     const { id } = await granted();
-    const grants = await codeGrantsOf(client(), { addresses: world.contracts });
+    const grants = await codeGrantsOf(stage.client, { addresses: stage.world.contracts });
     await asHolders((account) =>
-      revokeGrant.sync(client(), { grants, modelId: world.modelId, id, account, pollingInterval: 20 }),
+      revokeGrant.sync(stage.client, { grants, modelId: stage.world.modelId, id, account, pollingInterval: 20 }),
     );
     expect((await cotrainHere(["code", "list", ...at()])).stdout).toMatch(/revoked, all of it burned$/m);
   });
@@ -267,11 +197,11 @@ describe("a grant", () => {
     const claim = () =>
       told<{ amount: string; transaction: Hex | null }>("code", "claim", id, ...at(), ...by("stranger"));
     expect(await claim()).toMatchObject({ amount: "0", transaction: null });
-    await client().setNextBlockTimestamp({ timestamp: BigInt(vetoEnds) + 10_800n });
-    await client().mine({ blocks: 1 });
+    await stage.client.setNextBlockTimestamp({ timestamp: BigInt(vetoEnds) + 10_800n });
+    await stage.client.mine({ blocks: 1 });
     expect(await claim()).toMatchObject({ amount: String(5n * 10n ** 17n) });
-    const shares = await sharesOf(client(), { addresses: world.contracts, modelId: world.modelId });
-    expect(await balanceOf(client(), { shares, account: author })).toBe(5n * 10n ** 17n);
+    const shares = await sharesOf(stage.client, { addresses: stage.world.contracts, modelId: stage.world.modelId });
+    expect(await balanceOf(stage.client, { shares, account: author })).toBe(5n * 10n ** 17n);
     expect((await cotrainHere(["code", "list", ...at()])).stdout).toMatch(/ 0\.50 +0\.50 +0\.50 +paid$/m);
   });
 });
@@ -296,14 +226,16 @@ async function changed(change: (document: GrantFile) => void) {
 
 test("a grant of somebody else's run goes the same way", async () => {
   await choose();
-  const { runId } = world;
-  const coordinator = await tellingCoordinator(world, client());
-  const there = ["--coordinator", coordinator, "--rpc", node.url];
-  const pinned = ["--rpc", node.url, "--run", runId, "--deployment", join(state, "deployment.json")];
-  await told(...terms().filter((word) => word !== "--state" && word !== state), ...pinned, "--commit", commit);
+  const { runId } = stage.world;
+  const coordinator = await tellingCoordinator(stage.world, stage.client);
+  const there = ["--coordinator", coordinator, "--rpc", stage.node.url];
+  const pinned = ["--rpc", stage.node.url, "--run", runId, "--deployment", join(stage.state, "deployment.json")];
+  await told(...terms().filter((word) => word !== "--state" && word !== stage.state), ...pinned, "--commit", commit);
   // Which model is meant is not the coordinator's to say.
-  const unpinned = [...there, "--deployment", join(state, "deployment.json"), ...by("maintainer-1")];
-  expect((await cotrainHere(["code", "approve", file, ...unpinned])).stdout).toContain(`model       ${world.modelId}`);
+  const unpinned = [...there, "--deployment", join(stage.state, "deployment.json"), ...by("maintainer-1")];
+  expect((await cotrainHere(["code", "approve", file, ...unpinned])).stdout).toContain(
+    `model       ${stage.world.modelId}`,
+  );
   expect(verdictOf(await cotrainHere(["code", "approve", file, ...unpinned, "--yes"]))).toEqual(
     refusal(1, "A coordinator does not say what is signed"),
   );
@@ -316,9 +248,9 @@ test("a grant of somebody else's run goes the same way", async () => {
   expect(await told<Told[]>("code", "list", ...pinned)).toEqual([grant]);
   const { id, vetoEnds } = grant!;
   expect(await told<Told>("code", "show", id, ...pinned)).toMatchObject({ id });
-  await client().setNextBlockTimestamp({ timestamp: BigInt(vetoEnds) + 10_800n });
-  await client().setNextBlockBaseFeePerGas({ baseFeePerGas: 10n ** 12n });
-  await client().mine({ blocks: 1 });
+  await stage.client.setNextBlockTimestamp({ timestamp: BigInt(vetoEnds) + 10_800n });
+  await stage.client.setNextBlockBaseFeePerGas({ baseFeePerGas: 10n ** 12n });
+  await stage.client.mine({ blocks: 1 });
   const claim = (fee: string) => cotrainHere(["code", "claim", id, ...pinned, ...by("stranger"), "--max-fee", fee]);
   expect((await claim("0.000001")).code).toBe(75);
   expect((await claim("10")).stdout).toMatch(/was paid 0\.50 shares in 0x/);

@@ -2,88 +2,26 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { headOf, isSuspended, postHead, setPoster, timelockOf } from "@cotrain/sdk/actions";
+import { headOf, isSuspended, postHead, setPoster } from "@cotrain/sdk/actions";
 import { CheckpointRegistrySuspendedError } from "@cotrain/sdk/errors";
 import type { Hex } from "@cotrain/sdk/protocol";
-import { createTestClient, http, publicActions } from "viem";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { beforeEach, describe, expect, test } from "vitest";
 
-import { writeDeployment } from "../../../offchain/src/run/index.ts";
-import {
-  createKeystore,
-  openStateDirectory,
-  SCRYPT_N_LOCAL,
-  writeRunFile,
-} from "../../../offchain/src/service/index.ts";
-import { createNode, type TestNode } from "../chain/node.ts";
-import { accountOf, createWorld, keyOf, poster, validators, type World } from "../chain/world.ts";
+import { accountOf, keyOf, poster, validators } from "../chain/world.ts";
+import { keystoreOf, staged, told } from "./staged.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 import { tellingCoordinator } from "./tellingCoordinator.ts";
 
 const names = ["validator-1", "validator-2", "validator-3"] as const;
-const client = () => createTestClient({ mode: "anvil", transport: http(node.url) }).extend(publicActions);
-
-let node: TestNode;
-let world: World;
-/** Keystores of validators and of a stranger, and the state of a run at rest without wallets. */
-let keys: string;
-let state: string;
-let snapshot: Hex;
-const cleanups: (() => void)[] = [];
-
-async function stateOf(directory: string, wallets: Readonly<Record<string, string>>): Promise<void> {
-  (await openStateDirectory(directory, { create: true })).close();
-  const { chainId, contracts: addresses, modelId, runId } = world;
-  await writeRunFile(directory, {
-    version: 1,
-    startedAt: new Date(0).toISOString(),
-    chain: { chainId, rpcUrl: node.url, embedded: false },
-    ports: {},
-    urls: {},
-    modelId,
-    runId,
-    wallets,
-  });
-  await writeDeployment(directory, {
-    chainId,
-    profile: "local",
-    addresses,
-    blocks: { modelRegistry: world.fromBlock },
-  });
-}
-
-beforeAll(async () => {
-  node = await createNode(0);
-  await node.start();
-  world = await createWorld(node.url, node.directory);
-  keys = temporaryDirectory((work) => cleanups.push(work));
-  state = join(keys, "state");
-  await stateOf(state, {});
-  for (const name of [...names, "stranger"]) {
-    const paths = { keystore: join(keys, `${name}.json`), passphrase: join(keys, "passphrase") };
-    await createKeystore({ ...paths, scryptN: SCRYPT_N_LOCAL, privateKey: keyOf(name) });
-  }
-  snapshot = await client().snapshot();
-}, 60_000);
-afterAll(async () => {
-  await node?.close();
-  for (const work of cleanups) work();
-});
+const stage = staged([...names, "stranger"]);
 
 let file: string;
-beforeEach(async () => {
-  await client().revert({ id: snapshot });
-  snapshot = await client().snapshot();
+beforeEach(() => {
   file = join(temporaryDirectory(), "stop.json");
 });
 
-const by = (name: string): string[] => [
-  "--wallet",
-  join(keys, `${name}.json`),
-  "--passphrase-file",
-  join(keys, "passphrase"),
-];
-const at = () => ["--state", state];
+const { by } = stage;
+const at = () => ["--state", stage.state];
 const suspend = (name: string, ...flags: readonly string[]) =>
   cotrainHere(["suspend", file, ...at(), ...by(name), ...flags, "--yes"]);
 const shown = (name: string) => cotrainHere(["suspend", file, ...at(), ...by(name)]);
@@ -96,19 +34,14 @@ interface Told {
   readonly signers: readonly string[];
   readonly threshold: number;
 }
-async function told(...argv: readonly string[]): Promise<Told> {
-  const { code, stdout, stderr } = await cotrainHere([...argv, "--json"]);
-  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-  return JSON.parse(stdout) as Told;
-}
-const stopped = () => isSuspended(client(), { addresses: world.contracts, runId: world.runId });
+const stopped = () => isSuspended(stage.client, { addresses: stage.world.contracts, runId: stage.world.runId });
 const addressOf = (name: string) => accountOf(name).address.toLowerCase();
 
 async function post() {
-  const { contracts: addresses, runId } = world;
-  const { head: parentHead, round } = await headOf(client(), { addresses, runId });
+  const { contracts: addresses, runId } = stage.world;
+  const { head: parentHead, round } = await headOf(stage.client, { addresses, runId });
   const link = { checkpointDigest: keyOf("checkpoint"), receiptsRoot: keyOf("receipts"), paramsVersion: 1 };
-  return postHead.sync(client(), {
+  return postHead.sync(stage.client, {
     addresses,
     runId,
     parentHead,
@@ -119,22 +52,20 @@ async function post() {
   });
 }
 
-/** By the timelock, which holders act through. */
 async function replacePoster(address: Hex): Promise<void> {
-  const { contracts: addresses, modelId, runId } = world;
-  const timelock = await timelockOf(client(), { addresses, modelId });
-  await client().setBalance({ address: timelock, value: 10n ** 18n });
-  await client().impersonateAccount({ address: timelock });
-  await setPoster.sync(client(), { addresses, runId, poster: address, account: timelock, pollingInterval: 20 });
+  const { contracts: addresses, runId } = stage.world;
+  await stage.asHolders((account) =>
+    setPoster.sync(stage.client, { addresses, runId, poster: address, account, pollingInterval: 20 }),
+  );
 }
 
 describe("a suspension", () => {
   test("goes from validator to validator, and who completes the quorum sends it", async () => {
     const { event } = await post();
-    const begun = await told("suspend", file, "--yes", ...at(), ...by("validator-1"), "--within", "2h");
+    const begun = await told<Told>("suspend", file, "--yes", ...at(), ...by("validator-1"), "--within", "2h");
     expect(begun).toMatchObject({ suspended: false, transaction: null, head: event!.head, threshold: 2 });
     expect(begun.signers).toEqual([accountOf("validator-1").address]);
-    const { timestamp } = await client().getBlock();
+    const { timestamp } = await stage.client.getBlock();
     expect(BigInt(begun.deadline)).toBe(timestamp + 7_200n);
     expect(await stopped()).toBe(false);
 
@@ -146,47 +77,47 @@ describe("a suspension", () => {
     await expect(post()).rejects.toBeInstanceOf(CheckpointRegistrySuspendedError);
 
     // Who comes late finds that it is so.
-    expect(await told("suspend", file, ...at(), ...by("validator-2"))).toMatchObject({
+    expect(await told<Told>("suspend", file, ...at(), ...by("validator-2"))).toMatchObject({
       suspended: true,
       transaction: null,
     });
   });
 
   test("is signed by every validator of the directory's run, for the head that is named", async () => {
-    const { contracts: addresses, runId } = world;
-    const { head: genesis } = await headOf(client(), { addresses, runId });
+    const { contracts: addresses, runId } = stage.world;
+    const { head: genesis } = await headOf(stage.client, { addresses, runId });
     await post();
     const own = join(temporaryDirectory(), "state");
     // One of them is in the set no more: what it signed would have the contract refuse all of it.
     const keyNames = { "validator-0": "stranger", ...Object.fromEntries(names.map((name) => [name, name])) };
     const wallets = Object.entries(keyNames).map(([name, key]) => [name, addressOf(key)]);
-    await stateOf(own, { poster: poster.address, ...Object.fromEntries(wallets) });
+    await stage.stateAt(own, { poster: poster.address, ...Object.fromEntries(wallets) });
     for (const [name, key] of Object.entries(keyNames)) {
       const paths = { keystore: join(own, "keys", `${name}.json`), passphrase: join(own, "keys", "passphrase") };
-      await createKeystore({ ...paths, scryptN: SCRYPT_N_LOCAL, privateKey: keyOf(key) });
+      await keystoreOf(key, paths);
     }
-    const whole = await told("suspend", file, "--state", own, "--head", genesis, "--yes");
+    const whole = await told<Told>("suspend", file, "--state", own, "--head", genesis, "--yes");
     expect(whole).toMatchObject({ suspended: true, head: genesis });
     expect(whole.transaction).toMatch(/^0x/);
     expect(whole.signers).toEqual(validators.map(({ address }) => address));
   });
 
   test("is signed in somebody else's run by the validator of the directory", async () => {
-    const { runId } = world;
-    const url = await tellingCoordinator(world, client());
+    const { runId } = stage.world;
+    const url = await tellingCoordinator(stage.world, stage.client);
     const directory = temporaryDirectory();
     const paths = { keystore: join(directory, "wallet.json"), passphrase: join(directory, "passphrase") };
-    await createKeystore({ ...paths, scryptN: SCRYPT_N_LOCAL, privateKey: keyOf("validator-2") });
-    const pins = ["--run", runId, "--deployment", join(state, "deployment.json")];
-    const remote = ["--coordinator", url, "--rpc", node.url];
-    const signed = await told("suspend", file, "--yes", "--state", directory, "--rpc", node.url, ...pins);
+    await keystoreOf("validator-2", paths);
+    const pins = ["--run", runId, "--deployment", join(stage.state, "deployment.json")];
+    const remote = ["--coordinator", url, "--rpc", stage.node.url];
+    const signed = await told<Told>("suspend", file, "--yes", "--state", directory, "--rpc", stage.node.url, ...pins);
     expect(signed.signers).toEqual([accountOf("validator-2").address]);
     // What the suspect itself says is not signed.
     for (const pinned of [[], pins.slice(0, 2), pins.slice(2)]) {
       const unpinned = await cotrainHere(["suspend", file, "--yes", ...by("validator-3"), ...remote, ...pinned]);
       expect(verdictOf(unpinned)).toEqual(refusal(1, "name the run with --run and its contracts with --deployment"));
     }
-    await told("suspend", file, "--yes", ...by("validator-3"), ...remote, ...pins);
+    await told<Told>("suspend", file, "--yes", ...by("validator-3"), ...remote, ...pins);
     expect(await stopped()).toBe(true);
   });
 
@@ -208,13 +139,16 @@ describe("a suspension", () => {
 
   test("is not sent where that costs more than --max-fee, and sent by the next who comes", async () => {
     await suspend("validator-1");
-    await client().setNextBlockBaseFeePerGas({ baseFeePerGas: 10n ** 12n });
-    await client().mine({ blocks: 1 });
+    await stage.client.setNextBlockBaseFeePerGas({ baseFeePerGas: 10n ** 12n });
+    await stage.client.mine({ blocks: 1 });
     expect(verdictOf(await suspend("validator-2", "--max-fee", "0.000001")).code).toBe(75);
     expect(await stopped()).toBe(false);
-    expect((await told("suspend", file, ...at(), ...by("validator-1"), "--max-fee", "10", "--yes")).suspended).toBe(
-      true,
+    expect((await shown("validator-1")).stdout.replaceAll("\n", " ")).toMatch(
+      /Nothing was sent\. A quorum has signed it: with --yes it is sent at once: then the run trains no more\. Nothing is/,
     );
+    expect(
+      (await told<Told>("suspend", file, ...at(), ...by("validator-1"), "--max-fee", "10", "--yes")).suspended,
+    ).toBe(true);
   });
 });
 
@@ -258,8 +192,8 @@ describe("a suspension is refused", () => {
 
   test("whose deadline has passed", async () => {
     await suspend("validator-1", "--within", "1m");
-    await client().increaseTime({ seconds: 100 });
-    await client().mine({ blocks: 1 });
+    await stage.client.increaseTime({ seconds: 100 });
+    await stage.client.mine({ blocks: 1 });
     expect(await verdict("validator-2")).toEqual(
       refusal(1, /could be used until 2\S+Z: name another file to begin anew/),
     );
@@ -277,12 +211,19 @@ describe("a suspension is refused", () => {
   });
 
   test("in a directory that holds another run than the one that is named, and says where else", async () => {
-    const pins = ["--run", keyOf("another run"), "--deployment", join(state, "deployment.json"), "--rpc", node.url];
+    const pins = [
+      "--run",
+      keyOf("another run"),
+      "--deployment",
+      join(stage.state, "deployment.json"),
+      "--rpc",
+      stage.node.url,
+    ];
     const directory = "the directory of your wallet in that one (.cotrain-validator), or any that holds no run,";
     expect(verdictOf(await suspend("validator-1", ...pins))).toEqual(
       refusal(
         1,
-        `${state} holds run ${world.runId}, not ${keyOf("another run")}: leave --run out, or name ${directory}`,
+        `${stage.state} holds run ${stage.world.runId}, not ${keyOf("another run")}: leave --run out, or name ${directory}`,
       ),
     );
     const elsewhere = ["--state", temporaryDirectory(), ...by("validator-1"), ...pins];
@@ -295,10 +236,10 @@ describe("a suspension is refused", () => {
     await suspend("validator-1");
     change(({ suspension }) => (suspension["runId"] = keyOf("run")));
     expect(await verdict("validator-2")).toEqual(refusal(1, `is of run ${keyOf("run")} of`));
-    change(({ suspension }) => (suspension["runId"] = world.runId));
+    change(({ suspension }) => (suspension["runId"] = stage.world.runId));
     change((document) => Object.assign(document, { chainId: 1 }));
     expect(await verdict("validator-2")).toEqual(refusal(1, "on chain 1, not of run"));
-    change((document) => Object.assign(document, { chainId: world.chainId, checkpointRegistry: addressOf("x") }));
+    change((document) => Object.assign(document, { chainId: stage.world.chainId, checkpointRegistry: addressOf("x") }));
     expect(await verdict("validator-2")).toEqual(refusal(1, `of ${addressOf("x")} on chain`));
   });
 

@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
 
 import { approveGrant } from "@cotrain/sdk/actions";
-import { type Hex, typedDataOf } from "@cotrain/sdk/protocol";
+import type { Hex } from "@cotrain/sdk/protocol";
 import { formatEther, parseEther } from "viem";
 
-import { countOf, formatAddress, systemClock, timeText, UserError, wrap } from "../../base/index.ts";
+import { formatAddress, systemClock, timeText, UserError, wrap } from "../../base/index.ts";
 import {
   beginGrant,
   commitOf,
@@ -13,14 +13,14 @@ import {
   grantFacts,
   namedWallet,
   readGrant,
-  withMaintainer,
   writeGrant,
 } from "../../run/index.ts";
 import { account, duration, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { headCommitOf } from "../gitCommit.ts";
 import { columnsOf, factTable } from "../output.ts";
-import { atPlace, type Place, placeOptions, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
+import { atPlace, placeOptions, signingOptions, unpinnedNotice } from "../place.ts";
+import { type Passed, passedText, passOn, type Quorum } from "../quorum.ts";
 
 const DAY = 86_400_000;
 
@@ -156,45 +156,25 @@ export const codeProposeCommand = defineCommand({
   },
 });
 
-/** A coordinator that says which model is meant has maintainers pay for another's. @throws UserError `GRANT_UNPINNED` */
-function requirePinned({ pinned }: Place): void {
-  if (pinned) return;
-  throw new UserError(
-    "GRANT_UNPINNED",
-    "A coordinator does not say what is signed: name the run with --run and its contracts with --deployment.",
-  );
-}
+/** Who signs and sends it. */
+const quorumOf = ({ grants, maintainers, threshold }: GrantFacts): Quorum<"Grant", GrantDraft> => ({
+  name: "Grant",
+  signer: "maintainer",
+  wallets: "a maintainer's keystore",
+  members: maintainers,
+  threshold,
+  write: writeGrant,
+  send: async (client, { struct: grant, repository }, signatures) => {
+    const call = { grants, grant, repository, signatures };
+    await approveGrant.simulate(client, call);
+    return (await approveGrant.sync(client, call)).receipt.transactionHash;
+  },
+});
 
-/** Wallets of the place that are a maintainer's and have not signed. */
-const signersOf = ({ entries }: Place, { signatures }: GrantDraft, { maintainers }: GrantFacts) =>
-  entries.filter(({ account: who }) => maintainers.includes(who) && !signatures.has(who));
-
-/** All of them sign. */
-async function signedBy(place: Place, begun: GrantDraft, facts: GrantFacts): Promise<GrantDraft> {
-  let draft = begun;
-  for (const { account: who, open } of signersOf(place, begun, facts)) {
-    const data = typedDataOf(draft.domain, "Grant", draft.struct);
-    const signature = await (await open()).signTypedData(data);
-    draft = withMaintainer(draft, who, signature.toLowerCase() as Hex);
-  }
-  return draft;
-}
-
-/** Who neither signs nor sends has the wrong wallets, or has done his part. @throws UserError `NOT_MAINTAINER`, `GRANT_SIGNED` */
-function requireUse({ entries }: Place, before: GrantDraft, { maintainers, threshold }: GrantFacts): void {
-  const missing = threshold - before.signatures.size;
-  const members = entries.map(({ account: who }) => who).filter((who) => maintainers.includes(who));
-  if (members.some((who) => !before.signatures.has(who)) || (missing <= 0 && entries.length > 0)) return;
-  if (members.length > 0)
-    throw new UserError(
-      "GRANT_SIGNED",
-      `${members.join(", ")} signed it before, and it takes ${missing} more of the set: hand the file to another maintainer.`,
-    );
-  throw new UserError(
-    "NOT_MAINTAINER",
-    "No wallet here is in the set of maintainers in force: name a maintainer's keystore with --wallet and --passphrase-file.",
-  );
-}
+const approvalText = (file: string, { grants, threshold }: GrantFacts, passed: Passed<GrantDraft>): string =>
+  passed.kind === "sent"
+    ? `Approved in ${String(passed.transaction)}: ${formatEther(passed.statement.struct.amount)} shares were minted and lie in ${grants} until they are due.`
+    : passedText(file, passed, { signer: "maintainer", threshold });
 
 /** `cotrain code approve`. */
 export const codeApproveCommand = defineCommand({
@@ -217,43 +197,23 @@ export const codeApproveCommand = defineCommand({
   ],
   async run({ args: [file = ""], options, output }) {
     const own = await namedWallet(options);
-    const { draft, facts, transaction, signers } = await atPlace(
+    const { facts, passed } = await atPlace(
       options,
       own,
       async (place) => {
         const facts = await grantFacts(place, systemClock);
         requireMaintainers(facts);
-        const before = await readGrant(file, facts);
-        if (!before)
+        const draft = await readGrant(file, facts);
+        if (!draft)
           throw new UserError("GRANT_MISSING", `There is no file ${file}: "cotrain code propose" writes one.`);
-        const signers = signersOf(place, before, facts).length;
-        if (options.yes) requirePinned(place);
-        else return { draft: before, facts, transaction: null, signers };
-        requireUse(place, before, facts);
-        const draft = await signedBy(place, before, facts);
-        await writeGrant(file, draft);
-        const [sender] = place.entries;
-        if (draft.signatures.size < facts.threshold || !sender)
-          return { draft, facts, transaction: null, signers: undefined };
-        const client = await signingAs(place, sender, options);
-        const { struct: grant, repository } = draft;
-        const call = { grants: facts.grants, grant, repository, signatures: [...draft.signatures.values()] };
-        await approveGrant.simulate(client, call);
-        const { receipt } = await approveGrant.sync(client, call);
-        return { draft, facts, transaction: receipt.transactionHash, signers: undefined };
+        return { facts, passed: await passOn(place, file, draft, quorumOf(facts), options) };
       },
       unpinnedNotice(options, output),
     );
-    const missing = facts.threshold - draft.signatures.size;
-    const outcome =
-      transaction !== null
-        ? `Approved in ${transaction}: ${formatEther(draft.struct.amount)} shares were minted and lie in ${facts.grants} until they are due.`
-        : signers === undefined
-          ? `Signed in ${file}. It takes ${missing} more of the set's maintainers: hand the file to another one, who signs with the same command.`
-          : `Nothing was signed or sent. With --yes ${countOf(signers, "wallet")} here would sign it${signers >= missing ? ", which completes the quorum and is sent at once" : ""}.`;
-    output.result(documentOf(file, draft, facts, transaction), [
-      ...factsOf(draft, facts),
-      ...wrap(outcome, columnsOf(process.stdout)),
+    const transaction = passed.kind === "sent" ? passed.transaction : null;
+    output.result(documentOf(file, passed.statement, facts, transaction), [
+      ...factsOf(passed.statement, facts),
+      ...wrap(approvalText(file, facts, passed), columnsOf(process.stdout)),
     ]);
   },
 });

@@ -1,7 +1,7 @@
 import { suspendPoster } from "@cotrain/sdk/actions";
-import { type Address, asHead, type Hex, typedDataOf } from "@cotrain/sdk/protocol";
+import { asHead } from "@cotrain/sdk/protocol";
 
-import { countOf, roundNumber, systemClock, timeText, UserError, wrap } from "../../base/index.ts";
+import { roundNumber, systemClock, timeText, UserError, wrap } from "../../base/index.ts";
 import {
   beginSuspension,
   namedWallet,
@@ -9,13 +9,13 @@ import {
   type Suspension,
   type SuspensionFacts,
   suspensionFacts,
-  withSignature,
   writeSuspension,
 } from "../../run/index.ts";
 import { duration, hash, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable } from "../output.ts";
-import { atPlace, type Place, signingAs, signingOptions } from "../place.ts";
+import { atPlace, type Place, signingOptions } from "../place.ts";
+import { type Passed, passedText, passOn, type Quorum, requirePinned } from "../quorum.ts";
 
 const DAY = 86_400_000;
 
@@ -33,83 +33,47 @@ function factsOf({ struct, head, signatures }: Suspension, { threshold }: Suspen
   );
 }
 
-/** Wallets of the place that are a validator's and have not signed. */
-const signersOf = ({ entries }: Place, { signatures }: Suspension, { validators }: SuspensionFacts) =>
-  entries.filter(({ account }) => validators.includes(account) && !signatures.has(account));
+/** Who signs and sends it. */
+const quorumOf = ({ addresses }: Place, { validators, threshold }: SuspensionFacts): Quorum<"Suspend", Suspension> => ({
+  name: "Suspend",
+  signer: "validator",
+  wallets: "a validator's directory with --state, or its keystore",
+  members: validators,
+  threshold,
+  write: writeSuspension,
+  send: async (client, { struct }, signatures) => {
+    const call = { addresses, suspension: struct, signatures };
+    await suspendPoster.simulate(client, call);
+    const { receipt, event } = await suspendPoster.sync(client, call);
+    return event ? receipt.transactionHash : null;
+  },
+});
 
-/** All of them sign. */
-async function signedBy(place: Place, begun: Suspension, facts: SuspensionFacts): Promise<Suspension> {
-  let suspension = begun;
-  for (const { account, open } of signersOf(place, begun, facts)) {
-    const data = typedDataOf(suspension.domain, "Suspend", suspension.struct);
-    const signature = await (await open()).signTypedData(data);
-    suspension = withSignature(suspension, account, signature.toLowerCase() as Hex);
-  }
-  return suspension;
-}
-
-/** A suspect that says which run and contracts are meant has validators stop another. @throws UserError `SUSPENSION_UNPINNED` */
-function requirePinned({ pinned }: Place): void {
-  if (pinned) return;
-  throw new UserError(
-    "SUSPENSION_UNPINNED",
-    "A coordinator that may be suspended does not say what is signed: name the run with --run and its contracts with --deployment.",
-  );
-}
-
-/** Who neither signs nor sends has the wrong wallets, or has done his part. @throws UserError `NOT_VALIDATOR`, `SUSPENSION_SIGNED` */
-function requireUse({ entries }: Place, before: Suspension, { validators, threshold }: SuspensionFacts): void {
-  const missing = threshold - before.signatures.size;
-  const members = entries.map(({ account }) => account).filter((account) => validators.includes(account));
-  if (members.some((account) => !before.signatures.has(account)) || (missing <= 0 && entries.length > 0)) return;
-  if (members.length > 0)
+/** The suspension that a file or the flags name, held against the chain. @throws UserError `SUSPENSION_OTHER` */
+async function suspensionOf(
+  file: string,
+  facts: SuspensionFacts,
+  options: { readonly head?: string | undefined; readonly within: number },
+): Promise<Suspension> {
+  const head = options.head === undefined ? undefined : asHead(options.head);
+  const found = await readSuspension(file, facts);
+  if (found && head !== undefined && found.struct.head !== head)
     throw new UserError(
-      "SUSPENSION_SIGNED",
-      `${members.join(", ")} signed it before, and it takes ${missing} more of the set: hand the file to another validator.`,
+      "SUSPENSION_OTHER",
+      `${file} is for the head ${found.struct.head}: leave --head out, or name another file.`,
     );
-  throw new UserError(
-    "NOT_VALIDATOR",
-    "No wallet here is in the set of validators in force: name a validator's directory with --state, or its keystore with --wallet and --passphrase-file.",
-  );
+  return found ?? beginSuspension(facts, head, Math.floor(options.within / 1_000));
 }
 
-/** @returns the transaction; null where somebody else's was first */
-async function send(
-  place: Place,
-  { struct, signatures }: Suspension,
-  options: { readonly maxFee: number },
-): Promise<Hex | null> {
-  const [sender] = place.entries;
-  if (!sender) return null;
-  const client = await signingAs(place, sender, options);
-  const call = { addresses: place.addresses, suspension: struct, signatures: [...signatures.values()] };
-  await suspendPoster.simulate(client, call);
-  const { receipt, event } = await suspendPoster.sync(client, call);
-  return event ? receipt.transactionHash : null;
-}
+const UNTIL = "Nothing is anchored until the holders name another poster.";
 
-interface Outcome {
-  readonly suspended: boolean;
-  readonly transaction: Hex | null;
-  readonly poster: Address;
-  readonly suspension?: Suspension;
-  readonly facts: SuspensionFacts;
-  /** Wallets that would sign, where nobody has said --yes. */
-  readonly signers?: number;
-}
-
-function outcomeText(file: string, outcome: Outcome): string {
-  const { suspended, transaction, poster, suspension, facts, signers } = outcome;
-  const until = "Nothing is anchored until the holders name another poster.";
-  if (transaction) return `${poster} is suspended as the poster, in ${transaction}. ${until}`;
-  if (suspended) return `${poster} is suspended as the poster already. ${until}`;
-  const missing = facts.threshold - (suspension?.signatures.size ?? 0);
-  if (signers !== undefined) {
-    const completes =
-      signers >= missing ? `, which completes the quorum and is sent at once: then the run trains no more` : "";
-    return `Nothing was signed or sent. With --yes ${countOf(signers, "wallet")} here would sign it${completes}. ${until}`;
-  }
-  return `Signed in ${file}. It takes ${missing} more of the set's validators: hand the file to another one, who signs with the same command.`;
+/** @param passed undefined where the poster was suspended before */
+function outcomeText(file: string, { poster, threshold }: SuspensionFacts, passed: Passed<Suspension> | undefined) {
+  if (passed?.kind === "sent" && passed.transaction !== null)
+    return `${poster} is suspended as the poster, in ${passed.transaction}. ${UNTIL}`;
+  if (!passed || passed.kind === "sent") return `${poster} is suspended as the poster already. ${UNTIL}`;
+  const text = passedText(file, passed, { signer: "validator", threshold }, ": then the run trains no more");
+  return passed.kind === "shown" ? `${text} ${UNTIL}` : text;
 }
 
 /** `cotrain suspend`. */
@@ -141,42 +105,28 @@ export const suspendCommand = defineCommand({
   async run({ options, args, output }) {
     const [file = ""] = args;
     const own = await namedWallet(options);
-    const outcome = await atPlace(
+    const { facts, passed } = await atPlace(
       options,
       own,
-      async (place): Promise<Outcome> => {
+      async (place) => {
+        // A suspect that says which run and contracts are meant has validators stop another.
         requirePinned(place);
         const facts = await suspensionFacts(place.reader, place.runId, systemClock);
-        const { poster, suspended, threshold } = facts;
-        if (suspended) return { suspended, transaction: null, poster, facts };
-        const head = options.head === undefined ? undefined : asHead(options.head);
-        const found = await readSuspension(file, facts);
-        if (found && head !== undefined && found.struct.head !== head)
-          throw new UserError(
-            "SUSPENSION_OTHER",
-            `${file} is for the head ${found.struct.head}: leave --head out, or name another file.`,
-          );
-        const before = found ?? beginSuspension(facts, head, Math.floor(options.within / 1_000));
-        const signers = signersOf(place, before, facts).length;
-        if (!options.yes) return { suspended, transaction: null, poster, suspension: before, facts, signers };
-        requireUse(place, before, facts);
-        const suspension = await signedBy(place, before, facts);
-        await writeSuspension(file, suspension);
-        if (suspension.signatures.size < threshold) return { suspended, transaction: null, poster, suspension, facts };
-        const transaction = await send(place, suspension, options);
-        return { suspended: true, transaction, poster, suspension, facts };
+        if (facts.suspended) return { facts };
+        const begun = await suspensionOf(file, facts, options);
+        return { facts, passed: await passOn(place, file, begun, quorumOf(place, facts), options) };
       },
       undefined,
       { party: "validators" },
     );
-    const { suspended, transaction, poster, suspension, facts } = outcome;
+    const suspension = passed?.statement;
     output.result(
       {
         file,
         runId: facts.runId,
-        poster,
-        suspended,
-        transaction,
+        poster: facts.poster,
+        suspended: !passed || passed.kind === "sent",
+        transaction: passed?.kind === "sent" ? passed.transaction : null,
         head: suspension?.struct.head ?? null,
         deadline: suspension?.struct.deadline ?? null,
         signers: [...(suspension?.signatures.keys() ?? [])],
@@ -184,7 +134,7 @@ export const suspendCommand = defineCommand({
       },
       [
         ...(suspension ? factsOf(suspension, facts) : []),
-        ...wrap(outcomeText(file, outcome), columnsOf(process.stdout)),
+        ...wrap(outcomeText(file, facts, passed), columnsOf(process.stdout)),
       ],
     );
   },
