@@ -102,7 +102,7 @@ async function restore(
     });
     logger.info({ runId, seq, from: logicVersion, to: present }, "the run goes on under newer logic");
   }
-  logger.info({ runId, seq, round: state.round, phase: state.phase }, "run restored from its log");
+  logger.info({ runId, seq, rounds: state.round, phase: state.phase }, "run restored from its log");
   return { state, seq };
 }
 

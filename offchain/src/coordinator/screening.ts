@@ -213,6 +213,9 @@ export async function gateRound(
     leftOut.length > 0
       ? Object.fromEntries(leftOut.map((worker) => [worker, outcomeCode.lossHarm]))
       : Object.fromEntries(left.map(({ worker }) => [worker, outcomeCode.roundDiscarded]));
-  run.modules.logger.warn({ round: number, before, after, tried, leftOut }, "a round would raise the held-out loss");
+  run.modules.logger.warn(
+    { round: roundNumber(number), before, after, tried, leftOut },
+    "a round would raise the held-out loss",
+  );
   return { ...event, before, pass: { after, tried, leftOut }, outcomes, screening: null };
 }

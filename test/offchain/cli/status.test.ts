@@ -11,7 +11,7 @@ import { governedLines } from "../../../offchain/src/cli/commands/params.ts";
 import { furtherCommand, heldOutAtRest } from "../../../offchain/src/cli/status/atRest.ts";
 import { heldOutText } from "../../../offchain/src/cli/status/lines.ts";
 import { measuringRows, measuringShares } from "../../../offchain/src/cli/status/measuring.ts";
-import { keptLine, memberLines, viewLines } from "../../../offchain/src/cli/status/running.ts";
+import { keptLine, memberLines, runningDocument, viewLines } from "../../../offchain/src/cli/status/running.ts";
 import { createOutput } from "../../../offchain/src/cli/output.ts";
 import type { RunFile } from "../../../offchain/src/service/index.ts";
 import { writeMeasuring } from "../../../offchain/src/validator/measuring.ts";
@@ -145,6 +145,7 @@ it("status and checkpoint list break no word on a terminal of 80 columns, and gi
     rpcUrl: "http://127.0.0.1:8545",
     contracts: Object.fromEntries(Object.keys(RunContracts.properties).map((name) => [name, `0x${"4b".repeat(20)}`])),
   } as unknown as RunView;
+  const idle = { ...member("32", "exact-x86"), round: null };
   const checkpoints = [{ round: 11, digest: hash("5"), transaction: hash("6"), block: 40 }];
   const join = `npm run cotrain -- worker --coordinator http://127.0.0.1:7700 --run ${hash("8")}`;
   const run = { view, checkpoints, sequence: 128, join, list: "npx cotrain checkpoint list" };
@@ -174,6 +175,16 @@ it("status and checkpoint list break no word on a terminal of 80 columns, and gi
   labels.push("model registry", "validator set", "emission", "compute rewards");
   const rows = wide.filter((line) => line.endsWith(address)).map((line) => line.slice(0, -address.length).trimEnd());
   expect(rows).toEqual(labels);
+
+  // The round that the screen calls 13 is 13 under --json.
+  expect(wide.find((line) => line.startsWith("round"))).toContain("13 is open");
+  expect(runningDocument({ ...run, view: { ...view, members: [...view.members, idle] } })).toMatchObject({
+    round: 12,
+    current: { round: 13, received: 1 },
+    members: [{ round: 2 }, { round: null }],
+    checkpoint: { round: 12 },
+    loss: { heldOut: { round: 11 } },
+  });
 
   const list = [
     { ...checkpoints[0]!, block: 123_456_789 },

@@ -445,7 +445,14 @@ test("addresses on it have the casing of EIP-55", () => {
 
 test("the log counts rounds from 1, as the screen does", () => {
   const said: string[] = [];
-  const logger = { info: (_: object, text: string) => said.push(text) } as unknown as Logger;
+  const fields: object[] = [];
+  const say = (values: object, text: string): void => {
+    said.push(text);
+    fields.push(values);
+  };
+  const logger = { info: say, debug: say } as unknown as Logger;
   logEvent(logger, { ...acknowledged, round: 0 } as WorkerEvent);
-  expect(said).toEqual(["round 1 acknowledged: loss 3.600"]);
+  logEvent(logger, { ...progress, round: 7 });
+  expect(said).toEqual(["round 1 acknowledged: loss 3.600", "progress"]);
+  expect(fields).toMatchObject([{ round: 1 }, { round: 8 }]);
 });

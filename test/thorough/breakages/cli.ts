@@ -387,4 +387,18 @@ export const cli: readonly Breakage[] = [
     instead: "findProposal(place, named, !place.pinned)",
     tests: ["test/offchain/cli/lyingNode.test.ts"],
   },
+  {
+    name: "status --json counts the open round from 0",
+    file: "offchain/src/cli/status/running.ts",
+    text: "view.current && countedFromOne(view.current)",
+    instead: "view.current",
+    tests: ["test/offchain/cli/status.test.ts"],
+  },
+  {
+    name: "status --json counts members' rounds from 0",
+    file: "offchain/src/cli/status/running.ts",
+    text: "view.members.map(countedFromOne)",
+    instead: "view.members",
+    tests: ["test/offchain/cli/status.test.ts"],
+  },
 ];

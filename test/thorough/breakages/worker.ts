@@ -359,4 +359,11 @@ export const worker: readonly Breakage[] = [
     instead: "{ ...home.surroundings, ...(ownMemory === undefined ? { ownMemory } : {}) }",
     tests: ["test/offchain/worker/runOnDevices.test.ts"],
   },
+  {
+    name: "a worker's JSON log counts rounds from 0",
+    file: "offchain/src/worker/node/daemon.ts",
+    text: "...fields } = countedFromOne(event);",
+    instead: "...fields } = event;",
+    tests: ["test/offchain/cli/workerTerminal.test.ts"],
+  },
 ];

@@ -14,8 +14,7 @@ export const statusCommand = defineCommand({
     ["npx cotrain status --coordinator http://127.0.0.1:7700 --json", "what a coordinator says, as JSON"],
   ],
   notes: [
-    "With --json `round` is how many rounds are completed; that of a checkpoint, an anchor or a loss is the checkpoint's number.",
-    "In `current` and `members` a `round` is the protocol's, which counts from 0: the checkpoint that the round starts from, one less than people count.",
+    "With --json rounds count from 1, as on the screen: round n makes checkpoint n; `round` itself is how many rounds are completed.",
     "Its `tokensPerSecond` is what was accepted over the time of the last rounds; that of each member is what it reports now.",
   ],
   async run({ options, output }) {

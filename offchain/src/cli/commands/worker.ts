@@ -34,9 +34,7 @@ export const workerCommand = defineCommand({
       "checked against the contracts that you know, not those that the coordinator names",
     ],
   ],
-  notes: [
-    "In the JSON log a `round` is the protocol's, which counts from 0: the checkpoint that the round starts from, one less than people count.",
-  ],
+  notes: ["In the JSON log rounds count from 1, as on the screen: round n makes checkpoint n."],
   async run({ options, output }) {
     const { role, coordinator, rpc, run, deployment } = options;
     if (deployment !== undefined && rpc === undefined)

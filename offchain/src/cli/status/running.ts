@@ -12,6 +12,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import {
+  countedFromOne,
   countOf,
   formatBytes,
   formatCount,
@@ -140,12 +141,27 @@ const remoteFacts = (view: RunView): ChainFacts => ({
   contracts: shownContracts(view.contracts),
 });
 
-/** Both forms of the document say which they are. */
-function runningDocument(run: RunningRun) {
+/** Both forms of the document say which they are; rounds count as on the screen. */
+export function runningDocument(run: RunningRun) {
   const { view, facts = remoteFacts(view), sequence, join, checkpoints } = run;
   const { measuring = {}, rejected = [], putAside = [] } = run;
   const { contracts, rpc } = facts;
-  return { running: true, ...view, sequence, join, contracts, rpc, measuring, checkpoints, rejected, putAside };
+  const current = view.current && countedFromOne(view.current);
+  const members = view.members.map(countedFromOne);
+  return {
+    running: true,
+    ...view,
+    current,
+    members,
+    sequence,
+    join,
+    contracts,
+    rpc,
+    measuring,
+    checkpoints,
+    rejected,
+    putAside,
+  };
 }
 
 /** What this directory knows about the chain, undefined while that does not answer. */

@@ -1,7 +1,7 @@
 /** A worker as a process: its state directory, its log, its readiness and its exit code. What `cotrain worker` calls. */
 import type { SigningAccount, Address, Hex, RunId } from "@cotrain/sdk/protocol";
 
-import { roundNumber } from "../../base/index.ts";
+import { countedFromOne, roundNumber } from "../../base/index.ts";
 import { classOf, type Device, takesHalf } from "../../engine/index.ts";
 import { AUTO, chooseDevices, deviceOf, probeDevices, requireDevice, rowOf } from "../../engine/runtime/node/index.ts";
 import {
@@ -126,7 +126,7 @@ function definedOnly<T extends object>(options: T): { [K in keyof T]?: Exclude<T
 
 /** One line per event that matters, one status line per round. */
 export function logEvent(logger: Logger, event: WorkerEvent): void {
-  const { type, ...fields } = event;
+  const { type, ...fields } = countedFromOne(event);
   switch (event.type) {
     case "progress":
     case "sending":
