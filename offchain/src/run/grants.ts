@@ -236,35 +236,61 @@ export const writeGrant = (path: string, { domain, struct, repository, descripti
     signatures: [...signatures.values()],
   });
 
-/** A grant that was approved, as it stands now. */
-export interface ApprovedGrant {
+/** A grant as its approval tells of it. */
+export interface GrantApproval {
   readonly id: Hex;
   readonly terms: Grant;
   readonly repository: string;
-  readonly state: GrantState;
-  /** What is due now, claimed or not, in share wei. */
-  readonly due: bigint;
   readonly transaction: Hex;
 }
 
-/** All grants of a model, oldest first. */
+/** A grant that was approved, as it stands now. */
+export interface ApprovedGrant extends GrantApproval {
+  readonly state: GrantState;
+  /** What is due now, claimed or not, in share wei. */
+  readonly due: bigint;
+}
+
+/**
+ * Grants of a model, oldest first.
+ * @param chosen those that are looked at, of all; each costs two requests
+ */
 export async function approvedGrants(
   place: GrantsPlace,
+  chosen: (all: readonly GrantApproval[]) => readonly GrantApproval[] = (all) => all,
 ): Promise<{ readonly grants: Address; readonly all: ApprovedGrant[] }> {
   const { connection, modelId, fromBlock } = place;
   const grants = await contractAt(place);
   const { logs } = await connection.call((client) =>
     getAllLogs(client, grantApproved({ grants, modelId }), { from: BigInt(fromBlock) }),
   );
+  const approvals = logs.map(({ args: { id, grant, repository }, transactionHash }) => ({
+    id,
+    terms: grant,
+    repository,
+    transaction: transactionHash,
+  }));
   const timestamp = Number((await connection.call((client) => client.getBlock())).timestamp);
   const all: ApprovedGrant[] = [];
-  for (const { args, transactionHash } of logs) {
-    const { id, grant, repository } = args;
+  for (const approval of chosen(approvals)) {
+    const { id } = approval;
     const [state, due] = await Promise.all([
       connection.call((client) => grantOf(client, { grants, modelId, id })),
       connection.call((client) => grantDueAt(client, { grants, modelId, id, timestamp })),
     ]);
-    if (state) all.push({ id, terms: grant, repository, state, due, transaction: transactionHash });
+    if (state) all.push({ ...approval, state, due });
   }
   return { grants, all };
+}
+
+/** What was approved for a draft's commit: the draft itself, and others of which something is left to their authors. */
+export async function grantsOfCommit(
+  place: GrantsPlace,
+  { id, struct: { commit } }: GrantDraft,
+): Promise<{ readonly same: ApprovedGrant | undefined; readonly others: readonly ApprovedGrant[] }> {
+  const { all } = await approvedGrants(place, (made) => made.filter(({ terms }) => terms.commit === commit));
+  return {
+    same: all.find((grant) => grant.id === id),
+    others: all.filter((grant) => grant.id !== id && grant.state.amount > 0n),
+  };
 }

@@ -1,15 +1,26 @@
 /** `cotrain code` on a real node: a grant goes from maintainer to maintainer, is shown beside a clone, and pays its author. */
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 
-import { balanceOf, codeGrantsOf, revokeGrant, setGrantCaps, setMaintainers, sharesOf } from "@cotrain/sdk/actions";
-import type { Hex } from "@cotrain/sdk/protocol";
+import {
+  approveGrant,
+  balanceOf,
+  codeGrantsOf,
+  revokeGrant,
+  setGrantCaps,
+  setMaintainers,
+  sharesOf,
+} from "@cotrain/sdk/actions";
+import { domainFor, fromWire, type Hex, typedDataOf } from "@cotrain/sdk/protocol";
 import { beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 
+import { timeText } from "../../../offchain/src/base/index.ts";
 import { findGrant } from "../../../offchain/src/cli/commands/code.ts";
-import type { ApprovedGrant } from "../../../offchain/src/run/index.ts";
-import { accountOf } from "../chain/world.ts";
+import { listening } from "../../loopback.ts";
+import { accountOf, poster } from "../chain/world.ts";
 import { staged, told } from "./staged.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 import { tellingCoordinator } from "./tellingCoordinator.ts";
@@ -134,10 +145,12 @@ describe("a grant", () => {
 
   test("is shown beside a clone, which has the commit", async () => {
     await choose();
-    const { id } = await granted();
+    const { id, vetoEnds } = await granted();
     const { stdout } = await cotrainHere(["code", "show", id.slice(0, 10), ...at(), "--clone", clone]);
     expect(stdout).toMatch(/^in the clone +"A faster loader" by Ada <ada@example\.org>$/m);
     expect(stdout).toMatch(/^stands +may be vetoed until/m);
+    // The veto takes longer than the cliff.
+    expect(stdout.replaceAll(/\s+/g, " ")).toContain(`paid from ${timeText(vetoEnds)} to 2`);
     expect((await told<Told>("code", "show", id, ...at())).clone).toBeNull();
     const empty = join(temporaryDirectory(), "empty");
     execFileSync("git", ["init", "--quiet", empty]);
@@ -180,6 +193,65 @@ describe("a grant", () => {
     expect(readFileSync(file, "utf8")).toBe("mine");
   });
 
+  test("of a commit that has one already is signed by who says so", async () => {
+    await choose();
+    const { id } = await granted();
+    file = join(temporaryDirectory(), "again.json");
+    const second = terms().filter((word) => word !== "0.5");
+    second[second.indexOf("--amount")] = "--amount=0.25";
+    second[second.indexOf("3h")] = "1h";
+    const proposed = await told<Told>(...second);
+    expect(proposed).toMatchObject({ others: [{ id, author, amount: String(5n * 10n ** 17n) }], approved: false });
+    expect((await approve("maintainer-1")).stdout.replaceAll(/\s+/g, " ")).toContain(
+      `beside it the same commit has grant ${id} of 0.5 shares for ${author}`,
+    );
+    const refused = verdictOf(await approve("maintainer-1", "--yes"));
+    expect(refused).toEqual(
+      refusal(1, `Commit ${commit} has 1 grant already, such as ${id} of 0.5 shares: with --again`),
+    );
+    expect((JSON.parse(readFileSync(file, "utf8")) as { signatures: unknown[] }).signatures).toEqual([]);
+    for (const name of names.slice(0, 2)) expect((await approve(name, "--yes", "--again")).code).toBe(0);
+    const both = await listed();
+    expect(both.map((grant) => grant.id)).toEqual([id, proposed.id]);
+    const shown = await cotrainHere(["code", "show", proposed.id, ...at()]);
+    expect(shown.stdout.replaceAll(/\s+/g, " ")).toContain(`paid all at once at ${timeText(both[1]!.vetoEnds)}`);
+  });
+
+  test("that was approved before is no failure, and not signed again", async () => {
+    await choose();
+    const { id, transaction } = await granted();
+    const before = readFileSync(file, "utf8");
+    const late = await approve("maintainer-3", "--yes");
+    expect(late).toMatchObject({ code: 0, stderr: "" });
+    expect(late.stdout.replaceAll(/\s+/g, " ")).toContain(`Grant ${id} was approved before, in ${transaction}`);
+    expect(readFileSync(file, "utf8")).toBe(before);
+    expect(await told<Told>("code", "approve", file, ...at(), ...by("maintainer-3"))).toMatchObject({
+      approved: true,
+      transaction: null,
+    });
+  });
+
+  test("whose approval somebody else sends a moment before is no failure", async () => {
+    await choose();
+    await told(...terms());
+    await approve("maintainer-1", "--yes");
+    const { signatures, grant } = JSON.parse(readFileSync(file, "utf8")) as { signatures: Hex[]; grant: unknown };
+    const { contracts: addresses, chainId } = stage.world;
+    const grants = await codeGrantsOf(stage.client, { addresses });
+    const struct = fromWire("Grant", grant);
+    const other = accountOf("maintainer-3");
+    const own = await other.signTypedData(typedDataOf(domainFor(chainId, grants), "Grant", struct));
+    const both =
+      accountOf("maintainer-1").address.toLowerCase() < other.address.toLowerCase()
+        ? [...signatures, own]
+        : [own, ...signatures];
+    const call = { grants, grant: struct, repository, signatures: both, account: poster, pollingInterval: 20 };
+    const rpc = await nodeAhead("eth_sendRawTransaction", () => approveGrant.sync(stage.client, call));
+    const sent = await told<Told>("code", "approve", file, ...at(), "--rpc", rpc, ...by("maintainer-2"), "--yes");
+    expect(sent).toMatchObject({ approved: true, transaction: null });
+    expect((await listed()).map(({ id }) => id)).toEqual([sent.id]);
+  });
+
   // Before a test that sets the clock ahead, from which the node does not come back.
   test("that the holders veto is burned and listed as such", async () => {
     await choose();
@@ -189,6 +261,8 @@ describe("a grant", () => {
       revokeGrant.sync(stage.client, { grants, modelId: stage.world.modelId, id, account, pollingInterval: 20 }),
     );
     expect((await cotrainHere(["code", "list", ...at()])).stdout).toMatch(/revoked, all of it burned$/m);
+    const shown = await cotrainHere(["code", "show", id, ...at()]);
+    expect(shown.stdout).toMatch(/^paid +no more than was due when it was revoked$/m);
   });
 
   test("pays its author once the holders' veto is over, whoever sends", async () => {
@@ -205,6 +279,22 @@ describe("a grant", () => {
     expect((await cotrainHere(["code", "list", ...at()])).stdout).toMatch(/ 0\.50 +0\.50 +0\.50 +paid$/m);
   });
 });
+
+/** The node, before which something else happens once as soon as a method is asked for. @returns its URL; it ends with the test */
+async function nodeAhead(method: string, work: () => Promise<unknown>): Promise<string> {
+  let left = 1;
+  const server = createServer((request, response) => {
+    void (async () => {
+      const body = await text(request);
+      if (body.includes(`"${method}"`) && left-- > 0) await work();
+      const headers = { "content-type": "application/json" };
+      const answer = await fetch(stage.node.url, { method: "POST", body, headers });
+      response.writeHead(answer.status, headers).end(await answer.text());
+    })();
+  });
+  onTestFinished(() => void server.close());
+  return listening(server);
+}
 
 interface GrantFile {
   chainId: number;
@@ -308,7 +398,7 @@ describe("nobody signs", () => {
 });
 
 test("digits that two grants begin with name neither", () => {
-  const [a, b] = ["0xabcdef01", "0xabcdef02"].map((start) => ({ id: start.padEnd(66, "0") }) as ApprovedGrant);
+  const [a, b] = ["0xabcdef01", "0xabcdef02"].map((start) => ({ id: start.padEnd(66, "0") as Hex }));
   expect(findGrant([a!, b!], "0xABCDEF02")).toBe(b);
   expect(() => findGrant([a!, b!], "abcdef")).toThrow("2 grants begin with abcdef");
   expect(() => findGrant([a!, b!], "abcde")).toThrow("first 6 hex digits");

@@ -60,4 +60,32 @@ export const code: readonly Breakage[] = [
     instead: "if (others.length >= 0) return first;",
     tests,
   },
+  {
+    name: "a maintainer signs for a commit that has a grant without being told",
+    file: "offchain/src/cli/commands/codeApprove.ts",
+    text: "if (options.yes && !options.again) requireOnce(draft, others);",
+    instead: "void requireOnce;",
+    tests,
+  },
+  {
+    name: "a grant that was approved before is signed again",
+    file: "offchain/src/cli/commands/codeApprove.ts",
+    text: "if (same) return { facts, draft, others, same };",
+    instead: "void same;",
+    tests,
+  },
+  {
+    name: "a grant whose approval somebody else sent first is a failure",
+    file: "offchain/src/cli/commands/codeApprove.ts",
+    text: "if (await connection.call((reading) => grantOf(reading, { grants, modelId, id }))) return null;",
+    instead: "void [connection, grantOf, modelId];",
+    tests,
+  },
+  {
+    name: "a grant is shown as paid before the holders' veto is over",
+    file: "offchain/src/cli/commands/code.ts",
+    text: "Math.max(time, vetoEnds)",
+    instead: "Math.max(time, Math.min(0, vetoEnds))",
+    tests,
+  },
 ];

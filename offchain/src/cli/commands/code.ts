@@ -8,7 +8,15 @@ import { text } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { commitIn } from "../gitCommit.ts";
 import { columnsOf, factTable, table } from "../output.ts";
-import { atPlace, placeOptions, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
+import {
+  atPlace,
+  type Place,
+  placeOptions,
+  requireEntries,
+  signingAs,
+  signingOptions,
+  unpinnedNotice,
+} from "../place.ts";
 
 /** Where a grant stands, in a word or two. */
 function standingText({ state, due }: ApprovedGrant, now: number): string {
@@ -41,7 +49,7 @@ const documentOf = ({ id, terms, repository, state, due, transaction }: Approved
 const ID_DIGITS = 6;
 
 /** @throws UserError `GRANT_ID`, `GRANT_UNKNOWN`, `GRANT_AMBIGUOUS` */
-export function findGrant(all: readonly ApprovedGrant[], named: string): ApprovedGrant {
+export function findGrant<T extends { readonly id: Hex }>(all: readonly T[], named: string): T {
   const id = named.toLowerCase().replace(/^0x/, "");
   if (!/^[\da-f]{6,64}$/.test(id))
     throw new UserError(
@@ -55,9 +63,23 @@ export function findGrant(all: readonly ApprovedGrant[], named: string): Approve
   throw new UserError("GRANT_AMBIGUOUS", `${found.length} grants begin with ${id}: give more digits.`);
 }
 
+/** That one is looked at, and no other. @throws UserError as {@link findGrant} */
+async function namedGrant(place: Place, named: string) {
+  const { grants, all } = await approvedGrants(place, (approvals) => [findGrant(approvals, named)]);
+  return { grants, grant: findGrant(all, named) };
+}
+
+/** When a grant pays; nothing of it is due before the veto is over. */
+function paidText({ start, cliff, duration, vetoEnds, revoked }: ApprovedGrant["state"]): string {
+  if (revoked) return "no more than was due when it was revoked";
+  const [first, last] = [start + cliff, start + duration].map((time) => Math.max(time, vetoEnds));
+  if (first === last) return `all at once at ${timeText(last!)}`;
+  return `from ${timeText(first!)} to ${timeText(last!)}, linearly since ${timeText(start)}`;
+}
+
 const exactShares = (wei: bigint): string => `${formatEther(wei)} shares`;
 
-const nowOf = async ({ connection }: Parameters<Parameters<typeof atPlace>[2]>[0]): Promise<number> =>
+const nowOf = async ({ connection }: Place): Promise<number> =>
   Number((await connection.call((client) => client.getBlock())).timestamp);
 
 /** `cotrain code list`. */
@@ -111,13 +133,12 @@ export const codeShowCommand = defineCommand({
   ],
   async run({ args: [id = ""], options, output }) {
     const { grant, now } = await atPlace(options, undefined, async (place) => ({
-      grant: findGrant((await approvedGrants(place)).all, id),
+      grant: (await namedGrant(place, id)).grant,
       now: await nowOf(place),
     }));
     const commit = commitOf(grant.terms.commit);
     const local = options.clone === undefined ? undefined : await commitIn(options.clone, commit);
     const { state, terms } = grant;
-    const end = state.start + state.duration;
     output.result({ ...documentOf(grant), clone: local ?? null }, [
       ...factTable(
         [
@@ -132,10 +153,7 @@ export const codeShowCommand = defineCommand({
             `${terms.setVersion === 0 ? "by the holders" : `by maintainer set ${terms.setVersion}`}, in ${grant.transaction}`,
           ],
           ["granted", exactShares(terms.amount)],
-          [
-            "paid",
-            `from ${timeText(state.start + state.cliff)} to ${timeText(end)}, linearly since ${timeText(state.start)}`,
-          ],
+          ["paid", paidText(state)],
           ["due", exactShares(grant.due)],
           ["claimed", exactShares(state.claimed)],
           ["stands", standingText(grant, now)],
@@ -162,8 +180,7 @@ export const codeClaimCommand = defineCommand({
       own,
       async (place) => {
         const [entry] = requireEntries(place, options);
-        const { grants, all } = await approvedGrants(place);
-        const grant = findGrant(all, id);
+        const { grants, grant } = await namedGrant(place, id);
         const nothing = { grant, amount: 0n, transaction: null as Hex | null };
         if (!entry || grant.due === grant.state.claimed) return nothing;
         const client = await signingAs(place, entry, options);

@@ -1,16 +1,18 @@
 import { existsSync } from "node:fs";
 
-import { approveGrant } from "@cotrain/sdk/actions";
+import { approveGrant, grantOf } from "@cotrain/sdk/actions";
 import type { Hex } from "@cotrain/sdk/protocol";
 import { formatEther, parseEther } from "viem";
 
-import { formatAddress, systemClock, timeText, UserError, wrap } from "../../base/index.ts";
+import { countOf, formatAddress, systemClock, timeText, UserError, wrap } from "../../base/index.ts";
 import {
+  type ApprovedGrant,
   beginGrant,
   commitOf,
   type GrantDraft,
   type GrantFacts,
   grantFacts,
+  grantsOfCommit,
   namedWallet,
   readGrant,
   writeGrant,
@@ -19,7 +21,7 @@ import { account, duration, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { headCommitOf } from "../gitCommit.ts";
 import { columnsOf, factTable } from "../output.ts";
-import { atPlace, placeOptions, signingOptions, unpinnedNotice } from "../place.ts";
+import { atPlace, type Place, placeOptions, signingOptions, unpinnedNotice } from "../place.ts";
 import { type Passed, passedText, passOn, type Quorum } from "../quorum.ts";
 
 const DAY = 86_400_000;
@@ -33,8 +35,12 @@ function sharesOf(amount: string): bigint {
   );
 }
 
-/** What is signed, and by how many. */
-function factsOf({ id, struct, repository, description, signatures }: GrantDraft, facts: GrantFacts): string[] {
+/** What is signed, and by how many. @param others what the same commit was granted before */
+function factsOf(
+  { id, struct, repository, description, signatures }: GrantDraft,
+  facts: GrantFacts,
+  others: readonly ApprovedGrant[],
+): string[] {
   const { threshold, chainId, grants } = facts;
   const from = Number(struct.start) + struct.cliff;
   return factTable(
@@ -53,6 +59,13 @@ function factsOf({ id, struct, repository, description, signatures }: GrantDraft
       ],
       ["approved", `until ${timeText(Number(struct.deadline))}`],
       ["signed", `by ${signatures.size} of the ${threshold} maintainers that it takes`],
+      ...others.map(
+        (other) =>
+          [
+            "beside it",
+            `the same commit has grant ${other.id} of ${formatEther(other.state.amount)} shares for ${formatAddress(other.terms.author)}`,
+          ] as const,
+      ),
     ],
     columnsOf(process.stdout),
   );
@@ -62,7 +75,11 @@ const documentOf = (
   file: string,
   draft: GrantDraft,
   { threshold, chainId, grants }: GrantFacts,
-  transaction: Hex | null,
+  {
+    others,
+    approved = false,
+    transaction = null,
+  }: { readonly others: readonly ApprovedGrant[]; readonly approved?: boolean; readonly transaction?: Hex | null },
 ) => ({
   file,
   id: draft.id,
@@ -80,6 +97,8 @@ const documentOf = (
   deadline: draft.struct.deadline,
   signers: [...draft.signatures.keys()],
   threshold,
+  others: others.map((other) => ({ id: other.id, author: other.terms.author, amount: other.state.amount })),
+  approved,
   transaction,
 });
 
@@ -130,7 +149,7 @@ export const codeProposeCommand = defineCommand({
     const shares = sharesOf(amount);
     requireNew(file);
     const commit = options.commit ?? (await headCommitOf(options.clone));
-    const { draft, facts } = await atPlace(options, undefined, async (place) => {
+    const { draft, facts, others } = await atPlace(options, undefined, async (place) => {
       const facts = await grantFacts(place, systemClock);
       requireMaintainers(facts);
       const draft = beginGrant(facts, {
@@ -143,11 +162,11 @@ export const codeProposeCommand = defineCommand({
         duration: Math.floor(options.duration / 1_000),
         within: Math.floor(options.within / 1_000),
       });
-      return { draft, facts };
+      return { draft, facts, others: (await grantsOfCommit(place, draft)).others };
     });
     await writeGrant(file, draft);
-    output.result(documentOf(file, draft, facts, null), [
-      ...factsOf(draft, facts),
+    output.result(documentOf(file, draft, facts, { others }), [
+      ...factsOf(draft, facts, others),
       ...wrap(
         `Written to ${file}: hand it to the maintainers, who sign it with "cotrain code approve".`,
         columnsOf(process.stdout),
@@ -156,25 +175,59 @@ export const codeProposeCommand = defineCommand({
   },
 });
 
+/** Whoever pays twice for one commit means to. @throws UserError `GRANT_AGAIN` */
+function requireOnce({ struct }: GrantDraft, others: readonly ApprovedGrant[]): void {
+  const [first] = others;
+  if (!first) return;
+  throw new UserError(
+    "GRANT_AGAIN",
+    `Commit ${commitOf(struct.commit)} has ${countOf(others.length, "grant")} already, such as ${first.id} of ${formatEther(first.state.amount)} shares: with --again it is granted once more.`,
+  );
+}
+
 /** Who signs and sends it. */
-const quorumOf = ({ grants, maintainers, threshold }: GrantFacts): Quorum<"Grant", GrantDraft> => ({
+const quorumOf = (
+  { connection }: Place,
+  { grants, maintainers, threshold }: GrantFacts,
+): Quorum<"Grant", GrantDraft> => ({
   name: "Grant",
   signer: "maintainer",
   wallets: "a maintainer's keystore",
   members: maintainers,
   threshold,
   write: writeGrant,
-  send: async (client, { struct: grant, repository }, signatures) => {
+  send: async (client, { id, struct: grant, repository }, signatures) => {
     const call = { grants, grant, repository, signatures };
-    await approveGrant.simulate(client, call);
-    return (await approveGrant.sync(client, call)).receipt.transactionHash;
+    try {
+      await approveGrant.simulate(client, call);
+      return (await approveGrant.sync(client, call)).receipt.transactionHash;
+    } catch (error) {
+      // Anybody may send what is signed: where these very terms are approved by now, that is what was asked for.
+      const { modelId } = grant;
+      if (await connection.call((reading) => grantOf(reading, { grants, modelId, id }))) return null;
+      throw error;
+    }
   },
 });
 
-const approvalText = (file: string, { grants, threshold }: GrantFacts, passed: Passed<GrantDraft>): string =>
-  passed.kind === "sent"
-    ? `Approved in ${String(passed.transaction)}: ${formatEther(passed.statement.struct.amount)} shares were minted and lie in ${grants} until they are due.`
-    : passedText(file, passed, { signer: "maintainer", threshold });
+/** What is there of a grant that somebody approves. */
+interface Approval {
+  readonly facts: GrantFacts;
+  readonly draft: GrantDraft;
+  readonly others: readonly ApprovedGrant[];
+  /** The same terms, which were approved before. */
+  readonly same?: ApprovedGrant;
+  readonly passed?: Passed<GrantDraft>;
+}
+
+function approvalText(file: string, { facts: { grants, threshold }, draft, same, passed }: Approval): string {
+  if (same) return `Grant ${same.id} was approved before, in ${same.transaction}: nothing was signed or sent.`;
+  if (passed && passed.kind !== "sent") return passedText(file, passed, { signer: "maintainer", threshold });
+  const minted = `${formatEther(draft.struct.amount)} shares were minted and lie in ${grants} until they are due`;
+  return passed?.transaction
+    ? `Approved in ${passed.transaction}: ${minted}.`
+    : `Somebody else sent it first: ${minted}.`;
+}
 
 /** `cotrain code approve`. */
 export const codeApproveCommand = defineCommand({
@@ -184,6 +237,7 @@ export const codeApproveCommand = defineCommand({
   options: {
     ...signingOptions,
     yes: toggle({ description: "sign it, and send it where that completes the quorum", default: false }),
+    again: toggle({ description: "also where the same commit was granted before", default: false }),
   },
   examples: [
     ["npx cotrain code approve grant.json", "what every maintainer would sign"],
@@ -197,23 +251,33 @@ export const codeApproveCommand = defineCommand({
   ],
   async run({ args: [file = ""], options, output }) {
     const own = await namedWallet(options);
-    const { facts, passed } = await atPlace(
+    const approval = await atPlace(
       options,
       own,
-      async (place) => {
+      async (place): Promise<Approval> => {
         const facts = await grantFacts(place, systemClock);
         requireMaintainers(facts);
         const draft = await readGrant(file, facts);
         if (!draft)
           throw new UserError("GRANT_MISSING", `There is no file ${file}: "cotrain code propose" writes one.`);
-        return { facts, passed: await passOn(place, file, draft, quorumOf(facts), options) };
+        const { same, others } = await grantsOfCommit(place, draft);
+        if (same) return { facts, draft, others, same };
+        if (options.yes && !options.again) requireOnce(draft, others);
+        const passed = await passOn(place, file, draft, quorumOf(place, facts), options);
+        return { facts, draft: passed.statement, others, passed };
       },
       unpinnedNotice(options, output),
     );
-    const transaction = passed.kind === "sent" ? passed.transaction : null;
-    output.result(documentOf(file, passed.statement, facts, transaction), [
-      ...factsOf(passed.statement, facts),
-      ...wrap(approvalText(file, facts, passed), columnsOf(process.stdout)),
+    const { facts, draft, others, same, passed } = approval;
+    const sent = passed?.kind === "sent";
+    const outcome = {
+      others,
+      approved: same !== undefined || sent,
+      transaction: sent ? passed.transaction : null,
+    };
+    output.result(documentOf(file, draft, facts, outcome), [
+      ...factsOf(draft, facts, others),
+      ...wrap(approvalText(file, approval), columnsOf(process.stdout)),
     ]);
   },
 });
