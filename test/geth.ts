@@ -10,5 +10,6 @@ export const GETH: GoTool = {
   module: "github.com/ethereum/go-ethereum/cmd/geth",
   version: "1.17.10",
   variable: "GETH",
+  required: true,
   asked: { args: ["version"], answer: /^Version: (\S+?)(-stable)?$/m },
 };

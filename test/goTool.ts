@@ -19,6 +19,8 @@ export interface GoTool {
   readonly version: string;
   /** Environment variable that names another. */
   readonly variable: string;
+  /** In CI a run on it must be: without Go that fails, instead of being left out. */
+  readonly required?: true;
   /** The arguments that make it say its version, and where that stands. */
   readonly asked: { readonly args: readonly string[]; readonly answer: RegExp };
 }
@@ -28,6 +30,9 @@ export interface Prepared {
   /** One sentence. */
   readonly words: string;
 }
+
+/** Whether nothing that must run in CI may be left out: services set CI, as `.ci/run` does for its parts. */
+export const inCi = (): boolean => !["", "0", "false"].includes(process.env["CI"] ?? "");
 
 const folderOf = ({ name }: GoTool): string => join(homedir(), `.cache/cotrain-${name}`);
 
@@ -71,7 +76,9 @@ export function prepareTool(tool: GoTool, folder = folderOf(tool), go = "go"): P
   const file = join(folder, command);
   if (versionOf(tool, file) === version) return { kind: "ready", words: `${name} ${version} is there.` };
   if (spawnSync(go, ["version"], { stdio: "ignore" }).status !== 0)
-    return { kind: "not run", words: `not run: building ${name}: "go" is not installed.` };
+    return tool.required && inCi()
+      ? { kind: "failed", words: `${name} must run in CI and cannot be built: "go" is not installed.` }
+      : { kind: "not run", words: `not run: building ${name}: "go" is not installed.` };
   const started = performance.now();
   mkdirSync(folder, { recursive: true });
   const failure = build(tool, folder, go);

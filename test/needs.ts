@@ -1,10 +1,10 @@
-/** What some tests need of the machine. Elsewhere they are left out and say why; in CI (CI=true) they run whatever is missing. */
+/** What some tests need of the machine. Where it lacks they are left out and say why; in CI they fail. */
 import { spawnSync } from "node:child_process";
 
 import { bun } from "./bun.ts";
 import { chromium } from "./chromium.ts";
 import { GETH } from "./geth.ts";
-import { findTool } from "./goTool.ts";
+import { findTool, inCi } from "./goTool.ts";
 import { KUBO } from "./kubo.ts";
 import { swiftShader } from "./swiftShader.ts";
 
@@ -32,7 +32,7 @@ const needed = {
   geth: {
     there: () => findTool(GETH) !== undefined,
     why: "geth is not there, nor go, with which .ci/run builds it",
-    // CI builds it where Go is, and says "not run" elsewhere: test/goTool.ts.
+    // .ci/run builds it where Go is; where it is not, and CI is set, that fails: test/goTool.ts.
     optional: true,
   },
   kubo: {
@@ -59,11 +59,15 @@ const needed = {
 
 export type Need = keyof typeof needed;
 
-/** Whether a test can be run here, for `describe.runIf` and `test.runIf`; prints "not run: why" when it cannot. */
+/**
+ * Whether a test can be run here, for `describe.runIf` and `test.runIf`; prints "not run: why" when it cannot.
+ * @throws in CI, for what must run there
+ */
 export function canRun(what: string, ...needs: readonly Need[]): boolean {
-  const ci = process.env["CI"] === "true";
-  const missing = needs.find((need) => !(ci && !("optional" in needed[need])) && !needed[need].there());
+  const missing = needs.find((need) => !needed[need].there());
   if (missing === undefined) return true;
+  if (inCi() && !("optional" in needed[missing]))
+    throw new Error(`${what} must run in CI and cannot: ${needed[missing].why}.`);
   process.stderr.write(`not run: ${what}: ${needed[missing].why}\n`);
   return false;
 }

@@ -7,6 +7,8 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
 import { GETH } from "../geth.ts";
 import { prepareTool } from "../goTool.ts";
+import { KUBO } from "../kubo.ts";
+import { canRun } from "../needs.ts";
 
 let directory: string;
 let folder: string;
@@ -14,6 +16,7 @@ beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "cotrain-geth-"));
   folder = join(directory, "bin");
   vi.stubEnv("GETH", undefined);
+  vi.stubEnv("CI", undefined);
 });
 afterEach(() => {
   vi.unstubAllEnvs();
@@ -60,8 +63,31 @@ describe.runIf(process.platform !== "win32")("geth for CI", () => {
       kind: "not run",
       words: 'not run: building geth: "go" is not installed.',
     });
+    vi.stubEnv("CI", "true");
+    expect(prepareTool(GETH, folder, join(directory, "nothing"))).toEqual({
+      kind: "failed",
+      words: 'geth must run in CI and cannot be built: "go" is not installed.',
+    });
+    expect(prepareTool(KUBO, folder, join(directory, "nothing"))).toMatchObject({ kind: "not run" });
     expect(existsSync(folder)).toBe(false);
     expect(prepareTool(GETH, folder, script("go", '[ "$1" = version ]'))).toMatchObject({ kind: "failed" });
     expect(prepareTool(GETH, folder, goThatBuilds("1.0.0"))).toMatchObject({ kind: "failed" });
+  });
+});
+
+// point 17
+describe("what a test needs and the machine lacks", () => {
+  it("has it left out with the reason, and in CI fails with one sentence", () => {
+    const told = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+    vi.stubEnv("PATH", directory);
+    expect(canRun("HTTPS", "openssl")).toBe(false);
+    vi.stubEnv("CI", "true");
+    expect(() => canRun("HTTPS", "openssl")).toThrow('HTTPS must run in CI and cannot: "openssl" is not installed.');
+    vi.stubEnv("HOME", directory);
+    expect(canRun("blobs in a real Kubo", "kubo")).toBe(false);
+    const lines = told.mock.calls.map(([text]) => String(text));
+    told.mockRestore();
+    expect(lines[0]).toBe('not run: HTTPS: "openssl" is not installed\n');
+    expect(lines).toHaveLength(2);
   });
 });
