@@ -10,12 +10,14 @@ interface CommandArgument {
   readonly description: string;
   /** Whether it may be given several times; of the last argument alone. */
   readonly several?: boolean;
+  /** Whether it may be left out; of the last argument alone. */
+  readonly optional?: boolean;
 }
 
 export interface CommandContext<S extends OptionSet> {
   readonly options: ConfigOf<S>;
   readonly config: ResolvedConfig<S>;
-  /** Positional arguments, one for each declared; of one that may be given several times all, one at least. */
+  /** Positional arguments, one for each declared, but what was left out; of one that may be given several times all, one at least. */
   readonly args: readonly string[];
   readonly output: Output;
 }

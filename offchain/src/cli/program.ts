@@ -124,8 +124,10 @@ function buildProgram(understood: (line: Line) => void, refused: (words: string)
       .description(command.summary)
       .exitOverride(explainRefusal(command.name));
     sub.configureOutput({ outputError: () => undefined });
-    for (const argument of command.args ?? [])
-      sub.argument(`<${argument.name}${argument.several ? "..." : ""}>`, argument.description);
+    for (const { name, description, several = false, optional = false } of command.args ?? []) {
+      const shown = `${name}${several ? "..." : ""}`;
+      sub.argument(optional ? `[${shown}]` : `<${shown}>`, description);
+    }
     for (const [key, option] of Object.entries(command.options)) addOption(sub, key, option);
     addOption(sub, "config", configOption);
     if (!withoutDocument.has(command.name)) sub.option("--json", "print one JSON document on stdout");
@@ -137,6 +139,7 @@ function buildProgram(understood: (line: Line) => void, refused: (words: string)
       const args = given
         .slice(0, command.args?.length ?? 0)
         .flat()
+        .filter((each) => each !== undefined)
         .map(String);
       understood({ command, args, flags: givenFlags(sub) });
     });

@@ -29,6 +29,7 @@ export * from "./builds.ts";
 export * from "./proposals.ts";
 export { wordsBudget, wordsOfCall, type WordsPlace } from "./proposalWords.ts";
 export * from "./creation.ts";
+export * from "./delegation.ts";
 export * from "./local.ts";
 export * from "./options.ts";
 export { type Recipe, recipeKeys, recipeOf, type RecipeRequest, requestBeside, requestOf } from "./recipe.ts";

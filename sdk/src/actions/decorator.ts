@@ -73,7 +73,18 @@ import {
   setStatus,
   versionAt,
 } from "./runs.ts";
-import { balanceOf, delegate, delegateOf, pastSupplyOf, pastVotesOf, totalSupply, votesOf } from "./shares.ts";
+import {
+  balanceOf,
+  delegate,
+  delegateBySig,
+  delegateOf,
+  delegationNonce,
+  pastSupplyOf,
+  pastVotesOf,
+  sharesDomain,
+  totalSupply,
+  votesOf,
+} from "./shares.ts";
 import {
   countSigners,
   currentMaintainers,
@@ -100,6 +111,7 @@ const reads = {
   currentParamsVersion,
   currentSetVersion,
   delegateOf,
+  delegationNonce,
   epochEnd,
   epochOf,
   governorOf,
@@ -137,6 +149,7 @@ const reads = {
   scheduleOf,
   setOf,
   settingLimits,
+  sharesDomain,
   sharesOf,
   timelockOf,
   totalSupply,
@@ -159,6 +172,7 @@ const writes = {
   claimTo,
   createModel,
   delegate,
+  delegateBySig,
   execute,
   postHead,
   postHeads,

@@ -1,5 +1,5 @@
 /** ModelShares: an ERC-20 with votes by time. Transfers and permits are those of any ERC-20; here is what Cotrain adds. */
-import type { Address } from "viem";
+import { type Address, type Hex, parseSignature } from "viem";
 import { modelSharesAbi } from "../abis/index.ts";
 import { callOf, defineRead, defineWrite, eventOf, nothing, viewOf } from "./action.ts";
 
@@ -22,6 +22,72 @@ export const delegate = /* @__PURE__ */ defineWrite({
 });
 
 type AccountArgs = SharesArgs & { readonly account: Address };
+
+/** What a holder signs to delegate without sending anything. */
+export interface DelegationMessage {
+  readonly delegatee: Address;
+  /** The holder's `delegationNonce`. */
+  readonly nonce: bigint;
+  /** Chain seconds until which it may be sent. */
+  readonly expiry: bigint;
+}
+
+/**
+ * A delegation as viem's `signTypedData` takes it (ERC-5805).
+ * @param of.name of `sharesDomain`
+ */
+export const delegationData = ({
+  chainId,
+  shares,
+  name,
+  delegatee,
+  nonce,
+  expiry,
+}: SharesArgs & DelegationMessage & { readonly chainId: number; readonly name: string }) => ({
+  domain: { name, version: "1", chainId, verifyingContract: shares },
+  types: {
+    Delegation: [
+      { name: "delegatee", type: "address" },
+      { name: "nonce", type: "uint256" },
+      { name: "expiry", type: "uint256" },
+    ],
+  },
+  primaryType: "Delegation" as const,
+  message: { delegatee, nonce, expiry },
+});
+
+export interface SignedDelegationArgs extends SharesArgs {
+  readonly delegation: DelegationMessage;
+  /** The holder's, of `delegationData`. */
+  readonly signature: Hex;
+}
+
+/**
+ * Delegates what somebody has signed; anyone may send it, once, until it expires. A contract's signature is not taken.
+ * @throws VotesExpiredSignatureError, InvalidAccountNonceError
+ */
+export const delegateBySig = /* @__PURE__ */ defineWrite({
+  addressed: false,
+  call: ({ shares, delegation: { delegatee, nonce, expiry }, signature }: SignedDelegationArgs) => {
+    const { r, s, yParity } = parseSignature(signature);
+    return callOf(shares, modelSharesAbi, "delegateBySig", [delegatee, nonce, expiry, 27 + yParity, r, s]);
+  },
+  decode: nothing,
+  extractEvent: (receipt) => eventOf(receipt, modelSharesAbi, "DelegateChanged"),
+});
+
+/** With what an account signs its next delegation or permit. */
+export const delegationNonce = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ shares, account }: AccountArgs) => viewOf(shares, modelSharesAbi, "nonces", [account]),
+});
+
+/** The EIP-712 domain that delegations and permits are signed for (EIP-5267). */
+export const sharesDomain = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ shares }: SharesArgs) => viewOf(shares, modelSharesAbi, "eip712Domain", []),
+  present: ([, name, version, chainId, verifyingContract]) => ({ name, version, chainId, verifyingContract }),
+});
 
 /** Shares of an account, in wei. */
 export const balanceOf = /* @__PURE__ */ defineRead({

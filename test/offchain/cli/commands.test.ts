@@ -60,13 +60,10 @@ describe("help", () => {
     expect((await cotrainHere(["worker", "--help"])).stdout).toContain(" --rpc \\\n      https://rpc.example.org ");
   });
 
-  test.each(["status", "worker"])(
-    "of %s says what a round counts in JSON, where it is not what people read",
-    async (name) => {
-      const { stdout } = await cotrainHere([name, "--help"]);
-      expect(stdout.replaceAll("\n", " ")).toContain("`round` is the protocol's, which counts from 0");
-    },
-  );
+  test.each(["status", "worker"])("of %s says how rounds are counted in JSON", async (name) => {
+    const { stdout } = await cotrainHere([name, "--help"]);
+    expect(stdout.replaceAll("\n", " ")).toContain("rounds count from 1, as on the screen");
+  });
 
   test("what can be asked for stands before its contrary", async () => {
     expect((await cotrainHere(["up", "--help"])).stdout).toMatch(/^ {2}--vote .*\n( {4,}.*\n)* {2}--no-vote /m);
@@ -386,6 +383,9 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     maxFee: "delegate",
     dryRun: "delegate",
     yes: "delegate",
+    sign: "delegate",
+    within: "delegate",
+    submit: "delegate",
   },
   propose: {
     state: "../../e2e/decisions",
@@ -474,10 +474,11 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     rpc: "code",
     run: "code",
     deployment: "code",
-    wallet: "code",
-    passphraseFile: "code",
+    wallet: "staged.ts",
+    passphraseFile: "staged.ts",
     maxFee: "code",
     yes: "code",
+    again: "code",
   },
   "code list": {
     state: "code",
@@ -500,8 +501,8 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     rpc: "code",
     run: "code",
     deployment: "code",
-    wallet: "code",
-    passphraseFile: "code",
+    wallet: "staged.ts",
+    passphraseFile: "staged.ts",
     maxFee: "code",
   },
   suspend: {
@@ -510,8 +511,8 @@ const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     rpc: "suspend",
     run: "suspend",
     deployment: "suspend",
-    wallet: "suspend",
-    passphraseFile: "suspend",
+    wallet: "staged.ts",
+    passphraseFile: "staged.ts",
     maxFee: "suspend",
     head: "suspend",
     within: "suspend",

@@ -1,11 +1,13 @@
 /** `cotrain delegate` on a real node: who votes with the shares of wallets. */
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { delegateOf, votesOf } from "@cotrain/sdk/actions";
+import { delegateOf, delegationNonce, votesOf } from "@cotrain/sdk/actions";
 import { getAddress, zeroAddress } from "viem";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 import { type Holders, openHolders } from "./holders.ts";
+import { tellingCoordinator } from "./tellingCoordinator.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 
 let holders: Holders;
@@ -64,4 +66,82 @@ test("somebody else has the votes after --yes, and each wallet its own again", a
   // Back to oneself gives nothing away.
   expect(await cotrainHere(["delegate", "self", ...at])).toMatchObject({ code: 0 });
   expect(await Promise.all([votes(one), votes(two)])).toEqual(own);
+});
+
+test.each([
+  [["self", "--submit", "f"], "What --submit sends names the delegate itself"],
+  [["self", "--submit", "f", "--sign", "g"], "--sign and --submit exclude each other"],
+  [[], "Whom to delegate to is missing"],
+  [["self", "--sign", "f", "--within", "0s"], "--within must be from one second to 365 days"],
+  [["self", "--sign", "f", "--within", "9000h"], "--within must be from one second to 365 days"],
+  [["self", "--sign", "f"], "One wallet signs one file"],
+  [["--submit", "nowhere.json"], "There is no file nowhere.json"],
+])("%j is refused, and nothing is done", async (words, sentence) => {
+  expect(verdictOf(await cotrainHere(["delegate", ...words, "--state", holders.state]))).toEqual(refusal(1, sentence));
+});
+
+test("a holder signs, somebody else sends it, once", async () => {
+  const { state, wallets, shares, client, world } = holders;
+  const [one, two] = [wallets["worker-1"]!, wallets["worker-2"]!];
+  const file = join(temporaryDirectory(), "votes.json");
+  const pins = [`--run=${world.runId}`, `--deployment=${join(state, "deployment.json")}`, `--rpc=${world.url}`];
+  const keysOf = (name: string) => [
+    `--wallet=${join(state, "keys", `${name}.json`)}`,
+    `--passphrase-file=${join(state, "keys", "passphrase")}`,
+  ];
+  const at = [...pins, "--state", temporaryDirectory(), "--json"];
+  const nonce = () => delegationNonce(client, { shares, account: one });
+  const delegate = () => delegateOf(client, { shares, account: one });
+  const before = await nonce();
+
+  // Whoever says which contracts are meant would have anything signed.
+  const told = [`--coordinator=${await tellingCoordinator(world, client)}`, pins[2]!, ...keysOf("worker-1")];
+  expect(verdictOf(await cotrainHere(["delegate", two, "--yes", "--sign", file, ...told, "--json"]))).toEqual(
+    refusal(1, "A coordinator does not say what is signed"),
+  );
+
+  const unsigned = await cotrainHere(["delegate", two, "--sign", file, ...at, ...keysOf("worker-1")]);
+  expect(JSON.parse(unsigned.stdout)).toMatchObject({ state: "shown", delegator: getAddress(one), transaction: null });
+  expect(verdictOf(await cotrainHere(["delegate", "--submit", file, ...at, ...keysOf("worker-2")]))).toEqual(
+    refusal(1, "There is no file"),
+  );
+
+  const signed = await cotrainHere(["delegate", two, "--yes", "--sign", file, ...at, ...keysOf("worker-1")]);
+  expect(JSON.parse(signed.stdout)).toMatchObject({ state: "signed", delegatee: getAddress(two), transaction: null });
+  expect(await nonce()).toBe(before);
+  expect(await delegate()).toBe(getAddress(one));
+
+  const whole = readFileSync(file, "utf8");
+  const submit = () => cotrainHere(["delegate", "--submit", file, ...at, ...keysOf("worker-2")]);
+  for (const [change, sentence] of [
+    [{ delegatee: one.toLowerCase() }, "is not signed by"],
+    [{ expiry: "1" }, "could be sent until second 1 of the chain"],
+    [{ nonce: String(before + 1n) }, "what was signed before it has to be sent first"],
+    [{ chainId: 1 }, "delegates shares"],
+    [{ shares: two.toLowerCase() }, "delegates shares"],
+    [{ signature: `0x${"00".repeat(65)}` }, "is not signed by"],
+    [{ delegator: "0x12" }, file],
+  ] as const) {
+    writeFileSync(file, JSON.stringify({ ...(JSON.parse(whole) as object), ...change }));
+    const refused = await submit();
+    expect(refused.code).not.toBe(0);
+    expect(refused.stderr).toContain(sentence);
+  }
+  writeFileSync(file, whole);
+  const shown = await cotrainHere(["delegate", "--submit", file, "--dry-run", ...at, ...keysOf("worker-2")]);
+  expect(JSON.parse(shown.stdout)).toMatchObject({ state: "shown" });
+  expect(await delegate()).toBe(getAddress(one));
+
+  expect(JSON.parse((await submit()).stdout)).toMatchObject({
+    state: "sent",
+    transaction: expect.stringMatching(/^0x/u),
+  });
+  expect(await delegate()).toBe(getAddress(two));
+  expect(verdictOf(await submit())).toEqual(refusal(1, "it was sent, or revoked by another signature"));
+
+  // Back to oneself: self, signed by oneself and sent by the other.
+  const own = ["delegate", "self", "--sign", file, ...at, ...keysOf("worker-1")];
+  expect(JSON.parse((await cotrainHere(own)).stdout)).toMatchObject({ state: "signed", nonce: String(before + 1n) });
+  expect(JSON.parse((await submit()).stdout)).toMatchObject({ state: "sent" });
+  expect(await delegate()).toBe(getAddress(one));
 });

@@ -3,6 +3,13 @@ import type { Breakage } from "./breakage.ts";
 
 export const runProposals: readonly Breakage[] = [
   {
+    name: "a delegation is sent that its holder did not sign",
+    file: "offchain/src/run/delegation.ts",
+    text: "if (signer !== account)",
+    instead: "if (signer === undefined && account === file.shares)",
+    tests: ["test/offchain/cli/delegate.test.ts"],
+  },
+  {
     name: "digits that two proposals begin with name the first of them",
     file: "offchain/src/run/proposals.ts",
     text: "if (others > 0)",

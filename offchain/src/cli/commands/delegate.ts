@@ -3,8 +3,9 @@ import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
 
 import { countOf, formatAddress, formatShares, UserError, wrap } from "../../base/index.ts";
 import { isNobody, namedWallet } from "../../run/index.ts";
-import { parseAddress, toggle } from "../../service/index.ts";
+import { duration, parseAddress, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
+import { type DelegationOutcome, delegationText, requireFlags, signToFile, submitFile } from "../delegations.ts";
 import { columnsOf } from "../output.ts";
 import { atPlace, type Place, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
 
@@ -46,6 +47,9 @@ async function choiceOf(
   return { name, account, balance, before: asAddress(before), delegate: named ?? account, transaction: null };
 }
 
+const sharesAt = async ({ connection, addresses, modelId }: Place): Promise<Address> =>
+  asAddress(await connection.call((client) => sharesOf(client, { addresses, modelId })));
+
 const toWhom = (account: Address, { account: own }: Choice): string =>
   account === own ? "itself" : isNobody(account) ? "nobody" : formatAddress(account);
 
@@ -62,11 +66,14 @@ function choiceText(choice: Choice): string {
 export const delegateCommand = defineCommand({
   name: "delegate",
   summary: "choose who votes with the shares of wallets; each pays its own gas",
-  args: [{ name: "address", description: "who votes with them, or self: each wallet with its own" }],
+  args: [{ name: "address", description: "who votes with them, or self: each wallet with its own", optional: true }],
   options: {
     ...signingOptions,
     dryRun: toggle({ description: "show what would change, and send nothing", default: false }),
     yes: toggle({ description: "give the votes to somebody else", default: false }),
+    sign: text({ value: "file", description: "sign it into a file that somebody else may send, and send nothing" }),
+    within: duration({ description: "with --sign: how long it may be sent", default: 86_400_000 }),
+    submit: text({ value: "file", description: "send what a holder has signed; a wallet here pays the gas" }),
   },
   examples: [
     ["npx cotrain delegate self", "every worker's wallet of this directory votes with its own shares"],
@@ -75,21 +82,39 @@ export const delegateCommand = defineCommand({
       `npx cotrain delegate 0x${"a9".repeat(20)} --yes --wallet me.json --passphrase-file pass --coordinator https://train.example.org --rpc https://rpc.example.org`,
       "with those of one wallet, in somebody else's run",
     ],
+    [
+      `npx cotrain delegate 0x${"a9".repeat(20)} --yes --sign votes.json --wallet me.json --passphrase-file pass`,
+      "signed by a wallet that needs no coins",
+    ],
+    ["npx cotrain delegate --submit votes.json", "sent by somebody else, who pays the gas"],
   ],
   notes: [
     "Shares stay the wallet's; who votes with them can be changed at any time, and counts for proposals whose voting begins later. To give votes to somebody else takes --yes; without it nothing is sent.",
   ],
-  async run({ args: [word = ""], options, output }) {
-    const named = delegateeOf(word);
+  async run({ args: [word], options, output }) {
+    requireFlags(word, options);
+    const named = word === undefined ? undefined : delegateeOf(word);
     const own = await namedWallet(options);
     const sends = !options.dryRun && (named === undefined || options.yes);
+    const { sign, submit } = options;
+    const file = sign ?? submit;
+    if (file !== undefined) {
+      const work = async (place: Place): Promise<DelegationOutcome> => {
+        const shares = await sharesAt(place);
+        return submit === undefined
+          ? signToFile(place, shares, { ...options, file, named, signs: sends })
+          : submitFile(place, shares, { ...options, file, sends });
+      };
+      const outcome = await atPlace(options, own, work, unpinnedNotice(options, output));
+      output.result(outcome, wrap(delegationText(outcome), columnsOf(process.stdout)));
+      return;
+    }
     const choices = await atPlace(
       options,
       own,
       async (place) => {
-        const { connection, addresses, modelId } = place;
         const entries = requireEntries(place, options);
-        const shares = asAddress(await connection.call((client) => sharesOf(client, { addresses, modelId })));
+        const shares = await sharesAt(place);
         const made: Choice[] = [];
         for (const entry of entries) {
           const choice = await choiceOf(place, shares, entry, named);
