@@ -248,17 +248,10 @@ export const cli: readonly Breakage[] = [
     tests: ["test/offchain/cli/delegate.test.ts"],
   },
   {
-<<<<<<< HEAD
     name: "a coordinator says which shares' votes are signed away",
     file: "offchain/src/cli/delegations.ts",
     text: "requirePinned(place);",
     instead: "void requirePinned;",
-=======
-    name: "votes are given in a model that a coordinator names and nobody sees",
-    file: "offchain/src/cli/place.ts",
-    text: "if (pinned || output.json) return;",
-    instead: "if (modelId !== runId || output.json) return;",
->>>>>>> 15097c1 (cli: delegate names the model before it sends, where a coordinator's word names it)
     tests: ["test/offchain/cli/delegate.test.ts"],
   },
   {

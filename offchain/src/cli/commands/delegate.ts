@@ -7,15 +7,7 @@ import { duration, parseAddress, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { type DelegationOutcome, delegationText, requireFlags, signToFile, submitFile } from "../delegations.ts";
 import { columnsOf } from "../output.ts";
-import {
-  atPlace,
-  type Place,
-  requireEntries,
-  sayUnpinnedModel,
-  signingAs,
-  signingOptions,
-  unpinnedNotice,
-} from "../place.ts";
+import { atPlace, type Place, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
 
 const SELF = "self";
 
@@ -122,12 +114,7 @@ export const delegateCommand = defineCommand({
       own,
       async (place) => {
         const entries = requireEntries(place, options);
-<<<<<<< HEAD
         const shares = await sharesAt(place);
-=======
-        sayUnpinnedModel(place, output);
-        const shares = asAddress(await connection.call((client) => sharesOf(client, { addresses, modelId })));
->>>>>>> 15097c1 (cli: delegate names the model before it sends, where a coordinator's word names it)
         const made: Choice[] = [];
         for (const entry of entries) {
           const choice = await choiceOf(place, shares, entry, named);
