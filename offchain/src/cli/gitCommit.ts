@@ -1,5 +1,6 @@
 /** A commit as a local clone has it: Git is asked, which alone reads every form of a repository. */
 import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
 import { resolve } from "node:path";
 import { promisify } from "node:util";
 
@@ -42,8 +43,14 @@ const environment = (): NodeJS.ProcessEnv => ({
   GIT_OPTIONAL_LOCKS: "0",
 });
 
-async function git(directory: string, args: readonly string[]): Promise<string> {
-  const options = { timeout: PATIENCE_MS, maxBuffer: MOST_BYTES, windowsHide: true, env: environment() };
+async function git(directory: string, args: readonly string[]): Promise<Buffer> {
+  const options = {
+    timeout: PATIENCE_MS,
+    maxBuffer: MOST_BYTES,
+    windowsHide: true,
+    env: environment(),
+    encoding: "buffer",
+  } as const;
   const { stdout } = await promisify(execFile)(
     "git",
     ["-C", directory, "-c", "core.fsmonitor=false", ...args],
@@ -52,9 +59,17 @@ async function git(directory: string, args: readonly string[]): Promise<string> 
   return stdout;
 }
 
+/** Of the two forms of ids, the longer is SHA-256. */
+const idOf = (bytes: Buffer, digits: number): string =>
+  createHash(digits === 64 ? "sha256" : "sha1")
+    .update(`commit ${bytes.length}\0`)
+    .update(bytes)
+    .digest("hex");
+
 /**
  * @param commit its whole id
- * @throws UserError `CLONE_MISSING` where Git finds no repository, `COMMIT_MISSING` where the clone has no such commit
+ * @throws UserError `CLONE_MISSING` where Git finds no repository, `COMMIT_MISSING` where the clone has no such commit,
+ *   `COMMIT_FORGED` where it has something else under that id
  */
 export async function commitIn(clone: string, commit: string): Promise<LocalCommit> {
   const directory = resolve(clone);
@@ -65,9 +80,9 @@ export async function commitIn(clone: string, commit: string): Promise<LocalComm
       cause,
     });
   }
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = await git(directory, ["cat-file", "commit", commit]);
+    bytes = await git(directory, ["cat-file", "commit", commit]);
   } catch (cause) {
     throw new UserError(
       "COMMIT_MISSING",
@@ -75,7 +90,13 @@ export async function commitIn(clone: string, commit: string): Promise<LocalComm
       { cause },
     );
   }
-  const [head = "", ...message] = text.split("\n\n");
+  // Git reads what lies under an id without hashing it.
+  if (idOf(bytes, commit.length) !== commit.toLowerCase())
+    throw new UserError(
+      "COMMIT_FORGED",
+      `What the clone in ${directory} has as commit ${commit} is not that commit: its bytes hash to another id, so do not trust this clone.`,
+    );
+  const [head = "", ...message] = bytes.toString("utf8").split("\n\n");
   const author = /^author (.*) \d+ [+-]\d{4}$/m.exec(head)?.[1] ?? "nobody";
   return { author, subject: message.join("\n\n").split("\n", 1)[0] ?? "" };
 }
@@ -84,7 +105,7 @@ export async function commitIn(clone: string, commit: string): Promise<LocalComm
 export async function headCommitOf(clone: string): Promise<string> {
   const directory = resolve(clone);
   try {
-    return (await git(directory, ["rev-parse", "--verify", "HEAD"])).trim();
+    return (await git(directory, ["rev-parse", "--verify", "HEAD"])).toString("utf8").trim();
   } catch (cause) {
     throw new UserError("CLONE_MISSING", `Git finds no commit in ${directory}: name a clone with --clone.`, { cause });
   }

@@ -1,6 +1,6 @@
 /** `cotrain code` on a real node: a grant goes from maintainer to maintainer, is shown beside a clone, and pays its author. */
 import { execFileSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -184,6 +184,20 @@ describe("a grant", () => {
     const shown = await cotrainHere(["code", "show", id, ...at(), "--clone", hostile]);
     expect(verdictOf(shown)).toEqual(refusal(1, `has no commit ${commit}`));
     expect(existsSync(ran)).toBe(false);
+  });
+
+  test("is not shown with what a clone keeps under the commit's id", async () => {
+    await choose();
+    const { id } = await granted();
+    const forged = join(temporaryDirectory(), "forged");
+    execFileSync("git", ["init", "--quiet", forged]);
+    gitIn(forged, "commit", "--quiet", "--allow-empty", "--message", "Somebody else's work");
+    const objects = join(forged, ".git", "objects");
+    const pathOf = (name: string): string => join(objects, name.slice(0, 2), name.slice(2));
+    mkdirSync(join(objects, commit.slice(0, 2)), { recursive: true });
+    copyFileSync(pathOf(gitIn(forged, "rev-parse", "HEAD")), pathOf(commit));
+    const shown = await cotrainHere(["code", "show", id, ...at(), "--clone", forged]);
+    expect(verdictOf(shown)).toEqual(refusal(1, `has as commit ${commit} is not that commit`));
   });
 
   test("is written to a file of its own", async () => {

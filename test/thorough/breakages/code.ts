@@ -47,6 +47,13 @@ export const code: readonly Breakage[] = [
     tests,
   },
   {
+    name: "what a clone has under a commit's id is not hashed",
+    file: "offchain/src/cli/gitCommit.ts",
+    text: "if (idOf(bytes, commit.length) !== commit.toLowerCase())",
+    instead: "if (idOf(bytes, commit.length).length !== commit.length)",
+    tests: ["test/offchain/cli/code.test.ts"],
+  },
+  {
     name: "a grant is shown without a look at the clone",
     file: "offchain/src/cli/commands/code.ts",
     text: "options.clone === undefined ? undefined : await commitIn(options.clone, commit)",
