@@ -22,6 +22,7 @@ export type ApiCode =
   | "WRONG_PARAMS"
   | "NON_FINITE"
   | "TOO_MANY_FAILURES"
+  | "TOO_MANY_RECEIPTS"
   | "WRONG_COMMITMENT"
   | "WORK_UNDONE"
   | "BODY_TOO_LARGE"
@@ -95,6 +96,7 @@ export const statusByCode: Readonly<Record<ApiCode | OtherCode, number>> = {
   SORTITION_PENDING: 503,
   TOO_MANY_UPLOADS: 429,
   TOO_MANY_FAILURES: 429,
+  TOO_MANY_RECEIPTS: 429,
   BODY_TOO_LARGE: 413,
   RANGE_INVALID: 416,
   WRONG_RUN: 400,

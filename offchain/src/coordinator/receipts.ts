@@ -5,19 +5,19 @@
 import {
   type Address,
   asDigest,
+  canonicalJson,
   commitmentLeaves,
-  type Digest,
-  digestOfJson,
   fromWire,
   hashReceipt,
-  type Hex,
+  MAX_PAYLOAD_HEADER_BYTES,
+  type PayloadHeader,
   type ReceiptReply,
   type ReceiptRequest,
   type WireStruct,
   zeroHash,
 } from "@cotrain/sdk/protocol";
 
-import { roundNumber } from "../base/index.ts";
+import { roundNumber, sha256Bytes } from "../base/index.ts";
 import { codecOf } from "../diloco/index.ts";
 import { putDocument } from "../storage/index.ts";
 import { ackOf } from "./acks.ts";
@@ -31,32 +31,80 @@ function orThrow(refusal: ReturnType<typeof refusalOf>): void {
   if (refusal) throw new RefusedError(refusal.code, refusal.message);
 }
 
+/** Of one assignment; each is hashed, and its signature looked at. A worker whose store or network fails needs a few. */
+const TRIES = 32;
+const MOST_MEMBERS = 1_024;
+
+interface Acknowledgement {
+  readonly reply: ReceiptReply;
+  /** Whether it was not there before. */
+  readonly fresh: boolean;
+}
+
 /**
- * Accepts a receipt, or one that was accepted before.
+ * Accepts a receipt, or one that was accepted before. Whether the work is waited for comes first, since that costs nothing; nothing
+ * is hashed of the header, and no signature looked at, unless it is.
  * @param session the member whose session the request came under
  * @throws RefusedError with a code per failure
  */
-export async function acceptReceipt(run: Run, session: Address, request: ReceiptRequest): Promise<ReceiptReply> {
-  const { receipt, signature, header } = request;
-  const struct = fromWire("Receipt", receipt);
+export async function acceptReceipt(run: Run, session: Address, request: ReceiptRequest): Promise<Acknowledgement> {
+  const { receipt } = request;
   if (receipt.runId !== run.runId) {
     throw new RefusedError("WRONG_RUN", `The receipt is of run ${receipt.runId}; this is run ${run.runId}.`);
   }
   if (receipt.worker !== session) {
     throw new RefusedError("FOREIGN_WALLET", `The receipt is of ${receipt.worker}, but ${session} sent it.`);
   }
+  const { state } = run.driver;
+  const refusal = workRefusal(state, placeOf(receipt));
+  if (refusal) {
+    // Whoever did not hear that it was accepted asks again. Of a round to come none was.
+    const earlier = Number(receipt.round) <= state.round ? await earlierAck(run, receipt) : undefined;
+    if (earlier) return { reply: earlier, fresh: false };
+    orThrow(refusal);
+  }
+  const work = checkPlace(state, receipt);
+  checkClaims(receipt, work, memberOf(state, receipt));
+  checkSteps(run, receipt, work);
+  checkHeader(run, request, work);
+  const stop = tries(run, receipt, work);
+  try {
+    return await acceptWork(run, request);
+  } catch (error) {
+    // What fails here is no fault of the worker's.
+    if (!(error instanceof RefusedError)) stop();
+    throw error;
+  }
+}
+
+/** Counts a receipt that is looked at closely. @returns takes the count back */
+function tries({ receiptTries }: Run, { worker }: WireStruct<"Receipt">, { digest }: Work): () => void {
+  const known = receiptTries.get(worker);
+  const tried = known?.assignment === digest ? known : { assignment: digest, count: 0 };
+  if (tried.count >= TRIES) {
+    throw new RefusedError(
+      "TOO_MANY_RECEIPTS",
+      `${TRIES} receipts of assignment ${digest} were looked at; that is enough.`,
+    );
+  }
+  tried.count += 1;
+  receiptTries.delete(worker);
+  receiptTries.set(worker, tried);
+  const [oldest] = receiptTries.keys();
+  if (receiptTries.size > MOST_MEMBERS && oldest !== undefined) receiptTries.delete(oldest);
+  return () => {
+    tried.count -= 1;
+  };
+}
+
+/** A receipt of work that is waited for. */
+async function acceptWork(run: Run, { receipt, signature, header }: ReceiptRequest): Promise<Acknowledgement> {
+  const { driver } = run;
+  checkDigest(receipt, header);
+  const struct = fromWire("Receipt", receipt);
   const signed = { domain: run.domain, name: "Receipt", struct, signature, signer: receipt.worker } as const;
   await run.modules.signatures.require(signed);
   const receiptHash = hashReceipt(struct);
-  const earlier = await earlierAck(run, receipt, receiptHash);
-  if (earlier) return earlier;
-
-  const { driver } = run;
-  const member = memberOf(driver.state, receipt);
-  const work = checkPlace(driver.state, receipt);
-  checkClaims(receipt, work, member);
-  checkSteps(run, receipt, work);
-  checkHeader(run, request, work);
   orThrow(refusalOf(driver.state, { type: "ReceiptAccepted", receipt, signature, receiptHash, header }));
   await run.scans.check(header);
   await putDocument(run.modules.blobs, header, { digest: asDigest(receipt.payloadDigest) });
@@ -64,21 +112,18 @@ export async function acceptReceipt(run: Run, session: Address, request: Receipt
     await driver.submit({ type: "ReceiptAccepted", receipt, signature, receiptHash, header });
   } catch (error) {
     // The same receipt sent twice at once: one of the two came first, both get its acknowledgement.
-    const first = error instanceof RefusedError ? await earlierAck(run, receipt, receiptHash) : undefined;
-    if (first) return first;
+    const first = error instanceof RefusedError ? await earlierAck(run, receipt) : undefined;
+    if (first) return { reply: first, fresh: false };
     throw error;
   }
-  const accepted = await earlierAck(run, receipt, receiptHash);
-  if (accepted) return accepted;
+  const reply = await earlierAck(run, receipt);
+  if (reply) return { reply, fresh: true };
   throw new RefusedError("STALE_ROUND", `Round ${roundNumber(Number(receipt.round))} is over.`);
 }
 
 /** The acknowledgement of a receipt that is in the log already, of the open round or an earlier one: one row is looked up. */
-async function earlierAck(
-  run: Run,
-  receipt: WireStruct<"Receipt">,
-  receiptHash: Hex,
-): Promise<ReceiptReply | undefined> {
+async function earlierAck(run: Run, receipt: WireStruct<"Receipt">): Promise<ReceiptReply | undefined> {
+  const receiptHash = hashReceipt(fromWire("Receipt", receipt));
   const accepted = await run.projections.accepted(receiptHash);
   return accepted && ackOf(run, { receipt, receiptHash, ...accepted });
 }
@@ -162,15 +207,19 @@ function checkSteps(run: Run, { steps }: WireStruct<"Receipt">, { assignment, pa
 export const fragmentBytes = (state: RunState, index: number): number =>
   codecOf(state.current?.params.codec ?? state.params.codec).encodedLength(state.facts.elements[index] ?? 0);
 
+function checkDigest({ payloadDigest }: WireStruct<"Receipt">, header: PayloadHeader): void {
+  const bytes = new TextEncoder().encode(canonicalJson(header));
+  if (bytes.length > MAX_PAYLOAD_HEADER_BYTES) {
+    throw new RefusedError("BODY_TOO_LARGE", `A payload's header has ${MAX_PAYLOAD_HEADER_BYTES} bytes at most.`);
+  }
+  const digest = sha256Bytes(bytes);
+  if (digest === payloadDigest) return;
+  throw new RefusedError("WRONG_DIGEST", `The payload header hashes to ${digest}; the receipt names ${payloadDigest}.`);
+}
+
+/** That the header is of this work and has its fragments; what it costs is bounded by their number. */
 function checkHeader(run: Run, { receipt, header }: ReceiptRequest, work: Work): void {
   const { state } = run.driver;
-  const digest: Digest = digestOfJson(header);
-  if (digest !== receipt.payloadDigest) {
-    throw new RefusedError(
-      "WRONG_DIGEST",
-      `The payload header hashes to ${digest}; the receipt names ${receipt.payloadDigest}.`,
-    );
-  }
   if (header.runId !== run.runId || header.round !== work.assignment.round || header.worker !== receipt.worker) {
     throw new RefusedError(
       "STALE_ROUND",

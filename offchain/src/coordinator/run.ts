@@ -39,6 +39,7 @@ import type { RunCreated, Unstamped } from "./machine/events.ts";
 import type { RunFacts } from "./machine/state.ts";
 import type { RetentionOptions } from "./retentionRules.ts";
 import { createGateMeter, type GateMeter } from "./gateMeter.ts";
+import { createIdleReceipts, type IdleReceipts } from "./idleReceipts.ts";
 import { Presence, type PresenceOptions } from "./presence.ts";
 import { createOffences, createPayloadScans, type Offences, type PayloadScans } from "./scans.ts";
 import { createBuilds, type Builds } from "./builds.ts";
@@ -113,6 +114,9 @@ export interface Run {
   readonly alone: LimitFunction;
   readonly scans: PayloadScans;
   readonly offences: Offences;
+  readonly idleReceipts: IdleReceipts;
+  /** How many receipts of its open work each member had looked at closely. */
+  readonly receiptTries: Map<Address, { readonly assignment: Digest; count: number }>;
   /** Fragments of payloads that this process found lost: what is sent again too late does not bring them back. */
   readonly lost: Set<Digest>;
   readonly modules: RunModules;
@@ -187,6 +191,8 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     alone: pLimit(1),
     scans: createPayloadScans(blobs),
     offences: createOffences(clock, options.forgiven),
+    idleReceipts: createIdleReceipts(clock),
+    receiptTries: new Map(),
     lost: new Set(),
     modules,
   };

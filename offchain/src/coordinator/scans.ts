@@ -89,6 +89,7 @@ const innocent: ReadonlySet<ApiCode> = new Set([
   "ALREADY_SUBMITTED",
   "WORK_UNDONE",
   "TOO_MANY_FAILURES",
+  "TOO_MANY_RECEIPTS",
 ]);
 
 /** So many are forgiven; a version that differs, a disk that flips bits. */

@@ -3,6 +3,55 @@ import type { Breakage } from "./breakage.ts";
 
 export const coordinator: readonly Breakage[] = [
   {
+    name: "a receipt's header is canonicalised before anybody looks whether its work is waited for",
+    file: "offchain/src/coordinator/receipts.ts",
+    text: "if (refusal) {",
+    instead: "if (refusal && canonicalJson(request.header)) {",
+    tests: ["test/attack/receipts.test.ts"],
+  },
+  {
+    name: "receipts of rounds to come are hashed and looked for",
+    file: "offchain/src/coordinator/receipts.ts",
+    text: "Number(receipt.round) <= state.round ?",
+    instead: "Number(receipt.round) >= 0 ?",
+    tests: ["test/attack/receipts.test.ts"],
+  },
+  {
+    name: "receipts of one assignment are looked at however many there are",
+    file: "offchain/src/coordinator/receipts.ts",
+    text: "if (tried.count >= TRIES) {",
+    instead: "if (tried.count < 0) {",
+    tests: ["test/attack/receipts.test.ts"],
+  },
+  {
+    name: "what fails at the coordinator counts as a worker's receipt",
+    file: "offchain/src/coordinator/receipts.ts",
+    text: "if (!(error instanceof RefusedError)) stop();",
+    instead: "",
+    tests: ["test/attack/receipts.test.ts"],
+  },
+  {
+    name: "each key has as many receipts without effect as a network",
+    file: "offchain/src/coordinator/idleReceipts.ts",
+    text: "windowOf(`network ${network}`)",
+    instead: "windowOf(`network ${member}`)",
+    tests: ["test/attack/receipts.test.ts"],
+  },
+  {
+    name: "members of one network use up each other's receipts",
+    file: "offchain/src/coordinator/idleReceipts.ts",
+    text: "own.count < OWN ? own",
+    instead: "own.count < 0 ? own",
+    tests: ["test/attack/receipts.test.ts"],
+  },
+  {
+    name: "receipts that are accepted count as those without effect",
+    file: "offchain/src/coordinator/api/members.ts",
+    text: "if (fresh) counted",
+    instead: "if (!fresh) counted",
+    tests: ["test/attack/receipts.test.ts"],
+  },
+  {
     name: "the time of a head's block goes into the log whatever it is",
     file: "offchain/src/coordinator/run.ts",
     text: "if (anchoredAt < notBefore || anchoredAt > now) {",

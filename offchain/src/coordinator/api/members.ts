@@ -2,7 +2,6 @@
 import {
   Accepted,
   asDigest,
-  canonicalJson,
   contentDigestHeader,
   FragmentReply,
   Hash32,
@@ -17,9 +16,9 @@ import {
   WorkReply,
   WorkRequest,
 } from "@cotrain/sdk/protocol";
+import type { FastifyRequest } from "fastify";
 import { Type } from "typebox";
 
-import { RefusedError } from "../errors.ts";
 import { acceptJoin } from "../joins.ts";
 import { headerOf } from "../memberRequests.ts";
 import { acceptReceipt } from "../receipts.ts";
@@ -101,21 +100,26 @@ export function registerWork({ app, modules: { metrics }, members, runOf }: Rout
       return run.offences.watch(worker, () => acceptFragment(run, request, { worker, digest }, metrics));
     },
   );
+  const counted = new WeakMap<FastifyRequest, () => void>();
   app.post(
     routes.receipts(":runId"),
     {
       bodyLimit: RECEIPT_BODY,
       ...members.hooks,
+      onRequest: async (request: FastifyRequest) => {
+        await members.hooks.onRequest(request);
+        counted.set(request, runOf(request).idleReceipts.count(members.of(request), request.ip));
+      },
       schema: schemaOf("Submit a receipt", ReceiptReply, { body: ReceiptRequest }),
     },
     async (request) => {
       const run = runOf(request);
       const worker = members.of(request);
-      const body = request.body as ReceiptRequest;
-      if (Buffer.byteLength(canonicalJson(body.header)) > MAX_PAYLOAD_HEADER_BYTES) {
-        throw new RefusedError("BODY_TOO_LARGE", `A payload's header has ${MAX_PAYLOAD_HEADER_BYTES} bytes at most.`);
-      }
-      return run.offences.watch(worker, () => acceptReceipt(run, worker, body));
+      const { reply, fresh } = await run.offences.watch(worker, () =>
+        acceptReceipt(run, worker, request.body as ReceiptRequest),
+      );
+      if (fresh) counted.get(request)?.();
+      return reply;
     },
   );
 }

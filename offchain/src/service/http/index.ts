@@ -4,7 +4,7 @@ export * from "./connections.ts";
 export * from "./metrics.ts";
 export * from "./networks.ts";
 export * from "./ports.ts";
-export { addressRate, rateOf } from "./rateLimits.ts";
+export { addressRate, RateLimited, rateOf } from "./rateLimits.ts";
 export * from "./readers.ts";
 export * from "./server.ts";
 export * from "./tls.ts";

@@ -21,7 +21,7 @@ export interface RateLimits {
 /** Addresses, or others who are counted, whose requests are remembered. */
 const REMEMBERED = 10_000;
 
-class RateLimited extends RetryableError {
+export class RateLimited extends RetryableError {
   constructor(who: string, ttl: number) {
     const retryAfterSeconds = Math.ceil(ttl / 1_000);
     const details = { retryAfterSeconds };
