@@ -247,6 +247,12 @@ export const unpinnedNotice =
     );
   };
 
+/** Says, before a wallet sends what concerns one model alone, which that is where a coordinator names it, to people. */
+export function sayUnpinnedModel({ pinned, modelId, runId }: Place, output: Output): void {
+  if (pinned || output.json) return;
+  output.notice(`It is model ${modelId}, that of run ${runId}, by the coordinator's word alone.`);
+}
+
 /** Coins below which a wallet on the local chain gets some, in wei: a claim costs a hundredth of it. */
 const LOCAL_LEAST = 10n ** 17n;
 

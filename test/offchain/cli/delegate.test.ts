@@ -7,8 +7,8 @@ import { getAddress, zeroAddress } from "viem";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 import { type Holders, openHolders } from "./holders.ts";
-import { tellingCoordinator } from "./tellingCoordinator.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
+import { tellingCoordinator } from "./tellingCoordinator.ts";
 
 let holders: Holders;
 beforeAll(async () => (holders = await openHolders()), 120_000);
@@ -144,4 +144,30 @@ test("a holder signs, somebody else sends it, once", async () => {
   expect(JSON.parse((await cotrainHere(own)).stdout)).toMatchObject({ state: "signed", nonce: String(before + 1n) });
   expect(JSON.parse((await submit()).stdout)).toMatchObject({ state: "sent" });
   expect(await delegate()).toBe(getAddress(one));
+});
+
+test("whose votes they are is said before anything is sent, where a coordinator says it", async () => {
+  const { state, wallets, client, world } = holders;
+  const two = wallets["worker-2"]!;
+  const keys = [
+    `--wallet=${join(state, "keys", "worker-1.json")}`,
+    `--passphrase-file=${join(state, "keys", "passphrase")}`,
+  ];
+  const told = [`--coordinator=${await tellingCoordinator(world, client)}`, `--rpc=${world.url}`, ...keys];
+  const there = [...told, "--state", temporaryDirectory()];
+  const words = `It is model ${world.modelId}, that of run ${world.runId}, by the coordinator's word alone.`;
+
+  const given = await cotrainHere(["delegate", two, "--yes", ...there]);
+  expect(given).toMatchObject({ code: 0, stdout: expect.stringContaining(`and now does to ${getAddress(two)}`) });
+  const [before, sent] = [given.stderr.indexOf(words), given.stderr.indexOf(": 0x")];
+  expect(before).toBeGreaterThanOrEqual(0);
+  expect(sent).toBeGreaterThan(before);
+
+  const back = await cotrainHere(["delegate", "self", ...there, "--run", world.runId, "--json"]);
+  expect(back.code).toBe(0);
+  expect(JSON.parse(back.stdout)).toMatchObject([{ transaction: expect.stringMatching(/^0x/) }]);
+  const pinned = ["--run", world.runId, "--deployment", join(state, "deployment.json")];
+  const known = await cotrainHere(["delegate", "self", ...there, ...pinned]);
+  expect(known.code).toBe(0);
+  expect(known.stdout + known.stderr).not.toContain("word alone");
 });

@@ -255,6 +255,13 @@ export const cli: readonly Breakage[] = [
     tests: ["test/offchain/cli/delegate.test.ts"],
   },
   {
+    name: "votes are given in a model that a coordinator names and nobody sees",
+    file: "offchain/src/cli/place.ts",
+    text: "if (pinned || output.json) return;",
+    instead: "if (modelId !== runId || output.json) return;",
+    tests: ["test/offchain/cli/delegate.test.ts"],
+  },
+  {
     name: "a cell of a table is a formula",
     file: "offchain/src/cli/csv.ts",
     text: "FORMULA.test(text) ?",

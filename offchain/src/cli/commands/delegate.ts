@@ -7,7 +7,15 @@ import { duration, parseAddress, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { type DelegationOutcome, delegationText, requireFlags, signToFile, submitFile } from "../delegations.ts";
 import { columnsOf } from "../output.ts";
-import { atPlace, type Place, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
+import {
+  atPlace,
+  type Place,
+  requireEntries,
+  sayUnpinnedModel,
+  signingAs,
+  signingOptions,
+  unpinnedNotice,
+} from "../place.ts";
 
 const SELF = "self";
 
@@ -114,6 +122,7 @@ export const delegateCommand = defineCommand({
       own,
       async (place) => {
         const entries = requireEntries(place, options);
+        sayUnpinnedModel(place, output);
         const shares = await sharesAt(place);
         const made: Choice[] = [];
         for (const entry of entries) {
