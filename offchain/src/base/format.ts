@@ -54,6 +54,10 @@ export function shownHex(text: string): string {
   return /^0x[0-9a-f]{64}$/i.test(text) ? text.toLowerCase() : text;
 }
 
+/** A sentence in which each address is as {@link formatAddress} has it; names of files and parts of URLs stay as they are. */
+export const shownAddresses = (text: string): string =>
+  text.replaceAll(/(?<![\w/\\.-])0x[0-9a-f]{40}(?!\w|[/\\]|\.\w)/gi, formatAddress);
+
 /** {@link formatAddress}, shortened. */
 export const shortAddress = (address: string): string => shortHex(formatAddress(address));
 

@@ -1,22 +1,26 @@
 /**
  * Where output goes: data on stdout (text, or one JSON document under --json), notices on stderr. Colour only on a TTY.
- * Coordinators, RPCs and models write part of it: all that leaves here is made printable here, and nowhere before.
+ * Coordinators, RPCs and models write part of it: all that leaves here is made printable here, and nowhere before. Addresses get
+ * their one casing here too, since sentences come from many places and from coordinators.
  */
 import { inspect, styleText } from "node:util";
 
-import { printable, printableJson, shownHex } from "../base/index.ts";
+import { printable, printableJson, shownAddresses, shownHex } from "../base/index.ts";
 
 const styles = ["bold", "dim", "cyan", "green", "yellow"] as const;
 export type Style = (typeof styles)[number];
 /** Parameters of the sequences that {@link Output.paint} writes. */
 const painted = new Set(styles.flatMap((style) => inspect.colors[style]?.map(String)));
 
+/** A piece of a sentence, as a terminal and people may have it. */
+const shownLine = (text: string): string => shownAddresses(printable(text));
+
 /** Painted text as a terminal may show it: of escape codes those of `paint` alone, which at worst make a stranger bold. */
 export const printableInColour = (text: string): string =>
   text
     // oxlint-disable-next-line no-control-regex -- this is what it is about
     .split(/(\u001b\[\d+m)/)
-    .map((part) => (painted.has(part.slice(2, -1)) && part.startsWith("\u001b[") ? part : printable(part)))
+    .map((part) => (painted.has(part.slice(2, -1)) && part.startsWith("\u001b[") ? part : shownLine(part)))
     .join("");
 
 /** A stranger's newline begins no line. */
@@ -38,19 +42,19 @@ export interface Output {
 /** Wide integers as decimal text, hex in one casing. */
 function asShown(_key: string, value: unknown): unknown {
   if (typeof value === "bigint") return value.toString();
-  return typeof value === "string" ? shownHex(value) : value;
+  return typeof value === "string" ? shownAddresses(shownHex(value)) : value;
 }
 
 /** One sentence on stderr that says who speaks; a stack follows it on lines of its own, indented. */
 export const complain = (sentence: string): void =>
-  void process.stderr.write(`cotrain: ${printable(sentence).replaceAll("\n", "\n  ")}\n`);
+  void process.stderr.write(`cotrain: ${shownLine(sentence).replaceAll("\n", "\n  ")}\n`);
 
 export function createOutput(json: boolean): Output {
   const colour = (process.stdout.isTTY ?? false) && process.env["NO_COLOR"] === undefined;
   return {
     json,
     result(document, lines) {
-      const shown = colour ? printableInColour : printable;
+      const shown = colour ? printableInColour : shownLine;
       process.stdout.write(
         json
           ? `${printableJson(JSON.stringify(document, asShown, 2))}\n`
@@ -58,7 +62,7 @@ export function createOutput(json: boolean): Output {
       );
     },
     text: (piece) => void (json || process.stdout.write(printable(piece))),
-    notice: (line) => void process.stderr.write(`${printable(inOneLine(line))}\n`),
+    notice: (line) => void process.stderr.write(`${shownLine(inOneLine(line))}\n`),
     complain,
     paint: (style, text) => (colour ? styleText(style, text, { validateStream: false }) : text),
   };

@@ -12,7 +12,7 @@ import { furtherCommand, heldOutAtRest } from "../../../offchain/src/cli/status/
 import { heldOutText } from "../../../offchain/src/cli/status/lines.ts";
 import { measuringRows, measuringShares } from "../../../offchain/src/cli/status/measuring.ts";
 import { keptLine, memberLines, runningDocument, viewLines } from "../../../offchain/src/cli/status/running.ts";
-import { createOutput } from "../../../offchain/src/cli/output.ts";
+import { createOutput, printableInColour } from "../../../offchain/src/cli/output.ts";
 import type { RunFile } from "../../../offchain/src/service/index.ts";
 import { writeMeasuring } from "../../../offchain/src/validator/measuring.ts";
 
@@ -199,6 +199,27 @@ it("status and checkpoint list break no word on a terminal of 80 columns, and gi
     "  transaction not anchored yet",
     `  digest      ${hash("7")}`,
   ]);
+});
+
+it("sentences have each address in the casing of EIP-55 wherever they go, and file names and URLs as they are", () => {
+  const address = getAddress(`0x${"ab".repeat(20)}`);
+  const plain = address.toLowerCase();
+  const told = vi.spyOn(process.stderr, "write").mockReturnValue(true);
+  const printed = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+  onTestFinished(() => void [told, printed].map((each) => each.mockRestore()));
+  const output = createOutput(false);
+  output.notice(`it pays ${plain}; keys/${plain}, ${plain}.json`);
+  output.complain(`The receipt is of ${plain}.`);
+  output.result({}, [`${plain}'s payload, ${hash("a")}`]);
+  createOutput(true).result({ problem: `signed by ${plain}` }, []);
+  expect(told.mock.calls.map(([text]) => String(text))).toEqual([
+    `it pays ${address}; keys/${plain}, ${plain}.json\n`,
+    `cotrain: The receipt is of ${address}.\n`,
+  ]);
+  const [lines, json] = printed.mock.calls.map(([text]) => String(text));
+  expect(lines).toBe(`${address}'s payload, ${hash("a")}\n`);
+  expect(JSON.parse(json ?? "")).toEqual({ problem: `signed by ${address}` });
+  expect(printableInColour(`\u001b[36m${plain}\u001b[39m`)).toBe(`\u001b[36m${address}\u001b[39m`);
 });
 
 it("what --json prints has each address in the casing of EIP-55, hashes in lower case, and nothing else changed", () => {

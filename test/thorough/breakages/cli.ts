@@ -61,7 +61,7 @@ export const cli: readonly Breakage[] = [
   {
     name: "what went wrong is said to the terminal as it was told",
     file: "offchain/src/cli/output.ts",
-    text: "printable(sentence)",
+    text: "shownLine(sentence)",
     instead: "(sentence)",
     tests: ["test/attack/terminal.test.ts"],
   },
@@ -413,6 +413,13 @@ export const cli: readonly Breakage[] = [
     file: "offchain/src/cli/status/running.ts",
     text: "view.members.map(countedFromOne)",
     instead: "view.members",
+    tests: ["test/offchain/cli/status.test.ts"],
+  },
+  {
+    name: "sentences have addresses in whatever casing they came in",
+    file: "offchain/src/cli/output.ts",
+    text: "shownAddresses(printable(text));",
+    instead: "printable(text);",
     tests: ["test/offchain/cli/status.test.ts"],
   },
 ];
