@@ -110,6 +110,7 @@ export function runView(run: Run): RunView {
     tokens: String(state.checkpoint.tokens),
     paramsVersion: current?.paramsVersion ?? state.paramsVersion,
     params: current?.params ?? state.params,
+    ...(state.nextParams && { nextParamsVersion: state.nextParams.version }),
     checkpoint: { round: state.checkpoint.round, digest: state.checkpoint.digest },
     anchored: anchored
       ? {

@@ -92,6 +92,8 @@ export const RunView = Type.Object({
   tokens: Decimal,
   paramsVersion: Uint32,
   params: RunParamsWire,
+  /** Parameters that are in force on-chain and wait for the next round that opens; absent where none do. */
+  nextParamsVersion: Type.Optional(Uint32),
   /** Newest durable checkpoint. */
   checkpoint: Type.Object({ round: Count, digest: Hash32 }),
   /** Newest head seen on-chain. */

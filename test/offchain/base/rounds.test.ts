@@ -12,7 +12,7 @@ it("round n makes checkpoint n of checkpoint n − 1", () => {
 });
 
 /** What is not the checkpoint that a round starts from: counts of rounds, which people count from 1 already. */
-const counted = new Set(["${proposal.appliedInRound}", "${summary.training.rounds}"]);
+const counted = new Set(["${from}", "${summary.training.rounds}"]);
 
 it("every sentence that names a round counts as people do", () => {
   const found = globSync("**/*.ts", { cwd: sources }).flatMap((file) => {

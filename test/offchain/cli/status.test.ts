@@ -8,8 +8,8 @@ import { expect, it, onTestFinished, vi } from "vitest";
 
 import { listedLines } from "../../../offchain/src/cli/commands/checkpointList.ts";
 import { governedLines } from "../../../offchain/src/cli/commands/params.ts";
-import { furtherCommand, heldOutAtRest } from "../../../offchain/src/cli/status/atRest.ts";
-import { heldOutText } from "../../../offchain/src/cli/status/lines.ts";
+import { furtherCommand, heldOutAtRest, versionsAtRest } from "../../../offchain/src/cli/status/atRest.ts";
+import { decidedRows, heldOutText } from "../../../offchain/src/cli/status/lines.ts";
 import { measuringRows, measuringShares } from "../../../offchain/src/cli/status/measuring.ts";
 import { keptLine, memberLines, runningDocument, viewLines } from "../../../offchain/src/cli/status/running.ts";
 import { createOutput, printableInColour } from "../../../offchain/src/cli/output.ts";
@@ -63,6 +63,13 @@ it("status at rest names the start that goes on with the run on the same devices
   expect(further({ device: "cuda:0,cuda:1" })).toBe("npm start -- --device cuda:0,cuda:1 --state /tmp/run");
   for (const settings of [undefined, {}, { device: null }])
     expect(further(settings)).toBe("npm start -- --state /tmp/run");
+});
+
+it("status at rest tells of parameters that no round had yet", () => {
+  const heads = [{ paramsVersion: 1 }, { paramsVersion: 2 }];
+  expect(versionsAtRest({ version: 2 }, heads)).toEqual({ paramsVersion: 2 });
+  expect(versionsAtRest({ version: 3 }, heads)).toEqual({ paramsVersion: 2, nextParamsVersion: 3 });
+  expect(decidedRows(3, 3)).toEqual([["decided", "parameters version 3, in force from round 3"]]);
 });
 
 it("status says on how many tokens each loss was measured, running and at rest", () => {
@@ -175,6 +182,13 @@ it("status and checkpoint list break no word on a terminal of 80 columns, and gi
   labels.push("model registry", "validator set", "emission", "compute rewards");
   const rows = wide.filter((line) => line.endsWith(address)).map((line) => line.slice(0, -address.length).trimEnd());
   expect(rows).toEqual(labels);
+
+  // What holders decided waits for the next round: after the open one, or the one that opens next.
+  const decided = (rest: Partial<RunView>): string | undefined =>
+    viewLines({ ...run, view: { ...view, ...rest } }, Infinity).find((line) => line.startsWith("decided"));
+  expect(decided({})).toBeUndefined();
+  expect(decided({ nextParamsVersion: 3 })).toMatch(/ {2}parameters version 3, in force from round 14$/);
+  expect(decided({ nextParamsVersion: 3, current: null })).toMatch(/ {2}parameters version 3, in force from round 13$/);
 
   // The round that the screen calls 13 is 13 under --json.
   expect(wide.find((line) => line.startsWith("round"))).toContain("13 is open");

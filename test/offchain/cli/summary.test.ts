@@ -200,6 +200,14 @@ describe("the summary", () => {
     expect(shown).not.toContain("executed in the transaction");
   });
 
+  test("a proposal that was executed after the last round is in force from the next", () => {
+    const proposal = { ...summary.proposal!, appliedInRound: null };
+    expect(text({ proposal: { ...proposal, appliesFromRound: 10 } })).toContain(
+      "executed, in force from round 10, the next one\n",
+    );
+    expect(text({ proposal })).toContain("  executed\n");
+  });
+
   test("a proposal that voting has not begun on has no share of the supply, and is in force nowhere", () => {
     const proposal = { ...summary.proposal!, state: "pending", supply: null, executed: null, appliedInRound: null };
     const shown = text({ proposal });

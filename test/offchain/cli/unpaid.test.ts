@@ -36,6 +36,7 @@ vi.mock("@cotrain/sdk/actions", async (original) => ({
   balanceOf: async () => 0n,
   unpaidLeaves: async (_client: unknown, { leaves }: { readonly leaves: readonly unknown[] }) => leaves,
   governorOf: async () => "0x",
+  proposalState: async () => "executed",
   sharesOf: async () => "0x",
   totalSupply: async () => 0n,
   votesOf: async () => 0n,
@@ -222,6 +223,17 @@ describe("what earned nothing stands with its reason", () => {
       pending: summary.pending,
     });
   });
+});
+
+test("what was executed after the last round says from which round on it is in force", async () => {
+  const decision = { proposalId: 7n, title: "fewer steps", votesFor: 1n, votesAgainst: 0n, executed: "0x1" };
+  const proposalWith = async (seen: object): Promise<unknown> => {
+    const coordinator = { run: async () => ({ ...view, ...seen }), checkpoints: async () => ({ checkpoints: [] }) };
+    const prepared = { ...preparedIn(temporaryDirectory()), coordinator } as unknown as Prepared;
+    return (await summarise(prepared, { ...session, decision } as unknown as TrainingSession, now)).proposal;
+  };
+  expect(await proposalWith({})).not.toHaveProperty("appliesFromRound");
+  expect(await proposalWith({ nextParamsVersion: 2 })).toMatchObject({ state: "executed", appliesFromRound: 3 });
 });
 
 const view = {

@@ -430,12 +430,15 @@ describe("a change", () => {
   it("of parameters is in force from the next round on, never inside one", async () => {
     const [a, b] = await two();
     harness.chain.changeParams({ innerSteps: 12, rampRounds: 0 });
+    expect(await harness.client.run(runId)).not.toHaveProperty("nextParamsVersion");
     await elapse(harness, () => state().nextParams !== null, "the change");
     expect(await a.assigned()).toMatchObject({ round: 0, steps: 4, paramsVersion: 1 });
+    expect(await harness.client.run(runId)).toMatchObject({ paramsVersion: 1, nextParamsVersion: 2 });
     await a.train();
     await b.train();
     await roundIs(1);
     expect(await a.assigned()).toMatchObject({ round: 1, steps: 12, paramsVersion: 2 });
+    expect(await harness.client.run(runId)).not.toHaveProperty("nextParamsVersion");
     await until(() => harness.chain.heads.length === 2, "the anchor");
     expect(harness.chain.heads[1]!.paramsVersion).toBe(1);
   });

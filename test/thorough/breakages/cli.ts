@@ -422,4 +422,18 @@ export const cli: readonly Breakage[] = [
     instead: "printable(text);",
     tests: ["test/offchain/cli/status.test.ts"],
   },
+  {
+    name: "status says nothing of parameters that wait for the next round",
+    file: "offchain/src/coordinator/views.ts",
+    text: "    ...(state.nextParams && { nextParamsVersion: state.nextParams.version }),\n",
+    instead: "",
+    tests: ["test/offchain/coordinator/rounds.test.ts"],
+  },
+  {
+    name: "the summary of a decision after the last round does not say that it waits",
+    file: "offchain/src/cli/up/summarise.ts",
+    text: "view.nextParamsVersion !== undefined &&",
+    instead: "false &&",
+    tests: ["test/offchain/cli/unpaid.test.ts"],
+  },
 ];

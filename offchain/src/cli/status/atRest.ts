@@ -1,7 +1,7 @@
 /** A run that does not train now, as chain and files have it. */
 import { asDigest, MAX_MANIFEST_BYTES, runStatus } from "@cotrain/sdk/protocol";
 
-import { formatCount } from "../../base/index.ts";
+import { formatCount, roundNumber } from "../../base/index.ts";
 import { startCommand } from "../../base/node/index.ts";
 import { type ChainConnection, createReader, type PostedHead } from "../../chain/index.ts";
 import { chainFacts, layout, type LocalRun, readerOptions, withChain } from "../../run/index.ts";
@@ -12,7 +12,15 @@ import { columnsOf, factTable } from "../output.ts";
 import type { PutAside } from "../putAside.ts";
 import { rejectedOf } from "../rejected.ts";
 import { Summary } from "../up/summary.ts";
-import { type Checkpoint, checkpointLines, heldOutText, listCommand, type Loss, putAsideLines } from "./lines.ts";
+import {
+  type Checkpoint,
+  checkpointLines,
+  decidedRows,
+  heldOutText,
+  listCommand,
+  type Loss,
+  putAsideLines,
+} from "./lines.ts";
 
 const checkpointOf = ({ round, checkpointDigest, transaction, block }: PostedHead): Checkpoint => ({
   round,
@@ -26,6 +34,15 @@ async function tokensOf(run: LocalRun, checkpoint: string | undefined): Promise<
   if (checkpoint === undefined) return undefined;
   const read = run.blobs.get(asDigest(checkpoint), MAX_MANIFEST_BYTES).then((bytes) => parseManifest(bytes).tokens);
   return read.catch(() => undefined);
+}
+
+/** Versions of a run's parameters: that of the newest link, and the one that waits for the next round, where one does. */
+export function versionsAtRest(
+  record: { readonly version: number },
+  heads: readonly Pick<PostedHead, "paramsVersion">[],
+) {
+  const paramsVersion = heads.at(-1)?.paramsVersion ?? record.version;
+  return { paramsVersion, ...(record.version > paramsVersion && { nextParamsVersion: record.version }) };
 }
 
 type Measured = Pick<Summary, "heldOut">;
@@ -63,7 +80,8 @@ async function readAtRest(run: LocalRun, connection: ChainConnection) {
   const tokens = await tokensOf(run, checkpoints.at(-1)?.digest);
   const status = Object.entries(runStatus).find(([, code]) => code === record.status)?.[0] ?? "unknown";
   const activeEpoch = active?.epoch ?? null;
-  return { chainId, head, version: record.version, status, activeEpoch, checkpoints, found, rejected, tokens };
+  const versions = versionsAtRest(record, heads);
+  return { chainId, head, versions, status, activeEpoch, checkpoints, found, rejected, tokens };
 }
 
 type AtRest = Awaited<ReturnType<typeof readAtRest>>;
@@ -83,7 +101,7 @@ function restingDocument(
   summary: Summary | undefined,
   old: readonly PutAside[],
 ) {
-  const { chainId, head, version, status, activeEpoch, checkpoints, found, rejected, tokens } = read;
+  const { chainId, head, versions, status, activeEpoch, checkpoints, found, rejected, tokens } = read;
   return {
     running: false,
     runId,
@@ -95,7 +113,7 @@ function restingDocument(
     round: head.round,
     head: head.head,
     sequence: head.sequence,
-    paramsVersion: version,
+    ...versions,
     activeEpoch,
     tokens: tokens ?? null,
     ...lossesOf(summary),
@@ -112,7 +130,7 @@ export function furtherCommand({ state, file }: Pick<LocalRun, "state" | "file">
 }
 
 function restingLines(run: LocalRun, read: AtRest, summary: Summary | undefined, old: readonly PutAside[]): string[] {
-  const { chainId, head, status, activeEpoch, checkpoints, found, rejected, tokens } = read;
+  const { chainId, head, versions, status, activeEpoch, checkpoints, found, rejected, tokens } = read;
   const { embedded, rpcUrl } = run.file.chain;
   const measured = summary && heldOutAtRest(summary);
   const newest = checkpoints.at(-1);
@@ -121,6 +139,7 @@ function restingLines(run: LocalRun, read: AtRest, summary: Summary | undefined,
     ["model", run.modelId],
     ["phase", `at rest (${status} on chain ${chainId}); "${furtherCommand(run)}" trains it further`],
     ["round", `${head.round} completed`],
+    ...decidedRows(versions.nextParamsVersion, roundNumber(head.round)),
     ...(newest === undefined ? [] : [["checkpoint", `${newest.round}, ${newest.digest}`] as [string, string]]),
     ["anchored", `checkpoint ${head.round}, link ${head.sequence}`],
     ["head", head.head],

@@ -1,7 +1,7 @@
 /** What status says of a run whether it trains or not: checkpoints, held-out loss, states that were put aside. */
-import type { CheckpointList } from "@cotrain/sdk/protocol";
+import type { CheckpointList, RunView } from "@cotrain/sdk/protocol";
 
-import { formatBytes } from "../../base/index.ts";
+import { formatBytes, roundNumber } from "../../base/index.ts";
 import { commandFor } from "../../base/node/index.ts";
 import { table } from "../output.ts";
 import type { PutAside } from "../putAside.ts";
@@ -22,6 +22,18 @@ export function checkpointLines(checkpoints: readonly Checkpoint[], list: string
   if (earlier > 0) rows.unshift(["…", `${earlier} earlier: ${list}`]);
   return rows.length === 0 ? [] : ["", "checkpoints and their transactions", ...table(rows, [0])];
 }
+
+/** The next round that opens, counted from 1. */
+export const nextRoundOf = ({ round, current }: Pick<RunView, "round" | "current">): number =>
+  roundNumber(round) + (current ? 1 : 0);
+
+/**
+ * Parameters that holders decided and no round had yet.
+ * @param version undefined where none wait
+ * @param from the first round that runs under them, counted from 1
+ */
+export const decidedRows = (version: number | undefined, from: number): [string, string][] =>
+  version === undefined ? [] : [["decided", `parameters version ${version}, in force from round ${from}`]];
 
 export const putAsideLines = (state: string, states: readonly PutAside[]): string[] =>
   states.length === 0

@@ -42,7 +42,15 @@ import { rejectedOf } from "../rejected.ts";
 import { joinLines } from "../up/display.ts";
 import { liveSpeed, trafficLines } from "../up/screen.ts";
 import { allWork, leftWork } from "../work.ts";
-import { type Checkpoint, checkpointLines, heldOutText, listCommand, putAsideLines } from "./lines.ts";
+import {
+  type Checkpoint,
+  checkpointLines,
+  decidedRows,
+  heldOutText,
+  listCommand,
+  nextRoundOf,
+  putAsideLines,
+} from "./lines.ts";
 import { measuringRows, type MeasuringShares, measuringShares } from "./measuring.ts";
 
 function roundText({ current, round }: RunView): string {
@@ -85,6 +93,7 @@ export function viewLines(run: RunningRun, columns: number): string[] {
     ["tokens", formatCount(BigInt(view.tokens))],
     ["speed", `${formatCount(liveSpeed(view).tokensPerSecond)} tokens/s now`],
     [parameterLabel("innerSteps"), `${view.params.innerSteps} (parameters version ${view.paramsVersion})`],
+    ...decidedRows(view.nextParamsVersion, nextRoundOf(view)),
     [
       "held-out bits/byte",
       heldOut

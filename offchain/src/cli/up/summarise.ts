@@ -17,6 +17,7 @@ import { parameterCount, presetOf } from "../../engine/index.ts";
 import { writeStateFile } from "../../service/index.ts";
 import { feeWaitText } from "../feeWait.ts";
 import { promptFor, textFrom } from "../text.ts";
+import { nextRoundOf } from "../status/lines.ts";
 import { unpaidLines } from "../unpaid.ts";
 import { executedProposals } from "./decisions.ts";
 import { type Prepared, type TrainingSession, unmeasured } from "../../localnet/index.ts";
@@ -171,6 +172,8 @@ async function proposalOf(
     executed: decision.executed ?? null,
     paramsVersion: view.paramsVersion,
     appliedInRound: appliedInRound ?? null,
+    ...(decision.executed !== undefined &&
+      view.nextParamsVersion !== undefined && { appliesFromRound: nextRoundOf(view) }),
   };
 }
 

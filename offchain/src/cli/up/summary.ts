@@ -107,6 +107,8 @@ export const Summary = Type.Object({
       paramsVersion: Nullable(Whole),
       /** First round that ran under it, counted from 1: round n makes checkpoint n. */
       appliedInRound: Nullable(Whole),
+      /** The round that will be the first under it, where it still waits for that. */
+      appliesFromRound: Type.Optional(Whole),
     }),
   ),
   /** What holders decided before, oldest first, each with the transaction that executed it. */
@@ -214,7 +216,9 @@ function newestDecision({ proposal, shares, noVote }: Summary): string[] {
       shares.minted === "0" ? "nothing yet: there are no shares to vote with" : (noVote ?? "nothing in this session"),
       ROOM,
     );
-  const applied = proposal.appliedInRound === null ? "" : `, in force from round ${proposal.appliedInRound}`;
+  const from = proposal.appliedInRound ?? proposal.appliesFromRound;
+  const yet = proposal.appliedInRound === null ? ", the next one" : "";
+  const applied = from === undefined ? "" : `, in force from round ${from}${yet}`;
   const supply = proposal.supply === null ? undefined : BigInt(proposal.supply);
   const part = (votes: string): string =>
     `${formatShares(BigInt(votes))}${supply === undefined ? "" : ` (${formatPercent(BigInt(votes), supply)})`}`;
