@@ -47,11 +47,18 @@ export interface Launched {
   readonly port: number;
 }
 
-/** How others reach the coordinator: by the name in its certificate, at the address it listens on, or through its proxy. */
-async function addressFor(
-  { host, tlsCert, tlsKey, behindProxy }: LocalnetContext["options"],
+/** How others reach the coordinator: as told, by the name in its certificate, at the address it listens on, or through its proxy. */
+export async function addressFor(
+  {
+    host,
+    tlsCert,
+    tlsKey,
+    behindProxy,
+    publicUrl,
+  }: Pick<LocalnetContext["options"], "host" | "tlsCert" | "tlsKey" | "behindProxy" | "publicUrl">,
   port: number,
 ): Promise<string> {
+  if (publicUrl !== undefined) return publicUrl.replace(/\/+$/, "");
   if (behindProxy) return "https://YOUR-PROXY";
   const wildcard = host === "0.0.0.0" || host === "::";
   const tls = await loadTls(tlsCert, tlsKey);

@@ -92,6 +92,11 @@ const publicRpcOption = url({
   description: "JSON-RPC that joiners are told (default: the one in use, where its URL can hold no key)",
 });
 
+const publicUrlOption = url({
+  description:
+    "URL of the coordinator in the join command (default: by its certificate or address; behind a proxy it must be told)",
+});
+
 /** What the coordinator keeps for those who recompute a run from outside; without them its own defaults hold. */
 const retentionOptions = {
   keepPayloads: duration({
@@ -216,6 +221,7 @@ export const localnetOptions = {
   rpc: rpcOption,
   maxFee: maxFeeOption,
   publicRpc: publicRpcOption,
+  publicUrl: publicUrlOption,
   deployments: text({
     value: "directory",
     description: "directory that records deployments to public chains (default: deploy/deployments of this repository)",

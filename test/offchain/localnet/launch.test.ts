@@ -6,7 +6,7 @@ import { RetryableError, UserError } from "../../../offchain/src/base/index.ts";
 import { factLines } from "../../../offchain/src/cli/facts.ts";
 import { publicRpcOf } from "../../../offchain/src/run/facts.ts";
 import { parseLine } from "../../../offchain/src/cli/program.ts";
-import { checkCheckpoint, joinAtRest, portLine } from "../../../offchain/src/localnet/launch.ts";
+import { addressFor, checkCheckpoint, joinAtRest, portLine } from "../../../offchain/src/localnet/launch.ts";
 import { joinCommandFor, urlHere } from "../../../offchain/src/run/joining.ts";
 import { createManualClock, passTime } from "../manualClock.ts";
 import type { BlobStore } from "../../../offchain/src/storage/index.ts";
@@ -37,6 +37,17 @@ describe("the join line", () => {
     const line = parseLine(joinCommandFor(far, runId, "https://rpc.example.org").split(" ").slice(4));
     expect(line?.flags).toEqual({ coordinator: far, run: runId, rpc: "https://rpc.example.org" });
   });
+});
+
+test("the join line has the URL that --public-url tells, and behind a proxy whose name nobody told a placeholder", async () => {
+  const told = parseLine(["up", "--public-url", "https://train.example.org/run/"])?.flags;
+  expect(told).toEqual({ publicUrl: "https://train.example.org/run/" });
+  const behind = { host: "127.0.0.1", tlsCert: undefined, tlsKey: undefined, behindProxy: "10.0.0.1" };
+  expect(await addressFor({ ...behind, publicUrl: String(told?.["publicUrl"]) }, 7_700)).toBe(
+    "https://train.example.org/run",
+  );
+  expect(await addressFor({ ...behind, publicUrl: undefined }, 7_700)).toBe("https://YOUR-PROXY");
+  expect(await addressFor({ ...behind, behindProxy: undefined, publicUrl: undefined }, 7_700)).toBe(here);
 });
 
 test("this machine's own URL is told where others use another", () => {

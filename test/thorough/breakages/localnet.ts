@@ -135,4 +135,11 @@ export const localnet: readonly Breakage[] = [
     instead: "",
     tests: ["test/offchain/cli/badInput.test.ts"],
   },
+  {
+    name: "the join line behind a proxy has a placeholder whatever --public-url says",
+    file: "offchain/src/localnet/launch.ts",
+    text: "if (publicUrl !== undefined) return",
+    instead: "if (publicUrl === host) return",
+    tests: ["test/offchain/localnet/launch.test.ts"],
+  },
 ];
