@@ -54,7 +54,7 @@ async function oneRound(after: number, step: number): Promise<[string, number][]
   return seen;
 }
 
-// point 8
+// foundation 8
 describe("the wall clock, set by an hour", () => {
   it("forward or back, ends no round and no membership earlier or later", async () => {
     const undisturbed = await oneRound(2_000, 0);

@@ -40,7 +40,7 @@ const shown = async () => {
 };
 const nothing = { step: 0, loss: null, tokensPerSecond: null };
 
-// point 8
+// foundation 8
 describe("a heartbeat with absurd numbers", () => {
   it.each<[string, Partial<Heartbeat>]>([
     ["a loss of 1e300", { loss: 1e300 }],

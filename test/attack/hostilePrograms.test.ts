@@ -94,7 +94,7 @@ test("every file that hands a program to the engine is an entrance in this table
   expect(Object.keys(entrances).toSorted()).toEqual(Object.keys(guarded).toSorted());
 });
 
-// point 1
+// foundation 1
 describe.each(Object.keys(guarded))("a hostile program at %s", (entrance) => {
   test("is refused, whatever is hostile about it", { timeout: 300_000 }, async () => {
     const load = entrances[entrance];

@@ -48,7 +48,7 @@ async function trainIfDue(worker: TestWorker): Promise<boolean> {
   return true;
 }
 
-// point 5, point 3
+// foundation 5, foundation 3
 describe("members that only say that they work", () => {
   it("lose their places to newcomers that train, while who delivers keeps its own, and rounds go on", async () => {
     harness = await openHarness({ params: { minWorkers: 1, maxWorkers: 16, roundDeadline: DEADLINE, rampRounds: 0 } });

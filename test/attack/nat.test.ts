@@ -60,6 +60,7 @@ async function flood(send: () => Promise<number>): Promise<{ statuses: number[];
   return { statuses: [...new Set(statuses)], last: statuses.at(-1)! };
 }
 
+// foundation 5
 it("64 members behind one address beat for a minute; none is refused or evicted", async () => {
   const workers = await crowd(64);
   const heard = new Set<string>();

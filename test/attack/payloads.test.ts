@@ -228,7 +228,7 @@ describe("one accepted payload", () => {
     expect(loss(await parameters(of))).toBeLessThan(middle);
   });
 
-  // point 2
+  // foundation 2
   it("of the smallest norm among eight, which raises the loss, is found, and the others are paid", async () => {
     // Steep in one direction, in which nobody honest moves.
     const steep = (of: readonly Float32Array[]): number => loss(of) + 100 * (of[3]![699]! - Math.fround(6.99)) ** 2;
@@ -248,7 +248,7 @@ describe("one accepted payload", () => {
     expect(loss(await parameters(of))).toBeLessThan(before);
   });
 
-  // point 2
+  // foundation 2
   it("of a state that was mined where the loss does not look is bounded by the checkpoint's norms in the first round of two", async () => {
     const theta = Math.hypot(...Array.from({ length: 700 }, (_, i) => i / 100));
     for (const [size, outcome] of [
@@ -266,7 +266,7 @@ describe("one accepted payload", () => {
     }
   });
 
-  // point 2
+  // foundation 2
   it("that raises the loss a round later by the momentum that it leaves stops no more than that round", async () => {
     // Beyond 7 from where it began, in a direction that nobody honest moves in, the loss is another.
     const cliff = (of: readonly Float32Array[]): number => loss(of) + (of[3]![699]! - 6.99 > 7 ? 1_000 : 0);

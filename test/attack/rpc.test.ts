@@ -117,7 +117,7 @@ afterAll(async () => {
   await node?.close();
 });
 
-// point 8
+// foundation 8
 describe("an RPC that becomes another chain", () => {
   it("gets nothing signed by an owner's wallet, which posts without the journal", async () => {
     const account = accountOf("owner");
@@ -212,7 +212,7 @@ describe("an RPC that becomes another chain", () => {
 const ORPHAN = { hash: nobody, number: "0x1", timestamp: "0x1" };
 const NONSENSE: readonly unknown[] = [null, {}, [null], "0xzz", 7, "7", [{ topics: null }], { hash: null }, ORPHAN];
 
-// point 8
+// foundation 8
 describe("an RPC that answers with nothing", () => {
   it.each<[string, () => Promise<unknown>]>([
     ["eth_getBlockByNumber", () => reader.chainTime()],

@@ -75,7 +75,7 @@ async function open(port: number, text = "", from?: string): Promise<Socket> {
   return socket;
 }
 
-// point 6
+// foundation 6
 describe("idle connections", () => {
   test("of one address, ten times as many as it may have, keep nobody out", async () => {
     const { port, url } = await serve();
@@ -178,7 +178,7 @@ async function slowServer(perAddress: number, total: number): Promise<Slow> {
   };
 }
 
-// point 6
+// foundation 6
 describe("requests that come in slowly", () => {
   test.runIf(canRun("many addresses of loopback", "linux")).each([
     ["not come on", 1],
@@ -226,7 +226,7 @@ describe("requests that come in slowly", () => {
 const unread = (sockets: readonly Socket[]): number =>
   sockets.filter(({ destroyed, writableLength }) => !destroyed && writableLength > 0).length;
 
-// point 6
+// foundation 6
 describe("replies that are not read", () => {
   test.runIf(canRun("many addresses of loopback", "linux")).each([
     ["four addresses, each with more than a sixteenth of all places", 4, 8, 0],
@@ -317,7 +317,7 @@ describe("replies that are not read", () => {
 
 const greedy = (digest: Digest): string => greedyRequests(`/blob/${digest}`);
 
-// point 6
+// foundation 6
 describe("slow readers", () => {
   test("are cut when they do not take a chunk in time", async () => {
     const { app, port, url, digests } = await serve({ writeTimeout: 200, perAddress: 512 });
@@ -360,7 +360,7 @@ describe("slow readers", () => {
   });
 });
 
-// point 6, point 14
+// foundation 6, foundation 14
 describe("ranges of one byte", () => {
   test("over more shards than are kept open read each shard once, and HEAD reads none", async () => {
     const { url, digests, store } = await serve({}, 24);
@@ -391,7 +391,7 @@ describe("ranges of one byte", () => {
   });
 });
 
-// point 6
+// foundation 6
 describe("bad receipts", () => {
   let harness: Harness;
   let [bad, good]: TestWorker[] = [];

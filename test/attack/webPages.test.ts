@@ -26,7 +26,7 @@ const parsed = (reply: Reply) => JSON.parse(reply.text) as { result?: unknown; e
 const balance = async (): Promise<bigint> =>
   BigInt(String(await chain.link.request("eth_getBalance", [RICH, "latest"])));
 
-// point 7
+// foundation 7
 describe("the embedded chain", () => {
   test.each([
     ["anvil_setBalance", [RICH, "0xffffffff"]],
@@ -160,7 +160,7 @@ describe("the embedded chain", () => {
   );
 });
 
-// point 7
+// foundation 7
 describe("the coordinator", () => {
   let app: HttpApp;
   let url: string;

@@ -39,7 +39,7 @@ printf '#!/bin/sh\\nprintf "Geth\\\\nVersion: ${version}-stable\\\\n"\\n' > "$GO
 chmod +x "$GOBIN/geth"`,
   );
 
-// point 17
+// foundation 17
 describe.runIf(process.platform !== "win32")("geth for CI", () => {
   it("is built once, from its Go module in the version that is pinned", () => {
     const go = goThatBuilds(GETH.version);
@@ -75,7 +75,7 @@ describe.runIf(process.platform !== "win32")("geth for CI", () => {
   });
 });
 
-// point 17
+// foundation 17
 describe("what a test needs and the machine lacks", () => {
   it("has it left out with the reason, and in CI fails with one sentence", () => {
     const told = vi.spyOn(process.stderr, "write").mockReturnValue(true);

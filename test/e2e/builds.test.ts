@@ -71,7 +71,6 @@ async function decide(chain: ChainConnection, governor: Hex, proposalId: bigint,
   await execute.sync(wallets[0]!, { governor, proposal });
 }
 
-// point 8
 it("proposes a build for it, and a worker trains and earns when holders admitted it", async () => {
   const port = await freePort();
   const local = [`--state=${stage.state}`];

@@ -23,7 +23,6 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-// point 8
 describe.runIf(possible)("an engine on WebGPU", () => {
   const { model, microBatch } = presets["0.1m"];
   const { step, eval: evaluation, logits } = buildPrograms(model, { microBatch });
@@ -140,7 +139,6 @@ it("doctor says how fast each device is, what a preset takes, and what is missin
   }
 });
 
-// point 8
 describe.runIf(possible)("one run", () => {
   let stage: Stage;
   beforeEach(() => {

@@ -291,7 +291,7 @@ describe("kill -9", () => {
     expect(new Set(postings.map(({ input }) => input)).size).toBe(postings.length);
   });
 
-  // point 17
+  // foundation 17
   it("of the chain node, its last seconds lost: what they held is posted again", async () => {
     const file = layout(stage.state).chainState;
     const kept = `${file}.kept`;

@@ -74,7 +74,7 @@ beforeAll(async () => {
 });
 afterAll(() => stage?.close());
 
-// point 11
+// foundation 11
 describe.runIf(possible)("on an unmodified geth --dev", () => {
   let wallet: string;
   let sum: string;

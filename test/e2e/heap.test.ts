@@ -9,7 +9,6 @@ import { expect, test } from "vitest";
 
 import { root } from "./harness.ts";
 
-// point 8
 test("a process whose heap is smaller than the parameters takes them through a round", () => {
   const script = join(root, "test/e2e/lifeOfParameters.ts");
   const flags = ["--conditions=cotrain-source", "--max-old-space-size=64", "--max-semi-space-size=1"];

@@ -392,7 +392,7 @@ describe("the documents of a round", () => {
   });
 });
 
-// point 10
+// foundation 10
 describe("work that counts nothing", () => {
   const [worker, head] = [`0x${"11".repeat(20)}`, `0x${"22".repeat(32)}`] as const;
   const leaf = { receiptHash: head, worker, beneficiary: worker, tokens: 5n, outcome: 0 } as const;

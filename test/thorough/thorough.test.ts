@@ -110,6 +110,11 @@ describe("records", () => {
       write(file, "// another");
       expect(digestOf()).toBe(before);
     }
+    write(
+      "test/room/a.test.ts",
+      `// foundation 3, foundation 15\n${readFileSync(join(tree, "test/room/a.test.ts"), "utf8")}`,
+    );
+    expect(digestOf()).toBe(before);
     const known = new Set([before]);
     for (const [count, file] of ["src/a.ts", "test/harness.ts", "test/room/a.test.ts"].entries()) {
       write(file, `${readFileSync(join(tree, file), "utf8")} 1`);

@@ -287,6 +287,7 @@ export function commandsAtRest(): void {
     ).toEqual(refusal(1, /none\.car/));
   });
 
+  // foundation 13
   test("checkpoint import into an empty directory gives a model that generate and verify take", async () => {
     const car = join(directory, "travelling.car");
     await jsonOf("checkpoint", "export", car);

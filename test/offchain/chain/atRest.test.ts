@@ -29,7 +29,7 @@ import { slowDoor } from "./slowDoor.ts";
 
 const lower = (address: string): Address => address.toLowerCase() as Address;
 
-// point 14
+// foundation 14
 test("votes and timelocks pass while nobody but the holder asks for anything", async () => {
   const node = await createNode(0);
   onTestFinished(() => node.close());

@@ -236,7 +236,7 @@ describe("postings", () => {
     expect(sent.filter(({ noted }) => !noted)).toEqual([]);
   });
 
-  // point 17
+  // foundation 17
   it("that the chain has lost since are made again when they are asked for again", async () => {
     // Nobody looks meanwhile whether the chain still holds what was posted.
     const { chain } = await open(node.url, { watchInterval: 3_600_000 });

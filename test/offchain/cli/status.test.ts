@@ -29,7 +29,7 @@ const member = (byte: string, machineClass: string): MemberView => ({
   tokens: "1024",
 });
 
-// point 15
+// foundation 15
 it("status tells of each machine whether it computes as the organiser's does", () => {
   const accepted = { workers: 2, tokens: "2048" };
   const lines = memberLines({
@@ -97,7 +97,7 @@ it("status says on how many tokens each loss was measured, running and at rest",
   expect(heldOutText(loss, "checkpoint 7", undefined, 0)).toBe("2.319 on 64 sequences (checkpoint 7)");
 });
 
-// point 13
+// foundation 13
 it("status announces how long an auditor finds payloads and checkpoints", () => {
   const kept = { payloadSeconds: 0, checkpoints: 8, checkpointBytes: 2 ** 31 };
   expect(keptLine(kept)).toMatch(
@@ -106,7 +106,7 @@ it("status announces how long an auditor finds payloads and checkpoints", () => 
   expect(keptLine({ ...kept, payloadSeconds: 7_200 })).toMatch(/^payloads until 2h after their root is active/);
 });
 
-// point 20
+// foundation 20
 it("status shows what share of the machine each validator's measuring took", async () => {
   const state = await mkdtemp(join(tmpdir(), "cotrain-status-"));
   onTestFinished(() => rm(state, { recursive: true, force: true }));

@@ -106,7 +106,7 @@ async function list(account?: Address, epochs = 16): Promise<{ rows: readonly { 
 
 const untold = async (): Promise<string> => (await list()).text.match(/The newest rounds are .*/)?.[0] ?? "";
 
-// point 10
+// foundation 10
 describe("what earned nothing stands with its reason", () => {
   test("in rewards list, of everybody or of one account, in its text and in its document", async () => {
     active();

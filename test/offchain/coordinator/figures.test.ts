@@ -70,7 +70,7 @@ describe("training loss", () => {
   });
 });
 
-// point 18
+// foundation 18
 describe("held-out loss", () => {
   it("is the lower median of the validators, each by the largest sample that it measured", () => {
     const { head, round } = state.heads.at(-1)!;

@@ -51,7 +51,7 @@ const logOf = () =>
     logicVersion: logics.present,
   });
 
-// point 12
+// foundation 12
 describe.each(fixtures())("a state of this version that was written before, %s,", (fixture) => {
   beforeEach(() => open(fixture));
   afterEach(async () => {

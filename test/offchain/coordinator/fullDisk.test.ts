@@ -65,7 +65,7 @@ async function live(
   return harness.run.driver.seq - seq;
 }
 
-// point 4
+// foundation 4
 test("writing pauses while the database may not grow; one line for each pause; it resumes by itself", async () => {
   const { harness, lines } = await open();
   const written = await live(harness, lines, {

@@ -15,7 +15,7 @@ const loss = async (parameters: readonly Float32Array[]): Promise<number> => {
 const run = { gate: { loss } } as unknown as Run;
 const good = { params: Float32Array.of(1, 2), outer: Float32Array.of(0, 0) };
 
-// point 2
+// foundation 2
 describe("a next checkpoint that is not finite", () => {
   it.each([
     ["NaN among its parameters", [good, { ...good, params: Float32Array.of(1, Number.NaN) }]],

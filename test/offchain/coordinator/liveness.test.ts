@@ -16,7 +16,7 @@ const SEEDS = Math.ceil(Number(process.env["COTRAIN_SEEDS"] ?? 800) / 50);
 const R = 20;
 const LIMIT = MAX_STRETCH * R * 1_000 + GRACE_MS;
 
-// point 3
+// foundation 3
 describe("a round beside members that do everything but deliver", () => {
   it(
     `closes, and who is ready has work within two deadlines, whatever ${SEEDS} seeds bring`,
@@ -55,7 +55,7 @@ describe("a round beside members that do everything but deliver", () => {
   );
 });
 
-// point 2
+// foundation 2
 it("a member that poisons each round is left out of it, round after round, until that costs its place, and stops nobody", () => {
   const honest = Array.from({ length: 7 }, (): Actor => ({ kind: "honest", pace: 150, overhead: 500 }));
   const actors: Actor[] = [...honest.slice(0, 4), { kind: "poisoner", pace: 150, overhead: 500 }, ...honest.slice(4)];
@@ -78,7 +78,7 @@ it("a member that poisons each round is left out of it, round after round, until
 const equal = (count: number, pace: number, over: Partial<Actor> = {}): Actor[] =>
   Array.from({ length: count }, () => ({ kind: "honest", pace, overhead: 500, ...over }));
 
-// point 2
+// foundation 2
 describe("who is left out for what it sent", () => {
   const states: RunState[] = [];
   play({
@@ -134,7 +134,7 @@ describe("who is left out for what it sent", () => {
   );
 });
 
-// point 3
+// foundation 3
 describe("who holds rounds up again and again", () => {
   const TIME = 1_200_000;
   const besides = (...hostile: Actor[]) =>
@@ -259,7 +259,7 @@ describe("strangers with throw-away keys, who take work and say that they are ne
 
 const working = ({ current }: RunState): string[] => Object.keys(current!.work).toSorted();
 
-// point 3
+// foundation 3
 describe("an open round", () => {
   const [a, b, c] = [addressOf(0), addressOf(1), addressOf(2)];
   /** Two members that have work which neither has delivered, and a third that comes now; `over` is about the second. */
@@ -344,7 +344,7 @@ const sending = (overhead: number) => {
   return { paid: paid[1]!.rounds, state };
 };
 
-// point 19
+// foundation 19
 describe("time for a round", () => {
   it("is enough for workers of equal speed on a machine that is too slow for the deadline", () => {
     // 64 steps of 340 ms are 22 s where the holders allow 20; alone, before the others began, a step took a third of it.
@@ -400,7 +400,7 @@ describe("time for a round", () => {
   });
 });
 
-// point 5
+// foundation 5
 describe("places", () => {
   it("go to who delivers: newcomers that ask get in although throw-away members had taken nearly all", () => {
     const hostile: Actor[] = Array.from({ length: 63 }, () => ({ kind: "idle", pace: 100, claim: 100_000 }));

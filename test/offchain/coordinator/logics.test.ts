@@ -118,7 +118,7 @@ describe("a logic that breaks an invariant", () => {
   });
 });
 
-// point 12
+// foundation 12
 describe("a log under two logics", () => {
   it("is replayed by its writer's logic, and goes on under the present one", async () => {
     await drive(olderAlone);

@@ -8,7 +8,7 @@ import { createOffences, type Offences } from "../../../offchain/src/coordinator
 
 const member: Address = `0x${"a1".repeat(20)}`;
 
-// point 6
+// foundation 6
 it("the pause doubles with each offence, up to ten minutes", async () => {
   const clock = createManualClock(0);
   const offences = createOffences(clock, 1);
@@ -43,7 +43,7 @@ async function refusedWith(offences: Offences, code: ApiCode, times: number): Pr
 }
 const same = (code: ApiCode, times: number): string[] => Array.from({ length: times }, () => code);
 
-// point 6
+// foundation 6
 it.each([
   "RUN_UNKNOWN",
   "RUN_FINISHED",
@@ -57,7 +57,7 @@ it.each([
   expect(await refusedWith(createOffences(createManualClock(0)), code, 100)).toEqual(same(code, 100));
 });
 
-// point 6
+// foundation 6
 it("seven offences are forgiven, and all of them forgotten after half an hour without another", async () => {
   const clock = createManualClock(0);
   const offences = createOffences(clock);

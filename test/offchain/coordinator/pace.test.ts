@@ -25,7 +25,7 @@ const deal = (...members: Parameters<typeof dealOf>[0]) => dealOf(members, membe
 /** Of a newcomer. */
 const stepsWith = (batch: number, pace: number | null) => deal(measured, { pace, measured: false, batch }).steps[1];
 
-// point 19
+// foundation 19
 describe("a deal of work", () => {
   it("believes what a member says of itself, but not that it is more than four times as fast as others were", () => {
     const steps = (claim: number) => deal(measured, says(claim)).steps[1];
@@ -212,7 +212,7 @@ async function openTwo() {
   };
 }
 
-// point 19
+// foundation 19
 describe("a member that joins again with its work done", () => {
   it("seems no faster for it: what it was given it has had since then", async () => {
     const { member, other, opened, work, paceOf } = await openTwo();
@@ -256,7 +256,7 @@ describe("a member that joins again with its work done", () => {
   });
 });
 
-// point 19
+// foundation 19
 describe("a member for whom one inner step takes longer than a round of the others", () => {
   it("has one in so few rounds that nobody waits long for it, and is told so", async () => {
     harness = await openHarness({ params: { minWorkers: 2, rampRounds: 0, innerSteps: 4, roundDeadline: 60 } });
@@ -318,7 +318,7 @@ it("a member that is on the bench is told so, and for how long", async () => {
   });
 });
 
-// point 19
+// foundation 19
 describe("a member's word", () => {
   it("of its pace comes with its join", async () => {
     harness = await openHarness();

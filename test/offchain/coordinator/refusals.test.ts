@@ -150,7 +150,7 @@ describe("a receipt is refused", () => {
   it("without a commitment", async () => {
     expect(await receiptWith({ commitment: zeroHash })).toBe("WRONG_COMMITMENT");
   });
-  // point 8
+  // foundation 8
   it("whose commitment has other leaves than its steps make", async () => {
     for (const leaves of [0, 1, 3, 0xffff_ffff]) expect(await receiptWith({ leaves })).toBe("WRONG_COMMITMENT");
   });

@@ -135,7 +135,7 @@ describe("a coordinator that is killed", () => {
     await last;
     await until(() => harness.run.driver.state.round === 1, "round 1");
     expect(harness.run.driver.state.checkpoint.tokens).toBe(256);
-    // point 9: nobody heard of it yet; the next work tells, and the receipt is acknowledged as then.
+    // foundation 9: nobody heard of it yet; the next work tells, and the receipt is acknowledged as then.
     await b.join();
     const receiptHash = hashOf(prepared.receipt);
     await a.join();
@@ -301,7 +301,7 @@ describe("a log", () => {
 
 const HOUR = 3_600_000;
 
-// point 8
+// foundation 8
 describe("what is waited for, when the wall clock is set", () => {
   const [member, other, gone] = [addressOf(0), addressOf(1), addressOf(9)];
   const { state } = play({

@@ -62,7 +62,7 @@ it("keeps checkpoint 0, the newest, and what validators may still need; deletes 
   expect(await kept()).toEqual([0, 4, 5]);
 });
 
-// point 13
+// foundation 13
 it("keeps as many of the newest checkpoints as it announces, and of the others as many as fit into so many bytes", async () => {
   const { digests, train, settle, kept } = await openHistory();
   const announced = { payloadSeconds: 0, checkpoints: 8, checkpointBytes: 2 * 1_024 ** 3 };
@@ -85,7 +85,7 @@ it("keeps as many of the newest checkpoints as it announces, and of the others a
 
 const HOUR = 3_600_000;
 
-// point 13
+// foundation 13
 describe("payloads, and the checkpoints around them, stay for as long as it announces after their root is active", () => {
   it.each([
     ["", 0, false],

@@ -378,7 +378,7 @@ describe("members", () => {
     expect(await b.work()).toMatchObject({ kind: "train" });
   });
 
-  // point 3, point 15
+  // foundation 3, foundation 15
   it("whose process is new get their work again, under a higher attempt and the same deadline", async () => {
     const [a, b] = await two();
     await a.train();
@@ -443,7 +443,7 @@ describe("a change", () => {
     expect(harness.chain.heads[1]!.paramsVersion).toBe(1);
   });
 
-  // point 16
+  // foundation 16
   it("of parameters does not reach work that is given out, or given again, later in the same round", async () => {
     const [a, b] = await two();
     const before = state().current!;

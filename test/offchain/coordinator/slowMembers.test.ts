@@ -31,7 +31,7 @@ function roundsOf(shape: Shape, third: Partial<Actor>, rounds = 24, minWorkers =
   return { usual, mean: (closed.at(-1)! - START) / closed.length, missing, rounds: paid[2]!.rounds, lost: lost[2]! };
 }
 
-// point 19
+// foundation 19
 it.each(
   shapes.flatMap((shape) => ["the truth", "nothing", "too little", "so late"].map((says) => ({ ...shape, says }))),
 )(
@@ -52,14 +52,14 @@ it.each(
   },
 );
 
-// point 19
+// foundation 19
 it.each(shapes)("a round is a quarter longer at most where payloads shall be comparable ($name)", (shape) => {
   const alone = roundsOf(shape, {});
   const ratios = [5, 7, 9].map((times) => roundsOf(shape, { pace: times * shape.pace }).mean / alone.mean);
   expect(Math.max(...ratios)).toBeLessThanOrEqual(1.25);
 });
 
-// point 19
+// foundation 19
 it("rounds are longer now and then beside one for whom a step takes longer, by a tenth in the mean, and that earns, too", () => {
   const few: Shape = { name: "few", innerSteps: 12, pace: 1_000, overhead: 500, roundDeadline: 60 };
   const alone = roundsOf(few, {}, 100);
@@ -73,7 +73,7 @@ it("rounds are longer now and then beside one for whom a step takes longer, by a
 
 const few: Actor = { kind: "honest", pace: 100, overhead: 500 };
 
-// point 3
+// foundation 3
 it("a round that cannot close without a slow member waits for one step of it, which it is paid for", () => {
   const params = { minWorkers: 2, innerSteps: 72, roundDeadline: 60 };
   const { state, paid, longestRound } = play({
@@ -87,7 +87,7 @@ it("a round that cannot close without a slow member waits for one step of it, wh
   expect(longestRound).toBeLessThan(4 * params.roundDeadline * 1_000);
 });
 
-// point 3
+// foundation 3
 it("somebody who takes work and leaves, again and again, makes rounds no longer than a slow member's one step", () => {
   const closed: number[] = [];
   const lengths = (leaver: readonly Actor[]): number => {

@@ -18,7 +18,7 @@ async function anchored() {
   return { workers: pair.workers, head };
 }
 
-// point 15
+// foundation 15
 it("a verdict about another fragment than sortition gave its validator is refused, also when the chain went back", async () => {
   const { head } = await anchored();
   const submit = async (index: number): Promise<string> => {

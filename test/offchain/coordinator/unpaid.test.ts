@@ -235,7 +235,7 @@ it("a chain that has not told of the active root's posting yet is asked again", 
 });
 const epochRewards = (index: number) => ({ version: 1 as const, modelId: harness.run.facts.modelId, kind: 1, index });
 
-// point 10
+// foundation 10
 describe("work that earned nothing", () => {
   it("has its reason in the API, for who earned nothing at all too", async () => {
     const { a, b } = await settled();

@@ -142,7 +142,7 @@ describe("screening", () => {
     ]);
   });
 
-  // point 2
+  // foundation 2
   it("keeps past rounds as its measure through a vote, scaled by what it made of the learning rate", async () => {
     const past = [0, 1, 2].map(async (round) => fileOf(round, judge([await honest(1, round), await honest(2, round)])));
     const files = (await Promise.all(past)).toReversed();
@@ -158,7 +158,7 @@ describe("screening", () => {
     ]);
   });
 
-  // point 2
+  // foundation 2
   it("bounds a payload by the checkpoint's own norms where there is nobody and nothing else to compare with", async () => {
     // Three times 2 is allowed; a norm of 0.45 · 40 is three times that.
     const [honestly, large] = judge([await honest(1), await honest(2, 0, 4e-1)]);
@@ -184,7 +184,7 @@ describe("screening", () => {
     expect(outcomes(judge([await honest(1)], { theta: [0, 0] }))).toEqual([0]);
   });
 
-  // point 2
+  // foundation 2
   it("lets two of three not make the third look empty by what they send", async () => {
     for (const size of [10, 1e3, 1e8]) {
       const entries = judge([await honest(1), await honest(2, 0, size), await honest(3, 0, size)]);
@@ -466,7 +466,7 @@ describe("the loss gate", () => {
     expect(gateSample(seedOf(2_999), 1_000, 4, 4)).toEqual([999, 249, 499, 749]);
   });
 
-  // point 2
+  // foundation 2
   it("finds who does harm alone by halving, whatever its norm, in twice as many losses as halvings", () => {
     for (const count of [1, 2, 3, 8, 9, 64, 1_000])
       for (const bad of [0, Math.floor(count / 2), count - 1]) {

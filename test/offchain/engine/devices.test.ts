@@ -297,7 +297,6 @@ const lateProcess: Device["open"] = async (options) => {
 };
 const software = async () => ({ name: "SwiftShader", software: true });
 
-// point 6
 describe("a program of the system", () => {
   const all = { exists: () => true, root: "C:\\Windows" };
 
@@ -329,7 +328,6 @@ describe("a program of the system", () => {
   );
 });
 
-// point 6
 test("a program has the GPU's own memory, and the machine's where there is none or nothing is told", async () => {
   const asked: MemoryAsked = {
     machine: () => 1,

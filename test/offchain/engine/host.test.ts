@@ -53,7 +53,7 @@ async function gone(pid: number): Promise<void> {
   }
 }
 
-// point 1
+// foundation 1
 describe.skipIf(!linux)("the engine's process", () => {
   test("has an empty directory that is gone, an environment by allow-list and no way to this one's files", async () => {
     process.env["COTRAIN_SECRET"] = "canary";
@@ -186,7 +186,6 @@ describe.skipIf(!linux)("the engine's process", () => {
 const bytes = (shapes: readonly { readonly shape: readonly number[] }[]): number =>
   shapes.reduce((sum, { shape }) => sum + 4 * shape.reduce((a, b) => a * b, 1), 0);
 
-// point 6
 test("parameters and state that cross to a GPU must fit the machine's memory; what lies there alone need not", () => {
   const outline = readSignature(step.bytes, availableMemory());
   const [parameters, state] = [bytes(outline.parameters), bytes(outline.state)];
@@ -219,7 +218,6 @@ const left = (parent: string, prefix: string): string => {
 /** Of a process that has ended. */
 const ended = (): number => spawnSync(process.execPath, ["--version"]).pid;
 
-// point 6
 describe("a directory that a host left behind which was killed", () => {
   test("is removed by the next one that starts an engine", async () => {
     const path = left(tmpdir(), directoryPrefix(ended()));
@@ -280,7 +278,7 @@ const policies = (pid: number): { policy: string; nice: string }[] =>
     return { policy: fields[38] ?? "", nice: fields[16] ?? "" };
   });
 
-// point 20
+// foundation 20
 test.runIf(possible)("an engine that yields has only what nobody else wants, with all its threads", async () => {
   for (const yields of [true, false]) {
     const engine = await openEngineHost({ programs: { step: step.bytes }, threads: 2, yields });

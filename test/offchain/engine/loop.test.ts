@@ -120,7 +120,6 @@ test("where there is memory for a step and not for a loop, steps are calls", asy
   expect((await trained(await openTiny({ ms: Infinity, memory: peak - 1 }), 3)).calls).toEqual([1, 1, 1]);
 });
 
-// point 6
 test("where the runtime refuses the loop, steps are calls with the same bits, and the engine says so", async () => {
   const whole = runtime(unbounded);
   const opened: number[] = [];

@@ -224,7 +224,7 @@ async function runtime(op: string, given: Case): Promise<[Type, number[]][]> {
   });
 }
 
-// point 1
+// foundation 1
 describe("the shape rule of", () => {
   test("every row has its cases here", () => {
     expect([...cases.keys()].sort()).toEqual([...operators.keys()].sort());

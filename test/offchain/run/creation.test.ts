@@ -74,7 +74,7 @@ describe("a preset for runs on one machine", () => {
   );
 });
 
-// Point 2: the gate takes at most 3% of a round.
+// foundation 2: the gate takes at most 3% of a round.
 describe("the loss gate of a local run", () => {
   test.each(local)("costs %s at most 3%% of a round's steps of three workers", (name) => {
     const { microBatch } = presetOf(name);

@@ -263,7 +263,7 @@ describe("a receipt", () => {
     ["with another attempt", (e) => ({ receipt: { ...e.receipt, attempt: 1 } }), /the assignment is another one/],
     ["with more steps than were assigned", (e) => ({ receipt: { ...e.receipt, steps: 9 } }), /more steps/],
     ["of no steps", (e) => ({ receipt: { ...e.receipt, steps: 0, leaves: 0 }, tokens: "0" }), /more steps/],
-    // point 8
+    // foundation 8
     [
       "whose commitment has other leaves than its steps make",
       (e) => ({ receipt: { ...e.receipt, leaves: e.receipt.leaves + 1 } }),

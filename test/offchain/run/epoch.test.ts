@@ -167,7 +167,7 @@ describe("an epoch's accounts", () => {
     expect(await rewardsFromInputs(waiting.modules.blobs, runId, together.manifest)).toEqual(together.rewards);
   });
 
-  // point 10
+  // foundation 10
   it("pay a round that was open while the holders decided, and nothing for work under parameters of long ago", async () => {
     const ledger = createLedger();
     // Twice the longest round, 24 seconds, is more than the epoch of 16.
@@ -185,7 +185,7 @@ describe("an epoch's accounts", () => {
     ).toEqual([1, 1, 2, 2]);
   });
 
-  // point 10
+  // foundation 10
   it("pay a round of as long as the parameters that it ran under let it be", async () => {
     const ledger = createLedger();
     ledger.roundDeadline = (version) => (version === 2 ? 3 : 1);
@@ -387,7 +387,7 @@ describe("verdicts", () => {
     expect(computation.inputs.epochs.flatMap(({ heads }) => heads).map(({ head }) => head)).toContain(lost.head);
   });
 
-  // point 15
+  // foundation 15
   it("about an aggregate count only where sortition sent their validator, by the blocks as they are now", async () => {
     const ledger = withValidators(createLedger());
     const head = ledger.add({ anchoredAt: 1_001, receipts: [{ account: a, tokens: 1n }] });

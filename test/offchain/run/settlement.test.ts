@@ -344,7 +344,7 @@ describe("verifying from the contracts alone", () => {
     ]);
   });
 
-  // point 2
+  // foundation 2
   it.each<[string, (file: ScreeningFile) => void, string]>([
     ["held-out sequences", (file) => void file.gate.sequences.reverse(), "other held-out sequences"],
     ["seed", (file) => void (file.gate.seed = digestOfJson("own")), "not the one that the receipts choose"],

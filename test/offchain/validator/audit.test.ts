@@ -88,7 +88,7 @@ const rising: typeof lossOf = (parameters, sequences) =>
   lossOf(parameters, sequences) + (parameters[0]![0] === initial.states[0]!.params[0] ? 0 : 500_000);
 const passOf = (after: number | null): ScreeningFile["gate"]["passes"] => [{ after, tried: [], leftOut: [] }];
 
-// point 2
+// foundation 2
 describe("an audit of a loss gate", () => {
   it("finds true losses true, without computing whose class the machine is of", async () => {
     expect(await audited({})).toMatchObject({ problem: "", losses: 2, asked: 0 });

@@ -174,7 +174,7 @@ afterEach(async () => {
 });
 afterAll(closeWorld);
 
-// point 2
+// foundation 2
 it("a validator measures the gate that sortition gives it and finds an honest record true", async () => {
   const { round, head } = await post(true);
   const events = await start();

@@ -83,7 +83,7 @@ describe("held-out loss", () => {
     const [measuring, ...others] = children();
     expect(others).toEqual([]);
     expect(measuring?.niceness ?? 19).not.toBe(0); // ps shows a dash for idle threads on some systems
-    // point 20: niceness counts within a session's group alone, so the group's own is set as well
+    // foundation 20: niceness counts within a session's group alone, so the group's own is set as well
     const group = groupNiceness(measuring?.pid ?? 0);
     expect(group === undefined || group === 19).toBe(true);
     expect(readlinkSync(`/proc/${measuring?.pid}/cwd`)).toContain("cotrain-engine-");
@@ -126,7 +126,7 @@ describe("held-out loss", () => {
     }
   });
 
-  // point 2
+  // foundation 2
   it("of parameters over named sequences is what the coordinator's gate measures, bit for bit", async () => {
     const { signal } = new AbortController();
     const { definition, buildDigest } = material;
@@ -202,7 +202,6 @@ const hang = (before: readonly number[]): void => {
 };
 const pids = (): number[] => children().map(({ pid }) => pid);
 
-// point 6
 describe.skipIf(process.platform === "win32")("an engine that hangs", () => {
   const { signal } = new AbortController();
   const closed = { code: "ENGINE_CLOSED", retryable: true };

@@ -28,7 +28,7 @@ const view = (phase: RunView["phase"], heldOut: Loss["heldOut"] = null, heldOutF
 });
 const none = new Set<string>();
 
-// point 20
+// foundation 20
 describe("a checkpoint's held-out loss", () => {
   it("is measured by the one that sortition draws, within its share, and by nobody else", () => {
     const clock = createManualClock();

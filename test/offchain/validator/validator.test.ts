@@ -117,7 +117,7 @@ describe("a validator", () => {
     board.verdicts = before;
   });
 
-  // point 15
+  // foundation 15
   it("has its say about the fragment that is drawn now when the chain went back", async () => {
     const before = structuredClone(board.verdicts);
     const [{ verdict: first }] = about(0) as [SignedVerdict];

@@ -132,7 +132,6 @@ test("one with products in fp16 is for a device that says that it multiplies so:
   expect(await choose("webgpu", [gpu], values, 0, unasked)).toMatchObject({ build: gpu });
 });
 
-// point 6
 test("all builds together have the time of one device: what was opened first is taken when it is over", async () => {
   const names = Array.from({ length: 64 }, (_, i) => `program ${i}`);
   const builds = names.map((name) => build("exact-x86", name, "0xc"));

@@ -150,7 +150,6 @@ describe("an engine that is silent", () => {
   });
 });
 
-// point 6
 describe("an engine that takes no steps, though nothing stops it", () => {
   const result = { loss: 1, gradientNorm: 1 };
 
@@ -199,7 +198,6 @@ const having = (machine: number, own: number): Device => ({
   programMemory: async () => own,
 });
 
-// point 6
 test("a program is held against the memory where its tensors lie", async () => {
   await expect(trainerOn(having(1_000, 2 ** 34), LIMITS)(input(forever))).resolves.toBeDefined();
   await expect(trainerOn(having(2 ** 34, 1_000), LIMITS)(input(forever))).rejects.toMatchObject({

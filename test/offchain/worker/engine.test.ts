@@ -88,7 +88,7 @@ test("payload, residual and commitment of two rounds are those of the training t
   expect(double.receipts).toHaveLength(2);
   expect(events.find((event) => event.type === "ready")).toMatchObject({ conforms: true });
 
-  // point 19: its speed is known before its first round.
+  // foundation 19: its speed is known before its first round.
   expect(double.joins[0]!.stepMicros).toBeGreaterThan(0);
 
   // The same training again, step by step, from what is public.

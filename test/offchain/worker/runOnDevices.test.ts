@@ -232,7 +232,6 @@ test("a run that does not fit on one device goes on with the next that takes les
   ]);
 });
 
-// point 6
 test("a run that does not fit a device's own memory goes on with the next", async () => {
   await start({ rounds: 10 });
   w.double.faults.dismissAfter = 1;

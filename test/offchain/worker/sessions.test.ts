@@ -95,7 +95,7 @@ describe("sessions", () => {
     expect(w.double.receipts[0]!.assignment.attempt).toBe(2);
   });
 
-  // point 19
+  // foundation 19
   test("superseded work is stopped in mid-training, as soon as the coordinator says so", async () => {
     const { working } = await training(400, 1);
     w.double.reissue();
@@ -108,7 +108,7 @@ describe("sessions", () => {
     expect(w.double.receipts.map(({ assignment }) => assignment.attempt)).toEqual([2]);
   });
 
-  // point 19
+  // foundation 19
   test("what is being sent goes on being sent, whatever heartbeats are answered, until its receiver decides", async () => {
     await start();
     w.double.faults.refuseReceipt = { status: 503, code: "BUSY" };
@@ -144,7 +144,7 @@ describe("sessions", () => {
 const starts = (): (readonly Float32Array[])[] => w.trainer.residuals.filter((_, i) => i % 2 === 0);
 const isZero = (residual: readonly Float32Array[]): boolean => residual.every((part) => part.every((v) => v === 0));
 
-// point 9
+// foundation 9
 
 describe("a receipt that was accepted", () => {
   test("is settled by its hash when the reply comes later than a heartbeat that names the next round", async () => {

@@ -180,7 +180,7 @@ test("a member's long replies are bounded for itself; what strangers hold, of it
   expect(limit.size).toBe(6);
 });
 
-// point 6
+// foundation 6
 test("what is not said is 128 long replies to an address, 512 to all strangers and 4 to a member", () => {
   const limit = createReaderLimit({ clock: createManualClock(0) });
   const finds = (asker: Parameters<typeof limit.begin>[0]): boolean => {
@@ -204,7 +204,7 @@ test("what is not said is 128 long replies to an address, 512 to all strangers a
 
 const openOf = (sockets: readonly Socket[]): number => sockets.filter(({ destroyed }) => !destroyed).length;
 
-// point 6
+// foundation 6
 test("what is not said is 768 sockets of an address and 4,096 in all", () => {
   const server = new EventEmitter();
   createConnectionLimit()(server as HttpServer);
@@ -249,7 +249,7 @@ const socketOf = (remotePort: number) =>
     },
   });
 
-// point 6
+// foundation 6
 test("a request that was given up, which names its socket no more, is looked at like others", () => {
   const server = new EventEmitter();
   server.on("request", () => undefined);

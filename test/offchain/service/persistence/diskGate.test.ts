@@ -57,7 +57,7 @@ async function openNotes(logger = createLogger({ component: "test", level: "sile
   return { clock, database, write };
 }
 
-// point 4
+// foundation 4
 test("pauses grow to half a minute, with one line each, until a write succeeds", async () => {
   const clock = createManualClock();
   const lines: { what: string; retryInMs: number; msg: string }[] = [];
@@ -95,14 +95,14 @@ test("pauses grow to half a minute, with one line each, until a write succeeds",
   gate.close();
 });
 
-// point 4
+// foundation 4
 test("a full disk is reported as such, not as the rollback that failed after it", async () => {
   const { database, write } = await openNotes();
   await allowNoPage(database as never);
   await expect(write()).rejects.toMatchObject({ code: "DISK_FULL", retryable: true });
 });
 
-// point 4
+// foundation 4
 test("while the disk is full nothing is tried, reading goes on, and writing resumes by itself", async () => {
   const { clock, database, write } = await openNotes();
   await allowNoPage(database as never);

@@ -111,7 +111,7 @@ test("a given key is the one that is kept", async () => {
   );
 });
 
-// point 8
+// foundation 8
 test.each([
   ["Scrypt", { n: 4, r: 8, p: 2 ** 31, c: 1, dklen: 32, salt: "00" }],
   ["argon2", { n: 4, r: 8, p: 1, c: 1, dklen: 32, salt: "00" }],
@@ -126,7 +126,7 @@ test.each([
   await expect(openKeystore(files)).rejects.toMatchObject({ code: "KEYSTORE_CORRUPTED" });
 });
 
-// point 8
+// foundation 8
 test("a keystore that another program made opens with up to sixteen lanes of scrypt", async () => {
   const files = await paths();
   await createKeystore({ ...files, scryptN: 2 });

@@ -87,7 +87,7 @@ test("a log that cannot be written loses lines and nothing else", () => {
   file.close();
 });
 
-// point 4
+// foundation 4
 test("a message that is said again and again is held back, and told how often", async () => {
   const clock = createManualClock(1_000);
   const lines: { msg: string; times?: number }[] = [];
