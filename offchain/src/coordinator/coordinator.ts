@@ -1,7 +1,7 @@
 /** The coordinator: runs opened, effects begun, the chain watched, members watched, old blobs released. */
 import type { SigningAccount, Address, RunId } from "@cotrain/sdk/protocol";
 
-import pLimit from "p-limit";
+import pLimit, { type LimitFunction } from "p-limit";
 
 import { type Clock, systemClock } from "../base/index.ts";
 import type { RunChain } from "../run/index.ts";
@@ -17,11 +17,12 @@ import { createCoordinatorMetrics, type CoordinatorMetrics } from "./metrics.ts"
 import type { PresenceOptions } from "./presence.ts";
 import type { CoordinatorSchema } from "./projectionTables.ts";
 import { repeat, type Repeated } from "./repeat.ts";
-import { keptFrom, release } from "./retention.ts";
+import { keptFrom, release, releaseUnnamed } from "./retention.ts";
 import { defaultRetention, type RetentionOptions } from "./retentionRules.ts";
 import { createRewardTrees } from "./rewardTrees.ts";
 import { createSignatures } from "./signatures.ts";
 import { type Announced, openRun, type Run, type RunModules, type RunOptions } from "./run.ts";
+import { unnamedBy } from "./unnamed.ts";
 
 export interface CoordinatorOptions {
   readonly runs: readonly RunOptions[];
@@ -83,6 +84,36 @@ const goneBy = (event: RunEvent, state: RunState, before: RunState | null): Addr
     ? (Object.keys(before?.members ?? {}) as Address[]).filter((worker) => !state.members[worker])
     : [];
 
+/** Deletes uploads that nothing names, of one run after the other. What is left behind meanwhile is deleted after them. */
+function createSweep(oneByOne: LimitFunction, logger: Logger) {
+  const due = new Set<RunId>();
+  let last: Promise<void> = Promise.resolve();
+  return {
+    sweep: (run: Run): void => {
+      if (due.has(run.runId)) return;
+      due.add(run.runId);
+      last = oneByOne(() => {
+        due.delete(run.runId);
+        return releaseUnnamed(run);
+      }).catch((error: unknown) => logger.warn({ err: error }, "uploads that nothing names could not be deleted"));
+    },
+    /** They are in turn: when the last is done all are. */
+    swept: () => last,
+  };
+}
+
+/** What time alone releases; rounds and roots release the rest. */
+function watchTime(run: Run, releaseOld: (run: Run) => void, sweep: (run: Run) => void): () => Promise<void> {
+  let before = 0;
+  return async () => {
+    // What could not be deleted, or was on its way again.
+    if ((await run.projections.unnamed()).length > 0) sweep(run);
+    const from = await keptFrom(run);
+    if (from > before) releaseOld(run);
+    before = from;
+  };
+}
+
 /**
  * Opens runs and makes their API. Nothing happens before `start`.
  * @throws as `openRun`
@@ -116,15 +147,7 @@ export async function createCoordinator(
     releasing.set(run.runId, work);
   };
 
-  /** What time alone releases; rounds and roots release the rest. */
-  function watchTime(run: Run): () => Promise<void> {
-    let before = 0;
-    return async () => {
-      const from = await keptFrom(run);
-      if (from > before) releaseOld(run);
-      before = from;
-    };
-  }
+  const { sweep, swept } = createSweep(oneByOne, logger);
 
   const failed = Promise.race([...runs.values()].map(({ driver }) => driver.failed));
   // Who does not wait for it finds it in the log, not as an unhandled rejection.
@@ -137,11 +160,11 @@ export async function createCoordinator(
     paused: () => [...runs.values()].map(({ driver }) => driver.paused).find((reason) => reason !== undefined),
     start: () => {
       for (const run of runs.values()) {
-        observe(run, metrics, releaseOld);
+        observe(run, metrics, releaseOld, sweep);
         run.driver.start(handlerOf(run));
         const repeated = [
           ...watching(run, options),
-          { what: "looking for old payloads", interval: RELEASE_INTERVAL, work: watchTime(run) },
+          { what: "looking for old payloads", interval: RELEASE_INTERVAL, work: watchTime(run, releaseOld, sweep) },
         ];
         loops.push(...repeated.map((each) => repeat(each, { clock, logger }, ending.signal)));
       }
@@ -150,7 +173,7 @@ export async function createCoordinator(
       ending.abort(stopping());
       await Promise.all([...runs.values()].map(({ driver }) => driver.stop()));
       await Promise.all([...runs.values()].map(({ gate }) => gate.close()));
-      await Promise.all([...loops, ...releasing.values()]);
+      await Promise.all([...loops, ...releasing.values(), swept()]);
     },
   };
 }
@@ -166,10 +189,16 @@ function watching(run: Run, { watchInterval = 1_000 }: Pick<CoordinatorOptions, 
 }
 
 /** What is counted, logged and let go of when something happened. */
-function observe(run: Run, metrics: CoordinatorMetrics, releaseOld: (run: Run) => void): void {
+function observe(
+  run: Run,
+  metrics: CoordinatorMetrics,
+  releaseOld: (run: Run) => void,
+  sweep: (run: Run) => void,
+): void {
   const { logger } = run.modules;
   metrics.watch(run);
   run.driver.onChange((state, event, before) => {
+    if (unnamedBy(before, state).length > 0) sweep(run);
     for (const worker of goneBy(event, state, before)) run.presence.forget(worker);
     if (event.type === "CheckpointStored" && before) logRound(logger, metrics, state, event, before);
     if (event.type === "EffectFailed") {

@@ -10,6 +10,10 @@ import type { EventType, ReceiptAccepted, RunEvent } from "./machine/events.ts";
 import { type RunState, settledHere } from "./machine/state.ts";
 import type { CheckpointTable, CoordinatorSchema } from "./projectionTables.ts";
 import { writeClock } from "./runClock.ts";
+import { unnamedBy } from "./unnamed.ts";
+
+/** In place of a payload's round: nothing names it any more. */
+const UNNAMED = -1;
 
 /** The first round whose receipts no active root of ours covers, and whose checkpoint before it validators still read. */
 export function firstOpenRound(state: RunState): number {
@@ -92,6 +96,7 @@ export async function project(
     | ((...given: [Queryable<CoordinatorSchema>, RunEvent, RunState, RunState | null]) => Promise<unknown>)
     | undefined;
   await add?.(trx, event, state, before);
+  await projectUnnamed(trx, unnamedBy(before, state), state);
 }
 
 /** The newest head's. */
@@ -125,6 +130,27 @@ const projectPayload = (trx: Queryable<CoordinatorSchema>, digest: Digest, { fac
     .values({ run_id: facts.runId, round, digest })
     .onConflict((conflict) => conflict.columns(["run_id", "round", "digest"]).doNothing())
     .execute();
+
+/** Takes uploads out of the open round. A blob that is no payload stays. */
+async function projectUnnamed(
+  trx: Queryable<CoordinatorSchema>,
+  digests: readonly Digest[],
+  { facts: { runId }, round }: RunState,
+): Promise<void> {
+  for (const digest of digests) {
+    const row = { run_id: runId, round, digest };
+    const { numDeletedRows } = await trx
+      .deleteFrom("coordinator_payloads")
+      .where((eb) => eb.and(row))
+      .executeTakeFirstOrThrow();
+    if (numDeletedRows > 0n)
+      await trx
+        .insertInto("coordinator_payloads")
+        .values({ ...row, round: UNNAMED })
+        .onConflict((conflict) => conflict.columns(["run_id", "round", "digest"]).doNothing())
+        .execute();
+  }
+}
 
 async function projectReceipt(
   trx: Queryable<CoordinatorSchema>,
@@ -170,6 +196,11 @@ export interface Projections {
   /** Whether it belongs to a round of this run below `round`, or to another run. */
   hasEarlierPayload(digest: Digest, round: number): Promise<boolean>;
   forgetPayloadsBefore(round: number): Promise<void>;
+  /** Uploads that nothing of this run named when they were left behind. */
+  unnamed(): Promise<Digest[]>;
+  /** Whether a payload blob belongs to some round, or another run has yet to let go of it. */
+  isNamed(digest: Digest): Promise<boolean>;
+  forgetUnnamed(digests: readonly Digest[]): Promise<void>;
   /**
    * The round below which all are covered by roots that have been active for `ms`; 0 for none. By the run's own time as it
    * was last written down, so that neither a clock that is set nor one that is about to be makes it more than it was.
@@ -228,6 +259,7 @@ function payloadsOf(
         .distinct()
         .where("p.run_id", "=", runId)
         .where("p.round", "<", round)
+        .where("p.round", "!=", UNNAMED)
         .where((eb) =>
           eb.not(
             eb.exists(
@@ -256,6 +288,7 @@ function payloadsOf(
         .selectFrom("coordinator_payloads")
         .select("round")
         .where("digest", "=", digest)
+        .where("round", "!=", UNNAMED)
         .where((eb) => eb.or([eb("run_id", "!=", runId), eb("round", "<", round)]))
         .limit(1)
         .executeTakeFirst();
@@ -271,7 +304,12 @@ function settledOf(
   return {
     forgetPayloadsBefore: async (round) => {
       for (const table of ["coordinator_payloads", "coordinator_settled"] as const)
-        await db.deleteFrom(table).where("run_id", "=", runId).where("round", "<", round).execute();
+        await db
+          .deleteFrom(table)
+          .where("run_id", "=", runId)
+          .where("round", "<", round)
+          .where("round", "!=", UNNAMED)
+          .execute();
     },
     settledFor: async (ms) => {
       const row = await db
@@ -297,8 +335,39 @@ function settledOf(
   };
 }
 
+function unnamedOf(db: Kysely<CoordinatorSchema>, runId: RunId): Part<"unnamed" | "isNamed" | "forgetUnnamed"> {
+  return {
+    unnamed: async () => {
+      const rows = await db
+        .selectFrom("coordinator_payloads")
+        .select("digest")
+        .where("run_id", "=", runId)
+        .where("round", "=", UNNAMED)
+        .execute();
+      return rows.map((row) => row.digest as Digest);
+    },
+    isNamed: async (digest) => {
+      const row = await db
+        .selectFrom("coordinator_payloads")
+        .select("round")
+        .where("digest", "=", digest)
+        .where((eb) => eb.or([eb("run_id", "!=", runId), eb("round", "!=", UNNAMED)]))
+        .limit(1)
+        .executeTakeFirst();
+      return row !== undefined;
+    },
+    forgetUnnamed: async (digests) => {
+      for (const digest of digests)
+        await db
+          .deleteFrom("coordinator_payloads")
+          .where((eb) => eb.and({ run_id: runId, round: UNNAMED, digest }))
+          .execute();
+    },
+  };
+}
+
 export function createProjections({ kysely: db }: Database<CoordinatorSchema>, runId: RunId): Projections {
-  return { ...checkpointsOf(db, runId), ...payloadsOf(db, runId), ...settledOf(db, runId) };
+  return { ...checkpointsOf(db, runId), ...payloadsOf(db, runId), ...settledOf(db, runId), ...unnamedOf(db, runId) };
 }
 
 const toRow = (row: CheckpointTable): CheckpointRow => ({

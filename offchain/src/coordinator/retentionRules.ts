@@ -61,6 +61,15 @@ const payloads: readonly (Words & { from(facts: RetentionFacts): number })[] = [
 /** The first round whose payloads are kept. */
 export const payloadsFrom = (facts: RetentionFacts): number => Math.min(...payloads.map((row) => row.from(facts)));
 
+/** See unnamed.ts. */
+const uploads: readonly Words[] = [
+  {
+    what: "uploads that no receipt names",
+    until: "another replaces them, their sender loses the work, or the round closes",
+    why: "a receipt may still name them",
+  },
+];
+
 /** Shards of a checkpoint stay if any row keeps them. */
 const shards: readonly (Words & {
   keeps(round: number, facts: RetentionFacts, options: RetentionOptions): boolean;
@@ -94,7 +103,7 @@ const others: Words & { keeps(bytes: number, options: RetentionOptions): boolean
 };
 
 /** @internal The list in docs/operations.md, which a test holds against these rows. */
-export const retentionWords: readonly Words[] = [...documents, ...payloads, ...shards, others];
+export const retentionWords: readonly Words[] = [...documents, ...uploads, ...payloads, ...shards, others];
 
 /** A checkpoint whose shards are there. */
 export interface StoredCheckpoint {

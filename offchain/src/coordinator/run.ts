@@ -33,6 +33,7 @@ import type { RunChain } from "../run/index.ts";
 import { type BlobStore, readManifest, parseDefinition } from "../storage/index.ts";
 import type { Database, Logger } from "../service/index.ts";
 import { type AnchorAges, createAnchorAges } from "./anchorAges.ts";
+import { type Arriving, createArriving } from "./arriving.ts";
 import { type Driver, openDriver } from "./driver.ts";
 import { createLine, type Line } from "./line.ts";
 import type { RunCreated, Unstamped } from "./machine/events.ts";
@@ -115,6 +116,7 @@ export interface Run {
   readonly scans: PayloadScans;
   readonly offences: Offences;
   readonly idleReceipts: IdleReceipts;
+  readonly arriving: Arriving;
   /** How many receipts of its open work each member had looked at closely. */
   readonly receiptTries: Map<Address, { readonly assignment: Digest; count: number }>;
   /** Fragments of payloads that this process found lost: what is sent again too late does not bring them back. */
@@ -192,6 +194,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     scans: createPayloadScans(blobs),
     offences: createOffences(clock, options.forgiven),
     idleReceipts: createIdleReceipts(clock),
+    arriving: createArriving(),
     receiptTries: new Map(),
     lost: new Set(),
     modules,

@@ -1,7 +1,64 @@
-/** Defences of what the coordinator says of work and pay: receipts, statements, epochs. */
+/** Defences of what the coordinator says of work and pay: uploads, receipts, statements, epochs. */
 import type { Breakage } from "./breakage.ts";
 
 export const coordinatorPay: readonly Breakage[] = [
+  {
+    name: "an upload that another replaced stays",
+    file: "offchain/src/coordinator/unnamed.ts",
+    text: "if (now?.uploads === work.uploads) continue;",
+    instead: "if (now) continue;",
+    tests: ["test/attack/uploads.test.ts"],
+  },
+  {
+    name: "an upload goes that somebody else sent too",
+    file: "offchain/src/coordinator/unnamed.ts",
+    text: "for (const digest of namedBy(work)) left.delete(digest);",
+    instead: "void work;",
+    tests: ["test/attack/uploads.test.ts"],
+  },
+  {
+    name: "uploads of who leaves stay",
+    file: "offchain/src/coordinator/unnamed.ts",
+    text: "const now = kept[worker];",
+    instead: "const now = kept[worker] ?? work;",
+    tests: ["test/attack/uploads.test.ts"],
+  },
+  {
+    name: "an upload that was replaced cannot be sent again",
+    file: "offchain/src/coordinator/projections.ts",
+    text: '        .where("round", "!=", UNNAMED)\n        .where((eb) => eb.or([eb("run_id", "!=", runId), eb("round", "<", round)]))',
+    instead: '        .where((eb) => eb.or([eb("run_id", "!=", runId), eb("round", "<", round)]))',
+    tests: ["test/attack/uploads.test.ts"],
+  },
+  {
+    name: "what nothing names is forgotten before it is deleted",
+    file: "offchain/src/coordinator/retention.ts",
+    text: "if (!named) await blobs.delete(digest);",
+    instead: "if (!named) await projections.forgetUnnamed([digest]).then(() => blobs.delete(digest));",
+    tests: ["test/attack/uploads.test.ts"],
+  },
+  {
+    name: "what could not be deleted is not tried again",
+    file: "offchain/src/coordinator/coordinator.ts",
+    text: "if ((await run.projections.unnamed()).length > 0) sweep(run);",
+    instead: "",
+    tests: ["test/attack/uploads.test.ts"],
+  },
+  {
+    name: "the body of an upload too many is read",
+    file: "offchain/src/coordinator/api/uploads.ts",
+    text: "fragmentRefusal(driver.state, place, run.arriving.of(worker))",
+    instead:
+      "fragmentRefusal({ ...driver.state, current: driver.state.current && { ...driver.state.current, work: Object.fromEntries(Object.entries(driver.state.current.work).map(([key, work]) => [key, { ...work, uploaded: 0 }])) } }, place)",
+    tests: ["test/attack/uploads.test.ts"],
+  },
+  {
+    name: "uploads too many are read when all are sent at once",
+    file: "offchain/src/coordinator/api/uploads.ts",
+    text: "place, run.arriving.of(worker))",
+    instead: "place)",
+    tests: ["test/attack/uploads.test.ts"],
+  },
   {
     name: "payloads are deleted when an RPC says that a root is active which was not computed here",
     file: "offchain/src/coordinator/projections.ts",

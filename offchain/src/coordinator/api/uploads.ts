@@ -6,7 +6,7 @@ import type { FastifyRequest } from "fastify";
 import { readUpload } from "../../service/index.ts";
 import { BlobError } from "../../storage/index.ts";
 import { RefusedError } from "../errors.ts";
-import { workRefusal } from "../machine/rules.ts";
+import { fragmentRefusal } from "../machine/rules.ts";
 import { fragmentCount } from "../machine/state.ts";
 import type { CoordinatorMetrics } from "../metrics.ts";
 import { fragmentBytes } from "../receipts.ts";
@@ -20,7 +20,7 @@ export async function acceptFragment(
   upload: { readonly worker: Address; readonly digest: Digest },
   metrics: CoordinatorMetrics,
 ): Promise<FragmentReply> {
-  const { worker, digest } = upload;
+  const { worker } = upload;
   const place = {
     worker,
     assignmentId: Number(paramOf(request, "assignmentId")),
@@ -28,8 +28,7 @@ export async function acceptFragment(
     index: Number(paramOf(request, "index")),
   };
   const { driver } = run;
-  const { blobs } = run.modules;
-  const refusal = workRefusal(driver.state, { ...place, round: null });
+  const refusal = fragmentRefusal(driver.state, place, run.arriving.of(worker));
   if (refusal) throw new RefusedError(refusal.code, refusal.message);
   if (place.index >= fragmentCount(driver.state)) {
     throw new RefusedError(
@@ -37,22 +36,47 @@ export async function acceptFragment(
       `There is no fragment ${place.index}; the run has ${fragmentCount(driver.state)}.`,
     );
   }
-  const bytes = fragmentBytes(driver.state, place.index);
+  const over = run.arriving.begin(worker, upload.digest);
+  try {
+    return await storeFragment(run, request, { ...place, digest: upload.digest }, metrics);
+  } finally {
+    over();
+  }
+}
+
+interface Fragment {
+  readonly worker: Address;
+  readonly assignmentId: number;
+  readonly attempt: number;
+  readonly index: number;
+  readonly digest: Digest;
+}
+
+async function storeFragment(
+  run: Run,
+  request: FastifyRequest,
+  fragment: Fragment,
+  metrics: CoordinatorMetrics,
+): Promise<FragmentReply> {
+  const { digest, index } = fragment;
+  const { driver } = run;
+  const { blobs } = run.modules;
+  const bytes = fragmentBytes(driver.state, index);
   const known = await blobs.has(digest);
   const stays = known && !(await run.projections.hasPayload(digest));
   // What a closed round's record calls missing stays missing: else whoever sends it later makes a forgery of the record.
   if (!known && (await run.projections.hasEarlierPayload(digest, driver.state.round)))
-    throw new RefusedError("STALE_ROUND", `Fragment ${place.index} is of a payload whose round is over.`);
+    throw new RefusedError("STALE_ROUND", `Fragment ${index} is of a payload whose round is over.`);
   driver.blobDisk.check();
   try {
     const stored = await blobs.put(readUpload(request, bytes), { digest, bytes });
     metrics.received(stored.bytes);
   } catch (error) {
     driver.blobDisk.report(error);
-    throw uploadError(error, place.index, bytes);
+    throw uploadError(error, index, bytes);
   }
   try {
-    await driver.submit({ type: "FragmentAccepted", ...place, digest, bytes, ...(stays && { stays }) });
+    await driver.submit({ type: "FragmentAccepted", ...fragment, bytes, ...(stays && { stays }) });
   } catch (error) {
     const needed = known || (!run.lost.has(digest) && (await run.projections.hasPayload(digest)));
     if (!needed) await blobs.delete(digest);

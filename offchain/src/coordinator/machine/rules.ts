@@ -64,7 +64,7 @@ const rules: Rules = {
   MemberReturned: (state, { worker }) => (state.members[worker]?.silent === true ? null : obsolete("the return")),
   MemberLeft: (state, { worker }) =>
     state.members[worker] ? null : refuse("NOT_A_MEMBER", `${worker} is not a member of this run.`),
-  FragmentAccepted: fragmentRefusal,
+  FragmentAccepted: (state, event) => fragmentRefusal(state, event),
   ReceiptAccepted: receiptRefusal,
   HeadAnchored: ({ heads }, { sequence, head }) => {
     const next = heads.find(({ anchor }) => anchor === null);
@@ -169,11 +169,16 @@ export function workRefusal(state: RunState, place: Place): Refusal | null {
   return null;
 }
 
-function fragmentRefusal(state: RunState, event: Omit<FragmentAccepted, "at">): Refusal | null {
+/** @param arriving uploads of the member whose bodies are on their way */
+export function fragmentRefusal(
+  state: RunState,
+  event: Pick<FragmentAccepted, "worker" | "assignmentId" | "attempt">,
+  arriving = 0,
+): Refusal | null {
   const refusal = workRefusal(state, { ...event, round: null });
   if (refusal) return refusal;
   const work = state.current?.work[event.worker];
-  if ((work?.uploaded ?? 0) >= UPLOADS_PER_FRAGMENT * fragmentCount(state)) {
+  if ((work?.uploaded ?? 0) + arriving >= UPLOADS_PER_FRAGMENT * fragmentCount(state)) {
     return refuse(
       "TOO_MANY_UPLOADS",
       `Fragments of assignment ${event.assignmentId} were sent ${work?.uploaded} times; that is enough.`,

@@ -1,0 +1,115 @@
+/** Uploads that no receipt names: each key may send some, and keys cost nothing, so they do not stay. */
+import { type Assignment, type Digest } from "@cotrain/sdk/protocol";
+import { afterEach, expect, it, vi } from "vitest";
+
+import { createRandom, RetryableError, sha256Bytes } from "../../offchain/src/base/index.ts";
+import { releaseUnnamed } from "../../offchain/src/coordinator/retention.ts";
+import { elapse, type Harness, openHarness, type TestWorker, until } from "../offchain/coordinator/harness.ts";
+
+let harness: Harness | undefined;
+afterEach(async () => {
+  vi.restoreAllMocks();
+  await harness?.close();
+  harness = undefined;
+});
+
+/** As many bytes as the fragment has, of a stranger's making. */
+function bytesLike(worker: TestWorker, assignment: Assignment, index: number, seed: string) {
+  const bytes = new Uint8Array(createRandom(seed).bytes(worker.prepare(assignment).payloads[index]!.length));
+  return { bytes, digest: sha256Bytes(bytes) };
+}
+
+/** Uploads random bytes as a fragment. @returns their digest */
+async function send(worker: TestWorker, assignment: Assignment, index: number, seed: string): Promise<Digest> {
+  const { bytes, digest } = bytesLike(worker, assignment, index, seed);
+  await worker.session.uploadFragment(assignment.assignmentId, assignment.attempt, index, bytes, digest);
+  return digest;
+}
+
+async function twoWorkers(): Promise<readonly [Harness, TestWorker, TestWorker]> {
+  const of = (harness = await openHarness());
+  const [a, b] = [of.worker("31"), of.worker("32")];
+  for (const worker of [a, b]) await worker.join();
+  return [of, a, b];
+}
+
+it("an upload that another replaces goes at once, unless somebody else sent the same, and may be sent again", async () => {
+  const [of, a, b] = await twoWorkers();
+  const [mine, theirs] = [await a.assigned(), await b.assigned()];
+  const gone = (digest: Digest) => until(async () => !(await of.blobs.has(digest)), "the deletion");
+  const first = await send(a, mine, 0, "first");
+  const second = await send(a, mine, 0, "second");
+  await gone(first);
+  expect(await of.blobs.has(second)).toBe(true);
+  const shared = await send(b, theirs, 0, "shared");
+  expect(await send(a, mine, 0, "shared")).toBe(shared);
+  await gone(second);
+  const third = await send(a, mine, 0, "third");
+  expect(await send(a, mine, 0, "first")).toBe(first);
+  await gone(third);
+  expect([await of.blobs.has(shared), await of.blobs.has(first)]).toEqual([true, true]);
+  const { prepared } = await a.train();
+  await b.train();
+  await until(() => of.run.driver.state.round === 1, "the round's end");
+  for (const digest of [first, shared]) await gone(digest);
+  for (const { digest } of prepared.header.fragments) expect(await of.blobs.has(digest as Digest)).toBe(true);
+});
+
+it("what was sent and no receipt names goes when its sender leaves, or the round closes; what receipts name stays", async () => {
+  const [of, a, b] = await twoWorkers();
+  const [c, d] = [of.worker("33"), of.worker("34")];
+  for (const worker of [a, b]) await worker.train();
+  for (const worker of [c, d]) await worker.join();
+  await until(() => of.run.driver.state.round === 1 && of.run.driver.state.current !== null, "the next round");
+  const orphans: Digest[] = [];
+  for (const worker of [c, d]) {
+    const assignment = await worker.assigned();
+    for (const index of [0, 1, 2, 3]) orphans.push(await send(worker, assignment, index, `${worker.address}/${index}`));
+  }
+  const there = async (digests: readonly Digest[]): Promise<number> =>
+    (await Promise.all(digests.map((digest) => of.blobs.has(digest)))).filter(Boolean).length;
+  await c.session.leave();
+  await until(async () => (await there(orphans.slice(0, 4))) === 0, "the deletion");
+  expect(await there(orphans)).toBe(4);
+  const named: Digest[] = [];
+  for (const worker of [a, b]) {
+    const { prepared } = await worker.train();
+    named.push(prepared.receipt.payloadDigest as Digest);
+    named.push(...prepared.header.fragments.map(({ digest }) => digest as Digest));
+  }
+  await elapse(of, () => of.run.driver.state.round === 2, "the round's end");
+  await until(async () => (await there(orphans)) === 0, "the deletion");
+  expect(await there(named)).toBe(named.length);
+});
+
+it("a coordinator that dies before it deleted them, or whose database cannot be written then, deletes them all the same", async () => {
+  const [of, a] = await twoWorkers();
+  const mine = await a.assigned();
+  const held = vi.spyOn(of.blobs, "delete").mockRejectedValue(new RetryableError("DISK_BUSY", "Not now."));
+  const first = await send(a, mine, 0, "first");
+  await send(a, mine, 0, "second");
+  await until(() => held.mock.calls.length > 0, "an attempt");
+  await of.restart();
+  expect(await of.blobs.has(first)).toBe(true);
+  held.mockRestore();
+  const full = vi.spyOn(of.run.projections, "forgetUnnamed");
+  full.mockRejectedValue(new RetryableError("DISK_FULL", "The disk is full."));
+  await expect(releaseUnnamed(of.run)).rejects.toMatchObject({ code: "DISK_FULL" });
+  expect(await of.blobs.has(first)).toBe(false);
+  full.mockRestore();
+  await elapse(of, async () => (await of.run.projections.unnamed()).length === 0, "the next look");
+});
+
+it("one upload too many is refused before its body is read, also when all are sent at once", async () => {
+  const [of, a, b] = await twoWorkers();
+  const [mine, theirs] = [await a.assigned(), await b.assigned()];
+  const puts = vi.spyOn(of.blobs, "put");
+  for (let n = 0; n < 16; n++) await send(a, mine, 0, "same");
+  expect(puts).toHaveBeenCalledTimes(16);
+  await expect(send(a, mine, 0, "same")).rejects.toMatchObject({ code: "TOO_MANY_UPLOADS" });
+  expect(puts).toHaveBeenCalledTimes(16);
+  const all = await Promise.allSettled(Array.from({ length: 40 }, (_, n) => send(b, theirs, 0, `at once ${n}`)));
+  const read = puts.mock.calls.length - 16;
+  expect(read).toBeLessThanOrEqual(16);
+  expect(all.filter(({ status }) => status === "fulfilled")).toHaveLength(read);
+});
