@@ -170,7 +170,7 @@ describe("a suspension is refused", () => {
     expect(existsSync(file)).toBe(false);
     await suspend("validator-1");
     expect(await verdict("validator-1")).toEqual(
-      refusal(1, `${addressOf("validator-1")} signed it before, and it takes 1 more of the set`),
+      refusal(1, `${accountOf("validator-1").address} signed it before, and it takes 1 more of the set`),
     );
   });
 
@@ -207,7 +207,7 @@ describe("a suspension is refused", () => {
     );
     change(({ suspension }) => (suspension["setVersion"] = 1));
     await replacePoster(accountOf("another").address);
-    expect(await verdict("validator-2")).toEqual(refusal(1, `suspends ${poster.address.toLowerCase()}, but who posts`));
+    expect(await verdict("validator-2")).toEqual(refusal(1, `suspends ${poster.address}, but who posts`));
   });
 
   test("in a directory that holds another run than the one that is named, and says where else", async () => {
@@ -240,7 +240,7 @@ describe("a suspension is refused", () => {
     change((document) => Object.assign(document, { chainId: 1 }));
     expect(await verdict("validator-2")).toEqual(refusal(1, "on chain 1, not of run"));
     change((document) => Object.assign(document, { chainId: stage.world.chainId, checkpointRegistry: addressOf("x") }));
-    expect(await verdict("validator-2")).toEqual(refusal(1, `of ${addressOf("x")} on chain`));
+    expect(await verdict("validator-2")).toEqual(refusal(1, `of ${accountOf("x").address} on chain`));
   });
 
   test("with a signature that is none, of a stranger, or of something else", async () => {
