@@ -25,6 +25,8 @@ export const contractFolders = {
   Emission: "emission",
   ComputeRewards: "rewards",
   CodeGrants: "rewards",
+  CapitalSale: "rewards",
+  TestDollar: "local",
 } as const;
 
 export type ContractName = keyof typeof contractFolders;

@@ -49,15 +49,21 @@ const plan = {
       at.modelTimelock,
       at.emission,
       at.validatorSet,
+      at.capitalSale,
       profile.limits,
     ],
   },
   runRegistry: { contract: "RunRegistry", args: (at) => [at.modelRegistry, at.checkpointRegistry] },
   checkpointRegistry: { contract: "CheckpointRegistry", args: (at) => [at.runRegistry, at.validatorSet] },
   validatorSet: { contract: "ValidatorSet", args: (at) => [at.modelRegistry] },
-  emission: { contract: "Emission", args: (at) => [at.modelRegistry, at.computeRewards, at.codeGrants] },
+  emission: {
+    contract: "Emission",
+    args: (at) => [at.modelRegistry, at.computeRewards, at.codeGrants, at.capitalSale],
+  },
   computeRewards: { contract: "ComputeRewards", args: (at) => [at.modelRegistry, at.emission, at.validatorSet] },
   codeGrants: { contract: "CodeGrants", args: (at) => [at.modelRegistry, at.emission, at.validatorSet] },
+  capitalSale: { contract: "CapitalSale", args: (at) => [at.modelRegistry, at.emission] },
+  testDollar: { contract: "TestDollar", args: () => [] },
 } as const satisfies Record<string, Step>;
 
 interface Step {
@@ -67,9 +73,17 @@ interface Step {
 
 type Key = keyof typeof plan;
 const keys = Object.keys(plan) as Key[];
+/** Play money to pay for shares with. */
+type LocalKey = "testDollar";
+/** What a profile deploys: nothing that is worth nothing where money is real. */
+const keysOf = ({ name }: ReturnType<typeof profileFor>): Key[] =>
+  keys.filter((key) => key !== "testDollar" || name === "local");
 const implementationKeys = ["modelShares", "modelGovernor", "modelTimelock"] as const;
 type ImplementationKey = (typeof implementationKeys)[number];
-type SingletonKey = Exclude<Key, ImplementationKey | "codeGrants">;
+/** No run needs them, and whoever else does asks Emission for them. */
+const distributorKeys = ["codeGrants", "capitalSale"] as const;
+type DistributorKey = (typeof distributorKeys)[number];
+type SingletonKey = Exclude<Key, ImplementationKey | DistributorKey | LocalKey>;
 
 /** What a deployment leaves behind, and what its record holds. Addresses are in lower case. */
 export interface DeploymentRecord {
@@ -78,12 +92,16 @@ export interface DeploymentRecord {
   readonly addresses: Readonly<Record<SingletonKey, Address>>;
   /** What every model's clones run. */
   readonly implementations: Readonly<Record<ImplementationKey, Address>>;
-  /** What pays authors of code: no run needs it, and whoever else does asks Emission for it. */
+  /** What pays authors of code. */
   readonly codeGrants: Address;
+  /** What sells shares. */
+  readonly capitalSale: Address;
+  /** What they are paid with on development chains. */
+  readonly testDollar?: Address;
   /** The DeterministicDeployer that made them all. */
   readonly deployer: Address;
   /** In which block each contract came to be; logs are read from there on. */
-  readonly blocks: Readonly<Record<Key, number>>;
+  readonly blocks: Readonly<Record<Exclude<Key, LocalKey>, number> & Partial<Record<LocalKey, number>>>;
 }
 
 export interface DeployOptions {
@@ -118,8 +136,9 @@ export async function deploy(options: DeployOptions): Promise<DeploymentRecord> 
     ),
   ) as Record<Key, Address>;
 
+  const wanted = keysOf(profile);
   const missing: Key[] = [];
-  for (const key of keys) if (!(await holdsCode(publicClient, at[key], compiled[key]))) missing.push(key);
+  for (const key of wanted) if (!(await holdsCode(publicClient, at[key], compiled[key]))) missing.push(key);
   await deployer.deployAll(
     missing.map((key) => ({
       address: at[key],
@@ -133,7 +152,7 @@ export async function deploy(options: DeployOptions): Promise<DeploymentRecord> 
   );
 
   const blocks: [Key, number][] = [];
-  for (const key of keys) {
+  for (const key of wanted) {
     if (!(await holdsCode(publicClient, at[key], compiled[key])))
       throw new CotrainError(
         "DEPLOYMENT_FAILED",
@@ -144,7 +163,7 @@ export async function deploy(options: DeployOptions): Promise<DeploymentRecord> 
   }
   const pick = <K extends Key>(names: readonly K[]) =>
     Object.fromEntries(names.map((key) => [key, at[key]])) as Record<K, Address>;
-  const apart = new Set<Key>([...implementationKeys, "codeGrants"]);
+  const apart = new Set<Key>([...implementationKeys, ...distributorKeys, "testDollar"]);
   const singletons = keys.filter((key): key is SingletonKey => !apart.has(key));
   await requireWired(publicClient, pick(singletons), at);
   const deployment: DeploymentRecord = {
@@ -152,7 +171,8 @@ export async function deploy(options: DeployOptions): Promise<DeploymentRecord> 
     profile: profile.name,
     addresses: pick(singletons),
     implementations: pick(implementationKeys),
-    codeGrants: at.codeGrants,
+    ...pick(distributorKeys),
+    ...(wanted.includes("testDollar") && { testDollar: at.testDollar }),
     deployer: deployer.address,
     blocks: Object.fromEntries(blocks) as Record<Key, number>,
   };
@@ -170,10 +190,11 @@ async function requireWired(
     modelGovernor: governor,
     modelTimelock: timelock,
     codeGrants,
-  }: Record<ImplementationKey | "codeGrants", Address>,
+    capitalSale,
+  }: Record<ImplementationKey | DistributorKey, Address>,
 ): Promise<void> {
   const implementations = { shares, governor, timelock };
-  const [wrong] = misWired(await deploymentWiring(client, { addresses, implementations, codeGrants }));
+  const [wrong] = misWired(await deploymentWiring(client, { addresses, implementations, codeGrants, capitalSale }));
   if (wrong)
     throw new CotrainError("WRONG_WIRING", `The contracts obey others than they should: ${wireSentence(wrong)}`);
 }

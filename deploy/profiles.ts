@@ -12,6 +12,24 @@ export const developmentChainIds: readonly [number, ...number[]] = [LOCAL_CHAIN_
 
 export type ProfileName = "local" | "public";
 
+/** How a model sells shares; the Solidity struct CapitalConfig. Amounts in the smallest units of the token. */
+interface CapitalSettings {
+  readonly token: `0x${string}`;
+  /** What a whole share costs at the least, for ever, and at first. */
+  readonly priceFloor: bigint;
+  readonly price: bigint;
+  /** What an epoch must bring in, else it is paid back. */
+  readonly minimum: bigint;
+}
+
+/** Which token a model is paid in is its organiser's to say: a profile sells nothing. */
+const noSale: CapitalSettings = {
+  token: "0x0000000000000000000000000000000000000000",
+  priceFloor: 0n,
+  price: 0n,
+  minimum: 0n,
+};
+
 /** How the holders of a model decide; the Solidity struct of the same name. Times in seconds, shares in wei. */
 interface GovernorConfig {
   readonly votingDelay: number;
@@ -33,6 +51,7 @@ interface ModelSettings {
   readonly window: number;
   readonly postingDelay: number;
   readonly governor: GovernorConfig;
+  readonly capital: CapitalSettings;
 }
 
 /** Minima that a ModelRegistry holds every model to, for ever; the Solidity struct of the same name. */
@@ -91,6 +110,7 @@ const local: Profile = {
       quorumBps: 1_000,
       quorumFloor: share,
     },
+    capital: noSale,
   },
 };
 
@@ -122,6 +142,7 @@ const open: Profile = {
       quorumBps: 1_000,
       quorumFloor: 50_000n * share,
     },
+    capital: noSale,
   },
 };
 

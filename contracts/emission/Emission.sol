@@ -17,6 +17,7 @@ import {ModelAuthority} from "../models/ModelAuthority.sol";
 contract Emission is IEmission, ModelAuthority {
     address private immutable COMPUTE_REWARDS;
     address private immutable CODE_GRANTS;
+    address private immutable CAPITAL_SALE;
 
     /// @dev What was authorised of a kind: all epochs up to one, and part of the next.
     struct Authorised {
@@ -36,9 +37,16 @@ contract Emission is IEmission, ModelAuthority {
     /// @param registry_ Says which timelock commands a model, its shares and its clock.
     /// @param computeRewards Distributor of compute.
     /// @param codeGrants Distributor of code.
-    constructor(IModelRegistry registry_, address computeRewards, address codeGrants) ModelAuthority(registry_) {
+    /// @param capitalSale Distributor of capital.
+    constructor(
+        IModelRegistry registry_,
+        address computeRewards,
+        address codeGrants,
+        address capitalSale
+    ) ModelAuthority(registry_) {
         COMPUTE_REWARDS = computeRewards;
         CODE_GRANTS = codeGrants;
+        CAPITAL_SALE = capitalSale;
     }
 
     /// @inheritdoc IEmission
@@ -139,7 +147,8 @@ contract Emission is IEmission, ModelAuthority {
     /// @inheritdoc IEmission
     function distributorOf(uint8 kind) public view returns (address) {
         if (kind == COMPUTE) return COMPUTE_REWARDS;
-        return kind == CODE ? CODE_GRANTS : address(0);
+        if (kind == CODE) return CODE_GRANTS;
+        return kind == CAPITAL ? CAPITAL_SALE : address(0);
     }
 
     function _setBudget(

@@ -23,7 +23,8 @@ struct Budget {
 /// @title IEmission
 /// @notice The only minter of every model's shares. Each epoch has a budget, split by kind: 1 compute, 2 code,
 /// 3 capital, 4 treasury. What a kind's distributor does not authorise within 30 days after an epoch's end is never
-/// minted. Compute is authorised by whole epochs, code in parts.
+/// minted. Compute is authorised by whole epochs, code in parts, and of
+/// capital what an epoch has sold.
 interface IEmission {
     /// @notice A budget is in force from an epoch on.
     /// @param modelId The model.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {CapitalConfig} from "./ICapitalSale.sol";
 import {ModelId} from "./Ids.sol";
 import {KINDS} from "./Kinds.sol";
 
@@ -37,6 +38,7 @@ struct GovernorConfig {
 /// @param governor How the holders decide.
 /// @param validators Strictly ascending.
 /// @param threshold Signatures needed, at least two thirds of the validators.
+/// @param capital How its shares are sold; all zero for a model that sells none.
 struct ModelConfig {
     string name;
     string symbol;
@@ -51,6 +53,7 @@ struct ModelConfig {
     GovernorConfig governor;
     address[] validators;
     uint16 threshold;
+    CapitalConfig capital;
 }
 
 /// @notice A model's clock, in seconds.
@@ -87,7 +90,7 @@ struct Limits {
 
 /// @title IModelRegistry
 /// @notice Creates models. A model is its shares, its governor and its timelock, cloned and wired in one transaction,
-/// together with its budget and its validators. Names are not unique: a model is (chain, registry, modelId).
+/// together with its budget, its validators and its sale. Names are not unique: a model is (chain, registry, modelId).
 interface IModelRegistry {
     /// @notice A model was created.
     /// @param modelId The model.
@@ -111,7 +114,7 @@ interface IModelRegistry {
         string uri
     );
 
-    /// @notice The settings with which a model was created. Budget and validators have events of their own.
+    /// @notice The settings with which a model was created. Budget, validators and sale have events of their own.
     /// @param modelId The model.
     /// @param schedule Its clock.
     /// @param governor How the holders decide.
@@ -142,7 +145,7 @@ interface IModelRegistry {
 
     /// @notice Creates a model, its three contracts included.
     /// @dev Reverts with ModelRegistryModelExists, ModelRegistryOrganiserMissing, ModelRegistrySettingOutOfBounds,
-    /// ModelRegistryTooSlow, and as IEmission.open and IValidatorSet.open.
+    /// ModelRegistryTooSlow, and as IEmission.open, IValidatorSet.open and ICapitalSale.open.
     /// @param config Everything it is created from; each value is checked.
     /// @param salt Chosen by the caller; tells the models of one caller apart.
     /// @return modelId The model's id.
@@ -198,6 +201,10 @@ interface IModelRegistry {
     /// @notice Where every model's signers are kept.
     /// @return Its address.
     function validators() external view returns (address);
+
+    /// @notice Where every model's shares are sold.
+    /// @return Its address.
+    function capitalSale() external view returns (address);
 
     /// @notice Bounds of every setting, for ever. Only development chains have minima below the public ones.
     /// @return minimum What each setting must at least be.

@@ -5,6 +5,7 @@ import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {ModelGovernor} from "../governance/ModelGovernor.sol";
 import {ModelTimelock} from "../governance/ModelTimelock.sol";
+import {ICapitalSale} from "../interfaces/ICapitalSale.sol";
 import {IEmission} from "../interfaces/IEmission.sol";
 import {ModelId} from "../interfaces/Ids.sol";
 import {GovernorConfig, IModelRegistry, Limits, ModelConfig, Schedule} from "../interfaces/IModelRegistry.sol";
@@ -38,6 +39,7 @@ contract ModelRegistry is IModelRegistry {
     ModelTimelock private immutable TIMELOCK;
     IEmission private immutable EMISSION;
     IValidatorSet private immutable VALIDATORS;
+    ICapitalSale private immutable CAPITAL_SALE;
 
     uint32 private immutable MIN_EPOCH_LENGTH;
     uint32 private immutable MIN_POSTING_DELAY;
@@ -56,6 +58,7 @@ contract ModelRegistry is IModelRegistry {
     /// @param timelock Implementation behind every model's timelock.
     /// @param emission_ The only minter.
     /// @param validators_ Where every model's signers are kept.
+    /// @param capitalSale_ Where every model's shares are sold.
     /// @param minimum Lower bound of every setting; below the public ones on development chains only.
     constructor(
         ModelShares shares,
@@ -63,6 +66,7 @@ contract ModelRegistry is IModelRegistry {
         ModelTimelock timelock,
         IEmission emission_,
         IValidatorSet validators_,
+        ICapitalSale capitalSale_,
         Limits memory minimum
     ) {
         _requireLimits(minimum);
@@ -71,6 +75,7 @@ contract ModelRegistry is IModelRegistry {
         TIMELOCK = timelock;
         EMISSION = emission_;
         VALIDATORS = validators_;
+        CAPITAL_SALE = capitalSale_;
         MIN_EPOCH_LENGTH = minimum.epochLength;
         MIN_POSTING_DELAY = minimum.postingDelay;
         MIN_WINDOW = minimum.window;
@@ -108,6 +113,7 @@ contract ModelRegistry is IModelRegistry {
         );
         EMISSION.open(modelId, config.yearlyCap, config.epochBudget, config.bps);
         VALIDATORS.open(modelId, config.validators, config.threshold);
+        CAPITAL_SALE.open(modelId, config.capital);
     }
 
     /// @inheritdoc IModelRegistry
@@ -158,6 +164,11 @@ contract ModelRegistry is IModelRegistry {
     /// @inheritdoc IModelRegistry
     function validators() external view returns (address) {
         return address(VALIDATORS);
+    }
+
+    /// @inheritdoc IModelRegistry
+    function capitalSale() external view returns (address) {
+        return address(CAPITAL_SALE);
     }
 
     /// @inheritdoc IModelRegistry

@@ -22,6 +22,8 @@ const contracts: Readonly<Record<string, string>> = {
   Emission: "emission",
   ComputeRewards: "rewards",
   CodeGrants: "rewards",
+  CapitalSale: "rewards",
+  CapitalVault: "rewards",
   ModelGovernor: "governance",
   ModelTimelock: "governance",
 };

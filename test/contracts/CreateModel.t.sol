@@ -124,13 +124,17 @@ contract CreateModelTest is Fixture {
         eq(emission.registry(), address(registry), "emission");
         eq(emission.distributorOf(1), address(rewards), "who pays compute");
         eq(emission.distributorOf(2), address(grants), "who pays code");
-        for (uint8 kind = 3; kind < 5; ++kind) eq(emission.distributorOf(kind), address(0), "nobody pays others");
+        eq(emission.distributorOf(3), address(capital), "who sells shares");
+        for (uint8 kind = 4; kind < 6; ++kind) eq(emission.distributorOf(kind), address(0), "nobody pays others");
         eq(rewards.registry(), address(registry), "rewards");
         eq(rewards.emission(), address(emission), "who mints for rewards");
         eq(rewards.validators(), address(validators), "who signs for rewards");
         eq(grants.registry(), address(registry), "grants");
         eq(grants.emission(), address(emission), "who mints for grants");
         eq(grants.validators(), address(validators), "who signs for grants");
+        eq(registry.capitalSale(), address(capital), "the registry's sale");
+        eq(capital.registry(), address(registry), "sale");
+        eq(capital.emission(), address(emission), "who mints for the sale");
         eq(shares.registry(), address(registry), "shares");
         eq(shares.emission(), address(emission), "who mints shares");
         eq(governor.registry(), address(registry), "governor");
@@ -510,6 +514,7 @@ contract LimitsTest is Fixture {
             timelockImplementation,
             emission,
             validators,
+            capital,
             limits
         );
     }

@@ -49,7 +49,7 @@ describe("a deployment", () => {
 
   it("wires the contracts to each other", async () => {
     const { clients } = await chain();
-    const { addresses, codeGrants } = await deploy({ ...clients, profile: "local" });
+    const { addresses, codeGrants, capitalSale } = await deploy({ ...clients, profile: "local" });
     for (const [key, name] of [
       ["runRegistry", "RunRegistry"],
       ["validatorSet", "ValidatorSet"],
@@ -75,6 +75,7 @@ describe("a deployment", () => {
       ).toLowerCase();
     expect(await distributor(1)).toBe(addresses.computeRewards);
     expect(await distributor(2)).toBe(codeGrants);
+    expect(await distributor(3)).toBe(capitalSale);
   });
 
   it("is found again by a second run, which sends nothing", async () => {
@@ -99,6 +100,8 @@ describe("a deployment", () => {
     expect(resumed.addresses).toEqual(whole.addresses);
     expect(resumed.implementations).toEqual(whole.implementations);
     expect(resumed.codeGrants).toBe(whole.codeGrants);
+    expect(resumed.capitalSale).toBe(whole.capitalSale);
+    expect(resumed.testDollar).toBe(whole.testDollar);
   });
 
   it("refuses an address that holds other code", async () => {
@@ -133,6 +136,27 @@ describe("a deployment", () => {
     });
   });
 
+  it("refuses another that sells shares", async () => {
+    const { clients, connection } = await chain();
+    const { addresses, capitalSale } = await deploy({ ...clients, profile: "local" });
+    const code = await clients.publicClient.getCode({ address: addresses.modelRegistry });
+    const other = code!.replaceAll(capitalSale.slice(2), account.address.slice(2).toLowerCase());
+    await connection.provider.request({ method: "hardhat_setCode", params: [addresses.modelRegistry, other] });
+    await expect(deploy({ ...clients, profile: "local" })).rejects.toMatchObject({
+      code: "WRONG_WIRING",
+      message: `The contracts obey others than they should: ModelRegistry.capitalSale is ${account.address}, not ${capitalSale}.`,
+    });
+  });
+
+  it("makes play money for local models alone", async () => {
+    const { clients } = await chain();
+    const local = await deploy({ ...clients, profile: "local" });
+    expect(await clients.publicClient.getCode({ address: local.testDollar! })).toMatch(/^0x[0-9a-f]{100}/);
+    const open = await deploy({ ...clients, profile: "public" });
+    expect(open.testDollar).toBeUndefined();
+    expect(open.blocks.testDollar).toBeUndefined();
+  });
+
   it("has other addresses under other limits", async () => {
     const { clients } = await chain();
     const local = await deploy({ ...clients, profile: "local" });
@@ -154,7 +178,12 @@ describe("the local profile", () => {
     const zero = "0x0000000000000000000000000000000000000001";
     const limits = profileFor("local", 31337).limits;
     await expect(
-      clients.walletClient.deployContract({ abi, bytecode, args: [zero, zero, zero, zero, zero, limits], chain: null }),
+      clients.walletClient.deployContract({
+        abi,
+        bytecode,
+        args: [zero, zero, zero, zero, zero, zero, limits],
+        chain: null,
+      }),
     ).rejects.toThrow("ModelRegistryLimitRefused");
   });
 

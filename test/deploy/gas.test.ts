@@ -56,6 +56,7 @@ const contracts = [
   "Emission",
   "ComputeRewards",
   "CodeGrants",
+  "CapitalSale",
   "DeterministicDeployer",
 ] as const satisfies readonly ContractName[];
 
@@ -100,7 +101,11 @@ async function measure(): Promise<Record<string, number>> {
   const transport = custom({ request: (call) => connection.provider.request(call) });
   const publicClient = createPublicClient({ transport, pollingInterval: 5 });
   const walletOf = (index: number) => createWalletClient({ account: accounts[index]!, transport });
-  const { addresses, codeGrants } = await deploy({ publicClient, walletClient: walletOf(0), profile: "local" });
+  const { addresses, codeGrants, capitalSale, testDollar } = await deploy({
+    publicClient,
+    walletClient: walletOf(0),
+    profile: "local",
+  });
   const { model } = profileFor("local", 31337);
 
   const abis = new Map<ContractName, Abi>();
@@ -146,6 +151,14 @@ async function measure(): Promise<Record<string, number>> {
     threshold: 5,
   };
   row("createModel", await send(0, addresses.modelRegistry, "ModelRegistry", "createModel", [config, salt]));
+  const selling = {
+    ...config,
+    capital: { token: testDollar!, priceFloor: 10_000n, price: 20_000n, minimum: 1_000_000n },
+  };
+  row(
+    "createModel, which sells shares",
+    await send(0, addresses.modelRegistry, "ModelRegistry", "createModel", [selling, hash("selling")]),
+  );
   const modelId = asModelId(
     (await read(addresses.modelRegistry, "ModelRegistry", "modelIdOf", [accounts[0]!.address, salt])) as Hex,
   );
@@ -363,6 +376,44 @@ async function measure(): Promise<Record<string, number>> {
     row(`claim grant, undelegated, ${when}`, await send(2, codeGrants, "CodeGrants", "claim", [modelId, grantId]));
   }
   row("revoke grant (without the vote)", await decide(codeGrants, "CodeGrants", "revoke", [modelId, grantId]));
+
+  // Of the model that sells shares. Each buyer has dollars and an allowance beforehand, and one of them some already.
+  const sellingId = (await read(addresses.modelRegistry, "ModelRegistry", "modelIdOf", [
+    accounts[0]!.address,
+    hash("selling"),
+  ])) as Hex;
+  const dollars = 100_000_000n;
+  for (const buyer of [4, 5, 6]) {
+    await send(buyer, testDollar!, "TestDollar", "mint", [accounts[buyer]!.address, dollars]);
+    await send(buyer, testDollar!, "TestDollar", "approve", [capitalSale, 2n ** 256n - 1n]);
+  }
+  const epochOf = async (time: bigint) =>
+    (await read(addresses.emission, "Emission", "epochOf", [sellingId, Number(time)])) as bigint;
+  const epoch = (await epochOf(await now())) + 1n;
+  const endOf = async (of: bigint) =>
+    BigInt((await read(addresses.emission, "Emission", "epochEnd", [sellingId, of])) as number);
+  const deposit = async (buyer: number, of: bigint, amount: bigint) =>
+    send(buyer, capitalSale, "CapitalSale", "deposit", [sellingId, of, accounts[buyer]!.address, amount]);
+  await at(await endOf(epoch - 1n));
+  row("deposit of capital, first of an epoch", await deposit(4, epoch, 1_000_000n));
+  row("deposit of capital, another account's", await deposit(5, epoch, 1_000_000n));
+  row("deposit of capital, the same account's", await deposit(5, epoch, 1_000_000n));
+  await at(await endOf(epoch));
+  await deposit(6, epoch + 1n, 10n);
+  row("settle a sale", await send(2, capitalSale, "CapitalSale", "settle", [sellingId]));
+  for (const [buyer, when] of [
+    [4, "first"],
+    [5, "later"],
+  ] as const)
+    row(
+      `claim what was bought, undelegated, ${when}`,
+      await send(buyer, capitalSale, "CapitalSale", "claim", [sellingId, epoch, accounts[buyer]!.address]),
+    );
+  await at(await endOf(epoch + 1n));
+  row(
+    "refund a deposit",
+    await send(6, capitalSale, "CapitalSale", "refund", [sellingId, epoch + 1n, accounts[6]!.address]),
+  );
   return rows;
 }
 

@@ -2,7 +2,7 @@
 import type { Address, Hex } from "viem";
 import { getCode } from "viem/actions";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { codeGrantsOf, deploymentWiring, misWired, modelWiring, wireSentence } from "@cotrain/sdk/actions";
+import { codeGrantsOf, deploymentWiring, misWired, modelWiring, saleBookOf, wireSentence } from "@cotrain/sdk/actions";
 import { createWorld, stranger, type World } from "./world.ts";
 
 let world: World;
@@ -33,8 +33,8 @@ it("of what was deployed all is as it should be", async () => {
   const { client, addresses, modelId } = world;
   const ofDeployment = await deploymentWiring(client, { addresses });
   const ofModel = await modelWiring(client, { addresses, modelId });
-  expect(ofDeployment.length).toBe(25);
-  expect(ofModel.length).toBe(10);
+  expect(ofDeployment.length).toBe(28);
+  expect(ofModel.length).toBe(11);
   expect(misWired([...ofDeployment, ...ofModel])).toEqual([]);
 });
 
@@ -44,7 +44,7 @@ it("an immutable that names somebody else is found, wherever it decides", async 
   const stands = async (contract: Address, named: Address, expected: readonly string[]) => {
     const wrong = await wrongWith(contract, (code) => code.replaceAll(bare(named), other));
     expect(wrong.map((sentence) => sentence.split(" is ", 1)[0])).toEqual(expected);
-    for (const sentence of wrong) expect(sentence).toMatch(/ is 0x[0-9a-fA-F]{40}, not 0x[0-9a-f]{40}\.$/);
+    for (const sentence of wrong) expect(sentence).toMatch(/ is 0x[0-9a-fA-F]{40}, not 0x[0-9a-fA-F]{40}\.$/);
   };
   const { modelRegistry, runRegistry, checkpointRegistry, validatorSet, emission, computeRewards } = addresses;
   await stands(emission, computeRewards, ["Emission.distributorOf compute"]);
@@ -52,6 +52,12 @@ it("an immutable that names somebody else is found, wherever it decides", async 
   await stands(grants, emission, ["CodeGrants.emission"]);
   await stands(grants, validatorSet, ["CodeGrants.validators"]);
   await stands(grants, modelRegistry, ["CodeGrants.registry"]);
+  const { sale, client, modelId } = world;
+  await stands(sale, emission, ["CapitalSale.emission"]);
+  await stands(sale, modelRegistry, ["CapitalSale.registry"]);
+  await stands(modelRegistry, sale, ["ModelRegistry.capitalSale"]);
+  const book = await saleBookOf(client, { sale, modelId });
+  await stands(book!.vault, sale, ["The model's vault.sale"]);
   await stands(emission, modelRegistry, ["Emission.registry"]);
   await stands(modelRegistry, emission, ["ModelRegistry.emission"]);
   await stands(modelRegistry, validatorSet, ["ModelRegistry.validators"]);

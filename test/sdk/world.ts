@@ -87,6 +87,9 @@ export const modelConfig: ModelConfig = {
   threshold: 2,
 };
 
+/** How the world's model sells shares: for test dollars, at two cents at the least. */
+export const saleTerms = { priceFloor: 10_000n, price: 20_000n, minimum: 1_000_000n } as const;
+
 export const runConfig: RunConfig = {
   definition: hashOf("definition"),
   initialCheckpoint: hashOf("checkpoint 0"),
@@ -109,7 +112,7 @@ export async function createWorld() {
   const settings = { transport, pollingInterval: 5, cacheTime: 0 };
   const client = createClient(settings);
   const clientOf = (account: Account) => createClient({ ...settings, account });
-  const { addresses, blocks } = await deploy({
+  const { addresses, blocks, capitalSale, testDollar } = await deploy({
     walletClient: createWalletClient({ ...settings, account: organiser }),
     publicClient: createPublicClient(settings),
     profile: "local",
@@ -123,7 +126,12 @@ export async function createWorld() {
     await connection.provider.request({ method: "evm_mine" });
   };
 
-  const created = await createModel.sync(clientOf(organiser), { addresses, config: modelConfig, salt: zeroHash });
+  if (!testDollar) throw new TypeError("the local profile has test dollars");
+  const created = await createModel.sync(clientOf(organiser), {
+    addresses,
+    config: { ...modelConfig, capital: { token: testDollar, ...saleTerms } },
+    salt: zeroHash,
+  });
   const modelId = asModelId(created.event.modelId);
   const registered = await registerRun.sync(clientOf(organiser), {
     addresses,
@@ -196,6 +204,8 @@ export async function createWorld() {
     modelId,
     runId,
     ...contracts,
+    sale: capitalSale,
+    testDollar,
     now,
     advanceTo,
     attest,

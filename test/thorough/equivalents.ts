@@ -12,5 +12,6 @@ export const equivalents: Readonly<Record<string, string>> = {
   "contracts/emission/Emission.sol _after: < in budgets[high - 1].fromEpoch <= epoch": shortcut,
   "contracts/emission/Emission.sol _after: false for high != 0 && budgets[high - 1].fromEpoch <= epoch": shortcut,
   "contracts/governance/ModelGovernor.sol initialize: without __GovernorCountingSimple_init()": empty,
+  "contracts/rewards/CapitalSale.sol _pay: <= in balance < held": "Where they are equal all of it is paid either way.",
   "contracts/models/ModelShares.sol initialize: without __ERC20Votes_init()": empty,
 };

@@ -2,7 +2,7 @@
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 
-import type { ContractAddresses, Hex, ModelId, RunId, RunParams } from "@cotrain/sdk/protocol";
+import type { Address, ContractAddresses, Hex, ModelId, RunId, RunParams } from "@cotrain/sdk/protocol";
 
 import { defaultRecordPath, deploy, profileFor } from "../../../deploy/deployment.ts";
 import { connect } from "../chain/index.ts";
@@ -14,10 +14,15 @@ import { type Owner, ownerOf } from "./owners.ts";
 /** Of three validators. */
 const THRESHOLD = 2;
 
+/** How shares are sold for test dollars, which have six decimals: at a cent at the least, for ever, and at two cents at first. */
+const localSale = { priceFloor: 10_000n, price: 20_000n, minimum: 1_000_000n } as const;
+
 export interface Deployed {
   readonly addresses: Readonly<ContractAddresses>;
   /** The block of each contract. */
   readonly blocks: Readonly<Record<string, number>>;
+  /** The capital token of models on development chains. */
+  readonly testDollar?: Address | undefined;
 }
 
 export interface DeployRequest {
@@ -64,7 +69,8 @@ export async function deployContracts({ state, chain, embedded, deployments, say
     addresses: { ...deployment.addresses },
     blocks: { ...deployment.blocks },
   });
-  return { addresses: deployment.addresses, blocks: deployment.blocks };
+  const { addresses, blocks, testDollar } = deployment;
+  return { addresses, blocks, testDollar };
 }
 
 export interface RegisterRequest {
@@ -98,6 +104,7 @@ export async function registerRun(
         symbol: "COTRAIN",
         uri: 'data:application/json,{"name":"Cotrain Model"}',
         ...profileOf(chain).model,
+        ...(deployed.testDollar && { capital: { token: deployed.testDollar, ...localSale } }),
         validators,
         threshold: THRESHOLD,
       },

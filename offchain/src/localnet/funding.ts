@@ -7,7 +7,7 @@ import { formatAddress, formatCoins, RetryableError, UserError } from "../base/i
  * Gas of a first start: the contracts (deploy/deployment.ts), the model, the run and the first checkpoint. A test holds it
  * against the compiled contracts and the table of gas.
  */
-export const FIRST_START_GAS = 27_000_000n;
+export const FIRST_START_GAS = 30_000_000n;
 /** Gas of a session of a run that stands: a hundred checkpoints and a root. */
 export const SESSION_GAS = 5_000_000n;
 /** Above this, in wei, a start is confirmed by --yes. */

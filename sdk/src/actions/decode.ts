@@ -10,6 +10,7 @@ import {
 } from "viem";
 
 import {
+  capitalSaleAbi,
   checkpointRegistryAbi,
   codeGrantsAbi,
   computeRewardsAbi,
@@ -41,7 +42,7 @@ const MOST_BYTES = 131_072;
 
 /**
  * Decodes a call of one of the protocol's contracts, of a model's own, or of `others`.
- * @param place with `codeGrants` where its calls are to be known: `codeGrantsOf` says where it is
+ * @param place with `codeGrants` and `capitalSale` where their calls are to be known: `codeGrantsOf` and `capitalSaleOf` say where they are
  * @returns undefined where none of them has that address, or takes such a call, or where it has more than 128 KiB
  */
 export function decodeCall(
@@ -49,10 +50,12 @@ export function decodeCall(
     addresses,
     contracts,
     codeGrants,
+    capitalSale,
   }: {
     readonly addresses: ContractAddresses;
     readonly contracts: ModelContracts;
     readonly codeGrants?: Address | undefined;
+    readonly capitalSale?: Address | undefined;
   },
   { target, data }: { readonly target: Address; readonly data: Hex },
   others: readonly KnownContract[] = [],
@@ -66,6 +69,7 @@ export function decodeCall(
     ["CheckpointRegistry", addresses.checkpointRegistry, checkpointRegistryAbi],
     ["ModelRegistry", addresses.modelRegistry, modelRegistryAbi],
     ...(codeGrants === undefined ? [] : [["CodeGrants", codeGrants, codeGrantsAbi] as const]),
+    ...(capitalSale === undefined ? [] : [["CapitalSale", capitalSale, capitalSaleAbi] as const]),
     ["ModelGovernor", contracts.governor, modelGovernorAbi],
     ["ModelTimelock", contracts.timelock, modelTimelockAbi],
     ["ModelShares", contracts.shares, modelSharesAbi],

@@ -4,6 +4,7 @@
  */
 import type { Address, Hex } from "viem";
 import {
+  capitalSaleAbi,
   checkpointRegistryAbi,
   codeGrantsAbi,
   computeRewardsAbi,
@@ -157,6 +158,65 @@ export const grantCapsSet = ({ grants, modelId }: Pick<OfGrants, "grants" | "mod
   abi: codeGrantsAbi,
   eventName: "GrantCapsSet" as const,
   args: narrowed({ modelId }),
+});
+
+interface OfSale {
+  /** Address of CapitalSale: `capitalSaleOf`. */
+  readonly sale: Address;
+  readonly modelId?: Hex;
+  readonly epoch?: bigint;
+}
+type OfBuyer = OfSale & { readonly account?: AnyOf };
+
+/** A model's capital token, for ever. */
+export const saleOpened = ({ sale, modelId }: Omit<OfSale, "epoch">) => ({
+  address: sale,
+  abi: capitalSaleAbi,
+  eventName: "SaleOpened" as const,
+  args: narrowed({ modelId }),
+});
+
+export const saleTermsSet = ({ sale, modelId }: Omit<OfSale, "epoch">) => ({
+  address: sale,
+  abi: capitalSaleAbi,
+  eventName: "SaleTermsSet" as const,
+  args: narrowed({ modelId }),
+});
+
+export const capitalDeposited = ({ sale, modelId, epoch, account }: OfBuyer) => ({
+  address: sale,
+  abi: capitalSaleAbi,
+  eventName: "Deposited" as const,
+  args: narrowed({ modelId, epoch, account }),
+});
+
+export const saleSettled = ({ sale, modelId, epoch }: OfSale) => ({
+  address: sale,
+  abi: capitalSaleAbi,
+  eventName: "SaleSettled" as const,
+  args: narrowed({ modelId, epoch }),
+});
+
+/** An epoch that had reached its minimum was not settled in time. */
+export const saleExpired = ({ sale, modelId, epoch }: OfSale) => ({
+  address: sale,
+  abi: capitalSaleAbi,
+  eventName: "SaleExpired" as const,
+  args: narrowed({ modelId, epoch }),
+});
+
+export const capitalClaimed = ({ sale, modelId, epoch, account }: OfBuyer) => ({
+  address: sale,
+  abi: capitalSaleAbi,
+  eventName: "SharesClaimed" as const,
+  args: narrowed({ modelId, epoch, account }),
+});
+
+export const capitalRefunded = ({ sale, modelId, epoch, account }: OfBuyer) => ({
+  address: sale,
+  abi: capitalSaleAbi,
+  eventName: "Refunded" as const,
+  args: narrowed({ modelId, epoch, account }),
 });
 
 /** Shares changed hands; minted they come from the zero address. */

@@ -16,6 +16,7 @@ export type {
   Write,
   WriteArgs,
 } from "./action.ts";
+export * from "./capital.ts";
 export * from "./checkpoints.ts";
 export * from "./decode.ts";
 export * from "./decorator.ts";

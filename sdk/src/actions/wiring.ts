@@ -19,6 +19,8 @@ import {
 } from "viem";
 import { getCode, readContract } from "viem/actions";
 import {
+  capitalSaleAbi,
+  capitalVaultAbi,
   checkpointRegistryAbi,
   codeGrantsAbi,
   computeRewardsAbi,
@@ -124,23 +126,26 @@ export interface DeploymentWiringArgs extends WiringArgs {
   readonly implementations?: ModelContracts;
   /** Where it is known what should pay for code. */
   readonly codeGrants?: Address;
+  /** Where it is known what should sell shares. */
+  readonly capitalSale?: Address;
 }
 
 /** All that the contracts of a deployment say of each other. */
 export async function deploymentWiring(
   client: Client,
-  { addresses, implementations, codeGrants, ...options }: DeploymentWiringArgs,
+  { addresses, implementations, codeGrants, capitalSale, ...options }: DeploymentWiringArgs,
 ): Promise<Wire[]> {
   const { modelRegistry, runRegistry, checkpointRegistry, validatorSet, emission, computeRewards } = addresses;
   const made = await implementationsOf(client, { addresses, ...options });
   const { shares, governor, timelock } = implementations ?? made;
   const { compute, code, capital, treasury } = rewardKind;
   const grants = codeGrants ?? (await distributorOf(client, { addresses, ...options }, code));
-  const ofDistributors: readonly Question[] = [
+  const sale = capitalSale ?? (await distributorOf(client, { addresses, ...options }, capital));
+  const ofMinted: readonly Question[] = [
     ["registry", modelRegistry],
     ["emission", emission],
-    ["validators", validatorSet],
   ];
+  const ofDistributors: readonly Question[] = [...ofMinted, ["validators", validatorSet]];
   return ask(
     client,
     [
@@ -152,15 +157,10 @@ export async function deploymentWiring(
           ["timelockImplementation", timelock],
           ["emission", emission],
           ["validators", validatorSet],
+          ["capitalSale", sale],
         ],
       ],
-      [
-        ["ModelShares", made.shares, modelSharesAbi],
-        [
-          ["registry", modelRegistry],
-          ["emission", emission],
-        ],
-      ],
+      [["ModelShares", made.shares, modelSharesAbi], ofMinted],
       [["ModelGovernor", made.governor, modelGovernorAbi], [["registry", modelRegistry]]],
       [["ModelTimelock", made.timelock, modelTimelockAbi], [["registry", modelRegistry]]],
       [
@@ -184,12 +184,13 @@ export async function deploymentWiring(
           ["registry", modelRegistry],
           ["distributorOf", computeRewards, [compute], "compute"],
           ["distributorOf", grants, [code], "code"],
-          ["distributorOf", zeroAddress, [capital], "capital"],
+          ["distributorOf", sale, [capital], "capital"],
           ["distributorOf", zeroAddress, [treasury], "treasury"],
         ],
       ],
       [["ComputeRewards", computeRewards, computeRewardsAbi], ofDistributors],
       [["CodeGrants", grants, codeGrantsAbi], ofDistributors],
+      [["CapitalSale", sale, capitalSaleAbi], ofMinted],
     ],
     options,
   );
@@ -200,6 +201,24 @@ const cloneOf = (implementation: Address): Hex =>
   concatHex(["0x363d3d373d3d3d363d73", implementation, "0x5af43d82803e903d91602b57fd5bf3"]);
 
 const roleOf = (name: string): Hex => keccak256(stringToHex(name));
+
+/** What holds a model's deposits, where it sells shares: whoever moves them must be the sale. */
+async function vaultWiring(
+  client: Client,
+  { addresses, modelId, ...options }: WiringArgs & { readonly modelId: Hex },
+): Promise<Wire[]> {
+  const address = await distributorOf(client, { addresses, ...options }, rewardKind.capital);
+  if (address === zeroAddress) return [];
+  const { vault } = await readContract(client, {
+    address,
+    abi: capitalSaleAbi,
+    functionName: "bookOf",
+    args: [modelId],
+    ...options,
+  });
+  if (vault === zeroAddress) return [];
+  return ask(client, [[["The model's vault", vault, capitalVaultAbi], [["sale", address]]]], options);
+}
 
 /** All that a model's own contracts say of each other, and what code they run. */
 export async function modelWiring(
@@ -241,5 +260,5 @@ export async function modelWiring(
     ],
     options,
   );
-  return [...clones, ...said];
+  return [...clones, ...said, ...(await vaultWiring(client, { addresses, modelId, ...options }))];
 }

@@ -3,6 +3,7 @@
  * can act on. `decodeError` makes them; `error instanceof ComputeRewardsExpiredError` tells them apart.
  */
 export { ContractError, type ContractErrorArgs, type ContractErrorClass, type ContractErrorName } from "./define.ts";
+export * from "./capitalSale.ts";
 export * from "./checkpointRegistry.ts";
 export * from "./codeGrants.ts";
 export * from "./computeRewards.ts";

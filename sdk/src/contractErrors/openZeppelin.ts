@@ -1,6 +1,7 @@
 /** Errors of what OpenZeppelin builds contracts of. */
 import { define } from "./define.ts";
 
+export const AddressEmptyCodeError = define("AddressEmptyCode", (target) => `There is no contract at ${target}.`);
 export const ECDSAInvalidSignatureError = define("ECDSAInvalidSignature", () => "A signature is malformed.");
 export const ECDSAInvalidSignatureLengthError = define(
   "ECDSAInvalidSignatureLength",
@@ -25,6 +26,10 @@ export const InvalidInitializationError = define(
 );
 export const InvalidShortStringError = define("InvalidShortString", () => "A stored text is malformed.");
 export const NotInitializingError = define("NotInitializing", () => "This can be done only during initialisation.");
+export const ReentrancyGuardReentrantCallError = define(
+  "ReentrancyGuardReentrantCall",
+  () => "The token called back in the middle of a payment, which is refused.",
+);
 export const SafeCastOverflowedUintDowncastError = define(
   "SafeCastOverflowedUintDowncast",
   (bits, value) => `${value} does not fit into ${bits} bits.`,

@@ -44,6 +44,9 @@ export const rewardKind = { compute: 1, code: 2, capital: 3, treasury: 4 } as co
 /** RunRegistry's Status. */
 export const runStatus = { open: 0, paused: 1, finished: 2 } as const;
 
+/** CapitalSale's SaleState: of an epoch in which nobody has deposited, that lasts, can be settled, was, or is paid back. */
+export const saleStatus = { none: 0, open: 1, due: 2, settled: 3, failed: 4 } as const;
+
 export function nameOfCode<T extends Record<string, number>>(codes: T, code: number): keyof T | undefined {
   return Object.keys(codes).find((name) => codes[name] === code);
 }

@@ -19,6 +19,7 @@ import {ModelLimits} from "../../../contracts/libraries/ModelLimits.sol";
 import {ProtocolHashes} from "../../../contracts/libraries/ProtocolHashes.sol";
 import {ModelRegistry} from "../../../contracts/models/ModelRegistry.sol";
 import {ModelShares} from "../../../contracts/models/ModelShares.sol";
+import {CapitalSale} from "../../../contracts/rewards/CapitalSale.sol";
 import {CodeGrants} from "../../../contracts/rewards/CodeGrants.sol";
 import {ComputeRewards} from "../../../contracts/rewards/ComputeRewards.sol";
 import {CheckpointRegistry} from "../../../contracts/training/CheckpointRegistry.sol";
@@ -49,6 +50,7 @@ abstract contract Fixture is Assertions {
     Emission internal emission;
     ComputeRewards internal rewards;
     CodeGrants internal grants;
+    CapitalSale internal capital;
 
     ModelId internal modelId;
     ModelShares internal shares;
@@ -84,6 +86,7 @@ abstract contract Fixture is Assertions {
         emission = Emission(placeOf("emission"));
         rewards = ComputeRewards(placeOf("rewards"));
         grants = CodeGrants(placeOf("grants"));
+        capital = CapitalSale(placeOf("capital"));
         sharesImplementation = new ModelShares(registry, address(emission));
         governorImplementation = new ModelGovernor(registry);
         timelockImplementation = new ModelTimelock(registry);
@@ -94,7 +97,10 @@ abstract contract Fixture is Assertions {
             bytes.concat(type(CheckpointRegistry).creationCode, abi.encode(runs, validators))
         );
         deployer.deploy("validators", bytes.concat(type(ValidatorSet).creationCode, abi.encode(registry)));
-        deployer.deploy("emission", bytes.concat(type(Emission).creationCode, abi.encode(registry, rewards, grants)));
+        deployer.deploy(
+            "emission",
+            bytes.concat(type(Emission).creationCode, abi.encode(registry, rewards, grants, capital))
+        );
         deployer.deploy(
             "rewards",
             bytes.concat(type(ComputeRewards).creationCode, abi.encode(registry, emission, validators))
@@ -103,6 +109,7 @@ abstract contract Fixture is Assertions {
             "grants",
             bytes.concat(type(CodeGrants).creationCode, abi.encode(registry, emission, validators))
         );
+        deployer.deploy("capital", bytes.concat(type(CapitalSale).creationCode, abi.encode(registry, emission)));
     }
 
     function registryCode(Limits memory limits) internal view returns (bytes memory) {
@@ -115,6 +122,7 @@ abstract contract Fixture is Assertions {
                     timelockImplementation,
                     emission,
                     validators,
+                    capital,
                     limits
                 )
             );

@@ -127,6 +127,8 @@ export interface World {
   readonly url: string;
   readonly chainId: number;
   readonly contracts: ContractAddresses;
+  /** What the model's shares are sold for. */
+  readonly testDollar: Address;
   readonly fromBlock: number;
   readonly modelId: ModelId;
   readonly runId: RunId;
@@ -543,6 +545,8 @@ export async function createWorld(
     config: {
       ...profile.model,
       governor: { ...profile.model.governor, ...governor },
+      // A cent a share at the least for ever, and two at first; an epoch brings in a dollar or is paid back.
+      capital: { token: deployment.testDollar!, priceFloor: 10_000n, price: 20_000n, minimum: 1_000_000n },
       name: "Test",
       symbol: "TEST",
       uri: "",
@@ -582,6 +586,7 @@ export async function createWorld(
     url,
     chainId,
     contracts: addresses,
+    testDollar: deployment.testDollar!,
     fromBlock: Math.min(...Object.values(deployment.blocks)),
     modelId,
     runId,

@@ -103,8 +103,8 @@ export const sdk: readonly Breakage[] = [
   {
     name: "a model whose contracts run other code than the registry's is found",
     file: "sdk/src/actions/wiring.ts",
-    text: "  return [...clones, ...said];",
-    instead: "  void clones;\n  return said;",
+    text: "  return [...clones, ...said, ...",
+    instead: "  void clones;\n  return [...said, ...",
     tests: ["test/sdk/wiring.test.ts"],
   },
   {
