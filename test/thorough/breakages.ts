@@ -8,6 +8,7 @@ import { base } from "./breakages/base.ts";
 import { chain } from "./breakages/chain.ts";
 import { chainPosting } from "./breakages/chainPosting.ts";
 import { cli } from "./breakages/cli.ts";
+import { capital } from "./breakages/capital.ts";
 import { code } from "./breakages/code.ts";
 import { coordinator } from "./breakages/coordinator.ts";
 import { coordinatorMachine } from "./breakages/coordinatorMachine.ts";
@@ -48,6 +49,7 @@ export const breakages: readonly Breakage[] = [
   ...validator,
   ...localnet,
   ...cli,
+  ...capital,
   ...code,
   ...sdk,
   ...deploy,

@@ -1,5 +1,6 @@
 /** What commands that put a decision to the holders have in common: who proposes, what is shown and simulated, and sending it. */
 import {
+  capitalSaleOf,
   codeGrantsOf,
   governorSettings,
   type ModelContracts,
@@ -14,7 +15,7 @@ import {
 import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
 
 import { formatShares, timeText, UserError } from "../base/index.ts";
-import type { ProposalsPlace, WordsPlace } from "../run/index.ts";
+import { isNobody, type ProposalsPlace, type WordsPlace } from "../run/index.ts";
 import type { Output } from "./output.ts";
 import { type Place, signingAs } from "./place.ts";
 
@@ -27,7 +28,9 @@ export async function decidingAt(place: Place): Promise<DecidingPlace> {
   const { connection, addresses, modelId } = place;
   const contracts: ModelContracts = await connection.call((client) => modelContractsOf(client, { addresses, modelId }));
   const codeGrants = await connection.call((client) => codeGrantsOf(client, { addresses }));
-  return { ...place, contracts, codeGrants, governor: asAddress(contracts.governor) };
+  const sale = await connection.call((client) => capitalSaleOf(client, { addresses }));
+  const capitalSale = isNobody(asAddress(sale)) ? undefined : sale;
+  return { ...place, contracts, codeGrants, capitalSale, governor: asAddress(contracts.governor) };
 }
 
 /** Wallets with their votes. @param timepoint when, chain seconds; if left out now */

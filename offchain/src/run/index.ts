@@ -40,6 +40,7 @@ export * from "./shares.ts";
 export * from "./suspension.ts";
 export * from "./grants.ts";
 export { type SignedStatement, withSigner } from "./signatures.ts";
+export * from "./capital.ts";
 export * from "./wallets.ts";
 export * from "./facts.ts";
 export * from "./heldOut.ts";

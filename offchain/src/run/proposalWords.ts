@@ -7,7 +7,6 @@ import {
   newestMaintainers,
   newestSetVersion,
   paramsOf,
-  runOf,
   setOf,
 } from "@cotrain/sdk/actions";
 import { RunRegistryUnknownRunError } from "@cotrain/sdk/errors";
@@ -30,6 +29,7 @@ import { type AbiFunction, formatEther, parseAbi } from "viem";
 import { timeText } from "../base/index.ts";
 import type { ChainConnection } from "../chain/index.ts";
 import { commitOf } from "./grants.ts";
+import { modelText, saleText } from "./saleWords.ts";
 
 /** Whose run and model it is about. */
 export interface WordsPlace {
@@ -38,6 +38,8 @@ export interface WordsPlace {
   readonly contracts: ModelContracts;
   /** What pays for code, where that is known. */
   readonly codeGrants?: Address | undefined;
+  /** What sells shares, where that is known. */
+  readonly capitalSale?: Address | undefined;
   readonly runId: RunId;
 }
 
@@ -199,15 +201,15 @@ async function signersText(
   place: WordsPlace,
   [id, replaces, members, needed]: readonly unknown[],
 ): Promise<string> {
-  const { connection, addresses, runId } = place;
+  const { connection, addresses } = place;
   const [modelId, version, after] = [id as Hex, Number(replaces), members as readonly Address[]];
-  const { ours, newest, before } = await connection.call(async (client) => {
+  const { newest, before } = await connection.call(async (client) => {
     const newest = await signers[role].newest(client, { addresses, modelId });
     let before: { readonly validators: readonly Address[]; readonly threshold: number } | undefined;
     if (version >= 1 && version <= newest) before = await signers[role].of(client, { addresses, modelId, version });
-    return { ours: (await runOf(client, { addresses, runId })).modelId, newest, before };
+    return { newest, before };
   });
-  const model = modelId.toLowerCase() === ours.toLowerCase() ? "this model" : `another model, ${modelId},`;
+  const model = await modelText(place, modelId);
   const threshold = `${Number(needed)} of ${after.length}`;
   if (role === "maintainers" && version === 0 && newest === 0)
     return `ValidatorSet chooses the first maintainers of ${model}: ${membersText(after)}; ${threshold} must sign.`;
@@ -236,6 +238,7 @@ const sentences: Readonly<Record<string, (place: WordsPlace, args: readonly unkn
   "CodeGrants.approveByVote": (_, args) => grantText(args),
   "CodeGrants.revoke": (_, [, id]) =>
     `CodeGrants ends grant ${String(id)}: what is due by then stays its author's, all else is burned.`,
+  "CapitalSale.setTerms": saleText,
   "RunRegistry.admitBuild": (place, [id, build, admitted]) =>
     `RunRegistry ${admitted === true ? "admits" : "withdraws"} build ${String(build)} ${admitted === true ? "to" : "from"} ${runText(place, id)}.`,
   "RunRegistry.setPoster": (place, [id, poster]) =>

@@ -191,6 +191,20 @@ describe("a call in words", () => {
     ).toBe(`CodeGrants.setCaps(modelId ${modelId}, perAuthor 0.25 shares, perEpoch 1 shares).`);
   });
 
+  it("of a sale names price and minimum, in the smallest units and by the token's decimals", async () => {
+    const { sale, modelId } = world;
+    const call = ({ to, data }: actions.ProposalCall) => ({ target: to, data, value: 0n });
+    const terms = { sale, modelId, price: 25_000n, minimum: 3_000_000n };
+    const own = { ...place, capitalSale: sale };
+    expect((await wordsOfCall(own, call(actions.setSaleTerms.call(terms)))).words).toBe(
+      "CapitalSale sells shares of this model from the next epoch on for at least 25000 (0.025 with its decimals) of the smallest units of its capital token each, and pays an epoch back that brings in less than 3000000 (3 with its decimals).",
+    );
+    // Of a model without a token nothing is known of decimals.
+    expect((await wordsOfCall(own, call(actions.setSaleTerms.call({ ...terms, modelId: zeroHash })))).words).toBe(
+      `CapitalSale sells shares of another model, ${zeroHash}, from the next epoch on for at least 25000 of the smallest units of its capital token each, and pays an epoch back that brings in less than 3000000.`,
+    );
+  });
+
   it("of validators names all who come and who go, and how many must sign", async () => {
     const { addresses, modelId } = world;
     const now = validators.map(({ address }) => address);

@@ -1,6 +1,13 @@
 /** All commands, in the order of `cotrain --help`. */
 import type { Command } from "../command.ts";
 import { buildsListCommand, buildsProposeCommand } from "./builds.ts";
+import { capitalListCommand, capitalShowCommand } from "./capital.ts";
+import {
+  capitalClaimCommand,
+  capitalDepositCommand,
+  capitalRefundCommand,
+  capitalSettleCommand,
+} from "./capitalBuy.ts";
 import { checkpointExportCommand, checkpointImportCommand } from "./checkpoint.ts";
 import { checkpointListCommand } from "./checkpointList.ts";
 import { cleanCommand } from "./clean.ts";
@@ -47,6 +54,12 @@ export const commands: readonly Command[] = [
   codeListCommand,
   codeShowCommand,
   codeClaimCommand,
+  capitalDepositCommand,
+  capitalListCommand,
+  capitalShowCommand,
+  capitalSettleCommand,
+  capitalClaimCommand,
+  capitalRefundCommand,
   suspendCommand,
   checkpointListCommand,
   checkpointExportCommand,
@@ -60,6 +73,7 @@ export const withoutDocument: ReadonlySet<string> = new Set(["worker", "coordina
 
 /** What the commands of two words have in common, by the first. */
 export const groupSummaries: Readonly<Record<string, string>> = {
+  capital: "shares that are sold for a model's capital token, an epoch at a time",
   code: "what authors of code are paid: grants, by maintainers or the holders",
   builds: "which machines can train a run bit for bit, and proposing another kind of device",
   proposals: "what holders decide: proposals, and carrying out what they accepted",

@@ -1,0 +1,174 @@
+import { budgetOf, unsettledSales } from "@cotrain/sdk/actions";
+import type { Address } from "@cotrain/sdk/protocol";
+import { formatEther } from "viem";
+
+import {
+  countOf,
+  formatAddress,
+  formatSharesExactly,
+  shortAddress,
+  timeText,
+  UserError,
+  wrap,
+} from "../../base/index.ts";
+import { capitalAt, type CapitalSale, type SoldEpoch, soldEpoch, soldEpochs, tokenText } from "../../run/index.ts";
+import { account as accountOption, integer } from "../../service/index.ts";
+import { defineCommand } from "../command.ts";
+import { columnsOf, factTable, table } from "../output.ts";
+import { atPlace, type Place, placeOptions } from "../place.ts";
+
+/** The latest epoch that can be asked about: JavaScript counts no further. */
+const LAST_EPOCH = Number.MAX_SAFE_INTEGER;
+
+/** Where an epoch's sale stands, in words. */
+const standingTexts: Readonly<Record<SoldEpoch["state"], string>> = {
+  none: "nobody has deposited",
+  open: "open",
+  due: "to be settled",
+  settled: "settled",
+  failed: "paid back",
+};
+
+const documentOf = ({ epoch, state, price, minimum, total, sold, end, deposits }: SoldEpoch) => ({
+  epoch,
+  state,
+  price,
+  minimum,
+  total,
+  sold,
+  end,
+  deposits: deposits.map(({ account, amount }) => ({ account: formatAddress(account), amount })),
+});
+
+/** Whose deposits are shown: one that is named, or this directory's wallets. */
+const shownOf = ({ entries }: Place, { account }: { readonly account?: Address | undefined }) =>
+  account === undefined ? entries.map((entry) => entry.account) : [account];
+
+const accountFlag = accountOption({ description: "whose deposits are shown (default: this directory's wallets)" });
+
+/** `cotrain capital list`. */
+export const capitalListCommand = defineCommand({
+  name: "capital list",
+  summary: "epochs in which shares were bought, and what of them can be settled, claimed or paid back",
+  options: { ...placeOptions, account: accountFlag },
+  examples: [
+    ["npx cotrain capital list", "every epoch with deposits, oldest first, and those of this directory's wallets"],
+  ],
+  async run({ options, output }) {
+    const { token, epochs } = await atPlace(options, undefined, async (place) => {
+      const capital = await capitalAt(place);
+      return { token: capital.token, epochs: await soldEpochs(place, capital, shownOf(place, options)) };
+    });
+    output.result(
+      { token, epochs: epochs.map(documentOf) },
+      epochs.length === 0
+        ? ["Nobody has bought shares."]
+        : table(
+            [
+              ["epoch", `brought in (${token.symbol})`, "shares", "deposited here", ""],
+              ...epochs.map(({ epoch, total, sold, deposits, state }) => [
+                String(epoch),
+                tokenText(total, { ...token, symbol: "" }).trimEnd(),
+                formatSharesExactly(sold),
+                tokenText(
+                  deposits.reduce((sum, { amount }) => sum + amount, 0n),
+                  { ...token, symbol: "" },
+                ).trimEnd(),
+                standingTexts[state],
+              ]),
+            ],
+            [0, 1, 2, 3],
+          ),
+    );
+  },
+});
+
+/** What an epoch sells at the most, in wei of shares. */
+async function forSale({ connection, addresses, modelId }: Place, epoch: bigint): Promise<bigint> {
+  const { perEpoch, capitalBps } = await connection.call((client) => budgetOf(client, { addresses, modelId, epoch }));
+  return (perEpoch * BigInt(capitalBps)) / 10_000n;
+}
+
+function factsOf(
+  { sale, book, token }: CapitalSale,
+  found: SoldEpoch,
+  { budget, unsettled }: { readonly budget: bigint; readonly unsettled: bigint },
+): string[] {
+  const { epoch, state, price, minimum, total, sold, end, deposits } = found;
+  const terms: (readonly [string, string])[] =
+    price === 0n
+      ? []
+      : [
+          [
+            "price",
+            `${tokenText(price, token)} a share at the least; never below ${tokenText(book.priceFloor, token)}`,
+          ],
+          ["minimum", `${tokenText(minimum, token)}, else all is paid back`],
+        ];
+  return factTable(
+    [
+      ["contract", formatAddress(sale)],
+      ["token", `${token.symbol}, ${formatAddress(token.address)}`],
+      ["vault", `${formatAddress(book.vault)}, which holds ${tokenText(book.held, token)}`],
+      ["epoch", `${epoch}, which ends at ${timeText(end)}`],
+      ["for sale", `${formatEther(budget)} shares`],
+      ...terms,
+      ["brought in", tokenText(total, token)],
+      ...(sold === 0n ? [] : [["sold", `${formatEther(sold)} shares`] as const]),
+      ...deposits.map(({ account, amount }) => [shortAddress(account), tokenText(amount, token)] as const),
+      ["stands", standingTexts[state]],
+      ["unsettled", `${countOf(unsettled, "epoch")} that reached the minimum, the present one included`],
+    ],
+    columnsOf(process.stdout),
+  );
+}
+
+/** `cotrain capital show`. */
+export const capitalShowCommand = defineCommand({
+  name: "capital show",
+  summary: "an epoch's sale: what a share costs, what was deposited, and where the money is",
+  options: {
+    ...placeOptions,
+    account: accountFlag,
+    epoch: integer(1, LAST_EPOCH, { description: "which epoch (default: the present one)" }),
+  },
+  examples: [["npx cotrain capital show", "what is for sale now, in which token, and at which price"]],
+  notes: ["Decimals and symbol of the token are its own word; --json has amounts in its smallest units."],
+  async run({ options, output }) {
+    const { capital, found, rest } = await atPlace(options, undefined, async (place) => {
+      const capital = await capitalAt(place);
+      const epoch = options.epoch === undefined ? capital.epoch : BigInt(options.epoch);
+      if (epoch > capital.epoch + 1n)
+        throw new UserError("EPOCH_LATE", `Epoch ${epoch} is not near: this is epoch ${capital.epoch}.`);
+      const { modelId, connection } = place;
+      const { count } = await connection.call((client) => unsettledSales(client, { sale: capital.sale, modelId }));
+      return {
+        capital,
+        found: await soldEpoch(place, capital, epoch, shownOf(place, options)),
+        rest: { budget: await forSale(place, epoch), unsettled: count },
+      };
+    });
+    const { sale, book, token } = capital;
+    output.result(
+      {
+        contract: sale,
+        token,
+        vault: book.vault,
+        held: book.held,
+        priceFloor: book.priceFloor,
+        forSale: rest.budget,
+        unsettled: rest.unsettled,
+        ...documentOf(found),
+      },
+      [
+        ...factsOf(capital, found, rest),
+        ...(found.state === "open" || found.state === "none"
+          ? wrap(
+              "What is deposited stays until the epoch is over. Then anybody settles it, and each claims its part: what it bought at this price, or less where more was bought than is for sale.",
+              columnsOf(process.stdout),
+            )
+          : []),
+      ],
+    );
+  },
+});

@@ -1,0 +1,150 @@
+/**
+ * Shares that are sold for a model's capital token, as the chain tells it: what the sale is, and how each epoch's stands for whom.
+ * Amounts of the token are shown by its own decimals, which are its word alone: what is decided is in its smallest units.
+ */
+import {
+  capitalDeposited,
+  capitalDepositOf,
+  capitalSaleOf,
+  type EpochSale,
+  epochEnd,
+  epochOf,
+  getAllLogs,
+  saleBookOf,
+  type SaleBook,
+  saleOf,
+} from "@cotrain/sdk/actions";
+import { type Address, asAddress, type ContractAddresses, type ModelId } from "@cotrain/sdk/protocol";
+import { erc20Abi, formatUnits, getAddress, parseUnits, type PublicClient } from "viem";
+
+import { UserError } from "../base/index.ts";
+import type { ChainConnection } from "../chain/index.ts";
+import { isNobody } from "./shares.ts";
+
+/** Where a model's sale is looked for. */
+export interface CapitalPlace {
+  readonly connection: Pick<ChainConnection, "call">;
+  readonly addresses: ContractAddresses;
+  readonly modelId: ModelId;
+  /** Block at or before the contract's first. */
+  readonly fromBlock: number;
+}
+
+/** The capital token, as it names itself. */
+export interface CapitalToken {
+  readonly address: Address;
+  /** Its symbol if that is plain, else its address. */
+  readonly symbol: string;
+  readonly decimals: number;
+}
+
+/** A model's sale, and the time at which it was looked at. */
+export interface CapitalSale {
+  readonly sale: Address;
+  readonly book: SaleBook;
+  readonly token: CapitalToken;
+  /** Time of the newest block, s. */
+  readonly now: number;
+  /** The epoch of that time. */
+  readonly epoch: bigint;
+}
+
+/** Decimals that a token may have here: more digits than any amount has are shown by none. */
+const MOST_DECIMALS = 36;
+
+/** Decimals by which a token shows its amounts, as it says itself; 0 where it says none, or too many. */
+export async function decimalsOf(client: Pick<PublicClient, "readContract">, address: Address): Promise<number> {
+  const decimals = await client.readContract({ address, abi: erc20Abi, functionName: "decimals" }).catch(() => 0);
+  return decimals <= MOST_DECIMALS ? decimals : 0;
+}
+
+async function tokenOf({ connection }: CapitalPlace, address: Address): Promise<CapitalToken> {
+  const [symbol, decimals] = await connection.call((client) =>
+    Promise.all([
+      client.readContract({ address, abi: erc20Abi, functionName: "symbol" }).catch(() => ""),
+      decimalsOf(client, address),
+    ]),
+  );
+  // Whoever made the token wrote it: it must not look like anything else that is said here.
+  return { address, symbol: /^[A-Za-z][\w.]{0,11}$/.test(symbol) ? symbol : getAddress(address), decimals };
+}
+
+/** @throws UserError `CAPITAL_UNSOLD` where the deployment or the model sells no shares */
+export async function capitalAt(place: CapitalPlace): Promise<CapitalSale> {
+  const { connection, addresses, modelId } = place;
+  const sale = asAddress(await connection.call((client) => capitalSaleOf(client, { addresses })));
+  const book = isNobody(sale) ? undefined : await connection.call((client) => saleBookOf(client, { sale, modelId }));
+  if (!book)
+    throw new UserError("CAPITAL_UNSOLD", "This model sells no shares: it was created without a capital token.");
+  const token = await tokenOf(place, asAddress(book.token));
+  const now = Number((await connection.call((client) => client.getBlock())).timestamp);
+  const epoch = await connection.call((client) => epochOf(client, { addresses, modelId, timestamp: now }));
+  return { sale, book, token, now, epoch };
+}
+
+/** "1.5 TESTUSD", to the last unit. */
+export const tokenText = (amount: bigint, { symbol, decimals }: CapitalToken): string =>
+  `${formatUnits(amount, decimals)} ${symbol}`;
+
+/** An amount as a user writes it, in the token's smallest units. @throws UserError `CAPITAL_AMOUNT` */
+export function tokenAmount(text: string, { symbol, decimals }: CapitalToken): bigint {
+  const [, fraction = ""] = text.split(".");
+  if (/^\d{1,30}(\.\d+)?$/.test(text) && fraction.length <= decimals) {
+    const amount = parseUnits(text, decimals);
+    if (amount > 0n) return amount;
+  }
+  throw new UserError(
+    "CAPITAL_AMOUNT",
+    `An amount of ${symbol} is a number above 0 with at most ${decimals} decimals, such as 12, not ${JSON.stringify(text.slice(0, 100))}.`,
+  );
+}
+
+/** One epoch's sale, with what accounts have in it. */
+export interface SoldEpoch extends EpochSale {
+  readonly epoch: bigint;
+  /** When it is over, chain seconds. */
+  readonly end: number;
+  /** What was deposited for accounts and neither claimed nor paid back, those with nothing left out. */
+  readonly deposits: readonly { readonly account: Address; readonly amount: bigint }[];
+}
+
+/** An epoch as it stands. @param accounts whose deposits are wanted */
+export async function soldEpoch(
+  { connection, addresses, modelId }: CapitalPlace,
+  { sale }: CapitalSale,
+  epoch: bigint,
+  accounts: readonly Address[],
+): Promise<SoldEpoch> {
+  const [stands, end, amounts] = await Promise.all([
+    connection.call((client) => saleOf(client, { sale, modelId, epoch })),
+    connection.call((client) => epochEnd(client, { addresses, modelId, epoch })),
+    Promise.all(
+      accounts.map((account) =>
+        connection.call((client) => capitalDepositOf(client, { sale, modelId, epoch, account })),
+      ),
+    ),
+  ]);
+  const deposits = accounts.map((account, i) => ({ account, amount: amounts[i] ?? 0n }));
+  return { ...stands, epoch, end: Number(end), deposits: deposits.filter(({ amount }) => amount > 0n) };
+}
+
+/**
+ * Epochs in which somebody deposited, oldest first.
+ * @param accounts whose deposits are wanted
+ * @param options.ofThese only epochs in which one of these accounts ever was deposited for
+ */
+export async function soldEpochs(
+  place: CapitalPlace,
+  capital: CapitalSale,
+  accounts: readonly Address[],
+  { ofThese = false }: { readonly ofThese?: boolean } = {},
+): Promise<SoldEpoch[]> {
+  const { connection, modelId, fromBlock } = place;
+  if (ofThese && accounts.length === 0) return [];
+  const query = capitalDeposited({ sale: capital.sale, modelId, ...(ofThese && { account: accounts }) });
+  const { logs } = await connection.call((client) => getAllLogs(client, query, { from: BigInt(fromBlock) }));
+  const epochs = [...new Set(logs.map(({ args }) => args.epoch))].sort((a, b) => (a < b ? -1 : 1));
+  const found: SoldEpoch[] = [];
+  for (const epoch of epochs) found.push(await soldEpoch(place, capital, epoch, accounts));
+  return found;
+}
