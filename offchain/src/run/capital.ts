@@ -125,7 +125,7 @@ export async function soldEpoch(
     ),
   ]);
   const deposits = accounts.map((account, i) => ({ account, amount: amounts[i] ?? 0n }));
-  return { ...stands, epoch, end: Number(end), deposits: deposits.filter(({ amount }) => amount > 0n) };
+  return { ...stands, epoch, end, deposits: deposits.filter(({ amount }) => amount > 0n) };
 }
 
 /**

@@ -35,9 +35,14 @@ const { by, asHolders } = stage;
 const at = () => ["--state", stage.state];
 /** A run of these contracts by its id, as one names somebody else's. */
 const pinnedTo = (runId: Hex) => [
-  ...["--rpc", stage.node.url, "--run", runId],
-  ...["--deployment", join(stage.state, "deployment.json")],
+  "--rpc",
+  stage.node.url,
+  "--run",
+  runId,
+  "--deployment",
+  join(stage.state, "deployment.json"),
 ];
+const pay = (...flags: readonly string[]) => cotrainHere(["capital", "deposit", "2", ...by("buyer"), ...flags]);
 
 interface Deposit {
   readonly epoch: string;
@@ -148,7 +153,6 @@ test("in somebody else's run a wallet pays whom it names itself", async () => {
   const coordinator = await tellingCoordinator(stage.world, stage.client);
   const there = ["--coordinator", coordinator, "--rpc", stage.node.url];
   const pinned = pinnedTo(stage.world.runId);
-  const pay = (...flags: readonly string[]) => cotrainHere(["capital", "deposit", "2", ...by("buyer"), ...flags]);
   expect((await pay(...there)).stdout).toContain("Nothing was sent");
   expect(verdictOf(await pay(...there, "--yes"))).toEqual(refusal(1, "the coordinator's word alone"));
   await stage.client.setBalance({ address: buyer, value: 10n ** 20n });

@@ -59,6 +59,8 @@ const proposing = async (description: string) => {
 const told = ({ to, data, value = 0n }: actions.ProposalCall) => wordsOfCall(place, { target: to, data, value });
 const wordsOf = async (call: actions.ProposalCall) => (await told(call)).words;
 
+const call = ({ to, data }: actions.ProposalCall) => ({ target: to, data, value: 0n });
+
 describe("a call in words", () => {
   it("of parameters names every one that changes, beside what is replaced", async () => {
     const { addresses, runId } = world;
@@ -193,7 +195,6 @@ describe("a call in words", () => {
 
   it("of a sale names price and minimum, in the smallest units and by the token's decimals", async () => {
     const { sale, modelId } = world;
-    const call = ({ to, data }: actions.ProposalCall) => ({ target: to, data, value: 0n });
     const terms = { sale, modelId, price: 25_000n, minimum: 3_000_000n };
     const own = { ...place, capitalSale: sale };
     expect((await wordsOfCall(own, call(actions.setSaleTerms.call(terms)))).words).toBe(
