@@ -73,10 +73,12 @@ export interface Holding {
   readonly delegators: readonly Delegator[];
   /** Further ones that were not asked about. */
   readonly delegatorsMore: number;
-  /** Newest events, oldest of them first. */
+  /** Newest events, oldest of them first: so many of the holder's own, and as many of others' delegations to it. */
   readonly events: readonly ShareEvent[];
-  /** Events before these. */
+  /** The holder's own events before these. */
   readonly eventsMore: number;
+  /** Others' delegations to it before these. */
+  readonly delegationsMore: number;
   /** What all events add up to, in wei. */
   readonly summed: bigint;
   /** Where events and contract do not agree, in sentences. */
@@ -89,6 +91,20 @@ export interface Holdings {
   /** Shares in existence, in wei. */
   readonly supply: bigint;
   readonly holdings: readonly Holding[];
+}
+
+const byOthers: ReadonlySet<ShareEventKind> = new Set(["delegate of", "delegate no more of"]);
+
+/** Whether it is an event of others' delegations: anybody makes as many as they like, at no more than gas. */
+export const isByOthers = ({ what }: Pick<ShareEvent, "what">): boolean => byOthers.has(what);
+
+/** The newest events, so many of the holder's own and as many of others' delegations, which cannot push those out. */
+export function newestOf<E extends Pick<ShareEvent, "what">>(events: readonly E[], most: number): E[] {
+  const left = { own: most, others: most };
+  return events
+    .toReversed()
+    .filter((event) => left[isByOthers(event) ? "others" : "own"]-- > 0)
+    .toReversed();
 }
 
 /** Blocks whose events are held at a time. */
@@ -111,6 +127,10 @@ interface Raw {
   readonly to: Address;
   readonly amount: bigint;
 }
+
+type Numbered = Pick<Raw, "block" | "log">;
+const inOrder = (a: Numbered, b: Numbered): number =>
+  a.block === b.block ? a.log - b.log : a.block < b.block ? -1 : 1;
 
 type Logged = { readonly blockNumber: bigint; readonly logIndex: number; readonly transactionHash: Hex };
 const whereOf = ({ blockNumber, logIndex, transactionHash }: Logged) => ({
@@ -165,7 +185,7 @@ async function eventsIn(
     const earner = asAddress(account);
     add({ ...whereOf(log), kind: "claim", account: earner, from: earner, to: asAddress(to), amount });
   }
-  return [...found.values()].toSorted((a, b) => (a.block === b.block ? a.log - b.log : a.block < b.block ? -1 : 1));
+  return [...found.values()].toSorted(inOrder);
 }
 
 type Undated = Omit<ShareEvent, "time">;
@@ -175,15 +195,17 @@ class History {
   readonly account: Address;
   readonly #rewards: Address;
   readonly #most: number;
-  readonly events: Undated[] = [];
+  readonly #own: Undated[] = [];
+  readonly #others: Undated[] = [];
   more = 0;
+  delegationsMore = 0;
   balance = 0n;
   /** The delegate that the last event names; undefined before the first. */
   delegate: Address | undefined;
   readonly delegators = new Set<Address>();
   delegatorsMore = 0;
 
-  /** @param rewards pays what is claimed @param most events that are kept */
+  /** @param rewards pays what is claimed @param most events of each sort that are kept */
   constructor(account: Address, rewards: Address, most: number) {
     this.account = account;
     this.#rewards = rewards;
@@ -223,10 +245,18 @@ class History {
   }
 
   #keep({ block, log, transaction, amount }: Raw, what: ShareEventKind, other: Address): void {
-    this.events.push({ block, log, transaction, what, other, amount, balance: this.balance });
-    if (this.events.length <= this.#most) return;
-    this.events.shift();
-    this.more += 1;
+    const others = isByOthers({ what });
+    const events = others ? this.#others : this.#own;
+    events.push({ block, log, transaction, what, other, amount, balance: this.balance });
+    if (events.length <= this.#most) return;
+    events.shift();
+    if (others) this.delegationsMore += 1;
+    else this.more += 1;
+  }
+
+  /** What is kept, in the chain's order. */
+  get events(): Undated[] {
+    return [...this.#own, ...this.#others].toSorted(inOrder);
   }
 }
 
@@ -267,7 +297,7 @@ function problemsOf({ account, balance, delegate, delegatorsMore }: History, sai
 
 /**
  * What accounts have of a model at the newest block, and how it came about.
- * @param most newest events of each account that are kept
+ * @param most newest events of each account that are kept, others' delegations to it counted apart
  * @throws RetryableError of the chain
  */
 export async function holdingsOf(place: SharesPlace, accounts: readonly Address[], most: number): Promise<Holdings> {
@@ -317,6 +347,7 @@ export async function holdingsOf(place: SharesPlace, accounts: readonly Address[
       delegatorsMore: Math.max(0, history.delegatorsMore),
       events: history.events.map((event) => ({ ...event, time: times.get(event.block) ?? 0 })),
       eventsMore: history.more,
+      delegationsMore: history.delegationsMore,
       summed: history.balance,
       problems: problemsOf(history, said),
     });

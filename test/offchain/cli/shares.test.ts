@@ -123,6 +123,7 @@ const found: Holdings = {
         },
       ],
       eventsMore: 3,
+      delegationsMore: 1,
       summed: third,
       problems: [],
     },
@@ -135,6 +136,7 @@ const found: Holdings = {
       delegatorsMore: 0,
       events: [],
       eventsMore: 0,
+      delegationsMore: 0,
       summed: 0n,
       problems: [],
     },
@@ -149,7 +151,7 @@ test("a page shows every wei and every remainder", () => {
   expect(page).toContain(
     `To it delegate ${getAddress(two)} with 0.000000000000000002, 1 other with 0.000000000000000001.`,
   );
-  expect(page).toContain("3 earlier events not shown");
+  expect(page).toContain("3 earlier events and 1 earlier delegation by others not shown");
   expect(page).toContain("-0.000000000000000001");
   expect(page).toContain('its shares have no votes until "cotrain delegate self"');
 });

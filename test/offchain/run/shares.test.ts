@@ -14,7 +14,7 @@ import {
 import { sendTransaction } from "viem/actions";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
-import { holdingsOf, isNobody, type SharesPlace } from "../../../offchain/src/run/index.ts";
+import { holdingsOf, isByOthers, isNobody, newestOf, type SharesPlace } from "../../../offchain/src/run/index.ts";
 import { alice, bob, createWorld, share, stranger, type World } from "../../sdk/world.ts";
 
 /** Thirds, so that sums show whether anything is rounded. */
@@ -119,9 +119,26 @@ it("is told with every event, the balance after each, and whose votes it has", a
 });
 
 it("keeps the newest events alone, and sums all", async () => {
-  const [holding] = (await holdingsOf(place, [ofAlice], 2)).holdings;
+  const [holding] = (await holdingsOf(place, [ofAlice], 1)).holdings;
   expect(kinds(holding!.events).map(([what]) => what)).toEqual(["sent to itself", "delegate no more of"]);
-  expect(holding).toMatchObject({ eventsMore: 6, summed: holding!.balance, problems: [] });
+  expect(holding).toMatchObject({ eventsMore: 4, delegationsMore: 2, summed: holding!.balance, problems: [] });
+});
+
+it("is not hidden by others, however often they delegate to the holder and no more", async () => {
+  const { holdings: before } = await holdingsOf(place, [ofAlice], 5);
+  const own = before[0]!.events.filter((event) => !isByOthers(event));
+  expect(own).toHaveLength(5);
+  const delegate = (delegatee: Address) =>
+    actions.delegate.sync(world.clientOf(stranger), { shares: world.shares, delegatee });
+  for (let turn = 0; turn < 4; turn++) {
+    await delegate(alice.address);
+    await delegate(zeroAddress);
+  }
+  const [holding] = (await holdingsOf(place, [ofAlice], 5)).holdings;
+  expect(holding!.events.filter((event) => !isByOthers(event))).toEqual(own);
+  expect(holding).toMatchObject({ eventsMore: 0, delegationsMore: 6, problems: [] });
+  expect(holding!.events).toHaveLength(10);
+  expect(newestOf(holding!.events, 1).map(({ what }) => what)).toEqual(["sent to itself", "delegate no more of"]);
 });
 
 it("is the same whatever number of blocks is between, and from a block in the midst it does not add up", async () => {

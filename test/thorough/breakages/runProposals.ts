@@ -108,6 +108,13 @@ export const runProposals: readonly Breakage[] = [
     tests: ["test/offchain/run/proposals.test.ts"],
   },
   {
+    name: "others' delegations push a holder's own history out",
+    file: "offchain/src/run/shares.ts",
+    text: "const events = others ? this.#others : this.#own;",
+    instead: "const events = this.#own;",
+    tests: ["test/offchain/run/shares.test.ts"],
+  },
+  {
     name: "a holder's history does not add up to the balance, and nobody says so",
     file: "offchain/src/run/shares.ts",
     text: "...(balance === said.balance",

@@ -13,7 +13,15 @@ import {
   wrap,
   timeText,
 } from "../../base/index.ts";
-import { type Holding, type Holdings, holdingsOf, isNobody, type ShareEvent } from "../../run/index.ts";
+import {
+  type Holding,
+  type Holdings,
+  holdingsOf,
+  isByOthers,
+  isNobody,
+  newestOf,
+  type ShareEvent,
+} from "../../run/index.ts";
 import { account as accountOption, integer, text } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { csvOf, writeCsv } from "../csv.ts";
@@ -111,7 +119,29 @@ function delegationText({ account, balance, votes, delegate, delegators, delegat
   ];
 }
 
-function historyLines({ account, events, eventsMore }: Holding): string[] {
+/** What is left out, of each sort: others make as many delegations as they like. */
+const missingOf = ({ eventsMore, delegationsMore }: Holding): string =>
+  [
+    ...(eventsMore > 0 ? [countOf(eventsMore, "earlier event")] : []),
+    ...(delegationsMore > 0 ? [`${countOf(delegationsMore, "earlier delegation")} by others`] : []),
+  ].join(" and ");
+
+/** The holding with the newest events alone. */
+function newest(holding: Holding, most: number): Holding {
+  const events = newestOf(holding.events, most);
+  const left = holding.events.length - events.length;
+  const others = holding.events.filter(isByOthers).length - events.filter(isByOthers).length;
+  return {
+    ...holding,
+    events,
+    eventsMore: holding.eventsMore + left - others,
+    delegationsMore: holding.delegationsMore + others,
+  };
+}
+
+function historyLines(holding: Holding): string[] {
+  const { account, events } = holding;
+  const missing = missingOf(holding);
   if (events.length === 0) return ["Nothing has happened to it yet."];
   const rows = events.map(({ block, time, what, amount, balance, other, transaction }) => [
     String(block),
@@ -127,7 +157,7 @@ function historyLines({ account, events, eventsMore }: Holding): string[] {
     shortHex(transaction),
   ]);
   return [
-    ...(eventsMore > 0 ? [`${countOf(eventsMore, "earlier event")} not shown: --last shows more, --csv all.`] : []),
+    ...(missing === "" ? [] : [`${missing} not shown: --last shows more, --csv all.`]),
     ...table([["block", "time", "what", "shares", "has then", "", "transaction"], ...rows], [0, 3, 4]),
   ];
 }
@@ -164,7 +194,7 @@ export const sharesCommand = defineCommand({
     ...placeOptions,
     address: accountOption({ description: "whose (default: those of the workers' wallets here)" }),
     last: integer(1, MOST_EVENTS, {
-      description: `newest events that are shown of each address (default: ${SHOWN_EVENTS}; in a file or document ${MOST_EVENTS})`,
+      description: `newest events that are shown of each address, and as many of others' delegations to it (default: ${SHOWN_EVENTS}; in a file or document ${MOST_EVENTS})`,
     }),
     csv: text({ value: "file", description: "write the history as a CSV table; - writes it to stdout" }),
   },
@@ -207,10 +237,7 @@ export const sharesCommand = defineCommand({
     if (csv === toStdout) output.text(csvOf([csvHeader, ...rows]));
     else {
       if (csv !== undefined) await writeCsv(csv, csvHeader, rows);
-      const shown = holdings.map((each) => {
-        const events = options.last === undefined ? each.events.slice(-SHOWN_EVENTS) : each.events;
-        return { ...each, events, eventsMore: each.eventsMore + each.events.length - events.length };
-      });
+      const shown = holdings.map((each) => (options.last === undefined ? newest(each, SHOWN_EVENTS) : each));
       output.result(documentOf(found), [
         ...sharesLines(
           { ...found, holdings: shown },
@@ -221,10 +248,10 @@ export const sharesCommand = defineCommand({
       ]);
     }
     if (csv !== undefined)
-      for (const { account, eventsMore } of holdings)
-        if (eventsMore > 0)
+      for (const holding of holdings)
+        if (missingOf(holding) !== "")
           output.notice(
-            `${countOf(eventsMore, "earlier event")} of ${formatAddress(account)} not written: --last allows ${MOST_EVENTS}.`,
+            `${missingOf(holding)} of ${formatAddress(holding.account)} not written: --last allows ${MOST_EVENTS}.`,
           );
     for (const problem of problems) output.complain(problem);
     return problems.length > 0 ? 1 : 0;
