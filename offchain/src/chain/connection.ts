@@ -5,7 +5,7 @@ import { BaseError, createPublicClient, HttpRequestError, type PublicClient } fr
 import { redactUrl, InternalError, RetryableError, UserError } from "../base/index.ts";
 import { unreachableChain, wrongChain } from "./anvil.ts";
 import { DEFAULT_MAX_FEE } from "./fees.ts";
-import { isRedirect, rpcTransport } from "./transport.ts";
+import { type FetchFunction, isRedirect, rpcTransport } from "./transport.ts";
 
 export interface ConnectionOptions {
   readonly rpcUrl: string;
@@ -17,6 +17,8 @@ export interface ConnectionOptions {
   readonly retries?: number;
   /** Wei that the fees of one transaction may take; default {@link DEFAULT_MAX_FEE}. */
   readonly maxFee?: bigint;
+  /** What sends the requests; default: the platform's. */
+  readonly fetch?: FetchFunction | undefined;
 }
 
 export interface ChainConnection {
@@ -145,7 +147,11 @@ export async function connect(options: ConnectionOptions): Promise<ChainConnecti
       `"${url.slice(0, 100)}" is not the URL of an RPC: it must begin with http:// or https://.`,
     );
   const client = createPublicClient({
-    transport: rpcTransport(url, { timeout: options.timeout ?? 10_000, retries: options.retries ?? 2 }),
+    transport: rpcTransport(url, {
+      timeout: options.timeout ?? 10_000,
+      retries: options.retries ?? 2,
+      fetch: options.fetch,
+    }),
     // The polling of viem's own helpers; ours waits with the clock.
     pollingInterval: 250,
     cacheTime: 0,

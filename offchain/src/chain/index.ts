@@ -20,6 +20,7 @@ export { type ChainConnection, chainError, connect, noRpc } from "./connection.t
 export { DEFAULT_MAX_FEE } from "./fees.ts";
 export { type NodeLink, openNodeLink } from "./nodeLink.ts";
 export type * from "./ports.ts";
+export { mayBePublic, publicFetch } from "./publicFetch.ts";
 export { createReader } from "./reader.ts";
 export { leftOut } from "./reads/histories.ts";
 export { rpcTransport } from "./transport.ts";

@@ -56,13 +56,20 @@ function waitAfter(error: BaseError, retries: number): number {
   return backoffBound(retries, BACKOFF);
 }
 
+/** What sends a request. */
+export type FetchFunction = (input: string | URL | Request, init?: RequestInit) => Promise<Response>;
+
 /**
  * @param options.timeout ms until a request fails
  * @param options.retries further tries of a request that got no answer
+ * @param options.fetch default: the platform's
  */
-export function rpcTransport(url: string, { timeout, retries }: { timeout: number; retries: number }): Transport {
+export function rpcTransport(
+  url: string,
+  { timeout, retries, fetch: fetchFn }: { timeout: number; retries: number; fetch?: FetchFunction | undefined },
+): Transport {
   // viem's own tries wait for as long as the answer says. An answer that is elsewhere is none.
-  const transport = http(url, { timeout, retryCount: 0, fetchOptions: { redirect: "manual" } });
+  const transport = http(url, { timeout, retryCount: 0, fetchOptions: { redirect: "manual" }, fetchFn });
   return (parameters) => {
     const opened = transport(parameters);
     const request = async (

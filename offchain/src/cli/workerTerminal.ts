@@ -1,9 +1,9 @@
 /** A worker's own terminal: its events and what they are worth, as a picture or as lines. */
 import { type Address, asAddress, type RunId } from "@cotrain/sdk/protocol";
 
-import { type Clock, countOf, formatDuration, formatShort, wrap, wrapCommand } from "../base/index.ts";
+import { type Clock, countOf, formatDuration, formatShort, isLoopbackUrl, wrap, wrapCommand } from "../base/index.ts";
 import { shellWord } from "../base/node/index.ts";
-import { connect, createReader } from "../chain/index.ts";
+import { connect, createReader, mayBePublic, publicFetch } from "../chain/index.ts";
 import type { WorkerEvent } from "../worker/index.ts";
 import { columnsOf, type Output } from "./output.ts";
 import { openPicture, type Terminal } from "./up/display.ts";
@@ -66,6 +66,20 @@ export const claimCommandFor = (
     ...(deployment === undefined ? [] : [`--deployment ${shellWord(deployment)}`]),
   ].join(" ");
 
+/**
+ * How an RPC that a coordinator told of is asked; undefined for one that is not. Whoever runs the coordinator may be a stranger, and
+ * this machine reaches hosts that the stranger does not: only public ones are asked, and, of a coordinator of this machine, the
+ * chain's door beside it, which has no path.
+ */
+function askingTold(
+  coordinator: string,
+  rpcUrl: string,
+): { readonly fetch?: ReturnType<typeof publicFetch> } | undefined {
+  if (mayBePublic(rpcUrl) && !isLoopbackUrl(rpcUrl)) return { fetch: publicFetch() };
+  const { pathname, search } = new URL(rpcUrl);
+  return isLoopbackUrl(coordinator) && isLoopbackUrl(rpcUrl) && pathname === "/" && search === "" ? {} : undefined;
+}
+
 /** Asks the coordinator for the work and, where its RPC can be asked, the chain for the pay. */
 function standingFrom(options: WorkerTerminalOptions) {
   const { coordinator, runId: run, deployment } = options;
@@ -75,8 +89,9 @@ function standingFrom(options: WorkerTerminalOptions) {
     const { client, runId, view, chainId, contracts, fromBlock } = remote;
     const rpcUrl = options.rpc ?? sharedRpcOf(coordinator, remote.rpcUrl);
     const work = { tokens: workOf(view, worker), allTokens: allWork(view), rpcUrl: rpcUrl ?? undefined };
-    if (rpcUrl === null) return { ...work, earned: undefined, claimable: undefined };
-    const connection = await connect({ rpcUrl, chainId, retries: 0, timeout: 5_000 });
+    const asking = options.rpc === undefined && rpcUrl !== null ? askingTold(coordinator, rpcUrl) : {};
+    if (rpcUrl === null || asking === undefined) return { ...work, earned: undefined, claimable: undefined };
+    const connection = await connect({ rpcUrl, chainId, retries: 0, timeout: 5_000, ...asking });
     const reader = createReader(connection, { contracts, fromBlock });
     const { modelId } = await reader.run(runId);
     known ??= knownRewards([beneficiary]);

@@ -330,6 +330,13 @@ describe("the terminal", () => {
     ["elsewhere that it names is asked", coordinator, "https://rpc.example.org", true],
     ["of this machine that its own coordinator names is asked", "http://127.0.0.1:7700", "http://127.0.0.1:8545", true],
     ["of this machine that is written as IPv6 is not asked", coordinator, "http://[::ffff:127.0.0.1]:8545", false],
+    ["of this machine with a path is not asked", "http://127.0.0.1:7700", "http://127.0.0.1:8080/delete/all", false],
+    ["of the worker's cloud is not asked", coordinator, "http://169.254.169.254/latest", false],
+    ["of the worker's network is not asked", coordinator, "http://192.168.1.1", false],
+    ["of that network in another form is not asked", coordinator, "http://0xc0a80101/", false],
+    ["of the network of a coordinator here is not asked", "http://127.0.0.1:7700", "http://10.0.0.1:8545", false],
+    ["of a network of IPv6 is not asked", coordinator, "http://[fd00::1]:8545", false],
+    ["at a public address is asked", coordinator, "http://1.1.1.1:8545", true],
   ])("an RPC %s", async (_what, from, told, isAsked) => {
     Object.assign(stand, { told, asked: [] });
     const { opened, clock } = open(pipe, undefined, null, from);

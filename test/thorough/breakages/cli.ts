@@ -157,6 +157,20 @@ export const cli: readonly Breakage[] = [
     tests: ["test/offchain/cli/verifyModel.test.ts"],
   },
   {
+    name: "a worker's terminal asks whatever RPC of its network a stranger names",
+    file: "offchain/src/cli/workerTerminal.ts",
+    text: "if (rpcUrl === null || asking === undefined)",
+    instead: "if (rpcUrl === null)",
+    tests: ["test/offchain/cli/workerTerminal.test.ts"],
+  },
+  {
+    name: "a stranger's RPC is asked wherever its name points",
+    file: "offchain/src/chain/publicFetch.ts",
+    text: "all.filter(({ address }) => isAllowed(address))",
+    instead: "all",
+    tests: ["test/attack/publicFetch.test.ts"],
+  },
+  {
     name: "a worker's terminal asks whatever RPC of its machine a stranger names",
     file: "offchain/src/cli/workerTerminal.ts",
     text: "options.rpc ?? sharedRpcOf(coordinator, remote.rpcUrl)",

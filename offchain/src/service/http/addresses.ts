@@ -1,4 +1,4 @@
-/** Addresses of clients: whom a limit counts as one, and which proxy is vouched for. */
+/** Addresses: whom a limit counts as one client, which proxy is vouched for, and what lies in the public Internet. */
 import { BlockList, isIP } from "node:net";
 
 import { UserError } from "../../base/index.ts";
@@ -69,4 +69,43 @@ export function parseProxy(text: string): (address: string | undefined) => boole
     const version = isIP(plain);
     return version !== 0 && list.check(plain, version === 4 ? "ipv4" : "ipv6");
   };
+}
+
+/** IANA's special-purpose ranges of IPv4: this network, private, shared, loopback, link-local, tests, multicast, reserved. */
+const SPECIAL_4 = [
+  "0.0.0.0/8",
+  "10.0.0.0/8",
+  "100.64.0.0/10",
+  "127.0.0.0/8",
+  "169.254.0.0/16",
+  "172.16.0.0/12",
+  "192.0.0.0/24",
+  "192.0.2.0/24",
+  "192.88.99.0/24",
+  "192.168.0.0/16",
+  "198.18.0.0/15",
+  "198.51.100.0/24",
+  "203.0.113.0/24",
+  "224.0.0.0/3",
+];
+/** Of global unicast, 2000::/3: Teredo and other protocols, documentation, and 6to4, which has any IPv4 address inside. */
+const SPECIAL_6 = ["2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"];
+
+const listOf = (ranges: readonly string[], family: "ipv4" | "ipv6"): BlockList => {
+  const list = new BlockList();
+  for (const range of ranges) {
+    const [address = "", length] = range.split("/");
+    list.addSubnet(address, Number(length), family);
+  }
+  return list;
+};
+const special4 = listOf(SPECIAL_4, "ipv4");
+const special6 = listOf(SPECIAL_6, "ipv6");
+const global6 = listOf(["2000::/3"], "ipv6");
+
+/** Whether an address is one of the public Internet, neither of this machine nor of a network of its own; false for what is none. */
+export function isPublicAddress(address: string): boolean {
+  const version = isIP(address);
+  if (version === 4) return !special4.check(address, "ipv4");
+  return version === 6 && global6.check(address, "ipv6") && !special6.check(address, "ipv6");
 }
