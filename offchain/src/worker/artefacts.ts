@@ -139,7 +139,10 @@ export interface RunDescription {
 
 /** What the chain is asked about a run; the chain room's reader is one. */
 export interface RunRecordReader {
-  run(runId: RunId): Promise<{ readonly definition: Digest }>;
+  /** The definition, and the poster in force. */
+  run(runId: RunId): Promise<{ readonly definition: Digest; readonly poster: Address }>;
+  /** Whether the validators suspended the poster, and the holders named no other yet. */
+  isSuspended(runId: RunId): Promise<boolean>;
   isAdmitted(runId: RunId, build: Digest): Promise<boolean>;
   /** Every key that is or was the run's poster, lower case. */
   postersOf(runId: RunId): Promise<readonly Address[]>;

@@ -68,6 +68,8 @@ async function takeUp(
   const { residual, late } = await settle(reply, state.residuals, modules, options.signal);
   state.tally.rounds += late.length;
   state.tally.tokens += late.reduce((sum, tokens) => sum + tokens, 0);
+  const barred = await modules.whyBarred();
+  if (barred !== undefined) return barred;
   const params = await modules.paramsOf(assignment.paramsVersion);
   if (!params) return `The coordinator does not tell the parameters ${assignment.paramsVersion} of its work.`;
   checkAssignment(assignment, { ...modules, params });

@@ -12,9 +12,17 @@ import {
 import type { RunRecordReader } from "./artefacts.ts";
 import { retrying, type RetryOptions } from "../base/index.ts";
 
+/** How long it is believed that nothing of this coordinator's can be anchored, ms: its work comes at once, over and over. */
+const BARRED_FOR_MS = 15_000;
+
 export interface Governed {
   /** Whose key acknowledges; asked again when an acknowledgement does not fit, since the holders may have changed it. */
   readonly poster: (refresh: boolean) => Promise<Address>;
+  /**
+   * Why nothing that the coordinator acknowledges can be anchored now, by the chain; undefined where it can, where there is no chain
+   * to ask, or once the worker is to stop.
+   */
+  readonly whyBarred: () => Promise<string | undefined>;
   /** The run's parameters of a version; undefined for one that the coordinator tells nothing of, or once the worker is to stop. */
   readonly paramsOf: (version: number) => Promise<RunParams | undefined>;
 }
@@ -29,10 +37,35 @@ export function followRun(
   const runId = view.runId as RunId;
   let poster = asAddress(view.poster);
   let told = view;
+  let barred: { readonly why: string; readonly since: number } | undefined;
+  const ask = async (by: RunRecordReader): Promise<string | undefined> => {
+    const [record, suspended] = await retrying(() => Promise.all([by.run(runId), by.isSuspended(runId)]), retry);
+    const inForce = asAddress(record.poster);
+    // A coordinator that goes on under another key says so only when it is asked.
+    if (inForce !== poster) poster = asAddress((await retrying(() => client.run(runId), retry)).poster);
+    if (inForce !== poster)
+      return `The run's poster is ${inForce} by the chain, and this coordinator's is ${poster}: no work for it can be anchored or paid, so it is not done.`;
+    return suspended
+      ? `The validators have suspended this run's poster, ${poster}: no work for it can be anchored or paid, so it is not done until the holders name another.`
+      : undefined;
+  };
   return {
+    whyBarred: async () => {
+      if (!chain) return undefined;
+      if (barred && retry.clock.monotonic() - barred.since < BARRED_FOR_MS) return barred.why;
+      try {
+        const why = await ask(chain);
+        barred = why === undefined ? undefined : { why, since: retry.clock.monotonic() };
+        return why;
+      } catch (error) {
+        if (retry.signal.aborted) return undefined;
+        throw error;
+      }
+    },
     poster: async (refresh) => {
       if (!refresh) return poster;
       const now = asAddress((await client.run(runId)).poster);
+      // What was acknowledged earlier a former poster may have signed; whether one is in force is asked before each work.
       // A new poster is believed from the chain; where it cannot be asked, from the coordinator, as at the start.
       if (!chain || (await chain.postersOf(runId)).includes(now)) poster = now;
       return poster;

@@ -7,7 +7,6 @@ import {
   domainFor,
   type Hex,
   type RunId,
-  type RunParams,
   type RunView,
 } from "@cotrain/sdk/protocol";
 
@@ -23,7 +22,7 @@ import {
 } from "./artefacts.ts";
 import { type ChosenBuild, chooseBuild } from "./chooseBuild.ts";
 import { retryEvent, type WorkerEvent } from "./events.ts";
-import { followRun } from "./governed.ts";
+import { followRun, type Governed } from "./governed.ts";
 import { locateRun } from "./locateRun.ts";
 import { DEFAULT_BACKOFF, DEFAULT_CACHE_BYTES, type WorkerModules, type WorkerOptions } from "./options.ts";
 import { createRequestQueue, type RequestQueue } from "./requestQueue.ts";
@@ -32,14 +31,13 @@ import type { RoundContext } from "./roundWork.ts";
 import { createSessionKeeper, OWN_MACHINE, type SessionKeeper } from "./session.ts";
 
 /** What is fixed once a worker is ready to join. */
-export interface Prepared extends RoundContext {
+export interface Prepared extends RoundContext, Governed {
   readonly description: RunDescription;
   readonly artefacts: Artefacts;
   readonly random: () => number;
   readonly backoff: Backoff;
   readonly batch: number;
   readonly sequence: number;
-  readonly paramsOf: (version: number) => Promise<RunParams | undefined>;
 }
 
 /** How a worker reaches its coordinator, and how it tells of that. */

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 
 import {
   type Address,
+  asAddress,
   asRunId,
   type Assignment,
   type Build,
@@ -12,7 +13,7 @@ import {
 
 import { UserError } from "../../../offchain/src/base/index.ts";
 import { putDocument } from "../../../offchain/src/storage/index.ts";
-import type { WorkerModules } from "../../../offchain/src/worker/index.ts";
+import type { WorkerEvent, WorkerModules } from "../../../offchain/src/worker/index.ts";
 import { poster } from "./coordinatorDouble.ts";
 import { publishEngineRun, publishPlainRun } from "./fixture.ts";
 import { baseDigest, beforeAndAfterEach, home, of, run, start, until, w } from "./workerHarness.ts";
@@ -21,7 +22,8 @@ beforeAndAfterEach();
 
 /** A chain that records the fixture's run, whichever is asked for. */
 const soundChain = (over: Partial<NonNullable<WorkerModules["chain"]>> = {}): NonNullable<WorkerModules["chain"]> => ({
-  run: () => Promise.resolve({ definition: w.fixture.definitionDigest }),
+  run: () => Promise.resolve({ definition: w.fixture.definitionDigest, poster: asAddress(poster.address) }),
+  isSuspended: () => Promise.resolve(false),
   isAdmitted: () => Promise.resolve(true),
   postersOf: () => Promise.resolve([poster.address.toLowerCase() as Address]),
   paramsOf: () => Promise.resolve(runParamsFromWire(w.fixture.params)),
@@ -142,7 +144,8 @@ describe("what it refuses", () => {
 
   test("a definition that the chain does not record", async () => {
     await start();
-    const chain = soundChain({ run: () => Promise.resolve({ definition: w.fixture.buildDigest }) });
+    const record = { definition: w.fixture.buildDigest, poster: asAddress(poster.address) };
+    const chain = soundChain({ run: () => Promise.resolve(record) });
     await expect(run({}, { chain })).rejects.toMatchObject({ code: "RUN_FOREIGN" });
   });
 
@@ -160,6 +163,39 @@ describe("what it refuses", () => {
       message: expect.stringContaining(`answers about ${w.fixture.runId}`),
     });
     expect(w.double.joins).toEqual([]);
+  });
+
+  const other = asAddress(`0x${"bb".repeat(20)}`);
+  test.each([
+    ["suspended", { isSuspended: () => Promise.resolve(true) }, /have suspended this run's poster/],
+    [
+      "dismissed",
+      { run: () => Promise.resolve({ definition: w.fixture.definitionDigest, poster: other }) },
+      /The run's poster is 0xbb.* by the chain/,
+    ],
+  ])("work for a poster that is %s, though it was the run's", async (_what, over, sentence) => {
+    await start();
+    const onEvent = (event: WorkerEvent): void => {
+      w.events.push(event);
+      if (event.type === "waiting" || event.type === "assigned") w.stop.abort();
+    };
+    await run({}, { chain: soundChain(over), onEvent });
+    expect(w.double.receipts).toEqual([]);
+    expect(of("waiting").map(({ reason }) => reason)).toEqual([expect.stringMatching(sentence)]);
+  });
+
+  test("a poster that is suspended while it works", async () => {
+    await start({ rounds: 3 });
+    let asked = 0;
+    const isSuspended = () => Promise.resolve(++asked > 1);
+    const onEvent = (event: WorkerEvent): void => {
+      w.events.push(event);
+      if (event.type === "waiting" && event.reason.includes("suspended")) w.stop.abort();
+      if (of("assigned").length > 1) w.stop.abort();
+    };
+    await run({}, { chain: soundChain({ isSuspended }), onEvent });
+    expect(of("assigned")).toHaveLength(1);
+    expect(w.double.receipts).toHaveLength(1);
   });
 
   test("a run of which no build is admitted, but not one of which holders withdrew some", async () => {

@@ -17,6 +17,13 @@ export const worker: readonly Breakage[] = [
     tests: ["test/offchain/worker/sessions.test.ts"],
   },
   {
+    name: "work is done for a poster that the validators suspended or the holders dismissed",
+    file: "offchain/src/worker/assignments.ts",
+    text: "if (barred !== undefined) return barred;",
+    instead: "if (barred === null) return barred;",
+    tests: ["test/offchain/worker/refusals.test.ts"],
+  },
+  {
     name: "what is being sent is dropped at any heartbeat",
     file: "offchain/src/worker/heartbeats.ts",
     text: "if (uploading || (work?.assignmentId === assignmentId && work.attempt === attempt)) return undefined;",
