@@ -8,6 +8,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     blobs: "../../e2e/developmentChain",
     vote: "../localnet/session",
     publicRpc: "../localnet/launch",
+    publicUrl: "../localnet/launch",
     yes: "../localnet/funding",
     for: "../../e2e/finishedRun",
     exit: "../../e2e/finishedRun",
