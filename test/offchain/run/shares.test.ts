@@ -128,12 +128,10 @@ it("is not hidden by others, however often they delegate to the holder and no mo
   const { holdings: before } = await holdingsOf(place, [ofAlice], 5);
   const own = before[0]!.events.filter((event) => !isByOthers(event));
   expect(own).toHaveLength(5);
-  const delegate = (delegatee: Address) =>
-    actions.delegate.sync(world.clientOf(stranger), { shares: world.shares, delegatee });
-  for (let turn = 0; turn < 4; turn++) {
-    await delegate(alice.address);
-    await delegate(zeroAddress);
-  }
+  const client = world.clientOf(stranger);
+  for (let turn = 0; turn < 4; turn++)
+    for (const delegatee of [alice.address, zeroAddress])
+      await actions.delegate.sync(client, { shares: world.shares, delegatee });
   const [holding] = (await holdingsOf(place, [ofAlice], 5)).holdings;
   expect(holding!.events.filter((event) => !isByOthers(event))).toEqual(own);
   expect(holding).toMatchObject({ eventsMore: 0, delegationsMore: 6, problems: [] });

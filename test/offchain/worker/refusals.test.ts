@@ -30,6 +30,14 @@ const soundChain = (over: Partial<NonNullable<WorkerModules["chain"]>> = {}): No
   ...over,
 });
 
+/** Ends a worker that waits, or is given more work than it should be. */
+const stopsAfter =
+  (work: number) =>
+  (event: WorkerEvent): void => {
+    w.events.push(event);
+    if (event.type === "waiting" || of("assigned").length > work) w.stop.abort();
+  };
+
 describe("what it refuses", () => {
   test("wrong bytes of the base, after asking again", async () => {
     await start();
@@ -175,11 +183,7 @@ describe("what it refuses", () => {
     ],
   ])("work for a poster that is %s, though it was the run's", async (_what, over, sentence) => {
     await start();
-    const onEvent = (event: WorkerEvent): void => {
-      w.events.push(event);
-      if (event.type === "waiting" || event.type === "assigned") w.stop.abort();
-    };
-    await run({}, { chain: soundChain(over), onEvent });
+    await run({}, { chain: soundChain(over), onEvent: stopsAfter(0) });
     expect(w.double.receipts).toEqual([]);
     expect(of("waiting").map(({ reason }) => reason)).toEqual([expect.stringMatching(sentence)]);
   });
@@ -188,12 +192,7 @@ describe("what it refuses", () => {
     await start({ rounds: 3 });
     let asked = 0;
     const isSuspended = () => Promise.resolve(++asked > 1);
-    const onEvent = (event: WorkerEvent): void => {
-      w.events.push(event);
-      if (event.type === "waiting" && event.reason.includes("suspended")) w.stop.abort();
-      if (of("assigned").length > 1) w.stop.abort();
-    };
-    await run({}, { chain: soundChain({ isSuspended }), onEvent });
+    await run({}, { chain: soundChain({ isSuspended }), onEvent: stopsAfter(1) });
     expect(of("assigned")).toHaveLength(1);
     expect(w.double.receipts).toHaveLength(1);
   });
