@@ -4,6 +4,7 @@ import { cpSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 import { asRunId, createCoordinatorClient } from "@cotrain/sdk/protocol";
+import { getAddress } from "viem";
 import { expect, test } from "vitest";
 
 import { openLocalRun, withChain } from "../../../offchain/src/run/index.ts";
@@ -25,7 +26,7 @@ import {
 /** Without a deployment of one's own the contracts are a coordinator's word, and that is said. */
 async function verifyFrom(coordinator: string, rpc: string, deployment: string): Promise<void> {
   const verify = ["verify", "--coordinator", coordinator, "--rpc", rpc];
-  const { addresses } = JSON.parse(readFileSync(deployment, "utf8")) as { addresses: Record<string, string> };
+  const { addresses } = JSON.parse(readFileSync(deployment, "utf8")) as { addresses: { runRegistry: string } };
   const believed = await cotrainHere(verify);
   expect(believed.stdout).toMatch(/^The contracts are the coordinator's word alone/);
   for (const each of [summary.model.runId, ...Object.values(summary.contracts)])
@@ -45,7 +46,7 @@ async function verifyFrom(coordinator: string, rpc: string, deployment: string):
   expect(JSON.parse(params.stdout)).toEqual(await jsonOf("params"));
   for (const command of [verify, ["params", ...where], ["rewards", "claim", ...where]])
     expect(verdictOf(await cotrainHere([...command, "--deployment", liar]))).toEqual(
-      refusal(1, `names the runRegistry ${addresses["runRegistry"]}, but ${liar} has 0x${"9".repeat(40)}`),
+      refusal(1, `names the runRegistry ${getAddress(addresses.runRegistry)}, but ${liar} has 0x${"9".repeat(40)}`),
     );
 }
 
