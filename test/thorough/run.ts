@@ -143,7 +143,7 @@ function conclude(
 function sampleOf(part: Part, seed: string): readonly string[] {
   if (part.sample === undefined) return [];
   if (typeof part.sample === "string") return [part.sample];
-  return [...part.items()]
+  return [...(part.sampled ?? part.items)()]
     .sort()
     .map((item) => ({ item, at: createRandom(`${seed} ${item}`).uint32() }))
     .sort((a, b) => a.at - b.at)

@@ -113,7 +113,7 @@ const listed = () => told<Told[]>("code", "list", ...at());
 /** Proposed, and approved by two of three. */
 async function granted(): Promise<Told> {
   await told(...terms());
-  for (const name of names.slice(0, 2)) expect((await approve(name, "--yes")).code).toBe(0);
+  for (const name of names.slice(0, 2)) expect(await approve(name, "--yes")).toMatchObject({ code: 0, stderr: "" });
   const [grant] = await listed();
   return grant!;
 }
@@ -224,7 +224,8 @@ describe("a grant", () => {
       refusal(1, `Commit ${commit} has 1 grant already, such as ${id} of 0.5 shares: with --again`),
     );
     expect((JSON.parse(readFileSync(file, "utf8")) as { signatures: unknown[] }).signatures).toEqual([]);
-    for (const name of names.slice(0, 2)) expect((await approve(name, "--yes", "--again")).code).toBe(0);
+    for (const name of names.slice(0, 2))
+      expect(await approve(name, "--yes", "--again")).toMatchObject({ code: 0, stderr: "" });
     const both = await listed();
     expect(both.map((grant) => grant.id)).toEqual([id, proposed.id]);
     const shown = await cotrainHere(["code", "show", proposed.id, ...at()]);
