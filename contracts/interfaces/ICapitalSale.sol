@@ -81,7 +81,8 @@ struct Permit {
 /// price at the least. What is not sold is never minted. An epoch that brings in less than the minimum that was in force
 /// when it began is paid back, and so is one that nobody settles within 30 days; else its proceeds go to the model's timelock.
 /// Deposits count by what arrived and lie in a vault of the model's own, so that a token that takes from one model's money, or
-/// refuses it, touches no other's. A token that takes from what others hold takes from all deposits of its model alike.
+/// refuses it, touches no other's. A token that takes from what others hold takes from all deposits of its model alike: until somebody
+/// makes that good nothing new is deposited and no epoch settled, and what is paid back is a part.
 interface ICapitalSale {
     /// @notice A model can sell shares.
     /// @param modelId The model.
@@ -115,7 +116,7 @@ interface ICapitalSale {
     /// @param modelId The model.
     /// @param epoch The epoch.
     /// @param total What it brought in.
-    /// @param proceeds What of that the model's timelock was sent: less only where the token has taken some.
+    /// @param proceeds What the model's timelock was sent: all of it.
     /// @param sold What was minted, in wei of shares.
     event SaleSettled(ModelId indexed modelId, uint64 indexed epoch, uint256 total, uint256 proceeds, uint256 sold);
 
@@ -174,12 +175,14 @@ interface ICapitalSale {
     /// @notice The epoch has no budget for capital.
     /// @param epoch The epoch.
     error CapitalSaleNothingForSale(uint64 epoch);
-    /// @notice Nobody can get these shares: it is no account, or the model's timelock, which would buy with what it is paid.
+    /// @notice Nobody can get these shares: it is no account, the sale or the model's vault, which keep what they get, or the model's
+    /// timelock, which would buy with what it is paid.
     /// @param account Who was to pay, or to get the shares.
     error CapitalSaleBadAccount(address account);
     /// @notice The transfer brought nothing.
     error CapitalSaleNothingArrived();
-    /// @notice The token has taken from what the model's vault held: who came now would bear the losses of others.
+    /// @notice The token has taken from what the model's vault held: who came now would bear the losses of others, and shares would be
+    /// minted for money that is not there. Whoever sends the rest to the vault makes it good.
     /// @param balance What lies in the vault.
     /// @param held What should.
     error CapitalSaleShort(uint256 balance, uint256 held);
@@ -241,7 +244,8 @@ interface ICapitalSale {
 
     /// @notice Settles the oldest epoch that has reached its minimum, is over and was not settled: mints its shares and pays its
     /// proceeds to the model's timelock, or says that it is too old. Anyone may call. Does nothing where there is none.
-    /// @dev Reverts with CapitalSaleNone, and as the token does.
+    /// @dev Reverts with CapitalSaleNone, CapitalSaleShort, and as the token does. What keeps an epoch from being settled does so for
+    /// 30 days at the most: then it is too old, and paid back.
     /// @param modelId The model.
     /// @return epoch The epoch; 0 for none.
     function settle(ModelId modelId) external returns (uint64 epoch);

@@ -132,6 +132,8 @@ contract CapitalSale is ICapitalSale, ModelAuthority, ReentrancyGuardTransient, 
             emit SaleExpired(modelId, epoch, total);
             return epoch;
         }
+        // Shares for the whole total against less than that: whoever can take tokens back would buy below the floor.
+        _whole(book);
         uint256 sold = Math.min(budget, (total * SHARE) / sale.price);
         sale.sold = sold.toUint128();
         EMISSION.authorise(modelId, CAPITAL, epoch, epoch, uint48(block.timestamp), sold);
@@ -224,9 +226,10 @@ contract CapitalSale is ICapitalSale, ModelAuthority, ReentrancyGuardTransient, 
         if (epoch != current) revert CapitalSaleOtherEpoch(epoch, uint64(current));
         if (_budget(modelId, epoch) == 0) revert CapitalSaleNothingForSale(epoch);
         address timelock = REGISTRY.timelockOf(modelId);
-        if (msg.sender == timelock || account == timelock || account == address(0)) {
-            revert CapitalSaleBadAccount(msg.sender == timelock ? timelock : account);
-        }
+        if (msg.sender == timelock) revert CapitalSaleBadAccount(timelock);
+        // Neither the sale nor a vault can move shares that are its own.
+        if (account == timelock || account == address(0) || account == address(this) || account == address(book.vault))
+            revert CapitalSaleBadAccount(account);
         arrived = _take(book, amount);
         _record(book, epoch, account, arrived.toUint128());
         emit Deposited(modelId, epoch, account, msg.sender, arrived);
@@ -234,14 +237,19 @@ contract CapitalSale is ICapitalSale, ModelAuthority, ReentrancyGuardTransient, 
 
     /// @dev Moves the caller's tokens to the vault and answers what arrived there.
     function _take(Book storage book, uint256 amount) private returns (uint256) {
-        (IERC20 token, address vault, uint256 held) = (book.token, address(book.vault), book.held);
-        uint256 before = token.balanceOf(vault);
-        if (before < held) revert CapitalSaleShort(before, held);
+        uint256 before = _whole(book);
+        (IERC20 token, address vault) = (book.token, address(book.vault));
         token.safeTransferFrom(msg.sender, vault, amount);
         uint256 balance = token.balanceOf(vault);
         if (balance <= before) revert CapitalSaleNothingArrived();
-        book.held = held + (balance - before);
+        book.held += balance - before;
         return balance - before;
+    }
+
+    /// @dev What lies in the vault: all that should, else it reverts.
+    function _whole(Book storage book) private view returns (uint256 balance) {
+        balance = book.token.balanceOf(address(book.vault));
+        if (balance < book.held) revert CapitalSaleShort(balance, book.held);
     }
 
     function _record(Book storage book, uint64 epoch, address account, uint128 arrived) private {

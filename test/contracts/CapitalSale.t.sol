@@ -194,6 +194,18 @@ contract CapitalSaleTest is Capital {
         capital.deposit(modelId, 1, address(0), 5e6);
     }
 
+    /// @dev Neither can move them, so that they would be lost.
+    function test_noSharesAreBoughtForTheSaleOrItsVault() public {
+        address[2] memory sinks = [address(capital), vault()];
+        for (uint256 i = 0; i < sinks.length; ++i) {
+            bytes memory refusal = abi.encodeWithSelector(ICapitalSale.CapitalSaleBadAccount.selector, sinks[i]);
+            vm.expectRevert(refusal);
+            capital.deposit(modelId, 1, sinks[i], 5e6);
+            vm.expectRevert(refusal);
+            capital.depositWithPermit(modelId, 1, sinks[i], 5e6, Permit(0, 0, 0, 0));
+        }
+    }
+
     function test_nothingIsNoDeposit() public {
         vm.expectRevert(abi.encodeWithSelector(ICapitalSale.CapitalSaleNothingArrived.selector));
         capital.deposit(modelId, 1, BUYER, 0);

@@ -120,15 +120,54 @@ contract HostileCapitalTest is Capital {
         eq(capital.refund(theirs, 1, OTHER), 0.9e6, "the other model's lose nothing");
     }
 
-    function test_proceedsBearTheirPart() public {
-        _deposit(mine, BUYER, MINIMUM - 1e5);
+    /// @dev Else who can take tokens back out of the vault would buy below the floor.
+    function test_nothingIsMintedForMoneyThatIsNotThere() public {
+        _deposit(mine, BUYER, 5e6);
+        _deposit(theirs, OTHER, 5e6);
+        afterEpoch(1);
+        token.take(vault(), 1);
+        vm.expectRevert(abi.encodeWithSelector(ICapitalSale.CapitalSaleShort.selector, 5e6 - 1, 5e6));
+        capital.settle(mine);
+        eq(shares.totalSupply(), 0, "nothing is minted");
+        eq(uint256(saleOf(1).state), uint256(SaleState.Due), "still to be settled");
+        eq(capital.settle(theirs), 1, "the other model's goes its way");
+        token.mint(vault(), 1);
+        eq(capital.settle(mine), 1, "once it is made good");
+        eq(token.balanceOf(address(timelock)), 5e6, "all of the money");
+        eq(capital.claim(mine, 1, BUYER), CAPITAL_BUDGET, "all of the shares");
+    }
+
+    function test_aTokenThatShrinksSellsNothing() public {
+        _deposit(mine, BUYER, 5e6);
+        afterEpoch(1);
+        token.setScale(9_999);
+        vm.expectRevert(abi.encodeWithSelector(ICapitalSale.CapitalSaleShort.selector, 4_999_500, 5e6));
+        capital.settle(mine);
+    }
+
+    /// @dev What was bought before is there, what failed is paid back in part at once, and what could be settled with its time.
+    function test_aLossThatNobodyMakesGoodHoldsNothingUpForEver() public {
+        _deposit(mine, BUYER, 5e6);
         vm.warp(START + EPOCH);
+        capital.settle(mine);
+        _deposit(mine, BUYER, MINIMUM - 1e5);
+        vm.warp(START + 2 * EPOCH);
         _deposit(mine, OTHER, 1.1e6);
         token.take(vault(), 1e6);
-        afterEpoch(2);
-        eq(capital.settle(mine), 2, "settled");
-        eq(token.balanceOf(address(timelock)), 0.55e6, "half");
-        eq(_refund(BUYER, 1), 0.45e6, "half");
+        afterEpoch(3);
+        eq(capital.claim(mine, 1, BUYER), CAPITAL_BUDGET, "bought before");
+        eq(_refund(BUYER, 2), 0.45e6, "half");
+        vm.expectRevert(abi.encodeWithSelector(ICapitalSale.CapitalSaleShort.selector, 0.55e6, 1.1e6));
+        capital.settle(mine);
+        vm.warp(START + 3 * EPOCH + AGE + 1);
+        eq(_refund(OTHER, 3), 0.55e6, "half");
+        eq(capital.bookOf(mine).held, 0, "nothing is held");
+        uint64 epoch = current();
+        _deposit(mine, BUYER, 2e6);
+        vm.warp(block.timestamp + EPOCH);
+        eq(capital.settle(mine), 3, "out of the way");
+        eq(capital.settle(mine), epoch, "the sale goes on");
+        eq(token.balanceOf(address(timelock)), 7e6, "with all of its money");
     }
 
     function test_aTokenThatShrinksDoesSoForEveryModelByItself() public {

@@ -4,7 +4,7 @@ import { define } from "./define.ts";
 export const CapitalSaleBadAccountError = define(
   "CapitalSaleBadAccount",
   (account) =>
-    `Shares are sold neither to nor for ${account}: the model's treasury cannot buy them, and nobody is no account.`,
+    `Shares are sold neither to nor for ${account}: the model's treasury cannot buy them, what the sale or its vault got would be lost, and nobody is no account.`,
 );
 export const CapitalSaleBadTokenError = define("CapitalSaleBadToken", (token) =>
   BigInt(token) === 0n
@@ -54,7 +54,7 @@ export const CapitalSalePriceTooLowError = define(
 export const CapitalSaleShortError = define(
   "CapitalSaleShort",
   (balance, held) =>
-    `The model's vault has ${balance} of ${held}: its token took the rest, and deposits would bear that loss.`,
+    `The model's vault has ${balance} of ${held}, since its token took the rest: until somebody sends it that, nothing is deposited or settled; what is not settled within 30 days is paid back as far as it is there.`,
 );
 export const CapitalVaultOnlySaleError = define(
   "CapitalVaultOnlySale",
