@@ -2,7 +2,7 @@
  * The real run, as a newcomer starts it: `cotrain up` with chain, coordinator, three validators and three workers as
  * processes of their own, watched from outside through the coordinator's API, the workers' logs and /proc.
  *
- * Alone: node --conditions=cotrain-source --max-semi-space-size=2 test/bench/realRun.ts [seconds] [preset]
+ * Alone: node --conditions=cotrain-source --max-semi-space-size=2 test/bench/realRun.ts [seconds] [preset] [inner steps]
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -26,9 +26,22 @@ import { residentOf, treeOf } from "./processTree.ts";
 import { type BenchOptions, mebibytes, percent, type Row, whole } from "./report.ts";
 
 /** What is run, for so many seconds (several rounds), and the share of its workers' engines alone that is the goal. */
-const subjects: readonly { readonly preset: PresetName; readonly goal: number; readonly seconds: number }[] = [
+interface Subject {
+  readonly preset: PresetName;
+  readonly goal: number;
+  readonly seconds: number;
+  /** Of a round; if left out the preset's, so few that somebody who watches sees rounds end. */
+  readonly innerSteps?: number;
+}
+
+const usual: readonly Subject[] = [
   { preset: "1m", goal: 0.95, seconds: 180 },
   { preset: "20m", goal: 0.85, seconds: 300 },
+];
+/** As many steps as runs of days have (DiLoCo's paper: 500), or as many as minutes hold. */
+const long: readonly Subject[] = [
+  { preset: "1m", goal: 0.95, seconds: 360, innerSteps: 480 },
+  { preset: "20m", goal: 0.85, seconds: 800, innerSteps: 192 },
 ];
 const main = fileURLToPath(new URL("../../offchain/src/cli/main.ts", import.meta.url));
 const POLL_MS = 500;
@@ -188,10 +201,11 @@ function evaluate(samples: readonly Sample[], seconds: number, times: RoundTimes
 }
 
 /** Runs `cotrain up` in a state of its own for so many seconds of training. */
-async function realRun(preset: PresetName, seconds: number): Promise<RealRun> {
+async function realRun(preset: PresetName, seconds: number, innerSteps?: number): Promise<RealRun> {
   const directory = await mkdtemp(join(tmpdir(), "cotrain-bench-"));
   const state = join(directory, "state");
   const args = ["up", "--preset", preset, "--for", `${seconds}s`, "--exit", "--state", state];
+  if (innerSteps !== undefined) args.push("--inner-steps", String(innerSteps));
   const child = spawn(process.execPath, [...process.execArgv, main, ...args], { stdio: ["ignore", "ignore", "pipe"] });
   const stop = (): void => void child.kill("SIGTERM");
   process.once("exit", stop);
@@ -210,24 +224,31 @@ async function realRun(preset: PresetName, seconds: number): Promise<RealRun> {
   }
 }
 
+export const benchmarkRealRun = (options: BenchOptions): Promise<Row[]> => measure(usual, options);
+
+/** With rounds so long that what a round costs beside training weighs little. */
+export const benchmarkLongRounds = (options: BenchOptions): Promise<Row[]> => measure(long, options);
+
 /** The real run between measurements of engines alone, for each subject. */
-export async function benchmarkRealRun({ quick, note }: BenchOptions): Promise<Row[]> {
+async function measure(subjects: readonly Subject[], { quick, note }: BenchOptions): Promise<Row[]> {
   const alone = quick ? 4 : 15;
   const rows: Row[] = [];
-  for (const { preset, goal, seconds: full } of quick ? subjects.slice(0, 1) : subjects) {
+  for (const { preset, goal, seconds: full, innerSteps } of quick ? subjects.slice(0, 1) : subjects) {
     const seconds = quick ? 30 : full;
     note(`engines of ${preset} alone, then the real run for ${seconds} s, then one engine again`);
     const workers = await enginesAlone(preset, WORKERS, alone);
     const before = await benchmarkStep(preset, 2, alone);
-    const run = await realRun(preset, seconds);
+    const run = await realRun(preset, seconds, innerSteps);
     const after = await benchmarkStep(preset, 2, alone);
-    rows.push(...speedRows({ preset, goal, run, workers, before, after }), ...learningRows(preset, run, seconds));
+    const name = innerSteps === undefined ? preset : `${preset}, ${innerSteps} steps a round`;
+    rows.push(...speedRows({ preset, name, goal, run, workers, before, after }), ...learningRows(name, run, seconds));
   }
   return rows;
 }
 
 interface Compared {
   readonly preset: PresetName;
+  readonly name: string;
   readonly goal: number;
   readonly run: RealRun;
   /** Tokens per second of the workers' engines alone, together. */
@@ -237,7 +258,7 @@ interface Compared {
 }
 
 /** The engine's better measurement counts: a neighbour on the machine only ever makes it slower. */
-function speedRows({ preset, goal, run, workers, before, after }: Compared): Row[] {
+function speedRows({ preset, name, goal, run, workers, before, after }: Compared): Row[] {
   const alone = Math.max(before.tokensPerSecond, after.tokensPerSecond);
   const { microBatch, model } = presetOf(preset);
   const cpuMilliseconds = Math.min(before.cpuMillisecondsPerStep, after.cpuMillisecondsPerStep);
@@ -249,27 +270,27 @@ function speedRows({ preset, goal, run, workers, before, after }: Compared): Row
   const { wait, prepare, train, send, submit } = run.times;
   return [
     {
-      what: `real run (${preset}, ${WORKERS} workers of 1 thread, HTTP, chain, validators) over the same engines alone, side by side`,
+      what: `real run (${name}, ${WORKERS} workers of 1 thread, HTTP, chain, validators) over the same engines alone, side by side`,
       goal: `≥ ${percent(goal)}`,
       result: `${percent(share)}: ${whole(run.tokensPerSecond)} of ${whole(workers)} tokens/s`,
       met: share >= goal,
     },
     {
-      what: `${preset}: real run over one engine alone with 2 threads`,
+      what: `${name}: real run over one engine alone with 2 threads`,
       result: `${percent(run.tokensPerSecond / alone)}: of ${whole(alone)} tokens/s (before ${whole(before.tokensPerSecond)}, after ${whole(after.tokensPerSecond)})`,
     },
     {
-      what: `${preset}: real run over one engine per second of processor time, which neighbours on the machine disturb less`,
+      what: `${name}: real run over one engine per second of processor time, which neighbours on the machine disturb less`,
       result: `${percent(run.tokens / used / aloneByCpu)}: ${whole(run.tokens / used)} of ${whole(aloneByCpu)} tokens; ${used.toFixed(0)} processor seconds in ${run.seconds.toFixed(0)} s`,
     },
-    { what: `${preset}: where the run's processor time goes`, result: cpu.join(", ") },
-    { what: `${preset}: resident memory at its fullest, all processes of a role`, result: memory.join(", ") },
+    { what: `${name}: where the run's processor time goes`, result: cpu.join(", ") },
+    { what: `${name}: resident memory at its fullest, all processes of a role`, result: memory.join(", ") },
     {
-      what: `${preset}: a worker's round, mean`,
+      what: `${name}: a worker's round, mean`,
       result: `wait ${whole(wait)}, prepare ${whole(prepare)}, train ${whole(train)}, send ${whole(send)}, submit ${whole(submit)} ms`,
     },
     {
-      what: `${preset}: the loss gate's share of a round, median`,
+      what: `${name}: the loss gate's share of a round, median`,
       goal: "≤ 3%",
       ...(Number.isNaN(run.gate)
         ? { result: "no round was over while it was watched" }
@@ -280,26 +301,30 @@ function speedRows({ preset, goal, run, workers, before, after }: Compared): Row
 
 const bits = (micro: number): string => (micro / 1e6).toFixed(3);
 
-function learningRows(preset: PresetName, run: RealRun, seconds: number): Row[] {
+function learningRows(name: string, run: RealRun, seconds: number): Row[] {
   const { heldOut } = run;
   return [
     {
-      what: `${preset}: held-out bits/byte after ${seconds} s of training with the default settings`,
-      ...(preset === "1m" ? { goal: "< 2.3 after 180 s" } : {}),
+      what: `${name}: held-out bits/byte after ${seconds} s of training`,
+      ...(name === "1m" ? { goal: "< 2.3 after 180 s" } : {}),
       result: heldOut
         ? `${bits(heldOut.last)} (checkpoint of round ${heldOut.round}; ${bits(heldOut.first)} at the start)`
         : "not measured",
-      ...(preset === "1m" && seconds >= 180 && heldOut ? { met: heldOut.last < 2_300_000 } : {}),
+      ...(name === "1m" && seconds >= 180 && heldOut ? { met: heldOut.last < 2_300_000 } : {}),
     },
     {
-      what: `${preset}: whole session`,
+      what: `${name}: whole session`,
       result: `${run.rounds} rounds, ${whole(run.tokens)} tokens in ${run.seconds.toFixed(0)} s; ${run.trafficRatio.toFixed(0)}× less traffic than synchronous data parallelism`,
     },
   ];
 }
 
 if (import.meta.main) {
-  const run = await realRun((process.argv[3] ?? "1m") as PresetName, Number(process.argv[2] ?? 60));
+  const run = await realRun(
+    (process.argv[3] ?? "1m") as PresetName,
+    Number(process.argv[2] ?? 60),
+    process.argv[4] === undefined ? undefined : Number(process.argv[4]),
+  );
   process.stdout.write(
     `${JSON.stringify({ ...run, cpu: Object.fromEntries(run.cpu), memory: Object.fromEntries(run.memory) }, null, 2)}\n`,
   );

@@ -16,7 +16,7 @@ import { benchmarkLikeness } from "./likeness.ts";
 import { benchmarkMemory } from "./memory.ts";
 import { benchmarkParts } from "./parts.ts";
 import { benchmarkPeer } from "./peer/peer.ts";
-import { benchmarkRealRun } from "./realRun.ts";
+import { benchmarkLongRounds, benchmarkRealRun } from "./realRun.ts";
 import { benchmarkRecompute } from "./recompute.ts";
 import { type BenchOptions, type Row, tableOf } from "./report.ts";
 import { benchmarkSockets } from "./sockets.ts";
@@ -24,6 +24,7 @@ import { benchmarkExactness, benchmarkSteps } from "./step.ts";
 
 const sections: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]>>> = {
   run: benchmarkRealRun,
+  longRounds: benchmarkLongRounds,
   step: benchmarkSteps,
   exact: benchmarkExactness,
   devices: benchmarkDevices,
@@ -37,7 +38,7 @@ const sections: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]
   peer: benchmarkPeer,
 };
 /** Measured only where they are named. */
-const optional = new Set(["likeness", "peer"]);
+const optional = new Set(["longRounds", "likeness", "peer"]);
 
 function machine(): string {
   const gibibytes = Math.round(totalmem() / 2 ** 30);

@@ -42,7 +42,7 @@ import {
 import type { Computed } from "./builds.ts";
 import { type FirstBuildOptions, firstBuilds } from "./firstBuilds.ts";
 import { fragmentsIn, tableOf } from "./fragments.ts";
-import { peakOf, type Recipe, recipeOf, stepsOfRound } from "./recipe.ts";
+import { peakOf, type Recipe, recipeOf, usualSteps } from "./recipe.ts";
 import { type BlobStore, type CheckpointFacts, putDocument, writeFragment, writeManifest } from "../storage/index.ts";
 
 /** What a run is made of, before any chain knows of it. */
@@ -181,15 +181,16 @@ export function screeningOf(preset: string, optimizer: Recipe["optimizer"]["kind
 /** {@link defaultRunParams} with rounds of a length and a learning rate that suit the preset and its recipe. */
 export function demoParamsOf(preset: string, recipe = recipeOf(preset)): RunParams {
   const { local, model } = presetOf(preset);
-  const { innerSteps = defaultRunParams.innerSteps, deadline = defaultRunParams.roundDeadline } = local ?? {};
+  const { deadline = defaultRunParams.roundDeadline } = local ?? {};
   const fragments = fragmentsIn(tableOf(model));
   const whole = (steps: number): number => Math.ceil(steps / fragments) * fragments;
   return {
     ...defaultRunParams,
-    innerSteps: whole(stepsOfRound(innerSteps, recipe.accumulation)),
+    innerSteps: whole(recipe.roundSteps),
     rampInnerSteps: whole(defaultRunParams.rampInnerSteps),
     innerLrPpb: peakOf(recipe) ?? defaultRunParams.innerLrPpb,
-    roundDeadline: deadline,
+    // A longer round takes longer; afterwards it is measured.
+    roundDeadline: Math.ceil(deadline * Math.max(1, (recipe.roundSteps * recipe.accumulation) / usualSteps(preset))),
   };
 }
 

@@ -164,8 +164,12 @@ export const workerOptions = {
   logLevel: logLevelOption,
 } as const;
 
-/** How the inner steps of a new run are taken (recipe.ts): of its definition for ever, so there are no others later. */
+/** How the inner steps of a new run are taken (recipe.ts): but for those of a round of its definition for ever. */
 export const recipeOptions = {
+  innerSteps: integer(12, 3_072, {
+    description:
+      "inner steps of a new run's rounds, a multiple of 12, until holders decide otherwise (default: so few that a round takes seconds here)",
+  }),
   optimizer: choice(["adamw", "muon", "sgd"], {
     description: "inner optimizer of a new run; muon is for hidden matrices, with adamw for the rest (default: adamw)",
   }),

@@ -1,6 +1,6 @@
 /**
  * How the inner steps of a new run are taken: what its organiser asks for, over what suits the preset. Settled before anything is
- * made, for it stands in the run's definition and its builds, which nobody changes later.
+ * made, for all but the steps of a round stands in the run's definition and its builds, which nobody changes later.
  */
 import { defaultRunParams } from "@cotrain/sdk/protocol";
 
@@ -17,6 +17,8 @@ export interface Recipe {
   readonly accumulation: number;
   /** Whether activations are computed again on the way back: less memory, more time, the same bits. */
   readonly recompute: boolean;
+  /** Inner steps of a round as the run begins: the only one of these that holders change later. */
+  readonly roundSteps: number;
 }
 
 /** What was asked for; the rest follows from the preset. */
@@ -56,8 +58,11 @@ const optimizers: Readonly<Record<OptimizerConfig["kind"], OptimizerConfig>> = {
 const peaks: Partial<Record<OptimizerConfig["kind"], number>> = { sgd: 100_000_000 };
 export const peakOf = ({ optimizer }: Recipe): number | undefined => peaks[optimizer.kind];
 
+/** Inner steps of a round that suit minutes on one machine, where a step is one micro-batch. */
+export const usualSteps = (preset: string): number => presetOf(preset).local?.innerSteps ?? defaultRunParams.innerSteps;
+
 /** Inner steps of a round of as many sequences as the preset's has, whatever a step takes; whole for each fragment. */
-export const stepsOfRound = (usual: number, accumulation: number): number =>
+const stepsOfRound = (usual: number, accumulation: number): number =>
   accumulation === 1 ? usual : PARTS * Math.max(1, Math.round(usual / accumulation / PARTS));
 
 const refuse = (sentence: string): UserError => new UserError("CONFIG_INVALID", sentence);
@@ -111,12 +116,14 @@ function scheduleOf(asked: RecipeRequest, usual: Schedule, roundSteps: number): 
 export function recipeOf(presetName: string, asked: RecipeRequest = {}): Recipe {
   const preset = presetOf(presetName);
   const { microBatches: accumulation = preset.accumulation ?? 1 } = asked;
-  const { local } = preset;
-  const roundSteps = stepsOfRound(local?.innerSteps ?? defaultRunParams.innerSteps, accumulation);
+  const roundSteps = asked.innerSteps ?? stepsOfRound(usualSteps(presetName), accumulation);
+  if (roundSteps % PARTS !== 0)
+    throw refuse(`--inner-steps must be a multiple of ${PARTS}, so that each fragment has as many, not ${roundSteps}.`);
   return {
     optimizer: asked.optimizer === undefined ? preset.optimizer : optimizers[asked.optimizer],
     schedule: scheduleOf(asked, preset.schedule, roundSteps),
     accumulation,
     recompute: asked.recompute ?? preset.model.recompute ?? false,
+    roundSteps,
   };
 }

@@ -32,6 +32,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     port: "badInput",
     tlsCert: "badInput",
     tlsKey: "badInput",
+    innerSteps: "../run/recipe",
     optimizer: "../run/recipe",
     schedule: "../run/recipe",
     warmupSteps: "../run/recipe",

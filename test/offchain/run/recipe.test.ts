@@ -13,7 +13,7 @@ const warmup = { warmupSteps: 100, freshWarmupSteps: 10 };
 
 test("without a flag a run is trained as its preset says", () => {
   const { optimizer, schedule } = presets["1m"];
-  expect(recipeFrom("1m")).toEqual({ optimizer, schedule, accumulation: 1, recompute: false });
+  expect(recipeFrom("1m")).toEqual({ optimizer, schedule, accumulation: 1, recompute: false, roundSteps: 72 });
   expect(recipeFrom("150m").recompute).toBe(true);
   expect(recipeFrom("150m", "--no-recompute").recompute).toBe(false);
 });
@@ -43,6 +43,7 @@ test.each([
     { schedule: { kind: "warmup-stable-decay", ...warmup, steps: 7_200, floor: 0.2, decaySteps: 100 } },
   ],
   [["--micro-batches", "4", "--recompute"], { accumulation: 4, recompute: true }],
+  [["--inner-steps", "480", "--schedule", "cosine"], { roundSteps: 480, schedule: { kind: "cosine", steps: 48_000 } }],
   // 100 rounds of as many sequences as without accumulation.
   [
     ["--micro-batches", "2", "--schedule", "cosine"],
@@ -71,12 +72,15 @@ describe("what does not go together is told in one sentence", () => {
       "--schedule cosine --total-steps 500 --warmup-steps 500",
       "A rate that rises in 500 steps (--warmup-steps) has no step to fall in of 500 (--total-steps)",
     ],
+    ["--inner-steps 50", "--inner-steps must be a multiple of 12, so that each fragment has as many, not 50."],
   ])("%s", (line, sentence) => {
     expect(() => recipeFrom("1m", ...line.split(" "))).toThrow(sentence);
   });
 });
 
 const steps = (...flags: readonly string[]): number => demoParamsOf("1m", recipeFrom("1m", ...flags)).innerSteps;
+
+const deadline = (...flags: readonly string[]): number => demoParamsOf("1m", recipeFrom("1m", ...flags)).roundDeadline;
 
 const peak = (optimizer: string): number => {
   const params = demoParamsOf("1m", recipeFrom("1m", "--optimizer", optimizer));
@@ -88,6 +92,16 @@ describe("the parameters of a run", () => {
   test("keep a round as long when a step takes several micro-batches, and whole for every fragment", () => {
     expect([steps(), steps("--micro-batches", "2"), steps("--micro-batches", "4")]).toEqual([72, 36, 24]);
     expect(steps("--micro-batches", "1024")).toBe(12);
+  });
+
+  test("give a longer round its time, and are within the bounds of every run at the longest", () => {
+    expect([deadline(), deadline("--inner-steps", "12"), deadline("--inner-steps", "144")]).toEqual([60, 60, 120]);
+    for (const preset of Object.keys(presets)) {
+      const longest = demoParamsOf(preset, recipeFrom(preset, "--inner-steps", "3072"));
+      expect(() => checkRunParams(longest, 4, defaultRunBounds)).not.toThrow();
+      // What the first session's vote makes of it.
+      expect(() => checkRunParams({ ...longest, innerSteps: 4_096 }, 4, defaultRunBounds)).not.toThrow();
+    }
   });
 
   test("have a peak rate that suits the optimizer, within the bounds of every run", () => {

@@ -58,6 +58,7 @@ export function flagOf(key: string): string {
 
 /** What says how a new run's inner steps are taken: keys of a start's options, and of the settings that `run.json` keeps. */
 export const recipeChoices = [
+  "innerSteps",
   "optimizer",
   "schedule",
   "warmupSteps",
