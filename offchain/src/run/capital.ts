@@ -3,6 +3,7 @@
  * Amounts of the token are shown by its own decimals, which are its word alone: what is decided is in its smallest units.
  */
 import {
+  budgetOf,
   capitalDeposited,
   capitalDepositOf,
   capitalSaleOf,
@@ -104,8 +105,19 @@ export interface SoldEpoch extends EpochSale {
   readonly epoch: bigint;
   /** When it is over, chain seconds. */
   readonly end: number;
+  /** What it sells at the most, in wei of shares. */
+  readonly forSale: bigint;
   /** What was deposited for accounts and neither claimed nor paid back, those with nothing left out. */
   readonly deposits: readonly { readonly account: Address; readonly amount: bigint }[];
+}
+
+/** Wei of a whole share, which prices are for. */
+const SHARE = 10n ** 18n;
+
+/** What a whole share costs where an epoch brings in `total`, in the token's smallest units, rounded up. */
+export function shareCost({ price, forSale }: Pick<SoldEpoch, "price" | "forSale">, total: bigint): bigint {
+  const shared = forSale === 0n ? 0n : (total * SHARE + forSale - 1n) / forSale;
+  return shared > price ? shared : price;
 }
 
 /** An epoch as it stands. @param accounts whose deposits are wanted */
@@ -115,9 +127,10 @@ export async function soldEpoch(
   epoch: bigint,
   accounts: readonly Address[],
 ): Promise<SoldEpoch> {
-  const [stands, end, amounts] = await Promise.all([
+  const [stands, end, { perEpoch, capitalBps }, amounts] = await Promise.all([
     connection.call((client) => saleOf(client, { sale, modelId, epoch })),
     connection.call((client) => epochEnd(client, { addresses, modelId, epoch })),
+    connection.call((client) => budgetOf(client, { addresses, modelId, epoch })),
     Promise.all(
       accounts.map((account) =>
         connection.call((client) => capitalDepositOf(client, { sale, modelId, epoch, account })),
@@ -125,7 +138,8 @@ export async function soldEpoch(
     ),
   ]);
   const deposits = accounts.map((account, i) => ({ account, amount: amounts[i] ?? 0n }));
-  return { ...stands, epoch, end, deposits: deposits.filter(({ amount }) => amount > 0n) };
+  const forSale = (perEpoch * BigInt(capitalBps)) / 10_000n;
+  return { ...stands, epoch, end, forSale, deposits: deposits.filter(({ amount }) => amount > 0n) };
 }
 
 /**

@@ -5,7 +5,6 @@ import {
   balanceOf,
   capitalSaleOf,
   createModel,
-  epochEnd,
   type ModelConfig,
   registerRun,
   setSaleTerms,
@@ -13,15 +12,14 @@ import {
   timelockOf,
 } from "@cotrain/sdk/actions";
 import { asAddress, asModelId, type Hex } from "@cotrain/sdk/protocol";
-import { erc20Abi, zeroHash } from "viem";
+import { zeroHash } from "viem";
 import { expect, test } from "vitest";
 
 import { profileFor } from "../../../deploy/profiles.ts";
-import { connect } from "../../../offchain/src/chain/index.ts";
 import { depositNow } from "../../../offchain/src/cli/commands/capitalBuy.ts";
-import type { Place } from "../../../offchain/src/cli/place.ts";
-import { capitalAt, soldEpoch, tokenAmount, tokenText, workOn } from "../../../offchain/src/run/index.ts";
+import { capitalAt, tokenAmount, tokenText } from "../../../offchain/src/run/index.ts";
 import { accountOf, fragments, keyOf, params } from "../chain/world.ts";
+import { capitalStage } from "./capitalStage.ts";
 import { staged, told } from "./staged.ts";
 import { cotrainHere, refusal, verdictOf } from "./support.ts";
 import { tellingCoordinator } from "./tellingCoordinator.ts";
@@ -31,6 +29,7 @@ const organiser = accountOf("organiser");
 const friend = asAddress(accountOf("friend").address);
 const stage = staged(["buyer", "stranger"]);
 const { by, asHolders } = stage;
+const { placeNow, shownNow, dollarsOf, overBy } = capitalStage(stage);
 
 const at = () => ["--state", stage.state];
 /** A run of these contracts by its id, as one names somebody else's. */
@@ -69,27 +68,11 @@ const deposit = (amount: string, ...flags: readonly string[]) =>
   told<Deposit>("capital", "deposit", amount, ...at(), ...by("buyer"), "--yes", ...flags);
 const list = (...flags: readonly string[]) => told<Epochs>("capital", "list", ...at(), ...flags);
 
-const dollarsOf = (account: Hex): Promise<bigint> =>
-  stage.client.readContract({
-    address: stage.world.testDollar,
-    abi: erc20Abi,
-    functionName: "balanceOf",
-    args: [account],
-  });
-
-async function overBy(epoch: bigint): Promise<void> {
-  const { contracts: addresses, modelId } = stage.world;
-  const end = await epochEnd(stage.client, { addresses, modelId, epoch });
-  if (end > (await stage.client.getBlock()).timestamp)
-    await stage.client.setNextBlockTimestamp({ timestamp: BigInt(end) });
-  await stage.client.mine({ blocks: 1 });
-}
-
 test("shares are bought, and claimed once their epoch is settled", async () => {
   const { modelId, contracts: addresses } = stage.world;
   const asked = await cotrainHere(["capital", "deposit", "12.5", ...at(), ...by("buyer")]);
   expect(asked.stdout.replaceAll(/\s+/g, " ")).toContain("deposits 12.5 TESTUSD (12500000 of the smallest units of 0x");
-  expect(asked.stdout).toMatch(/^Nothing was sent: --yes deposits it\.$/m);
+  expect(asked.stdout).toMatch(/^Nothing was sent: --yes deposits it, and with --price-at-most/m);
   expect(await list()).toMatchObject({ epochs: [] });
 
   const made = await deposit("12.5");
@@ -165,19 +148,9 @@ test("in somebody else's run a wallet pays whom it names itself", async () => {
   expect(await told<Epochs>("capital", "list", ...pinned)).toMatchObject({ epochs: [{ total: "2000000" }] });
 });
 
-/** What commands read a place with. */
-const placeNow = async <T>(work: (place: Place) => Promise<T>): Promise<T> =>
-  workOn(await connect({ rpcUrl: stage.node.url, chainId: stage.world.chainId }), (connection) => {
-    const { contracts: addresses, modelId, runId, fromBlock } = stage.world;
-    return work({ connection, addresses, modelId, runId, fromBlock, entries: [], pinned: true } as unknown as Place);
-  });
-
 test("terms that nobody was shown are not paid", async () => {
   const { contracts: addresses, modelId } = stage.world;
-  const shown = await placeNow(async (place) => {
-    const capital = await capitalAt(place);
-    return soldEpoch(place, capital, capital.epoch, []);
-  });
+  const shown = await shownNow();
   const sale = await capitalSaleOf(stage.client, { addresses });
   const terms = { sale, modelId, price: 30_000n, minimum: 1_000_000n, pollingInterval: 20 };
   const { event } = await asHolders((account) => setSaleTerms.sync(stage.client, { ...terms, account }));

@@ -287,6 +287,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     passphraseFile: "staged.ts",
     maxFee: "capital",
     for: "capital",
+    priceAtMost: "capitalDeposit",
     yes: "capital",
   },
   "capital list": {

@@ -2,6 +2,7 @@
 import type { Breakage } from "./breakage.ts";
 
 const tests = ["test/offchain/cli/capital.test.ts"];
+const deposits = ["test/offchain/cli/capitalDeposit.test.ts"];
 
 export const capital: readonly Breakage[] = [
   {
@@ -19,11 +20,46 @@ export const capital: readonly Breakage[] = [
     tests,
   },
   {
-    name: "a deposit goes into an epoch that has other terms than were shown",
+    name: "a deposit is sent at another price than was shown",
     file: "offchain/src/cli/commands/capitalBuy.ts",
-    text: "if (found.price !== shown.price || found.minimum !== shown.minimum)",
-    instead: "if (found.price < shown.price)",
-    tests,
+    text: "found.price !== shown.price || ",
+    instead: "",
+    tests: deposits,
+  },
+  {
+    name: "a deposit is sent with another minimum than was shown",
+    file: "offchain/src/cli/commands/capitalBuy.ts",
+    text: " || found.minimum !== shown.minimum",
+    instead: "",
+    tests: deposits,
+  },
+  {
+    name: "a deposit is sent where another number of shares is for sale than was shown",
+    file: "offchain/src/cli/commands/capitalBuy.ts",
+    text: " || found.forSale !== shown.forSale",
+    instead: "",
+    tests: deposits,
+  },
+  {
+    name: "a deposit is sent though a share costs more by now",
+    file: "offchain/src/cli/commands/capitalBuy.ts",
+    text: "    requireCost(capital, found, purchase, most);\n    const deposit",
+    instead: "    const deposit",
+    tests: deposits,
+  },
+  {
+    name: "what a share may cost at the most is compared before anything is sent and no more then",
+    file: "offchain/src/cli/commands/capitalBuy.ts",
+    text: "const { amount, beneficiary, most = costWith(shown, purchase) } = purchase;",
+    instead: "const { amount, beneficiary } = purchase; const most = costWith(shown, purchase);",
+    tests: deposits,
+  },
+  {
+    name: "a share costs what is asked for however much is bought",
+    file: "offchain/src/run/capital.ts",
+    text: "return shared > price ? shared : price;",
+    instead: "return shared < 0n ? shared : price;",
+    tests: deposits,
   },
   {
     name: "an amount that the token cannot have is rounded",
@@ -41,14 +77,14 @@ export const capital: readonly Breakage[] = [
   },
   {
     name: "the money of an account is fetched for another",
-    file: "offchain/src/cli/commands/capitalBuy.ts",
+    file: "offchain/src/cli/commands/capitalCollect.ts",
     text: "sale: capital.sale, modelId: place.modelId, epoch, beneficiary: account",
     instead: "sale: capital.sale, modelId: place.modelId, epoch, beneficiary: place.entries[0]?.account ?? account",
     tests,
   },
   {
     name: "what others bought is not settled before it is claimed",
-    file: "offchain/src/cli/commands/capitalBuy.ts",
+    file: "offchain/src/cli/commands/capitalCollect.ts",
     text: "const before = ready.some((",
     instead: "const before = accounts.length > 1_000 && ready.some((",
     tests,

@@ -1,4 +1,4 @@
-import { budgetOf, unsettledSales } from "@cotrain/sdk/actions";
+import { unsettledSales } from "@cotrain/sdk/actions";
 import type { Address } from "@cotrain/sdk/protocol";
 import { formatEther } from "viem";
 
@@ -11,7 +11,15 @@ import {
   UserError,
   wrap,
 } from "../../base/index.ts";
-import { capitalAt, type CapitalSale, type SoldEpoch, soldEpoch, soldEpochs, tokenText } from "../../run/index.ts";
+import {
+  capitalAt,
+  type CapitalSale,
+  shareCost,
+  type SoldEpoch,
+  soldEpoch,
+  soldEpochs,
+  tokenText,
+} from "../../run/index.ts";
 import { account as accountOption, integer } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable, table } from "../output.ts";
@@ -83,18 +91,11 @@ export const capitalListCommand = defineCommand({
   },
 });
 
-/** What an epoch sells at the most, in wei of shares. */
-async function forSale({ connection, addresses, modelId }: Place, epoch: bigint): Promise<bigint> {
-  const { perEpoch, capitalBps } = await connection.call((client) => budgetOf(client, { addresses, modelId, epoch }));
-  return (perEpoch * BigInt(capitalBps)) / 10_000n;
-}
+/** Whether deposits can change what comes of it. */
+const lasts = ({ state }: SoldEpoch): boolean => state === "open" || state === "none";
 
-function factsOf(
-  { sale, book, token }: CapitalSale,
-  found: SoldEpoch,
-  { budget, unsettled }: { readonly budget: bigint; readonly unsettled: bigint },
-): string[] {
-  const { epoch, state, price, minimum, total, sold, end, deposits } = found;
+function factsOf({ sale, book, token }: CapitalSale, found: SoldEpoch, unsettled: bigint): string[] {
+  const { epoch, state, price, minimum, total, sold, end, forSale, deposits } = found;
   const terms: (readonly [string, string])[] =
     price === 0n
       ? []
@@ -103,6 +104,9 @@ function factsOf(
             "price",
             `${tokenText(price, token)} a share at the least; never below ${tokenText(book.priceFloor, token)}`,
           ],
+          ...(lasts(found)
+            ? [["costs now", `${tokenText(shareCost(found, total), token)} a share, by what was deposited`] as const]
+            : []),
           ["minimum", `${tokenText(minimum, token)}, else all is paid back`],
         ];
   return factTable(
@@ -111,7 +115,7 @@ function factsOf(
       ["token", `${token.symbol}, ${formatAddress(token.address)}`],
       ["vault", `${formatAddress(book.vault)}, which holds ${tokenText(book.held, token)}`],
       ["epoch", `${epoch}, which ends at ${timeText(end)}`],
-      ["for sale", `${formatEther(budget)} shares`],
+      ["for sale", `${formatEther(forSale)} shares`],
       ...terms,
       ["brought in", tokenText(total, token)],
       ...(sold === 0n ? [] : [["sold", `${formatEther(sold)} shares`] as const]),
@@ -135,7 +139,7 @@ export const capitalShowCommand = defineCommand({
   examples: [["npx cotrain capital show", "what is for sale now, in which token, and at which price"]],
   notes: ["Decimals and symbol of the token are its own word; --json has amounts in its smallest units."],
   async run({ options, output }) {
-    const { capital, found, rest } = await atPlace(options, undefined, async (place) => {
+    const { capital, found, unsettled } = await atPlace(options, undefined, async (place) => {
       const capital = await capitalAt(place);
       const epoch = options.epoch === undefined ? capital.epoch : BigInt(options.epoch);
       if (epoch > capital.epoch + 1n)
@@ -145,7 +149,7 @@ export const capitalShowCommand = defineCommand({
       return {
         capital,
         found: await soldEpoch(place, capital, epoch, shownOf(place, options)),
-        rest: { budget: await forSale(place, epoch), unsettled: count },
+        unsettled: count,
       };
     });
     const { sale, book, token } = capital;
@@ -156,13 +160,13 @@ export const capitalShowCommand = defineCommand({
         vault: book.vault,
         held: book.held,
         priceFloor: book.priceFloor,
-        forSale: rest.budget,
-        unsettled: rest.unsettled,
+        forSale: found.forSale,
+        unsettled,
         ...documentOf(found),
       },
       [
-        ...factsOf(capital, found, rest),
-        ...(found.state === "open" || found.state === "none"
+        ...factsOf(capital, found, unsettled),
+        ...(lasts(found)
           ? wrap(
               "What is deposited stays until the epoch is over. Then anybody settles it, and each claims its part: what it bought at this price, or less where more was bought than is for sale.",
               columnsOf(process.stdout),

@@ -2,12 +2,8 @@
 import type { Command } from "../command.ts";
 import { buildsListCommand, buildsProposeCommand } from "./builds.ts";
 import { capitalListCommand, capitalShowCommand } from "./capital.ts";
-import {
-  capitalClaimCommand,
-  capitalDepositCommand,
-  capitalRefundCommand,
-  capitalSettleCommand,
-} from "./capitalBuy.ts";
+import { capitalDepositCommand } from "./capitalBuy.ts";
+import { capitalClaimCommand, capitalRefundCommand, capitalSettleCommand } from "./capitalCollect.ts";
 import { checkpointExportCommand, checkpointImportCommand } from "./checkpoint.ts";
 import { checkpointListCommand } from "./checkpointList.ts";
 import { cleanCommand } from "./clean.ts";

@@ -1,0 +1,54 @@
+/** A staged world's sale of shares, for the tests of `cotrain capital`: as commands find it, and with epochs that end. */
+import { epochEnd } from "@cotrain/sdk/actions";
+import type { Hex } from "@cotrain/sdk/protocol";
+import { erc20Abi } from "viem";
+
+import { connect } from "../../../offchain/src/chain/index.ts";
+import type { Place } from "../../../offchain/src/cli/place.ts";
+import { capitalAt, type SoldEpoch, soldEpoch, workOn } from "../../../offchain/src/run/index.ts";
+import type { Staged } from "./staged.ts";
+
+export interface CapitalStage {
+  /** What commands read a place with; it holds no wallets. */
+  readonly placeNow: <T>(work: (place: Place) => Promise<T>) => Promise<T>;
+  /** Goes on to the next epoch, most of which is before a test then: local ones last for seconds. */
+  readonly nextEpoch: () => Promise<void>;
+  /** The present epoch, as a deposit shows it. */
+  readonly shownNow: () => Promise<SoldEpoch>;
+  readonly dollarsOf: (account: Hex) => Promise<bigint>;
+  /** Goes on to the end of an epoch. */
+  readonly overBy: (epoch: bigint) => Promise<void>;
+}
+
+export function capitalStage(stage: Staged): CapitalStage {
+  const placeNow = async <T>(work: (place: Place) => Promise<T>): Promise<T> =>
+    workOn(await connect({ rpcUrl: stage.node.url, chainId: stage.world.chainId }), (connection) => {
+      const { contracts: addresses, modelId, runId, fromBlock } = stage.world;
+      return work({ connection, addresses, modelId, runId, fromBlock, entries: [], pinned: true } as unknown as Place);
+    });
+  const shownNow = () =>
+    placeNow(async (place) => {
+      const capital = await capitalAt(place);
+      return soldEpoch(place, capital, capital.epoch, []);
+    });
+  async function overBy(epoch: bigint): Promise<void> {
+    const { contracts: addresses, modelId } = stage.world;
+    const end = await epochEnd(stage.client, { addresses, modelId, epoch });
+    if (end > (await stage.client.getBlock()).timestamp)
+      await stage.client.setNextBlockTimestamp({ timestamp: BigInt(end) });
+    await stage.client.mine({ blocks: 1 });
+  }
+  return {
+    placeNow,
+    shownNow,
+    overBy,
+    nextEpoch: async () => overBy((await shownNow()).epoch),
+    dollarsOf: (account) =>
+      stage.client.readContract({
+        address: stage.world.testDollar,
+        abi: erc20Abi,
+        functionName: "balanceOf",
+        args: [account],
+      }),
+  };
+}
