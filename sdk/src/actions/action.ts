@@ -17,6 +17,7 @@ import {
   type GetEventArgs,
   type Hash,
   type Hex,
+  isAddressEqual,
   type Log,
   parseEventLogs,
   type ParseEventLogsParameters,
@@ -158,7 +159,10 @@ export interface Write<Args, Result, Event> {
     client: Client,
     args: WriteArgs<Args> & SyncOptions,
   ) => Promise<{ readonly receipt: TransactionReceipt; readonly event: Event }>;
-  /** The event that a transaction of this kind leaves. @throws EventMissingError */
+  /**
+   * The event that a transaction of this kind leaves, whoever wrote it: give it the logs of the contract's own address alone where
+   * that calls contracts of others, as `sync` does. @throws EventMissingError
+   */
   readonly extractEvent: (receipt: ReceiptLike) => Event;
 }
 
@@ -238,7 +242,9 @@ export function defineWrite<Args, Result, Event>(
       });
       if (receipt.status === "reverted")
         throw new TransactionRevertedError(hash, await reasonOf(client, prepared, receipt));
-      return { receipt, event: definition.extractEvent(receipt) };
+      // Contracts that this one calls, a token say, may write what looks like its events.
+      const logs = receipt.logs.filter(({ address }) => isAddressEqual(address, prepared.call.to));
+      return { receipt, event: definition.extractEvent({ logs }) };
     },
   });
 }
