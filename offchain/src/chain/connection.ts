@@ -1,6 +1,6 @@
 /** One RPC endpoint: a viem client with timeouts and bounded retries, errors with our types, and a check of the chain id. */
 import { ContractError, CotrainError, decodeError } from "@cotrain/sdk/errors";
-import { BaseError, createPublicClient, HttpRequestError, type PublicClient } from "viem";
+import { BaseError, createPublicClient, HttpRequestError, type PublicClient, RpcRequestError } from "viem";
 
 import { redactUrl, InternalError, RetryableError, UserError } from "../base/index.ts";
 import { unreachableChain, wrongChain } from "./anvil.ts";
@@ -186,3 +186,19 @@ export const isAway = (error: unknown): boolean => error instanceof RetryableErr
 
 /** Whether an error says that a contract refused, as opposed to a chain that is away. */
 export const isRevert = (error: unknown): error is ContractError => error instanceof ContractError;
+
+/** Code of JSON-RPC for a call that reverts (EIP-1474). */
+const REVERTED_CODE = 3;
+
+/**
+ * Whether the node ran a call and the call failed, for a reason that is in no ABI here, or for none: as opposed to a node that
+ * does not answer, or not this question.
+ */
+export const saysReverted = (error: unknown): boolean =>
+  isRevert(error) ||
+  (error instanceof BaseError &&
+    error.walk(
+      (inner) =>
+        inner instanceof RpcRequestError &&
+        (inner.code === REVERTED_CODE || /revert|opcode|out of ?gas/i.test(inner.details)),
+    ) !== null);

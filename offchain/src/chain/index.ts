@@ -16,7 +16,7 @@ export { type Chain, type ChainOptions, openChain, openReader, type Reverted } f
 export { type ChainPace, createChainPace } from "./chainPace.ts";
 export { type ChainDoor, DOOR_LIMITS, type DoorLimits, openChainDoor } from "./chainDoor.ts";
 export { BLOCK_GAS_LIMIT } from "./doorPool.ts";
-export { type ChainConnection, chainError, connect, noRpc } from "./connection.ts";
+export { type ChainConnection, chainError, connect, isRevert, noRpc, saysReverted } from "./connection.ts";
 export { DEFAULT_MAX_FEE } from "./fees.ts";
 export { type NodeLink, openNodeLink } from "./nodeLink.ts";
 export type * from "./ports.ts";

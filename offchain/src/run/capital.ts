@@ -16,10 +16,19 @@ import {
   saleOf,
 } from "@cotrain/sdk/actions";
 import { type Address, asAddress, type ContractAddresses, type ModelId } from "@cotrain/sdk/protocol";
-import { erc20Abi, formatUnits, getAddress, parseUnits, type PublicClient } from "viem";
+import {
+  decodeFunctionResult,
+  encodeFunctionData,
+  erc20Abi,
+  formatUnits,
+  getAddress,
+  type Hex,
+  parseUnits,
+  type PublicClient,
+} from "viem";
 
 import { UserError } from "../base/index.ts";
-import type { ChainConnection } from "../chain/index.ts";
+import { type ChainConnection, saysReverted } from "../chain/index.ts";
 import { isNobody } from "./shares.ts";
 
 /** Where a model's sale is looked for. */
@@ -53,19 +62,40 @@ export interface CapitalSale {
 /** Decimals that a token may have here: more digits than any amount has are shown by none. */
 const MOST_DECIMALS = 36;
 
-/** Decimals by which a token shows its amounts, as it says itself; 0 where it says none, or too many. */
-export async function decimalsOf(client: Pick<PublicClient, "readContract">, address: Address): Promise<number> {
-  const decimals = await client.readContract({ address, abi: erc20Abi, functionName: "decimals" }).catch(() => 0);
-  return decimals <= MOST_DECIMALS ? decimals : 0;
+/** What a token says of itself; undefined where it says nothing of the kind. @throws what the RPC does, silence included */
+async function saidBy(
+  client: Pick<PublicClient, "call">,
+  to: Address,
+  functionName: "symbol" | "decimals",
+): Promise<string | number | undefined> {
+  let data: Hex | undefined;
+  try {
+    ({ data } = await client.call({ to, data: encodeFunctionData({ abi: erc20Abi, functionName }) }));
+  } catch (error) {
+    if (saysReverted(error)) return undefined;
+    throw error;
+  }
+  try {
+    return decodeFunctionResult({ abi: erc20Abi, functionName, data: data ?? "0x" });
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Decimals by which a token shows its amounts, as it says itself; 0 where it says none, or too many.
+ * @throws what the RPC does, silence included: amounts would be read a million times too large
+ */
+export async function decimalsOf(client: Pick<PublicClient, "call">, address: Address): Promise<number> {
+  const decimals = await saidBy(client, address, "decimals");
+  return typeof decimals === "number" && decimals <= MOST_DECIMALS ? decimals : 0;
 }
 
 async function tokenOf({ connection }: CapitalPlace, address: Address): Promise<CapitalToken> {
-  const [symbol, decimals] = await connection.call((client) =>
-    Promise.all([
-      client.readContract({ address, abi: erc20Abi, functionName: "symbol" }).catch(() => ""),
-      decimalsOf(client, address),
-    ]),
+  const [said, decimals] = await connection.call((client) =>
+    Promise.all([saidBy(client, address, "symbol"), decimalsOf(client, address)]),
   );
+  const symbol = String(said ?? "");
   // Whoever made the token wrote it: it must not look like anything else that is said here.
   return { address, symbol: /^[A-Za-z][\w.]{0,11}$/.test(symbol) ? symbol : getAddress(address), decimals };
 }

@@ -4,13 +4,14 @@ import type { Hex } from "@cotrain/sdk/protocol";
 import { erc20Abi } from "viem";
 
 import { connect } from "../../../offchain/src/chain/index.ts";
+import type { FetchFunction } from "../../../offchain/src/chain/transport.ts";
 import type { Place } from "../../../offchain/src/cli/place.ts";
 import { capitalAt, type SoldEpoch, soldEpoch, workOn } from "../../../offchain/src/run/index.ts";
 import type { Staged } from "./staged.ts";
 
 export interface CapitalStage {
   /** What commands read a place with; it holds no wallets. */
-  readonly placeNow: <T>(work: (place: Place) => Promise<T>) => Promise<T>;
+  readonly placeNow: <T>(work: (place: Place) => Promise<T>, fetch?: FetchFunction) => Promise<T>;
   /** Goes on to the next epoch, most of which is before a test then: local ones last for seconds. */
   readonly nextEpoch: () => Promise<void>;
   /** The present epoch, as a deposit shows it. */
@@ -21,8 +22,8 @@ export interface CapitalStage {
 }
 
 export function capitalStage(stage: Staged): CapitalStage {
-  const placeNow = async <T>(work: (place: Place) => Promise<T>): Promise<T> =>
-    workOn(await connect({ rpcUrl: stage.node.url, chainId: stage.world.chainId }), (connection) => {
+  const placeNow = async <T>(work: (place: Place) => Promise<T>, fetch?: FetchFunction): Promise<T> =>
+    workOn(await connect({ rpcUrl: stage.node.url, chainId: stage.world.chainId, retries: 0, fetch }), (connection) => {
       const { contracts: addresses, modelId, runId, fromBlock } = stage.world;
       return work({ connection, addresses, modelId, runId, fromBlock, entries: [], pinned: true } as unknown as Place);
     });
@@ -52,3 +53,11 @@ export function capitalStage(stage: Staged): CapitalStage {
       }),
   };
 }
+
+/** A node that is silent where a request contains such a text. */
+export const silentOn =
+  (text: string): FetchFunction =>
+  (input, init) =>
+    typeof init?.body === "string" && init.body.includes(text)
+      ? Promise.reject(new DOMException("The operation timed out.", "TimeoutError"))
+      : fetch(input, init);

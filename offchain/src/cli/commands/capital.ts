@@ -34,7 +34,7 @@ const standingTexts: Readonly<Record<SoldEpoch["state"], string>> = {
   open: "open",
   due: "to be settled",
   settled: "settled",
-  failed: "paid back",
+  failed: "to be fetched back",
 };
 
 const documentOf = ({ epoch, state, price, minimum, total, sold, end, deposits }: SoldEpoch) => ({

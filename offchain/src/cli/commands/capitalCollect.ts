@@ -1,9 +1,9 @@
 /** `cotrain capital settle`, `claim` and `refund`: what becomes of deposits once their epoch is over. */
-import { batchCapital, claimCapital, refundCapital, settleSale, unsettledSales } from "@cotrain/sdk/actions";
+import { batchCapital, claimCapital, refundCapital, saleOf, settleSale, unsettledSales } from "@cotrain/sdk/actions";
 import type { Address, Hex } from "@cotrain/sdk/protocol";
 
-import { formatAddress, formatSharesExactly, wrap } from "../../base/index.ts";
-import type { WalletClient } from "../../chain/index.ts";
+import { formatAddress, formatSharesExactly, UserError, wrap } from "../../base/index.ts";
+import { isRevert, saysReverted, type WalletClient } from "../../chain/index.ts";
 import { capitalAt, type CapitalSale, type CapitalToken, namedWallet, soldEpochs, tokenText } from "../../run/index.ts";
 import { account as accountOption } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
@@ -15,46 +15,91 @@ const told = (text: string): string[] => wrap(text, columnsOf(process.stdout));
 /** Calls of the sale that one transaction makes at the most. */
 const MOST_CALLS = 32;
 
+type SaleCall = Parameters<typeof batchCapital.call>[0]["calls"][number];
+
+/** A call of the sale that is wanted. */
+interface Wish {
+  readonly call: SaleCall;
+  /** What it is, in words. */
+  readonly what: string;
+}
+
+/** What was not sent, since the chain would have refused it. */
+interface LeftOut {
+  readonly what: string;
+  readonly why: string;
+}
+
 interface Batched {
   readonly transactions: readonly Hex[];
   readonly settled: readonly { readonly epoch: bigint; readonly proceeds: bigint; readonly sold: bigint }[];
   readonly expired: readonly { readonly epoch: bigint }[];
   readonly claimed: readonly { readonly epoch: bigint; readonly account: Address; readonly shares: bigint }[];
   readonly refunded: readonly { readonly epoch: bigint; readonly account: Address; readonly amount: bigint }[];
+  readonly leftOut: readonly LeftOut[];
 }
 
-const nothingDone: Batched = { transactions: [], settled: [], expired: [], claimed: [], refunded: [] };
+const nothingDone: Batched = { transactions: [], settled: [], expired: [], claimed: [], refunded: [], leftOut: [] };
 
-type SaleCall = Parameters<typeof batchCapital.call>[0]["calls"][number];
+/** Why the chain would refuse calls; undefined where it would not. @throws what the RPC does, silence included */
+async function refusalOf(client: WalletClient, sale: Address, wishes: readonly Wish[]): Promise<string | undefined> {
+  try {
+    await batchCapital.simulate(client, { sale, calls: wishes.map(({ call }) => call) });
+    return undefined;
+  } catch (error) {
+    if (isRevert(error)) return error.message;
+    if (saysReverted(error)) return "It reverts for no reason that the sale has; most likely that is its token's.";
+    throw error;
+  }
+}
+
+/** Those that the chain makes one after the other, and why not the rest: one that it refuses holds up no other. */
+async function sift(client: WalletClient, sale: Address, wishes: readonly Wish[]) {
+  const made: Wish[] = [];
+  const leftOut: LeftOut[] = [];
+  if ((await refusalOf(client, sale, wishes)) === undefined) return { made: wishes, leftOut };
+  for (const wish of wishes) {
+    const why = await refusalOf(client, sale, [...made, wish]);
+    if (why === undefined) made.push(wish);
+    else if (leftOut.every(({ what }) => what !== wish.what)) leftOut.push({ what: wish.what, why });
+  }
+  return { made, leftOut };
+}
 
 /** Sends calls, some at a time; none where there is none. */
-async function sendAll(client: WalletClient, sale: Address, calls: readonly SaleCall[]): Promise<Batched> {
+export async function sendAll(client: WalletClient, sale: Address, wishes: readonly Wish[]): Promise<Batched> {
   let done = nothingDone;
-  for (let from = 0; from < calls.length; from += MOST_CALLS) {
-    const some = { sale, calls: calls.slice(from, from + MOST_CALLS) };
-    await batchCapital.simulate(client, some);
-    const { receipt, event } = await batchCapital.sync(client, some);
+  for (let from = 0; from < wishes.length; from += MOST_CALLS) {
+    const { made, leftOut } = await sift(client, sale, wishes.slice(from, from + MOST_CALLS));
+    done = { ...done, leftOut: [...done.leftOut, ...leftOut] };
+    if (made.length === 0) continue;
+    const { receipt, event } = await batchCapital.sync(client, { sale, calls: made.map(({ call }) => call) });
     done = {
       transactions: [...done.transactions, receipt.transactionHash],
       settled: [...done.settled, ...event.settled],
       expired: [...done.expired, ...event.expired],
       claimed: [...done.claimed, ...event.claimed],
       refunded: [...done.refunded, ...event.refunded],
+      leftOut: done.leftOut,
     };
   }
   return done;
 }
 
-/** As many settlements as there are epochs that may take one: one too many does nothing. */
-async function settlements({ place, capital }: Omit<Wanted, "accounts">): Promise<SaleCall[]> {
+const leftOutText = ({ what, why }: LeftOut): string => `Left out was ${what}: ${why}`;
+
+/** As many settlements as there are epochs that may take one, by what the sale keeps: one too many does nothing. */
+export async function settlements({ place, capital }: Omit<Wanted, "accounts">): Promise<Wish[]> {
   const { connection, modelId } = place;
-  const { sale } = capital;
+  const { sale, epoch } = capital;
+  // Read first: what reaches its minimum in between makes one too many, and none too few.
+  const present = await connection.call((client) => saleOf(client, { sale, modelId, epoch }));
   const { oldest, count } = await connection.call((client) => unsettledSales(client, { sale, modelId }));
-  if (count === 0n) return [];
-  const all = await soldEpochs(place, capital, []);
-  // The present epoch may have reached its minimum already, and others never have.
-  const over = all.filter(({ epoch, state }) => epoch >= oldest && (state === "due" || state === "failed")).length;
-  return Array.from({ length: Math.min(Number(count), over) }, () => settleSale.call({ sale, modelId }));
+  const lasting = present.state === "open" && present.total >= present.minimum ? 1 : 0;
+  return Array.from({ length: Number(count) - lasting }, (_, i) => ({
+    call: settleSale.call({ sale, modelId }),
+    what: i === 0 ? `the settlement of epoch ${oldest}` : `the settlement of what follows epoch ${oldest}`,
+  }));
 }
 
 function settledLines({ settled, expired }: Batched, token: CapitalToken): string[] {
@@ -63,12 +108,20 @@ function settledLines({ settled, expired }: Batched, token: CapitalToken): strin
       ({ epoch, proceeds, sold }) =>
         `Epoch ${epoch} is settled: ${formatSharesExactly(sold)} shares for ${tokenText(proceeds, token)}, which the treasury has.`,
     ),
-    ...expired.map(({ epoch }) => `Epoch ${epoch} was not settled within 30 days, and is paid back.`),
+    ...expired.map(
+      ({ epoch }) =>
+        `Epoch ${epoch} was not settled within 30 days: "cotrain capital refund" fetches its deposits back.`,
+    ),
   ];
 }
 
-const epochDocument = ({ transactions, settled, expired }: Batched) => ({
+const documentOf = ({ transactions, leftOut }: Pick<Batched, "transactions" | "leftOut">) => ({
   transactions,
+  leftOut,
+});
+
+const epochDocument = ({ settled, expired, ...rest }: Batched) => ({
+  ...documentOf(rest),
   settled: settled.map(({ epoch, proceeds, sold }) => ({ epoch, proceeds, sold })),
   expired: expired.map(({ epoch }) => epoch),
 });
@@ -85,11 +138,14 @@ type CollectFlags = Parameters<typeof atPlace>[0] &
   Parameters<typeof namedWallet>[0] &
   Parameters<typeof signingAs>[2] & { readonly account?: Address | undefined };
 
-/** Makes the calls that are wanted; the first wallet pays the gas for all. */
+/**
+ * Makes the calls that are wanted; the first wallet pays the gas for all.
+ * @throws UserError `CAPITAL_REFUSED` where the chain would make none of them
+ */
 async function collect(
   options: CollectFlags,
   output: Output,
-  callsOf: (wanted: Wanted) => Promise<readonly SaleCall[]>,
+  wishesOf: (wanted: Wanted) => Promise<readonly Wish[]>,
 ): Promise<{ readonly done: Batched; readonly token: CapitalToken }> {
   return atPlace(
     options,
@@ -98,11 +154,13 @@ async function collect(
       const entries = requireEntries(place, options);
       const capital = await capitalAt(place);
       const accounts = options.account === undefined ? entries.map(({ account }) => account) : [options.account];
-      const calls = await callsOf({ place, capital, accounts });
+      const wishes = await wishesOf({ place, capital, accounts });
       const [payer] = entries;
-      if (!payer || calls.length === 0) return { done: nothingDone, token: capital.token };
-      const client = await signingAs(place, payer, options);
-      return { done: await sendAll(client, capital.sale, calls), token: capital.token };
+      if (!payer || wishes.length === 0) return { done: nothingDone, token: capital.token };
+      const done = await sendAll(await signingAs(place, payer, options), capital.sale, wishes);
+      if (done.transactions.length === 0)
+        throw new UserError("CAPITAL_REFUSED", `Nothing was sent. ${done.leftOut.map(leftOutText).join(" ")}`);
+      return { done, token: capital.token };
     },
     unpinnedNotice(options, output),
   );
@@ -116,7 +174,7 @@ export const capitalSettleCommand = defineCommand({
   examples: [["npx cotrain capital settle", "sent by the first wallet of this directory; anybody may"]],
   async run({ options, output }) {
     const { done, token } = await collect(options, output, settlements);
-    const lines = settledLines(done, token);
+    const lines = [...settledLines(done, token), ...done.leftOut.map(leftOutText)];
     output.result(epochDocument(done), lines.length === 0 ? ["No epoch is to be settled."] : lines.flatMap(told));
   },
 });
@@ -127,7 +185,7 @@ const collectingOptions = {
 };
 
 /** Claims of what was bought, and before them the settlements that they need, those of earlier epochs among them. */
-async function claims(wanted: Wanted): Promise<SaleCall[]> {
+async function claims(wanted: Wanted): Promise<Wish[]> {
   const { place, capital, accounts } = wanted;
   const epochs = await soldEpochs(place, capital, accounts, { ofThese: true });
   const ready = epochs.filter(({ state, deposits }) => (state === "settled" || state === "due") && deposits.length > 0);
@@ -136,10 +194,15 @@ async function claims(wanted: Wanted): Promise<SaleCall[]> {
   return [
     ...before,
     ...ready.flatMap(({ epoch, deposits }) =>
-      deposits.map(({ account }) => claimCapital.call({ sale, modelId: place.modelId, epoch, beneficiary: account })),
+      deposits.map(({ account }) => ({
+        call: claimCapital.call({ sale, modelId: place.modelId, epoch, beneficiary: account }),
+        what: `what ${formatAddress(account)} bought in epoch ${epoch}`,
+      })),
     ),
   ];
 }
+
+const VOTELESS = 'They have votes once their holder delegates them: "cotrain delegate self".';
 
 /** `cotrain capital claim`. */
 export const capitalClaimCommand = defineCommand({
@@ -149,33 +212,34 @@ export const capitalClaimCommand = defineCommand({
   examples: [["npx cotrain capital claim", "for every wallet of this directory, in one transaction"]],
   async run({ options, output }) {
     const { done, token } = await collect(options, output, claims);
+    const lines = [
+      ...settledLines(done, token),
+      ...done.claimed.map(
+        ({ epoch, account, shares }) =>
+          `${formatAddress(account)} has ${formatSharesExactly(shares)} shares of epoch ${epoch}.`,
+      ),
+      ...done.leftOut.map(leftOutText),
+      ...(done.claimed.length === 0 ? [] : [VOTELESS]),
+    ];
     output.result(
       {
         ...epochDocument(done),
         claimed: done.claimed.map(({ epoch, account, shares }) => ({ epoch, account: formatAddress(account), shares })),
       },
-      done.claimed.length === 0
-        ? ["No shares that were bought are to be claimed."]
-        : [
-            ...settledLines(done, token),
-            ...done.claimed.map(
-              ({ epoch, account, shares }) =>
-                `${formatAddress(account)} has ${formatSharesExactly(shares)} shares of epoch ${epoch}.`,
-            ),
-            'They have votes once their holder delegates them: "cotrain delegate self".',
-          ].flatMap(told),
+      lines.length === 0 ? ["No shares that were bought are to be claimed."] : lines.flatMap(told),
     );
   },
 });
 
 /** Refunds of what is paid back. */
-async function refunds({ place, capital, accounts }: Wanted): Promise<SaleCall[]> {
+async function refunds({ place, capital, accounts }: Wanted): Promise<Wish[]> {
   const epochs = await soldEpochs(place, capital, accounts, { ofThese: true });
   const failed = epochs.filter(({ state }) => state === "failed");
   return failed.flatMap(({ epoch, deposits }) =>
-    deposits.map(({ account }) =>
-      refundCapital.call({ sale: capital.sale, modelId: place.modelId, epoch, beneficiary: account }),
-    ),
+    deposits.map(({ account }) => ({
+      call: refundCapital.call({ sale: capital.sale, modelId: place.modelId, epoch, beneficiary: account }),
+      what: `what ${formatAddress(account)} deposited in epoch ${epoch}`,
+    })),
   );
 }
 
@@ -187,20 +251,23 @@ export const capitalRefundCommand = defineCommand({
   examples: [["npx cotrain capital refund", "for every wallet of this directory, in one transaction"]],
   async run({ options, output }) {
     const { done, token } = await collect(options, output, refunds);
+    const lines = [
+      ...done.refunded.map(
+        ({ epoch, account, amount }) =>
+          `${formatAddress(account)} has ${tokenText(amount, token)} of epoch ${epoch} back.`,
+      ),
+      ...done.leftOut.map(leftOutText),
+    ];
     output.result(
       {
-        transactions: done.transactions,
+        ...documentOf(done),
         refunded: done.refunded.map(({ epoch, account, amount }) => ({
           epoch,
           account: formatAddress(account),
           amount,
         })),
       },
-      done.refunded.length === 0
-        ? ["No deposit is paid back."]
-        : done.refunded.flatMap(({ epoch, account, amount }) =>
-            told(`${formatAddress(account)} has ${tokenText(amount, token)} of epoch ${epoch} back.`),
-          ),
+      lines.length === 0 ? ["No deposit is paid back."] : lines.flatMap(told),
     );
   },
 });

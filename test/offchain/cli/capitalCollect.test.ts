@@ -1,0 +1,161 @@
+/** `cotrain capital settle|claim|refund` on a real node: what one of them cannot do holds up none of the rest. */
+import { capitalSaleOf, refundCapital, saleBookOf, settleSale } from "@cotrain/sdk/actions";
+import { asAddress } from "@cotrain/sdk/protocol";
+import { encodeFunctionData, erc20Abi, getAddress, type Hex, parseAbi } from "viem";
+import { beforeEach, expect, test } from "vitest";
+
+import { walletOn } from "../../../offchain/src/chain/index.ts";
+import { sendAll, settlements } from "../../../offchain/src/cli/commands/capitalCollect.ts";
+import { capitalAt } from "../../../offchain/src/run/index.ts";
+import { accountOf } from "../chain/world.ts";
+import { capitalStage, silentOn } from "./capitalStage.ts";
+import { staged, told } from "./staged.ts";
+import { cotrainHere, refusal, verdictOf } from "./support.ts";
+
+const buyer = asAddress(accountOf("buyer").address);
+const friend = asAddress(accountOf("friend").address);
+const stage = staged(["buyer", "stranger"]);
+const { placeNow, nextEpoch, overBy } = capitalStage(stage);
+beforeEach(() => nextEpoch());
+
+const at = () => ["--state", stage.state];
+const by = (name: string) => [...at(), ...stage.by(name)];
+const deposit = (amount: string, ...flags: readonly string[]) =>
+  told<{ readonly epoch: string }>("capital", "deposit", amount, ...by("buyer"), "--yes", ...flags);
+
+/** The token takes so much out of the vault, or somebody puts it back. */
+async function move(amount: bigint): Promise<void> {
+  const { contracts: addresses, modelId, testDollar: to } = stage.world;
+  const sale = await capitalSaleOf(stage.client, { addresses });
+  const vault = (await saleBookOf(stage.client, { sale, modelId }))!.vault;
+  const data =
+    amount < 0n
+      ? encodeFunctionData({ abi: erc20Abi, functionName: "transfer", args: [buyer, -amount] })
+      : encodeFunctionData({
+          abi: parseAbi(["function mint(address to, uint256 amount)"]),
+          functionName: "mint",
+          args: [vault, amount],
+        });
+  await stage.client.setBalance({ address: vault, value: 10n ** 18n });
+  await stage.client.impersonateAccount({ address: vault });
+  const request = { method: "eth_sendTransaction", params: [{ from: vault, to, data }] } as const;
+  const hash = await stage.client.request(request as never);
+  await stage.client.waitForTransactionReceipt({ hash, pollingInterval: 20 });
+}
+
+/** The sale, and a client of the buyer's, who can pay the fees. */
+async function signing() {
+  const { contracts: addresses, chainId } = stage.world;
+  await stage.client.setBalance({ address: buyer, value: 10n ** 20n });
+  const sale = await capitalSaleOf(stage.client, { addresses });
+  return { sale, client: walletOn({ url: stage.node.url, chainId }, accountOf("buyer")) };
+}
+
+interface Done {
+  readonly transactions: readonly Hex[];
+  readonly settled: readonly { readonly epoch: string }[];
+  readonly claimed: readonly { readonly shares: string }[];
+  readonly refunded: readonly { readonly account: string }[];
+  readonly leftOut: readonly { readonly what: string; readonly why: string }[];
+}
+
+test("who is not paid back in full by a stranger holds up nobody else", async () => {
+  await deposit("0.5", "--for", friend);
+  const { epoch } = await deposit("0.25");
+  await overBy(BigInt(epoch));
+  expect((await cotrainHere(["capital", "list", ...at()])).stdout).toMatch(/to be fetched back$/m);
+  await move(-1n);
+  const refused = await cotrainHere(["capital", "refund", ...by("stranger"), "--account", friend]);
+  expect(verdictOf(refused)).toEqual(
+    refusal(1, /^Nothing was sent\. Left out was what 0x\w+ deposited in epoch \d+: /),
+  );
+  // Who sends bears a loss of its own, since it alone decides to.
+  const { client, sale } = await signing();
+  const wishes = [friend, buyer].map((beneficiary) => ({
+    call: refundCapital.call({ sale, modelId: stage.world.modelId, epoch: BigInt(epoch), beneficiary }),
+    what: beneficiary,
+  }));
+  expect(await sendAll(client, sale, wishes)).toMatchObject({
+    transactions: [expect.any(String)],
+    refunded: [{ amount: 249_999n }],
+    leftOut: [{ what: friend, why: expect.stringContaining("it alone decides to take that") }],
+  });
+});
+
+test("what is not settled while the vault is short leaves what was settled to be claimed", async () => {
+  const first = await deposit("3");
+  await overBy(BigInt(first.epoch));
+  await told("capital", "settle", ...by("stranger"));
+  const second = await deposit("3");
+  await overBy(BigInt(second.epoch));
+  await move(-1n);
+  const settled = await cotrainHere(["capital", "settle", ...by("stranger")]);
+  expect(verdictOf(settled)).toEqual(
+    refusal(1, `Nothing was sent. Left out was the settlement of epoch ${second.epoch}: The model's vault has`),
+  );
+  const done = await told<Done>("capital", "claim", ...by("buyer"));
+  expect(done.claimed).toHaveLength(1);
+  expect(done.leftOut).toEqual([
+    { what: `the settlement of epoch ${second.epoch}`, why: expect.stringContaining("The model's vault has") },
+    {
+      what: expect.stringMatching(`bought in epoch ${second.epoch}$`),
+      why: expect.stringContaining("was not settled"),
+    },
+  ]);
+  await move(1n);
+  const { stdout } = await cotrainHere(["capital", "claim", ...by("buyer")]);
+  expect(stdout).toContain(`Epoch ${second.epoch} is settled`);
+  expect(stdout).not.toContain("Left out");
+});
+
+test.each<[string, Hex, string]>([
+  ["without a word", "0x60006000fd", "A call to another contract failed without a reason"],
+  ["with an error that nobody knows", "0x63deadbeef6000526004601cfd", "It reverts for no reason that the sale has"],
+  // It takes all the gas with it, of which the sale has a little left.
+  ["by what is no instruction", "0xfe", "A call to another contract failed without a reason"],
+])("a token that fails %s is told as what refuses", async (_, bytecode, why) => {
+  const { epoch } = await deposit("1");
+  await overBy(BigInt(epoch));
+  await stage.client.setCode({ address: stage.world.testDollar, bytecode });
+  const settled = await cotrainHere(["capital", "settle", ...by("stranger")]);
+  expect(verdictOf(settled)).toEqual(refusal(1, why));
+  const { token } = await placeNow((place) => capitalAt(place));
+  expect(token).toMatchObject({ symbol: getAddress(stage.world.testDollar), decimals: 0 });
+});
+
+test("a node that is silent refuses nothing", async () => {
+  const { sale } = await signing();
+  const nowhere = walletOn({ url: "http://127.0.0.1:9", chainId: stage.world.chainId }, accountOf("buyer"));
+  const wishes = [{ call: settleSale.call({ sale, modelId: stage.world.modelId }), what: "a settlement" }];
+  await expect(sendAll(nowhere, sale, wishes)).rejects.toThrow("HTTP request failed");
+});
+
+test("32 calls go with one transaction, and the rest with the next", async () => {
+  const { client, sale } = await signing();
+  const call = settleSale.call({ sale, modelId: stage.world.modelId });
+  const wishes = Array.from({ length: 33 }, () => ({ call, what: "a settlement" }));
+  expect((await sendAll(client, sale, wishes)).transactions).toHaveLength(2);
+  expect((await sendAll(client, sale, wishes.slice(1))).transactions).toHaveLength(1);
+});
+
+/** Settlements as they are wished, of a node that tells no history. */
+const wished = () =>
+  placeNow(async (place) => settlements({ place, capital: await capitalAt(place) }), silentOn("eth_getLogs"));
+
+test("what is to be settled is what the sale keeps of it, and not what lasts", async () => {
+  expect(await wished()).toEqual([]);
+  const first = await deposit("1");
+  expect(await wished()).toEqual([]);
+  await overBy(BigInt(first.epoch));
+  expect(await wished()).toMatchObject([{ what: `the settlement of epoch ${first.epoch}` }]);
+  const second = await deposit("1");
+  expect(await wished()).toHaveLength(1);
+  await overBy(BigInt(second.epoch));
+  // What stays below its minimum takes no settlement.
+  const third = await deposit("0.5");
+  await overBy(BigInt(third.epoch));
+  expect(await wished()).toMatchObject([
+    { what: `the settlement of epoch ${first.epoch}` },
+    { what: `the settlement of what follows epoch ${first.epoch}` },
+  ]);
+});
