@@ -1,16 +1,22 @@
 /** `cotrain capital deposit` on a real node: nothing is paid but for what was shown, and no more may be taken than that. */
+import { capitalSaleOf } from "@cotrain/sdk/actions";
+import { CapitalSaleOtherEpochError } from "@cotrain/sdk/errors";
 import { asAddress } from "@cotrain/sdk/protocol";
-import { beforeEach, expect, test } from "vitest";
+import { erc20Abi, parseAbiItem } from "viem";
+import { beforeEach, expect, test, vi } from "vitest";
 
-import { depositNow } from "../../../offchain/src/cli/commands/capitalBuy.ts";
+import { walletOn } from "../../../offchain/src/chain/index.ts";
+import { depositNow, prepare } from "../../../offchain/src/cli/commands/capitalBuy.ts";
+import type { Place } from "../../../offchain/src/cli/place.ts";
+import { capitalAt } from "../../../offchain/src/run/index.ts";
 import { accountOf } from "../chain/world.ts";
-import { capitalStage } from "./capitalStage.ts";
+import { capitalStage, silentOn } from "./capitalStage.ts";
 import { staged, told } from "./staged.ts";
 import { cotrainHere, refusal, verdictOf } from "./support.ts";
 
 const buyer = asAddress(accountOf("buyer").address);
 const stage = staged(["buyer", "stranger"]);
-const { placeNow, shownNow, nextEpoch } = capitalStage(stage);
+const { placeNow, shownNow, nextEpoch, dollarsOf, overBy } = capitalStage(stage);
 beforeEach(() => nextEpoch());
 
 const by = (name: string) => ["--state", stage.state, ...stage.by(name)];
@@ -67,4 +73,102 @@ test("what --price-at-most says holds until the deposit is sent", async () => {
   const shown = await shownNow();
   const late = placeNow((place) => depositNow(place, nobody, shown, { ...purchase, most: shown.price - 1n }));
   await expect(late).rejects.toMatchObject({ code: "CAPITAL_PRICE" });
+});
+
+/** A client of the buyer's, who can pay the fees. */
+async function signing() {
+  await stage.client.setBalance({ address: buyer, value: 10n ** 20n });
+  return walletOn({ url: stage.node.url, chainId: stage.world.chainId }, accountOf("buyer"));
+}
+const preparing = async (amount: bigint, elsewhere: Partial<Place["connection"]> = {}) => {
+  const client = await signing();
+  return placeNow(async (place) =>
+    prepare({ ...place, connection: { ...place.connection, ...elsewhere } }, client, await capitalAt(place), amount),
+  );
+};
+
+test("the sale is allowed what is deposited, and no more", async () => {
+  await preparing(5n);
+  const { contracts: addresses, testDollar: token } = stage.world;
+  const sale = await capitalSaleOf(stage.client, { addresses });
+  const allowed = { address: token, abi: erc20Abi, functionName: "allowance", args: [buyer, sale] } as const;
+  expect(await stage.client.readContract(allowed)).toBe(5n);
+  // Some tokens change an allowance from nothing and to nothing alone.
+  await preparing(7n);
+  const event = parseAbiItem("event Approval(address indexed owner, address indexed spender, uint256 value)");
+  const logs = await stage.client.getLogs({ address: token, event, args: { owner: buyer }, fromBlock: 0n });
+  expect(logs.map(({ args }) => args.value)).toEqual([5n, 0n, 7n]);
+  // What suffices stays.
+  await preparing(6n);
+  expect(await stage.client.readContract(allowed)).toBe(7n);
+});
+
+test("play money is made on the local chain alone", async () => {
+  await expect(preparing(5n, { chainId: 1 })).rejects.toMatchObject({ code: "CAPITAL_FUNDS" });
+  expect(await dollarsOf(buyer)).toBe(0n);
+  await preparing(5n);
+  expect(await dollarsOf(buyer)).toBe(5n);
+});
+
+/** A place whose node is behind as often as that when it is asked for the time; and how often it was asked. */
+async function behind(place: Place, often: number) {
+  const { timestamp } = await stage.client.getBlock();
+  const asked = { times: 0 };
+  const getBlock = async () => (++asked.times <= often ? { timestamp } : stage.client.getBlock());
+  const call: Place["connection"]["call"] = (work) =>
+    place.connection.call((reader) => work({ ...reader, getBlock } as unknown as typeof reader));
+  return { place: { ...place, connection: { ...place.connection, call } }, asked };
+}
+
+test("a deposit begins anew four times at the most where its epoch is over", async () => {
+  await told("capital", "deposit", "1", ...by("stranger"), "--yes");
+  await preparing(1n);
+  const client = await signing();
+  const shown = await shownNow();
+  await placeNow(async (place) => {
+    const late = await behind(place, 9);
+    await overBy(shown.epoch);
+    const done = depositNow(late.place, client, shown, purchase);
+    await expect(done).rejects.toBeInstanceOf(CapitalSaleOtherEpochError);
+    expect(late.asked.times).toBe(4);
+  });
+});
+
+test("an epoch that ends while it is looked at is none with other terms", async () => {
+  await preparing(1n);
+  const client = await signing();
+  const shown = await shownNow();
+  await placeNow(async (place) => {
+    const late = await behind(place, 1);
+    await overBy(shown.epoch);
+    const { event } = await depositNow(late.place, client, shown, purchase);
+    expect(event).toMatchObject({ epoch: shown.epoch + 1n, amount: 1n });
+  });
+});
+
+test("a deposit that is mined in the next epoch says so", async () => {
+  const shown = await shownNow();
+  const client = await signing();
+  await preparing(1n);
+  const end = BigInt(shown.end);
+  await stage.client.setAutomine(false);
+  try {
+    const late = placeNow((place) => depositNow(place, client, shown, purchase)).catch((error: unknown) => error);
+    await vi.waitFor(async () => expect((await stage.client.getTxpoolStatus()).pending).toBe(1), 5_000);
+    await stage.client.setNextBlockTimestamp({ timestamp: end });
+    await stage.client.mine({ blocks: 1 });
+    expect(await late).toMatchObject({
+      code: "CAPITAL_LATE",
+      message: expect.stringMatching(
+        new RegExp(`was mined in epoch ${shown.epoch + 1n}, when epoch ${shown.epoch} was over; deposit anew\\.$`),
+      ),
+    });
+  } finally {
+    await stage.client.setAutomine(true);
+  }
+});
+
+test.each(["symbol", "decimals"])("a node that is silent about a token's %s is not the token's word", async (name) => {
+  const silent = silentOn(name === "symbol" ? "0x95d89b41" : "0x313ce567");
+  await expect(placeNow((place) => capitalAt(place), silent)).rejects.toMatchObject({ code: "CHAIN_UNREACHABLE" });
 });

@@ -1,6 +1,6 @@
 /** `cotrain capital deposit`: shares are bought with what a wallet pays. */
-import { allowCapital, depositCapital } from "@cotrain/sdk/actions";
-import { CapitalSaleOtherEpochError } from "@cotrain/sdk/errors";
+import { allowCapital, depositCapital, epochOf } from "@cotrain/sdk/actions";
+import { CapitalSaleOtherEpochError, TransactionRevertedError } from "@cotrain/sdk/errors";
 import type { Address, Hex } from "@cotrain/sdk/protocol";
 import { encodeFunctionData, erc20Abi, formatEther, formatUnits, parseAbi } from "viem";
 import { sendTransaction } from "viem/actions";
@@ -48,7 +48,7 @@ async function mintLocally({ connection }: Place, client: WalletClient, token: C
 }
 
 /** Sees to it that the payer has the amount and that the sale may take it. @throws UserError `CAPITAL_FUNDS` */
-async function prepare(place: Place, client: WalletClient, { sale, token }: CapitalSale, amount: bigint) {
+export async function prepare(place: Place, client: WalletClient, { sale, token }: CapitalSale, amount: bigint) {
   const owner = client.account.address;
   const at = { address: token.address, abi: erc20Abi } as const;
   const balanceOf = () =>
@@ -108,6 +108,24 @@ function requireTerms(shown: SoldEpoch, found: SoldEpoch): void {
     );
 }
 
+/** @throws UserError `CAPITAL_LATE` where a deposit reverted since its epoch was over when it was mined */
+async function requireInTime(
+  { connection, addresses, modelId }: Place,
+  epoch: bigint,
+  { details }: TransactionRevertedError,
+): Promise<void> {
+  const hash = details?.["transaction"] as Hex;
+  const { blockNumber } = await connection.call((client) => client.getTransactionReceipt({ hash }));
+  const block = await connection.call((client) => client.getBlock({ blockNumber }));
+  const timestamp = Number(block.timestamp);
+  const mined = await connection.call((client) => epochOf(client, { addresses, modelId, timestamp }));
+  if (mined !== epoch)
+    throw new UserError(
+      "CAPITAL_LATE",
+      `Nothing was deposited: transaction ${hash} was mined in epoch ${mined}, when epoch ${epoch} was over; deposit anew.`,
+    );
+}
+
 /** Deposits in the present epoch, or in the next one where that began meanwhile and sells as was shown, or for less. */
 export async function depositNow(place: Place, client: WalletClient, shown: SoldEpoch, purchase: Purchase) {
   const { modelId } = place;
@@ -115,6 +133,8 @@ export async function depositNow(place: Place, client: WalletClient, shown: Sold
   for (let met = 1; ; met++) {
     const capital = await capitalAt(place);
     const found = await soldEpoch(place, capital, capital.epoch, []);
+    // It ended since, and nobody had deposited: such an epoch has no terms any more.
+    if (found.price === 0n && met < MOST_EPOCHS_MET) continue;
     requireTerms(shown, found);
     requireCost(capital, found, purchase, most);
     const deposit = { sale: capital.sale, modelId, epoch: found.epoch, beneficiary, amount };
@@ -122,6 +142,7 @@ export async function depositNow(place: Place, client: WalletClient, shown: Sold
       await depositCapital.simulate(client, deposit);
       return await depositCapital.sync(client, deposit);
     } catch (error) {
+      if (error instanceof TransactionRevertedError) await requireInTime(place, found.epoch, error);
       if (!(error instanceof CapitalSaleOtherEpochError) || met === MOST_EPOCHS_MET) throw error;
     }
   }
