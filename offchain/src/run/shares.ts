@@ -4,6 +4,8 @@
  */
 import {
   balanceOf,
+  capitalSaleOf,
+  codeGrantsOf,
   delegateChanged,
   delegateOf,
   getAllLogs,
@@ -73,12 +75,10 @@ export interface Holding {
   readonly delegators: readonly Delegator[];
   /** Further ones that were not asked about. */
   readonly delegatorsMore: number;
-  /** Newest events, oldest of them first: so many of the holder's own, and as many of others' delegations to it. */
+  /** Newest events, oldest of them first: so many of each sort. */
   readonly events: readonly ShareEvent[];
-  /** The holder's own events before these. */
-  readonly eventsMore: number;
-  /** Others' delegations to it before these. */
-  readonly delegationsMore: number;
+  /** Events before these, by sort. */
+  readonly earlier: Readonly<Record<EventSort, number>>;
   /** What all events add up to, in wei. */
   readonly summed: bigint;
   /** Where events and contract do not agree, in sentences. */
@@ -93,18 +93,30 @@ export interface Holdings {
   readonly holdings: readonly Holding[];
 }
 
-const byOthers: ReadonlySet<ShareEventKind> = new Set(["delegate of", "delegate no more of"]);
+/**
+ * Whose doing an event is: the holder's and the model's own; shares that somebody sent; others' delegations. Of the last two
+ * anybody makes as many as they like, at a wei and gas, so that each sort is bounded by itself and pushes none of another out.
+ */
+export type EventSort = "own" | "received" | "delegations";
 
-/** Whether it is an event of others' delegations: anybody makes as many as they like, at no more than gas. */
-export const isByOthers = ({ what }: Pick<ShareEvent, "what">): boolean => byOthers.has(what);
+const sorts: Readonly<Partial<Record<ShareEventKind, EventSort>>> = {
+  received: "received",
+  "delegate of": "delegations",
+  "delegate no more of": "delegations",
+};
+export const sortOf = ({ what }: Pick<ShareEvent, "what">): EventSort => sorts[what] ?? "own";
 
-/** The newest events, so many of the holder's own and as many of others' delegations, which cannot push those out. */
-export function newestOf<E extends Pick<ShareEvent, "what">>(events: readonly E[], most: number): E[] {
-  const left = { own: most, others: most };
-  return events
-    .toReversed()
-    .filter((event) => left[isByOthers(event) ? "others" : "own"]-- > 0)
-    .toReversed();
+/** The newest events, so many of each sort, and how many of each were left out. */
+export function newestOf<E extends Pick<ShareEvent, "what">>(events: readonly E[], most: number) {
+  const kept = { own: 0, received: 0, delegations: 0 };
+  const earlier = { own: 0, received: 0, delegations: 0 };
+  const newest = events.toReversed().filter((event) => {
+    const sort = sortOf(event);
+    const isKept = kept[sort] < most;
+    (isKept ? kept : earlier)[sort] += 1;
+    return isKept;
+  });
+  return { events: newest.toReversed(), earlier };
 }
 
 /** Blocks whose events are held at a time. */
@@ -190,25 +202,43 @@ async function eventsIn(
 
 type Undated = Omit<ShareEvent, "time">;
 
+/** Contracts that pay a model's shares out. */
+interface Distributors {
+  /** Of compute, whose claims may be paid to others than those who earned them. */
+  readonly rewards: Address;
+  /** Of code and capital: what they send is claimed, by whomever it was sent for. */
+  readonly others: ReadonlySet<Address>;
+}
+
+async function distributorsOf({ connection: { call }, addresses }: SharesPlace): Promise<Distributors> {
+  const others = await Promise.all([
+    call((client) => codeGrantsOf(client, { addresses })),
+    call((client) => capitalSaleOf(client, { addresses })),
+  ]);
+  // The zero address is none of them: from it shares are minted.
+  return {
+    rewards: asAddress(addresses.computeRewards),
+    others: new Set(others.map(asAddress).filter((each) => !isNobody(each))),
+  };
+}
+
 /** A holder's history as it is read. */
 class History {
   readonly account: Address;
-  readonly #rewards: Address;
+  readonly #distributors: Distributors;
   readonly #most: number;
-  readonly #own: Undated[] = [];
-  readonly #others: Undated[] = [];
-  more = 0;
-  delegationsMore = 0;
+  readonly #kept: Readonly<Record<EventSort, Undated[]>> = { own: [], received: [], delegations: [] };
+  readonly earlier = { own: 0, received: 0, delegations: 0 };
   balance = 0n;
   /** The delegate that the last event names; undefined before the first. */
   delegate: Address | undefined;
   readonly delegators = new Set<Address>();
   delegatorsMore = 0;
 
-  /** @param rewards pays what is claimed @param most events of each sort that are kept */
-  constructor(account: Address, rewards: Address, most: number) {
+  /** @param most events of each sort that are kept */
+  constructor(account: Address, distributors: Distributors, most: number) {
     this.account = account;
-    this.#rewards = rewards;
+    this.#distributors = distributors;
     this.#most = most;
   }
 
@@ -222,7 +252,8 @@ class History {
       this.#keep(raw, "sent", to);
     } else if (kind === "transfer" && to === account) {
       this.balance += amount;
-      const isClaim = from === this.#rewards && claimed.has(raw.transaction);
+      const { rewards, others } = this.#distributors;
+      const isClaim = from === rewards ? claimed.has(raw.transaction) : others.has(from);
       this.#keep(raw, isClaim ? "claimed" : "received", from);
     } else if (kind === "claim" && raw.account === account && to !== account)
       this.#keep(raw, "claimed for another", to);
@@ -245,18 +276,17 @@ class History {
   }
 
   #keep({ block, log, transaction, amount }: Raw, what: ShareEventKind, other: Address): void {
-    const others = isByOthers({ what });
-    const events = others ? this.#others : this.#own;
+    const sort = sortOf({ what });
+    const events = this.#kept[sort];
     events.push({ block, log, transaction, what, other, amount, balance: this.balance });
     if (events.length <= this.#most) return;
     events.shift();
-    if (others) this.delegationsMore += 1;
-    else this.more += 1;
+    this.earlier[sort] += 1;
   }
 
   /** What is kept, in the chain's order. */
   get events(): Undated[] {
-    return [...this.#own, ...this.#others].toSorted(inOrder);
+    return Object.values(this.#kept).flat().toSorted(inOrder);
   }
 }
 
@@ -297,15 +327,15 @@ function problemsOf({ account, balance, delegate, delegatorsMore }: History, sai
 
 /**
  * What accounts have of a model at the newest block, and how it came about.
- * @param most newest events of each account that are kept, others' delegations to it counted apart
+ * @param most newest events of each account that are kept, of each sort
  * @throws RetryableError of the chain
  */
 export async function holdingsOf(place: SharesPlace, accounts: readonly Address[], most: number): Promise<Holdings> {
-  const { connection, addresses, shares, fromBlock } = place;
+  const { connection, shares, fromBlock } = place;
   const { call } = connection;
   const { number: block, timestamp } = await call((client) => client.getBlock());
-  const rewards = asAddress(addresses.computeRewards);
-  const histories = accounts.map((account) => new History(account, rewards, most));
+  const distributors = await distributorsOf(place);
+  const histories = accounts.map((account) => new History(account, distributors, most));
   for (let from = BigInt(fromBlock); from <= block; from += SPAN) {
     const to = from + SPAN - 1n < block ? from + SPAN - 1n : block;
     const raws = await eventsIn(place, accounts, { from, to });
@@ -346,8 +376,7 @@ export async function holdingsOf(place: SharesPlace, accounts: readonly Address[
       ...said,
       delegatorsMore: Math.max(0, history.delegatorsMore),
       events: history.events.map((event) => ({ ...event, time: times.get(event.block) ?? 0 })),
-      eventsMore: history.more,
-      delegationsMore: history.delegationsMore,
+      earlier: history.earlier,
       summed: history.balance,
       problems: problemsOf(history, said),
     });

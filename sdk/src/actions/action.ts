@@ -25,11 +25,12 @@ import {
   type TransactionReceipt,
 } from "viem";
 import { parseAccount } from "viem/accounts";
-import { call, readContract, sendTransaction, waitForTransactionReceipt } from "viem/actions";
+import { call, estimateGas, readContract, sendTransaction, waitForTransactionReceipt } from "viem/actions";
 import { addressesFor } from "../addresses.ts";
 import { AccountMissingError, EventMissingError, TransactionRevertedError } from "../baseErrors.ts";
 import { decodeError, withContractErrors } from "../decodeError.ts";
 import type { ContractAddresses } from "../protocol/documents.ts";
+import { gasWithRoom } from "./gas.ts";
 
 /** Singletons' addresses; what they are asked about is in the rest of the arguments. */
 export interface Addressed {
@@ -120,7 +121,7 @@ export function callOf<
   return { to, address: to, data, abi, functionName, args: args as readonly unknown[] };
 }
 
-/** How a transaction is sent; what is left out is estimated. */
+/** How a transaction is sent; what is left out is estimated, gas with room ({@link gasWithRoom}). */
 export interface TransactionOptions {
   readonly account?: Account | Address;
   readonly nonce?: number;
@@ -198,23 +199,25 @@ export function defineWrite<Args, Result, Event>(
     return { account, call: definition.call(given ? { ...complete, ...given } : complete) };
   };
 
-  const send = (
+  const send = async (
     client: Client,
     { account, call: { to, data } }: ReturnType<typeof prepare>,
     args: TransactionOptions,
-  ) =>
-    withContractErrors(
+  ) => {
+    const gas = args.gas ?? gasWithRoom(await withContractErrors(estimateGas(client, { account, to, data })));
+    return withContractErrors(
       sendTransaction(client, {
         account,
         chain: client.chain ?? null,
         to,
         data,
         nonce: args.nonce,
-        gas: args.gas,
+        gas,
         maxFeePerGas: args.maxFeePerGas,
         maxPriorityFeePerGas: args.maxPriorityFeePerGas,
       }),
     );
+  };
 
   const write = async (client: Client, args: WriteArgs<Args>): Promise<Hash> =>
     send(client, prepare(client, args), args);

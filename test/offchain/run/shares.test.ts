@@ -14,7 +14,7 @@ import {
 import { sendTransaction } from "viem/actions";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
-import { holdingsOf, isByOthers, isNobody, newestOf, type SharesPlace } from "../../../offchain/src/run/index.ts";
+import { holdingsOf, isNobody, newestOf, type SharesPlace, sortOf } from "../../../offchain/src/run/index.ts";
 import { alice, bob, createWorld, share, stranger, type World } from "../../sdk/world.ts";
 
 /** Thirds, so that sums show whether anything is rounded. */
@@ -120,23 +120,29 @@ it("is told with every event, the balance after each, and whose votes it has", a
 
 it("keeps the newest events alone, and sums all", async () => {
   const [holding] = (await holdingsOf(place, [ofAlice], 1)).holdings;
-  expect(kinds(holding!.events).map(([what]) => what)).toEqual(["sent to itself", "delegate no more of"]);
-  expect(holding).toMatchObject({ eventsMore: 4, delegationsMore: 2, summed: holding!.balance, problems: [] });
+  expect(kinds(holding!.events).map(([what]) => what)).toEqual(["received", "sent to itself", "delegate no more of"]);
+  const earlier = { own: 3, received: 0, delegations: 2 };
+  expect(holding).toMatchObject({ earlier, summed: holding!.balance, problems: [] });
 });
 
-it("is not hidden by others, however often they delegate to the holder and no more", async () => {
+it("is not hidden by others, however often they delegate to the holder and no more, or send it a wei", async () => {
   const { holdings: before } = await holdingsOf(place, [ofAlice], 5);
-  const own = before[0]!.events.filter((event) => !isByOthers(event));
-  expect(own).toHaveLength(5);
+  const own = before[0]!.events.filter((event) => sortOf(event) === "own");
+  expect(own).toHaveLength(4);
   const client = world.clientOf(stranger);
   for (let turn = 0; turn < 4; turn++)
     for (const delegatee of [alice.address, zeroAddress])
       await actions.delegate.sync(client, { shares: world.shares, delegatee });
+  const data = encodeFunctionData({ abi: modelSharesAbi, functionName: "transfer", args: [alice.address, 1n] });
+  for (let turn = 0; turn < 7; turn++)
+    await sendTransaction(world.clientOf(bob), { to: world.shares, data, chain: null });
   const [holding] = (await holdingsOf(place, [ofAlice], 5)).holdings;
-  expect(holding!.events.filter((event) => !isByOthers(event))).toEqual(own);
-  expect(holding).toMatchObject({ eventsMore: 0, delegationsMore: 6, problems: [] });
-  expect(holding!.events).toHaveLength(10);
-  expect(newestOf(holding!.events, 1).map(({ what }) => what)).toEqual(["sent to itself", "delegate no more of"]);
+  expect(holding!.events.filter((event) => sortOf(event) === "own")).toEqual(own);
+  expect(holding).toMatchObject({ earlier: { own: 0, received: 3, delegations: 6 }, problems: [] });
+  expect(holding!.events).toHaveLength(14);
+  const { events, earlier } = newestOf(holding!.events, 1);
+  expect(events.map(({ what }) => what)).toEqual(["sent to itself", "delegate no more of", "received"]);
+  expect(earlier).toEqual({ own: 3, received: 4, delegations: 4 });
 });
 
 it("is the same whatever number of blocks is between, and from a block in the midst it does not add up", async () => {

@@ -110,8 +110,15 @@ export const runProposals: readonly Breakage[] = [
   {
     name: "others' delegations push a holder's own history out",
     file: "offchain/src/run/shares.ts",
-    text: "const events = others ? this.#others : this.#own;",
-    instead: "const events = this.#own;",
+    text: '"delegate of": "delegations",',
+    instead: "",
+    tests: ["test/offchain/run/shares.test.ts"],
+  },
+  {
+    name: "what others send a holder pushes its own history out",
+    file: "offchain/src/run/shares.ts",
+    text: 'received: "received",',
+    instead: "",
     tests: ["test/offchain/run/shares.test.ts"],
   },
   {

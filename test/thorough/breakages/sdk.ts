@@ -128,4 +128,11 @@ export const sdk: readonly Breakage[] = [
     instead: "void calldatas; ",
     tests: ["test/sdk/buildProposal.test.ts"],
   },
+  {
+    name: "a transaction may take what was estimated and no more",
+    file: "sdk/src/actions/gas.ts",
+    text: "(estimate * 5n) / 4n + CHECKPOINTS;",
+    instead: "estimate;",
+    tests: ["test/sdk/gas.test.ts"],
+  },
 ];

@@ -38,7 +38,7 @@ const raised = (old: string, now: bigint): bigint => {
   return now > least ? now : least;
 };
 
-/** The state may have changed until it is mined. */
+/** The state may have changed until it is mined; of checkpoints of votes (gas.ts of the SDK) postings write one, of the supply. */
 const withRoom = (estimate: bigint): bigint => {
   const gas = (estimate * 5n) / 4n;
   return gas < MOST_GAS ? gas : MOST_GAS;

@@ -13,15 +13,7 @@ import {
   wrap,
   timeText,
 } from "../../base/index.ts";
-import {
-  type Holding,
-  type Holdings,
-  holdingsOf,
-  isByOthers,
-  isNobody,
-  newestOf,
-  type ShareEvent,
-} from "../../run/index.ts";
+import { type Holding, type Holdings, holdingsOf, isNobody, newestOf, type ShareEvent } from "../../run/index.ts";
 import { account as accountOption, integer, text } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { csvOf, writeCsv } from "../csv.ts";
@@ -119,23 +111,26 @@ function delegationText({ account, balance, votes, delegate, delegators, delegat
   ];
 }
 
-/** What is left out, of each sort: others make as many delegations as they like. */
-const missingOf = ({ eventsMore, delegationsMore }: Holding): string =>
+/** What is left out, of each sort: others make as many of theirs as they like. */
+const missingOf = ({ earlier: { own, received, delegations } }: Holding): string =>
   [
-    ...(eventsMore > 0 ? [countOf(eventsMore, "earlier event")] : []),
-    ...(delegationsMore > 0 ? [`${countOf(delegationsMore, "earlier delegation")} by others`] : []),
-  ].join(" and ");
+    ...(own > 0 ? [countOf(own, "earlier event")] : []),
+    ...(received > 0 ? [`${countOf(received, "earlier transfer")} from others`] : []),
+    ...(delegations > 0 ? [`${countOf(delegations, "earlier delegation")} by others`] : []),
+  ].join(", ");
 
 /** The holding with the newest events alone. */
 function newest(holding: Holding, most: number): Holding {
-  const events = newestOf(holding.events, most);
-  const left = holding.events.length - events.length;
-  const others = holding.events.filter(isByOthers).length - events.filter(isByOthers).length;
+  const { events, earlier } = newestOf(holding.events, most);
+  const { own, received, delegations } = holding.earlier;
   return {
     ...holding,
     events,
-    eventsMore: holding.eventsMore + left - others,
-    delegationsMore: holding.delegationsMore + others,
+    earlier: {
+      own: own + earlier.own,
+      received: received + earlier.received,
+      delegations: delegations + earlier.delegations,
+    },
   };
 }
 
@@ -194,7 +189,7 @@ export const sharesCommand = defineCommand({
     ...placeOptions,
     address: accountOption({ description: "whose (default: those of the workers' wallets here)" }),
     last: integer(1, MOST_EVENTS, {
-      description: `newest events that are shown of each address, and as many of others' delegations to it (default: ${SHOWN_EVENTS}; in a file or document ${MOST_EVENTS})`,
+      description: `newest events that are shown of each address, and as many of what others sent it and of their delegations to it (default: ${SHOWN_EVENTS}; in a file or document ${MOST_EVENTS})`,
     }),
     csv: text({ value: "file", description: "write the history as a CSV table; - writes it to stdout" }),
   },
