@@ -12,7 +12,8 @@ import {Grant} from "./Statements.sol";
 /// @param claimed What was paid.
 /// @param cliff Seconds after the start before which nothing is due.
 /// @param duration Seconds after the start within which all becomes due.
-/// @param revoked Whether the holders ended it.
+/// @param setVersion Number of the maintainers' set that approved it; 0 where the holders did.
+/// @param revoked Whether the holders ended it, alone or with all that its set approved.
 struct GrantState {
     address author;
     uint48 start;
@@ -21,6 +22,7 @@ struct GrantState {
     uint128 claimed;
     uint32 cliff;
     uint32 duration;
+    uint32 setVersion;
     bool revoked;
 }
 
@@ -36,8 +38,8 @@ struct GrantCaps {
 /// @notice Pays authors of code, over time. A quorum of a model's maintainers approves a grant within caps that the holders set, or
 /// the holders approve it themselves. Its whole amount is minted then, from the code budgets that there are, and lies here until
 /// it is due: it counts in the supply, and so in a quorum, but has no vote. Of what maintainers approve nothing is due before
-/// the holders have had the time for a whole vote on revoking it, which is their veto; they may revoke later too. What was not due
-/// when a grant was revoked is burned.
+/// the holders have had the time for a whole vote on revoking it, which is their veto; they may revoke later too, one grant or all
+/// that one set of maintainers approved. What was not due then is burned.
 interface ICodeGrants {
     /// @notice A grant was approved and its amount minted.
     /// @param modelId The model.
@@ -62,7 +64,7 @@ interface ICodeGrants {
     /// @param amount What was paid, in wei of shares.
     event GrantClaimed(ModelId indexed modelId, bytes32 indexed id, address indexed author, uint256 amount);
 
-    /// @notice The holders ended a grant.
+    /// @notice The holders ended a grant, or it was ended with its set and somebody has burned what was not due.
     /// @param modelId The model.
     /// @param id Name of the grant.
     /// @param author Who keeps what was due.
@@ -75,6 +77,11 @@ interface ICodeGrants {
         uint256 due,
         uint256 burned
     );
+
+    /// @notice The holders ended all that a set of maintainers approved: nothing more of it becomes due, and it approves no more.
+    /// @param modelId The model.
+    /// @param setVersion Number of the set.
+    event GrantSetVoided(ModelId indexed modelId, uint32 indexed setVersion);
 
     /// @notice The holders set what maintainers may approve.
     /// @param modelId The model.
@@ -107,6 +114,10 @@ interface ICodeGrants {
     /// @param setVersion Number of the set that was named.
     /// @param current Number of the set in force; 0 for what the holders approve.
     error CodeGrantsStaleSet(uint32 setVersion, uint32 current);
+    /// @notice The holders ended all that this set of maintainers approved, so that it approves no more.
+    /// @param setVersion Number of the set.
+    /// @param time When they did, in seconds since 1970.
+    error CodeGrantsVoidedSet(uint32 setVersion, uint48 time);
     /// @notice More than the maintainers may still approve for this author in this epoch.
     /// @param author Who would be paid.
     /// @param amount The grant's, in wei of shares.
@@ -119,9 +130,9 @@ interface ICodeGrants {
 
     /// @notice Approves a grant that a quorum of the maintainers has signed; anyone may call. The epoch of the call counts for the
     /// caps, also of what is revoked later.
-    /// @dev Reverts with CodeGrantsExpired, CodeGrantsStaleSet, CodeGrantsTermOutOfBounds, CodeGrantsOtherRepository,
-    /// CodeGrantsApproved, CodeGrantsAboveAuthorCap, CodeGrantsAboveEpochCap, as IValidatorSet.requireMaintainers, and as
-    /// IEmission.draw where the budgets are too small.
+    /// @dev Reverts with CodeGrantsExpired, CodeGrantsStaleSet, CodeGrantsVoidedSet, CodeGrantsTermOutOfBounds,
+    /// CodeGrantsOtherRepository, CodeGrantsApproved, CodeGrantsAboveAuthorCap, CodeGrantsAboveEpochCap, as
+    /// IValidatorSet.requireMaintainers, and as IEmission.draw where the budgets are too small.
     /// @param grant The grant.
     /// @param repository URL of the repository, 1 to 256 bytes.
     /// @param signatures By ascending signer, 65 bytes each (r, s, v).
@@ -154,6 +165,23 @@ interface ICodeGrants {
     /// @param id Name of the grant.
     function revoke(ModelId modelId, bytes32 id) external;
 
+    /// @notice Ends all grants that a set of maintainers approved, however many: of each no more becomes due than was by now, before its
+    /// veto is over nothing; the model's timelock only. The set approves no more, in force or not. Does nothing where that
+    /// was done. What it approved is burned with `burnVoided`.
+    /// @dev Reverts with ModelAuthorityUnauthorized, and as IValidatorSet.maintainersOf for a set that there is not: 0 as well,
+    /// which stands for what the holders approved.
+    /// @param modelId The model.
+    /// @param setVersion Number of the set.
+    function voidSet(ModelId modelId, uint32 setVersion) external;
+
+    /// @notice Burns what will never be due of grants whose set was voided; anyone may call. Passes over those where that is nothing,
+    /// and those of other sets.
+    /// @dev Reverts with CodeGrantsUnknown.
+    /// @param modelId The model.
+    /// @param ids Names of the grants.
+    /// @return burned What was burned, in wei of shares.
+    function burnVoided(ModelId modelId, bytes32[] calldata ids) external returns (uint256 burned);
+
     /// @notice Sets what maintainers may approve from now on; the model's timelock only. Both are 0 at first.
     /// @dev Reverts with ModelAuthorityUnauthorized.
     /// @param modelId The model.
@@ -161,19 +189,33 @@ interface ICodeGrants {
     /// @param perEpoch In one epoch, in wei of shares.
     function setCaps(ModelId modelId, uint128 perAuthor, uint128 perEpoch) external;
 
-    /// @notice A grant as it stands; all zero for one that was not approved.
+    /// @notice A grant as it stands; all zero for one that was not approved. One whose set was voided stands as if what is not due
+    /// was burned, also where nobody has done so yet.
     /// @param modelId The model.
     /// @param id Name of the grant.
-    /// @return The grant.
-    function grantOf(ModelId modelId, bytes32 id) external view returns (GrantState memory);
+    /// @return grant The grant.
+    function grantOf(ModelId modelId, bytes32 id) external view returns (GrantState memory grant);
 
-    /// @notice What of a grant is due at a time if nobody revokes it, claimed or not.
+    /// @notice What of a grant is due at a time if nobody revokes it or voids its set, claimed or not.
     /// @dev Reverts with CodeGrantsUnknown.
     /// @param modelId The model.
     /// @param id Name of the grant.
     /// @param time In seconds since 1970.
     /// @return In wei of shares.
     function dueAt(ModelId modelId, bytes32 id, uint48 time) external view returns (uint256);
+
+    /// @notice When the holders ended all that a set of maintainers approved.
+    /// @param modelId The model.
+    /// @param setVersion Number of the set.
+    /// @return In seconds since 1970; 0 where they did not.
+    function voidedAt(ModelId modelId, uint32 setVersion) external view returns (uint48);
+
+    /// @notice What `burnVoided` would burn of a grant.
+    /// @dev Reverts with CodeGrantsUnknown.
+    /// @param modelId The model.
+    /// @param id Name of the grant.
+    /// @return In wei of shares.
+    function unburned(ModelId modelId, bytes32 id) external view returns (uint256);
 
     /// @notice What maintainers may approve in one epoch.
     /// @param modelId The model.

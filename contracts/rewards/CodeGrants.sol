@@ -41,6 +41,8 @@ contract CodeGrants is ICodeGrants, ModelAuthority, EIP712 {
     mapping(ModelId modelId => mapping(bytes32 id => GrantState)) private _grants;
     mapping(ModelId modelId => GrantCaps) private _caps;
     mapping(ModelId modelId => mapping(uint256 epoch => Approved)) private _approved;
+    /// @dev 0 for sets that are not voided, and for set 0, which stands for the holders.
+    mapping(ModelId modelId => mapping(uint32 setVersion => uint48)) private _voidedAt;
 
     /// @notice Knows three contracts, for ever.
     /// @param registry_ Knows every model's shares, clock and timelock.
@@ -64,6 +66,8 @@ contract CodeGrants is ICodeGrants, ModelAuthority, EIP712 {
         ModelId modelId = grant.modelId;
         uint32 version = VALIDATORS.currentMaintainers(modelId);
         if (grant.setVersion != version) revert CodeGrantsStaleSet(grant.setVersion, version);
+        // Else it would go on drawing budgets, all to be burned.
+        if (_voidedAt[modelId][version] != 0) revert CodeGrantsVoidedSet(version, _voidedAt[modelId][version]);
         bytes32 digest = _hashTypedDataV4(ProtocolHashes.hashGrant(grant));
         VALIDATORS.requireMaintainers(modelId, version, digest, signatures);
         _count(modelId, grant.author, grant.amount);
@@ -82,7 +86,7 @@ contract CodeGrants is ICodeGrants, ModelAuthority, EIP712 {
     /// @inheritdoc ICodeGrants
     function claim(ModelId modelId, bytes32 id) external returns (uint256 amount) {
         GrantState storage grant = _existing(modelId, id);
-        uint256 due = _due(grant, block.timestamp);
+        uint256 due = _due(modelId, grant, block.timestamp);
         amount = due - grant.claimed;
         if (amount == 0) return 0;
         grant.claimed = uint128(due);
@@ -92,14 +96,26 @@ contract CodeGrants is ICodeGrants, ModelAuthority, EIP712 {
 
     /// @inheritdoc ICodeGrants
     function revoke(ModelId modelId, bytes32 id) external onlyTimelock(modelId) {
-        GrantState storage grant = _existing(modelId, id);
-        uint256 due = _due(grant, block.timestamp);
-        uint256 burned = grant.amount - due;
-        // No revert: it would undo the rest of a proposal that revokes several grants.
-        if (burned == 0) return;
-        (grant.amount, grant.revoked) = (uint128(due), true);
-        emit GrantRevoked(modelId, id, grant.author, due, burned);
-        EMISSION.burn(modelId, CODE, burned);
+        _burn(modelId, _end(modelId, id, _existing(modelId, id)));
+    }
+
+    /// @inheritdoc ICodeGrants
+    function voidSet(ModelId modelId, uint32 setVersion) external onlyTimelock(modelId) {
+        // Refuses a set that there is not.
+        VALIDATORS.maintainersOf(modelId, setVersion);
+        // No revert: it would undo the rest of a proposal that voids several sets.
+        if (_voidedAt[modelId][setVersion] != 0) return;
+        _voidedAt[modelId][setVersion] = uint48(block.timestamp);
+        emit GrantSetVoided(modelId, setVersion);
+    }
+
+    /// @inheritdoc ICodeGrants
+    function burnVoided(ModelId modelId, bytes32[] calldata ids) external returns (uint256 burned) {
+        for (uint256 i = 0; i < ids.length; ++i) {
+            GrantState storage grant = _existing(modelId, ids[i]);
+            if (_voidedAt[modelId][grant.setVersion] != 0) burned += _end(modelId, ids[i], grant);
+        }
+        _burn(modelId, burned);
     }
 
     /// @inheritdoc ICodeGrants
@@ -109,13 +125,30 @@ contract CodeGrants is ICodeGrants, ModelAuthority, EIP712 {
     }
 
     /// @inheritdoc ICodeGrants
-    function grantOf(ModelId modelId, bytes32 id) external view returns (GrantState memory) {
-        return _grants[modelId][id];
+    function grantOf(ModelId modelId, bytes32 id) external view returns (GrantState memory grant) {
+        grant = _grants[modelId][id];
+        uint256 voidedAt_ = _voidedAt[modelId][grant.setVersion];
+        if (voidedAt_ == 0) return grant;
+        uint256 due = _due(modelId, grant, voidedAt_);
+        // As it will be once the rest is burned.
+        if (due < grant.amount) (grant.amount, grant.revoked) = (uint128(due), true);
     }
 
     /// @inheritdoc ICodeGrants
     function dueAt(ModelId modelId, bytes32 id, uint48 time) external view returns (uint256) {
-        return _due(_existing(modelId, id), time);
+        return _due(modelId, _existing(modelId, id), time);
+    }
+
+    /// @inheritdoc ICodeGrants
+    function voidedAt(ModelId modelId, uint32 setVersion) external view returns (uint48) {
+        return _voidedAt[modelId][setVersion];
+    }
+
+    /// @inheritdoc ICodeGrants
+    function unburned(ModelId modelId, bytes32 id) external view returns (uint256) {
+        GrantState storage grant = _existing(modelId, id);
+        if (_voidedAt[modelId][grant.setVersion] == 0) return 0;
+        return grant.amount - _due(modelId, grant, block.timestamp);
     }
 
     /// @inheritdoc ICodeGrants
@@ -166,6 +199,7 @@ contract CodeGrants is ICodeGrants, ModelAuthority, EIP712 {
             claimed: 0,
             cliff: grant.cliff,
             duration: grant.duration,
+            setVersion: grant.setVersion,
             revoked: false
         });
         emit GrantApproved(modelId, id, grant.author, grant, repository, uint48(vetoEnds));
@@ -214,9 +248,25 @@ contract CodeGrants is ICodeGrants, ModelAuthority, EIP712 {
         if (grant.author == address(0)) revert CodeGrantsUnknown(modelId, id);
     }
 
-    /// @dev Rounds down: the last wei is due with the end.
-    function _due(GrantState memory grant, uint256 time) private pure returns (uint256) {
+    /// @dev Leaves of a grant what is due, and answers what is to be burned: nothing where all is due or it was ended before. No
+    /// revert then: it would undo the rest of a proposal or a call that ends several grants.
+    function _end(ModelId modelId, bytes32 id, GrantState storage grant) private returns (uint256 burned) {
+        uint256 due = _due(modelId, grant, block.timestamp);
+        burned = grant.amount - due;
+        if (burned == 0) return 0;
+        (grant.amount, grant.revoked) = (uint128(due), true);
+        emit GrantRevoked(modelId, id, grant.author, due, burned);
+    }
+
+    function _burn(ModelId modelId, uint256 amount) private {
+        if (amount != 0) EMISSION.burn(modelId, CODE, amount);
+    }
+
+    /// @dev Rounds down: the last wei is due with the end. What a voided set approved stays as it was then.
+    function _due(ModelId modelId, GrantState memory grant, uint256 time) private view returns (uint256) {
         if (grant.revoked) return grant.amount;
+        uint256 voidedAt_ = _voidedAt[modelId][grant.setVersion];
+        if (voidedAt_ != 0) time = Math.min(time, voidedAt_);
         if (time < grant.vetoEnds) return 0;
         uint256 passed = Math.saturatingSub(time, grant.start);
         if (time < grant.start || passed < grant.cliff) return 0;

@@ -11,12 +11,16 @@ import {CodeGrants} from "../../contracts/rewards/CodeGrants.sol";
 import {Grants} from "./support/Grants.sol";
 import {Invariants} from "./support/Invariants.sol";
 
-/// @notice What happens to a model's code: budgets change, grants are approved both ways, claimed and revoked, and the epochs of a
-/// twin model go on beside. Calls that the contracts must refuse are not made; each of the others must succeed.
+/// @notice What happens to a model's code: budgets change, grants are approved both ways, claimed and revoked, maintainers are
+/// replaced and all that they approved is voided and burned, and the epochs of a twin model go on beside. Calls that the contracts must refuse are not made; each of the others must succeed.
 contract GrantHandler is Grants {
     address[3] public authors = [address(0xa1), address(0xa2), address(0xa3)];
     bytes32[] private _ids;
     ModelId[] private _models;
+    /// @dev What was minted for a grant and not burned of it.
+    mapping(bytes32 id => uint256) private _left;
+    /// @dev A set changes once an epoch.
+    uint64 private _replacedIn = 1;
 
     ModelId public twin;
     uint256 public minted;
@@ -55,6 +59,8 @@ contract GrantHandler is Grants {
         Grant memory grant = _grant(who, cliff, duration);
         uint64 epoch = emission.epochOf(modelId, uint48(block.timestamp));
         (uint256 byAuthor, uint256 inAll) = grants.approvedIn(modelId, epoch, grant.author);
+        grant.setVersion = validators.currentMaintainers(modelId);
+        if (grants.voidedAt(modelId, grant.setVersion) != 0) return;
         uint256 most = _least(_room(grants.capsOf(modelId).perAuthor, byAuthor), budgetLeft());
         most = _least(most, _room(grants.capsOf(modelId).perEpoch, inAll));
         if (most == 0) return;
@@ -83,8 +89,49 @@ contract GrantHandler is Grants {
         if (most == 0) return;
         grant.amount = uint128(bound(amount, 1, most));
         vm.prank(registry.timelockOf(twin));
-        _ids.push(grants.approveByVote(grant, REPOSITORY));
+        bytes32 id = grants.approveByVote(grant, REPOSITORY);
+        _ids.push(id);
         _models.push(twin);
+        _left[id] = grant.amount;
+    }
+
+    /// @dev The same people again, as another set.
+    function replaceMaintainers(uint8 often) external {
+        if (often % 4 != 0) return;
+        uint32 newest = validators.latestMaintainers(modelId);
+        uint64 epoch = emission.epochOf(modelId, uint48(block.timestamp));
+        if (newest != validators.currentMaintainers(modelId) || epoch == _replacedIn) return;
+        _replacedIn = epoch;
+        vm.prank(address(timelock));
+        validators.setMaintainers(modelId, newest, addressesOf(maintainers), 2);
+    }
+
+    /// @dev Now and then: a voided set approves no more.
+    function voidSet(uint8 often, uint32 which) external {
+        if (often % 4 != 0) return;
+        uint32 version = uint32(bound(which, 1, validators.latestMaintainers(modelId)));
+        uint48 before = grants.voidedAt(modelId, version);
+        vm.prank(address(timelock));
+        grants.voidSet(modelId, version);
+        if (grants.voidedAt(modelId, version) != (before == 0 ? block.timestamp : before)) broken = true;
+    }
+
+    function burnVoided(uint256 which, uint256 more) external {
+        if (_ids.length == 0) return;
+        bytes32[] memory ids = new bytes32[](2);
+        ModelId id = _models[bound(which, 0, _ids.length - 1)];
+        ids[0] = _ids[bound(which, 0, _ids.length - 1)];
+        ids[1] = _ids[bound(more, 0, _ids.length - 1)];
+        if (grants.grantOf(id, ids[1]).author == address(0)) ids[1] = ids[0];
+        uint256 expected;
+        for (uint256 i = 0; i < 2; ++i) {
+            GrantState memory grant = grants.grantOf(id, ids[i]);
+            if (grants.voidedAt(id, grant.setVersion) == 0) continue;
+            expected += _left[ids[i]] - grant.amount;
+            _left[ids[i]] = grant.amount;
+        }
+        if (grants.burnVoided(id, ids) != expected) broken = true;
+        if (ModelId.unwrap(id) == ModelId.unwrap(modelId)) burned += expected;
     }
 
     function claim(uint256 which) external {
@@ -96,6 +143,8 @@ contract GrantHandler is Grants {
         uint256 balance = token.balanceOf(before.author);
         uint256 amount = grants.claim(_models[i], _ids[i]);
         if (amount != due - before.claimed || token.balanceOf(before.author) != balance + amount) broken = true;
+        uint48 end = grants.voidedAt(_models[i], before.setVersion);
+        if (end != 0 && end < before.vetoEnds && due != 0) broken = true;
         if (block.timestamp < before.vetoEnds && amount != 0) broken = true;
     }
 
@@ -108,9 +157,11 @@ contract GrantHandler is Grants {
         uint256 supply = token.totalSupply();
         vm.prank(registry.timelockOf(_models[i]));
         grants.revoke(_models[i], _ids[i]);
-        if (token.totalSupply() != supply - (before.amount - due)) broken = true;
+        uint256 gone = _left[_ids[i]] - due;
+        _left[_ids[i]] = due;
+        if (token.totalSupply() != supply - gone || due > before.amount) broken = true;
         if (grants.grantOf(_models[i], _ids[i]).amount != due) broken = true;
-        if (ModelId.unwrap(_models[i]) == ModelId.unwrap(modelId)) burned += before.amount - due;
+        if (ModelId.unwrap(_models[i]) == ModelId.unwrap(modelId)) burned += gone;
     }
 
     function transfer(uint8 from, uint8 to, uint256 amount) external {
@@ -120,13 +171,14 @@ contract GrantHandler is Grants {
         shares.transfer(to % 4 == 3 ? address(grants) : authors[to % 4], bound(amount, 0, balance));
     }
 
-    /// @dev What a model's grants have not paid, and what they have.
-    function owed(ModelId id) external view returns (uint256 left, uint256 paid) {
+    /// @dev What a model's grants have not paid, what they have, and what is voided and to be burned.
+    function owed(ModelId id) external view returns (uint256 left, uint256 paid, uint256 toBurn) {
         for (uint256 i = 0; i < _ids.length; ++i) {
             if (ModelId.unwrap(_models[i]) != ModelId.unwrap(id)) continue;
             GrantState memory grant = grants.grantOf(id, _ids[i]);
             left += grant.amount - grant.claimed;
             paid += grant.claimed;
+            toBurn += _left[_ids[i]] - grant.amount;
         }
     }
 
@@ -137,6 +189,7 @@ contract GrantHandler is Grants {
     function _note(ModelId id, bytes32 grant, uint256 amount) private {
         _ids.push(grant);
         _models.push(id);
+        _left[grant] = amount;
         minted += amount;
     }
 
@@ -174,7 +227,7 @@ contract GrantInvariants is Invariants {
     }
 
     function target() internal view override returns (address, bytes4[] memory selectors) {
-        selectors = new bytes4[](11);
+        selectors = new bytes4[](14);
         selectors[0] = GrantHandler.pass.selector;
         selectors[1] = GrantHandler.pass.selector;
         selectors[2] = GrantHandler.setBudget.selector;
@@ -186,6 +239,9 @@ contract GrantInvariants is Invariants {
         selectors[8] = GrantHandler.claim.selector;
         selectors[9] = GrantHandler.revoke.selector;
         selectors[10] = GrantHandler.transfer.selector;
+        selectors[11] = GrantHandler.replaceMaintainers.selector;
+        selectors[12] = GrantHandler.voidSet.selector;
+        selectors[13] = GrantHandler.burnVoided.selector;
         return (address(handler), selectors);
     }
 
@@ -195,11 +251,11 @@ contract GrantInvariants is Invariants {
         (modelId, grants, emission, shares) = (id, CodeGrants(grants_), Emission(emission_), ModelShares(shares_));
 
         yes(!handler.broken(), "each call did what it promises");
-        (uint256 owed, uint256 paid) = handler.owed(id);
-        eq(handler.minted(), owed + paid + handler.burned(), "what was minted is owed, paid or burned");
-        eq(shares.totalSupply(), owed + paid, "nothing else is minted or burned");
-        yes(shares.balanceOf(grants_) >= owed, "2 the contract holds what it owes");
-        (uint256 twins, ) = handler.owed(handler.twin());
+        (uint256 owed, uint256 paid, uint256 toBurn) = handler.owed(id);
+        eq(handler.minted(), owed + paid + toBurn + handler.burned(), "what was minted is owed, paid, burned or to be");
+        eq(shares.totalSupply(), owed + paid + toBurn, "nothing else is minted or burned");
+        yes(shares.balanceOf(grants_) >= owed + toBurn, "2 the contract holds what it owes, and what is to be burned");
+        (uint256 twins, , ) = handler.owed(handler.twin());
         yes(handler.sharesOfTwin().balanceOf(grants_) >= twins, "2 and for another model too");
         yes(
             handler.minted() <= handler.scheduled(),

@@ -376,6 +376,15 @@ async function measure(): Promise<Record<string, number>> {
     row(`claim grant, undelegated, ${when}`, await send(2, codeGrants, "CodeGrants", "claim", [modelId, grantId]));
   }
   row("revoke grant (without the vote)", await decide(codeGrants, "CodeGrants", "revoke", [modelId, grantId]));
+  const second = { ...grant, commit: hash("another"), deadline: inForce + 10_000n };
+  const ofAnother = typedDataOf(domainFor(31337, codeGrants), "Grant", second);
+  const signedByTwo = await Promise.all(
+    maintainers.slice(0, 2).map((maintainer) => maintainer.signTypedData(ofAnother)),
+  );
+  await send(2, codeGrants, "CodeGrants", "approve", [second, repository, signedByTwo]);
+  row("void a set's grants (without the vote)", await decide(codeGrants, "CodeGrants", "voidSet", [modelId, 1]));
+  const burn = [modelId, [grantIdOf(second)]];
+  row("burn what is voided, 1 grant", await send(2, codeGrants, "CodeGrants", "burnVoided", burn));
 
   // Of the model that sells shares. Each buyer has dollars and an allowance beforehand, and one of them some already.
   const sellingId = (await read(addresses.modelRegistry, "ModelRegistry", "modelIdOf", [

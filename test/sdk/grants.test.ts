@@ -165,6 +165,48 @@ it("holders approve and revoke by a vote", async () => {
   });
 });
 
+it("holders end all that a set of maintainers approved, and anybody burns it", async () => {
+  await isolated(world, async () => {
+    const { client, clientOf, addresses, modelId, shares } = world;
+    const grants = await actions.codeGrantsOf(client, { addresses });
+    await choose(grants);
+    const grant = await grantWith({ amount: share / 2n, deadline: BigInt(await world.now()) + 100_000n });
+    const data = (struct: Grant) => typedDataOf(domainFor(31337, grants), "Grant", struct);
+    const approve = async (struct: Grant) => {
+      const signatures = await Promise.all(maintainers.map((one) => one.signTypedData(data(struct))));
+      return actions.approveGrant.sync(clientOf(stranger), { grants, grant: struct, repository, signatures });
+    };
+    const { event, receipt } = await approve(grant);
+    const { id } = event;
+    const set = { grants, modelId, setVersion: 1 };
+    expect(await actions.grantSetVoidedAt(client, set)).toBeUndefined();
+    expect(await actions.unburnedOf(client, { grants, modelId, id })).toBe(0n);
+    await expect(actions.voidGrantSet(clientOf(alice), set)).rejects.toBeInstanceOf(
+      errors.ModelAuthorityUnauthorizedError,
+    );
+    const decided = await decide([actions.voidGrantSet.call(set)], "void");
+    const voided = actions.voidGrantSet.extractEvent(decided.receipt);
+    expect(voided).toEqual({ modelId, setVersion: 1 });
+    expect(await logsOf(actions.grantSetVoided({ grants, modelId }), receipt.blockNumber)).toEqual([voided]);
+    const { timestamp } = await getBlock(client, { blockNumber: decided.receipt.blockNumber });
+    expect(await actions.grantSetVoidedAt(client, set)).toBe(Number(timestamp));
+    await expect(approve({ ...grant, amount: 1n })).rejects.toBeInstanceOf(errors.CodeGrantsVoidedSetError);
+
+    const state = await actions.grantOf(client, { grants, modelId, id });
+    expect(state).toMatchObject({ setVersion: 1, revoked: true });
+    const left = await actions.unburnedOf(client, { grants, modelId, id });
+    expect(state!.amount + left).toBe(share / 2n);
+    expect(left).toBeGreaterThan(0n);
+    const supply = await actions.totalSupply(client, { shares });
+    const burn = { grants, modelId, ids: [id] };
+    expect((await actions.burnVoidedGrants.simulate(clientOf(stranger), burn)).result).toBe(left);
+    const { event: burned } = await actions.burnVoidedGrants.sync(clientOf(stranger), burn);
+    expect(burned).toEqual([{ modelId, id, author: alice.address, due: state!.amount, burned: left }]);
+    expect(await actions.totalSupply(client, { shares })).toBe(supply - left);
+    expect(await actions.grantOf(client, { grants, modelId, id })).toEqual(state);
+  });
+});
+
 it("says how much budget there is where it is too little", async () => {
   await isolated(world, async () => {
     const { client, addresses, modelId } = world;

@@ -10,8 +10,10 @@ import {
   grantApproved,
   grantDueAt,
   grantOf,
+  grantSetVoidedAt,
   type GrantState,
   maintainersOf,
+  unburnedOf,
 } from "@cotrain/sdk/actions";
 import {
   type Address,
@@ -249,11 +251,15 @@ export interface ApprovedGrant extends GrantApproval {
   readonly state: GrantState;
   /** What is due now, claimed or not, in share wei. */
   readonly due: bigint;
+  /** When the holders ended all that its set of maintainers approved, chain seconds; undefined where they did not. */
+  readonly voidedAt: number | undefined;
+  /** What will never be due of it and was not burned yet, in share wei. */
+  readonly unburned: bigint;
 }
 
 /**
  * Grants of a model, oldest first.
- * @param chosen those that are looked at, of all; each costs two requests
+ * @param chosen those that are looked at, of all; each costs two requests, and three where its set was voided
  */
 export async function approvedGrants(
   place: GrantsPlace,
@@ -271,14 +277,23 @@ export async function approvedGrants(
     transaction: transactionHash,
   }));
   const timestamp = Number((await connection.call((client) => client.getBlock())).timestamp);
+  const voided = new Map<number, number | undefined>([[0, undefined]]);
   const all: ApprovedGrant[] = [];
   for (const approval of chosen(approvals)) {
     const { id } = approval;
-    const [state, due] = await Promise.all([
+    const { setVersion } = approval.terms;
+    if (!voided.has(setVersion))
+      voided.set(
+        setVersion,
+        await connection.call((client) => grantSetVoidedAt(client, { grants, modelId, setVersion })),
+      );
+    const voidedAt = voided.get(setVersion);
+    const [state, due, unburned] = await Promise.all([
       connection.call((client) => grantOf(client, { grants, modelId, id })),
       connection.call((client) => grantDueAt(client, { grants, modelId, id, timestamp })),
+      voidedAt === undefined ? 0n : connection.call((client) => unburnedOf(client, { grants, modelId, id })),
     ]);
-    if (state) all.push({ ...approval, state, due });
+    if (state) all.push({ ...approval, state, due, voidedAt, unburned });
   }
   return { grants, all };
 }

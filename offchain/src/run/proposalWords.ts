@@ -230,6 +230,14 @@ function grantText([given, repository]: readonly unknown[]): string {
   return `CodeGrants has ${grant.author} paid ${formatEther(grant.amount)} shares for commit ${commitOf(grant.commit)} of ${valueText(repository)}: linearly from ${dateOf(0)} to ${dateOf(grant.duration)}, and nothing before ${dateOf(grant.cliff)}; the contribution is described by the text of sha256 ${grant.description}.`;
 }
 
+async function voidText(place: WordsPlace, [id, set]: readonly unknown[]): Promise<string> {
+  const { connection, addresses } = place;
+  const [modelId, version] = [id as Hex, Number(set)];
+  const newest = await connection.call((client) => newestMaintainers(client, { addresses, modelId }));
+  const absent = version < 1 || version > newest ? `${absentText(newest)},` : "";
+  return `CodeGrants ends every grant that set ${version} of the maintainers of ${await modelText(place, modelId)}${absent} has approved by then, and lets that set approve no more: what is due by then stays the authors', of a grant that may still be vetoed nothing, and anybody may burn the rest.`;
+}
+
 /** Sentences for what holders decide most, whole: no change is hidden behind others. All other calls are shown as they are. */
 const sentences: Readonly<Record<string, (place: WordsPlace, args: readonly unknown[]) => string | Promise<string>>> = {
   "RunRegistry.setParams": paramsText,
@@ -238,6 +246,7 @@ const sentences: Readonly<Record<string, (place: WordsPlace, args: readonly unkn
   "CodeGrants.approveByVote": (_, args) => grantText(args),
   "CodeGrants.revoke": (_, [, id]) =>
     `CodeGrants ends grant ${String(id)}: what is due by then stays its author's, all else is burned.`,
+  "CodeGrants.voidSet": voidText,
   "CapitalSale.setTerms": saleText,
   "RunRegistry.admitBuild": (place, [id, build, admitted]) =>
     `RunRegistry ${admitted === true ? "admits" : "withdraws"} build ${String(build)} ${admitted === true ? "to" : "from"} ${runText(place, id)}.`,

@@ -41,14 +41,18 @@ import {
 import {
   approveGrant,
   approveGrantByVote,
+  burnVoidedGrants,
   claimGrant,
   codeGrantsOf,
   grantCapsOf,
   grantDueAt,
   grantOf,
   grantsApprovedIn,
+  grantSetVoidedAt,
   revokeGrant,
   setGrantCaps,
+  unburnedOf,
+  voidGrantSet,
 } from "./grants.ts";
 import {
   createModel,
@@ -138,6 +142,7 @@ const reads = {
   grantDueAt,
   grantOf,
   grantsApprovedIn,
+  grantSetVoidedAt,
   hasVoted,
   headOf,
   isAdmitted,
@@ -174,6 +179,7 @@ const reads = {
   sharesOf,
   timelockOf,
   totalSupply,
+  unburnedOf,
   unpaidLeaves,
   unsettledSales,
   versionAt,
@@ -188,6 +194,7 @@ const writes = {
   approveGrant,
   approveGrantByVote,
   batchCapital,
+  burnVoidedGrants,
   cancel,
   castVote,
   claim,
@@ -220,6 +227,7 @@ const writes = {
   setValidators,
   settleSale,
   suspendPoster,
+  voidGrantSet,
 };
 
 /** A write whose client, and addresses where it was given some, are settled. */

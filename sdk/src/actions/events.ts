@@ -153,6 +153,13 @@ export const grantRevoked = ({ grants, modelId, id, author }: OfGrants) => ({
   args: narrowed({ modelId, id, author }),
 });
 
+export const grantSetVoided = ({ grants, modelId }: Pick<OfGrants, "grants" | "modelId">) => ({
+  address: grants,
+  abi: codeGrantsAbi,
+  eventName: "GrantSetVoided" as const,
+  args: narrowed({ modelId }),
+});
+
 export const grantCapsSet = ({ grants, modelId }: Pick<OfGrants, "grants" | "modelId">) => ({
   address: grants,
   abi: codeGrantsAbi,

@@ -3,7 +3,17 @@ import { type Address, decodeFunctionResult, type Hex } from "viem";
 import { codeGrantsAbi, emissionAbi } from "../abis/index.ts";
 import { rewardKind } from "../protocol/codes.ts";
 import type { Grant } from "../protocol/typedData.ts";
-import { type Addressed, callOf, defineRead, defineWrite, eventOf, findEvent, nothing, viewOf } from "./action.ts";
+import {
+  type Addressed,
+  callOf,
+  defineRead,
+  defineWrite,
+  eventOf,
+  eventsOf,
+  findEvent,
+  nothing,
+  viewOf,
+} from "./action.ts";
 
 /** Where grants are paid. */
 export interface OfGrants {
@@ -84,6 +94,42 @@ export const revokeGrant = /* @__PURE__ */ defineWrite({
   extractEvent: (receipt) => findEvent(receipt, codeGrantsAbi, "GrantRevoked"),
 });
 
+/** All that one set of a model's maintainers approved. */
+export interface GrantSetArgs extends OfGrants {
+  readonly modelId: Hex;
+  /** Number of the set. */
+  readonly setVersion: number;
+}
+
+/**
+ * Ends all grants that a set of maintainers approved, however many, and has it approve no more; the timelock's to send.
+ * @throws ValidatorSetUnknownVersionError for a set that there is not
+ */
+export const voidGrantSet = /* @__PURE__ */ defineWrite({
+  addressed: false,
+  call: ({ grants, modelId, setVersion }: GrantSetArgs) =>
+    callOf(grants, codeGrantsAbi, "voidSet", [modelId, setVersion]),
+  decode: nothing,
+  /** Undefined where it was voided before. */
+  extractEvent: (receipt) => findEvent(receipt, codeGrantsAbi, "GrantSetVoided"),
+});
+
+export interface BurnVoidedArgs extends OfGrants {
+  readonly modelId: Hex;
+  /** Of grants; those whose set is not voided are passed over. */
+  readonly ids: readonly Hex[];
+}
+
+/** Burns what will never be due of grants whose set was voided; anyone may send. @throws CodeGrantsUnknownError */
+export const burnVoidedGrants = /* @__PURE__ */ defineWrite({
+  addressed: false,
+  call: ({ grants, modelId, ids }: BurnVoidedArgs) => callOf(grants, codeGrantsAbi, "burnVoided", [modelId, ids]),
+  /** What is burned. */
+  decode: (data) => decodeFunctionResult({ abi: codeGrantsAbi, functionName: "burnVoided", data }),
+  /** One of each grant that was ended by it. */
+  extractEvent: (receipt) => eventsOf(receipt, codeGrantsAbi, "GrantRevoked"),
+});
+
 export interface SetGrantCapsArgs extends OfGrants {
   readonly modelId: Hex;
   /** What maintainers may approve for one author in one epoch, in share wei. */
@@ -113,6 +159,9 @@ export interface GrantState {
   /** Seconds after the start. */
   readonly cliff: number;
   readonly duration: number;
+  /** Number of the maintainers' set that approved it; 0 where the holders did. */
+  readonly setVersion: number;
+  /** Whether the holders ended it, alone or with its set, also where the rest is not burned yet. */
   readonly revoked: boolean;
 }
 
@@ -123,11 +172,25 @@ export const grantOf = /* @__PURE__ */ defineRead({
   present: (state): GrantState | undefined => (BigInt(state.author) === 0n ? undefined : state),
 });
 
-/** What of a grant is due at a time (chain seconds) if nobody revokes it, claimed or not. @throws CodeGrantsUnknownError */
+/** What of a grant is due at a time (chain seconds) if nobody revokes it or voids its set, claimed or not. @throws CodeGrantsUnknownError */
 export const grantDueAt = /* @__PURE__ */ defineRead({
   addressed: false,
   view: ({ grants, modelId, id, timestamp }: GrantArgs & { readonly timestamp: number }) =>
     viewOf(grants, codeGrantsAbi, "dueAt", [modelId, id, timestamp]),
+});
+
+/** When the holders ended all that a set of maintainers approved, chain seconds; undefined where they did not. */
+export const grantSetVoidedAt = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ grants, modelId, setVersion }: GrantSetArgs) =>
+    viewOf(grants, codeGrantsAbi, "voidedAt", [modelId, setVersion]),
+  present: (time): number | undefined => (time === 0 ? undefined : time),
+});
+
+/** What `burnVoidedGrants` would burn of a grant, in share wei. @throws CodeGrantsUnknownError */
+export const unburnedOf = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ grants, modelId, id }: GrantArgs) => viewOf(grants, codeGrantsAbi, "unburned", [modelId, id]),
 });
 
 /** What maintainers may approve in an epoch: for one author and in all. */

@@ -36,3 +36,8 @@ export const CodeGrantsUnknownError = define(
   "CodeGrantsUnknown",
   (modelId, id) => `Model ${modelId} has no grant ${id}.`,
 );
+export const CodeGrantsVoidedSetError = define(
+  "CodeGrantsVoidedSet",
+  (setVersion, at) =>
+    `Set ${setVersion} of the maintainers approves nothing more: the holders ended all its grants at ${time(at)}.`,
+);

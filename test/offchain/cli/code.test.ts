@@ -8,11 +8,14 @@ import { text } from "node:stream/consumers";
 import {
   approveGrant,
   balanceOf,
+  burnVoidedGrants,
   codeGrantsOf,
+  grantSetVoidedAt,
   revokeGrant,
   setGrantCaps,
   setMaintainers,
   sharesOf,
+  voidGrantSet,
 } from "@cotrain/sdk/actions";
 import { domainFor, fromWire, type Hex, typedDataOf } from "@cotrain/sdk/protocol";
 import { beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
@@ -277,7 +280,42 @@ describe("a grant", () => {
     );
     expect((await cotrainHere(["code", "list", ...at()])).stdout).toMatch(/revoked, all of it burned$/m);
     const shown = await cotrainHere(["code", "show", id, ...at()]);
-    expect(shown.stdout).toMatch(/^paid +no more than was due when it was revoked$/m);
+    expect(shown.stdout).toMatch(/^paid +no more than was due when it was ended$/m);
+  });
+
+  test("that the holders end with all of its set is listed as such, before and after it is burned", async () => {
+    await choose();
+    const { id } = await granted();
+    const { contracts: addresses, modelId } = stage.world;
+    const grants = await codeGrantsOf(stage.client, { addresses });
+    const voided = { grants, modelId, setVersion: 1, pollingInterval: 20 };
+    await asHolders((account) => voidGrantSet.sync(stage.client, { ...voided, account }));
+    const voidedAt = await grantSetVoidedAt(stage.client, voided);
+    const [ended] = await listed();
+    expect(ended).toMatchObject({
+      amount: "0",
+      revoked: true,
+      setVersion: 1,
+      voidedAt,
+      unburned: String(5n * 10n ** 17n),
+    });
+    expect((await cotrainHere(["code", "list", ...at()])).stdout).toMatch(
+      /ended with its set, 0\.50 shares to be burned$/m,
+    );
+    const burn = { grants, modelId, ids: [id], account: poster, pollingInterval: 20 };
+    await burnVoidedGrants.sync(stage.client, burn);
+    expect((await cotrainHere(["code", "list", ...at()])).stdout).toMatch(/revoked, all of it burned$/m);
+    const shown = await cotrainHere(["code", "show", id, ...at()]);
+    expect(shown.stdout).toMatch(
+      new RegExp(`^its set +all that it approved was ended at ${timeText(voidedAt!)}$`, "m"),
+    );
+    // Nor does it approve anything more.
+    file = join(temporaryDirectory(), "next.json");
+    await told(...terms("--description", "Else."));
+    await approve("maintainer-1", "--again", "--yes");
+    expect(verdictOf(await approve("maintainer-2", "--again", "--yes"))).toEqual(
+      refusal(1, "Set 1 of the maintainers approves nothing more"),
+    );
   });
 
   test("pays its author once the holders' veto is over, whoever sends", async () => {

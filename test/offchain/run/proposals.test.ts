@@ -188,6 +188,9 @@ describe("a call in words", () => {
     expect(await wordsHere(actions.revokeGrant.call({ grants, modelId, id: commit }))).toBe(
       `CodeGrants ends grant ${commit}: what is due by then stays its author's, all else is burned.`,
     );
+    expect(await wordsHere(actions.voidGrantSet.call({ grants, modelId, setVersion: 3 }))).toBe(
+      "CodeGrants ends every grant that set 3 of the maintainers of this model, which it does not have now, has approved by then, and lets that set approve no more: what is due by then stays the authors', of a grant that may still be vetoed nothing, and anybody may burn the rest.",
+    );
     expect(
       await wordsHere(actions.setGrantCaps.call({ grants, modelId, perAuthor: share / 4n, perEpoch: share })),
     ).toBe(`CodeGrants.setCaps(modelId ${modelId}, perAuthor 0.25 shares, perEpoch 1 shares).`);

@@ -5,6 +5,20 @@ const tests = ["test/offchain/cli/code.test.ts"];
 
 export const code: readonly Breakage[] = [
   {
+    name: "a grant that ended with its set is told as burned before it is",
+    file: "offchain/src/cli/commands/code.ts",
+    text: "if (unburned > 0n)",
+    instead: "if (unburned < 0n)",
+    tests,
+  },
+  {
+    name: "what a voided set approved is told as if it had not been voided",
+    file: "offchain/src/run/grants.ts",
+    text: "const voidedAt = voided.get(setVersion);",
+    instead: "const voidedAt = voided.get(0);",
+    tests,
+  },
+  {
     name: "a grant of another model or chain is signed",
     file: "offchain/src/run/grants.ts",
     text: "if (file.chainId !== facts.chainId || file.codeGrants !== facts.grants || struct.modelId !== facts.modelId)",

@@ -19,14 +19,15 @@ import {
 } from "../place.ts";
 
 /** Where a grant stands, in a word or two. */
-function standingText({ state, due }: ApprovedGrant, now: number): string {
+function standingText({ state, due, unburned }: ApprovedGrant, now: number): string {
+  if (unburned > 0n) return `ended with its set, ${formatShares(unburned)} shares to be burned`;
   if (state.revoked) return state.amount === 0n ? "revoked, all of it burned" : "revoked";
   if (now < state.vetoEnds) return `may be vetoed until ${timeText(state.vetoEnds)}`;
   if (state.claimed === state.amount) return "paid";
   return due === state.amount ? "due" : "being paid";
 }
 
-const documentOf = ({ id, terms, repository, state, due, transaction }: ApprovedGrant) => ({
+const documentOf = ({ id, terms, repository, state, due, voidedAt, unburned, transaction }: ApprovedGrant) => ({
   id,
   author: terms.author,
   repository,
@@ -42,6 +43,9 @@ const documentOf = ({ id, terms, repository, state, due, transaction }: Approved
   vetoEnds: state.vetoEnds,
   revoked: state.revoked,
   byVote: terms.setVersion === 0,
+  setVersion: terms.setVersion,
+  voidedAt: voidedAt ?? null,
+  unburned,
   transaction,
 });
 
@@ -71,7 +75,7 @@ async function namedGrant(place: Place, named: string) {
 
 /** When a grant pays; nothing of it is due before the veto is over. */
 function paidText({ start, cliff, duration, vetoEnds, revoked }: ApprovedGrant["state"]): string {
-  if (revoked) return "no more than was due when it was revoked";
+  if (revoked) return "no more than was due when it was ended";
   const [first, last] = [start + cliff, start + duration].map((time) => Math.max(time, vetoEnds));
   if (first === last) return `all at once at ${timeText(last!)}`;
   return `from ${timeText(first!)} to ${timeText(last!)}, linearly since ${timeText(start)}`;
@@ -152,6 +156,9 @@ export const codeShowCommand = defineCommand({
             "approved",
             `${terms.setVersion === 0 ? "by the holders" : `by maintainer set ${terms.setVersion}`}, in ${grant.transaction}`,
           ],
+          ...(grant.voidedAt === undefined
+            ? []
+            : [["its set", `all that it approved was ended at ${timeText(grant.voidedAt)}`] as const]),
           ["granted", exactShares(terms.amount)],
           ["paid", paidText(state)],
           ["due", exactShares(grant.due)],
