@@ -1,4 +1,4 @@
-import { boundsOf, governorSettings, paramsOf, runOf, setParams } from "@cotrain/sdk/actions";
+import { boundsOf, paramsOf, runOf, setParams } from "@cotrain/sdk/actions";
 import {
   checkRunParams,
   type Parameter,
@@ -8,22 +8,11 @@ import {
   runParamsToWire,
 } from "@cotrain/sdk/protocol";
 
-import { type Clock, RetryableError, shortAddress, systemClock, timeText, UserError, wrap } from "../../base/index.ts";
-import { namedWallet, wordsOfCall } from "../../run/index.ts";
-import { didYouMean, text, toggle } from "../../service/index.ts";
+import { UserError } from "../../base/index.ts";
+import { didYouMean } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { columnsOf } from "../output.ts";
-import { atPlace, type Place, requireEntries, signingOptions, unpinnedNotice } from "../place.ts";
-import {
-  decidingAt,
-  type DecidingPlace,
-  proposerOf,
-  putToHolders,
-  type SentProposal,
-  sentText,
-  withVotes,
-} from "../proposing.ts";
-import { boundedText, type Cast, cast, castDocuments, castLines, type Voter, voterOf } from "../voting.ts";
+import { decide, decisionOptions, type Intention, intentionOf } from "../decision.ts";
+import type { DecidingPlace } from "../proposing.ts";
 
 const rows: readonly Parameter[] = runParameters;
 
@@ -72,12 +61,9 @@ export function changesOf(words: readonly string[]): Partial<RunParams> {
   return Object.fromEntries(changes) as Partial<RunParams>;
 }
 
-/**
- * The parameters that a change would put in force.
- * @throws UserError `PARAMS_SAME` where it changes nothing; ProtocolError `INVALID_PARAMS` for what the run does not allow
- */
-async function decisionOn(place: DecidingPlace, changes: Partial<RunParams>, reason: string | undefined) {
-  const { connection, addresses, contracts, runId } = place;
+/** The parameters that a change would put in force. @throws ProtocolError `INVALID_PARAMS` for what the run does not allow */
+async function intentionFor(place: DecidingPlace, changes: Partial<RunParams>): Promise<Intention> {
+  const { connection, addresses, runId } = place;
   const { version: replaces, fragments } = await connection.call((client) => runOf(client, { addresses, runId }));
   const [before, bounds] = await Promise.all([
     connection.call((client) => paramsOf(client, { addresses, runId, version: replaces })),
@@ -85,66 +71,9 @@ async function decisionOn(place: DecidingPlace, changes: Partial<RunParams>, rea
   ]);
   const params: RunParams = { ...before, ...changes };
   const title = parametersChange(before, params);
-  if (title === "")
-    throw new UserError("PARAMS_SAME", `All that is asked for is in force in run ${runId}: name another value.`);
-  checkRunParams(params, fragments, bounds);
-  const call = setParams.call({ addresses, runId, replaces, params });
-  return {
-    title,
-    params,
-    replaces,
-    call,
-    calls: [call],
-    description: reason === undefined ? title : `${title}\n\n${reason}`,
-    words: (await wordsOfCall(place, { target: call.to, value: 0n, data: call.data })).words,
-    rehearse: () =>
-      connection.call((client) =>
-        setParams.simulate(client, { addresses, runId, replaces, params, account: contracts.timelock }),
-      ),
-  };
-}
-
-/** A command waits so long for a vote to begin, s. */
-const LONGEST_DELAY = 60;
-/** Between two looks at the chain's clock, ms. */
-const LOOK_MS = 200;
-
-/** @throws UserError `VOTE_LATER` where voting begins when nobody waits any more */
-async function requireSoon({ connection, governor }: DecidingPlace): Promise<void> {
-  const { votingDelay } = await connection.call((client) => governorSettings(client, { governor }));
-  if (votingDelay > LONGEST_DELAY)
-    throw new UserError(
-      "VOTE_LATER",
-      `Voting on a proposal begins ${votingDelay} s after it here: propose it without --vote, and vote then.`,
-    );
-}
-
-/** The wallets of these that have votes, opened: a vote on the local chain is over in seconds. */
-async function openVoters(place: DecidingPlace, entries: Place["entries"], fees: { readonly maxFee: number }) {
-  await requireSoon(place);
-  const voters: Voter[] = [];
-  for (const { entry, votes } of await withVotes(place, entries))
-    if (votes > 0n) voters.push(await voterOf(place, entry, fees));
-  return voters;
-}
-
-/** All vote for what was just proposed. @throws RetryableError `VOTE_EARLY` where the chain's clock stands */
-async function voteFor(
-  { connection, governor }: DecidingPlace,
-  { proposalId, voteStart }: SentProposal,
-  voters: readonly Voter[],
-  clock: Clock,
-): Promise<Cast[]> {
-  const until = clock.monotonic() + 2_000 * LONGEST_DELAY;
-  while (Number((await connection.call((client) => client.getBlock())).timestamp) <= voteStart) {
-    if (clock.monotonic() > until)
-      throw new RetryableError(
-        "VOTE_EARLY",
-        `Proposal ${proposalId} was made, and its vote begins after ${timeText(voteStart)}, which the chain has not reached: vote with "cotrain vote" then.`,
-      );
-    await clock.sleep(LOOK_MS);
-  }
-  return Promise.all(voters.map((voter) => cast(voter, { governor, proposalId, support: "for" })));
+  if (title !== "") checkRunParams(params, fragments, bounds);
+  const document = { params: runParamsToWire(params), replaces };
+  return intentionOf(place, setParams, { addresses, runId, replaces, params }, { title, document });
 }
 
 /** `cotrain propose`. */
@@ -152,15 +81,7 @@ export const proposeCommand = defineCommand({
   name: "propose",
   summary: "propose to the holders that a run's parameters change",
   args: [{ name: "name=value", description: "a parameter and its new value, as params --json has it", several: true }],
-  options: {
-    ...signingOptions,
-    reason: text({ description: "why, for those who vote: the proposal's text, behind what changes" }),
-    vote: toggle({
-      description: "vote for it with all wallets here as soon as voting begins, which is soon on a local chain",
-      default: false,
-    }),
-    dryRun: toggle({ description: "check and simulate, and send nothing", default: false }),
-  },
+  options: decisionOptions,
   examples: [
     ["npx cotrain propose innerSteps=48 --vote", "by the wallet of this directory that has the most votes"],
     ["npx cotrain propose weighting=uniform innerLrPpb=2000000 --dry-run", "what would be proposed"],
@@ -174,41 +95,6 @@ export const proposeCommand = defineCommand({
   ],
   async run({ args, options, output }) {
     const changes = changesOf(args);
-    const reason = boundedText(options.reason);
-    const own = await namedWallet(options);
-    const { title, params, replaces, words, call, proposal, casts } = await atPlace(
-      options,
-      own,
-      async (at) => {
-        const place = await decidingAt(at);
-        const decision = await decisionOn(place, changes, reason);
-        const entries = options.dryRun ? [] : requireEntries(place, options);
-        const proposer = await proposerOf(place, entries);
-        const { maxFee } = options;
-        const voters = options.vote ? await openVoters(place, entries, { maxFee }) : [];
-        const proposal = await putToHolders(place, decision, proposer, { maxFee, output });
-        const casts = proposal && options.vote ? await voteFor(place, proposal, voters, systemClock) : [];
-        return { ...decision, proposal, casts };
-      },
-      unpinnedNotice(options, output),
-      { ticking: true },
-    );
-    const columns = columnsOf(process.stdout);
-    output.result(
-      {
-        title,
-        params: runParamsToWire(params),
-        replaces,
-        call: { target: call.to, data: call.data, words },
-        proposal: proposal ?? null,
-        votes: castDocuments(casts),
-      },
-      [
-        ...(proposal === undefined
-          ? wrap(`Nothing was sent: ${title} could be proposed.`, columns)
-          : wrap(`${shortAddress(proposal.proposer)} proposed ${title} ${sentText(proposal)}`, columns)),
-        ...castLines(casts, "for"),
-      ],
-    );
+    await decide({ options, output }, (place) => intentionFor(place, changes));
   },
 });
