@@ -39,6 +39,16 @@ export { type ActiveRewards, activeRewards, keyOfRoot, type KnownRewards, knownR
 export * from "./shares.ts";
 export * from "./suspension.ts";
 export * from "./grants.ts";
+export {
+  MOST_SIGNERS,
+  nextSigners,
+  type NextSigners,
+  type SignerRole,
+  type Signers,
+  type SignersChange,
+  type SignerSet,
+  signersOf,
+} from "./signers.ts";
 export { type SignedStatement, withSigner } from "./signatures.ts";
 export * from "./capital.ts";
 export * from "./wallets.ts";

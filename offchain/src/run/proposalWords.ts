@@ -2,12 +2,9 @@
 import {
   currentParamsVersion,
   decodeCall,
-  maintainersOf,
   type ModelContracts,
   newestMaintainers,
-  newestSetVersion,
   paramsOf,
-  setOf,
 } from "@cotrain/sdk/actions";
 import { RunRegistryUnknownRunError } from "@cotrain/sdk/errors";
 import {
@@ -30,6 +27,7 @@ import { timeText } from "../base/index.ts";
 import type { ChainConnection } from "../chain/index.ts";
 import { commitOf } from "./grants.ts";
 import { modelText, saleText } from "./saleWords.ts";
+import { MOST_SIGNERS, type SignerRole, signerRoles } from "./signers.ts";
 
 /** Whose run and model it is about. */
 export interface WordsPlace {
@@ -174,39 +172,24 @@ async function paramsText(place: WordsPlace, [id, replaces, given]: readonly unk
   return `${words}: ${change === "" ? "all stay as they are" : change}. ${all}`;
 }
 
-/** Members that a set may have (ValidatorSet.sol): a longer list is refused. */
-const MOST_VALIDATORS = 64;
-
 function membersText(members: readonly Address[]): string {
   if (members.length === 0) return "nobody";
-  const more = members.length - MOST_VALIDATORS;
-  const shown = members.slice(0, MOST_VALIDATORS).join(", ");
+  const more = members.length - MOST_SIGNERS;
+  const shown = members.slice(0, MOST_SIGNERS).join(", ");
   return more > 0 ? `${shown} and ${more} further, more than a set may have` : shown;
 }
 
-/** Who signs for a model: as which of the two, and where the sets of those are found. */
-const signers = {
-  validators: { newest: newestSetVersion, of: setOf },
-  maintainers: {
-    newest: newestMaintainers,
-    of: async (...args: Parameters<typeof maintainersOf>) => {
-      const { maintainers, threshold } = await maintainersOf(...args);
-      return { validators: maintainers, threshold };
-    },
-  },
-} as const;
-
 async function signersText(
-  role: keyof typeof signers,
+  role: SignerRole,
   place: WordsPlace,
   [id, replaces, members, needed]: readonly unknown[],
 ): Promise<string> {
   const { connection, addresses } = place;
   const [modelId, version, after] = [id as Hex, Number(replaces), members as readonly Address[]];
   const { newest, before } = await connection.call(async (client) => {
-    const newest = await signers[role].newest(client, { addresses, modelId });
+    const newest = await signerRoles[role].newest(client, { addresses, modelId });
     let before: { readonly validators: readonly Address[]; readonly threshold: number } | undefined;
-    if (version >= 1 && version <= newest) before = await signers[role].of(client, { addresses, modelId, version });
+    if (version >= 1 && version <= newest) before = await signerRoles[role].of(client, { addresses, modelId, version });
     return { newest, before };
   });
   const model = await modelText(place, modelId);

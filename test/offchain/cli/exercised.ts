@@ -1,3 +1,21 @@
+/** Options of commands that show, and of those that put something to the holders; each of these has its own besides. */
+const shown = {
+  state: "intentions",
+  coordinator: "intentions",
+  rpc: "intentions",
+  run: "intentions",
+  deployment: "intentions",
+};
+const proposed = {
+  ...shown,
+  wallet: "intentions",
+  passphraseFile: "intentions",
+  maxFee: "intentions",
+  reason: "intentions",
+  vote: "intentions",
+  dryRun: "intentions",
+};
+
 /**
  * Where each option is seen to do something: a file of tests that uses its flag, or for the few that need a machine or chain
  * of their own, what reads it; a part of such a file is named with its ending. An option that is added must be
@@ -339,6 +357,10 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     maxFee: "capital",
     account: "capital",
   },
+  "maintainers show": shown,
+  "maintainers propose": { ...proposed, add: "intentions", remove: "intentions", threshold: "intentions" },
+  "validators show": shown,
+  "validators propose": { ...proposed, add: "intentions", remove: "intentions", threshold: "intentions" },
   suspend: {
     state: "suspend",
     coordinator: "suspend",

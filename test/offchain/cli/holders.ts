@@ -25,7 +25,8 @@ export interface Holders {
 
 const clientAt = (url: string) => createTestClient({ mode: "anvil", transport: http(url) }).extend(publicActions);
 
-export async function openHolders(): Promise<Holders> {
+/** @param governor settings of its votes that are not the usual ones */
+export async function openHolders(governor?: Parameters<typeof createWorld>[2]): Promise<Holders> {
   const cleanups: (() => void)[] = [];
   const state = join(
     temporaryDirectory((work) => cleanups.push(work)),
@@ -37,7 +38,7 @@ export async function openHolders(): Promise<Holders> {
   const wallets: Record<string, Address> = {};
   for (const role of ["worker-1", "worker-2"] as const)
     wallets[role] = asAddress((await ensureWallet(state, role, true)).address);
-  const world = await createWorld(node.url, state);
+  const world = await createWorld(node.url, state, governor);
   const { chainId, contracts: addresses, fromBlock, modelId, runId } = world;
   const first = asAddress(workers[0]!.address);
   await settle(node, world, { beneficiary: (worker) => wallets[worker === first ? "worker-1" : "worker-2"]! });

@@ -60,9 +60,9 @@ export const runProposals: readonly Breakage[] = [
   },
   {
     name: "proposed validators are cut where there are many",
-    file: "offchain/src/run/proposalWords.ts",
-    text: "const MOST_VALIDATORS = 64;",
-    instead: "const MOST_VALIDATORS = 10;",
+    file: "offchain/src/run/signers.ts",
+    text: "const MOST_SIGNERS = 64;",
+    instead: "const MOST_SIGNERS = 10;",
     tests: ["test/offchain/run/proposals.test.ts"],
   },
   {

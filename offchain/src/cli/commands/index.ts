@@ -18,6 +18,7 @@ import { proposalsExecuteCommand, proposalsListCommand } from "./proposals.ts";
 import { proposeCommand } from "./propose.ts";
 import { rewardsClaimCommand, rewardsListCommand } from "./rewards.ts";
 import { sharesCommand } from "./shares.ts";
+import { signersCommands } from "./signers.ts";
 import { statusCommand } from "./status.ts";
 import { suspendCommand } from "./suspend.ts";
 import { upCommand } from "./up.ts";
@@ -56,6 +57,7 @@ export const commands: readonly Command[] = [
   capitalSettleCommand,
   capitalClaimCommand,
   capitalRefundCommand,
+  ...signersCommands,
   suspendCommand,
   checkpointListCommand,
   checkpointExportCommand,
@@ -71,6 +73,8 @@ export const withoutDocument: ReadonlySet<string> = new Set(["worker", "coordina
 export const groupSummaries: Readonly<Record<string, string>> = {
   capital: "shares that are sold for a model's capital token, an epoch at a time",
   code: "what authors of code are paid: grants, by maintainers or the holders",
+  maintainers: "who approves what is paid for code, and proposing others",
+  validators: "who attests what a run pays, and proposing others",
   builds: "which machines can train a run bit for bit, and proposing another kind of device",
   proposals: "what holders decide: proposals, and carrying out what they accepted",
   rewards: "what wallets earned, and claiming it",

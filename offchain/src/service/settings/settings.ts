@@ -215,14 +215,25 @@ export function parseAddress(text: string): Address | undefined {
   return oneCase || text === getAddress(address) ? address : undefined;
 }
 
+const addressSchema = Type.String({ pattern: "^0x[0-9a-f]{40}$" });
+const addressAllowed =
+  "an address of 0x and 40 hex digits that is not zero, in one case or with the checksum of EIP-55 in its casing";
+
 /** An account on a chain; the value is in lower case. */
 export const account = <const I extends OptionInit<Address>>(init: I) =>
-  option<Address, I>(
-    Type.String({ pattern: "^0x[0-9a-f]{40}$" }),
-    "an address of 0x and 40 hex digits that is not zero, in one case or with the checksum of EIP-55 in its casing",
-    parseAddress,
+  option<Address, I>(addressSchema, addressAllowed, parseAddress, init, { value: "address" });
+
+/** One or several accounts, with commas between; the values are in lower case. */
+export const accounts = <const I extends OptionInit<readonly Address[]>>(init: I) =>
+  option<readonly Address[], I>(
+    Type.Array(addressSchema, { minItems: 1, maxItems: 64 }),
+    `${addressAllowed}, or several with commas between`,
+    (value) => {
+      const all = value.split(",").map((part) => parseAddress(part.trim()));
+      return all.every((each) => each !== undefined) ? all : undefined;
+    },
     init,
-    { value: "address" },
+    { value: "addresses", show: (value) => value.join(",") },
   );
 
 /** A hash, of a run, a checkpoint or a file; the value is in lower case. */

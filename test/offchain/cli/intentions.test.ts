@@ -1,0 +1,199 @@
+/** Commands that put what somebody means to the holders, on a real node: what they refuse, what they propose, and that it comes to pass. */
+import { join } from "node:path";
+
+import { timelockOf } from "@cotrain/sdk/actions";
+import { asAddress, type Hex } from "@cotrain/sdk/protocol";
+import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
+
+import { formatAddress } from "../../../offchain/src/base/index.ts";
+import { layout } from "../../../offchain/src/run/index.ts";
+import { pass } from "../chain/settle.ts";
+import { accountOf, validators } from "../chain/world.ts";
+import { type Holders, openHolders } from "./holders.ts";
+import { told } from "./staged.ts";
+import { cotrainHere, refusal, verdictOf } from "./support.ts";
+import { tellingCoordinator } from "./tellingCoordinator.ts";
+
+/** So long a vote that no slow machine sees its end. */
+const VOTING_PERIOD = 6_000;
+
+let holders: Holders;
+let snapshot: Hex;
+beforeAll(async () => {
+  holders = await openHolders({ votingPeriod: VOTING_PERIOD });
+  // Votes count from the second after the claim on.
+  await pass(holders.world, 1);
+  snapshot = await holders.client.snapshot();
+}, 60_000);
+beforeEach(async () => {
+  await holders.client.revert({ id: snapshot });
+  snapshot = await holders.client.snapshot();
+});
+afterAll(() => holders?.close());
+
+const at = () => ["--state", holders.state];
+const refused = async (...argv: readonly string[]) => verdictOf(await cotrainHere([...argv, ...at()]));
+
+interface Proposed {
+  readonly title: string;
+  readonly call: { readonly target: Hex; readonly data: Hex; readonly words: string };
+  readonly proposal: { readonly proposalId: string; readonly proposer: Hex } | null;
+  readonly votes: readonly { readonly votes: string }[];
+}
+const propose = (...argv: readonly string[]) => told<Proposed>(...argv, ...at());
+
+/** What is proposed is shown and simulated, not sent. */
+const rehearse = (...argv: readonly string[]) => propose(...argv, "--dry-run");
+
+/** Carries out what was proposed, as the holders' timelock does. */
+async function accept({ call }: Proposed): Promise<void> {
+  const { client, world } = holders;
+  const { contracts: addresses, modelId } = world;
+  const timelock = await timelockOf(client, { addresses, modelId });
+  await client.setBalance({ address: timelock, value: 10n ** 18n });
+  await client.impersonateAccount({ address: timelock });
+  const hash = await client.sendUnsignedTransaction({ from: timelock, to: call.target, data: call.data });
+  await client.mine({ blocks: 1 });
+  expect(await client.getTransactionReceipt({ hash })).toMatchObject({ status: "success" });
+}
+
+const addressOf = (name: string): Hex => formatAddress(accountOf(name).address);
+const ascending = (all: readonly Hex[]): Hex[] =>
+  [...all].sort((a, b) => (a.toLowerCase() < b.toLowerCase() ? -1 : 1)).map(formatAddress);
+
+interface Shown {
+  readonly inForce: { readonly version: number; readonly members: readonly Hex[]; readonly threshold: number } | null;
+  readonly coming: readonly { readonly members: readonly Hex[]; readonly threshold: number; readonly since: number }[];
+}
+
+/** A change of the maintainers that is refused. */
+const change = (...flags: readonly string[]) => refused("maintainers", "propose", ...flags);
+
+describe("signers", () => {
+  const names = ["ada", "bob", "cyd"].map(addressOf);
+  const three = names.join(",");
+
+  test("the first maintainers are proposed, voted for at once, and chosen when anybody carries it out", async () => {
+    const { client, world } = holders;
+    expect((await cotrainHere(["maintainers", "show", ...at()])).stdout).toBe("There are no maintainers.\n");
+    // The chain's clock goes on meanwhile, as that of a chain with other users does.
+    const ticking = setInterval(() => void client.mine({ blocks: 1 }), 100);
+    onTestFinished(() => clearInterval(ticking));
+    const proposed = await propose("maintainers", "propose", "--add", three, "--vote", "--reason", "They wrote it.");
+    clearInterval(ticking);
+    expect(proposed.title).toMatch(/^maintainers: 0x.* in, none → 2 of 3 must sign$/);
+    expect(proposed.call.words).toContain("chooses the first maintainers of this model");
+    expect(proposed.votes).toHaveLength(2);
+    const { proposalId } = proposed.proposal!;
+    await pass(world, VOTING_PERIOD);
+    expect(await told("proposals", "execute", proposalId, ...at())).toMatchObject({ step: "queue" });
+    await pass(world, 60);
+    expect(await told("proposals", "execute", proposalId, ...at())).toMatchObject({ step: "execute" });
+    const chosen = { members: ascending(names), threshold: 2 };
+    const shown = await told<Shown>("maintainers", "show", ...at());
+    expect(shown).toMatchObject({ inForce: null, coming: [chosen] });
+    expect((await cotrainHere(["maintainers", "show", ...at()])).stdout).toMatch(
+      /^There are no maintainers\.\nset 1, from 2.*: 2 of 3 must sign\n( {2}0x\w{40}\n){3}$/,
+    );
+    await client.setNextBlockTimestamp({ timestamp: BigInt(shown.coming[0]!.since) });
+    await client.mine({ blocks: 1 });
+    expect(await told("maintainers", "show", ...at())).toMatchObject({
+      inForce: { version: 1, ...chosen },
+      coming: [],
+    });
+  }, 30_000);
+
+  test("one comes and one goes, by the newest set, whether that is in force or not", async () => {
+    await accept(await rehearse("maintainers", "propose", "--add", three, "--threshold", "3"));
+    // A set changes once an epoch.
+    await pass(holders.world, 16);
+    const exchange = ["--add", addressOf("dan"), "--remove", addressOf("bob")];
+    const next = await rehearse("maintainers", "propose", ...exchange);
+    expect(next.title).toMatch(/^maintainers: 0x.{4}….{4} in, 0x.{4}….{4} out$/);
+    expect(next).toMatchObject({ replaces: 1, threshold: 3, proposal: null });
+    await accept(next);
+    const { coming, inForce } = await told<Shown>("maintainers", "show", ...at());
+    const newest = coming.at(-1) ?? inForce;
+    expect(newest?.members).toEqual(ascending(["ada", "cyd", "dan"].map(addressOf)));
+  });
+
+  test("what the contract would refuse is refused before, and says what to give instead", async () => {
+    await accept(await rehearse("maintainers", "propose", "--add", three));
+    await pass(holders.world, 16);
+    expect(await change("--add", addressOf("ada"))).toEqual(
+      refusal(1, "is in the newest set of maintainers already: add somebody else."),
+    );
+    expect(await change("--remove", addressOf("eve"))).toEqual(
+      refusal(
+        1,
+        `${addressOf("eve")} is not in the newest set of maintainers: "cotrain maintainers show" shows who is.`,
+      ),
+    );
+    expect(await change("--add", addressOf("eve"), "--remove", addressOf("eve"))).toEqual(
+      refusal(1, "is named twice: name it once."),
+    );
+    expect(await change("--threshold", "1")).toEqual(
+      refusal(1, "Of 3 maintainers 2 to 3 must sign, at least two thirds: --threshold 1 is not allowed."),
+    );
+    expect(await change("--remove", names.slice(0, 2).join(","))).toEqual(
+      refusal(
+        1,
+        "Of 3 maintainers 1 may change at once, a third, and this changes 2: propose the others in a later epoch.",
+      ),
+    );
+    expect(await change("--remove", three)).toEqual(
+      refusal(1, "A set has 1 to 64 maintainers, and this would have none: add some with --add."),
+    );
+    expect(await change("--threshold", "2")).toEqual(
+      refusal(1, "All that is asked for is in force: name another value."),
+    );
+    expect(await change()).toEqual(refusal(1, "All that is asked for is in force: name another value."));
+    expect(await change("--add", "0xada")).toEqual(refusal(1, /^--add must be an address of 0x .*, not "0xada"\.$/));
+    expect(await change("--reason", "x".repeat(2_001))).toEqual(refusal(1, "--reason has 2001 characters"));
+  });
+
+  test("validators are proposed alike", async () => {
+    const own = ascending(validators.map(({ address }) => address));
+    expect(await told("validators", "show", ...at())).toMatchObject({
+      inForce: { version: 1, members: own, threshold: 2 },
+      coming: [],
+    });
+    await pass(holders.world, 16);
+    const [first] = own;
+    const exchange = ["--add", addressOf("ada"), "--remove", first!, "--threshold", "3"];
+    const next = await rehearse("validators", "propose", ...exchange);
+    expect(next.title).toMatch(/^validators: 0x.* in, 0x.* out, 2 of 3 → 3 of 3 must sign$/);
+    expect(next.call.words).toContain("ValidatorSet chooses validators of this model in the place of set 1: coming 0x");
+    await accept(next);
+    const { coming } = await told<Shown>("validators", "show", ...at());
+    expect(coming).toMatchObject([{ members: ascending([addressOf("ada"), ...own.slice(1)]), threshold: 3 }]);
+  });
+});
+
+/** The same run, as somebody else names it. */
+const elsewhere = async (): Promise<string[]> => {
+  const { world, client, state } = holders;
+  const coordinator = await tellingCoordinator(world, client);
+  const pins = ["--rpc", world.url, "--run", world.runId, "--deployment", layout(state).deployment];
+  return ["--coordinator", coordinator, ...pins];
+};
+
+describe("of somebody else's run", () => {
+  test.each([["maintainers"], ["validators"]])("cotrain %s show tells the same", async (...words) => {
+    const line = [...words, "show"];
+    expect(await told(...line, ...(await elsewhere()))).toEqual(await told(...line, ...at()));
+  });
+
+  test.each<readonly string[]>([
+    ["maintainers", "propose", "--add", addressOf("ada")],
+    ["validators", "propose", "--threshold", "3"],
+  ])("holders are proposed to by cotrain %s %s", async (...line) => {
+    const keys = join(holders.state, "keys");
+    const wallet = ["--wallet", join(keys, "worker-1.json"), "--passphrase-file", join(keys, "passphrase")];
+    const where = await elsewhere();
+    const dear = verdictOf(await cotrainHere([...line, ...where, ...wallet, "--max-fee", "0.000001"]));
+    expect(dear).toMatchObject({ code: 75, sentence: expect.stringContaining("--max-fee") });
+    const { proposal } = await told<Proposed>(...line, ...where, ...wallet);
+    expect(asAddress(proposal!.proposer)).toBe(holders.wallets["worker-1"]);
+  });
+});
