@@ -63,12 +63,13 @@ export function intentionOf<A>(
   };
 }
 
-/** What changes, as a title says it: "10 → 20 shares an epoch"; empty where nothing does. */
-export const changesText = (rows: readonly (readonly [before: string, after: string, of: string])[]): string =>
-  rows
-    .filter(([before, after]) => before !== after)
-    .map(([before, after, of]) => `${before} → ${after} ${of}`)
-    .join(", ");
+/** A part of a title, "10 → 20 shares an epoch"; none where nothing changes. */
+export const changed = (before: string, after: string, of: string): string[] =>
+  before === after ? [] : [`${before} → ${after} ${of}`.trimEnd()];
+
+/** A title of what changes; empty where nothing does. */
+export const titled = (about: string, parts: readonly string[]): string =>
+  parts.length === 0 ? "" : `${about}: ${parts.join(", ")}`;
 
 /** A command waits so long for a vote to begin, s. */
 const LONGEST_DELAY = 60;

@@ -81,7 +81,10 @@ export interface GrantFacts {
 }
 
 /** @throws UserError `CODE_UNPAID` where the deployment pays nobody for code */
-async function contractAt({ connection, addresses }: GrantsPlace): Promise<Address> {
+export async function grantsContractOf({
+  connection,
+  addresses,
+}: Pick<GrantsPlace, "connection" | "addresses">): Promise<Address> {
   const grants = await connection.call((client) => codeGrantsOf(client, { addresses }));
   if (grants !== zeroAddress) return asAddress(grants);
   throw new UserError(
@@ -92,7 +95,7 @@ async function contractAt({ connection, addresses }: GrantsPlace): Promise<Addre
 
 export async function grantFacts(place: GrantsPlace, clock: Clock): Promise<GrantFacts> {
   const { connection, addresses, modelId } = place;
-  const grants = await contractAt(place);
+  const grants = await grantsContractOf(place);
   const setVersion = await connection.call((client) => currentMaintainers(client, { addresses, modelId }));
   const none = { maintainers: [], threshold: 0 };
   const { maintainers, threshold } =
@@ -266,7 +269,7 @@ export async function approvedGrants(
   chosen: (all: readonly GrantApproval[]) => readonly GrantApproval[] = (all) => all,
 ): Promise<{ readonly grants: Address; readonly all: ApprovedGrant[] }> {
   const { connection, modelId, fromBlock } = place;
-  const grants = await contractAt(place);
+  const grants = await grantsContractOf(place);
   const { logs } = await connection.call((client) =>
     getAllLogs(client, grantApproved({ grants, modelId }), { from: BigInt(fromBlock) }),
   );

@@ -361,6 +361,18 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
   "maintainers propose": { ...proposed, add: "intentions", remove: "intentions", threshold: "intentions" },
   "validators show": shown,
   "validators propose": { ...proposed, add: "intentions", remove: "intentions", threshold: "intentions" },
+  "capital propose": { ...proposed, price: "intentions", minimum: "intentions" },
+  "code caps": { ...proposed, perAuthor: "intentions", perEpoch: "intentions" },
+  "poster propose": proposed,
+  "emission show": shown,
+  "emission propose": {
+    ...proposed,
+    perEpoch: "intentions",
+    compute: "intentions",
+    code: "intentions",
+    capital: "intentions",
+    treasury: "intentions",
+  },
   suspend: {
     state: "suspend",
     coordinator: "suspend",

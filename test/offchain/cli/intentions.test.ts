@@ -1,11 +1,12 @@
 /** Commands that put what somebody means to the holders, on a real node: what they refuse, what they propose, and that it comes to pass. */
 import { join } from "node:path";
 
-import { timelockOf } from "@cotrain/sdk/actions";
+import { runOf, timelockOf } from "@cotrain/sdk/actions";
 import { asAddress, type Hex } from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 
 import { formatAddress } from "../../../offchain/src/base/index.ts";
+import { requireTerms } from "../../../offchain/src/cli/commands/capitalTerms.ts";
 import { layout } from "../../../offchain/src/run/index.ts";
 import { pass } from "../chain/settle.ts";
 import { accountOf, validators } from "../chain/world.ts";
@@ -170,6 +171,146 @@ describe("signers", () => {
   });
 });
 
+describe("terms of the sale of shares", () => {
+  test("are proposed by the capital token's decimals, each alone or both", async () => {
+    const next = await rehearse("capital", "propose", "--price", "0.03");
+    expect(next).toMatchObject({
+      title: "sale of shares: 0.02 → 0.03 TESTUSD a share at the least",
+      price: "30000",
+      minimum: "1000000",
+    });
+    expect(next.call.words).toContain("for at least 30000 (0.03 with its decimals) of the smallest units");
+    await accept(next);
+    const then = await rehearse("capital", "propose", "--minimum", "250");
+    expect(then).toMatchObject({
+      title: "sale of shares: 1 → 250 TESTUSD an epoch at the least",
+      price: "30000",
+      minimum: "250000000",
+    });
+    await accept(then);
+    await pass(holders.world, 16);
+    expect(await told("capital", "show", ...at())).toMatchObject({ price: "30000", minimum: "250000000" });
+  });
+
+  test.each([
+    [["--price", "0.009"], /for less than 0\.01 TESTUSD, for ever: name a higher --price than 0\.009 TESTUSD\.$/],
+    [["--price", "1e3"], /^An amount of TESTUSD is a number above 0 .*, not "1e3"\.$/],
+    [["--price", `1${"0".repeat(23)}`], /^A share cannot cost more than 79228162514264337593543\.950335 TESTUSD\.$/],
+    [["--minimum", "0"], /^An amount of TESTUSD is a number above 0/],
+    [["--price", "0.02", "--minimum", "1"], /^All that is asked for is in force: name another value\.$/],
+    [[], /^All that is asked for is in force: name another value\.$/],
+  ])("%j is refused", async (flags, sentence) => {
+    expect(await refused("capital", "propose", ...flags)).toEqual(refusal(1, sentence));
+  });
+});
+
+test("terms that a token of many decimals has no room for are refused, and a minimum that sells nothing", () => {
+  const token = { address: asAddress(addressOf("token")), symbol: "TOKEN", decimals: 18 };
+  const book = { token: token.address, priceFloor: 1n, vault: token.address, held: 0n };
+  const share = 10n ** 18n;
+  const check = (price: bigint, minimum: bigint) => () => requireTerms({ price, minimum }, { book, token });
+  expect(check(3n * share, 3n)).not.toThrow();
+  expect(check(3n * share, 2n)).toThrow(/^An epoch must bring in from 0\.000000000000000003 TOKEN to .* name another/);
+  expect(check(3n * share + 1n, 3n)).toThrow("An epoch must bring in from 0.000000000000000004 TOKEN to");
+  expect(check(share, 2n ** 128n - 1n)).not.toThrow();
+  expect(check(share, 2n ** 128n)).toThrow("An epoch must bring in from");
+  expect(check(2n ** 96n - 1n, share)).not.toThrow();
+  expect(check(2n ** 96n, share)).toThrow(/^A share cannot cost more than 79228162514\.\d+ TOKEN\.$/);
+});
+
+describe("caps of what maintainers approve", () => {
+  test("are shown, and others proposed", async () => {
+    expect(await told("code", "caps", ...at())).toMatchObject({ perAuthor: "0", perEpoch: "0", approved: "0" });
+    const next = await rehearse("code", "caps", "--per-author", "10", "--per-epoch", "50.5");
+    expect(next.title).toBe("grants by maintainers, an epoch: 0 → 10 shares for one author, 0 → 50.5 shares in all");
+    expect(next.call.words).toContain("perAuthor 10 shares, perEpoch 50.5 shares");
+    await accept(next);
+    const { stdout } = await cotrainHere(["code", "caps", ...at()]);
+    expect(stdout).toMatch(
+      /^for one author {2}10 shares an epoch\nin all {10}50\.5 shares an epoch\napproved {8}0 shares in epoch \d+\n$/,
+    );
+    expect((await rehearse("code", "caps", "--per-epoch", "20")).title).toBe(
+      "grants by maintainers, an epoch: 50.5 → 20 shares in all",
+    );
+    expect(await refused("code", "caps", "--per-author", "10")).toEqual(
+      refusal(1, "All that is asked for is in force"),
+    );
+    expect(await refused("code", "caps", "--per-author", "-1")).toEqual(
+      refusal(1, 'An amount of shares is a number with at most 18 decimals, such as 12.5, not "-1".'),
+    );
+  });
+});
+
+describe("the poster", () => {
+  const next = addressOf("zoe");
+
+  test("is another from the proposal's execution on", async () => {
+    const { client, world } = holders;
+    const { contracts: addresses, runId } = world;
+    const { poster: before } = await runOf(client, { addresses, runId });
+    const proposed = await rehearse("poster", "propose", next);
+    expect(proposed.title).toBe(`poster: ${formatAddress(before)} → ${next}`);
+    expect(proposed.call.words).toBe(`RunRegistry lets ${next} alone post the heads of this run.`);
+    await accept(proposed);
+    expect(asAddress((await runOf(client, { addresses, runId })).poster)).toBe(asAddress(next));
+    expect(await refused("poster", "propose", next)).toEqual(refusal(1, "All that is asked for is in force"));
+  });
+
+  test.each([["0x12"], [`0x${"0".repeat(40)}`], ["0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD"]])(
+    "%s names none",
+    async (named) => {
+      expect(await refused("poster", "propose", named)).toEqual(
+        refusal(1, /^A poster is named by .*, not by "0x.*"\.$/),
+      );
+    },
+  );
+});
+
+describe("the emission", () => {
+  interface Budgets {
+    readonly inForce: { readonly perEpoch: string; readonly bps: Record<string, number> };
+    readonly next: { readonly perEpoch: string; readonly bps: Record<string, number> } | null;
+    readonly yearlyCap: string;
+  }
+  const show = () => told<Budgets>("emission", "show", ...at());
+
+  test("is shown, and another proposed, by shares and by parts", async () => {
+    expect(await show()).toMatchObject({
+      inForce: {
+        perEpoch: "1000000000000000000000",
+        bps: { compute: 7_000, code: 1_000, capital: 1_500, treasury: 500 },
+      },
+      next: null,
+    });
+    const next = await rehearse("emission", "propose", "--per-epoch", "999.5", "--capital", "20", "--treasury", "0");
+    expect(next.title).toBe("emission: 1,000 → 999.5 shares an epoch, 15% → 20% for capital, 5% → 0% for treasury");
+    expect(next.call.words).toContain("perEpoch 999.5 shares");
+    await accept(next);
+    const after = {
+      perEpoch: "999500000000000000000",
+      bps: { compute: 7_000, code: 1_000, capital: 2_000, treasury: 0 },
+    };
+    expect((await show()).next).toMatchObject(after);
+    expect((await cotrainHere(["emission", "show", ...at()])).stdout).toMatch(/^for capital +20%, 199\.9 shares$/m);
+    // What is proposed next starts from there.
+    expect((await rehearse("emission", "propose", "--compute", "65.25", "--code", "14.75")).title).toBe(
+      "emission: 70% → 65.25% for compute, 10% → 14.75% for code",
+    );
+    await pass(holders.world, 16);
+    expect(await show()).toMatchObject({ inForce: after, next: null });
+  });
+
+  test.each([
+    [["--capital", "20"], "compute 70%, code 10%, capital 20%, treasury 5% are 105%: give another part as well."],
+    [["--capital", "15.001"], "--capital has at most two decimals, such as 12.25, not 15.001."],
+    [["--capital", "101"], '--capital must be a number from 0 to 100, not "101".'],
+    [["--per-epoch", "99999999999999999999"], /^The budget comes to .* shares a year, above the yearly cap of .*\.$/],
+    [["--per-epoch", "1000"], "All that is asked for is in force: name another value."],
+  ])("%j is refused", async (flags, sentence) => {
+    expect(await refused("emission", "propose", ...flags)).toEqual(refusal(1, sentence));
+  });
+});
+
 /** The same run, as somebody else names it. */
 const elsewhere = async (): Promise<string[]> => {
   const { world, client, state } = holders;
@@ -179,14 +320,21 @@ const elsewhere = async (): Promise<string[]> => {
 };
 
 describe("of somebody else's run", () => {
-  test.each([["maintainers"], ["validators"]])("cotrain %s show tells the same", async (...words) => {
-    const line = [...words, "show"];
+  test.each([
+    ["maintainers", "show"],
+    ["validators", "show"],
+    ["code", "caps"],
+  ])("cotrain %s %s tells the same", async (...line) => {
     expect(await told(...line, ...(await elsewhere()))).toEqual(await told(...line, ...at()));
   });
 
   test.each<readonly string[]>([
     ["maintainers", "propose", "--add", addressOf("ada")],
     ["validators", "propose", "--threshold", "3"],
+    ["capital", "propose", "--price", "0.03"],
+    ["code", "caps", "--per-author", "10"],
+    ["poster", "propose", addressOf("ada")],
+    ["emission", "propose", "--per-epoch", "999"],
   ])("holders are proposed to by cotrain %s %s", async (...line) => {
     const keys = join(holders.state, "keys");
     const wallet = ["--wallet", join(keys, "worker-1.json"), "--passphrase-file", join(keys, "passphrase")];

@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 
 import { approveGrant, grantOf } from "@cotrain/sdk/actions";
 import type { Hex } from "@cotrain/sdk/protocol";
-import { formatEther, parseEther } from "viem";
+import { formatEther } from "viem";
 
 import { countOf, formatAddress, systemClock, timeText, UserError, wrap } from "../../base/index.ts";
 import {
@@ -18,6 +18,7 @@ import {
   writeGrant,
 } from "../../run/index.ts";
 import { account, duration, text, toggle } from "../../service/index.ts";
+import { sharesOf } from "../amounts.ts";
 import { defineCommand } from "../command.ts";
 import { headCommitOf } from "../gitCommit.ts";
 import { columnsOf, factTable } from "../output.ts";
@@ -25,15 +26,6 @@ import { atPlace, type Place, placeOptions, signingOptions, unpinnedNotice } fro
 import { type Passed, passedText, passOn, type Quorum } from "../quorum.ts";
 
 const DAY = 86_400_000;
-
-/** @throws UserError `AMOUNT_FORM` */
-function sharesOf(amount: string): bigint {
-  if (/^\d{1,20}(\.\d{1,18})?$/.test(amount)) return parseEther(amount);
-  throw new UserError(
-    "AMOUNT_FORM",
-    `An amount of shares is a number with at most 18 decimals, such as 12.5, not ${JSON.stringify(amount.slice(0, 100))}.`,
-  );
-}
 
 /** What is signed, and by how many. @param others what the same commit was granted before */
 function factsOf(

@@ -4,16 +4,20 @@ import { buildsListCommand, buildsProposeCommand } from "./builds.ts";
 import { capitalListCommand, capitalShowCommand } from "./capital.ts";
 import { capitalDepositCommand } from "./capitalBuy.ts";
 import { capitalClaimCommand, capitalRefundCommand, capitalSettleCommand } from "./capitalCollect.ts";
+import { capitalProposeCommand } from "./capitalTerms.ts";
 import { checkpointExportCommand, checkpointImportCommand } from "./checkpoint.ts";
 import { checkpointListCommand } from "./checkpointList.ts";
 import { cleanCommand } from "./clean.ts";
 import { codeClaimCommand, codeListCommand, codeShowCommand } from "./code.ts";
 import { codeApproveCommand, codeProposeCommand } from "./codeApprove.ts";
+import { codeCapsCommand } from "./codeCaps.ts";
 import { coordinatorCommand } from "./coordinator.ts";
 import { delegateCommand } from "./delegate.ts";
 import { doctorCommand } from "./doctor.ts";
+import { emissionProposeCommand, emissionShowCommand } from "./emission.ts";
 import { generateCommand } from "./generate.ts";
 import { paramsCommand } from "./params.ts";
+import { posterProposeCommand } from "./poster.ts";
 import { proposalsExecuteCommand, proposalsListCommand } from "./proposals.ts";
 import { proposeCommand } from "./propose.ts";
 import { rewardsClaimCommand, rewardsListCommand } from "./rewards.ts";
@@ -51,14 +55,19 @@ export const commands: readonly Command[] = [
   codeListCommand,
   codeShowCommand,
   codeClaimCommand,
+  codeCapsCommand,
   capitalDepositCommand,
   capitalListCommand,
   capitalShowCommand,
   capitalSettleCommand,
   capitalClaimCommand,
   capitalRefundCommand,
+  capitalProposeCommand,
+  emissionShowCommand,
+  emissionProposeCommand,
   ...signersCommands,
   suspendCommand,
+  posterProposeCommand,
   checkpointListCommand,
   checkpointExportCommand,
   checkpointImportCommand,
@@ -73,6 +82,8 @@ export const withoutDocument: ReadonlySet<string> = new Set(["worker", "coordina
 export const groupSummaries: Readonly<Record<string, string>> = {
   capital: "shares that are sold for a model's capital token, an epoch at a time",
   code: "what authors of code are paid: grants, by maintainers or the holders",
+  emission: "how many shares a model mints, and for what",
+  poster: "who posts a run's heads",
   maintainers: "who approves what is paid for code, and proposing others",
   validators: "who attests what a run pays, and proposing others",
   builds: "which machines can train a run bit for bit, and proposing another kind of device",

@@ -14,7 +14,7 @@ import {
 } from "../../run/index.ts";
 import { accounts, integer } from "../../service/index.ts";
 import { type Command, defineCommand } from "../command.ts";
-import { changesText, decide, decisionOptions, type Intention, intentionOf } from "../decision.ts";
+import { changed, decide, decisionOptions, type Intention, intentionOf, titled } from "../decision.ts";
 import { atPlace, placeOptions } from "../place.ts";
 import type { DecidingPlace } from "../proposing.ts";
 
@@ -44,9 +44,7 @@ function titleOf({ come, gone, members, threshold }: NextSigners, role: SignerRo
     ...(gone.length > 0 ? [`${shortened(gone)} out`] : []),
   ];
   const before = newest ? `${newest.threshold} of ${newest.members.length}` : "none";
-  const signing = changesText([[before, `${threshold} of ${members.length}`, "must sign"]]);
-  const all = [...parts, ...(signing === "" ? [] : [signing])];
-  return all.length === 0 ? "" : `${role}: ${all.join(", ")}`;
+  return titled(role, [...parts, ...changed(before, `${threshold} of ${members.length}`, "must sign")]);
 }
 
 async function intentionFor(place: DecidingPlace, role: SignerRole, change: SignersChange): Promise<Intention> {

@@ -1,0 +1,91 @@
+import { epochOf, grantCapsOf, grantsApprovedIn, setGrantCaps } from "@cotrain/sdk/actions";
+import { zeroAddress } from "viem";
+
+import { formatSharesExactly } from "../../base/index.ts";
+import { grantsContractOf } from "../../run/index.ts";
+import { text } from "../../service/index.ts";
+import { sharesOf } from "../amounts.ts";
+import { defineCommand } from "../command.ts";
+import { changed, decide, decisionOptions, type Intention, intentionOf, titled } from "../decision.ts";
+import { columnsOf, factTable } from "../output.ts";
+import { atPlace, type Place } from "../place.ts";
+import type { DecidingPlace } from "../proposing.ts";
+
+/** What somebody wants the caps to be, in share wei. */
+interface Caps {
+  readonly perAuthor?: bigint | undefined;
+  readonly perEpoch?: bigint | undefined;
+}
+
+async function capsAt(place: Place) {
+  const { connection, modelId } = place;
+  const grants = await grantsContractOf(place);
+  return { grants, caps: await connection.call((client) => grantCapsOf(client, { grants, modelId })) };
+}
+
+/** The caps, and what of them is used up in the present epoch. */
+async function standingAt(place: Place) {
+  const { connection, addresses, modelId } = place;
+  const { grants, caps } = await capsAt(place);
+  const timestamp = Number((await connection.call((client) => client.getBlock())).timestamp);
+  const epoch = await connection.call((client) => epochOf(client, { addresses, modelId, timestamp }));
+  const { inAll: approved } = await connection.call((client) =>
+    grantsApprovedIn(client, { grants, modelId, epoch, author: zeroAddress }),
+  );
+  return { contract: grants, ...caps, epoch, approved };
+}
+
+async function intentionFor(place: DecidingPlace, given: Caps): Promise<Intention> {
+  const { modelId } = place;
+  const { grants, caps } = await capsAt(place);
+  const { perAuthor = caps.perAuthor, perEpoch = caps.perEpoch } = given;
+  const title = titled("grants by maintainers, an epoch", [
+    ...changed(formatSharesExactly(caps.perAuthor), formatSharesExactly(perAuthor), "shares for one author"),
+    ...changed(formatSharesExactly(caps.perEpoch), formatSharesExactly(perEpoch), "shares in all"),
+  ]);
+  const document = { contract: grants, perAuthor, perEpoch };
+  return intentionOf(place, setGrantCaps, { grants, modelId, perAuthor, perEpoch }, { title, document });
+}
+
+/** `cotrain code caps`. */
+export const codeCapsCommand = defineCommand({
+  name: "code caps",
+  summary: "what maintainers may approve in an epoch; with other amounts proposes these to the holders",
+  options: {
+    ...decisionOptions,
+    perAuthor: text({ value: "shares", description: "propose that they approve no more for one author, such as 12.5" }),
+    perEpoch: text({ value: "shares", description: "propose that they approve no more in all" }),
+  },
+  examples: [
+    ["npx cotrain code caps", "what the maintainers of this directory's model may approve, and what they have"],
+    [
+      "npx cotrain code caps --per-author 10 --per-epoch 50",
+      "proposed by the wallet of this directory that has the most votes",
+    ],
+  ],
+  notes: [
+    "Both are 0 until the holders say otherwise, and count what was revoked too. What the holders approve themselves is not bounded by them.",
+  ],
+  async run({ options: { perAuthor, perEpoch, ...options }, output }) {
+    if (perAuthor !== undefined || perEpoch !== undefined) {
+      const given: Caps = {
+        perAuthor: perAuthor === undefined ? undefined : sharesOf(perAuthor),
+        perEpoch: perEpoch === undefined ? undefined : sharesOf(perEpoch),
+      };
+      await decide({ options, output }, (place) => intentionFor(place, given));
+      return;
+    }
+    const standing = await atPlace(options, undefined, standingAt);
+    output.result(
+      standing,
+      factTable(
+        [
+          ["for one author", `${formatSharesExactly(standing.perAuthor)} shares an epoch`],
+          ["in all", `${formatSharesExactly(standing.perEpoch)} shares an epoch`],
+          ["approved", `${formatSharesExactly(standing.approved)} shares in epoch ${standing.epoch}`],
+        ],
+        columnsOf(process.stdout),
+      ),
+    );
+  },
+});

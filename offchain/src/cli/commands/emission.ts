@@ -1,0 +1,156 @@
+import { budgetOf, epochOf, setBudget, yearlyCapOf } from "@cotrain/sdk/actions";
+
+import { formatSharesExactly, UserError } from "../../base/index.ts";
+import { real, text } from "../../service/index.ts";
+import { sharesOf } from "../amounts.ts";
+import { defineCommand } from "../command.ts";
+import { changed, decide, decisionOptions, type Intention, intentionOf, titled } from "../decision.ts";
+import { columnsOf, factTable } from "../output.ts";
+import { atPlace, type Place, placeOptions } from "../place.ts";
+import type { DecidingPlace } from "../proposing.ts";
+
+/** What an epoch's budget is split among, in the contract's order. */
+const kinds = ["compute", "code", "capital", "treasury"] as const;
+type Kind = (typeof kinds)[number];
+
+/** A budget: share wei an epoch, and basis points of it for each kind. */
+interface Budget {
+  readonly fromEpoch: number;
+  readonly perEpoch: bigint;
+  readonly bps: Readonly<Record<Kind, number>>;
+}
+
+const percentText = (bps: number): string => `${bps / 100}%`;
+
+/** The budget of the present epoch, and that of the next one, which is the newest. */
+async function budgetsAt({ connection, addresses, modelId }: Place) {
+  const timestamp = Number((await connection.call((client) => client.getBlock())).timestamp);
+  const epoch = await connection.call((client) => epochOf(client, { addresses, modelId, timestamp }));
+  const read = async (of: bigint): Promise<Budget> => {
+    const budget = await connection.call((client) => budgetOf(client, { addresses, modelId, epoch: of }));
+    const { fromEpoch, perEpoch, computeBps, codeBps, capitalBps, treasuryBps } = budget;
+    const bps = { compute: computeBps, code: codeBps, capital: capitalBps, treasury: treasuryBps };
+    return { fromEpoch, perEpoch, bps };
+  };
+  const yearlyCap = await connection.call((client) => yearlyCapOf(client, { addresses, modelId }));
+  return { epoch, inForce: await read(epoch), newest: await read(epoch + 1n), yearlyCap };
+}
+
+const rowsOf = ({ perEpoch, bps }: Budget): (readonly [string, string])[] => [
+  ["an epoch", `${formatSharesExactly(perEpoch)} shares`],
+  ...kinds.map((kind) => {
+    const part = (perEpoch * BigInt(bps[kind])) / 10_000n;
+    return [`for ${kind}`, `${percentText(bps[kind])}, ${formatSharesExactly(part)} shares`] as const;
+  }),
+];
+
+/** `cotrain emission show`. */
+export const emissionShowCommand = defineCommand({
+  name: "emission show",
+  summary: "how many shares an epoch may mint, and for what",
+  options: placeOptions,
+  examples: [["npx cotrain emission show", "the budget of this directory's model"]],
+  async run({ options, output }) {
+    const { epoch, inForce, newest, yearlyCap } = await atPlace(options, undefined, budgetsAt);
+    const next = newest.fromEpoch > inForce.fromEpoch ? newest : undefined;
+    output.result(
+      { epoch, inForce, next: next ?? null, yearlyCap },
+      factTable(
+        [
+          ["epoch", String(epoch)],
+          ...rowsOf(inForce),
+          ...(next ? ([["from epoch", String(next.fromEpoch)], ...rowsOf(next)] as const) : []),
+          ["a year", `${formatSharesExactly(yearlyCap)} shares at the most, for ever`],
+        ],
+        columnsOf(process.stdout),
+      ),
+    );
+  },
+});
+
+/** What somebody wants: share wei an epoch, and percents. */
+type Wanted = { readonly perEpoch?: bigint | undefined } & { readonly [K in Kind]?: number | undefined };
+
+/** @throws UserError `EMISSION_PART` where it is no whole number of basis points */
+function bpsOf(kind: Kind, percent: number): number {
+  const bps = Math.round(percent * 100);
+  if (bps / 100 === percent) return bps;
+  throw new UserError("EMISSION_PART", `--${kind} has at most two decimals, such as 12.25, not ${percent}.`);
+}
+
+/** @throws UserError `EMISSION_SPLIT` where the parts are not the whole */
+function requireWhole(bps: Budget["bps"]): void {
+  const sum = kinds.reduce((all, kind) => all + bps[kind], 0);
+  if (sum === 10_000) return;
+  const parts = kinds.map((kind) => `${kind} ${percentText(bps[kind])}`).join(", ");
+  throw new UserError(
+    "EMISSION_SPLIT",
+    `The parts must add up to 100%, and ${parts} are ${percentText(sum)}: give another part as well.`,
+  );
+}
+
+async function intentionFor(place: DecidingPlace, wanted: Wanted): Promise<Intention> {
+  const { addresses, modelId } = place;
+  const { newest } = await budgetsAt(place);
+  const { perEpoch = newest.perEpoch } = wanted;
+  const partOf = (kind: Kind): number => {
+    const percent = wanted[kind];
+    return percent === undefined ? newest.bps[kind] : bpsOf(kind, percent);
+  };
+  const [compute, code, capital, treasury] = [
+    partOf("compute"),
+    partOf("code"),
+    partOf("capital"),
+    partOf("treasury"),
+  ] as const;
+  const after = { compute, code, capital, treasury };
+  requireWhole(after);
+  const title = titled("emission", [
+    ...changed(formatSharesExactly(newest.perEpoch), formatSharesExactly(perEpoch), "shares an epoch"),
+    ...kinds.flatMap((kind) => changed(percentText(newest.bps[kind]), percentText(after[kind]), `for ${kind}`)),
+  ]);
+  const bps = [compute, code, capital, treasury] as const;
+  return intentionOf(
+    place,
+    setBudget,
+    { addresses, modelId, perEpoch, bps },
+    { title, document: { perEpoch, bps: after } },
+  );
+}
+
+const part = (what: string) =>
+  real(0, 100, { value: "percent", description: `the part of it ${what} (default: as it is)` });
+
+/** `cotrain emission propose`. */
+export const emissionProposeCommand = defineCommand({
+  name: "emission propose",
+  summary: "propose to the holders how many shares an epoch may mint, and for what",
+  options: {
+    ...decisionOptions,
+    perEpoch: text({ value: "shares", description: "what an epoch may mint in all (default: as it is)" }),
+    compute: part("for training"),
+    code: part("for code"),
+    capital: part("that is sold"),
+    treasury: part("for the treasury"),
+  },
+  examples: [
+    [
+      "npx cotrain emission propose --compute 70 --capital 20",
+      "another part for sale, by the wallet of this directory that has the most votes",
+    ],
+    ["npx cotrain emission propose --per-epoch 500 --dry-run", "what would be proposed"],
+  ],
+  notes: [
+    "It starts from the newest budget, in force or not, and holds from the epoch after its execution on. The parts add up to 100%. What a year's epochs may mint is bounded for ever, as emission show tells.",
+  ],
+  run: async ({ options: { perEpoch, compute, code, capital, treasury, ...options }, output }) => {
+    const wanted = {
+      perEpoch: perEpoch === undefined ? undefined : sharesOf(perEpoch),
+      compute,
+      code,
+      capital,
+      treasury,
+    };
+    await decide({ options, output }, (place) => intentionFor(place, wanted));
+  },
+});
