@@ -35,6 +35,8 @@ export const decisionOptions = {
 export interface Intention {
   /** What changes, in a line; empty where nothing does. */
   readonly title: string;
+  /** What else those who vote are told, behind the title. */
+  readonly text?: string;
   readonly call: ProposalCall;
   /** That the contracts would do it for the timelock. @throws ContractError where they would not */
   readonly rehearse: () => Promise<unknown>;
@@ -144,7 +146,7 @@ export async function decide(
       const proposer = await proposerOf(place, entries);
       const { maxFee } = options;
       const voters = options.vote ? await openVoters(place, entries, { maxFee }) : [];
-      const description = reason === undefined ? title : `${title}\n\n${reason}`;
+      const description = [title, intention.text, reason].filter((part) => part !== undefined).join("\n\n");
       const decision = { calls: [call], description, words, rehearse };
       const proposal = await putToHolders(place, decision, proposer, { maxFee, output });
       const casts = proposal && options.vote ? await voteFor(place, proposal, voters, systemClock) : [];

@@ -363,6 +363,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
   "validators propose": { ...proposed, add: "intentions", remove: "intentions", threshold: "intentions" },
   "capital propose": { ...proposed, price: "intentions", minimum: "intentions" },
   "code caps": { ...proposed, perAuthor: "intentions", perEpoch: "intentions" },
+  "code approve-by-vote": { ...proposed, again: "intentions" },
   "poster propose": proposed,
   "emission show": shown,
   "emission propose": {

@@ -12,7 +12,7 @@ import { pass } from "../chain/settle.ts";
 import { accountOf, validators } from "../chain/world.ts";
 import { type Holders, openHolders } from "./holders.ts";
 import { told } from "./staged.ts";
-import { cotrainHere, refusal, verdictOf } from "./support.ts";
+import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 import { tellingCoordinator } from "./tellingCoordinator.ts";
 
 /** So long a vote that no slow machine sees its end. */
@@ -241,6 +241,45 @@ describe("caps of what maintainers approve", () => {
   });
 });
 
+const commit = "5a".repeat(20);
+
+/** A grant, as somebody asks for it. */
+async function grantFile(...more: readonly string[]): Promise<string> {
+  const file = join(temporaryDirectory(), "grant.json");
+  const about = ["--author", addressOf("ada"), "--repository", "https://example.org/tools.git", "--commit", commit];
+  await told("code", "propose", file, ...at(), ...about, "--description", "It loads faster.", "--amount", "2", ...more);
+  return file;
+}
+
+describe("a grant for code", () => {
+  test("is approved by the holders where there are no maintainers, once for a commit unless that is meant", async () => {
+    const file = await grantFile();
+    const next = await rehearse("code", "approve-by-vote", file);
+    expect(next.title).toBe(`grant for code: 2 shares to ${addressOf("ada")} for commit ${commit}`);
+    expect(next.call.words).toContain(`paid 2 shares for commit ${commit} of "https://example.org/tools.git"`);
+    await accept(next);
+    expect(await told("code", "list", ...at())).toMatchObject([
+      { commit, amount: "2000000000000000000", byVote: true },
+    ]);
+    expect(await refused("code", "approve-by-vote", file)).toEqual(
+      refusal(1, /^Grant 0x\w{64} was approved before, in/),
+    );
+    const more = await grantFile("--cliff", "1h");
+    expect(await refused("code", "approve-by-vote", more)).toEqual(refusal(1, "with --again it is granted once more."));
+    const proposed = await propose("code", "approve-by-vote", more, "--again", "--reason", "It is worth twice.");
+    const [listed] = await told<{ description: string }[]>("proposals", "list", ...at());
+    expect(listed?.description).toContain(`${proposed.title}\n\nWhat it is: It loads faster.\n\nIt is worth twice.`);
+  });
+
+  test("that a vote would approve too late, or that nobody wrote, is not proposed", async () => {
+    const file = await grantFile("--within", "1h");
+    expect(await refused("code", "approve-by-vote", file)).toEqual(
+      refusal(1, /^The grant may be approved until 2.*, and a vote on it is over 2.*: begin anew with another file/),
+    );
+    expect(await refused("code", "approve-by-vote", `${file}.none`)).toEqual(refusal(1, "There is no file"));
+  });
+});
+
 describe("the poster", () => {
   const next = addressOf("zoe");
 
@@ -333,9 +372,11 @@ describe("of somebody else's run", () => {
     ["validators", "propose", "--threshold", "3"],
     ["capital", "propose", "--price", "0.03"],
     ["code", "caps", "--per-author", "10"],
+    ["code", "approve-by-vote", "GRANT"],
     ["poster", "propose", addressOf("ada")],
     ["emission", "propose", "--per-epoch", "999"],
-  ])("holders are proposed to by cotrain %s %s", async (...line) => {
+  ])("holders are proposed to by cotrain %s %s", async (...words) => {
+    const line = await Promise.all(words.map(async (word) => (word === "GRANT" ? grantFile() : word)));
     const keys = join(holders.state, "keys");
     const wallet = ["--wallet", join(keys, "worker-1.json"), "--passphrase-file", join(keys, "passphrase")];
     const where = await elsewhere();

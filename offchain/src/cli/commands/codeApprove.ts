@@ -33,7 +33,8 @@ function factsOf(
   facts: GrantFacts,
   others: readonly ApprovedGrant[],
 ): string[] {
-  const { threshold, chainId, grants } = facts;
+  const { threshold, chainId, grants, setVersion } = facts;
+  const vetoed = setVersion === 0 ? "" : ", and not before the holders' veto is over";
   const from = Number(struct.start) + struct.cliff;
   return factTable(
     [
@@ -47,10 +48,12 @@ function factsOf(
       ["amount", `${formatEther(struct.amount)} shares`],
       [
         "paid",
-        `from ${timeText(from)} to ${timeText(Number(struct.start) + struct.duration)}, linearly since ${timeText(Number(struct.start))}, and not before the holders' veto is over`,
+        `from ${timeText(from)} to ${timeText(Number(struct.start) + struct.duration)}, linearly since ${timeText(Number(struct.start))}${vetoed}`,
       ],
       ["approved", `until ${timeText(Number(struct.deadline))}`],
-      ["signed", `by ${signatures.size} of the ${threshold} maintainers that it takes`],
+      ...(setVersion === 0
+        ? []
+        : ([["signed", `by ${signatures.size} of the ${threshold} maintainers that it takes`]] as const)),
       ...others.map(
         (other) =>
           [
@@ -63,15 +66,12 @@ function factsOf(
   );
 }
 
-const documentOf = (
+/** What `--json` has of a grant's terms. */
+export const termsDocument = (
   file: string,
   draft: GrantDraft,
-  { threshold, chainId, grants }: GrantFacts,
-  {
-    others,
-    approved = false,
-    transaction = null,
-  }: { readonly others: readonly ApprovedGrant[]; readonly approved?: boolean; readonly transaction?: Hex | null },
+  { chainId, grants }: GrantFacts,
+  others: readonly ApprovedGrant[],
 ) => ({
   file,
   id: draft.id,
@@ -87,9 +87,22 @@ const documentOf = (
   cliff: draft.struct.cliff,
   duration: draft.struct.duration,
   deadline: draft.struct.deadline,
-  signers: [...draft.signatures.keys()],
-  threshold,
   others: others.map((other) => ({ id: other.id, author: other.terms.author, amount: other.state.amount })),
+});
+
+const documentOf = (
+  file: string,
+  draft: GrantDraft,
+  facts: GrantFacts,
+  {
+    others,
+    approved = false,
+    transaction = null,
+  }: { readonly others: readonly ApprovedGrant[]; readonly approved?: boolean; readonly transaction?: Hex | null },
+) => ({
+  ...termsDocument(file, draft, facts, others),
+  signers: [...draft.signatures.keys()],
+  threshold: facts.threshold,
   approved,
   transaction,
 });
@@ -99,7 +112,7 @@ function requireMaintainers({ setVersion, modelId }: GrantFacts): void {
   if (setVersion !== 0) return;
   throw new UserError(
     "MAINTAINERS_NONE",
-    `Model ${modelId} has no maintainers: its holders choose them by a vote (ValidatorSet.setMaintainers), or approve a grant themselves.`,
+    `Model ${modelId} has no maintainers: its holders choose them ("cotrain maintainers propose"), or approve a grant themselves ("cotrain code approve-by-vote").`,
   );
 }
 
@@ -132,7 +145,7 @@ export const codeProposeCommand = defineCommand({
     ],
   ],
   notes: [
-    "Nothing is sent: the file is handed to the maintainers, who sign with cotrain code approve. The start is now.",
+    "Nothing is sent: the file is handed to the maintainers, who sign with cotrain code approve, or put to the holders with cotrain code approve-by-vote, as it must be where there are no maintainers. The start is now.",
   ],
   async run({ args: [file = ""], options, output }) {
     const { author, repository, description, amount } = options;
@@ -143,7 +156,6 @@ export const codeProposeCommand = defineCommand({
     const commit = options.commit ?? (await headCommitOf(options.clone));
     const { draft, facts, others } = await atPlace(options, undefined, async (place) => {
       const facts = await grantFacts(place, systemClock);
-      requireMaintainers(facts);
       const draft = beginGrant(facts, {
         author,
         repository,
@@ -160,15 +172,24 @@ export const codeProposeCommand = defineCommand({
     output.result(documentOf(file, draft, facts, { others }), [
       ...factsOf(draft, facts, others),
       ...wrap(
-        `Written to ${file}: hand it to the maintainers, who sign it with "cotrain code approve".`,
+        facts.setVersion === 0
+          ? `Written to ${file}: the model has no maintainers, so put it to the holders with "cotrain code approve-by-vote".`
+          : `Written to ${file}: hand it to the maintainers, who sign it with "cotrain code approve".`,
         columnsOf(process.stdout),
       ),
     ]);
   },
 });
 
+/** @throws UserError `GRANT_MISSING`; what reading it throws */
+export async function requireGrant(file: string, facts: GrantFacts): Promise<GrantDraft> {
+  const draft = await readGrant(file, facts);
+  if (draft) return draft;
+  throw new UserError("GRANT_MISSING", `There is no file ${file}: "cotrain code propose" writes one.`);
+}
+
 /** Whoever pays twice for one commit means to. @throws UserError `GRANT_AGAIN` */
-function requireOnce({ struct }: GrantDraft, others: readonly ApprovedGrant[]): void {
+export function requireOnce({ struct }: GrantDraft, others: readonly ApprovedGrant[]): void {
   const [first] = others;
   if (!first) return;
   throw new UserError(
@@ -249,9 +270,7 @@ export const codeApproveCommand = defineCommand({
       async (place): Promise<Approval> => {
         const facts = await grantFacts(place, systemClock);
         requireMaintainers(facts);
-        const draft = await readGrant(file, facts);
-        if (!draft)
-          throw new UserError("GRANT_MISSING", `There is no file ${file}: "cotrain code propose" writes one.`);
+        const draft = await requireGrant(file, facts);
         const { same, others } = await grantsOfCommit(place, draft);
         if (same) return { facts, draft, others, same };
         if (options.yes && !options.again) requireOnce(draft, others);

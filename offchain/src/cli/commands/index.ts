@@ -10,6 +10,7 @@ import { checkpointListCommand } from "./checkpointList.ts";
 import { cleanCommand } from "./clean.ts";
 import { codeClaimCommand, codeListCommand, codeShowCommand } from "./code.ts";
 import { codeApproveCommand, codeProposeCommand } from "./codeApprove.ts";
+import { codeApproveByVoteCommand } from "./codeByVote.ts";
 import { codeCapsCommand } from "./codeCaps.ts";
 import { coordinatorCommand } from "./coordinator.ts";
 import { delegateCommand } from "./delegate.ts";
@@ -52,6 +53,7 @@ export const commands: readonly Command[] = [
   buildsProposeCommand,
   codeProposeCommand,
   codeApproveCommand,
+  codeApproveByVoteCommand,
   codeListCommand,
   codeShowCommand,
   codeClaimCommand,
