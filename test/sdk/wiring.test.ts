@@ -1,8 +1,16 @@
 /** Whom the contracts obey, read from them, and what shows where one of them obeys somebody else. */
-import type { Address, Hex } from "viem";
+import { type Address, getAddress, type Hex } from "viem";
 import { getCode } from "viem/actions";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { codeGrantsOf, deploymentWiring, misWired, modelWiring, saleBookOf, wireSentence } from "@cotrain/sdk/actions";
+import {
+  codeGrantsOf,
+  deploymentWiring,
+  distributorsOf,
+  misWired,
+  modelWiring,
+  saleBookOf,
+  wireSentence,
+} from "@cotrain/sdk/actions";
 import { createWorld, stranger, type World } from "./world.ts";
 
 let world: World;
@@ -13,19 +21,26 @@ afterAll(() => world.close());
 
 const bare = (address: string): string => address.slice(2).toLowerCase();
 
-/** What is wrong once the code at an address is another; the chain is put back afterwards. */
-async function wrongWith(address: Address, change: (code: Hex) => string): Promise<string[]> {
-  const { client, request, addresses, modelId } = world;
+/** What is read while the code at an address is another. */
+async function readWith<T>(address: Address, change: (code: Hex) => string, read: () => Promise<T>): Promise<T> {
+  const { client, request } = world;
   const code = (await getCode(client, { address })) ?? "0x";
   const changed = change(code);
   expect(changed).not.toBe(code);
   const set = (to: string) => request({ method: "hardhat_setCode", params: [address, to] } as never);
   await set(changed);
-  const all = [
+  const found = await read();
+  await set(code);
+  return found;
+}
+
+/** What is wrong once the code at an address is another; the chain is put back afterwards. */
+async function wrongWith(address: Address, change: (code: Hex) => string): Promise<string[]> {
+  const { client, addresses, modelId } = world;
+  const all = await readWith(address, change, async () => [
     ...(await deploymentWiring(client, { addresses })),
     ...(await modelWiring(client, { addresses, modelId })),
-  ];
-  await set(code);
+  ]);
   return misWired(all).map(wireSentence);
 }
 
@@ -36,6 +51,21 @@ it("of what was deployed all is as it should be", async () => {
   expect(ofDeployment.length).toBe(28);
   expect(ofModel.length).toBe(11);
   expect(misWired([...ofDeployment, ...ofModel])).toEqual([]);
+});
+
+it("what pays for code and sells shares is what Emission names, where that names this Emission", async () => {
+  const { client, addresses, sale } = world;
+  const capitalSale = getAddress(sale);
+  const read = () => distributorsOf(client, { addresses });
+  const codeGrants = await codeGrantsOf(client, { addresses });
+  expect(await read()).toEqual({ codeGrants, capitalSale });
+  const other = bare(stranger.address);
+  const elsewhere = (code: Hex) => code.replaceAll(bare(addresses.emission), other);
+  expect(await readWith(codeGrants, elsewhere, read)).toEqual({ capitalSale });
+  expect(await readWith(sale, () => "0x", read)).toEqual({ codeGrants });
+  expect(await readWith(addresses.emission, (code) => code.replaceAll(bare(sale), other), read)).toEqual({
+    codeGrants,
+  });
 });
 
 it("an immutable that names somebody else is found, wherever it decides", async () => {

@@ -2,7 +2,7 @@
  * What other rooms see of the chain: plain data and promises, no viem clients. Integers that documents hold as JSON numbers
  * (rounds, sequences, epochs, blocks, seconds) are numbers here too; amounts of shares are bigints. Times are chain seconds.
  */
-import type { ModelContracts, Wire } from "@cotrain/sdk/actions";
+import type { Distributors, ModelContracts, Wire } from "@cotrain/sdk/actions";
 import type {
   Address,
   Attestation,
@@ -171,6 +171,8 @@ export interface ChainReader {
 
   /** The model's own contracts, beside the deployment's. */
   modelContracts(modelId: ModelId): Promise<ModelContracts>;
+  /** What pays for code and sells shares, as the contracts themselves name it. */
+  distributors(): Promise<Distributors>;
   /** What deployment and model say of whom they obey that is not so; none where all of it holds. */
   wrongWires(modelId: ModelId): Promise<Wire[]>;
   schedule(modelId: ModelId): Promise<ModelSchedule>;

@@ -1,5 +1,5 @@
 /** Where a run lives on-chain, so that a wallet, a block explorer or a script finds it without us. */
-import { modelContractsOf } from "@cotrain/sdk/actions";
+import { distributorsOf, modelContractsOf } from "@cotrain/sdk/actions";
 import type { ContractAddresses, ModelId } from "@cotrain/sdk/protocol";
 import type { Client } from "viem";
 
@@ -28,6 +28,8 @@ export const contractNames: Readonly<Record<string, string>> = {
   validatorSet: "validator set",
   emission: "emission",
   computeRewards: "compute rewards",
+  codeGrants: "code grants",
+  capitalSale: "capital sale",
 };
 
 export async function chainFacts(
@@ -40,8 +42,12 @@ export async function chainFacts(
   },
 ): Promise<ChainFacts> {
   const { addresses, modelId } = where;
-  const own = await modelContractsOf(client, { addresses, modelId });
-  return { chainId: where.chainId, rpc: redactUrl(where.rpcUrl), contracts: shownContracts({ ...own, ...addresses }) };
+  const [own, distributors] = await Promise.all([
+    modelContractsOf(client, { addresses, modelId }),
+    distributorsOf(client, { addresses }),
+  ]);
+  const contracts = shownContracts({ ...own, ...addresses, ...distributors });
+  return { chainId: where.chainId, rpc: redactUrl(where.rpcUrl), contracts };
 }
 
 /** Contracts in the order in which they are shown, in the casing of EIP-55. */

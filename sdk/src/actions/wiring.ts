@@ -106,6 +106,27 @@ async function distributorOf(client: Client, { addresses, ...options }: WiringAr
   return isAddress(said) ? said : zeroAddress;
 }
 
+/** What of a deployment pays for code and sells shares; without those that it does not have. */
+export interface Distributors {
+  readonly codeGrants?: Address;
+  readonly capitalSale?: Address;
+}
+
+/** Those that Emission names and that name that Emission: of another's, which `deploymentWiring` tells, nothing is said. */
+export async function distributorsOf(client: Client, { addresses, ...options }: WiringArgs): Promise<Distributors> {
+  const own = async (name: string, kind: number, abi: Abi): Promise<Address | undefined> => {
+    const address = await distributorOf(client, { addresses, ...options }, kind);
+    if (address === zeroAddress) return undefined;
+    const emission = await say(client, [name, address, abi], "emission", [], options);
+    return emission.toLowerCase() === addresses.emission.toLowerCase() ? address : undefined;
+  };
+  const [codeGrants, capitalSale] = await Promise.all([
+    own("CodeGrants", rewardKind.code, codeGrantsAbi),
+    own("CapitalSale", rewardKind.capital, capitalSaleAbi),
+  ]);
+  return { ...(codeGrants && { codeGrants }), ...(capitalSale && { capitalSale }) };
+}
+
 /** Contracts that every model runs, as the registry names them; the zero address where it names none. */
 async function implementationsOf(client: Client, { addresses, ...options }: WiringArgs): Promise<ModelContracts> {
   const registry: Subject = ["ModelRegistry", addresses.modelRegistry, modelRegistryAbi];

@@ -176,7 +176,7 @@ it("status and checkpoint list break no word on a terminal of 80 columns, and gi
   expect(
     viewLines({ ...run, view: { ...view, feeWait } }, Infinity).find((line) => line.includes("lower fees")),
   ).toMatch(/^ +checkpoint 12 waits for lower fees: the chain asks for 0\.2 coins .* --max-fee allows 0\.1 coins$/);
-  // What a coordinator tells of is shown as what a directory knows: every contract, by the same name.
+  // What a coordinator tells of is shown as what a directory knows, by the same names: but for what Emission alone names.
   const address = getAddress(`0x${"4b".repeat(20)}`);
   const labels = ["shares (ERC-20 with votes)", "governor", "timelock", "checkpoint registry", "run registry"];
   labels.push("model registry", "validator set", "emission", "compute rewards");

@@ -96,6 +96,7 @@ async function anchored() {
     isAdmitted: async (_run: string, build: string) => build === bundle.build.digest,
     headsSince: async () => [head],
     modelContracts: async () => ({}),
+    distributors: async () => ({}),
   };
   stand.reader = reader;
   return { bundle, reader, verify };
@@ -132,10 +133,12 @@ test("a model of another run than the one that a coordinator serves is not held 
   );
 });
 
+const none = async () => ({});
+const distributors = async () => ({ codeGrants: `0x${"12".repeat(20)}`, capitalSale: `0x${"34".repeat(20)}` });
 /** A run that a coordinator serves, walked from a directory without a model. */
 async function served() {
   stand.served = `0x${"ab".repeat(32)}`;
-  stand.reader = { chainId: 1, run: async () => ({}), modelContracts: async () => ({}) };
+  stand.reader = { chainId: 1, run: none, modelContracts: none, distributors };
   return ["verify", "--state", join(temporaryDirectory(), "none"), ...coordinator];
 }
 const away = new RetryableError("UNAVAILABLE", "The walk ended at checkpoint 2: the blob 0x12 cannot be had now.");
@@ -150,6 +153,7 @@ test("what is away takes back nothing that was found wrong, and where nothing wa
   }
   const { stdout } = await cotrainHere([...verify, "--json"]);
   expect(JSON.parse(stdout)).toMatchObject({ sound: false, ok: 2, problems: [], away: away.message, checkpoints: [] });
+  expect(JSON.parse(stdout)).toMatchObject({ contracts: { codeGrants: `0x${"12".repeat(20)}` } });
   const report = { condition: "mismatch", round: 1, sequence: 1, receipts: 3, bytes: 7, signed: true };
   stand.reports = [{ ...report, complete: false, problems: ["It is not what it says."] }];
   for (const wrong of [{ mismatch: 1 }, { missing: 1 }, { problems: ["Its definition is another."] }]) {

@@ -164,6 +164,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     contracts,
     confirmations: 0,
     modelContracts: async () => modelContracts,
+    distributors: async () => ({}),
     wrongWires: async () => [],
     chainTime: async () => (present(), time()),
     settledTime: async () => (present(), time()),

@@ -127,6 +127,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     paramsInForce: never,
     paramsOf: async (_run, version) => ({ ...params, roundDeadline: ledger.roundDeadline(version) }),
     modelContracts: never,
+    distributors: never,
     wrongWires: never,
     paramsVersionAt: async (_run, time) => ledger.versions.findLast(({ from }) => from <= time)?.version ?? 0,
     schedule: async () => ledger.schedule,

@@ -3,6 +3,13 @@ import type { Breakage } from "./breakage.ts";
 
 export const sdk: readonly Breakage[] = [
   {
+    name: "what Emission names pays for code here, whichever Emission that obeys",
+    file: "sdk/src/actions/wiring.ts",
+    text: "return emission.toLowerCase() === addresses.emission.toLowerCase() ? address : undefined;",
+    instead: 'return emission === "" ? undefined : address;',
+    tests: ["test/sdk/wiring.test.ts"],
+  },
+  {
     name: "a shard of the data may be of any length",
     file: "sdk/src/protocol/documents.ts",
     text: "maximum: MAX_SHARD_TOKENS }",

@@ -4,6 +4,7 @@ import {
   authorisable,
   currentSetVersion,
   deploymentWiring,
+  distributorsOf,
   misWired,
   modelContractsOf,
   modelWiring,
@@ -31,6 +32,7 @@ export function readModels({ connection: { call }, addresses }: ReadFrom, events
   });
   return {
     modelContracts: (modelId) => call((chain) => modelContractsOf(chain, { addresses, modelId })),
+    distributors: () => call((chain) => distributorsOf(chain, { addresses })),
     wrongWires: async (modelId) =>
       misWired([
         ...(await call((chain) => deploymentWiring(chain, { addresses }))),

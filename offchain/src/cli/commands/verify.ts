@@ -84,7 +84,8 @@ async function walk(subject: Subject, output: Output, imported?: ImportedModel):
   const { reader, runId, contractsFrom } = subject;
   const { chainId } = reader;
   const { modelId } = await reader.run(runId);
-  const contracts = shownContracts({ ...reader.contracts, ...(await reader.modelContracts(modelId)) });
+  const [own, distributors] = await Promise.all([reader.modelContracts(modelId), reader.distributors()]);
+  const contracts = shownContracts({ ...reader.contracts, ...own, ...distributors });
   if (!output.json && contractsFrom === "coordinator") output.result(undefined, warning(chainId, runId, contracts));
   const { reports, summary } = await findAll(subject, output);
   const judged = await judgeWalked(imported, subject, reports, summary);
