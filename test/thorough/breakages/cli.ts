@@ -397,8 +397,8 @@ export const cli: readonly Breakage[] = [
   {
     name: "parameters out of their bounds are put to the holders",
     file: "offchain/src/cli/commands/propose.ts",
-    text: "  checkRunParams(params, fragments, bounds);\n",
-    instead: "  void [checkRunParams, fragments, bounds];\n",
+    text: 'if (title !== "") checkRunParams(params, fragments, bounds);',
+    instead: "void [checkRunParams, fragments, bounds];",
     tests: ["test/e2e/decisions.test.ts"],
   },
   {
