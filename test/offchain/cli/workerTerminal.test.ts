@@ -345,6 +345,16 @@ describe("the terminal", () => {
     expect(stand.asked).toEqual(isAsked ? [told] : []);
   });
 
+  test("an RPC of this machine that a stranger's coordinator names stands in no command", async () => {
+    Object.assign(stand, { told: "http://127.0.0.1:8545", asked: [] });
+    const { opened, clock, notices } = open(pipe, undefined, null);
+    opened.onEvent({ type: "joined", again: false, heartbeatSeconds: 1 });
+    opened.onEvent(ready);
+    await eventually(() => clock.sleepers > 0, "the rest after asking");
+    expect(notices.join("\n")).toContain("--rpc URL");
+    expect(notices.join("\n")).not.toContain(stand.told);
+  });
+
   test("says of what is claimed that it is", async () => {
     const asked = Promise.withResolvers<void>();
     const { opened, notices } = open(pipe, async () => {

@@ -171,7 +171,7 @@ export const cli: readonly Breakage[] = [
     tests: ["test/attack/publicFetch.test.ts"],
   },
   {
-    name: "a worker's terminal asks whatever RPC of its machine a stranger names",
+    name: "the command to claim names an RPC of the worker's machine on a stranger's word",
     file: "offchain/src/cli/workerTerminal.ts",
     text: "options.rpc ?? sharedRpcOf(coordinator, remote.rpcUrl)",
     instead: "options.rpc ?? remote.rpcUrl",

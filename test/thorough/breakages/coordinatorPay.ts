@@ -71,7 +71,7 @@ export const coordinatorPay: readonly Breakage[] = [
     file: "offchain/src/coordinator/signatures.ts",
     text: "setTimeout(next, turnMs);",
     instead: "setTimeout(next, turnMs).unref();",
-    tests: ["test/offchain/coordinator/fixture.test.ts"],
+    tests: ["test/offchain/coordinator/signatures.test.ts"],
   },
   {
     name: "a validator may claim a sample of any size",
