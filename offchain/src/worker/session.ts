@@ -16,7 +16,7 @@ import {
   toWire,
   zeroHash,
 } from "@cotrain/sdk/protocol";
-import { CoordinatorError } from "@cotrain/sdk/errors";
+import { CoordinatorError, type CotrainError } from "@cotrain/sdk/errors";
 
 import {
   type Backoff,
@@ -64,7 +64,7 @@ export interface SessionKeeper {
    * Makes a call of a member. A session is opened first when there is none; while the coordinator is away, or asks to
    * come later, the call is made again until the signal is aborted.
    * @param what names the call in events
-   * @throws CoordinatorError what the coordinator refuses for good; the signal's reason
+   * @throws CoordinatorError what the coordinator refuses for good, or as sent too often; the signal's reason
    */
   call<T>(what: string, work: (session: MemberClient) => Promise<T>, signal: AbortSignal): Promise<T>;
   /** The same, once: nothing is repeated but for one new join. For heartbeats, whose next comes anyway. */
@@ -76,6 +76,14 @@ export interface SessionKeeper {
   /** Seconds between heartbeats, undefined before the first join. */
   readonly heartbeatSeconds: number | undefined;
 }
+
+/**
+ * Refusals of what was sent too often for one assignment. What is still on its way there may fail and make room, so they are tried
+ * again, a few times; the assignment takes no more of it otherwise, however long one waits.
+ */
+const SPENT: ReadonlySet<string> = new Set(["TOO_MANY_UPLOADS", "TOO_MANY_RECEIPTS"]);
+/** So many of them end a call. */
+const MOST_SPENT = 4;
 
 /** Whether the coordinator does not accept the session: it restarted, or took the worker for dead. */
 const isSessionLost = (error: unknown): boolean => error instanceof CoordinatorError && error.status === 401;
@@ -101,12 +109,14 @@ export function createSessionKeeper(options: SessionKeeperOptions): SessionKeepe
   };
   return {
     call: (what, work, signal) => {
+      let spent = 0;
+      const isSpent = ({ code }: CotrainError): boolean => SPENT.has(code) && ++spent >= MOST_SPENT;
       const retry: RetryOptions = {
         clock,
         signal,
         backoff,
         random,
-        retryable: (error) => saysRetryable(error) || isSessionLost(error),
+        retryable: (error) => (saysRetryable(error) && !isSpent(error)) || isSessionLost(error),
         onRetry: (...tried) => options.onRetry(what, ...tried),
       };
       return retrying(() => callOnce(options, state, work, signal), retry);

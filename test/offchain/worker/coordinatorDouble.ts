@@ -55,6 +55,8 @@ interface AcceptedReceipt extends ReceiptRequest {
 interface Faults {
   /** Refuses receipts with this status and code. */
   refuseReceipt?: { status: number; code: string } | undefined;
+  /** Refuses fragments likewise. */
+  refuseUpload?: { status: number; code: string } | undefined;
   /** Refuses joins likewise. */
   refuseJoin?: { status: number; code: string } | undefined;
   /** Lets uploads wait for ever. */
@@ -329,6 +331,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
       if (Number(attempt) !== current?.attempt || Number(assignmentId) !== current.assignmentId) {
         throw new Refusal(409, "ATTEMPT_STALE");
       }
+      if (faults.refuseUpload) throw new Refusal(faults.refuseUpload.status, faults.refuseUpload.code);
       if (faults.hangUploads) {
         hanging.push(Number(index));
         await systemClock.sleep(3_600_000, ended.signal).catch(() => undefined);

@@ -234,4 +234,22 @@ describe("what it refuses", () => {
     await w.double.closeRound();
     expect((await working).rounds).toBe(1);
   });
+
+  test.each([
+    ["refuseReceipt", "TOO_MANY_RECEIPTS", 1],
+    ["refuseUpload", "TOO_MANY_UPLOADS", 2],
+  ] as const)("what was sent too often is dropped after a few tries: %s", async (fault, code, calls) => {
+    await start({ rounds: 2 });
+    w.double.faults[fault] = { status: 429, code };
+    const working = run();
+    await until("it is dropped", () => of("dropped").length === 1);
+    expect(of("dropped")[0]).toMatchObject({ code, reason: `Refused: ${code}.` });
+    const tried = of("retrying").filter((event) => event.code === code).length;
+    expect(tried).toBeGreaterThanOrEqual(3);
+    expect(tried).toBeLessThanOrEqual(3 * calls);
+    w.double.faults[fault] = undefined;
+    w.double.faults.dismissAfter = 1;
+    await w.double.closeRound();
+    expect((await working).rounds).toBe(1);
+  });
 });

@@ -3,6 +3,13 @@ import type { Breakage } from "./breakage.ts";
 
 export const worker: readonly Breakage[] = [
   {
+    name: "what was sent too often is sent until the worker's end",
+    file: "offchain/src/worker/session.ts",
+    text: "SPENT.has(code) && ++spent >= MOST_SPENT",
+    instead: "SPENT.has(code) && ++spent >= 1_000 * MOST_SPENT",
+    tests: ["test/offchain/worker/refusals.test.ts"],
+  },
+  {
     name: "a device is given products in fp16 that it does not say it has",
     file: "offchain/src/worker/chooseBuild.ts",
     text: "const usable = builds.filter((build) => takes || !isHalf(build));",
