@@ -6,9 +6,14 @@ import { createRandom, sha256Bytes } from "../../offchain/src/base/index.ts";
 import { positionsOf } from "../../offchain/src/data/index.ts";
 import { encodePayload } from "../offchain/diloco/payloads.ts";
 import { readManifest } from "../../offchain/src/storage/index.ts";
-import { type Harness, openHarness, OPERATOR, type TestWorker, until } from "../offchain/coordinator/harness.ts";
-
-const ELEMENTS = [300, 256, 10, 700];
+import {
+  ELEMENTS,
+  type Harness,
+  openHarness,
+  OPERATOR,
+  type TestWorker,
+  until,
+} from "../offchain/coordinator/harness.ts";
 
 let harness: Harness | undefined;
 afterEach(async () => {

@@ -19,6 +19,7 @@ import { encodePayload } from "../offchain/diloco/payloads.ts";
 import { createHttpServer, createMetrics, silentLogger } from "../../offchain/src/service/index.ts";
 import { readCheckpoint, readManifest } from "../../offchain/src/storage/index.ts";
 import {
+  ELEMENTS,
   type Harness,
   openHarness,
   params,
@@ -115,7 +116,7 @@ async function documents(of: Harness): Promise<{ receipts: ReceiptsFile; screeni
 
 const normals = (size: number): Uint8Array<ArrayBuffer>[] => {
   const random = createRandom(`noise of ${size}`);
-  return encoded([300, 256, 10, 700].map((n) => Float32Array.from({ length: n }, () => random.normal() * size)));
+  return encoded(ELEMENTS.map((n) => Float32Array.from({ length: n }, () => random.normal() * size)));
 };
 
 /** Does not look at the last element of the last fragment. */
@@ -126,7 +127,7 @@ const flat = (delta: Float32Array[]): void => void delta[3]!.fill(0, 699);
 
 /** The largest scale that the codec takes, in every block. */
 function largestScales(honest: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer>[] {
-  return [300, 256, 10, 700].map((n, f) => {
+  return ELEMENTS.map((n, f) => {
     const bytes = new Uint8Array(honest[f]!);
     const scales = new DataView(bytes.buffer, 0, 4 * Math.ceil(n / 256));
     for (let at = 0; at < scales.byteLength; at += 4) scales.setFloat32(at, 2.6793883890187504e36, true);
@@ -134,13 +135,13 @@ function largestScales(honest: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<A
   });
 }
 
-const zero = (): Uint8Array<ArrayBuffer>[] => encoded([300, 256, 10, 700].map((n) => new Float32Array(n)));
+const zero = (): Uint8Array<ArrayBuffer>[] => encoded(ELEMENTS.map((n) => new Float32Array(n)));
 
 /** The scales stay, every tenth value moves by one. */
 const nearly = (payloads: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer>[] =>
   payloads.map((bytes, f) => {
     const copy = new Int8Array(bytes);
-    for (let i = 4 * Math.ceil([300, 256, 10, 700][f]! / 256); i < copy.length; i += 10) {
+    for (let i = 4 * Math.ceil(ELEMENTS[f]! / 256); i < copy.length; i += 10) {
       const value = copy[i] ?? 0;
       copy[i] = value > 0 ? value - 1 : value + 1;
     }
@@ -234,7 +235,7 @@ describe("one accepted payload", () => {
     const steep = (of: readonly Float32Array[]): number => loss(of) + 100 * (of[3]![699]! - Math.fround(6.99)) ** 2;
     const { harness: of, workers } = await open({}, 8, steep);
     const before = loss(await parameters(of));
-    const poison = [300, 256, 10, 700].map((n) => new Float32Array(n));
+    const poison = ELEMENTS.map((n) => new Float32Array(n));
     poison[3]![699] = 3;
     expect(await round(of, workers, () => encoded(poison), flat)).toEqual([0, 0, 0, 0, 0, 0, 0, outcomeCode.lossHarm]);
     const { screening } = await documents(of);
@@ -256,7 +257,7 @@ describe("one accepted payload", () => {
       [20 * theta, 0],
     ] as const) {
       const { harness: of, workers } = await open({}, 2, blind);
-      const mine = [300, 256, 10, 700].map((n) => new Float32Array(n));
+      const mine = ELEMENTS.map((n) => new Float32Array(n));
       mine[3]![699] = size;
       expect(await round(of, workers, () => encoded(mine))).toEqual([0, outcome]);
       const moved = Math.abs((await parameters(of))[3]![699]! - 6.99);
@@ -271,7 +272,7 @@ describe("one accepted payload", () => {
     // Beyond 7 from where it began, in a direction that nobody honest moves in, the loss is another.
     const cliff = (of: readonly Float32Array[]): number => loss(of) + (of[3]![699]! - 6.99 > 7 ? 1_000 : 0);
     const { harness: of, workers } = await open({ aggregatorBps: 0, rampRounds: 0 }, 2, cliff);
-    const mine = [300, 256, 10, 700].map((n) => new Float32Array(n));
+    const mine = ELEMENTS.map((n) => new Float32Array(n));
     mine[3]![699] = -10;
     expect(await round(of, workers, () => encoded(mine), flat)).toEqual([0, 0]);
     expect((await parameters(of))[3]![699]! - 6.99).toBeLessThan(7);

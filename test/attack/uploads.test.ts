@@ -1,9 +1,10 @@
 /** Uploads that no receipt names: each key may send some, and keys cost nothing, so they do not stay. */
-import { type Assignment, type Digest } from "@cotrain/sdk/protocol";
+import { asDigest, type Assignment, type Digest } from "@cotrain/sdk/protocol";
 import { afterEach, expect, it, vi } from "vitest";
 
 import { createRandom, RetryableError, sha256Bytes } from "../../offchain/src/base/index.ts";
 import { releaseUnnamed } from "../../offchain/src/coordinator/retention.ts";
+import { readManifest } from "../../offchain/src/storage/index.ts";
 import { elapse, type Harness, openHarness, type TestWorker, until } from "../offchain/coordinator/harness.ts";
 
 let harness: Harness | undefined;
@@ -112,4 +113,43 @@ it("one upload too many is refused before its body is read, also when all are se
   const read = puts.mock.calls.length - 16;
   expect(read).toBeLessThanOrEqual(16);
   expect(all.filter(({ status }) => status === "fulfilled")).toHaveLength(read);
+});
+
+/** Two who are all of a round know what comes of it. @returns a shard of the next checkpoint, as long as a payload's first fragment */
+async function foretell(): Promise<{ readonly bytes: Uint8Array<ArrayBuffer>; readonly digest: Digest }> {
+  const [of, a, b] = await twoWorkers();
+  for (const worker of [a, b]) await worker.train();
+  await until(() => of.run.driver.state.round === 1, "the round's end");
+  const { fragments } = await readManifest(of.blobs, of.run.driver.state.checkpoint.digest);
+  const digest = asDigest(fragments[2]!.digest);
+  const bytes = await of.blobs.get(digest);
+  await of.close();
+  return { bytes, digest };
+}
+
+it.each([
+  ["was sent before, and again to hold up its deletion,", true],
+  ["arrives when the round is over", false],
+])("a shard that was foretold and %s stays with the checkpoint that names it", async (_, before) => {
+  const { bytes, digest } = await foretell();
+  const [of, a, b] = await twoWorkers();
+  const [mine, theirs] = [await a.assigned(), await b.assigned()];
+  const gate = Promise.withResolvers<void>();
+  const put = of.blobs.put.bind(of.blobs);
+  const slow = vi.spyOn(of.blobs, "put").mockImplementationOnce(async (...given) => {
+    await gate.promise;
+    return put(...given);
+  });
+  const late = b.session.uploadFragment(theirs.assignmentId, theirs.attempt, 0, bytes, digest);
+  late.catch(() => undefined);
+  await until(() => slow.mock.calls.length === 1, "the slow upload");
+  if (before) await a.session.uploadFragment(mine.assignmentId, mine.attempt, 0, bytes, digest);
+  for (const worker of [a, b]) await worker.train();
+  await until(() => of.run.driver.state.round === 1, "the round's end");
+  const { fragments } = await readManifest(of.blobs, of.run.driver.state.checkpoint.digest);
+  expect(fragments[2]!.digest).toBe(digest);
+  gate.resolve();
+  await expect(late).rejects.toMatchObject({ code: "STALE_ATTEMPT" });
+  await elapse(of, async () => (await of.run.projections.unnamed()).length === 0, "the next look");
+  expect(await of.blobs.has(digest)).toBe(true);
 });

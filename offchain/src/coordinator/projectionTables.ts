@@ -16,6 +16,14 @@ export interface CheckpointTable {
   pruned: number;
 }
 
+/** See shards.ts. */
+interface ShardTable {
+  run_id: string;
+  /** The checkpoint's. */
+  round: number;
+  digest: string;
+}
+
 interface PayloadTable {
   run_id: string;
   round: number;
@@ -39,6 +47,7 @@ interface ReceiptTable {
 
 export interface CoordinatorSchema extends EventLogSchema, ClockSchema {
   coordinator_checkpoints: CheckpointTable;
+  coordinator_shards: ShardTable;
   coordinator_payloads: PayloadTable;
   coordinator_settled: SettledTable;
   coordinator_receipts: ReceiptTable;
@@ -104,6 +113,18 @@ export const coordinatorMigrations: readonly Migration[] = [
         .addColumn("tokens", "bigint", (column) => column.notNull())
         .addColumn("accepted_at", "bigint", (column) => column.notNull())
         .addPrimaryKeyConstraint("coordinator_receipts_pk", ["run_id", "receipt_hash"])
+        .execute();
+    },
+  },
+  {
+    name: "coordinator-5",
+    up: async (db) => {
+      await db.schema
+        .createTable("coordinator_shards")
+        .addColumn("run_id", "text", (column) => column.notNull())
+        .addColumn("round", "integer", (column) => column.notNull())
+        .addColumn("digest", "text", (column) => column.notNull())
+        .addPrimaryKeyConstraint("coordinator_shards_pk", ["digest", "run_id", "round"])
         .execute();
     },
   },

@@ -1,6 +1,6 @@
 /**
- * Tables beside the log that grow with the run, so that the state need not: every checkpoint, what was acknowledged, and the
- * payload blobs that will be deleted. Written in the transaction that appends the event they follow from.
+ * Tables beside the log that grow with the run, so that the state need not: every checkpoint and its shards, what was acknowledged,
+ * and the payload blobs that will be deleted. Written in the transaction that appends the event they follow from.
  */
 import type { Kysely } from "kysely";
 
@@ -10,10 +10,9 @@ import type { EventType, ReceiptAccepted, RunEvent } from "./machine/events.ts";
 import { type RunState, settledHere } from "./machine/state.ts";
 import type { CheckpointTable, CoordinatorSchema } from "./projectionTables.ts";
 import { writeClock } from "./runClock.ts";
+import { forgetShards, hasShard, projectShard } from "./shards.ts";
 import { unnamedBy } from "./unnamed.ts";
-
-/** In place of a payload's round: nothing names it any more. */
-const UNNAMED = -1;
+import { projectUnnamed, UNNAMED, unnamedOf, type UnnamedPayloads } from "./unnamedPayloads.ts";
 
 /** The first round whose receipts no active root of ours covers, and whose checkpoint before it validators still read. */
 export function firstOpenRound(state: RunState): number {
@@ -35,7 +34,13 @@ type Projected = {
 };
 
 const projected: Projected = {
-  RunCreated: (trx, _event, state) => projectCheckpoint(trx, null, state),
+  RunCreated: async (trx, { checkpoint }, state) => {
+    await projectCheckpoint(trx, null, state);
+    for (const shard of checkpoint.fragments) await projectShard(trx, shard, checkpoint.round, state);
+  },
+  SyncReduced: async (trx, { shard, round }, state) => {
+    if (shard) await projectShard(trx, shard, round + 1, state);
+  },
   CheckpointStored: (trx, { receipts }, state) => projectCheckpoint(trx, receipts, state),
   HeadAnchored: (trx, { anchor, sequence }, { facts }) =>
     trx
@@ -131,27 +136,6 @@ const projectPayload = (trx: Queryable<CoordinatorSchema>, digest: Digest, { fac
     .onConflict((conflict) => conflict.columns(["run_id", "round", "digest"]).doNothing())
     .execute();
 
-/** Takes uploads out of the open round. A blob that is no payload stays. */
-async function projectUnnamed(
-  trx: Queryable<CoordinatorSchema>,
-  digests: readonly Digest[],
-  { facts: { runId }, round }: RunState,
-): Promise<void> {
-  for (const digest of digests) {
-    const row = { run_id: runId, round, digest };
-    const { numDeletedRows } = await trx
-      .deleteFrom("coordinator_payloads")
-      .where((eb) => eb.and(row))
-      .executeTakeFirstOrThrow();
-    if (numDeletedRows > 0n)
-      await trx
-        .insertInto("coordinator_payloads")
-        .values({ ...row, round: UNNAMED })
-        .onConflict((conflict) => conflict.columns(["run_id", "round", "digest"]).doNothing())
-        .execute();
-  }
-}
-
 async function projectReceipt(
   trx: Queryable<CoordinatorSchema>,
   { receipt, receiptHash }: ReceiptAccepted,
@@ -180,7 +164,7 @@ interface CheckpointRow {
 }
 
 /** Reads and housekeeping over the tables of one run. */
-export interface Projections {
+export interface Projections extends UnnamedPayloads {
   /** So many checkpoints by ascending round. */
   checkpoints(from: number, most: number): Promise<CheckpointRow[]>;
   checkpoint(round: number): Promise<CheckpointRow | undefined>;
@@ -189,18 +173,15 @@ export interface Projections {
   /** Manifests of checkpoints of other runs whose shards are still there. */
   unprunedOfOthers(): Promise<Digest[]>;
   markPruned(rounds: readonly number[]): Promise<void>;
-  /** Payload blobs of rounds below `round` that no later round and no other run has. */
+  /** Whether a blob is a shard of a checkpoint, see shards.ts. */
+  hasShard(digest: Digest): Promise<boolean>;
+  /** Payload blobs of rounds below `round` that no later round, no other run and no checkpoint has. */
   payloadsBefore(round: number): Promise<Digest[]>;
   /** Whether a payload blob belongs to some round, of whatever run. */
   hasPayload(digest: Digest): Promise<boolean>;
   /** Whether it belongs to a round of this run below `round`, or to another run. */
   hasEarlierPayload(digest: Digest, round: number): Promise<boolean>;
   forgetPayloadsBefore(round: number): Promise<void>;
-  /** Uploads that nothing of this run named when they were left behind. */
-  unnamed(): Promise<Digest[]>;
-  /** Whether a payload blob belongs to some round, or another run has yet to let go of it. */
-  isNamed(digest: Digest): Promise<boolean>;
-  forgetUnnamed(digests: readonly Digest[]): Promise<void>;
   /**
    * The round below which all are covered by roots that have been active for `ms`; 0 for none. By the run's own time as it
    * was last written down, so that neither a clock that is set nor one that is about to be makes it more than it was.
@@ -215,7 +196,7 @@ type Part<K extends keyof Projections> = Pick<Projections, K>;
 function checkpointsOf(
   db: Kysely<CoordinatorSchema>,
   runId: RunId,
-): Part<"checkpoints" | "checkpoint" | "unpruned" | "unprunedOfOthers" | "markPruned"> {
+): Part<"checkpoints" | "checkpoint" | "unpruned" | "unprunedOfOthers" | "markPruned" | "hasShard"> {
   const all = () => db.selectFrom("coordinator_checkpoints").selectAll().where("run_id", "=", runId);
   return {
     checkpoints: async (from, most) =>
@@ -243,7 +224,9 @@ function checkpointsOf(
         .where("run_id", "=", runId)
         .where("round", "in", [...rounds])
         .execute();
+      await forgetShards(db, runId, rounds);
     },
+    hasShard: (digest) => hasShard(db, digest),
   };
 }
 
@@ -268,6 +251,13 @@ function payloadsOf(
                 .select("other.digest")
                 .whereRef("other.digest", "=", "p.digest")
                 .where((or) => or.or([or("other.run_id", "!=", runId), or("other.round", ">=", round)])),
+            ),
+          ),
+        )
+        .where((eb) =>
+          eb.not(
+            eb.exists(
+              eb.selectFrom("coordinator_shards as s").select("s.digest").whereRef("s.digest", "=", "p.digest"),
             ),
           ),
         )
@@ -331,37 +321,6 @@ function settledOf(
         .where("receipt_hash", "=", receiptHash)
         .executeTakeFirst();
       return row && { tokens: row.tokens, acceptedAt: row.accepted_at };
-    },
-  };
-}
-
-function unnamedOf(db: Kysely<CoordinatorSchema>, runId: RunId): Part<"unnamed" | "isNamed" | "forgetUnnamed"> {
-  return {
-    unnamed: async () => {
-      const rows = await db
-        .selectFrom("coordinator_payloads")
-        .select("digest")
-        .where("run_id", "=", runId)
-        .where("round", "=", UNNAMED)
-        .execute();
-      return rows.map((row) => row.digest as Digest);
-    },
-    isNamed: async (digest) => {
-      const row = await db
-        .selectFrom("coordinator_payloads")
-        .select("round")
-        .where("digest", "=", digest)
-        .where((eb) => eb.or([eb("run_id", "!=", runId), eb("round", "!=", UNNAMED)]))
-        .limit(1)
-        .executeTakeFirst();
-      return row !== undefined;
-    },
-    forgetUnnamed: async (digests) => {
-      for (const digest of digests)
-        await db
-          .deleteFrom("coordinator_payloads")
-          .where((eb) => eb.and({ run_id: runId, round: UNNAMED, digest }))
-          .execute();
     },
   };
 }

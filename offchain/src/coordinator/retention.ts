@@ -62,7 +62,11 @@ async function releaseShards(run: Run, facts: RetentionFacts): Promise<void> {
   for (const digest of await run.projections.unprunedOfOthers())
     for (const shard of await shardsOf(digest)) ofOthers.add(shard.digest);
   for (const { shards } of released) {
-    for (const { digest } of shards) if (!kept.has(digest) && !ofOthers.has(digest)) await blobs.delete(digest);
+    for (const { digest } of shards) {
+      // As a payload of a round it goes with that.
+      const needed = kept.has(digest) || ofOthers.has(digest) || (await run.projections.hasPayload(digest));
+      if (!needed) await blobs.delete(digest);
+    }
   }
   await run.projections.markPruned(released.map(({ round }) => round));
 }

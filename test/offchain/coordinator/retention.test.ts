@@ -19,6 +19,7 @@ async function openHistory(retention?: Partial<RetentionOptions>) {
   const digests = [state().checkpoint.digest];
   for (const worker of workers) await worker.join();
   return {
+    workers,
     digests,
     train: async (): Promise<void> => {
       for (const worker of workers) await worker.train();
@@ -215,4 +216,43 @@ it("keeps a document of the store that a member uploaded as a payload of its", a
   await elapse(harness, async () => !(await harness.blobs.has(payload)), "the release");
   await release(harness.run);
   expect(await harness.blobs.has(digest)).toBe(true);
+});
+
+it("keeps a shard that a member uploaded as a payload of its for as long as the checkpoint or the round needs it", async () => {
+  const { digests, train, settle, workers } = await openHistory();
+  for (let round = 1; round <= 2; round++) await train();
+  await settle();
+  await train();
+  const { fragments } = await readManifest(harness.blobs, digests[1]!);
+  const shard = asDigest(fragments[2]!.digest);
+  const bytes = await harness.blobs.get(shard);
+  const [first] = workers;
+  const prepared = first!.prepare(await first!.assigned());
+  const { assignmentId, attempt } = prepared.assignment;
+  const send = () => first!.session.uploadFragment(assignmentId, attempt, 0, bytes, shard);
+  const swept = () => elapse(harness, async () => (await harness.run.projections.unnamed()).length === 0, "the look");
+  await send();
+  await first!.upload(prepared);
+  await swept();
+  expect(await harness.blobs.has(shard)).toBe(true);
+  await send();
+  const retention = { ...defaultRetention, checkpoints: 1, checkpointBytes: 0 };
+  await release(Object.assign(Object.create(harness.run) as Run, { retention }));
+  expect((await harness.run.projections.checkpoint(1))!.pruned).toBe(true);
+  expect(await harness.blobs.has(shard)).toBe(true);
+  await first!.upload(prepared);
+  await until(async () => !(await harness.blobs.has(shard)), "the deletion");
+});
+
+it("deletes no shard with the payloads of a round that is paid", async () => {
+  const { digests, train, settle, kept } = await openHistory();
+  for (let round = 1; round <= 2; round++) await train();
+  const { fragments } = await readManifest(harness.blobs, digests[1]!);
+  const foretold = { run_id: runId, round: 0, digest: fragments[2]!.digest };
+  await harness.database.kysely.insertInto("coordinator_payloads").values(foretold).execute();
+  const [payload] = await harness.run.projections.payloadsBefore(1);
+  await settle();
+  await elapse(harness, async () => !(await harness.blobs.has(payload!)), "the release");
+  expect(await harness.run.projections.payloadsBefore(1)).toEqual([]);
+  expect(await kept()).toEqual([0, 1, 2]);
 });

@@ -31,7 +31,7 @@ afterAll(() => harness.close());
 describe("the API shows", () => {
   it("the run, with what was moved against what synchronous training would have moved", async () => {
     const view = await harness.client.run(runId);
-    const fp32 = 4 * (300 + 256 + 10 + 700);
+    const fp32 = 4 * (264 + 256 + 10 + 700);
     const payload = harness.run.facts.elements.reduce((sum, n) => sum + n + 4 * Math.ceil(n / 256), 0);
     // Two rounds of two workers; for the third both fetch their parameters already.
     const synchronous = 2 * (4 + 8) * 2 * fp32;

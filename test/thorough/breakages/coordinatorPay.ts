@@ -3,6 +3,41 @@ import type { Breakage } from "./breakage.ts";
 
 export const coordinatorPay: readonly Breakage[] = [
   {
+    name: "a checkpoint's shard goes with an upload of the same bytes that nothing names",
+    file: "offchain/src/coordinator/unnamedPayloads.ts",
+    text: "return row !== undefined || hasShard(db, digest);",
+    instead: "return row !== undefined;",
+    tests: ["test/attack/uploads.test.ts"],
+  },
+  {
+    name: "a checkpoint's shard goes with an upload of the same bytes that comes too late",
+    file: "offchain/src/coordinator/api/uploads.ts",
+    text: "      (await run.projections.hasShard(digest));",
+    instead: "      false;",
+    tests: ["test/attack/uploads.test.ts"],
+  },
+  {
+    name: "a checkpoint's shard goes with the payloads of a round that is paid",
+    file: "offchain/src/coordinator/projections.ts",
+    text: 'whereRef("s.digest", "=", "p.digest")',
+    instead: 'whereRef("s.digest", "=", "p.digest").where("s.round", "<", 0)',
+    tests: ["test/offchain/coordinator/retention.test.ts"],
+  },
+  {
+    name: "an upload goes with the checkpoint whose shard it is",
+    file: "offchain/src/coordinator/retention.ts",
+    text: "ofOthers.has(digest) || (await run.projections.hasPayload(digest))",
+    instead: "ofOthers.has(digest)",
+    tests: ["test/offchain/coordinator/retention.test.ts"],
+  },
+  {
+    name: "a shard that is uploaded is no payload",
+    file: "offchain/src/coordinator/api/uploads.ts",
+    text: "&& !(await run.projections.hasShard(digest))",
+    instead: "",
+    tests: ["test/offchain/coordinator/retention.test.ts"],
+  },
+  {
     name: "an upload that another replaced stays",
     file: "offchain/src/coordinator/unnamed.ts",
     text: "if (now?.uploads === work.uploads) continue;",

@@ -63,7 +63,7 @@ async function storeFragment(
   const { blobs } = run.modules;
   const bytes = fragmentBytes(driver.state, index);
   const known = await blobs.has(digest);
-  const stays = known && !(await run.projections.hasPayload(digest));
+  const stays = known && !(await run.projections.hasPayload(digest)) && !(await run.projections.hasShard(digest));
   // What a closed round's record calls missing stays missing: else whoever sends it later makes a forgery of the record.
   if (!known && (await run.projections.hasEarlierPayload(digest, driver.state.round)))
     throw new RefusedError("STALE_ROUND", `Fragment ${index} is of a payload whose round is over.`);
@@ -78,7 +78,10 @@ async function storeFragment(
   try {
     await driver.submit({ type: "FragmentAccepted", ...fragment, bytes, ...(stays && { stays }) });
   } catch (error) {
-    const needed = known || (!run.lost.has(digest) && (await run.projections.hasPayload(digest)));
+    const needed =
+      known ||
+      (!run.lost.has(digest) && (await run.projections.hasPayload(digest))) ||
+      (await run.projections.hasShard(digest));
     if (!needed) await blobs.delete(digest);
     throw error;
   }
