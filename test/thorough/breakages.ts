@@ -13,6 +13,7 @@ import { code } from "./breakages/code.ts";
 import { coordinator } from "./breakages/coordinator.ts";
 import { coordinatorMachine } from "./breakages/coordinatorMachine.ts";
 import { coordinatorPay } from "./breakages/coordinatorPay.ts";
+import { coordinatorUploads } from "./breakages/coordinatorUploads.ts";
 import { data } from "./breakages/data.ts";
 import { deploy } from "./breakages/deploy.ts";
 import { diloco } from "./breakages/diloco.ts";
@@ -44,6 +45,7 @@ export const breakages: readonly Breakage[] = [
   ...runVerify,
   ...coordinatorMachine,
   ...coordinatorPay,
+  ...coordinatorUploads,
   ...coordinator,
   ...worker,
   ...validator,

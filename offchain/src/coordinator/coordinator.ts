@@ -11,6 +11,7 @@ import { createApi } from "./api.ts";
 import { ChainWatch } from "./chainWatch.ts";
 import { handlerOf } from "./effects.ts";
 import { stopping } from "./errors.ts";
+import { giveUpUploads } from "./makingRoom.ts";
 import type { RunEvent } from "./machine/events.ts";
 import type { RunState } from "./machine/state.ts";
 import { createCoordinatorMetrics, type CoordinatorMetrics } from "./metrics.ts";
@@ -70,6 +71,8 @@ const defaultPresence: PresenceOptions = { heartbeatSeconds: 1, silentAfter: 5_0
 const PRESENCE_INTERVAL = 500;
 /** Holders admit and withdraw builds by a vote. */
 const BUILDS_INTERVAL = 60_000;
+/** How often it is looked whether the log's disk is full, ms. */
+const ROOM_INTERVAL = 1_000;
 /** Shards are looked through every so many rounds. */
 const RELEASE_EVERY_ROUNDS = 16;
 /** And payloads as often as this, ms, whether they have been kept long enough. */
@@ -178,12 +181,18 @@ export async function createCoordinator(
   };
 }
 
+/** Nothing is given up where the log can be written: then what waits for room gets it in time. */
+async function makeRoom(run: Run): Promise<void> {
+  if (run.modules.database.disk.full !== undefined) await giveUpUploads(run);
+}
+
 /** What is looked at over and over, as nobody tells of it. */
 function watching(run: Run, { watchInterval = 1_000 }: Pick<CoordinatorOptions, "watchInterval">): Repeated[] {
   const watch = new ChainWatch(run);
   return [
     { what: "looking at the chain", interval: watchInterval, work: () => watch.look() },
     { what: "looking for builds", interval: BUILDS_INTERVAL, work: async () => void (await run.builds.findAdmitted()) },
+    { what: "making room on a full disk", interval: ROOM_INTERVAL, work: () => makeRoom(run) },
     { what: "looking after members", interval: PRESENCE_INTERVAL, work: () => run.presence.check() },
   ];
 }

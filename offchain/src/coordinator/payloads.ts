@@ -35,6 +35,13 @@ export function isSealed({ current }: Pick<RunState, "current">, digest: Digest)
   );
 }
 
+/** Remembers that a fragment is gone. */
+export function noteLost({ lost }: Run, digest: Digest): void {
+  lost.add(digest);
+  const [oldest] = lost;
+  if (lost.size > MOST_LOST && oldest !== undefined) lost.delete(oldest);
+}
+
 /**
  * Opens an accepted payload's fragment.
  * @returns undefined where it is lost. What is left of it goes too: nothing is served that the record calls missing.
@@ -44,9 +51,7 @@ export async function openPayload(run: Run, digest: Digest): Promise<OpenBlob | 
     return await run.modules.blobs.open(digest);
   } catch (error) {
     if (!(error instanceof BlobError)) throw error;
-    run.lost.add(digest);
-    const [oldest] = run.lost;
-    if (run.lost.size > MOST_LOST && oldest !== undefined) run.lost.delete(oldest);
+    noteLost(run, digest);
     await run.modules.blobs.delete(digest);
     return undefined;
   }

@@ -106,15 +106,18 @@ async function acceptWork(run: Run, { receipt, signature, header }: ReceiptReque
   await run.modules.signatures.require(signed);
   const receiptHash = hashReceipt(struct);
   orThrow(refusalOf(driver.state, { type: "ReceiptAccepted", receipt, signature, receiptHash, header }));
-  await run.scans.check(header);
-  await putDocument(run.modules.blobs, header, { digest: asDigest(receipt.payloadDigest) });
+  const over = run.arriving.beginReceipt(header.fragments.map(({ digest }) => asDigest(digest)));
   try {
+    await run.scans.check(header);
+    await putDocument(run.modules.blobs, header, { digest: asDigest(receipt.payloadDigest) });
     await driver.submit({ type: "ReceiptAccepted", receipt, signature, receiptHash, header });
   } catch (error) {
     // The same receipt sent twice at once: one of the two came first, both get its acknowledgement.
     const first = error instanceof RefusedError ? await earlierAck(run, receipt) : undefined;
     if (first) return { reply: first, fresh: false };
     throw error;
+  } finally {
+    over();
   }
   const reply = await earlierAck(run, receipt);
   if (reply) return { reply, fresh: true };

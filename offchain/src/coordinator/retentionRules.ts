@@ -65,7 +65,7 @@ export const payloadsFrom = (facts: RetentionFacts): number => Math.min(...paylo
 const uploads: readonly Words[] = [
   {
     what: "uploads that no receipt names",
-    until: "another replaces them, their sender loses the work, or the round closes",
+    until: "another replaces them, their sender loses the work, the round closes, or the database's disk is full",
     why: "a receipt may still name them",
   },
 ];

@@ -119,7 +119,7 @@ export interface Run {
   readonly arriving: Arriving;
   /** How many receipts of its open work each member had looked at closely. */
   readonly receiptTries: Map<Address, { readonly assignment: Digest; count: number }>;
-  /** Fragments of payloads that this process found lost: what is sent again too late does not bring them back. */
+  /** Fragments of payloads that this process found lost, or gave up: what is sent again too late does not bring them back. */
   readonly lost: Set<Digest>;
   readonly modules: RunModules;
 }

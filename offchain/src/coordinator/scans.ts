@@ -27,6 +27,8 @@ class LostFragmentError extends RefusedError {
 export interface PayloadScans {
   /** @throws RefusedError WRONG_SHAPE, NON_FINITE, FRAGMENT_MISSING; RetryableError `BLOB_UNREADABLE` */
   check(header: PayloadHeader): Promise<void>;
+  /** Of a fragment that was deleted: it is looked at again when a receipt names it. */
+  forget(digest: Digest): void;
 }
 
 export function createPayloadScans(blobs: BlobStore): PayloadScans {
@@ -73,6 +75,9 @@ export function createPayloadScans(blobs: BlobStore): PayloadScans {
         }
         if (result) throw new RefusedError(result.code, `Fragment ${index} of the payload: ${result.message}`);
       }
+    },
+    forget: (digest) => {
+      for (const key of results.keys()) if (key.endsWith(`/${digest}`)) results.delete(key);
     },
   };
 }

@@ -7,11 +7,11 @@ import { asDigest, type Digest } from "@cotrain/sdk/protocol";
 import { isCollecting } from "./machine/dealing.ts";
 import type { OpenRound, RunState, Work } from "./machine/state.ts";
 
-const digestsOf = ({ uploads }: Work): Digest[] => Object.values(uploads).map(({ digest }) => digest);
+export const uploadsOf = ({ uploads }: Work): Digest[] => Object.values(uploads).map(({ digest }) => digest);
 
 /** Somebody may have sent another's header, byte for byte, as a fragment. */
-const namedBy = (work: Work): Digest[] => [
-  ...digestsOf(work),
+export const namedBy = (work: Work): Digest[] => [
+  ...uploadsOf(work),
   ...(work.receipt ? [asDigest(work.receipt.receipt.payloadDigest)] : []),
 ];
 
@@ -30,8 +30,8 @@ export function unnamedBy(before: RunState | null, state: RunState): Digest[] {
   for (const [worker, work] of Object.entries(was.work)) {
     const now = kept[worker];
     if (now?.uploads === work.uploads) continue;
-    const own = new Set(now && digestsOf(now));
-    for (const digest of digestsOf(work)) if (!own.has(digest)) left.add(digest);
+    const own = new Set(now && uploadsOf(now));
+    for (const digest of uploadsOf(work)) if (!own.has(digest)) left.add(digest);
   }
   if (left.size > 0) for (const work of Object.values(kept)) for (const digest of namedBy(work)) left.delete(digest);
   return [...left];

@@ -1,13 +1,15 @@
 /** A coordinator whose disk is full waits, says so, and goes on by itself. */
 import { sql } from "kysely";
-import { expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 
+import { asDigest, type Digest } from "@cotrain/sdk/protocol";
+import { RetryableError } from "../../../offchain/src/base/index.ts";
 import { writeError } from "../../../offchain/src/base/node/index.ts";
 import { keyOf } from "../../../offchain/src/coordinator/machine/effects.ts";
 import { createLogger } from "../../../offchain/src/service/index.ts";
 import { canRun } from "../../needs.ts";
 import { mountSmallDisk } from "../service/smallDisk.ts";
-import { type Harness, type HarnessOptions, openHarness, runId, until } from "./harness.ts";
+import { elapse, type Harness, type HarnessOptions, openHarness, runId, until } from "./harness.ts";
 
 async function open(options: HarnessOptions = {}) {
   const lines: { level: number; msg: string }[] = [];
@@ -65,21 +67,25 @@ async function live(
   return harness.run.driver.seq - seq;
 }
 
+/** Not a page more, and none with room: what SQLite then reports is what it reports of a full disk. */
+async function fillDatabase(harness: Harness): Promise<void> {
+  const { kysely } = harness.database;
+  await sql`pragma max_page_count = 1`.execute(kysely);
+  for (let seq = 1; harness.database.disk.full === undefined; seq++) {
+    const row = { run_id: "other", seq, schema_version: 1, logic_version: 1, type: "", at: 0, json: "" };
+    const insert = kysely.insertInto("events").values({ ...row, previous_hash: "", hash: "" });
+    await insert.execute().catch(() => undefined);
+  }
+}
+
+const emptyDatabase = (harness: Harness) => sql`pragma max_page_count = 1000000`.execute(harness.database.kysely);
+
 // foundation 4
 test("writing pauses while the database may not grow; one line for each pause; it resumes by itself", async () => {
   const { harness, lines } = await open();
   const written = await live(harness, lines, {
-    // Not a page more, and none with room: what SQLite then reports is what it reports of a full disk.
-    fill: async () => {
-      const { kysely } = harness.database;
-      await sql`pragma max_page_count = 1`.execute(kysely);
-      for (let seq = 1; harness.database.disk.full === undefined; seq++) {
-        const row = { run_id: "other", seq, schema_version: 1, logic_version: 1, type: "", at: 0, json: "" };
-        const insert = kysely.insertInto("events").values({ ...row, previous_hash: "", hash: "" });
-        await insert.execute().catch(() => undefined);
-      }
-    },
-    empty: () => sql`pragma max_page_count = 1000000`.execute(harness.database.kysely),
+    fill: () => fillDatabase(harness),
+    empty: () => emptyDatabase(harness),
   });
   expect(written).toBeGreaterThan(0);
 });
@@ -106,4 +112,85 @@ test.each([
   const error: unknown = await a.upload(a.prepare(assignment)).catch((thrown: unknown) => thrown);
   expect(error).toMatchObject({ code });
   expect(JSON.stringify([error, (error as Error).message])).not.toContain(harness.directory);
+});
+
+/** One member whose receipt is acknowledged, and one that has sent its fragments alone, the first of which is the other's too. */
+async function halfDelivered() {
+  const { harness } = await open();
+  const [a, b] = [harness.worker("a1"), harness.worker("a2")];
+  await a.join();
+  await b.join();
+  const { prepared: delivered } = await a.train();
+  const prepared = b.prepare(await b.assigned());
+  await b.upload(prepared);
+  const { assignmentId, attempt } = prepared.assignment;
+  const [shared] = delivered.payloads;
+  const first = asDigest(delivered.header.fragments[0]!.digest);
+  const own = prepared.header.fragments.map(({ digest }) => asDigest(digest));
+  const acknowledged = [asDigest(delivered.receipt.payloadDigest)];
+  acknowledged.push(...delivered.header.fragments.map(({ digest }) => asDigest(digest)));
+  const there = async (digests: readonly Digest[]): Promise<number> =>
+    (await Promise.all(digests.map((digest) => harness.blobs.has(digest)))).filter(Boolean).length;
+  const sendShared = () => b.session.uploadFragment(assignmentId, attempt, 0, shared!, first);
+  return { harness, b, prepared, own, acknowledged, there, sendShared };
+}
+const resume = async (harness: Harness): Promise<void> => {
+  await emptyDatabase(harness);
+  await elapse(harness, () => harness.run.driver.paused === undefined, "room");
+};
+
+describe("while the log cannot be written", () => {
+  test("uploads that no receipt names are given up, and taken again; what is acknowledged stays", async () => {
+    const { harness, b, prepared, own, acknowledged, there, sendShared } = await halfDelivered();
+    await sendShared();
+    await until(async () => (await there(own)) === 3, "the deletion of what was replaced");
+    await fillDatabase(harness);
+    await elapse(harness, async () => (await there(own)) === 0, "the deletion");
+    expect(await there(acknowledged)).toBe(acknowledged.length);
+    // Nothing takes the room again.
+    await expect(b.upload(prepared)).rejects.toMatchObject({ code: "DISK_FULL", retryable: true });
+    expect(await there(own)).toBe(0);
+    await resume(harness);
+    await b.upload({ ...prepared, payloads: prepared.payloads.slice(0, 1) });
+    await expect(b.submit(prepared)).rejects.toMatchObject({ code: "FRAGMENT_MISSING" });
+    await b.upload(prepared);
+    await b.submit(prepared);
+    await until(() => harness.run.driver.state.round === 1, "the round's end");
+    expect(harness.run.driver.state.outcomes[b.address]).toMatchObject({ round: 0, outcome: 0 });
+  });
+
+  test("a fragment that was looked at before is looked at again, and one whose receipt is on its way stays", async () => {
+    const { harness, b, prepared, own, there } = await halfDelivered();
+    const put = harness.blobs.put.bind(harness.blobs);
+    const gate = Promise.withResolvers<void>();
+    let waits = false;
+    harness.blobs.put = async (...given) => {
+      waits = true;
+      await gate.promise;
+      return put(...given);
+    };
+    const submitted = b.submit(prepared);
+    submitted.catch(() => undefined);
+    await until(() => waits, "the header");
+    await fillDatabase(harness);
+    await harness.clock.advance(1_000);
+    await harness.clock.advance(1_000);
+    expect(await there(own)).toBe(own.length);
+    gate.resolve();
+    await expect(submitted).rejects.toMatchObject({ code: "DISK_FULL" });
+    await elapse(harness, async () => (await there(own)) === 0, "the deletion");
+    await resume(harness);
+    await expect(b.submit(prepared)).rejects.toMatchObject({ code: "FRAGMENT_MISSING" });
+    expect(harness.run.driver.state.current?.work[b.address]?.receipt).toBeNull();
+  });
+
+  test("an upload that was replaced may be sent again before it is noted that it is gone", async () => {
+    const { harness, own, there, sendShared, b, prepared } = await halfDelivered();
+    harness.run.projections.forgetUnnamed = () => Promise.reject(new RetryableError("DISK_FULL", "The disk is full."));
+    await sendShared();
+    await until(async () => (await there(own)) === 3, "the deletion of what was replaced");
+    expect(await harness.run.projections.unnamed()).toEqual(own.slice(0, 1));
+    await b.upload(prepared);
+    expect(await there(own)).toBe(4);
+  });
 });

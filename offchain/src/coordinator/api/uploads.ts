@@ -3,6 +3,7 @@ import type { Address, Digest, FragmentReply } from "@cotrain/sdk/protocol";
 import { CotrainError } from "@cotrain/sdk/errors";
 import type { FastifyRequest } from "fastify";
 
+import { RetryableError } from "../../base/index.ts";
 import { readUpload } from "../../service/index.ts";
 import { BlobError } from "../../storage/index.ts";
 import { RefusedError } from "../errors.ts";
@@ -67,7 +68,8 @@ async function storeFragment(
   // What a closed round's record calls missing stays missing: else whoever sends it later makes a forgery of the record.
   if (!known && (await run.projections.hasEarlierPayload(digest, driver.state.round)))
     throw new RefusedError("STALE_ROUND", `Fragment ${index} is of a payload whose round is over.`);
-  driver.blobDisk.check();
+  // What the log cannot note would take the room in which it could.
+  if (driver.paused !== undefined) throw new RetryableError("DISK_FULL", driver.paused);
   try {
     const stored = await blobs.put(readUpload(request, bytes), { digest, bytes });
     metrics.received(stored.bytes);
