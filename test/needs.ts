@@ -32,7 +32,7 @@ const needed = {
   geth: {
     there: () => findTool(GETH) !== undefined,
     why: "geth is not there, nor go, with which .ci/run builds it",
-    // .ci/run builds it where Go is; where it is not, and CI is set, that fails: test/goTool.ts.
+    // .ci/run builds it where Go is, and fails where it is not: test/goTool.ts.
     optional: true,
   },
   kubo: {

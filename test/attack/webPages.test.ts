@@ -14,7 +14,7 @@ let chain: Embedded;
 
 beforeAll(async () => {
   chain = await openEmbedded();
-}, 90_000);
+});
 afterAll(() => chain?.close());
 
 const call = (method: string, params: unknown = [], headers: Record<string, string> = {}): Promise<Reply> =>

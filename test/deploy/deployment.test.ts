@@ -27,7 +27,7 @@ let folder: string;
 beforeAll(async () => {
   await ensureBuilt();
   folder = await mkdtemp(join(tmpdir(), "cotrain-deploy-"));
-}, 60_000);
+});
 afterAll(() => rm(folder, { recursive: true }));
 
 describe("a deployment", () => {

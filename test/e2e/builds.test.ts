@@ -93,7 +93,9 @@ it("proposes a build for it, and a worker trains and earns when holders admitted
   // Who has no votes, as validators never do, is told how many it takes, and nothing was sent.
   const voteless = stage.cotrain([...propose, ...by("validator-1")]);
   expect(await voteless.exited).toEqual({ code: 1, signal: null });
-  expect(sentenceOf(voteless)).toMatch(/0x\w{40} has [\d.]+ votes and a proposal takes [\d.,]+: claim what it earned/);
+  expect(sentenceOf(voteless)).toMatch(
+    /0x\w{40} has [\d.,…]+ votes and a proposal takes [\d.,]+: claim what it earned/,
+  );
 
   const half = stage.cotrain([...propose, "--precision=fp16", "--dry-run"]);
   expect(await half.exited).toEqual({ code: 1, signal: null });

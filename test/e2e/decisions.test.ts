@@ -52,7 +52,7 @@ beforeAll(async () => {
   const chain = { chainId, rpcUrl: node.url, embedded: false };
   const startedAt = new Date(0).toISOString();
   await writeRunFile(state, { version: 1, startedAt, chain, ports: {}, urls: {}, modelId, runId, wallets });
-}, 300_000);
+});
 afterAll(async () => {
   await stage?.close();
   await node?.close();
@@ -218,7 +218,7 @@ it("a holder proposes, all vote, and anybody carries it out", async () => {
   // What is only shown is not sent, and nobody agrees to what is not shown.
   const rehearsed = verdictOf(await cotrainHere(["vote", proposalId, "for", "--dry-run", local]));
   expect(rehearsed).toMatchObject({ code: 0, sentence: `If holders accept it: ${words}` });
-  expect(rehearsed.stdout).toMatch(/^Nothing was sent: [\d.,]+ votes of 2 wallets here could be cast\.$/m);
+  expect(rehearsed.stdout).toMatch(/^Nothing was sent: [\d.,…]+ votes of 2 wallets here could be cast\.$/m);
   expect(await refused("vote", many, "for")).toEqual(refusal(1, "has 65 calls, of which 64 are shown here"));
   expect(await refused("vote", many, "abstain")).toEqual(refusal(1, "has 65 calls, of which 64 are shown here"));
   const cast = await documentOf<{ votes: { votes: string }[] }>(
@@ -245,7 +245,7 @@ it("a holder proposes, all vote, and anybody carries it out", async () => {
     const short = verdictOf(await cotrainHere(["vote", other.slice(0, 12), "against", ...mine, ...remote.slice(0, 2)]));
     expect(short).toMatchObject({ code: 1, sentence: expect.stringContaining("name the whole id") });
     const told = verdictOf(await cotrainHere(["vote", other, "against", ...mine, ...remote]));
-    const own = /^wallet 0x\w{4}…\w{4} voted against with [\d.,]+ votes in 0x\w{64}$/;
+    const own = /^wallet 0x\w{4}…\w{4} voted against with [\d.,…]+ votes in 0x\w{64}$/;
     expect(told).toMatchObject({ code: 0, sentence: expect.stringMatching(own) });
     expect(told.otherLines.join("\n")).toMatch(
       /^If holders accept it: RunRegistry makes this run finished, for ever: no/m,

@@ -163,15 +163,20 @@ describe.runIf(possible)("one run", () => {
     return summary;
   }
 
-  /** Trains until a held-out loss was measured that has fallen by this, bits/byte: beside busy neighbours that takes more sessions. */
+  /**
+   * Trains until a held-out loss was measured that has fallen by this, bits/byte, and each wallet is paid: beside busy neighbours that
+   * takes more sessions.
+   */
   async function trained(by: number, ...flags: readonly string[]): Promise<Summary> {
     let summary = await session(...flags);
     const fallen = (): boolean => {
       const { initial, after } = summary.heldOut;
       return initial !== null && after !== null && after < initial - by;
     };
-    for (let more = 0; more < 3 && !fallen(); more++) summary = await session(...flags);
+    const paid = (): boolean => summary.wallets.every(({ earned }) => BigInt(earned) > 0n);
+    for (let more = 0; more < 5 && !(fallen() && paid()); more++) summary = await session(...flags);
     assert(fallen(), JSON.stringify(summary.heldOut));
+    assert(paid(), JSON.stringify([summary.wallets, summary.unpaid, summary.pending]));
     return summary;
   }
 
@@ -183,7 +188,6 @@ describe.runIf(possible)("one run", () => {
     for (const trained of tokens) expect(trained).toBeGreaterThan(0n);
     // The GPU in software is slower by far; it trains what it can, and the others do not wait for it.
     expect(tokens[2]! * 4n).toBeLessThan(tokens[0]!);
-    expect(summary.wallets.every(({ earned }) => BigInt(earned) > 0n)).toBe(true);
     // A GPU in software takes what processors there are; beside neighbours that may be four sessions of five minutes.
   });
 
@@ -191,7 +195,6 @@ describe.runIf(possible)("one run", () => {
   it("trains on WebAssembly alone, and what it learned is kept", async () => {
     const summary = await trained(0.02, "--device=wasm", "--workers=1");
     expect(summary.wallets).toHaveLength(1);
-    expect(BigInt(summary.wallets[0]!.earned)).toBeGreaterThan(0n);
     const listing = stage.cotrain(["builds", "list", `--state=${stage.state}`, "--json"]);
     await endsWell(listing);
     const builds = JSON.parse(listing.stdout()) as { document: { deviceClass: string } }[];

@@ -24,7 +24,7 @@ import {
   openDatabase,
   silentLogger,
 } from "../../offchain/src/service/index.ts";
-import { checkpointZero } from "../../offchain/src/run/index.ts";
+import { checkpointZero, screeningOf } from "../../offchain/src/run/index.ts";
 import { classOf } from "../../offchain/src/engine/index.ts";
 import { devices } from "../../offchain/src/engine/runtime/node/index.ts";
 import type { BlobStore } from "../../offchain/src/storage/index.ts";
@@ -353,8 +353,8 @@ test("a worker that grows slow in mid-run hands in what it did, which counts, an
 test("two workers train by Muon, at a rate that falls, in two micro-batches a step", async () => {
   const schedule = ["--schedule", "cosine", "--warmup-steps", "4", "--total-steps", "48"];
   const recipe = recipeFrom("0.1m", "--optimizer", "muon", ...schedule, "--micro-batches", "2", "--recompute");
-  // The text of the fixture says the same again and again: by Muon honest work on it has cosines up to 0.996.
-  await publish({ ...recipe, copyBps: 10_000 });
+  // The text of the fixture says the same again and again: by Muon honest work on it has cosines up to 0.996, and is no copy.
+  await publish({ ...recipe, copyBps: screeningOf("0.1m", "muon").copyBps });
   expect(fixture.definition).toMatchObject({
     innerOptimizer: { kind: "muon" },
     schedule: { kind: "cosine", steps: 48 },

@@ -32,7 +32,7 @@ import {
 let world: World;
 beforeAll(async () => {
   world = await createWorld();
-}, 60_000);
+});
 afterAll(() => world.close());
 
 const head = (round: bigint, parentHead: `0x${string}`) => ({

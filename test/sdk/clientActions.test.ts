@@ -10,7 +10,7 @@ import { alice, createWorld, hashOf, params, poster, type World } from "./world.
 let world: World;
 beforeAll(async () => {
   world = await createWorld();
-}, 60_000);
+});
 afterAll(() => world.close());
 
 const digest = hashOf("link");

@@ -10,7 +10,7 @@ import { bob, createWorld, params, stranger, type World } from "./world.ts";
 let world: World;
 beforeAll(async () => {
   world = await createWorld();
-}, 60_000);
+});
 afterAll(() => world.close());
 
 const change = { ...params, innerSteps: 128 };

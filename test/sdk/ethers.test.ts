@@ -37,7 +37,7 @@ beforeAll(async () => {
     { account: alice.address, amount: 300n * share },
     { account: bob.address, amount: 100n * share },
   ]);
-}, 60_000);
+});
 afterAll(() => world.close());
 
 /** An event's arguments from what ethers' `wait` gives. */

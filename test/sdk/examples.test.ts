@@ -55,7 +55,7 @@ beforeAll(async () => {
       unpaid: [],
     };
   });
-}, 60_000);
+});
 afterAll(async () => {
   for (const server of servers) server.close();
   await world.close();

@@ -13,7 +13,7 @@ let world: World;
 beforeAll(async () => {
   world = await createWorld();
   await holders(world);
-}, 60_000);
+});
 afterAll(() => world.close());
 
 const repository = "https://example.org/cotrain.git";

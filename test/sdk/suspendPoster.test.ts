@@ -10,7 +10,7 @@ import { alice, bob, createWorld, hashOf, poster, stranger, validators, type Wor
 let world: World;
 beforeAll(async () => {
   world = await createWorld();
-}, 60_000);
+});
 afterAll(() => world.close());
 
 it("stops heads and nothing else, once, by a quorum of the set in force", async () => {

@@ -16,7 +16,7 @@ import { createWorld, stranger, type World } from "./world.ts";
 let world: World;
 beforeAll(async () => {
   world = await createWorld();
-}, 60_000);
+});
 afterAll(() => world.close());
 
 const bare = (address: string): string => address.slice(2).toLowerCase();

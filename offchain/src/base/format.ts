@@ -69,12 +69,14 @@ const DUST = 1_000_000_000n;
 
 /**
  * Share wei (18 decimals) → "1,234.56", rounded down: equal amounts are shown as equal, and nobody is shown more than there is;
- * less than a hundredth that is not nothing → "<0.01".
+ * where digits follow, "…" says so ("233.33…", three of which are 700.00); less than a hundredth that is not nothing → "<0.01".
  */
 export function formatShares(wei: bigint): string {
-  const cents = (wei + CENT / DUST) / CENT;
+  const dust = CENT / DUST;
+  const cents = (wei + dust) / CENT;
   if (cents === 0n && wei > 0n) return "<0.01";
-  return `${grouped.format(cents / 100n)}.${String(cents % 100n).padStart(2, "0")}`;
+  const cut = (wei + dust) % CENT > 2n * dust ? "…" : "";
+  return `${grouped.format(cents / 100n)}.${String(cents % 100n).padStart(2, "0")}${cut}`;
 }
 
 /** Share wei → "1,234.5", to the last wei: what is shown so adds up to its total. */

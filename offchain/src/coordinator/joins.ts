@@ -16,7 +16,7 @@ import { zeroAddress } from "viem";
 import { machineClassOf } from "../run/index.ts";
 import { RefusedError } from "./errors.ts";
 import { JOIN_WINDOW_MS, openPlaces } from "./machine/members.ts";
-import { refusalOf, runFull } from "./machine/rules.ts";
+import { refusalOf, runFull, staleJoin } from "./machine/rules.ts";
 import type { Run } from "./run.ts";
 
 /**
@@ -55,6 +55,9 @@ export async function acceptJoin(run: Run, request: JoinRequest, address: string
       "The join names the address zero as its beneficiary, which can claim nothing: name a wallet's.",
     );
   }
+  // Whoever replays a join that he saw has no signature looked at for it, which takes longer.
+  const stale = staleJoin(run.driver.state, join);
+  if (stale) throw new RefusedError(stale.code, stale.message);
   // The signature is cheaper than a question to the chain, which anybody could have asked otherwise.
   const signed = { domain: run.domain, name: "Join", struct, signature, signer: join.worker } as const;
   await run.modules.signatures.require(signed, address);

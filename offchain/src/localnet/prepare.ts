@@ -265,8 +265,12 @@ async function readRun({ blobs }: Start, chain: OpenedChain, { addresses, blocks
   return { fromBlock, reader, facts, definition, data };
 }
 
-/** Says which ports are not the usual ones. */
-function sayPorts({ context: { options }, opened: { file }, display }: Start, chain: OpenedChain, port: number): void {
+/** Says which ports are not the usual ones, and what a join line lacks. */
+function sayAddresses(
+  { context: { options }, opened: { file }, display }: Start,
+  chain: OpenedChain,
+  port: number,
+): void {
   const lines = [
     portLine("the coordinator", "--port", { wanted: options.port, got: port, kept: file?.ports["coordinator"] }),
     chain.embedded &&
@@ -275,6 +279,9 @@ function sayPorts({ context: { options }, opened: { file }, display }: Start, ch
         got: chain.embedded.door.port,
         kept: file?.ports["chain"],
       }),
+    options.behindProxy && options.publicUrl === undefined
+      ? "The join line lacks the proxy's address: name it with --public-url."
+      : undefined,
   ];
   display.say(lines.filter((line) => line !== undefined));
 }
@@ -320,7 +327,7 @@ export async function prepare(
   const launched = await unlessAborted(startProcesses(parts), signal);
   const { coordinator, joinCommand, urlHere } = launched;
   display.update({ joinCommand, statusCommand: commandFor(state, "status") });
-  sayPorts(start, chain, launched.port);
+  sayAddresses(start, chain, launched.port);
   chain.embedded?.door.admit(new URL(coordinator.url).origin);
   return {
     ...seen,

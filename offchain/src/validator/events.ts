@@ -60,7 +60,7 @@ export function logEvent(logger: Logger, event: ValidatorEvent): void {
     case "measured":
       logger.info(
         fields,
-        `checkpoint ${event.round}: ${(event.microBitsPerByte / 1e6).toFixed(3)} held-out bits/byte, measured with ${(100 * event.share).toFixed(1)}% of the machine${event.atRest ? " at rest" : ""}`,
+        `checkpoint ${event.round}: ${(event.microBitsPerByte / 1e6).toFixed(3)} held-out bits/byte on ${event.sequences} sequences, measured with ${(100 * event.share).toFixed(1)}% of the machine${event.atRest ? " at rest" : ""}`,
       );
       return;
     case "audited":

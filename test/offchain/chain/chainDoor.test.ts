@@ -35,7 +35,7 @@ beforeAll(async () => {
     onTransaction: () => chain.pace.stirred(),
   });
   await requestFunds(door.url, account.address);
-}, 90_000);
+});
 afterAll(async () => {
   await door?.close();
   await chain?.close();

@@ -120,7 +120,7 @@ beforeAll(async () => {
   relay = await createRelay(node.url);
   const reader = await openReader({ ...world, rpcUrl: node.url });
   parent = (await reader.head(world.runId)).head;
-}, 60_000);
+});
 afterEach(async () => {
   for (const close of closing.splice(0)) await close();
   relay.onSend = () => "pass";

@@ -8,14 +8,11 @@ import { text } from "node:stream/consumers";
 import {
   approveGrant,
   balanceOf,
-  burnVoidedGrants,
   codeGrantsOf,
   grantSetVoidedAt,
-  revokeGrant,
   setGrantCaps,
   setMaintainers,
   sharesOf,
-  voidGrantSet,
 } from "@cotrain/sdk/actions";
 import { domainFor, fromWire, type Hex, typedDataOf } from "@cotrain/sdk/protocol";
 import { beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
@@ -112,6 +109,21 @@ interface Told {
   readonly clone: unknown;
 }
 const listed = () => told<Told[]>("code", "list", ...at());
+
+/** What the holders are asked to end, as if they had accepted it. @returns the proposal's title */
+async function decided(...words: readonly string[]): Promise<string> {
+  interface Shown {
+    readonly title: string;
+    readonly call: { readonly target: Hex; readonly data: Hex };
+  }
+  const { title, call } = await told<Shown>("code", ...words, ...at(), "--dry-run");
+  await asHolders(async (from) => {
+    const hash = await stage.client.sendUnsignedTransaction({ from, to: call.target, data: call.data });
+    await stage.client.mine({ blocks: 1 });
+    expect(await stage.client.getTransactionReceipt({ hash })).toMatchObject({ status: "success" });
+  });
+  return title;
+}
 
 /** Proposed, and approved by two of three. */
 async function granted(): Promise<Told> {
@@ -274,9 +286,12 @@ describe("a grant", () => {
   test("that the holders veto is burned and listed as such", async () => {
     await choose();
     const { id } = await granted();
-    const grants = await codeGrantsOf(stage.client, { addresses: stage.world.contracts });
-    await asHolders((account) =>
-      revokeGrant.sync(stage.client, { grants, modelId: stage.world.modelId, id, account, pollingInterval: 20 }),
+    const title = await decided("revoke", id.slice(0, 10));
+    expect(title).toBe(
+      `grant for code revoked: ${id} to ${author} for commit ${commit}, of which 0.5 shares are not due yet`,
+    );
+    expect(verdictOf(await cotrainHere(["code", "revoke", id, ...at()]))).toEqual(
+      refusal(1, `Grant ${id} was ended before.`),
     );
     expect((await cotrainHere(["code", "list", ...at()])).stdout).toMatch(/revoked, all of it burned$/m);
     const shown = await cotrainHere(["code", "show", id, ...at()]);
@@ -286,11 +301,15 @@ describe("a grant", () => {
   test("that the holders end with all of its set is listed as such, before and after it is burned", async () => {
     await choose();
     const { id } = await granted();
+    const burn = () => told<{ burned: object[]; transactions: string[] }>("code", "burn", ...at(), ...by("stranger"));
+    expect(await burn()).toEqual({ burned: [], transactions: [] });
+    expect(await decided("revoke-set", "1")).toBe("all that maintainer set 1 approved ended");
+    const refused = async (set: string) => verdictOf(await cotrainHere(["code", "revoke-set", set, ...at(), "--dry-run"]));
+    expect(await refused("1")).toEqual(refusal(1, "All that is asked for is in force"));
+    expect(await refused("2")).toEqual(refusal(1, "set 2"));
     const { contracts: addresses, modelId } = stage.world;
     const grants = await codeGrantsOf(stage.client, { addresses });
-    const voided = { grants, modelId, setVersion: 1, pollingInterval: 20 };
-    await asHolders((account) => voidGrantSet.sync(stage.client, { ...voided, account }));
-    const voidedAt = await grantSetVoidedAt(stage.client, voided);
+    const voidedAt = await grantSetVoidedAt(stage.client, { grants, modelId, setVersion: 1 });
     const [ended] = await listed();
     expect(ended).toMatchObject({
       amount: "0",
@@ -302,8 +321,13 @@ describe("a grant", () => {
     expect((await cotrainHere(["code", "list", ...at()])).stdout).toMatch(
       /ended with its set, 0\.50 shares to be burned$/m,
     );
-    const burn = { grants, modelId, ids: [id], account: poster, pollingInterval: 20 };
-    await burnVoidedGrants.sync(stage.client, burn);
+    expect(await burn()).toMatchObject({
+      burned: [{ id, shares: String(5n * 10n ** 17n) }],
+      transactions: [expect.stringMatching(/^0x/)],
+    });
+    expect((await cotrainHere(["code", "burn", ...at(), ...by("stranger")])).stdout).toBe(
+      "There is nothing to burn.\n",
+    );
     expect((await cotrainHere(["code", "list", ...at()])).stdout).toMatch(/revoked, all of it burned$/m);
     const shown = await cotrainHere(["code", "show", id, ...at()]);
     expect(shown.stdout).toMatch(
@@ -331,6 +355,15 @@ describe("a grant", () => {
     expect(await balanceOf(stage.client, { shares, account: author })).toBe(5n * 10n ** 17n);
     expect((await cotrainHere(["code", "list", ...at()])).stdout).toMatch(/ 0\.50 +0\.50 +0\.50 +paid$/m);
   });
+});
+
+test.each([["0"], ["1.5"], ["4294967296"], ["first"]])("no set of maintainers is named by %s", async (named) => {
+  expect(verdictOf(await cotrainHere(["code", "revoke-set", named, ...at()]))).toEqual(
+    refusal(
+      1,
+      `A set of maintainers is named by its number, from 1 on, as "cotrain code show" has it, not by "${named}".`,
+    ),
+  );
 });
 
 /** The node, before which something else happens once as soon as a method is asked for. @returns its URL; it ends with the test */

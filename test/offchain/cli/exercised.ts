@@ -365,6 +365,18 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
   "code caps": { ...proposed, perAuthor: "intentions", perEpoch: "intentions" },
   "code approve-by-vote": { ...proposed, again: "intentions" },
   "poster propose": proposed,
+  "code revoke": proposed,
+  "code revoke-set": proposed,
+  "code burn": {
+    state: "code",
+    coordinator: "code",
+    rpc: "code",
+    run: "code",
+    deployment: "code",
+    wallet: "staged.ts",
+    passphraseFile: "staged.ts",
+    maxFee: "code",
+  },
   "emission show": shown,
   "emission propose": {
     ...proposed,

@@ -25,7 +25,7 @@ beforeAll(async () => {
   // Votes count from the second after the claim on.
   await pass(holders.world, 1);
   snapshot = await holders.client.snapshot();
-}, 60_000);
+});
 beforeEach(async () => {
   await holders.client.revert({ id: snapshot });
   snapshot = await holders.client.snapshot();
@@ -102,7 +102,7 @@ describe("signers", () => {
       inForce: { version: 1, ...chosen },
       coming: [],
     });
-  }, 30_000);
+  });
 
   test("one comes and one goes, by the newest set, whether that is in force or not", async () => {
     await accept(await rehearse("maintainers", "propose", "--add", three, "--threshold", "3"));

@@ -58,7 +58,7 @@ beforeAll(async () => {
     `--passphrase-file=${passphrase}`,
     `--state=${join(state, "none")}`,
   ];
-}, 120_000);
+});
 
 afterAll(async () => {
   for (const work of cleanups) work();
@@ -125,7 +125,7 @@ test("propose --vote votes for what it proposed, not for what a node says that t
     expect.stringContaining(`the node says that this made proposal ${theirs}: it lies, and nobody here voted.`),
   ]);
   expect((await actions.proposalVotes(client, { governor, proposalId: theirs })).for).toBe(0n);
-}, 120_000);
+});
 
 test.each([["vote", "for"], ["proposals execute"]])(
   "%s takes a whole id of a node that could hide the proposal that is meant",

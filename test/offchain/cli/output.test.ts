@@ -21,7 +21,7 @@ import { createOutput, table } from "../../../offchain/src/cli/output.ts";
 import { hash } from "./pictures.ts";
 
 /** Hundredths, or tenths of a percent. */
-const unitsOf = (shown: string): bigint => BigInt(shown.replaceAll(/[,.%]/g, ""));
+const unitsOf = (shown: string): bigint => BigInt(shown.replaceAll(/[,.%…]/g, ""));
 const shownOf = (wei: bigint): bigint => unitsOf(formatShares(wei).replace("<0.01", "0.00"));
 
 describe("numbers", () => {
@@ -45,6 +45,11 @@ describe("numbers", () => {
       "700.00",
       "12,345.67",
     ]);
+    expect([(700n * 10n ** 18n) / 3n, 10n ** 18n + 10n ** 15n, 10n ** 18n + 1n].map(formatShares)).toEqual([
+      "233.33…",
+      "1.00…",
+      "1.00",
+    ]);
     expect([formatPercent(1n, 3n), formatPercent(2n, 3n), formatPercent(1n, 0n)]).toEqual(["33.3%", "66.6%", "–"]);
     expect([shortHex(hash("a")), shortHex("0x1234")]).toEqual(["0xaaaa…aaaa", "0x1234"]);
   });
@@ -61,8 +66,8 @@ describe("numbers", () => {
       }),
     );
     expect([2_277_775n, 1_999_999n].map((thousandths) => formatShares(thousandths * 10n ** 15n))).toEqual([
-      "2,277.77",
-      "1,999.99",
+      "2,277.77…",
+      "1,999.99…",
     ]);
     expect([1n, 2n, 999n, 1_000n].map((part) => formatPercent(part, 1_000n))).toEqual([
       "0.1%",

@@ -14,7 +14,7 @@ const owners = (change: Partial<Summary>): string[][] => {
   return lines.slice(from, lines.indexOf("", from)).map((line) => line.trim().split(/ {2,}/));
 };
 const cents = (cell = ""): number =>
-  cell === "–" || cell === "<0.01" ? 0 : Math.round(Number(cell.replaceAll(/[,%]/g, "")) * 100);
+  cell === "–" || cell === "<0.01" ? 0 : Math.round(Number(cell.replaceAll(/[,%…]/g, "")) * 100);
 
 /** The checkpoints that are listed where the session began with this round. */
 const listed = (firstRound: number): string[] =>
@@ -228,7 +228,9 @@ describe("the summary", () => {
       transaction: null,
     }));
     const rows = owners({ wallets, shares: { ...summary.shares, minted: String(third * 3n) } });
-    expect(rows.map((row) => row.slice(3))).toEqual(["a", "b", "c"].map(() => ["33.3%", "233.33", "233.33", "33.3%"]));
+    expect(rows.map((row) => row.slice(3))).toEqual(
+      ["a", "b", "c"].map(() => ["33.3%", "233.33…", "233.33…", "33.3%"]),
+    );
   });
 
   test("what is minted and not claimed yet is nobody's holding", () => {

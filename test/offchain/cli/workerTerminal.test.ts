@@ -90,7 +90,7 @@ describe("the picture", () => {
         "loss      3.612 nats/token of the newest steps",
         "speed     8,575 tokens/s",
         "share     33.3% of the run's work",
-        "earned    700.00 shares, 233.33 claimable",
+        "earned    700.00 shares, 233.33… claimable",
         "claim by  npm run cotrain -- rewards claim --coordinator \\",
         "            https://train.example.org --rpc https://rpc.example.org",
       ].join("\n"),
@@ -100,7 +100,7 @@ describe("the picture", () => {
   test("says what it does not know of what was earned", () => {
     const screen = { ...after([ready]), standing: { ...standing, missing: [2, 7] } };
     expect(drawWorker(screen, plain, 200, 1_000)).toContain(
-      "earned    700.00 shares, 233.33 claimable, without 2 roots whose documents are not to be had now\n",
+      "earned    700.00 shares, 233.33… claimable, without 2 roots whose documents are not to be had now\n",
     );
   });
 
@@ -290,7 +290,7 @@ describe("the terminal", () => {
     opened.close();
     expect(notices).toEqual([
       `0:00  worker ${shortAddress(worker)}, 919 K parameters`,
-      "0:00  round 23 accepted · loss 3.600 · 8,500 tokens/s · 33.3% of the run's work · earned 700.00 shares, 233.33 claimable",
+      "0:00  round 23 accepted · loss 3.600 · 8,500 tokens/s · 33.3% of the run's work · earned 700.00 shares, 233.33… claimable",
       "1 round was accepted, 49.2 K tokens. Claim what they earned with",
       `  ${claim}`,
     ]);

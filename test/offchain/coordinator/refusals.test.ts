@@ -318,6 +318,8 @@ describe("a join is refused", () => {
     expect(await joined({ issuedAt: BigInt(harness.clock.now() - 300_001) })).toBe("CLOCK_SKEW");
     expect(await joined({ issuedAt: BigInt(harness.clock.now() + 300_001) })).toBe("CLOCK_SKEW");
     expect(await refusal(() => harness.worker("31").join())).toBe("STALE_JOIN");
+    // Before anybody looks at its signature.
+    expect(await refusal(() => harness.worker("31").join({}, other.account))).toBe("STALE_JOIN");
   });
   it("when somebody else signed it", async () => {
     expect(await joined({}, other.account)).toBe("BAD_SIGNATURE");

@@ -166,4 +166,4 @@ it("who asks by HTTP is gone when it has hung up", async () => {
   client.abort();
   await expect(asking).rejects.toMatchObject({ name: "AbortError" });
   await gone.promise;
-}, 20_000);
+});

@@ -11,7 +11,7 @@ import { alice, bob, createWorld, organiser, params, share, stranger, type World
 let world: World;
 beforeAll(async () => {
   world = await createWorld();
-}, 60_000);
+});
 afterAll(() => world.close());
 
 it("shares that a stranger claimed for an owner get their votes, and a choice of delegate stays", async () => {
@@ -45,7 +45,7 @@ it("shares that a stranger claimed for an owner get their votes, and a choice of
   expect(await takeUpVotes(clientOf(alice), { shares, account })).toBe(false);
   expect(await takeUpVotes(clientOf(organiser), { shares, account: asAddress(organiser.address) })).toBe(false);
   expect(BigInt(await delegateOf(client, { shares, account: organiser.address }))).toBe(0n);
-}, 60_000);
+});
 
 it("votes are a part of the supply when voting began, whatever is minted after", async () => {
   const { addresses, modelId, runId, client, clientOf, shares } = world;
@@ -68,4 +68,4 @@ it("votes are a part of the supply when voting began, whatever is minted after",
   await decide(model, decision, (progress) => seen.push(progress));
   expect(await totalSupply(client, { shares })).toBe(before + 5n * share);
   expect(seen.at(-1)).toMatchObject({ state: "executed", votesFor: 3n * share, supply: before });
-}, 60_000);
+});

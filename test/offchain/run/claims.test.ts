@@ -9,7 +9,7 @@ import { alice, bob, createWorld, share, stranger, type World } from "../../sdk/
 let world: World;
 beforeAll(async () => {
   world = await createWorld();
-}, 60_000);
+});
 afterAll(() => world.close());
 
 it("what three roots granted is claimed in as many transactions as it needs, each leaf once", async () => {
@@ -37,4 +37,4 @@ it("what three roots granted is claimed in as many transactions as it needs, eac
   expect(await claimLeaves(clientOf(alice), where, leaves)).toMatchObject({ amount: 0n });
   expect(await claimLeaves(clientOf(alice), where, [])).toEqual({ amount: 0n, transaction: null });
   expect(await earningsOf(client, where, undefined)).toMatchObject({ earned: 0n, leaves: [] });
-}, 60_000);
+});

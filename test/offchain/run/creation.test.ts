@@ -84,6 +84,12 @@ describe("the loss gate of a local run", () => {
   });
 });
 
+const bound = (optimizer: Parameters<typeof screeningOf>[1]): number => screeningOf("1m", optimizer).copyBps;
+
+test("honest work is nearer to others' by some optimizers, and is no copy there", () => {
+  expect([bound("adamw"), bound("muon"), bound("sgd")]).toEqual([9_950, 9_990, 10_000]);
+});
+
 test("a run trains by the optimizer, the schedule and the micro-batches that its preset names", async () => {
   const { model, microBatch, ...usual } = presets["0.1m"];
   const own = {

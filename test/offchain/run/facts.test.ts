@@ -10,7 +10,7 @@ import { createWorld, type World } from "../../sdk/world.ts";
 let world: World;
 beforeAll(async () => {
   world = await createWorld();
-}, 60_000);
+});
 afterAll(() => world.close());
 
 it("names every contract, those as well that Emission alone names", async () => {

@@ -47,7 +47,7 @@ beforeAll(async () => {
     governor: asAddress(governor),
     fromBlock: Math.min(...Object.values(blocks)),
   };
-}, 60_000);
+});
 afterAll(() => world.close());
 
 const pause = () =>

@@ -99,6 +99,8 @@ describe("the parameters of a run", () => {
     for (const preset of Object.keys(presets)) {
       const longest = demoParamsOf(preset, recipeFrom(preset, "--inner-steps", "3072"));
       expect(() => checkRunParams(longest, 4, defaultRunBounds)).not.toThrow();
+      const heavy = demoParamsOf(preset, recipeFrom(preset, "--inner-steps", "3072", "--micro-batches", "1024"));
+      expect(() => checkRunParams(heavy, 4, defaultRunBounds)).not.toThrow();
       // What the first session's vote makes of it.
       expect(() => checkRunParams({ ...longest, innerSteps: 4_096 }, 4, defaultRunBounds)).not.toThrow();
     }

@@ -82,7 +82,7 @@ const inEvery = (finding: Partial<AggregateFinding>): unknown[] =>
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "cotrain-aggregate-"));
   ({ blobs: store, input } = await played("blobs"));
-}, 60_000);
+});
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
 it("weighs payloads by the steps of their receipts, where a run's parameters say so", async () => {

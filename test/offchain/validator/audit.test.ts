@@ -57,7 +57,7 @@ beforeAll(async () => {
   const documents = { manifest, file, leaves };
   const admitted = async (digest: string): Promise<boolean> => digest === build;
   input = { head, parent, before: [parent], documents, definition, params, admitted, fragment: 0 };
-}, 60_000);
+});
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
 /** The finding where the record's gate is another one. */

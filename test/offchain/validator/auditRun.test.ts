@@ -166,7 +166,7 @@ beforeAll(async () => {
   const [first] = measuringOrder((await chain.head(world.runId)).head, set);
   me = validators.find((account) => account.address.toLowerCase() === first)!;
   address = first!;
-}, 60_000);
+});
 afterEach(async () => {
   await stop();
   verdicts = [];

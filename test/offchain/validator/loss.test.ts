@@ -49,7 +49,7 @@ beforeAll(async () => {
   ({ store, material, checkpoint, url } = served);
   initial = (await readCheckpoint(store, checkpoint, material.table)).states;
   meter = createLossMeter({ coordinator: url, cache: join(directory, "cache") });
-}, 60_000);
+});
 afterAll(async () => {
   meter?.close();
   await served?.close();

@@ -276,6 +276,13 @@ export const coordinator: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/pace.test.ts"],
   },
   {
+    name: "the signature of a join that was used up is looked at",
+    file: "offchain/src/coordinator/joins.ts",
+    text: "  if (stale) throw new RefusedError(stale.code, stale.message);\n",
+    instead: "",
+    tests: ["test/offchain/coordinator/refusals.test.ts"],
+  },
+  {
     name: "a joiner's timed steps are not passed on",
     file: "offchain/src/coordinator/joins.ts",
     text: "pace: request.stepMicros ?? null,",

@@ -68,7 +68,7 @@ export function findGrant<T extends { readonly id: Hex }>(all: readonly T[], nam
 }
 
 /** That one is looked at, and no other. @throws UserError as {@link findGrant} */
-async function namedGrant(place: Place, named: string) {
+export async function namedGrant(place: Place, named: string) {
   const { grants, all } = await approvedGrants(place, (approvals) => [findGrant(approvals, named)]);
   return { grants, grant: findGrant(all, named) };
 }

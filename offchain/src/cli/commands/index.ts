@@ -12,6 +12,7 @@ import { codeClaimCommand, codeListCommand, codeShowCommand } from "./code.ts";
 import { codeApproveCommand, codeProposeCommand } from "./codeApprove.ts";
 import { codeApproveByVoteCommand } from "./codeByVote.ts";
 import { codeCapsCommand } from "./codeCaps.ts";
+import { codeBurnCommand, codeRevokeCommand, codeRevokeSetCommand } from "./codeEnd.ts";
 import { coordinatorCommand } from "./coordinator.ts";
 import { delegateCommand } from "./delegate.ts";
 import { doctorCommand } from "./doctor.ts";
@@ -57,6 +58,9 @@ export const commands: readonly Command[] = [
   codeListCommand,
   codeShowCommand,
   codeClaimCommand,
+  codeRevokeCommand,
+  codeRevokeSetCommand,
+  codeBurnCommand,
   codeCapsCommand,
   capitalDepositCommand,
   capitalListCommand,

@@ -114,11 +114,17 @@ function staleness(state: RunState, worker: Address, issuedAt: number): number |
   return times.findLast((time) => time === issuedAt || (time > issuedAt && time <= state.at));
 }
 
+/** Why a join was used up already; null where it was not. */
+export function staleJoin(state: RunState, join: Pick<MemberJoined["join"], "worker" | "issuedAt">): Refusal | null {
+  const stale = staleness(state, join.worker, Number(join.issuedAt));
+  if (!stale) return null;
+  return refuse("STALE_JOIN", `This join was issued at ${join.issuedAt}, but one of ${stale} was accepted already.`);
+}
+
 function joinRefusal(state: RunState, { join }: Omit<MemberJoined, "at">): Refusal | null {
   if (state.finished) return refuse("RUN_FINISHED", "This run is finished; nobody can join it any more.");
-  const stale = staleness(state, join.worker, Number(join.issuedAt));
-  if (stale)
-    return refuse("STALE_JOIN", `This join was issued at ${join.issuedAt}, but one of ${stale} was accepted already.`);
+  const stale = staleJoin(state, join);
+  if (stale) return stale;
   if (!state.members[join.worker] && openPlaces(state) === 0) return runFull(state);
   return null;
 }
