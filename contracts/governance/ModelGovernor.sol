@@ -84,12 +84,6 @@ contract ModelGovernor is
     }
 
     /// @inheritdoc IModelGovernor
-    function proposalExpiry(uint256 proposalId) external view returns (uint256) {
-        uint256 eta = proposalEta(proposalId);
-        return eta == 0 ? 0 : eta + Protocol.GRACE_PERIOD;
-    }
-
-    /// @inheritdoc IModelGovernor
     function registry() external view returns (address) {
         return address(REGISTRY);
     }
@@ -98,6 +92,13 @@ contract ModelGovernor is
     function maxProposalThreshold() public view returns (uint256) {
         uint256 supply = IERC20(address(token())).totalSupply();
         return Math.min(supply / THRESHOLD_PART, _bounds.thresholdCeiling);
+    }
+
+    /// @inheritdoc IModelGovernor
+    function proposalExpiry(uint256 proposalId) public view returns (uint256) {
+        uint256 eta = proposalEta(proposalId);
+        uint256 since = eta == 0 ? proposalDeadline(proposalId) : eta;
+        return since == 0 ? 0 : since + Protocol.GRACE_PERIOD;
     }
 
     /// @notice Refused with ModelGovernorTimelockFixed: the registry knows the model by this timelock for ever.
@@ -143,7 +144,8 @@ contract ModelGovernor is
         return super.proposalThreshold();
     }
 
-    /// @notice State of a proposal, the timelock's part included: Expired from the end of its grace period on.
+    /// @notice State of a proposal, the timelock's part included: Expired where it was accepted and `proposalExpiry` is over
+    /// before its next step.
     /// @dev Reverts with GovernorNonexistentProposal.
     /// @param proposalId The proposal.
     /// @return Its state.
@@ -151,9 +153,8 @@ contract ModelGovernor is
         uint256 proposalId
     ) public view override(GovernorUpgradeable, GovernorTimelockControlUpgradeable) returns (ProposalState) {
         ProposalState current = super.state(proposalId);
-        if (current != ProposalState.Queued) return current;
-        bool expired = block.timestamp > proposalEta(proposalId) + Protocol.GRACE_PERIOD;
-        return expired ? ProposalState.Expired : current;
+        if (current != ProposalState.Succeeded && current != ProposalState.Queued) return current;
+        return block.timestamp > proposalExpiry(proposalId) ? ProposalState.Expired : current;
     }
 
     /// @notice Every proposal waits in the timelock.

@@ -6,9 +6,9 @@ import {GovernorConfig} from "./IModelRegistry.sol";
 /// @title IModelGovernor
 /// @notice Governor of one model: OpenZeppelin's, with every setting bounded for ever: times and quorum by the registry's
 /// limits, the length of a vote by the time in which a budget must be authorised, the proposal threshold by what holders can
-/// muster. The quorum never falls below a fixed floor. A proposal that was queued and not executed within the timelock's
-/// grace period expires. Who proposes without `#proposer=` at the description's end cannot cancel: whoever copies another's
-/// proposal and sends it first gains nothing.
+/// muster. The quorum never falls below a fixed floor. A proposal expires that was accepted and not queued within the grace
+/// period after its vote, or queued and not executed within the timelock's. Who proposes without `#proposer=` at the
+/// description's end cannot cancel: whoever copies another's proposal and sends it first gains nothing.
 interface IModelGovernor {
     /// @notice Only the registry initialises.
     /// @param caller Who called.
@@ -52,9 +52,10 @@ interface IModelGovernor {
     /// @return Seconds.
     function maxVoteLength() external view returns (uint256);
 
-    /// @notice Until when a queued proposal can be executed; after it, it has expired.
+    /// @notice Until when a proposal can be queued, if it is accepted, or executed, once it is queued; after that it has
+    /// expired.
     /// @param proposalId The proposal.
-    /// @return Seconds since 1970; 0 for a proposal that is not queued.
+    /// @return Seconds since 1970; 0 for a proposal that does not exist.
     function proposalExpiry(uint256 proposalId) external view returns (uint256);
 
     /// @notice The registry that made the clone.

@@ -11,7 +11,7 @@ library Protocol {
     /// @dev Basis points of a whole.
     uint256 internal constant BPS = 10_000;
 
-    /// @dev How long a decision that is ready in a timelock may still be carried out.
+    /// @dev How long what was accepted may still be queued, and what is ready in a timelock be executed.
     uint256 internal constant GRACE_PERIOD = 21 days;
 
     /// @dev Age at which the budget of an epoch that is over can be authorised no longer.

@@ -169,7 +169,6 @@ contract OwnershipTest is Holders {
 
     function test_aDecisionExpiresThreeWeeksAfterItIsReady() public {
         uint256 id = _accepted(targets[0], calls[0]);
-        eq(governor.proposalExpiry(id), 0, "not queued");
         _queue();
         bytes32 operation = _operation();
         uint256 last = governor.proposalEta(id) + GRACE;
@@ -193,6 +192,63 @@ contract OwnershipTest is Holders {
             )
         );
         eq(runs.runOf(runId).version, 1, "unchanged");
+    }
+
+    /// @dev What nobody queues is no decision in hand, to be carried out when those who accepted it are gone.
+    function test_whatNobodyQueuesExpiresThreeWeeksAfterItsVote() public {
+        uint256 id = _accepted(targets[0], calls[0]);
+        uint256 last = governor.proposalDeadline(id) + GRACE;
+        eq(governor.proposalExpiry(id), last, "expiry");
+        vm.warp(last);
+        eq(uint256(governor.state(id)), uint256(IGovernor.ProposalState.Succeeded), "its last second");
+        vm.warp(last + 1);
+        eq(uint256(governor.state(id)), uint256(IGovernor.ProposalState.Expired), "expired");
+        bytes memory reason = abi.encodeWithSelector(
+            IGovernor.GovernorUnexpectedProposalState.selector,
+            id,
+            IGovernor.ProposalState.Expired,
+            bytes32(1 << uint8(IGovernor.ProposalState.Succeeded))
+        );
+        vm.expectRevert(reason);
+        _queue();
+        vm.warp(last + 365 days);
+        vm.expectRevert(reason);
+        _queue();
+        eq(governor.proposalEta(id), 0, "never queued");
+    }
+
+    /// @dev Then it waits for the delay, and may be executed as long as any other.
+    function test_theLastSecondIsTimeEnoughToQueue() public {
+        uint256 id = _accepted(targets[0], calls[0]);
+        vm.warp(governor.proposalExpiry(id));
+        _queue();
+        uint256 eta = governor.proposalEta(id);
+        eq(governor.proposalExpiry(id), eta + GRACE, "anew");
+        vm.warp(eta + GRACE);
+        _execute();
+        eq(runs.runOf(runId).version, 2, "changed");
+    }
+
+    /// @dev A quorum that comes late moves the end of the vote, and with it the time for queueing.
+    function test_theTimeToQueueBeginsWhenALateVoteEnds() public {
+        _mint(address(0xdead), 500e18);
+        vm.warp(block.timestamp + 1);
+        uint256 id = _propose(ALICE);
+        uint256 planned = governor.proposalDeadline(id);
+        vm.warp(planned);
+        _castVote(id, ALICE, 1);
+        eq(governor.proposalDeadline(id), planned + 2, "later");
+        eq(governor.proposalExpiry(id), planned + 2 + GRACE, "expiry");
+        vm.warp(planned + 2 + GRACE);
+        _queue();
+    }
+
+    function test_onlyWhatWasAcceptedExpires() public {
+        eq(governor.proposalExpiry(1), 0, "there is none");
+        uint256 id = _propose(ALICE);
+        _vote(id, ALICE, 0);
+        vm.warp(governor.proposalExpiry(id) + 1);
+        eq(uint256(governor.state(id)), uint256(IGovernor.ProposalState.Defeated), "defeated");
     }
 
     function test_itsLastSecondIsTimeEnough() public {

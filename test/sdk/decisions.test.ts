@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { modelGovernorAbi } from "@cotrain/sdk/abis";
 import * as actions from "@cotrain/sdk/actions";
 import * as errors from "@cotrain/sdk/errors";
-import { accept, holders, isolated } from "./holders.ts";
+import { accept, carry, holders, isolated } from "./holders.ts";
 import { bob, createWorld, params, stranger, type World } from "./world.ts";
 
 let world: World;
@@ -47,6 +47,25 @@ describe("a proposal", () => {
       expect(await actions.proposalState(client, { governor, proposalId })).toBe("expired");
       await expect(actions.execute(clientOf(stranger), { governor, proposal })).rejects.toThrow(
         `Proposal ${proposalId} is expired; it must be queued.`,
+      );
+    });
+  });
+
+  it("that nobody queues expires three weeks after its vote", async () => {
+    await isolated(world, async () => {
+      const { client, clientOf, addresses, runId, governor } = world;
+      await holders(world);
+      const calls = [actions.setParams.call({ addresses, runId, replaces: 1, params: change })];
+      const proposal = await carry(world, calls, "Twice the inner steps");
+      const which = { governor, proposalId: actions.proposalIdOf(proposal) };
+      const expiry = await actions.proposalExpiry(client, which);
+      expect(expiry).toBe((await actions.proposalDeadline(client, which)) + 21n * 86_400n);
+      await world.advanceTo(expiry);
+      expect(await actions.proposalState(client, which)).toBe("succeeded");
+      await world.advanceTo(expiry + 1n);
+      expect(await actions.proposalState(client, which)).toBe("expired");
+      await expect(actions.queue(clientOf(stranger), { governor, proposal })).rejects.toThrow(
+        `Proposal ${which.proposalId} is expired; it must be succeeded.`,
       );
     });
   });

@@ -29,8 +29,8 @@ export async function holders(world: World): Promise<void> {
   }
 }
 
-/** A proposal that passed and may be executed. */
-export async function accept(
+/** A proposal that passed and may be queued. */
+export async function carry(
   world: World,
   calls: readonly actions.ProposalCall[],
   description: string,
@@ -41,7 +41,19 @@ export async function accept(
   await world.advanceTo(1n + (await actions.proposalSnapshot(client, { governor, proposalId })));
   await actions.castVote.sync(clientOf(alice), { governor, proposalId, support: "for" });
   await world.advanceTo(1n + (await actions.proposalDeadline(client, { governor, proposalId })));
-  await actions.queue.sync(clientOf(stranger), { governor, proposal: event });
-  await world.advanceTo(await actions.proposalEta(client, { governor, proposalId }));
   return event;
+}
+
+/** A proposal that passed and may be executed. */
+export async function accept(
+  world: World,
+  calls: readonly actions.ProposalCall[],
+  description: string,
+): Promise<actions.Proposal> {
+  const { client, clientOf, governor } = world;
+  const proposal = await carry(world, calls, description);
+  await actions.queue.sync(clientOf(stranger), { governor, proposal });
+  const proposalId = actions.proposalIdOf(proposal);
+  await world.advanceTo(await actions.proposalEta(client, { governor, proposalId }));
+  return proposal;
 }

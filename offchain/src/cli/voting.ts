@@ -104,20 +104,20 @@ export const documentOf = ({ proposal, standing, title, calls, more }: ToldPropo
   snapshot: standing.snapshot,
   deadline: standing.deadline,
   eta: standing.eta ?? null,
-  expiry: standing.expiry ?? null,
+  expiry: standing.expiry,
   calls,
   callsMore: more,
 });
 
 /** Where it stands, in half a sentence with its date. */
-export function stateText({ state, snapshot, deadline, eta = 0, expiry = 0 }: ProposalStanding): string {
+export function stateText({ state, snapshot, deadline, eta = 0, expiry }: ProposalStanding): string {
   switch (state) {
     case "pending":
       return `pending: voting begins after ${timeText(snapshot)} and ends ${timeText(deadline)}`;
     case "active":
       return `active: voting ends ${timeText(deadline)}`;
     case "succeeded":
-      return `succeeded ${timeText(deadline)}: anybody may queue it`;
+      return `succeeded ${timeText(deadline)}: anybody may queue it until ${timeText(expiry)}`;
     case "queued":
       return `queued: anybody may execute it from ${timeText(eta)} to ${timeText(expiry)}`;
     case "expired":

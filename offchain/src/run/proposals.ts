@@ -134,13 +134,11 @@ export interface ProposalStanding {
   /** Voting begins after this time. */
   readonly snapshot: number;
   readonly deadline: number;
-  /** From when to when it can be executed; undefined before it is queued. */
+  /** From when it can be executed; undefined before it is queued. */
   readonly eta: number | undefined;
-  readonly expiry: number | undefined;
+  /** Until when it can be queued, if it is accepted, or executed, once it is queued; after that it has expired. */
+  readonly expiry: number;
 }
-
-/** A time that is 0 until there is one. */
-const timeOf = (seconds: bigint): number | undefined => (seconds === 0n ? undefined : Number(seconds));
 
 /** @param shares the model's */
 export async function standingOf(
@@ -174,8 +172,8 @@ export async function standingOf(
     quorum: counted?.quorum,
     snapshot: Number(snapshot),
     deadline: Number(deadline),
-    eta: timeOf(eta),
-    expiry: timeOf(expiry),
+    eta: eta === 0n ? undefined : Number(eta),
+    expiry: Number(expiry),
   };
 }
 

@@ -112,7 +112,7 @@ export interface ProposalArgs extends GovernorArgs {
   readonly proposal: Proposal;
 }
 
-/** Puts an accepted proposal into the timelock; anyone may. */
+/** Puts an accepted proposal into the timelock; anyone may, until `proposalExpiry`. */
 export const queue = /* @__PURE__ */ defineWrite({
   addressed: false,
   call: ({ governor, proposal }: ProposalArgs) => callOf(governor, modelGovernorAbi, "queue", contentOf(proposal)),
@@ -145,7 +145,7 @@ const states = ["pending", "active", "canceled", "defeated", "succeeded", "queue
 export type ProposalState = (typeof states)[number];
 
 /**
- * Where a proposal stands; `expired` once it was queued and not executed until `proposalExpiry`.
+ * Where a proposal stands; `expired` where it was accepted and not queued, or queued and not executed, until `proposalExpiry`.
  * @throws GovernorNonexistentProposalError
  */
 export const proposalState = /* @__PURE__ */ defineRead({
@@ -174,7 +174,10 @@ export const proposalEta = /* @__PURE__ */ defineRead({
   view: ({ governor, proposalId }: ProposalIdArgs) => viewOf(governor, modelGovernorAbi, "proposalEta", [proposalId]),
 });
 
-/** Chain time until which a queued proposal can be executed, after which it has expired; 0 before it is queued. */
+/**
+ * Chain time until which a proposal can be queued, if it is accepted, or executed, once it is queued; after it, it has expired. 0 for
+ * one that does not exist.
+ */
 export const proposalExpiry = /* @__PURE__ */ defineRead({
   addressed: false,
   view: ({ governor, proposalId }: ProposalIdArgs) =>

@@ -22,7 +22,7 @@ const standing: ProposalStanding = {
   snapshot: now - 10,
   deadline: now + 10,
   eta: undefined,
-  expiry: undefined,
+  expiry: now + 50,
 };
 
 describe("what is to change", () => {
@@ -69,7 +69,13 @@ test.each([
 
 describe("what is next for a proposal", () => {
   test("is to queue what was accepted, and to execute it from its time on", () => {
-    expect(nextStep(7n, { ...standing, state: "succeeded" }, now)).toBe("queue");
+    const succeeded = { ...standing, state: "succeeded" } as const;
+    expect(nextStep(7n, succeeded, now)).toBe("queue");
+    expect(stateText(succeeded)).toBe(
+      "succeeded 2027-01-15T08:00:10.000Z: anybody may queue it until 2027-01-15T08:00:50.000Z",
+    );
+    // Queued or not.
+    expect(stateText({ ...standing, state: "expired" })).toBe("expired 2027-01-15T08:00:50.000Z");
     const queued = { ...standing, state: "queued", eta: now, expiry: now + 100 } as const;
     expect(nextStep(7n, queued, now)).toBe("execute");
     expect(() => nextStep(7n, queued, now - 1)).toThrow(

@@ -29,7 +29,7 @@ import {
   wordsOfCall,
   type WordsPlace,
 } from "../../../offchain/src/run/index.ts";
-import { accept, holders, isolated } from "../../sdk/holders.ts";
+import { accept, carry, holders, isolated } from "../../sdk/holders.ts";
 import { alice, bob, createWorld, params, share, stranger, validators, type World } from "../../sdk/world.ts";
 
 let world: World;
@@ -413,7 +413,7 @@ test("where it stands: votes as they are counted, and the times that are known",
       against: 0n,
       abstain: 0n,
       eta: undefined,
-      expiry: undefined,
+      expiry: deadline + 21 * 86_400,
       snapshot: Number(snapshot),
     };
     expect(await standing()).toMatchObject({ state: "pending", ...nothing, supply: undefined, quorum: undefined });
@@ -423,9 +423,25 @@ test("where it stands: votes as they are counted, and the times that are known",
     await actions.castVote.sync(clientOf(bob), { governor, proposalId, support: "abstain" });
     expect(await standing()).toMatchObject({ for: 0n, abstain: 100n * share });
 
+    const deadline = Number(await actions.proposalDeadline(client, { governor, proposalId }));
     const accepted = await accept(world, [pause()], "Pause then");
     const { eta = 0, expiry, state } = await standingOf(place, shares, actions.proposalIdOf(accepted));
-    expect({ state, grace: expiry! - eta }).toEqual({ state: "queued", grace: 21 * 86_400 });
+    expect({ state, grace: expiry - eta }).toEqual({ state: "queued", grace: 21 * 86_400 });
+  });
+});
+
+test("what nobody queued has expired, and says when", async () => {
+  await isolated(world, async () => {
+    await holders(world);
+    const proposalId = actions.proposalIdOf(await carry(world, [pause()], "Pause"));
+    const { state, deadline, expiry } = await standingOf(place, world.shares, proposalId);
+    expect({ state, grace: expiry - deadline }).toEqual({ state: "succeeded", grace: 21 * 86_400 });
+    await world.advanceTo(BigInt(expiry + 1));
+    expect(await standingOf(place, world.shares, proposalId)).toMatchObject({
+      state: "expired",
+      eta: undefined,
+      expiry,
+    });
   });
 });
 

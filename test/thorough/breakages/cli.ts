@@ -388,6 +388,13 @@ export const cli: readonly Breakage[] = [
     tests: ["test/offchain/cli/proposals.test.ts"],
   },
   {
+    name: "until when an accepted proposal can be queued is not told",
+    file: "offchain/src/cli/voting.ts",
+    text: ": anybody may queue it until ${timeText(expiry)}`",
+    instead: ": anybody may queue it`",
+    tests: ["test/offchain/cli/proposals.test.ts"],
+  },
+  {
     name: "calls that are not shown are passed over in silence",
     file: "offchain/src/cli/voting.ts",
     text: "...(more > 0 ?",

@@ -130,11 +130,9 @@ export const proposalsExecuteCommand = defineCommand({
       unpinnedNotice(options, output),
       { ticking: true },
     );
-    const { proposalId, step, account, transaction, state, eta = null, expiry = null } = done;
+    const { proposalId, step, account, transaction, state, eta = null, expiry } = done;
     const when =
-      step === "queue" && eta !== null && expiry !== null
-        ? `; it can be executed from ${timeText(eta)} to ${timeText(expiry)}`
-        : "";
+      step === "queue" && eta !== null ? `; it can be executed from ${timeText(eta)} to ${timeText(expiry)}` : "";
     output.result(
       { proposalId, step, account: formatAddress(account), transaction, state, eta, expiry },
       wrap(
