@@ -56,6 +56,8 @@ describe("a model", () => {
     expect(await actions.governorSettings(client, { governor: world.governor })).toEqual({
       votingDelay: 1n,
       votingPeriod: 6n,
+      lateQuorumVoteExtension: 2n,
+      timelockDelay: 3n,
       proposalThreshold: share,
       // A tenth of the shares that there are: none yet.
       maxProposalThreshold: 0n,

@@ -8,7 +8,7 @@ import {
   keccak256,
   stringToHex,
 } from "viem";
-import { modelGovernorAbi } from "../abis/index.ts";
+import { modelGovernorAbi, modelTimelockAbi } from "../abis/index.ts";
 import { AccountMissingError } from "../baseErrors.ts";
 import { callOf, defineRead, defineWrite, eventOf, type ReadOptions, viewOf } from "./action.ts";
 
@@ -216,6 +216,10 @@ export const quorumAt = /* @__PURE__ */ defineRead({
 export interface GovernorSettings {
   readonly votingDelay: bigint;
   readonly votingPeriod: bigint;
+  /** A vote lasts so long at the least after its quorum was reached. */
+  readonly lateQuorumVoteExtension: bigint;
+  /** Between queueing and executing. */
+  readonly timelockDelay: bigint;
   readonly proposalThreshold: bigint;
   /** The highest threshold that a vote may set now. */
   readonly maxProposalThreshold: bigint;
@@ -224,21 +228,52 @@ export interface GovernorSettings {
   readonly maxVoteLength: bigint;
 }
 
-const setting = (functionName: keyof GovernorSettings) =>
+const setting = (functionName: Exclude<keyof GovernorSettings, "timelockDelay">) =>
   defineRead({
     addressed: false,
     view: ({ governor }: GovernorArgs) => viewOf(governor, modelGovernorAbi, functionName, []),
+    present: (value) => BigInt(value),
   });
 
+const timelockDelayOf = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ timelock }: { readonly timelock: Address }) => viewOf(timelock, modelTimelockAbi, "getMinDelay", []),
+});
+
+const timelockOfGovernor = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ governor }: GovernorArgs) => viewOf(governor, modelGovernorAbi, "timelock", []),
+});
+
 export async function governorSettings(client: Client, args: GovernorArgs & ReadOptions): Promise<GovernorSettings> {
-  const [votingDelay, votingPeriod, proposalThreshold, maxProposalThreshold, quorumFloor, maxVoteLength] =
-    await Promise.all([
-      setting("votingDelay")(client, args),
-      setting("votingPeriod")(client, args),
-      setting("proposalThreshold")(client, args),
-      setting("maxProposalThreshold")(client, args),
-      setting("quorumFloor")(client, args),
-      setting("maxVoteLength")(client, args),
-    ]);
-  return { votingDelay, votingPeriod, proposalThreshold, maxProposalThreshold, quorumFloor, maxVoteLength };
+  const delay = async () => timelockDelayOf(client, { ...args, timelock: await timelockOfGovernor(client, args) });
+  const [
+    votingDelay,
+    votingPeriod,
+    lateQuorumVoteExtension,
+    timelockDelay,
+    proposalThreshold,
+    maxProposalThreshold,
+    quorumFloor,
+    maxVoteLength,
+  ] = await Promise.all([
+    setting("votingDelay")(client, args),
+    setting("votingPeriod")(client, args),
+    setting("lateQuorumVoteExtension")(client, args),
+    delay(),
+    setting("proposalThreshold")(client, args),
+    setting("maxProposalThreshold")(client, args),
+    setting("quorumFloor")(client, args),
+    setting("maxVoteLength")(client, args),
+  ]);
+  return {
+    votingDelay,
+    votingPeriod,
+    lateQuorumVoteExtension,
+    timelockDelay,
+    proposalThreshold,
+    maxProposalThreshold,
+    quorumFloor,
+    maxVoteLength,
+  };
 }

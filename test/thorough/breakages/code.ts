@@ -5,6 +5,13 @@ const tests = ["test/offchain/cli/code.test.ts"];
 
 export const code: readonly Breakage[] = [
   {
+    name: "holders are asked for a grant that they can carry out only after its deadline",
+    file: "offchain/src/cli/commands/codeByVote.ts",
+    text: "votingPeriod + lateQuorumVoteExtension + 2n * timelockDelay;",
+    instead: "votingPeriod + 0n * (lateQuorumVoteExtension + timelockDelay);",
+    tests: ["test/offchain/cli/intentions.test.ts"],
+  },
+  {
     name: "a grant that ended with its set is told as burned before it is",
     file: "offchain/src/cli/commands/code.ts",
     text: "if (unburned > 0n)",

@@ -9,18 +9,24 @@ import { decide, decisionOptions, type Intention, intentionOf } from "../decisio
 import type { DecidingPlace } from "../proposing.ts";
 import { requireGrant, requireOnce, termsDocument } from "./codeApprove.ts";
 
-/** @throws UserError `GRANT_LATE` where the vote would be over too late */
+/**
+ * The contract holds a grant against its deadline when the vote is carried out: after the vote, a longer one where the quorum comes
+ * late, the timelock's delay, and as long again for those who queue and execute it.
+ * @throws UserError `GRANT_LATE` where that would be too late
+ */
 async function requireInTime(
   { connection, governor }: DecidingPlace,
   { struct: { deadline } }: GrantDraft,
   { now }: GrantFacts,
 ): Promise<void> {
-  const { votingDelay, votingPeriod } = await connection.call((client) => governorSettings(client, { governor }));
-  const over = BigInt(now) + votingDelay + votingPeriod;
-  if (deadline <= over)
+  const { votingDelay, votingPeriod, lateQuorumVoteExtension, timelockDelay } = await connection.call((client) =>
+    governorSettings(client, { governor }),
+  );
+  const done = BigInt(now) + votingDelay + votingPeriod + lateQuorumVoteExtension + 2n * timelockDelay;
+  if (deadline <= done)
     throw new UserError(
       "GRANT_LATE",
-      `The grant may be approved until ${timeText(Number(deadline))}, and a vote on it is over ${timeText(Number(over))}: begin anew with another file, and a longer --within.`,
+      `The grant may be approved until ${timeText(Number(deadline))}, and a vote on it may be carried out as late as ${timeText(Number(done))}: begin anew with another file, and a longer --within.`,
     );
 }
 
