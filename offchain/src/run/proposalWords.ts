@@ -25,6 +25,7 @@ import { type AbiFunction, formatEther, parseAbi } from "viem";
 
 import { timeText } from "../base/index.ts";
 import type { ChainConnection } from "../chain/index.ts";
+import { budgetText } from "./emissionWords.ts";
 import { commitOf } from "./grants.ts";
 import { modelText, saleText } from "./saleWords.ts";
 import { MOST_SIGNERS, type SignerRole, signerRoles } from "./signers.ts";
@@ -117,7 +118,6 @@ function valueText(value: unknown): string {
 const shareAmounts: ReadonlySet<string> = new Set([
   "CodeGrants.setCaps perAuthor",
   "CodeGrants.setCaps perEpoch",
-  "Emission.setBudget perEpoch",
   "ModelGovernor.setProposalThreshold newProposalThreshold",
   "ModelShares.approve value",
   "ModelShares.permit value",
@@ -231,6 +231,7 @@ const sentences: Readonly<Record<string, (place: WordsPlace, args: readonly unkn
     `CodeGrants ends grant ${String(id)}: what is due by then stays its author's, all else is burned.`,
   "CodeGrants.voidSet": voidText,
   "CapitalSale.setTerms": saleText,
+  "Emission.setBudget": budgetText,
   "RunRegistry.admitBuild": (place, [id, build, admitted]) =>
     `RunRegistry ${admitted === true ? "admits" : "withdraws"} build ${String(build)} ${admitted === true ? "to" : "from"} ${runText(place, id)}.`,
   "RunRegistry.setPoster": (place, [id, poster]) =>

@@ -328,7 +328,7 @@ describe("the emission", () => {
     });
     const next = await rehearse("emission", "propose", "--per-epoch", "999.5", "--capital", "20", "--treasury", "0");
     expect(next.title).toBe("emission: 1,000 → 999.5 shares an epoch, 15% → 20% for capital, 5% → 0% for treasury");
-    expect(next.call.words).toContain("perEpoch 999.5 shares");
+    expect(next.call.words).toContain(": 1000 → 999.5 shares an epoch, 15% → 20% for capital, 5% → 0% for treasury.");
     await accept(next);
     const after = {
       perEpoch: "999500000000000000000",

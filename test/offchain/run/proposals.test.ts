@@ -245,12 +245,27 @@ describe("a call in words", () => {
     expect(words.length).toBeLessThan(4_000);
   });
 
-  it("of amounts tells shares and coins, not wei", async () => {
-    const { addresses, modelId, shares } = world;
-    const budget = actions.setBudget.call({ addresses, modelId, perEpoch: 5n * share, bps: [10_000, 0, 0, 0] });
-    expect(await wordsOf(budget)).toBe(
-      `Emission.setBudget(modelId ${modelId}, perEpoch 5 shares, bps [10000, 0, 0, 0]).`,
+  it("of a budget names what changes and every part of it, beside what is replaced", async () => {
+    const { addresses, modelId } = world;
+    const wordsFor = (id: Hex, perEpoch: bigint, bps: readonly [number, number, number, number]) =>
+      wordsOf(actions.setBudget.call({ addresses, modelId: id, perEpoch, bps }));
+    expect(await wordsFor(modelId, 5n * share + 1n, [7_000, 1_225, 1_775, 0])).toBe(
+      "Emission sets the budget of this model from the next epoch on: 1000 → 5.000000000000000001 shares an epoch, 10% → 12.25% for code, 15% → 17.75% for capital, 5% → 0% for treasury. Whatever is in force before, an epoch could then mint 5.000000000000000001 shares at the most: 70% for compute, 12.25% for code, 17.75% for capital, 0% for treasury.",
     );
+    // What a node hides, by saying that it is in force, stands among all.
+    const same = await wordsFor(modelId, 1_000n * share, [7_000, 1_000, 1_500, 500]);
+    expect(same).toBe(
+      "Emission sets the budget of this model from the next epoch on: all stays as it is. Whatever is in force before, an epoch could then mint 1000 shares at the most: 70% for compute, 10% for code, 15% for capital, 5% for treasury.",
+    );
+    // Nobody's model keeps a list from being told.
+    const other: Hex = `0x${"cd".repeat(32)}`;
+    expect(await wordsFor(other, 0n, [10_000, 0, 0, 0])).toBe(
+      `Emission sets the budget of another model, ${other}, from the next epoch on: there is none now. Whatever is in force before, an epoch could then mint 0 shares at the most: 100% for compute, 0% for code, 0% for capital, 0% for treasury.`,
+    );
+  });
+
+  it("of amounts tells shares and coins, not wei", async () => {
+    const { shares } = world;
     const data = encodeFunctionData({
       abi: modelSharesAbi,
       functionName: "transfer",
@@ -408,6 +423,7 @@ test("where it stands: votes as they are counted, and the times that are known",
     const { proposalId } = await proposing("Pause");
     const standing = () => standingOf(place, shares, proposalId);
     const snapshot = await actions.proposalSnapshot(client, { governor, proposalId });
+    const deadline = Number(await actions.proposalDeadline(client, { governor, proposalId }));
     const nothing = {
       for: 0n,
       against: 0n,
@@ -423,7 +439,6 @@ test("where it stands: votes as they are counted, and the times that are known",
     await actions.castVote.sync(clientOf(bob), { governor, proposalId, support: "abstain" });
     expect(await standing()).toMatchObject({ for: 0n, abstain: 100n * share });
 
-    const deadline = Number(await actions.proposalDeadline(client, { governor, proposalId }));
     const accepted = await accept(world, [pause()], "Pause then");
     const { eta = 0, expiry, state } = await standingOf(place, shares, actions.proposalIdOf(accepted));
     expect({ state, grace: expiry - eta }).toEqual({ state: "queued", grace: 21 * 86_400 });

@@ -136,6 +136,27 @@ export const runProposals: readonly Breakage[] = [
     tests: ["test/offchain/run/shares.test.ts"],
   },
   {
+    name: "a proposed budget that a node says to be in force is told as nothing",
+    file: "offchain/src/run/emissionWords.ts",
+    text: 'changes.join(", ")}. ${all}`;',
+    instead: 'changes.join(", ")}.`;',
+    tests: ["test/offchain/run/proposals.test.ts"],
+  },
+  {
+    name: "what a proposed budget takes from one kind is not told",
+    file: "offchain/src/run/emissionWords.ts",
+    text: "...kinds.flatMap(",
+    instead: "...kinds.slice(0, 2).flatMap(",
+    tests: ["test/offchain/run/proposals.test.ts"],
+  },
+  {
+    name: "a budget proposed for nobody's model is told as a change",
+    file: "offchain/src/run/emissionWords.ts",
+    text: "if (budget.fromEpoch === 0)",
+    instead: "if (budget.fromEpoch < 0)",
+    tests: ["test/offchain/run/proposals.test.ts"],
+  },
+  {
     name: "proposed amounts of shares are told in wei",
     file: "offchain/src/run/proposalWords.ts",
     text: "&& shareAmounts.has(",
