@@ -10,32 +10,37 @@ import { noteLost } from "./payloads.ts";
 import type { Run } from "./run.ts";
 import { namedBy, uploadsOf } from "./unnamed.ts";
 
-/** Whether a blob is there as an upload of the open round, and as nothing else. */
-async function isOpenAlone({ projections }: Run, digest: Digest, round: number): Promise<boolean> {
-  if (!(await projections.hasPayload(digest)) || (await projections.hasShard(digest))) return false;
-  return !(await projections.hasEarlierPayload(digest, round));
-}
-
-/** Deletes them, but for what is on its way now. */
-export async function giveUpUploads(run: Run): Promise<void> {
-  const { current } = run.driver.state;
-  if (!current || !isCollecting(current)) return;
+/** Uploads of a round, while it is open, that no receipt names. */
+function unacknowledged({ driver, lost }: Run, round: number): Set<Digest> {
+  const { current } = driver.state;
+  if (current?.round !== round || !isCollecting(current)) return new Set();
   const all = Object.values(current.work);
   const acknowledged = new Set(all.filter(({ receipt }) => receipt).flatMap(namedBy));
-  const uploads = new Set(
-    all.flatMap(uploadsOf).filter((digest) => !acknowledged.has(digest) && !run.lost.has(digest)),
-  );
+  return new Set(all.flatMap(uploadsOf).filter((digest) => !acknowledged.has(digest) && !lost.has(digest)));
+}
+
+/** Whether a blob is there as an upload of the open round, and as nothing else. */
+async function isOpenAlone({ projections }: Run, digest: Digest, round: number): Promise<boolean> {
+  if (!(await projections.hasPayload(digest)) || (await projections.hasEarlierPayload(digest, round))) return false;
+  // Last: what is made meanwhile is noted first.
+  return !(await projections.hasShard(digest));
+}
+
+/** Deletes them until there is room, but for what is on its way now. */
+export async function giveUpUploads(run: Run): Promise<void> {
+  const { round } = run.driver.state;
+  const { database, blobs, logger } = run.modules;
   let given = 0;
-  for (const digest of uploads) {
-    if (!(await isOpenAlone(run, digest, current.round)) || run.arriving.has(digest)) continue;
+  for (const digest of unacknowledged(run, round)) {
+    const alone = await isOpenAlone(run, digest, round);
+    // From here to the deletion in one turn: meanwhile there may be room, and receipts may have been acknowledged.
+    if (database.disk.full === undefined) break;
+    if (!alone || run.arriving.has(digest) || !unacknowledged(run, round).has(digest)) continue;
     noteLost(run, digest);
     run.scans.forget(digest);
-    await run.modules.blobs.delete(digest);
+    await run.arriving.remove(digest, () => blobs.delete(digest));
     given += 1;
   }
   if (given > 0)
-    run.modules.logger.warn(
-      { uploads: given },
-      "the disk is full: uploads without a receipt were given up to make room",
-    );
+    logger.warn({ uploads: given }, "the disk is full: uploads without a receipt were given up to make room");
 }

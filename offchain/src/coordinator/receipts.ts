@@ -106,10 +106,13 @@ async function acceptWork(run: Run, { receipt, signature, header }: ReceiptReque
   await run.modules.signatures.require(signed);
   const receiptHash = hashReceipt(struct);
   orThrow(refusalOf(driver.state, { type: "ReceiptAccepted", receipt, signature, receiptHash, header }));
-  const over = run.arriving.beginReceipt(header.fragments.map(({ digest }) => asDigest(digest)));
+  const payload = asDigest(receipt.payloadDigest);
+  const named = [payload, ...header.fragments.map(({ digest }) => asDigest(digest))];
+  const over = run.arriving.hold(named);
   try {
+    await run.arriving.removed(named);
     await run.scans.check(header);
-    await putDocument(run.modules.blobs, header, { digest: asDigest(receipt.payloadDigest) });
+    await putDocument(run.modules.blobs, header, { digest: payload });
     await driver.submit({ type: "ReceiptAccepted", receipt, signature, receiptHash, header });
   } catch (error) {
     // The same receipt sent twice at once: one of the two came first, both get its acknowledgement.

@@ -36,7 +36,7 @@ export async function releaseUnnamed({ projections, arriving, modules: { blobs }
     const named = await projections.isNamed(digest);
     // What is being sent again is looked at once that is over.
     if (arriving.has(digest)) continue;
-    if (!named) await blobs.delete(digest);
+    if (!named) await arriving.remove(digest, () => blobs.delete(digest));
     gone.push(digest);
   }
   await projections.forgetUnnamed(gone);

@@ -95,6 +95,7 @@ const innocent: ReadonlySet<ApiCode> = new Set([
   "WORK_UNDONE",
   "TOO_MANY_FAILURES",
   "TOO_MANY_RECEIPTS",
+  "TOO_MANY_UPLOADS",
 ]);
 
 /** So many are forgiven; a version that differs, a disk that flips bits. */

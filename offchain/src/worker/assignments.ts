@@ -8,7 +8,7 @@ import { DEFAULT_CACHE_BYTES, type WorkerEnd, type WorkerOptions } from "./optio
 import type { Prepared } from "./prepare.ts";
 import { AcknowledgementError, tokensOf } from "./receipt.ts";
 import { workRound } from "./round.ts";
-import type { SessionKeeper } from "./session.ts";
+import { type SessionKeeper, SPENT } from "./session.ts";
 import { settle } from "./settling.ts";
 import { DivergedError } from "./training.ts";
 import { type RoundProgress, RoundClosed, type WorkState } from "./workState.ts";
@@ -158,5 +158,6 @@ function dropOf(
   if (error instanceof AcknowledgementError || !(error instanceof CoordinatorError)) return undefined;
   // Wrong bytes are a matter of trust, and an answer of something else than a coordinator a matter of configuration.
   if (["BLOB_MISMATCH", "NOT_A_COORDINATOR"].includes(error.code)) return undefined;
-  return { code: error.code, message: error.message, stale: [404, 409, 410].includes(error.status) };
+  const stale = [404, 409, 410].includes(error.status) || SPENT.has(error.code);
+  return { code: error.code, message: error.message, stale };
 }

@@ -81,7 +81,7 @@ export interface SessionKeeper {
  * Refusals of what was sent too often for one assignment. What is still on its way there may fail and make room, so they are tried
  * again, a few times; the assignment takes no more of it otherwise, however long one waits.
  */
-const SPENT: ReadonlySet<string> = new Set(["TOO_MANY_UPLOADS", "TOO_MANY_RECEIPTS"]);
+export const SPENT: ReadonlySet<string> = new Set(["TOO_MANY_UPLOADS", "TOO_MANY_RECEIPTS"]);
 /** So many of them end a call. */
 const MOST_SPENT = 4;
 

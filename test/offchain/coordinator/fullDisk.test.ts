@@ -1,15 +1,25 @@
 /** A coordinator whose disk is full waits, says so, and goes on by itself. */
 import { sql } from "kysely";
-import { describe, expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { asDigest, type Digest } from "@cotrain/sdk/protocol";
 import { RetryableError } from "../../../offchain/src/base/index.ts";
 import { writeError } from "../../../offchain/src/base/node/index.ts";
+import { giveUpUploads } from "../../../offchain/src/coordinator/makingRoom.ts";
 import { keyOf } from "../../../offchain/src/coordinator/machine/effects.ts";
 import { createLogger } from "../../../offchain/src/service/index.ts";
 import { canRun } from "../../needs.ts";
 import { mountSmallDisk } from "../service/smallDisk.ts";
-import { elapse, type Harness, type HarnessOptions, openHarness, runId, until } from "./harness.ts";
+import {
+  elapse,
+  type Harness,
+  type HarnessOptions,
+  openHarness,
+  type Prepared,
+  runId,
+  type TestWorker,
+  until,
+} from "./harness.ts";
 
 async function open(options: HarnessOptions = {}) {
   const lines: { level: number; msg: string }[] = [];
@@ -114,12 +124,18 @@ test.each([
   expect(JSON.stringify([error, (error as Error).message])).not.toContain(harness.directory);
 });
 
+/** They are heard of from now on, however long the disk is full. */
+const stay = (harness: Harness, workers: readonly TestWorker[]): void => {
+  for (const { address } of workers) harness.run.presence.hold(address);
+};
+
 /** One member whose receipt is acknowledged, and one that has sent its fragments alone, the first of which is the other's too. */
 async function halfDelivered() {
   const { harness } = await open();
   const [a, b] = [harness.worker("a1"), harness.worker("a2")];
   await a.join();
   await b.join();
+  stay(harness, [a, b]);
   const { prepared: delivered } = await a.train();
   const prepared = b.prepare(await b.assigned());
   await b.upload(prepared);
@@ -134,6 +150,37 @@ async function halfDelivered() {
   const sendShared = () => b.session.uploadFragment(assignmentId, attempt, 0, shared!, first);
   return { harness, b, prepared, own, acknowledged, there, sendShared };
 }
+
+/** Deletions wait from now on. @returns what was to be deleted, and lets them go on */
+function holdDeletions(harness: Harness): { readonly begun: Digest[]; readonly release: () => void } {
+  const remove = harness.blobs.delete.bind(harness.blobs);
+  const gate = Promise.withResolvers<void>();
+  const begun: Digest[] = [];
+  harness.blobs.delete = async (digest) => {
+    begun.push(digest);
+    await gate.promise;
+    return remove(digest);
+  };
+  return { begun, release: () => gate.resolve() };
+}
+
+const thereOf = async (harness: Harness, { header, receipt }: Prepared): Promise<number> => {
+  const digests = [receipt.payloadDigest, ...header.fragments.map(({ digest }) => digest)].map(asDigest);
+  return (await Promise.all(digests.map((digest) => harness.blobs.has(digest)))).filter(Boolean).length;
+};
+
+/** Moves time on while the disk stays full. */
+const elapseFull = (harness: Harness, holds: () => boolean | Promise<boolean>, what: string): Promise<void> =>
+  elapse(
+    harness,
+    async () => {
+      if (await holds()) return true;
+      if (harness.database.disk.full === undefined) await fillDatabase(harness);
+      return false;
+    },
+    what,
+  );
+
 const resume = async (harness: Harness): Promise<void> => {
   await emptyDatabase(harness);
   await elapse(harness, () => harness.run.driver.paused === undefined, "room");
@@ -145,7 +192,7 @@ describe("while the log cannot be written", () => {
     await sendShared();
     await until(async () => (await there(own)) === 3, "the deletion of what was replaced");
     await fillDatabase(harness);
-    await elapse(harness, async () => (await there(own)) === 0, "the deletion");
+    await elapseFull(harness, async () => (await there(own)) === 0, "the deletion");
     expect(await there(acknowledged)).toBe(acknowledged.length);
     // Nothing takes the room again.
     await expect(b.upload(prepared)).rejects.toMatchObject({ code: "DISK_FULL", retryable: true });
@@ -173,15 +220,84 @@ describe("while the log cannot be written", () => {
     submitted.catch(() => undefined);
     await until(() => waits, "the header");
     await fillDatabase(harness);
-    await harness.clock.advance(1_000);
-    await harness.clock.advance(1_000);
+    await giveUpUploads(harness.run);
     expect(await there(own)).toBe(own.length);
     gate.resolve();
     await expect(submitted).rejects.toMatchObject({ code: "DISK_FULL" });
-    await elapse(harness, async () => (await there(own)) === 0, "the deletion");
+    await elapseFull(harness, async () => (await there(own)) === 0, "the deletion");
     await resume(harness);
     await expect(b.submit(prepared)).rejects.toMatchObject({ code: "FRAGMENT_MISSING" });
     expect(harness.run.driver.state.current?.work[b.address]?.receipt).toBeNull();
+  });
+
+  test.each([
+    ["is acknowledged meanwhile stays, also when the disk is full again", true],
+    ["need not be given up any more, as there is room, stays", false],
+  ])("what %s", async (_, again) => {
+    const { harness, lines } = await open({ params: { minWorkers: 3 } });
+    const workers = ["a1", "a2", "a3"].map((byte) => harness.worker(byte));
+    for (const worker of workers) await worker.join();
+    stay(harness, workers);
+    const sent: { worker: TestWorker; prepared: Prepared }[] = [];
+    for (const worker of workers) {
+      const prepared = worker.prepare(await worker.assigned());
+      await worker.upload(prepared);
+      sent.push({ worker, prepared });
+    }
+    const { begun, release } = holdDeletions(harness);
+    await fillDatabase(harness);
+    await elapseFull(harness, () => begun.length === 1, "a deletion");
+    await resume(harness);
+    const isHit = ({ prepared }: { prepared: Prepared }): boolean =>
+      prepared.header.fragments.some(({ digest }) => digest === begun[0]);
+    const spared = sent.filter((each) => !isHit(each));
+    expect(spared).toHaveLength(2);
+    if (again) {
+      for (const { worker, prepared } of spared) await worker.submit(prepared);
+      await fillDatabase(harness);
+    }
+    release();
+    await until(() => lines.some(({ msg }) => msg.includes("were given up")), "the end");
+    for (const { prepared } of spared) expect(await thereOf(harness, prepared)).toBe(again ? 5 : 4);
+    if (again) await resume(harness);
+    expect(await thereOf(harness, sent.find(isHit)!.prepared)).toBe(again ? 0 : 3);
+  });
+
+  test("a receipt waits for the deletion of what it names, and says that it is missing", async () => {
+    const { harness, b, prepared, own, there } = await halfDelivered();
+    const { begun, release } = holdDeletions(harness);
+    await fillDatabase(harness);
+    await elapseFull(harness, () => begun.length === 1, "a deletion");
+    await resume(harness);
+    const reads = vi.spyOn(harness.blobs, "open");
+    const submitted = b.submit(prepared);
+    submitted.catch(() => undefined);
+    const other = own.find((digest) => digest !== begun[0])!;
+    await until(() => reads.mock.calls.length > 0 || harness.run.arriving.has(other), "the receipt");
+    expect(reads).not.toHaveBeenCalled();
+    release();
+    await expect(submitted).rejects.toMatchObject({ code: "FRAGMENT_MISSING" });
+    expect(await there(own)).toBe(3);
+    await b.upload(prepared);
+    await b.submit(prepared);
+    await until(() => harness.run.driver.state.round === 1, "the round's end");
+    expect(harness.run.driver.state.outcomes[b.address]).toMatchObject({ round: 0, outcome: 0 });
+  });
+
+  test("what is sent again since it was given up counts once, however often", async () => {
+    const { harness, b, prepared, own, there } = await halfDelivered();
+    for (let times = 0; times < 5; times++) {
+      const full = vi.spyOn(harness.database.disk, "full", "get").mockReturnValue("The disk is full.");
+      await giveUpUploads(harness.run);
+      full.mockRestore();
+      expect(await there(own)).toBe(0);
+      await b.upload(prepared);
+      expect(await there(own)).toBe(4);
+    }
+    expect(harness.run.driver.state.current?.work[b.address]?.uploaded).toBe(4);
+    await b.submit(prepared);
+    await until(() => harness.run.driver.state.round === 1, "the round's end");
+    expect(harness.run.driver.state.outcomes[b.address]).toMatchObject({ round: 0, outcome: 0 });
   });
 
   test("an upload that was replaced may be sent again before it is noted that it is gone", async () => {

@@ -53,6 +53,8 @@ it.each([
   "STALE_ATTEMPT",
   "STALE_COUNTER",
   "ALREADY_SUBMITTED",
+  "TOO_MANY_RECEIPTS",
+  "TOO_MANY_UPLOADS",
 ] as const)("what an honest member runs into is no offence, however often (%s)", async (code) => {
   expect(await refusedWith(createOffences(createManualClock(0)), code, 100)).toEqual(same(code, 100));
 });

@@ -252,4 +252,17 @@ describe("what it refuses", () => {
     await w.double.closeRound();
     expect((await working).rounds).toBe(1);
   });
+
+  test("what was sent too often does not end the worker, however many rounds it happens in", async () => {
+    await start({ rounds: 8 });
+    w.double.faults.refuseReceipt = { status: 429, code: "TOO_MANY_RECEIPTS" };
+    const working = run();
+    working.catch(() => undefined);
+    for (let rounds = 1; rounds <= 6; rounds++) {
+      await until("it is dropped", () => of("dropped").length === rounds);
+      if (rounds === 6) Object.assign(w.double.faults, { refuseReceipt: undefined, dismissAfter: 1 });
+      await w.double.closeRound();
+    }
+    expect((await working).rounds).toBe(1);
+  });
 });

@@ -10,6 +10,13 @@ export const worker: readonly Breakage[] = [
     tests: ["test/offchain/worker/refusals.test.ts"],
   },
   {
+    name: "work that was sent too often ends the worker",
+    file: "offchain/src/worker/assignments.ts",
+    text: " || SPENT.has(error.code)",
+    instead: "",
+    tests: ["test/offchain/worker/refusals.test.ts"],
+  },
+  {
     name: "a device is given products in fp16 that it does not say it has",
     file: "offchain/src/worker/chooseBuild.ts",
     text: "const usable = builds.filter((build) => takes || !isHalf(build));",

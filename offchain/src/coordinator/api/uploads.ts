@@ -7,7 +7,7 @@ import { RetryableError } from "../../base/index.ts";
 import { readUpload } from "../../service/index.ts";
 import { BlobError } from "../../storage/index.ts";
 import { RefusedError } from "../errors.ts";
-import { fragmentRefusal } from "../machine/rules.ts";
+import { fragmentRefusal, workRefusal } from "../machine/rules.ts";
 import { fragmentCount } from "../machine/state.ts";
 import type { CoordinatorMetrics } from "../metrics.ts";
 import { fragmentBytes } from "../receipts.ts";
@@ -29,7 +29,10 @@ export async function acceptFragment(
     index: Number(paramOf(request, "index")),
   };
   const { driver } = run;
-  const refusal = fragmentRefusal(driver.state, place, run.arriving.of(worker));
+  const fragment = { ...place, digest: upload.digest };
+  // One of them at a time: the others count as any upload does.
+  const again = isGivenUp(run, fragment) && !run.arriving.has(fragment.digest);
+  const refusal = again ? null : fragmentRefusal(driver.state, place, run.arriving.of(worker));
   if (refusal) throw new RefusedError(refusal.code, refusal.message);
   if (place.index >= fragmentCount(driver.state)) {
     throw new RefusedError(
@@ -37,9 +40,9 @@ export async function acceptFragment(
       `There is no fragment ${place.index}; the run has ${fragmentCount(driver.state)}.`,
     );
   }
-  const over = run.arriving.begin(worker, upload.digest);
+  const over = run.arriving.begin(worker, fragment.digest);
   try {
-    return await storeFragment(run, request, { ...place, digest: upload.digest }, metrics);
+    return await storeFragment(run, request, fragment, metrics);
   } finally {
     over();
   }
@@ -53,6 +56,12 @@ interface Fragment {
   readonly digest: Digest;
 }
 
+/** What stands in the log and was given up here: sent once more it takes its place again, and is no upload more. */
+function isGivenUp({ driver: { state }, lost }: Run, { index, digest, ...place }: Fragment): boolean {
+  if (!lost.has(digest) || workRefusal(state, { ...place, round: null })) return false;
+  return state.current?.work[place.worker]?.uploads[index]?.digest === digest;
+}
+
 async function storeFragment(
   run: Run,
   request: FastifyRequest,
@@ -63,6 +72,7 @@ async function storeFragment(
   const { driver } = run;
   const { blobs } = run.modules;
   const bytes = fragmentBytes(driver.state, index);
+  await run.arriving.removed([digest]);
   const known = await blobs.has(digest);
   const stays = known && !(await run.projections.hasPayload(digest)) && !(await run.projections.hasShard(digest));
   // What a closed round's record calls missing stays missing: else whoever sends it later makes a forgery of the record.
@@ -77,6 +87,10 @@ async function storeFragment(
     driver.blobDisk.report(error);
     throw uploadError(error, index, bytes);
   }
+  if (isGivenUp(run, fragment)) {
+    run.lost.delete(digest);
+    return { digest, bytes };
+  }
   try {
     await driver.submit({ type: "FragmentAccepted", ...fragment, bytes, ...(stays && { stays }) });
   } catch (error) {
@@ -84,7 +98,7 @@ async function storeFragment(
       known ||
       (!run.lost.has(digest) && (await run.projections.hasPayload(digest))) ||
       (await run.projections.hasShard(digest));
-    if (!needed) await blobs.delete(digest);
+    if (!needed && !run.arriving.isHeld(digest)) await run.arriving.remove(digest, () => blobs.delete(digest));
     throw error;
   }
   run.lost.delete(digest);
