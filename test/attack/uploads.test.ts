@@ -5,7 +5,15 @@ import { afterEach, expect, it, vi } from "vitest";
 import { createRandom, RetryableError, sha256Bytes } from "../../offchain/src/base/index.ts";
 import { releaseUnnamed } from "../../offchain/src/coordinator/retention.ts";
 import { readManifest } from "../../offchain/src/storage/index.ts";
-import { elapse, type Harness, openHarness, type TestWorker, until } from "../offchain/coordinator/harness.ts";
+import {
+  elapse,
+  ELEMENTS,
+  type Harness,
+  type HarnessOptions,
+  openHarness,
+  type TestWorker,
+  until,
+} from "../offchain/coordinator/harness.ts";
 
 let harness: Harness | undefined;
 afterEach(async () => {
@@ -27,8 +35,8 @@ async function send(worker: TestWorker, assignment: Assignment, index: number, s
   return digest;
 }
 
-async function twoWorkers(): Promise<readonly [Harness, TestWorker, TestWorker]> {
-  const of = (harness = await openHarness());
+async function twoWorkers(options: HarnessOptions = {}): Promise<readonly [Harness, TestWorker, TestWorker]> {
+  const of = (harness = await openHarness(options));
   const [a, b] = [of.worker("31"), of.worker("32")];
   for (const worker of [a, b]) await worker.join();
   return [of, a, b];
@@ -115,24 +123,55 @@ it("one upload too many is refused before its body is read, also when all are se
   expect(all.filter(({ status }) => status === "fulfilled")).toHaveLength(read);
 });
 
-/** Two who are all of a round know what comes of it. @returns a shard of the next checkpoint, as long as a payload's first fragment */
-async function foretell(): Promise<{ readonly bytes: Uint8Array<ArrayBuffer>; readonly digest: Digest }> {
-  const [of, a, b] = await twoWorkers();
-  for (const worker of [a, b]) await worker.train();
-  await until(() => of.run.driver.state.round === 1, "the round's end");
-  const { fragments } = await readManifest(of.blobs, of.run.driver.state.checkpoint.digest);
-  const digest = asDigest(fragments[2]!.digest);
-  const bytes = await of.blobs.get(digest);
-  await of.close();
-  return { bytes, digest };
+const lengthOf = (elements: number): number => elements + 4 * Math.ceil(elements / 256);
+
+interface Foretold {
+  /** Of the run's fragments. */
+  readonly elements: readonly number[];
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly digest: Digest;
 }
 
+/** Two who are all of a round know what comes of it. @returns the next checkpoint's manifest, and one of its shards */
+async function foretell(
+  elements: readonly number[],
+): Promise<{ readonly manifest: Foretold; readonly shard: Foretold }> {
+  const [of, a, b] = await twoWorkers({ elements });
+  for (const worker of [a, b]) await worker.train();
+  await until(() => of.run.driver.state.round === 1, "the round's end");
+  const { digest } = of.run.driver.state.checkpoint;
+  const { fragments } = await readManifest(of.blobs, digest);
+  const shard = asDigest(fragments[2]!.digest);
+  const [manifest, bytes] = [await of.blobs.get(digest), await of.blobs.get(shard)];
+  await of.close();
+  return { manifest: { elements, bytes: manifest, digest }, shard: { elements, bytes, digest: shard } };
+}
+
+/** Of runs whose payload has a first fragment as long. */
+const foretold = {
+  shard: async (): Promise<Foretold> => (await foretell(ELEMENTS)).shard,
+  manifest: async (): Promise<Foretold> => {
+    let elements: readonly number[] = ELEMENTS;
+    for (let tries = 0; tries < 8; tries++) {
+      const { manifest } = await foretell(elements);
+      const { length } = manifest.bytes;
+      if (length === lengthOf(elements[0]!)) return manifest;
+      const fitting = Array.from({ length }, (_, n) => n).find((n) => lengthOf(n) === length);
+      // Where none fits the manifest is made longer.
+      elements = [fitting ?? length, ...ELEMENTS.slice(1, 3), elements[3]! * (fitting === undefined ? 10 : 1)];
+    }
+    return expect.fail("no manifest is as long as a fragment");
+  },
+};
+
 it.each([
-  ["was sent before, and again to hold up its deletion,", true],
-  ["arrives when the round is over", false],
-])("a shard that was foretold and %s stays with the checkpoint that names it", async (_, before) => {
-  const { bytes, digest } = await foretell();
-  const [of, a, b] = await twoWorkers();
+  ["shard", "was sent before, and again to hold up its deletion,", true],
+  ["shard", "arrives when the round is over", false],
+  ["manifest", "was sent before, and again to hold up its deletion,", true],
+  ["manifest", "arrives when the round is over", false],
+] as const)("a %s that was foretold and %s stays with the checkpoint that names it", async (what, _, before) => {
+  const { bytes, digest, elements } = await foretold[what]();
+  const [of, a, b] = await twoWorkers({ elements });
   const [mine, theirs] = [await a.assigned(), await b.assigned()];
   const gate = Promise.withResolvers<void>();
   const put = of.blobs.put.bind(of.blobs);
@@ -146,8 +185,9 @@ it.each([
   if (before) await a.session.uploadFragment(mine.assignmentId, mine.attempt, 0, bytes, digest);
   for (const worker of [a, b]) await worker.train();
   await until(() => of.run.driver.state.round === 1, "the round's end");
-  const { fragments } = await readManifest(of.blobs, of.run.driver.state.checkpoint.digest);
-  expect(fragments[2]!.digest).toBe(digest);
+  const { digest: checkpoint } = of.run.driver.state.checkpoint;
+  const { fragments } = await readManifest(of.blobs, checkpoint);
+  expect(what === "shard" ? fragments[2]!.digest : checkpoint).toBe(digest);
   gate.resolve();
   await expect(late).rejects.toMatchObject({ code: "STALE_ATTEMPT" });
   await elapse(of, async () => (await of.run.projections.unnamed()).length === 0, "the next look");

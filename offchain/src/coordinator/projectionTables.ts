@@ -19,7 +19,7 @@ export interface CheckpointTable {
 /** See shards.ts. */
 interface ShardTable {
   run_id: string;
-  /** The checkpoint's. */
+  /** The checkpoint's, below 0 for a document. */
   round: number;
   digest: string;
 }

@@ -10,7 +10,7 @@ import type { EventType, ReceiptAccepted, RunEvent } from "./machine/events.ts";
 import { type RunState, settledHere } from "./machine/state.ts";
 import type { CheckpointTable, CoordinatorSchema } from "./projectionTables.ts";
 import { writeClock } from "./runClock.ts";
-import { forgetShards, hasShard, projectShard } from "./shards.ts";
+import { forgetShards, hasShard, noteDocument, projectShard } from "./shards.ts";
 import { unnamedBy } from "./unnamed.ts";
 import { projectUnnamed, UNNAMED, unnamedOf, type UnnamedPayloads } from "./unnamedPayloads.ts";
 
@@ -173,8 +173,10 @@ export interface Projections extends UnnamedPayloads {
   /** Manifests of checkpoints of other runs whose shards are still there. */
   unprunedOfOthers(): Promise<Digest[]>;
   markPruned(rounds: readonly number[]): Promise<void>;
-  /** Whether a blob is a shard of a checkpoint, see shards.ts. */
+  /** Whether a blob is a shard of a checkpoint or a document, see shards.ts. */
   hasShard(digest: Digest): Promise<boolean>;
+  /** Of a document that is about to be put. */
+  noteDocument(digest: Digest): Promise<unknown>;
   /** Payload blobs of rounds below `round` that no later round, no other run and no checkpoint has. */
   payloadsBefore(round: number): Promise<Digest[]>;
   /** Whether a payload blob belongs to some round, of whatever run. */
@@ -196,7 +198,7 @@ type Part<K extends keyof Projections> = Pick<Projections, K>;
 function checkpointsOf(
   db: Kysely<CoordinatorSchema>,
   runId: RunId,
-): Part<"checkpoints" | "checkpoint" | "unpruned" | "unprunedOfOthers" | "markPruned" | "hasShard"> {
+): Part<"checkpoints" | "checkpoint" | "unpruned" | "unprunedOfOthers" | "markPruned" | "hasShard" | "noteDocument"> {
   const all = () => db.selectFrom("coordinator_checkpoints").selectAll().where("run_id", "=", runId);
   return {
     checkpoints: async (from, most) =>
@@ -227,6 +229,7 @@ function checkpointsOf(
       await forgetShards(db, runId, rounds);
     },
     hasShard: (digest) => hasShard(db, digest),
+    noteDocument: (digest) => noteDocument(db, runId, digest),
   };
 }
 

@@ -11,6 +11,7 @@ import type { Unstamped } from "./machine/events.ts";
 import { outcomeOf, progressAfter } from "./machine/rounds.ts";
 import type { OpenRound } from "./machine/state.ts";
 import { acceptedOf, closing, fragmentPayloads, entriesOf } from "./payloads.ts";
+import { documentsOf } from "./publishing.ts";
 import { type Run, secretOf } from "./run.ts";
 
 /**
@@ -84,10 +85,11 @@ export async function storeCheckpoint(
   // The entries stand in the screening now.
   if (round.record) await blobs.delete(round.record);
   const { file, leaves } = await receiptsFileOf(run, round);
-  const receipts = await putDocument(blobs, file);
+  const documents = documentsOf(run);
+  const receipts = await putDocument(documents, file);
   const { step, tokens } = progressAfter(context.state, round);
   const fragments = round.syncs.flatMap(({ shard }) => (shard ? [{ ...shard }] : []));
-  const { digest } = await writeManifest(blobs, run.table, fragments, {
+  const { digest } = await writeManifest(documents, run.table, fragments, {
     runId: run.runId,
     round: round.round + 1,
     step,

@@ -48,6 +48,7 @@ import type { RewardTrees } from "./rewardTrees.ts";
 import type { Signatures } from "./signatures.ts";
 import { createProjections, type Projections } from "./projections.ts";
 import type { CoordinatorSchema } from "./projectionTables.ts";
+import { noteEarlierShards } from "./shards.ts";
 
 /** Which run to coordinate; all else comes from the chain and, by digest, from the blob store. */
 export interface RunOptions {
@@ -172,6 +173,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
   if (digestOfJson(driver.state.facts.elements) !== digestOfJson(facts.elements)) {
     throw new InternalError("FACTS_MISMATCH", `The log of run ${runId} was written for another definition.`);
   }
+  await noteEarlierShards(modules, driver.state);
   return {
     runId,
     facts: driver.state.facts,

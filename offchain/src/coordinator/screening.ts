@@ -40,6 +40,7 @@ import type { Unstamped } from "./machine/events.ts";
 import type { AcceptedReceipt, OpenRound } from "./machine/state.ts";
 import { acceptedOf, closing, fragmentPayloads, entriesOf, openPayload } from "./payloads.ts";
 import { sourceOfBlob } from "./payloadSource.ts";
+import { documentsOf } from "./publishing.ts";
 import type { Run } from "./run.ts";
 
 /** A record of an earlier round. */
@@ -72,21 +73,20 @@ export async function screenRound(
   context: EffectContext,
 ): Promise<Unstamped<RoundScreened>> {
   const round = closing(context, number);
-  const { blobs } = run.modules;
   const payloads: MeasuredPayload[] = [];
   for (const { worker, accepted } of acceptedOf(round)) {
     context.signal.throwIfAborted();
     payloads.push(await measure(run, worker, accepted));
   }
   const past: ScreeningFile[] = [];
-  for (const digest of context.state.screenings) past.push(await readScreening(blobs, digest));
+  for (const digest of context.state.screenings) past.push(await readScreening(run.modules.blobs, digest));
   const { aggregatorBps, innerLrPpb } = round.params;
   const { elements } = run.facts;
   const theta = await normsOf(run, context.state.checkpoint.fragments);
   const rules = run.definition.screening;
   const entries = screen({ rules, round: number, aggregatorBps, innerLrPpb, theta, elements, payloads, past });
   const left = entries.filter(({ outcome }) => outcome !== 0).map(({ worker, outcome }) => [worker, outcome] as const);
-  const record = await putDocument(blobs, entries);
+  const record = await putDocument(documentsOf(run), entries);
   return { type: "RoundScreened", key, round: number, record, outcomes: Object.fromEntries(left) };
 }
 
@@ -195,7 +195,7 @@ export async function gateRound(
       medians: mediansOf(entries, run.facts.elements.length),
       gate: { seed, build, conformance, sequences, before, passes: pass ? [...passes, pass] : [...passes] },
     };
-    return { ...event, before, pass, outcomes: {}, screening: await putDocument(blobs, file) };
+    return { ...event, before, pass, outcomes: {}, screening: await putDocument(documentsOf(run), file) };
   };
   if (left.length === 0) return stands(round.gate.before, null);
 

@@ -9,6 +9,7 @@ import type { EffectContext } from "./effectRunner.ts";
 import type { EffectOf, EpochComputed, HeadAnchored, RootActivated, RootPosted } from "./machine/effects.ts";
 import type { Unstamped } from "./machine/events.ts";
 import type { RunState } from "./machine/state.ts";
+import { documentsOf } from "./publishing.ts";
 import { restoreRewards } from "./rewards.ts";
 import type { HeadEntry } from "./machine/state.ts";
 import { anchorOf, type Run } from "./run.ts";
@@ -168,10 +169,11 @@ export async function computeEpoch(
     return { ...event, result: null };
   }
   const { computation } = result;
-  await putDocument(blobs, computation.inputs);
-  await putDocument(blobs, computation.verdicts);
-  const rewards = await putDocument(blobs, computation.rewards);
-  const manifest = await putDocument(blobs, computation.manifest);
+  const documents = documentsOf(run);
+  await putDocument(documents, computation.inputs);
+  await putDocument(documents, computation.verdicts);
+  const rewards = await putDocument(documents, computation.rewards);
+  const manifest = await putDocument(documents, computation.manifest);
   const attestation = toWire("Attestation", computation.attestation);
   if (manifest !== attestation.epochDigest || manifest !== digestOfJson(computation.manifest)) {
     throw new InternalError("EPOCH_DIGEST", `The manifest of epoch ${epoch} is not what its attestation names.`);

@@ -17,7 +17,7 @@ import {
 
 import { bytesOf, createSha256, float32Of, InternalError, parseJsonBounded, sha256Bytes } from "../base/index.ts";
 import type { BlobReader, BlobStore } from "./blobStore.ts";
-import { putDocument } from "./documents.ts";
+import { type DocumentStore, putDocument } from "./documents.ts";
 import { FormatError } from "./errors.ts";
 import {
   parseSafetensorsHeader,
@@ -121,7 +121,7 @@ export async function writeFragment(
  * @throws ProtocolError when a fact has not the form of the document
  */
 export async function writeManifest(
-  store: BlobStore,
+  store: DocumentStore,
   table: readonly TensorEntry[],
   fragments: readonly CheckpointFragment[],
   facts: CheckpointFacts,

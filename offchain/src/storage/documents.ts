@@ -15,13 +15,18 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { parseJsonBounded } from "../base/index.ts";
-import type { BlobStore, Expected } from "./blobStore.ts";
+import type { Expected, Stored } from "./blobStore.ts";
+
+/** Where documents are put: a {@link BlobStore}, or what does more on the way to one. */
+export interface DocumentStore {
+  put(document: Uint8Array, expected?: Expected): Promise<Stored>;
+}
 
 /**
  * Stores a document as canonical JSON, by which it has its digest. What readers would refuse as too long is not stored.
  * @throws as {@link BlobStore.put}
  */
-export const putDocument = async (store: BlobStore, document: unknown, expected?: Expected): Promise<Digest> => {
+export const putDocument = async (store: DocumentStore, document: unknown, expected?: Expected): Promise<Digest> => {
   const bytes = new TextEncoder().encode(canonicalJson(document));
   return (await store.put(bytes, { maxBytes: MAX_DOCUMENT_BYTES, ...expected })).digest;
 };

@@ -17,7 +17,7 @@ export {
   writeFragment,
   writeManifest,
 } from "./checkpoint.ts";
-export { parseBuild, parseDefinition, parseScreening, putDocument } from "./documents.ts";
+export { type DocumentStore, parseBuild, parseDefinition, parseScreening, putDocument } from "./documents.ts";
 export { BlobError, FormatError } from "./errors.ts";
 export {
   bundleModel,

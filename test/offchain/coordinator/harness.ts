@@ -30,7 +30,6 @@ import {
   type RunParams,
   type StructName,
   type Struct,
-  tableDigest,
   type TensorEntry,
   toWire,
   typedDataOf,
@@ -85,11 +84,9 @@ export const lower = (value: string): Address => value.toLowerCase() as Address;
 
 /** The first fragment's payload is as long as the third's shard. */
 export const ELEMENTS = [264, 256, 10, 700];
-export const table: TensorEntry[] = ELEMENTS.map((elements, fragment) => ({
-  name: `t${fragment}`,
-  shape: [elements],
-  fragment,
-}));
+const tableOf = (sizes: readonly number[]) =>
+  sizes.map((elements, fragment) => ({ name: `t${fragment}`, shape: [elements], fragment }));
+export const table: TensorEntry[] = tableOf(ELEMENTS);
 
 export const params: RunParams = {
   ...defaultRunParams,
@@ -191,6 +188,8 @@ export interface HarnessOptions {
   readonly logger?: Logger;
   readonly behindProxy?: string;
   readonly forgiven?: number;
+  /** Of each fragment; default `ELEMENTS`. */
+  readonly elements?: readonly number[];
   /** Seeds what the data of each round are drawn from. */
   readonly secret?: string;
   /** Where the coordinator's files lie; default a temporary directory. */
@@ -222,7 +221,8 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
   const clock = createManualClock(START);
   const blobs = await openBlobStore(join(directory, "blobs"));
   const publish = (document: unknown): Promise<Digest> => putDocument(blobs, document);
-  const initial: FragmentState[] = ELEMENTS.map((elements) => ({
+  const sizes = options.elements ?? ELEMENTS;
+  const initial: FragmentState[] = sizes.map((elements) => ({
     params: Float32Array.from({ length: elements }, (_, i) => initialValue(i)),
     outer: new Float32Array(elements),
   }));
@@ -234,7 +234,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     innerOptimizer: { kind: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1, clipNorm: 1 },
     schedule: { kind: "warmup-constant", warmupSteps: 4, freshWarmupSteps: 2 },
     sequence: 16,
-    table: table.map((entry) => ({ ...entry, shape: [...entry.shape] })),
+    table: tableOf(sizes),
     initialParameters: zeroHash,
     screening: defaultScreening,
   };
@@ -251,7 +251,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     conformance: `0x${"c0".repeat(32)}`,
   };
   const buildDigest = await publish(build);
-  const { digest: checkpoint } = await writeCheckpoint(blobs, table, initial, checkpointZero(runId));
+  const { digest: checkpoint } = await writeCheckpoint(blobs, definition.table, initial, checkpointZero(runId));
   const admitted = [buildDigest];
   const chain = createFakeChain({
     clock,
@@ -260,7 +260,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     definition: definitionDigest,
     builds: admitted,
     checkpoint,
-    fragments: ELEMENTS.length,
+    fragments: sizes.length,
     poster: lower(poster.address),
     validators: validators.map((validator) => lower(validator.address)).toSorted(),
     params: { ...params, ...options.params },
@@ -453,7 +453,8 @@ function createWorker(harness: Harness, signer: PrivateKeyAccount, over: WorkerO
       const state = harness.run.driver.state;
       // No two alike, and none like one of an earlier round.
       const random = createRandom(`${address}/${assignment.round}`);
-      const payloads = ELEMENTS.map((elements) => {
+      const { elements: sizes } = state.facts;
+      const payloads = sizes.map((elements) => {
         const delta = Float32Array.from({ length: elements }, () => Math.fround(random.normal() / 200));
         return encodePayload(assignment.codec, delta).bytes;
       });
@@ -463,11 +464,11 @@ function createWorker(harness: Harness, signer: PrivateKeyAccount, over: WorkerO
         round: assignment.round,
         worker: address,
         codec: assignment.codec,
-        table: tableDigest(table),
+        table: state.facts.table,
         fragments: payloads.map((bytes, index) => ({
           index,
           base: state.checkpoint.fragments[index]!.digest,
-          elements: ELEMENTS[index]!,
+          elements: sizes[index]!,
           bytes: bytes.length,
           digest: sha256Bytes(bytes),
         })),

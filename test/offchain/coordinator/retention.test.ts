@@ -1,3 +1,4 @@
+import { sql } from "kysely";
 import { afterEach, describe, expect, it } from "vitest";
 
 import { asDigest, type Digest, type RunId } from "@cotrain/sdk/protocol";
@@ -255,4 +256,26 @@ it("deletes no shard with the payloads of a round that is paid", async () => {
   await elapse(harness, async () => !(await harness.blobs.has(payload!)), "the release");
   expect(await harness.run.projections.payloadsBefore(1)).toEqual([]);
   expect(await kept()).toEqual([0, 1, 2]);
+});
+
+it("keeps what a database of before the table of shards has, of checkpoints and of the open round", async () => {
+  const { digests, train, workers } = await openHistory();
+  await train();
+  // The round's shards are there, and its next document is never written.
+  const put = harness.blobs.put.bind(harness.blobs);
+  const reduced = () => harness.run.driver.state.current?.syncs.flatMap(({ shard }) => (shard ? [shard] : [])) ?? [];
+  harness.blobs.put = (data, expected) =>
+    data instanceof Uint8Array && reduced().length === 4 ? new Promise(() => undefined) : put(data, expected);
+  for (const worker of workers) await worker.train();
+  await until(() => reduced().length === 4, "the shards");
+  const due = new Set(reduced().map(({ digest }) => digest as string));
+  for (const digest of digests)
+    for (const fragment of (await readManifest(harness.blobs, digest)).fragments) due.add(fragment.digest);
+  const { kysely } = harness.database;
+  await kysely.schema.dropTable("coordinator_shards").execute();
+  await sql`delete from schema_migrations where name = 'coordinator-5'`.execute(kysely);
+  harness.blobs.put = put;
+  await harness.restart();
+  for (const digest of due) expect(await harness.run.projections.hasShard(asDigest(digest))).toBe(true);
+  await until(() => harness.run.driver.state.round === 2, "the round's end");
 });

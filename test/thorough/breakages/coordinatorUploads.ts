@@ -52,6 +52,27 @@ export const coordinatorUploads: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/offences.test.ts"],
   },
   {
+    name: "a document that was foretold goes with the upload of it",
+    file: "offchain/src/coordinator/publishing.ts",
+    text: "await projections.noteDocument(digest);",
+    instead: "",
+    tests: ["test/attack/uploads.test.ts"],
+  },
+  {
+    name: "checkpoints of before there was a table of shards are not noted",
+    file: "offchain/src/coordinator/shards.ts",
+    text: "for (const shard of fragments) await projectShard(trx, shard, round, state);",
+    instead: "if (fragments.length < 0) await projectShard(trx, fragments[0]!, round, state);",
+    tests: ["test/offchain/coordinator/retention.test.ts"],
+  },
+  {
+    name: "shards of the open round of before there was a table of them are not noted",
+    file: "offchain/src/coordinator/shards.ts",
+    text: "await projectShard(database.kysely, shard, current.round + 1, state);",
+    instead: "void projectShard;",
+    tests: ["test/offchain/coordinator/retention.test.ts"],
+  },
+  {
     name: "what a receipt on its way names is given up on a full disk",
     file: "offchain/src/coordinator/makingRoom.ts",
     text: " || run.arriving.has(digest)",
