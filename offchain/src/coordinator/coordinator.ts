@@ -73,6 +73,8 @@ const PRESENCE_INTERVAL = 500;
 const BUILDS_INTERVAL = 60_000;
 /** How often it is looked whether the log's disk is full, ms. */
 const ROOM_INTERVAL = 1_000;
+/** Pauses that must have ended without room before uploads are given up for it. */
+const FAILED_PAUSES = 2;
 /** Shards are looked through every so many rounds. */
 const RELEASE_EVERY_ROUNDS = 16;
 /** And payloads as often as this, ms, whether they have been kept long enough. */
@@ -181,9 +183,14 @@ export async function createCoordinator(
   };
 }
 
-/** Nothing is given up where the log can be written: then what waits for room gets it in time. */
+/**
+ * Nothing is given up where the log can be written, since what waits for room gets it in time; nor where that is soon the case by
+ * itself, or what is given up lies on another disk.
+ */
 async function makeRoom(run: Run): Promise<void> {
-  if (run.modules.database.disk.full !== undefined) await giveUpUploads(run);
+  const { database, blobs } = run.modules;
+  if (database.disk.full === undefined || database.disk.failed < FAILED_PAUSES) return;
+  if ((await blobs.device()) === database.device) await giveUpUploads(run);
 }
 
 /** What is looked at over and over, as nobody tells of it. */

@@ -71,4 +71,6 @@ export interface BlobStore extends BlobReader {
   clear(): Promise<void>;
   /** Bytes that it has room for. */
   free(): Promise<number>;
+  /** Number of the file system that it is on, as `stat` says; undefined where that is not this machine's. */
+  device(): Promise<number | undefined>;
 }

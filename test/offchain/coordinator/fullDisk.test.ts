@@ -193,6 +193,7 @@ describe("while the log cannot be written", () => {
     await until(async () => (await there(own)) === 3, "the deletion of what was replaced");
     await fillDatabase(harness);
     await elapseFull(harness, async () => (await there(own)) === 0, "the deletion");
+    expect(harness.database.disk.failed).toBeGreaterThanOrEqual(2);
     expect(await there(acknowledged)).toBe(acknowledged.length);
     // Nothing takes the room again.
     await expect(b.upload(prepared)).rejects.toMatchObject({ code: "DISK_FULL", retryable: true });
@@ -261,6 +262,15 @@ describe("while the log cannot be written", () => {
     for (const { prepared } of spared) expect(await thereOf(harness, prepared)).toBe(again ? 5 : 4);
     if (again) await resume(harness);
     expect(await thereOf(harness, sent.find(isHit)!.prepared)).toBe(again ? 0 : 3);
+  });
+
+  test("nothing is given up on another disk than the database's", async () => {
+    const { harness, own, there } = await halfDelivered();
+    const device = vi.spyOn(harness.blobs, "device").mockResolvedValue(-1);
+    await fillDatabase(harness);
+    await elapseFull(harness, () => device.mock.calls.length > 1, "two looks");
+    expect(await there(own)).toBe(own.length);
+    await resume(harness);
   });
 
   test("a receipt waits for the deletion of what it names, and says that it is missing", async () => {

@@ -5,8 +5,22 @@ export const coordinatorUploads: readonly Breakage[] = [
   {
     name: "nothing is given up while the log cannot be written",
     file: "offchain/src/coordinator/coordinator.ts",
-    text: "if (run.modules.database.disk.full !== undefined) await giveUpUploads(run);",
+    text: "if ((await blobs.device()) === database.device) await giveUpUploads(run);",
     instead: "",
+    tests: ["test/offchain/coordinator/fullDisk.test.ts"],
+  },
+  {
+    name: "uploads are given up at the first pause",
+    file: "offchain/src/coordinator/coordinator.ts",
+    text: " || database.disk.failed < FAILED_PAUSES",
+    instead: "",
+    tests: ["test/offchain/coordinator/fullDisk.test.ts"],
+  },
+  {
+    name: "uploads are given up on another disk than the one that is full",
+    file: "offchain/src/coordinator/coordinator.ts",
+    text: "(await blobs.device()) === database.device",
+    instead: "(await blobs.device()) !== undefined",
     tests: ["test/offchain/coordinator/fullDisk.test.ts"],
   },
   {

@@ -11,6 +11,8 @@ export interface Database<Schema> {
   readonly kysely: Kysely<Schema>;
   /** While the disk is full every write is refused with `DISK_FULL`, untried; this says so and when to come again. */
   readonly disk: DiskGate;
+  /** Number of the file system that it is on, as `stat` says; undefined where that is not this machine's. */
+  readonly device: number | undefined;
   /**
    * Runs `work` in one transaction (BEGIN IMMEDIATE), committed when it resolves and rolled back when it rejects. Inside,
    * use the transaction it is handed only: a query on `kysely` would wait for the transaction, and so forever.

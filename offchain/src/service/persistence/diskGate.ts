@@ -11,6 +11,8 @@ const PAUSES: Backoff = { base: 1_000, maximum: 30_000 };
 export interface DiskGate {
   /** One sentence while writing pauses, else undefined. */
   readonly full: string | undefined;
+  /** Pauses in a row after which still nothing could be written. */
+  readonly failed: number;
   /** @throws RetryableError `DISK_FULL` while writing pauses */
   check(): void;
   /** Told of every error of a write: one that says "full" begins a pause. */
@@ -72,6 +74,9 @@ export function createDiskGate({ what, clock = systemClock, logger, probe }: Dis
   return {
     get full() {
       return waiting && sentence;
+    },
+    get failed() {
+      return Math.max(0, pauses - 1);
     },
     check: () => {
       if (waiting) throw new RetryableError("DISK_FULL", sentence);

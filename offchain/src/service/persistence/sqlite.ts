@@ -60,6 +60,7 @@ export function openSqlite<Schema>(file: string, options: DatabaseOptions): Data
     file,
     kysely,
     disk,
+    device: statSync(file).dev,
     transaction: (work) => kysely.transaction().execute(work),
     close: async () => {
       if (closed) return;

@@ -1,5 +1,5 @@
 /** A blob store in a directory. Several processes may share one directory. */
-import { type FileHandle, open, rm, statfs } from "node:fs/promises";
+import { type FileHandle, open, rm, stat, statfs } from "node:fs/promises";
 
 import type { Digest } from "@cotrain/sdk/protocol";
 
@@ -45,6 +45,7 @@ export async function openFileStore(root: string): Promise<BlobStore> {
       const { bavail, bsize } = await statfs(root);
       return bavail * bsize;
     },
+    device: async () => (await stat(root)).dev,
     list: () => files.list(),
   };
   return store;

@@ -380,5 +380,6 @@ export async function openKuboStore(location: string, options: KuboOptions = {})
       await node.unlink(`${ROOT}/${name}`);
     },
     free: () => node.free(),
+    device: () => Promise.resolve(undefined),
   };
 }

@@ -78,6 +78,7 @@ test("pauses grow to half a minute, with one line each, until a write succeeds",
   gate.report(full);
   expect(() => gate.check()).toThrow("/data cannot be written: the disk is full.");
   await clock.advance(120_000);
+  expect(gate.failed).toBe(7);
   expect(pauses()).toEqual([1, 2, 4, 8, 16, 30, 30, 30].map((seconds) => seconds * 1_000));
   room = true;
   const opened = gate.opened();
@@ -88,6 +89,7 @@ test("pauses grow to half a minute, with one line each, until a write succeeds",
   expect(pauses().at(-1)).toBe(30_000);
   await clock.advance(30_000);
   gate.wrote();
+  expect(gate.failed).toBe(0);
   gate.report(full);
   expect(pauses().at(-1)).toBe(1_000);
   const waiting = gate.opened(AbortSignal.timeout(1));
