@@ -197,6 +197,9 @@ describe("while the log cannot be written", () => {
     expect(await there(acknowledged)).toBe(acknowledged.length);
     // Nothing takes the room again.
     await expect(b.upload(prepared)).rejects.toMatchObject({ code: "DISK_FULL", retryable: true });
+    const { assignmentId, attempt } = prepared.assignment;
+    const again = b.session.uploadFragment(assignmentId, attempt, 1, prepared.payloads[1]!, own[1]!);
+    await expect(again).rejects.toMatchObject({ code: "DISK_FULL", retryable: true });
     expect(await there(own)).toBe(0);
     await resume(harness);
     await b.upload({ ...prepared, payloads: prepared.payloads.slice(0, 1) });
