@@ -175,6 +175,8 @@ export interface WriteDefinition<Args, Result, Event> {
   /** From the return data of a simulation. */
   readonly decode: (data: Hex) => Result;
   readonly extractEvent: (receipt: ReceiptLike) => Event;
+  /** Calls in it that each may move shares ({@link gasWithRoom}); 1 where it is left out. */
+  readonly transfers?: (args: Args) => number;
   /** Completes arguments that follow from the sender. */
   readonly fromSender?: (args: Partial<Args>, sender: Address) => Partial<Args>;
 }
@@ -191,20 +193,22 @@ export const nothing = (): undefined => undefined;
 export function defineWrite<Args, Result, Event>(
   definition: WriteDefinition<Args, Result, Event>,
 ): Write<Args, Result, Event> {
-  const prepare = (client: Client, args: WriteArgs<Args>): { readonly account: Account; readonly call: Call } => {
+  const prepare = (client: Client, args: WriteArgs<Args>) => {
     const account = accountOf(client, args);
     const located = definition.addressed ? { ...args, addresses: addressesFor(client, args.addresses) } : args;
     const complete = located as unknown as Args;
     const given = definition.fromSender?.(complete, account.address);
-    return { account, call: definition.call(given ? { ...complete, ...given } : complete) };
+    const call = definition.call(given ? { ...complete, ...given } : complete);
+    return { account, call, transfers: definition.transfers?.(complete) };
   };
 
   const send = async (
     client: Client,
-    { account, call: { to, data } }: ReturnType<typeof prepare>,
+    { account, call: { to, data }, transfers }: ReturnType<typeof prepare>,
     args: TransactionOptions,
   ) => {
-    const gas = args.gas ?? gasWithRoom(await withContractErrors(estimateGas(client, { account, to, data })));
+    const gas =
+      args.gas ?? gasWithRoom(await withContractErrors(estimateGas(client, { account, to, data })), transfers);
     return withContractErrors(
       sendTransaction(client, {
         account,

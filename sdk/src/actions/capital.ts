@@ -138,6 +138,7 @@ export const batchCapital = /* @__PURE__ */ defineWrite({
   addressed: false,
   call: ({ sale, calls }: BatchCapitalArgs) =>
     callOf(sale, capitalSaleAbi, "multicall", [calls.map(({ data }) => data)]),
+  transfers: ({ calls }) => calls.length,
   /** What each call returns, encoded. */
   decode: (data) => decodeFunctionResult({ abi: capitalSaleAbi, functionName: "multicall", data }),
   /** What came of them, event by event. */

@@ -138,8 +138,22 @@ export const sdk: readonly Breakage[] = [
   {
     name: "a transaction may take what was estimated and no more",
     file: "sdk/src/actions/gas.ts",
-    text: "(estimate * 5n) / 4n + CHECKPOINTS;",
+    text: "(estimate * 5n) / 4n + CHECKPOINTS * BigInt(transfers);",
     instead: "estimate;",
+    tests: ["test/sdk/gas.test.ts"],
+  },
+  {
+    name: "a transaction may take less than was estimated",
+    file: "sdk/src/actions/gas.ts",
+    text: "  if (estimate > MOST_GAS) return estimate;\n",
+    instead: "",
+    tests: ["test/sdk/gas.test.ts"],
+  },
+  {
+    name: "many calls in one transaction have the room of one",
+    file: "sdk/src/actions/capital.ts",
+    text: "  transfers: ({ calls }) => calls.length,\n",
+    instead: "",
     tests: ["test/sdk/gas.test.ts"],
   },
 ];
