@@ -94,22 +94,25 @@ export interface Holdings {
 }
 
 /**
- * Whose doing an event is: the holder's and the model's own; shares that somebody sent; others' delegations. Of the last two
+ * Whose doing an event is: the holder's own; claims for it; shares that somebody sent; others' delegations. Of the last three
  * anybody makes as many as they like, at a wei and gas, so that each sort is bounded by itself and pushes none of another out.
  */
-export type EventSort = "own" | "received" | "delegations";
+export type EventSort = "own" | "claims" | "received" | "delegations";
 
 const sorts: Readonly<Partial<Record<ShareEventKind, EventSort>>> = {
+  claimed: "claims",
   received: "received",
   "delegate of": "delegations",
   "delegate no more of": "delegations",
 };
 export const sortOf = ({ what }: Pick<ShareEvent, "what">): EventSort => sorts[what] ?? "own";
 
+const noneOf = (): Record<EventSort, number> => ({ own: 0, claims: 0, received: 0, delegations: 0 });
+
 /** The newest events, so many of each sort, and how many of each were left out. */
 export function newestOf<E extends Pick<ShareEvent, "what">>(events: readonly E[], most: number) {
-  const kept = { own: 0, received: 0, delegations: 0 };
-  const earlier = { own: 0, received: 0, delegations: 0 };
+  const kept = noneOf();
+  const earlier = noneOf();
   const newest = events.toReversed().filter((event) => {
     const sort = sortOf(event);
     const isKept = kept[sort] < most;
@@ -227,8 +230,8 @@ class History {
   readonly account: Address;
   readonly #distributors: Distributors;
   readonly #most: number;
-  readonly #kept: Readonly<Record<EventSort, Undated[]>> = { own: [], received: [], delegations: [] };
-  readonly earlier = { own: 0, received: 0, delegations: 0 };
+  readonly #kept: Readonly<Record<EventSort, Undated[]>> = { own: [], claims: [], received: [], delegations: [] };
+  readonly earlier = noneOf();
   balance = 0n;
   /** The delegate that the last event names; undefined before the first. */
   delegate: Address | undefined;

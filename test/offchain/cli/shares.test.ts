@@ -73,7 +73,7 @@ test("what wallets and the others have adds up to the supply, and the history to
   const elsewhere = ["--coordinator=http://127.0.0.1:1", ...pins, `--address=${first!.account}`, "--last=1"];
   const seen = await cotrainHere(["shares", ...elsewhere, "--state", temporaryDirectory(), "--json"]);
   expect((JSON.parse(seen.stdout) as Document).holdings).toMatchObject([
-    { account: first!.account, balance: first!.balance, events: [{ what: "delegated" }], earlier: { own: 1 } },
+    { account: first!.account, balance: first!.balance, events: [{ what: "claimed" }, { what: "delegated" }] },
   ]);
 
   // Who the address belongs to needs no wallet here.
@@ -122,7 +122,7 @@ const found: Holdings = {
           balance: third,
         },
       ],
-      earlier: { own: 3, received: 2, delegations: 1 },
+      earlier: { own: 3, claims: 4, received: 2, delegations: 1 },
       summed: third,
       problems: [],
     },
@@ -134,7 +134,7 @@ const found: Holdings = {
       delegators: [],
       delegatorsMore: 0,
       events: [],
-      earlier: { own: 0, received: 0, delegations: 0 },
+      earlier: { own: 0, claims: 0, received: 0, delegations: 0 },
       summed: 0n,
       problems: [],
     },
@@ -149,7 +149,9 @@ test("a page shows every wei and every remainder", () => {
   expect(page).toContain(
     `To it delegate ${getAddress(two)} with 0.000000000000000002, 1 other with 0.000000000000000001.`,
   );
-  expect(page).toContain("3 earlier events, 2 earlier transfers from others, 1 earlier delegation by others not shown");
+  expect(page).toContain(
+    "3 earlier events, 4 earlier claims for it, 2 earlier transfers from others, 1 earlier delegation by others not shown",
+  );
   expect(page).toContain("-0.000000000000000001");
   expect(page).toContain('its shares have no votes until "cotrain delegate self"');
 });

@@ -120,15 +120,35 @@ it("is told with every event, the balance after each, and whose votes it has", a
 
 it("keeps the newest events alone, and sums all", async () => {
   const [holding] = (await holdingsOf(place, [ofAlice], 1)).holdings;
-  expect(kinds(holding!.events).map(([what]) => what)).toEqual(["received", "sent to itself", "delegate no more of"]);
-  const earlier = { own: 3, received: 0, delegations: 2 };
+  expect(kinds(holding!.events).map(([what]) => what)).toEqual([
+    "claimed",
+    "received",
+    "sent to itself",
+    "delegate no more of",
+  ]);
+  const earlier = { own: 2, claims: 0, received: 0, delegations: 2 };
   expect(holding).toMatchObject({ earlier, summed: holding!.balance, problems: [] });
 });
 
-it("is not hidden by others, however often they delegate to the holder and no more, or send it a wei", async () => {
+const transfer = (to: Address, value: bigint) =>
+  encodeFunctionData({ abi: modelSharesAbi, functionName: "transfer", args: [to, value] });
+
+/** As whoever claims for somebody has it sent: what was granted for code, a little at a time. */
+async function claimForAlice(times: number): Promise<void> {
+  const { client, clientOf, addresses, shares } = world;
+  const from = await actions.codeGrantsOf(client, { addresses });
+  await sendTransaction(clientOf(bob), { to: shares, data: transfer(from, BigInt(times)), chain: null });
+  const request = (method: string, params: readonly unknown[]) => world.request({ method, params } as never);
+  await request("hardhat_setBalance", [from, "0xde0b6b3a7640000"]);
+  await request("hardhat_impersonateAccount", [from]);
+  for (let turn = 0; turn < times; turn++)
+    await request("eth_sendTransaction", [{ from, to: shares, data: transfer(alice.address, 1n) }]);
+}
+
+it("is not hidden by others, however often they delegate to the holder, send it a wei, or claim for it", async () => {
   const { holdings: before } = await holdingsOf(place, [ofAlice], 5);
   const own = before[0]!.events.filter((event) => sortOf(event) === "own");
-  expect(own).toHaveLength(4);
+  expect(own).toHaveLength(3);
   const client = world.clientOf(stranger);
   for (let turn = 0; turn < 4; turn++)
     for (const delegatee of [alice.address, zeroAddress])
@@ -136,13 +156,14 @@ it("is not hidden by others, however often they delegate to the holder and no mo
   const data = encodeFunctionData({ abi: modelSharesAbi, functionName: "transfer", args: [alice.address, 1n] });
   for (let turn = 0; turn < 7; turn++)
     await sendTransaction(world.clientOf(bob), { to: world.shares, data, chain: null });
+  await claimForAlice(7);
   const [holding] = (await holdingsOf(place, [ofAlice], 5)).holdings;
   expect(holding!.events.filter((event) => sortOf(event) === "own")).toEqual(own);
-  expect(holding).toMatchObject({ earlier: { own: 0, received: 3, delegations: 6 }, problems: [] });
-  expect(holding!.events).toHaveLength(14);
+  expect(holding).toMatchObject({ earlier: { own: 0, claims: 3, received: 3, delegations: 6 }, problems: [] });
+  expect(holding!.events).toHaveLength(18);
   const { events, earlier } = newestOf(holding!.events, 1);
-  expect(events.map(({ what }) => what)).toEqual(["sent to itself", "delegate no more of", "received"]);
-  expect(earlier).toEqual({ own: 3, received: 4, delegations: 4 });
+  expect(events.map(({ what }) => what)).toEqual(["sent to itself", "delegate no more of", "received", "claimed"]);
+  expect(earlier).toEqual({ own: 2, claims: 4, received: 4, delegations: 4 });
 });
 
 it("is the same whatever number of blocks is between, and from a block in the midst it does not add up", async () => {

@@ -112,9 +112,10 @@ function delegationText({ account, balance, votes, delegate, delegators, delegat
 }
 
 /** What is left out, of each sort: others make as many of theirs as they like. */
-const missingOf = ({ earlier: { own, received, delegations } }: Holding): string =>
+const missingOf = ({ earlier: { own, claims, received, delegations } }: Holding): string =>
   [
     ...(own > 0 ? [countOf(own, "earlier event")] : []),
+    ...(claims > 0 ? [`${countOf(claims, "earlier claim")} for it`] : []),
     ...(received > 0 ? [`${countOf(received, "earlier transfer")} from others`] : []),
     ...(delegations > 0 ? [`${countOf(delegations, "earlier delegation")} by others`] : []),
   ].join(", ");
@@ -122,12 +123,13 @@ const missingOf = ({ earlier: { own, received, delegations } }: Holding): string
 /** The holding with the newest events alone. */
 function newest(holding: Holding, most: number): Holding {
   const { events, earlier } = newestOf(holding.events, most);
-  const { own, received, delegations } = holding.earlier;
+  const { own, claims, received, delegations } = holding.earlier;
   return {
     ...holding,
     events,
     earlier: {
       own: own + earlier.own,
+      claims: claims + earlier.claims,
       received: received + earlier.received,
       delegations: delegations + earlier.delegations,
     },
@@ -189,7 +191,7 @@ export const sharesCommand = defineCommand({
     ...placeOptions,
     address: accountOption({ description: "whose (default: those of the workers' wallets here)" }),
     last: integer(1, MOST_EVENTS, {
-      description: `newest events that are shown of each address, and as many of what others sent it and of their delegations to it (default: ${SHOWN_EVENTS}; in a file or document ${MOST_EVENTS})`,
+      description: `newest events that are shown of each address, and as many of claims for it, of what others sent it, and of their delegations to it (default: ${SHOWN_EVENTS}; in a file or document ${MOST_EVENTS})`,
     }),
     csv: text({ value: "file", description: "write the history as a CSV table; - writes it to stdout" }),
   },
