@@ -39,6 +39,15 @@ export function revertDataOf(error: unknown): Hex | undefined {
   return search(error);
 }
 
+/** Characters that are told of what a contract says in words of its own. */
+const MOST_SAID = 200;
+
+/** Those words as part of a sentence: whoever made the contract wrote them, of any length and with whatever moves a cursor. */
+function saidText(words: string): string {
+  const cut = words.length > MOST_SAID ? `${words.slice(0, MOST_SAID)}…` : words;
+  return JSON.stringify(cut.replaceAll(/[\p{C}\p{Zl}\p{Zp}]/gu, "\uFFFD"));
+}
+
 /** The error that return data stands for; undefined for data of no known error. */
 export function decodeRevertData(data: Hex, cause?: unknown): ContractError | undefined {
   let decoded: { readonly errorName: string; readonly args?: readonly unknown[] | undefined };
@@ -54,7 +63,7 @@ export function decodeRevertData(data: Hex, cause?: unknown): ContractError | un
   const sentence =
     errorName === "Panic"
       ? `The contract failed an internal check (panic ${String(args[0])}).`
-      : `The contract refused: ${String(args[0])}.`;
+      : `The contract, or one that it calls, refused in words of its own: ${saidText(String(args[0]))}.`;
   return new ContractError(errorName, args, sentence, options);
 }
 

@@ -78,7 +78,7 @@ describe("reverts", () => {
     });
     expect(errors.decodeRevertData(message)).toMatchObject({
       errorName: "Error",
-      message: "The contract refused: no.",
+      message: 'The contract, or one that it calls, refused in words of its own: "no".',
     });
     const panic = encodeErrorResult({
       abi: [{ type: "error", name: "Panic", inputs: [{ name: "", type: "uint256" }] }],
@@ -88,6 +88,14 @@ describe("reverts", () => {
       errorName: "Panic",
       message: "The contract failed an internal check (panic 17).",
     });
+  });
+
+  it("in a contract's own words are told to a bounded length, without what moves a cursor or turns the text", () => {
+    const abi = [{ type: "error", name: "Error", inputs: [{ name: "", type: "string" }] }] as const;
+    const words = `\u001b[2J\u202e"All is well."\n${"x".repeat(1_000_000)}`;
+    expect(errors.decodeRevertData(encodeErrorResult({ abi, args: [words] }))?.message).toBe(
+      `The contract, or one that it calls, refused in words of its own: "\uFFFD[2J\uFFFD\\"All is well.\\"\uFFFD${"x".repeat(180)}…".`,
+    );
   });
 
   it("are thrown in place of the library's error, which stays for everything else", async () => {

@@ -1,7 +1,7 @@
 /** `cotrain capital settle|claim|refund` on a real node: what one of them cannot do holds up none of the rest. */
 import { capitalSaleOf, refundCapital, saleBookOf, settleSale } from "@cotrain/sdk/actions";
 import { asAddress } from "@cotrain/sdk/protocol";
-import { encodeFunctionData, erc20Abi, getAddress, type Hex, parseAbi } from "viem";
+import { encodeErrorResult, encodeFunctionData, erc20Abi, getAddress, type Hex, parseAbi, size, toHex } from "viem";
 import { beforeEach, expect, test } from "vitest";
 
 import { walletOn } from "../../../offchain/src/chain/index.ts";
@@ -55,7 +55,7 @@ interface Done {
   readonly transactions: readonly Hex[];
   readonly settled: readonly { readonly epoch: string }[];
   readonly claimed: readonly { readonly shares: string }[];
-  readonly refunded: readonly { readonly account: string }[];
+  readonly refunded: readonly { readonly amount: string; readonly deposit: string }[];
   readonly leftOut: readonly { readonly what: string; readonly why: string }[];
 }
 
@@ -80,6 +80,32 @@ test("who is not paid back in full by a stranger holds up nobody else", async ()
     refunded: [{ amount: 249_999n }],
     leftOut: [{ what: friend, why: expect.stringContaining("it alone decides to take that") }],
   });
+});
+
+test("a wallet gives up what the token took only where that is said", async () => {
+  const first = await deposit("0.5");
+  await overBy(BigInt(first.epoch));
+  await move(-450_000n);
+  const refund = ["capital", "refund", ...by("buyer")];
+  expect(verdictOf(await cotrainHere(refund))).toEqual(
+    refusal(
+      1,
+      /^Nothing was sent\. Left out was what 0x\w+ deposited in epoch \d+: Of 0\.5 TESTUSD it would bring 0\.05 TESTUSD back, since/,
+    ),
+  );
+  await move(450_000n);
+  expect(await told<Done>(...refund)).toMatchObject({
+    refunded: [{ deposit: "500000", amount: "500000" }],
+    leftOut: [],
+  });
+
+  const second = await deposit("0.4");
+  await overBy(BigInt(second.epoch));
+  await move(-300_000n);
+  const { stdout } = await cotrainHere([...refund, "--loss"]);
+  expect(stdout).toMatch(
+    /^0x\w{40} has 0\.1 TESTUSD of the 0\.4 TESTUSD back that were deposited for it in epoch \d+\.$/m,
+  );
 });
 
 test("what is not settled while the vault is short leaves what was settled to be claimed", async () => {
@@ -121,6 +147,22 @@ test.each<[string, Hex, string]>([
   expect(verdictOf(settled)).toEqual(refusal(1, why));
   const { token } = await placeNow((place) => capitalAt(place));
   expect(token).toMatchObject({ symbol: getAddress(stage.world.testDollar), decimals: 0 });
+});
+
+test("what a token says is told as its own, to a bounded length, and moves no cursor", async () => {
+  const { epoch } = await deposit("1");
+  await overBy(BigInt(epoch));
+  const words = `The contract refused: \u001b[2J${"x".repeat(5_000)}`;
+  const data = encodeErrorResult({ abi: parseAbi(["error Error(string)"]), args: [words] });
+  // It copies what stands behind it, and reverts with that.
+  const bytecode = `0x61${toHex(size(data), { size: 2 }).slice(2)}80600c6000396000fd${data.slice(2)}` as const;
+  await stage.client.setCode({ address: stage.world.testDollar, bytecode });
+  const { client, sale } = await signing();
+  const wishes = [{ call: settleSale.call({ sale, modelId: stage.world.modelId }), what: "a settlement" }];
+  const said = `"The contract refused: \uFFFD[2J${"x".repeat(174)}…"`;
+  expect((await sendAll(client, sale, wishes)).leftOut).toEqual([
+    { what: "a settlement", why: `Its token refuses, in words of its own: ${said}.` },
+  ]);
 });
 
 test("a node that is silent refuses nothing", async () => {

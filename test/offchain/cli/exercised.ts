@@ -356,6 +356,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     passphraseFile: "staged.ts",
     maxFee: "capital",
     account: "capital",
+    loss: "capitalCollect",
   },
   "maintainers show": shown,
   "maintainers propose": { ...proposed, add: "intentions", remove: "intentions", threshold: "intentions" },

@@ -119,6 +119,27 @@ export const capital: readonly Breakage[] = [
     tests: collecting,
   },
   {
+    name: "a wallet gives up what the token took without a word",
+    file: "offchain/src/cli/commands/capitalCollect.ts",
+    text: "return amount < deposited\n",
+    instead: "return amount < 0n\n",
+    tests: collecting,
+  },
+  {
+    name: "what a token says is told as the sale's word",
+    file: "offchain/src/cli/commands/capitalCollect.ts",
+    text: 'error.errorName === "Error" ?',
+    instead: 'error.errorName === "" ?',
+    tests: collecting,
+  },
+  {
+    name: "a token says as much as it likes",
+    file: "offchain/src/cli/commands/capitalCollect.ts",
+    text: "words.length > MOST_SAID ?",
+    instead: "words.length > 1e9 ?",
+    tests: collecting,
+  },
+  {
     name: "a node that is silent is taken for a contract that refuses",
     file: "offchain/src/cli/commands/capitalCollect.ts",
     text: 'if (saysReverted(error)) return "It reverts',

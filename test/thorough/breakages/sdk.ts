@@ -156,4 +156,18 @@ export const sdk: readonly Breakage[] = [
     instead: "",
     tests: ["test/sdk/gas.test.ts"],
   },
+  {
+    name: "a contract refuses in as many words as it likes",
+    file: "sdk/src/decodeError.ts",
+    text: "words.length > MOST_SAID ?",
+    instead: "words.length > 1e9 ?",
+    tests: ["test/sdk/errors.test.ts"],
+  },
+  {
+    name: "a contract that refuses moves the cursor of whoever reads it",
+    file: "sdk/src/decodeError.ts",
+    text: `cut.replaceAll(/[\\p{C}\\p{Zl}\\p{Zp}]/gu, "\\uFFFD")`,
+    instead: "cut",
+    tests: ["test/sdk/errors.test.ts"],
+  },
 ];

@@ -1,11 +1,12 @@
 /** `cotrain capital settle`, `claim` and `refund`: what becomes of deposits once their epoch is over. */
 import { batchCapital, claimCapital, refundCapital, saleOf, settleSale, unsettledSales } from "@cotrain/sdk/actions";
 import type { Address, Hex } from "@cotrain/sdk/protocol";
+import { hexToBigInt } from "viem";
 
-import { formatAddress, formatSharesExactly, UserError, wrap } from "../../base/index.ts";
+import { formatAddress, formatSharesExactly, printable, UserError, wrap } from "../../base/index.ts";
 import { isRevert, saysReverted, type WalletClient } from "../../chain/index.ts";
 import { capitalAt, type CapitalSale, type CapitalToken, namedWallet, soldEpochs, tokenText } from "../../run/index.ts";
-import { account as accountOption } from "../../service/index.ts";
+import { account as accountOption, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, type Output } from "../output.ts";
 import { atPlace, type Place, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
@@ -22,6 +23,8 @@ interface Wish {
   readonly call: SaleCall;
   /** What it is, in words. */
   readonly what: string;
+  /** Why it is not to be made after all, by what it would return; undefined where it is. */
+  readonly unwanted?: ((returned: Hex) => string | undefined) | undefined;
 }
 
 /** What was not sent, since the chain would have refused it. */
@@ -35,19 +38,36 @@ interface Batched {
   readonly settled: readonly { readonly epoch: bigint; readonly proceeds: bigint; readonly sold: bigint }[];
   readonly expired: readonly { readonly epoch: bigint }[];
   readonly claimed: readonly { readonly epoch: bigint; readonly account: Address; readonly shares: bigint }[];
-  readonly refunded: readonly { readonly epoch: bigint; readonly account: Address; readonly amount: bigint }[];
+  readonly refunded: readonly {
+    readonly epoch: bigint;
+    readonly account: Address;
+    readonly deposit: bigint;
+    readonly amount: bigint;
+  }[];
   readonly leftOut: readonly LeftOut[];
 }
 
 const nothingDone: Batched = { transactions: [], settled: [], expired: [], claimed: [], refunded: [], leftOut: [] };
 
-/** Why the chain would refuse calls; undefined where it would not. @throws what the RPC does, silence included */
+/** Characters that are told of what a token says. */
+const MOST_SAID = 200;
+
+/** None of Cotrain's contracts refuses in words: they are the token's, whose author wrote them to be read here. */
+function tokenRefusal(words: string): string {
+  const cut = words.length > MOST_SAID ? `${words.slice(0, MOST_SAID)}…` : words;
+  return `Its token refuses, in words of its own: ${JSON.stringify(printable(cut))}.`;
+}
+
+/**
+ * Why the chain would refuse calls, or why one of them is not to be made; undefined where all can be.
+ * @throws what the RPC does, silence included
+ */
 async function refusalOf(client: WalletClient, sale: Address, wishes: readonly Wish[]): Promise<string | undefined> {
   try {
-    await batchCapital.simulate(client, { sale, calls: wishes.map(({ call }) => call) });
-    return undefined;
+    const { result } = await batchCapital.simulate(client, { sale, calls: wishes.map(({ call }) => call) });
+    return wishes.map(({ unwanted }, i) => unwanted?.(result[i] ?? "0x")).find((why) => why !== undefined);
   } catch (error) {
-    if (isRevert(error)) return error.message;
+    if (isRevert(error)) return error.errorName === "Error" ? tokenRefusal(String(error.args[0])) : error.message;
     if (saysReverted(error)) return "It reverts for no reason that the sale has; most likely that is its token's.";
     throw error;
   }
@@ -231,14 +251,28 @@ export const capitalClaimCommand = defineCommand({
   },
 });
 
-/** Refunds of what is paid back. */
-async function refunds({ place, capital, accounts }: Wanted): Promise<Wish[]> {
+/**
+ * Why a refund is not made that pays less than was deposited: the deposit would be gone with it. The sale itself refuses that to all
+ * but the account, and commands send as the account.
+ */
+const lossOf =
+  (deposited: bigint, token: CapitalToken) =>
+  (returned: Hex): string | undefined => {
+    const amount = returned === "0x" ? 0n : hexToBigInt(returned);
+    return amount < deposited
+      ? `Of ${tokenText(deposited, token)} it would bring ${tokenText(amount, token)} back, since the token took the rest, and nothing more ever: with --loss it is fetched all the same.`
+      : undefined;
+  };
+
+/** Refunds of what is paid back. @param loss whether less is taken than was deposited */
+async function refunds({ place, capital, accounts }: Wanted, loss: boolean): Promise<Wish[]> {
   const epochs = await soldEpochs(place, capital, accounts, { ofThese: true });
   const failed = epochs.filter(({ state }) => state === "failed");
   return failed.flatMap(({ epoch, deposits }) =>
-    deposits.map(({ account }) => ({
+    deposits.map(({ account, amount }) => ({
       call: refundCapital.call({ sale: capital.sale, modelId: place.modelId, epoch, beneficiary: account }),
       what: `what ${formatAddress(account)} deposited in epoch ${epoch}`,
+      unwanted: loss ? undefined : lossOf(amount, capital.token),
     })),
   );
 }
@@ -247,23 +281,33 @@ async function refunds({ place, capital, accounts }: Wanted): Promise<Wish[]> {
 export const capitalRefundCommand = defineCommand({
   name: "capital refund",
   summary: "fetch what was deposited in epochs that are paid back",
-  options: collectingOptions,
+  options: {
+    ...collectingOptions,
+    loss: toggle({
+      description: "take less than was deposited where the token took the rest, and give up what is missing",
+      default: false,
+    }),
+  },
   examples: [["npx cotrain capital refund", "for every wallet of this directory, in one transaction"]],
+  notes: [
+    "What would bring less than was deposited is left out unless --loss says otherwise: the rest may be in the vault again later. Nothing binds the chain to what was simulated a moment before; what came back is shown beside what was deposited.",
+  ],
   async run({ options, output }) {
-    const { done, token } = await collect(options, output, refunds);
+    const { done, token } = await collect(options, output, (wanted) => refunds(wanted, options.loss));
     const lines = [
       ...done.refunded.map(
-        ({ epoch, account, amount }) =>
-          `${formatAddress(account)} has ${tokenText(amount, token)} of epoch ${epoch} back.`,
+        ({ epoch, account, deposit, amount }) =>
+          `${formatAddress(account)} has ${tokenText(amount, token)} of the ${tokenText(deposit, token)} back that were deposited for it in epoch ${epoch}.`,
       ),
       ...done.leftOut.map(leftOutText),
     ];
     output.result(
       {
         ...documentOf(done),
-        refunded: done.refunded.map(({ epoch, account, amount }) => ({
+        refunded: done.refunded.map(({ epoch, account, deposit, amount }) => ({
           epoch,
           account: formatAddress(account),
+          deposit,
           amount,
         })),
       },
