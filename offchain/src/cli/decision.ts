@@ -73,6 +73,24 @@ export const changed = (before: string, after: string, of: string): string[] =>
 export const titled = (about: string, parts: readonly string[]): string =>
   parts.length === 0 ? "" : `${about}: ${parts.join(", ")}`;
 
+/** A value that a call sets, as it was and as it would be, "20%" and "30%" for "capital" say. */
+interface SetValue {
+  readonly before: string;
+  readonly after: string;
+  readonly of: string;
+}
+
+/**
+ * A title of a call that sets several values at once: what changes, and then what it sets the others to, since these may be others by
+ * the time that it is carried out. Empty where nothing changes.
+ */
+export function titledWhole(about: string, values: readonly SetValue[]): string {
+  const parts = values.flatMap(({ before, after, of }) => changed(before, after, of));
+  const same = values.flatMap(({ before, after, of }) => (before === after ? [`${after} ${of}`] : []));
+  const title = titled(about, parts);
+  return title === "" || same.length === 0 ? title : `${title}; unchanged ${same.join(", ")}`;
+}
+
 /** A command waits so long for a vote to begin, s. */
 const LONGEST_DELAY = 60;
 /** Between two looks at the chain's clock, ms. */

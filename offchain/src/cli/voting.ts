@@ -142,12 +142,14 @@ export const callsText = ({ calls, more }: Pick<ToldProposal, "calls" | "more">)
   ...(more > 0 ? [`${more} further calls are not shown here.`] : []),
 ];
 
-export function linesOf(told: ToldProposal, columns: number): string[] {
+/** @param more what else is said of it */
+export function linesOf(told: ToldProposal, columns: number, more: readonly string[] = []): string[] {
   const { proposal, standing, title } = told;
   const below = [
     `${stateText(standing)}; ${votesText(standing)}.`,
     `Proposed by ${formatAddress(proposal.proposer)}. If holders accept it:`,
     ...callsText(told),
+    ...more,
     ...(proposal.sound
       ? []
       : ["Its id is not that of these calls and this text: here it can be voted against, and nothing else."]),

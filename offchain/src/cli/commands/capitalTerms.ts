@@ -3,10 +3,10 @@ import { newestSaleTerms, setSaleTerms } from "@cotrain/sdk/actions";
 import { formatUnits } from "viem";
 
 import { UserError } from "../../base/index.ts";
-import { capitalAt, type CapitalSale, tokenAmount, tokenText } from "../../run/index.ts";
+import { capitalAt, type CapitalSale, type CapitalToken, tokenAmount, tokenText } from "../../run/index.ts";
 import { text } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { changed, decide, decisionOptions, type Intention, intentionOf, titled } from "../decision.ts";
+import { decide, decisionOptions, type Intention, intentionOf, titledWhole } from "../decision.ts";
 import type { DecidingPlace } from "../proposing.ts";
 
 /** Terms of a sale, in the token's smallest units. */
@@ -39,6 +39,15 @@ export function requireTerms({ price, minimum }: Terms, { book, token }: Pick<Ca
     );
 }
 
+/** What setting these terms changes, in a line; empty where that is nothing. */
+export function termsTitle(before: Terms, after: Terms, { symbol, decimals }: CapitalToken): string {
+  const plain = (amount: bigint): string => formatUnits(amount, decimals);
+  return titledWhole("sale of shares", [
+    { before: plain(before.price), after: plain(after.price), of: `${symbol} a share at the least` },
+    { before: plain(before.minimum), after: plain(after.minimum), of: `${symbol} an epoch at the least` },
+  ]);
+}
+
 async function intentionFor(
   place: DecidingPlace,
   given: { readonly price?: string | undefined; readonly minimum?: string | undefined },
@@ -50,11 +59,7 @@ async function intentionFor(
   const price = given.price === undefined ? before.price : tokenAmount(given.price, token);
   const minimum = given.minimum === undefined ? before.minimum : tokenAmount(given.minimum, token);
   requireTerms({ price, minimum }, capital);
-  const plain = (amount: bigint): string => formatUnits(amount, token.decimals);
-  const title = titled("sale of shares", [
-    ...changed(plain(before.price), plain(price), `${token.symbol} a share at the least`),
-    ...changed(plain(before.minimum), plain(minimum), `${token.symbol} an epoch at the least`),
-  ]);
+  const title = termsTitle(before, { price, minimum }, token);
   const document = { contract: sale, token, price, minimum };
   return intentionOf(place, setSaleTerms, { sale, modelId, price, minimum }, { title, document });
 }

@@ -6,16 +6,30 @@ import { grantsContractOf } from "../../run/index.ts";
 import { text } from "../../service/index.ts";
 import { sharesOf } from "../amounts.ts";
 import { defineCommand } from "../command.ts";
-import { changed, decide, decisionOptions, type Intention, intentionOf, titled } from "../decision.ts";
+import { decide, decisionOptions, type Intention, intentionOf, titledWhole } from "../decision.ts";
 import { columnsOf, factTable } from "../output.ts";
 import { atPlace, type Place } from "../place.ts";
 import type { DecidingPlace } from "../proposing.ts";
 
-/** What somebody wants the caps to be, in share wei. */
+/** What maintainers may approve in an epoch, in share wei. */
 interface Caps {
-  readonly perAuthor?: bigint | undefined;
-  readonly perEpoch?: bigint | undefined;
+  readonly perAuthor: bigint;
+  readonly perEpoch: bigint;
 }
+
+/** What somebody wants them to be. */
+type Wanted = { readonly [K in keyof Caps]?: Caps[K] | undefined };
+
+/** What setting these caps changes, in a line; empty where that is nothing. */
+export const capsTitle = (before: Caps, after: Caps): string =>
+  titledWhole("grants by maintainers, an epoch", [
+    {
+      before: formatSharesExactly(before.perAuthor),
+      after: formatSharesExactly(after.perAuthor),
+      of: "shares for one author",
+    },
+    { before: formatSharesExactly(before.perEpoch), after: formatSharesExactly(after.perEpoch), of: "shares in all" },
+  ]);
 
 async function capsAt(place: Place) {
   const { connection, modelId } = place;
@@ -35,14 +49,11 @@ async function standingAt(place: Place) {
   return { contract: grants, ...caps, epoch, approved };
 }
 
-async function intentionFor(place: DecidingPlace, given: Caps): Promise<Intention> {
+async function intentionFor(place: DecidingPlace, given: Wanted): Promise<Intention> {
   const { modelId } = place;
   const { grants, caps } = await capsAt(place);
   const { perAuthor = caps.perAuthor, perEpoch = caps.perEpoch } = given;
-  const title = titled("grants by maintainers, an epoch", [
-    ...changed(formatSharesExactly(caps.perAuthor), formatSharesExactly(perAuthor), "shares for one author"),
-    ...changed(formatSharesExactly(caps.perEpoch), formatSharesExactly(perEpoch), "shares in all"),
-  ]);
+  const title = capsTitle(caps, { perAuthor, perEpoch });
   const document = { contract: grants, perAuthor, perEpoch };
   return intentionOf(place, setGrantCaps, { grants, modelId, perAuthor, perEpoch }, { title, document });
 }
@@ -68,7 +79,7 @@ export const codeCapsCommand = defineCommand({
   ],
   async run({ options: { perAuthor, perEpoch, ...options }, output }) {
     if (perAuthor !== undefined || perEpoch !== undefined) {
-      const given: Caps = {
+      const given: Wanted = {
         perAuthor: perAuthor === undefined ? undefined : sharesOf(perAuthor),
         perEpoch: perEpoch === undefined ? undefined : sharesOf(perEpoch),
       };

@@ -4,7 +4,7 @@ import { formatSharesExactly, UserError } from "../../base/index.ts";
 import { real, text } from "../../service/index.ts";
 import { sharesOf } from "../amounts.ts";
 import { defineCommand } from "../command.ts";
-import { changed, decide, decisionOptions, type Intention, intentionOf, titled } from "../decision.ts";
+import { decide, decisionOptions, type Intention, intentionOf, titledWhole } from "../decision.ts";
 import { columnsOf, factTable } from "../output.ts";
 import { atPlace, type Place, placeOptions } from "../place.ts";
 import type { DecidingPlace } from "../proposing.ts";
@@ -14,10 +14,14 @@ const kinds = ["compute", "code", "capital", "treasury"] as const;
 type Kind = (typeof kinds)[number];
 
 /** A budget: share wei an epoch, and basis points of it for each kind. */
-interface Budget {
-  readonly fromEpoch: number;
+interface Split {
   readonly perEpoch: bigint;
   readonly bps: Readonly<Record<Kind, number>>;
+}
+
+/** The same, and from when on. */
+interface Budget extends Split {
+  readonly fromEpoch: number;
 }
 
 const percentText = (bps: number): string => `${bps / 100}%`;
@@ -89,6 +93,32 @@ function requireWhole(bps: Budget["bps"]): void {
   );
 }
 
+/** What setting this budget changes, in a line; empty where that is nothing. */
+function budgetTitle(before: Split, after: Split): string {
+  return titledWhole("emission", [
+    {
+      before: formatSharesExactly(before.perEpoch),
+      after: formatSharesExactly(after.perEpoch),
+      of: "shares an epoch",
+    },
+    ...kinds.map((kind) => ({
+      before: percentText(before.bps[kind]),
+      after: percentText(after.bps[kind]),
+      of: `for ${kind}`,
+    })),
+  ]);
+}
+
+/** The same, of a call's arguments against the newest budget. */
+export async function budgetTitleNow(
+  place: Place,
+  perEpoch: bigint,
+  [compute, code, capital, treasury]: readonly [number, number, number, number],
+): Promise<string> {
+  const { newest } = await budgetsAt(place);
+  return budgetTitle(newest, { perEpoch, bps: { compute, code, capital, treasury } });
+}
+
 async function intentionFor(place: DecidingPlace, wanted: Wanted): Promise<Intention> {
   const { addresses, modelId } = place;
   const { newest } = await budgetsAt(place);
@@ -105,10 +135,7 @@ async function intentionFor(place: DecidingPlace, wanted: Wanted): Promise<Inten
   ] as const;
   const after = { compute, code, capital, treasury };
   requireWhole(after);
-  const title = titled("emission", [
-    ...changed(formatSharesExactly(newest.perEpoch), formatSharesExactly(perEpoch), "shares an epoch"),
-    ...kinds.flatMap((kind) => changed(percentText(newest.bps[kind]), percentText(after[kind]), `for ${kind}`)),
-  ]);
+  const title = budgetTitle(newest, { perEpoch, bps: after });
   const bps = [compute, code, capital, treasury] as const;
   return intentionOf(
     place,

@@ -25,9 +25,16 @@ import {
   tell,
   type ToldProposal,
 } from "../voting.ts";
+import { changesNow } from "./changesNow.ts";
 
 /** Calls that are told of each proposal of a list. */
 const LISTED_CALLS = 16;
+
+/** A proposal of a list, and what its title does not say of it. */
+interface Listed {
+  readonly told: ToldProposal;
+  readonly now: readonly string[];
+}
 
 /** `cotrain proposals list`. */
 export const proposalsListCommand = defineCommand({
@@ -48,14 +55,16 @@ export const proposalsListCommand = defineCommand({
     "What a proposal would do is told by its calls; its title is whatever its proposer wrote. Votes are parts of the shares that there were when voting began.",
   ],
   async run({ options, output }) {
-    const told = await atPlace(
+    const all = await atPlace(
       options,
       undefined,
       async (at) => {
         const place = await decidingAt(at);
-        const all: ToldProposal[] = [];
-        for (const proposal of await newestProposals(place, options.last))
-          all.push(await tell(place, proposal, LISTED_CALLS));
+        const all: Listed[] = [];
+        for (const proposal of await newestProposals(place, options.last)) {
+          const told = await tell(place, proposal, LISTED_CALLS);
+          all.push({ told, now: await changesNow(place, told) });
+        }
         return all;
       },
       undefined,
@@ -63,10 +72,10 @@ export const proposalsListCommand = defineCommand({
     );
     const columns = columnsOf(process.stdout);
     output.result(
-      told.map(documentOf),
-      told.length === 0
+      all.map(({ told, now }) => ({ ...documentOf(told), changesNow: now })),
+      all.length === 0
         ? ["Nothing was ever proposed to the holders."]
-        : told.flatMap((each) => linesOf(each, columns)),
+        : all.flatMap(({ told, now }) => linesOf(told, columns, now)),
     );
   },
 });
@@ -120,7 +129,10 @@ export const proposalsExecuteCommand = defineCommand({
         requireAllTold(told);
         const { timestamp } = await connection.call((client) => client.getBlock());
         const step = nextStep(proposalId, told.standing, Number(timestamp));
-        if (!output.json) for (const line of callsText(told)) output.notice(`Holders accepted it: ${line}`);
+        if (!output.json) {
+          for (const line of callsText(told)) output.notice(`Holders accepted it: ${line}`);
+          for (const line of await changesNow(place, told)) output.notice(line);
+        }
         const client = await signingAs(place, entry, options);
         const { receipt } = await { queue, execute }[step].sync(client, { governor, proposal });
         const { state, eta, expiry } = await standingOf(place, contracts.shares, proposalId);

@@ -1,7 +1,7 @@
 import { setMaintainers, setValidators } from "@cotrain/sdk/actions";
 import type { Address } from "@cotrain/sdk/protocol";
 
-import { formatAddress, shortAddress, timeText } from "../../base/index.ts";
+import { formatAddress, timeText } from "../../base/index.ts";
 import {
   MOST_SIGNERS,
   nextSigners,
@@ -36,13 +36,11 @@ const linesOf = (role: SignerRole, { inForce, coming }: Signers): string[] => [
   ...coming.flatMap((set) => setLines(set, "from")),
 ];
 
-const shortened = (members: readonly Address[]): string => members.map(shortAddress).join(", ");
+/** Whole: two that are shortened may look alike. */
+const named = (members: readonly Address[]): string => members.map(formatAddress).join(", ");
 
 function titleOf({ come, gone, members, threshold }: NextSigners, role: SignerRole, newest: SignerSet | undefined) {
-  const parts = [
-    ...(come.length > 0 ? [`${shortened(come)} in`] : []),
-    ...(gone.length > 0 ? [`${shortened(gone)} out`] : []),
-  ];
+  const parts = [...(come.length > 0 ? [`${named(come)} in`] : []), ...(gone.length > 0 ? [`${named(gone)} out`] : [])];
   const before = newest ? `${newest.threshold} of ${newest.members.length}` : "none";
   return titled(role, [...parts, ...changed(before, `${threshold} of ${members.length}`, "must sign")]);
 }

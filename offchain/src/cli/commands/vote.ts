@@ -19,6 +19,7 @@ import {
   tell,
   voterOf,
 } from "../voting.ts";
+import { changesNow } from "./changesNow.ts";
 
 const supports = Object.keys(voteSupport) as readonly VoteSupport[];
 
@@ -110,7 +111,10 @@ export const voteCommand = defineCommand({
         if (support !== "against") requireAllTold(told);
         requireActive(proposalId, told.standing);
         const voters = await votersOf(place, proposalId, BigInt(told.standing.snapshot), entries);
-        if (!output.json) for (const line of callsText(told)) output.notice(`If holders accept it: ${line}`);
+        if (!output.json) {
+          for (const line of callsText(told)) output.notice(`If holders accept it: ${line}`);
+          for (const line of await changesNow(place, told)) output.notice(line);
+        }
         const casts: Cast[] = [];
         for (const { entry } of options.dryRun ? [] : voters) {
           const voter = await voterOf(place, entry, options);
