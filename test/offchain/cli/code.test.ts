@@ -304,7 +304,8 @@ describe("a grant", () => {
     const burn = () => told<{ burned: object[]; transactions: string[] }>("code", "burn", ...at(), ...by("stranger"));
     expect(await burn()).toEqual({ burned: [], transactions: [] });
     expect(await decided("revoke-set", "1")).toBe("all that maintainer set 1 approved ended");
-    const refused = async (set: string) => verdictOf(await cotrainHere(["code", "revoke-set", set, ...at(), "--dry-run"]));
+    const refused = async (set: string) =>
+      verdictOf(await cotrainHere(["code", "revoke-set", set, ...at(), "--dry-run"]));
     expect(await refused("1")).toEqual(refusal(1, "All that is asked for is in force"));
     expect(await refused("2")).toEqual(refusal(1, "set 2"));
     const { contracts: addresses, modelId } = stage.world;
