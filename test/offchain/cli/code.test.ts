@@ -21,7 +21,7 @@ import { timeText } from "../../../offchain/src/base/index.ts";
 import { findGrant } from "../../../offchain/src/cli/commands/code.ts";
 import { listening } from "../../loopback.ts";
 import { accountOf, poster } from "../chain/world.ts";
-import { staged, told } from "./staged.ts";
+import { execute, type ShownCall, staged, told } from "./staged.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 import { tellingCoordinator } from "./tellingCoordinator.ts";
 
@@ -114,14 +114,10 @@ const listed = () => told<Told[]>("code", "list", ...at());
 async function decided(...words: readonly string[]): Promise<string> {
   interface Shown {
     readonly title: string;
-    readonly call: { readonly target: Hex; readonly data: Hex };
+    readonly call: ShownCall;
   }
   const { title, call } = await told<Shown>("code", ...words, ...at(), "--dry-run");
-  await asHolders(async (from) => {
-    const hash = await stage.client.sendUnsignedTransaction({ from, to: call.target, data: call.data });
-    await stage.client.mine({ blocks: 1 });
-    expect(await stage.client.getTransactionReceipt({ hash })).toMatchObject({ status: "success" });
-  });
+  await asHolders((timelock) => execute(stage.client, timelock, call));
   return title;
 }
 

@@ -11,7 +11,7 @@ import { layout } from "../../../offchain/src/run/index.ts";
 import { pass } from "../chain/settle.ts";
 import { accountOf, validators } from "../chain/world.ts";
 import { type Holders, openHolders } from "./holders.ts";
-import { told } from "./staged.ts";
+import { execute, type ShownCall, told } from "./staged.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 import { tellingCoordinator } from "./tellingCoordinator.ts";
 
@@ -37,7 +37,7 @@ const refused = async (...argv: readonly string[]) => verdictOf(await cotrainHer
 
 interface Proposed {
   readonly title: string;
-  readonly call: { readonly target: Hex; readonly data: Hex; readonly words: string };
+  readonly call: ShownCall & { readonly words: string };
   readonly proposal: { readonly proposalId: string; readonly proposer: Hex } | null;
   readonly votes: readonly { readonly votes: string }[];
 }
@@ -53,9 +53,7 @@ async function accept({ call }: Proposed): Promise<void> {
   const timelock = await timelockOf(client, { addresses, modelId });
   await client.setBalance({ address: timelock, value: 10n ** 18n });
   await client.impersonateAccount({ address: timelock });
-  const hash = await client.sendUnsignedTransaction({ from: timelock, to: call.target, data: call.data });
-  await client.mine({ blocks: 1 });
-  expect(await client.getTransactionReceipt({ hash })).toMatchObject({ status: "success" });
+  await execute(client, timelock, call);
 }
 
 const addressOf = (name: string): Hex => formatAddress(accountOf(name).address);

@@ -46,6 +46,22 @@ export async function told<T>(...argv: readonly string[]): Promise<T> {
   return JSON.parse(stdout) as T;
 }
 
+/** A call that a command showed. */
+export interface ShownCall {
+  readonly target: Hex;
+  readonly data: Hex;
+}
+
+/**
+ * Carries out a call as the holders' timelock does when they accepted it. Its gas is named: a node that estimates it itself does
+ * so in the newest block's second and leaves no room for the checkpoints of votes that the next block's writes (gas.ts of the SDK).
+ */
+export async function execute(client: Staged["client"], timelock: Hex, { target, data }: ShownCall): Promise<void> {
+  const hash = await client.sendUnsignedTransaction({ from: timelock, to: target, data, gas: 5_000_000n });
+  await client.mine({ blocks: 1 });
+  expect(await client.getTransactionReceipt({ hash })).toMatchObject({ status: "success" });
+}
+
 /**
  * Stages a file's tests, each of which begins with the chain as it was.
  * @param names wallets that have a keystore
