@@ -4,9 +4,9 @@
  *     node --conditions=cotrain-source deploy/protocolTables.ts            writes them, keeping what stands under "meaning"
  *     node --conditions=cotrain-source deploy/protocolTables.ts --check    exits 1 when a table is not what the source says
  *
- * A table follows a comment that names it: `struct Receipt`, `document Assignment`, `codes outcomeCode`, `params`, `routes`.
- * Every struct, document and set of codes must have one, and every row of a field a meaning; those of parameters stand in their
- * table (sdk/src/protocol/parameters.ts). Objects of which a field takes one are told apart by a literal: the rows of such a
+ * A table follows a comment that names it: `struct Receipt`, `document Assignment`, `message JoinRequest`, `codes outcomeCode`,
+ * `params`, `routes`. Every struct, document, message and set of codes must have one, and every row of a field a meaning; those of
+ * parameters stand in their table (sdk/src/protocol/parameters.ts). Objects of which a field takes one are told apart by a literal: the rows of such a
  * variant name it, `innerOptimizer (kind "adamw").beta1`. The rows are also read by programs (test/interop), so names and types
  * have one fixed notation.
  */
@@ -14,6 +14,8 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 import * as protocol from "@cotrain/sdk/protocol";
+
+import * as http from "../sdk/src/protocol/messages.ts";
 
 const page = fileURLToPath(new URL("../docs/protocol.md", import.meta.url));
 
@@ -47,6 +49,7 @@ interface Schema {
 const patterns: Readonly<Record<string, string>> = {
   "^0x[0-9a-f]{64}$": "hash",
   "^0x[0-9a-f]{40}$": "address",
+  "^0x[0-9a-fA-F]{40}$": "shown address",
   "^0x[0-9a-f]{130}$": "signature",
   "^(0|[1-9][0-9]{0,77})$": "decimal",
   "^[A-Za-z0-9+/]{170}[AEIMQUYcgkosw048]=$": "sketch",
@@ -67,7 +70,7 @@ function bounds(low: number | undefined, high: number | undefined, openLow?: num
   return from === "" && to === "" ? "" : ` ${from}…${to}`;
 }
 
-/** A struct on the wire or a document within another is named, not repeated. */
+/** A struct on the wire, a document or a message within another, and the parameters of a run are named, not repeated. */
 function nameOf(schema: Schema): string | undefined {
   const names = Object.keys(schema.properties ?? {}).join();
   const struct = Object.entries(protocol.structTypes).find(
@@ -75,8 +78,7 @@ function nameOf(schema: Schema): string | undefined {
   );
   if (struct) return `struct ${struct[0]}`;
   const text = JSON.stringify(schema);
-  const document = documents.find(([, other]) => JSON.stringify(other) === text);
-  return document && `document ${document[0]}`;
+  return named.find(([, other]) => JSON.stringify(other) === text)?.[0];
 }
 
 /** What a value may be, unions within unions included. */
@@ -140,8 +142,12 @@ const words: Readonly<Record<string, (schema: Schema) => string>> = {
   null: () => "null",
 };
 
-/** One row per field, those of inner objects by their path: `fragments[].digest`, of a variant `schedule (kind "x").steps`. */
+/**
+ * One row per field, those of inner objects by their path: `fragments[].digest`, of a variant `schedule (kind "x").steps`, and of
+ * what is itself one of several `(kind "x").reason`.
+ */
 function rowsOf(schema: Schema, path = ""): string[][] {
+  if (path === "" && schema.anyOf) return inner(schema, path);
   const rows: string[][] = [];
   for (const [name, field] of Object.entries(schema.properties ?? {})) {
     const at = path === "" ? name : `${path}.${name}`;
@@ -157,7 +163,9 @@ function inner(field: Schema, at: string): string[][] {
   const variants = variantsOf(field);
   if (variants.length > 0) {
     const by = discriminatorOf(variants, at);
-    return variants.flatMap((each) => rowsOf(each, `${at} (${by} ${JSON.stringify(each.properties?.[by]?.const)})`));
+    return variants.flatMap((each) =>
+      rowsOf(each, `${at} (${by} ${JSON.stringify(each.properties?.[by]?.const)})`.trimStart()),
+    );
   }
   if (field.anyOf) return field.anyOf.flatMap((each) => inner(each, at));
   if (!field.items) return nameOf(field) === undefined ? rowsOf(field, at) : [];
@@ -185,7 +193,19 @@ const isDocument = (entry: [string, unknown]): entry is [string, Schema] => {
 };
 type Exports = Readonly<Record<string, unknown>>;
 const documentsOf = (source: Exports): [string, Schema][] => Object.entries(source).filter(isDocument);
-const documents = documentsOf(protocol);
+
+/** Bodies of requests and replies, and what they are made of. */
+const isBody = (entry: [string, unknown]): entry is [string, Schema] => {
+  const [, value] = entry;
+  return typeof value === "object" && value !== null && ("properties" in value || "anyOf" in value);
+};
+const messages = Object.entries(http as Exports).filter(isBody);
+
+const named: readonly (readonly [string, Schema])[] = [
+  ...documentsOf(protocol).map(([name, schema]) => [`document ${name}`, schema] as const),
+  ...messages.map(([name, schema]) => [`message ${name}`, schema] as const),
+  ...Object.entries({ params: protocol.RunParamsWire } as Exports).filter(isBody),
+];
 
 /** All of these come from the source: of what people read, too. */
 function paramsTable(): Table {
@@ -218,6 +238,7 @@ function tables(instead: Exports): Map<string, Table> {
   found.set("rules of params", paramsRules());
   for (const [name, schema] of documentsOf({ ...protocol, ...instead }))
     found.set(`document ${name}`, fieldTable(rowsOf(schema)));
+  for (const [name, schema] of messages) found.set(`message ${name}`, fieldTable(rowsOf(schema)));
   for (const [name, value] of Object.entries(protocol as Exports)) {
     if (!/^[a-z]\w+(Code|Kind|Status)$/.test(name) || typeof value !== "object" || value === null) continue;
     const rows = Object.entries(value).map(([word, code]) => [String(code), `\`${word}\``]);

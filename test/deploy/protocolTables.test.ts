@@ -14,6 +14,14 @@ test.each([
   ["a field that is missing", /^\| `leaves` \| uint32 \|.*\n/m, "", 'The table "struct Receipt" is not'],
   ["a field that is not there", "| `acceptedAt` |", "| `more` | uint8 | x |\n| `acceptedAt` |", '"struct Ack" is not'],
   ["a table that is missing", /^<!-- document Assignment -->$/m, "", 'no table "document Assignment"'],
+  ["a message that is missing", /^<!-- message JoinReply -->$/m, "", 'no table "message JoinReply"'],
+  [
+    "a message's field of another type",
+    "| `uploading` | boolean |",
+    "| `uploading` | count |",
+    '"message Heartbeat" is not',
+  ],
+  ["a reply's variant that is missing", /^\| `\(kind "wait"\)\.reason`.*\n/m, "", '"message WorkReply" is not'],
   ["a table of nothing", "<!-- params -->", "<!-- struct Wish -->\n\n<!-- params -->", "source knows nothing"],
   ["a field without a meaning", /(\| `payloadDigest` \| bytes32 \|).*\|/, "$1  |", "has no meaning"],
   [

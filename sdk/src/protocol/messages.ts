@@ -353,3 +353,11 @@ export type ControlRequest = Static<typeof ControlRequest>;
 
 export const Accepted = Type.Object({ accepted: Type.Literal(true) });
 export type Accepted = Static<typeof Accepted>;
+
+/** Of a process that is alive: it works, or waits for what `reason` says and goes on by itself. */
+export const Health = Type.Object({
+  status: Type.Union([Type.Literal("ok"), Type.Literal("paused")]),
+  reason: Type.Optional(Type.String()),
+});
+/** Whether requests are answered now, and why not. */
+export const Readiness = Type.Object({ ready: Type.Boolean(), reason: Type.Optional(Type.String()) });

@@ -10,6 +10,8 @@ import {
   routes,
   RunContracts,
 } from "@cotrain/sdk/protocol";
+import * as protocol from "@cotrain/sdk/protocol";
+import { protocolPage } from "../../interop/variants.ts";
 import { contracts, modelContracts } from "../contracts.ts";
 import { type Harness, lower, openHarness, runId, until, validators, verdictOf } from "./harness.ts";
 
@@ -27,6 +29,22 @@ beforeAll(async () => {
   }
 });
 afterAll(() => harness.close());
+
+interface Form {
+  readonly properties?: object;
+  readonly anyOf?: readonly Form[];
+}
+type Body = { readonly content?: Readonly<Record<string, { readonly schema: Form }>> };
+type Operation = { readonly requestBody?: Body; readonly responses: Readonly<Record<string, Body>> };
+
+/** Method, body of the request and body of the reply, as docs/protocol.md says them. */
+const BODIES = /(GET|POST|PUT)[^`:]*(?:`([A-Z]\w+)`)?: `([A-Z]\w+)`/g;
+
+/** Names of the fields, which tell a body from all others; their types are the table's matter. */
+const fieldsOf = ({ properties, anyOf }: Form): unknown => anyOf?.map(fieldsOf) ?? Object.keys(properties ?? {});
+const formOf = (body: Body | undefined): unknown => fieldsOf(body?.content?.["application/json"]?.schema ?? {});
+const messageOf = (name: string | undefined): unknown =>
+  name === undefined ? [] : fieldsOf((protocol as unknown as Record<string, Form>)[name] ?? {});
 
 describe("the API shows", () => {
   it("the run, with what was moved against what synchronous training would have moved", async () => {
@@ -163,6 +181,26 @@ describe("the API shows", () => {
       (path as (...places: readonly string[]) => string)(":runId", ":cid", ":attempt", ":index"),
     );
     expect(shown.toSorted()).toEqual(due.map((path) => path.replaceAll(/:\w+/g, ":_")).toSorted());
+  });
+
+  it("under each route the bodies whose tables docs/protocol.md has, named in the table of routes", async () => {
+    const { paths }: { paths: Record<string, Record<string, Operation>> } = (
+      await harness.app.inject({ url: "/openapi.json" })
+    ).json();
+    const told = new Set<string>();
+    for (const [, path = "", text = ""] of protocolPage.matchAll(/^\| \w+ \| `(\/v1\/\S+)` \| (.+) \|$/gm))
+      for (const [, method = "", request, reply] of text.matchAll(BODIES)) {
+        const operation = paths[path.replaceAll(/:(\w+)/g, "{$1}")]?.[method.toLowerCase()];
+        expect(formOf(operation?.requestBody), `${method} ${path}`).toEqual(messageOf(request));
+        expect(formOf(operation?.responses["200"]), `${method} ${path}`).toEqual(messageOf(reply));
+        expect(formOf(operation?.responses["4XX"]), `${method} ${path}`).toEqual(messageOf("ErrorBody"));
+        told.add(`${method} ${path}`);
+      }
+    const due = Object.entries(paths).flatMap(([path, operations]) =>
+      Object.keys(operations).map((method) => `${method.toUpperCase()} ${path.replaceAll(/\{(\w+)\}/g, ":$1")}`),
+    );
+    // A blob is bytes.
+    expect([...told].toSorted()).toEqual(due.filter((route) => !route.includes("/blobs/")).toSorted());
   });
 
   it("its routes as OpenAPI, and its metrics", async () => {

@@ -22,13 +22,17 @@ import { checkpointList, epochList, runView, verdictList } from "../views.ts";
 import { goneOf, Integer, paramOf, type Routing, schemaOf } from "./routing.ts";
 
 export function registerViews({ app, modules: { runs }, runOf }: Routing): void {
-  app.get(routes.runs(), { schema: { summary: "Runs of this coordinator", response: { 200: RunList } } }, async () => ({
-    runs: [...runs.values()].map((run) => ({
-      runId: run.runId,
-      modelId: run.facts.modelId,
-      phase: run.driver.state.phase,
-    })),
-  }));
+  app.get(
+    routes.runs(),
+    { schema: schemaOf("Runs of this coordinator", RunList, { params: Type.Object({}) }) },
+    async () => ({
+      runs: [...runs.values()].map((run) => ({
+        runId: run.runId,
+        modelId: run.facts.modelId,
+        phase: run.driver.state.phase,
+      })),
+    }),
+  );
   app.get(routes.run(":runId"), { schema: schemaOf("A run as it is now", RunView) }, async (request) =>
     runView(runOf(request)),
   );

@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type Server as HttpServer, type ServerResponse } from "node:http";
 import { Server as HttpsServer } from "node:https";
 
+import { Health, Readiness } from "@cotrain/sdk/protocol";
 import swagger from "@fastify/swagger";
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
 import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from "fastify";
@@ -120,24 +121,30 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     openapi: { openapi: "3.1.0", info: { title: options.title, version: options.version } },
   });
 
-  const unlimited = { config: { rateLimit: false as const }, schema: { hide: true } };
+  registerStanding(app, options);
+  return app;
+}
+
+/** What every daemon tells of itself. */
+function registerStanding(app: HttpApp, options: HttpServerOptions): void {
+  const config = { rateLimit: false as const };
   // Alive is alive: what waits for room must not be killed and started again for it.
-  app.get("/health", unlimited, async () => {
+  app.get("/health", { config, schema: { hide: true, response: { 200: Health } } }, async () => {
     const reason = options.paused?.();
-    return reason === undefined ? { status: "ok" } : { status: "paused", reason };
+    return reason === undefined ? { status: "ok" as const } : { status: "paused" as const, reason };
   });
-  app.get("/ready", unlimited, async (_request, reply) => {
+  const readiness = { hide: true, response: { 200: Readiness, 503: Readiness } };
+  app.get("/ready", { config, schema: readiness }, async (_request, reply) => {
     const reason = options.notReady?.() ?? options.paused?.();
     return reason === undefined ? { ready: true } : reply.status(503).send({ ready: false, reason });
   });
   app.get("/openapi.json", { schema: { hide: true } }, async () => app.swagger());
   const { metrics } = options;
   if (metrics) {
-    app.get("/metrics", unlimited, async (_request, reply) =>
+    app.get("/metrics", { config, schema: { hide: true } }, async (_request, reply) =>
       reply.type(metrics.contentType).send(await metrics.text()),
     );
   }
-  return app;
 }
 
 export interface ListenOptions {
