@@ -11,7 +11,7 @@ import { createManualClock } from "../manualClock.ts";
 import { openDriver } from "../../../offchain/src/coordinator/driver.ts";
 import { coordinatorMigrations, type CoordinatorSchema } from "../../../offchain/src/coordinator/index.ts";
 import type { RunEvent } from "../../../offchain/src/coordinator/machine/events.ts";
-import { logics, replay } from "../../../offchain/src/coordinator/machine/logics.ts";
+import { type Logics, logics, replay } from "../../../offchain/src/coordinator/machine/logics.ts";
 import {
   createEventLog,
   type Database,
@@ -20,7 +20,17 @@ import {
   openStateDirectory,
   silentLogger,
 } from "../../../offchain/src/service/index.ts";
-import { allFixtures, fixtures, folder, outdated, present, refusalOf } from "../../fixtures/fixtures.ts";
+import {
+  allFixtures,
+  allOlder,
+  fixtures,
+  folder,
+  older,
+  outdated,
+  present,
+  refusalOf,
+} from "../../fixtures/fixtures.ts";
+import { continuing, OLDER, type OlderState, olderAlone, withOlder } from "../../fixtures/older/logic.ts";
 import { START } from "./harness.ts";
 
 interface Expected {
@@ -51,6 +61,16 @@ const logOf = () =>
     logicVersion: logics.present,
   });
 
+const drive = (known: Logics = logics) =>
+  openDriver({
+    runId: expected.runId,
+    database,
+    clock: createManualClock(START + 3_600_000),
+    logger: silentLogger(),
+    create: () => expect.fail("there is a log"),
+    logics: known,
+  });
+
 // foundation 12
 describe.each(fixtures())("a state of this version that was written before, %s,", (fixture) => {
   beforeEach(() => open(fixture));
@@ -71,13 +91,7 @@ describe.each(fixtures())("a state of this version that was written before, %s,"
   });
 
   it("goes on", async () => {
-    const driver = await openDriver({
-      runId: expected.runId,
-      database,
-      clock: createManualClock(START + 3_600_000),
-      logger: silentLogger(),
-      create: () => expect.fail("there is a log"),
-    });
+    const driver = await drive();
     await driver.submit({ type: "PauseRequested", by: "operator" });
     expect(driver.state.pausedBy.operator).toBe(true);
     expect(driver.seq).toBeGreaterThan(expected.seq);
@@ -85,10 +99,76 @@ describe.each(fixtures())("a state of this version that was written before, %s,"
   });
 });
 
+async function versions(): Promise<number[]> {
+  const found: number[] = [];
+  for await (const { logicVersion } of logOf().read()) found.push(logicVersion);
+  return found;
+}
+
+// foundation 12
+describe("a log that an older logic left, of another form and other decisions,", () => {
+  beforeEach(() => open(older));
+  afterEach(async () => {
+    await database.close();
+    await rm(directory, { recursive: true });
+  });
+
+  it("gives what that logic decided, from its snapshot and from its first event alike, and not what the present one would", async () => {
+    (await openStateDirectory(directory)).close();
+    expect(expected.logicVersion).toBe(OLDER);
+    const snapshot = await logOf().latestSnapshot();
+    expect(snapshot).toMatchObject({ logicVersion: OLDER });
+    expect(snapshot!.seq).toBeLessThan(expected.seq);
+    const reached = await replay(logOf(), withOlder);
+    expect(reached).toMatchObject({ seq: expected.seq, logicVersion: OLDER });
+    expect(digestOfJson(reached!.state)).toBe(expected.digest);
+    expect(reached!.state as unknown as OlderState).toMatchObject({ paused: false, pauses: 4 });
+    const known = {
+      [OLDER]: { ...logics.known[logics.present]!, schemaVersion: olderAlone.known[OLDER]!.schemaVersion },
+    };
+    await database.kysely.deleteFrom("snapshots").execute();
+    expect(digestOfJson((await replay(logOf(), withOlder))!.state)).toBe(expected.digest);
+    // Were a logic's number kept and its decisions not, its writer's decisions would be lost.
+    expect((await replay(logOf(), { present: OLDER, known }))!.state.pausedBy.operator).toBe(true);
+  });
+
+  it("goes on under it to its end and from there under the present one, which keeps a snapshot and needs the older no more", async () => {
+    const driver = await drive(withOlder);
+    expect(driver.state.pausedBy).toEqual({ operator: false, chain: false });
+    expect(await logOf().latestSnapshot()).toMatchObject({ seq: expected.seq, logicVersion: logics.present });
+    // What the older logic would have decided otherwise.
+    await driver.submit({ type: "PauseRequested", by: "chain" });
+    await driver.submit({ type: "PauseRequested", by: "operator" });
+    const { pausedBy } = await driver.submit({ type: "ResumeRequested", by: "operator" });
+    expect(pausedBy).toEqual({ operator: false, chain: true });
+    const { state } = driver;
+    const [its, ours] = [(await versions()).slice(0, expected.seq), (await versions()).slice(expected.seq)];
+    expect([new Set(its), new Set(ours)]).toEqual([new Set([OLDER]), new Set([logics.present])]);
+    await driver.stop();
+    const next = await drive();
+    expect(next.state).toEqual(state);
+    await next.stop();
+    await database.kysely.deleteFrom("snapshots").execute();
+    expect((await replay(logOf(), withOlder))!.state).toEqual(state);
+  });
+
+  it("is refused in one sentence, and left as it is, where the tree has not kept that logic", async () => {
+    const refusal = {
+      code: "LOGIC_VERSION",
+      message: expect.stringMatching(new RegExp(`written by logic version ${OLDER}, which .*--fresh`)),
+    };
+    await expect(drive()).rejects.toMatchObject(refusal);
+    // A state of it that ended in a snapshot would do; the tail behind that is nobody else's to apply.
+    await expect(drive(continuing)).rejects.toMatchObject(refusal);
+    expect(digestOfJson((await replay(logOf(), olderAlone))!.state)).toBe(expected.digest);
+  });
+});
+
 describe("a state that is kept", () => {
   it("is of this logic too, and all that are kept can be opened", () => {
     expect(fixtures()).toContain(present);
     expect(allFixtures()).toEqual(fixtures());
+    expect(allOlder()).toEqual([older]);
   });
 
   it("is not written over, with what to do instead, unless nothing that writes such states was released", () => {

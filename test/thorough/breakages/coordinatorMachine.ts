@@ -3,6 +3,27 @@ import type { Breakage } from "./breakage.ts";
 
 export const coordinatorMachine: readonly Breakage[] = [
   {
+    name: "a log is applied by the present logic, whichever wrote it",
+    file: "offchain/src/coordinator/machine/logics.ts",
+    text: "const logic = known.known[row.logicVersion];",
+    instead: "const logic = known.known[known.present];",
+    tests: ["test/offchain/coordinator/fixture.test.ts"],
+  },
+  {
+    name: "a state that an older logic left is taken as it is",
+    file: "offchain/src/coordinator/machine/logics.ts",
+    text: "if (reached.logicVersion === version) return reached.state;",
+    instead: "if (reached.logicVersion <= version) return reached.state;",
+    tests: ["test/offchain/coordinator/fixture.test.ts"],
+  },
+  {
+    name: "where newer logic takes over no snapshot of it is kept",
+    file: "offchain/src/coordinator/driver.ts",
+    text: "await log.saveSnapshot(seq, present, state, trx);",
+    instead: "",
+    tests: ["test/offchain/coordinator/fixture.test.ts"],
+  },
+  {
     name: "an epoch is computed again as often as somebody says something",
     file: "offchain/src/coordinator/machine/epochs.ts",
     text: " && !effect.again)",

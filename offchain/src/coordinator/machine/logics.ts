@@ -4,12 +4,13 @@
  * from it and writes from there on.
  *
  * When a decision changes after a release, raise LOGIC_VERSION; until the first, the newest may change. If states or logs of the
- * version before are to stay usable, copy `machine/` to `machine/vN`, list its step below, and say in `continues` how its state
- * becomes one of the present logic (the identity if the form is the same). `npm run fixture` then keeps a state of the present
- * logic beside those of earlier ones. A test requires that all of them open; `continues` is empty where there is none. Remove
- * `machine/vN` when no log that ends in its events is left; a log that was stopped in order ends in a snapshot and needs only
- * `continues`. A change of what is signed or published raises STATE_VERSION of the state directory instead, which refuses older
- * state as a whole.
+ * version before are to stay usable, copy `machine/` without this file to `machine/vN` (its imports of other rooms lead one folder
+ * further out), list its step below, and say in `continues` how its state becomes one of the present logic (the identity if the form
+ * is the same). `npm run fixture` then keeps a state of the present logic beside those of earlier ones. A test requires that all of
+ * them open; `continues` is empty where there is none. Until a released logic has a successor, the test's own older logic
+ * (test/fixtures/older) goes this way with a log that it left. Remove `machine/vN` when no log that ends in its events is left; a
+ * log that was stopped in order ends in a snapshot and needs only `continues`. A change of what is signed or published raises
+ * STATE_VERSION of the state directory instead, which refuses older state as a whole.
  */
 import { UserError } from "../../base/index.ts";
 import { freshCommand } from "../../base/node/index.ts";
