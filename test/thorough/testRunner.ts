@@ -13,7 +13,7 @@ export interface TestRunner {
   readonly read: (file: string) => string;
   readonly write: (file: string, text: string) => void;
   /** A file of tests, or the one of this name in it. */
-  readonly run: (asked: { readonly test: string; readonly only?: string }) => Promise<Answer>;
+  readonly run: (asked: Omit<Asked, "changed">) => Promise<Answer>;
   readonly close: () => void;
 }
 
@@ -58,7 +58,7 @@ export function openTestRunner(copy: Copy): TestRunner {
         return await answer;
       } catch (error) {
         end();
-        return { verdict: "could not run", said: String(error) };
+        return { verdict: "could not run", said: String(error), took: {} };
       }
     },
     close: end,

@@ -33,10 +33,21 @@ describe("breakages", () => {
 });
 
 describe("a try", () => {
+  const slow = {
+    name: "a row",
+    file: "offchain/src/data/slow.ts",
+    text: "20)",
+    instead: "20, undefined)",
+    tests: ["test/offchain/data/slow.test.ts"],
+  };
   let copy: Copy;
   let runner: TestRunner;
   beforeAll(() => {
     copy = copyTree();
+    const waiting = "export const wait = (): Promise<void> => setTimeout(20);";
+    copy.write(slow.file, `import { setTimeout } from "node:timers/promises";\n${waiting}\n`);
+    const test = 'import { wait } from "../../../offchain/src/data/slow.ts";\nit("waits", wait);';
+    copy.write("test/offchain/data/slow.test.ts", `import { it } from "vitest";\n${test}\n`);
     runner = openTestRunner(copy);
   });
   afterAll(() => {
@@ -65,6 +76,12 @@ describe("a try", () => {
       "data ledger > draws from the whole of what may be issued, a piece here and a piece there, and each assignment otherwise";
     for (const before of [...noticed, another, "nobody"])
       expect(await tryBreakage(runner, row, [before])).toEqual(noticed);
+  });
+
+  it("does not wait for what hangs, and takes nothing for noticed that only takes longer", async () => {
+    const hanging = { ...slow, text: "setTimeout(20)", instead: "new Promise(() => void setTimeout)" };
+    expect(await tryBreakage(runner, hanging, [], 2_000)).toEqual(["waits"]);
+    expect(await tryBreakage(runner, slow, [], 10)).toEqual({ problem: `${slow.tests[0]} does not notice` });
   });
 
   it("fails where no test notices, none can look, or the text is another by now", async () => {
