@@ -115,20 +115,6 @@ export const run: readonly Breakage[] = [
     tests: ["test/offchain/run/documents.test.ts"],
   },
   {
-    name: "an answer that is cut as too long is taken for the document",
-    file: "offchain/src/run/published.ts",
-    text: '"JSON_TOO_LARGE", ',
-    instead: '"ANSWER_TOO_LARGE", ',
-    tests: ["test/offchain/run/documents.test.ts", "test/offchain/validator/aggregate.test.ts"],
-  },
-  {
-    name: "an answer that is cut as too long is taken for the payload",
-    file: "offchain/src/run/unreadable.ts",
-    text: 'error.code === "BLOB_TOO_LARGE"',
-    instead: "/TOO_LARGE/.test(error.code)",
-    tests: ["test/offchain/validator/aggregate.test.ts"],
-  },
-  {
     name: "a coordinator that calls its error so makes a document malformed",
     file: "offchain/src/run/published.ts",
     text: "MALFORMED.has(error.code) && !isItsWord(error));",
