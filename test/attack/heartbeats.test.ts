@@ -17,7 +17,7 @@ let harness: Harness;
 let honest: TestWorker;
 let hostile: TestWorker;
 let steps: number;
-const said: Heartbeat = { round: 0, step: 2, loss: 3, tokensPerSecond: 50, uploading: false };
+const said: Heartbeat = { round: 0, step: 2, loss: 3, lossTokens: 640, tokensPerSecond: 50, uploading: false };
 
 beforeAll(async () => {
   harness = await openHarness();
@@ -34,11 +34,13 @@ const shown = async () => {
   const {
     step,
     loss: own,
+    lossTokens: sample,
     tokensPerSecond: speed,
   } = members.find(({ worker }) => asAddress(worker) === hostile.address)!;
-  return { train: loss.train, tokensPerSecond, hostile: { step, loss: own, tokensPerSecond: speed } };
+  const { train, trainTokens } = loss;
+  return { train, trainTokens, tokensPerSecond, hostile: { step, loss: own, sample, tokensPerSecond: speed } };
 };
-const nothing = { step: 0, loss: null, tokensPerSecond: null };
+const nothing = { step: 0, loss: null, sample: undefined, tokensPerSecond: null };
 
 // foundation 8
 describe("a heartbeat with absurd numbers", () => {
@@ -50,7 +52,14 @@ describe("a heartbeat with absurd numbers", () => {
     ["a speed below zero", { tokensPerSecond: -1 }],
   ])("says nothing where it has %s", async (_name, change) => {
     await hostile.session.heartbeat({ ...said, step: 0, loss: null, tokensPerSecond: null, ...change });
-    expect(await shown()).toEqual({ train: 3, tokensPerSecond: 50, hostile: nothing });
+    expect(await shown()).toEqual({ train: 3, trainTokens: 640, tokensPerSecond: 50, hostile: nothing });
+  });
+
+  it("hides no size of a sample but its own where it says that its loss is of 2⁵³ − 1 tokens", async () => {
+    await hostile.session.heartbeat({ ...said, step: 0, lossTokens: Number.MAX_SAFE_INTEGER });
+    expect((await shown()).hostile).toMatchObject({ loss: 3, sample: undefined });
+    await hostile.session.heartbeat({ ...said, step: 0, lossTokens: 1e10 });
+    expect(await shown()).toMatchObject({ trainTokens: 640 + 1e10, hostile: { sample: 1e10 } });
   });
 
   it("neither shows nor defers anything where it has more steps than were assigned, or is of another round", async () => {

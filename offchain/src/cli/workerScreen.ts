@@ -43,6 +43,8 @@ export interface WorkerScreen {
   readonly step: number;
   readonly steps: number;
   readonly loss: number | undefined;
+  /** Tokens that the loss is the mean of. */
+  readonly lossTokens: number;
   readonly tokensPerSecond: number | undefined;
   /** Rounds and tokens that were accepted from this process. */
   readonly rounds: number;
@@ -85,6 +87,7 @@ export const blankWorker = (coordinator: string, claimCommand: string, rpcKnown 
   step: 0,
   steps: 0,
   loss: undefined,
+  lossTokens: 0,
   tokensPerSecond: undefined,
   rounds: 0,
   tokens: 0,
@@ -117,21 +120,23 @@ const changes: Changes = {
   joined: ({ device }) => ({ activity: "waiting for the next round", computesWith: device }),
   waiting: ({ reason }) => ({ activity: `waiting: ${reason}`, step: 0, steps: 0, tokensPerSecond: undefined }),
   assigned: ({ round, steps }) => ({ activity: "training", round, step: 0, steps, upload: undefined }),
-  progress: ({ round, step, steps, loss, tokensPerSecond }) => ({
+  progress: ({ round, step, steps, loss, lossTokens, tokensPerSecond }) => ({
     activity: step >= steps ? "sending" : "training",
     round,
     step,
     steps,
     loss,
+    lossTokens,
     tokensPerSecond,
   }),
   sending: ({ bytes }) => ({ activity: "sending", upload: { sent: 0, total: bytes } }),
   uploaded: ({ bytes }, { upload }) => ({ upload: upload && { ...upload, sent: upload.sent + bytes } }),
-  acknowledged: ({ tokens, loss, tokensPerSecond }, screen) => ({
+  acknowledged: ({ tokens, loss, lossTokens, tokensPerSecond }, screen) => ({
     activity: "waiting for the others",
     rounds: screen.rounds + 1,
     tokens: screen.tokens + tokens,
     loss,
+    lossTokens,
     tokensPerSecond,
     dropped: undefined,
   }),
@@ -228,7 +233,7 @@ function speedText({ tokensPerSecond, computesWith }: WorkerScreen): string {
 /** @param now ms. @returns lines of at most `columns` characters */
 export function drawWorker(screen: WorkerScreen, paint: Output["paint"], columns: number, now: number): string {
   const width = Math.max(20, columns - LABEL);
-  const { activity, round, loss, retry, dropped, device, failures, worker, beneficiary } = screen;
+  const { activity, round, loss, lossTokens, retry, dropped, device, failures, worker, beneficiary } = screen;
   const progress = progressText(screen);
   const rows: [label: string, lines: string[]][] = [
     ["worker", wrap(`${worker ? shortAddress(worker) : "–"} for ${screen.coordinator}`, width)],
@@ -241,7 +246,13 @@ export function drawWorker(screen: WorkerScreen, paint: Output["paint"], columns
         width,
       ),
     ],
-    ["loss", wrap(loss === undefined ? "–" : `${loss.toFixed(3)} nats/token of the newest steps`, width)],
+    [
+      "loss",
+      wrap(
+        loss === undefined ? "–" : `${loss.toFixed(3)} nats/token on its newest ${formatCount(lossTokens)} tokens`,
+        width,
+      ),
+    ],
     ["speed", [speedText(screen)]],
     ["share", wrap(shareText(screen), width)],
     ["earned", wrap(earnedText(screen), width)],
@@ -280,7 +291,7 @@ export function workerLine(screen: WorkerScreen, event: WorkerEvent): string | u
     case "acknowledged":
       return [
         `round ${roundNumber(event.round)} accepted`,
-        `loss ${event.loss.toFixed(3)}`,
+        `loss ${event.loss.toFixed(3)} on ${formatCount(event.lossTokens)} tokens`,
         `${formatCount(Math.round(event.tokensPerSecond))} tokens/s`,
         shareText(screen),
         `earned ${earnedText(screen)}`,

@@ -22,6 +22,8 @@ import type { Unstamped } from "./machine/events.ts";
 
 /** Nats per token; an even guess over 65,536 tokens has 11. What a member says beyond it counts as not said. */
 const MAX_LOSS = 100;
+/** Tokens that a loss may be the mean of, the same: of many members the sum is still a whole number that JSON carries. */
+const MAX_LOSS_TOKENS = 1e10;
 /** Tokens per second of one member, the same. */
 const MAX_SPEED = 1e8;
 
@@ -115,10 +117,13 @@ export class Presence {
   }
 
   /** Notes what a member says of itself; numbers that nobody can have measured count as not said. */
-  beat(worker: Address, heartbeat: Heartbeat): void {
+  beat(worker: Address, { lossTokens, ...heartbeat }: Heartbeat): void {
+    const loss = within(heartbeat.loss, MAX_LOSS);
+    const sample = loss === null ? null : within(lossTokens ?? null, MAX_LOSS_TOKENS);
     this.#heartbeats.set(worker, {
       ...heartbeat,
-      loss: within(heartbeat.loss, MAX_LOSS),
+      loss,
+      ...(sample !== null && { lossTokens: sample }),
       tokensPerSecond: within(heartbeat.tokensPerSecond, MAX_SPEED),
     });
   }

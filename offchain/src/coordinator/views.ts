@@ -40,6 +40,7 @@ function memberView(run: Run, state: RunState, member: Member): MemberView {
     step,
     steps,
     loss: beat?.loss ?? null,
+    ...(beat?.lossTokens !== undefined && { lossTokens: beat.lossTokens }),
     tokensPerSecond: beat?.tokensPerSecond ?? null,
     tokens: String(state.totals[member.worker] ?? 0),
   };
@@ -66,16 +67,20 @@ export function tokensPerSecond(state: RunState, members: readonly MemberView[])
   return (recent.reduce((sum, { tokens }) => sum + tokens, 0) * 1_000) / (last.durableAt - first.openedAt);
 }
 
-/** Nats per token, weighted by the tokens that each member has trained. */
-export function trainLoss(members: readonly Pick<MemberView, "loss" | "tokens">[]): number | null {
-  let [sum, weight] = [0, 0];
-  for (const { loss, tokens } of members) {
+/** Nats per token, weighted by the tokens that each member has trained, and what it rests on where all members told. */
+export function trainLoss(
+  members: readonly Pick<MemberView, "loss" | "lossTokens" | "tokens">[],
+): Pick<RunView["loss"], "train" | "trainTokens"> {
+  let [sum, weight, sample] = [0, 0, 0];
+  for (const { loss, lossTokens = Number.NaN, tokens } of members) {
     if (loss === null) continue;
     const share = Math.max(1, Number(tokens));
     sum += loss * share;
     weight += share;
+    sample += lossTokens;
   }
-  return weight === 0 ? null : sum / weight;
+  if (weight === 0) return { train: null };
+  return { train: sum / weight, ...(Number.isFinite(sample) && { trainTokens: sample }) };
 }
 
 const heldOutView = (found: HeldOut | null): RunView["loss"]["heldOut"] =>
@@ -136,7 +141,7 @@ export function runView(run: Run): RunView {
     members,
     accepted: acceptedOf(state),
     loss: {
-      train: trainLoss(members),
+      ...trainLoss(members),
       heldOut: heldOutView(heldOutOf(state, "newest")),
       heldOutFirst: heldOutView(state.heldOutFirst),
     },

@@ -51,8 +51,9 @@ export type WorkerEvent =
       readonly round: number;
       readonly step: number;
       readonly steps: number;
-      /** Nats per token. */
+      /** Nats per token, the mean of so many tokens. */
       readonly loss: number;
+      readonly lossTokens: number;
       readonly tokensPerSecond: number;
     }
   /** A payload of so many bytes begins to be sent; also where it is sent again. */
@@ -64,6 +65,7 @@ export type WorkerEvent =
       readonly receiptHash: Hex;
       readonly tokens: number;
       readonly loss: number;
+      readonly lossTokens: number;
       readonly tokensPerSecond: number;
       readonly sentBytes: number;
       readonly times: RoundTimes;

@@ -4,6 +4,7 @@ import type { Assignment, Heartbeat, HeartbeatReply } from "@cotrain/sdk/protoco
 import { type Clock, pause, roundNumber } from "../base/index.ts";
 import { retryEvent, type WorkerEvent } from "./events.ts";
 import type { SessionKeeper } from "./session.ts";
+import { lossOf } from "./trainingLoss.ts";
 import { type RoundProgress, RoundClosed, type WorkState } from "./workState.ts";
 
 interface HeartbeatModules {
@@ -23,7 +24,8 @@ export async function keepBeating(
     await pause(clock, (session.heartbeatSeconds ?? 1) * 1_000, signal);
     if (signal.aborted) return;
     if (session.heartbeatSeconds === undefined) continue;
-    const beat: Heartbeat = { ...state.progress };
+    const { newest, ...progress } = state.progress;
+    const beat: Heartbeat = { ...progress, ...lossOf(newest) };
     const asked = state.current;
     try {
       const reply = await session.once((current) => current.heartbeat(beat), signal);

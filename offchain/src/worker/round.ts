@@ -60,7 +60,7 @@ export async function workRound(
   const { base, steps } = await start(work, commitment);
   const preparedAt = clock.monotonic();
   sendings.prepared(preparedAt - startedAt);
-  const { done, loss, tokensPerSecond } = await train(work, steps, commitment);
+  const { done, loss, lossTokens, tokensPerSecond } = await train(work, steps, commitment);
   const trained = { ...assignment, steps: done };
   const trainedAt = clock.monotonic();
 
@@ -87,6 +87,7 @@ export async function workRound(
     receiptHash,
     tokens: tokensOf(trained),
     loss,
+    lossTokens,
     tokensPerSecond,
     sentBytes: encoded.reduce((sum, fragment) => sum + fragment.bytes.length, 0),
     times,

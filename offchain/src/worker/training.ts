@@ -3,14 +3,13 @@ import { roundNumber, UserError } from "../base/index.ts";
 import { type CommitmentBuilder, fedDigests, segmentEnds } from "./commitment.ts";
 import type { RoundWork } from "./roundWork.ts";
 import type { InnerSteps } from "./trainer.ts";
+import { afterSteps, lossOf } from "./trainingLoss.ts";
 
 /** Training produced what cannot be sent; the optimizer's state is worth nothing any more. */
 export class DivergedError extends UserError {
   override readonly name = "DivergedError";
 }
 
-/** Weight of the newest step in the smoothed loss. */
-const SMOOTHING = 0.1;
 /** A step or a sending may take so many times what it took before. */
 const CAUTION = 1.5;
 /** Of a work's time sending may be thought to take so much: a part counts from half of the time on. */
@@ -24,6 +23,8 @@ interface Trained {
   /** Inner steps that were done: all, or as many as there was time for. */
   readonly done: number;
   readonly loss: number;
+  /** Tokens that the loss is the mean of. */
+  readonly lossTokens: number;
   readonly tokensPerSecond: number;
 }
 
@@ -48,9 +49,9 @@ export async function train(work: RoundWork, steps: InnerSteps, commitment: Comm
   const onSteps = (newest: readonly { readonly loss: number }[]): void => {
     done += newest.length;
     progress.step = done;
-    progress.loss = newest.reduce<number | null>(
-      (smoothed, step) => (smoothed === null ? step.loss : smoothed + SMOOTHING * (step.loss - smoothed)),
-      progress.loss,
+    progress.newest = afterSteps(
+      progress.newest,
+      newest.map(({ loss }) => ({ loss, tokens: tokensPerStep })),
     );
     const now = clock.monotonic();
     const newestMs = (now - endedAt) / newest.length;
@@ -58,10 +59,11 @@ export async function train(work: RoundWork, steps: InnerSteps, commitment: Comm
     endedAt = now;
     if (isLate(work, { done, count, elapsed: now - startedAt, recentMs })) enough.abort();
     progress.tokensPerSecond = (tokensPerStep * done * 1_000) / Math.max(1, now - startedAt);
-    const { loss, tokensPerSecond } = progress;
+    const { tokensPerSecond } = progress;
+    const { loss, lossTokens } = lossOf(progress.newest);
     if (loss === null || (now - reportedAt < PROGRESS_EVERY && done < count)) return;
     reportedAt = now;
-    context.onEvent({ type: "progress", round, step: done, steps: count, loss, tokensPerSecond });
+    context.onEvent({ type: "progress", round, step: done, steps: count, loss, lossTokens, tokensPerSecond });
   };
   let from = 0;
   for (const end of segmentEnds(count, context.segmentSteps)) {
@@ -75,15 +77,15 @@ export async function train(work: RoundWork, steps: InnerSteps, commitment: Comm
       commitment.segment(trainer.step, await trainer.digest(residual), fedDigests(tokens, learningRates, before));
     }
   }
-  const { loss, tokensPerSecond } = progress;
+  const { loss, lossTokens } = lossOf(progress.newest);
   if (loss === null || !Number.isFinite(loss)) {
-    progress.loss = null;
+    progress.newest = [];
     throw new DivergedError(
       "TRAINING_DIVERGED",
       `The loss of round ${roundNumber(round)} is ${loss}: training diverged.`,
     );
   }
-  return { done: from, loss, tokensPerSecond: tokensPerSecond ?? 0 };
+  return { done: from, loss, lossTokens, tokensPerSecond: progress.tokensPerSecond ?? 0 };
 }
 
 /** How far a round is, and how fast. */

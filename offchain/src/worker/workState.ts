@@ -5,12 +5,14 @@ import { type Clock, UserError } from "../base/index.ts";
 import type { FragmentLayout } from "../diloco/index.ts";
 import { createResidualLedger, type ResidualLedger } from "./residual.ts";
 import { createSendingTimes, type SendingTimes } from "./sendingTimes.ts";
+import type { StepLoss } from "./trainingLoss.ts";
 
 /** What heartbeats tell of a round under way. */
 export interface RoundProgress {
   round: number | null;
   step: number;
-  loss: number | null;
+  /** Newest inner steps, of earlier rounds too: the training loss is their mean. */
+  newest: readonly StepLoss[];
   tokensPerSecond: number | null;
   uploading: boolean;
 }
@@ -55,7 +57,7 @@ export function createWorkState({
   readonly layouts: readonly FragmentLayout[];
 }): WorkState {
   return {
-    progress: { round: null, step: 0, loss: null, tokensPerSecond: null, uploading: false },
+    progress: { round: null, step: 0, newest: [], tokensPerSecond: null, uploading: false },
     residuals: createResidualLedger(layouts),
     tally: { rounds: 0, tokens: 0 },
     current: undefined,

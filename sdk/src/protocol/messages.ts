@@ -42,8 +42,9 @@ export const MemberView = Type.Object({
   round: Nullable(Count),
   step: Count,
   steps: Count,
-  /** Training loss, nats per token, smoothed by the worker. */
+  /** Training loss that the worker says, nats per token, and tokens that it is the mean of; absent where it said none. */
   loss: Nullable(Real),
+  lossTokens: Type.Optional(Count),
   tokensPerSecond: Nullable(Real),
   /** Tokens of its receipts that stand in a checkpoint; over all workers ever they add up to the run's. */
   tokens: Decimal,
@@ -123,8 +124,12 @@ export const RunView = Type.Object({
   /** All whose work stands in a checkpoint, members or not, and the sum of their `tokens`: of what a member's are a part. */
   accepted: Type.Object({ workers: Count, tokens: Decimal }),
   loss: Type.Object({
-    /** Nats per token, token-weighted over the members' latest. */
+    /**
+     * Nats per token, over the members' latest, each weighted by the tokens of its accepted work; and tokens that all of these are
+     * the means of, absent where a member did not say.
+     */
     train: Nullable(Real),
+    trainTokens: Type.Optional(Count),
     /** Validators' median of the newest checkpoint that has one, and the first one. */
     heldOut: Nullable(HeldOutView),
     heldOutFirst: Nullable(HeldOutView),
@@ -184,7 +189,10 @@ export const Heartbeat = Type.Object(
   {
     round: Nullable(Count),
     step: Count,
+    /** Of the newest inner steps, nats per token. */
     loss: Nullable(Real),
+    /** Tokens that the loss is the mean of. */
+    lossTokens: Type.Optional(Count),
     tokensPerSecond: Nullable(Real),
     uploading: Type.Boolean(),
   },

@@ -22,6 +22,7 @@ export const member = (digit: string, change: object = {}) => ({
   step: 12,
   steps: 32,
   loss: 3.25,
+  lossTokens: 20_480,
   tokensPerSecond: 12_345,
   tokens: "98304",
   ...change,
@@ -40,12 +41,13 @@ export const view = {
   current: { round: 7, innerSteps: 32, openedAt: 0, deadline: 60_000, assigned: 3, received: 1 },
   members: [
     member("a"),
-    member("b", { state: "waiting", step: 0, steps: 0, loss: null, tokensPerSecond: null }),
+    member("b", { state: "waiting", step: 0, steps: 0, loss: null, lossTokens: undefined, tokensPerSecond: null }),
     member("c", { state: "silent", tokens: "0" }),
   ],
   accepted: { workers: 3, tokens: "245760" },
   loss: {
     train: 4.5,
+    trainTokens: 40_960,
     heldOut: { round: 7, microBitsPerByte: 2_345_678, sequences: 64 },
     heldOutFirst: { round: 0, microBitsPerByte: 3_800_000, sequences: 16 },
   },

@@ -10,7 +10,8 @@ import { feeWaitText } from "../../../offchain/src/cli/feeWait.ts";
 import { memberLines } from "../../../offchain/src/cli/status/running.ts";
 import { allWork, workOf } from "../../../offchain/src/cli/work.ts";
 import { blankWorker, drawWorker } from "../../../offchain/src/cli/workerScreen.ts";
-import { drawScreen, liveSpeed, plainLine, trafficLines } from "../../../offchain/src/cli/up/screen.ts";
+import { drawScreen, liveSpeed, plainLine } from "../../../offchain/src/cli/up/screen.ts";
+import { trafficLines } from "../../../offchain/src/cli/up/traffic.ts";
 import { plain, coloured, hash, address, member, view, screen, dear, dearText, summary, text } from "./pictures.ts";
 
 /** Words that have a digit, of whatever base, in them. */
@@ -24,7 +25,7 @@ describe("the live picture", () => {
         "",
         "now       Training  ████████▋░░░░░░░░░░░░░░░ 1:05 of 3:00",
         "round     8 · 1 of 3 workers in · up to 32 inner steps",
-        "loss      train 4.500 nats/token, 2.597 bits/byte of the newest steps █▅▂▁",
+        "loss      train 4.500 nats/token, 2.597 bits/byte on 40,960 tokens █▅▂▁",
         "          held-out 2.346 bits/byte on 8,192 tokens (checkpoint 7); at the start 3.800 on 2,048",
         "speed     12,345 tokens/s by 1 active · 246 K tokens so far",
         "traffic   12.0 MB: 4.00 MB up (int8), 8.00 MB down (fp32, uncompressed)",
@@ -36,6 +37,7 @@ describe("the live picture", () => {
         `          ${shortAddress(address("b"))}  waiting                        –         –    40.0%`,
         `          ${shortAddress(address("c"))}  silent                     3.250         –     0.0%`,
         "          1 left                                                     20.0%",
+        "          loss of each on its newest 20,480 tokens",
         "",
         "on-chain  chain 31337, RPC http://127.0.0.1:8545",
         "          checkpoint 6 is anchored in the transaction",
@@ -45,6 +47,23 @@ describe("the live picture", () => {
         "join by   npm run cotrain -- worker --coordinator http://127.0.0.1:7700",
       ].join("\n"),
     );
+  });
+
+  // foundation 18: the size of the sample stands beside each loss
+  test("a training loss stands with the tokens that it is the mean of, as far as the workers told them", () => {
+    const members = [member("a", { lossTokens: 1_280 }), member("b"), member("c", { lossTokens: undefined })];
+    const shown = { ...view, members } as unknown as RunView;
+    expect(drawScreen({ ...screen, view: shown }, plain, 100)).toContain(
+      "loss of each on its newest 1,280 to 20,480 tokens",
+    );
+    // Too narrow for the losses: nothing is said of what they rest on.
+    expect(drawScreen({ ...screen, view: shown }, plain, 50)).not.toContain("loss of each");
+    expect(plainLine(screen)).toContain("train 2.597 on 40,960 tokens, held-out 2.346 bits/byte on 8,192 tokens");
+    const { trainTokens: _, ...loss } = view.loss;
+    const untold = { ...view, loss, members: members.slice(2) } as unknown as RunView;
+    const picture = drawScreen({ ...screen, view: untold }, plain, 100);
+    expect(picture).toContain("2.597 bits/byte of the newest steps");
+    expect(picture).not.toContain("loss of each");
   });
 
   test("the live speed is the sum of what is shown of the workers that train now", () => {
@@ -274,7 +293,7 @@ describe("the live picture", () => {
 describe("the plain line", () => {
   test("says the same in one line", () => {
     expect(plainLine(screen)).toBe(
-      `Training · round 8 · train 2.597 held-out 2.346 bits/byte on 8,192 tokens (checkpoint 7) · 12,345 tokens/s by 1 of 3 workers · 12.0 MB moved, 600 MB if every step went in fp32 both ways · checkpoint 6 anchored in ${hash("5")}`,
+      `Training · round 8 · train 2.597 on 40,960 tokens, held-out 2.346 bits/byte on 8,192 tokens (checkpoint 7) · 12,345 tokens/s by 1 of 3 workers · 12.0 MB moved, 600 MB if every step went in fp32 both ways · checkpoint 6 anchored in ${hash("5")}`,
     );
     expect(plainLine({ ...screen, view: undefined })).toBe("Training");
   });
@@ -289,7 +308,7 @@ describe("the plain line", () => {
 
   test("knows what is not known yet", () => {
     const early = { ...view, anchored: null, loss: { train: null, heldOut: null, heldOutFirst: null } };
-    expect(plainLine({ ...screen, view: early })).toMatch(/train – held-out – bits\/byte .* nothing anchored yet$/);
+    expect(plainLine({ ...screen, view: early })).toMatch(/train –, held-out – bits\/byte .* nothing anchored yet$/);
   });
 });
 

@@ -47,12 +47,21 @@ const plain = (_: unknown, text: string): string => text;
 const share = 10n ** 18n;
 
 const ready = { type: "ready", worker, beneficiary: worker, parameters: 919_000, conforms: true } as WorkerEvent;
-const progress = { type: "progress", round: 22, step: 17, steps: 64, loss: 3.612, tokensPerSecond: 8_575.4 } as const;
+const progress = {
+  type: "progress",
+  round: 22,
+  step: 17,
+  steps: 64,
+  loss: 3.612,
+  lossTokens: 15_360,
+  tokensPerSecond: 8_575.4,
+} as const;
 const acknowledged = {
   type: "acknowledged",
   round: 22,
   tokens: 49_152,
   loss: 3.6,
+  lossTokens: 15_360,
   tokensPerSecond: 8_500,
 } as WorkerEvent;
 const retrying = {
@@ -87,7 +96,7 @@ describe("the picture", () => {
         `worker    ${shortAddress(worker)} for https://train.example.org`,
         "now       training █████▍░░░░░░░░░░░░░░ 17/64",
         "round     23 · 1 accepted, 49.2 K tokens",
-        "loss      3.612 nats/token of the newest steps",
+        "loss      3.612 nats/token on its newest 15,360 tokens",
         "speed     8,575 tokens/s",
         "share     33.3% of the run's work",
         "earned    700.00 shares, 233.33… claimable",
@@ -290,7 +299,7 @@ describe("the terminal", () => {
     opened.close();
     expect(notices).toEqual([
       `0:00  worker ${shortAddress(worker)}, 919 K parameters`,
-      "0:00  round 23 accepted · loss 3.600 · 8,500 tokens/s · 33.3% of the run's work · earned 700.00 shares, 233.33… claimable",
+      "0:00  round 23 accepted · loss 3.600 on 15,360 tokens · 8,500 tokens/s · 33.3% of the run's work · earned 700.00 shares, 233.33… claimable",
       "1 round was accepted, 49.2 K tokens. Claim what they earned with",
       `  ${claim}`,
     ]);
@@ -470,6 +479,6 @@ test("the log counts rounds from 1, as the screen does", () => {
   const logger = { info: say, debug: say } as unknown as Logger;
   logEvent(logger, { ...acknowledged, round: 0 } as WorkerEvent);
   logEvent(logger, { ...progress, round: 7 });
-  expect(said).toEqual(["round 1 acknowledged: loss 3.600", "progress"]);
+  expect(said).toEqual(["round 1 acknowledged: loss 3.600 on 15360 tokens", "progress"]);
   expect(fields).toMatchObject([{ round: 1 }, { round: 8 }]);
 });

@@ -65,8 +65,16 @@ describe("training loss", () => {
       { loss: 6, tokens: "1000" },
       { loss: null, tokens: "9000" },
     ];
-    expect(trainLoss(members)).toBe(3);
-    expect(trainLoss([])).toBeNull();
+    expect(trainLoss(members)).toEqual({ train: 3 });
+    expect(trainLoss([])).toEqual({ train: null });
+  });
+
+  // foundation 18: the size of the sample stands beside each loss
+  it("stands with the tokens that it rests on, unless somebody kept them back", () => {
+    const told = { loss: 2, lossTokens: 20_480, tokens: "3000" };
+    const silent = { loss: null, lossTokens: 512, tokens: "1000" };
+    expect(trainLoss([told, { ...told, lossTokens: 1_280 }, silent])).toEqual({ train: 2, trainTokens: 21_760 });
+    expect(trainLoss([told, { loss: 2, tokens: "1" }])).toEqual({ train: 2 });
   });
 });
 

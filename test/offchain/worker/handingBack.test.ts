@@ -38,7 +38,7 @@ async function trained({ sendings, waits, pace, steps = 100 }: Given): Promise<{
     assignment: { round: 1, batch: 1, sequence: 1, steps },
     context: { trainer, clock, leastSteps: 4, segmentSteps: 0, onEvent: () => undefined },
     residual: [],
-    progress: { round: 1, step: 0, loss: null, tokensPerSecond: null, uploading: false },
+    progress: { round: 1, step: 0, newest: [], tokensPerSecond: null, uploading: false },
     // A part counts from half of the time on.
     timeLeft: () => (clock.monotonic() < waits / 2 ? undefined : waits - clock.monotonic()),
     sendings,

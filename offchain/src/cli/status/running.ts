@@ -40,7 +40,8 @@ import { columnsOf, factTable, table } from "../output.ts";
 import type { PutAside } from "../putAside.ts";
 import { rejectedOf } from "../rejected.ts";
 import { joinLines } from "../up/display.ts";
-import { liveSpeed, trafficLines } from "../up/screen.ts";
+import { liveSpeed } from "../up/screen.ts";
+import { trafficLines } from "../up/traffic.ts";
 import { allWork, leftWork } from "../work.ts";
 import {
   type Checkpoint,

@@ -2,9 +2,8 @@
  * What `cotrain up` shows while it trains: a pure picture of the run (`drawScreen`) that a TTY redraws in place, and the
  * same facts as one plain line per round elsewhere (`plainLine`).
  */
-import { codecCode, type MemberView, nameOfCode, parameterText, type RunView } from "@cotrain/sdk/protocol";
+import type { MemberView, RunView } from "@cotrain/sdk/protocol";
 
-import { codecOf } from "../../diloco/index.ts";
 import {
   roundNumber,
   bar,
@@ -25,6 +24,7 @@ import { heldOutBefore } from "../../run/index.ts";
 import { feeWaitText } from "../feeWait.ts";
 import { type Output, type Style, table } from "../output.ts";
 import { allWork, leftWork } from "../work.ts";
+import { trafficLines } from "./traffic.ts";
 
 export interface Screen extends Stage {
   /** Since the activity began, ms. */
@@ -45,6 +45,10 @@ export function sampleOf(sequences: number | null, sequence: number): string {
   return sequence === 0 ? ` on ${formatCount(sequences)} sequences` : ` on ${formatCount(sequences * sequence)} tokens`;
 }
 
+/** On how much text a training loss rests, where all whose loss it is told. */
+const trainedOn = (tokens: number | undefined): string =>
+  tokens === undefined ? " of the newest steps" : ` on ${formatCount(tokens)} tokens`;
+
 const heldOutText = (loss: HeldOut, sequence: number): string =>
   `${heldOutBits(loss)} bits/byte${loss ? `${sampleOf(loss.sequences, sequence)} (checkpoint ${loss.round})` : ""}`;
 
@@ -58,32 +62,6 @@ const speedOf = (member: MemberView): number =>
 export function liveSpeed(view: RunView): { readonly tokensPerSecond: number; readonly workers: number } {
   const active = view.members.filter(isActive);
   return { tokensPerSecond: active.reduce((sum, member) => sum + speedOf(member), 0), workers: active.length };
-}
-
-/** What a coordinator of another version uses may not be known here. */
-const codecName = (code: number): string =>
-  nameOfCode(codecCode, code) === undefined ? parameterText("codec", code) : codecOf(code).label;
-
-/**
- * What was moved and what two ways of synchronous data parallelism would have: each worker sends its fp32 gradient to a server
- * and fetches the mean at every step (8 bytes a parameter and step), or the n workers of a round pass bf16 gradients round a
- * ring, each sending 2 (n − 1)/n × 2 bytes a parameter and step.
- */
-export function trafficLines(view: {
-  readonly traffic: RunView["traffic"];
-  readonly params: Pick<RunView["params"], "codec" | "downCodec">;
-}): string[] {
-  const { up, down, synchronous, ring } = view.traffic;
-  const sent = up + down;
-  const times = (baseline: number): string => (sent === 0 ? "" : ` (${(baseline / sent).toFixed(0)}×)`);
-  return [
-    `${formatBytes(sent)}: ${formatBytes(up)} up (${codecName(view.params.codec)}), ${formatBytes(down)} down (${codecName(view.params.downCodec)})`,
-    // Before anything was trained there is nothing to compare with; a worker alone has no ring.
-    ...(synchronous > 0
-      ? [`${formatBytes(synchronous)}${times(synchronous)} if every step went in fp32 both ways`]
-      : []),
-    ...(ring > 0 ? [`${formatBytes(ring)}${times(ring)} by a ring all-reduce in bf16`] : []),
-  ];
 }
 
 /** Text and how it is painted. */
@@ -166,12 +144,12 @@ const gap = block([[]], 9);
 const LEAST_CURVE = 4;
 
 function lossLines({ view, bytesPerToken, losses, sequence }: Screen & { view: RunView }, columns: number): Line[] {
-  const { train, heldOut } = view.loss;
+  const { train, trainTokens, heldOut } = view.loss;
   const untrained = heldOutBefore(view.loss);
   const text =
     train === null
       ? "train – "
-      : `train ${train.toFixed(3)} nats/token, ${bitsPerByte(train, { tokens: 1, bytes: bytesPerToken }).toFixed(3)} bits/byte of the newest steps `;
+      : `train ${train.toFixed(3)} nats/token, ${bitsPerByte(train, { tokens: 1, bytes: bytesPerToken }).toFixed(3)} bits/byte${trainedOn(trainTokens)} `;
   const lines = flow([label("loss"), text], columns);
   const room = columns - widthOf(lines.at(-1) ?? []);
   const curve: Line = room < LEAST_CURVE ? [] : [["cyan", sparkline(losses, Math.min(40, room))]];
@@ -277,6 +255,16 @@ function workerTable(view: RunView, columns: number, shown: number): Line[] {
   ];
 }
 
+/** On how much text the losses in the table rest, each worker's on its own newest; nothing where it has no room for losses. */
+function sampleBlock(view: RunView, columns: number): Block {
+  const sizes = view.members.flatMap(({ lossTokens = [] }) => lossTokens);
+  const [heads = []] = workerTable(view, columns, view.members.length);
+  if (sizes.length === 0 || !heads.some((piece) => textOf(piece).includes(` ${loss.head} `))) return block([]);
+  const [least, most] = [Math.min(...sizes), Math.max(...sizes)].map((size) => formatCount(size));
+  const size = least === most ? most : `${least} to ${most}`;
+  return block(flow([label(""), ["dim", `loss of each on its newest ${size} tokens`]], columns), 7);
+}
+
 function workerBlock(view: RunView, columns: number): Block {
   const count = view.members.length;
   const whole = workerTable(view, columns, count);
@@ -325,6 +313,7 @@ function runBlocks(screen: Screen & { view: RunView }, columns: number): Block[]
     ...trafficLines(view).map((line, index) => block(text(index === 0 ? "traffic" : "", line), index === 0 ? 0 : 4)),
     gap,
     workerBlock(view, columns),
+    sampleBlock(view, columns),
     gap,
     block(text("on-chain", `chain ${screen.chainId}, RPC ${screen.rpc}`), 3),
     block([...anchor, ...transaction]),
@@ -383,13 +372,16 @@ export function plainLine(screen: Screen): string {
   const activity = screen.waitsFor.length > 0 ? `${screen.activity}, ${waitsText(screen.waitsFor)}` : screen.activity;
   if (!view) return activity;
   const { tokensPerSecond, workers } = liveSpeed(view);
-  const { train, heldOut } = view.loss;
-  const bits = train === null ? "–" : bitsPerByte(train, { tokens: 1, bytes: screen.bytesPerToken }).toFixed(3);
+  const { train, trainTokens, heldOut } = view.loss;
+  const bits =
+    train === null
+      ? "–"
+      : `${bitsPerByte(train, { tokens: 1, bytes: screen.bytesPerToken }).toFixed(3)}${trainedOn(trainTokens)}`;
   const { anchored } = view;
   return [
     activity,
     view.current ? `round ${roundNumber(view.current.round)}` : `${countOf(view.round, "round")} completed`,
-    `train ${bits} held-out ${heldOutText(heldOut, screen.sequence)}`,
+    `train ${bits}, held-out ${heldOutText(heldOut, screen.sequence)}`,
     `${formatCount(tokensPerSecond)} tokens/s by ${workers} of ${view.members.length} workers`,
     `${formatBytes(view.traffic.up + view.traffic.down)} moved${view.traffic.synchronous === 0 ? "" : `, ${formatBytes(view.traffic.synchronous)} if every step went in fp32 both ways`}`,
     anchored

@@ -17,7 +17,8 @@ import {
 } from "../../base/index.ts";
 import { type Output, table } from "../output.ts";
 import { shownUnpaid } from "../unpaid.ts";
-import { sampleOf, trafficLines } from "./screen.ts";
+import { sampleOf } from "./screen.ts";
+import { trafficLines } from "./traffic.ts";
 
 const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
 const Text = Type.String();

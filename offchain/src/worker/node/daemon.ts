@@ -135,7 +135,10 @@ export function logEvent(logger: Logger, event: WorkerEvent): void {
       logger.debug(fields, type);
       return;
     case "acknowledged":
-      logger.info(fields, `round ${roundNumber(event.round)} acknowledged: loss ${event.loss.toFixed(3)}`);
+      logger.info(
+        fields,
+        `round ${roundNumber(event.round)} acknowledged: loss ${event.loss.toFixed(3)} on ${event.lossTokens} tokens`,
+      );
       return;
     case "acknowledgedLate":
       logger.info(fields, `round ${roundNumber(event.round)} acknowledged, now that it was asked again`);
