@@ -90,8 +90,10 @@ export async function validatorDaemon(options: ValidatorDaemonOptions, context: 
       onReady: () => context.ready({ validator: options.account.address }),
       onEvent: (event) => {
         logEvent(logger, event);
-        if (event.type === "measured")
-          writeMeasuring(directory.path, event).catch((error: Error) => logger.warn(error.message));
+        if (event.type === "measured" || event.type === "audited") {
+          const what = event.type === "measured" ? "heldOut" : "audit";
+          writeMeasuring(directory.path, what, event).catch((error: Error) => logger.warn(error.message));
+        }
         options.onEvent?.(event);
       },
     },

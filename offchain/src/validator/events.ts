@@ -24,8 +24,15 @@ export type ValidatorEvent =
       /** The run does not train, and no bound holds for measuring. */
       readonly atRest: boolean;
     }
-  /** The losses of a head's gate were measured and are those of its record. */
-  | { readonly type: "audited"; readonly head: string; readonly round: number; readonly losses: number }
+  /** The losses of a head's gate were measured and are those of its record; share and rest as of `measured`. */
+  | {
+      readonly type: "audited";
+      readonly head: string;
+      readonly round: number;
+      readonly losses: number;
+      readonly share: number;
+      readonly atRest: boolean;
+    }
   /** What another validator drew of a head was found not to hold. */
   | {
       readonly type: "confirmed";
@@ -42,6 +49,9 @@ export type ValidatorEvent =
   | { readonly type: "retrying"; readonly what: string; readonly reason: string }
   /** Others have not told yet what they drew, as happens in any epoch, or deny it: this validator looks as well. */
   | { readonly type: "looking"; readonly what: string; readonly reason: string };
+
+const tookText = ({ share, atRest }: { readonly share: number; readonly atRest: boolean }): string =>
+  `measured with ${(100 * share).toFixed(1)}% of the machine${atRest ? " at rest" : ""}`;
 
 /** One line for everything that a validator says to others, and for what keeps it from saying more. */
 export function logEvent(logger: Logger, event: ValidatorEvent): void {
@@ -60,11 +70,14 @@ export function logEvent(logger: Logger, event: ValidatorEvent): void {
     case "measured":
       logger.info(
         fields,
-        `checkpoint ${event.round}: ${(event.microBitsPerByte / 1e6).toFixed(3)} held-out bits/byte on ${event.sequences} sequences, measured with ${(100 * event.share).toFixed(1)}% of the machine${event.atRest ? " at rest" : ""}`,
+        `checkpoint ${event.round}: ${(event.microBitsPerByte / 1e6).toFixed(3)} held-out bits/byte on ${event.sequences} sequences, ${tookText(event)}`,
       );
       return;
     case "audited":
-      logger.info(fields, `checkpoint ${event.round}: ${event.losses} losses of its gate measured, as recorded`);
+      logger.info(
+        fields,
+        `checkpoint ${event.round}: ${event.losses} losses of its gate as recorded, ${tookText(event)}`,
+      );
       return;
     case "attested":
       logger.info(fields, `epoch ${event.epoch} recomputed, equal, signed`);

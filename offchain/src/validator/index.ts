@@ -11,6 +11,7 @@ export type { ValidatorCoordinator } from "./context.ts";
 export { validatorDaemon } from "./daemon.ts";
 export { logEvent, type ValidatorEvent } from "./events.ts";
 export { createLossMeter, type LossMeter, restAfter, sampleOf } from "./loss.ts";
-export { readMeasuring } from "./measuring.ts";
+export { LOSS_SHARE } from "./checks/turn.ts";
+export { type MeasuredFor, readMeasuring } from "./measuring.ts";
 export { runValidator } from "./runValidator.ts";
 export { openStatements, statementMigrations, type StatementSchema } from "./statements.ts";

@@ -223,6 +223,10 @@ async function measure(setup: Setup, request: LossRequest, clock: Clock, signal:
   };
 }
 
+/** Processor time of a measurement as a share of what the machine had meanwhile, both in ms. */
+export const shareOf = ({ cpu, elapsed }: Pick<LossResult, "cpu" | "elapsed">): number =>
+  cpu / Math.max(1, elapsed * availableParallelism());
+
 /** Ms to rest, so that processor time stays within a share of what the machine had since the start. */
 export function restAfter(cpu: number, elapsed: number, share: number, processors = availableParallelism()): number {
   return Math.max(0, Math.ceil(cpu / (share * processors) - elapsed));

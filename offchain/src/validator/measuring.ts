@@ -1,4 +1,7 @@
-/** How much of the machine the newest measurement of held-out loss took: kept beside the statements for `cotrain status`. */
+/**
+ * How much of the machine the newest measurement of held-out loss took, and the newest audit of a loss gate: kept beside the
+ * statements for `cotrain status`.
+ */
 import { join } from "node:path";
 
 import { type Static, Type } from "typebox";
@@ -19,14 +22,17 @@ const Measuring = Type.Object(
 );
 export type Measuring = Static<typeof Measuring>;
 
-const FILE = "measuring.json";
+/** What an engine of a validator measures for, and where it is written down. */
+const FILES = { heldOut: "measuring.json", audit: "auditing.json" } as const;
+export type MeasuredFor = keyof typeof FILES;
 
 /** @param directory the validator's own */
 export const writeMeasuring = (
   directory: string,
+  what: MeasuredFor,
   { round, share, atRest }: Required<Omit<Measuring, "version">>,
-): Promise<void> => writeStateFile(join(directory, FILE), Measuring, { version: 1, round, share, atRest });
+): Promise<void> => writeStateFile(join(directory, FILES[what]), Measuring, { version: 1, round, share, atRest });
 
 /** Undefined when nothing was measured, or the file is damaged: it is shown and nothing follows from it. */
-export const readMeasuring = (directory: string): Promise<Measuring | undefined> =>
-  readStateFile(join(directory, FILE), Measuring).catch(() => undefined);
+export const readMeasuring = (directory: string, what: MeasuredFor): Promise<Measuring | undefined> =>
+  readStateFile(join(directory, FILES[what]), Measuring).catch(() => undefined);

@@ -15,6 +15,7 @@ import { keptLine, memberLines, runningDocument, viewLines } from "../../../offc
 import { createOutput, printableInColour } from "../../../offchain/src/cli/output.ts";
 import type { RunFile } from "../../../offchain/src/service/index.ts";
 import { writeMeasuring } from "../../../offchain/src/validator/measuring.ts";
+import { view as shownView } from "./pictures.ts";
 
 const member = (byte: string, machineClass: string): MemberView => ({
   worker: `0x${byte.repeat(20)}`,
@@ -107,23 +108,34 @@ it("status announces how long an auditor finds payloads and checkpoints", () => 
 });
 
 // foundation 20
-it("status shows what share of the machine each validator's measuring took", async () => {
+it("status shows what share of the machine each validator's measuring and gate audits took, and may take", async () => {
   const state = await mkdtemp(join(tmpdir(), "cotrain-status-"));
   onTestFinished(() => rm(state, { recursive: true, force: true }));
-  expect(await measuringShares(join(state, "none"))).toEqual({});
+  for (const what of ["heldOut", "audit"] as const)
+    expect(await measuringShares(join(state, "none"), what)).toEqual({});
   for (const role of ["validator-1", "validator-2", "validator-3", "worker-1"]) await mkdir(join(state, role));
-  await writeMeasuring(join(state, "validator-1"), { round: 7, share: 0.0312, atRest: false });
-  await writeMeasuring(join(state, "validator-2"), { round: 6, share: 0.479, atRest: true });
+  await writeMeasuring(join(state, "validator-1"), "heldOut", { round: 7, share: 0.0312, atRest: false });
+  await writeMeasuring(join(state, "validator-2"), "heldOut", { round: 6, share: 0.479, atRest: true });
+  await writeMeasuring(join(state, "validator-2"), "audit", { round: 5, share: 0.0449, atRest: false });
   await writeFile(join(state, "validator-3", "measuring.json"), "{");
-  const shares = await measuringShares(state);
-  expect(shares).toEqual({
-    "validator-1": { round: 7, share: 0.0312, atRest: false },
-    "validator-2": { round: 6, share: 0.479, atRest: true },
+  const [measuring, auditing] = [await measuringShares(state, "heldOut"), await measuringShares(state, "audit")];
+  expect(measuring).toEqual({
+    "validator-1": { round: 7, share: 0.0312, atRest: false, atMost: 0.05 },
+    "validator-2": { round: 6, share: 0.479, atRest: true, atMost: null },
   });
-  expect(measuringRows(shares)).toEqual([
-    ["measuring took", "3.1% of the machine (validator-1, checkpoint 7)"],
+  expect(auditing).toEqual({ "validator-2": { round: 5, share: 0.0449, atRest: false, atMost: 0.05 } });
+  const rows = [
+    ["measuring took", "3.1% of the machine, at most 5% (validator-1, checkpoint 7)"],
     ["", "47.9% of the machine at rest (validator-2, checkpoint 6)"],
-  ]);
+    ["gate audits took", "4.5% of the machine, at most 5% (validator-2, checkpoint 5)"],
+  ];
+  expect([...measuringRows("measuring took", measuring), ...measuringRows("gate audits took", auditing)]).toEqual(rows);
+  const facts = { chainId: 31_337, rpc: "http://127.0.0.1:8545", contracts: {} };
+  const run = { view: shownView, facts, checkpoints: [], sequence: 128, join: "", list: "", measuring, auditing };
+  expect(runningDocument(run)).toMatchObject({ measuring, auditing });
+  const lines = viewLines(run, Infinity).join("\n");
+  for (const [label = "", text = ""] of rows)
+    expect(lines).toMatch(new RegExp(`${label} +${text.replaceAll(/[.()]/g, "\\$&")}`));
 });
 
 /** How others join, as it is copied from the end of what status says. */

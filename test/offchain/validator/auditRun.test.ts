@@ -179,7 +179,14 @@ it("a validator measures the gate that sortition gives it and finds an honest re
   const { round, head } = await post(true);
   const events = await start();
   expect(await judgement(events, round)).toMatchObject({ holds: true, reason: "" });
-  expect(events).toContainEqual({ type: "audited", head, round, losses: 2 });
+  expect(events).toContainEqual({
+    type: "audited",
+    head,
+    round,
+    losses: 2,
+    share: expect.any(Number),
+    atRest: false,
+  });
   expect((await sent(head)).verdict.value).toBe("10000");
 });
 

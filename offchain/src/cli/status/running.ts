@@ -73,8 +73,9 @@ interface RunningRun {
   readonly here?: string | undefined;
   /** The command that lists all checkpoints. */
   readonly list: string;
-  /** What measuring held-out loss took of this machine. */
+  /** What measuring held-out loss took of this machine, and what auditing loss gates did. */
   readonly measuring?: MeasuringShares;
+  readonly auditing?: MeasuringShares;
   /** Checkpoints that validators found not to hold, by the chain and the blobs of this directory. */
   readonly rejected?: readonly number[] | undefined;
   readonly putAside?: readonly PutAside[];
@@ -101,7 +102,8 @@ export function viewLines(run: RunningRun, columns: number): string[] {
         ? heldOutText(heldOut, `checkpoint ${heldOut.round}`, heldOutBefore(view.loss), sequence)
         : "not measured",
     ],
-    ...measuringRows(run.measuring ?? {}),
+    ...measuringRows("measuring took", run.measuring ?? {}),
+    ...measuringRows("gate audits took", run.auditing ?? {}),
     ["checkpoint", `${view.checkpoint.round}, ${view.checkpoint.digest}`],
     ["anchored", view.anchored ? `checkpoint ${view.anchored.round}, link ${view.anchored.sequence}` : "nothing yet"],
     ...(dear === undefined ? [] : [["", dear] as [string, string]]),
@@ -154,7 +156,7 @@ const remoteFacts = (view: RunView): ChainFacts => ({
 /** Both forms of the document say which they are; rounds count as on the screen. */
 export function runningDocument(run: RunningRun) {
   const { view, facts = remoteFacts(view), sequence, join, checkpoints } = run;
-  const { measuring = {}, rejected = [], putAside = [] } = run;
+  const { measuring = {}, auditing = {}, rejected = [], putAside = [] } = run;
   const { contracts, rpc } = facts;
   const current = view.current && countedFromOne(view.current);
   const members = view.members.map(countedFromOne);
@@ -168,6 +170,7 @@ export function runningDocument(run: RunningRun) {
     contracts,
     rpc,
     measuring,
+    auditing,
     checkpoints,
     rejected,
     putAside,
@@ -226,7 +229,8 @@ export async function runningStatus(run: LocalRun, old: readonly PutAside[]) {
     here: urlHere(run.file.urls),
     join: joinCommandFor(run.file.urls["join"] ?? url ?? "", run.runId, running.view.rpcUrl),
     list: listCommand(run.state),
-    measuring: await measuringShares(run.state),
+    measuring: await measuringShares(run.state, "heldOut"),
+    auditing: await measuringShares(run.state, "audit"),
     rejected: rejected?.rounds,
     putAside: old,
   };

@@ -14,7 +14,7 @@ import type { Draw } from "../claims.ts";
 import { attempt, type Context } from "../context.ts";
 import type { Description } from "../descriptions.ts";
 import { type EngineTask, occupy } from "../engineSlot.ts";
-import type { LossMeter } from "../loss.ts";
+import { type LossMeter, shareOf } from "../loss.ts";
 import type { Check } from "./check.ts";
 import { auditGate } from "./gateAudit.ts";
 import { type AggregateCheckInput, checkAggregate } from "./recompute.ts";
@@ -179,12 +179,16 @@ async function auditOf(
   task.share = share;
   const until = AbortSignal.any([signal, task.controller.signal]);
   const origin = { runId: head.runId, definition: digest };
+  const took = { cpu: 0, elapsed: 0 };
   const { problem, losses, evidence } = await auditGate(
     {
       blobs,
       measure: async (checkpoint, { build, sequences }) => {
         const request = { ...origin, build: asDigest(build), checkpoint, sequences, share };
-        return (await loss.measure(request, until)).microBitsPerByte;
+        const { cpu, elapsed, microBitsPerByte } = await loss.measure(request, until);
+        took.cpu += cpu;
+        took.elapsed += elapsed;
+        return microBitsPerByte;
       },
       conformance: (build) => loss.conformance({ ...origin, build }, until),
     },
@@ -192,7 +196,8 @@ async function auditOf(
   );
   if (problem === "") {
     audits.sound.add(head.head);
-    emit({ type: "audited", head: head.head, round: head.round, losses });
+    const atRest = share === undefined;
+    emit({ type: "audited", head: head.head, round: head.round, losses, share: shareOf(took), atRest });
   }
   return { holds: problem === "", reason: problem, evidence };
 }

@@ -1,6 +1,4 @@
 /** Held-out loss of the first and the newest checkpoint, by whoever's turn it is. */
-import { availableParallelism } from "node:os";
-
 import { CotrainError } from "@cotrain/sdk/errors";
 import { asDigest, digestOfJson, HELD_OUT_SEQUENCES, verdictForms, verdictKind } from "@cotrain/sdk/protocol";
 
@@ -8,6 +6,7 @@ import { RetryableError } from "../../base/index.ts";
 import type { PostedHead } from "../../chain/index.ts";
 import type { Context } from "../context.ts";
 import { occupy } from "../engineSlot.ts";
+import { shareOf } from "../loss.ts";
 import type { Content } from "../verdicts.ts";
 import type { Check } from "./check.ts";
 import { createTurns, isResting, type Measurement } from "./turn.ts";
@@ -96,7 +95,7 @@ async function measure(
     round: head.round,
     microBitsPerByte,
     sequences,
-    share: cpu / Math.max(1, elapsed * availableParallelism()),
+    share: shareOf({ cpu, elapsed }),
     atRest: share === undefined,
   });
 }
