@@ -98,7 +98,12 @@ async function runWhole(runner: TestRunner, test: string, noticed: string): Prom
   passing.set(runner, files);
   const known = files.get(test) ?? { alone: new Map<string, Answer>() };
   files.set(test, known);
-  const whole = async (): Promise<Answer> => (known.whole ??= await runner.run({ test }));
+  const whole = async (): Promise<Answer> => {
+    const answer = known.whole ?? (await runner.run({ test }));
+    // What hung once is no answer for the next.
+    if (answer.verdict !== "could not run") known.whole = answer;
+    return answer;
+  };
   const before = known.alone.get(noticed);
   if (before) return before;
   if (known.whole?.verdict === "passed") return known.whole;
