@@ -151,10 +151,11 @@ async function halfDelivered() {
   return { harness, b, prepared, own, acknowledged, there, sendShared };
 }
 
-/** Deletions wait from now on. @returns what was to be deleted, and lets them go on */
+/** Deletions wait from now on, until the test ends at the latest. @returns what was to be deleted, and lets them go on */
 function holdDeletions(harness: Harness): { readonly begun: Digest[]; readonly release: () => void } {
   const remove = harness.blobs.delete.bind(harness.blobs);
   const gate = Promise.withResolvers<void>();
+  onTestFinished(() => gate.resolve());
   const begun: Digest[] = [];
   harness.blobs.delete = async (digest) => {
     begun.push(digest);
@@ -214,6 +215,7 @@ describe("while the log cannot be written", () => {
     const { harness, b, prepared, own, there } = await halfDelivered();
     const put = harness.blobs.put.bind(harness.blobs);
     const gate = Promise.withResolvers<void>();
+    onTestFinished(() => gate.resolve());
     let waits = false;
     harness.blobs.put = async (...given) => {
       waits = true;

@@ -87,6 +87,11 @@ describe("a root of an epoch that never comes", () => {
     expect(over.epochs.at(-1)).toMatchObject({ epoch: 1, state: "computing" });
     const timed = step(over, { type: "TimerFired", at, key: "setTimer/epoch/2", reports: {} }).state;
     expect(timed.openEpochs[2]).toMatchObject({ over: true });
+    // What turns out to have nothing in it closes itself alone.
+    const key = Object.keys(timed.pending).find((each) => each.startsWith("computeEpoch/1/"))!;
+    const empty = step(timed, { type: "EpochComputed", at, key, epoch: 1, result: null }).state;
+    expect(Object.keys(empty.openEpochs)).toEqual(["2"]);
+    expect(empty.epochs.at(-1)).toMatchObject({ epoch: 2, state: "computing" });
   });
 });
 

@@ -11,13 +11,21 @@ interface Given {
   readonly sendings: SendingTimes;
   /** Ms for which the round waits. */
   readonly waits: number;
+  /** Ms from which on a part counts; half of them where nothing is said. */
+  readonly countsFrom?: number;
   /** Ms that each step takes. */
   readonly pace: (step: number) => number;
   readonly steps?: number;
 }
 
 /** @returns how many steps were done, and the ms that were left then */
-async function trained({ sendings, waits, pace, steps = 100 }: Given): Promise<{ done: number; left: number }> {
+async function trained({
+  sendings,
+  waits,
+  countsFrom = waits / 2,
+  pace,
+  steps = 100,
+}: Given): Promise<{ done: number; left: number }> {
   const clock = createManualClock();
   const trainer = {
     step: 0,
@@ -39,8 +47,7 @@ async function trained({ sendings, waits, pace, steps = 100 }: Given): Promise<{
     context: { trainer, clock, leastSteps: 4, segmentSteps: 0, onEvent: () => undefined },
     residual: [],
     progress: { round: 1, step: 0, newest: [], tokensPerSecond: null, uploading: false },
-    // A part counts from half of the time on.
-    timeLeft: () => (clock.monotonic() < waits / 2 ? undefined : waits - clock.monotonic()),
+    timeLeft: () => (clock.monotonic() < countsFrom ? undefined : waits - clock.monotonic()),
     sendings,
     signal: new AbortController().signal,
   } as unknown as RoundWork;
@@ -72,10 +79,9 @@ describe("the time that is kept free for sending", () => {
   });
 
   test("is never more than half of the work's time, whatever sending took", async () => {
-    expect(await trained({ sendings: sent(60_000), waits: 9_000, pace: steady(100) })).toEqual({
-      done: 45,
-      left: 4_500,
-    });
+    const late = { sendings: sent(60_000), waits: 9_000, pace: steady(100) };
+    expect(await trained(late)).toEqual({ done: 45, left: 4_500 });
+    expect(await trained({ ...late, countsFrom: 0 })).toEqual({ done: 44, left: 4_600 });
   });
 
   test("takes nothing from work that can be done beside it", async () => {
