@@ -20,6 +20,8 @@ export interface Stage {
   /** The command line with which others join, and the one that shows it where there is no room for it. */
   readonly joinCommand: string;
   readonly statusCommand: string;
+  /** The command that lists every checkpoint with its transaction. */
+  readonly listCommand: string;
   /** Restarts and the like. */
   readonly warning: string | undefined;
 }

@@ -326,7 +326,8 @@ export async function prepare(
   const parts = { context, state, supervisor, blobs, wallets, run, operatorToken, devices, clock, signal };
   const launched = await unlessAborted(startProcesses(parts), signal);
   const { coordinator, joinCommand, urlHere } = launched;
-  display.update({ joinCommand, statusCommand: commandFor(state, "status") });
+  const listCommand = commandFor(state, "checkpoint", "list");
+  display.update({ joinCommand, statusCommand: commandFor(state, "status"), listCommand });
   sayAddresses(start, chain, launched.port);
   chain.embedded?.door.admit(new URL(coordinator.url).origin);
   return {

@@ -67,6 +67,7 @@ export const screen: Screen = {
   goal: 180_000,
   waitsFor: [],
   statusCommand: "npx cotrain status",
+  listCommand: "npx cotrain checkpoint list",
   bytesPerToken: 2.5,
   view,
   losses: [7, 6, 5, 4.5],

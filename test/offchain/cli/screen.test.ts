@@ -42,6 +42,7 @@ describe("the live picture", () => {
         "on-chain  chain 31337, RPC http://127.0.0.1:8545",
         "          checkpoint 6 is anchored in the transaction",
         `          ${hash("5")}`,
+        "          all: npx cotrain checkpoint list",
         "          3 wallets claimed 700.00 shares; all holders have 2,100.00",
         "          worker-1 proposed: 32 → 48 inner steps per round",
         "join by   npm run cotrain -- worker --coordinator http://127.0.0.1:7700",
@@ -49,7 +50,7 @@ describe("the live picture", () => {
     );
   });
 
-  // foundation 18: the size of the sample stands beside each loss
+  // foundation 18: the size of the sample beside each loss
   test("a training loss stands with the tokens that it is the mean of, as far as the workers told them", () => {
     const members = [member("a", { lossTokens: 1_280 }), member("b"), member("c", { lossTokens: undefined })];
     const shown = { ...view, members } as unknown as RunView;

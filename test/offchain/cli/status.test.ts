@@ -138,6 +138,21 @@ it("status shows what share of the machine each validator's measuring and gate a
     expect(lines).toMatch(new RegExp(`${label} +${text.replaceAll(/[.()]/g, "\\$&")}`));
 });
 
+it("status shows the newest checkpoints' transactions and where all are to be had; --json has every one", () => {
+  const checkpoints = Array.from({ length: 300 }, (_, round) => ({
+    round,
+    digest: `0x${"5".repeat(64)}` as const,
+    transaction: `0x${"6".repeat(64)}` as const,
+    block: round,
+  }));
+  const facts = { chainId: 31_337, rpc: "http://127.0.0.1:8545", contracts: {} };
+  const run = { view: shownView, facts, checkpoints, sequence: 128, join: "", list: "npx cotrain checkpoint list" };
+  const lines = viewLines(run, Infinity);
+  expect(lines.filter((line) => line.includes("6".repeat(64)))).toHaveLength(8);
+  expect(lines.join("\n")).toContain("292 earlier: npx cotrain checkpoint list");
+  expect(runningDocument(run).checkpoints).toEqual(checkpoints);
+});
+
 /** How others join, as it is copied from the end of what status says. */
 const typed = (lines: readonly string[]): string => lines.slice(lines.indexOf("others join with") + 1).join("\n");
 const words = (lines: readonly string[]): string[] => lines.join(" ").split(/\s+/);

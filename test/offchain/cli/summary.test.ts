@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 
 import { countOf, formatAddress, formatShares } from "../../../offchain/src/base/index.ts";
 import { unclaimedBy } from "../../../offchain/src/cli/up/summarise.ts";
-import { drawSummary, type Summary } from "../../../offchain/src/cli/up/summary.ts";
+import { drawSummary, type Summary, EVERY_CHECKPOINT } from "../../../offchain/src/cli/up/summary.ts";
 import { plain, hash, address, summary, text } from "./pictures.ts";
 
 /** The cells of the owners' table, without its head. */
@@ -19,6 +19,8 @@ const cents = (cell = ""): number =>
 /** The checkpoints that are listed where the session began with this round. */
 const listed = (firstRound: number): string[] =>
   text({ training: { ...summary.training, firstRound } }).match(/^ {2} *(\d|…) {2}(?=\d earlier|0x|not)/gm) ?? [];
+
+const listBy = (command: string) => ({ commands: [{ command, what: EVERY_CHECKPOINT }] });
 
 describe("the summary", () => {
   test("has quality, text, checkpoints, owners, decision, what is pending and what to do next", () => {
@@ -107,6 +109,9 @@ describe("the summary", () => {
     expect(listed(1).map((row) => row.trim())).toEqual(["…", "2", "3"]);
     expect(listed(0).map((row) => row.trim())).toEqual(["0", "1", "2", "3"]);
     expect(text()).toContain("2 earlier");
+    expect(text(listBy("npx cotrain checkpoint list"))).toContain("  …  2 earlier, all: npx cotrain checkpoint list\n");
+    // A command that has no room there is told below alone.
+    expect(text(listBy(`npx cotrain checkpoint list --state ${"x".repeat(60)}`))).toContain("  …  2 earlier\n");
   });
 
   test("wraps the sampled text, before and after", () => {

@@ -43,6 +43,7 @@ const blank: Screen = {
   notices: [],
   joinCommand: "",
   statusCommand: "",
+  listCommand: "",
   warning: undefined,
 };
 

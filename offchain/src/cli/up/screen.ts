@@ -317,6 +317,7 @@ function runBlocks(screen: Screen & { view: RunView }, columns: number): Block[]
     gap,
     block(text("on-chain", `chain ${screen.chainId}, RPC ${screen.rpc}`), 3),
     block([...anchor, ...transaction]),
+    ...(transaction.length > 0 ? [block(text("", `all: ${screen.listCommand}`), 7)] : []),
     ...(dear ? [block(text("", ["yellow", dear]))] : []),
     ...screen.notices.slice(-4).map((notice) => block(text("", notice.text), 6)),
     joinBlock(screen, columns),

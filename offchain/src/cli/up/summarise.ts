@@ -21,7 +21,7 @@ import { nextRoundOf } from "../status/lines.ts";
 import { unpaidLines } from "../unpaid.ts";
 import { executedProposals } from "./decisions.ts";
 import { type Prepared, type TrainingSession, unmeasured } from "../../localnet/index.ts";
-import { Summary } from "./summary.ts";
+import { EVERY_CHECKPOINT, Summary } from "./summary.ts";
 
 const SAMPLE_TOKENS = 80;
 const SHARE_NAME = { name: "Cotrain Model", symbol: "COTRAIN" };
@@ -144,7 +144,7 @@ export function unclaimedBy(wallets: Summary["wallets"]): Summary["pending"] {
 const commandsFor = (state: string, prompt: string, again: readonly string[]): Summary["commands"] => [
   { command: startCommand(state, ...again), what: "train this run further" },
   { command: commandFor(state, "status"), what: "where the run stands" },
-  { command: commandFor(state, "checkpoint", "list"), what: "every checkpoint with its transaction" },
+  { command: commandFor(state, "checkpoint", "list"), what: EVERY_CHECKPOINT },
   { command: commandFor(state, "verify"), what: "check every checkpoint on-chain" },
   { command: commandFor(state, "generate", "--prompt", prompt), what: "let the model write" },
   { command: commandFor(state, "rewards", "list"), what: "what each wallet earned" },

@@ -131,11 +131,18 @@ function checkpointRows(summary: Summary): string[][] {
   const shown = summary.checkpoints.filter(({ round }) => firstRound === 0 || round > firstRound);
   const rows = shown.map(({ round, transaction }) => [String(round), transaction ?? "not anchored yet"]);
   const before = summary.checkpoints.length - shown.length;
-  return before === 0 ? rows : [["…", `${before} earlier`], ...rows];
+  const { command } = summary.commands.find(({ what }) => what === EVERY_CHECKPOINT) ?? {};
+  const earlier = command === undefined ? `${before} earlier` : `${before} earlier, all: ${command}`;
+  // What is longer than a line stands below, among what to do next.
+  return before === 0 ? rows : [["…", earlier.length > ROOM - INDEX ? `${before} earlier` : earlier], ...rows];
 }
 
-/** Characters of an indented line on a terminal of 80 columns. */
+/** Characters of an indented line on a terminal of 80 columns, and of them those before a checkpoint's transaction. */
 const ROOM = 78;
+const INDEX = 12;
+
+/** What the command is for that lists all checkpoints. */
+export const EVERY_CHECKPOINT = "every checkpoint with its transaction";
 
 const indent = (lines: readonly string[]): string[] => lines.map((line) => `  ${line}`);
 
