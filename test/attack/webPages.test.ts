@@ -142,6 +142,7 @@ describe("the embedded chain", () => {
     expect(await balance()).toBe(0n);
   });
 
+  // foundation 16: the embedded chain on all interfaces
   test.runIf(process.platform === "linux")(
     "is on no address of this machine: the door alone is, on loopback",
     async () => {

@@ -388,6 +388,7 @@ describe("heads that wait behind another", () => {
 });
 
 describe("kill -9 of the poster, its transaction in the node's pool", () => {
+  // foundation 16: a journal that forgets what it sent
   it("the next start knows what it sent, and sends no other", async () => {
     const fields = await nextFields();
     const before = await nonce();

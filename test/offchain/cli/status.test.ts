@@ -73,6 +73,7 @@ it("status at rest tells of parameters that no round had yet", () => {
   expect(decidedRows(3, 3)).toEqual([["decided", "parameters version 3, in force from round 3"]]);
 });
 
+// foundation 18: the size of the sample beside each loss
 it("status says on how many tokens each loss was measured, running and at rest", () => {
   const heldOut = {
     initial: 3_820_000,

@@ -10,6 +10,7 @@ beforeEach(async () => {
 });
 afterEach(() => harness.close());
 
+// foundation 16: a wrong conformance value that is admitted
 it("a machine that computes the organiser's bits is of its class; one that computes others is of another", async () => {
   const [same, other] = [harness.worker("31"), harness.worker("32")];
   await same.join();

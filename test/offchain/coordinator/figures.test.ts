@@ -69,7 +69,7 @@ describe("training loss", () => {
     expect(trainLoss([])).toEqual({ train: null });
   });
 
-  // foundation 18: the size of the sample stands beside each loss
+  // foundation 18: the size of the sample beside each loss
   it("stands with the tokens that it rests on, unless somebody kept them back", () => {
     const told = { loss: 2, lossTokens: 20_480, tokens: "3000" };
     const silent = { loss: null, lossTokens: 512, tokens: "1000" };
@@ -78,7 +78,7 @@ describe("training loss", () => {
   });
 });
 
-// foundation 18
+// foundation 18: the size of the sample beside each loss
 describe("held-out loss", () => {
   it("is the lower median of the validators, each by the largest sample that it measured", () => {
     const { head, round } = state.heads.at(-1)!;

@@ -427,6 +427,7 @@ describe("members", () => {
 });
 
 describe("a change", () => {
+  // foundation 16: parameters applied inside an open round
   it("of parameters is in force from the next round on, never inside one", async () => {
     const [a, b] = await two();
     harness.chain.changeParams({ innerSteps: 12, rampRounds: 0 });

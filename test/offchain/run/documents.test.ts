@@ -121,6 +121,7 @@ describe("the documents of a head", () => {
     expect(leaves).toHaveLength(3);
   });
 
+  // foundation 16: the receipts' root against the head's
   it("is refused when its receipts, each of them sound, do not have the root that the head names", async () => {
     for (const root of [digestOfJson("another root"), zeroHash])
       await expect(read({ ...head, receiptsRoot: root })).rejects.toMatchObject({

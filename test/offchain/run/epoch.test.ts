@@ -264,6 +264,7 @@ describe("an epoch's accounts", () => {
     expect(result.computation.manifest.previous).toBe(ledger.roots[0]!.epochDigest);
   });
 
+  // foundation 16: a receipt under two heads
   it("refuse a receipt that stands under two heads, which would be paid twice", async () => {
     const ledger = createLedger();
     const receiptHash = `0x${"5a".repeat(32)}` as const;

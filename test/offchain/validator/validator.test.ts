@@ -85,6 +85,7 @@ describe("a validator", () => {
     expect(events).toContainEqual(expect.objectContaining({ type: "judged", round: 1, holds: true }));
   });
 
+  // foundation 16: a validator that always draws fragment 0
   it.each([
     ["a forged aggregate", (values: Float32Array) => void (values[0]! += 1)],
     ["an aggregate off by one bit", (values: Float32Array) => void (new Uint32Array(values.buffer)[0]! ^= 1)],

@@ -4,7 +4,7 @@ import { afterSteps, lossOf, type StepLoss } from "../../../offchain/src/worker/
 
 const step = (loss: number, tokens = 512): StepLoss => ({ loss, tokens });
 
-// foundation 18: the size of the sample stands beside each loss
+// foundation 18: the size of the sample beside each loss
 describe("the training loss that people see", () => {
   test("is the mean of the newest twenty steps by tokens, and says of how many tokens", () => {
     expect(lossOf([])).toEqual({ loss: null, lossTokens: 0 });

@@ -136,6 +136,7 @@ test.each([
   await database.close();
 });
 
+// foundation 16: the previous hash in a row of the log
 test("a row of another history, whose own hash is right, does not follow here", async () => {
   const { database, log } = await open();
   await log.append(0, [tick(1), tick(2), tick(3)]);
