@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { defineConfig } from "vitest/config";
+import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 const conditions = ["cotrain-source", "node"];
 const resolution = { resolve: { conditions }, ssr: { resolve: { conditions, externalConditions: conditions } } };
@@ -21,10 +22,47 @@ const mocks = readdirSync("test", { recursive: true, encoding: "utf8" })
   .map((file) => join("test", file))
   .filter((file) => readFileSync(file, "utf8").includes("vi.mock("));
 
+/**
+ * What takes longest, in this order: begun last it would keep one core busy while the other has nothing left to do. Engines of
+ * many threads are not among them, for the one run trains at the beginning.
+ */
+const longest = [
+  "e2e/finishedRun",
+  "offchain/run/creation",
+  "offchain/coordinator/liveness",
+  "thorough/thorough",
+  "offchain/coordinator/simulation",
+  "e2e/devices",
+  "e2e/builds",
+  "e2e/publicChain",
+].map((name) => `/test/${name}.test.ts`);
+
+const groupOf = ({ project }: TestSpecification): number => project.config.sequence.groupOrder;
+const isRun = ({ project }: TestSpecification): number => Number(project.name === "run");
+const rankOf = ({ moduleId }: TestSpecification): number => {
+  const rank = longest.findIndex((name) => moduleId.endsWith(name));
+  return rank < 0 ? longest.length : rank;
+};
+
+/** Group by group, the one run first; then a project at a time, whose files share processes, and its longest files first. */
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const sorted = await super.sort(files);
+    return sorted.toSorted(
+      (a, b) =>
+        groupOf(a) - groupOf(b) ||
+        isRun(b) - isRun(a) ||
+        a.project.name.localeCompare(b.project.name) ||
+        rankOf(a) - rankOf(b),
+    );
+  }
+}
+
 // Timeouts catch what hangs; they are no measure of speed, and two busy cores must not fail a test.
 export default defineConfig({
   test: {
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         ...resolution,
@@ -49,12 +87,12 @@ export default defineConfig({
         },
       },
       {
-        // One whole run made by `cotrain up`, and every command on what it left: the last part of `npm test`.
+        // One whole run made by `cotrain up`, and every command on what it left. It waits for the chain's clock most of the time,
+        // so the rooms have their turn beside it.
         ...resolution,
         test: {
           name: "run",
           include: ["test/e2e/finishedRun.test.ts"],
-          sequence: { groupOrder: 1 },
           testTimeout: 1_800_000,
           hookTimeout: 1_800_000,
         },
@@ -65,7 +103,7 @@ export default defineConfig({
         test: {
           name: "attack",
           include: ["test/attack/**/*.test.ts"],
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 1 },
           testTimeout: 300_000,
           hookTimeout: 300_000,
         },
@@ -77,7 +115,7 @@ export default defineConfig({
           name: "processes",
           include: ["test/e2e/**/*.test.ts", ...processes],
           exclude: ["test/e2e/finishedRun.test.ts"],
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 2 },
           maxWorkers: 3,
           testTimeout: 1_800_000,
           hookTimeout: 1_800_000,

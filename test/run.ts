@@ -1,7 +1,7 @@
 /**
- * `npm test`: builds the contracts, runs the Solidity suite in Hardhat, then in Vitest the tests of the rooms, without those
- * that take minutes, and one whole run, one after the other (all want all cores), and closes with one line that counts the
- * tests of both. With arguments it runs Vitest alone, with them. The other projects of vitest.config.ts are for `.ci/run`.
+ * `npm test`: builds the contracts, runs the Solidity suite in Hardhat, then in Vitest one whole run, which mostly waits, and
+ * beside it the tests of the rooms, without those that take minutes; it closes with one line that counts the tests of both.
+ * With arguments it runs Vitest alone, with them. The other projects of vitest.config.ts are for `.ci/run`.
  */
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -91,9 +91,9 @@ async function joinRun(worker: { child: ChildProcess | undefined }): Promise<End
   );
 }
 
-/** Time for claims and a decision; beside busy neighbours everything takes so many times longer. */
+/** Time for claims and a decision; beside busy neighbours, of whom one is a room's test, everything takes so many times longer. */
 function seconds(): number {
-  const crowd = (loadavg()[0] ?? 0) / availableParallelism();
+  const crowd = ((loadavg()[0] ?? 0) + 1) / availableParallelism();
   return Math.round(75 * Math.min(4, Math.max(1, crowd)));
 }
 
