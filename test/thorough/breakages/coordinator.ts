@@ -451,6 +451,13 @@ export const coordinator: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/rounds.test.ts"],
   },
   {
+    name: "a loss is shown as the mean of however many tokens its member says",
+    file: "offchain/src/coordinator/presence.ts",
+    text: "within(lossTokens ?? null, MAX_LOSS_TOKENS)",
+    instead: "within(lossTokens ?? null, Number.MAX_VALUE)",
+    tests: ["test/attack/heartbeats.test.ts"],
+  },
+  {
     name: "any loss up to a million is shown",
     file: "offchain/src/coordinator/presence.ts",
     text: "const MAX_LOSS = 100;",
