@@ -3,6 +3,13 @@ import type { Breakage } from "./breakage.ts";
 
 export const diloco: readonly Breakage[] = [
   {
+    name: "a sketch has half of its numbers",
+    file: "offchain/src/diloco/measure.ts",
+    text: "const k = (j ^ place) & (SKETCH_LENGTH - 1);",
+    instead: "const k = (j ^ place) & (SKETCH_LENGTH / 2 - 1);",
+    tests: ["test/offchain/diloco/likeness.test.ts"],
+  },
+  {
     name: "a payload is measured by the others alone",
     file: "offchain/src/diloco/screening.ts",
     text: "if (squares === 0) return norms.map(() => Infinity);",
