@@ -1,10 +1,10 @@
 /** Uploads that no receipt names: each key may send some, and keys cost nothing, so they do not stay. */
-import { asDigest, type Assignment, type Digest } from "@cotrain/sdk/protocol";
+import { asDigest, type Assignment, canonicalJson, type Digest } from "@cotrain/sdk/protocol";
 import { afterEach, expect, it, vi } from "vitest";
 
 import { createRandom, RetryableError, sha256Bytes } from "../../offchain/src/base/index.ts";
 import { releaseUnnamed } from "../../offchain/src/coordinator/retention.ts";
-import { readManifest } from "../../offchain/src/storage/index.ts";
+import { parseBuild, readManifest } from "../../offchain/src/storage/index.ts";
 import {
   elapse,
   ELEMENTS,
@@ -199,4 +199,26 @@ it.each([
   await expect(late).rejects.toMatchObject({ code: "STALE_ATTEMPT" });
   await elapse(of, async () => (await of.run.projections.unnamed()).length === 0, "the next look");
   expect(await of.blobs.has(digest)).toBe(true);
+});
+
+it("a build's document that was foretold, as a proposal shows it, stays when the build is admitted", async () => {
+  const of = (harness = await openHarness());
+  const length = (await of.blobs.get(of.build)).length;
+  await of.close();
+  // A build's digests have one length, whatever they are of; its runtime's name makes up for what is missing.
+  const elements = Array.from({ length }, (_, n) => n).find((n) => lengthOf(n) >= length + 8)!;
+  const [run, a, b] = await twoWorkers({ elements: [elements, ...ELEMENTS.slice(1)] });
+  const known = parseBuild(await run.blobs.get(run.build));
+  const runtime = known.runtime + "+".repeat(lengthOf(elements) - length);
+  const bytes = new TextEncoder().encode(canonicalJson({ ...known, runtime }));
+  const digest = sha256Bytes(bytes);
+  const { assignmentId, attempt } = await a.assigned();
+  await a.session.uploadFragment(assignmentId, attempt, 0, bytes, digest);
+  run.admitted.push(digest);
+  await run.run.builds.findAdmitted();
+  expect(run.run.builds.known).toContain(digest);
+  for (const worker of [a, b]) await worker.train();
+  await until(() => run.run.driver.state.round === 1, "the round's end");
+  await elapse(run, async () => (await run.run.projections.unnamed()).length === 0, "the next look");
+  expect(await run.blobs.has(digest)).toBe(true);
 });

@@ -1,11 +1,16 @@
-/** Builds that may join a run: admitted by the registry, their documents in the blob store or in the proposal. Holders admit and withdraw. */
+/**
+ * Builds that may join a run: admitted by the registry, their documents in the blob store or in the proposal. Holders admit and
+ * withdraw. Somebody may have sent a document or a program as an upload before, as it is no secret: what a build needs is noted, and
+ * does not go with that.
+ */
 import { CotrainError } from "@cotrain/sdk/errors";
 import { asDigest, type Build, type Digest, MAX_BUILD_BYTES, MAX_BUILDS, type RunId } from "@cotrain/sdk/protocol";
 
 import { type Clock, RetryableError } from "../base/index.ts";
 import type { RunChain } from "../run/index.ts";
-import type { Logger } from "../service/index.ts";
+import { isDiskFull, type Logger } from "../service/index.ts";
 import { BlobError, type BlobStore, parseBuild } from "../storage/index.ts";
+import { documentsOf, type Publishing } from "./publishing.ts";
 
 /** The registry is asked again after this long, ms. */
 const MAX_AGE = 10_000;
@@ -35,15 +40,33 @@ interface Answer extends Found {
   readonly at: number;
 }
 
-interface BuildsModules {
+interface BuildsModules extends Pick<Publishing, "arriving" | "projections"> {
   readonly chain: RunChain;
   readonly blobs: BlobStore;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
+/** Notes each document once. While the disk of the log is full none is: nobody is refused for that, and it is tried again. */
+function notingOnce({ projections }: BuildsModules): Publishing["projections"] {
+  const noted = new Set<Digest>();
+  return {
+    noteDocument: async (digest) => {
+      if (noted.has(digest)) return;
+      try {
+        await projections.noteDocument(digest);
+        noted.add(digest);
+      } catch (error) {
+        if (!isDiskFull(error)) throw error;
+      }
+    },
+  };
+}
+
 /** A build's document, of the blobs or else of the proposal that holders admitted it by, which is kept from then on. */
-function documentsOf(runId: RunId, { chain, blobs, logger }: BuildsModules) {
+function readingOf(runId: RunId, modules: BuildsModules, projections: Publishing["projections"]) {
+  const { arriving, chain, blobs, logger } = modules;
+  const documents = documentsOf({ arriving, projections, modules });
   async function proposed(digest: Digest): Promise<Uint8Array | undefined> {
     const text = await chain.proposedBuild(runId, digest);
     if (text === undefined) return undefined;
@@ -51,7 +74,7 @@ function documentsOf(runId: RunId, { chain, blobs, logger }: BuildsModules) {
     // Programs have to be here: nobody else serves them.
     for (const program of Object.values(parseBuild(bytes).graphs))
       if ((await blobs.size(asDigest(program))) === undefined) return undefined;
-    await blobs.put(bytes, { digest, maxBytes: MAX_BUILD_BYTES });
+    await documents.put(bytes, { digest, maxBytes: MAX_BUILD_BYTES });
     logger.info({ build: digest }, "holders admitted a build, whose document their proposal has");
     return bytes;
   }
@@ -67,14 +90,17 @@ function documentsOf(runId: RunId, { chain, blobs, logger }: BuildsModules) {
 
 export function createBuilds(runId: RunId, definition: Digest, modules: BuildsModules): Builds {
   const { chain, clock, logger } = modules;
-  const documentOf = documentsOf(runId, modules);
+  const projections = notingOnce(modules);
+  const documentOf = readingOf(runId, modules, projections);
   const answers = new Map<Digest, Answer>();
 
   async function ask(digest: Digest): Promise<Found> {
     if (!(await chain.isAdmitted(runId, digest))) return { admitted: false, build: undefined };
     const document = await documentOf(digest);
     const build = document && parseBuild(document);
-    return { admitted: true, build: build?.definition === definition ? build : undefined };
+    if (build?.definition !== definition) return { admitted: true, build: undefined };
+    for (const needed of [digest, ...Object.values(build.graphs)]) await projections.noteDocument(asDigest(needed));
+    return { admitted: true, build };
   }
 
   const known = (): Digest[] => [...answers].flatMap(([digest, { build }]) => (build ? [digest] : []));

@@ -9,6 +9,7 @@ import { isCollecting, receiptsOf } from "./machine/dealing.ts";
 import type { AcceptedReceipt, OpenRound, RunState } from "./machine/state.ts";
 import { sourceOfBlob } from "./payloadSource.ts";
 import type { Run } from "./run.ts";
+import { namedBy } from "./unnamed.ts";
 
 /** Lost fragments that are remembered; the oldest goes. */
 const MOST_LOST = 8_192;
@@ -33,6 +34,14 @@ export function isSealed({ current }: Pick<RunState, "current">, digest: Digest)
     ({ uploads, receipt }) =>
       receipt?.receipt.payloadDigest === digest || Object.values(uploads).some((upload) => upload.digest === digest),
   );
+}
+
+/** What the open round's uploads and receipts name and the store lacks: a process before this one found it lost, or gave it up. */
+export async function lostBefore(blobs: BlobStore, { current }: Pick<RunState, "current">): Promise<Set<Digest>> {
+  const lost = new Set<Digest>();
+  for (const digest of Object.values(current?.work ?? {}).flatMap(namedBy))
+    if (!(await blobs.has(digest))) lost.add(digest);
+  return lost;
 }
 
 /** Remembers that a fragment is gone. */

@@ -4,12 +4,18 @@
  */
 import { sha256Bytes } from "../base/index.ts";
 import type { DocumentStore } from "../storage/index.ts";
+import type { Projections } from "./projections.ts";
 import type { Run } from "./run.ts";
 
-/** Where the documents of a run's effects are put. */
-export const documentsOf = ({ arriving, projections, modules: { blobs } }: Run): DocumentStore => ({
+export interface Publishing extends Pick<Run, "arriving"> {
+  readonly projections: Pick<Projections, "noteDocument">;
+  readonly modules: Pick<Run["modules"], "blobs">;
+}
+
+/** Where the documents of a run's effects are put, and those of its builds. */
+export const documentsOf = ({ arriving, projections, modules: { blobs } }: Publishing): DocumentStore => ({
   put: async (bytes, expected) => {
-    const digest = sha256Bytes(bytes);
+    const digest = expected?.digest ?? sha256Bytes(bytes);
     const over = arriving.hold([digest]);
     try {
       await projections.noteDocument(digest);

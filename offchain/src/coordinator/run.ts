@@ -46,6 +46,7 @@ import { createOffences, createPayloadScans, type Offences, type PayloadScans } 
 import { createBuilds, type Builds } from "./builds.ts";
 import type { RewardTrees } from "./rewardTrees.ts";
 import type { Signatures } from "./signatures.ts";
+import { lostBefore } from "./payloads.ts";
 import { createProjections, type Projections } from "./projections.ts";
 import type { CoordinatorSchema } from "./projectionTables.ts";
 import { noteEarlierShards } from "./shards.ts";
@@ -120,7 +121,7 @@ export interface Run {
   readonly arriving: Arriving;
   /** How many receipts of its open work each member had looked at closely. */
   readonly receiptTries: Map<Address, { readonly assignment: Digest; count: number }>;
-  /** Fragments of payloads that this process found lost, or gave up: what is sent again too late does not bring them back. */
+  /** Fragments of payloads that were found lost, or given up: what is sent again too late does not bring them back. */
   readonly lost: Set<Digest>;
   readonly modules: RunModules;
 }
@@ -147,7 +148,8 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     );
   }
   const definition = parseDefinition(await blobs.get(record.definition, MAX_DEFINITION_BYTES));
-  const builds = createBuilds(runId, record.definition, modules);
+  const [arriving, projections] = [createArriving(), createProjections(modules.database, runId)];
+  const builds = createBuilds(runId, record.definition, { ...modules, arriving, projections });
   const useless = await builds.findAdmitted();
   if (builds.known.length === 0) {
     if (useless > 0)
@@ -189,16 +191,16 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     presence: new Presence(driver, clock, logger, settings.presence),
     line: createLine(),
     anchorAges: createAnchorAges(driver, clock),
-    projections: createProjections(modules.database, runId),
+    projections,
     retention: settings.retention,
     announced: settings.announced,
     alone: pLimit(1),
     scans: createPayloadScans(blobs),
     offences: createOffences(clock, options.forgiven),
     idleReceipts: createIdleReceipts(clock),
-    arriving: createArriving(),
+    arriving,
     receiptTries: new Map(),
-    lost: new Set(),
+    lost: await lostBefore(blobs, driver.state),
     modules,
   };
 }

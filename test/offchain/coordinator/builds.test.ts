@@ -4,8 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { asRunId, type Build, canonicalJson, type Digest, digestOfJson } from "@cotrain/sdk/protocol";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 
+import { RetryableError } from "../../../offchain/src/base/index.ts";
+import { createArriving } from "../../../offchain/src/coordinator/arriving.ts";
 import { createBuilds } from "../../../offchain/src/coordinator/builds.ts";
 import type { RunChain } from "../../../offchain/src/run/index.ts";
 import { silentLogger } from "../../../offchain/src/service/index.ts";
@@ -30,8 +32,22 @@ async function open(proposed: Readonly<Record<Digest, string>>, admitted: readon
       return proposed[build];
     },
   } as unknown as RunChain;
-  const builds = createBuilds(runId, definition, { chain, blobs, clock: createManualClock(), logger: silentLogger() });
-  return { builds, blobs, program, asked: () => asked };
+  const [noted, disk] = [new Set<Digest>(), { full: false }];
+  const clock = createManualClock();
+  const builds = createBuilds(runId, definition, {
+    chain,
+    blobs,
+    clock,
+    logger: silentLogger(),
+    arriving: createArriving(),
+    projections: {
+      noteDocument: async (digest) => {
+        if (disk.full) throw new RetryableError("DISK_FULL", "The disk is full.");
+        noted.add(digest);
+      },
+    },
+  });
+  return { builds, blobs, program, clock, noted, disk, asked: () => asked };
 }
 
 const program = digestOfJson("no program"); // replaced where one is there
@@ -52,9 +68,16 @@ test("are taken from there, and kept, where their programs are here", async () =
   const { digest: here } = await (await open({}, [])).blobs.put(bytesOf("a program"));
   const build = document({ graphs: { step: here, eval: here, logits: here } });
   const digest = digestOfJson(build);
-  const { builds, blobs, asked } = await open({ [digest]: canonicalJson(build) }, [digest]);
+  const { builds, blobs, noted, asked } = await open({ [digest]: canonicalJson(build) }, [digest]);
+  const put = vi.spyOn(blobs, "put").mockImplementationOnce(async (...given) => {
+    // An upload of the same that ends just then does not take it along.
+    expect(noted).toEqual(new Set([digest]));
+    put.mockRestore();
+    return blobs.put(...given);
+  });
   expect(await builds.findAdmitted()).toBe(0);
   expect(builds.known).toEqual([digest]);
+  expect(noted).toEqual(new Set([digest, here]));
   expect(await builds.find(digest)).toEqual(build);
   expect(JSON.parse(new TextDecoder().decode(await blobs.get(digest)))).toEqual(build);
   expect(asked()).toBe(1);
@@ -80,4 +103,20 @@ test("are not what an RPC makes of them: other bytes than the digest's are refus
   const { builds } = await open({ [digest]: canonicalJson({ ...build, microBatch: 64 }) }, [digest]);
   expect(await builds.findAdmitted()).toBe(1);
   expect(builds.known).toEqual([]);
+});
+
+test("and their programs are noted where they are here already, once there is room for it; others are not", async () => {
+  const build = document();
+  const other = document({ definition: digestOfJson("another definition") });
+  const digests = [digestOfJson(build), digestOfJson(other)];
+  const { builds, blobs, clock, noted, disk } = await open({}, digests);
+  for (const each of [build, other]) await blobs.put(bytesOf(canonicalJson(each)));
+  disk.full = true;
+  expect(await builds.findAdmitted()).toBe(1);
+  expect(builds.known).toEqual([digests[0]]);
+  expect(noted.size).toBe(0);
+  disk.full = false;
+  await clock.advance(11_000);
+  await builds.findAdmitted();
+  expect(noted).toEqual(new Set([digests[0], build.graphs.step]));
 });

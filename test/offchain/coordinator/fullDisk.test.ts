@@ -315,6 +315,25 @@ describe("while the log cannot be written", () => {
     expect(harness.run.driver.state.outcomes[b.address]).toMatchObject({ round: 0, outcome: 0 });
   });
 
+  test("what was given up counts once also when the coordinator was started anew meanwhile", async () => {
+    const { harness, b, prepared, own, there } = await halfDelivered();
+    for (let times = 0; times < 5; times++) {
+      const full = vi.spyOn(harness.database.disk, "full", "get").mockReturnValue("The disk is full.");
+      await giveUpUploads(harness.run);
+      full.mockRestore();
+      expect(await there(own)).toBe(0);
+      await harness.restart();
+      await b.join();
+      stay(harness, [b]);
+      await b.upload(prepared);
+      expect(await there(own)).toBe(4);
+    }
+    expect(harness.run.driver.state.current?.work[b.address]?.uploaded).toBe(4);
+    await b.submit(prepared);
+    await until(() => harness.run.driver.state.round === 1, "the round's end");
+    expect(harness.run.driver.state.outcomes[b.address]).toMatchObject({ round: 0, outcome: 0 });
+  });
+
   test("an upload that was replaced may be sent again before it is noted that it is gone", async () => {
     const { harness, own, there, sendShared, b, prepared } = await halfDelivered();
     harness.run.projections.forgetUnnamed = () => Promise.reject(new RetryableError("DISK_FULL", "The disk is full."));

@@ -544,8 +544,8 @@ export const coordinator: readonly Breakage[] = [
   {
     name: "a build's document is what an RPC makes of the proposal",
     file: "offchain/src/coordinator/builds.ts",
-    text: "await blobs.put(bytes, { digest, maxBytes: MAX_BUILD_BYTES });",
-    instead: "await blobs.put(bytes, { maxBytes: MAX_BUILD_BYTES });",
+    text: "await documents.put(bytes, { digest, maxBytes: MAX_BUILD_BYTES });",
+    instead: "await documents.put(bytes, { maxBytes: MAX_BUILD_BYTES });",
     tests: ["test/offchain/coordinator/builds.test.ts"],
   },
   {

@@ -3,6 +3,41 @@ import type { Breakage } from "./breakage.ts";
 
 export const coordinatorUploads: readonly Breakage[] = [
   {
+    name: "what was given up is forgotten when the coordinator starts anew",
+    file: "offchain/src/coordinator/payloads.ts",
+    text: "if (!(await blobs.has(digest))) lost.add(digest);",
+    instead: "void blobs;",
+    tests: ["test/offchain/coordinator/fullDisk.test.ts"],
+  },
+  {
+    name: "a build's document that was foretold goes with the upload of it",
+    file: "offchain/src/coordinator/builds.ts",
+    text: "for (const needed of [digest, ...Object.values(build.graphs)]) await projections.noteDocument(asDigest(needed));",
+    instead: "",
+    tests: ["test/attack/uploads.test.ts"],
+  },
+  {
+    name: "a build's programs go with uploads of the same bytes",
+    file: "offchain/src/coordinator/builds.ts",
+    text: "[digest, ...Object.values(build.graphs)]",
+    instead: "[digest]",
+    tests: ["test/offchain/coordinator/builds.test.ts"],
+  },
+  {
+    name: "a build's document that a proposal has is put before it is noted",
+    file: "offchain/src/coordinator/builds.ts",
+    text: "await documents.put(bytes, {",
+    instead: "await blobs.put(bytes, {",
+    tests: ["test/offchain/coordinator/builds.test.ts"],
+  },
+  {
+    name: "no build is admitted while the log cannot note it",
+    file: "offchain/src/coordinator/builds.ts",
+    text: "if (!isDiskFull(error)) throw error;",
+    instead: "throw error;",
+    tests: ["test/offchain/coordinator/builds.test.ts"],
+  },
+  {
     name: "nothing is given up while the log cannot be written",
     file: "offchain/src/coordinator/coordinator.ts",
     text: "if ((await blobs.device()) === database.device) await giveUpUploads(run);",
