@@ -85,20 +85,21 @@ export function formatSharesExactly(wei: bigint): string {
   return `${grouped.format(BigInt(whole))}${rest === undefined ? "" : `.${rest}`}`;
 }
 
-/** Part of a whole in percent with four decimals; where more follow "…" says so: "33.3333…%". */
-export function formatPart(part: bigint, whole: bigint): string {
+/** Part of a whole in percent, rounded down; where further digits follow "…" says so. @param dust of `whole`, which is no matter */
+function percentOf(part: bigint, whole: bigint, decimals: number, dust: bigint): string {
   if (whole === 0n) return "–";
-  const units = (part * 1_000_000n) / whole;
-  const cut = (part * 1_000_000n) % whole === 0n ? "" : "…";
-  return `${units / 10_000n}.${String(units % 10_000n).padStart(4, "0")}${cut}%`;
+  const unit = 10n ** BigInt(decimals);
+  const parts = part * 100n * unit + dust;
+  const units = parts / whole;
+  const cut = parts % whole > 2n * dust ? "…" : "";
+  return `${units / unit}.${String(units % unit).padStart(decimals, "0")}${cut}%`;
 }
 
-/** Part of a whole in percent with one decimal, rounded down as {@link formatShares}. */
-export function formatPercent(part: bigint, whole: bigint): string {
-  if (whole === 0n) return "–";
-  const permille = (part * 1_000n + whole / DUST) / whole;
-  return `${permille / 10n}.${permille % 10n}%`;
-}
+/** Part of a whole in percent with four decimals: "33.3333…%". */
+export const formatPart = (part: bigint, whole: bigint): string => percentOf(part, whole, 4, 0n);
+
+/** Part of a whole in percent with one decimal, but for the dust of divisions, as {@link formatShares}: "33.3…%". */
+export const formatPercent = (part: bigint, whole: bigint): string => percentOf(part, whole, 1, whole / DUST);
 
 const blocks = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
 

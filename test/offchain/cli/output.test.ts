@@ -50,7 +50,7 @@ describe("numbers", () => {
       "1.00…",
       "1.00",
     ]);
-    expect([formatPercent(1n, 3n), formatPercent(2n, 3n), formatPercent(1n, 0n)]).toEqual(["33.3%", "66.6%", "–"]);
+    expect([formatPercent(1n, 3n), formatPercent(2n, 3n), formatPercent(1n, 0n)]).toEqual(["33.3…%", "66.6…%", "–"]);
     expect([shortHex(hash("a")), shortHex("0x1234")]).toEqual(["0xaaaa…aaaa", "0x1234"]);
   });
 
@@ -75,7 +75,26 @@ describe("numbers", () => {
       "99.9%",
       "100.0%",
     ]);
-    expect(formatPercent(700n * 10n ** 18n - 4n, 700n * 10n ** 18n)).toBe("100.0%");
+    for (const [part, text] of [
+      [700n * 10n ** 18n - 4n, "100.0%"],
+      [350n * 10n ** 18n + 4n, "50.0%"],
+      [350n * 10n ** 18n + 10n ** 16n, "50.0…%"],
+      [1n, "0.0%"],
+    ] as const)
+      expect(formatPercent(part, 700n * 10n ** 18n)).toBe(text);
+  });
+
+  test("percents of a whole add up to it, or say that digits follow", () => {
+    const amount = fc.bigInt(0n, 10n ** 26n);
+    fc.assert(
+      fc.property(fc.array(amount, { minLength: 1, maxLength: 8 }), (parts) => {
+        const whole = parts.reduce((sum, part) => sum + part, 0n);
+        const shown = parts.map((part) => formatPercent(part, whole));
+        fc.pre(whole > 0n && shown.every((text) => !text.includes("…")));
+        expect(shown.reduce((sum, text) => sum + unitsOf(text), 0n)).toBe(1_000n);
+      }),
+      { examples: [[[1n, 1n, 1n]], [[1n, 2n, 5n]], [[7n, 0n, 13n]]] },
+    );
   });
 
   test("addresses have one casing, whatever they come in", () => {

@@ -47,10 +47,10 @@ it("status tells of each machine whether it computes as the organiser's does", (
 it("status counts who has left, so that its table adds up to all that was accepted", () => {
   const here = [member("31", "exact-x86"), { ...member("32", "exact-x86"), tokens: "0" }];
   expect(memberLines({ members: here, accepted: { workers: 2, tokens: "570368" } }).at(-1)).toMatch(
-    /^left +1 worker +569,344 +99.8%$/,
+    /^left +1 worker +569,344 +99.8…%$/,
   );
   expect(memberLines({ members: here, accepted: { workers: 4, tokens: "570368" } }).at(-1)).toMatch(
-    /^left +3 workers +569,344 +99.8%$/,
+    /^left +3 workers +569,344 +99.8…%$/,
   );
   expect(memberLines({ members: [], accepted: { workers: 1, tokens: "5" } }).at(-1)).toMatch(
     /^left +1 worker +5 +100.0%$/,

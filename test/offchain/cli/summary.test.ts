@@ -44,9 +44,9 @@ describe("the summary", () => {
       hash("8"),
       "not anchored yet",
       "Cotrain Model (COTRAIN), 1,500.00 shares",
-      "67.8%",
+      "67.8…%",
       "executed, in force from round 2",
-      "700.00 (33.3%) for, 0.00 (0.0%) against of 2,100.00 shares when voting began",
+      "700.00 (33.3…%) for, 0.00 (0.0%) against of 2,100.00 shares when voting began",
       hash("6"),
       "reward root of epoch 9, due 2026-11-25T00:00:00.000Z",
       "npx cotrain status",
@@ -234,7 +234,7 @@ describe("the summary", () => {
     }));
     const rows = owners({ wallets, shares: { ...summary.shares, minted: String(third * 3n) } });
     expect(rows.map((row) => row.slice(3))).toEqual(
-      ["a", "b", "c"].map(() => ["33.3%", "233.33…", "233.33…", "33.3%"]),
+      ["a", "b", "c"].map(() => ["33.3…%", "233.33…", "233.33…", "33.3…%"]),
     );
   });
 

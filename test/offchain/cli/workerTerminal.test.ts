@@ -98,7 +98,7 @@ describe("the picture", () => {
         "round     23 · 1 accepted, 49.2 K tokens",
         "loss      3.612 nats/token on its newest 15,360 tokens",
         "speed     8,575 tokens/s",
-        "share     33.3% of the run's work",
+        "share     33.3…% of the run's work",
         "earned    700.00 shares, 233.33… claimable",
         "claim by  npm run cotrain -- rewards claim --coordinator \\",
         "            https://train.example.org --rpc https://rpc.example.org",
@@ -299,7 +299,7 @@ describe("the terminal", () => {
     opened.close();
     expect(notices).toEqual([
       `0:00  worker ${shortAddress(worker)}, 919 K parameters`,
-      "0:00  round 23 accepted · loss 3.600 on 15,360 tokens · 8,500 tokens/s · 33.3% of the run's work · earned 700.00 shares, 233.33… claimable",
+      "0:00  round 23 accepted · loss 3.600 on 15,360 tokens · 8,500 tokens/s · 33.3…% of the run's work · earned 700.00 shares, 233.33… claimable",
       "1 round was accepted, 49.2 K tokens. Claim what they earned with",
       `  ${claim}`,
     ]);
