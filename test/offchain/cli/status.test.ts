@@ -10,7 +10,7 @@ import { listedLines } from "../../../offchain/src/cli/commands/checkpointList.t
 import { governedLines } from "../../../offchain/src/cli/commands/params.ts";
 import { furtherCommand, heldOutAtRest, versionsAtRest } from "../../../offchain/src/cli/status/atRest.ts";
 import { decidedRows, heldOutText } from "../../../offchain/src/cli/status/lines.ts";
-import { measuringRows, measuringShares } from "../../../offchain/src/cli/status/measuring.ts";
+import { measuringRows, measuringShares, togetherRow } from "../../../offchain/src/cli/status/measuring.ts";
 import { keptLine, memberLines, runningDocument, viewLines } from "../../../offchain/src/cli/status/running.ts";
 import { createOutput, printableInColour } from "../../../offchain/src/cli/output.ts";
 import type { RunFile } from "../../../offchain/src/service/index.ts";
@@ -129,8 +129,15 @@ it("status shows what share of the machine each validator's measuring and gate a
     ["measuring took", "3.1% of the machine, at most 5% (validator-1, checkpoint 7)"],
     ["", "47.9% of the machine at rest (validator-2, checkpoint 6)"],
     ["gate audits took", "4.5% of the machine, at most 5% (validator-2, checkpoint 5)"],
+    ["together", "7.6% of the machine, at most 10% (2 validators at once)"],
   ];
-  expect([...measuringRows("measuring took", measuring), ...measuringRows("gate audits took", auditing)]).toEqual(rows);
+  expect([
+    ...measuringRows("measuring took", measuring),
+    ...measuringRows("gate audits took", auditing),
+    ...togetherRow([measuring, auditing]),
+  ]).toEqual(rows);
+  // One of them does one at a time, and at rest nothing else wants the machine.
+  expect(togetherRow([measuring])).toEqual([]);
   const facts = { chainId: 31_337, rpc: "http://127.0.0.1:8545", contracts: {} };
   const run = { view: shownView, facts, checkpoints: [], sequence: 128, join: "", list: "", measuring, auditing };
   expect(runningDocument(run)).toMatchObject({ measuring, auditing });

@@ -52,7 +52,7 @@ import {
   nextRoundOf,
   putAsideLines,
 } from "./lines.ts";
-import { measuringRows, type MeasuringShares, measuringShares } from "./measuring.ts";
+import { measuringRows, type MeasuringShares, measuringShares, togetherRow } from "./measuring.ts";
 
 function roundText({ current, round }: RunView): string {
   if (!current) return `${round} completed`;
@@ -104,6 +104,7 @@ export function viewLines(run: RunningRun, columns: number): string[] {
     ],
     ...measuringRows("measuring took", run.measuring ?? {}),
     ...measuringRows("gate audits took", run.auditing ?? {}),
+    ...togetherRow([run.measuring ?? {}, run.auditing ?? {}]),
     ["checkpoint", `${view.checkpoint.round}, ${view.checkpoint.digest}`],
     ["anchored", view.anchored ? `checkpoint ${view.anchored.round}, link ${view.anchored.sequence}` : "nothing yet"],
     ...(dear === undefined ? [] : [["", dear] as [string, string]]),
