@@ -2,6 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 
+import { ensureBuilt } from "../../deploy/artifacts.ts";
 import { breakages } from "./breakages.ts";
 import { copyTree, root } from "./copy.ts";
 import { digestsOf, readRecords, writeRecords } from "./records.ts";
@@ -9,7 +10,7 @@ import { idOf, mutateAll, openSweep, type Sweep, soliditySources, tryMutation } 
 import { processorItems, tryProcessor } from "./processors.ts";
 import { oneLargeRound } from "./large.ts";
 import { openTestRunner } from "./testRunner.ts";
-import { type Noticed, tryBreakage } from "./tryBreakage.ts";
+import { type Found, tryBreakage } from "./tryBreakage.ts";
 import { trainLong } from "./training.ts";
 
 /** A part that is being worked on. */
@@ -28,7 +29,7 @@ export interface Part {
   readonly sources: readonly string[] | (() => ReadonlyMap<string, string>);
   /** What is tried, one by one; a run that is interrupted goes on behind the last. */
   readonly items: () => readonly string[];
-  readonly open: () => Work;
+  readonly open: () => Work | Promise<Work>;
   /** How many of its items `.ci/run` tries, or an item that stands for it there. */
   readonly sample?: number | string;
   /** What a sample is drawn from; all items where nothing is said. */
@@ -61,26 +62,28 @@ function busy(): ChildProcess[] {
   return [1, 2, 3, 4].map(() => spawn(process.execPath, ["-e", "for (;;);"], { stdio: "ignore" }));
 }
 
-function openBreakages(): Work {
+async function openBreakages(): Promise<Work> {
+  // The copy has what is built here: a test in it would compile the contracts first, in the time that it has itself.
+  await ensureBuilt();
   const copy = copyTree();
   const runner = openTestRunner(copy);
   const rows = new Map(breakages.map((breakage) => [breakage.name, breakage]));
   // Of the copy: this tree may change meanwhile.
   const digests = digestsOf(breakages, copy.directory);
-  const found = new Map<string, Noticed>();
+  const found = new Map<string, Found>();
   return {
     attempt: async (item) => {
       const breakage = rows.get(item);
       if (breakage === undefined) return "there is no such row";
-      const noticed = await tryBreakage(runner, breakage, readRecords()[item]?.noticed);
-      if ("problem" in noticed) return noticed.problem;
-      found.set(item, noticed);
+      const answer = await tryBreakage(runner, breakage, readRecords()[item]?.noticed);
+      if ("problem" in answer) return answer.problem;
+      found.set(item, answer);
       return undefined;
     },
     record: (item, seconds) =>
       writeRecords({
         ...readRecords(),
-        [item]: { of: digests.get(item) ?? "", seconds, noticed: found.get(item) ?? [] },
+        [item]: { of: digests.get(item) ?? "", seconds, ...(found.get(item) ?? { noticed: [] }) },
       }),
     close: () => {
       runner.close();

@@ -10,15 +10,14 @@ import { dirname, join, posix } from "node:path";
 
 import type { Breakage } from "./breakages.ts";
 import { root } from "./copy.ts";
-import type { Noticed } from "./tryBreakage.ts";
+import type { Found } from "./tryBreakage.ts";
 
 export const RECORDS = "docs/results/breakages.json";
 
-interface Recorded {
+interface Recorded extends Found {
   /** `digestsOf` the row. */
   readonly of: string;
   readonly seconds: number;
-  readonly noticed: Noticed;
 }
 
 export type Records = Readonly<Record<string, Recorded>>;
@@ -40,8 +39,8 @@ export function linesOf(records: Records): string {
   const lines = Object.keys(records)
     .sort()
     .map((name) => {
-      const { of, seconds, noticed } = records[name] as Recorded;
-      return `${JSON.stringify(name)}: ${JSON.stringify({ of, seconds, noticed })}`;
+      const { of, seconds, noticed, hung } = records[name] as Recorded;
+      return `${JSON.stringify(name)}: ${JSON.stringify({ of, seconds, noticed, hung })}`;
     });
   return `{\n${lines.join(",\n")}\n}\n`;
 }

@@ -51,7 +51,7 @@ async function tryAll(
   record = true,
 ): Promise<void> {
   if (items.length === 0) return;
-  const work = part.open();
+  const work = await part.open();
   try {
     for (const item of items) {
       if (Date.now() > end) return;

@@ -3,6 +3,7 @@
  * that did not change, are kept; each run has processes of its own. Its working directory is the tree that it tests.
  */
 import { resolve } from "node:path";
+import { inspect } from "node:util";
 
 import { createVitest, type TestModule } from "vitest/node";
 
@@ -38,6 +39,12 @@ await vitest.globTestSpecifications();
 const messageOf = (errors: readonly { readonly message?: string }[]): string =>
   errors.map(({ message }) => message ?? "").join("; ");
 
+/** What was thrown comes from another process as its fields, so that an error is none any more and has no `toString`. */
+function wordsOf(thrown: unknown): string {
+  const message = typeof thrown === "object" && thrown !== null && "message" in thrown ? thrown.message : undefined;
+  return typeof message === "string" && message !== "" ? message : inspect(thrown);
+}
+
 function answerOf(modules: readonly TestModule[], unhandled: readonly unknown[], milliseconds: number): Answer {
   const tests = modules.flatMap((module) => [...module.children.allTests()]);
   const failed = tests.find((test) => test.result().state === "failed");
@@ -49,7 +56,7 @@ function answerOf(modules: readonly TestModule[], unhandled: readonly unknown[],
   const said = [
     ...(failed ? [`${failed.fullName}: ${messageOf(failed.result().errors ?? [])}`] : []),
     ...suites.map((suite) => messageOf(suite.errors())),
-    ...unhandled.map(String),
+    ...unhandled.map(wordsOf),
   ]
     .filter((text) => text !== "")
     .join("\n");

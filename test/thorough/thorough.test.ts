@@ -13,6 +13,7 @@ import { parts } from "./parts.ts";
 import { lastingIdOf, mutateAll, openSweep, soliditySources } from "./sweep.ts";
 import { digestOfAll, digestsOf, holding, linesOf, pruned, readRecords } from "./records.ts";
 import { openTestRunner, type TestRunner } from "./testRunner.ts";
+import type { Answer } from "./testServer.ts";
 import { tryBreakage } from "./tryBreakage.ts";
 import { digestOfSources, type Entry, falsehoods, honest } from "./results.ts";
 
@@ -30,6 +31,14 @@ describe("breakages", () => {
       expect(tests.filter((test) => !existsSync(join(root, test)))).toEqual([]);
     },
   );
+});
+
+/** What a test of the name "waits" is said to have taken, milliseconds. */
+const answer = (verdict: Answer["verdict"], waits: number): Answer => ({
+  verdict,
+  said: "",
+  took: { "": waits, waits },
+  ...(verdict === "failed" && { failed: "waits" }),
 });
 
 describe("a try", () => {
@@ -67,7 +76,7 @@ describe("a try", () => {
   ];
 
   it("names the test that notices, and leaves the file as it was", async () => {
-    expect(await tryBreakage(runner, row)).toEqual(noticed);
+    expect(await tryBreakage(runner, row)).toEqual({ noticed });
     expect(copy.read(row.file)).toBe(readFileSync(join(root, row.file), "utf8"));
   });
 
@@ -75,13 +84,49 @@ describe("a try", () => {
     const another =
       "data ledger > draws from the whole of what may be issued, a piece here and a piece there, and each assignment otherwise";
     for (const before of [...noticed, another, "nobody"])
-      expect(await tryBreakage(runner, row, [before])).toEqual(noticed);
+      expect(await tryBreakage(runner, row, [before])).toEqual({ noticed });
   });
 
-  it("does not wait for what hangs, and takes nothing for noticed that only takes longer", async () => {
+  it("does not wait for what hangs, nor for what takes several times as long, and says so; what takes long by itself has its time", async () => {
     const hanging = { ...slow, text: "setTimeout(20)", instead: "new Promise(() => void setTimeout)" };
-    expect(await tryBreakage(runner, hanging, [], 2_000)).toEqual(["waits"]);
+    expect(await tryBreakage(runner, hanging, [], 2_000)).toEqual({ noticed: ["waits"], hung: true });
+    const slower = { ...slow, text: "20)", instead: "6_000)" };
+    expect(await tryBreakage(runner, slower, [], 2_000)).toEqual({ noticed: ["waits"], hung: true });
     expect(await tryBreakage(runner, slow, [], 10)).toEqual({ problem: `${slow.tests[0]} does not notice` });
+  });
+
+  it("measures anew, under the same bound, what failed when the bound was over: a machine that stands still is no breakage", async () => {
+    const quick = [answer("failed", 5), answer("passed", 20)];
+    const crowded = [answer("failed", 999.5), answer("passed", 600), answer("passed", 600)];
+    const unbound = [answer("passed", 1_500), answer("passed", 1_500)];
+    const answers = [...quick, ...crowded, ...unbound];
+    const asked: unknown[] = [];
+    const told: TestRunner = {
+      ...runner,
+      run: async (each) => {
+        asked.push(each);
+        return answers.shift() ?? answer("could not run", 0);
+      },
+    };
+    const [test = ""] = slow.tests;
+    expect(await tryBreakage(told, slow, [], 1_000)).toEqual({ noticed: ["waits"] });
+    expect(await tryBreakage(told, slow, [], 1_000)).toEqual({ problem: `${test} does not notice` });
+    const [bound, only] = [1_000, "waits"];
+    expect(asked).toEqual([
+      { test, bound },
+      { test, only },
+      { test, bound },
+      { test, only, bound },
+      { test, bound },
+      { test, only },
+      { test },
+    ]);
+  });
+
+  it("names the test that fails where a promise is rejected besides that nobody waits for", async () => {
+    const lost = 'Promise.reject(new Error("told")).finally(() => void Promise.reject(new Error("lost")))';
+    const row = { ...slow, text: "setTimeout(20)", instead: lost };
+    expect(await tryBreakage(runner, row)).toEqual({ noticed: ["waits"] });
   });
 
   it("fails where no test notices, none can look, or the text is another by now", async () => {
@@ -154,9 +199,10 @@ describe("records", () => {
   it("are a line each, by name, whoever wrote them first", () => {
     const [first, second] = [
       { of: "1", seconds: 1, noticed: ["x"] },
-      { noticed: [], seconds: 2, of: "2" },
-    ];
-    const lines = '{\n"a": {"of":"1","seconds":1,"noticed":["x"]},\n"b": {"of":"2","seconds":2,"noticed":[]}\n}\n';
+      { hung: true, noticed: [], seconds: 2, of: "2" },
+    ] as const;
+    const lines =
+      '{\n"a": {"of":"1","seconds":1,"noticed":["x"]},\n"b": {"of":"2","seconds":2,"noticed":[],"hung":true}\n}\n';
     expect(linesOf({ b: second, a: first })).toBe(lines);
     expect(JSON.parse(linesOf({}))).toEqual({});
   });
