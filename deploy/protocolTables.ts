@@ -72,14 +72,13 @@ function bounds(low: number | undefined, high: number | undefined, openLow?: num
 
 /** A struct on the wire, a document or a message within another, and the parameters of a run are named, not repeated. */
 function nameOf(schema: Schema): string | undefined {
-  const names = Object.keys(schema.properties ?? {}).join();
-  const struct = Object.entries(protocol.structTypes).find(
-    ([, fields]) => fields.map(({ name }) => name).join() === names,
-  );
-  if (struct) return `struct ${struct[0]}`;
-  const text = JSON.stringify(schema);
-  return named.find(([, other]) => JSON.stringify(other) === text)?.[0];
+  const text = textOf(schema);
+  return named.find(([, other]) => textOf(other) === text)?.[0];
 }
+
+/** What is told apart by: an integer of more than 32 bits is a decimal on the wire, and a struct's table says how large it may be. */
+const textOf = (schema: Schema): string =>
+  JSON.stringify(schema).replaceAll(/\(0\|\[1-9\]\[0-9\]\{0,\d+\}\)/g, "decimal");
 
 /** What a value may be, unions within unions included. */
 const choicesOf = (schema: Schema): readonly Schema[] => schema.anyOf?.flatMap(choicesOf) ?? [schema];
@@ -194,17 +193,29 @@ const isDocument = (entry: [string, unknown]): entry is [string, Schema] => {
 type Exports = Readonly<Record<string, unknown>>;
 const documentsOf = (source: Exports): [string, Schema][] => Object.entries(source).filter(isDocument);
 
-/** Bodies of requests and replies, and what they are made of. */
-const isBody = (entry: [string, unknown]): entry is [string, Schema] => {
-  const [, value] = entry;
-  return typeof value === "object" && value !== null && ("properties" in value || "anyOf" in value);
-};
-const messages = Object.entries(http as Exports).filter(isBody);
+const isSchema = (value: unknown): value is Schema => typeof value === "object" && value !== null;
+const isBody = (schema: Schema): boolean => choicesOf(schema).every(({ properties }) => properties !== undefined);
+
+/**
+ * Bodies of requests and replies, and what they are made of.
+ * @throws TypeError for one that is neither an object with fields nor one of several: it would have no table
+ */
+export function bodiesOf(source: Exports): readonly (readonly [string, Schema])[] {
+  return Object.entries(source).flatMap(([name, value]) => {
+    if (!/^[A-Z]/.test(name) || !isSchema(value)) return [];
+    if (!isBody(value))
+      throw new TypeError(`docs/protocol.md has no table for ${name}, which is no object with fields.`);
+    return [[name, value] as const];
+  });
+}
+const messages = bodiesOf(http);
+const structs = Object.keys(protocol.structTypes) as protocol.StructName[];
 
 const named: readonly (readonly [string, Schema])[] = [
+  ...structs.map((name) => [`struct ${name}`, protocol.wireSchema(name) as Schema] as const),
   ...documentsOf(protocol).map(([name, schema]) => [`document ${name}`, schema] as const),
   ...messages.map(([name, schema]) => [`message ${name}`, schema] as const),
-  ...Object.entries({ params: protocol.RunParamsWire } as Exports).filter(isBody),
+  ["params", protocol.RunParamsWire as Schema],
 ];
 
 /** All of these come from the source: of what people read, too. */

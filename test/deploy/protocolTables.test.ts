@@ -1,8 +1,9 @@
 /** docs/protocol.md against the sources of the protocol: a second implementation is written from it, and reads its tables. */
-import { Type } from "typebox";
+import { structTypes, wireSchema } from "@cotrain/sdk/protocol";
+import { type TSchema, Type } from "typebox";
 import { describe, expect, test } from "vitest";
 
-import { update } from "../../deploy/protocolTables.ts";
+import { bodiesOf, update } from "../../deploy/protocolTables.ts";
 import { definitionWith, oneOptimizer, protocolPage as page, twoOptimizers } from "../interop/variants.ts";
 
 test("the page says what the sources say, and a meaning for every field", () => {
@@ -94,4 +95,33 @@ test("says that two rows have one name, and keeps neither's meaning", () => {
 test("refuses a source that would have two rows of one name", () => {
   const lists = Type.Union([Type.Array(Type.String()), Type.Array(Type.Number())]);
   expect(() => update(page, definitionWith(lists))).toThrow("no way to say two types of the field innerOptimizer[]");
+});
+
+/** What the page says of an inner optimizer of this form. */
+const rowsWith = (schema: TSchema): string[] => rowsOf(update(page, definitionWith(schema)).text);
+
+test("takes an object for a struct where its fields have the struct's types, not its names alone", () => {
+  expect(rowsWith(wireSchema("Ack"))).toEqual(["| `innerOptimizer` | struct Ack | constants of the inner step |"]);
+  const others = Type.Object(Object.fromEntries(structTypes.Ack.map(({ name }) => [name, Type.Number()])), {
+    additionalProperties: false,
+  });
+  expect(rowsWith(others)).toContain("| `innerOptimizer.acceptedAt` | number |  |");
+});
+
+test("refuses a body that it could give no table", () => {
+  const object = Type.Object({ round: Type.Number() });
+  const fine = {
+    Body: object,
+    Either: Type.Union([object, Type.Object({ reason: Type.String() })]),
+    MAX: 3,
+    other: [],
+  };
+  expect(bodiesOf(fine).map(([name]) => name)).toEqual(["Body", "Either"]);
+  for (const Body of [
+    Type.Array(object),
+    Type.Record(Type.String(), object),
+    Type.Intersect([object, Type.Object({ reason: Type.String() })]),
+    Type.Union([object, Type.Array(object)]),
+  ])
+    expect(() => bodiesOf({ Body })).toThrow("docs/protocol.md has no table for Body, ");
 });

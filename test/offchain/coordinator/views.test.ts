@@ -31,8 +31,9 @@ beforeAll(async () => {
 afterAll(() => harness.close());
 
 interface Form {
-  readonly properties?: object;
+  readonly properties?: Readonly<Record<string, Form>>;
   readonly anyOf?: readonly Form[];
+  readonly items?: Form;
 }
 type Body = { readonly content?: Readonly<Record<string, { readonly schema: Form }>> };
 type Operation = { readonly requestBody?: Body; readonly responses: Readonly<Record<string, Body>> };
@@ -40,11 +41,25 @@ type Operation = { readonly requestBody?: Body; readonly responses: Readonly<Rec
 /** Method, body of the request and body of the reply, as docs/protocol.md says them. */
 const BODIES = /(GET|POST|PUT)[^`:]*(?:`([A-Z]\w+)`)?: `([A-Z]\w+)`/g;
 
-/** Names of the fields, which tell a body from all others; their types are the table's matter. */
-const fieldsOf = ({ properties, anyOf }: Form): unknown => anyOf?.map(fieldsOf) ?? Object.keys(properties ?? {});
-const formOf = (body: Body | undefined): unknown => fieldsOf(body?.content?.["application/json"]?.schema ?? {});
-const messageOf = (name: string | undefined): unknown =>
-  name === undefined ? [] : fieldsOf((protocol as unknown as Record<string, Form>)[name] ?? {});
+/** Names of the fields, those of inner objects too, which tell a body from all others; their types are the table's matter. */
+function fieldsOf({ properties, anyOf, items }: Form): unknown {
+  if (anyOf) return anyOf.map(fieldsOf);
+  if (items) return [fieldsOf(items)];
+  return Object.fromEntries(Object.entries(properties ?? {}).map(([name, field]) => [name, fieldsOf(field)]));
+}
+const formOf = (body: Body | undefined): unknown => {
+  const schema = body?.content?.["application/json"]?.schema;
+  return schema === undefined ? undefined : fieldsOf(schema);
+};
+
+/** The form of a body that the page names, and has a table of. */
+function messageOf(name: string | undefined): unknown {
+  if (name === undefined) return undefined;
+  expect(protocolPage).toMatch(new RegExp(`^<!-- (?:message|document) ${name} -->$`, "m"));
+  const form = fieldsOf((protocol as unknown as Record<string, Form>)[name] ?? {});
+  expect({ name, form }).not.toEqual({ name, form: {} });
+  return form;
+}
 
 describe("the API shows", () => {
   it("the run, with what was moved against what synchronous training would have moved", async () => {
