@@ -1,13 +1,15 @@
 /** `npm test` in a folder where Hardhat and Vitest are programs that end as they are told. */
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { secondsBeside } from "../e2e/finishedRun/seconds.ts";
 
 const script = resolve(fileURLToPath(import.meta.url), "../../run.ts");
+const root = resolve(script, "../..");
 
 interface Ending {
   readonly code: number;
@@ -115,4 +117,17 @@ describe("npm test", () => {
   ])("ends with 1 when %s", (_name, solidity, typescript, line) => {
     expect(runTests(solidity, typescript)).toEqual({ code: 1, projects: daily, line });
   });
+});
+
+test("what vitest.config.ts begins first, as what takes longest, are files that there are", () => {
+  const [, list = ""] =
+    /\nconst longest = \[([^\]]+)\]/.exec(readFileSync(join(root, "vitest.config.ts"), "utf8")) ?? [];
+  const names = [...list.matchAll(/"([^"]+)"/g)].map(([, name = ""]) => name);
+  expect(names.length).toBeGreaterThan(5);
+  expect(names.filter((name) => !existsSync(join(root, "test", `${name}.test.ts`)))).toEqual([]);
+});
+
+test("the one run has half as much time again on two idle processors, for the tests beside it, and more where others are at work", () => {
+  expect([0, 1, 2, 6, 50].map((load) => secondsBeside(load, 2))).toEqual([113, 113, 150, 300, 300]);
+  expect([0, 30].map((load) => secondsBeside(load, 16))).toEqual([75, 150]);
 });

@@ -23,6 +23,7 @@ import { ensureKeystore, readRunFile, SCRYPT_N_LOCAL } from "../../../offchain/s
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { cotrain, cotrainHere, type Ended, temporaryDirectory } from "../../offchain/cli/support.ts";
 import { processesMarked } from "../processes.ts";
+import { secondsBeside } from "./seconds.ts";
 
 const cleanups: (() => unknown)[] = [];
 export const directory = temporaryDirectory((work) => cleanups.push(work));
@@ -91,12 +92,6 @@ async function joinRun(worker: { child: ChildProcess | undefined }): Promise<End
   );
 }
 
-/** Time for claims and a decision; beside busy neighbours, of whom one is a room's test, everything takes so many times longer. */
-function seconds(): number {
-  const crowd = ((loadavg()[0] ?? 0) + 1) / availableParallelism();
-  return Math.round(75 * Math.min(4, Math.max(1, crowd)));
-}
-
 /** Makes the run. */
 export async function makeRun(): Promise<void> {
   writeBook();
@@ -122,7 +117,7 @@ export async function makeRun(): Promise<void> {
       "--keep-bytes",
       "3GiB",
       "--for",
-      `${seconds()}s`,
+      `${secondsBeside(loadavg()[0] ?? 0, availableParallelism())}s`,
       "--vote",
       "--exit",
       "--json",
