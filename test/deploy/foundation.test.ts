@@ -48,6 +48,34 @@ function labelledParts(points: ReadonlySet<string>) {
   });
 }
 
+/** Whether a text begins with a test, or a group of tests, of this name, which runs: a comment is none, nor what is skipped. */
+function isTestOf(name: string, text: string): boolean {
+  const code = text.replaceAll(/^ *\/\/.*\n/gm, "");
+  const first = code.split("\n\n")[0] ?? "";
+  const call = /^\s*(?:describe|it|test)((?:\.\w+)*)[(<]/.exec(first);
+  if (call === null || /\.(skip|todo|fails)\b/.test(call[1] ?? "")) return false;
+  return first.split(/\(\s*/).some((argument) => argument.startsWith(`"${name}",`));
+}
+
+test("a part's test is one that runs, not one of its name that is skipped or told of", () => {
+  const body = ", () => {\n  expect(1).toBe(1);\n});\n";
+  for (const sound of [
+    `test("holds"${body}`,
+    `  it.each([\n  ["a"],\n])("holds"${body}`,
+    `it.runIf(a)(\n  "holds"${body}`,
+  ])
+    expect([sound, isTestOf("holds", sound)]).toEqual([sound, true]);
+  for (const other of [
+    `test.skip("holds"${body}`,
+    `describe.todo("holds");\n`,
+    `// test("holds"${body}`,
+    `test("another"${body}\n// told of\ntest("holds"${body}`,
+    `test("another, which holds"${body}`,
+    `const holds = "holds";\n`,
+  ])
+    expect([other, isTestOf("holds", other)]).toEqual([other, false]);
+});
+
 const sorted = (all: readonly (readonly string[])[]): string[] => all.map((row) => row.join(" | ")).toSorted();
 
 test("every part of a point has its test by name, and every label of a part is listed", () => {
@@ -61,7 +89,7 @@ test("every part of a point has its test by name, and every label of a part is l
   );
   for (const [part, file, name] of parts) {
     const found = labels.filter((label) => label.part === part && label.file === file);
-    const named = found.some(({ below }) => below.split("\n\n")[0]?.includes(`"${name}"`));
+    const named = found.some(({ below }) => isTestOf(name, below));
     expect([part, name, named]).toEqual([part, name, true]);
   }
 });
