@@ -25,14 +25,16 @@ function halfEven(x: number): number {
   return rest > 0.5 || (rest === 0.5 && floor % 2 !== 0) ? floor + 1 : floor;
 }
 
-/** A fragment of one block, the first: norm as the bits of an fp32, sketch as signed bytes. */
+/** A fragment's norm as the bits of an fp32, and its sketch as signed bytes. */
 export function measured(values: readonly number[], fragment: number): { norm: number; sketch: string } {
-  const place = mixed((0x85eb_ca77n * BigInt(fragment) + 0x1656_67b1n) & 0xffff_ffffn);
-  const signs = mixed(place ^ 0x27d4_eb2fn);
+  const low = 0xffff_ffffn;
   const sums = Array.from({ length: 128 }, () => 0);
   for (const [i, value] of values.entries()) {
-    const negative = (signs >> BigInt(i % 32)) & 1n;
-    sums[(i ^ Number(place & 255n)) % 128]! += negative === 1n ? -value : value;
+    const [block, j] = [BigInt(i) / 256n, BigInt(i) % 256n];
+    const place = mixed((0x9e37_79b1n * block + 0x85eb_ca77n * BigInt(fragment) + 0x1656_67b1n) & low);
+    const signs = mixed(place ^ ((0x27d4_eb2fn * (1n + j / 32n)) & low));
+    const negative = (signs >> (j % 32n)) & 1n;
+    sums[Number((j ^ place) % 128n)]! += negative === 1n ? -value : value;
   }
   const scale = Math.max(...sums.map(Math.abs)) / 127;
   return {

@@ -8,7 +8,7 @@ import { fmix32 } from "../base/index.ts";
 import { type ChunkSource, decodedChunks } from "./payload.ts";
 import { PayloadError } from "./payloadError.ts";
 
-/** Elements that share one permutation and one word of signs. */
+/** Elements that share one permutation. */
 const BLOCK = 256;
 
 export interface Measured {
@@ -34,9 +34,12 @@ export function bitsOfFp32(value: number): number {
 function project(values: Float32Array, firstBlock: number, fragment: number, sums: Float64Array): void {
   for (let from = 0, block = firstBlock; from < values.length; from += BLOCK, block++) {
     const place = fmix32((Math.imul(0x9e37_79b1, block) + Math.imul(0x85eb_ca77, fragment) + 0x1656_67b1) | 0);
-    const signs = fmix32(place ^ 0x27d4_eb2f);
+    let signs = 0;
     const count = Math.min(BLOCK, values.length - from);
     for (let j = 0; j < count; j++) {
+      // A sign of its own for each element of a block. Of two that share a place, as j and j + 128 do, one sign would show the sum
+      // and hide the difference; of two that do not, it would make two places err alike.
+      if ((j & 31) === 0) signs = fmix32(place ^ Math.imul(0x27d4_eb2f, 1 + (j >>> 5)));
       const value = values[from + j]!;
       const k = (j ^ place) & (SKETCH_LENGTH - 1);
       sums[k] = (signs >>> (j & 31)) & 1 ? sums[k]! - value : sums[k]! + value;

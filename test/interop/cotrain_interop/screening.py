@@ -49,7 +49,8 @@ def sketch_of(values: numpy.ndarray, fragment: int) -> bytes:
     block, j = i // numpy.uint64(256), i % numpy.uint64(256)
     mixed = numpy.uint64(0x9E3779B1) * block + numpy.uint64((0x85EBCA77 * fragment + 0x165667B1) % 2**32)
     p = _fmix32(mixed & numpy.uint64(0xFFFFFFFF))
-    g = _fmix32(p ^ numpy.uint64(0x27D4EB2F))
+    signs = numpy.uint64(0x27D4EB2F) * (numpy.uint64(1) + j // numpy.uint64(32))
+    g = _fmix32(p ^ (signs & numpy.uint64(0xFFFFFFFF)))
     place = ((j ^ p) % numpy.uint64(128)).astype(numpy.int64)
     falls = (g >> (j % numpy.uint64(32))) & numpy.uint64(1) == 1
     signed = numpy.where(falls, -values.astype(numpy.float64), values.astype(numpy.float64))

@@ -14,7 +14,7 @@ from .facts import HEAD_TYPE, Schedule, drawn_fragment
 from .pay import quality, share_out
 from .report import Report
 from .schedule import learning_rate
-from .screening import WHOLE, Gate, Payload, Screening
+from .screening import WHOLE, Gate, Payload, Screening, bits_of, norm_of, sketch_of
 from .signing import domain_separator, signer_of, struct_digest, struct_hash
 from .spec import Spec
 
@@ -45,10 +45,11 @@ def check_vectors(spec: Spec, directory: Path, report: Report) -> None:
             report.count(f"{name} vectors", check(spec, protocol[name]))
     diloco_vectors = json.loads((directory / "diloco.json").read_text(encoding="utf-8"))
     with report.about("diloco.json"):
-        equal("the kinds of vectors", sorted(set(diloco_vectors) - {"about"}), ["int8b256", "reduce", "weights"])
+        equal("the kinds of vectors", sorted(set(diloco_vectors) - {"about"}), ["int8b256", "reduce", "sketches", "weights"])
         report.count("int8 vectors", _int8(diloco_vectors["int8b256"]))
         report.count("reduce vectors", _reduce(diloco_vectors["reduce"]))
         report.count("weight vectors", _weights(diloco_vectors["weights"]))
+        report.count("sketch vectors", _sketches(diloco_vectors["sketches"]))
 
 
 def _structs(spec: Spec, vectors: dict) -> int:
@@ -343,6 +344,15 @@ def _weights(vectors: list[dict]) -> int:
         tokens, steps = ([each[key] for each in case["shares"]] for key in ("tokens", "steps"))
         found = numpy.array(diloco.weights(case["weighting"], tokens, steps), dtype="<f4")
         equal(f"{case['name']}: weights", found.tobytes().hex(), case["weights"])
+    return len(vectors)
+
+
+def _sketches(vectors: list[dict]) -> int:
+    for case in vectors:
+        values = numpy.frombuffer(bytes.fromhex(case["values"]), "<f4")
+        equal(f"{case['name']}: norm", bits_of(norm_of(values)), case["norm"])
+        sketch = base64.b64encode(sketch_of(values, case["fragment"])).decode()
+        equal(f"{case['name']}: sketch", sketch, case["sketch"])
     return len(vectors)
 
 

@@ -1,6 +1,6 @@
 /**
- * Vectors of the payload and reduce formats. The file is written by the reference of this folder, never by the code
- * under test:
+ * Vectors of the payload and reduce formats and of sketches. The file is written by references of the tests, never by the
+ * code under test:
  *
  *     node --conditions=cotrain-source test/offchain/diloco/vectors.ts
  */
@@ -8,6 +8,7 @@ import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";
+import { measured } from "../../vectors/measured.ts";
 import { decodeInt8, encodeInt8, reduce, weightsBy } from "./reference.ts";
 
 /** Little-endian bytes as hex. */
@@ -39,6 +40,14 @@ export interface DilocoVectors {
     readonly weighting: "tokens" | "uniform" | "normalised";
     readonly shares: readonly { readonly tokens: number; readonly steps: number }[];
     readonly weights: HexBytes;
+  }[];
+  readonly sketches: readonly {
+    readonly name: string;
+    readonly fragment: number;
+    readonly values: HexBytes;
+    /** Bits of the fp32. */
+    readonly norm: number;
+    readonly sketch: string;
   }[];
 }
 
@@ -99,6 +108,11 @@ export function buildVectors(): DilocoVectors {
     ],
     ["many tokens", [4_096, 1].map((steps) => ({ tokens: 2 ** 38 * steps, steps }))],
   ];
+  const sketched: [string, number, number][] = [
+    ["a part of a block", 0, 77],
+    ["one block", 3, 256],
+    ["three blocks, the last of one half and a bit", 1, 645],
+  ];
   return {
     about: "Little-endian bytes in hex; floats are fp32. Written by test/offchain/diloco/vectors.ts.",
     int8b256: encoded.map(([name, delta, residual]) => {
@@ -143,6 +157,10 @@ export function buildVectors(): DilocoVectors {
         weights: toHex(weightsBy(weighting, shares)),
       })),
     ),
+    sketches: sketched.map(([name, fragment, elements]) => {
+      const values = normal(elements, 1e-2);
+      return { name, fragment, values: toHex(values), ...measured(values, fragment) };
+    }),
   };
 }
 

@@ -10,6 +10,20 @@ export const diloco: readonly Breakage[] = [
     tests: ["test/offchain/diloco/likeness.test.ts"],
   },
   {
+    name: "a sketch sees only sums of elements 128 apart",
+    file: "offchain/src/diloco/measure.ts",
+    text: "Math.imul(0x27d4_eb2f, 1 + (j >>> 5))",
+    instead: "Math.imul(0x27d4_eb2f, 1 + ((j & 127) >>> 5))",
+    tests: ["test/offchain/diloco/likeness.test.ts"],
+  },
+  {
+    name: "a sketch has one word of signs for each half of a block",
+    file: "offchain/src/diloco/measure.ts",
+    text: "Math.imul(0x27d4_eb2f, 1 + (j >>> 5))",
+    instead: "Math.imul(0x27d4_eb2f, 1 + (j >>> 7))",
+    tests: ["test/offchain/diloco/likeness.test.ts"],
+  },
+  {
     name: "a payload is measured by the others alone",
     file: "offchain/src/diloco/screening.ts",
     text: "if (squares === 0) return norms.map(() => Infinity);",

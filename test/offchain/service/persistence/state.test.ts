@@ -138,7 +138,7 @@ test.each([
   await writeFile(join(path, "VERSION"), content);
   await writeFile(join(path, "run.json"), "{}");
   await expect(openStateDirectory(path)).rejects.toEqual(
-    refusal("STATE_VERSION", path, found, "supports version 6", `npm start -- --fresh --state ${path}`),
+    refusal("STATE_VERSION", path, found, "supports version 7", `npm start -- --fresh --state ${path}`),
   );
   expect(await readdir(path)).toEqual(["VERSION", "run.json"]);
 });
@@ -183,7 +183,7 @@ test("--fresh puts state aside under the time, also of another version, never ov
   expect(await archiveStateDirectory(path, clock)).toBeUndefined();
   for (const expected of [".cotrain.20261124T154100Z", ".cotrain.20261124T154100Z-2"]) {
     await mkdir(path);
-    await writeFile(join(path, "VERSION"), "7\n");
+    await writeFile(join(path, "VERSION"), "6\n");
     expect(await archiveStateDirectory(path, clock)).toBe(join(parent, expected));
   }
   expect((await readdir(parent)).sort()).toEqual([".cotrain.20261124T154100Z", ".cotrain.20261124T154100Z-2"]);
