@@ -55,11 +55,25 @@ describe("a heartbeat with absurd numbers", () => {
     expect(await shown()).toEqual({ train: 3, trainTokens: 640, tokensPerSecond: 50, hostile: nothing });
   });
 
-  it("hides no size of a sample but its own where it says that its loss is of 2⁵³ − 1 tokens", async () => {
-    await hostile.session.heartbeat({ ...said, step: 0, lossTokens: Number.MAX_SAFE_INTEGER });
-    expect((await shown()).hostile).toMatchObject({ loss: 3, sample: undefined });
-    await hostile.session.heartbeat({ ...said, step: 0, lossTokens: 1e10 });
-    expect(await shown()).toMatchObject({ trainTokens: 640 + 1e10, hostile: { sample: 1e10 } });
+  // Twenty steps of its two sequences of sixteen tokens.
+  const most = 20 * 2 * 16;
+  it.each([undefined, 0, most + 1, 1e10, Number.MAX_SAFE_INTEGER])(
+    "says no loss where it is of %s tokens, and neither hides nor changes the run's and the size of its sample",
+    async (lossTokens) => {
+      const { lossTokens: _, ...beat } = said;
+      const sample = lossTokens !== undefined && { lossTokens };
+      await hostile.session.heartbeat({ ...beat, step: 0, loss: 9, ...sample, tokensPerSecond: null });
+      expect(await shown()).toEqual({ train: 3, trainTokens: 640, tokensPerSecond: 50, hostile: nothing });
+    },
+  );
+
+  it.each([1, most])("says its loss where it is of %i tokens, as is possible", async (lossTokens) => {
+    await hostile.session.heartbeat({ ...said, step: 0, loss: 9, lossTokens });
+    expect(await shown()).toMatchObject({
+      train: 6,
+      trainTokens: 640 + lossTokens,
+      hostile: { loss: 9, sample: lossTokens },
+    });
   });
 
   it("neither shows nor defers anything where it has more steps than were assigned, or is of another round", async () => {
@@ -88,6 +102,9 @@ describe("a heartbeat with absurd numbers", () => {
       ["loss", "1e999"],
       ["loss", "-1e999"],
       ["loss", '"3"'],
+      ["lossTokens", "-1"],
+      ["lossTokens", "0.5"],
+      ["lossTokens", "null"],
       ["tokensPerSecond", "1e999"],
       ["step", "-1"],
       ["step", "1e300"],

@@ -9,10 +9,12 @@ import {
   type Assignment,
   type Heartbeat,
   type Hex,
+  LOSS_STEPS,
   type MacInput,
   verifySessionMac,
 } from "@cotrain/sdk/protocol";
 import type { Clock } from "../base/index.ts";
+import { tokensOf } from "../data/index.ts";
 import { isDiskFull, type Logger } from "../service/index.ts";
 import type { Driver } from "./driver.ts";
 import { RefusedError } from "./errors.ts";
@@ -22,8 +24,6 @@ import type { Unstamped } from "./machine/events.ts";
 
 /** Nats per token; an even guess over 65,536 tokens has 11. What a member says beyond it counts as not said. */
 const MAX_LOSS = 100;
-/** Tokens that a loss may be the mean of, the same: of many members the sum is still a whole number that JSON carries. */
-const MAX_LOSS_TOKENS = 1e10;
 /** Tokens per second of one member, the same. */
 const MAX_SPEED = 1e8;
 
@@ -117,13 +117,15 @@ export class Presence {
   }
 
   /** Notes what a member says of itself; numbers that nobody can have measured count as not said. */
-  beat(worker: Address, { lossTokens, ...heartbeat }: Heartbeat): void {
-    const loss = within(heartbeat.loss, MAX_LOSS);
-    const sample = loss === null ? null : within(lossTokens ?? null, MAX_LOSS_TOKENS);
+  beat(worker: Address, { loss, lossTokens = 0, ...heartbeat }: Heartbeat): void {
+    const { facts, members } = this.#driver.state;
+    const { batch = 0 } = members[worker] ?? {};
+    const most = tokensOf({ steps: LOSS_STEPS, batch, sequence: facts.sequence });
+    // A loss counts with the size of its sample or not at all: one that does not say it would hide that of all of them.
+    const possible = within(loss, MAX_LOSS) !== null && lossTokens >= 1 && lossTokens <= most;
     this.#heartbeats.set(worker, {
       ...heartbeat,
-      loss,
-      ...(sample !== null && { lossTokens: sample }),
+      ...(possible ? { loss, lossTokens } : { loss: null }),
       tokensPerSecond: within(heartbeat.tokensPerSecond, MAX_SPEED),
     });
   }

@@ -67,20 +67,25 @@ export function tokensPerSecond(state: RunState, members: readonly MemberView[])
   return (recent.reduce((sum, { tokens }) => sum + tokens, 0) * 1_000) / (last.durableAt - first.openedAt);
 }
 
-/** Nats per token, weighted by the tokens that each member has trained, and what it rests on where all members told. */
+/**
+ * Nats per token, weighted by the tokens that each member has trained, and the tokens that it rests on. Who has nothing accepted would
+ * weigh nothing and still make the sample larger: it counts only while nobody who says a loss has, and all alike then.
+ */
 export function trainLoss(
   members: readonly Pick<MemberView, "loss" | "lossTokens" | "tokens">[],
 ): Pick<RunView["loss"], "train" | "trainTokens"> {
+  const told = members.flatMap(({ loss, lossTokens, tokens }) =>
+    loss === null || lossTokens === undefined ? [] : [{ loss, lossTokens, trained: Number(tokens) }],
+  );
+  const accepted = told.filter(({ trained }) => trained > 0);
   let [sum, weight, sample] = [0, 0, 0];
-  for (const { loss, lossTokens = Number.NaN, tokens } of members) {
-    if (loss === null) continue;
-    const share = Math.max(1, Number(tokens));
+  for (const { loss, lossTokens, trained } of accepted.length > 0 ? accepted : told) {
+    const share = Math.max(1, trained);
     sum += loss * share;
     weight += share;
     sample += lossTokens;
   }
-  if (weight === 0) return { train: null };
-  return { train: sum / weight, ...(Number.isFinite(sample) && { trainTokens: sample }) };
+  return weight === 0 ? { train: null } : { train: sum / weight, trainTokens: sample };
 }
 
 const heldOutView = (found: HeldOut | null): RunView["loss"]["heldOut"] =>

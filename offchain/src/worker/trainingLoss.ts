@@ -1,7 +1,5 @@
 /** Training loss as people see it: the mean of the newest inner steps, with the size of the sample that it rests on. */
-
-/** Inner steps that the mean is of, at most: fewer jump from batch to batch, more lag behind. */
-const NEWEST_STEPS = 20;
+import { LOSS_STEPS } from "@cotrain/sdk/protocol";
 
 export interface StepLoss {
   /** Nats per token. */
@@ -15,7 +13,7 @@ export function afterSteps(before: readonly StepLoss[], more: readonly StepLoss[
   const steps = [...before, ...more];
   // Training that diverged does not come back: what is no number stays.
   const lost = steps.find(({ loss }) => !Number.isFinite(loss));
-  return lost ? [lost] : steps.slice(-NEWEST_STEPS);
+  return lost ? [lost] : steps.slice(-LOSS_STEPS);
 }
 
 /** Their mean by tokens, nats per token, and how many tokens that are; null and 0 of no steps. */

@@ -14,6 +14,8 @@ const Real = Type.Number();
 const MAX_WORD = 64;
 /** Builds that a coordinator names, and a worker looks at, at most. */
 export const MAX_BUILDS = 64;
+/** Inner steps that a worker's training loss is the mean of, at most: fewer jump from batch to batch, more lag behind. */
+export const LOSS_STEPS = 20;
 
 export const ErrorBody = Type.Object({
   error: Type.Object({
@@ -125,8 +127,8 @@ export const RunView = Type.Object({
   accepted: Type.Object({ workers: Count, tokens: Decimal }),
   loss: Type.Object({
     /**
-     * Nats per token, over the members' latest, each weighted by the tokens of its accepted work; and tokens that all of these are
-     * the means of, absent where a member did not say.
+     * Nats per token, over the members' latest, each weighted by the tokens of its accepted work; and tokens that those are the
+     * means of, absent where there are none. Who has nothing accepted counts only while nobody who says a loss has.
      */
     train: Nullable(Real),
     trainTokens: Type.Optional(Count),
@@ -189,9 +191,9 @@ export const Heartbeat = Type.Object(
   {
     round: Nullable(Count),
     step: Count,
-    /** Of the newest inner steps, nats per token. */
+    /** Of the newest inner steps, at most {@link LOSS_STEPS}, nats per token. */
     loss: Nullable(Real),
-    /** Tokens that the loss is the mean of. */
+    /** Tokens that the loss is the mean of: where they are not said, or cannot be, the loss counts as not said. */
     lossTokens: Type.Optional(Count),
     tokensPerSecond: Nullable(Real),
     uploading: Type.Boolean(),

@@ -61,20 +61,29 @@ const nobody: Address = `0x${"0".repeat(40)}`;
 describe("training loss", () => {
   it("weighs by the tokens that each member trained; who has not said any counts for nothing", () => {
     const members = [
-      { loss: 2, tokens: "3000" },
-      { loss: 6, tokens: "1000" },
+      { loss: 2, lossTokens: 640, tokens: "3000" },
+      { loss: 6, lossTokens: 320, tokens: "1000" },
       { loss: null, tokens: "9000" },
     ];
-    expect(trainLoss(members)).toEqual({ train: 3 });
+    expect(trainLoss(members)).toEqual({ train: 3, trainTokens: 960 });
     expect(trainLoss([])).toEqual({ train: null });
   });
 
+  it("of who has nothing accepted counts for nothing beside those who have, and all alike while nobody has", () => {
+    const newcomer = { loss: 9, lossTokens: 640, tokens: "0" };
+    const trained = { loss: 2, lossTokens: 320, tokens: "3000" };
+    expect(trainLoss([newcomer, trained, newcomer])).toEqual({ train: 2, trainTokens: 320 });
+    expect(trainLoss([newcomer, { ...newcomer, loss: 3 }])).toEqual({ train: 6, trainTokens: 1_280 });
+    // Who has trained and says nothing is no reason to say nothing of the others.
+    expect(trainLoss([newcomer, { loss: null, tokens: "3000" }])).toEqual({ train: 9, trainTokens: 640 });
+  });
+
   // foundation 18: the size of the sample beside each loss
-  it("stands with the tokens that it rests on, unless somebody kept them back", () => {
+  it("stands with the tokens that it rests on; one that does not say them does not count", () => {
     const told = { loss: 2, lossTokens: 20_480, tokens: "3000" };
     const silent = { loss: null, lossTokens: 512, tokens: "1000" };
     expect(trainLoss([told, { ...told, lossTokens: 1_280 }, silent])).toEqual({ train: 2, trainTokens: 21_760 });
-    expect(trainLoss([told, { loss: 2, tokens: "1" }])).toEqual({ train: 2 });
+    expect(trainLoss([told, { loss: 5, tokens: "3000" }])).toEqual({ train: 2, trainTokens: 20_480 });
   });
 });
 

@@ -345,7 +345,8 @@ describe("members", () => {
   it("that are silent are marked, then evicted, and their data returns", async () => {
     const [a, b] = await two();
     await b.assigned();
-    const beat = () => a.session.heartbeat({ round: 0, step: 2, loss: 3.5, tokensPerSecond: 100, uploading: false });
+    const beat = () =>
+      a.session.heartbeat({ round: 0, step: 2, loss: 3.5, lossTokens: 64, tokensPerSecond: 100, uploading: false });
     for (let i = 0; i < 6; i++) {
       await harness.clock.advance(1_000);
       await beat();

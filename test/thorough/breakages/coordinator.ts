@@ -299,8 +299,8 @@ export const coordinator: readonly Breakage[] = [
   {
     name: "training loss is not weighed",
     file: "offchain/src/coordinator/views.ts",
-    text: "const share = Math.max(1, Number(tokens));",
-    instead: "const share = Math.max(1, 0 * Number(tokens));",
+    text: "const share = Math.max(1, trained);",
+    instead: "const share = Math.max(1, 0 * trained);",
     tests: ["test/offchain/coordinator/figures.test.ts"],
   },
   {
@@ -453,9 +453,23 @@ export const coordinator: readonly Breakage[] = [
   {
     name: "a loss is shown as the mean of however many tokens its member says",
     file: "offchain/src/coordinator/presence.ts",
-    text: "within(lossTokens ?? null, MAX_LOSS_TOKENS)",
-    instead: "within(lossTokens ?? null, Number.MAX_VALUE)",
+    text: " && lossTokens <= most;",
+    instead: " && lossTokens <= most * 1e12;",
     tests: ["test/attack/heartbeats.test.ts"],
+  },
+  {
+    name: "a loss is shown as the mean of no tokens, or of nobody knows how many",
+    file: "offchain/src/coordinator/presence.ts",
+    text: "lossTokens >= 1 && ",
+    instead: "",
+    tests: ["test/attack/heartbeats.test.ts"],
+  },
+  {
+    name: "who has nothing accepted makes the sample of the run's loss larger",
+    file: "offchain/src/coordinator/views.ts",
+    text: "accepted.length > 0 ? accepted : told",
+    instead: "told",
+    tests: ["test/offchain/coordinator/figures.test.ts"],
   },
   {
     name: "any loss up to a million is shown",
