@@ -19,17 +19,18 @@ export type ValidatorEvent =
       readonly round: number;
       readonly microBitsPerByte: number;
       readonly sequences: number;
-      /** Processor time of it, as a share of what the machine had meanwhile. */
+      /** Processor time of its evaluations, as a share of what the machine had meanwhile. */
       readonly share: number;
       /** The run does not train, and no bound holds for measuring. */
       readonly atRest: boolean;
     }
-  /** The losses of a head's gate were measured and are those of its record; share and rest as of `measured`. */
+  /** Losses of a head's gate were measured, up to one that is not the record's if there is one; share and rest as of `measured`. */
   | {
       readonly type: "audited";
       readonly head: string;
       readonly round: number;
       readonly losses: number;
+      readonly holds: boolean;
       readonly share: number;
       readonly atRest: boolean;
     }
@@ -51,7 +52,7 @@ export type ValidatorEvent =
   | { readonly type: "looking"; readonly what: string; readonly reason: string };
 
 const tookText = ({ share, atRest }: { readonly share: number; readonly atRest: boolean }): string =>
-  `measured with ${(100 * share).toFixed(1)}% of the machine${atRest ? " at rest" : ""}`;
+  `evaluated with ${(100 * share).toFixed(1)}% of the machine${atRest ? " at rest" : ""}`;
 
 /** One line for everything that a validator says to others, and for what keeps it from saying more. */
 export function logEvent(logger: Logger, event: ValidatorEvent): void {
@@ -76,7 +77,7 @@ export function logEvent(logger: Logger, event: ValidatorEvent): void {
     case "audited":
       logger.info(
         fields,
-        `checkpoint ${event.round}: ${event.losses} losses of its gate as recorded, ${tookText(event)}`,
+        `checkpoint ${event.round}: ${event.losses} losses of its gate, ${event.holds ? "as recorded" : "not all as recorded"}, ${tookText(event)}`,
       );
       return;
     case "attested":

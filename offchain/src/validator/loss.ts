@@ -59,7 +59,7 @@ interface LossResult {
   readonly microBitsPerByte: number;
   /** Sequences measured: a whole number of the program's batches, evenly spaced over the held-out split if not named. */
   readonly sequences: number;
-  /** Processor time of the engine's process, ms. */
+  /** Processor time of the engine's process from taking the parameters to the last batch, ms: neither to open nor to conform. */
   readonly cpu: number;
   /** Ms from taking the parameters to the rest after the last batch. */
   readonly elapsed: number;
@@ -69,7 +69,7 @@ interface LossResult {
 export interface LossMeter {
   /** @throws RetryableError when something is not to be had or the process ended; UserError for what cannot be measured */
   measure(request: LossRequest, signal: AbortSignal): Promise<LossResult>;
-  /** What this machine computes for the build, as machines of its class do; computed once. */
+  /** What this machine computes for the build, as machines of its class do; computed once, and within no share. */
   conformance(request: Origin, signal: AbortSignal): Promise<string>;
   close(): void;
 }

@@ -13,7 +13,7 @@ const Measuring = Type.Object(
     version: Type.Literal(1),
     /** Of which checkpoint. */
     round: Type.Integer({ minimum: 0 }),
-    /** Processor time of the engine's process ÷ what all processors had meanwhile. */
+    /** Processor time of the engine's process for the evaluations ÷ what all processors had meanwhile. */
     share: Type.Number({ minimum: 0 }),
     /** Whether no bound held for it. */
     atRest: Type.Optional(Type.Boolean()),

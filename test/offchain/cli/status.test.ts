@@ -126,10 +126,10 @@ it("status shows what share of the machine each validator's measuring and gate a
   });
   expect(auditing).toEqual({ "validator-2": { round: 5, share: 0.0449, atRest: false, atMost: 0.05 } });
   const rows = [
-    ["measuring took", "3.1% of the machine, at most 5% (validator-1, checkpoint 7)"],
-    ["", "47.9% of the machine at rest (validator-2, checkpoint 6)"],
-    ["gate audits took", "4.5% of the machine, at most 5% (validator-2, checkpoint 5)"],
-    ["together", "7.6% of the machine, at most 10% (2 validators at once)"],
+    ["measuring took", "3.1% of the machine for evaluations, at most 5% (validator-1, checkpoint 7)"],
+    ["", "47.9% of the machine for evaluations at rest (validator-2, checkpoint 6)"],
+    ["gate audits took", "4.5% of the machine for evaluations, at most 5% (validator-2, checkpoint 5)"],
+    ["together", "7.6% of the machine for evaluations, at most 10% (2 validators at once)"],
   ];
   expect([
     ...measuringRows("measuring took", measuring),

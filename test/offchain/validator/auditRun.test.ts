@@ -24,6 +24,7 @@ import {
   type ValidatorCoordinator,
   type ValidatorEvent,
 } from "../../../offchain/src/validator/index.ts";
+import { shareOf } from "../../../offchain/src/validator/loss.ts";
 import { chain, closeWorld, eventually, openWorld, runHere, world } from "./harness.ts";
 import { conformance, fragments, lossOf, type RoundOptions, validators } from "../chain/world.ts";
 
@@ -103,8 +104,8 @@ const loss: LossMeter = {
       loss: 0,
       microBitsPerByte: lossOf(checkpoint, sequences),
       sequences: sequences.length,
-      cpu: 0,
-      elapsed: 0,
+      cpu: 100,
+      elapsed: 2_000,
     };
   },
   conformance: async () => conformance,
@@ -184,13 +185,14 @@ it("a validator measures the gate that sortition gives it and finds an honest re
     head,
     round,
     losses: 2,
-    share: expect.any(Number),
+    holds: true,
+    share: shareOf({ cpu: 200, elapsed: 4_000 }),
     atRest: false,
   });
   expect((await sent(head)).verdict.value).toBe("10000");
 });
 
-it("a validator signs 0 for a forged loss, where sortition says so", async () => {
+it("a validator signs 0 for a forged loss, where sortition says so, and tells what the audit took", async () => {
   const { round, head } = await post(true, { forgeScreening });
   const events = await start();
   expect(await judgement(events, round)).toMatchObject({
@@ -198,7 +200,8 @@ it("a validator signs 0 for a forged loss, where sortition says so", async () =>
     reason: expect.stringMatching(/The loss gate records \d+ for pass 0, where \d+ is measured/),
   });
   expect((await sent(head)).verdict.value).toBe("0");
-  expect(events.some((event) => event.type === "audited" && event.round === round)).toBe(false);
+  const share = shareOf({ cpu: 200, elapsed: 4_000 });
+  expect(events).toContainEqual({ type: "audited", head, round, losses: 2, holds: false, share, atRest: false });
 });
 
 it("a validator leaves the other gates to others", async () => {

@@ -87,6 +87,13 @@ export const validator: readonly Breakage[] = [
     tests: ["test/offchain/validator/auditRun.test.ts"],
   },
   {
+    name: "an audit that finds a problem does not tell what it took of the machine",
+    file: "offchain/src/validator/checks/aggregate.ts",
+    text: '  emit({ type: "audited", head',
+    instead: '  if (holds) emit({ type: "audited", head',
+    tests: ["test/offchain/validator/auditRun.test.ts"],
+  },
+  {
     name: "a validator signs a second value for one key",
     file: "offchain/src/validator/statements.ts",
     text: "if (written.value !== value)",

@@ -1,10 +1,10 @@
-/** What measuring held-out loss and auditing loss gates take of this machine, as its validators wrote it down. */
+/** What evaluating held-out loss and the losses of audited gates takes of this machine, as its validators wrote it down. */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 
 import type { MeasuredFor } from "../../validator/index.ts";
 
-/** What the newest of such measurements took of this machine, by validator of this directory. */
+/** What the evaluations of the newest of such measurements took of this machine, by validator of this directory. */
 export type MeasuringShares = Readonly<
   Record<
     string,
@@ -12,7 +12,7 @@ export type MeasuringShares = Readonly<
       readonly round: number;
       readonly share: number;
       readonly atRest: boolean;
-      /** What it may take while the run trains; null at rest, where no such bound holds. */
+      /** What this validator's may take while the run trains; null at rest, where no such bound holds. */
       readonly atMost: number | null;
     }
   >
@@ -36,7 +36,7 @@ const percent = (share: number, digits: number): string => `${(100 * share).toFi
 export const measuringRows = (label: string, shares: MeasuringShares): [string, string][] =>
   Object.entries(shares).map(([role, { round, share, atMost }], index) => [
     index === 0 ? label : "",
-    `${percent(share, 1)} of the machine${atMost === null ? " at rest" : `, at most ${percent(atMost, 0)}`} (${role}, checkpoint ${round})`,
+    `${percent(share, 1)} of the machine for evaluations${atMost === null ? " at rest" : `, at most ${percent(atMost, 0)}`} (${role}, checkpoint ${round})`,
   ]);
 
 /**
@@ -50,5 +50,5 @@ export function togetherRow(kinds: readonly MeasuringShares[]): [string, string]
   if (most.size < 2) return [];
   const sumOf = (key: "share" | "atMost"): number => [...most.values()].reduce((sum, each) => sum + each[key], 0);
   const [share, atMost] = [percent(sumOf("share"), 1), percent(sumOf("atMost"), 0)];
-  return [["together", `${share} of the machine, at most ${atMost} (${most.size} validators at once)`]];
+  return [["together", `${share} of the machine for evaluations, at most ${atMost} (${most.size} validators at once)`]];
 }

@@ -194,10 +194,9 @@ async function auditOf(
     },
     input,
   );
-  if (problem === "") {
-    audits.sound.add(head.head);
-    const atRest = share === undefined;
-    emit({ type: "audited", head: head.head, round: head.round, losses, share: shareOf(took), atRest });
-  }
-  return { holds: problem === "", reason: problem, evidence };
+  const holds = problem === "";
+  if (holds) audits.sound.add(head.head);
+  const atRest = share === undefined;
+  emit({ type: "audited", head: head.head, round: head.round, losses, holds, share: shareOf(took), atRest });
+  return { holds, reason: problem, evidence };
 }
