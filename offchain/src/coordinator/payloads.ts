@@ -40,12 +40,12 @@ export function isSealed({ current }: Pick<RunState, "current">, digest: Digest)
 export async function lostBefore(blobs: BlobStore, { current }: Pick<RunState, "current">): Promise<Set<Digest>> {
   const lost = new Set<Digest>();
   for (const digest of Object.values(current?.work ?? {}).flatMap(namedBy))
-    if (!(await blobs.has(digest))) lost.add(digest);
+    if (!(await blobs.has(digest))) noteLost({ lost }, digest);
   return lost;
 }
 
 /** Remembers that a fragment is gone. */
-export function noteLost({ lost }: Run, digest: Digest): void {
+export function noteLost({ lost }: Pick<Run, "lost">, digest: Digest): void {
   lost.add(digest);
   const [oldest] = lost;
   if (lost.size > MOST_LOST && oldest !== undefined) lost.delete(oldest);

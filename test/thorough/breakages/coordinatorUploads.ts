@@ -5,9 +5,16 @@ export const coordinatorUploads: readonly Breakage[] = [
   {
     name: "what was given up is forgotten when the coordinator starts anew",
     file: "offchain/src/coordinator/payloads.ts",
-    text: "if (!(await blobs.has(digest))) lost.add(digest);",
+    text: "if (!(await blobs.has(digest))) noteLost({ lost }, digest);",
     instead: "void blobs;",
     tests: ["test/offchain/coordinator/fullDisk.test.ts"],
+  },
+  {
+    name: "of what is lost however much is remembered that was lost before a start",
+    file: "offchain/src/coordinator/payloads.ts",
+    text: "noteLost({ lost }, digest);",
+    instead: "lost.add(digest);",
+    tests: ["test/offchain/coordinator/payloads.test.ts"],
   },
   {
     name: "a build's document that was foretold goes with the upload of it",
