@@ -1,7 +1,7 @@
 /**
- * Builds that may join a run: admitted by the registry, their documents in the blob store or in the proposal. Holders admit and
- * withdraw. Somebody may have sent a document or a program as an upload before, as it is no secret: what a build needs is noted, and
- * does not go with that.
+ * Builds that may join a run: admitted by the registry, their programs in the blob store, their documents there or in the proposal.
+ * Holders admit and withdraw. Somebody may have sent a document or a program as an upload before, as it is no secret: what a build
+ * needs is noted before it is looked for, and does not go with that.
  */
 import { CotrainError } from "@cotrain/sdk/errors";
 import { asDigest, type Build, type Digest, MAX_BUILD_BYTES, MAX_BUILDS, type RunId } from "@cotrain/sdk/protocol";
@@ -10,7 +10,7 @@ import { type Clock, RetryableError } from "../base/index.ts";
 import type { RunChain } from "../run/index.ts";
 import { isDiskFull, type Logger } from "../service/index.ts";
 import { BlobError, type BlobStore, parseBuild } from "../storage/index.ts";
-import { documentsOf, type Publishing } from "./publishing.ts";
+import { kept, type Publishing } from "./publishing.ts";
 
 /** The registry is asked again after this long, ms. */
 const MAX_AGE = 10_000;
@@ -20,19 +20,21 @@ const KEPT = 256;
 export interface Builds {
   /** Those found admitted when they were last looked at. */
   readonly known: readonly Digest[];
+  /** Whether one of those is or has a blob, or one that is being looked at: it stays, also while it cannot be noted. */
+  needs(digest: Digest): boolean;
   /**
    * Looks at those that were ever admitted, oldest first, up to a bound. One that cannot be read is left out: others can be trained.
-   * @returns how many are admitted and of no use here: unread, or of another definition
+   * @returns how many are admitted and of no use here: unread, without a program, or of another definition
    * @throws RetryableError while the chain is away, or where its RPC names none
    */
   findAdmitted(): Promise<number>;
-  /** @returns undefined for one that is not admitted, is of another definition or has no document here */
+  /** @returns undefined for one that is not admitted, is of another definition, or lacks its document or a program here */
   find(digest: Digest): Promise<Build | undefined>;
 }
 
 interface Found {
   readonly admitted: boolean;
-  /** Where it can be read and is of the run's definition. */
+  /** Where it can be read, is of the run's definition and has its programs here. */
   readonly build: Build | undefined;
 }
 
@@ -63,47 +65,74 @@ function notingOnce({ projections }: BuildsModules): Publishing["projections"] {
   };
 }
 
-/** A build's document, of the blobs or else of the proposal that holders admitted it by, which is kept from then on. */
-function readingOf(runId: RunId, modules: BuildsModules, projections: Publishing["projections"]) {
-  const { arriving, chain, blobs, logger } = modules;
-  const documents = documentsOf({ arriving, projections, modules });
-  async function proposed(digest: Digest): Promise<Uint8Array | undefined> {
+/** The document of an admitted build, of the blobs or else of the proposal that holders admitted it by. */
+async function documentOf(runId: RunId, digest: Digest, { blobs, chain }: BuildsModules) {
+  try {
+    return await blobs.get(digest, MAX_BUILD_BYTES);
+  } catch (error) {
+    if (!(error instanceof BlobError) || error.code !== "BLOB_MISSING") throw error;
     const text = await chain.proposedBuild(runId, digest);
-    if (text === undefined) return undefined;
-    const bytes = new TextEncoder().encode(text);
-    // Programs have to be here: nobody else serves them.
-    for (const program of Object.values(parseBuild(bytes).graphs))
-      if ((await blobs.size(asDigest(program))) === undefined) return undefined;
-    await documents.put(bytes, { digest, maxBytes: MAX_BUILD_BYTES });
-    logger.info({ build: digest }, "holders admitted a build, whose document their proposal has");
-    return bytes;
+    return text === undefined ? undefined : new TextEncoder().encode(text);
   }
-  return async (digest: Digest): Promise<Uint8Array | undefined> => {
-    try {
-      return await blobs.get(digest, MAX_BUILD_BYTES);
-    } catch (error) {
-      if (!(error instanceof BlobError) || error.code !== "BLOB_MISSING") throw error;
-      return proposed(digest);
-    }
+}
+
+const programsOf = ({ graphs }: Build): Digest[] => Object.values(graphs).map((program) => asDigest(program));
+
+/** What was found of builds, and what is being looked for. */
+function createAnswers(modules: BuildsModules) {
+  const { arriving, clock } = modules;
+  const publishing = { arriving, projections: notingOnce(modules) };
+  const answers = new Map<Digest, Answer>();
+  const sought = new Set<readonly Digest[]>();
+  return {
+    of: (digest: Digest): Answer | undefined => answers.get(digest),
+    known: (): Digest[] => [...answers].flatMap(([digest, { build }]) => (build ? [digest] : [])),
+    needs: (digest: Digest): boolean =>
+      [...sought].some((digests) => digests.includes(digest)) ||
+      [...answers].some(([document, { build }]) => build && [document, ...programsOf(build)].includes(digest)),
+    seek: async (digests: readonly Digest[], work: () => Promise<Found>): Promise<Found> => {
+      sought.add(digests);
+      try {
+        return await kept(publishing, digests, work);
+      } finally {
+        sought.delete(digests);
+      }
+    },
+    answer: (digest: Digest, found: Found): Found => {
+      answers.set(digest, { at: clock.monotonic(), ...found });
+      for (const [oldest, { build }] of answers) {
+        if (answers.size <= KEPT) break;
+        if (!build) answers.delete(oldest);
+      }
+      return found;
+    },
   };
 }
 
 export function createBuilds(runId: RunId, definition: Digest, modules: BuildsModules): Builds {
-  const { chain, clock, logger } = modules;
-  const projections = notingOnce(modules);
-  const documentOf = readingOf(runId, modules, projections);
-  const answers = new Map<Digest, Answer>();
+  const { blobs, chain, clock, logger } = modules;
+  const { of, known, needs, seek, answer } = createAnswers(modules);
 
+  /** What it finds it answers while it is sought: `needs` says without a gap that it stays. */
   async function ask(digest: Digest): Promise<Found> {
-    if (!(await chain.isAdmitted(runId, digest))) return { admitted: false, build: undefined };
-    const document = await documentOf(digest);
-    const build = document && parseBuild(document);
-    if (build?.definition !== definition) return { admitted: true, build: undefined };
-    for (const needed of [digest, ...Object.values(build.graphs)]) await projections.noteDocument(asDigest(needed));
-    return { admitted: true, build };
+    if (!(await chain.isAdmitted(runId, digest))) return answer(digest, { admitted: false, build: undefined });
+    return seek([digest], async () => {
+      const document = await documentOf(runId, digest, modules);
+      const build = document && parseBuild(document);
+      if (!document || build?.definition !== definition) return answer(digest, { admitted: true, build: undefined });
+      const programs = programsOf(build);
+      return seek(programs, async () => {
+        // Nobody else serves them, and the gate measures with them.
+        for (const program of programs)
+          if (!(await blobs.has(program))) return answer(digest, { admitted: true, build: undefined });
+        if (!(await blobs.has(digest))) {
+          await blobs.put(document, { digest, maxBytes: MAX_BUILD_BYTES });
+          logger.info({ build: digest }, "holders admitted a build, whose document their proposal has");
+        }
+        return answer(digest, { admitted: true, build });
+      });
+    });
   }
-
-  const known = (): Digest[] => [...answers].flatMap(([digest, { build }]) => (build ? [digest] : []));
 
   async function findAdmitted(): Promise<number> {
     const admitted = await chain.buildsOf(runId);
@@ -127,28 +156,22 @@ export function createBuilds(runId: RunId, definition: Digest, modules: BuildsMo
   }
 
   async function look(digest: Digest): Promise<Found> {
-    const answer = answers.get(digest);
-    if (answer && clock.monotonic() - answer.at < MAX_AGE) return answer;
-    let found: Found;
+    const before = of(digest);
+    if (before && clock.monotonic() - before.at < MAX_AGE) return before;
     try {
-      found = await ask(digest);
+      return await ask(digest);
     } catch (error) {
       // While the chain is away, who was admitted still is.
-      if (answer?.build && error instanceof CotrainError && error.retryable) return answer;
+      if (before?.build && error instanceof CotrainError && error.retryable) return before;
       throw error;
     }
-    answers.set(digest, { at: clock.monotonic(), ...found });
-    for (const [oldest, { build }] of answers) {
-      if (answers.size <= KEPT) break;
-      if (!build) answers.delete(oldest);
-    }
-    return found;
   }
 
   return {
     get known() {
       return known();
     },
+    needs,
     find: async (digest) => (await look(digest)).build,
     findAdmitted,
   };

@@ -35,7 +35,8 @@ export async function giveUpUploads(run: Run): Promise<void> {
     const alone = await isOpenAlone(run, digest, round);
     // From here to the deletion in one turn: meanwhile there may be room, and receipts may have been acknowledged.
     if (database.disk.full === undefined) break;
-    if (!alone || run.arriving.has(digest) || !unacknowledged(run, round).has(digest)) continue;
+    if (!alone || run.arriving.has(digest) || run.builds.needs(digest)) continue;
+    if (!unacknowledged(run, round).has(digest)) continue;
     noteLost(run, digest);
     run.scans.forget(digest);
     await run.arriving.remove(digest, () => blobs.delete(digest));

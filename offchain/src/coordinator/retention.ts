@@ -30,21 +30,27 @@ export async function release(run: Run): Promise<void> {
  * Deletes uploads that nothing names. The blobs go first: on a disk that is full they make the room in which to write that they
  * are gone.
  */
-export async function releaseUnnamed({ projections, arriving, modules: { blobs } }: Run): Promise<void> {
+export async function releaseUnnamed({ projections, arriving, builds, modules: { blobs } }: Run): Promise<void> {
   const gone: Digest[] = [];
   for (const digest of await projections.unnamed()) {
     const named = await projections.isNamed(digest);
     // What is being sent again is looked at once that is over.
     if (arriving.has(digest)) continue;
-    if (!named) await arriving.remove(digest, () => blobs.delete(digest));
+    if (!named && !builds.needs(digest)) await arriving.remove(digest, () => blobs.delete(digest));
     gone.push(digest);
   }
   await projections.forgetUnnamed(gone);
 }
 
-async function releasePayloads(run: Run, needed: number): Promise<void> {
-  for (const digest of await run.projections.payloadsBefore(needed)) await run.modules.blobs.delete(digest);
-  await run.projections.forgetPayloadsBefore(needed);
+async function releasePayloads(
+  { projections, arriving, builds, modules: { blobs } }: Run,
+  needed: number,
+): Promise<void> {
+  for (const digest of await projections.payloadsBefore(needed)) {
+    if (builds.needs(digest)) continue;
+    await arriving.remove(digest, () => blobs.delete(digest));
+  }
+  await projections.forgetPayloadsBefore(needed);
 }
 
 async function releaseShards(run: Run, facts: RetentionFacts): Promise<void> {

@@ -153,7 +153,10 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
   const useless = await builds.findAdmitted();
   if (builds.known.length === 0) {
     if (useless > 0)
-      throw new UserError("NO_BUILD", `Run ${runId} admits no build whose document is among the run's blobs.`);
+      throw new UserError(
+        "NO_BUILD",
+        `Run ${runId} admits no build whose document and programs are among the run's blobs.`,
+      );
     // What was trained is served, paid and posted all the same, and a round that is open waits for a build that its gate is measured
     // with. An RPC that lags may not know of one yet.
     logger.warn({ runId }, "no build of the run is admitted now: nobody can join until the holders admit one");

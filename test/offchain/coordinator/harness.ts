@@ -239,10 +239,11 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     screening: defaultScreening,
   };
   const definitionDigest = await publish(definition);
+  const { digest: program } = await blobs.put(new TextEncoder().encode("what stands for its programs"));
   const build: Build = {
     version: 1,
     definition: definitionDigest,
-    graphs: { step: zeroHash, eval: zeroHash, logits: zeroHash },
+    graphs: { step: program, eval: program, logits: program },
     microBatch: 2,
     precision: "fp32",
     runtime: "test",

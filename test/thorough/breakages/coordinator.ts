@@ -538,7 +538,7 @@ export const coordinator: readonly Breakage[] = [
     name: "builds that were withdrawn keep those in force from being found",
     file: "offchain/src/coordinator/builds.ts",
     text: "if (useful === MAX_BUILDS) break;",
-    instead: "if (answers.size === MAX_BUILDS) break;",
+    instead: "if (admitted.indexOf(digest) === MAX_BUILDS) break;",
     tests: ["test/offchain/coordinator/restart.test.ts"],
   },
   {
@@ -551,15 +551,15 @@ export const coordinator: readonly Breakage[] = [
   {
     name: "a build is served whose programs are not here",
     file: "offchain/src/coordinator/builds.ts",
-    text: "if ((await blobs.size(asDigest(program))) === undefined) return undefined;",
-    instead: "asDigest(program);",
+    text: "if (!(await blobs.has(program))) return answer(digest, { admitted: true, build: undefined });",
+    instead: "void program;",
     tests: ["test/offchain/coordinator/builds.test.ts"],
   },
   {
     name: "a build's document is what an RPC makes of the proposal",
     file: "offchain/src/coordinator/builds.ts",
-    text: "await documents.put(bytes, { digest, maxBytes: MAX_BUILD_BYTES });",
-    instead: "await documents.put(bytes, { maxBytes: MAX_BUILD_BYTES });",
+    text: "await blobs.put(document, { digest, maxBytes: MAX_BUILD_BYTES });",
+    instead: "await blobs.put(document, { maxBytes: MAX_BUILD_BYTES });",
     tests: ["test/offchain/coordinator/builds.test.ts"],
   },
   {

@@ -94,15 +94,18 @@ async function storeFragment(
   try {
     await driver.submit({ type: "FragmentAccepted", ...fragment, bytes, ...(stays && { stays }) });
   } catch (error) {
-    const needed =
-      known ||
-      (!run.lost.has(digest) && (await run.projections.hasPayload(digest))) ||
-      (await run.projections.hasShard(digest));
-    if (!needed && !run.arriving.isHeld(digest)) await run.arriving.remove(digest, () => blobs.delete(digest));
+    if (!known) await drop(run, digest);
     throw error;
   }
   run.lost.delete(digest);
   return { digest, bytes };
+}
+
+/** Deletes an upload that does not count, unless something else needs the same bytes. */
+async function drop({ arriving, builds, lost, projections, modules }: Run, digest: Digest): Promise<void> {
+  const named = (!lost.has(digest) && (await projections.hasPayload(digest))) || (await projections.hasShard(digest));
+  if (named || arriving.isHeld(digest) || builds.needs(digest)) return;
+  await arriving.remove(digest, () => modules.blobs.delete(digest));
 }
 
 /** What is wrong with the bytes that were sent, in the API's words. */
