@@ -1,7 +1,8 @@
 /**
  * `npm run interop`: a fresh small run, recomputed by the verifier of this folder, which is written in Python from
  * docs/protocol.md alone. While the run is up it verifies through the coordinator's HTTP; at rest, with the chain alone, it
- * verifies the blobs on the disk, and notices every byte of its inputs that is flipped.
+ * verifies the blobs on the disk, and notices each change of its inputs (`flips.py` says of which). The commit draws where, or `--seed`,
+ * which is printed.
  *
  *     npm run interop                   where Python or its packages are missing it says "not run: why" and ends with 0
  *     npm run interop -- --required     there it fails
@@ -18,6 +19,7 @@ import { parseArgs } from "node:util";
 
 import { layout, openLocalRun, withChain } from "../../offchain/src/run/index.ts";
 import { readRunFile } from "../../offchain/src/service/index.ts";
+import { commitOf } from "../commit.ts";
 import { cacheOf, NoPython, openEnvironment } from "../pythonEnvironment.ts";
 import { screeningCases } from "./screenings.ts";
 import { variantCases } from "./variants.ts";
@@ -97,14 +99,17 @@ async function verifyAtRest(
   {
     complete,
     flips,
-  }: { /** Nothing may be missing. */ complete: boolean; /** None may be overlooked. */ flips: boolean },
+  }: {
+    /** Nothing may be missing. */ complete: boolean;
+    /** The seed of changes, of which none may be overlooked. */ flips?: string;
+  },
 ): Promise<boolean> {
   const run = await openLocalRun(state);
   return withChain(run, async ({ url }) => {
     const where = ["--rpc", url, "--blobs", layout(run.state).blobs, "--deployment", layout(run.state).deployment];
     const those = [...where, "--run", run.runId];
     const sound = await verifier(python, ["verify", ...(complete ? ["--complete"] : []), ...those]);
-    return sound && (!flips || (await verifier(python, ["flips", ...those])));
+    return sound && (flips === undefined || (await verifier(python, ["flips", "--seed", flips, ...those])));
   });
 }
 
@@ -134,10 +139,10 @@ async function verifyScreenings(python: string): Promise<boolean> {
   }
 }
 
-async function run(python: string, named: string | undefined, complete: boolean): Promise<boolean> {
+async function run(python: string, named: string | undefined, complete: boolean, seed: string): Promise<boolean> {
   if (!(await verifier(python, ["vectors"])) || !(await verifyVariants(python))) return false;
   if (!(await verifyScreenings(python))) return false;
-  if (named !== undefined) return verifyAtRest(python, named, { complete, flips: false });
+  if (named !== undefined) return verifyAtRest(python, named, { complete });
   const directory = mkdtempSync(join(tmpdir(), "cotrain-interop-"));
   const state = join(directory, "state");
   try {
@@ -148,7 +153,7 @@ async function run(python: string, named: string | undefined, complete: boolean)
     } finally {
       await end(up);
     }
-    return sound && (await verifyAtRest(python, state, { complete: true, flips: true }));
+    return sound && (await verifyAtRest(python, state, { complete: true, flips: seed }));
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
@@ -159,11 +164,12 @@ const { values } = parseArgs({
     required: { type: "boolean", default: false },
     state: { type: "string" },
     complete: { type: "boolean", default: false },
+    seed: { type: "string", default: commitOf() },
   },
 });
 try {
   const python = openEnvironment(join(folder, "requirements.txt"), cacheOf("interop"));
-  const sound = await run(python, values.state, values.complete);
+  const sound = await run(python, values.state, values.complete, values.seed);
   process.stdout.write(sound ? "interop: the second implementation agrees\n" : "interop: FAILED\n");
   process.exitCode = sound ? 0 : 1;
 } catch (error) {

@@ -1,8 +1,8 @@
 """Flips one byte, or one field, of what the verification reads; each must be noticed.
 
 - Every kind of blob: a byte of it, as somebody would who tampers with a store.
-- Every field of every document, and bytes of shards and payloads, *resealed*: as if all digests had been made to fit, so that
-  what it says must be found out from the rest.
+- Every field of the documents of rounds and epochs (RESEALED), and bytes of shards and payloads, *resealed*: as if all digests had
+  been made to fit, so that what it says must be found out from the rest. A loss moves by ten tolerances.
 - Every field of what the chain answers. Which block is the newest is believed: a shorter chain is a chain too.
 """
 
