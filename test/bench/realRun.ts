@@ -58,6 +58,8 @@ interface Sample {
   readonly memory: ReadonlyMap<string, number>;
 }
 
+type HeldOut = NonNullable<RunView["loss"]["heldOut"]>;
+
 interface RealRun {
   /** From the first round's opening to the end of the last round. */
   readonly seconds: number;
@@ -69,8 +71,8 @@ interface RealRun {
   readonly cpu: ReadonlyMap<string, number>;
   /** Resident bytes of a role's processes together, at the moment when they were most. */
   readonly memory: ReadonlyMap<string, number>;
-  /** Micro-bits per byte: of checkpoint 0, and of the newest checkpoint there was when the time asked for was over. */
-  readonly heldOut: { readonly first: number; readonly last: number; readonly round: number } | undefined;
+  /** Of checkpoint 0, and of the newest checkpoint there was when the time asked for was over. */
+  readonly heldOut: { readonly first: HeldOut; readonly last: HeldOut } | undefined;
   /** What synchronous data parallelism would have moved over what was moved, both ways. */
   readonly trafficRatio: number;
   /** Mean of the workers' rounds, ms. */
@@ -190,10 +192,7 @@ function evaluate(samples: readonly Sample[], seconds: number, times: RoundTimes
     tokensPerSecond: tokens / elapsed,
     cpu,
     memory: fullest(samples),
-    heldOut:
-      measured && initial
-        ? { first: initial.microBitsPerByte, last: measured.microBitsPerByte, round: measured.round }
-        : undefined,
+    heldOut: measured && initial ? { first: initial, last: measured } : undefined,
     trafficRatio: synchronous / (up + down),
     times,
     gate,
@@ -241,7 +240,10 @@ async function measure(subjects: readonly Subject[], { quick, note }: BenchOptio
     const run = await realRun(preset, seconds, innerSteps);
     const after = await benchmarkStep(preset, 2, alone);
     const name = innerSteps === undefined ? preset : `${preset}, ${innerSteps} steps a round`;
-    rows.push(...speedRows({ preset, name, goal, run, workers, before, after }), ...learningRows(name, run, seconds));
+    rows.push(
+      ...speedRows({ preset, name, goal, run, workers, before, after }),
+      ...learningRows({ preset, name, run, seconds }),
+    );
   }
   return rows;
 }
@@ -299,18 +301,27 @@ function speedRows({ preset, name, goal, run, workers, before, after }: Compared
   ];
 }
 
-const bits = (micro: number): string => (micro / 1e6).toFixed(3);
+interface Learned {
+  readonly preset: PresetName;
+  readonly name: string;
+  readonly run: RealRun;
+  /** Asked for. */
+  readonly seconds: number;
+}
 
-function learningRows(name: string, run: RealRun, seconds: number): Row[] {
+function learningRows({ preset, name, run, seconds }: Learned): Row[] {
   const { heldOut } = run;
+  const { sequence } = presetOf(preset).model;
+  const bits = ({ microBitsPerByte, sequences }: HeldOut): string =>
+    `${(microBitsPerByte / 1e6).toFixed(3)} on ${sequences === null ? "?" : whole(sequences * sequence)} tokens`;
   return [
     {
       what: `${name}: held-out bits/byte after ${seconds} s of training`,
       ...(name === "1m" ? { goal: "< 2.3 after 180 s" } : {}),
       result: heldOut
-        ? `${bits(heldOut.last)} (checkpoint of round ${heldOut.round}; ${bits(heldOut.first)} at the start)`
+        ? `${bits(heldOut.last)} (checkpoint of round ${heldOut.last.round}; at the start ${bits(heldOut.first)})`
         : "not measured",
-      ...(name === "1m" && seconds >= 180 && heldOut ? { met: heldOut.last < 2_300_000 } : {}),
+      ...(name === "1m" && seconds >= 180 && heldOut ? { met: heldOut.last.microBitsPerByte < 2_300_000 } : {}),
     },
     {
       what: `${name}: whole session`,
