@@ -76,6 +76,14 @@ export function holding(records: Records, digests: ReadonlyMap<string, string>):
   return new Set([...digests].filter(([name, of]) => records[name]?.of === of).map(([name]) => name));
 }
 
+/** One sentence: how many rows have a record that holds, how many one of other sources, and how many none. */
+export function standing(records: Records, digests: ReadonlyMap<string, string>): string {
+  const held = holding(records, digests).size;
+  const recorded = [...digests.keys()].filter((name) => name in records).length;
+  const rest = `${recorded - held} have one of other sources, ${digests.size - recorded} none`;
+  return `${held} of ${digests.size} rows of breakages have a record that holds; ${rest}.`;
+}
+
 /** Of all that rows look at, where each has a record that holds. */
 export function digestOfAll(records: Records, digests: ReadonlyMap<string, string>): string | undefined {
   if (holding(records, digests).size < digests.size) return undefined;

@@ -4,17 +4,18 @@
  * `--sample` tries a few items of each part, drawn by the commit (or `--seed`), and writes nothing: for `.ci/run`.
  * `--only TEXT`, once or several times, tries the items whose names hold such a text, for who has just changed them, and writes
  * nothing but what is recorded item by item (`records.ts`).
- * `--honest` only marks what has changed since it passed; `--check` says where the file claims more than is so.
+ * `--honest` only marks what has changed since it passed; `--check` says where the file claims more than is so, and how many rows of
+ * `breakages` have a record that holds.
  */
-import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
 import { createRandom } from "../../offchain/src/base/index.ts";
+import { commitOf } from "../commit.ts";
 import { root } from "./copy.ts";
 import { type Part, parts } from "./parts.ts";
-import { digestOfAll, holding, pruned, readRecords, RECORDS, writeRecords } from "./records.ts";
+import { digestOfAll, holding, pruned, readRecords, RECORDS, standing, writeRecords } from "./records.ts";
 import { digestOfSources, falsehoods, honest, type Present, readResults, writeResults } from "./results.ts";
 
 /** After this no further item is begun: the last may take some minutes, and an hour is all that a part gets. */
@@ -38,9 +39,6 @@ function writeProgress(part: Part, progress: Progress): void {
   mkdirSync(join(root, ".thorough"), { recursive: true });
   writeFileSync(progressFile(part), JSON.stringify(progress));
 }
-
-const commitOf = (): string =>
-  spawnSync("git", ["rev-parse", "HEAD"], { cwd: root, encoding: "utf8" }).stdout.trim() || "unknown";
 
 /** Tries items until all are tried or time is over; says each. @returns what was wrong with each item */
 async function tryAll(
@@ -203,6 +201,7 @@ if (values.honest) {
       .filter((name) => !digests.has(name))
       .map((name) => `${RECORDS} has a row "${name}" that there is not.`),
   ];
+  process.stdout.write(`${standing(readRecords(), digests)}\n`);
   for (const sentence of found) process.stdout.write(`${sentence}\n`);
   if (found.length > 0)
     process.stdout.write('Run "npm run thorough -- PART", or say so with "npm run thorough -- --honest".\n');

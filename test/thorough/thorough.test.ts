@@ -11,7 +11,7 @@ import { equivalents } from "./equivalents.ts";
 import { mutate } from "./mutations.ts";
 import { parts } from "./parts.ts";
 import { lastingIdOf, mutateAll, openSweep, soliditySources } from "./sweep.ts";
-import { digestOfAll, digestsOf, holding, linesOf, pruned, readRecords } from "./records.ts";
+import { digestOfAll, digestsOf, holding, linesOf, pruned, readRecords, standing } from "./records.ts";
 import { openTestRunner, type TestRunner } from "./testRunner.ts";
 import type { Answer } from "./testServer.ts";
 import { tryBreakage } from "./tryBreakage.ts";
@@ -194,6 +194,20 @@ describe("records", () => {
     for (const records of [{}, { another: recorded }, { "a row": { ...recorded, of: "other" } }])
       expect(digestOfAll(records, digests)).toBeUndefined();
     expect(pruned({ "a row": recorded, another: recorded }, digests)).toEqual({ "a row": recorded });
+  });
+
+  it("are counted: those that hold, those of other sources, and rows without any", () => {
+    const digests = new Map(["a", "b", "c", "d", "e", "f"].map((name) => [name, `${name} now`]));
+    const tried = { seconds: 1, noticed: ["it"] };
+    const records = {
+      a: { ...tried, of: "a now" },
+      b: { ...tried, of: "b before" },
+      c: { ...tried, of: "c before" },
+      gone: { ...tried, of: "gone now" },
+    };
+    expect(standing(records, digests)).toBe(
+      "1 of 6 rows of breakages have a record that holds; 2 have one of other sources, 3 none.",
+    );
   });
 
   it("are a line each, by name, whoever wrote them first", () => {
