@@ -4,14 +4,17 @@ import {
   batchOf,
   type CoordinatorClient,
   createCoordinatorClient,
+  type Digest,
   domainFor,
   type Hex,
+  MAX_BUILD_BYTES,
   type RunId,
   type RunView,
 } from "@cotrain/sdk/protocol";
 
 import { type Backoff, type Clock, type OnRetry, type RetryOptions, systemClock, UserError } from "../base/index.ts";
 import { stateElements } from "../engine/index.ts";
+import { parseBuild } from "../storage/index.ts";
 import {
   type AdmittedBuild,
   type Artefacts,
@@ -36,7 +39,9 @@ export interface Prepared extends RoundContext, Governed {
   readonly artefacts: Artefacts;
   readonly random: () => number;
   readonly backoff: Backoff;
+  /** Sequences per inner step of the build that is trained, and of any build of the run. */
   readonly batch: number;
+  readonly batchOf: (build: Digest) => Promise<number>;
   readonly sequence: number;
 }
 
@@ -103,6 +108,7 @@ export async function prepare(
     random,
     backoff,
     batch: batchOf(build.document),
+    batchOf: async (digest) => batchOf(parseBuild(await artefacts.get(digest, MAX_BUILD_BYTES))),
     segmentSteps: build.document.segmentSteps,
     leastSteps: description.definition.screening.copySteps,
     sequence: description.definition.sequence,

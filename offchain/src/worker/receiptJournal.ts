@@ -10,14 +10,16 @@ import type { SignedReceipt } from "./receipt.ts";
 /** One receipt of this worker, with its acknowledgement where there is one. */
 export interface ReceiptRow extends SignedReceipt {
   readonly header: PayloadHeader;
+  /** That it stands for; null of one that was sent before this was kept. */
+  readonly tokens: number | null;
   readonly ack: ReceiptReply | null;
   /** How the round ended for it, null while unknown. */
   readonly outcome: number | null;
 }
 
 export interface ReceiptJournal {
-  /** Before the receipt is sent. The same receipt again changes nothing. */
-  sent(receipt: SignedReceipt, header: PayloadHeader): Promise<void>;
+  /** Before the receipt is sent. The same receipt again changes nothing. @param tokens that it stands for */
+  sent(receipt: SignedReceipt, header: PayloadHeader, tokens: number): Promise<void>;
   /** After its acknowledgement was verified. Durable when it resolves. */
   acknowledged(receiptHash: Hex, reply: ReceiptReply): Promise<void>;
   /** When the coordinator told how it ended. @returns whether that is news */

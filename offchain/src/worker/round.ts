@@ -120,7 +120,7 @@ async function deliver(
 ): Promise<{ encoded: readonly EncodedFragment[]; receiptHash: Hex; sentAt: number }> {
   const { clock, receipts } = work.context;
   const { encoded, header, signed, uploads } = await close(work, steps, base, commitment);
-  await receipts.sent(signed, header);
+  await receipts.sent(signed, header, tokensOf({ ...work.assignment, steps }));
   await uploads;
   residuals.submitted(
     signed.receiptHash,

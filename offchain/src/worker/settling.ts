@@ -4,21 +4,22 @@
  * outcome of the last one that was accepted, by which the residual advances or not, and the acknowledgement is asked for again.
  */
 import { CotrainError } from "@cotrain/sdk/errors";
-import type { Address, Domain, WorkReply } from "@cotrain/sdk/protocol";
+import type { Address, Digest, Domain, WorkReply } from "@cotrain/sdk/protocol";
 
 import { InternalError, roundNumber, UserError } from "../base/index.ts";
 import type { WorkerEvent } from "./events.ts";
 import type { ReceiptJournal, ReceiptRow } from "./receiptJournal.ts";
-import { AcknowledgementError, type AckDue, verifyAck } from "./receipt.ts";
+import { AcknowledgementError, type AckDue, tokensOf, verifyAck } from "./receipt.ts";
 import type { ResidualLedger } from "./residual.ts";
 import type { SessionKeeper } from "./session.ts";
 
 export interface SettlingContext {
   readonly runId: string;
   readonly domain: Domain;
-  /** Sequences per inner step, tokens per sequence. */
-  readonly batch: number;
+  /** Tokens per sequence. */
   readonly sequence: number;
+  /** Sequences per inner step of a build, which may be another than the one that is trained now. */
+  readonly batchOf: (build: Digest) => Promise<number>;
   readonly session: SessionKeeper;
   readonly receipts: ReceiptJournal;
   readonly onEvent: (event: WorkerEvent) => void;
@@ -62,16 +63,20 @@ export async function settle(
   return { residual, late };
 }
 
+/** Tokens that a receipt stands for: as it was sent, else by the build that it names. */
+async function tokensOfRow({ receipt, tokens }: ReceiptRow, { batchOf, sequence }: SettlingContext): Promise<number> {
+  if (tokens !== null) return tokens;
+  return tokensOf({ steps: receipt.steps, batch: await batchOf(receipt.build as Digest), sequence });
+}
+
 /** Sends a receipt that was accepted once more: it is answered with the acknowledgement of then. */
-async function askAgain(
-  { receipt, signature, receiptHash, header }: ReceiptRow,
-  context: SettlingContext,
-  signal: AbortSignal,
-): Promise<number | undefined> {
+async function askAgain(row: ReceiptRow, context: SettlingContext, signal: AbortSignal): Promise<number | undefined> {
+  const { receipt, signature, receiptHash, header } = row;
   const round = Number(receipt.round);
-  const tokens = receipt.steps * context.batch * context.sequence;
-  const due = { runId: receipt.runId, worker: receipt.worker, receiptHash, round, tokens };
+  let tokens: number;
   try {
+    tokens = await tokensOfRow(row, context);
+    const due = { runId: receipt.runId, worker: receipt.worker, receiptHash, round, tokens };
     const reply = await context.session.once(
       (current) => current.submitReceipt({ receipt, signature, header }),
       signal,

@@ -11,6 +11,7 @@ import {
   type Ack,
   type Address,
   type Assignment,
+  type Build,
   type Digest,
   digestOfCid,
   digestOfJson,
@@ -103,6 +104,8 @@ export interface CoordinatorDouble {
   reissue(): void;
   /** Closes the open round without the worker. */
   closeRound(): Promise<void>;
+  /** From now on the run admits this build alone, by whose batch work is dealt. */
+  admit(build: Build, digest: Digest): void;
   /** Forgets all sessions. */
   forget(): void;
   /** Stops listening, as a process that died, with its sessions. */
@@ -137,7 +140,7 @@ const jsonOf = (request: FastifyRequest): unknown => JSON.parse((request.body as
 
 export async function startDouble(options: DoubleOptions): Promise<CoordinatorDouble> {
   const { fixture, store } = options;
-  const { runId, definition, build } = fixture;
+  const { runId, definition } = fixture;
   const codec = options.codec ?? 1;
   const steps = options.steps ?? 8;
   const domain = domainFor(fixture.chainId, fixture.contracts.runRegistry);
@@ -154,6 +157,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
   const ended = new AbortController();
   let states: FragmentState[] = fixture.initial;
   let rounds = options.rounds ?? 1;
+  let admitted = { build: fixture.build, builds: options.builds ?? [fixture.buildDigest] };
   let round = 0;
   let current: Assignment | undefined;
   let nextId = 1;
@@ -192,9 +196,9 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
       assignmentId: nextId++,
       attempt: 1,
       steps,
-      batch: build.microBatch,
+      batch: admitted.build.microBatch,
       sequence: definition.sequence,
-      ranges: [{ start: position, count: steps * build.microBatch }],
+      ranges: [{ start: position, count: steps * admitted.build.microBatch }],
       seed: `0x${"5e".repeat(32)}`,
       base,
       paramsVersion: 1,
@@ -211,7 +215,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
     const outcome = faults.outcome ?? outcomeCode.aggregated;
     if (accepted) {
       lastOutcome = { round, receiptHash: hashReceipt(fromWire("Receipt", accepted.receipt)), outcome };
-      position += accepted.receipt.steps * build.microBatch;
+      position += accepted.receipt.steps * accepted.assignment.batch;
       globalStep += steps;
       if (outcome === 0) {
         states = await Promise.all(
@@ -242,7 +246,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
     rpcUrl: null,
     deployment: { profile: "local", blocks: {} },
     definition: fixture.definitionDigest,
-    builds: [...(options.builds ?? [fixture.buildDigest])],
+    builds: [...admitted.builds],
     poster: poster.address,
     phase: "Training",
     round,
@@ -427,6 +431,9 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
       if (current) assignments.push(current);
     },
     closeRound: () => closeRound(undefined),
+    admit: (build, digest) => {
+      admitted = { build, builds: [digest] };
+    },
     forget: () => sessions.clear(),
     down: async () => {
       sessions.clear();

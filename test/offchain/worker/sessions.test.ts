@@ -1,7 +1,12 @@
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+
+import Sqlite from "better-sqlite3";
 import { describe, expect, test } from "vitest";
 
 import { outcomeCode } from "@cotrain/sdk/protocol";
 
+import { putDocument } from "../../../offchain/src/storage/index.ts";
 import { createManualClock } from "../manualClock.ts";
 import { beforeAndAfterEach, journal, of, run, start, until, w } from "./workerHarness.ts";
 
@@ -144,6 +149,32 @@ describe("sessions", () => {
 const starts = (): (readonly Float32Array[])[] => w.trainer.residuals.filter((_, i) => i % 2 === 0);
 const isZero = (residual: readonly Float32Array[]): boolean => residual.every((part) => part.every((v) => v === 0));
 
+/** A worker whose receipt is accepted and never answered, and that ends. */
+async function unanswered(): Promise<void> {
+  await start({ rounds: 3 });
+  w.double.faults.beforeReply = () => new Promise(() => undefined);
+  const first = run({ grace: 1 });
+  await until("the receipt is accepted", () => w.double.receipts.length === 1);
+  w.stop.abort();
+  await first;
+  w.double.faults.beforeReply = undefined;
+  w.double.faults.dismissAfter = 2;
+  w.stop = new AbortController();
+}
+
+/** As a worker left it that did not keep what its receipts stand for. */
+function forgetTokens(): void {
+  const database = new Sqlite(join(w.directory, "worker", "receipts.sqlite"));
+  database.exec("alter table receipts drop column tokens; delete from schema_migrations where name = 'receipts-2'");
+  database.close();
+}
+
+/** The build that it names is to be had nowhere. */
+async function loseBuild(): Promise<void> {
+  await w.store.delete(w.fixture.buildDigest);
+  await rm(join(w.directory, "worker", "blobs"), { recursive: true });
+}
+
 // foundation 9
 
 describe("a receipt that was accepted", () => {
@@ -207,17 +238,28 @@ describe("a receipt that was accepted", () => {
   });
 
   test("and never answered is known as accepted by the next worker process too", async () => {
-    await start({ rounds: 3 });
-    w.double.faults.beforeReply = () => new Promise(() => undefined);
-    const first = run({ grace: 1 });
-    await until("the receipt is accepted", () => w.double.receipts.length === 1);
-    w.stop.abort();
-    await first;
-    w.double.faults.beforeReply = undefined;
-    w.double.faults.dismissAfter = 2;
-    w.stop = new AbortController();
+    await unanswered();
     await run();
     await using receipts = await journal();
     expect((await receipts.list(w.fixture.runId))[0]).toMatchObject({ outcome: 0, ack: w.double.receipts[0]!.reply });
   });
+
+  test.each<[string, () => Promise<void> | void]>([
+    ["by what it was sent for", loseBuild],
+    ["in an older state by the build that it names", forgetTokens],
+  ])(
+    "and never answered is asked for %s, when the next process trains a build of another batch",
+    async (_by, leave) => {
+      await unanswered();
+      await leave();
+      const build = { ...w.fixture.build, microBatch: 2 * w.fixture.build.microBatch };
+      w.double.admit(build, await putDocument(w.store, build));
+      expect(await run()).toMatchObject({ rounds: 2, tokens: 8 * 2 * 16 + 8 * 4 * 16 });
+      expect(of("acknowledgedLate").map(({ tokens }) => tokens)).toEqual([8 * 2 * 16]);
+      await using receipts = await journal();
+      const [first, second] = await receipts.list(w.fixture.runId);
+      expect([first?.ack, second?.ack]).toEqual(w.double.receipts.map(({ reply }) => reply));
+      expect(second?.receipt.build).not.toBe(first?.receipt.build);
+    },
+  );
 });

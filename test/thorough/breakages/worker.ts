@@ -31,6 +31,20 @@ export const worker: readonly Breakage[] = [
     tests: ["test/offchain/worker/sessions.test.ts"],
   },
   {
+    name: "what a receipt was sent for is not kept",
+    file: "offchain/src/worker/settling.ts",
+    text: "if (tokens !== null) return tokens;",
+    instead: "if (tokens === -1) return tokens;",
+    tests: ["test/offchain/worker/sessions.test.ts"],
+  },
+  {
+    name: "an acknowledgement is held against the build of now, not against the one that its receipt names",
+    file: "offchain/src/worker/prepare.ts",
+    text: "parseBuild(await artefacts.get(digest, MAX_BUILD_BYTES))",
+    instead: "build.document",
+    tests: ["test/offchain/worker/sessions.test.ts"],
+  },
+  {
     name: "work is done for a poster that the validators suspended or the holders dismissed",
     file: "offchain/src/worker/assignments.ts",
     text: "if (barred !== undefined) return barred;",

@@ -19,6 +19,7 @@ interface ReceiptTables {
     ack: string | null;
     ack_signature: string | null;
     outcome: number | null;
+    tokens: number | null;
   };
 }
 
@@ -41,6 +42,13 @@ const migrations: readonly Migration[] = [
       await sql`create index receipts_by_round on receipts (run_id, round)`.execute(db);
     },
   },
+  {
+    // The next process may train another build, by whose batch they are not to be counted.
+    name: "receipts-2",
+    up: async (db: Kysely<unknown>) => {
+      await sql`alter table receipts add column tokens integer`.execute(db);
+    },
+  },
 ];
 
 /** Acknowledgements that are asked for at a time. */
@@ -56,6 +64,7 @@ const toRow = (row: ReceiptTables["receipts"]): ReceiptRow => ({
       ? null
       : { ack: JSON.parse(row.ack) as ReceiptReply["ack"], signature: row.ack_signature as Hex },
   outcome: row.outcome,
+  tokens: row.tokens,
 });
 
 /** Opens the journal. @throws as `openDatabase` of the service room */
@@ -65,7 +74,7 @@ export async function openReceiptJournal(file: string, clock: Clock): Promise<Re
   });
   const { kysely } = database;
   return {
-    sent: async ({ receipt, signature, receiptHash }, header) => {
+    sent: async ({ receipt, signature, receiptHash }, header, tokens) => {
       await kysely
         .insertInto("receipts")
         .values({
@@ -79,6 +88,7 @@ export async function openReceiptJournal(file: string, clock: Clock): Promise<Re
           ack: null,
           ack_signature: null,
           outcome: null,
+          tokens,
         })
         .onConflict((conflict) => conflict.doNothing())
         .execute();
