@@ -1,7 +1,6 @@
 /** The chain of a run and the wallets on it: started or found, opened or made, and able to pay. */
 import { mkdir } from "node:fs/promises";
 
-import type { Address } from "viem";
 import type { PrivateKeyAccount } from "viem/accounts";
 
 import { developmentChainIds } from "../../../deploy/deployment.ts";
@@ -22,7 +21,7 @@ import { type DaemonContext, openRoleDirectory, type RunFile, type Supervisor } 
 import { layout, workOn, ensureWallet, namedWallet, type Role } from "../run/index.ts";
 import { weiOf } from "../base/index.ts";
 import { workerCount } from "./devices.ts";
-import { estimateCost, requireAffordable } from "./funding.ts";
+import { requireCoins } from "./funding.ts";
 import { fundOwners, startTicker } from "./funds.ts";
 import type { LocalnetContext } from "./context.ts";
 import { CHAIN } from "./processes.ts";
@@ -123,25 +122,6 @@ async function startChain(request: ChainRequest): Promise<StartedChain> {
   return { url: opened.url, chainId: DEVELOPMENT_CHAIN_ID, embedded: { link, door: opened, pace } };
 }
 
-/** Where coins cost, the one account that pays must have what a start takes. */
-async function requireCoins(
-  { url, chainId }: { readonly url: string; readonly chainId: number },
-  address: Address,
-  { context, file }: ChainRequest,
-): Promise<void> {
-  const connection = await connect({ rpcUrl: url, chainId });
-  const [balance, gasPrice] = await connection.call((client) =>
-    Promise.all([client.getBalance({ address }), client.getGasPrice()]),
-  );
-  const started = file?.runId !== undefined;
-  // On a development chain the wallet also gives the owners what their claims and votes cost.
-  const development = developmentChainIds.includes(chainId);
-  const cost = estimateCost(gasPrice, started) * (development ? 6n : 1n);
-  // Coins of a development chain are play money.
-  const confirmed = context.options.yes || development;
-  requireAffordable({ address, chainId, balance, cost, started, confirmed });
-}
-
 export interface OpenedChain {
   readonly url: string;
   readonly embedded: EmbeddedChain | undefined;
@@ -176,7 +156,8 @@ export async function openChain(request: ChainRequest): Promise<OpenedChain> {
     await developmentChain(chain.url)
       .fund([organiser.address])
       .catch(() => undefined);
-  await requireCoins(chain, organiser.address, request);
+  const started = request.file?.runId !== undefined;
+  await requireCoins(chain, organiser.address, { state, started, confirmed: context.options.yes });
   // Where windows and votes take seconds, owners claim and vote in the session itself, with coins of the one wallet's.
   if (local) {
     const connection = await connect({ rpcUrl: chain.url, chainId: chain.chainId, maxFee });

@@ -1,7 +1,17 @@
-/** What a start costs on a chain whose coins are worth something: estimated and checked before anything is sent. */
+/**
+ * What a start costs on a chain whose coins are worth something: estimated and checked before anything is sent. The sum that a wallet
+ * is asked for is kept until it is there, so that another price of gas asks nobody for another sum.
+ */
+import { rm } from "node:fs/promises";
+
+import { Type } from "typebox";
 import { type Address, formatEther } from "viem";
 
+import { developmentChainIds } from "../../../deploy/deployment.ts";
 import { formatAddress, formatCoins, RetryableError, UserError } from "../base/index.ts";
+import { connect } from "../chain/index.ts";
+import { layout } from "../run/index.ts";
+import { readStateFile, writeStateFile } from "../service/index.ts";
 
 /**
  * Gas of a first start: the contracts (deploy/deployment.ts), the model, the run and the first checkpoint. A test holds it
@@ -19,30 +29,108 @@ const withHeadroom = (wei: bigint): bigint => (wei * 5n) / 4n;
 export const estimateCost = (gasPrice: bigint, started: boolean): bigint =>
   withHeadroom(gasPrice * (started ? SESSION_GAS : FIRST_START_GAS));
 
+/** At the price of now alone. */
+const withoutHeadroom = (cost: bigint): bigint => (cost * 4n) / 5n;
+
 export interface Payer {
   readonly address: Address;
   readonly chainId: number;
   readonly balance: bigint;
   /** What it will have to pay, wei. */
   readonly cost: bigint;
+  /** What it was said to have to pay by an earlier start, wei; undefined where none did. */
+  readonly named: bigint | undefined;
   /** Of a run that is registered already. */
   readonly started: boolean;
   /** --yes. */
   readonly confirmed: boolean;
 }
 
+/** What the wallet is asked to have: what was named before, as long as that is enough at the price of now. */
+const askedFor = ({ cost, named }: Pick<Payer, "cost" | "named">): bigint =>
+  named !== undefined && withoutHeadroom(cost) <= named ? named : cost;
+
+/** Whether it has too little. Where the price fell, less than was named will do. */
+function isShort(payer: Pick<Payer, "balance" | "cost" | "named">): boolean {
+  const asked = askedFor(payer);
+  return payer.balance < (asked < payer.cost ? asked : payer.cost);
+}
+
+/** What a wallet lacks, in one sentence; where that is more than was named before, why. */
+function lackText(payer: Payer, what: string): string {
+  const { balance, cost, named } = payer;
+  const asked = askedFor(payer);
+  const rest = formatCoins(asked - balance);
+  if (named === undefined || named === cost)
+    return `${what} costs about ${formatCoins(cost)} at the present price of gas: send at least ${rest}`;
+  if (asked === named) return `${what} costs about ${formatCoins(named)}, as was said before: send at least ${rest}`;
+  return `${what} costs about ${formatCoins(cost)} at the present price of gas, which has risen since ${formatCoins(named)} was named: send at least the missing ${rest}`;
+}
+
 /** @throws RetryableError `WALLET_UNFUNDED`; UserError `COST_UNCONFIRMED`. Nothing was sent then. */
-export function requireAffordable({ address, chainId, balance, cost, started, confirmed }: Payer): void {
+export function requireAffordable(payer: Payer): void {
+  const { address, chainId, balance, cost, started, confirmed } = payer;
   const what = started ? "A session with a hundred checkpoints" : "The first start, which deploys the contracts,";
-  const estimate = `${what} costs about ${formatCoins(cost)} at the present price of gas`;
-  if (balance < cost)
+  if (isShort(payer))
     throw new RetryableError(
       "WALLET_UNFUNDED",
-      `The organiser's wallet ${formatAddress(address)} has ${balance === 0n ? "no coins" : `${formatEther(balance)} coins`} on chain ${chainId} to pay fees with. ${estimate}: send at least ${formatCoins(cost - balance)}, then run the same command again.`,
+      `The organiser's wallet ${formatAddress(address)} has ${balance === 0n ? "no coins" : `${formatEther(balance)} coins`} on chain ${chainId} to pay fees with. ${lackText(payer, what)}, then run the same command again.`,
     );
   if (cost > UNASKED_LIMIT && !confirmed)
     throw new UserError(
       "COST_UNCONFIRMED",
-      `${estimate} on chain ${chainId}, paid by ${formatAddress(address)}: confirm with --yes to spend more than ${formatEther(UNASKED_LIMIT)}; nothing was sent.`,
+      `${what} costs about ${formatCoins(cost)} at the present price of gas on chain ${chainId}, paid by ${formatAddress(address)}: confirm with --yes to spend more than ${formatEther(UNASKED_LIMIT)}; nothing was sent.`,
     );
+}
+
+/** What a wallet was asked to have, wei, and for what. */
+const NamedSum = Type.Object(
+  {
+    version: Type.Literal(1),
+    chainId: Type.Integer({ minimum: 1 }),
+    wallet: Type.String({ pattern: "^0x[0-9a-fA-F]{40}$" }),
+    started: Type.Boolean(),
+    wei: Type.String({ pattern: "^[0-9]{1,78}$" }),
+  },
+  { additionalProperties: false },
+);
+
+/** Which sum: of this wallet, on this chain, for a first start or for a session. */
+type SumFor = Pick<Payer, "address" | "chainId" | "started">;
+
+async function readNamed(file: string, { address, chainId, started }: SumFor): Promise<bigint | undefined> {
+  const kept = await readStateFile(file, NamedSum, "delete it and run the same command again");
+  if (kept?.wallet !== address || kept.chainId !== chainId || kept.started !== started) return undefined;
+  return BigInt(kept.wei);
+}
+
+/**
+ * Where coins cost, the one account that pays must have what a start takes. What it is asked for is kept in the state until it is
+ * there.
+ * @param start.state its directory, with the wallets in it
+ * @param start.started of a run that is registered already
+ * @param start.confirmed --yes
+ * @throws as {@link requireAffordable}; UserError `STATE_CORRUPTED`
+ */
+export async function requireCoins(
+  { url, chainId }: { readonly url: string; readonly chainId: number },
+  address: Address,
+  { state, started, confirmed }: { readonly state: string } & Pick<Payer, "started" | "confirmed">,
+): Promise<void> {
+  const connection = await connect({ rpcUrl: url, chainId });
+  const [balance, gasPrice] = await connection.call((client) =>
+    Promise.all([client.getBalance({ address }), client.getGasPrice()]),
+  );
+  // On a development chain the wallet also gives the owners what their claims and votes cost.
+  const development = developmentChainIds.includes(chainId);
+  const cost = estimateCost(gasPrice, started) * (development ? 6n : 1n);
+  const file = layout(state).namedSum;
+  const named = await readNamed(file, { address, chainId, started });
+  // Coins of a development chain are play money.
+  const payer: Payer = { address, chainId, balance, cost, named, started, confirmed: confirmed || development };
+  if (isShort(payer)) {
+    const wei = askedFor(payer).toString();
+    await writeStateFile(file, NamedSum, { version: 1, chainId, wallet: address, started, wei });
+  } else await rm(file, { force: true });
+  requireAffordable(payer);
 }

@@ -54,6 +54,8 @@ export const layout = (state: string) => ({
   chain: join(state, "chain"),
   chainState: join(state, "chain", "state.json"),
   operatorToken: join(state, "keys", "operator-token"),
+  /** Beside the wallet that was asked for it: who begins anew keeps both. */
+  namedSum: join(state, "keys", "named-sum.json"),
 });
 
 /** `deployment.json`: what other commands need of a deployment. The records of deploy/deployments hold that and more. */

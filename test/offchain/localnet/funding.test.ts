@@ -1,23 +1,37 @@
 /** What a start costs where coins are worth something: the estimate, the sentence, the confirmation. */
-import { readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { join } from "node:path";
 
 import { asAddress } from "@cotrain/sdk/protocol";
 import * as fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 
 import { contractFolders, type ContractName, ensureBuilt, loadArtifact } from "../../../deploy/artifacts.ts";
 import {
   estimateCost,
   FIRST_START_GAS,
   requireAffordable,
+  requireCoins,
   SESSION_GAS,
   UNASKED_LIMIT,
 } from "../../../offchain/src/localnet/funding.ts";
 import { formatAddress, formatCoins, weiOf } from "../../../offchain/src/base/index.ts";
 import { parseLine } from "../../../offchain/src/cli/program.ts";
+import { listening } from "../../loopback.ts";
+import { temporaryDirectory } from "../service/support.ts";
 
 const address = asAddress(`0x${"a1".repeat(20)}`);
-const payer = { address, chainId: 8_453, balance: 10n ** 18n, cost: 10n ** 16n, started: false, confirmed: false };
+const cost = 10n ** 16n;
+const payer = {
+  address,
+  chainId: 8_453,
+  balance: 10n ** 18n,
+  cost,
+  named: undefined,
+  started: false,
+  confirmed: false,
+};
 const sizeOf = (hex: string): bigint => BigInt(hex.length / 2 - 1);
 
 test("what a flag names in coins is wei, to a billionth of a coin", () => {
@@ -82,5 +96,88 @@ describe("before anything is sent", () => {
     requireAffordable({ ...payer, cost: UNASKED_LIMIT });
     requireAffordable({ ...payer, balance: payer.cost });
     expect(parseLine(["up", "--yes"])?.flags["yes"]).toBe(true);
+  });
+});
+
+/** A chain that has nothing but a price of gas and one balance, wei, and what starts on it say. */
+async function openChain() {
+  const chain = { price: 10n ** 9n, balance: 0n };
+  const server = createServer((request, response) => {
+    let body = "";
+    request.on("data", (chunk: Buffer) => (body += chunk.toString()));
+    request.on("end", () => {
+      const { id, method } = JSON.parse(body) as { id: number; method: string };
+      const values: Record<string, bigint> = {
+        eth_chainId: 8_453n,
+        eth_gasPrice: chain.price,
+        eth_getBalance: chain.balance,
+      };
+      response.writeHead(200, { "content-type": "application/json" });
+      response.end(JSON.stringify({ jsonrpc: "2.0", id, result: `0x${values[method]!.toString(16)}` }));
+    });
+  });
+  const url = await listening(server);
+  onTestFinished(() => void server.close());
+  const state = await temporaryDirectory();
+  await mkdir(join(state, "keys"));
+  /** @returns what it says that is lacking, undefined where it goes on */
+  const start = (wallet = address, started = false): Promise<string | undefined> =>
+    requireCoins({ url, chainId: 8_453 }, wallet, { state, started, confirmed: true }).then(
+      () => undefined,
+      (error: Error) => error.message,
+    );
+  return { chain, start, kept: () => readdir(join(state, "keys")) };
+}
+
+const asked = (sum: string) => new RegExp(`: send at least ${sum.replace(".", "\\.")}, then run`);
+
+// foundation 11
+describe("the sum that was named once", () => {
+  test("is the same whatever gas costs at the next start, and enough where that is at most a quarter more", async () => {
+    const { chain, start, kept } = await openChain();
+    const named = await start();
+    expect(named).toMatch(asked("0.0375"));
+    for (const price of [5n * 10n ** 8n, 12n * 10n ** 8n, 10n ** 9n]) {
+      chain.price = price;
+      expect(await start()).toMatch(asked("0.0375"));
+    }
+    chain.price = 5n * 10n ** 8n;
+    expect(await start()).toContain("costs about 0.0375, as was said before: send");
+    chain.price = (10n ** 9n * 5n) / 4n;
+    chain.balance = 375n * 10n ** 14n;
+    expect(await start()).toBeUndefined();
+    // Once it was there, what the next start takes is counted anew.
+    expect(await kept()).toEqual([]);
+    chain.balance = 0n;
+    expect(await start()).toMatch(asked("0.04688"));
+  });
+
+  test("is the missing rest where gas costs more by now, with the reason, and then stays the same again", async () => {
+    const { chain, start } = await openChain();
+    await start();
+    Object.assign(chain, { price: 2n * 10n ** 9n, balance: 375n * 10n ** 14n });
+    expect(await start()).toContain(
+      "costs about 0.075 at the present price of gas, which has risen since 0.0375 was named: send at least the missing 0.0375, then",
+    );
+    chain.price += 10n ** 8n;
+    expect(await start()).toMatch(asked("0.0375"));
+    chain.balance *= 2n;
+    expect(await start()).toBeUndefined();
+  });
+
+  test("need not be there as a whole where gas costs less by now", async () => {
+    const { chain, start } = await openChain();
+    await start();
+    Object.assign(chain, { price: 4n * 10n ** 8n, balance: 15n * 10n ** 15n });
+    expect(await start()).toBeUndefined();
+  });
+
+  test("is of one wallet, and of a first start or of a session", async () => {
+    const { chain, start } = await openChain();
+    await start();
+    chain.price = 10n ** 9n - 1n;
+    expect(await start(asAddress(`0x${"b2".repeat(20)}`))).toContain("at the present price of gas: send");
+    await start();
+    expect(await start(address, true)).toMatch(asked("0.00625"));
   });
 });

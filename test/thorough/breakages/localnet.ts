@@ -10,6 +10,20 @@ export const localnet: readonly Breakage[] = [
     tests: ["test/offchain/localnet/owners.test.ts"],
   },
   {
+    name: "whoever is to pay is asked for another sum at each price of gas",
+    file: "offchain/src/localnet/funding.ts",
+    text: "  return BigInt(kept.wei);",
+    instead: "  return BigInt(kept.wei) < 0n ? 0n : undefined;",
+    tests: ["test/offchain/localnet/funding.test.ts"],
+  },
+  {
+    name: "a sum that was named is said to be enough whatever gas costs by now",
+    file: "offchain/src/localnet/funding.ts",
+    text: "named !== undefined && withoutHeadroom(cost) <= named ? named : cost;",
+    instead: "named ?? cost;",
+    tests: ["test/offchain/localnet/funding.test.ts"],
+  },
+  {
     name: "a session waits by the wall clock",
     file: "offchain/src/localnet/session.ts",
     text: "if (clock.monotonic() >= until) return undefined;",
