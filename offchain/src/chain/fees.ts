@@ -11,9 +11,12 @@ export const DEFAULT_MAX_FEE = 10n ** 17n;
 /** A part of them may be the tip. The rest is burnt at the price that the chain itself counts, whatever was quoted. */
 const TIP_PART = 4n;
 
-/** What is asked for one transaction and what is allowed, wei; of a tip, its part of both. */
+/**
+ * What is asked for one transaction and what is allowed, wei; of a tip, its part of both. Of coins: what the account must have for
+ * it, and what it has.
+ */
 export interface FeesAsked {
-  readonly what: "fees" | "tip";
+  readonly what: "fees" | "tip" | "coins";
   readonly asked: bigint;
   readonly allowed: bigint;
 }
@@ -39,7 +42,7 @@ export interface Quote {
   readonly tip: bigint;
 }
 
-/** What of a transaction's price is beyond what is allowed, and a sentence about it. */
+/** What of a transaction's price is beyond what is allowed or there, and a sentence about it. */
 export interface FeesBeyond {
   readonly fees: FeesAsked;
   readonly sentence: string;
@@ -47,7 +50,7 @@ export interface FeesBeyond {
 
 /** @param maxFee wei that the transaction may cost */
 export function feesBeyond({ gas, price, tip }: Quote, maxFee: bigint): FeesBeyond | undefined {
-  const beyond = (what: FeesAsked["what"], perGas: bigint, allowed: bigint): FeesBeyond => {
+  const beyond = (what: "fees" | "tip", perGas: bigint, allowed: bigint): FeesBeyond => {
     const asked = gas * perGas;
     return {
       fees: { what, asked, allowed },
@@ -57,6 +60,16 @@ export function feesBeyond({ gas, price, tip }: Quote, maxFee: bigint): FeesBeyo
   if (gas * price > maxFee) return beyond("fees", price, maxFee);
   if (gas * tip > maxFee / TIP_PART) return beyond("tip", tip, maxFee / TIP_PART);
   return undefined;
+}
+
+/** @param balance wei that the account has: nodes take nothing whose fees could exceed that, and say so in words of their own */
+export function coinsBeyond({ gas, price }: Quote, balance: bigint): FeesBeyond | undefined {
+  const asked = gas * price;
+  if (asked <= balance) return undefined;
+  return {
+    fees: { what: "coins", asked, allowed: balance },
+    sentence: `It has ${formatEther(balance)} coins, and the fees of one transaction may come to ${formatEther(asked)} (${gas} gas at ${formatGwei(price)} gwei). Nothing is sent until it has so many.`,
+  };
 }
 
 /** @param maxFee wei that the transaction may cost. @throws UnsignedError `FEE_TOO_HIGH` */

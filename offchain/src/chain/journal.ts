@@ -7,7 +7,7 @@ import type { CotrainError } from "@cotrain/sdk/errors";
 import type { Address, Hex } from "@cotrain/sdk/protocol";
 import { type LocalAccount, parseTransaction } from "viem";
 
-import { type Clock, InternalError, RetryableError, systemClock, UserError } from "../base/index.ts";
+import { type Clock, formatAddress, InternalError, RetryableError, systemClock, UserError } from "../base/index.ts";
 import {
   type Deferral,
   type Job,
@@ -41,8 +41,8 @@ export interface PostingKind<P, R> {
   /** What to send. */
   call(payload: P): { readonly to: Address; readonly data: Hex };
   /**
-   * The part of it that is sent where all of it is refused, or too dear: enough for the effect. What else it would bring about is
-   * for other postings.
+   * The part of it that is sent where all of it is refused, too dear, or more than the account can pay: enough for the effect. What
+   * else it would bring about is for other postings.
    * @returns a payload of this kind; undefined where there is nothing less
    */
   less?(payload: P): unknown;
@@ -83,7 +83,7 @@ export interface Journal {
   isOpen(kind: string, key: string): Promise<boolean>;
   /** Makes a done posting due again: the chain lost its effect. It comes before all later ones. */
   reopen(kind: string, key: string): Promise<boolean>;
-  /** What the account's postings wait for while the chain is too dear. */
+  /** What the account's postings wait for while the chain is too dear, or the account too poor. */
   feeWait(): FeeWait | undefined;
   stop(): Promise<void>;
   /** Rejects when the journal itself breaks. */
@@ -109,27 +109,31 @@ function lessOf(kind: PostingKind<never, unknown>, payload: never): { readonly p
 /** A notice in the log. @param newest transaction of the posting */
 function notify(
   log: Logger | undefined,
+  account: Address,
   job: Job,
   notice: Notice | { readonly what: "split" },
   error: unknown,
   newest: Hex | undefined,
 ): void {
+  if (!log) return;
   const about = { kind: job.kind, posting: job.key };
   switch (notice.what) {
     case "sent":
-      return log?.info({ ...about, nonce: notice.nonce, transaction: newest }, "posting sent");
+      return log.info({ ...about, nonce: notice.nonce, transaction: newest }, "posting sent");
     case "replaced":
-      return log?.warn({ ...about, nonce: notice.nonce }, "posting was stuck, sent again with higher fees");
+      return log.warn({ ...about, nonce: notice.nonce }, "posting was stuck, sent again with higher fees");
     case "nonceTaken":
-      return log?.warn({ ...about, nonce: notice.nonce }, "another transaction took this posting's nonce");
+      return log.warn({ ...about, nonce: notice.nonce }, "another transaction took this posting's nonce");
     case "nonceLost":
-      return log?.warn({ ...about, nonce: notice.nonce, next: notice.next }, "a nonce before this posting's was lost");
+      return log.warn({ ...about, nonce: notice.nonce, next: notice.next }, "a nonce before this posting's was lost");
     case "away":
-      return log?.warn({ ...about, err: error }, "the chain is away, posting waits");
+      return log.warn({ ...about, err: error }, "the chain is away, posting waits");
     case "split":
-      return log?.warn({ ...about, err: error }, "a posting of several was refused, the first of them is posted alone");
+      return log.warn({ ...about, err: error }, "a posting of several was refused, the first of them is posted alone");
     case "dear":
-      return log?.warn(about, `the chain is too dear, posting waits. ${notice.sentence}`);
+      return log.warn(about, `the chain is too dear, posting waits. ${notice.sentence}`);
+    case "poor":
+      return log.warn(about, `${formatAddress(account)} lacks coins, posting waits. ${notice.sentence}`);
   }
 }
 
@@ -206,7 +210,7 @@ class PostingJournal implements Journal {
           const less = isRefusal(ending) ? lessOf(kind, payload) : undefined;
           if (!less || !isRefusal(ending)) return ending;
           // One that is refused keeps none of the others from being posted.
-          notify(this.#log, job, { what: "split" }, ending.message, undefined);
+          notify(this.#log, this.account, job, { what: "split" }, ending.message, undefined);
           payload = less.payload;
           event = { type: "claimed", job: job.id, progress: null, ...this.#time() };
           continue;
@@ -214,7 +218,7 @@ class PostingJournal implements Journal {
         if (effect.type === "later") return context.later(effect.ms);
         if (effect.type === "fail") throw error;
         if (effect.type === "notify") {
-          notify(this.#log, job, effect, error, state.work?.progress?.sent.at(-1)?.hash);
+          notify(this.#log, this.account, job, effect, error, state.work?.progress?.sent.at(-1)?.hash);
           continue;
         }
         try {
@@ -231,7 +235,7 @@ class PostingJournal implements Journal {
     }
   }
 
-  /** What of a posting is sent: what was before; else all, or where that is too dear as little as is enough. */
+  /** What of a posting is sent: what was before; else all, or where that is too dear or too much as little as is enough. */
   #partOf(kind: PostingKind<never, unknown>, job: Job): never {
     const payload = job.payload as never;
     const less = lessOf(kind, payload);

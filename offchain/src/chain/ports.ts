@@ -209,7 +209,7 @@ export interface RootPosting extends Posting {
   readonly root: PendingRootView;
 }
 
-/** The oldest posting that waits for lower fees, and since when, ms. */
+/** What the oldest posting that waits for lower fees or for coins lacks, and since when, ms. */
 export interface FeeWait extends FeesAsked {
   readonly since: number;
 }
@@ -237,6 +237,6 @@ export interface ChainPort extends ChainReader {
   ): Promise<RootPosting>;
   /** Activates the pending root of `epoch` once its window is over: rejects with RetryableError `WINDOW_OPEN` before. */
   activateRoot(modelId: ModelId, epoch: number, key: string): Promise<RootPosting>;
-  /** What postings wait for while the chain asks for more than a transaction may cost; undefined while they do not. */
+  /** What postings wait for while the chain asks for more than a transaction may cost or the account has; undefined while they do not. */
   feeWait(): FeeWait | undefined;
 }

@@ -1,9 +1,9 @@
-/** That checkpoints wait for lower fees, as one sentence: what the chain asks for, and what is allowed. */
+/** That checkpoints wait for lower fees or for coins, as one sentence: what the chain asks for, and what is allowed or there. */
 import type { RunView } from "@cotrain/sdk/protocol";
 
-import { formatCoins } from "../base/index.ts";
+import { formatAddress, formatCoins } from "../base/index.ts";
 
-const coins = (wei: string): string => `${formatCoins(BigInt(wei))} coins`;
+const coins = (wei: string | bigint): string => `${formatCoins(BigInt(wei))} coins`;
 
 /** Which checkpoints are not on-chain yet, undefined where none waits. */
 function waitingCheckpoints({ anchored, checkpoint }: Pick<RunView, "anchored" | "checkpoint">): string | undefined {
@@ -12,11 +12,14 @@ function waitingCheckpoints({ anchored, checkpoint }: Pick<RunView, "anchored" |
   return first === checkpoint.round ? `checkpoint ${first} waits` : `checkpoints ${first} to ${checkpoint.round} wait`;
 }
 
-/** Undefined while nothing waits for lower fees. */
-export function feeWaitText(view: Pick<RunView, "anchored" | "checkpoint" | "feeWait">): string | undefined {
+/** Undefined while nothing waits for lower fees or for coins. */
+export function feeWaitText(view: Pick<RunView, "anchored" | "checkpoint" | "feeWait" | "poster">): string | undefined {
   if (!view.feeWait) return undefined;
   const { what, asked, allowed } = view.feeWait;
+  const waiting = waitingCheckpoints(view) ?? "what is to be sent waits";
+  if (what === "coins")
+    return `${waiting} for coins: a transaction may take ${coins(asked)}, more than the poster's wallet ${formatAddress(view.poster)} has; send it at least ${coins(BigInt(asked) - BigInt(allowed))}`;
   const asks = what === "tip" ? `a tip of ${coins(asked)}` : coins(asked);
   const cap = what === "tip" ? `a tip of ${coins(allowed)}` : coins(allowed);
-  return `${waitingCheckpoints(view) ?? "what is to be sent waits"} for lower fees: the chain asks for ${asks} a transaction, --max-fee allows ${cap}`;
+  return `${waiting} for lower fees: the chain asks for ${asks} a transaction, --max-fee allows ${cap}`;
 }

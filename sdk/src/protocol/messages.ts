@@ -101,10 +101,13 @@ export const RunView = Type.Object({
   checkpoint: Type.Object({ round: Count, digest: Hash32 }),
   /** Newest head seen on-chain. */
   anchored: Nullable(Type.Object({ round: Count, sequence: Count, head: Hash32, transaction: Nullable(Hash32) })),
-  /** While the chain asks for more than a transaction may cost, wei, and the next anchor waits: since when, ms since 1970. */
+  /**
+   * While the chain asks for more than a transaction may cost, or than the poster has (`coins`: `asked` is what it must have at the
+   * least, `allowed` what it has), wei, and the next anchor waits: since when, ms since 1970.
+   */
   feeWait: Type.Optional(
     Type.Object({
-      what: Type.Union([Type.Literal("fees"), Type.Literal("tip")]),
+      what: Type.Union([Type.Literal("fees"), Type.Literal("tip"), Type.Literal("coins")]),
       asked: Decimal,
       allowed: Decimal,
       since: Count,

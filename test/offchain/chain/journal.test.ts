@@ -6,7 +6,7 @@ import { parseTransaction, type PublicClient, TransactionReceiptNotFoundError } 
 import { privateKeyToAccount } from "viem/accounts";
 import { expect, onTestFinished, test } from "vitest";
 
-import { createRandom } from "../../../offchain/src/base/index.ts";
+import { createRandom, formatAddress } from "../../../offchain/src/base/index.ts";
 import { createManualClock } from "../manualClock.ts";
 import type { ChainConnection } from "../../../offchain/src/chain/index.ts";
 import { type JournalOptions, openJournal, type PostingKind } from "../../../offchain/src/chain/journal.ts";
@@ -29,6 +29,8 @@ interface Node {
   /** Wei a gas. */
   price: bigint;
   tip?: bigint;
+  /** Wei that the account has; default a coin. */
+  balance?: bigint;
   /** Block that holds the transaction. */
   mined?: bigint;
   /** Why it refuses to have it sent, what of it alone if that is said. */
@@ -62,6 +64,7 @@ async function openPosting(node: Node, confirmations = 0, over: Partial<PostingK
       if (node.refusal && (node.refuses ?? data) === data) throw node.refusal;
       return node.gas?.[data] ?? 100_000n;
     },
+    getBalance: async () => node.balance ?? 10n ** 18n,
     estimateFeesPerGas: async () => ({ maxFeePerGas: node.price, maxPriorityFeePerGas: 1n }),
     sendRawTransaction: async ({ serializedTransaction }: { serializedTransaction: string }) => {
       sent.add(serializedTransaction);
@@ -203,6 +206,33 @@ test.each(steps)(
   },
 );
 
+test("nothing is sent without the coins for it, which is told once a minute with the account and what it has", async () => {
+  // 125,000 gas at 10 wei, and a wei less than that.
+  const node: Node = { latest: 0, pending: 0, price: 10n, balance: 1_249_999n, isMute: true };
+  const { clock, journal, sent, told, pass } = await openPosting(node);
+  const began = clock.now();
+  await pass(5);
+  const poor = () => told.filter((line) => line.startsWith(`${formatAddress(journal.account)} lacks coins`));
+  const wait = { what: "coins", asked: 1_250_000n, allowed: 1_249_999n, since: began };
+  expect([poor().length, journal.feeWait()]).toEqual([1, wait]);
+  expect(poor()[0]).toContain("It has 0.000000000001249999 coins, and");
+  await pass(45);
+  expect(poor()).toHaveLength(1);
+  await pass(20);
+  expect([poor().length, journal.feeWait(), sent.size]).toEqual([2, wait, 0]);
+  node.balance = 1_250_000n;
+  await pass(2);
+  expect([journal.feeWait(), sent.size]).toEqual([undefined, 1]);
+});
+
+test("what waits in the pool is not replaced by what the account cannot pay", async () => {
+  const { journal, sent, pass } = await openPosting({ latest: 0, pending: 0, price: 10n, balance: 1_250_000n });
+  await pass(40);
+  // Nine eighths of 10 wei a gas, and one more.
+  expect(journal.feeWait()).toMatchObject({ what: "coins", asked: 125_000n * 12n, allowed: 1_250_000n });
+  expect(sent.size).toBe(1);
+});
+
 test.each([
   [3, "what was mined is read anew when it has its confirmations, and not before"],
   [0, "what was mined is not read anew before the node that tells the events is where the one of the receipt was"],
@@ -276,6 +306,13 @@ test("of several that are too dear together the first is posted alone", async ()
   await pass(5);
   expect(dataOf(sent)).toEqual([LESS]);
   expect(journal.feeWait()).toBeUndefined();
+});
+
+test("of several that the account cannot pay together the first is posted alone", async () => {
+  const node: Node = { latest: 0, pending: 0, price: 10n, balance: 1_250_000n, isMute: true, gas: { [ALL]: 200_000n } };
+  const { sent, pass } = await openPosting(node, 0, several);
+  await pass(5);
+  expect(dataOf(sent)).toEqual([LESS]);
 });
 
 test("several that are neither refused nor too dear go together", async () => {

@@ -254,6 +254,28 @@ describe("postings", () => {
   });
 });
 
+describe("a poster whose coins are gone", () => {
+  it("sends nothing until it has what its chain says that it lacks, which is enough", async () => {
+    const { chain } = await open(relay.url);
+    const [fields, sent] = [await nextFields(), relay.seen.length];
+    const { address } = poster;
+    const value = await world.client.getBalance({ address });
+    try {
+      await development().setBalance({ address, value: 1n });
+      const posting = chain.postHead(fields, "poor-1");
+      posting.catch(() => undefined);
+      const wait = await eventually("the wait", async () => chain.feeWait());
+      expect(wait).toMatchObject({ what: "coins", allowed: 1n });
+      expect(relay.seen.slice(sent)).toEqual([]);
+      await development().setBalance({ address, value: wait.asked });
+      parent = (await posting).head;
+      expect(chain.feeWait()).toBeUndefined();
+    } finally {
+      await development().setBalance({ address, value });
+    }
+  });
+});
+
 /** A process whose transaction meets this fate, and which is killed at that moment. */
 async function killedWhilePosting(
   fields: HeadFields,

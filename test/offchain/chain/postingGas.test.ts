@@ -60,7 +60,7 @@ function open(world: World) {
       if (estimate === "refuses") return "refuses";
       if (estimate !== null && !isPossibleGas(estimate)) return "away";
       const asked = { gas: estimate, maxFeePerGas: 2_000_000_000n, tip: 1_000_000_000n };
-      return { nonce: gas === "first" ? NONCE + (mined ? 1 : 0) : null, asked };
+      return { nonce: gas === "first" ? NONCE + (mined ? 1 : 0) : null, asked, balance: 10n ** 18n };
     },
     sign: ({ nonce, price }) => {
       const hash = `0x${(gasOf.size + 1).toString(16)}` as const;

@@ -1,7 +1,8 @@
 /**
  * The postings of one account on a chain that a seed decides: transactions that are lost on their way, handed in twice, dropped
  * from the pool, stuck below the fees, overtaken by others, and taken back with their blocks; an RPC that goes away, leaves out
- * events, asks too much and estimates gas that no block has, or too little; and a process that ends between any two steps. What it leaves are its jobs.
+ * events, asks too much and estimates gas that no block has, or too little; an account whose coins are gone and come back; and a
+ * process that ends between any two steps. What it leaves are its jobs.
  */
 import { expect } from "vitest";
 
@@ -51,6 +52,9 @@ const INTRINSIC_GAS = 40_000n;
 const BLOCK_GAS = 10_000_000n;
 /** Wrong estimates: impossible, refused by the pool, too little for the effect, and more than it takes. */
 const WRONG = [0n, 10_000n, 24_000n, 50_000n, 1_000_000n, 9_000_000n, 16_000_000n, 20_000_000n];
+/** Wei of an account that can pay for all, and of one that can for a first transaction while the fees are low. */
+const RICH = 10n ** 18n;
+const POOR = GAS * 30n;
 const rules: PostingRules = {
   pollInterval: 250,
   stuckAfter: 4_000,
@@ -66,6 +70,7 @@ export const counted = () => ({
   nonceLost: 0,
   away: 0,
   dear: 0,
+  poor: 0,
   misestimated: 0,
   crashes: 0,
   reorgs: 0,
@@ -93,6 +98,8 @@ class Node {
   blocks: Block[] = [{ transactions: [], landed: [] }];
   readonly pool = new Map<number, Transaction>();
   baseFee = 10n;
+  /** Of the account. */
+  balance = RICH;
 
   /** Effects on-chain, in their order: as many as have landed. */
   get landed(): number {
@@ -122,7 +129,7 @@ class Node {
   }
   take(transaction: Transaction): void {
     const { nonce, maxFeePerGas, tip, gas } = transaction;
-    if (nonce < this.latest || gas < INTRINSIC_GAS || gas > BLOCK_GAS) return;
+    if (nonce < this.latest || gas < INTRINSIC_GAS || gas > BLOCK_GAS || gas * maxFeePerGas > this.balance) return;
     const old = this.pool.get(nonce);
     if (!old || (isMore(maxFeePerGas, old.maxFeePerGas) && isMore(tip, old.tip))) this.pool.set(nonce, transaction);
   }
@@ -169,6 +176,8 @@ export function simulate(seed: string | number, actions: number, total: Counts):
   let asked: { readonly ask: Ask; readonly dueAt: number } | undefined;
   let reopened = new Set<number>();
   let quoted: number | undefined;
+  /** What a transaction may take, by the account's coins when they were asked for. */
+  let means = 0n;
   /** Since when the newest transaction of the posting in work could be mined as far as the process was told; by job. */
   let minable = new Map<number, number>();
 
@@ -224,8 +233,9 @@ export function simulate(seed: string | number, actions: number, total: Counts):
     },
     quote: ({ gas }) => {
       if (gas === "first") quoted = node.pending;
-      const asks = { maxFeePerGas: 2n * node.baseFee + 2n, tip: 2n };
-      return { nonce: gas === "first" ? node.pending : null, asked: { gas: gas === "known" ? null : GAS, ...asks } };
+      means = node.balance < own.maxFee ? node.balance : own.maxFee;
+      const asked = { gas: gas === "known" ? null : GAS, maxFeePerGas: 2n * node.baseFee + 2n, tip: 2n };
+      return { nonce: gas === "first" ? node.pending : null, asked, balance: node.balance };
     },
     sign: ({ nonce, price }, { id, progress }) => {
       const last = account.work?.progress ? progress?.sent.at(-1) : undefined;
@@ -236,11 +246,11 @@ export function simulate(seed: string | number, actions: number, total: Counts):
       if (
         last &&
         !(isMore(price.maxFeePerGas, BigInt(last.maxFeePerGas)) && isMore(price.tip, BigInt(last.tip))) &&
-        raised(last.maxFeePerGas) <= own.maxFee &&
+        raised(last.maxFeePerGas) <= means &&
         raised(last.tip) <= own.maxFee / 4n
       )
         fail(`a replacement of posting ${id} pays too little`);
-      if (price.gas * price.maxFeePerGas > own.maxFee) fail(`posting ${id} pays more than is allowed`);
+      if (price.gas * price.maxFeePerGas > means) fail(`posting ${id} pays more than is allowed, or there`);
       const hash: Hash = `0x${(made.size + 1).toString(16).padStart(64, "0")}`;
       const fees = { maxFeePerGas: price.maxFeePerGas, tip: price.tip };
       made.set(hash, { hash, nonce, effect: id, gas: price.gas, ...fees });
@@ -291,8 +301,8 @@ export function simulate(seed: string | number, actions: number, total: Counts):
       total.misestimated += 1;
       const gas = random.pick(WRONG);
       if (!isPossibleGas(gas)) return { type: "failed", fault: { kind: "away" }, ...time };
-      const { nonce, asked } = carriers.quote(ask, job);
-      return { type: "quote", nonce, asked: { ...asked, gas }, ...time };
+      const { nonce, asked, balance } = carriers.quote(ask, job);
+      return { type: "quote", nonce, asked: { ...asked, gas }, balance, ...time };
     }
     const landed = { first: node.pendingLanded, latest: node.landed, known: job.id };
     if (ask.name === "quote" && landed[ask.gas] !== job.id)
@@ -391,6 +401,7 @@ export function simulate(seed: string | number, actions: number, total: Counts):
       node.take(transaction);
     } else if (dice < (away ? 0.92 : 0.8)) away = !away;
     else if (dice < (mute ? 0.92 : 0.83)) mute = !mute;
+    else if (dice < (node.balance === RICH ? 0.86 : 0.92)) node.balance = node.balance === RICH ? POOR : RICH;
     // Ever more than was paid, less again, or more than is allowed.
     else node.baseFee = chance(0.6) ? 10n : chance(0.8) ? node.baseFee * 3n : 10n ** 12n;
   }
@@ -413,6 +424,7 @@ export function simulate(seed: string | number, actions: number, total: Counts):
   faults = false;
   away = false;
   mute = false;
+  node.balance = RICH;
   node.baseFee = 10n;
   const isOver = (): boolean =>
     jobs.length === POSTINGS &&

@@ -84,6 +84,11 @@ export const dear: RunView = { ...view, checkpoint: { ...view.checkpoint, round:
 export const dearText =
   "checkpoints 7 to 9 wait for lower fees: the chain asks for 0.2124 coins a transaction, --max-fee allows 0.1 coins";
 
+/** The poster's wallet has less than a transaction may take. */
+const coinWait = { what: "coins", asked: "30000000000000000", allowed: "24999999999999999", since: 1 } as const;
+export const poor: RunView = { ...dear, poster: formatAddress(address("d")), feeWait: coinWait };
+export const poorText = `checkpoints 7 to 9 wait for coins: a transaction may take 0.03 coins, more than the poster's wallet ${formatAddress(address("d"))} has; send it at least 0.005001 coins`;
+
 export const summary: Summary = {
   version: 3,
   finishedAt: "2026-11-24T16:00:00.000Z",

@@ -12,7 +12,21 @@ import { allWork, workOf } from "../../../offchain/src/cli/work.ts";
 import { blankWorker, drawWorker } from "../../../offchain/src/cli/workerScreen.ts";
 import { drawScreen, liveSpeed, plainLine } from "../../../offchain/src/cli/up/screen.ts";
 import { trafficLines } from "../../../offchain/src/cli/up/traffic.ts";
-import { plain, coloured, hash, address, member, view, screen, dear, dearText, summary, text } from "./pictures.ts";
+import {
+  plain,
+  coloured,
+  hash,
+  address,
+  member,
+  view,
+  screen,
+  dear,
+  dearText,
+  poor,
+  poorText,
+  summary,
+  text,
+} from "./pictures.ts";
 
 /** Words that have a digit, of whatever base, in them. */
 const wordsOf = (shown: string): string[] => shown.split(/\s+/).filter((word) => /[\da-f]/i.test(word));
@@ -265,6 +279,12 @@ describe("the live picture", () => {
     expect(feeWaitText({ ...dear, checkpoint: { ...dear.checkpoint, round: 7 } })).toMatch(/^checkpoint 7 waits for/);
     expect(feeWaitText({ ...dear, checkpoint: { ...dear.checkpoint, round: 6 } })).toMatch(/^what is to be sent waits/);
     expect(feeWaitText(view)).toBeUndefined();
+  });
+
+  test("says which wallet has too few coins, and how much it lacks at the least", () => {
+    const shown = drawScreen({ ...screen, view: poor }, plain, 100, 24).replaceAll(/\s+/g, " ");
+    expect(shown).toContain(`${poorText} `);
+    expect(plainLine({ ...screen, view: poor })).toMatch(new RegExp(`${poorText}$`));
   });
 
   test("what is waited for stands beside how long at most", () => {

@@ -15,7 +15,7 @@ import { keptLine, memberLines, runningDocument, viewLines } from "../../../offc
 import { createOutput, printableInColour } from "../../../offchain/src/cli/output.ts";
 import type { RunFile } from "../../../offchain/src/service/index.ts";
 import { writeMeasuring } from "../../../offchain/src/validator/measuring.ts";
-import { view as shownView } from "./pictures.ts";
+import { poor, poorText, view as shownView } from "./pictures.ts";
 
 const member = (byte: string, machineClass: string): MemberView => ({
   worker: `0x${byte.repeat(20)}`,
@@ -211,6 +211,9 @@ it("status and checkpoint list break no word on a terminal of 80 columns, and gi
   expect(
     viewLines({ ...run, view: { ...view, feeWait } }, Infinity).find((line) => line.includes("lower fees")),
   ).toMatch(/^ +checkpoint 12 waits for lower fees: the chain asks for 0\.2 coins .* --max-fee allows 0\.1 coins$/);
+  const lacking = { ...poor, contracts: view.contracts };
+  expect(viewLines({ ...run, view: lacking }, Infinity).map((line) => line.trim())).toContain(poorText);
+  expect(runningDocument({ ...run, view: lacking })).toMatchObject({ feeWait: poor.feeWait });
   // What a coordinator tells of is shown as what a directory knows, by the same names: but for what Emission alone names.
   const address = getAddress(`0x${"4b".repeat(20)}`);
   const labels = ["shares (ERC-20 with votes)", "governor", "timelock", "checkpoint registry", "run registry"];

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Address } from "@cotrain/sdk/protocol";
 import { afterEach, describe, expect, test, vi } from "vitest";
 
-import { RetryableError } from "../../../offchain/src/base/index.ts";
+import { formatAddress, RetryableError } from "../../../offchain/src/base/index.ts";
 import type { Unpaid, UnpaidWork } from "../../../offchain/src/run/index.ts";
 import { rewardsListCommand } from "../../../offchain/src/cli/commands/rewards.ts";
 import { shortAddress } from "../../../offchain/src/base/index.ts";
@@ -172,6 +172,17 @@ describe("what earned nothing stands with its reason", () => {
     expect(await summarise(prepared, session, now)).not.toHaveProperty("unpaidEarlier");
     active([work(own, 7)], "beyond");
     expect(await summarise(prepared, session, now)).toHaveProperty("unpaidEarlier");
+  });
+
+  test("in the summary, and there which wallet anchors nothing for want of coins", async () => {
+    active();
+    const poor = { ...view, poster: other, feeWait: { what: "coins", asked: "3", allowed: "1", since: 1 } };
+    const prepared = preparedIn(temporaryDirectory());
+    const poorly = { ...prepared, coordinator: { ...prepared.coordinator, run: async () => poor } };
+    const { pending } = await summarise(poorly as unknown as Prepared, session, now);
+    expect(pending.map(({ what }) => what)).toContainEqual(
+      expect.stringMatching(`^checkpoint 2 waits for coins: .* wallet ${formatAddress(other)} has; send it at least `),
+    );
   });
 
   test("and roots whose documents are not to be had, by number", async () => {

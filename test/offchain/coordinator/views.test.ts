@@ -121,12 +121,14 @@ describe("the API shows", () => {
     await expect(endless.checkpoints(runId)).rejects.toMatchObject({ code: "ANSWER_TOO_LARGE" });
   });
 
-  it("that the next anchor waits for lower fees, while it does", async () => {
+  it("that the next anchor waits for lower fees, or for coins, while it does", async () => {
     expect(await harness.client.run(runId)).not.toHaveProperty("feeWait");
-    harness.chain.dear = { what: "fees", asked: 2n * 10n ** 17n, allowed: 10n ** 17n, since: 5 };
-    const { feeWait } = await harness.client.run(runId);
-    harness.chain.dear = undefined;
-    expect(feeWait).toEqual({ what: "fees", asked: "200000000000000000", allowed: "100000000000000000", since: 5 });
+    onTestFinished(() => void (harness.chain.dear = undefined));
+    for (const what of ["fees", "coins"] as const) {
+      harness.chain.dear = { what, asked: 2n * 10n ** 17n, allowed: 10n ** 17n, since: 5 };
+      const { feeWait } = await harness.client.run(runId);
+      expect(feeWait).toEqual({ what, asked: "200000000000000000", allowed: "100000000000000000", since: 5 });
+    }
   });
 
   it("held-out loss as the validators' median", async () => {

@@ -430,6 +430,10 @@ describe("the display", () => {
     display.update({ activity: "Training", view: told });
     for (const view of [{ ...told, feeWait }, { ...told, feeWait }, told]) display.update({ view });
     expect(notices.map((line) => line.includes("checkpoint 0 waits for lower fees"))).toEqual([false, true, false]);
+    // So does that it is for want of coins by now.
+    const poor = { ...told, poster: `0x${"ab".repeat(20)}` as const, feeWait: { ...feeWait, what: "coins" as const } };
+    for (const view of [{ ...told, feeWait }, poor, poor]) display.update({ view });
+    expect(notices.slice(3).map((line) => line.includes("waits for coins"))).toEqual([false, true]);
   });
 
   test("what happens to a proposal names it, and on a terminal only its newest step stays", () => {

@@ -178,6 +178,13 @@ export const chainPosting: readonly Breakage[] = [
     tests: ["test/attack/rpcHttp.test.ts"],
   },
   {
+    name: "an account signs what it has no coins for, and raises what nobody takes",
+    file: "offchain/src/chain/posting/price.ts",
+    text: "feesBeyond(quote, maxFee) ?? coinsBeyond(quote, balance)",
+    instead: "feesBeyond(quote, maxFee) ?? coinsBeyond(quote, balance + maxFee)",
+    tests: ["test/offchain/chain/journal.test.ts", "test/offchain/chain/postingSimulation.test.ts"],
+  },
+  {
     name: "the poster pays what the RPC asks",
     file: "offchain/src/chain/posting/machine.ts",
     text: "    if (dear) return waitForFees(one, dear, wall);\n",

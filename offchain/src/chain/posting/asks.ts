@@ -38,12 +38,13 @@ interface Asks {
   /** Whether something must come first, or it can never be. */
   prepare: { asks: object; answer: { readonly ready: "send" | "wait" | Refused } };
   /**
-   * Fees. For a first transaction also its nonce, and its gas on what waits in the pool; `latest`: gas on the newest block alone.
+   * Fees, and the account's coins. For a first transaction also its nonce, and its gas on what waits in the pool; `latest`: gas on
+   * the newest block alone.
    * Gas that no transaction can have is as if the chain were away.
    */
   quote: {
     asks: { readonly gas: "first" | "latest" | "known" };
-    answer: { readonly nonce: number | null; readonly asked: Asked };
+    answer: { readonly nonce: number | null; readonly asked: Asked; readonly balance: bigint };
   };
   sign: { asks: { readonly nonce: number; readonly price: Price }; answer: { readonly sent: Sent } };
   /** Durably, before anything is sent. */

@@ -85,17 +85,18 @@ function createReads({ connection: { call, url }, account }: CarryOutModules): P
     },
     quote: async ({ gas: wanted }, { target }) => {
       const block = wanted === "latest" ? { blockTag: wanted } : {};
-      const [nonce, gas, fees] = await Promise.all([
+      const [nonce, gas, fees, balance] = await Promise.all([
         wanted === "first" ? nonceAt("pending") : null,
         wanted === "known" ? null : call((chain) => chain.estimateGas({ account: from, ...target(), ...block })),
         call((chain) => chain.estimateFeesPerGas()),
+        call((chain) => chain.getBalance({ address: from })),
       ]);
       if (gas !== null && !isPossibleGas(gas))
         throw new RetryableError(
           "CHAIN_RPC",
           `The chain's RPC at ${redactUrl(url)} estimates ${gas} gas for a transaction, which none can have: it is asked again.`,
         );
-      return { nonce, asked: { gas, maxFeePerGas: fees.maxFeePerGas, tip: fees.maxPriorityFeePerGas } };
+      return { nonce, asked: { gas, maxFeePerGas: fees.maxFeePerGas, tip: fees.maxPriorityFeePerGas }, balance };
     },
     receipts: async ({ hashes }) => {
       const receipts = await Promise.all(hashes.map(receiptOf));

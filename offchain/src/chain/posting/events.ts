@@ -18,7 +18,8 @@ export type Notice =
   | { readonly what: "sent" | "replaced" | "nonceTaken"; readonly nonce: number }
   | { readonly what: "nonceLost"; readonly nonce: number; readonly next: number }
   | { readonly what: "away" }
-  | { readonly what: "dear"; readonly sentence: string };
+  /** The chain asks for too much, or for more than the account has. */
+  | { readonly what: "dear" | "poor"; readonly sentence: string };
 
 export type PostingEffect =
   | Ask

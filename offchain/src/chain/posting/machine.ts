@@ -31,7 +31,7 @@ interface Waiting {
   readonly minableSince: number | null;
   /** Since when nonces before its own are missing, monotonic ms. */
   readonly gapSince: number | null;
-  /** What is too dear, and since when, ms since 1970. */
+  /** What is too dear, or lacking, and since when, ms since 1970. */
   readonly dear: (FeesAsked & { readonly since: number }) | null;
 }
 
@@ -74,7 +74,7 @@ export interface Account {
   readonly rules: PostingRules;
   readonly work: Work | null;
   readonly waiting: Readonly<Record<number, Waiting>>;
-  /** When it was last told that the chain is too dear, monotonic ms. */
+  /** When it was last told that the chain is too dear, or the account too poor, monotonic ms. */
   readonly notifiedDearAt: number;
 }
 
@@ -83,9 +83,9 @@ export interface Step {
   readonly effects: readonly PostingEffect[];
 }
 
-/** A chain that is away, or too dear, is asked again after so long, ms. */
+/** A chain that is away, or too dear, or for which coins are lacking, is asked again after so long, ms. */
 const AWAY_MS = 1_000;
-/** How often it is told that the chain is still too dear. */
+/** How often it is told that the chain is still too dear, or the account still too poor. */
 const NOTIFY_DEAR_EVERY_MS = 60_000;
 /** Transactions that revert without a reason, and readings that leave out what was mined, before a posting is given up. */
 const TRIES = 3;
@@ -99,7 +99,7 @@ export const openAccount = (rules: PostingRules): Account => ({
   notifiedDearAt: -Infinity,
 });
 
-/** What postings wait for while the chain is too dear: the longest wait. */
+/** What postings wait for while the chain is too dear, or the account too poor: the longest wait. */
 export const feeWaitOf = ({ waiting }: Account): (FeesAsked & { readonly since: number }) | undefined =>
   Object.values(waiting)
     .flatMap(({ dear }) => dear ?? [])
@@ -184,14 +184,15 @@ const givenUp = (code: string, message: string): Refused => ({
   revert: null,
 });
 
-/** Waits for lower fees; what was sent before is looked for meanwhile. */
+/** Waits for lower fees, or for coins; what was sent before is looked for meanwhile. */
 function waitForFees(one: Case, { fees, sentence }: FeesBeyond, wall: number): Step {
   const { state, work, at } = one;
   const known = waitingOf(state, work.job).dear;
   const waits = later(remembering(one, { dear: { ...fees, since: known?.since ?? wall } }), AWAY_MS);
   // It may last for days, and is tried every second.
   if (known && at - state.notifiedDearAt < NOTIFY_DEAR_EVERY_MS) return waits;
-  return notify({ what: "dear", sentence }, { ...waits, state: { ...waits.state, notifiedDearAt: at } });
+  const what = fees.what === "coins" ? "poor" : "dear";
+  return notify({ what, sentence }, { ...waits, state: { ...waits.state, notifiedDearAt: at } });
 }
 
 /** None of its transactions is in a block. */
@@ -277,24 +278,25 @@ const answers: Answers = {
     if (ready === "wait") return giveWay(one);
     return ready === "send" ? quote(one) : end(one, ready);
   },
-  quote: (one, { nonce, asked, wall }) => {
+  quote: (one, { nonce, asked, balance, wall }) => {
     const { progress } = one.work;
     const price = priceOf(progress?.sent.at(-1), asked);
-    const dear = tooDearFor(price, one.state.rules.maxFee);
+    const { maxFee } = one.state.rules;
+    const dear = tooDearFor(price, { maxFee, balance });
     if (dear) return waitForFees(one, dear, wall);
     return sign(one, progress?.nonce ?? nonce!, price);
   },
   // No node has the newest: what was said of its gas or price may have been wrong.
   untaken: (one, { ready }) =>
     ready === "wait" ? giveWay(one) : ask(one, { at: "requote" }, { type: "ask", name: "quote", gas: "latest" }),
-  requote: (one, { asked, wall }) => {
+  requote: (one, { asked, balance, wall }) => {
     const { nonce, sent } = one.work.progress!;
-    const { maxFee } = one.state.rules;
+    const means = { maxFee: one.state.rules.maxFee, balance };
     const raised = priceOf(sent.at(-1), asked);
-    if (!tooDearFor(raised, maxFee)) return sign(one, nonce, raised);
+    if (!tooDearFor(raised, means)) return sign(one, nonce, raised);
     // What nobody has needs no more than is asked for now.
     const price = priceOf(undefined, asked);
-    const dear = tooDearFor(price, maxFee);
+    const dear = tooDearFor(price, means);
     return dear ? waitForFees(one, dear, wall) : sign(one, nonce, price);
   },
   // Where another of its transactions waits, that one is replaced with the gas that it has; refused, if it is, once it was mined.

@@ -1,5 +1,5 @@
 /** What a transaction of ours may cost, and by how much a replacement costs more. */
-import { type FeesBeyond, feesBeyond } from "../fees.ts";
+import { coinsBeyond, type FeesBeyond, feesBeyond } from "../fees.ts";
 
 /** What any transaction takes, even one that does nothing: below that no node has it. */
 const LEAST_GAS = 21_000n;
@@ -52,9 +52,19 @@ export function priceOf(last: Sent | undefined, asked: Asked): Price {
   return { gas, maxFeePerGas: suggested > tip ? suggested : tip, tip };
 }
 
+/** What a price may take, wei. */
+export interface Means {
+  /** Of one transaction. */
+  readonly maxFee: bigint;
+  /** Of the account. */
+  readonly balance: bigint;
+}
+
 /** What is too dear about a price, if anything is. */
-export const tooDearFor = ({ gas, maxFeePerGas, tip }: Price, maxFee: bigint): FeesBeyond | undefined =>
-  feesBeyond({ gas, price: maxFeePerGas, tip }, maxFee);
+export function tooDearFor({ gas, maxFeePerGas, tip }: Price, { maxFee, balance }: Means): FeesBeyond | undefined {
+  const quote = { gas, price: maxFeePerGas, tip };
+  return feesBeyond(quote, maxFee) ?? coinsBeyond(quote, balance);
+}
 
 /** How many of what was sent for a posting are kept: so many of the oldest, and of the newest. */
 const KEPT_OLDEST = 16;

@@ -100,7 +100,8 @@ export function openDisplay(options: DisplayOptions): Display {
     // What was closed is not drawn again under the lines that followed it.
     if (closed) return;
     if (picture) return picture.draw();
-    const key = `${screen.view?.round ?? -1} ${screen.activity} ${screen.waitsFor.join()} ${screen.view?.feeWait?.since ?? ""}`;
+    const { round = -1, feeWait } = screen.view ?? {};
+    const key = `${round} ${screen.activity} ${screen.waitsFor.join()} ${feeWait?.what ?? ""} ${feeWait?.since ?? ""}`;
     if (key === shown) return;
     shown = key;
     print(plainLine(screen));
