@@ -151,6 +151,29 @@ async function halfDelivered() {
   return { harness, b, prepared, own, acknowledged, there, sendShared };
 }
 
+/**
+ * Five times the disk is full, the work is given up and sent again; then it is handed in.
+ * @returns uploads that counted, and the outcome
+ */
+async function sendAgain(
+  { harness, b, prepared, own, there }: Awaited<ReturnType<typeof halfDelivered>>,
+  between = () => Promise.resolve(),
+): Promise<unknown> {
+  for (let times = 0; times < 5; times++) {
+    const full = vi.spyOn(harness.database.disk, "full", "get").mockReturnValue("The disk is full.");
+    await giveUpUploads(harness.run);
+    full.mockRestore();
+    expect(await there(own)).toBe(0);
+    await between();
+    await b.upload(prepared);
+    expect(await there(own)).toBe(4);
+  }
+  const uploaded = harness.run.driver.state.current?.work[b.address]?.uploaded;
+  await b.submit(prepared);
+  await until(() => harness.run.driver.state.round === 1, "the round's end");
+  return { ...harness.run.driver.state.outcomes[b.address], uploaded };
+}
+
 /** Deletions wait from now on, until the test ends at the latest. @returns what was to be deleted, and lets them go on */
 function holdDeletions(harness: Harness): { readonly begun: Digest[]; readonly release: () => void } {
   const remove = harness.blobs.delete.bind(harness.blobs);
@@ -300,38 +323,17 @@ describe("while the log cannot be written", () => {
   });
 
   test("what is sent again since it was given up counts once, however often", async () => {
-    const { harness, b, prepared, own, there } = await halfDelivered();
-    for (let times = 0; times < 5; times++) {
-      const full = vi.spyOn(harness.database.disk, "full", "get").mockReturnValue("The disk is full.");
-      await giveUpUploads(harness.run);
-      full.mockRestore();
-      expect(await there(own)).toBe(0);
-      await b.upload(prepared);
-      expect(await there(own)).toBe(4);
-    }
-    expect(harness.run.driver.state.current?.work[b.address]?.uploaded).toBe(4);
-    await b.submit(prepared);
-    await until(() => harness.run.driver.state.round === 1, "the round's end");
-    expect(harness.run.driver.state.outcomes[b.address]).toMatchObject({ round: 0, outcome: 0 });
+    expect(await sendAgain(await halfDelivered())).toMatchObject({ uploaded: 4, round: 0, outcome: 0 });
   });
 
   test("what was given up counts once also when the coordinator was started anew meanwhile", async () => {
-    const { harness, b, prepared, own, there } = await halfDelivered();
-    for (let times = 0; times < 5; times++) {
-      const full = vi.spyOn(harness.database.disk, "full", "get").mockReturnValue("The disk is full.");
-      await giveUpUploads(harness.run);
-      full.mockRestore();
-      expect(await there(own)).toBe(0);
-      await harness.restart();
-      await b.join();
-      stay(harness, [b]);
-      await b.upload(prepared);
-      expect(await there(own)).toBe(4);
-    }
-    expect(harness.run.driver.state.current?.work[b.address]?.uploaded).toBe(4);
-    await b.submit(prepared);
-    await until(() => harness.run.driver.state.round === 1, "the round's end");
-    expect(harness.run.driver.state.outcomes[b.address]).toMatchObject({ round: 0, outcome: 0 });
+    const half = await halfDelivered();
+    const handedIn = await sendAgain(half, async () => {
+      await half.harness.restart();
+      await half.b.join();
+      stay(half.harness, [half.b]);
+    });
+    expect(handedIn).toMatchObject({ uploaded: 4, round: 0, outcome: 0 });
   });
 
   test("an upload that was replaced may be sent again before it is noted that it is gone", async () => {
