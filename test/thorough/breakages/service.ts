@@ -405,4 +405,32 @@ export const service: readonly Breakage[] = [
     instead: "if (existsSync(file)) await writeFileDurable(file",
     tests: ["test/offchain/service/persistence/state.test.ts"],
   },
+  {
+    name: "the text of the metrics is made anew for everybody who asks",
+    file: "offchain/src/service/http/metrics.ts",
+    text: "if (!kept || now - kept.since >= ms) kept =",
+    instead: "kept =",
+    tests: ["test/offchain/service/http/server.test.ts"],
+  },
+  {
+    name: "the metrics are asked for as often as anybody likes",
+    file: "offchain/src/service/http/server.ts",
+    text: 'app.get("/metrics", { schema',
+    instead: 'app.get("/metrics", { config, schema',
+    tests: ["test/offchain/service/http/server.test.ts"],
+  },
+  {
+    name: "what is no route is asked for as often as anybody likes",
+    file: "offchain/src/service/http/rateLimits.ts",
+    text: "if (request.is404) await",
+    instead: "if (request.is404 && app === undefined) await",
+    tests: ["test/offchain/service/http/server.test.ts"],
+  },
+  {
+    name: "what is sent to no route is read",
+    file: "offchain/src/service/http/server.ts",
+    text: "if (is404) throw",
+    instead: 'if (is404 && method === "") throw',
+    tests: ["test/offchain/service/http/server.test.ts"],
+  },
 ];

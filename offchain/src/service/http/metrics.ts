@@ -94,6 +94,19 @@ export function createMetrics(options: { readonly process?: boolean } = {}): Met
   };
 }
 
+/**
+ * A text that is made at most once in so many ms, however many ask for it.
+ * @param monotonic ms that only ever rise
+ */
+export function keptFor(ms: number, monotonic: () => number, make: () => Promise<string>): () => Promise<string> {
+  let kept: { readonly since: number; readonly text: Promise<string> } | undefined;
+  return () => {
+    const now = monotonic();
+    if (!kept || now - kept.since >= ms) kept = { since: now, text: make() };
+    return kept.text;
+  };
+}
+
 function check(name: string, counter: boolean): void {
   if (!NAME.test(name) || counter !== name.endsWith("_total")) {
     throw new InternalError(

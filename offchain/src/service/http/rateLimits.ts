@@ -29,8 +29,11 @@ export class RateLimited extends RetryableError {
   }
 }
 
-/** Limits every route for each address, but those with `config: { rateLimit: false }`. */
-export async function limitRates(app: Pick<FastifyInstance, "register">, limits: RateLimits = {}): Promise<void> {
+/** Limits every route for each address, but those with `config: { rateLimit: false }`; what is no route counts like one. */
+export async function limitRates(
+  app: Pick<FastifyInstance, "register" | "addHook" | "createRateLimit">,
+  limits: RateLimits = {},
+): Promise<void> {
   const { remote = 1_200, loopback = 120_000, monotonic = () => systemClock.monotonic() } = limits;
   await app.register(rateLimit, {
     max: (request: FastifyRequest) => (isLoopback(request.ip) ? loopback : remote),
@@ -38,6 +41,10 @@ export async function limitRates(app: Pick<FastifyInstance, "register">, limits:
     store: rateWindows(monotonic, REMEMBERED),
     keyGenerator: (request: FastifyRequest) => addressGroup(request.ip),
     errorResponseBuilder: (_request, context) => new RateLimited("address", context.ttl),
+  });
+  const charge = addressRate(app);
+  app.addHook("onRequest", async (request) => {
+    if (request.is404) await charge(request);
   });
 }
 

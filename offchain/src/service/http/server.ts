@@ -12,10 +12,10 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequ
 
 import { parseProxy } from "./addresses.ts";
 import { type ConnectionLimits, createConnectionLimit } from "./connections.ts";
-import { errorBody, sendError } from "./errorReplies.ts";
-import { isLoopback, UserError } from "../../base/index.ts";
+import { sendError } from "./errorReplies.ts";
+import { isLoopback, systemClock, UserError } from "../../base/index.ts";
 import type { Logger } from "../processes/logging.ts";
-import type { Metrics } from "./metrics.ts";
+import { keptFor, type Metrics } from "./metrics.ts";
 import { LOOPBACK, withPort } from "./ports.ts";
 import { limitRates, type RateLimits } from "./rateLimits.ts";
 import { createReaderLimit, longReply, type ReaderLimits, REPLY_CHUNK } from "./readers.ts";
@@ -24,6 +24,9 @@ import { refuseStrangers } from "./webGuard.ts";
 
 /** Where a proxy on this machine comes from. */
 const LOOPBACKS = [LOOPBACK, "::1"];
+
+/** How long the text of the metrics is kept, ms: to make it takes milliseconds, in which nobody else is answered. */
+const METRICS_KEPT_MS = 1_000;
 
 /** A server whose routes are typed by their TypeBox schemas. */
 export type HttpApp = FastifyInstance<
@@ -112,11 +115,11 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   app.addContentTypeParser("application/octet-stream", (_request, payload, done) => done(null, payload));
 
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply, options.statusByCode));
-  app.setNotFoundHandler((request, reply) =>
-    reply.status(404).send(errorBody("NOT_FOUND", `There is no ${request.method} ${request.url.split("?")[0]}.`)),
-  );
-
   await limitRates(app, options.rateLimit);
+  // Before its body is read.
+  app.addHook("onRequest", async ({ is404, method, url }) => {
+    if (is404) throw new UserError("NOT_FOUND", `There is no ${method} ${url.split("?")[0]}.`);
+  });
   await app.register(swagger, {
     openapi: { openapi: "3.1.0", info: { title: options.title, version: options.version } },
   });
@@ -127,6 +130,7 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
 
 /** What every daemon tells of itself. */
 function registerStanding(app: HttpApp, options: HttpServerOptions): void {
+  // Whoever watches over the process is never refused; what these two say costs no more than a refusal.
   const config = { rateLimit: false as const };
   // Alive is alive: what waits for room must not be killed and started again for it.
   app.get("/health", { config, schema: { hide: true, response: { 200: Health } } }, async () => {
@@ -139,10 +143,11 @@ function registerStanding(app: HttpApp, options: HttpServerOptions): void {
     return reason === undefined ? { ready: true } : reply.status(503).send({ ready: false, reason });
   });
   app.get("/openapi.json", { schema: { hide: true } }, async () => app.swagger());
-  const { metrics } = options;
+  const { metrics, rateLimit: { monotonic = () => systemClock.monotonic() } = {} } = options;
   if (metrics) {
-    app.get("/metrics", { config, schema: { hide: true } }, async (_request, reply) =>
-      reply.type(metrics.contentType).send(await metrics.text()),
+    const text = keptFor(METRICS_KEPT_MS, monotonic, () => metrics.text());
+    app.get("/metrics", { schema: { hide: true } }, async (_request, reply) =>
+      reply.type(metrics.contentType).send(await text()),
     );
   }
 }

@@ -153,6 +153,35 @@ test("health, readiness, metrics and OpenAPI are there", async () => {
   });
 });
 
+test("the text of the metrics is made once a second, and asking for it counts against the address", async () => {
+  let [now, made] = [1_000_000, 0];
+  const metrics = createMetrics({ process: false });
+  metrics.gauge({ name: "cotrain_test_texts_count", help: "x", collect: () => ++made });
+  const app = await server({ metrics, rateLimit: { loopback: 5, monotonic: () => now } });
+  const ask = async () => (await app.inject("/metrics")).body;
+  const together = await Promise.all([ask(), ask()]);
+  now += 999;
+  expect([...together, await ask()].every((body) => body.includes("cotrain_test_texts_count 1"))).toBe(true);
+  now += 1;
+  expect(await ask()).toContain("cotrain_test_texts_count 2");
+  expect(await ask()).toContain("cotrain_test_texts_count 2");
+  expect(await ask()).toContain("RATE_LIMITED");
+  // Whoever watches over the process is answered all the same.
+  for (const url of ["/health", "/ready"]) expect((await app.inject(url)).statusCode).toBe(200);
+});
+
+test("what is no route counts against the address, and its body is not read", async () => {
+  const app = await server({ rateLimit: { loopback: 2 } }, heartbeat);
+  const { url } = await listen(app, { port: 0, explicitPort: false });
+  const nothing = await fetch(`${url}/nothing?x=1`);
+  expect([nothing.status, nothing.headers.get("connection")]).toEqual([404, "keep-alive"]);
+  expect(await nothing.json()).toEqual({ error: { code: "NOT_FOUND", message: "There is no GET /nothing." } });
+  const post = { method: "POST", url: "/nothing", headers: { "content-type": "application/json" }, body: "{" } as const;
+  expect((await app.inject(post)).json()).toMatchObject({ error: { code: "NOT_FOUND" } });
+  for (const asked of [post, { url: "/nothing" }, { url: "/openapi.json" }])
+    expect((await app.inject(asked)).statusCode).toBe(429);
+});
+
 const uploads = (app: HttpApp): void => {
   app.put("/blob", async (request) => {
     const hash = createHash("sha256");
