@@ -96,6 +96,11 @@ function acceptedOf({ totals }: RunState): RunView["accepted"] {
   return { workers: all.length, tokens: String(all.reduce((sum, tokens) => sum + tokens, 0)) };
 }
 
+/** The most that a message can say. */
+const MOST_WEI = 2n ** 256n - 1n;
+/** A run can be looked at whatever its chain asks for: more than can be said is said as the most. */
+const weiText = (wei: bigint): string => (wei < MOST_WEI ? wei : MOST_WEI).toString();
+
 export function runView(run: Run): RunView {
   const { state } = run.driver;
   const members = Object.values(state.members)
@@ -131,7 +136,7 @@ export function runView(run: Run): RunView {
         }
       : null,
     ...(feeWait && {
-      feeWait: { ...feeWait, asked: feeWait.asked.toString(), allowed: feeWait.allowed.toString() },
+      feeWait: { ...feeWait, asked: weiText(feeWait.asked), allowed: weiText(feeWait.allowed) },
     }),
     current: current
       ? {

@@ -129,6 +129,11 @@ describe("the API shows", () => {
       const { feeWait } = await harness.client.run(runId);
       expect(feeWait).toEqual({ what, asked: "200000000000000000", allowed: "100000000000000000", since: 5 });
     }
+    // Whatever the chain asks for, the run can be looked at.
+    harness.chain.dear = { what: "fees", asked: 10n ** 100n, allowed: 2n ** 256n, since: 5 };
+    const { feeWait } = await harness.client.run(runId);
+    const most = (2n ** 256n - 1n).toString();
+    expect(feeWait).toEqual({ what: "fees", asked: most, allowed: most, since: 5 });
   });
 
   it("held-out loss as the validators' median", async () => {

@@ -569,4 +569,11 @@ export const coordinator: readonly Breakage[] = [
     instead: "await engine.setParameters(parameters);",
     tests: ["test/offchain/validator/loss.test.ts"],
   },
+  {
+    name: "nobody can look at a run whose chain asks for more than a message can say",
+    file: "offchain/src/coordinator/views.ts",
+    text: "(wei < MOST_WEI ? wei : MOST_WEI).toString()",
+    instead: "wei.toString()",
+    tests: ["test/offchain/coordinator/views.test.ts"],
+  },
 ];
