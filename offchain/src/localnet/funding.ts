@@ -1,6 +1,7 @@
 /**
  * What a start costs on a chain whose coins are worth something: estimated and checked before anything is sent. The sum that a wallet
- * is asked for is kept until it is there, so that another price of gas asks nobody for another sum.
+ * is asked for is kept until it is there, so that another price of gas asks nobody for another sum; unless it costs far less by now,
+ * since one answer of an RPC may have named anything.
  */
 import { rm } from "node:fs/promises";
 
@@ -46,9 +47,12 @@ export interface Payer {
   readonly confirmed: boolean;
 }
 
-/** What the wallet is asked to have: what was named before, as long as that is enough at the price of now. */
+/** So many times what a start costs now a sum that was named may be: the price of gas doubles and halves within a day. */
+const MOST_TIMES = 4n;
+
+/** What the wallet is asked to have: what was named before, as long as that is enough at the price of now, and not far too much. */
 const askedFor = ({ cost, named }: Pick<Payer, "cost" | "named">): bigint =>
-  named !== undefined && withoutHeadroom(cost) <= named ? named : cost;
+  named !== undefined && withoutHeadroom(cost) <= named && named <= cost * MOST_TIMES ? named : cost;
 
 /** Whether it has too little. Where the price fell, less than was named will do. */
 function isShort(payer: Pick<Payer, "balance" | "cost" | "named">): boolean {
@@ -56,7 +60,7 @@ function isShort(payer: Pick<Payer, "balance" | "cost" | "named">): boolean {
   return payer.balance < (asked < payer.cost ? asked : payer.cost);
 }
 
-/** What a wallet lacks, in one sentence; where that is more than was named before, why. */
+/** What a wallet lacks, in one sentence; where that is another sum than was named before, why. */
 function lackText(payer: Payer, what: string): string {
   const { balance, cost, named } = payer;
   const asked = askedFor(payer);
@@ -64,6 +68,8 @@ function lackText(payer: Payer, what: string): string {
   if (named === undefined || named === cost)
     return `${what} costs about ${formatCoins(cost)} at the present price of gas: send at least ${rest}`;
   if (asked === named) return `${what} costs about ${formatCoins(named)}, as was said before: send at least ${rest}`;
+  if (cost < named)
+    return `${what} costs about ${formatCoins(cost)} at the present price of gas, which has fallen since ${formatCoins(named)} was named: send at least ${rest}`;
   return `${what} costs about ${formatCoins(cost)} at the present price of gas, which has risen since ${formatCoins(named)} was named: send at least the missing ${rest}`;
 }
 

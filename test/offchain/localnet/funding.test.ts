@@ -172,6 +172,45 @@ describe("the sum that was named once", () => {
     expect(await start()).toBeUndefined();
   });
 
+  test("that one answer has named is asked for as long as that answer comes, and not after it", async () => {
+    const { chain, start } = await openChain();
+    await start();
+    chain.price = 10n ** 15n;
+    expect(await start()).toContain("which has risen since 0.0375 was named: send at least the missing 37500, then");
+    expect(await start()).toContain("costs about 37500 at the present price of gas: send at least 37500, then");
+    chain.price = 11n * 10n ** 8n;
+    expect(await start()).toContain(
+      "costs about 0.04125 at the present price of gas, which has fallen since 37500 was named: send at least 0.04125, then",
+    );
+    // From then on that is the sum.
+    chain.price = 9n * 10n ** 8n;
+    expect(await start()).toContain("costs about 0.04125, as was said before: send at least 0.04125, then");
+  });
+
+  test("settles at the highest where the price of gas goes up and down fourfold", async () => {
+    const { chain, start } = await openChain();
+    await start();
+    chain.price = 4n * 10n ** 9n;
+    expect(await start()).toContain("which has risen since 0.0375 was named: send at least the missing 0.15, then");
+    for (const price of [10n ** 9n, 4n * 10n ** 9n, 2n * 10n ** 9n, 10n ** 9n]) {
+      chain.price = price;
+      expect(await start()).toMatch(asked("0.15"));
+    }
+    chain.price = 10n ** 9n - 1n;
+    expect(await start()).toContain("which has fallen since 0.15 was named: send at least 0.0375, then");
+  });
+
+  test("is of no price that a chain cannot have", async () => {
+    const { chain, start, kept } = await openChain();
+    chain.price = 2n ** 256n - 1n;
+    expect(await start()).toContain("answered eth_gasPrice with what is no answer to it: it is asked again");
+    expect(await kept()).toEqual([]);
+    chain.price = 2n ** 128n;
+    expect(await start()).toContain("at the present price of gas: send at least");
+    chain.price = 10n ** 9n;
+    expect(await start()).toMatch(asked("0.0375"));
+  });
+
   test("is of one wallet, and of a first start or of a session", async () => {
     const { chain, start } = await openChain();
     await start();

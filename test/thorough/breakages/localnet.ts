@@ -19,8 +19,8 @@ export const localnet: readonly Breakage[] = [
   {
     name: "a sum that was named is said to be enough whatever gas costs by now",
     file: "offchain/src/localnet/funding.ts",
-    text: "named !== undefined && withoutHeadroom(cost) <= named ? named : cost;",
-    instead: "named ?? cost;",
+    text: "withoutHeadroom(cost) <= named && ",
+    instead: "",
     tests: ["test/offchain/localnet/funding.test.ts"],
   },
   {
@@ -155,5 +155,19 @@ export const localnet: readonly Breakage[] = [
     text: "if (publicUrl !== undefined) return",
     instead: "if (publicUrl === host) return",
     tests: ["test/offchain/localnet/launch.test.ts"],
+  },
+  {
+    name: "a sum that one answer named is asked for ever",
+    file: "offchain/src/localnet/funding.ts",
+    text: " && named <= cost * MOST_TIMES",
+    instead: "",
+    tests: ["test/offchain/localnet/funding.test.ts"],
+  },
+  {
+    name: "whoever is to pay is asked for another sum as soon as gas costs less",
+    file: "offchain/src/localnet/funding.ts",
+    text: "const MOST_TIMES = 4n;",
+    instead: "const MOST_TIMES = 1n;",
+    tests: ["test/offchain/localnet/funding.test.ts"],
   },
 ];
