@@ -69,7 +69,6 @@ const integers: readonly [method: string, place: string, answer: (text: string) 
 
 const refused = expect.objectContaining({ code: "CHAIN_RPC", retryable: true }) as Error;
 
-// foundation 8
 describe("an RPC's answer", () => {
   it.each(prices)("to %s names no price above 2^128 wei: %s", (method, _place, answer) => {
     check(method, answer(quantity(2n ** 128n)));

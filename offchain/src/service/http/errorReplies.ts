@@ -5,7 +5,7 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import { InternalError } from "../../base/index.ts";
 import { describeMiss, type SchemaMiss } from "../settings/schema.ts";
 
-export function errorBody(code: string, message: string, details?: CotrainError["details"]): object {
+function errorBody(code: string, message: string, details?: CotrainError["details"]): object {
   return { error: { code, message, ...(details && { details }) } };
 }
 
