@@ -76,9 +76,14 @@ export function ensureBuilt(signal?: AbortSignal): Promise<void> {
   return building;
 }
 
-async function build(signal: AbortSignal | undefined): Promise<void> {
+/** Whether artifacts and sources are those of the last build by {@link ensureBuilt}. */
+export async function isBuilt(): Promise<boolean> {
   const current = await buildDigest();
-  if (current !== undefined && existsSync(stamp) && (await readFile(stamp, "utf8")) === current) return;
+  return current !== undefined && existsSync(stamp) && (await readFile(stamp, "utf8")) === current;
+}
+
+async function build(signal: AbortSignal | undefined): Promise<void> {
+  if (await isBuilt()) return;
   await hardhatBuild(signal);
   await mkdir(dirname(stamp), { recursive: true });
   await writeFile(stamp, (await buildDigest()) ?? "");

@@ -8,9 +8,9 @@ import { rm } from "node:fs/promises";
 import { Type } from "typebox";
 import { type Address, formatEther } from "viem";
 
-import { developmentChainIds } from "../../../deploy/deployment.ts";
+import { developmentChainIds, isBuilt, undeployedCode } from "../../../deploy/deployment.ts";
 import { formatAddress, formatCoins, RetryableError, UserError } from "../base/index.ts";
-import { connect } from "../chain/index.ts";
+import { type ChainConnection, connect } from "../chain/index.ts";
 import { layout } from "../run/index.ts";
 import { readStateFile, writeStateFile } from "../service/index.ts";
 
@@ -19,6 +19,8 @@ import { readStateFile, writeStateFile } from "../service/index.ts";
  * against the compiled contracts and the table of gas.
  */
 export const FIRST_START_GAS = 30_000_000n;
+/** Of it, what comes after the contracts. */
+export const REGISTRATION_GAS = 2_500_000n;
 /** Gas of a session of a run that stands: a hundred checkpoints and a root. */
 export const SESSION_GAS = 5_000_000n;
 /** Above this, in wei, a start is confirmed by --yes. */
@@ -27,8 +29,11 @@ export const UNASKED_LIMIT = 10n ** 17n;
 /** Prices rise between the estimate and the last transaction. */
 const withHeadroom = (wei: bigint): bigint => (wei * 5n) / 4n;
 
-export const estimateCost = (gasPrice: bigint, started: boolean): bigint =>
-  withHeadroom(gasPrice * (started ? SESSION_GAS : FIRST_START_GAS));
+export const estimateCost = (gasPrice: bigint, gas: bigint): bigint => withHeadroom(gasPrice * gas);
+
+/** Gas of a first start that finds a part of the contracts there. @param missing bytes of code, as `whole` of all of it */
+const firstStartGas = ({ missing, whole }: { readonly missing: number; readonly whole: number }): bigint =>
+  REGISTRATION_GAS + ((FIRST_START_GAS - REGISTRATION_GAS) * BigInt(missing)) / BigInt(whole);
 
 /** At the price of now alone. */
 const withoutHeadroom = (cost: bigint): bigint => (cost * 4n) / 5n;
@@ -37,6 +42,8 @@ export interface Payer {
   readonly address: Address;
   readonly chainId: number;
   readonly balance: bigint;
+  /** Gas that is left to pay for. */
+  readonly gas: bigint;
   /** What it will have to pay, wei. */
   readonly cost: bigint;
   /** What it was said to have to pay by an earlier start, wei; undefined where none did. */
@@ -73,10 +80,16 @@ function lackText(payer: Payer, what: string): string {
   return `${what} costs about ${formatCoins(cost)} at the present price of gas, which has risen since ${formatCoins(named)} was named: send at least the missing ${rest}`;
 }
 
+function purposeOf({ started, gas }: Pick<Payer, "started" | "gas">): string {
+  if (started) return "A session with a hundred checkpoints";
+  if (gas < FIRST_START_GAS) return "What the first start has yet to do";
+  return "The first start, which deploys the contracts,";
+}
+
 /** @throws RetryableError `WALLET_UNFUNDED`; UserError `COST_UNCONFIRMED`. Nothing was sent then. */
 export function requireAffordable(payer: Payer): void {
-  const { address, chainId, balance, cost, started, confirmed } = payer;
-  const what = started ? "A session with a hundred checkpoints" : "The first start, which deploys the contracts,";
+  const { address, chainId, balance, cost, confirmed } = payer;
+  const what = purposeOf(payer);
   if (isShort(payer))
     throw new RetryableError(
       "WALLET_UNFUNDED",
@@ -95,19 +108,26 @@ const NamedSum = Type.Object(
     version: Type.Literal(1),
     chainId: Type.Integer({ minimum: 1 }),
     wallet: Type.String({ pattern: "^0x[0-9a-fA-F]{40}$" }),
-    started: Type.Boolean(),
+    gas: Type.String({ pattern: "^[0-9]{1,78}$" }),
     wei: Type.String({ pattern: "^[0-9]{1,78}$" }),
   },
   { additionalProperties: false },
 );
 
-/** Which sum: of this wallet, on this chain, for a first start or for a session. */
-type SumFor = Pick<Payer, "address" | "chainId" | "started">;
+/** Which sum: of this wallet, on this chain, for what is left of a first start or for a session. */
+type SumFor = Pick<Payer, "address" | "chainId" | "gas">;
 
-async function readNamed(file: string, { address, chainId, started }: SumFor): Promise<bigint | undefined> {
+async function readNamed(file: string, { address, chainId, gas }: SumFor): Promise<bigint | undefined> {
   const kept = await readStateFile(file, NamedSum, "delete it and run the same command again");
-  if (kept?.wallet !== address || kept.chainId !== chainId || kept.started !== started) return undefined;
+  if (kept?.wallet !== address || kept.chainId !== chainId || BigInt(kept.gas) !== gas) return undefined;
   return BigInt(kept.wei);
+}
+
+/** Gas of a first start, less what this account has deployed before. Contracts that are yet to be compiled are not there. */
+async function leftOfFirstStart({ call }: ChainConnection, account: Address, development: boolean): Promise<bigint> {
+  if (!(await isBuilt())) return FIRST_START_GAS;
+  const profile = development ? "local" : "public";
+  return firstStartGas(await call((publicClient) => undeployedCode({ publicClient, account, profile })));
 }
 
 /**
@@ -129,14 +149,15 @@ export async function requireCoins(
   );
   // On a development chain the wallet also gives the owners what their claims and votes cost.
   const development = developmentChainIds.includes(chainId);
-  const cost = estimateCost(gasPrice, started) * (development ? 6n : 1n);
+  const gas = started ? SESSION_GAS : await leftOfFirstStart(connection, address, development);
+  const cost = estimateCost(gasPrice, gas) * (development ? 6n : 1n);
   const file = layout(state).namedSum;
-  const named = await readNamed(file, { address, chainId, started });
+  const named = await readNamed(file, { address, chainId, gas });
   // Coins of a development chain are play money.
-  const payer: Payer = { address, chainId, balance, cost, named, started, confirmed: confirmed || development };
+  const payer: Payer = { address, chainId, balance, gas, cost, named, started, confirmed: confirmed || development };
   if (isShort(payer)) {
     const wei = askedFor(payer).toString();
-    await writeStateFile(file, NamedSum, { version: 1, chainId, wallet: address, started, wei });
+    await writeStateFile(file, NamedSum, { version: 1, chainId, wallet: address, gas: gas.toString(), wei });
   } else await rm(file, { force: true });
   requireAffordable(payer);
 }

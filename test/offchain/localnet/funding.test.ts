@@ -5,12 +5,17 @@ import { join } from "node:path";
 
 import { asAddress } from "@cotrain/sdk/protocol";
 import * as fc from "fast-check";
+import { network } from "hardhat";
+import { createPublicClient, createWalletClient, custom, type Hex } from "viem";
+import { privateKeyToAccount } from "viem/accounts";
 import { describe, expect, onTestFinished, test } from "vitest";
 
 import { contractFolders, type ContractName, ensureBuilt, loadArtifact } from "../../../deploy/artifacts.ts";
+import { deploy } from "../../../deploy/deployment.ts";
 import {
   estimateCost,
   FIRST_START_GAS,
+  REGISTRATION_GAS,
   requireAffordable,
   requireCoins,
   SESSION_GAS,
@@ -28,6 +33,7 @@ const payer = {
   chainId: 8_453,
   balance: 10n ** 18n,
   cost,
+  gas: FIRST_START_GAS,
   named: undefined,
   started: false,
   confirmed: false,
@@ -55,7 +61,10 @@ describe("the estimate", () => {
     const table = new URL("../../contracts/gas.json", import.meta.url);
     const { rows } = JSON.parse(await readFile(table, "utf8")) as { rows: Record<string, number> };
     const of = (name: string): bigint => BigInt(rows[name] ?? Number.NaN);
-    const needed = gas + of("createModel, which sells shares") + of("registerRun") + of("post head, first");
+    const registration = of("createModel, which sells shares") + of("registerRun") + of("post head, first");
+    expect(REGISTRATION_GAS).toBeGreaterThan(registration);
+    expect(FIRST_START_GAS - REGISTRATION_GAS).toBeGreaterThan(gas);
+    const needed = gas + registration;
     expect(FIRST_START_GAS).toBeGreaterThan(needed);
     expect(FIRST_START_GAS).toBeLessThan((needed * 5n) / 4n);
     expect(SESSION_GAS).toBeGreaterThan(100n * of("post head, later") + of("post root, 5 of 7, later"));
@@ -70,7 +79,7 @@ describe("the estimate", () => {
       }),
     );
     expect(formatCoins(27_512_345_000_000_000n)).toBe("0.02752");
-    expect(estimateCost(10n ** 9n, false)).toBe(37_500_000_000_000_000n);
+    expect(estimateCost(10n ** 9n, FIRST_START_GAS)).toBe(37_500_000_000_000_000n);
   });
 });
 
@@ -99,21 +108,32 @@ describe("before anything is sent", () => {
   });
 });
 
-/** A chain that has nothing but a price of gas and one balance, wei, and what starts on it say. */
-async function openChain() {
+type Rpc = (method: string, params: unknown) => Promise<unknown>;
+
+/** Of a chain on which nobody sent anything. */
+const empty: Rpc = (method) => Promise.resolve({ eth_getCode: "0x", eth_getTransactionCount: "0x0" }[method]);
+
+/** A chain with a price of gas and one balance, wei, and what starts on it say. @param rest what it says of everything else */
+async function openChain(rest = empty) {
+  await ensureBuilt();
   const chain = { price: 10n ** 9n, balance: 0n };
   const server = createServer((request, response) => {
     let body = "";
     request.on("data", (chunk: Buffer) => (body += chunk.toString()));
     request.on("end", () => {
-      const { id, method } = JSON.parse(body) as { id: number; method: string };
+      const { id, method, params } = JSON.parse(body) as { id: number; method: string; params: unknown };
       const values: Record<string, bigint> = {
         eth_chainId: 8_453n,
         eth_gasPrice: chain.price,
         eth_getBalance: chain.balance,
       };
+      const value = values[method];
+      const said = value === undefined ? rest(method, params) : Promise.resolve(`0x${value.toString(16)}`);
       response.writeHead(200, { "content-type": "application/json" });
-      response.end(JSON.stringify({ jsonrpc: "2.0", id, result: `0x${values[method]!.toString(16)}` }));
+      said.then(
+        (result) => response.end(JSON.stringify({ jsonrpc: "2.0", id, result })),
+        response.destroy.bind(response),
+      );
     });
   });
   const url = await listening(server);
@@ -218,5 +238,63 @@ describe("the sum that was named once", () => {
     expect(await start(asAddress(`0x${"b2".repeat(20)}`))).toContain("at the present price of gas: send");
     await start();
     expect(await start(address, true)).toMatch(asked("0.00625"));
+  });
+});
+
+/** Hardhat's first account. */
+const account = privateKeyToAccount("0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80");
+
+/** A chain on which this account deploys, and is killed after some transactions. */
+async function openDeploying() {
+  const { provider } = await network.create({ override: { chainId: 8_453 } });
+  const opened = await openChain((method, params) => provider.request({ method, params: params as [] }));
+  const transport = custom({ request: (call) => provider.request(call) });
+  const wallet = createWalletClient({ account, transport });
+  const publicClient = createPublicClient({ transport, pollingInterval: 10 });
+  const recordPath = join(await temporaryDirectory(), "deployment.json");
+  const deployUntil = async (most: number): Promise<void> => {
+    let left = most;
+    const sendTransaction = (...args: Parameters<typeof wallet.sendTransaction>): Promise<Hex> =>
+      left-- > 0 ? wallet.sendTransaction(...args) : Promise.reject(new TypeError("killed"));
+    const walletClient = { ...wallet, sendTransaction } as typeof wallet;
+    await deploy({ publicClient, walletClient, profile: "public", recordPath }).catch((error: Error) => {
+      if (error.message !== "killed") throw error;
+    });
+  };
+  return { ...opened, deployUntil, startAgain: () => opened.start(asAddress(account.address)) };
+}
+
+// foundation 11
+describe("a first start that stopped halfway", () => {
+  test("asks for nothing more once its contracts are there, also where the state is a fresh one", async () => {
+    const { chain, kept, deployUntil, startAgain } = await openDeploying();
+    expect(await startAgain()).toMatch(asked("0.0375"));
+    chain.balance = 375n * 10n ** 14n;
+    expect(await startAgain()).toBeUndefined();
+    await deployUntil(Infinity);
+    chain.balance = 125n * 10n ** 14n;
+    expect(await startAgain()).toBeUndefined();
+    expect(await kept()).toEqual([]);
+    chain.balance = 0n;
+    expect(await startAgain()).toContain(
+      "What the first start has yet to do costs about 0.003125 at the present price of gas: send at least 0.003125,",
+    );
+  });
+
+  test("asks for what the contracts cost that are missing", async () => {
+    const { chain, deployUntil, startAgain } = await openDeploying();
+    await startAgain();
+    await deployUntil(9);
+    const sentence = (await startAgain())!;
+    // What was named for all of it does not count any more.
+    expect(sentence).toContain("What the first start has yet to do costs about");
+    const sum = Number(/costs about ([0-9.]+)/.exec(sentence)![1]);
+    expect(sum).toBeGreaterThan(0.005);
+    expect(sum).toBeLessThan(0.03);
+    chain.balance = weiOf(sum);
+    expect(await startAgain()).toBeUndefined();
+    await deployUntil(Infinity);
+    chain.balance = 0n;
+    expect(await startAgain()).toMatch(asked("0.003125"));
   });
 });

@@ -24,6 +24,20 @@ export const localnet: readonly Breakage[] = [
     tests: ["test/offchain/localnet/funding.test.ts"],
   },
   {
+    name: "a first start that stopped halfway is asked for the whole sum again",
+    file: "offchain/src/localnet/funding.ts",
+    text: "BigInt(missing)) / BigInt(whole);",
+    instead: "BigInt(0 * missing + whole)) / BigInt(whole);",
+    tests: ["test/offchain/localnet/funding.test.ts"],
+  },
+  {
+    name: "a sum that was named for all contracts is asked for when some are there",
+    file: "offchain/src/localnet/funding.ts",
+    text: " || BigInt(kept.gas) !== gas) return",
+    instead: ") return",
+    tests: ["test/offchain/localnet/funding.test.ts"],
+  },
+  {
     name: "a session waits by the wall clock",
     file: "offchain/src/localnet/session.ts",
     text: "if (clock.monotonic() >= until) return undefined;",
