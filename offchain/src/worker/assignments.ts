@@ -9,7 +9,7 @@ import type { Prepared } from "./prepare.ts";
 import { AcknowledgementError, tokensOf } from "./receipt.ts";
 import { workRound } from "./round.ts";
 import { type SessionKeeper, SPENT } from "./session.ts";
-import { settle } from "./settling.ts";
+import { askUnanswered, settle } from "./settling.ts";
 import { DivergedError } from "./training.ts";
 import { type RoundProgress, RoundClosed, type WorkState } from "./workState.ts";
 
@@ -32,7 +32,10 @@ export async function workOnAssignments(
     const askedAt = clock.monotonic();
     const reply = await nextWork(session, signal);
     if (reply === undefined) return { kind: "stopped", reason: "It was asked to stop." };
-    if (reply.kind === "leave") return { kind: "dismissed", reason: reply.reason };
+    if (reply.kind === "leave") {
+      countLate(state, await askUnanswered(modules, signal, { untold: true }));
+      return { kind: "dismissed", reason: reply.reason };
+    }
     const reason = reply.kind === "wait" ? reply.reason : await takeUp(reply, options, modules, state);
     if (reason === undefined) continue;
     onEvent({ type: "waiting", reason });
@@ -56,6 +59,12 @@ async function nextWork(session: SessionKeeper, signal: AbortSignal): Promise<Wo
 const isSame = (a: Assignment, b: Assignment | undefined): boolean =>
   b !== undefined && a.assignmentId === b.assignmentId && a.attempt === b.attempt;
 
+/** Counts what was acknowledged only now. @param late tokens of each */
+function countLate({ tally }: WorkState, late: readonly number[]): void {
+  tally.rounds += late.length;
+  tally.tokens += late.reduce((sum, tokens) => sum + tokens, 0);
+}
+
 /** Settles the last round by what comes with an assignment, and works on it. @returns why it does not, undefined once it has */
 async function takeUp(
   reply: Extract<WorkReply, { kind: "train" }>,
@@ -66,8 +75,7 @@ async function takeUp(
   const { assignment } = reply;
   if (isSame(assignment, state.last)) return "The round goes on without this worker.";
   const { residual, late } = await settle(reply, state.residuals, modules, options.signal);
-  state.tally.rounds += late.length;
-  state.tally.tokens += late.reduce((sum, tokens) => sum + tokens, 0);
+  countLate(state, late);
   const barred = await modules.whyBarred();
   if (barred !== undefined) return barred;
   const params = await modules.paramsOf(assignment.paramsVersion);
@@ -148,7 +156,8 @@ function dropOf(
   if (signal.aborted) {
     const { reason } = signal as { reason: unknown };
     if (sent) {
-      const message = "The answer to its receipt had not come yet: what became of it is told with the next work.";
+      const message =
+        "The answer to its receipt had not come yet: it is asked for again with the next work, or when the run is over.";
       return { code: "UNANSWERED", message, stale: true };
     }
     if (reason instanceof RoundClosed) return { code: reason.code, message: reason.message, stale: true };

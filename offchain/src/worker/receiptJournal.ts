@@ -24,8 +24,11 @@ export interface ReceiptJournal {
   acknowledged(receiptHash: Hex, reply: ReceiptReply): Promise<void>;
   /** When the coordinator told how it ended. @returns whether that is news */
   ended(receiptHash: Hex, outcome: number): Promise<boolean>;
-  /** Receipts of a run that were accepted, since their outcome was told, but whose acknowledgement is missing; the newest few. */
-  unanswered(runId: string): Promise<ReceiptRow[]>;
+  /**
+   * Receipts of a run that were accepted, since their outcome was told, but whose acknowledgement is missing; the newest few.
+   * @param untold with the newest that was sent, whose outcome nobody told: it may have been accepted
+   */
+  unanswered(runId: string, untold: boolean): Promise<ReceiptRow[]>;
   /** All receipts of a run by round. */
   list(runId: string): Promise<ReceiptRow[]>;
   close(): Promise<void>;

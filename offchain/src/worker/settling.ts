@@ -1,7 +1,8 @@
 /**
  * What became of the receipts that were sent. An answer may be lost: a heartbeat names the next round while it is under way,
  * or the coordinator dies right after accepting. The receipt stays in the journal; the next work tells the hash and the
- * outcome of the last one that was accepted, by which the residual advances or not, and the acknowledgement is asked for again.
+ * outcome of the last one that was accepted, by which the residual advances or not, and the acknowledgement is asked for again;
+ * where no work follows, before the worker leaves.
  */
 import { CotrainError } from "@cotrain/sdk/errors";
 import type { Address, Digest, Domain, WorkReply } from "@cotrain/sdk/protocol";
@@ -55,12 +56,26 @@ export async function settle(
   if (!lastOutcome) return { residual, late: [] };
   const { receipts, onEvent } = context;
   if (await receipts.ended(lastOutcome.receiptHash, lastOutcome.outcome)) onEvent({ type: "outcome", ...lastOutcome });
+  return { residual, late: await askUnanswered(context, signal, { untold: false }) };
+}
+
+/**
+ * Asks for the acknowledgements that are missing, once each.
+ * @param untold also for that of the newest receipt, where nobody told what became of it and no further work will
+ * @returns the tokens of those that arrived
+ * @throws AcknowledgementError when one of them is no acknowledgement
+ */
+export async function askUnanswered(
+  context: SettlingContext,
+  signal: AbortSignal,
+  { untold }: { readonly untold: boolean },
+): Promise<readonly number[]> {
   const late: number[] = [];
-  for (const row of await receipts.unanswered(context.runId)) {
+  for (const row of await context.receipts.unanswered(context.runId, untold)) {
     const tokens = await askAgain(row, context, signal);
     if (tokens !== undefined) late.push(tokens);
   }
-  return { residual, late };
+  return late;
 }
 
 /** Tokens that a receipt stands for: as it was sent, else by the build that it names. */
@@ -69,7 +84,7 @@ async function tokensOfRow({ receipt, tokens }: ReceiptRow, { batchOf, sequence 
   return tokensOf({ steps: receipt.steps, batch: await batchOf(receipt.build as Digest), sequence });
 }
 
-/** Sends a receipt that was accepted once more: it is answered with the acknowledgement of then. */
+/** Sends a receipt once more: if it was accepted, it is answered with the acknowledgement of then. */
 async function askAgain(row: ReceiptRow, context: SettlingContext, signal: AbortSignal): Promise<number | undefined> {
   const { receipt, signature, receiptHash, header } = row;
   const round = Number(receipt.round);
@@ -84,6 +99,7 @@ async function askAgain(row: ReceiptRow, context: SettlingContext, signal: Abort
     await verifyAnyPoster(due, context, reply);
     await context.receipts.acknowledged(receiptHash, reply);
   } catch (error) {
+    if (signal.aborted) return undefined;
     if (!(error instanceof CotrainError) || error instanceof AcknowledgementError) throw error;
     if (error instanceof InternalError) throw error;
     // It is asked for with the next work again: training does not wait for it.

@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
-import { privateKeyToAccount } from "viem/accounts";
+import { type PrivateKeyAccount, privateKeyToAccount } from "viem/accounts";
 
 import {
   type Ack,
@@ -42,7 +42,7 @@ import type { BlobStore, FragmentState } from "../../../offchain/src/storage/ind
 import { writeCheckpoint } from "../storage/checkpoints.ts";
 import type { RunFixture } from "./fixture.ts";
 
-export const poster = privateKeyToAccount(`0x${"11".repeat(32)}`);
+export const poster: PrivateKeyAccount = privateKeyToAccount(`0x${"11".repeat(32)}`);
 const lower = (address: string): Address => address.toLowerCase() as Address;
 
 /** A receipt that was accepted. */
@@ -68,6 +68,10 @@ interface Faults {
   beforeReply?: (() => Promise<void>) | undefined;
   /** Changes the acknowledgement before it is signed. */
   bendAck?: (ack: Ack) => Ack;
+  /** The run's poster from now on. */
+  poster?: PrivateKeyAccount;
+  /** Loses the fragments that it has when a receipt that names them comes, once. */
+  losePayloads?: boolean;
   /** Signs with another key. */
   forgeAck?: boolean;
   /** Flips a bit of this blob. */
@@ -247,7 +251,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
     deployment: { profile: "local", blocks: {} },
     definition: fixture.definitionDigest,
     builds: [...admitted.builds],
-    poster: poster.address,
+    poster: (faults.poster ?? poster).address,
     phase: "Training",
     round,
     step: globalStep,
@@ -360,6 +364,8 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
         throw new Refusal(403, "RECEIPT_SIGNATURE");
       }
       const { assignmentId, attempt } = current;
+      if (faults.losePayloads) payloads.clear();
+      faults.losePayloads = false;
       const parts = body.header.fragments.map(({ index, digest }) => {
         const bytes = payloads.get(`${assignmentId}/${attempt}/${index}`);
         if (!bytes || sha256Bytes(bytes) !== digest) throw new Refusal(409, "FRAGMENT_MISSING");
@@ -374,7 +380,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
         acceptedAt: BigInt(Date.now()),
       };
       const ack = faults.bendAck?.(honest) ?? honest;
-      const signer = faults.forgeAck ? privateKeyToAccount(`0x${"99".repeat(32)}`) : poster;
+      const signer = faults.forgeAck ? privateKeyToAccount(`0x${"99".repeat(32)}`) : (faults.poster ?? poster);
       const signature = await signer.signTypedData(typedDataOf(domain, "Ack", ack));
       // One that was sent twice at the same time is one receipt.
       const same = receipts.find((other) => other.signature === body.signature);

@@ -2,6 +2,7 @@ import { rm } from "node:fs/promises";
 import { join } from "node:path";
 
 import Sqlite from "better-sqlite3";
+import { privateKeyToAccount } from "viem/accounts";
 import { describe, expect, test } from "vitest";
 
 import { outcomeCode } from "@cotrain/sdk/protocol";
@@ -56,6 +57,33 @@ describe("sessions", () => {
     w.double.faults.refuseReceipt = undefined;
     await working;
     expect(w.double.uploads.map(({ index }) => index).sort((a, b) => a - b)).toEqual([0, 1]);
+  });
+
+  // foundation 19
+  test("fragments that the coordinator lost before it had their receipt are sent once more", async () => {
+    await start();
+    Object.assign(w.double.faults, { losePayloads: true, dismissAfter: 1 });
+    const working = run();
+    await until("the receipt is accepted, or given up", () => of("dropped").length + w.double.receipts.length > 0);
+    expect(of("dropped")).toEqual([]);
+    expect(await working).toMatchObject({ rounds: 1 });
+    expect(w.double.uploads.map(({ index }) => index).sort((a, b) => a - b)).toEqual([0, 0, 1, 1]);
+    expect(of("sending")).toHaveLength(2);
+  });
+
+  // foundation 9
+  test("a poster that changes between two rounds is asked for when its acknowledgement comes", async () => {
+    await start({ rounds: 2 });
+    const next = privateKeyToAccount(`0x${"33".repeat(32)}`);
+    w.double.faults.beforeReply = () => {
+      w.double.faults.poster = next;
+      return Promise.resolve();
+    };
+    w.double.faults.dismissAfter = 2;
+    expect(await run()).toMatchObject({ kind: "dismissed", rounds: 2 });
+    await using receipts = await journal();
+    const kept = await receipts.list(w.fixture.runId);
+    expect(kept.map(({ ack }) => ack)).toEqual(w.double.receipts.map(({ reply }) => reply));
   });
 
   test("a coordinator that stays away at the start is told as something to try again", async () => {
@@ -233,6 +261,17 @@ describe("a receipt that was accepted", () => {
     await w.double.up();
     expect(await working).toMatchObject({ rounds: 2 });
     expect(of("assigned").map(({ residual }) => residual)).toEqual(["none", "advanced"]);
+    await using receipts = await journal();
+    expect((await receipts.list(w.fixture.runId))[0]?.ack).toEqual(w.double.receipts[0]!.reply);
+  });
+
+  test("in the last round is asked for before the worker leaves, though no work tells of it", async () => {
+    await start({ rounds: 3 });
+    w.double.faults.beforeReply = () => new Promise(() => undefined);
+    w.double.faults.dismissAfter = 1;
+    expect(await run()).toMatchObject({ kind: "dismissed", rounds: 1, tokens: 8 * 2 * 16 });
+    expect(of("dropped").map(({ code }) => code)).toEqual(["UNANSWERED"]);
+    expect(of("acknowledgedLate").map(({ round }) => round)).toEqual([0]);
     await using receipts = await journal();
     expect((await receipts.list(w.fixture.runId))[0]?.ack).toEqual(w.double.receipts[0]!.reply);
   });

@@ -26,8 +26,29 @@ export const worker: readonly Breakage[] = [
   {
     name: "the acknowledgement of an accepted receipt is not asked for again",
     file: "offchain/src/worker/settling.ts",
-    text: "  for (const row of await receipts.unanswered(context.runId)) {",
-    instead: "  for (const row of (await receipts.unanswered(context.runId)).slice(64)) {",
+    text: "  for (const row of await context.receipts.unanswered(context.runId, untold)) {",
+    instead: "  for (const row of (await context.receipts.unanswered(context.runId, untold)).slice(64)) {",
+    tests: ["test/offchain/worker/sessions.test.ts"],
+  },
+  {
+    name: "an acknowledgement that was lost with the run's last reply is never asked for again",
+    file: "offchain/src/worker/assignments.ts",
+    text: "await askUnanswered(modules, signal, { untold: true })",
+    instead: "await askUnanswered(modules, signal, { untold: false })",
+    tests: ["test/offchain/worker/sessions.test.ts"],
+  },
+  {
+    name: "a worker takes an acknowledgement of the run's new poster for a forged one",
+    file: "offchain/src/worker/settling.ts",
+    text: "await verifyAck(domain, await poster(true), due, reply);",
+    instead: "throw error;",
+    tests: ["test/offchain/worker/sessions.test.ts"],
+  },
+  {
+    name: "a worker gives up the work whose fragments the coordinator lost",
+    file: "offchain/src/worker/sending.ts",
+    text: "    if (!lacksFragments(error)) throw error;\n",
+    instead: "    if (!lacksFragments(error) || error) throw error;\n",
     tests: ["test/offchain/worker/sessions.test.ts"],
   },
   {

@@ -67,6 +67,26 @@ const toRow = (row: ReceiptTables["receipts"]): ReceiptRow => ({
   tokens: row.tokens,
 });
 
+async function unanswered(kysely: Kysely<ReceiptTables>, runId: string, untold: boolean): Promise<ReceiptRow[]> {
+  const newest = kysely
+    .selectFrom("receipts")
+    .select("receipt_hash")
+    .where("run_id", "=", runId)
+    .orderBy("round", "desc")
+    .orderBy("sent_at", "desc")
+    .limit(untold ? 1 : 0);
+  const rows = await kysely
+    .selectFrom("receipts")
+    .selectAll()
+    .where("run_id", "=", runId)
+    .where("ack", "is", null)
+    .where((row) => row.or([row("outcome", "is not", null), row("receipt_hash", "in", newest)]))
+    .orderBy("round", "desc")
+    .limit(ASKED_AGAIN)
+    .execute();
+  return rows.map(toRow);
+}
+
 /** Opens the journal. @throws as `openDatabase` of the service room */
 export async function openReceiptJournal(file: string, clock: Clock): Promise<ReceiptJournal> {
   const database = await openDatabase<ReceiptTables>(file, migrations, {
@@ -109,18 +129,7 @@ export async function openReceiptJournal(file: string, clock: Clock): Promise<Re
         .executeTakeFirst();
       return numUpdatedRows > 0n;
     },
-    unanswered: async (runId) => {
-      const rows = await kysely
-        .selectFrom("receipts")
-        .selectAll()
-        .where("run_id", "=", runId)
-        .where("outcome", "is not", null)
-        .where("ack", "is", null)
-        .orderBy("round", "desc")
-        .limit(ASKED_AGAIN)
-        .execute();
-      return rows.map(toRow);
-    },
+    unanswered: (runId, untold) => unanswered(kysely, runId, untold),
     list: async (runId) => {
       const rows = await kysely
         .selectFrom("receipts")
