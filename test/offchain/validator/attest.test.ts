@@ -46,6 +46,8 @@ type Said = Awaited<ReturnType<typeof verdictOf>>;
 const paid = (account: Address) => ({ account, tokens: 100n });
 
 interface More {
+  /** What the honest one found the last head to be. */
+  readonly found?: bigint;
   readonly members?: readonly Account[];
   /** What the honest one said besides. */
   readonly besides?: (ledger: Ledger, last: PostedHead) => Promise<Said>;
@@ -61,7 +63,7 @@ const sortitionIn = (ledger: Ledger, head: string): Promise<Sortition | undefine
 /** What the honest one, which found all heads to hold, makes of an epoch that counts these verdicts. */
 async function decided(
   counted: (ledger: Ledger, heads: [PostedHead, PostedHead]) => Promise<Said[]>,
-  { members = validators, besides, heads = 0 }: More = {},
+  { members = validators, besides, heads = 0, found = 10_000n }: More = {},
 ): Promise<{ decision: Decision; ledger: Ledger }> {
   const ledger = createLedger();
   ledger.validators = members.map(lower).toSorted();
@@ -83,7 +85,10 @@ async function decided(
     published.set(sha256(bytes), bytes);
   }
   const own = new Map<string, Said[]>();
-  for (const head of ledger.heads.slice(1)) own.set(head.head, [await verdictOf(ledger, honest, head, 10_000n)]);
+  for (const head of ledger.heads.slice(1)) {
+    const value = head.head === last.head ? found : 10_000n;
+    own.set(head.head, [await verdictOf(ledger, honest, head, value)]);
+  }
   if (besides) own.get(last.head)?.push(await besides(ledger, last));
   const modules: AttestModules = {
     ...ledger.modules,
@@ -140,6 +145,20 @@ it("one in which more than half reject it, this validator's voice counted, is si
     ...(await all(ledger, last, 0n, 10_000n, 0n)),
   ]);
   expect(decision).toMatchObject({ kind: "sign", claims: [] });
+});
+
+it("one in which it is paid although this validator, heard and outvoted, found it not to hold is not signed", async () => {
+  const { decision, ledger } = await decided(
+    async (on, [early, last]) => [
+      ...(await all(on, early, 10_000n, 10_000n, 10_000n)),
+      ...(await all(on, last, 10_000n, 0n, 10_000n)),
+    ],
+    { found: 0n },
+  );
+  expect(decision).toEqual({
+    kind: "refuse",
+    reason: `It pays for checkpoint 2, which this validator found not to hold, head ${ledger.heads.at(-1)!.head}.`,
+  });
 });
 
 it("one in which it is paid although this validator's voice came too late is signed", async () => {

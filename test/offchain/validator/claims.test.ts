@@ -120,24 +120,25 @@ describe("a claim", () => {
   const draw = { fragment: 0, gate: false };
   const chainId = 31_337;
   const shown: SignedVerdict[] = [];
-  const opened = () => {
+  /** @param gates whether losses are measured, and every draw has those of its gate to measure */
+  const opened = (gates = false) => {
     const examined: Claim[] = [];
     const clock = createManualClock();
     const created = createClaims({
       reader: { chainId, contracts },
       clock,
       patience: 1_000,
-      measures: false,
+      measures: gates,
       verdicts: async () => shown,
-      sortitionOf: async () => ({ seedOf: () => 0n, fragmentOf: () => 0, auditsGate: () => false }),
+      sortitionOf: async () => ({ seedOf: () => 0n, fragmentOf: () => 0, auditsGate: () => gates }),
       examine: async (each) => void examined.push(each),
     });
     return { open: created, clock, examined };
   };
-  const signed = async (runId: Digest): Promise<SignedVerdict> => {
+  const signed = async (runId: Digest, signer = validators[1]!): Promise<SignedVerdict> => {
     const { verdict } = said(1, other, "10000");
     const struct = { ...fromWire("Verdict", verdict), runId: asRunId(runId) };
-    const signature = await validators[1]!.signTypedData(
+    const signature = await signer.signTypedData(
       typedDataOf(domainFor(chainId, contracts.runRegistry), "Verdict", struct),
     );
     return { verdict: { ...verdict, runId: struct.runId }, signature };
@@ -150,6 +151,21 @@ describe("a claim", () => {
     shown.splice(0, 1, await signed(digestOfJson("run")));
     expect(await open.settle([claim])).toEqual([]);
     shown.splice(0);
+  });
+
+  it("is not settled by what another signed in the name of its validator", async () => {
+    const { open } = opened();
+    shown.splice(0, 1, await signed(digestOfJson("run"), validators[2]));
+    expect(await open.settle([claim])).toEqual([claim]);
+    shown.splice(0);
+  });
+
+  it("is open while its fragment is found to hold and the losses of its gate are not", async () => {
+    const { open } = opened(true);
+    open.found(claim.head.head, draw);
+    expect(await open.settle([claim])).toEqual([claim]);
+    open.found(claim.head.head, { ...draw, gate: true });
+    expect(await open.settle([claim])).toEqual([]);
   });
 
   it("is looked at when its validator was silent for long enough, and what is known of it goes with its head", async () => {

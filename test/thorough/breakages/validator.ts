@@ -248,6 +248,27 @@ export const validator: readonly Breakage[] = [
     tests: ["test/offchain/validator/auditRun.test.ts"],
   },
   {
+    name: "a validator signs that what it found not to hold is paid",
+    file: "offchain/src/validator/attest.ts",
+    text: "  if (paid)\n",
+    instead: "  if (paid && paid.round < 0)\n",
+    tests: ["test/offchain/validator/attest.test.ts"],
+  },
+  {
+    name: "what another signed in a silent validator's name settles a claim",
+    file: "offchain/src/validator/claims.ts",
+    text: "return signer === by &&",
+    instead: "return signer !== undefined &&",
+    tests: ["test/offchain/validator/claims.test.ts"],
+  },
+  {
+    name: "a head whose fragment holds is sound before its gate was looked at",
+    file: "offchain/src/validator/claims.ts",
+    text: '(!gate || sound.get(head)?.has("gate") === true)',
+    instead: "(!gate || sound.size > 0)",
+    tests: ["test/offchain/validator/claims.test.ts"],
+  },
+  {
     name: "what a validator signed for another run settles a claim",
     file: "offchain/src/validator/claims.ts",
     text: "signer === by && struct.runId === head.runId",
