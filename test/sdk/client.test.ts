@@ -254,6 +254,11 @@ describe("blobs", () => {
     await expect(client().blob(runId, digest, 100)).rejects.toThrow(failure({ code: "BLOB_MISMATCH" }));
   });
 
+  it("of more values than anybody parses are not parsed", async () => {
+    handler = answer(`{"runs":[${"0,".repeat(protocol.MAX_JSON_VALUES)}0]}`);
+    await expect(client().runs()).rejects.toThrow(failure({ code: "ANSWER_TOO_LARGE" }));
+  });
+
   it("above their limit are not read to the end", async () => {
     let written = 0;
     handler = (_, response) => {

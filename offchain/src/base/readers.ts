@@ -2,6 +2,8 @@
  * Reads that cannot be made to take more memory than they were allowed: every stream and JSON text that comes from outside
  * goes through here with a maximum, every file through node/readers.ts.
  */
+import { hasTooManyValues, isCanonicalJson, MAX_JSON_VALUES } from "@cotrain/sdk/protocol";
+
 import { UserError } from "./errors.ts";
 
 /** Chunks of bytes in order, as Node's and the web's readable streams yield them. */
@@ -30,16 +32,47 @@ export async function readStreamBounded(
 }
 
 /**
- * Parses UTF-8 JSON of at most `maxBytes`.
+ * Parses UTF-8 JSON of at most `maxBytes`, and of no more values than {@link MAX_JSON_VALUES}.
  * @param what names the text in the error
  * @throws UserError `JSON_TOO_LARGE` or `JSON_INVALID`
  */
 export function parseJsonBounded(bytes: Uint8Array, maxBytes: number, what = "The text"): unknown {
+  return parseText(bytes, maxBytes, what).value;
+}
+
+/**
+ * Parses a document that is named by the digest of its bytes: these are its canonical JSON and no other.
+ * @param what names the document in the error
+ * @throws UserError `JSON_TOO_LARGE`, `JSON_INVALID` or `JSON_NOT_CANONICAL`
+ */
+export function parseCanonicalJson(bytes: Uint8Array, maxBytes: number, what: string): unknown {
+  const { text, value } = parseText(bytes, maxBytes, what);
+  let canonical: boolean;
+  try {
+    canonical = isCanonicalJson(text, value);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new UserError("JSON_INVALID", `${what}: JSON that is nested too deep.`, { cause: error });
+  }
+  if (!canonical) throw new UserError("JSON_NOT_CANONICAL", `${what}: not canonical JSON.`);
+  return value;
+}
+
+function parseText(
+  bytes: Uint8Array,
+  maxBytes: number,
+  what: string,
+): { readonly text: string; readonly value: unknown } {
   if (bytes.length > maxBytes) {
     throw new UserError("JSON_TOO_LARGE", `${what} is larger than the ${maxBytes} bytes allowed.`);
   }
+  if (hasTooManyValues(bytes)) {
+    throw new UserError("JSON_TOO_LARGE", `${what}: more than the ${MAX_JSON_VALUES} values allowed.`);
+  }
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)) as unknown;
+    // A mark at the start is a byte that the digest covers, not one to pass over.
+    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    return { text, value: JSON.parse(text.replace(/^\uFEFF/, "")) as unknown };
   } catch (error) {
     throw new UserError("JSON_INVALID", `${what} is not valid JSON in UTF-8.`, { cause: error });
   }

@@ -8,7 +8,7 @@ import {
   parseDocument,
 } from "@cotrain/sdk/protocol";
 
-import { bytesOf, parseJsonBounded, turn } from "../base/index.ts";
+import { bytesOf, parseCanonicalJson, turn } from "../base/index.ts";
 import { type BlobStore, putDocument } from "../storage/index.ts";
 import { type Corpus, heldOutBy } from "./corpus.ts";
 import { DataError } from "./errors.ts";
@@ -103,7 +103,7 @@ export async function readDataManifest(
   const manifest = parseDocument(
     "data manifest",
     DataManifest,
-    parseJsonBounded(bytes, MAX_MANIFEST_BYTES, "The data manifest"),
+    parseCanonicalJson(bytes, MAX_MANIFEST_BYTES, "The data manifest"),
   );
   for (const [name, { tokens, bytes: length, shards }] of Object.entries({
     train: manifest.train,

@@ -1,10 +1,11 @@
 /** Documents that somebody published, by digest: how they are read, and what is said of those that are wrong. */
 import { CoordinatorError, CotrainError, ProtocolError } from "@cotrain/sdk/errors";
-import type { Build, Definition } from "@cotrain/sdk/protocol";
+import type { Build, Definition, Digest } from "@cotrain/sdk/protocol";
 import { asDigest, type RunId, MAX_BUILD_BYTES, MAX_DEFINITION_BYTES, MAX_DOCUMENT_BYTES } from "@cotrain/sdk/protocol";
 
-import { type ErrorOptions, parseJsonBounded, UserError } from "../base/index.ts";
+import { type ErrorOptions, parseCanonicalJson, UserError } from "../base/index.ts";
 import type { ChainReader, PostedHead } from "../chain/index.ts";
+import { readDataManifest, sequenceCount } from "../data/index.ts";
 import type { BlobSource } from "./ports.ts";
 import { parseBuild, parseDefinition } from "../storage/index.ts";
 
@@ -19,7 +20,7 @@ export class DocumentError extends UserError {
 /** What a coordinator calls an error is its word, and says nothing about bytes that nobody has seen. */
 export const isItsWord = (error: unknown): boolean => error instanceof CoordinatorError;
 
-const MALFORMED = new Set(["JSON_INVALID", "JSON_TOO_LARGE", "BLOB_TOO_LARGE"]);
+const MALFORMED = new Set(["JSON_INVALID", "JSON_NOT_CANONICAL", "JSON_TOO_LARGE", "BLOB_TOO_LARGE"]);
 /** A published document is there, and is none. Of an answer that is cut as too long nobody knows whether it is the document. */
 export const isMalformed = (error: unknown): error is CotrainError =>
   error instanceof ProtocolError || (error instanceof CotrainError && MALFORMED.has(error.code) && !isItsWord(error));
@@ -32,12 +33,14 @@ export async function readJson(
   what: string,
   limit = MAX_DOCUMENT_BYTES,
 ): Promise<unknown> {
-  return parseJsonBounded(await blobs.blob(run, asDigest(digest), limit), limit, what);
+  return parseCanonicalJson(await blobs.blob(run, asDigest(digest), limit), limit, what);
 }
 
 /** What a run's rounds are held against beside the chain: each document is read when first needed, once. */
 export interface RunDocuments {
   definition(): Promise<Definition>;
+  /** How many sequences its training split holds. */
+  sequences(): Promise<number>;
   /** Undefined for one that the registry never admitted; withdrawn or not makes no difference. */
   build(digest: string): Promise<Build | undefined>;
 }
@@ -48,10 +51,22 @@ export const wasAdmitted = async (reader: ChainReader, runId: RunId, build: stri
 
 export function runDocuments(reader: ChainReader, blobs: BlobSource, runId: RunId): RunDocuments {
   let definition: Promise<Definition> | undefined;
+  let sequences: Promise<number> | undefined;
   const builds = new Map<string, Promise<Build | undefined>>();
   const readDefinition = async (): Promise<Definition> => {
     const { definition: digest } = await reader.run(runId);
     return parseDefinition(await blobs.blob(runId, digest, MAX_DEFINITION_BYTES));
+  };
+  const definitionOf = (): Promise<Definition> => {
+    const reading = (definition ??= readDefinition());
+    reading.catch(() => (definition = undefined));
+    return reading;
+  };
+  const get = (digest: Digest, limit: number): Promise<Uint8Array> => blobs.blob(runId, digest, limit);
+  const countSequences = async (): Promise<number> => {
+    const { data, sequence } = await definitionOf();
+    const { train } = await readDataManifest({ get }, asDigest(data));
+    return sequenceCount(train.tokens, sequence);
   };
   const readBuild = async (digest: string): Promise<Build | undefined> => {
     if (!(await wasAdmitted(reader, runId, digest))) return undefined;
@@ -60,10 +75,11 @@ export function runDocuments(reader: ChainReader, blobs: BlobSource, runId: RunI
     throw new DocumentError("DOCUMENT_BUILD", `Build ${digest} is of another definition than run ${runId}.`);
   };
   return {
-    definition: () => {
-      const reading = (definition ??= readDefinition());
-      reading.catch(() => (definition = undefined));
-      return reading;
+    definition: definitionOf,
+    sequences: () => {
+      const counting = (sequences ??= countSequences());
+      counting.catch(() => (sequences = undefined));
+      return counting;
     },
     build: (digest) => {
       const reading = builds.get(digest) ?? readBuild(digest);

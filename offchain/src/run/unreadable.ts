@@ -19,7 +19,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { CotrainError } from "@cotrain/sdk/errors";
-import { parseJsonBounded } from "../base/index.ts";
+import { parseCanonicalJson } from "../base/index.ts";
 import { codecOf, fragmentLayouts, measureFragment, PayloadError, sourceOf } from "../diloco/index.ts";
 import { DocumentError, isItsWord } from "./published.ts";
 import type { PostedHead } from "../chain/index.ts";
@@ -91,7 +91,7 @@ function headerOf(bytes: Uint8Array, worker: string): PayloadHeader {
     return parseDocument(
       "header",
       PayloadHeader,
-      parseJsonBounded(bytes, MAX_PAYLOAD_HEADER_BYTES, "the payload header"),
+      parseCanonicalJson(bytes, MAX_PAYLOAD_HEADER_BYTES, "the payload header"),
     );
   } catch (cause) {
     throw new DocumentError(

@@ -4,7 +4,6 @@
  */
 import {
   asDigest,
-  canonicalJson,
   type CheckpointFragment,
   CheckpointManifest,
   type Digest,
@@ -15,7 +14,7 @@ import {
   type TensorEntry,
 } from "@cotrain/sdk/protocol";
 
-import { bytesOf, createSha256, float32Of, InternalError, parseJsonBounded, sha256Bytes } from "../base/index.ts";
+import { bytesOf, createSha256, float32Of, InternalError, parseCanonicalJson, sha256Bytes } from "../base/index.ts";
 import type { BlobReader, BlobStore } from "./blobStore.ts";
 import { type DocumentStore, putDocument } from "./documents.ts";
 import { FormatError } from "./errors.ts";
@@ -154,12 +153,11 @@ export function parseManifest(bytes: Uint8Array, table?: readonly TensorEntry[])
     manifest = parseDocument(
       "manifest",
       CheckpointManifest,
-      parseJsonBounded(bytes, MAX_MANIFEST_BYTES, "the manifest"),
+      parseCanonicalJson(bytes, MAX_MANIFEST_BYTES, "the manifest"),
     );
   } catch (error) {
     throw invalid(error instanceof Error ? error.message.replace(/\.$/, "") : "its manifest cannot be read", error);
   }
-  if (canonicalJson(manifest) !== new TextDecoder().decode(bytes)) throw invalid("its manifest is not canonical JSON");
   for (const [i, { index, bytes: size, parameters, outer }] of manifest.fragments.entries()) {
     if (index !== i) throw invalid(`fragment ${i} of its manifest is numbered ${index}`);
     const dense = parameters.bytes % 4 === 0 && parameters.offset % 4 === 0 && outer.bytes === parameters.bytes;

@@ -23,7 +23,7 @@ import {
 } from "@cotrain/sdk/protocol";
 import type { Static, TSchema } from "typebox";
 
-import { type ByteChunks, parseJsonBounded, readStreamBounded, sha256Bytes } from "../base/index.ts";
+import { type ByteChunks, parseCanonicalJson, readStreamBounded, sha256Bytes } from "../base/index.ts";
 import type { BlobReader, BlobStore } from "./blobStore.ts";
 import { type BlockHead, type CarSource, invalidCar, openCar, writeCar } from "./car.ts";
 import { parseManifest } from "./checkpoint.ts";
@@ -60,12 +60,10 @@ const invalid = (message: string, cause?: unknown): FormatError =>
 /** A document in canonical JSON. */
 function parseCanonical<T extends TSchema>(what: string, schema: T, bytes: Uint8Array, limit: number): Static<T> {
   try {
-    const document = parseDocument(what, schema, parseJsonBounded(bytes, limit, what));
-    if (canonicalJson(document) === new TextDecoder().decode(bytes)) return document;
+    return parseDocument(what, schema, parseCanonicalJson(bytes, limit, what));
   } catch (error) {
     throw invalid(error instanceof Error ? error.message.replace(/\.$/, "") : `${what} cannot be read`, error);
   }
-  throw invalid(`${what} is not canonical JSON`);
 }
 
 const parseBundle = (bytes: Uint8Array): ModelBundle =>

@@ -3,6 +3,7 @@ import type { Static, TSchema } from "typebox";
 import { Value } from "typebox/value";
 import { CoordinatorError, type CotrainError } from "../baseErrors.ts";
 import { parseDocument } from "./documents.ts";
+import { hasTooManyValues, MAX_JSON_VALUES } from "./jsonBounds.ts";
 import * as messages from "./messages.ts";
 
 export interface CoordinatorClientOptions {
@@ -178,6 +179,12 @@ function errorOf(status: number, text: string, url: string): CotrainError {
 }
 
 export function parseJson(status: number, bytes: Uint8Array, url: string): unknown {
+  if (hasTooManyValues(bytes))
+    throw new CoordinatorError(
+      status,
+      "ANSWER_TOO_LARGE",
+      `The answer of ${url} has more than ${MAX_JSON_VALUES} values.`,
+    );
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (cause) {

@@ -7,7 +7,14 @@ import { asDigest, type Digest, digestOfJson, verdictForms, verdictKind } from "
 
 import { RetryableError } from "../../base/index.ts";
 import type { PostedHead } from "../../chain/index.ts";
-import { blamesByLoss, drawnBy, DocumentError, type HeadWithParent, wasAdmitted } from "../../run/index.ts";
+import {
+  blamesByLoss,
+  drawnBy,
+  DocumentError,
+  type HeadDocuments,
+  type HeadWithParent,
+  wasAdmitted,
+} from "../../run/index.ts";
 import { PayloadError } from "../../diloco/index.ts";
 import { FormatError } from "../../storage/index.ts";
 import type { Draw } from "../claims.ts";
@@ -96,9 +103,10 @@ export async function examine(
 ): Promise<void> {
   const { audits, blobs, clock, descriptions, documents, emit, engine, loss, signal } = context;
   const description = await descriptions.of(head.runId);
-  const input = { head, parent, description, fragment };
-  // What documents are gone or wrong, `inspect` says.
-  const leaves = loss && (await documents.read(blobs, head, parent).catch(() => undefined))?.leaves;
+  // Read once, also where that fails: the largest documents take seconds. What is gone or wrong `inspect` says.
+  const found = documents.read(blobs, head, parent);
+  const leaves = (await found.catch(() => undefined))?.leaves;
+  const input = { head, parent, description, fragment, found };
   const due = gate || (leaves !== undefined && blamesByLoss(leaves));
   if (!loss || !due || audits.sound.has(head.head)) return report(await inspect(context, input));
   const key = `${head.head}/${fragment}`;
@@ -124,18 +132,19 @@ export async function examine(
 interface Examined extends HeadWithParent {
   readonly description: Description;
   readonly fragment: number;
+  readonly found: Promise<HeadDocuments>;
 }
 
 /** @throws what says that there is no finding yet */
 async function inspect(
   context: Context,
-  { head, parent, description: { definition }, fragment }: Examined,
+  { head, parent, description: { definition }, fragment, found: reading }: Examined,
   audit?: (input: AggregateCheckInput) => Promise<Finding>,
 ): Promise<Finding> {
-  const { absences, audits, blobs, documents, loss, reader } = context;
+  const { absences, audits, blobs, loss, reader } = context;
   const part = `fragment ${fragment}`;
   try {
-    const found = await documents.read(blobs, head, parent);
+    const found = await reading;
     // Where losses of the gate took somebody's pay, whoever can measure them does, drawn or not.
     if (loss && !audit && blamesByLoss(found.leaves) && !audits.sound.has(head.head))
       throw new RetryableError("AUDIT_DUE", `The losses of checkpoint ${head.round}'s gate are to be measured first.`);
