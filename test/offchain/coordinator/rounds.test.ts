@@ -125,6 +125,16 @@ describe("a round", () => {
     expect(state().checkpoint.tokens).toBe(256);
   });
 
+  it("answers it so when the run is over, too: the last reply may have been lost", async () => {
+    const [a, b] = await two();
+    const { prepared, reply } = await a.train();
+    await harness.run.driver.submit({ type: "RunFinished" });
+    await b.train();
+    await until(() => state().phase === "Finished", "the end");
+    expect(await a.work()).toMatchObject({ kind: "leave" });
+    expect(await a.submit(prepared)).toEqual(reply);
+  });
+
   it("gives one receipt sent twice at the same time one acknowledgement", async () => {
     const [a] = await two();
     const prepared = a.prepare(await a.assigned());
