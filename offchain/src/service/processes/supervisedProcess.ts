@@ -71,6 +71,8 @@ export interface Supervision {
 
 const MINUTE = 60_000;
 const LAST_WORDS = 4_096;
+/** Parts of a stop's deadline that are counted. */
+const DEADLINE_PARTS = 10;
 
 export class SupervisedProcess {
   readonly spec: ProcessSpec;
@@ -136,12 +138,21 @@ export class SupervisedProcess {
     if (!running) return this.#ended.promise;
     this.#enter("stopping");
     running.kill("SIGTERM");
-    const timer = setTimeout(() => {
-      this.#shared.logger.warn({ process: this.spec.name }, "did not stop in time, killing it");
-      running.kill("SIGKILL");
-    }, this.spec.stopDeadline ?? 10_000);
+    // While this process stands still (a suspended machine, a terminal that takes no more) it hears of no end: the time of a
+    // deadline counts in parts of which such a pause takes one at most, and what ended meanwhile is heard of before the next.
+    let left = DEADLINE_PARTS;
+    const timer = setInterval(
+      () => {
+        left -= 1;
+        if (left > 0) return;
+        clearInterval(timer);
+        this.#shared.logger.warn({ process: this.spec.name }, "did not stop in time, killing it");
+        running.kill("SIGKILL");
+      },
+      (this.spec.stopDeadline ?? 10_000) / DEADLINE_PARTS,
+    );
     await this.#ended.promise;
-    clearTimeout(timer);
+    clearInterval(timer);
   }
 
   /** Ends it at once. */

@@ -1,7 +1,8 @@
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, onTestFinished, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 
 import { systemClock } from "../../../../offchain/src/base/index.ts";
 import { silentLogger } from "../../../../offchain/src/service/processes/logging.ts";
@@ -186,6 +187,23 @@ test("all are stopped in the reverse order of their start, side by side within a
   expect(supervisor.status()[0]?.exit).toEqual({ code: null, signal: "SIGKILL" });
   await expect(supervisor.start(shell("late", "true"))).rejects.toMatchObject({ code: "PROCESS_NAME_TAKEN" });
 });
+
+test.runIf(process.platform === "linux")(
+  "what ended while the supervisor itself stood still has stopped in time",
+  async () => {
+    const logger = silentLogger();
+    const warned = vi.spyOn(logger, "warn");
+    const supervisor = create({ logger });
+    const { pid } = await supervisor.start({ ...daemon("worker"), stopDeadline: 100 });
+    const done = supervisor.stop("worker");
+    // Nothing is heard of here until long after the deadline, when the process is a zombie.
+    const until = performance.now() + 200;
+    while (performance.now() < until || !/\) Z /.test(readFileSync(`/proc/${pid}/stat`, "utf8"))) continue;
+    await done;
+    expect(warned).not.toHaveBeenCalled();
+    expect(supervisor.status()).toMatchObject([{ state: "stopped", exit: { code: 0 } }]);
+  },
+);
 
 test("a stop during the pause before a restart is a stop", async () => {
   const supervisor = create({ restartDelay: 60_000 });
