@@ -66,18 +66,18 @@ const patience = () => (Number(process.env[PATIENCE_VARIABLE]) > 0 ? Number(proc
 let interrupted = false;
 
 /** How long it has taken and how much has come, on one line of a terminal; elsewhere a line now and then. */
-function showProgress(started, packages, done) {
+function showProgress(what, started, packages, done) {
   const seconds = Math.round((performance.now() - started) / 1_000);
-  const text = `cotrain: installing dependencies: ${packages} ${packages === 1 ? "package" : "packages"}, ${seconds} s`;
+  const text = `cotrain: ${what}: ${packages} ${packages === 1 ? "package" : "packages"} fetched, ${seconds} s`;
   if (process.stderr.isTTY) process.stderr.write(`\r${text}${done ? "\n" : ""}`);
   else if (done || seconds % 30 === 0) process.stderr.write(`${text}\n`);
 }
 
 /**
- * Runs npm with the given Node. npm says a line for every package that it fetched: those are counted, the others shown.
+ * Runs npm with the given Node; its progress is told as `what`. What npm has in its cache it does not fetch. npm says a line for every package that it fetched: those are counted, the others shown.
  * @returns "done", "failed" or "stalled"
  */
-function npm(node, cwd, args) {
+function npm(what, node, cwd, args) {
   const script = process.env.npm_execpath;
   const all = [...args, "--no-fund", "--no-audit", "--ignore-scripts", "--no-progress", "--loglevel=http"];
   const child = spawn(script ? node : "npm", script ? [script, ...all] : all, {
@@ -106,7 +106,7 @@ function npm(node, cwd, args) {
   listen(child.stdout);
   listen(child.stderr);
   const timer = setInterval(() => {
-    showProgress(started, packages, false);
+    showProgress(what, started, packages, false);
     if (interrupted || performance.now() - heard > patience() * 1_000) {
       stalled = !interrupted;
       child.kill("SIGKILL");
@@ -121,7 +121,7 @@ function npm(node, cwd, args) {
       clearInterval(timer);
       process.off("SIGINT", stop);
       process.off("SIGTERM", stop);
-      showProgress(started, packages, true);
+      showProgress(what, started, packages, true);
       if (code !== 0 && !interrupted) process.stderr.write(shown);
       done(code === 0 ? "done" : stalled ? "stalled" : "failed");
     });
@@ -142,7 +142,7 @@ async function installingNode(lockfile, folder) {
   const packages = { "": { dependencies }, [`node_modules/${name}`]: { version, integrity } };
   writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, dependencies }));
   writeFileSync(join(folder, "package-lock.json"), JSON.stringify({ lockfileVersion: 3, packages }));
-  const outcome = await npm(process.execPath, folder, ["ci"]);
+  const outcome = await npm(`fetching Node ${version}`, process.execPath, folder, ["ci"]);
   if (outcome !== "done") throw outcome;
   return join(folder, "node_modules", binary);
 }
@@ -190,7 +190,7 @@ async function installDependencies() {
   const folder = mkdtempSync(join(tmpdir(), "cotrain-node-"));
   let outcome;
   try {
-    outcome = await npm(await installingNode(lockfile.toString(), folder), root, ["ci"]);
+    outcome = await npm("installing dependencies", await installingNode(lockfile.toString(), folder), root, ["ci"]);
   } catch (error) {
     if (error !== "failed" && error !== "stalled") throw error;
     outcome = error;
