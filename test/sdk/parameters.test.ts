@@ -43,10 +43,19 @@ function refusal(name: string, type: string, value: number): string {
 }
 
 describe("a check against the bounds", () => {
-  it.each(rows)("refuses $name on either side", ({ name, type, min, max }) => {
+  it.each(rows.filter(({ codes }) => !codes))("refuses $name on either side", ({ name, type, min, max }) => {
     const sentences = [Number(min) - 1, Number(max) + 1].map((value) => refusal(name, type, value));
     const must = `it must lie from ${min} to ${max}.`;
     expect(sentences).toEqual([`${name} is ${Number(min) - 1}; ${must}`, `${name} is ${Number(max) + 1}; ${must}`]);
+  });
+
+  test("names words where a parameter has words, those that the bounds leave", () => {
+    const params = { ...defaultRunParams, codec: 1 };
+    const bounds = { ...defaultRunBounds, max: { ...defaultRunBounds.max, codec: 0 } };
+    expect(() => protocol.checkRunParams(params, FRAGMENTS, bounds)).toThrow(
+      "codec is int8-b256; this run allows fp32 alone.",
+    );
+    expect(refusal("codec", "uint8", 9)).toBe("codec is 9; this run allows fp32, int8-b256 alone.");
   });
 
   test("comes before how parameters fit together, and what no bounds allow is refused without any", () => {

@@ -56,7 +56,17 @@ export function outerHyperparametersOf(
 }
 
 function refuse(name: keyof RunParams, params: RunParams, allowed: string): never {
-  throw new ProtocolError("INVALID_PARAMS", `${name} is ${params[name]}; ${allowed}.`);
+  const { codes } = rowOf(name);
+  const value = (codes && nameOfCode(codes, Number(params[name]))) ?? params[name];
+  throw new ProtocolError("INVALID_PARAMS", `${name} is ${value}; ${allowed}.`);
+}
+
+/** What bounds leave of a parameter: of one that stands for words the words. */
+function allowedBy(name: keyof RunParams, { min, max }: RunBounds): string {
+  const { codes } = rowOf(name);
+  if (!codes) return `it must lie from ${min[name]} to ${max[name]}`;
+  const words = Object.entries(codes).filter(([, code]) => code >= min[name] && code <= max[name]);
+  return `this run allows ${words.map(([word]) => word).join(", ")} alone`;
 }
 
 /**
@@ -66,8 +76,7 @@ function refuse(name: keyof RunParams, params: RunParams, allowed: string): neve
 export function checkRunParams(params: RunParams, fragments: number, bounds?: RunBounds): void {
   for (const { name } of runParameters) {
     const value = params[name];
-    if (bounds && (value < bounds.min[name] || value > bounds.max[name]))
-      refuse(name, params, `it must lie from ${bounds.min[name]} to ${bounds.max[name]}`);
+    if (bounds && (value < bounds.min[name] || value > bounds.max[name])) refuse(name, params, allowedBy(name, bounds));
   }
   for (const { of, holds, words } of runParameterRules)
     if (!holds(params, fragments)) refuse(of, params, `in a run of ${fragments} fragments it must be ${words}`);
