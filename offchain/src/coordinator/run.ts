@@ -186,7 +186,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     definition,
     table: definition.table,
     builds,
-    contracts: { ...(await chain.modelContracts(record.modelId)), ...chain.contracts },
+    contracts: await contractsOf(chain, record.modelId),
     domain: domainFor(chain.chainId, chain.contracts.runRegistry),
     rewardsDomain: domainFor(chain.chainId, chain.contracts.computeRewards),
     driver,
@@ -207,6 +207,13 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     modules,
   };
 }
+
+/** Every contract that a run of the model lives in. */
+const contractsOf = async (chain: RunChain, modelId: ModelId): Promise<RunContracts> => ({
+  ...(await chain.modelContracts(modelId)),
+  ...chain.contracts,
+  ...(await chain.distributors()),
+});
 
 function factsOf(runId: RunId, modelId: RunFacts["modelId"], chain: RunChain, definition: Definition): RunFacts {
   const fragments = definition.table.reduce((most, { fragment }) => Math.max(most, fragment + 1), 0);

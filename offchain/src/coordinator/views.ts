@@ -176,6 +176,8 @@ const shown = (contracts: RunContracts): RunContracts => ({
   validatorSet: getAddress(contracts.validatorSet),
   emission: getAddress(contracts.emission),
   computeRewards: getAddress(contracts.computeRewards),
+  ...(contracts.codeGrants && { codeGrants: getAddress(contracts.codeGrants) }),
+  ...(contracts.capitalSale && { capitalSale: getAddress(contracts.capitalSale) }),
 });
 
 /** A page of them. */

@@ -56,7 +56,7 @@ export type MemberView = Static<typeof MemberView>;
 /** Held-out loss of checkpoint `round`; `sequences` is the size of the sample that it was measured on, null where not known. */
 const HeldOutView = Type.Object({ round: Count, microBitsPerByte: Count, sequences: Nullable(Count) });
 
-/** Every contract that a run lives in: the model's own, then the deployment's. */
+/** Every contract that a run lives in: the model's own, then the deployment's, the last two as far as it has them. */
 export const RunContracts = Type.Object({
   shares: ShownAddress,
   governor: ShownAddress,
@@ -67,6 +67,8 @@ export const RunContracts = Type.Object({
   validatorSet: ShownAddress,
   emission: ShownAddress,
   computeRewards: ShownAddress,
+  codeGrants: Type.Optional(ShownAddress),
+  capitalSale: Type.Optional(ShownAddress),
 });
 export type RunContracts = Static<typeof RunContracts>;
 

@@ -214,10 +214,10 @@ it("status and checkpoint list break no word on a terminal of 80 columns, and gi
   const lacking = { ...poor, contracts: view.contracts };
   expect(viewLines({ ...run, view: lacking }, Infinity).map((line) => line.trim())).toContain(poorText);
   expect(runningDocument({ ...run, view: lacking })).toMatchObject({ feeWait: poor.feeWait });
-  // What a coordinator tells of is shown as what a directory knows, by the same names: but for what Emission alone names.
+  // What a coordinator tells of is shown as what a directory knows, by the same names.
   const address = getAddress(`0x${"4b".repeat(20)}`);
   const labels = ["shares (ERC-20 with votes)", "governor", "timelock", "checkpoint registry", "run registry"];
-  labels.push("model registry", "validator set", "emission", "compute rewards");
+  labels.push("model registry", "validator set", "emission", "compute rewards", "code grants", "capital sale");
   const rows = wide.filter((line) => line.endsWith(address)).map((line) => line.slice(0, -address.length).trimEnd());
   expect(rows).toEqual(labels);
 

@@ -23,7 +23,7 @@ import type { ManualClock } from "../manualClock.ts";
 import type { FeeWait, PendingRootView, PostedHead, PostedRoot } from "../../../offchain/src/chain/index.ts";
 import { type BlobSource, deadlineOf, type RunChain } from "../../../offchain/src/run/index.ts";
 import { parseManifest } from "../../../offchain/src/storage/index.ts";
-import { contracts, modelContracts } from "../contracts.ts";
+import { contracts, distributors, modelContracts } from "../contracts.ts";
 
 /** Seconds. */
 export const EPOCH = 16;
@@ -164,7 +164,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     contracts,
     confirmations: 0,
     modelContracts: async () => modelContracts,
-    distributors: async () => ({}),
+    distributors: async () => distributors,
     wrongWires: async () => [],
     chainTime: async () => (present(), time()),
     settledTime: async () => (present(), time()),

@@ -12,7 +12,7 @@ import {
 } from "@cotrain/sdk/protocol";
 import * as protocol from "@cotrain/sdk/protocol";
 import { protocolPage } from "../../interop/variants.ts";
-import { contracts, modelContracts } from "../contracts.ts";
+import { contracts, distributors, modelContracts } from "../contracts.ts";
 import { type Harness, lower, openHarness, runId, until, validators, verdictOf } from "./harness.ts";
 
 let harness: Harness;
@@ -79,7 +79,7 @@ describe("the API shows", () => {
 
   it("every contract that the run lives in, the model's own too, and addresses in the casing of EIP-55", async () => {
     const { contracts: shown, poster, members } = await harness.client.run(runId);
-    const all: Record<string, string> = { ...contracts, ...modelContracts };
+    const all: Record<string, string> = { ...modelContracts, ...contracts, ...distributors };
     expect(shown).toEqual(Object.fromEntries(Object.entries(all).map(([name, each]) => [name, getAddress(each)])));
     expect(Object.keys(shown)).toEqual(Object.keys(RunContracts.properties));
     expect(poster).toBe(getAddress(poster));
