@@ -210,7 +210,16 @@ test("who has too little of the token is told what is lacking", async () => {
       max: params,
     },
   });
-  const ended = await cotrainHere(["capital", "deposit", "1.5", ...pinnedTo(event.runId), ...by("buyer"), "--yes"]);
+  const ended = await cotrainHere([
+    "capital",
+    "deposit",
+    "1.5",
+    "--price-at-most",
+    "0.01",
+    ...pinnedTo(event.runId),
+    ...by("buyer"),
+    "--yes",
+  ]);
   expect(verdictOf(ended).sentence).toMatch(/has 0 TEST, and 1\.5 TEST are to be deposited: send it the rest\.$/);
   expect(ended.code).toBe(1);
 });

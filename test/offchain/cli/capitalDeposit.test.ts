@@ -69,6 +69,21 @@ test("a share may cost what --price-at-most says, to the last unit", async () =>
   expect(await told(...deposit, "--yes", "--price-at-most", "0.083334")).toMatchObject({ arrived: "12500000" });
 });
 
+test("a price that only a slip of the hand makes is paid where it is named", async () => {
+  const deposit = ["capital", "deposit", ...by("buyer"), "--yes"];
+  // 150 shares for 0.02 at the least.
+  expect(verdictOf(await cotrainHere([...deposit, "300.000001"]))).toEqual(
+    refusal(
+      1,
+      /would cost 2\.000001 TESTUSD, more than 100 times the 0\.02 TESTUSD .* add --price-at-most 2\.000001\.$/,
+    ),
+  );
+  expect(await dollarsOf(buyer)).toBe(0n);
+  await told(...deposit, "300.000001", "--price-at-most", "2.000001");
+  await nextEpoch();
+  expect(await told(...deposit, "300")).toMatchObject({ cost: "2000000", arrived: "300000000" });
+});
+
 test("what --price-at-most says holds until the deposit is sent", async () => {
   const shown = await shownNow();
   const late = placeNow((place) => depositNow(place, nobody, shown, { ...purchase, most: shown.price - 1n }));
@@ -144,6 +159,13 @@ test("an epoch that ends while it is looked at is none with other terms", async 
     const { event } = await depositNow(late.place, client, shown, purchase);
     expect(event).toMatchObject({ epoch: shown.epoch + 1n, amount: 1n });
   });
+});
+
+test("a deposit that went to the next epoch says why it is another than was shown", async () => {
+  const { epoch, end } = await shownNow();
+  await stage.client.setNextBlockTimestamp({ timestamp: BigInt(end) });
+  const { stdout } = await cotrainHere(["capital", "deposit", "1", ...by("buyer"), "--yes"]);
+  expect(stdout.replaceAll(/\s+/g, " ")).toContain(`in epoch ${epoch + 1n} (epoch ${epoch} was over, and`);
 });
 
 test("a deposit that is mined in the next epoch says so", async () => {

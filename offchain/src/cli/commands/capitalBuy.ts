@@ -99,6 +99,19 @@ function requireCost({ token }: CapitalSale, found: SoldEpoch, purchase: Purchas
     );
 }
 
+/** So many times what holders ask for a share at the least is no price that anybody means who does not name it. */
+const USUAL_TIMES = 100n;
+
+/** @throws UserError `CAPITAL_DEAR` where a share costs far more than at the least, and nobody said what it may cost */
+function requireUsual({ token }: CapitalSale, found: SoldEpoch, purchase: Purchase): void {
+  const cost = costWith(found, purchase);
+  if (purchase.most === undefined && cost > USUAL_TIMES * found.price)
+    throw new UserError(
+      "CAPITAL_DEAR",
+      `Nothing was deposited: with ${tokenText(purchase.amount, token)} a share of epoch ${found.epoch} would cost ${tokenText(cost, token)}, more than ${USUAL_TIMES} times the ${tokenText(found.price, token)} that it costs at the least. If you mean it, add --price-at-most ${formatUnits(cost, token.decimals)}.`,
+    );
+}
+
 /** @throws UserError `CAPITAL_TERMS` where an epoch sells otherwise than was shown, be it the same or the next */
 function requireTerms(shown: SoldEpoch, found: SoldEpoch): void {
   if (found.price !== shown.price || found.minimum !== shown.minimum || found.forSale !== shown.forSale)
@@ -198,6 +211,7 @@ export const capitalDepositCommand = defineCommand({
             "CAPITAL_UNPINNED",
             "Whom the wallet would pay is the coordinator's word alone: name the run with --run and its contracts with --deployment.",
           );
+        requireUsual(capital, found, purchase);
         if (!output.json) output.notice(words);
         const client = await signingAs(place, entry, options);
         await prepare(place, client, capital, amount);
@@ -207,6 +221,7 @@ export const capitalDepositCommand = defineCommand({
     );
     const { amount, payer, beneficiary } = purchase;
     const { forSale } = found;
+    const later = epoch === found.epoch ? "" : ` (epoch ${found.epoch} was over, and this one sells alike)`;
     const cost = costWith(found, purchase);
     output.result(
       { payer, beneficiary, token, amount, epoch, forSale, cost, arrived, transaction },
@@ -218,7 +233,7 @@ export const capitalDepositCommand = defineCommand({
             ),
           ]
         : told(
-            `${tokenText(arrived, token)} are deposited for ${formatAddress(beneficiary)} in epoch ${epoch}, by ${transaction}. Once it is over, "cotrain capital claim" settles it and fetches the shares, or "cotrain capital refund" the money.`,
+            `${tokenText(arrived, token)} are deposited for ${formatAddress(beneficiary)} in epoch ${epoch}${later}, by ${transaction}. Once it is over, "npx cotrain capital claim" settles it and fetches the shares, or "npx cotrain capital refund" the money.`,
           ),
     );
   },
