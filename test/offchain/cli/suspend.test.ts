@@ -72,6 +72,10 @@ describe("a suspension", () => {
     const { code, stdout } = await suspend("validator-3");
     expect(code).toBe(0);
     expect(stdout).toMatch(/^signed +by 2 of the 2 validators that it takes$/m);
+    // Round n makes checkpoint n, as status says it.
+    const { contracts: addresses, runId } = stage.world;
+    const { round } = await headOf(stage.client, { addresses, runId });
+    expect(stdout.replaceAll(/\s+/g, " ")).toContain(`${event!.head} of checkpoint ${round}, anchored in 0x`);
     expect(stdout.replaceAll("\n", " ")).toMatch(/is suspended as the poster, in 0x\w{64}\. Nothing is anchored until/);
     expect(await stopped()).toBe(true);
     await expect(post()).rejects.toBeInstanceOf(CheckpointRegistrySuspendedError);

@@ -1,7 +1,7 @@
 import { suspendPoster } from "@cotrain/sdk/actions";
 import { asHead } from "@cotrain/sdk/protocol";
 
-import { roundNumber, systemClock, timeText, UserError, wrap } from "../../base/index.ts";
+import { systemClock, timeText, UserError, wrap } from "../../base/index.ts";
 import {
   beginSuspension,
   namedWallet,
@@ -25,7 +25,7 @@ function factsOf({ struct, head, signatures }: Suspension, { threshold }: Suspen
     [
       ["run", struct.runId],
       ["poster", struct.poster],
-      ["head", `${struct.head} of round ${roundNumber(head.round)}, anchored in ${head.transaction}`],
+      ["head", `${struct.head} of checkpoint ${head.round}, anchored in ${head.transaction}`],
       ["until", timeText(Number(struct.deadline))],
       ["signed", `by ${signatures.size} of the ${threshold} validators that it takes`],
     ],
