@@ -1,4 +1,5 @@
 /** Commands that put what somebody means to the holders, on a real node: what they refuse, what they propose, and that it comes to pass. */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { governorSettings, modelContractsOf, runOf, timelockOf } from "@cotrain/sdk/actions";
@@ -8,6 +9,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test
 import { formatAddress, timeText } from "../../../offchain/src/base/index.ts";
 import { requireTerms } from "../../../offchain/src/cli/commands/capitalTerms.ts";
 import { layout } from "../../../offchain/src/run/index.ts";
+import { root } from "../../attack/rows.ts";
 import { pass } from "../chain/settle.ts";
 import { accountOf, validators } from "../chain/world.ts";
 import { type Holders, openHolders } from "./holders.ts";
@@ -126,7 +128,7 @@ describe("signers", () => {
     expect(await change("--remove", addressOf("eve"))).toEqual(
       refusal(
         1,
-        `${addressOf("eve")} is not in the newest set of maintainers: "cotrain maintainers show" shows who is.`,
+        `${addressOf("eve")} is not in the newest set of maintainers: "npx cotrain maintainers show" shows who is.`,
       ),
     );
     expect(await change("--add", addressOf("eve"), "--remove", addressOf("eve"))).toEqual(
@@ -396,6 +398,35 @@ const elsewhere = async (): Promise<string[]> => {
   const pins = ["--rpc", world.url, "--run", world.runId, "--deployment", layout(state).deployment];
   return ["--coordinator", coordinator, ...pins];
 };
+
+/** Commands of a page that propose numbers or words, as it has them; "…" stands for what is before it in its row. */
+const proposalsOn = (page: string): string[][] =>
+  readFileSync(join(root, page), "utf8")
+    .split("\n")
+    .flatMap((line) => {
+      const about = /cotrain (emission|capital) /.exec(line)?.[1];
+      const told = /(?:cotrain(?: emission| capital)?|…) propose((?: --[a-z-]+ \d[\d.]*(?!x)| \w+=\w+)+)/g;
+      return [...line.matchAll(told)].map(([, flags = ""]) => [
+        ...(about ? [about] : []),
+        "propose",
+        ...flags.trim().split(" "),
+      ]);
+    });
+
+test.each([
+  ["README.md", 2],
+  ["docs/operations.md", 3],
+  ["offchain/src/cli/commands/emission.ts", 2],
+])("what %s has somebody propose can be proposed where nothing was changed yet", async (page, count) => {
+  const all = proposalsOn(page);
+  expect(all).toHaveLength(count);
+  for (const argv of all)
+    expect({ argv, ...(await rehearse(...argv)) }).toMatchObject({
+      argv,
+      title: expect.stringMatching(/→/),
+      proposal: null,
+    });
+});
 
 describe("of somebody else's run", () => {
   test.each([

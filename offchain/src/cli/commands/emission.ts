@@ -162,7 +162,7 @@ export const emissionProposeCommand = defineCommand({
   },
   examples: [
     [
-      "npx cotrain emission propose --compute 70 --capital 20",
+      "npx cotrain emission propose --compute 65 --capital 20",
       "another part for sale, by the wallet of this directory that has the most votes",
     ],
     ["npx cotrain emission propose --per-epoch 500 --dry-run", "what would be proposed"],
