@@ -123,4 +123,4 @@ export async function putToHolders(
 
 /** What stands behind "… proposed …" of what was sent. */
 export const sentText = ({ governor, proposalId, voteStart, voteEnd, transaction }: SentProposal): string =>
-  `in ${transaction}: proposal ${proposalId} of governor ${governor}. Holders vote from ${timeText(voteStart)} to ${timeText(voteEnd)} ("cotrain vote"), then anybody queues and executes it ("cotrain proposals execute").`;
+  `in ${transaction}: proposal ${proposalId} of governor ${governor}. Holders vote from ${timeText(voteStart)} to ${timeText(voteEnd)} ("npx cotrain vote"), then anybody queues and executes it ("npx cotrain proposals execute ${proposalId}").`;

@@ -142,12 +142,28 @@ export const callsText = ({ calls, more }: Pick<ToldProposal, "calls" | "more">)
   ...(more > 0 ? [`${more} further calls are not shown here.`] : []),
 ];
 
+/** What stands before its calls: what has been decided is no matter of "if" any more. */
+function foretold({ state }: ProposalStanding): string {
+  switch (state) {
+    case "pending":
+    case "active":
+      return "If holders accept it";
+    case "succeeded":
+    case "queued":
+      return "Holders accepted it, and once executed";
+    case "executed":
+      return "Holders accepted it, and so";
+    default:
+      return "It would have meant";
+  }
+}
+
 /** @param more what else is said of it */
 export function linesOf(told: ToldProposal, columns: number, more: readonly string[] = []): string[] {
   const { proposal, standing, title } = told;
   const below = [
     `${stateText(standing)}; ${votesText(standing)}.`,
-    `Proposed by ${formatAddress(proposal.proposer)}. If holders accept it:`,
+    `Proposed by ${formatAddress(proposal.proposer)}. ${foretold(standing)}:`,
     ...callsText(told),
     ...more,
     ...(proposal.sound

@@ -77,7 +77,7 @@ export function requireProposalId(text: string): string {
   if (idForm.test(text)) return text;
   throw new UserError(
     "PROPOSAL_ID",
-    `A proposal is named by its id, a decimal number, or by the first ${ID_DIGITS} digits of it or more, as "cotrain proposals list" shows it; not by ${JSON.stringify(text.slice(0, 100))}.`,
+    `A proposal is named by its id, a decimal number, or by the first ${ID_DIGITS} digits of it or more, as "npx cotrain proposals list" shows it; not by ${JSON.stringify(text.slice(0, 100))}.`,
   );
 }
 
@@ -103,7 +103,7 @@ export async function findProposal(place: ProposalsPlace, text: string, whole = 
   if (!found)
     throw new UserError(
       "PROPOSAL_UNKNOWN",
-      `Governor ${place.governor} has no proposal ${named}${whole ? ": name the whole id, since who answers for a chain can hide the proposal that one means behind another whose id begins so" : ", nor one that begins so"}; "cotrain proposals list" shows those that there are.`,
+      `Governor ${place.governor} has no proposal ${named}${whole ? ": name the whole id, since who answers for a chain can hide the proposal that one means behind another whose id begins so" : ", nor one that begins so"}; "npx cotrain proposals list" shows those that there are.`,
     );
   if (others > 0)
     throw new UserError("PROPOSAL_AMBIGUOUS", `${others + 1} proposals begin with ${named}: name more of the id.`);

@@ -107,7 +107,7 @@ function requireSensible(role: SignerRole, before: readonly Address[], { add, re
   if (absent !== undefined)
     throw new UserError(
       "SIGNER_ABSENT",
-      `${absent} is not in the newest set of ${role}: "cotrain ${role} show" shows who is.`,
+      `${absent} is not in the newest set of ${role}: "npx cotrain ${role} show" shows who is.`,
     );
 }
 

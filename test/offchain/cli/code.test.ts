@@ -358,7 +358,7 @@ test.each([["0"], ["1.5"], ["4294967296"], ["first"]])("no set of maintainers is
   expect(verdictOf(await cotrainHere(["code", "revoke-set", named, ...at()]))).toEqual(
     refusal(
       1,
-      `A set of maintainers is named by its number, from 1 on, as "cotrain code show" has it, not by "${named}".`,
+      `A set of maintainers is named by its number, from 1 on, as "npx cotrain code show" has it, not by "${named}".`,
     ),
   );
 });

@@ -1,5 +1,5 @@
 /** Every command and every option of it: help, examples that parse, where values come from, and what each option does. */
-import { writeFileSync } from "node:fs";
+import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -9,6 +9,7 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import { commands } from "../../../offchain/src/cli/commands/index.ts";
 import { flagFor, parseLine } from "../../../offchain/src/cli/program.ts";
 import { resolveConfig, variableOf } from "../../../offchain/src/service/index.ts";
+import { root } from "../../attack/rows.ts";
 import { exercised } from "./exercised.ts";
 import { cotrain, cotrainHere, type Ended, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 
@@ -25,6 +26,16 @@ function argvOf(line: string): string[] {
   expect(words.slice(0, 2)).toEqual(["npx", "cotrain"]);
   return words.slice(2);
 }
+
+test("a message names a command as people type it", () => {
+  const rooms = globSync("{cli,run,localnet}/**/*.ts", { cwd: join(root, "offchain/src") });
+  const bare = rooms.flatMap((file) =>
+    [...readFileSync(join(root, "offchain/src", file), "utf8").matchAll(/^.*[`'].*"cotrain [$\w].*$/gm)].map(
+      ([line]) => line,
+    ),
+  );
+  expect(bare).toEqual([]);
+});
 
 describe("help", () => {
   test("lists every command", async () => {

@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 
 import { changesOf } from "../../../offchain/src/cli/commands/propose.ts";
 import { nextStep } from "../../../offchain/src/cli/commands/proposals.ts";
+import { sentText } from "../../../offchain/src/cli/proposing.ts";
 import { documentOf, linesOf, requireAllTold, stateText, type ToldProposal } from "../../../offchain/src/cli/voting.ts";
 import type { ProposalStanding } from "../../../offchain/src/run/index.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
@@ -40,12 +41,18 @@ describe("what is to change", () => {
   test.each([
     [["innerSteps"], 'A change is written name=value, such as innerSteps=48, not "innerSteps".'],
     [["=48"], 'not "=48".'],
-    [["innerStep=48"], 'No run has a parameter "innerStep": "cotrain params" shows all. Did you mean "innerSteps"?'],
+    [
+      ["innerStep=48"],
+      'No run has a parameter "innerStep": "npx cotrain params" shows all. Did you mean "innerSteps"?',
+    ],
     [["constructor=48"], 'No run has a parameter "constructor"'],
     [["innerSteps=48", "innerSteps=49"], "innerSteps is given twice: give it one value."],
-    [["innerSteps=4.8"], 'innerSteps must be an integer, as "cotrain params --json" has it, not "4.8".'],
+    [["innerSteps=4.8"], 'innerSteps must be an integer, as "npx cotrain params --json" has it, not "4.8".'],
     [["innerSteps=-1"], 'not "-1".'],
-    [["codec=constructor"], 'codec must be fp32, int8-b256, or the number of one, not "constructor".'],
+    [
+      ["codec=constructor"],
+      'codec must be fp32, int8-b256, or the number of one, not "constructor"; "npx cotrain params" shows what this run allows.',
+    ],
     [["innerSteps="], 'not "".'],
     [["innerSteps=48", "--reason", "x".repeat(2_001)], "--reason has 2001 characters; 2000 are allowed."],
   ])("%j is refused before anything is looked for", async (words, sentence) => {
@@ -59,7 +66,7 @@ test.each([
   [["vote", "4711081", "agianst"], 'not "agianst". Did you mean "against"?'],
   [["vote", "4711", "for"], "A proposal is named by its id, a decimal number, or by the first 6 digits of it or more"],
   [["vote", "4711081", "for", "--reason", "x".repeat(2_001)], "--reason has 2001 characters; 2000 are allowed."],
-  [["proposals", "execute", "x"], 'as "cotrain proposals list" shows it; not by "x".'],
+  [["proposals", "execute", "x"], 'as "npx cotrain proposals list" shows it; not by "x".'],
   [["proposals", "list", "--last", "0"], /^--last must be .* from 1 to 1000, not "0"\.$/],
   [["vote", "4711081"], "missing required argument 'vote'"],
   [["propose"], "missing required argument 'name=value'"],
@@ -138,6 +145,22 @@ describe("a proposal as people read it", () => {
       "  RunRegistry makes this run paused.",
     ]);
     for (const line of linesOf(told, 60)) expect(line.length).toBeLessThanOrEqual(60);
+  });
+
+  test.each([
+    ["pending", "If holders accept it:"],
+    ["succeeded", "Holders accepted it, and once executed:"],
+    ["queued", "Holders accepted it, and once executed:"],
+    ["executed", "Holders accepted it, and so:"],
+    ["defeated", "It would have meant:"],
+    ["expired", "It would have meant:"],
+  ] as const)("that is %s tells its calls as “%s”", (state, words) => {
+    expect(linesOf({ ...told, standing: { ...standing, state } }, Infinity)[3]).toMatch(new RegExp(`\\. ${words}$`));
+  });
+
+  test("that was made names itself in the command that carries it out", () => {
+    const sent = { proposer, governor: proposer, proposalId: 4_711_081n, voteStart: now, voteEnd: now + 6 };
+    expect(sentText({ ...sent, transaction: "0x12" })).toMatch(/ \("npx cotrain proposals execute 4711081"\)\.$/);
   });
 
   test("says what it does not show, and what nobody should agree to", () => {

@@ -153,7 +153,7 @@ test("a page shows every wei and every remainder", () => {
     "3 earlier events, 4 earlier claims for it, 2 earlier transfers from others, 1 earlier delegation by others not shown",
   );
   expect(page).toContain("-0.000000000000000001");
-  expect(page).toContain('its shares have no votes until "cotrain delegate self"');
+  expect(page).toContain('its shares have no votes until "npx cotrain delegate self"');
 });
 
 test("a row of the table has what came and what went without a sign", () => {

@@ -130,7 +130,7 @@ function settledLines({ settled, expired }: Batched, token: CapitalToken): strin
     ),
     ...expired.map(
       ({ epoch }) =>
-        `Epoch ${epoch} was not settled within 30 days: "cotrain capital refund" fetches its deposits back.`,
+        `Epoch ${epoch} was not settled within 30 days: "npx cotrain capital refund" fetches its deposits back.`,
     ),
   ];
 }
@@ -222,7 +222,7 @@ async function claims(wanted: Wanted): Promise<Wish[]> {
   ];
 }
 
-const VOTELESS = 'They have votes once their holder delegates them: "cotrain delegate self".';
+const VOTELESS = 'They have votes once their holder delegates them: "npx cotrain delegate self".';
 
 /** `cotrain capital claim`. */
 export const capitalClaimCommand = defineCommand({

@@ -58,11 +58,11 @@ export function findGrant<T extends { readonly id: Hex }>(all: readonly T[], nam
   if (!/^[\da-f]{6,64}$/.test(id))
     throw new UserError(
       "GRANT_ID",
-      `A grant is named by its id, or by the first ${ID_DIGITS} hex digits of it or more, as "cotrain code list" shows it; not by ${JSON.stringify(named.slice(0, 100))}.`,
+      `A grant is named by its id, or by the first ${ID_DIGITS} hex digits of it or more, as "npx cotrain code list" shows it; not by ${JSON.stringify(named.slice(0, 100))}.`,
     );
   const found = all.filter((grant) => grant.id.startsWith(`0x${id}`));
   const [first, ...others] = found;
-  if (!first) throw new UserError("GRANT_UNKNOWN", `No grant begins with ${id}: "cotrain code list" shows all.`);
+  if (!first) throw new UserError("GRANT_UNKNOWN", `No grant begins with ${id}: "npx cotrain code list" shows all.`);
   if (others.length === 0) return first;
   throw new UserError("GRANT_AMBIGUOUS", `${found.length} grants begin with ${id}: give more digits.`);
 }

@@ -112,7 +112,7 @@ function requireMaintainers({ setVersion, modelId }: GrantFacts): void {
   if (setVersion !== 0) return;
   throw new UserError(
     "MAINTAINERS_NONE",
-    `Model ${modelId} has no maintainers: its holders choose them ("cotrain maintainers propose"), or approve a grant themselves ("cotrain code approve-by-vote").`,
+    `Model ${modelId} has no maintainers: its holders choose them ("npx cotrain maintainers propose"), or approve a grant themselves ("npx cotrain code approve-by-vote").`,
   );
 }
 
@@ -173,8 +173,8 @@ export const codeProposeCommand = defineCommand({
       ...factsOf(draft, facts, others),
       ...wrap(
         facts.setVersion === 0
-          ? `Written to ${file}: the model has no maintainers, so put it to the holders with "cotrain code approve-by-vote".`
-          : `Written to ${file}: hand it to the maintainers, who sign it with "cotrain code approve".`,
+          ? `Written to ${file}: the model has no maintainers, so put it to the holders with "npx cotrain code approve-by-vote".`
+          : `Written to ${file}: hand it to the maintainers, who sign it with "npx cotrain code approve".`,
         columnsOf(process.stdout),
       ),
     ]);
@@ -185,7 +185,7 @@ export const codeProposeCommand = defineCommand({
 export async function requireGrant(file: string, facts: GrantFacts): Promise<GrantDraft> {
   const draft = await readGrant(file, facts);
   if (draft) return draft;
-  throw new UserError("GRANT_MISSING", `There is no file ${file}: "cotrain code propose" writes one.`);
+  throw new UserError("GRANT_MISSING", `There is no file ${file}: "npx cotrain code propose" writes one.`);
 }
 
 /** Whoever pays twice for one commit means to. @throws UserError `GRANT_AGAIN` */

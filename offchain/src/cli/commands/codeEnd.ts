@@ -60,7 +60,7 @@ function setOf(named: string): number {
   if (version >= 1 && version < 2 ** 32) return version;
   throw new UserError(
     "SET_FORM",
-    `A set of maintainers is named by its number, from 1 on, as "cotrain code show" has it, not by ${JSON.stringify(named.slice(0, 100))}.`,
+    `A set of maintainers is named by its number, from 1 on, as "npx cotrain code show" has it, not by ${JSON.stringify(named.slice(0, 100))}.`,
   );
 }
 

@@ -26,8 +26,10 @@ function valueOf({ name, codes, type }: Parameter, value: string): number | bigi
   if (valueForm.test(value)) return type === "uint128" ? BigInt(value) : Number(value);
   const words = codes
     ? `${Object.keys(codes).join(", ")}, or the number of one`
-    : 'an integer, as "cotrain params --json" has it';
-  throw new UserError("PARAM_VALUE", `${name} must be ${words}, not ${JSON.stringify(value.slice(0, 100))}.`);
+    : 'an integer, as "npx cotrain params --json" has it';
+  // Which of the words a run allows only its chain knows.
+  const allowed = codes ? '; "npx cotrain params" shows what this run allows' : "";
+  throw new UserError("PARAM_VALUE", `${name} must be ${words}, not ${JSON.stringify(value.slice(0, 100))}${allowed}.`);
 }
 
 /**
@@ -52,7 +54,7 @@ export function changesOf(words: readonly string[]): Partial<RunParams> {
       );
       throw new UserError(
         "PARAM_UNKNOWN",
-        `No run has a parameter ${JSON.stringify(name.slice(0, 100))}: "cotrain params" shows all.${near}`,
+        `No run has a parameter ${JSON.stringify(name.slice(0, 100))}: "npx cotrain params" shows all.${near}`,
       );
     }
     if (changes.has(name)) throw new UserError("PARAM_TWICE", `${name} is given twice: give it one value.`);

@@ -105,7 +105,7 @@ function delegationText({ account, balance, votes, delegate, delegators, delegat
   ];
   return [
     isNobody(delegate)
-      ? 'It delegates to nobody: its shares have no votes until "cotrain delegate self" takes them up.'
+      ? 'It delegates to nobody: its shares have no votes until "npx cotrain delegate self" takes them up.'
       : `It delegates to ${named(delegate, account)}.`,
     ...(others.length > 0 ? [`To it delegate ${others.join(", ")}.`] : []),
   ];
