@@ -136,14 +136,17 @@ describe("a log that an older logic left, of another form and other decisions,",
     const driver = await drive(withOlder);
     expect(driver.state.pausedBy).toEqual({ operator: false, chain: false });
     expect(await logOf().latestSnapshot()).toMatchObject({ seq: expected.seq, logicVersion: logics.present });
+    // Where the older one ended stays, too.
+    const its = await logOf().latestSnapshot(OLDER);
+    expect([its?.seq, digestOfJson(its?.state)]).toEqual([expected.seq, expected.digest]);
     // What the older logic would have decided otherwise.
     await driver.submit({ type: "PauseRequested", by: "chain" });
     await driver.submit({ type: "PauseRequested", by: "operator" });
     const { pausedBy } = await driver.submit({ type: "ResumeRequested", by: "operator" });
     expect(pausedBy).toEqual({ operator: false, chain: true });
     const { state } = driver;
-    const [its, ours] = [(await versions()).slice(0, expected.seq), (await versions()).slice(expected.seq)];
-    expect([new Set(its), new Set(ours)]).toEqual([new Set([OLDER]), new Set([logics.present])]);
+    const [theirs, ours] = [(await versions()).slice(0, expected.seq), (await versions()).slice(expected.seq)];
+    expect([new Set(theirs), new Set(ours)]).toEqual([new Set([OLDER]), new Set([logics.present])]);
     await driver.stop();
     const next = await drive();
     expect(next.state).toEqual(state);

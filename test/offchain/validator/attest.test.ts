@@ -53,6 +53,8 @@ interface More {
   readonly besides?: (ledger: Ledger, last: PostedHead) => Promise<Said>;
   /** Heads before these two. */
   readonly heads?: number;
+  /** Under which the coordinator shows it, where that is not its own. */
+  readonly epoch?: number;
 }
 
 const sortitionIn = (ledger: Ledger, head: string): Promise<Sortition | undefined> => {
@@ -63,7 +65,7 @@ const sortitionIn = (ledger: Ledger, head: string): Promise<Sortition | undefine
 /** What the honest one, which found all heads to hold, makes of an epoch that counts these verdicts. */
 async function decided(
   counted: (ledger: Ledger, heads: [PostedHead, PostedHead]) => Promise<Said[]>,
-  { members = validators, besides, heads = 0, found = 10_000n }: More = {},
+  { members = validators, besides, heads = 0, found = 10_000n, epoch = 1 }: More = {},
 ): Promise<{ decision: Decision; ledger: Ledger }> {
   const ledger = createLedger();
   ledger.validators = members.map(lower).toSorted();
@@ -99,7 +101,7 @@ async function decided(
     sortitionOf: ({ head }) => sortitionIn(ledger, head),
   };
   const decision = await decide(modules, modelId, runs[0], {
-    epoch: 1,
+    epoch,
     manifest: attestation.epochDigest,
     attestation: toWire("Attestation", attestation),
     signatures: [],
@@ -167,6 +169,11 @@ it("one in which it is paid although this validator's voice came too late is sig
     ...(await all(ledger, last, 10_000n)),
   ]);
   expect(decision).toMatchObject({ kind: "sign" });
+});
+
+it("one that is shown under another's number is refused before anything is computed", async () => {
+  const { decision } = await decided(async () => [], { epoch: 2 });
+  expect(decision).toEqual({ kind: "refuse", reason: "It is of another epoch." });
 });
 
 it.each([

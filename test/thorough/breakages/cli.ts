@@ -457,4 +457,11 @@ export const cli: readonly Breakage[] = [
     instead: "false &&",
     tests: ["test/offchain/cli/unpaid.test.ts"],
   },
+  {
+    name: "a model of another run is imported into the directory of a run",
+    file: "offchain/src/cli/commands/checkpoint.ts",
+    text: "if (run && bundle.runId !== run.runId)",
+    instead: 'if (run && bundle.runId === "")',
+    tests: ["test/offchain/cli/importModel.test.ts"],
+  },
 ];

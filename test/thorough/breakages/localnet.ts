@@ -184,4 +184,11 @@ export const localnet: readonly Breakage[] = [
     instead: "const MOST_TIMES = 1n;",
     tests: ["test/offchain/localnet/funding.test.ts"],
   },
+  {
+    name: "what never comes leaves no time for the last claims",
+    file: "offchain/src/localnet/session.ts",
+    text: "settled - (prepared.local ? CLAIM_MS : 0)",
+    instead: "settled",
+    tests: ["test/offchain/localnet/session.test.ts"],
+  },
 ];

@@ -569,4 +569,11 @@ export const run: readonly Breakage[] = [
     instead: "if (same === undefined && false)",
     tests: ["test/offchain/run/builds.test.ts"],
   },
+  {
+    name: "of rejected heads as many are read as there are",
+    file: "offchain/src/run/unpaid.ts",
+    text: "if (isRejected && --left.rejected < 0) continue;",
+    instead: "if (isRejected) left.rejected -= 1;",
+    tests: ["test/offchain/run/unpaidRejected.test.ts"],
+  },
 ];

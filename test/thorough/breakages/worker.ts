@@ -422,4 +422,11 @@ export const worker: readonly Breakage[] = [
     instead: "...fields } = event;",
     tests: ["test/offchain/cli/workerTerminal.test.ts"],
   },
+  {
+    name: "two joins in a millisecond are one",
+    file: "offchain/src/worker/session.ts",
+    text: "? lastIssuedAt + 1 : now;",
+    instead: "? lastIssuedAt : now;",
+    tests: ["test/offchain/worker/session.test.ts"],
+  },
 ];
