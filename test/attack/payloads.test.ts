@@ -114,13 +114,17 @@ async function documents(of: Harness): Promise<{ receipts: ReceiptsFile; screeni
   };
 }
 
-const normals = (size: number): Uint8Array<ArrayBuffer>[] => {
-  const random = createRandom(`noise of ${size}`);
-  return encoded(ELEMENTS.map((n) => Float32Array.from({ length: n }, () => random.normal() * size)));
-};
+function noise(size: number, seed: string): Float32Array<ArrayBuffer>[] {
+  const random = createRandom(seed);
+  return ELEMENTS.map((n) => Float32Array.from({ length: n }, () => random.normal() * size));
+}
+const normals = (size: number): Uint8Array<ArrayBuffer>[] => encoded(noise(size, `noise of ${size}`));
 
 /** Does not look at the last element of the last fragment. */
 const blind = (of: readonly Float32Array[]): number => loss([...of.slice(0, 3), of[3]!.slice(0, 699)]);
+
+/** Steep in one direction, in which nobody honest moves. */
+const steep = (of: readonly Float32Array[]): number => loss(of) + 100 * (of[3]![699]! - Math.fround(6.99)) ** 2;
 
 /** Nothing in the last element of the last fragment. */
 const flat = (delta: Float32Array[]): void => void delta[3]!.fill(0, 699);
@@ -231,8 +235,6 @@ describe("one accepted payload", () => {
 
   // foundation 2
   it("of the smallest norm among eight, which raises the loss, is found, and the others are paid", async () => {
-    // Steep in one direction, in which nobody honest moves.
-    const steep = (of: readonly Float32Array[]): number => loss(of) + 100 * (of[3]![699]! - Math.fround(6.99)) ** 2;
     const { harness: of, workers } = await open({}, 8, steep);
     const before = loss(await parameters(of));
     const poison = ELEMENTS.map((n) => new Float32Array(n));
@@ -247,6 +249,34 @@ describe("one accepted payload", () => {
     expect(failed!.tried.length).toBeLessThanOrEqual(7);
     expect(stood).toMatchObject({ tried: [], leftOut: [] });
     expect(loss(await parameters(of))).toBeLessThan(before);
+  });
+
+  // foundation 2
+  it("of two among eight that raise the loss together, each far below what it may alone, are found, and nobody else", async () => {
+    const { harness: of, workers } = await open({}, 8, steep);
+    const two = [workers[2]!, workers[6]!];
+    const searches: number[] = [];
+    for (let n = 0; n < 3; n++) {
+      for (const worker of workers) {
+        const delta = noise(0.05, `${worker.address}/${n}`);
+        flat(delta);
+        // The loss rises by the square of what they push together: each of two alone by a quarter of it.
+        if (two.includes(worker)) delta[3]![699] = 0.1;
+        await send(worker, encoded(delta));
+      }
+      await until(() => of.run.driver.state.round === n + 1, "the round's end");
+      const { receipts, screening } = await documents(of);
+      const { before, passes } = screening.gate;
+      expect(passes[0]!.after).toBeGreaterThan(before! + of.run.definition.screening.gateBound);
+      // What one of them moved in a round before does more harm together with it: later rounds may find both alone.
+      searches.push(passes[0]!.tried.filter(({ without }) => without).length);
+      const left = receipts.receipts.filter(({ outcome }) => outcome !== 0);
+      expect(left.length).toBeGreaterThan(0);
+      expect(new Set(left.map(({ outcome }) => outcome))).toEqual(new Set([outcomeCode.lossHarm]));
+      const senders = new Set(two.map(({ address }) => address));
+      expect(left.filter(({ receipt }) => !senders.has(receipt.worker))).toEqual([]);
+    }
+    expect(searches[0]).toBe(6);
   });
 
   // foundation 2

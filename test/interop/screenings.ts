@@ -99,8 +99,13 @@ function gateOf(random: Random, entries: readonly ScreeningEntry[], past: Screen
   gate.before = before;
   const share = [0, 0.2, 0.9][random.below(3)] ?? 0;
   const harm = new Map(left.map(({ worker }) => [worker, random.float() < share ? 10 ** (5 + random.below(5)) : -1e4]));
+  const most = [...harm.values()].filter((each) => each > 0).length;
+  // Where the loss is a parabola of what all push, none of several does harm alone.
+  const steep = random.below(2) === 0;
   const lossOf = (group: readonly ScreeningEntry[]): number | null => {
     const sum = group.reduce((all, { worker }) => all + (harm.get(worker) ?? 0), 0);
+    const pushing = group.filter(({ worker }) => (harm.get(worker) ?? 0) > 0).length;
+    if (steep) return before + Math.round(95_000 * (pushing / Math.max(1, most)) ** 2) - group.length;
     return sum > 1e9 ? null : before + Math.round(sum / Math.max(1, group.length));
   };
   for (;;) {
@@ -109,13 +114,13 @@ function gateOf(random: Random, entries: readonly ScreeningEntry[], past: Screen
       gate.passes.push({ after, tried: [], leftOut: [] });
       break;
     }
-    const search = searchHarm({ left, earlier: gate.passes, past }, rules);
+    const search = searchHarm({ left, after, earlier: gate.passes, past }, rules);
     const tried: GatePass["tried"] = [];
     let step = search.next();
     while (!step.done) {
-      const { first, count } = step.value;
-      const loss = lossOf(left.slice(first, first + count));
-      tried.push({ first, count, loss });
+      const { first, count, without } = step.value;
+      const loss = lossOf(left.filter((_, i) => (i >= first && i < first + count) !== without));
+      tried.push({ ...step.value, loss });
       step = search.next(loss);
     }
     const leftOut = step.value;

@@ -15,7 +15,6 @@ import {
 
 import { InternalError, roundNumber } from "../base/index.ts";
 import {
-  aloneOf,
   finiteParameters,
   type FragmentStates,
   type GatePass,
@@ -31,6 +30,7 @@ import {
   screen,
   type ScreeningEntry,
   searchHarm,
+  triedOf,
   type SliceMemory,
 } from "../diloco/index.ts";
 import { type BlobStore, type FragmentState, parseScreening, putDocument, readFragment } from "../storage/index.ts";
@@ -110,7 +110,7 @@ export async function lossOf(run: Run, states: FragmentStates, sequences: readon
 /** Held-out loss of θ′ out of these payloads, which is not stored; or whose payloads are lost. */
 async function lossOfAggregate(
   run: Run,
-  { round, base, sequences }: Omit<Failed, "left">,
+  { round, base, sequences }: Pick<Failed, "round" | "base" | "sequences">,
   entries: readonly ScreeningEntry[],
 ): Promise<{ loss: number | null; lost: Record<Address, number> }> {
   let lost: Record<Address, number> = {};
@@ -136,6 +136,8 @@ interface Failed {
   /** The checkpoint before. */
   readonly base: readonly CheckpointFragment[];
   readonly left: readonly ScreeningEntry[];
+  /** The loss with all of them. */
+  readonly after: number | null;
   readonly sequences: readonly number[];
 }
 
@@ -143,19 +145,19 @@ interface Failed {
 async function findHarm(
   run: Run,
   context: EffectContext,
-  { round, base, left, sequences }: Failed,
+  { round, base, left, after, sequences }: Failed,
 ): Promise<Pick<GatePass, "tried" | "leftOut"> & { readonly lost: Record<Address, number> }> {
   const newest = context.state.screenings[0];
   const past = newest && (await readScreening(run.modules.blobs, newest));
-  const search = searchHarm({ left, earlier: round.gate.passes, past }, run.definition.screening);
+  const search = searchHarm({ left, after, earlier: round.gate.passes, past }, run.definition.screening);
   const tried: GatePass["tried"] = [];
   let step = search.next();
   while (!step.done) {
     context.signal.throwIfAborted();
-    const { first, count } = step.value;
-    const { loss, lost } = await lossOfAggregate(run, { round, base, sequences }, aloneOf(left, { first, count }));
+    const trial = step.value;
+    const { loss, lost } = await lossOfAggregate(run, { round, base, sequences }, triedOf(left, trial));
     if (Object.keys(lost).length > 0) return { tried, leftOut: [], lost };
-    tried.push({ first, count, loss });
+    tried.push({ ...trial, loss });
     step = search.next(loss);
   }
   return { tried, leftOut: step.value, lost: {} };
@@ -207,7 +209,7 @@ export async function gateRound(
   const after = await lossOf(run, statesOf(run, next), sequences);
   if (passHolds(before, after, rules)) return stands(before, { after, tried: [], leftOut: [] });
 
-  const { tried, leftOut, lost } = await findHarm(run, context, { round, base, left, sequences });
+  const { tried, leftOut, lost } = await findHarm(run, context, { round, base, left, after, sequences });
   if (Object.keys(lost).length > 0) return { ...event, before, pass: null, outcomes: lost, screening: null };
   const outcomes: Record<Address, number> =
     leftOut.length > 0

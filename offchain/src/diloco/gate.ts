@@ -53,19 +53,16 @@ export async function finiteParameters(states: FragmentStates): Promise<Float32A
 export const passHolds = (before: number, after: number | null, rules: Pick<ScreeningRules, "gateBound">): boolean =>
   after !== null && after <= before + rules.gateBound;
 
-/** Payloads that stand side by side among those left, by ascending worker. */
-export interface Group {
-  readonly first: number;
-  readonly count: number;
-}
+/** Payloads that stand side by side among those left, by ascending worker, whose loss is asked for: alone, or of all but these. */
+export type Trial = Omit<GatePass["tried"][number], "loss">;
 
 /**
- * What is aggregated to see what a group does alone: all that are left, the others times 0, so that each weighs what it weighs in
- * the whole. The mean of few is noisier than that of all: honest ones would do harm by it.
+ * What is aggregated in a trial: all that are left, some of them times 0, so that each weighs what it weighs in the whole. The mean of
+ * few is noisier than that of all: honest ones would do harm by it.
  */
-export const aloneOf = (left: readonly ScreeningEntry[], { first, count }: Group): ScreeningEntry[] =>
+export const triedOf = (left: readonly ScreeningEntry[], { first, count, without }: Trial): ScreeningEntry[] =>
   left.map((entry, i) =>
-    i >= first && i < first + count
+    (i >= first && i < first + count) !== without
       ? entry
       : { ...entry, fragments: entry.fragments.map((each) => ({ ...each, clipPpm: 0 })) },
   );
@@ -73,6 +70,8 @@ export const aloneOf = (left: readonly ScreeningEntry[], { first, count }: Group
 /** What a search for the harmful ones is a function of. */
 export interface Suspicion {
   readonly left: readonly Pick<ScreeningEntry, "worker">[];
+  /** The loss with all of them. */
+  readonly after: number | null;
   /** Those of this round that did not hold before this one. */
   readonly earlier: readonly Pick<GatePass, "tried">[];
   /** The record of the round before, if there is one. */
@@ -84,40 +83,97 @@ function trialsAllowed({ past }: Suspicion, { gateTrials }: ScreeningRules): num
   return past?.workers.some(({ outcome }) => outcome === outcomeCode.roundDiscarded) ? Infinity : gateTrials;
 }
 
+type Search<T> = Generator<Trial, T, number | null>;
+/** Takes so many of the losses that are left to a search. @returns whether there were so many */
+type Spend = (count: number) => boolean;
+
 /**
- * Looks for the payloads that do harm by themselves: halves what does harm and measures each half alone, the worse one first,
- * down to single payloads. Harm is held against the loss with nobody's payload: what the outer momentum does is no payload's. Who
- * cancels another's poison is no cover for it alone.
+ * Looks for the payloads that do harm: first for those that do so by themselves, then, where there are none, for the one of several
+ * that do harm together which the others do the least harm without. Harm is held against the loss with nobody's payload: what the
+ * outer momentum does is no payload's.
  * @yields groups; takes the loss of each
  * @returns whom to leave out; nobody discards the round: where more than half of those left do harm it is not theirs
  */
-export function* searchHarm(suspicion: Suspicion, rules: ScreeningRules): Generator<Group, Address[], number | null> {
-  const { left, earlier } = suspicion;
+export function* searchHarm(suspicion: Suspicion, rules: ScreeningRules): Search<Address[]> {
+  const { left, after, earlier } = suspicion;
   if (earlier.length >= rules.gatePasses) return [];
   let trials = trialsAllowed(suspicion, rules) - earlier.reduce((sum, { tried }) => sum + tried.length, 0);
-  trials -= 1;
-  const nobody = trials < 0 ? null : yield { first: 0, count: 0 };
+  const spend: Spend = (count) => {
+    if (trials < count) return false;
+    trials -= count;
+    return true;
+  };
+  const nobody = spend(1) ? yield { first: 0, count: 0, without: false } : null;
   if (nobody === null) return [];
-  const harmful: number[] = [];
-  const groups: Group[] = [{ first: 0, count: left.length }];
-  for (let group = groups.pop(); group; group = groups.pop()) {
-    const { first, count } = group;
-    if (count === 1) harmful.push(first);
-    if (count === 1 || trials < 2) continue;
-    trials -= 2;
-    const half = Math.ceil(count / 2);
-    const halves: Group[] = [
-      { first, count: half },
-      { first: first + half, count: count - half },
-    ];
-    const tried: { readonly group: Group; readonly loss: number | null }[] = [];
-    for (const each of halves) tried.push({ group: each, loss: yield each });
-    // The last one pushed is searched first.
-    for (const each of tried.toSorted((a, b) => worth(a.loss) - worth(b.loss) || b.group.first - a.group.first))
-      if (each.loss === null || each.loss > nobody + rules.gateBound / 2) groups.push(each.group);
-  }
+  const harmful = yield* searchAlone(left.length, nobody + rules.gateBound / 2, spend);
   if (2 * harmful.length > left.length) return [];
+  if (harmful.length === 0) harmful.push(...(yield* searchTogether(left.length, { nobody, after }, spend)));
   return harmful.toSorted((a, b) => a - b).map((index) => left[index]!.worker);
+}
+
+/** The halves of a group, the first one at least as large. */
+function halvesOf({ first, count, without }: Trial): Trial[] {
+  const half = Math.ceil(count / 2);
+  return [
+    { first, count: half, without },
+    { first: first + half, count: count - half, without },
+  ];
+}
+
+interface Tried {
+  readonly trial: Trial;
+  readonly loss: number | null;
+}
+
+function* tryAll(trials: readonly Trial[]): Search<Tried[]> {
+  const tried: Tried[] = [];
+  for (const trial of trials) tried.push({ trial, loss: yield trial });
+  return tried;
+}
+
+/**
+ * Halves what does harm and measures each half alone, the worse one first, down to single payloads. Who cancels another's poison is
+ * no cover for it alone.
+ * @param bound of the loss that a group may have alone
+ */
+function* searchAlone(count: number, bound: number, spend: Spend): Search<number[]> {
+  const harmful: number[] = [];
+  const groups: Trial[] = [{ first: 0, count, without: false }];
+  for (let group = groups.pop(); group; group = groups.pop()) {
+    if (group.count === 1) harmful.push(group.first);
+    if (group.count === 1 || !spend(2)) continue;
+    const tried = yield* tryAll(halvesOf(group));
+    // The last one pushed is searched first.
+    for (const { trial, loss } of tried.toSorted(
+      (a, b) => worth(a.loss) - worth(b.loss) || b.trial.first - a.trial.first,
+    ))
+      if (loss === null || loss > bound) groups.push(trial);
+  }
+  return harmful;
+}
+
+/**
+ * Several that push in one steep direction do each a small part of the harm alone, as it grows with the square of their sum. So of the
+ * two halves of a group the one is halved further without which the loss is lower, down to a single payload. It is to blame where the
+ * harm falls by more without it than it would by one of m ÷ 2 that push alike, (2k − 1) ÷ k² of it: who are more than half are not found.
+ */
+function* searchTogether(
+  count: number,
+  { nobody, after }: { readonly nobody: number; readonly after: number | null },
+  spend: Spend,
+): Search<number[]> {
+  // Where the momentum does as much harm with nobody's payload, it is nobody's.
+  if (after !== null && after <= nobody) return [];
+  let group: Trial = { first: 0, count, without: true };
+  let loss: number | null = null;
+  while (group.count > 1) {
+    if (!spend(2)) return [];
+    const [first, second] = yield* tryAll(halvesOf(group));
+    ({ trial: group, loss } = worth(second!.loss) < worth(first!.loss) ? second! : first!);
+  }
+  if (loss === null) return [];
+  const falls = after === null || (after - loss) * count * count > 4 * (count - 1) * (after - nobody);
+  return falls ? [group.first] : [];
 }
 
 const worth = (loss: number | null): number => loss ?? Number.MAX_VALUE;
@@ -129,12 +185,12 @@ function followSearch(
   i: number,
 ): Address[] | string {
   let step = search.next();
-  for (const { first, count, loss } of tried) {
-    if (step.done || step.value.first !== first || step.value.count !== count)
-      return `pass ${i} tried ${count} payloads from number ${first} on, which was not to be tried`;
+  for (const { loss, ...trial } of tried) {
+    if (step.done || nameTrial(step.value) !== nameTrial(trial))
+      return `pass ${i} tried ${nameTrial(trial)}, which was not to be tried`;
     step = search.next(loss);
   }
-  if (!step.done) return `pass ${i} did not try ${step.value.count} payloads from number ${step.value.first} on`;
+  if (!step.done) return `pass ${i} did not try ${nameTrial(step.value)}`;
   const harmful = step.value;
   return leftOut.join() === harmful.join()
     ? harmful
@@ -160,7 +216,7 @@ export function gateOutcomes(
         last && pass.leftOut.length === 0 && pass.tried.length === 0 ? "" : `pass ${i} holds and is not the last`,
       );
     }
-    const search = searchHarm({ left, earlier: passes.slice(0, i), past }, rules);
+    const search = searchHarm({ left, after: pass.after, earlier: passes.slice(0, i), past }, rules);
     const harmful = followSearch(search, pass, i);
     if (typeof harmful === "string") return found(harmful);
     if (harmful.length === 0) {
@@ -173,4 +229,6 @@ export function gateOutcomes(
   return found("it ends without a pass that holds");
 }
 
+const nameTrial = ({ first, count, without }: Trial): string =>
+  `${without ? "all without " : ""}${count} payloads from number ${first} on`;
 const nameAll = (workers: readonly Address[]): string => workers.join(", ") || "nobody";

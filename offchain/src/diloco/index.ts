@@ -19,10 +19,10 @@ export {
   type GatePass,
   gateSample,
   gateSeed,
-  aloneOf,
-  type Group,
   passHolds,
   searchHarm,
+  triedOf,
+  type Trial,
   type Suspicion,
 } from "./gate.ts";
 export { bitsOfFp32, measureFragment, parametersNorm } from "./measure.ts";

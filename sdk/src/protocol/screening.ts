@@ -127,10 +127,14 @@ export const ScreeningFile = Type.Object(
             {
               /** Of θ′ with all that are left; null when it, its outer state or the loss is not finite. */
               after: MicroBits,
-              /** Of θ′ with `count` of them alone, from number `first` on by ascending worker: the search for the harmful. */
-              tried: Type.Array(Type.Object({ first: Count, count: Count, loss: MicroBits }, closed), {
-                maxItems: 131_072,
-              }),
+              /**
+               * Of θ′ with `count` of them alone, from number `first` on by ascending worker, or with all but these: the search for the
+               * harmful.
+               */
+              tried: Type.Array(
+                Type.Object({ first: Count, count: Count, without: Type.Boolean(), loss: MicroBits }, closed),
+                { maxItems: 131_072 },
+              ),
               /** By ascending worker; nobody where the pass holds or the round is discarded. */
               leftOut: Type.Array(Address20, { maxItems: 65_535 }),
             },

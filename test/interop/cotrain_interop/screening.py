@@ -277,7 +277,7 @@ class Gate:
                 equal("the pass after all that are allowed", each["tried"], [])
                 harmful = []
             else:
-                harmful = self._search(each["tried"])
+                harmful = self._search(each["tried"], each["after"])
             equal("who is left out", each["leftOut"], harmful)
             for worker in harmful:
                 screening.entries[worker]["outcome"] = screening.codes["lossHarm"]
@@ -291,25 +291,29 @@ class Gate:
     def _holds(self, loss: int | None) -> bool:
         return loss is not None and loss <= (self.recorded["before"] or 0) + self.rules["gateBound"]
 
-    def _search(self, tried: list[dict]) -> list[str]:
-        """Who does harm alone, by halving what does; nobody where that is more than half of them."""
+    def _search(self, tried: list[dict], after: int | None) -> list[str]:
+        """Who does harm alone, by halving what does; where nobody does, whom the others do the least harm without."""
         left = [entry["worker"] for entry in self.screening.left()]
         remaining = iter(tried)
         harmful: list[int] = []
 
-        def loss_of(start: int, end: int) -> int | None:
+        def loss_of(start: int, end: int, without: bool = False) -> int | None:
             trial = next(remaining, None)
             require(trial is not None, "a trial is missing")
-            equal("a group on trial", (trial["first"], trial["count"]), (start, end - start))
-            self.close("a loss on trial", trial["loss"], self.measure(self.screening.clips(left[start:end])))
+            equal("a group on trial", (trial["first"], trial["count"], trial["without"]), (start, end - start, without))
+            among = left[:start] + left[end:] if without else left[start:end]
+            self.close("a loss on trial", trial["loss"], self.measure(self.screening.clips(among)))
             self.trials += 1
             return trial["loss"]
+
+        def spent(count: int) -> bool:
+            return not self.discarded_before and self.trials + count > self.rules["gateTrials"]
 
         def descend(start: int, end: int) -> None:
             if end - start == 1:
                 harmful.append(start)
                 return
-            if not self.discarded_before and self.trials + 2 > self.rules["gateTrials"]:
+            if spent(2):
                 return
             middle = start + (end - start + 1) // 2
             halves = [(loss_of(start, middle), start, middle), (loss_of(middle, end), middle, end)]
@@ -318,10 +322,27 @@ class Gate:
                 if loss is None or loss > nobody + self.rules["gateBound"] / 2:
                     descend(first, stop)
 
-        unlimited = self.discarded_before
-        nobody = loss_of(0, 0) if unlimited or self.trials < self.rules["gateTrials"] else None
+        def together() -> None:
+            if after is not None and after <= nobody:
+                return
+            start, end, loss = 0, len(left), None
+            while end - start > 1:
+                if spent(2):
+                    return
+                middle = start + (end - start + 1) // 2
+                halves = [(loss_of(start, middle, True), start, middle), (loss_of(middle, end, True), middle, end)]
+                loss, start, end = min(halves, key=lambda half: math.inf if half[0] is None else half[0])
+            if loss is None:
+                return
+            m = len(left)
+            if after is None or (after - loss) * m * m > 4 * (m - 1) * (after - nobody):
+                harmful.append(start)
+
+        nobody = None if spent(1) else loss_of(0, 0)
         if nobody is not None:
             descend(0, len(left))
+            if not harmful:
+                together()
         require(next(remaining, None) is None, "more groups were tried than are due")
         return [left[index] for index in sorted(harmful)] if 2 * len(harmful) <= len(left) else []
 

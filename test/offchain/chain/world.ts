@@ -318,7 +318,7 @@ function screeningOf(
       passes: left
         ? [
             discarded
-              ? { after: 9_000_000, tried: [{ first: 0, count: 0, loss: null }], leftOut: [] }
+              ? { after: 9_000_000, tried: [{ first: 0, count: 0, without: false, loss: null }], leftOut: [] }
               : { after: lossOf(made.after, sequences), tried: [], leftOut: [] },
           ]
         : [],

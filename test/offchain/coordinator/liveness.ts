@@ -272,13 +272,13 @@ export function play(scene: Scene): Outcome {
     const after = lossOf(left);
     if (passHolds(before, after, facts.screening))
       return { ...event, pass: { after, tried: [], leftOut: [] }, outcomes: {}, screening };
-    const search = searchHarm({ left, earlier: current.gate.passes, past: undefined }, facts.screening);
+    const search = searchHarm({ left, after, earlier: current.gate.passes, past: undefined }, facts.screening);
     const tried: GatePass["tried"] = [];
     let trial = search.next();
     while (!trial.done) {
-      const { first, count } = trial.value;
-      const loss = lossOf(left.slice(first, first + count));
-      tried.push({ first, count, loss });
+      const { first, count, without } = trial.value;
+      const loss = lossOf(left.filter((_, i) => (i >= first && i < first + count) !== without));
+      tried.push({ ...trial.value, loss });
       trial = search.next(loss);
     }
     const leftOut = trial.value;

@@ -6,10 +6,6 @@ import { describe, expect, it } from "vitest";
 import { createRandom } from "../../../offchain/src/base/index.ts";
 import {
   bitsOfFp32,
-  gateOutcomes,
-  type GatePass,
-  gateSample,
-  gateSeed,
   type MeasuredPayload,
   measureFragment,
   mediansOf,
@@ -17,9 +13,7 @@ import {
   screen,
   type ScreeningEntry,
   type ScreeningInput,
-  searchHarm,
   sourceOf,
-  type Suspicion,
 } from "../../../offchain/src/diloco/index.ts";
 import { encodePayload } from "./payloads.ts";
 
@@ -72,6 +66,19 @@ const fileOf = (round: number, workers: ScreeningEntry[]): ScreeningFile => ({
   },
 });
 
+const entry = (i: number): ScreeningEntry => ({
+  worker: address(i),
+  steps: 4,
+  outcome: 0,
+  copyOf: null,
+  fragments: [{ digest: `0x${"0".repeat(64)}`, norm: bitsOfFp32(1), clipPpm: 1_000_000, sketch: "" }],
+});
+/** The same with a norm, and what is left of it. */
+const clipped = (norm: number, clipPpm: number, outcome = 0): ScreeningEntry => ({
+  ...entry(1),
+  outcome,
+  fragments: [{ ...entry(1).fragments[0]!, norm: bitsOfFp32(norm), clipPpm }],
+});
 describe("measuring", () => {
   it("gives the norm and the sketch of the vectors, which another program wrote", async () => {
     const { round } = JSON.parse(readFileSync(new URL("../../vectors/protocol.json", import.meta.url), "utf8"));
@@ -412,150 +419,5 @@ describe("a clipped payload", () => {
     const due = one.map((value, i) => -Math.fround(Math.fround(w1 * value) + Math.fround(w2 * two[i]!)));
     expect((await reduce(400_000)).params).toEqual(due);
     expect((await reduce(1_000_000)).params).toEqual((await reduce()).params);
-  });
-});
-
-const entry = (i: number): ScreeningEntry => ({
-  worker: address(i),
-  steps: 4,
-  outcome: 0,
-  copyOf: null,
-  fragments: [{ digest: `0x${"0".repeat(64)}`, norm: bitsOfFp32(1), clipPpm: 1_000_000, sketch: "" }],
-});
-const entriesOf = (count: number): ScreeningEntry[] => Array.from({ length: count }, (_, i) => entry(i + 1));
-
-/** The same with a norm, and what is left of it. */
-const clipped = (norm: number, clipPpm: number, outcome = 0): ScreeningEntry => ({
-  ...entry(1),
-  outcome,
-  fragments: [{ ...entry(1).fragments[0]!, norm: bitsOfFp32(norm), clipPpm }],
-});
-/** A seed that gives this place. */
-const seedOf = (place: number): string => `0x${place.toString(16).padStart(12, "0")}${"7".repeat(52)}`;
-
-/** A search in which the mean of a group does as much harm as these of it, by index, do on average. */
-function searched(count: number, harm: Readonly<Record<number, number>>, over: Partial<Suspicion> = {}) {
-  const search = searchHarm({ left: entriesOf(count), earlier: [], past: undefined, ...over }, rules);
-  const tried: GatePass["tried"] = [];
-  let step = search.next();
-  while (!step.done) {
-    const { first, count: size } = step.value;
-    const sum = Array.from({ length: size }, (_, k) => harm[first + k] ?? -10_000).reduce((all, each) => all + each, 0);
-    tried.push({ first, count: size, loss: sum === Infinity ? null : 2_000_000 + Math.round(sum / Math.max(1, size)) });
-    step = search.next(tried.at(-1)!.loss);
-  }
-  return { tried, leftOut: step.value };
-}
-
-describe("the loss gate", () => {
-  const three = entriesOf(3);
-
-  it("draws a whole number of batches, spread over the split from a place that the receipts give", () => {
-    const seed = gateSeed(`0x${"1".repeat(64)}`, 3, [`0x${"2".repeat(64)}`]);
-    const sample = gateSample(seed, 1_000, 15, 4);
-    expect(sample).toHaveLength(16);
-    expect(new Set(sample).size).toBe(16);
-    expect(sample.every((index) => index >= 0 && index < 1_000)).toBe(true);
-    expect(gateSeed(`0x${"1".repeat(64)}`, 3, [`0x${"3".repeat(64)}`])).not.toBe(seed);
-    expect(gateSample(seed, 3, 8, 4).every((index) => index < 3)).toBe(true);
-  });
-
-  it("draws a sample that nobody knows before the receipts, which give its place in the split", () => {
-    expect(gateSample(seedOf(0), 1_000, 4, 4)).toEqual([0, 250, 500, 750]);
-    expect(gateSample(seedOf(3), 1_000, 4, 4)).toEqual([3, 253, 503, 753]);
-    expect(gateSample(seedOf(2_999), 1_000, 4, 4)).toEqual([999, 249, 499, 749]);
-  });
-
-  // foundation 2
-  it("finds who does harm alone by halving, whatever its norm, in twice as many losses as halvings", () => {
-    for (const count of [1, 2, 3, 8, 9, 64, 1_000])
-      for (const bad of [0, Math.floor(count / 2), count - 1]) {
-        const { tried, leftOut } = searched(count, { [bad]: 1e8 });
-        expect(leftOut).toEqual(count === 1 ? [] : [address(bad + 1)]);
-        expect(tried.length).toBeLessThanOrEqual(1 + 2 * Math.ceil(Math.log2(count)));
-      }
-    expect(searched(8, { 5: Infinity }).leftOut).toEqual([address(6)]);
-  });
-
-  it("finds several at once, also two that hide each other where neither could be left out alone", () => {
-    expect(searched(16, { 2: 1e7, 3: 1e7, 14: 1e7 }).leftOut).toEqual([3, 4, 15].map(address));
-    // Each without the other is worse than both: what is without one of them tells nothing.
-    const search = searchHarm({ left: entriesOf(4), earlier: [], past: undefined }, rules);
-    const losses = [2_000_000, 2_500_000, 2_500_000, 1_990_000, 9_000_000, 9_000_000, 1_990_000];
-    let step = search.next();
-    while (!step.done) step = search.next(losses.shift()!);
-    expect(step.value).toEqual([address(2), address(3)]);
-  });
-
-  it("holds nobody to blame for what the momentum does without any of them", () => {
-    const search = searchHarm({ left: entriesOf(4), earlier: [], past: undefined }, rules);
-    const losses = [2_200_000, 2_190_000, 2_400_000, 2_210_000, 2_500_000];
-    let step = search.next();
-    while (!step.done) step = search.next(losses.shift()!);
-    expect(step.value).toEqual([address(4)]);
-  });
-
-  it("ends where the loss with nobody's payload cannot be measured: there is nothing to hold others against", () => {
-    const search = searchHarm({ left: entriesOf(4), earlier: [], past: undefined }, rules);
-    expect(search.next().value).toEqual({ first: 0, count: 0 });
-    expect(search.next(null)).toEqual({ done: true, value: [] });
-  });
-
-  it("blames nobody where most do harm, or none alone", () => {
-    expect(searched(5, { 0: 1e7, 1: 1e7, 2: 1e7 }).leftOut).toEqual([]);
-    expect(searched(5, { 0: 1e7, 1: 1e7 }).leftOut).toEqual([1, 2].map(address));
-    expect(searched(5, {})).toMatchObject({ tried: [{}, {}, {}], leftOut: [] });
-  });
-
-  it("takes for harm what raises the loss by more than half of what the aggregate may", () => {
-    const bound = rules.gateBound / 2;
-    expect(searched(2, { 0: bound })).toMatchObject({ tried: [{}, {}, {}], leftOut: [] });
-    expect(searched(2, { 0: bound + 1 }).leftOut).toEqual([address(1)]);
-  });
-
-  it("searches in so many passes of a round and no more, whatever losses are left to it", () => {
-    const passes = Array.from({ length: rules.gatePasses }, () => ({ tried: [] }));
-    expect(searched(8, { 5: 1e8 }, { earlier: passes.slice(1) }).leftOut).toEqual([address(6)]);
-    expect(searched(8, { 5: 1e8 }, { earlier: passes })).toEqual({ tried: [], leftOut: [] });
-  });
-
-  it("takes no more losses than the rules allow a round, but all that it takes after a round that was discarded", () => {
-    const spread = Object.fromEntries(Array.from({ length: 12 }, (_, i) => [5 * i, 1e9]));
-    const bounded = searched(64, spread);
-    expect(bounded.tried.length).toBe(rules.gateTrials - 1);
-    expect(bounded.leftOut.length).toBeGreaterThan(1);
-    expect(searched(64, spread, { earlier: [bounded] })).toMatchObject({ tried: [{ count: 0 }], leftOut: [] });
-    const discarded = fileOf(4, [{ ...entry(1), outcome: outcomeCode.roundDiscarded }]);
-    expect(searched(64, spread, { past: discarded }).leftOut).toEqual(
-      Array.from({ length: 12 }, (_, i) => address(5 * i + 1)),
-    );
-    expect(searched(64, spread, { past: fileOf(4, [entry(1)]) })).toEqual(bounded);
-  });
-
-  it("takes a record for what its losses say, and no other", () => {
-    const failed = { after: 3_000_000, ...searched(3, { 0: 3e6 }) };
-    expect(failed.tried).toHaveLength(5);
-    const stood = { after: 2_000_000, tried: [], leftOut: [] };
-    const before = 2_000_000;
-    const read = (passes: readonly GatePass[], of: number | null = before) =>
-      gateOutcomes(three, { before: of, passes: [...passes] }, undefined, rules);
-    expect(read([failed, stood])).toEqual({
-      outcomes: new Map([[address(1), outcomeCode.lossHarm]]),
-      problem: "",
-    });
-    const problemOf = (passes: readonly GatePass[], of?: number | null): string => read(passes, of).problem;
-    expect(problemOf([{ ...failed, leftOut: [address(2)] }, stood])).toContain("left out");
-    expect(problemOf([failed])).toContain("ends without");
-    expect(problemOf([{ ...failed, tried: failed.tried.slice(1) }, stood])).toContain("not to be tried");
-    expect(problemOf([{ ...failed, tried: failed.tried.slice(0, 3) }, stood])).toContain("did not try 1");
-    expect(problemOf([{ ...failed, tried: [...failed.tried, failed.tried[0]!] }, stood])).toContain("not to be tried");
-    expect(problemOf([stood, failed])).toContain("not the last");
-    expect(problemOf([stood], null)).toContain("no loss");
-    expect(problemOf([{ ...stood, after: 2_050_001 }, stood])).toContain("did not try");
-    const hopeless = { after: 3_000_000, ...searched(3, { 0: 3e6, 1: 3e6, 2: 3e6 }) };
-    expect(read([hopeless])).toEqual({
-      outcomes: new Map(three.map(({ worker }) => [worker, outcomeCode.roundDiscarded])),
-      problem: "",
-    });
   });
 });

@@ -126,7 +126,7 @@ describe("an audit of a loss gate", () => {
     const passes = [
       {
         after: 9_000_000,
-        tried: [{ first: 0, count: 2, loss: truth }],
+        tried: [{ first: 0, count: 2, without: false, loss: truth }],
         leftOut: [addresses[0]!],
       },
       ...passOf(truth),
@@ -134,27 +134,29 @@ describe("an audit of a loss gate", () => {
     expect((await audited({ passes })).problem).toContain(`records 9000000 for pass 0, where ${truth} is measured`);
   });
 
-  it("makes anew what was tried of some alone", async () => {
+  it("makes anew what was tried of some alone, and of all but some", async () => {
     const { sequences, before } = record.gate;
     const workers = addresses.toSorted();
     const tried: ScreeningFile["gate"]["passes"][number]["tried"] = [];
-    for (const [first, count] of [
-      [0, 0],
-      [0, 2],
-      [2, 1],
-      [0, 1],
-      [1, 1],
+    for (const [first, count, without] of [
+      [0, 0, false],
+      [0, 2, false],
+      [2, 1, false],
+      [0, 2, true],
+      [2, 1, true],
+      [0, 1, true],
+      [1, 1, true],
     ] as const) {
       // The others weigh what they weigh, times 0.
-      const silent = workers.filter((_, i) => i < first || i >= first + count);
-      tried.push({ first, count, loss: rising(await trained({ silent }), sequences) });
+      const silent = workers.filter((_, i) => (i < first || i >= first + count) !== without);
+      tried.push({ first, count, without, loss: rising(await trained({ silent }), sequences) });
     }
     const after = rising(await trained(), sequences);
     const passes = [{ after, tried, leftOut: [] }];
-    expect(await audited({ before, passes }, { measure: rising })).toMatchObject({ problem: "", losses: 7, asked: 0 });
+    expect(await audited({ before, passes }, { measure: rising })).toMatchObject({ problem: "", losses: 9, asked: 0 });
     const forged = [{ after, tried: tried.with(2, { ...tried[2]!, loss: tried[2]!.loss! - 5_000 }), leftOut: [] }];
     expect((await audited({ before, passes: forged }, { measure: rising })).problem).toContain(
-      "1 payloads from number 2 on",
+      "pass 0 of 1 payloads from number 2 on",
     );
   });
 

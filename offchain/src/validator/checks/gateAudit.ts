@@ -11,13 +11,13 @@ import {
 
 import { type BlobSource, DocumentError, readScreening } from "../../run/index.ts";
 import {
-  aloneOf,
+  triedOf,
   codecOf,
   finiteParameters,
   type FragmentPayload,
   fragmentLayouts,
   type FragmentStates,
-  type Group,
+  type Trial,
   passHolds,
   reduceFragment,
   sourceOf,
@@ -48,8 +48,8 @@ type Input = Pick<AggregateCheckInput, "head" | "parent" | "documents" | "defini
 interface Compared {
   /** Of which pass; null for the checkpoint before. */
   readonly pass: number | null;
-  /** Which of those left were tried alone; null for all of them. */
-  readonly tried: Group | null;
+  /** Which of those left were tried, alone or all but these; null for all of them. */
+  readonly tried: Trial | null;
   readonly recorded: number | null;
   readonly measured: number | null;
 }
@@ -90,7 +90,8 @@ export async function auditGate(modules: AuditModules, input: Input): Promise<Au
 }
 
 function sentenceOf({ pass, tried, recorded, measured }: Compared, tolerance: number): string {
-  const alone = tried ? ` of ${tried.count} payloads from number ${tried.first} on` : "";
+  const payloads = tried && `${tried.count} payloads from number ${tried.first} on`;
+  const alone = tried ? ` ${tried.without ? "without" : "of"} ${payloads}` : "";
   const what = pass === null ? "the checkpoint before" : `pass ${pass}${alone}`;
   const allowed = tolerance === 0 ? "of a machine of its class none" : `a tolerance of ${tolerance}`;
   return `The loss gate records ${recorded} for ${what}, where ${measured} is measured; ${allowed} is allowed.`;
@@ -126,9 +127,9 @@ async function* comparisons(
       ? statesOf(blobs, input, documents.manifest)
       : aggregateOf(blobs, input, parentManifest, left);
     yield { pass, tried: null, recorded: after, measured: await lossOf(states) };
-    for (const { loss, ...group } of tried) {
-      const measured = await lossOf(aggregateOf(blobs, input, parentManifest, aloneOf(left, group)));
-      yield { pass, tried: group, recorded: loss, measured };
+    for (const { loss, ...trial } of tried) {
+      const measured = await lossOf(aggregateOf(blobs, input, parentManifest, triedOf(left, trial)));
+      yield { pass, tried: trial, recorded: loss, measured };
     }
     left = left.filter(({ worker }) => !leftOut.includes(worker));
   }

@@ -1,0 +1,259 @@
+/** The loss gate's decisions as functions of published losses (docs/protocol.md, "Loss gate"). */
+import { defaultScreening, outcomeCode, type ScreeningFile, type ScreeningRules } from "@cotrain/sdk/protocol";
+import { describe, expect, it } from "vitest";
+
+import {
+  bitsOfFp32,
+  gateOutcomes,
+  type GatePass,
+  gateSample,
+  gateSeed,
+  type ScreeningEntry,
+  searchHarm,
+  type Suspicion,
+  type Trial,
+} from "../../../offchain/src/diloco/index.ts";
+
+const address = (i: number): `0x${string}` => `0x${i.toString(16).padStart(40, "0")}`;
+const rules: ScreeningRules = defaultScreening;
+
+const entry = (i: number): ScreeningEntry => ({
+  worker: address(i),
+  steps: 4,
+  outcome: 0,
+  copyOf: null,
+  fragments: [{ digest: `0x${"0".repeat(64)}`, norm: bitsOfFp32(1), clipPpm: 1_000_000, sketch: "" }],
+});
+const entriesOf = (count: number): ScreeningEntry[] => Array.from({ length: count }, (_, i) => entry(i + 1));
+
+const fileOf = (round: number, workers: ScreeningEntry[]): ScreeningFile => ({
+  version: 1,
+  runId: `0x${"1".repeat(64)}`,
+  round,
+  paramsVersion: 1,
+  innerLrPpb: 3_000_000,
+  theta: [bitsOfFp32(2)],
+  workers,
+  medians: [0],
+  gate: {
+    seed: `0x${"2".repeat(64)}`,
+    build: `0x${"3".repeat(64)}`,
+    conformance: `0x${"4".repeat(64)}`,
+    sequences: [],
+    before: null,
+    passes: [],
+  },
+});
+
+/** A seed that gives this place. */
+const seedOf = (place: number): string => `0x${place.toString(16).padStart(12, "0")}${"7".repeat(52)}`;
+
+/** Goes through a search with the losses of those that are aggregated, by index. */
+function searchedBy(count: number, lossOf: (among: readonly number[]) => number | null, over: Partial<Suspicion> = {}) {
+  const all = Array.from({ length: count }, (_, i) => i);
+  const search = searchHarm(
+    { left: entriesOf(count), after: lossOf(all), earlier: [], past: undefined, ...over },
+    rules,
+  );
+  const tried: GatePass["tried"] = [];
+  let step = search.next();
+  while (!step.done) {
+    const { first, count: size, without } = step.value;
+    const loss = lossOf(all.filter((i) => (i >= first && i < first + size) !== without));
+    tried.push({ ...step.value, loss });
+    step = search.next(loss);
+  }
+  return { tried, leftOut: step.value };
+}
+
+/** One in which the mean of a group does as much harm as these of it, by index, do on average. */
+const searched = (count: number, harm: Readonly<Record<number, number>>, over: Partial<Suspicion> = {}) =>
+  searchedBy(
+    count,
+    (among) => {
+      const sum = among.reduce((all, i) => all + (harm[i] ?? -10_000), 0);
+      return sum === Infinity ? null : 2_000_000 + Math.round(sum / Math.max(1, among.length));
+    },
+    over,
+  );
+
+/** One in which some push alike in a direction in which the loss is a parabola; all of them raise it by `harm`. */
+const pushed = (count: number, pushing: readonly number[], harm: number, over: Partial<Suspicion> = {}) =>
+  searchedBy(
+    count,
+    (among) =>
+      2_000_000 +
+      Math.round(harm * (among.filter((i) => pushing.includes(i)).length / pushing.length) ** 2) -
+      Math.round((1_000 * among.length) / count),
+    over,
+  );
+
+/** A search that is told these losses, one after the other. */
+function told(count: number, after: number, losses: readonly (number | null)[]) {
+  const search = searchHarm({ left: entriesOf(count), after, earlier: [], past: undefined }, rules);
+  const trials: Trial[] = [];
+  let step = search.next();
+  for (const loss of losses) {
+    if (step.done) break;
+    trials.push(step.value);
+    step = search.next(loss);
+  }
+  return { trials, step };
+}
+
+describe("the loss gate", () => {
+  const three = entriesOf(3);
+
+  it("draws a whole number of batches, spread over the split from a place that the receipts give", () => {
+    const seed = gateSeed(`0x${"1".repeat(64)}`, 3, [`0x${"2".repeat(64)}`]);
+    const sample = gateSample(seed, 1_000, 15, 4);
+    expect(sample).toHaveLength(16);
+    expect(new Set(sample).size).toBe(16);
+    expect(sample.every((index) => index >= 0 && index < 1_000)).toBe(true);
+    expect(gateSeed(`0x${"1".repeat(64)}`, 3, [`0x${"3".repeat(64)}`])).not.toBe(seed);
+    expect(gateSample(seed, 3, 8, 4).every((index) => index < 3)).toBe(true);
+  });
+
+  it("draws a sample that nobody knows before the receipts, which give its place in the split", () => {
+    expect(gateSample(seedOf(0), 1_000, 4, 4)).toEqual([0, 250, 500, 750]);
+    expect(gateSample(seedOf(3), 1_000, 4, 4)).toEqual([3, 253, 503, 753]);
+    expect(gateSample(seedOf(2_999), 1_000, 4, 4)).toEqual([999, 249, 499, 749]);
+  });
+
+  // foundation 2
+  it("finds who does harm alone by halving, whatever its norm, in twice as many losses as halvings", () => {
+    for (const count of [1, 2, 3, 8, 9, 64, 1_000])
+      for (const bad of [0, Math.floor(count / 2), count - 1]) {
+        const { tried, leftOut } = searched(count, { [bad]: 1e8 });
+        expect(leftOut).toEqual(count === 1 ? [] : [address(bad + 1)]);
+        expect(tried.length).toBeLessThanOrEqual(1 + 2 * Math.ceil(Math.log2(count)));
+      }
+    expect(searched(8, { 5: Infinity }).leftOut).toEqual([address(6)]);
+  });
+
+  it("finds several at once, also two that hide each other where neither could be left out alone", () => {
+    expect(searched(16, { 2: 1e7, 3: 1e7, 14: 1e7 }).leftOut).toEqual([3, 4, 15].map(address));
+    // Each without the other is worse than both: what is without one of them tells nothing.
+    const losses = [2_000_000, 2_500_000, 2_500_000, 1_990_000, 9_000_000, 9_000_000, 1_990_000];
+    expect(told(4, 2_060_000, losses).step).toEqual({ done: true, value: [2, 3].map(address) });
+  });
+
+  it("holds nobody to blame for what the momentum does without any of them", () => {
+    const losses = [2_200_000, 2_190_000, 2_400_000, 2_210_000, 2_500_000];
+    expect(told(4, 2_300_000, losses).step).toEqual({ done: true, value: [address(4)] });
+    // As much as with all of them: their halves are looked at alone, and nobody's absence is.
+    expect(told(4, 2_200_000, [2_200_000, 2_190_000, 2_190_000]).step).toEqual({ done: true, value: [] });
+  });
+
+  it("ends where the loss with nobody's payload cannot be measured: there is nothing to hold others against", () => {
+    expect(told(4, 3_000_000, [null])).toEqual({
+      trials: [{ first: 0, count: 0, without: false }],
+      step: { done: true, value: [] },
+    });
+  });
+
+  // foundation 2
+  it("finds those that push in one steep direction together, each far below what it may alone, while they are fewer than half", () => {
+    for (const [count, pushing] of [
+      [5, [1, 4]],
+      [8, [2, 6]],
+      [24, [0, 23]],
+      [64, [3, 9, 17, 40, 63]],
+      [9, [0, 2, 4, 6]],
+    ] as const) {
+      // Alone, a half with half of them does a quarter of the harm.
+      const { tried, leftOut } = pushed(count, pushing, 1.9 * rules.gateBound);
+      expect(leftOut).toHaveLength(1);
+      expect(pushing.map((i) => address(i + 1))).toContain(leftOut[0]);
+      const without = tried.filter((trial) => trial.without);
+      expect(without.length).toBeGreaterThan(0);
+      expect(without.length).toBeLessThanOrEqual(2 * Math.ceil(Math.log2(count)));
+    }
+    // Where more than half of them push, it may be the others that do not.
+    expect(pushed(8, [0, 2, 4, 6, 7], 1.9 * rules.gateBound).leftOut).toEqual([]);
+    const all = Array.from({ length: 8 }, (_, i) => i);
+    expect(pushed(8, all, 1.9 * rules.gateBound).leftOut).toEqual([]);
+  });
+
+  it("blames one for the sum's harm from the fall on that one of half of them would make, and no sooner", () => {
+    const { trials } = told(4, 2_060_000, [2_000_000, 2_010_000, 2_010_000, 2_050_000, 2_050_000]);
+    expect(trials.slice(3).map(({ first, count, without }) => [first, count, without])).toEqual([
+      [0, 2, true],
+      [2, 2, true],
+    ]);
+    // Of four 3/4 of 60,000; of equal halves the first is halved, and the lower one of it is to blame.
+    const upTo = (loss: number | null) =>
+      told(4, 2_060_000, [2_000_000, 2_010_000, 2_010_000, 2_050_000, 2_050_000, 2_040_000, loss]).step.value;
+    expect(upTo(2_015_000)).toEqual([]);
+    expect(upTo(2_014_999)).toEqual([address(2)]);
+    expect(upTo(null)).toEqual([]);
+    expect(told(4, 2_060_000, [2_000_000, 1, 1, null, null, null, null]).step.value).toEqual([]);
+  });
+
+  it("takes for harmful without whom alone the sum is finite", () => {
+    const { leftOut } = searchedBy(8, (among) =>
+      among.includes(1) && among.includes(4) ? null : 2_000_000 + among.length,
+    );
+    expect([2, 5].map(address)).toContain(leftOut[0]);
+    expect(leftOut).toHaveLength(1);
+  });
+
+  it("blames nobody where most do harm, or none alone", () => {
+    expect(searched(5, { 0: 1e7, 1: 1e7, 2: 1e7 }).leftOut).toEqual([]);
+    expect(searched(5, { 0: 1e7, 1: 1e7 }).leftOut).toEqual([1, 2].map(address));
+    expect(searched(5, {})).toMatchObject({ tried: [{}, {}, {}], leftOut: [] });
+  });
+
+  it("takes for harm what raises the loss by more than half of what the aggregate may", () => {
+    const bound = rules.gateBound / 2;
+    const nobodys = { after: 2_000_000 };
+    expect(searched(2, { 0: bound }, nobodys)).toMatchObject({ tried: [{}, {}, {}], leftOut: [] });
+    expect(searched(2, { 0: bound + 1 }, nobodys).leftOut).toEqual([address(1)]);
+  });
+
+  it("searches in so many passes of a round and no more, whatever losses are left to it", () => {
+    const passes = Array.from({ length: rules.gatePasses }, () => ({ tried: [] }));
+    expect(searched(8, { 5: 1e8 }, { earlier: passes.slice(1) }).leftOut).toEqual([address(6)]);
+    expect(searched(8, { 5: 1e8 }, { earlier: passes })).toEqual({ tried: [], leftOut: [] });
+  });
+
+  it("takes no more losses than the rules allow a round, but all that it takes after a round that was discarded", () => {
+    const spread = Object.fromEntries(Array.from({ length: 12 }, (_, i) => [5 * i, 1e9]));
+    const bounded = searched(64, spread);
+    expect(bounded.tried.length).toBe(rules.gateTrials - 1);
+    expect(bounded.leftOut.length).toBeGreaterThan(1);
+    expect(searched(64, spread, { earlier: [bounded] })).toMatchObject({ tried: [{ count: 0 }], leftOut: [] });
+    const discarded = fileOf(4, [{ ...entry(1), outcome: outcomeCode.roundDiscarded }]);
+    expect(searched(64, spread, { past: discarded }).leftOut).toEqual(
+      Array.from({ length: 12 }, (_, i) => address(5 * i + 1)),
+    );
+    expect(searched(64, spread, { past: fileOf(4, [entry(1)]) })).toEqual(bounded);
+  });
+
+  it("takes a record for what its losses say, and no other", () => {
+    const failed = { after: 3_000_000, ...searched(3, { 0: 3e6 }) };
+    expect(failed.tried).toHaveLength(5);
+    const stood = { after: 2_000_000, tried: [], leftOut: [] };
+    const before = 2_000_000;
+    const read = (passes: readonly GatePass[], of: number | null = before) =>
+      gateOutcomes(three, { before: of, passes: [...passes] }, undefined, rules);
+    expect(read([failed, stood])).toEqual({
+      outcomes: new Map([[address(1), outcomeCode.lossHarm]]),
+      problem: "",
+    });
+    const problemOf = (passes: readonly GatePass[], of?: number | null): string => read(passes, of).problem;
+    expect(problemOf([{ ...failed, leftOut: [address(2)] }, stood])).toContain("left out");
+    expect(problemOf([failed])).toContain("ends without");
+    expect(problemOf([{ ...failed, tried: failed.tried.slice(1) }, stood])).toContain("not to be tried");
+    expect(problemOf([{ ...failed, tried: failed.tried.slice(0, 3) }, stood])).toContain("did not try 1");
+    expect(problemOf([{ ...failed, tried: [...failed.tried, failed.tried[0]!] }, stood])).toContain("not to be tried");
+    expect(problemOf([stood, failed])).toContain("not the last");
+    expect(problemOf([stood], null)).toContain("no loss");
+    expect(problemOf([{ ...stood, after: 2_050_001 }, stood])).toContain("did not try");
+    const hopeless = { after: 3_000_000, ...searched(3, { 0: 3e6, 1: 3e6, 2: 3e6 }) };
+    expect(read([hopeless])).toEqual({
+      outcomes: new Map(three.map(({ worker }) => [worker, outcomeCode.roundDiscarded])),
+      problem: "",
+    });
+  });
+});
