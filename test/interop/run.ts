@@ -21,6 +21,7 @@ import { layout, openLocalRun, withChain } from "../../offchain/src/run/index.ts
 import { readRunFile } from "../../offchain/src/service/index.ts";
 import { commitOf } from "../commit.ts";
 import { cacheOf, NoPython, openEnvironment } from "../pythonEnvironment.ts";
+import { readingCases } from "./reading.ts";
 import { screeningCases } from "./screenings.ts";
 import { variantCases } from "./variants.ts";
 
@@ -127,13 +128,13 @@ async function verifyVariants(python: string): Promise<boolean> {
   }
 }
 
-/** Hostile rounds that the product judged, judged again. */
-async function verifyScreenings(python: string): Promise<boolean> {
-  const directory = mkdtempSync(join(tmpdir(), "cotrain-screenings-"));
+/** What the product said of cases, said again: of hostile rounds that it judged, or of what it reads. */
+async function verifyCases(python: string, command: "screenings" | "reading", made: string): Promise<boolean> {
+  const directory = mkdtempSync(join(tmpdir(), `cotrain-${command}-`));
   try {
     const cases = join(directory, "cases.json");
-    writeFileSync(cases, await screeningCases());
-    return await verifier(python, ["screenings", "--cases", cases]);
+    writeFileSync(cases, made);
+    return await verifier(python, [command, "--cases", cases]);
   } finally {
     rmSync(directory, { recursive: true, force: true });
   }
@@ -141,7 +142,8 @@ async function verifyScreenings(python: string): Promise<boolean> {
 
 async function run(python: string, named: string | undefined, complete: boolean, seed: string): Promise<boolean> {
   if (!(await verifier(python, ["vectors"])) || !(await verifyVariants(python))) return false;
-  if (!(await verifyScreenings(python))) return false;
+  if (!(await verifyCases(python, "screenings", await screeningCases()))) return false;
+  if (!(await verifyCases(python, "reading", readingCases()))) return false;
   if (named !== undefined) return verifyAtRest(python, named, { complete });
   const directory = mkdtempSync(join(tmpdir(), "cotrain-interop-"));
   const state = join(directory, "state");

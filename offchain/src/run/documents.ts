@@ -21,7 +21,7 @@ import type { ChainReader, PostedHead } from "../chain/index.ts";
 import type { BlobSource } from "./ports.ts";
 import { DocumentError, isMalformed, readJson, type RunDocuments, runDocuments } from "./published.ts";
 import { verifyReceipts } from "./receipts.ts";
-import { addRound, type Positions, trainedIn } from "./positions.ts";
+import { addRound, type Positions, sharer, trainedIn } from "./positions.ts";
 
 /** What stands behind one head. */
 export interface HeadDocuments {
@@ -51,6 +51,15 @@ export async function readHeadDocuments(
     const place = `Checkpoint ${head.round} of run ${head.runId}`;
     throw new DocumentError("DOCUMENT_MALFORMED", `${place}: a document of it is malformed: ${error.message}`);
   }
+}
+
+/** @throws DocumentError `DOCUMENT_RECEIPT` where a worker of the round was given sequences that another had */
+async function requireOwnData(head: PostedHead, file: ReceiptsFile, documents: RunDocuments): Promise<void> {
+  const worker = file.receipts.length > 1 ? sharer(file, head.runId, await documents.sequences()) : undefined;
+  if (worker === undefined) return;
+  const place = `Round ${roundNumber(head.round - 1)} of run ${head.runId}, receipt of ${worker}`;
+  const details = { head: head.head, worker };
+  throw new DocumentError("DOCUMENT_RECEIPT", `${place}: it was given sequences that another had.`, { details });
 }
 
 async function readDocuments(
@@ -95,6 +104,7 @@ async function readDocuments(
     await readJson(blobs, head.runId, manifest.receipts, "the receipts"),
   );
   const leaves = await verifyReceipts(reader, file, head, parent, { definition, params, before, documents });
+  await requireOwnData(head, file, documents);
   const aggregated = leaves.filter(({ outcome }) => outcome === outcomeCode.aggregated);
   const tokens = aggregated.reduce((sum, leaf) => sum + leaf.tokens, BigInt(before.tokens));
   require(BigInt(manifest.tokens) === tokens, `its manifest says ${manifest.tokens} tokens, where ${tokens} are due`);

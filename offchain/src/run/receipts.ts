@@ -154,6 +154,9 @@ export async function verifyReceipts(
   };
   if (file.runId !== head.runId || file.round !== round)
     fail("all workers", `the file is of round ${roundNumber(file.round)} of run ${file.runId}`);
+  const { maxWorkers } = rules.params;
+  if (file.receipts.length > maxWorkers)
+    fail("all workers", `there are ${file.receipts.length}, where ${maxWorkers} members at most may be`);
   for (const entry of file.receipts) {
     const receipt = fromWire("Receipt", entry.receipt);
     const { worker } = entry.receipt;

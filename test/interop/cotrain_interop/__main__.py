@@ -1,4 +1,4 @@
-"""python -m cotrain_interop verify|flips|vectors|documents|screenings …: one line per mismatch, exit code 1 if there is any."""
+"""python -m cotrain_interop verify|flips|vectors|documents|screenings|reading …: one line per mismatch, exit code 1 if there is any."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ from .flips import flip_all
 from .report import Report
 from .run import Verifier
 from .spec import Spec
-from .vectors import check_documents, check_screenings, check_vectors
+from .vectors import check_documents, check_reading, check_screenings, check_vectors
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -26,6 +26,7 @@ def main() -> int:
     for name, what in (
         ("documents", "say of documents whether they are of the page's form"),
         ("screenings", "judge rounds again that the product judged"),
+        ("reading", "say which texts are canonical JSON, and who was given another's sequences"),
     ):
         commands.add_parser(name, help=what).add_argument("--cases", type=Path, required=True)
     for name, what in (("verify", "recompute a finished run"), ("flips", "flip bytes of its inputs, which must be noticed")):
@@ -47,6 +48,8 @@ def main() -> int:
         check_documents(spec, options.cases, report)
     elif options.command == "screenings":
         check_screenings(spec, options.cases, report)
+    elif options.command == "reading":
+        check_reading(options.cases, report)
     else:
         deployment = json.loads(options.deployment.read_text(encoding="utf-8"))
         contracts = {name: address.lower() for name, address in deployment["addresses"].items()}

@@ -73,7 +73,12 @@ def _no_twins(pairs: list) -> dict:
     return out
 
 
+MAX_JSON_VALUES = 1 << 22
+
+
 def parse_json(data: bytes, what: str) -> object:
+    values = sum(data.count(mark) for mark in (b",", b"[", b"{"))
+    require(values <= MAX_JSON_VALUES, f"{what} has more than {MAX_JSON_VALUES} values")
     try:
         return json.loads(data.decode("utf-8"), object_pairs_hook=_no_twins, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -133,6 +138,13 @@ def canonical(value: object) -> str:
 
 def digest_of_json(value: object) -> str:
     return sha256(canonical(value).encode("utf-8"))
+
+
+def parse_canonical(data: bytes, what: str) -> object:
+    """A document, whose bytes are its canonical JSON."""
+    value = parse_json(data, what)
+    require(canonical(value).encode("utf-8") == data, f"{what} is not canonical JSON")
+    return value
 
 
 def word(kind: str, value: object) -> bytes:

@@ -30,6 +30,8 @@ class RunDocuments:
     # Token ids of the held-out split, and what the data manifest says of it.
     held_out: numpy.ndarray
     split: dict
+    # How many sequences the training split holds.
+    sequences: int
 
 
 def inner_steps(params: dict, round_: int) -> int:

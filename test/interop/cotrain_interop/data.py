@@ -74,3 +74,41 @@ def order(seed: str, passed: int, count: int):
                 return value
 
     return at
+
+
+# Sequences that two workers share by chance are so few, but for a chance below 2 to minus this.
+CHANCE_BITS = 128
+
+
+def used(ranges: list[dict], count: int) -> list[range]:
+    """The first `count` positions of ranges laid end to end."""
+    parts = []
+    for each in ranges:
+        taken = min(each["count"], count)
+        parts.append(range(each["start"], each["start"] + taken))
+        count -= taken
+    return parts
+
+
+def sharer(works: list[tuple[str, list[range]]], seed: str, count: int) -> str | None:
+    """A worker whose data are another's, in positions of another pass: more of its sequences than chance explains."""
+    passes = {p // count for _, parts in works for part in parts if part for p in (part.start, part.stop - 1)}
+    if len(passes) < 2:
+        return None
+    orders = {}
+    drawn = []
+    for worker, parts in works:
+        found = []
+        for position in (p for part in parts for p in part):
+            passed, index = divmod(position, count)
+            if passed not in orders:
+                orders[passed] = order(seed, passed, count)
+            found.append(orders[passed](index))
+        drawn.append((worker, found, set(found)))
+    for i, (worker, mine, own) in enumerate(drawn):
+        for other, theirs, those in drawn[i + 1 :]:
+            (who, few), many, size = ((worker, mine), those, len(theirs)) if len(mine) <= len(theirs) else ((other, theirs), own, len(mine))
+            rarity = max(0, (count // size).bit_length() - 1)
+            if rarity * sum(each in many for each in few) >= len(few) + CHANCE_BITS:
+                return who
+    return None

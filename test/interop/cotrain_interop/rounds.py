@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy
 
-from . import diloco, trees
+from . import data, diloco, trees
 from .base import ZERO, Missing, digest_of_json, equal, require, tohex
 from .blobs import Blobs
 from .closing import Closing, RunDocuments, inner_steps
@@ -104,11 +104,20 @@ def check_receipts(spec: Spec, docs: RunDocuments, head: Head, before: dict, fil
     equal("the receipts' round", file["round"], head["round"] - 1)
     workers = [entry["receipt"]["worker"] for entry in file["receipts"]]
     equal("the order of the receipts", workers, sorted(set(workers)))
+    most = docs.run.params(head["paramsVersion"])["maxWorkers"]
+    require(len(workers) <= most, f"there are {len(workers)} receipts, where {most} members at most may be")
     leaves = []
     for entry in file["receipts"]:
         leaves.append(check_entry(spec, docs, head, before, entry))
         report.count("receipts")
         report.count("acknowledgements")
+    counts = [entry["receipt"]["steps"] * entry["assignment"]["batch"] for entry in file["receipts"]]
+    works = [
+        (worker, data.used(entry["assignment"]["ranges"], count))
+        for worker, entry, count in zip(workers, file["receipts"], counts)
+    ]
+    sharing = data.sharer(works, head.run_id, docs.sequences)
+    require(sharing is None, f"{sharing} was given sequences that another had")
     equal("the receipts' root", trees.receipts_root(leaves), head["receiptsRoot"])
     return leaves
 

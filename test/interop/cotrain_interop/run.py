@@ -140,10 +140,8 @@ class Verifier:
             require(leaf[0] not in seen, f"the receipt of {leaf[1]} stands under two heads")
             seen.add(leaf[0])
         for entry in found.file["receipts"] if found.file else []:
-            left = entry["receipt"]["steps"] * entry["assignment"]["batch"]
-            for each in entry["assignment"]["ranges"]:
-                taken = range(each["start"], each["start"] + min(each["count"], left))
-                left -= len(taken)
+            count = entry["receipt"]["steps"] * entry["assignment"]["batch"]
+            for taken in data.used(entry["assignment"]["ranges"], count):
                 require(positions.add(taken), f"{entry['receipt']['worker']} was given data that another had")
         require(positions.pieces <= MOST_PIECES, f"the run's data lie in {positions.pieces} pieces, {MOST_PIECES} at most may be")
 
@@ -181,9 +179,10 @@ class Verifier:
             data.check_split(manifest[name], name)
             ids = data.read_split(blobs, run_id, manifest, name)
             report.count("data shards", len(manifest[name]["shards"]))
+        available = data.sequence_count(manifest["train"]["tokens"], definition["sequence"])
         separator = domain_separator(facts.chain_id, self.chain.contracts["runRegistry"])
         table = digest_of_json(definition["table"])
-        return RunDocuments(run, definition, builds, table, separator, ids, manifest["heldOut"])
+        return RunDocuments(run, definition, builds, table, separator, ids, manifest["heldOut"], available)
 
     def _verdict(self, verdict: dict, head: Head) -> None:
         """What a verdict says against what was recomputed."""

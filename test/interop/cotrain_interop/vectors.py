@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy
 
-from . import diloco, trees
-from .base import Mismatch, cid_of, digest_of_json, canonical, encode, equal, keccak, parse_json, sha256, tohex, unhex
+from . import data, diloco, trees
+from .base import Mismatch, cid_of, digest_of_json, canonical, encode, equal, keccak, parse_canonical, parse_json, sha256, tohex, unhex
 from .facts import HEAD_TYPE, Schedule, drawn_fragment
 from .pay import quality, share_out
 from .report import Report
@@ -407,3 +407,29 @@ def check_screenings(spec: Spec, file: Path, report: Report) -> None:
         codes = spec.codes["outcomeCode"]
         wanted = {codes[name] for name in ("aggregated", "nonFinite", "normTooLarge", "lossHarm", "empty", "copy", "roundDiscarded")} | {-1}
         equal("what occurs in them", sorted(seen), sorted(wanted))
+
+
+def check_reading(file: Path, report: Report) -> None:
+    """Texts that are canonical JSON or not, and rounds of which somebody has another's sequences or not."""
+    cases = json.loads(file.read_text(encoding="utf-8"))
+    for number, case in enumerate(cases["texts"]):
+        with report.about(f"text {number}"):
+            equal("whether it is canonical", _reads(base64.b64decode(case["bytes"])), case["canonical"])
+            report.count("texts")
+    for number, case in enumerate(cases["rounds"]):
+        with report.about(f"round {number}"):
+            count = {each["worker"]: sum(part["count"] for part in each["ranges"]) for each in case["works"]}
+            works = [(each["worker"], data.used(each["ranges"], count[each["worker"]])) for each in case["works"]]
+            equal("who has another's sequences", data.sharer(works, cases["seed"], case["n"]), case["sharer"])
+            report.count("rounds")
+    with report.about("the cases"):
+        equal("canonical or not", {case["canonical"] for case in cases["texts"]}, {True, False})
+        equal("shared or not", {case["sharer"] is None for case in cases["rounds"]}, {True, False})
+
+
+def _reads(text: bytes) -> bool:
+    try:
+        parse_canonical(text, "a text")
+        return True
+    except Mismatch:
+        return False

@@ -16,4 +16,18 @@ export const base: readonly Breakage[] = [
     instead: "Default_Ignorable_Code_Point}",
     tests: ["test/attack/terminal.test.ts"],
   },
+  {
+    name: "JSON of any number of values is parsed",
+    file: "offchain/src/base/readers.ts",
+    text: "if (hasTooManyValues(bytes)) {",
+    instead: "if (bytes.length < 0) {",
+    tests: ["test/offchain/base/json.test.ts", "test/offchain/run/readHeads.test.ts"],
+  },
+  {
+    name: "a document whose bytes are not its canonical JSON is read",
+    file: "offchain/src/base/readers.ts",
+    text: "if (!canonical) throw",
+    instead: "if (!canonical && bytes.length < 0) throw",
+    tests: ["test/offchain/base/json.test.ts", "test/offchain/run/readHeads.test.ts"],
+  },
 ];

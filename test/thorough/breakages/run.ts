@@ -576,4 +576,18 @@ export const run: readonly Breakage[] = [
     instead: "if (isRejected) left.rejected -= 1;",
     tests: ["test/offchain/run/unpaidRejected.test.ts"],
   },
+  {
+    name: "two workers may have the same sequences in positions of different passes",
+    file: "offchain/src/run/documents.ts",
+    text: "  await requireOwnData(head, file, documents);\n",
+    instead: "",
+    tests: ["test/offchain/run/readHeads.test.ts"],
+  },
+  {
+    name: "more receipts than a run may have members are read",
+    file: "offchain/src/run/receipts.ts",
+    text: "if (file.receipts.length > maxWorkers)",
+    instead: "if (file.receipts.length > 65_535)",
+    tests: ["test/offchain/run/readHeads.test.ts"],
+  },
 ];

@@ -184,4 +184,11 @@ export const runVerify: readonly Breakage[] = [
     instead: "  void wireSentence;\n",
     tests: ["test/offchain/run/settlement.test.ts"],
   },
+  {
+    name: "workers share more sequences than chance explains",
+    file: "offchain/src/run/positions.ts",
+    text: ">= work.count + CHANCE_BITS",
+    instead: "> work.count * other.rarity",
+    tests: ["test/offchain/run/sharedData.test.ts"],
+  },
 ];

@@ -331,4 +331,11 @@ export const validator: readonly Breakage[] = [
     instead: "if (Number(attestation.toEpoch) < 0) return",
     tests: ["test/offchain/validator/attest.test.ts"],
   },
+  {
+    name: "a validator parses malformed documents twice",
+    file: "offchain/src/validator/checks/aggregate.ts",
+    text: "const found = await reading;",
+    instead: "const found = await context.documents.read(blobs, head, parent);",
+    tests: ["test/offchain/validator/readOnce.test.ts"],
+  },
 ];
