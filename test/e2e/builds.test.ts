@@ -102,7 +102,7 @@ it("proposes a build for it, and a worker trains and earns when holders admitted
   expect(sentenceOf(half)).toContain("wasm has no use for products in fp16");
 
   const rehearsed = await documentOf<Proposed>([...propose, "--steps=3", "--dry-run"]);
-  await until("claims of both", () => (running(), up.stderr().includes("2 wallets claimed ")));
+  await until("claims of both", () => (running(), up.stderr().includes(" shares by 2 wallets;")));
   const proposed = await documentOf<Proposed>(propose);
   expect(rehearsed).toMatchObject({ digest: proposed.digest, proposal: null });
   const { digest, build, proof, proposal } = proposed;

@@ -31,7 +31,7 @@ it("is trained on, anchored, and pays", async () => {
   const running = stage.cotrain([...flags, `--blobs=${blobs}`, "--for=600s"]);
   await until("a claim", () => {
     if (running.exit()) throw new Error(running.stderr());
-    return /1 wallet claimed \d/.test(running.stderr());
+    return /newest claim: [\d.,]+ shares by 1 wallet;/.test(running.stderr());
   });
   const run = await openLocalRun(stage.state);
   const reader = await openReader(readerOptions(url, 31_337, run.deployment));

@@ -16,6 +16,7 @@ import {
   wrapCommand,
 } from "../base/index.ts";
 import { deviceFailedText, type WorkerEvent } from "../worker/index.ts";
+import { type Block, fitHeight } from "./height.ts";
 import type { Output } from "./output.ts";
 
 /** What the work is worth, as far as it can be asked. */
@@ -230,47 +231,74 @@ function speedText({ tokensPerSecond, computesWith }: WorkerScreen): string {
   return computesWith === undefined ? speed : `${speed} on ${computesWith}`;
 }
 
-/** @param now ms. @returns lines of at most `columns` characters */
-export function drawWorker(screen: WorkerScreen, paint: Output["paint"], columns: number, now: number): string {
+/** What gives way on a low terminal, the last first: what it does now never does. */
+const order = [
+  "now",
+  "title",
+  "retrying",
+  "advice",
+  "worker",
+  "round",
+  "dropped",
+  "share",
+  "earned",
+  "failures",
+  "speed",
+  "claim",
+  "pays",
+  "loss",
+  "device",
+  "gap",
+] as const;
+
+/**
+ * @param columns of the terminal; no line is longer
+ * @param now ms
+ * @param rows of the terminal; what matters least is left out of a picture that is higher
+ */
+export function drawWorker(
+  screen: WorkerScreen,
+  paint: Output["paint"],
+  columns: number,
+  now: number,
+  rows = Infinity,
+): string {
   const width = Math.max(20, columns - LABEL);
   const { activity, round, loss, lossTokens, retry, dropped, device, failures, worker, beneficiary } = screen;
-  const progress = progressText(screen);
-  const rows: [label: string, lines: string[]][] = [
-    ["worker", wrap(`${worker ? shortAddress(worker) : "–"} for ${screen.coordinator}`, width)],
-    ...(beneficiary ? [["pays", [shortAddress(beneficiary)]] as [string, string[]]] : []),
-    ["now", wrap(`${activity}${progress}`, width)],
-    [
-      "round",
-      wrap(
-        `${round === undefined ? "–" : roundNumber(round)} · ${screen.rounds} accepted, ${formatShort(screen.tokens)} tokens`,
-        width,
-      ),
-    ],
-    [
-      "loss",
-      wrap(
-        loss === undefined ? "–" : `${loss.toFixed(3)} nats/token on its newest ${formatCount(lossTokens)} tokens`,
-        width,
-      ),
-    ],
-    ["speed", [speedText(screen)]],
-    ["share", wrap(shareText(screen), width)],
-    ["earned", wrap(earnedText(screen), width)],
-    beneficiary ? ["claim", wrap(elsewhereText(beneficiary), width)] : ["claim by", claimLines(screen, width)],
-  ];
-  for (const text of [...Object.values(failures), ...(device ? [device] : [])])
-    rows.push(["device", wrap(text, width)]);
-  if (dropped) rows.push(["dropped", wrap(dropped, width)]);
-  if (retry) rows.push(["retrying", wrap(`${retry.what}: ${retry.reason}${againText(retry)}`, width)]);
+  const block = (what: (typeof order)[number], lines: readonly string[]): Block<string> => ({
+    lines,
+    spare: order.indexOf(what),
+  });
+  const row = (what: (typeof order)[number], name: string, lines: readonly string[]): Block<string> =>
+    block(
+      what,
+      lines.map((line, index) => `${paint("dim", (index === 0 ? name : "").padEnd(LABEL))}${line}`),
+    );
+  const rounds = `${round === undefined ? "–" : roundNumber(round)} · ${screen.rounds} accepted, ${formatShort(screen.tokens)} tokens`;
+  const lossText =
+    loss === undefined ? "–" : `${loss.toFixed(3)} nats/token on its newest ${formatCount(lossTokens)} tokens`;
   const advice = adviceFor(screen, now);
-  if (advice) rows.push(["", wrap(advice, width)]);
-  return [
-    paint("bold", "cotrain worker"),
-    "",
-    ...rows.flatMap(([label, lines]) =>
-      lines.map((line, index) => `${paint("dim", (index === 0 ? label : "").padEnd(LABEL))}${line}`),
-    ),
-  ].join("\n");
+  const blocks = [
+    block("title", [paint("bold", "cotrain worker")]),
+    block("gap", [""]),
+    row("worker", "worker", wrap(`${worker ? shortAddress(worker) : "–"} for ${screen.coordinator}`, width)),
+    ...(beneficiary ? [row("pays", "pays", [shortAddress(beneficiary)])] : []),
+    row("now", "now", wrap(`${activity}${progressText(screen)}`, width)),
+    row("round", "round", wrap(rounds, width)),
+    row("loss", "loss", wrap(lossText, width)),
+    row("speed", "speed", [speedText(screen)]),
+    row("share", "share", wrap(shareText(screen), width)),
+    row("earned", "earned", wrap(earnedText(screen), width)),
+    beneficiary
+      ? row("claim", "claim", wrap(elsewhereText(beneficiary), width))
+      : row("claim", "claim by", claimLines(screen, width)),
+    ...Object.values(failures).map((text) => row("failures", "device", wrap(text, width))),
+    ...(device ? [row("device", "device", wrap(device, width))] : []),
+    ...(dropped ? [row("dropped", "dropped", wrap(dropped, width))] : []),
+    ...(retry ? [row("retrying", "retrying", wrap(`${retry.what}: ${retry.reason}${againText(retry)}`, width))] : []),
+    ...(advice ? [row("advice", "", wrap(advice, width))] : []),
+  ];
+  return fitHeight(blocks, rows).join("\n");
 }
 
 /** How soon it is tried again; of what is asked with the next work, nothing. */

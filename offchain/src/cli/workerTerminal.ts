@@ -109,7 +109,10 @@ export function openWorkerTerminal(options: WorkerTerminalOptions): WorkerTermin
   const claim = claimCommandFor(options.coordinator, options.rpc, options.runId, options.state, options.deployment);
   let screen = blankWorker(options.coordinator, claim, options.rpc !== undefined);
   const picture = live
-    ? openPicture(terminal, () => drawWorker(screen, output.paint, terminal.columns, clock.monotonic()))
+    ? // One row is the cursor's.
+      openPicture(terminal, () =>
+        drawWorker(screen, output.paint, terminal.columns, clock.monotonic(), terminal.rows - 1),
+      )
     : undefined;
   const say = (line: string): void => output.notice(`${formatDuration(clock.monotonic() - started)}  ${line}`);
   const ask = options.standing ?? standingFrom(options);

@@ -111,7 +111,10 @@ export async function claimAll(localModel: LocalModel): Promise<Map<string, Paid
     const [asker] = localModel.owners;
     const held = asker ? await heldByAll(localModel, asker) : sum;
     const who = made.size === 1 ? "1 wallet" : `${made.size} wallets`;
-    localModel.announce(`${who} claimed ${formatShares(sum)} shares; all holders have ${formatShares(held)}`, "claims");
+    localModel.announce(
+      `newest claim: ${formatShares(sum)} shares by ${who}; all holders have ${formatShares(held)}`,
+      "claims",
+    );
   }
   return made;
 }

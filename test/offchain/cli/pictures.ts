@@ -72,7 +72,7 @@ export const screen: Screen = {
   view,
   losses: [7, 6, 5, 4.5],
   notices: [
-    { text: "3 wallets claimed 700.00 shares; all holders have 2,100.00", kind: "claims" },
+    { text: "newest claim: 700.00 shares by 3 wallets; all holders have 2,100.00", kind: "claims" },
     { text: "worker-1 proposed: 32 → 48 inner steps per round" },
   ],
   joinCommand: "npm run cotrain -- worker --coordinator http://127.0.0.1:7700",

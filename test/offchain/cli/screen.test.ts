@@ -41,7 +41,7 @@ describe("the live picture", () => {
         "round     8 · 1 of 3 workers in · up to 32 inner steps",
         "loss      train 4.500 nats/token, 2.597 bits/byte on 40,960 tokens █▅▂▁",
         "          held-out 2.346 bits/byte on 8,192 tokens (checkpoint 7); at the start 3.800 on 2,048",
-        "speed     12,345 tokens/s by 1 active · 246 K tokens so far",
+        "speed     12,345 tokens/s by 1 active · 246 K tokens in closed rounds",
         "traffic   12.0 MB: 4.00 MB up (int8), 8.00 MB down (fp32, uncompressed)",
         "          600 MB (50×) if every step went in fp32 both ways",
         "          150 MB (13×) by a ring all-reduce in bf16",
@@ -57,7 +57,7 @@ describe("the live picture", () => {
         "          checkpoint 6 is anchored in the transaction",
         `          ${hash("5")}`,
         "          all: npx cotrain checkpoint list",
-        "          3 wallets claimed 700.00 shares; all holders have 2,100.00",
+        "          newest claim: 700.00 shares by 3 wallets; all holders have 2,100.00",
         "          worker-1 proposed: 32 → 48 inner steps per round",
         "join by   npm run cotrain -- worker --coordinator http://127.0.0.1:7700",
       ].join("\n"),
@@ -141,7 +141,7 @@ describe("the live picture", () => {
   test.each([60, 80, 100, 120])("at %i columns no number, hash or address is cut", (columns) => {
     const notices = [
       { text: `the proposal was executed: 48 → 64 inner steps per round, proposed in round 1,006` },
-      { text: "3 wallets claimed 1,234,567.00 shares; all holders have 12,345,678.00" },
+      { text: "newest claim: 1,234,567.00 shares by 3 wallets; all holders have 12,345,678.00" },
     ];
     const warning =
       "worker-3 ended 5 times in a minute: it is not started again; see /home/somebody/state/logs/worker-3.log";
@@ -202,6 +202,61 @@ describe("the live picture", () => {
         expect([...full, hint]).toEqual(expect.arrayContaining(shown));
         expect(shown[0]).toBe(full[0]);
         expect(shown.join("\n")).toContain(hash("5"));
+      }),
+    );
+  });
+
+  test("however low and narrow a terminal is, what is done now stands in it below the name, as far as there is room", () => {
+    const busy = {
+      ...screen,
+      joinCommand,
+      warning: "w".repeat(300),
+      waitsFor: ["the reward root of epoch 5"],
+      view: dear,
+    };
+    fc.assert(
+      fc.property(
+        fc.constantFrom(screen, busy),
+        fc.integer({ min: 28, max: 120 }),
+        fc.integer({ min: 1, max: 30 }),
+        (shown, columns, rows) => {
+          const lines = drawScreen(shown, plain, columns, rows).split("\n");
+          expect(lines.length).toBeLessThanOrEqual(rows);
+          const at = (label: string): number => lines.findIndex((line) => line.startsWith(label));
+          expect(at("now ")).toBeGreaterThanOrEqual(0);
+          if (rows < 5) return;
+          expect(lines[0]).toMatch(/^cotrain/);
+          expect(at("round ")).toBeGreaterThan(at("now "));
+        },
+      ),
+    );
+    for (const [columns, rows] of [
+      [60, 14],
+      [30, 11],
+    ] as const)
+      expect(drawScreen(screen, plain, columns, rows)).toMatch(
+        /^cotrain.*\nnow .*\b1:05 of .*\nround .*[^]*\nloss .*[^]*\nspeed /,
+      );
+  });
+
+  test("of a worker's own picture, too, what it does now stays, and then whose it is and what went wrong", () => {
+    const started = blankWorker(
+      "http://127.0.0.1:7700",
+      "npm run cotrain -- rewards claim --coordinator http://a --rpc URL",
+    );
+    const trying = { what: "the coordinator", reason: "is not reachable", since: 0, within: 5, endless: true };
+    const worker = { ...started, worker: address("a"), round: 3, device: "d ".repeat(60), retry: trying };
+    fc.assert(
+      fc.property(fc.integer({ min: 30, max: 120 }), fc.integer({ min: 1, max: 40 }), (columns, rows) => {
+        const full = drawWorker(worker, plain, columns, 0).split("\n");
+        const lines = drawWorker(worker, plain, columns, 0, rows).split("\n");
+        expect(lines.length).toBeLessThanOrEqual(Math.min(rows, full.length));
+        expect(full).toEqual(expect.arrayContaining(lines));
+        expect(lines.some((line) => line.startsWith("now "))).toBe(true);
+        if (rows < 12) return;
+        expect(lines[0]).toBe("cotrain worker");
+        for (const label of ["worker 0x", "round ", "retrying "])
+          expect(lines.some((line) => line.replace(/ +/, " ").startsWith(label))).toBe(true);
       }),
     );
   });

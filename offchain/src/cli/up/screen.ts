@@ -22,6 +22,7 @@ import { bitsPerByte } from "../../data/index.ts";
 import type { Stage } from "../../localnet/index.ts";
 import { heldOutBefore } from "../../run/index.ts";
 import { feeWaitText } from "../feeWait.ts";
+import { type Block as BlockOf, fitHeight } from "../height.ts";
 import { type Output, type Style, table } from "../output.ts";
 import { allWork, leftWork } from "../work.ts";
 import { trafficLines } from "./traffic.ts";
@@ -67,14 +68,7 @@ export function liveSpeed(view: RunView): { readonly tokensPerSecond: number; re
 /** Text and how it is painted. */
 type Piece = string | readonly [style: Style, text: string];
 type Line = readonly Piece[];
-/** Lines that stand or go together. */
-interface Block {
-  readonly lines: readonly Line[];
-  /** How soon it gives way on a terminal that is too low: the highest first, 0 never. */
-  readonly spare: number;
-  /** What stands in its place then; by default nothing. @param excess lines that are too many */
-  readonly shorter?: (excess: number) => Block;
-}
+type Block = BlockOf<Line>;
 
 const textOf = (piece: Piece): string => (typeof piece === "string" ? piece : piece[1]);
 const widthOf = (line: Line): number => line.reduce((sum, piece) => sum + textOf(piece).length, 0);
@@ -121,29 +115,40 @@ function flow(line: Line, columns: number): Line[] {
   return lines;
 }
 
-/** Lines of at most `rows` in all. */
-function fitHeight(blocks: readonly Block[], rows: number): Line[] {
-  const kept = [...blocks];
-  const excess = (): number => kept.reduce((sum, { lines }) => sum + lines.length, 0) - rows;
-  for (let spare = 9; spare > 0; spare--)
-    for (let at = kept.length - 1; at >= 0 && excess() > 0; at--) {
-      const block = kept[at];
-      if (block?.spare !== spare) continue;
-      const shorter = block.shorter?.(excess());
-      kept.splice(at, 1, ...(shorter ? [shorter] : []));
-    }
-  return kept.flatMap(({ lines }) => lines);
-}
-
 const LABEL = 10;
 const label = (text: string): Piece => ["dim", text.padEnd(LABEL)];
-const block = (lines: readonly Line[], spare = 0): Block => ({ lines, spare });
-const gap = block([[]], 9);
+const block = (lines: readonly Line[], spare: number): Block => ({ lines, spare });
+
+/** What gives way on a low terminal, the last first: what is done now never does. */
+const order = [
+  "now",
+  "round",
+  "title",
+  "warning",
+  "loss",
+  "speed",
+  "waits",
+  "anchor",
+  "held-out",
+  "workers",
+  "traffic",
+  "subject",
+  "join hint",
+  "join",
+  "chain",
+  "baselines",
+  "more workers",
+  "notices",
+  "hints",
+  "gaps",
+] as const;
+const spareOf = (what: (typeof order)[number]): number => order.indexOf(what);
+const gap = block([[]], spareOf("gaps"));
 
 /** Fewer cells of a curve say nothing. */
 const LEAST_CURVE = 4;
 
-function lossLines({ view, bytesPerToken, losses, sequence }: Screen & { view: RunView }, columns: number): Line[] {
+function lossBlocks({ view, bytesPerToken, losses, sequence }: Screen & { view: RunView }, columns: number): Block[] {
   const { train, trainTokens, heldOut } = view.loss;
   const untrained = heldOutBefore(view.loss);
   const text =
@@ -154,9 +159,8 @@ function lossLines({ view, bytesPerToken, losses, sequence }: Screen & { view: R
   const room = columns - widthOf(lines.at(-1) ?? []);
   const curve: Line = room < LEAST_CURVE ? [] : [["cyan", sparkline(losses, Math.min(40, room))]];
   return [
-    ...lines.slice(0, -1),
-    [...(lines.at(-1) ?? []), ...curve],
-    ...heldOutLines(heldOut, untrained, sequence, columns),
+    block([...lines.slice(0, -1), [...(lines.at(-1) ?? []), ...curve]], spareOf("loss")),
+    block(heldOutLines(heldOut, untrained, sequence, columns), spareOf("held-out")),
   ];
 }
 
@@ -259,33 +263,34 @@ function workerTable(view: RunView, columns: number, shown: number): Line[] {
 function sampleBlock(view: RunView, columns: number): Block {
   const sizes = view.members.flatMap(({ lossTokens = [] }) => lossTokens);
   const [heads = []] = workerTable(view, columns, view.members.length);
-  if (sizes.length === 0 || !heads.some((piece) => textOf(piece).includes(` ${loss.head} `))) return block([]);
+  if (sizes.length === 0 || !heads.some((piece) => textOf(piece).includes(` ${loss.head} `))) return block([], 0);
   const [least, most] = [Math.min(...sizes), Math.max(...sizes)].map((size) => formatCount(size));
   const size = least === most ? most : `${least} to ${most}`;
-  return block(flow([label(""), ["dim", `loss of each on its newest ${size} tokens`]], columns), 7);
+  return block(flow([label(""), ["dim", `loss of each on its newest ${size} tokens`]], columns), spareOf("hints"));
 }
 
 function workerBlock(view: RunView, columns: number): Block {
   const count = view.members.length;
   const whole = workerTable(view, columns, count);
-  if (count <= LEAST_ROWS + 1) return block(whole);
+  if (count <= LEAST_ROWS + 1) return block(whole, spareOf("workers"));
+  const least = (excess: number): number => Math.max(LEAST_ROWS, count - excess - 1);
   return {
     lines: whole,
-    spare: 5,
+    spare: spareOf("more workers"),
     // One row more than what is too many: the one that counts them.
-    shorter: (excess) => block(workerTable(view, columns, Math.max(LEAST_ROWS, count - excess - 1))),
+    shorter: (excess) => block(workerTable(view, columns, least(excess)), spareOf("workers")),
   };
 }
 
 /** The command with which others join: whole, or where to see it. */
 function joinBlock({ joinCommand, statusCommand }: Screen, columns: number): Block {
-  if (joinCommand === "") return block([]);
-  const hint: Block = block(flow([label("join by"), `a command that ${statusCommand} shows`], columns), 1);
+  if (joinCommand === "") return block([], 0);
+  const hint = block(flow([label("join by"), `a command that ${statusCommand} shows`], columns), spareOf("join hint"));
   const command = wrapCommand(joinCommand, columns - LABEL);
   if (command.some((text) => text.length > columns - LABEL)) return hint;
   return {
     lines: command.map((text, index): Line => [label(index === 0 ? "join by" : ""), text]),
-    spare: 2,
+    spare: spareOf("join"),
     shorter: () => hint,
   };
 }
@@ -297,29 +302,27 @@ function runBlocks(screen: Screen & { view: RunView }, columns: number): Block[]
     ? `${roundNumber(current.round)} · ${current.received} of ${current.assigned} workers in · up to ${current.innerSteps} inner steps`
     : `${view.round} completed`;
   const { tokensPerSecond, workers } = liveSpeed(view);
+  const speed = `${formatCount(tokensPerSecond)} tokens/s by ${workers} active · ${formatShort(Number(view.tokens))} tokens in closed rounds`;
   const text = (name: string, ...pieces: readonly Piece[]): Line[] => flow([label(name), ...pieces], columns);
   const dear = feeWaitText(view);
   const anchor = anchored ? text("", `checkpoint ${anchored.round} is anchored in the transaction`) : [];
   const transaction = anchored?.transaction ? text("", anchored.transaction) : [];
   return [
-    block(text("round", round)),
-    block(lossLines(screen, columns)),
-    block(
-      text(
-        "speed",
-        `${formatCount(tokensPerSecond)} tokens/s by ${workers} active · ${formatShort(Number(view.tokens))} tokens so far`,
-      ),
+    block(text("round", round), spareOf("round")),
+    ...lossBlocks(screen, columns),
+    block(text("speed", speed), spareOf("speed")),
+    ...trafficLines(view).map((line, index) =>
+      index === 0 ? block(text("traffic", line), spareOf("traffic")) : block(text("", line), spareOf("baselines")),
     ),
-    ...trafficLines(view).map((line, index) => block(text(index === 0 ? "traffic" : "", line), index === 0 ? 0 : 4)),
     gap,
     workerBlock(view, columns),
     sampleBlock(view, columns),
     gap,
-    block(text("on-chain", `chain ${screen.chainId}, RPC ${screen.rpc}`), 3),
-    block([...anchor, ...transaction]),
-    ...(transaction.length > 0 ? [block(text("", `all: ${screen.listCommand}`), 7)] : []),
-    ...(dear ? [block(text("", ["yellow", dear]))] : []),
-    ...screen.notices.slice(-4).map((notice) => block(text("", notice.text), 6)),
+    block(text("on-chain", `chain ${screen.chainId}, RPC ${screen.rpc}`), spareOf("chain")),
+    block([...anchor, ...transaction], spareOf("anchor")),
+    ...(transaction.length > 0 ? [block(text("", `all: ${screen.listCommand}`), spareOf("hints"))] : []),
+    ...(dear ? [block(text("", ["yellow", dear]), spareOf("warning"))] : []),
+    ...screen.notices.slice(-4).map((notice) => block(text("", notice.text), spareOf("notices"))),
     joinBlock(screen, columns),
   ];
 }
@@ -327,15 +330,15 @@ function runBlocks(screen: Screen & { view: RunView }, columns: number): Block[]
 const waitsText = (waitsFor: readonly string[]): string => `waits for ${waitsFor.join(", ")}`;
 
 /** What is done now, and for how long. */
-function nowLines({ activity, elapsed, goal, waitsFor }: Screen, columns: number): Line[] {
+function nowBlocks({ activity, elapsed, goal, waitsFor }: Screen, columns: number): Block[] {
   const waits = waitsFor.length > 0;
   const of = goal === undefined ? "" : ` of ${waits ? "at most " : ""}${formatDuration(goal)}`;
   const time = `${formatDuration(elapsed)}${of}`;
   const free = goal === undefined ? 0 : columns - LABEL - activity.length - time.length - 3;
   const done = goal !== undefined && free >= 8 ? `${bar(elapsed / goal, Math.min(24, free))} ` : "";
   return [
-    ...flow([label("now"), ["bold", activity], `  ${done}${time}`], columns),
-    ...(waits ? flow([label(""), waitsText(waitsFor)], columns) : []),
+    block(flow([label("now"), ["bold", activity], `  ${done}${time}`], columns), spareOf("now")),
+    ...(waits ? [block(flow([label(""), waitsText(waitsFor)], columns), spareOf("waits"))] : []),
   ];
 }
 
@@ -347,20 +350,16 @@ export function drawScreen(screen: Screen, paint: Output["paint"], columns: numb
   const known = [screen.model, screen.parameters > 0 ? `${formatShort(screen.parameters)} parameters` : ""];
   const subject = known.filter((part) => part !== "").map((part) => ` · ${part}`);
   const { view } = screen;
+  const name = ["bold", "cotrain"] as const;
+  const title = flow([name, ["dim", subject.join("")]], columns);
   const blocks: Block[] = [
-    block(
-      flow(
-        [
-          ["bold", "cotrain"],
-          ["dim", subject.join("")],
-        ],
-        columns,
-      ),
-    ),
+    title.length === 1
+      ? block(title, spareOf("title"))
+      : { lines: title, spare: spareOf("subject"), shorter: () => block([[name]], spareOf("title")) },
     gap,
-    block(nowLines(screen, columns)),
+    ...nowBlocks(screen, columns),
     ...(view ? runBlocks({ ...screen, view }, columns) : []),
-    ...(screen.warning ? [block(flow([label(""), ["yellow", screen.warning]], columns))] : []),
+    ...(screen.warning ? [block(flow([label(""), ["yellow", screen.warning]], columns), spareOf("warning"))] : []),
   ];
   return fitHeight(blocks, rows)
     .map((line) => fit(line, columns, paint))
