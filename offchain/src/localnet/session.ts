@@ -43,12 +43,12 @@ const CLAIM_MS = 5_000;
 export const UNCLAIMED = "what was earned last could not be claimed in time and can be claimed later";
 /** Sooner than this nobody has claimed, voted and seen a round under the result. */
 const VOTE_LEAST_MS = 90_000;
-/** How long the round that is open at the end may take. */
+/** How long after the end of --for the round that is open then may take. */
 const CLOSE_MS = 60_000;
 const FIRST_ROUND_MS = 120_000;
 const POLL_MS = 500;
 /** Why training ends before its time. */
-export const LAST_ROUND = "no further round: another one would not end within --for";
+export const LAST_ROUND = "the open round is the last: another one would not end within --for";
 const COLLECT_EVERY_MS = 2_000;
 
 /** Why no vote is held, undefined where one is. */
@@ -168,14 +168,21 @@ async function train(
   }, started + goal);
 
   if (clock.monotonic() - started < goal) localModel.announce(LAST_ROUND);
-  display.update({ activity: "Closing the last round", goal: CLOSE_MS });
-  const closed = clock.monotonic() + CLOSE_MS;
+  const closed = Math.max(clock.monotonic(), started + goal) + CLOSE_MS;
   await pauseRun(prepared, localModel);
-  const paused = await viewWhen((view) => {
+  // The last round is trained as those before it: only what is left of it after --for is waited for.
+  const inTime = await viewWhen((view) => {
     owners.look(view);
-    const waitsFor = outstanding(view);
-    return waitsFor.length > 0 ? waitsFor : view.phase === "Paused";
-  }, closed);
+    return view.current === null && view.phase === "Paused";
+  }, started + goal);
+  if (!inTime) display.update({ activity: "Closing the last round", goal: CLOSE_MS });
+  const paused =
+    inTime ??
+    (await viewWhen((view) => {
+      owners.look(view);
+      const waitsFor = outstanding(view);
+      return waitsFor.length > 0 ? waitsFor : view.phase === "Paused";
+    }, closed));
   const end = paused ?? (await currentView(prepared)) ?? first;
   // A round that did not close by then may close meanwhile: then its tokens, and the time that they took, are of this session.
   let trained = { tokens: end.tokens, milliseconds: clock.monotonic() - started };

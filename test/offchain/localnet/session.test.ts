@@ -201,7 +201,6 @@ describe("settling", () => {
     expect(LAST_ROUND).toMatch(/would not end within --for$/);
     expect(session).toMatchObject({ noVote: expect.stringContaining("--no-vote") });
     expect(shown).toEqual([
-      "Closing the last round (60000): 1 of 3 workers in round 1",
       `Settling (${SETTLE_MS}): the anchor of checkpoint 1 and its epoch's reward root`,
       `Settling (${SETTLE_MS}): the held-out loss of checkpoint 1`,
       `Settling (${SETTLE_MS}): the held-out loss of checkpoint 0`,
@@ -216,8 +215,16 @@ describe("settling", () => {
     expect(session.milliseconds).toBeLessThanOrEqual(trained + 500);
   });
 
+  test("comes after the last round: that is trained like the others, and what is left of it after --for is waited for", async () => {
+    // It begins to be the last at half of --for: up to its close by the end nothing else is shown.
+    expect((await settle(0)).shown.join()).not.toContain("in round 1");
+    const { shown, adds } = await settle(0, 0, undefined, 15_000);
+    expect(shown[0]).toBe("Closing the last round (60000): 1 of 3 workers in round 1");
+    expect(adds).toBeLessThanOrEqual(SETTLE_MS);
+  });
+
   test("counts a round that closes in its course, and the time that it took; it is waited for by name", async () => {
-    const { session, trained, adds, shown } = await settle(0, 0, undefined, 70_000);
+    const { session, trained, adds, shown } = await settle(0, 0, undefined, 80_000);
     expect(session.tokens).toBe(640n);
     expect(session.milliseconds).toBeGreaterThanOrEqual(trained);
     expect(session.milliseconds).toBeLessThanOrEqual(trained + 1_000);
