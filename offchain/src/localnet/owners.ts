@@ -133,6 +133,8 @@ export interface ProposalProgress {
   readonly proposalId: bigint;
   readonly title: string;
   readonly innerSteps: number;
+  /** Version of the parameters that its execution makes. */
+  readonly paramsVersion: number;
   readonly state: ProposalState;
   readonly votesFor: bigint;
   readonly votesAgainst: bigint;
@@ -210,6 +212,7 @@ export async function decide(
       proposalId,
       title,
       innerSteps: params.innerSteps,
+      paramsVersion: replaces + 1,
       state,
       votesFor: votes.for,
       votesAgainst: votes.against,

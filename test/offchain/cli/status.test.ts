@@ -44,6 +44,27 @@ it("status tells of each machine whether it computes as the organiser's does", (
   expect(memberLines({ members: [], accepted: { workers: 0, tokens: "0" } })).toEqual([]);
 });
 
+it("status --json tells who has left and how fast it is now, as the lines do", () => {
+  const working = { ...member("31", "exact-x86"), tokensPerSecond: 4_000.6 };
+  const idle = { ...working, worker: `0x${"32".repeat(20)}` as const, state: "waiting" as const };
+  const facts = { chainId: 31_337, rpc: "http://127.0.0.1:8545", contracts: {} };
+  const documentWith = (members: MemberView[]) =>
+    runningDocument({
+      view: { ...shownView, members, accepted: { workers: 3, tokens: "5000" } },
+      facts,
+      checkpoints: [],
+      sequence: 128,
+      join: "",
+      list: "",
+    });
+  const training = documentWith([working, idle]);
+  expect(training).toMatchObject({ left: { workers: 1, tokens: "2952" }, tokensPerSecondNow: 4_001 });
+  expect(training.members.map(({ tokensPerSecond }) => tokensPerSecond)).toEqual([4_000.6, null]);
+  const paused = documentWith([idle]);
+  expect(paused.tokensPerSecondNow).toBe(0);
+  expect(paused.members.map(({ tokensPerSecond }) => tokensPerSecond)).toEqual([null]);
+});
+
 it("status counts who has left, so that its table adds up to all that was accepted", () => {
   const here = [member("31", "exact-x86"), { ...member("32", "exact-x86"), tokens: "0" }];
   expect(memberLines({ members: here, accepted: { workers: 2, tokens: "570368" } }).at(-1)).toMatch(
@@ -127,15 +148,19 @@ it("status shows what share of the machine each validator's measuring and gate a
   expect(auditing).toEqual({ "validator-2": { round: 5, share: 0.0449, atRest: false, atMost: 0.05 } });
   const rows = [
     ["measuring took", "3.1% of the machine for evaluations, at most 5% (validator-1, checkpoint 7)"],
-    ["", "47.9% of the machine for evaluations at rest (validator-2, checkpoint 6)"],
+    ["", "47.9% of the machine for evaluations while the run was at rest (validator-2, checkpoint 6)"],
     ["gate audits took", "4.5% of the machine for evaluations, at most 5% (validator-2, checkpoint 5)"],
-    ["together", "7.6% of the machine for evaluations, at most 10% (2 validators at once)"],
+    ["together", "7.6% of the machine for evaluations, at most 10% (the larger share of each of 2 validators)"],
   ];
   expect([
     ...measuringRows("measuring took", measuring),
     ...measuringRows("gate audits took", auditing),
     ...togetherRow([measuring, auditing]),
   ]).toEqual(rows);
+  // The sum is of what is shown: 1.2% and 0.5%.
+  const took = (share: number) => ({ round: 1, share, atRest: false, atMost: 0.05 });
+  const kinds = [{ "validator-1": took(0.0124), "validator-2": took(0.0054) }, { "validator-2": took(0.004) }];
+  expect(togetherRow(kinds)[0]?.[1]).toMatch(/^1\.7% /);
   // One of them does one at a time, and at rest nothing else wants the machine.
   expect(togetherRow([measuring])).toEqual([]);
   const facts = { chainId: 31_337, rpc: "http://127.0.0.1:8545", contracts: {} };

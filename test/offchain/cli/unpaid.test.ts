@@ -237,14 +237,25 @@ describe("what earned nothing stands with its reason", () => {
 });
 
 test("what was executed after the last round says from which round on it is in force", async () => {
-  const decision = { proposalId: 7n, title: "fewer steps", votesFor: 1n, votesAgainst: 0n, executed: "0x1" };
-  const proposalWith = async (seen: object): Promise<unknown> => {
+  const decision = {
+    proposalId: 7n,
+    title: "fewer steps",
+    votesFor: 1n,
+    votesAgainst: 0n,
+    executed: "0x1",
+    paramsVersion: 2,
+  };
+  const proposalWith = async (seen: object, made: object = decision): Promise<unknown> => {
     const coordinator = { run: async () => ({ ...view, ...seen }), checkpoints: async () => ({ checkpoints: [] }) };
     const prepared = { ...preparedIn(temporaryDirectory()), coordinator } as unknown as Prepared;
-    return (await summarise(prepared, { ...session, decision } as unknown as TrainingSession, now)).proposal;
+    return (await summarise(prepared, { ...session, decision: made } as unknown as TrainingSession, now)).proposal;
   };
   expect(await proposalWith({})).not.toHaveProperty("appliesFromRound");
   expect(await proposalWith({ nextParamsVersion: 2 })).toMatchObject({ state: "executed", appliesFromRound: 3 });
+  // The version is the decision's, whatever the round that is open runs under.
+  for (const seen of [{}, { nextParamsVersion: 2 }, { paramsVersion: 3 }])
+    expect(await proposalWith(seen)).toMatchObject({ paramsVersion: 2 });
+  expect(await proposalWith({}, { ...decision, executed: undefined })).toMatchObject({ paramsVersion: null });
 });
 
 const view = {

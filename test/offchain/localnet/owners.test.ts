@@ -67,5 +67,5 @@ it("votes are a part of the supply when voting began, whatever is minted after",
   const decision = { params: { ...params, innerSteps: 48 }, replaces: 1, title: "48 inner steps" };
   await decide(model, decision, (progress) => seen.push(progress));
   expect(await totalSupply(client, { shares })).toBe(before + 5n * share);
-  expect(seen.at(-1)).toMatchObject({ state: "executed", votesFor: 3n * share, supply: before });
+  expect(seen.at(-1)).toMatchObject({ state: "executed", votesFor: 3n * share, supply: before, paramsVersion: 2 });
 });

@@ -15,7 +15,7 @@ export const statusCommand = defineCommand({
   ],
   notes: [
     "With --json rounds count from 1, as on the screen: round n makes checkpoint n; `round` itself is how many rounds are completed.",
-    "Its `tokensPerSecond` is what was accepted over the time of the last rounds; that of each member is what it reports now.",
+    "Its `tokensPerSecond` is what was accepted over the time of the last rounds, `tokensPerSecondNow` the sum of what the members report now; of one that does not train now it is null. `left` counts who has left, so that its tokens and the members' add up to those of all.",
   ],
   async run({ options, output }) {
     const { document, lines } =

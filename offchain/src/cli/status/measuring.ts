@@ -36,19 +36,26 @@ const percent = (share: number, digits: number): string => `${(100 * share).toFi
 export const measuringRows = (label: string, shares: MeasuringShares): [string, string][] =>
   Object.entries(shares).map(([role, { round, share, atMost }], index) => [
     index === 0 ? label : "",
-    `${percent(share, 1)} of the machine for evaluations${atMost === null ? " at rest" : `, at most ${percent(atMost, 0)}`} (${role}, checkpoint ${round})`,
+    `${percent(share, 1)} of the machine for evaluations${atMost === null ? " while the run was at rest" : `, at most ${percent(atMost, 0)}`} (${role}, checkpoint ${round})`,
   ]);
 
 /**
  * What the validators of this directory take of the machine where all of them measure or audit at once, by the newest that each did
- * while the run trained: the bound is each validator's, which does one at a time. Nothing where it is one validator alone.
+ * while the run trained: the bound is each validator's, which does one at a time, so that of its two shares the larger counts. The sum
+ * is of what is shown of each. Nothing where it is one validator alone.
  */
 export function togetherRow(kinds: readonly MeasuringShares[]): [string, string][] {
   const most = new Map<string, { readonly share: number; readonly atMost: number }>();
   for (const [role, { share, atMost }] of kinds.flatMap((shares) => Object.entries(shares)))
-    if (atMost !== null && share >= (most.get(role)?.share ?? 0)) most.set(role, { share, atMost });
+    if (atMost !== null && share >= (most.get(role)?.share ?? 0))
+      most.set(role, { share: Math.round(1_000 * share) / 1_000, atMost });
   if (most.size < 2) return [];
   const sumOf = (key: "share" | "atMost"): number => [...most.values()].reduce((sum, each) => sum + each[key], 0);
   const [share, atMost] = [percent(sumOf("share"), 1), percent(sumOf("atMost"), 0)];
-  return [["together", `${share} of the machine for evaluations, at most ${atMost} (${most.size} validators at once)`]];
+  return [
+    [
+      "together",
+      `${share} of the machine for evaluations, at most ${atMost} (the larger share of each of ${most.size} validators)`,
+    ],
+  ];
 }

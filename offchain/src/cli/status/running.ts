@@ -40,7 +40,7 @@ import { columnsOf, factTable, table } from "../output.ts";
 import type { PutAside } from "../putAside.ts";
 import { rejectedOf } from "../rejected.ts";
 import { joinLines } from "../up/display.ts";
-import { liveSpeed } from "../up/screen.ts";
+import { isActive, liveSpeed } from "../up/screen.ts";
 import { trafficLines } from "../up/traffic.ts";
 import { allWork, leftWork } from "../work.ts";
 import {
@@ -92,7 +92,7 @@ export function viewLines(run: RunningRun, columns: number): string[] {
     ["model", view.modelId],
     ["phase", view.phase],
     ["round", roundText(view)],
-    ["tokens", formatCount(BigInt(view.tokens))],
+    ["tokens", `${formatCount(BigInt(view.tokens))} in closed rounds`],
     ["speed", `${formatCount(liveSpeed(view).tokensPerSecond)} tokens/s now`],
     [parameterLabel("innerSteps"), `${view.params.innerSteps} (parameters version ${view.paramsVersion})`],
     ...decidedRows(view.nextParamsVersion, nextRoundOf(view)),
@@ -160,12 +160,17 @@ export function runningDocument(run: RunningRun) {
   const { measuring = {}, auditing = {}, rejected = [], putAside = [] } = run;
   const { contracts, rpc } = facts;
   const current = view.current && countedFromOne(view.current);
-  const members = view.members.map(countedFromOne);
+  // What a member that does not train now reports is about work that is over.
+  const counted = view.members.map(countedFromOne);
+  const members = counted.map((member) => (isActive(member) ? member : { ...member, tokensPerSecond: null }));
+  const left = leftWork(view);
   return {
     running: true,
     ...view,
     current,
     members,
+    left: { workers: left.workers, tokens: left.tokens.toString() },
+    tokensPerSecondNow: liveSpeed(view).tokensPerSecond,
     sequence,
     join,
     contracts,

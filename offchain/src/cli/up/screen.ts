@@ -54,7 +54,7 @@ const heldOutText = (loss: HeldOut, sequence: number): string =>
   `${heldOutBits(loss)} bits/byte${loss ? `${sampleOf(loss.sequences, sequence)} (checkpoint ${loss.round})` : ""}`;
 
 /** Who trains at this moment; what the others report is about work that is over. */
-const isActive = ({ state }: MemberView): boolean => state === "training" || state === "uploading";
+export const isActive = ({ state }: MemberView): boolean => state === "training" || state === "uploading";
 
 const speedOf = (member: MemberView): number =>
   isActive(member) && member.tokensPerSecond !== null ? Math.round(member.tokensPerSecond) : 0;

@@ -170,7 +170,7 @@ async function proposalOf(
     votesAgainst: decision.votesAgainst.toString(),
     supply: decision.supply?.toString() ?? null,
     executed: decision.executed ?? null,
-    paramsVersion: view.paramsVersion,
+    paramsVersion: decision.executed === undefined ? null : decision.paramsVersion,
     appliedInRound: appliedInRound ?? null,
     ...(decision.executed !== undefined &&
       view.nextParamsVersion !== undefined && { appliesFromRound: nextRoundOf(view) }),

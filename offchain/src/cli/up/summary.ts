@@ -34,7 +34,7 @@ export const Summary = Type.Object({
   contracts: Type.Record(Text, Text),
   model: Type.Object({ modelId: Text, runId: Text, name: Text, preset: Text, parameters: Whole, text: Text }),
   training: Type.Object({
-    /** Completed rounds before and after this session, steps of the schedule and tokens since the run began. */
+    /** How many rounds were completed before this session and after it, steps of the schedule and tokens since the run began. */
     firstRound: Whole,
     rounds: Whole,
     steps: Whole,
@@ -105,6 +105,7 @@ export const Summary = Type.Object({
       /** Supply at the proposal's snapshot, which votes are a part of; null before voting began. */
       supply: Nullable(Text),
       executed: Nullable(Text),
+      /** The version of the parameters that it made; null unless it was executed. */
       paramsVersion: Nullable(Whole),
       /** First round that ran under it, counted from 1: round n makes checkpoint n. */
       appliedInRound: Nullable(Whole),
