@@ -115,11 +115,21 @@ it("doctor says how fast each device is, what a preset takes, and what is missin
     const running = stage.cotrain(["doctor", "--json"]);
     await endsWell(running);
     const told = JSON.parse(running.stdout()) as {
-      devices: { name: string; class: string | null; tokensPerSecond: number | null; missing: string | null }[];
+      measured: string;
+      devices: {
+        name: string;
+        class: string | null;
+        threads: number | null;
+        tokensPerSecond: number | null;
+        missing: string | null;
+      }[];
       presets: { name: string; memory: number; step: number; fits: Record<string, boolean | null> }[];
       fastest: string;
     };
     const [cpu, wasm, webgpu, cuda] = told.devices;
+    expect(told.measured).toBe("1m");
+    expect(cpu?.threads).toBeGreaterThan(0);
+    expect([webgpu?.threads, cuda?.threads]).toEqual([null, null]);
     // By what it computes: on a processor of no known class its own value.
     expect(cpu).toMatchObject({ name: "cpu", class: expect.stringMatching(classOfCpu), missing: null });
     expect(wasm).toMatchObject({ name: "wasm", class: "exact-wasm", missing: null });

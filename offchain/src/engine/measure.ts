@@ -10,6 +10,8 @@ import { type Adapter, type Device, memoryOf } from "./runtime/device.ts";
 import { readSignature } from "./signature.ts";
 
 export interface MeasuredSteps {
+  /** Threads that it computed on. */
+  readonly threads: number;
   readonly tokensPerSecond: number;
   /** Opening the program and the first step, which compiles on some devices, ms. */
   readonly startMs: number;
@@ -60,8 +62,9 @@ export async function measureSteps(
   const { step } = buildPrograms(model, { microBatch, accumulation, ...(optimizer && { optimizer }) });
   const batch = microBatch * accumulation;
   const most = readSignature(step.bytes, await memoryOf(device)).signature.maxThreads ?? 1;
+  const used = Math.min(threads, most);
   const startedAt = clock.monotonic();
-  const engine = await device.open({ programs: { step: step.bytes }, threads: Math.min(threads, most), signal });
+  const engine = await device.open({ programs: { step: step.bytes }, threads: used, signal });
   try {
     answered?.();
     opened?.(engine.pid === undefined ? undefined : await device.adapter?.(engine.pid));
@@ -89,6 +92,7 @@ export async function measureSteps(
     await engine.resetOptimizer();
     const value = await stateAfter(engine);
     return {
+      threads: used,
       tokensPerSecond: (1_000 * tokens) / elapsed,
       startMs: firstAt - startedAt,
       losses: losses.slice(0, COMPARED),

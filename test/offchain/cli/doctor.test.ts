@@ -1,7 +1,7 @@
 /** What `cotrain doctor` says of presets: whether the machine and the device both have the memory. */
 import { expect, test } from "vitest";
 
-import { classOfValue, needsOfPresets } from "../../../offchain/src/cli/commands/doctor.ts";
+import { classOfValue, deviceTable, needsOfPresets } from "../../../offchain/src/cli/commands/doctor.ts";
 
 import { vectorOf } from "../../vectors/conformance.ts";
 
@@ -48,6 +48,19 @@ test("of a GPU that does not tell its memory is said so, unless the machine's is
   const fits = needsOfPresets([device("webgpu")], 8 * GIB).map((preset) => preset.fits["webgpu"]);
   expect(fits.slice(0, 6)).toEqual(upTo150m.map(() => null));
   expect(fits.at(-1)).toBe(false);
+});
+
+test("a speed stands beside the preset and the threads that it is of", () => {
+  const cpu = { runtime: "ort 1", adapter: null, class: "exact-x86", conformance: null, missing: null };
+  const found = [
+    { ...cpu, ...device("cpu", 64), tokensPerSecond: 21_034, threads: 12 },
+    { ...cpu, ...device("webgpu"), class: null, tokensPerSecond: 400_000, threads: null },
+  ];
+  expect(deviceTable(found)).toEqual([
+    "device  threads  tokens/s (1m)    memory  steps are those of  runtime",
+    "cpu          12         21,034  64.0 GiB  exact-x86           ort 1",
+    "webgpu        –        400,000         –  –                   ort 1",
+  ]);
 });
 
 test("a device that cannot train is told nothing of", () => {

@@ -73,7 +73,7 @@ export const capitalListCommand = defineCommand({
         ? ["Nobody has bought shares."]
         : table(
             [
-              ["epoch", `brought in (${token.symbol})`, "shares", "deposited here", ""],
+              ["epoch", `brought in (${token.symbol})`, "shares", "here, not fetched", ""],
               ...epochs.map(({ epoch, total, sold, deposits, state }) => [
                 String(epoch),
                 tokenText(total, { ...token, symbol: "" }).trimEnd(),

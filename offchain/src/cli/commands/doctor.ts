@@ -11,7 +11,7 @@ import {
   stateElements,
   tensorSpecs,
 } from "../../engine/index.ts";
-import { availableMemory, type Probe, probeDevices, ranked, rowOf } from "../../engine/runtime/node/index.ts";
+import { availableMemory, MEASURED, type Probe, probeDevices, ranked, rowOf } from "../../engine/runtime/node/index.ts";
 import { fits, needsOf } from "../../worker/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, table } from "../output.ts";
@@ -28,6 +28,8 @@ interface Diagnosis {
   /** What it computes of the preset 1m. */
   readonly conformance: string | null;
   readonly tokensPerSecond: number | null;
+  /** Threads that it was measured on; null where a GPU computes. */
+  readonly threads: number | null;
   /** Bytes that are left of its own memory, or of the machine's where it has none; null where the system does not tell. */
   readonly memory: number | null;
   /** Whether that is its own. */
@@ -40,7 +42,7 @@ interface Diagnosis {
 export const classOfValue = (value: string): string =>
   Object.entries(conformanceOf1m).find(([, known]) => known === value)?.[0] ?? `other:${value}`;
 
-async function diagnosisOf({ device, adapter, tokensPerSecond, value, missing }: Probe): Promise<Diagnosis> {
+async function diagnosisOf({ device, adapter, tokensPerSecond, threads, value, missing }: Probe): Promise<Diagnosis> {
   const there = tokensPerSecond !== undefined;
   const memory = device.ownMemory ? await device.ownMemory() : device.availableMemory();
   return {
@@ -50,6 +52,7 @@ async function diagnosisOf({ device, adapter, tokensPerSecond, value, missing }:
     class: value === undefined ? null : classOfValue(value),
     conformance: value ?? null,
     tokensPerSecond: there ? Math.round(tokensPerSecond) : null,
+    threads: threads ?? null,
     memory: (there ? memory : undefined) ?? null,
     ownMemory: device.ownMemory !== undefined,
     missing: missing ?? null,
@@ -97,19 +100,21 @@ export function needsOfPresets(
 const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 const told = (enough: boolean | null | undefined): string => (enough === true ? "fits" : enough === false ? "no" : "?");
 
-const deviceTable = (found: readonly Diagnosis[]): string[] =>
+/** Speeds are of the preset that is measured, each on the threads beside it. */
+export const deviceTable = (found: readonly Diagnosis[]): string[] =>
   table(
     [
-      ["device", "tokens/s", "memory", "steps are those of", "runtime"],
-      ...found.map(({ name, tokensPerSecond, memory, class: exactness, runtime }) => [
+      ["device", "threads", `tokens/s (${MEASURED})`, "memory", "steps are those of", "runtime"],
+      ...found.map(({ name, threads, tokensPerSecond, memory, class: exactness, runtime }) => [
         name,
+        threads?.toLocaleString("en-US") ?? "–",
         tokensPerSecond?.toLocaleString("en-US") ?? "–",
         memory === null ? "–" : gib(memory),
         exactness === null ? "–" : exactness.replace(/0x\w+$/, shortHex),
         runtime,
       ]),
     ],
-    [1, 2],
+    [1, 2, 3],
   );
 
 function presetTable(needs: readonly PresetNeeds[]): string[] {
@@ -155,7 +160,7 @@ export const doctorCommand = defineCommand({
     const machine = { processor: cpus()[0]?.model.trim() ?? "", threads: cpus().length, memory: totalmem(), available };
     const columns = columnsOf(process.stdout);
     const { vocabulary } = await loadTokenizer();
-    output.result({ machine, devices: found, presets: needs, fastest }, [
+    output.result({ machine, measured: MEASURED, devices: found, presets: needs, fastest }, [
       `${machine.processor}, ${machine.threads} threads, ${gib(machine.memory)} (${gib(available)} available)`,
       "",
       ...deviceTable(found),

@@ -1,6 +1,6 @@
 import { budgetOf, epochOf, setBudget, yearlyCapOf } from "@cotrain/sdk/actions";
 
-import { formatSharesExactly, UserError } from "../../base/index.ts";
+import { formatSharesExactly, UserError, wrap } from "../../base/index.ts";
 import { real, text } from "../../service/index.ts";
 import { sharesOf } from "../amounts.ts";
 import { defineCommand } from "../command.ts";
@@ -41,12 +41,16 @@ async function budgetsAt({ connection, addresses, modelId }: Place) {
 }
 
 const rowsOf = ({ perEpoch, bps }: Budget): (readonly [string, string])[] => [
-  ["an epoch", `${formatSharesExactly(perEpoch)} shares`],
+  ["an epoch", `at most ${formatSharesExactly(perEpoch)} shares`],
   ...kinds.map((kind) => {
     const part = (perEpoch * BigInt(bps[kind])) / 10_000n;
-    return [`for ${kind}`, `${percentText(bps[kind])}, ${formatSharesExactly(part)} shares`] as const;
+    return [`for ${kind}`, `${percentText(bps[kind])}, at most ${formatSharesExactly(part)} shares`] as const;
   }),
 ];
+
+/** Why the supply grows by less than an epoch's budget. */
+const MINTED =
+  "Only what training earned, what was granted for code and what was sold is minted: an epoch without any of it mints nothing, and what is left of a budget lapses after 30 days. No contract mints the treasury's part yet.";
 
 /** `cotrain emission show`. */
 export const emissionShowCommand = defineCommand({
@@ -57,18 +61,20 @@ export const emissionShowCommand = defineCommand({
   async run({ options, output }) {
     const { epoch, inForce, newest, yearlyCap } = await atPlace(options, undefined, budgetsAt);
     const next = newest.fromEpoch > inForce.fromEpoch ? newest : undefined;
-    output.result(
-      { epoch, inForce, next: next ?? null, yearlyCap },
-      factTable(
+    const columns = columnsOf(process.stdout);
+    output.result({ epoch, inForce, next: next ?? null, yearlyCap }, [
+      ...factTable(
         [
           ["epoch", String(epoch)],
           ...rowsOf(inForce),
           ...(next ? ([["from epoch", String(next.fromEpoch)], ...rowsOf(next)] as const) : []),
-          ["a year", `${formatSharesExactly(yearlyCap)} shares at the most, for ever`],
+          ["a year", `at most ${formatSharesExactly(yearlyCap)} shares, for ever`],
         ],
-        columnsOf(process.stdout),
+        columns,
       ),
-    );
+      "",
+      ...wrap(MINTED, columns),
+    ]);
   },
 });
 

@@ -2,4 +2,4 @@
 export { AUTO, DEVICE_FORM, type DeviceName, deviceNames, deviceOf, devices, devicesHere, rowOf } from "./devices.ts";
 export { openEngineHost } from "./host/host.ts";
 export { availableMemory } from "./machine.ts";
-export { chooseDevices, inHardware, type Probe, probeDevices, ranked, requireDevice } from "./probe.ts";
+export { chooseDevices, inHardware, MEASURED, type Probe, probeDevices, ranked, requireDevice } from "./probe.ts";

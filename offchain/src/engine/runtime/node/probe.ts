@@ -13,7 +13,7 @@ import type { Adapter, Device } from "../device.ts";
 import { devicesHere, rowOf } from "./devices.ts";
 
 /** What is measured: the preset that `npm start` takes. */
-const MEASURED = "1m";
+export const MEASURED = "1m";
 /**
  * What trying all devices may take where some hang, ms. One that gives no answer for half of what is left of it hangs; one that goes on
  * answering is slow, as all are on a busy machine, and may take longer.
@@ -33,6 +33,8 @@ export interface Probe {
   readonly device: Device;
   /** Undefined where it cannot train, or does not by itself. */
   readonly tokensPerSecond: number | undefined;
+  /** On how many threads; undefined where it cannot train, or where a GPU computes. */
+  readonly threads?: number | undefined;
   readonly adapter: Adapter | undefined;
   /** What it computes of the preset that is measured: its conformance value. */
   readonly value: Hex | undefined;
@@ -97,7 +99,7 @@ async function probeDevice(
     silent,
   });
   try {
-    const { losses, tokensPerSecond, value } = await measureSteps(device, presets[MEASURED], {
+    const { losses, tokensPerSecond, value, ...took } = await measureSteps(device, presets[MEASURED], {
       milliseconds,
       clock: systemClock,
       threads,
@@ -115,7 +117,9 @@ async function probeDevice(
     });
     if (!losses.every(Number.isFinite) || due?.some((loss, i) => Math.abs(loss - (losses[i] ?? NaN)) > TOLERANCE))
       return failed("other losses", wrong(losses, due));
-    return { probe: { device, tokensPerSecond, value, adapter, missing: undefined, lack: undefined }, losses, silent };
+    const used = device.exact ? took.threads : undefined;
+    const probe = { device, tokensPerSecond, threads: used, value, adapter, missing: undefined, lack: undefined };
+    return { probe, losses, silent };
   } catch (error) {
     // The signal's own reason where it came before anything was open that it could end.
     if (late.aborted && (error === late.reason || error instanceof CotrainError))
