@@ -251,6 +251,11 @@ const order = [
   "gap",
 ] as const;
 
+const block = (what: (typeof order)[number], lines: readonly string[]): Block<string> => ({
+  lines,
+  spare: order.indexOf(what),
+});
+
 /**
  * @param columns of the terminal; no line is longer
  * @param now ms
@@ -265,10 +270,6 @@ export function drawWorker(
 ): string {
   const width = Math.max(20, columns - LABEL);
   const { activity, round, loss, lossTokens, retry, dropped, device, failures, worker, beneficiary } = screen;
-  const block = (what: (typeof order)[number], lines: readonly string[]): Block<string> => ({
-    lines,
-    spare: order.indexOf(what),
-  });
   const row = (what: (typeof order)[number], name: string, lines: readonly string[]): Block<string> =>
     block(
       what,

@@ -168,21 +168,9 @@ async function train(
   }, started + goal);
 
   if (clock.monotonic() - started < goal) localModel.announce(LAST_ROUND);
-  const closed = Math.max(clock.monotonic(), started + goal) + CLOSE_MS;
+  const until = Math.max(clock.monotonic(), started + goal);
   await pauseRun(prepared, localModel);
-  // The last round is trained as those before it: only what is left of it after --for is waited for.
-  const inTime = await viewWhen((view) => {
-    owners.look(view);
-    return view.current === null && view.phase === "Paused";
-  }, started + goal);
-  if (!inTime) display.update({ activity: "Closing the last round", goal: CLOSE_MS });
-  const paused =
-    inTime ??
-    (await viewWhen((view) => {
-      owners.look(view);
-      const waitsFor = outstanding(view);
-      return waitsFor.length > 0 ? waitsFor : view.phase === "Paused";
-    }, closed));
+  const paused = await closeLastRound(viewWhen, display, owners, until);
   const end = paused ?? (await currentView(prepared)) ?? first;
   // A round that did not close by then may close meanwhile: then its tokens, and the time that they took, are of this session.
   let trained = { tokens: end.tokens, milliseconds: clock.monotonic() - started };
@@ -207,6 +195,29 @@ async function train(
   const { milliseconds } = trained;
   const tokens = BigInt(trained.tokens) - BigInt(first.tokens);
   return { first, milliseconds, tokens, claims, decision, noVote: missed, appliedInRound };
+}
+
+/**
+ * The last round is trained as those before it: only what is left of it at the end of --for is waited for, for a minute at most.
+ * @param until that end, monotonic ms
+ */
+async function closeLastRound(
+  viewWhen: ReturnType<typeof followView>,
+  display: SessionDisplay,
+  owners: Pick<ReturnType<typeof followOwners>, "look">,
+  until: number,
+): Promise<RunView | undefined> {
+  const inTime = await viewWhen((view) => {
+    owners.look(view);
+    return view.current === null && view.phase === "Paused";
+  }, until);
+  if (inTime) return inTime;
+  display.update({ activity: "Closing the last round", goal: CLOSE_MS });
+  return viewWhen((view) => {
+    owners.look(view);
+    const waitsFor = outstanding(view);
+    return waitsFor.length > 0 ? waitsFor : view.phase === "Paused";
+  }, until + CLOSE_MS);
 }
 
 /** The coordinator may be away just then: it is asked again as long as the round may take. */

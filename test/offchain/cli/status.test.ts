@@ -158,8 +158,11 @@ it("status shows what share of the machine each validator's measuring and gate a
     ...togetherRow([measuring, auditing]),
   ]).toEqual(rows);
   // The sum is of what is shown: 1.2% and 0.5%.
-  const took = (share: number) => ({ round: 1, share, atRest: false, atMost: 0.05 });
-  const kinds = [{ "validator-1": took(0.0124), "validator-2": took(0.0054) }, { "validator-2": took(0.004) }];
+  const took = { round: 1, atRest: false, atMost: 0.05 };
+  const kinds = [
+    { "validator-1": { ...took, share: 0.0124 }, "validator-2": { ...took, share: 0.0054 } },
+    { "validator-2": { ...took, share: 0.004 } },
+  ];
   expect(togetherRow(kinds)[0]?.[1]).toMatch(/^1\.7% /);
   // One of them does one at a time, and at rest nothing else wants the machine.
   expect(togetherRow([measuring])).toEqual([]);
