@@ -84,7 +84,7 @@ const base64 = (values: Float32Array): string =>
   Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString("base64");
 
 /** What a gate measured in which some do harm, and what follows from it. */
-function gateOf(random: Random, entries: readonly ScreeningEntry[], past: ScreeningFile | undefined) {
+function gateOf(random: Random, entries: readonly ScreeningEntry[], past: readonly ScreeningFile[]) {
   let left = entries.filter(({ outcome }) => outcome === 0);
   const gate: ScreeningFile["gate"] = {
     seed: zero,
@@ -161,7 +161,7 @@ async function runOf(seed: string): Promise<unknown[]> {
     const told = { rules, round, aggregatorBps, innerLrPpb, theta };
     const entries = screen({ ...told, elements: SIZES, payloads, past: past.toReversed() });
     const medians = mediansOf(entries, SIZES.length);
-    const { gate, outcomes } = gateOf(random, entries, past.at(-1));
+    const { gate, outcomes } = gateOf(random, entries, past.toReversed());
     const workers = entries.map((entry) => ({ ...entry, outcome: outcomes.get(entry.worker) ?? entry.outcome }));
     const after = { gate, outcomes: workers.map(({ outcome }) => outcome) };
     cases.push({ ...told, parameters: parameters.map(base64), past: [...past], sent, entries, medians, ...after });

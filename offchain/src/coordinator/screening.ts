@@ -66,6 +66,13 @@ async function measure(run: Run, worker: Address, accepted: AcceptedReceipt): Pr
   return { ...payload, outcome: 0, fragments };
 }
 
+/** The records of the rounds before that count, the newest first. */
+async function pastOf({ modules: { blobs } }: Run, { state: { screenings } }: EffectContext): Promise<ScreeningFile[]> {
+  const past: ScreeningFile[] = [];
+  for (const digest of screenings) past.push(await readScreening(blobs, digest));
+  return past;
+}
+
 /** Measures the payloads of a closing round and judges them by each other and by the rounds before. */
 export async function screenRound(
   run: Run,
@@ -78,8 +85,7 @@ export async function screenRound(
     context.signal.throwIfAborted();
     payloads.push(await measure(run, worker, accepted));
   }
-  const past: ScreeningFile[] = [];
-  for (const digest of context.state.screenings) past.push(await readScreening(run.modules.blobs, digest));
+  const past = await pastOf(run, context);
   const { aggregatorBps, innerLrPpb } = round.params;
   const { elements } = run.facts;
   const theta = await normsOf(run, context.state.checkpoint.fragments);
@@ -147,8 +153,7 @@ async function findHarm(
   context: EffectContext,
   { round, base, left, after, sequences }: Failed,
 ): Promise<Pick<GatePass, "tried" | "leftOut"> & { readonly lost: Record<Address, number> }> {
-  const newest = context.state.screenings[0];
-  const past = newest && (await readScreening(run.modules.blobs, newest));
+  const past = await pastOf(run, context);
   const search = searchHarm({ left, after, earlier: round.gate.passes, past }, run.definition.screening);
   const tried: GatePass["tried"] = [];
   let step = search.next();

@@ -74,40 +74,51 @@ export interface Suspicion {
   readonly after: number | null;
   /** Those of this round that did not hold before this one. */
   readonly earlier: readonly Pick<GatePass, "tried">[];
-  /** The record of the round before, if there is one. */
-  readonly past: ScreeningFile | undefined;
+  /** Records of the rounds before, newest first; more than `rules.history` are not looked at. */
+  readonly past: readonly Pick<ScreeningFile, "workers">[];
 }
 
-/** How many losses the passes of a round may take to search; after a round that was discarded as many as it takes. */
-function trialsAllowed({ past }: Suspicion, { gateTrials }: ScreeningRules): number {
-  return past?.workers.some(({ outcome }) => outcome === outcomeCode.roundDiscarded) ? Infinity : gateTrials;
+/** Passes of a round that may leave payloads out, of both searches. */
+const MAX_PASSES = 16;
+
+/** Whether a pass searched for those that do harm together. */
+const isTogether = ({ tried }: Pick<GatePass, "tried">): boolean => tried.some(({ without }) => without);
+
+/**
+ * How many losses the passes of a round may take to search for those that do harm alone: as many as it takes where one of the rounds
+ * before was discarded. The search for those that do so together takes few, and is not counted.
+ */
+function trialsLeft({ earlier, past }: Suspicion, { history, gateTrials }: ScreeningRules): number {
+  const counted = past.slice(0, history);
+  if (counted.some(({ workers }) => workers.some(({ outcome }) => outcome === outcomeCode.roundDiscarded)))
+    return Infinity;
+  const spent = earlier.map(({ tried }) => tried.findIndex(({ without }) => without));
+  return gateTrials - spent.reduce((sum, first, i) => sum + (first === -1 ? earlier[i]!.tried.length : first), 0);
 }
 
 type Search<T> = Generator<Trial, T, number | null>;
-/** Takes so many of the losses that are left to a search. @returns whether there were so many */
-type Spend = (count: number) => boolean;
 
 /**
  * Looks for the payloads that do harm: first for those that do so by themselves, then, where there are none, for the one of several
- * that do harm together which the others do the least harm without. Harm is held against the loss with nobody's payload: what the
- * outer momentum does is no payload's.
+ * that do harm together which the others do the least harm without; passes after one that found such a one look for another at once.
+ * Harm is held against the loss with nobody's payload: what the outer momentum does is no payload's.
  * @yields groups; takes the loss of each
  * @returns whom to leave out; nobody discards the round: where more than half of those left do harm it is not theirs
  */
 export function* searchHarm(suspicion: Suspicion, rules: ScreeningRules): Search<Address[]> {
   const { left, after, earlier } = suspicion;
-  if (earlier.length >= rules.gatePasses) return [];
-  let trials = trialsAllowed(suspicion, rules) - earlier.reduce((sum, { tried }) => sum + tried.length, 0);
-  const spend: Spend = (count) => {
-    if (trials < count) return false;
-    trials -= count;
-    return true;
-  };
-  const nobody = spend(1) ? yield { first: 0, count: 0, without: false } : null;
+  const together = earlier.some(isTogether);
+  if (earlier.length >= (together ? MAX_PASSES : rules.gatePasses)) return [];
+  // What the momentum does alone is the same in all passes of a round.
+  const nobody = earlier[0] ? (earlier[0].tried[0]?.loss ?? null) : yield { first: 0, count: 0, without: false };
   if (nobody === null) return [];
-  const harmful = yield* searchAlone(left.length, nobody + rules.gateBound / 2, spend);
+  const most = nobody + rules.gateBound / 2;
+  const spent = earlier.length === 0 ? 1 : 0;
+  const harmful = together ? [] : yield* searchAlone(left.length, most, trialsLeft(suspicion, rules) - spent);
   if (2 * harmful.length > left.length) return [];
-  if (harmful.length === 0) harmful.push(...(yield* searchTogether(left.length, { nobody, after }, spend)));
+  // Where the momentum does as much harm without them, it is nobody's.
+  if (harmful.length === 0 && (after === null || after > most))
+    harmful.push(...(yield* searchTogether(left.length, nobody, after)));
   return harmful.toSorted((a, b) => a - b).map((index) => left[index]!.worker);
 }
 
@@ -134,46 +145,44 @@ function* tryAll(trials: readonly Trial[]): Search<Tried[]> {
 /**
  * Halves what does harm and measures each half alone, the worse one first, down to single payloads. Who cancels another's poison is
  * no cover for it alone.
- * @param bound of the loss that a group may have alone
+ * @param most loss that a group may have alone
+ * @param trials losses that it may take
  */
-function* searchAlone(count: number, bound: number, spend: Spend): Search<number[]> {
+function* searchAlone(count: number, most: number, trials: number): Search<number[]> {
+  let allowed = trials;
   const harmful: number[] = [];
   const groups: Trial[] = [{ first: 0, count, without: false }];
   for (let group = groups.pop(); group; group = groups.pop()) {
     if (group.count === 1) harmful.push(group.first);
-    if (group.count === 1 || !spend(2)) continue;
+    if (group.count === 1 || allowed < 2) continue;
+    allowed -= 2;
     const tried = yield* tryAll(halvesOf(group));
     // The last one pushed is searched first.
     for (const { trial, loss } of tried.toSorted(
       (a, b) => worth(a.loss) - worth(b.loss) || b.trial.first - a.trial.first,
     ))
-      if (loss === null || loss > bound) groups.push(trial);
+      if (loss === null || loss > most) groups.push(trial);
   }
   return harmful;
 }
 
 /**
  * Several that push in one steep direction do each a small part of the harm alone, as it grows with the square of their sum. So of the
- * two halves of a group the one is halved further without which the loss is lower, down to a single payload. It is to blame where the
- * harm falls by more without it than it would by one of m ÷ 2 that push alike, (2k − 1) ÷ k² of it: who are more than half are not found.
+ * two halves of a group the one is halved further without which the loss is lower, down to a single payload. It is to blame where it
+ * does some harm alone, which honest ones that overshoot together do not, and where the harm falls by more without it than it would by
+ * one of m ÷ 2 that push alike, (2k − 1) ÷ k² of it: who are more than half are not found.
  */
-function* searchTogether(
-  count: number,
-  { nobody, after }: { readonly nobody: number; readonly after: number | null },
-  spend: Spend,
-): Search<number[]> {
-  // Where the momentum does as much harm with nobody's payload, it is nobody's.
-  if (after !== null && after <= nobody) return [];
+function* searchTogether(count: number, nobody: number, after: number | null): Search<number[]> {
   let group: Trial = { first: 0, count, without: true };
   let loss: number | null = null;
   while (group.count > 1) {
-    if (!spend(2)) return [];
     const [first, second] = yield* tryAll(halvesOf(group));
     ({ trial: group, loss } = worth(second!.loss) < worth(first!.loss) ? second! : first!);
   }
   if (loss === null) return [];
-  const falls = after === null || (after - loss) * count * count > 4 * (count - 1) * (after - nobody);
-  return falls ? [group.first] : [];
+  if (after !== null && (after - loss) * count * count <= 4 * (count - 1) * (after - nobody)) return [];
+  const alone = yield { ...group, without: false };
+  return alone === null || alone > nobody ? [group.first] : [];
 }
 
 const worth = (loss: number | null): number => loss ?? Number.MAX_VALUE;
@@ -201,7 +210,7 @@ function followSearch(
 export function gateOutcomes(
   entries: readonly ScreeningEntry[],
   { before, passes }: Pick<ScreeningFile["gate"], "before" | "passes">,
-  past: ScreeningFile | undefined,
+  past: Suspicion["past"],
   rules: ScreeningRules,
 ): { readonly outcomes: ReadonlyMap<Address, number>; readonly problem: string } {
   const outcomes = new Map<Address, number>();

@@ -105,7 +105,7 @@ function problemOfJudgement(judged: Judged, workers: ScreeningFile["workers"]): 
 /** Whether the loss gate left out whom its losses say, and drew its sample by the receipts. @returns empty when it did */
 function problemOfGate({ definition, file, receipts, past }: ScreeningCheck, judged: Judged): string {
   const left = judged.filter(({ outcome }) => outcome === 0);
-  const { outcomes, problem } = gateOutcomes(left, file.gate, past[0], definition.screening);
+  const { outcomes, problem } = gateOutcomes(left, file.gate, past, definition.screening);
   if (problem !== "") return `The loss gate: ${problem}.`;
   const outcomeOf = new Map<string, number>(file.workers.map(({ worker, outcome }) => [worker, outcome]));
   const wrong = left.find(({ worker }) => (outcomes.get(worker) ?? 0) !== outcomeOf.get(worker));

@@ -16,6 +16,8 @@ from .base import Mismatch, equal, require, unhex
 
 UNREADABLE = ("payloadMissing", "payloadMalformed", "nonFinite")
 WHOLE = 1_000_000
+# Passes of a round that may leave payloads out where those were searched for that do harm together.
+MOST_PASSES = 16
 # Which worker's payload clipped by how much counts: the aggregate of these, and its loss or None.
 Measure = Callable[[dict[str, list[int]]], int | None]
 
@@ -256,9 +258,12 @@ class Gate:
         self.recorded = recorded
         self.measure = measure
         self.close = close
-        newest = screening.past[0]["workers"] if screening.past else []
-        self.discarded_before = any(each["outcome"] == screening.codes["roundDiscarded"] for each in newest)
+        discarded = screening.codes["roundDiscarded"]
+        self.discarded_before = any(each["outcome"] == discarded for file in screening.past for each in file["workers"])
         self.trials = 0
+        self.nobody: int | None = None
+        self.first = True
+        self.together = False
 
     def run(self, before: int | None) -> None:
         """Goes through the passes; changes the outcomes. @param before measured anew"""
@@ -273,7 +278,7 @@ class Gate:
             if self._holds(each["after"]):
                 equal("a pass that holds", (each["tried"], each["leftOut"], last), ([], [], True))
                 return
-            if index == self.rules["gatePasses"]:
+            if index >= (MOST_PASSES if self.together else self.rules["gatePasses"]):
                 equal("the pass after all that are allowed", each["tried"], [])
                 harmful = []
             else:
@@ -303,46 +308,45 @@ class Gate:
             equal("a group on trial", (trial["first"], trial["count"], trial["without"]), (start, end - start, without))
             among = left[:start] + left[end:] if without else left[start:end]
             self.close("a loss on trial", trial["loss"], self.measure(self.screening.clips(among)))
-            self.trials += 1
             return trial["loss"]
-
-        def spent(count: int) -> bool:
-            return not self.discarded_before and self.trials + count > self.rules["gateTrials"]
 
         def descend(start: int, end: int) -> None:
             if end - start == 1:
                 harmful.append(start)
                 return
-            if spent(2):
+            if not self.discarded_before and self.trials + 2 > self.rules["gateTrials"]:
                 return
+            self.trials += 2
             middle = start + (end - start + 1) // 2
             halves = [(loss_of(start, middle), start, middle), (loss_of(middle, end), middle, end)]
             # The worse half first, of equal ones the first; sorting keeps their order.
             for loss, first, stop in sorted(halves, key=lambda half: -math.inf if half[0] is None else -half[0]):
-                if loss is None or loss > nobody + self.rules["gateBound"] / 2:
+                if loss is None or loss > most:
                     descend(first, stop)
 
-        def together() -> None:
-            if after is not None and after <= nobody:
-                return
+        def of_the_sum(nobody: int) -> list[int]:
             start, end, loss = 0, len(left), None
             while end - start > 1:
-                if spent(2):
-                    return
+                self.together = True
                 middle = start + (end - start + 1) // 2
                 halves = [(loss_of(start, middle, True), start, middle), (loss_of(middle, end, True), middle, end)]
                 loss, start, end = min(halves, key=lambda half: math.inf if half[0] is None else half[0])
-            if loss is None:
-                return
             m = len(left)
-            if after is None or (after - loss) * m * m > 4 * (m - 1) * (after - nobody):
-                harmful.append(start)
+            if loss is None or (after is not None and (after - loss) * m * m <= 4 * (m - 1) * (after - nobody)):
+                return []
+            alone = loss_of(start, end)
+            return [start] if alone is None or alone > nobody else []
 
-        nobody = None if spent(1) else loss_of(0, 0)
-        if nobody is not None:
-            descend(0, len(left))
-            if not harmful:
-                together()
+        if self.first:
+            self.first = False
+            self.trials += 1
+            self.nobody = loss_of(0, 0)
+        if self.nobody is not None:
+            most = self.nobody + self.rules["gateBound"] / 2
+            if not self.together:
+                descend(0, len(left))
+            if not harmful and (after is None or after > most):
+                harmful = of_the_sum(self.nobody)
         require(next(remaining, None) is None, "more groups were tried than are due")
         return [left[index] for index in sorted(harmful)] if 2 * len(harmful) <= len(left) else []
 
