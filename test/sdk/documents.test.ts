@@ -171,7 +171,9 @@ const documents = {
         conformance: hash("5"),
         sequences: [0, 7],
         before: 2_000_000,
-        passes: [{ after: 2_100_000, tried: [{ first: 0, count: 1, loss: 2_190_000 }], leftOut: [account] }],
+        passes: [
+          { after: 2_100_000, tried: [{ first: 0, count: 1, without: false, loss: 2_190_000 }], leftOut: [account] },
+        ],
       },
     },
   },
