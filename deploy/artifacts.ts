@@ -77,7 +77,7 @@ export function ensureBuilt(signal?: AbortSignal): Promise<void> {
 }
 
 /** Whether artifacts and sources are those of the last build by {@link ensureBuilt}. */
-export async function isBuilt(): Promise<boolean> {
+async function isBuilt(): Promise<boolean> {
   const current = await buildDigest();
   return current !== undefined && existsSync(stamp) && (await readFile(stamp, "utf8")) === current;
 }

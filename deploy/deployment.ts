@@ -27,7 +27,7 @@ import { type Artifact, type ContractName, loadArtifact } from "./artifacts.ts";
 import { deployerAt, ensureDeployer, foundDeployer, holdsCode } from "./deployer.ts";
 import { LOCAL_CHAIN_ID, type ProfileName, profileFor } from "./profiles.ts";
 
-export { type ContractName, ensureBuilt, isBuilt } from "./artifacts.ts";
+export { type ContractName, ensureBuilt } from "./artifacts.ts";
 export * from "./profiles.ts";
 
 /** Raised when the same code must get new addresses. */

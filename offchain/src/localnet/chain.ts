@@ -3,7 +3,7 @@ import { mkdir } from "node:fs/promises";
 
 import type { PrivateKeyAccount } from "viem/accounts";
 
-import { developmentChainIds } from "../../../deploy/deployment.ts";
+import { developmentChainIds, ensureBuilt } from "../../../deploy/deployment.ts";
 import {
   anvilCommand,
   type ChainDoor,
@@ -157,7 +157,8 @@ export async function openChain(request: ChainRequest): Promise<OpenedChain> {
       .fund([organiser.address])
       .catch(() => undefined);
   const started = request.file?.runId !== undefined;
-  await requireCoins(chain, organiser.address, { state, started, confirmed: context.options.yes });
+  const compile = (): Promise<void> => ensureBuilt(daemon.signal);
+  await requireCoins(chain, organiser.address, { state, started, confirmed: context.options.yes, compile });
   // Where windows and votes take seconds, owners claim and vote in the session itself, with coins of the one wallet's.
   if (local) {
     const connection = await connect({ rpcUrl: chain.url, chainId: chain.chainId, maxFee });

@@ -8,7 +8,7 @@ import { rm } from "node:fs/promises";
 import { Type } from "typebox";
 import { type Address, formatEther } from "viem";
 
-import { developmentChainIds, isBuilt, undeployedCode } from "../../../deploy/deployment.ts";
+import { developmentChainIds, undeployedCode } from "../../../deploy/deployment.ts";
 import { formatAddress, formatCoins, RetryableError, UserError } from "../base/index.ts";
 import { type ChainConnection, connect } from "../chain/index.ts";
 import { layout } from "../run/index.ts";
@@ -31,9 +31,20 @@ const withHeadroom = (wei: bigint): bigint => (wei * 5n) / 4n;
 
 export const estimateCost = (gasPrice: bigint, gas: bigint): bigint => withHeadroom(gasPrice * gas);
 
-/** Gas of a first start that finds a part of the contracts there. @param missing bytes of code, as `whole` of all of it */
-const firstStartGas = ({ missing, whole }: { readonly missing: number; readonly whole: number }): bigint =>
+/** Gas that a first start spends which finds a part of the contracts there. @param missing bytes of code, as `whole` of all of it */
+const leftToSpend = ({ missing, whole }: { readonly missing: number; readonly whole: number }): bigint =>
   REGISTRATION_GAS + ((FIRST_START_GAS - REGISTRATION_GAS) * BigInt(missing)) / BigInt(whole);
+
+/**
+ * Gas that a wallet is asked for before a first start: what that has yet to spend, and a session, so that its checkpoints do not
+ * run dry and the next start asks for nothing. But no more than the sum for a whole first start has left by then, with headroom,
+ * so that one that stopped halfway asks for nothing either; in that sum the headroom pays for the session.
+ * @param left gas that it has yet to spend
+ */
+export function firstStartGas(left: bigint): bigint {
+  const kept = (FIRST_START_GAS + 4n * left) / 5n;
+  return left + SESSION_GAS < kept ? left + SESSION_GAS : kept;
+}
 
 /** At the price of now alone. */
 const withoutHeadroom = (cost: bigint): bigint => (cost * 4n) / 5n;
@@ -42,7 +53,7 @@ export interface Payer {
   readonly address: Address;
   readonly chainId: number;
   readonly balance: bigint;
-  /** Gas that is left to pay for. */
+  /** Gas that it is to have the coins for. */
   readonly gas: bigint;
   /** What it will have to pay, wei. */
   readonly cost: bigint;
@@ -82,7 +93,7 @@ function lackText(payer: Payer, what: string): string {
 
 function purposeOf({ started, gas }: Pick<Payer, "started" | "gas">): string {
   if (started) return "A session with a hundred checkpoints";
-  if (gas < FIRST_START_GAS) return "What the first start has yet to do";
+  if (gas < FIRST_START_GAS) return "What the first start has yet to do, with a session of a hundred checkpoints,";
   return "The first start, which deploys the contracts,";
 }
 
@@ -123,25 +134,38 @@ async function readNamed(file: string, { address, chainId, gas }: SumFor): Promi
   return BigInt(kept.wei);
 }
 
-/** Gas of a first start, less what this account has deployed before. Contracts that are yet to be compiled are not there. */
-async function leftOfFirstStart({ call }: ChainConnection, account: Address, development: boolean): Promise<bigint> {
-  if (!(await isBuilt())) return FIRST_START_GAS;
+/** Whose start, and in which state. */
+interface StartedBy extends Pick<Payer, "started" | "confirmed"> {
+  /** The state's directory, with the wallets in it. */
+  readonly state: string;
+  /** Sees to it that the contracts are compiled: by their code it is known which of them stand. */
+  readonly compile: () => Promise<void>;
+}
+
+/**
+ * Gas that a first start wants, less what this account has deployed before. Whoever sent nothing yet, and so deployed nothing, is
+ * told without waiting for the compiler.
+ */
+async function gasOfFirstStart(
+  { call }: ChainConnection,
+  account: Address,
+  { development, compile }: { readonly development: boolean } & Pick<StartedBy, "compile">,
+): Promise<bigint> {
+  if ((await call((client) => client.getTransactionCount({ address: account }))) === 0) return FIRST_START_GAS;
+  await compile();
   const profile = development ? "local" : "public";
-  return firstStartGas(await call((publicClient) => undeployedCode({ publicClient, account, profile })));
+  return firstStartGas(leftToSpend(await call((publicClient) => undeployedCode({ publicClient, account, profile }))));
 }
 
 /**
  * Where coins cost, the one account that pays must have what a start takes. What it is asked for is kept in the state until it is
  * there.
- * @param start.state its directory, with the wallets in it
- * @param start.started of a run that is registered already
- * @param start.confirmed --yes
- * @throws as {@link requireAffordable}; UserError `STATE_CORRUPTED`
+ * @throws as {@link requireAffordable}; UserError `STATE_CORRUPTED`; what the compiler and the look at the contracts throw
  */
 export async function requireCoins(
   { url, chainId }: { readonly url: string; readonly chainId: number },
   address: Address,
-  { state, started, confirmed }: { readonly state: string } & Pick<Payer, "started" | "confirmed">,
+  { state, started, confirmed, compile }: StartedBy,
 ): Promise<void> {
   const connection = await connect({ rpcUrl: url, chainId });
   const [balance, gasPrice] = await connection.call((client) =>
@@ -149,7 +173,7 @@ export async function requireCoins(
   );
   // On a development chain the wallet also gives the owners what their claims and votes cost.
   const development = developmentChainIds.includes(chainId);
-  const gas = started ? SESSION_GAS : await leftOfFirstStart(connection, address, development);
+  const gas = started ? SESSION_GAS : await gasOfFirstStart(connection, address, { development, compile });
   const cost = estimateCost(gasPrice, gas) * (development ? 6n : 1n);
   const file = layout(state).namedSum;
   const named = await readNamed(file, { address, chainId, gas });

@@ -15,6 +15,7 @@ import { deploy } from "../../../deploy/deployment.ts";
 import {
   estimateCost,
   FIRST_START_GAS,
+  firstStartGas,
   REGISTRATION_GAS,
   requireAffordable,
   requireCoins,
@@ -81,6 +82,21 @@ describe("the estimate", () => {
     expect(formatCoins(27_512_345_000_000_000n)).toBe("0.02752");
     expect(estimateCost(10n ** 9n, FIRST_START_GAS)).toBe(37_500_000_000_000_000n);
   });
+
+  test("leaves what the next start takes, wherever this one begins, and asks for nothing more where it goes on", () => {
+    const price = 10n ** 9n;
+    const whole = estimateCost(price, FIRST_START_GAS);
+    expect(firstStartGas(FIRST_START_GAS)).toBe(FIRST_START_GAS);
+    expect(firstStartGas(REGISTRATION_GAS)).toBe(REGISTRATION_GAS + SESSION_GAS);
+    fc.assert(
+      fc.property(fc.bigInt(REGISTRATION_GAS, FIRST_START_GAS), (left) => {
+        const sum = estimateCost(price, firstStartGas(left));
+        const later = { ...payer, started: true, gas: SESSION_GAS, cost: estimateCost(price, SESSION_GAS) };
+        requireAffordable({ ...later, balance: sum - left * price });
+        expect(sum).toBeLessThanOrEqual(whole - (FIRST_START_GAS - left) * price);
+      }),
+    );
+  });
 });
 
 describe("before anything is sent", () => {
@@ -141,8 +157,8 @@ async function openChain(rest = empty) {
   const state = await temporaryDirectory();
   await mkdir(join(state, "keys"));
   /** @returns what it says that is lacking, undefined where it goes on */
-  const start = (wallet = address, started = false): Promise<string | undefined> =>
-    requireCoins({ url, chainId: 8_453 }, wallet, { state, started, confirmed: true }).then(
+  const start = (wallet = address, started = false, compile = ensureBuilt): Promise<string | undefined> =>
+    requireCoins({ url, chainId: 8_453 }, wallet, { state, started, confirmed: true, compile }).then(
       () => undefined,
       (error: Error) => error.message,
     );
@@ -261,8 +277,12 @@ async function openDeploying() {
       if (error.message !== "killed") throw error;
     });
   };
-  return { ...opened, deployUntil, startAgain: () => opened.start(asAddress(account.address)) };
+  const startAgain = (started = false, compile = ensureBuilt) =>
+    opened.start(asAddress(account.address), started, compile);
+  return { ...opened, deployUntil, startAgain };
 }
+
+const unbuilt = (): Promise<never> => Promise.reject(new Error("not compiled"));
 
 // foundation 11
 describe("a first start that stopped halfway", () => {
@@ -277,8 +297,26 @@ describe("a first start that stopped halfway", () => {
     expect(await kept()).toEqual([]);
     chain.balance = 0n;
     expect(await startAgain()).toContain(
-      "What the first start has yet to do costs about 0.003125 at the present price of gas: send at least 0.003125,",
+      "What the first start has yet to do, with a session of a hundred checkpoints, costs about 0.009375 at the present price of gas: send at least 0.009375,",
     );
+  });
+
+  test("asks for a session too where its contracts are there, so that the next start asks for nothing", async () => {
+    const { chain, deployUntil, startAgain } = await openDeploying();
+    await deployUntil(Infinity);
+    expect(await startAgain()).toMatch(asked("0.009375"));
+    chain.balance = weiOf(0.009375);
+    expect(await startAgain()).toBeUndefined();
+    chain.balance -= REGISTRATION_GAS * chain.price;
+    expect(await startAgain(true)).toBeUndefined();
+  });
+
+  test("counts what is there by compiled contracts; who has sent nothing is told without them", async () => {
+    const { deployUntil, startAgain } = await openDeploying();
+    expect(await startAgain(false, unbuilt)).toMatch(asked("0.0375"));
+    await deployUntil(Infinity);
+    expect(await startAgain(false, unbuilt)).toBe("not compiled");
+    expect(await startAgain()).toMatch(asked("0.009375"));
   });
 
   test("asks for what the contracts cost that are missing", async () => {
@@ -287,7 +325,9 @@ describe("a first start that stopped halfway", () => {
     await deployUntil(9);
     const sentence = (await startAgain())!;
     // What was named for all of it does not count any more.
-    expect(sentence).toContain("What the first start has yet to do costs about");
+    expect(sentence).toContain(
+      "What the first start has yet to do, with a session of a hundred checkpoints, costs about",
+    );
     const sum = Number(/costs about ([0-9.]+)/.exec(sentence)![1]);
     expect(sum).toBeGreaterThan(0.005);
     expect(sum).toBeLessThan(0.03);
@@ -295,6 +335,6 @@ describe("a first start that stopped halfway", () => {
     expect(await startAgain()).toBeUndefined();
     await deployUntil(Infinity);
     chain.balance = 0n;
-    expect(await startAgain()).toMatch(asked("0.003125"));
+    expect(await startAgain()).toMatch(asked("0.009375"));
   });
 });
