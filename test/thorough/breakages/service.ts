@@ -427,6 +427,13 @@ export const service: readonly Breakage[] = [
     tests: ["test/offchain/service/http/server.test.ts"],
   },
   {
+    name: "what is no path is asked for as often as anybody likes",
+    file: "offchain/src/service/http/server.ts",
+    text: "    frameworkErrors: unrouted,\n",
+    instead: "",
+    tests: ["test/offchain/service/http/server.test.ts"],
+  },
+  {
     name: "what is sent to no route is read",
     file: "offchain/src/service/http/server.ts",
     text: "if (is404) throw",

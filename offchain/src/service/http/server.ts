@@ -8,7 +8,13 @@ import { Server as HttpsServer } from "node:https";
 import { Health, Readiness } from "@cotrain/sdk/protocol";
 import swagger from "@fastify/swagger";
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
-import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from "fastify";
+import fastify, {
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from "fastify";
 
 import { parseProxy } from "./addresses.ts";
 import { type ConnectionLimits, createConnectionLimit } from "./connections.ts";
@@ -69,6 +75,20 @@ export interface HttpServerOptions {
   readonly rateLimit?: RateLimits;
 }
 
+/** Longest part of a path that stands for something, characters. */
+const MAX_PARAM_LENGTH = 256;
+
+/** What no route has as its path. */
+const NO_PATH = "/no/path";
+
+/**
+ * What the router cannot read as a path, or has a part that is too long, is no route like any other: it would run none of the hooks
+ * that say who may ask, and how often.
+ */
+function unrouted(_error: unknown, { raw, server }: FastifyRequest, reply: FastifyReply): void {
+  server.routing(Object.assign(raw, { originalUrl: raw.url, url: NO_PATH }), reply.raw);
+}
+
 /**
  * Makes the server; nothing listens yet. Register routes, then {@link listen}, or `inject` in tests. Every route should have
  * schemas; handlers throw typed errors and never build error replies.
@@ -88,7 +108,8 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
     trustProxy: (address: string, hop: number) => hop === 0 && isProxy(address),
     // Closing ends idle keep-alive sockets and lets requests in progress finish; the daemon's deadline bounds those.
     forceCloseConnections: "idle" as const,
-    routerOptions: { maxParamLength: 256 },
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    frameworkErrors: unrouted,
   };
   const app = (options.tls
     ? fastify({ ...common, https: { ...options.tls, ...timeouts, handshakeTimeout: 10_000 } })
@@ -117,8 +138,8 @@ export async function createHttpServer(options: HttpServerOptions): Promise<Http
   app.setErrorHandler((error, request, reply) => sendError(error, request, reply, options.statusByCode));
   await limitRates(app, options.rateLimit);
   // Before its body is read.
-  app.addHook("onRequest", async ({ is404, method, url }) => {
-    if (is404) throw new UserError("NOT_FOUND", `There is no ${method} ${url.split("?")[0]}.`);
+  app.addHook("onRequest", async ({ is404, method, originalUrl }) => {
+    if (is404) throw new UserError("NOT_FOUND", `There is no ${method} ${originalUrl.split("?")[0]}.`);
   });
   await app.register(swagger, {
     openapi: { openapi: "3.1.0", info: { title: options.title, version: options.version } },

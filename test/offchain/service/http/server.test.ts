@@ -182,6 +182,28 @@ test("what is no route counts against the address, and its body is not read", as
     expect((await app.inject(asked)).statusCode).toBe(429);
 });
 
+const blobs = (app: HttpApp): void => void app.get("/blobs/:cid", async () => "bytes");
+
+test.each(["/%zz", "/blobs/%E0%A4%A", `/blobs/${"x".repeat(257)}`])(
+  "what is no path, or too long a one, is no route like any other: %s",
+  async (url) => {
+    const app = await server({ rateLimit: { loopback: 1 } }, blobs);
+    const stranger = await app.inject({ url, headers: { host: "evil.example" } });
+    expect([stranger.statusCode, stranger.json()]).toMatchObject([403, { error: { code: "HOST_FORBIDDEN" } }]);
+    const reply = await app.inject({ url: `${url}?x=1` });
+    const message = `There is no GET ${url}.`;
+    expect([reply.statusCode, reply.json()]).toEqual([404, { error: { code: "NOT_FOUND", message } }]);
+    for (const asked of [url, "/blobs/x"]) expect((await app.inject(asked)).statusCode).toBe(429);
+  },
+);
+
+test("what is no path counts against the address that the proxy names", async () => {
+  const app = await server({ behindProxy: "127.0.0.1", rateLimit: { remote: 1 } }, blobs);
+  const ask = async (client: string): Promise<number> =>
+    (await app.inject({ url: "/%zz", headers: { "x-forwarded-for": client } })).statusCode;
+  expect([await ask("203.0.113.9"), await ask("203.0.113.9"), await ask("203.0.113.10")]).toEqual([404, 429, 404]);
+});
+
 const uploads = (app: HttpApp): void => {
   app.put("/blob", async (request) => {
     const hash = createHash("sha256");
