@@ -153,6 +153,7 @@ function dropOf(
   signal: AbortSignal,
   sent: boolean,
 ): { code: string; message: string; stale: boolean } | undefined {
+  if (error instanceof AcknowledgementError) return undefined;
   if (signal.aborted) {
     const { reason } = signal as { reason: unknown };
     if (sent) {
@@ -164,7 +165,7 @@ function dropOf(
     return { code: "ABANDONED", message: "The worker was asked to stop.", stale: true };
   }
   if (error instanceof DivergedError) return { code: error.code, message: error.message, stale: false };
-  if (error instanceof AcknowledgementError || !(error instanceof CoordinatorError)) return undefined;
+  if (!(error instanceof CoordinatorError)) return undefined;
   // Wrong bytes are a matter of trust, and an answer of something else than a coordinator a matter of configuration.
   if (["BLOB_MISMATCH", "NOT_A_COORDINATOR"].includes(error.code)) return undefined;
   const stale = [404, 409, 410].includes(error.status) || SPENT.has(error.code);

@@ -81,7 +81,7 @@ export type WorkerEvent =
       readonly code: string;
       readonly reason: string;
     }
-  /** Something is away or was refused and is tried again. */
+  /** Something is away or was refused and is tried again; or was tried for the last time, which `what` says then. */
   | {
       readonly type: "retrying";
       readonly what: string;

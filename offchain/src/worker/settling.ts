@@ -72,7 +72,7 @@ export async function askUnanswered(
 ): Promise<readonly number[]> {
   const late: number[] = [];
   for (const row of await context.receipts.unanswered(context.runId, untold)) {
-    const tokens = await askAgain(row, context, signal);
+    const tokens = await askAgain(row, context, signal, untold ? "asked for a last time" : "asked for again");
     if (tokens !== undefined) late.push(tokens);
   }
   return late;
@@ -84,8 +84,16 @@ async function tokensOfRow({ receipt, tokens }: ReceiptRow, { batchOf, sequence 
   return tokensOf({ steps: receipt.steps, batch: await batchOf(receipt.build as Digest), sequence });
 }
 
-/** Sends a receipt once more: if it was accepted, it is answered with the acknowledgement of then. */
-async function askAgain(row: ReceiptRow, context: SettlingContext, signal: AbortSignal): Promise<number | undefined> {
+/**
+ * Sends a receipt once more: if it was accepted, it is answered with the acknowledgement of then.
+ * @param how it is asked for, in the words of an event
+ */
+async function askAgain(
+  row: ReceiptRow,
+  context: SettlingContext,
+  signal: AbortSignal,
+  how: string,
+): Promise<number | undefined> {
   const { receipt, signature, receiptHash, header } = row;
   const round = Number(receipt.round);
   let tokens: number;
@@ -99,14 +107,15 @@ async function askAgain(row: ReceiptRow, context: SettlingContext, signal: Abort
     await verifyAnyPoster(due, context, reply);
     await context.receipts.acknowledged(receiptHash, reply);
   } catch (error) {
+    // What it proves against the poster is told also where the worker was asked to stop meanwhile.
+    if (error instanceof AcknowledgementError) throw error;
     if (signal.aborted) return undefined;
-    if (!(error instanceof CotrainError) || error instanceof AcknowledgementError) throw error;
-    if (error instanceof InternalError) throw error;
-    // It is asked for with the next work again: training does not wait for it.
+    if (!(error instanceof CotrainError) || error instanceof InternalError) throw error;
+    // Where work follows, it is asked for with that again: training does not wait for it.
     const { code, message } = error;
     context.onEvent({
       type: "retrying",
-      what: `acknowledgement of round ${roundNumber(round)}`,
+      what: `acknowledgement of round ${roundNumber(round)}, ${how}`,
       code,
       reason: message,
       waitMs: 0,

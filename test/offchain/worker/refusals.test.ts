@@ -38,6 +38,19 @@ const stopsAfter =
     if (event.type === "waiting" || of("assigned").length > work) w.stop.abort();
   };
 
+/** Whose acknowledgements count; of an accepted receipt it is said once the worker has heard of the next round. */
+async function whenRoundIsOver(): Promise<Address[]> {
+  const beats = w.double.beats.length;
+  if (w.double.receipts.length > 0)
+    await until("a heartbeat has named the next round", () => w.double.beats.length >= beats + 2);
+  return [poster.address.toLowerCase() as Address];
+}
+
+/** The poster that is no other: who asks for it once a receipt was accepted is stopped meanwhile. */
+function stopsWhenAccepted(): undefined {
+  if (w.double.receipts.length > 0) w.stop.abort();
+}
+
 describe("what it refuses", () => {
   test("wrong bytes of the base, after asking again", async () => {
     await start();
@@ -75,6 +88,25 @@ describe("what it refuses", () => {
     await start();
     w.double.faults.forgeAck = true;
     await expect(run()).rejects.toMatchObject({ code: "ACK_SIGNER" });
+  });
+
+  test("an acknowledgement that the poster did not sign, also where its round closes while it is verified", async () => {
+    await start({ rounds: 3 });
+    w.double.faults.forgeAck = true;
+    await expect(run({}, { chain: soundChain({ postersOf: whenRoundIsOver }) })).rejects.toMatchObject({
+      code: "ACK_SIGNER",
+    });
+    expect(of("dropped")).toEqual([]);
+  });
+
+  test("such a one that comes late, also where the worker is asked to stop while it is verified", async () => {
+    await start({ rounds: 3 });
+    w.double.faults.forgeAck = true;
+    w.double.faults.beforeReply = () => new Promise(() => undefined);
+    w.double.faults.dismissAfter = 1;
+    Object.defineProperty(w.double.faults, "poster", { get: stopsWhenAccepted });
+    await expect(run()).rejects.toMatchObject({ code: "ACK_SIGNER" });
+    expect(of("dropped").map(({ code }) => code)).toEqual(["UNANSWERED"]);
   });
 
   test("a run that does not fit into memory, before anything large is fetched", async () => {

@@ -276,6 +276,19 @@ describe("a receipt that was accepted", () => {
     expect((await receipts.list(w.fixture.runId))[0]?.ack).toEqual(w.double.receipts[0]!.reply);
   });
 
+  test("in the last round, and then refused, is told as asked for a last time", async () => {
+    await start({ rounds: 3 });
+    w.double.faults.beforeReply = () => {
+      w.double.faults.refuseReceipt = { status: 409, code: "ROUND_CLOSED" };
+      return new Promise(() => undefined);
+    };
+    w.double.faults.dismissAfter = 1;
+    expect(await run()).toMatchObject({ kind: "dismissed", rounds: 0 });
+    expect(of("retrying").map(({ what, code }) => [what, code])).toEqual([
+      ["acknowledgement of round 1, asked for a last time", "ROUND_CLOSED"],
+    ]);
+  });
+
   test("and never answered is known as accepted by the next worker process too", async () => {
     await unanswered();
     await run();

@@ -38,6 +38,20 @@ export const worker: readonly Breakage[] = [
     tests: ["test/offchain/worker/sessions.test.ts"],
   },
   {
+    name: "a late acknowledgement that is none is forgotten where the worker is asked to stop",
+    file: "offchain/src/worker/settling.ts",
+    text: "if (error instanceof AcknowledgementError) throw error;",
+    instead: "if (error instanceof AcknowledgementError && !signal.aborted) throw error;",
+    tests: ["test/offchain/worker/refusals.test.ts"],
+  },
+  {
+    name: "an acknowledgement that is none is asked for again where its round closed while it was verified",
+    file: "offchain/src/worker/assignments.ts",
+    text: "if (error instanceof AcknowledgementError) return undefined;",
+    instead: "if (error instanceof AcknowledgementError && !signal.aborted) return undefined;",
+    tests: ["test/offchain/worker/refusals.test.ts"],
+  },
+  {
     name: "a worker takes an acknowledgement of the run's new poster for a forged one",
     file: "offchain/src/worker/settling.ts",
     text: "await verifyAck(domain, await poster(true), due, reply);",
