@@ -1,11 +1,11 @@
 /**
- * What is read of documents, for both implementations to say the same of: texts that are canonical JSON or not, and rounds of which
+ * What is read of documents, for both implementations to say the same of: texts that are canonical JSON or not, ranges of positions, and rounds of which
  * workers were given the same sequences in positions of different passes, or others.
  */
 import { canonicalJson, digestOfJson, asRunId, type PositionRange, type ReceiptsFile } from "@cotrain/sdk/protocol";
 
 import { parseCanonicalJson } from "../../offchain/src/base/index.ts";
-import { createDataOrder, permutationOf } from "../../offchain/src/data/index.ts";
+import { createDataOrder, isCountable, permutationOf } from "../../offchain/src/data/index.ts";
 import { sharer } from "../../offchain/src/run/index.ts";
 
 export const seed = asRunId(digestOfJson("a run whose data are shared"));
@@ -31,6 +31,15 @@ export const texts: readonly (readonly [text: string, canonical: boolean])[] = [
   ['{"a":"\\\\ud800"}', true],
   ['{"a":"\\u001f\\n"}', true],
   ['{"a":"\\u000a"}', false],
+];
+
+/** The range's first position and how many there are, and whether these can be counted. */
+export const ranges: readonly (readonly [start: number, count: number, countable: boolean])[] = [
+  [0, 2 ** 53 - 1, true],
+  [2 ** 53 - 9, 8, true],
+  [2 ** 53 - 8, 8, false],
+  [2 ** 53 - 2, 8, false],
+  [2 ** 53 - 1, 2 ** 53 - 1, false],
 ];
 
 /** A worker's positions: one step of them. */
@@ -91,6 +100,15 @@ export const rounds: readonly { name: string; n: number; works: readonly Work[];
     ],
     sharer: worker(2),
   },
+  {
+    name: "the last positions that can be counted",
+    n: 1_000,
+    works: [
+      { worker: worker(1), ranges: [{ start: 0, count: 8 }] },
+      { worker: worker(2), ranges: [{ start: 2 ** 53 - 9, count: 8 }] },
+    ],
+    sharer: null,
+  },
 ];
 
 /** A receipts file of such a round, as far as its data are concerned. */
@@ -111,12 +129,15 @@ function isCanonical(text: string): boolean {
 }
 
 /** The cases, with what the product says of them. */
-export const readingCases = (): string =>
+export const readingCases = async (): Promise<string> =>
   canonicalJson({
     seed,
     texts: texts.map(([text]) => ({
       bytes: Buffer.from(text).toString("base64"),
       canonical: isCanonical(text),
     })),
-    rounds: rounds.map(({ n, works }) => ({ n, works, sharer: sharer(receiptsOf(works), seed, n) ?? null })),
+    ranges: ranges.map(([start, count]) => ({ start, count, countable: isCountable({ start, count }) })),
+    rounds: await Promise.all(
+      rounds.map(async ({ n, works }) => ({ n, works, sharer: (await sharer(receiptsOf(works), seed, n)) ?? null })),
+    ),
   });

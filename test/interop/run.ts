@@ -143,7 +143,7 @@ async function verifyCases(python: string, command: "screenings" | "reading", ma
 async function run(python: string, named: string | undefined, complete: boolean, seed: string): Promise<boolean> {
   if (!(await verifier(python, ["vectors"])) || !(await verifyVariants(python))) return false;
   if (!(await verifyCases(python, "screenings", await screeningCases()))) return false;
-  if (!(await verifyCases(python, "reading", readingCases()))) return false;
+  if (!(await verifyCases(python, "reading", await readingCases()))) return false;
   if (named !== undefined) return verifyAtRest(python, named, { complete });
   const directory = mkdtempSync(join(tmpdir(), "cotrain-interop-"));
   const state = join(directory, "state");

@@ -22,5 +22,5 @@ export {
 } from "./ledger.ts";
 export { createDataOrder, permutationOf } from "./permutation.ts";
 export { bitsPerByte, prepareData, readDataManifest, SHARD_TOKENS } from "./prepare.ts";
-export { batchesOf, openSequences, positionsOf, sequenceCount, type Sequences } from "./sequences.ts";
+export { batchesOf, isCountable, openSequences, positionsOf, sequenceCount, type Sequences } from "./sequences.ts";
 export { parseTokenizer, type Tokenizer } from "./tokenizer.ts";

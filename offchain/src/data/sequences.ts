@@ -126,6 +126,9 @@ export function openSequences(
   };
 }
 
+/** Whether the positions of a range can be counted: 2^53 + 1 is no number. What is published may say anything. */
+export const isCountable = ({ start, count }: PositionRange): boolean => start + count <= Number.MAX_SAFE_INTEGER;
+
 /** Positions `from` … `from + count − 1` of ranges laid end to end. */
 export function positionsOf(ranges: readonly PositionRange[], from: number, count: number): number[] {
   const out: number[] = [];

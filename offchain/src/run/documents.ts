@@ -55,7 +55,7 @@ export async function readHeadDocuments(
 
 /** @throws DocumentError `DOCUMENT_RECEIPT` where a worker of the round was given sequences that another had */
 async function requireOwnData(head: PostedHead, file: ReceiptsFile, documents: RunDocuments): Promise<void> {
-  const worker = file.receipts.length > 1 ? sharer(file, head.runId, await documents.sequences()) : undefined;
+  const worker = file.receipts.length > 1 ? await sharer(file, head.runId, await documents.sequences()) : undefined;
   if (worker === undefined) return;
   const place = `Round ${roundNumber(head.round - 1)} of run ${head.runId}, receipt of ${worker}`;
   const details = { head: head.head, worker };

@@ -1,6 +1,7 @@
 /** Which positions of a run's data were trained on: each belongs to one round. */
 import type { Address, PositionRange, ReceiptsFile, RunId } from "@cotrain/sdk/protocol";
 
+import { turn } from "../base/index.ts";
 import { createDataOrder } from "../data/index.ts";
 
 /** Ranges in ascending order that neither overlap nor touch. */
@@ -44,23 +45,60 @@ interface Work {
   readonly rarity: number;
 }
 
-/** Who of `holders` shares more sequences with a work that has as many positions, or fewer, than chance explains. */
-function isSharing(work: Work, order: (position: number) => number, holders: Map<number, Work[]>): boolean {
-  const shared = new Map<Work, number>();
-  for (const { start, count } of work.parts)
-    for (let position = start; position < start + count; position++) {
-      const sequence = order(position);
-      const found = holders.get(sequence) ?? [];
-      if (found.length === 0) holders.set(sequence, found);
-      for (const other of found) {
-        if (other === work) continue;
-        const sum = (shared.get(other) ?? 0) + 1;
-        shared.set(other, sum);
-        if (other.rarity * sum >= work.count + CHANCE_BITS) return true;
+/** Sequences whose holders one map tells: it holds 2^24 entries at most. */
+const SEQUENCES_OF_MAP = 2 ** 23;
+/** Positions that are looked at before others get a turn. */
+const POSITIONS_OF_TURN = 2 ** 14;
+
+/** Which works have a sequence, as lists in arrays of numbers: a round may have millions of positions. @param most entries */
+function createHolders(most: number) {
+  const newest: Map<number, number>[] = [];
+  const older = new Int32Array(most + 1);
+  const works = new Int32Array(most + 1);
+  let size = 0;
+  return {
+    /** Of the entries from 1 on: the one before it that is of the same sequence, 0 for the first. */
+    older,
+    /** By entry: the work that has the sequence. */
+    works,
+    /** Adds a work to those that have a sequence, unless it was the last to be added. @returns the newest entry until then, or 0 */
+    add(sequence: number, work: number): number {
+      const entries = (newest[Math.floor(sequence / SEQUENCES_OF_MAP)] ??= new Map<number, number>());
+      const last = entries.get(sequence) ?? 0;
+      if (last > 0 && works[last] === work) return last;
+      size += 1;
+      older[size] = last;
+      works[size] = work;
+      entries.set(sequence, size);
+      return last;
+    },
+  };
+}
+
+/** The first of the works that shares more sequences with one before it than chance explains. @param works those with the most first */
+async function firstSharing(works: readonly Work[], order: (position: number) => number): Promise<Work | undefined> {
+  const holders = createHolders(works.reduce((sum, { count }) => sum + count, 0));
+  let looked = 0;
+  for (const [index, { count, parts }] of works.entries()) {
+    // The one before it is the rarest of them: where all that this one has are too few to tell, no list is walked.
+    const canTell = (works[index - 1]?.rarity ?? 0) * count >= count + CHANCE_BITS;
+    const shared = new Uint32Array(canTell ? index : 0);
+    const isFound = (other: number): boolean => {
+      shared[other]! += 1;
+      return works[other]!.rarity * shared[other]! >= count + CHANCE_BITS;
+    };
+    for (const part of parts)
+      for (let i = 0; i < part.count; i++) {
+        looked += 1;
+        if (looked % POSITIONS_OF_TURN === 0) await turn();
+        const last = holders.add(order(part.start + i), index);
+        for (let entry = canTell ? last : 0; entry > 0; entry = holders.older[entry]!) {
+          const other = holders.works[entry]!;
+          if (other !== index && isFound(other)) return works[index];
+        }
       }
-      if (found.at(-1) !== work) found.push(work);
-    }
-  return false;
+  }
+  return undefined;
 }
 
 /**
@@ -69,7 +107,11 @@ function isSharing(work: Work, order: (position: number) => number, holders: Map
  * 2^a · (b ÷ n)^x. Where that is below 2^−128 it was no chance.
  * @param n sequences of the training split
  */
-export function sharer({ receipts }: Pick<ReceiptsFile, "receipts">, seed: RunId, n: number): Address | undefined {
+export async function sharer(
+  { receipts }: Pick<ReceiptsFile, "receipts">,
+  seed: RunId,
+  n: number,
+): Promise<Address | undefined> {
   const works: Work[] = receipts.map(({ receipt: { worker, steps }, assignment: { ranges, batch } }) => {
     const count = steps * batch;
     return { worker, count, parts: prefixOf(ranges, count), rarity: rarity(n, count) };
@@ -80,12 +122,11 @@ export function sharer({ receipts }: Pick<ReceiptsFile, "receipts">, seed: RunId
   const isInPass = ({ start, count }: PositionRange): boolean =>
     passOf(start) === pass && passOf(start + count - 1) === pass;
   if (n < 1 || works.every(({ parts }) => parts.every(isInPass))) return undefined;
-  const order = createDataOrder(seed, n);
-  /** By sequence, those that were looked at and have it. */
-  const holders = new Map<number, Work[]>();
+  // Of who has more than a quarter of the data nothing can be told: x is `a` at most.
+  const telling = works.filter((work) => work.rarity > 1);
   // Those with the most first: each is held against who has as many or more.
-  const bySize = works.toReversed().toSorted((a, b) => b.count - a.count);
-  return bySize.find((work) => isSharing(work, order, holders))?.worker;
+  const bySize = telling.toReversed().toSorted((a, b) => b.count - a.count);
+  return (await firstSharing(bySize, createDataOrder(seed, n)))?.worker;
 }
 
 /** The first `count` positions of ranges laid end to end. */

@@ -23,6 +23,7 @@ import {
 
 import { roundNumber } from "../base/index.ts";
 import type { ChainReader, PostedHead } from "../chain/index.ts";
+import { isCountable } from "../data/index.ts";
 import { overlap, trainedIn } from "./positions.ts";
 import { DocumentError, type RunDocuments } from "./published.ts";
 
@@ -76,6 +77,7 @@ function checkSteps(
   };
   for (const key of Object.keys(due) as (keyof typeof due)[])
     require(assignment[key] === due[key], `its assignment has ${key} ${assignment[key]} where ${due[key]} is due`);
+  require(assignment.ranges.every(isCountable), "its assignment has data past the last position that can be counted");
   const positions = assignment.ranges.reduce((sum, { count }) => sum + count, 0);
   require(positions ===
     assignment.steps *

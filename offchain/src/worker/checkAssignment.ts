@@ -2,6 +2,7 @@
 import { type Address, type Assignment, digestOfJson, innerStepsOf, type RunParams } from "@cotrain/sdk/protocol";
 
 import { roundNumber, UserError } from "../base/index.ts";
+import { isCountable } from "../data/index.ts";
 
 /** Token ids of an assignment, which are all held at once: 512 MiB. */
 const MAX_ASSIGNMENT_IDS = 2 ** 28;
@@ -35,6 +36,7 @@ export function checkAssignment(
     refuse(`has ${assignment.batch} sequences a step; the program takes ${due.batch}`);
   if (assignment.sequence !== due.sequence)
     refuse(`has sequences of ${assignment.sequence}; the program takes ${due.sequence}`);
+  if (!assignment.ranges.every(isCountable)) refuse("has data past the last position that can be counted");
   const sequences = assignment.ranges.reduce((sum, { count }) => sum + count, 0);
   if (assignment.steps < 1 || assignment.steps * assignment.batch !== sequences) {
     refuse(`has ${sequences} sequences for ${assignment.steps} steps of ${assignment.batch}`);

@@ -80,6 +80,11 @@ def order(seed: str, passed: int, count: int):
 CHANCE_BITS = 128
 
 
+def is_countable(positions: dict) -> bool:
+    """Whether all positions of a range are numbers that JSON can hold."""
+    return positions["start"] + positions["count"] <= 2**53 - 1
+
+
 def used(ranges: list[dict], count: int) -> list[range]:
     """The first `count` positions of ranges laid end to end."""
     parts = []

@@ -69,6 +69,7 @@ def check_entry(spec: Spec, docs: RunDocuments, head: Head, before: dict, entry:
     }
     for key, value in due.items():
         equal(f"the assignment's {key}", assignment[key], value)
+    require(all(map(data.is_countable, assignment["ranges"])), "the assignment has data past the last position")
     positions = sum(each["count"] for each in assignment["ranges"])
     equal("the positions of the assignment", positions, assignment["steps"] * assignment["batch"])
     require(0 < receipt["steps"] <= assignment["steps"], "the receipt claims more steps than were assigned")

@@ -410,12 +410,16 @@ def check_screenings(spec: Spec, file: Path, report: Report) -> None:
 
 
 def check_reading(file: Path, report: Report) -> None:
-    """Texts that are canonical JSON or not, and rounds of which somebody has another's sequences or not."""
+    """Texts that are canonical JSON or not, ranges that can be counted or not, and rounds of which somebody has another's sequences or not."""
     cases = json.loads(file.read_text(encoding="utf-8"))
     for number, case in enumerate(cases["texts"]):
         with report.about(f"text {number}"):
             equal("whether it is canonical", _reads(base64.b64decode(case["bytes"])), case["canonical"])
             report.count("texts")
+    for number, case in enumerate(cases["ranges"]):
+        with report.about(f"range {number}"):
+            equal("whether it can be counted", data.is_countable(case), case["countable"])
+            report.count("ranges")
     for number, case in enumerate(cases["rounds"]):
         with report.about(f"round {number}"):
             count = {each["worker"]: sum(part["count"] for part in each["ranges"]) for each in case["works"]}
@@ -424,6 +428,7 @@ def check_reading(file: Path, report: Report) -> None:
             report.count("rounds")
     with report.about("the cases"):
         equal("canonical or not", {case["canonical"] for case in cases["texts"]}, {True, False})
+        equal("countable or not", {case["countable"] for case in cases["ranges"]}, {True, False})
         equal("shared or not", {case["sharer"] is None for case in cases["rounds"]}, {True, False})
 
 

@@ -364,6 +364,7 @@ describe("an assignment", () => {
     ],
     ["at another learning rate", ofThief(() => ({ innerLrPpb: 4_000_000_000 })), /innerLrPpb 4000000000 where/],
     ["at another place of the schedule", ofThief(() => ({ globalStep: 10 ** 12 })), /globalStep 1000000000000 where 0/],
+    ["past the last position", ofThief(() => ({ ranges: [{ start: 2 ** 53 - 8, count: 8 }] })), /that can be counted/],
     ["of another codec", ofThief(() => ({ codec: 0 })), /codec 0 where 1 is due/],
     ["of a build that nobody admitted", { build: asDigest(digestOfJson("own")) }, /was never admitted/],
   ])("%s is refused", async (_name, options, words) => {

@@ -2,16 +2,37 @@
 import { describe, expect, it } from "vitest";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";
-import { createLedger, issueAssignment } from "../../../offchain/src/data/index.ts";
+import { createLedger, isCountable, issueAssignment } from "../../../offchain/src/data/index.ts";
 import { sharer } from "../../../offchain/src/run/index.ts";
-import { receiptsOf, rounds, seed, worker } from "../../interop/reading.ts";
+import { ranges, receiptsOf, rounds, seed, worker } from "../../interop/reading.ts";
+
+it.each(ranges)("a range from position %i of %i positions can be counted: %s", (start, count, countable) => {
+  expect(isCountable({ start, count })).toBe(countable);
+});
 
 describe("workers of one round", () => {
-  it.each(rounds)("share data: $name", ({ n, works, sharer: due }) => {
-    expect(sharer(receiptsOf(works), seed, n) ?? null).toBe(due);
+  it.each(rounds)("share data: $name", async ({ n, works, sharer: due }) => {
+    expect((await sharer(receiptsOf(works), seed, n)) ?? null).toBe(due);
   });
 
-  it("are never taken for sharers where the ledger drew their data, over many passes of few", () => {
+  it("are not looked at where nothing can be told of what they have", async () => {
+    const halves = [
+      { worker: worker(1), ranges: [{ start: 0, count: 2 ** 52 }] },
+      { worker: worker(2), ranges: [{ start: 2 ** 52, count: 2 ** 52 - 1 }] },
+    ];
+    expect(await sharer(receiptsOf(halves), seed, 1_000)).toBeUndefined();
+  });
+
+  it("are looked at in turns with what else there is to do", async () => {
+    const size = 2 ** 14;
+    const works = [0, 1].map((i) => ({ worker: worker(i), ranges: [{ start: i * 8 * size, count: size }] }));
+    let turns = 0;
+    setImmediate(() => (turns += 1));
+    expect(await sharer(receiptsOf(works), seed, 8 * size)).toBeUndefined();
+    expect(turns).toBe(1);
+  });
+
+  it("are never taken for sharers where the ledger drew their data, over many passes of few", async () => {
     for (const [n, size] of [
       [500, 64],
       [1_000, 100],
@@ -25,7 +46,7 @@ describe("workers of one round", () => {
           ({ ledger } = issued);
           return { worker: worker(index), ranges: issued.assignment.ranges };
         });
-        expect(sharer(receiptsOf(works), seed, n)).toBeUndefined();
+        expect(await sharer(receiptsOf(works), seed, n)).toBeUndefined();
         ledger = { ...ledger, open: [] };
       }
       expect(ledger.nextPosition).toBeGreaterThan(2 * n);

@@ -145,6 +145,7 @@ describe("what it refuses", () => {
       /has 1073741824 steps; its round has 8/,
     ],
     ["at another learning rate", { innerLrPpb: 4_290_000_000 }, "ASSIGNMENT_UNFIT", /learning rate of 4290000000 ppb/],
+    ["past the last position", { ranges: [{ start: 2 ** 53 - 2, count: 8 }] }, "ASSIGNMENT_UNFIT", /can be counted/],
     ["of another codec", { codec: 0 }, "ASSIGNMENT_UNFIT", /has codec 0; the run's is 1/],
     ["at another place of the schedule", { globalStep: 8 }, "CHECKPOINT_FOREIGN", /is of inner step 0, not 8/],
   ])("an assignment %s", async (_name, change, code, words) => {

@@ -187,8 +187,29 @@ export const runVerify: readonly Breakage[] = [
   {
     name: "workers share more sequences than chance explains",
     file: "offchain/src/run/positions.ts",
-    text: ">= work.count + CHANCE_BITS",
-    instead: "> work.count * other.rarity",
+    text: "return works[other]!.rarity * shared[other]! >= count + CHANCE_BITS",
+    instead: "return shared[other]! > count",
+    tests: ["test/offchain/run/sharedData.test.ts"],
+  },
+  {
+    name: "a head whose receipts have positions that no number counts is read",
+    file: "offchain/src/run/receipts.ts",
+    text: "assignment.ranges.every(isCountable)",
+    instead: "assignment.ranges.length > 0",
+    tests: ["test/offchain/run/documents.test.ts"],
+  },
+  {
+    name: "data of which nothing can be told are compared sequence by sequence",
+    file: "offchain/src/run/positions.ts",
+    text: "work.rarity > 1",
+    instead: "work.rarity >= 0",
+    tests: ["test/offchain/run/sharedData.test.ts"],
+  },
+  {
+    name: "nothing else has a turn while a round's data are compared",
+    file: "offchain/src/run/positions.ts",
+    text: " await turn();",
+    instead: " await undefined;",
     tests: ["test/offchain/run/sharedData.test.ts"],
   },
 ];

@@ -443,4 +443,11 @@ export const worker: readonly Breakage[] = [
     instead: "? lastIssuedAt : now;",
     tests: ["test/offchain/worker/session.test.ts"],
   },
+  {
+    name: "a worker trains positions that no number counts",
+    file: "offchain/src/worker/checkAssignment.ts",
+    text: "!assignment.ranges.every(isCountable)",
+    instead: "assignment.ranges.length === 0",
+    tests: ["test/offchain/worker/refusals.test.ts"],
+  },
 ];
