@@ -33,6 +33,15 @@ export const texts: readonly (readonly [text: string, canonical: boolean])[] = [
   ['{"a":"\\u000a"}', false],
 ];
 
+/** Levels of lists in each other, and whether such a text is a document. */
+export const levels: readonly (readonly [count: number, read: boolean])[] = [
+  [32, true],
+  [33, false],
+  [1_800, false],
+  [1 << 17, false],
+];
+export const inLevels = (count: number): string => "[".repeat(count) + "]".repeat(count);
+
 /** The range's first position and how many there are, and whether these can be counted. */
 export const ranges: readonly (readonly [start: number, count: number, countable: boolean])[] = [
   [0, 2 ** 53 - 1, true],
@@ -132,7 +141,7 @@ function isCanonical(text: string): boolean {
 export const readingCases = async (): Promise<string> =>
   canonicalJson({
     seed,
-    texts: texts.map(([text]) => ({
+    texts: [...texts.map(([text]) => text), ...levels.map(([count]) => inLevels(count))].map((text) => ({
       bytes: Buffer.from(text).toString("base64"),
       canonical: isCanonical(text),
     })),

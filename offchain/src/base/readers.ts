@@ -32,7 +32,7 @@ export async function readStreamBounded(
 }
 
 /**
- * Parses UTF-8 JSON of at most `maxBytes`, and of no more values than {@link MAX_JSON_VALUES}.
+ * Parses UTF-8 JSON of at most `maxBytes`, and of no more values than {@link MAX_JSON_VALUES} in no more levels than 32.
  * @param what names the text in the error
  * @throws UserError `JSON_TOO_LARGE` or `JSON_INVALID`
  */
@@ -47,15 +47,18 @@ export function parseJsonBounded(bytes: Uint8Array, maxBytes: number, what = "Th
  */
 export function parseCanonicalJson(bytes: Uint8Array, maxBytes: number, what: string): unknown {
   const { text, value } = parseText(bytes, maxBytes, what);
-  let canonical: boolean;
-  try {
-    canonical = isCanonicalJson(text, value);
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    throw new UserError("JSON_INVALID", `${what}: JSON that is nested too deep.`, { cause: error });
-  }
-  if (!canonical) throw new UserError("JSON_NOT_CANONICAL", `${what}: not canonical JSON.`);
+  if (!isCanonicalJson(text, value)) throw new UserError("JSON_NOT_CANONICAL", `${what}: not canonical JSON.`);
   return value;
+}
+
+/** Levels of lists and objects in each other, several times those of any document: what is done with a value may go as deep. */
+const MAX_JSON_LEVELS = 32;
+
+/** Whether a value has more levels of lists and objects than these. */
+function isDeeper(value: unknown, levels: number): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  if (levels === 0) return true;
+  return (Array.isArray(value) ? value : Object.values(value)).some((item) => isDeeper(item, levels - 1));
 }
 
 function parseText(
@@ -69,13 +72,18 @@ function parseText(
   if (hasTooManyValues(bytes)) {
     throw new UserError("JSON_TOO_LARGE", `${what}: more than the ${MAX_JSON_VALUES} values allowed.`);
   }
+  let text: string;
+  let value: unknown;
   try {
     // A mark at the start is a byte that the digest covers, not one to pass over.
-    const text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
-    return { text, value: JSON.parse(text.replace(/^\uFEFF/, "")) as unknown };
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+    value = JSON.parse(text.replace(/^\uFEFF/, ""));
   } catch (error) {
     throw new UserError("JSON_INVALID", `${what} is not valid JSON in UTF-8.`, { cause: error });
   }
+  if (isDeeper(value, MAX_JSON_LEVELS))
+    throw new UserError("JSON_INVALID", `${what}: JSON of more than the ${MAX_JSON_LEVELS} levels allowed.`);
+  return { text, value };
 }
 
 /** Chunks of `total` bytes as one. */

@@ -74,15 +74,25 @@ def _no_twins(pairs: list) -> dict:
 
 
 MAX_JSON_VALUES = 1 << 22
+MAX_JSON_LEVELS = 32
 
 
 def parse_json(data: bytes, what: str) -> object:
     values = sum(data.count(mark) for mark in (b",", b"[", b"{"))
     require(values <= MAX_JSON_VALUES, f"{what} has more than {MAX_JSON_VALUES} values")
     try:
-        return json.loads(data.decode("utf-8"), object_pairs_hook=_no_twins, parse_constant=_refuse_constant)
+        value = json.loads(data.decode("utf-8"), object_pairs_hook=_no_twins, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise Mismatch(f"{what} is no JSON in UTF-8: {error}") from None
+    require(not _is_deeper(value, MAX_JSON_LEVELS), f"{what} has more than {MAX_JSON_LEVELS} levels")
+    return value
+
+
+def _is_deeper(value: object, levels: int) -> bool:
+    """Whether a value has more levels of lists and objects than these."""
+    if not isinstance(value, (list, dict)):
+        return False
+    return levels == 0 or any(_is_deeper(item, levels - 1) for item in (value.values() if isinstance(value, dict) else value))
 
 
 def _refuse_constant(name: str) -> None:

@@ -3,7 +3,7 @@ import { canonicalJson, hasTooManyValues, MAX_JSON_VALUES } from "@cotrain/sdk/p
 import { describe, expect, it } from "vitest";
 
 import { parseCanonicalJson, parseJsonBounded } from "../../../offchain/src/base/index.ts";
-import { texts } from "../../interop/reading.ts";
+import { inLevels, levels, texts } from "../../interop/reading.ts";
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const limit = 64 << 20;
@@ -44,8 +44,17 @@ describe("a document", () => {
     expect(() => read(text)).toThrow(expect.objectContaining({ code: "JSON_NOT_CANONICAL" }));
   });
 
-  it("that is nested deeper than can be told is none", () => {
-    const text = "[".repeat(1 << 20) + "]".repeat(1 << 20);
-    expect(() => read(text)).toThrow(expect.objectContaining({ code: "JSON_INVALID" }));
+  it.each(levels.filter(([, due]) => due))("in %i levels is one", (count) => {
+    expect(read(inLevels(count))).toHaveLength(1);
+  });
+
+  it.each(levels.filter(([, due]) => !due))("in %i levels is none", (count) => {
+    expect(() => read(inLevels(count))).toThrow(expect.objectContaining({ code: "JSON_INVALID" }));
+  });
+
+  it("in more levels than allowed is none, whatever these are of", () => {
+    const text = `${'{"a":'.repeat(32)}{}${"}".repeat(32)}`;
+    const message = "The text: JSON of more than the 32 levels allowed.";
+    expect(() => read(text)).toThrow(expect.objectContaining({ code: "JSON_INVALID", message }));
   });
 });

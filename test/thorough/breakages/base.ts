@@ -26,8 +26,15 @@ export const base: readonly Breakage[] = [
   {
     name: "a document whose bytes are not its canonical JSON is read",
     file: "offchain/src/base/readers.ts",
-    text: "if (!canonical) throw",
-    instead: "if (!canonical && bytes.length < 0) throw",
+    text: "if (!isCanonicalJson(text, value)) throw",
+    instead: "if (!isCanonicalJson(text, value) && bytes.length < 0) throw",
     tests: ["test/offchain/base/json.test.ts", "test/offchain/run/readHeads.test.ts"],
+  },
+  {
+    name: "JSON of any number of levels is read",
+    file: "offchain/src/base/readers.ts",
+    text: "if (levels === 0) return true;",
+    instead: "if (levels < -1_024) return true;",
+    tests: ["test/offchain/base/json.test.ts"],
   },
 ];
