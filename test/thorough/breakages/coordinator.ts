@@ -432,8 +432,8 @@ export const coordinator: readonly Breakage[] = [
   {
     name: "a coordinator judges by the oldest round first",
     file: "offchain/src/coordinator/screening.ts",
-    text: "for (const digest of context.state.screenings) past",
-    instead: "for (const digest of context.state.screenings.toReversed()) past",
+    text: "for (const digest of screenings) past",
+    instead: "for (const digest of screenings.toReversed()) past",
     tests: ["test/attack/payloads.test.ts"],
   },
   {
