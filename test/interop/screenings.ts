@@ -16,6 +16,7 @@ import {
   screen,
   type ScreeningEntry,
   searchHarm,
+  type Suspect,
   sourceOf,
 } from "../../offchain/src/diloco/index.ts";
 import { encodePayload } from "../offchain/diloco/payloads.ts";
@@ -85,7 +86,10 @@ const base64 = (values: Float32Array): string =>
 
 /** What a gate measured in which some do harm, and what follows from it. */
 function gateOf(random: Random, entries: readonly ScreeningEntry[], past: readonly ScreeningFile[]) {
-  let left = entries.filter(({ outcome }) => outcome === 0);
+  let left = entries
+    .filter(({ outcome }) => outcome === 0)
+    .map(({ worker }): Suspect => ({ worker, pull: BigInt([1, 48, 60, 2_000][random.below(4)] ?? 1) }));
+  const suspects = left;
   const gate: ScreeningFile["gate"] = {
     seed: zero,
     build: zero,
@@ -94,18 +98,19 @@ function gateOf(random: Random, entries: readonly ScreeningEntry[], past: readon
     before: null,
     passes: [],
   };
-  if (left.length === 0) return { gate, outcomes: new Map<string, number>() };
+  if (left.length === 0) return { gate, suspects, outcomes: new Map<string, number>() };
   const before = 2_000_000;
   gate.before = before;
   const share = [0, 0.2, 0.9][random.below(3)] ?? 0;
   const harm = new Map(left.map(({ worker }) => [worker, random.float() < share ? 10 ** (5 + random.below(5)) : -1e4]));
-  const most = [...harm.values()].filter((each) => each > 0).length;
+  const pushing = (group: readonly Suspect[]): number =>
+    group.reduce((all, { worker, pull }) => all + ((harm.get(worker) ?? 0) > 0 ? Number(pull) : 0), 0);
+  const most = pushing(left);
   // Where the loss is a parabola of what all push, none of several does harm alone.
   const steep = random.below(2) === 0;
-  const lossOf = (group: readonly ScreeningEntry[]): number | null => {
+  const lossOf = (group: readonly Suspect[]): number | null => {
     const sum = group.reduce((all, { worker }) => all + (harm.get(worker) ?? 0), 0);
-    const pushing = group.filter(({ worker }) => (harm.get(worker) ?? 0) > 0).length;
-    if (steep) return before + Math.round(95_000 * (pushing / Math.max(1, most)) ** 2) - group.length;
+    if (steep) return before + Math.round(95_000 * (pushing(group) / Math.max(1, most)) ** 2) - group.length;
     return sum > 1e9 ? null : before + Math.round(sum / Math.max(1, group.length));
   };
   for (;;) {
@@ -128,14 +133,9 @@ function gateOf(random: Random, entries: readonly ScreeningEntry[], past: readon
     if (leftOut.length === 0) break;
     left = left.filter(({ worker }) => !leftOut.includes(worker));
   }
-  const { outcomes, problem } = gateOutcomes(
-    entries.filter(({ outcome }) => outcome === 0),
-    gate,
-    past,
-    rules,
-  );
+  const { outcomes, problem } = gateOutcomes(suspects, gate, past, rules);
   if (problem !== "") throw new InternalError("CASE_INVALID", problem);
-  return { gate, outcomes: outcomes as ReadonlyMap<string, number> };
+  return { gate, suspects, outcomes: outcomes as ReadonlyMap<string, number> };
 }
 
 /** One round after the other, each judged over those before. */
@@ -161,9 +161,10 @@ async function runOf(seed: string): Promise<unknown[]> {
     const told = { rules, round, aggregatorBps, innerLrPpb, theta };
     const entries = screen({ ...told, elements: SIZES, payloads, past: past.toReversed() });
     const medians = mediansOf(entries, SIZES.length);
-    const { gate, outcomes } = gateOf(random, entries, past.toReversed());
+    const { gate, suspects, outcomes } = gateOf(random, entries, past.toReversed());
     const workers = entries.map((entry) => ({ ...entry, outcome: outcomes.get(entry.worker) ?? entry.outcome }));
-    const after = { gate, outcomes: workers.map(({ outcome }) => outcome) };
+    const pulls = Object.fromEntries(suspects.map(({ worker, pull }) => [worker, String(pull)]));
+    const after = { gate, pulls, outcomes: workers.map(({ outcome }) => outcome) };
     cases.push({ ...told, parameters: parameters.map(base64), past: [...past], sent, entries, medians, ...after });
     past.push({
       version: 1,

@@ -26,6 +26,7 @@ import {
   parametersNorm,
   passHolds,
   PayloadError,
+  pullOf,
   reduceFragment,
   screen,
   type ScreeningEntry,
@@ -154,7 +155,12 @@ async function findHarm(
   { round, base, left, after, sequences }: Failed,
 ): Promise<Pick<GatePass, "tried" | "leftOut"> & { readonly lost: Record<Address, number> }> {
   const past = await pastOf(run, context);
-  const search = searchHarm({ left, after, earlier: round.gate.passes, past }, run.definition.screening);
+  const accepted = new Map(acceptedOf(round).map(({ worker, accepted: { tokens } }) => [worker, tokens]));
+  const suspects = left.map(({ worker, steps }) => {
+    const tokens = accepted.get(worker)!;
+    return { worker, pull: pullOf({ worker, tokens, steps }, round.params.weighting) };
+  });
+  const search = searchHarm({ left: suspects, after, earlier: round.gate.passes, past }, run.definition.screening);
   const tried: GatePass["tried"] = [];
   let step = search.next();
   while (!step.done) {

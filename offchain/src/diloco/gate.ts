@@ -67,9 +67,14 @@ export const triedOf = (left: readonly ScreeningEntry[], { first, count, without
       : { ...entry, fragments: entry.fragments.map((each) => ({ ...each, clipPpm: 0 })) },
   );
 
+/** A worker whose payload is in, and what its weight in the aggregate is in proportion to (`pullOf`). */
+export interface Suspect extends Pick<ScreeningEntry, "worker"> {
+  readonly pull: bigint;
+}
+
 /** What a search for the harmful ones is a function of. */
 export interface Suspicion {
-  readonly left: readonly Pick<ScreeningEntry, "worker">[];
+  readonly left: readonly Suspect[];
   /** The loss with all of them. */
   readonly after: number | null;
   /** Those of this round that did not hold before this one. */
@@ -78,7 +83,7 @@ export interface Suspicion {
   readonly past: readonly Pick<ScreeningFile, "workers">[];
 }
 
-/** Passes of a round that may leave payloads out, of both searches. */
+/** Passes of a round that may leave payloads out: `gatePasses` by the first search, the others by the second. */
 const MAX_PASSES = 16;
 
 /** Whether a pass searched for those that do harm together. */
@@ -107,8 +112,8 @@ type Search<T> = Generator<Trial, T, number | null>;
  */
 export function* searchHarm(suspicion: Suspicion, rules: ScreeningRules): Search<Address[]> {
   const { left, after, earlier } = suspicion;
-  const together = earlier.some(isTogether);
-  if (earlier.length >= (together ? MAX_PASSES : rules.gatePasses)) return [];
+  if (earlier.length >= MAX_PASSES) return [];
+  const together = earlier.some(isTogether) || earlier.length >= rules.gatePasses;
   // What the momentum does alone is the same in all passes of a round.
   const nobody = earlier[0] ? (earlier[0].tried[0]?.loss ?? null) : yield { first: 0, count: 0, without: false };
   if (nobody === null) return [];
@@ -118,7 +123,7 @@ export function* searchHarm(suspicion: Suspicion, rules: ScreeningRules): Search
   if (2 * harmful.length > left.length) return [];
   // Where the momentum does as much harm without them, it is nobody's.
   if (harmful.length === 0 && (after === null || after > most))
-    harmful.push(...(yield* searchTogether(left.length, nobody, after)));
+    harmful.push(...(yield* searchTogether(left, { nobody, after }, rules)));
   return harmful.toSorted((a, b) => a - b).map((index) => left[index]!.worker);
 }
 
@@ -168,21 +173,32 @@ function* searchAlone(count: number, most: number, trials: number): Search<numbe
 
 /**
  * Several that push in one steep direction do each a small part of the harm alone, as it grows with the square of their sum. So of the
- * two halves of a group the one is halved further without which the loss is lower, down to a single payload. It is to blame where it
- * does some harm alone, which honest ones that overshoot together do not, and where the harm falls by more without it than it would by
- * one of m ÷ 2 that push alike, (2k − 1) ÷ k² of it: who are more than half are not found.
+ * two halves of a group the one is halved further without which the loss is lower, down to a single payload. Where all push alike, the
+ * harm falls by 2w − w² of it without one that has the part w of all weight; of k that push it falls by (2k − 1) ÷ k². To blame is the
+ * one without which it falls by more than 4·w·(1 − w), as without one of half of them, and which does harm alone, both by more than
+ * two measurements of it may differ. Who has half of all weight is never found: what the others did is as likely.
  */
-function* searchTogether(count: number, nobody: number, after: number | null): Search<number[]> {
-  let group: Trial = { first: 0, count, without: true };
+function* searchTogether(
+  left: readonly Suspect[],
+  { nobody, after }: { readonly nobody: number; readonly after: number | null },
+  { gateTolerance }: ScreeningRules,
+): Search<number[]> {
+  let group: Trial = { first: 0, count: left.length, without: true };
   let loss: number | null = null;
   while (group.count > 1) {
     const [first, second] = yield* tryAll(halvesOf(group));
     ({ trial: group, loss } = worth(second!.loss) < worth(first!.loss) ? second! : first!);
   }
   if (loss === null) return [];
-  if (after !== null && (after - loss) * count * count <= 4 * (count - 1) * (after - nobody)) return [];
+  if (after !== null) {
+    const all = left.reduce((sum, { pull }) => sum + pull, 0n);
+    const { pull } = left[group.first]!;
+    const fall = BigInt(after) - BigInt(loss) - BigInt(gateTolerance);
+    const bar = 4n * pull * (all - pull) * BigInt(after - nobody);
+    if (2n * pull >= all || fall * all * all <= bar) return [];
+  }
   const alone = yield { ...group, without: false };
-  return alone === null || alone > nobody ? [group.first] : [];
+  return alone === null || alone > nobody + gateTolerance ? [group.first] : [];
 }
 
 const worth = (loss: number | null): number => loss ?? Number.MAX_VALUE;
@@ -208,7 +224,7 @@ function followSearch(
 
 /** The outcomes that a gate's passes give, beside those that were there before: what a verifier holds a record against. */
 export function gateOutcomes(
-  entries: readonly ScreeningEntry[],
+  entries: readonly Suspect[],
   { before, passes }: Pick<ScreeningFile["gate"], "before" | "passes">,
   past: Suspicion["past"],
   rules: ScreeningRules,

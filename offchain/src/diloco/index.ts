@@ -21,9 +21,10 @@ export {
   gateSeed,
   passHolds,
   searchHarm,
+  type Suspect,
+  type Suspicion,
   triedOf,
   type Trial,
-  type Suspicion,
 } from "./gate.ts";
 export { bitsOfFp32, measureFragment, parametersNorm } from "./measure.ts";
 export { outerOptimizerOf } from "./outerOptimizer.ts";
@@ -32,4 +33,4 @@ export { PayloadError } from "./payloadError.ts";
 export { pseudoGradient } from "./pseudoGradient.ts";
 export { type FragmentPayload, reduceFragment, type ReduceInput } from "./reduce.ts";
 export { type MeasuredPayload, mediansOf, screen, type ScreeningEntry, type ScreeningInput } from "./screening.ts";
-export { weigh } from "./weights.ts";
+export { pullOf, weigh } from "./weights.ts";

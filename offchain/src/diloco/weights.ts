@@ -79,3 +79,18 @@ export function weigh<T extends Share>(shares: readonly T[], weighting: number =
   const total = { tokens, shares: sorted.length, perStep };
   return sorted.map((share) => ({ ...share, weight: weightOf(share, total) }));
 }
+
+type Pull = (share: Share) => bigint;
+const pullByWeighting: (code: number) => Pull = tableOf(
+  { name: "Weighting", error: "WEIGHTING_UNKNOWN" },
+  weightingCode,
+  {
+    tokens: ({ tokens }) => BigInt(tokens),
+    uniform: () => 1n,
+    normalised: ({ tokens, steps }) => BigInt(tokens) / BigInt(steps),
+  },
+);
+
+/** What a payload's weight is in proportion to, exactly: its tokens, one, or the tokens of a step of it. */
+export const pullOf = (share: Share, weighting: number = weightingCode.tokens): bigint =>
+  pullByWeighting(weighting)(share);

@@ -47,6 +47,8 @@ interface Work {
 
 /** Sequences whose holders one map tells: it holds 2^24 entries at most. */
 const SEQUENCES_OF_MAP = 2 ** 23;
+/** Positions of a round from which on nobody compares sequences: it would take minutes and gigabytes. */
+const MAX_COMPARED = 2 ** 24;
 /** Positions that are looked at before others get a turn. */
 const POSITIONS_OF_TURN = 2 ** 14;
 
@@ -122,6 +124,7 @@ export async function sharer(
   const isInPass = ({ start, count }: PositionRange): boolean =>
     passOf(start) === pass && passOf(start + count - 1) === pass;
   if (n < 1 || works.every(({ parts }) => parts.every(isInPass))) return undefined;
+  if (works.reduce((sum, { count }) => sum + count, 0) > MAX_COMPARED) return undefined;
   // Of who has more than a quarter of the data nothing can be told: x is `a` at most.
   const telling = works.filter((work) => work.rarity > 1);
   // Those with the most first: each is held against who has as many or more.

@@ -14,7 +14,7 @@ import {
 
 import { roundNumber } from "../base/index.ts";
 import { readDataManifest, sequenceCount } from "../data/index.ts";
-import { fragmentLayouts, gateOutcomes, gateSample, gateSeed, mediansOf, screen } from "../diloco/index.ts";
+import { fragmentLayouts, gateOutcomes, gateSample, gateSeed, mediansOf, pullOf, screen } from "../diloco/index.ts";
 import { parseManifest, parseBuild, parseScreening } from "../storage/index.ts";
 import { DocumentError } from "./published.ts";
 import type { PostedHead } from "../chain/index.ts";
@@ -23,7 +23,7 @@ import { unreadableOutcomes } from "./unreadable.ts";
 
 export interface ScreeningCheck {
   readonly definition: Pick<Definition, "screening" | "table">;
-  readonly params: Pick<RunParams, "aggregatorBps" | "innerLrPpb">;
+  readonly params: Pick<RunParams, "aggregatorBps" | "innerLrPpb" | "weighting">;
   /** Version of `params`. */
   readonly paramsVersion: number;
   readonly file: ScreeningFile;
@@ -103,8 +103,11 @@ function problemOfJudgement(judged: Judged, workers: ScreeningFile["workers"]): 
 }
 
 /** Whether the loss gate left out whom its losses say, and drew its sample by the receipts. @returns empty when it did */
-function problemOfGate({ definition, file, receipts, past }: ScreeningCheck, judged: Judged): string {
-  const left = judged.filter(({ outcome }) => outcome === 0);
+function problemOfGate({ definition, params, file, receipts, past }: ScreeningCheck, judged: Judged): string {
+  const left = judged.flatMap(({ worker, steps, outcome }, i) => {
+    const tokens = Number(receipts.receipts[i]?.tokens);
+    return outcome === 0 ? [{ worker, pull: pullOf({ worker, tokens, steps }, params.weighting) }] : [];
+  });
   const { outcomes, problem } = gateOutcomes(left, file.gate, past, definition.screening);
   if (problem !== "") return `The loss gate: ${problem}.`;
   const outcomeOf = new Map<string, number>(file.workers.map(({ worker, outcome }) => [worker, outcome]));

@@ -8,7 +8,7 @@ import { Address20, closed, Count, Hash32, MAX_FRAGMENTS, Uint16, Uint32, Versio
  */
 export const ScreeningRules = Type.Object(
   {
-    /** Rounds before this one whose medians and sketches count; of the last one whether it was discarded, too. */
+    /** Rounds before this one whose medians and sketches count, and whether one was discarded. */
     history: Type.Integer({ minimum: 1, maximum: 64 }),
     /** Ratio from which on a payload is left out. Below it `RunParams.aggregatorBps` says from which on it is clipped. */
     maxRatio: Type.Integer({ minimum: 2, maximum: 1_000_000 }),
@@ -28,8 +28,8 @@ export const ScreeningRules = Type.Object(
     gateBound: Uint32,
     gateTolerance: Uint32,
     /**
-     * Losses that a round's search for harmful payloads may take, unless the round before was discarded; and how often some are
-     * left out before the round is.
+     * Losses that a round's search for payloads harmful alone may take, unless one of the rounds before was discarded; and how many of
+     * its passes may search so. Those that do harm together are left out one by one beside it.
      */
     gateTrials: Type.Integer({ minimum: 2, maximum: 4_096 }),
     gatePasses: Type.Integer({ minimum: 1, maximum: 16 }),

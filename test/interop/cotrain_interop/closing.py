@@ -127,6 +127,12 @@ class Closing:
             return codes["payloadMissing"]
         raise Mismatch(f"{who} is said to be unreadable, and can be read")
 
+    def pull(self, entry: dict) -> int:
+        """What a payload's weight is in proportion to, exactly."""
+        names = {code: name for name, code in self.spec.codes["weightingCode"].items()}
+        tokens, steps = int(entry["tokens"]), int(entry["receipt"]["steps"])
+        return {"tokens": tokens, "uniform": 1, "normalised": tokens // steps}[names[self.params["weighting"]]]
+
     def aggregate(self, clips: dict[str, list[int]]) -> list[tuple[numpy.ndarray, numpy.ndarray]]:
         """Parameters and buffer of each fragment, from the payloads of these workers."""
         used = [entry for entry in self.receipts if entry["receipt"]["worker"] in clips]
@@ -187,7 +193,8 @@ class Closing:
             report.count("losses of the gate")
 
         before = self.loss(self.states, sample) if screening.left() else None
-        Gate(screening, gate, lambda clips: self.loss(self.aggregate(clips), sample), close).run(before)
+        pulls = {entry["receipt"]["worker"]: self.pull(entry) for entry in self.receipts}
+        Gate(screening, pulls, gate, lambda clips: self.loss(self.aggregate(clips), sample), close).run(before)
         due = {
             "version": 1,
             "runId": self.head.run_id,

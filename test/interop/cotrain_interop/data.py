@@ -78,6 +78,8 @@ def order(seed: str, passed: int, count: int):
 
 # Sequences that two workers share by chance are so few, but for a chance below 2 to minus this.
 CHANCE_BITS = 128
+# Positions of a round from which on nobody compares sequences.
+MOST_COMPARED = 2**24
 
 
 def is_countable(positions: dict) -> bool:
@@ -98,7 +100,7 @@ def used(ranges: list[dict], count: int) -> list[range]:
 def sharer(works: list[tuple[str, list[range]]], seed: str, count: int) -> str | None:
     """A worker whose data are another's, in positions of another pass: more of its sequences than chance explains."""
     passes = {p // count for _, parts in works for part in parts if part for p in (part.start, part.stop - 1)}
-    if len(passes) < 2:
+    if len(passes) < 2 or sum(len(part) for _, parts in works for part in parts) > MOST_COMPARED:
         return None
     orders = {}
     drawn = []

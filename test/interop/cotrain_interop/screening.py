@@ -252,8 +252,16 @@ class Screening:
 class Gate:
     """The loss gate of one round: its sample, and its decisions from the losses that are recorded."""
 
-    def __init__(self, screening: Screening, recorded: dict, measure: Measure, close: Callable[[str, object, object], None]):
+    def __init__(
+        self,
+        screening: Screening,
+        pulls: dict[str, int],
+        recorded: dict,
+        measure: Measure,
+        close: Callable[[str, object, object], None],
+    ):
         self.screening = screening
+        self.pulls = pulls
         self.rules = screening.rules
         self.recorded = recorded
         self.measure = measure
@@ -278,7 +286,8 @@ class Gate:
             if self._holds(each["after"]):
                 equal("a pass that holds", (each["tried"], each["leftOut"], last), ([], [], True))
                 return
-            if index >= (MOST_PASSES if self.together else self.rules["gatePasses"]):
+            self.together = self.together or index >= self.rules["gatePasses"]
+            if index == MOST_PASSES:
                 equal("the pass after all that are allowed", each["tried"], [])
                 harmful = []
             else:
@@ -331,11 +340,15 @@ class Gate:
                 middle = start + (end - start + 1) // 2
                 halves = [(loss_of(start, middle, True), start, middle), (loss_of(middle, end, True), middle, end)]
                 loss, start, end = min(halves, key=lambda half: math.inf if half[0] is None else half[0])
-            m = len(left)
-            if loss is None or (after is not None and (after - loss) * m * m <= 4 * (m - 1) * (after - nobody)):
+            if loss is None:
                 return []
+            tolerance = self.rules["gateTolerance"]
+            if after is not None:
+                own, all_ = self.pulls[left[start]], sum(self.pulls[worker] for worker in left)
+                if 2 * own >= all_ or (after - loss - tolerance) * all_**2 <= 4 * own * (all_ - own) * (after - nobody):
+                    return []
             alone = loss_of(start, end)
-            return [start] if alone is None or alone > nobody else []
+            return [start] if alone is None or alone > nobody + tolerance else []
 
         if self.first:
             self.first = False

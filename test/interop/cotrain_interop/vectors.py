@@ -396,7 +396,8 @@ def check_screenings(spec: Spec, file: Path, report: Report) -> None:
             gate = case["gate"]
             if screening.left():
                 losses = iter([loss for each in gate["passes"] for loss in (each["after"], *(t["loss"] for t in each["tried"]))])
-                Gate(screening, gate, lambda clips: next(losses), lambda *_: None).run(gate["before"])
+                pulls = {worker: int(pull) for worker, pull in case["pulls"].items()}
+                Gate(screening, pulls, gate, lambda clips: next(losses), lambda *_: None).run(gate["before"])
             outcomes = [entry["outcome"] for entry in screening.entries.values()]
             equal("the outcomes after the gate", outcomes, case["outcomes"])
             seen |= set(outcomes)

@@ -260,7 +260,7 @@ export function play(scene: Scene): Outcome {
     const current = state.current!;
     const poison = new Set(actors.flatMap(({ kind, worker }) => (kind === "poisoner" ? [worker] : [])));
     const left = receiptsOf(current)
-      .map(({ assignment }) => ({ worker: assignment.worker }))
+      .map(({ assignment }) => ({ worker: assignment.worker, pull: BigInt(assignment.steps) }))
       .filter(({ worker }) => current.excluded[worker] === undefined)
       .toSorted((a, b) => (a.worker < b.worker ? -1 : 1));
     const before = 2_000_000;

@@ -11,6 +11,7 @@ import {
   passHolds,
   type ScreeningEntry,
   searchHarm,
+  type Suspect,
   type Suspicion,
   type Trial,
 } from "../../../offchain/src/diloco/index.ts";
@@ -25,7 +26,6 @@ const entry = (i: number): ScreeningEntry => ({
   copyOf: null,
   fragments: [{ digest: `0x${"0".repeat(64)}`, norm: bitsOfFp32(1), clipPpm: 1_000_000, sketch: "" }],
 });
-const entriesOf = (count: number): ScreeningEntry[] => Array.from({ length: count }, (_, i) => entry(i + 1));
 
 const fileOf = (round: number, workers: ScreeningEntry[]): ScreeningFile => ({
   version: 1,
@@ -49,10 +49,14 @@ const fileOf = (round: number, workers: ScreeningEntry[]): ScreeningFile => ({
 /** A seed that gives this place. */
 const seedOf = (place: number): string => `0x${place.toString(16).padStart(12, "0")}${"7".repeat(52)}`;
 
+/** Payloads of these weights, or of one each. */
+const suspectsOf = (count: number, pulls: readonly number[] = []): Suspect[] =>
+  Array.from({ length: count }, (_, i) => ({ worker: address(i + 1), pull: BigInt(pulls[i] ?? 1) }));
+
 /** Goes through a search with the losses of those that are aggregated, by index. */
 function searchedBy(count: number, lossOf: (among: readonly number[]) => number | null, over: Partial<Suspicion> = {}) {
   const all = Array.from({ length: count }, (_, i) => i);
-  const search = searchHarm({ left: entriesOf(count), after: lossOf(all), earlier: [], past: [], ...over }, rules);
+  const search = searchHarm({ left: suspectsOf(count), after: lossOf(all), earlier: [], past: [], ...over }, rules);
   const tried: GatePass["tried"] = [];
   let step = search.next();
   while (!step.done) {
@@ -88,7 +92,7 @@ const pushed = (count: number, pushing: readonly number[], harm: number, over: P
 
 /** A search that is told these losses, one after the other. */
 function told(count: number, after: number, losses: readonly (number | null)[]) {
-  const search = searchHarm({ left: entriesOf(count), after, earlier: [], past: [] }, rules);
+  const search = searchHarm({ left: suspectsOf(count), after, earlier: [], past: [] }, rules);
   const trials: Trial[] = [];
   let step = search.next();
   for (const loss of losses) {
@@ -115,7 +119,7 @@ function played(count: number, lossOf: (among: readonly number[]) => number | nu
 }
 
 describe("the loss gate", () => {
-  const three = entriesOf(3);
+  const three = suspectsOf(3);
 
   it("draws a whole number of batches, spread over the split from a place that the receipts give", () => {
     const seed = gateSeed(`0x${"1".repeat(64)}`, 3, [`0x${"2".repeat(64)}`]);
@@ -199,12 +203,14 @@ describe("the loss gate", () => {
     // Of four 3/4 of 60,000; of equal halves the first is halved, and the lower one of it is to blame.
     const upTo = (loss: number | null, alone: number | null) =>
       told(4, 2_060_000, [2_000_000, 2_010_000, 2_010_000, 2_050_000, 2_050_000, 2_040_000, loss, alone]).step.value;
-    expect(upTo(2_015_000, 2_000_001)).toEqual([]);
-    expect(upTo(2_014_999, 2_000_001)).toEqual([address(2)]);
-    expect(upTo(2_014_999, null)).toEqual([address(2)]);
-    // It does no harm alone.
-    expect(upTo(2_014_999, 2_000_000)).toEqual([]);
-    expect(upTo(null, 2_000_001)).toEqual([]);
+    const falls = 2_015_000 - rules.gateTolerance;
+    const harms = 2_000_001 + rules.gateTolerance;
+    expect(upTo(falls, harms)).toEqual([]);
+    expect(upTo(falls - 1, harms)).toEqual([address(2)]);
+    expect(upTo(falls - 1, null)).toEqual([address(2)]);
+    // It does no harm alone that another machine would have to find.
+    expect(upTo(falls - 1, harms - 1)).toEqual([]);
+    expect(upTo(null, harms)).toEqual([]);
     expect(told(4, 2_060_000, [2_000_000, 1, 1, null, null, null, null]).step.value).toEqual([]);
   });
 
@@ -221,6 +227,21 @@ describe("the loss gate", () => {
       };
       expect(searchedBy(count, overshot).leftOut).toEqual([]);
     }
+    // Beside a momentum that is at the minimum already each does harm alone, and who trained most the most.
+    for (const pulls of [
+      [3, 1, 1, 1, 1, 1, 1, 1],
+      [1, 1, 1, 1, 1, 10, 10, 10, 10, 10, 13],
+    ]) {
+      const all = pulls.reduce((sum, pull) => sum + pull, 0);
+      const steady = (among: readonly number[]): number => {
+        const s = among.reduce((sum, i) => sum + pulls[i]!, 0) / all;
+        return 2_000_000 + Math.round(60_000 * s * s);
+      };
+      const left = suspectsOf(pulls.length, pulls);
+      const { tried, leftOut } = searchedBy(pulls.length, steady, { left });
+      expect(tried.some(({ without }) => without)).toBe(true);
+      expect(leftOut).toEqual([]);
+    }
     // What the momentum does is all of it but for the noise of one.
     expect(searchedBy(8, (among) => 2_046_000 + (among.includes(2) ? 4_300 : 0))).toMatchObject({
       tried: [{}, {}, {}],
@@ -235,7 +256,7 @@ describe("the loss gate", () => {
       [24, 3],
       [64, 3],
       [64, 6],
-      [64, 20],
+      [64, 8],
       [256, 2],
     ] as const) {
       const pushing = new Set(Array.from({ length: some }, (_, i) => Math.floor((i * count) / some)));
@@ -254,7 +275,7 @@ describe("the loss gate", () => {
 
   it("takes for harmful without whom alone the sum is finite", () => {
     const { leftOut } = searchedBy(8, (among) =>
-      among.includes(1) && among.includes(4) ? null : 2_000_000 + among.length,
+      among.includes(1) && among.includes(4) ? null : 2_000_000 + 2_000 * among.length,
     );
     expect([2, 5].map(address)).toContain(leftOut[0]);
     expect(leftOut).toHaveLength(1);
@@ -277,8 +298,9 @@ describe("the loss gate", () => {
     const passes = Array.from({ length: rules.gatePasses }, () => ({
       tried: [{ first: 0, count: 0, without: false, loss: 2_000_000 }],
     }));
-    expect(searched(8, { 5: 1e8 }, { earlier: passes.slice(1) }).leftOut).toEqual([address(6)]);
-    expect(searched(8, { 5: 1e8 }, { earlier: passes })).toEqual({ tried: [], leftOut: [] });
+    expect(searched(8, { 5: 1e8 }, { earlier: passes.slice(1) }).tried[0]).toMatchObject({ without: false });
+    // From then on one at a time is found by what the others do without it.
+    expect(searched(8, { 5: 1e8 }, { earlier: passes }).tried[0]).toMatchObject({ without: true });
     const together = passes.map(({ tried }) => ({ tried: [...tried, { ...tried[0]!, without: true }] }));
     const ofThese = (count: number) => Array.from({ length: count }, (_, i) => together[i % together.length]!);
     expect(searched(8, { 5: 1e8 }, { earlier: ofThese(15) }).leftOut).toEqual([address(6)]);

@@ -23,6 +23,15 @@ describe("workers of one round", () => {
     expect(await sharer(receiptsOf(halves), seed, 1_000)).toBeUndefined();
   });
 
+  it("are not compared where that would take minutes, however much they share", async () => {
+    const count = 2 ** 23 + 1;
+    const works = [0, 2 ** 30].map((start, i) => ({ worker: worker(i), ranges: [{ start, count }] }));
+    let turned = false;
+    setImmediate(() => (turned = true));
+    expect(await sharer(receiptsOf(works), seed, 2 ** 30)).toBeUndefined();
+    expect(turned).toBe(false);
+  });
+
   it("are looked at in turns with what else there is to do", async () => {
     const size = 2 ** 14;
     const works = [0, 1].map((i) => ({ worker: worker(i), ranges: [{ start: i * 8 * size, count: size }] }));

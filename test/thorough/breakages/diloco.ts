@@ -96,8 +96,8 @@ export const diloco: readonly Breakage[] = [
   {
     name: "a search for those that do harm together blames one where all of them do",
     file: "offchain/src/diloco/gate.ts",
-    text: "(after - loss) * count * count <= 4 * (count - 1) * (after - nobody)",
-    instead: "after <= loss",
+    text: "fall * all * all <= bar",
+    instead: "fall <= 0n && bar > 0n",
     tests: ["test/offchain/diloco/gate.test.ts"],
   },
   {
@@ -117,8 +117,8 @@ export const diloco: readonly Breakage[] = [
   {
     name: "honest ones that overshoot together are to blame for it",
     file: "offchain/src/diloco/gate.ts",
-    text: "return alone === null || alone > nobody ? [group.first] : [];",
-    instead: "return alone === null || alone > 0 ? [group.first] : [];",
+    text: "return alone === null || alone > nobody + gateTolerance ? [group.first] : [];",
+    instead: "return alone === null || alone > gateTolerance ? [group.first] : [];",
     tests: ["test/offchain/diloco/gate.test.ts"],
   },
   {
@@ -136,10 +136,18 @@ export const diloco: readonly Breakage[] = [
     tests: ["test/offchain/diloco/gate.test.ts"],
   },
   {
+    name: "who trained more is to blame for what all do",
+    file: "offchain/src/diloco/gate.ts",
+    text: "const bar = 4n * pull * (all - pull) * BigInt(after - nobody);",
+    instead:
+      "const bar = (4n * all * all * BigInt(left.length - 1) * BigInt(after - nobody)) / BigInt(left.length ** 2) + 0n * pull;",
+    tests: ["test/offchain/diloco/gate.test.ts"],
+  },
+  {
     name: "the gate searches for ever where passes do not hold",
     file: "offchain/src/diloco/gate.ts",
-    text: "if (earlier.length >= (together ? MAX_PASSES : rules.gatePasses)) return [];",
-    instead: "if (earlier.length < 0) return [];",
+    text: "if (earlier.length >= MAX_PASSES) return [];",
+    instead: "if (earlier.length > 4_096) return [];",
     tests: ["test/offchain/diloco/gate.test.ts"],
   },
   {

@@ -590,4 +590,11 @@ export const run: readonly Breakage[] = [
     instead: "if (file.receipts.length > 65_535)",
     tests: ["test/offchain/run/readHeads.test.ts"],
   },
+  {
+    name: "a round of any number of positions is compared",
+    file: "offchain/src/run/positions.ts",
+    text: "> MAX_COMPARED) return undefined;",
+    instead: "> 2 ** 52) return undefined;",
+    tests: ["test/offchain/run/sharedData.test.ts"],
+  },
 ];
