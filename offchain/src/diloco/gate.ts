@@ -89,6 +89,12 @@ const MAX_PASSES = 16;
 /** Whether a pass searched for those that do harm together. */
 const isTogether = ({ tried }: Pick<GatePass, "tried">): boolean => tried.some(({ without }) => without);
 
+/** Losses that a pass took before it searched for those that do harm together. */
+function triedAlone({ tried }: Pick<GatePass, "tried">): number {
+  const first = tried.findIndex(({ without }) => without);
+  return first === -1 ? tried.length : first;
+}
+
 /**
  * How many losses the passes of a round may take to search for those that do harm alone: as many as it takes where one of the rounds
  * before was discarded. The search for those that do so together takes few, and is not counted.
@@ -97,8 +103,7 @@ function trialsLeft({ earlier, past }: Suspicion, { history, gateTrials }: Scree
   const counted = past.slice(0, history);
   if (counted.some(({ workers }) => workers.some(({ outcome }) => outcome === outcomeCode.roundDiscarded)))
     return Infinity;
-  const spent = earlier.map(({ tried }) => tried.findIndex(({ without }) => without));
-  return gateTrials - spent.reduce((sum, first, i) => sum + (first === -1 ? earlier[i]!.tried.length : first), 0);
+  return gateTrials - earlier.reduce((sum, pass) => sum + triedAlone(pass), 0);
 }
 
 type Search<T> = Generator<Trial, T, number | null>;

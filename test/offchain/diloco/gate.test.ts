@@ -1,15 +1,13 @@
 /** The loss gate's decisions as functions of published losses (docs/protocol.md, "Loss gate"). */
-import { defaultScreening, outcomeCode, type ScreeningFile, type ScreeningRules } from "@cotrain/sdk/protocol";
+import { defaultScreening, outcomeCode, type ScreeningRules } from "@cotrain/sdk/protocol";
 import { describe, expect, it } from "vitest";
 
 import {
-  bitsOfFp32,
   gateOutcomes,
   type GatePass,
   gateSample,
   gateSeed,
   passHolds,
-  type ScreeningEntry,
   searchHarm,
   type Suspect,
   type Suspicion,
@@ -19,31 +17,9 @@ import {
 const address = (i: number): `0x${string}` => `0x${i.toString(16).padStart(40, "0")}`;
 const rules: ScreeningRules = defaultScreening;
 
-const entry = (i: number): ScreeningEntry => ({
-  worker: address(i),
-  steps: 4,
-  outcome: 0,
-  copyOf: null,
-  fragments: [{ digest: `0x${"0".repeat(64)}`, norm: bitsOfFp32(1), clipPpm: 1_000_000, sketch: "" }],
-});
-
-const fileOf = (round: number, workers: ScreeningEntry[]): ScreeningFile => ({
-  version: 1,
-  runId: `0x${"1".repeat(64)}`,
-  round,
-  paramsVersion: 1,
-  innerLrPpb: 3_000_000,
-  theta: [bitsOfFp32(2)],
-  workers,
-  medians: [0],
-  gate: {
-    seed: `0x${"2".repeat(64)}`,
-    build: `0x${"3".repeat(64)}`,
-    conformance: `0x${"4".repeat(64)}`,
-    sequences: [],
-    before: null,
-    passes: [],
-  },
+/** The record of a round before, of one payload. */
+const recordOf = (outcome: number): Suspicion["past"][number] => ({
+  workers: [{ worker: address(1), steps: 4, outcome, copyOf: null, fragments: [] }],
 });
 
 /** A seed that gives this place. */
@@ -316,11 +292,11 @@ describe("the loss gate", () => {
     const further = searched(64, spread, { earlier: [bounded] });
     expect(new Set(further.tried.slice(0, -1).map(({ without }) => without))).toEqual(new Set([true]));
     expect(further.leftOut).toEqual([address(1)]);
-    const discarded = fileOf(4, [{ ...entry(1), outcome: outcomeCode.roundDiscarded }]);
-    expect(searched(64, spread, { past: [fileOf(5, [entry(1)]), discarded] }).leftOut).toEqual(
+    const [stood, discarded] = [recordOf(outcomeCode.aggregated), recordOf(outcomeCode.roundDiscarded)];
+    expect(searched(64, spread, { past: [stood, discarded] }).leftOut).toEqual(
       Array.from({ length: 12 }, (_, i) => address(5 * i + 1)),
     );
-    const sound = Array.from({ length: rules.history }, (_, i) => fileOf(20 - i, [entry(1)]));
+    const sound = Array.from({ length: rules.history }, () => stood);
     expect(searched(64, spread, { past: [...sound.slice(1), discarded] }).leftOut).toHaveLength(12);
     expect(searched(64, spread, { past: [...sound, discarded] })).toEqual(bounded);
   });

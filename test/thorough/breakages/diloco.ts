@@ -124,8 +124,8 @@ export const diloco: readonly Breakage[] = [
   {
     name: "a search for those that do harm together is counted as one for those that do so alone",
     file: "offchain/src/diloco/gate.ts",
-    text: "(first === -1 ? earlier[i]!.tried.length : first)",
-    instead: "(first < -1 ? first : earlier[i]!.tried.length)",
+    text: "return first === -1 ? tried.length : first;",
+    instead: "return first < -1 ? first : tried.length;",
     tests: ["test/offchain/diloco/gate.test.ts"],
   },
   {
