@@ -166,8 +166,8 @@ function retryAfter(
   now: number,
 ): WorkerScreen["retry"] {
   const { what, reason, withinMs, patienceMs } = event;
-  // What is tried beside it may have failed less often.
-  const within = Math.max(before?.within ?? 0, Math.ceil(withinMs / 1_000));
+  // What is tried beside it may have failed less often; what nobody waits for has no "within".
+  const within = withinMs === 0 ? 0 : Math.max(before?.within ?? 0, Math.ceil(withinMs / 1_000));
   return { what, reason, since: before?.since ?? now, within, endless: patienceMs === undefined };
 }
 
@@ -296,7 +296,15 @@ export function drawWorker(
     ...Object.values(failures).map((text) => row("failures", "device", wrap(text, width))),
     ...(device ? [row("device", "device", wrap(device, width))] : []),
     ...(dropped ? [row("dropped", "dropped", wrap(dropped, width))] : []),
-    ...(retry ? [row("retrying", "retrying", wrap(`${retry.what}: ${retry.reason}${againText(retry)}`, width))] : []),
+    ...(retry
+      ? [
+          row(
+            "retrying",
+            retry.within === 0 ? "missing" : "retrying",
+            wrap(`${retry.what}: ${retry.reason}${againText(retry)}`, width),
+          ),
+        ]
+      : []),
     ...(advice ? [row("advice", "", wrap(advice, width))] : []),
   ];
   return fitHeight(blocks, rows).join("\n");

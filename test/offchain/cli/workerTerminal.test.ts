@@ -106,6 +106,14 @@ describe("the picture", () => {
     );
   });
 
+  test("does not say of what is not tried again that it is", () => {
+    const what = "acknowledgement of round 1, asked for a last time";
+    const last = { ...retrying, what, reason: "The round is closed.", waitMs: 0, withinMs: 0 };
+    const shown = drawWorker(after([ready, retrying, last]), plain, 200, 1_000);
+    expect(shown).toContain(`\nmissing   ${what}: The round is closed.`);
+    expect(shown).not.toMatch(/retrying|[Tt]rying again/);
+  });
+
   test("says what it does not know of what was earned", () => {
     const screen = { ...after([ready]), standing: { ...standing, missing: [2, 7] } };
     expect(drawWorker(screen, plain, 200, 1_000)).toContain(
