@@ -70,8 +70,8 @@ export function simulate(seed: string | number, actions: number): SimulationResu
   });
   let heads: ChainHead[] = [{ head: head0, sequence: 0, anchoredAt: seconds() }];
   let active: ChainRoot | undefined;
-  /** The active root before the newest: what is left when an activation is lost. */
-  let before: ChainRoot | undefined;
+  /** The active roots before the newest: what is left when activations are lost, one after the other. */
+  const earlier: (ChainRoot | undefined)[] = [];
   let pendingRoot: ChainRoot | undefined;
   let away = false;
   let everActive = 0;
@@ -379,7 +379,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
         if (active?.epoch !== effect.epoch) {
           if (pendingRoot?.epoch !== effect.epoch) return fail("NO_ROOT", false);
           if (seconds() < pendingRoot.activatableAt) return fail("WINDOW_OPEN");
-          before = active;
+          earlier.push(active);
           active = pendingRoot;
           pendingRoot = undefined;
           everActive = Math.max(everActive, active.epoch);
@@ -441,7 +441,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
     if (pendingRoot && chance(0.5)) pendingRoot = undefined;
     else if (active && !pendingRoot && chance(0.3)) {
       pendingRoot = { ...active, activatableAt: seconds() + 1 };
-      active = before;
+      active = earlier.pop();
     }
   }
   /** The RPC begins to lie about a root, or ends it. It knows what validators are asked to sign. */
