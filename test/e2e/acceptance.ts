@@ -58,6 +58,20 @@ async function checkNothingLeft(): Promise<void> {
   check(left.length === 0, `processes were left behind:\n${left.join("\n")}`);
 }
 
+const sumOf = (amounts: readonly string[]): bigint => amounts.reduce((sum, amount) => sum + BigInt(amount), 0n);
+
+/** Work and capital were contributed in every session, and every share is somebody's and came from somewhere. */
+function checkShares({ shares, wallets, capital, noCapital, code }: Summary): void {
+  const { minted, unclaimed, inGrants, inSale, origins } = shares;
+  const held = wallets.map(({ balance }) => balance);
+  check(BigInt(origins.compute) > 0n, "no shares were minted for training.");
+  check(capital?.transaction !== undefined && capital.transaction !== null, `no shares were bought: ${noCapital}`);
+  check(origins.capital === capital?.shares, "more or fewer shares were minted for capital than were bought.");
+  check(origins.code === (code?.amount ?? "0"), "more or fewer shares were minted for code than were granted.");
+  check(sumOf([...held, unclaimed, inGrants, inSale]) === BigInt(minted), "not all shares are somebody's.");
+  check(sumOf(Object.values(origins)) === BigInt(minted), "the kinds of contribution do not add up to all shares.");
+}
+
 function checkSession(summary: Summary): void {
   const { training, heldOut, checkpoints, wallets } = summary;
   check(training.rounds > training.firstRound, "the round did not go up.");
@@ -70,11 +84,12 @@ function checkSession(summary: Summary): void {
     checkpoints.every(({ transaction }) => transaction !== null),
     "a checkpoint has no transaction.",
   );
+  const trainers = wallets.filter(({ name }) => name.startsWith("worker-"));
   check(
-    wallets.length === 3 && wallets.every(({ earned, claimed }) => BigInt(earned) > 0n && earned === claimed),
+    trainers.length === 3 && trainers.every(({ earned, claimed }) => BigInt(earned) > 0n && earned === claimed),
     "a wallet has not claimed all that it earned.",
   );
-  check(BigInt(summary.shares.minted) > 0n, "no shares were minted.");
+  checkShares(summary);
   const { contracts } = summary;
   check(summary.rpc.startsWith("http://127.0.0.1:"), "the chain's RPC is not told.");
   check(
@@ -82,7 +97,7 @@ function checkSession(summary: Summary): void {
     "the contracts are not told.",
   );
   // Settling has half a minute: on a busy machine the last epoch may be left over, and nothing else.
-  const left = summary.pending.filter(({ what }) => !/epoch/.test(what));
+  const left = summary.pending.filter(({ what }) => !/epoch|granted for code/.test(what));
   check(left.length === 0, `something is pending on a local chain: ${JSON.stringify(left)}.`);
 }
 
@@ -96,6 +111,7 @@ check(
   first.proposal === null && /--vote/.test(first.noVote ?? ""),
   "a short session held a vote, or did not say why not.",
 );
+check(first.code === null && first.noCode === first.noVote, "a session without a vote had code paid.");
 
 run("npm start -- --for 150s --vote --exit", 480);
 const second = readSummary();
@@ -108,6 +124,8 @@ check(
 );
 const { proposal } = second;
 check(proposal?.state === "executed", "the proposal was not executed.");
+check(second.code?.transaction === proposal?.executed, `no code was paid: ${second.noCode}`);
+check(second.capital?.deposited === first.capital?.deposited, "shares were bought twice.");
 check(
   BigInt(proposal?.votesFor ?? 0) <= BigInt(proposal?.supply ?? 0),
   "more votes were cast than there were shares at the snapshot.",

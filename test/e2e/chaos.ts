@@ -9,7 +9,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 
 import { createRandom } from "../../offchain/src/base/index.ts";
-import { freePort, openStage, openWatch, root, type Running, signal, until } from "./harness.ts";
+import { freePort, openStage, openWatch, readJson, root, type Running, signal, until } from "./harness.ts";
 
 const { values } = parseArgs({
   options: { minutes: { type: "string", default: "2" }, seed: { type: "string", default: String(Date.now()) } },
@@ -146,6 +146,19 @@ async function verify(): Promise<void> {
   await stage.empty(60);
 }
 
+/** Whatever died between a deposit and its claim, the session's shares were bought once, and fetched. */
+async function bought(): Promise<void> {
+  const { wallets } = readJson<{ wallets: { buyer: string } }>(join(stage.state, "run.json"));
+  const asking = stage.cotrain(["shares", "--address", wallets.buyer, "--state", stage.state, "--json"]);
+  const { code } = await asking.exited;
+  const { holdings = [] } = JSON.parse(asking.stdout() || "{}") as { holdings?: { balance: string }[] };
+  const [buyer] = holdings;
+  if (code !== 0 || buyer?.balance !== `100${"0".repeat(18)}`)
+    throw new Fault(`the buyer has ${String(buyer?.balance)} wei of shares: ${asking.stderr().slice(-2_000)}`);
+  say("the shares that were bought were bought once");
+  await stage.empty(60);
+}
+
 /** The second implementation's word on the run; where Python is missing it says "not run", and in CI fails. */
 async function recompute(): Promise<void> {
   const required = process.env["CI"] === "true" ? ["--required"] : [];
@@ -182,6 +195,7 @@ try {
   }
   await settle(running);
   await verify();
+  await bought();
   await recompute();
   process.stdout.write(
     `chaos: ${done.kills} kills, ${done.stops} standstills, ${done.starts} new starts in ${minutes} minutes; the run trained on, settled and verifies; no process is left\n`,

@@ -29,9 +29,10 @@ it("is trained on, anchored, and pays", async () => {
   flags.push("--optimizer=muon", "--schedule=wsd", "--total-steps=5000", "--micro-batches=2", "--recompute");
   const blobs = join(stage.directory, "elsewhere/blobs");
   const running = stage.cotrain([...flags, `--blobs=${blobs}`, "--for=600s"]);
-  await until("a claim", () => {
+  await until("a claim and a purchase", () => {
     if (running.exit()) throw new Error(running.stderr());
-    return /newest claim: [\d.,]+ shares by 1 wallet;/.test(running.stderr());
+    const told = running.stderr();
+    return /newest claim: [\d.,]+ shares by 1 wallet;/.test(told) && told.includes("buyer bought 100.00 shares");
   });
   const run = await openLocalRun(stage.state);
   const reader = await openReader(readerOptions(url, 31_337, run.deployment));
@@ -59,6 +60,8 @@ it("is trained on, anchored, and pays", async () => {
     return second.stderr().endsWith(stays);
   });
   const told = second.stderr();
+  // What was bought is bought for ever.
+  expect(told).not.toContain("deposited");
   second.kill("SIGINT");
   expect(await second.exited).toEqual({ code: 0, signal: null });
   expect(second.stderr().slice(told.length)).toBe(

@@ -473,6 +473,14 @@ describe("afterwards the books", () => {
     const verify = stage.cotrain(["verify", "--state", stage.state, "--json"]);
     expect(await verify.exited).toEqual({ code: 0, signal: null });
     expect(JSON.parse(verify.stdout())).toMatchObject({ sound: true, heads: heads.length, ok: heads.length });
+
+    // The session buys shares once, whatever died between a deposit and its claim.
+    const asking = stage.cotrain(["shares", "--state", stage.state, "--json"]);
+    expect(await asking.exited).toEqual({ code: 0, signal: null });
+    const { holdings } = JSON.parse(asking.stdout()) as { holdings: { account: string; balance: string }[] };
+    const buyer = run.file.wallets?.["buyer"]?.toLowerCase();
+    const bought = holdings.find(({ account }) => account.toLowerCase() === buyer);
+    expect(bought?.balance).toBe(`100${"0".repeat(18)}`);
     await door.close();
     running.kill("SIGTERM");
     await running.exited;

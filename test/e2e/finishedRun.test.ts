@@ -9,6 +9,7 @@ import { Value } from "typebox/value";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 
 import { Summary } from "../../offchain/src/cli/up/summary.ts";
+import { commitOfClone } from "../../offchain/src/run/index.ts";
 import { readRunFile } from "../../offchain/src/service/index.ts";
 import { contentOf, cotrain, refusal, root, verdictOf } from "../offchain/cli/support.ts";
 import {
@@ -33,6 +34,8 @@ import { damaged } from "./finishedRun/damage.ts";
 beforeAll(makeRun);
 afterAll(removeRun);
 
+const sum = (...amounts: readonly string[]): bigint => amounts.reduce((total, each) => total + BigInt(each), 0n);
+
 describe("up", () => {
   test("ends with 0, prints one document, and leaves no process", async () => {
     expect(first.code).toBe(0);
@@ -45,19 +48,35 @@ describe("up", () => {
     expect(summary.model).toMatchObject({ preset: "0.1m", text: expect.stringContaining("book.txt") });
     expect(summary.training.rounds).toBeGreaterThan(0);
     expect(summary.heldOut.after ?? Infinity).toBeLessThan(summary.heldOut.initial ?? 0);
-    expect(summary.wallets.map(({ name }) => name)).toEqual(["worker-1", "elsewhere"]);
-    expect(summary.wallets[1]?.account).toBe(me);
+    expect(summary.wallets.map(({ name }) => name)).toEqual(["worker-1", "buyer", "author", "elsewhere"]);
+    expect(summary.wallets.at(-1)?.account).toBe(me);
   });
 
   test("pays, and applies what holders decided", () => {
-    const [own, elsewhere] = summary.wallets;
+    const [own, , , elsewhere] = summary.wallets;
     expect(BigInt(own?.earned ?? 0)).toBeGreaterThan(0n);
     expect(own?.claimed).toBe(own?.earned);
     expect(BigInt(elsewhere?.earned ?? 0)).toBeGreaterThan(0n);
     expect(elsewhere?.claimed).toBe("0");
     expect(summary.proposal).toMatchObject({ state: "executed", appliedInRound: expect.any(Number) });
     expect(BigInt(summary.proposal?.supply ?? 0)).toBeGreaterThanOrEqual(BigInt(summary.proposal?.votesFor ?? 0));
-    expect(summary.pending.filter(({ what }) => !/epoch/.test(what))).toEqual([]);
+    expect(summary.pending.filter(({ what }) => !/epoch|granted for code/.test(what))).toEqual([]);
+  });
+
+  test("has capital and code contributed beside work, and all shares add up", async () => {
+    const { capital, code, shares, wallets, proposal } = summary;
+    expect(capital).toMatchObject({ paid: "2000000", symbol: "TESTUSD", shares: `100${"0".repeat(18)}` });
+    const [, buyer, author] = wallets;
+    expect(buyer).toMatchObject({ balance: capital?.shares, votes: capital?.shares });
+    // The commit of the clone that runs here is what is paid for, and what the proposal names.
+    expect(code).toMatchObject({ commit: await commitOfClone(root), amount: `50${"0".repeat(18)}` });
+    expect(proposal?.title).toContain(`and 50.00 shares for commit ${code?.commit.slice(0, 12)}, `);
+    expect(code?.transaction).toBe(proposal?.executed);
+    expect(author).toMatchObject({ balance: code?.claimed, votes: code?.claimed });
+    const { minted, unclaimed, inGrants, inSale, origins } = shares;
+    expect(sum(origins.compute, origins.capital, origins.code)).toBe(BigInt(minted));
+    expect(origins).toMatchObject({ capital: capital?.shares, code: code?.amount });
+    expect(sum(...wallets.map(({ balance }) => balance), unclaimed, inGrants, inSale)).toBe(BigInt(minted));
   });
 
   test("takes free ports where the default ones are taken, and writes them to run.json", async () => {

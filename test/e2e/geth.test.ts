@@ -99,7 +99,7 @@ describe.runIf(possible)("on an unmodified geth --dev", () => {
     [wallet = "", sum = ""] = told[0] as string[];
   });
 
-  it("that sum is enough from the deployment to claims and a vote", async () => {
+  it("that sum is enough from the deployment to claims, a purchase and a vote", async () => {
     await send(wallet, sum);
     // Beside busy neighbours a session may end before there is something to vote with: the same command goes on.
     let summary = await session();
@@ -107,6 +107,9 @@ describe.runIf(possible)("on an unmodified geth --dev", () => {
     expect(summary.chainId).toBe(CHAIN_ID);
     expect(summary.proposal).toMatchObject({ state: "executed" });
     expect(summary.wallets.filter(({ claimed }) => BigInt(claimed) > 0n).length).toBeGreaterThan(0);
+    // Who buys and who wrote code have coins of that sum too, and the test dollars of this chain are play money as well.
+    expect(summary.capital).toMatchObject({ paid: "2000000", transaction: expect.stringMatching(/^0x/) });
+    expect(summary.code).toMatchObject({ transaction: summary.proposal?.executed });
     const run = await openLocalRun(stage.state);
     const reader = await openReader(readerOptions(url, CHAIN_ID, run.deployment));
     expect((await reader.run(run.runId)).poster.toLowerCase()).toBe(wallet.toLowerCase());

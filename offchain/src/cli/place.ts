@@ -27,6 +27,7 @@ import {
 import {
   blobSourceOf,
   type BlobSource,
+  isOwnerRole,
   isValidatorRole,
   isWorkerRole,
   type LocalRun,
@@ -108,6 +109,7 @@ const entryOf = (account: PrivateKeyAccount): Entry => ({
 
 /** Whose wallets a command acts with, and where they have their state with somebody else's run. */
 const parties = {
+  owners: { is: isOwnerRole, state: ".cotrain-worker" },
   workers: { is: isWorkerRole, state: ".cotrain-worker" },
   validators: { is: isValidatorRole, state: ".cotrain-validator" },
 } as const;
@@ -185,7 +187,7 @@ export async function atPlace<T>(
   own: PrivateKeyAccount | undefined,
   work: (place: Place) => Promise<T>,
   unpinned?: () => void,
-  { party = "workers", ticking = false }: { readonly party?: keyof typeof parties; readonly ticking?: boolean } = {},
+  { party = "owners", ticking = false }: { readonly party?: keyof typeof parties; readonly ticking?: boolean } = {},
 ): Promise<T> {
   const { coordinator, rpc, run: named, deployment } = flags;
   const ownEntries = own && [entryOf(own)];

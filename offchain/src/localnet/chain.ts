@@ -34,6 +34,8 @@ export interface Wallets {
   readonly poster: PrivateKeyAccount;
   readonly validators: readonly PrivateKeyAccount[];
   readonly workers: readonly PrivateKeyAccount[];
+  /** Who contributes capital and who code; on a development chain alone. */
+  readonly contributors: { readonly buyer: PrivateKeyAccount; readonly author: PrivateKeyAccount } | undefined;
 }
 
 const numbered = <T>(count: number, make: (n: number) => T): T[] =>
@@ -52,7 +54,8 @@ async function openWallets(
   const poster = embedded ? await ensure("poster") : organiser;
   const validators = await Promise.all(numbered(VALIDATORS, (n) => ensure(`validator-${n}`)));
   const workers = await Promise.all(numbered(workerCount(context, devices), (n) => ensure(`worker-${n}`)));
-  return { organiser, poster, validators, workers };
+  const contributors = local ? { buyer: await ensure("buyer"), author: await ensure("author") } : undefined;
+  return { organiser, poster, validators, workers, contributors };
 }
 
 export interface ChainRequest {
@@ -144,9 +147,12 @@ export async function openChain(request: ChainRequest): Promise<OpenedChain> {
   const maxFee = weiOf(context.options.maxFee);
   const local = developmentChainIds.includes(chain.chainId);
   const wallets = await openWallets(state, request, local, embedded !== undefined);
-  const { organiser, poster, validators, workers } = wallets;
+  const { organiser, poster, validators, workers, contributors } = wallets;
+  const owners = [...workers, ...(contributors ? [contributors.buyer, contributors.author] : [])].map(
+    ({ address }) => address,
+  );
   if (embedded) {
-    const all = [organiser, poster, ...validators, ...workers].map(({ address }) => address);
+    const all = [...[organiser, poster, ...validators].map(({ address }) => address), ...owners];
     embedded.door.trust(all);
     await developmentChain(embedded.link).fund(all);
     return { ...chain, maxFee, local, wallets };
@@ -159,11 +165,10 @@ export async function openChain(request: ChainRequest): Promise<OpenedChain> {
   const started = request.file?.runId !== undefined;
   const compile = (): Promise<void> => ensureBuilt(daemon.signal);
   await requireCoins(chain, organiser.address, { state, started, confirmed: context.options.yes, compile });
-  // Where windows and votes take seconds, owners claim and vote in the session itself, with coins of the one wallet's.
+  // Where windows and votes take seconds, owners claim, buy and vote in the session itself, with coins of the one wallet's.
   if (local) {
     const connection = await connect({ rpcUrl: chain.url, chainId: chain.chainId, maxFee });
     const [ticker] = validators;
-    const owners = workers.map(({ address }) => address);
     const funded = ticker ? [...owners, ticker.address] : owners;
     await workOn(connection, () => fundOwners(connection, organiser, funded));
     if (ticker) daemon.onShutdown("chain ticker", startTicker(connection, ticker, daemon.logger));

@@ -171,10 +171,10 @@ export async function requireCoins(
   const [balance, gasPrice] = await connection.call((client) =>
     Promise.all([client.getBalance({ address }), client.getGasPrice()]),
   );
-  // On a development chain the wallet also gives the owners what their claims and votes cost.
+  // On a development chain the wallet also gives the owners what their claims, votes and purchases cost.
   const development = developmentChainIds.includes(chainId);
   const gas = started ? SESSION_GAS : await gasOfFirstStart(connection, address, { development, compile });
-  const cost = estimateCost(gasPrice, gas) * (development ? 6n : 1n);
+  const cost = estimateCost(gasPrice, gas) * (development ? 8n : 1n);
   const file = layout(state).namedSum;
   const named = await readNamed(file, { address, chainId, gas });
   // Coins of a development chain are play money.

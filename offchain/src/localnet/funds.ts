@@ -10,7 +10,7 @@ import { sendTransaction } from "viem/actions";
 import { type ChainConnection, walletOn } from "../chain/index.ts";
 import type { Logger } from "../service/index.ts";
 
-/** Gas of an owner's claims and votes in a session. */
+/** Gas of an owner's claims, votes and purchases in a session. */
 const OWNER_GAS = 2_000_000n;
 /** Fees may rise until the coins arrive. */
 const HEADROOM = 2n;
@@ -31,7 +31,7 @@ async function gasPriceOf(connection: ChainConnection): Promise<bigint> {
 const balanceOf = ({ call }: ChainConnection, address: Address): Promise<bigint> =>
   call((client) => client.getBalance({ address }));
 
-/** Gives those that claim and vote in the session what they need for it. */
+/** Gives those that claim, buy and vote in the session what they need for it. */
 export async function fundOwners(
   connection: ChainConnection,
   organiser: PrivateKeyAccount,

@@ -3,6 +3,8 @@
  * validators and workers as processes, and one session of training. May import all rooms but cli; it shows nothing itself and
  * tells what goes on to a `SessionDisplay`. Start at prepare.ts for what stands before the first round, at session.ts for training.
  */
+export { purchaseOf } from "./capital.ts";
+export { grantTo } from "./code.ts";
 export { diskError } from "./disk.ts";
 export type { LocalnetContext } from "./context.ts";
 export { type LocalModel } from "./owners.ts";

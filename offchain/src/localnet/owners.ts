@@ -1,11 +1,14 @@
 /** What the owners of the contributing wallets do on-chain: claim what they earned, take up their votes, decide together. */
 import {
   balanceOf,
+  capitalSaleOf,
   castVote,
+  codeGrantsOf,
   execute,
   governorOf,
   pastSupplyOf,
   type Proposal,
+  type ProposalCall,
   proposalIdOf,
   proposalEta,
   proposalOf,
@@ -89,11 +92,15 @@ async function claimFor(
   return { claim: transaction === null || amount === 0n ? undefined : { amount, transaction }, votes };
 }
 
-/** What all holders have together, whoever they are: without what waits to be claimed. */
+/** What all holders have together, whoever they are: without what waits in the contracts to be claimed, for whatever kind of work. */
 async function heldByAll({ addresses, modelId }: LocalModel, { client }: Owner): Promise<bigint> {
   const shares = await sharesOf(client, { addresses, modelId });
-  const unclaimed = await balanceOf(client, { shares, account: addresses.computeRewards });
-  return (await totalSupply(client, { shares })) - unclaimed;
+  const others = await Promise.all([codeGrantsOf(client, { addresses }), capitalSaleOf(client, { addresses })]);
+  // Where there is no such contract nobody has anything: the zero address holds no shares.
+  const waiting = await Promise.all(
+    [addresses.computeRewards, ...others].map((account) => balanceOf(client, { shares, account })),
+  );
+  return waiting.reduce((held, amount) => held - amount, await totalSupply(client, { shares }));
 }
 
 /** Every owner claims, each by its own wallet. @returns claims by owner's name */
@@ -105,7 +112,7 @@ export async function claimAll(localModel: LocalModel): Promise<Map<string, Paid
   );
   const made = new Map(all.flatMap(({ name, claim }) => (claim ? [[name, claim] as const] : [])));
   const voters = all.filter(({ claim, votes }) => votes && !claim).map(({ name }) => name);
-  if (voters.length > 0) localModel.announce(`${voters.join(", ")} took up the votes of shares that others claimed`);
+  if (voters.length > 0) localModel.announce(`${voters.join(", ")} took up the votes of shares that nobody voted with`);
   if (made.size > 0) {
     const sum = [...made.values()].reduce((total, { amount }) => total + amount, 0n);
     const [asker] = localModel.owners;
@@ -165,6 +172,8 @@ export interface ParamsDecision {
   readonly params: RunParams;
   /** Version of the parameters that these take the place of; of two decisions on one version the first holds. */
   readonly replaces: number;
+  /** What is decided with it, or not at all: each is executed or none. */
+  readonly more: readonly ProposalCall[];
   readonly title: string;
 }
 
@@ -175,7 +184,7 @@ export interface ParamsDecision {
  */
 export async function decide(
   localModel: LocalModel,
-  { params, replaces, title }: ParamsDecision,
+  { params, replaces, more, title }: ParamsDecision,
   progress: (decision: ProposalProgress) => void,
 ): Promise<void> {
   const { addresses, modelId, runId, owners } = localModel;
@@ -196,7 +205,7 @@ export async function decide(
   const proposer = voters[0]?.owner;
   if (!proposer) throw new RetryableError("NO_VOTES", "No holder has votes yet.");
 
-  const calls = [setParams.call({ addresses, runId, replaces, params })];
+  const calls = [setParams.call({ addresses, runId, replaces, params }), ...more];
   const proposal: Proposal = proposalOf(calls, title, proposer.client.account.address);
   const proposalId = proposalIdOf(proposal);
   await propose.sync(proposer.client, { governor, calls, description: title });

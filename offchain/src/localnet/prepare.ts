@@ -24,7 +24,7 @@ import {
 import { ensureBuilt } from "../../../deploy/deployment.ts";
 import { type Clock, unlessAborted, UserError, withRemedy } from "../base/index.ts";
 import { commandFor, freshCommand, writeFileDurable } from "../base/node/index.ts";
-import { type ChainReader, openReader } from "../chain/index.ts";
+import { type ChainConnection, type ChainReader, connect, createReader } from "../chain/index.ts";
 import { readDataManifest } from "../data/index.ts";
 import { parameterCount, presetOf } from "../engine/index.ts";
 import {
@@ -81,13 +81,17 @@ export interface Prepared {
   /** The first block that has anything of the deployment. */
   readonly fromBlock: number;
   readonly reader: ChainReader;
+  readonly connection: ChainConnection;
   readonly coordinator: CoordinatorClient;
   /** The command line with which others join. */
   readonly joinCommand: string;
   /** The coordinator's URL for programs on this machine, where others use another. */
   readonly urlHere: string | undefined;
   readonly operatorToken: string;
+  /** Of contributions: who trains, then who buys and who writes code. */
   readonly owners: readonly Owner[];
+  /** Who contributes capital and who code, of the owners; on a development chain alone. */
+  readonly contributors: { readonly buyer: Owner; readonly author: Owner } | undefined;
   readonly supervisor: Supervisor;
   /** Aborted, with why, once the coordinator or the chain was given up: nothing goes on without them. */
   readonly lost: AbortSignal;
@@ -254,7 +258,8 @@ async function standingRun(
 async function readRun({ blobs }: Start, chain: OpenedChain, { addresses, blocks }: Deployed, run: StandingRun) {
   const { url: rpcUrl, chainId } = chain;
   const fromBlock = Math.min(...Object.values(blocks));
-  const reader = await openReader({ rpcUrl, chainId, contracts: { ...addresses }, fromBlock });
+  const connection = await connect({ rpcUrl, chainId });
+  const reader = createReader(connection, { contracts: { ...addresses }, fromBlock });
   const organiser = ownerOf("organiser", chain, chain.wallets.organiser);
   const [record, facts] = await Promise.all([
     reader.run(run.runId),
@@ -262,7 +267,7 @@ async function readRun({ blobs }: Start, chain: OpenedChain, { addresses, blocks
   ]);
   const definition = await readDefinition(blobs, record.definition);
   const data = await readDataManifest(blobs, asDigest(definition.data));
-  return { fromBlock, reader, facts, definition, data };
+  return { fromBlock, connection, reader, facts, definition, data };
 }
 
 /** Says which ports are not the usual ones, and what a join line lacks. */
@@ -284,6 +289,16 @@ function sayAddresses(
       : undefined,
   ];
   display.say(lines.filter((line) => line !== undefined));
+}
+
+/** Who owns shares, or will, of the wallets here. */
+function ownersOf(chain: OpenedChain): Pick<Prepared, "owners" | "contributors"> {
+  const { workers, contributors: accounts } = chain.wallets;
+  const trainers = workers.map((account, index) => ownerOf(`worker-${index + 1}`, chain, account));
+  if (!accounts) return { owners: trainers, contributors: undefined };
+  const buyer = ownerOf("buyer", chain, accounts.buyer);
+  const author = ownerOf("author", chain, accounts.author);
+  return { owners: [...trainers, buyer, author], contributors: { buyer, author } };
 }
 
 /** Everything that must stand before the first round; see the head of this file. */
@@ -347,7 +362,7 @@ export async function prepare(
     joinCommand,
     urlHere,
     operatorToken,
-    owners: wallets.workers.map((account, index) => ownerOf(`worker-${index + 1}`, chain, account)),
+    ...ownersOf(chain),
     supervisor,
     lost,
   };
@@ -363,4 +378,5 @@ const walletEntries = (wallets: Wallets): [string, string][] => [
   ["poster", wallets.poster.address],
   ...wallets.validators.map(({ address }, index): [string, string] => [`validator-${index + 1}`, address]),
   ...wallets.workers.map(({ address }, index): [string, string] => [`worker-${index + 1}`, address]),
+  ...Object.entries(wallets.contributors ?? {}).map(([role, { address }]): [string, string] => [role, address]),
 ];

@@ -2,14 +2,18 @@
  * One session of training: from the first round after a start to the pause, then what follows from it on-chain. `--for` bounds
  * the training; settling has half a minute of its own.
  */
-import { CotrainError } from "@cotrain/sdk/errors";
+import { CotrainError, TransactionRevertedError } from "@cotrain/sdk/errors";
 import { parametersChange, runParamsFromWire, type RunView } from "@cotrain/sdk/protocol";
 
 import { RetryableError, retrying, roundNumber, formatDuration, steady, unlessAborted } from "../base/index.ts";
 import type { Logger } from "../service/index.ts";
 import { demoParamsOf, heldOutUntrained, layout } from "../run/index.ts";
+import { saysReverted } from "../chain/index.ts";
+import { createCollector, patiently } from "./collector.ts";
+import type { OfferedGrant } from "./code.ts";
 import type { SessionDisplay } from "./display.ts";
 import { claimAll, type PaidClaim, decide, type ProposalProgress, type LocalModel } from "./owners.ts";
+import { followContributors } from "./contributors.ts";
 import type { Prepared } from "./prepare.ts";
 
 /** What a session of training left behind for the summary. */
@@ -25,6 +29,9 @@ export interface TrainingSession {
   readonly noVote: string | undefined;
   /** First round that ran under the decision, counted from 1. */
   readonly appliedInRound: number | undefined;
+  /** Why nothing was bought, and why nothing was granted, where that is known. */
+  readonly noCapital: string | undefined;
+  readonly noCode: string | undefined;
 }
 
 export interface SessionOptions {
@@ -40,7 +47,9 @@ export const SETTLE_MS = 30_000;
 /** Of which the last claims have at least this, whatever else never comes. */
 const CLAIM_MS = 5_000;
 /** What is told of claims that did not go through by then. */
-export const UNCLAIMED = "what was earned last could not be claimed in time and can be claimed later";
+export const UNCLAIMED = "what was earned or bought last could not be claimed in time and can be claimed later";
+/** Why nothing is bought where shares cost money. */
+const UNSOLD = "npm start sells no shares on this chain";
 /** Sooner than this nobody has claimed, voted and seen a round under the result. */
 const VOTE_LEAST_MS = 90_000;
 /** How long after the end of --for the round that is open then may take. */
@@ -154,9 +163,9 @@ async function train(
       `No round began within two minutes: see the logs in ${layout(prepared.state).logs}.`,
     );
   const started = clock.monotonic();
-  const noVote = reasonAgainstVote(options.vote, goal, prepared.local, first.paramsVersion);
-  const owners = followOwners(prepared, localModel, logger, noVote === undefined);
-  if (noVote !== undefined) localModel.announce(noVote);
+  const against = reasonAgainstVote(options.vote, goal, prepared.local, first.paramsVersion);
+  const owners = followOwners(prepared, localModel, logger, against === undefined);
+  if (against !== undefined) localModel.announce(against);
 
   display.update({ activity: "Training", goal });
   let open = { round: first.round, since: 0 };
@@ -181,20 +190,20 @@ async function train(
     async (view) => {
       owners.look(view);
       if (view.tokens !== trained.tokens) trained = { tokens: view.tokens, milliseconds: clock.monotonic() - started };
-      const onChain = prepared.local ? await unsettled(prepared, view) : [];
+      const onChain = prepared.local ? [...(await unsettled(prepared, view)), ...owners.waitsFor()] : [];
       return [...outstanding(view), ...onChain, ...unmeasured(view, first.round === 0)];
     },
     settled - (prepared.local ? CLAIM_MS : 0),
   );
   if (prepared.local) {
-    display.update({ waitsFor: ["the claims of what was earned"] });
+    display.update({ waitsFor: ["the claims of what was earned", ...owners.waitsFor()] });
     if (!(await owners.finish(settled))) localModel.announce(UNCLAIMED);
   }
-  const { claims, decision, appliedInRound } = owners.seen();
-  const missed = decision ? undefined : (noVote ?? "there was no time for a vote within --for");
+  const seen = owners.seen();
+  const noVote = seen.decision ? undefined : (against ?? "there was no time for a vote within --for");
   const { milliseconds } = trained;
   const tokens = BigInt(trained.tokens) - BigInt(first.tokens);
-  return { first, milliseconds, tokens, claims, decision, noVote: missed, appliedInRound };
+  return { first, milliseconds, tokens, ...seen, noVote, noCode: seen.noCode ?? noVote };
 }
 
 /**
@@ -253,73 +262,86 @@ async function unsettled({ reader, runId, modelId }: Prepared, view: RunView): P
   return active !== undefined && active.epoch >= epoch ? [] : [`the reward root of epoch ${epoch}`];
 }
 
-/** One collection at a time. @param claim tells whether it went through */
-export function createCollector(claim: () => Promise<boolean>) {
-  let going: Promise<boolean> | undefined;
-  const collect = (): Promise<boolean> => {
-    going ??= claim().finally(() => (going = undefined));
-    return going;
-  };
+/** Whether the chain ran a call and refused it. */
+const isRefused = (error: unknown): error is Error =>
+  error instanceof Error && (saysReverted(error) || error instanceof TransactionRevertedError);
+
+/** The one decision of a session: where it failed, it is tried again. */
+function followDecision(
+  prepared: Prepared,
+  localModel: LocalModel,
+  logger: Logger,
+  contributors: ReturnType<typeof followContributors>,
+) {
+  let decision: ProposalProgress | undefined;
+  let deciding = false;
   return {
-    collect,
-    /** A collection that begins now: one that is going on may have looked before the last root became active. */
-    async collectAnew(): Promise<boolean> {
-      await going;
-      return collect();
+    made: (): ProposalProgress | undefined => decision,
+    async govern(view: RunView): Promise<void> {
+      if (deciding) return;
+      deciding = true;
+      const now = runParamsFromWire(view.params);
+      const usual = demoParamsOf(prepared.preset, prepared.recipe).innerSteps;
+      const params = { ...now, innerSteps: now.innerSteps === usual ? (usual * 4) / 3 : usual };
+      let grant: OfferedGrant | undefined;
+      try {
+        grant = await contributors?.offer();
+        const change = [parametersChange(now, params), ...(grant ? [`and ${grant.words}`] : [])].join(", ");
+        // Of two proposals with one text and one effect the second would be the first, executed long ago.
+        const title = `${change}, proposed in round ${roundNumber(view.round)}`;
+        const more = grant ? [grant.call] : [];
+        const decided = { params, replaces: view.paramsVersion, more, title };
+        await decide(localModel, decided, (progress) => (decision = progress));
+      } catch (error) {
+        logger.warn({ err: error }, "the decision failed and is tried again");
+        if (grant && decision?.state === "queued" && isRefused(error)) contributors?.failed(error.message);
+        deciding = false;
+      } finally {
+        if (grant) contributors?.decided();
+      }
     },
   };
 }
 
-/** The owners beside the training: they claim as often as there is something, and decide once. */
+/** The owners beside the training: they claim as often as there is something, buy once, and decide once. */
 function followOwners(prepared: Prepared, localModel: LocalModel, logger: Logger, vote: boolean) {
   const { clock } = localModel;
   const claims = new Map<string, PaidClaim>();
-  let decision: ProposalProgress | undefined;
   let appliedInRound: number | undefined;
   let collected = -Infinity;
-  let deciding = false;
 
-  const collector = createCollector(async () => {
-    try {
-      for (const [name, claim] of await claimAll(localModel)) claims.set(name, claim);
-      return true;
-    } catch (error) {
-      logger.warn({ err: error }, "claiming failed and is tried again");
-      return false;
-    }
-  });
-  const govern = async (view: RunView): Promise<void> => {
-    if (deciding) return;
-    deciding = true;
-    const now = runParamsFromWire(view.params);
-    const usual = demoParamsOf(prepared.preset, prepared.recipe).innerSteps;
-    const params = { ...now, innerSteps: now.innerSteps === usual ? (usual * 4) / 3 : usual };
-    try {
-      // Of two proposals with one text and one effect the second would be the first, executed long ago.
-      const title = `${parametersChange(now, params)}, proposed in round ${roundNumber(view.round)}`;
-      const decided = { params, replaces: view.paramsVersion, title };
-      await decide(localModel, decided, (progress) => (decision = progress));
-    } catch (error) {
-      logger.warn({ err: error }, "the decision failed and is tried again");
-      deciding = false;
-    }
+  const claimOnce = async (): Promise<void> => {
+    for (const [name, claim] of await claimAll(localModel)) claims.set(name, claim);
   };
+  const collector = createCollector(patiently(claimOnce, "claiming", logger));
+  const contributors = followContributors(prepared, localModel, logger);
+  const deciding = followDecision(prepared, localModel, logger, contributors);
   return {
     look(view: RunView): void {
       if (!prepared.local) return;
+      const decision = deciding.made();
       if (decision?.executed && appliedInRound === undefined && view.current?.innerSteps === decision.innerSteps)
         appliedInRound = roundNumber(view.current.round);
       if (clock.monotonic() - collected < COLLECT_EVERY_MS) return;
       collected = clock.monotonic();
       void collector.collect();
-      if (vote && claims.size > 0 && view.phase === "Training") void govern(view);
+      contributors?.look();
+      if (vote && claims.size > 0 && view.phase === "Training") void deciding.govern(view);
     },
-    /** Claims what the last epoch pays. @returns whether that went through in time: a claim may never answer */
+    /** What was bought and is not there yet. */
+    waitsFor: (): readonly string[] => contributors?.waitsFor() ?? [],
+    /** Claims what the last epoch pays, and what else is due. @returns whether that went through in time: a claim may never answer */
     async finish(until: number): Promise<boolean> {
       const over = new AbortController();
       const signal = AbortSignal.any([localModel.signal, over.signal]);
+      const again = async (duty: () => Promise<boolean>): Promise<void> => {
+        while (!(await duty())) await clock.sleep(POLL_MS, signal);
+      };
       const claim = async (): Promise<boolean> => {
-        while (!(await collector.collectAnew())) await clock.sleep(POLL_MS, signal);
+        await Promise.all([
+          again(() => collector.collectAnew()),
+          ...(contributors ? [again(() => contributors.finish())] : []),
+        ]);
         return true;
       };
       const late = clock.sleep(until - clock.monotonic(), signal).then(() => false);
@@ -330,6 +352,11 @@ function followOwners(prepared: Prepared, localModel: LocalModel, logger: Logger
         over.abort();
       }
     },
-    seen: () => ({ claims, decision, appliedInRound }),
+    seen: () => ({
+      claims,
+      decision: deciding.made(),
+      appliedInRound,
+      ...(contributors?.why() ?? { noCapital: UNSOLD, noCode: undefined }),
+    }),
   };
 }

@@ -88,12 +88,21 @@ interface Holder {
 export const lacksVotes = async (client: Client, { shares, account }: Holder): Promise<boolean> =>
   (await balanceOf(client, { shares, account })) > 0n && BigInt(await delegateOf(client, { shares, account })) === 0n;
 
+/** Delegates to the account itself where it has chosen nobody, whether it holds shares already or will. @returns whether it did */
+export async function ensureDelegate(
+  client: Client<Transport, Chain | undefined, Account>,
+  { shares, account }: Holder,
+): Promise<boolean> {
+  if (BigInt(await delegateOf(client, { shares, account })) !== 0n) return false;
+  await delegate.sync(client, { shares, delegatee: account });
+  return true;
+}
+
 /** Delegates to the account itself where {@link lacksVotes}. @returns whether it did */
 export async function takeUpVotes(
   client: Client<Transport, Chain | undefined, Account>,
   holder: Holder,
 ): Promise<boolean> {
   if (!(await lacksVotes(client, holder))) return false;
-  await delegate.sync(client, { shares: holder.shares, delegatee: holder.account });
-  return true;
+  return ensureDelegate(client, holder);
 }

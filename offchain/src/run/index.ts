@@ -35,7 +35,7 @@ export * from "./local.ts";
 export * from "./options.ts";
 export { type Recipe, recipeKeys, recipeOf, type RecipeRequest, requestBeside, requestOf } from "./recipe.ts";
 export * from "./remote.ts";
-export { claimLeaves, earningsOf, lacksVotes, takeUpVotes } from "./claims.ts";
+export { claimLeaves, earningsOf, ensureDelegate, lacksVotes, takeUpVotes } from "./claims.ts";
 export { type ActiveRewards, activeRewards, keyOfRoot, type KnownRewards, knownRewards, rootsUpTo } from "./rewards.ts";
 export * from "./shares.ts";
 export * from "./suspension.ts";
@@ -52,6 +52,8 @@ export {
 } from "./signers.ts";
 export { type SignedStatement, withSigner } from "./signatures.ts";
 export * from "./capital.ts";
+export * from "./buying.ts";
+export { commitIn, commitOfClone, headCommitOf, originOf } from "./gitCommit.ts";
 export * from "./wallets.ts";
 export * from "./facts.ts";
 export * from "./heldOut.ts";

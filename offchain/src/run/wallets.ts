@@ -12,12 +12,15 @@ import {
   SCRYPT_N_STANDARD,
 } from "../service/index.ts";
 
-/** `organiser`, `poster`, `validator-1` …, `worker-1` …. */
-export type Role = "organiser" | "poster" | ValidatorRole | WorkerRole;
+/** `organiser`, `poster`, `validator-1` …, `worker-1` …, and who contributes capital and code: `buyer`, `author`. */
+export type Role = "organiser" | "poster" | ValidatorRole | WorkerRole | "buyer" | "author";
 type WorkerRole = `worker-${number}`;
 type ValidatorRole = `validator-${number}`;
 
 export const isWorkerRole = (role: string): role is WorkerRole => /^worker-\d+$/.test(role);
+/** Who contributes work, capital or code, and owns shares for it. */
+export const isOwnerRole = (role: string): role is WorkerRole | "buyer" | "author" =>
+  isWorkerRole(role) || role === "buyer" || role === "author";
 export const isValidatorRole = (role: string): role is ValidatorRole => /^validator-\d+$/.test(role);
 
 const keystorePaths = (state: string, role: string) => ({

@@ -202,6 +202,15 @@ export function commandsAtRest(): void {
     expect(await jsonOf("rewards", "list", "--account", me)).toMatchObject([{ account: me, claimed: "0", votes: "0" }]);
   });
 
+  test("shares, of all wallets here: who trained, who bought, and who wrote code", async () => {
+    const own = summary.wallets.filter(({ name }) => name !== "elsewhere");
+    const { holdings, supply } = (await jsonOf("shares")) as { holdings: { account: string }[]; supply: string };
+    expect(holdings).toMatchObject(own.map(({ account, balance, votes }) => ({ account, balance, votes })));
+    expect(supply).toBe(summary.shares.minted);
+    const { stdout } = await run("capital", "list");
+    expect(stdout).toContain("settled");
+  });
+
   test("rewards claim: for one wallet, without its votes; then there is nothing more", async () => {
     const flags = ["rewards", "claim", "--wallet", wallet, "--passphrase-file", passphrase];
     const [claim] = (await jsonOf(...flags, "--no-delegate")) as { amount: string; transaction: string }[];

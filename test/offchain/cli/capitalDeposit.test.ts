@@ -6,9 +6,9 @@ import { erc20Abi, parseAbiItem } from "viem";
 import { beforeEach, expect, test, vi } from "vitest";
 
 import { walletOn } from "../../../offchain/src/chain/index.ts";
-import { depositNow, prepare } from "../../../offchain/src/cli/commands/capitalBuy.ts";
+import { depositNow } from "../../../offchain/src/cli/commands/capitalBuy.ts";
 import type { Place } from "../../../offchain/src/cli/place.ts";
-import { capitalAt } from "../../../offchain/src/run/index.ts";
+import { capitalAt, prepareDeposit } from "../../../offchain/src/run/index.ts";
 import { accountOf } from "../chain/world.ts";
 import { capitalStage, silentOn } from "./capitalStage.ts";
 import { staged, told } from "./staged.ts";
@@ -98,7 +98,12 @@ async function signing() {
 const preparing = async (amount: bigint, elsewhere: Partial<Place["connection"]> = {}) => {
   const client = await signing();
   return placeNow(async (place) =>
-    prepare({ ...place, connection: { ...place.connection, ...elsewhere } }, client, await capitalAt(place), amount),
+    prepareDeposit(
+      { ...place, connection: { ...place.connection, ...elsewhere } },
+      client,
+      await capitalAt(place),
+      amount,
+    ),
   );
 };
 

@@ -90,7 +90,7 @@ export const poor: RunView = { ...dear, poster: formatAddress(address("d")), fee
 export const poorText = `checkpoints 7 to 9 wait for coins: a transaction may take 0.03 coins, more than the poster's wallet ${formatAddress(address("d"))} has; send it at least 0.005001 coins`;
 
 export const summary: Summary = {
-  version: 3,
+  version: 4,
   finishedAt: "2026-11-24T16:00:00.000Z",
   chainId: 31_337,
   rpc: "http://127.0.0.1:8545",
@@ -153,8 +153,48 @@ export const summary: Summary = {
       votes: "0",
       transaction: null,
     },
+    ...[["buyer", "c", "100000000000000000000"] as const, ["author", "d", "37500000000000000000"] as const].map(
+      ([name, digit, balance]) => ({
+        name,
+        account: address(digit),
+        tokens: "0",
+        earned: "0",
+        claimed: "0",
+        balance,
+        votes: balance,
+        transaction: null,
+      }),
+    ),
   ],
-  shares: { name: "Cotrain Model", symbol: "COTRAIN", minted: "1500000000000000000000", unclaimed: "0" },
+  shares: {
+    name: "Cotrain Model",
+    symbol: "COTRAIN",
+    minted: "1650000000000000000000",
+    unclaimed: "0",
+    inGrants: "12500000000000000000",
+    inSale: "0",
+    origins: { compute: "1500000000000000000000", capital: "100000000000000000000", code: "50000000000000000000" },
+  },
+  capital: {
+    token: address("e"),
+    symbol: "TESTUSD",
+    decimals: 6,
+    paid: "2000000",
+    epoch: 2,
+    deposited: hash("c"),
+    shares: "100000000000000000000",
+    transaction: hash("d"),
+  },
+  noCapital: null,
+  code: {
+    id: hash("e"),
+    commit: "89a309f0c2d1e4b7a6958473625140f1e2d3c4b5",
+    repository: "https://example.org/cotrain.git",
+    amount: "50000000000000000000",
+    claimed: "37500000000000000000",
+    transaction: hash("f"),
+  },
+  noCode: null,
   proposal: {
     id: "1",
     title: "32 → 48 inner steps per round",

@@ -20,6 +20,9 @@ const cents = (cell = ""): number =>
 const listed = (firstRound: number): string[] =>
   text({ training: { ...summary.training, firstRound } }).match(/^ {2} *(\d|…) {2}(?=\d earlier|0x|not)/gm) ?? [];
 
+/** Nothing waits in a contract. */
+const nothing = { unclaimed: "0", inGrants: "0", inSale: "0" } as const;
+
 const listBy = (command: string) => ({ commands: [{ command, what: EVERY_CHECKPOINT }] });
 
 describe("the summary", () => {
@@ -43,7 +46,7 @@ describe("the summary", () => {
       `shares (ERC-20 with votes)  ${formatAddress(address("a"))}`,
       hash("8"),
       "not anchored yet",
-      "Cotrain Model (COTRAIN), 1,500.00 shares",
+      "Cotrain Model (COTRAIN), 1,650.00 shares",
       "67.8…%",
       "executed, in force from round 2",
       "700.00 (33.3…%) for, 0.00 (0.0%) against of 2,100.00 shares when voting began",
@@ -75,6 +78,7 @@ describe("the summary", () => {
         balance: "123456780000000000000000",
         votes: "123456780000000000000000",
       })),
+      shares: { ...summary.shares, minted: "500000000000000000000000", inGrants: "6172880000000000000000" },
     };
     expect(drawSummary(long, plain).filter((line) => line.length > 80)).toEqual([]);
   });
@@ -232,7 +236,7 @@ describe("the summary", () => {
       votes: "0",
       transaction: null,
     }));
-    const rows = owners({ wallets, shares: { ...summary.shares, minted: String(third * 3n) } });
+    const rows = owners({ wallets, shares: { ...summary.shares, ...nothing, minted: String(third * 3n) } });
     expect(rows.map((row) => row.slice(3))).toEqual(
       ["a", "b", "c"].map(() => ["33.3…%", "233.33…", "233.33…", "33.3…%"]),
     );
@@ -245,12 +249,56 @@ describe("the summary", () => {
       { ...own!, tokens: "294912" },
       { ...elsewhere, earned: String(500n * 10n ** 18n) },
     ];
-    const shares = { ...summary.shares, minted: String(2_000n * 10n ** 18n), unclaimed: String(500n * 10n ** 18n) };
+    const minted = String(2_000n * 10n ** 18n);
+    const waits = { unclaimed: String(300n * 10n ** 18n), inGrants: String(150n * 10n ** 18n) };
+    const shares = { ...summary.shares, minted, ...waits, inSale: String(50n * 10n ** 18n) };
     expect(owners({ wallets, shares }).map(([name, ...cells]) => [name, ...cells.slice(-4)])).toEqual([
       ["worker-1", "100.0%", "1,500.00", "1,500.00", "75.0%"],
       ["elsewhere", "0.0%", "500.00", "0.00", "0.0%"],
-      ["not claimed yet", "–", "–", "500.00", "25.0%"],
+      ["unclaimed", "–", "–", "300.00", "15.0%"],
+      ["in grants", "–", "–", "150.00", "7.5%"],
+      ["in sale", "–", "–", "50.00", "2.5%"],
     ]);
+  });
+
+  test("how shares came about adds up to all of them, and each kind stands with its transaction", () => {
+    const shown = text();
+    expect(shown).toContain(
+      [
+        "How its shares came about",
+        "  from        shares  of all",
+        "  training  1,500.00  90.9…%  for rounds that count",
+        "  capital     100.00   6.0…%  2 TESTUSD paid in epoch 2",
+        "  code         50.00   3.0…%  for commit 89a309f0c2d1",
+        "  bought in the transaction",
+        `  ${hash("d")}`,
+        "  granted in the transaction",
+        `  ${hash("f")}`,
+        "",
+      ].join("\n"),
+    );
+    const { minted, origins } = summary.shares;
+    expect(Object.values(origins).reduce((sum, wei) => sum + BigInt(wei), 0n)).toBe(BigInt(minted));
+    expect(owners({}).map(([name, ...cells]) => [name, cells.at(-2)])).toEqual([
+      ["worker-1", "1,500.00"],
+      ["worker-2", "0.00"],
+      ["buyer", "100.00"],
+      ["author", "37.50"],
+      ["in grants", "12.50"],
+    ]);
+  });
+
+  test("a kind that did not come to be says why, and what was paid for is not said to be there before it is", () => {
+    const none = { capital: null, noCapital: "shares are not sold", code: null, noCode: "no vote, as --no-vote asks" };
+    const shown = text(none);
+    expect(shown).toContain("  no capital: shares are not sold\n  no code: no vote, as --no-vote asks\n");
+    expect(shown).not.toMatch(/bought in the|granted in the/);
+    const early = { ...summary.capital!, shares: "0", transaction: null };
+    expect(text({ capital: early })).not.toContain("bought in the transaction");
+    // Where there are no shares at all nothing is divided.
+    const origins = { compute: "0", capital: "0", code: "0" };
+    const unowned = text({ ...none, shares: { ...summary.shares, ...nothing, minted: "0", origins } });
+    expect(unowned).toContain("How its shares came about\n  no capital: shares are not sold\n");
   });
 
   test("what this machine's wallets earned and did not claim is named as pending", () => {
@@ -272,8 +320,8 @@ describe("the summary", () => {
         }),
         fc.bigInt(0n, 10n ** 9n),
         fc.bigInt(0n, 10n ** 24n),
-        fc.bigInt(0n, 10n ** 24n),
-        (each, gone, others, unclaimed) => {
+        fc.tuple(fc.bigInt(0n, 10n ** 24n), fc.bigInt(0n, 10n ** 24n), fc.bigInt(0n, 10n ** 24n)),
+        (each, gone, others, [unclaimed, inGrants, inSale]) => {
           const wallets = each.map(({ tokens, wei }, index) => ({
             name: `worker-${index + 1}`,
             account: address(String(index + 1)),
@@ -285,11 +333,12 @@ describe("the summary", () => {
             transaction: null,
           }));
           const sum = each.reduce((total, { tokens }) => total + tokens, gone);
-          const minted = each.reduce((total, { wei }) => total + wei, others + unclaimed);
+          const waits = { unclaimed: String(unclaimed), inGrants: String(inGrants), inSale: String(inSale) };
+          const minted = each.reduce((total, { wei }) => total + wei, others + unclaimed + inGrants + inSale);
           const shown = owners({
             wallets,
             training: { ...summary.training, tokens: String(sum) },
-            shares: { ...summary.shares, minted: String(minted), unclaimed: String(unclaimed) },
+            shares: { ...summary.shares, ...waits, minted: String(minted) },
           });
           // The place where rows of no wallet have no address.
           const rows = shown.map((row) => (row.length === 6 ? [row[0]!, "", ...row.slice(1)] : row));

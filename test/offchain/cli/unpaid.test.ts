@@ -33,12 +33,12 @@ const stand = vi.hoisted(() => ({
 
 vi.mock("@cotrain/sdk/actions", async (original) => ({
   ...(await original<object>()),
-  balanceOf: async () => 0n,
   unpaidLeaves: async (_client: unknown, { leaves }: { readonly leaves: readonly unknown[] }) => leaves,
   governorOf: async () => "0x",
   proposalState: async () => "executed",
+  // Of rewards list.
+  balanceOf: async () => 0n,
   sharesOf: async () => "0x",
-  totalSupply: async () => 0n,
   votesOf: async () => 0n,
 }));
 vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
@@ -62,6 +62,19 @@ vi.mock("../../../offchain/src/chain/index.ts", async (original) => ({
   workOf: async () => new Map(),
 }));
 vi.mock("../../../offchain/src/cli/up/decisions.ts", () => ({ executedProposals: async () => [] }));
+vi.mock("../../../offchain/src/cli/up/ownership.ts", () => ({
+  ownershipOf: async () => ({
+    shares: {
+      minted: "0",
+      unclaimed: "0",
+      inGrants: "0",
+      inSale: "0",
+      origins: { compute: "0", capital: "0", code: "0" },
+    },
+    holdingOf: () => ({ balance: 0n, votes: 0n }),
+  }),
+  contributedTo: async () => ({ capital: null, noCapital: "not sold", code: null, noCode: "no vote", pending: [] }),
+}));
 vi.mock("../../../offchain/src/cli/text.ts", () => ({
   promptFor: async () => "The",
   textFrom: () => ["text"],

@@ -1,11 +1,22 @@
 /** Owners of a local run's wallets on a chain: what they hold has votes, whoever claimed it. */
-import { delegateOf, totalSupply, votesOf } from "@cotrain/sdk/actions";
-import { asAddress } from "@cotrain/sdk/protocol";
+import {
+  approveGrantByVote,
+  codeGrantsOf,
+  delegateOf,
+  grantOf,
+  paramsOf,
+  settleSale,
+  totalSupply,
+  votesOf,
+} from "@cotrain/sdk/actions";
+import { asAddress, grantIdOf } from "@cotrain/sdk/protocol";
+import { sha256, stringToHex } from "viem";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { claimAll, decide, type LocalModel, type ProposalProgress } from "../../../offchain/src/localnet/owners.ts";
 import { claimLeaves, lacksVotes, takeUpVotes } from "../../../offchain/src/run/index.ts";
 import { createManualClock } from "../manualClock.ts";
+import { openContributing } from "./contributing.ts";
 import { alice, bob, createWorld, organiser, params, share, stranger, type World } from "../../sdk/world.ts";
 
 let world: World;
@@ -36,7 +47,7 @@ it("shares that a stranger claimed for an owner get their votes, and a choice of
   expect([await lacksVotes(client, { shares, account }), await votes(account)]).toEqual([true, 0n]);
   expect([...(await claimAll(localModel)).keys()]).toEqual(["worker-2"]);
   expect([await votes(alice.address), await votes(bob.address)]).toEqual([3n * share, 3n * share]);
-  expect(told).toContain("worker-1 took up the votes of shares that others claimed");
+  expect(told).toContain("worker-1 took up the votes of shares that nobody voted with");
 
   // Nothing is left to do, and nobody's choice is undone.
   told.length = 0;
@@ -64,8 +75,76 @@ it("votes are a part of the supply when voting began, whatever is minted after",
   };
   const owners = [{ name: "worker-1", client: clientOf(alice) }];
   const model = { addresses, modelId, runId, clock, owners, announce: () => undefined } as unknown as LocalModel;
-  const decision = { params: { ...params, innerSteps: 48 }, replaces: 1, title: "48 inner steps" };
+  const decision = { params: { ...params, innerSteps: 48 }, replaces: 1, more: [], title: "48 inner steps" };
   await decide(model, decision, (progress) => seen.push(progress));
   expect(await totalSupply(client, { shares })).toBe(before + 5n * share);
   expect(seen.at(-1)).toMatchObject({ state: "executed", votesFor: 3n * share, supply: before, paramsVersion: 2 });
+});
+
+it("one proposal decides parameters and a grant, and what lies in contracts is nobody's holding", async () => {
+  const stage = await openContributing();
+  try {
+    const { addresses, modelId, runId, client, clientOf, sale } = stage;
+    const tree = await stage.reward([
+      { account: asAddress(alice.address), amount: 30n * share },
+      { account: asAddress(bob.address), amount: 3n * share },
+    ]);
+    const leafOf = (address: string) => ({ index: tree.index, ...tree.proofOf(asAddress(address))! });
+    const told: string[] = [];
+    const model = {
+      addresses,
+      modelId,
+      runId,
+      clock: {
+        ...createManualClock(),
+        sleep: async () => stage.advanceTo((await stage.now()) + 1),
+      },
+      rewards: async () => ({ leavesOf: (account: string) => [leafOf(account)] }),
+      owners: [{ name: "worker-1", client: clientOf(alice) }],
+      announce: (notice: string) => told.push(notice),
+    } as unknown as LocalModel;
+    // A hundred shares wait for who bought them, and three for bob.
+    await stage.overBy(await stage.deposit(stranger, 2_000_000n));
+    await settleSale.sync(clientOf(stranger), { sale, modelId });
+    await claimAll(model);
+    expect(told).toContain("newest claim: 30.00 shares by 1 wallet; all holders have 30.00");
+
+    const grants = await codeGrantsOf(client, { addresses });
+    const now = BigInt(await stage.now());
+    const grant = {
+      modelId,
+      author: asAddress(bob.address),
+      repository: sha256(stringToHex("a clone")),
+      commit: `0x${"1".repeat(40)}${"0".repeat(24)}`,
+      description: sha256(stringToHex("Cotrain")),
+      amount: 50n * share,
+      start: now,
+      cliff: 0,
+      duration: 60,
+      setVersion: 0,
+      deadline: now + 3_600n,
+    } as const;
+    const more = [approveGrantByVote.call({ grants, grant, repository: "a clone" })];
+    const decision = {
+      params: { ...params, innerSteps: 48 },
+      replaces: 1,
+      more,
+      title: "48 inner steps, and 50 shares",
+    };
+    const seen: ProposalProgress[] = [];
+    await decide(model, decision, (progress) => seen.push(progress));
+    expect(seen.at(-1)).toMatchObject({ state: "executed", title: decision.title });
+    expect(new Set(seen.map(({ proposalId }) => proposalId)).size).toBe(1);
+    expect(await paramsOf(client, { addresses, runId, version: 2 })).toMatchObject({ innerSteps: 48 });
+    expect(await grantOf(client, { grants, modelId, id: grantIdOf(grant) })).toMatchObject({ amount: 50n * share });
+
+    // Of 183 shares thirty are held: the others lie in three contracts.
+    const again = await stage.reward([{ account: asAddress(alice.address), amount: share }]);
+    const leaf = { index: again.index, ...again.proofOf(asAddress(alice.address))! };
+    await claimAll({ ...model, rewards: async () => ({ leavesOf: () => [leaf] }) });
+    expect(told.at(-1)).toBe("newest claim: 1.00 shares by 1 wallet; all holders have 31.00");
+    expect(await totalSupply(client, { shares: stage.shares })).toBe(184n * share);
+  } finally {
+    await stage.close();
+  }
 });

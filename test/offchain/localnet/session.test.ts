@@ -14,9 +14,9 @@ import { columnsOf } from "../../../offchain/src/cli/output.ts";
 import { type Display, joinLines, openDisplay, type Terminal } from "../../../offchain/src/cli/up/display.ts";
 import { type LocalModel, proposalNews } from "../../../offchain/src/localnet/owners.ts";
 import type { Screen } from "../../../offchain/src/cli/up/screen.ts";
+import { createCollector } from "../../../offchain/src/localnet/collector.ts";
 import { activitiesOf, type Prepared } from "../../../offchain/src/localnet/prepare.ts";
 import {
-  createCollector,
   isLastRound,
   LAST_ROUND,
   outstanding,

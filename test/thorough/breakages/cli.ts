@@ -464,4 +464,25 @@ export const cli: readonly Breakage[] = [
     instead: 'if (run && bundle.runId === "")',
     tests: ["test/offchain/cli/importModel.test.ts"],
   },
+  {
+    name: "what lies in grants and in the sale is shown as somebody else's",
+    file: "offchain/src/cli/up/summary.ts",
+    text: 'sumOf("balance") + inContracts',
+    instead: 'sumOf("balance") + BigInt(shares.unclaimed)',
+    tests: ["test/offchain/cli/summary.test.ts"],
+  },
+  {
+    name: "shares that were burned are shown as contributed",
+    file: "offchain/src/cli/up/ownership.ts",
+    text: " - sumOf(burned.logs",
+    instead: " - 0n * sumOf(burned.logs",
+    tests: ["test/offchain/cli/ownership.test.ts"],
+  },
+  {
+    name: "who has shares and how they came about are read of two moments and told as one",
+    file: "offchain/src/cli/up/ownership.ts",
+    text: "if (compute !== trained && tries < MOST_TRIES) continue;",
+    instead: "if (compute < trained && tries < MOST_TRIES) continue;",
+    tests: ["test/offchain/cli/ownership.test.ts"],
+  },
 ];

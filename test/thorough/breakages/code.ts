@@ -69,7 +69,7 @@ export const code: readonly Breakage[] = [
   },
   {
     name: "what a clone has under a commit's id is not hashed",
-    file: "offchain/src/cli/gitCommit.ts",
+    file: "offchain/src/run/gitCommit.ts",
     text: "if (idOf(bytes, commit.length) !== commit.toLowerCase())",
     instead: "if (idOf(bytes, commit.length).length !== commit.length)",
     tests: ["test/offchain/cli/code.test.ts"],
@@ -115,5 +115,12 @@ export const code: readonly Breakage[] = [
     text: "Math.max(time, vetoEnds)",
     instead: "Math.max(time, Math.min(0, vetoEnds))",
     tests,
+  },
+  {
+    name: "the commit of a repository in which Cotrain merely lies is paid for",
+    file: "offchain/src/run/gitCommit.ts",
+    text: '"--show-prefix"])) === "")',
+    instead: '"--show-prefix"])) !== undefined)',
+    tests: ["test/offchain/localnet/code.test.ts"],
   },
 ];

@@ -4,8 +4,8 @@ import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 
 import { redactUrl } from "../redact.ts";
 
-/** Where npm runs `npm start`, and from where the default state is meant. */
-const ROOT = resolve(import.meta.dirname, "../../../..");
+/** The clone that this program runs from: where npm runs `npm start`, and from where the default state is meant. */
+export const PROGRAM_ROOT = resolve(import.meta.dirname, "../../../..");
 const DEFAULT_STATE = ".cotrain";
 const MAX_RUN_FILE_BYTES = 1 << 20;
 
@@ -19,16 +19,16 @@ export function shellWord(word: string): string {
 export const shellWords = (words: readonly string[]): string => words.map(shellWord).join(" ");
 
 /** A path as it is typed where this process was started: short only where npm and npx start there too. */
-function typedPath(path: string): string {
+export function typedPath(path: string): string {
   const here = process.cwd();
   const short = relative(here, path);
-  return here !== ROOT || short.startsWith("..") || isAbsolute(short) ? path : short || ".";
+  return here !== PROGRAM_ROOT || short.startsWith("..") || isAbsolute(short) ? path : short || ".";
 }
 
 /** `--state` and its value, nothing where the commands take this state by themselves. */
 export function stateFlag(state: string, standard = DEFAULT_STATE): string[] {
   const path = resolve(state);
-  return path === join(ROOT, standard) && process.cwd() === ROOT ? [] : ["--state", typedPath(path)];
+  return path === join(PROGRAM_ROOT, standard) && process.cwd() === PROGRAM_ROOT ? [] : ["--state", typedPath(path)];
 }
 
 /** `npx cotrain WORDS` for a state. */

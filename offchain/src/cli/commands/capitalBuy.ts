@@ -1,17 +1,16 @@
 /** `cotrain capital deposit`: shares are bought with what a wallet pays. */
-import { allowCapital, depositCapital, epochOf } from "@cotrain/sdk/actions";
-import { CapitalSaleOtherEpochError, TransactionRevertedError } from "@cotrain/sdk/errors";
 import type { Address, Hex } from "@cotrain/sdk/protocol";
-import { encodeFunctionData, erc20Abi, formatEther, formatUnits, parseAbi } from "viem";
-import { sendTransaction } from "viem/actions";
+import { formatEther, formatUnits } from "viem";
 
 import { formatAddress, timeText, UserError, wrap } from "../../base/index.ts";
-import { DEVELOPMENT_CHAIN_ID, type WalletClient } from "../../chain/index.ts";
+import type { WalletClient } from "../../chain/index.ts";
 import {
+  type BuyingPlace,
   capitalAt,
   type CapitalSale,
-  type CapitalToken,
+  depositInPresent,
   namedWallet,
+  prepareDeposit,
   type SoldEpoch,
   shareCost,
   soldEpoch,
@@ -21,55 +20,9 @@ import {
 import { account as accountOption, text as textOption, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf } from "../output.ts";
-import { atPlace, type Place, requireEntries, signingAs, signingOptions } from "../place.ts";
+import { atPlace, requireEntries, signingAs, signingOptions } from "../place.ts";
 
 const told = (text: string): string[] => wrap(text, columnsOf(process.stdout));
-
-/** Times that a deposit begins anew because its epoch is over: those of local chains last for seconds. */
-const MOST_EPOCHS_MET = 4;
-
-const mintAbi = parseAbi(["function mint(address to, uint256 amount)"]);
-
-/** Test dollars are play money as fees are on the local chain: whoever pays with them makes them first. */
-async function mintLocally({ connection }: Place, client: WalletClient, token: CapitalToken, amount: bigint) {
-  if (connection.chainId !== DEVELOPMENT_CHAIN_ID) return;
-  const data = encodeFunctionData({ abi: mintAbi, functionName: "mint", args: [client.account.address, amount] });
-  const call = { account: client.account.address, to: token.address, data };
-  // Another token makes none for everybody: a deposit says then what is lacking.
-  const makes = await connection.call((chain) =>
-    chain.call(call).then(
-      () => true,
-      () => false,
-    ),
-  );
-  if (!makes) return;
-  const hash = await sendTransaction(client, { chain: null, account: client.account, to: token.address, data });
-  await connection.call((chain) => chain.waitForTransactionReceipt({ hash }));
-}
-
-/** Sees to it that the payer has the amount and that the sale may take it. @throws UserError `CAPITAL_FUNDS` */
-export async function prepare(place: Place, client: WalletClient, { sale, token }: CapitalSale, amount: bigint) {
-  const owner = client.account.address;
-  const at = { address: token.address, abi: erc20Abi } as const;
-  const balanceOf = () =>
-    place.connection.call((chain) => chain.readContract({ ...at, functionName: "balanceOf", args: [owner] }));
-  const before = await balanceOf();
-  if (before < amount) await mintLocally(place, client, token, amount - before);
-  const balance = await balanceOf();
-  if (balance < amount)
-    throw new UserError(
-      "CAPITAL_FUNDS",
-      `${formatAddress(owner)} has ${tokenText(balance, token)}, and ${tokenText(amount, token)} are to be deposited: send it the rest.`,
-    );
-  const allowed = await place.connection.call((chain) =>
-    chain.readContract({ ...at, functionName: "allowance", args: [owner, sale] }),
-  );
-  if (allowed >= amount) return;
-  const allow = { token: token.address, sale };
-  // Some tokens change an allowance from nothing and to nothing alone.
-  if (allowed > 0n) await allowCapital.sync(client, { ...allow, amount: 0n });
-  await allowCapital.sync(client, { ...allow, amount });
-}
 
 /** What somebody is about to buy. */
 interface Purchase {
@@ -121,44 +74,13 @@ function requireTerms(shown: SoldEpoch, found: SoldEpoch): void {
     );
 }
 
-/** @throws UserError `CAPITAL_LATE` where a deposit reverted since its epoch was over when it was mined */
-async function requireInTime(
-  { connection, addresses, modelId }: Place,
-  epoch: bigint,
-  { details }: TransactionRevertedError,
-): Promise<void> {
-  const hash = details?.["transaction"] as Hex;
-  const { blockNumber } = await connection.call((client) => client.getTransactionReceipt({ hash }));
-  const block = await connection.call((client) => client.getBlock({ blockNumber }));
-  const timestamp = Number(block.timestamp);
-  const mined = await connection.call((client) => epochOf(client, { addresses, modelId, timestamp }));
-  if (mined !== epoch)
-    throw new UserError(
-      "CAPITAL_LATE",
-      `Nothing was deposited: transaction ${hash} was mined in epoch ${mined}, when epoch ${epoch} was over; deposit anew.`,
-    );
-}
-
 /** Deposits in the present epoch, or in the next one where that began meanwhile and sells as was shown, or for less. */
-export async function depositNow(place: Place, client: WalletClient, shown: SoldEpoch, purchase: Purchase) {
-  const { modelId } = place;
-  const { amount, beneficiary, most = costWith(shown, purchase) } = purchase;
-  for (let met = 1; ; met++) {
-    const capital = await capitalAt(place);
-    const found = await soldEpoch(place, capital, capital.epoch, []);
-    // It ended since, and nobody had deposited: such an epoch has no terms any more.
-    if (found.price === 0n && met < MOST_EPOCHS_MET) continue;
+export function depositNow(place: BuyingPlace, client: WalletClient, shown: SoldEpoch, purchase: Purchase) {
+  const { most = costWith(shown, purchase) } = purchase;
+  return depositInPresent(place, client, purchase, (found, capital) => {
     requireTerms(shown, found);
     requireCost(capital, found, purchase, most);
-    const deposit = { sale: capital.sale, modelId, epoch: found.epoch, beneficiary, amount };
-    try {
-      await depositCapital.simulate(client, deposit);
-      return await depositCapital.sync(client, deposit);
-    } catch (error) {
-      if (error instanceof TransactionRevertedError) await requireInTime(place, found.epoch, error);
-      if (!(error instanceof CapitalSaleOtherEpochError) || met === MOST_EPOCHS_MET) throw error;
-    }
-  }
+  });
 }
 
 /** `cotrain capital deposit`. */
@@ -214,7 +136,7 @@ export const capitalDepositCommand = defineCommand({
         requireUsual(capital, found, purchase);
         if (!output.json) output.notice(words);
         const client = await signingAs(place, entry, options);
-        await prepare(place, client, capital, amount);
+        await prepareDeposit(place, client, capital, amount);
         const { event, receipt } = await depositNow(place, client, found, purchase);
         return { ...nothing, epoch: event.epoch, arrived: event.amount, transaction: receipt.transactionHash };
       },

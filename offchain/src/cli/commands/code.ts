@@ -3,10 +3,9 @@ import type { Hex } from "@cotrain/sdk/protocol";
 import { formatEther } from "viem";
 
 import { formatAddress, formatShares, shortAddress, shortHex, timeText, UserError, wrap } from "../../base/index.ts";
-import { type ApprovedGrant, approvedGrants, commitOf, namedWallet } from "../../run/index.ts";
+import { type ApprovedGrant, approvedGrants, commitIn, commitOf, namedWallet } from "../../run/index.ts";
 import { text } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { commitIn } from "../gitCommit.ts";
 import { columnsOf, factTable, table } from "../output.ts";
 import {
   atPlace,

@@ -13,6 +13,7 @@ import {
   type GrantFacts,
   grantFacts,
   grantsOfCommit,
+  headCommitOf,
   namedWallet,
   readGrant,
   writeGrant,
@@ -20,7 +21,6 @@ import {
 import { account, duration, text, toggle } from "../../service/index.ts";
 import { sharesOf } from "../amounts.ts";
 import { defineCommand } from "../command.ts";
-import { headCommitOf } from "../gitCommit.ts";
 import { columnsOf, factTable } from "../output.ts";
 import { atPlace, type Place, placeOptions, signingOptions, unpinnedNotice } from "../place.ts";
 import { type Passed, passedText, passOn, type Quorum } from "../quorum.ts";

@@ -138,20 +138,26 @@ export const rewardsListCommand = defineCommand({
   ],
   async run({ options, output }) {
     const only = options.account;
-    const { rows, unpaid, rest, names, ...hints } = await atPlace(options, undefined, async (at) => {
-      const place = await paidAt(at, only === undefined ? undefined : [only]);
-      const names = new Map<string, string>(place.entries.map(({ name, account }) => [account, name]));
-      const { works, rest } = (await place.rewards?.unpaid(options.epochs)) ?? { works: [], rest: "none" as const };
-      const unpaid = works.filter(({ account }) => only === undefined || account === only);
-      const accounts = only === undefined ? listed(place, unpaid) : [only];
-      const found: ({ readonly name: string } & Awaited<ReturnType<typeof standing>>)[] = [];
-      for (let at = 0; at < accounts.length; at += ASKED_AT_ONCE) {
-        const some = accounts.slice(at, at + ASKED_AT_ONCE);
-        for (const each of await Promise.all(some.map((account) => standing(place, account))))
-          found.push({ name: names.get(each.account) ?? ELSEWHERE, ...each });
-      }
-      return { rows: found, unpaid, rest, names, ...hintsOf(place) };
-    });
+    const { rows, unpaid, rest, names, ...hints } = await atPlace(
+      options,
+      undefined,
+      async (at) => {
+        const place = await paidAt(at, only === undefined ? undefined : [only]);
+        const names = new Map<string, string>(place.entries.map(({ name, account }) => [account, name]));
+        const { works, rest } = (await place.rewards?.unpaid(options.epochs)) ?? { works: [], rest: "none" as const };
+        const unpaid = works.filter(({ account }) => only === undefined || account === only);
+        const accounts = only === undefined ? listed(place, unpaid) : [only];
+        const found: ({ readonly name: string } & Awaited<ReturnType<typeof standing>>)[] = [];
+        for (let at = 0; at < accounts.length; at += ASKED_AT_ONCE) {
+          const some = accounts.slice(at, at + ASKED_AT_ONCE);
+          for (const each of await Promise.all(some.map((account) => standing(place, account))))
+            found.push({ name: names.get(each.account) ?? ELSEWHERE, ...each });
+        }
+        return { rows: found, unpaid, rest, names, ...hintsOf(place) };
+      },
+      undefined,
+      { party: "workers" },
+    );
     output.result(
       rows.map(({ name, account, earned, claimed: paid, claimable, votes }) => ({
         name,
@@ -255,6 +261,7 @@ export const rewardsClaimCommand = defineCommand({
         return { claims: made, ...hintsOf(place) };
       },
       unpinnedNotice(options, output),
+      { party: "workers" },
     );
     output.result(claims, [...claims.map(claimLine), ...hintLines(hints)]);
   },

@@ -1,9 +1,9 @@
 /** Gathers the summary: what the coordinator, the chain and the newest checkpoint say. */
-import { balanceOf, governorOf, proposalState, sharesOf, totalSupply, votesOf } from "@cotrain/sdk/actions";
+import { governorOf, proposalState } from "@cotrain/sdk/actions";
 import { type Address, asAddress, asDigest, type RunView } from "@cotrain/sdk/protocol";
 
 import { type Clock, formatAddress, formatShares, retrying, steady } from "../../base/index.ts";
-import { commandFor, startCommand } from "../../base/node/index.ts";
+import { commandFor, PROGRAM_ROOT, startCommand, typedPath } from "../../base/node/index.ts";
 import {
   workOf,
   layout,
@@ -20,6 +20,7 @@ import { promptFor, textFrom } from "../text.ts";
 import { nextRoundOf } from "../status/lines.ts";
 import { unpaidLines } from "../unpaid.ts";
 import { executedProposals } from "./decisions.ts";
+import { contributedTo, type Ownership, ownershipOf } from "./ownership.ts";
 import { type Prepared, type TrainingSession, unmeasured } from "../../localnet/index.ts";
 import { EVERY_CHECKPOINT, Summary } from "./summary.ts";
 
@@ -55,36 +56,52 @@ async function sample(prepared: Prepared, view: RunView, initial: string): Promi
 /** Wallets of others that are named one by one, those that trained most. */
 const SHOWN_ELSEWHERE = 16;
 
+/** A wallet of the summary, before it is known what it has. */
+interface Named {
+  readonly name: string;
+  readonly account: string;
+}
+
+const trainedBy = (work: ReadonlyMap<Address, bigint>, account: string): bigint =>
+  work.get(account.toLowerCase() as Address) ?? 0n;
+
+/** This machine's wallets, and those of others that trained most. */
+function namedWallets(
+  { owners }: Prepared,
+  work: ReadonlyMap<Address, bigint>,
+  rewards: ActiveRewards | undefined,
+): Named[] {
+  const own = owners.map((owner) => ({ name: owner.name, account: owner.client.account.address }));
+  const known = new Set(own.map(({ account }) => account.toLowerCase()));
+  const elsewhere = [...(rewards?.accounts ?? []), ...work.keys()]
+    .filter((account) => !known.has(account.toLowerCase()) && known.add(account.toLowerCase()))
+    .toSorted((a, b) => {
+      const [first, second] = [trainedBy(work, a), trainedBy(work, b)];
+      return first === second ? 0 : first > second ? -1 : 1;
+    })
+    .slice(0, SHOWN_ELSEWHERE)
+    .map((account) => ({ name: "elsewhere", account }));
+  return [...own, ...elsewhere];
+}
+
 async function walletsOf(
   prepared: Prepared,
   session: TrainingSession,
-  work: ReadonlyMap<Address, bigint>,
-  rewards: ActiveRewards | undefined,
+  named: readonly Named[],
+  { work, rewards, ownership }: Found,
 ): Promise<Summary["wallets"]> {
   const { addresses, modelId } = prepared;
   const [asker] = prepared.owners;
   if (!asker) return [];
-  const { client } = asker;
-  const own = prepared.owners.map((owner) => ({ name: owner.name, account: owner.client.account.address }));
-  const trained = (account: Address): bigint => work.get(account.toLowerCase() as Address) ?? 0n;
-  const known = new Set(own.map(({ account }) => account.toLowerCase()));
-  const elsewhere = [...(rewards?.accounts ?? []), ...work.keys()]
-    .filter((account) => !known.has(account.toLowerCase()) && known.add(account.toLowerCase()))
-    .toSorted((a, b) => (trained(a) === trained(b) ? 0 : trained(a) > trained(b) ? -1 : 1))
-    .slice(0, SHOWN_ELSEWHERE)
-    .map((account) => ({ name: "elsewhere", account }));
-  return Promise.all(
-    [...own, ...elsewhere].map(async ({ name, account }) => {
-      const shares = await sharesOf(client, { addresses, modelId });
-      const [{ earned, claimed }, balance, votes] = await Promise.all([
-        earningsOf(client, { addresses, modelId, account: asAddress(account) }, rewards),
-        balanceOf(client, { shares, account }),
-        votesOf(client, { shares, account }),
-      ]);
+  const wallets = await Promise.all(
+    named.map(async ({ name, account }) => {
+      const where = { addresses, modelId, account: asAddress(account) };
+      const { earned, claimed } = await earningsOf(asker.client, where, rewards);
+      const { balance, votes } = ownership.holdingOf(account);
       return {
         name,
         account: formatAddress(account),
-        tokens: trained(account).toString(),
+        tokens: trainedBy(work, account).toString(),
         earned: earned.toString(),
         claimed: claimed.toString(),
         balance: balance.toString(),
@@ -93,7 +110,20 @@ async function walletsOf(
       };
     }),
   );
+  const idle = new Set([prepared.contributors?.buyer.name, prepared.contributors?.author.name]);
+  return wallets.filter((wallet) => !idle.has(wallet.name) || hasPart(wallet));
 }
+
+/** What is known of all wallets. */
+interface Found {
+  readonly work: ReadonlyMap<Address, bigint>;
+  readonly rewards: ActiveRewards | undefined;
+  readonly ownership: Ownership;
+}
+
+/** Whether a wallet has any part in the model. */
+const hasPart = ({ tokens, earned, balance }: Summary["wallets"][number]): boolean =>
+  [tokens, earned, balance].some((amount) => amount !== "0");
 
 const iso = (seconds: number): string => new Date(seconds * 1_000).toISOString();
 
@@ -140,8 +170,24 @@ export function unclaimedBy(wallets: Summary["wallets"]): Summary["pending"] {
   return [{ what: `claim of ${formatShares(sum)} shares that ${who} earned, possible now`, due: null }];
 }
 
+/** Digits that name a grant among others. */
+const GRANT_DIGITS = 10;
+
+const codeCommands = (state: string, id: string): Summary["commands"] => [
+  { command: commandFor(state, "code", "list"), what: "what code was paid" },
+  {
+    command: commandFor(state, "code", "show", id.slice(0, 2 + GRANT_DIGITS), "--clone", typedPath(PROGRAM_ROOT)),
+    what: "that this clone has the commit",
+  },
+];
+
 /** Lines that work as they stand; the prompt is the one that the text above them begins with. */
-const commandsFor = (state: string, prompt: string, again: readonly string[]): Summary["commands"] => [
+const commandsFor = (
+  state: string,
+  prompt: string,
+  again: readonly string[],
+  { capital, code }: Pick<Summary, "capital" | "code">,
+): Summary["commands"] => [
   { command: startCommand(state, ...again), what: "train this run further" },
   { command: commandFor(state, "status"), what: "where the run stands" },
   { command: commandFor(state, "checkpoint", "list"), what: EVERY_CHECKPOINT },
@@ -149,6 +195,8 @@ const commandsFor = (state: string, prompt: string, again: readonly string[]): S
   { command: commandFor(state, "generate", "--prompt", prompt), what: "let the model write" },
   { command: commandFor(state, "rewards", "list"), what: "what each wallet earned" },
   { command: commandFor(state, "rewards", "claim"), what: "claim it" },
+  ...(capital ? [{ command: commandFor(state, "capital", "list"), what: "what was bought" }] : []),
+  ...(code ? codeCommands(state, code.id) : []),
   { command: commandFor(state, "checkpoint", "export", "model.car"), what: "take the newest checkpoint with you" },
 ];
 
@@ -260,9 +308,8 @@ export async function summarise(
 }
 
 async function gather(prepared: Prepared, session: TrainingSession, again: readonly string[]): Promise<Summary> {
-  const { coordinator, runId, modelId, addresses } = prepared;
+  const { coordinator, runId, modelId } = prepared;
   const [view, list] = await Promise.all([coordinator.run(runId), coordinator.checkpoints(runId)]);
-  const [organiser] = prepared.owners;
   const text = await sample(prepared, view, list.checkpoints[0]?.digest ?? view.checkpoint.digest);
   const source = blobSourceOf(prepared.blobs);
   const digests = list.checkpoints.map(({ digest }) => asDigest(digest));
@@ -270,19 +317,17 @@ async function gather(prepared: Prepared, session: TrainingSession, again: reado
   // Before the rewards: a root that becomes active between the two is then named as waiting, or as to be claimed.
   const pending = await pendingOf(prepared, session, view);
   const rewards = await activeRewards(modelId, source, prepared.reader);
-  const wallets = await walletsOf(prepared, session, work, rewards);
-  const shares = organiser && (await sharesOf(organiser.client, { addresses, modelId }));
-  const [minted, unclaimed] =
-    organiser && shares
-      ? await Promise.all([
-          totalSupply(organiser.client, { shares }),
-          balanceOf(organiser.client, { shares, account: addresses.computeRewards }),
-        ])
-      : [0n, 0n];
+  const named = namedWallets(prepared, work, rewards);
+  const ownership = await ownershipOf(
+    prepared,
+    named.map(({ account }) => account),
+  );
+  const wallets = await walletsOf(prepared, session, named, { work, rewards, ownership });
+  const contributed = await contributedTo(prepared, session);
   const names = new Map(prepared.owners.map(({ name, client }) => [client.account.address.toLowerCase(), name]));
   const unpaid = await unpaidIn(prepared, session, rewards);
   return {
-    version: 3,
+    version: 4,
     finishedAt: new Date().toISOString(),
     chainId: prepared.facts.chainId,
     rpc: prepared.facts.rpc,
@@ -308,11 +353,12 @@ async function gather(prepared: Prepared, session: TrainingSession, again: reado
     wallets,
     unpaid: unpaidLines(unpaid.works, (account) => names.get(account.toLowerCase())),
     ...(unpaid.earlier && { unpaidEarlier: commandFor(prepared.state, "rewards", "list") }),
-    shares: { ...SHARE_NAME, minted: minted.toString(), unclaimed: unclaimed.toString() },
+    shares: { ...SHARE_NAME, ...ownership.shares },
+    ...contributed,
     proposal: await proposalOf(prepared, session, view),
     noVote: session.noVote ?? null,
     decided: await decidedBefore(prepared, session),
-    pending: [...pending, ...unclaimedBy(wallets)],
-    commands: commandsFor(prepared.state, text.prompt, again),
+    pending: [...pending, ...contributed.pending, ...unclaimedBy(wallets)],
+    commands: commandsFor(prepared.state, text.prompt, again, contributed),
   };
 }

@@ -3,6 +3,7 @@
  */
 import { factLines } from "../facts.ts";
 import { type Static, Type } from "typebox";
+import { formatUnits } from "viem";
 
 import {
   countOf,
@@ -25,7 +26,7 @@ const Text = Type.String();
 const Whole = Type.Integer({ minimum: 0 });
 
 export const Summary = Type.Object({
-  version: Type.Literal(3),
+  version: Type.Literal(4),
   finishedAt: Text,
   chainId: Whole,
   /** As it may be shown. */
@@ -91,8 +92,41 @@ export const Summary = Type.Object({
   unpaid: Type.Array(Text),
   /** The command that shows what earned nothing before, where something did or may have. */
   unpaidEarlier: Type.Optional(Text),
-  /** `minted` is the supply; `unclaimed` is the part of it that waits for those who earned it. */
-  shares: Type.Object({ name: Text, symbol: Text, minted: Text, unclaimed: Text }),
+  /**
+   * In wei, all of one moment. `minted` is the supply. Of it `unclaimed` waits for those who earned it, `inGrants` for authors of code,
+   * and `inSale` for buyers; all else is held. `origins` add up to it: what was minted for each kind of contribution and not burned.
+   */
+  shares: Type.Object({
+    name: Text,
+    symbol: Text,
+    minted: Text,
+    unclaimed: Text,
+    inGrants: Text,
+    inSale: Text,
+    origins: Type.Object({ compute: Text, capital: Text, code: Text }),
+  }),
+  /** What this machine's buyer paid, in the smallest units of the token, and the shares that it got for it, in wei: 0 until then. */
+  capital: Nullable(
+    Type.Object({
+      token: Text,
+      symbol: Text,
+      decimals: Whole,
+      paid: Text,
+      epoch: Whole,
+      /** The transaction of the deposit, and the one that brought the shares. */
+      deposited: Text,
+      shares: Text,
+      transaction: Nullable(Text),
+    }),
+  ),
+  /** Why nothing was bought, where nothing was. */
+  noCapital: Nullable(Text),
+  /** What this machine's author was granted, in share wei, how much of it was paid, and the transaction that approved it. */
+  code: Nullable(
+    Type.Object({ id: Text, commit: Text, repository: Text, amount: Text, claimed: Text, transaction: Text }),
+  ),
+  /** Why nothing was granted, where nothing was. */
+  noCode: Nullable(Text),
   /** Why there was no vote in this session, where there was none. */
   noVote: Nullable(Text),
   proposal: Nullable(
@@ -141,6 +175,9 @@ function checkpointRows(summary: Summary): string[][] {
 /** Characters of an indented line on a terminal of 80 columns, and of them those before a checkpoint's transaction. */
 const ROOM = 78;
 const INDEX = 12;
+
+/** Digits by which a commit is told. */
+const COMMIT_DIGITS = 12;
 
 /** What the command is for that lists all checkpoints. */
 export const EVERY_CHECKPOINT = "every checkpoint with its transaction";
@@ -192,8 +229,14 @@ const restOf = (all: bigint, known: bigint): bigint => (all > known ? all - know
 function ownerLines({ wallets, training, shares }: Summary, paint: Output["paint"]): string[] {
   const sumOf = (key: "tokens" | "balance"): bigint =>
     wallets.reduce((total, wallet) => total + BigInt(wallet[key]), 0n);
-  const [all, supply, unclaimed] = [BigInt(training.tokens), BigInt(shares.minted), BigInt(shares.unclaimed)];
-  const others = { tokens: restOf(all, sumOf("tokens")), balance: restOf(supply, sumOf("balance") + unclaimed) };
+  const [all, supply] = [BigInt(training.tokens), BigInt(shares.minted)];
+  const waiting = [
+    ["unclaimed", BigInt(shares.unclaimed)],
+    ["in grants", BigInt(shares.inGrants)],
+    ["in sale", BigInt(shares.inSale)],
+  ] as const;
+  const inContracts = waiting.reduce((total, [, amount]) => total + amount, 0n);
+  const others = { tokens: restOf(all, sumOf("tokens")), balance: restOf(supply, sumOf("balance") + inContracts) };
   const work = (tokens: bigint): string[] => [formatCount(tokens), formatPercent(tokens, all)];
   const owned = (balance: bigint): string[] => [formatShares(balance), formatPercent(balance, supply)];
   const rows = wallets.map((wallet) => [
@@ -205,10 +248,37 @@ function ownerLines({ wallets, training, shares }: Summary, paint: Output["paint
   ]);
   if (others.tokens > 0n || others.balance > 0n)
     rows.push(["others", "", ...work(others.tokens), "–", ...owned(others.balance)]);
-  if (unclaimed > 0n) rows.push(["not claimed yet", "", "–", "–", "–", ...owned(unclaimed)]);
+  for (const [what, amount] of waiting) if (amount > 0n) rows.push([what, "", "–", "–", "–", ...owned(amount)]);
   const head = ["wallet", "", "tokens", "of work", "earned", "holds", "owns"];
   const lines = table([head, ...rows], [2, 3, 4, 5, 6]);
   return indent(lines.map((line, index) => (index === 0 ? paint("dim", line) : line)));
+}
+
+const inTransaction = (what: string, transaction: string): string[] => [`${what} in the transaction`, transaction];
+
+/** How shares came about, by kind of contribution; what each adds up to is all of them. */
+function originLines({ shares, capital, noCapital, code, noCode }: Summary, paint: Output["paint"]): string[] {
+  const supply = BigInt(shares.minted);
+  const { origins } = shares;
+  const bought = capital
+    ? `${formatUnits(BigInt(capital.paid), capital.decimals)} ${capital.symbol} paid in epoch ${capital.epoch}`
+    : "";
+  const granted = code ? `for commit ${code.commit.slice(0, COMMIT_DIGITS)}` : "";
+  const rows = (
+    [
+      ["training", origins.compute, "for rounds that count"],
+      ["capital", origins.capital, bought],
+      ["code", origins.code, granted],
+    ] as const
+  ).map(([kind, wei, what]) => [kind, formatShares(BigInt(wei)), formatPercent(BigInt(wei), supply), what]);
+  const lines = table([["from", "shares", "of all", ""], ...rows], [1, 2]);
+  return indent([
+    ...(supply === 0n ? [] : lines.map((line, index) => (index === 0 ? paint("dim", line) : line))),
+    ...(capital?.transaction ? inTransaction("bought", capital.transaction) : []),
+    ...(code ? inTransaction("granted", code.transaction) : []),
+    ...(noCapital === null ? [] : wrap(`no capital: ${noCapital}`, ROOM)),
+    ...(noCode === null ? [] : wrap(`no code: ${noCode}`, ROOM)),
+  ]);
 }
 
 function decisionLines(summary: Summary): string[] {
@@ -276,6 +346,9 @@ export function drawSummary(summary: Summary, paint: Output["paint"]): string[] 
     "",
     heading(`Who owns it: ${shares.name} (${shares.symbol}), ${formatShares(BigInt(shares.minted))} shares`),
     ...ownerLines(summary, paint),
+    "",
+    heading("How its shares came about"),
+    ...originLines(summary, paint),
     "",
     ...unpaidBlock(summary, heading),
     heading("What the holders decided"),

@@ -101,11 +101,36 @@ export async function commitIn(clone: string, commit: string): Promise<LocalComm
   return { author, subject: message.join("\n\n").split("\n", 1)[0] ?? "" };
 }
 
+const line = (output: Buffer): string => output.toString("utf8").trim();
+
+/**
+ * The commit that a clone stands at, where the directory is the clone's own top: one that lies in another repository's would have
+ * that one's commit.
+ * @throws UserError `CLONE_MISSING`
+ */
+export async function commitOfClone(directory: string): Promise<string> {
+  const commit = await headCommitOf(directory);
+  if (line(await git(resolve(directory), ["rev-parse", "--show-prefix"])) === "") return commit;
+  throw new UserError(
+    "CLONE_MISSING",
+    `${resolve(directory)} is no clone of its own: it lies in another repository's, whose commit is another project's.`,
+  );
+}
+
+/** The URL that a clone names as its origin, as it stands in its own settings; undefined where it names none. */
+export async function originOf(clone: string): Promise<string | undefined> {
+  try {
+    return line(await git(resolve(clone), ["config", "--local", "--get", "remote.origin.url"])) || undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** The commit that a clone stands at. @throws UserError `CLONE_MISSING` */
 export async function headCommitOf(clone: string): Promise<string> {
   const directory = resolve(clone);
   try {
-    return (await git(directory, ["rev-parse", "--verify", "HEAD"])).toString("utf8").trim();
+    return line(await git(directory, ["rev-parse", "--verify", "HEAD"]));
   } catch (cause) {
     throw new UserError("CLONE_MISSING", `Git finds no commit in ${directory}: name a clone with --clone.`, { cause });
   }

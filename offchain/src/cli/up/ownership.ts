@@ -1,0 +1,178 @@
+/**
+ * A model's shares as a session's summary tells them, all of one moment, so that they add up: what each wallet has, what waits in the
+ * contracts, and how all of it came about. And the one purchase and the one grant of a session on a development chain.
+ */
+import { modelSharesAbi } from "@cotrain/sdk/abis";
+import { capitalSaleOf, codeGrantsOf, getAllLogs, sharesOf, sharesTransferred } from "@cotrain/sdk/actions";
+import { type Address, asAddress } from "@cotrain/sdk/protocol";
+import { type ContractFunctionParameters, zeroAddress } from "viem";
+
+import { formatAddress, formatShares, UserError } from "../../base/index.ts";
+import { grantTo, type Prepared, purchaseOf, type TrainingSession } from "../../localnet/index.ts";
+import { commitOf } from "../../run/index.ts";
+import type { Summary } from "./summary.ts";
+
+const sumOf = (amounts: readonly bigint[]): bigint => amounts.reduce((sum, amount) => sum + amount, 0n);
+
+/** What a contract has minted and not burned by a block: it mints to itself alone, and burns what is its own. */
+async function broughtBy(prepared: Prepared, shares: Address, contract: Address, block: bigint): Promise<bigint> {
+  const { connection, fromBlock } = prepared;
+  // Where there is no such contract; shares that are minted come from this address.
+  if (contract === zeroAddress) return 0n;
+  const span = { from: BigInt(fromBlock), to: block };
+  const moved = (side: object) =>
+    connection.call((client) => getAllLogs(client, sharesTransferred({ shares, ...side }), span));
+  const [minted, burned] = await Promise.all([
+    moved({ from: zeroAddress, to: contract }),
+    moved({ from: contract, to: zeroAddress }),
+  ]);
+  return sumOf(minted.logs.map(({ args }) => args.value)) - sumOf(burned.logs.map(({ args }) => args.value));
+}
+
+/** What a wallet has. */
+interface Holding {
+  readonly balance: bigint;
+  readonly votes: bigint;
+}
+
+/** Shares at one moment. */
+export interface Ownership {
+  readonly shares: Omit<Summary["shares"], "name" | "symbol">;
+  /** Of the accounts that were asked about. */
+  readonly holdingOf: (account: string) => Holding;
+}
+
+/**
+ * The supply and what accounts have, by one call: the local node keeps no state but the newest, which may be another for the next
+ * question.
+ */
+async function heldNow({ connection }: Prepared, shares: Address, accounts: readonly Address[]) {
+  const at = { address: shares, abi: modelSharesAbi } as const;
+  const of = <const name extends "balanceOf" | "getVotes">(functionName: name) =>
+    accounts.map((account) => ({ ...at, functionName, args: [account] as const }));
+  const supply = { ...at, functionName: "totalSupply" } as const;
+  const contracts: readonly ContractFunctionParameters[] = [supply, ...of("balanceOf"), ...of("getVotes")];
+  const answers = await connection.call((client) =>
+    client.multicall({ contracts, allowFailure: false, deployless: true, batchSize: 0 }),
+  );
+  const [minted = 0n, ...amounts] = answers.map((answer) => (typeof answer === "bigint" ? answer : 0n));
+  const holdings = accounts.map((account, i): [Address, Holding] => [
+    account,
+    { balance: amounts[i] ?? 0n, votes: amounts[accounts.length + i] ?? 0n },
+  ]);
+  return { minted, holdings: new Map(holdings) };
+}
+
+/** What is told of an account that was not asked about. */
+const nothing: Holding = { balance: 0n, votes: 0n };
+/** How often holdings and history are read until they are of one moment: the chain goes on between the two. */
+const MOST_TRIES = 5;
+
+/** @param accounts whose holdings are wanted */
+export async function ownershipOf(prepared: Prepared, accounts: readonly string[]): Promise<Ownership> {
+  const { connection, addresses, modelId } = prepared;
+  const { call } = connection;
+  const rewards = asAddress(addresses.computeRewards);
+  const shares = asAddress(await call((client) => sharesOf(client, { addresses, modelId })));
+  const grants = asAddress(await call((client) => codeGrantsOf(client, { addresses })));
+  const sale = asAddress(await call((client) => capitalSaleOf(client, { addresses })));
+  const asked = [...new Set([rewards, grants, sale, ...accounts.map(asAddress)])];
+  for (let tries = 1; ; tries++) {
+    const block = await call((client) => client.getBlockNumber({ cacheTime: 0 }));
+    const { minted, holdings } = await heldNow(prepared, shares, asked);
+    const holdingOf = (account: string): Holding => holdings.get(asAddress(account)) ?? nothing;
+    const brought = (contract: Address) => broughtBy(prepared, shares, contract, block);
+    const [trained, capital, code] = await Promise.all([brought(rewards), brought(sale), brought(grants)]);
+    // What a node leaves out of the history is told as trained, so that all of it is told.
+    const compute = minted - capital - code;
+    if (compute !== trained && tries < MOST_TRIES) continue;
+    const inContract = (contract: Address): string => holdingOf(contract).balance.toString();
+    return {
+      shares: {
+        minted: minted.toString(),
+        unclaimed: inContract(rewards),
+        inGrants: inContract(grants),
+        inSale: inContract(sale),
+        origins: { compute: compute.toString(), capital: capital.toString(), code: code.toString() },
+      },
+      holdingOf,
+    };
+  }
+}
+
+const iso = (seconds: number): string => new Date(seconds * 1_000).toISOString();
+
+type Contributed = Pick<Summary, "capital" | "noCapital" | "code" | "noCode" | "pending">;
+
+/** Undefined where the deployment or the model has nothing of the kind. */
+async function orNone<T>(found: Promise<T>): Promise<T | undefined> {
+  try {
+    return await found;
+  } catch (error) {
+    if (error instanceof UserError) return undefined;
+    throw error;
+  }
+}
+
+async function capitalOf(
+  prepared: Prepared,
+  { noCapital }: TrainingSession,
+): Promise<Pick<Summary, "capital" | "noCapital" | "pending">> {
+  const { contributors, reader, modelId } = prepared;
+  const buyer = contributors && asAddress(contributors.buyer.client.account.address);
+  const found = buyer && (await orNone(purchaseOf(prepared, buyer)));
+  if (!found)
+    return {
+      capital: null,
+      noCapital: noCapital ?? "nothing was bought in time, and the next start tries again",
+      pending: [],
+    };
+  const { token, paid, epoch, deposited, claimed } = found;
+  const what = `the shares that ${contributors.buyer.name} bought in epoch ${epoch}`;
+  return {
+    capital: {
+      token: formatAddress(token.address),
+      symbol: token.symbol,
+      decimals: token.decimals,
+      paid: paid.toString(),
+      epoch: Number(epoch),
+      deposited,
+      shares: (claimed?.shares ?? 0n).toString(),
+      transaction: claimed?.transaction ?? null,
+    },
+    noCapital: null,
+    pending: claimed ? [] : [{ what, due: iso(await reader.epochEnd(modelId, Number(epoch))) }],
+  };
+}
+
+async function codeOf(
+  prepared: Prepared,
+  { noCode }: TrainingSession,
+): Promise<Pick<Summary, "code" | "noCode" | "pending">> {
+  const { contributors } = prepared;
+  const author = contributors && asAddress(contributors.author.client.account.address);
+  const grant = author && (await orNone(grantTo(prepared, author)))?.grant;
+  if (!grant)
+    return { code: null, noCode: noCode ?? "no proposal that grants something was carried out yet", pending: [] };
+  const { id, terms, repository, state, transaction } = grant;
+  const left = state.amount - state.claimed;
+  const what = `claim of the last ${formatShares(left)} shares that ${contributors.author.name} was granted for code`;
+  return {
+    code: {
+      id,
+      commit: commitOf(terms.commit),
+      repository,
+      amount: state.amount.toString(),
+      claimed: state.claimed.toString(),
+      transaction,
+    },
+    noCode: null,
+    pending: left === 0n ? [] : [{ what, due: iso(state.start + state.duration) }],
+  };
+}
+
+/** What was contributed beside work: capital and code, or why not, and what of it is still to come. */
+export async function contributedTo(prepared: Prepared, session: TrainingSession): Promise<Contributed> {
+  const [capital, code] = await Promise.all([capitalOf(prepared, session), codeOf(prepared, session)]);
+  return { ...capital, ...code, pending: [...capital.pending, ...code.pending] };
+}

@@ -1,0 +1,126 @@
+/** A deposit in a model's sale: what it needs before, and the epoch that it meets, which may be over when it is sent. */
+import { allowCapital, depositCapital, epochOf } from "@cotrain/sdk/actions";
+import { CapitalSaleOtherEpochError, TransactionRevertedError } from "@cotrain/sdk/errors";
+import type { Address, Hex } from "@cotrain/sdk/protocol";
+import { encodeFunctionData, erc20Abi, parseAbi } from "viem";
+import { sendTransaction } from "viem/actions";
+
+import { formatAddress, UserError } from "../base/index.ts";
+import { type ChainConnection, DEVELOPMENT_CHAIN_ID, type WalletClient } from "../chain/index.ts";
+import {
+  capitalAt,
+  type CapitalPlace,
+  type CapitalSale,
+  type CapitalToken,
+  type SoldEpoch,
+  soldEpoch,
+  tokenText,
+} from "./capital.ts";
+
+/** Where shares are bought. */
+export interface BuyingPlace extends CapitalPlace {
+  readonly connection: Pick<ChainConnection, "call" | "chainId">;
+}
+
+/** Times that a deposit begins anew because its epoch is over: those of local chains last for seconds. */
+const MOST_EPOCHS_MET = 4;
+
+const mintAbi = parseAbi(["function mint(address to, uint256 amount)"]);
+
+/** Test dollars are play money as fees are on a local chain: whoever pays with them makes them first. */
+async function mint({ connection }: BuyingPlace, client: WalletClient, token: CapitalToken, amount: bigint) {
+  const data = encodeFunctionData({ abi: mintAbi, functionName: "mint", args: [client.account.address, amount] });
+  const call = { account: client.account.address, to: token.address, data };
+  // Another token makes none for everybody: a deposit says then what is lacking.
+  const makes = await connection.call((chain) =>
+    chain.call(call).then(
+      () => true,
+      () => false,
+    ),
+  );
+  if (!makes) return;
+  const hash = await sendTransaction(client, { chain: null, account: client.account, to: token.address, data });
+  await connection.call((chain) => chain.waitForTransactionReceipt({ hash }));
+}
+
+/**
+ * Sees to it that the payer has the amount and that the sale may take it.
+ * @param playMoney whether the payer makes what it lacks; on Cotrain's own local chain if not said
+ * @throws UserError `CAPITAL_FUNDS`
+ */
+export async function prepareDeposit(
+  place: BuyingPlace,
+  client: WalletClient,
+  { sale, token }: CapitalSale,
+  amount: bigint,
+  playMoney = place.connection.chainId === DEVELOPMENT_CHAIN_ID,
+): Promise<void> {
+  const owner = client.account.address;
+  const at = { address: token.address, abi: erc20Abi } as const;
+  const balanceOf = () =>
+    place.connection.call((chain) => chain.readContract({ ...at, functionName: "balanceOf", args: [owner] }));
+  const before = await balanceOf();
+  if (before < amount && playMoney) await mint(place, client, token, amount - before);
+  const balance = await balanceOf();
+  if (balance < amount)
+    throw new UserError(
+      "CAPITAL_FUNDS",
+      `${formatAddress(owner)} has ${tokenText(balance, token)}, and ${tokenText(amount, token)} are to be deposited: send it the rest.`,
+    );
+  const allowed = await place.connection.call((chain) =>
+    chain.readContract({ ...at, functionName: "allowance", args: [owner, sale] }),
+  );
+  if (allowed >= amount) return;
+  const allow = { token: token.address, sale };
+  // Some tokens change an allowance from nothing and to nothing alone.
+  if (allowed > 0n) await allowCapital.sync(client, { ...allow, amount: 0n });
+  await allowCapital.sync(client, { ...allow, amount });
+}
+
+/** @throws UserError `CAPITAL_LATE` where a deposit reverted since its epoch was over when it was mined */
+async function requireInTime(
+  { connection, addresses, modelId }: BuyingPlace,
+  epoch: bigint,
+  { details }: TransactionRevertedError,
+): Promise<void> {
+  const hash = details?.["transaction"] as Hex;
+  const { blockNumber } = await connection.call((client) => client.getTransactionReceipt({ hash }));
+  const block = await connection.call((client) => client.getBlock({ blockNumber }));
+  const timestamp = Number(block.timestamp);
+  const mined = await connection.call((client) => epochOf(client, { addresses, modelId, timestamp }));
+  if (mined !== epoch)
+    throw new UserError(
+      "CAPITAL_LATE",
+      `Nothing was deposited: transaction ${hash} was mined in epoch ${mined}, when epoch ${epoch} was over; deposit anew.`,
+    );
+}
+
+/**
+ * Deposits in the present epoch, or in the next one where that began meanwhile.
+ * @param deposit.amount the token's smallest units, which the sale may take ({@link prepareDeposit})
+ * @param accept throws where the epoch does not sell as the payer wants it; nothing is sent then
+ * @throws what `accept` does; UserError `CAPITAL_LATE`; CapitalSaleOtherEpochError where one epoch after the other was over
+ */
+export async function depositInPresent(
+  place: BuyingPlace,
+  client: WalletClient,
+  { beneficiary, amount }: { readonly beneficiary: Address; readonly amount: bigint },
+  accept: (found: SoldEpoch, capital: CapitalSale) => void,
+) {
+  const { modelId } = place;
+  for (let met = 1; ; met++) {
+    const capital = await capitalAt(place);
+    const found = await soldEpoch(place, capital, capital.epoch, []);
+    // It ended since, and nobody had deposited: such an epoch has no terms any more.
+    if (found.price === 0n && met < MOST_EPOCHS_MET) continue;
+    accept(found, capital);
+    const deposit = { sale: capital.sale, modelId, epoch: found.epoch, beneficiary, amount };
+    try {
+      await depositCapital.simulate(client, deposit);
+      return await depositCapital.sync(client, deposit);
+    } catch (error) {
+      if (error instanceof TransactionRevertedError) await requireInTime(place, found.epoch, error);
+      if (!(error instanceof CapitalSaleOtherEpochError) || met === MOST_EPOCHS_MET) throw error;
+    }
+  }
+}

@@ -1,0 +1,179 @@
+/** The grant for code of a session on a development chain: what is offered to the holders, and what the author is paid of it. */
+import { execFileSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+
+import { balanceOf, codeGrantsOf, setBudget, timelockOf, votesOf } from "@cotrain/sdk/actions";
+import { asAddress, type Hex } from "@cotrain/sdk/protocol";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+
+import {
+  followGrant,
+  grantTo,
+  type OfferedGrant,
+  offerGrant,
+  repositoryNamed,
+  UNNAMED_REPOSITORY,
+} from "../../../offchain/src/localnet/code.ts";
+import { commitOfClone, originOf } from "../../../offchain/src/run/index.ts";
+import { systemClock } from "../../../offchain/src/base/index.ts";
+import { bob, share } from "../../sdk/world.ts";
+import { temporaryDirectory } from "../cli/support.ts";
+import { openContributing, type Contributing } from "./contributing.ts";
+
+const gitIn = (directory: string, ...args: readonly string[]): string =>
+  execFileSync("git", ["-C", directory, "-c", "user.name=Ada", "-c", "user.email=ada@example.org", ...args], {
+    encoding: "utf8",
+    env: { ...process.env, GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_NOSYSTEM: "1" },
+  }).trim();
+
+/** A clone with one commit. */
+function cloneOf(origin: string): { readonly clone: string; readonly commit: string } {
+  const clone = join(temporaryDirectory(), "clone");
+  execFileSync("git", ["init", "--quiet", clone]);
+  gitIn(clone, "commit", "--quiet", "--allow-empty", "--message", "A faster loader");
+  gitIn(clone, "config", "remote.origin.url", origin);
+  return { clone, commit: gitIn(clone, "rev-parse", "HEAD") };
+}
+
+describe("a repository is named to everybody, for ever", () => {
+  test.each(["https://example.org/cotrain.git", "http://example.org/people/cotrain", "https://93.184.216.34/x.git"])(
+    "by its origin %s",
+    (origin) => expect(repositoryNamed(origin)).toBe(origin),
+  );
+
+  test.each([
+    undefined,
+    "",
+    "/home/somebody/cotrain",
+    "../cotrain",
+    "file:///home/somebody/cotrain",
+    "git@example.org:people/cotrain.git",
+    "ssh://git@example.org/cotrain.git",
+    "https://token@example.org/cotrain.git",
+    "https://somebody:secret@example.org/cotrain.git",
+    "https://@example.org/cotrain.git",
+    "https://example.org/cotrain.git?private_token=1",
+    "https://example.org/cotrain.git?",
+    "https://example.org/cotrain.git#secret",
+    "https://example.org/two words",
+    "https://example.org/é",
+    `https://example.org/${"x".repeat(256)}`,
+    "https://localhost/cotrain.git",
+    "https://gitserver/cotrain.git",
+    "https://gitserver./cotrain.git",
+    "https://git.acme.corp/cotrain.git",
+    "https://GIT.ACME.LAN/cotrain.git",
+    "https://git.acme.internal./cotrain.git",
+    "https://127.0.0.1/cotrain.git",
+    "https://10.1.2.3:8443/cotrain.git",
+    "https://192.168.1.2/cotrain.git",
+    "https://0x7f.1/cotrain.git",
+    "https://[::1]/cotrain.git",
+    "https://[fd00::1]/cotrain.git",
+  ])("not by its origin %s", (origin) => expect(repositoryNamed(origin)).toBe(UNNAMED_REPOSITORY));
+});
+
+test("the commit of a clone is its own, not that of a repository in which it lies", async () => {
+  const { clone, commit } = cloneOf("https://example.org/cotrain.git");
+  expect([await commitOfClone(clone), await originOf(clone)]).toEqual([commit, "https://example.org/cotrain.git"]);
+  const within = join(clone, "vendor", "cotrain");
+  mkdirSync(within, { recursive: true });
+  await expect(commitOfClone(within)).rejects.toMatchObject({ code: "CLONE_MISSING" });
+  await expect(commitOfClone(temporaryDirectory())).rejects.toMatchObject({ code: "CLONE_MISSING" });
+});
+
+describe("on a chain", () => {
+  const author = asAddress(bob.address);
+  let stage: Contributing;
+  let said: string[];
+  let grants: Hex;
+  let timelock: Hex;
+  beforeEach(async () => {
+    stage = await openContributing();
+    said = [];
+    const { addresses, modelId } = stage;
+    grants = await codeGrantsOf(stage.client, { addresses });
+    timelock = await timelockOf(stage.client, { addresses, modelId });
+  });
+  afterEach(() => stage.close());
+
+  const offer = (clone: string) => offerGrant(stage.place, { author, clone, clock: systemClock });
+  async function offered(origin = "https://example.org/cotrain.git"): Promise<OfferedGrant & { commit: string }> {
+    const { clone, commit } = cloneOf(origin);
+    const found = await offer(clone);
+    if ("why" in found) throw new Error(found.why);
+    return { ...found, commit };
+  }
+  /** As the holders' timelock does. */
+  const approve = ({ call }: OfferedGrant) => stage.as(timelock, call.to, call.data);
+  const follow = () => followGrant(stage.place, stage.ownerOf("author", bob), (line) => said.push(line));
+  const paid = () => balanceOf(stage.client, { shares: stage.shares, account: author });
+  const found = async () => (await grantTo(stage.place, author)).grant;
+
+  test("the commit that runs here is offered, under terms that the holders can carry out", async () => {
+    const offer = await offered();
+    expect(offer.words).toBe(`50.00 shares for commit ${offer.commit.slice(0, 12)}`);
+    await approve(offer);
+    expect(await found()).toMatchObject({
+      id: offer.id,
+      repository: "https://example.org/cotrain.git",
+      state: { amount: 50n * share, claimed: 0n, setVersion: 0, cliff: 0, duration: 60 },
+      terms: { commit: `0x${offer.commit.padEnd(64, "0")}` },
+    });
+  });
+
+  test("nothing that is private goes on the chain", async () => {
+    await approve(await offered("https://somebody:secret@example.org/cotrain.git"));
+    expect((await found())?.repository).toBe(UNNAMED_REPOSITORY);
+  });
+
+  test("nothing is offered without a clone, and nothing twice", async () => {
+    expect(await offer(temporaryDirectory())).toEqual({ why: expect.stringContaining("Git finds no commit") });
+    await approve(await offered());
+    const { clone } = cloneOf("https://example.org/cotrain.git");
+    expect(await offer(clone)).toEqual({ why: expect.stringContaining("granted something for code before") });
+  });
+
+  test("nothing is offered where the budget is too small", async () => {
+    const { clone } = cloneOf("https://example.org/cotrain.git");
+    const { addresses, modelId } = stage;
+    const none = setBudget.call({ addresses, modelId, perEpoch: 1_000n * share, bps: [8_000, 0, 1_500, 500] });
+    await stage.as(timelock, none.to, none.data);
+    // What the epochs before had is good for thirty days. The clock is as late as the chain: else a grant would be too early.
+    await stage.advanceTo((await stage.now()) + 31 * 86_400);
+    const late = { ...systemClock, now: () => systemClock.now() + 40 * 86_400_000 };
+    const found = await offerGrant(stage.place, { author, clone, clock: late });
+    expect(found).toEqual({ why: expect.stringContaining("that the epochs still allow") });
+  });
+
+  test("the author is paid when all is due, with its votes, and once", async () => {
+    const session = follow();
+    await session.look();
+    const offer = await offered();
+    await approve(offer);
+    session.seek();
+    await session.look();
+    expect(await paid()).toBe(0n);
+    await stage.advanceTo((await stage.now()) + 61);
+    await session.look();
+    expect(await paid()).toBe(50n * share);
+    expect(await votesOf(stage.client, { shares: stage.shares, account: author })).toBe(50n * share);
+    expect(said).toEqual([`author was paid 50.00 shares for commit ${offer.commit.slice(0, 12)}`]);
+    await follow().look(true);
+    expect([await paid(), said.length]).toEqual([50n * share, 1]);
+  });
+
+  test("at the end of a session the author is paid what is due by then, and the rest in the next", async () => {
+    await approve(await offered());
+    await stage.advanceTo((await stage.now()) + 30);
+    await follow().look(true);
+    const half = await paid();
+    expect(half).toBeGreaterThan(20n * share);
+    expect(half).toBeLessThan(50n * share);
+    expect(await balanceOf(stage.client, { shares: stage.shares, account: grants })).toBe(50n * share - half);
+    await stage.advanceTo((await stage.now()) + 60);
+    await follow().look();
+    expect(await paid()).toBe(50n * share);
+  });
+});
