@@ -38,6 +38,7 @@ export * from "./remote.ts";
 export { claimLeaves, earningsOf, ensureDelegate, lacksVotes, takeUpVotes } from "./claims.ts";
 export { type ActiveRewards, activeRewards, keyOfRoot, type KnownRewards, knownRewards, rootsUpTo } from "./rewards.ts";
 export * from "./shares.ts";
+export * from "./sharesAt.ts";
 export * from "./suspension.ts";
 export * from "./grants.ts";
 export {

@@ -3,20 +3,17 @@
  * The history is read from events, a span of blocks at a time, and held against what the contract says: a node may leave some out.
  */
 import {
-  balanceOf,
   capitalSaleOf,
   codeGrantsOf,
   delegateChanged,
-  delegateOf,
   getAllLogs,
   rewardClaimed,
   sharesTransferred,
-  totalSupply,
-  votesOf,
 } from "@cotrain/sdk/actions";
 import { type Address, asAddress, type ContractAddresses, type Hex, type ModelId } from "@cotrain/sdk/protocol";
 
 import type { ChainConnection } from "../chain/index.ts";
+import { ofNewest, sharesAt } from "./sharesAt.ts";
 
 /** Where holdings are looked at. */
 export interface SharesPlace {
@@ -334,58 +331,66 @@ function problemsOf({ account, balance, delegate, delegatorsMore }: History, sai
  * @throws RetryableError of the chain
  */
 export async function holdingsOf(place: SharesPlace, accounts: readonly Address[], most: number): Promise<Holdings> {
-  const { connection, shares, fromBlock } = place;
+  const { connection, fromBlock } = place;
   const { call } = connection;
-  const { number: block, timestamp } = await call((client) => client.getBlock());
   const distributors = await distributorsOf(place);
   const histories = accounts.map((account) => new History(account, distributors, most));
-  for (let from = BigInt(fromBlock); from <= block; from += SPAN) {
-    const to = from + SPAN - 1n < block ? from + SPAN - 1n : block;
-    const raws = await eventsIn(place, accounts, { from, to });
-    for (const history of histories) {
-      const own = raws.filter(({ kind, account, to: paid }) => kind === "claim" && account === paid);
-      const claimed = new Set(
-        own.filter(({ account }) => account === history.account).map(({ transaction }) => transaction),
-      );
-      for (const raw of raws) history.add(raw, claimed);
+  let from = BigInt(fromBlock);
+
+  /** Events from where they were read to last. */
+  async function readTo(block: bigint): Promise<void> {
+    for (; from <= block; from += SPAN) {
+      const to = from + SPAN - 1n < block ? from + SPAN - 1n : block;
+      const raws = await eventsIn(place, accounts, { from, to });
+      for (const history of histories) {
+        const own = raws.filter(({ kind, account, to: paid }) => kind === "claim" && account === paid);
+        const claimed = new Set(
+          own.filter(({ account }) => account === history.account).map(({ transaction }) => transaction),
+        );
+        for (const raw of raws) history.add(raw, claimed);
+      }
     }
+    from = block + 1n;
   }
 
-  const at = { shares, blockNumber: block };
-  const balanceAt = (account: Address) => call((client) => balanceOf(client, { ...at, account }));
+  const {
+    number: block,
+    timestamp,
+    said,
+  } = await ofNewest(connection, async ({ number, timestamp }) => {
+    await readTo(number);
+    const asked = [...accounts, ...histories.flatMap(({ delegators }) => [...delegators])];
+    return { number, timestamp, said: await sharesAt(place, asked, number) };
+  });
+
   const times = new Map<bigint, number>();
   const blocks = [...new Set(histories.flatMap(({ events }) => events.map((event) => event.block)))];
   const dated = await askAll(blocks, (blockNumber) => call((client) => client.getBlock({ blockNumber })));
   for (const { number, timestamp: time } of dated) times.set(number, Number(time));
 
-  const holdings: Holding[] = [];
-  for (const history of histories) {
-    const { account } = history;
-    const [balance, votes, delegate] = await Promise.all([
-      balanceAt(account),
-      call((client) => votesOf(client, { ...at, account })),
-      call((client) => delegateOf(client, { ...at, account })),
-    ]);
-    const asked = await askAll([...history.delegators], async (each) => ({
-      account: each,
-      balance: await balanceAt(each),
-    }));
-    const delegators = asked
+  const holdings = histories.map((history): Holding => {
+    const { account, earlier, delegatorsMore } = history;
+    const delegators = [...history.delegators]
+      .map((each) => ({ account: each, balance: said.balanceOf(each) }))
       .filter((each) => each.balance > 0n)
       .toSorted((a, b) => (a.balance === b.balance ? 0 : a.balance < b.balance ? 1 : -1));
-    const said: Said = { balance, votes, delegate: asAddress(delegate), delegators };
-    holdings.push({
+    const has: Said = {
+      balance: said.balanceOf(account),
+      votes: said.votesOf(account),
+      delegate: said.delegateOf(account),
+      delegators,
+    };
+    return {
       account,
-      ...said,
-      delegatorsMore: Math.max(0, history.delegatorsMore),
+      ...has,
+      delegatorsMore: Math.max(0, delegatorsMore),
       events: history.events.map((event) => ({ ...event, time: times.get(event.block) ?? 0 })),
-      earlier: history.earlier,
+      earlier,
       summed: history.balance,
-      problems: problemsOf(history, said),
-    });
-  }
-  const supply = await call((client) => totalSupply(client, at));
-  return { block, time: Number(timestamp), supply, holdings };
+      problems: problemsOf(history, has),
+    };
+  });
+  return { block, time: Number(timestamp), supply: said.supply, holdings };
 }
 
 /** Whether an address is nobody's: of a delegate that was never chosen, or of shares that were minted. */

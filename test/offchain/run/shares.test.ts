@@ -190,3 +190,29 @@ it.each([
   const { holdings } = await holdingsOf({ ...place, connection: { call: (work) => work(leaving) } }, [ofAlice], 100);
   expect(holdings[0]!.problems.join("\n")).toContain(sentence);
 });
+
+/** A node that has made a block more, and dropped the state of the one before, when it is asked what so many blocks hold. */
+function forgetful(blocks: number): SharesPlace {
+  const dropped = new Map<unknown, Promise<unknown>>();
+  const request = async (asked: { readonly method: string; readonly params?: unknown }): Promise<unknown> => {
+    const [, block] = (asked.params ?? []) as readonly unknown[];
+    if (asked.method === "eth_call" && block !== "latest") {
+      if (!dropped.has(block) && dropped.size < blocks)
+        dropped.set(block, actions.delegate.sync(world.clientOf(bob), { shares: world.shares, delegatee: ofAlice }));
+      await dropped.get(block);
+      if (dropped.has(block)) throw new Error("the state of this block is not kept");
+    }
+    return world.request(asked as never);
+  };
+  const client = createPublicClient({ transport: custom({ request }, { retryCount: 0 }), cacheTime: 0 });
+  return { ...place, connection: { call: (work) => work(client) } };
+}
+
+it("is of the newest block where a node keeps no other's state, with all that came meanwhile", async () => {
+  const { block: before } = await holdingsOf(place, [ofAlice], 100);
+  const { block, holdings } = await holdingsOf(forgetful(3), [ofAlice, ofBob], 100);
+  expect(block).toBe(before + 3n);
+  expect(holdings).toMatchObject([{ problems: [] }, { problems: [] }]);
+  expect(holdings[1]!.events.filter((event) => event.block > before)).toHaveLength(3);
+  await expect(holdingsOf(forgetful(Infinity), [ofAlice], 100)).rejects.toThrow("not kept");
+});

@@ -108,6 +108,13 @@ export const runProposals: readonly Breakage[] = [
     tests: ["test/offchain/run/proposals.test.ts"],
   },
   {
+    name: "shares are asked of one block alone, whose state a local node may have dropped",
+    file: "offchain/src/run/sharesAt.ts",
+    text: "if (next.number === block.number || met === MOST_BLOCKS) throw error;",
+    instead: "throw error;",
+    tests: ["test/offchain/run/shares.test.ts"],
+  },
+  {
     name: "others' delegations push a holder's own history out",
     file: "offchain/src/run/shares.ts",
     text: '"delegate of": "delegations",',

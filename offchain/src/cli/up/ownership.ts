@@ -2,14 +2,13 @@
  * A model's shares as a session's summary tells them, all of one moment, so that they add up: what each wallet has, what waits in the
  * contracts, and how all of it came about. And the one purchase and the one grant of a session on a development chain.
  */
-import { modelSharesAbi } from "@cotrain/sdk/abis";
 import { capitalSaleOf, codeGrantsOf, getAllLogs, sharesOf, sharesTransferred } from "@cotrain/sdk/actions";
 import { type Address, asAddress } from "@cotrain/sdk/protocol";
-import { type ContractFunctionParameters, zeroAddress } from "viem";
+import { zeroAddress } from "viem";
 
 import { formatAddress, formatShares, UserError } from "../../base/index.ts";
 import { grantTo, type Prepared, purchaseOf, type TrainingSession } from "../../localnet/index.ts";
-import { commitOf } from "../../run/index.ts";
+import { commitOf, ofNewest, sharesAt } from "../../run/index.ts";
 import type { Summary } from "./summary.ts";
 
 const sumOf = (amounts: readonly bigint[]): bigint => amounts.reduce((sum, amount) => sum + amount, 0n);
@@ -29,44 +28,12 @@ async function broughtBy(prepared: Prepared, shares: Address, contract: Address,
   return sumOf(minted.logs.map(({ args }) => args.value)) - sumOf(burned.logs.map(({ args }) => args.value));
 }
 
-/** What a wallet has. */
-interface Holding {
-  readonly balance: bigint;
-  readonly votes: bigint;
-}
-
 /** Shares at one moment. */
 export interface Ownership {
   readonly shares: Omit<Summary["shares"], "name" | "symbol">;
-  /** Of the accounts that were asked about. */
-  readonly holdingOf: (account: string) => Holding;
+  /** Of the accounts that were asked about, in wei. */
+  readonly holdingOf: (account: string) => { readonly balance: bigint; readonly votes: bigint };
 }
-
-/**
- * The supply and what accounts have, by one call: the local node keeps no state but the newest, which may be another for the next
- * question.
- */
-async function heldNow({ connection }: Prepared, shares: Address, accounts: readonly Address[]) {
-  const at = { address: shares, abi: modelSharesAbi } as const;
-  const of = <const name extends "balanceOf" | "getVotes">(functionName: name) =>
-    accounts.map((account) => ({ ...at, functionName, args: [account] as const }));
-  const supply = { ...at, functionName: "totalSupply" } as const;
-  const contracts: readonly ContractFunctionParameters[] = [supply, ...of("balanceOf"), ...of("getVotes")];
-  const answers = await connection.call((client) =>
-    client.multicall({ contracts, allowFailure: false, deployless: true, batchSize: 0 }),
-  );
-  const [minted = 0n, ...amounts] = answers.map((answer) => (typeof answer === "bigint" ? answer : 0n));
-  const holdings = accounts.map((account, i): [Address, Holding] => [
-    account,
-    { balance: amounts[i] ?? 0n, votes: amounts[accounts.length + i] ?? 0n },
-  ]);
-  return { minted, holdings: new Map(holdings) };
-}
-
-/** What is told of an account that was not asked about. */
-const nothing: Holding = { balance: 0n, votes: 0n };
-/** How often holdings and history are read until they are of one moment: the chain goes on between the two. */
-const MOST_TRIES = 5;
 
 /** @param accounts whose holdings are wanted */
 export async function ownershipOf(prepared: Prepared, accounts: readonly string[]): Promise<Ownership> {
@@ -76,28 +43,27 @@ export async function ownershipOf(prepared: Prepared, accounts: readonly string[
   const shares = asAddress(await call((client) => sharesOf(client, { addresses, modelId })));
   const grants = asAddress(await call((client) => codeGrantsOf(client, { addresses })));
   const sale = asAddress(await call((client) => capitalSaleOf(client, { addresses })));
-  const asked = [...new Set([rewards, grants, sale, ...accounts.map(asAddress)])];
-  for (let tries = 1; ; tries++) {
-    const block = await call((client) => client.getBlockNumber({ cacheTime: 0 }));
-    const { minted, holdings } = await heldNow(prepared, shares, asked);
-    const holdingOf = (account: string): Holding => holdings.get(asAddress(account)) ?? nothing;
+  const asked = [rewards, grants, sale, ...accounts.map(asAddress)];
+  return ofNewest(connection, async ({ number: block }) => {
+    const { supply, balanceOf, votesOf } = await sharesAt({ connection, shares }, asked, block);
     const brought = (contract: Address) => broughtBy(prepared, shares, contract, block);
-    const [trained, capital, code] = await Promise.all([brought(rewards), brought(sale), brought(grants)]);
-    // What a node leaves out of the history is told as trained, so that all of it is told.
-    const compute = minted - capital - code;
-    if (compute !== trained && tries < MOST_TRIES) continue;
-    const inContract = (contract: Address): string => holdingOf(contract).balance.toString();
+    const [capital, code] = await Promise.all([brought(sale), brought(grants)]);
     return {
       shares: {
-        minted: minted.toString(),
-        unclaimed: inContract(rewards),
-        inGrants: inContract(grants),
-        inSale: inContract(sale),
-        origins: { compute: compute.toString(), capital: capital.toString(), code: code.toString() },
+        minted: supply.toString(),
+        unclaimed: balanceOf(rewards).toString(),
+        inGrants: balanceOf(grants).toString(),
+        inSale: balanceOf(sale).toString(),
+        // What a node leaves out of the history is told as trained, so that all of it is told.
+        origins: {
+          compute: (supply - capital - code).toString(),
+          capital: capital.toString(),
+          code: code.toString(),
+        },
       },
-      holdingOf,
+      holdingOf: (account) => ({ balance: balanceOf(asAddress(account)), votes: votesOf(asAddress(account)) }),
     };
-  }
+  });
 }
 
 const iso = (seconds: number): string => new Date(seconds * 1_000).toISOString();

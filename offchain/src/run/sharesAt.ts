@@ -1,0 +1,72 @@
+/** What a model's shares contract says, all of one block. */
+import { totalSupply } from "@cotrain/sdk/actions";
+import { type Address, asAddress } from "@cotrain/sdk/protocol";
+import { erc20Abi, parseAbi, zeroAddress } from "viem";
+
+import type { ChainConnection } from "../chain/index.ts";
+
+type Connection = Pick<ChainConnection, "call">;
+
+/** Blocks that are asked about one after the other until the state of one is still there. */
+const MOST_BLOCKS = 10;
+/** What shares are asked by their standards: ERC-20, and of votes ERC-5805. */
+const sharesAbi = [
+  ...erc20Abi,
+  ...parseAbi([
+    "function getVotes(address account) view returns (uint256)",
+    "function delegates(address account) view returns (address)",
+  ]),
+] as const;
+/** Of questions that are asked together, about a hundred: what asks them is a contract, which has no room for many more. */
+const TOGETHER_BYTES = 4_096;
+
+/** A block of the chain. */
+interface At {
+  readonly number: bigint;
+  /** Chain seconds. */
+  readonly timestamp: bigint;
+}
+
+/**
+ * What is read of the newest block. A local node keeps the state of no other: where that is gone when it is asked for, the next
+ * block is taken.
+ * @throws what `read` throws of a block that is still the newest, or of the last that is taken
+ */
+export async function ofNewest<T>({ call }: Connection, read: (block: At) => Promise<T>): Promise<T> {
+  const newest = (): Promise<At> => call((client) => client.getBlock());
+  let block = await newest();
+  for (let met = 1; ; met++) {
+    try {
+      return await read(block);
+    } catch (error) {
+      const next = await newest();
+      if (next.number === block.number || met === MOST_BLOCKS) throw error;
+      block = next;
+    }
+  }
+}
+
+/** What the contract says of all accounts at one block, in wei: amounts of others than these are 0. */
+export async function sharesAt(
+  { connection: { call }, shares }: { readonly connection: Connection; readonly shares: Address },
+  accounts: readonly Address[],
+  blockNumber: bigint,
+) {
+  const asked = [...new Set(accounts)];
+  const of = <const name extends string>(functionName: name) =>
+    asked.map((account) => ({ address: shares, abi: sharesAbi, functionName, args: [account] as const }));
+  const how = { allowFailure: false, deployless: true, batchSize: TOGETHER_BYTES, blockNumber } as const;
+  const [supply, balances, votes, delegates] = await Promise.all([
+    call((client) => totalSupply(client, { shares, blockNumber })),
+    call((client) => client.multicall({ ...how, contracts: of("balanceOf") })),
+    call((client) => client.multicall({ ...how, contracts: of("getVotes") })),
+    call((client) => client.multicall({ ...how, contracts: of("delegates") })),
+  ]);
+  const at = (account: Address): number => asked.indexOf(account);
+  return {
+    supply,
+    balanceOf: (account: Address): bigint => balances[at(account)] ?? 0n,
+    votesOf: (account: Address): bigint => votes[at(account)] ?? 0n,
+    delegateOf: (account: Address): Address => asAddress(delegates[at(account)] ?? zeroAddress),
+  };
+}
