@@ -58,6 +58,9 @@ export interface OfferedGrant {
   readonly words: string;
 }
 
+/** Why there is no commit to pay for. */
+export const NO_CLONE = "the program runs from no clone of its own, so that there is no commit to pay for";
+
 /** What is asked for, and where its clone lies. */
 export interface GrantRequest {
   readonly author: Address;
@@ -77,8 +80,10 @@ export async function offerGrant(
   const { connection, addresses, modelId } = place;
   try {
     const { grants, all } = await approvedGrants(place);
-    if (all.length > 0) return { why: 'the holders have granted something for code before: "cotrain code list" tells' };
+    if (all.length > 0)
+      return { why: 'the holders have granted something for code before: "npx cotrain code list" tells' };
     const commit = await commitOfClone(clone);
+    if (commit === undefined) return { why: NO_CLONE };
     const repository = repositoryNamed(await originOf(clone));
     const facts = await grantFacts(place, clock);
     const description = `Cotrain at commit ${commit.slice(0, DIGITS)}`;

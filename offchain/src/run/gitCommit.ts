@@ -105,16 +105,15 @@ const line = (output: Buffer): string => output.toString("utf8").trim();
 
 /**
  * The commit that a clone stands at, where the directory is the clone's own top: one that lies in another repository's would have
- * that one's commit.
- * @throws UserError `CLONE_MISSING`
+ * that one's commit. Undefined where it is no clone, or Git is not there.
  */
-export async function commitOfClone(directory: string): Promise<string> {
-  const commit = await headCommitOf(directory);
-  if (line(await git(resolve(directory), ["rev-parse", "--show-prefix"])) === "") return commit;
-  throw new UserError(
-    "CLONE_MISSING",
-    `${resolve(directory)} is no clone of its own: it lies in another repository's, whose commit is another project's.`,
-  );
+export async function commitOfClone(directory: string): Promise<string | undefined> {
+  try {
+    const within = line(await git(resolve(directory), ["rev-parse", "--show-prefix"]));
+    return within === "" ? await headCommitOf(directory) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /** The URL that a clone names as its origin, as it stands in its own settings; undefined where it names none. */

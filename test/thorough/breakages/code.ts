@@ -119,8 +119,8 @@ export const code: readonly Breakage[] = [
   {
     name: "the commit of a repository in which Cotrain merely lies is paid for",
     file: "offchain/src/run/gitCommit.ts",
-    text: '"--show-prefix"])) === "")',
-    instead: '"--show-prefix"])) !== undefined)',
+    text: 'within === "" ?',
+    instead: "within !== undefined ?",
     tests: ["test/offchain/localnet/code.test.ts"],
   },
 ];
