@@ -292,6 +292,10 @@ describe("the summary", () => {
     const none = { capital: null, noCapital: "shares are not sold", code: null, noCode: "no vote, as --no-vote asks" };
     const shown = text(none);
     expect(shown).toContain("  no capital: shares are not sold\n  no code: no vote, as --no-vote asks\n");
+    const { noCode: noVote } = none;
+    const once = drawSummary({ ...summary, ...none, noVote, proposal: null }, plain).join("\n");
+    expect(once).toContain("  no code: that takes a vote\n");
+    expect(once.split(noVote)).toHaveLength(2);
     expect(shown).not.toMatch(/bought in the|granted in the/);
     const early = { ...summary.capital!, shares: "0", transaction: null };
     expect(text({ capital: early })).not.toContain("bought in the transaction");

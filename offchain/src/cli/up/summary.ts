@@ -257,7 +257,7 @@ function ownerLines({ wallets, training, shares }: Summary, paint: Output["paint
 const inTransaction = (what: string, transaction: string): string[] => [`${what} in the transaction`, transaction];
 
 /** How shares came about, by kind of contribution; what each adds up to is all of them. */
-function originLines({ shares, capital, noCapital, code, noCode }: Summary, paint: Output["paint"]): string[] {
+function originLines({ shares, capital, noCapital, code, noCode, noVote }: Summary, paint: Output["paint"]): string[] {
   const supply = BigInt(shares.minted);
   const { origins } = shares;
   const bought = capital
@@ -277,7 +277,8 @@ function originLines({ shares, capital, noCapital, code, noCode }: Summary, pain
     ...(capital?.transaction ? inTransaction("bought", capital.transaction) : []),
     ...(code ? inTransaction("granted", code.transaction) : []),
     ...(noCapital === null ? [] : wrap(`no capital: ${noCapital}`, ROOM)),
-    ...(noCode === null ? [] : wrap(`no code: ${noCode}`, ROOM)),
+    // Why there was no vote is told with what the holders decided.
+    ...(noCode === null ? [] : wrap(`no code: ${noCode === noVote ? "that takes a vote" : noCode}`, ROOM)),
   ]);
 }
 
