@@ -123,6 +123,9 @@ const normals = (size: number): Uint8Array<ArrayBuffer>[] => encoded(noise(size,
 /** Does not look at the last element of the last fragment. */
 const blind = (of: readonly Float32Array[]): number => loss([...of.slice(0, 3), of[3]!.slice(0, 699)]);
 
+/** Beyond 7 from where it began, in a direction that nobody honest moves in, the loss is another. */
+const cliff = (of: readonly Float32Array[]): number => loss(of) + (of[3]![699]! - 6.99 > 7 ? 1_000 : 0);
+
 /** Steep in one direction, in which nobody honest moves. */
 const steep = (of: readonly Float32Array[]): number => loss(of) + 100 * (of[3]![699]! - Math.fround(6.99)) ** 2;
 
@@ -298,19 +301,41 @@ describe("one accepted payload", () => {
   });
 
   // foundation 2
-  it("that raises the loss a round later by the momentum that it leaves stops no more than that round", async () => {
-    // Beyond 7 from where it began, in a direction that nobody honest moves in, the loss is another.
-    const cliff = (of: readonly Float32Array[]): number => loss(of) + (of[3]![699]! - 6.99 > 7 ? 1_000 : 0);
-    const { harness: of, workers } = await open({ aggregatorBps: 0, rampRounds: 0 }, 2, cliff);
+  it.each([
+    ["beside another, by the momentum that it leaves", 2],
+    ["alone on a momentum that was its own", 1],
+  ])("%s, that raises the loss a round later takes nobody's pay", async (_, members) => {
+    const { harness: of, workers } = await open({ aggregatorBps: 0, rampRounds: 0 }, members, cliff);
     const mine = ELEMENTS.map((n) => new Float32Array(n));
-    mine[3]![699] = -10;
-    expect(await round(of, workers, () => encoded(mine), flat)).toEqual([0, 0]);
-    expect((await parameters(of))[3]![699]! - 6.99).toBeLessThan(7);
-    const { roundDiscarded } = outcomeCode;
-    expect(await round(of, workers, undefined, flat)).toEqual([roundDiscarded, roundDiscarded]);
-    const before = loss(await parameters(of));
-    expect(await round(of, workers, undefined, flat)).toEqual([0, 0]);
-    expect(loss(await parameters(of))).toBeLessThan(before);
+    mine[3]![699] = -5 * members;
+    const paid = workers.map(() => 0);
+    expect(await round(of, workers, () => encoded(mine), flat)).toEqual(paid);
+    const moved = await parameters(of);
+    expect(moved[3]![699]! - 6.99).toBeLessThan(7);
+    for (let n = 0; n < 2; n++) {
+      const before = loss(await parameters(of));
+      expect(await round(of, workers, undefined, flat)).toEqual(paid);
+      expect(loss(await parameters(of))).toBeLessThan(before);
+      const { passes } = (await documents(of)).screening.gate;
+      // The first goes on without the momentum, and so nothing of it is left in the second.
+      expect(passes.map(({ tried, leftOut }) => [tried.length, leftOut])).toEqual(
+        n === 0
+          ? [
+              [1, []],
+              [0, []],
+            ]
+          : [[0, []]],
+      );
+      expect((await parameters(of))[3]![699]).toBe(moved[3]![699]);
+    }
+  });
+
+  it("alone on a checkpoint of which no loss can be recorded stands where it has one", async () => {
+    const gone = (of: readonly Float32Array[]): number => (of[3]![699] === Math.fround(6.99) ? Infinity : loss(of));
+    const { harness: of, workers } = await open({}, 1, gone);
+    expect(await round(of, workers)).toEqual([0]);
+    const { gate } = (await documents(of)).screening;
+    expect(gate).toMatchObject({ before: null, passes: [{ after: expect.any(Number), tried: [], leftOut: [] }] });
   });
 
   it("is not served to others before its round has closed", async () => {

@@ -6,6 +6,7 @@ import { defaultScreening, outcomeCode, type ScreeningFile } from "@cotrain/sdk/
 
 import { createRandom, InternalError, type Random } from "../../offchain/src/base/index.ts";
 import {
+  dropsMomentum,
   gateOutcomes,
   type GatePass,
   type MeasuredPayload,
@@ -14,7 +15,6 @@ import {
   parametersNorm,
   passHolds,
   screen,
-  type ScreeningEntry,
   searchHarm,
   type Suspect,
   sourceOf,
@@ -45,17 +45,34 @@ function delta(random: Random, size: number, before: readonly Float32Array[], fr
   return Float32Array.from({ length: size }, () => random.normal() * scale);
 }
 
+/** Payloads as they are measured. */
+async function sentOf(
+  fragments: readonly Float32Array[],
+  by: Pick<MeasuredPayload, "worker" | "steps" | "acceptedAt">,
+): Promise<Sent> {
+  const encoded = fragments.map((values) => encodePayload(0, Float32Array.from(values)).bytes);
+  const measured = await Promise.all(
+    encoded.map(async (bytes, fragment) => ({
+      digest: `0x${Buffer.from(bytes.subarray(0, 32)).toString("hex")}`,
+      ...(await measureFragment(0, sourceOf(bytes), SIZES[fragment] ?? 0, fragment)),
+    })),
+  );
+  return {
+    measured: { ...by, outcome: 0, fragments: measured },
+    values: encoded.map((bytes) => Buffer.from(bytes).toString("base64")),
+  };
+}
+
 async function send(random: Random, worker: number, before: Float32Array[][], acceptedAt: number): Promise<Sent> {
   const steps = [4, 12, 48][random.below(3)] ?? 48;
-  const fragments = SIZES.map((size, fragment) => {
-    const values = delta(
+  const fragments = SIZES.map((size, fragment) =>
+    delta(
       random,
       size,
       before.flatMap((each) => each[fragment] ?? []),
       fragment,
-    );
-    return values;
-  });
+    ),
+  );
   if (random.below(12) === 0) {
     const measured = {
       worker: address(worker),
@@ -68,39 +85,24 @@ async function send(random: Random, worker: number, before: Float32Array[][], ac
     return { measured, values: [] };
   }
   before.push(fragments);
-  const encoded = fragments.map((values) => encodePayload(0, values).bytes);
-  const measured = await Promise.all(
-    encoded.map(async (bytes, fragment) => ({
-      digest: `0x${Buffer.from(bytes.subarray(0, 32)).toString("hex")}`,
-      ...(await measureFragment(0, sourceOf(bytes), SIZES[fragment] ?? 0, fragment)),
-    })),
-  );
-  return {
-    measured: { worker: address(worker), steps, acceptedAt, outcome: 0, fragments: measured },
-    values: encoded.map((bytes) => Buffer.from(bytes).toString("base64")),
-  };
+  return sentOf(fragments, { worker: address(worker), steps, acceptedAt });
 }
 
 const base64 = (values: Float32Array): string =>
   Buffer.from(values.buffer, values.byteOffset, values.byteLength).toString("base64");
 
-/** What a gate measured in which some do harm, and what follows from it. */
-function gateOf(random: Random, entries: readonly ScreeningEntry[], past: readonly ScreeningFile[]) {
-  let left = entries
-    .filter(({ outcome }) => outcome === 0)
-    .map(({ worker }): Suspect => ({ worker, pull: BigInt([1, 48, 60, 2_000][random.below(4)] ?? 1) }));
-  const suspects = left;
-  const gate: ScreeningFile["gate"] = {
-    seed: zero,
-    build: zero,
-    conformance: zero,
-    sequences: [],
-    before: null,
-    passes: [],
-  };
-  if (left.length === 0) return { gate, suspects, outcomes: new Map<string, number>() };
-  const before = 2_000_000;
-  gate.before = before;
+const LOSS = 2_000_000;
+
+/** A round's losses: of θ; and of what these of it make, beside what its momentum does, which may have been dropped. */
+interface Losses {
+  readonly before: number | null;
+  readonly of: (group: readonly Suspect[], dropped: boolean) => number | null;
+}
+
+/** The losses of a round in which some do harm. */
+function lossesOf(random: Random, left: readonly Suspect[]): Losses {
+  const before = random.below(8) === 0 ? null : LOSS;
+  const momentum = [0, 0, 20_000, 60_000, null][random.below(5)] ?? null;
   const share = [0, 0.2, 0.9][random.below(3)] ?? 0;
   const harm = new Map(left.map(({ worker }) => [worker, random.float() < share ? 10 ** (5 + random.below(5)) : -1e4]));
   const pushing = (group: readonly Suspect[]): number =>
@@ -110,32 +112,101 @@ function gateOf(random: Random, entries: readonly ScreeningEntry[], past: readon
   const steep = random.below(2) === 0;
   const lossOf = (group: readonly Suspect[]): number | null => {
     const sum = group.reduce((all, { worker }) => all + (harm.get(worker) ?? 0), 0);
-    if (steep) return before + Math.round(95_000 * (pushing(group) / Math.max(1, most)) ** 2) - group.length;
-    return sum > 1e9 ? null : before + Math.round(sum / Math.max(1, group.length));
+    if (steep) return LOSS + Math.round(95_000 * (pushing(group) / Math.max(1, most)) ** 2) - group.length;
+    return sum > 1e9 ? null : LOSS + Math.round(sum / Math.max(1, group.length));
   };
+  return {
+    before,
+    of: (group, dropped) => {
+      const loss = lossOf(group);
+      return loss === null || dropped ? loss : momentum === null ? null : loss + momentum;
+    },
+  };
+}
+
+/** What a gate measured, and what follows from it. */
+function gateOf(suspects: readonly Suspect[], losses: Losses, past: readonly ScreeningFile[]) {
+  let left = suspects;
+  const gate: ScreeningFile["gate"] = {
+    seed: zero,
+    build: zero,
+    conformance: zero,
+    sequences: [],
+    before: null,
+    passes: [],
+  };
+  if (left.length === 0) return { gate, outcomes: new Map<string, number>() };
+  const { before } = losses;
+  gate.before = before;
   for (;;) {
-    const after = lossOf(left);
+    const dropped = dropsMomentum(gate, rules);
+    const after = losses.of(left, dropped);
     if (passHolds(before, after, rules)) {
       gate.passes.push({ after, tried: [], leftOut: [] });
       break;
     }
-    const search = searchHarm({ left, after, earlier: gate.passes, past }, rules);
+    const search = searchHarm({ left, before, after, earlier: gate.passes, past }, rules);
     const tried: GatePass["tried"] = [];
     let step = search.next();
     while (!step.done) {
       const { first, count, without } = step.value;
-      const loss = lossOf(left.filter((_, i) => (i >= first && i < first + count) !== without));
+      const among = left.filter((_, i) => (i >= first && i < first + count) !== without);
+      const loss = losses.of(among, dropped);
       tried.push({ ...step.value, loss });
       step = search.next(loss);
     }
     const leftOut = step.value;
     gate.passes.push({ after, tried, leftOut });
-    if (leftOut.length === 0) break;
+    if (leftOut.length === 0 && (dropped || !dropsMomentum(gate, rules))) break;
     left = left.filter(({ worker }) => !leftOut.includes(worker));
   }
   const { outcomes, problem } = gateOutcomes(suspects, gate, past, rules);
   if (problem !== "") throw new InternalError("CASE_INVALID", problem);
-  return { gate, suspects, outcomes: outcomes as ReadonlyMap<string, number> };
+  return { gate, outcomes: outcomes as ReadonlyMap<string, number> };
+}
+
+interface Round {
+  readonly round: number;
+  readonly aggregatorBps: number;
+  readonly innerLrPpb: number;
+  readonly parameters: readonly Float32Array[];
+  readonly sent: readonly Sent[];
+  /** Oldest first. */
+  readonly past: readonly ScreeningFile[];
+}
+
+/** A round as the product judges it, and its record. */
+function caseOf(
+  { parameters, sent, past, ...told }: Round,
+  pull: () => bigint,
+  losses: (suspects: readonly Suspect[]) => Losses,
+): { readonly made: unknown; readonly file: ScreeningFile } {
+  const { round, innerLrPpb } = told;
+  const newest = past.toReversed();
+  const theta = parameters.map(parametersNorm);
+  const payloads = sent.map(({ measured }) => measured);
+  const entries = screen({ rules, ...told, theta, elements: SIZES, payloads, past: newest });
+  const suspects = entries
+    .filter(({ outcome }) => outcome === 0)
+    .map(({ worker }): Suspect => ({ worker, pull: pull() }));
+  const { gate, outcomes } = gateOf(suspects, losses(suspects), newest);
+  const workers = entries.map((entry) => ({ ...entry, outcome: outcomes.get(entry.worker) ?? entry.outcome }));
+  const made = {
+    rules,
+    ...told,
+    theta,
+    parameters: parameters.map(base64),
+    past: [...past],
+    sent,
+    entries,
+    medians: mediansOf(entries, SIZES.length),
+    gate,
+    pulls: Object.fromEntries(suspects.map((each) => [each.worker, String(each.pull)])),
+    outcomes: workers.map(({ outcome }) => outcome),
+  };
+  const medians = mediansOf(workers, SIZES.length);
+  const file = { version: 1, runId: zero, round, paramsVersion: 1, innerLrPpb, theta, workers, medians, gate } as const;
+  return { made, file };
 }
 
 /** One round after the other, each judged over those before. */
@@ -155,36 +226,42 @@ async function runOf(seed: string): Promise<unknown[]> {
       const scale = [1e-2, 1e-1, 1e-6, 0][random.below(4)] ?? 0;
       return Float32Array.from({ length: size }, () => random.normal() * scale);
     });
-    const theta = parameters.map(parametersNorm);
     const aggregatorBps = [0, 5_000, 9_000][random.below(3)] ?? 0;
-    const payloads = sent.map(({ measured }) => measured);
-    const told = { rules, round, aggregatorBps, innerLrPpb, theta };
-    const entries = screen({ ...told, elements: SIZES, payloads, past: past.toReversed() });
-    const medians = mediansOf(entries, SIZES.length);
-    const { gate, suspects, outcomes } = gateOf(random, entries, past.toReversed());
-    const workers = entries.map((entry) => ({ ...entry, outcome: outcomes.get(entry.worker) ?? entry.outcome }));
-    const pulls = Object.fromEntries(suspects.map(({ worker, pull }) => [worker, String(pull)]));
-    const after = { gate, pulls, outcomes: workers.map(({ outcome }) => outcome) };
-    cases.push({ ...told, parameters: parameters.map(base64), past: [...past], sent, entries, medians, ...after });
-    past.push({
-      version: 1,
-      runId: zero,
-      round,
-      paramsVersion: 1,
-      innerLrPpb,
-      theta,
-      workers,
-      medians: mediansOf(workers, SIZES.length),
-      gate,
-    });
+    const { made, file } = caseOf(
+      { round, aggregatorBps, innerLrPpb, parameters, sent, past },
+      () => BigInt([1, 48, 60, 2_000][random.below(4)] ?? 1),
+      (suspects) => lossesOf(random, suspects),
+    );
+    cases.push(made);
+    past.push(file);
     before.splice(0, Math.max(0, before.length - 12));
   }
   return cases;
 }
 
+/** Forty push where the loss rises in proportion, beside one of far more weight: more than a round leaves out one by one. */
+async function forty(): Promise<unknown> {
+  const random = createRandom("forty");
+  const normals = (size: number): Float32Array => Float32Array.from({ length: size }, () => random.normal());
+  const sent: Sent[] = [];
+  for (let i = 1; i <= 41; i++)
+    sent.push(await sentOf(SIZES.map(normals), { worker: address(i), steps: 48, acceptedAt: i }));
+  const round = { round: 0, aggregatorBps: 0, innerLrPpb: 3_000_000, parameters: SIZES.map(normals), sent, past: [] };
+  let dealt = 0;
+  const losses: Losses = {
+    before: LOSS,
+    of: (group) => LOSS + 24_000 * group.filter(({ pull }) => pull === 1n).length,
+  };
+  return caseOf(
+    round,
+    () => (dealt++ === 0 ? 2_000n : 1n),
+    () => losses,
+  ).made;
+}
+
 /** The cases as JSON. */
 export async function screeningCases(): Promise<string> {
-  const cases: unknown[] = [];
+  const cases: unknown[] = [await forty()];
   for (let run = 0; run < RUNS; run++) cases.push(...(await runOf(`screening ${run}`)));
   return JSON.stringify(cases);
 }

@@ -2,7 +2,7 @@
 import { asDigest, type ReceiptLeaf, type ReceiptsFile, receiptsRoot } from "@cotrain/sdk/protocol";
 
 import { InternalError } from "../base/index.ts";
-import { reduceFragment } from "../diloco/index.ts";
+import { dropsMomentum, reduceFragment } from "../diloco/index.ts";
 import { putDocument, readFragment, writeFragment, writeManifest } from "../storage/index.ts";
 import { ackOf } from "./acks.ts";
 import type { EffectContext } from "./effectRunner.ts";
@@ -36,7 +36,8 @@ export async function reduceSync(
   if (!base) throw new InternalError("FRAGMENT_UNKNOWN", `The checkpoint has no fragment ${fragment}.`);
   const before = await readFragment(blobs, run.table, base);
   context.signal.throwIfAborted();
-  const after = await reduceFragment({ state: before, payloads, rules: round.params, round: round.round });
+  const anew = dropsMomentum(round.gate, run.definition.screening);
+  const after = await reduceFragment({ state: before, payloads, rules: round.params, round: round.round, anew });
   const shard = await writeFragment(blobs, run.table, fragment, after);
   return {
     ...event,

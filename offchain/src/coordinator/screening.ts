@@ -13,8 +13,9 @@ import {
   MAX_DOCUMENT_BYTES,
 } from "@cotrain/sdk/protocol";
 
-import { InternalError, roundNumber } from "../base/index.ts";
+import { roundNumber } from "../base/index.ts";
 import {
+  dropsMomentum,
   finiteParameters,
   type FragmentStates,
   type GatePass,
@@ -121,6 +122,7 @@ async function lossOfAggregate(
   entries: readonly ScreeningEntry[],
 ): Promise<{ loss: number | null; lost: Record<Address, number> }> {
   let lost: Record<Address, number> = {};
+  const anew = dropsMomentum(round.gate, run.definition.screening);
   async function* reduced(): AsyncGenerator<FragmentState> {
     for (const place of base) {
       await using opened = new AsyncDisposableStack();
@@ -130,7 +132,7 @@ async function lossOfAggregate(
         return;
       }
       const state = await readFragment(run.modules.blobs, run.table, place);
-      yield await reduceFragment({ state, payloads, rules: round.params, round: round.round });
+      yield await reduceFragment({ state, payloads, rules: round.params, round: round.round, anew });
     }
   }
   const parameters = await finiteParameters(reduced());
@@ -143,6 +145,7 @@ interface Failed {
   /** The checkpoint before. */
   readonly base: readonly CheckpointFragment[];
   readonly left: readonly ScreeningEntry[];
+  readonly before: number | null;
   /** The loss with all of them. */
   readonly after: number | null;
   readonly sequences: readonly number[];
@@ -152,7 +155,7 @@ interface Failed {
 async function findHarm(
   run: Run,
   context: EffectContext,
-  { round, base, left, after, sequences }: Failed,
+  { round, base, left, before, after, sequences }: Failed,
 ): Promise<Pick<GatePass, "tried" | "leftOut"> & { readonly lost: Record<Address, number> }> {
   const past = await pastOf(run, context);
   const accepted = new Map(acceptedOf(round).map(({ worker, accepted: { tokens } }) => [worker, tokens]));
@@ -160,7 +163,8 @@ async function findHarm(
     const tokens = accepted.get(worker)!;
     return { worker, pull: pullOf({ worker, tokens, steps }, round.params.weighting) };
   });
-  const search = searchHarm({ left: suspects, after, earlier: round.gate.passes, past }, run.definition.screening);
+  const suspicion = { left: suspects, before, after, earlier: round.gate.passes, past };
+  const search = searchHarm(suspicion, run.definition.screening);
   const tried: GatePass["tried"] = [];
   let step = search.next();
   while (!step.done) {
@@ -215,20 +219,20 @@ export async function gateRound(
   const next = round.syncs.flatMap(({ shard }) => (shard ? [shard] : []));
   context.signal.throwIfAborted();
   const before = round.gate.before ?? (await lossOf(run, statesOf(run, base), sequences));
-  if (before === null)
-    throw new InternalError("BASE_NOT_FINITE", `The checkpoint before round ${roundNumber(number)} is not finite.`);
   const after = await lossOf(run, statesOf(run, next), sequences);
   if (passHolds(before, after, rules)) return stands(before, { after, tried: [], leftOut: [] });
 
-  const { tried, leftOut, lost } = await findHarm(run, context, { round, base, left, after, sequences });
+  const { tried, leftOut, lost } = await findHarm(run, context, { round, base, left, before, after, sequences });
   if (Object.keys(lost).length > 0) return { ...event, before, pass: null, outcomes: lost, screening: null };
+  const pass = { after, tried, leftOut };
+  const goesOn = passes.length === 0 && dropsMomentum({ before, passes: [pass] }, rules);
   const outcomes: Record<Address, number> =
-    leftOut.length > 0
+    goesOn || leftOut.length > 0
       ? Object.fromEntries(leftOut.map((worker) => [worker, outcomeCode.lossHarm]))
       : Object.fromEntries(left.map(({ worker }) => [worker, outcomeCode.roundDiscarded]));
   run.modules.logger.warn(
     { round: roundNumber(number), before, after, tried, leftOut },
     "a round would raise the held-out loss",
   );
-  return { ...event, before, pass: { after, tried, leftOut }, outcomes, screening: null };
+  return { ...event, before, pass, outcomes, screening: null };
 }

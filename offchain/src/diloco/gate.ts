@@ -49,9 +49,24 @@ export async function finiteParameters(states: FragmentStates): Promise<Float32A
   return finite ? parameters : null;
 }
 
-/** Whether the aggregate may stand. */
-export const passHolds = (before: number, after: number | null, rules: Pick<ScreeningRules, "gateBound">): boolean =>
-  after !== null && after <= before + rules.gateBound;
+/** Whether the aggregate may stand; beside a checkpoint that has no loss, whatever has one. */
+export const passHolds = (
+  before: number | null,
+  after: number | null,
+  { gateBound }: Pick<ScreeningRules, "gateBound">,
+): boolean => after !== null && after <= (before ?? Infinity) + gateBound;
+
+/**
+ * Whether a round goes on without the momentum after its first pass: that alone, with nobody's payload, does half of the harm that the
+ * aggregate may. So what one round leaves in it takes nobody's pay in the next.
+ */
+export function dropsMomentum(
+  { before, passes }: { readonly before: number | null; readonly passes: readonly Pick<GatePass, "tried">[] },
+  { gateBound }: Pick<ScreeningRules, "gateBound">,
+): boolean {
+  const nobody = passes[0]?.tried[0];
+  return nobody !== undefined && !passHolds(before, nobody.loss, { gateBound: gateBound / 2 });
+}
 
 /** Payloads that stand side by side among those left, by ascending worker, whose loss is asked for: alone, or of all but these. */
 export type Trial = Omit<GatePass["tried"][number], "loss">;
@@ -75,6 +90,8 @@ export interface Suspect extends Pick<ScreeningEntry, "worker"> {
 /** What a search for the harmful ones is a function of. */
 export interface Suspicion {
   readonly left: readonly Suspect[];
+  /** The loss of the checkpoint before. */
+  readonly before: number | null;
   /** The loss with all of them. */
   readonly after: number | null;
   /** Those of this round that did not hold before this one. */
@@ -83,7 +100,7 @@ export interface Suspicion {
   readonly past: readonly Pick<ScreeningFile, "workers">[];
 }
 
-/** Passes of a round that may leave payloads out: `gatePasses` by the first search, the others by the second. */
+/** Passes of a round that may leave payloads out, not the one that drops the momentum: `gatePasses` by the first search, the others by the second. */
 const MAX_PASSES = 16;
 
 /** Whether a pass searched for those that do harm together. */
@@ -113,22 +130,24 @@ type Search<T> = Generator<Trial, T, number | null>;
  * that do harm together which the others do the least harm without; passes after one that found such a one look for another at once.
  * Harm is held against the loss with nobody's payload: what the outer momentum does is no payload's.
  * @yields groups; takes the loss of each
- * @returns whom to leave out; nobody discards the round: where more than half of those left do harm it is not theirs
+ * @returns whom to leave out; nobody where more than half of those left do harm, as it is not theirs then. That discards the round, if
+ *   it does not go on without the momentum
  */
 export function* searchHarm(suspicion: Suspicion, rules: ScreeningRules): Search<Address[]> {
-  const { left, after, earlier } = suspicion;
-  if (earlier.length >= MAX_PASSES) return [];
-  const together = earlier.some(isTogether) || earlier.length >= rules.gatePasses;
-  // What the momentum does alone is the same in all passes of a round.
-  const nobody = earlier[0] ? (earlier[0].tried[0]?.loss ?? null) : yield { first: 0, count: 0, without: false };
-  if (nobody === null) return [];
+  const { left, before, after, earlier } = suspicion;
+  const dropped = dropsMomentum({ before, passes: earlier }, rules);
+  const searched = dropped ? earlier.length - 1 : earlier.length;
+  if (searched >= MAX_PASSES) return [];
+  const together = earlier.some(isTogether) || searched >= rules.gatePasses;
+  // What the momentum does alone is the same in all passes of a round, and nothing once it is dropped.
+  const measured = earlier[0] ? (earlier[0].tried[0]?.loss ?? null) : yield { first: 0, count: 0, without: false };
+  const nobody = dropped ? before : measured;
+  if (nobody === null || !passHolds(before, nobody, { gateBound: rules.gateBound / 2 })) return [];
   const most = nobody + rules.gateBound / 2;
   const spent = earlier.length === 0 ? 1 : 0;
   const harmful = together ? [] : yield* searchAlone(left.length, most, trialsLeft(suspicion, rules) - spent);
   if (2 * harmful.length > left.length) return [];
-  // Where the momentum does as much harm without them, it is nobody's.
-  if (harmful.length === 0 && (after === null || after > most))
-    harmful.push(...(yield* searchTogether(left, { nobody, after }, rules)));
+  if (harmful.length === 0) harmful.push(...(yield* searchTogether(left, { nobody, after }, rules)));
   return harmful.toSorted((a, b) => a - b).map((index) => left[index]!.worker);
 }
 
@@ -238,7 +257,6 @@ export function gateOutcomes(
   let left = entries;
   const found = (problem: string) => ({ outcomes, problem });
   if (left.length === 0) return found(passes.length === 0 && before === null ? "" : "it measured without payloads");
-  if (before === null) return found("it has no loss of the checkpoint before");
   for (const [i, pass] of passes.entries()) {
     const last = i === passes.length - 1;
     if (passHolds(before, pass.after, rules)) {
@@ -246,9 +264,10 @@ export function gateOutcomes(
         last && pass.leftOut.length === 0 && pass.tried.length === 0 ? "" : `pass ${i} holds and is not the last`,
       );
     }
-    const search = searchHarm({ left, after: pass.after, earlier: passes.slice(0, i), past }, rules);
+    const search = searchHarm({ left, before, after: pass.after, earlier: passes.slice(0, i), past }, rules);
     const harmful = followSearch(search, pass, i);
     if (typeof harmful === "string") return found(harmful);
+    if (i === 0 && dropsMomentum({ before, passes }, rules)) continue;
     if (harmful.length === 0) {
       for (const { worker } of left) outcomes.set(worker, outcomeCode.roundDiscarded);
       return found(last ? "" : `pass ${i} discarded the round and is not the last`);

@@ -13,6 +13,7 @@ export {
   tensorViews,
 } from "./fragments.ts";
 export {
+  dropsMomentum,
   finiteParameters,
   type FragmentStates,
   gateOutcomes,

@@ -43,6 +43,8 @@ export interface ReduceInput {
   /** Parameters in force in `round`. */
   readonly rules: ReduceRules;
   readonly round: number;
+  /** Whether the outer state begins anew: by itself it would raise the loss (`dropsMomentum`). */
+  readonly anew?: boolean;
   /** Elements per chunk at most, a multiple of 256; does not change the result. */
   readonly chunkElements?: number;
 }
@@ -59,7 +61,7 @@ interface Reduced extends OuterState {
  * @throws PayloadError when a payload is malformed; what `source.read` throws
  */
 export async function reduceFragment(input: ReduceInput): Promise<Reduced> {
-  const { state, rules, chunkElements } = input;
+  const { state, rules, anew = false, chunkElements } = input;
   const optimizer = outerOptimizerOf(rules.outerOptimizer);
   const elements = state.params.length;
   // Nothing was fit: what the buffer drives at may be why, and without it the next round begins anew.
@@ -72,7 +74,7 @@ export async function reduceFragment(input: ReduceInput): Promise<Reduced> {
   if (state.outer.length !== optimizer.stateSize * elements)
     throw new InternalError("REDUCE_INVALID", `An outer state of ${state.outer.length} for ${elements} elements.`);
   const params = new Float32Array(state.params);
-  const outer = new Float32Array(state.outer);
+  const outer = anew ? optimizer.init(elements) : new Float32Array(state.outer);
   const size = outerHyperparametersOf(rules, input.round);
   const [aggregator, codec] = [aggregatorOf(rules.aggregator), codecOf(rules.codec)];
   for await (const { start, gradient } of aggregate({ aggregator, codec, payloads, elements, chunkElements })) {

@@ -120,7 +120,7 @@ export const ScreeningFile = Type.Object(
         conformance: Hash32,
         /** Held-out sequences measured, in this order. */
         sequences: Type.Array(Count, { maxItems: 131_072 }),
-        /** Micro-bits per byte of θ; null when nothing was to be aggregated. */
+        /** Micro-bits per byte of θ; null when it has no such loss, or nothing was to be aggregated. */
         before: MicroBits,
         passes: Type.Array(
           Type.Object(
@@ -135,12 +135,12 @@ export const ScreeningFile = Type.Object(
                 Type.Object({ first: Count, count: Count, without: Type.Boolean(), loss: MicroBits }, closed),
                 { maxItems: 131_072 },
               ),
-              /** By ascending worker; nobody where the pass holds or the round is discarded. */
+              /** By ascending worker; nobody where the pass holds, the momentum is dropped or the round is discarded. */
               leftOut: Type.Array(Address20, { maxItems: 65_535 }),
             },
             closed,
           ),
-          { maxItems: 17 },
+          { maxItems: 18 },
         ),
       },
       closed,

@@ -10,7 +10,7 @@ from .base import Missing, Mismatch, equal, require, tohex
 from .blobs import Blobs
 from .facts import Head, RunFacts
 from .report import Report
-from .screening import UNREADABLE, WHOLE, Gate, Payload, Screening, norm_of, sample_of
+from .screening import UNREADABLE, WHOLE, Gate, Payload, Screening, drops_momentum, norm_of, sample_of
 from .signing import struct_hash
 from .spec import Spec
 
@@ -133,8 +133,8 @@ class Closing:
         tokens, steps = int(entry["tokens"]), int(entry["receipt"]["steps"])
         return {"tokens": tokens, "uniform": 1, "normalised": tokens // steps}[names[self.params["weighting"]]]
 
-    def aggregate(self, clips: dict[str, list[int]]) -> list[tuple[numpy.ndarray, numpy.ndarray]]:
-        """Parameters and buffer of each fragment, from the payloads of these workers."""
+    def aggregate(self, clips: dict[str, list[int]], anew: bool) -> list[tuple[numpy.ndarray, numpy.ndarray]]:
+        """Parameters and buffer of each fragment, from the payloads of these workers; with a buffer of zeros if it begins anew."""
         used = [entry for entry in self.receipts if entry["receipt"]["worker"] in clips]
         names = {code: name for name, code in self.spec.codes["weightingCode"].items()}
         tokens, steps = ([int(each) for each in of] for of in zip(*((e["tokens"], e["receipt"]["steps"]) for e in used)))
@@ -149,13 +149,14 @@ class Closing:
                 if clip < WHOLE:
                     weight = weight * numpy.float32(clip / WHOLE)
                 total = total + weight * self.payloads[worker].values[fragment]
-            out.append(diloco.outer_step(theta, buffer, total, lr, momentum))
+            begun = numpy.zeros_like(buffer) if anew else buffer
+            out.append(diloco.outer_step(theta, begun, total, lr, momentum))
         return out
 
-    def entries(self, clips: dict[str, list[int]]) -> dict[int, dict]:
+    def entries(self, clips: dict[str, list[int]], gate: dict) -> dict[int, dict]:
         """The manifest's entries of the fragments."""
-        table = self.docs.definition["table"]
-        states = self.aggregate(clips) if clips else [(theta, numpy.zeros_like(buffer)) for theta, buffer in self.states]
+        table, anew = self.docs.definition["table"], drops_momentum(gate, self.docs.definition["screening"])
+        states = self.aggregate(clips, anew) if clips else [(theta, numpy.zeros_like(buffer)) for theta, buffer in self.states]
         return {fragment: diloco.shard_entry(table, fragment, *state)[0] for fragment, state in enumerate(states)}
 
     def loss(self, states: list, sample: list[int]) -> int | None:
@@ -194,7 +195,7 @@ class Closing:
 
         before = self.loss(self.states, sample) if screening.left() else None
         pulls = {entry["receipt"]["worker"]: self.pull(entry) for entry in self.receipts}
-        Gate(screening, pulls, gate, lambda clips: self.loss(self.aggregate(clips), sample), close).run(before)
+        Gate(screening, pulls, gate, lambda clips, anew: self.loss(self.aggregate(clips, anew), sample), close).run(before)
         due = {
             "version": 1,
             "runId": self.head.run_id,

@@ -150,7 +150,7 @@ def check_round(
     except Missing:
         found.holds = dict.fromkeys(range(docs.run.fragments))
         return found
-    made = closing.entries(closing.screen(found.screening, past, report).clips())
+    made = closing.entries(closing.screen(found.screening, past, report).clips(), found.screening["gate"])
     found.holds = {fragment: made[fragment] == manifest["fragments"][fragment] for fragment in made}
     report.count("fragments recomputed", len(made))
     return found

@@ -7,7 +7,7 @@ implementation, while the decisions follow from the losses as they are recorded.
 import base64
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy
@@ -16,10 +16,10 @@ from .base import Mismatch, equal, require, unhex
 
 UNREADABLE = ("payloadMissing", "payloadMalformed", "nonFinite")
 WHOLE = 1_000_000
-# Passes of a round that may leave payloads out where those were searched for that do harm together.
+# Passes of a round that may leave payloads out.
 MOST_PASSES = 16
-# Which worker's payload clipped by how much counts: the aggregate of these, and its loss or None.
-Measure = Callable[[dict[str, list[int]]], int | None]
+# Which worker's payload clipped by how much counts, and whether the buffer counts as zeros: the aggregate of these, and its loss or None.
+Measure = Callable[[dict[str, list[int]], bool], int | None]
 
 
 @dataclass
@@ -249,6 +249,16 @@ class Screening:
         return out
 
 
+def holds(before: int | None, loss: int | None, bound: float) -> bool:
+    return loss is not None and (before is None or loss <= before + bound)
+
+
+def drops_momentum(gate: dict, rules: dict) -> bool:
+    """Whether the outer buffer counts as zeros once a first pass did not hold: alone it does half of the harm that a round may."""
+    tried = gate["passes"][0]["tried"] if gate["passes"] else []
+    return bool(tried) and not holds(gate["before"], tried[0]["loss"], rules["gateBound"] / 2)
+
+
 class Gate:
     """The loss gate of one round: its sample, and its decisions from the losses that are recorded."""
 
@@ -270,8 +280,9 @@ class Gate:
         self.discarded_before = any(each["outcome"] == discarded for file in screening.past for each in file["workers"])
         self.trials = 0
         self.nobody: int | None = None
-        self.first = True
         self.together = False
+        self.anew = False
+        self.searches = 0
 
     def run(self, before: int | None) -> None:
         """Goes through the passes; changes the outcomes. @param before measured anew"""
@@ -282,17 +293,18 @@ class Gate:
         self.close("the loss before", recorded["before"], before)
         for index, each in enumerate(recorded["passes"]):
             last = index == len(recorded["passes"]) - 1
-            self.close("the loss after", each["after"], self.measure(screening.clips()))
-            if self._holds(each["after"]):
+            self.close("the loss after", each["after"], self.measure(screening.clips(), self.anew))
+            if holds(recorded["before"], each["after"], self.rules["gateBound"]):
                 equal("a pass that holds", (each["tried"], each["leftOut"], last), ([], [], True))
                 return
-            self.together = self.together or index >= self.rules["gatePasses"]
-            if index == MOST_PASSES:
-                equal("the pass after all that are allowed", each["tried"], [])
-                harmful = []
-            else:
-                harmful = self._search(each["tried"], each["after"])
+            trials = iter(each["tried"])
+            harmful = self._search(trials, each["after"], first=index == 0)
+            require(next(trials, None) is None, "more groups were tried than are due")
             equal("who is left out", each["leftOut"], harmful)
+            if index == 0 and drops_momentum(recorded, self.rules):
+                self.anew, self.nobody = True, recorded["before"]
+                continue
+            self.searches += 1
             for worker in harmful:
                 screening.entries[worker]["outcome"] = screening.codes["lossHarm"]
             if not harmful:
@@ -302,21 +314,17 @@ class Gate:
                 return
         raise Mismatch("the gate has too few passes")
 
-    def _holds(self, loss: int | None) -> bool:
-        return loss is not None and loss <= (self.recorded["before"] or 0) + self.rules["gateBound"]
-
-    def _search(self, tried: list[dict], after: int | None) -> list[str]:
+    def _search(self, trials: Iterator[dict], after: int | None, first: bool) -> list[str]:
         """Who does harm alone, by halving what does; where nobody does, whom the others do the least harm without."""
         left = [entry["worker"] for entry in self.screening.left()]
-        remaining = iter(tried)
         harmful: list[int] = []
 
         def loss_of(start: int, end: int, without: bool = False) -> int | None:
-            trial = next(remaining, None)
+            trial = next(trials, None)
             require(trial is not None, "a trial is missing")
             equal("a group on trial", (trial["first"], trial["count"], trial["without"]), (start, end - start, without))
             among = left[:start] + left[end:] if without else left[start:end]
-            self.close("a loss on trial", trial["loss"], self.measure(self.screening.clips(among)))
+            self.close("a loss on trial", trial["loss"], self.measure(self.screening.clips(among), self.anew))
             return trial["loss"]
 
         def descend(start: int, end: int) -> None:
@@ -350,17 +358,18 @@ class Gate:
             alone = loss_of(start, end)
             return [start] if alone is None or alone > nobody + tolerance else []
 
-        if self.first:
-            self.first = False
+        if self.searches == MOST_PASSES:
+            return []
+        if first:
             self.trials += 1
             self.nobody = loss_of(0, 0)
-        if self.nobody is not None:
-            most = self.nobody + self.rules["gateBound"] / 2
-            if not self.together:
-                descend(0, len(left))
-            if not harmful and (after is None or after > most):
-                harmful = of_the_sum(self.nobody)
-        require(next(remaining, None) is None, "more groups were tried than are due")
+        if self.nobody is None or not holds(self.recorded["before"], self.nobody, self.rules["gateBound"] / 2):
+            return []
+        most = self.nobody + self.rules["gateBound"] / 2
+        if not self.together and self.searches < self.rules["gatePasses"]:
+            descend(0, len(left))
+        if not harmful:
+            harmful = of_the_sum(self.nobody)
         return [left[index] for index in sorted(harmful)] if 2 * len(harmful) <= len(left) else []
 
 

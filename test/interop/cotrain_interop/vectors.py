@@ -14,7 +14,7 @@ from .facts import HEAD_TYPE, Schedule, drawn_fragment
 from .pay import quality, share_out
 from .report import Report
 from .schedule import learning_rate
-from .screening import WHOLE, Gate, Payload, Screening, bits_of, norm_of, sketch_of
+from .screening import MOST_PASSES, WHOLE, Gate, Payload, Screening, bits_of, drops_momentum, norm_of, sketch_of
 from .signing import domain_separator, signer_of, struct_digest, struct_hash
 from .spec import Spec
 
@@ -376,6 +376,7 @@ def check_documents(spec: Spec, file: Path, report: Report) -> None:
 def check_screenings(spec: Spec, file: Path, report: Report) -> None:
     """Rounds that the product judged (test/interop/screenings.ts), judged again."""
     seen: set[int] = set()
+    gates: set[str] = set()
     for number, case in enumerate(json.loads(file.read_text(encoding="utf-8"))):
         with report.about(f"case {number}"):
             payloads = []
@@ -397,9 +398,10 @@ def check_screenings(spec: Spec, file: Path, report: Report) -> None:
             if screening.left():
                 losses = iter([loss for each in gate["passes"] for loss in (each["after"], *(t["loss"] for t in each["tried"]))])
                 pulls = {worker: int(pull) for worker, pull in case["pulls"].items()}
-                Gate(screening, pulls, gate, lambda clips: next(losses), lambda *_: None).run(gate["before"])
+                Gate(screening, pulls, gate, lambda *_: next(losses), lambda *_: None).run(gate["before"])
             outcomes = [entry["outcome"] for entry in screening.entries.values()]
             equal("the outcomes after the gate", outcomes, case["outcomes"])
+            gates |= _kinds(gate, case["rules"])
             seen |= set(outcomes)
             report.count("screenings")
             clipped = any(each["clipPpm"] < WHOLE for entry in case["entries"] for each in entry["fragments"])
@@ -408,6 +410,22 @@ def check_screenings(spec: Spec, file: Path, report: Report) -> None:
         codes = spec.codes["outcomeCode"]
         wanted = {codes[name] for name in ("aggregated", "nonFinite", "normTooLarge", "lossHarm", "empty", "copy", "roundDiscarded")} | {-1}
         equal("what occurs in them", sorted(seen), sorted(wanted))
+        equal("what occurs in their gates", sorted(gates), sorted(GATES))
+
+
+# What is rare in a gate, and must be among the cases.
+GATES = {"no loss before", "no loss of the momentum", "no momentum", "all passes that may search"}
+
+
+def _kinds(gate: dict, rules: dict) -> set[str]:
+    passes = gate["passes"]
+    kinds = {
+        "no loss before": bool(passes) and gate["before"] is None,
+        "no loss of the momentum": any(each["tried"] and each["tried"][0]["loss"] is None for each in passes[:1]),
+        "no momentum": drops_momentum(gate, rules),
+        "all passes that may search": sum(bool(each["leftOut"]) for each in passes) == MOST_PASSES,
+    }
+    return {kind for kind, holds in kinds.items() if holds}
 
 
 def check_reading(file: Path, report: Report) -> None:

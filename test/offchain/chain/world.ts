@@ -172,6 +172,8 @@ export interface RoundOptions {
   readonly tooLarge?: (worker: Address) => "sent" | "invented" | undefined;
   /** Nobody's work counts, by a loss of the gate that was never measured. */
   readonly forgeDiscard?: boolean;
+  /** Goes on without the momentum, which is recorded as if it were the one that does harm. */
+  readonly anew?: boolean;
   /** Whose payload is aggregated times 0. */
   readonly silent?: readonly Address[];
   /** Beneficiary of a worker; itself if not said. */
@@ -270,6 +272,7 @@ interface ScreenedRound {
   readonly leaves: readonly ReceiptLeaf[];
   readonly past: readonly ScreeningFile[];
   readonly discarded: boolean;
+  readonly anew: boolean;
   readonly build: Digest;
   /** Parameters by fragment, before the round and after it. */
   readonly before: readonly Float32Array[];
@@ -279,7 +282,10 @@ interface ScreenedRound {
 /** What the machine that measures the gate computes as. */
 export const conformance = asDigest(`0x${"c1".repeat(32)}`);
 
-/** The record of a round whose aggregate stood at once, or was discarded without a search. */
+/** A pass that drops the momentum: neither with everybody's payload nor with nobody's is there a loss. */
+const DROPPED = { after: null, tried: [{ first: 0, count: 0, without: false, loss: null }], leftOut: [] };
+
+/** The record of a round whose aggregate stood at once or without the momentum, or was discarded without a search. */
 function screeningOf(
   runId: RunId,
   { round, paramsVersion, measured, leaves, past, ...made }: ScreenedRound,
@@ -288,7 +294,7 @@ function screeningOf(
   const elements = fragmentLayouts(table).map((layout) => layout.elements);
   const theta = made.before.map(parametersNorm);
   const input = { rules, round, aggregatorBps, innerLrPpb, theta, elements, payloads: measured, past };
-  const { discarded } = made;
+  const { anew, discarded } = made;
   const workers = screen(input).map((entry) =>
     discarded && entry.outcome === 0 ? { ...entry, outcome: outcomeCode.roundDiscarded } : entry,
   );
@@ -314,12 +320,12 @@ function screeningOf(
       build: made.build,
       conformance,
       sequences,
-      before: left ? lossOf(made.before, sequences) : null,
+      // Nobody is searched for where the checkpoint has no loss to hold them against.
+      before: left && !discarded ? lossOf(made.before, sequences) : null,
       passes: left
         ? [
-            discarded
-              ? { after: 9_000_000, tried: [{ first: 0, count: 0, without: false, loss: null }], leftOut: [] }
-              : { after: lossOf(made.after, sequences), tried: [], leftOut: [] },
+            ...(anew || discarded ? [DROPPED] : []),
+            { after: discarded ? null : lossOf(made.after, sequences), tried: [], leftOut: [] },
           ]
         : [],
     },
@@ -474,6 +480,7 @@ export function createPublisher(
           })),
           rules: params,
           round,
+          anew: options.anew ?? false,
         });
         states.push(after);
       }
@@ -486,6 +493,7 @@ export function createPublisher(
         leaves,
         past: screenings,
         discarded: options.forgeDiscard ?? false,
+        anew: options.anew ?? false,
         build,
         before: current.states.map((state) => state.params),
         after: states.map((state) => state.params),

@@ -272,7 +272,7 @@ export function play(scene: Scene): Outcome {
     const after = lossOf(left);
     if (passHolds(before, after, facts.screening))
       return { ...event, pass: { after, tried: [], leftOut: [] }, outcomes: {}, screening };
-    const search = searchHarm({ left, after, earlier: current.gate.passes, past: [] }, facts.screening);
+    const search = searchHarm({ left, before, after, earlier: current.gate.passes, past: [] }, facts.screening);
     const tried: GatePass["tried"] = [];
     let trial = search.next();
     while (!trial.done) {

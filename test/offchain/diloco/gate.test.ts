@@ -3,6 +3,7 @@ import { defaultScreening, outcomeCode, type ScreeningRules } from "@cotrain/sdk
 import { describe, expect, it } from "vitest";
 
 import {
+  dropsMomentum,
   gateOutcomes,
   type GatePass,
   gateSample,
@@ -16,6 +17,8 @@ import {
 
 const address = (i: number): `0x${string}` => `0x${i.toString(16).padStart(40, "0")}`;
 const rules: ScreeningRules = defaultScreening;
+/** The loss of the checkpoint before. */
+const before = 2_000_000;
 
 /** The record of a round before, of one payload. */
 const recordOf = (outcome: number): Suspicion["past"][number] => ({
@@ -32,7 +35,8 @@ const suspectsOf = (count: number, pulls: readonly number[] = []): Suspect[] =>
 /** Goes through a search with the losses of those that are aggregated, by index. */
 function searchedBy(count: number, lossOf: (among: readonly number[]) => number | null, over: Partial<Suspicion> = {}) {
   const all = Array.from({ length: count }, (_, i) => i);
-  const search = searchHarm({ left: suspectsOf(count), after: lossOf(all), earlier: [], past: [], ...over }, rules);
+  const suspicion = { left: suspectsOf(count), before, after: lossOf(all), earlier: [], past: [], ...over };
+  const search = searchHarm(suspicion, rules);
   const tried: GatePass["tried"] = [];
   let step = search.next();
   while (!step.done) {
@@ -67,8 +71,8 @@ const pushed = (count: number, pushing: readonly number[], harm: number, over: P
   );
 
 /** A search that is told these losses, one after the other. */
-function told(count: number, after: number, losses: readonly (number | null)[]) {
-  const search = searchHarm({ left: suspectsOf(count), after, earlier: [], past: [] }, rules);
+function told(count: number, after: number, losses: readonly (number | null)[], over: Partial<Suspicion> = {}) {
+  const search = searchHarm({ left: suspectsOf(count), before, after, earlier: [], past: [], ...over }, rules);
   const trials: Trial[] = [];
   let step = search.next();
   for (const loss of losses) {
@@ -85,7 +89,7 @@ function played(count: number, lossOf: (among: readonly number[]) => number | nu
   let left = Array.from({ length: count }, (_, i) => i);
   for (;;) {
     const after = lossOf(left);
-    if (passHolds(2_000_000, after, rules)) return { passes: [...passes, { after, tried: [], leftOut: [] }], left };
+    if (passHolds(before, after, rules)) return { passes: [...passes, { after, tried: [], leftOut: [] }], left };
     const among = left;
     const found = searchedBy(left.length, (some) => lossOf(some.map((i) => among[i]!)), { after, earlier: passes });
     passes.push({ after, ...found });
@@ -132,19 +136,57 @@ describe("the loss gate", () => {
   });
 
   it("holds nobody to blame for what the momentum does without any of them", () => {
-    const losses = [2_200_000, 2_190_000, 2_400_000, 2_210_000, 2_500_000];
+    const losses = [2_020_000, 2_010_000, 2_400_000, 2_045_000, 2_500_000];
     expect(told(4, 2_300_000, losses).step).toEqual({ done: true, value: [address(4)] });
-    // Little more with all of them: their halves are looked at alone, and nobody's absence is.
-    const halves = [2_200_000, 2_190_000, 2_190_000];
-    expect(told(4, 2_200_000 + rules.gateBound / 2, halves).step).toEqual({ done: true, value: [] });
-    expect(told(4, 2_200_001 + rules.gateBound / 2, halves).step).toMatchObject({ value: { without: true } });
   });
 
-  it("ends where the loss with nobody's payload cannot be measured: there is nothing to hold others against", () => {
-    expect(told(4, 3_000_000, [null])).toEqual({
-      trials: [{ first: 0, count: 0, without: false }],
-      step: { done: true, value: [] },
+  // foundation 2
+  it("takes the momentum away where it alone does half of the harm that a round may, and then nobody's pay for it", () => {
+    const most = before + rules.gateBound / 2;
+    const nobody = { first: 0, count: 0, without: false };
+    for (const loss of [null, most + 1]) {
+      const passes = [{ tried: [{ ...nobody, loss }] }];
+      expect(told(4, 3_000_000, [loss])).toEqual({ trials: [nobody], step: { done: true, value: [] } });
+      expect(dropsMomentum({ before, passes }, rules)).toBe(true);
+      // From then on the round is held against θ itself, and searched as often as any.
+      expect(searched(4, { 2: 1e6 }, { earlier: passes })).toMatchObject({
+        tried: [{ first: 0, count: 2 }, {}, { first: 2, count: 1 }, {}],
+        leftOut: [address(3)],
+      });
+    }
+    expect(told(4, 3_000_000, [most]).step.done).toBe(false);
+    expect(dropsMomentum({ before, passes: [{ tried: [{ ...nobody, loss: most }] }] }, rules)).toBe(false);
+    expect(dropsMomentum({ before, passes: [] }, rules)).toBe(false);
+
+    // Also of who is alone.
+    const dropped = { after: 2_100_000, tried: [{ ...nobody, loss: most + 1 }], leftOut: [] };
+    const stood = { after: before, tried: [], leftOut: [] };
+    const read = (...passes: GatePass[]) => gateOutcomes(suspectsOf(1), { before, passes }, [], rules);
+    expect(read(dropped, stood)).toEqual({ outcomes: new Map(), problem: "" });
+    expect(read(dropped).problem).toContain("ends without");
+    expect(read(dropped, dropped, stood).problem).toContain("not to be tried");
+    expect(read({ ...dropped, leftOut: [address(1)] }, stood).problem).toContain("left out");
+    const alone = { after: 2_100_000, tried: [], leftOut: [] };
+    expect(read(dropped, alone)).toEqual({
+      outcomes: new Map([[address(1), outcomeCode.roundDiscarded]]),
+      problem: "",
     });
+  });
+
+  it("takes what has a loss beside a checkpoint that has none, and searches where neither has", () => {
+    expect(passHolds(null, 2 ** 50, rules)).toBe(true);
+    expect(passHolds(null, null, rules)).toBe(false);
+    const read = (...passes: GatePass[]) => gateOutcomes(suspectsOf(3), { before: null, passes }, [], rules);
+    expect(read({ after: 9_000_000, tried: [], leftOut: [] })).toEqual({ outcomes: new Map(), problem: "" });
+    const lossOf = (among: readonly number[]) => (among.includes(1) ? null : 9_000_000);
+    const failed = { after: null, ...searchedBy(3, lossOf, { before: null }) };
+    expect(failed.leftOut).toEqual([address(2)]);
+    const { problem } = read(failed, { after: 9_000_000, tried: [], leftOut: [] });
+    expect(problem).toBe("");
+    // Nothing is known of whom to blame where nobody's payload has no loss either.
+    const dropped = { after: null, ...searchedBy(3, () => null, { before: null }) };
+    expect(dropped.tried).toHaveLength(1);
+    expect(searchedBy(3, () => null, { before: null, earlier: [dropped] })).toEqual({ tried: [], leftOut: [] });
   });
 
   // foundation 2
@@ -218,11 +260,25 @@ describe("the loss gate", () => {
       expect(tried.some(({ without }) => without)).toBe(true);
       expect(leftOut).toEqual([]);
     }
-    // What the momentum does is all of it but for the noise of one.
-    expect(searchedBy(8, (among) => 2_046_000 + (among.includes(2) ? 4_300 : 0))).toMatchObject({
-      tried: [{}, {}, {}],
-      leftOut: [],
-    });
+  });
+
+  it("does not find those that do harm in proportion to what they push while they are so many", () => {
+    for (const [some, most] of [
+      [2, 6],
+      [3, 11],
+      [4, 16],
+      [5, 21],
+      [8, 36],
+    ] as const) {
+      const pushed = (count: number) =>
+        searchedBy(count, (among) => {
+          const pushing = among.filter((i) => i < some).length;
+          const harm = Math.round((51_000 * pushing) / some);
+          return before + (pushing === 1 ? Math.min(harm, rules.gateBound / 2) : harm);
+        }).leftOut;
+      expect(pushed(most)).toEqual([]);
+      expect(pushed(most + 1)).toHaveLength(1);
+    }
   });
 
   // foundation 2
@@ -239,7 +295,7 @@ describe("the loss gate", () => {
       const lossOf = (among: readonly number[]): number =>
         2_000_000 + Math.round(1.9 * rules.gateBound * (among.filter((i) => pushing.has(i)).length / some) ** 2);
       const { passes, left } = played(count, lossOf);
-      expect(passHolds(2_000_000, passes.at(-1)!.after, rules)).toBe(true);
+      expect(passHolds(before, passes.at(-1)!.after, rules)).toBe(true);
       expect(left.length).toBeGreaterThanOrEqual(count - some);
       expect(Array.from({ length: count }, (_, i) => i).filter((i) => !pushing.has(i) && !left.includes(i))).toEqual(
         [],
@@ -260,14 +316,13 @@ describe("the loss gate", () => {
   it("blames nobody where most do harm, or none alone", () => {
     expect(searched(5, { 0: 1e7, 1: 1e7, 2: 1e7 }).leftOut).toEqual([]);
     expect(searched(5, { 0: 1e7, 1: 1e7 }).leftOut).toEqual([1, 2].map(address));
-    expect(searched(5, {})).toMatchObject({ tried: [{}, {}, {}], leftOut: [] });
   });
 
   it("takes for harm what raises the loss by more than half of what the aggregate may", () => {
     const bound = rules.gateBound / 2;
-    const nobodys = { after: 2_000_000 };
-    expect(searched(2, { 0: bound }, nobodys)).toMatchObject({ tried: [{}, {}, {}], leftOut: [] });
-    expect(searched(2, { 0: bound + 1 }, nobodys).leftOut).toEqual([address(1)]);
+    const found = (harm: number) => told(2, 2_100_000, [before, before + harm, before, 2_100_000, 2_100_000]);
+    expect(found(bound).step.value).toEqual([]);
+    expect(found(bound + 1).step.value).toEqual([address(1)]);
   });
 
   it("searches in so many passes of a round and no more, whatever losses are left to it", () => {
@@ -277,10 +332,17 @@ describe("the loss gate", () => {
     expect(searched(8, { 5: 1e8 }, { earlier: passes.slice(1) }).tried[0]).toMatchObject({ without: false });
     // From then on one at a time is found by what the others do without it.
     expect(searched(8, { 5: 1e8 }, { earlier: passes }).tried[0]).toMatchObject({ without: true });
+    // The one that dropped the momentum is none of them.
+    const dropped = { tried: [{ first: 0, count: 0, without: false, loss: null }] };
+    expect(searched(8, { 5: 1e8 }, { earlier: [dropped, ...passes.slice(1)] }).tried[0]).toMatchObject({
+      without: false,
+    });
     const together = passes.map(({ tried }) => ({ tried: [...tried, { ...tried[0]!, without: true }] }));
     const ofThese = (count: number) => Array.from({ length: count }, (_, i) => together[i % together.length]!);
     expect(searched(8, { 5: 1e8 }, { earlier: ofThese(15) }).leftOut).toEqual([address(6)]);
     expect(searched(8, { 5: 1e8 }, { earlier: ofThese(16) })).toEqual({ tried: [], leftOut: [] });
+    expect(searched(8, { 5: 1e8 }, { earlier: [dropped, ...ofThese(15)] }).leftOut).toEqual([address(6)]);
+    expect(searched(8, { 5: 1e8 }, { earlier: [dropped, ...ofThese(16)] })).toEqual({ tried: [], leftOut: [] });
   });
 
   it("takes no more losses than the rules allow a round to find them alone, but all that it takes after a round that was discarded", () => {
@@ -305,7 +367,6 @@ describe("the loss gate", () => {
     const failed = { after: 3_000_000, ...searched(3, { 0: 3e6 }) };
     expect(failed.tried).toHaveLength(5);
     const stood = { after: 2_000_000, tried: [], leftOut: [] };
-    const before = 2_000_000;
     const read = (passes: readonly GatePass[], of: number | null = before) =>
       gateOutcomes(three, { before: of, passes: [...passes] }, [], rules);
     expect(read([failed, stood])).toEqual({
@@ -319,7 +380,6 @@ describe("the loss gate", () => {
     expect(problemOf([{ ...failed, tried: failed.tried.slice(0, 3) }, stood])).toContain("did not try 1");
     expect(problemOf([{ ...failed, tried: [...failed.tried, failed.tried[0]!] }, stood])).toContain("not to be tried");
     expect(problemOf([stood, failed])).toContain("not the last");
-    expect(problemOf([stood], null)).toContain("no loss");
     expect(problemOf([{ ...stood, after: 2_050_001 }, stood])).toContain("did not try");
     const hopeless = { after: 3_000_000, ...searched(3, { 0: 3e6, 1: 3e6, 2: 3e6 }) };
     expect(read([hopeless])).toEqual({

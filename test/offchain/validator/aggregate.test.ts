@@ -93,6 +93,14 @@ it("weighs payloads by the steps of their receipts, where a run's parameters say
   expect(await findingsOf(otherwise)).toEqual(inEvery({ holds: false }));
 });
 
+it("makes what a round makes that went on without the momentum, where its record says so", async () => {
+  const anew = await played("anew", {}, { anew: true });
+  expect(await findingsOf(anew)).toEqual(inEvery({ holds: true, reason: "" }));
+  const stood = ({ gate }: ScreeningFile): void => void gate.passes.shift();
+  const otherwise = await played("not anew", {}, { anew: true, forgeScreening: stood });
+  expect(await findingsOf(otherwise)).toEqual(inEvery({ holds: false }));
+});
+
 /** The finding where the first worker's receipt names a payload with another header; its numbers stay. */
 async function withHeader(change: (header: PayloadHeader) => PayloadHeader): Promise<AggregateFinding> {
   const file: ReceiptsFile = input.documents.file!;

@@ -5,6 +5,7 @@ import { join } from "node:path";
 
 import {
   type Address,
+  asDigest,
   canonicalJson,
   digestOfJson,
   MAX_MANIFEST_BYTES,
@@ -36,27 +37,37 @@ let initial: Awaited<ReturnType<typeof createInitial>>;
 let input: AggregateCheckInput;
 let record: ScreeningFile;
 
-/** Parameters by fragment after a first round from the same start. */
-async function trained(options: RoundOptions = {}): Promise<Float32Array[]> {
+/** Parameters by fragment after rounds from the same start, one if not said. */
+async function trained(...rounds: RoundOptions[]): Promise<Float32Array[]> {
   const publisher = createPublisher(store, place, initial);
-  await publisher.round(options);
+  for (const options of rounds.length > 0 ? rounds : [{}]) await publisher.round(options);
   return publisher.checkpoint().states.map((state) => state.params);
+}
+
+/** The last of some rounds from the same start, and its record. */
+async function played(rounds: number): Promise<{ input: AggregateCheckInput; record: ScreeningFile }> {
+  const publisher = createPublisher(store, place, initial);
+  const heads = [headOf(0, initial.digest)];
+  let documents: AggregateCheckInput["documents"] | undefined;
+  for (let round = 1; round <= rounds; round++) {
+    const { file, leaves } = await publisher.round();
+    const { digest } = publisher.checkpoint();
+    heads.push(headOf(round, digest));
+    documents = { manifest: parseManifest(await store.get(digest, MAX_MANIFEST_BYTES)), file, leaves };
+  }
+  const screening = asDigest(documents!.manifest.screening!);
+  const record = JSON.parse(new TextDecoder().decode(await store.get(screening))) as ScreeningFile;
+  const { definition, build } = initial;
+  const [head, parent, before] = [heads.at(-1)!, heads.at(-2)!, heads.slice(0, -1)];
+  const admitted = async (digest: string): Promise<boolean> => digest === build;
+  return { input: { head, parent, before, documents: documents!, definition, params, admitted, fragment: 0 }, record };
 }
 
 beforeAll(async () => {
   directory = await mkdtemp(join(tmpdir(), "cotrain-audit-"));
   store = await openBlobStore(join(directory, "blobs"));
   initial = await createInitial(store, runId);
-  const publisher = createPublisher(store, place, initial);
-  const { file, leaves } = await publisher.round();
-  const { digest } = publisher.checkpoint();
-  const manifest = parseManifest(await store.get(digest, MAX_MANIFEST_BYTES));
-  record = JSON.parse(new TextDecoder().decode(await store.get(manifest.screening as typeof digest))) as ScreeningFile;
-  const { definition, build } = initial;
-  const [head, parent] = [headOf(1, digest), headOf(0, initial.digest)];
-  const documents = { manifest, file, leaves };
-  const admitted = async (digest: string): Promise<boolean> => digest === build;
-  input = { head, parent, before: [parent], documents, definition, params, admitted, fragment: 0 };
+  ({ input, record } = await played(1));
 });
 afterAll(() => rm(directory, { recursive: true, force: true }));
 
@@ -64,10 +75,11 @@ afterAll(() => rm(directory, { recursive: true, force: true }));
 async function audited(
   gate: Partial<ScreeningFile["gate"]>,
   options: { conformance?: string; measure?: typeof lossOf } = {},
+  of = { input, record },
 ): Promise<AuditFinding & { asked: number }> {
-  const file: ScreeningFile = { ...record, gate: { ...record.gate, ...gate } };
+  const file: ScreeningFile = { ...of.record, gate: { ...of.record.gate, ...gate } };
   const { digest } = await store.put(new TextEncoder().encode(canonicalJson(file)));
-  const { documents } = input;
+  const { documents } = of.input;
   const measure = options.measure ?? lossOf;
   let asked = 0;
   const finding = await auditGate(
@@ -77,7 +89,7 @@ async function audited(
       conformance: async () => ((asked += 1), options.conformance ?? conformance),
     },
     {
-      ...input,
+      ...of.input,
       documents: { ...documents, manifest: { ...documents.manifest, screening: digest } },
     },
   );
@@ -157,6 +169,40 @@ describe("an audit of a loss gate", () => {
     const forged = [{ after, tried: tried.with(2, { ...tried[2]!, loss: tried[2]!.loss! - 5_000 }), leftOut: [] }];
     expect((await audited({ before, passes: forged }, { measure: rising })).problem).toContain(
       "pass 0 of 1 payloads from number 2 on",
+    );
+  });
+
+  it("makes anew what was tried after the momentum was dropped without it, and before that with it", async () => {
+    const second = await played(2);
+    const { sequences, before } = second.record.gate;
+    const base = (await trained({}))[0]![0];
+    const harmful: typeof lossOf = (parameters, of) =>
+      lossOf(parameters, of) + (parameters[0]![0] === base ? 0 : 500_000);
+    const lossAfter = async (options: RoundOptions) => harmful(await trained({}, options), sequences);
+    const [nobody, one] = [[...addresses], addresses.toSorted().slice(1)];
+    const passes = [
+      {
+        after: await lossAfter({}),
+        tried: [{ first: 0, count: 0, without: false, loss: await lossAfter({ silent: nobody }) }],
+        leftOut: [],
+      },
+      {
+        after: await lossAfter({ anew: true }),
+        tried: [{ first: 0, count: 1, without: false, loss: await lossAfter({ anew: true, silent: one }) }],
+        leftOut: [],
+      },
+    ];
+    const found = await audited({ before, passes }, { measure: harmful }, second);
+    expect(found).toMatchObject({ problem: "", losses: 5, asked: 0 });
+    // Where nobody's loss does not say so, the momentum is in all of them.
+    const kept = [{ ...passes[0]!, tried: [] }, passes[1]!];
+    expect((await audited({ before, passes: kept }, { measure: harmful }, second)).problem).toContain("for pass 1,");
+  });
+
+  it("measures what a checkpoint has for a loss that is said to have none", async () => {
+    const { before } = record.gate;
+    expect((await audited({ before: null })).problem).toContain(
+      `records null for the checkpoint before, where ${before}`,
     );
   });
 

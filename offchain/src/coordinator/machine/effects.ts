@@ -62,13 +62,13 @@ export interface RoundGated extends Timed {
   readonly type: "RoundGated";
   readonly key: string;
   readonly round: number;
-  /** Held-out loss of the round's base, micro-bits per byte; null when nothing was measured. */
+  /** Held-out loss of the round's base, micro-bits per byte; null when it has none, or nothing was measured. */
   readonly before: number | null;
   /** What was measured; null when nobody's payload is left. */
   readonly pass: GatePass | null;
-  /** Payloads left out for it: all fragments are reduced again without them. Lost payloads: the round is screened again. */
+  /** Payloads left out for it; lost ones: the round is screened again. */
   readonly outcomes: Readonly<Record<Address, number>>;
-  /** Digest of the ScreeningFile, once the aggregate stands. */
+  /** Digest of the ScreeningFile, once the aggregate stands. Until then all fragments are reduced again by what the passes say. */
   readonly screening: Digest | null;
 }
 

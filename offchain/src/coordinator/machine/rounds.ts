@@ -209,7 +209,7 @@ function onRoundGated(draft: StateDraft, event: RoundGated): void {
     return;
   }
   if (event.pass) round.gate.passes.push(castDraft(event.pass));
-  if (Object.keys(event.outcomes).length > 0) {
+  if (event.screening === null) {
     round.excluded = { ...round.excluded, ...event.outcomes };
     round.pass += 1;
     reduceAll(draft, round);

@@ -13,6 +13,7 @@ import { type BlobSource, DocumentError, readScreening } from "../../run/index.t
 import {
   triedOf,
   codecOf,
+  dropsMomentum,
   finiteParameters,
   type FragmentPayload,
   fragmentLayouts,
@@ -102,7 +103,7 @@ async function* comparisons(
   input: Input,
   { workers, gate }: ScreeningFile,
 ): AsyncGenerator<Compared> {
-  if (gate.before === null) return;
+  if (gate.passes.length === 0) return;
   const { head, parent, documents, definition } = input;
   const bytes = await blobs.blob(head.runId, parent.checkpointDigest, MAX_MANIFEST_BYTES);
   const parentManifest = parseManifest(bytes, definition.table);
@@ -123,12 +124,12 @@ async function* comparisons(
   let left = workers.filter(({ outcome }) => gated.has(outcome));
   for (const [pass, { after, tried, leftOut }] of gate.passes.entries()) {
     const stands = passHolds(gate.before, after, definition.screening);
-    const states = stands
-      ? statesOf(blobs, input, documents.manifest)
-      : aggregateOf(blobs, input, parentManifest, left);
+    const anew = pass > 0 && dropsMomentum(gate, definition.screening);
+    const aggregated = (of: typeof left) => aggregateOf(blobs, input, parentManifest, of, anew);
+    const states = stands ? statesOf(blobs, input, documents.manifest) : aggregated(left);
     yield { pass, tried: null, recorded: after, measured: await lossOf(states) };
     for (const { loss, ...trial } of tried) {
-      const measured = await lossOf(aggregateOf(blobs, input, parentManifest, triedOf(left, trial)));
+      const measured = await lossOf(aggregated(triedOf(left, trial)));
       yield { pass, tried: trial, recorded: loss, measured };
     }
     left = left.filter(({ worker }) => !leftOut.includes(worker));
@@ -154,6 +155,7 @@ async function* aggregateOf(
   input: Input,
   base: CheckpointManifest,
   of: ScreeningFile["workers"],
+  anew: boolean,
 ): AsyncGenerator<FragmentState> {
   const { head, documents, definition, params } = input;
   const shareOf = new Map(
@@ -186,7 +188,7 @@ async function* aggregateOf(
         clipPpm: entry.clipPpm,
       });
     }
-    yield await reduceFragment({ state, payloads, rules: params, round: head.round - 1 });
+    yield await reduceFragment({ state, payloads, rules: params, round: head.round - 1, anew });
     index += 1;
   }
 }

@@ -28,6 +28,7 @@ import {
   requireMeasures,
 } from "../../run/index.ts";
 import {
+  dropsMomentum,
   type FragmentPayload,
   fragmentLayouts,
   parametersNorm,
@@ -134,7 +135,8 @@ async function recompute(blobs: BlobSource, input: AggregateCheckInput): Promise
     }
     await requireMeasures(blobs, place, receipts, screened.workers, fragment);
   }
-  const after = await reduceFragment({ state, payloads, rules: params, round: head.round - 1 });
+  const anew = dropsMomentum(screened.gate, definition.screening);
+  const after = await reduceFragment({ state, payloads, rules: params, round: head.round - 1, anew });
   return fragmentOf(table, fragment, after);
 }
 
