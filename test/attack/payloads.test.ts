@@ -330,6 +330,21 @@ describe("one accepted payload", () => {
     }
   });
 
+  it("in a round that goes on without the momentum is found, and the others are paid", async () => {
+    const { harness: of, workers } = await open({ aggregatorBps: 0, rampRounds: 0 }, 4, cliff);
+    const mine = ELEMENTS.map((n) => new Float32Array(n));
+    mine[3]![699] = -20;
+    expect(await round(of, workers, () => encoded(mine), flat)).toEqual([0, 0, 0, 0]);
+    const poison = (await parameters(of)).map((values) =>
+      Float32Array.from(values, (value, i) => -4 * (value - target(i))),
+    );
+    expect(await round(of, workers, () => encoded(poison), flat)).toEqual([0, 0, 0, outcomeCode.lossHarm]);
+    const [dropped, failed, stood] = (await documents(of)).screening.gate.passes;
+    expect(dropped).toMatchObject({ tried: [{ count: 0 }], leftOut: [] });
+    expect(failed).toMatchObject({ leftOut: [workers[3]!.address] });
+    expect(stood).toMatchObject({ tried: [], leftOut: [] });
+  });
+
   it("alone on a checkpoint of which no loss can be recorded stands where it has one", async () => {
     const gone = (of: readonly Float32Array[]): number => (of[3]![699] === Math.fround(6.99) ? Infinity : loss(of));
     const { harness: of, workers } = await open({}, 1, gone);

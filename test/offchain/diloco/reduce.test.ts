@@ -136,6 +136,13 @@ describe("reduce", () => {
     expect(outer).toEqual(new Float32Array(600));
   });
 
+  it("begins the buffer anew where it is told to, as if it were zeros", async () => {
+    const input = round("anew", 600, 2);
+    const zeros = { ...input.state, outer: new Float32Array(600) };
+    expect(await reduceFragment({ ...input, anew: true })).toEqual(await reduceFragment({ ...input, state: zeros }));
+    expect(await reduceFragment({ ...input, anew: true })).not.toEqual(await reduceFragment(input));
+  });
+
   it("refuses a malformed payload, a worker twice, a wrong buffer, a source that gives too little", async () => {
     const input = round("refusals", 600, 2);
     const [first, second] = input.payloads;

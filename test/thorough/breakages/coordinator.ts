@@ -451,6 +451,27 @@ export const coordinator: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/rounds.test.ts"],
   },
   {
+    name: "what is searched once the momentum is dropped is measured with it",
+    file: "offchain/src/coordinator/screening.ts",
+    text: "const anew = dropsMomentum(round.gate, run.definition.screening);",
+    instead: "const anew = !run.gate && dropsMomentum(round.gate, run.definition.screening);",
+    tests: ["test/attack/payloads.test.ts"],
+  },
+  {
+    name: "a round that drops the momentum is reduced again with it",
+    file: "offchain/src/coordinator/rounds.ts",
+    text: "const anew = dropsMomentum(round.gate, run.definition.screening);",
+    instead: "const anew = !run.gate && dropsMomentum(round.gate, run.definition.screening);",
+    tests: ["test/attack/payloads.test.ts"],
+  },
+  {
+    name: "a coordinator discards the round whose momentum it drops",
+    file: "offchain/src/coordinator/screening.ts",
+    text: "goesOn || leftOut.length > 0",
+    instead: "leftOut.length > 0",
+    tests: ["test/attack/payloads.test.ts"],
+  },
+  {
     name: "a loss is shown as the mean of however many tokens its member says",
     file: "offchain/src/coordinator/presence.ts",
     text: " && lossTokens <= most;",

@@ -424,6 +424,13 @@ export const coordinatorMachine: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/members.test.ts"],
   },
   {
+    name: "a round whose momentum is dropped is not reduced again",
+    file: "offchain/src/coordinator/machine/rounds.ts",
+    text: "if (event.screening === null) {",
+    instead: "if (Object.keys(event.outcomes).length > 0) {",
+    tests: ["test/attack/payloads.test.ts"],
+  },
+  {
     name: "joining again renews a place",
     file: "offchain/src/coordinator/machine/members.ts",
     text: "since: before.since }",
