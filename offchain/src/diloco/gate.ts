@@ -100,7 +100,10 @@ export interface Suspicion {
   readonly past: readonly Pick<ScreeningFile, "workers">[];
 }
 
-/** Passes of a round that may leave payloads out, not the one that drops the momentum: `gatePasses` by the first search, the others by the second. */
+/**
+ * Passes of a round that may leave payloads out: `gatePasses` by the first search, the others by the second. The one that drops the
+ * momentum is none of them.
+ */
 const MAX_PASSES = 16;
 
 /** Whether a pass searched for those that do harm together. */
