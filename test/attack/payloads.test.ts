@@ -302,9 +302,9 @@ describe("one accepted payload", () => {
 
   // foundation 2
   it.each([
-    ["beside another, by the momentum that it leaves", 2],
-    ["alone on a momentum that was its own", 1],
-  ])("%s, that raises the loss a round later takes nobody's pay", async (_, members) => {
+    ["that raises the loss a round later by the momentum that it leaves", 2],
+    ["alone on a momentum that raises the loss", 1],
+  ])("%s takes nobody's pay", async (_, members) => {
     const { harness: of, workers } = await open({ aggregatorBps: 0, rampRounds: 0 }, members, cliff);
     const mine = ELEMENTS.map((n) => new Float32Array(n));
     mine[3]![699] = -5 * members;
