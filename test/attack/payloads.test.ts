@@ -126,6 +126,9 @@ const blind = (of: readonly Float32Array[]): number => loss([...of.slice(0, 3), 
 /** Beyond 7 from where it began, in a direction that nobody honest moves in, the loss is another. */
 const cliff = (of: readonly Float32Array[]): number => loss(of) + (of[3]![699]! - 6.99 > 7 ? 1_000 : 0);
 
+/** Where it begins it has no loss that can be recorded. */
+const gone = (of: readonly Float32Array[]): number => (of[3]![699] === Math.fround(6.99) ? Infinity : loss(of));
+
 /** Steep in one direction, in which nobody honest moves. */
 const steep = (of: readonly Float32Array[]): number => loss(of) + 100 * (of[3]![699]! - Math.fround(6.99)) ** 2;
 
@@ -346,7 +349,6 @@ describe("one accepted payload", () => {
   });
 
   it("alone on a checkpoint of which no loss can be recorded stands where it has one", async () => {
-    const gone = (of: readonly Float32Array[]): number => (of[3]![699] === Math.fround(6.99) ? Infinity : loss(of));
     const { harness: of, workers } = await open({}, 1, gone);
     expect(await round(of, workers)).toEqual([0]);
     const { gate } = (await documents(of)).screening;

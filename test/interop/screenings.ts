@@ -14,6 +14,7 @@ import {
   mediansOf,
   parametersNorm,
   passHolds,
+  passOutcomes,
   screen,
   searchHarm,
   type Suspect,
@@ -157,8 +158,9 @@ function gateOf(suspects: readonly Suspect[], losses: Losses, past: readonly Scr
     }
     const leftOut = step.value;
     gate.passes.push({ after, tried, leftOut });
-    if (leftOut.length === 0 && (dropped || !dropsMomentum(gate, rules))) break;
-    left = left.filter(({ worker }) => !leftOut.includes(worker));
+    const given = passOutcomes(left, gate, rules);
+    left = left.filter(({ worker }) => !given.has(worker));
+    if (left.length === 0) break;
   }
   const { outcomes, problem } = gateOutcomes(suspects, gate, past, rules);
   if (problem !== "") throw new InternalError("CASE_INVALID", problem);

@@ -26,6 +26,7 @@ import {
   mediansOf,
   parametersNorm,
   passHolds,
+  passOutcomes,
   PayloadError,
   pullOf,
   reduceFragment,
@@ -225,11 +226,7 @@ export async function gateRound(
   const { tried, leftOut, lost } = await findHarm(run, context, { round, base, left, before, after, sequences });
   if (Object.keys(lost).length > 0) return { ...event, before, pass: null, outcomes: lost, screening: null };
   const pass = { after, tried, leftOut };
-  const goesOn = passes.length === 0 && dropsMomentum({ before, passes: [pass] }, rules);
-  const outcomes: Record<Address, number> =
-    goesOn || leftOut.length > 0
-      ? Object.fromEntries(leftOut.map((worker) => [worker, outcomeCode.lossHarm]))
-      : Object.fromEntries(left.map(({ worker }) => [worker, outcomeCode.roundDiscarded]));
+  const outcomes = Object.fromEntries(passOutcomes(left, { before, passes: [...passes, pass] }, rules));
   run.modules.logger.warn(
     { round: roundNumber(number), before, after, tried, leftOut },
     "a round would raise the held-out loss",

@@ -249,6 +249,21 @@ function followSearch(
     : `pass ${i} left out ${nameAll(leftOut)}, not ${nameAll(harmful)}`;
 }
 
+/**
+ * What the last pass gives, where it does not hold: its outcome to each whom it leaves out, another to all that are left where that is
+ * nobody; to nobody anything where it drops the momentum.
+ */
+export function passOutcomes(
+  left: readonly Pick<Suspect, "worker">[],
+  { before, passes }: Pick<ScreeningFile["gate"], "before" | "passes">,
+  rules: ScreeningRules,
+): Map<Address, number> {
+  const leftOut = passes.at(-1)?.leftOut ?? [];
+  if (leftOut.length > 0) return new Map(leftOut.map((worker) => [worker, outcomeCode.lossHarm]));
+  if (passes.length === 1 && dropsMomentum({ before, passes }, rules)) return new Map();
+  return new Map(left.map(({ worker }) => [worker, outcomeCode.roundDiscarded]));
+}
+
 /** The outcomes that a gate's passes give, beside those that were there before: what a verifier holds a record against. */
 export function gateOutcomes(
   entries: readonly Suspect[],
@@ -270,13 +285,10 @@ export function gateOutcomes(
     const search = searchHarm({ left, before, after: pass.after, earlier: passes.slice(0, i), past }, rules);
     const harmful = followSearch(search, pass, i);
     if (typeof harmful === "string") return found(harmful);
-    if (i === 0 && dropsMomentum({ before, passes }, rules)) continue;
-    if (harmful.length === 0) {
-      for (const { worker } of left) outcomes.set(worker, outcomeCode.roundDiscarded);
-      return found(last ? "" : `pass ${i} discarded the round and is not the last`);
-    }
-    for (const worker of harmful) outcomes.set(worker, outcomeCode.lossHarm);
-    left = left.filter(({ worker }) => !harmful.includes(worker));
+    const given = passOutcomes(left, { before, passes: passes.slice(0, i + 1) }, rules);
+    for (const [worker, outcome] of given) outcomes.set(worker, outcome);
+    left = left.filter(({ worker }) => !given.has(worker));
+    if (left.length === 0) return found(last ? "" : `pass ${i} discarded the round and is not the last`);
   }
   return found("it ends without a pass that holds");
 }

@@ -21,6 +21,7 @@ export {
   gateSample,
   gateSeed,
   passHolds,
+  passOutcomes,
   searchHarm,
   type Suspect,
   type Suspicion,

@@ -172,7 +172,7 @@ export interface RoundOptions {
   readonly tooLarge?: (worker: Address) => "sent" | "invented" | undefined;
   /** Nobody's work counts, by a loss of the gate that was never measured. */
   readonly forgeDiscard?: boolean;
-  /** Goes on without the momentum, which is recorded as if it were the one that does harm. */
+  /** Goes on without the momentum. */
   readonly anew?: boolean;
   /** Whose payload is aggregated times 0. */
   readonly silent?: readonly Address[];
@@ -272,7 +272,6 @@ interface ScreenedRound {
   readonly leaves: readonly ReceiptLeaf[];
   readonly past: readonly ScreeningFile[];
   readonly discarded: boolean;
-  readonly anew: boolean;
   readonly build: Digest;
   /** Parameters by fragment, before the round and after it. */
   readonly before: readonly Float32Array[];
@@ -283,9 +282,9 @@ interface ScreenedRound {
 export const conformance = asDigest(`0x${"c1".repeat(32)}`);
 
 /** A pass that drops the momentum: neither with everybody's payload nor with nobody's is there a loss. */
-const DROPPED = { after: null, tried: [{ first: 0, count: 0, without: false, loss: null }], leftOut: [] };
+export const DROPPED = { after: null, tried: [{ first: 0, count: 0, without: false, loss: null }], leftOut: [] };
 
-/** The record of a round whose aggregate stood at once or without the momentum, or was discarded without a search. */
+/** The record of a round whose aggregate stood at once, or was discarded without a search. */
 function screeningOf(
   runId: RunId,
   { round, paramsVersion, measured, leaves, past, ...made }: ScreenedRound,
@@ -294,17 +293,13 @@ function screeningOf(
   const elements = fragmentLayouts(table).map((layout) => layout.elements);
   const theta = made.before.map(parametersNorm);
   const input = { rules, round, aggregatorBps, innerLrPpb, theta, elements, payloads: measured, past };
-  const { anew, discarded } = made;
+  const { discarded } = made;
   const workers = screen(input).map((entry) =>
     discarded && entry.outcome === 0 ? { ...entry, outcome: outcomeCode.roundDiscarded } : entry,
   );
-  const ordered = leaves.toSorted((a, b) => (a.worker < b.worker ? -1 : 1));
+  const hashes = leaves.toSorted((a, b) => (a.worker < b.worker ? -1 : 1)).map(({ receiptHash }) => receiptHash);
   const left = workers.some(({ outcome }) => outcome === 0 || outcome === outcomeCode.roundDiscarded);
-  const seed = gateSeed(
-    runId,
-    round,
-    ordered.map(({ receiptHash }) => receiptHash),
-  );
+  const seed = gateSeed(runId, round, hashes);
   const sequences = gateSample(seed, heldOut, rules.gateSequences, batch);
   return {
     version: 1,
@@ -320,13 +315,11 @@ function screeningOf(
       build: made.build,
       conformance,
       sequences,
-      // Nobody is searched for where the checkpoint has no loss to hold them against.
       before: left && !discarded ? lossOf(made.before, sequences) : null,
       passes: left
-        ? [
-            ...(anew || discarded ? [DROPPED] : []),
-            { after: discarded ? null : lossOf(made.after, sequences), tried: [], leftOut: [] },
-          ]
+        ? discarded
+          ? [DROPPED, { ...DROPPED, tried: [] }]
+          : [{ after: lossOf(made.after, sequences), tried: [], leftOut: [] }]
         : [],
     },
   };
@@ -493,7 +486,6 @@ export function createPublisher(
         leaves,
         past: screenings,
         discarded: options.forgeDiscard ?? false,
-        anew: options.anew ?? false,
         build,
         before: current.states.map((state) => state.params),
         after: states.map((state) => state.params),

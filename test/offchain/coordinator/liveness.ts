@@ -8,7 +8,6 @@ import {
   type Digest,
   digestOfJson,
   headHash,
-  outcomeCode,
   type RunParams,
   runParamsToWire,
   zeroHash,
@@ -29,7 +28,7 @@ import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
 import { MAX_STRETCH } from "../../../offchain/src/coordinator/machine/pace.ts";
 import { refusalOf } from "../../../offchain/src/coordinator/machine/rules.ts";
 import type { RunState, Work } from "../../../offchain/src/coordinator/machine/state.ts";
-import { type GatePass, passHolds, searchHarm } from "../../../offchain/src/diloco/index.ts";
+import { type GatePass, passHolds, passOutcomes, searchHarm } from "../../../offchain/src/diloco/index.ts";
 import { params as harnessParams } from "./harness.ts";
 import { build, elements, facts, fragmentOf, receiptFor, runId, START } from "./simulated.ts";
 
@@ -281,12 +280,9 @@ export function play(scene: Scene): Outcome {
       tried.push({ ...trial.value, loss });
       trial = search.next(loss);
     }
-    const leftOut = trial.value;
-    const outcomes =
-      leftOut.length > 0
-        ? leftOut.map((worker) => [worker, outcomeCode.lossHarm])
-        : left.map(({ worker }) => [worker, outcomeCode.roundDiscarded]);
-    return { ...event, pass: { after, tried, leftOut }, outcomes: Object.fromEntries(outcomes), screening: null };
+    const pass = { after, tried, leftOut: trial.value };
+    const outcomes = passOutcomes(left, { before, passes: [...current.gate.passes, pass] }, facts.screening);
+    return { ...event, pass, outcomes: Object.fromEntries(outcomes), screening: null };
   }
 
   function deliver(actor: (typeof actors)[number], work: Work, complete: boolean): void {

@@ -178,8 +178,7 @@ describe("the loss gate", () => {
     expect(passHolds(null, null, rules)).toBe(false);
     const read = (...passes: GatePass[]) => gateOutcomes(suspectsOf(3), { before: null, passes }, [], rules);
     expect(read({ after: 9_000_000, tried: [], leftOut: [] })).toEqual({ outcomes: new Map(), problem: "" });
-    const lossOf = (among: readonly number[]) => (among.includes(1) ? null : 9_000_000);
-    const failed = { after: null, ...searchedBy(3, lossOf, { before: null }) };
+    const failed = { after: null, ...searchedBy(3, (some) => (some.includes(1) ? null : 9_000_000), { before: null }) };
     expect(failed.leftOut).toEqual([address(2)]);
     const { problem } = read(failed, { after: 9_000_000, tried: [], leftOut: [] });
     expect(problem).toBe("");
@@ -319,10 +318,12 @@ describe("the loss gate", () => {
   });
 
   it("takes for harm what raises the loss by more than half of what the aggregate may", () => {
-    const bound = rules.gateBound / 2;
-    const found = (harm: number) => told(2, 2_100_000, [before, before + harm, before, 2_100_000, 2_100_000]);
-    expect(found(bound).step.value).toEqual([]);
-    expect(found(bound + 1).step.value).toEqual([address(1)]);
+    const most = before + rules.gateBound / 2;
+    for (const [loss, found] of [
+      [most, []],
+      [most + 1, [address(1)]],
+    ] as const)
+      expect(told(2, 2_100_000, [before, loss, before, 2_100_000, 2_100_000]).step.value).toEqual(found);
   });
 
   it("searches in so many passes of a round and no more, whatever losses are left to it", () => {

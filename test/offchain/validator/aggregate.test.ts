@@ -37,6 +37,7 @@ import {
   fragments,
   params,
   type RoundOptions,
+  DROPPED,
   UNREADABLE,
   workers,
 } from "../chain/world.ts";
@@ -93,12 +94,16 @@ it("weighs payloads by the steps of their receipts, where a run's parameters say
   expect(await findingsOf(otherwise)).toEqual(inEvery({ holds: false }));
 });
 
+const dropping = ({ gate }: ScreeningFile): void => void gate.passes.unshift(DROPPED);
 it("makes what a round makes that went on without the momentum, where its record says so", async () => {
-  const anew = await played("anew", {}, { anew: true });
-  expect(await findingsOf(anew)).toEqual(inEvery({ holds: true, reason: "" }));
-  const stood = ({ gate }: ScreeningFile): void => void gate.passes.shift();
-  const otherwise = await played("not anew", {}, { anew: true, forgeScreening: stood });
-  expect(await findingsOf(otherwise)).toEqual(inEvery({ holds: false }));
+  const forgeScreening = dropping;
+  const [due, undue] = [
+    { anew: true, forgeScreening },
+    { anew: false, forgeScreening },
+  ];
+  expect(await findingsOf(await played("due", {}, due))).toEqual(inEvery({ holds: true, reason: "" }));
+  expect(await findingsOf(await played("undue", {}, undue))).toEqual(inEvery({ holds: false }));
+  expect(await findingsOf(await played("anew", {}, { anew: true }))).toEqual(inEvery({ holds: false }));
 });
 
 /** The finding where the first worker's receipt names a payload with another header; its numbers stay. */

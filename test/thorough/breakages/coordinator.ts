@@ -465,13 +465,6 @@ export const coordinator: readonly Breakage[] = [
     tests: ["test/attack/payloads.test.ts"],
   },
   {
-    name: "a coordinator discards the round whose momentum it drops",
-    file: "offchain/src/coordinator/screening.ts",
-    text: "goesOn || leftOut.length > 0",
-    instead: "leftOut.length > 0",
-    tests: ["test/attack/payloads.test.ts"],
-  },
-  {
     name: "a loss is shown as the mean of however many tokens its member says",
     file: "offchain/src/coordinator/presence.ts",
     text: " && lossTokens <= most;",

@@ -136,10 +136,10 @@ export const diloco: readonly Breakage[] = [
     tests: ["test/offchain/diloco/gate.test.ts"],
   },
   {
-    name: "a record that drops the momentum discards its round",
+    name: "a pass that drops the momentum discards its round",
     file: "offchain/src/diloco/gate.ts",
-    text: "if (i === 0 && dropsMomentum({ before, passes }, rules)) continue;",
-    instead: "if (i < 0 && dropsMomentum({ before, passes }, rules)) continue;",
+    text: "if (passes.length === 1 && dropsMomentum(",
+    instead: "if (passes.length < 1 && dropsMomentum(",
     tests: ["test/offchain/diloco/gate.test.ts"],
   },
   {
