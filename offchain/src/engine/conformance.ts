@@ -4,7 +4,7 @@
  */
 import type { Hex } from "@cotrain/sdk/protocol";
 
-import { createRandom } from "../base/index.ts";
+import { type Clock, createRandom, systemClock } from "../base/index.ts";
 import { elements } from "./graph.ts";
 import type { Engine } from "./engine.ts";
 import type { OpenEngine } from "./runtime/device.ts";
@@ -51,23 +51,29 @@ interface LossSteps {
   readonly steps: number;
   /** Ends it early, after so many ms, with three steps at least. */
   readonly within?: number;
+  /** Default: the system's. */
+  readonly clock?: Pick<Clock, "monotonic"> | undefined;
 }
 
-async function lossesOf(engine: Engine, { steps, within = Infinity }: LossSteps): Promise<number[]> {
+async function lossesOf(
+  engine: Engine,
+  { steps, within = Infinity, clock = systemClock }: LossSteps,
+): Promise<{ readonly losses: readonly number[]; readonly stepMs: number }> {
   await begin(engine);
   const { batch, tokensPerSequence, vocabulary } = engine.shapes.step!;
   const size = batch * tokensPerSequence;
   const random = createRandom("conformance losses");
   const data = Int32Array.from({ length: BATCHES * size }, () => random.below(vocabulary));
   const losses: number[] = [];
-  const startedAt = performance.now();
-  const enough = (): boolean => losses.length >= STEPS && performance.now() - startedAt >= within;
+  const startedAt = clock.monotonic();
+  const elapsed = (): number => clock.monotonic() - startedAt;
+  const enough = (): boolean => losses.length >= STEPS && elapsed() >= within;
   while (losses.length < steps && !enough()) {
     const at = (losses.length % BATCHES) * size;
     const results = await engine.train({ tokens: data.subarray(at, at + size), learningRate: 1e-3 });
     losses.push(...results.map(({ loss }) => loss));
   }
-  return losses;
+  return { losses, stepMs: elapsed() / losses.length };
 }
 
 async function withEngine<T>(opening: Promise<Engine>, use: (engine: Engine) => Promise<T>): Promise<T> {
@@ -95,17 +101,20 @@ export const conformance = (
  * Losses of the first steps from the same values and data: what devices that compute other bits are compared by.
  * @throws what `open` throws
  */
-export const firstLosses = (open: OpenEngine, step: Uint8Array, steps: number): Promise<number[]> =>
-  withEngine(open({ programs: { step }, threads: 1 }), (engine) => lossesOf(engine, { steps }));
+export const firstLosses = async (open: OpenEngine, step: Uint8Array, steps: number): Promise<readonly number[]> =>
+  withEngine(open({ programs: { step }, threads: 1 }), async (engine) => (await lossesOf(engine, { steps })).losses);
+
+/** What a device computed of a step program's first steps, and how long one took once the program was warm. */
+export interface FirstSteps {
+  readonly value: Hex;
+  readonly losses: readonly number[];
+  readonly stepMs: number;
+}
 
 /** What a device computes of a step program: {@link conformance} and {@link firstLosses}, by one engine. */
-export const firstSteps = (
-  open: OpenEngine,
-  step: Uint8Array,
-  steps: LossSteps,
-): Promise<{ readonly value: Hex; readonly losses: readonly number[] }> =>
+export const firstSteps = (open: OpenEngine, step: Uint8Array, steps: LossSteps): Promise<FirstSteps> =>
   withEngine(open({ programs: { step }, threads: 1 }), async (engine) => {
     const value = await stateAfter(engine);
     await engine.resetOptimizer();
-    return { value, losses: await lossesOf(engine, steps) };
+    return { value, ...(await lossesOf(engine, steps)) };
   });

@@ -12,7 +12,7 @@ export {
   type TransformerConfig,
   type NamedTensor,
 } from "./config.ts";
-export { conformance, conformanceOf1m, firstLosses, firstSteps } from "./conformance.ts";
+export { conformance, conformanceOf1m, firstLosses, type FirstSteps, firstSteps } from "./conformance.ts";
 export type { Engine, StepResult } from "./engine.ts";
 export {
   createEngineGuard,

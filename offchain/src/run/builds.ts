@@ -42,6 +42,13 @@ const OTHER_CLASS = "other";
 /** What a build computes, whatever computes it. */
 export type Computed = Omit<Build, "runtime" | "deviceClass" | "segmentSteps" | "conformance">;
 
+/** The same with a step whose products are in fp16. */
+export const inHalf = (computed: Computed, step: Digest): Computed => ({
+  ...computed,
+  graphs: { ...computed.graphs, step },
+  precision: "fp16",
+});
+
 /** The build of programs for a device that computes this value of them. */
 export const buildOf = (computed: Computed, device: Device, value: Hex): Build => ({
   ...computed,
@@ -227,7 +234,7 @@ async function halfOf({ blobs, runId }: ProofPlace, base: Computed): Promise<Can
       { cause },
     );
   }
-  return { computed: { ...base, graphs: { ...base.graphs, step: digest }, precision: "fp16" }, step: bytes };
+  return { computed: inHalf(base, digest), step: bytes };
 }
 
 /**

@@ -103,7 +103,7 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
   const model = { ...preset.model, ...((recompute || preset.model.recompute) && { recompute }) };
   const { microBatch = preset.microBatch } = options;
   const programs = buildPrograms(model, { microBatch, accumulation, optimizer });
-  // The step with products in fp16 is no build yet: it is there for who proposes one (builds.ts).
+  // The step with products in fp16 is there also where no device here has a build of it, for who proposes one (builds.ts).
   const half = halfStep(model, { microBatch, accumulation, optimizer });
   for (const program of [...Object.values(programs), half]) await store.put(program.bytes, { digest: program.digest });
 
@@ -130,7 +130,7 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     ...(accumulation > 1 && { accumulation }),
     precision: "fp32",
   };
-  const made = await firstBuilds(computed, programs.step.bytes, options);
+  const made = await firstBuilds(computed, { step: programs.step.bytes, half }, options);
   const [build, ...others] = made;
   const buildDigest = await putDocument(store, build);
   const builds = [buildDigest, ...(await Promise.all(others.map((each) => putDocument(store, each))))];

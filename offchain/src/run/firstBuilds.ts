@@ -1,10 +1,26 @@
 /** The builds that a run begins with: for every device of the organiser's machine that computes its programs and proves it. */
 import { CotrainError } from "@cotrain/sdk/errors";
-import { type Build, digestOfJson } from "@cotrain/sdk/protocol";
+import { type Build, type Digest, digestOfJson } from "@cotrain/sdk/protocol";
 
-import { type Device, EngineClosedError, EngineError, firstSteps } from "../engine/index.ts";
+import type { Clock } from "../base/index.ts";
+import {
+  type Device,
+  EngineClosedError,
+  EngineError,
+  type FirstSteps,
+  firstSteps,
+  takesHalf,
+} from "../engine/index.ts";
 import { deviceOf, devicesHere, inHardware } from "../engine/runtime/node/index.ts";
-import { buildOf, type Computed, requireNear, requireSteady } from "./builds.ts";
+import {
+  buildOf,
+  type Computed,
+  type DeviceLosses,
+  HALF_LOSS_BOUND,
+  inHalf,
+  requireNear,
+  requireSteady,
+} from "./builds.ts";
 
 /** Inner steps whose losses are compared, as `cotrain builds propose` does; fewer where they take longer than {@link PROOF_MS}. */
 const PROOF_STEPS = 32;
@@ -20,6 +36,14 @@ export interface FirstBuildOptions {
   readonly here?: readonly Device[];
   /** Told, in a sentence, of a device of which there is no build. */
   readonly notice?: (sentence: string) => void;
+  /** By which steps are timed; default: the system's. */
+  readonly clock?: Pick<Clock, "monotonic"> | undefined;
+}
+
+/** Steps of the run's model: bytes of the one in fp32, and the one with products in fp16. */
+export interface FirstPrograms {
+  readonly step: Uint8Array;
+  readonly half: { readonly digest: Digest; readonly bytes: Uint8Array };
 }
 
 /** Not here, or the processor in disguise: nothing to tell of where nobody asked for it. */
@@ -54,50 +78,70 @@ async function twice<T>(make: () => Promise<T>): Promise<T> {
   });
 }
 
-/** What there is of a device: a build that is proven, or why there is none. */
-type Trial = { readonly build: Build } | { readonly error: unknown };
+/** What there is of a device: builds that are proven, or why there is none. */
+type Trial = { readonly builds: readonly Build[] } | { readonly error: unknown };
+
+/** That losses are near those of the first device, as far as both were computed. */
+function requireNearFirst(name: string, { losses }: FirstSteps, first: DeviceLosses, bound?: number): void {
+  requireNear({ name, losses }, { ...first, losses: first.losses.slice(0, losses.length) }, bound);
+}
 
 /** All at once: the value on one thread and the losses by one engine, then the value on all threads. */
 async function prove(
   computed: Computed,
-  step: Uint8Array,
+  { step, half }: FirstPrograms,
   all: readonly { readonly device: Device }[],
+  { clock, notice }: Pick<FirstBuildOptions, "clock" | "notice">,
 ): Promise<Trial[]> {
-  const found = all.map(({ device }) =>
-    twice(() => firstSteps(device.open, step, { steps: PROOF_STEPS, within: PROOF_MS })),
-  );
+  const stepsOf = ({ open }: Device, program: Uint8Array): Promise<FirstSteps> =>
+    twice(() => firstSteps(open, program, { steps: PROOF_STEPS, within: PROOF_MS, clock }));
+  const found = all.map(({ device }) => stepsOf(device, step));
   return Promise.all(
     all.map(async ({ device }, i): Promise<Trial> => {
       try {
         const [own, due] = [await found[i], await found[0]];
         if (!own || !due) throw new EngineError("DEVICE_MISSING", `${device.name} computed nothing.`);
         await twice(() => requireSteady(device, step, own.value));
-        const compared = Math.min(own.losses.length, due.losses.length);
-        const reference = { name: all[0]!.device.name, losses: due.losses.slice(0, compared) };
-        requireNear({ name: device.name, losses: own.losses }, reference);
-        return { build: buildOf(computed, device, own.value) };
+        const first = { name: all[0]!.device.name, losses: due.losses };
+        requireNearFirst(device.name, own, first);
+        return { builds: [buildOf(computed, device, own.value), ...(await halfBuild(device, own, first))] };
       } catch (error) {
         return { error };
       }
     }),
   );
+
+  /** With products in fp16, where the device multiplies so and gains by it. Nobody asked for it: without it there is the other. */
+  async function halfBuild(device: Device, { stepMs }: FirstSteps, first: DeviceLosses): Promise<Build[]> {
+    try {
+      if (!(await takesHalf(device))) return [];
+      const own = await stepsOf(device, half.bytes);
+      requireNearFirst(device.name, own, first, HALF_LOSS_BOUND);
+      return own.stepMs < stepMs ? [buildOf(inHalf(computed, half.digest), device, own.value)] : [];
+    } catch (error) {
+      if (!(error instanceof CotrainError)) throw error;
+      notice?.(`The run has no build with products in fp16 for ${device.name}: ${error.message}`);
+      return [];
+    }
+  }
 }
 
 /**
- * Makes and proves a build for each device that there is; the CPU's comes first, and the others' losses are held against its.
+ * Makes and proves a build for each device that there is, and one more with products in fp16 for each that is faster so; the CPU's
+ * comes first, and the others' losses are held against its.
  * @throws UserError, EngineError where a device that was named has none, or no device has
  */
 export async function firstBuilds(
   computed: Computed,
-  step: Uint8Array,
-  { devices: asked = [], here, notice }: FirstBuildOptions,
+  programs: FirstPrograms,
+  { devices: asked = [], here, notice, clock }: FirstBuildOptions,
 ): Promise<readonly [Build, ...Build[]]> {
   const all = tried(asked, here ?? (await devicesHere()));
-  const trials = await prove(computed, step, all);
+  const trials = await prove(computed, programs, all, { clock, ...(notice && { notice }) });
   const builds = new Map<string, Build>();
   for (const [i, trial] of trials.entries()) {
-    if ("build" in trial) {
-      builds.set(digestOfJson(trial.build), trial.build);
+    if ("builds" in trial) {
+      for (const build of trial.builds) builds.set(digestOfJson(build), build);
       continue;
     }
     const { error } = trial;

@@ -24,6 +24,20 @@ export const engine: readonly Breakage[] = [
     tests: ["test/offchain/engine/half.test.ts"],
   },
   {
+    name: "a run's GPUs multiply in fp16 though that gains nothing",
+    file: "offchain/src/run/firstBuilds.ts",
+    text: "return own.stepMs < stepMs ?",
+    instead: "return own.stepMs >= 0 ?",
+    tests: ["test/offchain/run/firstBuilds.test.ts"],
+  },
+  {
+    name: "a run has a build with products in fp16 whose losses are far off",
+    file: "offchain/src/run/firstBuilds.ts",
+    text: "requireNearFirst(device.name, own, first, HALF_LOSS_BOUND);",
+    instead: "",
+    tests: ["test/offchain/run/firstBuilds.test.ts"],
+  },
+  {
     name: "a device is taken to multiply in fp16 whatever it computes",
     file: "offchain/src/engine/halfProducts.ts",
     text: "return Math.abs(loss / SIZE ** 2 - 1) < (ROUNDED_OFF - 1) / 4;",
