@@ -33,6 +33,11 @@ describe.runIf(canRun("training in a browser", "chromium"))("in Chromium", () =>
     expect(after).not.toBe(before);
     expect(again).toBe(before);
   });
+
+  test("a worker asks its device whether it multiplies in fp16, as under Node: SwiftShader does not", async () => {
+    expect(await browser.call("takesHalf", "webgpu")).toBe(false);
+    expect(await browser.call("takesHalf", "wasm")).toBe(false);
+  });
 });
 
 test.runIf(canRun("a browser without a GPU", "chromium"))(

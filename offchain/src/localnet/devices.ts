@@ -1,5 +1,6 @@
 /** What the workers of a local network compute with. */
-import { AUTO, chooseDevices, deviceOf, probeDevices, rowOf } from "../engine/runtime/node/index.ts";
+import { placeOf } from "../engine/index.ts";
+import { AUTO, chooseDevices, deviceOf, probeDevices } from "../engine/runtime/node/index.ts";
 import type { LocalnetContext } from "./context.ts";
 import type { SessionDisplay } from "./display.ts";
 
@@ -25,8 +26,10 @@ export async function workerDevices(
 
 /** The devices of a worker for each GPU of the fastest kind, which is its first; for one of a kind alone those of one worker. */
 function eachFirst(names: readonly string[]): (readonly string[])[] {
-  const row = rowOf(names[0] ?? "");
-  return names.filter((name) => rowOf(name) === row).map((first) => [first, ...names.filter((name) => name !== first)]);
+  const row = placeOf(names[0] ?? "");
+  return names
+    .filter((name) => placeOf(name) === row)
+    .map((first) => [first, ...names.filter((name) => name !== first)]);
 }
 
 /** The GPUs among devices, each once however it is written. */

@@ -20,4 +20,5 @@ export type { StepsOf, TrainerInput, WorkerEnd, WorkerHome, WorkerModules, Worke
 export { runOnDevices } from "./runOnDevices.ts";
 export { runWorker } from "./runWorker.ts";
 export type { Trainer } from "./trainer.ts";
+export { workerDevice } from "./workerDevice.ts";
 export { createRequestQueue } from "./requestQueue.ts";

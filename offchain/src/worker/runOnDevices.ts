@@ -5,14 +5,7 @@ import type { WorkerEvent } from "./events.ts";
 import type { WorkerEnd, WorkerModules, WorkerOptions } from "./options.ts";
 import { createRestingDevices } from "./restingDevices.ts";
 import { runWorker } from "./runWorker.ts";
-
-/** A device, and how trainers are opened on it. */
-export interface WorkerDevice extends Pick<
-  WorkerModules,
-  "deviceClass" | "openTrainer" | "place" | "ownMemory" | "takesHalf"
-> {
-  readonly name: string;
-}
+import type { WorkerDevice } from "./workerDevice.ts";
 
 /** A run takes less of the machine's memory on some devices than on others; its disk is the same for all. */
 const isMemoryShort = (error: unknown): boolean => error instanceof UserError && error.code === "MEMORY_SHORT";
@@ -40,7 +33,7 @@ const firstOf = (error: unknown): unknown => (error instanceof SuppressedError ?
  */
 export async function runOnDevices(
   options: WorkerOptions,
-  modules: Omit<WorkerModules, "deviceClass" | "openTrainer" | "place" | "ownMemory" | "takesHalf">,
+  modules: Omit<WorkerModules, keyof WorkerDevice>,
   devices: readonly WorkerDevice[],
 ): Promise<WorkerEnd> {
   const tally = { rounds: 0, tokens: 0 };

@@ -3,6 +3,7 @@ import { CotrainError } from "@cotrain/sdk/errors";
 
 import { conformance } from "../../../offchain/src/engine/index.ts";
 import { devices } from "../../../offchain/src/engine/runtime/browser/index.ts";
+import { workerDevice } from "../../../offchain/src/worker/index.ts";
 import { programs, train, using } from "../steps.ts";
 
 type Name = keyof typeof devices;
@@ -31,6 +32,10 @@ export const training = (name: Name, steps: number): Promise<{ losses: number[];
     await engine.restore(saved);
     return { losses, digests: [...digests, await engine.stateDigest()] };
   });
+
+/** Whether a worker in the page takes builds with products in fp16 on a device. */
+export const takesHalf = async (name: Name): Promise<boolean> =>
+  (await workerDevice(devices[name]).takesHalf?.()) ?? false;
 
 /** The code of the error with which an engine is not opened. */
 export async function refusal(name: Name): Promise<string> {

@@ -3,11 +3,14 @@ import { digestOfJson } from "@cotrain/sdk/protocol";
 import { expect, test } from "vitest";
 
 import { createManualClock } from "../manualClock.ts";
-import { EngineClosedError } from "../../../offchain/src/engine/index.ts";
+import { type Device, EngineClosedError } from "../../../offchain/src/engine/index.ts";
+import { devices } from "../../../offchain/src/engine/runtime/node/index.ts";
 import { RetryableError, UserError } from "../../../offchain/src/base/index.ts";
 import type { AdmittedBuild, Artefacts, RunDescription } from "../../../offchain/src/worker/artefacts.ts";
 import { chooseBuild } from "../../../offchain/src/worker/chooseBuild.ts";
 import type { Trainer } from "../../../offchain/src/worker/trainer.ts";
+import { workerDevice } from "../../../offchain/src/worker/workerDevice.ts";
+import { openRounding } from "../engine/halfRounding.ts";
 
 const build = (deviceClass: string, step: string, conformance: string): AdmittedBuild =>
   ({
@@ -130,6 +133,15 @@ test("one with products in fp16 is for a device that says that it multiplies so:
   await expect(choose("webgpu", [half], values)).rejects.toMatchObject({ code: "DEVICE_HALF" });
   // Where no build asks for it nobody is asked.
   expect(await choose("webgpu", [gpu], values, 0, unasked)).toMatchObject({ build: gpu });
+});
+
+test("a device is asked whether it multiplies so wherever its worker runs, which goes by its row alone", async () => {
+  const gpu: Device = { ...devices.cpu, name: "cuda:1", exact: false, open: openRounding(devices.cpu.open) };
+  const asWorker = workerDevice(gpu);
+  expect(asWorker).toMatchObject({ name: "cuda:1", place: "cuda", deviceClass: gpu.exactness() });
+  expect(await asWorker.takesHalf?.()).toBe(true);
+  expect(await workerDevice({ ...gpu, open: devices.cpu.open }).takesHalf?.()).toBe(false);
+  expect(await workerDevice(devices.cpu).takesHalf?.()).toBe(false);
 });
 
 test("all builds together have the time of one device: what was opened first is taken when it is over", async () => {

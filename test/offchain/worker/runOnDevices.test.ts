@@ -5,7 +5,7 @@ import type { UserError } from "../../../offchain/src/base/index.ts";
 import { EngineClosedError, EngineError, RuntimeError } from "../../../offchain/src/engine/index.ts";
 import { runOnDevices, type Trainer, type WorkerEnd } from "../../../offchain/src/worker/index.ts";
 import { createRestingDevices } from "../../../offchain/src/worker/restingDevices.ts";
-import type { WorkerDevice } from "../../../offchain/src/worker/runOnDevices.ts";
+import type { WorkerDevice } from "../../../offchain/src/worker/workerDevice.ts";
 import { createPlainTrainer } from "./fixture.ts";
 import { beforeAndAfterEach, home, modules, of, options, start, until, w, worker } from "./workerHarness.ts";
 

@@ -5,13 +5,14 @@ import { loadTokenizer } from "../../data/node/index.ts";
 import {
   conformanceOf1m,
   parameterCount,
+  placeOf,
   presetNames,
   presetOf,
   presetsFor,
   stateElements,
   tensorSpecs,
 } from "../../engine/index.ts";
-import { availableMemory, MEASURED, type Probe, probeDevices, ranked, rowOf } from "../../engine/runtime/node/index.ts";
+import { availableMemory, MEASURED, type Probe, probeDevices, ranked } from "../../engine/runtime/node/index.ts";
 import { fits, needsOf } from "../../worker/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, table } from "../output.ts";
@@ -91,7 +92,7 @@ export function needsOfPresets(
     const { memory: besideGpu, own: step } = needsOf(size, 0, "webgpu");
     const byDevice = there.map((device) => {
       const room = { host: available, own: device.ownMemory ? device.memory : undefined };
-      return [device.name, fits(needsOf(size, 0, rowOf(device.name)), room)] as const;
+      return [device.name, fits(needsOf(size, 0, placeOf(device.name)), room)] as const;
     });
     return { name, parameters, memory, besideGpu, step, fits: Object.fromEntries(byDevice) };
   });

@@ -8,6 +8,9 @@ export type OpenEngine = (options: EngineOptions) => Promise<Engine>;
 /** What an engine computes with, and so where its tensors lie: the name of its device, without an index. */
 export type Place = "cpu" | "wasm" | "webgpu" | "cuda";
 
+/** The place of a device's name, such as `cuda:1`. */
+export const placeOf = (name: string): Place => name.replace(/:.*$/, "") as Place;
+
 /** What computes behind a device, as far as the system tells. */
 export interface Adapter {
   /** Its model, or its driver. */

@@ -2,8 +2,8 @@
 import type { SigningAccount, Address, Hex, RunId } from "@cotrain/sdk/protocol";
 
 import { countedFromOne, roundNumber } from "../../base/index.ts";
-import { classOf, type Device, takesHalf } from "../../engine/index.ts";
-import { AUTO, chooseDevices, deviceOf, probeDevices, requireDevice, rowOf } from "../../engine/runtime/node/index.ts";
+import type { Device } from "../../engine/index.ts";
+import { AUTO, chooseDevices, deviceOf, probeDevices, requireDevice } from "../../engine/runtime/node/index.ts";
 import {
   blobsLocation,
   type DaemonContext,
@@ -13,9 +13,9 @@ import {
 } from "../../service/index.ts";
 import type { RunRecordReader } from "../artefacts.ts";
 import { openAssignmentSteps } from "../assignmentSteps.ts";
-import { trainerOn } from "../deviceTrainer.ts";
 import { deviceFailedText, type WorkerEvent } from "../events.ts";
 import { runOnDevices } from "../runOnDevices.ts";
+import { workerDevice } from "../workerDevice.ts";
 import { directoryHome } from "./home.ts";
 
 export interface WorkerDaemonOptions {
@@ -80,14 +80,7 @@ export async function workerDaemon(options: WorkerDaemonOptions, context: Daemon
         openData: openAssignmentSteps,
         ...definedOnly({ chain: options.chain }),
       },
-      devices.map((device) => ({
-        name: device.name,
-        deviceClass: classOf(device),
-        takesHalf: () => takesHalf(device),
-        place: rowOf(device.name),
-        ownMemory: device.ownMemory,
-        openTrainer: trainerOn(device),
-      })),
+      devices.map(workerDevice),
     );
     context.logger.info({ rounds: end.rounds, tokens: end.tokens }, `${end.kind}: ${end.reason}`);
   } finally {

@@ -95,9 +95,6 @@ const single: Readonly<Record<Exclude<DeviceName, "cuda">, string>> = {
     "ONNX Runtime chooses the GPU itself and takes no index; on Linux VK_DRIVER_FILES names another driver, VK_LOADER_DEVICE_ID_FILTER another GPU, and cuda takes NVIDIA's by index",
 };
 
-/** The row of {@link devices} that a device's name belongs to. */
-export const rowOf = (name: string): DeviceName => name.replace(/:.*$/, "") as DeviceName;
-
 /**
  * The device of a name, such as `cpu`, `webgpu:0` or `cuda:1`.
  * @throws EngineError `DEVICE_UNKNOWN`, `DEVICE_INDEX`

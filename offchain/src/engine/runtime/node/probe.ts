@@ -9,8 +9,8 @@ import { EngineError } from "../../errors.ts";
 import { measureSteps } from "../../measure.ts";
 import { buildPrograms } from "../../programs.ts";
 import { presets } from "../../presets.ts";
-import type { Adapter, Device } from "../device.ts";
-import { devicesHere, rowOf } from "./devices.ts";
+import { type Adapter, type Device, placeOf } from "../device.ts";
+import { devicesHere } from "./devices.ts";
 
 /** What is measured: the preset that `npm start` takes. */
 export const MEASURED = "1m";
@@ -71,7 +71,8 @@ export async function probeDevices(options: ProbeOptions): Promise<Probe[]> {
     // It is drivers that hang: a processor that is silent has busy neighbours.
     const share = Math.max(1, Math.round(device.exact ? patience : left));
     // Several GPUs share the time of one.
-    const milliseconds = options.milliseconds / tried.filter(({ name }) => rowOf(name) === rowOf(device.name)).length;
+    const milliseconds =
+      options.milliseconds / tried.filter(({ name }) => placeOf(name) === placeOf(device.name)).length;
     const { probe, losses, silent } = await probeDevice(device, due, { ...options, milliseconds, patience: share });
     due ??= losses;
     if (device.exact) silence = Math.max(silence, silent);
