@@ -142,9 +142,10 @@ describe("a deal of work", () => {
       restsAmong(others, steps, DEADLINE)({ ...of, pace: of.pace * times });
     // A round of theirs is 1.6 s, and a 24th of the deadline 2.5: what varies from round to round is no reason.
     expect([1, 20, 25, 31].map((times) => rest(times))).toEqual([0, 0, 0, 0]);
-    expect([32, 50, 75].map((times) => rest(times))).toEqual([3, 10, 20]);
+    // 3, 10 and 20, as far as it takes to come in the same rounds as others that sit out.
+    expect([32, 50, 75].map((times) => rest(times))).toEqual([3, 15, 31]);
     expect(rest(64, measured, [measured, measured], H)).toBe(0);
-    expect(rest(96, measured, [measured, measured], H)).toBe(5);
+    expect(rest(96, measured, [measured, measured], H)).toBe(7);
     // What was measured once is measured again.
     expect(rest(30_000)).toBe(63);
     // Who says so sits out as well; nobody does where nobody was measured, or is alone.
@@ -284,7 +285,7 @@ describe("a member for whom one inner step takes longer than a round of the othe
     const reply = await slow.session.work({ waitSeconds: 0 });
     expect(reply).toMatchObject({ kind: "wait" });
     expect(reply.kind === "wait" && reply.reason).toMatch(
-      /^One inner step takes this machine longer .*, it works in one of 31 rounds, next in round 32\.$/,
+      /^One inner step takes this machine longer .*, it works in one of 32 rounds, next in round 33\.$/,
     );
   });
 });

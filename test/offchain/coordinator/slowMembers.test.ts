@@ -2,34 +2,7 @@
 import { expect, it } from "vitest";
 
 import { type Actor, play } from "./liveness.ts";
-import { START } from "./simulated.ts";
-
-/** Presets as `npm start` trains them (engine/presets.ts), with about the time that a step takes each of three workers on two cores. */
-const shapes = [
-  { name: "0.1m", innerSteps: 192, pace: 25, overhead: 500, roundDeadline: 60 },
-  { name: "1m", innerSteps: 72, pace: 110, overhead: 1_000, roundDeadline: 60 },
-  { name: "3.5m", innerSteps: 36, pace: 450, overhead: 1_500, roundDeadline: 60 },
-  { name: "20m", innerSteps: 48, pace: 1_450, overhead: 4_000, roundDeadline: 120 },
-];
-type Shape = (typeof shapes)[number];
-
-/** How long rounds of three are, the third of them as it is said: the usual one, and the mean. */
-function roundsOf(shape: Shape, third: Partial<Actor>, rounds = 24, minWorkers = 1) {
-  const { innerSteps, pace, overhead, roundDeadline } = shape;
-  const member: Actor = { kind: "honest", pace, overhead };
-  const closed: number[] = [];
-  const { paid, lost } = play({
-    actors: [member, member, { ...member, ...third }],
-    params: { minWorkers, innerSteps, roundDeadline },
-    elements: [300, 256, 256, 256],
-    time: rounds * (innerSteps * pace + overhead),
-    each: ({ round }, now) => void (closed.length < round && closed.push(now)),
-  });
-  const lengths = closed.map((at, i) => at - (closed[i - 1] ?? START)).toSorted((a, b) => a - b);
-  const usual = lengths[Math.floor(lengths.length / 2)]!;
-  const missing = closed.length - paid[2]!.rounds;
-  return { usual, mean: (closed.at(-1)! - START) / closed.length, missing, rounds: paid[2]!.rounds, lost: lost[2]! };
-}
+import { roundsBeside, roundsOf, type Shape, shapes } from "./slowRounds.ts";
 
 // foundation 19
 it.each(
@@ -69,6 +42,18 @@ it("rounds are longer now and then beside one for whom a step takes longer, by a
   expect(beside.rounds).toBeGreaterThanOrEqual(10);
   // It is there in each where the round would have too few without it.
   expect(roundsOf(few, { pace: 17_000 }, 100, 3).missing).toBeLessThanOrEqual(2);
+});
+
+// foundation 19
+it("the more such members, the longer are only those rounds that all of them work in", () => {
+  const meanBeside = (slow: number): number => {
+    const { mean, paid } = roundsBeside(slow);
+    expect(Math.min(...paid)).toBeGreaterThanOrEqual(5);
+    return mean;
+  };
+  const alone = meanBeside(0);
+  expect(meanBeside(1) / alone).toBeLessThanOrEqual(1.1);
+  expect(meanBeside(9) / alone).toBeLessThanOrEqual(1.15);
 });
 
 const few: Actor = { kind: "honest", pace: 100, overhead: 500 };

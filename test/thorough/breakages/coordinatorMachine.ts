@@ -277,6 +277,13 @@ export const coordinatorMachine: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/pace.test.ts"],
   },
   {
+    name: "members of whom one step takes longer than a round hold the others up in rounds of their own each",
+    file: "offchain/src/coordinator/machine/dealing.ts",
+    text: "Math.ceil(member.since / period) * period",
+    instead: "member.since + rest",
+    tests: ["test/offchain/coordinator/slowMembers.test.ts"],
+  },
+  {
     name: "who works in few rounds is not told why",
     file: "offchain/src/coordinator/work.ts",
     text: "if (rest === 0) return undefined;",

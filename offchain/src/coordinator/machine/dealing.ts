@@ -43,7 +43,10 @@ export const expectedOf = (state: Pick<RunState, "members">, round: Round): numb
   receiptsOf(round).length +
   outstandingOf(round).filter(({ assignment }) => isReliable(state.members[assignment.worker])).length;
 
-/** Whether a member sits rounds out because one inner step of it takes longer than a round of the others, and which it works in next. */
+/**
+ * Whether a member sits rounds out because one inner step of it takes longer than a round of the others, and which it works in next:
+ * the same ones as all others that do, whose periods are powers of two.
+ */
 export function restsIn(
   state: Pick<RunState, "members">,
   { innerSteps, params }: Pick<OpenRound, "innerSteps" | "params">,
@@ -51,7 +54,8 @@ export function restsIn(
   const restOf = restsAmong(presentOf(state), innerSteps, params.roundDeadline * 1_000);
   return (member) => {
     const rest = restOf(member);
-    return { rest, next: rest === 0 ? 0 : member.since + rest };
+    const period = rest + 1;
+    return { rest, next: rest === 0 ? 0 : Math.ceil(member.since / period) * period };
   };
 }
 

@@ -28,7 +28,8 @@ const LEAST_SHARE = 4;
 const LEAST_TIME = 24;
 /**
  * For whom even one inner step takes longer than the others need: it works in so few rounds that the time they wait for it is
- * 1 / WAITED of theirs, and in one of MOST_RESTED + 1 at least, since what was measured long ago may be wrong now.
+ * 1 / WAITED of theirs, and in one of MOST_RESTED + 1 at least, since what was measured long ago may be wrong now. All such members
+ * work in the same rounds, as far as they may: one of 2, 4, 8, … (dealing.ts), so that what others wait for them does not add up.
  */
 const WAITED = 10;
 const MOST_RESTED = 63;
@@ -81,7 +82,7 @@ function expectedPaces(present: readonly Known[]) {
 }
 
 /**
- * Rounds that a member sits out between two in which it works: none, unless one inner step takes it longer than the others need for
+ * Rounds that a member sits out between two in which it works, one less than a power of two: none, unless one inner step takes it longer than the others need for
  * a round, and than what haste leaves everybody. Nobody does where nobody was measured yet.
  * @param members those who are there, who tell the pace
  */
@@ -96,7 +97,8 @@ export function restsAmong(
   const room = Math.max(whole, (roundDeadline * 1_000) / LEAST_TIME);
   return (member) => {
     const pace = expected.paceOf(member);
-    return pace <= ALIKE * room ? 0 : Math.min(MOST_RESTED, Math.ceil((pace / room - 1) * WAITED));
+    const rest = pace <= ALIKE * room ? 0 : Math.min(MOST_RESTED, Math.ceil((pace / room - 1) * WAITED));
+    return 2 ** (32 - Math.clz32(rest)) - 1;
   };
 }
 
