@@ -1,9 +1,12 @@
-/** The inner step on every device that this machine has, beside the CPU in the same run. */
+/**
+ * The inner step on every device that this machine has, beside the CPU in the same run; with products in fp16 where a GPU multiplies
+ * so; and what it takes to bring parameters and state to where they are hashed.
+ */
 import { CotrainError } from "@cotrain/sdk/errors";
 
-import type { Device } from "../../offchain/src/engine/index.ts";
+import { type Device, takesHalf } from "../../offchain/src/engine/index.ts";
 import { devices } from "../../offchain/src/engine/runtime/node/index.ts";
-import { benchmarkStep } from "./engine.ts";
+import { benchmarkStep, type StepBenchmark } from "./engine.ts";
 import { type BenchOptions, percent, type Row, whole } from "./report.ts";
 
 const PRESETS = ["0.1m", "1m", "20m"] as const;
@@ -11,29 +14,35 @@ const PRESETS = ["0.1m", "1m", "20m"] as const;
 export async function benchmarkDevices({ quick, note }: BenchOptions): Promise<Row[]> {
   const seconds = quick ? 1 : 5;
   const rows: Row[] = [];
-  for (const device of [devices.wasm, devices.webgpu] satisfies Device[]) {
+  for (const device of [devices.wasm, devices.webgpu, devices.cuda] satisfies Device[]) {
+    const precisions = (await takesHalf(device)) ? (["fp32", "fp16"] as const) : (["fp32"] as const);
     for (const preset of quick ? (["0.1m"] as const) : PRESETS) {
       for (const threads of [1, 2].filter((count) => count <= device.threads())) {
-        note(`${preset} on ${device.name} beside the CPU, ${threads} thread${threads > 1 ? "s" : ""}`);
-        const what = `${preset}, ${threads} thread${threads > 1 ? "s" : ""}: ${device.name} over cpu`;
+        const beside = `${preset}, ${threads} thread${threads > 1 ? "s" : ""}`;
         try {
+          note(`${beside}: ${device.name} beside the CPU`);
           const before = await benchmarkStep(preset, threads, seconds);
-          const own = await benchmarkStep(preset, threads, seconds, { device });
-          const after = await benchmarkStep(preset, threads, seconds);
-          const mean = (before.tokensPerSecond + after.tokensPerSecond) / 2;
-          const cpuTime = (before.cpuMillisecondsPerStep + after.cpuMillisecondsPerStep) / 2;
-          const share = percent(own.tokensPerSecond / mean, 1);
-          const perSecond = percent(cpuTime / own.cpuMillisecondsPerStep, 1);
-          rows.push({
-            what,
-            result: `${share} (${perSecond} per processor second): ${whole(own.tokensPerSecond)} of ${whole(mean)} tokens/s`,
-          });
+          for (const precision of precisions) {
+            const own = await benchmarkStep(preset, threads, seconds, { device, precision });
+            const after = await benchmarkStep(preset, threads, seconds);
+            const name = precision === "fp16" ? `${device.name} in fp16` : device.name;
+            rows.push({ what: `${beside}: ${name} over cpu`, result: compared(own, before, after) });
+          }
         } catch (error) {
           if (!(error instanceof CotrainError)) throw error;
-          rows.push({ what, result: error.message });
+          rows.push({ what: `${beside}: ${device.name} over cpu`, result: error.message });
         }
       }
     }
   }
   return rows;
+}
+
+function compared(own: StepBenchmark, before: StepBenchmark, after: StepBenchmark): string {
+  const mean = (of: (each: StepBenchmark) => number): number => (of(before) + of(after)) / 2;
+  const speed = mean((each) => each.tokensPerSecond);
+  const share = percent(own.tokensPerSecond / speed, 1);
+  const perSecond = percent(mean((each) => each.cpuMillisecondsPerStep) / own.cpuMillisecondsPerStep, 1);
+  const hashing = `${own.digestMilliseconds.toFixed(1)} ms to bring its state down and hash it (cpu ${mean((each) => each.digestMilliseconds).toFixed(1)}), ${own.millisecondsPerStep.toFixed(1)} a step`;
+  return `${share} (${perSecond} per processor second): ${whole(own.tokensPerSecond)} of ${whole(speed)} tokens/s; ${hashing}`;
 }

@@ -11,6 +11,7 @@ import {
   buildPrograms,
   conformance,
   type Device,
+  halfStep,
   initialParameters,
   presetNames,
   presetOf,
@@ -18,6 +19,7 @@ import {
   type TransformerConfig,
   type PresetName,
 } from "../../offchain/src/engine/index.ts";
+import type { OptimizerConfig } from "../../offchain/src/engine/optimizer.ts";
 import { stepGraph } from "../../offchain/src/engine/programs.ts";
 import { availableMemory, devices, openEngineHost } from "../../offchain/src/engine/runtime/node/index.ts";
 import { createGraph, input, output } from "../../offchain/src/engine/graph.ts";
@@ -40,6 +42,8 @@ export interface StepBenchmark {
   readonly gflopsPerCpuSecond: number;
   /** Resident bytes of its process at the fullest; 0 where that cannot be read. */
   readonly resident: number;
+  /** To bring parameters and state to where they are hashed, and to hash them. */
+  readonly digestMilliseconds: number;
 }
 
 export interface PeakBenchmark {
@@ -55,9 +59,18 @@ export function productFlops(config: TransformerConfig, microBatch: number): num
 }
 
 /** A batch of a preset. */
-export function tokensOf(preset: PresetName): Int32Array {
-  const { model, microBatch } = presetOf(preset);
+export function tokensOf(preset: PresetName, microBatch = presetOf(preset).microBatch): Int32Array {
+  const { model } = presetOf(preset);
   return Int32Array.from({ length: microBatch * (model.sequence + 1) }, (_, i) => (i * 31) % model.vocabulary);
+}
+
+/** What a step has that is not the preset's. */
+interface StepOptions {
+  readonly device?: Device;
+  readonly recompute?: boolean;
+  readonly optimizer?: OptimizerConfig;
+  readonly precision?: "fp32" | "fp16";
+  readonly microBatch?: number;
 }
 
 /** Inner steps of a preset per second, in a process of their own as workers' are. */
@@ -65,19 +78,29 @@ export async function benchmarkStep(
   preset: PresetName,
   threads: number,
   seconds = 5,
-  { device = devices.cpu, recompute }: { readonly device?: Device; readonly recompute?: boolean } = {},
+  {
+    device = devices.cpu,
+    recompute,
+    optimizer,
+    precision = "fp32",
+    microBatch = presetOf(preset).microBatch,
+  }: StepOptions = {},
 ): Promise<StepBenchmark> {
-  const { model, microBatch } = presetOf(preset);
-  const { step } = buildPrograms(model, { microBatch, ...(recompute !== undefined && { recompute }) });
-  const engine = await device.open({ programs: { step: step.bytes }, threads });
+  const { model } = presetOf(preset);
+  const options = { microBatch, ...(recompute !== undefined && { recompute }), ...(optimizer && { optimizer }) };
+  const { bytes } = precision === "fp16" ? halfStep(model, options) : buildPrograms(model, options).step;
+  const engine = await device.open({ programs: { step: bytes }, threads });
   await engine.setParameters(initialParameters(model, 1).map(({ data }) => data));
-  const tokens = tokensOf(preset);
+  const tokens = tokensOf(preset, microBatch);
   const { calls, ...time } = await timed(
     seconds,
     () => engine.step({ tokens, learningRate: 1e-4 }),
     () => engine.cpuTime(),
   );
   const resident = process.platform === "linux" && engine.pid !== undefined ? residentOf(engine.pid).peak : 0;
+  const hashing = performance.now();
+  await engine.stateDigest();
+  const digestMilliseconds = performance.now() - hashing;
   await engine.close();
   const flops = productFlops(model, microBatch) * calls;
   return {
@@ -90,6 +113,7 @@ export async function benchmarkStep(
     gflops: flops / time.seconds / 1e9,
     gflopsPerCpuSecond: flops / time.cpuSeconds / 1e9,
     resident,
+    digestMilliseconds,
   };
 }
 

@@ -15,7 +15,7 @@ const four = (value: number): string => value.toFixed(4);
 const ROUNDS = 3;
 const STEPS = 16;
 const { epsilon: _, beta1: __, beta2: ___, kind: ____, ...decayAndClipping } = defaultOptimizer;
-const optimizers: Readonly<Record<OptimizerConfig["kind"], OptimizerConfig>> = {
+export const optimizers: Readonly<Record<OptimizerConfig["kind"], OptimizerConfig>> = {
   adamw: defaultOptimizer,
   sgd: { ...decayAndClipping, kind: "sgd", momentum: 0.9, nesterov: true },
   muon: { ...defaultOptimizer, kind: "muon", momentum: 0.95 },

@@ -11,9 +11,13 @@ import { availableParallelism, cpus, loadavg, totalmem } from "node:os";
 import { devices } from "../../offchain/src/engine/runtime/node/index.ts";
 import { benchmarkAccumulation } from "./accumulation.ts";
 import { benchmarkDevices } from "./devices.ts";
+import { benchmarkDoctor } from "./doctor.ts";
+import { benchmarkLarge } from "./large.ts";
 import { benchmarkLoop } from "./loop.ts";
 import { benchmarkLikeness } from "./likeness.ts";
 import { benchmarkMemory } from "./memory.ts";
+import { benchmarkOptimizers } from "./optimizers.ts";
+import { benchmarkPace } from "./pace.ts";
 import { benchmarkParts } from "./parts.ts";
 import { benchmarkPeer } from "./peer/peer.ts";
 import { benchmarkLongRounds, benchmarkRealRun } from "./realRun.ts";
@@ -30,15 +34,19 @@ const sections: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]
   devices: benchmarkDevices,
   accumulation: benchmarkAccumulation,
   loop: benchmarkLoop,
+  optimizers: benchmarkOptimizers,
   recompute: benchmarkRecompute,
+  pace: benchmarkPace,
+  doctor: benchmarkDoctor,
   memory: benchmarkMemory,
   parts: benchmarkParts,
   sockets: benchmarkSockets,
   likeness: benchmarkLikeness,
+  large: benchmarkLarge,
   peer: benchmarkPeer,
 };
 /** Measured only where they are named. */
-const optional = new Set(["longRounds", "likeness", "peer"]);
+const optional = new Set(["longRounds", "likeness", "large", "peer"]);
 
 function machine(): string {
   const gibibytes = Math.round(totalmem() / 2 ** 30);
