@@ -1,6 +1,8 @@
 /**
  * The conformance values of presets by class of devices, conformance.json: the digest of the state after the three steps of
- * engine/conformance.ts. Every machine that runs the tests so tries whether it belongs to the class that it claims.
+ * engine/conformance.ts. Every machine that runs the tests so tries whether it belongs to the class that it claims. With products in
+ * fp16 no class of devices is known yet, so there the file has the digests of the steps themselves: a run that was made keeps its own
+ * for whoever proposes a build of it later.
  *
  * Written anew, where a preset's program changes, on a machine of class exact-x86:
  *
@@ -11,7 +13,15 @@ import { fileURLToPath } from "node:url";
 
 import type { Hex } from "@cotrain/sdk/protocol";
 
-import { buildPrograms, classOf, conformance, type Device, presetOf, type PresetName } from "../../offchain/src/engine/index.ts";
+import {
+  buildPrograms,
+  classOf,
+  conformance,
+  type Device,
+  halfStep,
+  presetOf,
+  type PresetName,
+} from "../../offchain/src/engine/index.ts";
 import { devices } from "../../offchain/src/engine/runtime/node/index.ts";
 
 const file = fileURLToPath(new URL("conformance.json", import.meta.url));
@@ -22,12 +32,20 @@ const presets = {
   "exact-wasm": ["0.1m", "1m", "3.5m", "20m"],
 } as const satisfies Readonly<Record<string, readonly PresetName[]>>;
 
+/** Where the digests of steps with products in fp16 stand. */
+export const HALF_STEPS = "programs of steps in fp16";
+
 type Vectors = Readonly<Record<string, Readonly<Partial<Record<PresetName, Hex>>>>>;
 
 const vectors = (): Vectors => JSON.parse(readFileSync(file, "utf8")) as Vectors;
 
 /** The value that a preset has in a class; undefined where there is none. */
 export const vectorOf = (deviceClass: string, preset: PresetName): Hex | undefined => vectors()[deviceClass]?.[preset];
+
+export const halfStepOf = (preset: PresetName): Hex => {
+  const { model, microBatch } = presetOf(preset);
+  return halfStep(model, { microBatch }).digest;
+};
 
 export const stepOf = (preset: PresetName): Uint8Array => {
   const { model, microBatch } = presetOf(preset);
@@ -60,6 +78,7 @@ async function written(): Promise<Vectors> {
       values[preset] = await conformance(device.open, stepOf(preset));
     made[deviceClass] = values;
   }
+  made[HALF_STEPS] = Object.fromEntries(presets["exact-x86"].map((preset) => [preset, halfStepOf(preset)]));
   return made;
 }
 

@@ -135,6 +135,18 @@ const build = {
   segmentSteps,
   conformance: hash("a conformance value"),
 };
+
+/** The same for GPUs that multiply in fp16, whose steps nobody can recompute bit for bit; in micro-batches. */
+const halfBuild = {
+  ...build,
+  graphs: { ...build.graphs, step: sha256("step graph with products in fp16") },
+  accumulation: 2,
+  precision: "fp16",
+  runtime: "onnxruntime 1.30.0 webgpu",
+  deviceClass: "webgpu",
+  segmentSteps: 0,
+  conformance: hash("a GPU's conformance value"),
+};
 const initialManifest = {
   version: 1,
   runId,
@@ -500,6 +512,7 @@ export async function roundVectors() {
     documents: [
       documentVector("DataManifest", dataManifest),
       documentVector("Definition", definition),
+      documentVector("Build", halfBuild),
       documentVector("Build", build),
       documentVector("CheckpointManifest", initialManifest),
       documentVector("Assignment", assignments[0]!),

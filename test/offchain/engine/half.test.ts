@@ -25,6 +25,7 @@ import { HALF_LOSS_BOUND } from "../../../offchain/src/run/builds.ts";
 import { openRounding } from "./halfRounding.ts";
 import { canRun } from "../../needs.ts";
 import { swiftShader } from "../../swiftShader.ts";
+import { HALF_STEPS, halfStepOf, vectorOf } from "../../vectors/conformance.ts";
 
 const { model, microBatch } = presets["0.1m"];
 const full = buildPrograms(model, { microBatch });
@@ -82,6 +83,10 @@ test("a step is carried as in fp32: parameters and state are the same, so that a
   expect(b!.parameters).toEqual(a!.parameters);
   expect(b!.state).toEqual(a!.state);
   expect(b!.signature).toEqual(a!.signature);
+});
+
+test.each(["0.1m", "1m", "3.5m", "20m"] as const)("a step of %s is the one that runs of before keep", (preset) => {
+  expect(halfStepOf(preset)).toBe(vectorOf(HALF_STEPS, preset));
 });
 
 test("memory is counted with what a runtime makes of fp16 where it has no such product", () => {

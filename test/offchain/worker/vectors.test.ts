@@ -28,7 +28,7 @@ const { round } = JSON.parse(readFileSync(vectorsPath, "utf8")) as ProtocolVecto
 const { commitment } = round;
 const bytesFrom = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex.slice(2), "hex"));
 const valuesFrom = (hex: string): Float32Array => float32Of(bytesFrom(hex));
-const vectorOf = (name: string) => round.documents.find((vector) => vector.name === name)!;
+const vectorOf = (name: string) => round.documents.findLast((vector) => vector.name === name)!;
 
 const { table } = parseDocument("definition", Definition, vectorOf("Definition").document);
 const layouts = fragmentLayouts(table);
