@@ -64,6 +64,11 @@ describe("the commitment", () => {
     expect(await blake3Of(tensorViews(byFragment(tensors), layouts, table))).toBe(digest);
   });
 
+  test("has a state each 32 steps in an exact class, and at the end alone where others compare by tolerance", () => {
+    expect(segmentEnds(70, 32)).toEqual([32, 64, 70]);
+    expect(segmentEnds(70, 0)).toEqual([70]);
+  });
+
   test("of these has the vector's leaves and root", () => {
     expect(segmentEnds(Number(commitment.steps), Number(commitment.segmentSteps))).toEqual(
       commitment.segmentEnds.map(Number),
