@@ -29,8 +29,14 @@ export function roundsOf(shape: Shape, third: Partial<Actor>, rounds = 24, minWo
   return { usual, mean: (closed.at(-1)! - START) / closed.length, missing, rounds: paid[2]!.rounds, lost: lost[2]! };
 }
 
-/** Mean length of rounds of ten alike, beside so many of whom one step takes longer than a round; and the rounds that each is paid for. */
-export function roundsBeside(slow: number): { readonly mean: number; readonly paid: readonly number[] } {
+/** Mean length of rounds, ms, and the rounds that each member is paid for. */
+export interface Beside {
+  readonly mean: number;
+  readonly paid: readonly number[];
+}
+
+/** Rounds of ten alike, beside so many of whom one step takes longer than a round. */
+export function roundsBeside(slow: number): Beside {
   const fast: Actor = { kind: "honest", pace: 1_000, overhead: 500 };
   const closed: number[] = [];
   const { paid } = play({

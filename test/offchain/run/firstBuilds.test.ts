@@ -38,8 +38,12 @@ const clock = createManualClock();
 
 async function builds(here: readonly Device[], asked: readonly Device[] = []) {
   for (const device of asked) named.set(device.name, device);
-  const notice = (text: string): void => void said.push(text);
-  const options = { here, devices: asked.map(({ name }) => name), notice, clock };
+  const options = {
+    here,
+    devices: asked.map(({ name }) => name),
+    notice: (text: string) => void said.push(text),
+    clock,
+  };
   return firstBuilds(computed, { step: step.bytes, half }, options);
 }
 const classes = async (...given: Parameters<typeof builds>): Promise<string[]> =>
@@ -95,6 +99,8 @@ interface How {
   readonly ms?: readonly [number, number];
 }
 
+const beside = async (device: Device) => (await builds([steady("cpu"), device])).slice(1);
+
 describe("a build with products in fp16", () => {
   const halfGpu = ({ product = 1, off = 1e-3, ms = [9, 4] }: How = {}): Device => {
     const [whole, inHalf] = [gpu("webgpu"), fakeDevice("webgpu", () => value("half"), [off], false)];
@@ -109,10 +115,9 @@ describe("a build with products in fp16", () => {
     };
     return { ...whole, open };
   };
-  const found = async (device: Device) => (await builds([steady("cpu"), device])).slice(1);
 
   test("comes beside the one in fp32 for a GPU that is faster by it", async () => {
-    const [full, other, ...more] = await found(halfGpu());
+    const [full, other, ...more] = await beside(halfGpu());
     expect(full).toMatchObject({ precision: "fp32", conformance: value("webgpu") });
     expect(other).toEqual({
       ...full,
@@ -136,7 +141,7 @@ describe("a build with products in fp16", () => {
       ],
     ],
   ])("is none for one %s, and the one in fp32 stays", async (_, how, told) => {
-    expect(await found(halfGpu(how))).toMatchObject([{ precision: "fp32", deviceClass: "class of webgpu" }]);
+    expect(await beside(halfGpu(how))).toMatchObject([{ precision: "fp32", deviceClass: "class of webgpu" }]);
     expect(said).toEqual(told);
   });
 });
