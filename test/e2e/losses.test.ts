@@ -60,8 +60,9 @@ test(`${STEPS} steps on ${others.join(" and ")} have the CPU's losses`, async ()
 /** Inner steps of three members in each round: the last one has the pace of a slow device. */
 const PACES = [16, 16, 4] as const;
 const ROUNDS = 6;
-/** Nats per token that a held-out loss of a mixed run may be off that of CPUs alone, on {@link HELD_OUT} tokens. */
-const HELD_OUT_BOUND = 1e-3;
+/** Nats per token that a held-out loss of a mixed run may be off that of CPUs alone, seven times the most that was measured. */
+const HELD_OUT_BOUND = 3e-4;
+/** Tokens of which it is the mean. */
 const HELD_OUT = 1_024;
 
 const rowOfTokens = microBatch * (model.sequence + 1);
