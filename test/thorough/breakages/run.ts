@@ -551,7 +551,7 @@ export const run: readonly Breakage[] = [
   {
     name: "a run begins with builds whose losses nobody compared",
     file: "offchain/src/run/firstBuilds.ts",
-    text: "requireNear({ name: device.name, losses: own.losses }, reference);",
+    text: "requireNearFirst(device.name, own, first);",
     instead: "void requireNear;",
     tests: ["test/offchain/run/firstBuilds.test.ts"],
   },
