@@ -1,12 +1,12 @@
 /**
- * Code in a session on a development chain: the holders' one proposal also grants shares for the commit of Cotrain that runs here, to
- * a wallet of this machine. Once for each model, and only while nothing was granted in it.
+ * Code in a session on a development chain: the holders' one proposal also grants shares for the commit that the program's clone stands at,
+ * to a wallet of this machine. Once for each model, and only while nothing was granted in it.
  */
 import { approveGrantByVote, claimGrant, type ProposalCall, sharesOf, timelockOf } from "@cotrain/sdk/actions";
 import { type Address, asAddress, grantIdOf, type Hex } from "@cotrain/sdk/protocol";
 
 import { type Clock, formatShares, UserError } from "../base/index.ts";
-import { isRevert, mayBePublic } from "../chain/index.ts";
+import { isRevert } from "../chain/index.ts";
 import {
   type ApprovedGrant,
   approvedGrants,
@@ -33,22 +33,15 @@ const DIGITS = 12;
 /** What stands in the place of a repository's URL that is not for everybody. */
 export const UNNAMED_REPOSITORY = "a clone of Cotrain";
 
-/** Names that the public DNS does not have, or by which only some networks know anybody. */
-const PRIVATE_NAME =
-  /^[^.]+$|\.(local|localhost|localdomain|internal|intranet|private|corp|home|lan|test|invalid|arpa)$/i;
+/** Hosts where anybody may read what is not private, with a bare path: what else a name leads to, nobody can tell by it. */
+const FORGE = /^https:\/\/(?:bitbucket\.org|codeberg\.org|git\.sr\.ht|github\.com|gitlab\.com)\/[\w./~-]+$/;
 
 /**
- * How a grant names the clone's repository, for ever and to everybody: its origin's URL, unless that is a path of this machine, names
- * a user or a token, or leads into a network of somebody's own.
+ * How a grant names the clone's repository, for ever and to everybody: its origin's URL, if that is of a public forge. Any other may be
+ * a path of this machine, hold a user or a token, or name a network of somebody's own.
  */
-export function repositoryNamed(origin: string | undefined): string {
-  if (origin === undefined || origin.length > LONGEST_URL || !/^https?:\/\/[\x21-\x7e]+$/.test(origin))
-    return UNNAMED_REPOSITORY;
-  if (!mayBePublic(origin)) return UNNAMED_REPOSITORY;
-  const { username, password, search, hash, hostname } = new URL(origin);
-  const isBare = username === "" && password === "" && search === "" && hash === "" && !/[?#@]/.test(origin);
-  return isBare && !PRIVATE_NAME.test(hostname.replace(/\.$/, "")) ? origin : UNNAMED_REPOSITORY;
-}
+export const repositoryNamed = (origin: string | undefined): string =>
+  origin !== undefined && origin.length <= LONGEST_URL && FORGE.test(origin) ? origin : UNNAMED_REPOSITORY;
 
 /** What a proposal grants. */
 export interface OfferedGrant {

@@ -6,7 +6,7 @@ import { encodeFunctionData, erc20Abi, parseAbi } from "viem";
 import { sendTransaction } from "viem/actions";
 
 import { formatAddress, UserError } from "../base/index.ts";
-import { type ChainConnection, DEVELOPMENT_CHAIN_ID, type WalletClient } from "../chain/index.ts";
+import { type ChainConnection, DEVELOPMENT_CHAIN_ID, saysReverted, type WalletClient } from "../chain/index.ts";
 import {
   capitalAt,
   type CapitalPlace,
@@ -35,7 +35,10 @@ async function mint({ connection }: BuyingPlace, client: WalletClient, token: Ca
   const makes = await connection.call((chain) =>
     chain.call(call).then(
       () => true,
-      () => false,
+      (error: unknown) => {
+        if (saysReverted(error)) return false;
+        throw error;
+      },
     ),
   );
   if (!makes) return;

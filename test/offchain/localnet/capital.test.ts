@@ -79,6 +79,23 @@ test("is fetched when somebody else settled the epoch", async () => {
   expect(await bought()).toBe(100n * share);
 });
 
+test("is tried again where nobody answered whether play money can be made", async () => {
+  const { connection } = stage.place;
+  let unanswered = 1;
+  const answering: typeof connection.call = (read) =>
+    connection.call((client) =>
+      read({
+        ...client,
+        call: (asked) => (unanswered-- > 0 ? Promise.reject(new Error("Too many requests.")) : client.call(asked)),
+      }),
+    );
+  const session = follow({ ...stage.place, connection: { ...connection, call: answering } });
+  await expect(session.look()).rejects.toThrow("Too many requests.");
+  expect([session.why(), await stage.deposits()]).toEqual([undefined, 0]);
+  await session.look();
+  expect(await stage.deposits()).toBe(1);
+});
+
 test("is what the buyer pays itself: what a stranger deposits for it is none", async () => {
   await stage.deposit(stranger, 1n, buyer);
   await follow().look();
