@@ -1,11 +1,10 @@
 import type { Account, Chain, Client, Transport } from "viem";
-import { waitForTransactionReceipt } from "viem/actions";
 import { cotrainActions } from "@cotrain/sdk/actions";
 import type { ContractAddresses } from "@cotrain/sdk/addresses";
 import { createCoordinatorClient, type RunId } from "@cotrain/sdk/protocol";
 
-/** Claims what the client's account has earned under all roots, and makes its shares vote. */
-export async function claimAndDelegate(
+/** Claims what the client's account has earned under all roots, and makes its shares vote. @returns what was paid, in share wei */
+export async function claimAndVote(
   wallet: Client<Transport, Chain | undefined, Account>,
   addresses: ContractAddresses,
   coordinator: string,
@@ -17,12 +16,7 @@ export async function claimAndDelegate(
   const { leaves } = await createCoordinatorClient(coordinator).reward(runId, beneficiary);
   const earned = leaves.map((leaf) => ({ ...leaf, amount: BigInt(leaf.amount) }));
   const unpaid = await client.unpaidLeaves({ modelId, account: beneficiary, leaves: earned }); // the chain knows
-  if (unpaid.length === 0) return 0n;
-  const args = { claims: [{ modelId, beneficiary, leaves: unpaid }] };
-  await client.claimMany.simulate(args); // throws what sending it would
-  const hash = await client.claimMany(args); // one transfer, however many roots
-  const receipt = await waitForTransactionReceipt(wallet, { hash });
-  const shares = await client.sharesOf({ modelId });
-  await client.delegate.sync({ shares, delegatee: beneficiary }); // send and wait in one
-  return client.claimMany.extractEvent(receipt)[0]?.amount ?? 0n;
+  // One batch where the wallet makes such (EIP-5792), else one transaction after the other; nothing where nothing is left to do.
+  const { amount } = await client.claimAndDelegate({ modelId, leaves: unpaid });
+  return amount;
 }

@@ -5,7 +5,7 @@ import { BrowserProvider, Wallet } from "ethers";
 import { toHex } from "viem";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { castVote, headOf, postHead, proposalDeadline, proposalSnapshot, proposalState } from "@cotrain/sdk/actions";
-import { claimAndDelegate } from "../../sdk/examples/claim.ts";
+import { claimAndVote } from "../../sdk/examples/claim.ts";
 import { voteWithEthers } from "../../sdk/examples/ethers.ts";
 import { nextHeads } from "../../sdk/examples/follow.ts";
 import { advance, proposeInnerSteps } from "../../sdk/examples/propose.ts";
@@ -82,8 +82,8 @@ it("read", async () => {
 
 it("claim, delegate, propose, vote, queue", async () => {
   const { addresses, runId, client, clientOf } = world;
-  expect(await claimAndDelegate(clientOf(alice), addresses, coordinator, runId)).toBe(300n * share);
-  expect(await claimAndDelegate(clientOf(alice), addresses, coordinator, runId)).toBe(0n);
+  expect(await claimAndVote(clientOf(alice), addresses, coordinator, runId)).toBe(300n * share);
+  expect(await claimAndVote(clientOf(alice), addresses, coordinator, runId)).toBe(0n);
 
   const made = await proposeInnerSteps(clientOf(alice), addresses, runId, 128);
   const { governor } = made;
@@ -110,7 +110,7 @@ it("follow", async () => {
 
 it("ethers", async () => {
   const { addresses, clientOf, client, runId, shares } = world;
-  await claimAndDelegate(clientOf(bob), addresses, coordinator, runId);
+  await claimAndVote(clientOf(bob), addresses, coordinator, runId);
   const { governor, proposal } = await proposeInnerSteps(clientOf(bob), addresses, runId, 32);
   const { proposalId } = proposal;
   await world.advanceTo(1n + (await proposalSnapshot(client, { governor, proposalId })));

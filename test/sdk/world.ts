@@ -103,7 +103,8 @@ export const runConfig: RunConfig = {
 
 export type World = Awaited<ReturnType<typeof createWorld>>;
 
-export async function createWorld() {
+/** @param governor settings of its model's votes that are not the local profile's, whose votes are over in seconds */
+export async function createWorld(governor: Partial<ModelConfig["governor"]> = {}) {
   await ensureBuilt();
   const connection = await network.create({ override: { throwOnTransactionFailures: false } });
   const request = ((call: { method: string; params?: unknown[] }) =>
@@ -129,7 +130,11 @@ export async function createWorld() {
   if (!testDollar) throw new TypeError("the local profile has test dollars");
   const created = await createModel.sync(clientOf(organiser), {
     addresses,
-    config: { ...modelConfig, capital: { token: testDollar, ...saleTerms } },
+    config: {
+      ...modelConfig,
+      governor: { ...modelConfig.governor, ...governor },
+      capital: { token: testDollar, ...saleTerms },
+    },
     salt: zeroHash,
   });
   const modelId = asModelId(created.event.modelId);

@@ -2,7 +2,7 @@
  * A delegation that a holder has signed, on its way to whoever sends it (`delegateBySig`): a file. It comes from others, so that
  * nothing in it is believed which the chain or the signature does not say.
  */
-import { delegateOf, delegationData, delegationNonce, sharesDomain } from "@cotrain/sdk/actions";
+import { delegateOf, delegationNonce, delegationToSign, type TypedData } from "@cotrain/sdk/actions";
 import { type Address, Address20, asAddress, Decimal, type Hex, Signature65 } from "@cotrain/sdk/protocol";
 import { type Static, Type } from "typebox";
 import { recoverTypedDataAddress } from "viem";
@@ -43,24 +43,11 @@ export interface SignedDelegation {
   readonly signature: Hex;
 }
 
-/**
- * What a holder signs: for these shares on this chain, whatever a node tells of the domain besides its name.
- * @throws UserError `SHARES_DOMAIN` where the contract, or the node in its place, names another domain
- */
-async function dataOf(
-  { connection, shares }: DelegationPlace,
-  message: Pick<SignedDelegation, "delegatee" | "nonce" | "expiry">,
-) {
-  const { name, version, chainId, verifyingContract } = await connection.call((client) =>
-    sharesDomain(client, { shares }),
-  );
-  if (version !== "1" || chainId !== BigInt(connection.chainId) || asAddress(verifyingContract) !== shares)
-    throw new UserError(
-      "SHARES_DOMAIN",
-      `The shares ${shares} say that they sign for ${verifyingContract} on chain ${chainId}: that is no contract of Cotrain's, or the node lies.`,
-    );
-  return delegationData({ chainId: connection.chainId, shares, name, ...message });
-}
+/** What a holder signs: for these shares on this chain, whatever a node tells. @throws ProtocolError `SIGNING_DOMAIN` */
+const dataOf = (
+  { connection: { call, chainId }, shares }: DelegationPlace,
+  { delegatee, nonce, expiry }: Pick<SignedDelegation, "delegatee" | "nonce" | "expiry">,
+): Promise<TypedData> => call((client) => delegationToSign(client, { shares, chainId, delegatee, nonce, expiry }));
 
 /** A delegation before it is signed, and whose votes the shares are now. */
 export interface DelegationDraft extends Omit<SignedDelegation, "signature"> {
@@ -68,13 +55,13 @@ export interface DelegationDraft extends Omit<SignedDelegation, "signature"> {
 }
 
 interface Signer {
-  signTypedData(data: Awaited<ReturnType<typeof dataOf>>): Promise<Hex>;
+  signTypedData(data: TypedData): Promise<Hex>;
 }
 
 /**
  * What a holder signs to delegate: with its next nonce, so that it serves once, until the expiry.
  * @returns it, to be shown, and what signs it
- * @throws UserError `SHARES_DOMAIN`
+ * @throws ProtocolError `SIGNING_DOMAIN`
  */
 export async function draftDelegation(
   place: DelegationPlace,

@@ -181,8 +181,9 @@ export interface WriteDefinition<Args, Result, Event> {
   readonly fromSender?: (args: Partial<Args>, sender: Address) => Partial<Args>;
 }
 
-function accountOf(client: Client, options: TransactionOptions): Account {
-  const account = options.account ?? client.account;
+/** Who sends or signs: the account that is given, else the client's. @throws AccountMissingError */
+export function signerOf(client: Client, given?: Account | Address): Account {
+  const account = given ?? client.account;
   if (!account) throw new AccountMissingError();
   return parseAccount(account);
 }
@@ -194,7 +195,7 @@ export function defineWrite<Args, Result, Event>(
   definition: WriteDefinition<Args, Result, Event>,
 ): Write<Args, Result, Event> {
   const prepare = (client: Client, args: WriteArgs<Args>) => {
-    const account = accountOf(client, args);
+    const account = signerOf(client, args.account);
     const located = definition.addressed ? { ...args, addresses: addressesFor(client, args.addresses) } : args;
     const complete = located as unknown as Args;
     const given = definition.fromSender?.(complete, account.address);

@@ -3,6 +3,8 @@ import type { Client } from "viem";
 import { addressesFor } from "../addresses.ts";
 import type { ContractAddresses } from "../protocol/documents.ts";
 import type { Call, ClientArgs, SyncOptions, Write, WriteArgs } from "./action.ts";
+import { ballotNonce, ballotToSign, castVoteBySig, signBallot } from "./ballots.ts";
+import { claimAndDelegate, makesBatches, sendBatch } from "./batch.ts";
 import {
   allowCapital,
   batchCapital,
@@ -99,12 +101,14 @@ import {
   delegateBySig,
   delegateOf,
   delegationNonce,
+  delegationToSign,
   pastSupplyOf,
   pastVotesOf,
-  sharesDomain,
+  signDelegation,
   totalSupply,
   votesOf,
 } from "./shares.ts";
+import { isSignedBy, signingDomain } from "./signatures.ts";
 import {
   countSigners,
   currentMaintainers,
@@ -122,10 +126,13 @@ const reads = {
   authorisedThrough,
   activeRoot,
   balanceOf,
+  ballotNonce,
+  ballotToSign,
   boundsOf,
   budgetOf,
   capitalDepositOf,
   capitalSaleOf,
+  claimAndDelegate,
   claimNonce,
   codeGrantsOf,
   countSigners,
@@ -134,6 +141,7 @@ const reads = {
   currentSetVersion,
   delegateOf,
   delegationNonce,
+  delegationToSign,
   epochEnd,
   epochOf,
   governorOf,
@@ -146,8 +154,10 @@ const reads = {
   hasVoted,
   headOf,
   isAdmitted,
+  isSignedBy,
   isSuspended,
   maintainersOf,
+  makesBatches,
   modelContractsOf,
   newestMaintainers,
   newestSaleTerms,
@@ -173,10 +183,13 @@ const reads = {
   saleBookOf,
   saleOf,
   scheduleOf,
+  sendBatch,
   setOf,
   settingLimits,
-  sharesDomain,
   sharesOf,
+  signBallot,
+  signDelegation,
+  signingDomain,
   timelockOf,
   totalSupply,
   unburnedOf,
@@ -197,6 +210,7 @@ const writes = {
   burnVoidedGrants,
   cancel,
   castVote,
+  castVoteBySig,
   claim,
   claimCapital,
   claimGrant,

@@ -16,6 +16,8 @@ export type {
   Write,
   WriteArgs,
 } from "./action.ts";
+export * from "./ballots.ts";
+export * from "./batch.ts";
 export * from "./capital.ts";
 export * from "./checkpoints.ts";
 export * from "./decode.ts";
@@ -29,5 +31,6 @@ export * from "./models.ts";
 export * from "./rewards.ts";
 export * from "./runs.ts";
 export * from "./shares.ts";
+export * from "./signatures.ts";
 export * from "./validators.ts";
 export * from "./wiring.ts";

@@ -1,7 +1,9 @@
 /** ModelShares: an ERC-20 with votes by time. Transfers and permits are those of any ERC-20; here is what Cotrain adds. */
-import { type Address, type Hex, parseSignature } from "viem";
+import { type Account, type Address, type Client, type Hex, parseSignature } from "viem";
+import { signTypedData } from "viem/actions";
 import { modelSharesAbi } from "../abis/index.ts";
-import { callOf, defineRead, defineWrite, eventOf, nothing, viewOf } from "./action.ts";
+import { callOf, defineRead, defineWrite, eventOf, nothing, type ReadOptions, signerOf, viewOf } from "./action.ts";
+import { signingDomain, type TypedData } from "./signatures.ts";
 
 export interface SharesArgs {
   /** The model's shares: `sharesOf`. */
@@ -33,32 +35,69 @@ export interface DelegationMessage {
 }
 
 /**
- * A delegation as viem's `signTypedData` takes it (ERC-5805).
- * @param of.name of `sharesDomain`
+ * A delegation as `signTypedData` takes it (ERC-5805).
+ * @param args.chainId the chain that is meant; the client's if left out
+ * @throws ProtocolError SIGNING_DOMAIN, see `signingDomain`
  */
-export const delegationData = ({
-  chainId,
-  shares,
-  name,
-  delegatee,
-  nonce,
-  expiry,
-}: SharesArgs & DelegationMessage & { readonly chainId: number; readonly name: string }) => ({
-  domain: { name, version: "1", chainId, verifyingContract: shares },
-  types: {
-    Delegation: [
-      { name: "delegatee", type: "address" },
-      { name: "nonce", type: "uint256" },
-      { name: "expiry", type: "uint256" },
-    ],
-  },
-  primaryType: "Delegation" as const,
-  message: { delegatee, nonce, expiry },
-});
+export async function delegationToSign(
+  client: Client,
+  {
+    shares,
+    chainId,
+    delegatee,
+    nonce,
+    expiry,
+    ...options
+  }: SharesArgs & DelegationMessage & { readonly chainId?: number } & ReadOptions,
+): Promise<TypedData> {
+  const at = { contract: shares, ...(chainId !== undefined && { chainId }), ...options };
+  return {
+    domain: await signingDomain(client, at),
+    types: {
+      Delegation: [
+        { name: "delegatee", type: "address" },
+        { name: "nonce", type: "uint256" },
+        { name: "expiry", type: "uint256" },
+      ],
+    },
+    primaryType: "Delegation",
+    message: { delegatee, nonce, expiry },
+  };
+}
+
+/** A delegation that was signed, for `delegateBySig`. */
+export interface SignedDelegation {
+  readonly delegation: DelegationMessage;
+  readonly signature: Hex;
+}
+
+/**
+ * Signs a delegation of the account's shares with its next nonce, and sends nothing.
+ * @param args.account whose shares they are; the client's if left out
+ * @example
+ * const signed = await signDelegation(wallet, { shares, delegatee, expiry })
+ * await delegateBySig.sync(relay, { shares, ...signed })
+ * @throws AccountMissingError; ProtocolError SIGNING_DOMAIN
+ */
+export async function signDelegation(
+  client: Client,
+  {
+    shares,
+    account: given,
+    delegatee,
+    expiry,
+  }: SharesArgs & Omit<DelegationMessage, "nonce"> & { readonly account?: Account | Address },
+): Promise<SignedDelegation> {
+  const account = signerOf(client, given);
+  const nonce = await delegationNonce(client, { shares, account: account.address });
+  const delegation = { delegatee, nonce, expiry };
+  const data = await delegationToSign(client, { shares, ...delegation });
+  return { delegation, signature: await signTypedData(client, { account, ...data }) };
+}
 
 export interface SignedDelegationArgs extends SharesArgs {
   readonly delegation: DelegationMessage;
-  /** The holder's, of `delegationData`. */
+  /** The holder's, of `delegationToSign`. */
   readonly signature: Hex;
 }
 
@@ -80,13 +119,6 @@ export const delegateBySig = /* @__PURE__ */ defineWrite({
 export const delegationNonce = /* @__PURE__ */ defineRead({
   addressed: false,
   view: ({ shares, account }: AccountArgs) => viewOf(shares, modelSharesAbi, "nonces", [account]),
-});
-
-/** The EIP-712 domain that delegations and permits are signed for (EIP-5267). */
-export const sharesDomain = /* @__PURE__ */ defineRead({
-  addressed: false,
-  view: ({ shares }: SharesArgs) => viewOf(shares, modelSharesAbi, "eip712Domain", []),
-  present: ([, name, version, chainId, verifyingContract]) => ({ name, version, chainId, verifyingContract }),
 });
 
 /** Shares of an account, in wei. */

@@ -12,7 +12,7 @@ import {
   hashStruct,
   hashTypedData,
   keccak256,
-  recoverTypedDataAddress,
+  recoverAddress,
 } from "viem";
 import { ProtocolError } from "../baseErrors.ts";
 import { closed } from "./fields.ts";
@@ -251,8 +251,23 @@ export interface SigningAccount {
 const HALF_ORDER = 0x7fffffffffffffffffffffffffffffff5d576e7357a4501ddfe92f46681b20a0n;
 
 /**
- * Who signed; compare it with the struct's own signer. Takes the one form of a signature that the contracts take, since
- * one that passes here may have to pass there.
+ * Who signed a digest. Takes the one form of a signature that the contracts take, since one that passes here may have to pass there.
+ * @throws ProtocolError MALFORMED_SIGNATURE
+ */
+export async function recoverDigest(digest: Hex, signature: Hex): Promise<Address> {
+  if (!/^0x[0-9a-f]{130}$/i.test(signature))
+    throw new ProtocolError("MALFORMED_SIGNATURE", "A signature must be 0x and 130 hex digits.");
+  if (BigInt(`0x${signature.slice(66, 130)}`) > HALF_ORDER || !/(1b|1c)$/i.test(signature))
+    throw new ProtocolError("MALFORMED_SIGNATURE", "A signature must have s in the lower half and v of 27 or 28.");
+  try {
+    return (await recoverAddress({ hash: digest, signature })).toLowerCase() as Address;
+  } catch (cause) {
+    throw new ProtocolError("MALFORMED_SIGNATURE", "The signature is no point of the curve.", { cause });
+  }
+}
+
+/**
+ * Who signed; compare it with the struct's own signer. On the wire signatures are in lower case.
  * @throws ProtocolError MALFORMED_SIGNATURE
  */
 export async function recoverSigner<N extends StructName>(
@@ -261,16 +276,9 @@ export async function recoverSigner<N extends StructName>(
   struct: Struct<N>,
   signature: Hex,
 ): Promise<Address> {
-  if (!/^0x[0-9a-f]{130}$/.test(signature))
+  if (signature !== signature.toLowerCase())
     throw new ProtocolError("MALFORMED_SIGNATURE", "A signature must be 0x and 130 lower-case hex digits.");
-  if (BigInt(`0x${signature.slice(66, 130)}`) > HALF_ORDER || !/(1b|1c)$/.test(signature))
-    throw new ProtocolError("MALFORMED_SIGNATURE", "A signature must have s in the lower half and v of 27 or 28.");
-  try {
-    const signer = await recoverTypedDataAddress({ ...typedDataOf(domain, name, struct), signature });
-    return signer.toLowerCase() as Address;
-  } catch (cause) {
-    throw new ProtocolError("MALFORMED_SIGNATURE", `The signature of this ${name} cannot be recovered.`, { cause });
-  }
+  return recoverDigest(structDigest(domain, name, struct), signature);
 }
 
 /** Name of a grant: a hash of its terms, so that it stays the same however long its signatures serve and whoever gives them. */

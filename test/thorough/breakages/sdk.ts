@@ -10,6 +10,35 @@ export const sdk: readonly Breakage[] = [
     tests: ["test/sdk/wiring.test.ts"],
   },
   {
+    name: "what a holder signs is for whatever contract a node names",
+    file: "sdk/src/actions/signatures.ts",
+    text: "saidChain !== BigInt(chainId) || !isAddressEqual(verifyingContract, contract)",
+    instead: "saidChain === 0n",
+    tests: ["test/sdk/ballots.test.ts"],
+  },
+  {
+    name: "the key of an account that has code signs for it",
+    file: "sdk/src/actions/signatures.ts",
+    text: "if ((await getCode(client, { address: account, ...options })) === undefined) {",
+    instead:
+      "if ((await getCode(client, { address: account, ...options })) === undefined || signature.length === 132) {",
+    tests: ["test/sdk/ballots.test.ts"],
+  },
+  {
+    name: "a signature that the contracts refuse passes for one",
+    file: "sdk/src/protocol/typedData.ts",
+    text: "if (BigInt(`0x${signature.slice(66, 130)}`) > HALF_ORDER || !/(1b|1c)$/i.test(signature))",
+    instead: "if (HALF_ORDER < 0n)",
+    tests: ["test/sdk/ballots.test.ts"],
+  },
+  {
+    name: "a claim is sent without its delegation where a batch may be half done",
+    file: "sdk/src/actions/batch.ts",
+    text: "forceAtomic: true,",
+    instead: "forceAtomic: false,",
+    tests: ["test/sdk/batch.test.ts"],
+  },
+  {
     name: "a shard of the data may be of any length",
     file: "sdk/src/protocol/documents.ts",
     text: "maximum: MAX_SHARD_TOKENS }",
