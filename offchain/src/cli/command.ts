@@ -10,7 +10,7 @@ interface CommandArgument {
   readonly description: string;
   /** Whether it may be given several times; of the last argument alone. */
   readonly several?: boolean;
-  /** Whether it may be left out; of the last argument alone. */
+  /** Whether it may be left out; of the last arguments alone. */
   readonly optional?: boolean;
 }
 

@@ -14,6 +14,7 @@ import {
 } from "../base/index.ts";
 import {
   type MadeProposal,
+  MOST_REASON,
   type ProposalStanding,
   proposalTitle,
   standingOf,
@@ -24,13 +25,10 @@ import { columnsOf } from "./output.ts";
 import { type Place, signingAs } from "./place.ts";
 import type { DecidingPlace } from "./proposing.ts";
 
-/** Characters of what somebody writes for the others who vote; each of them costs gas. */
-const MOST_TEXT = 2_000;
-
 /** @throws UserError `TEXT_TOO_LONG` */
 export function boundedText(given: string | undefined): string | undefined {
-  if (given === undefined || given.length <= MOST_TEXT) return given;
-  throw new UserError("TEXT_TOO_LONG", `--reason has ${given.length} characters; ${MOST_TEXT} are allowed.`);
+  if (given === undefined || given.length <= MOST_REASON) return given;
+  throw new UserError("TEXT_TOO_LONG", `--reason has ${given.length} characters; ${MOST_REASON} are allowed.`);
 }
 
 /** A call with what it would do. */

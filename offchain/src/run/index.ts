@@ -26,6 +26,7 @@ export { workOf } from "./work.ts";
 export { type HeadReport, verifyRun, type VerifySummary } from "./verify.ts";
 export type * from "./ports.ts";
 export { blobSourceOf, patientBlobs } from "./blobSource.ts";
+export * from "./ballot.ts";
 export * from "./builds.ts";
 export * from "./proposals.ts";
 export { wordsBudget, wordsOfCall, type WordsPlace } from "./proposalWords.ts";

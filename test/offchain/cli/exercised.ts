@@ -209,6 +209,18 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     maxFee: "../../e2e/decisions",
     reason: "../../e2e/decisions",
     dryRun: "../../e2e/decisions",
+    sign: "ballots",
+    submit: "ballots",
+  },
+  "proposals cancel": {
+    state: "ballots",
+    coordinator: "ballots",
+    rpc: "ballots",
+    run: "ballots",
+    deployment: "ballots",
+    wallet: "ballots",
+    passphraseFile: "ballots",
+    maxFee: "ballots",
   },
   "proposals execute": {
     state: "../../e2e/decisions",

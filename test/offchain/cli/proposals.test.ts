@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 
 import { changesOf } from "../../../offchain/src/cli/commands/propose.ts";
 import { nextStep } from "../../../offchain/src/cli/commands/proposals.ts";
+import { proposerAmong } from "../../../offchain/src/cli/commands/proposalsCancel.ts";
 import { sentText } from "../../../offchain/src/cli/proposing.ts";
 import { documentOf, linesOf, requireAllTold, stateText, type ToldProposal } from "../../../offchain/src/cli/voting.ts";
 import type { ProposalStanding } from "../../../offchain/src/run/index.ts";
@@ -68,7 +69,7 @@ test.each([
   [["vote", "4711081", "for", "--reason", "x".repeat(2_001)], "--reason has 2001 characters; 2000 are allowed."],
   [["proposals", "execute", "x"], 'as "npx cotrain proposals list" shows it; not by "x".'],
   [["proposals", "list", "--last", "0"], /^--last must be .* from 1 to 1000, not "0"\.$/],
-  [["vote", "4711081"], "missing required argument 'vote'"],
+  [["vote", "4711081"], "The vote is missing: say for, against or abstain behind the proposal."],
   [["propose"], "missing required argument 'name=value'"],
 ])("cotrain %j is refused in one sentence", async (argv, sentence) => {
   expect(verdictOf(await cotrainHere(argv))).toEqual(refusal(1, sentence));
@@ -172,6 +173,19 @@ describe("a proposal as people read it", () => {
     ]);
     const pending = { ...standing, state: "pending", supply: undefined, quorum: undefined } as const;
     expect(linesOf({ ...told, standing: pending }, Infinity)[2]).toContain("votes are counted when voting begins.");
+  });
+
+  test("is withdrawn by who named itself in it", () => {
+    const pending = { ...standing, state: "pending" } as const;
+    const named = { ...told.proposal, description: `What I wrote #proposer=${proposer}` };
+    const entries = [{ account: asAddress(`0x${"01".repeat(20)}`) }, { account: proposer }];
+    expect(proposerAmong(named, pending, entries)).toBe(entries[1]);
+    for (const [proposal, at, among, code] of [
+      [named, standing, entries, "CANCEL_LATE"],
+      [named, pending, entries.slice(0, 1), "CANCEL_STRANGER"],
+      [told.proposal, pending, entries, "CANCEL_UNNAMED"],
+    ] as const)
+      expect(() => proposerAmong(proposal, at, among)).toThrow(expect.objectContaining({ code }));
   });
 
   test("has a text of bounded length as a document, too", () => {

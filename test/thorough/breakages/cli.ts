@@ -269,6 +269,20 @@ export const cli: readonly Breakage[] = [
     tests: ["test/offchain/cli/delegate.test.ts"],
   },
   {
+    name: "a coordinator says under which governor a vote is signed",
+    file: "offchain/src/cli/ballots.ts",
+    text: "requirePinned(place);",
+    instead: "void requirePinned;",
+    tests: ["test/offchain/cli/ballots.test.ts"],
+  },
+  {
+    name: "a vote is signed before its calls are shown",
+    file: "offchain/src/cli/commands/vote.ts",
+    text: "  await sayWords(place, told, output);\n  return signBallotFile(",
+    instead: "  return signBallotFile(",
+    tests: ["test/offchain/cli/ballots.test.ts"],
+  },
+  {
     name: "votes are given in a model that a coordinator names and nobody sees",
     file: "offchain/src/cli/place.ts",
     text: "if (pinned || output.json) return;",

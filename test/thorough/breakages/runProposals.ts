@@ -10,6 +10,27 @@ export const runProposals: readonly Breakage[] = [
     tests: ["test/offchain/cli/delegate.test.ts"],
   },
   {
+    name: "a vote is sent that its holder did not sign",
+    file: "offchain/src/run/ballot.ts",
+    text: "if (!(await connection.call((client) => isSignedBy(client, { account, data, signature }))))",
+    instead: "if (signature === account && data)",
+    tests: ["test/offchain/cli/ballots.test.ts"],
+  },
+  {
+    name: "a signed vote is paid for whose number was used",
+    file: "offchain/src/run/ballot.ts",
+    text: "if (ballot.nonce < nonce)",
+    instead: "if (ballot.nonce < 0n)",
+    tests: ["test/offchain/cli/ballots.test.ts"],
+  },
+  {
+    name: "a vote of another model or chain is taken for this one's",
+    file: "offchain/src/run/ballot.ts",
+    text: "if (file.chainId !== connection.chainId || file.governor !== governor)",
+    instead: "if (file.chainId < 0)",
+    tests: ["test/offchain/cli/ballots.test.ts"],
+  },
+  {
     name: "digits that two proposals begin with name the first of them",
     file: "offchain/src/run/proposals.ts",
     text: "if (others > 0)",

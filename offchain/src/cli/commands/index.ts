@@ -20,6 +20,7 @@ import { emissionProposeCommand, emissionShowCommand } from "./emission.ts";
 import { generateCommand } from "./generate.ts";
 import { paramsCommand } from "./params.ts";
 import { posterProposeCommand } from "./poster.ts";
+import { proposalsCancelCommand } from "./proposalsCancel.ts";
 import { proposalsExecuteCommand, proposalsListCommand } from "./proposals.ts";
 import { proposeCommand } from "./propose.ts";
 import { rewardsClaimCommand, rewardsListCommand } from "./rewards.ts";
@@ -50,6 +51,7 @@ export const commands: readonly Command[] = [
   proposalsListCommand,
   voteCommand,
   proposalsExecuteCommand,
+  proposalsCancelCommand,
   buildsListCommand,
   buildsProposeCommand,
   codeProposeCommand,

@@ -1,9 +1,18 @@
 import { hasVoted, type VoteSupport, voteSupport } from "@cotrain/sdk/actions";
 
-import { countOf, formatAddress, formatShares, RetryableError, UserError } from "../../base/index.ts";
-import { findProposal, namedWallet, type ProposalStanding, requireProposalId, requireSound } from "../../run/index.ts";
+import { countOf, formatAddress, formatShares, RetryableError, UserError, wrap } from "../../base/index.ts";
+import {
+  findProposal,
+  namedWallet,
+  type ProposalStanding,
+  readBallot,
+  requireProposalId,
+  requireSound,
+} from "../../run/index.ts";
 import { didYouMean, text, toggle } from "../../service/index.ts";
+import { type BallotOutcome, ballotText, requireBallotFlags, sendBallot, signBallotFile } from "../ballots.ts";
 import { defineCommand } from "../command.ts";
+import { columnsOf, type Output } from "../output.ts";
 import { atPlace, type Place, requireEntries, signingOptions, unpinnedNotice } from "../place.ts";
 import { decidingAt, type DecidingPlace, withVotes } from "../proposing.ts";
 import {
@@ -17,6 +26,7 @@ import {
   requireAllTold,
   stateText,
   tell,
+  type ToldProposal,
   voterOf,
 } from "../voting.ts";
 import { changesNow } from "./changesNow.ts";
@@ -62,21 +72,106 @@ async function votersOf(place: DecidingPlace, proposalId: bigint, timepoint: big
   return voters;
 }
 
+/** Shows what a proposal would do, before anybody signs or sends anything, to people. */
+async function sayWords(place: DecidingPlace, told: ToldProposal, output: Output): Promise<void> {
+  if (output.json) return;
+  for (const line of callsText(told)) output.notice(`If holders accept it: ${line}`);
+  for (const line of await changesNow(place, told)) output.notice(line);
+}
+
+/** The proposal that a vote names, told; nobody agrees to what was not shown. @throws UserError, see {@link requireAllTold} */
+async function toldFor(place: DecidingPlace, named: string, support: VoteSupport): Promise<ToldProposal> {
+  const proposal = await findProposal(place, named, !place.embedded);
+  if (support !== "against") requireSound(proposal);
+  const told = await tell(place, proposal, MOST_CALLS);
+  if (support !== "against") requireAllTold(told);
+  return told;
+}
+
+interface Vote {
+  readonly named: string;
+  readonly support: VoteSupport;
+  readonly reason: string | undefined;
+}
+
+interface Flags {
+  readonly dryRun: boolean;
+  readonly maxFee: number;
+  readonly state?: string | undefined;
+  readonly coordinator?: string | undefined;
+}
+
+/** Signs a vote into a file, of what is voted on or will be. */
+async function signVote(
+  place: DecidingPlace,
+  { named, ...vote }: Vote,
+  flags: Flags & { readonly file: string },
+  output: Output,
+): Promise<BallotOutcome> {
+  const told = await toldFor(place, named, vote.support);
+  const { proposal, standing } = told;
+  if (standing.state !== "pending") {
+    requireActive(proposal.proposalId, standing);
+    await votersOf(place, proposal.proposalId, BigInt(standing.snapshot), requireEntries(place, flags));
+  }
+  await sayWords(place, told, output);
+  return signBallotFile(place, told, { ...flags, ...vote });
+}
+
+/** Sends a vote that somebody has signed: whoever pays for it agrees to nothing. */
+async function sendVote(
+  place: DecidingPlace,
+  flags: Flags & { readonly file: string },
+  output: Output,
+): Promise<BallotOutcome> {
+  const signed = await readBallot(flags.file, place);
+  const told = await tell(place, await findProposal(place, String(signed.ballot.proposalId), true), MOST_CALLS);
+  requireActive(told.proposal.proposalId, told.standing);
+  await sayWords(place, told, output);
+  return sendBallot(place, told, signed, flags);
+}
+
+/** Votes by every wallet that can. */
+async function castVotes(place: DecidingPlace, { named, support, reason }: Vote, flags: Flags, output: Output) {
+  const { governor } = place;
+  const entries = requireEntries(place, flags);
+  const told = await toldFor(place, named, support);
+  const { proposalId } = told.proposal;
+  requireActive(proposalId, told.standing);
+  const voters = await votersOf(place, proposalId, BigInt(told.standing.snapshot), entries);
+  await sayWords(place, told, output);
+  const casts: Cast[] = [];
+  for (const { entry } of flags.dryRun ? [] : voters) {
+    const voter = await voterOf(place, entry, flags);
+    const sent = await cast(voter, { governor, proposalId, support, reason });
+    casts.push(sent);
+    // At once, since the next may fail.
+    if (!output.json) for (const line of castLines([sent], support)) output.notice(line);
+  }
+  return { proposalId, casts, voters };
+}
+
 /** `cotrain vote`. */
 export const voteCommand = defineCommand({
   name: "vote",
   summary: "vote on a proposal; each wallet pays its own gas",
   args: [
-    { name: "proposal", description: "its id, or the first digits of it, as proposals list shows it" },
-    { name: "vote", description: "for, against or abstain" },
+    {
+      name: "proposal",
+      description: "its id, or the first digits of it, as proposals list shows it",
+      optional: true,
+    },
+    { name: "vote", description: "for, against or abstain", optional: true },
   ],
   options: {
     ...signingOptions,
     reason: text({ description: "why, which the chain keeps beside the vote" }),
     dryRun: toggle({
-      description: "show what the proposal would do and who would vote, and send nothing",
+      description: "show what the proposal would do and who would vote, and sign and send nothing",
       default: false,
     }),
+    sign: text({ value: "file", description: "sign it into a file that somebody else may send, and send nothing" }),
+    submit: text({ value: "file", description: "send what a holder has signed; a wallet here pays the gas" }),
   },
   examples: [
     ["npx cotrain vote 4711081 for", "with the votes of every worker's wallet of this directory"],
@@ -88,48 +183,40 @@ export const voteCommand = defineCommand({
       "npx cotrain vote 4711081 abstain --coordinator https://train.example.org --rpc https://rpc.example.org",
       "in somebody else's run",
     ],
+    [
+      "npx cotrain vote 4711081 for --sign vote.json --wallet me.json --passphrase-file pass",
+      "signed by a wallet that needs no coins",
+    ],
+    ["npx cotrain vote --submit vote.json", "sent by somebody else, who pays the gas"],
   ],
   notes: [
-    "What the proposal would do is shown, by its calls and not by its text. Votes are those of the time at which voting began, and cannot be changed.",
+    "What the proposal would do is shown, by its calls and not by its text, before anything is signed or sent. Votes are those of the time at which voting began, and cannot be changed. Of two votes that a wallet signs before one of them is sent, one counts.",
   ],
-  async run({ args: [id = "", word = ""], options, output }) {
-    const named = requireProposalId(id);
-    const support = supportOf(word);
-    const reason = boundedText(options.reason);
+  async run({ args, options, output }) {
+    requireBallotFlags(args, options);
+    const { sign, submit } = options;
+    const [id = "", word = ""] = args;
+    const vote: Vote | undefined =
+      submit === undefined
+        ? { named: requireProposalId(id), support: supportOf(word), reason: boundedText(options.reason) }
+        : undefined;
     const own = await namedWallet(options);
-    const { proposalId, casts, voters } = await atPlace(
-      options,
-      own,
-      async (at) => {
-        const place = await decidingAt(at);
-        const { governor } = place;
-        const entries = requireEntries(place, options);
-        const proposal = await findProposal(place, named, !place.embedded);
-        const { proposalId } = proposal;
-        if (support !== "against") requireSound(proposal);
-        const told = await tell(place, proposal, MOST_CALLS);
-        if (support !== "against") requireAllTold(told);
-        requireActive(proposalId, told.standing);
-        const voters = await votersOf(place, proposalId, BigInt(told.standing.snapshot), entries);
-        if (!output.json) {
-          for (const line of callsText(told)) output.notice(`If holders accept it: ${line}`);
-          for (const line of await changesNow(place, told)) output.notice(line);
-        }
-        const casts: Cast[] = [];
-        for (const { entry } of options.dryRun ? [] : voters) {
-          const voter = await voterOf(place, entry, options);
-          const sent = await cast(voter, { governor, proposalId, support, reason });
-          casts.push(sent);
-          // At once, since the next may fail.
-          if (!output.json) for (const line of castLines([sent], support)) output.notice(line);
-        }
-        return { proposalId, casts, voters };
-      },
-      unpinnedNotice(options, output),
-      { ticking: true },
-    );
+    const at = <T>(work: (place: DecidingPlace) => Promise<T>): Promise<T> =>
+      atPlace(options, own, async (place) => work(await decidingAt(place)), unpinnedNotice(options, output), {
+        ticking: true,
+      });
+    const file = sign ?? submit;
+    if (file !== undefined) {
+      const flags = { ...options, file };
+      const outcome = await at((place) =>
+        vote ? signVote(place, vote, flags, output) : sendVote(place, flags, output),
+      );
+      output.result(outcome, wrap(ballotText(outcome), columnsOf(process.stdout)));
+      return;
+    }
+    const { proposalId, casts, voters } = await at((place) => castVotes(place, vote!, options, output));
     const votes = voters.reduce((sum, voter) => sum + voter.votes, 0n);
-    output.result({ proposalId, support, votes: castDocuments(casts) }, [
+    output.result({ proposalId, support: vote?.support, votes: castDocuments(casts) }, [
       options.dryRun
         ? `Nothing was sent: ${formatShares(votes)} votes of ${countOf(voters.length, "wallet")} here could be cast.`
         : `${formatShares(votes)} votes were cast.`,

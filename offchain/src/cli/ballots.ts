@@ -1,0 +1,136 @@
+/** Votes that a holder signs and somebody else sends: for a holder whose wallet has no coins for gas, or whose key stays offline. */
+import { type Ballot, castVoteBySig, pastVotesOf, type SignedBallot, type VoteSupport } from "@cotrain/sdk/actions";
+import type { Address, Hex } from "@cotrain/sdk/protocol";
+
+import { formatAddress, formatShares, timeText, UserError } from "../base/index.ts";
+import { draftBallot, requireCastable, writeBallot } from "../run/index.ts";
+import { requireEntries, signingAs } from "./place.ts";
+import type { DecidingPlace } from "./proposing.ts";
+import { requirePinned } from "./quorum.ts";
+import type { ToldProposal } from "./voting.ts";
+
+interface BallotFlags {
+  readonly sign?: string | undefined;
+  readonly submit?: string | undefined;
+  readonly reason?: string | undefined;
+}
+
+function refuse(sentence: string): never {
+  throw new UserError("VOTE_FLAGS", sentence);
+}
+
+/** @throws UserError `VOTE_FLAGS` for what means nothing */
+export function requireBallotFlags(words: readonly string[], { sign, submit, reason }: BallotFlags): void {
+  if (submit === undefined) {
+    if (words.length === 0) refuse('Which proposal is missing: name it as "npx cotrain proposals list" shows it.');
+    if (words.length === 1) refuse("The vote is missing: say for, against or abstain behind the proposal.");
+    return;
+  }
+  if (sign !== undefined) refuse("--sign and --submit exclude each other: give one of them.");
+  if (words.length > 0 || reason !== undefined)
+    refuse("What --submit sends names proposal, vote and reason itself: leave them out.");
+}
+
+/** A vote in a file, and what became of it. */
+export interface BallotOutcome extends Ballot {
+  readonly file: string;
+  /** The contract that it is for. */
+  readonly governor: Address;
+  readonly title: string;
+  /** Undefined before voting begins, when votes are counted. */
+  readonly votes: bigint | undefined;
+  /** Until when it can be sent, chain seconds; a late quorum moves it. */
+  readonly deadline: number;
+  readonly state: "shown" | "signed" | "sent";
+  /** Null where nothing was sent. */
+  readonly transaction: Hex | null;
+}
+
+const saidText = (support: VoteSupport): string => (support === "abstain" ? "abstains" : `votes ${support}`);
+
+/** What a ballot says, in words: what a wallet shows of it is numbers. */
+export function ballotText(outcome: BallotOutcome): string {
+  const { file, governor, voter, proposalId, support, nonce, reason, title, votes, deadline, state } = outcome;
+  const weight =
+    votes === undefined ? "with what votes it has when voting begins" : `with ${formatShares(votes)} votes`;
+  const of = `proposal ${proposalId}${title === "" ? "" : ` ${JSON.stringify(title)}`}`;
+  const because = reason === undefined ? "" : `, because ${JSON.stringify(reason)}`;
+  const what = `${formatAddress(voter)} ${saidText(support)} on ${of}, ${weight}${because}`;
+  if (state === "sent") return `${what}: cast by ${outcome.transaction}.`;
+  const where = `${what}: governor ${formatAddress(governor)}, nonce ${nonce}, to be sent until voting ends, ${timeText(deadline)}.`;
+  return state === "signed"
+    ? `${where} Signed in ${file}: anybody who has the file may send it, with npx cotrain vote --submit ${file}`
+    : `${where} Nothing was signed or sent.`;
+}
+
+/** @param timepoint when votes are counted, chain seconds; that of now is not known yet */
+async function votesAt({ connection, contracts: { shares } }: DecidingPlace, account: Address, told: ToldProposal) {
+  if (told.standing.state === "pending") return undefined;
+  const timepoint = BigInt(told.standing.snapshot);
+  return connection.call((client) => pastVotesOf(client, { shares, account, timepoint }));
+}
+
+interface Request {
+  readonly file: string;
+  readonly dryRun: boolean;
+  readonly state?: string | undefined;
+  readonly coordinator?: string | undefined;
+}
+
+/**
+ * Signs a vote into a file; sends nothing.
+ * @throws UserError `QUORUM_UNPINNED`, `WALLET_SEVERAL`
+ */
+export async function signBallotFile(
+  place: DecidingPlace,
+  told: ToldProposal,
+  { support, reason, ...request }: Request & Pick<Ballot, "support"> & { readonly reason: string | undefined },
+): Promise<BallotOutcome> {
+  // Else it chooses the governor: of any model whose holders vote alike.
+  requirePinned(place);
+  const { file, dryRun } = request;
+  const [entry, ...others] = requireEntries(place, request);
+  if (!entry || others.length > 0)
+    throw new UserError("WALLET_SEVERAL", "One wallet signs one file: name it with --wallet and --passphrase-file.");
+  const { proposalId } = told.proposal;
+  const vote = { proposalId, support, voter: entry.account, ...(reason !== undefined && { reason }) };
+  const { ballot, sign } = await draftBallot(place, vote);
+  const shown = await shownOf(place, told, ballot, file);
+  if (dryRun) return shown;
+  await writeBallot(file, place, await sign(await entry.open()));
+  return { ...shown, state: "signed" };
+}
+
+async function shownOf(place: DecidingPlace, told: ToldProposal, ballot: Ballot, file: string): Promise<BallotOutcome> {
+  const { governor } = place;
+  const { title, standing } = told;
+  const votes = await votesAt(place, ballot.voter, told);
+  return { ...ballot, file, governor, title, votes, deadline: standing.deadline, state: "shown", transaction: null };
+}
+
+/**
+ * Sends a vote that a holder has signed, once it was held against the chain; a wallet of the place pays the gas.
+ * @param told the proposal that it is on, which is voted on now
+ * @throws UserError `VOTES_NONE`; what `requireCastable` throws
+ */
+export async function sendBallot(
+  place: DecidingPlace,
+  told: ToldProposal,
+  signed: SignedBallot,
+  request: Request & { readonly maxFee: number },
+): Promise<BallotOutcome> {
+  const { file, dryRun } = request;
+  const { governor } = place;
+  await requireCastable(file, place, signed);
+  const shown = await shownOf(place, told, signed.ballot, file);
+  if (shown.votes === 0n)
+    throw new UserError(
+      "VOTES_NONE",
+      `${formatAddress(shown.voter)} had no votes when those on proposal ${shown.proposalId} were counted: sending this would cast none.`,
+    );
+  if (dryRun) return shown;
+  const [sender] = requireEntries(place, request);
+  const client = await signingAs(place, sender!, request);
+  const { receipt } = await castVoteBySig.sync(client, { governor, ...signed });
+  return { ...shown, state: "sent", transaction: receipt.transactionHash };
+}
