@@ -61,7 +61,14 @@ contract Emission is IEmission, ModelAuthority {
     }
 
     /// @inheritdoc IEmission
-    function setBudget(ModelId modelId, uint128 perEpoch, uint16[KINDS] calldata bps) external onlyTimelock(modelId) {
+    function setBudget(
+        ModelId modelId,
+        uint32 replaces,
+        uint128 perEpoch,
+        uint16[KINDS] calldata bps
+    ) external onlyTimelock(modelId) {
+        uint32 latest = _latest(_books[modelId].budgets);
+        if (replaces != latest) revert EmissionBudgetReplaced(modelId, replaces, latest);
         Schedule memory schedule = _schedule(modelId);
         _setBudget(modelId, schedule, Epochs.at(schedule, block.timestamp) + 1, perEpoch, bps);
     }
@@ -166,9 +173,10 @@ contract Emission is IEmission, ModelAuthority {
 
         Budget[] storage budgets = books.budgets;
         uint256 length = budgets.length;
+        uint32 version = _latest(budgets) + 1;
         // A second change within one epoch replaces the first, which was not in force yet.
         if (length != 0 && budgets[length - 1].fromEpoch == fromEpoch) budgets.pop();
-        budgets.push(Budget(uint32(fromEpoch), perEpoch, bps[0], bps[1], bps[2], bps[3]));
+        budgets.push(Budget(uint32(fromEpoch), perEpoch, bps[0], bps[1], bps[2], bps[3], version));
         emit BudgetSet(modelId, uint64(fromEpoch), perEpoch, bps);
     }
 
@@ -248,6 +256,12 @@ contract Emission is IEmission, ModelAuthority {
 
     function _requireDistributor(uint8 kind) private view {
         if (msg.sender != distributorOf(kind)) revert EmissionNotDistributor(kind, msg.sender);
+    }
+
+    /// @dev Number of the newest budget; 0 before the first.
+    function _latest(Budget[] storage budgets) private view returns (uint32) {
+        uint256 length = budgets.length;
+        return length == 0 ? 0 : budgets[length - 1].version;
     }
 
     /// @dev How many budgets begin at or before an epoch.

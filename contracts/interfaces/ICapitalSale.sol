@@ -168,6 +168,11 @@ interface ICapitalSale {
     /// @param minimum The minimum.
     /// @param least What it must at least be.
     error CapitalSaleMinimumTooLow(uint128 minimum, uint256 least);
+    /// @notice The terms that were to be replaced are not the newest: others came meanwhile.
+    /// @param modelId The model.
+    /// @param replaces Number of the terms that were named.
+    /// @param latest Number of the newest.
+    error CapitalSaleTermsReplaced(ModelId modelId, uint32 replaces, uint32 latest);
     /// @notice The epoch that was named is not the current one: it is over, and the next may have other terms.
     /// @param epoch The epoch.
     /// @param current The current epoch.
@@ -192,6 +197,11 @@ interface ICapitalSale {
     /// @param deposit What was deposited.
     /// @param amount What would be paid.
     error CapitalSaleLoss(address account, uint256 deposit, uint256 amount);
+    /// @notice The account would be paid back less than who calls takes for it.
+    /// @param account Who would be paid.
+    /// @param amount What would be paid.
+    /// @param atLeast What was asked for.
+    error CapitalSaleTooLittle(address account, uint256 amount, uint256 atLeast);
     /// @notice The epoch was not settled.
     /// @param modelId The model.
     /// @param epoch The epoch.
@@ -207,12 +217,15 @@ interface ICapitalSale {
     /// @param config What it begins with.
     function open(ModelId modelId, CapitalConfig calldata config) external;
 
-    /// @notice Sets the terms from the next epoch on; the model's timelock only.
-    /// @dev Reverts with ModelAuthorityUnauthorized, CapitalSaleNone, CapitalSalePriceTooLow, CapitalSaleMinimumTooLow.
+    /// @notice Sets the terms from the next epoch on; the model's timelock only. Of two decisions on the same terms the first that
+    /// is executed holds, and an old one cannot undo what was decided after it.
+    /// @dev Reverts with ModelAuthorityUnauthorized, CapitalSaleNone, CapitalSaleTermsReplaced, CapitalSalePriceTooLow,
+    /// CapitalSaleMinimumTooLow.
     /// @param modelId The model.
+    /// @param replaces Number of the newest terms, in force or not, which this decision was made on.
     /// @param price What a share costs at the least; the floor or more.
     /// @param minimum What an epoch must bring in, else it is paid back.
-    function setTerms(ModelId modelId, uint96 price, uint128 minimum) external;
+    function setTerms(ModelId modelId, uint32 replaces, uint96 price, uint128 minimum) external;
 
     /// @notice Deposits the caller's tokens, of which this contract must have an allowance, in the current epoch. What is deposited
     /// stays until the epoch is over.
@@ -260,12 +273,13 @@ interface ICapitalSale {
 
     /// @notice Sends an account its deposits of an epoch that is paid back; anyone may call, but the account alone where it is less than
     /// was deposited. Does nothing where that was done.
-    /// @dev Reverts with CapitalSaleNone, CapitalSaleNotRefundable, CapitalSaleLoss, and as the token does.
+    /// @dev Reverts with CapitalSaleNone, CapitalSaleNotRefundable, CapitalSaleLoss, CapitalSaleTooLittle, and as the token does.
     /// @param modelId The model.
     /// @param epoch The epoch.
     /// @param account Who gets them.
+    /// @param atLeast What the account must be paid, in the token's smallest units; else nothing is done.
     /// @return amount What was sent, in the token's smallest units.
-    function refund(ModelId modelId, uint64 epoch, address account) external returns (uint256 amount);
+    function refund(ModelId modelId, uint64 epoch, address account, uint256 atLeast) external returns (uint256 amount);
 
     /// @notice What is fixed of a model's sale, and what is held for it.
     /// @param modelId The model.
@@ -274,8 +288,9 @@ interface ICapitalSale {
 
     /// @notice The newest terms: of the next epoch, if not of the current one already.
     /// @param modelId The model.
-    /// @return All zero for a model that sells none.
-    function newestTerms(ModelId modelId) external view returns (SaleTerms memory);
+    /// @return terms All zero for a model that sells none.
+    /// @return version Their number among the model's terms, from 1, those included that were never in force.
+    function newestTerms(ModelId modelId) external view returns (SaleTerms memory terms, uint32 version);
 
     /// @notice The sale of an epoch as it stands.
     /// @dev Reverts with CapitalSaleNone.

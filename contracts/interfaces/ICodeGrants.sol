@@ -29,9 +29,11 @@ struct GrantState {
 /// @notice What the maintainers may approve in one epoch, in wei of shares.
 /// @param perAuthor For one author.
 /// @param perEpoch For all authors together.
+/// @param version How often the holders have set them.
 struct GrantCaps {
     uint128 perAuthor;
     uint128 perEpoch;
+    uint32 version;
 }
 
 /// @title ICodeGrants
@@ -89,6 +91,11 @@ interface ICodeGrants {
     /// @param perEpoch In one epoch, in wei of shares.
     event GrantCapsSet(ModelId indexed modelId, uint128 perAuthor, uint128 perEpoch);
 
+    /// @notice The caps that were to be replaced are not in force: others came meanwhile.
+    /// @param modelId The model.
+    /// @param replaces Number of the caps that were named.
+    /// @param latest Number of those in force.
+    error CodeGrantsCapsReplaced(ModelId modelId, uint32 replaces, uint32 latest);
     /// @notice A term of the grant is outside its bounds.
     /// @param term Name of the field of Grant.
     /// @param value Its value; of a text, its bytes.
@@ -182,12 +189,14 @@ interface ICodeGrants {
     /// @return burned What was burned, in wei of shares.
     function burnVoided(ModelId modelId, bytes32[] calldata ids) external returns (uint256 burned);
 
-    /// @notice Sets what maintainers may approve from now on; the model's timelock only. Both are 0 at first.
-    /// @dev Reverts with ModelAuthorityUnauthorized.
+    /// @notice Sets what maintainers may approve from now on; the model's timelock only. Both are 0 at first. Of two decisions on
+    /// the same caps the first that is executed holds, and an old one cannot undo what was decided after it.
+    /// @dev Reverts with ModelAuthorityUnauthorized, CodeGrantsCapsReplaced.
     /// @param modelId The model.
+    /// @param replaces Number of the caps in force, which this decision was made on; 0 for the first.
     /// @param perAuthor For one author in one epoch, in wei of shares.
     /// @param perEpoch In one epoch, in wei of shares.
-    function setCaps(ModelId modelId, uint128 perAuthor, uint128 perEpoch) external;
+    function setCaps(ModelId modelId, uint32 replaces, uint128 perAuthor, uint128 perEpoch) external;
 
     /// @notice A grant as it stands; all zero for one that was not approved. One whose set was voided stands as if what is not due
     /// was burned, also where nobody has done so yet.

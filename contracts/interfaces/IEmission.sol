@@ -11,6 +11,7 @@ import {KINDS} from "./Kinds.sol";
 /// @param codeBps The part for code, in basis points.
 /// @param capitalBps The part for capital, in basis points.
 /// @param treasuryBps The part for the treasury, in basis points.
+/// @param version Its number among the model's budgets, from 1, those included that were never in force.
 struct Budget {
     uint32 fromEpoch;
     uint128 perEpoch;
@@ -18,6 +19,7 @@ struct Budget {
     uint16 codeBps;
     uint16 capitalBps;
     uint16 treasuryBps;
+    uint32 version;
 }
 
 /// @title IEmission
@@ -53,6 +55,11 @@ interface IEmission {
     /// @notice There is no such model.
     /// @param modelId What was named as the model.
     error EmissionUnknownModel(ModelId modelId);
+    /// @notice The budget that was to be replaced is not the newest: another came meanwhile.
+    /// @param modelId The model.
+    /// @param replaces Number of the budget that was named.
+    /// @param latest Number of the newest.
+    error EmissionBudgetReplaced(ModelId modelId, uint32 replaces, uint32 latest);
     /// @notice The split must sum to 10,000 basis points.
     /// @param sum What the split sums to, in basis points.
     error EmissionSplit(uint256 sum);
@@ -87,12 +94,14 @@ interface IEmission {
     /// @param bps Split among compute, code, capital and treasury, in basis points; sums to 10,000.
     function open(ModelId modelId, uint128 yearlyCap, uint128 perEpoch, uint16[KINDS] calldata bps) external;
 
-    /// @notice Sets the budget from the next epoch on; the model's timelock only.
-    /// @dev Reverts with ModelAuthorityUnauthorized, EmissionSplit, EmissionAboveYearlyCap.
+    /// @notice Sets the budget from the next epoch on; the model's timelock only. Of two decisions on one budget the first that
+    /// is executed holds, and an old one cannot undo what was decided after it.
+    /// @dev Reverts with ModelAuthorityUnauthorized, EmissionBudgetReplaced, EmissionSplit, EmissionAboveYearlyCap.
     /// @param modelId The model.
+    /// @param replaces Number of the newest budget, in force or not, which this decision was made on.
     /// @param perEpoch What an epoch may mint, in wei of shares.
     /// @param bps Split among compute, code, capital and treasury, in basis points; sums to 10,000.
-    function setBudget(ModelId modelId, uint128 perEpoch, uint16[KINDS] calldata bps) external;
+    function setBudget(ModelId modelId, uint32 replaces, uint128 perEpoch, uint16[KINDS] calldata bps) external;
 
     /// @notice Mints to the kind's distributor, which alone may call. No epoch up to `to` can be authorised again for
     /// that kind.

@@ -49,6 +49,7 @@ contract CapitalSale is ICapitalSale, ModelAuthority, ReentrancyGuardTransient, 
         IERC20 token;
         uint96 priceFloor;
         CapitalVault vault;
+        uint32 version;
         uint256 held;
         SaleTerms former;
         SaleTerms newest;
@@ -85,8 +86,10 @@ contract CapitalSale is ICapitalSale, ModelAuthority, ReentrancyGuardTransient, 
     }
 
     /// @inheritdoc ICapitalSale
-    function setTerms(ModelId modelId, uint96 price, uint128 minimum) external onlyTimelock(modelId) {
+    function setTerms(ModelId modelId, uint32 replaces, uint96 price, uint128 minimum) external onlyTimelock(modelId) {
         Book storage book = _existing(modelId);
+        uint32 latest = book.version;
+        if (replaces != latest) revert CapitalSaleTermsReplaced(modelId, replaces, latest);
         uint256 current = _current(modelId);
         // What a second change within one epoch replaces was not in force yet.
         if (book.newest.fromEpoch <= current) book.former = book.newest;
@@ -154,7 +157,12 @@ contract CapitalSale is ICapitalSale, ModelAuthority, ReentrancyGuardTransient, 
     }
 
     /// @inheritdoc ICapitalSale
-    function refund(ModelId modelId, uint64 epoch, address account) external nonReentrant returns (uint256 amount) {
+    function refund(
+        ModelId modelId,
+        uint64 epoch,
+        address account,
+        uint256 atLeast
+    ) external nonReentrant returns (uint256 amount) {
         Book storage book = _existing(modelId);
         EpochSale storage sale = book.sales[epoch];
         if (_stateOf(modelId, epoch, sale) != SaleState.Failed) revert CapitalSaleNotRefundable(modelId, epoch);
@@ -164,6 +172,7 @@ contract CapitalSale is ICapitalSale, ModelAuthority, ReentrancyGuardTransient, 
         amount = _pay(book, account, deposited);
         // A token may give back what it took: who bears a loss decides when.
         if (amount < deposited && msg.sender != account) revert CapitalSaleLoss(account, deposited, amount);
+        if (amount < atLeast) revert CapitalSaleTooLittle(account, amount, atLeast);
         emit Refunded(modelId, epoch, account, deposited, amount);
     }
 
@@ -174,8 +183,9 @@ contract CapitalSale is ICapitalSale, ModelAuthority, ReentrancyGuardTransient, 
     }
 
     /// @inheritdoc ICapitalSale
-    function newestTerms(ModelId modelId) external view returns (SaleTerms memory) {
-        return _books[modelId].newest;
+    function newestTerms(ModelId modelId) external view returns (SaleTerms memory terms, uint32 version) {
+        Book storage book = _books[modelId];
+        return (book.newest, book.version);
     }
 
     /// @inheritdoc ICapitalSale
@@ -212,6 +222,7 @@ contract CapitalSale is ICapitalSale, ModelAuthority, ReentrancyGuardTransient, 
         uint256 least = Math.ceilDiv(price, SHARE);
         if (minimum < least) revert CapitalSaleMinimumTooLow(minimum, least);
         book.newest = SaleTerms(uint32(fromEpoch), price, minimum);
+        ++book.version;
         emit SaleTermsSet(modelId, uint64(fromEpoch), price, minimum);
     }
 

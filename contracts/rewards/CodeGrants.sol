@@ -119,8 +119,15 @@ contract CodeGrants is ICodeGrants, ModelAuthority, EIP712 {
     }
 
     /// @inheritdoc ICodeGrants
-    function setCaps(ModelId modelId, uint128 perAuthor, uint128 perEpoch) external onlyTimelock(modelId) {
-        _caps[modelId] = GrantCaps(perAuthor, perEpoch);
+    function setCaps(
+        ModelId modelId,
+        uint32 replaces,
+        uint128 perAuthor,
+        uint128 perEpoch
+    ) external onlyTimelock(modelId) {
+        uint32 latest = _caps[modelId].version;
+        if (replaces != latest) revert CodeGrantsCapsReplaced(modelId, replaces, latest);
+        _caps[modelId] = GrantCaps(perAuthor, perEpoch, latest + 1);
         emit GrantCapsSet(modelId, perAuthor, perEpoch);
     }
 
@@ -208,7 +215,7 @@ contract CodeGrants is ICodeGrants, ModelAuthority, EIP712 {
 
     /// @dev Counts what maintainers approve against the caps of the epoch.
     function _count(ModelId modelId, address author, uint256 amount) private {
-        GrantCaps memory caps = _caps[modelId];
+        GrantCaps storage caps = _caps[modelId];
         Approved storage approved = _approved[modelId][Epochs.at(REGISTRY.scheduleOf(modelId), block.timestamp)];
         (uint256 byAuthor, uint256 inAll) = (approved.byAuthor[author], approved.inAll);
         // Caps may have been lowered below what was approved before.

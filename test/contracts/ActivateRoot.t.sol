@@ -84,7 +84,7 @@ contract ActivateRootTest is Fixture {
         afterEpoch(1);
         post(attest(1, "root", COMPUTE_BUDGET));
         vm.prank(address(timelock));
-        emission.setBudget(modelId, 0, split(0, 10_000, 0, 0));
+        emission.setBudget(modelId, 1, 0, split(0, 10_000, 0, 0));
         vm.warp(block.timestamp + WINDOW + 100);
         rewards.activate(modelId, 1);
         eq(shares.balanceOf(address(rewards)), COMPUTE_BUDGET, "minted");

@@ -45,7 +45,7 @@ contract BudgetTest is Fixture {
     function test_onlyTheTimelockSetsTheBudget() public {
         vm.expectRevert(unauthorised(modelId, ORGANISER));
         vm.prank(ORGANISER);
-        emission.setBudget(modelId, 1, split(10_000, 0, 0, 0));
+        emission.setBudget(modelId, 1, 1, split(10_000, 0, 0, 0));
     }
 
     function test_aBudgetCountsFromTheNextEpoch() public {
@@ -67,12 +67,29 @@ contract BudgetTest is Fixture {
         eq(budget.computeBps, 10_000, "split");
     }
 
+    function test_ofTwoDecisionsOnOneBudgetTheFirstHolds() public {
+        eq(emission.budgetOf(modelId, 1).version, 1, "a model begins with one");
+        vm.startPrank(address(timelock));
+        emission.setBudget(modelId, 1, 100e18, split(5_000, 5_000, 0, 0));
+        for (uint32 stale = 0; stale < 4; ++stale) {
+            if (stale == 2) continue;
+            vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionBudgetReplaced.selector, modelId, stale, 2));
+            emission.setBudget(modelId, stale, BUDGET, split(10_000, 0, 0, 0));
+        }
+        eq(emission.budgetOf(modelId, 2).perEpoch, 100e18, "the first");
+        // Also of those that come before it is in force.
+        emission.setBudget(modelId, 2, 10e18, split(10_000, 0, 0, 0));
+        vm.stopPrank();
+        eq(emission.budgetOf(modelId, 2).version, 3, "counted");
+        eq(emission.budgetOf(modelId, 1).version, 1, "and this epoch's stays");
+    }
+
     function test_theSplitSumsToAll() public {
         vm.startPrank(address(timelock));
         vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionSplit.selector, 9_999));
-        emission.setBudget(modelId, 1, split(9_999, 0, 0, 0));
+        emission.setBudget(modelId, 1, 1, split(9_999, 0, 0, 0));
         vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionSplit.selector, 40_000));
-        emission.setBudget(modelId, 1, split(10_000, 10_000, 10_000, 10_000));
+        emission.setBudget(modelId, 1, 1, split(10_000, 10_000, 10_000, 10_000));
         vm.stopPrank();
     }
 
@@ -86,7 +103,7 @@ contract BudgetTest is Fixture {
             )
         );
         vm.prank(address(timelock));
-        emission.setBudget(modelId, BUDGET + 1, split(10_000, 0, 0, 0));
+        emission.setBudget(modelId, 1, BUDGET + 1, split(10_000, 0, 0, 0));
     }
 
     function test_whatHasNotBegunIsNotAuthorisable() public {
@@ -196,8 +213,9 @@ contract BudgetTest is Fixture {
     }
 
     function _setBudget(uint128 perEpoch, uint16[4] memory bps) private {
+        uint32 newest = newestBudget(modelId);
         vm.prank(address(timelock));
-        emission.setBudget(modelId, perEpoch, bps);
+        emission.setBudget(modelId, newest, perEpoch, bps);
     }
 
     function _authorise(uint64 from, uint64 to, uint256 amount) private {

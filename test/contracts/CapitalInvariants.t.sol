@@ -60,14 +60,16 @@ contract CapitalHandler is Capital {
     function setBudget(uint8 model, uint128 perEpoch, uint16 bps) external {
         model %= 2;
         bps = uint16(bound(bps, 0, 10_000));
+        uint32 newest = newestBudget(models[model]);
         vm.prank(registry.timelockOf(models[model]));
-        emission.setBudget(models[model], uint128(bound(perEpoch, 0, BUDGET)), split(10_000 - bps, 0, bps, 0));
+        emission.setBudget(models[model], newest, uint128(bound(perEpoch, 0, BUDGET)), split(10_000 - bps, 0, bps, 0));
     }
 
     function setTerms(uint8 model, uint96 price, uint128 minimum) external {
         model %= 2;
+        (, uint32 newest) = capital.newestTerms(models[model]);
         vm.prank(registry.timelockOf(models[model]));
-        capital.setTerms(models[model], uint96(bound(price, FLOOR, 1e6)), uint128(bound(minimum, 1, 5e6)));
+        capital.setTerms(models[model], newest, uint96(bound(price, FLOOR, 1e6)), uint128(bound(minimum, 1, 5e6)));
     }
 
     function deposit(uint8 model, uint8 payer, uint8 account, uint256 amount) external {
@@ -129,7 +131,7 @@ contract CapitalHandler is Capital {
         if (epoch == 0 || saleOf(epoch).state != SaleState.Failed) return;
         uint256 paid = _deposits[m][epoch][account];
         uint256 balance = dollar.balanceOf(account);
-        if (capital.refund(modelId, epoch, account) != paid) broken = true;
+        if (capital.refund(modelId, epoch, account, 0) != paid) broken = true;
         if (dollar.balanceOf(account) != balance + paid) broken = true;
         // What is paid back was never settled.
         if (_ended[m][epoch]) broken = true;

@@ -3,7 +3,14 @@ pragma solidity ^0.8.30;
 
 import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
 import {IEmission} from "../../contracts/interfaces/IEmission.sol";
-import {CapitalConfig, ICapitalSale, Permit, Sale, SaleState} from "../../contracts/interfaces/ICapitalSale.sol";
+import {
+    CapitalConfig,
+    ICapitalSale,
+    Permit,
+    Sale,
+    SaleState,
+    SaleTerms
+} from "../../contracts/interfaces/ICapitalSale.sol";
 import {ICapitalVault} from "../../contracts/interfaces/ICapitalVault.sol";
 import {ModelId} from "../../contracts/interfaces/Ids.sol";
 import {ModelConfig} from "../../contracts/interfaces/IModelRegistry.sol";
@@ -31,7 +38,9 @@ contract CapitalSaleTest is Capital {
         eq(capital.bookOf(id).held, 0, "nothing is held");
         eq(CapitalVault(made).sale(), address(capital), "the vault obeys the sale");
         yes(made != vault(), "each model has a vault of its own");
-        eq(capital.newestTerms(id).fromEpoch, 1, "from the first epoch on");
+        (SaleTerms memory terms, uint32 version) = capital.newestTerms(id);
+        eq(terms.fromEpoch, 1, "from the first epoch on");
+        eq(version, 1, "the first");
         eq(capital.saleOf(id, 1).price, PRICE, "price");
         eq(capital.saleOf(id, 7).minimum, MINIMUM, "minimum");
         eq(uint256(capital.saleOf(id, 1).state), uint256(SaleState.None), "no deposit yet");
@@ -50,12 +59,12 @@ contract CapitalSaleTest is Capital {
         vm.expectRevert(refusal);
         capital.claim(modelId, 1, BUYER);
         vm.expectRevert(refusal);
-        capital.refund(modelId, 1, BUYER);
+        capital.refund(modelId, 1, BUYER, 0);
         vm.expectRevert(refusal);
         capital.saleOf(modelId, 1);
         vm.expectRevert(refusal);
         vm.prank(address(timelock));
-        capital.setTerms(modelId, PRICE, MINIMUM);
+        capital.setTerms(modelId, 1, PRICE, MINIMUM);
     }
 
     function test_settingsThatSayNothingAreRefused() public {
@@ -71,8 +80,8 @@ contract CapitalSaleTest is Capital {
         _refuseConfig(CapitalConfig(token, 2, 1, 1), ICapitalSale.CapitalSalePriceTooLow.selector);
         vm.startPrank(address(timelock));
         vm.expectRevert(abi.encodeWithSelector(ICapitalSale.CapitalSalePriceTooLow.selector, FLOOR - 1, FLOOR));
-        capital.setTerms(modelId, FLOOR - 1, MINIMUM);
-        capital.setTerms(modelId, FLOOR, MINIMUM);
+        capital.setTerms(modelId, 1, FLOOR - 1, MINIMUM);
+        capital.setTerms(modelId, 1, FLOOR, MINIMUM);
         vm.stopPrank();
     }
 
@@ -82,8 +91,8 @@ contract CapitalSaleTest is Capital {
         _refuseConfig(CapitalConfig(token, 1, 1, 0), ICapitalSale.CapitalSaleMinimumTooLow.selector);
         vm.startPrank(address(timelock));
         vm.expectRevert(abi.encodeWithSelector(ICapitalSale.CapitalSaleMinimumTooLow.selector, 2, 3));
-        capital.setTerms(modelId, 2e18 + 1, 2);
-        capital.setTerms(modelId, 2e18 + 1, 3);
+        capital.setTerms(modelId, 1, 2e18 + 1, 2);
+        capital.setTerms(modelId, 1, 2e18 + 1, 3);
         vm.stopPrank();
         vm.warp(START + EPOCH);
         deposit(BUYER, 3);
@@ -104,7 +113,7 @@ contract CapitalSaleTest is Capital {
         vm.expectEmit(address(capital));
         emit ICapitalSale.SaleTermsSet(modelId, 2, 0.05e6, 7e6);
         vm.prank(address(timelock));
-        capital.setTerms(modelId, 0.05e6, 7e6);
+        capital.setTerms(modelId, 1, 0.05e6, 7e6);
         eq(saleOf(1).price, PRICE, "this epoch keeps its price");
         eq(saleOf(1).minimum, MINIMUM, "and its minimum");
         eq(saleOf(2).price, 0.05e6, "the next has another");
@@ -117,14 +126,30 @@ contract CapitalSaleTest is Capital {
         eq(saleOf(2).minimum, 7e6, "in force");
     }
 
+    function test_ofTwoDecisionsOnTheSameTermsTheFirstHolds() public {
+        vm.startPrank(address(timelock));
+        capital.setTerms(modelId, 1, 0.05e6, 7e6);
+        for (uint32 stale = 0; stale < 4; ++stale) {
+            if (stale == 2) continue;
+            vm.expectRevert(abi.encodeWithSelector(ICapitalSale.CapitalSaleTermsReplaced.selector, modelId, stale, 2));
+            capital.setTerms(modelId, stale, PRICE, MINIMUM);
+        }
+        eq(saleOf(2).price, 0.05e6, "the first");
+        // Also of those that come before it is in force.
+        capital.setTerms(modelId, 2, 0.06e6, 8e6);
+        vm.stopPrank();
+        (, uint32 version) = capital.newestTerms(modelId);
+        eq(version, 3, "counted");
+    }
+
     function test_aSecondChangeWithinAnEpochReplacesTheFirst() public {
         vm.startPrank(address(timelock));
-        capital.setTerms(modelId, 0.05e6, 7e6);
-        capital.setTerms(modelId, 0.06e6, 8e6);
+        capital.setTerms(modelId, 1, 0.05e6, 7e6);
+        capital.setTerms(modelId, 2, 0.06e6, 8e6);
         eq(saleOf(1).price, PRICE, "this epoch keeps its price");
         eq(saleOf(2).price, 0.06e6, "the second");
         vm.warp(START + EPOCH);
-        capital.setTerms(modelId, 0.07e6, 9e6);
+        capital.setTerms(modelId, 3, 0.07e6, 9e6);
         vm.stopPrank();
         eq(saleOf(2).price, 0.06e6, "in force");
         eq(saleOf(3).price, 0.07e6, "from the next on");
@@ -137,7 +162,7 @@ contract CapitalSaleTest is Capital {
         for (uint256 i = 0; i < others.length; ++i) {
             vm.expectRevert(unauthorised(modelId, others[i]));
             vm.prank(others[i]);
-            capital.setTerms(modelId, PRICE, MINIMUM);
+            capital.setTerms(modelId, 1, PRICE, MINIMUM);
         }
     }
 
@@ -173,7 +198,7 @@ contract CapitalSaleTest is Capital {
 
     function test_nobodyPaysWhereNothingIsForSale() public {
         vm.prank(address(timelock));
-        emission.setBudget(modelId, BUDGET, split(8_500, 1_000, 0, 500));
+        emission.setBudget(modelId, 1, BUDGET, split(8_500, 1_000, 0, 500));
         vm.warp(START + EPOCH);
         vm.expectRevert(abi.encodeWithSelector(ICapitalSale.CapitalSaleNothingForSale.selector, 2));
         capital.deposit(modelId, 2, BUYER, 1);
@@ -293,9 +318,29 @@ contract CapitalSaleTest is Capital {
         eq(capital.claim(modelId, 1, OTHER), CAPITAL_BUDGET / 4, "one part");
     }
 
+    /// @dev Nothing is done for less than was asked for, and the account can ask again.
+    function test_aRefundIsNoLessThanIsAskedFor() public {
+        deposit(BUYER, MINIMUM - 1);
+        afterEpoch(1);
+        bytes memory refusal = abi.encodeWithSelector(
+            ICapitalSale.CapitalSaleTooLittle.selector,
+            BUYER,
+            MINIMUM - 1,
+            MINIMUM
+        );
+        vm.expectRevert(refusal);
+        capital.refund(modelId, 1, BUYER, MINIMUM);
+        vm.expectRevert(refusal);
+        vm.prank(BUYER);
+        capital.refund(modelId, 1, BUYER, MINIMUM);
+        eq(capital.depositOf(modelId, 1, BUYER), MINIMUM - 1, "still owed");
+        eq(capital.refund(modelId, 1, BUYER, MINIMUM - 1), MINIMUM - 1, "just that");
+        eq(capital.refund(modelId, 1, BUYER, 1), 0, "once");
+    }
+
     function test_whoeverIsAloneWithAWeiDoesNotTakeTheBudget() public {
         vm.prank(address(timelock));
-        capital.setTerms(modelId, PRICE, 1);
+        capital.setTerms(modelId, 1, PRICE, 1);
         vm.warp(START + EPOCH);
         deposit(BUYER, 1);
         afterEpoch(2);
@@ -362,19 +407,19 @@ contract CapitalSaleTest is Capital {
         deposit(BUYER, MINIMUM - 2);
         deposit(OTHER, 1);
         vm.expectRevert(abi.encodeWithSelector(ICapitalSale.CapitalSaleNotRefundable.selector, modelId, 1));
-        capital.refund(modelId, 1, BUYER);
+        capital.refund(modelId, 1, BUYER, 0);
         afterEpoch(1);
         eq(uint256(saleOf(1).state), uint256(SaleState.Failed), "failed");
         eq(capital.settle(modelId), 0, "nothing to settle");
         vm.expectEmit(address(capital));
         emit ICapitalSale.Refunded(modelId, 1, BUYER, MINIMUM - 2, MINIMUM - 2);
         vm.prank(OTHER);
-        eq(capital.refund(modelId, 1, BUYER), MINIMUM - 2, "whoever sends");
+        eq(capital.refund(modelId, 1, BUYER, 0), MINIMUM - 2, "whoever sends");
         eq(dollar.balanceOf(BUYER), MINIMUM - 2, "to the account");
         vm.recordLogs();
-        eq(capital.refund(modelId, 1, BUYER), 0, "once");
+        eq(capital.refund(modelId, 1, BUYER, 0), 0, "once");
         eq(vm.getRecordedLogs().length, 0, "without a word");
-        eq(capital.refund(modelId, 1, OTHER), 1, "the other's");
+        eq(capital.refund(modelId, 1, OTHER, 0), 1, "the other's");
         eq(dollar.balanceOf(vault()), 0, "to the last unit");
         eq(shares.totalSupply(), 0, "nothing is minted");
     }
@@ -383,10 +428,10 @@ contract CapitalSaleTest is Capital {
     function test_aMinimumThatIsLoweredLaterChangesNothing() public {
         deposit(BUYER, MINIMUM - 1);
         vm.prank(address(timelock));
-        capital.setTerms(modelId, PRICE, 1);
+        capital.setTerms(modelId, 1, PRICE, 1);
         afterEpoch(1);
         eq(capital.settle(modelId), 0, "nothing to settle");
-        eq(capital.refund(modelId, 1, BUYER), MINIMUM - 1, "paid back");
+        eq(capital.refund(modelId, 1, BUYER, 0), MINIMUM - 1, "paid back");
     }
 
     function test_anEpochThatNobodySettlesWithin30DaysIsPaidBack() public {
@@ -394,14 +439,14 @@ contract CapitalSaleTest is Capital {
         uint256 end = START + EPOCH;
         vm.warp(end + AGE);
         vm.expectRevert(abi.encodeWithSelector(ICapitalSale.CapitalSaleNotRefundable.selector, modelId, 1));
-        capital.refund(modelId, 1, BUYER);
+        capital.refund(modelId, 1, BUYER, 0);
         uint256 before = vm.snapshotState();
         eq(capital.settle(modelId), 1, "to the second");
         eq(capital.claim(modelId, 1, BUYER), CAPITAL_BUDGET, "settled");
         vm.revertToState(before);
 
         vm.warp(end + AGE + 1);
-        eq(capital.refund(modelId, 1, BUYER), 5e6, "paid back");
+        eq(capital.refund(modelId, 1, BUYER, 0), 5e6, "paid back");
         vm.expectEmit(address(capital));
         emit ICapitalSale.SaleExpired(modelId, 1, 5e6);
         eq(capital.settle(modelId), 1, "and out of the way");
@@ -417,18 +462,18 @@ contract CapitalSaleTest is Capital {
         afterEpoch(1);
         bytes memory refusal = abi.encodeWithSelector(ICapitalSale.CapitalSaleNotRefundable.selector, modelId, 1);
         vm.expectRevert(refusal);
-        capital.refund(modelId, 1, BUYER);
+        capital.refund(modelId, 1, BUYER, 0);
         capital.settle(modelId);
         vm.warp(block.timestamp + AGE + 1);
         vm.expectRevert(refusal);
-        capital.refund(modelId, 1, BUYER);
+        capital.refund(modelId, 1, BUYER, 0);
         eq(capital.claim(modelId, 1, BUYER), CAPITAL_BUDGET, "shares are there for ever");
     }
 
     function test_epochsWithoutDepositsArePaidToNobody() public {
         afterEpoch(3);
         vm.expectRevert(abi.encodeWithSelector(ICapitalSale.CapitalSaleNotRefundable.selector, modelId, 2));
-        capital.refund(modelId, 2, BUYER);
+        capital.refund(modelId, 2, BUYER, 0);
         vm.expectRevert(abi.encodeWithSelector(ICapitalSale.CapitalSaleNotSettled.selector, modelId, 2));
         capital.claim(modelId, 2, BUYER);
         eq(capital.settle(modelId), 0, "nothing to settle");
@@ -450,8 +495,8 @@ contract CapitalSaleTest is Capital {
         useModel(registry.createModel(capitalConfig(address(dollar)), "rich"));
         deposit(OTHER, 100e6);
         afterEpoch(1);
-        eq(capital.refund(first, 1, OTHER), 0, "none of it here");
-        eq(capital.refund(first, 1, BUYER), MINIMUM - 1, "its own");
+        eq(capital.refund(first, 1, OTHER, 0), 0, "none of it here");
+        eq(capital.refund(first, 1, BUYER, 0), MINIMUM - 1, "its own");
         eq(dollar.balanceOf(vault()), 100e6, "untouched");
         capital.settle(modelId);
         eq(capital.claim(modelId, 1, BUYER), 0, "none of it here either");
@@ -480,7 +525,7 @@ contract CapitalSaleTest is Capital {
         price = uint96(bound(price, FLOOR, 1e24));
         uint256 least = (uint256(price) + 1e18 - 1) / 1e18;
         vm.prank(address(timelock));
-        capital.setTerms(modelId, price, uint128(least));
+        capital.setTerms(modelId, 1, price, uint128(least));
         vm.warp(START + EPOCH);
         a = uint128(bound(a, least, 1e30));
         b = uint128(bound(b, 1, 1e30));

@@ -265,7 +265,7 @@ contract ClaimTest is Fixture {
         _settle();
         vm.startPrank(address(timelock));
         runs.setStatus(runId, Status.Finished);
-        emission.setBudget(modelId, 0, split(0, 0, 0, 10_000));
+        emission.setBudget(modelId, 1, 0, split(0, 0, 0, 10_000));
         vm.stopPrank();
         vm.warp(block.timestamp + 400 days);
         for (uint256 i = 0; i < 5; ++i) eq(_claim(1, i), amounts[i], "paid");

@@ -139,7 +139,7 @@ contract CodeGrantsTest is Grants {
         useModel(registry.createModel(modelConfig(), "twin"));
         vm.startPrank(address(timelock));
         validators.setMaintainers(modelId, 0, addressesOf(maintainers), 2);
-        grants.setCaps(modelId, 100e18, 100e18);
+        grants.setCaps(modelId, 0, 100e18, 100e18);
         vm.stopPrank();
         vm.warp(block.timestamp + WINDOW);
         grant.modelId = modelId;
@@ -242,13 +242,28 @@ contract CodeGrantsTest is Grants {
         _refuse(grant, abi.encodeWithSelector(ICodeGrants.CodeGrantsAboveAuthorCap.selector, AUTHOR, 1, 0));
     }
 
+    function test_ofTwoDecisionsOnTheSameCapsTheFirstHolds() public {
+        eq(grants.capsOf(modelId).version, 1, "set once");
+        vm.startPrank(address(timelock));
+        grants.setCaps(modelId, 1, 5, 6);
+        for (uint32 stale = 0; stale < 4; ++stale) {
+            if (stale == 2) continue;
+            vm.expectRevert(abi.encodeWithSelector(ICodeGrants.CodeGrantsCapsReplaced.selector, modelId, stale, 2));
+            grants.setCaps(modelId, stale, 7, 8);
+        }
+        grants.setCaps(modelId, 2, 7, 8);
+        vm.stopPrank();
+        eq(grants.capsOf(modelId).perAuthor, 7, "per author");
+        eq(grants.capsOf(modelId).version, 3, "counted");
+    }
+
     function test_loweredCapsRefuseAndDoNotUnderflow() public {
         vm.warp(START + 9 * EPOCH);
         approve(grantOf(AUTHOR, 100e18));
         vm.expectEmit(address(grants));
         emit ICodeGrants.GrantCapsSet(modelId, 1, 2);
         vm.prank(address(timelock));
-        grants.setCaps(modelId, 1, 2);
+        grants.setCaps(modelId, 1, 1, 2);
         eq(grants.capsOf(modelId).perAuthor, 1, "per author");
         eq(grants.capsOf(modelId).perEpoch, 2, "per epoch");
         Grant memory grant = grantOf(AUTHOR, 1);
@@ -271,7 +286,7 @@ contract CodeGrantsTest is Grants {
             vm.expectRevert(unauthorised(modelId, others[i]));
             grants.revoke(modelId, id);
             vm.expectRevert(unauthorised(modelId, others[i]));
-            grants.setCaps(modelId, 1, 1);
+            grants.setCaps(modelId, 1, 1, 1);
             vm.stopPrank();
         }
     }

@@ -200,7 +200,8 @@ contract DrawBudgetTest is Fixture {
     }
 
     function _setBudget(uint128 perEpoch, uint16[4] memory bps) private {
+        uint32 newest = newestBudget(modelId);
         vm.prank(address(timelock));
-        emission.setBudget(modelId, perEpoch, bps);
+        emission.setBudget(modelId, newest, perEpoch, bps);
     }
 }

@@ -53,7 +53,7 @@ contract EventsTest is Fixture {
 
         vm.expectEmit(address(emission));
         emit IEmission.BudgetSet(modelId, 2, 5, split(1_000, 2_000, 3_000, 4_000));
-        emission.setBudget(modelId, 5, split(1_000, 2_000, 3_000, 4_000));
+        emission.setBudget(modelId, 1, 5, split(1_000, 2_000, 3_000, 4_000));
 
         address[] memory members = addressesOf(keys);
         vm.expectEmit(address(validators));

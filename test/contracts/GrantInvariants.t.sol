@@ -46,13 +46,15 @@ contract GrantHandler is Grants {
 
     function setBudget(uint128 perEpoch, uint16 code) external {
         code = uint16(bound(code, 0, 10_000));
+        uint32 newest = newestBudget(modelId);
         vm.prank(address(timelock));
-        emission.setBudget(modelId, uint128(bound(perEpoch, 0, BUDGET)), split(10_000 - code, code, 0, 0));
+        emission.setBudget(modelId, newest, uint128(bound(perEpoch, 0, BUDGET)), split(10_000 - code, code, 0, 0));
     }
 
     function setCaps(uint128 perAuthor, uint128 perEpoch) external {
+        uint32 newest = grants.capsOf(modelId).version;
         vm.prank(address(timelock));
-        grants.setCaps(modelId, uint128(bound(perAuthor, 0, BUDGET)), uint128(bound(perEpoch, 0, BUDGET)));
+        grants.setCaps(modelId, newest, uint128(bound(perAuthor, 0, BUDGET)), uint128(bound(perEpoch, 0, BUDGET)));
     }
 
     function approve(uint8 who, uint256 amount, uint32 cliff, uint32 duration) external {

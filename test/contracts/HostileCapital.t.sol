@@ -55,11 +55,11 @@ contract HostileCapitalTest is Capital {
         capital.deposit(mine, 1, BUYER, 1e6);
         afterEpoch(1);
         vm.expectRevert(failed);
-        capital.refund(mine, 1, BUYER);
+        capital.refund(mine, 1, BUYER, 0);
         vm.expectRevert(failed);
         capital.settle(theirs);
         token.setLies(false);
-        eq(capital.refund(mine, 1, BUYER), MINIMUM - 1, "still owed");
+        eq(capital.refund(mine, 1, BUYER, 0), MINIMUM - 1, "still owed");
         eq(capital.settle(theirs), 1, "still to be settled");
     }
 
@@ -89,7 +89,7 @@ contract HostileCapitalTest is Capital {
     function test_aRefundWithinADepositIsRefused() public {
         _deposit(mine, BUYER, MINIMUM - 1);
         vm.warp(START + EPOCH);
-        _refusedWithin(abi.encodeCall(capital.refund, (mine, 1, BUYER)));
+        _refusedWithin(abi.encodeCall(capital.refund, (mine, 1, BUYER, 0)));
         eq(saleOf(2).total, 5e6, "what the vault paid meanwhile would be missing");
     }
 
@@ -98,11 +98,11 @@ contract HostileCapitalTest is Capital {
         _deposit(mine, BUYER, 4);
         _deposit(mine, OTHER, 6);
         afterEpoch(1);
-        token.hook(address(capital), abi.encodeCall(capital.refund, (mine, 1, OTHER)));
-        capital.refund(mine, 1, BUYER);
+        token.hook(address(capital), abi.encodeCall(capital.refund, (mine, 1, OTHER, 0)));
+        capital.refund(mine, 1, BUYER, 0);
         _wasRefused();
         token.hook(address(0), "");
-        eq(capital.refund(mine, 1, OTHER), 6, "all of it");
+        eq(capital.refund(mine, 1, OTHER, 0), 6, "all of it");
     }
 
     // --- tokens that take -----------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ contract HostileCapitalTest is Capital {
         eq(_refund(OTHER, 1), 0.2e6, "as who comes last");
         eq(token.balanceOf(vault()), 0, "all of it");
         eq(capital.bookOf(mine).held, 0, "nothing is held");
-        eq(capital.refund(theirs, 1, OTHER), 0.9e6, "the other model's lose nothing");
+        eq(capital.refund(theirs, 1, OTHER, 0), 0.9e6, "the other model's lose nothing");
     }
 
     /// @dev Else who can take tokens back out of the vault would buy below the floor.
@@ -178,7 +178,24 @@ contract HostileCapitalTest is Capital {
         eq(_refund(BUYER, 1), 0.3e6, "half");
         eq(token.balanceOf(capital.bookOf(theirs).vault), 0.4e6, "the other's half lies there");
         vm.prank(OTHER);
-        eq(capital.refund(theirs, 1, OTHER), 0.4e6, "and is paid");
+        eq(capital.refund(theirs, 1, OTHER, 0), 0.4e6, "and is paid");
+    }
+
+    /// @dev What a token takes between a wallet's look and its refund is no loss that the wallet agreed to.
+    function test_whoBearsALossSaysHowMuch() public {
+        _deposit(mine, BUYER, 0.6e6);
+        token.take(vault(), 0.2e6);
+        afterEpoch(1);
+        vm.startPrank(BUYER);
+        vm.expectRevert(abi.encodeWithSelector(ICapitalSale.CapitalSaleTooLittle.selector, BUYER, 0.4e6, 0.4e6 + 1));
+        capital.refund(mine, 1, BUYER, 0.4e6 + 1);
+        vm.stopPrank();
+        token.take(vault(), 0.1e6);
+        vm.startPrank(BUYER);
+        vm.expectRevert(abi.encodeWithSelector(ICapitalSale.CapitalSaleTooLittle.selector, BUYER, 0.3e6, 0.4e6));
+        capital.refund(mine, 1, BUYER, 0.4e6);
+        eq(capital.refund(mine, 1, BUYER, 0.3e6), 0.3e6, "what is there");
+        vm.stopPrank();
     }
 
     /// @dev What a token took it may give back: a stranger must not make anybody take less meanwhile.
@@ -188,10 +205,10 @@ contract HostileCapitalTest is Capital {
         afterEpoch(1);
         vm.expectRevert(abi.encodeWithSelector(ICapitalSale.CapitalSaleLoss.selector, BUYER, 0.6e6, 0.4e6));
         vm.prank(OTHER);
-        capital.refund(mine, 1, BUYER);
+        capital.refund(mine, 1, BUYER, 0);
         token.mint(vault(), 0.2e6);
         vm.prank(OTHER);
-        eq(capital.refund(mine, 1, BUYER), 0.6e6, "all of it, once it is there again");
+        eq(capital.refund(mine, 1, BUYER, 0), 0.6e6, "all of it, once it is there again");
     }
 
     function test_nobodyPaysForLossesFromBeforeTheyCame() public {
@@ -216,10 +233,10 @@ contract HostileCapitalTest is Capital {
         afterEpoch(1);
         token.ban(vault());
         vm.expectRevert();
-        capital.refund(mine, 1, BUYER);
-        eq(capital.refund(theirs, 1, OTHER), 1, "goes its way");
+        capital.refund(mine, 1, BUYER, 0);
+        eq(capital.refund(theirs, 1, OTHER, 0), 1, "goes its way");
         token.ban(address(0));
-        eq(capital.refund(mine, 1, BUYER), 1, "still owed");
+        eq(capital.refund(mine, 1, BUYER, 0), 1, "still owed");
     }
 
     function test_aBannedBuyerHoldsNobodyUp() public {
@@ -228,8 +245,8 @@ contract HostileCapitalTest is Capital {
         afterEpoch(1);
         token.ban(BUYER);
         vm.expectRevert();
-        capital.refund(mine, 1, BUYER);
-        eq(capital.refund(mine, 1, OTHER), 1, "goes its way");
+        capital.refund(mine, 1, BUYER, 0);
+        eq(capital.refund(mine, 1, OTHER, 0), 1, "goes its way");
     }
 
     function test_whatCannotBePaidToTheTreasuryIsPaidBack() public {
@@ -240,7 +257,7 @@ contract HostileCapitalTest is Capital {
         capital.settle(mine);
         eq(shares.totalSupply(), 0, "nothing is minted for nothing");
         vm.warp(block.timestamp + AGE + 1);
-        eq(capital.refund(mine, 1, BUYER), 5e6, "paid back");
+        eq(capital.refund(mine, 1, BUYER, 0), 5e6, "paid back");
     }
 
     function test_aPausedTokenLosesNothing() public {
@@ -275,7 +292,7 @@ contract HostileCapitalTest is Capital {
         vm.stopPrank();
         eq(paid.balanceOf(capital.bookOf(second).vault), 7, "in the vault");
         vm.warp(block.timestamp + EPOCH);
-        eq(capital.refund(second, 1, BUYER), 7, "and back");
+        eq(capital.refund(second, 1, BUYER, 0), 7, "and back");
     }
 
     // --- helpers --------------------------------------------------------------------------------------------------------
@@ -290,7 +307,7 @@ contract HostileCapitalTest is Capital {
 
     function _refund(address account, uint64 epoch) private returns (uint256) {
         vm.prank(account);
-        return capital.refund(mine, epoch, account);
+        return capital.refund(mine, epoch, account, 0);
     }
 
     /// @dev A deposit of 5 whose token makes the call in its middle.

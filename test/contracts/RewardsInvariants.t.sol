@@ -45,8 +45,14 @@ contract RewardsHandler is Fixture {
 
     function setBudget(uint128 perEpoch, uint16 compute) external {
         compute = uint16(bound(compute, 0, 10_000));
+        uint32 newest = newestBudget(modelId);
         vm.prank(address(timelock));
-        emission.setBudget(modelId, uint128(bound(perEpoch, 0, BUDGET)), split(compute, 10_000 - compute, 0, 0));
+        emission.setBudget(
+            modelId,
+            newest,
+            uint128(bound(perEpoch, 0, BUDGET)),
+            split(compute, 10_000 - compute, 0, 0)
+        );
     }
 
     function post(uint256 seed) external {

@@ -204,7 +204,7 @@ contract VoidedGrantsTest is Grants {
         useModel(registry.createModel(modelConfig(), "twin"));
         vm.startPrank(address(timelock));
         validators.setMaintainers(modelId, 0, addressesOf(maintainers), 2);
-        grants.setCaps(modelId, 150e18, 250e18);
+        grants.setCaps(modelId, 0, 150e18, 250e18);
         vm.stopPrank();
         vm.warp(block.timestamp + WINDOW);
         bytes32 id = approve(grantOf(AUTHOR, 1e18));

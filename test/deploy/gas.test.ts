@@ -349,7 +349,7 @@ async function measure(): Promise<Record<string, number>> {
   const maintainers = validators.slice(0, 3);
   const members = maintainers.map(({ address }) => address);
   await decide(addresses.validatorSet, "ValidatorSet", "setMaintainers", [modelId, 0, members, 2]);
-  await decide(codeGrants, "CodeGrants", "setCaps", [modelId, 100n * share, 100n * share]);
+  await decide(codeGrants, "CodeGrants", "setCaps", [modelId, 0, 100n * share, 100n * share]);
   const inForce = (await now()) + BigInt(model.window);
   await at(inForce);
   const repository = "https://example.org/cotrain.git";
@@ -421,7 +421,7 @@ async function measure(): Promise<Record<string, number>> {
   await at(await endOf(epoch + 1n));
   row(
     "refund a deposit",
-    await send(6, capitalSale, "CapitalSale", "refund", [sellingId, epoch + 1n, accounts[6]!.address]),
+    await send(6, capitalSale, "CapitalSale", "refund", [sellingId, epoch + 1n, accounts[6]!.address, 10n]),
   );
   return rows;
 }

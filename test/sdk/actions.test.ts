@@ -218,7 +218,7 @@ describe("a run", () => {
     const build = hashOf("another");
     await expect(actions.admitBuild(client, { ...base, build, admitted: true })).rejects.toBeInstanceOf(refused);
     await expect(
-      actions.setBudget(client, { addresses, modelId, perEpoch: 1n, bps: [10_000, 0, 0, 0] }),
+      actions.setBudget(client, { addresses, modelId, replaces: 1, perEpoch: 1n, bps: [10_000, 0, 0, 0] }),
     ).rejects.toBeInstanceOf(refused);
     await expect(
       actions.setValidators(client, {

@@ -74,7 +74,12 @@ it("is found, with what is fixed of it", async () => {
     { modelId, token: book!.token, vault: book!.vault, priceFloor: saleTerms.priceFloor },
   ]);
   const { price, minimum } = saleTerms;
-  expect(await actions.newestSaleTerms(client, { sale, modelId })).toEqual({ fromEpoch: 1, price, minimum });
+  expect(await actions.newestSaleTerms(client, { sale, modelId })).toEqual({
+    fromEpoch: 1,
+    price,
+    minimum,
+    version: 1,
+  });
 });
 
 it("a model without a capital token sells none", async () => {
@@ -145,7 +150,10 @@ it("too small an epoch is paid back", async () => {
     await actions.depositCapital.sync(clientOf(alice), { ...own, amount: dollar - 1n });
     await overBy(epoch);
     expect(await actions.saleOf(client, own)).toMatchObject({ state: "failed", total: dollar - 1n });
-    const { event } = await actions.refundCapital.sync(clientOf(stranger), own);
+    await expect(actions.refundCapital(clientOf(stranger), { ...own, atLeast: dollar })).rejects.toBeInstanceOf(
+      errors.CapitalSaleTooLittleError,
+    );
+    const { event } = await actions.refundCapital.sync(clientOf(stranger), { ...own, atLeast: dollar - 1n });
     expect(event).toMatchObject({ account: alice.address, deposit: dollar - 1n, amount: dollar - 1n });
     expect(await balanceOf(alice.address)).toBe(dollar);
     expect(await logsOf(actions.capitalRefunded({ sale, modelId, epoch }))).toEqual([event]);
@@ -241,14 +249,14 @@ it("the holders set the terms from the next epoch on, above the floor", async ()
       ...world,
       contracts: { shares: world.shares, governor: world.governor, timelock: world.timelock },
     };
-    const terms = { sale, modelId, price: 50_000n, minimum: 5n * dollar };
+    const terms = { sale, modelId, replaces: 1, price: 50_000n, minimum: 5n * dollar };
     const call = actions.setSaleTerms.call(terms);
     expect(
       actions.decodeCall({ addresses, contracts, capitalSale: sale }, { target: call.to, data: call.data }),
     ).toMatchObject({
       contract: "CapitalSale",
       functionName: "setTerms",
-      args: [modelId, 50_000n, 5n * dollar],
+      args: [modelId, 1, 50_000n, 5n * dollar],
     });
     expect(actions.decodeCall({ addresses, contracts }, { target: call.to, data: call.data })).toBeUndefined();
     const { receipt } = await actions.execute.sync(clientOf(stranger), {
@@ -260,10 +268,14 @@ it("the holders set the terms from the next epoch on, above the floor", async ()
     expect((await logsOf(actions.saleTermsSet({ sale, modelId }))).at(-1)).toEqual(event);
     const { price } = await actions.saleOf(client, { sale, modelId, epoch: event.fromEpoch });
     expect(price).toBe(50_000n);
-    const low = actions.setSaleTerms.call({ ...terms, price: saleTerms.priceFloor - 1n });
+    const low = actions.setSaleTerms.call({ ...terms, replaces: 2, price: saleTerms.priceFloor - 1n });
     const proposal = await accept(world, [low], "low");
     await expect(actions.execute(clientOf(stranger), { governor, proposal })).rejects.toBeInstanceOf(
       errors.CapitalSalePriceTooLowError,
+    );
+    const stale = await accept(world, [call], "once more");
+    await expect(actions.execute(clientOf(stranger), { governor, proposal: stale })).rejects.toBeInstanceOf(
+      errors.CapitalSaleTermsReplacedError,
     );
     await expect(actions.setSaleTerms(clientOf(alice), terms)).rejects.toBeInstanceOf(
       errors.ModelAuthorityUnauthorizedError,

@@ -49,7 +49,7 @@ async function choose(grants: `0x${string}`): Promise<void> {
   const { addresses, client, modelId } = world;
   const members = maintainers.map(({ address }) => address);
   const chosen = actions.setMaintainers.call({ addresses, modelId, replaces: 0, maintainers: members, threshold: 2 });
-  const caps = actions.setGrantCaps.call({ grants, modelId, perAuthor: 2n * share, perEpoch: 3n * share });
+  const caps = actions.setGrantCaps.call({ grants, modelId, replaces: 0, perAuthor: 2n * share, perEpoch: 3n * share });
   const { receipt } = await decide([chosen, caps], "maintainers");
   expect(actions.setMaintainers.extractEvent(receipt)).toMatchObject({
     version: 1,
@@ -113,6 +113,7 @@ it("maintainers approve what is paid over time, within caps", async () => {
     expect(await actions.grantCapsOf(client, { grants, modelId })).toEqual({
       perAuthor: 2n * share,
       perEpoch: 3n * share,
+      version: 1,
     });
 
     const held = await actions.balanceOf(client, { shares, account: alice.address });

@@ -24,14 +24,14 @@ const percentText = (bps: number): string => `${bps / 100}%`;
 /** What setting a budget would do. @param args of Emission.setBudget */
 export async function budgetText(
   place: EmissionWordsPlace,
-  [id, perEpoch, split]: readonly unknown[],
+  [id, replaces, perEpoch, split]: readonly unknown[],
 ): Promise<string> {
   const { connection, addresses } = place;
   const modelId = id as Hex;
   const after = formatEther(perEpoch as bigint);
   const parts = (split as readonly number[]).map(percentText);
   const budget = await connection.call((client) => budgetOf(client, { addresses, modelId, epoch: LAST_EPOCH }));
-  const words = `Emission sets the budget of ${await modelText(place, modelId)} from the next epoch on`;
+  const words = `Emission sets the budget of ${await modelText(place, modelId)} from the next epoch on, in the place of budget ${String(replaces)}`;
   // Always, since what is in force is the node's word: a change that it hides stands here.
   const all = `Whatever is in force before, an epoch could then mint ${after} shares at the most: ${kinds.map((kind, i) => `${parts[i]} for ${kind}`).join(", ")}.`;
   if (budget.fromEpoch === 0) return `${words}: there is none now. ${all}`;

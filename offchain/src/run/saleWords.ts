@@ -35,8 +35,11 @@ async function amountsOf({ connection, capitalSale: sale }: SaleWordsPlace, mode
 }
 
 /** What setting the terms of a sale would do. @param args of CapitalSale.setTerms */
-export async function saleText(place: SaleWordsPlace, [id, price, minimum]: readonly unknown[]): Promise<string> {
+export async function saleText(
+  place: SaleWordsPlace,
+  [id, replaces, price, minimum]: readonly unknown[],
+): Promise<string> {
   const modelId = id as Hex;
   const text = await amountsOf(place, modelId);
-  return `CapitalSale sells shares of ${await modelText(place, modelId)} from the next epoch on for at least ${text(price as bigint)} of the smallest units of its capital token each, and pays an epoch back that brings in less than ${text(minimum as bigint)}.`;
+  return `CapitalSale sells shares of ${await modelText(place, modelId)} from the next epoch on, in the place of terms ${String(replaces)}, for at least ${text(price as bigint)} of the smallest units of its capital token each, and pays an epoch back that brings in less than ${text(minimum as bigint)}.`;
 }

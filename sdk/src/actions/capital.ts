@@ -116,11 +116,19 @@ export const claimCapital = /* @__PURE__ */ defineWrite({
   extractEvent: (receipt) => findEvent(receipt, capitalSaleAbi, "SharesClaimed"),
 });
 
-/** Sends an account its deposits of an epoch that is paid back; anyone may send. @throws CapitalSaleNotRefundableError */
+export interface RefundArgs extends BuyerArgs {
+  /** What the beneficiary must be paid, in the token's smallest units; else nothing is done. 0 if left out. */
+  readonly atLeast?: bigint;
+}
+
+/**
+ * Sends an account its deposits of an epoch that is paid back; anyone may send.
+ * @throws CapitalSaleNotRefundableError; CapitalSaleLossError and CapitalSaleTooLittleError where the token took some
+ */
 export const refundCapital = /* @__PURE__ */ defineWrite({
   addressed: false,
-  call: ({ sale, modelId, epoch, beneficiary }: BuyerArgs) =>
-    callOf(sale, capitalSaleAbi, "refund", [modelId, epoch, beneficiary]),
+  call: ({ sale, modelId, epoch, beneficiary, atLeast = 0n }: RefundArgs) =>
+    callOf(sale, capitalSaleAbi, "refund", [modelId, epoch, beneficiary, atLeast]),
   /** What was sent. */
   decode: (data) => decodeFunctionResult({ abi: capitalSaleAbi, functionName: "refund", data }),
   /** Undefined where that was done before, or nothing was deposited. */
@@ -151,17 +159,19 @@ export const batchCapital = /* @__PURE__ */ defineWrite({
 });
 
 export interface SetSaleTermsArgs extends SaleArgs {
+  /** `version` of the newest terms, in force or not: `newestSaleTerms`. */
+  readonly replaces: number;
   /** What a whole share costs at the least; the model's floor or more. */
   readonly price: bigint;
   /** What an epoch must bring in, else it is paid back. */
   readonly minimum: bigint;
 }
 
-/** Sets the terms from the next epoch on; the timelock's to send. */
+/** Sets the terms from the next epoch on; the timelock's to send. @throws CapitalSaleTermsReplacedError where others came meanwhile */
 export const setSaleTerms = /* @__PURE__ */ defineWrite({
   addressed: false,
-  call: ({ sale, modelId, price, minimum }: SetSaleTermsArgs) =>
-    callOf(sale, capitalSaleAbi, "setTerms", [modelId, price, minimum]),
+  call: ({ sale, modelId, replaces, price, minimum }: SetSaleTermsArgs) =>
+    callOf(sale, capitalSaleAbi, "setTerms", [modelId, replaces, price, minimum]),
   decode: nothing,
   extractEvent: (receipt) => eventOf(receipt, capitalSaleAbi, "SaleTermsSet"),
 });
@@ -185,10 +195,11 @@ export const saleBookOf = /* @__PURE__ */ defineRead({
   present: (book): SaleBook | undefined => (book.token === zeroAddress ? undefined : book),
 });
 
-/** The newest terms, of the next epoch if not of the current one already; all zero for a model that sells none. */
+/** The newest terms, of the next epoch if not of the current one already, and their number; all zero for a model that sells none. */
 export const newestSaleTerms = /* @__PURE__ */ defineRead({
   addressed: false,
   view: ({ sale, modelId }: SaleArgs) => viewOf(sale, capitalSaleAbi, "newestTerms", [modelId]),
+  present: ([terms, version]) => ({ ...terms, version }),
 });
 
 /** Where an epoch's sale stands, as `saleStatus` numbers it. */

@@ -6,17 +6,19 @@ import type { ModelArgs } from "./models.ts";
 
 export interface SetBudgetArgs extends Addressed {
   readonly modelId: Hex;
+  /** `version` of the newest budget, in force or not: `budgetOf` the next epoch. */
+  readonly replaces: number;
   /** Share wei. */
   readonly perEpoch: bigint;
   /** Compute, code, capital, treasury; sums to 10,000. */
   readonly bps: readonly [number, number, number, number];
 }
 
-/** Sets the budget from the next epoch on; the timelock's to send. */
+/** Sets the budget from the next epoch on; the timelock's to send. @throws EmissionBudgetReplacedError where another came meanwhile */
 export const setBudget = /* @__PURE__ */ defineWrite({
   addressed: true,
-  call: ({ addresses, modelId, perEpoch, bps }: SetBudgetArgs) =>
-    callOf(addresses.emission, emissionAbi, "setBudget", [modelId, perEpoch, bps]),
+  call: ({ addresses, modelId, replaces, perEpoch, bps }: SetBudgetArgs) =>
+    callOf(addresses.emission, emissionAbi, "setBudget", [modelId, replaces, perEpoch, bps]),
   decode: nothing,
   extractEvent: (receipt) => eventOf(receipt, emissionAbi, "BudgetSet"),
 });

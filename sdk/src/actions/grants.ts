@@ -132,17 +132,19 @@ export const burnVoidedGrants = /* @__PURE__ */ defineWrite({
 
 export interface SetGrantCapsArgs extends OfGrants {
   readonly modelId: Hex;
+  /** `version` of the caps in force: `grantCapsOf`. */
+  readonly replaces: number;
   /** What maintainers may approve for one author in one epoch, in share wei. */
   readonly perAuthor: bigint;
   /** What they may approve in one epoch in all. */
   readonly perEpoch: bigint;
 }
 
-/** Sets what maintainers may approve; the timelock's to send. Both are 0 at first. */
+/** Sets what maintainers may approve; the timelock's to send. Both are 0 at first. @throws CodeGrantsCapsReplacedError */
 export const setGrantCaps = /* @__PURE__ */ defineWrite({
   addressed: false,
-  call: ({ grants, modelId, perAuthor, perEpoch }: SetGrantCapsArgs) =>
-    callOf(grants, codeGrantsAbi, "setCaps", [modelId, perAuthor, perEpoch]),
+  call: ({ grants, modelId, replaces, perAuthor, perEpoch }: SetGrantCapsArgs) =>
+    callOf(grants, codeGrantsAbi, "setCaps", [modelId, replaces, perAuthor, perEpoch]),
   decode: nothing,
   extractEvent: (receipt) => eventOf(receipt, codeGrantsAbi, "GrantCapsSet"),
 });

@@ -56,6 +56,16 @@ export const CapitalSaleShortError = define(
   (balance, held) =>
     `The model's vault has ${balance} of ${held}, since its token took the rest: until somebody sends it that, nothing is deposited or settled; what is not settled within 30 days is paid back as far as it is there.`,
 );
+export const CapitalSaleTermsReplacedError = define(
+  "CapitalSaleTermsReplaced",
+  (modelId, replaces, latest) =>
+    `The sale of model ${modelId} has terms ${latest} by now, and this decision replaces terms ${replaces}; propose it anew.`,
+);
+export const CapitalSaleTooLittleError = define(
+  "CapitalSaleTooLittle",
+  (account, amount, atLeast) =>
+    `${account} would be paid back ${amount}, and ${atLeast} at the least was asked for: look at what the token took, and ask anew.`,
+);
 export const CapitalVaultOnlySaleError = define(
   "CapitalVaultOnlySale",
   (caller) => `A vault's deposits are moved by the sale alone, not by ${caller}.`,

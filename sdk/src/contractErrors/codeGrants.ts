@@ -6,6 +6,11 @@ export const CodeGrantsAboveAuthorCapError = define(
   (author, amount, left) =>
     `Maintainers may still approve ${shares(left)} for ${author} in this epoch, not ${shares(amount)}; the holders set these caps, and may approve a grant themselves.`,
 );
+export const CodeGrantsCapsReplacedError = define(
+  "CodeGrantsCapsReplaced",
+  (modelId, replaces, latest) =>
+    `Model ${modelId} has caps ${latest} by now, and this decision replaces caps ${replaces}; propose it anew.`,
+);
 export const CodeGrantsAboveEpochCapError = define(
   "CodeGrantsAboveEpochCap",
   (amount, left) =>

@@ -21,6 +21,11 @@ export const EmissionOverBudgetError = define(
   "EmissionOverBudget",
   (amount, authorisable) => `${shares(amount)} are more than the ${shares(authorisable)} that the epochs still allow.`,
 );
+export const EmissionBudgetReplacedError = define(
+  "EmissionBudgetReplaced",
+  (modelId, replaces, latest) =>
+    `Model ${modelId} has budget ${latest} by now, and this decision replaces budget ${replaces}; propose it anew.`,
+);
 export const EmissionSplitError = define(
   "EmissionSplit",
   (sum) => `The split sums to ${sum} basis points; it must sum to 10000.`,

@@ -309,6 +309,11 @@ abstract contract Fixture is Assertions {
     }
 
     /// @dev Number of the newest active root.
+    /// @dev Number of the newest budget, which a decision about the next names.
+    function newestBudget(ModelId id) internal view returns (uint32) {
+        return emission.budgetOf(id, type(uint64).max).version;
+    }
+
     function newestIndex() internal view returns (uint64 index) {
         (index, , ) = rewards.newest(modelId, COMPUTE);
     }

@@ -24,7 +24,7 @@ abstract contract Grants is Fixture {
         maintainers = ascendingKeys(2_000, 3);
         vm.startPrank(address(timelock));
         validators.setMaintainers(modelId, 0, addressesOf(maintainers), 2);
-        grants.setCaps(modelId, 150e18, 250e18);
+        grants.setCaps(modelId, 0, 150e18, 250e18);
         vm.stopPrank();
         vm.warp(START + WINDOW);
     }

@@ -152,7 +152,7 @@ test("terms that nobody was shown are not paid", async () => {
   const { contracts: addresses, modelId } = stage.world;
   const shown = await shownNow();
   const sale = await capitalSaleOf(stage.client, { addresses });
-  const terms = { sale, modelId, price: 30_000n, minimum: 1_000_000n, pollingInterval: 20 };
+  const terms = { sale, modelId, replaces: 1, price: 30_000n, minimum: 1_000_000n, pollingInterval: 20 };
   const { event } = await asHolders((account) => setSaleTerms.sync(stage.client, { ...terms, account }));
   await overBy(event.fromEpoch - 1n);
   const purchase = { amount: 1n, payer: buyer, beneficiary: buyer };

@@ -55,7 +55,7 @@ async function choose(perAuthor = 10n ** 18n): Promise<void> {
       maintainers,
       threshold: 2,
     });
-    await setGrantCaps.sync(stage.client, { ...sync, grants, perAuthor, perEpoch: 2n * perAuthor });
+    await setGrantCaps.sync(stage.client, { ...sync, grants, replaces: 0, perAuthor, perEpoch: 2n * perAuthor });
     await stage.client.setNextBlockTimestamp({ timestamp: BigInt(event.effectiveAt) });
     await stage.client.mine({ blocks: 1 });
   });

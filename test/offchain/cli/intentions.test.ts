@@ -362,36 +362,32 @@ describe("the emission", () => {
   });
 });
 
-describe("a value that a proposal leaves as it is", () => {
+describe("what a proposal replaces", () => {
   test.each([
-    [
-      ["capital", "propose", "--minimum", "101"],
-      ["capital", "propose", "--price", "0.2"],
-      "sale of shares: 0.2 → 0.02 TESTUSD a share at the least, 1 → 101 TESTUSD an epoch at the least",
-    ],
+    [["capital", "propose", "--minimum", "101"], ["capital", "propose", "--price", "0.2"], "terms of the sale"],
     [
       ["emission", "propose", "--per-epoch", "500"],
       ["emission", "propose", "--capital", "10", "--treasury", "10"],
-      "emission: 1,000 → 500 shares an epoch, 10% → 15% for capital, 10% → 5% for treasury; unchanged 70% for compute, 10% for code",
+      "budgets",
     ],
-    [
-      ["code", "caps", "--per-author", "10"],
-      ["code", "caps", "--per-epoch", "50"],
-      "grants by maintainers, an epoch: 0 → 10 shares for one author, 50 → 0 shares in all",
-    ],
-  ])("by %j is told as changed where it is another by then", async (first, then, changes) => {
+    [["code", "caps", "--per-author", "10"], ["code", "caps", "--per-epoch", "50"], "caps"],
+    [["propose", "innerSteps=12"], ["propose", "innerSteps=16"], "parameters"],
+  ])("by %j is named where it was replaced since", async (first, then, what) => {
     const { proposal } = await propose(...first);
-    const warning = `Its title does not say what it changes as things are by now: ${changes}.`;
-    const list = async (): Promise<string> => (await cotrainHere(["proposals", "list", ...at()])).stdout;
-    expect(await list()).not.toContain("by now");
+    const warning = new RegExp(
+      String.raw`^It replaces number \d+ of the ${what}, and number \d+ is the newest: nobody can execute it;`,
+    );
+    const list = async (): Promise<string> =>
+      (await cotrainHere(["proposals", "list", ...at()])).stdout.replaceAll(/\s+/g, " ");
+    expect(await list()).not.toContain("nobody can execute it");
     await accept(await rehearse(...then));
-    expect(await list()).toContain(warning);
-    expect(await told("proposals", "list", ...at())).toMatchObject([{ changesNow: [warning] }]);
+    expect(await list()).toContain("nobody can execute it; it has to be proposed anew.");
+    expect(await told("proposals", "list", ...at())).toMatchObject([{ stale: [expect.stringMatching(warning)] }]);
     await pass(holders.world, 2);
     const vote = await cotrainHere(["vote", proposal!.proposalId, "for", "--dry-run", ...at()]);
-    expect(vote).toMatchObject({ code: 0, stderr: expect.stringContaining(warning) });
+    expect(vote).toMatchObject({ code: 0, stderr: expect.stringContaining(` of the ${what}, and number `) });
     await pass(holders.world, 2 * VOTING_PERIOD);
-    expect(await list()).not.toContain("by now");
+    expect(await list()).not.toContain("nobody can execute it");
   });
 });
 

@@ -150,7 +150,7 @@ test("is none where shares are not sold, or not for so little, and says why", as
 
   const { addresses, modelId, sale, client } = stage;
   const timelock = await timelockOf(client, { addresses, modelId });
-  const terms = setSaleTerms.call({ sale, modelId, price: 20_000n, minimum: PAID + 1n });
+  const terms = setSaleTerms.call({ sale, modelId, replaces: 1, price: 20_000n, minimum: PAID + 1n });
   await stage.as(timelock, terms.to, terms.data);
   await stage.overBy(await stage.epoch());
   const dear = follow();

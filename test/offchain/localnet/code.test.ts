@@ -139,7 +139,13 @@ describe("on a chain", () => {
   test("nothing is offered where the budget is too small", async () => {
     const { clone } = cloneOf(REPOSITORY);
     const { addresses, modelId } = stage;
-    const none = setBudget.call({ addresses, modelId, perEpoch: 1_000n * share, bps: [8_000, 0, 1_500, 500] });
+    const none = setBudget.call({
+      addresses,
+      modelId,
+      replaces: 1,
+      perEpoch: 1_000n * share,
+      bps: [8_000, 0, 1_500, 500],
+    });
     await stage.as(timelock, none.to, none.data);
     // What the epochs before had is good for thirty days. The clock is as late as the chain: else a grant would be too early.
     await stage.advanceTo((await stage.now()) + 31 * 86_400);

@@ -192,20 +192,22 @@ describe("a call in words", () => {
       "CodeGrants ends every grant that set 3 of the maintainers of this model, which it does not have now, has approved by then, and lets that set approve no more: what is due by then stays the authors', of a grant that may still be vetoed nothing, and anybody may burn the rest.",
     );
     expect(
-      await wordsHere(actions.setGrantCaps.call({ grants, modelId, perAuthor: share / 4n, perEpoch: share })),
-    ).toBe(`CodeGrants.setCaps(modelId ${modelId}, perAuthor 0.25 shares, perEpoch 1 shares).`);
+      await wordsHere(
+        actions.setGrantCaps.call({ grants, modelId, replaces: 2, perAuthor: share / 4n, perEpoch: share }),
+      ),
+    ).toBe(`CodeGrants.setCaps(modelId ${modelId}, replaces 2, perAuthor 0.25 shares, perEpoch 1 shares).`);
   });
 
   it("of a sale names price and minimum, in the smallest units and by the token's decimals", async () => {
     const { sale, modelId } = world;
-    const terms = { sale, modelId, price: 25_000n, minimum: 3_000_000n };
+    const terms = { sale, modelId, replaces: 3, price: 25_000n, minimum: 3_000_000n };
     const own = { ...place, capitalSale: sale };
     expect((await wordsOfCall(own, call(actions.setSaleTerms.call(terms)))).words).toBe(
-      "CapitalSale sells shares of this model from the next epoch on for at least 25000 (0.025 with its decimals) of the smallest units of its capital token each, and pays an epoch back that brings in less than 3000000 (3 with its decimals).",
+      "CapitalSale sells shares of this model from the next epoch on, in the place of terms 3, for at least 25000 (0.025 with its decimals) of the smallest units of its capital token each, and pays an epoch back that brings in less than 3000000 (3 with its decimals).",
     );
     // Of a model without a token nothing is known of decimals.
     expect((await wordsOfCall(own, call(actions.setSaleTerms.call({ ...terms, modelId: zeroHash })))).words).toBe(
-      `CapitalSale sells shares of another model, ${zeroHash}, from the next epoch on for at least 25000 of the smallest units of its capital token each, and pays an epoch back that brings in less than 3000000.`,
+      `CapitalSale sells shares of another model, ${zeroHash}, from the next epoch on, in the place of terms 3, for at least 25000 of the smallest units of its capital token each, and pays an epoch back that brings in less than 3000000.`,
     );
   });
 
@@ -248,19 +250,19 @@ describe("a call in words", () => {
   it("of a budget names what changes and every part of it, beside what is replaced", async () => {
     const { addresses, modelId } = world;
     const wordsFor = (id: Hex, perEpoch: bigint, bps: readonly [number, number, number, number]) =>
-      wordsOf(actions.setBudget.call({ addresses, modelId: id, perEpoch, bps }));
+      wordsOf(actions.setBudget.call({ addresses, modelId: id, replaces: 1, perEpoch, bps }));
     expect(await wordsFor(modelId, 5n * share + 1n, [7_000, 1_225, 1_775, 0])).toBe(
-      "Emission sets the budget of this model from the next epoch on: 1000 → 5.000000000000000001 shares an epoch, 10% → 12.25% for code, 15% → 17.75% for capital, 5% → 0% for treasury. Whatever is in force before, an epoch could then mint 5.000000000000000001 shares at the most: 70% for compute, 12.25% for code, 17.75% for capital, 0% for treasury.",
+      "Emission sets the budget of this model from the next epoch on, in the place of budget 1: 1000 → 5.000000000000000001 shares an epoch, 10% → 12.25% for code, 15% → 17.75% for capital, 5% → 0% for treasury. Whatever is in force before, an epoch could then mint 5.000000000000000001 shares at the most: 70% for compute, 12.25% for code, 17.75% for capital, 0% for treasury.",
     );
     // What a node hides, by saying that it is in force, stands among all.
     const same = await wordsFor(modelId, 1_000n * share, [7_000, 1_000, 1_500, 500]);
     expect(same).toBe(
-      "Emission sets the budget of this model from the next epoch on: all stays as it is. Whatever is in force before, an epoch could then mint 1000 shares at the most: 70% for compute, 10% for code, 15% for capital, 5% for treasury.",
+      "Emission sets the budget of this model from the next epoch on, in the place of budget 1: all stays as it is. Whatever is in force before, an epoch could then mint 1000 shares at the most: 70% for compute, 10% for code, 15% for capital, 5% for treasury.",
     );
     // Nobody's model keeps a list from being told.
     const other: Hex = `0x${"cd".repeat(32)}`;
     expect(await wordsFor(other, 0n, [10_000, 0, 0, 0])).toBe(
-      `Emission sets the budget of another model, ${other}, from the next epoch on: there is none now. Whatever is in force before, an epoch could then mint 0 shares at the most: 100% for compute, 0% for code, 0% for capital, 0% for treasury.`,
+      `Emission sets the budget of another model, ${other}, from the next epoch on, in the place of budget 1: there is none now. Whatever is in force before, an epoch could then mint 0 shares at the most: 100% for compute, 0% for code, 0% for capital, 0% for treasury.`,
     );
   });
 

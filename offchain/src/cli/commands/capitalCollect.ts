@@ -25,6 +25,8 @@ interface Wish {
   readonly what: string;
   /** Why it is not to be made after all, by what it would return; undefined where it is. */
   readonly unwanted?: ((returned: Hex) => string | undefined) | undefined;
+  /** The same call, for no less than it returned when it was tried. */
+  readonly bound?: (returned: Hex) => SaleCall;
 }
 
 /** What was not sent, since the chain would have refused it. */
@@ -86,6 +88,14 @@ async function sift(client: WalletClient, sale: Address, wishes: readonly Wish[]
   return { made, leftOut };
 }
 
+/** The calls as they are sent: for no less than they brought when they were last tried. */
+async function boundCalls(client: WalletClient, sale: Address, made: readonly Wish[]): Promise<readonly SaleCall[]> {
+  const calls = made.map(({ call }) => call);
+  if (made.every(({ bound }) => bound === undefined)) return calls;
+  const { result } = await batchCapital.simulate(client, { sale, calls });
+  return made.map(({ call, bound }, i) => bound?.(result[i] ?? "0x") ?? call);
+}
+
 /** Sends calls, some at a time; none where there is none. */
 export async function sendAll(client: WalletClient, sale: Address, wishes: readonly Wish[]): Promise<Batched> {
   let done = nothingDone;
@@ -93,7 +103,7 @@ export async function sendAll(client: WalletClient, sale: Address, wishes: reado
     const { made, leftOut } = await sift(client, sale, wishes.slice(from, from + MOST_CALLS));
     done = { ...done, leftOut: [...done.leftOut, ...leftOut] };
     if (made.length === 0) continue;
-    const { receipt, event } = await batchCapital.sync(client, { sale, calls: made.map(({ call }) => call) });
+    const { receipt, event } = await batchCapital.sync(client, { sale, calls: await boundCalls(client, sale, made) });
     done = {
       transactions: [...done.transactions, receipt.transactionHash],
       settled: [...done.settled, ...event.settled],
@@ -251,6 +261,9 @@ export const capitalClaimCommand = defineCommand({
   },
 });
 
+/** What a refund answers that it pays. */
+const amountOf = (returned: Hex): bigint => (returned === "0x" ? 0n : hexToBigInt(returned));
+
 /**
  * Why a refund is not made that pays less than was deposited: the deposit would be gone with it. The sale itself refuses that to all
  * but the account, and commands send as the account.
@@ -258,7 +271,7 @@ export const capitalClaimCommand = defineCommand({
 const lossOf =
   (deposited: bigint, token: CapitalToken) =>
   (returned: Hex): string | undefined => {
-    const amount = returned === "0x" ? 0n : hexToBigInt(returned);
+    const amount = amountOf(returned);
     return amount < deposited
       ? `Of ${tokenText(deposited, token)} it would bring ${tokenText(amount, token)} back, since the token took the rest, and nothing more ever: with --loss it is fetched all the same.`
       : undefined;
@@ -271,6 +284,14 @@ async function refunds({ place, capital, accounts }: Wanted, loss: boolean): Pro
   return failed.flatMap(({ epoch, deposits }) =>
     deposits.map(({ account, amount }) => ({
       call: refundCapital.call({ sale: capital.sale, modelId: place.modelId, epoch, beneficiary: account }),
+      bound: (returned: Hex) =>
+        refundCapital.call({
+          sale: capital.sale,
+          modelId: place.modelId,
+          epoch,
+          beneficiary: account,
+          atLeast: amountOf(returned),
+        }),
       what: `what ${formatAddress(account)} deposited in epoch ${epoch}`,
       unwanted: loss ? undefined : lossOf(amount, capital.token),
     })),
@@ -290,7 +311,7 @@ export const capitalRefundCommand = defineCommand({
   },
   examples: [["npx cotrain capital refund", "for every wallet of this directory, in one transaction"]],
   notes: [
-    "What would bring less than was deposited is left out unless --loss says otherwise: the rest may be in the vault again later. Nothing binds the chain to what was simulated a moment before; what came back is shown beside what was deposited.",
+    "What would bring less than was deposited is left out unless --loss says otherwise: the rest may be in the vault again later. What is sent is bound to what was shown to come back when it was tried: where the token takes more meanwhile, nothing is fetched.",
   ],
   async run({ options, output }) {
     const { done, token } = await collect(options, output, (wanted) => refunds(wanted, options.loss));

@@ -40,7 +40,7 @@ export function requireTerms({ price, minimum }: Terms, { book, token }: Pick<Ca
 }
 
 /** What setting these terms changes, in a line; empty where that is nothing. */
-export function termsTitle(before: Terms, after: Terms, { symbol, decimals }: CapitalToken): string {
+function termsTitle(before: Terms, after: Terms, { symbol, decimals }: CapitalToken): string {
   const plain = (amount: bigint): string => formatUnits(amount, decimals);
   return titledWhole("sale of shares", [
     { before: plain(before.price), after: plain(after.price), of: `${symbol} a share at the least` },
@@ -55,13 +55,14 @@ async function intentionFor(
   const { connection, modelId } = place;
   const capital = await capitalAt(place);
   const { sale, token } = capital;
-  const before: Terms = await connection.call((client) => newestSaleTerms(client, { sale, modelId }));
+  const before = await connection.call((client) => newestSaleTerms(client, { sale, modelId }));
+  const { version: replaces } = before;
   const price = given.price === undefined ? before.price : tokenAmount(given.price, token);
   const minimum = given.minimum === undefined ? before.minimum : tokenAmount(given.minimum, token);
   requireTerms({ price, minimum }, capital);
   const title = termsTitle(before, { price, minimum }, token);
-  const document = { contract: sale, token, price, minimum };
-  return intentionOf(place, setSaleTerms, { sale, modelId, price, minimum }, { title, document });
+  const document = { contract: sale, token, price, minimum, replaces };
+  return intentionOf(place, setSaleTerms, { sale, modelId, replaces, price, minimum }, { title, document });
 }
 
 /** `cotrain capital propose`. */
@@ -84,7 +85,7 @@ export const capitalProposeCommand = defineCommand({
     ["npx cotrain capital propose --price 0.05 --minimum 100 --dry-run", "what would be proposed"],
   ],
   notes: [
-    "It starts from the newest terms, in force or not, and holds from the epoch after its execution on; what is deposited before is sold by the terms of its epoch. How much of an epoch is for sale says the emission.",
+    "It replaces the newest terms, in force or not: of two such decisions the first that is executed holds. It holds from the epoch after its execution on; what is deposited before is sold by the terms of its epoch. How much of an epoch is for sale says the emission.",
   ],
   run: async ({ options: { price, minimum, ...options }, output }) =>
     decide({ options, output }, (place) => intentionFor(place, { price, minimum })),

@@ -21,7 +21,7 @@ interface Caps {
 type Wanted = { readonly [K in keyof Caps]?: Caps[K] | undefined };
 
 /** What setting these caps changes, in a line; empty where that is nothing. */
-export const capsTitle = (before: Caps, after: Caps): string =>
+const capsTitle = (before: Caps, after: Caps): string =>
   titledWhole("grants by maintainers, an epoch", [
     {
       before: formatSharesExactly(before.perAuthor),
@@ -53,9 +53,10 @@ async function intentionFor(place: DecidingPlace, given: Wanted): Promise<Intent
   const { modelId } = place;
   const { grants, caps } = await capsAt(place);
   const { perAuthor = caps.perAuthor, perEpoch = caps.perEpoch } = given;
+  const { version: replaces } = caps;
   const title = capsTitle(caps, { perAuthor, perEpoch });
-  const document = { contract: grants, perAuthor, perEpoch };
-  return intentionOf(place, setGrantCaps, { grants, modelId, perAuthor, perEpoch }, { title, document });
+  const document = { contract: grants, perAuthor, perEpoch, replaces };
+  return intentionOf(place, setGrantCaps, { grants, modelId, replaces, perAuthor, perEpoch }, { title, document });
 }
 
 /** `cotrain code caps`. */

@@ -22,6 +22,8 @@ interface Split {
 /** The same, and from when on. */
 interface Budget extends Split {
   readonly fromEpoch: number;
+  /** Its number among the model's budgets. */
+  readonly version: number;
 }
 
 const percentText = (bps: number): string => `${bps / 100}%`;
@@ -32,9 +34,9 @@ async function budgetsAt({ connection, addresses, modelId }: Place) {
   const epoch = await connection.call((client) => epochOf(client, { addresses, modelId, timestamp }));
   const read = async (of: bigint): Promise<Budget> => {
     const budget = await connection.call((client) => budgetOf(client, { addresses, modelId, epoch: of }));
-    const { fromEpoch, perEpoch, computeBps, codeBps, capitalBps, treasuryBps } = budget;
+    const { fromEpoch, version, perEpoch, computeBps, codeBps, capitalBps, treasuryBps } = budget;
     const bps = { compute: computeBps, code: codeBps, capital: capitalBps, treasury: treasuryBps };
-    return { fromEpoch, perEpoch, bps };
+    return { fromEpoch, version, perEpoch, bps };
   };
   const yearlyCap = await connection.call((client) => yearlyCapOf(client, { addresses, modelId }));
   return { epoch, inForce: await read(epoch), newest: await read(epoch + 1n), yearlyCap };
@@ -115,19 +117,10 @@ function budgetTitle(before: Split, after: Split): string {
   ]);
 }
 
-/** The same, of a call's arguments against the newest budget. */
-export async function budgetTitleNow(
-  place: Place,
-  perEpoch: bigint,
-  [compute, code, capital, treasury]: readonly [number, number, number, number],
-): Promise<string> {
-  const { newest } = await budgetsAt(place);
-  return budgetTitle(newest, { perEpoch, bps: { compute, code, capital, treasury } });
-}
-
 async function intentionFor(place: DecidingPlace, wanted: Wanted): Promise<Intention> {
   const { addresses, modelId } = place;
   const { newest } = await budgetsAt(place);
+  const { version: replaces } = newest;
   const { perEpoch = newest.perEpoch } = wanted;
   const partOf = (kind: Kind): number => {
     const percent = wanted[kind];
@@ -146,8 +139,8 @@ async function intentionFor(place: DecidingPlace, wanted: Wanted): Promise<Inten
   return intentionOf(
     place,
     setBudget,
-    { addresses, modelId, perEpoch, bps },
-    { title, document: { perEpoch, bps: after } },
+    { addresses, modelId, replaces, perEpoch, bps },
+    { title, document: { perEpoch, bps: after, replaces } },
   );
 }
 
@@ -174,7 +167,7 @@ export const emissionProposeCommand = defineCommand({
     ["npx cotrain emission propose --per-epoch 500 --dry-run", "what would be proposed"],
   ],
   notes: [
-    "It starts from the newest budget, in force or not, and holds from the epoch after its execution on. The parts add up to 100%. What a year's epochs may mint is bounded for ever, as emission show tells.",
+    "It replaces the newest budget, in force or not: of two such decisions the first that is executed holds. It holds from the epoch after its execution on. The parts add up to 100%. What a year's epochs may mint is bounded for ever, as emission show tells.",
   ],
   run: async ({ options: { perEpoch, compute, code, capital, treasury, ...options }, output }) => {
     const wanted = {

@@ -25,15 +25,15 @@ import {
   tell,
   type ToldProposal,
 } from "../voting.ts";
-import { changesNow } from "./changesNow.ts";
+import { replacedSince } from "./replaced.ts";
 
 /** Calls that are told of each proposal of a list. */
 const LISTED_CALLS = 16;
 
-/** A proposal of a list, and what its title does not say of it. */
+/** A proposal of a list, and why it can no longer be executed. */
 interface Listed {
   readonly told: ToldProposal;
-  readonly now: readonly string[];
+  readonly stale: readonly string[];
 }
 
 /** `cotrain proposals list`. */
@@ -63,7 +63,7 @@ export const proposalsListCommand = defineCommand({
         const all: Listed[] = [];
         for (const proposal of await newestProposals(place, options.last)) {
           const told = await tell(place, proposal, LISTED_CALLS);
-          all.push({ told, now: await changesNow(place, told) });
+          all.push({ told, stale: await replacedSince(place, told) });
         }
         return all;
       },
@@ -72,10 +72,10 @@ export const proposalsListCommand = defineCommand({
     );
     const columns = columnsOf(process.stdout);
     output.result(
-      all.map(({ told, now }) => ({ ...documentOf(told), changesNow: now })),
+      all.map(({ told, stale }) => ({ ...documentOf(told), stale })),
       all.length === 0
         ? ["Nothing was ever proposed to the holders."]
-        : all.flatMap(({ told, now }) => linesOf(told, columns, now)),
+        : all.flatMap(({ told, stale }) => linesOf(told, columns, stale)),
     );
   },
 });
@@ -131,7 +131,7 @@ export const proposalsExecuteCommand = defineCommand({
         const step = nextStep(proposalId, told.standing, Number(timestamp));
         if (!output.json) {
           for (const line of callsText(told)) output.notice(`Holders accepted it: ${line}`);
-          for (const line of await changesNow(place, told)) output.notice(line);
+          for (const line of await replacedSince(place, told)) output.notice(line);
         }
         const client = await signingAs(place, entry, options);
         const { receipt } = await { queue, execute }[step].sync(client, { governor, proposal });
