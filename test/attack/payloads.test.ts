@@ -348,6 +348,28 @@ describe("one accepted payload", () => {
     expect(stood).toMatchObject({ tried: [], leftOut: [] });
   });
 
+  it("alone on such a momentum that is lost before the round goes on without it leaves a record that holds", async () => {
+    const { harness: of, workers } = await open({ aggregatorBps: 0, rampRounds: 0 }, 1, cliff);
+    const mine = ELEMENTS.map((n) => new Float32Array(n));
+    mine[3]![699] = -5;
+    expect(await round(of, workers, () => encoded(mine), flat)).toEqual([0]);
+    const { screening: before } = await documents(of);
+    const opened = of.blobs.open.bind(of.blobs);
+    of.blobs.open = async (digest, options) => {
+      const { current } = of.run.driver.state;
+      const sent = Object.values(current?.work ?? {}).flatMap(({ receipt }) => receipt?.header.fragments ?? []);
+      if (current?.gate.passes.length === 1 && sent.some((each) => each.digest === digest))
+        await of.blobs.delete(digest);
+      return opened(digest, options);
+    };
+    expect(await round(of, workers, undefined, flat)).toEqual([outcomeCode.payloadMissing]);
+    const { screening: file, receipts } = await documents(of);
+    expect(file.gate).toMatchObject({ before: null, passes: [] });
+    const due = { ...params, aggregatorBps: 0 };
+    const check = { definition: of.run.definition, params: due, paramsVersion: 1, receipts, past: [before] };
+    expect(problemOfScreening({ ...check, file })).toBe("");
+  });
+
   it("alone on a checkpoint of which no loss can be recorded stands where it has one", async () => {
     const { harness: of, workers } = await open({}, 1, gone);
     expect(await round(of, workers)).toEqual([0]);

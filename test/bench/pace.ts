@@ -1,5 +1,5 @@
 /** What slow devices cost the others, by the coordinator's own state machine in simulated time: the same on every machine. */
-import { roundsBeside, roundsOf, shapes } from "../offchain/coordinator/slowRounds.ts";
+import { roundsBeside, roundsOf, shapes, slowMembers } from "../offchain/coordinator/slowRounds.ts";
 import { type BenchOptions, percent, type Row } from "./report.ts";
 
 /** Times as slow as the others. */
@@ -16,9 +16,9 @@ export async function benchmarkPace({ quick, note }: BenchOptions): Promise<Row[
       met: beside.mean <= 1.1 * alone.mean,
     };
   });
-  const alone = roundsBeside(0);
+  const alone = roundsBeside([]);
   for (const slow of quick ? [1] : [1, 3, 9]) {
-    const { mean, paid } = roundsBeside(slow);
+    const { mean, paid } = roundsBeside(slowMembers(slow));
     rows.push({
       what: `rounds of ten alike beside ${slow} for whom one step takes longer than a round (simulated)`,
       result: `${percent(mean / alone.mean, 1)} in the mean; those are paid in ${Math.min(...paid)} of ${Math.max(...paid)} rounds at least`,

@@ -261,9 +261,32 @@ async function forty(): Promise<unknown> {
   ).made;
 }
 
+/** A checkpoint without a loss, beside a momentum that has none: four honest ones bring one about, and one takes it away. */
+async function lossless(): Promise<unknown> {
+  const random = createRandom("lossless");
+  const normals = (size: number): Float32Array => Float32Array.from({ length: size }, () => random.normal());
+  const sent: Sent[] = [];
+  for (let i = 1; i <= 9; i++)
+    sent.push(await sentOf(SIZES.map(normals), { worker: address(i), steps: 48, acceptedAt: i }));
+  const round = { round: 0, aggregatorBps: 0, innerLrPpb: 3_000_000, parameters: SIZES.map(normals), sent, past: [] };
+  const losses: Losses = {
+    before: null,
+    of: (group, dropped) =>
+      !dropped || group.length < 4 || group.some(({ worker }) => worker === address(7)) ? null : LOSS - group.length,
+  };
+  const { made, file } = caseOf(
+    round,
+    () => 1n,
+    () => losses,
+  );
+  const blamed = file.workers.filter(({ outcome }) => outcome !== 0).map(({ worker }) => worker);
+  if (blamed.join() !== address(7)) throw new InternalError("CASE_INVALID", `${blamed.length} are to blame.`);
+  return made;
+}
+
 /** The cases as JSON. */
 export async function screeningCases(): Promise<string> {
-  const cases: unknown[] = [await forty()];
+  const cases: unknown[] = [await forty(), await lossless()];
   for (let run = 0; run < RUNS; run++) cases.push(...(await runOf(`screening ${run}`)));
   return JSON.stringify(cases);
 }

@@ -219,17 +219,21 @@ export async function gateRound(
 
   const next = round.syncs.flatMap(({ shard }) => (shard ? [shard] : []));
   context.signal.throwIfAborted();
-  const before = round.gate.before ?? (await lossOf(run, statesOf(run, base), sequences));
+  // Measured once: passes were decided against it, also where it is null.
+  const before = passes.length === 0 ? await lossOf(run, statesOf(run, base), sequences) : round.gate.before;
   const after = await lossOf(run, statesOf(run, next), sequences);
   if (passHolds(before, after, rules)) return stands(before, { after, tried: [], leftOut: [] });
 
   const { tried, leftOut, lost } = await findHarm(run, context, { round, base, left, before, after, sequences });
   if (Object.keys(lost).length > 0) return { ...event, before, pass: null, outcomes: lost, screening: null };
   const pass = { after, tried, leftOut };
-  const outcomes = Object.fromEntries(passOutcomes(left, { before, passes: [...passes, pass] }, rules));
-  run.modules.logger.warn(
-    { round: roundNumber(number), before, after, tried, leftOut },
-    "a round would raise the held-out loss",
-  );
-  return { ...event, before, pass, outcomes, screening: null };
+  const outcomes = passOutcomes(left, { before, passes: [...passes, pass] }, rules);
+  const what =
+    leftOut.length > 0
+      ? "payloads that would raise the held-out loss are left out of a round"
+      : outcomes.size > 0
+        ? "a round that would raise the held-out loss is discarded, with nobody to blame"
+        : "a round goes on without its momentum, which alone would raise the held-out loss";
+  run.modules.logger.warn({ round: roundNumber(number), before, after, tried, leftOut }, what);
+  return { ...event, before, pass, outcomes: Object.fromEntries(outcomes), screening: null };
 }

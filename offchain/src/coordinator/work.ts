@@ -50,9 +50,11 @@ function restReason(state: RunState, worker: Address): string | undefined {
   const member = state.members[worker];
   const params = current?.params ?? state.params;
   const innerSteps = current?.innerSteps ?? innerStepsOf(runParamsFromWire(params), round);
-  const { rest, next } = member ? restsIn(state, { innerSteps, params })(member) : { rest: 0, next: 0 };
+  // Who waits while a round is on is not in that one.
+  const due = { round: current ? round + 1 : round, innerSteps, params };
+  const { rest, next } = member ? restsIn(state, due)(member) : { rest: 0, next: 0 };
   if (rest === 0) return undefined;
-  return `One inner step takes this machine longer than the others need for a round. So that they need not wait, it works in one of ${rest + 1} rounds, next in round ${roundNumber(Math.max(next, round + 1))}.`;
+  return `One inner step takes this machine longer than the others need for a round. So that they need not wait, it works in one of ${rest + 1} rounds, next in round ${roundNumber(next)}.`;
 }
 
 /** @param signal aborted when the asker is gone or the coordinator ends */

@@ -145,10 +145,11 @@ export function* searchHarm(suspicion: Suspicion, rules: ScreeningRules): Search
   // What the momentum does alone is the same in all passes of a round, and nothing once it is dropped.
   const measured = earlier[0] ? (earlier[0].tried[0]?.loss ?? null) : yield { first: 0, count: 0, without: false };
   const nobody = dropped ? before : measured;
-  if (nobody === null || !passHolds(before, nobody, { gateBound: rules.gateBound / 2 })) return [];
-  const most = nobody + rules.gateBound / 2;
-  const spent = earlier.length === 0 ? 1 : 0;
-  const harmful = together ? [] : yield* searchAlone(left.length, most, trialsLeft(suspicion, rules) - spent);
+  if (!dropped && !passHolds(before, nobody, { gateBound: rules.gateBound / 2 })) return [];
+  const trials = trialsLeft(suspicion, rules) - (earlier.length === 0 ? 1 : 0);
+  // Beside a checkpoint that has no loss nobody's is none either, and says nothing of who does harm alone.
+  const alone = !together && nobody !== null;
+  const harmful = alone ? yield* searchAlone(left.length, nobody + rules.gateBound / 2, trials) : [];
   if (2 * harmful.length > left.length) return [];
   if (harmful.length === 0) harmful.push(...(yield* searchTogether(left, { nobody, after }, rules)));
   return harmful.toSorted((a, b) => a - b).map((index) => left[index]!.worker);
@@ -203,11 +204,12 @@ function* searchAlone(count: number, most: number, trials: number): Search<numbe
  * two halves of a group the one is halved further without which the loss is lower, down to a single payload. Where all push alike, the
  * harm falls by 2w − w² of it without one that has the part w of all weight; of k that push it falls by (2k − 1) ÷ k². To blame is the
  * one without which it falls by more than 4·w·(1 − w), as without one of half of them, and which does harm alone, both by more than
- * two measurements of it may differ. Who has half of all weight is never found: what the others did is as likely.
+ * two measurements of it may differ. Who has half of all weight is never found: what the others did is as likely. Where nobody's loss
+ * is none, the sum has none either; to blame is without whom it has one, and who has none alone.
  */
 function* searchTogether(
   left: readonly Suspect[],
-  { nobody, after }: { readonly nobody: number; readonly after: number | null },
+  { nobody, after }: { readonly nobody: number | null; readonly after: number | null },
   { gateTolerance }: ScreeningRules,
 ): Search<number[]> {
   let group: Trial = { first: 0, count: left.length, without: true };
@@ -217,7 +219,7 @@ function* searchTogether(
     ({ trial: group, loss } = worth(second!.loss) < worth(first!.loss) ? second! : first!);
   }
   if (loss === null) return [];
-  if (after !== null) {
+  if (after !== null && nobody !== null) {
     const all = left.reduce((sum, { pull }) => sum + pull, 0n);
     const { pull } = left[group.first]!;
     const fall = BigInt(after) - BigInt(loss) - BigInt(gateTolerance);
@@ -225,7 +227,8 @@ function* searchTogether(
     if (2n * pull >= all || fall * all * all <= bar) return [];
   }
   const alone = yield { ...group, without: false };
-  return alone === null || alone > nobody + gateTolerance ? [group.first] : [];
+  const harms = alone === null || (nobody !== null && alone > nobody + gateTolerance);
+  return harms ? [group.first] : [];
 }
 
 const worth = (loss: number | null): number => loss ?? Number.MAX_VALUE;

@@ -341,7 +341,7 @@ class Gate:
                 if loss is None or loss > most:
                     descend(first, stop)
 
-        def of_the_sum(nobody: int) -> list[int]:
+        def of_the_sum(nobody: int | None) -> list[int]:
             start, end, loss = 0, len(left), None
             while end - start > 1:
                 self.together = True
@@ -351,22 +351,22 @@ class Gate:
             if loss is None:
                 return []
             tolerance = self.rules["gateTolerance"]
-            if after is not None:
+            if after is not None and nobody is not None:
                 own, all_ = self.pulls[left[start]], sum(self.pulls[worker] for worker in left)
                 if 2 * own >= all_ or (after - loss - tolerance) * all_**2 <= 4 * own * (all_ - own) * (after - nobody):
                     return []
             alone = loss_of(start, end)
-            return [start] if alone is None or alone > nobody + tolerance else []
+            return [start] if alone is None or (nobody is not None and alone > nobody + tolerance) else []
 
         if self.searches == MOST_PASSES:
             return []
         if first:
             self.trials += 1
             self.nobody = loss_of(0, 0)
-        if self.nobody is None or not holds(self.recorded["before"], self.nobody, self.rules["gateBound"] / 2):
+        if not self.anew and not holds(self.recorded["before"], self.nobody, self.rules["gateBound"] / 2):
             return []
-        most = self.nobody + self.rules["gateBound"] / 2
-        if not self.together and self.searches < self.rules["gatePasses"]:
+        if self.nobody is not None and not self.together and self.searches < self.rules["gatePasses"]:
+            most = self.nobody + self.rules["gateBound"] / 2
             descend(0, len(left))
         if not harmful:
             harmful = of_the_sum(self.nobody)

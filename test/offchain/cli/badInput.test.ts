@@ -389,8 +389,8 @@ describe("state directory", () => {
   });
 
   test.each([
-    ["1", "holds state of version 1, but this Cotrain supports version 8"],
-    ["?", "holds state of an unreadable version, but this Cotrain supports version 8"],
+    ["1", "holds state of version 1, but this Cotrain supports version 9"],
+    ["?", "holds state of an unreadable version, but this Cotrain supports version 9"],
   ])("of version %s, with the command that archives it", async (version, sentence) => {
     const state = temporaryDirectory();
     writeFileSync(join(state, "VERSION"), `${version}\n`);

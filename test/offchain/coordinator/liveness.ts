@@ -78,6 +78,8 @@ export interface Actor {
   readonly from?: number;
   /** Chance per tick that an honest one loses its progress and starts anew. */
   readonly crash?: number;
+  /** Whether it sends no heartbeat in a round in which it has no work. */
+  readonly away?: (round: number) => boolean;
 }
 
 export interface Scene {
@@ -315,6 +317,8 @@ export function play(scene: Scene): Outcome {
     if (kind === "rejoiner" && state.members[worker].misses > actor.missed) join(actor, true);
     actor.missed = state.members[worker].misses;
     const work = openWork(worker);
+    const silent = !work && actor.away?.(state.round) === true;
+    if (silent !== state.members[worker].silent) offer({ type: silent ? "MemberSilent" : "MemberReturned", worker });
     if (!work) return;
     if (actor.held?.digest !== work.digest) {
       // Late ones go on with what they have, whatever is due meanwhile.

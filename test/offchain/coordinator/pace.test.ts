@@ -287,6 +287,13 @@ describe("a member for whom one inner step takes longer than a round of the othe
     expect(reply.kind === "wait" && reply.reason).toMatch(
       /^One inner step takes this machine longer .*, it works in one of 32 rounds, next in round 33\.$/,
     );
+    // Who is not in such a round while it is on works in the next one.
+    const { state } = run.driver;
+    const at = { ...state, round: 32, current: { ...state.current!, round: 32 } };
+    const beside = { ...run, driver: { state: at, onChange: () => () => undefined } } as unknown as Run;
+    expect(await awaitWork(beside, slow.address, 0, new AbortController().signal)).toMatchObject({
+      reason: expect.stringContaining("next in round 65."),
+    });
   });
 });
 

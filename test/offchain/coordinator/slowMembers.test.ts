@@ -2,7 +2,7 @@
 import { expect, it } from "vitest";
 
 import { type Actor, play } from "./liveness.ts";
-import { type Beside, roundsBeside, roundsOf, type Shape, shapes } from "./slowRounds.ts";
+import { type Beside, roundsBeside, roundsOf, type Shape, shapes, slowMembers } from "./slowRounds.ts";
 
 // foundation 19
 it.each(
@@ -46,10 +46,35 @@ it("rounds are longer now and then beside one for whom a step takes longer, by a
 
 // foundation 19
 it("the more such members, the longer are only those rounds that all of them work in", () => {
-  const [alone, one, nine] = [0, 1, 9].map(roundsBeside) as [Beside, Beside, Beside];
+  const [alone, one, nine] = [0, 1, 9].map((count) => roundsBeside(slowMembers(count))) as [Beside, Beside, Beside];
   expect(one.mean / alone.mean).toBeLessThanOrEqual(1.1);
   expect(nine.mean / alone.mean).toBeLessThanOrEqual(1.15);
   expect(Math.min(...nine.paid)).toBeGreaterThanOrEqual(5);
+});
+
+// foundation 19
+it("nor do they spread over other rounds by when they come", () => {
+  // Each works in one of eight. All but two are away when that opens, and back by another one of the eight.
+  const spread = Array.from({ length: 9 }, (_, i) => ({
+    pace: 17_000 + 300 * i,
+    away: (round: number) => (round + 1) % 8 < i % 8,
+  }));
+  const [alone, beside] = [[], spread].map((each) => roundsBeside(each)) as [Beside, Beside];
+  expect(beside.mean / alone.mean).toBeLessThanOrEqual(1.15);
+  expect(Math.max(...beside.paid.slice(10))).toBeGreaterThanOrEqual(5);
+});
+
+// foundation 19
+it("rounds are longer by what members of different paces add up to, and by no more", () => {
+  const [alone, ...each] = [[], [15_700], [20_700], [27_000], [15_700, 20_700, 27_000]].map((paces) =>
+    roundsBeside(
+      paces.map((pace) => ({ pace })),
+      850_000,
+    ),
+  ) as [Beside, Beside, Beside, Beside, Beside];
+  const [first, second, third, all] = each.map(({ mean }) => mean / alone.mean) as [number, number, number, number];
+  expect(all).toBeGreaterThan(Math.max(first, second, third) + 0.03);
+  expect(all).toBeLessThanOrEqual(1.2);
 });
 
 const few: Actor = { kind: "honest", pace: 100, overhead: 500 };

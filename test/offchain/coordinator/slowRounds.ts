@@ -35,18 +35,19 @@ export interface Beside {
   readonly paid: readonly number[];
 }
 
-/** Rounds of ten alike, beside so many of whom one step takes longer than a round. */
-export function roundsBeside(slow: number): Beside {
+/** So many of whom one step takes longer than a round of {@link roundsBeside}. */
+export const slowMembers = (count: number): Partial<Actor>[] =>
+  Array.from({ length: count }, (_, i) => ({ pace: 15_500 + 300 * i }));
+
+/** Rounds of ten alike, of 12.5 s, beside these. */
+export function roundsBeside(slow: readonly Partial<Actor>[], time = 700_000): Beside {
   const fast: Actor = { kind: "honest", pace: 1_000, overhead: 500 };
   const closed: number[] = [];
   const { paid } = play({
-    actors: [
-      ...Array.from({ length: 10 }, () => fast),
-      ...Array.from({ length: slow }, (_, i) => ({ ...fast, pace: 15_500 + 300 * i })),
-    ],
+    actors: [...Array.from({ length: 10 }, () => fast), ...slow.map((each) => ({ ...fast, ...each }))],
     params: { minWorkers: 1, maxWorkers: 64, innerSteps: 12, roundDeadline: 60 },
     elements: [300, 256, 256, 256],
-    time: 700_000,
+    time,
     each: ({ round }, now) => void (closed.length < round && closed.push(now)),
   });
   return { mean: (closed.at(-1)! - START) / closed.length, paid: paid.map(({ rounds }) => rounds) };

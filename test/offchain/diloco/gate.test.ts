@@ -182,10 +182,40 @@ describe("the loss gate", () => {
     expect(failed.leftOut).toEqual([address(2)]);
     const { problem } = read(failed, { after: 9_000_000, tried: [], leftOut: [] });
     expect(problem).toBe("");
-    // Nothing is known of whom to blame where nobody's payload has no loss either.
+    // Nothing is known of whom to blame where there is no loss without any of them either.
     const dropped = { after: null, ...searchedBy(3, () => null, { before: null }) };
-    expect(dropped.tried).toHaveLength(1);
-    expect(searchedBy(3, () => null, { before: null, earlier: [dropped] })).toEqual({ tried: [], leftOut: [] });
+    expect(dropped).toMatchObject({ tried: [{ count: 0 }], leftOut: [] });
+    expect(searchedBy(3, () => null, { before: null, earlier: [dropped] }).leftOut).toEqual([]);
+    expect(searchedBy(1, () => null, { before: null, earlier: [dropped] })).toEqual({ tried: [], leftOut: [] });
+  });
+
+  // foundation 2
+  it("leaves out without whom a round has a loss beside a checkpoint that has none, and who has none alone", () => {
+    const nobody = { first: 0, count: 0, without: false, loss: null };
+    const dropped: GatePass = { after: null, tried: [nobody], leftOut: [] };
+    const over = { before: null, earlier: [dropped] };
+    for (const [count, bad] of [
+      [2, 1],
+      [3, 0],
+      [9, 6],
+      [64, 63],
+    ] as const) {
+      // Three of the honest, or all there are, bring a loss about.
+      const enough = Math.min(3, count - 1);
+      const lossOf = (among: readonly number[]): number | null =>
+        among.includes(bad) || among.length < enough ? null : 9_000_000 - among.length;
+      const { tried, leftOut } = searchedBy(count, lossOf, over);
+      expect(leftOut).toEqual([address(bad + 1)]);
+      expect(tried.map(({ without }) => without)).toEqual(tried.map((_, i) => i < tried.length - 1));
+      const passes = [dropped, { after: null, tried, leftOut }, { after: 9_000_000, tried: [], leftOut: [] }];
+      expect(gateOutcomes(suspectsOf(count), { before: null, passes }, [], rules)).toEqual({
+        outcomes: new Map([[address(bad + 1), outcomeCode.lossHarm]]),
+        problem: "",
+      });
+    }
+    // Who has a loss alone is not to blame for what the sum has not; nor is one of several without whom it has none yet.
+    expect(searchedBy(2, (among) => (among.length === 2 ? null : 9_000_000), over).leftOut).toEqual([]);
+    expect(searchedBy(8, (among) => (among.some((i) => i < 2) ? null : 9_000_000), over).leftOut).toEqual([]);
   });
 
   // foundation 2

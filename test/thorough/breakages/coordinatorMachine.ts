@@ -279,9 +279,30 @@ export const coordinatorMachine: readonly Breakage[] = [
   {
     name: "members of whom one step takes longer than a round hold the others up in rounds of their own each",
     file: "offchain/src/coordinator/machine/dealing.ts",
-    text: "Math.ceil(member.since / period) * period",
+    text: "Math.ceil(Math.max(member.since, round) / period) * period",
     instead: "member.since + rest",
     tests: ["test/offchain/coordinator/slowMembers.test.ts"],
+  },
+  {
+    name: "members of whom one step takes longer than a round spread over all rounds by when they come back",
+    file: "offchain/src/coordinator/machine/dealing.ts",
+    text: "Math.ceil(Math.max(member.since, round) / period) * period",
+    instead: "Math.ceil(Math.max(member.since, 0 * round) / period) * period",
+    tests: ["test/offchain/coordinator/slowMembers.test.ts"],
+  },
+  {
+    name: "who missed a round of those in which it works is told that it works in the one after",
+    file: "offchain/src/coordinator/work.ts",
+    text: "round: current ? round + 1 : round,",
+    instead: "round: current ? round : round + 1,",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
+  {
+    name: "what the gate measured before all payloads were lost stands in its record",
+    file: "offchain/src/coordinator/machine/rounds.ts",
+    text: "round.gate = { before: null, passes: [] };",
+    instead: "round.gate.passes = [];",
+    tests: ["test/attack/payloads.test.ts"],
   },
   {
     name: "who works in few rounds is not told why",

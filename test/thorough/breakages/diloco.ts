@@ -80,10 +80,24 @@ export const diloco: readonly Breakage[] = [
     tests: ["test/offchain/diloco/screening.test.ts"],
   },
   {
-    name: "a gate searches on where nothing could be measured",
+    name: "one poisoner stops a run whose checkpoint has no loss",
     file: "offchain/src/diloco/gate.ts",
-    text: "if (nobody === null ||",
-    instead: "if (nobody === null) return left.map(({ worker }) => worker);\n  if (",
+    text: "if (!dropped && !passHolds(",
+    instead: "if (nobody === null || !passHolds(",
+    tests: ["test/offchain/diloco/gate.test.ts"],
+  },
+  {
+    name: "beside a checkpoint that has no loss who has one alone is to blame",
+    file: "offchain/src/diloco/gate.ts",
+    text: "(nobody !== null && alone > nobody + gateTolerance)",
+    instead: "nobody === null || alone > nobody + gateTolerance",
+    tests: ["test/offchain/diloco/gate.test.ts"],
+  },
+  {
+    name: "beside a checkpoint that has no loss those are searched for that have none alone",
+    file: "offchain/src/diloco/gate.ts",
+    text: "const alone = !together && nobody !== null;",
+    instead: "const alone = !together;",
     tests: ["test/offchain/diloco/gate.test.ts"],
   },
   {
@@ -103,8 +117,8 @@ export const diloco: readonly Breakage[] = [
   {
     name: "what the momentum does is held against a payload",
     file: "offchain/src/diloco/gate.ts",
-    text: "const most = nobody + rules.gateBound / 2;",
-    instead: "const most = (before ?? nobody) + rules.gateBound / 2;",
+    text: "nobody + rules.gateBound / 2, trials",
+    instead: "(before ?? nobody) + rules.gateBound / 2, trials",
     tests: ["test/offchain/diloco/gate.test.ts"],
   },
   {
@@ -166,8 +180,8 @@ export const diloco: readonly Breakage[] = [
   {
     name: "honest ones that overshoot together are to blame for it",
     file: "offchain/src/diloco/gate.ts",
-    text: "return alone === null || alone > nobody + gateTolerance ? [group.first] : [];",
-    instead: "return alone === null || alone > gateTolerance ? [group.first] : [];",
+    text: "(nobody !== null && alone > nobody + gateTolerance)",
+    instead: "(nobody !== null && alone > gateTolerance)",
     tests: ["test/offchain/diloco/gate.test.ts"],
   },
   {

@@ -44,18 +44,19 @@ export const expectedOf = (state: Pick<RunState, "members">, round: Round): numb
   outstandingOf(round).filter(({ assignment }) => isReliable(state.members[assignment.worker])).length;
 
 /**
- * Whether a member sits rounds out because one inner step of it takes longer than a round of the others, and which it works in next:
- * the same ones as all others that do, whose periods are powers of two.
+ * Whether a member sits rounds out because one inner step of it takes longer than a round of the others, and which it works in next,
+ * this round or later: the same ones as all others that do, whose periods are powers of two. Who is not there when one of these opens
+ * waits for the next, so that nobody spreads over other rounds by when it comes.
  */
 export function restsIn(
   state: Pick<RunState, "members">,
-  { innerSteps, params }: Pick<OpenRound, "innerSteps" | "params">,
+  { round, innerSteps, params }: Pick<OpenRound, "round" | "innerSteps" | "params">,
 ): (member: Member) => { readonly rest: number; readonly next: number } {
   const restOf = restsAmong(presentOf(state), innerSteps, params.roundDeadline * 1_000);
   return (member) => {
     const rest = restOf(member);
     const period = rest + 1;
-    return { rest, next: rest === 0 ? 0 : Math.ceil(member.since / period) * period };
+    return { rest, next: rest === 0 ? 0 : Math.ceil(Math.max(member.since, round) / period) * period };
   };
 }
 

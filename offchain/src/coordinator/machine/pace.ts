@@ -28,8 +28,9 @@ const LEAST_SHARE = 4;
 const LEAST_TIME = 24;
 /**
  * For whom even one inner step takes longer than the others need: it works in so few rounds that the time they wait for it is
- * 1 / WAITED of theirs, and in one of MOST_RESTED + 1 at least, since what was measured long ago may be wrong now. All such members
- * work in the same rounds, as far as they may: one of 2, 4, 8, … (dealing.ts), so that what others wait for them does not add up.
+ * 1 / WAITED of theirs at most, and in one of MOST_RESTED + 1 at least, since what was measured long ago may be wrong now. All such
+ * members work in the same rounds, as far as they may: one of 4, 8, 16, … (dealing.ts), so that what others wait for members that are
+ * alike does not add up. Of different paces it does, as far as the faster ones work in more rounds than the slower ones.
  */
 const WAITED = 10;
 const MOST_RESTED = 63;
@@ -82,8 +83,8 @@ function expectedPaces(present: readonly Known[]) {
 }
 
 /**
- * Rounds that a member sits out between two in which it works, one less than a power of two: none, unless one inner step takes it longer than the others need for
- * a round, and than what haste leaves everybody. Nobody does where nobody was measured yet.
+ * Rounds that a member sits out between two in which it works, one less than a power of two: none, unless one inner step takes it
+ * longer than the others need for a round, and than what haste leaves everybody. Nobody does where nobody was measured yet.
  * @param members those who are there, who tell the pace
  */
 export function restsAmong(

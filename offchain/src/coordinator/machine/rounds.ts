@@ -189,12 +189,12 @@ function onSyncReduced(draft: StateDraft, event: SyncReduced): void {
 
 /**
  * A payload was lost after it was measured. Others were compared with it too, so the round is judged again by what is there; what
- * the gate measured no longer counts.
+ * the gate measured no longer counts: where no payload is left, its record holds no loss at all.
  */
 function screenAgain(draft: StateDraft, round: RoundDraft): void {
   round.record = null;
   round.excluded = {};
-  round.gate.passes = [];
+  round.gate = { before: null, passes: [] };
   round.pass += 1;
   for (const sync of round.syncs) sync.status = "Closing";
   screen(draft, round);

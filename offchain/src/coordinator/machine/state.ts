@@ -156,7 +156,7 @@ export interface OpenRound {
   readonly excluded: Readonly<Record<Address, number>>;
   /** Blob with the entries of the screening; null before it. */
   readonly record: Digest | null;
-  /** What the loss gate measured so far. */
+  /** What the loss gate measured so far; `before` counts once there is a pass, and is null where that loss is not finite. */
   readonly gate: { readonly before: number | null; readonly passes: readonly GatePass[] };
   /** Digest of the ScreeningFile; null until the aggregate stands. */
   readonly screening: Digest | null;

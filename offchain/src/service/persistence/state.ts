@@ -21,7 +21,7 @@ import {
 import { type FileLock, holderOf, tryLock } from "./lock.ts";
 
 /** Version of everything under a state directory; state of any other version is refused, never reinterpreted. */
-export const STATE_VERSION = 8;
+export const STATE_VERSION = 9;
 
 const VERSION_FILE = "VERSION";
 /** Its wallets are in no commit, wherever the directory lies: git passes over what a `.gitignore` of its own names. */

@@ -138,7 +138,7 @@ test.each([
   await writeFile(join(path, "VERSION"), content);
   await writeFile(join(path, "run.json"), "{}");
   await expect(openStateDirectory(path)).rejects.toEqual(
-    refusal("STATE_VERSION", path, found, "supports version 8", `npm start -- --fresh --state ${path}`),
+    refusal("STATE_VERSION", path, found, "supports version 9", `npm start -- --fresh --state ${path}`),
   );
   expect(await readdir(path)).toEqual(["VERSION", "run.json"]);
 });
