@@ -451,20 +451,6 @@ export const coordinator: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/rounds.test.ts"],
   },
   {
-    name: "the loss of a checkpoint that has none is measured anew in each pass",
-    file: "offchain/src/coordinator/screening.ts",
-    text: "const before = passes.length === 0 ? await lossOf(run, statesOf(run, base), sequences) : round.gate.before;",
-    instead: "const before = round.gate.before ?? (await lossOf(run, statesOf(run, base), sequences));",
-    tests: ["test/offchain/coordinator/gate.test.ts"],
-  },
-  {
-    name: "a dropped momentum is told as a discarded round",
-    file: "offchain/src/coordinator/screening.ts",
-    text: ": outcomes.size > 0",
-    instead: ": outcomes.size >= 0",
-    tests: ["test/offchain/coordinator/gate.test.ts"],
-  },
-  {
     name: "what is searched once the momentum is dropped is measured with it",
     file: "offchain/src/coordinator/screening.ts",
     text: "const anew = dropsMomentum(round.gate, run.definition.screening);",

@@ -298,6 +298,20 @@ export const coordinatorMachine: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/pace.test.ts"],
   },
   {
+    name: "the loss of a checkpoint that has none is measured anew in each pass",
+    file: "offchain/src/coordinator/screening.ts",
+    text: "const before = passes.length === 0 ? await lossOf(run, statesOf(run, base), sequences) : round.gate.before;",
+    instead: "const before = round.gate.before ?? (await lossOf(run, statesOf(run, base), sequences));",
+    tests: ["test/offchain/coordinator/gate.test.ts"],
+  },
+  {
+    name: "a dropped momentum is told as a discarded round",
+    file: "offchain/src/coordinator/screening.ts",
+    text: ": outcomes.size > 0",
+    instead: ": outcomes.size >= 0",
+    tests: ["test/offchain/coordinator/gate.test.ts"],
+  },
+  {
     name: "what the gate measured before all payloads were lost stands in its record",
     file: "offchain/src/coordinator/machine/rounds.ts",
     text: "round.gate = { before: null, passes: [] };",
