@@ -2,7 +2,7 @@
 import { CotrainError } from "@cotrain/sdk/errors";
 import { type Build, type Digest, digestOfJson } from "@cotrain/sdk/protocol";
 
-import type { Clock } from "../base/index.ts";
+import { type Clock, systemClock } from "../base/index.ts";
 import {
   type Device,
   EngineClosedError,
@@ -26,8 +26,16 @@ import {
 const PROOF_STEPS = 32;
 const PROOF_MS = 1_000;
 
-/** What a GPU that nobody named may take for all of it, ms: a driver that hangs keeps nobody waiting for long. */
+/** What a GPU may take for a proof that nobody asked for, ms: a driver that hangs keeps nobody waiting for long. */
 const UNASKED_MS = 30_000;
+
+/** The same where products are in fp16, by the time of the proof in fp32: that is made once more, and two other engines are opened. */
+const HALF_PROOFS = 4;
+
+/** The most that a step with products in fp16 may take of the time of one in fp32: what is gained less may be noise. */
+const HALF_TIME = 0.9;
+
+type Stopwatch = Pick<Clock, "monotonic">;
 
 export interface FirstBuildOptions {
   /** Devices of which there must be a build; what else this machine can make and prove comes besides. */
@@ -37,7 +45,7 @@ export interface FirstBuildOptions {
   /** Told, in a sentence, of a device of which there is no build. */
   readonly notice?: (sentence: string) => void;
   /** By which steps are timed; default: the system's. */
-  readonly clock?: Pick<Clock, "monotonic"> | undefined;
+  readonly clock?: Stopwatch | undefined;
 }
 
 /** Steps of the run's model: bytes of the one in fp32, and the one with products in fp16. */
@@ -49,23 +57,28 @@ export interface FirstPrograms {
 /** Not here, or the processor in disguise: nothing to tell of where nobody asked for it. */
 const ABSENT: ReadonlySet<string> = new Set(["DEVICE_MISSING", "DEVICE_SOFTWARE"]);
 
+/** A device whose engines end by a signal, whatever they are doing. */
+const endedBy = (signal: AbortSignal, { open, ...rest }: Device): Device => ({
+  ...rest,
+  open: (options) => open({ ...options, signal }),
+});
+
 /** A device that nobody named: a GPU in software is none, and one that does not answer is given up. */
-function unasked(device: Device): Device {
-  if (device.exact) return device;
-  const { open, ...rest } = inHardware(device);
-  const signal = AbortSignal.timeout(UNASKED_MS);
-  return { ...rest, open: (options) => open({ ...options, signal }) };
+const unasked = (device: Device): Device =>
+  device.exact ? device : endedBy(AbortSignal.timeout(UNASKED_MS), inHardware(device));
+
+/** A device to try, and whether there must be a build of it. */
+interface Tried {
+  readonly device: Device;
+  readonly named: boolean;
 }
 
 /** Those that were named, and those of this machine that were not; the CPU first. */
-function tried(
-  asked: readonly string[],
-  here: readonly Device[],
-): { readonly device: Device; readonly named: boolean }[] {
+function tried(asked: readonly string[], here: readonly Device[]): readonly Tried[] {
   const named = new Map(asked.map(deviceOf).map((device) => [device.name, device]));
   const others = here.filter(({ name }) => !named.has(name));
   return [
-    ...others.map((device) => ({ device: unasked(device), named: false })),
+    ...others.map((device) => ({ device, named: false })),
     ...[...named.values()].map((device) => ({ device, named: true })),
   ].toSorted((a, b) => Number(b.device.name === "cpu") - Number(a.device.name === "cpu"));
 }
@@ -78,8 +91,19 @@ async function twice<T>(make: () => Promise<T>): Promise<T> {
   });
 }
 
-/** What there is of a device: builds that are proven, or why there is none. */
-type Trial = { readonly builds: readonly Build[] } | { readonly error: unknown };
+const stepsOf = ({ open }: Device, program: Uint8Array, clock: Stopwatch): Promise<FirstSteps> =>
+  twice(() => firstSteps(open, program, { steps: PROOF_STEPS, within: PROOF_MS, clock }));
+
+/** A build in fp32 that is proven. */
+interface Proven {
+  readonly build: Build;
+  /** The losses that its own were held against. */
+  readonly first: DeviceLosses;
+  readonly tookMs: number;
+}
+
+/** What there is of a device, or why there is nothing. */
+type Trial = Proven | { readonly error: unknown };
 
 /** That losses are near those of the first device, as far as both were computed. */
 function requireNearFirst(name: string, { losses }: FirstSteps, first: DeviceLosses, bound?: number): void {
@@ -87,42 +111,56 @@ function requireNearFirst(name: string, { losses }: FirstSteps, first: DeviceLos
 }
 
 /** All at once: the value on one thread and the losses by one engine, then the value on all threads. */
-async function prove(
-  computed: Computed,
-  { step, half }: FirstPrograms,
-  all: readonly { readonly device: Device }[],
-  { clock, notice }: Pick<FirstBuildOptions, "clock" | "notice">,
-): Promise<Trial[]> {
-  const stepsOf = ({ open }: Device, program: Uint8Array): Promise<FirstSteps> =>
-    twice(() => firstSteps(open, program, { steps: PROOF_STEPS, within: PROOF_MS, clock }));
-  const found = all.map(({ device }) => stepsOf(device, step));
+async function prove(computed: Computed, step: Uint8Array, all: readonly Tried[], clock: Stopwatch): Promise<Trial[]> {
+  const startedAt = clock.monotonic();
+  const devices = all.map(({ device, named }) => (named ? device : unasked(device)));
+  const found = devices.map(async (device) => {
+    const steps = await stepsOf(device, step, clock);
+    return { ...steps, tookMs: clock.monotonic() - startedAt };
+  });
   return Promise.all(
-    all.map(async ({ device }, i): Promise<Trial> => {
+    devices.map(async (device, i): Promise<Trial> => {
       try {
         const [own, due] = [await found[i], await found[0]];
         if (!own || !due) throw new EngineError("DEVICE_MISSING", `${device.name} computed nothing.`);
         await twice(() => requireSteady(device, step, own.value));
-        const first = { name: all[0]!.device.name, losses: due.losses };
+        const first = { name: devices[0]!.name, losses: due.losses };
         requireNearFirst(device.name, own, first);
-        return { builds: [buildOf(computed, device, own.value), ...(await halfBuild(device, own, first))] };
+        return { build: buildOf(computed, device, own.value), first, tookMs: own.tookMs };
       } catch (error) {
         return { error };
       }
     }),
   );
+}
 
-  /** With products in fp16, where the device multiplies so and gains by it. Nobody asked for it: without it there is the other. */
-  async function halfBuild(device: Device, { stepMs }: FirstSteps, first: DeviceLosses): Promise<Build[]> {
-    try {
-      if (!(await takesHalf(device))) return [];
-      const own = await stepsOf(device, half.bytes);
-      requireNearFirst(device.name, own, first, HALF_LOSS_BOUND);
-      return own.stepMs < stepMs ? [buildOf(inHalf(computed, half.digest), device, own.value)] : [];
-    } catch (error) {
-      if (!(error instanceof CotrainError)) throw error;
-      notice?.(`The run has no build with products in fp16 for ${device.name}: ${error.message}`);
-      return [];
-    }
+/**
+ * The build with products in fp16 of a device that multiplies so and gains by it. Nobody asked for it, and there is the one in fp32: it
+ * may not keep anybody waiting, whoever named the device. Steps of both are timed one after the other, when all proofs in fp32 are over.
+ */
+async function halfBuild(
+  computed: Computed,
+  { step, half }: FirstPrograms,
+  given: Device,
+  { first, tookMs }: Proven,
+  { clock = systemClock, notice }: Pick<FirstBuildOptions, "clock" | "notice">,
+): Promise<Build | undefined> {
+  const patience = Math.ceil(Math.max(UNASKED_MS, HALF_PROOFS * tookMs));
+  const signal = AbortSignal.timeout(patience);
+  const device = endedBy(signal, given);
+  try {
+    if (!(await takesHalf(device))) return undefined;
+    const full = await stepsOf(device, step, clock);
+    const own = await stepsOf(device, half.bytes, clock);
+    requireNearFirst(device.name, own, first, HALF_LOSS_BOUND);
+    return own.stepMs <= HALF_TIME * full.stepMs
+      ? buildOf(inHalf(computed, half.digest), device, own.value)
+      : undefined;
+  } catch (error) {
+    if (!(error instanceof CotrainError)) throw error;
+    const why = signal.aborted ? `It gave no answer within ${Math.round(patience / 1_000)} s.` : error.message;
+    notice?.(`The run has no build with products in fp16 for ${device.name}: ${why}`);
+    return undefined;
   }
 }
 
@@ -134,18 +172,23 @@ async function prove(
 export async function firstBuilds(
   computed: Computed,
   programs: FirstPrograms,
-  { devices: asked = [], here, notice, clock }: FirstBuildOptions,
+  { devices: asked = [], here, notice, clock = systemClock }: FirstBuildOptions,
 ): Promise<readonly [Build, ...Build[]]> {
   const all = tried(asked, here ?? (await devicesHere()));
-  const trials = await prove(computed, programs, all, { clock, ...(notice && { notice }) });
+  const trials = await prove(computed, programs.step, all, clock);
   const builds = new Map<string, Build>();
+  const add = (build: Build): void => void builds.set(digestOfJson(build), build);
   for (const [i, trial] of trials.entries()) {
-    if ("builds" in trial) {
-      for (const build of trial.builds) builds.set(digestOfJson(build), build);
+    const { device, named } = all[i]!;
+    if ("build" in trial) {
+      // Of GPUs that compute the same, one is timed.
+      if (builds.has(digestOfJson(trial.build))) continue;
+      add(trial.build);
+      const half = await halfBuild(computed, programs, device, trial, { clock, ...(notice && { notice }) });
+      if (half) add(half);
       continue;
     }
     const { error } = trial;
-    const { device, named } = all[i]!;
     if (named || !(error instanceof CotrainError)) throw error;
     if (!ABSENT.has(error.code) || device.exact)
       notice?.(`The run has no build for ${device.name}, on which this machine cannot train: ${error.message}`);

@@ -42,10 +42,12 @@ async function inOrder(
 }
 
 /**
- * The first build whose conformance value this machine reproduces, else the first, in the order of {@link inOrder}. Builds
- * of one program have one value here, which is computed once. One whose program cannot be had or opened here is passed over. All of
+ * The first build whose conformance value this machine reproduces, else the first in fp32, in the order of {@link inOrder}. One in fp16
+ * is proven for what computes its value alone: how its products add up, and so how far off its losses are, is the device's matter.
+ * Builds of one program have one value here, which is computed once. One whose program cannot be had or opened here is passed over. All of
  * them together have the time that a device may take: a run may admit 64, each of which takes a slow machine a quarter of an hour.
- * @throws what the last of them threw where none can be trained; what is retryable at once
+ * @throws EngineError `DEVICE_HALF` where all are in fp16, and it computes no one's value; what the last of them threw where none can
+ * be trained; what is retryable at once
  */
 export async function chooseBuild(
   description: RunDescription,
@@ -55,27 +57,31 @@ export async function chooseBuild(
 ): Promise<ChosenBuild> {
   const { openTrainer, clock = systemClock } = modules;
   const builds = await inOrder(description.builds, modules);
-  const [first] = builds;
-  if (!first) throw new InternalError("BUILD_NONE", "A run without builds was accepted.");
+  if (builds.length === 0) throw new InternalError("BUILD_NONE", "A run without builds was accepted.");
   const programs = new Set(builds.map(({ document }) => document.graphs.step));
-  const until = clock.monotonic() + PREPARATION_MS;
-  const isLate = (): boolean => clock.monotonic() >= until - EARLY_MS;
+  const begunAt = clock.monotonic();
   let fallback: ChosenBuild | undefined;
   let failure: unknown;
+  /** Ms that are left to a build. Until one is open that can be trained whatever it computes, those in fp16 have half of the time. */
+  const leftFor = (build: AdmittedBuild): number =>
+    begunAt + (isHalf(build) && !fallback ? PREPARATION_MS / 2 : PREPARATION_MS) - clock.monotonic();
+  const isLate = (build: AdmittedBuild): boolean => leftFor(build) <= EARLY_MS;
   for (const step of programs) {
-    if (isLate()) break;
     const same = builds.filter(({ document }) => document.graphs.step === step);
+    const [one] = same;
+    if (!one || isLate(one)) continue;
     try {
-      const found = await tryBuild(same[0]!);
+      const found = await tryBuild(one);
       const build = same.find(({ document }) => document.conformance === found.conformance);
       if (build) {
         await fallback?.trainer.close();
         return { ...found, build };
       }
-      if (fallback) await found.trainer.close();
-      else fallback = { ...found, build: same[0]! };
+      const whole = same.find((each) => !isHalf(each));
+      if (fallback || !whole) await found.trainer.close();
+      else fallback = { ...found, build: whole };
     } catch (error) {
-      if (!isPassedOver(error)) {
+      if (!isPassedOver(error, one)) {
         await fallback?.trainer.close();
         throw error;
       }
@@ -83,12 +89,18 @@ export async function chooseBuild(
     }
   }
   if (fallback) return fallback;
-  throw failure;
+  throw (
+    failure ??
+    new EngineError(
+      "DEVICE_HALF",
+      "All builds of the run multiply in fp16, and this device computes what none of them says.",
+    )
+  );
 
-  /** The one that was cut short is late, not lost with its device. */
-  function isPassedOver(error: unknown): boolean {
-    const cutShort = isLate() && error instanceof EngineClosedError && !signal.aborted;
-    return isUnusable(error) || (fallback !== undefined && cutShort);
+  /** The one that was cut short is late, not lost with its device; and what multiplies in fp16 need not run, as another in fp32 must. */
+  function isPassedOver(error: unknown, build: AdmittedBuild): boolean {
+    const isEnded = error instanceof EngineClosedError && !signal.aborted;
+    return isUnusable(error) || (isEnded && (isHalf(build) || (fallback !== undefined && isLate(build))));
   }
 
   async function tryBuild(build: AdmittedBuild): Promise<Omit<ChosenBuild, "build">> {
@@ -99,7 +111,7 @@ export async function chooseBuild(
       program,
       threads,
       signal,
-      patience: Math.max(0, until - clock.monotonic()),
+      patience: Math.max(0, leftFor(build)),
     });
     try {
       return { trainer, conformance: await trainer.conformance() };

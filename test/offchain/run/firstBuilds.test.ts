@@ -1,8 +1,16 @@
 /** Which builds a run begins with: what the organiser's machine computes and proves, whoever was named. */
 import { digestOfJson } from "@cotrain/sdk/protocol";
-import { beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
-import { buildPrograms, type Device, EngineError, halfStep, presets } from "../../../offchain/src/engine/index.ts";
+import { turn } from "../../../offchain/src/base/index.ts";
+import {
+  buildPrograms,
+  type Device,
+  EngineClosedError,
+  EngineError,
+  halfStep,
+  presets,
+} from "../../../offchain/src/engine/index.ts";
 import type * as Runtimes from "../../../offchain/src/engine/runtime/node/index.ts";
 import { firstBuilds } from "../../../offchain/src/run/firstBuilds.ts";
 import { createManualClock } from "../manualClock.ts";
@@ -97,18 +105,33 @@ interface How {
   readonly product?: number;
   readonly off?: number;
   readonly ms?: readonly [number, number];
+  /** Ms of a step in fp32 while other devices are proven. */
+  readonly busyMs?: number;
+  /** Ms by which one step in fp32 is held up. */
+  readonly heldUpMs?: number;
+  /** Told which program an engine was opened with, and by which signal it ends. */
+  readonly opened?: (program: "fp32" | "fp16" | "probe", signal: AbortSignal | undefined) => void;
+  /** How steps in fp16 end that hang. */
+  readonly ends?: (signal: AbortSignal | undefined) => Error;
 }
 
 const beside = async (device: Device) => (await builds([steady("cpu"), device])).slice(1);
 
 describe("a build with products in fp16", () => {
-  const halfGpu = ({ product = 1, off = 1e-3, ms = [9, 4] }: How = {}): Device => {
+  const halfGpu = (how: How = {}): Device => {
+    const { product = 1, off = 1e-3, ms = [9, 4], busyMs = ms[0], heldUpMs = 0, opened, ends } = how;
     const [whole, inHalf] = [gpu("webgpu"), fakeDevice("webgpu", () => value("half"), [off], false)];
+    let isBusy = true;
     const open: Device["open"] = async (options) => {
       const isHalf = options.programs.step === half.bytes;
+      opened?.(options.programs.eval ? "probe" : isHalf ? "fp16" : "fp32", options.signal);
       const engine = await (isHalf ? inHalf : whole).open(options);
+      const fullMs = isBusy ? busyMs : ms[0];
+      isBusy = false;
+      let steps = 0;
       const train: typeof engine.train = async (...given) => {
-        await clock.advance(isHalf ? ms[1] : ms[0]);
+        if (isHalf && ends) throw ends(options.signal);
+        await clock.advance((isHalf ? ms[1] : fullMs) + (++steps === 10 && !isHalf ? heldUpMs : 0));
         return engine.train(...given);
       };
       return { ...engine, train, evaluate: async () => ({ loss: 64 * product, tokens: 1 }) };
@@ -131,6 +154,9 @@ describe("a build with products in fp16", () => {
   test.each<[string, How, string[]]>([
     ["that does not multiply so", { product: 1 + 2 ** -12 }, []],
     ["that is no faster by it", { ms: [4, 4] }, []],
+    ["that gains no tenth by it, which may be noise", { ms: [4, 3.9] }, []],
+    ["that was slower in fp32 while others were proven", { ms: [4, 4], busyMs: 9 }, []],
+    ["of which a step in fp32 was held up", { ms: [4, 4], heldUpMs: 100 }, []],
     [
       "whose losses are too far off",
       { off: 0.02 },
@@ -143,5 +169,59 @@ describe("a build with products in fp16", () => {
   ])("is none for one %s, and the one in fp32 stays", async (_, how, told) => {
     expect(await beside(halfGpu(how))).toMatchObject([{ precision: "fp32", deviceClass: "class of webgpu" }]);
     expect(said).toEqual(told);
+  });
+
+  test("is timed after all proofs in fp32, with fp32 once more before it; of GPUs that compute the same, one is", async () => {
+    const order: string[] = [];
+    const wasm = steady("wasm");
+    const open: Device["open"] = async (options) => {
+      const engine = await wasm.open(options);
+      const close = async (): Promise<void> => {
+        for (let i = 0; i < 100; i++) await turn();
+        order.push("wasm ends");
+      };
+      return { ...engine, close };
+    };
+    const device = halfGpu({ opened: (program) => void order.push(program) });
+    const alike = { ...halfGpu({ opened: (program) => void order.push(`other ${program}`) }), name: "webgpu:1" };
+    const same = { ...alike, exactness: device.exactness, runtime: device.runtime };
+    const made = await builds([steady("cpu"), { ...wasm, open }, device, same]);
+    expect(made.map(({ precision }) => precision)).toEqual(["fp32", "fp32", "fp32", "fp16"]);
+    expect(order).toEqual(["fp32", "other fp32", "wasm ends", "wasm ends", "probe", "fp32", "fp16"]);
+  });
+
+  describe("whose steps hang keeps nobody waiting", () => {
+    afterEach(() => void vi.restoreAllMocks());
+
+    test.each([
+      ["nobody named", false, 9, 30],
+      ["was named", true, 9, 30],
+      ["was named and is slow", true, 5_000, 80],
+    ])("on a GPU that %s", async (_, isNamed, ms, seconds) => {
+      const limits = new Map<AbortSignal, { readonly controller: AbortController; readonly ms: number }>();
+      vi.spyOn(AbortSignal, "timeout").mockImplementation((given) => {
+        const controller = new AbortController();
+        limits.set(controller.signal, { controller, ms: given });
+        return controller.signal;
+      });
+      const ends = (signal: AbortSignal | undefined): Error => {
+        const limit = signal && limits.get(signal);
+        if (!limit) return new TypeError("Nothing ends it.");
+        expect(limit.ms).toBe(seconds * 1_000);
+        limit.controller.abort();
+        return new EngineClosedError();
+      };
+      const signals: (AbortSignal | undefined)[] = [];
+      const device = halfGpu({ ms: [ms, ms / 2], ends, opened: (_program, signal) => void signals.push(signal) });
+      const made = await builds([steady("cpu"), device], isNamed ? [device] : []);
+      expect(made.map(({ precision }) => precision)).toEqual(["fp32", "fp32"]);
+      expect(said).toEqual([
+        `The run has no build with products in fp16 for webgpu: It gave no answer within ${seconds} s.`,
+      ]);
+      // A GPU that nobody named has as much for this as it had for fp32.
+      const [inFull, ...others] = signals;
+      expect(inFull !== undefined).toBe(!isNamed);
+      expect(others).not.toContain(inFull);
+    });
   });
 });

@@ -1,6 +1,6 @@
 /** Which build a machine trains, by its device and by what it computes. */
 import { digestOfJson } from "@cotrain/sdk/protocol";
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 
 import { createManualClock } from "../manualClock.ts";
 import { type Device, EngineClosedError } from "../../../offchain/src/engine/index.ts";
@@ -133,6 +133,49 @@ test("one with products in fp16 is for a device that says that it multiplies so:
   await expect(choose("webgpu", [half], values)).rejects.toMatchObject({ code: "DEVICE_HALF" });
   // Where no build asks for it nobody is asked.
   expect(await choose("webgpu", [gpu], values, 0, unasked)).toMatchObject({ build: gpu });
+});
+
+describe("one with products in fp16 whose value the device does not compute", () => {
+  const [gpu, half] = [build("webgpu", "one program", "0xa"), inHalf(build("webgpu", "half", "0xb"))];
+  const takes = async (): Promise<boolean> => true;
+
+  test("is not trained: the one in fp32 is, though neither's is computed", async () => {
+    const due = { build: gpu, conformance: "0x1" };
+    expect(await choose("webgpu", [gpu, half], { "one program": "0x1", half: "0x2" }, 0, takes)).toEqual({
+      ...due,
+      opened: ["half", "one program"],
+      closed: ["half"],
+    });
+    expect(await choose("cuda", [half, gpu], { "one program": "0x1", half: "0x2" }, 0, takes)).toEqual({
+      ...due,
+      opened: ["one program", "half"],
+      closed: ["half"],
+    });
+    await expect(choose("webgpu", [half], { half: "0x2" }, 0, takes)).rejects.toMatchObject({
+      code: "DEVICE_HALF",
+      message: "All builds of the run multiply in fp16, and this device computes what none of them says.",
+    });
+  });
+
+  test("is passed over where it ends the device's engine", async () => {
+    const ended = new EngineClosedError("The engine's process ended.");
+    expect(await choose("webgpu", [gpu, half], { "one program": "0xa", half: ended }, 0, takes)).toMatchObject({
+      build: gpu,
+      opened: ["half", "one program"],
+    });
+    await expect(choose("webgpu", [half], { half: ended }, 0, takes)).rejects.toBe(ended);
+  });
+
+  test("has half of the time, whatever their number", async () => {
+    const names = Array.from({ length: 63 }, (_, i) => `half ${i}`);
+    const halves = names.map((name) => inHalf(build("webgpu", name, "0xb")));
+    const none = Object.fromEntries(names.map((name) => [name, "0x2"]));
+    expect(await choose("webgpu", [...halves, gpu], { ...none, "one program": "0x1" }, 12, takes)).toMatchObject({
+      build: gpu,
+      opened: ["half 0", "half 1", "one program"],
+      patience: [15, 3, 6],
+    });
+  });
 });
 
 test("a device is asked whether it multiplies so wherever its worker runs, which goes by its row alone", async () => {

@@ -544,8 +544,8 @@ export const run: readonly Breakage[] = [
   {
     name: "a run begins with a build for a GPU in software that nobody named",
     file: "offchain/src/run/firstBuilds.ts",
-    text: "const { open, ...rest } = inHardware(device);",
-    instead: "const { open, ...rest } = device;\n  void inHardware;",
+    text: "endedBy(AbortSignal.timeout(UNASKED_MS), inHardware(device));",
+    instead: "endedBy(AbortSignal.timeout(UNASKED_MS), device);\nvoid inHardware;",
     tests: ["test/offchain/run/firstBuilds.test.ts"],
   },
   {

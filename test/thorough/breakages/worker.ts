@@ -24,6 +24,27 @@ export const worker: readonly Breakage[] = [
     tests: ["test/offchain/worker/chooseBuild.test.ts"],
   },
   {
+    name: "a device trains in fp16 what it never proved",
+    file: "offchain/src/worker/chooseBuild.ts",
+    text: "const whole = same.find((each) => !isHalf(each));",
+    instead: "const whole = same[0];",
+    tests: ["test/offchain/worker/chooseBuild.test.ts"],
+  },
+  {
+    name: "a device that a build in fp16 ends is lost, though it could train the one in fp32",
+    file: "offchain/src/worker/chooseBuild.ts",
+    text: "isHalf(build) || (fallback !== undefined && isLate(build))",
+    instead: "fallback !== undefined && isLate(build)",
+    tests: ["test/offchain/worker/chooseBuild.test.ts"],
+  },
+  {
+    name: "builds in fp16 take all of the time in which the one in fp32 could be opened",
+    file: "offchain/src/worker/chooseBuild.ts",
+    text: "(isHalf(build) && !fallback ? PREPARATION_MS / 2 : PREPARATION_MS)",
+    instead: "PREPARATION_MS",
+    tests: ["test/offchain/worker/chooseBuild.test.ts"],
+  },
+  {
     name: "the acknowledgement of an accepted receipt is not asked for again",
     file: "offchain/src/worker/settling.ts",
     text: "  for (const row of await context.receipts.unanswered(context.runId, untold)) {",
@@ -299,7 +320,7 @@ export const worker: readonly Breakage[] = [
   {
     name: "a build whose program cannot be had keeps workers from the others",
     file: "offchain/src/worker/chooseBuild.ts",
-    text: "if (!isPassedOver(error)) {",
+    text: "if (!isPassedOver(error, one)) {",
     instead: "if (error) {",
     tests: ["test/offchain/worker/chooseBuild.test.ts"],
   },
@@ -390,8 +411,8 @@ export const worker: readonly Breakage[] = [
   {
     name: "each of a run's builds may take as long as a device may",
     file: "offchain/src/worker/chooseBuild.ts",
-    text: "    if (isLate()) break;\n",
-    instead: "",
+    text: "if (!one || isLate(one)) continue;",
+    instead: "if (!one) continue;",
     tests: ["test/offchain/worker/chooseBuild.test.ts"],
   },
   {
