@@ -18,6 +18,8 @@ export interface ChosenBuild {
 /** Whoever is cut short by a timer may be so some milliseconds early. */
 const EARLY_MS = 1_000;
 
+const NONE_SAYS_IT = "All builds of the run multiply in fp16, and this device computes what none of them says.";
+
 /** A build that this machine cannot have or open; another may do. */
 const isUnusable = (error: unknown): boolean => error instanceof CotrainError && !error.retryable;
 
@@ -89,13 +91,7 @@ export async function chooseBuild(
     }
   }
   if (fallback) return fallback;
-  throw (
-    failure ??
-    new EngineError(
-      "DEVICE_HALF",
-      "All builds of the run multiply in fp16, and this device computes what none of them says.",
-    )
-  );
+  throw failure ?? new EngineError("DEVICE_HALF", NONE_SAYS_IT);
 
   /** The one that was cut short is late, not lost with its device; and what multiplies in fp16 need not run, as another in fp32 must. */
   function isPassedOver(error: unknown, build: AdmittedBuild): boolean {

@@ -174,14 +174,11 @@ describe("a build with products in fp16", () => {
   test("is timed after all proofs in fp32, with fp32 once more before it; of GPUs that compute the same, one is", async () => {
     const order: string[] = [];
     const wasm = steady("wasm");
-    const open: Device["open"] = async (options) => {
-      const engine = await wasm.open(options);
-      const close = async (): Promise<void> => {
-        for (let i = 0; i < 100; i++) await turn();
-        order.push("wasm ends");
-      };
-      return { ...engine, close };
+    const close = async (): Promise<void> => {
+      for (let i = 0; i < 100; i++) await turn();
+      order.push("wasm ends");
     };
+    const open: Device["open"] = async (options) => ({ ...(await wasm.open(options)), close });
     const device = halfGpu({ opened: (program) => void order.push(program) });
     const alike = { ...halfGpu({ opened: (program) => void order.push(`other ${program}`) }), name: "webgpu:1" };
     const same = { ...alike, exactness: device.exactness, runtime: device.runtime };

@@ -112,12 +112,13 @@ test("another where the program of one cannot be had or opened, and none where t
 });
 
 const inHalf = (of: AdmittedBuild): AdmittedBuild => ({ ...of, document: { ...of.document, precision: "fp16" } });
+const takes = async (): Promise<boolean> => true;
 const unasked = (): Promise<boolean> => Promise.reject(new RetryableError("ASKED", "It was asked."));
 
 test("one with products in fp16 is for a device that says that it multiplies so: it comes first there, and nowhere else", async () => {
   const [gpu, half] = [build("webgpu", "one program", "0xa"), inHalf(build("webgpu", "half", "0xb"))];
   const values = { "one program": "0xa", half: "0xb" };
-  expect(await choose("webgpu", [gpu, half], values, 0, async () => true)).toMatchObject({
+  expect(await choose("webgpu", [gpu, half], values, 0, takes)).toMatchObject({
     build: half,
     opened: ["half"],
   });
@@ -127,7 +128,7 @@ test("one with products in fp16 is for a device that says that it multiplies so:
       opened: ["one program"],
     });
   // Another class's comes after all others.
-  expect(await choose("cuda", [half, gpu], { ...values, half: "0xe" }, 0, async () => true)).toMatchObject({
+  expect(await choose("cuda", [half, gpu], { ...values, half: "0xe" }, 0, takes)).toMatchObject({
     build: gpu,
   });
   await expect(choose("webgpu", [half], values)).rejects.toMatchObject({ code: "DEVICE_HALF" });
@@ -137,7 +138,6 @@ test("one with products in fp16 is for a device that says that it multiplies so:
 
 describe("one with products in fp16 whose value the device does not compute", () => {
   const [gpu, half] = [build("webgpu", "one program", "0xa"), inHalf(build("webgpu", "half", "0xb"))];
-  const takes = async (): Promise<boolean> => true;
 
   test("is not trained: the one in fp32 is, though neither's is computed", async () => {
     const due = { build: gpu, conformance: "0x1" };
