@@ -15,6 +15,9 @@ import {ModelAuthority} from "../models/ModelAuthority.sol";
 contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
     uint256 private constant MAX_SIZE = 64;
 
+    /// @dev Bytes of one signature: r, s, v.
+    uint256 private constant SIGNATURE = 65;
+
     /// @dev Members lie in a fixed array, so that the first slot tells size, threshold and time at once.
     struct Set {
         uint16 size;
@@ -104,7 +107,7 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
     }
 
     /// @inheritdoc IValidatorSet
-    function requireQuorum(ModelId modelId, uint32 version, bytes32 digest, bytes[] calldata signatures) external view {
+    function requireQuorum(ModelId modelId, uint32 version, bytes32 digest, bytes calldata signatures) external view {
         _requireQuorum(_existing(modelId, _validators[modelId], version), digest, signatures);
     }
 
@@ -113,7 +116,7 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         ModelId modelId,
         uint32 version,
         bytes32 digest,
-        bytes[] calldata signatures
+        bytes calldata signatures
     ) external view {
         _requireQuorum(_existing(modelId, _maintainers[modelId], version), digest, signatures);
     }
@@ -123,11 +126,10 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         ModelId modelId,
         uint32 version,
         bytes32 digest,
-        bytes[] calldata signatures
+        bytes calldata signatures
     ) external view returns (uint256 count, uint256 size) {
         Set storage set = _existing(modelId, _validators[modelId], version);
-        _requireSigners(set, digest, signatures);
-        return (signatures.length, set.size);
+        return (_requireSigners(set, digest, signatures), set.size);
     }
 
     /// @inheritdoc IValidatorSet
@@ -211,18 +213,24 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         return (members, set.threshold, set.effectiveAt);
     }
 
-    function _requireQuorum(Set storage set, bytes32 digest, bytes[] calldata signatures) private view {
+    function _requireQuorum(Set storage set, bytes32 digest, bytes calldata signatures) private view {
+        uint256 count = _requireSigners(set, digest, signatures);
         uint256 threshold = set.threshold;
-        if (signatures.length < threshold) revert ValidatorSetNoQuorum(signatures.length, threshold);
-        _requireSigners(set, digest, signatures);
+        if (count < threshold) revert ValidatorSetNoQuorum(count, threshold);
     }
 
     /// @dev Members ascend and signers must, so one walk along the set finds every signer and admits none twice.
-    function _requireSigners(Set storage set, bytes32 digest, bytes[] calldata signatures) private view {
+    function _requireSigners(
+        Set storage set,
+        bytes32 digest,
+        bytes calldata signatures
+    ) private view returns (uint256 count) {
+        if (signatures.length % SIGNATURE != 0) revert ValidatorSetBadLength(signatures.length);
+        count = signatures.length / SIGNATURE;
         uint256 size = set.size;
         uint256 next = 0;
-        for (uint256 i = 0; i < signatures.length; ++i) {
-            address signer = ECDSA.recoverCalldata(digest, signatures[i]);
+        for (uint256 from = 0; from < signatures.length; from += SIGNATURE) {
+            address signer = ECDSA.recoverCalldata(digest, signatures[from:from + SIGNATURE]);
             address member = address(0);
             while (member < signer && next < size) member = set.members[next++];
             if (member != signer) revert ValidatorSetBadSigner(signer);
