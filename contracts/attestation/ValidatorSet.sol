@@ -129,7 +129,9 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         bytes calldata signatures
     ) external view returns (uint256 count, uint256 size) {
         Set storage set = _existing(modelId, _validators[modelId], version);
-        return (_requireSigners(set, digest, signatures), set.size);
+        count = _countOf(signatures);
+        _requireSigners(set, digest, signatures);
+        return (count, set.size);
     }
 
     /// @inheritdoc IValidatorSet
@@ -214,19 +216,13 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
     }
 
     function _requireQuorum(Set storage set, bytes32 digest, bytes calldata signatures) private view {
-        uint256 count = _requireSigners(set, digest, signatures);
-        uint256 threshold = set.threshold;
+        (uint256 count, uint256 threshold) = (_countOf(signatures), set.threshold);
         if (count < threshold) revert ValidatorSetNoQuorum(count, threshold);
+        _requireSigners(set, digest, signatures);
     }
 
     /// @dev Members ascend and signers must, so one walk along the set finds every signer and admits none twice.
-    function _requireSigners(
-        Set storage set,
-        bytes32 digest,
-        bytes calldata signatures
-    ) private view returns (uint256 count) {
-        if (signatures.length % SIGNATURE != 0) revert ValidatorSetBadLength(signatures.length);
-        count = signatures.length / SIGNATURE;
+    function _requireSigners(Set storage set, bytes32 digest, bytes calldata signatures) private view {
         uint256 size = set.size;
         uint256 next = 0;
         for (uint256 from = 0; from < signatures.length; from += SIGNATURE) {
@@ -240,5 +236,10 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
     function _existing(ModelId modelId, Sets storage sets, uint32 version) private view returns (Set storage set) {
         set = sets.versions[version];
         if (set.size == 0) revert ValidatorSetUnknownVersion(modelId, version);
+    }
+
+    function _countOf(bytes calldata signatures) private pure returns (uint256) {
+        if (signatures.length % SIGNATURE != 0) revert ValidatorSetBadLength(signatures.length);
+        return signatures.length / SIGNATURE;
     }
 }

@@ -98,7 +98,7 @@ abstract contract Disputes is IDisputes, ModelAuthority {
         if (digest != posted.digest) revert DisputesOtherAttestation(digest, posted.digest);
         if (posted.activatableAt == FROZEN) revert DisputesOpen(number);
         if (block.timestamp >= posted.activatableAt) revert DisputesWindowOver(posted.activatableAt);
-        if (_ruled[digest].at != 0) revert DisputesRuledBefore(digest);
+        if (_ruled[digest].endedAt != 0) revert DisputesRuledBefore(digest);
         _requireValue(_bond(modelId, pool));
 
         ++number;
@@ -220,7 +220,7 @@ abstract contract Disputes is IDisputes, ModelAuthority {
             _requireValue(0);
             return deadline;
         }
-        if (_ruled[digest].at != 0) revert DisputesRuledBefore(digest);
+        if (_ruled[digest].endedAt != 0) revert DisputesRuledBefore(digest);
         _requireValue(_bond(modelId, pool));
         _backings[modelId][kind] = Backing({backer: msg.sender, amount: uint96(msg.value)});
         emit RootBacked(modelId, kind, digest, msg.sender, msg.value);
@@ -249,7 +249,7 @@ abstract contract Disputes is IDisputes, ModelAuthority {
         Backing memory backing = _backings[modelId][kind];
         (bytes32 digest, address disputer, uint256 bond) = (current.digest, current.disputer, current.bond);
         (current.endedAt, current.outcome) = (uint48(block.timestamp), outcome);
-        _ruled[digest] = Ruled({at: uint48(block.timestamp), outcome: outcome, disputer: disputer});
+        _ruled[digest] = Ruled({endedAt: uint48(block.timestamp), outcome: outcome, disputer: disputer});
 
         uint256 won = 0;
         uint256 burned = 0;

@@ -99,14 +99,14 @@ contract BootstrapTest is Court {
 
     function test_bootstrapEndsForEver() public {
         _endNow();
-        uint256 at = block.timestamp;
+        uint256 ended = block.timestamp;
         vm.prank(ALICE);
         shares.transfer(address(rewards), 60e18);
-        vm.warp(at + 1);
+        vm.warp(ended + 1);
         vm.recordLogs();
         bootstrap.end(modelId);
         eq(vm.getRecordedLogs().length, 0, "once");
-        eq(bootstrap.termsOf(modelId).endedAt, at, "as it was");
+        eq(bootstrap.termsOf(modelId).endedAt, ended, "as it was");
     }
 
     /// @dev Shares that were never earned, and such as are sent to and fro, end nothing.

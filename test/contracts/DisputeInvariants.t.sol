@@ -59,7 +59,7 @@ contract DisputeHandler is Holders {
         Attestation memory a = attest(epoch, bytes32(seed | 1), 0);
         a.total = emission.authorisable(modelId, 1, last + 1, epoch, judged == 0 ? uint48(a.deadline) : judged);
         a.blockNumber = uint64(seed);
-        if (rewards.ruledOf(nameOf(a)).at != 0) return;
+        if (rewards.ruledOf(nameOf(a)).endedAt != 0) return;
         (uint256 bond, , bool isDue) = rewards.bondOf(modelId, 1);
         bytes memory signatures = signedBy(quorum(), digestOf(a));
         vm.prank(_backers[seed % 2]);
@@ -74,7 +74,7 @@ contract DisputeHandler is Holders {
         uint256 m = _use(seed);
         PendingRoot memory next = rewards.pending(modelId, 1);
         if (next.index == 0 || block.timestamp >= next.activatableAt || _isOpen()) return;
-        if (rewards.ruledOf(next.digest).at != 0) return;
+        if (rewards.ruledOf(next.digest).endedAt != 0) return;
         (uint256 bond, , ) = rewards.bondOf(modelId, 1);
         uint32 before = rewards.disputeOf(modelId, 1).number;
         vm.prank(_disputers[(seed >> 1) % 2]);
@@ -150,7 +150,7 @@ contract DisputeHandler is Holders {
     function voidedStayVoid() external view returns (bool) {
         for (uint256 i = 0; i < _voided.length; ++i) {
             Ruled memory ruled = rewards.ruledOf(_voided[i]);
-            if (ruled.at == 0 || (ruled.outcome != Outcome.Void && ruled.outcome != Outcome.Undecided)) return false;
+            if (ruled.endedAt == 0 || (ruled.outcome != Outcome.Void && ruled.outcome != Outcome.Undecided)) return false;
             for (uint256 m = 0; m < 2; ++m) if (rewards.pending(_models[m], 1).digest == _voided[i]) return false;
         }
         return true;

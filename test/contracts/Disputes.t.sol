@@ -87,7 +87,7 @@ contract DisputesTest is Court {
         uint48 due = rewards.pending(modelId, 1).activatableAt;
         eq(_decided(FOR), Outcome.Stands, "outcome");
         eq(rewards.pending(modelId, 1).activatableAt, due, "as before");
-        eq(_ruled().at, block.timestamp, "ruled");
+        eq(_ruled().endedAt, block.timestamp, "ruled");
         eq(_ruled().outcome, Outcome.Stands, "how");
         eq(_ruled().disputer, DISPUTER, "disputer");
         eq(rewards.credit(DISPUTER), 0, "who lost loses all");
