@@ -20,6 +20,23 @@ import {
   unsettledSales,
 } from "./capital.ts";
 import { headOf, isSuspended, postHead, postHeads, suspendPoster } from "./checkpoints.ts";
+import {
+  ageJudgedAt,
+  backingOf,
+  bondCreditOf,
+  bondOf,
+  bootstrapClaimed,
+  bootstrapOf,
+  bootstrapTerms,
+  disputeOf,
+  disputeRoot,
+  endBootstrap,
+  ruleDispute,
+  ruledOf,
+  setDisputeBond,
+  settleDispute,
+  withdrawBonds,
+} from "./disputes.ts";
 import { authorisable, authorisedThrough, budgetOf, epochEnd, epochOf, setBudget, yearlyCapOf } from "./emission.ts";
 import {
   cancel,
@@ -118,10 +135,17 @@ import {
 } from "./validators.ts";
 
 const reads = {
+  ageJudgedAt,
   authorisable,
   authorisedThrough,
   activeRoot,
+  backingOf,
   balanceOf,
+  bondCreditOf,
+  bondOf,
+  bootstrapClaimed,
+  bootstrapOf,
+  bootstrapTerms,
   boundsOf,
   budgetOf,
   capitalDepositOf,
@@ -134,6 +158,7 @@ const reads = {
   currentSetVersion,
   delegateOf,
   delegationNonce,
+  disputeOf,
   epochEnd,
   epochOf,
   governorOf,
@@ -168,6 +193,7 @@ const reads = {
   proposalVotes,
   quorumAt,
   rootAt,
+  ruledOf,
   runCountOf,
   runOf,
   saleBookOf,
@@ -207,6 +233,8 @@ const writes = {
   delegateBySig,
   depositCapital,
   depositCapitalWithPermit,
+  disputeRoot,
+  endBootstrap,
   execute,
   postHead,
   postHeads,
@@ -217,7 +245,9 @@ const writes = {
   registerRun,
   revokeClaimTo,
   revokeGrant,
+  ruleDispute,
   setBudget,
+  setDisputeBond,
   setGrantCaps,
   setMaintainers,
   setParams,
@@ -225,9 +255,11 @@ const writes = {
   setSaleTerms,
   setStatus,
   setValidators,
+  settleDispute,
   settleSale,
   suspendPoster,
   voidGrantSet,
+  withdrawBonds,
 };
 
 /** A write whose client, and addresses where it was given some, are settled. */
