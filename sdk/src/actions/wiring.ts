@@ -161,12 +161,36 @@ export interface DeploymentWiringArgs extends WiringArgs {
   readonly bootstrap?: Address;
 }
 
+/** Of what keeps runs and who signs for them. */
+const trainingRows = ({
+  modelRegistry,
+  runRegistry,
+  checkpointRegistry,
+  validatorSet,
+}: Addressed["addresses"]): readonly (readonly [Subject, readonly Question[]])[] => [
+  [
+    ["RunRegistry", runRegistry, runRegistryAbi],
+    [
+      ["registry", modelRegistry],
+      ["checkpoints", checkpointRegistry],
+    ],
+  ],
+  [
+    ["CheckpointRegistry", checkpointRegistry, checkpointRegistryAbi],
+    [
+      ["runs", runRegistry],
+      ["validators", validatorSet],
+    ],
+  ],
+  [["ValidatorSet", validatorSet, validatorSetAbi], [["registry", modelRegistry]]],
+];
+
 /** All that the contracts of a deployment say of each other. */
 export async function deploymentWiring(
   client: Client,
   { addresses, implementations, codeGrants, capitalSale, bootstrap, ...options }: DeploymentWiringArgs,
 ): Promise<Wire[]> {
-  const { modelRegistry, runRegistry, checkpointRegistry, validatorSet, emission, computeRewards } = addresses;
+  const { modelRegistry, validatorSet, emission, computeRewards } = addresses;
   const made = await implementationsOf(client, { addresses, ...options });
   const { shares, governor, timelock } = implementations ?? made;
   const { compute, code, capital, treasury } = rewardKind;
@@ -203,21 +227,7 @@ export async function deploymentWiring(
         ],
       ],
       [["ModelTimelock", made.timelock, modelTimelockAbi], [["registry", modelRegistry]]],
-      [
-        ["RunRegistry", runRegistry, runRegistryAbi],
-        [
-          ["registry", modelRegistry],
-          ["checkpoints", checkpointRegistry],
-        ],
-      ],
-      [
-        ["CheckpointRegistry", checkpointRegistry, checkpointRegistryAbi],
-        [
-          ["runs", runRegistry],
-          ["validators", validatorSet],
-        ],
-      ],
-      [["ValidatorSet", validatorSet, validatorSetAbi], [["registry", modelRegistry]]],
+      ...trainingRows(addresses),
       [
         ["Emission", emission, emissionAbi],
         [
