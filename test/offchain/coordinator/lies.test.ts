@@ -256,7 +256,7 @@ describe("a time that an RPC names", () => {
     const honest = { ...chain };
     chain.postRoot = async (...asked) => {
       const { root, ...posting } = await honest.postRoot(...asked);
-      return { ...posting, root: { ...root, activatableAt: root.activatableAt + 10 ** 9 } };
+      return { ...posting, root: { ...root, activatableAt: (root.activatableAt ?? 0) + 10 ** 9 } };
     };
     await signed();
     await elapse(harness, () => state().settledEpoch === 1, "the activation");
