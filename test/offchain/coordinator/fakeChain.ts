@@ -21,7 +21,7 @@ import {
 
 import { RetryableError, UserError } from "../../../offchain/src/base/index.ts";
 import type { ManualClock } from "../manualClock.ts";
-import type { FeeWait, PostedHead, PostedRoot, RootView, SignedRoot } from "../../../offchain/src/chain/index.ts";
+import type { FeeWait, PostedHead, PostedRoot, SignedRoot } from "../../../offchain/src/chain/index.ts";
 import { type BlobSource, deadlineOf, type RunChain } from "../../../offchain/src/run/index.ts";
 import { parseManifest } from "../../../offchain/src/storage/index.ts";
 import { contracts, distributors, modelContracts } from "../contracts.ts";
@@ -56,7 +56,7 @@ export interface FakeChain extends RunChain {
   readonly heads: PostedHead[];
   /** Heads under older parameters are not paid. */
   leastVersion: number;
-  active: RootView | undefined;
+  active: SignedRoot | undefined;
   pending: SignedRoot | undefined;
   /** All that were ever posted. */
   readonly roots: PostedRoot[];
