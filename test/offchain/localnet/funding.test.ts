@@ -204,7 +204,7 @@ describe("the sum that was named once", () => {
   test("need not be there as a whole where gas costs less by now", async () => {
     const { chain, start } = await openChain();
     await start();
-    Object.assign(chain, { price: 4n * 10n ** 8n, balance: 15n * 10n ** 15n });
+    Object.assign(chain, { price: 4n * 10n ** 8n, balance: 165n * 10n ** 14n });
     expect(await start()).toBeUndefined();
   });
 

@@ -15,11 +15,10 @@ import {
 } from "@cotrain/sdk/actions";
 import { asAddress, endOfEpoch, epochAt, type Hex, type ModelId, rewardKind } from "@cotrain/sdk/protocol";
 
-import { UserError } from "../../base/index.ts";
+import { RetryableError, UserError } from "../../base/index.ts";
 import { memo, memo2 } from "../agreed.ts";
 import type { ChainReader, ModelSchedule, PostedRoot, ValidatorSetView } from "../ports.ts";
 import type { ContractEvents, ReadFrom } from "./events.ts";
-import { leftOut } from "./histories.ts";
 
 export function readModels({ connection: { call }, addresses }: ReadFrom, events: ContractEvents) {
   const schedule = memo(async (modelId: ModelId): Promise<ModelSchedule> => {
@@ -36,7 +35,10 @@ export function readModels({ connection: { call }, addresses }: ReadFrom, events
   const signed = memo2(async (modelId: ModelId, digest: Hex): Promise<PostedRoot> => {
     const isThere = (roots: readonly PostedRoot[]): boolean => roots.some((root) => root.digest === digest);
     const found = (await events.newRoots(modelId, isThere)).findLast((root) => root.digest === digest);
-    if (!found) throw leftOut();
+    if (!found)
+      throw new RetryableError("CHAIN_RPC", `The chain's RPC leaves out the posting of the attestation ${digest}.`, {
+        details: { digest },
+      });
     return found;
   });
   return {
