@@ -36,7 +36,7 @@ const DEFINITION_VERSION = 1;
 /** In the order of deployment; what each constructor takes, given all addresses. */
 const plan = {
   modelShares: { contract: "ModelShares", args: (at) => [at.modelRegistry, at.emission] },
-  modelGovernor: { contract: "ModelGovernor", args: (at) => [at.modelRegistry] },
+  modelGovernor: { contract: "ModelGovernor", args: (at) => [at.modelRegistry, at.computeRewards] },
   modelTimelock: { contract: "ModelTimelock", args: (at) => [at.modelRegistry] },
   modelRegistry: {
     contract: "ModelRegistry",
@@ -47,6 +47,8 @@ const plan = {
       at.emission,
       at.validatorSet,
       at.capitalSale,
+      at.computeRewards,
+      at.bootstrap,
       profile.limits,
     ],
   },
@@ -57,9 +59,13 @@ const plan = {
     contract: "Emission",
     args: (at) => [at.modelRegistry, at.computeRewards, at.codeGrants, at.capitalSale],
   },
-  computeRewards: { contract: "ComputeRewards", args: (at) => [at.modelRegistry, at.emission, at.validatorSet] },
+  computeRewards: {
+    contract: "ComputeRewards",
+    args: (at) => [at.modelRegistry, at.emission, at.validatorSet, at.bootstrap],
+  },
   codeGrants: { contract: "CodeGrants", args: (at) => [at.modelRegistry, at.emission, at.validatorSet] },
   capitalSale: { contract: "CapitalSale", args: (at) => [at.modelRegistry, at.emission] },
+  bootstrap: { contract: "Bootstrap", args: (at) => [at.modelRegistry, at.emission, at.computeRewards] },
   testDollar: { contract: "TestDollar", args: () => [] },
 } as const satisfies Record<string, Step>;
 
@@ -77,10 +83,10 @@ const keysOf = ({ name }: ReturnType<typeof profileFor>): Key[] =>
   keys.filter((key) => key !== "testDollar" || name === "local");
 const implementationKeys = ["modelShares", "modelGovernor", "modelTimelock"] as const;
 type ImplementationKey = (typeof implementationKeys)[number];
-/** No run needs them, and whoever else does asks Emission for them. */
-const distributorKeys = ["codeGrants", "capitalSale"] as const;
-type DistributorKey = (typeof distributorKeys)[number];
-type SingletonKey = Exclude<Key, ImplementationKey | DistributorKey | LocalKey>;
+/** No run needs them, and whoever else does asks Emission and ComputeRewards for them. */
+const asideKeys = ["codeGrants", "capitalSale", "bootstrap"] as const;
+type AsideKey = (typeof asideKeys)[number];
+type SingletonKey = Exclude<Key, ImplementationKey | AsideKey | LocalKey>;
 
 /** What a deployment leaves behind, and what its record holds. Addresses are in lower case. */
 export interface DeploymentRecord {
@@ -93,7 +99,9 @@ export interface DeploymentRecord {
   readonly codeGrants: Address;
   /** What sells shares. */
   readonly capitalSale: Address;
-  /** What they are paid with on development chains. */
+  /** What says whether a model is in bootstrap. */
+  readonly bootstrap: Address;
+  /** What shares are paid with on development chains. */
   readonly testDollar?: Address;
   /** The DeterministicDeployer that made them all. */
   readonly deployer: Address;
@@ -152,7 +160,7 @@ export async function deploy(options: DeployOptions): Promise<DeploymentRecord> 
   }
   const pick = <K extends Key>(names: readonly K[]) =>
     Object.fromEntries(names.map((key) => [key, at[key]])) as Record<K, Address>;
-  const apart = new Set<Key>([...implementationKeys, ...distributorKeys, "testDollar"]);
+  const apart = new Set<Key>([...implementationKeys, ...asideKeys, "testDollar"]);
   const singletons = keys.filter((key): key is SingletonKey => !apart.has(key));
   await requireWired(publicClient, pick(singletons), at);
   const deployment: DeploymentRecord = {
@@ -160,7 +168,7 @@ export async function deploy(options: DeployOptions): Promise<DeploymentRecord> 
     profile: profile.name,
     addresses: pick(singletons),
     implementations: pick(implementationKeys),
-    ...pick(distributorKeys),
+    ...pick(asideKeys),
     ...(wanted.includes("testDollar") && { testDollar: at.testDollar }),
     deployer: deployer.address,
     blocks: Object.fromEntries(blocks) as Record<Key, number>,
@@ -232,10 +240,13 @@ async function requireWired(
     modelTimelock: timelock,
     codeGrants,
     capitalSale,
-  }: Record<ImplementationKey | DistributorKey, Address>,
+    bootstrap,
+  }: Record<ImplementationKey | AsideKey, Address>,
 ): Promise<void> {
   const implementations = { shares, governor, timelock };
-  const [wrong] = misWired(await deploymentWiring(client, { addresses, implementations, codeGrants, capitalSale }));
+  const [wrong] = misWired(
+    await deploymentWiring(client, { addresses, implementations, codeGrants, capitalSale, bootstrap }),
+  );
   if (wrong)
     throw new CotrainError("WRONG_WIRING", `The contracts obey others than they should: ${wireSentence(wrong)}`);
 }

@@ -254,6 +254,7 @@ contract CreateModelTest is Fixture {
         _refused(config, "proposalThreshold", most + 1, 0, most);
         config.governor.quorumFloor = most;
         config.governor.proposalThreshold = most;
+        config.bootstrapShares = uint128(most);
         registry.createModel(config, "most");
         config.bps = split(0, 1_000, 8_500, 500);
         _refused(config, "quorumFloor", most, 0, 0);
@@ -321,6 +322,7 @@ contract CreateModelTest is Fixture {
         config.yearlyCap = uint128(perYear - 1);
         config.governor.quorumFloor = 0;
         config.governor.proposalThreshold = 0;
+        config.bootstrapShares = 0;
         vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionAboveYearlyCap.selector, perYear, config.yearlyCap));
         registry.createModel(config, "x");
         config.yearlyCap = uint128(perYear);
@@ -515,6 +517,8 @@ contract LimitsTest is Fixture {
             emission,
             validators,
             capital,
+            rewards,
+            bootstrap,
             limits
         );
     }

@@ -3,6 +3,7 @@ import { type Address, getAddress, type Hex } from "viem";
 import { getCode } from "viem/actions";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import {
+  bootstrapOf,
   codeGrantsOf,
   deploymentWiring,
   distributorsOf,
@@ -48,7 +49,7 @@ it("of what was deployed all is as it should be", async () => {
   const { client, addresses, modelId } = world;
   const ofDeployment = await deploymentWiring(client, { addresses });
   const ofModel = await modelWiring(client, { addresses, modelId });
-  expect(ofDeployment.length).toBe(28);
+  expect(ofDeployment.length).toBe(35);
   expect(ofModel.length).toBe(11);
   expect(misWired([...ofDeployment, ...ofModel])).toEqual([]);
 });
@@ -88,6 +89,12 @@ it("an immutable that names somebody else is found, wherever it decides", async 
   await stands(modelRegistry, sale, ["ModelRegistry.capitalSale"]);
   const book = await saleBookOf(client, { sale, modelId });
   await stands(book!.vault, sale, ["The model's vault.sale"]);
+  const bootstrap = await bootstrapOf(client, { addresses });
+  await stands(bootstrap, computeRewards, ["Bootstrap.rewards"]);
+  await stands(bootstrap, emission, ["Bootstrap.emission"]);
+  await stands(bootstrap, modelRegistry, ["Bootstrap.registry"]);
+  await stands(modelRegistry, bootstrap, ["ModelRegistry.bootstrap"]);
+  await stands(modelRegistry, computeRewards, ["ModelRegistry.rewards"]);
   await stands(emission, modelRegistry, ["Emission.registry"]);
   await stands(modelRegistry, emission, ["ModelRegistry.emission"]);
   await stands(modelRegistry, validatorSet, ["ModelRegistry.validators"]);

@@ -181,6 +181,8 @@ export async function createWorld(governor: Partial<ModelConfig["governor"]> = {
       root: tree.root,
       total: tree.total,
       setVersion: await currentSetVersion(client, { addresses, modelId }),
+      blockNumber: 1n,
+      blockHash: hashOf("block"),
       deadline: BigInt(end + postingDelay),
     };
     const domain = domainFor(31337, addresses.computeRewards);
@@ -195,7 +197,7 @@ export async function createWorld(governor: Partial<ModelConfig["governor"]> = {
     const { attestation, signatures } = await attest(leaves);
     const { event } = await postRoot.sync(clientOf(stranger), { addresses, attestation, signatures });
     await advanceTo(event.activatableAt);
-    await activateRoot.sync(clientOf(stranger), { addresses, modelId });
+    await activateRoot.sync(clientOf(stranger), { addresses, attestation });
     const index = Number(attestation.index);
     return { ...rewardTree({ modelId, index }, leaves), index };
   }

@@ -20,6 +20,7 @@ import { diloco } from "./breakages/diloco.ts";
 import { engine } from "./breakages/engine.ts";
 import { localnet } from "./breakages/localnet.ts";
 import { run } from "./breakages/run.ts";
+import { runEpoch } from "./breakages/runEpoch.ts";
 import { runProposals } from "./breakages/runProposals.ts";
 import { runVerify } from "./breakages/runVerify.ts";
 import { sdk } from "./breakages/sdk.ts";
@@ -41,6 +42,7 @@ export const breakages: readonly Breakage[] = [
   ...chain,
   ...chainPosting,
   ...run,
+  ...runEpoch,
   ...runProposals,
   ...runVerify,
   ...coordinatorMachine,

@@ -1,7 +1,7 @@
 /** The roots that were posted for a model: who reads what validators signed must know that none is left out. */
 import type { EpochManifest, ModelId } from "@cotrain/sdk/protocol";
 
-import { type Clock, systemClock } from "../base/index.ts";
+import { type Clock, RetryableError, systemClock } from "../base/index.ts";
 import type { ChainReader, PostedRoot } from "../chain/index.ts";
 import { unlessAway } from "./away.ts";
 import { epochManifestOf } from "./epochDocuments.ts";
@@ -17,7 +17,7 @@ const LAG_MS = 3_000;
  * All roots that were posted, oldest first. There must be those that the contract names, pending and active, and before each the
  * one that its manifest names, as far as manifests are to be had: all are read anew, after a pause, where one is not there. One
  * that was posted and never became active is named by nobody; what waits for confirmations is not there yet.
- * @returns `leftOut`: roots that are not there all the same
+ * @returns `leftOut`: roots that are not there all the same, a pending one by the hash of its attestation
  * @throws as `ChainReader`; what `blobs` throws where it is away, since who is away for a manifest may hide what that names
  */
 export async function postedRoots(
@@ -35,11 +35,22 @@ export async function postedRoots(
     }
     return links.get(posted.epochDigest);
   };
-  const named = reader.confirmations > 0 ? [] : [await reader.pendingRoot(modelId), await reader.activeRoot(modelId)];
+  /** The contract names it by the hash of what was signed: whoever leaves out the posting leaves out the rest. */
+  const pending = async (leftOut: Set<string>) => {
+    try {
+      return await reader.pendingRoot(modelId);
+    } catch (error) {
+      const digest = error instanceof RetryableError ? error.details?.["digest"] : undefined;
+      if (typeof digest !== "string") throw error;
+      leftOut.add(digest);
+      return undefined;
+    }
+  };
   const look = async () => {
+    const leftOut = new Set<string>();
+    const named = reader.confirmations > 0 ? [] : [await pending(leftOut), await reader.activeRoot(modelId)];
     const roots = await reader.rootsOf(modelId);
     const digests = new Set<string>(roots.map(({ epochDigest }) => epochDigest));
-    const leftOut = new Set<string>();
     for (const each of named)
       if (each && !roots.some(({ root, epoch }) => root === each.root && epoch === each.epoch)) leftOut.add(each.root);
     for (const posted of roots) {

@@ -106,19 +106,22 @@ export interface Call {
   /** The same as `to`, under the name that multicall reads. */
   readonly address: Address;
   readonly data: Hex;
+  /** Coins that go along, in wei; left out where none do. */
+  readonly value?: bigint;
   readonly abi: Abi;
   readonly functionName: string;
   readonly args: readonly unknown[];
 }
 
-/** The call of a contract's function. */
+/** The call of a contract's function. @param value coins that go along, in wei */
 export function callOf<
   const abi extends Abi,
   name extends ContractFunctionName<abi, "nonpayable" | "payable">,
   args extends ContractFunctionArgs<abi, "nonpayable" | "payable", name>,
->(to: Address, abi: abi, functionName: name, args: args): Call {
+>(to: Address, abi: abi, functionName: name, args: args, value?: bigint): Call {
   const data = encodeFunctionData({ abi, functionName, args } as unknown as EncodeFunctionDataParameters);
-  return { to, address: to, data, abi, functionName, args: args as readonly unknown[] };
+  const content = { to, address: to, data, abi, functionName, args: args as readonly unknown[] };
+  return value === undefined ? content : { ...content, value };
 }
 
 /** How a transaction is sent; what is left out is estimated, gas with room ({@link gasWithRoom}). */
@@ -188,6 +191,9 @@ export function signerOf(client: Client, given?: Account | Address): Account {
   return parseAccount(account);
 }
 
+/** What of a call the chain sees. */
+const sentOf = ({ to, data, value }: Call) => ({ to, data, value });
+
 /** Return data of an action that returns nothing. */
 export const nothing = (): undefined => undefined;
 
@@ -205,17 +211,18 @@ export function defineWrite<Args, Result, Event>(
 
   const send = async (
     client: Client,
-    { account, call: { to, data }, transfers }: ReturnType<typeof prepare>,
+    { account, call: { to, data, value }, transfers }: ReturnType<typeof prepare>,
     args: TransactionOptions,
   ) => {
     const gas =
-      args.gas ?? gasWithRoom(await withContractErrors(estimateGas(client, { account, to, data })), transfers);
+      args.gas ?? gasWithRoom(await withContractErrors(estimateGas(client, { account, to, data, value })), transfers);
     return withContractErrors(
       sendTransaction(client, {
         account,
         chain: client.chain ?? null,
         to,
         data,
+        value,
         nonce: args.nonce,
         gas,
         maxFeePerGas: args.maxFeePerGas,
@@ -234,7 +241,7 @@ export function defineWrite<Args, Result, Event>(
     async simulate(client: Client, args: WriteArgs<Args>) {
       const prepared = prepare(client, args);
       const { data = "0x" } = await withContractErrors(
-        call(client, { account: prepared.account, to: prepared.call.to, data: prepared.call.data }),
+        call(client, { account: prepared.account, ...sentOf(prepared.call) }),
       );
       return { result: definition.decode(data), call: prepared.call };
     },
@@ -264,8 +271,8 @@ async function reasonOf(
   receipt: TransactionReceipt,
 ): Promise<unknown> {
   try {
-    const { to, data } = prepared.call;
-    await call(client, { account: prepared.account, to, data, blockNumber: receipt.blockNumber - 1n });
+    const blockNumber = receipt.blockNumber - 1n;
+    await call(client, { account: prepared.account, ...sentOf(prepared.call), blockNumber });
     return undefined;
   } catch (error) {
     return decodeError(error);

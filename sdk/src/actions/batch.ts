@@ -86,7 +86,7 @@ async function batch(client: Client, { calls, account, timeout, pollingInterval 
   const { id } = await sendCalls(client, {
     account: signerOf(client, account),
     chain: client.chain,
-    calls: calls.map(({ to, data }) => ({ to, data })),
+    calls: calls.map(({ to, data, value }) => ({ to, data, value })),
     forceAtomic: true,
   });
   const { status, receipts = [] } = await waitForCallsStatus(client, {

@@ -22,6 +22,23 @@ import {
   unsettledSales,
 } from "./capital.ts";
 import { headOf, isSuspended, postHead, postHeads, suspendPoster } from "./checkpoints.ts";
+import {
+  ageJudgedAt,
+  backingOf,
+  bondCreditOf,
+  bondOf,
+  bootstrapClaimed,
+  bootstrapOf,
+  bootstrapTerms,
+  disputeOf,
+  disputeRoot,
+  endBootstrap,
+  ruleDispute,
+  ruledOf,
+  setDisputeBond,
+  settleDispute,
+  withdrawBonds,
+} from "./disputes.ts";
 import { authorisable, authorisedThrough, budgetOf, epochEnd, epochOf, setBudget, yearlyCapOf } from "./emission.ts";
 import {
   cancel,
@@ -122,12 +139,19 @@ import {
 } from "./validators.ts";
 
 const reads = {
+  ageJudgedAt,
   authorisable,
   authorisedThrough,
   activeRoot,
+  backingOf,
   balanceOf,
   ballotNonce,
   ballotToSign,
+  bondCreditOf,
+  bondOf,
+  bootstrapClaimed,
+  bootstrapOf,
+  bootstrapTerms,
   boundsOf,
   budgetOf,
   capitalDepositOf,
@@ -142,6 +166,7 @@ const reads = {
   delegateOf,
   delegationNonce,
   delegationToSign,
+  disputeOf,
   epochEnd,
   epochOf,
   governorOf,
@@ -178,6 +203,7 @@ const reads = {
   proposalVotes,
   quorumAt,
   rootAt,
+  ruledOf,
   runCountOf,
   runOf,
   saleBookOf,
@@ -221,6 +247,8 @@ const writes = {
   delegateBySig,
   depositCapital,
   depositCapitalWithPermit,
+  disputeRoot,
+  endBootstrap,
   execute,
   postHead,
   postHeads,
@@ -231,7 +259,9 @@ const writes = {
   registerRun,
   revokeClaimTo,
   revokeGrant,
+  ruleDispute,
   setBudget,
+  setDisputeBond,
   setGrantCaps,
   setMaintainers,
   setParams,
@@ -239,9 +269,11 @@ const writes = {
   setSaleTerms,
   setStatus,
   setValidators,
+  settleDispute,
   settleSale,
   suspendPoster,
   voidGrantSet,
+  withdrawBonds,
 };
 
 /** A write whose client, and addresses where it was given some, are settled. */

@@ -19,6 +19,7 @@ import {
 } from "viem";
 import { getCode, readContract } from "viem/actions";
 import {
+  bootstrapAbi,
   capitalSaleAbi,
   capitalVaultAbi,
   checkpointRegistryAbi,
@@ -106,6 +107,13 @@ async function distributorOf(client: Client, { addresses, ...options }: WiringAr
   return isAddress(said) ? said : zeroAddress;
 }
 
+/** Says whether models are in bootstrap, as ComputeRewards names it; the zero address where it names none. */
+async function bootstrapOf(client: Client, { addresses, ...options }: WiringArgs): Promise<Address> {
+  const rewards: Subject = ["ComputeRewards", addresses.computeRewards, computeRewardsAbi];
+  const said = await say(client, rewards, "bootstrap", [], options);
+  return isAddress(said) ? said : zeroAddress;
+}
+
 /** What of a deployment pays for code and sells shares; without those that it does not have. */
 export interface Distributors {
   readonly codeGrants?: Address;
@@ -149,19 +157,46 @@ export interface DeploymentWiringArgs extends WiringArgs {
   readonly codeGrants?: Address;
   /** Where it is known what should sell shares. */
   readonly capitalSale?: Address;
+  /** Where it is known what should say whether models are in bootstrap. */
+  readonly bootstrap?: Address;
 }
+
+/** Of what keeps runs and who signs for them. */
+const trainingRows = ({
+  modelRegistry,
+  runRegistry,
+  checkpointRegistry,
+  validatorSet,
+}: Addressed["addresses"]): readonly (readonly [Subject, readonly Question[]])[] => [
+  [
+    ["RunRegistry", runRegistry, runRegistryAbi],
+    [
+      ["registry", modelRegistry],
+      ["checkpoints", checkpointRegistry],
+    ],
+  ],
+  [
+    ["CheckpointRegistry", checkpointRegistry, checkpointRegistryAbi],
+    [
+      ["runs", runRegistry],
+      ["validators", validatorSet],
+    ],
+  ],
+  [["ValidatorSet", validatorSet, validatorSetAbi], [["registry", modelRegistry]]],
+];
 
 /** All that the contracts of a deployment say of each other. */
 export async function deploymentWiring(
   client: Client,
-  { addresses, implementations, codeGrants, capitalSale, ...options }: DeploymentWiringArgs,
+  { addresses, implementations, codeGrants, capitalSale, bootstrap, ...options }: DeploymentWiringArgs,
 ): Promise<Wire[]> {
-  const { modelRegistry, runRegistry, checkpointRegistry, validatorSet, emission, computeRewards } = addresses;
+  const { modelRegistry, validatorSet, emission, computeRewards } = addresses;
   const made = await implementationsOf(client, { addresses, ...options });
   const { shares, governor, timelock } = implementations ?? made;
   const { compute, code, capital, treasury } = rewardKind;
   const grants = codeGrants ?? (await distributorOf(client, { addresses, ...options }, code));
   const sale = capitalSale ?? (await distributorOf(client, { addresses, ...options }, capital));
+  const young = bootstrap ?? (await bootstrapOf(client, { addresses, ...options }));
   const ofMinted: readonly Question[] = [
     ["registry", modelRegistry],
     ["emission", emission],
@@ -179,26 +214,20 @@ export async function deploymentWiring(
           ["emission", emission],
           ["validators", validatorSet],
           ["capitalSale", sale],
+          ["rewards", computeRewards],
+          ["bootstrap", young],
         ],
       ],
       [["ModelShares", made.shares, modelSharesAbi], ofMinted],
-      [["ModelGovernor", made.governor, modelGovernorAbi], [["registry", modelRegistry]]],
-      [["ModelTimelock", made.timelock, modelTimelockAbi], [["registry", modelRegistry]]],
       [
-        ["RunRegistry", runRegistry, runRegistryAbi],
+        ["ModelGovernor", made.governor, modelGovernorAbi],
         [
           ["registry", modelRegistry],
-          ["checkpoints", checkpointRegistry],
+          ["rewards", computeRewards],
         ],
       ],
-      [
-        ["CheckpointRegistry", checkpointRegistry, checkpointRegistryAbi],
-        [
-          ["runs", runRegistry],
-          ["validators", validatorSet],
-        ],
-      ],
-      [["ValidatorSet", validatorSet, validatorSetAbi], [["registry", modelRegistry]]],
+      [["ModelTimelock", made.timelock, modelTimelockAbi], [["registry", modelRegistry]]],
+      ...trainingRows(addresses),
       [
         ["Emission", emission, emissionAbi],
         [
@@ -209,7 +238,14 @@ export async function deploymentWiring(
           ["distributorOf", zeroAddress, [treasury], "treasury"],
         ],
       ],
-      [["ComputeRewards", computeRewards, computeRewardsAbi], ofDistributors],
+      [
+        ["ComputeRewards", computeRewards, computeRewardsAbi],
+        [...ofDistributors, ["bootstrap", young]],
+      ],
+      [
+        ["Bootstrap", young, bootstrapAbi],
+        [...ofMinted, ["rewards", computeRewards]],
+      ],
       [["CodeGrants", grants, codeGrantsAbi], ofDistributors],
       [["CapitalSale", sale, capitalSaleAbi], ofMinted],
     ],

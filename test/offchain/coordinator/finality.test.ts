@@ -94,6 +94,8 @@ describe("what the chain says of things that are for ever", () => {
       epoch: 2,
       activatableAt: 0,
       deadline: 0,
+      digest: zeroHash,
+      attestation: undefined as never,
     };
     const posted = lie("pendingRoot", async () => root, 1);
     const seen: boolean[] = [];
@@ -126,6 +128,8 @@ describe("what the chain says of things that are for ever", () => {
         epoch: 4_000_000_000,
         activatableAt: 0,
         deadline: 0,
+        digest: zeroHash,
+        attestation: undefined as never,
       };
       lie(name, async () => root, 1);
       const computed = computeEpoch(

@@ -29,6 +29,9 @@ const rootOf = (epoch: number, root: Hex = digestOfJson("a root that never was")
   epoch,
   activatableAt: 0,
   deadline: 0,
+  digest: root,
+  // Nothing of it is activated here.
+  attestation: undefined as never,
 });
 
 /** A run with one round, at rest; @param from the epoch in which it was trained */
@@ -253,7 +256,7 @@ describe("a time that an RPC names", () => {
     const honest = { ...chain };
     chain.postRoot = async (...asked) => {
       const { root, ...posting } = await honest.postRoot(...asked);
-      return { ...posting, root: { ...root, activatableAt: root.activatableAt + 10 ** 9 } };
+      return { ...posting, root: { ...root, activatableAt: (root.activatableAt ?? 0) + 10 ** 9 } };
     };
     await signed();
     await elapse(harness, () => state().settledEpoch === 1, "the activation");

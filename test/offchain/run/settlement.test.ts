@@ -505,7 +505,7 @@ async function leavesRootsOut(rejected: PostedHead): Promise<void> {
   expect(heads.map(({ head }) => head)).toEqual([rejected.head]);
   leaveOut(posted, Infinity, "now");
   const active = (await chain.activeRoot(modelId))!.root;
-  const pending = (await chain.pendingRoot(modelId))!.root;
+  const pending = (await chain.pendingRoot(modelId))!.digest;
   expect((await verify(await fresh())).summary.problems).toEqual(
     [pending, active].map((root) => expect.stringContaining(`leaves out the posting of the root ${root}`) as string),
   );

@@ -28,7 +28,7 @@ export function readRuns({ connection: { call }, addresses, confirmations }: Rea
     if (!areAll(runs)) throw leftOut();
     return runs;
   };
-  const params = memo2(async (runId: RunId, version) => {
+  const params = memo2(async (runId: RunId, version: number) => {
     const found = await call((chain) => paramsOf(chain, { addresses, runId, version }));
     if (found.innerSteps === 0)
       throw new UserError("PARAMS_UNKNOWN", `Run ${runId} has no parameters of version ${version}.`);
