@@ -22,6 +22,7 @@ import {
   stringToHex,
   type Transport,
   type WalletClient,
+  zeroAddress,
 } from "viem";
 import { type Artifact, type ContractName, loadArtifact } from "./artifacts.ts";
 import { deployerAt, ensureDeployer, foundDeployer, holdsCode } from "./deployer.ts";
@@ -47,6 +48,7 @@ const plan = {
       at.emission,
       at.validatorSet,
       at.capitalSale,
+      at.stakeManager,
       profile.limits,
     ],
   },
@@ -60,6 +62,11 @@ const plan = {
   computeRewards: { contract: "ComputeRewards", args: (at) => [at.modelRegistry, at.emission, at.validatorSet] },
   codeGrants: { contract: "CodeGrants", args: (at) => [at.modelRegistry, at.emission, at.validatorSet] },
   capitalSale: { contract: "CapitalSale", args: (at) => [at.modelRegistry, at.emission] },
+  stakeManager: {
+    contract: "StakeManager",
+    // No contract disputes roots yet.
+    args: (at) => [at.modelRegistry, at.runRegistry, at.computeRewards, at.validatorSet, zeroAddress],
+  },
   testDollar: { contract: "TestDollar", args: () => [] },
 } as const satisfies Record<string, Step>;
 
@@ -77,10 +84,10 @@ const keysOf = ({ name }: ReturnType<typeof profileFor>): Key[] =>
   keys.filter((key) => key !== "testDollar" || name === "local");
 const implementationKeys = ["modelShares", "modelGovernor", "modelTimelock"] as const;
 type ImplementationKey = (typeof implementationKeys)[number];
-/** No run needs them, and whoever else does asks Emission for them. */
-const distributorKeys = ["codeGrants", "capitalSale"] as const;
-type DistributorKey = (typeof distributorKeys)[number];
-type SingletonKey = Exclude<Key, ImplementationKey | DistributorKey | LocalKey>;
+/** No run's documents name them: whoever needs them asks Emission or ModelRegistry for them. */
+const askedKeys = ["codeGrants", "capitalSale", "stakeManager"] as const;
+type AskedKey = (typeof askedKeys)[number];
+type SingletonKey = Exclude<Key, ImplementationKey | AskedKey | LocalKey>;
 
 /** What a deployment leaves behind, and what its record holds. Addresses are in lower case. */
 export interface DeploymentRecord {
@@ -93,6 +100,8 @@ export interface DeploymentRecord {
   readonly codeGrants: Address;
   /** What sells shares. */
   readonly capitalSale: Address;
+  /** Where workers and validators put up stake. */
+  readonly stakeManager: Address;
   /** What they are paid with on development chains. */
   readonly testDollar?: Address;
   /** The DeterministicDeployer that made them all. */
@@ -152,7 +161,7 @@ export async function deploy(options: DeployOptions): Promise<DeploymentRecord> 
   }
   const pick = <K extends Key>(names: readonly K[]) =>
     Object.fromEntries(names.map((key) => [key, at[key]])) as Record<K, Address>;
-  const apart = new Set<Key>([...implementationKeys, ...distributorKeys, "testDollar"]);
+  const apart = new Set<Key>([...implementationKeys, ...askedKeys, "testDollar"]);
   const singletons = keys.filter((key): key is SingletonKey => !apart.has(key));
   await requireWired(publicClient, pick(singletons), at);
   const deployment: DeploymentRecord = {
@@ -160,7 +169,7 @@ export async function deploy(options: DeployOptions): Promise<DeploymentRecord> 
     profile: profile.name,
     addresses: pick(singletons),
     implementations: pick(implementationKeys),
-    ...pick(distributorKeys),
+    ...pick(askedKeys),
     ...(wanted.includes("testDollar") && { testDollar: at.testDollar }),
     deployer: deployer.address,
     blocks: Object.fromEntries(blocks) as Record<Key, number>,
@@ -232,10 +241,12 @@ async function requireWired(
     modelTimelock: timelock,
     codeGrants,
     capitalSale,
-  }: Record<ImplementationKey | DistributorKey, Address>,
+    stakeManager,
+  }: Record<ImplementationKey | AskedKey, Address>,
 ): Promise<void> {
   const implementations = { shares, governor, timelock };
-  const [wrong] = misWired(await deploymentWiring(client, { addresses, implementations, codeGrants, capitalSale }));
+  const asked = { codeGrants, capitalSale, stakeManager };
+  const [wrong] = misWired(await deploymentWiring(client, { addresses, implementations, ...asked }));
   if (wrong)
     throw new CotrainError("WRONG_WIRING", `The contracts obey others than they should: ${wireSentence(wrong)}`);
 }

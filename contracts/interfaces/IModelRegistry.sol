@@ -206,6 +206,10 @@ interface IModelRegistry {
     /// @return Its address.
     function capitalSale() external view returns (address);
 
+    /// @notice Where every model's workers and validators put up stake.
+    /// @return Address of StakeManager.
+    function stakeManager() external view returns (address);
+
     /// @notice Bounds of every setting, for ever. Only development chains have minima below the public ones.
     /// @return minimum What each setting must at least be.
     /// @return maximum What each setting may at most be.

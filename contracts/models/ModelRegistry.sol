@@ -9,6 +9,7 @@ import {ICapitalSale} from "../interfaces/ICapitalSale.sol";
 import {IEmission} from "../interfaces/IEmission.sol";
 import {ModelId} from "../interfaces/Ids.sol";
 import {GovernorConfig, IModelRegistry, Limits, ModelConfig, Schedule} from "../interfaces/IModelRegistry.sol";
+import {IStakeManager} from "../interfaces/IStakeManager.sol";
 import {IValidatorSet} from "../interfaces/IValidatorSet.sol";
 import {Epochs} from "../libraries/Epochs.sol";
 import {ModelLimits} from "../libraries/ModelLimits.sol";
@@ -40,6 +41,7 @@ contract ModelRegistry is IModelRegistry {
     IEmission private immutable EMISSION;
     IValidatorSet private immutable VALIDATORS;
     ICapitalSale private immutable CAPITAL_SALE;
+    IStakeManager private immutable STAKE_MANAGER;
 
     uint32 private immutable MIN_EPOCH_LENGTH;
     uint32 private immutable MIN_POSTING_DELAY;
@@ -59,6 +61,7 @@ contract ModelRegistry is IModelRegistry {
     /// @param emission_ The only minter.
     /// @param validators_ Where every model's signers are kept.
     /// @param capitalSale_ Where every model's shares are sold.
+    /// @param stakeManager_ Where every model's workers and validators put up stake.
     /// @param minimum Lower bound of every setting; below the public ones on development chains only.
     constructor(
         ModelShares shares,
@@ -67,6 +70,7 @@ contract ModelRegistry is IModelRegistry {
         IEmission emission_,
         IValidatorSet validators_,
         ICapitalSale capitalSale_,
+        IStakeManager stakeManager_,
         Limits memory minimum
     ) {
         _requireLimits(minimum);
@@ -76,6 +80,7 @@ contract ModelRegistry is IModelRegistry {
         EMISSION = emission_;
         VALIDATORS = validators_;
         CAPITAL_SALE = capitalSale_;
+        STAKE_MANAGER = stakeManager_;
         MIN_EPOCH_LENGTH = minimum.epochLength;
         MIN_POSTING_DELAY = minimum.postingDelay;
         MIN_WINDOW = minimum.window;
@@ -169,6 +174,11 @@ contract ModelRegistry is IModelRegistry {
     /// @inheritdoc IModelRegistry
     function capitalSale() external view returns (address) {
         return address(CAPITAL_SALE);
+    }
+
+    /// @inheritdoc IModelRegistry
+    function stakeManager() external view returns (address) {
+        return address(STAKE_MANAGER);
     }
 
     /// @inheritdoc IModelRegistry

@@ -9,6 +9,7 @@ import {
   misWired,
   modelWiring,
   saleBookOf,
+  stakeManagerOf,
   wireSentence,
 } from "@cotrain/sdk/actions";
 import { createWorld, stranger, type World } from "./world.ts";
@@ -48,7 +49,7 @@ it("of what was deployed all is as it should be", async () => {
   const { client, addresses, modelId } = world;
   const ofDeployment = await deploymentWiring(client, { addresses });
   const ofModel = await modelWiring(client, { addresses, modelId });
-  expect(ofDeployment.length).toBe(28);
+  expect(ofDeployment.length).toBe(34);
   expect(ofModel.length).toBe(11);
   expect(misWired([...ofDeployment, ...ofModel])).toEqual([]);
 });
@@ -88,6 +89,12 @@ it("an immutable that names somebody else is found, wherever it decides", async 
   await stands(modelRegistry, sale, ["ModelRegistry.capitalSale"]);
   const book = await saleBookOf(client, { sale, modelId });
   await stands(book!.vault, sale, ["The model's vault.sale"]);
+  const stakes = await stakeManagerOf(client, { addresses });
+  await stands(modelRegistry, stakes, ["ModelRegistry.stakeManager"]);
+  await stands(stakes, modelRegistry, ["StakeManager.registry"]);
+  await stands(stakes, runRegistry, ["StakeManager.runs"]);
+  await stands(stakes, computeRewards, ["StakeManager.rewards"]);
+  await stands(stakes, validatorSet, ["StakeManager.validators"]);
   await stands(emission, modelRegistry, ["Emission.registry"]);
   await stands(modelRegistry, emission, ["ModelRegistry.emission"]);
   await stands(modelRegistry, validatorSet, ["ModelRegistry.validators"]);

@@ -66,6 +66,9 @@ export const viewOf = <const abi extends Abi, name extends ViewName<abi>>(
   args: ContractFunctionArgs<abi, Viewing, name>,
 ): View<abi, name> => ({ address, abi, functionName, args });
 
+/** A time of a contract's that may be one that nobody knows yet: the last of its 48 bits is Infinity. */
+export const timeOrNever = (time: number): number => (time === 2 ** 48 - 1 ? Number.POSITIVE_INFINITY : time);
+
 /** @throws ContractError where the contract refuses */
 export type Read<Args, Result> = (client: Client, args: ClientArgs<Args> & ReadOptions) => Promise<Result>;
 
@@ -106,6 +109,8 @@ export interface Call {
   /** The same as `to`, under the name that multicall reads. */
   readonly address: Address;
   readonly data: Hex;
+  /** Coins that go with it, in wei; none where it is left out. */
+  readonly value?: bigint;
   readonly abi: Abi;
   readonly functionName: string;
   readonly args: readonly unknown[];
@@ -116,10 +121,14 @@ export function callOf<
   const abi extends Abi,
   name extends ContractFunctionName<abi, "nonpayable" | "payable">,
   args extends ContractFunctionArgs<abi, "nonpayable" | "payable", name>,
->(to: Address, abi: abi, functionName: name, args: args): Call {
+>(to: Address, abi: abi, functionName: name, args: args, value?: bigint): Call {
   const data = encodeFunctionData({ abi, functionName, args } as unknown as EncodeFunctionDataParameters);
-  return { to, address: to, data, abi, functionName, args: args as readonly unknown[] };
+  const coins = value === undefined ? {} : { value };
+  return { to, address: to, data, ...coins, abi, functionName, args: args as readonly unknown[] };
 }
+
+/** What of a call a node is asked with. */
+const contentOf = ({ to, data, value }: Call) => (value === undefined ? { to, data } : { to, data, value });
 
 /** How a transaction is sent; what is left out is estimated, gas with room ({@link gasWithRoom}). */
 export interface TransactionOptions {
@@ -204,17 +213,17 @@ export function defineWrite<Args, Result, Event>(
 
   const send = async (
     client: Client,
-    { account, call: { to, data }, transfers }: ReturnType<typeof prepare>,
+    { account, call: prepared, transfers }: ReturnType<typeof prepare>,
     args: TransactionOptions,
   ) => {
+    const content = contentOf(prepared);
     const gas =
-      args.gas ?? gasWithRoom(await withContractErrors(estimateGas(client, { account, to, data })), transfers);
+      args.gas ?? gasWithRoom(await withContractErrors(estimateGas(client, { account, ...content })), transfers);
     return withContractErrors(
       sendTransaction(client, {
         account,
         chain: client.chain ?? null,
-        to,
-        data,
+        ...content,
         nonce: args.nonce,
         gas,
         maxFeePerGas: args.maxFeePerGas,
@@ -233,7 +242,7 @@ export function defineWrite<Args, Result, Event>(
     async simulate(client: Client, args: WriteArgs<Args>) {
       const prepared = prepare(client, args);
       const { data = "0x" } = await withContractErrors(
-        call(client, { account: prepared.account, to: prepared.call.to, data: prepared.call.data }),
+        call(client, { account: prepared.account, ...contentOf(prepared.call) }),
       );
       return { result: definition.decode(data), call: prepared.call };
     },
@@ -263,8 +272,8 @@ async function reasonOf(
   receipt: TransactionReceipt,
 ): Promise<unknown> {
   try {
-    const { to, data } = prepared.call;
-    await call(client, { account: prepared.account, to, data, blockNumber: receipt.blockNumber - 1n });
+    const content = contentOf(prepared.call);
+    await call(client, { account: prepared.account, ...content, blockNumber: receipt.blockNumber - 1n });
     return undefined;
   } catch (error) {
     return decodeError(error);

@@ -29,5 +29,6 @@ export * from "./models.ts";
 export * from "./rewards.ts";
 export * from "./runs.ts";
 export * from "./shares.ts";
+export * from "./stakes.ts";
 export * from "./validators.ts";
 export * from "./wiring.ts";

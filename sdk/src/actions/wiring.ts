@@ -30,6 +30,7 @@ import {
   modelSharesAbi,
   modelTimelockAbi,
   runRegistryAbi,
+  stakeManagerAbi,
   validatorSetAbi,
 } from "../abis/index.ts";
 import { rewardKind } from "../protocol/codes.ts";
@@ -127,13 +128,20 @@ export async function distributorsOf(client: Client, { addresses, ...options }: 
   return { ...(codeGrants && { codeGrants }), ...(capitalSale && { capitalSale }) };
 }
 
-/** Contracts that every model runs, as the registry names them; the zero address where it names none. */
-async function implementationsOf(client: Client, { addresses, ...options }: WiringArgs): Promise<ModelContracts> {
+/** What the registry names by a getter; the zero address where it names nothing. */
+async function namedByRegistry(
+  client: Client,
+  { addresses, ...options }: WiringArgs,
+  getter: string,
+): Promise<Address> {
   const registry: Subject = ["ModelRegistry", addresses.modelRegistry, modelRegistryAbi];
-  const read = async (getter: string): Promise<Address> => {
-    const said = await say(client, registry, getter, [], options);
-    return isAddress(said) ? said : zeroAddress;
-  };
+  const said = await say(client, registry, getter, [], options);
+  return isAddress(said) ? said : zeroAddress;
+}
+
+/** Contracts that every model runs, as the registry names them; the zero address where it names none. */
+async function implementationsOf(client: Client, args: WiringArgs): Promise<ModelContracts> {
+  const read = (getter: string): Promise<Address> => namedByRegistry(client, args, getter);
   const [shares, governor, timelock] = await Promise.all([
     read("sharesImplementation"),
     read("governorImplementation"),
@@ -149,12 +157,14 @@ export interface DeploymentWiringArgs extends WiringArgs {
   readonly codeGrants?: Address;
   /** Where it is known what should sell shares. */
   readonly capitalSale?: Address;
+  /** Where it is known what should hold stake. */
+  readonly stakeManager?: Address;
 }
 
 /** All that the contracts of a deployment say of each other. */
 export async function deploymentWiring(
   client: Client,
-  { addresses, implementations, codeGrants, capitalSale, ...options }: DeploymentWiringArgs,
+  { addresses, implementations, codeGrants, capitalSale, stakeManager, ...options }: DeploymentWiringArgs,
 ): Promise<Wire[]> {
   const { modelRegistry, runRegistry, checkpointRegistry, validatorSet, emission, computeRewards } = addresses;
   const made = await implementationsOf(client, { addresses, ...options });
@@ -162,6 +172,7 @@ export async function deploymentWiring(
   const { compute, code, capital, treasury } = rewardKind;
   const grants = codeGrants ?? (await distributorOf(client, { addresses, ...options }, code));
   const sale = capitalSale ?? (await distributorOf(client, { addresses, ...options }, capital));
+  const stakes = stakeManager ?? (await namedByRegistry(client, { addresses, ...options }, "stakeManager"));
   const ofMinted: readonly Question[] = [
     ["registry", modelRegistry],
     ["emission", emission],
@@ -179,6 +190,7 @@ export async function deploymentWiring(
           ["emission", emission],
           ["validators", validatorSet],
           ["capitalSale", sale],
+          ["stakeManager", stakes],
         ],
       ],
       [["ModelShares", made.shares, modelSharesAbi], ofMinted],
@@ -212,6 +224,16 @@ export async function deploymentWiring(
       [["ComputeRewards", computeRewards, computeRewardsAbi], ofDistributors],
       [["CodeGrants", grants, codeGrantsAbi], ofDistributors],
       [["CapitalSale", sale, capitalSaleAbi], ofMinted],
+      [
+        ["StakeManager", stakes, stakeManagerAbi],
+        [
+          ["registry", modelRegistry],
+          ["runs", runRegistry],
+          ["rewards", computeRewards],
+          ["validators", validatorSet],
+          ["disputes", zeroAddress],
+        ],
+      ],
     ],
     options,
   );

@@ -13,4 +13,5 @@ export * from "./models.ts";
 export * from "./openZeppelin.ts";
 export * from "./runRegistry.ts";
 export * from "./shares.ts";
+export * from "./stakeManager.ts";
 export * from "./validatorSet.ts";

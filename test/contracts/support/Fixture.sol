@@ -22,6 +22,7 @@ import {ModelShares} from "../../../contracts/models/ModelShares.sol";
 import {CapitalSale} from "../../../contracts/rewards/CapitalSale.sol";
 import {CodeGrants} from "../../../contracts/rewards/CodeGrants.sol";
 import {ComputeRewards} from "../../../contracts/rewards/ComputeRewards.sol";
+import {StakeManager} from "../../../contracts/staking/StakeManager.sol";
 import {CheckpointRegistry} from "../../../contracts/training/CheckpointRegistry.sol";
 import {RunRegistry} from "../../../contracts/training/RunRegistry.sol";
 import {Assertions} from "./Assertions.sol";
@@ -51,6 +52,7 @@ abstract contract Fixture is Assertions {
     ComputeRewards internal rewards;
     CodeGrants internal grants;
     CapitalSale internal capital;
+    StakeManager internal stakes;
 
     ModelId internal modelId;
     ModelShares internal shares;
@@ -87,6 +89,7 @@ abstract contract Fixture is Assertions {
         rewards = ComputeRewards(placeOf("rewards"));
         grants = CodeGrants(placeOf("grants"));
         capital = CapitalSale(placeOf("capital"));
+        stakes = StakeManager(placeOf("stakes"));
         sharesImplementation = new ModelShares(registry, address(emission));
         governorImplementation = new ModelGovernor(registry);
         timelockImplementation = new ModelTimelock(registry);
@@ -110,6 +113,10 @@ abstract contract Fixture is Assertions {
             bytes.concat(type(CodeGrants).creationCode, abi.encode(registry, emission, validators))
         );
         deployer.deploy("capital", bytes.concat(type(CapitalSale).creationCode, abi.encode(registry, emission)));
+        deployer.deploy(
+            "stakes",
+            bytes.concat(type(StakeManager).creationCode, abi.encode(registry, runs, rewards, validators, address(0)))
+        );
     }
 
     function registryCode(Limits memory limits) internal view returns (bytes memory) {
@@ -123,6 +130,7 @@ abstract contract Fixture is Assertions {
                     emission,
                     validators,
                     capital,
+                    stakes,
                     limits
                 )
             );
