@@ -36,11 +36,11 @@ struct Dispute {
 }
 
 /// @notice What became of an attestation that was disputed. It is never accepted again.
-/// @param at When, in seconds since 1970; 0 for one that no dispute has ended about.
+/// @param endedAt When, in seconds since 1970; 0 for one that no dispute has ended about.
 /// @param outcome How the dispute ended.
 /// @param disputer Who disputed it.
 struct Ruled {
-    uint48 at;
+    uint48 endedAt;
     Outcome outcome;
     address disputer;
 }

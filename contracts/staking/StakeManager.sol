@@ -346,11 +346,11 @@ contract StakeManager is IStakeManager, ModelAuthority {
 
     /// @dev A validator can be disputed for what it signed as long as a set with it was in force.
     function _leavesAt(ModelId modelId, Role role, address account, uint48 requestedAt) private view returns (uint48) {
-        uint48 from = requestedAt;
+        uint256 from = requestedAt;
         if (role == Role.Validator) {
             uint48 memberUntil = VALIDATORS.memberUntil(modelId, account);
             if (memberUntil == type(uint48).max) return memberUntil;
-            if (memberUntil > from) from = memberUntil;
+            from = Math.max(from, memberUntil);
         }
         return uint48(from + _withdrawalDelay(modelId));
     }

@@ -109,26 +109,23 @@ export interface Call {
   /** The same as `to`, under the name that multicall reads. */
   readonly address: Address;
   readonly data: Hex;
-  /** Coins that go with it, in wei; none where it is left out. */
+  /** Coins that go along, in wei; left out where none do. */
   readonly value?: bigint;
   readonly abi: Abi;
   readonly functionName: string;
   readonly args: readonly unknown[];
 }
 
-/** The call of a contract's function. */
+/** The call of a contract's function. @param value coins that go along, in wei */
 export function callOf<
   const abi extends Abi,
   name extends ContractFunctionName<abi, "nonpayable" | "payable">,
   args extends ContractFunctionArgs<abi, "nonpayable" | "payable", name>,
 >(to: Address, abi: abi, functionName: name, args: args, value?: bigint): Call {
   const data = encodeFunctionData({ abi, functionName, args } as unknown as EncodeFunctionDataParameters);
-  const coins = value === undefined ? {} : { value };
-  return { to, address: to, data, ...coins, abi, functionName, args: args as readonly unknown[] };
+  const content = { to, address: to, data, abi, functionName, args: args as readonly unknown[] };
+  return value === undefined ? content : { ...content, value };
 }
-
-/** What of a call a node is asked with. */
-const contentOf = ({ to, data, value }: Call) => (value === undefined ? { to, data } : { to, data, value });
 
 /** How a transaction is sent; what is left out is estimated, gas with room ({@link gasWithRoom}). */
 export interface TransactionOptions {
@@ -196,6 +193,9 @@ function accountOf(client: Client, options: TransactionOptions): Account {
   return parseAccount(account);
 }
 
+/** What of a call the chain sees. */
+const sentOf = ({ to, data, value }: Call) => ({ to, data, value });
+
 /** Return data of an action that returns nothing. */
 export const nothing = (): undefined => undefined;
 
@@ -213,17 +213,18 @@ export function defineWrite<Args, Result, Event>(
 
   const send = async (
     client: Client,
-    { account, call: prepared, transfers }: ReturnType<typeof prepare>,
+    { account, call: { to, data, value }, transfers }: ReturnType<typeof prepare>,
     args: TransactionOptions,
   ) => {
-    const content = contentOf(prepared);
     const gas =
-      args.gas ?? gasWithRoom(await withContractErrors(estimateGas(client, { account, ...content })), transfers);
+      args.gas ?? gasWithRoom(await withContractErrors(estimateGas(client, { account, to, data, value })), transfers);
     return withContractErrors(
       sendTransaction(client, {
         account,
         chain: client.chain ?? null,
-        ...content,
+        to,
+        data,
+        value,
         nonce: args.nonce,
         gas,
         maxFeePerGas: args.maxFeePerGas,
@@ -242,7 +243,7 @@ export function defineWrite<Args, Result, Event>(
     async simulate(client: Client, args: WriteArgs<Args>) {
       const prepared = prepare(client, args);
       const { data = "0x" } = await withContractErrors(
-        call(client, { account: prepared.account, ...contentOf(prepared.call) }),
+        call(client, { account: prepared.account, ...sentOf(prepared.call) }),
       );
       return { result: definition.decode(data), call: prepared.call };
     },
@@ -272,8 +273,8 @@ async function reasonOf(
   receipt: TransactionReceipt,
 ): Promise<unknown> {
   try {
-    const content = contentOf(prepared.call);
-    await call(client, { account: prepared.account, ...content, blockNumber: receipt.blockNumber - 1n });
+    const blockNumber = receipt.blockNumber - 1n;
+    await call(client, { account: prepared.account, ...sentOf(prepared.call), blockNumber });
     return undefined;
   } catch (error) {
     return decodeError(error);

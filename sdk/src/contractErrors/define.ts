@@ -55,5 +55,7 @@ const LAST_SECOND = 8_640_000_000_000;
 export const time = (seconds: bigint | number): string =>
   Number(seconds) <= LAST_SECOND ? new Date(Number(seconds) * 1_000).toISOString() : `second ${seconds}`;
 export const shares = (amount: bigint): string => `${formatUnits(amount, 18)} shares`;
+/** An amount of the chain's coin. */
+export const coins = (amount: bigint): string => `${formatUnits(amount, 18)} coins`;
 /** A name that a contract gives as bytes32. */
 export const word = (hex: Hex): string => hexToString(hex, { size: 32 });

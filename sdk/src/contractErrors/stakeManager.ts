@@ -1,9 +1,7 @@
 /** Errors of StakeManager. */
-import { formatEther } from "viem";
 import { nameOfCode, rulingStatus, stakeRole } from "../protocol/codes.ts";
-import { define, time, word } from "./define.ts";
+import { coins, define, time, word } from "./define.ts";
 
-const coins = (amount: bigint): string => `${formatEther(amount)} coins`;
 const roleName = (role: number): string => nameOfCode(stakeRole, role) ?? `role ${role}`;
 
 export const StakeManagerBadRulingError = define(

@@ -16,7 +16,7 @@ contract DisputeBook {
     }
 
     function rule(bytes32 digest, Outcome outcome, address disputer) external {
-        _ruled[digest] = Ruled({at: uint48(block.timestamp), outcome: outcome, disputer: disputer});
+        _ruled[digest] = Ruled({endedAt: uint48(block.timestamp), outcome: outcome, disputer: disputer});
     }
 
     function disputeOf(ModelId modelId, uint8 kind) external view returns (Dispute memory) {

@@ -157,10 +157,10 @@ export const sdk: readonly Breakage[] = [
     tests: ["test/sdk/gas.test.ts"],
   },
   {
-    name: "what goes with a call is not sent",
+    name: "a call without coins says that it has some",
     file: "sdk/src/actions/action.ts",
-    text: "(value === undefined ? { to, data } : { to, data, value })",
-    instead: "(value === undefined ? { to, data } : { to, data })",
+    text: "return value === undefined ? content : { ...content, value };",
+    instead: "return { ...content, value: value ?? 0n };",
     tests: ["test/sdk/stakes.test.ts"],
   },
   {
