@@ -45,18 +45,19 @@ const put = (role: "worker" | "validator", account: Account, amount: bigint) =>
     stakes,
     modelId: world.modelId,
     role,
-    account: account.address,
+    staker: account.address,
     amount,
   });
 
 const activeOf = (role: "worker" | "validator", account: Account) =>
-  actions.activeStakeOf(world.client, { stakes, modelId: world.modelId, role, account: account.address });
+  actions.activeStakeOf(world.client, { stakes, modelId: world.modelId, role, staker: account.address });
 
 it("stake admits a worker, leaves after a while, and is paid to whom the worker names", async () => {
   await isolated(world, async () => {
     const { client, clientOf, modelId } = world;
     const mine = { stakes, modelId, role: "worker" } as const;
-    const staker = { ...mine, account: alice.address };
+    const staker = { ...mine, staker: alice.address };
+    const ofAlice = { ...mine, account: alice.address };
     expect(isAdmittedBy(byStake, await activeOf("worker", alice))).toBe(false);
     const { event, receipt } = await put("worker", alice, 3n * coin);
     expect(event).toEqual({ modelId, role: 0, account: alice.address, from: stranger.address, amount: 3n * coin });
@@ -71,7 +72,7 @@ it("stake admits a worker, leaves after a while, and is paid to whom the worker 
 
     const asked = await actions.requestStakeWithdrawal.sync(clientOf(alice), { ...mine, amount: 2n * coin });
     expect(asked.event).toMatchObject({ amount: 2n * coin, leaving: 2n * coin });
-    expect(await logsOf(actions.stakeWithdrawalRequested(staker), from)).toEqual([asked.event]);
+    expect(await logsOf(actions.stakeWithdrawalRequested(ofAlice), from)).toEqual([asked.event]);
     expect(isAdmittedBy(byStake, await activeOf("worker", alice))).toBe(false);
     const { timestamp } = await getBlock(client, { blockNumber: asked.receipt.blockNumber });
     expect(await actions.stakeOf(client, staker)).toEqual({
@@ -89,7 +90,7 @@ it("stake admits a worker, leaves after a while, and is paid to whom the worker 
     await world.advanceTo(leavesAt);
     const paid = await actions.withdrawStake.sync(clientOf(alice), withdrawal);
     expect(paid.event).toMatchObject({ account: alice.address, amount: 2n * coin });
-    expect(await logsOf(actions.stakeWithdrawn(staker), from)).toEqual([paid.event]);
+    expect(await logsOf(actions.stakeWithdrawn(ofAlice), from)).toEqual([paid.event]);
     expect(await getBalance(client, { address: withdrawal.to })).toBe(2n * coin);
     await expect(actions.withdrawStake.simulate(clientOf(alice), withdrawal)).rejects.toBeInstanceOf(
       errors.StakeManagerNothingLeavingError,
@@ -99,7 +100,7 @@ it("stake admits a worker, leaves after a while, and is paid to whom the worker 
 
 it("a deposit names a model and has an amount", async () => {
   const { clientOf } = world;
-  const deposit = { stakes, modelId: world.modelId, role: "worker", account: alice.address } as const;
+  const deposit = { stakes, modelId: world.modelId, role: "worker", staker: alice.address } as const;
   await expect(actions.depositStake(clientOf(bob), { ...deposit, amount: 0n })).rejects.toBeInstanceOf(
     errors.StakeManagerZeroError,
   );
@@ -107,7 +108,7 @@ it("a deposit names a model and has an amount", async () => {
     actions.depositStake.simulate(clientOf(bob), { ...deposit, modelId: hashOf("none"), amount: 1n }),
   ).rejects.toBeInstanceOf(errors.StakeManagerUnknownModelError);
   expect(actions.depositStake.call({ ...deposit, amount: 5n })).toMatchObject({ to: stakes, value: 5n });
-  expect(actions.collectFees.call({ stakes, account: bob.address })).not.toHaveProperty("value");
+  expect(actions.collectFees.call({ stakes, reporter: bob.address })).not.toHaveProperty("value");
 });
 
 it("what a rule of admission is not known admits nobody", () => {
@@ -123,7 +124,7 @@ it("a validator's stake stays while the newest set has it", async () => {
     await actions.requestStakeWithdrawal.sync(clientOf(validator), { ...mine, amount: coin });
     expect(await actions.validatorUntil(client, { addresses, modelId, account: validator.address })).toBe(Infinity);
     expect(await actions.validatorUntil(client, { addresses, modelId, account: bob.address })).toBeUndefined();
-    expect(await actions.stakeLeavesAt(client, { ...mine, account: validator.address })).toBe(Infinity);
+    expect(await actions.stakeLeavesAt(client, { ...mine, staker: validator.address })).toBe(Infinity);
     await expect(actions.withdrawStake(clientOf(validator), { ...mine, to: validator.address })).rejects.toBeInstanceOf(
       errors.StakeManagerStillValidatorError,
     );
@@ -183,12 +184,12 @@ it("two values of one thing cost a validator half, once, and pay who reports it"
       errors.StakeManagerPunishedError,
     );
 
-    expect(await actions.reporterFeesOf(client, { stakes, account: bob.address })).toBe(lost / 20n);
-    const fees = { stakes, account: bob.address };
+    expect(await actions.reporterFeesOf(client, { stakes, reporter: bob.address })).toBe(lost / 20n);
+    const fees = { stakes, reporter: bob.address };
     expect((await actions.collectFees.simulate(clientOf(alice), fees)).result).toBe(lost / 20n);
     const collected = await actions.collectFees.sync(clientOf(alice), fees);
     expect(collected.event).toEqual({ account: bob.address, amount: lost / 20n });
-    expect(await logsOf(actions.feesCollected(fees), from)).toEqual([collected.event]);
+    expect(await logsOf(actions.feesCollected({ stakes, account: bob.address }), from)).toEqual([collected.event]);
     expect((await actions.collectFees.sync(clientOf(alice), fees)).event).toBeUndefined();
   });
 });

@@ -90,7 +90,11 @@ it("an immutable that names somebody else is found, wherever it decides", async 
   const book = await saleBookOf(client, { sale, modelId });
   await stands(book!.vault, sale, ["The model's vault.sale"]);
   const stakes = await stakeManagerOf(client, { addresses });
-  await stands(modelRegistry, stakes, ["ModelRegistry.stakeManager"]);
+  const astray = await wrongWith(modelRegistry, (code) => code.replaceAll(bare(stakes), other));
+  expect(astray).toEqual([
+    expect.stringContaining("StakeManager.registry is nothing"),
+    ...["runs", "rewards", "validators", "disputes"].map((name) => expect.stringContaining(`StakeManager.${name} is `)),
+  ]);
   await stands(stakes, modelRegistry, ["StakeManager.registry"]);
   await stands(stakes, runRegistry, ["StakeManager.runs"]);
   await stands(stakes, computeRewards, ["StakeManager.rewards"]);

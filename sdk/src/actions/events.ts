@@ -15,7 +15,7 @@ import {
   stakeManagerAbi,
   validatorSetAbi,
 } from "../abis/index.ts";
-import { type StakeRole, stakeRole } from "../protocol/codes.ts";
+import { type StakeRole, stakeRoleCode } from "../protocol/codes.ts";
 import type { Addressed } from "./action.ts";
 
 type OfModel = Addressed & { readonly modelId?: Hex };
@@ -237,7 +237,7 @@ type OfStaker = OfStakes & { readonly role?: StakeRole; readonly account?: AnyOf
 type OfRuling = OfStakes & { readonly worker?: AnyOf; readonly receiptHash?: Hex };
 
 const ofStaker = ({ modelId, role, account }: OfStaker) =>
-  narrowed({ modelId, role: role === undefined ? undefined : stakeRole[role], account });
+  narrowed({ modelId, role: role === undefined ? undefined : stakeRoleCode[role], account });
 
 export const stakeDeposited = ({ stakes, ...of }: OfStaker) => ({
   address: stakes,

@@ -4,7 +4,7 @@
  */
 import { type Address, decodeFunctionResult, type Hex } from "viem";
 import { modelRegistryAbi, stakeManagerAbi } from "../abis/index.ts";
-import { nameOfCode, rulingStatus, type StakeRole, stakeRole } from "../protocol/codes.ts";
+import { nameOfCode, rulingStatus, type StakeRole, stakeRoleCode } from "../protocol/codes.ts";
 import type { Attestation, Receipt, Ruling, Verdict } from "../protocol/typedData.ts";
 import {
   type Addressed,
@@ -29,10 +29,15 @@ export interface StakeArgs extends OfStakes {
   readonly role: StakeRole;
 }
 
-/** Whose stake. */
+/** Whose stake, whoever sends. */
 export interface StakerArgs extends StakeArgs {
   /** Key of a worker or validator. */
-  readonly account: Address;
+  readonly staker: Address;
+}
+
+/** Whose fees, whoever sends. */
+export interface ReporterArgs extends OfStakes {
+  readonly reporter: Address;
 }
 
 /** A ruling by what it is on. */
@@ -55,12 +60,12 @@ export const stakeManagerOf = /* @__PURE__ */ defineRead({
  * @throws StakeManagerUnknownModelError
  * @example
  * const stakes = await stakeManagerOf(client, { addresses })
- * await depositStake.sync(client, { stakes, modelId, role: "worker", account: worker, amount: 10n ** 18n })
+ * await depositStake.sync(client, { stakes, modelId, role: "worker", staker: worker, amount: 10n ** 18n })
  */
 export const depositStake = /* @__PURE__ */ defineWrite({
   addressed: false,
-  call: ({ stakes, modelId, role, account, amount }: StakerArgs & { readonly amount: bigint }) =>
-    callOf(stakes, stakeManagerAbi, "deposit", [modelId, stakeRole[role], account], amount),
+  call: ({ stakes, modelId, role, staker, amount }: StakerArgs & { readonly amount: bigint }) =>
+    callOf(stakes, stakeManagerAbi, "deposit", [modelId, stakeRoleCode[role], staker], amount),
   decode: nothing,
   extractEvent: (receipt) => eventOf(receipt, stakeManagerAbi, "StakeDeposited"),
 });
@@ -69,7 +74,7 @@ export const depositStake = /* @__PURE__ */ defineWrite({
 export const requestStakeWithdrawal = /* @__PURE__ */ defineWrite({
   addressed: false,
   call: ({ stakes, modelId, role, amount }: StakeArgs & { readonly amount: bigint }) =>
-    callOf(stakes, stakeManagerAbi, "requestWithdrawal", [modelId, stakeRole[role], amount]),
+    callOf(stakes, stakeManagerAbi, "requestWithdrawal", [modelId, stakeRoleCode[role], amount]),
   decode: nothing,
   extractEvent: (receipt) => eventOf(receipt, stakeManagerAbi, "WithdrawalRequested"),
 });
@@ -78,7 +83,7 @@ export const requestStakeWithdrawal = /* @__PURE__ */ defineWrite({
 export const withdrawStake = /* @__PURE__ */ defineWrite({
   addressed: false,
   call: ({ stakes, modelId, role, to }: StakeArgs & { readonly to: Address }) =>
-    callOf(stakes, stakeManagerAbi, "withdraw", [modelId, stakeRole[role], to]),
+    callOf(stakes, stakeManagerAbi, "withdraw", [modelId, stakeRoleCode[role], to]),
   /** What is paid. */
   decode: (data) => decodeFunctionResult({ abi: stakeManagerAbi, functionName: "withdraw", data }),
   extractEvent: (receipt) => eventOf(receipt, stakeManagerAbi, "StakeWithdrawn"),
@@ -173,8 +178,7 @@ export const executeRuling = /* @__PURE__ */ defineWrite({
 /** Pays an account the fees for what it reported; anyone may send. */
 export const collectFees = /* @__PURE__ */ defineWrite({
   addressed: false,
-  call: ({ stakes, account }: OfStakes & { readonly account: Address }) =>
-    callOf(stakes, stakeManagerAbi, "collectFees", [account]),
+  call: ({ stakes, reporter }: ReporterArgs) => callOf(stakes, stakeManagerAbi, "collectFees", [reporter]),
   /** What is paid. */
   decode: (data) => decodeFunctionResult({ abi: stakeManagerAbi, functionName: "collectFees", data }),
   /** Undefined where there was nothing. */
@@ -203,15 +207,15 @@ export const setSlashTerms = /* @__PURE__ */ defineWrite({
 /** An account's stake; all zero where it has none. */
 export const stakeOf = /* @__PURE__ */ defineRead({
   addressed: false,
-  view: ({ stakes, modelId, role, account }: StakerArgs) =>
-    viewOf(stakes, stakeManagerAbi, "stakeOf", [modelId, stakeRole[role], account]),
+  view: ({ stakes, modelId, role, staker }: StakerArgs) =>
+    viewOf(stakes, stakeManagerAbi, "stakeOf", [modelId, stakeRoleCode[role], staker]),
 });
 
 /** What of an account's stake admits it: `isAdmittedBy` holds it against a run's parameters. */
 export const activeStakeOf = /* @__PURE__ */ defineRead({
   addressed: false,
-  view: ({ stakes, modelId, role, account }: StakerArgs) =>
-    viewOf(stakes, stakeManagerAbi, "activeOf", [modelId, stakeRole[role], account]),
+  view: ({ stakes, modelId, role, staker }: StakerArgs) =>
+    viewOf(stakes, stakeManagerAbi, "activeOf", [modelId, stakeRoleCode[role], staker]),
 });
 
 /**
@@ -220,8 +224,8 @@ export const activeStakeOf = /* @__PURE__ */ defineRead({
  */
 export const stakeLeavesAt = /* @__PURE__ */ defineRead({
   addressed: false,
-  view: ({ stakes, modelId, role, account }: StakerArgs) =>
-    viewOf(stakes, stakeManagerAbi, "leavesAt", [modelId, stakeRole[role], account]),
+  view: ({ stakes, modelId, role, staker }: StakerArgs) =>
+    viewOf(stakes, stakeManagerAbi, "leavesAt", [modelId, stakeRoleCode[role], staker]),
   present: (time): number | undefined => (time === 0 ? undefined : timeOrNever(time)),
 });
 
@@ -253,6 +257,5 @@ export const rulingOf = /* @__PURE__ */ defineRead({
 /** Fees that a reporter has not collected. */
 export const reporterFeesOf = /* @__PURE__ */ defineRead({
   addressed: false,
-  view: ({ stakes, account }: OfStakes & { readonly account: Address }) =>
-    viewOf(stakes, stakeManagerAbi, "feesOf", [account]),
+  view: ({ stakes, reporter }: ReporterArgs) => viewOf(stakes, stakeManagerAbi, "feesOf", [reporter]),
 });

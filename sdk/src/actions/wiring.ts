@@ -161,6 +161,15 @@ export interface DeploymentWiringArgs extends WiringArgs {
   readonly stakeManager?: Address;
 }
 
+/** Whom stake obeys; no contract disputes roots yet. */
+const ofStake = ({ modelRegistry, ...addresses }: WiringArgs["addresses"]): readonly Question[] => [
+  ["registry", modelRegistry],
+  ["runs", addresses.runRegistry],
+  ["rewards", addresses.computeRewards],
+  ["validators", addresses.validatorSet],
+  ["disputes", zeroAddress],
+];
+
 /** All that the contracts of a deployment say of each other. */
 export async function deploymentWiring(
   client: Client,
@@ -224,16 +233,7 @@ export async function deploymentWiring(
       [["ComputeRewards", computeRewards, computeRewardsAbi], ofDistributors],
       [["CodeGrants", grants, codeGrantsAbi], ofDistributors],
       [["CapitalSale", sale, capitalSaleAbi], ofMinted],
-      [
-        ["StakeManager", stakes, stakeManagerAbi],
-        [
-          ["registry", modelRegistry],
-          ["runs", runRegistry],
-          ["rewards", computeRewards],
-          ["validators", validatorSet],
-          ["disputes", zeroAddress],
-        ],
-      ],
+      [["StakeManager", stakes, stakeManagerAbi], ofStake(addresses)],
     ],
     options,
   );

@@ -1,8 +1,8 @@
 /** Errors of StakeManager. */
-import { nameOfCode, rulingStatus, stakeRole } from "../protocol/codes.ts";
+import { nameOfCode, rulingStatus, stakeRoleCode } from "../protocol/codes.ts";
 import { coins, define, time, word } from "./define.ts";
 
-const roleName = (role: number): string => nameOfCode(stakeRole, role) ?? `role ${role}`;
+const roleName = (role: number): string => nameOfCode(stakeRoleCode, role) ?? `role ${role}`;
 
 export const StakeManagerBadRulingError = define(
   "StakeManagerBadRuling",
@@ -73,7 +73,7 @@ export const StakeManagerStillValidatorError = define(
 export const StakeManagerTermOutOfBoundsError = define(
   "StakeManagerTermOutOfBounds",
   (term, value, minimum, maximum) =>
-    `${word(term)} is ${value} basis points; it must be from ${minimum} to ${maximum}.`,
+    `The term ${word(term)} is ${value} basis points; it must be from ${minimum} to ${maximum}.`,
 );
 export const StakeManagerTooEarlyError = define(
   "StakeManagerTooEarly",

@@ -48,8 +48,8 @@ export const runStatus = { open: 0, paused: 1, finished: 2 } as const;
 export const saleStatus = { none: 0, open: 1, due: 2, settled: 3, failed: 4 } as const;
 
 /** StakeManager's Role: what somebody stakes for. */
-export const stakeRole = { worker: 0, validator: 1 } as const;
-export type StakeRole = keyof typeof stakeRole;
+export const stakeRoleCode = { worker: 0, validator: 1 } as const;
+export type StakeRole = keyof typeof stakeRoleCode;
 
 /** StakeManager's Offence: why somebody was slashed. */
 export const offenceCode = { verdicts: 0, attestations: 1, voidedRoot: 2, work: 3 } as const;

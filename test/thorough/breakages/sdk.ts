@@ -187,10 +187,7 @@ export const sdk: readonly Breakage[] = [
   {
     name: "whom the stake obeys is not asked",
     file: "sdk/src/actions/wiring.ts",
-    text: `          ["registry", modelRegistry],
-          ["runs", runRegistry],
-          ["rewards", computeRewards],
-`,
+    text: `  ["rewards", addresses.computeRewards],\n  ["validators", addresses.validatorSet],\n`,
     instead: "",
     tests: ["test/sdk/wiring.test.ts"],
   },
