@@ -111,7 +111,7 @@ it("a deposit names a model and has an amount", async () => {
   expect(actions.collectFees.call({ stakes, reporter: bob.address })).not.toHaveProperty("value");
 });
 
-it("what a rule of admission is not known admits nobody", () => {
+it("a rule of admission that is not known admits nobody", () => {
   expect(isAdmittedBy({ admission: admissionCode.open, minStake: 5n }, 0n)).toBe(true);
   expect(isAdmittedBy({ admission: 9, minStake: 0n }, 10n)).toBe(false);
 });
