@@ -23,6 +23,7 @@ export const contractFolders = {
   CheckpointRegistry: "training",
   ValidatorSet: "attestation",
   Emission: "emission",
+  Bootstrap: "governance",
   ComputeRewards: "rewards",
   CodeGrants: "rewards",
   CapitalSale: "rewards",

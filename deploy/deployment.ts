@@ -22,7 +22,6 @@ import {
   stringToHex,
   type Transport,
   type WalletClient,
-  zeroAddress,
 } from "viem";
 import { type Artifact, type ContractName, loadArtifact } from "./artifacts.ts";
 import { deployerAt, ensureDeployer, foundDeployer, holdsCode } from "./deployer.ts";
@@ -37,7 +36,7 @@ const DEFINITION_VERSION = 1;
 /** In the order of deployment; what each constructor takes, given all addresses. */
 const plan = {
   modelShares: { contract: "ModelShares", args: (at) => [at.modelRegistry, at.emission] },
-  modelGovernor: { contract: "ModelGovernor", args: (at) => [at.modelRegistry] },
+  modelGovernor: { contract: "ModelGovernor", args: (at) => [at.modelRegistry, at.computeRewards] },
   modelTimelock: { contract: "ModelTimelock", args: (at) => [at.modelRegistry] },
   modelRegistry: {
     contract: "ModelRegistry",
@@ -49,6 +48,8 @@ const plan = {
       at.validatorSet,
       at.capitalSale,
       at.stakeManager,
+      at.computeRewards,
+      at.bootstrap,
       profile.limits,
     ],
   },
@@ -59,14 +60,17 @@ const plan = {
     contract: "Emission",
     args: (at) => [at.modelRegistry, at.computeRewards, at.codeGrants, at.capitalSale],
   },
-  computeRewards: { contract: "ComputeRewards", args: (at) => [at.modelRegistry, at.emission, at.validatorSet] },
+  computeRewards: {
+    contract: "ComputeRewards",
+    args: (at) => [at.modelRegistry, at.emission, at.validatorSet, at.bootstrap],
+  },
   codeGrants: { contract: "CodeGrants", args: (at) => [at.modelRegistry, at.emission, at.validatorSet] },
   capitalSale: { contract: "CapitalSale", args: (at) => [at.modelRegistry, at.emission] },
   stakeManager: {
     contract: "StakeManager",
-    // No contract disputes roots yet.
-    args: (at) => [at.modelRegistry, at.runRegistry, at.computeRewards, at.validatorSet, zeroAddress],
+    args: (at) => [at.modelRegistry, at.runRegistry, at.computeRewards, at.validatorSet, at.computeRewards],
   },
+  bootstrap: { contract: "Bootstrap", args: (at) => [at.modelRegistry, at.emission, at.computeRewards] },
   testDollar: { contract: "TestDollar", args: () => [] },
 } as const satisfies Record<string, Step>;
 
@@ -84,8 +88,8 @@ const keysOf = ({ name }: ReturnType<typeof profileFor>): Key[] =>
   keys.filter((key) => key !== "testDollar" || name === "local");
 const implementationKeys = ["modelShares", "modelGovernor", "modelTimelock"] as const;
 type ImplementationKey = (typeof implementationKeys)[number];
-/** No run's documents name them: whoever needs them asks Emission or ModelRegistry for them. */
-const askedKeys = ["codeGrants", "capitalSale", "stakeManager"] as const;
+/** No run's documents name them: whoever needs them asks Emission, ComputeRewards or ModelRegistry for them. */
+const askedKeys = ["codeGrants", "capitalSale", "bootstrap", "stakeManager"] as const;
 type AskedKey = (typeof askedKeys)[number];
 type SingletonKey = Exclude<Key, ImplementationKey | AskedKey | LocalKey>;
 
@@ -102,7 +106,9 @@ export interface DeploymentRecord {
   readonly capitalSale: Address;
   /** Where workers and validators put up stake. */
   readonly stakeManager: Address;
-  /** What they are paid with on development chains. */
+  /** What says whether a model is in bootstrap. */
+  readonly bootstrap: Address;
+  /** What shares are paid with on development chains. */
   readonly testDollar?: Address;
   /** The DeterministicDeployer that made them all. */
   readonly deployer: Address;
@@ -241,11 +247,12 @@ async function requireWired(
     modelTimelock: timelock,
     codeGrants,
     capitalSale,
+    bootstrap,
     stakeManager,
   }: Record<ImplementationKey | AskedKey, Address>,
 ): Promise<void> {
   const implementations = { shares, governor, timelock };
-  const asked = { codeGrants, capitalSale, stakeManager };
+  const asked = { codeGrants, capitalSale, bootstrap, stakeManager };
   const [wrong] = misWired(await deploymentWiring(client, { addresses, implementations, ...asked }));
   if (wrong)
     throw new CotrainError("WRONG_WIRING", `The contracts obey others than they should: ${wireSentence(wrong)}`);

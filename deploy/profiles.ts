@@ -52,6 +52,11 @@ interface ModelSettings {
   readonly postingDelay: number;
   readonly governor: GovernorConfig;
   readonly capital: CapitalSettings;
+  /** What a dispute costs at first, wei of the chain's coin. */
+  readonly disputeBond: bigint;
+  /** When the organiser is the court of disputes no longer: share wei that workers have claimed, and epochs that are over. */
+  readonly bootstrapShares: bigint;
+  readonly bootstrapEpochs: number;
 }
 
 /** Minima that a ModelRegistry holds every model to, for ever; the Solidity struct of the same name. */
@@ -111,6 +116,9 @@ const local: Profile = {
       quorumFloor: share,
     },
     capital: noSale,
+    disputeBond: share / 100n,
+    bootstrapShares: 500n * share,
+    bootstrapEpochs: 2,
   },
 };
 
@@ -143,6 +151,9 @@ const open: Profile = {
       quorumFloor: 50_000n * share,
     },
     capital: noSale,
+    disputeBond: share / 10n,
+    bootstrapShares: 100_000n * share,
+    bootstrapEpochs: 90,
   },
 };
 

@@ -15,6 +15,9 @@ import {ModelAuthority} from "../models/ModelAuthority.sol";
 contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
     uint256 private constant MAX_SIZE = 64;
 
+    /// @dev Bytes of one signature: r, s, v.
+    uint256 private constant SIGNATURE = 65;
+
     /// @dev Members lie in a fixed array, so that the first slot tells size, threshold and time at once.
     struct Set {
         uint16 size;
@@ -116,7 +119,7 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
     }
 
     /// @inheritdoc IValidatorSet
-    function requireQuorum(ModelId modelId, uint32 version, bytes32 digest, bytes[] calldata signatures) external view {
+    function requireQuorum(ModelId modelId, uint32 version, bytes32 digest, bytes calldata signatures) external view {
         _requireQuorum(_existing(modelId, _validators[modelId], version), digest, signatures);
     }
 
@@ -125,7 +128,7 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         ModelId modelId,
         uint32 version,
         bytes32 digest,
-        bytes[] calldata signatures
+        bytes calldata signatures
     ) external view {
         _requireQuorum(_existing(modelId, _maintainers[modelId], version), digest, signatures);
     }
@@ -135,11 +138,12 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         ModelId modelId,
         uint32 version,
         bytes32 digest,
-        bytes[] calldata signatures
+        bytes calldata signatures
     ) external view returns (uint256 count, uint256 size) {
         Set storage set = _existing(modelId, _validators[modelId], version);
+        count = _countOf(signatures);
         _requireSigners(set, digest, signatures);
-        return (signatures.length, set.size);
+        return (count, set.size);
     }
 
     /// @inheritdoc IValidatorSet
@@ -227,18 +231,18 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         return (members, set.threshold, set.effectiveAt);
     }
 
-    function _requireQuorum(Set storage set, bytes32 digest, bytes[] calldata signatures) private view {
-        uint256 threshold = set.threshold;
-        if (signatures.length < threshold) revert ValidatorSetNoQuorum(signatures.length, threshold);
+    function _requireQuorum(Set storage set, bytes32 digest, bytes calldata signatures) private view {
+        (uint256 count, uint256 threshold) = (_countOf(signatures), set.threshold);
+        if (count < threshold) revert ValidatorSetNoQuorum(count, threshold);
         _requireSigners(set, digest, signatures);
     }
 
     /// @dev Members ascend and signers must, so one walk along the set finds every signer and admits none twice.
-    function _requireSigners(Set storage set, bytes32 digest, bytes[] calldata signatures) private view {
+    function _requireSigners(Set storage set, bytes32 digest, bytes calldata signatures) private view {
         uint256 size = set.size;
         uint256 next = 0;
-        for (uint256 i = 0; i < signatures.length; ++i) {
-            address signer = ECDSA.recoverCalldata(digest, signatures[i]);
+        for (uint256 from = 0; from < signatures.length; from += SIGNATURE) {
+            address signer = ECDSA.recoverCalldata(digest, signatures[from:from + SIGNATURE]);
             address member = address(0);
             while (member < signer && next < size) member = set.members[next++];
             if (member != signer) revert ValidatorSetBadSigner(signer);
@@ -248,5 +252,10 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
     function _existing(ModelId modelId, Sets storage sets, uint32 version) private view returns (Set storage set) {
         set = sets.versions[version];
         if (set.size == 0) revert ValidatorSetUnknownVersion(modelId, version);
+    }
+
+    function _countOf(bytes calldata signatures) private pure returns (uint256) {
+        if (signatures.length % SIGNATURE != 0) revert ValidatorSetBadLength(signatures.length);
+        return signatures.length / SIGNATURE;
     }
 }

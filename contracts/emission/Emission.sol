@@ -19,10 +19,12 @@ contract Emission is IEmission, ModelAuthority {
     address private immutable CODE_GRANTS;
     address private immutable CAPITAL_SALE;
 
-    /// @dev What was authorised of a kind: all epochs up to one, and part of the next.
+    /// @dev What was authorised of a kind: all epochs up to one, and part of the next; and all that was ever minted of it. A part
+    /// of an epoch is less than the yearly cap, which is 2^96 at most.
     struct Authorised {
         uint32 through;
-        uint128 drawn;
+        uint96 drawn;
+        uint128 minted;
     }
 
     struct Books {
@@ -78,6 +80,7 @@ contract Emission is IEmission, ModelAuthority {
 
         Authorised storage authorised = _books[modelId].authorised[kind - 1];
         if (to > authorised.through) (authorised.through, authorised.drawn) = (uint32(to), 0);
+        authorised.minted += uint128(amount);
         emit EmissionAuthorised(modelId, kind, from, to, asOf, amount);
         if (amount != 0) IModelShares(REGISTRY.sharesOf(modelId)).mint(msg.sender, amount);
     }
@@ -142,6 +145,11 @@ contract Emission is IEmission, ModelAuthority {
     /// @inheritdoc IEmission
     function authorisedThrough(ModelId modelId, uint8 kind) external view returns (uint64) {
         return _books[modelId].authorised[kind - 1].through;
+    }
+
+    /// @inheritdoc IEmission
+    function mintedOf(ModelId modelId, uint8 kind) external view returns (uint128) {
+        return _books[modelId].authorised[kind - 1].minted;
     }
 
     /// @inheritdoc IEmission
@@ -225,7 +233,8 @@ contract Emission is IEmission, ModelAuthority {
             first = end + 1;
             ++next;
         }
-        (authorised.through, authorised.drawn) = (uint32(first - 1), uint128(left));
+        (authorised.through, authorised.drawn) = (uint32(first - 1), uint96(left));
+        authorised.minted += uint128(amount);
         return left == 0 ? first - 1 : first;
     }
 

@@ -40,6 +40,7 @@ contract ModelGovernor is
     uint256 private constant THRESHOLD_PART = 10;
 
     IModelRegistry private immutable REGISTRY;
+    address private immutable REWARDS;
 
     Bounds private _bounds;
 
@@ -48,8 +49,10 @@ contract ModelGovernor is
 
     /// @notice The implementation itself can never be initialised.
     /// @param registry_ The registry that makes the clones and holds the limits.
-    constructor(IModelRegistry registry_) {
+    /// @param rewards_ Opens the votes on disputed roots.
+    constructor(IModelRegistry registry_, address rewards_) {
         REGISTRY = registry_;
+        REWARDS = rewards_;
         _disableInitializers();
     }
 
@@ -71,6 +74,20 @@ contract ModelGovernor is
         __GovernorVotesQuorumFraction_init(config.quorumBps);
         __GovernorTimelockControl_init(TimelockControllerUpgradeable(payable(timelock_)));
         __GovernorPreventLateQuorum_init(config.lateQuorumExtension);
+    }
+
+    /// @inheritdoc IModelGovernor
+    function openDispute(bytes calldata action, string calldata text) external returns (uint256) {
+        if (msg.sender != REWARDS) revert ModelGovernorOnlyRewards(msg.sender);
+        address[] memory targets = new address[](1);
+        bytes[] memory calls = new bytes[](1);
+        (targets[0], calls[0]) = (msg.sender, action);
+        return _propose(targets, new uint256[](1), calls, text, msg.sender);
+    }
+
+    /// @inheritdoc IModelGovernor
+    function rewards() external view returns (address) {
+        return REWARDS;
     }
 
     /// @inheritdoc IModelGovernor
@@ -224,6 +241,16 @@ contract ModelGovernor is
         uint256 proposalId
     ) internal override(GovernorUpgradeable, GovernorPreventLateQuorumUpgradeable) {
         super._tallyUpdated(proposalId);
+    }
+
+    /// @dev Either side of a dispute can reach its quorum, and who abstains decides nothing. Nobody but the rewards opens one, and
+    /// they open nothing else.
+    function _quorumReached(
+        uint256 proposalId
+    ) internal view override(GovernorUpgradeable, GovernorCountingSimpleUpgradeable) returns (bool) {
+        if (proposalProposer(proposalId) != REWARDS) return super._quorumReached(proposalId);
+        (uint256 against, uint256 inFavour, ) = proposalVotes(proposalId);
+        return Math.max(against, inFavour) >= quorum(proposalSnapshot(proposalId));
     }
 
     function _queueOperations(

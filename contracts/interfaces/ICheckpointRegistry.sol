@@ -149,8 +149,8 @@ interface ICheckpointRegistry {
     /// @dev Reverts with CheckpointRegistrySuspensionExpired, CheckpointRegistryOtherPoster, CheckpointRegistryStaleSet,
     /// CheckpointRegistrySuspensionUsed, RunRegistryUnknownRun and what IValidatorSet.requireQuorum reverts with.
     /// @param suspension What the validators signed.
-    /// @param signatures By signers strictly ascending, at least as many as the set's threshold.
-    function suspend(Suspend calldata suspension, bytes[] calldata signatures) external;
+    /// @param signatures By strictly ascending signers, 65 bytes each (r, s, v), at least as many as the set's threshold.
+    function suspend(Suspend calldata suspension, bytes calldata signatures) external;
 
     /// @notice Whether the run's poster is suspended.
     /// @param runId The run.

@@ -140,7 +140,7 @@ interface ICodeGrants {
     function approve(
         Grant calldata grant,
         string calldata repository,
-        bytes[] calldata signatures
+        bytes calldata signatures
     ) external returns (bytes32 id);
 
     /// @notice Approves a grant by a vote; the model's timelock only. No cap and no veto: the holders have decided.

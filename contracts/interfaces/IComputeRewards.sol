@@ -5,21 +5,20 @@ import {ModelId} from "./Ids.sol";
 import {Attestation, ClaimTo} from "./Statements.sol";
 
 /// @notice A root in its window.
-/// @param root Root of the tree whose leaves say what each account earned in its epochs.
-/// @param total Sum of the leaves, in wei.
+/// @param digest Struct hash of its attestation, which the event RootPosted tells.
 /// @param index The root's number, from 1; 0 for no root.
 /// @param fromEpoch The first epoch that it covers.
 /// @param toEpoch The last epoch that it covers.
-/// @param activatableAt From when on it may be activated.
-/// @param deadline The attestation's, at which the age of the epochs is judged.
+/// @param activatableAt From when on it may be activated; 2^48 - 1 while it is disputed.
+/// @param asOf When the age of the epochs is judged: the attestation's deadline, or an earlier one since the last activation of
+/// a root that failed.
 struct PendingRoot {
-    bytes32 root;
-    uint128 total;
+    bytes32 digest;
     uint32 index;
     uint32 fromEpoch;
     uint32 toEpoch;
     uint48 activatableAt;
-    uint48 deadline;
+    uint48 asOf;
 }
 
 /// @notice A root that pays.
@@ -56,7 +55,7 @@ struct Claim {
 
 /// @title IComputeRewards
 /// @notice Pays what was earned, root by root. k of n validators sign a root of what the epochs since the last active root
-/// earned; after a window anyone activates it, which mints its total; from then on it pays its leaves, each once, and no
+/// earned; after a window, in which anyone may dispute it (IDisputes), anyone activates it, which mints its total; from then on it pays its leaves, each once, and no
 /// later root changes it. So a false root costs at most the budget of its own epochs, and nothing pauses an active one.
 /// Roots are kept by model and kind; the only kind with a budget here is compute.
 interface IComputeRewards {
@@ -187,21 +186,21 @@ interface IComputeRewards {
     /// @param account The account.
     error ComputeRewardsOrderNotSigned(address account);
 
-    /// @notice Posts a root for its window; anyone may, with enough signatures.
+    /// @notice Posts a root for its window; anyone may, with enough signatures. After a root that failed the bond of
+    /// IDisputes.bondOf comes along as value, which goes back when this one is activated.
     /// @dev Reverts with ComputeRewardsUnknownKind, ComputeRewardsUnknownModel, ComputeRewardsEpochNotOver,
     /// ComputeRewardsExpired, ComputeRewardsBadDeadline, ComputeRewardsRootPending, ComputeRewardsWrongIndex,
     /// ComputeRewardsWrongEpochs, ComputeRewardsStaleRoot, ComputeRewardsZeroRoot, ComputeRewardsOverBudget,
-    /// ComputeRewardsStaleSet, SafeCast's error where epoch, total or deadline leaves its bits in PendingRoot, and as
-    /// IValidatorSet.requireQuorum.
+    /// ComputeRewardsStaleSet, DisputesRuledBefore, DisputesWrongBond, SafeCast's error where epoch, total or deadline leaves
+    /// its bits here, and as IValidatorSet.requireQuorum.
     /// @param attestation What the validators signed.
-    /// @param signatures Theirs, by strictly ascending signers.
-    function postRoot(Attestation calldata attestation, bytes[] calldata signatures) external;
+    /// @param signatures Theirs, by strictly ascending signers, 65 bytes each (r, s, v).
+    function postRoot(Attestation calldata attestation, bytes calldata signatures) external payable;
 
     /// @notice Activates the pending root after its window and mints its total; anyone may.
-    /// @dev Reverts with ComputeRewardsNothingPending, ComputeRewardsWindowOpen.
-    /// @param modelId The model.
-    /// @param kind Of Kinds.sol.
-    function activate(ModelId modelId, uint8 kind) external;
+    /// @dev Reverts with ComputeRewardsNothingPending, DisputesOtherAttestation, DisputesOpen, ComputeRewardsWindowOpen.
+    /// @param attestation What was posted.
+    function activate(Attestation calldata attestation) external;
 
     /// @notice Pays an account what a root grants it; anyone may call, the account is paid. One that has been paid gets 0.
     /// @dev Reverts with ComputeRewardsInvalidProof, ComputeRewardsAboveTotal.
@@ -277,10 +276,6 @@ interface IComputeRewards {
     /// @notice EIP-712 domain separator of Attestation and ClaimTo.
     /// @return The separator.
     function domainSeparator() external view returns (bytes32);
-
-    /// @notice Knows every model's shares and clock.
-    /// @return Address of ModelRegistry.
-    function registry() external view returns (address);
 
     /// @notice Mints what a root adds.
     /// @return Address of Emission.

@@ -170,6 +170,13 @@ interface IEmission {
     /// @return The epoch; 0 for none.
     function authorisedThrough(ModelId modelId, uint8 kind) external view returns (uint64);
 
+    /// @notice All that was ever minted of a kind, what was burned since included.
+    /// @dev Panics on what is no kind.
+    /// @param modelId The model.
+    /// @param kind Of Kinds.sol.
+    /// @return In wei of shares.
+    function mintedOf(ModelId modelId, uint8 kind) external view returns (uint128);
+
     /// @notice The contract that distributes a kind; 0 where there is none.
     /// @param kind Of Kinds.sol.
     /// @return Its address.

@@ -13,6 +13,9 @@ interface IModelGovernor {
     /// @notice Only the registry initialises.
     /// @param caller Who called.
     error ModelGovernorOnlyRegistry(address caller);
+    /// @notice Only the rewards open disputes.
+    /// @param caller Who called.
+    error ModelGovernorOnlyRewards(address caller);
     /// @notice The timelock of a model is fixed, for its address is what commands the model.
     error ModelGovernorTimelockFixed();
     /// @notice A setting is outside the registry's limits.
@@ -41,6 +44,18 @@ interface IModelGovernor {
         uint96 thresholdCeiling,
         uint32 longestVote
     ) external;
+
+    /// @notice Opens the vote on a disputed root; the rewards only, without any threshold. Its quorum is counted on the side that
+    /// has more, For or Against, and abstaining counts on neither; else it is a vote like any other.
+    /// @dev Reverts with ModelGovernorOnlyRewards.
+    /// @param action What is called at the rewards once it is accepted.
+    /// @param text What holders read; its end names the rewards as the proposer, so that nobody proposes the same first.
+    /// @return The proposal.
+    function openDispute(bytes calldata action, string calldata text) external returns (uint256);
+
+    /// @notice Who opens disputes.
+    /// @return Address of ComputeRewards.
+    function rewards() external view returns (address);
 
     /// @notice The highest proposal threshold that holders may set now: the least of a tenth of the shares that there are
     /// and of a tenth of a year's compute under the model's first budget. Who holds a tenth can always propose.

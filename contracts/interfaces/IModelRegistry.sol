@@ -39,6 +39,10 @@ struct GovernorConfig {
 /// @param validators Strictly ascending.
 /// @param threshold Signatures needed, at least two thirds of the validators.
 /// @param capital How its shares are sold; all zero for a model that sells none.
+/// @param disputeBond What a dispute costs at first, in wei of the chain's coin, 2^80 at most.
+/// @param bootstrapShares What workers must have claimed before its organiser is the court of disputes no longer, in wei of
+/// shares: the quorum's floor at least, a tenth of a year's compute under the first budget at most.
+/// @param bootstrapEpochs How many epochs must be over before that; a year's at most.
 struct ModelConfig {
     string name;
     string symbol;
@@ -54,6 +58,9 @@ struct ModelConfig {
     address[] validators;
     uint16 threshold;
     CapitalConfig capital;
+    uint96 disputeBond;
+    uint128 bootstrapShares;
+    uint32 bootstrapEpochs;
 }
 
 /// @notice A model's clock, in seconds.
@@ -209,6 +216,14 @@ interface IModelRegistry {
     /// @notice Where every model's workers and validators put up stake.
     /// @return Address of StakeManager.
     function stakeManager() external view returns (address);
+
+    /// @notice Where every model's roots are posted, disputed and paid.
+    /// @return Its address.
+    function rewards() external view returns (address);
+
+    /// @notice Where it stands whether a model is in bootstrap.
+    /// @return Its address.
+    function bootstrap() external view returns (address);
 
     /// @notice Bounds of every setting, for ever. Only development chains have minima below the public ones.
     /// @return minimum What each setting must at least be.

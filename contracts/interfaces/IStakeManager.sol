@@ -310,13 +310,13 @@ interface IStakeManager {
     /// @param ruling Of kind 3 and outcome 1, its subject the receipt's hash, its dispute 0.
     /// @param receipt What the worker signed.
     /// @param receiptSignature The worker's, 65 bytes (r, s, v).
-    /// @param signatures The validators', by strictly ascending signers.
+    /// @param signatures The validators', by strictly ascending signers, 65 bytes each (r, s, v), one behind the other.
     /// @return vetoEnds From when on it can be executed, in seconds since 1970.
     function proposeRuling(
         Ruling calldata ruling,
         Receipt calldata receipt,
         bytes calldata receiptSignature,
-        bytes[] calldata signatures
+        bytes calldata signatures
     ) external returns (uint48 vetoEnds);
 
     /// @notice Refuses a ruling for ever; the model's timelock only, until it is executed. One that is vetoed or executed stays as it
@@ -411,6 +411,6 @@ interface IStakeManager {
     function validators() external view returns (address);
 
     /// @notice Knows which roots are disputed and which were voided.
-    /// @return Its address; zero where roots cannot be disputed.
+    /// @return Address of ComputeRewards.
     function disputes() external view returns (address);
 }

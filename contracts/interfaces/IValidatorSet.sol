@@ -66,6 +66,9 @@ interface IValidatorSet {
     /// @notice A signature's signer is not in the set, or not above the signer before.
     /// @param signer Whom the signature gives.
     error ValidatorSetBadSigner(address signer);
+    /// @notice Signatures are 65 bytes each, one behind the other.
+    /// @param length How many bytes there were.
+    error ValidatorSetBadLength(uint256 length);
     /// @notice Fewer signatures than the threshold.
     /// @param count How many signatures there were.
     /// @param threshold How many are needed.
@@ -162,41 +165,41 @@ interface IValidatorSet {
 
     /// @notice Reverts unless the signatures over `digest` come from strictly ascending members of the set, at least
     /// as many as its threshold.
-    /// @dev Reverts with ValidatorSetUnknownVersion, ValidatorSetNoQuorum, ValidatorSetBadSigner, and ECDSA's errors where a
-    /// signature is malformed.
+    /// @dev Reverts with ValidatorSetUnknownVersion, ValidatorSetBadLength, ValidatorSetNoQuorum, ValidatorSetBadSigner, and
+    /// ECDSA's errors where a signature is malformed.
     /// @param modelId The model.
     /// @param version Number of the set.
     /// @param digest EIP-712 digest that was signed.
-    /// @param signatures 65 bytes each (r, s, v).
-    function requireQuorum(ModelId modelId, uint32 version, bytes32 digest, bytes[] calldata signatures) external view;
+    /// @param signatures 65 bytes each (r, s, v), one behind the other.
+    function requireQuorum(ModelId modelId, uint32 version, bytes32 digest, bytes calldata signatures) external view;
 
     /// @notice As `requireQuorum`, of a set of maintainers.
     /// @dev Reverts as `requireQuorum`.
     /// @param modelId The model.
     /// @param version Number of the set.
     /// @param digest EIP-712 digest that was signed.
-    /// @param signatures 65 bytes each (r, s, v).
+    /// @param signatures 65 bytes each (r, s, v), one behind the other.
     function requireMaintainers(
         ModelId modelId,
         uint32 version,
         bytes32 digest,
-        bytes[] calldata signatures
+        bytes calldata signatures
     ) external view;
 
     /// @notice Counts the signatures over `digest`; reverts where one does not come from a member above the one before.
-    /// @dev Reverts with ValidatorSetUnknownVersion, ValidatorSetBadSigner, and ECDSA's errors where a signature is
-    /// malformed.
+    /// @dev Reverts with ValidatorSetUnknownVersion, ValidatorSetBadLength, ValidatorSetBadSigner, and ECDSA's errors where a
+    /// signature is malformed.
     /// @param modelId The model.
     /// @param version Number of the set.
     /// @param digest EIP-712 digest that was signed.
-    /// @param signatures 65 bytes each (r, s, v).
+    /// @param signatures 65 bytes each (r, s, v), one behind the other.
     /// @return count How many signatures there are.
     /// @return size How many members the set has.
     function countSigners(
         ModelId modelId,
         uint32 version,
         bytes32 digest,
-        bytes[] calldata signatures
+        bytes calldata signatures
     ) external view returns (uint256 count, uint256 size);
 
     /// @notice EIP-712 domain separator of Ruling.

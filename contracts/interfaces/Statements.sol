@@ -135,6 +135,8 @@ struct Verdict {
 /// @param root Root of the tree of what each account earned in these epochs.
 /// @param total Sum of all leaves, in wei.
 /// @param setVersion The set of validators in force.
+/// @param blockNumber Number of the block at which the inputs were read, final where its signers looked.
+/// @param blockHash That block's hash.
 /// @param deadline End of the last epoch plus a whole number of posting delays, in seconds since 1970.
 struct Attestation {
     uint8 kind;
@@ -149,6 +151,8 @@ struct Attestation {
     bytes32 root;
     uint256 total;
     uint32 setVersion;
+    uint64 blockNumber;
+    bytes32 blockHash;
     uint64 deadline;
 }
 

@@ -36,7 +36,7 @@ library ProtocolHashes {
         "Verdict(bytes32 runId,uint64 round,bytes32 head,address validator,uint8 kind,address worker,uint32 index,uint64 value,bytes32 evidence,uint64 issuedAt)"
     );
     bytes32 internal constant ATTESTATION_TYPEHASH = keccak256(
-        "Attestation(uint8 kind,bytes32 modelId,uint64 index,uint64 fromEpoch,uint64 toEpoch,bytes32 runId,bytes32 head,bytes32 epochDigest,bytes32 previousRoot,bytes32 root,uint256 total,uint32 setVersion,uint64 deadline)"
+        "Attestation(uint8 kind,bytes32 modelId,uint64 index,uint64 fromEpoch,uint64 toEpoch,bytes32 runId,bytes32 head,bytes32 epochDigest,bytes32 previousRoot,bytes32 root,uint256 total,uint32 setVersion,uint64 blockNumber,bytes32 blockHash,uint64 deadline)"
     );
     bytes32 internal constant CLAIM_TO_TYPEHASH = keccak256(
         "ClaimTo(bytes32 modelId,uint8 kind,address account,address to,uint256 nonce,uint64 deadline)"

@@ -6,6 +6,8 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {ModelGovernor} from "../governance/ModelGovernor.sol";
 import {ModelTimelock} from "../governance/ModelTimelock.sol";
 import {ICapitalSale} from "../interfaces/ICapitalSale.sol";
+import {IBootstrap} from "../interfaces/IBootstrap.sol";
+import {IDisputes} from "../interfaces/IDisputes.sol";
 import {IEmission} from "../interfaces/IEmission.sol";
 import {ModelId} from "../interfaces/Ids.sol";
 import {GovernorConfig, IModelRegistry, Limits, ModelConfig, Schedule} from "../interfaces/IModelRegistry.sol";
@@ -32,6 +34,9 @@ contract ModelRegistry is IModelRegistry {
     /// @dev So that neither a sum of shares nor anything that counts them can overflow.
     uint256 private constant MAX_YEARLY_CAP = 2 ** 96;
 
+    /// @dev So that a bond fits its bits, raised and doubled as often as may be.
+    uint256 private constant MAX_BOND = 2 ** 80;
+
     /// @dev Part of a year's compute that proposal threshold and quorum floor may be: what workers earn in a few months.
     uint256 private constant VOTES_PART = 10;
 
@@ -42,6 +47,8 @@ contract ModelRegistry is IModelRegistry {
     IValidatorSet private immutable VALIDATORS;
     ICapitalSale private immutable CAPITAL_SALE;
     IStakeManager private immutable STAKE_MANAGER;
+    IDisputes private immutable REWARDS;
+    IBootstrap private immutable BOOTSTRAP;
 
     uint32 private immutable MIN_EPOCH_LENGTH;
     uint32 private immutable MIN_POSTING_DELAY;
@@ -62,6 +69,8 @@ contract ModelRegistry is IModelRegistry {
     /// @param validators_ Where every model's signers are kept.
     /// @param capitalSale_ Where every model's shares are sold.
     /// @param stakeManager_ Where every model's workers and validators put up stake.
+    /// @param rewards_ Where every model's roots are posted, disputed and paid.
+    /// @param bootstrap_ Where it stands whether a model is in bootstrap.
     /// @param minimum Lower bound of every setting; below the public ones on development chains only.
     constructor(
         ModelShares shares,
@@ -71,6 +80,8 @@ contract ModelRegistry is IModelRegistry {
         IValidatorSet validators_,
         ICapitalSale capitalSale_,
         IStakeManager stakeManager_,
+        IDisputes rewards_,
+        IBootstrap bootstrap_,
         Limits memory minimum
     ) {
         _requireLimits(minimum);
@@ -81,6 +92,8 @@ contract ModelRegistry is IModelRegistry {
         VALIDATORS = validators_;
         CAPITAL_SALE = capitalSale_;
         STAKE_MANAGER = stakeManager_;
+        REWARDS = rewards_;
+        BOOTSTRAP = bootstrap_;
         MIN_EPOCH_LENGTH = minimum.epochLength;
         MIN_POSTING_DELAY = minimum.postingDelay;
         MIN_WINDOW = minimum.window;
@@ -119,6 +132,8 @@ contract ModelRegistry is IModelRegistry {
         EMISSION.open(modelId, config.yearlyCap, config.epochBudget, config.bps);
         VALIDATORS.open(modelId, config.validators, config.threshold);
         CAPITAL_SALE.open(modelId, config.capital);
+        REWARDS.open(modelId, config.disputeBond);
+        BOOTSTRAP.open(modelId, config.bootstrapShares, config.bootstrapEpochs);
     }
 
     /// @inheritdoc IModelRegistry
@@ -179,6 +194,16 @@ contract ModelRegistry is IModelRegistry {
     /// @inheritdoc IModelRegistry
     function stakeManager() external view returns (address) {
         return address(STAKE_MANAGER);
+    }
+
+    /// @inheritdoc IModelRegistry
+    function rewards() external view returns (address) {
+        return address(REWARDS);
+    }
+
+    /// @inheritdoc IModelRegistry
+    function bootstrap() external view returns (address) {
+        return address(BOOTSTRAP);
     }
 
     /// @inheritdoc IModelRegistry
@@ -257,6 +282,10 @@ contract ModelRegistry is IModelRegistry {
         uint256 votes = _reachableVotes(config);
         _requireWithin("quorumFloor", governor.quorumFloor, 0, votes);
         _requireWithin("proposalThreshold", governor.proposalThreshold, 0, votes);
+        _requireWithin("disputeBond", config.disputeBond, 1, MAX_BOND);
+        // Holders who cannot make a quorum would be no court.
+        _requireWithin("bootstrapShares", config.bootstrapShares, governor.quorumFloor, votes);
+        _requireWithin("bootstrapEpochs", config.bootstrapEpochs, 0, Epochs.perYear(config.epochLength));
         _requireTime(
             uint256(config.epochLength) + config.postingDelay + config.window,
             uint256(governor.votingDelay) + governor.votingPeriod + governor.lateQuorumExtension

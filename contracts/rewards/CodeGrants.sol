@@ -60,7 +60,7 @@ contract CodeGrants is ICodeGrants, ModelAuthority, EIP712 {
     function approve(
         Grant calldata grant,
         string calldata repository,
-        bytes[] calldata signatures
+        bytes calldata signatures
     ) external returns (bytes32 id) {
         ModelId modelId = grant.modelId;
         uint32 version = VALIDATORS.currentMaintainers(modelId);

@@ -10,6 +10,7 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ActiveRoot, Claim, IComputeRewards, Leaf, PendingRoot} from "../interfaces/IComputeRewards.sol";
 import {ModelId} from "../interfaces/Ids.sol";
 import {IEmission} from "../interfaces/IEmission.sol";
+import {IBootstrap} from "../interfaces/IBootstrap.sol";
 import {IModelRegistry, Schedule} from "../interfaces/IModelRegistry.sol";
 import {COMPUTE} from "../interfaces/Kinds.sol";
 import {Attestation, ClaimTo} from "../interfaces/Statements.sol";
@@ -17,59 +18,37 @@ import {IValidatorSet} from "../interfaces/IValidatorSet.sol";
 import {Epochs} from "../libraries/Epochs.sol";
 import {Protocol} from "../libraries/Protocol.sol";
 import {ProtocolHashes} from "../libraries/ProtocolHashes.sol";
+import {ModelAuthority} from "../models/ModelAuthority.sol";
+import {Disputes} from "./Disputes.sol";
 
 /// @title ComputeRewards
-/// @notice See IComputeRewards. A model's shares that lie here are what its active roots still owe.
-contract ComputeRewards is IComputeRewards, EIP712 {
+/// @notice See IComputeRewards and IDisputes. A model's shares that lie here are what its active roots still owe.
+contract ComputeRewards is IComputeRewards, Disputes, EIP712 {
     using SafeERC20 for IERC20;
 
-    /// @dev The root that was posted last. It is left in place when it becomes active: overwriting is cheaper than clearing.
-    struct Posted {
-        bytes32 root;
-        uint128 total;
-        uint32 toEpoch;
-        uint48 activatableAt;
-        uint48 deadline;
-    }
-
-    /// @dev What is paid for one kind in one model. A root is pending while `posted` reaches beyond `toEpoch`; there can
-    /// never be two.
-    struct Pool {
-        Posted posted;
-        /// @dev What is paid in; known from the first activation on, which spares every claim a call to the registry.
-        IERC20 token;
-        uint32 index;
-        uint32 toEpoch;
-        mapping(uint256 index => ActiveRoot) roots;
-        /// @dev By account, not by root: who claims from many roots at once writes one word for up to 256 of them.
-        mapping(address account => mapping(uint256 word => uint256)) paid;
-    }
-
-    IModelRegistry private immutable REGISTRY;
     IEmission private immutable EMISSION;
     IValidatorSet private immutable VALIDATORS;
-
-    mapping(ModelId modelId => mapping(uint8 kind => Pool)) private _pools;
 
     /// @inheritdoc IComputeRewards
     mapping(address account => uint256) public claimNonce;
 
-    /// @notice Knows three contracts, for ever.
+    /// @notice Knows four contracts, for ever.
     /// @param registry_ Knows every model's shares and clock.
     /// @param emission_ Mints what a root adds.
     /// @param validators_ Verifies signatures.
+    /// @param bootstrap_ Says whether a model is in bootstrap.
     constructor(
         IModelRegistry registry_,
         IEmission emission_,
-        IValidatorSet validators_
-    ) EIP712(Protocol.NAME, Protocol.VERSION) {
-        REGISTRY = registry_;
+        IValidatorSet validators_,
+        IBootstrap bootstrap_
+    ) ModelAuthority(registry_) Disputes(bootstrap_) EIP712(Protocol.NAME, Protocol.VERSION) {
         EMISSION = emission_;
         VALIDATORS = validators_;
     }
 
     /// @inheritdoc IComputeRewards
-    function postRoot(Attestation calldata attestation, bytes[] calldata signatures) external {
+    function postRoot(Attestation calldata attestation, bytes calldata signatures) external payable {
         ModelId modelId = attestation.modelId;
         uint8 kind = attestation.kind;
         if (kind != COMPUTE) revert ComputeRewardsUnknownKind(kind);
@@ -77,42 +56,44 @@ contract ComputeRewards is IComputeRewards, EIP712 {
         _requireTimes(attestation, schedule);
         Pool storage pool = _pools[modelId][kind];
         _requireSuccessor(pool, attestation);
-        _requireBudget(attestation);
+        bytes32 digest = ProtocolHashes.hashAttestation(attestation);
+        uint48 asOf = _back(modelId, kind, pool, digest, SafeCast.toUint48(attestation.deadline));
+        _requireBudget(attestation, asOf);
 
         uint32 version = VALIDATORS.currentVersion(modelId);
         if (attestation.setVersion != version) revert ComputeRewardsStaleSet(attestation.setVersion, version);
-        VALIDATORS.requireQuorum(
-            modelId,
-            version,
-            _hashTypedDataV4(ProtocolHashes.hashAttestation(attestation)),
-            signatures
-        );
+        VALIDATORS.requireQuorum(modelId, version, _hashTypedDataV4(digest), signatures);
 
         uint48 activatableAt = uint48(block.timestamp + schedule.window);
         pool.posted = Posted({
-            root: attestation.root,
-            total: SafeCast.toUint128(attestation.total),
+            digest: digest,
             toEpoch: SafeCast.toUint32(attestation.toEpoch),
             activatableAt: activatableAt,
-            deadline: SafeCast.toUint48(attestation.deadline)
+            asOf: asOf
         });
         emit RootPosted(modelId, kind, attestation.index, attestation, activatableAt);
     }
 
     /// @inheritdoc IComputeRewards
-    function activate(ModelId modelId, uint8 kind) external {
+    function activate(Attestation calldata attestation) external {
+        (ModelId modelId, uint8 kind, uint256 total) = (attestation.modelId, attestation.kind, attestation.total);
         Pool storage pool = _pools[modelId][kind];
         Posted memory next = pool.posted;
         uint64 fromEpoch = uint64(pool.toEpoch) + 1;
         if (next.toEpoch < fromEpoch) revert ComputeRewardsNothingPending(modelId, kind);
+        bytes32 digest = ProtocolHashes.hashAttestation(attestation);
+        if (digest != next.digest) revert DisputesOtherAttestation(digest, next.digest);
+        _requireUndisputed(modelId, kind, next.activatableAt);
         if (block.timestamp < next.activatableAt) revert ComputeRewardsWindowOpen(next.activatableAt);
 
         uint32 index = pool.index + 1;
         if (index == 1) pool.token = IERC20(REGISTRY.sharesOf(modelId));
         (pool.index, pool.toEpoch) = (index, next.toEpoch);
-        pool.roots[index] = ActiveRoot({root: next.root, total: next.total, paid: 0});
-        emit RootActivated(modelId, kind, index, next.root, fromEpoch, next.toEpoch, next.total);
-        EMISSION.authorise(modelId, kind, fromEpoch, next.toEpoch, next.deadline, next.total);
+        _calm(modelId, kind, pool);
+        // Within the budget, which fits.
+        pool.roots[index] = ActiveRoot({root: attestation.root, total: uint128(total), paid: 0});
+        emit RootActivated(modelId, kind, index, attestation.root, fromEpoch, next.toEpoch, total);
+        EMISSION.authorise(modelId, kind, fromEpoch, next.toEpoch, next.asOf, total);
     }
 
     /// @inheritdoc IComputeRewards
@@ -158,16 +139,15 @@ contract ComputeRewards is IComputeRewards, EIP712 {
     function pending(ModelId modelId, uint8 kind) external view returns (PendingRoot memory) {
         Pool storage pool = _pools[modelId][kind];
         Posted memory posted = pool.posted;
-        if (posted.toEpoch <= pool.toEpoch) return PendingRoot(0, 0, 0, 0, 0, 0, 0);
+        if (posted.toEpoch <= pool.toEpoch) return PendingRoot(0, 0, 0, 0, 0, 0);
         return
             PendingRoot({
-                root: posted.root,
-                total: posted.total,
+                digest: posted.digest,
                 index: pool.index + 1,
                 fromEpoch: pool.toEpoch + 1,
                 toEpoch: posted.toEpoch,
                 activatableAt: posted.activatableAt,
-                deadline: posted.deadline
+                asOf: posted.asOf
             });
     }
 
@@ -188,11 +168,6 @@ contract ComputeRewards is IComputeRewards, EIP712 {
     /// @inheritdoc IComputeRewards
     function paidBits(ModelId modelId, uint8 kind, address account, uint256 word) external view returns (uint256) {
         return _pools[modelId][kind].paid[account][word];
-    }
-
-    /// @inheritdoc IComputeRewards
-    function registry() external view returns (address) {
-        return address(REGISTRY);
     }
 
     /// @inheritdoc IComputeRewards
@@ -294,13 +269,13 @@ contract ComputeRewards is IComputeRewards, EIP712 {
         if (attestation.root == 0) revert ComputeRewardsZeroRoot();
     }
 
-    function _requireBudget(Attestation calldata attestation) private view {
+    function _requireBudget(Attestation calldata attestation, uint48 asOf) private view {
         uint256 budget = EMISSION.authorisable(
             attestation.modelId,
             attestation.kind,
             attestation.fromEpoch,
             attestation.toEpoch,
-            SafeCast.toUint48(attestation.deadline)
+            asOf
         );
         if (attestation.total > budget) revert ComputeRewardsOverBudget(attestation.total, budget);
     }

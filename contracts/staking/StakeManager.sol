@@ -59,7 +59,7 @@ contract StakeManager is IStakeManager, ModelAuthority {
     /// @param runs_ Verifying contract of verdicts and receipts.
     /// @param rewards_ Verifying contract of attestations.
     /// @param validators_ Knows who is a validator until when, and verifies rulings.
-    /// @param disputes_ Knows which roots are disputed; zero where none can be.
+    /// @param disputes_ Knows which roots are disputed, and which were voided.
     constructor(
         IModelRegistry registry_,
         IRunRegistry runs_,
@@ -144,7 +144,6 @@ contract StakeManager is IStakeManager, ModelAuthority {
     /// @inheritdoc IStakeManager
     function slashVoided(Attestation calldata attestation, bytes calldata signature) external returns (uint256 amount) {
         bytes32 digest = ProtocolHashes.hashAttestation(attestation);
-        if (address(DISPUTES) == address(0)) revert StakeManagerNotVoided(digest);
         Ruled memory ruled = DISPUTES.ruledOf(digest);
         // What was not decided proves nobody wrong.
         if (ruled.outcome != Outcome.Void) revert StakeManagerNotVoided(digest);
@@ -157,7 +156,7 @@ contract StakeManager is IStakeManager, ModelAuthority {
         Ruling calldata ruling,
         Receipt calldata receipt,
         bytes calldata receiptSignature,
-        bytes[] calldata signatures
+        bytes calldata signatures
     ) external returns (uint48 vetoEnds) {
         _requireOnWork(ruling, receipt);
         bytes32 receiptHash = ruling.subject;
@@ -316,7 +315,6 @@ contract StakeManager is IStakeManager, ModelAuthority {
     }
 
     function _requireUndisputed(ModelId modelId) private view {
-        if (address(DISPUTES) == address(0)) return;
         Dispute memory dispute = DISPUTES.disputeOf(modelId, COMPUTE);
         if (dispute.number == 0) return;
         if (dispute.outcome == Outcome.Open) revert StakeManagerDisputed(dispute.number);
@@ -335,7 +333,7 @@ contract StakeManager is IStakeManager, ModelAuthority {
         if (ModelId.unwrap(ruling.modelId) != ModelId.unwrap(modelId)) revert StakeManagerBadRuling("modelId");
     }
 
-    function _requireQuorum(Ruling calldata ruling, bytes[] calldata signatures) private view {
+    function _requireQuorum(Ruling calldata ruling, bytes calldata signatures) private view {
         if (block.timestamp > ruling.deadline) revert StakeManagerExpired(ruling.deadline);
         uint32 version = VALIDATORS.currentVersion(ruling.modelId);
         if (ruling.setVersion != version) revert StakeManagerStaleSet(ruling.setVersion, version);

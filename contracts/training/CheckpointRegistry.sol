@@ -103,7 +103,7 @@ contract CheckpointRegistry is ICheckpointRegistry, EIP712 {
     }
 
     /// @inheritdoc ICheckpointRegistry
-    function suspend(Suspend calldata suspension, bytes[] calldata signatures) external {
+    function suspend(Suspend calldata suspension, bytes calldata signatures) external {
         RunId runId = suspension.runId;
         Link storage link = _links[runId];
         bytes32 digest = _hashTypedDataV4(ProtocolHashes.hashSuspend(suspension));

@@ -25,6 +25,7 @@ const contracts: Readonly<Record<string, string>> = {
   CapitalSale: "rewards",
   CapitalVault: "rewards",
   StakeManager: "staking",
+  Bootstrap: "governance",
   ModelGovernor: "governance",
   ModelTimelock: "governance",
 };

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {ActiveRoot, IComputeRewards} from "../../contracts/interfaces/IComputeRewards.sol";
+import {Attestation} from "../../contracts/interfaces/Statements.sol";
 import {Fixture} from "./support/Fixture.sol";
 
 contract ActivateRootTest is Fixture {
@@ -12,12 +13,12 @@ contract ActivateRootTest is Fixture {
         post(attest(1, "root", 1));
         uint256 due = block.timestamp + WINDOW;
         vm.expectRevert(abi.encodeWithSelector(IComputeRewards.ComputeRewardsWindowOpen.selector, due));
-        rewards.activate(modelId, 1);
+        rewards.activate(posted);
         vm.warp(due - 1);
         vm.expectRevert(abi.encodeWithSelector(IComputeRewards.ComputeRewardsWindowOpen.selector, due));
-        rewards.activate(modelId, 1);
+        rewards.activate(posted);
         vm.warp(due);
-        rewards.activate(modelId, 1);
+        rewards.activate(posted);
     }
 
     function test_activationMintsTheRootsTotal() public {
@@ -57,26 +58,29 @@ contract ActivateRootTest is Fixture {
         afterEpoch(1);
         post(attest(1, "root", 1));
         vm.warp(block.timestamp + WINDOW);
+        Attestation memory other = posted;
+        other.kind = 2;
         vm.expectRevert(abi.encodeWithSelector(IComputeRewards.ComputeRewardsNothingPending.selector, modelId, 2));
-        rewards.activate(modelId, 2);
+        rewards.activate(other);
         eq(rewards.pending(modelId, 2).index, 0, "pending");
-        rewards.activate(modelId, 1);
+        rewards.activate(posted);
         eq(rewards.rootAt(modelId, 2, 1).root, 0, "active");
     }
 
     function test_nothingPendingNothingActive() public {
+        posted = attest(1, "root", 1);
         vm.expectRevert(abi.encodeWithSelector(IComputeRewards.ComputeRewardsNothingPending.selector, modelId, 1));
-        rewards.activate(modelId, 1);
+        rewards.activate(posted);
         settle(1, "root", 1);
         vm.expectRevert(abi.encodeWithSelector(IComputeRewards.ComputeRewardsNothingPending.selector, modelId, 1));
-        rewards.activate(modelId, 1);
+        rewards.activate(posted);
     }
 
     function test_activationCannotFailForAge() public {
         afterEpoch(1);
         post(attest(1, "root", COMPUTE_BUDGET));
         vm.warp(block.timestamp + 400 days);
-        rewards.activate(modelId, 1);
+        rewards.activate(posted);
         eq(shares.balanceOf(address(rewards)), COMPUTE_BUDGET, "minted");
     }
 
@@ -86,7 +90,7 @@ contract ActivateRootTest is Fixture {
         vm.prank(address(timelock));
         emission.setBudget(modelId, 0, split(0, 10_000, 0, 0));
         vm.warp(block.timestamp + WINDOW + 100);
-        rewards.activate(modelId, 1);
+        rewards.activate(posted);
         eq(shares.balanceOf(address(rewards)), COMPUTE_BUDGET, "minted");
     }
 
@@ -98,7 +102,7 @@ contract ActivateRootTest is Fixture {
         vm.prank(address(timelock));
         validators.setValidators(modelId, 1, six, 5);
         vm.warp(block.timestamp + WINDOW);
-        rewards.activate(modelId, 1);
+        rewards.activate(posted);
         eq(rewards.rootAt(modelId, 1, 1).root, "root", "active");
     }
 }

@@ -74,8 +74,8 @@ contract ChooseMaintainersTest is Fixture {
         eq(validators.setValidators(modelId, 1, addressesOf(keys), 6), 2, "both in one epoch");
         vm.warp(START + WINDOW);
         bytes32 digest = keccak256("digest");
-        bytes[] memory byMaintainers = signedBy(some, digest);
-        bytes[] memory byValidators = signedBy(keys, digest);
+        bytes memory byMaintainers = signedBy(some, digest);
+        bytes memory byValidators = signedBy(keys, digest);
         validators.requireMaintainers(modelId, 1, digest, byMaintainers);
         validators.requireQuorum(modelId, 1, digest, byValidators);
         vm.expectPartialRevert(IValidatorSet.ValidatorSetBadSigner.selector);
@@ -84,8 +84,7 @@ contract ChooseMaintainersTest is Fixture {
         validators.requireQuorum(modelId, 1, digest, byMaintainers);
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetUnknownVersion.selector, modelId, 2));
         validators.requireMaintainers(modelId, 2, digest, byMaintainers);
-        bytes[] memory two = new bytes[](2);
-        (two[0], two[1]) = (byMaintainers[0], byMaintainers[1]);
+        bytes memory two = bytes.concat(signature(some[0], digest), signature(some[1], digest));
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetNoQuorum.selector, 2, 3));
         validators.requireMaintainers(modelId, 1, digest, two);
     }

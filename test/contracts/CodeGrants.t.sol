@@ -18,7 +18,7 @@ contract CodeGrantsTest is Grants {
     function test_aQuorumOfMaintainersApproves() public {
         Grant memory grant = grantOf(AUTHOR, 100e18);
         bytes32 id = ProtocolHashes.grantId(grant);
-        bytes[] memory signatures = signedGrant(grant);
+        bytes memory signatures = signedGrant(grant);
         uint48 vetoEnds = uint48(block.timestamp + VETO);
         vm.expectEmit(address(grants));
         emit ICodeGrants.GrantApproved(modelId, id, AUTHOR, grant, REPOSITORY, vetoEnds);
@@ -59,7 +59,7 @@ contract CodeGrantsTest is Grants {
 
     function test_validatorsApproveNoCode() public {
         Grant memory grant = grantOf(AUTHOR, 1);
-        bytes[] memory signatures = signedBy(quorum(), grantDigest(grant));
+        bytes memory signatures = signedBy(quorum(), grantDigest(grant));
         vm.expectPartialRevert(IValidatorSet.ValidatorSetBadSigner.selector);
         grants.approve(grant, REPOSITORY, signatures);
     }
@@ -76,8 +76,7 @@ contract CodeGrantsTest is Grants {
         useModel(registry.createModel(modelConfig(), "none"));
         Grant memory grant = grantOf(AUTHOR, 1);
         grant.setVersion = 0;
-        bytes[] memory none = new bytes[](0);
-        _refuse(grant, none, abi.encodeWithSelector(IValidatorSet.ValidatorSetUnknownVersion.selector, modelId, 0));
+        _refuse(grant, "", abi.encodeWithSelector(IValidatorSet.ValidatorSetUnknownVersion.selector, modelId, 0));
         approveByVote(grant);
     }
 
@@ -114,7 +113,7 @@ contract CodeGrantsTest is Grants {
 
     function test_signaturesAreBoundToEveryField() public {
         Grant memory grant = grantOf(AUTHOR, 5);
-        bytes[] memory signatures = signedGrant(grant);
+        bytes memory signatures = signedGrant(grant);
         for (uint256 i = 0; i < 9; ++i) {
             Grant memory other = grantOf(i == 0 ? OTHER : AUTHOR, i == 1 ? 6 : 5);
             if (i == 2) other.repository = Digest.wrap(sha256("https://example.org/other"));
@@ -135,7 +134,7 @@ contract CodeGrantsTest is Grants {
     /// @dev The same people maintain another model, whose holders have set caps too.
     function test_signaturesServeOneModel() public {
         Grant memory grant = grantOf(AUTHOR, 5);
-        bytes[] memory signatures = signedGrant(grant);
+        bytes memory signatures = signedGrant(grant);
         useModel(registry.createModel(modelConfig(), "twin"));
         vm.startPrank(address(timelock));
         validators.setMaintainers(modelId, 0, addressesOf(maintainers), 2);
@@ -149,7 +148,7 @@ contract CodeGrantsTest is Grants {
 
     function test_theUrlIsTheOneThatWasSigned() public {
         Grant memory grant = grantOf(AUTHOR, 1);
-        bytes[] memory signatures = signedGrant(grant);
+        bytes memory signatures = signedGrant(grant);
         bytes32 other = sha256("https://example.org/fork.git");
         vm.expectRevert(
             abi.encodeWithSelector(ICodeGrants.CodeGrantsOtherRepository.selector, other, grant.repository)
@@ -184,7 +183,7 @@ contract CodeGrantsTest is Grants {
         string memory longer = string(new bytes(257));
         Grant memory grant = grantOf(AUTHOR, 1);
         grant.repository = Digest.wrap(sha256(""));
-        bytes[] memory signatures = signedGrant(grant);
+        bytes memory signatures = signedGrant(grant);
         vm.expectRevert(_outside("repository", 0, 1, 256));
         grants.approve(grant, "", signatures);
         grant.repository = Digest.wrap(sha256(bytes(longer)));
@@ -534,7 +533,7 @@ contract CodeGrantsTest is Grants {
         _refuse(grant, signedGrant(grant), reason);
     }
 
-    function _refuse(Grant memory grant, bytes[] memory signatures, bytes memory reason) private {
+    function _refuse(Grant memory grant, bytes memory signatures, bytes memory reason) private {
         vm.expectRevert(reason);
         grants.approve(grant, REPOSITORY, signatures);
     }

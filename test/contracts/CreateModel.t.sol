@@ -138,7 +138,7 @@ contract CreateModelTest is Fixture {
         eq(stakes.runs(), address(runs), "where verdicts are signed");
         eq(stakes.rewards(), address(rewards), "where attestations are signed");
         eq(stakes.validators(), address(validators), "who rules");
-        eq(stakes.disputes(), address(0), "nobody disputes");
+        eq(stakes.disputes(), address(rewards), "who disputes");
         eq(capital.registry(), address(registry), "sale");
         eq(capital.emission(), address(emission), "who mints for the sale");
         eq(shares.registry(), address(registry), "shares");
@@ -260,6 +260,7 @@ contract CreateModelTest is Fixture {
         _refused(config, "proposalThreshold", most + 1, 0, most);
         config.governor.quorumFloor = most;
         config.governor.proposalThreshold = most;
+        config.bootstrapShares = uint128(most);
         registry.createModel(config, "most");
         config.bps = split(0, 1_000, 8_500, 500);
         _refused(config, "quorumFloor", most, 0, 0);
@@ -327,6 +328,7 @@ contract CreateModelTest is Fixture {
         config.yearlyCap = uint128(perYear - 1);
         config.governor.quorumFloor = 0;
         config.governor.proposalThreshold = 0;
+        config.bootstrapShares = 0;
         vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionAboveYearlyCap.selector, perYear, config.yearlyCap));
         registry.createModel(config, "x");
         config.yearlyCap = uint128(perYear);
@@ -522,6 +524,8 @@ contract LimitsTest is Fixture {
             validators,
             capital,
             stakes,
+            rewards,
+            bootstrap,
             limits
         );
     }

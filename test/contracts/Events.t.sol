@@ -111,7 +111,7 @@ contract EventsTest is Fixture {
         address account = address(0xa11ce);
         afterEpoch(2);
         Attestation memory a = attest(2, leafOf(1, account, 100), 100);
-        bytes[] memory signatures = signedBy(quorum(), digestOf(a));
+        bytes memory signatures = signedBy(quorum(), digestOf(a));
         uint48 activatableAt = uint48(block.timestamp + WINDOW);
         vm.expectEmit(address(rewards));
         emit IComputeRewards.RootPosted(modelId, 1, 1, a, activatableAt);
@@ -122,7 +122,7 @@ contract EventsTest is Fixture {
         emit IComputeRewards.RootActivated(modelId, 1, 1, a.root, 1, 2, 100);
         vm.expectEmit(address(emission));
         emit IEmission.EmissionAuthorised(modelId, 1, 1, 2, uint48(a.deadline), 100);
-        rewards.activate(modelId, 1);
+        rewards.activate(a);
 
         uint64[] memory roots = new uint64[](1);
         roots[0] = 1;

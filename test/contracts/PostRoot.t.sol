@@ -16,13 +16,12 @@ contract PostRootTest is Fixture {
         Attestation memory a = attest(1, "root", COMPUTE_BUDGET);
         post(a);
         PendingRoot memory root = rewards.pending(modelId, 1);
-        eq(root.root, "root", "root");
-        eq(root.total, COMPUTE_BUDGET, "total");
+        eq(root.digest, nameOf(a), "digest");
         eq(root.index, 1, "index");
         eq(root.fromEpoch, 1, "from");
         eq(root.toEpoch, 1, "to");
         eq(root.activatableAt, block.timestamp + WINDOW, "window");
-        eq(root.deadline, a.deadline, "deadline");
+        eq(root.asOf, a.deadline, "its deadline");
         eq(newestIndex(), 0, "none active");
         eq(rewards.rootAt(modelId, 1, 1).root, 0, "nor to be found");
         eq(shares.totalSupply(), 0, "nothing is minted before activation");
@@ -156,7 +155,7 @@ contract PostRootTest is Fixture {
         Attestation memory a = attest(1, "root", 1);
         post(a);
         vm.warp(block.timestamp + WINDOW);
-        rewards.activate(modelId, 1);
+        rewards.activate(posted);
         _refused(a, abi.encodeWithSelector(IComputeRewards.ComputeRewardsWrongIndex.selector, 1, 2));
     }
 
@@ -232,7 +231,7 @@ contract PostRootTest is Fixture {
         Attestation memory a = attest(1, "root", 1);
         uint256[] memory four = new uint256[](4);
         for (uint256 i = 0; i < 4; ++i) four[i] = keys[i];
-        bytes[] memory signatures = signedBy(four, digestOf(a));
+        bytes memory signatures = signedBy(four, digestOf(a));
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetNoQuorum.selector, 4, 5));
         rewards.postRoot(a, signatures);
     }
@@ -243,9 +242,9 @@ contract PostRootTest is Fixture {
         afterEpoch(3);
         Attestation memory signed = attest(3, "root", 10);
         signed.deadline += DELAY;
-        bytes[] memory signatures = signedBy(quorum(), digestOf(signed));
+        bytes memory signatures = signedBy(quorum(), digestOf(signed));
         Attestation memory a = abi.decode(abi.encode(signed), (Attestation));
-        field = uint8(bound(field, 0, 6));
+        field = uint8(bound(field, 0, 8));
         if (field == 0) a.runId = RunId.wrap(_flip(RunId.unwrap(a.runId), bit));
         if (field == 1) a.epochDigest = Digest.wrap(_flip(Digest.unwrap(a.epochDigest), bit));
         if (field == 2) a.head = HeadHash.wrap(_flip(HeadHash.unwrap(a.head), bit));
@@ -253,6 +252,8 @@ contract PostRootTest is Fixture {
         if (field == 4) a.total = bound(bit, 11, COMPUTE_BUDGET);
         if (field == 5) a.deadline += uint64(DELAY * bound(bit, 1, 100));
         if (field == 6) (a.toEpoch, a.deadline) = (2, a.deadline - EPOCH * 3 + DELAY * 4);
+        if (field == 7) a.blockNumber ^= uint64(1) << uint8(bit % 64);
+        if (field == 8) a.blockHash = _flip(a.blockHash, bit);
         vm.expectRevert();
         rewards.postRoot(a, signatures);
         rewards.postRoot(signed, signatures);
@@ -263,7 +264,7 @@ contract PostRootTest is Fixture {
         modelId = registry.createModel(modelConfig(), "twin");
         afterEpoch(1);
         Attestation memory a = attest(1, "root", 1);
-        bytes[] memory signatures = signedBy(quorum(), digestOf(a));
+        bytes memory signatures = signedBy(quorum(), digestOf(a));
         a.modelId = mine;
         vm.expectPartialRevert(IValidatorSet.ValidatorSetBadSigner.selector);
         rewards.postRoot(a, signatures);
@@ -272,7 +273,7 @@ contract PostRootTest is Fixture {
     function test_signaturesForAnotherChainOrContractDoNotCount() public {
         afterEpoch(1);
         Attestation memory a = attest(1, "root", 1);
-        bytes[] memory signatures = signedBy(quorum(), digestOf(a));
+        bytes memory signatures = signedBy(quorum(), digestOf(a));
         vm.chainId(99);
         vm.expectPartialRevert(IValidatorSet.ValidatorSetBadSigner.selector);
         rewards.postRoot(a, signatures);
@@ -285,7 +286,7 @@ contract PostRootTest is Fixture {
     }
 
     function _refused(Attestation memory a, bytes memory reason) private {
-        bytes[] memory signatures = signedBy(quorum(), digestOf(a));
+        bytes memory signatures = signedBy(quorum(), digestOf(a));
         vm.expectRevert(reason);
         rewards.postRoot(a, signatures);
     }

@@ -23,7 +23,7 @@ contract QuorumTest is Fixture {
     function test_fourAreNot() public {
         uint256[] memory four = new uint256[](4);
         for (uint256 i = 0; i < 4; ++i) four[i] = keys[i];
-        bytes[] memory signatures = signedBy(four, DIGEST);
+        bytes memory signatures = signedBy(four, DIGEST);
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetNoQuorum.selector, 4, 5));
         validators.requireQuorum(modelId, 1, DIGEST, signatures);
         (uint256 count, uint256 size) = validators.countSigners(modelId, 1, DIGEST, signatures);
@@ -33,8 +33,8 @@ contract QuorumTest is Fixture {
 
     function test_noSignatureIsNoQuorum() public {
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetNoQuorum.selector, 0, 5));
-        validators.requireQuorum(modelId, 1, DIGEST, new bytes[](0));
-        (uint256 count, ) = validators.countSigners(modelId, 1, DIGEST, new bytes[](0));
+        validators.requireQuorum(modelId, 1, DIGEST, "");
+        (uint256 count, ) = validators.countSigners(modelId, 1, DIGEST, "");
         eq(count, 0, "none");
     }
 
@@ -53,7 +53,7 @@ contract QuorumTest is Fixture {
     function test_strangersDoNotCount() public {
         uint256[] memory signers = quorum();
         signers[4] = 0xbad;
-        bytes[] memory signatures = signedBy(signers, DIGEST);
+        bytes memory signatures = signedBy(signers, DIGEST);
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetBadSigner.selector, vm.addr(0xbad)));
         validators.requireQuorum(modelId, 1, DIGEST, signatures);
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetBadSigner.selector, vm.addr(0xbad)));
@@ -72,38 +72,39 @@ contract QuorumTest is Fixture {
         (uint256 count, ) = validators.countSigners(id, 1, DIGEST, signedBy(signers, DIGEST));
         eq(count, 1, "the last member");
         signers[0] = all[64];
-        bytes[] memory signatures = signedBy(signers, DIGEST);
+        bytes memory signatures = signedBy(signers, DIGEST);
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetBadSigner.selector, vm.addr(all[64])));
         validators.countSigners(id, 1, DIGEST, signatures);
     }
 
     function test_anotherDigestsSignaturesDoNotCount() public {
-        bytes[] memory signatures = signedBy(quorum(), keccak256("another"));
+        bytes memory signatures = signedBy(quorum(), keccak256("another"));
         vm.expectPartialRevert(IValidatorSet.ValidatorSetBadSigner.selector);
         validators.requireQuorum(modelId, 1, DIGEST, signatures);
     }
 
     function test_malleatedSignaturesAreRefused() public {
-        bytes[] memory signatures = signedBy(quorum(), DIGEST);
+        bytes memory signatures = signedBy(quorum(), DIGEST);
         (uint8 v, bytes32 r, bytes32 s) = vm.sign(keys[0], DIGEST);
         bytes32 high = bytes32(ORDER - uint256(s));
-        signatures[0] = abi.encodePacked(r, high, v == 27 ? uint8(28) : uint8(27));
+        bytes memory malleated = abi.encodePacked(r, high, v == 27 ? uint8(28) : uint8(27));
+        for (uint256 i = 0; i < 65; ++i) signatures[i] = malleated[i];
         vm.expectRevert(abi.encodeWithSelector(ECDSA.ECDSAInvalidSignatureS.selector, high));
         validators.requireQuorum(modelId, 1, DIGEST, signatures);
     }
 
     function test_signaturesOfAnotherLengthAreRefused() public {
-        bytes[] memory signatures = signedBy(quorum(), DIGEST);
-        signatures[0] = new bytes(64);
-        vm.expectRevert(abi.encodeWithSelector(ECDSA.ECDSAInvalidSignatureLength.selector, 64));
+        bytes memory signatures = bytes.concat(signedBy(quorum(), DIGEST), hex"00");
+        vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetBadLength.selector, 326));
         validators.requireQuorum(modelId, 1, DIGEST, signatures);
-        signatures[0] = new bytes(65);
+        vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetBadLength.selector, 64));
+        validators.countSigners(modelId, 1, DIGEST, new bytes(64));
         vm.expectRevert(abi.encodeWithSelector(ECDSA.ECDSAInvalidSignature.selector));
-        validators.requireQuorum(modelId, 1, DIGEST, signatures);
+        validators.requireQuorum(modelId, 1, DIGEST, new bytes(325));
     }
 
     function test_unknownSetsHaveNoQuorum() public {
-        bytes[] memory signatures = signedBy(quorum(), DIGEST);
+        bytes memory signatures = signedBy(quorum(), DIGEST);
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetUnknownVersion.selector, modelId, 2));
         validators.requireQuorum(modelId, 2, DIGEST, signatures);
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetUnknownVersion.selector, NO_MODEL, 1));
@@ -146,7 +147,7 @@ contract QuorumTest is Fixture {
     }
 
     function _badSigner(uint256[] memory signers, bytes32 digest, address signer) private {
-        bytes[] memory signatures = signedBy(signers, digest);
+        bytes memory signatures = signedBy(signers, digest);
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetBadSigner.selector, signer));
         validators.requireQuorum(modelId, 1, digest, signatures);
     }

@@ -19,7 +19,7 @@ contract RulingsTest is Stakes {
         Receipt memory r = receiptOf(1);
         Ruling memory ruling = rulingOn(r);
         uint48 vetoEnds = uint48(block.timestamp + VETO);
-        (bytes memory signed, bytes[] memory signatures) = (signReceipt(WORKER_KEY, r), signRuling(ruling));
+        (bytes memory signed, bytes memory signatures) = (signReceipt(WORKER_KEY, r), signRuling(ruling));
         vm.expectEmit(address(stakes));
         emit IStakeManager.RulingProposed(modelId, worker, ruling.subject, ruling, 10 ether, vetoEnds, REPORTER);
         vm.prank(REPORTER);
@@ -176,7 +176,7 @@ contract RulingsTest is Stakes {
     /// @dev No quorum can invent what a worker said.
     function test_theAccusedHasSignedTheReceipt() public {
         (Receipt memory r, Ruling memory ruling) = _both(1);
-        (bytes memory forged, bytes[] memory signatures) = (signReceipt(keys[0], r), signRuling(ruling));
+        (bytes memory forged, bytes memory signatures) = (signReceipt(keys[0], r), signRuling(ruling));
         vm.expectRevert(abi.encodeWithSelector(IStakeManager.StakeManagerNotSigned.selector, worker, validator));
         stakes.proposeRuling(ruling, r, forged, signatures);
     }
@@ -185,8 +185,8 @@ contract RulingsTest is Stakes {
         (Receipt memory r, Ruling memory ruling) = _both(1);
         bytes memory signed = signReceipt(WORKER_KEY, r);
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetNoQuorum.selector, 0, 5));
-        stakes.proposeRuling(ruling, r, signed, new bytes[](0));
-        bytes[] memory others = signedBy(quorum(), digestIn(runs.domainSeparator(), ProtocolHashes.hashRuling(ruling)));
+        stakes.proposeRuling(ruling, r, signed, "");
+        bytes memory others = signedBy(quorum(), digestIn(runs.domainSeparator(), ProtocolHashes.hashRuling(ruling)));
         vm.expectPartialRevert(IValidatorSet.ValidatorSetBadSigner.selector);
         stakes.proposeRuling(ruling, r, signed, others);
         ruling.setVersion = 2;
@@ -200,7 +200,7 @@ contract RulingsTest is Stakes {
         _refuse(ruling, r, abi.encodeWithSelector(IStakeManager.StakeManagerExpired.selector, ruling.deadline));
         vm.revertToState(before);
         vm.warp(ruling.deadline);
-        (bytes memory signed, bytes[] memory signatures) = (signReceipt(WORKER_KEY, r), signRuling(ruling));
+        (bytes memory signed, bytes memory signatures) = (signReceipt(WORKER_KEY, r), signRuling(ruling));
         stakes.proposeRuling(ruling, r, signed, signatures);
         _stands(ruling.subject, RulingState.Proposed);
     }
@@ -231,7 +231,7 @@ contract RulingsTest is Stakes {
     }
 
     function _refuse(Ruling memory ruling, Receipt memory r, bytes memory reason) private {
-        (bytes memory signed, bytes[] memory signatures) = (signReceipt(WORKER_KEY, r), signRuling(ruling));
+        (bytes memory signed, bytes memory signatures) = (signReceipt(WORKER_KEY, r), signRuling(ruling));
         vm.expectRevert(reason);
         stakes.proposeRuling(ruling, r, signed, signatures);
     }

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {IDisputes, Outcome} from "../../contracts/interfaces/IDisputes.sol";
+import {Outcome} from "../../contracts/interfaces/IDisputes.sol";
 import {Digest, HeadHash} from "../../contracts/interfaces/Ids.sol";
 import {IRunRegistry} from "../../contracts/interfaces/IRunRegistry.sol";
 import {IStakeManager, Offence} from "../../contracts/interfaces/IStakeManager.sol";
 import {Attestation, Verdict} from "../../contracts/interfaces/Statements.sol";
 import {ProtocolHashes} from "../../contracts/libraries/ProtocolHashes.sol";
-import {StakeManager} from "../../contracts/staking/StakeManager.sol";
 import {Stakes} from "./support/Stakes.sol";
 
 /// @notice What a validator signed twice, or signed falsely, costs it stake, once for each offence.
@@ -165,9 +164,9 @@ contract SlashConflictTest is Stakes {
         }
     }
 
-    /// @dev A new deadline after the old one passed, a new head after a reorg, another set.
+    /// @dev A new deadline after the old one passed, a new head or block after a reorg, another set.
     function test_attestationsOfDifferentThingsAreHonest() public {
-        for (uint256 i = 0; i < 11; ++i) {
+        for (uint256 i = 0; i < 13; ++i) {
             Attestation memory b = attestation();
             b.root = "other";
             if (i == 0) b.kind = 2;
@@ -181,6 +180,8 @@ contract SlashConflictTest is Stakes {
             if (i == 8) b.setVersion = 2;
             if (i == 9) b.deadline += DELAY;
             if (i == 10) b = attestation();
+            if (i == 11) ++b.blockNumber;
+            if (i == 12) b.blockHash = "other";
             _refuse(attestation(), b, _noConflict());
         }
     }
@@ -226,9 +227,6 @@ contract SlashConflictTest is Stakes {
         vm.expectRevert(refusal);
         stakes.slashVoided(a, signed);
         book.rule(digest, Outcome.Undecided, ALICE);
-        vm.expectRevert(refusal);
-        stakes.slashVoided(a, signed);
-        stakes = new StakeManager(registry, runs, rewards, validators, IDisputes(address(0)));
         vm.expectRevert(refusal);
         stakes.slashVoided(a, signed);
     }

@@ -3,7 +3,7 @@ pragma solidity ^0.8.30;
 
 import {Errors} from "@openzeppelin/contracts/utils/Errors.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {IDisputes, Outcome} from "../../contracts/interfaces/IDisputes.sol";
+import {Outcome} from "../../contracts/interfaces/IDisputes.sol";
 import {ModelId} from "../../contracts/interfaces/Ids.sol";
 import {IStakeManager, Role, SlashTerms} from "../../contracts/interfaces/IStakeManager.sol";
 import {COMPUTE} from "../../contracts/interfaces/Kinds.sol";
@@ -208,14 +208,6 @@ contract StakeTest is Stakes {
         vm.warp(block.timestamp + LEAVE);
         book.set(NO_MODEL, COMPUTE, 1, Outcome.Open);
         book.set(modelId, COMPUTE + 1, 1, Outcome.Open);
-        eq(take(WORKER, worker), 10, "paid");
-    }
-
-    function test_whereNothingIsDisputedStakeLeavesAsWell() public {
-        stakes = new StakeManager(registry, runs, rewards, validators, IDisputes(address(0)));
-        put(WORKER, worker, 10);
-        request(WORKER, worker, 10);
-        vm.warp(block.timestamp + LEAVE);
         eq(take(WORKER, worker), 10, "paid");
     }
 

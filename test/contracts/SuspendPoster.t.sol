@@ -64,7 +64,7 @@ contract SuspendPosterTest is Fixture {
 
     function test_itCountsOnce() public {
         Suspend memory suspension = _suspension();
-        bytes[] memory signatures = _signed(suspension);
+        bytes memory signatures = _signed(suspension);
         checkpoints.suspend(suspension, signatures);
         vm.recordLogs();
         checkpoints.suspend(suspension, signatures);
@@ -87,7 +87,7 @@ contract SuspendPosterTest is Fixture {
     function test_itNamesThePosterOfNow() public {
         Suspend memory suspension = _suspension();
         suspension.poster = OTHER;
-        bytes[] memory signatures = _signed(suspension);
+        bytes memory signatures = _signed(suspension);
         vm.expectRevert(
             abi.encodeWithSelector(ICheckpointRegistry.CheckpointRegistryOtherPoster.selector, runId, OTHER, POSTER)
         );
@@ -96,7 +96,7 @@ contract SuspendPosterTest is Fixture {
 
     function test_itExpires() public {
         Suspend memory suspension = _suspension();
-        bytes[] memory signatures = _signed(suspension);
+        bytes memory signatures = _signed(suspension);
         vm.warp(suspension.deadline + 1);
         vm.expectRevert(
             abi.encodeWithSelector(
@@ -112,7 +112,7 @@ contract SuspendPosterTest is Fixture {
     function test_theSetInForceSigns() public {
         Suspend memory suspension = _suspension();
         suspension.setVersion = 2;
-        bytes[] memory signatures = _signed(suspension);
+        bytes memory signatures = _signed(suspension);
         vm.expectRevert(
             abi.encodeWithSelector(ICheckpointRegistry.CheckpointRegistryStaleSet.selector, uint32(2), uint32(1))
         );
@@ -123,13 +123,13 @@ contract SuspendPosterTest is Fixture {
         Suspend memory suspension = _suspension();
         uint256[] memory four = new uint256[](4);
         for (uint256 i = 0; i < 4; ++i) four[i] = keys[i];
-        bytes[] memory signatures = signedBy(four, _digestOf(suspension));
+        bytes memory signatures = signedBy(four, _digestOf(suspension));
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetNoQuorum.selector, 4, 5));
         checkpoints.suspend(suspension, signatures);
     }
 
     function test_signaturesAreBoundToEveryField() public {
-        bytes[] memory signatures = _signed(_suspension());
+        bytes memory signatures = _signed(_suspension());
         Suspend memory other = _suspension();
         other.head = HeadHash.wrap("other");
         vm.expectRevert();
@@ -148,7 +148,7 @@ contract SuspendPosterTest is Fixture {
         Suspend memory suspension = _suspension();
         suspension.runId = NO_RUN;
         suspension.poster = address(0);
-        bytes[] memory signatures = _signed(suspension);
+        bytes memory signatures = _signed(suspension);
         vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryUnknownRun.selector, NO_RUN));
         checkpoints.suspend(suspension, signatures);
     }
@@ -161,7 +161,7 @@ contract SuspendPosterTest is Fixture {
         return MessageHashUtils.toTypedDataHash(checkpoints.domainSeparator(), ProtocolHashes.hashSuspend(suspension));
     }
 
-    function _signed(Suspend memory suspension) private view returns (bytes[] memory) {
+    function _signed(Suspend memory suspension) private view returns (bytes memory) {
         return signedBy(quorum(), _digestOf(suspension));
     }
 

@@ -136,7 +136,7 @@ contract VoidedGrantsTest is Grants {
             uint32(1),
             uint48(block.timestamp)
         );
-        bytes[] memory signatures = signedGrant(grant);
+        bytes memory signatures = signedGrant(grant);
         vm.expectRevert(refusal);
         grants.approve(grant, REPOSITORY, signatures);
     }

@@ -194,7 +194,7 @@ describe("the local profile", () => {
       clients.walletClient.deployContract({
         abi,
         bytecode,
-        args: [zero, zero, zero, zero, zero, zero, zero, limits],
+        args: [zero, zero, zero, zero, zero, zero, zero, zero, zero, limits],
         chain: null,
       }),
     ).rejects.toThrow("ModelRegistryLimitRefused");

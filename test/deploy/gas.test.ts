@@ -30,6 +30,7 @@ import { network } from "hardhat";
 import {
   type Abi,
   type Address,
+  concatHex,
   createPublicClient,
   createWalletClient,
   custom,
@@ -64,6 +65,7 @@ const contracts = [
   "CodeGrants",
   "CapitalSale",
   "StakeManager",
+  "Bootstrap",
   "DeterministicDeployer",
 ] as const satisfies readonly ContractName[];
 
@@ -240,6 +242,8 @@ async function measure(): Promise<Record<string, number>> {
       root: tree.root,
       total: tree.total,
       setVersion: 1,
+      blockNumber: 20_000_000n,
+      blockHash: hash("block"),
       deadline: end + BigInt(model.postingDelay),
     };
     const domain = domainFor(31337, addresses.computeRewards);
@@ -249,12 +253,15 @@ async function measure(): Promise<Record<string, number>> {
         .map((validator) => validator.signTypedData(typedDataOf(domain, "Attestation", attestation))),
     );
     await at(end + 1n);
-    const posted = await send(2, addresses.computeRewards, "ComputeRewards", "postRoot", [attestation, signatures]);
+    const posted = await send(2, addresses.computeRewards, "ComputeRewards", "postRoot", [
+      attestation,
+      concatHex(signatures),
+    ]);
     row(`post root, 5 of 7, ${when}`, posted);
     expect(decodeEventLog({ abi: await abiOf("ComputeRewards"), ...posted.logs[0]! }).eventName).toBe("RootPosted");
     expect(structHash("Attestation", attestation)).toMatch(/^0x/);
     await at(end + 1n + BigInt(model.window));
-    row(`activate root, ${when}`, await send(2, addresses.computeRewards, "ComputeRewards", "activate", [modelId, 1]));
+    row(`activate root, ${when}`, await send(2, addresses.computeRewards, "ComputeRewards", "activate", [attestation]));
     for (const [holder, kind] of [
       [2, "undelegated"],
       [3, "self-delegated"],
@@ -338,7 +345,7 @@ async function measure(): Promise<Record<string, number>> {
   const registry = addresses.checkpointRegistry;
   const signed = typedDataOf(domainFor(31337, registry), "Suspend", suspension);
   const quorum = await Promise.all(validators.slice(0, 5).map((validator) => validator.signTypedData(signed)));
-  row("suspend, 5 of 7", await send(2, registry, "CheckpointRegistry", "suspend", [suspension, quorum]));
+  row("suspend, 5 of 7", await send(2, registry, "CheckpointRegistry", "suspend", [suspension, concatHex(quorum)]));
 
   // The timelock speaks for itself: how it comes to decide is measured above.
   const timelock = await of("timelockOf");
@@ -376,7 +383,7 @@ async function measure(): Promise<Record<string, number>> {
   };
   const terms = typedDataOf(domainFor(31337, codeGrants), "Grant", grant);
   const approval = await Promise.all(maintainers.slice(0, 2).map((maintainer) => maintainer.signTypedData(terms)));
-  const approved = await send(2, codeGrants, "CodeGrants", "approve", [grant, repository, approval]);
+  const approved = await send(2, codeGrants, "CodeGrants", "approve", [grant, repository, concatHex(approval)]);
   row("approve grant, 2 of 3, first", approved);
   const grantId = grantIdOf(grant);
   for (const [index, when] of ["first", "later"].entries()) {
@@ -389,7 +396,7 @@ async function measure(): Promise<Record<string, number>> {
   const signedByTwo = await Promise.all(
     maintainers.slice(0, 2).map((maintainer) => maintainer.signTypedData(ofAnother)),
   );
-  await send(2, codeGrants, "CodeGrants", "approve", [second, repository, signedByTwo]);
+  await send(2, codeGrants, "CodeGrants", "approve", [second, repository, concatHex(signedByTwo)]);
   row("void a set's grants (without the vote)", await decide(codeGrants, "CodeGrants", "voidSet", [modelId, 1]));
   const burn = [modelId, [grantIdOf(second)]];
   row("burn what is voided, 1 grant", await send(2, codeGrants, "CodeGrants", "burnVoided", burn));
@@ -486,7 +493,7 @@ async function measure(): Promise<Record<string, number>> {
   const ofReceipt = typedDataOf(domainFor(31337, addresses.runRegistry), "Receipt", receipt);
   const ofRuling = typedDataOf(domainFor(31337, addresses.validatorSet), "Ruling", ruling);
   const ruled = await Promise.all(validators.slice(0, 5).map((validator) => validator.signTypedData(ofRuling)));
-  const proposedRuling = [ruling, receipt, await worker.signTypedData(ofReceipt), ruled];
+  const proposedRuling = [ruling, receipt, await worker.signTypedData(ofReceipt), concatHex(ruled)];
   row("propose a ruling, 5 of 7", await stake("proposeRuling", proposedRuling));
   const on = [modelId, worker.address, ruling.subject];
   row("request stake", await stake("requestWithdrawal", [modelId, 0, 50n * share]));
@@ -494,6 +501,54 @@ async function measure(): Promise<Record<string, number>> {
   row("execute a ruling", await stake("executeRuling", on));
   row("withdraw stake", await stake("withdraw", [modelId, 0, worker.address]));
   row("collect fees", await stake("collectFees", [worker.address]));
+  // A third root, which the holders void, and the next one, which bears a bond.
+  const rewards = addresses.computeRewards;
+  const { disputeBond, postingDelay, window } = model;
+  const attested = async (label: string) => {
+    const time = await now();
+    const toEpoch = ((await read(addresses.emission, "Emission", "epochOf", [modelId, Number(time)])) as bigint) - 1n;
+    const end = BigInt((await read(addresses.emission, "Emission", "epochEnd", [modelId, toEpoch])) as number);
+    const attestation: Attestation = {
+      kind: 1,
+      modelId,
+      index: 3n,
+      fromEpoch: 3n,
+      toEpoch,
+      runId,
+      head: asHead(hash("head")),
+      epochDigest: asDigest(hash(label)),
+      previousRoot,
+      root: hash(label),
+      total: 1n,
+      setVersion: 1,
+      blockNumber: 20_000_000n,
+      blockHash: hash("block"),
+      deadline: end + (1n + (time + 5n - end) / BigInt(postingDelay)) * BigInt(postingDelay),
+    };
+    const data = typedDataOf(domainFor(31337, rewards), "Attestation", attestation);
+    const signatures = await Promise.all(validators.slice(0, 5).map((validator) => validator.signTypedData(data)));
+    return {
+      attestation,
+      signatures: concatHex(signatures),
+      dispute: [modelId, 1, structHash("Attestation", attestation), hash("evidence")],
+    };
+  };
+  const wrong = await attested("wrong");
+  await send(2, rewards, "ComputeRewards", "postRoot", [wrong.attestation, wrong.signatures]);
+  row("dispute a root", await send(6, rewards, "ComputeRewards", "dispute", wrong.dispute, disputeBond));
+  const { proposalId } = (await read(rewards, "ComputeRewards", "disputeOf", [modelId, 1])) as { proposalId: bigint };
+  await at((await now()) + 2n);
+  await send(2, governor, "ModelGovernor", "castVote", [proposalId, 0]);
+  await at(1n + ((await read(governor, "ModelGovernor", "proposalDeadline", [proposalId])) as bigint));
+  row("settle a dispute, void", await send(2, rewards, "ComputeRewards", "settleDispute", [modelId, 1, 1]));
+  const right = await attested("right");
+  row(
+    "post root, 5 of 7, with a bond",
+    await send(2, rewards, "ComputeRewards", "postRoot", [right.attestation, right.signatures], 2n * disputeBond),
+  );
+  row("withdraw what bonds brought", await send(2, rewards, "ComputeRewards", "withdraw", [accounts[6]!.address]));
+  await at((await now()) + BigInt(window));
+  row("activate root, with a bond", await send(2, rewards, "ComputeRewards", "activate", [right.attestation]));
   return rows;
 }
 

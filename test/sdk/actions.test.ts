@@ -12,6 +12,7 @@ import {
   runIdOf,
   typedDataOf,
   zeroHash,
+  structHash,
 } from "@cotrain/sdk/protocol";
 import { accept, holders, isolated } from "./holders.ts";
 import {
@@ -252,7 +253,7 @@ describe("rewards", () => {
       await expect(
         actions.postRoot(anyone, { addresses, attestation, signatures: signatures.toReversed() }),
       ).rejects.toBeInstanceOf(errors.ValidatorSetBadSignerError);
-      await expect(actions.activateRoot(anyone, { addresses, modelId })).rejects.toBeInstanceOf(
+      await expect(actions.activateRoot(anyone, { addresses, attestation })).rejects.toBeInstanceOf(
         errors.ComputeRewardsNothingPendingError,
       );
       expect(await actions.pendingRoot(client, { addresses, modelId })).toBeUndefined();
@@ -260,18 +261,17 @@ describe("rewards", () => {
       const posted = await actions.postRoot.sync(anyone, { addresses, attestation, signatures });
       expect(posted.event).toMatchObject({ modelId, kind: 1, index: 1n, attestation: { root: attestation.root } });
       expect(await actions.pendingRoot(client, { addresses, modelId })).toMatchObject({
-        root: attestation.root,
+        digest: structHash("Attestation", attestation),
         index: 1,
-        total: 400n * share,
         fromEpoch: 1,
         toEpoch: Number(attestation.toEpoch),
       });
-      const early = actions.activateRoot(anyone, { addresses, modelId });
+      const early = actions.activateRoot(anyone, { addresses, attestation });
       await expect(early).rejects.toBeInstanceOf(errors.ComputeRewardsWindowOpenError);
       await expect(early).rejects.toMatchObject({ retryable: true });
 
       await world.advanceTo(posted.event.activatableAt);
-      const activated = await actions.activateRoot.sync(anyone, { addresses, modelId });
+      const activated = await actions.activateRoot.sync(anyone, { addresses, attestation });
       expect(activated.event).toMatchObject({ root: attestation.root, total: 400n * share });
       expect(await actions.activeRoot(client, { addresses, modelId })).toEqual({
         root: attestation.root,

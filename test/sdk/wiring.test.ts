@@ -3,6 +3,7 @@ import { type Address, getAddress, type Hex } from "viem";
 import { getCode } from "viem/actions";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import {
+  bootstrapOf,
   codeGrantsOf,
   deploymentWiring,
   distributorsOf,
@@ -49,7 +50,7 @@ it("of what was deployed all is as it should be", async () => {
   const { client, addresses, modelId } = world;
   const ofDeployment = await deploymentWiring(client, { addresses });
   const ofModel = await modelWiring(client, { addresses, modelId });
-  expect(ofDeployment.length).toBe(34);
+  expect(ofDeployment.length).toBe(41);
   expect(ofModel.length).toBe(11);
   expect(misWired([...ofDeployment, ...ofModel])).toEqual([]);
 });
@@ -99,6 +100,12 @@ it("an immutable that names somebody else is found, wherever it decides", async 
   await stands(stakes, runRegistry, ["StakeManager.runs"]);
   await stands(stakes, computeRewards, ["StakeManager.rewards"]);
   await stands(stakes, validatorSet, ["StakeManager.validators"]);
+  const bootstrap = await bootstrapOf(client, { addresses });
+  await stands(bootstrap, computeRewards, ["Bootstrap.rewards"]);
+  await stands(bootstrap, emission, ["Bootstrap.emission"]);
+  await stands(bootstrap, modelRegistry, ["Bootstrap.registry"]);
+  await stands(modelRegistry, bootstrap, ["ModelRegistry.bootstrap"]);
+  await stands(modelRegistry, computeRewards, ["ModelRegistry.rewards"]);
   await stands(emission, modelRegistry, ["Emission.registry"]);
   await stands(modelRegistry, emission, ["ModelRegistry.emission"]);
   await stands(modelRegistry, validatorSet, ["ModelRegistry.validators"]);

@@ -176,6 +176,8 @@ export async function createWorld() {
       root: tree.root,
       total: tree.total,
       setVersion: await currentSetVersion(client, { addresses, modelId }),
+      blockNumber: 1n,
+      blockHash: hashOf("block"),
       deadline: BigInt(end + postingDelay),
     };
     const domain = domainFor(31337, addresses.computeRewards);
@@ -190,7 +192,7 @@ export async function createWorld() {
     const { attestation, signatures } = await attest(leaves);
     const { event } = await postRoot.sync(clientOf(stranger), { addresses, attestation, signatures });
     await advanceTo(event.activatableAt);
-    await activateRoot.sync(clientOf(stranger), { addresses, modelId });
+    await activateRoot.sync(clientOf(stranger), { addresses, attestation });
     const index = Number(attestation.index);
     return { ...rewardTree({ modelId, index }, leaves), index };
   }

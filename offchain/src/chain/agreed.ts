@@ -26,10 +26,12 @@ export function memo<K, T>(load: (key: K) => Promise<T>): (key: K) => Promise<T>
 }
 
 /** A function of two arguments as one of a tuple's text, so that `memo` compares by value. */
-export function memo2<A extends string, T>(load: (a: A, b: number) => Promise<T>): (a: A, b: number) => Promise<T> {
-  const byFirst = new Map<A, (b: number) => Promise<T>>();
+export function memo2<A extends string, B extends string | number, T>(
+  load: (a: A, b: B) => Promise<T>,
+): (a: A, b: B) => Promise<T> {
+  const byFirst = new Map<A, (b: B) => Promise<T>>();
   return (a, b) => {
-    const bySecond = byFirst.get(a) ?? memo((second: number) => load(a, second));
+    const bySecond = byFirst.get(a) ?? memo((second: B) => load(a, second));
     byFirst.set(a, bySecond);
     return bySecond(b);
   };

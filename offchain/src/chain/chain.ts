@@ -2,7 +2,7 @@
 import { type Address, digestOfJson, type ModelId, type Struct, toWire } from "@cotrain/sdk/protocol";
 import type { LocalAccount } from "viem";
 
-import { type Clock, systemClock, UserError } from "../base/index.ts";
+import { type Clock, RetryableError, systemClock, UserError } from "../base/index.ts";
 import type { JobTable, Logger } from "../service/index.ts";
 import { connect, type ConnectionOptions } from "./connection.ts";
 import { type JournalOptions, openJournal } from "./journal.ts";
@@ -83,7 +83,9 @@ export async function openChain(
       return posted(result);
     },
     activateRoot: async (modelId, epoch, key) => {
-      const result = await journal.submit(activations, key, { modelId, epoch }, options.signal);
+      const known = await journal.payloadOf(activations, key);
+      const payload = known ?? { modelId, epoch, attestation: await postedAttestation(reader, modelId, epoch) };
+      const result = await journal.submit(activations, key, payload, options.signal);
       watch.note({ kind: "activation", modelId, epoch });
       return posted(result);
     },
@@ -111,6 +113,23 @@ async function signedPayload(
       `Epoch ${attestation.toEpoch} has ${sorted.length} signatures of the set; ${threshold} are needed.`,
     );
   return { attestation: toWire("Attestation", attestation), signatures: sorted };
+}
+
+/** What was posted for an epoch: what is pending, else the newest. @throws RetryableError `CHAIN_MOVED` */
+async function postedAttestation(
+  reader: ChainReader,
+  modelId: ModelId,
+  epoch: number,
+): Promise<RootPayload["attestation"]> {
+  const pending = await reader.pendingRoot(modelId);
+  const posted =
+    pending?.epoch === epoch ? pending : (await reader.rootsOf(modelId)).findLast((each) => each.epoch === epoch);
+  if (!posted)
+    throw new RetryableError(
+      "CHAIN_MOVED",
+      `No root of epoch ${epoch} of ${modelId} was posted that could be activated.`,
+    );
+  return toWire("Attestation", posted.attestation);
 }
 
 /** What goes into a head's transaction: nothing where the head is there already, as it is in the middle of a batch. */

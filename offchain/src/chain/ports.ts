@@ -98,13 +98,21 @@ export interface RootView {
 export interface PendingRootView extends RootView {
   /** The first epoch it covers. */
   readonly fromEpoch: number;
-  /** From when on it may be activated. */
-  readonly activatableAt: number;
+  /** From when on it may be activated; undefined while it is disputed. */
+  readonly activatableAt: number | undefined;
   readonly deadline: number;
 }
 
+/** A root with all that was signed of it, without which nobody activates it. */
+export interface SignedRoot extends PendingRootView {
+  readonly attestation: Attestation;
+  /** Its struct hash, by which the contract names it. */
+  readonly digest: Hex;
+}
+
 /** One RootPosted event. */
-export interface PostedRoot extends PendingRootView {
+export interface PostedRoot extends SignedRoot {
+  readonly activatableAt: number;
   readonly modelId: ModelId;
   readonly runId: RunId;
   readonly head: HeadHash;
@@ -186,7 +194,10 @@ export interface ChainReader {
   validators(modelId: ModelId, version?: number): Promise<ValidatorSetView>;
   /** The newest. */
   activeRoot(modelId: ModelId): Promise<RootView | undefined>;
-  pendingRoot(modelId: ModelId): Promise<PendingRootView | undefined>;
+  /** @throws RetryableError `CHAIN_RPC` where its posting is left out */
+  pendingRoot(modelId: ModelId): Promise<SignedRoot | undefined>;
+  /** When the age of the epochs is judged for the next root, unless its deadline is before that; undefined for its deadline. */
+  ageJudgedAt(modelId: ModelId): Promise<number | undefined>;
   /** RootPosted events, oldest first; read anew where the root `wanted` is not there. */
   rootsOf(modelId: ModelId, wanted?: Hex): Promise<PostedRoot[]>;
   /** RootActivated events, oldest first. */
@@ -235,7 +246,10 @@ export interface ChainPort extends ChainReader {
     signatures: readonly { readonly validator: Address; readonly signature: Hex }[],
     key: string,
   ): Promise<RootPosting>;
-  /** Activates the pending root of `epoch` once its window is over: rejects with RetryableError `WINDOW_OPEN` before. */
+  /**
+   * Activates the pending root of `epoch` once its window is over: rejects with RetryableError `WINDOW_OPEN` before, `ROOT_DISPUTED`
+   * while it is disputed, `CHAIN_MOVED` where none of this epoch was posted.
+   */
   activateRoot(modelId: ModelId, epoch: number, key: string): Promise<RootPosting>;
   /** What postings wait for while the chain asks for more than a transaction may cost or the account has; undefined while they do not. */
   feeWait(): FeeWait | undefined;

@@ -31,6 +31,7 @@ export interface RootPayload {
 interface ActivationPayload {
   readonly modelId: ModelId;
   readonly epoch: number;
+  readonly attestation: WireStruct<"Attestation">;
 }
 /** A RootPosting as JSON. */
 interface RootResult {
@@ -166,14 +167,20 @@ function activationPostings({ reader, addresses }: PostingModules): PostingKinds
     },
     prepare: async ({ modelId, epoch }) => {
       const [pending, now] = await Promise.all([reader.pendingRoot(modelId), reader.chainTime()]);
-      if (pending && now < pending.activatableAt)
+      if (!pending) return "send";
+      if (pending.activatableAt === undefined)
+        return new RetryableError(
+          "ROOT_DISPUTED",
+          `The root of epoch ${epoch} is disputed, and the holders vote on it.`,
+        );
+      if (now < pending.activatableAt)
         return new RetryableError(
           "WINDOW_OPEN",
           `The root of epoch ${epoch} is in its window until ${pending.activatableAt}; it is ${now}.`,
         );
       return "send";
     },
-    call: ({ modelId }) => activateRoot.call({ addresses, modelId }),
+    call: ({ attestation }) => activateRoot.call({ addresses, attestation: fromWire("Attestation", attestation) }),
   };
 }
 

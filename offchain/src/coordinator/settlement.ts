@@ -67,7 +67,8 @@ export async function rootPosted(
 ): Promise<Unstamped<RootPosted>> {
   const { window } = await modules.chain.schedule(facts.modelId);
   const latest = Math.ceil(driver.now() / 1_000) + window;
-  return { type: "RootPosted", epoch, root, transaction, activatableAt: Math.min(activatableAt, latest) };
+  // While it is disputed nobody knows when: then the posting of its activation waits.
+  return { type: "RootPosted", epoch, root, transaction, activatableAt: Math.min(activatableAt ?? latest, latest) };
 }
 
 export const rootActivated = (root: RootView): Unstamped<RootActivated> => ({

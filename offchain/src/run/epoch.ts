@@ -1,7 +1,7 @@
 /**
  * An epoch's accounts: from the heads on-chain, the receipts under them and the verdicts about them to the root of what
  * they earned, which validators sign (protocol.md, "Contribution"). The coordinator computes it to publish, each validator again to
- * compare; the result is a function of the chain, the published blobs, the verdicts and the deadline alone.
+ * compare; the result is a function of the chain, the published blobs, the verdicts, the deadline and the block alone.
  */
 import {
   type Address,
@@ -27,7 +27,7 @@ import {
   zeroHash,
 } from "@cotrain/sdk/protocol";
 
-import { RetryableError } from "../base/index.ts";
+import { RetryableError, UserError } from "../base/index.ts";
 import { type HeadDocuments, type HeadDocumentsCache } from "./documents.ts";
 import { leavesOf, rewardTreeOf } from "./epochDocuments.ts";
 import { DocumentError } from "./published.ts";
@@ -72,7 +72,7 @@ async function headsOf(
 async function payOf(
   { reader, documents, blobs }: EpochModules,
   modelId: ModelId,
-  { schedule, deadline }: Standing,
+  { schedule, asOf }: Standing,
   links: readonly AnyHead[],
   verdicts: readonly SignedVerdict[],
 ) {
@@ -91,7 +91,7 @@ async function payOf(
       heads.push(epochHeadOf(head, await leastVersion(reader, schedule, head)));
     }
     const contributions = contributionsIn(heads, behind, parsed);
-    const budget = await reader.computeBudget(modelId, number, deadline);
+    const budget = await reader.computeBudget(modelId, number, asOf);
     const amounts = shareOut(contributions, budget);
     for (const [account, amount] of amounts) earned.set(account, (earned.get(account) ?? 0n) + amount);
     epochs.push({
@@ -112,8 +112,8 @@ async function payOf(
 
 /**
  * Computes an epoch. See EpochAccounts (ports.ts).
- * @throws RetryableError `EPOCH_NOT_OVER`, `ROOT_PENDING`, `CHAIN_MOVED`; UserError `EPOCH_SUPERSEDED`, `DEADLINE_REFUSED`;
- *   DocumentError
+ * @throws RetryableError `EPOCH_NOT_OVER`, `ROOT_PENDING`, `BLOCK_NOT_FINAL`, `CHAIN_MOVED`; UserError `EPOCH_SUPERSEDED`,
+ *   `DEADLINE_REFUSED`, `BLOCK_REFUSED`; DocumentError
  */
 export async function computeEpoch(modules: EpochModules, input: ComputeEpochInput): Promise<EpochResult> {
   const { reader } = modules;
@@ -126,6 +126,7 @@ export async function computeEpoch(modules: EpochModules, input: ComputeEpochInp
     await requireStanding(reader, input, standing);
     return { kind: "nothing", reason: `No head was anchored in epoch ${epoch}.` };
   }
+  requireBelow(standing.block, last.head);
   const verdicts = await countedVerdicts(reader, input.verdicts, links, set.validators);
   const { epochs, earned } = await payOf(modules, modelId, standing, links, verdicts);
   const previous = active ? await digestUnder(reader, modelId, active) : null;
@@ -144,11 +145,17 @@ export async function computeEpoch(modules: EpochModules, input: ComputeEpochInp
   return { kind: "computed", computation };
 }
 
+/** What is paid for must stand at or below the block that signers name. @throws UserError `BLOCK_REFUSED` */
+function requireBelow({ number }: Standing["block"], head: PostedHead): void {
+  if (head.block > number)
+    throw new UserError("BLOCK_REFUSED", `Head ${head.head} stands in block ${head.block}, above the block ${number}.`);
+}
+
 /** The documents of an epoch, and what validators are asked to sign. */
 function statementOf(
   modelId: ModelId,
   epoch: number,
-  { active, set, deadline }: Standing,
+  { active, set, deadline, block }: Standing,
   parts: {
     readonly last: AnyHead;
     readonly finished: EpochManifest["finished"];
@@ -194,6 +201,8 @@ function statementOf(
     root: tree.root,
     total: tree.total,
     setVersion: set.version,
+    blockNumber: BigInt(block.number),
+    blockHash: block.hash,
     deadline: BigInt(deadline),
   };
   return { inputs, verdicts, rewards, manifest, attestation };

@@ -4,6 +4,7 @@ import type {
   Digest,
   EpochInputs,
   EpochManifest,
+  Hex,
   ModelId,
   RewardsFile,
   RunId,
@@ -25,6 +26,12 @@ export interface HeadWithParent<Parent extends PostedHead | undefined = PostedHe
   readonly parent: Parent;
 }
 
+/** A block by number and hash. */
+export interface ReadBlock {
+  readonly number: number;
+  readonly hash: Hex;
+}
+
 export interface ComputeEpochInput {
   readonly modelId: ModelId;
   /** An epoch that is over, above the active root's, with at least one head. */
@@ -33,6 +40,8 @@ export interface ComputeEpochInput {
   readonly verdicts: readonly SignedVerdict[];
   /** Deadline to attest; without it the first that leaves time to: end of the epoch + n × posting delay. */
   readonly deadline?: number;
+  /** Block that is said to have been read; without it the newest confirmed one. One that this chain does not have is refused. */
+  readonly block?: ReadBlock;
   /** Attempts since the active root whose deadline passed; 0 unless given. Each leaves more time than the one before. */
   readonly expired?: number;
 }

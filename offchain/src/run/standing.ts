@@ -3,7 +3,7 @@ import { endOfEpoch, MAX_DEADLINE_DELAYS } from "@cotrain/sdk/protocol";
 
 import { RetryableError, UserError } from "../base/index.ts";
 import type { ChainReader, ModelSchedule, RootView } from "../chain/index.ts";
-import type { ComputeEpochInput } from "./ports.ts";
+import type { ComputeEpochInput, ReadBlock } from "./ports.ts";
 
 /** Of a posting delay, the least that is left to collect signatures; and the most, well within what validators sign by a clock that lags. */
 const LEAST_LEFT = 1 / 4;
@@ -39,20 +39,48 @@ export interface Standing {
   readonly active: RootView | undefined;
   readonly set: Awaited<ReturnType<ChainReader["validators"]>>;
   readonly deadline: number;
+  /** When the age of the epochs is judged: the deadline, or before it since a root that failed. */
+  readonly asOf: number;
+  /** All that is read stands at or below it. */
+  readonly block: ReadBlock;
 }
 
-/** @throws RetryableError `EPOCH_NOT_OVER`, `ROOT_PENDING`; UserError `EPOCH_SUPERSEDED`, `DEADLINE_REFUSED` */
+/**
+ * The block that signers name: the newest confirmed one, or the one that was said.
+ * @throws RetryableError `BLOCK_NOT_FINAL`; UserError `BLOCK_REFUSED`
+ */
+async function blockFor(reader: ChainReader, said: ReadBlock | undefined): Promise<ReadBlock> {
+  const { block: tip } = await reader.tip();
+  const newest = Math.max(0, tip - reader.confirmations);
+  if (said && said.number > newest)
+    throw new RetryableError(
+      "BLOCK_NOT_FINAL",
+      `Block ${said.number} is not confirmed here: block ${newest} is the newest.`,
+    );
+  const number = said?.number ?? newest;
+  const hash = await reader.blockHash(number);
+  if (hash === undefined) throw new RetryableError("CHAIN_MOVED", `Block ${number} is not there any more.`);
+  if (said && said.hash !== hash)
+    throw new UserError("BLOCK_REFUSED", `Block ${number} is ${hash} here, not ${said.hash}.`);
+  return { number, hash };
+}
+
+/**
+ * @throws RetryableError `EPOCH_NOT_OVER`, `ROOT_PENDING`, `BLOCK_NOT_FINAL`, `CHAIN_MOVED`; UserError `EPOCH_SUPERSEDED`,
+ *   `DEADLINE_REFUSED`, `BLOCK_REFUSED`
+ */
 export async function standingFor(
   reader: ChainReader,
   { modelId, epoch, ...input }: ComputeEpochInput,
 ): Promise<Standing> {
-  const [schedule, active, pending, settled, now, set] = await Promise.all([
+  const [schedule, active, pending, settled, now, set, judged] = await Promise.all([
     reader.schedule(modelId),
     reader.activeRoot(modelId),
     reader.pendingRoot(modelId),
     reader.settledTime(),
     reader.chainTime(),
     reader.validators(modelId),
+    reader.ageJudgedAt(modelId),
   ]);
   if (pending)
     throw new RetryableError(
@@ -69,7 +97,8 @@ export async function standingFor(
     );
   const deadline = input.deadline ?? deadlineOf(schedule, epoch, now, input.expired);
   requireDeadline(schedule, epoch, now, deadline);
-  return { schedule, active, set, deadline };
+  const asOf = Math.min(deadline, judged ?? deadline);
+  return { schedule, active, set, deadline, asOf, block: await blockFor(reader, input.block) };
 }
 
 /**
@@ -80,14 +109,17 @@ export async function standingFor(
 export async function requireStanding(
   reader: ChainReader,
   { modelId, epoch }: ComputeEpochInput,
-  { schedule, active, deadline }: Standing,
+  { schedule, active, deadline, block }: Standing,
 ): Promise<void> {
-  const [activeNow, pendingNow, settled, now] = await Promise.all([
+  const [activeNow, pendingNow, settled, now, hash] = await Promise.all([
     reader.activeRoot(modelId),
     reader.pendingRoot(modelId),
     reader.settledTime(),
     reader.chainTime(),
+    reader.blockHash(block.number),
   ]);
+  if (hash !== block.hash)
+    throw new RetryableError("CHAIN_MOVED", `Block ${block.number} changed while epoch ${epoch} was computed.`);
   if (activeNow?.epoch !== active?.epoch || activeNow?.root !== active?.root || pendingNow)
     throw new RetryableError("CHAIN_MOVED", `The active root of ${modelId} changed while epoch ${epoch} was computed.`);
   if (settled < endOfEpoch(schedule, epoch) || deadline > latestAt(schedule, now))

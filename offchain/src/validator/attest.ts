@@ -76,6 +76,7 @@ export async function decide(
     epoch: view.epoch,
     verdicts: published.verdicts,
     deadline: Number(attestation.deadline),
+    block: { number: Number(attestation.blockNumber), hash: attestation.blockHash },
   });
   if (result.kind === "nothing") return refuse(`There is nothing to attest: ${result.reason}`);
   const { computation } = result;

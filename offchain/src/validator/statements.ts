@@ -83,6 +83,8 @@ const attestationKey = (attestation: WireStruct<"Attestation">): string =>
     attestation.previousRoot,
     attestation.head,
     attestation.setVersion,
+    attestation.blockNumber,
+    attestation.blockHash,
     attestation.deadline,
   ].join(":");
 const attestationValue = ({ root, total, epochDigest, runId }: WireStruct<"Attestation">): string =>

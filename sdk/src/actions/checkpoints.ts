@@ -1,5 +1,5 @@
 /** CheckpointRegistry: each run's hash chain of checkpoints. */
-import { decodeFunctionResult, type Hex } from "viem";
+import { concatHex, decodeFunctionResult, type Hex } from "viem";
 import { checkpointRegistryAbi } from "../abis/index.ts";
 import type { HeadHash } from "../protocol/ids.ts";
 import type { Suspend } from "../protocol/typedData.ts";
@@ -72,7 +72,7 @@ export interface SuspendPosterArgs extends Addressed {
 export const suspendPoster = /* @__PURE__ */ defineWrite({
   addressed: true,
   call: ({ addresses, suspension, signatures }: SuspendPosterArgs) =>
-    callOf(addresses.checkpointRegistry, checkpointRegistryAbi, "suspend", [suspension, signatures]),
+    callOf(addresses.checkpointRegistry, checkpointRegistryAbi, "suspend", [suspension, concatHex(signatures)]),
   decode: nothing,
   extractEvent: (receipt) => findEvent(receipt, checkpointRegistryAbi, "PosterSuspended"),
 });

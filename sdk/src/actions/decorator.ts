@@ -20,6 +20,23 @@ import {
   unsettledSales,
 } from "./capital.ts";
 import { headOf, isSuspended, postHead, postHeads, suspendPoster } from "./checkpoints.ts";
+import {
+  ageJudgedAt,
+  backingOf,
+  bondCreditOf,
+  bondOf,
+  bootstrapClaimed,
+  bootstrapOf,
+  bootstrapTerms,
+  disputeOf,
+  disputeRoot,
+  endBootstrap,
+  ruleDispute,
+  ruledOf,
+  setDisputeBond,
+  settleDispute,
+  withdrawBonds,
+} from "./disputes.ts";
 import { authorisable, authorisedThrough, budgetOf, epochEnd, epochOf, setBudget, yearlyCapOf } from "./emission.ts";
 import {
   cancel,
@@ -140,11 +157,18 @@ import {
 } from "./validators.ts";
 
 const reads = {
+  ageJudgedAt,
   authorisable,
   authorisedThrough,
   activeRoot,
   activeStakeOf,
+  backingOf,
   balanceOf,
+  bondCreditOf,
+  bondOf,
+  bootstrapClaimed,
+  bootstrapOf,
+  bootstrapTerms,
   boundsOf,
   budgetOf,
   capitalDepositOf,
@@ -157,6 +181,7 @@ const reads = {
   currentSetVersion,
   delegateOf,
   delegationNonce,
+  disputeOf,
   epochEnd,
   epochOf,
   governorOf,
@@ -193,6 +218,7 @@ const reads = {
   reporterFeesOf,
   rootAt,
   rulingOf,
+  ruledOf,
   runCountOf,
   runOf,
   saleBookOf,
@@ -240,6 +266,8 @@ const writes = {
   depositCapital,
   depositCapitalWithPermit,
   depositStake,
+  disputeRoot,
+  endBootstrap,
   execute,
   executeRuling,
   postHead,
@@ -253,7 +281,9 @@ const writes = {
   requestStakeWithdrawal,
   revokeClaimTo,
   revokeGrant,
+  ruleDispute,
   setBudget,
+  setDisputeBond,
   setGrantCaps,
   setMaintainers,
   setParams,
@@ -262,6 +292,7 @@ const writes = {
   setSlashTerms,
   setStatus,
   setValidators,
+  settleDispute,
   settleSale,
   slashAttestations,
   slashVerdicts,
@@ -270,6 +301,7 @@ const writes = {
   vetoRuling,
   voidGrantSet,
   withdrawStake,
+  withdrawBonds,
 };
 
 /** A write whose client, and addresses where it was given some, are settled. */

@@ -119,6 +119,38 @@ export const rootActivated = ({ addresses, modelId }: OfModel) => ({
   args: narrowed({ modelId }),
 });
 
+type OfDispute = OfModel & { readonly kind?: number };
+
+/** A pending root is disputed, and the holders vote on it. */
+export const rootDisputed = ({ addresses, modelId, kind }: OfDispute) => ({
+  address: addresses.computeRewards,
+  abi: computeRewardsAbi,
+  eventName: "RootDisputed" as const,
+  args: narrowed({ modelId, kind }),
+});
+
+export const disputeSettled = ({ addresses, modelId, kind }: OfDispute) => ({
+  address: addresses.computeRewards,
+  abi: computeRewardsAbi,
+  eventName: "DisputeSettled" as const,
+  args: narrowed({ modelId, kind }),
+});
+
+/** A root was posted with a bond, because the one before it failed. */
+export const rootBacked = ({ addresses, modelId, kind }: OfDispute) => ({
+  address: addresses.computeRewards,
+  abi: computeRewardsAbi,
+  eventName: "RootBacked" as const,
+  args: narrowed({ modelId, kind }),
+});
+
+export const bondsWithdrawn = ({ addresses, account }: Addressed & { readonly account?: AnyOf }) => ({
+  address: addresses.computeRewards,
+  abi: computeRewardsAbi,
+  eventName: "Withdrawn" as const,
+  args: narrowed({ account }),
+});
+
 export const rewardClaimed = ({ addresses, modelId, account }: OfModel & { readonly account?: AnyOf }) => ({
   address: addresses.computeRewards,
   abi: computeRewardsAbi,

@@ -1,5 +1,5 @@
 /** CodeGrants: what authors of code are paid, and who approves it. Emission says where the contract is: `codeGrantsOf`. */
-import { type Address, decodeFunctionResult, type Hex } from "viem";
+import { type Address, concatHex, decodeFunctionResult, type Hex } from "viem";
 import { codeGrantsAbi, emissionAbi } from "../abis/index.ts";
 import { rewardKind } from "../protocol/codes.ts";
 import type { Grant } from "../protocol/typedData.ts";
@@ -59,7 +59,7 @@ export interface ApproveGrantArgs extends ApproveGrantByVoteArgs {
 export const approveGrant = /* @__PURE__ */ defineWrite({
   addressed: false,
   call: ({ grants, grant, repository, signatures }: ApproveGrantArgs) =>
-    callOf(grants, codeGrantsAbi, "approve", [grant, repository, signatures]),
+    callOf(grants, codeGrantsAbi, "approve", [grant, repository, concatHex(signatures)]),
   /** The grant's id. */
   decode: (data) => decodeFunctionResult({ abi: codeGrantsAbi, functionName: "approve", data }),
   extractEvent: (receipt) => eventOf(receipt, codeGrantsAbi, "GrantApproved"),

@@ -20,6 +20,7 @@ export * from "./capital.ts";
 export * from "./checkpoints.ts";
 export * from "./decode.ts";
 export * from "./decorator.ts";
+export * from "./disputes.ts";
 export * from "./emission.ts";
 export * from "./events.ts";
 export * from "./governance.ts";

@@ -1,5 +1,5 @@
 /** ComputeRewards: roots of what epochs earned, their window, claims. */
-import { type Address, type Client, decodeFunctionResult, type Hex } from "viem";
+import { type Address, type Client, concatHex, decodeFunctionResult, type Hex } from "viem";
 import { computeRewardsAbi } from "../abis/index.ts";
 import { rewardKind } from "../protocol/codes.ts";
 import type { Attestation, ClaimTo } from "../protocol/typedData.ts";
@@ -29,22 +29,33 @@ export interface PostRootArgs extends Addressed {
   readonly attestation: Attestation;
   /** By ascending signer. */
   readonly signatures: readonly Hex[];
+  /** The bond that is due after a root that failed, in wei: `bondOf` says whether; none if not said. */
+  readonly bond?: bigint;
 }
 
-/** Posts a root for its window; anyone may, with enough signatures. */
+/**
+ * Posts a root for its window; anyone may, with enough signatures, and after a root that failed with a bond, which comes back when
+ * this one is activated.
+ * @throws DisputesWrongBondError where another bond is due
+ */
 export const postRoot = /* @__PURE__ */ defineWrite({
   addressed: true,
-  call: ({ addresses, attestation, signatures }: PostRootArgs) =>
-    callOf(addresses.computeRewards, computeRewardsAbi, "postRoot", [attestation, signatures]),
+  call: ({ addresses, attestation, signatures, bond }: PostRootArgs) =>
+    callOf(addresses.computeRewards, computeRewardsAbi, "postRoot", [attestation, concatHex(signatures)], bond),
   decode: nothing,
   extractEvent: (receipt) => eventOf(receipt, computeRewardsAbi, "RootPosted"),
 });
 
+export interface ActivateRootArgs extends Addressed {
+  /** What was posted: the event `rootPosted` has it. */
+  readonly attestation: Attestation;
+}
+
 /** Activates the pending root after its window and mints its total; anyone may. */
 export const activateRoot = /* @__PURE__ */ defineWrite({
   addressed: true,
-  call: ({ addresses, modelId, ...roots }: RootsArgs & Addressed) =>
-    callOf(addresses.computeRewards, computeRewardsAbi, "activate", [modelId, kindOf(roots)]),
+  call: ({ addresses, attestation }: ActivateRootArgs) =>
+    callOf(addresses.computeRewards, computeRewardsAbi, "activate", [attestation]),
   decode: nothing,
   extractEvent: (receipt) => eventOf(receipt, computeRewardsAbi, "RootActivated"),
 });
@@ -190,23 +201,27 @@ export const rootAt = /* @__PURE__ */ defineRead({
 
 /** A root in its window. */
 export interface PendingRoot {
-  readonly root: Hex;
-  readonly total: bigint;
+  /** Struct hash of its attestation, which the event `rootPosted` tells. */
+  readonly digest: Hex;
   readonly index: number;
   readonly fromEpoch: number;
   readonly toEpoch: number;
-  /** From when on it may be activated, chain seconds. */
-  readonly activatableAt: number;
-  /** The attestation's deadline. */
-  readonly deadline: number;
+  /** From when on it may be activated, chain seconds; undefined while it is disputed. */
+  readonly activatableAt: number | undefined;
+  /** When the age of its epochs is judged: its deadline, or that of one before it that failed, chain seconds. */
+  readonly asOf: number;
 }
+
+/** What a disputed root says in place of a time. */
+const FROZEN = 2 ** 48 - 1;
 
 /** The root in its window; undefined without one. */
 export const pendingRoot = /* @__PURE__ */ defineRead({
   addressed: true,
   view: ({ addresses, modelId, ...roots }: RootsArgs & Addressed) =>
     viewOf(addresses.computeRewards, computeRewardsAbi, "pending", [modelId, kindOf(roots)]),
-  present: (root): PendingRoot | undefined => (root.index === 0 ? undefined : root),
+  present: ({ activatableAt, ...root }): PendingRoot | undefined =>
+    root.index === 0 ? undefined : { ...root, activatableAt: activatableAt === FROZEN ? undefined : activatableAt },
 });
 
 /** Which of 256 roots have paid an account: bit i is that of the root 256 × word + i. */

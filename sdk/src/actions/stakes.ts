@@ -2,7 +2,7 @@
  * StakeManager: what workers and validators put up in the chain's coin, and lose where they are proved to have lied. ModelRegistry
  * says where the contract is: `stakeManagerOf`. Amounts are in wei of the coin, times chain seconds.
  */
-import { type Address, decodeFunctionResult, type Hex } from "viem";
+import { type Address, concatHex, decodeFunctionResult, type Hex } from "viem";
 import { modelRegistryAbi, stakeManagerAbi } from "../abis/index.ts";
 import { nameOfCode, rulingStatus, type StakeRole, stakeRoleCode } from "../protocol/codes.ts";
 import type { Attestation, Receipt, Ruling, Verdict } from "../protocol/typedData.ts";
@@ -149,7 +149,7 @@ export interface ProposeRulingArgs extends OfStakes {
 export const proposeRuling = /* @__PURE__ */ defineWrite({
   addressed: false,
   call: ({ stakes, ruling, receipt, receiptSignature, signatures }: ProposeRulingArgs) =>
-    callOf(stakes, stakeManagerAbi, "proposeRuling", [ruling, receipt, receiptSignature, signatures]),
+    callOf(stakes, stakeManagerAbi, "proposeRuling", [ruling, receipt, receiptSignature, concatHex(signatures)]),
   /** From when on it can be executed, chain seconds. */
   decode: (data) => decodeFunctionResult({ abi: stakeManagerAbi, functionName: "proposeRuling", data }),
   extractEvent: (receipt) => eventOf(receipt, stakeManagerAbi, "RulingProposed"),

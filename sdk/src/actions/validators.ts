@@ -1,5 +1,5 @@
 /** ValidatorSet: who signs for a model, and who maintains its code. */
-import { type Address, type Client, decodeFunctionResult, type Hex } from "viem";
+import { type Address, type Client, concatHex, decodeFunctionResult, type Hex } from "viem";
 import { validatorSetAbi } from "../abis/index.ts";
 import {
   type Addressed,
@@ -142,6 +142,7 @@ export const countSigners = /* @__PURE__ */ defineRead({
     readonly digest: Hex;
     /** By ascending signer. */
     readonly signatures: readonly Hex[];
-  }) => viewOf(addresses.validatorSet, validatorSetAbi, "countSigners", [modelId, version, digest, signatures]),
+  }) =>
+    viewOf(addresses.validatorSet, validatorSetAbi, "countSigners", [modelId, version, digest, concatHex(signatures)]),
   present: ([count, size]) => ({ count: Number(count), size: Number(size) }),
 });

@@ -19,6 +19,7 @@ import {
 } from "viem";
 import { getCode, readContract } from "viem/actions";
 import {
+  bootstrapAbi,
   capitalSaleAbi,
   capitalVaultAbi,
   checkpointRegistryAbi,
@@ -107,6 +108,13 @@ async function distributorOf(client: Client, { addresses, ...options }: WiringAr
   return isAddress(said) ? said : zeroAddress;
 }
 
+/** Says whether models are in bootstrap, as ComputeRewards names it; the zero address where it names none. */
+async function bootstrapOf(client: Client, { addresses, ...options }: WiringArgs): Promise<Address> {
+  const rewards: Subject = ["ComputeRewards", addresses.computeRewards, computeRewardsAbi];
+  const said = await say(client, rewards, "bootstrap", [], options);
+  return isAddress(said) ? said : zeroAddress;
+}
+
 /** What of a deployment pays for code and sells shares; without those that it does not have. */
 export interface Distributors {
   readonly codeGrants?: Address;
@@ -159,21 +167,23 @@ export interface DeploymentWiringArgs extends WiringArgs {
   readonly capitalSale?: Address;
   /** Where it is known what should hold stake. */
   readonly stakeManager?: Address;
+  /** Where it is known what should say whether models are in bootstrap. */
+  readonly bootstrap?: Address;
 }
 
-/** Whom stake obeys; no contract disputes roots yet. */
+/** Whom stake obeys. */
 const ofStake = ({ modelRegistry, ...addresses }: WiringArgs["addresses"]): readonly Question[] => [
   ["registry", modelRegistry],
   ["runs", addresses.runRegistry],
   ["rewards", addresses.computeRewards],
   ["validators", addresses.validatorSet],
-  ["disputes", zeroAddress],
+  ["disputes", addresses.computeRewards],
 ];
 
 /** All that the contracts of a deployment say of each other. */
 export async function deploymentWiring(
   client: Client,
-  { addresses, implementations, codeGrants, capitalSale, stakeManager, ...options }: DeploymentWiringArgs,
+  { addresses, implementations, codeGrants, capitalSale, bootstrap, stakeManager, ...options }: DeploymentWiringArgs,
 ): Promise<Wire[]> {
   const { modelRegistry, runRegistry, checkpointRegistry, validatorSet, emission, computeRewards } = addresses;
   const made = await implementationsOf(client, { addresses, ...options });
@@ -182,6 +192,7 @@ export async function deploymentWiring(
   const grants = codeGrants ?? (await distributorOf(client, { addresses, ...options }, code));
   const sale = capitalSale ?? (await distributorOf(client, { addresses, ...options }, capital));
   const stakes = stakeManager ?? (await namedByRegistry(client, { addresses, ...options }, "stakeManager"));
+  const young = bootstrap ?? (await bootstrapOf(client, { addresses, ...options }));
   const ofMinted: readonly Question[] = [
     ["registry", modelRegistry],
     ["emission", emission],
@@ -200,10 +211,18 @@ export async function deploymentWiring(
           ["validators", validatorSet],
           ["capitalSale", sale],
           ["stakeManager", stakes],
+          ["rewards", computeRewards],
+          ["bootstrap", young],
         ],
       ],
       [["ModelShares", made.shares, modelSharesAbi], ofMinted],
-      [["ModelGovernor", made.governor, modelGovernorAbi], [["registry", modelRegistry]]],
+      [
+        ["ModelGovernor", made.governor, modelGovernorAbi],
+        [
+          ["registry", modelRegistry],
+          ["rewards", computeRewards],
+        ],
+      ],
       [["ModelTimelock", made.timelock, modelTimelockAbi], [["registry", modelRegistry]]],
       [
         ["RunRegistry", runRegistry, runRegistryAbi],
@@ -230,7 +249,14 @@ export async function deploymentWiring(
           ["distributorOf", zeroAddress, [treasury], "treasury"],
         ],
       ],
-      [["ComputeRewards", computeRewards, computeRewardsAbi], ofDistributors],
+      [
+        ["ComputeRewards", computeRewards, computeRewardsAbi],
+        [...ofDistributors, ["bootstrap", young]],
+      ],
+      [
+        ["Bootstrap", young, bootstrapAbi],
+        [...ofMinted, ["rewards", computeRewards]],
+      ],
       [["CodeGrants", grants, codeGrantsAbi], ofDistributors],
       [["CapitalSale", sale, capitalSaleAbi], ofMinted],
       [["StakeManager", stakes, stakeManagerAbi], ofStake(addresses)],

@@ -9,6 +9,10 @@ export const ModelGovernorOnlyRegistryError = define(
   "ModelGovernorOnlyRegistry",
   (caller) => `${caller} may not initialise a governor; only the registry does.`,
 );
+export const ModelGovernorOnlyRewardsError = define(
+  "ModelGovernorOnlyRewards",
+  (caller) => `${caller} may not open the vote on a dispute; only the rewards do.`,
+);
 export const ModelGovernorSettingOutOfBoundsError = define(
   "ModelGovernorSettingOutOfBounds",
   (value, minimum, maximum) => `The governor's setting ${value} must lie from ${minimum} to ${maximum}.`,

@@ -38,4 +38,8 @@ export const SafeERC20FailedOperationError = define(
   "SafeERC20FailedOperation",
   (token) => `Token ${token} refused the transfer.`,
 );
+export const StringsInsufficientHexLengthError = define(
+  "StringsInsufficientHexLength",
+  (value, length) => `${value} has more than ${length} bytes.`,
+);
 export const StringTooLongError = define("StringTooLong", (text) => `The text "${text}" is longer than 31 bytes.`);

@@ -1,6 +1,10 @@
 /** Errors of ValidatorSet. */
 import { define } from "./define.ts";
 
+export const ValidatorSetBadLengthError = define(
+  "ValidatorSetBadLength",
+  (length) => `Signatures are 65 bytes each, one behind the other; ${length} bytes are not.`,
+);
 export const ValidatorSetBadSignerError = define(
   "ValidatorSetBadSigner",
   (signer) => `${signer} signed, but is not in the set, or the signatures are not in ascending order of signer.`,

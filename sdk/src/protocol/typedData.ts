@@ -89,6 +89,8 @@ export const structTypes = {
     { name: "root", type: "bytes32" },
     { name: "total", type: "uint256" },
     { name: "setVersion", type: "uint32" },
+    { name: "blockNumber", type: "uint64" },
+    { name: "blockHash", type: "bytes32" },
     { name: "deadline", type: "uint64" },
   ],
   ClaimTo: [

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {ValidatorSet} from "../../../contracts/attestation/ValidatorSet.sol";
 import {DeterministicDeployer} from "../../../contracts/deployment/DeterministicDeployer.sol";
 import {Emission} from "../../../contracts/emission/Emission.sol";
+import {Bootstrap} from "../../../contracts/governance/Bootstrap.sol";
 import {ModelGovernor} from "../../../contracts/governance/ModelGovernor.sol";
 import {ModelTimelock} from "../../../contracts/governance/ModelTimelock.sol";
 import {Digest, HeadHash, ModelId, RunId} from "../../../contracts/interfaces/Ids.sol";
@@ -34,6 +36,9 @@ abstract contract Fixture is Assertions {
     uint32 internal constant DELAY = 12;
     uint32 internal constant WINDOW = 4;
     uint128 internal constant BUDGET = 1_000e18;
+    uint96 internal constant BOND = 1 ether;
+    uint128 internal constant BOOTSTRAP_SHARES = 100e18;
+    uint32 internal constant BOOTSTRAP_EPOCHS = 3;
     uint256 internal constant EPOCHS_PER_YEAR = 1_971_000;
     ModelId internal constant NO_MODEL = ModelId.wrap("none");
     RunId internal constant NO_RUN = RunId.wrap("none");
@@ -53,11 +58,15 @@ abstract contract Fixture is Assertions {
     CodeGrants internal grants;
     CapitalSale internal capital;
     StakeManager internal stakes;
+    Bootstrap internal bootstrap;
 
     ModelId internal modelId;
     ModelShares internal shares;
     ModelGovernor internal governor;
     ModelTimelock internal timelock;
+
+    /// @dev What was posted last.
+    Attestation internal posted;
 
     /// @dev Keys of the validators, their addresses ascending.
     uint256[] internal keys;
@@ -90,8 +99,9 @@ abstract contract Fixture is Assertions {
         grants = CodeGrants(placeOf("grants"));
         capital = CapitalSale(placeOf("capital"));
         stakes = StakeManager(placeOf("stakes"));
+        bootstrap = Bootstrap(placeOf("bootstrap"));
         sharesImplementation = new ModelShares(registry, address(emission));
-        governorImplementation = new ModelGovernor(registry);
+        governorImplementation = new ModelGovernor(registry, address(rewards));
         timelockImplementation = new ModelTimelock(registry);
         deployer.deploy("registry", registryCode(limits));
         deployer.deploy("runs", bytes.concat(type(RunRegistry).creationCode, abi.encode(registry, checkpoints)));
@@ -106,7 +116,7 @@ abstract contract Fixture is Assertions {
         );
         deployer.deploy(
             "rewards",
-            bytes.concat(type(ComputeRewards).creationCode, abi.encode(registry, emission, validators))
+            bytes.concat(type(ComputeRewards).creationCode, abi.encode(registry, emission, validators, bootstrap))
         );
         deployer.deploy(
             "grants",
@@ -115,7 +125,11 @@ abstract contract Fixture is Assertions {
         deployer.deploy("capital", bytes.concat(type(CapitalSale).creationCode, abi.encode(registry, emission)));
         deployer.deploy(
             "stakes",
-            bytes.concat(type(StakeManager).creationCode, abi.encode(registry, runs, rewards, validators, address(0)))
+            bytes.concat(type(StakeManager).creationCode, abi.encode(registry, runs, rewards, validators, rewards))
+        );
+        deployer.deploy(
+            "bootstrap",
+            bytes.concat(type(Bootstrap).creationCode, abi.encode(registry, emission, rewards))
         );
     }
 
@@ -131,6 +145,8 @@ abstract contract Fixture is Assertions {
                     validators,
                     capital,
                     stakes,
+                    rewards,
+                    bootstrap,
                     limits
                 )
             );
@@ -172,6 +188,9 @@ abstract contract Fixture is Assertions {
         });
         config.validators = addressesOf(keys);
         config.threshold = uint16((keys.length * 2 + 2) / 3);
+        config.disputeBond = BOND;
+        config.bootstrapShares = BOOTSTRAP_SHARES;
+        config.bootstrapEpochs = BOOTSTRAP_EPOCHS;
     }
 
     function split(uint16 a, uint16 b, uint16 c, uint16 d) internal pure returns (uint16[4] memory) {
@@ -272,17 +291,22 @@ abstract contract Fixture is Assertions {
         a.root = root;
         a.total = total;
         a.setVersion = validators.currentVersion(modelId);
+        a.blockNumber = uint64(block.number);
+        a.blockHash = "block hash";
         a.deadline = uint64(emission.epochEnd(modelId, toEpoch)) + DELAY;
-        while (a.deadline < block.timestamp) a.deadline += DELAY;
+        if (a.deadline < block.timestamp) {
+            a.deadline += uint64(Math.ceilDiv(block.timestamp - a.deadline, DELAY)) * DELAY;
+        }
     }
 
     function digestOf(Attestation memory a) internal view returns (bytes32) {
         return MessageHashUtils.toTypedDataHash(rewards.domainSeparator(), ProtocolHashes.hashAttestation(a));
     }
 
-    function signedBy(uint256[] memory signers, bytes32 digest) internal pure returns (bytes[] memory signatures) {
-        signatures = new bytes[](signers.length);
-        for (uint256 i = 0; i < signers.length; ++i) signatures[i] = signature(signers[i], digest);
+    function signedBy(uint256[] memory signers, bytes32 digest) internal pure returns (bytes memory signatures) {
+        for (uint256 i = 0; i < signers.length; ++i) {
+            signatures = bytes.concat(signatures, signature(signers[i], digest));
+        }
     }
 
     function signature(uint256 key, bytes32 digest) internal pure returns (bytes memory) {
@@ -298,6 +322,12 @@ abstract contract Fixture is Assertions {
 
     function post(Attestation memory a) internal {
         rewards.postRoot(a, signedBy(quorum(), digestOf(a)));
+        posted = a;
+    }
+
+    /// @dev What the contracts name an attestation by.
+    function nameOf(Attestation memory a) internal pure returns (bytes32) {
+        return ProtocolHashes.hashAttestation(a);
     }
 
     function afterEpoch(uint64 epoch) internal {
@@ -309,7 +339,7 @@ abstract contract Fixture is Assertions {
         if (block.timestamp < emission.epochEnd(modelId, epoch)) afterEpoch(epoch);
         post(attest(epoch, root, total));
         vm.warp(block.timestamp + WINDOW);
-        rewards.activate(modelId, COMPUTE);
+        rewards.activate(posted);
     }
 
     function leafOf(uint64 index, address account, uint256 amount) internal view returns (bytes32) {

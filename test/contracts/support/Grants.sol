@@ -47,7 +47,7 @@ abstract contract Grants is Fixture {
             });
     }
 
-    function signedGrant(Grant memory grant) internal view returns (bytes[] memory) {
+    function signedGrant(Grant memory grant) internal view returns (bytes memory) {
         uint256[] memory two = new uint256[](2);
         (two[0], two[1]) = (maintainers[0], maintainers[1]);
         return signedBy(two, grantDigest(grant));

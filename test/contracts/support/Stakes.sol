@@ -147,7 +147,7 @@ abstract contract Stakes is Holders {
         return signature(key, digestIn(runs.domainSeparator(), ProtocolHashes.hashReceipt(r)));
     }
 
-    function signRuling(Ruling memory ruling) internal view returns (bytes[] memory) {
+    function signRuling(Ruling memory ruling) internal view returns (bytes memory) {
         return signedBy(quorum(), digestIn(validators.domainSeparator(), ProtocolHashes.hashRuling(ruling)));
     }
 
@@ -156,7 +156,7 @@ abstract contract Stakes is Holders {
         Receipt memory r = receiptOf(round);
         Ruling memory ruling = rulingOn(r);
         bytes memory signed = signReceipt(WORKER_KEY, r);
-        bytes[] memory signatures = signRuling(ruling);
+        bytes memory signatures = signRuling(ruling);
         vm.prank(REPORTER);
         stakes.proposeRuling(ruling, r, signed, signatures);
         return ruling.subject;

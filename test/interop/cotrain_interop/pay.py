@@ -185,9 +185,12 @@ class Books:
             "root": root,
             "total": total,
             "setVersion": posted["setVersion"],
+            "blockNumber": posted["blockNumber"],
+            "blockHash": self.chain.block(posted["blockNumber"])["hash"],
             "deadline": posted["deadline"],
         }
         equal("the posted attestation", posted, due)
+        require(last.block <= posted["blockNumber"] < event.block, "the block that was read is none of its time")
         self._attested(event, posted)
         return {leaf["account"]: int(leaf["amount"]) for leaf in leaves}
 
@@ -248,7 +251,7 @@ class Books:
         data = self.chain.calldata(event.transaction)
         fields = self.spec.structs["Attestation"]
         kinds = [kind for _, kind in fields]
-        signature = f"postRoot(({','.join(kinds)}),bytes[])"
+        signature = f"postRoot(({','.join(kinds)}),bytes)"
         equal("the function that was called", tohex(data[:4]), tohex(keccak(signature.encode())[:4]))
         words = data[4:]
         attestation = {
@@ -261,7 +264,7 @@ class Books:
         require(late > 0 and late % schedule.posting_delay == 0, "the deadline is not the epoch's end plus posting delays")
         require(schedule.end_of(posted["toEpoch"]) <= at <= posted["deadline"], "the root was posted out of its time")
         equal("when it may become active", event["activatableAt"], at + schedule.window)
-        equal("the calldata", words, encode(kinds, list(attestation.values())) + _bytes_array(words, len(kinds)))
+        equal("the calldata", words, encode(kinds, list(attestation.values())) + _packed(words, len(kinds)))
         digest = struct_digest(self.spec, "Attestation", attestation, self.separator)
         signers = [signer_of(digest, tohex(each)) for each in _signatures(words, len(kinds))]
         set_ = self.model.sets[posted["setVersion"]]
@@ -273,25 +276,18 @@ class Books:
 
 
 def _signatures(words: bytes, fields: int) -> list[bytes]:
+    """65 bytes each, one behind the other."""
     start = unword("uint256", words[32 * fields : 32 * fields + 32])
-    count = unword("uint256", words[start : start + 32])
-    require(count <= 64, "a root has 64 signatures at most")
-    out = []
-    for i in range(count):
-        at = start + 32 + unword("uint256", words[start + 32 * (i + 1) : start + 32 * (i + 2)])
-        length = unword("uint256", words[at : at + 32])
-        out.append(words[at + 32 : at + 32 + length])
-    return out
+    length = unword("uint256", words[start : start + 32])
+    require(length % 65 == 0 and length <= 64 * 65, "a root has 64 signatures of 65 bytes at most")
+    return [words[at : at + 65] for at in range(start + 32, start + 32 + length, 65)]
 
 
-def _bytes_array(words: bytes, fields: int) -> bytes:
+def _packed(words: bytes, fields: int) -> bytes:
     """What abi.encode makes of the signatures, with their offset before it."""
-    items = _signatures(words, fields)
-    heads, tails = b"", b""
-    for item in items:
-        heads += (32 * len(items) + len(tails)).to_bytes(32, "big")
-        tails += len(item).to_bytes(32, "big") + item + bytes(-len(item) % 32)
-    return (32 * (fields + 1)).to_bytes(32, "big") + len(items).to_bytes(32, "big") + heads + tails
+    packed = b"".join(_signatures(words, fields))
+    length = len(packed).to_bytes(32, "big")
+    return (32 * (fields + 1)).to_bytes(32, "big") + length + packed + bytes(-len(packed) % 32)
 
 
 def check_verdict(spec: Spec, signed: dict, heads: dict, model: ModelFacts, members: list[str], separator: bytes) -> None:

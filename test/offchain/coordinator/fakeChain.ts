@@ -15,12 +15,13 @@ import {
   rewardTree,
   type RunId,
   type RunParams,
+  structHash,
   zeroHash,
 } from "@cotrain/sdk/protocol";
 
 import { RetryableError, UserError } from "../../../offchain/src/base/index.ts";
 import type { ManualClock } from "../manualClock.ts";
-import type { FeeWait, PendingRootView, PostedHead, PostedRoot } from "../../../offchain/src/chain/index.ts";
+import type { FeeWait, PostedHead, PostedRoot, SignedRoot } from "../../../offchain/src/chain/index.ts";
 import { type BlobSource, deadlineOf, type RunChain } from "../../../offchain/src/run/index.ts";
 import { parseManifest } from "../../../offchain/src/storage/index.ts";
 import { contracts, distributors, modelContracts } from "../contracts.ts";
@@ -56,7 +57,7 @@ export interface FakeChain extends RunChain {
   /** Heads under older parameters are not paid. */
   leastVersion: number;
   active: PendingRootView | undefined;
-  pending: PendingRootView | undefined;
+  pending: SignedRoot | undefined;
   /** All that were ever posted. */
   readonly roots: PostedRoot[];
   /** Postings that were sent, by key. */
@@ -140,6 +141,8 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     epochDigest: attestation.epochDigest as Digest,
     setVersion: attestation.setVersion,
     deadline: Number(attestation.deadline),
+    attestation,
+    digest: structHash("Attestation", attestation),
     activatableAt: time() + WINDOW,
     block: 1,
     transaction: digestOfJson(attestation.root),
@@ -209,6 +212,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     validators: async () => (present(), { version: 1, validators: options.validators, threshold: 2 }),
     activeRoot: async () => (present(), chain.active),
     pendingRoot: async () => (present(), chain.pending),
+    ageJudgedAt: async () => (present(), undefined),
     rootsOf: async () => (present(), [...roots]),
     activationsOf: async () => (present(), []),
     forget: () => undefined,
@@ -241,15 +245,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
       if (signatures.length < 2) throw new UserError("QUORUM", "Too few signatures.");
       if (time() > Number(attestation.deadline)) throw new UserError("DEADLINE", "The deadline has passed.");
       if (!chain.pending) roots.push(postedBy(attestation));
-      chain.pending ??= {
-        index: Number(attestation.index),
-        root: attestation.root,
-        total: attestation.total,
-        fromEpoch: Number(attestation.fromEpoch),
-        epoch: Number(attestation.toEpoch),
-        activatableAt: time() + WINDOW,
-        deadline: Number(attestation.deadline),
-      };
+      chain.pending ??= postedBy(attestation);
       await chain.landed();
       return { transaction: digestOfJson({ key }), block: 1, root: chain.pending };
     },
@@ -258,7 +254,8 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
       sent.push(key);
       if (chain.active?.epoch === epoch) return { transaction: null, block: null, root: chain.active };
       if (chain.pending?.epoch !== epoch) throw new UserError("NO_ROOT", "No such root is pending.");
-      if (time() < chain.pending.activatableAt) throw new RetryableError("WINDOW_OPEN", "The window is open.");
+      if (time() < (chain.pending.activatableAt ?? Infinity))
+        throw new RetryableError("WINDOW_OPEN", "The window is open.");
       chain.active = chain.pending;
       chain.pending = undefined;
       await chain.landed();
@@ -325,6 +322,8 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
         root: tree.root,
         total: tree.total,
         setVersion: 1,
+        blockNumber: 1n,
+        blockHash: zeroHash,
         deadline: BigInt(deadlineOf(await chain.schedule(modelId), epoch, time(), expired)),
       };
       return { kind: "computed", computation: { inputs, verdicts: counted, rewards, manifest, attestation } };

@@ -29,6 +29,9 @@ const rootOf = (epoch: number, root: Hex = digestOfJson("a root that never was")
   epoch,
   activatableAt: 0,
   deadline: 0,
+  digest: root,
+  // Nothing of it is activated here.
+  attestation: undefined as never,
 });
 
 /** A run with one round, at rest; @param from the epoch in which it was trained */

@@ -329,6 +329,8 @@ describe("an epoch", () => {
       root: digestOfJson("root"),
       total: "1",
       setVersion: 1,
+      blockNumber: "1",
+      blockHash: zeroHash,
       deadline: String(2 ** 40),
     };
     const signatures = validators.map(({ address }) => ({ validator: lower(address), signature: zeroHash }));

@@ -353,6 +353,8 @@ export function simulate(seed: string | number, actions: number): SimulationResu
               root: manifest,
               total: "1",
               setVersion: 1,
+              blockNumber: "1",
+              blockHash: zeroHash,
               deadline: String(endOf(effect.epoch) + late * POSTING_DELAY + (faults && chance(0.05) ? 10 ** 9 : 0)),
             },
             validators,

@@ -243,6 +243,8 @@ describe("an epoch's accounts", () => {
       epoch: 1,
       activatableAt: 0,
       deadline: 0,
+      digest: computation.manifest.root,
+      attestation: computation.attestation,
     };
     await expect(compute(ledger, 1)).rejects.toMatchObject({ code: "ROOT_PENDING", retryable: true });
     ledger.pending = undefined;
@@ -408,7 +410,7 @@ describe("verdicts", () => {
     } while (drawn(head, 0, ledger) === index);
     expect(await counted()).toEqual([drawn(head, 0, ledger)]);
     // The block that decides is still to come: nobody can have drawn.
-    ledger.blockHash = (block) => (block > head.block ? undefined : before(block));
+    ledger.blockHash = (block) => (block > head.block && block < ledger.now ? undefined : before(block));
     expect(await counted()).toEqual([]);
   });
 

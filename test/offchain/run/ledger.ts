@@ -12,6 +12,7 @@ import {
   type RunId,
   sha256,
   zeroHash,
+  structHash,
 } from "@cotrain/sdk/protocol";
 import { stringToBytes } from "viem";
 
@@ -22,7 +23,7 @@ import type {
   ModelSchedule,
   PostedHead,
   PostedRoot,
-  PendingRootView,
+  SignedRoot,
   RootView,
 } from "../../../offchain/src/chain/index.ts";
 import type { BlobSource, EpochComputation, EpochModules } from "../../../offchain/src/run/index.ts";
@@ -68,7 +69,8 @@ export interface Ledger {
   /** Seconds, by version. */
   roundDeadline: (version: number) => number;
   active: RootView | undefined;
-  pending: PendingRootView | undefined;
+  pending: SignedRoot | undefined;
+  ageJudgedAt: number | undefined;
   readonly roots: PostedRoot[];
   validators: Address[];
   readonly modules: EpochModules;
@@ -101,7 +103,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     confirmations: 0,
     chainTime: async () => ledger.now,
     settledTime: async () => ledger.now,
-    tip: never,
+    tip: async () => ({ block: ledger.now, hash: hash(`block-${ledger.now}`), parentHash: hash("parent") }),
     blockHash: async (block) => ledger.blockHash(block),
     head: async (runId) => {
       const { head, sequence, round } = ledger.heads.findLast((each) => each.runId === runId)!;
@@ -137,6 +139,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     validators: async () => ({ version: 1, validators: ledger.validators, threshold: 2 }),
     activeRoot: async () => ledger.active,
     pendingRoot: async () => ledger.pending,
+    ageJudgedAt: async () => ledger.ageJudgedAt,
     rootsOf: async () => ledger.roots,
     activationsOf: never,
     forget: never,
@@ -151,6 +154,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     roundDeadline: () => 1,
     active: undefined,
     pending: undefined,
+    ageJudgedAt: undefined,
     roots: [],
     validators: [],
     modules: {
@@ -215,6 +219,8 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
         runId: asRunId(attestation.runId),
         head: asHead(attestation.head),
         epochDigest: asDigest(attestation.epochDigest),
+        attestation,
+        digest: structHash("Attestation", attestation),
         setVersion,
         block: ledger.now,
         transaction: hash(`post-${epoch}`),

@@ -175,6 +175,8 @@ describe("a validator", () => {
         root: verdict.head,
         total: "1",
         setVersion: 1,
+        blockNumber: "5",
+        blockHash: verdict.head,
         deadline: "7",
       },
       sign,

@@ -191,4 +191,18 @@ export const chainPosting: readonly Breakage[] = [
     instead: "",
     tests: ["test/attack/rpc.test.ts"],
   },
+  {
+    name: "a disputed root is activated",
+    file: "offchain/src/chain/postings.ts",
+    text: "if (pending.activatableAt === undefined)",
+    instead: "if (pending.epoch < 0)",
+    tests: ["test/offchain/chain/postings.test.ts"],
+  },
+  {
+    name: "a pending root is taken for another that was posted",
+    file: "offchain/src/chain/reads/models.ts",
+    text: ".findLast((root) => root.digest === digest);",
+    instead: ".at(-1);",
+    tests: ["test/offchain/chain/postings.test.ts"],
+  },
 ];

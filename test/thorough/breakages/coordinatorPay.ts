@@ -441,8 +441,8 @@ export const coordinatorPay: readonly Breakage[] = [
   {
     name: "a time of activation that lies far ahead is waited for",
     file: "offchain/src/coordinator/settlement.ts",
-    text: "activatableAt: Math.min(activatableAt, latest) };",
-    instead: "activatableAt: latest > 0 ? activatableAt : 0 };",
+    text: "activatableAt: Math.min(activatableAt ?? latest, latest) };",
+    instead: "activatableAt: activatableAt ?? latest };",
     tests: ["test/offchain/coordinator/chainWatch.test.ts"],
   },
   {

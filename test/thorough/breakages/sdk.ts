@@ -212,4 +212,11 @@ export const sdk: readonly Breakage[] = [
     instead: "if (bytes.length < 0)",
     tests: ["test/sdk/client.test.ts"],
   },
+  {
+    name: "the coins of a call do not go along",
+    file: "sdk/src/actions/action.ts",
+    text: "        value,\n        nonce: args.nonce,",
+    instead: "        nonce: args.nonce,",
+    tests: ["test/sdk/disputes.test.ts"],
+  },
 ];

@@ -21,6 +21,7 @@ import {
   documentsInProposal,
   type ModelId,
   type RunId,
+  structHash,
   zeroHash,
 } from "@cotrain/sdk/protocol";
 
@@ -62,6 +63,8 @@ export interface ContractEvents {
   readonly proposedDocuments: Histories<Address, ProposedDocument>;
   readonly runs: Histories<ModelId, RegisteredRun>;
   readonly roots: Histories<ModelId, PostedRoot>;
+  /** Those that are not confirmed, too. */
+  readonly newRoots: Histories<ModelId, PostedRoot>;
   readonly activations: Histories<ModelId, ActivatedRoot>;
   /** Heads whose time is told otherwise now are read anew at the next look. */
   refreshTimes(runId: RunId): Promise<void>;
@@ -125,13 +128,17 @@ export function readEvents(from: ReadFrom): ContractEvents {
       map: (logs) => logs.map(({ args }) => ({ runId: asRunId(args.runId), poster: asAddress(args.poster) })),
     }),
   );
-  const roots = histories((modelId: ModelId) =>
-    createHistory({
-      ...from,
-      query: rootPosted({ addresses, modelId }),
-      map: (logs) => logs.map((log) => postedRoot(modelId, log)),
-    }),
-  );
+  const rootsFrom = (confirmations: number) =>
+    histories((modelId: ModelId) =>
+      createHistory({
+        ...from,
+        confirmations,
+        query: rootPosted({ addresses, modelId }),
+        map: (logs) => logs.map((log) => postedRoot(modelId, log)),
+      }),
+    );
+  const roots = rootsFrom(from.confirmations);
+  const newRoots = from.confirmations === 0 ? roots : rootsFrom(0);
   const activations = histories((modelId: ModelId) =>
     createHistory({
       ...from,
@@ -147,9 +154,10 @@ export function readEvents(from: ReadFrom): ContractEvents {
     times.forget();
     heads.forget(of as RunId, block);
     roots.forget(of as ModelId, block);
+    if (newRoots !== roots) newRoots.forget(of as ModelId, block);
     activations.forget(of as ModelId, block);
   };
-  return { heads, posters, admissions, proposedDocuments, runs, roots, activations, refreshTimes, forget };
+  return { heads, posters, admissions, proposedDocuments, runs, roots, newRoots, activations, refreshTimes, forget };
 }
 
 /** A log of the events that a function asks for. */
@@ -196,6 +204,8 @@ const postedRoot = (
   epochDigest: asDigest(attestation.epochDigest),
   setVersion: attestation.setVersion,
   deadline: Number(attestation.deadline),
+  attestation,
+  digest: structHash("Attestation", attestation),
   activatableAt,
   block: Number(blockNumber),
   transaction: transactionHash,

@@ -1,6 +1,7 @@
 /** What the contracts know of a model: its own contracts, epochs, validators and reward roots. */
 import {
   activeRoot,
+  ageJudgedAt,
   authorisable,
   currentSetVersion,
   deploymentWiring,
@@ -12,12 +13,13 @@ import {
   scheduleOf,
   setOf,
 } from "@cotrain/sdk/actions";
-import { asAddress, endOfEpoch, epochAt, type ModelId, rewardKind } from "@cotrain/sdk/protocol";
+import { asAddress, endOfEpoch, epochAt, type Hex, type ModelId, rewardKind } from "@cotrain/sdk/protocol";
 
 import { UserError } from "../../base/index.ts";
 import { memo, memo2 } from "../agreed.ts";
-import type { ChainReader, ModelSchedule, ValidatorSetView } from "../ports.ts";
+import type { ChainReader, ModelSchedule, PostedRoot, ValidatorSetView } from "../ports.ts";
 import type { ContractEvents, ReadFrom } from "./events.ts";
+import { leftOut } from "./histories.ts";
 
 export function readModels({ connection: { call }, addresses }: ReadFrom, events: ContractEvents) {
   const schedule = memo(async (modelId: ModelId): Promise<ModelSchedule> => {
@@ -26,9 +28,16 @@ export function readModels({ connection: { call }, addresses }: ReadFrom, events
       throw new UserError("MODEL_UNKNOWN", `There is no model ${modelId} in the registry ${addresses.modelRegistry}.`);
     return found;
   });
-  const sets = memo2(async (modelId: ModelId, version): Promise<ValidatorSetView> => {
+  const sets = memo2(async (modelId: ModelId, version: number): Promise<ValidatorSetView> => {
     const found = await call((chain) => setOf(chain, { addresses, modelId, version }));
     return { version, validators: found.validators.map(asAddress), threshold: found.threshold };
+  });
+  // The contract keeps the struct hash alone; what it is the hash of never changes.
+  const signed = memo2(async (modelId: ModelId, digest: Hex): Promise<PostedRoot> => {
+    const isThere = (roots: readonly PostedRoot[]): boolean => roots.some((root) => root.digest === digest);
+    const found = (await events.newRoots(modelId, isThere)).findLast((root) => root.digest === digest);
+    if (!found) throw leftOut();
+    return found;
   });
   return {
     modelContracts: (modelId) => call((chain) => modelContractsOf(chain, { addresses, modelId })),
@@ -58,8 +67,16 @@ export function readModels({ connection: { call }, addresses }: ReadFrom, events
     pendingRoot: async (modelId) => {
       const found = await call((chain) => pendingRoot(chain, { addresses, modelId }));
       if (!found) return undefined;
-      const { toEpoch: epoch, ...root } = found;
-      return { ...root, epoch };
+      const { index, root, total, fromEpoch, epoch, deadline, attestation, digest } = await signed(
+        modelId,
+        found.digest,
+      );
+      const { activatableAt } = found;
+      return { index, root, total, fromEpoch, epoch, activatableAt, deadline, attestation, digest };
+    },
+    ageJudgedAt: async (modelId) => {
+      const time = await call((chain) => ageJudgedAt(chain, { addresses, modelId }));
+      return time === 0 ? undefined : time;
     },
     rootsOf: async (modelId, wanted) => [
       ...(await events.roots(modelId, (all) => wanted === undefined || all.some(({ root }) => root === wanted))),

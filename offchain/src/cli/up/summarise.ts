@@ -111,7 +111,11 @@ async function pendingOf(prepared: Prepared, { first }: TrainingSession, view: R
     reader.headsSince(runId, 0),
   ]);
   if (waiting)
-    pending.push({ what: `activation of the reward root of epoch ${waiting.epoch}`, due: iso(waiting.activatableAt) });
+    pending.push(
+      waiting.activatableAt === undefined
+        ? { what: `the vote on the disputed reward root of epoch ${waiting.epoch}`, due: null }
+        : { what: `activation of the reward root of epoch ${waiting.epoch}`, due: iso(waiting.activatableAt) },
+    );
   const last = heads.at(-1);
   if (last && last.round > 0) {
     const epoch = await reader.epochOf(modelId, last.anchoredAt);

@@ -117,7 +117,8 @@ function onEpochComputed(draft: StateDraft, event: EpochComputed): void {
       state === "superseded" &&
       computed?.manifest === manifest &&
       computed.attestation.deadline === attestation.deadline &&
-      computed.attestation.setVersion === attestation.setVersion,
+      computed.attestation.setVersion === attestation.setVersion &&
+      computed.attestation.blockHash === attestation.blockHash,
   );
   // The same statement again, after a reorganisation: its signatures still hold.
   if (same) record.signatures = same.signatures.map((each) => ({ ...each }));

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {Errors} from "@openzeppelin/contracts/utils/Errors.sol";
+import {IComputeRewards} from "../../contracts/interfaces/IComputeRewards.sol";
+import {IDisputes, Outcome} from "../../contracts/interfaces/IDisputes.sol";
+import {Digest, ModelId} from "../../contracts/interfaces/Ids.sol";
+import {Attestation} from "../../contracts/interfaces/Statements.sol";
+import {ComputeRewards} from "../../contracts/rewards/ComputeRewards.sol";
+import {Court} from "./support/Court.sol";
+
+/// @notice Withdraws again while it is being paid.
+contract Greedy {
+    ComputeRewards private immutable REWARDS;
+    uint256 public got;
+
+    constructor(ComputeRewards rewards) {
+        REWARDS = rewards;
+    }
+
+    function dispute(ModelId modelId, bytes32 digest) external payable {
+        REWARDS.dispute{value: msg.value}(modelId, 1, digest, Digest.wrap("evidence"));
+    }
+
+    receive() external payable {
+        got += msg.value;
+        REWARDS.withdraw(address(this));
+    }
+}
+
+/// @notice Takes no coins.
+contract Proud {
+    function dispute(ComputeRewards rewards, ModelId modelId, bytes32 digest) external payable {
+        rewards.dispute{value: msg.value}(modelId, 1, digest, Digest.wrap("evidence"));
+    }
+}
+
+contract DisputeBondsTest is Court {
+    function test_afterAVoidRootTheNextBearsAnEqualBond() public {
+        _decided(AGAINST);
+        eq(_bond(), 2 * uint256(BOND), "doubled");
+        yes(_isDue(), "due");
+        Attestation memory a = attest(posted.toEpoch, "next", 1);
+        uint256[3] memory wrong = [uint256(0), BOND, 2 * uint256(BOND) + 1];
+        for (uint256 i = 0; i < wrong.length; ++i) {
+            _refusedPost(
+                a,
+                wrong[i],
+                abi.encodeWithSelector(IDisputes.DisputesWrongBond.selector, wrong[i], 2 * uint256(BOND))
+            );
+        }
+        _postBacked(a);
+        eq(rewards.backingOf(modelId, 1).backer, BACKER, "backer");
+        eq(rewards.backingOf(modelId, 1).amount, 2 * uint256(BOND), "amount");
+        _activate();
+        eq(rewards.credit(BACKER), 2 * uint256(BOND), "back with the activation");
+        eq(rewards.backingOf(modelId, 1).backer, address(0), "no backing is left");
+        yes(!_isDue(), "nor due");
+    }
+
+    function test_rootsBearNoBondOtherwise() public {
+        _activate();
+        afterEpoch(posted.toEpoch + 1);
+        _refusedPost(
+            attest(posted.toEpoch + 1, "next", 1),
+            1,
+            abi.encodeWithSelector(IDisputes.DisputesWrongBond.selector, 1, 0)
+        );
+    }
+
+    function test_whoBacksATrueRootWinsHalfOfTheBond() public {
+        _decided(AGAINST);
+        rewards.withdraw(DISPUTER);
+        _postBacked(attest(posted.toEpoch, "next", 1));
+        eq(_decided(FOR), Outcome.Stands, "outcome");
+        eq(rewards.credit(BACKER), BOND, "half of the disputer's");
+        _activate();
+        eq(rewards.credit(BACKER), 3 * uint256(BOND), "and its own");
+        eq(rewards.credit(DISPUTER), 0, "who lost all");
+        rewards.withdraw(BACKER);
+        eq(address(rewards).balance, BOND, "the other half stays, nobody's");
+    }
+
+    function test_whoDisputesAFalseRootWinsHalfOfItsBacking() public {
+        _decided(AGAINST);
+        rewards.withdraw(DISPUTER);
+        _postBacked(attest(posted.toEpoch, "next", 1));
+        eq(_decided(AGAINST), Outcome.Void, "outcome");
+        eq(rewards.credit(DISPUTER), 3 * uint256(BOND), "its own and half of the other");
+        eq(rewards.credit(BACKER), 0, "who lost all");
+        rewards.withdraw(DISPUTER);
+        eq(address(rewards).balance, BOND, "the other half stays, nobody's");
+    }
+
+    function test_undecidedBothLoseAFifth() public {
+        _decided(AGAINST);
+        rewards.withdraw(DISPUTER);
+        _postBacked(attest(posted.toEpoch, "next", 1));
+        eq(_undecided(), Outcome.Undecided, "outcome");
+        eq(rewards.credit(DISPUTER), (2 * uint256(BOND) * 4) / 5, "disputer");
+        eq(rewards.credit(BACKER), (2 * uint256(BOND) * 4) / 5, "backer");
+        eq(rewards.backingOf(modelId, 1).amount, 0, "no backing is left");
+        yes(_isDue(), "the next bears a bond");
+        _postBacked(attest(posted.toEpoch, "another", 1));
+        eq(rewards.backingOf(modelId, 1).amount, 4 * uint256(BOND), "twice as high");
+    }
+
+    function test_whatRoundsIsTheLosersLoss() public {
+        vm.prank(address(timelock));
+        rewards.setBond(modelId, BOND + 3);
+        _undecided();
+        eq(rewards.credit(DISPUTER), BOND + 3 - (BOND + 3 + 4) / 5, "a wei more than a fifth is lost");
+        rewards.withdraw(DISPUTER);
+        _activateNext();
+        _activateNext();
+        _postNext("odd", 1);
+        vm.prank(address(timelock));
+        rewards.setBond(modelId, BOND + 1);
+        eq(_bond(), BOND + 1, "odd");
+        _decided(FOR);
+        eq(rewards.credit(address(timelock)), BOND / 2, "half, rounded down");
+    }
+
+    function test_aVoidAttestationIsNeverAcceptedAgain() public {
+        _decided(AGAINST);
+        _refusedPost(posted, _bond(), abi.encodeWithSelector(IDisputes.DisputesRuledBefore.selector, nameOf(posted)));
+        Attestation memory later = posted;
+        later.deadline += DELAY;
+        _postBacked(later);
+        eq(rewards.pending(modelId, 1).digest, nameOf(later), "the same root under another deadline is");
+    }
+
+    function test_anUndecidedAttestationIsNeverAcceptedAgain() public {
+        _undecided();
+        _refusedPost(posted, _bond(), abi.encodeWithSelector(IDisputes.DisputesRuledBefore.selector, nameOf(posted)));
+    }
+
+    /// @dev 28: a dispute burns no pay, however long it takes.
+    function test_noDisputeAgesABudgetAway() public {
+        uint48 asOf = rewards.pending(modelId, 1).asOf;
+        uint64 last = posted.toEpoch;
+        uint256 due = emission.authorisable(modelId, 1, posted.fromEpoch, last, asOf);
+        _undecided();
+        eq(rewards.ageJudgedAt(modelId, 1), asOf, "judged as at the first posting");
+        vm.warp(block.timestamp + 40 days);
+        _refusedPost(
+            attest(last, "more", due + 1),
+            _bond(),
+            abi.encodeWithSelector(IComputeRewards.ComputeRewardsOverBudget.selector, due + 1, due)
+        );
+        _postBacked(attest(last, "next", due));
+        eq(rewards.pending(modelId, 1).asOf, asOf, "and so on");
+        _activate();
+        eq(rewards.rootAt(modelId, 1, 2).total, due, "all of it");
+        eq(rewards.ageJudgedAt(modelId, 1), 0, "from then on by the deadline again");
+    }
+
+    /// @dev Who signs a root of nothing under a deadline far ahead ages no budget either.
+    function test_aDeadlineFarAheadThatFailedDoesNotCount() public {
+        _postLate(DELAY * 220_000, 0);
+        _decided(AGAINST);
+        Attestation memory a = attest(posted.toEpoch, "next", COMPUTE_BUDGET);
+        _postBacked(a);
+        eq(rewards.pending(modelId, 1).asOf, a.deadline, "the earlier one counts");
+    }
+
+    function test_theBondDoublesTenTimesAtMost() public {
+        for (uint256 i = 0; i < 12; ++i) {
+            uint8 level = uint8(i < 10 ? i : 10);
+            eq(_level(), level, "level");
+            eq(_bond(), uint256(BOND) << level, "bond");
+            _undecided();
+            _postBacked(attest(posted.toEpoch, bytes32(i + 1), 1));
+        }
+    }
+
+    function test_theBondHalvesWithEachUndisputedActivation() public {
+        _undecided();
+        _postNext("b", 1);
+        _undecided();
+        _postNext("c", 1);
+        eq(_level(), 2, "two in a row");
+        _activate();
+        eq(_level(), 2, "what was contested calms nothing");
+        _postNext("d", 1);
+        eq(_level(), 2, "nor does a posting");
+        _activate();
+        eq(_level(), 1, "undisputed");
+        _postNext("e", 1);
+        _decided(FOR);
+        eq(_level(), 2, "disputed again");
+        _activate();
+        eq(_level(), 2, "though it stood");
+        for (uint256 i = 0; i < 4; ++i) {
+            _postNext("f", 1);
+            _activate();
+        }
+        eq(_level(), 0, "and never below");
+    }
+
+    function test_theHoldersMoveTheBondWithinBounds() public {
+        _bondRefused(BOND / 16 - 1);
+        _bondRefused(BOND * 16 + 1);
+        vm.prank(address(timelock));
+        rewards.setBond(modelId, BOND / 16);
+        eq(_bond(), BOND / 16, "least");
+        vm.prank(address(timelock));
+        rewards.setBond(modelId, BOND * 16);
+        eq(_bond(), uint256(BOND) * 16, "most");
+        vm.expectRevert(unauthorised(modelId, ALICE));
+        vm.prank(ALICE);
+        rewards.setBond(modelId, BOND);
+        vm.expectRevert(unauthorised(modelId, ALICE));
+        vm.prank(ALICE);
+        rewards.open(modelId, BOND);
+    }
+
+    function test_anyoneWithdrawsForAnAccount() public {
+        _decided(AGAINST);
+        uint256 balance = DISPUTER.balance;
+        vm.prank(ALICE);
+        eq(rewards.withdraw(DISPUTER), BOND, "amount");
+        eq(DISPUTER.balance, balance + BOND, "paid");
+        vm.recordLogs();
+        eq(rewards.withdraw(DISPUTER), 0, "once");
+        eq(vm.getRecordedLogs().length, 0, "silent");
+    }
+
+    function test_whoWithdrawsAgainMeanwhileFindsNothing() public {
+        Greedy greedy = new Greedy(rewards);
+        vm.deal(address(this), BOND);
+        greedy.dispute{value: BOND}(modelId, nameOf(posted));
+        _ballot(ALICE, AGAINST);
+        _settleVote();
+        vm.deal(address(rewards), 10 ether);
+        rewards.withdraw(address(greedy));
+        eq(greedy.got(), BOND, "its own");
+        eq(address(rewards).balance, 10 ether - BOND, "and no other's");
+    }
+
+    /// @dev Who takes no coins holds nobody up.
+    function test_whoTakesNoCoinsHoldsNobodyUp() public {
+        Proud proud = new Proud();
+        vm.deal(address(this), BOND);
+        proud.dispute{value: BOND}(rewards, modelId, nameOf(posted));
+        _ballot(ALICE, AGAINST);
+        _settleVote();
+        vm.expectRevert(abi.encodeWithSelector(Errors.FailedCall.selector));
+        rewards.withdraw(address(proud));
+        eq(rewards.credit(address(proud)), BOND, "still owed");
+        _postNext("next", 1);
+        _activate();
+    }
+
+    function test_coinsComeAsBondsAlone() public {
+        vm.deal(address(this), 1 ether);
+        (bool sent, ) = address(rewards).call{value: 1}("");
+        yes(!sent, "no others");
+    }
+
+    function _activateNext() private {
+        _postNext("next", 1);
+        _activate();
+    }
+
+    /// @dev The next root, under a deadline so many seconds later than it need be.
+    function _postLate(uint64 extra, uint256 total) private {
+        _activate();
+        uint64 epoch = posted.toEpoch + 1;
+        afterEpoch(epoch);
+        Attestation memory a = attest(epoch, "late", total);
+        a.deadline += extra;
+        _postBacked(a);
+    }
+
+    function _refusedPost(Attestation memory a, uint256 value, bytes memory reason) private {
+        bytes memory signatures = signedBy(quorum(), digestOf(a));
+        vm.expectRevert(reason);
+        vm.prank(BACKER);
+        rewards.postRoot{value: value}(a, signatures);
+    }
+
+    function _bondRefused(uint96 base) private {
+        bytes memory reason = abi.encodeWithSelector(
+            IDisputes.DisputesBondOutOfBounds.selector,
+            base,
+            BOND / 16,
+            uint256(BOND) * 16
+        );
+        vm.expectRevert(reason);
+        vm.prank(address(timelock));
+        rewards.setBond(modelId, base);
+    }
+}

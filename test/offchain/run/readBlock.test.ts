@@ -1,0 +1,74 @@
+/** The block that signers of an epoch say they have read: one that is confirmed where they look, and holds what is paid for. */
+import { describe, expect, it } from "vitest";
+
+import { computeEpoch, type ComputeEpochInput } from "../../../offchain/src/run/index.ts";
+import { accounts, createLedger, type Ledger, modelId } from "./ledger.ts";
+
+const [a] = accounts;
+
+function withOneHead(): Ledger {
+  const ledger = createLedger();
+  ledger.add({ anchoredAt: 1_005, receipts: [{ account: a, tokens: 1n }] });
+  ledger.now = 1_020;
+  return ledger;
+}
+/** Of a chain whose newest three blocks are not confirmed. */
+const read = (ledger: Ledger, block?: ComputeEpochInput["block"], confirmations = 3) =>
+  computeEpoch(
+    { ...ledger.modules, reader: { ...ledger.modules.reader, confirmations } },
+    { modelId, epoch: 1, verdicts: [], ...(block && { block }) },
+  );
+
+describe("the block of an attestation", () => {
+  it("is the newest confirmed one where nobody has said another", async () => {
+    const ledger = withOneHead();
+    await expect(read(ledger)).resolves.toMatchObject({
+      computation: { attestation: { blockNumber: 1_017n, blockHash: ledger.blockHash(1_017) } },
+    });
+  });
+
+  it("is the one that was said, if it is there", async () => {
+    const ledger = withOneHead();
+    const said = { number: 1_009, hash: ledger.blockHash(1_009)! };
+    await expect(read(ledger, said)).resolves.toMatchObject({
+      computation: { attestation: { blockNumber: 1_009n, blockHash: said.hash } },
+    });
+    const other = { ...said, hash: ledger.blockHash(1_010)! };
+    await expect(read(ledger, other)).rejects.toMatchObject({ code: "BLOCK_REFUSED", retryable: false });
+  });
+
+  it("is waited for until it is confirmed", async () => {
+    const ledger = withOneHead();
+    const said = { number: 1_018, hash: ledger.blockHash(1_018)! };
+    await expect(read(ledger, said)).rejects.toMatchObject({ code: "BLOCK_NOT_FINAL", retryable: true });
+    ledger.now = 1_021;
+    await expect(read(ledger, said)).resolves.toMatchObject({ kind: "computed" });
+  });
+
+  it("holds every head that is paid for", async () => {
+    const ledger = withOneHead();
+    const said = { number: 1_004, hash: ledger.blockHash(1_004)! };
+    await expect(read(ledger, said)).rejects.toMatchObject({ code: "BLOCK_REFUSED" });
+  });
+
+  it("stays the same until all is computed", async () => {
+    const ledger = withOneHead();
+    let looks = 0;
+    const blockHash = async (block: number) => ledger.blockHash(looks++ === 0 ? block : block + 1);
+    const reader = { ...ledger.modules.reader, blockHash };
+    const computed = computeEpoch({ ...ledger.modules, reader }, { modelId, epoch: 1, verdicts: [] });
+    await expect(computed).rejects.toMatchObject({ code: "CHAIN_MOVED", retryable: true });
+  });
+});
+
+it("the age of a budget is judged as at the posting of a root that failed, unless the deadline is earlier", async () => {
+  const ledger = withOneHead();
+  const judged: number[] = [];
+  const computeBudget = async (_model: string, _epoch: number, asOf: number) => (judged.push(asOf), 1_000n);
+  const reader = { ...ledger.modules.reader, computeBudget };
+  for (const at of [undefined, 1_019, 2_000]) {
+    ledger.ageJudgedAt = at;
+    await computeEpoch({ ...ledger.modules, reader }, { modelId, epoch: 1, verdicts: [], deadline: 1_028 });
+  }
+  expect(judged).toEqual([1_028, 1_019, 1_028]);
+});
