@@ -98,7 +98,7 @@ it("an immutable that names somebody else is found, wherever it decides", async 
   ]);
   await stands(stakes, modelRegistry, ["StakeManager.registry"]);
   await stands(stakes, runRegistry, ["StakeManager.runs"]);
-  await stands(stakes, computeRewards, ["StakeManager.rewards"]);
+  await stands(stakes, computeRewards, ["StakeManager.rewards", "StakeManager.disputes"]);
   await stands(stakes, validatorSet, ["StakeManager.validators"]);
   const bootstrap = await bootstrapOf(client, { addresses });
   await stands(bootstrap, computeRewards, ["Bootstrap.rewards"]);
