@@ -47,6 +47,7 @@ const plan = {
       at.emission,
       at.validatorSet,
       at.capitalSale,
+      at.stakeManager,
       at.computeRewards,
       at.bootstrap,
       profile.limits,
@@ -65,6 +66,10 @@ const plan = {
   },
   codeGrants: { contract: "CodeGrants", args: (at) => [at.modelRegistry, at.emission, at.validatorSet] },
   capitalSale: { contract: "CapitalSale", args: (at) => [at.modelRegistry, at.emission] },
+  stakeManager: {
+    contract: "StakeManager",
+    args: (at) => [at.modelRegistry, at.runRegistry, at.computeRewards, at.validatorSet, at.computeRewards],
+  },
   bootstrap: { contract: "Bootstrap", args: (at) => [at.modelRegistry, at.emission, at.computeRewards] },
   testDollar: { contract: "TestDollar", args: () => [] },
 } as const satisfies Record<string, Step>;
@@ -83,10 +88,10 @@ const keysOf = ({ name }: ReturnType<typeof profileFor>): Key[] =>
   keys.filter((key) => key !== "testDollar" || name === "local");
 const implementationKeys = ["modelShares", "modelGovernor", "modelTimelock"] as const;
 type ImplementationKey = (typeof implementationKeys)[number];
-/** No run needs them, and whoever else does asks Emission and ComputeRewards for them. */
-const asideKeys = ["codeGrants", "capitalSale", "bootstrap"] as const;
-type AsideKey = (typeof asideKeys)[number];
-type SingletonKey = Exclude<Key, ImplementationKey | AsideKey | LocalKey>;
+/** No run's documents name them: whoever needs them asks Emission, ComputeRewards or ModelRegistry for them. */
+const askedKeys = ["codeGrants", "capitalSale", "bootstrap", "stakeManager"] as const;
+type AskedKey = (typeof askedKeys)[number];
+type SingletonKey = Exclude<Key, ImplementationKey | AskedKey | LocalKey>;
 
 /** What a deployment leaves behind, and what its record holds. Addresses are in lower case. */
 export interface DeploymentRecord {
@@ -99,6 +104,8 @@ export interface DeploymentRecord {
   readonly codeGrants: Address;
   /** What sells shares. */
   readonly capitalSale: Address;
+  /** Where workers and validators put up stake. */
+  readonly stakeManager: Address;
   /** What says whether a model is in bootstrap. */
   readonly bootstrap: Address;
   /** What shares are paid with on development chains. */
@@ -160,7 +167,7 @@ export async function deploy(options: DeployOptions): Promise<DeploymentRecord> 
   }
   const pick = <K extends Key>(names: readonly K[]) =>
     Object.fromEntries(names.map((key) => [key, at[key]])) as Record<K, Address>;
-  const apart = new Set<Key>([...implementationKeys, ...asideKeys, "testDollar"]);
+  const apart = new Set<Key>([...implementationKeys, ...askedKeys, "testDollar"]);
   const singletons = keys.filter((key): key is SingletonKey => !apart.has(key));
   await requireWired(publicClient, pick(singletons), at);
   const deployment: DeploymentRecord = {
@@ -168,7 +175,7 @@ export async function deploy(options: DeployOptions): Promise<DeploymentRecord> 
     profile: profile.name,
     addresses: pick(singletons),
     implementations: pick(implementationKeys),
-    ...pick(asideKeys),
+    ...pick(askedKeys),
     ...(wanted.includes("testDollar") && { testDollar: at.testDollar }),
     deployer: deployer.address,
     blocks: Object.fromEntries(blocks) as Record<Key, number>,
@@ -241,12 +248,12 @@ async function requireWired(
     codeGrants,
     capitalSale,
     bootstrap,
-  }: Record<ImplementationKey | AsideKey, Address>,
+    stakeManager,
+  }: Record<ImplementationKey | AskedKey, Address>,
 ): Promise<void> {
   const implementations = { shares, governor, timelock };
-  const [wrong] = misWired(
-    await deploymentWiring(client, { addresses, implementations, codeGrants, capitalSale, bootstrap }),
-  );
+  const asked = { codeGrants, capitalSale, bootstrap, stakeManager };
+  const [wrong] = misWired(await deploymentWiring(client, { addresses, implementations, ...asked }));
   if (wrong)
     throw new CotrainError("WRONG_WIRING", `The contracts obey others than they should: ${wireSentence(wrong)}`);
 }

@@ -35,6 +35,8 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
 
     mapping(ModelId modelId => Sets) private _validators;
     mapping(ModelId modelId => Sets) private _maintainers;
+    /// @dev The newest set of validators that has an account; 0 where none ever had.
+    mapping(ModelId modelId => mapping(address account => uint32)) private _newestWith;
 
     /// @notice Keeps the signers of one registry's models.
     /// @param registry_ Says which timelock commands a model, and its clock.
@@ -43,6 +45,7 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
     /// @inheritdoc IValidatorSet
     function open(ModelId modelId, address[] calldata validators, uint16 threshold) external onlyRegistry(modelId) {
         _choose(_validators[modelId], 1, validators, threshold, uint48(block.timestamp), 0);
+        _note(modelId, 1, validators);
         emit ValidatorsSet(modelId, 1, validators, threshold, uint48(block.timestamp));
     }
 
@@ -55,6 +58,7 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
     ) external onlyTimelock(modelId) returns (uint32 version) {
         uint48 effectiveAt;
         (version, effectiveAt) = _replace(modelId, _validators[modelId], replaces, validators, threshold);
+        _note(modelId, version, validators);
         emit ValidatorsSet(modelId, version, validators, threshold, effectiveAt);
     }
 
@@ -86,6 +90,14 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         uint32 version
     ) external view returns (address[] memory validators, uint16 threshold, uint48 effectiveAt) {
         return _describe(_existing(modelId, _validators[modelId], version));
+    }
+
+    /// @inheritdoc IValidatorSet
+    function memberUntil(ModelId modelId, address account) external view returns (uint48) {
+        uint32 version = _newestWith[modelId][account];
+        if (version == 0) return 0;
+        Sets storage sets = _validators[modelId];
+        return version == sets.latest ? type(uint48).max : sets.versions[version + 1].effectiveAt;
     }
 
     /// @inheritdoc IValidatorSet
@@ -182,6 +194,10 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
             set.members[i] = last = validator;
         }
         sets.latest = version;
+    }
+
+    function _note(ModelId modelId, uint32 version, address[] calldata validators) private {
+        for (uint256 i = 0; i < validators.length; ++i) _newestWith[modelId][validators[i]] = version;
     }
 
     function _requireFewChanges(Set storage previous, address[] calldata validators) private view {

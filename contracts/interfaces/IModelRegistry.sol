@@ -213,6 +213,10 @@ interface IModelRegistry {
     /// @return Its address.
     function capitalSale() external view returns (address);
 
+    /// @notice Where every model's workers and validators put up stake.
+    /// @return Address of StakeManager.
+    function stakeManager() external view returns (address);
+
     /// @notice Where every model's roots are posted, disputed and paid.
     /// @return Its address.
     function rewards() external view returns (address);

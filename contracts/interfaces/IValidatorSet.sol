@@ -135,6 +135,12 @@ interface IValidatorSet {
         uint32 version
     ) external view returns (address[] memory validators, uint16 threshold, uint48 effectiveAt);
 
+    /// @notice Until when an account is a validator: from then on sets without it are in force.
+    /// @param modelId The model.
+    /// @param account The account.
+    /// @return In seconds since 1970, past or to come; 0 for one that never was a member, 2^48 - 1 for one of the newest set.
+    function memberUntil(ModelId modelId, address account) external view returns (uint48);
+
     /// @notice The version of maintainers that is in force; 0 for none.
     /// @param modelId The model.
     /// @return version Number of the set.

@@ -22,7 +22,7 @@ pragma solidity ^0.8.30;
 /// @param weighting What payloads weigh by (code).
 /// @param innerState What becomes of a worker's inner optimizer between rounds (code).
 /// @param admission Who may join (code).
-/// @param minStake Stake that members need (share wei).
+/// @param minStake Stake that members need (coin wei).
 /// @param replayBps Share of receipts that are replayed (bps).
 struct RunParams {
     uint32 innerSteps;

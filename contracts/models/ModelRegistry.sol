@@ -11,6 +11,7 @@ import {IDisputes} from "../interfaces/IDisputes.sol";
 import {IEmission} from "../interfaces/IEmission.sol";
 import {ModelId} from "../interfaces/Ids.sol";
 import {GovernorConfig, IModelRegistry, Limits, ModelConfig, Schedule} from "../interfaces/IModelRegistry.sol";
+import {IStakeManager} from "../interfaces/IStakeManager.sol";
 import {IValidatorSet} from "../interfaces/IValidatorSet.sol";
 import {Epochs} from "../libraries/Epochs.sol";
 import {ModelLimits} from "../libraries/ModelLimits.sol";
@@ -45,6 +46,7 @@ contract ModelRegistry is IModelRegistry {
     IEmission private immutable EMISSION;
     IValidatorSet private immutable VALIDATORS;
     ICapitalSale private immutable CAPITAL_SALE;
+    IStakeManager private immutable STAKE_MANAGER;
     IDisputes private immutable REWARDS;
     IBootstrap private immutable BOOTSTRAP;
 
@@ -66,6 +68,7 @@ contract ModelRegistry is IModelRegistry {
     /// @param emission_ The only minter.
     /// @param validators_ Where every model's signers are kept.
     /// @param capitalSale_ Where every model's shares are sold.
+    /// @param stakeManager_ Where every model's workers and validators put up stake.
     /// @param rewards_ Where every model's roots are posted, disputed and paid.
     /// @param bootstrap_ Where it stands whether a model is in bootstrap.
     /// @param minimum Lower bound of every setting; below the public ones on development chains only.
@@ -76,6 +79,7 @@ contract ModelRegistry is IModelRegistry {
         IEmission emission_,
         IValidatorSet validators_,
         ICapitalSale capitalSale_,
+        IStakeManager stakeManager_,
         IDisputes rewards_,
         IBootstrap bootstrap_,
         Limits memory minimum
@@ -87,6 +91,7 @@ contract ModelRegistry is IModelRegistry {
         EMISSION = emission_;
         VALIDATORS = validators_;
         CAPITAL_SALE = capitalSale_;
+        STAKE_MANAGER = stakeManager_;
         REWARDS = rewards_;
         BOOTSTRAP = bootstrap_;
         MIN_EPOCH_LENGTH = minimum.epochLength;
@@ -184,6 +189,11 @@ contract ModelRegistry is IModelRegistry {
     /// @inheritdoc IModelRegistry
     function capitalSale() external view returns (address) {
         return address(CAPITAL_SALE);
+    }
+
+    /// @inheritdoc IModelRegistry
+    function stakeManager() external view returns (address) {
+        return address(STAKE_MANAGER);
     }
 
     /// @inheritdoc IModelRegistry

@@ -5,8 +5,6 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
-import {ModelGovernor} from "../governance/ModelGovernor.sol";
-import {ModelTimelock} from "../governance/ModelTimelock.sol";
 import {GrantCaps, GrantState, ICodeGrants} from "../interfaces/ICodeGrants.sol";
 import {Digest, ModelId} from "../interfaces/Ids.sol";
 import {IEmission} from "../interfaces/IEmission.sol";
@@ -17,6 +15,7 @@ import {Grant} from "../interfaces/Statements.sol";
 import {Epochs} from "../libraries/Epochs.sol";
 import {Protocol} from "../libraries/Protocol.sol";
 import {ProtocolHashes} from "../libraries/ProtocolHashes.sol";
+import {Votes} from "../libraries/Votes.sol";
 import {ModelAuthority} from "../models/ModelAuthority.sol";
 
 /// @title CodeGrants
@@ -71,7 +70,7 @@ contract CodeGrants is ICodeGrants, ModelAuthority, EIP712 {
         bytes32 digest = _hashTypedDataV4(ProtocolHashes.hashGrant(grant));
         VALIDATORS.requireMaintainers(modelId, version, digest, signatures);
         _count(modelId, grant.author, grant.amount);
-        return _approve(grant, repository, block.timestamp + _vetoTime(modelId));
+        return _approve(grant, repository, block.timestamp + Votes.veto(REGISTRY, modelId));
     }
 
     /// @inheritdoc ICodeGrants
@@ -224,14 +223,6 @@ contract CodeGrants is ICodeGrants, ModelAuthority, EIP712 {
         left = Math.saturatingSub(caps.perEpoch, inAll);
         if (amount > left) revert CodeGrantsAboveEpochCap(amount, left);
         (approved.byAuthor[author], approved.inAll) = (byAuthor + amount, inAll + amount);
-    }
-
-    /// @dev Time to notice a grant, to vote on it and to carry the vote out.
-    function _vetoTime(ModelId modelId) private view returns (uint256) {
-        ModelGovernor governor = ModelGovernor(payable(REGISTRY.governorOf(modelId)));
-        uint256 vote = governor.votingDelay() + governor.votingPeriod() + governor.lateQuorumVoteExtension();
-        uint256 delay = ModelTimelock(payable(REGISTRY.timelockOf(modelId))).getMinDelay();
-        return REGISTRY.scheduleOf(modelId).window + vote + delay;
     }
 
     function _requireTerms(Grant calldata grant, string calldata repository) private view {

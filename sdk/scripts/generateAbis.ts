@@ -24,6 +24,7 @@ const contracts: Readonly<Record<string, string>> = {
   CodeGrants: "rewards",
   CapitalSale: "rewards",
   CapitalVault: "rewards",
+  StakeManager: "staking",
   Bootstrap: "governance",
   ModelGovernor: "governance",
   ModelTimelock: "governance",

@@ -127,6 +127,32 @@ contract ChooseValidatorsTest is Fixture {
         eq(validators.setValidators(modelId, 1, config.validators, 44), 2, "version");
     }
 
+    /// @dev Stake asks: what a validator signed may be posted until then.
+    function test_aValidatorIsOneUntilASetWithoutItIsInForce() public {
+        (address gone, address kept) = (vm.addr(keys[0]), vm.addr(keys[6]));
+        eq(validators.memberUntil(modelId, gone), type(uint48).max, "of the newest set");
+        eq(validators.memberUntil(modelId, ORGANISER), 0, "never");
+        eq(validators.memberUntil(NO_MODEL, gone), 0, "of no set");
+        address[] memory others = _exchanged(1);
+        _choose(others, 5);
+        eq(validators.memberUntil(modelId, gone), START + WINDOW, "to come");
+        eq(validators.memberUntil(modelId, kept), type(uint48).max, "still");
+        vm.warp(START + EPOCH);
+        _choose(_exchanged(2), 5);
+        eq(validators.memberUntil(modelId, gone), START + WINDOW, "long ago");
+        vm.warp(START + 2 * EPOCH);
+        _choose(others, 5);
+        eq(validators.memberUntil(modelId, gone), START + WINDOW, "as before");
+        vm.warp(START + 3 * EPOCH);
+        _choose(addressesOf(keys), 5);
+        eq(validators.memberUntil(modelId, gone), type(uint48).max, "again");
+        uint256 came = 0;
+        for (uint256 i = 0; i < others.length; ++i) {
+            if (validators.memberUntil(modelId, others[i]) == START + 3 * EPOCH + WINDOW) ++came;
+        }
+        eq(came, 1, "who came for a while");
+    }
+
     function test_unknownModelsAndVersionsHaveNoSet() public {
         eq(validators.currentVersion(NO_MODEL), 0, "none");
         eq(validators.latestVersion(NO_MODEL), 0, "none");

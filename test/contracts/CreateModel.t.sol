@@ -133,6 +133,12 @@ contract CreateModelTest is Fixture {
         eq(grants.emission(), address(emission), "who mints for grants");
         eq(grants.validators(), address(validators), "who signs for grants");
         eq(registry.capitalSale(), address(capital), "the registry's sale");
+        eq(registry.stakeManager(), address(stakes), "the registry's stakes");
+        eq(stakes.registry(), address(registry), "stakes");
+        eq(stakes.runs(), address(runs), "where verdicts are signed");
+        eq(stakes.rewards(), address(rewards), "where attestations are signed");
+        eq(stakes.validators(), address(validators), "who rules");
+        eq(stakes.disputes(), address(rewards), "who disputes");
         eq(capital.registry(), address(registry), "sale");
         eq(capital.emission(), address(emission), "who mints for the sale");
         eq(shares.registry(), address(registry), "shares");
@@ -517,6 +523,7 @@ contract LimitsTest is Fixture {
             emission,
             validators,
             capital,
+            stakes,
             rewards,
             bootstrap,
             limits

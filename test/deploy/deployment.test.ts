@@ -101,6 +101,7 @@ describe("a deployment", () => {
     expect(resumed.implementations).toEqual(whole.implementations);
     expect(resumed.codeGrants).toBe(whole.codeGrants);
     expect(resumed.capitalSale).toBe(whole.capitalSale);
+    expect(resumed.stakeManager).toBe(whole.stakeManager);
     expect(resumed.testDollar).toBe(whole.testDollar);
   });
 
@@ -133,6 +134,18 @@ describe("a deployment", () => {
     await expect(deploy({ ...clients, profile: "local" })).rejects.toMatchObject({
       code: "WRONG_WIRING",
       message: `The contracts obey others than they should: Emission.distributorOf code is ${account.address}, not ${codeGrants}.`,
+    });
+  });
+
+  it("refuses another that holds stake", async () => {
+    const { clients, connection } = await chain();
+    const { addresses, stakeManager } = await deploy({ ...clients, profile: "local" });
+    const code = await clients.publicClient.getCode({ address: addresses.modelRegistry });
+    const other = code!.replaceAll(stakeManager.slice(2), account.address.slice(2).toLowerCase());
+    await connection.provider.request({ method: "hardhat_setCode", params: [addresses.modelRegistry, other] });
+    await expect(deploy({ ...clients, profile: "local" })).rejects.toMatchObject({
+      code: "WRONG_WIRING",
+      message: `The contracts obey others than they should: ModelRegistry.stakeManager is ${account.address}, not ${stakeManager}.`,
     });
   });
 
@@ -181,7 +194,7 @@ describe("the local profile", () => {
       clients.walletClient.deployContract({
         abi,
         bytecode,
-        args: [zero, zero, zero, zero, zero, zero, zero, zero, limits],
+        args: [zero, zero, zero, zero, zero, zero, zero, zero, zero, limits],
         chain: null,
       }),
     ).rejects.toThrow("ModelRegistryLimitRefused");

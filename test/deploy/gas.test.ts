@@ -14,12 +14,17 @@ import {
   domainFor,
   type Grant,
   grantIdOf,
+  hashReceipt,
+  type Receipt,
   rewardTree,
   runParameters,
+  type Ruling,
+  rulingOnWork,
   type RunParams,
   structHash,
   type Suspend,
   typedDataOf,
+  type Verdict,
 } from "@cotrain/sdk/protocol";
 import { network } from "hardhat";
 import {
@@ -35,6 +40,7 @@ import {
   keccak256,
   sha256,
   stringToHex,
+  zeroAddress,
 } from "viem";
 import { mnemonicToAccount, privateKeyToAccount } from "viem/accounts";
 import { describe, expect, it } from "vitest";
@@ -58,6 +64,7 @@ const contracts = [
   "ComputeRewards",
   "CodeGrants",
   "CapitalSale",
+  "StakeManager",
   "Bootstrap",
   "DeterministicDeployer",
 ] as const satisfies readonly ContractName[];
@@ -103,7 +110,7 @@ async function measure(): Promise<Record<string, number>> {
   const transport = custom({ request: (call) => connection.provider.request(call) });
   const publicClient = createPublicClient({ transport, pollingInterval: 5 });
   const walletOf = (index: number) => createWalletClient({ account: accounts[index]!, transport });
-  const { addresses, codeGrants, capitalSale, testDollar } = await deploy({
+  const { addresses, codeGrants, capitalSale, stakeManager, testDollar } = await deploy({
     publicClient,
     walletClient: walletOf(0),
     profile: "local",
@@ -432,6 +439,68 @@ async function measure(): Promise<Record<string, number>> {
     await send(6, capitalSale, "CapitalSale", "refund", [sellingId, epoch + 1n, accounts[6]!.address, 10n]),
   );
 
+  // Stake of a worker (account 6) and of a validator.
+  const worker = accounts[6]!;
+  const stake = async (functionName: string, args: readonly unknown[], value = 0n) =>
+    send(6, stakeManager, "StakeManager", functionName, args, value);
+  for (const when of ["first", "later"])
+    row(`deposit of stake, ${when}`, await stake("deposit", [modelId, 0, worker.address], 100n * share));
+  await stake("deposit", [modelId, 1, validators[0]!.address], 100n * share);
+  const verdict: Verdict = {
+    runId,
+    round: 0n,
+    head: asHead(hash("head")),
+    validator: validators[0]!.address,
+    kind: 4,
+    worker: zeroAddress,
+    index: 8,
+    value: 1n,
+    evidence: asDigest(hash("evidence")),
+    issuedAt: 1n,
+  };
+  const conflict: unknown[] = [];
+  for (const value of [1n, 2n]) {
+    const struct = { ...verdict, value };
+    const data = typedDataOf(domainFor(31337, addresses.runRegistry), "Verdict", struct);
+    conflict.push(struct, await validators[0]!.signTypedData(data));
+  }
+  row("slash for two verdicts, first of a reporter", await stake("slashVerdicts", conflict));
+  const receipt: Receipt = {
+    runId,
+    round: 0n,
+    worker: worker.address,
+    beneficiary: worker.address,
+    assignmentId: 1n,
+    attempt: 1,
+    assignment: asDigest(hash("assignment")),
+    steps: 64,
+    paramsVersion: 1,
+    build: asDigest(hash("cpu")),
+    baseDigest: asDigest(hash("checkpoint 0")),
+    commitment: hash("commitment"),
+    leaves: 1,
+    payloadDigest: asDigest(hash("payload")),
+  };
+  const ruling: Ruling = {
+    ...rulingOnWork,
+    modelId,
+    subject: hashReceipt(receipt),
+    accused: worker.address,
+    evidence: asDigest(hash("evidence")),
+    setVersion: 1,
+    deadline: (await now()) + 60n,
+  };
+  const ofReceipt = typedDataOf(domainFor(31337, addresses.runRegistry), "Receipt", receipt);
+  const ofRuling = typedDataOf(domainFor(31337, addresses.validatorSet), "Ruling", ruling);
+  const ruled = await Promise.all(validators.slice(0, 5).map((validator) => validator.signTypedData(ofRuling)));
+  const proposedRuling = [ruling, receipt, await worker.signTypedData(ofReceipt), concatHex(ruled)];
+  row("propose a ruling, 5 of 7", await stake("proposeRuling", proposedRuling));
+  const on = [modelId, worker.address, ruling.subject];
+  row("request stake", await stake("requestWithdrawal", [modelId, 0, 50n * share]));
+  await at((await now()) + BigInt(model.window) + 1_000_000n);
+  row("execute a ruling", await stake("executeRuling", on));
+  row("withdraw stake", await stake("withdraw", [modelId, 0, worker.address]));
+  row("collect fees", await stake("collectFees", [worker.address]));
   // A third root, which the holders void, and the next one, which bears a bond.
   const rewards = addresses.computeRewards;
   const { disputeBond, postingDelay, window } = model;

@@ -87,7 +87,7 @@ describe("texts", () => {
     ["aggregatorBps", 5_050, "50.5%"],
     ["codec", 1, "int8-b256"],
     ["codec", 9, "code 9"],
-    ["minStake", 1_500_000_000_000_000_000n, "1.5 shares"],
+    ["minStake", 1_500_000_000_000_000_000n, "1.5 coins"],
   ] as const)("of %s %s", (name, value, text) => {
     expect(protocol.parameterText(name, value)).toBe(text);
   });

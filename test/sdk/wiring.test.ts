@@ -10,6 +10,7 @@ import {
   misWired,
   modelWiring,
   saleBookOf,
+  stakeManagerOf,
   wireSentence,
 } from "@cotrain/sdk/actions";
 import { createWorld, stranger, type World } from "./world.ts";
@@ -49,7 +50,7 @@ it("of what was deployed all is as it should be", async () => {
   const { client, addresses, modelId } = world;
   const ofDeployment = await deploymentWiring(client, { addresses });
   const ofModel = await modelWiring(client, { addresses, modelId });
-  expect(ofDeployment.length).toBe(35);
+  expect(ofDeployment.length).toBe(41);
   expect(ofModel.length).toBe(11);
   expect(misWired([...ofDeployment, ...ofModel])).toEqual([]);
 });
@@ -89,6 +90,16 @@ it("an immutable that names somebody else is found, wherever it decides", async 
   await stands(modelRegistry, sale, ["ModelRegistry.capitalSale"]);
   const book = await saleBookOf(client, { sale, modelId });
   await stands(book!.vault, sale, ["The model's vault.sale"]);
+  const stakes = await stakeManagerOf(client, { addresses });
+  const astray = await wrongWith(modelRegistry, (code) => code.replaceAll(bare(stakes), other));
+  expect(astray).toEqual([
+    expect.stringContaining("StakeManager.registry is nothing"),
+    ...["runs", "rewards", "validators", "disputes"].map((name) => expect.stringContaining(`StakeManager.${name} is `)),
+  ]);
+  await stands(stakes, modelRegistry, ["StakeManager.registry"]);
+  await stands(stakes, runRegistry, ["StakeManager.runs"]);
+  await stands(stakes, computeRewards, ["StakeManager.rewards", "StakeManager.disputes"]);
+  await stands(stakes, validatorSet, ["StakeManager.validators"]);
   const bootstrap = await bootstrapOf(client, { addresses });
   await stands(bootstrap, computeRewards, ["Bootstrap.rewards"]);
   await stands(bootstrap, emission, ["Bootstrap.emission"]);

@@ -66,6 +66,9 @@ export const viewOf = <const abi extends Abi, name extends ViewName<abi>>(
   args: ContractFunctionArgs<abi, Viewing, name>,
 ): View<abi, name> => ({ address, abi, functionName, args });
 
+/** A time of a contract's that may be one that nobody knows yet: the last of its 48 bits is Infinity. */
+export const timeOrNever = (time: number): number => (time === 2 ** 48 - 1 ? Number.POSITIVE_INFINITY : time);
+
 /** @throws ContractError where the contract refuses */
 export type Read<Args, Result> = (client: Client, args: ClientArgs<Args> & ReadOptions) => Promise<Result>;
 

@@ -20,6 +20,7 @@ import {
   modelSharesAbi,
   modelTimelockAbi,
   runRegistryAbi,
+  stakeManagerAbi,
   validatorSetAbi,
 } from "../abis/index.ts";
 import type { ContractAddresses } from "../protocol/index.ts";
@@ -42,7 +43,8 @@ const MOST_BYTES = 131_072;
 
 /**
  * Decodes a call of one of the protocol's contracts, of a model's own, or of `others`.
- * @param place with `codeGrants` and `capitalSale` where their calls are to be known: `codeGrantsOf` and `capitalSaleOf` say where they are
+ * @param place with `codeGrants`, `capitalSale` and `stakeManager` where their calls are to be known: `codeGrantsOf`, `capitalSaleOf`
+ * and `stakeManagerOf` say where they are
  * @returns undefined where none of them has that address, or takes such a call, or where it has more than 128 KiB
  */
 export function decodeCall(
@@ -51,11 +53,13 @@ export function decodeCall(
     contracts,
     codeGrants,
     capitalSale,
+    stakeManager,
   }: {
     readonly addresses: ContractAddresses;
     readonly contracts: ModelContracts;
     readonly codeGrants?: Address | undefined;
     readonly capitalSale?: Address | undefined;
+    readonly stakeManager?: Address | undefined;
   },
   { target, data }: { readonly target: Address; readonly data: Hex },
   others: readonly KnownContract[] = [],
@@ -70,6 +74,7 @@ export function decodeCall(
     ["ModelRegistry", addresses.modelRegistry, modelRegistryAbi],
     ...(codeGrants === undefined ? [] : [["CodeGrants", codeGrants, codeGrantsAbi] as const]),
     ...(capitalSale === undefined ? [] : [["CapitalSale", capitalSale, capitalSaleAbi] as const]),
+    ...(stakeManager === undefined ? [] : [["StakeManager", stakeManager, stakeManagerAbi] as const]),
     ["ModelGovernor", contracts.governor, modelGovernorAbi],
     ["ModelTimelock", contracts.timelock, modelTimelockAbi],
     ["ModelShares", contracts.shares, modelSharesAbi],

@@ -12,8 +12,10 @@ import {
   modelRegistryAbi,
   modelSharesAbi,
   runRegistryAbi,
+  stakeManagerAbi,
   validatorSetAbi,
 } from "../abis/index.ts";
+import { type StakeRole, stakeRoleCode } from "../protocol/codes.ts";
 import type { Addressed } from "./action.ts";
 
 type OfModel = Addressed & { readonly modelId?: Hex };
@@ -256,6 +258,79 @@ export const capitalRefunded = ({ sale, modelId, epoch, account }: OfBuyer) => (
   abi: capitalSaleAbi,
   eventName: "Refunded" as const,
   args: narrowed({ modelId, epoch, account }),
+});
+
+interface OfStakes {
+  /** Address of StakeManager: `stakeManagerOf`. */
+  readonly stakes: Address;
+  readonly modelId?: Hex;
+}
+type OfStaker = OfStakes & { readonly role?: StakeRole; readonly account?: AnyOf };
+type OfRuling = OfStakes & { readonly worker?: AnyOf; readonly receiptHash?: Hex };
+
+const ofStaker = ({ modelId, role, account }: OfStaker) =>
+  narrowed({ modelId, role: role === undefined ? undefined : stakeRoleCode[role], account });
+
+export const stakeDeposited = ({ stakes, ...of }: OfStaker) => ({
+  address: stakes,
+  abi: stakeManagerAbi,
+  eventName: "StakeDeposited" as const,
+  args: ofStaker({ stakes, ...of }),
+});
+
+export const stakeWithdrawalRequested = ({ stakes, ...of }: OfStaker) => ({
+  address: stakes,
+  abi: stakeManagerAbi,
+  eventName: "WithdrawalRequested" as const,
+  args: ofStaker({ stakes, ...of }),
+});
+
+export const stakeWithdrawn = ({ stakes, ...of }: OfStaker) => ({
+  address: stakes,
+  abi: stakeManagerAbi,
+  eventName: "StakeWithdrawn" as const,
+  args: ofStaker({ stakes, ...of }),
+});
+
+/** Somebody was punished: `offenceCode` has the names of what for. */
+export const stakeSlashed = ({ stakes, ...of }: OfStaker) => ({
+  address: stakes,
+  abi: stakeManagerAbi,
+  eventName: "StakeSlashed" as const,
+  args: ofStaker({ stakes, ...of }),
+});
+
+export const rulingProposed = ({ stakes, modelId, worker, receiptHash }: OfRuling) => ({
+  address: stakes,
+  abi: stakeManagerAbi,
+  eventName: "RulingProposed" as const,
+  args: narrowed({ modelId, worker, receiptHash }),
+});
+
+export const rulingVetoed = ({ stakes, modelId, worker, receiptHash }: OfRuling) => ({
+  address: stakes,
+  abi: stakeManagerAbi,
+  eventName: "RulingVetoed" as const,
+  args: narrowed({ modelId, worker, receiptHash }),
+});
+
+export const feesCollected = ({
+  stakes,
+  account,
+}: Pick<OfStakes, "stakes"> & {
+  readonly account?: AnyOf;
+}) => ({
+  address: stakes,
+  abi: stakeManagerAbi,
+  eventName: "FeesCollected" as const,
+  args: narrowed({ account }),
+});
+
+export const slashTermsSet = ({ stakes, modelId }: OfStakes) => ({
+  address: stakes,
+  abi: stakeManagerAbi,
+  eventName: "SlashTermsSet" as const,
+  args: narrowed({ modelId }),
 });
 
 /** Shares changed hands; minted they come from the zero address. */

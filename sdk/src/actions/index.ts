@@ -33,5 +33,6 @@ export * from "./rewards.ts";
 export * from "./runs.ts";
 export * from "./shares.ts";
 export * from "./signatures.ts";
+export * from "./stakes.ts";
 export * from "./validators.ts";
 export * from "./wiring.ts";

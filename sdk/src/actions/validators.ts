@@ -1,7 +1,16 @@
 /** ValidatorSet: who signs for a model, and who maintains its code. */
 import { type Address, type Client, concatHex, decodeFunctionResult, type Hex } from "viem";
 import { validatorSetAbi } from "../abis/index.ts";
-import { type Addressed, callOf, defineRead, defineWrite, eventOf, type ReadArgs, viewOf } from "./action.ts";
+import {
+  type Addressed,
+  callOf,
+  defineRead,
+  defineWrite,
+  eventOf,
+  type ReadArgs,
+  timeOrNever,
+  viewOf,
+} from "./action.ts";
 
 export interface SetValidatorsArgs extends Addressed {
   readonly modelId: Hex;
@@ -36,6 +45,17 @@ export const newestSetVersion = /* @__PURE__ */ defineRead({
   addressed: true,
   view: ({ addresses, modelId }: { readonly modelId: Hex } & Addressed) =>
     viewOf(addresses.validatorSet, validatorSetAbi, "latestVersion", [modelId]),
+});
+
+/**
+ * Until when an account is a validator, chain seconds, past or to come: from then on sets without it are in force. Undefined for
+ * one that never was, Infinity for one of the newest set.
+ */
+export const validatorUntil = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId, account }: Addressed & { readonly modelId: Hex; readonly account: Address }) =>
+    viewOf(addresses.validatorSet, validatorSetAbi, "memberUntil", [modelId, account]),
+  present: (time): number | undefined => (time === 0 ? undefined : timeOrNever(time)),
 });
 
 export interface ValidatorSet {

@@ -31,6 +31,7 @@ import {
   modelSharesAbi,
   modelTimelockAbi,
   runRegistryAbi,
+  stakeManagerAbi,
   validatorSetAbi,
 } from "../abis/index.ts";
 import { rewardKind } from "../protocol/codes.ts";
@@ -135,13 +136,20 @@ export async function distributorsOf(client: Client, { addresses, ...options }: 
   return { ...(codeGrants && { codeGrants }), ...(capitalSale && { capitalSale }) };
 }
 
-/** Contracts that every model runs, as the registry names them; the zero address where it names none. */
-async function implementationsOf(client: Client, { addresses, ...options }: WiringArgs): Promise<ModelContracts> {
+/** What the registry names by a getter; the zero address where it names nothing. */
+async function namedByRegistry(
+  client: Client,
+  { addresses, ...options }: WiringArgs,
+  getter: string,
+): Promise<Address> {
   const registry: Subject = ["ModelRegistry", addresses.modelRegistry, modelRegistryAbi];
-  const read = async (getter: string): Promise<Address> => {
-    const said = await say(client, registry, getter, [], options);
-    return isAddress(said) ? said : zeroAddress;
-  };
+  const said = await say(client, registry, getter, [], options);
+  return isAddress(said) ? said : zeroAddress;
+}
+
+/** Contracts that every model runs, as the registry names them; the zero address where it names none. */
+async function implementationsOf(client: Client, args: WiringArgs): Promise<ModelContracts> {
+  const read = (getter: string): Promise<Address> => namedByRegistry(client, args, getter);
   const [shares, governor, timelock] = await Promise.all([
     read("sharesImplementation"),
     read("governorImplementation"),
@@ -157,6 +165,8 @@ export interface DeploymentWiringArgs extends WiringArgs {
   readonly codeGrants?: Address;
   /** Where it is known what should sell shares. */
   readonly capitalSale?: Address;
+  /** Where it is known what should hold stake. */
+  readonly stakeManager?: Address;
   /** Where it is known what should say whether models are in bootstrap. */
   readonly bootstrap?: Address;
 }
@@ -185,10 +195,19 @@ const trainingRows = ({
   [["ValidatorSet", validatorSet, validatorSetAbi], [["registry", modelRegistry]]],
 ];
 
+/** Whom stake obeys. */
+const ofStake = ({ modelRegistry, ...addresses }: WiringArgs["addresses"]): readonly Question[] => [
+  ["registry", modelRegistry],
+  ["runs", addresses.runRegistry],
+  ["rewards", addresses.computeRewards],
+  ["validators", addresses.validatorSet],
+  ["disputes", addresses.computeRewards],
+];
+
 /** All that the contracts of a deployment say of each other. */
 export async function deploymentWiring(
   client: Client,
-  { addresses, implementations, codeGrants, capitalSale, bootstrap, ...options }: DeploymentWiringArgs,
+  { addresses, implementations, codeGrants, capitalSale, bootstrap, stakeManager, ...options }: DeploymentWiringArgs,
 ): Promise<Wire[]> {
   const { modelRegistry, validatorSet, emission, computeRewards } = addresses;
   const made = await implementationsOf(client, { addresses, ...options });
@@ -196,6 +215,7 @@ export async function deploymentWiring(
   const { compute, code, capital, treasury } = rewardKind;
   const grants = codeGrants ?? (await distributorOf(client, { addresses, ...options }, code));
   const sale = capitalSale ?? (await distributorOf(client, { addresses, ...options }, capital));
+  const stakes = stakeManager ?? (await namedByRegistry(client, { addresses, ...options }, "stakeManager"));
   const young = bootstrap ?? (await bootstrapOf(client, { addresses, ...options }));
   const ofMinted: readonly Question[] = [
     ["registry", modelRegistry],
@@ -214,6 +234,7 @@ export async function deploymentWiring(
           ["emission", emission],
           ["validators", validatorSet],
           ["capitalSale", sale],
+          ["stakeManager", stakes],
           ["rewards", computeRewards],
           ["bootstrap", young],
         ],
@@ -248,6 +269,7 @@ export async function deploymentWiring(
       ],
       [["CodeGrants", grants, codeGrantsAbi], ofDistributors],
       [["CapitalSale", sale, capitalSaleAbi], ofMinted],
+      [["StakeManager", stakes, stakeManagerAbi], ofStake(addresses)],
     ],
     options,
   );

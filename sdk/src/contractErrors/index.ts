@@ -14,4 +14,5 @@ export * from "./models.ts";
 export * from "./openZeppelin.ts";
 export * from "./runRegistry.ts";
 export * from "./shares.ts";
+export * from "./stakeManager.ts";
 export * from "./validatorSet.ts";

@@ -16,7 +16,7 @@ export const weightingCode = { tokens: 0, uniform: 1, normalised: 2 } as const;
 /** RunParams.innerState: what becomes of a worker's inner optimizer between rounds. */
 export const innerStateCode = { persist: 0 } as const;
 /** RunParams.admission: who may join. */
-export const admissionCode = { open: 0 } as const;
+export const admissionCode = { open: 0, stake: 1 } as const;
 
 /** Receipt leaf outcome: 0 means aggregated and paid, anything else is the reason it was not. */
 export const outcomeCode = {
@@ -46,6 +46,19 @@ export const runStatus = { open: 0, paused: 1, finished: 2 } as const;
 
 /** CapitalSale's SaleState: of an epoch in which nobody has deposited, that lasts, can be settled, was, or is paid back. */
 export const saleStatus = { none: 0, open: 1, due: 2, settled: 3, failed: 4 } as const;
+
+/** StakeManager's Role: what somebody stakes for. */
+export const stakeRoleCode = { worker: 0, validator: 1 } as const;
+export type StakeRole = keyof typeof stakeRoleCode;
+
+/** StakeManager's Offence: why somebody was slashed. */
+export const offenceCode = { verdicts: 0, attestations: 1, voidedRoot: 2, work: 3 } as const;
+
+/** StakeManager's RulingState. */
+export const rulingStatus = { none: 0, proposed: 1, vetoed: 2, executed: 3 } as const;
+
+/** Ruling.kind and Ruling.outcome of what StakeManager takes: work, guilty. */
+export const rulingOnWork = { kind: 3, outcome: 1, dispute: 0n } as const;
 
 export function nameOfCode<T extends Record<string, number>>(codes: T, code: number): keyof T | undefined {
   return Object.keys(codes).find((name) => codes[name] === code);

@@ -3,6 +3,7 @@
  * validators, contracts and dApps share. Browser-safe: no file, no socket, no Node API. Start at typedData.ts (what is
  * signed), documents.ts and epochDocuments.ts (what is published) and messages.ts (what is sent).
  */
+export * from "./admission.ts";
 export * from "./buildProposal.ts";
 export * from "./canonicalJson.ts";
 export * from "./client.ts";

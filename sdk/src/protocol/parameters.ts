@@ -28,7 +28,7 @@ export const runParameterUnits = {
   ppm: (value) => String(Number(value) / 1e6),
   /** Billionths. */
   ppb: (value) => String(Number(value) / 1e9),
-  "share wei": (value) => `${formatUnits(BigInt(value), 18)} shares`,
+  "coin wei": (value) => `${formatUnits(BigInt(value), 18)} coins`,
   code: (value) => `code ${value}`,
 } as const satisfies Readonly<Record<string, (value: number | bigint) => string>>;
 
@@ -259,7 +259,7 @@ export const runParameters = [
   {
     name: "minStake",
     type: "uint128",
-    unit: "share wei",
+    unit: "coin wei",
     min: 0n,
     default: 0n,
     max: 0n,

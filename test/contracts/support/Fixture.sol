@@ -24,6 +24,7 @@ import {ModelShares} from "../../../contracts/models/ModelShares.sol";
 import {CapitalSale} from "../../../contracts/rewards/CapitalSale.sol";
 import {CodeGrants} from "../../../contracts/rewards/CodeGrants.sol";
 import {ComputeRewards} from "../../../contracts/rewards/ComputeRewards.sol";
+import {StakeManager} from "../../../contracts/staking/StakeManager.sol";
 import {CheckpointRegistry} from "../../../contracts/training/CheckpointRegistry.sol";
 import {RunRegistry} from "../../../contracts/training/RunRegistry.sol";
 import {Assertions} from "./Assertions.sol";
@@ -56,6 +57,7 @@ abstract contract Fixture is Assertions {
     ComputeRewards internal rewards;
     CodeGrants internal grants;
     CapitalSale internal capital;
+    StakeManager internal stakes;
     Bootstrap internal bootstrap;
 
     ModelId internal modelId;
@@ -96,6 +98,7 @@ abstract contract Fixture is Assertions {
         rewards = ComputeRewards(placeOf("rewards"));
         grants = CodeGrants(placeOf("grants"));
         capital = CapitalSale(placeOf("capital"));
+        stakes = StakeManager(placeOf("stakes"));
         bootstrap = Bootstrap(placeOf("bootstrap"));
         sharesImplementation = new ModelShares(registry, address(emission));
         governorImplementation = new ModelGovernor(registry, address(rewards));
@@ -121,6 +124,10 @@ abstract contract Fixture is Assertions {
         );
         deployer.deploy("capital", bytes.concat(type(CapitalSale).creationCode, abi.encode(registry, emission)));
         deployer.deploy(
+            "stakes",
+            bytes.concat(type(StakeManager).creationCode, abi.encode(registry, runs, rewards, validators, rewards))
+        );
+        deployer.deploy(
             "bootstrap",
             bytes.concat(type(Bootstrap).creationCode, abi.encode(registry, emission, rewards))
         );
@@ -137,6 +144,7 @@ abstract contract Fixture is Assertions {
                     emission,
                     validators,
                     capital,
+                    stakes,
                     rewards,
                     bootstrap,
                     limits

@@ -10,11 +10,11 @@ interface Vm {
     }
 
     function warp(uint256 timestamp) external;
-    function deal(address account, uint256 balance) external;
     function etch(address target, bytes calldata code) external;
     function store(address target, bytes32 slot, bytes32 value) external;
     function load(address target, bytes32 slot) external view returns (bytes32);
     function roll(uint256 blockNumber) external;
+    function deal(address account, uint256 balance) external;
     function chainId(uint256 id) external;
     function prank(address sender) external;
     function startPrank(address sender) external;

@@ -326,7 +326,7 @@ it("params is a table where there is room, and two short lines for each paramete
     expect(lines.join(" ")).toContain("those named …Ppb in billionths, …Ppm in millionths, …Bps in");
   expect(wide).toContainEqual(expect.stringMatching(/^innerSteps +72 +4 to 4,096 +inner steps per round$/));
   expect(wide).toContainEqual(
-    expect.stringMatching(/^minStake +0 shares +0 shares to 5 shares +stake that members need$/),
+    expect.stringMatching(/^minStake +0 coins +0 coins to 5 coins +stake that members need$/),
   );
   expect(wide).toContainEqual(expect.stringMatching(/^aggregator +mean +fixed/));
   expect(narrow.slice(0, 3)).toEqual(["version 3", "innerSteps: inner steps per round", "  72 (4 to 4,096)"]);

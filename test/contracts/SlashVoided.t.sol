@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.30;
+
+import {Outcome} from "../../contracts/interfaces/IDisputes.sol";
+import {IStakeManager, Role} from "../../contracts/interfaces/IStakeManager.sol";
+import {Court} from "./support/Court.sol";
+
+/// @notice What holders decide on a root, as stake sees it.
+contract SlashVoidedTest is Court {
+    address private validator;
+
+    function setUp() public override {
+        super.setUp();
+        validator = vm.addr(keys[0]);
+        vm.deal(address(this), 100 ether);
+        stakes.deposit{value: 10 ether}(modelId, Role.Validator, validator);
+        stakes.deposit{value: 10 ether}(modelId, Role.Worker, ALICE);
+        vm.prank(ALICE);
+        stakes.requestWithdrawal(modelId, Role.Worker, 10 ether);
+    }
+
+    function test_whoSignedARootThatHoldersVoidPaysATenth() public {
+        eq(_decided(AGAINST), Outcome.Void, "void");
+        eq(stakes.slashVoided(posted, signature(keys[0], digestOf(posted))), 1 ether, "a tenth");
+        eq(stakes.activeOf(modelId, Role.Validator, validator), 9 ether, "the rest");
+        eq(stakes.feesOf(DISPUTER), 0.05 ether, "a twentieth to who disputed it");
+        eq(stakes.collectFees(payable(DISPUTER)), 0.05 ether, "paid");
+    }
+
+    function test_whoSignedARootThatStandsOrThatNobodyDecidedPaysNothing() public {
+        uint256 before = vm.snapshotState();
+        eq(_decided(FOR), Outcome.Stands, "stands");
+        _refused();
+        vm.revertToState(before);
+        eq(_undecided(), Outcome.Undecided, "undecided");
+        _refused();
+    }
+
+    /// @dev 21: until the vote is over, and as long again as somebody may need to report.
+    function test_nobodyLeavesWhileHoldersDecide() public {
+        vm.warp(rewards.pending(modelId, 1).activatableAt - 1);
+        uint32 number = _dispute();
+        vm.warp(stakes.leavesAt(modelId, Role.Worker, ALICE));
+        vm.expectRevert(abi.encodeWithSelector(IStakeManager.StakeManagerDisputed.selector, number));
+        vm.prank(ALICE);
+        stakes.withdraw(modelId, Role.Worker, payable(ALICE));
+        vm.warp(block.timestamp + 100);
+        rewards.settleDispute(modelId, 1, number);
+        uint256 until = block.timestamp + WINDOW + 1 + 6 + 2;
+        vm.warp(until - 1);
+        vm.expectRevert(abi.encodeWithSelector(IStakeManager.StakeManagerDisputedLately.selector, uint48(until)));
+        vm.prank(ALICE);
+        stakes.withdraw(modelId, Role.Worker, payable(ALICE));
+        vm.warp(until);
+        vm.prank(ALICE);
+        eq(stakes.withdraw(modelId, Role.Worker, payable(ALICE)), 10 ether, "paid");
+    }
+
+    function _refused() private {
+        bytes memory signed = signature(keys[0], digestOf(posted));
+        vm.expectRevert(abi.encodeWithSelector(IStakeManager.StakeManagerNotVoided.selector, nameOf(posted)));
+        stakes.slashVoided(posted, signed);
+    }
+}
