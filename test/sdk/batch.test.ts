@@ -159,3 +159,16 @@ describe("claiming, and delegating with the first claim", () => {
     });
   });
 });
+
+it("coins go along with the calls of a batch", async () => {
+  await isolated(world, async () => {
+    const { client, asked } = walletOf({ atomic: "supported" });
+    const { addresses, modelId } = world;
+    const stakes = await actions.stakeManagerOf(client, { addresses });
+    const mine = { stakes, modelId, role: "worker", staker: alice.address } as const;
+    const put = actions.depositStake.call({ ...mine, amount: 7n });
+    expect(await actions.sendBatch(client, { calls: [put, put] })).toMatchObject({ batched: true });
+    expect(asked).toEqual(["2 calls, whole"]);
+    expect(await actions.activeStakeOf(client, mine)).toBe(14n);
+  });
+});

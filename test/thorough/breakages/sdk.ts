@@ -248,4 +248,11 @@ export const sdk: readonly Breakage[] = [
     instead: "        nonce: args.nonce,",
     tests: ["test/sdk/disputes.test.ts"],
   },
+  {
+    name: "the coins of a batch's calls do not go along",
+    file: "sdk/src/actions/batch.ts",
+    text: "({ to, data, value }) => ({ to, data, value })",
+    instead: "({ to, data }) => ({ to, data })",
+    tests: ["test/sdk/batch.test.ts"],
+  },
 ];
