@@ -23,7 +23,7 @@ export interface DisputeRootArgs extends RootsArgs, Addressed {
  * const root = await pendingRoot(client, { addresses, modelId })
  * const { bond } = await bondOf(client, { addresses, modelId })
  * const { event } = await disputeRoot.sync(client, { addresses, modelId, digest: root.digest, evidence, bond })
- * await castVote.sync(voter, { governor, proposalId: event.proposalId, support: 0 })
+ * await castVote.sync(voter, { governor, proposalId: event.proposalId, support: "against" })
  * @throws DisputesWrongBondError, DisputesWindowOverError, DisputesOpenError
  */
 export const disputeRoot = /* @__PURE__ */ defineWrite({
