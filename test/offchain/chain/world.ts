@@ -80,6 +80,7 @@ import {
 } from "../../../offchain/src/storage/index.ts";
 import { encodePayload } from "../diloco/payloads.ts";
 import { writeCheckpoint } from "../storage/checkpoints.ts";
+import { DROPPED, triedInVain } from "./gatePasses.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 
 export const keyOf = (name: string): Hex => keccak256(stringToHex(`cotrain-test-${name}`));
@@ -280,17 +281,6 @@ interface ScreenedRound {
 
 /** What the machine that measures the gate computes as. */
 export const conformance = asDigest(`0x${"c1".repeat(32)}`);
-
-/** A pass that drops the momentum: neither with everybody's payload nor with nobody's is there a loss. */
-export const DROPPED = { after: null, tried: [{ first: 0, count: 0, without: false, loss: null }], leftOut: [] };
-
-/** What is tried among so many where no sum of them has a loss: what is left without each half, down to the first one. */
-function triedInVain(count: number): ScreeningFile["gate"]["passes"][number]["tried"] {
-  if (count < 2) return [];
-  const half = Math.ceil(count / 2);
-  const without = (first: number, group: number) => ({ first, count: group, without: true, loss: null });
-  return [without(0, half), without(half, count - half), ...triedInVain(half)];
-}
 
 /** The record of a round whose aggregate stood at once, or was discarded with nobody to blame. */
 function screeningOf(
