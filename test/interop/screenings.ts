@@ -241,14 +241,19 @@ async function runOf(seed: string): Promise<unknown[]> {
   return cases;
 }
 
-/** Forty push where the loss rises in proportion, beside one of far more weight: more than a round leaves out one by one. */
-async function forty(): Promise<unknown> {
-  const random = createRandom("forty");
+/** A run's first round, of as many payloads, all of them noise. */
+async function noise(seed: string, payloads: number): Promise<Round> {
+  const random = createRandom(seed);
   const normals = (size: number): Float32Array => Float32Array.from({ length: size }, () => random.normal());
   const sent: Sent[] = [];
-  for (let i = 1; i <= 41; i++)
+  for (let i = 1; i <= payloads; i++)
     sent.push(await sentOf(SIZES.map(normals), { worker: address(i), steps: 48, acceptedAt: i }));
-  const round = { round: 0, aggregatorBps: 0, innerLrPpb: 3_000_000, parameters: SIZES.map(normals), sent, past: [] };
+  return { round: 0, aggregatorBps: 0, innerLrPpb: 3_000_000, parameters: SIZES.map(normals), sent, past: [] };
+}
+
+/** Forty push where the loss rises in proportion, beside one of far more weight: more than a round leaves out one by one. */
+async function forty(): Promise<unknown> {
+  const round = await noise("forty", 41);
   let dealt = 0;
   const losses: Losses = {
     before: LOSS,
@@ -263,12 +268,7 @@ async function forty(): Promise<unknown> {
 
 /** A checkpoint without a loss, beside a momentum that has none: four honest ones bring one about, and one takes it away. */
 async function lossless(): Promise<unknown> {
-  const random = createRandom("lossless");
-  const normals = (size: number): Float32Array => Float32Array.from({ length: size }, () => random.normal());
-  const sent: Sent[] = [];
-  for (let i = 1; i <= 9; i++)
-    sent.push(await sentOf(SIZES.map(normals), { worker: address(i), steps: 48, acceptedAt: i }));
-  const round = { round: 0, aggregatorBps: 0, innerLrPpb: 3_000_000, parameters: SIZES.map(normals), sent, past: [] };
+  const round = await noise("lossless", 9);
   const losses: Losses = {
     before: null,
     of: (group, dropped) =>

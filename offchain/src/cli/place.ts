@@ -69,7 +69,7 @@ export const signingOptions = {
   },
 };
 
-interface PlaceFlags {
+export interface PlaceFlags {
   readonly state?: string | undefined;
   readonly coordinator?: string | undefined;
   readonly rpc?: string | undefined;

@@ -15,13 +15,29 @@ import {
 import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
 
 import { formatShares, timeText, UserError } from "../base/index.ts";
-import { isNobody, type ProposalsPlace, type WordsPlace } from "../run/index.ts";
+import {
+  findProposal,
+  isNobody,
+  type MadeProposal,
+  namedWallet,
+  type ProposalsPlace,
+  requireProposalId,
+  requireSound,
+  type WordsPlace,
+} from "../run/index.ts";
 import type { Output } from "./output.ts";
-import { type Place, signingAs } from "./place.ts";
+import { atPlace, type Place, type PlaceFlags, requireEntries, signingAs, unpinnedNotice } from "./place.ts";
 
 /** A place with its model's contracts, as proposals are read and told there. */
 export interface DecidingPlace extends Place, ProposalsPlace, WordsPlace {
   readonly connection: Place["connection"];
+}
+
+/** One proposal that a command is asked to do something with; `args` has its id, or the first digits of it. */
+interface ProposalRequest {
+  readonly args: readonly string[];
+  readonly options: PlaceFlags & Parameters<typeof namedWallet>[0] & Parameters<typeof unpinnedNotice>[0];
+  readonly output: Output;
 }
 
 export async function decidingAt(place: Place): Promise<DecidingPlace> {
@@ -31,6 +47,28 @@ export async function decidingAt(place: Place): Promise<DecidingPlace> {
   const sale = await connection.call((client) => capitalSaleOf(client, { addresses }));
   const capitalSale = isNobody(asAddress(sale)) ? undefined : sale;
   return { ...place, contracts, codeGrants, capitalSale, governor: asAddress(contracts.governor) };
+}
+
+/** What a command does by wallets with one proposal, at the place that the flags name. */
+export async function atProposal<T>(
+  { args: [named = ""], options, output }: ProposalRequest,
+  work: (place: DecidingPlace, proposal: MadeProposal, entries: Place["entries"]) => Promise<T>,
+): Promise<T> {
+  const id = requireProposalId(named);
+  const own = await namedWallet(options);
+  return atPlace(
+    options,
+    own,
+    async (at) => {
+      const place = await decidingAt(at);
+      const entries = requireEntries(place, options);
+      const proposal = await findProposal(place, id, !place.embedded);
+      requireSound(proposal);
+      return work(place, proposal, entries);
+    },
+    unpinnedNotice(options, output),
+    { ticking: true },
+  );
 }
 
 /** Wallets with their votes. @param timepoint when, chain seconds; if left out now */

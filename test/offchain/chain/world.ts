@@ -80,6 +80,7 @@ import {
 } from "../../../offchain/src/storage/index.ts";
 import { encodePayload } from "../diloco/payloads.ts";
 import { writeCheckpoint } from "../storage/checkpoints.ts";
+import { DROPPED, triedInVain } from "./gatePasses.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 
 export const keyOf = (name: string): Hex => keccak256(stringToHex(`cotrain-test-${name}`));
@@ -281,10 +282,7 @@ interface ScreenedRound {
 /** What the machine that measures the gate computes as. */
 export const conformance = asDigest(`0x${"c1".repeat(32)}`);
 
-/** A pass that drops the momentum: neither with everybody's payload nor with nobody's is there a loss. */
-export const DROPPED = { after: null, tried: [{ first: 0, count: 0, without: false, loss: null }], leftOut: [] };
-
-/** The record of a round whose aggregate stood at once, or was discarded without a search. */
+/** The record of a round whose aggregate stood at once, or was discarded with nobody to blame. */
 function screeningOf(
   runId: RunId,
   { round, paramsVersion, measured, leaves, past, ...made }: ScreenedRound,
@@ -298,7 +296,7 @@ function screeningOf(
     discarded && entry.outcome === 0 ? { ...entry, outcome: outcomeCode.roundDiscarded } : entry,
   );
   const hashes = leaves.toSorted((a, b) => (a.worker < b.worker ? -1 : 1)).map(({ receiptHash }) => receiptHash);
-  const left = workers.some(({ outcome }) => outcome === 0 || outcome === outcomeCode.roundDiscarded);
+  const left = workers.filter(({ outcome }) => outcome === 0 || outcome === outcomeCode.roundDiscarded).length;
   const seed = gateSeed(runId, round, hashes);
   const sequences = gateSample(seed, heldOut, rules.gateSequences, batch);
   return {
@@ -315,12 +313,13 @@ function screeningOf(
       build: made.build,
       conformance,
       sequences,
-      before: left && !discarded ? lossOf(made.before, sequences) : null,
-      passes: left
-        ? discarded
-          ? [DROPPED, { ...DROPPED, tried: [] }]
-          : [{ after: lossOf(made.after, sequences), tried: [], leftOut: [] }]
-        : [],
+      before: left > 0 && !discarded ? lossOf(made.before, sequences) : null,
+      passes:
+        left > 0
+          ? discarded
+            ? [DROPPED, { ...DROPPED, tried: triedInVain(left) }]
+            : [{ after: lossOf(made.after, sequences), tried: [], leftOut: [] }]
+          : [],
     },
   };
 }

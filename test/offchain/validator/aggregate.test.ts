@@ -31,13 +31,13 @@ import {
 } from "../../../offchain/src/validator/index.ts";
 import { accounts, contracts } from "../run/ledger.ts";
 import { headOf, runId } from "./heads.ts";
+import { DROPPED } from "../chain/gatePasses.ts";
 import {
   createInitial,
   createPublisher,
   fragments,
   params,
   type RoundOptions,
-  DROPPED,
   UNREADABLE,
   workers,
 } from "../chain/world.ts";

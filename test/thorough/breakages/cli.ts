@@ -389,9 +389,9 @@ export const cli: readonly Breakage[] = [
   },
   {
     name: "what nobody could be shown is executed",
-    file: "offchain/src/cli/commands/proposals.ts",
-    text: "        requireSound(proposal);\n",
-    instead: "        void requireSound;\n",
+    file: "offchain/src/cli/proposing.ts",
+    text: "      requireSound(proposal);\n",
+    instead: "      void requireSound;\n",
     tests: ["test/e2e/decisions.test.ts"],
   },
   {

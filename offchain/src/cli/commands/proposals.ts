@@ -1,20 +1,12 @@
 import { execute, queue } from "@cotrain/sdk/actions";
 
 import { formatAddress, RetryableError, shortAddress, timeText, UserError, wrap } from "../../base/index.ts";
-import {
-  findProposal,
-  namedWallet,
-  newestProposals,
-  type ProposalStanding,
-  requireProposalId,
-  requireSound,
-  standingOf,
-} from "../../run/index.ts";
+import { newestProposals, type ProposalStanding, standingOf } from "../../run/index.ts";
 import { integer } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf } from "../output.ts";
-import { atPlace, placeOptions, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
-import { decidingAt } from "../proposing.ts";
+import { atPlace, placeOptions, signingAs, signingOptions } from "../place.ts";
+import { atProposal, decidingAt } from "../proposing.ts";
 import {
   callsText,
   documentOf,
@@ -111,37 +103,25 @@ export const proposalsExecuteCommand = defineCommand({
   notes: [
     "An accepted proposal is queued by one call and executed by another, after the timelock's delay; whoever calls too early is told when it is possible (exit code 75).",
   ],
-  async run({ args: [id = ""], options, output }) {
-    const named = requireProposalId(id);
-    const own = await namedWallet(options);
-    const done = await atPlace(
-      options,
-      own,
-      async (at) => {
-        const place = await decidingAt(at);
-        const { connection, governor, contracts } = place;
-        const [entry] = requireEntries(place, options);
-        if (!entry) throw new UserError("WALLET_MISSING", "There is no wallet that could pay the gas.");
-        const proposal = await findProposal(place, named, !place.embedded);
-        requireSound(proposal);
-        const { proposalId } = proposal;
-        const told = await tell(place, proposal, MOST_CALLS);
-        requireAllTold(told);
-        const { timestamp } = await connection.call((client) => client.getBlock());
-        const step = nextStep(proposalId, told.standing, Number(timestamp));
-        if (!output.json) {
-          for (const line of callsText(told)) output.notice(`Holders accepted it: ${line}`);
-          for (const line of await replacedSince(place, told)) output.notice(line);
-        }
-        const client = await signingAs(place, entry, options);
-        const { receipt } = await { queue, execute }[step].sync(client, { governor, proposal });
-        const { state, eta, expiry } = await standingOf(place, contracts.shares, proposalId);
-        const { transactionHash: transaction } = receipt;
-        return { proposalId, step, account: entry.account, transaction, state, eta, expiry };
-      },
-      unpinnedNotice(options, output),
-      { ticking: true },
-    );
+  async run({ args, options, output }) {
+    const done = await atProposal({ args, options, output }, async (place, proposal, [entry]) => {
+      if (!entry) throw new UserError("WALLET_MISSING", "There is no wallet that could pay the gas.");
+      const { connection, governor, contracts } = place;
+      const { proposalId } = proposal;
+      const told = await tell(place, proposal, MOST_CALLS);
+      requireAllTold(told);
+      const { timestamp } = await connection.call((client) => client.getBlock());
+      const step = nextStep(proposalId, told.standing, Number(timestamp));
+      if (!output.json) {
+        for (const line of callsText(told)) output.notice(`Holders accepted it: ${line}`);
+        for (const line of await replacedSince(place, told)) output.notice(line);
+      }
+      const client = await signingAs(place, entry, options);
+      const { receipt } = await { queue, execute }[step].sync(client, { governor, proposal });
+      const { state, eta, expiry } = await standingOf(place, contracts.shares, proposalId);
+      const { transactionHash: transaction } = receipt;
+      return { proposalId, step, account: entry.account, transaction, state, eta, expiry };
+    });
     const { proposalId, step, account, transaction, state, eta = null, expiry } = done;
     const when =
       step === "queue" && eta !== null ? `; it can be executed from ${timeText(eta)} to ${timeText(expiry)}` : "";

@@ -2,19 +2,11 @@ import { cancel } from "@cotrain/sdk/actions";
 import type { Address } from "@cotrain/sdk/protocol";
 
 import { formatAddress, shortAddress, UserError, wrap } from "../../base/index.ts";
-import {
-  findProposal,
-  type MadeProposal,
-  namedWallet,
-  type ProposalStanding,
-  requireProposalId,
-  requireSound,
-  standingOf,
-} from "../../run/index.ts";
+import { type MadeProposal, type ProposalStanding, standingOf } from "../../run/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf } from "../output.ts";
-import { atPlace, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
-import { decidingAt } from "../proposing.ts";
+import { signingAs, signingOptions } from "../place.ts";
+import { atProposal } from "../proposing.ts";
 import { stateText } from "../voting.ts";
 
 /**
@@ -61,28 +53,16 @@ export const proposalsCancelCommand = defineCommand({
   notes: [
     "It is for ever: the same change with the same text cannot be proposed again, with another text it can. What was proposed by other tools, without #proposer= and an address at its text's end, nobody can cancel.",
   ],
-  async run({ args: [id = ""], options, output }) {
-    const named = requireProposalId(id);
-    const own = await namedWallet(options);
-    const done = await atPlace(
-      options,
-      own,
-      async (at) => {
-        const place = await decidingAt(at);
-        const { governor, contracts } = place;
-        const entries = requireEntries(place, options);
-        const proposal = await findProposal(place, named, !place.embedded);
-        requireSound(proposal);
-        const { proposalId } = proposal;
-        const entry = proposerAmong(proposal, await standingOf(place, contracts.shares, proposalId), entries);
-        const client = await signingAs(place, entry, options);
-        const { receipt } = await cancel.sync(client, { governor, proposal });
-        const { state } = await standingOf(place, contracts.shares, proposalId);
-        return { proposalId, account: entry.account, transaction: receipt.transactionHash, state };
-      },
-      unpinnedNotice(options, output),
-      { ticking: true },
-    );
+  async run({ args, options, output }) {
+    const done = await atProposal({ args, options, output }, async (place, proposal, entries) => {
+      const { governor, contracts } = place;
+      const { proposalId } = proposal;
+      const entry = proposerAmong(proposal, await standingOf(place, contracts.shares, proposalId), entries);
+      const client = await signingAs(place, entry, options);
+      const { receipt } = await cancel.sync(client, { governor, proposal });
+      const { state } = await standingOf(place, contracts.shares, proposalId);
+      return { proposalId, account: entry.account, transaction: receipt.transactionHash, state };
+    });
     const { proposalId, account, transaction } = done;
     output.result(
       done,
