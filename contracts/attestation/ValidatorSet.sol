@@ -33,10 +33,17 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         mapping(uint32 version => Set) versions;
     }
 
+    /// @dev What a model knows of an account as a validator.
+    struct Member {
+        /// The newest set of validators that has it; 0 where none ever had.
+        uint32 newest;
+        /// It may be taken into the next one.
+        bool consents;
+    }
+
     mapping(ModelId modelId => Sets) private _validators;
     mapping(ModelId modelId => Sets) private _maintainers;
-    /// @dev The newest set of validators that has an account; 0 where none ever had.
-    mapping(ModelId modelId => mapping(address account => uint32)) private _newestWith;
+    mapping(ModelId modelId => mapping(address account => Member)) private _members;
 
     /// @notice Keeps the signers of one registry's models.
     /// @param registry_ Says which timelock commands a model, and its clock.
@@ -60,6 +67,12 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         (version, effectiveAt) = _replace(modelId, _validators[modelId], replaces, validators, threshold);
         _note(modelId, version, validators);
         emit ValidatorsSet(modelId, version, validators, threshold, effectiveAt);
+    }
+
+    /// @inheritdoc IValidatorSet
+    function consent(ModelId modelId, bool consents) external {
+        _members[modelId][msg.sender].consents = consents;
+        emit ValidatorConsent(modelId, msg.sender, consents);
     }
 
     /// @inheritdoc IValidatorSet
@@ -93,8 +106,13 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
     }
 
     /// @inheritdoc IValidatorSet
+    function hasConsented(ModelId modelId, address account) external view returns (bool) {
+        return _members[modelId][account].consents;
+    }
+
+    /// @inheritdoc IValidatorSet
     function memberUntil(ModelId modelId, address account) external view returns (uint48) {
-        uint32 version = _newestWith[modelId][account];
+        uint32 version = _members[modelId][account].newest;
         if (version == 0) return 0;
         Sets storage sets = _validators[modelId];
         return version == sets.latest ? type(uint48).max : sets.versions[version + 1].effectiveAt;
@@ -196,8 +214,18 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         sets.latest = version;
     }
 
+    /// @dev Whoever was not in the set before must have said that it wants to be: a set holds its members' stake. The first set (before
+    /// it is number 0, in which all are that never were in any) holds none, since nobody can stake for a model that is not there.
     function _note(ModelId modelId, uint32 version, address[] calldata validators) private {
-        for (uint256 i = 0; i < validators.length; ++i) _newestWith[modelId][validators[i]] = version;
+        for (uint256 i = 0; i < validators.length; ++i) {
+            Member storage member = _members[modelId][validators[i]];
+            if (member.newest != version - 1) {
+                if (!member.consents) revert ValidatorSetNoConsent(modelId, validators[i]);
+                // For one time: who has left is not taken in again unasked.
+                member.consents = false;
+            }
+            member.newest = version;
+        }
     }
 
     function _requireFewChanges(Set storage previous, address[] calldata validators) private view {

@@ -39,10 +39,12 @@ struct Dispute {
 /// @param endedAt When, in seconds since 1970; 0 for one that no dispute has ended about.
 /// @param outcome How the dispute ended.
 /// @param disputer Who disputed it.
+/// @param voted Whether the holders' vote ended it, and not the organiser's word.
 struct Ruled {
     uint48 endedAt;
     Outcome outcome;
     address disputer;
+    bool voted;
 }
 
 /// @notice The bond under a root that was posted after one that failed.

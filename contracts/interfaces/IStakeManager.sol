@@ -15,21 +15,27 @@ enum Role {
 /// @param leaving What it asked for and has not withdrawn: it admits nobody, and is slashed as the rest.
 /// @param requestedAt When it asked last, in seconds since 1970.
 /// @param rulings How many rulings against it are neither vetoed nor executed.
+/// @param ruled What these take together, in wei.
+/// @param payee Who alone is paid what leaves; 0 for whomever the account names then.
 struct Stake {
     uint96 active;
     uint96 leaving;
     uint48 requestedAt;
     uint16 rulings;
+    uint96 ruled;
+    address payee;
 }
 
 /// @notice What each offence costs, in basis points of the offender's stake.
 /// @param conflictBps Two signatures that contradict each other.
-/// @param voidedBps A signature under a root that was voided.
+/// @param voidedBps A signature under a root that the holders voided, or under a ruling that they vetoed.
 /// @param rulingBps Work that validators ruled on.
+/// @param version Number of these terms; 0 until the holders set some.
 struct SlashTerms {
     uint16 conflictBps;
     uint16 voidedBps;
     uint16 rulingBps;
+    uint32 version;
 }
 
 /// @notice Why somebody was slashed.
@@ -37,7 +43,8 @@ enum Offence {
     Verdicts,
     Attestations,
     VoidedRoot,
-    Work
+    Work,
+    VetoedRuling
 }
 
 /// @notice How far a ruling has come.
@@ -50,14 +57,17 @@ enum RulingState {
 
 /// @notice A ruling on a worker's receipt.
 /// @param reporter Who proposed it and gets the fee.
-/// @param amount What it takes at most, in wei: the cap of the stake that there was when it was proposed.
+/// @param amount What it takes, in wei: a part of the stake that there was when it was proposed, less what the rulings that were open
+/// then take.
 /// @param vetoEnds Before this time it cannot be executed, in seconds since 1970.
 /// @param state How far it has come.
+/// @param hash ProtocolHashes.hashRuling of it.
 struct ProposedRuling {
     address reporter;
     uint96 amount;
     uint48 vetoEnds;
     RulingState state;
+    bytes32 hash;
 }
 
 /// @title IStakeManager
@@ -79,6 +89,13 @@ interface IStakeManager {
         address from,
         uint256 amount
     );
+
+    /// @notice An account said who alone is paid its stake, for ever.
+    /// @param modelId The model.
+    /// @param role What for it stakes.
+    /// @param account Whose stake it is.
+    /// @param payee Who is paid.
+    event PayeeSet(ModelId indexed modelId, Role indexed role, address indexed account, address payee);
 
     /// @notice An account wants some of its stake back; whatever is leaving waits from now on.
     /// @param modelId The model.
@@ -114,7 +131,8 @@ interface IStakeManager {
     /// @param account The offender.
     /// @param offence Why.
     /// @param subject What tells this offence from others of its kind: for two verdicts the hash of what both are about, for two
-    /// attestations that of what both have in common, else that of the attestation or of the receipt.
+    /// attestations that of what both have in common, for a voided root keccak256 of kind, modelId, index, fromEpoch, toEpoch, root and
+    /// total, 32 bytes each, else the hash of the receipt.
     /// @param amount What it lost, in wei.
     /// @param reporter Who gets the fee.
     /// @param fee A part of the amount, in wei.
@@ -134,7 +152,7 @@ interface IStakeManager {
     /// @param worker Who is accused.
     /// @param receiptHash Of which work.
     /// @param ruling What the validators signed.
-    /// @param amount What it takes at most, in wei.
+    /// @param amount What it takes, in wei.
     /// @param vetoEnds Before this time it cannot be executed, in seconds since 1970.
     /// @param reporter Who gets the fee.
     event RulingProposed(
@@ -191,7 +209,7 @@ interface IStakeManager {
     /// @notice A root of the model is disputed.
     /// @param number Number of the dispute.
     error StakeManagerDisputed(uint32 number);
-    /// @notice A dispute of the model ended a short while ago.
+    /// @notice A root of the model was voided a short while ago.
     /// @param until Until when nothing is paid out, in seconds since 1970.
     error StakeManagerDisputedLately(uint48 until);
     /// @notice The account did not sign this.
@@ -200,9 +218,26 @@ interface IStakeManager {
     error StakeManagerNotSigned(address account, address signer);
     /// @notice The two statements do not contradict each other.
     error StakeManagerNoConflict();
-    /// @notice The attestation was not voided.
+    /// @notice The holders did not void the attestation: nobody did, or the organiser alone.
     /// @param digest ProtocolHashes.hashAttestation of it.
     error StakeManagerNotVoided(bytes32 digest);
+    /// @notice The holders did not veto the ruling.
+    /// @param hash ProtocolHashes.hashRuling of it.
+    error StakeManagerNotVetoed(bytes32 hash);
+    /// @notice While the model is in bootstrap nobody could veto a ruling.
+    /// @param modelId The model.
+    error StakeManagerInBootstrap(ModelId modelId);
+    /// @notice The account has said who is paid.
+    /// @param payee Whom it named.
+    error StakeManagerPayeeSet(address payee);
+    /// @notice Another is to be paid than the account has said for ever.
+    /// @param payee Whom it named.
+    error StakeManagerNotPayee(address payee);
+    /// @notice The terms that were to be replaced are not the newest: others were set meanwhile.
+    /// @param modelId The model.
+    /// @param replaces Number of the terms that were named.
+    /// @param latest Number of the newest.
+    error StakeManagerTermsReplaced(ModelId modelId, uint32 replaces, uint32 latest);
     /// @notice This offence was punished before.
     /// @param account The offender.
     /// @param subject What tells it from others, as in StakeSlashed.
@@ -237,12 +272,20 @@ interface IStakeManager {
     /// @param maximum What it may at most be.
     error StakeManagerTermOutOfBounds(bytes32 term, uint256 value, uint256 minimum, uint256 maximum);
 
-    /// @notice Adds what is sent to an account's stake; anyone may pay. The account alone can have it back.
+    /// @notice Adds what is sent to an account's stake; anyone may pay. The account alone can have it back, and where it has set a payee
+    /// that alone: whoever pays for a key that lies on somebody's machine looks at `stakeOf` first.
     /// @dev Reverts with StakeManagerUnknownModel, StakeManagerZero, and SafeCast's error beyond 2^96 wei.
     /// @param modelId The model.
     /// @param role What for.
     /// @param account Whose stake it is.
     function deposit(ModelId modelId, Role role, address account) external payable;
+
+    /// @notice Says who alone is paid the caller's stake, once and for ever, so that a key that is stolen later can pay nobody else.
+    /// @dev Reverts with StakeManagerZero, StakeManagerPayeeSet.
+    /// @param modelId The model.
+    /// @param role What for it stakes, or is going to.
+    /// @param payee Who is paid.
+    function setPayee(ModelId modelId, Role role, address payee) external;
 
     /// @notice Asks for some of the caller's stake, which admits it no more from now on. All that is leaving waits from this
     /// request on: withdraw before where that is due.
@@ -252,8 +295,9 @@ interface IStakeManager {
     /// @param amount In wei.
     function requestWithdrawal(ModelId modelId, Role role, uint96 amount) external;
 
-    /// @notice Pays all that is leaving of the caller's stake, once it has waited and while nothing is open that could cost it.
-    /// @dev Reverts with StakeManagerZero, StakeManagerNothingLeaving, StakeManagerRulingsOpen, StakeManagerStillValidator,
+    /// @notice Pays all that is leaving of the caller's stake, once it has waited and while nothing is open that could cost it: rulings
+    /// against a worker, and for validators a dispute, or one that voided a root a window and a longest vote ago at most.
+    /// @dev Reverts with StakeManagerZero, StakeManagerNothingLeaving, StakeManagerNotPayee, StakeManagerRulingsOpen, StakeManagerStillValidator,
     /// StakeManagerTooEarly, StakeManagerDisputed, StakeManagerDisputedLately, and OpenZeppelin's FailedCall where `to` refuses.
     /// @param modelId The model.
     /// @param role What for it was staked.
@@ -261,8 +305,8 @@ interface IStakeManager {
     /// @return amount In wei.
     function withdraw(ModelId modelId, Role role, address payable to) external returns (uint256 amount);
 
-    /// @notice Punishes a validator that signed two values for one thing: verdicts of one run, head, kind, worker and index. Anyone
-    /// may call, and gets the fee.
+    /// @notice Punishes a validator that signed two values for one thing: verdicts of one run, head, kind, worker and index, of kind 3 or
+    /// 5, which say whether a checkpoint holds. Two measurements (of another kind) may differ. Anyone may call, and gets the fee.
     /// @dev Reverts with StakeManagerNoConflict, StakeManagerNotSigned, StakeManagerPunished, StakeManagerNothingToSlash,
     /// RunRegistryUnknownRun, and ECDSA's errors where a signature is malformed.
     /// @param a One verdict.
@@ -277,8 +321,8 @@ interface IStakeManager {
         bytes calldata signatureB
     ) external returns (uint256 amount);
 
-    /// @notice Punishes whoever signed two attestations that are equal in all but root, total and epochDigest. Anyone may call, and
-    /// gets the fee. To sign again under another deadline, or on another head, is honest.
+    /// @notice Punishes whoever signed two attestations that pay differently (root or total) and are equal in all else but epochDigest.
+    /// Anyone may call, and gets the fee. To sign again under another deadline, or on another head, is honest.
     /// @dev Reverts with StakeManagerNoConflict, StakeManagerNotSigned, StakeManagerPunished, StakeManagerNothingToSlash, and
     /// ECDSA's errors where a signature is malformed.
     /// @param a One attestation.
@@ -293,8 +337,8 @@ interface IStakeManager {
         bytes calldata signatureB
     ) external returns (uint256 amount);
 
-    /// @notice Punishes a validator that signed an attestation which the holders voided. Anyone may call; who disputed the root gets
-    /// the fee.
+    /// @notice Punishes a validator that signed an attestation which the holders' vote voided. Of one root it is punished once, on
+    /// however many heads, blocks and deadlines it signed that. Anyone may call; who disputed the root gets the fee.
     /// @dev Reverts with StakeManagerNotVoided, StakeManagerPunished, StakeManagerNothingToSlash, and ECDSA's errors where the
     /// signature is malformed.
     /// @param attestation The attestation.
@@ -302,9 +346,17 @@ interface IStakeManager {
     /// @return amount What the signer lost, in wei.
     function slashVoided(Attestation calldata attestation, bytes calldata signature) external returns (uint256 amount);
 
+    /// @notice Punishes a validator that signed a ruling which the holders vetoed. Anyone may call, and gets the fee.
+    /// @dev Reverts with StakeManagerNotVetoed, StakeManagerPunished, StakeManagerNothingToSlash, and ECDSA's errors where the
+    /// signature is malformed.
+    /// @param ruling The ruling, as it was proposed.
+    /// @param signature The validator's, 65 bytes (r, s, v).
+    /// @return amount What the signer lost, in wei.
+    function slashVetoed(Ruling calldata ruling, bytes calldata signature) external returns (uint256 amount);
+
     /// @notice Puts a ruling of the validators' quorum before the holders: that a worker lied in a receipt which it signed. Anyone may
-    /// call, and gets the fee once it is executed. Of one receipt there is one ruling, ever.
-    /// @dev Reverts with StakeManagerBadRuling, StakeManagerExpired, StakeManagerStaleSet, StakeManagerNotSigned,
+    /// call, and gets the fee once it is executed. Of one receipt there is one ruling, ever, and none while the model is in bootstrap.
+    /// @dev Reverts with StakeManagerBadRuling, StakeManagerInBootstrap, StakeManagerExpired, StakeManagerStaleSet, StakeManagerNotSigned,
     /// StakeManagerPunished, StakeManagerNothingToSlash, RunRegistryUnknownRun, as IValidatorSet.requireQuorum, and ECDSA's errors
     /// where the receipt's signature is malformed.
     /// @param ruling Of kind 3 and outcome 1, its subject the receipt's hash, its dispute 0.
@@ -319,9 +371,9 @@ interface IStakeManager {
         bytes calldata signatures
     ) external returns (uint48 vetoEnds);
 
-    /// @notice Refuses a ruling for ever; the model's timelock only, until it is executed. One that is vetoed or executed stays as it
-    /// is, so that a vote on several does not fail for one.
-    /// @dev Reverts with ModelAuthorityUnauthorized, and StakeManagerRulingNotOpen where there never was one.
+    /// @notice Refuses a ruling for ever; the model's timelock only, until it is executed. One that is vetoed or executed, or that is not
+    /// there, stays as it is, so that a vote on several does not fail for one.
+    /// @dev Reverts with ModelAuthorityUnauthorized.
     /// @param modelId The model.
     /// @param worker Who is accused.
     /// @param receiptHash Of which work.
@@ -341,12 +393,22 @@ interface IStakeManager {
     /// @return amount In wei.
     function collectFees(address payable account) external returns (uint256 amount);
 
-    /// @notice Sets what offences cost; the model's timelock only. Two conflicting signatures cost 10 to 100%, a voided root 1 to 10%,
-    /// a ruling 0 to 50%. At first: 50, 10 and 10%.
-    /// @dev Reverts with ModelAuthorityUnauthorized, StakeManagerTermOutOfBounds.
+    /// @notice Sets what offences cost; the model's timelock only. Two conflicting signatures cost 10 to 100%, a voided root
+    /// or a vetoed ruling 1 to 10%, a ruling 0 to 50%. At first: 50, 10 and 10%. They hold for what was signed before as well. Of two
+    /// decisions on one version the first that is executed holds.
+    /// @dev Reverts with ModelAuthorityUnauthorized, StakeManagerTermsReplaced, StakeManagerTermOutOfBounds.
     /// @param modelId The model.
-    /// @param terms The terms.
-    function setTerms(ModelId modelId, SlashTerms calldata terms) external;
+    /// @param replaces Number of the terms in force (`termsOf`), which this decision was made on; 0 for the first.
+    /// @param conflictBps Two signatures that contradict each other, in basis points.
+    /// @param voidedBps A signature under a voided root or a vetoed ruling, in basis points.
+    /// @param rulingBps Work that validators ruled on, in basis points.
+    function setTerms(
+        ModelId modelId,
+        uint32 replaces,
+        uint16 conflictBps,
+        uint16 voidedBps,
+        uint16 rulingBps
+    ) external;
 
     /// @notice An account's stake; all zero where it has none.
     /// @param modelId The model.
@@ -371,11 +433,12 @@ interface IStakeManager {
     function leavesAt(ModelId modelId, Role role, address account) external view returns (uint48);
 
     /// @notice How long what is leaving waits, by the settings in force: one window, the longest vote and two epochs. A validator
-    /// waits from when a set without it is in force.
+    /// waits for the timelock's delay as well, and from when a set without it is in force.
     /// @dev Reverts with StakeManagerUnknownModel.
     /// @param modelId The model.
+    /// @param role What for it is staked.
     /// @return In seconds.
-    function withdrawalDelay(ModelId modelId) external view returns (uint256);
+    function withdrawalDelay(ModelId modelId, Role role) external view returns (uint256);
 
     /// @notice What offences cost in a model.
     /// @param modelId The model.

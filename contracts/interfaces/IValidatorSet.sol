@@ -35,6 +35,12 @@ interface IValidatorSet {
         uint48 effectiveAt
     );
 
+    /// @notice An account said whether it may become a validator.
+    /// @param modelId The model.
+    /// @param account The account.
+    /// @param consents Whether it may.
+    event ValidatorConsent(ModelId indexed modelId, address indexed account, bool consents);
+
     /// @notice A set has 1 to 64 members.
     /// @param size How many there were.
     error ValidatorSetSize(uint256 size);
@@ -59,6 +65,10 @@ interface IValidatorSet {
     /// @param replaces Number of the set that was named.
     /// @param latest Number of the newest set, in force or not.
     error ValidatorSetReplaced(ModelId modelId, uint32 replaces, uint32 latest);
+    /// @notice An account that was not in the set before has not said that it wants to be a validator.
+    /// @param modelId The model.
+    /// @param account The account.
+    error ValidatorSetNoConsent(ModelId modelId, address account);
     /// @notice The model has no such set.
     /// @param modelId The model.
     /// @param version Number of the set that was named.
@@ -83,9 +93,9 @@ interface IValidatorSet {
 
     /// @notice Chooses the next set; the model's timelock only. It counts after one full window. A set may take in and
     /// may let go a third of the set before it, rounded down but at least one, once per epoch. Of two decisions on one set
-    /// the first that is executed holds.
+    /// the first that is executed holds. Whoever comes must have consented, for this one time: the set holds its members' stake.
     /// @dev Reverts with ModelAuthorityUnauthorized, ValidatorSetReplaced, ValidatorSetChangedThisEpoch, ValidatorSetSize,
-    /// ValidatorSetThreshold, ValidatorSetNotAscending, ValidatorSetTooManyChanges.
+    /// ValidatorSetThreshold, ValidatorSetNotAscending, ValidatorSetTooManyChanges, ValidatorSetNoConsent.
     /// @param modelId The model.
     /// @param replaces Number of the newest set (`latestVersion`), which this decision was made on.
     /// @param validators Strictly ascending, 1 to 64 of them.
@@ -98,9 +108,15 @@ interface IValidatorSet {
         uint16 threshold
     ) external returns (uint32 version);
 
+    /// @notice Says whether the caller may be taken into the next set of validators that it is not in yet; taken in, it is used up.
+    /// Who is in the first set never needs it, since nobody has stake in a model that is just being created.
+    /// @param modelId The model.
+    /// @param consents Whether it may; false takes it back, until then.
+    function consent(ModelId modelId, bool consents) external;
+
     /// @notice Chooses the next set of maintainers; the model's timelock only. A model begins without any, and the first set may
     /// be whoever the holders like; from then on as `setValidators`.
-    /// @dev Reverts as `setValidators`.
+    /// @dev Reverts as `setValidators`, but asks nobody for consent: a maintainer stakes nothing.
     /// @param modelId The model.
     /// @param replaces Number of the newest set (`latestMaintainers`), which this decision was made on; 0 for none.
     /// @param maintainers Strictly ascending, 1 to 64 of them.
@@ -134,6 +150,12 @@ interface IValidatorSet {
         ModelId modelId,
         uint32 version
     ) external view returns (address[] memory validators, uint16 threshold, uint48 effectiveAt);
+
+    /// @notice Whether an account may be taken into the next set of validators that it is not in yet.
+    /// @param modelId The model.
+    /// @param account The account.
+    /// @return True from its `consent` on, until a set takes it in.
+    function hasConsented(ModelId modelId, address account) external view returns (bool);
 
     /// @notice Until when an account is a validator: from then on sets without it are in force.
     /// @param modelId The model.

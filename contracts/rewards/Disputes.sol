@@ -146,6 +146,7 @@ abstract contract Disputes is IDisputes, ModelAuthority {
         if (number == 0 || number > newest_) revert DisputesUnknown(number, newest_);
         if (number < newest_ || current.endedAt != 0) return;
         _settle(modelId, kind, current, _decisionOf(modelId, current.proposalId));
+        _ruled[current.digest].voted = true;
     }
 
     /// @inheritdoc IDisputes
@@ -249,7 +250,7 @@ abstract contract Disputes is IDisputes, ModelAuthority {
         Backing memory backing = _backings[modelId][kind];
         (bytes32 digest, address disputer, uint256 bond) = (current.digest, current.disputer, current.bond);
         (current.endedAt, current.outcome) = (uint48(block.timestamp), outcome);
-        _ruled[digest] = Ruled({endedAt: uint48(block.timestamp), outcome: outcome, disputer: disputer});
+        _ruled[digest] = Ruled({endedAt: uint48(block.timestamp), outcome: outcome, disputer: disputer, voted: false});
 
         uint256 won = 0;
         uint256 burned = 0;

@@ -6,6 +6,7 @@ import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {IBootstrap} from "../interfaces/IBootstrap.sol";
 import {IComputeRewards} from "../interfaces/IComputeRewards.sol";
 import {Dispute, IDisputes, Outcome, Ruled} from "../interfaces/IDisputes.sol";
 import {Digest, ModelId} from "../interfaces/Ids.sol";
@@ -38,6 +39,9 @@ contract StakeManager is IStakeManager, ModelAuthority {
     /// @dev Of Ruling.kind and Ruling.outcome: guilty of false work.
     uint8 private constant WORK = 3;
     uint8 private constant GUILTY = 1;
+    /// @dev Of Verdict.kind: voices about what is paid. What a verdict of another kind says is a measurement, on which no pay depends.
+    uint8 private constant AGGREGATE = 3;
+    uint8 private constant CONFIRMATION = 5;
 
     IRunRegistry private immutable RUNS;
     IComputeRewards private immutable REWARDS;
@@ -45,7 +49,7 @@ contract StakeManager is IStakeManager, ModelAuthority {
     IDisputes private immutable DISPUTES;
 
     mapping(ModelId modelId => mapping(Role role => mapping(address account => Stake))) private _stakes;
-    /// @dev All zero until holders set them: then none of the first two can be.
+    /// @dev All zero until holders set them.
     mapping(ModelId modelId => SlashTerms) private _terms;
     mapping(bytes32 offence => bool) private _punished;
     mapping(ModelId modelId => mapping(address worker => mapping(bytes32 receiptHash => ProposedRuling)))
@@ -54,7 +58,7 @@ contract StakeManager is IStakeManager, ModelAuthority {
     /// @inheritdoc IStakeManager
     mapping(address account => uint256) public feesOf;
 
-    /// @notice Knows five contracts, for ever.
+    /// @notice Knows these contracts, for ever.
     /// @param registry_ Knows every model's clock, governor and timelock.
     /// @param runs_ Verifying contract of verdicts and receipts.
     /// @param rewards_ Verifying contract of attestations.
@@ -83,6 +87,15 @@ contract StakeManager is IStakeManager, ModelAuthority {
     }
 
     /// @inheritdoc IStakeManager
+    function setPayee(ModelId modelId, Role role, address payee) external {
+        if (payee == address(0)) revert StakeManagerZero("payee");
+        Stake storage stake = _stakes[modelId][role][msg.sender];
+        if (stake.payee != address(0)) revert StakeManagerPayeeSet(stake.payee);
+        stake.payee = payee;
+        emit PayeeSet(modelId, role, msg.sender, payee);
+    }
+
+    /// @inheritdoc IStakeManager
     function requestWithdrawal(ModelId modelId, Role role, uint96 amount) external {
         Stake storage stake = _stakes[modelId][role][msg.sender];
         (uint96 active, uint96 leaving) = (stake.active, stake.leaving);
@@ -99,11 +112,14 @@ contract StakeManager is IStakeManager, ModelAuthority {
         Stake storage stake = _stakes[modelId][role][msg.sender];
         amount = stake.leaving;
         if (amount == 0) revert StakeManagerNothingLeaving(modelId, role, msg.sender);
+        address payee = stake.payee;
+        if (payee != address(0) && to != payee) revert StakeManagerNotPayee(payee);
         if (stake.rulings != 0) revert StakeManagerRulingsOpen(stake.rulings);
         uint48 time = _leavesAt(modelId, role, msg.sender, stake.requestedAt);
         if (time == type(uint48).max) revert StakeManagerStillValidator(modelId, msg.sender);
         if (block.timestamp < time) revert StakeManagerTooEarly(time);
-        _requireUndisputed(modelId);
+        // No dispute costs a worker anything.
+        if (role == Role.Validator) _requireUndisputed(modelId);
         stake.leaving = 0;
         emit StakeWithdrawn(modelId, role, msg.sender, to, amount);
         Address.sendValue(to, amount);
@@ -117,6 +133,7 @@ contract StakeManager is IStakeManager, ModelAuthority {
         bytes calldata signatureB
     ) external returns (uint256 amount) {
         bytes32 subject = _subjectOf(a);
+        if (a.kind != AGGREGATE && a.kind != CONFIRMATION) revert StakeManagerNoConflict();
         if (subject != _subjectOf(b) || a.value == b.value) revert StakeManagerNoConflict();
         bytes32 separator = RUNS.domainSeparator();
         _requireSigned(a.validator, separator, ProtocolHashes.hashVerdict(a), signatureA);
@@ -134,7 +151,9 @@ contract StakeManager is IStakeManager, ModelAuthority {
     ) external returns (uint256 amount) {
         bytes32 subject = _subjectOf(a);
         (bytes32 hashA, bytes32 hashB) = (ProtocolHashes.hashAttestation(a), ProtocolHashes.hashAttestation(b));
-        if (subject != _subjectOf(b) || hashA == hashB) revert StakeManagerNoConflict();
+        // Two manifests of one root pay the same, to the wei.
+        bool paysTheSame = a.root == b.root && a.total == b.total;
+        if (subject != _subjectOf(b) || paysTheSame) revert StakeManagerNoConflict();
         bytes32 separator = REWARDS.domainSeparator();
         address signer = _signerOf(separator, hashA, signatureA);
         _requireSigned(signer, separator, hashB, signatureB);
@@ -145,10 +164,19 @@ contract StakeManager is IStakeManager, ModelAuthority {
     function slashVoided(Attestation calldata attestation, bytes calldata signature) external returns (uint256 amount) {
         bytes32 digest = ProtocolHashes.hashAttestation(attestation);
         Ruled memory ruled = DISPUTES.ruledOf(digest);
-        // What was not decided proves nobody wrong.
-        if (ruled.outcome != Outcome.Void) revert StakeManagerNotVoided(digest);
+        // What was not decided proves nobody wrong, nor does what one court says alone.
+        if (ruled.outcome != Outcome.Void || !ruled.voted) revert StakeManagerNotVoided(digest);
         address signer = _signerOf(REWARDS.domainSeparator(), digest, signature);
-        return _punish(attestation.modelId, signer, Offence.VoidedRoot, digest, ruled.disputer);
+        return _punish(attestation.modelId, signer, Offence.VoidedRoot, _contentOf(attestation), ruled.disputer);
+    }
+
+    /// @inheritdoc IStakeManager
+    function slashVetoed(Ruling calldata ruling, bytes calldata signature) external returns (uint256 amount) {
+        bytes32 hash = ProtocolHashes.hashRuling(ruling);
+        ProposedRuling storage proposed = _rulings[ruling.modelId][ruling.accused][ruling.subject];
+        if (proposed.state != RulingState.Vetoed || proposed.hash != hash) revert StakeManagerNotVetoed(hash);
+        address signer = _signerOf(VALIDATORS.domainSeparator(), hash, signature);
+        return _punish(ruling.modelId, signer, Offence.VetoedRuling, ruling.subject, msg.sender);
     }
 
     /// @inheritdoc IStakeManager
@@ -159,33 +187,36 @@ contract StakeManager is IStakeManager, ModelAuthority {
         bytes calldata signatures
     ) external returns (uint48 vetoEnds) {
         _requireOnWork(ruling, receipt);
+        ModelId modelId = ruling.modelId;
+        // There is nobody yet who could veto it.
+        if (!IBootstrap(DISPUTES.bootstrap()).isOver(modelId)) revert StakeManagerInBootstrap(modelId);
         bytes32 receiptHash = ruling.subject;
         // Validators cannot rule on what the accused never said.
         _requireSigned(ruling.accused, RUNS.domainSeparator(), receiptHash, receiptSignature);
         _requireQuorum(ruling, signatures);
 
-        ModelId modelId = ruling.modelId;
         ProposedRuling storage proposed = _rulings[modelId][ruling.accused][receiptHash];
         if (proposed.state != RulingState.None) revert StakeManagerPunished(ruling.accused, receiptHash);
         Stake storage stake = _stakes[modelId][Role.Worker][ruling.accused];
-        uint256 amount = _part(stake, _termsOf(modelId).rulingBps);
+        // Of what the open ones leave: many together take as if one followed the other.
+        uint256 amount = _part(_whole(stake) - stake.ruled, _termsOf(modelId).rulingBps);
         if (amount == 0) revert StakeManagerNothingToSlash(modelId, Role.Worker, ruling.accused);
         ++stake.rulings;
+        stake.ruled += uint96(amount);
         vetoEnds = uint48(block.timestamp + Votes.veto(REGISTRY, modelId));
         (proposed.reporter, proposed.amount) = (msg.sender, uint96(amount));
         (proposed.vetoEnds, proposed.state) = (vetoEnds, RulingState.Proposed);
+        proposed.hash = ProtocolHashes.hashRuling(ruling);
         emit RulingProposed(modelId, ruling.accused, receiptHash, ruling, amount, vetoEnds, msg.sender);
     }
 
     /// @inheritdoc IStakeManager
     function vetoRuling(ModelId modelId, address worker, bytes32 receiptHash) external onlyTimelock(modelId) {
         ProposedRuling storage proposed = _rulings[modelId][worker][receiptHash];
-        RulingState state = proposed.state;
-        if (state == RulingState.None) revert StakeManagerRulingNotOpen(worker, receiptHash, state);
-        // No revert: it would undo the rest of a proposal.
-        if (state != RulingState.Proposed) return;
+        // No revert: it would undo the rest of a proposal. A ruling may even be gone with the block that it was in.
+        if (proposed.state != RulingState.Proposed) return;
         proposed.state = RulingState.Vetoed;
-        --_stakes[modelId][Role.Worker][worker].rulings;
+        _decide(_stakes[modelId][Role.Worker][worker], proposed.amount);
         emit RulingVetoed(modelId, worker, receiptHash);
     }
 
@@ -198,9 +229,9 @@ contract StakeManager is IStakeManager, ModelAuthority {
         if (block.timestamp < vetoEnds) revert StakeManagerVetoOpen(vetoEnds);
         proposed.state = RulingState.Executed;
         Stake storage stake = _stakes[modelId][Role.Worker][worker];
-        --stake.rulings;
-        // Other offences may have left less.
-        amount = Math.min(proposed.amount, _whole(stake));
+        // It is still there: nothing else takes from a worker, and none of it leaves while a ruling is open.
+        amount = proposed.amount;
+        _decide(stake, amount);
         _take(stake, modelId, Role.Worker, worker, Offence.Work, receiptHash, amount, proposed.reporter);
     }
 
@@ -214,10 +245,19 @@ contract StakeManager is IStakeManager, ModelAuthority {
     }
 
     /// @inheritdoc IStakeManager
-    function setTerms(ModelId modelId, SlashTerms calldata terms) external onlyTimelock(modelId) {
-        _requireWithin("conflictBps", terms.conflictBps, 1_000, 10_000);
-        _requireWithin("voidedBps", terms.voidedBps, 100, 1_000);
-        _requireWithin("rulingBps", terms.rulingBps, 0, 5_000);
+    function setTerms(
+        ModelId modelId,
+        uint32 replaces,
+        uint16 conflictBps,
+        uint16 voidedBps,
+        uint16 rulingBps
+    ) external onlyTimelock(modelId) {
+        uint32 latest = _terms[modelId].version;
+        if (replaces != latest) revert StakeManagerTermsReplaced(modelId, replaces, latest);
+        _requireWithin("conflictBps", conflictBps, 1_000, 10_000);
+        _requireWithin("voidedBps", voidedBps, 100, 1_000);
+        _requireWithin("rulingBps", rulingBps, 0, 5_000);
+        SlashTerms memory terms = SlashTerms(conflictBps, voidedBps, rulingBps, latest + 1);
         _terms[modelId] = terms;
         emit SlashTermsSet(modelId, terms);
     }
@@ -239,8 +279,8 @@ contract StakeManager is IStakeManager, ModelAuthority {
     }
 
     /// @inheritdoc IStakeManager
-    function withdrawalDelay(ModelId modelId) external view returns (uint256) {
-        return _withdrawalDelay(modelId);
+    function withdrawalDelay(ModelId modelId, Role role) external view returns (uint256) {
+        return _withdrawalDelay(modelId, role);
     }
 
     /// @inheritdoc IStakeManager
@@ -290,9 +330,16 @@ contract StakeManager is IStakeManager, ModelAuthority {
         _punished[id] = true;
         SlashTerms memory terms = _termsOf(modelId);
         Stake storage stake = _stakes[modelId][Role.Validator][account];
-        amount = _part(stake, offence == Offence.VoidedRoot ? terms.voidedBps : terms.conflictBps);
+        bool conflicts = offence == Offence.Verdicts || offence == Offence.Attestations;
+        amount = _part(_whole(stake), conflicts ? terms.conflictBps : terms.voidedBps);
         if (amount == 0) revert StakeManagerNothingToSlash(modelId, Role.Validator, account);
         _take(stake, modelId, Role.Validator, account, offence, subject, amount, reporter);
+    }
+
+    /// @dev A ruling against a worker is open no more.
+    function _decide(Stake storage stake, uint256 amount) private {
+        --stake.rulings;
+        stake.ruled -= uint96(amount);
     }
 
     /// @dev From what admits the offender first.
@@ -318,6 +365,8 @@ contract StakeManager is IStakeManager, ModelAuthority {
         Dispute memory dispute = DISPUTES.disputeOf(modelId, COMPUTE);
         if (dispute.number == 0) return;
         if (dispute.outcome == Outcome.Open) revert StakeManagerDisputed(dispute.number);
+        // Nobody pays for a root that stands, or that nobody decided about.
+        if (dispute.outcome != Outcome.Void) return;
         // Time to punish who signed what was voided.
         uint256 until = dispute.endedAt + _scheduleOf(modelId).window + Votes.length(REGISTRY, modelId);
         if (block.timestamp < until) revert StakeManagerDisputedLately(uint48(until));
@@ -350,13 +399,16 @@ contract StakeManager is IStakeManager, ModelAuthority {
             if (memberUntil == type(uint48).max) return memberUntil;
             from = Math.max(from, memberUntil);
         }
-        return uint48(from + _withdrawalDelay(modelId));
+        return uint48(from + _withdrawalDelay(modelId, role));
     }
 
-    /// @dev By the settings in force: those that make votes longer keep what is leaving longer.
-    function _withdrawalDelay(ModelId modelId) private view returns (uint256) {
+    /// @dev By the settings in force: those that make votes longer keep what is leaving longer. Of a validator a ruling that it has
+    /// signed may be vetoed for as long as the timelock's delay after a vote.
+    function _withdrawalDelay(ModelId modelId, Role role) private view returns (uint256) {
         Schedule memory schedule = _scheduleOf(modelId);
-        return schedule.window + Votes.length(REGISTRY, modelId) + 2 * uint256(schedule.epochLength);
+        uint256 decided =
+            role == Role.Validator ? Votes.veto(REGISTRY, modelId) : schedule.window + Votes.length(REGISTRY, modelId);
+        return decided + 2 * uint256(schedule.epochLength);
     }
 
     function _scheduleOf(ModelId modelId) private view returns (Schedule memory schedule) {
@@ -366,16 +418,16 @@ contract StakeManager is IStakeManager, ModelAuthority {
 
     function _termsOf(ModelId modelId) private view returns (SlashTerms memory terms) {
         terms = _terms[modelId];
-        if (terms.conflictBps == 0) terms = SlashTerms({conflictBps: 5_000, voidedBps: 1_000, rulingBps: 1_000});
-    }
-
-    /// @dev Rounds up: who has a wei has something to lose.
-    function _part(Stake storage stake, uint256 bps) private view returns (uint256) {
-        return Math.ceilDiv(_whole(stake) * bps, Protocol.BPS);
+        if (terms.version == 0) terms = SlashTerms(5_000, 1_000, 1_000, 0);
     }
 
     function _whole(Stake storage stake) private view returns (uint256) {
         return uint256(stake.active) + stake.leaving;
+    }
+
+    /// @dev Rounds up: who has a wei has something to lose.
+    function _part(uint256 amount, uint256 bps) private pure returns (uint256) {
+        return Math.ceilDiv(amount * bps, Protocol.BPS);
     }
 
     /// @dev What two verdicts must have in common to contradict each other; the head has its round.
@@ -390,6 +442,11 @@ contract StakeManager is IStakeManager, ModelAuthority {
     function _subjectOf(Attestation memory attestation) private pure returns (bytes32) {
         (attestation.root, attestation.total, attestation.epochDigest) = (0, 0, Digest.wrap(0));
         return ProtocolHashes.hashAttestation(attestation);
+    }
+
+    /// @dev What holders decided about: another block, head or deadline makes no other root.
+    function _contentOf(Attestation calldata a) private pure returns (bytes32) {
+        return keccak256(abi.encode(a.kind, a.modelId, a.index, a.fromEpoch, a.toEpoch, a.root, a.total));
     }
 
     function _requireSigned(

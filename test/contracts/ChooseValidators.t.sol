@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {ModelId} from "../../contracts/interfaces/Ids.sol";
 import {IValidatorSet} from "../../contracts/interfaces/IValidatorSet.sol";
 import {ModelConfig} from "../../contracts/interfaces/IModelRegistry.sol";
+import {ModelTimelock} from "../../contracts/governance/ModelTimelock.sol";
 import {Fixture} from "./support/Fixture.sol";
 
 contract ChooseValidatorsTest is Fixture {
@@ -86,6 +87,7 @@ contract ChooseValidatorsTest is Fixture {
         config.window = 100;
         modelId = registry.createModel(config, "slow");
         address slow = registry.timelockOf(modelId);
+        consentAll(_exchanged(4));
         vm.prank(slow);
         validators.setValidators(modelId, 1, _exchanged(2), 5);
         vm.warp(START + EPOCH);
@@ -114,6 +116,7 @@ contract ChooseValidatorsTest is Fixture {
         validators.setValidators(modelId, 1, three, 2);
         address[] memory two = new address[](2);
         (two[0], two[1]) = (three[0], three[1]);
+        consentAll(two);
         vm.prank(lock);
         eq(validators.setValidators(modelId, 1, two, 2), 2, "two");
     }
@@ -153,6 +156,61 @@ contract ChooseValidatorsTest is Fixture {
         eq(came, 1, "who came for a while");
     }
 
+    // --- consent ----------------------------------------------------------------------------------------------------------
+
+    /// @dev A set holds what its members staked.
+    function test_nobodyIsTakenIntoASetUnasked() public {
+        address[] memory members = _exchanged(1);
+        address stranger = _strangerOf(members);
+        _refuseWithout(members, stranger);
+        vm.expectEmit(address(validators));
+        emit IValidatorSet.ValidatorConsent(modelId, stranger, true);
+        _say(stranger, true);
+        yes(validators.hasConsented(modelId, stranger), "it wants to");
+        _say(stranger, false);
+        yes(!validators.hasConsented(modelId, stranger), "no more");
+        _refuseWithout(members, stranger);
+        _say(stranger, true);
+        vm.prank(address(timelock));
+        eq(validators.setValidators(modelId, 1, members, 5), 2, "taken in");
+        yes(!validators.hasConsented(modelId, stranger), "used up");
+    }
+
+    function test_whoHasLeftIsNotTakenInAgainUnasked() public {
+        address[] memory with = _exchanged(1);
+        address stranger = _strangerOf(with);
+        _choose(with, 5);
+        vm.warp(START + EPOCH);
+        _choose(addressesOf(keys), 5);
+        vm.warp(START + 2 * EPOCH);
+        _refuseWithout(with, stranger);
+        // Nor is who was in the first set, which asked nobody.
+        vm.warp(START + 3 * EPOCH);
+        address[] memory without = new address[](6);
+        for (uint256 i = 0; i < 6; ++i) without[i] = vm.addr(keys[i + 1]);
+        vm.prank(address(timelock));
+        latest = validators.setValidators(modelId, latest, without, 5);
+        vm.warp(START + 4 * EPOCH);
+        _refuseWithout(addressesOf(keys), vm.addr(keys[0]));
+    }
+
+    function test_whoStaysIsNotAskedAgain() public {
+        address[] memory members = addressesOf(keys);
+        vm.prank(address(timelock));
+        eq(validators.setValidators(modelId, 1, members, 6), 2, "of the first set");
+        vm.warp(START + EPOCH);
+        vm.prank(address(timelock));
+        eq(validators.setValidators(modelId, 2, members, 5), 3, "and of the second");
+    }
+
+    function test_aConsentIsForOneModel() public {
+        address[] memory members = _exchanged(1);
+        _say(_strangerOf(members), true);
+        modelId = registry.createModel(modelConfig(), "twin");
+        timelock = ModelTimelock(payable(registry.timelockOf(modelId)));
+        _refuseWithout(members, _strangerOf(members));
+    }
+
     function test_unknownModelsAndVersionsHaveNoSet() public {
         eq(validators.currentVersion(NO_MODEL), 0, "none");
         eq(validators.latestVersion(NO_MODEL), 0, "none");
@@ -178,8 +236,32 @@ contract ChooseValidatorsTest is Fixture {
     }
 
     function _choose(address[] memory members, uint16 threshold) private returns (uint32) {
+        for (uint256 i = 0; i < members.length; ++i) {
+            if (validators.memberUntil(modelId, members[i]) != type(uint48).max) _say(members[i], true);
+        }
         vm.prank(address(timelock));
         return latest = validators.setValidators(modelId, latest, members, threshold);
+    }
+
+    function _say(address account, bool consents) private {
+        vm.prank(account);
+        validators.consent(modelId, consents);
+    }
+
+    function _refuseWithout(address[] memory members, address stranger) private {
+        vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetNoConsent.selector, modelId, stranger));
+        vm.prank(address(timelock));
+        validators.setValidators(modelId, latest, members, 5);
+    }
+
+    /// @dev Of a set, the one that the first has not.
+    function _strangerOf(address[] memory members) private view returns (address) {
+        for (uint256 i = 0; i < members.length; ++i) {
+            bool known = false;
+            for (uint256 j = 0; j < keys.length; ++j) known = known || vm.addr(keys[j]) == members[i];
+            if (!known) return members[i];
+        }
+        return address(0);
     }
 
     function _refuseChanges(address[] memory members, uint16 threshold, uint256 changes, uint256 allowed) private {

@@ -90,6 +90,7 @@ contract DisputesTest is Court {
         eq(_ruled().endedAt, block.timestamp, "ruled");
         eq(_ruled().outcome, Outcome.Stands, "how");
         eq(_ruled().disputer, DISPUTER, "disputer");
+        yes(_ruled().voted, "by the holders");
         eq(rewards.credit(DISPUTER), 0, "who lost loses all");
         eq(rewards.credit(address(timelock)), BOND / 2, "half to the model, where nobody backs it");
         yes(!_isDue(), "no bond for the next");

@@ -89,8 +89,9 @@ contract RulingsTest is Stakes {
         _stands(first, RulingState.Vetoed);
         _stands(second, RulingState.Executed);
         eq(stakes.stakeOf(modelId, WORKER, worker).rulings, 0, "none is open");
-        vm.expectRevert(_notOpen("unknown", RulingState.None));
+        // Which was gone with its block before the vote on it ended.
         _veto("unknown");
+        _stands("unknown", RulingState.None);
         _refuseExecution("unknown", RulingState.None);
     }
 
@@ -104,7 +105,7 @@ contract RulingsTest is Stakes {
         refuseTake(WORKER, worker, abi.encodeWithSelector(IStakeManager.StakeManagerRulingsOpen.selector, 1));
         stakes.executeRuling(modelId, worker, second);
         eq(take(WORKER, worker), 60 ether, "paid");
-        holds(WORKER, worker, 30 ether, 0);
+        holds(WORKER, worker, 31 ether, 0);
     }
 
     function test_whatLeavesIsTakenAsWell() public {
@@ -130,12 +131,109 @@ contract RulingsTest is Stakes {
         take(WORKER, worker);
         put(WORKER, worker, 3);
         setTerms(1_000, 100, 5_000);
-        bytes32[3] memory subjects = [accuse(1), accuse(2), accuse(3)];
+        bytes32[2] memory subjects = [accuse(1), accuse(2)];
+        (Receipt memory r, Ruling memory ruling) = _both(3);
+        _refuse(ruling, r, _nothing());
         vm.warp(block.timestamp + VETO);
+        eq(stakes.executeRuling(modelId, worker, subjects[1]), 1, "what the first leaves");
         eq(stakes.executeRuling(modelId, worker, subjects[0]), 2, "half, rounded up");
-        eq(stakes.executeRuling(modelId, worker, subjects[1]), 1, "what there is");
-        eq(stakes.executeRuling(modelId, worker, subjects[2]), 0, "nothing, but it is decided");
-        eq(stakes.stakeOf(modelId, WORKER, worker).rulings, 0, "none is open");
+        _areOpen(0, 0);
+        holds(WORKER, worker, 0, 0);
+    }
+
+    /// @dev Ten receipts at once would else take all.
+    function test_rulingsAtOnceTakeWhatTheyTakeOneByOne() public {
+        bytes32[10] memory subjects;
+        uint256 left = 100 ether;
+        for (uint64 i = 0; i < 10; ++i) {
+            subjects[i] = accuse(i);
+            uint256 amount = stakes.rulingOf(modelId, worker, subjects[i]).amount;
+            eq(amount, (left + 9) / 10, "a tenth of what the others leave");
+            left -= amount;
+        }
+        _areOpen(10, 100 ether - left);
+        vm.warp(block.timestamp + VETO);
+        for (uint256 i = 10; i > 0; --i) stakes.executeRuling(modelId, worker, subjects[i - 1]);
+        holds(WORKER, worker, left, 0);
+        yes(left > 34 ether, "more than a third");
+    }
+
+    function test_whatIsVetoedIsNoLongerCounted() public {
+        bytes32 first = accuse(1);
+        _veto(first);
+        _areOpen(0, 0);
+        eq(stakes.rulingOf(modelId, worker, accuse(2)).amount, 10 ether, "a tenth of all");
+    }
+
+    // --- vetoed rulings ---------------------------------------------------------------------------------------------------
+
+    /// @dev Each costs holders a whole vote, and holds the worker's stake meanwhile.
+    function test_whoSignedARulingThatHoldersVetoPaysATenth() public {
+        (, Ruling memory ruling) = _both(1);
+        put(VALIDATOR, validator, 50 ether);
+        bytes memory signed = signature(keys[0], digestOf(ruling));
+        bytes memory refusal = abi.encodeWithSelector(
+            IStakeManager.StakeManagerNotVetoed.selector,
+            ProtocolHashes.hashRuling(ruling)
+        );
+        vm.expectRevert(refusal);
+        stakes.slashVetoed(ruling, signed);
+        bytes32 subject = accuse(1);
+        vm.expectRevert(refusal);
+        stakes.slashVetoed(ruling, signed);
+        _veto(subject);
+        expectSlash(VALIDATOR, validator, Offence.VetoedRuling, subject, 5 ether, REPORTER);
+        vm.prank(REPORTER);
+        eq(stakes.slashVetoed(ruling, signed), 5 ether, "a tenth");
+        holds(VALIDATOR, validator, 45 ether, 0);
+        vm.expectRevert(abi.encodeWithSelector(IStakeManager.StakeManagerPunished.selector, validator, subject));
+        stakes.slashVetoed(ruling, signed);
+        // Each of those who signed.
+        put(VALIDATOR, vm.addr(keys[1]), 10 ether);
+        eq(stakes.slashVetoed(ruling, signature(keys[1], digestOf(ruling))), 1 ether, "a tenth of its own");
+    }
+
+    function test_aRulingThatWasNotVetoedCostsItsSignersNothing() public {
+        put(VALIDATOR, validator, 50 ether);
+        (, Ruling memory ruling) = _both(1);
+        bytes memory signed = signature(keys[0], digestOf(ruling));
+        bytes32 subject = accuse(1);
+        vm.warp(block.timestamp + VETO);
+        stakes.executeRuling(modelId, worker, subject);
+        vm.expectPartialRevert(IStakeManager.StakeManagerNotVetoed.selector);
+        stakes.slashVetoed(ruling, signed);
+        // Nor does another ruling on a receipt of which one was vetoed.
+        _veto(accuse(2));
+        (, Ruling memory other) = _both(2);
+        ++other.deadline;
+        signed = signature(keys[0], digestOf(other));
+        vm.expectPartialRevert(IStakeManager.StakeManagerNotVetoed.selector);
+        stakes.slashVetoed(other, signed);
+    }
+
+    /// @dev 21: a veto may come as late as the timelock lets it.
+    function test_whoSignedARulingIsStillThereWhenItIsVetoed() public {
+        put(VALIDATOR, validator, 50 ether);
+        request(VALIDATOR, validator, 50 ether);
+        address[] memory others = new address[](6);
+        for (uint256 i = 0; i < 6; ++i) others[i] = vm.addr(keys[i + 1]);
+        vm.prank(address(timelock));
+        validators.setValidators(modelId, 1, others, 5);
+        vm.warp(block.timestamp + WINDOW - 1);
+        (, Ruling memory ruling) = _both(1);
+        bytes32 subject = accuse(1);
+        uint48 vetoEnds = stakes.rulingOf(modelId, worker, subject).vetoEnds;
+        yes(stakes.leavesAt(modelId, VALIDATOR, validator) > vetoEnds + EPOCH, "later than the veto");
+        vm.warp(vetoEnds);
+        _veto(subject);
+        eq(stakes.slashVetoed(ruling, signature(keys[0], digestOf(ruling))), 5 ether, "a tenth of what leaves");
+    }
+
+    /// @dev There are no holders yet who could veto it, and the validators are the organiser's.
+    function test_inBootstrapThereAreNoRulings() public {
+        book.begin();
+        (Receipt memory r, Ruling memory ruling) = _both(1);
+        _refuse(ruling, r, abi.encodeWithSelector(IStakeManager.StakeManagerInBootstrap.selector, modelId));
     }
 
     // --- what is refused ------------------------------------------------------------------------------------------------
@@ -206,21 +304,15 @@ contract RulingsTest is Stakes {
     }
 
     function test_whereThereIsNothingToTakeThereIsNoRuling() public {
-        bytes memory refusal = abi.encodeWithSelector(
-            IStakeManager.StakeManagerNothingToSlash.selector,
-            modelId,
-            WORKER,
-            worker
-        );
         setTerms(1_000, 100, 0);
         (Receipt memory r, Ruling memory ruling) = _both(1);
-        _refuse(ruling, r, refusal);
+        _refuse(ruling, r, _nothing());
         setTerms(1_000, 100, 1);
         request(WORKER, worker, 100 ether);
         vm.warp(block.timestamp + LEAVE);
         take(WORKER, worker);
         (r, ruling) = _both(1);
-        _refuse(ruling, r, refusal);
+        _refuse(ruling, r, _nothing());
     }
 
     // --- helpers --------------------------------------------------------------------------------------------------------
@@ -234,6 +326,15 @@ contract RulingsTest is Stakes {
         (bytes memory signed, bytes memory signatures) = (signReceipt(WORKER_KEY, r), signRuling(ruling));
         vm.expectRevert(reason);
         stakes.proposeRuling(ruling, r, signed, signatures);
+    }
+
+    function _areOpen(uint256 rulings, uint256 ruled) private view {
+        eq(stakes.stakeOf(modelId, WORKER, worker).rulings, rulings, "open rulings");
+        eq(stakes.stakeOf(modelId, WORKER, worker).ruled, ruled, "what they take");
+    }
+
+    function _nothing() private view returns (bytes memory) {
+        return abi.encodeWithSelector(IStakeManager.StakeManagerNothingToSlash.selector, modelId, WORKER, worker);
     }
 
     function _veto(bytes32 subject) private {

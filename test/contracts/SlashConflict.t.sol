@@ -64,11 +64,27 @@ contract SlashConflictTest is Stakes {
             if (i == 0) other.runId = NO_RUN;
             if (i == 1) other.head = HeadHash.wrap("other");
             if (i == 2) other.validator = BOB;
-            if (i == 3) other.kind = 3;
+            if (i == 3) other.kind = 5;
             if (i == 4) other.worker = BOB;
             if (i == 5) other.index = 9;
             _refuse(verdictOf(1), other, _noConflict());
         }
+    }
+
+    /// @dev Another machine or build measures another loss, and no pay depends on it.
+    function test_measurementsMayDiffer() public {
+        for (uint8 kind = 0; kind < 8; ++kind) {
+            if (kind == 3 || kind == 5) continue;
+            (Verdict memory a, Verdict memory b) = (verdictOf(1), verdictOf(2));
+            (a.kind, b.kind) = (kind, kind);
+            _refuse(a, b, _noConflict());
+        }
+    }
+
+    function test_whoConfirmsAndDeniesPaysAsWell() public {
+        (Verdict memory a, Verdict memory b) = (verdictOf(0), verdictOf(1));
+        (a.kind, b.kind) = (5, 5);
+        eq(_report(a, b), 50 ether, "half");
     }
 
     /// @dev Else anybody could take anybody's stake.
@@ -150,11 +166,12 @@ contract SlashConflictTest is Stakes {
 
     function test_twoRootsOfTheSameEpochsCostHalf() public {
         uint256 before = vm.snapshotState();
-        for (uint256 i = 0; i < 3; ++i) {
+        for (uint256 i = 0; i < 4; ++i) {
             (Attestation memory a, Attestation memory b) = (attestation(), attestation());
-            if (i == 0) b.root = "other";
+            if (i == 0 || i == 3) b.root = "other";
             if (i == 1) b.total = 6;
-            if (i == 2) b.epochDigest = Digest.wrap("other");
+            if (i == 3) b.epochDigest = Digest.wrap("other");
+            if (i == 2) (b.root, b.total) = ("other", 6);
             expectSlash(VALIDATOR, validator, Offence.Attestations, subjectOf(a), 50 ether, REPORTER);
             eq(_report(a, b), 50 ether, "half");
             holds(VALIDATOR, validator, 50 ether, 0);
@@ -162,6 +179,13 @@ contract SlashConflictTest is Stakes {
             vm.revertToState(before);
             before = vm.snapshotState();
         }
+    }
+
+    /// @dev They pay the same, to the wei: which losses were told may differ.
+    function test_twoManifestsOfOneRootAreHonest() public {
+        Attestation memory b = attestation();
+        b.epochDigest = Digest.wrap("other");
+        _refuse(attestation(), b, _noConflict());
     }
 
     /// @dev A new deadline after the old one passed, a new head or block after a reorg, another set.
@@ -204,16 +228,65 @@ contract SlashConflictTest is Stakes {
         Attestation memory a = attestation();
         bytes32 digest = ProtocolHashes.hashAttestation(a);
         book.rule(digest, Outcome.Void, ALICE);
-        expectSlash(VALIDATOR, validator, Offence.VoidedRoot, digest, 10 ether, ALICE);
+        expectSlash(VALIDATOR, validator, Offence.VoidedRoot, contentOf(a), 10 ether, ALICE);
         eq(stakes.slashVoided(a, signature(keys[0], digestOf(a))), 10 ether, "a tenth");
         holds(VALIDATOR, validator, 90 ether, 0);
         eq(stakes.feesOf(ALICE), 0.5 ether, "to who disputed it");
         bytes memory signed = signature(keys[0], digestOf(a));
-        vm.expectRevert(_punished(digest));
+        vm.expectRevert(_punished(contentOf(a)));
         stakes.slashVoided(a, signed);
         // Each of those who signed.
         put(VALIDATOR, vm.addr(keys[1]), 50 ether);
         eq(stakes.slashVoided(a, signature(keys[1], digestOf(a))), 5 ether, "a tenth of its own");
+    }
+
+    /// @dev What holders void is a root; an honest validator signs it again when a block is gone or a deadline is over.
+    function test_aRootSignedAgainIsNoSecondOffence() public {
+        Attestation memory a = attestation();
+        book.rule(ProtocolHashes.hashAttestation(a), Outcome.Void, ALICE);
+        stakes.slashVoided(a, signature(keys[0], digestOf(a)));
+        for (uint256 i = 0; i < 8; ++i) {
+            Attestation memory b = attestation();
+            if (i == 0) ++b.blockNumber;
+            if (i == 1) b.blockHash = "other";
+            if (i == 2) b.deadline += DELAY;
+            if (i == 3) b.head = HeadHash.wrap("other");
+            if (i == 4) b.runId = NO_RUN;
+            if (i == 5) b.setVersion = 2;
+            if (i == 6) b.epochDigest = Digest.wrap("other");
+            if (i == 7) b.previousRoot = "other";
+            book.rule(ProtocolHashes.hashAttestation(b), Outcome.Void, ALICE);
+            bytes memory signed = signature(keys[0], digestOf(b));
+            vm.expectRevert(_punished(contentOf(a)));
+            stakes.slashVoided(b, signed);
+        }
+        holds(VALIDATOR, validator, 90 ether, 0);
+    }
+
+    function test_anotherRootIsAnotherOffence() public {
+        uint256 left = 100 ether;
+        for (uint256 i = 0; i < 7; ++i) {
+            Attestation memory b = attestation();
+            if (i == 1) b.root = "other";
+            if (i == 2) b.total = 6;
+            if (i == 3) b.index = 2;
+            if (i == 4) b.fromEpoch = 0;
+            if (i == 5) b.toEpoch = 2;
+            if (i == 6) b.kind = 5;
+            book.rule(ProtocolHashes.hashAttestation(b), Outcome.Void, ALICE);
+            eq(stakes.slashVoided(b, signature(keys[0], digestOf(b))), left / 10, "a tenth of what there is");
+            left -= left / 10;
+        }
+    }
+
+    /// @dev In bootstrap the organiser is the court, disputes at once what it likes, and would have the fee.
+    function test_whatACourtVoidsAloneCostsNothing() public {
+        Attestation memory a = attestation();
+        bytes32 digest = ProtocolHashes.hashAttestation(a);
+        book.ruleAlone(digest, ORGANISER);
+        bytes memory signed = signature(keys[0], digestOf(a));
+        vm.expectRevert(abi.encodeWithSelector(IStakeManager.StakeManagerNotVoided.selector, digest));
+        stakes.slashVoided(a, signed);
     }
 
     function test_whatWasNotVoidedCostsNothing() public {

@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {Outcome} from "../../contracts/interfaces/IDisputes.sol";
 import {IStakeManager, Role} from "../../contracts/interfaces/IStakeManager.sol";
+import {Attestation} from "../../contracts/interfaces/Statements.sol";
 import {Court} from "./support/Court.sol";
 
 /// @notice What holders decide on a root, as stake sees it.
@@ -14,9 +15,10 @@ contract SlashVoidedTest is Court {
         validator = vm.addr(keys[0]);
         vm.deal(address(this), 100 ether);
         stakes.deposit{value: 10 ether}(modelId, Role.Validator, validator);
-        stakes.deposit{value: 10 ether}(modelId, Role.Worker, ALICE);
+        // Who never was in a set.
+        stakes.deposit{value: 10 ether}(modelId, Role.Validator, ALICE);
         vm.prank(ALICE);
-        stakes.requestWithdrawal(modelId, Role.Worker, 10 ether);
+        stakes.requestWithdrawal(modelId, Role.Validator, 10 ether);
     }
 
     function test_whoSignedARootThatHoldersVoidPaysATenth() public {
@@ -36,29 +38,66 @@ contract SlashVoidedTest is Court {
         _refused();
     }
 
+    /// @dev Each vote would cost a tenth, and its winners nothing.
+    function test_aRootThatIsVoidedAgainOnAnotherBlockCostsNoSecondTenth() public {
+        Attestation memory first = posted;
+        eq(_decided(AGAINST), Outcome.Void, "void");
+        eq(stakes.slashVoided(first, signature(keys[0], digestOf(first))), 1 ether, "a tenth");
+        Attestation memory again = attest(first.toEpoch, first.root, first.total);
+        ++again.blockNumber;
+        _postBacked(again);
+        eq(_decided(AGAINST), Outcome.Void, "void again");
+        bytes memory signed = signature(keys[0], digestOf(again));
+        vm.expectPartialRevert(IStakeManager.StakeManagerPunished.selector);
+        stakes.slashVoided(again, signed);
+        eq(stakes.activeOf(modelId, Role.Validator, validator), 9 ether, "no more");
+    }
+
     /// @dev 21: until the vote is over, and as long again as somebody may need to report.
-    function test_nobodyLeavesWhileHoldersDecide() public {
+    function test_noValidatorLeavesWhileHoldersDecide() public {
         vm.warp(rewards.pending(modelId, 1).activatableAt - 1);
         uint32 number = _dispute();
-        vm.warp(stakes.leavesAt(modelId, Role.Worker, ALICE));
+        _ballot(ALICE, AGAINST);
+        vm.warp(stakes.leavesAt(modelId, Role.Validator, ALICE));
         vm.expectRevert(abi.encodeWithSelector(IStakeManager.StakeManagerDisputed.selector, number));
         vm.prank(ALICE);
-        stakes.withdraw(modelId, Role.Worker, payable(ALICE));
+        stakes.withdraw(modelId, Role.Validator, payable(ALICE));
         vm.warp(block.timestamp + 100);
         rewards.settleDispute(modelId, 1, number);
         uint256 until = block.timestamp + WINDOW + 1 + 6 + 2;
         vm.warp(until - 1);
         vm.expectRevert(abi.encodeWithSelector(IStakeManager.StakeManagerDisputedLately.selector, uint48(until)));
         vm.prank(ALICE);
-        stakes.withdraw(modelId, Role.Worker, payable(ALICE));
+        stakes.withdraw(modelId, Role.Validator, payable(ALICE));
         vm.warp(until);
         vm.prank(ALICE);
-        eq(stakes.withdraw(modelId, Role.Worker, payable(ALICE)), 10 ether, "paid");
+        eq(stakes.withdraw(modelId, Role.Validator, payable(ALICE)), 10 ether, "paid");
     }
 
     function _refused() private {
         bytes memory signed = signature(keys[0], digestOf(posted));
         vm.expectRevert(abi.encodeWithSelector(IStakeManager.StakeManagerNotVoided.selector, nameOf(posted)));
         stakes.slashVoided(posted, signed);
+    }
+}
+
+/// @notice The same while the organiser is the court.
+contract SlashRuledTest is Court {
+    function _endBootstrap() internal override {}
+
+    /// @dev It could dispute an honest root and rule in the same second, have its bond back, and the fee.
+    function test_whatTheOrganiserRulesAloneCostsNobodyStake() public {
+        address validator = vm.addr(keys[0]);
+        vm.deal(address(this), 10 ether);
+        vm.deal(ORGANISER, 10 ether);
+        stakes.deposit{value: 10 ether}(modelId, Role.Validator, validator);
+        uint32 number = _disputeFrom(ORGANISER);
+        vm.prank(ORGANISER);
+        rewards.rule(modelId, 1, number, false);
+        yes(!_ruled().voted, "no vote");
+        bytes memory signed = signature(keys[0], digestOf(posted));
+        vm.expectRevert(abi.encodeWithSelector(IStakeManager.StakeManagerNotVoided.selector, nameOf(posted)));
+        stakes.slashVoided(posted, signed);
+        eq(stakes.activeOf(modelId, Role.Validator, validator), 10 ether, "all of it");
     }
 }

@@ -6,6 +6,7 @@ import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Outcome} from "../../contracts/interfaces/IDisputes.sol";
 import {ModelId} from "../../contracts/interfaces/Ids.sol";
 import {IStakeManager, Role, SlashTerms} from "../../contracts/interfaces/IStakeManager.sol";
+import {IValidatorSet} from "../../contracts/interfaces/IValidatorSet.sol";
 import {COMPUTE} from "../../contracts/interfaces/Kinds.sol";
 import {StakeManager} from "../../contracts/staking/StakeManager.sol";
 import {Stakes} from "./support/Stakes.sol";
@@ -33,7 +34,7 @@ contract StakeTest is Stakes {
         vm.expectRevert(abi.encodeWithSelector(IStakeManager.StakeManagerUnknownModel.selector, NO_MODEL));
         stakes.deposit{value: 1}(NO_MODEL, WORKER, worker);
         vm.expectRevert(abi.encodeWithSelector(IStakeManager.StakeManagerUnknownModel.selector, NO_MODEL));
-        stakes.withdrawalDelay(NO_MODEL);
+        stakes.withdrawalDelay(NO_MODEL, WORKER);
         vm.expectRevert(_zero("account"));
         stakes.deposit{value: 1}(modelId, WORKER, address(0));
         vm.expectRevert(_zero("amount"));
@@ -65,7 +66,8 @@ contract StakeTest is Stakes {
         holds(WORKER, worker, 6, 4);
         eq(stakes.stakeOf(modelId, WORKER, worker).requestedAt, block.timestamp, "since");
         eq(stakes.leavesAt(modelId, WORKER, worker), block.timestamp + LEAVE, "until");
-        eq(stakes.withdrawalDelay(modelId), LEAVE, "so long");
+        eq(stakes.withdrawalDelay(modelId, WORKER), LEAVE, "so long");
+        eq(stakes.withdrawalDelay(modelId, VALIDATOR), RETIRE, "a validator longer");
         vm.expectEmit(address(stakes));
         emit IStakeManager.WithdrawalRequested(modelId, WORKER, worker, 6, 10);
         request(WORKER, worker, 6);
@@ -148,24 +150,42 @@ contract StakeTest is Stakes {
     function test_aValidatorsTimeRunsFromASetWithoutIt() public {
         put(VALIDATOR, validator, 10);
         request(VALIDATOR, validator, 10);
-        vm.warp(block.timestamp + LEAVE);
+        vm.warp(block.timestamp + RETIRE);
         eq(stakes.leavesAt(modelId, VALIDATOR, validator), type(uint48).max, "nobody knows");
         refuseTake(VALIDATOR, validator, _still());
         _choose(1);
         uint256 from = block.timestamp + WINDOW;
-        eq(stakes.leavesAt(modelId, VALIDATOR, validator), from + LEAVE, "from then on");
-        vm.warp(from + LEAVE - 1);
+        eq(stakes.leavesAt(modelId, VALIDATOR, validator), from + RETIRE, "from then on");
+        vm.warp(from + RETIRE - 1);
         refuseTake(
             VALIDATOR,
             validator,
-            abi.encodeWithSelector(IStakeManager.StakeManagerTooEarly.selector, uint48(from + LEAVE))
+            abi.encodeWithSelector(IStakeManager.StakeManagerTooEarly.selector, uint48(from + RETIRE))
         );
-        vm.warp(from + LEAVE);
+        vm.warp(from + RETIRE);
         uint256 before = vm.snapshotState();
         eq(take(VALIDATOR, validator), 10, "paid");
         vm.revertToState(before);
+        vm.prank(validator);
+        validators.consent(modelId, true);
         _choose(0);
         refuseTake(VALIDATOR, validator, _still());
+    }
+
+    /// @dev Else a majority would name it again, a block before its stake leaves, for ever.
+    function test_nobodyIsHeldAsAValidatorUnasked() public {
+        put(VALIDATOR, validator, 10);
+        request(VALIDATOR, validator, 10);
+        _choose(1);
+        vm.warp(block.timestamp + WINDOW + RETIRE - 1);
+        uint32 newest = validators.latestVersion(modelId);
+        address[] memory all = addressesOf(keys);
+        bytes memory refusal = abi.encodeWithSelector(IValidatorSet.ValidatorSetNoConsent.selector, modelId, validator);
+        vm.expectRevert(refusal);
+        vm.prank(address(timelock));
+        validators.setValidators(modelId, newest, all, 5);
+        vm.warp(block.timestamp + 1);
+        eq(take(VALIDATOR, validator), 10, "paid");
     }
 
     function test_aValidatorThatLeftBeforeWaitsFromItsRequest() public {
@@ -173,10 +193,10 @@ contract StakeTest is Stakes {
         _choose(1);
         vm.warp(block.timestamp + WINDOW + 100);
         request(VALIDATOR, validator, 10);
-        eq(stakes.leavesAt(modelId, VALIDATOR, validator), block.timestamp + LEAVE, "from the request on");
+        eq(stakes.leavesAt(modelId, VALIDATOR, validator), block.timestamp + RETIRE, "from the request on");
         put(VALIDATOR, worker, 5);
         request(VALIDATOR, worker, 5);
-        eq(stakes.leavesAt(modelId, VALIDATOR, worker), block.timestamp + LEAVE, "who never was one too");
+        eq(stakes.leavesAt(modelId, VALIDATOR, worker), block.timestamp + RETIRE, "who never was one too");
         put(WORKER, vm.addr(keys[1]), 5);
         request(WORKER, vm.addr(keys[1]), 5);
         eq(stakes.leavesAt(modelId, WORKER, vm.addr(keys[1])), block.timestamp + LEAVE, "and its stake as a worker");
@@ -184,31 +204,80 @@ contract StakeTest is Stakes {
 
     // --- disputes -------------------------------------------------------------------------------------------------------
 
-    function test_nothingIsPaidWhileARootIsDisputed() public {
-        put(WORKER, worker, 10);
-        request(WORKER, worker, 10);
-        vm.warp(block.timestamp + LEAVE);
+    function test_noValidatorIsPaidWhileARootIsDisputed() public {
+        _leaving(VALIDATOR);
         book.set(modelId, COMPUTE, 2, Outcome.Open);
-        refuseTake(WORKER, worker, abi.encodeWithSelector(IStakeManager.StakeManagerDisputed.selector, 2));
-        book.set(modelId, COMPUTE, 2, Outcome.Stands);
+        refuseTake(VALIDATOR, worker, abi.encodeWithSelector(IStakeManager.StakeManagerDisputed.selector, 2));
+        book.set(modelId, COMPUTE, 2, Outcome.Void);
         uint256 until = block.timestamp + WINDOW + VOTE;
         vm.warp(until - 1);
         refuseTake(
-            WORKER,
+            VALIDATOR,
             worker,
             abi.encodeWithSelector(IStakeManager.StakeManagerDisputedLately.selector, uint48(until))
         );
         vm.warp(until);
-        eq(take(WORKER, worker), 10, "paid");
+        eq(take(VALIDATOR, worker), 10, "paid");
+    }
+
+    /// @dev Then nobody is punished for it.
+    function test_aDisputeThatVoidedNothingHoldsNobodyAfterItsEnd() public {
+        _leaving(VALIDATOR);
+        uint256 before = vm.snapshotState();
+        book.set(modelId, COMPUTE, 2, Outcome.Stands);
+        eq(take(VALIDATOR, worker), 10, "it stands");
+        vm.revertToState(before);
+        book.set(modelId, COMPUTE, 2, Outcome.Undecided);
+        eq(take(VALIDATOR, worker), 10, "nobody decided");
+    }
+
+    /// @dev A dispute costs no worker a wei, and whoever disputes would hold all of them.
+    function test_noDisputeHoldsAWorker() public {
+        _leaving(WORKER);
+        uint256 before = vm.snapshotState();
+        book.set(modelId, COMPUTE, 2, Outcome.Open);
+        eq(take(WORKER, worker), 10, "while it is open");
+        vm.revertToState(before);
+        book.set(modelId, COMPUTE, 2, Outcome.Void);
+        eq(take(WORKER, worker), 10, "after it");
     }
 
     function test_anotherModelsDisputeHoldsNobody() public {
-        put(WORKER, worker, 10);
-        request(WORKER, worker, 10);
-        vm.warp(block.timestamp + LEAVE);
+        _leaving(VALIDATOR);
         book.set(NO_MODEL, COMPUTE, 1, Outcome.Open);
         book.set(modelId, COMPUTE + 1, 1, Outcome.Open);
-        eq(take(WORKER, worker), 10, "paid");
+        eq(take(VALIDATOR, worker), 10, "paid");
+    }
+
+    // --- payees ---------------------------------------------------------------------------------------------------------
+
+    /// @dev The key that stakes lies on a machine that runs others' programs.
+    function test_whoStealsAKeyIsNotPaid() public {
+        _setPayee(WORKER, PAYEE);
+        _leaving(WORKER);
+        vm.expectRevert(abi.encodeWithSelector(IStakeManager.StakeManagerNotPayee.selector, PAYEE));
+        vm.prank(worker);
+        stakes.withdraw(modelId, WORKER, payable(BOB));
+        vm.expectRevert(abi.encodeWithSelector(IStakeManager.StakeManagerPayeeSet.selector, PAYEE));
+        vm.prank(worker);
+        stakes.setPayee(modelId, WORKER, BOB);
+        eq(take(WORKER, worker), 10, "the one alone");
+    }
+
+    function test_aPayeeIsSetOnceForEachModelAndRole() public {
+        vm.expectRevert(_zero("payee"));
+        vm.prank(worker);
+        stakes.setPayee(modelId, WORKER, address(0));
+        vm.expectEmit(address(stakes));
+        emit IStakeManager.PayeeSet(modelId, WORKER, worker, PAYEE);
+        _setPayee(WORKER, PAYEE);
+        eq(stakes.stakeOf(modelId, WORKER, worker).payee, PAYEE, "said");
+        _setPayee(VALIDATOR, BOB);
+        eq(stakes.stakeOf(modelId, VALIDATOR, worker).payee, BOB, "another role");
+        eq(stakes.stakeOf(modelId, WORKER, validator).payee, address(0), "another account");
+        useModel(registry.createModel(modelConfig(), "twin"));
+        _setPayee(WORKER, CAROL);
+        eq(stakes.stakeOf(modelId, WORKER, worker).payee, CAROL, "another model");
     }
 
     // --- receivers ------------------------------------------------------------------------------------------------------
@@ -240,8 +309,8 @@ contract StakeTest is Stakes {
     function test_holdersSetWhatOffencesCostWithinBounds() public {
         SlashTerms memory terms = stakes.termsOf(modelId);
         _are(terms, 5_000, 1_000, 1_000);
-        _set(1_000, 100, 0);
-        _set(10_000, 1_000, 5_000);
+        _set(1_000, 100, 0, 1);
+        _set(10_000, 1_000, 5_000, 2);
         _refuse(999, 100, 0, "conflictBps", 999, 1_000, 10_000);
         _refuse(10_001, 100, 0, "conflictBps", 10_001, 1_000, 10_000);
         _refuse(1_000, 99, 0, "voidedBps", 99, 100, 1_000);
@@ -251,15 +320,41 @@ contract StakeTest is Stakes {
         _are(stakes.termsOf(NO_MODEL), 5_000, 1_000, 1_000);
         vm.expectRevert(unauthorised(modelId, ORGANISER));
         vm.prank(ORGANISER);
-        stakes.setTerms(modelId, terms);
+        stakes.setTerms(modelId, 2, 1_000, 100, 0);
+    }
+
+    /// @dev Two votes on the same terms: the second would undo the first unseen.
+    function test_ofTwoDecisionsOnTheSameTermsTheFirstHolds() public {
+        setTerms(1_000, 100, 0);
+        vm.expectRevert(abi.encodeWithSelector(IStakeManager.StakeManagerTermsReplaced.selector, modelId, 0, 1));
+        vm.prank(address(timelock));
+        stakes.setTerms(modelId, 0, 10_000, 1_000, 5_000);
+        vm.expectRevert(abi.encodeWithSelector(IStakeManager.StakeManagerTermsReplaced.selector, modelId, 2, 1));
+        vm.prank(address(timelock));
+        stakes.setTerms(modelId, 2, 10_000, 1_000, 5_000);
+        _are(stakes.termsOf(modelId), 1_000, 100, 0);
     }
 
     // --- helpers --------------------------------------------------------------------------------------------------------
 
-    function _set(uint16 conflictBps, uint16 voidedBps, uint16 rulingBps) private {
+    function _leaving(Role role) private {
+        put(role, worker, 10);
+        request(role, worker, 10);
+        vm.warp(block.timestamp + RETIRE);
+    }
+
+    function _setPayee(Role role, address payee) private {
+        vm.prank(worker);
+        stakes.setPayee(modelId, role, payee);
+    }
+
+    function _set(uint16 conflictBps, uint16 voidedBps, uint16 rulingBps, uint32 version) private {
+        uint32 latest = stakes.termsOf(modelId).version;
         vm.expectEmit(address(stakes));
-        emit IStakeManager.SlashTermsSet(modelId, SlashTerms(conflictBps, voidedBps, rulingBps));
-        setTerms(conflictBps, voidedBps, rulingBps);
+        emit IStakeManager.SlashTermsSet(modelId, SlashTerms(conflictBps, voidedBps, rulingBps, version));
+        vm.prank(address(timelock));
+        stakes.setTerms(modelId, latest, conflictBps, voidedBps, rulingBps);
+        eq(stakes.termsOf(modelId).version, version, "version");
         _are(stakes.termsOf(modelId), conflictBps, voidedBps, rulingBps);
     }
 
@@ -275,7 +370,8 @@ contract StakeTest is Stakes {
         vm.expectRevert(
             abi.encodeWithSelector(IStakeManager.StakeManagerTermOutOfBounds.selector, term, value, min, max)
         );
-        setTerms(conflictBps, voidedBps, rulingBps);
+        vm.prank(address(timelock));
+        stakes.setTerms(modelId, 2, conflictBps, voidedBps, rulingBps);
     }
 
     function _are(SlashTerms memory terms, uint256 conflictBps, uint256 voidedBps, uint256 rulingBps) private pure {

@@ -24,6 +24,8 @@ contract StakeHandler is Stakes {
     uint32 private _dispute;
     /// @dev When the last dispute ended.
     uint256 private _ended;
+    /// @dev Whether it voided a root.
+    bool private _voided;
     /// @dev Since when the first account is in no set; 0 while it is.
     uint256 private _outSince;
 
@@ -62,15 +64,16 @@ contract StakeHandler is Stakes {
     function withdraw(uint8 who, uint8 role) external {
         address account = accounts[who % 4];
         Stake memory stake = stakes.stakeOf(modelId, _role(role), account);
-        uint256 due = stake.requestedAt + LEAVE;
+        uint256 due = stake.requestedAt + (_role(role) == VALIDATOR ? RETIRE : LEAVE);
         if (_role(role) == VALIDATOR && who % 4 == 0) {
             due =
                 _outSince == 0
                     ? type(uint256).max
-                    : LEAVE + (_outSince > stake.requestedAt ? _outSince : stake.requestedAt);
+                    : RETIRE + (_outSince > stake.requestedAt ? _outSince : stake.requestedAt);
         }
         if (_role(role) == VALIDATOR && who % 4 == 1) due = type(uint256).max;
-        bool free = stake.leaving != 0 && stake.rulings == 0 && block.timestamp >= due && !_held();
+        bool held = _role(role) == VALIDATOR && _held();
+        bool free = stake.leaving != 0 && stake.rulings == 0 && block.timestamp >= due && !held;
         vm.prank(account);
         try stakes.withdraw(modelId, _role(role), payable(PAYEE)) returns (uint256 amount) {
             if (!free || amount != stake.leaving) broken = true;
@@ -113,7 +116,7 @@ contract StakeHandler is Stakes {
     }
 
     function propose() external {
-        uint256 whole = _whole(WORKER, worker);
+        uint256 whole = _whole(WORKER, worker) - stakes.stakeOf(modelId, WORKER, worker).ruled;
         if (whole == 0) return;
         // Out of turn the first validator would be missing.
         if (validators.currentVersion(modelId) != 1) return;
@@ -135,7 +138,7 @@ contract StakeHandler is Stakes {
         bool due = ruling.state == RulingState.Proposed && block.timestamp >= ruling.vetoEnds;
         uint256 whole = _whole(WORKER, worker);
         try stakes.executeRuling(modelId, worker, subject) returns (uint256 amount) {
-            if (!due || amount > ruling.amount || amount != whole - _whole(WORKER, worker)) broken = true;
+            if (!due || amount != ruling.amount || amount != whole - _whole(WORKER, worker)) broken = true;
             slashed += amount;
         } catch {
             if (due) broken = true;
@@ -153,8 +156,9 @@ contract StakeHandler is Stakes {
 
     function settle(uint8 outcome) external {
         if (_dispute == 0 || _ended != 0) return;
-        book.set(modelId, COMPUTE, _dispute, Outcome(bound(outcome, 1, 3)));
-        _ended = block.timestamp;
+        Outcome ended = Outcome(bound(outcome, 1, 3));
+        book.set(modelId, COMPUTE, _dispute, ended);
+        (_ended, _voided) = (block.timestamp, ended == Outcome.Void);
     }
 
     /// @dev Without the first validator, or with it again; a set changes once an epoch.
@@ -164,6 +168,10 @@ contract StakeHandler is Stakes {
         for (uint256 i = 0; i < some.length; ++i) some[i] = keys[first + i];
         uint32 newest = validators.latestVersion(modelId);
         vm.warp(block.timestamp + EPOCH);
+        if (first == 0) {
+            vm.prank(vm.addr(keys[0]));
+            validators.consent(modelId, true);
+        }
         vm.prank(address(timelock));
         validators.setValidators(modelId, newest, addressesOf(some), 5);
         _outSince = first == 0 ? 0 : block.timestamp + WINDOW;
@@ -181,9 +189,12 @@ contract StakeHandler is Stakes {
         }
     }
 
-    function openRulings() external view returns (uint256 count) {
+    function openRulings() external view returns (uint256 count, uint256 ruled) {
         for (uint256 i = 0; i < _subjects.length; ++i) {
-            if (stakes.rulingOf(modelId, worker, _subjects[i]).state == RulingState.Proposed) ++count;
+            ProposedRuling memory ruling = stakes.rulingOf(modelId, worker, _subjects[i]);
+            if (ruling.state != RulingState.Proposed) continue;
+            ++count;
+            ruled += ruling.amount;
         }
     }
 
@@ -198,7 +209,7 @@ contract StakeHandler is Stakes {
 
     function _held() private view returns (bool) {
         if (_dispute == 0) return false;
-        return _ended == 0 || block.timestamp < _ended + WINDOW + VOTE;
+        return _ended == 0 || (_voided && block.timestamp < _ended + WINDOW + VOTE);
     }
 
     function _whole(Role role, address account) private view returns (uint256) {
@@ -264,10 +275,10 @@ contract StakeInvariants is Invariants {
         );
         yes(address(stakes).balance >= staked + handler.fees(), "2 the contract holds what it owes");
         yes((handler.fees() + handler.collected()) * 20 <= handler.slashed(), "fees are a twentieth at most");
-        eq(
-            stakes.stakeOf(modelId, Role.Worker, handler.accounts(2)).rulings,
-            handler.openRulings(),
-            "rulings are counted while they are open"
-        );
+        Stake memory accused = stakes.stakeOf(modelId, Role.Worker, handler.accounts(2));
+        (uint256 count, uint256 ruled) = handler.openRulings();
+        eq(accused.rulings, count, "rulings are counted while they are open");
+        eq(accused.ruled, ruled, "and so is what they take");
+        yes(uint256(accused.active) + accused.leaving >= ruled, "which is there");
     }
 }

@@ -157,6 +157,9 @@ async function measure(): Promise<Record<string, number>> {
     uri: "ipfs://terms",
     organiser: accounts[0]!.address,
     ...model,
+    // Over by the time that validators rule.
+    bootstrapShares: model.governor.quorumFloor,
+    bootstrapEpochs: 1,
     validators: validators.map(({ address }) => address),
     threshold: 5,
   };
@@ -451,9 +454,9 @@ async function measure(): Promise<Record<string, number>> {
     round: 0n,
     head: asHead(hash("head")),
     validator: validators[0]!.address,
-    kind: 4,
+    kind: 3,
     worker: zeroAddress,
-    index: 8,
+    index: 3,
     value: 1n,
     evidence: asDigest(hash("evidence")),
     issuedAt: 1n,
@@ -494,8 +497,11 @@ async function measure(): Promise<Record<string, number>> {
   const ofRuling = typedDataOf(domainFor(31337, addresses.validatorSet), "Ruling", ruling);
   const ruled = await Promise.all(validators.slice(0, 5).map((validator) => validator.signTypedData(ofRuling)));
   const proposedRuling = [ruling, receipt, await worker.signTypedData(ofReceipt), concatHex(ruled)];
+  const bootstrap = (await read(addresses.computeRewards, "ComputeRewards", "bootstrap", [])) as Address;
+  await send(2, bootstrap, "Bootstrap", "end", [modelId]);
   row("propose a ruling, 5 of 7", await stake("proposeRuling", proposedRuling));
   const on = [modelId, worker.address, ruling.subject];
+  row("consent as a validator", await send(6, addresses.validatorSet, "ValidatorSet", "consent", [modelId, true]));
   row("request stake", await stake("requestWithdrawal", [modelId, 0, 50n * share]));
   await at((await now()) + BigInt(model.window) + 1_000_000n);
   row("execute a ruling", await stake("executeRuling", on));

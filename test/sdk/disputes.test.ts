@@ -67,6 +67,7 @@ it("freezes a root, and the holders void it; the next bears a bond, which comes 
     expect(await actions.ruledOf(client, { addresses, digest })).toMatchObject({
       outcome: isVoid,
       disputer: stranger.address,
+      voted: true,
     });
     expect(await actions.disputeOf(client, args)).toMatchObject({ number: 1, outcome: isVoid, bond });
 

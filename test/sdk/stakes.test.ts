@@ -13,16 +13,29 @@ import {
   type Receipt,
   type Ruling,
   rulingOnWork,
+  structHash,
   typedDataOf,
   type Verdict,
+  verdictKind,
   zeroHash,
 } from "@cotrain/sdk/protocol";
-import { type Account, zeroAddress } from "viem";
+import { type Account, type Hex, zeroAddress } from "viem";
 import { getBalance, getBlock } from "viem/actions";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { accept, holders, isolated } from "./holders.ts";
-import { alice, bob, createWorld, hashOf, poster, share, stranger, validators, type World } from "./world.ts";
+import {
+  alice,
+  bob,
+  createWorld,
+  hashOf,
+  modelConfig,
+  poster,
+  share,
+  stranger,
+  validators,
+  type World,
+} from "./world.ts";
 
 let world: World;
 let stakes: `0x${string}`;
@@ -36,6 +49,8 @@ afterAll(() => world.close());
 const coin = 10n ** 18n;
 const byStake = { admission: admissionCode.stake, minStake: 2n * coin };
 const [validator] = validators as [(typeof validators)[number]];
+
+const timelockDelay = modelConfig.governor.timelockDelay;
 
 const logsOf = async (query: Parameters<typeof actions.getAllLogs>[1], from: bigint) =>
   (await actions.getAllLogs(world.client, query, { from })).logs.map((log) => log.args);
@@ -80,9 +95,13 @@ it("stake admits a worker, leaves after a while, and is paid to whom the worker 
       leaving: 2n * coin,
       requestedAt: Number(timestamp),
       rulings: 0,
+      ruled: 0n,
+      payee: zeroAddress,
     });
     const leavesAt = (await actions.stakeLeavesAt(client, staker))!;
-    expect(leavesAt).toBe(Number(timestamp) + (await actions.stakeWithdrawalDelay(client, { stakes, modelId })));
+    expect(leavesAt).toBe(Number(timestamp) + (await actions.stakeWithdrawalDelay(client, mine)));
+    const asValidator = { ...mine, role: "validator" } as const;
+    expect(await actions.stakeWithdrawalDelay(client, asValidator)).toBe(leavesAt - Number(timestamp) + timelockDelay);
     const withdrawal = { ...mine, to: "0x00000000000000000000000000000000000000be" } as const;
     await expect(actions.withdrawStake(clientOf(alice), withdrawal)).rejects.toBeInstanceOf(
       errors.StakeManagerTooEarlyError,
@@ -116,6 +135,61 @@ it("a rule of admission that is not known admits nobody", () => {
   expect(isAdmittedBy({ admission: 9, minStake: 0n }, 10n)).toBe(false);
 });
 
+it("a key that lies on somebody's machine pays whom it named once, and nobody else", async () => {
+  await isolated(world, async () => {
+    const { client, clientOf, modelId } = world;
+    const mine = { stakes, modelId, role: "worker" } as const;
+    const { event, receipt } = await actions.setStakePayee.sync(clientOf(alice), { ...mine, payee: bob.address });
+    expect(event).toEqual({ modelId, role: 0, account: alice.address, payee: bob.address });
+    expect(await logsOf(actions.stakePayeeSet({ ...mine, account: alice.address }), receipt.blockNumber)).toEqual([
+      event,
+    ]);
+    await expect(actions.setStakePayee(clientOf(alice), { ...mine, payee: alice.address })).rejects.toBeInstanceOf(
+      errors.StakeManagerPayeeSetError,
+    );
+    await put("worker", alice, coin);
+    await actions.requestStakeWithdrawal.sync(clientOf(alice), { ...mine, amount: coin });
+    await world.advanceTo((await actions.stakeLeavesAt(client, { ...mine, staker: alice.address }))!);
+    await expect(actions.withdrawStake(clientOf(alice), { ...mine, to: alice.address })).rejects.toBeInstanceOf(
+      errors.StakeManagerNotPayeeError,
+    );
+    const before = await getBalance(client, { address: bob.address });
+    await actions.withdrawStake.sync(clientOf(alice), { ...mine, to: bob.address });
+    expect(await getBalance(client, { address: bob.address })).toBe(before + coin);
+  });
+});
+
+it("holders take in as a validator who has consented, once", async () => {
+  await isolated(world, async () => {
+    const { client, clientOf, addresses, modelId, timelock } = world;
+    const of = { addresses, modelId, account: bob.address };
+    const next = {
+      addresses,
+      modelId,
+      replaces: 1,
+      validators: [...validators.slice(1).map(({ address }) => address), bob.address].sort((a, b) =>
+        a.toLowerCase() < b.toLowerCase() ? -1 : 1,
+      ),
+      threshold: 2,
+      account: timelock,
+    };
+    await world.advanceTo(BigInt(await world.now()) + BigInt(modelConfig.epochLength));
+    await expect(actions.setValidators.simulate(client, next)).rejects.toBeInstanceOf(
+      errors.ValidatorSetNoConsentError,
+    );
+    expect(await actions.hasConsented(client, of)).toBe(false);
+    const { event, receipt } = await actions.consentAsValidator.sync(clientOf(bob), {
+      addresses,
+      modelId,
+      consents: true,
+    });
+    expect(event).toEqual({ modelId, account: bob.address, consents: true });
+    expect(await logsOf(actions.validatorConsent(of), receipt.blockNumber)).toEqual([event]);
+    expect(await actions.hasConsented(client, of)).toBe(true);
+    expect((await actions.setValidators.simulate(client, next)).result).toBe(2);
+  });
+});
+
 it("a validator's stake stays while the newest set has it", async () => {
   await isolated(world, async () => {
     const { client, clientOf, addresses, modelId } = world;
@@ -131,15 +205,15 @@ it("a validator's stake stays while the newest set has it", async () => {
   });
 });
 
-const signedVerdict = async (value: bigint, signer = validator) => {
+const signedVerdict = async (value: bigint, signer = validator, kind: number = verdictKind.aggregate) => {
   const struct: Verdict = {
     runId: world.runId,
     round: 0n,
     head: asHead(hashOf("head")),
     validator: validator.address,
-    kind: 4,
+    kind,
     worker: zeroAddress,
-    index: 8,
+    index: 3,
     value,
     evidence: asDigest(hashOf("evidence")),
     issuedAt: value,
@@ -157,6 +231,14 @@ it("two values of one thing cost a validator half, once, and pay who reports it"
     );
     await put("validator", validator, 3n * coin);
     await expect(actions.slashVerdicts(clientOf(bob), { stakes, a, b: a })).rejects.toBeInstanceOf(
+      errors.StakeManagerNoConflictError,
+    );
+    // Two machines may measure two losses.
+    const [x, y] = [
+      await signedVerdict(1n, validator, verdictKind.loss),
+      await signedVerdict(2n, validator, verdictKind.loss),
+    ];
+    await expect(actions.slashVerdicts(clientOf(bob), { stakes, a: x, b: y })).rejects.toBeInstanceOf(
       errors.StakeManagerNoConflictError,
     );
     const forged = await signedVerdict(2n, validators[1]);
@@ -206,9 +288,11 @@ it("two roots of the same epochs cost a validator half; what was not voided cost
     });
     const a = await signed(attestation);
     const later = await signed({ ...attestation, root: hashOf("other"), deadline: attestation.deadline + 1n });
-    await expect(actions.slashAttestations(clientOf(bob), { stakes, a, b: later })).rejects.toBeInstanceOf(
-      errors.StakeManagerNoConflictError,
-    );
+    const otherwise = await signed({ ...attestation, epochDigest: asDigest(hashOf("other")) });
+    for (const honest of [later, otherwise])
+      await expect(actions.slashAttestations(clientOf(bob), { stakes, a, b: honest })).rejects.toBeInstanceOf(
+        errors.StakeManagerNoConflictError,
+      );
     const b = await signed({ ...attestation, root: hashOf("other") });
     expect((await actions.slashAttestations.simulate(clientOf(bob), { stakes, a, b })).result).toBe(coin / 2n);
     const { event } = await actions.slashAttestations.sync(clientOf(bob), { stakes, a, b });
@@ -218,6 +302,22 @@ it("two roots of the same epochs cost a validator half; what was not voided cost
     ).rejects.toBeInstanceOf(errors.StakeManagerNotVoidedError);
   });
 });
+
+/** Holders have what it takes to decide. */
+async function endBootstrap(): Promise<void> {
+  const { client, clientOf, addresses, modelId } = world;
+  const tree = await world.reward([
+    { account: alice.address, amount: 60n * share },
+    { account: bob.address, amount: 60n * share },
+  ]);
+  for (const holder of [alice, bob]) {
+    const { index } = tree;
+    const entry = tree.proofOf(holder.address)!;
+    await actions.claim.sync(clientOf(holder), { addresses, modelId, beneficiary: holder.address, index, ...entry });
+  }
+  const bootstrap = await actions.bootstrapOf(client, { addresses });
+  await actions.endBootstrap.sync(clientOf(stranger), { bootstrap, modelId });
+}
 
 /** What validators rule on, and the ruling. */
 async function accusation(round: bigint): Promise<actions.ProposeRulingArgs> {
@@ -245,7 +345,7 @@ async function accusation(round: bigint): Promise<actions.ProposeRulingArgs> {
     accused: alice.address,
     evidence: asDigest(hashOf("evidence")),
     setVersion: await actions.currentSetVersion(client, { addresses, modelId }),
-    deadline: BigInt(await world.now()) + 60n,
+    deadline: BigInt(await world.now()) + 600n,
   };
   const receipts = domainFor(31337, addresses.runRegistry);
   const rulings = domainFor(31337, addresses.validatorSet);
@@ -273,6 +373,8 @@ it("what validators rule on a worker's receipt costs a tenth, unless the holders
     await refused({ ...first, ruling: { ...first.ruling, deadline: 1n } }, errors.StakeManagerExpiredError);
     await refused({ ...first, ruling: { ...first.ruling, setVersion: 9 } }, errors.StakeManagerStaleSetError);
     await refused({ ...first, signatures: [] }, errors.ValidatorSetNoQuorumError);
+    await refused(first, errors.StakeManagerInBootstrapError);
+    await endBootstrap();
     expect(await actions.rulingOf(client, at)).toBeUndefined();
     await expect(actions.executeRuling(clientOf(bob), at)).rejects.toBeInstanceOf(
       errors.StakeManagerRulingNotOpenError,
@@ -287,6 +389,7 @@ it("what validators rule on a worker's receipt costs a tenth, unless the holders
       amount: coin,
       vetoEnds: event.vetoEnds,
       state: "proposed",
+      hash: structHash("Ruling", first.ruling),
     });
     await refused(first, errors.StakeManagerPunishedError);
     await expect(actions.executeRuling(clientOf(bob), at)).rejects.toBeInstanceOf(errors.StakeManagerVetoOpenError);
@@ -295,16 +398,38 @@ it("what validators rule on a worker's receipt costs a tenth, unless the holders
     const other = { ...at, receiptHash: second.ruling.subject };
     const veto = actions.vetoRuling.call(other);
     const terms = { conflictBps: 10_000, voidedBps: 500, rulingBps: 200 };
-    const set = actions.setSlashTerms.call({ stakes, modelId, terms });
+    const set = actions.setSlashTerms.call({ stakes, modelId, replaces: 0, terms });
     const proposal = await accept(world, [veto, set], "veto");
     const executed = await actions.execute.sync(clientOf(stranger), { governor, proposal });
     const vetoed = actions.vetoRuling.extractEvent(executed.receipt);
     expect(vetoed).toEqual({ modelId, worker, receiptHash: other.receiptHash });
     expect(await logsOf(actions.rulingVetoed(other), from)).toEqual([vetoed]);
-    expect(await logsOf(actions.slashTermsSet({ stakes, modelId }), from)).toEqual([{ modelId, terms }]);
-    expect(await actions.slashTermsOf(client, { stakes, modelId })).toEqual(terms);
+    expect(await logsOf(actions.slashTermsSet({ stakes, modelId }), from)).toEqual([
+      { modelId, terms: { ...terms, version: 1 } },
+    ]);
+    expect(await actions.slashTermsOf(client, { stakes, modelId })).toEqual({ ...terms, version: 1 });
+    const again = actions.setSlashTerms.simulate(client, {
+      stakes,
+      modelId,
+      replaces: 0,
+      terms,
+      account: world.timelock,
+    });
+    await expect(again).rejects.toBeInstanceOf(errors.StakeManagerTermsReplacedError);
     expect((await actions.rulingOf(client, other))?.state).toBe("vetoed");
     await expect(actions.executeRuling(clientOf(bob), other)).rejects.toThrow("was vetoed before");
+
+    const [, signature] = second.signatures as [Hex, Hex];
+    const signer = validators[1]!;
+    await put("validator", signer, 20n * coin);
+    const vetoedOf = { stakes, ruling: second.ruling, signature };
+    await expect(actions.slashVetoed(clientOf(bob), { ...vetoedOf, ruling: first.ruling })).rejects.toBeInstanceOf(
+      errors.StakeManagerNotVetoedError,
+    );
+    // By the terms that hold then: a twentieth.
+    expect((await actions.slashVetoed.simulate(clientOf(bob), vetoedOf)).result).toBe(coin);
+    const paid = await actions.slashVetoed.sync(clientOf(bob), vetoedOf);
+    expect(paid.event).toMatchObject({ account: signer.address, offence: offenceCode.vetoedRuling, amount: coin });
 
     await world.advanceTo(event.vetoEnds);
     const carried = await actions.executeRuling.sync(clientOf(stranger), at);

@@ -200,6 +200,8 @@ export interface ChainReader {
   ageJudgedAt(modelId: ModelId): Promise<number | undefined>;
   /** RootPosted events, oldest first; read anew where the root `wanted` is not there. */
   rootsOf(modelId: ModelId, wanted?: Hex): Promise<PostedRoot[]>;
+  /** Whether holders have voided, by a vote, a posted root of this model, kind, number, epochs and total, on whatever block and deadline. */
+  isVoided(modelId: ModelId, attestation: Attestation): Promise<boolean>;
   /** RootActivated events, oldest first. */
   activationsOf(modelId: ModelId): Promise<ActivatedRoot[]>;
   /** Has heads of a run, or roots of a model, read anew from a block on at the next look: for who knows that one was left out. */

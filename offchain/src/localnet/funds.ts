@@ -8,7 +8,7 @@ import type { PrivateKeyAccount } from "viem/accounts";
 import { sendTransaction } from "viem/actions";
 
 import { type ChainConnection, walletOn } from "../chain/index.ts";
-import type { Logger } from "../service/index.ts";
+import { isSignerLock, type Logger } from "../service/index.ts";
 
 /** Gas of an owner's claims, votes and purchases in a session. */
 const OWNER_GAS = 2_000_000n;
@@ -74,6 +74,8 @@ export function startTicker(connection: ChainConnection, ticker: PrivateKeyAccou
 /** Takes the wallets of a state that was put aside into the one that begins: coins may lie on them. */
 export async function keepWallets(archived: string, state: string): Promise<boolean> {
   if (!existsSync(keys(archived))) return false;
-  await cp(keys(archived), keys(state), { recursive: true, preserveTimestamps: true });
+  // Whose locks are of what they signed in the model that is put aside.
+  const filter = (file: string): boolean => !isSignerLock(file);
+  await cp(keys(archived), keys(state), { recursive: true, preserveTimestamps: true, filter });
   return true;
 }

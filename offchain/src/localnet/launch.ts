@@ -96,6 +96,8 @@ export interface Launch {
   readonly devices: readonly (readonly string[])[];
   readonly clock: Clock;
   readonly signal: AbortSignal;
+  /** This start has registered the model: none of its validators' keys has signed for it. */
+  readonly fresh: boolean;
 }
 
 /** How long a coordinator that is away, being started again, is asked, ms. */
@@ -179,7 +181,7 @@ async function startCoordinator(launch: Launch) {
 
 /** Starts coordinator, then validators and workers. */
 export async function startProcesses(launch: Launch): Promise<Launched> {
-  const { context, state, supervisor, blobs, wallets, run, devices } = launch;
+  const { context, state, supervisor, blobs, wallets, run, devices, fresh } = launch;
   if (!(await readDeployment(state)))
     throw new UserError(
       "STATE_CORRUPTED",
@@ -192,7 +194,9 @@ export async function startProcesses(launch: Launch): Promise<Launched> {
   // Where the run's blobs are is no matter of theirs, though COTRAIN_BLOBS may tell it.
   const shared = (role: string) => ({ state, role, coordinator: url, blobs: layout(join(state, role)).blobs });
   const members = [
-    ...wallets.validators.map((_, index) => validatorProcess(context.program, shared(`validator-${index + 1}`))),
+    ...wallets.validators.map((_, index) =>
+      validatorProcess(context.program, { ...shared(`validator-${index + 1}`), ...(fresh && { first: true }) }),
+    ),
     ...wallets.workers.map((_, index) =>
       workerProcess(context.program, {
         ...shared(`worker-${index + 1}`),

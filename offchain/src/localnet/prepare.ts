@@ -338,7 +338,8 @@ export async function prepare(
   });
   const { wallets } = chain;
   const signal = AbortSignal.any([daemon.signal, lost]);
-  const parts = { context, state, supervisor, blobs, wallets, run, operatorToken, devices, clock, signal };
+  const fresh = material !== undefined;
+  const parts = { context, state, supervisor, blobs, wallets, run, operatorToken, devices, clock, signal, fresh };
   const launched = await unlessAborted(startProcesses(parts), signal);
   const { coordinator, joinCommand, urlHere } = launched;
   const listCommand = commandFor(state, "checkpoint", "list");

@@ -139,6 +139,11 @@ export const validatorOptions = {
   deployment: deploymentOption,
   role: text({ value: "name", description: "sub-directory and wallet of a state that cotrain up keeps" }),
   loss: toggle({ description: "measure held-out loss too", default: true }),
+  first: toggle({
+    description:
+      "at its first start: the wallet's key has never signed for this model, so that what is anchored already may be signed too",
+    default: false,
+  }),
   logLevel: logLevelOption,
 } as const;
 

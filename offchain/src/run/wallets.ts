@@ -23,8 +23,13 @@ export const isOwnerRole = (role: string): role is WorkerRole | "buyer" | "autho
   isWorkerRole(role) || role === "buyer" || role === "author";
 export const isValidatorRole = (role: string): role is ValidatorRole => /^validator-\d+$/.test(role);
 
+/** Keystore of a role's wallet. */
+export const walletFile = (state: string, role: string): string => join(state, "keys", `${role}.json`);
+/** Keystore of the wallet that a daemon keeps in its own state directory. */
+export const ownWalletFile = (state: string): string => join(state, "wallet.json");
+
 const keystorePaths = (state: string, role: string) => ({
-  keystore: join(state, "keys", `${role}.json`),
+  keystore: walletFile(state, role),
   passphrase: join(state, "keys", "passphrase"),
 });
 
@@ -55,7 +60,7 @@ export async function namedWallet(flags: {
 export async function ensureOwnWallet(state: string): Promise<PrivateKeyAccount> {
   (await openStateDirectory(state, { create: true, lockWait: 5_000 })).close();
   return ensureKeystore({
-    keystore: join(state, "wallet.json"),
+    keystore: ownWalletFile(state),
     passphrase: join(state, "passphrase"),
     scryptN: SCRYPT_N_STANDARD,
   });

@@ -3,19 +3,23 @@ import { type ContractAddresses, createCoordinatorClient, findRun, type RunId } 
 import type { LocalAccount } from "viem";
 
 import { retrying, steady, systemClock } from "../base/index.ts";
-import { openReader } from "../chain/index.ts";
+import { type ChainReader, openReader } from "../chain/index.ts";
 import {
   blobsLocation,
   type DaemonContext,
+  type Database,
   openDatabase,
   openRoleDirectory,
   openStateDirectory,
+  lockSigner,
+  type SignerLock,
+  type StateDirectory,
 } from "../service/index.ts";
 import { logEvent, type ValidatorEvent } from "./events.ts";
 import { createLossMeter } from "./loss.ts";
 import { writeMeasuring } from "./measuring.ts";
 import { runValidator } from "./runValidator.ts";
-import { openStatements, statementMigrations, type StatementSchema } from "./statements.ts";
+import { birthOf, openStatements, statementMigrations, type StatementSchema } from "./statements.ts";
 
 export interface ValidatorDaemonOptions {
   /** Base URL of the coordinator. */
@@ -29,6 +33,10 @@ export interface ValidatorDaemonOptions {
   readonly blobs?: string | undefined;
   /** The protocol key, opened from its keystore. */
   readonly account: LocalAccount;
+  /** That keystore's path: beside it lies a lock, so that no other process of this machine signs with the key. */
+  readonly wallet: string;
+  /** The operator says that the key has never signed for this model; counts where the journal is new. Default false. */
+  readonly first?: boolean | undefined;
   readonly rpcUrl: string;
   readonly chainId: number;
   readonly contracts: ContractAddresses;
@@ -42,10 +50,46 @@ export interface ValidatorDaemonOptions {
   readonly onEvent?: ((event: ValidatorEvent) => void) | undefined;
 }
 
+/** A journal is all that keeps its key from contradicting itself: to begin with an empty one unasked would cost the stake. */
+const JOURNAL_REMEDY =
+  "move it and what lies beside it under its name away, and start again without --first (a new journal signs nothing about what was anchored before it); put no older copy in its place, which would sign again, and perhaps otherwise";
+
+/** The key's journal, which no other process of this machine has one of meanwhile. */
+async function openJournal(
+  { account, wallet }: Pick<ValidatorDaemonOptions, "account" | "wallet">,
+  { logger, onShutdown }: DaemonContext,
+  directory: StateDirectory,
+): Promise<{ readonly database: Database<StatementSchema>; readonly lock: SignerLock | undefined }> {
+  const lock = await lockSigner(wallet, account.address);
+  if (lock) onShutdown("key", () => lock.release());
+  else
+    logger.warn(
+      `Nothing can be written beside ${wallet}: see to it that nobody else signs with its key, here or elsewhere.`,
+    );
+  const file = directory.resolve("statements.sqlite");
+  const database = await openDatabase<StatementSchema>(file, statementMigrations, { remedy: JOURNAL_REMEDY });
+  onShutdown("statements", () => database.close());
+  return { database, lock };
+}
+
+/** Where the key's journal begins. */
+const beginning = (
+  { account, first = false }: Pick<ValidatorDaemonOptions, "account" | "first">,
+  database: Database<StatementSchema>,
+  reader: Pick<ChainReader, "tip">,
+  lock: SignerLock | undefined,
+): Promise<number | undefined> =>
+  birthOf(database, {
+    account: account.address,
+    // A key that was used on this machine has had a journal; if it is not this one, it is lost.
+    first: first && lock?.usedBefore !== true,
+    tip: () => reader.tip(),
+  });
+
 /**
  * The main function for the service room's `runDaemon`: works until it is told to stop. Ready is told when the run was found
  * on-chain and at the coordinator; whatever is away is waited for.
- * @throws UserError `WRONG_CHAIN`, `RUN_UNKNOWN`, `RUN_FOREIGN`, `STATE_*`
+ * @throws UserError `WRONG_CHAIN`, `RUN_UNKNOWN`, `RUN_FOREIGN`, `STATE_*`, `KEY_IN_USE`
  */
 export async function validatorDaemon(options: ValidatorDaemonOptions, context: DaemonContext): Promise<void> {
   const { signal, logger } = context;
@@ -54,8 +98,7 @@ export async function validatorDaemon(options: ValidatorDaemonOptions, context: 
       ? await openStateDirectory(options.state, { create: true, lockWait: 5_000 })
       : await openRoleDirectory(options.state, options.role, { create: true });
   context.onShutdown("state directory", () => directory.close());
-  const database = await openDatabase<StatementSchema>(directory.resolve("statements.sqlite"), statementMigrations);
-  context.onShutdown("statements", () => database.close());
+  const { database, lock } = await openJournal(options, context, directory);
   const coordinator = createCoordinatorClient(options.coordinator);
   const loss =
     options.loss === false
@@ -77,6 +120,11 @@ export async function validatorDaemon(options: ValidatorDaemonOptions, context: 
   const reader = await waited(() =>
     openReader({ rpcUrl, chainId, contracts, fromBlock, ...(confirmations === undefined ? {} : { confirmations }) }),
   );
+  const born = await waited(() => beginning(options, database, reader, lock));
+  if (born !== undefined)
+    logger.warn(
+      `This key's journal of signatures began at block ${born}: nothing is signed about what was anchored before, which an earlier journal may have signed.`,
+    );
   const runId = await waited(() => findRun(coordinator, options.runId));
 
   await runValidator(
@@ -85,7 +133,7 @@ export async function validatorDaemon(options: ValidatorDaemonOptions, context: 
       reader,
       coordinator,
       account: options.account,
-      statements: openStatements(database),
+      statements: openStatements(database, { born }),
       ...(loss ? { loss } : {}),
       onReady: () => context.ready({ validator: options.account.address }),
       onEvent: (event) => {

@@ -38,12 +38,28 @@ async function attestOrRefuse(context: Context, view: EpochView): Promise<void> 
   try {
     await attest(context, view);
   } catch (error) {
-    // An active root covers it by now; or another value was signed before, which stands.
-    const final = ["EPOCH_SUPERSEDED", "EQUIVOCATION_REFUSED"];
+    // An active root covers it by now; or another value was signed before, which stands, or may have been.
+    const final = ["EPOCH_SUPERSEDED", "EQUIVOCATION_REFUSED", "BEFORE_JOURNAL"];
     if (!(error instanceof CotrainError) || !(final.includes(error.code) || error instanceof DocumentError))
       throw error;
     refuse(context, view, error.message);
   }
+}
+
+/** Who signs again what was void, on another block or deadline, has holders vote on it again. */
+const VOIDED = "Holders have voided this root by a vote: it is not signed again.";
+
+/** Why an epoch will not be signed though all is equal: of these heads nothing is said, since an earlier journal may have said else. */
+async function beforeJournal(
+  { reader, statements }: Context,
+  unjudged: readonly EpochHead[],
+): Promise<string | undefined> {
+  for (const { head, round, runId } of unjudged) {
+    const posted = (await reader.headsSince(asRunId(runId), 0)).find((each) => each.head === head);
+    if (posted && statements.isBefore(posted.block))
+      return `It pays for checkpoint ${round}, which was anchored before this key's journal of signatures began: others have to sign it.`;
+  }
+  return undefined;
 }
 
 /** Whether it collects signatures, has not this validator's, and was not refused just now. */
@@ -53,7 +69,7 @@ const isOpen = ({ clock, epochs: { refused }, validator }: Context, view: EpochV
   !view.signatures.some((signature) => signature.validator === validator);
 
 async function attest(context: Context, view: EpochView): Promise<void> {
-  const { account, attestationDomain, coordinator, emit, heads, run, statements, validator } = context;
+  const { account, attestationDomain, coordinator, emit, heads, reader, run, statements, validator } = context;
   const { claimed, waiting } = context.epochs;
   if (!isOpen(context, view)) return;
   const unjudged = waiting.get(view.manifest)?.filter(({ head }) => !heads.judged.has(head)) ?? [];
@@ -66,7 +82,11 @@ async function attest(context: Context, view: EpochView): Promise<void> {
   if (statement?.struct.epochDigest !== wire.epochDigest) {
     const decision = await decideOn(context, view);
     if (decision.kind === "refuse") return refuse(context, view, decision.reason);
-    if (decision.kind === "wait") return wait(context, view, decision.unjudged);
+    if (decision.kind === "wait") {
+      const old = await beforeJournal(context, decision.unjudged);
+      return old ? refuse(context, view, old) : wait(context, view, decision.unjudged);
+    }
+    if (await reader.isVoided(run.modelId, decision.attestation)) return refuse(context, view, VOIDED);
     if (!open && (await settle(context, view, decision.claims))) return;
     const { attestation } = decision;
     statement = await statements.attestation(toWire("Attestation", attestation), () =>

@@ -11,7 +11,7 @@ export interface Look {
   readonly heads: readonly PostedHead[];
   /** Those of them in epochs that no active root covers. */
   readonly unsettled: ReadonlySet<string>;
-  /** Heads to be judged in such epochs, of this run first. */
+  /** Heads to be judged in such epochs, of this run first: not those that were there before the key's journal. */
   readonly open: readonly HeadWithParent[];
   /** Of the validator set in force. */
   readonly members: readonly Address[];
@@ -67,7 +67,7 @@ export function createHeadFollower(context: Context): HeadFollower {
 }
 
 function openOf(
-  { schedule }: Context,
+  { schedule, statements }: Context,
   heads: readonly PostedHead[],
   settled: number,
 ): { readonly open: HeadWithParent[]; readonly unsettled: Set<string> } {
@@ -78,7 +78,7 @@ function openOf(
     if (epochAt(schedule, head.anchoredAt) <= settled) continue;
     unsettled.add(head.head);
     const parent = heads[i - 1];
-    if (parent) open.push({ head, parent });
+    if (parent && !statements.isBefore(head.block)) open.push({ head, parent });
   }
   return { open, unsettled };
 }

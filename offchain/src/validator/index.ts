@@ -14,4 +14,4 @@ export { createLossMeter, type LossMeter, restAfter, sampleOf } from "./loss.ts"
 export { LOSS_SHARE } from "./checks/turn.ts";
 export { type MeasuredFor, readMeasuring } from "./measuring.ts";
 export { runValidator } from "./runValidator.ts";
-export { openStatements, statementMigrations, type StatementSchema } from "./statements.ts";
+export { birthOf, openStatements, statementMigrations, type StatementSchema } from "./statements.ts";

@@ -11,7 +11,7 @@ import {
 } from "@cotrain/sdk/protocol";
 import { zeroAddress } from "viem";
 
-import { InternalError } from "../base/index.ts";
+import { InternalError, UserError } from "../base/index.ts";
 import type { PostedHead } from "../chain/index.ts";
 import type { Context } from "./context.ts";
 
@@ -25,7 +25,7 @@ interface Kind {
 
 /**
  * Signs a verdict and writes it down.
- * @throws UserError `EQUIVOCATION_REFUSED`
+ * @throws UserError `EQUIVOCATION_REFUSED`, `BEFORE_JOURNAL`
  */
 export async function say(
   { account, clock, descriptions, statements, validator, verdictDomain }: Context,
@@ -33,6 +33,11 @@ export async function say(
   head: PostedHead,
   content: Content,
 ): Promise<void> {
+  if (statements.isBefore(head.block))
+    throw new UserError(
+      "BEFORE_JOURNAL",
+      `Checkpoint ${head.round} was anchored before this key's journal of signatures began: nothing is signed about it.`,
+    );
   const verdict: Verdict = {
     runId: head.runId,
     // Checkpoint 0 has no round that led to it.

@@ -114,7 +114,7 @@ export const backingOf = /* @__PURE__ */ defineRead({
   present: (backing) => (backing.backer === zeroAddress ? undefined : backing),
 });
 
-/** What became of an attestation that was disputed; undefined for one that no dispute has ended about. */
+/** What became of an attestation that was disputed, and whether by the holders' vote; undefined for one that no dispute has ended about. */
 export const ruledOf = /* @__PURE__ */ defineRead({
   addressed: true,
   view: ({ addresses, digest }: { readonly digest: Hex } & Addressed) =>

@@ -98,6 +98,14 @@ export const validatorsSet = ({ addresses, modelId }: OfModel) => ({
   args: narrowed({ modelId }),
 });
 
+/** An account said whether it may become a validator. */
+export const validatorConsent = ({ addresses, modelId, account }: OfModel & { readonly account?: AnyOf }) => ({
+  address: addresses.validatorSet,
+  abi: validatorSetAbi,
+  eventName: "ValidatorConsent" as const,
+  args: narrowed({ modelId, account }),
+});
+
 export const maintainersSet = ({ addresses, modelId }: OfModel) => ({
   address: addresses.validatorSet,
   abi: validatorSetAbi,
@@ -275,6 +283,13 @@ export const stakeDeposited = ({ stakes, ...of }: OfStaker) => ({
   address: stakes,
   abi: stakeManagerAbi,
   eventName: "StakeDeposited" as const,
+  args: ofStaker({ stakes, ...of }),
+});
+
+export const stakePayeeSet = ({ stakes, ...of }: OfStaker) => ({
+  address: stakes,
+  abi: stakeManagerAbi,
+  eventName: "PayeeSet" as const,
   args: ofStaker({ stakes, ...of }),
 });
 

@@ -70,6 +70,18 @@ export const depositStake = /* @__PURE__ */ defineWrite({
   extractEvent: (receipt) => eventOf(receipt, stakeManagerAbi, "StakeDeposited"),
 });
 
+/**
+ * Says who alone is paid the sender's stake, once and for ever: before the deposit, by a key that lies on somebody's machine.
+ * @throws StakeManagerPayeeSetError
+ */
+export const setStakePayee = /* @__PURE__ */ defineWrite({
+  addressed: false,
+  call: ({ stakes, modelId, role, payee }: StakeArgs & { readonly payee: Address }) =>
+    callOf(stakes, stakeManagerAbi, "setPayee", [modelId, stakeRoleCode[role], payee]),
+  decode: nothing,
+  extractEvent: (receipt) => eventOf(receipt, stakeManagerAbi, "PayeeSet"),
+});
+
 /** Asks for some of the sender's stake: it admits nobody from now on, and all that is leaving waits anew. @throws StakeManagerTooLittleError */
 export const requestStakeWithdrawal = /* @__PURE__ */ defineWrite({
   addressed: false,
@@ -79,7 +91,7 @@ export const requestStakeWithdrawal = /* @__PURE__ */ defineWrite({
   extractEvent: (receipt) => eventOf(receipt, stakeManagerAbi, "WithdrawalRequested"),
 });
 
-/** Pays all that is leaving of the sender's stake to whom it names. @throws StakeManagerTooEarlyError, StakeManagerDisputedError */
+/** Pays all that is leaving of the sender's stake to whom it names, or named once. @throws StakeManagerTooEarlyError, StakeManagerDisputedError, StakeManagerNotPayeeError */
 export const withdrawStake = /* @__PURE__ */ defineWrite({
   addressed: false,
   call: ({ stakes, modelId, role, to }: StakeArgs & { readonly to: Address }) =>
@@ -101,7 +113,7 @@ export interface ConflictArgs<T> extends OfStakes {
   readonly b: SignedStatement<T>;
 }
 
-/** Punishes a validator for two values of one thing; the sender gets a fee. @throws StakeManagerNoConflictError, StakeManagerPunishedError */
+/** Punishes a validator for two values of one thing, in verdicts of kind 3 or 5; the sender gets a fee. @throws StakeManagerNoConflictError, StakeManagerPunishedError */
 export const slashVerdicts = /* @__PURE__ */ defineWrite({
   addressed: false,
   call: ({ stakes, a, b }: ConflictArgs<Verdict>) =>
@@ -121,7 +133,7 @@ export const slashAttestations = /* @__PURE__ */ defineWrite({
   extractEvent: (receipt) => eventOf(receipt, stakeManagerAbi, "StakeSlashed"),
 });
 
-/** Punishes a validator for its signature under a root that holders voided; who disputed that gets a fee. @throws StakeManagerNotVoidedError, StakeManagerPunishedError */
+/** Punishes a validator for its signature under a root that holders voided, once for each root; who disputed it gets a fee. @throws StakeManagerNotVoidedError, StakeManagerPunishedError */
 export const slashVoided = /* @__PURE__ */ defineWrite({
   addressed: false,
   call: ({
@@ -135,6 +147,16 @@ export const slashVoided = /* @__PURE__ */ defineWrite({
   extractEvent: (receipt) => eventOf(receipt, stakeManagerAbi, "StakeSlashed"),
 });
 
+/** Punishes a validator for its signature under a ruling that holders vetoed; the sender gets a fee. @throws StakeManagerNotVetoedError, StakeManagerPunishedError */
+export const slashVetoed = /* @__PURE__ */ defineWrite({
+  addressed: false,
+  call: ({ stakes, ruling, signature }: OfStakes & { readonly ruling: Ruling; readonly signature: Hex }) =>
+    callOf(stakes, stakeManagerAbi, "slashVetoed", [ruling, signature]),
+  /** What the validator loses. */
+  decode: (data) => decodeFunctionResult({ abi: stakeManagerAbi, functionName: "slashVetoed", data }),
+  extractEvent: (receipt) => eventOf(receipt, stakeManagerAbi, "StakeSlashed"),
+});
+
 export interface ProposeRulingArgs extends OfStakes {
   /** With `rulingOnWork`, its subject `hashReceipt` of the receipt; under ValidatorSet's domain. */
   readonly ruling: Ruling;
@@ -145,7 +167,7 @@ export interface ProposeRulingArgs extends OfStakes {
   readonly signatures: readonly Hex[];
 }
 
-/** Puts the validators' ruling on a worker's receipt before the holders. @throws StakeManagerBadRulingError, ValidatorSetNoQuorumError */
+/** Puts the validators' ruling on a worker's receipt before the holders, once bootstrap is over. @throws StakeManagerBadRulingError, StakeManagerInBootstrapError, ValidatorSetNoQuorumError */
 export const proposeRuling = /* @__PURE__ */ defineWrite({
   addressed: false,
   call: ({ stakes, ruling, receipt, receiptSignature, signatures }: ProposeRulingArgs) =>
@@ -161,7 +183,7 @@ export const vetoRuling = /* @__PURE__ */ defineWrite({
   call: ({ stakes, modelId, worker, receiptHash }: RulingArgs) =>
     callOf(stakes, stakeManagerAbi, "vetoRuling", [modelId, worker, receiptHash]),
   decode: nothing,
-  /** Undefined where it was vetoed or executed before. */
+  /** Undefined where it was vetoed or executed before, or is not there. */
   extractEvent: (receipt) => findEvent(receipt, stakeManagerAbi, "RulingVetoed"),
 });
 
@@ -189,22 +211,29 @@ export const collectFees = /* @__PURE__ */ defineWrite({
 export interface SlashTerms {
   /** Two signatures that contradict each other: 1,000 to 10,000. */
   readonly conflictBps: number;
-  /** A signature under a voided root: 100 to 1,000. */
+  /** A signature under a voided root or a vetoed ruling: 100 to 1,000. */
   readonly voidedBps: number;
   /** Work that validators ruled on: 0 to 5,000. */
   readonly rulingBps: number;
 }
 
-/** Sets what offences cost; the timelock's to send. @throws StakeManagerTermOutOfBoundsError */
+export interface SetSlashTermsArgs extends OfStakes {
+  readonly modelId: Hex;
+  /** Newest terms (`slashTermsOf`), on which the decision is made: of two such decisions the first holds; 0 for the first. */
+  readonly replaces: number;
+  readonly terms: SlashTerms;
+}
+
+/** Sets what offences cost; the timelock's to send. @throws StakeManagerTermsReplacedError, StakeManagerTermOutOfBoundsError */
 export const setSlashTerms = /* @__PURE__ */ defineWrite({
   addressed: false,
-  call: ({ stakes, modelId, terms }: OfStakes & { readonly modelId: Hex; readonly terms: SlashTerms }) =>
-    callOf(stakes, stakeManagerAbi, "setTerms", [modelId, terms]),
+  call: ({ stakes, modelId, replaces, terms: { conflictBps, voidedBps, rulingBps } }: SetSlashTermsArgs) =>
+    callOf(stakes, stakeManagerAbi, "setTerms", [modelId, replaces, conflictBps, voidedBps, rulingBps]),
   decode: nothing,
   extractEvent: (receipt) => eventOf(receipt, stakeManagerAbi, "SlashTermsSet"),
 });
 
-/** An account's stake; all zero where it has none. */
+/** An account's stake; all zero where it has none. Its `payee` is the zero address where it has named none. */
 export const stakeOf = /* @__PURE__ */ defineRead({
   addressed: false,
   view: ({ stakes, modelId, role, staker }: StakerArgs) =>
@@ -232,15 +261,16 @@ export const stakeLeavesAt = /* @__PURE__ */ defineRead({
 /** How long what is leaving waits by the settings in force, in seconds. @throws StakeManagerUnknownModelError */
 export const stakeWithdrawalDelay = /* @__PURE__ */ defineRead({
   addressed: false,
-  view: ({ stakes, modelId }: Omit<StakeArgs, "role">) => viewOf(stakes, stakeManagerAbi, "withdrawalDelay", [modelId]),
+  view: ({ stakes, modelId, role }: StakeArgs) =>
+    viewOf(stakes, stakeManagerAbi, "withdrawalDelay", [modelId, stakeRoleCode[role]]),
   present: Number,
 });
 
-/** What offences cost in a model. */
+/** What offences cost in a model, and the number of these terms. */
 export const slashTermsOf = /* @__PURE__ */ defineRead({
   addressed: false,
   view: ({ stakes, modelId }: Omit<StakeArgs, "role">) => viewOf(stakes, stakeManagerAbi, "termsOf", [modelId]),
-  present: (terms): SlashTerms => terms,
+  present: (terms): SlashTerms & { readonly version: number } => terms,
 });
 
 /** The ruling on a receipt; undefined where there is none. */

@@ -7,6 +7,7 @@ import {
   defineRead,
   defineWrite,
   eventOf,
+  nothing,
   type ReadArgs,
   timeOrNever,
   viewOf,
@@ -23,7 +24,7 @@ export interface SetValidatorsArgs extends Addressed {
 
 /**
  * Chooses the next set, which counts after one full window; the timelock's to send.
- * @throws ValidatorSetReplacedError where another was chosen meanwhile
+ * @throws ValidatorSetReplacedError where another was chosen meanwhile; ValidatorSetNoConsentError where who comes did not say so
  */
 export const setValidators = /* @__PURE__ */ defineWrite({
   addressed: true,
@@ -31,6 +32,22 @@ export const setValidators = /* @__PURE__ */ defineWrite({
     callOf(addresses.validatorSet, validatorSetAbi, "setValidators", [modelId, replaces, validators, threshold]),
   decode: (data) => decodeFunctionResult({ abi: validatorSetAbi, functionName: "setValidators", data }),
   extractEvent: (receipt) => eventOf(receipt, validatorSetAbi, "ValidatorsSet"),
+});
+
+/** Says whether the sender may be taken into the next set that it is not in yet, for this one time: a set holds its members' stake. */
+export const consentAsValidator = /* @__PURE__ */ defineWrite({
+  addressed: true,
+  call: ({ addresses, modelId, consents }: Addressed & { readonly modelId: Hex; readonly consents: boolean }) =>
+    callOf(addresses.validatorSet, validatorSetAbi, "consent", [modelId, consents]),
+  decode: nothing,
+  extractEvent: (receipt) => eventOf(receipt, validatorSetAbi, "ValidatorConsent"),
+});
+
+/** Whether an account may be taken into the next set that it is not in yet. */
+export const hasConsented = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId, account }: Addressed & { readonly modelId: Hex; readonly account: Address }) =>
+    viewOf(addresses.validatorSet, validatorSetAbi, "hasConsented", [modelId, account]),
 });
 
 /** Version of the set in force; 0 for a model that does not exist. */

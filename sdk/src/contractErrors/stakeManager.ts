@@ -9,14 +9,20 @@ export const StakeManagerBadRulingError = define(
   (field) =>
     `The ruling's ${word(field)} is not as it must be: it is of kind 3 and outcome 1, of no dispute, and on a receipt of the accused's in this model.`,
 );
+export const StakeManagerInBootstrapError = define(
+  "StakeManagerInBootstrap",
+  (modelId) => `Model ${modelId} is in bootstrap, where nobody could veto a ruling; propose it when that is over.`,
+  true,
+);
 export const StakeManagerDisputedError = define(
   "StakeManagerDisputed",
-  (number) => `No stake is paid while a root is disputed (dispute ${number}); try again when that is settled.`,
+  (number) =>
+    `No validator's stake is paid while a root is disputed (dispute ${number}); try again when that is settled.`,
   true,
 );
 export const StakeManagerDisputedLatelyError = define(
   "StakeManagerDisputedLately",
-  (until) => `A dispute ended a short while ago: no stake is paid before ${time(until)}.`,
+  (until) => `A root was voided a short while ago: no validator's stake is paid before ${time(until)}.`,
   true,
 );
 export const StakeManagerExpiredError = define(
@@ -26,7 +32,7 @@ export const StakeManagerExpiredError = define(
 export const StakeManagerNoConflictError = define(
   "StakeManagerNoConflict",
   () =>
-    "The two statements do not contradict each other: verdicts must say two values of one thing, attestations two roots of the same epochs and be equal in all else.",
+    "The two statements do not contradict each other: verdicts of kind 3 or 5 must say two values of one thing, attestations must pay differently for the same epochs and be equal in all else.",
 );
 export const StakeManagerNothingLeavingError = define(
   "StakeManagerNothingLeaving",
@@ -42,9 +48,21 @@ export const StakeManagerNotSignedError = define(
   "StakeManagerNotSigned",
   (account, signer) => `${signer} signed this, and not ${account}.`,
 );
+export const StakeManagerNotPayeeError = define(
+  "StakeManagerNotPayee",
+  (payee) => `The account has said that ${payee} alone is paid.`,
+);
+export const StakeManagerNotVetoedError = define(
+  "StakeManagerNotVetoed",
+  (hash) => `The holders did not veto the ruling ${hash}.`,
+);
 export const StakeManagerNotVoidedError = define(
   "StakeManagerNotVoided",
-  (digest) => `The attestation ${digest} was not voided.`,
+  (digest) => `The holders did not void the attestation ${digest}.`,
+);
+export const StakeManagerPayeeSetError = define(
+  "StakeManagerPayeeSet",
+  (payee) => `The account has said for ever that ${payee} alone is paid.`,
 );
 export const StakeManagerPunishedError = define(
   "StakeManagerPunished",
@@ -74,6 +92,11 @@ export const StakeManagerTermOutOfBoundsError = define(
   "StakeManagerTermOutOfBounds",
   (term, value, minimum, maximum) =>
     `The term ${word(term)} is ${value} basis points; it must be from ${minimum} to ${maximum}.`,
+);
+export const StakeManagerTermsReplacedError = define(
+  "StakeManagerTermsReplaced",
+  (modelId, replaces, latest) =>
+    `Model ${modelId} has terms ${latest} by now, and this decision replaces terms ${replaces}; propose it anew.`,
 );
 export const StakeManagerTooEarlyError = define(
   "StakeManagerTooEarly",

@@ -14,6 +14,10 @@ export const ValidatorSetChangedThisEpochError = define(
   (modelId, epoch) => `The set of model ${modelId} has changed in epoch ${epoch} already; wait for the next.`,
   true,
 );
+export const ValidatorSetNoConsentError = define(
+  "ValidatorSetNoConsent",
+  (modelId, account) => `${account} has not said yet that it wants to be a validator of model ${modelId}.`,
+);
 export const ValidatorSetNoQuorumError = define(
   "ValidatorSetNoQuorum",
   (count, threshold) => `${count} signed, ${threshold} are needed.`,

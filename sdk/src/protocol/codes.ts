@@ -52,7 +52,7 @@ export const stakeRoleCode = { worker: 0, validator: 1 } as const;
 export type StakeRole = keyof typeof stakeRoleCode;
 
 /** StakeManager's Offence: why somebody was slashed. */
-export const offenceCode = { verdicts: 0, attestations: 1, voidedRoot: 2, work: 3 } as const;
+export const offenceCode = { verdicts: 0, attestations: 1, voidedRoot: 2, work: 3, vetoedRuling: 4 } as const;
 
 /** StakeManager's RulingState. */
 export const rulingStatus = { none: 0, proposed: 1, vetoed: 2, executed: 3 } as const;

@@ -8,6 +8,7 @@ import {ModelId} from "../../../contracts/interfaces/Ids.sol";
 contract DisputeBook {
     mapping(ModelId modelId => mapping(uint8 kind => Dispute)) private _disputes;
     mapping(bytes32 digest => Ruled) private _ruled;
+    bool private _inBootstrap;
 
     function set(ModelId modelId, uint8 kind, uint32 number, Outcome outcome) external {
         Dispute storage dispute = _disputes[modelId][kind];
@@ -16,7 +17,25 @@ contract DisputeBook {
     }
 
     function rule(bytes32 digest, Outcome outcome, address disputer) external {
-        _ruled[digest] = Ruled({endedAt: uint48(block.timestamp), outcome: outcome, disputer: disputer});
+        _ruled[digest] = Ruled(uint48(block.timestamp), outcome, disputer, true);
+    }
+
+    /// @dev Void, and no vote was held.
+    function ruleAlone(bytes32 digest, address disputer) external {
+        _ruled[digest] = Ruled(uint48(block.timestamp), Outcome.Void, disputer, false);
+    }
+
+    function begin() external {
+        _inBootstrap = true;
+    }
+
+    /// @dev Says itself whether a model is in bootstrap.
+    function bootstrap() external view returns (address) {
+        return address(this);
+    }
+
+    function isOver(ModelId) external view returns (bool) {
+        return !_inBootstrap;
     }
 
     function disputeOf(ModelId modelId, uint8 kind) external view returns (Dispute memory) {

@@ -216,6 +216,14 @@ abstract contract Fixture is Assertions {
         return abi.encodeWithSelector(IModelAuthority.ModelAuthorityUnauthorized.selector, id, caller);
     }
 
+    /// @dev Whoever is not in the set yet wants to be.
+    function consentAll(address[] memory members) internal {
+        for (uint256 i = 0; i < members.length; ++i) {
+            vm.prank(members[i]);
+            validators.consent(modelId, true);
+        }
+    }
+
     // --- runs ---------------------------------------------------------------------------------------------------------
 
     function params() internal pure returns (RunParams memory p) {

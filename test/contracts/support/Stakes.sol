@@ -4,7 +4,7 @@ pragma solidity ^0.8.30;
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {IDisputes} from "../../../contracts/interfaces/IDisputes.sol";
 import {Digest, HeadHash} from "../../../contracts/interfaces/Ids.sol";
-import {IStakeManager, Offence, Role, SlashTerms, Stake} from "../../../contracts/interfaces/IStakeManager.sol";
+import {IStakeManager, Offence, Role, Stake} from "../../../contracts/interfaces/IStakeManager.sol";
 import {Attestation, Receipt, Ruling, Verdict} from "../../../contracts/interfaces/Statements.sol";
 import {ProtocolHashes} from "../../../contracts/libraries/ProtocolHashes.sol";
 import {StakeManager} from "../../../contracts/staking/StakeManager.sol";
@@ -22,6 +22,8 @@ abstract contract Stakes is Holders {
     uint256 internal constant VOTE = 1 + 6 + 2;
     /// @dev Window, vote and two epochs.
     uint256 internal constant LEAVE = WINDOW + VOTE + 2 * EPOCH;
+    /// @dev A validator's, with the timelock's delay.
+    uint256 internal constant RETIRE = LEAVE + 3;
     /// @dev Window, vote and timelock.
     uint256 internal constant VETO = WINDOW + VOTE + 3;
 
@@ -67,8 +69,9 @@ abstract contract Stakes is Holders {
     }
 
     function setTerms(uint16 conflictBps, uint16 voidedBps, uint16 rulingBps) internal {
+        uint32 latest = stakes.termsOf(modelId).version;
         vm.prank(address(timelock));
-        stakes.setTerms(modelId, SlashTerms(conflictBps, voidedBps, rulingBps));
+        stakes.setTerms(modelId, latest, conflictBps, voidedBps, rulingBps);
     }
 
     function expectSlash(
@@ -99,7 +102,7 @@ abstract contract Stakes is Holders {
         v.round = 3;
         v.head = HeadHash.wrap("head");
         v.validator = validator;
-        v.kind = 4;
+        v.kind = 3;
         v.index = 8;
         v.value = value;
         v.evidence = Digest.wrap("evidence");
@@ -122,6 +125,11 @@ abstract contract Stakes is Holders {
         Attestation memory b = abi.decode(abi.encode(a), (Attestation));
         (b.root, b.total, b.epochDigest) = (0, 0, Digest.wrap(0));
         return ProtocolHashes.hashAttestation(b);
+    }
+
+    /// @dev What a vote about an attestation decides on.
+    function contentOf(Attestation memory a) internal pure returns (bytes32) {
+        return keccak256(abi.encode(a.kind, a.modelId, a.index, a.fromEpoch, a.toEpoch, a.root, a.total));
     }
 
     function receiptOf(uint64 round) internal view returns (Receipt memory r) {
@@ -148,7 +156,11 @@ abstract contract Stakes is Holders {
     }
 
     function signRuling(Ruling memory ruling) internal view returns (bytes memory) {
-        return signedBy(quorum(), digestIn(validators.domainSeparator(), ProtocolHashes.hashRuling(ruling)));
+        return signedBy(quorum(), digestOf(ruling));
+    }
+
+    function digestOf(Ruling memory ruling) internal view returns (bytes32) {
+        return digestIn(validators.domainSeparator(), ProtocolHashes.hashRuling(ruling));
     }
 
     /// @dev Proposes a ruling on the worker's receipt of a round.

@@ -248,6 +248,18 @@ describe("validator", () => {
     expect(await validator("--rpc", rpc, "--run", otherRun)).toMatchObject({ rpcUrl: rpc, runId: otherRun });
   });
 
+  test("--first says that a key has never signed; of one that is made here that is known", async () => {
+    const elsewhere = join(temporaryDirectory(), "validator");
+    const named = ["--state", elsewhere, "--wallet", wallet, "--passphrase-file", passphrase, "--rpc", rpc];
+    expect(await daemonOf("validator", ...named)).toMatchObject({ wallet, first: false });
+    expect(await daemonOf("validator", ...named, "--first")).toMatchObject({ wallet, first: true });
+    const [role, keystore] = ["validator-1", join(state, "keys", "validator-1.json")];
+    expect(await validator()).toMatchObject({ role, wallet: keystore, first: false });
+    const fresh = ["validator", "--state", join(temporaryDirectory(), "fresh"), "--rpc", rpc];
+    expect(await daemonOf(...fresh)).toMatchObject({ wallet: join(fresh[2]!, "wallet.json"), first: true });
+    expect(await daemonOf(...fresh)).toMatchObject({ first: false });
+  });
+
   test("--no-loss leaves measuring to others", async () => {
     expect(await validator("--no-loss")).toMatchObject({ loss: false });
   });

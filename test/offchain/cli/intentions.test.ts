@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { governorSettings, modelContractsOf, runOf, timelockOf } from "@cotrain/sdk/actions";
+import { consentAsValidator, governorSettings, modelContractsOf, runOf, timelockOf } from "@cotrain/sdk/actions";
 import { asAddress, type Hex } from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 
@@ -163,6 +163,15 @@ describe("signers", () => {
     await pass(holders.world, 16);
     const [first] = own;
     const exchange = ["--add", addressOf("ada"), "--remove", first!, "--threshold", "3"];
+    // A set holds what its members staked: nobody is taken in unasked.
+    expect(await refused("validators", "propose", ...exchange, "--dry-run")).toEqual(
+      refusal(1, `${addressOf("ada")} has not said yet that it wants to be a validator`),
+    );
+    const { client, world } = holders;
+    const ada = accountOf("ada");
+    await client.setBalance({ address: ada.address, value: 10n ** 18n });
+    const { contracts: addresses, modelId } = world;
+    await consentAsValidator.sync(client, { addresses, modelId, consents: true, account: ada, pollingInterval: 20 });
     const next = await rehearse("validators", "propose", ...exchange);
     expect(next.title).toMatch(/^validators: 0x.* in, 0x.* out, 2 of 3 → 3 of 3 must sign$/);
     expect(next.call.words).toContain("ValidatorSet chooses validators of this model in the place of set 1: coming 0x");

@@ -214,6 +214,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     pendingRoot: async () => (present(), chain.pending),
     ageJudgedAt: async () => (present(), undefined),
     rootsOf: async () => (present(), [...roots]),
+    isVoided: async () => (present(), false),
     activationsOf: async () => (present(), []),
     forget: () => undefined,
     feeWait: () => chain.dear,

@@ -48,7 +48,7 @@ test("a coordinator reads back every kind of value: text, numbers, times, sizes"
 
 test("validators and workers are processes by the name of their role", () => {
   const shared = { state: "state", coordinator: "http://127.0.0.1:7700" };
-  const validator = { ...shared, role: "validator-1", loss: false };
+  const validator = { ...shared, role: "validator-1", loss: false, first: true };
   expect(validatorProcess(PROGRAM, validator).name).toBe("validator-1");
   expect(readBack(validatorOptions, validatorProcess(PROGRAM, validator))).toEqual(validator);
   const worker = { ...shared, role: "worker-2", threads: 1 };

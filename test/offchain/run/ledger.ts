@@ -141,6 +141,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     pendingRoot: async () => ledger.pending,
     ageJudgedAt: async () => ledger.ageJudgedAt,
     rootsOf: async () => ledger.roots,
+    isVoided: never,
     activationsOf: never,
     forget: never,
   };

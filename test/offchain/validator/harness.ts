@@ -117,18 +117,19 @@ const coordinator: ValidatorCoordinator = {
 
 type Run = Parameters<typeof runValidator>;
 
-/** Runs a validator of this world, with statements of its own, until it is stopped. */
+/** Runs a validator of this world, with statements of its own, until it is stopped. @param born where these begin, of a key that is older */
 export async function runHere(
   statements: string,
   options: Omit<Run[0], "runId" | "signal">,
   modules: Omit<Run[1], "statements" | "onEvent">,
+  born?: number,
 ): Promise<{ readonly events: ValidatorEvent[]; readonly end: () => Promise<void> }> {
   const events: ValidatorEvent[] = [];
   const database = await openDatabase<StatementSchema>(join(node.directory, statements), statementMigrations);
   const controller = new AbortController();
   const running = runValidator(
     { runId: world.runId, signal: controller.signal, ...options },
-    { ...modules, statements: openStatements(database), onEvent: (event) => void events.push(event) },
+    { ...modules, statements: openStatements(database, { born }), onEvent: (event) => void events.push(event) },
   );
   const end = async (): Promise<void> => {
     controller.abort(new UserError("STOPPED", "Stopped."));
@@ -136,6 +137,21 @@ export async function runHere(
     await database.close();
   };
   return { events, end };
+}
+
+/** The same key with a journal that is new, as after the loss of its disk. */
+export async function startAnew(name: string, born: number, reader: Run[1]["reader"] = chain) {
+  const { events, end } = await runHere(
+    name,
+    { pollInterval: 40, patience: 0, absence: 3_600_000 },
+    { reader, coordinator, account: me },
+    born,
+  );
+  stop = async () => {
+    await end();
+    stop = async () => undefined;
+  };
+  return { events };
 }
 
 export async function start(

@@ -564,4 +564,18 @@ export const chain: readonly Breakage[] = [
     instead: "",
     tests: ["test/offchain/chain/answers.test.ts"],
   },
+  {
+    name: "a root that holders did not vote on counts as voided by them",
+    file: "offchain/src/chain/reads/models.ts",
+    text: "disputeOutcome.void && ruled.voted) return true;",
+    instead: "disputeOutcome.void) return true;",
+    tests: ["test/offchain/chain/voided.test.ts"],
+  },
+  {
+    name: "another root than the voided one counts as voided",
+    file: "offchain/src/chain/reads/models.ts",
+    text: "if (contents.some((field) => before[field] !== attestation[field])) continue;",
+    instead: "",
+    tests: ["test/offchain/chain/voided.test.ts"],
+  },
 ];

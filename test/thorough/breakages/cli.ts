@@ -499,4 +499,11 @@ export const cli: readonly Breakage[] = [
     instead: "asked, block + 1n);",
     tests: ["test/offchain/cli/ownership.test.ts"],
   },
+  {
+    name: "a key that was just made is taken for one that has signed",
+    file: "offchain/src/cli/commands/validator.ts",
+    text: "options.first || (!named && !existsSync(own));",
+    instead: "options.first;",
+    tests: ["test/offchain/cli/daemons.test.ts"],
+  },
 ];

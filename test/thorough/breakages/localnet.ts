@@ -303,4 +303,11 @@ export const localnet: readonly Breakage[] = [
     instead: "[addresses.computeRewards, ...others].slice(0, 1).map(",
     tests: ["test/offchain/localnet/owners.test.ts"],
   },
+  {
+    name: "validators of a new model are taken to have signed for it where their wallets are kept",
+    file: "offchain/src/localnet/funds.ts",
+    text: "!isSignerLock(file);",
+    instead: '!isSignerLock(file) || file !== "";',
+    tests: ["test/offchain/localnet/keptWallets.test.ts"],
+  },
 ];

@@ -5,11 +5,13 @@ import {
   authorisable,
   currentSetVersion,
   deploymentWiring,
+  disputeOutcome,
   distributorsOf,
   misWired,
   modelContractsOf,
   modelWiring,
   pendingRoot,
+  ruledOf,
   scheduleOf,
   setOf,
 } from "@cotrain/sdk/actions";
@@ -19,6 +21,9 @@ import { RetryableError, UserError } from "../../base/index.ts";
 import { memo, memo2 } from "../agreed.ts";
 import type { ChainReader, ModelSchedule, PostedRoot, ValidatorSetView } from "../ports.ts";
 import type { ContractEvents, ReadFrom } from "./events.ts";
+
+/** What of an attestation holders decide about; all else is another block, head or deadline. */
+const contents = ["kind", "index", "fromEpoch", "toEpoch", "root", "total"] as const;
 
 export function readModels({ connection: { call }, addresses }: ReadFrom, events: ContractEvents) {
   const schedule = memo(async (modelId: ModelId): Promise<ModelSchedule> => {
@@ -83,6 +88,15 @@ export function readModels({ connection: { call }, addresses }: ReadFrom, events
     rootsOf: async (modelId, wanted) => [
       ...(await events.roots(modelId, (all) => wanted === undefined || all.some(({ root }) => root === wanted))),
     ],
+    isVoided: async (modelId, attestation) => {
+      const posted = await events.roots(modelId, () => true);
+      for (const { attestation: before, digest } of posted) {
+        if (contents.some((field) => before[field] !== attestation[field])) continue;
+        const ruled = await call((chain) => ruledOf(chain, { addresses, digest }));
+        if (ruled?.outcome === disputeOutcome.void && ruled.voted) return true;
+      }
+      return false;
+    },
     activationsOf: async (modelId) => [...(await events.activations(modelId))],
   } satisfies Partial<ChainReader>;
 }

@@ -30,6 +30,7 @@ import { statusCommand } from "./status.ts";
 import { suspendCommand } from "./suspend.ts";
 import { upCommand } from "./up.ts";
 import { validatorCommand } from "./validator.ts";
+import { validatorsConsentCommand } from "./validatorsConsent.ts";
 import { verifyCommand } from "./verify.ts";
 import { voteCommand } from "./vote.ts";
 import { workerCommand } from "./worker.ts";
@@ -74,6 +75,7 @@ export const commands: readonly Command[] = [
   emissionShowCommand,
   emissionProposeCommand,
   ...signersCommands,
+  validatorsConsentCommand,
   suspendCommand,
   posterProposeCommand,
   checkpointListCommand,

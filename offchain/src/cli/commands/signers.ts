@@ -69,7 +69,8 @@ const texts = {
   },
   validators: {
     are: "who attests a model's epochs and may stop a poster",
-    stale: "Who was a validator goes on signing until the new set counts.",
+    stale:
+      "Who was a validator goes on signing until the new set counts. Who comes must have consented: npx cotrain validators consent.",
   },
 } as const;
 

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 
 import { asRunId } from "@cotrain/sdk/protocol";
@@ -12,6 +13,8 @@ import {
   ensureOwnWallet,
   namedWallet,
   openWallet,
+  ownWalletFile,
+  walletFile,
   type Role,
   openRemoteRun,
   readerOptions,
@@ -41,6 +44,9 @@ export const validatorCommand = defineCommand({
           throw new UserError("RPC_MISSING", "A validator needs the chain itself: name its JSON-RPC with --rpc.");
         if (!ofUp) refuseRunDirectory(state);
         const named = await namedWallet(options);
+        const own = role ? walletFile(state, role) : ownWalletFile(state);
+        // A key that is made here has never signed.
+        const first = options.first || (!named && !existsSync(own));
         const account = role ? await openWallet(state, role as Role) : (named ?? (await ensureOwnWallet(state)));
         const { validatorDaemon } = await import("../../validator/index.ts");
         const shared = {
@@ -49,6 +55,8 @@ export const validatorCommand = defineCommand({
           role,
           blobs: options.blobs,
           account,
+          wallet: !role && named ? (options.wallet ?? own) : own,
+          first,
           loss: options.loss,
         };
         if (ofUp) {

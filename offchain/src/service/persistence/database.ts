@@ -36,7 +36,7 @@ export async function openDatabase<Schema>(
   const { engine, at } = engineOf("a database", engines, location);
   const database = await engine<Schema>(at, options);
   try {
-    await migrate(database, migrations);
+    await migrate(database, migrations, options.remedy);
   } catch (error) {
     await database.close();
     throw error;
@@ -45,7 +45,11 @@ export async function openDatabase<Schema>(
 }
 
 /** Applies what is missing, in order, each in a transaction of its own: SQLite's DDL is transactional. */
-async function migrate<Schema>(database: Database<Schema>, migrations: readonly Migration[]): Promise<void> {
+async function migrate<Schema>(
+  database: Database<Schema>,
+  migrations: readonly Migration[],
+  remedy = `put the state aside with "${freshCommand(database.file)}"`,
+): Promise<void> {
   const names = migrations.map((migration) => migration.name);
   if (new Set(names).size !== names.length) {
     throw new InternalError(
@@ -65,7 +69,7 @@ async function migrate<Schema>(database: Database<Schema>, migrations: readonly 
   if (unknown.length > 0) {
     throw new UserError(
       "DATABASE_NEWER",
-      `${database.file} was written by another version of Cotrain (it has ${unknown.join(", ")}): update Cotrain, or put the state aside with "${freshCommand(database.file)}".`,
+      `${database.file} was written by another version of Cotrain (it has ${unknown.join(", ")}): update Cotrain, or ${remedy}.`,
     );
   }
   for (const migration of migrations) {

@@ -25,7 +25,7 @@ export interface Database<Schema> {
 export interface DatabaseOptions {
   /** How long a query waits for another process's lock, in ms; default 5,000. */
   readonly busyTimeout?: number;
-  /** Imperative clause in the error for a damaged file. */
+  /** Imperative clause in the errors for a damaged file, and for one of a newer version. */
   readonly remedy?: string;
   /** For the pauses while the disk is full. */
   readonly clock?: Clock;

@@ -10,6 +10,7 @@ export * from "./jobs.ts";
 export * from "./jobTable.ts";
 export * from "./keystore.ts";
 export * from "./lock.ts";
+export * from "./signerLock.ts";
 export type { Snapshot } from "./snapshots.ts";
 export * from "./state.ts";
 export * from "./stateFile.ts";

@@ -19,7 +19,7 @@ interface OwedLoss extends Measurement<PostedHead> {
 }
 
 export function heldOutLossCheck(context: Context): Check<OwedLoss> {
-  const { clock, coordinator, emit, engine, loss, run, signal, validator } = context;
+  const { clock, coordinator, emit, engine, loss, run, signal, statements, validator } = context;
   const turns = createTurns(validator, clock);
   /** What was measured or given up, by head and size of the sample. */
   const measured = new Set<string>();
@@ -33,8 +33,13 @@ export function heldOutLossCheck(context: Context): Check<OwedLoss> {
       const view = await coordinator.run(run.runId);
       if (!engine.task && !engine.auditWaits) {
         const build = await firstAdmitted(context, view.builds);
-        const next = build && turns.next(heads, view, members, measured);
-        if (next) yield { ...next, build };
+        let next = build && turns.next(heads, view, members, measured);
+        // It would say what it measured of what was there before its journal to nobody.
+        while (next && statements.isBefore(next.head.block)) {
+          measured.add(next.key);
+          next = turns.next(heads, view, members, measured);
+        }
+        if (build && next) yield { ...next, build };
       }
       // What keeps to a share is begun anew without one: others may leave it next to nothing, and the session waits for it.
       else if (isResting(view) && engine.task?.share !== undefined)

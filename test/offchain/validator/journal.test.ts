@@ -1,0 +1,188 @@
+/** A journal that is new, of a key that is not: what the key signed before is not known, and it contradicts nothing of that. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { type Attestation, toWire, zeroHash } from "@cotrain/sdk/protocol";
+import { privateKeyToAccount } from "viem/accounts";
+import { describe, expect, it } from "vitest";
+
+import { UserError } from "../../../offchain/src/base/index.ts";
+import { type DaemonContext, type Database, lockSigner, openDatabase } from "../../../offchain/src/service/index.ts";
+import {
+  birthOf,
+  openStatements,
+  statementMigrations,
+  type StatementSchema,
+  validatorDaemon,
+} from "../../../offchain/src/validator/index.ts";
+import { keyOf } from "../chain/world.ts";
+import { temporaryDirectory } from "../cli/support.ts";
+
+const account = privateKeyToAccount(keyOf("validator-1"));
+const opened = (file = join(temporaryDirectory(), "statements.sqlite")): Promise<Database<StatementSchema>> =>
+  openDatabase<StatementSchema>(file, statementMigrations);
+const tipAt = (block: number) => async () => ({ block });
+
+const attestation = (blockNumber: bigint) =>
+  toWire("Attestation", {
+    kind: 1,
+    modelId: zeroHash,
+    index: 1n,
+    fromEpoch: 1n,
+    toEpoch: 1n,
+    runId: zeroHash,
+    head: zeroHash,
+    epochDigest: zeroHash,
+    previousRoot: zeroHash,
+    root: zeroHash,
+    total: 1n,
+    setVersion: 1,
+    blockNumber,
+    blockHash: zeroHash,
+    deadline: 5n,
+  } as unknown as Attestation);
+
+describe("a journal", () => {
+  it("notes once where the chain was when it began", async () => {
+    const database = await opened();
+    const birth = (block: number, first = false) =>
+      birthOf(database, { account: account.address, first, tip: tipAt(block) });
+    expect(await birth(7)).toBe(7);
+    expect(await birth(9)).toBe(7);
+    // Neither is that taken back later.
+    expect(await birth(9, true)).toBe(7);
+    await database.close();
+  });
+
+  it("begins with the key where that has never signed, and each key for itself", async () => {
+    const database = await opened();
+    const never = () => Promise.reject(new UserError("UNUSED", "Not asked."));
+    expect(await birthOf(database, { account: account.address, first: true, tip: never })).toBeUndefined();
+    expect(
+      await birthOf(database, { account: account.address.toLowerCase(), first: false, tip: never }),
+    ).toBeUndefined();
+    const other = privateKeyToAccount(keyOf("validator-2")).address;
+    expect(await birthOf(database, { account: other, first: false, tip: tipAt(4) })).toBe(4);
+    await database.close();
+  });
+
+  it("that a key has signed in before this was noted has all that it signed", async () => {
+    const file = join(temporaryDirectory(), "statements.sqlite");
+    const before = await openDatabase<StatementSchema>(file, statementMigrations.slice(0, 1));
+    await before.kysely
+      .insertInto("statements")
+      .values({
+        key: "verdict:1",
+        kind: "verdict",
+        subject: zeroHash,
+        value: "0",
+        json: JSON.stringify({ validator: account.address }),
+        signature: "0x",
+        signed_at: 5,
+        accepted_at: null,
+      })
+      .execute();
+    await before.close();
+    const database = await opened(file);
+    expect(await birthOf(database, { account: account.address, first: false, tip: tipAt(9) })).toBeUndefined();
+    await database.close();
+  });
+
+  it("signs no attestation on a block that was there before it", async () => {
+    const database = await opened();
+    const statements = openStatements(database, { born: 10 });
+    let signed = 0;
+    const sign = async (): Promise<`0x${string}`> => {
+      signed += 1;
+      return "0x";
+    };
+    await expect(statements.attestation(attestation(10n), sign)).rejects.toMatchObject({ code: "BEFORE_JOURNAL" });
+    expect(signed).toBe(0);
+    await statements.attestation(attestation(11n), sign);
+    expect(signed).toBe(1);
+    expect([statements.isBefore(10), statements.isBefore(11)]).toEqual([true, false]);
+    expect(openStatements(database).isBefore(0)).toBe(false);
+    await database.close();
+  });
+});
+
+/** What a process gives its daemon. */
+function processOf() {
+  const ends: (() => unknown)[] = [];
+  const warned: string[] = [];
+  const controller = new AbortController();
+  const logger = { warn: (text: string) => void warned.push(text), info: () => undefined, error: () => undefined };
+  const context = {
+    signal: controller.signal,
+    logger,
+    ready: () => undefined,
+    onShutdown: (_: string, work: () => unknown) => void ends.push(work),
+  } as unknown as DaemonContext;
+  const end = async (): Promise<void> => {
+    controller.abort(new UserError("STOPPED", "Stopped."));
+    for (const work of ends.toReversed()) await work();
+  };
+  return { context, warned, end };
+}
+
+const daemonIn = (state: string, wallet: string) =>
+  ({
+    coordinator: "http://127.0.0.1:9",
+    state,
+    account,
+    wallet,
+    rpcUrl: "http://127.0.0.1:9",
+    chainId: 31_337,
+    contracts: {} as never,
+    fromBlock: 0,
+    loss: false,
+  }) as const;
+
+describe("a validator's process", () => {
+  it("does not begin anew where its journal is damaged, and says what that takes", async () => {
+    const state = join(temporaryDirectory(), "validator");
+    const { context, end } = processOf();
+    const wallet = join(temporaryDirectory(), "wallet.json");
+    const first = validatorDaemon(daemonIn(state, wallet), context);
+    first.catch(() => undefined);
+    const tried = async (): Promise<unknown> => {
+      try {
+        (await lockSigner(wallet, account.address, { wait: 0 }))?.release();
+        return undefined;
+      } catch (error) {
+        return error;
+      }
+    };
+    await expect.poll(tried).toMatchObject({ code: "KEY_IN_USE" });
+    await end();
+    await expect(first).rejects.toMatchObject({ code: "STOPPED" });
+    writeFileSync(join(state, "statements.sqlite"), "no journal any more ".repeat(100));
+    const again = processOf();
+    const damaged = validatorDaemon(daemonIn(state, wallet), again.context);
+    await expect(damaged).rejects.toMatchObject({
+      code: "DATABASE_CORRUPTED",
+      message: expect.stringMatching(/start again without --first .* put no older copy in its place/),
+    });
+    await expect(damaged).rejects.not.toMatchObject({ message: expect.stringContaining("--fresh") });
+    await again.end();
+  });
+
+  it("is alone with its key on its machine, whatever its directory", async () => {
+    const directory = temporaryDirectory();
+    const wallet = join(directory, "wallet.json");
+    const lock = await lockSigner(wallet, account.address, { wait: 0 });
+    expect(lock?.usedBefore).toBe(false);
+    await expect(lockSigner(join(directory, "copy.json"), account.address, { wait: 0 })).rejects.toMatchObject({
+      code: "KEY_IN_USE",
+      message: expect.stringContaining(`(pid ${process.pid})`),
+    });
+    const other = await lockSigner(wallet, privateKeyToAccount(keyOf("validator-2")).address, { wait: 0 });
+    expect(other?.usedBefore).toBe(false);
+    lock?.release();
+    const next = await lockSigner(wallet, account.address, { wait: 0 });
+    expect(next?.usedBefore).toBe(true);
+    next?.release();
+    other?.release();
+    expect(await lockSigner(join(directory, "missing", "wallet.json"), account.address)).toBeUndefined();
+  });
+});
