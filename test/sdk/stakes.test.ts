@@ -370,11 +370,11 @@ it("what validators rule on a worker's receipt costs a tenth, unless the holders
     const refused = async (args: actions.ProposeRulingArgs, error: unknown) =>
       expect(actions.proposeRuling(clientOf(bob), args)).rejects.toBeInstanceOf(error);
     await refused({ ...first, ruling: { ...first.ruling, kind: 1 } }, errors.StakeManagerBadRulingError);
+    await refused(first, errors.StakeManagerInBootstrapError);
+    await endBootstrap();
     await refused({ ...first, ruling: { ...first.ruling, deadline: 1n } }, errors.StakeManagerExpiredError);
     await refused({ ...first, ruling: { ...first.ruling, setVersion: 9 } }, errors.StakeManagerStaleSetError);
     await refused({ ...first, signatures: [] }, errors.ValidatorSetNoQuorumError);
-    await refused(first, errors.StakeManagerInBootstrapError);
-    await endBootstrap();
     expect(await actions.rulingOf(client, at)).toBeUndefined();
     await expect(actions.executeRuling(clientOf(bob), at)).rejects.toBeInstanceOf(
       errors.StakeManagerRulingNotOpenError,
