@@ -75,7 +75,10 @@ export function startTicker(connection: ChainConnection, ticker: PrivateKeyAccou
 export async function keepWallets(archived: string, state: string): Promise<boolean> {
   if (!existsSync(keys(archived))) return false;
   // Whose locks are of what they signed in the model that is put aside.
-  const filter = (file: string): boolean => !isSignerLock(file);
-  await cp(keys(archived), keys(state), { recursive: true, preserveTimestamps: true, filter });
+  await cp(keys(archived), keys(state), {
+    recursive: true,
+    preserveTimestamps: true,
+    filter: (file) => !isSignerLock(file),
+  });
   return true;
 }

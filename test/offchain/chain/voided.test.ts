@@ -1,6 +1,6 @@
 /** Which roots holders have voided, as the chain tells it. */
 import { disputeOutcome } from "@cotrain/sdk/actions";
-import { asModelId, type Attestation, type Hex } from "@cotrain/sdk/protocol";
+import { asModelId, type Attestation } from "@cotrain/sdk/protocol";
 import { expect, it } from "vitest";
 
 import type { ContractEvents, ReadFrom } from "../../../offchain/src/chain/reads/events.ts";
@@ -26,7 +26,7 @@ interface Ruled {
 
 /** @param ruled what the contract says of the one that was posted; undefined for nothing */
 function isVoided(attestation: Attestation, ruled: Ruled | undefined): Promise<boolean> {
-  const events = { roots: async () => [{ attestation: posted, digest: keyOf("digest") as Hex }] };
+  const events = { roots: async () => [{ attestation: posted, digest: keyOf("digest") }] };
   const from = { connection: { call: async () => ruled }, addresses: {} };
   return readModels(from as unknown as ReadFrom, events as unknown as ContractEvents).isVoided(
     asModelId(attestation.modelId),
@@ -39,7 +39,7 @@ const { void: isVoid, stands, undecided } = disputeOutcome;
 it("one that they voted against is, on whatever block and deadline", async () => {
   expect(await isVoided(posted, { outcome: isVoid, voted: true })).toBe(true);
   const again = { ...posted, blockNumber: 10n, deadline: 20n, epochDigest: keyOf("other"), previousRoot: keyOf("x") };
-  expect(await isVoided(again as Attestation, { outcome: isVoid, voted: true })).toBe(true);
+  expect(await isVoided(again, { outcome: isVoid, voted: true })).toBe(true);
 });
 
 it("one that nobody decided about, that stands, or that one court alone ruled on is not", async () => {
@@ -52,6 +52,6 @@ it.each(["kind", "index", "fromEpoch", "toEpoch", "root", "total"] as const)(
   "one of another %s is not",
   async (field) => {
     const other = { ...posted, [field]: field === "root" ? keyOf("other") : field === "kind" ? 5 : 99n };
-    expect(await isVoided(other as Attestation, { outcome: isVoid, voted: true })).toBe(false);
+    expect(await isVoided(other, { outcome: isVoid, voted: true })).toBe(false);
   },
 );

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { type Attestation, toWire, zeroHash } from "@cotrain/sdk/protocol";
+import { toWire, zeroHash } from "@cotrain/sdk/protocol";
 import { privateKeyToAccount } from "viem/accounts";
 import { describe, expect, it } from "vitest";
 
@@ -21,6 +21,7 @@ import { temporaryDirectory } from "../cli/support.ts";
 const account = privateKeyToAccount(keyOf("validator-1"));
 const opened = (file = join(temporaryDirectory(), "statements.sqlite")): Promise<Database<StatementSchema>> =>
   openDatabase<StatementSchema>(file, statementMigrations);
+const never = () => Promise.reject(new UserError("UNUSED", "Not asked."));
 const tipAt = (block: number) => async () => ({ block });
 
 const attestation = (blockNumber: bigint) =>
@@ -40,7 +41,7 @@ const attestation = (blockNumber: bigint) =>
     blockNumber,
     blockHash: zeroHash,
     deadline: 5n,
-  } as unknown as Attestation);
+  });
 
 describe("a journal", () => {
   it("notes once where the chain was when it began", async () => {
@@ -56,7 +57,6 @@ describe("a journal", () => {
 
   it("begins with the key where that has never signed, and each key for itself", async () => {
     const database = await opened();
-    const never = () => Promise.reject(new UserError("UNUSED", "Not asked."));
     expect(await birthOf(database, { account: account.address, first: true, tip: never })).toBeUndefined();
     expect(
       await birthOf(database, { account: account.address.toLowerCase(), first: false, tip: never }),

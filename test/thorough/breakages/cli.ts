@@ -502,8 +502,8 @@ export const cli: readonly Breakage[] = [
   {
     name: "a key that was just made is taken for one that has signed",
     file: "offchain/src/cli/commands/validator.ts",
-    text: "options.first || (!named && !existsSync(own));",
-    instead: "options.first;",
+    text: "first: first || isNew };",
+    instead: "first: first || !isNew };",
     tests: ["test/offchain/cli/daemons.test.ts"],
   },
 ];

@@ -306,8 +306,8 @@ export const localnet: readonly Breakage[] = [
   {
     name: "validators of a new model are taken to have signed for it where their wallets are kept",
     file: "offchain/src/localnet/funds.ts",
-    text: "!isSignerLock(file);",
-    instead: '!isSignerLock(file) || file !== "";',
+    text: "(file) => !isSignerLock(file),",
+    instead: '(file) => !isSignerLock(file) || file !== "",',
     tests: ["test/offchain/localnet/keptWallets.test.ts"],
   },
 ];

@@ -15,7 +15,15 @@ import {
   scheduleOf,
   setOf,
 } from "@cotrain/sdk/actions";
-import { asAddress, endOfEpoch, epochAt, type Hex, type ModelId, rewardKind } from "@cotrain/sdk/protocol";
+import {
+  asAddress,
+  type Attestation,
+  endOfEpoch,
+  epochAt,
+  type Hex,
+  type ModelId,
+  rewardKind,
+} from "@cotrain/sdk/protocol";
 
 import { RetryableError, UserError } from "../../base/index.ts";
 import { memo, memo2 } from "../agreed.ts";
@@ -24,6 +32,19 @@ import type { ContractEvents, ReadFrom } from "./events.ts";
 
 /** What of an attestation holders decide about; all else is another block, head or deadline. */
 const contents = ["kind", "index", "fromEpoch", "toEpoch", "root", "total"] as const;
+
+async function isVoided(
+  { call, addresses }: Pick<ReadFrom["connection"], "call"> & Pick<ReadFrom, "addresses">,
+  posted: readonly PostedRoot[],
+  attestation: Attestation,
+): Promise<boolean> {
+  for (const { attestation: before, digest } of posted) {
+    if (contents.some((field) => before[field] !== attestation[field])) continue;
+    const ruled = await call((chain) => ruledOf(chain, { addresses, digest }));
+    if (ruled?.outcome === disputeOutcome.void && ruled.voted) return true;
+  }
+  return false;
+}
 
 export function readModels({ connection: { call }, addresses }: ReadFrom, events: ContractEvents) {
   const schedule = memo(async (modelId: ModelId): Promise<ModelSchedule> => {
@@ -90,12 +111,7 @@ export function readModels({ connection: { call }, addresses }: ReadFrom, events
     ],
     isVoided: async (modelId, attestation) => {
       const posted = await events.roots(modelId, () => true);
-      for (const { attestation: before, digest } of posted) {
-        if (contents.some((field) => before[field] !== attestation[field])) continue;
-        const ruled = await call((chain) => ruledOf(chain, { addresses, digest }));
-        if (ruled?.outcome === disputeOutcome.void && ruled.voted) return true;
-      }
-      return false;
+      return isVoided({ call, addresses }, posted, attestation);
     },
     activationsOf: async (modelId) => [...(await events.activations(modelId))],
   } satisfies Partial<ChainReader>;

@@ -4,7 +4,8 @@ import { resolve } from "node:path";
 import { asRunId } from "@cotrain/sdk/protocol";
 
 import { UserError } from "../../base/index.ts";
-import { createLogger, runDaemon, stateExists, channelOnStderr } from "../../service/index.ts";
+import { type ConfigOf, createLogger, runDaemon, stateExists, channelOnStderr } from "../../service/index.ts";
+import type { ValidatorDaemonOptions } from "../../validator/index.ts";
 import { defineCommand } from "../command.ts";
 import {
   validatorOptions,
@@ -20,6 +21,20 @@ import {
   readerOptions,
   requireNamedDeployment,
 } from "../../run/index.ts";
+
+/** The key that signs, where its keystore is, and whether it has never signed. */
+async function signerOf(
+  { role, first, ...flags }: Pick<ConfigOf<typeof validatorOptions>, "role" | "first" | "wallet" | "passphraseFile">,
+  state: string,
+): Promise<Pick<ValidatorDaemonOptions, "account" | "wallet" | "first">> {
+  const named = await namedWallet(flags);
+  if (role) return { account: await openWallet(state, role as Role), wallet: walletFile(state, role), first };
+  if (named) return { account: named, wallet: flags.wallet ?? "", first };
+  const wallet = ownWalletFile(state);
+  // One that is made here has not.
+  const isNew = !existsSync(wallet);
+  return { account: await ensureOwnWallet(state), wallet, first: first || isNew };
+}
 
 /** `cotrain validator`: recomputes, measures and signs. */
 export const validatorCommand = defineCommand({
@@ -43,20 +58,14 @@ export const validatorCommand = defineCommand({
         if (!ofUp && options.rpc === undefined)
           throw new UserError("RPC_MISSING", "A validator needs the chain itself: name its JSON-RPC with --rpc.");
         if (!ofUp) refuseRunDirectory(state);
-        const named = await namedWallet(options);
-        const own = role ? walletFile(state, role) : ownWalletFile(state);
-        // A key that is made here has never signed.
-        const first = options.first || (!named && !existsSync(own));
-        const account = role ? await openWallet(state, role as Role) : (named ?? (await ensureOwnWallet(state)));
+        const signer = await signerOf(options, state);
         const { validatorDaemon } = await import("../../validator/index.ts");
         const shared = {
           coordinator: options.coordinator,
           state,
           role,
           blobs: options.blobs,
-          account,
-          wallet: !role && named ? (options.wallet ?? own) : own,
-          first,
+          ...signer,
           loss: options.loss,
         };
         if (ofUp) {

@@ -51,7 +51,10 @@ export async function lockSigner(
       if (error instanceof Sqlite.SqliteError || error instanceof TypeError) return undefined;
       throw error;
     }
-    if (lock) return { usedBefore, release: lock.release };
+    if (lock) {
+      const held = lock;
+      return { usedBefore, release: () => held.release() };
+    }
     if (clock.monotonic() >= deadline) {
       const pid = holderOf(file);
       throw new UserError(
