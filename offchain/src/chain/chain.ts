@@ -4,6 +4,7 @@ import type { LocalAccount } from "viem";
 
 import { type Clock, RetryableError, systemClock, UserError } from "../base/index.ts";
 import type { JobTable, Logger } from "../service/index.ts";
+import { createBonds, DEFAULT_BOND_AT_MOST } from "./bonds.ts";
 import { connect, type ConnectionOptions } from "./connection.ts";
 import { type JournalOptions, openJournal } from "./journal.ts";
 import type { ChainPort, ChainReader, HeadFields, NextHead } from "./ports.ts";
@@ -18,6 +19,8 @@ export interface ChainOptions extends ConnectionOptions, ReaderOptions {
   readonly logger?: Logger;
   /** Ms between checks that the chain still holds what was posted; default 2,000. */
   readonly watchInterval?: number;
+  /** Wei that a root may bear as the bond that is due after one that failed; default a coin. */
+  readonly bondAtMost?: bigint;
   /** Ends waiting for postings. */
   readonly signal?: AbortSignal;
 }
@@ -49,15 +52,22 @@ export async function openChain(
   const connection = await connect(options);
   const reader = createReader(connection, options);
   const clock = options.clock ?? systemClock;
-  const kinds = createPostingKinds({ reader, addresses: options.contracts, journal: () => journal });
-  const { heads, roots, activations } = kinds;
+  const bonds = createBonds({
+    reader,
+    clock,
+    atMost: options.bondAtMost ?? DEFAULT_BOND_AT_MOST,
+    maxFee: connection.maxFee,
+    balance: () => connection.call((client) => client.getBalance({ address: modules.account.address })),
+  });
+  const kinds = createPostingKinds({ reader, addresses: options.contracts, bonds, journal: () => journal });
+  const { heads, roots, activations, settlements } = kinds;
   const journal = openJournal({
     ...options,
     clock,
     connection,
     account: modules.account,
     jobs: modules.jobs,
-    kinds: [heads, roots, activations],
+    kinds: [heads, roots, activations, settlements],
   });
   const { logger, watchInterval: interval = 2_000 } = options;
   const watch = new PostingWatch({ reader, journal, kinds, clock, logger, interval });
@@ -83,13 +93,17 @@ export async function openChain(
       return posted(result);
     },
     activateRoot: async (modelId, epoch, key) => {
-      const known = await journal.payloadOf(activations, key);
-      const payload = known ?? { modelId, epoch, attestation: await postedAttestation(reader, modelId, epoch) };
-      const result = await journal.submit(activations, key, payload, options.signal);
+      const attestation = await postedAttestation(reader, modelId, epoch);
+      const payload = { modelId, epoch, attestation };
+      // The same root may be posted anew in other signatures' name, after a dispute that decided nothing: that is another transaction.
+      const own = `${key}/${digestOfJson(attestation).slice(2, 18)}`;
+      const result = await journal.submit(activations, own, payload, options.signal);
       watch.note({ kind: "activation", modelId, epoch });
       return posted(result);
     },
-    feeWait: () => journal.feeWait(),
+    settleDispute: (modelId, { number, digest }) =>
+      journal.submit(settlements, digest, { modelId, number, digest }, options.signal),
+    feeWait: () => journal.feeWait() ?? bonds.wait(),
     onReverted: (listener) => watch.onReverted(listener),
     close: async () => {
       await watch.stop();
