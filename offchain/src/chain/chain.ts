@@ -8,7 +8,14 @@ import { createBonds, DEFAULT_BOND_AT_MOST } from "./bonds.ts";
 import { connect, type ConnectionOptions } from "./connection.ts";
 import { type JournalOptions, openJournal } from "./journal.ts";
 import type { ChainPort, ChainReader, HeadFields, NextHead } from "./ports.ts";
-import { createPostingKinds, HEADS_AT_ONCE, posted, type PostingKinds, type RootPayload } from "./postings.ts";
+import {
+  createPostingKinds,
+  HEADS_AT_ONCE,
+  posted,
+  type PostingKinds,
+  type RootPayload,
+  ruledBefore,
+} from "./postings.ts";
 import { PostingWatch, type Reverted } from "./postingWatch.ts";
 import { createReader, type ReaderOptions } from "./reader.ts";
 
@@ -86,6 +93,9 @@ export async function openChain(
     },
     postRoot: async (attestation, signatures, key) => {
       const payload = await signedPayload(reader, attestation, signatures);
+      // The journal would look for a posting of it that was there, and is for ever.
+      const ruled = await ruledBefore(reader, payload.attestation);
+      if (ruled) throw ruled;
       // The same effect may be asked for again with other signatures: that is another transaction, under another key.
       const own = `${key}/${digestOfJson(payload).slice(2, 18)}`;
       const result = await journal.submit(roots, own, payload, options.signal);

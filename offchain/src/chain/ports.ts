@@ -138,7 +138,7 @@ export interface OpenDispute {
 }
 
 /** What the next dispute of a model's roots costs. */
-export interface DisputeCost {
+interface DisputeCost {
   /** Wei. */
   readonly bond: bigint;
   /** How often that is doubled. */

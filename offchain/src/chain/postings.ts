@@ -149,6 +149,18 @@ const digestOf = (attestation: RootPayload["attestation"]): Hex =>
 const hasFailed = async (reader: ChainReader, digest: Hex): Promise<boolean> =>
   ["void", "undecided"].includes((await reader.rulingOn(digest)) ?? "");
 
+/** Why an attestation is never taken again, `ATTESTATION_RULED`; undefined where it may be. */
+export const ruledBefore = async (
+  reader: ChainReader,
+  attestation: RootPayload["attestation"],
+): Promise<UserError | undefined> =>
+  (await hasFailed(reader, digestOf(attestation)))
+    ? new UserError(
+        "ATTESTATION_RULED",
+        `A dispute about this attestation of epoch ${attestation.toEpoch} has ended: its root needs other signatures, under another block.`,
+      )
+    : undefined;
+
 /** The newest of these that was not disputed away: what was is there for ever, and is posted by nobody again. */
 async function newestStanding(reader: ChainReader, events: readonly PostedRoot[]): Promise<PostedRoot | undefined> {
   for (const event of events.toReversed()) if (!(await hasFailed(reader, event.digest))) return event;
@@ -169,11 +181,8 @@ function rootPostings({ reader, addresses, bonds }: PostingModules): PostingKind
     },
     prepare: async ({ attestation }) => {
       const [epoch, deadline] = [attestation.toEpoch, Number(attestation.deadline)];
-      if (await hasFailed(reader, digestOf(attestation)))
-        return new UserError(
-          "ATTESTATION_RULED",
-          `A dispute about this attestation of epoch ${epoch} has ended: its root needs other signatures, under another block.`,
-        );
+      const ruled = await ruledBefore(reader, attestation);
+      if (ruled) return ruled;
       if ((await reader.chainTime()) > deadline)
         return new UserError(
           "ATTESTATION_EXPIRED",

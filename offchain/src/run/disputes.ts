@@ -42,8 +42,6 @@ export interface Dispute {
   readonly kind: number;
   /** The root's number. */
   readonly index: number;
-  /** The dispute's. */
-  readonly number: number;
   /** Of the attestation that is disputed. */
   readonly digest: Hex;
   /** sha256 of what the disputer found; all zero where it named nothing. */
@@ -76,12 +74,11 @@ export async function newestDisputes(place: DisputesPlace, most: number): Promis
   const { opened, settled } = await logsOf(place);
   const found: Dispute[] = [];
   for (const { args } of opened.slice(-most).toReversed()) {
-    const { kind, index, number, digest, evidence, disputer, bond, proposalId, rulableUntil } = args;
+    const { kind, index, digest, evidence, disputer, bond, proposalId, rulableUntil } = args;
     const end = settled.get(digest);
     found.push({
       kind,
       index: Number(index),
-      number,
       digest,
       evidence,
       disputer: asAddress(disputer),
@@ -175,13 +172,22 @@ export async function disputableRoot(place: DisputesPlace, digest?: Hex): Promis
   };
 }
 
-/** The dispute that is open, and until when its vote is; undefined where none is. */
+/** The dispute that is open, how its vote stands, and what settles it; undefined where none is. */
 export async function openDisputeOf(place: DisputesPlace) {
   const { connection, addresses, modelId } = place;
   const found = await connection.call((client) => disputeOf(client, { addresses, modelId }));
   if (!found || found.endedAt !== 0) return undefined;
   const standing = await standingOf(place, place.contracts.shares, found.proposalId);
-  return { number: found.number, digest: found.digest, standing };
+  return { digest: found.digest, standing, call: { addresses, modelId, number: found.number } };
+}
+
+/** The dispute that a call of `settleDispute` names; undefined where it has ended, or there is none. */
+export async function namedDispute(
+  { connection, addresses }: Pick<DisputesPlace, "connection" | "addresses">,
+  [modelId, kind, named]: readonly [modelId: Hex, kind: number, named: unknown],
+) {
+  const newest = await connection.call((client) => disputeOf(client, { addresses, modelId, kind }));
+  return newest && newest.number === Number(named) && newest.endedAt === 0 ? newest : undefined;
 }
 
 /** What bonds brought accounts, those with nothing left out. */

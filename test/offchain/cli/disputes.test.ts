@@ -39,7 +39,6 @@ async function goTo(timestamp: number): Promise<void> {
 
 interface Listed {
   readonly disputes: readonly {
-    readonly number: number;
     readonly root: number;
     readonly kind: string;
     readonly state: string;
@@ -106,7 +105,6 @@ test("a root is disputed for a bond, holders vote it false, and the bond comes b
   expect(opened).toMatchObject({ code: 0, stderr: "" });
   expect(JSON.parse(opened.stdout)).toMatchObject({
     root: 2,
-    number: 1,
     bond: String(due),
     evidence: sha256(stringToHex("what was found")),
     transaction: expect.stringMatching(/^0x\w{64}$/),
@@ -119,22 +117,22 @@ test("a root is disputed for a bond, holders vote it false, and the bond comes b
   const [dispute] = (await listed("--last", "1")).disputes;
   const { proposalId, snapshot, deadline } = dispute!;
   expect(dispute).toMatchObject({ state: "open", root: 2, kind: "compute", leaning: "undecided", canBeSettled: false });
-  expect(flat((await cotrainHere(["disputes", "list", ...at()])).stdout)).toContain(
-    "dispute 1 about root 2 of compute",
-  );
+  expect(flat((await cotrainHere(["disputes", "list", ...at()])).stdout)).toContain("dispute about root 2 of compute");
   expect(verdictOf(await cotrainHere(["disputes", "settle", ...at()]))).toEqual(
-    refusal(75, "Holders vote on dispute 1 until"),
+    refusal(75, `Holders vote on the dispute about attestation ${digest} until`),
   );
 
   await goTo(snapshot + 1);
   const dry = await cotrainHere(["vote", proposalId, "against", "--dry-run", ...at()]);
   expect(flat(dry.stderr)).toContain(
-    "This is the vote on dispute 1 about a root of compute of this model: root 2, which pays for epochs",
+    "This is the vote on the dispute about root 2 of compute of this model, which pays for epochs",
   );
   expect(dry.stderr).not.toContain("If holders accept it");
   expect(await cotrainHere(["vote", proposalId, "against", ...at()])).toMatchObject({ code: 0 });
   const proposals = flat((await cotrainHere(["proposals", "list", ...at()])).stdout);
-  expect(proposals).toContain("Opened by the rewards, since somebody disputes a root: This is the vote on dispute 1");
+  expect(proposals).toContain(
+    "Opened by the rewards, since somebody disputes a root: This is the vote on the dispute about root 2",
+  );
   expect(proposals).toContain("either side needs 10.0%");
   expect((await listed()).disputes[0]).toMatchObject({ state: "open", leaning: "void" });
   expect(flat((await cotrainHere(["disputes", "list", ...at()])).stdout)).toContain(
@@ -144,11 +142,13 @@ test("a root is disputed for a bond, holders vote it false, and the bond comes b
   await goTo(Math.max(deadline, (await listed()).disputes[0]!.deadline) + 1);
   expect((await listed()).disputes[0]).toMatchObject({ canBeSettled: true });
   const would = await cotrainHere(["disputes", "settle", "--dry-run", ...at()]);
-  expect(flat(would.stdout)).toContain("Nothing was sent: settled now, dispute 1 ends so that its root is void");
+  expect(flat(would.stdout)).toContain(
+    `settled now, the dispute about attestation ${digest} ends so that its root is void`,
+  );
   const { contracts: addresses, modelId } = world;
   expect((await disputeOf(client, { addresses, modelId }))!.endedAt).toBe(0);
   const settled = await cotrainHere(["disputes", "settle", "--max-fee=1", ...elsewhere(), "--json"]);
-  expect(JSON.parse(settled.stdout)).toMatchObject({ number: 1, digest, ruling: "void" });
+  expect(JSON.parse(settled.stdout)).toMatchObject({ digest, ruling: "void" });
   expect(await root()).toBeUndefined();
   expect((await listed()).disputes[0]).toMatchObject({ state: "void", leaning: null });
 

@@ -61,9 +61,16 @@ export const disputes: readonly Breakage[] = [
   {
     name: "signatures are sent again that the contracts never take again",
     file: "offchain/src/chain/postings.ts",
-    text: "if (await hasFailed(reader, digestOf(attestation)))",
-    instead: 'if (attestation.index === "")',
+    text: "      if (ruled) return ruled;\n",
+    instead: "",
     tests: ["test/offchain/chain/postings.test.ts"],
+  },
+  {
+    name: "a posting that was disputed away is looked for again and again, as one that an RPC hides",
+    file: "offchain/src/chain/chain.ts",
+    text: "      if (ruled) throw ruled;\n",
+    instead: "",
+    tests: ["test/offchain/chain/disputedRoots.test.ts"],
   },
   {
     name: "a root that waits for its bond waits beyond the time until which it can be posted",
@@ -127,6 +134,20 @@ export const disputes: readonly Breakage[] = [
     text: "digest !== undefined && digest.toLowerCase() !== pending.digest.toLowerCase()",
     instead: 'digest === "0x"',
     tests: ["test/offchain/cli/disputes.test.ts"],
+  },
+  {
+    name: "an ordinary proposal is taken for the vote on a dispute",
+    file: "offchain/src/run/disputeWords.ts",
+    text: "isAddressEqual(proposer, computeRewards) &&",
+    instead: "",
+    tests: ["test/offchain/run/disputes.test.ts"],
+  },
+  {
+    name: "a vote without a quorum is told to decide a dispute",
+    file: "offchain/src/run/disputes.ts",
+    text: "if (quorum === undefined || most === 0n || most < quorum)",
+    instead: "if (quorum === undefined)",
+    tests: ["test/offchain/run/disputes.test.ts"],
   },
   {
     name: "one answer of a node that lies admits a worker without stake",

@@ -33,7 +33,7 @@ const stateText = (dispute: Dispute, now: number): string =>
   dispute.state === "open" ? nextText(dispute, now) : `It has ended: ${endings[dispute.state]}.`;
 
 function linesOf(dispute: Dispute, now: number): string[] {
-  const { kind, index, number, disputer, bond, digest, evidence, standing } = dispute;
+  const { kind, index, disputer, bond, digest, evidence, standing } = dispute;
   const found = BigInt(evidence) === 0n ? "" : ` What was found has sha256 ${evidence}.`;
   const below = [
     `Attestation ${digest}, disputed by ${formatAddress(disputer)} with a bond of ${formatEther(bond)} coins.${found}`,
@@ -41,19 +41,17 @@ function linesOf(dispute: Dispute, now: number): string[] {
     stateText(dispute, now),
   ];
   return [
-    `dispute ${number} about root ${index} of ${kindText(kind)}`,
+    `dispute about root ${index} of ${kindText(kind)}`,
     ...below.flatMap((text) => wrap(text, columnsOf(process.stdout) - 2).map((line) => `  ${line}`)),
   ];
 }
 
 const documentOf = (dispute: Dispute, now: number) => {
-  const { kind, index, number, digest, evidence, disputer, bond, proposalId, rulableUntil, state, won, burned } =
-    dispute;
+  const { kind, index, digest, evidence, disputer, bond, proposalId, rulableUntil, state, won, burned } = dispute;
   const { standing } = dispute;
   return {
     kind: kindText(kind),
     root: index,
-    number,
     digest,
     evidence: BigInt(evidence) === 0n ? null : evidence,
     disputer,

@@ -33,39 +33,38 @@ export const disputesSettleCommand = defineCommand({
   ],
   async run({ options, output }) {
     const own = await namedWallet(options);
-    const { number, digest, ruling, transaction } = await atPlace(
+    const { digest, ruling, transaction } = await atPlace(
       options,
       own,
       async (at) => {
         const place = await decidingAt(at);
         const open = await openDisputeOf(place);
         if (!open) throw new UserError("DISPUTE_NONE", "No dispute of this model is open: there is nothing to settle.");
-        const { number, digest, standing } = open;
+        const { digest, standing, call } = open;
         const { timestamp } = await place.connection.call((client) => client.getBlock());
         if (timestamp <= standing.deadline)
           throw new RetryableError(
             "DISPUTE_EARLY",
-            `Holders vote on dispute ${number} until ${timeText(standing.deadline)}: it can be settled after that.`,
+            `Holders vote on the dispute about attestation ${digest} until ${timeText(standing.deadline)}: it can be settled after that.`,
           );
         const ruling = leaning(standing);
-        if (options.dryRun) return { number, digest, ruling, transaction: null };
+        if (options.dryRun) return { digest, ruling, transaction: null };
         const [entry] = requireEntries(place, options);
         if (!entry) throw new UserError("WALLET_MISSING", "There is no wallet that could pay the gas.");
         const client = await signingAs(place, entry, options);
-        const call = { addresses: place.addresses, modelId: place.modelId, number };
         await settleDispute.simulate(client, call);
         const { receipt } = await settleDispute.sync(client, call);
-        return { number, digest, ruling, transaction: receipt.transactionHash };
+        return { digest, ruling, transaction: receipt.transactionHash };
       },
       unpinnedNotice(options, output),
       { ticking: true },
     );
     output.result(
-      { number, digest, ruling, transaction },
+      { digest, ruling, transaction },
       told(
         transaction === null
-          ? `Nothing was sent: settled now, dispute ${number} ends so that ${endings[ruling]}.`
-          : `Dispute ${number} has ended in ${transaction}: ${endings[ruling]}. "npx cotrain disputes withdraw" fetches what bonds brought.`,
+          ? `Nothing was sent: settled now, the dispute about attestation ${digest} ends so that ${endings[ruling]}.`
+          : `The dispute about attestation ${digest} has ended in ${transaction}: ${endings[ruling]}. "npx cotrain disputes withdraw" fetches what bonds brought.`,
       ),
     );
   },

@@ -68,7 +68,7 @@ export const disputesOpenCommand = defineCommand({
   async run({ options, output }) {
     const own = await namedWallet(options);
     const evidence = await evidenceOf(options.evidence);
-    const { words, root, account, dispute, transaction } = await atPlace(
+    const { words, root, account, proposalId, transaction } = await atPlace(
       options,
       own,
       async (at) => {
@@ -81,7 +81,7 @@ export const disputesOpenCommand = defineCommand({
           evidence,
           await voteText(place, root.now),
         );
-        const nothing = { words, root, account: entry?.account ?? null, dispute: null, transaction: null };
+        const nothing = { words, root, account: entry?.account ?? null, proposalId: null, transaction: null };
         if (!options.yes || !entry) return nothing;
         if (!place.pinned)
           throw new UserError(
@@ -100,8 +100,7 @@ export const disputesOpenCommand = defineCommand({
         const call = { addresses, modelId, digest: root.digest, evidence: asDigest(evidence), bond: root.bond };
         await disputeRoot.simulate(client, call);
         const { receipt, event } = await disputeRoot.sync(client, call);
-        const { number, proposalId } = event;
-        return { ...nothing, dispute: { number, proposalId }, transaction: receipt.transactionHash };
+        return { ...nothing, proposalId: event.proposalId, transaction: receipt.transactionHash };
       },
       undefined,
       { ticking: true },
@@ -117,14 +116,13 @@ export const disputesOpenCommand = defineCommand({
         level,
         backing,
         until,
-        number: dispute?.number ?? null,
-        proposalId: dispute?.proposalId ?? null,
+        proposalId,
         transaction,
       },
-      dispute === null
+      proposalId === null
         ? [...told(words), "Nothing was sent: --yes disputes it."]
         : told(
-            `Root ${index} is disputed, in ${transaction}: this is dispute ${dispute.number}, and its vote is proposal ${dispute.proposalId}. "npx cotrain disputes list" shows how it stands.`,
+            `Root ${index} is disputed, in ${transaction}, and the vote on it is proposal ${proposalId}. "npx cotrain disputes list" shows how it stands.`,
           ),
     );
   },
