@@ -1,5 +1,5 @@
 /** What a dispute's vote is told from, and how it would end it. */
-import { propose, settleDispute } from "@cotrain/sdk/actions";
+import { settleDispute, withdrawBonds } from "@cotrain/sdk/actions";
 import { asAddress, zeroHash } from "@cotrain/sdk/protocol";
 import { describe, expect, it, test } from "vitest";
 
@@ -27,7 +27,7 @@ describe("the vote on a dispute", () => {
   it.each([
     ["somebody else proposed", { proposer: stranger }],
     ["calls somebody else", { targets: [stranger] }],
-    ["does something else", { calldatas: [propose.call({ governor: stranger, calls: [], description: "" }).data] }],
+    ["does something else", { calldatas: [withdrawBonds.call({ addresses, beneficiary: stranger }).data] }],
     ["does more", { targets: [rewards, rewards], values: [0n, 0n], calldatas: [data, data] }],
   ])("is none that %s", (_, other) => {
     expect(isDisputeVote({ addresses }, { ...vote, ...other })).toBe(false);
