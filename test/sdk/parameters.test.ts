@@ -32,8 +32,8 @@ describe("the table", () => {
   });
 });
 
-function refusal(name: string, type: string, value: number): string {
-  const params = { ...defaultRunParams, [name]: type === "uint128" ? BigInt(value) : value };
+function refusal(name: string, type: string, value: bigint): string {
+  const params = { ...defaultRunParams, [name]: type === "uint128" ? value : Number(value) };
   try {
     protocol.checkRunParams(params, FRAGMENTS, defaultRunBounds);
   } catch (error) {
@@ -44,9 +44,11 @@ function refusal(name: string, type: string, value: number): string {
 
 describe("a check against the bounds", () => {
   it.each(rows.filter(({ codes }) => !codes))("refuses $name on either side", ({ name, type, min, max }) => {
-    const sentences = [Number(min) - 1, Number(max) + 1].map((value) => refusal(name, type, value));
+    const outside = [BigInt(min) - 1n, BigInt(max) + 1n];
     const must = `it must lie from ${min} to ${max}.`;
-    expect(sentences).toEqual([`${name} is ${Number(min) - 1}; ${must}`, `${name} is ${Number(max) + 1}; ${must}`]);
+    expect(outside.map((value) => refusal(name, type, value))).toEqual(
+      outside.map((value) => `${name} is ${value}; ${must}`),
+    );
   });
 
   test("names words where a parameter has words, those that the bounds leave", () => {
@@ -55,7 +57,7 @@ describe("a check against the bounds", () => {
     expect(() => protocol.checkRunParams(params, FRAGMENTS, bounds)).toThrow(
       "codec is int8-b256; this run allows fp32 alone.",
     );
-    expect(refusal("codec", "uint8", 9)).toBe("codec is 9; this run allows fp32, int8-b256 alone.");
+    expect(refusal("codec", "uint8", 9n)).toBe("codec is 9; this run allows fp32, int8-b256 alone.");
   });
 
   test("comes before how parameters fit together, and what no bounds allow is refused without any", () => {

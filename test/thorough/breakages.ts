@@ -17,6 +17,7 @@ import { coordinatorUploads } from "./breakages/coordinatorUploads.ts";
 import { data } from "./breakages/data.ts";
 import { deploy } from "./breakages/deploy.ts";
 import { diloco } from "./breakages/diloco.ts";
+import { disputes } from "./breakages/disputes.ts";
 import { engine } from "./breakages/engine.ts";
 import { localnet } from "./breakages/localnet.ts";
 import { run } from "./breakages/run.ts";
@@ -55,6 +56,7 @@ export const breakages: readonly Breakage[] = [
   ...cli,
   ...capital,
   ...code,
+  ...disputes,
   ...sdk,
   ...deploy,
 ];

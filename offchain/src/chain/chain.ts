@@ -4,10 +4,18 @@ import type { LocalAccount } from "viem";
 
 import { type Clock, RetryableError, systemClock, UserError } from "../base/index.ts";
 import type { JobTable, Logger } from "../service/index.ts";
+import { createBonds, DEFAULT_BOND_AT_MOST } from "./bonds.ts";
 import { connect, type ConnectionOptions } from "./connection.ts";
 import { type JournalOptions, openJournal } from "./journal.ts";
 import type { ChainPort, ChainReader, HeadFields, NextHead } from "./ports.ts";
-import { createPostingKinds, HEADS_AT_ONCE, posted, type PostingKinds, type RootPayload } from "./postings.ts";
+import {
+  createPostingKinds,
+  HEADS_AT_ONCE,
+  posted,
+  type PostingKinds,
+  type RootPayload,
+  ruledBefore,
+} from "./postings.ts";
 import { PostingWatch, type Reverted } from "./postingWatch.ts";
 import { createReader, type ReaderOptions } from "./reader.ts";
 
@@ -18,6 +26,8 @@ export interface ChainOptions extends ConnectionOptions, ReaderOptions {
   readonly logger?: Logger;
   /** Ms between checks that the chain still holds what was posted; default 2,000. */
   readonly watchInterval?: number;
+  /** Wei that a root may bear as the bond that is due after one that failed; default a coin. */
+  readonly bondAtMost?: bigint;
   /** Ends waiting for postings. */
   readonly signal?: AbortSignal;
 }
@@ -49,15 +59,22 @@ export async function openChain(
   const connection = await connect(options);
   const reader = createReader(connection, options);
   const clock = options.clock ?? systemClock;
-  const kinds = createPostingKinds({ reader, addresses: options.contracts, journal: () => journal });
-  const { heads, roots, activations } = kinds;
+  const bonds = createBonds({
+    reader,
+    clock,
+    atMost: options.bondAtMost ?? DEFAULT_BOND_AT_MOST,
+    maxFee: connection.maxFee,
+    balance: () => connection.call((client) => client.getBalance({ address: modules.account.address })),
+  });
+  const kinds = createPostingKinds({ reader, addresses: options.contracts, bonds, journal: () => journal });
+  const { heads, roots, activations, settlements } = kinds;
   const journal = openJournal({
     ...options,
     clock,
     connection,
     account: modules.account,
     jobs: modules.jobs,
-    kinds: [heads, roots, activations],
+    kinds: [heads, roots, activations, settlements],
   });
   const { logger, watchInterval: interval = 2_000 } = options;
   const watch = new PostingWatch({ reader, journal, kinds, clock, logger, interval });
@@ -76,6 +93,9 @@ export async function openChain(
     },
     postRoot: async (attestation, signatures, key) => {
       const payload = await signedPayload(reader, attestation, signatures);
+      // The journal would look for a posting of it that was there, and is for ever.
+      const ruled = await ruledBefore(reader, payload.attestation);
+      if (ruled) throw ruled;
       // The same effect may be asked for again with other signatures: that is another transaction, under another key.
       const own = `${key}/${digestOfJson(payload).slice(2, 18)}`;
       const result = await journal.submit(roots, own, payload, options.signal);
@@ -83,13 +103,17 @@ export async function openChain(
       return posted(result);
     },
     activateRoot: async (modelId, epoch, key) => {
-      const known = await journal.payloadOf(activations, key);
-      const payload = known ?? { modelId, epoch, attestation: await postedAttestation(reader, modelId, epoch) };
-      const result = await journal.submit(activations, key, payload, options.signal);
+      const attestation = await postedAttestation(reader, modelId, epoch);
+      const payload = { modelId, epoch, attestation };
+      // The same root may be posted anew in other signatures' name, after a dispute that decided nothing: that is another transaction.
+      const own = `${key}/${digestOfJson(attestation).slice(2, 18)}`;
+      const result = await journal.submit(activations, own, payload, options.signal);
       watch.note({ kind: "activation", modelId, epoch });
       return posted(result);
     },
-    feeWait: () => journal.feeWait(),
+    settleDispute: (modelId, { number, digest }) =>
+      journal.submit(settlements, digest, { modelId, number, digest }, options.signal),
+    feeWait: () => journal.feeWait() ?? bonds.wait(),
     onReverted: (listener) => watch.onReverted(listener),
     close: async () => {
       await watch.stop();

@@ -40,6 +40,8 @@ export interface PostingKind<P, R> {
   prepare(payload: P): Promise<"send" | "wait" | CotrainError>;
   /** What to send. */
   call(payload: P): { readonly to: Address; readonly data: Hex };
+  /** Coins that go along as things are now, wei; left out where none ever do. */
+  coins?(payload: P): Promise<bigint>;
   /**
    * The part of it that is sent where all of it is refused, too dear, or more than the account can pay: enough for the effect. What
    * else it would bring about is for other postings.
@@ -195,7 +197,11 @@ class PostingJournal implements Journal {
     let payload = this.#partOf(kind, job);
     const posting: PostingInWork = {
       context,
-      target: () => kind.call(payload),
+      target: async () => {
+        const { to, data } = kind.call(payload);
+        const value = (await kind.coins?.(payload)) ?? 0n;
+        return { to, data, ...(value > 0n && { value }) };
+      },
       done: (anew) => kind.done(payload, anew),
       prepare: () => kind.prepare(payload),
     };

@@ -122,6 +122,31 @@ export interface PostedRoot extends SignedRoot {
   readonly transaction: Hex;
 }
 
+/** How a dispute about an attestation ended: its root stands, the holders voted against it, or nothing was decided, which voids it too. */
+export type RootRuling = "stands" | "void" | "undecided";
+
+/** The dispute about a model's pending root. */
+export interface OpenDispute {
+  /** Of the attestation that is disputed. */
+  readonly digest: Hex;
+  readonly number: number;
+  readonly disputer: Address;
+  /** What the disputer put up, wei. */
+  readonly bond: bigint;
+  /** Holders may vote until then, chain seconds: a quorum that comes late moves it. */
+  readonly votesUntil: number;
+}
+
+/** What the next dispute of a model's roots costs. */
+interface DisputeCost {
+  /** Wei. */
+  readonly bond: bigint;
+  /** How often that is doubled. */
+  readonly level: number;
+  /** Whether the next posting needs it, too: the root before failed. */
+  readonly isDue: boolean;
+}
+
 /** One RootActivated event. */
 export interface ActivatedRoot extends RootView {
   readonly modelId: ModelId;
@@ -198,6 +223,13 @@ export interface ChainReader {
   pendingRoot(modelId: ModelId): Promise<SignedRoot | undefined>;
   /** When the age of the epochs is judged for the next root, unless its deadline is before that; undefined for its deadline. */
   ageJudgedAt(modelId: ModelId): Promise<number | undefined>;
+  /** How the dispute about an attestation ended; undefined where none did. @param digest its struct hash */
+  rulingOn(digest: Hex): Promise<RootRuling | undefined>;
+  /** The dispute about the pending root; undefined where it is not disputed. */
+  openDispute(modelId: ModelId): Promise<OpenDispute | undefined>;
+  disputeCost(modelId: ModelId): Promise<DisputeCost>;
+  /** What a worker has at stake that is not leaving, wei. */
+  activeStake(modelId: ModelId, worker: Address): Promise<bigint>;
   /** RootPosted events, oldest first; read anew where the root `wanted` is not there. */
   rootsOf(modelId: ModelId, wanted?: Hex): Promise<PostedRoot[]>;
   /** Whether holders have voided, by a vote, a posted root of this model, kind, number, epochs and total, on whatever block and deadline. */
@@ -222,8 +254,18 @@ export interface RootPosting extends Posting {
   readonly root: PendingRootView;
 }
 
+/** How a dispute ended. */
+export interface DisputeEnd {
+  readonly ruling: RootRuling;
+}
+
 /** What the oldest posting that waits for lower fees or for coins lacks, and since when, ms. */
-export interface FeeWait extends FeesAsked {
+export interface FeeWait extends Omit<FeesAsked, "what"> {
+  /**
+   * Of a root that must bear a bond, since the one before failed: `bond` where that is more than this account may put up, `bondCoins`
+   * where it has too little for it.
+   */
+  readonly what: FeesAsked["what"] | "bond" | "bondCoins";
   readonly since: number;
 }
 
@@ -242,7 +284,12 @@ export interface ChainPort extends ChainReader {
    *   first goes alone.
    */
   postHead(fields: HeadFields, key: string, following?: readonly NextHead[]): Promise<HeadPosting>;
-  /** @param signatures by validator; sorted here as the contract wants them */
+  /**
+   * With the bond that is due after a root that failed: rejects with RetryableError `BOND_TOO_HIGH` where that is more than
+   * `ChainOptions.bondAtMost`, `BOND_LACKING` where the account has too little for it, and with UserError `ATTESTATION_RULED` where
+   * a dispute about this attestation has ended, `ATTESTATION_EXPIRED` after its deadline.
+   * @param signatures by validator; sorted here as the contract wants them
+   */
   postRoot(
     attestation: Attestation,
     signatures: readonly { readonly validator: Address; readonly signature: Hex }[],
@@ -250,9 +297,14 @@ export interface ChainPort extends ChainReader {
   ): Promise<RootPosting>;
   /**
    * Activates the pending root of `epoch` once its window is over: rejects with RetryableError `WINDOW_OPEN` before, `ROOT_DISPUTED`
-   * while it is disputed, `CHAIN_MOVED` where none of this epoch was posted.
+   * while it is disputed, `ROOT_FAILED` where it did not stand, `CHAIN_MOVED` where none of this epoch was posted.
    */
   activateRoot(modelId: ModelId, epoch: number, key: string): Promise<RootPosting>;
+  /**
+   * Ends a dispute as its vote did; resolves where somebody else has ended it, and rejects with RetryableError `DISPUTE_EARLY` while
+   * holders vote.
+   */
+  settleDispute(modelId: ModelId, dispute: Pick<OpenDispute, "number" | "digest">): Promise<DisputeEnd>;
   /** What postings wait for while the chain asks for more than a transaction may cost or the account has; undefined while they do not. */
   feeWait(): FeeWait | undefined;
 }

@@ -1,5 +1,5 @@
 /** The kinds of postings: what each looks for on-chain, what must come first, and what it sends. */
-import { activateRoot, postHead, postHeads, postRoot } from "@cotrain/sdk/actions";
+import { activateRoot, postHead, postHeads, postRoot, settleDispute } from "@cotrain/sdk/actions";
 import {
   asModelId,
   type ContractAddresses,
@@ -8,12 +8,14 @@ import {
   type Hex,
   headHash,
   type ModelId,
+  structHash,
   type WireStruct,
 } from "@cotrain/sdk/protocol";
 
-import { RetryableError } from "../base/index.ts";
+import { RetryableError, UserError } from "../base/index.ts";
+import type { Bonds } from "./bonds.ts";
 import type { Journal, PostingKind } from "./journal.ts";
-import type { ChainReader, HeadFields, HeadPosting, NextHead, PostedRoot, RootPosting } from "./ports.ts";
+import type { ChainReader, DisputeEnd, HeadFields, HeadPosting, NextHead, PostedRoot, RootPosting } from "./ports.ts";
 import { byNewest, byParent, type ParentPosting } from "./posting/order.ts";
 
 /** Heads that one transaction holds at most: so it takes no more gas than a root's, which `--max-fee` must allow as well. */
@@ -33,6 +35,11 @@ interface ActivationPayload {
   readonly epoch: number;
   readonly attestation: WireStruct<"Attestation">;
 }
+interface SettlementPayload {
+  readonly modelId: ModelId;
+  readonly number: number;
+  readonly digest: Hex;
+}
 /** A RootPosting as JSON. */
 interface RootResult {
   readonly transaction: Hex | null;
@@ -44,11 +51,13 @@ export interface PostingKinds {
   readonly heads: PostingKind<HeadPayload, HeadPosting>;
   readonly roots: PostingKind<RootPayload, RootResult>;
   readonly activations: PostingKind<ActivationPayload, RootResult>;
+  readonly settlements: PostingKind<SettlementPayload, DisputeEnd>;
 }
 
 interface PostingModules {
   readonly reader: ChainReader;
   readonly addresses: ContractAddresses;
+  readonly bonds: Pick<Bonds, "due">;
   /** The journal that the kinds are opened with. */
   readonly journal: () => Pick<Journal, "all" | "isOpen" | "reopen">;
 }
@@ -133,18 +142,61 @@ function headPostings({ reader, addresses, journal }: PostingModules): PostingKi
   return heads;
 }
 
-function rootPostings({ reader, addresses }: PostingModules): PostingKinds["roots"] {
+const digestOf = (attestation: RootPayload["attestation"]): Hex =>
+  structHash("Attestation", fromWire("Attestation", attestation));
+
+/** Whether a dispute has ended so that the attestation is never taken again. */
+const hasFailed = async (reader: ChainReader, digest: Hex): Promise<boolean> =>
+  ["void", "undecided"].includes((await reader.rulingOn(digest)) ?? "");
+
+/** Why an attestation is never taken again, `ATTESTATION_RULED`; undefined where it may be. */
+export const ruledBefore = async (
+  reader: ChainReader,
+  attestation: RootPayload["attestation"],
+): Promise<UserError | undefined> =>
+  (await hasFailed(reader, digestOf(attestation)))
+    ? new UserError(
+        "ATTESTATION_RULED",
+        `A dispute about this attestation of epoch ${attestation.toEpoch} has ended: its root needs other signatures, under another block.`,
+      )
+    : undefined;
+
+/** The newest of these that was not disputed away: what was is there for ever, and is posted by nobody again. */
+async function newestStanding(reader: ChainReader, events: readonly PostedRoot[]): Promise<PostedRoot | undefined> {
+  for (const event of events.toReversed()) if (!(await hasFailed(reader, event.digest))) return event;
+  return undefined;
+}
+
+function rootPostings({ reader, addresses, bonds }: PostingModules): PostingKinds["roots"] {
   return {
     kind: "chain.root",
     done: async ({ attestation }, anew) => {
       const modelId = asModelId(attestation.modelId);
       if (anew !== undefined) reader.forget(modelId, anew);
-      const event = (await reader.rootsOf(modelId)).findLast(
+      const events = (await reader.rootsOf(modelId)).filter(
         ({ index, root }) => index === Number(attestation.index) && root === attestation.root,
       );
+      const event = await newestStanding(reader, events);
       return event && resultOf(event);
     },
-    prepare: async () => "send",
+    prepare: async ({ attestation }) => {
+      const [epoch, deadline] = [attestation.toEpoch, Number(attestation.deadline)];
+      const ruled = await ruledBefore(reader, attestation);
+      if (ruled) return ruled;
+      if ((await reader.chainTime()) > deadline)
+        return new UserError(
+          "ATTESTATION_EXPIRED",
+          `The attestation of epoch ${epoch} could be posted until ${deadline}.`,
+        );
+      try {
+        await bonds.due(asModelId(attestation.modelId));
+      } catch (error) {
+        if (error instanceof RetryableError && error.code.startsWith("BOND_")) return error;
+        throw error;
+      }
+      return "send";
+    },
+    coins: ({ attestation }) => bonds.due(asModelId(attestation.modelId)),
     call: ({ attestation, signatures }) =>
       postRoot.call({ addresses, attestation: fromWire("Attestation", attestation), signatures }),
   };
@@ -165,9 +217,12 @@ function activationPostings({ reader, addresses }: PostingModules): PostingKinds
       if (!found) return undefined;
       return { ...resultOf(found), transaction: event.transaction, block: event.block };
     },
-    prepare: async ({ modelId, epoch }) => {
+    prepare: async ({ modelId, epoch, attestation }) => {
       const [pending, now] = await Promise.all([reader.pendingRoot(modelId), reader.chainTime()]);
-      if (!pending) return "send";
+      if (!pending)
+        return (await hasFailed(reader, digestOf(attestation)))
+          ? new RetryableError("ROOT_FAILED", `The root of epoch ${epoch} was disputed and did not stand.`)
+          : "send";
       if (pending.activatableAt === undefined)
         return new RetryableError(
           "ROOT_DISPUTED",
@@ -184,8 +239,27 @@ function activationPostings({ reader, addresses }: PostingModules): PostingKinds
   };
 }
 
+function settlementPostings({ reader, addresses }: PostingModules): PostingKinds["settlements"] {
+  return {
+    kind: "chain.settlement",
+    done: async ({ digest }) => {
+      const ruling = await reader.rulingOn(digest);
+      return ruling && { ruling };
+    },
+    // A late quorum moves the end of a vote, and what the contract refuses for now is tried again before all that stands behind it.
+    prepare: async ({ modelId, digest }) => {
+      const [open, now] = await Promise.all([reader.openDispute(modelId), reader.chainTime()]);
+      return open?.digest === digest && now <= open.votesUntil
+        ? new RetryableError("DISPUTE_EARLY", `Holders vote on the dispute until ${open.votesUntil}; it is ${now}.`)
+        : "send";
+    },
+    call: ({ modelId, number }) => settleDispute.call({ addresses, modelId, number }),
+  };
+}
+
 export const createPostingKinds = (modules: PostingModules): PostingKinds => ({
   heads: headPostings(modules),
   roots: rootPostings(modules),
   activations: activationPostings(modules),
+  settlements: settlementPostings(modules),
 });

@@ -6,9 +6,11 @@ import type { ChainConnection } from "./connection.ts";
 import type { ChainReader } from "./ports.ts";
 import { readBlocks } from "./reads/blocks.ts";
 import { readBuilds } from "./reads/builds.ts";
+import { readDisputes } from "./reads/disputes.ts";
 import { readEvents, type ReadFrom } from "./reads/events.ts";
 import { readModels } from "./reads/models.ts";
 import { readRuns } from "./reads/runs.ts";
+import { readStakes } from "./reads/stakes.ts";
 
 export interface ReaderOptions {
   readonly contracts: ContractAddresses;
@@ -31,6 +33,8 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
     ...readRuns(from, events),
     ...readBuilds(from, events),
     ...readModels(from, events),
+    ...readDisputes(from),
+    ...readStakes(from),
     forget: (of, block = 0) => events.forget(of, block),
   };
 }

@@ -16,6 +16,10 @@ function waitingCheckpoints({ anchored, checkpoint }: Pick<RunView, "anchored" |
 export function feeWaitText(view: Pick<RunView, "anchored" | "checkpoint" | "feeWait" | "poster">): string | undefined {
   if (!view.feeWait) return undefined;
   const { what, asked, allowed } = view.feeWait;
+  if (what === "bond")
+    return `pay waits: the root before did not stand, so the next one bears a bond of ${coins(asked)}, and --bond-at-most allows ${coins(allowed)}`;
+  if (what === "bondCoins")
+    return `pay waits: the root before did not stand, so the next one bears a bond; with its fees it may take ${coins(asked)}, more than the poster's wallet ${formatAddress(view.poster)} has; send it at least ${coins(BigInt(asked) - BigInt(allowed))}`;
   const waiting = waitingCheckpoints(view) ?? "what is to be sent waits";
   if (what === "coins")
     return `${waiting} for coins: a transaction may take ${coins(asked)}, more than the poster's wallet ${formatAddress(view.poster)} has; send it at least ${coins(BigInt(asked) - BigInt(allowed))}`;

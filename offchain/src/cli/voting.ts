@@ -13,6 +13,7 @@ import {
   wrap,
 } from "../base/index.ts";
 import {
+  isDisputeVote,
   type MadeProposal,
   MOST_REASON,
   type ProposalStanding,
@@ -51,6 +52,8 @@ export interface ToldProposal {
   readonly calls: readonly ToldCall[];
   /** Calls that are not told. */
   readonly more: number;
+  /** Whether the rewards opened it, about a disputed root: nobody else is the proposer of what they propose. */
+  readonly isDispute: boolean;
 }
 
 /** Calls that are told of a proposal before somebody votes for it or carries it out. */
@@ -85,15 +88,23 @@ export async function tell(place: DecidingPlace, proposal: MadeProposal, most: n
     calls.push({ target, value, data: data.slice(0, MOST_DATA) as Hex, bytes: (data.length - 2) / 2, ...told });
   }
   const standing = await standingOf(place, place.contracts.shares, proposalId);
-  return { proposal, standing, title: proposalTitle(description), calls, more: targets.length - calls.length };
+  return {
+    proposal,
+    standing,
+    title: proposalTitle(description),
+    calls,
+    more: targets.length - calls.length,
+    isDispute: isDisputeVote(place, proposal),
+  };
 }
 
 /** What `--json` has of it. */
-export const documentOf = ({ proposal, standing, title, calls, more }: ToldProposal) => ({
+export const documentOf = ({ proposal, standing, title, calls, more, isDispute }: ToldProposal) => ({
   proposalId: proposal.proposalId,
   title,
   description: proposal.description.slice(0, MOST_DATA),
   proposer: proposal.proposer,
+  isDispute,
   sound: proposal.sound,
   state: standing.state,
   votes: { for: standing.for, against: standing.against, abstain: standing.abstain },
@@ -128,10 +139,11 @@ export function stateText({ state, snapshot, deadline, eta = 0, expiry }: Propos
 }
 
 /** Votes as parts of the shares that there were when they were counted. */
-function votesText({ supply, quorum, ...votes }: ProposalStanding): string {
+export function votesText({ supply, quorum, ...votes }: ProposalStanding, isDispute: boolean): string {
   if (supply === undefined || quorum === undefined) return "votes are counted when voting begins";
   const part = (of: bigint): string => formatPercent(of, supply);
-  return `for ${part(votes.for)}, against ${part(votes.against)}, abstaining ${part(votes.abstain)} of ${formatShares(supply)} shares; for and abstaining together need ${part(quorum)}`;
+  const need = isDispute ? "either side needs" : "for and abstaining together need";
+  return `for ${part(votes.for)}, against ${part(votes.against)}, abstaining ${part(votes.abstain)} of ${formatShares(supply)} shares; ${need} ${part(quorum)}`;
 }
 
 /** What its calls would do, a line for each. */
@@ -160,8 +172,10 @@ function foretold({ state }: ProposalStanding): string {
 export function linesOf(told: ToldProposal, columns: number, more: readonly string[] = []): string[] {
   const { proposal, standing, title } = told;
   const below = [
-    `${stateText(standing)}; ${votesText(standing)}.`,
-    `Proposed by ${formatAddress(proposal.proposer)}. ${foretold(standing)}:`,
+    `${stateText(standing)}; ${votesText(standing, told.isDispute)}.`,
+    told.isDispute
+      ? "Opened by the rewards, since somebody disputes a root:"
+      : `Proposed by ${formatAddress(proposal.proposer)}. ${foretold(standing)}:`,
     ...callsText(told),
     ...more,
     ...(proposal.sound

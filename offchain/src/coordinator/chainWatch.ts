@@ -4,7 +4,8 @@
  */
 import { canonicalJson, runParamsToWire, runStatus } from "@cotrain/sdk/protocol";
 
-import type { RootView } from "../chain/index.ts";
+import type { PendingRootView, RootView } from "../chain/index.ts";
+import { createDisputeWatch, type DisputeWatch } from "./disputeWatch.ts";
 import { RefusedError } from "./errors.ts";
 import type { Unstamped } from "./machine/events.ts";
 import type { RunState } from "./machine/state.ts";
@@ -61,10 +62,12 @@ export class ChainWatch {
   #absurd: string | undefined;
   /** What was said of why this poster may anchor nothing. */
   #barred: string | undefined;
+  readonly #disputes: DisputeWatch;
 
   constructor(run: Run) {
     this.#run = run;
     this.#begin = createLooks(run.modules);
+    this.#disputes = createDisputeWatch(run);
   }
 
   /** Looks once. Rejects when the chain is away. */
@@ -202,9 +205,10 @@ export class ChainWatch {
     this.#run.modules.logger.error({ head }, "the chain holds a head of this run that this coordinator did not make");
   }
 
-  async #lookAtRoots({ lasts }: Look, confirmed: Confirmed): Promise<void> {
+  async #lookAtRoots(look: Look, confirmed: Confirmed): Promise<void> {
     const { facts, driver, modules } = this.#run;
     const { chain } = modules;
+    const { lasts } = look;
     const before = driver.state;
     const [active, pending] = await Promise.all([chain.activeRoot(facts.modelId), chain.pendingRoot(facts.modelId)]);
     const settled = active?.epoch ?? 0;
@@ -214,17 +218,33 @@ export class ChainWatch {
       await this.#offer(rootActivated(active));
     }
     const lost = lostRoot(before, active, pending);
-    if (lost) {
-      const { epoch, root, what } = lost;
-      if (!confirmed(`${what}/${epoch}/${before.reverts}`)) return;
-      await this.#offer({ type: "RootReverted", epoch, root, settledEpoch: Math.min(settled, epoch - 1) });
-      if (what === "root") return;
-    }
-    if (!pending || isKnown(driver.state, pending) || (await this.#isAhead(pending))) return;
+    if (lost && !(await this.#giveUp(lost, settled, look, confirmed))) return;
+    if (pending) await this.#lookAtPending(pending, look);
+  }
+
+  async #lookAtPending(pending: PendingRootView, { lasts }: Look): Promise<void> {
+    if (pending.activatableAt === undefined) await this.#disputes.look(pending.epoch);
+    if (isKnown(this.#run.driver.state, pending) || (await this.#isAhead(pending))) return;
     if (await lasts(`pending/${pending.epoch}/${pending.root}/${pending.activatableAt}`))
       await this.#offer(await rootPosted(this.#run, pending, null));
   }
+
+  /** What the chain does not hold any more: a root that was disputed away, or one that a reorganisation took. @returns whether to look on */
+  async #giveUp(lost: LostRoot, settled: number, { lasts }: Look, confirmed: Confirmed): Promise<boolean> {
+    const { epoch, root, what } = lost;
+    const ruling = what === "root" ? await this.#disputes.failureOf(lost) : undefined;
+    if (ruling) {
+      if (await lasts(`failed/${epoch}/${root}/${ruling}`))
+        await this.#offer({ type: "RootFailed", epoch, root, ruling });
+      return false;
+    }
+    if (!confirmed(`${what}/${epoch}/${this.#run.driver.state.reverts}`)) return false;
+    await this.#offer({ type: "RootReverted", epoch, root, settledEpoch: Math.min(settled, epoch - 1) });
+    return what !== "root";
+  }
 }
+
+type LostRoot = NonNullable<ReturnType<typeof lostRoot>>;
 
 /** What the journal has after the chain's active root, or in its place, and the chain has not: a root, or its activation alone. */
 function lostRoot({ epochs }: RunState, active: RootView | undefined, pending: RootView | undefined) {

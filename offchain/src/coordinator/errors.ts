@@ -9,6 +9,8 @@ export type ApiCode =
   | "PROTOCOL_VERSION"
   | "BUILD_UNKNOWN"
   | "LEASE_UNKNOWN"
+  | "STAKE_MISSING"
+  | "STAKE_UNKNOWN"
   | "CLOCK_SKEW"
   | "ZERO_BENEFICIARY"
   | "BAD_SIGNATURE"
@@ -84,6 +86,9 @@ export const statusByCode: Readonly<Record<ApiCode | OtherCode, number>> = {
   NOT_A_VALIDATOR: 403,
   RUN_FINISHED: 410,
   RUN_FULL: 503,
+  // Its owner deposits, or the chain answers.
+  STAKE_MISSING: 403,
+  STAKE_UNKNOWN: 503,
   STALE_JOIN: 409,
   STALE_ROUND: 409,
   STALE_ATTEMPT: 409,

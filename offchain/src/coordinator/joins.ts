@@ -9,6 +9,7 @@ import {
   type JoinReply,
   type JoinRequest,
   protocolVersion,
+  runParamsFromWire,
   zeroHash,
 } from "@cotrain/sdk/protocol";
 import { zeroAddress } from "viem";
@@ -19,13 +20,8 @@ import { JOIN_WINDOW_MS, openPlaces } from "./machine/members.ts";
 import { refusalOf, runFull, staleJoin } from "./machine/rules.ts";
 import type { Run } from "./run.ts";
 
-/**
- * @param address the client's, by which the line for places is fair, and that for signatures
- * @throws RefusedError; RetryableError `SIGNATURES_BUSY`
- */
-export async function acceptJoin(run: Run, request: JoinRequest, address: string): Promise<JoinReply> {
-  const { join, signature } = request;
-  const struct = fromWire("Join", join);
+/** What costs nothing to check. @returns the protocol that both speak. @throws RefusedError */
+function checkWords(run: Run, join: JoinRequest["join"]): number {
   if (join.runId !== run.runId) {
     throw new RefusedError("WRONG_RUN", `The join is for run ${join.runId}; this is run ${run.runId}.`);
   }
@@ -55,6 +51,17 @@ export async function acceptJoin(run: Run, request: JoinRequest, address: string
       "The join names the address zero as its beneficiary, which can claim nothing: name a wallet's.",
     );
   }
+  return protocol;
+}
+
+/**
+ * @param address the client's, by which the line for places is fair, and that for signatures
+ * @throws RefusedError; RetryableError `SIGNATURES_BUSY`
+ */
+export async function acceptJoin(run: Run, request: JoinRequest, address: string): Promise<JoinReply> {
+  const { join, signature } = request;
+  const struct = fromWire("Join", join);
+  const protocol = checkWords(run, join);
   // Whoever replays a join that he saw has no signature looked at for it, which takes longer.
   const stale = staleJoin(run.driver.state, join);
   if (stale) throw new RefusedError(stale.code, stale.message);
@@ -68,6 +75,8 @@ export async function acceptJoin(run: Run, request: JoinRequest, address: string
       `Build ${join.build} is not admitted to this run; admitted are ${run.builds.known.join(", ")}.`,
     );
   }
+  const { params, nextParams } = run.driver.state;
+  await run.admission.require(join.worker, runParamsFromWire(nextParams?.params ?? params));
   const { driver, presence } = run;
   const event = {
     type: "MemberJoined",

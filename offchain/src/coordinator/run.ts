@@ -32,6 +32,7 @@ import type { PostedHead } from "../chain/index.ts";
 import type { RunChain } from "../run/index.ts";
 import { type BlobStore, readManifest, parseDefinition } from "../storage/index.ts";
 import type { Database, Logger } from "../service/index.ts";
+import { type Admission, createAdmission } from "./admission.ts";
 import { type AnchorAges, createAnchorAges } from "./anchorAges.ts";
 import { type Arriving, createArriving } from "./arriving.ts";
 import { type Driver, openDriver } from "./driver.ts";
@@ -100,6 +101,7 @@ export interface Run {
   readonly definition: Definition;
   readonly table: readonly TensorEntry[];
   readonly builds: Builds;
+  readonly admission: Admission;
   readonly contracts: RunContracts;
   /** Domain of Join, Receipt, Ack, Verdict. */
   readonly domain: Domain;
@@ -138,8 +140,7 @@ export async function signAsPoster<N extends StructName>(run: Run, name: N, stru
  *   that are missing; RetryableError while the chain is away
  */
 export async function openRun(options: RunOptions, settings: RunSettings, modules: RunModules): Promise<Run> {
-  const { chain, blobs, clock, logger } = modules;
-  const { runId } = options;
+  const [{ runId }, { chain, blobs, clock, logger }] = [options, modules];
   const record = await chain.run(runId);
   if (record.poster.toLowerCase() !== modules.poster.address.toLowerCase()) {
     throw new UserError(
@@ -186,6 +187,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     definition,
     table: definition.table,
     builds,
+    admission: createAdmission(record.modelId, modules),
     contracts: await contractsOf(chain, record.modelId),
     domain: domainFor(chain.chainId, chain.contracts.runRegistry),
     rewardsDomain: domainFor(chain.chainId, chain.contracts.computeRewards),

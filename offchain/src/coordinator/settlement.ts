@@ -13,6 +13,7 @@ import { documentsOf } from "./publishing.ts";
 import { restoreRewards } from "./rewards.ts";
 import type { HeadEntry } from "./machine/state.ts";
 import { anchorOf, type Run } from "./run.ts";
+import { isLeftToLater, requireNews } from "./voided.ts";
 
 const nextOf = ({ paramsVersion, checkpoint, receiptsRoot }: HeadEntry): NextHead => ({
   paramsVersion,
@@ -119,8 +120,9 @@ async function hearOut(run: Run, epoch: number, signal: AbortSignal): Promise<vo
 /** Attempts to attest what the active root does not cover that were not posted in time. */
 const expiredIn = ({ epochs, settledEpoch }: RunState, now: number): RunState["epochs"] =>
   epochs.filter(
-    ({ epoch, state, computed }) =>
+    ({ epoch, state, computed, failed }) =>
       state === "superseded" &&
+      !failed &&
       epoch > settledEpoch &&
       computed &&
       Number(computed.attestation.deadline) * 1_000 <= now,
@@ -159,6 +161,7 @@ export async function computeEpoch(
   }
   const verdicts = Object.values(state.verdicts);
   const { epoch } = effect;
+  requireNews(run, epoch);
   await restoreRewards(run);
   const result = await chain.computeEpoch(
     { modelId, epoch, verdicts, expired: expiredBefore(run, epoch) },
@@ -170,6 +173,7 @@ export async function computeEpoch(
     return { ...event, result: null };
   }
   const { computation } = result;
+  if (await isLeftToLater(run, epoch, computation.attestation)) return { ...event, result: null };
   const documents = documentsOf(run);
   await putDocument(documents, computation.inputs);
   await putDocument(documents, computation.verdicts);

@@ -145,7 +145,8 @@ async function startCoordinator(launch: Launch) {
   const { context, state, supervisor, run } = launch;
   const { options } = context;
   const { port, loopbackPort } = await coordinatorPorts(launch);
-  const { host, tlsCert, tlsKey, behindProxy, maxFee, publicRpc, keepPayloads, keepCheckpoints, keepBytes } = options;
+  const { host, tlsCert, tlsKey, behindProxy, maxFee, bondAtMost, publicRpc } = options;
+  const { keepPayloads, keepCheckpoints, keepBytes } = options;
   // On the embedded chain a wallet of its own posts; elsewhere the organiser's does.
   const { wallet, passphraseFile } = run.chain.embedded ? {} : options;
   const status = await supervisor.start(
@@ -159,6 +160,7 @@ async function startCoordinator(launch: Launch) {
       tlsKey,
       behindProxy,
       maxFee,
+      bondAtMost,
       publicRpc,
       wallet,
       passphraseFile,

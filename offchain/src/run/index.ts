@@ -54,6 +54,9 @@ export {
 } from "./signers.ts";
 export { type SignedStatement, withSigner } from "./signatures.ts";
 export * from "./capital.ts";
+export * from "./disputes.ts";
+export { isDisputeVote } from "./disputeWords.ts";
+export * from "./stakes.ts";
 export * from "./buying.ts";
 export { commitIn, commitOfClone, headCommitOf, originOf } from "./gitCommit.ts";
 export * from "./wallets.ts";

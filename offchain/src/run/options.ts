@@ -1,7 +1,7 @@
 /** Options of the daemons and of the local network, which starts daemons with them, and those that several commands share. */
 import { formatEther } from "viem";
 
-import { DEFAULT_MAX_FEE } from "../chain/index.ts";
+import { DEFAULT_BOND_AT_MOST, DEFAULT_MAX_FEE } from "../chain/index.ts";
 import {
   account,
   choice,
@@ -58,6 +58,12 @@ export const maxFeeOption = real(0.000_001, 1_000_000, {
   description: "coins that the fees of one transaction may take, a quarter of them as its tip; a dearer one waits",
   default: Number(formatEther(DEFAULT_MAX_FEE)),
 });
+export const bondAtMostOption = real(0, 1_000_000, {
+  value: "coins",
+  description:
+    "coins that the poster may put up as the bond of a root after one that did not stand; they come back when it is activated",
+  default: Number(formatEther(DEFAULT_BOND_AT_MOST)),
+});
 /** One option for one worker or many: what several devices mean, each command's help says. */
 const devicesOf = (description: string) =>
   wordsOf(
@@ -113,6 +119,7 @@ export const coordinatorOptions = {
   run: runOption,
   rpc: rpcOption,
   maxFee: maxFeeOption,
+  bondAtMost: bondAtMostOption,
   publicRpc: publicRpcOption,
   wallet: walletOption,
   passphraseFile: passphraseFileOption,
@@ -229,6 +236,7 @@ export const localnetOptions = {
   ),
   rpc: rpcOption,
   maxFee: maxFeeOption,
+  bondAtMost: bondAtMostOption,
   publicRpc: publicRpcOption,
   publicUrl: publicUrlOption,
   deployments: text({

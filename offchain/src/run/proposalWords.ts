@@ -25,6 +25,7 @@ import { type AbiFunction, formatEther, parseAbi } from "viem";
 
 import { timeText } from "../base/index.ts";
 import type { ChainConnection } from "../chain/index.ts";
+import { disputeText } from "./disputeWords.ts";
 import { budgetText } from "./emissionWords.ts";
 import { commitOf } from "./grants.ts";
 import { modelText, saleText } from "./saleWords.ts";
@@ -231,6 +232,7 @@ const sentences: Readonly<Record<string, (place: WordsPlace, args: readonly unkn
     `CodeGrants ends grant ${String(id)}: what is due by then stays its author's, all else is burned.`,
   "CodeGrants.voidSet": voidText,
   "CapitalSale.setTerms": saleText,
+  "ComputeRewards.settleDispute": disputeText,
   "Emission.setBudget": budgetText,
   "RunRegistry.admitBuild": (place, [id, build, admitted]) =>
     `RunRegistry ${admitted === true ? "admits" : "withdraws"} build ${String(build)} ${admitted === true ? "to" : "from"} ${runText(place, id)}.`,

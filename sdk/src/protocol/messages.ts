@@ -105,11 +105,18 @@ export const RunView = Type.Object({
   anchored: Nullable(Type.Object({ round: Count, sequence: Count, head: Hash32, transaction: Nullable(Hash32) })),
   /**
    * While the chain asks for more than a transaction may cost, or than the poster has (`coins`: `asked` is what it must have at the
-   * least, `allowed` what it has), wei, and the next anchor waits: since when, ms since 1970.
+   * least, `allowed` what it has), wei, and the next anchor waits: since when, ms since 1970. Of a root after one that did not stand,
+   * which waits alone: a bond that the poster may not put up (`bond`), or has too little for (`bondCoins`).
    */
   feeWait: Type.Optional(
     Type.Object({
-      what: Type.Union([Type.Literal("fees"), Type.Literal("tip"), Type.Literal("coins")]),
+      what: Type.Union([
+        Type.Literal("fees"),
+        Type.Literal("tip"),
+        Type.Literal("coins"),
+        Type.Literal("bond"),
+        Type.Literal("bondCoins"),
+      ]),
       asked: Decimal,
       allowed: Decimal,
       since: Count,

@@ -252,7 +252,7 @@ export const runParameters = [
     codes: admissionCode,
     min: admissionCode.open,
     default: admissionCode.open,
-    max: admissionCode.open,
+    max: admissionCode.stake,
     label: "rule for who may join",
     meaning: "who may join",
   },
@@ -262,7 +262,8 @@ export const runParameters = [
     unit: "coin wei",
     min: 0n,
     default: 0n,
-    max: 0n,
+    // A million coins: no chain's coin is worth so little that more is meant.
+    max: 10n ** 24n,
     label: "stake that members need",
   },
   {

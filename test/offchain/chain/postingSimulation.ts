@@ -1,8 +1,8 @@
 /**
  * The postings of one account on a chain that a seed decides: transactions that are lost on their way, handed in twice, dropped
  * from the pool, stuck below the fees, overtaken by others, and taken back with their blocks; an RPC that goes away, leaves out
- * events, asks too much and estimates gas that no block has, or too little; an account whose coins are gone and come back; and a
- * process that ends between any two steps. What it leaves are its jobs.
+ * events, asks too much and estimates gas that no block has, or too little; an account whose coins are gone and come back; coins that
+ * must go along, of which there are more or fewer each time; and a process that ends between any two steps. What it leaves are its jobs.
  */
 import { expect } from "vitest";
 
@@ -28,6 +28,8 @@ interface Transaction {
   readonly maxFeePerGas: bigint;
   readonly tip: bigint;
   readonly gas: bigint;
+  /** Coins that go along. */
+  readonly value: bigint;
   /** Number of the posting whose effect it brings about; null: somebody else sent it from the account. */
   readonly effect: number | null;
 }
@@ -55,6 +57,9 @@ const WRONG = [0n, 10_000n, 24_000n, 50_000n, 1_000_000n, 9_000_000n, 16_000_000
 /** Wei of an account that can pay for all, and of one that can for a first transaction while the fees are low. */
 const RICH = 10n ** 18n;
 const POOR = GAS * 30n;
+/** Bonds that are due, the last of which is more than may be put up. */
+const BONDS = [0n, 20n, 1_000n];
+const BOND_AT_MOST = 100n;
 const rules: PostingRules = {
   pollInterval: 250,
   stuckAfter: 4_000,
@@ -79,6 +84,7 @@ export const counted = () => ({
   refused: 0,
   reopened: 0,
   reverted: 0,
+  unbonded: 0,
 });
 export type Counts = ReturnType<typeof counted>;
 
@@ -100,6 +106,8 @@ class Node {
   baseFee = 10n;
   /** Of the account. */
   balance = RICH;
+  /** What must go along with each effect, to the wei. */
+  bond = 0n;
 
   /** Effects on-chain, in their order: as many as have landed. */
   get landed(): number {
@@ -121,8 +129,8 @@ class Node {
     return landed;
   }
   /** Whether a transaction brings its effect about, after so many others. */
-  isDone({ effect, gas }: Transaction, landed: number): boolean {
-    return effect === landed && gas >= GAS;
+  isDone({ effect, gas, value }: Transaction, landed: number): boolean {
+    return effect === landed && gas >= GAS && value === this.bond;
   }
   blockOf(effect: number): number {
     return this.blocks.findIndex(({ landed }) => landed.includes(effect));
@@ -221,6 +229,10 @@ export function simulate(seed: string | number, actions: number, total: Counts):
     prepare: (_ask, { id }) => {
       const newest = String(node.landed - 1);
       const first = byNewest(newest, { parent: String(id - 1), head: String(id) });
+      if (node.bond > BOND_AT_MOST) {
+        total.unbonded += 1;
+        return { ready: refusedBy("BOND_TOO_HIGH", true) };
+      }
       if (first !== "askParent") return { ready: first };
       const parent = jobs[id - 1];
       const stands = !parent ? "none" : isThere(parent.id) ? "landed" : parent.state === "ready" ? "open" : "ended";
@@ -253,7 +265,7 @@ export function simulate(seed: string | number, actions: number, total: Counts):
       if (price.gas * price.maxFeePerGas > means) fail(`posting ${id} pays more than is allowed, or there`);
       const hash: Hash = `0x${(made.size + 1).toString(16).padStart(64, "0")}`;
       const fees = { maxFeePerGas: price.maxFeePerGas, tip: price.tip };
-      made.set(hash, { hash, nonce, effect: id, gas: price.gas, ...fees });
+      made.set(hash, { hash, nonce, effect: id, gas: price.gas, value: node.bond, ...fees });
       const sent = { gas: String(price.gas), maxFeePerGas: String(price.maxFeePerGas), tip: String(price.tip) };
       return { sent: { hash, raw: hash, ...sent } };
     },
@@ -297,6 +309,9 @@ export function simulate(seed: string | number, actions: number, total: Counts):
       if (ask.name === "broadcast" && chance(0.5)) carriers.broadcast(ask, job);
       return { type: "failed", fault: { kind: "away" }, ...time };
     }
+    // What would go along is asked for each time.
+    if ((ask.name === "quote" || ask.name === "sign") && node.bond > BOND_AT_MOST)
+      return { type: "failed", fault: { kind: "unknown" }, ...time };
     if (ask.name === "quote" && ask.gas !== "known" && faults && chance(0.2)) {
       total.misestimated += 1;
       const gas = random.pick(WRONG);
@@ -348,13 +363,19 @@ export function simulate(seed: string | number, actions: number, total: Counts):
         minable.delete(id);
         if (effect.ending.kind === "refused") {
           total.refused += 1;
-          if (isThere(id) && !mute) fail(`posting ${id} is refused, and its effect is there`);
+          if (isThere(id) && !mute && effect.ending.code !== "BOND_TOO_HIGH")
+            fail(`posting ${id} is refused, and its effect is there`);
         }
         if (effect.ending.kind === "done" && !isThere(id)) fail(`posting ${id} ended without its effect`);
       } else if (effect.type === "later") {
         job.dueAt = now + effect.ms;
         if (effect.ms === own.pollInterval) minable.delete(id);
-      } else fail("what never happens here");
+      } else {
+        // The job table tries again.
+        if (event.type !== "failed" || event.fault.kind !== "unknown") fail("what never happens here");
+        job.dueAt = now + own.pollInterval;
+        minable.delete(id);
+      }
     }
   }
 
@@ -395,6 +416,7 @@ export function simulate(seed: string | number, actions: number, total: Counts):
         maxFeePerGas: node.baseFee * 4n,
         tip: 4n,
         gas: GAS,
+        value: 0n,
         effect: null,
       };
       made.set(hash, transaction);
@@ -402,6 +424,7 @@ export function simulate(seed: string | number, actions: number, total: Counts):
     } else if (dice < (away ? 0.92 : 0.8)) away = !away;
     else if (dice < (mute ? 0.92 : 0.83)) mute = !mute;
     else if (dice < (node.balance === RICH ? 0.86 : 0.92)) node.balance = node.balance === RICH ? POOR : RICH;
+    else if (dice < (node.bond > 0n ? 0.945 : 0.93)) node.bond = random.pick(BONDS);
     // Ever more than was paid, less again, or more than is allowed.
     else node.baseFee = chance(0.6) ? 10n : chance(0.8) ? node.baseFee * 3n : 10n ** 12n;
   }
@@ -426,6 +449,7 @@ export function simulate(seed: string | number, actions: number, total: Counts):
   mute = false;
   node.balance = RICH;
   node.baseFee = 10n;
+  node.bond = 0n;
   const isOver = (): boolean =>
     jobs.length === POSTINGS &&
     jobs.every(({ state, ending, id }) => state === "done" && ending?.kind === "done" && isThere(id));

@@ -1,7 +1,7 @@
 /** From a round to shares that can be claimed, with the journal of a coordinator on a node whose clock is moved on. */
 import { join } from "node:path";
 
-import { canonicalJson } from "@cotrain/sdk/protocol";
+import { type Attestation, canonicalJson } from "@cotrain/sdk/protocol";
 import { createTestClient, http } from "viem";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";
@@ -20,14 +20,10 @@ export async function pass({ url }: Pick<TestNode, "url">, seconds: number): Pro
   await development.mine({ blocks: 1 });
 }
 
-/** A round posted and its epoch's root active. @returns what it grants */
-export async function settle(
-  node: TestNode,
-  world: World,
-  options: RoundOptions = {},
-): Promise<EpochComputation["rewards"]["leaves"]> {
+/** A round, and the root of the epoch that it is in, posted by a journal of this name. */
+async function posted(node: Pick<TestNode, "url" | "directory">, world: World, options: RoundOptions, name: string) {
   const { chainId, contracts, fromBlock, modelId, url: rpcUrl } = world;
-  const database = await openDatabase<JobSchema>(join(node.directory, "journal.sqlite"), jobMigrations);
+  const database = await openDatabase<JobSchema>(join(node.directory, `${name}.sqlite`), jobMigrations);
   const jobs = await openJobTable(database, { random: createRandom("jobs") });
   const chain = withEpochAccounts(
     await openChain({ chainId, contracts, fromBlock, rpcUrl, pollInterval: 20 }, { account: poster, jobs }),
@@ -44,9 +40,34 @@ export async function settle(
     await world.store.put(new TextEncoder().encode(canonicalJson(document)));
   const signatures = await signaturesUnder({ chainId, contracts }, attestation, validators);
   await chain.postRoot(attestation, signatures, "root");
+  const close = async (): Promise<void> => {
+    await chain.close();
+    await database.close();
+  };
+  return { chain, epoch, leaves: rewards.leaves, attestation, close };
+}
+
+/** A round posted and its epoch's root active. @returns what it grants */
+export async function settle(
+  node: Pick<TestNode, "url" | "directory">,
+  world: World,
+  options: RoundOptions = {},
+): Promise<EpochComputation["rewards"]["leaves"]> {
+  const { chain, epoch, leaves, close } = await posted(node, world, options, "journal");
   await pass(node, 4);
-  await chain.activateRoot(modelId, epoch, "activate");
-  await chain.close();
-  await database.close();
-  return rewards.leaves;
+  await chain.activateRoot(world.modelId, epoch, "activate");
+  await close();
+  return leaves;
+}
+
+/** A round posted and its epoch's root in its window. @param name of a journal of its own. @returns what was signed of it */
+export async function settleLater(
+  node: Pick<TestNode, "url" | "directory">,
+  world: World,
+  name: string,
+  options: RoundOptions = {},
+): Promise<Attestation> {
+  const { attestation, close } = await posted(node, world, options, name);
+  await close();
+  return attestation;
 }

@@ -199,6 +199,13 @@ test("a bound of fees that is no number", async () => {
     );
 });
 
+test("a bound of bonds that is no number", async () => {
+  for (const command of [["up"], ["coordinator"], ["disputes", "open"]])
+    expect(verdictOf(await cotrainHere([...command, "--bond-at-most", "much"]))).toEqual(
+      refusal(1, /^--bond-at-most must be a number from .*, not "much"\.$/),
+    );
+});
+
 test("a number of epochs that is none", async () => {
   expect(verdictOf(await cotrainHere(["rewards", "list", "--epochs", "0"]))).toEqual(
     refusal(1, /^--epochs must be .* from 1 to 4096, not "0"\.$/),

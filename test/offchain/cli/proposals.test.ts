@@ -123,6 +123,7 @@ describe("a proposal as people read it", () => {
       { target: proposer, value: 0n, data: "0x", bytes: 0, words: "RunRegistry makes this run paused.", untold: 0 },
     ],
     more: 0,
+    isDispute: false,
   };
 
   test("is agreed to where all calls are told, those that it passes on among them, to their end", () => {

@@ -239,6 +239,16 @@ it("status and checkpoint list break no word on a terminal of 80 columns, and gi
   expect(
     viewLines({ ...run, view: { ...view, feeWait } }, Infinity).find((line) => line.includes("lower fees")),
   ).toMatch(/^ +checkpoint 12 waits for lower fees: the chain asks for 0\.2 coins .* --max-fee allows 0\.1 coins$/);
+  // A root waits alone, whatever is anchored meanwhile.
+  const bond = { ...feeWait, what: "bond" } as const;
+  const lines = viewLines({ ...run, view: { ...view, feeWait: bond } }, Infinity).map((line) => line.trim());
+  expect(lines.find((line) => line.includes("bond"))).toMatch(
+    /pay waits: .* bears a bond of 0\.2 coins, and --bond-at-most allows 0\.1 coins$/,
+  );
+  const short = { ...bond, what: "bondCoins" } as const;
+  expect(viewLines({ ...run, view: { ...view, poster: poor.poster, feeWait: short } }, Infinity).join(" ")).toMatch(
+    /it may take 0\.2 coins, more than the poster's wallet 0x\w{40} has; send it at least 0\.1 coins/,
+  );
   const lacking = { ...poor, contracts: view.contracts };
   expect(viewLines({ ...run, view: lacking }, Infinity).map((line) => line.trim())).toContain(poorText);
   expect(runningDocument({ ...run, view: lacking })).toMatchObject({ feeWait: poor.feeWait });

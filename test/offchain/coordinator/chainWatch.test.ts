@@ -2,6 +2,7 @@ import { digestOfJson, runStatus, runParamsToWire } from "@cotrain/sdk/protocol"
 import { beforeEach, describe, expect, it } from "vitest";
 
 import { createManualClock } from "../manualClock.ts";
+import { RetryableError } from "../../../offchain/src/base/index.ts";
 import { ChainWatch } from "../../../offchain/src/coordinator/chainWatch.ts";
 import type { Run } from "../../../offchain/src/coordinator/run.ts";
 import { params } from "../chain/world.ts";
@@ -16,6 +17,10 @@ let said: {
   active: unknown;
   pending: unknown;
   posted: unknown[];
+  roots: { epoch: number; root: string; digest: string }[];
+  ruling: string | undefined;
+  dispute: { digest: string; disputer: string; bond: bigint; votesUntil: number } | undefined;
+  level: number;
   sequence: number;
   block: number;
 };
@@ -24,6 +29,9 @@ let offered: { type: string }[];
 let complaints: string[];
 /** The coordinator's own key. */
 const own = `0x${"a1".repeat(20)}`;
+/** Digests of disputes that were settled, and whether that is refused. */
+let settled: string[];
+let refuses: boolean;
 /** What the coordinator knows. */
 let state: Record<string, unknown> & { heads: unknown[]; epochs: unknown[] };
 let look: () => Promise<string[]>;
@@ -38,6 +46,10 @@ beforeEach(() => {
     active: undefined,
     pending: undefined,
     posted: [],
+    roots: [],
+    ruling: undefined,
+    dispute: undefined,
+    level: 1,
     sequence: 0,
     block: 100,
   };
@@ -51,6 +63,15 @@ beforeEach(() => {
     activeRoot: async () => said.active,
     pendingRoot: async () => said.pending,
     headsSince: async () => said.posted,
+    rootsOf: async () => said.roots,
+    rulingOn: async () => said.ruling,
+    openDispute: async () => said.dispute,
+    disputeCost: async () => ({ bond: 10n ** 18n, level: said.level, isDue: false }),
+    settleDispute: async (_model: unknown, { digest }: { digest: string }) => {
+      settled.push(digest);
+      if (refuses) throw new RetryableError("CHAIN_UNREACHABLE", "away");
+      return { ruling: "undecided" };
+    },
     epochOf: async (_model: unknown, time: number) => Math.ceil(time / 10),
     epochEnd: async (_model: unknown, epoch: number) => 10 * epoch,
     schedule: async () => ({ window: 4 }),
@@ -69,7 +90,13 @@ beforeEach(() => {
     reverts: 0,
   };
   complaints = [];
-  const logger = { info: () => undefined, error: (_fields: unknown, text: string) => void complaints.push(text) };
+  settled = [];
+  refuses = false;
+  const logger = {
+    info: () => undefined,
+    warn: () => undefined,
+    error: (_fields: unknown, text: string) => void complaints.push(text),
+  };
   const run = {
     runId: digestOfJson("run"),
     facts: { modelId: digestOfJson("model") },
@@ -230,5 +257,72 @@ describe("a head's time that is told no more", () => {
     expect(await look()).toEqual(events);
     const reverted = { type: "HeadReverted", head: named[0], sequence: 0 };
     expect(offered).toEqual(events.map(() => reverted));
+  });
+});
+
+describe("a posted root that is not pending any more", () => {
+  const root = digestOfJson("root");
+  beforeEach(() => {
+    state.epochs = [{ epoch: 1, state: "posted", root }];
+    said.roots = [{ epoch: 1, root, digest: digestOfJson("attestation") }];
+  });
+
+  it.each(["void", "undecided"] as const)(
+    "is no reorganisation where its dispute ended %s, once that lasts",
+    async (ruling) => {
+      said.ruling = ruling;
+      expect(await look()).toEqual([]);
+      said.ruling = undefined;
+      expect(await look()).toEqual([]);
+      said.ruling = ruling;
+      expect(await look()).toEqual([]);
+      expect(await look()).toEqual(["RootFailed"]);
+      expect(offered).toMatchObject([{ epoch: 1, root, ruling }]);
+    },
+  );
+
+  it("is one where no dispute about it has ended, or it stood", async () => {
+    said.ruling = "stands";
+    expect(await look()).toEqual([]);
+    expect(await look()).toEqual(["RootReverted"]);
+  });
+
+  it("is one where it was not posted as far as the chain tells", async () => {
+    said.roots = [];
+    said.ruling = "void";
+    expect(await look()).toEqual([]);
+    expect(await look()).toEqual(["RootReverted"]);
+  });
+});
+
+describe("a root that is disputed", () => {
+  const root = digestOfJson("root");
+  beforeEach(() => {
+    state.epochs = [{ epoch: 1, state: "posted", root }];
+    said.pending = { epoch: 1, root, activatableAt: undefined };
+    said.dispute = { digest: digestOfJson("attestation"), disputer: own, bond: 1n, votesUntil: 103 };
+  });
+
+  it("is settled once, after its vote, and again where that failed", async () => {
+    refuses = true;
+    while (said.block < 103) await look();
+    expect(settled).toEqual([]);
+    await look();
+    expect(settled).toHaveLength(1);
+    await new Promise(setImmediate);
+    refuses = false;
+    await look();
+    expect(settled).toEqual([said.dispute!.digest, said.dispute!.digest]);
+    expect(offered).toEqual([]);
+  });
+
+  it.each([
+    [2, 0],
+    [3, 1],
+  ])("is told of with an alarm where the bond is doubled %i times: %i", async (level, alarms) => {
+    said.level = level;
+    await look();
+    await look();
+    expect(complaints.filter((text) => text.startsWith("roots of this model are disputed again"))).toHaveLength(alarms);
   });
 });

@@ -21,7 +21,14 @@ import {
 
 import { RetryableError, UserError } from "../../../offchain/src/base/index.ts";
 import type { ManualClock } from "../manualClock.ts";
-import type { FeeWait, PostedHead, PostedRoot, SignedRoot } from "../../../offchain/src/chain/index.ts";
+import type {
+  FeeWait,
+  OpenDispute,
+  PostedHead,
+  PostedRoot,
+  RootRuling,
+  SignedRoot,
+} from "../../../offchain/src/chain/index.ts";
 import { type BlobSource, deadlineOf, type RunChain } from "../../../offchain/src/run/index.ts";
 import { parseManifest } from "../../../offchain/src/storage/index.ts";
 import { contracts, distributors, modelContracts } from "../contracts.ts";
@@ -30,6 +37,8 @@ import { contracts, distributors, modelContracts } from "../contracts.ts";
 export const EPOCH = 16;
 const POSTING_DELAY = 12;
 const WINDOW = 4;
+/** Wei. */
+const BASE_BOND = 10n ** 16n;
 
 export interface FakeChainOptions {
   readonly clock: ManualClock;
@@ -64,6 +73,21 @@ export interface FakeChain extends RunChain {
   readonly sent: string[];
   /** How many heads each posting that added some has added. */
   readonly batches: number[];
+  /** The dispute about the pending root. */
+  disputed: OpenDispute | undefined;
+  /** How it ends when it is settled. */
+  outcome: RootRuling;
+  /** How disputes ended, by the attestation's digest. */
+  readonly rulings: Map<Hex, RootRuling>;
+  /** How often a bond is doubled, and whether the next root needs one. */
+  level: number;
+  failed: boolean;
+  /** Doublings that the poster pays for. */
+  boundedLevel: number;
+  /** Disputes the pending root, for a vote of so many seconds. */
+  dispute(seconds: number): void;
+  /** What workers have at stake, wei. */
+  readonly stakes: Map<Address, bigint>;
   /** Called after a posting landed and before its caller learns of it. */
   landed: () => Promise<void> | void;
   changeParams(change: Partial<RunParams>): void;
@@ -81,6 +105,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
   const computedFor = new Map<string, Digest>();
   const heads: PostedHead[] = [];
   const roots: PostedRoot[] = [];
+  const rulings = new Map<Hex, RootRuling>();
   // Nobody sets the chain's clock.
   const begun = clock.now() - clock.monotonic();
   const time = (): number => Math.floor((begun + clock.monotonic()) / 1_000);
@@ -160,6 +185,20 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     roots,
     sent,
     batches,
+    stakes: new Map(),
+    disputed: undefined,
+    outcome: "undecided",
+    rulings,
+    level: 0,
+    failed: false,
+    boundedLevel: 10,
+    dispute: (seconds) => {
+      const { digest } = chain.pending!;
+      chain.level += 1;
+      const bond = BASE_BOND << BigInt(chain.level);
+      chain.disputed = { digest, number: chain.level, disputer: options.poster, bond, votesUntil: time() + seconds };
+      chain.pending = { ...chain.pending!, activatableAt: undefined };
+    },
     landed: () => undefined,
     changeParams: (change) => void versions.push({ ...params(), ...change }),
     rewind: (sequence) => void heads.splice(sequence + 1),
@@ -213,6 +252,27 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     activeRoot: async () => (present(), chain.active),
     pendingRoot: async () => (present(), chain.pending),
     ageJudgedAt: async () => (present(), undefined),
+    activeStake: async (_model, worker) => (present(), chain.stakes.get(worker) ?? 0n),
+    rulingOn: async (digest) => (present(), rulings.get(digest)),
+    openDispute: async () => (present(), chain.disputed),
+    disputeCost: async () => {
+      present();
+      return { bond: BASE_BOND << BigInt(chain.level), level: chain.level, isDue: chain.failed };
+    },
+    settleDispute: async (_model, { digest }) => {
+      present();
+      sent.push(`settle/${digest}`);
+      const { disputed, outcome } = chain;
+      if (disputed?.digest === digest) {
+        if (time() <= disputed.votesUntil) throw new UserError("NOT_DECIDED", "The vote is not over.");
+        rulings.set(digest, outcome);
+        chain.disputed = undefined;
+        chain.pending = outcome === "stands" ? { ...chain.pending!, activatableAt: time() } : undefined;
+        chain.failed = outcome !== "stands";
+      }
+      await chain.landed();
+      return { ruling: rulings.get(digest)! };
+    },
     rootsOf: async () => (present(), [...roots]),
     isVoided: async () => (present(), false),
     activationsOf: async () => (present(), []),
@@ -245,6 +305,10 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
       sent.push(key);
       if (signatures.length < 2) throw new UserError("QUORUM", "Too few signatures.");
       if (time() > Number(attestation.deadline)) throw new UserError("DEADLINE", "The deadline has passed.");
+      if (rulings.has(structHash("Attestation", attestation)))
+        throw new UserError("ATTESTATION_RULED", "A dispute about it has ended.");
+      if (!chain.pending && chain.failed && chain.level > chain.boundedLevel)
+        throw new RetryableError("BOND_TOO_HIGH", "The bond is more than is allowed.");
       if (!chain.pending) roots.push(postedBy(attestation));
       chain.pending ??= postedBy(attestation);
       await chain.landed();
@@ -259,6 +323,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
         throw new RetryableError("WINDOW_OPEN", "The window is open.");
       chain.active = chain.pending;
       chain.pending = undefined;
+      chain.failed = false;
       await chain.landed();
       return { transaction: digestOfJson({ key }), block: 1, root: chain.active };
     },
@@ -323,7 +388,8 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
         root: tree.root,
         total: tree.total,
         setVersion: 1,
-        blockNumber: 1n,
+        // Disputes take blocks.
+        blockNumber: 1n + BigInt(rulings.size),
         blockHash: zeroHash,
         deadline: BigInt(deadlineOf(await chain.schedule(modelId), epoch, time(), expired)),
       };

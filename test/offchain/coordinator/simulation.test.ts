@@ -16,15 +16,16 @@ describe("the state machine of a run", () => {
   it(
     `keeps its invariants, replays and goes on, whatever ${SEEDS} seeds bring`,
     () => {
-      const total = { events: 0, restarts: 0, refused: 0, reverts: 0, rounds: 0, settled: 0 };
+      const total = { events: 0, restarts: 0, refused: 0, reverts: 0, rounds: 0, settled: 0, disputes: 0 };
       for (let seed = 1; seed <= SEEDS; seed++) {
-        const { log, restarts, refused, reverts, state } = simulate(seed, ACTIONS);
+        const { log, restarts, refused, reverts, disputes, state } = simulate(seed, ACTIONS);
         total.events += log.length;
         total.restarts += restarts;
         total.refused += refused;
         total.reverts += reverts;
         total.rounds += state.round;
         total.settled += state.settledEpoch;
+        total.disputes += disputes;
       }
       // A simulation in which nothing happens proves nothing.
       const idle = Object.entries(total).filter(([, count]) => count <= SEEDS / 4);

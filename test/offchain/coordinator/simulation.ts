@@ -31,10 +31,12 @@ import {
   addressOf,
   type ChainHead,
   type ChainRoot,
+  createCourt,
   endOf,
   epochAt,
   POSTING_DELAY,
   validators,
+  signedOf,
   WINDOW,
 } from "./simulationWorld.ts";
 
@@ -44,6 +46,8 @@ export interface SimulationResult {
   readonly restarts: number;
   readonly refused: number;
   readonly reverts: number;
+  /** Disputes that ended against the root. */
+  readonly disputes: number;
 }
 
 export function simulate(seed: string | number, actions: number): SimulationResult {
@@ -75,6 +79,8 @@ export function simulate(seed: string | number, actions: number): SimulationResu
   let pendingRoot: ChainRoot | undefined;
   let away = false;
   let everActive = 0;
+  /** Of the pending root. */
+  const court = createCourt(random, seconds);
   /** What the RPC says of the roots in the chain's place. */
   let lie: { active?: ChainRoot | undefined; pending?: ChainRoot | undefined } = {};
   const told = () => ({ active, pending: pendingRoot, ...lie });
@@ -330,6 +336,14 @@ export function simulate(seed: string | number, actions: number): SimulationResu
         // A verdict that arrives while the epoch is computed.
         if (faults && chance(0.2)) verdict();
         const manifest = digestOfJson({ epoch: effect.epoch, heads: heads.length, verdicts });
+        if (court.voided.has(manifest)) {
+          const isLaterOver = Object.entries(state.openEpochs).some(
+            ([e, { over }]) => over && Number(e) > effect.epoch,
+          );
+          return isLaterOver
+            ? answer({ type: "EpochComputed", key, epoch: effect.epoch, result: null })
+            : fail("ROOT_VOIDED");
+        }
         const late = Math.max(1, Math.ceil((seconds() + 3 - endOf(effect.epoch)) / POSTING_DELAY));
         if (state.pending[key] !== pending) return;
         computedFrom = verdicts;
@@ -353,8 +367,8 @@ export function simulate(seed: string | number, actions: number): SimulationResu
               root: manifest,
               total: "1",
               setVersion: 1,
-              blockNumber: "1",
-              blockHash: zeroHash,
+              blockNumber: String(1 + court.fallen),
+              blockHash: court.fallen === 0 ? zeroHash : digestOfJson({ fallen: court.fallen }),
               deadline: String(endOf(effect.epoch) + late * POSTING_DELAY + (faults && chance(0.05) ? 10 ** 9 : 0)),
             },
             validators,
@@ -372,7 +386,12 @@ export function simulate(seed: string | number, actions: number): SimulationResu
           if (pendingRoot || Number(attestation.deadline) < seconds()) return fail("REFUSED", false);
           if (attestation.previousRoot !== (active?.root ?? zeroHash)) return fail("REFUSED", false);
           expect(record.signatures.length).toBeGreaterThanOrEqual(2);
-          pendingRoot = { epoch: effect.epoch, root: attestation.root, activatableAt: seconds() + WINDOW };
+          const signed = signedOf(attestation);
+          if (court.ruled.has(signed)) return fail("ATTESTATION_RULED", false);
+          court.failed.delete(attestation.root);
+          expect(court.voided.has(attestation.root), `seed ${seed}: nor what the holders voted against`).toBe(false);
+          pendingRoot = { epoch: effect.epoch, root: attestation.root, activatableAt: seconds() + WINDOW, signed };
+          if (chance(0.4)) court.open();
         }
         return answer({ type: "RootPosted", ...pendingRoot, transaction: null });
       }
@@ -380,6 +399,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
         if (away) return fail("CHAIN_UNREACHABLE");
         if (active?.epoch !== effect.epoch) {
           if (pendingRoot?.epoch !== effect.epoch) return fail("NO_ROOT", false);
+          if (court.isOpen) return fail("ROOT_DISPUTED");
           if (seconds() < pendingRoot.activatableAt) return fail("WINDOW_OPEN");
           earlier.push(active);
           active = pendingRoot;
@@ -440,8 +460,10 @@ export function simulate(seed: string | number, actions: number): SimulationResu
     // As deep as the journal goes, which is deeper than a development chain forgets.
     const oldest = state.heads[0]!.sequence;
     heads = heads.filter(({ sequence }) => sequence <= Math.max(oldest, heads.length - 1 - lost));
-    if (pendingRoot && chance(0.5)) pendingRoot = undefined;
-    else if (active && !pendingRoot && chance(0.3)) {
+    if (pendingRoot && chance(0.5)) {
+      pendingRoot = undefined;
+      court.forget();
+    } else if (active && !pendingRoot && chance(0.3)) {
       pendingRoot = { ...active, activatableAt: seconds() + 1 };
       active = earlier.pop();
     }
@@ -468,6 +490,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
       offer({ type: "HeadReverted", head: parent.head, sequence: parent.sequence });
       break;
     }
+    if (pendingRoot && court.settle(pendingRoot)) pendingRoot = undefined;
     const roots = told();
     const covered = roots.active?.epoch ?? 0;
     if (covered > state.settledEpoch) offer({ type: "RootActivated", epoch: covered, root: roots.active!.root });
@@ -476,7 +499,10 @@ export function simulate(seed: string | number, actions: number): SimulationResu
         (epoch > covered && (at === "posted" || at === "active")) ||
         (epoch === covered && at === "active" && root !== roots.active?.root),
     );
-    if (journal?.root && (roots.pending?.root !== journal.root || journal.state === "active")) {
+    const ruling = journal?.root && journal.state === "posted" ? court.failed.get(journal.root) : undefined;
+    if (journal?.root && roots.pending?.root !== journal.root && ruling) {
+      offer({ type: "RootFailed", epoch: journal.epoch, root: journal.root, ruling });
+    } else if (journal?.root && (roots.pending?.root !== journal.root || journal.state === "active")) {
       offer({
         type: "RootReverted",
         epoch: journal.epoch,
@@ -515,7 +541,8 @@ export function simulate(seed: string | number, actions: number): SimulationResu
     } else if (dice < 0.935) restart();
     else if (dice < 0.94) stepClock(random.below(7_200_000) - 3_600_000);
     else if (dice < 0.95) snapshot = { state: JSON.stringify(state), seq: log.length };
-    else if (dice < 0.965) rewind();
+    else if (dice < 0.96) rewind();
+    else if (dice < 0.967 && pendingRoot) court.open();
     else if (dice < 0.972) away = !away;
     else if (dice < 0.984) {
       if (chance(0.5)) lieOrNot();
@@ -562,5 +589,5 @@ export function simulate(seed: string | number, actions: number): SimulationResu
     act(false);
   }
   restart();
-  return { state, log, restarts, refused, reverts: state.reverts };
+  return { state, log, restarts, refused, reverts: state.reverts, disputes: court.fallen };
 }

@@ -37,6 +37,7 @@ test("a coordinator reads back every kind of value: text, numbers, times, sizes"
     loopbackPort: 7_701,
     tlsCert: "--cert",
     maxFee: 0.000_25,
+    bondAtMost: 2.5,
     keepPayloads: 5_400_000,
     keepCheckpoints: 12,
     keepBytes: 2 ** 31,

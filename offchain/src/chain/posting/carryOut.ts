@@ -20,7 +20,7 @@ interface CarryOutModules {
 /** The posting for which something is asked. */
 export interface PostingInWork {
   readonly context: Pick<JobContext, "signal" | "note">;
-  readonly target: () => { readonly to: Address; readonly data: Hex };
+  readonly target: () => Promise<{ readonly to: Address; readonly data: Hex; readonly value?: bigint }>;
   readonly done: (anew?: number) => Promise<unknown>;
   readonly prepare: () => Promise<"send" | "wait" | CotrainError>;
 }
@@ -85,9 +85,10 @@ function createReads({ connection: { call, url }, account }: CarryOutModules): P
     },
     quote: async ({ gas: wanted }, { target }) => {
       const block = wanted === "latest" ? { blockTag: wanted } : {};
+      const sent = await target();
       const [nonce, gas, fees, balance] = await Promise.all([
         wanted === "first" ? nonceAt("pending") : null,
-        wanted === "known" ? null : call((chain) => chain.estimateGas({ account: from, ...target(), ...block })),
+        wanted === "known" ? null : call((chain) => chain.estimateGas({ account: from, ...sent, ...block })),
         call((chain) => chain.estimateFeesPerGas()),
         call((chain) => chain.getBalance({ address: from })),
       ]);
@@ -96,7 +97,9 @@ function createReads({ connection: { call, url }, account }: CarryOutModules): P
           "CHAIN_RPC",
           `The chain's RPC at ${redactUrl(url)} estimates ${gas} gas for a transaction, which none can have: it is asked again.`,
         );
-      return { nonce, asked: { gas, maxFeePerGas: fees.maxFeePerGas, tip: fees.maxPriorityFeePerGas }, balance };
+      const asked = { gas, maxFeePerGas: fees.maxFeePerGas, tip: fees.maxPriorityFeePerGas };
+      // What goes along pays no fees.
+      return { nonce, asked, balance: balance - (sent.value ?? 0n) };
     },
     receipts: async ({ hashes }) => {
       const receipts = await Promise.all(hashes.map(receiptOf));
@@ -107,7 +110,8 @@ function createReads({ connection: { call, url }, account }: CarryOutModules): P
     // The same call now fails the same way unless the chain moved on meanwhile.
     reason: async (_ask, { target }) => {
       try {
-        await call((chain) => chain.call({ account: from, ...target() }));
+        const sent = await target();
+        await call((chain) => chain.call({ account: from, ...sent }));
         return { refused: null };
       } catch (error) {
         if (isRevert(error)) return { refused: refused(error) };
@@ -136,7 +140,7 @@ function createWrites({ connection, account, clock, log }: CarryOutModules): Omi
         gas,
         maxFeePerGas,
         maxPriorityFeePerGas: tip,
-        ...target(),
+        ...(await target()),
       });
       const paid = { gas: gas.toString(), maxFeePerGas: maxFeePerGas.toString(), tip: tip.toString() };
       return { sent: { hash: keccak256(raw), raw, ...paid } };

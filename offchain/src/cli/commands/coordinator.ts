@@ -59,6 +59,7 @@ export const coordinatorCommand = defineCommand({
           chain: {
             ...readerOptions(rpcUrl, run.deployment.chainId, run.deployment),
             maxFee: weiOf(options.maxFee),
+            bondAtMost: weiOf(options.bondAtMost),
           },
           announced: { rpcUrl: options.publicRpc ?? publicRpcOf(rpcUrl) ?? null, profile, blocks },
           poster,

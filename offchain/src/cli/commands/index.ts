@@ -15,6 +15,9 @@ import { codeCapsCommand } from "./codeCaps.ts";
 import { codeBurnCommand, codeRevokeCommand, codeRevokeSetCommand } from "./codeEnd.ts";
 import { coordinatorCommand } from "./coordinator.ts";
 import { delegateCommand } from "./delegate.ts";
+import { disputesListCommand } from "./disputes.ts";
+import { disputesSettleCommand, disputesWithdrawCommand } from "./disputesEnd.ts";
+import { disputesOpenCommand } from "./disputesOpen.ts";
 import { doctorCommand } from "./doctor.ts";
 import { emissionProposeCommand, emissionShowCommand } from "./emission.ts";
 import { generateCommand } from "./generate.ts";
@@ -26,6 +29,7 @@ import { proposeCommand } from "./propose.ts";
 import { rewardsClaimCommand, rewardsListCommand } from "./rewards.ts";
 import { sharesCommand } from "./shares.ts";
 import { signersCommands } from "./signers.ts";
+import { stakeCommands } from "./stake.ts";
 import { statusCommand } from "./status.ts";
 import { suspendCommand } from "./suspend.ts";
 import { upCommand } from "./up.ts";
@@ -53,6 +57,11 @@ export const commands: readonly Command[] = [
   voteCommand,
   proposalsExecuteCommand,
   proposalsCancelCommand,
+  disputesListCommand,
+  disputesOpenCommand,
+  disputesSettleCommand,
+  disputesWithdrawCommand,
+  ...stakeCommands,
   buildsListCommand,
   buildsProposeCommand,
   codeProposeCommand,
@@ -92,6 +101,8 @@ export const withoutDocument: ReadonlySet<string> = new Set(["worker", "coordina
 export const groupSummaries: Readonly<Record<string, string>> = {
   capital: "shares that are sold for a model's capital token, an epoch at a time",
   code: "what authors of code are paid: grants, by maintainers or the holders",
+  disputes: "roots that somebody disputes, and the holders' votes on them",
+  stake: "coins that workers and validators put up, and lose where they are proved to have lied",
   emission: "how many shares a model mints, and for what",
   poster: "who posts a run's heads",
   maintainers: "who approves what is paid for code, and proposing others",

@@ -75,7 +75,7 @@ async function votersOf(place: DecidingPlace, proposalId: bigint, timepoint: big
 /** Shows what a proposal would do, before anybody signs or sends anything, to people. */
 async function sayWords(place: DecidingPlace, told: ToldProposal, output: Output): Promise<void> {
   if (output.json) return;
-  for (const line of callsText(told)) output.notice(`If holders accept it: ${line}`);
+  for (const line of callsText(told)) output.notice(told.isDispute ? line : `If holders accept it: ${line}`);
   for (const line of await replacedSince(place, told)) output.notice(line);
 }
 

@@ -10,7 +10,7 @@ import {
   type RootActivated,
   type RootPosted,
 } from "./effects.ts";
-import type { AttestationAccepted, Decisions, RootReverted } from "./events.ts";
+import type { AttestationAccepted, Decisions, RootFailed, RootReverted } from "./events.ts";
 import { begin, end, endAll, endKey, issue, type StateDraft } from "./pending.ts";
 import { isSigned } from "./state.ts";
 
@@ -113,8 +113,10 @@ function onEpochComputed(draft: StateDraft, event: EpochComputed): void {
   record.root = attestation.root;
   record.computed = { ...computed, attestation: { ...attestation }, validators: [...computed.validators] };
   const same = draft.epochs.find(
-    ({ state, computed }) =>
+    ({ state, computed, failed }) =>
       state === "superseded" &&
+      // The contract takes no signature of it again.
+      !failed &&
       computed?.manifest === manifest &&
       computed.attestation.deadline === attestation.deadline &&
       computed.attestation.setVersion === attestation.setVersion &&
@@ -194,7 +196,11 @@ function onRootActivated(draft: StateDraft, event: RootActivated): void {
  * Opens again the epochs of the heads that a lost root covered, or was said to cover, and the root's own epoch if it was computed
  * here. That any other epoch is over, or ever will be, is only the word of the RPC that named the root.
  */
-function openCovered(draft: StateDraft, { computed }: RecordDraft, { at, epoch: lost }: RootReverted): void {
+function openCovered(
+  draft: StateDraft,
+  { computed }: RecordDraft,
+  { at, epoch: lost }: Pick<RootReverted, "at" | "epoch">,
+): void {
   const anchored = draft.heads.flatMap(({ anchor }) => anchor?.epoch ?? []);
   const covered = [...anchored, ...(computed ? [lost] : [])].filter(
     (each) => each > draft.settledEpoch && each <= lost,
@@ -232,10 +238,25 @@ function onRootReverted(draft: StateDraft, event: RootReverted): void {
   }
 }
 
+/** What it covered is computed again, and signed of another block: the chain did not go back, and posting the same is refused. */
+function onRootFailed(draft: StateDraft, event: RootFailed): void {
+  const record = draft.epochs.findLast(
+    ({ epoch, root, state }) => epoch === event.epoch && root === event.root && state === "posted",
+  );
+  if (!record) return;
+  record.state = "superseded";
+  record.failed = true;
+  draft.reverts += 1;
+  endAll(draft, "activateRoot");
+  openCovered(draft, record, event);
+  maybeComputeEpoch(draft, event.at);
+}
+
 export const epochDecisions = {
   EpochComputed: onEpochComputed,
   AttestationAccepted: onAttestationAccepted,
   RootPosted: onRootPosted,
   RootActivated: onRootActivated,
   RootReverted: onRootReverted,
+  RootFailed: onRootFailed,
 } satisfies Partial<Decisions>;

@@ -130,6 +130,15 @@ export interface RootReverted extends Timed {
   readonly settledEpoch: number;
 }
 
+/** A posted root was disputed and did not stand: what was signed of it is never taken again. */
+export interface RootFailed extends Timed {
+  readonly type: "RootFailed";
+  readonly epoch: number;
+  readonly root: Hex;
+  /** By the holders' vote, or without a decision. */
+  readonly ruling: "void" | "undecided";
+}
+
 interface PauseRequested extends Timed {
   readonly type: "PauseRequested";
   readonly by: "operator" | "chain";
@@ -158,6 +167,7 @@ export type RunEvent =
   | VerdictAccepted
   | AttestationAccepted
   | RootReverted
+  | RootFailed
   | PauseRequested
   | ResumeRequested
   | RunFinished

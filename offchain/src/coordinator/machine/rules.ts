@@ -89,6 +89,10 @@ const rules: Rules = {
     const was = record?.state === "posted" || (record?.state === "active" && event.settledEpoch < record.epoch);
     return was ? null : obsolete("the lost root");
   },
+  RootFailed: ({ epochs }, { epoch, root }) =>
+    epochs.some((record) => record.epoch === epoch && record.root === root && record.state === "posted")
+      ? null
+      : obsolete("the failed root"),
   PauseRequested: ({ pausedBy }, { by }) => (pausedBy[by] ? obsolete("the pause") : null),
   ResumeRequested: ({ pausedBy }, { by }) => (pausedBy[by] ? null : obsolete("the resumption")),
   ClockStepped: ({ at }, { was }) => (was >= at ? null : obsolete("this step of the clock")),

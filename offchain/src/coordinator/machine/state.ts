@@ -205,6 +205,8 @@ export interface EpochRecord {
   readonly root: Hex | null;
   readonly signatures: readonly { readonly validator: Address; readonly signature: Hex }[];
   readonly transaction: Hex | null;
+  /** It was posted, disputed, and did not stand; absent otherwise. */
+  readonly failed?: true;
 }
 
 /** A finished round, to compute the speed from. */
@@ -262,7 +264,7 @@ export interface RunState {
   readonly recent: readonly RoundSummary[];
   /** Oldest first: all that are not anchored or not covered by an active root, and some more. */
   readonly heads: readonly HeadEntry[];
-  /** How often the chain went back; part of the keys of postings. */
+  /** How often the chain went back, or a root failed; part of the keys of postings. */
   readonly reverts: number;
   readonly openEpochs: Readonly<Record<number, OpenEpoch>>;
   /** Newest last, bounded. */

@@ -1,0 +1,73 @@
+/**
+ * The bond that a root bears after one that failed: whether this account puts it up. What lacks is no wait of the posting journal's,
+ * since heads stand behind the root in its queue: the posting ends, and whoever wants it asks again.
+ */
+import type { ModelId } from "@cotrain/sdk/protocol";
+import { formatEther } from "viem";
+
+import { type Clock, RetryableError } from "../base/index.ts";
+import type { ChainReader, FeeWait } from "./ports.ts";
+
+/** Wei that a root may bear where nobody says otherwise: a coin. */
+export const DEFAULT_BOND_AT_MOST = 10n ** 18n;
+
+/** Ms after which nobody asks any more: the root was posted by others, or is computed again. */
+const FORGOTTEN_MS = 120_000;
+
+export interface Bonds {
+  /** What goes along with the next root, wei. @throws RetryableError `BOND_TOO_HIGH`, `BOND_LACKING` */
+  due(modelId: ModelId): Promise<bigint>;
+  /** What the bond of a root waits for. */
+  wait(): FeeWait | undefined;
+}
+
+export interface BondModules {
+  readonly reader: Pick<ChainReader, "disputeCost">;
+  readonly clock: Clock;
+  /** Wei that a root may bear. */
+  readonly atMost: bigint;
+  /** What the fees of a transaction may take, which must be there beside it, wei. */
+  readonly maxFee: bigint;
+  /** Of the account that posts, wei. */
+  readonly balance: () => Promise<bigint>;
+}
+
+export function createBonds({ reader, clock, atMost, maxFee, balance }: BondModules): Bonds {
+  let waiting: (FeeWait & { readonly askedAt: number }) | undefined;
+  const isWaiting = (): boolean => waiting !== undefined && clock.monotonic() - waiting.askedAt < FORGOTTEN_MS;
+  const lacks = (what: "bond" | "bondCoins", asked: bigint, allowed: bigint): void => {
+    const since = waiting && isWaiting() ? waiting.since : clock.now();
+    waiting = { what, asked, allowed, since, askedAt: clock.monotonic() };
+  };
+  return {
+    due: async (modelId) => {
+      const { bond, isDue } = await reader.disputeCost(modelId);
+      if (!isDue) {
+        waiting = undefined;
+        return 0n;
+      }
+      if (bond > atMost) {
+        lacks("bond", bond, atMost);
+        throw new RetryableError(
+          "BOND_TOO_HIGH",
+          `The root before did not stand, so the next one bears a bond of ${formatEther(bond)} coins, which come back with its activation; --bond-at-most allows ${formatEther(atMost)}. Nothing is posted until it allows more.`,
+        );
+      }
+      const [asked, has] = [bond + maxFee, await balance()];
+      if (has < asked) {
+        lacks("bondCoins", asked, has);
+        throw new RetryableError(
+          "BOND_LACKING",
+          `The root before did not stand, so the next one bears a bond of ${formatEther(bond)} coins, which come back with its activation; the poster has ${formatEther(has)} and needs ${formatEther(asked)}, the fees that it may pay included.`,
+        );
+      }
+      waiting = undefined;
+      return bond;
+    },
+    wait: () => {
+      if (!waiting || !isWaiting()) return undefined;
+      const { askedAt: _asked, ...wait } = waiting;
+      return wait;
+    },
+  };
+}
