@@ -7,7 +7,7 @@ import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/Messa
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IComputeRewards} from "../interfaces/IComputeRewards.sol";
-import {Dispute, IDisputes, Outcome, Ruled} from "../interfaces/IDisputes.sol";
+import {Dispute, IDisputes, Outcome} from "../interfaces/IDisputes.sol";
 import {Digest, ModelId} from "../interfaces/Ids.sol";
 import {IModelRegistry, Schedule} from "../interfaces/IModelRegistry.sol";
 import {IRunRegistry} from "../interfaces/IRunRegistry.sol";
@@ -144,11 +144,11 @@ contract StakeManager is IStakeManager, ModelAuthority {
     /// @inheritdoc IStakeManager
     function slashVoided(Attestation calldata attestation, bytes calldata signature) external returns (uint256 amount) {
         bytes32 digest = ProtocolHashes.hashAttestation(attestation);
-        Ruled memory ruled = DISPUTES.ruledOf(digest);
+        Dispute memory dispute = DISPUTES.disputeOf(digest);
         // What was not decided proves nobody wrong.
-        if (ruled.outcome != Outcome.Void) revert StakeManagerNotVoided(digest);
+        if (dispute.outcome != Outcome.Void) revert StakeManagerNotVoided(digest);
         address signer = _signerOf(REWARDS.domainSeparator(), digest, signature);
-        return _punish(attestation.modelId, signer, Offence.VoidedRoot, digest, ruled.disputer);
+        return _punish(attestation.modelId, signer, Offence.VoidedRoot, digest, dispute.disputer);
     }
 
     /// @inheritdoc IStakeManager
@@ -315,11 +315,11 @@ contract StakeManager is IStakeManager, ModelAuthority {
     }
 
     function _requireUndisputed(ModelId modelId) private view {
-        Dispute memory dispute = DISPUTES.disputeOf(modelId, COMPUTE);
-        if (dispute.number == 0) return;
-        if (dispute.outcome == Outcome.Open) revert StakeManagerDisputed(dispute.number);
+        (bytes32 disputed, uint48 voidedAt) = DISPUTES.disputedOf(modelId, COMPUTE);
+        if (disputed != 0) revert StakeManagerDisputed(disputed);
+        if (voidedAt == 0) return;
         // Time to punish who signed what was voided.
-        uint256 until = dispute.endedAt + _scheduleOf(modelId).window + Votes.length(REGISTRY, modelId);
+        uint256 until = voidedAt + _scheduleOf(modelId).window + Votes.length(REGISTRY, modelId);
         if (block.timestamp < until) revert StakeManagerDisputedLately(uint48(until));
     }
 

@@ -190,7 +190,11 @@ contract StakeTest is Stakes {
         vm.warp(block.timestamp + LEAVE);
         book.set(modelId, COMPUTE, 2, Outcome.Open);
         refuseTake(WORKER, worker, abi.encodeWithSelector(IStakeManager.StakeManagerDisputed.selector, 2));
+        uint256 before = vm.snapshotState();
         book.set(modelId, COMPUTE, 2, Outcome.Stands);
+        eq(take(WORKER, worker), 10, "nobody is to be punished");
+        vm.revertToState(before);
+        book.set(modelId, COMPUTE, 2, Outcome.Void);
         uint256 until = block.timestamp + WINDOW + VOTE;
         vm.warp(until - 1);
         refuseTake(

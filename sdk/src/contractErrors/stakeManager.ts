@@ -11,12 +11,12 @@ export const StakeManagerBadRulingError = define(
 );
 export const StakeManagerDisputedError = define(
   "StakeManagerDisputed",
-  (number) => `No stake is paid while a root is disputed (dispute ${number}); try again when that is settled.`,
+  (digest) => `No stake is paid while a root is disputed (attestation ${digest}); try again when that is settled.`,
   true,
 );
 export const StakeManagerDisputedLatelyError = define(
   "StakeManagerDisputedLately",
-  (until) => `A dispute ended a short while ago: no stake is paid before ${time(until)}.`,
+  (until) => `Holders voided a root a short while ago: no stake is paid before ${time(until)}.`,
   true,
 );
 export const StakeManagerExpiredError = define(
