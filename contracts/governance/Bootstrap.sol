@@ -52,6 +52,11 @@ contract Bootstrap is IBootstrap, ModelAuthority {
     }
 
     /// @inheritdoc IBootstrap
+    function isOver(ModelId modelId) external view returns (bool) {
+        return _terms[modelId].endedAt != 0;
+    }
+
+    /// @inheritdoc IBootstrap
     function termsOf(ModelId modelId) external view returns (BootstrapTerms memory) {
         return _terms[modelId];
     }

@@ -263,9 +263,10 @@ contract ModelGovernor is
         uint256 proposalId
     ) internal override(GovernorUpgradeable, GovernorPreventLateQuorumUpgradeable) {
         super._tallyUpdated(proposalId);
+        if (proposalProposer(proposalId) != REWARDS) return;
         StorageSlot.Uint256Slot storage extended = EXTENDED_DEADLINES.deriveMapping(proposalId).getUint256Slot();
         // Recorded with the quorum, late or not.
-        if (extended.value == 0 || proposalProposer(proposalId) != REWARDS) return;
+        if (extended.value == 0) return;
         (uint256 against, uint256 inFavour, ) = proposalVotes(proposalId);
         bool stands = inFavour > against;
         Note storage note = _notes[proposalId];

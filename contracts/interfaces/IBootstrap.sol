@@ -63,6 +63,11 @@ interface IBootstrap {
     /// @return Whether the model's bootstrap has ended, be it now.
     function endIfDue(ModelId modelId) external returns (bool);
 
+    /// @notice Whether a model's bootstrap has ended.
+    /// @param modelId The model.
+    /// @return True from its end on; being due is not enough.
+    function isOver(ModelId modelId) external view returns (bool);
+
     /// @notice What workers have claimed: what was minted for compute less what still lies where they claim it. Shares that
     /// somebody sends there count as not claimed.
     /// @param modelId The model.

@@ -492,6 +492,7 @@ export const bootstrapAbi = [
   {"inputs":[],"name":"emission","outputs":[{"name":"","type":"address"}],"stateMutability":"view","type":"function"},
   {"inputs":[{"name":"modelId","type":"bytes32"}],"name":"end","outputs":[],"stateMutability":"nonpayable","type":"function"},
   {"inputs":[{"name":"modelId","type":"bytes32"}],"name":"endIfDue","outputs":[{"name":"","type":"bool"}],"stateMutability":"nonpayable","type":"function"},
+  {"inputs":[{"name":"modelId","type":"bytes32"}],"name":"isOver","outputs":[{"name":"","type":"bool"}],"stateMutability":"view","type":"function"},
   {"inputs":[{"name":"modelId","type":"bytes32"}],"name":"neededOf","outputs":[{"name":"","type":"uint256"}],"stateMutability":"view","type":"function"},
   {"inputs":[{"name":"modelId","type":"bytes32"},{"name":"shares","type":"uint128"},{"name":"epochs","type":"uint32"},{"name":"maxEpochs","type":"uint32"}],"name":"open","outputs":[],"stateMutability":"nonpayable","type":"function"},
   {"inputs":[],"name":"registry","outputs":[{"name":"","type":"address"}],"stateMutability":"view","type":"function"},
