@@ -399,6 +399,8 @@ describe("what a proposal replaces", () => {
   });
 });
 
+const listed = () => told<readonly { readonly stale: readonly string[] }[]>("proposals", "list", ...at());
+
 test("a bond of disputes that was set since is named, which no command proposes", async () => {
   const { client, world, wallets } = holders;
   const { contracts: addresses, modelId } = world;
@@ -412,10 +414,9 @@ test("a bond of disputes that was set since is named, which no command proposes"
   };
   const proposer = wallets["worker-1"]!;
   await carryOut(proposer, proposeToHolders.call({ governor, calls: [call], description: "twice as much", proposer }));
-  const list = () => told<readonly { readonly stale: readonly string[] }[]>("proposals", "list", ...at());
-  expect(await list()).toMatchObject([{ stale: [] }]);
+  expect(await listed()).toMatchObject([{ stale: [] }]);
   await carryOut(timelock, call);
-  expect(await list()).toMatchObject([{ stale: [expect.stringContaining("number 1 of the bonds of disputes")] }]);
+  expect(await listed()).toMatchObject([{ stale: [expect.stringContaining("number 1 of the bonds of disputes")] }]);
 });
 
 /** The same run, as somebody else names it. */
