@@ -57,6 +57,8 @@ interface ModelSettings {
   /** When the organiser is the court of disputes no longer: share wei that workers have claimed, and epochs that are over. */
   readonly bootstrapShares: bigint;
   readonly bootstrapEpochs: number;
+  /** After how many epochs it is no longer, whatever was claimed. */
+  readonly bootstrapMaxEpochs: number;
 }
 
 /** Minima that a ModelRegistry holds every model to, for ever; the Solidity struct of the same name. */
@@ -82,9 +84,12 @@ const day = 24 * hour;
 const year = 365 * day;
 const share = 10n ** 18n;
 
-/** The least cap that an epoch's budget fits under: budget × epochs of a year, as Emission counts them. */
+/** Epochs of a year, as the contracts count them. */
+const perYear = (epochLength: number): number => Math.ceil(year / epochLength);
+
+/** The least cap that an epoch's budget fits under. */
 function yearlyCapOf(epochBudget: bigint, epochLength: number): bigint {
-  return epochBudget * BigInt(Math.ceil(year / epochLength));
+  return epochBudget * BigInt(perYear(epochLength));
 }
 
 const local: Profile = {
@@ -119,6 +124,7 @@ const local: Profile = {
     disputeBond: share / 100n,
     bootstrapShares: 500n * share,
     bootstrapEpochs: 2,
+    bootstrapMaxEpochs: perYear(16),
   },
 };
 
@@ -154,6 +160,7 @@ const open: Profile = {
     disputeBond: share / 10n,
     bootstrapShares: 100_000n * share,
     bootstrapEpochs: 90,
+    bootstrapMaxEpochs: perYear(day),
   },
 };
 

@@ -10,10 +10,14 @@ import {IModelRegistry, Schedule} from "../interfaces/IModelRegistry.sol";
 import {COMPUTE} from "../interfaces/Kinds.sol";
 import {Epochs} from "../libraries/Epochs.sol";
 import {ModelAuthority} from "../models/ModelAuthority.sol";
+import {ModelGovernor} from "./ModelGovernor.sol";
 
 /// @title Bootstrap
 /// @notice See IBootstrap.
 contract Bootstrap is IBootstrap, ModelAuthority {
+    /// @dev How many quorums of the supply must be claimed: not all who claim vote.
+    uint256 private constant QUORUMS = 2;
+
     IEmission private immutable EMISSION;
     address private immutable REWARDS;
 
@@ -29,24 +33,22 @@ contract Bootstrap is IBootstrap, ModelAuthority {
     }
 
     /// @inheritdoc IBootstrap
-    function open(ModelId modelId, uint128 shares, uint32 epochs) external onlyRegistry(modelId) {
-        _terms[modelId] = BootstrapTerms({shares: shares, epochs: epochs, endedAt: 0});
-        emit BootstrapOpened(modelId, shares, epochs);
+    function open(ModelId modelId, uint128 shares, uint32 epochs, uint32 maxEpochs) external onlyRegistry(modelId) {
+        _terms[modelId] = BootstrapTerms({shares: shares, epochs: epochs, maxEpochs: maxEpochs, endedAt: 0});
+        emit BootstrapOpened(modelId, shares, epochs, maxEpochs);
     }
 
     /// @inheritdoc IBootstrap
     function end(ModelId modelId) external {
+        if (endIfDue(modelId)) return;
         BootstrapTerms memory terms = _terms[modelId];
-        if (terms.endedAt != 0) return;
-        Schedule memory schedule = REGISTRY.scheduleOf(modelId);
-        if (schedule.start == 0) revert BootstrapUnknownModel(modelId);
-        uint256 claimed = claimedOf(modelId);
-        uint256 epochsOver = Epochs.at(schedule, block.timestamp) - 1;
-        if (claimed < terms.shares || epochsOver < terms.epochs) {
-            revert BootstrapNotOver(claimed, terms.shares, epochsOver, terms.epochs);
-        }
-        _terms[modelId].endedAt = uint48(block.timestamp);
-        emit BootstrapEnded(modelId, claimed);
+        revert BootstrapNotOver(
+            claimedOf(modelId),
+            neededOf(modelId),
+            _epochsOver(modelId),
+            terms.epochs,
+            terms.maxEpochs
+        );
     }
 
     /// @inheritdoc IBootstrap
@@ -70,8 +72,33 @@ contract Bootstrap is IBootstrap, ModelAuthority {
     }
 
     /// @inheritdoc IBootstrap
+    function endIfDue(ModelId modelId) public returns (bool) {
+        BootstrapTerms memory terms = _terms[modelId];
+        if (terms.endedAt != 0) return true;
+        uint256 epochsOver = _epochsOver(modelId);
+        if (epochsOver < terms.epochs) return false;
+        uint256 claimed = claimedOf(modelId);
+        if (epochsOver < terms.maxEpochs && claimed < neededOf(modelId)) return false;
+        _terms[modelId].endedAt = uint48(block.timestamp);
+        emit BootstrapEnded(modelId, claimed);
+        return true;
+    }
+
+    /// @inheritdoc IBootstrap
+    function neededOf(ModelId modelId) public view returns (uint256) {
+        uint256 quorum = ModelGovernor(payable(REGISTRY.governorOf(modelId))).quorum(block.timestamp - 1);
+        return Math.max(_terms[modelId].shares, QUORUMS * quorum);
+    }
+
+    /// @inheritdoc IBootstrap
     function claimedOf(ModelId modelId) public view returns (uint256) {
         uint256 unclaimed = IERC20(REGISTRY.sharesOf(modelId)).balanceOf(REWARDS);
         return Math.saturatingSub(EMISSION.mintedOf(modelId, COMPUTE), unclaimed);
+    }
+
+    function _epochsOver(ModelId modelId) private view returns (uint256) {
+        Schedule memory schedule = REGISTRY.scheduleOf(modelId);
+        if (schedule.start == 0) revert BootstrapUnknownModel(modelId);
+        return Epochs.at(schedule, block.timestamp) - 1;
     }
 }

@@ -13,6 +13,8 @@ import {IVotes} from "@openzeppelin/contracts/governance/utils/IVotes.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {SlotDerivation} from "@openzeppelin/contracts/utils/SlotDerivation.sol";
+import {StorageSlot} from "@openzeppelin/contracts/utils/StorageSlot.sol";
 import {IModelGovernor} from "../interfaces/IModelGovernor.sol";
 import {GovernorConfig, IModelRegistry, Limits} from "../interfaces/IModelRegistry.sol";
 import {Protocol} from "../libraries/Protocol.sol";
@@ -29,6 +31,9 @@ contract ModelGovernor is
     GovernorTimelockControlUpgradeable,
     GovernorPreventLateQuorumUpgradeable
 {
+    using SlotDerivation for bytes32;
+    using StorageSlot for bytes32;
+
     /// @dev Fixed at creation, in one slot.
     struct Bounds {
         uint96 quorumFloor;
@@ -36,16 +41,31 @@ contract ModelGovernor is
         uint32 longestVote;
     }
 
+    /// @dev What is kept of a proposal.
+    struct Note {
+        /// Its description names no proposer.
+        bool unnamed;
+        /// Of a dispute that has a quorum: whether more votes are for the root, and how often a change of that prolonged its vote.
+        bool stands;
+        uint8 swings;
+    }
+
     /// @dev The proposal threshold may be this part of the shares that there are.
     uint256 private constant THRESHOLD_PART = 10;
+
+    /// @dev How often a change of the lead prolongs the vote on a dispute, so that it ends.
+    uint8 private constant MAX_SWINGS = 2;
+
+    /// @dev Where GovernorPreventLateQuorumUpgradeable keeps the deadlines that it extends: the second slot of ERC-7201's
+    /// openzeppelin.storage.GovernorPreventLateQuorum. Deadlines of our own beside them would cost every vote a read more.
+    bytes32 private constant EXTENDED_DEADLINES = 0x042f525fd47e44d02e065dd7bb464f47b4f926fbd05b5e087891ebd756adf101;
 
     IModelRegistry private immutable REGISTRY;
     address private immutable REWARDS;
 
     Bounds private _bounds;
 
-    /// @dev Proposals whose description names no proposer.
-    mapping(uint256 proposalId => bool) private _unnamed;
+    mapping(uint256 proposalId => Note) private _notes;
 
     /// @notice The implementation itself can never be initialised.
     /// @param registry_ The registry that makes the clones and holds the limits.
@@ -183,7 +203,7 @@ contract ModelGovernor is
         return super.proposalNeedsQueuing(proposalId);
     }
 
-    /// @notice End of a vote, later than planned where the quorum came late.
+    /// @notice End of a vote, later than planned where the quorum came late, or the lead of a dispute changed late.
     /// @param proposalId The proposal.
     /// @return Seconds since 1970; 0 for a proposal that does not exist.
     function proposalDeadline(
@@ -234,23 +254,41 @@ contract ModelGovernor is
     ) internal override returns (uint256 proposalId) {
         proposalId = super._propose(targets, values, calldatas, description, proposer);
         // A description that names somebody is refused to everybody else, the zero address included.
-        if (_isValidDescriptionForProposer(address(0), description)) _unnamed[proposalId] = true;
+        if (_isValidDescriptionForProposer(address(0), description)) _notes[proposalId].unnamed = true;
     }
 
+    /// @dev Either side of a dispute can reach its quorum early, and so use up what a late one prolongs. A change of the lead that
+    /// leaves nobody the time to answer prolongs the vote as well.
     function _tallyUpdated(
         uint256 proposalId
     ) internal override(GovernorUpgradeable, GovernorPreventLateQuorumUpgradeable) {
         super._tallyUpdated(proposalId);
+        if (proposalProposer(proposalId) != REWARDS) return;
+        StorageSlot.Uint256Slot storage extended = EXTENDED_DEADLINES.deriveMapping(proposalId).getUint256Slot();
+        // Recorded with the quorum, late or not.
+        if (extended.value == 0) return;
+        (uint256 against, uint256 inFavour, ) = proposalVotes(proposalId);
+        bool stands = inFavour > against;
+        Note storage note = _notes[proposalId];
+        if (stands == note.stands) return;
+        note.stands = stands;
+        // A vote that reaches the quorum has left that time already.
+        uint48 deadline = clock() + lateQuorumVoteExtension();
+        if (note.swings == MAX_SWINGS || deadline <= proposalDeadline(proposalId)) return;
+        ++note.swings;
+        extended.value = deadline;
+        emit ProposalExtended(proposalId, deadline);
     }
 
-    /// @dev Either side of a dispute can reach its quorum, and who abstains decides nothing. Nobody but the rewards opens one, and
-    /// they open nothing else.
+    /// @dev Either side of a dispute can reach its quorum, who abstains decides nothing, and no vote is no quorum. Nobody but the
+    /// rewards opens one, and they open nothing else.
     function _quorumReached(
         uint256 proposalId
     ) internal view override(GovernorUpgradeable, GovernorCountingSimpleUpgradeable) returns (bool) {
         if (proposalProposer(proposalId) != REWARDS) return super._quorumReached(proposalId);
         (uint256 against, uint256 inFavour, ) = proposalVotes(proposalId);
-        return Math.max(against, inFavour) >= quorum(proposalSnapshot(proposalId));
+        uint256 most = Math.max(against, inFavour);
+        return most != 0 && most >= quorum(proposalSnapshot(proposalId));
     }
 
     function _queueOperations(
@@ -283,7 +321,7 @@ contract ModelGovernor is
     }
 
     function _validateCancel(uint256 proposalId, address caller) internal view override returns (bool) {
-        return !_unnamed[proposalId] && super._validateCancel(proposalId, caller);
+        return !_notes[proposalId].unnamed && super._validateCancel(proposalId, caller);
     }
 
     function _executor()

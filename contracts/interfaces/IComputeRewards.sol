@@ -187,11 +187,12 @@ interface IComputeRewards {
     error ComputeRewardsOrderNotSigned(address account);
 
     /// @notice Posts a root for its window; anyone may, with enough signatures. After a root that failed the bond of
-    /// IDisputes.bondOf comes along as value, which goes back when this one is activated.
+    /// IDisputes.bondOf comes along as value, which goes back when this one is activated. What comes along beyond what is due is
+    /// credited to the sender.
     /// @dev Reverts with ComputeRewardsUnknownKind, ComputeRewardsUnknownModel, ComputeRewardsEpochNotOver,
     /// ComputeRewardsExpired, ComputeRewardsBadDeadline, ComputeRewardsRootPending, ComputeRewardsWrongIndex,
     /// ComputeRewardsWrongEpochs, ComputeRewardsStaleRoot, ComputeRewardsZeroRoot, ComputeRewardsOverBudget,
-    /// ComputeRewardsStaleSet, DisputesRuledBefore, DisputesWrongBond, SafeCast's error where epoch, total or deadline leaves
+    /// ComputeRewardsStaleSet, DisputesRuledBefore, DisputesBondTooLow, SafeCast's error where epoch, total or deadline leaves
     /// its bits here, and as IValidatorSet.requireQuorum.
     /// @param attestation What the validators signed.
     /// @param signatures Theirs, by strictly ascending signers, 65 bytes each (r, s, v).

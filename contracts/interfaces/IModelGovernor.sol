@@ -46,7 +46,8 @@ interface IModelGovernor {
     ) external;
 
     /// @notice Opens the vote on a disputed root; the rewards only, without any threshold. Its quorum is counted on the side that
-    /// has more, For or Against, and abstaining counts on neither; else it is a vote like any other.
+    /// has more, For or Against, and abstaining counts on neither. Where it has one and the lead changes so late that less than the
+    /// late-quorum extension is left, its end moves to that extension from then, twice at most. Else it is a vote like any other.
     /// @dev Reverts with ModelGovernorOnlyRewards.
     /// @param action What is called at the rewards once it is accepted.
     /// @param text What holders read; its end names the rewards as the proposer, so that nobody proposes the same first.

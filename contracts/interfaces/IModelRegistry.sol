@@ -12,7 +12,8 @@ import {KINDS} from "./Kinds.sol";
 /// @param timelockDelay Between queueing a proposal that passed and executing it.
 /// @param proposalThreshold Votes needed to propose; at creation a tenth of a year's compute under the first budget at most.
 /// @param quorumBps Votes needed for a quorum, in basis points of the past supply.
-/// @param quorumFloor Votes needed for a quorum at the least; a tenth of a year's compute under the first budget at most.
+/// @param quorumFloor Votes needed for a quorum at the least: a share where the first budget pays compute, a tenth of a year's compute
+/// under that budget at most.
 struct GovernorConfig {
     uint32 votingDelay;
     uint32 votingPeriod;
@@ -39,10 +40,12 @@ struct GovernorConfig {
 /// @param validators Strictly ascending.
 /// @param threshold Signatures needed, at least two thirds of the validators.
 /// @param capital How its shares are sold; all zero for a model that sells none.
-/// @param disputeBond What a dispute costs at first, in wei of the chain's coin, 2^80 at most.
+/// @param disputeBond What a dispute costs at first, in wei of the chain's coin, 2^70 at most.
 /// @param bootstrapShares What workers must have claimed before its organiser is the court of disputes no longer, in wei of
 /// shares: the quorum's floor at least, a tenth of a year's compute under the first budget at most.
 /// @param bootstrapEpochs How many epochs must be over before that; a year's at most.
+/// @param bootstrapMaxEpochs After how many epochs the organiser is the court no longer, whatever was claimed: those of a quarter of a
+/// year and bootstrapEpochs at least, a year's at most.
 struct ModelConfig {
     string name;
     string symbol;
@@ -61,6 +64,7 @@ struct ModelConfig {
     uint96 disputeBond;
     uint128 bootstrapShares;
     uint32 bootstrapEpochs;
+    uint32 bootstrapMaxEpochs;
 }
 
 /// @notice A model's clock, in seconds.

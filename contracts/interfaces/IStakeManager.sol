@@ -207,9 +207,9 @@ interface IStakeManager {
     /// @param rulings How many.
     error StakeManagerRulingsOpen(uint16 rulings);
     /// @notice A root of the model is disputed.
-    /// @param number Number of the dispute.
-    error StakeManagerDisputed(uint32 number);
-    /// @notice A root of the model was voided a short while ago.
+    /// @param digest Struct hash of its attestation.
+    error StakeManagerDisputed(bytes32 digest);
+    /// @notice Holders voided a root of the model a short while ago.
     /// @param until Until when nothing is paid out, in seconds since 1970.
     error StakeManagerDisputedLately(uint48 until);
     /// @notice The account did not sign this.

@@ -34,8 +34,14 @@ contract ModelRegistry is IModelRegistry {
     /// @dev So that neither a sum of shares nor anything that counts them can overflow.
     uint256 private constant MAX_YEARLY_CAP = 2 ** 96;
 
-    /// @dev So that a bond fits its bits, raised and doubled as often as may be.
-    uint256 private constant MAX_BOND = 2 ** 80;
+    /// @dev A thousand coins: a model whose roots nobody can afford to dispute has no court.
+    uint256 private constant MAX_BOND = 2 ** 70;
+
+    /// @dev Where compute is paid a quorum asks for a share at the least, so that somebody must have earned one to decide.
+    uint256 private constant MIN_QUORUM_FLOOR = 1e18;
+
+    /// @dev Part of a year that must pass at the least before a bootstrap ends by time.
+    uint256 private constant BOOTSTRAP_PART = 4;
 
     /// @dev Part of a year's compute that proposal threshold and quorum floor may be: what workers earn in a few months.
     uint256 private constant VOTES_PART = 10;
@@ -133,7 +139,7 @@ contract ModelRegistry is IModelRegistry {
         VALIDATORS.open(modelId, config.validators, config.threshold);
         CAPITAL_SALE.open(modelId, config.capital);
         REWARDS.open(modelId, config.disputeBond);
-        BOOTSTRAP.open(modelId, config.bootstrapShares, config.bootstrapEpochs);
+        BOOTSTRAP.open(modelId, config.bootstrapShares, config.bootstrapEpochs, config.bootstrapMaxEpochs);
     }
 
     /// @inheritdoc IModelRegistry
@@ -280,12 +286,17 @@ contract ModelRegistry is IModelRegistry {
         _requireWithin("yearlyCap", config.yearlyCap, 0, MAX_YEARLY_CAP);
         // Votes that nobody can muster would leave the model without anyone to decide.
         uint256 votes = _reachableVotes(config);
-        _requireWithin("quorumFloor", governor.quorumFloor, 0, votes);
+        bool paysCompute = config.bps[0] != 0 && config.epochBudget != 0;
+        _requireWithin("quorumFloor", governor.quorumFloor, paysCompute ? MIN_QUORUM_FLOOR : 0, votes);
         _requireWithin("proposalThreshold", governor.proposalThreshold, 0, votes);
         _requireWithin("disputeBond", config.disputeBond, 1, MAX_BOND);
         // Holders who cannot make a quorum would be no court.
         _requireWithin("bootstrapShares", config.bootstrapShares, governor.quorumFloor, votes);
-        _requireWithin("bootstrapEpochs", config.bootstrapEpochs, 0, Epochs.perYear(config.epochLength));
+        uint256 perYear = Epochs.perYear(config.epochLength);
+        _requireWithin("bootstrapEpochs", config.bootstrapEpochs, 0, perYear);
+        // And an organiser who lets nothing be paid would be one for ever.
+        uint256 least = Math.max(config.bootstrapEpochs, perYear / BOOTSTRAP_PART);
+        _requireWithin("bootstrapMaxEpochs", config.bootstrapMaxEpochs, least, perYear);
         _requireTime(
             uint256(config.epochLength) + config.postingDelay + config.window,
             uint256(governor.votingDelay) + governor.votingPeriod + governor.lateQuorumExtension

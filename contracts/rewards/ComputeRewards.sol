@@ -65,12 +65,12 @@ contract ComputeRewards is IComputeRewards, Disputes, EIP712 {
         VALIDATORS.requireQuorum(modelId, version, _hashTypedDataV4(digest), signatures);
 
         uint48 activatableAt = uint48(block.timestamp + schedule.window);
-        pool.posted = Posted({
-            digest: digest,
-            toEpoch: SafeCast.toUint32(attestation.toEpoch),
-            activatableAt: activatableAt,
-            asOf: asOf
-        });
+        pool.posted.digest = digest;
+        (pool.posted.toEpoch, pool.posted.activatableAt, pool.posted.asOf) = (
+            SafeCast.toUint32(attestation.toEpoch),
+            activatableAt,
+            asOf
+        );
         emit RootPosted(modelId, kind, attestation.index, attestation, activatableAt);
     }
 
@@ -83,7 +83,7 @@ contract ComputeRewards is IComputeRewards, Disputes, EIP712 {
         if (next.toEpoch < fromEpoch) revert ComputeRewardsNothingPending(modelId, kind);
         bytes32 digest = ProtocolHashes.hashAttestation(attestation);
         if (digest != next.digest) revert DisputesOtherAttestation(digest, next.digest);
-        _requireUndisputed(modelId, kind, next.activatableAt);
+        _requireUndisputed(digest, next.activatableAt);
         if (block.timestamp < next.activatableAt) revert ComputeRewardsWindowOpen(next.activatableAt);
 
         uint32 index = pool.index + 1;

@@ -8,9 +8,9 @@ import {Strings} from "@openzeppelin/contracts/utils/Strings.sol";
 import {ModelGovernor} from "../governance/ModelGovernor.sol";
 import {IBootstrap} from "../interfaces/IBootstrap.sol";
 import {ActiveRoot} from "../interfaces/IComputeRewards.sol";
-import {Backing, Dispute, IDisputes, Outcome, Ruled} from "../interfaces/IDisputes.sol";
+import {Backing, BondTerms, Dispute, IDisputes, Outcome} from "../interfaces/IDisputes.sol";
 import {Digest, ModelId} from "../interfaces/Ids.sol";
-import {IModelRegistry} from "../interfaces/IModelRegistry.sol";
+import {Votes} from "../libraries/Votes.sol";
 import {ModelAuthority} from "../models/ModelAuthority.sol";
 
 /// @title Disputes
@@ -24,6 +24,9 @@ abstract contract Disputes is IDisputes, ModelAuthority {
         /// FROZEN while it is disputed.
         uint48 activatableAt;
         uint48 asOf;
+        /// Of the roots before it, too: when a dispute ended last, or the level fell, and when a vote voided one.
+        uint48 restsSince;
+        uint48 voidedAt;
     }
 
     /// @dev What is paid for one kind in one model. A root is pending while `posted` reaches beyond `toEpoch`; there can
@@ -44,18 +47,17 @@ abstract contract Disputes is IDisputes, ModelAuthority {
         mapping(address account => mapping(uint256 word => uint256)) paid;
     }
 
-    struct Bond {
-        uint96 base;
-        uint96 created;
-    }
-
     /// @dev Later than any time.
     uint48 internal constant FROZEN = type(uint48).max;
 
     uint8 private constant MAX_LEVEL = 10;
 
-    /// @dev How far the holders may move the bond from the first one.
+    /// @dev How far the holders may move the bond at once, and how long they wait then: whoever sees it move has time to leave.
     uint256 private constant BOND_FACTOR = 16;
+    uint256 private constant BOND_REST = 30 days;
+
+    /// @dev So that a bond fits its bits, doubled as often as may be.
+    uint256 private constant MAX_BOND = 2 ** 80;
 
     /// @dev What either side loses of its bond where nothing was decided is one part of so many.
     uint256 private constant UNDECIDED_PARTS = 5;
@@ -64,10 +66,10 @@ abstract contract Disputes is IDisputes, ModelAuthority {
 
     mapping(ModelId modelId => mapping(uint8 kind => Pool)) internal _pools;
 
-    mapping(ModelId modelId => mapping(uint8 kind => Dispute)) private _disputes;
+    /// @dev By attestation, which says model and kind. The open one of a pool is about what was posted last.
+    mapping(bytes32 digest => Dispute) private _disputes;
     mapping(ModelId modelId => mapping(uint8 kind => Backing)) private _backings;
-    mapping(ModelId modelId => Bond) private _bonds;
-    mapping(bytes32 digest => Ruled) private _ruled;
+    mapping(ModelId modelId => BondTerms) private _bonds;
 
     /// @inheritdoc IDisputes
     mapping(address account => uint256) public credit;
@@ -80,8 +82,8 @@ abstract contract Disputes is IDisputes, ModelAuthority {
 
     /// @inheritdoc IDisputes
     function open(ModelId modelId, uint96 bond) external onlyRegistry(modelId) {
-        _bonds[modelId] = Bond({base: bond, created: bond});
-        emit BondSet(modelId, bond);
+        _bonds[modelId] = BondTerms({base: bond, setAt: 0, version: 1});
+        emit BondSet(modelId, 1, bond);
     }
 
     /// @inheritdoc IDisputes
@@ -90,72 +92,73 @@ abstract contract Disputes is IDisputes, ModelAuthority {
         uint8 kind,
         bytes32 digest,
         Digest evidence
-    ) external payable returns (uint32 number) {
+    ) external payable returns (uint256 proposalId) {
         Pool storage pool = _pools[modelId][kind];
         Posted memory posted = pool.posted;
-        number = _disputes[modelId][kind].number;
         if (posted.toEpoch <= pool.toEpoch) revert DisputesNothingPending(modelId, kind);
         if (digest != posted.digest) revert DisputesOtherAttestation(digest, posted.digest);
-        if (posted.activatableAt == FROZEN) revert DisputesOpen(number);
+        if (posted.activatableAt == FROZEN) revert DisputesOpen(digest);
         if (block.timestamp >= posted.activatableAt) revert DisputesWindowOver(posted.activatableAt);
-        if (_ruled[digest].endedAt != 0) revert DisputesRuledBefore(digest);
-        _requireValue(_bond(modelId, pool));
+        if (_disputes[digest].endedAt != 0) revert DisputesRuledBefore(digest);
+        uint256 bond = _takeBond(modelId, pool);
 
-        ++number;
         pool.posted.activatableAt = FROZEN;
         pool.contested = true;
         if (pool.level < MAX_LEVEL) ++pool.level;
-        ModelGovernor governor = ModelGovernor(payable(REGISTRY.governorOf(modelId)));
+        ModelGovernor governor = _governorOf(modelId);
         uint64 index = pool.index + 1;
-        uint256 proposalId = governor.openDispute(
-            abi.encodeCall(this.settleDispute, (modelId, kind, number)),
-            _text(index, kind, number, digest, evidence)
+        proposalId = governor.openDispute(
+            abi.encodeCall(this.settleDispute, (modelId, kind, digest)),
+            _text(index, kind, digest, evidence)
         );
         // Fixed now: what is opened in bootstrap is ruled as in bootstrap, and nothing else is.
-        uint48 rulableUntil = BOOTSTRAP.isOver(modelId) ? 0 : uint48(governor.proposalDeadline(proposalId));
-        _disputes[modelId][kind] = Dispute({
+        uint48 rulableUntil = BOOTSTRAP.endIfDue(modelId) ? 0 : uint48(governor.proposalDeadline(proposalId));
+        _disputes[digest] = Dispute({
             disputer: msg.sender,
-            bond: uint96(msg.value),
+            bond: uint96(bond),
             proposalId: proposalId,
-            digest: digest,
             openedAt: uint48(block.timestamp),
             rulableUntil: rulableUntil,
             endedAt: 0,
             activatableAt: posted.activatableAt,
-            number: number,
-            outcome: Outcome.Open
+            outcome: Outcome.Open,
+            voted: false
         });
-        emit RootDisputed(
-            modelId,
-            kind,
-            index,
-            number,
-            msg.sender,
-            msg.value,
-            digest,
-            evidence,
-            proposalId,
-            rulableUntil
-        );
+        emit RootDisputed(modelId, kind, digest, index, msg.sender, bond, evidence, proposalId, rulableUntil);
     }
 
     /// @inheritdoc IDisputes
-    function settleDispute(ModelId modelId, uint8 kind, uint32 number) external {
-        Dispute storage current = _disputes[modelId][kind];
-        uint32 newest_ = current.number;
-        if (number == 0 || number > newest_) revert DisputesUnknown(number, newest_);
-        if (number < newest_ || current.endedAt != 0) return;
-        _settle(modelId, kind, current, _decisionOf(modelId, current.proposalId));
-        _ruled[current.digest].voted = true;
+    function settleDispute(ModelId modelId, uint8 kind, bytes32 digest) external {
+        Dispute storage current = _disputes[digest];
+        if (current.endedAt != 0) return;
+        if (!_isOpen(modelId, kind, digest)) revert DisputesUnknown(modelId, kind, digest);
+        ModelGovernor governor = _governorOf(modelId);
+        uint256 proposalId = current.proposalId;
+        uint256 until = governor.proposalDeadline(proposalId);
+        if (block.timestamp <= until) revert DisputesNotDecided(until);
+        Outcome outcome = _tallyOf(governor, proposalId);
+        _settle(modelId, kind, digest, outcome, outcome != Outcome.Undecided);
     }
 
     /// @inheritdoc IDisputes
-    function rule(ModelId modelId, uint8 kind, uint32 number, bool stands) external {
+    function rule(ModelId modelId, uint8 kind, bytes32 digest, bool stands) external {
         if (msg.sender != REGISTRY.organiserOf(modelId)) revert DisputesNotCourt(msg.sender);
-        Dispute storage current = _disputes[modelId][kind];
-        bool isOpen = number == current.number && current.endedAt == 0;
-        if (!isOpen || block.timestamp > current.rulableUntil) revert DisputesNotRulable(number, current.rulableUntil);
-        _settle(modelId, kind, current, stands ? Outcome.Stands : Outcome.Void);
+        Dispute memory current = _disputes[digest];
+        if (!_isOpen(modelId, kind, digest) || block.timestamp > current.rulableUntil) {
+            revert DisputesNotRulable(digest, current.rulableUntil);
+        }
+        if (!stands) {
+            _settle(modelId, kind, digest, Outcome.Undecided, false);
+            return;
+        }
+        // Where a window is longer than a vote the vote is over before it: its last quarter must do.
+        uint256 lastQuarter = current.rulableUntil - (current.rulableUntil - current.openedAt) / 4;
+        uint256 from = Math.min(current.activatableAt, lastQuarter);
+        if (block.timestamp < from) revert DisputesRuledTooEarly(from);
+        if (_tallyOf(_governorOf(modelId), current.proposalId) != Outcome.Undecided) {
+            revert DisputesHoldersDecide(current.proposalId);
+        }
+        _settle(modelId, kind, digest, Outcome.Stands, false);
     }
 
     /// @inheritdoc IDisputes
@@ -168,17 +171,32 @@ abstract contract Disputes is IDisputes, ModelAuthority {
     }
 
     /// @inheritdoc IDisputes
-    function setBond(ModelId modelId, uint96 base) external onlyTimelock(modelId) {
-        uint256 created = _bonds[modelId].created;
-        (uint256 minimum, uint256 maximum) = (Math.ceilDiv(created, BOND_FACTOR), created * BOND_FACTOR);
+    function setBond(ModelId modelId, uint32 replaces, uint96 base) external onlyTimelock(modelId) {
+        BondTerms memory terms = _bonds[modelId];
+        if (replaces != terms.version) revert DisputesBondReplaced(modelId, replaces, terms.version);
+        uint256 from = terms.setAt == 0 ? 0 : terms.setAt + BOND_REST;
+        if (block.timestamp < from) revert DisputesBondTooSoon(from);
+        uint256 minimum = Math.ceilDiv(terms.base, BOND_FACTOR);
+        uint256 maximum = Math.min(terms.base * BOND_FACTOR, MAX_BOND);
         if (base < minimum || base > maximum) revert DisputesBondOutOfBounds(base, minimum, maximum);
-        _bonds[modelId].base = base;
-        emit BondSet(modelId, base);
+        _bonds[modelId] = BondTerms({base: base, setAt: uint48(block.timestamp), version: replaces + 1});
+        emit BondSet(modelId, replaces + 1, base);
     }
 
     /// @inheritdoc IDisputes
-    function disputeOf(ModelId modelId, uint8 kind) external view returns (Dispute memory) {
-        return _disputes[modelId][kind];
+    function disputeOf(bytes32 digest) external view returns (Dispute memory) {
+        return _disputes[digest];
+    }
+
+    /// @inheritdoc IDisputes
+    function disputedOf(ModelId modelId, uint8 kind) external view returns (bytes32 digest, uint48 voidedAt) {
+        Posted memory posted = _pools[modelId][kind].posted;
+        return (_isOpen(modelId, kind, posted.digest) ? posted.digest : bytes32(0), posted.voidedAt);
+    }
+
+    /// @inheritdoc IDisputes
+    function bondTermsOf(ModelId modelId) external view returns (BondTerms memory) {
+        return _bonds[modelId];
     }
 
     /// @inheritdoc IDisputes
@@ -190,11 +208,6 @@ abstract contract Disputes is IDisputes, ModelAuthority {
     /// @inheritdoc IDisputes
     function backingOf(ModelId modelId, uint8 kind) external view returns (Backing memory) {
         return _backings[modelId][kind];
-    }
-
-    /// @inheritdoc IDisputes
-    function ruledOf(bytes32 digest) external view returns (Ruled memory) {
-        return _ruled[digest];
     }
 
     /// @inheritdoc IDisputes
@@ -218,17 +231,18 @@ abstract contract Disputes is IDisputes, ModelAuthority {
         uint48 deadline
     ) internal returns (uint48 asOf) {
         if (!pool.failed) {
-            _requireValue(0);
+            _credit(msg.sender, msg.value);
             return deadline;
         }
-        if (_ruled[digest].endedAt != 0) revert DisputesRuledBefore(digest);
-        _requireValue(_bond(modelId, pool));
-        _backings[modelId][kind] = Backing({backer: msg.sender, amount: uint96(msg.value)});
-        emit RootBacked(modelId, kind, digest, msg.sender, msg.value);
+        if (_disputes[digest].endedAt != 0) revert DisputesRuledBefore(digest);
+        uint256 bond = _takeBond(modelId, pool);
+        _backings[modelId][kind] = Backing({backer: msg.sender, amount: uint96(bond)});
+        emit RootBacked(modelId, kind, digest, msg.sender, bond);
         return uint48(Math.min(deadline, pool.posted.asOf));
     }
 
-    /// @dev A root becomes active: what it was posted with goes back, and a row of disputes is at its end.
+    /// @dev A root becomes active: what it was posted with goes back, and a row of disputes is at its end. Who disputes again as soon
+    /// as the bond has fallen would hold pay up at the first price for ever, so it falls no faster than a dispute may take.
     function _calm(ModelId modelId, uint8 kind, Pool storage pool) internal {
         if (pool.failed) {
             Backing memory backing = _backings[modelId][kind];
@@ -236,46 +250,66 @@ abstract contract Disputes is IDisputes, ModelAuthority {
             pool.failed = false;
             _credit(backing.backer, backing.amount);
         }
-        if (pool.contested) pool.contested = false;
-        else if (pool.level != 0) --pool.level;
+        if (pool.contested) {
+            pool.contested = false;
+            return;
+        }
+        if (pool.level == 0) return;
+        uint256 rest = REGISTRY.scheduleOf(modelId).window + Votes.length(REGISTRY, modelId);
+        if (block.timestamp < pool.posted.restsSince + rest) return;
+        --pool.level;
+        pool.posted.restsSince = uint48(block.timestamp);
     }
 
     /// @dev Refuses what is done in vain while the pending root is disputed.
-    function _requireUndisputed(ModelId modelId, uint8 kind, uint48 activatableAt) internal view {
-        if (activatableAt == FROZEN) revert DisputesOpen(_disputes[modelId][kind].number);
+    function _requireUndisputed(bytes32 digest, uint48 activatableAt) internal pure {
+        if (activatableAt == FROZEN) revert DisputesOpen(digest);
     }
 
-    function _settle(ModelId modelId, uint8 kind, Dispute storage current, Outcome outcome) private {
+    function _settle(ModelId modelId, uint8 kind, bytes32 digest, Outcome outcome, bool voted) private {
         Pool storage pool = _pools[modelId][kind];
+        Dispute memory current = _disputes[digest];
         Backing memory backing = _backings[modelId][kind];
-        (bytes32 digest, address disputer, uint256 bond) = (current.digest, current.disputer, current.bond);
-        (current.endedAt, current.outcome) = (uint48(block.timestamp), outcome);
-        _ruled[digest] = Ruled({endedAt: uint48(block.timestamp), outcome: outcome, disputer: disputer, voted: false});
+        _end(digest, outcome, voted);
+        pool.posted.restsSince = uint48(block.timestamp);
 
         uint256 won = 0;
         uint256 burned = 0;
         if (outcome == Outcome.Stands) {
             pool.posted.activatableAt = current.activatableAt;
-            won = bond / 2;
-            burned = bond - won;
+            won = current.bond / 2;
+            burned = current.bond - won;
             _credit(backing.backer == address(0) ? REGISTRY.timelockOf(modelId) : backing.backer, won);
         } else {
             pool.posted.toEpoch = 0;
             pool.failed = true;
             delete _backings[modelId][kind];
             if (outcome == Outcome.Void) {
+                pool.posted.voidedAt = uint48(block.timestamp);
                 won = backing.amount / 2;
                 burned = backing.amount - won;
-                _credit(disputer, bond + won);
+                _credit(current.disputer, current.bond + won);
             } else {
-                uint256 lost = Math.ceilDiv(bond, UNDECIDED_PARTS);
+                uint256 lost = Math.ceilDiv(current.bond, UNDECIDED_PARTS);
                 uint256 lostBacking = Math.ceilDiv(backing.amount, UNDECIDED_PARTS);
                 burned = lost + lostBacking;
-                _credit(disputer, bond - lost);
+                _credit(current.disputer, current.bond - lost);
                 _credit(backing.backer, backing.amount - lostBacking);
             }
         }
-        emit DisputeSettled(modelId, kind, current.number, digest, outcome, won, burned);
+        emit DisputeSettled(modelId, kind, digest, outcome, voted, won, burned);
+    }
+
+    function _end(bytes32 digest, Outcome outcome, bool voted) private {
+        Dispute storage current = _disputes[digest];
+        (current.endedAt, current.outcome, current.voted) = (uint48(block.timestamp), outcome, voted);
+    }
+
+    /// @dev Takes the bond that is due. What came beyond it is the sender's.
+    function _takeBond(ModelId modelId, Pool storage pool) private returns (uint256 due) {
+        due = _bond(modelId, pool);
+        if (msg.value < due) revert DisputesBondTooLow(msg.value, due);
+        _credit(msg.sender, msg.value - due);
     }
 
     function _credit(address account, uint256 amount) private {
@@ -284,43 +318,39 @@ abstract contract Disputes is IDisputes, ModelAuthority {
         emit Credited(account, amount);
     }
 
-    /// @dev What the holders decided, once they have.
-    function _decisionOf(ModelId modelId, uint256 proposalId) private view returns (Outcome) {
-        ModelGovernor governor = ModelGovernor(payable(REGISTRY.governorOf(modelId)));
-        uint256 until = governor.proposalDeadline(proposalId);
-        if (block.timestamp <= until) revert DisputesNotDecided(until);
+    /// @dev Whether a dispute about an attestation is open, and of this model and kind.
+    function _isOpen(ModelId modelId, uint8 kind, bytes32 digest) private view returns (bool) {
+        Dispute storage current = _disputes[digest];
+        if (current.disputer == address(0) || current.endedAt != 0) return false;
+        return _pools[modelId][kind].posted.digest == digest;
+    }
+
+    /// @dev What the votes say so far. Where nobody voted nothing is decided, however few a quorum asks for; and before the vote has
+    /// begun nobody can ask what its quorum is.
+    function _tallyOf(ModelGovernor governor, uint256 proposalId) private view returns (Outcome) {
         (uint256 against, uint256 inFavour, ) = governor.proposalVotes(proposalId);
-        if (Math.max(against, inFavour) < governor.quorum(governor.proposalSnapshot(proposalId))) {
-            return Outcome.Undecided;
-        }
+        uint256 most = Math.max(against, inFavour);
+        if (most == 0 || most < governor.quorum(governor.proposalSnapshot(proposalId))) return Outcome.Undecided;
         return inFavour > against ? Outcome.Stands : Outcome.Void;
+    }
+
+    function _governorOf(ModelId modelId) private view returns (ModelGovernor) {
+        return ModelGovernor(payable(REGISTRY.governorOf(modelId)));
     }
 
     function _bond(ModelId modelId, Pool storage pool) private view returns (uint256) {
         return uint256(_bonds[modelId].base) << pool.level;
     }
 
-    function _requireValue(uint256 due) private view {
-        if (msg.value != due) revert DisputesWrongBond(msg.value, due);
-    }
-
     /// @dev What holders read where they vote. Its end keeps everybody else from proposing the same first.
-    function _text(
-        uint64 index,
-        uint8 kind,
-        uint32 number,
-        bytes32 digest,
-        Digest evidence
-    ) private view returns (string memory) {
+    function _text(uint64 index, uint8 kind, bytes32 digest, Digest evidence) private view returns (string memory) {
         return
             string.concat(
                 "Does root ",
                 Strings.toString(index),
                 " of kind ",
                 Strings.toString(kind),
-                " stand? Dispute ",
-                Strings.toString(number),
-                " of attestation ",
+                " stand? Attestation ",
                 Strings.toHexString(uint256(digest), 32),
                 ", evidence ",
                 Strings.toHexString(uint256(Digest.unwrap(evidence)), 32),

@@ -8,7 +8,7 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IBootstrap} from "../interfaces/IBootstrap.sol";
 import {IComputeRewards} from "../interfaces/IComputeRewards.sol";
-import {Dispute, IDisputes, Outcome, Ruled} from "../interfaces/IDisputes.sol";
+import {Dispute, IDisputes, Outcome} from "../interfaces/IDisputes.sol";
 import {Digest, ModelId} from "../interfaces/Ids.sol";
 import {IModelRegistry, Schedule} from "../interfaces/IModelRegistry.sol";
 import {IRunRegistry} from "../interfaces/IRunRegistry.sol";
@@ -163,11 +163,11 @@ contract StakeManager is IStakeManager, ModelAuthority {
     /// @inheritdoc IStakeManager
     function slashVoided(Attestation calldata attestation, bytes calldata signature) external returns (uint256 amount) {
         bytes32 digest = ProtocolHashes.hashAttestation(attestation);
-        Ruled memory ruled = DISPUTES.ruledOf(digest);
+        Dispute memory dispute = DISPUTES.disputeOf(digest);
         // What was not decided proves nobody wrong, nor does what one court says alone.
-        if (ruled.outcome != Outcome.Void || !ruled.voted) revert StakeManagerNotVoided(digest);
+        if (dispute.outcome != Outcome.Void || !dispute.voted) revert StakeManagerNotVoided(digest);
         address signer = _signerOf(REWARDS.domainSeparator(), digest, signature);
-        return _punish(attestation.modelId, signer, Offence.VoidedRoot, _contentOf(attestation), ruled.disputer);
+        return _punish(attestation.modelId, signer, Offence.VoidedRoot, _contentOf(attestation), dispute.disputer);
     }
 
     /// @inheritdoc IStakeManager
@@ -362,13 +362,12 @@ contract StakeManager is IStakeManager, ModelAuthority {
     }
 
     function _requireUndisputed(ModelId modelId) private view {
-        Dispute memory dispute = DISPUTES.disputeOf(modelId, COMPUTE);
-        if (dispute.number == 0) return;
-        if (dispute.outcome == Outcome.Open) revert StakeManagerDisputed(dispute.number);
+        (bytes32 disputed, uint48 voidedAt) = DISPUTES.disputedOf(modelId, COMPUTE);
+        if (disputed != 0) revert StakeManagerDisputed(disputed);
         // Nobody pays for a root that stands, or that nobody decided about.
-        if (dispute.outcome != Outcome.Void) return;
+        if (voidedAt == 0) return;
         // Time to punish who signed what was voided.
-        uint256 until = dispute.endedAt + _scheduleOf(modelId).window + Votes.length(REGISTRY, modelId);
+        uint256 until = voidedAt + _scheduleOf(modelId).window + Votes.length(REGISTRY, modelId);
         if (block.timestamp < until) revert StakeManagerDisputedLately(uint48(until));
     }
 

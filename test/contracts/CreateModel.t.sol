@@ -254,7 +254,7 @@ contract CreateModelTest is Fixture {
         ModelConfig memory config = modelConfig();
         uint256 most = (((BUDGET * EPOCHS_PER_YEAR) * 7_000) / 10_000) / 10;
         config.governor.quorumFloor = most + 1;
-        _refused(config, "quorumFloor", most + 1, 0, most);
+        _refused(config, "quorumFloor", most + 1, 1e18, most);
         config = modelConfig();
         config.governor.proposalThreshold = most + 1;
         _refused(config, "proposalThreshold", most + 1, 0, most);
@@ -266,13 +266,29 @@ contract CreateModelTest is Fixture {
         _refused(config, "quorumFloor", most, 0, 0);
     }
 
+    /// @dev Where nothing is asked for nobody decides.
+    function test_whereComputeIsPaidAQuorumAsksForAShare() public {
+        ModelConfig memory config = modelConfig();
+        config.governor.quorumFloor = 1e18 - 1;
+        uint256 most = (((BUDGET * EPOCHS_PER_YEAR) * 7_000) / 10_000) / 10;
+        _refused(config, "quorumFloor", 1e18 - 1, 1e18, most);
+        config.governor.quorumFloor = 1e18;
+        registry.createModel(config, "paid");
+        (config.governor.quorumFloor, config.governor.proposalThreshold, config.bootstrapShares) = (0, 0, 0);
+        _refused(config, "quorumFloor", 0, 1e18, most);
+        config.epochBudget = 0;
+        registry.createModel(config, "without a budget");
+        (config.epochBudget, config.bps) = (BUDGET, split(0, 1_000, 8_500, 500));
+        registry.createModel(config, "for code alone");
+    }
+
     /// @dev A budget that Emission will refuse says nothing about what holders can reach.
     function test_votesAreHeldAgainstTheCapToo() public {
         ModelConfig memory config = modelConfig();
-        config.yearlyCap = 100;
-        config.governor.quorumFloor = 11;
+        config.yearlyCap = 100e18;
+        config.governor.quorumFloor = 11e18;
         config.governor.proposalThreshold = 0;
-        _refused(config, "quorumFloor", 11, 0, 10);
+        _refused(config, "quorumFloor", 11e18, 1e18, 10e18);
     }
 
     function test_theYearlyCapIsBounded() public {
@@ -286,7 +302,7 @@ contract CreateModelTest is Fixture {
     /// @dev Otherwise a dispute that lasts long enough would cost workers the epoch's pay, whoever wins it.
     function test_anEpochsBudgetOutlastsTheLongestVote() public {
         ModelConfig memory config = modelConfig();
-        config.epochLength = 5 days;
+        (config.epochLength, config.bootstrapMaxEpochs) = (5 days, 73);
         config.postingDelay = 1 days;
         config.window = 2 days;
         config.yearlyCap = BUDGET * 73;
@@ -322,13 +338,11 @@ contract CreateModelTest is Fixture {
 
     function test_aPartOfAnEpochCountsAsOne() public {
         ModelConfig memory config = modelConfig();
-        config.epochLength = 364 days / 13 + 1 days;
-        config.epochBudget = 100;
-        uint256 perYear = 100 * (uint256(365 days) / config.epochLength + 1);
+        (config.epochLength, config.bootstrapMaxEpochs) = (364 days / 13 + 1 days, 13);
+        config.epochBudget = 100e18;
+        uint256 perYear = 100e18 * (uint256(365 days) / config.epochLength + 1);
         config.yearlyCap = uint128(perYear - 1);
-        config.governor.quorumFloor = 0;
-        config.governor.proposalThreshold = 0;
-        config.bootstrapShares = 0;
+        config.bootstrapShares = 10e18;
         vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionAboveYearlyCap.selector, perYear, config.yearlyCap));
         registry.createModel(config, "x");
         config.yearlyCap = uint128(perYear);

@@ -3,7 +3,8 @@ pragma solidity ^0.8.30;
 
 import {Errors} from "@openzeppelin/contracts/utils/Errors.sol";
 import {IComputeRewards} from "../../contracts/interfaces/IComputeRewards.sol";
-import {IDisputes, Outcome} from "../../contracts/interfaces/IDisputes.sol";
+import {BondTerms, IDisputes, Outcome} from "../../contracts/interfaces/IDisputes.sol";
+import {ModelConfig} from "../../contracts/interfaces/IModelRegistry.sol";
 import {Digest, ModelId} from "../../contracts/interfaces/Ids.sol";
 import {Attestation} from "../../contracts/interfaces/Statements.sol";
 import {ComputeRewards} from "../../contracts/rewards/ComputeRewards.sol";
@@ -36,17 +37,20 @@ contract Proud {
 }
 
 contract DisputeBondsTest is Court {
-    function test_afterAVoidRootTheNextBearsAnEqualBond() public {
+    /// @dev Delay, period and extension.
+    uint256 private constant LONGEST_VOTE = 1 + 6 + 2;
+
+    function test_afterAVoidRootTheNextBearsABondLikeTheNextDispute() public {
         _decided(AGAINST);
         eq(_bond(), 2 * uint256(BOND), "doubled");
         yes(_isDue(), "due");
         Attestation memory a = attest(posted.toEpoch, "next", 1);
-        uint256[3] memory wrong = [uint256(0), BOND, 2 * uint256(BOND) + 1];
+        uint256[3] memory wrong = [uint256(0), BOND, 2 * uint256(BOND) - 1];
         for (uint256 i = 0; i < wrong.length; ++i) {
             _refusedPost(
                 a,
                 wrong[i],
-                abi.encodeWithSelector(IDisputes.DisputesWrongBond.selector, wrong[i], 2 * uint256(BOND))
+                abi.encodeWithSelector(IDisputes.DisputesBondTooLow.selector, wrong[i], 2 * uint256(BOND))
             );
         }
         _postBacked(a);
@@ -61,11 +65,21 @@ contract DisputeBondsTest is Court {
     function test_rootsBearNoBondOtherwise() public {
         _activate();
         afterEpoch(posted.toEpoch + 1);
-        _refusedPost(
-            attest(posted.toEpoch + 1, "next", 1),
-            1,
-            abi.encodeWithSelector(IDisputes.DisputesWrongBond.selector, 1, 0)
-        );
+        _postWith(attest(posted.toEpoch + 1, "next", 1), 1);
+        eq(rewards.backingOf(modelId, 1).amount, 0, "none");
+        eq(rewards.credit(BACKER), 1, "what came is the sender's");
+    }
+
+    /// @dev A bond that falls between signing and posting refuses no root.
+    function test_whatComesBeyondABondIsTheSenders() public {
+        _decided(AGAINST);
+        rewards.withdraw(DISPUTER);
+        _postWith(attest(posted.toEpoch, "next", 1), 2 * uint256(BOND) + 3);
+        eq(rewards.backingOf(modelId, 1).amount, 2 * uint256(BOND), "the bond");
+        eq(rewards.credit(BACKER), 3, "the rest");
+        eq(rewards.withdraw(BACKER), 3, "paid");
+        _activate();
+        eq(rewards.credit(BACKER), 2 * uint256(BOND), "and the bond with the activation");
     }
 
     function test_whoBacksATrueRootWinsHalfOfTheBond() public {
@@ -106,19 +120,15 @@ contract DisputeBondsTest is Court {
     }
 
     function test_whatRoundsIsTheLosersLoss() public {
-        vm.prank(address(timelock));
-        rewards.setBond(modelId, BOND + 3);
+        _setBond(1, BOND + 3);
         _undecided();
         eq(rewards.credit(DISPUTER), BOND + 3 - (BOND + 3 + 4) / 5, "a wei more than a fifth is lost");
-        rewards.withdraw(DISPUTER);
-        _activateNext();
-        _activateNext();
-        _postNext("odd", 1);
-        vm.prank(address(timelock));
-        rewards.setBond(modelId, BOND + 1);
-        eq(_bond(), BOND + 1, "odd");
+    }
+
+    function test_halfOfAnOddBondIsRoundedDown() public {
+        _setBond(1, BOND + 1);
         _decided(FOR);
-        eq(rewards.credit(address(timelock)), BOND / 2, "half, rounded down");
+        eq(rewards.credit(address(timelock)), BOND / 2, "what is won");
     }
 
     function test_aVoidAttestationIsNeverAcceptedAgain() public {
@@ -184,6 +194,8 @@ contract DisputeBondsTest is Court {
         eq(_level(), 2, "what was contested calms nothing");
         _postNext("d", 1);
         eq(_level(), 2, "nor does a posting");
+        _rest();
+        eq(_level(), 2, "nor time alone");
         _activate();
         eq(_level(), 1, "undisputed");
         _postNext("e", 1);
@@ -193,26 +205,122 @@ contract DisputeBondsTest is Court {
         eq(_level(), 2, "though it stood");
         for (uint256 i = 0; i < 4; ++i) {
             _postNext("f", 1);
+            _rest();
             _activate();
         }
         eq(_level(), 0, "and never below");
     }
 
+    /// @dev Whoever waits for the bond to fall before each dispute would hold pay up at the first price for ever.
+    function test_theBondFallsNoFasterThanADisputeMayTake() public {
+        _useShortEpochs();
+        _undecided();
+        uint256 rest = block.timestamp + WINDOW + LONGEST_VOTE;
+        _postNext("b", 1);
+        _activate();
+        _postNext("c", 1);
+        vm.warp(rest - 1);
+        _activate();
+        eq(_level(), 1, "a second too early");
+        _postNext("d", 1);
+        _activate();
+        eq(_level(), 0, "not before the next");
+        uint256 fell = block.timestamp;
+        for (uint256 i = 0; i < 2; ++i) {
+            _postNext("e", 1);
+            _undecided();
+        }
+        eq(_level(), 2, "two in a row");
+        yes(block.timestamp > fell, "later");
+        _postNext("f", 1);
+        _activate();
+        _postNext("g", 1);
+        _rest();
+        _activate();
+        eq(_level(), 1, "one level");
+        _postNext("h", 1);
+        _activate();
+        eq(_level(), 1, "and no second at once");
+    }
+
+    /// @dev Cycles of a dispute, the root after it and one more: each costs twice what the one before did.
+    function test_disputesAtAPaceDoubleToo() public {
+        _useShortEpochs();
+        for (uint256 i = 0; i < 4; ++i) {
+            eq(_bond(), uint256(BOND) << i, "price of the cycle");
+            _undecided();
+            _postNext("b", 1);
+            _activate();
+            _postNext("c", 1);
+            _activate();
+            _postNext(bytes32(i + 1), 1);
+        }
+    }
+
     function test_theHoldersMoveTheBondWithinBounds() public {
-        _bondRefused(BOND / 16 - 1);
-        _bondRefused(BOND * 16 + 1);
-        vm.prank(address(timelock));
-        rewards.setBond(modelId, BOND / 16);
+        _bondRefused(1, BOND / 16 - 1, BOND / 16, uint256(BOND) * 16);
+        _bondRefused(1, BOND * 16 + 1, BOND / 16, uint256(BOND) * 16);
+        uint256 before = vm.snapshotState();
+        _setBond(1, BOND / 16);
         eq(_bond(), BOND / 16, "least");
-        vm.prank(address(timelock));
-        rewards.setBond(modelId, BOND * 16);
+        vm.revertToState(before);
+        _setBond(1, BOND * 16);
         eq(_bond(), uint256(BOND) * 16, "most");
         vm.expectRevert(unauthorised(modelId, ALICE));
         vm.prank(ALICE);
-        rewards.setBond(modelId, BOND);
+        rewards.setBond(modelId, 2, BOND);
         vm.expectRevert(unauthorised(modelId, ALICE));
         vm.prank(ALICE);
         rewards.open(modelId, BOND);
+    }
+
+    /// @dev A coin may come to be worth a thousandth, or a thousand times as much.
+    function test_theBondFollowsTheCoinStepByStep() public {
+        _setBond(1, BOND * 16);
+        vm.warp(block.timestamp + 30 days);
+        _setBond(2, BOND * 256);
+        eq(_bond(), uint256(BOND) * 256, "two steps");
+        vm.warp(block.timestamp + 30 days);
+        _setBond(3, BOND * 4_096);
+        vm.warp(block.timestamp + 30 days);
+        _setBond(4, BOND * 65_536);
+        vm.warp(block.timestamp + 30 days);
+        _setBond(5, BOND * 1_048_576);
+        vm.warp(block.timestamp + 30 days);
+        _bondRefused(6, 2 ** 80 + 1, BOND * 65_536, 2 ** 80);
+        _setBond(6, 2 ** 80);
+        _activate();
+        for (uint256 i = 0; i < 11; ++i) {
+            _postNext(bytes32(i + 1), 1);
+            vm.deal(DISPUTER, 2 ** 91);
+            vm.deal(BACKER, 2 ** 91);
+            _undecided();
+        }
+        eq(_bond(), 2 ** 90, "doubled as often as may be");
+    }
+
+    function test_theBondMovesOnceIn30Days() public {
+        _setBond(1, BOND * 2);
+        uint256 from = block.timestamp + 30 days;
+        vm.warp(from - 1);
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.DisputesBondTooSoon.selector, from));
+        _setBond(2, BOND);
+        vm.warp(from);
+        _setBond(2, BOND);
+        BondTerms memory terms = rewards.bondTermsOf(modelId);
+        eq(terms.base, BOND, "base");
+        eq(terms.setAt, from, "since");
+        eq(terms.version, 3, "number");
+    }
+
+    /// @dev Of two decisions about one bond the first holds.
+    function test_aDecisionNamesTheBondThatItReplaces() public {
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.DisputesBondReplaced.selector, modelId, 2, 1));
+        _setBond(2, BOND);
+        _setBond(1, BOND);
+        vm.warp(block.timestamp + 30 days);
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.DisputesBondReplaced.selector, modelId, 1, 2));
+        _setBond(1, BOND);
     }
 
     function test_anyoneWithdrawsForAnAccount() public {
@@ -273,6 +381,27 @@ contract DisputeBondsTest is Court {
         _postBacked(a);
     }
 
+    /// @dev A model with a root in its window, and many windows in the time of a vote.
+    function _useShortEpochs() private {
+        ModelConfig memory config = modelConfig();
+        (config.epochLength, config.epochBudget) = (EPOCH / 8, BUDGET / 8);
+        config.bootstrapMaxEpochs = uint32(EPOCHS_PER_YEAR * 8);
+        useModel(registry.createModel(config, "short"));
+        _postNext("root", 1);
+    }
+
+    /// @dev As long as the level rests.
+    function _rest() private {
+        vm.warp(block.timestamp + WINDOW + LONGEST_VOTE);
+    }
+
+    function _postWith(Attestation memory a, uint256 value) private {
+        bytes memory signatures = signedBy(quorum(), digestOf(a));
+        vm.prank(BACKER);
+        rewards.postRoot{value: value}(a, signatures);
+        posted = a;
+    }
+
     function _refusedPost(Attestation memory a, uint256 value, bytes memory reason) private {
         bytes memory signatures = signedBy(quorum(), digestOf(a));
         vm.expectRevert(reason);
@@ -280,15 +409,13 @@ contract DisputeBondsTest is Court {
         rewards.postRoot{value: value}(a, signatures);
     }
 
-    function _bondRefused(uint96 base) private {
-        bytes memory reason = abi.encodeWithSelector(
-            IDisputes.DisputesBondOutOfBounds.selector,
-            base,
-            BOND / 16,
-            uint256(BOND) * 16
-        );
-        vm.expectRevert(reason);
+    function _setBond(uint32 replaces, uint96 base) private {
         vm.prank(address(timelock));
-        rewards.setBond(modelId, base);
+        rewards.setBond(modelId, replaces, base);
+    }
+
+    function _bondRefused(uint32 replaces, uint96 base, uint256 minimum, uint256 maximum) private {
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.DisputesBondOutOfBounds.selector, base, minimum, maximum));
+        _setBond(replaces, base);
     }
 }

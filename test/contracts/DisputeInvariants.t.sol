@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {PendingRoot} from "../../contracts/interfaces/IComputeRewards.sol";
-import {Dispute, Outcome, Ruled} from "../../contracts/interfaces/IDisputes.sol";
+import {BondTerms, Dispute, Outcome} from "../../contracts/interfaces/IDisputes.sol";
 import {Digest, ModelId} from "../../contracts/interfaces/Ids.sol";
 import {Attestation} from "../../contracts/interfaces/Statements.sol";
 import {Holders} from "./support/Holders.sol";
@@ -59,7 +59,7 @@ contract DisputeHandler is Holders {
         Attestation memory a = attest(epoch, bytes32(seed | 1), 0);
         a.total = emission.authorisable(modelId, 1, last + 1, epoch, judged == 0 ? uint48(a.deadline) : judged);
         a.blockNumber = uint64(seed);
-        if (rewards.ruledOf(nameOf(a)).endedAt != 0) return;
+        if (rewards.disputeOf(nameOf(a)).endedAt != 0) return;
         (uint256 bond, , bool isDue) = rewards.bondOf(modelId, 1);
         bytes memory signatures = signedBy(quorum(), digestOf(a));
         vm.prank(_backers[seed % 2]);
@@ -74,30 +74,31 @@ contract DisputeHandler is Holders {
         uint256 m = _use(seed);
         PendingRoot memory next = rewards.pending(modelId, 1);
         if (next.index == 0 || block.timestamp >= next.activatableAt || _isOpen()) return;
-        if (rewards.ruledOf(next.digest).endedAt != 0) return;
+        if (rewards.disputeOf(next.digest).endedAt != 0) return;
         (uint256 bond, , ) = rewards.bondOf(modelId, 1);
-        uint32 before = rewards.disputeOf(modelId, 1).number;
-        vm.prank(_disputers[(seed >> 1) % 2]);
-        uint32 number = rewards.dispute{value: bond}(modelId, 1, nameOf(_posted[m]), Digest.wrap(bytes32(seed)));
-        if (number != before + 1) broken = true;
+        address disputer = _disputers[(seed >> 1) % 2];
+        uint256 before = rewards.credit(disputer);
+        vm.prank(disputer);
+        rewards.dispute{value: bond + (seed % 3)}(modelId, 1, nameOf(_posted[m]), Digest.wrap(bytes32(seed)));
+        if (rewards.credit(disputer) != before + (seed % 3)) broken = true;
         bonds += bond;
     }
 
     function vote(uint256 seed, uint8 who, uint8 support) external {
-        _use(seed);
-        uint256 id = rewards.disputeOf(modelId, 1).proposalId;
+        uint256 id = _current(_use(seed)).proposalId;
         if (id == 0 || uint256(governor.state(id)) != 1 || governor.hasVoted(id, _voters[who % 3])) return;
         vm.prank(_voters[who % 3]);
         governor.castVote(id, support % 3);
     }
 
     function settleDispute(uint256 seed) external {
-        _use(seed);
-        Dispute memory current = rewards.disputeOf(modelId, 1);
+        uint256 m = _use(seed);
+        Dispute memory current = _current(m);
         if (!_isOpen() || block.timestamp <= governor.proposalDeadline(current.proposalId)) return;
-        rewards.settleDispute(modelId, 1, current.number);
-        _end(current);
-        Outcome outcome = rewards.disputeOf(modelId, 1).outcome;
+        rewards.settleDispute(modelId, 1, nameOf(_posted[m]));
+        _end(m, current);
+        Outcome outcome = _current(m).outcome;
+        if (_current(m).voted != (outcome != Outcome.Undecided)) broken = true;
         (uint256 against, uint256 inFavour, ) = governor.proposalVotes(current.proposalId);
         uint256 needed = governor.quorum(governor.proposalSnapshot(current.proposalId));
         if (outcome == Outcome.Void && (against < needed || against < inFavour)) broken = true;
@@ -106,13 +107,20 @@ contract DisputeHandler is Holders {
     }
 
     function rule(uint256 seed, bool stands) external {
-        _use(seed);
-        Dispute memory current = rewards.disputeOf(modelId, 1);
+        uint256 m = _use(seed);
+        Dispute memory current = _current(m);
         if (!_isOpen() || block.timestamp > current.rulableUntil) return;
+        if (stands) {
+            uint256 late = current.rulableUntil - (current.rulableUntil - current.openedAt) / 4;
+            if (block.timestamp < current.activatableAt && block.timestamp < late) return;
+            (uint256 against, uint256 inFavour, ) = governor.proposalVotes(current.proposalId);
+            uint256 most = against > inFavour ? against : inFavour;
+            if (most != 0 && most >= governor.quorum(governor.proposalSnapshot(current.proposalId))) return;
+        }
         vm.prank(ORGANISER);
-        rewards.rule(modelId, 1, current.number, stands);
-        _end(current);
-        if (rewards.disputeOf(modelId, 1).outcome != (stands ? Outcome.Stands : Outcome.Void)) broken = true;
+        rewards.rule(modelId, 1, nameOf(_posted[m]), stands);
+        _end(m, current);
+        if (_current(m).outcome != (stands ? Outcome.Stands : Outcome.Undecided) || _current(m).voted) broken = true;
     }
 
     function activate(uint256 seed) external {
@@ -136,9 +144,12 @@ contract DisputeHandler is Holders {
 
     function setBond(uint256 seed, uint96 base) external {
         _use(seed);
-        base = uint96(bound(base, BOND / 16, uint256(BOND) * 16));
+        BondTerms memory terms = rewards.bondTermsOf(modelId);
+        if (terms.setAt != 0 && block.timestamp < terms.setAt + 30 days) return;
+        base = uint96(bound(base, (terms.base + 15) / 16, uint256(terms.base) * 16));
+        if (base > 2 ** 80) return;
         vm.prank(address(timelock));
-        rewards.setBond(modelId, base);
+        rewards.setBond(modelId, terms.version, base);
     }
 
     function credits() external view returns (uint256 sum) {
@@ -149,8 +160,8 @@ contract DisputeHandler is Holders {
     /// @dev What was void is neither pending nor active, in either model, and stays ruled.
     function voidedStayVoid() external view returns (bool) {
         for (uint256 i = 0; i < _voided.length; ++i) {
-            Ruled memory ruled = rewards.ruledOf(_voided[i]);
-            if (ruled.endedAt == 0 || (ruled.outcome != Outcome.Void && ruled.outcome != Outcome.Undecided)) return false;
+            Dispute memory past = rewards.disputeOf(_voided[i]);
+            if (past.endedAt == 0 || (past.outcome != Outcome.Void && past.outcome != Outcome.Undecided)) return false;
             for (uint256 m = 0; m < 2; ++m) if (rewards.pending(_models[m], 1).digest == _voided[i]) return false;
         }
         return true;
@@ -158,17 +169,17 @@ contract DisputeHandler is Holders {
 
     function frozenWhereDisputed() external view returns (bool) {
         for (uint256 m = 0; m < 2; ++m) {
-            Dispute memory current = rewards.disputeOf(_models[m], 1);
-            bool isOpen = current.number != 0 && current.endedAt == 0;
+            (bytes32 disputed, ) = rewards.disputedOf(_models[m], 1);
+            bool isOpen = disputed != 0;
             PendingRoot memory next = rewards.pending(_models[m], 1);
             if (isOpen != (next.index != 0 && next.activatableAt == type(uint48).max)) return false;
-            if (isOpen && next.digest != current.digest) return false;
+            if (isOpen && next.digest != disputed) return false;
         }
         return true;
     }
 
-    function _end(Dispute memory current) private {
-        Dispute memory now_ = rewards.disputeOf(modelId, 1);
+    function _end(uint256 m, Dispute memory current) private {
+        Dispute memory now_ = _current(m);
         if (now_.endedAt != block.timestamp) broken = true;
         uint256 backing = rewards.pending(modelId, 1).index == 0 ? _backingBefore() : 0;
         ++ended;
@@ -177,7 +188,7 @@ contract DisputeHandler is Holders {
         if (now_.outcome == Outcome.Stands) burned += (current.bond + 1) / 2;
         else if (now_.outcome == Outcome.Void) burned += (backing + 1) / 2;
         else burned += (current.bond + 4) / 5 + (backing + 4) / 5;
-        if (now_.outcome != Outcome.Stands) _voided.push(current.digest);
+        if (now_.outcome != Outcome.Stands) _voided.push(nameOf(_posted[m]));
     }
 
     /// @dev The backing of what has just failed: what the two models still hold is known.
@@ -188,8 +199,13 @@ contract DisputeHandler is Holders {
     }
 
     function _isOpen() private view returns (bool) {
-        Dispute memory current = rewards.disputeOf(modelId, 1);
-        return current.number != 0 && current.endedAt == 0;
+        (bytes32 disputed, ) = rewards.disputedOf(modelId, 1);
+        return disputed != 0;
+    }
+
+    /// @dev About what was posted last.
+    function _current(uint256 m) private view returns (Dispute memory) {
+        return rewards.disputeOf(nameOf(_posted[m]));
     }
 
     function _use(uint256 seed) private returns (uint256 m) {

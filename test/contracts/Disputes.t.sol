@@ -5,6 +5,7 @@ import {IGovernor} from "@openzeppelin/contracts/governance/IGovernor.sol";
 import {IComputeRewards, Leaf, PendingRoot} from "../../contracts/interfaces/IComputeRewards.sol";
 import {Dispute, IDisputes, Outcome} from "../../contracts/interfaces/IDisputes.sol";
 import {IModelGovernor} from "../../contracts/interfaces/IModelGovernor.sol";
+import {ModelConfig} from "../../contracts/interfaces/IModelRegistry.sol";
 import {ModelId} from "../../contracts/interfaces/Ids.sol";
 import {Attestation} from "../../contracts/interfaces/Statements.sol";
 import {Court} from "./support/Court.sol";
@@ -13,34 +14,48 @@ import {Tree} from "./support/Tree.sol";
 contract DisputesTest is Court {
     function test_aDisputeFreezesTheRootAndOpensAVote() public {
         PendingRoot memory before = rewards.pending(modelId, 1);
-        eq(_dispute(), 1, "number");
+        uint256 id = _dispute();
         Dispute memory current = _state();
         eq(current.disputer, DISPUTER, "disputer");
         eq(current.bond, BOND, "bond");
-        eq(current.digest, nameOf(posted), "digest");
+        eq(current.proposalId, id, "vote");
         eq(current.openedAt, block.timestamp, "opened");
         eq(current.rulableUntil, 0, "no organiser");
         eq(current.endedAt, 0, "open");
         eq(current.activatableAt, before.activatableAt, "window");
-        eq(current.number, 1, "number");
         eq(current.outcome, Outcome.Open, "outcome");
+        (bytes32 digest, uint48 voidedAt) = rewards.disputedOf(modelId, 1);
+        eq(digest, nameOf(posted), "which");
+        eq(voidedAt, 0, "no vote has voided one");
         eq(rewards.pending(modelId, 1).activatableAt, type(uint48).max, "frozen");
         eq(uint256(governor.state(current.proposalId)), uint256(IGovernor.ProposalState.Pending), "vote");
         eq(governor.proposalProposer(current.proposalId), address(rewards), "proposer");
         eq(address(rewards).balance, BOND, "coins");
 
         vm.warp(before.activatableAt + 100);
-        vm.expectRevert(abi.encodeWithSelector(IDisputes.DisputesOpen.selector, 1));
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.DisputesOpen.selector, digest));
         rewards.activate(posted);
     }
 
-    function test_theBondIsExact() public {
-        uint256[3] memory wrong = [uint256(0), BOND - 1, BOND + 1];
+    function test_aDisputeCostsTheBond() public {
+        uint256[2] memory wrong = [uint256(0), BOND - 1];
         for (uint256 i = 0; i < wrong.length; ++i) {
-            vm.expectRevert(abi.encodeWithSelector(IDisputes.DisputesWrongBond.selector, wrong[i], BOND));
+            vm.expectRevert(abi.encodeWithSelector(IDisputes.DisputesBondTooLow.selector, wrong[i], BOND));
             vm.prank(DISPUTER);
             rewards.dispute{value: wrong[i]}(modelId, 1, nameOf(posted), EVIDENCE);
         }
+    }
+
+    /// @dev Whoever has holders' decision about the bond executed first refuses nobody.
+    function test_aBondThatFallsMeanwhileRefusesNoDispute() public {
+        vm.prank(address(timelock));
+        rewards.setBond(modelId, 1, BOND - 1);
+        vm.expectEmit(address(rewards));
+        emit IDisputes.Credited(DISPUTER, 1);
+        vm.prank(DISPUTER);
+        rewards.dispute{value: BOND}(modelId, 1, nameOf(posted), EVIDENCE);
+        eq(_state().bond, BOND - 1, "the bond");
+        eq(rewards.credit(DISPUTER), 1, "the rest is the sender's");
     }
 
     function test_aDisputeComesInsideTheWindow() public {
@@ -53,7 +68,7 @@ contract DisputesTest is Court {
 
     function test_oneDisputeAtATime() public {
         _dispute();
-        _refused(abi.encodeWithSelector(IDisputes.DisputesOpen.selector, 1));
+        _refused(abi.encodeWithSelector(IDisputes.DisputesOpen.selector, nameOf(posted)));
     }
 
     function test_aDisputeNamesThePendingRoot() public {
@@ -87,10 +102,9 @@ contract DisputesTest is Court {
         uint48 due = rewards.pending(modelId, 1).activatableAt;
         eq(_decided(FOR), Outcome.Stands, "outcome");
         eq(rewards.pending(modelId, 1).activatableAt, due, "as before");
-        eq(_ruled().endedAt, block.timestamp, "ruled");
-        eq(_ruled().outcome, Outcome.Stands, "how");
-        eq(_ruled().disputer, DISPUTER, "disputer");
-        yes(_ruled().voted, "by the holders");
+        eq(_state().endedAt, block.timestamp, "ended");
+        yes(_state().voted, "by a vote");
+        eq(_state().disputer, DISPUTER, "disputer");
         eq(rewards.credit(DISPUTER), 0, "who lost loses all");
         eq(rewards.credit(address(timelock)), BOND / 2, "half to the model, where nobody backs it");
         yes(!_isDue(), "no bond for the next");
@@ -98,13 +112,14 @@ contract DisputesTest is Court {
         eq(rewards.rootAt(modelId, 1, 2).root, "root", "it pays");
     }
 
+    /// @dev A vote may be over before a window that is longer.
     function test_whatStoodIsNotDisputedAgain() public {
-        vm.deal(ORGANISER, 1 ether);
-        useModel(registry.createModel(modelConfig(), "young"));
+        ModelConfig memory config = modelConfig();
+        config.window = 40;
+        useModel(registry.createModel(config, "slow"));
+        _mint(ALICE, 60e18);
         _postNext("root", 1);
-        _dispute();
-        vm.prank(ORGANISER);
-        rewards.rule(modelId, 1, 1, true);
+        eq(_decided(FOR), Outcome.Stands, "outcome");
         yes(block.timestamp < rewards.pending(modelId, 1).activatableAt, "inside the window");
         _refused(abi.encodeWithSelector(IDisputes.DisputesRuledBefore.selector, nameOf(posted)));
     }
@@ -113,7 +128,10 @@ contract DisputesTest is Court {
         eq(_decided(AGAINST), Outcome.Void, "outcome");
         eq(rewards.pending(modelId, 1).index, 0, "none is pending");
         eq(rewards.credit(DISPUTER), BOND, "the bond goes back");
-        eq(_ruled().outcome, Outcome.Void, "ruled");
+        yes(_state().voted, "by a vote");
+        (bytes32 digest, uint48 voidedAt) = rewards.disputedOf(modelId, 1);
+        eq(digest, bytes32(0), "none is disputed");
+        eq(voidedAt, block.timestamp, "known to whoever has voided it");
         vm.expectRevert(abi.encodeWithSelector(IComputeRewards.ComputeRewardsNothingPending.selector, modelId, 1));
         rewards.activate(posted);
         yes(_isDue(), "the next bears a bond");
@@ -136,7 +154,25 @@ contract DisputesTest is Court {
         eq(_settleVote(), Outcome.Undecided, "a wei below the quorum");
         eq(rewards.pending(modelId, 1).index, 0, "void, too");
         eq(rewards.credit(DISPUTER), (BOND * 4) / 5, "a fifth is lost");
-        eq(_ruled().outcome, Outcome.Undecided, "ruled");
+        yes(!_state().voted, "by no vote");
+        (, uint48 voidedAt) = rewards.disputedOf(modelId, 1);
+        eq(voidedAt, 0, "nor voided");
+    }
+
+    /// @dev Where a quorum asks for nothing, since there are no shares, nobody decides all the same.
+    function test_whereNobodyVotesNothingIsDecided() public {
+        ModelConfig memory config = modelConfig();
+        config.bps = split(0, 1_000, 8_500, 500);
+        (config.governor.quorumFloor, config.governor.proposalThreshold, config.bootstrapShares) = (0, 0, 0);
+        useModel(registry.createModel(config, "empty"));
+        _postNext("root", 0);
+        _dispute();
+        uint256 id = _state().proposalId;
+        vm.warp(governor.proposalDeadline(id) + 1);
+        eq(governor.quorum(governor.proposalSnapshot(id)), 0, "no quorum is asked for");
+        rewards.settleDispute(modelId, 1, nameOf(posted));
+        eq(_state().outcome, Outcome.Undecided, "outcome");
+        eq(uint256(governor.state(id)), uint256(IGovernor.ProposalState.Defeated), "in the governor");
     }
 
     function test_aQuorumAgainstIsEnough() public {
@@ -188,9 +224,67 @@ contract DisputesTest is Court {
         eq(governor.proposalDeadline(id), deadline + 2, "extended");
         vm.warp(deadline + 1);
         vm.expectRevert(abi.encodeWithSelector(IDisputes.DisputesNotDecided.selector, deadline + 2));
-        rewards.settleDispute(modelId, 1, 1);
+        rewards.settleDispute(modelId, 1, nameOf(posted));
         _castVote(id, BOB, FOR);
         eq(_settleVote(), Outcome.Void, "the others had time to answer");
+    }
+
+    /// @dev Who reaches the quorum early uses up no time that the others need to answer a vote of the last second.
+    function test_aLeadThatChangesLateExtendsTheVote() public {
+        uint256 id = _dispute();
+        _ballot(CAROL, AGAINST);
+        uint256 deadline = governor.proposalDeadline(id);
+        vm.warp(deadline);
+        _castVote(id, BOB, FOR);
+        eq(governor.proposalDeadline(id), deadline + 2, "extended");
+        vm.warp(deadline + 1);
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.DisputesNotDecided.selector, deadline + 2));
+        rewards.settleDispute(modelId, 1, nameOf(posted));
+        vm.warp(deadline + 2);
+        _castVote(id, ALICE, AGAINST);
+        eq(governor.proposalDeadline(id), deadline + 4, "again");
+        eq(_settleVote(), Outcome.Void, "the others had time to answer");
+    }
+
+    /// @dev So that a vote ends, whoever would have it go on.
+    function test_aLeadExtendsTheVoteTwiceAtMost() public {
+        address dave = address(0xda5e);
+        _mint(dave, 35e18);
+        uint256 id = _dispute();
+        _ballot(BOB, AGAINST);
+        uint256 deadline = governor.proposalDeadline(id);
+        vm.warp(deadline);
+        _castVote(id, ALICE, FOR);
+        vm.warp(deadline + 2);
+        _castVote(id, dave, AGAINST);
+        vm.warp(deadline + 4);
+        _castVote(id, CAROL, FOR);
+        eq(governor.proposalDeadline(id), deadline + 4, "not a third time");
+        eq(_settleVote(), Outcome.Stands, "seventy of a hundred and thirty-five");
+    }
+
+    function test_aLeadThatChangesEarlyExtendsNothing() public {
+        address dave = address(0xda5e);
+        _mint(dave, 35e18);
+        uint256 id = _dispute();
+        _ballot(BOB, AGAINST);
+        uint256 deadline = governor.proposalDeadline(id);
+        _castVote(id, ALICE, FOR);
+        eq(governor.proposalDeadline(id), deadline, "as before");
+        vm.warp(deadline);
+        _castVote(id, dave, AGAINST);
+        vm.warp(deadline + 2);
+        _castVote(id, CAROL, FOR);
+        eq(governor.proposalDeadline(id), deadline + 4, "nor does it use an extension up");
+    }
+
+    function test_whoeverLeadsInOtherVotesExtendsNothing() public {
+        uint256 id = _propose(ALICE);
+        _vote(id, BOB, FOR);
+        uint256 deadline = governor.proposalDeadline(id);
+        vm.warp(deadline);
+        _castVote(id, ALICE, AGAINST);
+        eq(governor.proposalDeadline(id), deadline, "as before");
     }
 
     function test_aLateAbstentionExtendsNothing() public {
@@ -207,27 +301,41 @@ contract DisputesTest is Court {
         uint256 deadline = governor.proposalDeadline(_state().proposalId);
         vm.warp(deadline);
         vm.expectRevert(abi.encodeWithSelector(IDisputes.DisputesNotDecided.selector, deadline));
-        rewards.settleDispute(modelId, 1, 1);
+        rewards.settleDispute(modelId, 1, nameOf(posted));
         vm.warp(deadline + 1);
         vm.prank(address(0x57a6e4));
-        rewards.settleDispute(modelId, 1, 1);
+        rewards.settleDispute(modelId, 1, nameOf(posted));
         eq(_state().endedAt, block.timestamp, "ended");
     }
 
     function test_settlingTwiceDoesNothing() public {
         _decided(AGAINST);
+        bytes32 first = nameOf(posted);
         vm.recordLogs();
-        rewards.settleDispute(modelId, 1, 1);
+        rewards.settleDispute(modelId, 1, first);
         eq(vm.getRecordedLogs().length, 0, "silent");
         eq(rewards.credit(DISPUTER), BOND, "paid once");
         _postNext("next", 1);
         _dispute();
-        rewards.settleDispute(modelId, 1, 1);
-        eq(_state().endedAt, 0, "an older number ends nothing");
-        vm.expectRevert(abi.encodeWithSelector(IDisputes.DisputesUnknown.selector, 3, 2));
-        rewards.settleDispute(modelId, 1, 3);
-        vm.expectRevert(abi.encodeWithSelector(IDisputes.DisputesUnknown.selector, 0, 2));
+        rewards.settleDispute(modelId, 1, first);
+        eq(_state().endedAt, 0, "an older one ends nothing");
+    }
+
+    function test_aDisputeIsOfItsModelAndKind() public {
+        bytes32 digest = nameOf(posted);
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.DisputesUnknown.selector, modelId, 1, digest));
+        rewards.settleDispute(modelId, 1, digest);
+        ModelId other = registry.createModel(modelConfig(), "other");
+        _dispute();
+        _ballot(ALICE, AGAINST);
+        vm.warp(governor.proposalDeadline(_state().proposalId) + 1);
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.DisputesUnknown.selector, other, 1, digest));
+        rewards.settleDispute(other, 1, digest);
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.DisputesUnknown.selector, modelId, 2, digest));
+        rewards.settleDispute(modelId, 2, digest);
+        vm.expectRevert(abi.encodeWithSelector(IDisputes.DisputesUnknown.selector, modelId, 1, bytes32(0)));
         rewards.settleDispute(modelId, 1, 0);
+        rewards.settleDispute(modelId, 1, digest);
     }
 
     /// @dev What the governor would carry out is harmless, and does what it says where nobody has done it.
@@ -236,8 +344,8 @@ contract DisputesTest is Court {
         _ballot(ALICE, FOR);
         targets = [address(rewards)];
         values = [uint256(0)];
-        calls = [abi.encodeCall(rewards.settleDispute, (modelId, 1, 1))];
-        text = _textOf(2, 1);
+        calls = [abi.encodeCall(rewards.settleDispute, (modelId, 1, nameOf(posted)))];
+        text = _textOf(2);
         eq(governor.getProposalId(targets, values, calls, keccak256(bytes(text))), _state().proposalId, "its text");
         vm.warp(governor.proposalDeadline(_state().proposalId) + 1);
         _queue();
@@ -249,8 +357,8 @@ contract DisputesTest is Court {
     function test_nobodyProposesADisputeFirst() public {
         targets = [address(rewards)];
         values = [uint256(0)];
-        calls = [abi.encodeCall(rewards.settleDispute, (modelId, 1, 1))];
-        text = _textOf(2, 1);
+        calls = [abi.encodeCall(rewards.settleDispute, (modelId, 1, nameOf(posted)))];
+        text = _textOf(2);
         vm.expectRevert(abi.encodeWithSelector(IGovernor.GovernorRestrictedProposer.selector, ALICE));
         vm.prank(ALICE);
         governor.propose(targets, values, calls, text);
@@ -268,12 +376,12 @@ contract DisputesTest is Court {
         _dispute();
         targets = [address(rewards)];
         values = [uint256(0)];
-        calls = [abi.encodeCall(rewards.settleDispute, (modelId, 1, 1))];
+        calls = [abi.encodeCall(rewards.settleDispute, (modelId, 1, nameOf(posted)))];
         vm.expectRevert(
             abi.encodeWithSelector(IGovernor.GovernorUnableToCancel.selector, _state().proposalId, DISPUTER)
         );
         vm.prank(DISPUTER);
-        governor.cancel(targets, values, calls, keccak256(bytes(_textOf(2, 1))));
+        governor.cancel(targets, values, calls, keccak256(bytes(_textOf(2))));
     }
 
     function test_otherProposalsCountTheirQuorumAsEver() public {
@@ -305,7 +413,7 @@ contract DisputesTest is Court {
     function test_whatTheHoldersSetMeanwhileChangesNoBond() public {
         _dispute();
         vm.prank(address(timelock));
-        rewards.setBond(modelId, BOND * 16);
+        rewards.setBond(modelId, 1, BOND * 16);
         eq(_state().bond, BOND, "what was put up");
         _ballot(ALICE, AGAINST);
         _settleVote();
@@ -336,22 +444,22 @@ contract DisputesTest is Court {
         _castVote(id, CAROL, AGAINST);
         vm.warp(deadline);
         vm.expectRevert(abi.encodeWithSelector(IDisputes.DisputesNotDecided.selector, deadline));
-        rewards.settleDispute(modelId, 1, 1);
+        rewards.settleDispute(modelId, 1, nameOf(posted));
         eq(_settleVote(), Outcome.Void, "the quorum of its snapshot");
     }
 
     function test_disputesSaySo() public {
         bytes32 digest = nameOf(posted);
         vm.expectEmit(address(rewards));
-        emit IDisputes.RootDisputed(modelId, 1, 2, 1, DISPUTER, BOND, digest, EVIDENCE, _idOf(2, 1), 0);
+        emit IDisputes.RootDisputed(modelId, 1, digest, 2, DISPUTER, BOND, EVIDENCE, _idOf(2), 0);
         _dispute();
         _ballot(ALICE, AGAINST);
         vm.warp(governor.proposalDeadline(_state().proposalId) + 1);
         vm.expectEmit(address(rewards));
         emit IDisputes.Credited(DISPUTER, BOND);
         vm.expectEmit(address(rewards));
-        emit IDisputes.DisputeSettled(modelId, 1, 1, digest, Outcome.Void, 0, 0);
-        rewards.settleDispute(modelId, 1, 1);
+        emit IDisputes.DisputeSettled(modelId, 1, digest, Outcome.Void, true, 0, 0);
+        rewards.settleDispute(modelId, 1, digest);
         vm.expectEmit(address(rewards));
         emit IDisputes.Withdrawn(DISPUTER, BOND);
         rewards.withdraw(DISPUTER);
@@ -364,19 +472,17 @@ contract DisputesTest is Court {
         vm.prank(BACKER);
         rewards.postRoot{value: bond}(a, signatures);
         vm.expectEmit(address(rewards));
-        emit IDisputes.BondSet(modelId, BOND + 1);
+        emit IDisputes.BondSet(modelId, 2, BOND + 1);
         vm.prank(address(timelock));
-        rewards.setBond(modelId, BOND + 1);
+        rewards.setBond(modelId, 1, BOND + 1);
     }
 
-    function _textOf(uint64 index, uint32 number) private view returns (string memory) {
+    function _textOf(uint64 index) private view returns (string memory) {
         return
             string.concat(
                 "Does root ",
                 _digits(index),
-                " of kind 1 stand? Dispute ",
-                _digits(number),
-                " of attestation ",
+                " of kind 1 stand? Attestation ",
                 _hex(abi.encode(nameOf(posted))),
                 ", evidence ",
                 _hex(abi.encode(EVIDENCE)),
@@ -385,11 +491,11 @@ contract DisputesTest is Court {
             );
     }
 
-    function _idOf(uint64 index, uint32 number) private view returns (uint256) {
+    function _idOf(uint64 index) private view returns (uint256) {
         address[] memory to = new address[](1);
         bytes[] memory what = new bytes[](1);
-        (to[0], what[0]) = (address(rewards), abi.encodeCall(rewards.settleDispute, (modelId, 1, number)));
-        return governor.getProposalId(to, new uint256[](1), what, keccak256(bytes(_textOf(index, number))));
+        (to[0], what[0]) = (address(rewards), abi.encodeCall(rewards.settleDispute, (modelId, 1, nameOf(posted))));
+        return governor.getProposalId(to, new uint256[](1), what, keccak256(bytes(_textOf(index))));
     }
 
     function _digits(uint256 value) private pure returns (string memory) {

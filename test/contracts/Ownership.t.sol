@@ -359,7 +359,7 @@ contract OwnershipTest is Holders {
     /// @dev Its votes take all the time that its epochs leave.
     function _slowModel() private {
         ModelConfig memory config = modelConfig();
-        config.epochLength = 5 days;
+        (config.epochLength, config.bootstrapMaxEpochs) = (5 days, 73);
         config.postingDelay = 1 days;
         config.window = 2 days;
         config.yearlyCap = BUDGET * 73;

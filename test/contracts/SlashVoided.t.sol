@@ -29,6 +29,17 @@ contract SlashVoidedTest is Court {
         eq(stakes.collectFees(payable(DISPUTER)), 0.05 ether, "paid");
     }
 
+    /// @dev What the organiser refuses no vote has voided.
+    function test_whoSignedARootThatTheOrganiserRefusedPaysNothing() public {
+        useModel(registry.createModel(modelConfig(), "young"));
+        stakes.deposit{value: 10 ether}(modelId, Role.Validator, validator);
+        _postNext("root", 1);
+        _dispute();
+        _rule(false);
+        eq(_state().outcome, Outcome.Undecided, "refused");
+        _refused();
+    }
+
     function test_whoSignedARootThatStandsOrThatNobodyDecidedPaysNothing() public {
         uint256 before = vm.snapshotState();
         eq(_decided(FOR), Outcome.Stands, "stands");
@@ -56,14 +67,16 @@ contract SlashVoidedTest is Court {
     /// @dev 21: until the vote is over, and as long again as somebody may need to report.
     function test_noValidatorLeavesWhileHoldersDecide() public {
         vm.warp(rewards.pending(modelId, 1).activatableAt - 1);
-        uint32 number = _dispute();
+        _dispute();
         _ballot(ALICE, AGAINST);
+        bytes32 digest = nameOf(posted);
         vm.warp(stakes.leavesAt(modelId, Role.Validator, ALICE));
-        vm.expectRevert(abi.encodeWithSelector(IStakeManager.StakeManagerDisputed.selector, number));
+        vm.expectRevert(abi.encodeWithSelector(IStakeManager.StakeManagerDisputed.selector, digest));
         vm.prank(ALICE);
         stakes.withdraw(modelId, Role.Validator, payable(ALICE));
         vm.warp(block.timestamp + 100);
-        rewards.settleDispute(modelId, 1, number);
+        rewards.settleDispute(modelId, 1, digest);
+        eq(_state().outcome, Outcome.Void, "void");
         uint256 until = block.timestamp + WINDOW + 1 + 6 + 2;
         vm.warp(until - 1);
         vm.expectRevert(abi.encodeWithSelector(IStakeManager.StakeManagerDisputedLately.selector, uint48(until)));
@@ -78,26 +91,5 @@ contract SlashVoidedTest is Court {
         bytes memory signed = signature(keys[0], digestOf(posted));
         vm.expectRevert(abi.encodeWithSelector(IStakeManager.StakeManagerNotVoided.selector, nameOf(posted)));
         stakes.slashVoided(posted, signed);
-    }
-}
-
-/// @notice The same while the organiser is the court.
-contract SlashRuledTest is Court {
-    function _endBootstrap() internal override {}
-
-    /// @dev It could dispute an honest root and rule in the same second, have its bond back, and the fee.
-    function test_whatTheOrganiserRulesAloneCostsNobodyStake() public {
-        address validator = vm.addr(keys[0]);
-        vm.deal(address(this), 10 ether);
-        vm.deal(ORGANISER, 10 ether);
-        stakes.deposit{value: 10 ether}(modelId, Role.Validator, validator);
-        uint32 number = _disputeFrom(ORGANISER);
-        vm.prank(ORGANISER);
-        rewards.rule(modelId, 1, number, false);
-        yes(!_ruled().voted, "no vote");
-        bytes memory signed = signature(keys[0], digestOf(posted));
-        vm.expectRevert(abi.encodeWithSelector(IStakeManager.StakeManagerNotVoided.selector, nameOf(posted)));
-        stakes.slashVoided(posted, signed);
-        eq(stakes.activeOf(modelId, Role.Validator, validator), 10 ether, "all of it");
     }
 }

@@ -22,10 +22,9 @@ contract StakeHandler is Stakes {
     bytes32[] private _subjects;
     uint256 private _counted;
     uint32 private _dispute;
-    /// @dev When the last dispute ended.
+    /// @dev When the last dispute ended, and when one voided a root.
     uint256 private _ended;
-    /// @dev Whether it voided a root.
-    bool private _voided;
+    uint256 private _voided;
     /// @dev Since when the first account is in no set; 0 while it is.
     uint256 private _outSince;
 
@@ -156,9 +155,10 @@ contract StakeHandler is Stakes {
 
     function settle(uint8 outcome) external {
         if (_dispute == 0 || _ended != 0) return;
-        Outcome ended = Outcome(bound(outcome, 1, 3));
-        book.set(modelId, COMPUTE, _dispute, ended);
-        (_ended, _voided) = (block.timestamp, ended == Outcome.Void);
+        Outcome how = Outcome(bound(outcome, 1, 3));
+        book.set(modelId, COMPUTE, _dispute, how);
+        _ended = block.timestamp;
+        if (how == Outcome.Void) _voided = block.timestamp;
     }
 
     /// @dev Without the first validator, or with it again; a set changes once an epoch.
@@ -208,8 +208,8 @@ contract StakeHandler is Stakes {
     }
 
     function _held() private view returns (bool) {
-        if (_dispute == 0) return false;
-        return _ended == 0 || (_voided && block.timestamp < _ended + WINDOW + VOTE);
+        if (_dispute != 0 && _ended == 0) return true;
+        return _voided != 0 && block.timestamp < _voided + WINDOW + VOTE;
     }
 
     function _whole(Role role, address account) private view returns (uint256) {

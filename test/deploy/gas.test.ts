@@ -542,11 +542,12 @@ async function measure(): Promise<Record<string, number>> {
   const wrong = await attested("wrong");
   await send(2, rewards, "ComputeRewards", "postRoot", [wrong.attestation, wrong.signatures]);
   row("dispute a root", await send(6, rewards, "ComputeRewards", "dispute", wrong.dispute, disputeBond));
-  const { proposalId } = (await read(rewards, "ComputeRewards", "disputeOf", [modelId, 1])) as { proposalId: bigint };
+  const digest = structHash("Attestation", wrong.attestation);
+  const { proposalId } = (await read(rewards, "ComputeRewards", "disputeOf", [digest])) as { proposalId: bigint };
   await at((await now()) + 2n);
   await send(2, governor, "ModelGovernor", "castVote", [proposalId, 0]);
   await at(1n + ((await read(governor, "ModelGovernor", "proposalDeadline", [proposalId])) as bigint));
-  row("settle a dispute, void", await send(2, rewards, "ComputeRewards", "settleDispute", [modelId, 1, 1]));
+  row("settle a dispute, void", await send(2, rewards, "ComputeRewards", "settleDispute", [modelId, 1, digest]));
   const right = await attested("right");
   row(
     "post root, 5 of 7, with a bond",

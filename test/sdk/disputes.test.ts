@@ -33,25 +33,34 @@ it("freezes a root, and the holders void it; the next bears a bond, which comes 
     const args = { addresses, modelId };
     const { attestation, digest } = await pending(7n);
     expect(await actions.bondOf(client, args)).toEqual({ bond, level: 0, isDue: false });
-    expect(await actions.disputeOf(client, args)).toBeUndefined();
+    expect(await actions.disputeOf(client, { addresses, digest })).toBeUndefined();
+    expect(await actions.disputedRoot(client, args)).toEqual({ digest: undefined, voidedAt: 0 });
     const wanted = { ...args, digest, evidence, bond };
     const refused = async (change: object, error: unknown) =>
       expect(actions.disputeRoot(clientOf(stranger), { ...wanted, ...change })).rejects.toBeInstanceOf(error);
-    await refused({ bond: bond - 1n }, errors.DisputesWrongBondError);
+    await refused({ bond: bond - 1n }, errors.DisputesBondTooLowError);
     await refused({ digest: zeroHash }, errors.DisputesOtherAttestationError);
     await refused({ kind: 2 }, errors.DisputesNothingPendingError);
     expect(actions.disputeRoot.call(wanted)).toMatchObject({ to: addresses.computeRewards, value: bond });
-    expect((await actions.disputeRoot.simulate(clientOf(stranger), wanted)).result).toBe(1);
+    const { result } = await actions.disputeRoot.simulate(clientOf(stranger), wanted);
 
-    const { event, receipt } = await actions.disputeRoot.sync(clientOf(stranger), wanted);
-    expect(event).toMatchObject({ modelId, kind: 1, index: 2n, number: 1, disputer: stranger.address, bond, digest });
+    const { event, receipt } = await actions.disputeRoot.sync(clientOf(stranger), { ...wanted, bond: bond + 5n });
+    expect(event).toMatchObject({ modelId, kind: 1, index: 2n, disputer: stranger.address, bond, digest });
+    expect(event.proposalId).toBe(result);
+    expect(await actions.disputedRoot(client, args)).toEqual({ digest, voidedAt: 0 });
+    const rest = { addresses, beneficiary: stranger.address };
+    expect((await actions.withdrawBonds.sync(clientOf(bob), rest)).event).toMatchObject({ amount: 5n });
     const { logs } = await actions.getAllLogs(client, actions.rootDisputed(args), { from: receipt.blockNumber });
     expect(logs.map((log) => log.args)).toEqual([event]);
     expect(await actions.pendingRoot(client, args)).toMatchObject({ digest, activatableAt: undefined });
     await expect(actions.activateRoot(clientOf(bob), { addresses, attestation })).rejects.toBeInstanceOf(
       errors.DisputesOpenError,
     );
-    const early = actions.settleDispute(clientOf(bob), { ...args, number: 1 });
+    const named = { ...args, digest };
+    await expect(actions.settleDispute(clientOf(bob), { ...named, kind: 2 })).rejects.toBeInstanceOf(
+      errors.DisputesUnknownError,
+    );
+    const early = actions.settleDispute(clientOf(bob), named);
     await expect(early).rejects.toBeInstanceOf(errors.DisputesNotDecidedError);
     await expect(early).rejects.toMatchObject({ retryable: true });
 
@@ -59,22 +68,19 @@ it("freezes a root, and the holders void it; the next bears a bond, which comes 
     await world.advanceTo(1n + (await actions.proposalSnapshot(client, { governor, proposalId })));
     await actions.castVote.sync(clientOf(alice), { governor, proposalId, support: "against" });
     await world.advanceTo(1n + (await actions.proposalDeadline(client, { governor, proposalId })));
-    const settled = await actions.settleDispute.sync(clientOf(bob), { ...args, number: 1 });
+    const settled = await actions.settleDispute.sync(clientOf(bob), named);
     const { void: isVoid } = actions.disputeOutcome;
-    expect(settled.event).toMatchObject({ number: 1, digest, outcome: isVoid, won: 0n, burned: 0n });
-    expect((await actions.settleDispute.sync(clientOf(bob), { ...args, number: 1 })).event).toBeUndefined();
+    expect(settled.event).toMatchObject({ digest, outcome: isVoid, voted: true, won: 0n, burned: 0n });
+    expect((await actions.settleDispute.sync(clientOf(bob), named)).event).toBeUndefined();
     expect(await actions.pendingRoot(client, args)).toBeUndefined();
-    expect(await actions.ruledOf(client, { addresses, digest })).toMatchObject({
-      outcome: isVoid,
-      disputer: stranger.address,
-      voted: true,
-    });
-    expect(await actions.disputeOf(client, args)).toMatchObject({ number: 1, outcome: isVoid, bond });
+    const ended = await actions.disputeOf(client, { addresses, digest });
+    expect(ended).toMatchObject({ outcome: isVoid, voted: true, disputer: stranger.address, bond, proposalId });
+    expect(await actions.disputedRoot(client, args)).toEqual({ digest: undefined, voidedAt: ended!.endedAt });
 
     const due = 2n * bond;
     expect(await actions.bondOf(client, args)).toEqual({ bond: due, level: 1, isDue: true });
     expect(await actions.ageJudgedAt(client, args)).toBe(Number(attestation.deadline));
-    await expect(pending(8n)).rejects.toBeInstanceOf(errors.DisputesWrongBondError);
+    await expect(pending(8n)).rejects.toBeInstanceOf(errors.DisputesBondTooLowError);
     const next = await pending(9n, due);
     expect(await actions.backingOf(client, args)).toEqual({ backer: bob.address, amount: due });
     await world.advanceTo((await actions.pendingRoot(client, args))!.activatableAt!);
@@ -102,8 +108,10 @@ it("is ruled on by the organiser in bootstrap, which ends once and not before it
     expect(await actions.bootstrapTerms(client, { bootstrap, modelId })).toEqual({
       shares: 500n * share,
       epochs: 2,
+      maxEpochs: 1_971_000,
       endedAt: 0,
     });
+    expect(await actions.bootstrapNeeded(client, { bootstrap, modelId })).toBe(500n * share);
     expect(await actions.bootstrapClaimed(client, { bootstrap, modelId })).toBe(400n * share);
     await expect(actions.endBootstrap(clientOf(alice), { bootstrap, modelId })).rejects.toBeInstanceOf(
       errors.BootstrapNotOverError,
@@ -111,21 +119,28 @@ it("is ruled on by the organiser in bootstrap, which ends once and not before it
 
     const { attestation, digest } = await pending(7n);
     await actions.disputeRoot.sync(clientOf(stranger), { ...args, digest, evidence, bond });
-    const ruling = { ...args, number: 1, stands: true };
+    const ruling = { ...args, digest, stands: true };
     await expect(actions.ruleDispute(clientOf(alice), ruling)).rejects.toBeInstanceOf(errors.DisputesNotCourtError);
-    await expect(actions.ruleDispute(clientOf(organiser), { ...ruling, number: 2 })).rejects.toBeInstanceOf(
+    await expect(actions.ruleDispute(clientOf(organiser), { ...ruling, digest: zeroHash })).rejects.toBeInstanceOf(
       errors.DisputesNotRulableError,
     );
+    await expect(actions.ruleDispute(clientOf(organiser), ruling)).rejects.toBeInstanceOf(
+      errors.DisputesRuledTooEarlyError,
+    );
+    await world.advanceTo((await actions.disputeOf(client, { addresses, digest }))!.activatableAt);
     const { event } = await actions.ruleDispute.sync(clientOf(organiser), ruling);
-    expect(event).toMatchObject({ outcome: actions.disputeOutcome.stands, won: bond / 2n, burned: bond / 2n });
-    await world.advanceTo((await actions.pendingRoot(client, args))!.activatableAt!);
+    const { stands } = actions.disputeOutcome;
+    expect(event).toMatchObject({ outcome: stands, voted: false, won: bond / 2n, burned: bond / 2n });
     await actions.activateRoot.sync(clientOf(stranger), { addresses, attestation });
   });
 });
 
 it("costs what the holders say", async () => {
-  const { clientOf, addresses, modelId } = world;
-  await expect(actions.setDisputeBond(clientOf(alice), { addresses, modelId, base: 2n * bond })).rejects.toBeInstanceOf(
+  const { client, clientOf, addresses, modelId } = world;
+  const { version: replaces, ...terms } = await actions.bondTerms(client, { addresses, modelId });
+  expect({ replaces, ...terms }).toEqual({ replaces: 1, base: bond, setAt: 0 });
+  const decision = { addresses, modelId, replaces, base: 2n * bond };
+  await expect(actions.setDisputeBond(clientOf(alice), decision)).rejects.toBeInstanceOf(
     errors.ModelAuthorityUnauthorizedError,
   );
 });

@@ -111,8 +111,7 @@ export async function openChain(
       watch.note({ kind: "activation", modelId, epoch });
       return posted(result);
     },
-    settleDispute: (modelId, { number, digest }) =>
-      journal.submit(settlements, digest, { modelId, number, digest }, options.signal),
+    settleDispute: (modelId, { digest }) => journal.submit(settlements, digest, { modelId, digest }, options.signal),
     feeWait: () => journal.feeWait() ?? bonds.wait(),
     onReverted: (listener) => watch.onReverted(listener),
     close: async () => {

@@ -129,7 +129,6 @@ export type RootRuling = "stands" | "void" | "undecided";
 export interface OpenDispute {
   /** Of the attestation that is disputed. */
   readonly digest: Hex;
-  readonly number: number;
   readonly disputer: Address;
   /** What the disputer put up, wei. */
   readonly bond: bigint;
@@ -304,7 +303,7 @@ export interface ChainPort extends ChainReader {
    * Ends a dispute as its vote did; resolves where somebody else has ended it, and rejects with RetryableError `DISPUTE_EARLY` while
    * holders vote.
    */
-  settleDispute(modelId: ModelId, dispute: Pick<OpenDispute, "number" | "digest">): Promise<DisputeEnd>;
+  settleDispute(modelId: ModelId, dispute: Pick<OpenDispute, "digest">): Promise<DisputeEnd>;
   /** What postings wait for while the chain asks for more than a transaction may cost or the account has; undefined while they do not. */
   feeWait(): FeeWait | undefined;
 }

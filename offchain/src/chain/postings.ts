@@ -37,7 +37,6 @@ interface ActivationPayload {
 }
 interface SettlementPayload {
   readonly modelId: ModelId;
-  readonly number: number;
   readonly digest: Hex;
 }
 /** A RootPosting as JSON. */
@@ -253,7 +252,7 @@ function settlementPostings({ reader, addresses }: PostingModules): PostingKinds
         ? new RetryableError("DISPUTE_EARLY", `Holders vote on the dispute until ${open.votesUntil}; it is ${now}.`)
         : "send";
     },
-    call: ({ modelId, number }) => settleDispute.call({ addresses, modelId, number }),
+    call: ({ modelId, digest }) => settleDispute.call({ addresses, modelId, digest }),
   };
 }
 

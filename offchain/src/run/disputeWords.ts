@@ -12,7 +12,7 @@ import { modelText } from "./saleWords.ts";
 export function isDisputeVote({ addresses }: Pick<WordsPlace, "addresses">, proposal: MadeProposal): boolean {
   const { computeRewards } = addresses;
   const { proposer, targets, calldatas } = proposal;
-  const selector = settleDispute.call({ addresses, modelId: zeroHash, number: 0 }).data.slice(0, 10);
+  const selector = settleDispute.call({ addresses, modelId: zeroHash, digest: zeroHash }).data.slice(0, 10);
   return (
     isAddressEqual(proposer, computeRewards) &&
     targets.length === 1 &&
@@ -24,16 +24,16 @@ export function isDisputeVote({ addresses }: Pick<WordsPlace, "addresses">, prop
 /** Of `settleDispute`. */
 export async function disputeText(place: WordsPlace, [id, code, named]: readonly unknown[]): Promise<string> {
   const { connection, addresses } = place;
-  const [modelId, kind] = [id as Hex, Number(code)];
-  const [dispute, model] = [await namedDispute(place, [modelId, kind, named]), await modelText(place, modelId)];
+  const [modelId, kind, digest] = [id as Hex, Number(code), named as Hex];
+  const [dispute, model] = [await namedDispute(place, [modelId, kind, digest]), await modelText(place, modelId)];
   const what = `a root of ${kindText(kind)} of ${model}`;
   if (!dispute)
     return `ComputeRewards ends a dispute about ${what} as its vote did, if there is such a dispute that has not ended.`;
-  const { digest, disputer, bond } = dispute;
+  const { disputer, bond } = dispute;
   const pending = await connection.call((client) => pendingRoot(client, { addresses, modelId, kind }));
   const root =
     pending?.digest === digest
       ? `root ${pending.index} of ${kindText(kind)} of ${model}, which pays for epochs ${pending.fromEpoch} to ${pending.toEpoch}`
       : what;
-  return `This is the vote on the dispute about ${root}: ${disputer} disputed attestation ${digest} with a bond of ${formatEther(bond)} coins. "For" lets the root stand, and "against" voids it. The side that has more must have a quorum by itself, and abstaining counts for neither; without one the root is void, too, and both bonds lose a fifth.`;
+  return `This is the vote on the dispute about ${root}: ${disputer} disputed attestation ${digest} with a bond of ${formatEther(bond)} coins. "For" lets the root stand, and "against" voids it. The side that has more must have a quorum by itself, and abstaining counts for neither; without one the root is refused, too, and both bonds lose a fifth.`;
 }

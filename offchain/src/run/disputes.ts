@@ -6,6 +6,7 @@ import {
   backingOf,
   bondCreditOf,
   bondOf,
+  disputedRoot,
   disputeOf,
   disputeOutcome,
   disputeSettled,
@@ -175,19 +176,24 @@ export async function disputableRoot(place: DisputesPlace, digest?: Hex): Promis
 /** The dispute that is open, how its vote stands, and what settles it; undefined where none is. */
 export async function openDisputeOf(place: DisputesPlace) {
   const { connection, addresses, modelId } = place;
-  const found = await connection.call((client) => disputeOf(client, { addresses, modelId }));
+  const { digest } = await connection.call((client) => disputedRoot(client, { addresses, modelId }));
+  if (digest === undefined) return undefined;
+  const found = await connection.call((client) => disputeOf(client, { addresses, digest }));
+  // It may have ended between the two.
   if (!found || found.endedAt !== 0) return undefined;
   const standing = await standingOf(place, place.contracts.shares, found.proposalId);
-  return { digest: found.digest, standing, call: { addresses, modelId, number: found.number } };
+  return { digest, standing, call: { addresses, modelId, digest } };
 }
 
 /** The dispute that a call of `settleDispute` names; undefined where it has ended, or there is none. */
 export async function namedDispute(
   { connection, addresses }: Pick<DisputesPlace, "connection" | "addresses">,
-  [modelId, kind, named]: readonly [modelId: Hex, kind: number, named: unknown],
+  [modelId, kind, named]: readonly [modelId: Hex, kind: number, named: Hex],
 ) {
-  const newest = await connection.call((client) => disputeOf(client, { addresses, modelId, kind }));
-  return newest && newest.number === Number(named) && newest.endedAt === 0 ? newest : undefined;
+  const { digest } = await connection.call((client) => disputedRoot(client, { addresses, modelId, kind }));
+  if (digest !== named) return undefined;
+  const found = await connection.call((client) => disputeOf(client, { addresses, digest }));
+  return found?.endedAt === 0 ? found : undefined;
 }
 
 /** What bonds brought accounts, those with nothing left out. */

@@ -35,7 +35,7 @@ export interface StakesPlace {
   readonly runId: RunId;
 }
 
-/** What a model asks of who stakes in it. */
+/** What a model asks of who stakes in it for a role. */
 export interface StakeBook {
   /** Address of StakeManager. */
   readonly stakes: Address;
@@ -49,13 +49,16 @@ export interface StakeBook {
 }
 
 /** @throws UserError `STAKE_NONE` where the deployment holds no stake */
-export async function stakesAt({ connection, addresses, modelId, runId }: StakesPlace): Promise<StakeBook> {
+export async function stakesAt(
+  { connection, addresses, modelId, runId }: StakesPlace,
+  role: StakeRole,
+): Promise<StakeBook> {
   const stakes = asAddress(await connection.call((client) => stakeManagerOf(client, { addresses })));
   if (isNobody(stakes))
     throw new UserError("STAKE_NONE", "The contracts of this run hold no stake: their registry names no StakeManager.");
   const [delay, terms, params, block] = await connection.call((client) =>
     Promise.all([
-      stakeWithdrawalDelay(client, { stakes, modelId }),
+      stakeWithdrawalDelay(client, { stakes, modelId, role }),
       slashTermsOf(client, { stakes, modelId }),
       currentParamsVersion(client, { addresses, runId }).then((version) =>
         paramsOf(client, { addresses, runId, version }),
@@ -78,12 +81,14 @@ export interface StakeStanding {
   /** Rulings of the validators against it that are open. */
   readonly rulings: number;
   /**
-   * From when on it may be fetched if nothing is disputed then; undefined where nothing is leaving, Infinity where the newest set of
-   * validators has the account.
+   * From when on it may be fetched, a validator's if nothing is disputed then; undefined where nothing is leaving, Infinity where the
+   * newest set of validators has the account.
    */
   readonly leavesAt: number | undefined;
   /** Until when it is a validator, Infinity for one of the newest set; undefined for one that never was. */
   readonly validatorUntil: number | undefined;
+  /** Who alone is paid, for ever; undefined where the account has named nobody. */
+  readonly payee: Address | undefined;
 }
 
 export async function stakeStanding(
@@ -101,5 +106,15 @@ export async function stakeStanding(
     ]),
   );
   const { active, leaving, rulings } = stake;
-  return { account, role, active, leaving, rulings, leavesAt, validatorUntil: until };
+  const payee = asAddress(stake.payee);
+  return {
+    account,
+    role,
+    active,
+    leaving,
+    rulings,
+    leavesAt,
+    validatorUntil: until,
+    payee: isNobody(payee) ? undefined : payee,
+  };
 }

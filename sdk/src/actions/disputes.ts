@@ -1,5 +1,5 @@
 /** ComputeRewards' disputes and Bootstrap: bonds about pending roots, their votes, and until when the organiser rules. */
-import { type Address, decodeFunctionResult, type Hex, zeroAddress } from "viem";
+import { type Address, decodeFunctionResult, type Hex, zeroAddress, zeroHash } from "viem";
 import { bootstrapAbi, computeRewardsAbi } from "../abis/index.ts";
 import { rewardKind } from "../protocol/codes.ts";
 import { type Addressed, callOf, defineRead, defineWrite, eventOf, findEvent, nothing, viewOf } from "./action.ts";
@@ -13,7 +13,7 @@ export interface DisputeRootArgs extends RootsArgs, Addressed {
   readonly digest: Hex;
   /** sha256 of what was found. */
   readonly evidence: Hex;
-  /** What `bondOf` says, in wei; it goes along. */
+  /** What goes along, in wei: what `bondOf` says, or more, in case that rises meanwhile. The rest comes back by `withdrawBonds`. */
   readonly bond: bigint;
 }
 
@@ -24,27 +24,27 @@ export interface DisputeRootArgs extends RootsArgs, Addressed {
  * const { bond } = await bondOf(client, { addresses, modelId })
  * const { event } = await disputeRoot.sync(client, { addresses, modelId, digest: root.digest, evidence, bond })
  * await castVote.sync(voter, { governor, proposalId: event.proposalId, support: "against" })
- * @throws DisputesWrongBondError, DisputesWindowOverError, DisputesOpenError
+ * @throws DisputesBondTooLowError, DisputesWindowOverError, DisputesOpenError
  */
 export const disputeRoot = /* @__PURE__ */ defineWrite({
   addressed: true,
   call: ({ addresses, modelId, digest, evidence, bond, ...roots }: DisputeRootArgs) =>
     callOf(addresses.computeRewards, computeRewardsAbi, "dispute", [modelId, kindOf(roots), digest, evidence], bond),
-  /** The dispute's number. */
+  /** The vote, in the model's governor. */
   decode: (data) => decodeFunctionResult({ abi: computeRewardsAbi, functionName: "dispute", data }),
   extractEvent: (receipt) => eventOf(receipt, computeRewardsAbi, "RootDisputed"),
 });
 
 export interface DisputeArgs extends RootsArgs, Addressed {
-  /** The dispute's number. */
-  readonly number: number;
+  /** Struct hash of the attestation that is disputed. */
+  readonly digest: Hex;
 }
 
 /** Ends a dispute as its vote did; anyone may, once the vote is over. One that has ended leaves no event. */
 export const settleDispute = /* @__PURE__ */ defineWrite({
   addressed: true,
-  call: ({ addresses, modelId, number, ...roots }: DisputeArgs) =>
-    callOf(addresses.computeRewards, computeRewardsAbi, "settleDispute", [modelId, kindOf(roots), number]),
+  call: ({ addresses, modelId, digest, ...roots }: DisputeArgs) =>
+    callOf(addresses.computeRewards, computeRewardsAbi, "settleDispute", [modelId, kindOf(roots), digest]),
   decode: nothing,
   extractEvent: (receipt) => findEvent(receipt, computeRewardsAbi, "DisputeSettled"),
 });
@@ -54,11 +54,15 @@ export interface RuleDisputeArgs extends DisputeArgs {
   readonly stands: boolean;
 }
 
-/** Ends a dispute that was opened in the model's bootstrap; the organiser's to send. */
+/**
+ * Ends a dispute that was opened in the model's bootstrap; the organiser's to send. A root that does not stand is refused as if nobody
+ * had voted, at any time; one stands only after its window, where no quorum of holders has voted.
+ * @throws DisputesRuledTooEarlyError, DisputesHoldersDecideError
+ */
 export const ruleDispute = /* @__PURE__ */ defineWrite({
   addressed: true,
-  call: ({ addresses, modelId, number, stands, ...roots }: RuleDisputeArgs) =>
-    callOf(addresses.computeRewards, computeRewardsAbi, "rule", [modelId, kindOf(roots), number, stands]),
+  call: ({ addresses, modelId, digest, stands, ...roots }: RuleDisputeArgs) =>
+    callOf(addresses.computeRewards, computeRewardsAbi, "rule", [modelId, kindOf(roots), digest, stands]),
   decode: nothing,
   extractEvent: (receipt) => eventOf(receipt, computeRewardsAbi, "DisputeSettled"),
 });
@@ -78,24 +82,45 @@ export const withdrawBonds = /* @__PURE__ */ defineWrite({
   extractEvent: (receipt) => findEvent(receipt, computeRewardsAbi, "Withdrawn"),
 });
 
-/** Sets the bond of the disputes to come, in wei; the timelock's to send. */
+export interface SetDisputeBondArgs extends ModelArgs, Addressed {
+  /** Number of the bond in force, on which this decision was made: `bondTerms` says it. Of two the first that is executed holds. */
+  readonly replaces: number;
+  /** The bond before any doubling, in wei: a sixteenth to sixteen times that in force. */
+  readonly base: bigint;
+}
+
+/** Sets the bond of the disputes to come, once in 30 days at most; the timelock's to send. @throws DisputesBondReplacedError */
 export const setDisputeBond = /* @__PURE__ */ defineWrite({
   addressed: true,
-  call: ({ addresses, modelId, base }: ModelArgs & { readonly base: bigint } & Addressed) =>
-    callOf(addresses.computeRewards, computeRewardsAbi, "setBond", [modelId, base]),
+  call: ({ addresses, modelId, replaces, base }: SetDisputeBondArgs) =>
+    callOf(addresses.computeRewards, computeRewardsAbi, "setBond", [modelId, replaces, base]),
   decode: nothing,
   extractEvent: (receipt) => eventOf(receipt, computeRewardsAbi, "BondSet"),
 });
 
-/** How a dispute ended: not yet, for the root, against it, or without a decision, which is against it too. */
+/** How a dispute ended: not yet, for the root, by a vote against it, or without such a vote, which refuses it too. */
 export const disputeOutcome = { open: 0, stands: 1, void: 2, undecided: 3 } as const;
 
-/** The newest dispute; undefined before the first. Its `endedAt` is 0 while it is open, its times are chain seconds. */
+/**
+ * The dispute about an attestation; undefined for one that was never disputed. Its `endedAt` is 0 while it is open, its times are
+ * chain seconds; `voted` says whether a quorum of holders decided it.
+ */
 export const disputeOf = /* @__PURE__ */ defineRead({
   addressed: true,
+  view: ({ addresses, digest }: { readonly digest: Hex } & Addressed) =>
+    viewOf(addresses.computeRewards, computeRewardsAbi, "disputeOf", [digest]),
+  present: (dispute) => (dispute.disputer === zeroAddress ? undefined : dispute),
+});
+
+/**
+ * Struct hash of the attestation whose dispute is open, undefined without one; and when a vote voided a root last, chain seconds, 0
+ * for never.
+ */
+export const disputedRoot = /* @__PURE__ */ defineRead({
+  addressed: true,
   view: ({ addresses, modelId, ...roots }: RootsArgs & Addressed) =>
-    viewOf(addresses.computeRewards, computeRewardsAbi, "disputeOf", [modelId, kindOf(roots)]),
-  present: (dispute) => (dispute.number === 0 ? undefined : dispute),
+    viewOf(addresses.computeRewards, computeRewardsAbi, "disputedOf", [modelId, kindOf(roots)]),
+  present: ([digest, voidedAt]) => ({ digest: digest === zeroHash ? undefined : digest, voidedAt }),
 });
 
 /** What the next dispute costs, in wei, how often that is doubled, and whether the next posting needs it, too. */
@@ -106,20 +131,19 @@ export const bondOf = /* @__PURE__ */ defineRead({
   present: ([bond, level, isDue]) => ({ bond, level, isDue }),
 });
 
+/** The bond before any doubling, in wei; its number, which the next decision replaces; and when holders set it last, chain seconds. */
+export const bondTerms = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId }: ModelArgs & Addressed) =>
+    viewOf(addresses.computeRewards, computeRewardsAbi, "bondTermsOf", [modelId]),
+});
+
 /** The bond under the pending root; undefined where none was due. */
 export const backingOf = /* @__PURE__ */ defineRead({
   addressed: true,
   view: ({ addresses, modelId, ...roots }: RootsArgs & Addressed) =>
     viewOf(addresses.computeRewards, computeRewardsAbi, "backingOf", [modelId, kindOf(roots)]),
   present: (backing) => (backing.backer === zeroAddress ? undefined : backing),
-});
-
-/** What became of an attestation that was disputed, and whether by the holders' vote; undefined for one that no dispute has ended about. */
-export const ruledOf = /* @__PURE__ */ defineRead({
-  addressed: true,
-  view: ({ addresses, digest }: { readonly digest: Hex } & Addressed) =>
-    viewOf(addresses.computeRewards, computeRewardsAbi, "ruledOf", [digest]),
-  present: (ruled) => (ruled.endedAt === 0 ? undefined : ruled),
 });
 
 /** What `withdrawBonds` would pay, in wei. */
@@ -155,10 +179,19 @@ export const endBootstrap = /* @__PURE__ */ defineWrite({
   extractEvent: (receipt) => findEvent(receipt, bootstrapAbi, "BootstrapEnded"),
 });
 
-/** When a model's bootstrap is over: shares claimed, in wei, and epochs; `endedAt` is 0 while it is not, else chain seconds. */
+/**
+ * When a model's bootstrap is over: shares claimed at the least, in wei, and epochs; and after how many epochs, whatever was claimed.
+ * `endedAt` is 0 while it is not, else chain seconds.
+ */
 export const bootstrapTerms = /* @__PURE__ */ defineRead({
   addressed: false,
   view: ({ bootstrap, modelId }: BootstrapArgs) => viewOf(bootstrap, bootstrapAbi, "termsOf", [modelId]),
+});
+
+/** What workers must have claimed by now for its end: the terms' shares, or two quorums where that is more, in share wei. */
+export const bootstrapNeeded = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ bootstrap, modelId }: BootstrapArgs) => viewOf(bootstrap, bootstrapAbi, "neededOf", [modelId]),
 });
 
 /** What workers have claimed, as Bootstrap counts it, in share wei. */

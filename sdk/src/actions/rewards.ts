@@ -29,14 +29,14 @@ export interface PostRootArgs extends Addressed {
   readonly attestation: Attestation;
   /** By ascending signer. */
   readonly signatures: readonly Hex[];
-  /** The bond that is due after a root that failed, in wei: `bondOf` says whether; none if not said. */
+  /** The bond that is due after a root that failed, in wei, or more: `bondOf` says whether; none if not said. The rest is credited. */
   readonly bond?: bigint;
 }
 
 /**
  * Posts a root for its window; anyone may, with enough signatures, and after a root that failed with a bond, which comes back when
  * this one is activated.
- * @throws DisputesWrongBondError where another bond is due
+ * @throws DisputesBondTooLowError where a higher bond is due
  */
 export const postRoot = /* @__PURE__ */ defineWrite({
   addressed: true,

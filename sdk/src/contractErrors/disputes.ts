@@ -3,14 +3,33 @@ import { coins, define, shares, time } from "./define.ts";
 
 export const BootstrapNotOverError = define(
   "BootstrapNotOver",
-  (claimed, wanted, over, epochs) =>
-    `Workers have claimed ${shares(claimed)} of ${shares(wanted)}, and ${over} of ${epochs} epochs are over: bootstrap goes on.`,
+  (claimed, needed, over, epochs, maxEpochs) =>
+    `Workers have claimed ${shares(claimed)} of ${shares(needed)}, and ${over} of ${epochs} epochs are over: bootstrap goes on, until ${maxEpochs} are over at the latest.`,
   true,
 );
 export const BootstrapUnknownModelError = define("BootstrapUnknownModel", (modelId) => `There is no model ${modelId}.`);
 export const DisputesBondOutOfBoundsError = define(
   "DisputesBondOutOfBounds",
-  (base, minimum, maximum) => `The bond ${coins(base)} must lie from ${coins(minimum)} to ${coins(maximum)}.`,
+  (base, minimum, maximum) =>
+    `The bond ${coins(base)} must lie from ${coins(minimum)} to ${coins(maximum)}, by the bond in force.`,
+);
+export const DisputesBondReplacedError = define(
+  "DisputesBondReplaced",
+  (modelId, replaces, latest) =>
+    `Model ${modelId} has bond ${latest} by now, and this decision replaces bond ${replaces}; propose it anew.`,
+);
+export const DisputesBondTooLowError = define(
+  "DisputesBondTooLow",
+  (value, due) => `${coins(due)} must go along at the least, not ${coins(value)}.`,
+);
+export const DisputesBondTooSoonError = define(
+  "DisputesBondTooSoon",
+  (from) => `The bond was set a short while ago; it can be set again from ${time(from)} on.`,
+  true,
+);
+export const DisputesHoldersDecideError = define(
+  "DisputesHoldersDecide",
+  (proposalId) => `A quorum of holders has voted on the dispute: proposal ${proposalId} decides it, not the organiser.`,
 );
 export const DisputesNotCourtError = define(
   "DisputesNotCourt",
@@ -21,10 +40,10 @@ export const DisputesNotDecidedError = define(
   (until) => `The vote on the dispute lasts until ${time(until)}; it can be settled then.`,
   true,
 );
-export const DisputesNotRulableError = define("DisputesNotRulable", (number, until) =>
+export const DisputesNotRulableError = define("DisputesNotRulable", (digest, until) =>
   until === 0
-    ? `The organiser may not rule on dispute ${number}: it is over, or was opened after bootstrap.`
-    : `The organiser could rule on the newest dispute until ${time(until)}; number ${number} is over, or not that one.`,
+    ? `The organiser may not rule on attestation ${digest}: it is not disputed, or was disputed after bootstrap.`
+    : `The organiser could rule on attestation ${digest} until ${time(until)}, while its dispute was open.`,
 );
 export const DisputesNothingPendingError = define(
   "DisputesNothingPending",
@@ -32,7 +51,7 @@ export const DisputesNothingPendingError = define(
 );
 export const DisputesOpenError = define(
   "DisputesOpen",
-  (number) => `The pending root is disputed: dispute ${number} must be settled first.`,
+  (digest) => `The pending root is disputed: the dispute about attestation ${digest} must be settled first.`,
   true,
 );
 export const DisputesOtherAttestationError = define(
@@ -44,15 +63,16 @@ export const DisputesRuledBeforeError = define(
   (digest) =>
     `A dispute about the attestation ${digest} has ended; validators must sign again, under another deadline or block.`,
 );
+export const DisputesRuledTooEarlyError = define(
+  "DisputesRuledTooEarly",
+  (from) => `The organiser may let the root stand from ${time(from)} on, when everybody had the time to speak up.`,
+  true,
+);
 export const DisputesUnknownError = define(
   "DisputesUnknown",
-  (number, newest) => `There is no dispute ${number}; the newest is ${newest}.`,
+  (modelId, kind, digest) => `Model ${modelId} has no dispute about attestation ${digest} of kind ${kind}.`,
 );
 export const DisputesWindowOverError = define(
   "DisputesWindowOver",
   (at) => `The pending root's window was over at ${time(at)}; it can be disputed no longer.`,
-);
-export const DisputesWrongBondError = define(
-  "DisputesWrongBond",
-  (value, due) => `${coins(due)} must go along, not ${coins(value)}.`,
 );

@@ -16,13 +16,13 @@ export const StakeManagerInBootstrapError = define(
 );
 export const StakeManagerDisputedError = define(
   "StakeManagerDisputed",
-  (number) =>
-    `No validator's stake is paid while a root is disputed (dispute ${number}); try again when that is settled.`,
+  (digest) =>
+    `No validator's stake is paid while a root is disputed (attestation ${digest}); try again when that is settled.`,
   true,
 );
 export const StakeManagerDisputedLatelyError = define(
   "StakeManagerDisputedLately",
-  (until) => `A root was voided a short while ago: no validator's stake is paid before ${time(until)}.`,
+  (until) => `Holders voided a root a short while ago: no validator's stake is paid before ${time(until)}.`,
   true,
 );
 export const StakeManagerExpiredError = define(

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {Leaf} from "../../../contracts/interfaces/IComputeRewards.sol";
-import {Dispute, Outcome, Ruled} from "../../../contracts/interfaces/IDisputes.sol";
+import {Dispute, Outcome} from "../../../contracts/interfaces/IDisputes.sol";
 import {Digest} from "../../../contracts/interfaces/Ids.sol";
 import {COMPUTE} from "../../../contracts/interfaces/Kinds.sol";
 import {Attestation} from "../../../contracts/interfaces/Statements.sol";
@@ -64,18 +64,19 @@ abstract contract Court is Holders {
         posted = a;
     }
 
-    function _dispute() internal returns (uint32) {
+    function _dispute() internal returns (uint256) {
         return _disputeFrom(DISPUTER);
     }
 
-    function _disputeFrom(address who) internal returns (uint32) {
+    function _disputeFrom(address who) internal returns (uint256 proposalId) {
         (uint256 bond, , ) = rewards.bondOf(modelId, COMPUTE);
         vm.prank(who);
         return rewards.dispute{value: bond}(modelId, COMPUTE, nameOf(posted), EVIDENCE);
     }
 
+    /// @dev Of what was posted last.
     function _state() internal view returns (Dispute memory) {
-        return rewards.disputeOf(modelId, COMPUTE);
+        return rewards.disputeOf(nameOf(posted));
     }
 
     function _ballot(address who, uint8 support) internal {
@@ -83,9 +84,8 @@ abstract contract Court is Holders {
     }
 
     function _settleVote() internal returns (Outcome) {
-        Dispute memory current = _state();
-        vm.warp(governor.proposalDeadline(current.proposalId) + 1);
-        rewards.settleDispute(modelId, COMPUTE, current.number);
+        vm.warp(governor.proposalDeadline(_state().proposalId) + 1);
+        rewards.settleDispute(modelId, COMPUTE, nameOf(posted));
         return _state().outcome;
     }
 
@@ -94,6 +94,12 @@ abstract contract Court is Holders {
         _dispute();
         _ballot(ALICE, support);
         return _settleVote();
+    }
+
+    /// @dev As the model's organiser.
+    function _rule(bool stands) internal {
+        vm.prank(ORGANISER);
+        rewards.rule(modelId, COMPUTE, nameOf(posted), stands);
     }
 
     /// @dev Nobody votes.
@@ -118,10 +124,6 @@ abstract contract Court is Holders {
 
     function _isDue() internal view returns (bool isDue) {
         (, , isDue) = rewards.bondOf(modelId, COMPUTE);
-    }
-
-    function _ruled() internal view returns (Ruled memory) {
-        return rewards.ruledOf(nameOf(posted));
     }
 
     function eq(Outcome actual, Outcome expected, string memory what) internal pure {

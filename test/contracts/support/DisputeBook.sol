@@ -1,28 +1,37 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Dispute, Outcome, Ruled} from "../../../contracts/interfaces/IDisputes.sol";
+import {Dispute, Outcome} from "../../../contracts/interfaces/IDisputes.sol";
 import {ModelId} from "../../../contracts/interfaces/Ids.sol";
 
 /// @notice What stake asks of disputes, as a test wants it.
 contract DisputeBook {
-    mapping(ModelId modelId => mapping(uint8 kind => Dispute)) private _disputes;
-    mapping(bytes32 digest => Ruled) private _ruled;
+    struct Last {
+        bytes32 digest;
+        uint48 voidedAt;
+    }
+
+    mapping(ModelId modelId => mapping(uint8 kind => Last)) private _last;
+    mapping(bytes32 digest => Dispute) private _disputes;
     bool private _inBootstrap;
 
+    /// @dev What is disputed is called by its number.
     function set(ModelId modelId, uint8 kind, uint32 number, Outcome outcome) external {
-        Dispute storage dispute = _disputes[modelId][kind];
-        (dispute.number, dispute.outcome) = (number, outcome);
-        dispute.endedAt = outcome == Outcome.Open ? 0 : uint48(block.timestamp);
+        Last storage last = _last[modelId][kind];
+        last.digest = outcome == Outcome.Open ? bytes32(uint256(number)) : bytes32(0);
+        if (outcome == Outcome.Void) last.voidedAt = uint48(block.timestamp);
     }
 
     function rule(bytes32 digest, Outcome outcome, address disputer) external {
-        _ruled[digest] = Ruled(uint48(block.timestamp), outcome, disputer, true);
+        Dispute storage dispute = _disputes[digest];
+        (dispute.endedAt, dispute.outcome, dispute.disputer) = (uint48(block.timestamp), outcome, disputer);
+        dispute.voted = outcome == Outcome.Stands || outcome == Outcome.Void;
     }
 
     /// @dev Void, and no vote was held.
     function ruleAlone(bytes32 digest, address disputer) external {
-        _ruled[digest] = Ruled(uint48(block.timestamp), Outcome.Void, disputer, false);
+        Dispute storage dispute = _disputes[digest];
+        (dispute.endedAt, dispute.outcome, dispute.disputer) = (uint48(block.timestamp), Outcome.Void, disputer);
     }
 
     function begin() external {
@@ -38,11 +47,12 @@ contract DisputeBook {
         return !_inBootstrap;
     }
 
-    function disputeOf(ModelId modelId, uint8 kind) external view returns (Dispute memory) {
-        return _disputes[modelId][kind];
+    function disputedOf(ModelId modelId, uint8 kind) external view returns (bytes32 digest, uint48 voidedAt) {
+        Last memory last = _last[modelId][kind];
+        return (last.digest, last.voidedAt);
     }
 
-    function ruledOf(bytes32 digest) external view returns (Ruled memory) {
-        return _ruled[digest];
+    function disputeOf(bytes32 digest) external view returns (Dispute memory) {
+        return _disputes[digest];
     }
 }

@@ -191,6 +191,7 @@ abstract contract Fixture is Assertions {
         config.disputeBond = BOND;
         config.bootstrapShares = BOOTSTRAP_SHARES;
         config.bootstrapEpochs = BOOTSTRAP_EPOCHS;
+        config.bootstrapMaxEpochs = uint32(EPOCHS_PER_YEAR);
     }
 
     function split(uint16 a, uint16 b, uint16 c, uint16 d) internal pure returns (uint16[4] memory) {

@@ -19,15 +19,15 @@ const posted = {
   deadline: 9n,
 } as unknown as Attestation;
 
-interface Ruled {
+interface Ended {
   readonly outcome: number;
   readonly voted: boolean;
 }
 
-/** @param ruled what the contract says of the one that was posted; undefined for nothing */
-function isVoided(attestation: Attestation, ruled: Ruled | undefined): Promise<boolean> {
+/** @param ended what the contract says of the one that was posted; undefined for nothing */
+function isVoided(attestation: Attestation, ended: Ended | undefined): Promise<boolean> {
   const events = { roots: async () => [{ attestation: posted, digest: keyOf("digest") }] };
-  const from = { connection: { call: async () => ruled }, addresses: {} };
+  const from = { connection: { call: async () => ended }, addresses: {} };
   return readModels(from as unknown as ReadFrom, events as unknown as ContractEvents).isVoided(
     asModelId(attestation.modelId),
     attestation,

@@ -145,8 +145,7 @@ test("a root is disputed for a bond, holders vote it false, and the bond comes b
   expect(flat(would.stdout)).toContain(
     `settled now, the dispute about attestation ${digest} ends so that its root is void`,
   );
-  const { contracts: addresses, modelId } = world;
-  expect((await disputeOf(client, { addresses, modelId }))!.endedAt).toBe(0);
+  expect((await disputeOf(client, { addresses: world.contracts, digest }))!.endedAt).toBe(0);
   const settled = await cotrainHere(["disputes", "settle", "--max-fee=1", ...elsewhere(), "--json"]);
   expect(JSON.parse(settled.stdout)).toMatchObject({ digest, ruling: "void" });
   expect(await root()).toBeUndefined();

@@ -2,7 +2,16 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { consentAsValidator, governorSettings, modelContractsOf, runOf, timelockOf } from "@cotrain/sdk/actions";
+import {
+  bondTerms,
+  consentAsValidator,
+  governorSettings,
+  modelContractsOf,
+  propose as proposeToHolders,
+  runOf,
+  setDisputeBond,
+  timelockOf,
+} from "@cotrain/sdk/actions";
 import { asAddress, type Hex } from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from "vitest";
 
@@ -398,6 +407,26 @@ describe("what a proposal replaces", () => {
     await pass(holders.world, 2 * VOTING_PERIOD);
     expect(await list()).not.toContain("nobody can execute it");
   });
+});
+
+const listed = () => told<readonly { readonly stale: readonly string[] }[]>("proposals", "list", ...at());
+
+test("a bond of disputes that was set since is named, which no command proposes", async () => {
+  const { client, world, wallets } = holders;
+  const { contracts: addresses, modelId } = world;
+  const { governor, timelock } = await modelContractsOf(client, { addresses, modelId });
+  const { base, version: replaces } = await bondTerms(client, { addresses, modelId });
+  const call = setDisputeBond.call({ addresses, modelId, replaces, base: 2n * base });
+  const carryOut = async (account: Hex, { to, data }: { readonly to: Hex; readonly data: Hex }) => {
+    await client.setBalance({ address: account, value: 10n ** 18n });
+    await client.impersonateAccount({ address: account });
+    await execute(client, account, { target: to, data });
+  };
+  const proposer = wallets["worker-1"]!;
+  await carryOut(proposer, proposeToHolders.call({ governor, calls: [call], description: "twice as much", proposer }));
+  expect(await listed()).toMatchObject([{ stale: [] }]);
+  await carryOut(timelock, call);
+  expect(await listed()).toMatchObject([{ stale: [expect.stringContaining("number 1 of the bonds of disputes")] }]);
 });
 
 /** The same run, as somebody else names it. */

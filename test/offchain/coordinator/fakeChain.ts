@@ -196,7 +196,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
       const { digest } = chain.pending!;
       chain.level += 1;
       const bond = BASE_BOND << BigInt(chain.level);
-      chain.disputed = { digest, number: chain.level, disputer: options.poster, bond, votesUntil: time() + seconds };
+      chain.disputed = { digest, disputer: options.poster, bond, votesUntil: time() + seconds };
       chain.pending = { ...chain.pending!, activatableAt: undefined };
     },
     landed: () => undefined,

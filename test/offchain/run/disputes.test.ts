@@ -9,7 +9,7 @@ import { contracts as addresses } from "../contracts.ts";
 describe("the vote on a dispute", () => {
   const rewards = asAddress(addresses.computeRewards);
   const stranger = asAddress(`0x${"5a".repeat(20)}`);
-  const { data } = settleDispute.call({ addresses, modelId: zeroHash, number: 7 });
+  const { data } = settleDispute.call({ addresses, modelId: zeroHash, digest: zeroHash });
   const vote: MadeProposal = {
     proposalId: 1n,
     proposer: rewards,

@@ -567,7 +567,7 @@ export const chain: readonly Breakage[] = [
   {
     name: "a root that holders did not vote on counts as voided by them",
     file: "offchain/src/chain/reads/models.ts",
-    text: "disputeOutcome.void && ruled.voted) return true;",
+    text: "disputeOutcome.void && dispute.voted) return true;",
     instead: "disputeOutcome.void) return true;",
     tests: ["test/offchain/chain/voided.test.ts"],
   },

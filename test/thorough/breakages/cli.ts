@@ -3,6 +3,13 @@ import type { Breakage } from "./breakage.ts";
 
 export const cli: readonly Breakage[] = [
   {
+    name: "a decision about the bond of disputes that can no longer be executed is voted on unnoticed",
+    file: "offchain/src/cli/commands/replaced.ts",
+    text: '"ComputeRewards.setBond": {',
+    instead: '"ComputeRewards.bond": {',
+    tests: ["test/offchain/cli/intentions.test.ts"],
+  },
+  {
     name: "verify says nothing of a model whose checkpoint validators rejected",
     file: "offchain/src/cli/commands/verify.ts",
     text: "(head.problems ?? []).map(",

@@ -1,5 +1,12 @@
 /** What the contracts know of disputes about a model's roots. */
-import { bondOf, disputeOf, disputeOutcome, modelContractsOf, proposalDeadline, ruledOf } from "@cotrain/sdk/actions";
+import {
+  bondOf,
+  disputedRoot,
+  disputeOf,
+  disputeOutcome,
+  modelContractsOf,
+  proposalDeadline,
+} from "@cotrain/sdk/actions";
 import { asAddress } from "@cotrain/sdk/protocol";
 
 import type { ChainReader, RootRuling } from "../ports.ts";
@@ -14,18 +21,21 @@ const rulings: Readonly<Record<number, RootRuling>> = {
 export function readDisputes({ connection: { call }, addresses }: ReadFrom) {
   return {
     rulingOn: async (digest) => {
-      const ruled = await call((chain) => ruledOf(chain, { addresses, digest }));
-      return ruled && rulings[ruled.outcome];
+      const dispute = await call((chain) => disputeOf(chain, { addresses, digest }));
+      return dispute && rulings[dispute.outcome];
     },
     openDispute: async (modelId) => {
-      const found = await call((chain) => disputeOf(chain, { addresses, modelId }));
+      const { digest } = await call((chain) => disputedRoot(chain, { addresses, modelId }));
+      if (digest === undefined) return undefined;
+      const found = await call((chain) => disputeOf(chain, { addresses, digest }));
+      // It may have ended between the two.
       if (!found || found.endedAt !== 0) return undefined;
-      const { digest, number, disputer, bond, proposalId } = found;
+      const { disputer, bond, proposalId } = found;
       const votesUntil = await call(async (chain) => {
         const { governor } = await modelContractsOf(chain, { addresses, modelId });
         return proposalDeadline(chain, { governor, proposalId });
       });
-      return { digest, number, disputer: asAddress(disputer), bond, votesUntil: Number(votesUntil) };
+      return { digest, disputer: asAddress(disputer), bond, votesUntil: Number(votesUntil) };
     },
     disputeCost: (modelId) => call((chain) => bondOf(chain, { addresses, modelId })),
   } satisfies Partial<ChainReader>;

@@ -5,13 +5,13 @@ import {
   authorisable,
   currentSetVersion,
   deploymentWiring,
+  disputeOf,
   disputeOutcome,
   distributorsOf,
   misWired,
   modelContractsOf,
   modelWiring,
   pendingRoot,
-  ruledOf,
   scheduleOf,
   setOf,
 } from "@cotrain/sdk/actions";
@@ -40,8 +40,8 @@ async function isVoided(
 ): Promise<boolean> {
   for (const { attestation: before, digest } of posted) {
     if (contents.some((field) => before[field] !== attestation[field])) continue;
-    const ruled = await call((chain) => ruledOf(chain, { addresses, digest }));
-    if (ruled?.outcome === disputeOutcome.void && ruled.voted) return true;
+    const dispute = await call((chain) => disputeOf(chain, { addresses, digest }));
+    if (dispute?.outcome === disputeOutcome.void && dispute.voted) return true;
   }
   return false;
 }

@@ -13,7 +13,7 @@ import { votesText } from "../voting.ts";
 const endings: Readonly<Record<Exclude<Dispute["state"], "open">, string>> = {
   stands: "the root stands, and the disputer loses the bond",
   void: "the root is void, and the disputer has the bond back with half of the other's",
-  undecided: "nothing is decided: the root is void, too, and both bonds lose a fifth",
+  undecided: "nothing is decided: the root is refused, too, and both bonds lose a fifth",
 };
 
 /** What comes next for a dispute that is open. @param now chain seconds */

@@ -16,7 +16,7 @@ const told = (text: string): string[] => wrap(text, columnsOf(process.stdout));
 const endings = {
   stands: "its root stands, and can be activated after its window",
   void: "its root is void by the holders' vote",
-  undecided: "its root is void, since nothing was decided",
+  undecided: "its root is refused, since nothing was decided",
 } as const;
 
 /** `cotrain disputes settle`. */

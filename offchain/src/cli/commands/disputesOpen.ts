@@ -31,7 +31,7 @@ function riskText(who: string, root: DisputableRoot, evidence: Hex, votes: strin
   const row =
     level === 0 ? "" : `, doubled ${level === 1 ? "once" : `${level} times`} since roots before it were disputed`;
   const gain = won === 0n ? "" : ` and ${formatEther(won)} coins of the poster's bond`;
-  return `${who} puts up a bond of ${formatEther(bond)} coins${row}, against root ${index} of compute (attestation ${digest}), which pays ${formatSharesExactly(attestation.total)} shares for epochs ${attestation.fromEpoch} to ${attestation.toEpoch} and can be disputed until ${timeText(until)}, ${evidenceText(evidence)}. Holders vote on it ${votes}, and nothing of these epochs is paid until then. If a quorum of them finds the root false, the bond comes back${gain}; if a quorum finds that it stands, all of the bond is lost; without a quorum on either side ${formatEther(fifth)} coins are lost, and the root is void, too. In the model's bootstrap its organiser may decide in their place.`;
+  return `${who} puts up a bond of ${formatEther(bond)} coins${row}, against root ${index} of compute (attestation ${digest}), which pays ${formatSharesExactly(attestation.total)} shares for epochs ${attestation.fromEpoch} to ${attestation.toEpoch} and can be disputed until ${timeText(until)}, ${evidenceText(evidence)}. Holders vote on it ${votes}, and nothing of these epochs is paid until then. If a quorum of them finds the root false, the bond comes back${gain}; if a quorum finds that it stands, all of the bond is lost; without a quorum on either side ${formatEther(fifth)} coins are lost, and the root is refused, too. In the model's bootstrap its organiser may decide in their place.`;
 }
 
 /** sha256 of a file, or nothing. */

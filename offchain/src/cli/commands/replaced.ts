@@ -1,5 +1,6 @@
 /** Proposals that replace what has been replaced since: the contracts refuse to execute them, and who votes is told before. */
 import {
+  bondTerms,
   budgetOf,
   currentParamsVersion,
   decodeCall,
@@ -44,6 +45,10 @@ const replacing: Readonly<Record<string, Replaced>> = {
     what: "budgets",
     newest: async (client, { addresses, modelId }) =>
       (await budgetOf(client, { addresses, modelId, epoch: LAST_EPOCH })).version,
+  },
+  "ComputeRewards.setBond": {
+    what: "bonds of disputes",
+    newest: async (client, { addresses, modelId }) => (await bondTerms(client, { addresses, modelId })).version,
   },
   // Decoded only where these contracts are known.
   "CapitalSale.setTerms": {

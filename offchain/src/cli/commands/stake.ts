@@ -49,7 +49,7 @@ const bookLines = ({ stakes, delay, terms, minStake }: StakeBook, role: StakeRol
       [
         "lost",
         role === "validator"
-          ? `${bps(terms.conflictBps)} for two statements that contradict each other, ${bps(terms.voidedBps)} for a signature under a root that holders voided`
+          ? `${bps(terms.conflictBps)} for two statements that contradict each other, ${bps(terms.voidedBps)} for a signature under a root that holders voided, or a ruling that they vetoed`
           : `${bps(terms.rulingBps)} for work that validators ruled against and holders did not veto`,
       ],
     ],
@@ -57,20 +57,22 @@ const bookLines = ({ stakes, delay, terms, minStake }: StakeBook, role: StakeRol
   );
 
 /** From when on what is leaving may be fetched, in words. */
-function leavingText({ leaving, leavesAt, rulings }: StakeStanding, now: number): string {
+function leavingText({ role, leaving, leavesAt, rulings }: StakeStanding, now: number): string {
   if (leaving === 0n) return "nothing is leaving";
   const what = `${coins(leaving)} are leaving`;
   if (rulings > 0)
     return `${what}, but not while ${rulings} of the validators' rulings against it ${rulings === 1 ? "is" : "are"} open`;
   if (leavesAt === undefined || leavesAt === Infinity)
     return `${what}, but not while the account is a validator: the time runs from when a set without it is in force`;
+  // No dispute holds a worker.
+  const unless = role === "worker" ? "" : ", unless a root is disputed then or was voided lately";
   return leavesAt <= now
-    ? `${what} and may be fetched ("npx cotrain stake withdraw"), unless a root is disputed or was lately`
-    : `${what} and may be fetched from ${timeText(leavesAt)} on, unless a root is disputed then or was lately`;
+    ? `${what} and may be fetched ("npx cotrain stake withdraw")${unless}`
+    : `${what} and may be fetched from ${timeText(leavesAt)} on${unless}`;
 }
 
 function standingText(standing: StakeStanding, { minStake, now }: StakeBook): string {
-  const { account, role, active, validatorUntil } = standing;
+  const { account, role, active, validatorUntil, payee } = standing;
   const admits =
     role === "worker" && minStake !== undefined
       ? active >= minStake
@@ -81,10 +83,11 @@ function standingText(standing: StakeStanding, { minStake, now }: StakeBook): st
     role === "validator" && validatorUntil !== undefined && validatorUntil > now
       ? ` It is a validator${validatorUntil === Infinity ? "" : ` until ${timeText(validatorUntil)}`}.`
       : "";
-  return `${formatAddress(account)} has ${coins(active)} at stake as a ${role}${admits}; ${leavingText(standing, now)}.${member}`;
+  const paid = payee === undefined ? "" : ` Only ${formatAddress(payee)} is ever paid of it.`;
+  return `${formatAddress(account)} has ${coins(active)} at stake as a ${role}${admits}; ${leavingText(standing, now)}.${member}${paid}`;
 }
 
-const documentOf = ({ account, role, active, leaving, rulings, leavesAt, validatorUntil }: StakeStanding) => ({
+const documentOf = ({ account, role, active, leaving, rulings, leavesAt, validatorUntil, payee }: StakeStanding) => ({
   account,
   role,
   active,
@@ -93,6 +96,7 @@ const documentOf = ({ account, role, active, leaving, rulings, leavesAt, validat
   // What nobody knows yet is no number.
   leavesAt: leavesAt === undefined || leavesAt === Infinity ? null : leavesAt,
   isValidator: validatorUntil === Infinity,
+  payee: payee ?? null,
 });
 
 /** `cotrain stake show`. */
@@ -114,7 +118,7 @@ const stakeShowCommand = defineCommand({
       options,
       undefined,
       async (place) => {
-        const book = await stakesAt(place);
+        const book = await stakesAt(place, role);
         const accounts =
           options.account === undefined ? place.entries.map(({ account }) => account) : [options.account];
         const standings: StakeStanding[] = [];
@@ -159,7 +163,7 @@ async function byWallets(
     own,
     async (place) => {
       const entries = requireEntries(place, options);
-      const book = await stakesAt(place);
+      const book = await stakesAt(place, options.role);
       const done: Done[] = [];
       for (const entry of entries.slice(0, most)) {
         const one = await work(place, book, entry);
@@ -209,7 +213,9 @@ const stakeDepositCommand = defineCommand({
         formatAddress(entry.account),
         account === entry.account ? "itself" : formatAddress(account),
       ];
-      const words = `puts ${coins(amount)} at stake for ${whose} as a ${options.role}; they come back ${formatDuration(book.delay * 1_000)} after they are asked for at the earliest, and a part is lost where the account is proved to have lied`;
+      const { payee } = await stakeStanding(place, book, options.role, account);
+      const back = payee === undefined ? "they come back" : `they come back to ${formatAddress(payee)} alone,`;
+      const words = `puts ${coins(amount)} at stake for ${whose} as a ${options.role}; ${back} ${formatDuration(book.delay * 1_000)} after they are asked for at the earliest, and a part is lost where the account is proved to have lied`;
       if (!options.yes)
         return { account, amount, transaction: null, text: `${who} ${words}. Nothing was sent: --yes deposits it.` };
       if (!place.pinned)
@@ -311,7 +317,9 @@ const stakeWithdrawCommand = defineCommand({
   options: {
     ...signingOptions,
     role: roleOption,
-    to: accountOption({ description: "who gets the coins (default: each wallet its own)" }),
+    to: accountOption({
+      description: "who gets the coins (default: whom the account named for ever, else each wallet)",
+    }),
     dryRun: dryRunOption,
   },
   examples: [["npx cotrain stake withdraw", "of every worker's wallet of this directory"]],
@@ -328,7 +336,7 @@ const stakeWithdrawCommand = defineCommand({
       if (standing.leaving === 0n) return undefined;
       const { leaving: amount } = standing;
       const client = await signingAs(place, entry, options);
-      const call = { stakes: book.stakes, modelId: place.modelId, role, to: options.to ?? account };
+      const call = { stakes: book.stakes, modelId: place.modelId, role, to: options.to ?? standing.payee ?? account };
       const why = await refusalOf(client, call);
       if (why !== undefined || dryRun)
         return {
