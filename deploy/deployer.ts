@@ -184,7 +184,10 @@ interface Call {
   readonly data: Hex;
 }
 
-/** Sends transactions with consecutive nonces and waits for all. The caller looks at what is there afterwards. */
+/**
+ * Sends transactions with consecutive nonces and waits for all. The caller looks at what is there afterwards. No more wait at once
+ * than fit into half a block: where one does not fit and a later one does, Anvil takes that for one with a wrong nonce, for ever.
+ */
 async function sendAll({ publicClient, walletClient }: Clients, calls: readonly Call[]): Promise<void> {
   const { account } = walletClient;
   const estimate = async ({ creates, ...call }: Call): Promise<bigint | undefined> => {
@@ -200,12 +203,21 @@ async function sendAll({ publicClient, walletClient }: Clients, calls: readonly 
     }
   };
   const gas = await Promise.all(calls.map(estimate));
-  const first = await publicClient.getTransactionCount({ address: account.address, blockTag: "pending" });
-  const sent: Hex[] = [];
+  const room = (await publicClient.getBlock()).gasLimit / 2n;
+  let nonce = await publicClient.getTransactionCount({ address: account.address, blockTag: "pending" });
+  let waiting: Hex[] = [];
+  let taken = 0n;
+  const arrive = async (): Promise<void> => {
+    for (const hash of waiting) await publicClient.waitForTransactionReceipt({ hash });
+    [waiting, taken] = [[], 0n];
+  };
   for (const [index, { to, data }] of calls.entries()) {
     const limit = gas[index];
     if (limit === undefined) continue;
-    sent.push(await walletClient.sendTransaction({ chain: null, nonce: first + sent.length, gas: limit, to, data }));
+    if (taken + limit > room) await arrive();
+    waiting.push(await walletClient.sendTransaction({ chain: null, nonce, gas: limit, to, data }));
+    nonce += 1;
+    taken += limit;
   }
-  for (const hash of sent) await publicClient.waitForTransactionReceipt({ hash });
+  await arrive();
 }

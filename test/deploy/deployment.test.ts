@@ -105,6 +105,34 @@ describe("a deployment", () => {
     expect(resumed.testDollar).toBe(whole.testDollar);
   });
 
+  /** Anvil drops one that fits into a block where an earlier one of its sender does not. */
+  it("has no more transactions wait than half a block takes", async () => {
+    const { clients } = await chain();
+    const waiting = new Map<Hex, bigint>();
+    let most = 0n;
+    const walletClient = {
+      ...clients.walletClient,
+      sendTransaction: async (...args: Parameters<typeof clients.walletClient.sendTransaction>): Promise<Hex> => {
+        const hash = await clients.walletClient.sendTransaction(...args);
+        waiting.set(hash, args[0].gas!);
+        const sum = [...waiting.values()].reduce((total, gas) => total + gas, 0n);
+        if (sum > most) most = sum;
+        return hash;
+      },
+    } as typeof clients.walletClient;
+    const publicClient = {
+      ...clients.publicClient,
+      waitForTransactionReceipt: (args: Parameters<typeof clients.publicClient.waitForTransactionReceipt>[0]) => {
+        waiting.delete(args.hash);
+        return clients.publicClient.waitForTransactionReceipt(args);
+      },
+    } as typeof clients.publicClient;
+    await deploy({ walletClient, publicClient, profile: "local" });
+    const { gasLimit } = await clients.publicClient.getBlock();
+    expect(most).toBeGreaterThan(gasLimit / 10n);
+    expect(most).toBeLessThanOrEqual(gasLimit / 2n);
+  });
+
   it("refuses an address that holds other code", async () => {
     const { clients, connection } = await chain();
     const { addresses } = await deploy({ ...clients, profile: "local" });

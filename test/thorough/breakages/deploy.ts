@@ -16,4 +16,11 @@ export const deploy: readonly Breakage[] = [
     instead: "",
     tests: ["test/deploy/deployment.test.ts"],
   },
+  {
+    name: "a deployment sends more than a block takes, of which Anvil drops what does not fit",
+    file: "deploy/deployer.ts",
+    text: "    if (taken + limit > room) await arrive();\n",
+    instead: "",
+    tests: ["test/deploy/deployment.test.ts"],
+  },
 ];
