@@ -114,7 +114,7 @@ describe("a deployment", () => {
       ...clients.walletClient,
       sendTransaction: async (...args: Parameters<typeof clients.walletClient.sendTransaction>): Promise<Hex> => {
         const hash = await clients.walletClient.sendTransaction(...args);
-        waiting.set(hash, args[0].gas!);
+        waiting.set(hash, args[0].gas ?? 0n);
         const sum = [...waiting.values()].reduce((total, gas) => total + gas, 0n);
         if (sum > most) most = sum;
         return hash;

@@ -1,7 +1,7 @@
 /** `cotrain stake` on a real node: put up, asked for, and fetched once it has waited. */
 import { join } from "node:path";
 
-import { activeStakeOf, stakeManagerOf, stakeOf } from "@cotrain/sdk/actions";
+import { activeStakeOf, setStakePayee, stakeManagerOf, stakeOf } from "@cotrain/sdk/actions";
 import { asAddress, type StakeRole } from "@cotrain/sdk/protocol";
 import { getAddress, parseEther } from "viem";
 import { expect, test } from "vitest";
@@ -136,6 +136,27 @@ test("one wallet pays for another, and no coordinator says whom", async () => {
   );
   expect(paid).toMatchObject([{ account: getAddress(friend), amount: String(parseEther("0.5")) }]);
   expect((await stakeNow("worker", friend)).active).toBe(parseEther("0.5"));
+});
+
+test("whom an account has named as the only one that is ever paid is said, and paid", async () => {
+  const { stakes } = await stakeNow("worker", worker);
+  const { modelId } = stage.world;
+  const account = accountOf("worker-1");
+  await setStakePayee.sync(stage.client, { stakes, modelId, role: "worker", payee: friend, account });
+  const own = [...at(), ...by("worker-1")];
+  const asked = await cotrainHere(["stake", "deposit", "0.5", ...own]);
+  expect(flat(asked.stdout)).toContain(`they come back to ${getAddress(friend)} alone,`);
+  const deposit = await cotrainHere(["stake", "deposit", "0.5", "--yes", ...own]);
+  expect(flat(deposit.stdout)).toContain(`Only ${getAddress(friend)} is ever paid of it.`);
+  expect(await told("stake", "show", "--account", worker, ...at())).toMatchObject({
+    stakes: [{ payee: getAddress(friend) }],
+  });
+  expect((await cotrainHere(["stake", "request", "all", ...own])).code).toBe(0);
+  await goOn((await told<Shown>("stake", "show", "--account", worker, ...at())).delay + 1);
+  const before = await stage.client.getBalance({ address: friend });
+  const paid = await cotrainHere(["stake", "withdraw", ...own]);
+  expect(flat(paid.stdout)).toContain(`${getAddress(friend)} was paid 0.5 coins`);
+  expect((await stage.client.getBalance({ address: friend })) - before).toBe(parseEther("0.5"));
 });
 
 test.each(["0", "-1", "much", "1.0000000000000000001"])("%s is no amount of coins", async (amount) => {

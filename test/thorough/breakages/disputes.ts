@@ -191,4 +191,11 @@ export const disputes: readonly Breakage[] = [
     instead: "if (place.pinned === undefined)",
     tests: ["test/offchain/cli/stake.test.ts"],
   },
+  {
+    name: "stake that an account named a payee for is asked for by itself, in vain",
+    file: "offchain/src/cli/commands/stake.ts",
+    text: "to: options.to ?? standing.payee ?? account }",
+    instead: "to: options.to ?? account }",
+    tests: ["test/offchain/cli/stake.test.ts"],
+  },
 ];
