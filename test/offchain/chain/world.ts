@@ -3,6 +3,7 @@ import { join } from "node:path";
 
 import { createModel, type ModelConfig, registerRun } from "@cotrain/sdk/actions";
 import {
+  defaultRunBounds,
   defaultRunParams,
   commitmentLeaves,
   EXACT_SEGMENT_STEPS,
@@ -577,6 +578,8 @@ export async function createWorld(
         rampRounds: 1_000,
         outerLrPpm: 2_000_000,
         outerMomentumPpm: 999_999,
+        admission: defaultRunBounds.max.admission,
+        minStake: defaultRunBounds.max.minStake,
       },
     },
   });
