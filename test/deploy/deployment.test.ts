@@ -126,7 +126,7 @@ describe("a deployment", () => {
         waiting.delete(args.hash);
         return clients.publicClient.waitForTransactionReceipt(args);
       },
-    } as typeof clients.publicClient;
+    };
     await deploy({ walletClient, publicClient, profile: "local" });
     const { gasLimit } = await clients.publicClient.getBlock();
     expect(most).toBeGreaterThan(gasLimit / 10n);

@@ -119,9 +119,8 @@ export const params: RunParams = {
   aggregatorBps: 0,
   weighting: weightingCode.normalised,
 };
-/** Sequences per batch of the run's programs. */
-const batch = 2;
-const sequence = 16;
+/** Of the run's programs: sequences of a batch, and tokens of each. */
+const [batch, sequence] = [2, 16] as const;
 /** Held-out sequences; more than the gate measures. */
 const heldOut = 100;
 
