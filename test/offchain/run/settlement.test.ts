@@ -154,7 +154,9 @@ describe("an epoch on-chain", () => {
   });
 
   it("refused by the contract becomes its typed error", async () => {
-    const attestation = { ...first.attestation, root: `0x${"22".repeat(32)}` as const };
+    // One whose deadline is over is not sent at all.
+    const deadline = BigInt((await chain.chainTime()) + 1_000);
+    const attestation = { ...first.attestation, root: `0x${"22".repeat(32)}` as const, deadline };
     const other = { ...first, attestation };
     await expect(chain.postRoot(other.attestation, await sign(other), "root-late")).rejects.toMatchObject({
       details: { revert: expect.stringMatching(/^ComputeRewards/) as string },
