@@ -1,6 +1,7 @@
 /**
  * A model that is too large for every change: real steps of 150m on this machine's processor, and one whole round of real
- * processes, with the memory that each of them takes. A micro-batch of one sequence and four steps, so that it takes minutes.
+ * processes, with the memory that each of them takes. A micro-batch of one sequence, four steps and a build for the processor alone,
+ * so that it takes minutes.
  */
 import { Buffer } from "node:buffer";
 import { join } from "node:path";
@@ -10,6 +11,7 @@ import { fileURLToPath } from "node:url";
 import { parseTokenizer } from "../../offchain/src/data/index.ts";
 import { trainBrownTokenizer } from "../../offchain/src/data/node/index.ts";
 import { parameterCount, type PresetName, presetOf } from "../../offchain/src/engine/index.ts";
+import { devices } from "../../offchain/src/engine/runtime/node/index.ts";
 import { validatorProcess, workerProcess } from "../../offchain/src/localnet/processes.ts";
 import { layout } from "../../offchain/src/run/index.ts";
 import { ensureWallet } from "../../offchain/src/run/wallets.ts";
@@ -58,7 +60,7 @@ export async function oneLargeRound(preset: PresetName): Promise<string | undefi
   const { model } = presetOf(preset);
   const memory = watchMemory();
   const tokenizer = parseTokenizer(Buffer.from(await trainBrownTokenizer(model.vocabulary)));
-  await using run = await openLightRun(preset, 1, { tokenizer, microBatch: 1 });
+  await using run = await openLightRun(preset, 1, { tokenizer, microBatch: 1, here: [devices.cpu] });
   const { state, url: coordinator } = run;
   const shared = (role: string) => ({ state, role, coordinator, blobs: layout(join(state, role)).blobs });
   await ensureWallet(state, "worker-1", true);

@@ -29,17 +29,8 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => holders.close());
 
-const keysOf = (name: string) => [
-  `--wallet=${join(holders.state, "keys", `${name}.json`)}`,
-  `--passphrase-file=${join(holders.state, "keys", "passphrase")}`,
-];
-const pins = () => [
-  `--run=${holders.world.runId}`,
-  `--deployment=${join(holders.state, "deployment.json")}`,
-  `--rpc=${holders.world.url}`,
-];
 /** Named by run, contracts and chain, from a directory that has no wallet. */
-const there = (name: string) => [...pins(), ...keysOf(name), "--state", temporaryDirectory()];
+const there = (name: string) => [...holders.pins, ...holders.keysOf(name), "--state", temporaryDirectory()];
 
 async function documentOf<T>(...words: readonly string[]): Promise<T> {
   const { code, stdout, stderr } = await cotrainHere([...words, "--json"]);
@@ -76,7 +67,7 @@ test("a holder signs a vote, somebody else sends it, once", async () => {
 
   // Whoever says which contracts are meant would have anything signed.
   const told = [`--coordinator=${await tellingCoordinator(world, client)}`, `--rpc=${world.url}`];
-  expect(verdictOf(await cotrainHere([...sign, ...told, ...keysOf("worker-1")]))).toMatchObject({
+  expect(verdictOf(await cotrainHere([...sign, ...told, ...holders.keysOf("worker-1")]))).toMatchObject({
     code: 1,
     sentence: expect.stringContaining("A coordinator does not say what is signed"),
   });
@@ -190,7 +181,11 @@ test("who proposed withdraws it before voting begins, and nobody else does", asy
   expect(verdictOf(await cancel(...there(others)))).toEqual(
     refusal(1, `Proposal ${proposalId} is ${proposal!.proposer}'s, who alone can cancel it`),
   );
-  const told = [`--coordinator=${await tellingCoordinator(world, client)}`, `--rpc=${world.url}`, ...keysOf(mine)];
+  const told = [
+    `--coordinator=${await tellingCoordinator(world, client)}`,
+    `--rpc=${world.url}`,
+    ...holders.keysOf(mine),
+  ];
   const done = await cancel(...told, "--max-fee=1", "--json");
   expect(JSON.parse(done.stdout)).toMatchObject({ proposalId, account: proposal!.proposer, state: "canceled" });
   expect(verdictOf(await cancel("--state", state))).toEqual(
