@@ -3,13 +3,15 @@ import { join } from "node:path";
 
 import type { PrivateKeyAccount } from "viem/accounts";
 
-import { UserError, withRemedy } from "../base/index.ts";
+import { type Clock, systemClock, UserError, withRemedy } from "../base/index.ts";
 import {
   ensureKeystore,
   openKeystore,
+  openRoleDirectory,
   openStateDirectory,
   SCRYPT_N_LOCAL,
   SCRYPT_N_STANDARD,
+  type StateDirectory,
 } from "../service/index.ts";
 
 /** `organiser`, `poster`, `validator-1` …, `worker-1` …, and who contributes capital and code: `buyer`, `author`. */
@@ -51,12 +53,36 @@ export async function namedWallet(flags: {
   return openKeystore({ keystore: wallet, passphrase: passphraseFile }).catch(withRemedy(remedy, "FILE_UNREADABLE"));
 }
 
-/** The wallet that a daemon keeps in its own state directory, which is stamped as ours before anything is written to it. */
-export async function ensureOwnWallet(state: string): Promise<PrivateKeyAccount> {
-  (await openStateDirectory(state, { create: true, lockWait: 5_000 })).close();
-  return ensureKeystore({
-    keystore: join(state, "wallet.json"),
-    passphrase: join(state, "passphrase"),
-    scryptN: SCRYPT_N_STANDARD,
-  });
+/** A daemon's state directory, locked until it is closed, and the account that it works with. */
+export interface Workplace {
+  readonly directory: StateDirectory;
+  readonly account: PrivateKeyAccount;
+}
+
+/**
+ * Opens the state directory of a daemon. Without a role or a named account it keeps a wallet of its own there, which is made
+ * under the lock: of two that begin at once, one works.
+ * @param state with a role the tree's root, whose sub-directory of that name is the daemon's
+ * @throws as the state directory and the keystore
+ */
+export async function openWorkplace(
+  state: string,
+  {
+    role,
+    named,
+    clock = systemClock,
+  }: { role?: string | undefined; named?: PrivateKeyAccount | undefined; clock?: Clock },
+): Promise<Workplace> {
+  if (role !== undefined) {
+    const account = await openWallet(state, role as Role);
+    return { account, directory: await openRoleDirectory(state, role, { create: true, clock }) };
+  }
+  const directory = await openStateDirectory(state, { create: true, lockWait: 5_000, clock });
+  try {
+    const keystore = { keystore: directory.resolve("wallet.json"), passphrase: directory.resolve("passphrase") };
+    return { directory, account: named ?? (await ensureKeystore({ ...keystore, scryptN: SCRYPT_N_STANDARD })) };
+  } catch (error) {
+    directory.close();
+    throw error;
+  }
 }

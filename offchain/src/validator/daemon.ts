@@ -4,13 +4,7 @@ import type { LocalAccount } from "viem";
 
 import { retrying, steady, systemClock } from "../base/index.ts";
 import { openReader } from "../chain/index.ts";
-import {
-  blobsLocation,
-  type DaemonContext,
-  openDatabase,
-  openRoleDirectory,
-  openStateDirectory,
-} from "../service/index.ts";
+import { blobsLocation, type DaemonContext, openDatabase, type StateDirectory } from "../service/index.ts";
 import { logEvent, type ValidatorEvent } from "./events.ts";
 import { createLossMeter } from "./loss.ts";
 import { writeMeasuring } from "./measuring.ts";
@@ -22,9 +16,8 @@ export interface ValidatorDaemonOptions {
   readonly coordinator: string;
   /** Default: the coordinator's only run. */
   readonly runId?: RunId | undefined;
-  /** State directory; with `role` the tree's root, whose sub-directory of that name the validator locks. */
-  readonly state: string;
-  readonly role?: string | undefined;
+  /** Its own, locked; whoever opened it closes it. */
+  readonly directory: StateDirectory;
   /** Where held-out data and programs are kept: a path or a URL; default in the state directory. */
   readonly blobs?: string | undefined;
   /** The protocol key, opened from its keystore. */
@@ -49,11 +42,7 @@ export interface ValidatorDaemonOptions {
  */
 export async function validatorDaemon(options: ValidatorDaemonOptions, context: DaemonContext): Promise<void> {
   const { signal, logger } = context;
-  const directory =
-    options.role === undefined
-      ? await openStateDirectory(options.state, { create: true, lockWait: 5_000 })
-      : await openRoleDirectory(options.state, options.role, { create: true });
-  context.onShutdown("state directory", () => directory.close());
+  const { directory } = options;
   const database = await openDatabase<StatementSchema>(directory.resolve("statements.sqlite"), statementMigrations);
   context.onShutdown("statements", () => database.close());
   const coordinator = createCoordinatorClient(options.coordinator);

@@ -9,10 +9,8 @@ import {
   validatorOptions,
   openLocalRun,
   refuseRunDirectory,
-  ensureOwnWallet,
   namedWallet,
-  openWallet,
-  type Role,
+  openWorkplace,
   openRemoteRun,
   readerOptions,
   requireNamedDeployment,
@@ -41,12 +39,12 @@ export const validatorCommand = defineCommand({
           throw new UserError("RPC_MISSING", "A validator needs the chain itself: name its JSON-RPC with --rpc.");
         if (!ofUp) refuseRunDirectory(state);
         const named = await namedWallet(options);
-        const account = role ? await openWallet(state, role as Role) : (named ?? (await ensureOwnWallet(state)));
+        const { directory, account } = await openWorkplace(state, { role, named });
+        daemon.onShutdown("state directory", () => directory.close());
         const { validatorDaemon } = await import("../../validator/index.ts");
         const shared = {
           coordinator: options.coordinator,
-          state,
-          role,
+          directory,
           blobs: options.blobs,
           account,
           loss: options.loss,

@@ -1,9 +1,11 @@
+import type crypto from "node:crypto";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { chmod, readFile, stat, writeFile } from "node:fs/promises";
 import { inspect } from "node:util";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { encryptKeystoreJson, Wallet } from "ethers";
 import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 
 import {
   createKeystore,
@@ -12,6 +14,18 @@ import {
   SCRYPT_N_STANDARD,
 } from "../../../../offchain/src/service/persistence/keystore.ts";
 import { temporaryDirectory } from "../support.ts";
+
+/** What another process does after somebody saw no passphrase, and before there is one. */
+const another = vi.hoisted(() => ({ does: undefined as (() => void) | undefined }));
+
+vi.mock("node:crypto", async (original) => {
+  const real = await original<typeof crypto>();
+  const randomBytes = (size: number): Buffer => {
+    if (size === 32) another.does?.();
+    return real.randomBytes(size);
+  };
+  return { ...real, randomBytes };
+});
 
 async function paths(): Promise<{ keystore: string; passphrase: string }> {
   const directory = await temporaryDirectory();
@@ -52,6 +66,35 @@ test("an existing key is opened, never replaced", async () => {
     name: "UserError",
     code: "KEYSTORE_EXISTS",
   });
+});
+
+test("of two that make a keystore at once both have the key that is on the disk", async () => {
+  const files = await paths();
+  const both = await Promise.all([1, 2].map(() => ensureKeystore({ ...files, scryptN: 2 })));
+  const { address } = await openKeystore(files);
+  expect(both.map((account) => account.address)).toEqual([address, address]);
+});
+
+test("of two that insist on a new keystore one is refused, and the other's stays", async () => {
+  const files = await paths();
+  const both = await Promise.allSettled([1, 2].map(() => createKeystore({ ...files, scryptN: 2 })));
+  const { address } = await openKeystore(files);
+  expect(both.flatMap((each) => (each.status === "fulfilled" ? [each.value.address] : []))).toEqual([address]);
+  expect(both).toContainEqual(
+    expect.objectContaining({ reason: expect.objectContaining({ code: "KEYSTORE_EXISTS" }) as unknown }),
+  );
+});
+
+test("a passphrase that another makes meanwhile stays, and opens what is made beside it", async () => {
+  const files = await paths();
+  onTestFinished(() => void (another.does = undefined));
+  another.does = () => {
+    mkdirSync(dirname(files.passphrase), { recursive: true });
+    writeFileSync(files.passphrase, "theirs\n", { mode: 0o600 });
+  };
+  const { address } = await ensureKeystore({ ...files, scryptN: 2 });
+  expect(await readFile(files.passphrase, "utf8")).toBe("theirs\n");
+  expect((await openKeystore(files)).address).toBe(address);
 });
 
 test.each(["keystore", "passphrase"] as const)(
