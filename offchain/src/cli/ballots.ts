@@ -3,7 +3,7 @@ import { type Ballot, castVoteBySig, pastVotesOf, type SignedBallot, type VoteSu
 import type { Address, Hex } from "@cotrain/sdk/protocol";
 
 import { formatAddress, formatShares, timeText, UserError } from "../base/index.ts";
-import { draftBallot, requireCastable, writeBallot } from "../run/index.ts";
+import { draftBallot, requireBallotFile, requireCastable, writeBallot } from "../run/index.ts";
 import { requireEntries, signingAs } from "./place.ts";
 import type { DecidingPlace } from "./proposing.ts";
 import { requirePinned } from "./quorum.ts";
@@ -79,7 +79,7 @@ interface Request {
 
 /**
  * Signs a vote into a file; sends nothing.
- * @throws UserError `QUORUM_UNPINNED`, `WALLET_SEVERAL`
+ * @throws UserError `QUORUM_UNPINNED`, `WALLET_SEVERAL`, `FILE_EXISTS` for a file that is no signed vote
  */
 export async function signBallotFile(
   place: DecidingPlace,
@@ -89,6 +89,7 @@ export async function signBallotFile(
   // Else it chooses the governor: of any model whose holders vote alike.
   requirePinned(place);
   const { file, dryRun } = request;
+  await requireBallotFile(file);
   const [entry, ...others] = requireEntries(place, request);
   if (!entry || others.length > 0)
     throw new UserError("WALLET_SEVERAL", "One wallet signs one file: name it with --wallet and --passphrase-file.");

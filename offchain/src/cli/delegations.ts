@@ -3,7 +3,14 @@ import { balanceOf, delegateBySig } from "@cotrain/sdk/actions";
 import type { Address, Hex } from "@cotrain/sdk/protocol";
 
 import { formatAddress, formatShares, timeText, UserError } from "../base/index.ts";
-import { type DelegationDraft, draftDelegation, isNobody, readDelegation, writeDelegation } from "../run/index.ts";
+import {
+  type DelegationDraft,
+  draftDelegation,
+  isNobody,
+  readDelegation,
+  requireDelegationFile,
+  writeDelegation,
+} from "../run/index.ts";
 import { type Place, requireEntries, signingAs } from "./place.ts";
 import { requirePinned } from "./quorum.ts";
 
@@ -71,12 +78,13 @@ interface SignRequest {
 
 /**
  * Signs a delegation into a file; sends nothing.
- * @throws UserError `QUORUM_UNPINNED`, `WALLET_SEVERAL`
+ * @throws UserError `QUORUM_UNPINNED`, `WALLET_SEVERAL`, `FILE_EXISTS` for a file that is no signed delegation
  */
 export async function signToFile(place: Place, shares: Address, request: SignRequest): Promise<DelegationOutcome> {
   const { file, named, within, signs } = request;
   // Else it chooses the contract: of any token that is delegated alike.
   requirePinned(place);
+  await requireDelegationFile(file);
   const [entry, ...others] = requireEntries(place, request);
   if (!entry || others.length > 0)
     throw new UserError("WALLET_SEVERAL", "One wallet signs one file: name it with --wallet and --passphrase-file.");

@@ -1,4 +1,5 @@
 /** Durable writes where the system refuses a step, and files that are made once. */
+import type files from "node:fs/promises";
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,19 +12,19 @@ import { writeFileDurable, writeFileOnce } from "../../../offchain/src/base/node
 const refused = vi.hoisted(() => ({
   link: undefined as string | undefined,
   directory: undefined as string | undefined,
+  unless: async <T>(code: string | undefined, work: () => Promise<T>): Promise<T> => {
+    if (code !== undefined) throw Object.assign(new Error(code), { code });
+    return work();
+  },
 }));
 
 vi.mock("node:fs/promises", async (original) => {
-  const real = await original<typeof import("node:fs/promises")>();
-  const unless = async <T>(code: string | undefined, work: () => Promise<T>): Promise<T> => {
-    if (code !== undefined) throw Object.assign(new Error(code), { code });
-    return work();
-  };
+  const real = await original<typeof files>();
   return {
     ...real,
-    link: (from: string, to: string) => unless(refused.link, () => real.link(from, to)),
+    link: (from: string, to: string) => refused.unless(refused.link, () => real.link(from, to)),
     open: (path: string, flags: string, mode?: number) =>
-      unless(flags === "r" ? refused.directory : undefined, () => real.open(path, flags, mode)),
+      refused.unless(flags === "r" ? refused.directory : undefined, () => real.open(path, flags, mode)),
   };
 });
 

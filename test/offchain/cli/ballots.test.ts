@@ -79,6 +79,13 @@ test("a holder signs a vote, somebody else sends it, once", async () => {
   const said = `${getAddress(one)} votes for on proposal ${proposalId} "8 → 12 inner steps per round", with what votes it has when voting begins, because "They are.": governor ${getAddress(governor)}, nonce 0, to be sent until voting ends,`;
   expect(shown.stdout.replaceAll(/\s+/gu, " ")).toContain(said);
   expect(existsSync(file)).toBe(false);
+  const mine = `${file}.mine`;
+  writeFileSync(mine, "{}\n");
+  const over = [...sign.slice(0, 4), mine, ...there("worker-1")];
+  expect(verdictOf(await cotrainHere(over)).sentence).toBe(
+    `${mine} exists and is no earlier signed vote: name another file.`,
+  );
+  expect(readFileSync(mine, "utf8")).toBe("{}\n");
   const early = await cotrainHere([...sign, ...there("worker-1")]);
   expect(early.stdout.replaceAll(/\s+/gu, " ")).toContain(`Signed in ${file}: anybody who has the file may send it`);
   const submit = (...flags: string[]) => cotrainHere(["vote", "--submit", file, ...flags, ...there("worker-2")]);

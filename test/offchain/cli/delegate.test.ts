@@ -97,6 +97,14 @@ test("a holder signs, somebody else sends it, once", async () => {
     refusal(1, "There is no file"),
   );
 
+  // A slip of completion: its own keystore.
+  const keystore = keysOf("worker-1")[0]!.slice("--wallet=".length);
+  const key = readFileSync(keystore, "utf8");
+  expect(
+    verdictOf(await cotrainHere(["delegate", two, "--yes", "--sign", keystore, ...at, ...keysOf("worker-1")])),
+  ).toEqual(refusal(1, `${keystore} exists and is no earlier signed delegation: name another file.`));
+  expect(readFileSync(keystore, "utf8")).toBe(key);
+
   const signed = await cotrainHere(["delegate", two, "--yes", "--sign", file, ...at, ...keysOf("worker-1")]);
   expect(JSON.parse(signed.stdout)).toMatchObject({ state: "signed", delegatee: getAddress(two), transaction: null });
   expect(await nonce()).toBe(before);

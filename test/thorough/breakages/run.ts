@@ -597,12 +597,4 @@ export const run: readonly Breakage[] = [
     instead: "> 2 ** 52) return undefined;",
     tests: ["test/offchain/run/sharedData.test.ts"],
   },
-  {
-    name: "a wallet is made by who does not hold its directory's lock",
-    file: "offchain/src/run/wallets.ts",
-    text: "  const directory = await openStateDirectory(state, { create: true, lockWait: 5_000, clock });\n",
-    instead:
-      '  if (!named)\n    await ensureKeystore({\n      keystore: join(state, "wallet.json"),\n      passphrase: join(state, "passphrase"),\n      scryptN: SCRYPT_N_LOCAL,\n    });\n  const directory = await openStateDirectory(state, { create: true, lockWait: 5_000, clock });\n',
-    tests: ["test/offchain/run/wallets.test.ts"],
-  },
 ];

@@ -247,4 +247,26 @@ export const runProposals: readonly Breakage[] = [
     instead: "void bytes;",
     tests: ["test/offchain/run/proposals.test.ts"],
   },
+  {
+    name: "a wallet is made by who does not hold its directory's lock",
+    file: "offchain/src/run/wallets.ts",
+    text: "  const directory = await openStateDirectory(state, { create: true, lockWait: 5_000, clock });\n",
+    instead:
+      '  if (!named)\n    await ensureKeystore({\n      keystore: join(state, "wallet.json"),\n      passphrase: join(state, "passphrase"),\n      scryptN: SCRYPT_N_LOCAL,\n    });\n  const directory = await openStateDirectory(state, { create: true, lockWait: 5_000, clock });\n',
+    tests: ["test/offchain/run/wallets.test.ts"],
+  },
+  {
+    name: "a signed vote is written over any file",
+    file: "offchain/src/cli/ballots.ts",
+    text: "  await requireBallotFile(file);\n",
+    instead: "  void requireBallotFile;\n",
+    tests: ["test/offchain/cli/ballots.test.ts"],
+  },
+  {
+    name: "a signed delegation is written over any file",
+    file: "offchain/src/cli/delegations.ts",
+    text: "  await requireDelegationFile(file);\n",
+    instead: "  void requireDelegationFile;\n",
+    tests: ["test/offchain/cli/delegate.test.ts"],
+  },
 ];
