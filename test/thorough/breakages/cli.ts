@@ -499,4 +499,11 @@ export const cli: readonly Breakage[] = [
     instead: "asked, block + 1n);",
     tests: ["test/offchain/cli/ownership.test.ts"],
   },
+  {
+    name: "clean takes the blobs of the present state",
+    file: "offchain/src/cli/putAside.ts",
+    text: "if (place !== undefined && place !== (await blobsElsewhere(present)))",
+    instead: "if (place !== undefined && place !== present)",
+    tests: ["test/offchain/cli/clean.test.ts"],
+  },
 ];
