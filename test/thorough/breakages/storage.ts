@@ -223,4 +223,11 @@ export const storage: readonly Breakage[] = [
     instead: "",
     tests: ["test/offchain/storage/kuboStore.test.ts"],
   },
+  {
+    name: "other users of the machine read payloads of a round that goes on",
+    file: "offchain/src/storage/node/fileStore.ts",
+    text: 'await open(path, "wx", 0o600);',
+    instead: 'await open(path, "wx");',
+    tests: ["test/offchain/storage/blobStore.test.ts"],
+  },
 ];
