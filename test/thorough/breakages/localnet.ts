@@ -303,4 +303,11 @@ export const localnet: readonly Breakage[] = [
     instead: "[addresses.computeRewards, ...others].slice(0, 1).map(",
     tests: ["test/offchain/localnet/owners.test.ts"],
   },
+  {
+    name: "a start that ends while it begins anew leaves its coins to wallets that were put aside",
+    file: "offchain/src/localnet/prepare.ts",
+    text: "  if (keeps) await prepareHeir(state);\n",
+    instead: "",
+    tests: ["test/offchain/localnet/fresh.test.ts"],
+  },
 ];
