@@ -25,10 +25,13 @@ beforeEach(async () => {
 
 const key = () => readFileSync(join(state, "keys", "organiser.json"), "utf8");
 
-/** @param notice what happens where something is said */
-async function start(fresh: boolean, notice = (_: string): void => undefined): Promise<void> {
-  const context = { options: { state, fresh }, notice: (line: string) => void (said.push(line), notice(line)) };
-  const { directory } = await openState(context as never, systemClock);
+/** @param killed whether the process ends once the old state was put aside */
+async function start(fresh: boolean, killed = false): Promise<void> {
+  const notice = (line: string): void => {
+    said.push(line);
+    if (killed && line.startsWith("The old state was put aside")) throw new Error("killed");
+  };
+  const { directory } = await openState({ options: { state, fresh }, notice } as never, systemClock);
   directory.close();
 }
 
@@ -40,10 +43,7 @@ test("wallets are kept, and nothing is left beside the state", async () => {
 });
 
 test("a start that ends once the old state is out of the way loses no wallet: the next one has them", async () => {
-  const killed = (line: string): void => {
-    if (line.startsWith("The old state was put aside")) throw new Error("killed");
-  };
-  await expect(start(true, killed)).rejects.toThrow("killed");
+  await expect(start(true, true)).rejects.toThrow("killed");
   expect(existsSync(state)).toBe(false);
   await start(false);
   expect(key()).toBe("with coins");
