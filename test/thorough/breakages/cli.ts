@@ -472,6 +472,13 @@ export const cli: readonly Breakage[] = [
     tests: ["test/offchain/cli/unpaid.test.ts"],
   },
   {
+    name: "a model is imported with whatever tokenizer",
+    file: "offchain/src/cli/commands/checkpoint.ts",
+    text: ", checkTokenizer: parseTokenizer",
+    instead: "",
+    tests: ["test/attack/hostileModels.test.ts"],
+  },
+  {
     name: "a model of another run is imported into the directory of a run",
     file: "offchain/src/cli/commands/checkpoint.ts",
     text: "if (run && bundle.runId !== run.runId)",
