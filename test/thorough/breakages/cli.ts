@@ -479,6 +479,20 @@ export const cli: readonly Breakage[] = [
     tests: ["test/attack/hostileModels.test.ts"],
   },
   {
+    name: "a time that no date can say ends a session's summary",
+    file: "offchain/src/cli/up/summarise.ts",
+    text: "due: timeText(waiting.activatableAt)",
+    instead: "due: new Date(waiting.activatableAt * 1_000).toISOString()",
+    tests: ["test/offchain/cli/unpaid.test.ts"],
+  },
+  {
+    name: "a time that no date can say ends what a summary tells of capital",
+    file: "offchain/src/cli/up/ownership.ts",
+    text: "due: timeText(await reader.epochEnd(modelId, Number(epoch)))",
+    instead: "due: new Date((await reader.epochEnd(modelId, Number(epoch))) * 1_000).toISOString()",
+    tests: ["test/offchain/cli/ownership.test.ts"],
+  },
+  {
     name: "a model of another run is imported into the directory of a run",
     file: "offchain/src/cli/commands/checkpoint.ts",
     text: "if (run && bundle.runId !== run.runId)",
