@@ -4,6 +4,7 @@ import type { Address, Hex } from "@cotrain/sdk/protocol";
 
 import { formatAddress, formatShares, timeText, UserError } from "../base/index.ts";
 import { draftBallot, requireCastable, writeBallot } from "../run/index.ts";
+import type { Output } from "./output.ts";
 import { requireEntries, signingAs } from "./place.ts";
 import type { DecidingPlace } from "./proposing.ts";
 import { requirePinned } from "./quorum.ts";
@@ -85,6 +86,7 @@ export async function signBallotFile(
   place: DecidingPlace,
   told: ToldProposal,
   { support, reason, ...request }: Request & Pick<Ballot, "support"> & { readonly reason: string | undefined },
+  output: Output,
 ): Promise<BallotOutcome> {
   // Else it chooses the governor: of any model whose holders vote alike.
   requirePinned(place);
@@ -97,6 +99,9 @@ export async function signBallotFile(
   const { ballot, sign } = await draftBallot(place, vote);
   const shown = await shownOf(place, told, ballot, file);
   if (dryRun) return shown;
+  // Before the key is opened: which contract it is for is what the node says.
+  if (!output.json)
+    output.notice(`By what the node says, the model's governor is contract ${formatAddress(place.governor)}.`);
   await writeBallot(file, place, await sign(await entry.open()));
   return { ...shown, state: "signed" };
 }

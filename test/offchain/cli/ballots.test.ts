@@ -81,6 +81,7 @@ test("a holder signs a vote, somebody else sends it, once", async () => {
   expect(existsSync(file)).toBe(false);
   const early = await cotrainHere([...sign, ...there("worker-1")]);
   expect(early.stdout.replaceAll(/\s+/gu, " ")).toContain(`Signed in ${file}: anybody who has the file may send it`);
+  expect(early.stderr).toContain(`By what the node says, the model's governor is contract ${getAddress(governor)}.`);
   const submit = (...flags: string[]) => cotrainHere(["vote", "--submit", file, ...flags, ...there("worker-2")]);
   expect(verdictOf(await submit())).toMatchObject({ code: 75, sentence: expect.stringContaining("it is pending") });
 

@@ -493,6 +493,20 @@ export const cli: readonly Breakage[] = [
     tests: ["test/offchain/cli/ownership.test.ts"],
   },
   {
+    name: "which governor a vote is signed for is said only after",
+    file: "offchain/src/cli/ballots.ts",
+    text: "  if (!output.json)\n    output.notice(",
+    instead: "  if (output.json)\n    output.notice(",
+    tests: ["test/offchain/cli/ballots.test.ts"],
+  },
+  {
+    name: "which shares are delegated is said only after",
+    file: "offchain/src/cli/commands/delegate.ts",
+    text: "if (!output.json) output.notice(sharesNotice(shares));",
+    instead: "",
+    tests: ["test/offchain/cli/delegate.test.ts"],
+  },
+  {
     name: "a model of another run is imported into the directory of a run",
     file: "offchain/src/cli/commands/checkpoint.ts",
     text: "if (run && bundle.runId !== run.runId)",

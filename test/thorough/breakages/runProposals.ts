@@ -3,6 +3,13 @@ import type { Breakage } from "./breakage.ts";
 
 export const runProposals: readonly Breakage[] = [
   {
+    name: "a call of what a node says are the model's shares is told without its address",
+    file: "offchain/src/run/proposalWords.ts",
+    text: "modelsOwn.has(contract) ?",
+    instead: "modelsOwn.size === 0 ?",
+    tests: ["test/offchain/run/proposals.test.ts"],
+  },
+  {
     name: "a delegation is sent that its holder did not sign",
     file: "offchain/src/run/delegation.ts",
     text: "if (signer !== account)",

@@ -115,7 +115,7 @@ async function signVote(
     await votersOf(place, proposal.proposalId, BigInt(standing.snapshot), requireEntries(place, flags));
   }
   await sayWords(place, told, output);
-  return signBallotFile(place, told, { ...flags, ...vote });
+  return signBallotFile(place, told, { ...flags, ...vote }, output);
 }
 
 /** Sends a vote that somebody has signed: whoever pays for it agrees to nothing. */
