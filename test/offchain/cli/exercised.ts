@@ -211,6 +211,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     dryRun: "../../e2e/decisions",
     sign: "ballots",
     submit: "ballots",
+    maxGas: "ballots",
   },
   "proposals cancel": {
     state: "ballots",

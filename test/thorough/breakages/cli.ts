@@ -507,6 +507,13 @@ export const cli: readonly Breakage[] = [
     tests: ["test/offchain/cli/delegate.test.ts"],
   },
   {
+    name: "who sends a stranger's vote pays for whatever its wallet's code does",
+    file: "offchain/src/cli/ballots.ts",
+    text: "if (gas > limit)",
+    instead: "if (gas < 0n)",
+    tests: ["test/offchain/cli/ballots.test.ts"],
+  },
+  {
     name: "a model of another run is imported into the directory of a run",
     file: "offchain/src/cli/commands/checkpoint.ts",
     text: "if (run && bundle.runId !== run.runId)",
