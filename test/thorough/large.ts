@@ -71,12 +71,17 @@ export async function oneLargeRound(preset: PresetName): Promise<string | undefi
   const end = Date.now() + MINUTES * 60_000;
   let loss: number | null = null;
   for (;;) {
-    loss = (await run.coordinator.run(run.runId)).loss.train ?? loss;
-    // A verdict is about a checkpoint that was made and anchored; this validator measures no losses.
-    const { verdicts } = await run.coordinator.verdicts(run.runId);
-    const against = verdicts.find(({ verdict }) => BigInt(verdict.value) !== HOLDS);
-    if (against) return `a verdict about the aggregate is ${against.verdict.value}, not ${HOLDS}`;
-    if (verdicts.length > 0) break;
+    try {
+      loss = (await run.coordinator.run(run.runId)).loss.train ?? loss;
+      // A verdict is about a checkpoint that was made and anchored; this validator measures no losses.
+      const { verdicts } = await run.coordinator.verdicts(run.runId);
+      const against = verdicts.find(({ verdict }) => BigInt(verdict.value) !== HOLDS);
+      if (against) return `a verdict about the aggregate is ${against.verdict.value}, not ${HOLDS}`;
+      if (verdicts.length > 0) break;
+    } catch (error) {
+      // Beside so large a model an answer may come late.
+      if (!(error instanceof CoordinatorError && error.retryable)) throw error;
+    }
     if (Date.now() > end) return `no checkpoint and verdict within ${MINUTES} minutes`;
     await sleep(1_000);
   }

@@ -88,6 +88,7 @@ test("a holder signs a vote, somebody else sends it, once", async () => {
   expect(readFileSync(mine, "utf8")).toBe("{}\n");
   const early = await cotrainHere([...sign, ...there("worker-1")]);
   expect(early.stdout.replaceAll(/\s+/gu, " ")).toContain(`Signed in ${file}: anybody who has the file may send it`);
+  expect(early.stderr).toContain(`By what the node says, the model's governor is contract ${getAddress(governor)}.`);
   const submit = (...flags: string[]) => cotrainHere(["vote", "--submit", file, ...flags, ...there("worker-2")]);
   expect(verdictOf(await submit())).toMatchObject({ code: 75, sentence: expect.stringContaining("it is pending") });
 
@@ -119,7 +120,9 @@ test("a holder signs a vote, somebody else sends it, once", async () => {
     expect(refused.stderr).toContain(sentence);
   }
   writeFileSync(file, whole);
-  expect((await submit("--dry-run")).stdout).toContain("Nothing was signed or sent.");
+  expect((await submit("--dry-run")).stdout.replaceAll(/\s+/gu, " ")).toMatch(
+    /Sending it would take about [\d,]+ gas\. Nothing was signed or sent\./u,
+  );
   expect(await voted()).toBe(false);
 
   const sent = await documentOf<{ state: string; votes: string }>("vote", "--submit", file, ...there("worker-2"));
@@ -169,12 +172,21 @@ test("a wallet that is a contract has its votes sent like any other", async () =
   const digest = hashTypedData(await ballotToSign(client, { governor, ...vote }));
   const ballot = { version: 1, chainId: world.chainId, governor, proposalId, support: "for", voter: wallet };
   writeFileSync(file, JSON.stringify({ ...ballot, nonce: "0", reason: null, signature: "0x1234" }));
-  const submit = () => cotrainHere(["vote", "--submit", file, ...there("worker-1"), "--max-fee=1"]);
+  const submit = (...flags: string[]) =>
+    cotrainHere(["vote", "--submit", file, ...there("worker-1"), "--max-fee=1", ...flags]);
   expect(verdictOf(await submit()).sentence).toContain(`is not signed by ${getAddress(wallet)}`);
   // It answers, as ERC-1271 has it, that this one digest is signed.
   const code = concatHex(["0x7f", digest, "0x60043514631626ba7e60e01b0260005260206000f3"]);
   await client.setCode({ address: wallet, bytecode: code });
-  expect(await submit()).toMatchObject({ code: 0 });
+  // Its code may do more than look: 390,000 turns of a loop, for which the sender would pay.
+  await client.setCode({ address: wallet, bytecode: "0x620600005b600190038060045750631626ba7e60e01b60005260206000f3" });
+  expect(verdictOf(await submit())).toMatchObject({
+    code: 1,
+    sentence: expect.stringMatching(/would take about 1\d,\d{3},\d{3} gas, .* \(--max-gas\) are 500,000/u),
+  });
+  expect((await votesOn(proposalId)).for).toBe(0n);
+  await client.setCode({ address: wallet, bytecode: code });
+  expect(await submit("--max-gas=400000")).toMatchObject({ code: 0 });
   expect((await votesOn(proposalId)).for).toBe(part);
 });
 

@@ -156,6 +156,9 @@ test("whose votes they are is said before anything is sent, where a coordinator 
   const given = await cotrainHere(["delegate", two, "--yes", ...there]);
   expect(given).toMatchObject({ code: 0, stdout: expect.stringContaining(`and now does to ${getAddress(two)}`) });
   const [before, sent] = [given.stderr.indexOf(words), given.stderr.indexOf(": 0x")];
+  const which = given.stderr.indexOf(`the model's shares are contract ${getAddress(holders.shares)}.`);
+  expect(which).toBeGreaterThanOrEqual(0);
+  expect(sent).toBeGreaterThan(which);
   expect(before).toBeGreaterThanOrEqual(0);
   expect(sent).toBeGreaterThan(before);
 

@@ -168,7 +168,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     rpc: "delegate",
     run: "delegate",
     deployment: "delegate",
-    wallet: "delegate",
+    wallet: "holders.ts",
     passphraseFile: "holders.ts",
     maxFee: "delegate",
     dryRun: "delegate",
@@ -211,6 +211,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     dryRun: "../../e2e/decisions",
     sign: "ballots",
     submit: "ballots",
+    maxGas: "ballots",
   },
   "proposals cancel": {
     state: "ballots",

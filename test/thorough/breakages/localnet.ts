@@ -108,6 +108,20 @@ export const localnet: readonly Breakage[] = [
     tests: ["test/offchain/localnet/decision.test.ts"],
   },
   {
+    name: "a decision waits for a step that a stranger took before",
+    file: "offchain/src/localnet/owners.ts",
+    text: "steps.indexOf(state) >= steps.indexOf(wanted)",
+    instead: "state === wanted",
+    tests: ["test/offchain/localnet/owners.test.ts"],
+  },
+  {
+    name: "a decision waits for ever on a chain that stands still",
+    file: "offchain/src/localnet/owners.ts",
+    text: "if (clock.monotonic() > last)",
+    instead: "if (clock.monotonic() < 0)",
+    tests: ["test/offchain/localnet/owners.test.ts"],
+  },
+  {
     name: "votes are said to be a part of what was minted after voting began",
     file: "offchain/src/localnet/owners.ts",
     text: "await pastSupplyOf(client, { shares, timepoint })",

@@ -3,6 +3,20 @@ import type { Breakage } from "./breakage.ts";
 
 export const runProposals: readonly Breakage[] = [
   {
+    name: "sets of signers to come are read without an end",
+    file: "offchain/src/run/signers.ts",
+    text: "if (last - current > MOST_COMING)",
+    instead: "if (last < 0)",
+    tests: ["test/offchain/run/signers.test.ts"],
+  },
+  {
+    name: "a call of what a node says are the model's shares is told without its address",
+    file: "offchain/src/run/proposalWords.ts",
+    text: "modelsOwn.has(contract) ?",
+    instead: "modelsOwn.size === 0 ?",
+    tests: ["test/offchain/run/proposals.test.ts"],
+  },
+  {
     name: "a delegation is sent that its holder did not sign",
     file: "offchain/src/run/delegation.ts",
     text: "if (signer !== account)",

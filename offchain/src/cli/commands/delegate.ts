@@ -5,7 +5,14 @@ import { countOf, formatAddress, formatShares, UserError, wrap } from "../../bas
 import { isNobody, namedWallet } from "../../run/index.ts";
 import { duration, parseAddress, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { type DelegationOutcome, delegationText, requireFlags, signToFile, submitFile } from "../delegations.ts";
+import {
+  type DelegationOutcome,
+  delegationText,
+  requireFlags,
+  sharesNotice,
+  signToFile,
+  submitFile,
+} from "../delegations.ts";
 import { columnsOf } from "../output.ts";
 import {
   atPlace,
@@ -110,7 +117,7 @@ export const delegateCommand = defineCommand({
       const work = async (place: Place): Promise<DelegationOutcome> => {
         const shares = await sharesAt(place);
         return submit === undefined
-          ? signToFile(place, shares, { ...options, file, named, signs: sends })
+          ? signToFile(place, shares, { ...options, file, named, signs: sends }, output)
           : submitFile(place, shares, { ...options, file, sends });
       };
       const outcome = await atPlace(options, own, work, unpinnedNotice(options, output));
@@ -129,6 +136,7 @@ export const delegateCommand = defineCommand({
           const choice = await choiceOf(place, shares, entry, named);
           if (!sends || choice.before === choice.delegate) made.push(choice);
           else {
+            if (!output.json) output.notice(sharesNotice(shares));
             const client = await signingAs(place, entry, options);
             const { receipt } = await delegate.sync(client, { shares, delegatee: choice.delegate });
             made.push({ ...choice, transaction: receipt.transactionHash });

@@ -6,7 +6,7 @@ import { capitalSaleOf, codeGrantsOf, getAllLogs, sharesOf, sharesTransferred } 
 import { type Address, asAddress } from "@cotrain/sdk/protocol";
 import { zeroAddress } from "viem";
 
-import { formatAddress, formatShares, UserError } from "../../base/index.ts";
+import { formatAddress, formatShares, timeText, UserError } from "../../base/index.ts";
 import { grantTo, type Prepared, purchaseOf, type TrainingSession } from "../../localnet/index.ts";
 import { commitOf, ofNewest, sharesAt } from "../../run/index.ts";
 import type { Summary } from "./summary.ts";
@@ -66,8 +66,6 @@ export async function ownershipOf(prepared: Prepared, accounts: readonly string[
   });
 }
 
-const iso = (seconds: number): string => new Date(seconds * 1_000).toISOString();
-
 type Contributed = Pick<Summary, "capital" | "noCapital" | "code" | "noCode" | "pending">;
 
 /** Undefined where the deployment or the model has nothing of the kind. */
@@ -107,7 +105,7 @@ async function capitalOf(
       transaction: claimed?.transaction ?? null,
     },
     noCapital: null,
-    pending: claimed ? [] : [{ what, due: iso(await reader.epochEnd(modelId, Number(epoch))) }],
+    pending: claimed ? [] : [{ what, due: timeText(await reader.epochEnd(modelId, Number(epoch))) }],
   };
 }
 
@@ -133,7 +131,7 @@ async function codeOf(
       transaction,
     },
     noCode: null,
-    pending: left === 0n ? [] : [{ what, due: iso(state.start + state.duration) }],
+    pending: left === 0n ? [] : [{ what, due: timeText(state.start + state.duration) }],
   };
 }
 
