@@ -499,4 +499,11 @@ export const cli: readonly Breakage[] = [
     instead: "asked, block + 1n);",
     tests: ["test/offchain/cli/ownership.test.ts"],
   },
+  {
+    name: "who votes is not told that a build is not what it says",
+    file: "offchain/src/cli/commands/admitted.ts",
+    text: 'if (problem !== "")',
+    instead: "if (false)",
+    tests: ["test/offchain/run/programs.test.ts"],
+  },
 ];

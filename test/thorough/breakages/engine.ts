@@ -471,4 +471,25 @@ export const engine: readonly Breakage[] = [
     instead: "if (needed <= 2 * available) return;",
     tests: ["test/offchain/engine/host.test.ts"],
   },
+  {
+    name: "a step takes fewer sequences than its build is paid for",
+    file: "offchain/src/engine/fitsProgram.ts",
+    text: 'if (kind === "step") return [batchOf(build), sequence + 1];',
+    instead: 'if (kind === "step") return undefined;',
+    tests: ["test/offchain/run/programs.test.ts"],
+  },
+  {
+    name: "a gate is measured by batches that its build does not have",
+    file: "offchain/src/engine/fitsProgram.ts",
+    text: 'return kind === "eval" ? [build.microBatch, sequence + 1] : undefined;',
+    instead: "return undefined;",
+    tests: ["test/offchain/run/programs.test.ts"],
+  },
+  {
+    name: "a step keeps another optimizer's state than the run's",
+    file: "offchain/src/engine/fitsProgram.ts",
+    text: "if (numbersIn(state) !== held)",
+    instead: "if (false)",
+    tests: ["test/offchain/run/programs.test.ts"],
+  },
 ];

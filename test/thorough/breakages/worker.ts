@@ -471,4 +471,11 @@ export const worker: readonly Breakage[] = [
     instead: "assignment.ranges.length === 0",
     tests: ["test/offchain/worker/refusals.test.ts"],
   },
+  {
+    name: "a worker trains a program that is not what its build says",
+    file: "offchain/src/worker/deviceTrainer.ts",
+    text: 'if (problem === "") return outline;',
+    instead: "return outline;",
+    tests: ["test/offchain/worker/deviceTrainer.test.ts"],
+  },
 ];
