@@ -499,4 +499,18 @@ export const engine: readonly Breakage[] = [
     instead: "...rows(\"Div\", row([2, 2], rule.broadcast(\"numbers\"))),\n  ...rows(\"Pow PRelu\", row([2, 2], rule.broadcast(\"floats\"))),",
     tests: ["test/offchain/engine/operators.test.ts"],
   },
+  {
+    name: "a program may take three times what the machine has",
+    file: "offchain/src/engine/runtime/node/host/memory.ts",
+    text: "Math.min(runtime + programs, available)",
+    instead: "runtime + programs",
+    tests: ["test/offchain/engine/host.test.ts"],
+  },
+  {
+    name: "what a runtime makes of constants and keeps is not counted",
+    file: "offchain/src/engine/inspect/inspect.ts",
+    text: "  for (const name of kept) lastUse.delete(name);",
+    instead: "  void kept;",
+    tests: ["test/offchain/engine/operators.test.ts"],
+  },
 ];
