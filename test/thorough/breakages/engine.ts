@@ -495,8 +495,9 @@ export const engine: readonly Breakage[] = [
   {
     name: "programs divide whole numbers, which ends the process",
     file: "offchain/src/engine/inspect/operators.ts",
-    text: "...rows(\"Div Pow PRelu\", row([2, 2], rule.broadcast(\"floats\"))),",
-    instead: "...rows(\"Div\", row([2, 2], rule.broadcast(\"numbers\"))),\n  ...rows(\"Pow PRelu\", row([2, 2], rule.broadcast(\"floats\"))),",
+    text: '...rows("Div Pow PRelu", row([2, 2], rule.broadcast("floats"))),',
+    instead:
+      '...rows("Div", row([2, 2], rule.broadcast("numbers"))),\n  ...rows("Pow PRelu", row([2, 2], rule.broadcast("floats"))),',
     tests: ["test/offchain/engine/operators.test.ts"],
   },
   {
