@@ -59,13 +59,20 @@ export function entrancesOf(world: ServedRun): Readonly<Record<string, (program:
   const loss = createLossMeter({ coordinator: url, cache: join(directory, "cache") });
   const { signal: never } = new AbortController();
   const trainer = { definition, layouts: fragmentLayouts(definition.table) };
+  const trained = { digest: material.buildDigest, document: material.build };
   return {
     "the reading of a signature": async (program) => readSignature(program, MEMORY),
     "the engine itself": (program) => openCpuEngine({ programs: { step: program }, threads: 1, memory: MEMORY }),
     "the engine's process": (program) => openEngineHost({ programs: { step: program }, threads: 1, memory: MEMORY }),
     conformance: (program) => conformance(openEngineHost, program),
     "a worker's trainer": (program) =>
-      trainerOn(devices.cpu)({ description: trainer, program, threads: 1, signal: never } as unknown as TrainerInput),
+      trainerOn(devices.cpu)({
+        description: trainer,
+        build: trained,
+        program,
+        threads: 1,
+        signal: never,
+      } as unknown as TrainerInput),
     "a validator's held-out loss": async (program) => {
       const build = await buildOf(world, program);
       const request = { runId, definition: definitionDigest, build, checkpoint, sequences: 4 };

@@ -8,6 +8,8 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
+import { CoordinatorError } from "@cotrain/sdk/errors";
+
 import { parseTokenizer } from "../../offchain/src/data/index.ts";
 import { trainBrownTokenizer } from "../../offchain/src/data/node/index.ts";
 import { parameterCount, type PresetName, presetOf } from "../../offchain/src/engine/index.ts";

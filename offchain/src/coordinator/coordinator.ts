@@ -47,6 +47,7 @@ export interface CoordinatorModules {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly clock?: Clock;
+  readonly problemOf?: RunModules["problemOf"];
   readonly gate?: RunModules["gate"];
   readonly secret?: RunModules["secret"];
 }

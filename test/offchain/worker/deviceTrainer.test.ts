@@ -6,6 +6,7 @@ import { fragmentTable } from "@cotrain/sdk/protocol";
 import { fragmentLayouts } from "../../../offchain/src/diloco/index.ts";
 import {
   buildPrograms,
+  defaultOptimizer,
   type Device,
   type Engine,
   EngineClosedError,
@@ -23,9 +24,17 @@ const batch = microBatch * (model.sequence + 1);
 const table = fragmentTable(tensorSpecs(model), 1);
 const layouts = fragmentLayouts(table);
 
+const definitionWith = (entries: typeof table) => ({
+  model: { ...model },
+  innerOptimizer: defaultOptimizer,
+  sequence: model.sequence,
+  table: entries,
+});
+
 const input = (signal: AbortSignal): TrainerInput =>
   ({
-    description: { definition: { table }, layouts },
+    description: { definition: definitionWith(table), layouts },
+    build: { digest: "0x1", document: { microBatch } },
     program: step.bytes,
     threads: 1,
     signal,
@@ -84,12 +93,21 @@ test.each([
   ["another order", () => table.toReversed()],
   ["one more", () => [...table, table[0]!]],
 ])("a program whose parameters the definition has by %s is refused before a process starts", async (_, other) => {
-  const given = { ...input(forever), description: { definition: { table: other() }, layouts } };
+  const given = { ...input(forever), description: { definition: definitionWith(other()), layouts } };
   await expect(trainerOn({ ...devices.cpu, open: unopenable })(given as unknown as TrainerInput)).rejects.toMatchObject(
     {
       code: "PROGRAM_UNFIT",
     },
   );
+});
+
+test("a program that takes fewer sequences than its build says is refused before a process starts", async () => {
+  const document = { microBatch, accumulation: 1_024 };
+  const given = { ...input(forever), build: { digest: "0x1", document } } as unknown as TrainerInput;
+  await expect(trainerOn({ ...devices.cpu, open: unopenable })(given)).rejects.toMatchObject({
+    code: "PROGRAM_UNFIT",
+    message: expect.stringContaining("takes 4 sequences of 65 tokens where 4096 of 65 are due"),
+  });
 });
 
 describe("an engine that is silent", () => {

@@ -548,4 +548,11 @@ export const cli: readonly Breakage[] = [
     instead: "if (place !== undefined && place !== present)",
     tests: ["test/offchain/cli/clean.test.ts"],
   },
+  {
+    name: "who votes is not told that a build is not what it says",
+    file: "offchain/src/cli/commands/admitted.ts",
+    text: 'if (problem !== "")',
+    instead: "if (false)",
+    tests: ["test/offchain/run/programs.test.ts"],
+  },
 ];

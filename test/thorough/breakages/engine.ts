@@ -471,4 +471,47 @@ export const engine: readonly Breakage[] = [
     instead: "if (needed <= 2 * available) return;",
     tests: ["test/offchain/engine/host.test.ts"],
   },
+  {
+    name: "a step takes fewer sequences than its build is paid for",
+    file: "offchain/src/engine/fitsProgram.ts",
+    text: 'if (kind === "step") return [batchOf(build), sequence + 1];',
+    instead: 'if (kind === "step") return undefined;',
+    tests: ["test/offchain/run/programs.test.ts"],
+  },
+  {
+    name: "a gate is measured by batches that its build does not have",
+    file: "offchain/src/engine/fitsProgram.ts",
+    text: 'return kind === "eval" ? [build.microBatch, sequence + 1] : undefined;',
+    instead: "return undefined;",
+    tests: ["test/offchain/run/programs.test.ts"],
+  },
+  {
+    name: "a step keeps another optimizer's state than the run's",
+    file: "offchain/src/engine/fitsProgram.ts",
+    text: "if (numbersIn(state) !== held)",
+    instead: "if (false)",
+    tests: ["test/offchain/run/programs.test.ts"],
+  },
+  {
+    name: "programs divide whole numbers, which ends the process",
+    file: "offchain/src/engine/inspect/operators.ts",
+    text: '...rows("Div Pow PRelu", row([2, 2], rule.broadcast("floats"))),',
+    instead:
+      '...rows("Div", row([2, 2], rule.broadcast("numbers"))),\n  ...rows("Pow PRelu", row([2, 2], rule.broadcast("floats"))),',
+    tests: ["test/offchain/engine/operators.test.ts"],
+  },
+  {
+    name: "a program may take three times what the machine has",
+    file: "offchain/src/engine/runtime/node/host/memory.ts",
+    text: "Math.min(runtime + programs, available)",
+    instead: "runtime + programs",
+    tests: ["test/offchain/engine/host.test.ts"],
+  },
+  {
+    name: "what a runtime makes of constants and keeps is not counted",
+    file: "offchain/src/engine/inspect/inspect.ts",
+    text: "  for (const name of kept) lastUse.delete(name);",
+    instead: "  void kept;",
+    tests: ["test/offchain/engine/operators.test.ts"],
+  },
 ];

@@ -324,4 +324,18 @@ export const localnet: readonly Breakage[] = [
     instead: "",
     tests: ["test/offchain/localnet/fresh.test.ts"],
   },
+  {
+    name: "workers that fit one by one are started where all do not",
+    file: "offchain/src/localnet/memory.ts",
+    text: "if (needed <= available) return;",
+    instead: "if (needed <= available * places.length) return;",
+    tests: ["test/offchain/localnet/memory.test.ts"],
+  },
+  {
+    name: "a start looks at no memory",
+    file: "offchain/src/localnet/request.ts",
+    text: "requireMemory(preset, steps.recipe, workerPlaces(context));",
+    instead: "void requireMemory, workerPlaces;",
+    tests: ["test/offchain/localnet/memory.test.ts"],
+  },
 ];

@@ -31,10 +31,17 @@ export const worker: readonly Breakage[] = [
     tests: ["test/offchain/worker/chooseBuild.test.ts"],
   },
   {
-    name: "a device that a build in fp16 ends is lost, though it could train the one in fp32",
+    name: "a device that one build ends is lost, though it could train another",
     file: "offchain/src/worker/chooseBuild.ts",
-    text: "isHalf(build) || (fallback !== undefined && isLate(build))",
-    instead: "fallback !== undefined && isLate(build)",
+    text: "(isEnded(error) && !signal.aborted)",
+    instead: "(isEnded(error) && false)",
+    tests: ["test/offchain/worker/chooseBuild.test.ts"],
+  },
+  {
+    name: "a lost device is held to be well, since a build that came after cannot be opened anyway",
+    file: "offchain/src/worker/chooseBuild.ts",
+    text: "=> (isEnded(before) ? before : error);",
+    instead: "=> error ?? before;",
     tests: ["test/offchain/worker/chooseBuild.test.ts"],
   },
   {
@@ -320,7 +327,7 @@ export const worker: readonly Breakage[] = [
   {
     name: "a build whose program cannot be had keeps workers from the others",
     file: "offchain/src/worker/chooseBuild.ts",
-    text: "if (!isPassedOver(error, one)) {",
+    text: "if (!isPassedOver(error)) {",
     instead: "if (error) {",
     tests: ["test/offchain/worker/chooseBuild.test.ts"],
   },
@@ -470,5 +477,12 @@ export const worker: readonly Breakage[] = [
     text: "!assignment.ranges.every(isCountable)",
     instead: "assignment.ranges.length === 0",
     tests: ["test/offchain/worker/refusals.test.ts"],
+  },
+  {
+    name: "a worker trains a program that is not what its build says",
+    file: "offchain/src/worker/deviceTrainer.ts",
+    text: 'if (problem === "") return outline;',
+    instead: "return outline;",
+    tests: ["test/offchain/worker/deviceTrainer.test.ts"],
   },
 ];

@@ -8,7 +8,7 @@ import { errnoOf, UserError } from "../../base/index.ts";
 import { commandFor, describeErrno, writeError, writeFileDurable } from "../../base/node/index.ts";
 import { openReader } from "../../chain/index.ts";
 import { parseTokenizer } from "../../data/index.ts";
-import { readSignature } from "../../engine/index.ts";
+import { LARGEST_MACHINE, readSignature } from "../../engine/index.ts";
 import { hash, toggle } from "../../service/index.ts";
 import {
   BlobError,
@@ -33,9 +33,6 @@ import {
 import { holdsRun, keepModel, notKept, openImportedModel, requireCheckpoint } from "../model.ts";
 import type { Output } from "../output.ts";
 import { rejectedOf } from "../rejected.ts";
-
-/** Programs may be for a larger machine than this one: where they are used, their memory is held against that. */
-const LARGEST_MACHINE = 2 ** 40;
 
 /** What a CAR begins with, after the length of its header: a CBOR map whose first key is "roots". */
 const CAR_MAGIC = Buffer.from([0xa2, 0x65, ...Buffer.from("roots")]);

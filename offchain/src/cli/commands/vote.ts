@@ -29,6 +29,7 @@ import {
   type ToldProposal,
   voterOf,
 } from "../voting.ts";
+import { unfitAmong } from "./admitted.ts";
 import { replacedSince } from "./replaced.ts";
 
 const supports = Object.keys(voteSupport) as readonly VoteSupport[];
@@ -77,6 +78,7 @@ async function sayWords(place: DecidingPlace, told: ToldProposal, output: Output
   if (output.json) return;
   for (const line of callsText(told)) output.notice(`If holders accept it: ${line}`);
   for (const line of await replacedSince(place, told)) output.notice(line);
+  for (const line of await unfitAmong(place, told)) output.notice(line);
 }
 
 /** The proposal that a vote names, told; nobody agrees to what was not shown. @throws UserError, see {@link requireAllTold} */
