@@ -4,10 +4,8 @@ import { onnx } from "onnx-proto";
 import ort from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
 
-import { createGraph, emit, input, integers, output } from "../../../offchain/src/engine/graph.ts";
 import { inspectProgram } from "../../../offchain/src/engine/inspect/inspect.ts";
 import { operators } from "../../../offchain/src/engine/inspect/operators.ts";
-import { writeModel } from "../../../offchain/src/engine/onnx.ts";
 
 type Type = "float32" | "float16" | "int64" | "bool";
 const numbers = { float32: 1, int64: 7, bool: 9, float16: 10 } as const;
@@ -258,20 +256,4 @@ test("fp16 is for factors of products and for what moves them: nothing else is c
 test("whole numbers are not divided: by 0, or the least by −1, that ends the process", () => {
   const ids: Operand = ["int64", 3];
   expect(() => inspectProgram(programOf("Div", { inputs: [ids, ids] }, []), 2 ** 30)).toThrow(/does not take int64/);
-});
-
-const peakOfFolded = (count: number): number => {
-  const graph = createGraph("folded");
-  const p = input(graph, "p", [1]);
-  const sums = Array.from({ length: count }, () => {
-    const ones = emit(graph, "ConstantOfShape", [integers(graph, [1 << 20])], [1 << 20], { value: 1 });
-    const twos = emit(graph, "Add", [ones, ones], ones.shape);
-    return emit(graph, "ReduceSum", [emit(graph, "Mul", [twos, p], ones.shape)], [], { keepdims: 0 });
-  });
-  output("sum", emit(graph, "Sum", sums, []));
-  return inspectProgram(writeModel(graph, {}), 2 ** 40).peak;
-};
-
-test("what follows from constants alone is there all the time, since a runtime computes it when it opens a program", () => {
-  expect((peakOfFolded(11) - peakOfFolded(1)) / 2 ** 20).toBeCloseTo(10 * 2 * 4, 1);
 });

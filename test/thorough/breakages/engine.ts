@@ -507,11 +507,4 @@ export const engine: readonly Breakage[] = [
     instead: "runtime + programs",
     tests: ["test/offchain/engine/host.test.ts"],
   },
-  {
-    name: "what a runtime makes of constants and keeps is not counted",
-    file: "offchain/src/engine/inspect/inspect.ts",
-    text: "  for (const name of kept) lastUse.delete(name);",
-    instead: "  void kept;",
-    tests: ["test/offchain/engine/operators.test.ts"],
-  },
 ];

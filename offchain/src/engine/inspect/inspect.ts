@@ -166,8 +166,7 @@ function inspectGraph(graph: GraphForm, outer: Scope, inspection: Inspection): W
     const { name, value: claim } = claimed(form);
     agree(name, own.get(name), claim);
   }
-  const fixed = followsFromConstants(graph, inputs, outer);
-  const peak = resident + fullest(graph, own, working, fixed);
+  const peak = resident + fullest(graph, own, working);
   if (peak > inspection.limits.memory) tooLarge(peak, inspection.limits.memory);
   return { inputs, outputs, peak };
 }
@@ -190,31 +189,13 @@ function tooLarge(needed: number, memory: number): never {
   );
 }
 
-/** Values that follow from constants alone: a runtime computes them when it opens the program, and keeps them. */
-function followsFromConstants(graph: GraphForm, inputs: readonly InspectedValue[], outer: Scope): ReadonlySet<string> {
-  const varying = new Set([...outer.keys(), ...inputs.map(({ name }) => name)]);
-  const fixed = new Set<string>();
-  for (const node of graph.nodes) {
-    const varies =
-      node.inputs.some((name) => varying.has(name)) || node.attributes.some(({ g, graphs }) => g ?? graphs[0]);
-    for (const name of node.outputs) (varies ? varying : fixed).add(name);
-  }
-  return fixed;
-}
-
-/** Bytes of computed values at the fullest moment: each lives from its node to the last that reads it; outputs and `kept` stay. */
-function fullest(
-  graph: GraphForm,
-  own: ReadonlyMap<string, Value>,
-  working: readonly number[],
-  kept: ReadonlySet<string>,
-): number {
+/** Bytes of computed values at the fullest moment: each lives from its node to the last that reads it; outputs stay. */
+function fullest(graph: GraphForm, own: ReadonlyMap<string, Value>, working: readonly number[]): number {
   const lastUse = new Map<string, number>();
   for (const [at, node] of graph.nodes.entries()) {
     for (const name of [...node.outputs, ...node.inputs]) lastUse.set(name, at);
   }
   for (const { name } of graph.outputs) lastUse.delete(name);
-  for (const name of kept) lastUse.delete(name);
   const computed = new Set(graph.nodes.flatMap((node) => node.outputs));
   let live = 0;
   let most = 0;
