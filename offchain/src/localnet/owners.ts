@@ -202,6 +202,19 @@ async function stepTo<T>(followed: Followed, to: ProposalState, send: () => Prom
   }
 }
 
+/** Executes what is queued once the timelock lets it. @returns the transaction, undefined where somebody else was first */
+async function carryOut(followed: Followed, proposal: Proposal): Promise<Hex | undefined> {
+  const { client, governor, proposalId } = followed;
+  const eta = await proposalEta(client, { governor, proposalId });
+  const state = await until(followed, eta, async () => {
+    const now = await proposalState(client, { governor, proposalId });
+    return now === "executed" || (await getBlock(client)).timestamp >= eta ? now : undefined;
+  });
+  if (state === "executed") return undefined;
+  const own = await stepTo(followed, "executed", () => execute.sync(client, { governor, proposal }));
+  return own?.receipt.transactionHash;
+}
+
 /** The transaction in which it was executed, by whomever. @param from the block that it was proposed in */
 async function executionOf({ client, governor, proposalId }: Followed, from: bigint): Promise<Hex | undefined> {
   const { logs } = await getAllLogs(client, proposalExecuted({ governor }), { from });
@@ -286,15 +299,7 @@ export async function decide(
   await report();
   news(proposalNews.accepted());
 
-  const eta = await proposalEta(client, { governor, proposalId });
-  const state = await until(followed, eta, async () => {
-    const now = await proposalState(client, { governor, proposalId });
-    return now === "executed" || (await getBlock(client)).timestamp >= eta ? now : undefined;
-  });
-  const own =
-    state === "executed"
-      ? undefined
-      : await stepTo(followed, "executed", () => execute.sync(client, { governor, proposal }));
-  await report(own?.receipt.transactionHash ?? (await executionOf(followed, proposed.receipt.blockNumber)));
+  const own = await carryOut(followed, proposal);
+  await report(own ?? (await executionOf(followed, proposed.receipt.blockNumber)));
   news(proposalNews.executed(title));
 }

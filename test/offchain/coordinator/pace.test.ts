@@ -10,7 +10,8 @@ import {
   paceAfterMiss,
   restsAmong,
 } from "../../../offchain/src/coordinator/machine/pace.ts";
-import type { RunState } from "../../../offchain/src/coordinator/machine/state.ts";
+import { restsIn } from "../../../offchain/src/coordinator/machine/dealing.ts";
+import type { Member, RunState } from "../../../offchain/src/coordinator/machine/state.ts";
 import { awaitWork } from "../../../offchain/src/coordinator/work.ts";
 import type { Run } from "../../../offchain/src/coordinator/run.ts";
 import { play } from "./liveness.ts";
@@ -152,6 +153,17 @@ describe("a deal of work", () => {
     expect(rest(30_000, says(100_000))).toBe(63);
     expect(restsAmong([says(1), says(1)], 16, DEADLINE)(says(3_600_000_000))).toBe(0);
     expect(restsAmong([{ ...measured, pace: 50_000_000 }], 16, DEADLINE)({ ...measured, pace: 50_000_000 })).toBe(0);
+  });
+
+  it("goes by those who are there: keys that are silent make nobody sit rounds out", () => {
+    const slow = { ...measured, pace: 7_500_000, silent: false, since: 0 } as Member;
+    const rest = (silent: boolean): number => {
+      const quick = { ...slow, pace: 100_000, silent };
+      const members: RunState["members"] = { "0x01": quick, "0x02": slow, "0x03": quick, "0x04": quick };
+      const params = { roundDeadline: DEADLINE / 1_000 } as RunState["params"];
+      return restsIn({ members }, { round: 5, innerSteps: 16, params })(slow).rest;
+    };
+    expect([rest(false), rest(true)]).toEqual([31, 0]);
   });
 
   it("has as many steps as fit into half as long again as the holders allow, however slow all are", () => {

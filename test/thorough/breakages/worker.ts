@@ -66,6 +66,20 @@ export const worker: readonly Breakage[] = [
     tests: ["test/offchain/worker/sessions.test.ts"],
   },
   {
+    name: "a newer receipt of another run hides the last one of this run that was never answered",
+    file: "offchain/src/worker/node/receiptJournal.ts",
+    text: '.select("receipt_hash")\n    .where("run_id", "=", runId)',
+    instead: '.select("receipt_hash")',
+    tests: ["test/offchain/worker/sessions.test.ts"],
+  },
+  {
+    name: "who is no member of a finished run any more is not told of the acknowledgement that it never had",
+    file: "offchain/src/worker/assignments.ts",
+    text: 'if (error instanceof CoordinatorError && error.code === "RUN_FINISHED")',
+    instead: 'if (error instanceof CoordinatorError && error.code === "NONE")',
+    tests: ["test/offchain/worker/sessions.test.ts"],
+  },
+  {
     name: "a late acknowledgement that is none is forgotten where the worker is asked to stop",
     file: "offchain/src/worker/settling.ts",
     text: "if (error instanceof AcknowledgementError) throw error;",
