@@ -48,8 +48,10 @@ test("somebody else has the votes after --yes, and each wallet its own again", a
   const given = await cotrainHere(["delegate", two, "--yes", "--max-fee=1", ...elsewhere]);
   expect(given).toMatchObject({
     code: 0,
-    stdout: expect.stringContaining(`and now does to ${getAddress(two)}, by 0x`),
+    stdout: expect.stringContaining(`and now does to ${getAddress(two)}.`),
   });
+  // Each transaction is told once.
+  expect((given.stdout + given.stderr).match(/\b0x[0-9a-f]{64}\b/g)).toHaveLength(1);
   expect(await Promise.all([votes(one), votes(two)])).toEqual([0n, supply]);
 
   const shown = await cotrainHere(["shares", ...at, "--json"]);

@@ -21,6 +21,7 @@ import { MAX_WAITING_HEADS } from "../../../offchain/src/coordinator/machine/anc
 import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
 import { computeEpoch, postRoot } from "../../../offchain/src/coordinator/settlement.ts";
 import { reduceFragment, sourceOf } from "../../../offchain/src/diloco/index.ts";
+import { createLogger } from "../../../offchain/src/service/index.ts";
 import { readCheckpoint, readManifest } from "../../../offchain/src/storage/index.ts";
 import {
   domain,
@@ -46,6 +47,16 @@ async function two(options?: Parameters<typeof openPair>[0]): Promise<[TestWorke
   ({ harness } = pair);
   return pair.workers;
 }
+it("is logged by the number that screens and checkpoints have", async () => {
+  const lines: { readonly msg: string; readonly round?: number }[] = [];
+  const write = (line: string) => void lines.push(JSON.parse(line) as (typeof lines)[number]);
+  const logger = createLogger({ component: "coordinator", pretty: false, destination: { write } });
+  const [a, b] = await two({ logger });
+  await Promise.all([a.train(), b.train()]);
+  await roundIs(1);
+  expect(lines.filter(({ msg }) => msg === "round complete")).toMatchObject([{ round: 1 }]);
+});
+
 const roundIs = (round: number) => until(() => harness.run.driver.state.round === round, `round ${round}`);
 const state = () => harness.run.driver.state;
 /** What an effect is begun with. */
@@ -494,7 +505,10 @@ describe("a change", () => {
     expect((await harness.client.run(runId)).phase).toBe("Training");
     await b.train();
     await until(() => state().phase === "Paused", "the pause");
-    expect(await a.work()).toMatchObject({ kind: "wait", reason: "The run is paused." });
+    expect(await a.work()).toMatchObject({
+      kind: "wait",
+      reason: expect.stringMatching(/^The run is paused, .*: npm start does/),
+    });
     await harness.restart();
     expect(state().phase).toBe("Paused");
     await harness.client.control(runId, OPERATOR, { action: "resume" });

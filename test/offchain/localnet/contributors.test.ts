@@ -83,7 +83,7 @@ async function session(vote = true) {
   const waited = new Set<string>();
   const model = { clock, signal, owners: [], announce: (line: string) => told.push(line) } as unknown as LocalModel;
   const update = ({ waitsFor = [] }: { waitsFor?: readonly string[] }) => waitsFor.forEach((what) => waited.add(what));
-  const display = { update, announce: () => undefined, say: () => undefined };
+  const display = { update, announce: () => undefined, say: () => undefined, withdraw: () => undefined };
   const options = { goal: 60_000, vote, logger: silentLogger() };
   const ended = await passTime(clock, runSession(prepared as unknown as Prepared, model, display, options));
   return { ended, told, waited: [...waited], adds: clock.monotonic() - closedAt() };

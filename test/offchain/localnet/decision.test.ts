@@ -32,7 +32,12 @@ async function appliedIn(executedAt: number): Promise<number | undefined> {
   const signal = new AbortController().signal;
   const prepared = { local: true, lost: signal, preset: "0.1m", coordinator };
   const model = { clock, signal, owners: [], announce: () => undefined } as unknown as LocalModel;
-  const display = { update: () => undefined, announce: () => undefined, say: () => undefined };
+  const display = {
+    update: () => undefined,
+    announce: () => undefined,
+    say: () => undefined,
+    withdraw: () => undefined,
+  };
   const options = { goal: 100_000, vote: true, logger: silentLogger() };
   const session = await passTime(clock, runSession(prepared as unknown as Prepared, model, display, options));
   return session.appliedInRound;

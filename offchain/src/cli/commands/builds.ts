@@ -112,7 +112,7 @@ export const buildsProposeCommand = defineCommand({
       description: `what the build is for: one of ${deviceNames.join(", ")}, cuda with an index where there are several`,
     }),
     precision: choice(["fp32", "fp16"], {
-      description: "of products of matrices in a step; fp16 is for GPUs with shader-f16 (default: fp32)",
+      description: "of products of matrices in a step; fp16 is for GPUs with shader-f16",
       default: "fp32",
     }),
     steps: integer(3, 1_000, { description: "inner steps whose losses are compared", default: 32 }),

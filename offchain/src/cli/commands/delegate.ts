@@ -74,7 +74,7 @@ function choiceText(choice: Choice): string {
   const [from, to] = [toWhom(before, choice), toWhom(choice.delegate, choice)];
   if (before === choice.delegate) return `${who} delegates to ${to} already.`;
   if (transaction === null) return `${who} delegates to ${from}, and would to ${to}.`;
-  return `${who} delegated to ${from}, and now does to ${to}, by ${transaction}.`;
+  return `${who} delegated to ${from}, and now does to ${to}.`;
 }
 
 /** `cotrain delegate`. */
@@ -140,7 +140,7 @@ export const delegateCommand = defineCommand({
             const client = await signingAs(place, entry, options);
             const { receipt } = await delegate.sync(client, { shares, delegatee: choice.delegate });
             made.push({ ...choice, transaction: receipt.transactionHash });
-            // At once, since the next may fail.
+            // At once, since the next may fail; the sentence that follows on stdout does not repeat it.
             if (!output.json) output.notice(`${formatAddress(entry.account)}: ${receipt.transactionHash}`);
           }
         }
