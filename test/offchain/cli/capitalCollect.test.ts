@@ -151,7 +151,7 @@ test("what is not settled while the vault is short leaves what was settled to be
   expect(stdout).toContain(`Epoch ${second.epoch} is settled`);
   expect(stdout).not.toContain("Left out");
   // Nobody votes with its shares yet; once somebody does, nothing is said of it.
-  const voteless = `The shares of ${buyer} have votes once it delegates them`;
+  const voteless = `The shares of ${getAddress(buyer)} have votes once it delegates them`;
   expect(stdout.replaceAll(/\s+/g, " ")).toContain(voteless);
   const { client } = await signing();
   const shares = await sharesOf(client, { addresses: stage.world.contracts, modelId: stage.world.modelId });

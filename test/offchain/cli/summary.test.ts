@@ -23,6 +23,8 @@ const listed = (firstRound: number): string[] =>
 /** Nothing waits in a contract. */
 const nothing = { unclaimed: "0", inGrants: "0", inSale: "0" } as const;
 
+const wei = (shares: bigint): string => String(shares * 10n ** 18n);
+
 const listBy = (command: string) => ({ commands: [{ command, what: EVERY_CHECKPOINT }] });
 
 describe("the summary", () => {
@@ -306,7 +308,6 @@ describe("the summary", () => {
   });
 
   test("shares stand beside the payment or grant that they are of, and what else came of the kind has a row of its own", () => {
-    const wei = (shares: bigint): string => String(shares * 10n ** 18n);
     const origins = { compute: wei(1_500n), capital: wei(250n), code: wei(80n) };
     const shares = { ...summary.shares, minted: wei(1_830n), origins };
     const rows = (change: Partial<Summary>): string[] => {
