@@ -133,8 +133,8 @@ function inParts(
       let told = 0;
       const results = await guard.trained((heard) => {
         const progress = (done: number, newest: readonly StepResult[]): void => {
-          // What tells of the same steps again and again is silent.
-          if (done <= told || done > to - from) return;
+          // What tells of the same steps again and again is silent, and so is what tells of steps that nobody asked for.
+          if (done <= told || done > to - from || newest.length !== done - told) return;
           told = done;
           heard();
           onSteps(newest);

@@ -129,6 +129,16 @@ describe.skipIf(!linux)("the engine's process", () => {
       expect(allowanceFor(place, [peak], 2, available) - allowanceFor(place, [], 2, 0)).toBe(available);
   });
 
+  test.each(["cpu", "wasm"] as const)("computes on as many threads as it is told, on %s", async (place) => {
+    const counts: number[] = [];
+    for (const threads of [1, 5]) {
+      const engine = await engineHostOn(place)({ programs: { step: step.bytes }, threads });
+      counts.push(readdirSync(`/proc/${engine.pid}/task`).length);
+      await engine.close();
+    }
+    expect(counts[1]! - counts[0]!).toBe(4);
+  });
+
   test("ends with its host at kill -9, even in the middle of a step that takes hours", async () => {
     const script = fileURLToPath(new URL("./endlessHost.ts", import.meta.url));
     const host = spawn(process.execPath, ["--conditions=cotrain-source", script], {

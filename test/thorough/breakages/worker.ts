@@ -382,9 +382,9 @@ export const worker: readonly Breakage[] = [
   },
   {
     name: "a program of other parameters than the definition's is trained",
-    file: "offchain/src/worker/deviceTrainer.ts",
-    text: "JSON.stringify(outline.parameters) === JSON.stringify(due)",
-    instead: "outline.parameters.length === due.length",
+    file: "offchain/src/engine/fitsProgram.ts",
+    text: "JSON.stringify(parameters) !== JSON.stringify(due)",
+    instead: "parameters.length !== due.length",
     tests: ["test/offchain/worker/deviceTrainer.test.ts"],
   },
   {
@@ -498,5 +498,40 @@ export const worker: readonly Breakage[] = [
     text: 'if (problem === "") return outline;',
     instead: "return outline;",
     tests: ["test/offchain/worker/deviceTrainer.test.ts"],
+  },
+  {
+    name: "a slow device is lost after it proved what a step takes",
+    file: "offchain/src/worker/deviceTrainer.ts",
+    text: "          guard.measured(micros / 1_000);\n",
+    instead: "",
+    tests: ["test/offchain/worker/deviceTrainer.test.ts"],
+  },
+  {
+    name: "a device whose steps are slow is lost though it took one",
+    file: "offchain/src/worker/deviceTrainer.ts",
+    text: "      guard.measured(stepMs);\n",
+    instead: "",
+    tests: ["test/offchain/worker/deviceTrainer.test.ts"],
+  },
+  {
+    name: "an engine that tells of more steps than it was asked for is not silent",
+    file: "offchain/src/worker/deviceTrainer.ts",
+    text: " || done > to - from ||",
+    instead: " ||",
+    tests: ["test/offchain/worker/deviceTrainer.test.ts"],
+  },
+  {
+    name: "an engine that tells of more results than steps is not silent",
+    file: "offchain/src/worker/deviceTrainer.ts",
+    text: " || newest.length !== done - told) return;",
+    instead: ") return;",
+    tests: ["test/offchain/worker/deviceTrainer.test.ts"],
+  },
+  {
+    name: "a worker takes a GPU for one that has the machine's memory",
+    file: "offchain/src/worker/workerDevice.ts",
+    text: "  ownMemory: device.ownMemory,\n",
+    instead: "",
+    tests: ["test/offchain/engine/devices.test.ts"],
   },
 ];
