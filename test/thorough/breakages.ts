@@ -18,6 +18,7 @@ import { data } from "./breakages/data.ts";
 import { deploy } from "./breakages/deploy.ts";
 import { diloco } from "./breakages/diloco.ts";
 import { engine } from "./breakages/engine.ts";
+import { engineRuntime } from "./breakages/engineRuntime.ts";
 import { localnet } from "./breakages/localnet.ts";
 import { run } from "./breakages/run.ts";
 import { runProposals } from "./breakages/runProposals.ts";
@@ -34,6 +35,7 @@ export type { Breakage };
 export const breakages: readonly Breakage[] = [
   ...base,
   ...engine,
+  ...engineRuntime,
   ...diloco,
   ...data,
   ...storage,

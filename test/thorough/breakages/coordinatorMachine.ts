@@ -556,4 +556,18 @@ export const coordinatorMachine: readonly Breakage[] = [
     instead: "",
     tests: ["test/offchain/coordinator/fixture.test.ts"],
   },
+  {
+    name: "who is nearly done has no time to send",
+    file: "offchain/src/coordinator/machine/dealing.ts",
+    text: "const MARGIN = 1.1;",
+    instead: "const MARGIN = 1;",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
+  {
+    name: "a part of a newcomer's work counts only when it is waited for no more",
+    file: "offchain/src/coordinator/machine/dealing.ts",
+    text: "member.measured ? budget : Math.min(budget, newcomers ?? budget)",
+    instead: "member.measured ? budget : Math.max(budget, newcomers ?? budget)",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
 ];

@@ -283,4 +283,18 @@ export const runProposals: readonly Breakage[] = [
     instead: "  void requireDelegationFile;\n",
     tests: ["test/offchain/cli/delegate.test.ts"],
   },
+  {
+    name: "a build in fp32 gets the step in fp16 of one that was admitted first",
+    file: "offchain/src/run/builds.ts",
+    text: 'builds.filter(isKnown).find(({ document }) => document.precision === "fp32")',
+    instead: "builds.filter(isKnown).find(({ document }) => document.precision !== undefined)",
+    tests: ["test/offchain/run/builds.test.ts"],
+  },
+  {
+    name: "a run stays without a build for a device whose process was killed once",
+    file: "offchain/src/run/firstBuilds.ts",
+    text: "    if (!(error instanceof EngineClosedError)) throw error;\n    return make();\n",
+    instead: "    void EngineClosedError;\n    throw error;\n",
+    tests: ["test/offchain/run/firstBuilds.test.ts"],
+  },
 ];
