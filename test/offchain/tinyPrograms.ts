@@ -8,7 +8,7 @@ import type { ProgramKind } from "../../offchain/src/engine/signature.ts";
 import type { BlobStore } from "../../offchain/src/storage/index.ts";
 
 /** A program for AdamW's two moments of each parameter. @param tokens shape of its tokens */
-export function tinyProgram(
+function tinyProgram(
   kind: ProgramKind,
   { table }: Pick<Definition, "table">,
   tokens: readonly [number, number],

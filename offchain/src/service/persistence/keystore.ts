@@ -41,29 +41,15 @@ export interface KeystorePaths {
   readonly passphrase: string;
 }
 
-export interface CreateKeystoreOptions extends KeystorePaths {
+export interface KeystoreOptions extends KeystorePaths {
   /** Cost of guessing: {@link SCRYPT_N_LOCAL} or {@link SCRYPT_N_STANDARD}. */
   readonly scryptN: number;
   /** A key to keep; default a new one from the system's randomness. */
   readonly privateKey?: Hex;
 }
 
-/**
- * Makes a keystore and, unless it exists, its passphrase file (32 random bytes in hex).
- * @returns the account, as the keystore on the disk opens
- * @throws UserError `KEYSTORE_EXISTS` (nothing is ever overwritten), `KEYSTORE_PERMISSIONS`, `PATH_UNWRITABLE`
- */
-export async function createKeystore(options: CreateKeystoreOptions): Promise<PrivateKeyAccount> {
-  if (existsSync(options.keystore) || !(await makeKeystore(options)))
-    throw new UserError(
-      "KEYSTORE_EXISTS",
-      `${options.keystore} exists already and is not overwritten: move it away or name another file.`,
-    );
-  return openKeystore(options);
-}
-
 /** The passphrase comes first, and is that of whoever made it first. @returns false where a keystore came meanwhile */
-async function makeKeystore(options: CreateKeystoreOptions): Promise<boolean> {
+async function makeKeystore(options: KeystoreOptions): Promise<boolean> {
   const { keystore, passphrase, privateKey = generatePrivateKey(), scryptN: N } = options;
   if (!existsSync(passphrase)) await writeFileOnce(passphrase, `${randomBytes(32).toString("hex")}\n`, { mode: 0o600 });
   const { address } = privateKeyToAccount(privateKey);
@@ -95,8 +81,12 @@ export async function openKeystore(paths: KeystorePaths): Promise<PrivateKeyAcco
   return privateKeyToAccount(opened.privateKey as Hex);
 }
 
-/** Opens the keystore that is on the disk, made before if there was none: a key that nobody keeps is never used. @throws as the two */
-export async function ensureKeystore(options: CreateKeystoreOptions): Promise<PrivateKeyAccount> {
+/**
+ * Opens the keystore that is on the disk, made before if there was none, and so its passphrase file (32 random bytes in hex):
+ * a key that nobody keeps is never used, and nothing is ever overwritten.
+ * @throws as {@link openKeystore}; UserError `PATH_UNWRITABLE`
+ */
+export async function ensureKeystore(options: KeystoreOptions): Promise<PrivateKeyAccount> {
   if (!existsSync(options.keystore)) await makeKeystore(options);
   return openKeystore(options);
 }
