@@ -65,11 +65,14 @@ const patience = () => (Number(process.env[PATIENCE_VARIABLE]) > 0 ? Number(proc
 /** Set by Ctrl-C while something is installed. */
 let interrupted = false;
 
+/** A text in the place of what stands on a terminal's line, of which nothing is left where that was longer. */
+export const rewritten = (text, done) => `\r${text}\u001b[K${done ? "\n" : ""}`;
+
 /** How long it has taken and how much has come, on one line of a terminal; elsewhere a line now and then. */
 function showProgress(what, started, packages, done) {
   const seconds = Math.round((performance.now() - started) / 1_000);
   const text = `cotrain: ${what}: ${packages} ${packages === 1 ? "package" : "packages"} fetched, ${seconds} s`;
-  if (process.stderr.isTTY) process.stderr.write(`\r${text}${done ? "\n" : ""}`);
+  if (process.stderr.isTTY) process.stderr.write(rewritten(text, done));
   else if (done || seconds % 30 === 0) process.stderr.write(`${text}\n`);
 }
 

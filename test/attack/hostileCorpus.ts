@@ -210,6 +210,13 @@ const bombs = (): [string, Uint8Array][] => [
     }),
   ],
   [
+    "a division of whole numbers, which ends the process",
+    added((graph) => {
+      graph.initializer.push(ints("minus_one", [-1]));
+      graph.node.push(node("Div", ["tokens", "minus_one"], ["quotient"]));
+    }),
+  ],
+  [
     "ConstantOfShape with a negative size",
     added((graph) => {
       graph.initializer.push(ints("huge", [-1]));

@@ -4,6 +4,7 @@ import { join } from "node:path";
 
 import { asModelId, type Digest } from "@cotrain/sdk/protocol";
 
+import { UserError } from "../../offchain/src/base/index.ts";
 import { writeFileDurable } from "../../offchain/src/base/node/index.ts";
 import { checkpointImportCommand } from "../../offchain/src/cli/commands/checkpoint.ts";
 import { createOutput } from "../../offchain/src/cli/output.ts";
@@ -13,7 +14,7 @@ import { fragmentLayouts } from "../../offchain/src/diloco/index.ts";
 import { openCpuEngine } from "../../offchain/src/engine/runtime/node/cpu.ts";
 import { conformance, readSignature } from "../../offchain/src/engine/index.ts";
 import { devices, openEngineHost } from "../../offchain/src/engine/runtime/node/index.ts";
-import { proveBuild } from "../../offchain/src/run/index.ts";
+import { problemOfPrograms, proveBuild } from "../../offchain/src/run/index.ts";
 import { bundleModel, exportModel, putDocument } from "../../offchain/src/storage/index.ts";
 import { createLossMeter } from "../../offchain/src/validator/index.ts";
 import { contracts } from "../offchain/contracts.ts";
@@ -59,13 +60,20 @@ export function entrancesOf(world: ServedRun): Readonly<Record<string, (program:
   const loss = createLossMeter({ coordinator: url, cache: join(directory, "cache") });
   const { signal: never } = new AbortController();
   const trainer = { definition, layouts: fragmentLayouts(definition.table) };
+  const trained = { digest: material.buildDigest, document: material.build };
   return {
     "the reading of a signature": async (program) => readSignature(program, MEMORY),
     "the engine itself": (program) => openCpuEngine({ programs: { step: program }, threads: 1, memory: MEMORY }),
     "the engine's process": (program) => openEngineHost({ programs: { step: program }, threads: 1, memory: MEMORY }),
     conformance: (program) => conformance(openEngineHost, program),
     "a worker's trainer": (program) =>
-      trainerOn(devices.cpu)({ description: trainer, program, threads: 1, signal: never } as unknown as TrainerInput),
+      trainerOn(devices.cpu)({
+        description: trainer,
+        build: trained,
+        program,
+        threads: 1,
+        signal: never,
+      } as unknown as TrainerInput),
     "a validator's held-out loss": async (program) => {
       const build = await buildOf(world, program);
       const request = { runId, definition: definitionDigest, build, checkpoint, sequences: 4 };
@@ -86,6 +94,10 @@ export function entrancesOf(world: ServedRun): Readonly<Record<string, (program:
       return textFrom({ blobs: store, definition: definitionDigest, build, checkpoint, ...options }).next();
     },
     "cotrain checkpoint import": (program) => importing(world, program),
+    "the look at a build's programs": async (program) => {
+      const problem = await problemOfPrograms({ blob: async () => program }, runId, material.build, definition);
+      if (problem !== "") throw new UserError("BUILD_UNFIT", `The build is refused: ${problem}.`);
+    },
     "cotrain builds propose": async (program) => {
       const known = { digest: material.buildDigest, admitted: true, since: 0, document: material.build };
       const blobs = { blob: async () => program };

@@ -67,6 +67,7 @@ const guarded: Readonly<Record<string, string | null>> = {
   "cotrain generate": "cli/text.ts",
   "cotrain checkpoint import": "cli/commands/checkpoint.ts",
   "cotrain builds propose": "run/builds.ts",
+  "the look at a build's programs": "run/programs.ts",
 };
 /** Hands on none but programs that it has built itself. */
 const own = ["run/firstBuilds.ts"];

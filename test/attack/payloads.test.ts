@@ -7,6 +7,7 @@ import {
   type ReceiptsFile,
   routes,
   type ScreeningFile,
+  weightingCode,
 } from "@cotrain/sdk/protocol";
 import { afterEach, describe, expect, it, onTestFinished } from "vitest";
 
@@ -114,6 +115,15 @@ async function documents(of: Harness): Promise<{ receipts: ReceiptsFile; screeni
   };
 }
 
+/** What a record of the first round is held against, under these parameters. */
+const recordCheck = (of: Harness, over: Partial<typeof params>, receipts: ReceiptsFile) => ({
+  definition: of.run.definition,
+  params: { ...params, ...over },
+  paramsVersion: 1,
+  receipts,
+  past: [],
+});
+
 function noise(size: number, seed: string): Float32Array<ArrayBuffer>[] {
   const random = createRandom(seed);
   return ELEMENTS.map((n) => Float32Array.from({ length: n }, () => random.normal() * size));
@@ -157,6 +167,22 @@ const nearly = (payloads: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayB
     }
     return new Uint8Array(copy.buffer);
   });
+
+/** As if all of them counted. */
+const forgiven = <T extends { outcome: number }>(all: T[]): T[] => all.map((each) => ({ ...each, outcome: 0 }));
+
+/** The record of a search holds by the tokens of its receipts, and where one had most of them only if all weigh alike. */
+function weighedAnew(of: Harness, receipts: ReceiptsFile, file: ScreeningFile): void {
+  const [found] = file.gate.passes[0]!.leftOut;
+  const heavy = receipts.receipts.map((each) =>
+    each.receipt.worker === found ? { ...each, tokens: String(100 * Number(each.tokens)) } : each,
+  );
+  const problem = (weighting: number, under: ReceiptsFile): string =>
+    problemOfScreening({ ...recordCheck(of, { aggregatorBps: 5_000, weighting }, under), file });
+  expect(problem(weightingCode.tokens, receipts)).toBe("");
+  expect(problem(weightingCode.tokens, { ...receipts, receipts: heavy })).toContain("The loss gate: pass 0");
+  expect(problem(weightingCode.uniform, { ...receipts, receipts: heavy })).toBe("");
+}
 
 describe("one accepted payload", () => {
   let earlier: Uint8Array<ArrayBuffer>[] = [];
@@ -231,12 +257,22 @@ describe("one accepted payload", () => {
       Float32Array.from(values, (value, i) => -4 * (value - target(i))),
     );
     expect(await round(of, workers, () => encoded(poison))).toEqual([0, 0, 0, outcomeCode.lossHarm]);
-    const { screening } = await documents(of);
+    const { screening, receipts } = await documents(of);
     const [failed, stood] = screening.gate.passes;
     expect(failed).toMatchObject({ leftOut: [workers[3]!.address] });
     expect(failed!.tried.length).toBeGreaterThan(0);
     expect(stood).toMatchObject({ tried: [], leftOut: [] });
     expect(loss(await parameters(of))).toBeLessThan(middle);
+    // A record that forgives it, with its receipt, is none.
+    const check = recordCheck(of, { aggregatorBps: 0 }, receipts);
+    expect(problemOfScreening({ ...check, file: screening })).toBe("");
+    const file = { ...screening, workers: forgiven(screening.workers) };
+    const problem = problemOfScreening({
+      ...check,
+      file,
+      receipts: { ...receipts, receipts: forgiven(receipts.receipts) },
+    });
+    expect(problem).toContain("The loss gate gives");
   });
 
   // foundation 2
@@ -276,6 +312,7 @@ describe("one accepted payload", () => {
       expect(passes[0]!.after).toBeGreaterThan(before! + of.run.definition.screening.gateBound);
       // What one of them moved in a round before does more harm together with it: later rounds may find both alone.
       searches.push(passes[0]!.tried.filter(({ without }) => without).length);
+      if (n === 0) weighedAnew(of, receipts, screening);
       const left = receipts.receipts.filter(({ outcome }) => outcome !== 0);
       expect(left.length).toBeGreaterThan(0);
       expect(new Set(left.map(({ outcome }) => outcome))).toEqual(new Set([outcomeCode.lossHarm]));

@@ -81,7 +81,7 @@ export interface LightRun extends KnownRun, AsyncDisposable {
 }
 
 /** What a run has of its own beside what all have. */
-type Own = Pick<MaterialOptions, "tokenizer" | "microBatch">;
+type Own = Pick<MaterialOptions, "tokenizer" | "microBatch" | "here">;
 
 /** Makes and registers a run whose rounds open when `workers` have joined, and starts its coordinator. */
 export async function openLightRun(preset: string, workers: number, own: Own = {}): Promise<LightRun> {

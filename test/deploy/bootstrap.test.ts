@@ -31,10 +31,19 @@ interface Facts {
   readonly cpuinfo?: string;
 }
 
-const { checkClone, checkMachine } = (await import(pathToFileURL(join(root, "deploy/bootstrap.mjs")).href)) as {
+const { checkClone, checkMachine, rewritten } = (await import(
+  pathToFileURL(join(root, "deploy/bootstrap.mjs")).href
+)) as {
   checkClone: (folder?: string, access?: (path: string, mode: number) => void) => string | undefined;
   checkMachine: (facts?: Facts) => string | undefined;
+  rewritten: (text: string, done: boolean) => string;
 };
+
+test("what is written in the place of a longer text leaves nothing of it", () => {
+  // Of "2 packages fetched, 1 s" the last letter would stand beside "1 package fetched, 1 s".
+  expect(rewritten("1 package", false)).toBe("\r1 package\u001b[K");
+  expect(rewritten("2 packages", true)).toBe("\r2 packages\u001b[K\n");
+});
 
 describe("a machine", () => {
   const good: Facts = { node: "20.0.0", platform: "linux", arch: "x64", glibc: "2.36", cpuinfo: "flags: fma avx avx2" };

@@ -22,7 +22,7 @@ const waits: Readonly<Record<string, readonly [places: number, what: string]>> =
   "offchain/service/support.ts": [1, "looks for what must come"],
   "offchain/validator/harness.ts": [1, "looks for what must come"],
   "offchain/worker/coordinatorDouble.ts": [2, "is the coordinator that a worker waits for, and one that hangs"],
-  "offchain/worker/deviceTrainer.test.ts": [1, "is a device whose steps take time"],
+  "offchain/worker/deviceTrainer.test.ts": [2, "is a device whose steps take time"],
   "offchain/worker/fixture.ts": [1, "is a trainer whose steps take time"],
   "offchain/worker/runWorker.test.ts": [1, "is an upload that takes time"],
   "offchain/worker/workerHarness.ts": [1, "looks for what must come"],

@@ -35,8 +35,17 @@ describe.runIf(canRun("training in a browser", "chromium"))("in Chromium", () =>
   });
 
   test("a worker asks its device whether it multiplies in fp16, as under Node: SwiftShader does not", async () => {
-    expect(await browser.call("takesHalf", "webgpu")).toBe(false);
-    expect(await browser.call("takesHalf", "wasm")).toBe(false);
+    expect(await browser.call("takesHalf", "webgpu")).toEqual({ takes: false, asked: true });
+    expect(await browser.call("takesHalf", "wasm")).toEqual({ takes: false, asked: false });
+  });
+
+  test("a device claims what it claims under Node, and has all threads of the machine", async () => {
+    for (const name of ["wasm", "webgpu"] as const) {
+      const { allThreads, ...claims } = await browser.call("claimsOf", name);
+      const { exact, exactness } = devices[name];
+      expect(claims).toEqual({ exact, exactness: exactness() });
+      expect(allThreads || name === "webgpu").toBe(true);
+    }
   });
 });
 

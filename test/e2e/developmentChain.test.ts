@@ -60,6 +60,7 @@ it("is trained on, anchored, and pays", async () => {
     return second.stderr().endsWith(stays);
   });
   const told = second.stderr();
+  expect(told).toMatch(/\nothers join with\n {2}npm run cotrain -- worker [^]*\nThe run is paused\. /);
   // What was bought is bought for ever.
   expect(told).not.toContain("deposited");
   second.kill("SIGINT");

@@ -12,7 +12,7 @@ import { createTestClient, http, publicActions } from "viem";
 import { openReader } from "../../offchain/src/chain/index.ts";
 import { openLocalRun, readerOptions } from "../../offchain/src/run/index.ts";
 import { Summary } from "../../offchain/src/cli/up/summary.ts";
-import { createKeystore, SCRYPT_N_LOCAL } from "../../offchain/src/service/index.ts";
+import { ensureKeystore, SCRYPT_N_LOCAL } from "../../offchain/src/service/index.ts";
 import { Value } from "typebox/value";
 import {
   freePort,
@@ -158,7 +158,7 @@ describe("on a chain with another id", () => {
     const wallet = join(stage.directory, "wallet.json");
     const passphrase = join(stage.directory, "passphrase");
     writeFileSync(passphrase, "correct horse battery staple\n", { mode: 0o600 });
-    const account = await createKeystore({ keystore: wallet, passphrase, scryptN: SCRYPT_N_LOCAL });
+    const account = await ensureKeystore({ keystore: wallet, passphrase, scryptN: SCRYPT_N_LOCAL });
     await chain().setBalance({ address: account.address, value: 10n ** 20n });
     const running = await up([
       "--fresh",

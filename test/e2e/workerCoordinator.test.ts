@@ -22,6 +22,7 @@ import {
   eventLogMigrations,
   listen,
   openDatabase,
+  openRoleDirectory,
   silentLogger,
 } from "../../offchain/src/service/index.ts";
 import { checkpointZero, screeningOf } from "../../offchain/src/run/index.ts";
@@ -169,18 +170,17 @@ test.skipIf(process.platform !== "linux")(
       for (const pid of enginesOn("wasm")) process.kill(pid, "SIGKILL");
     };
     const worker = (byte: string, device: readonly string[], onEvent: (event: WorkerEvent) => void) =>
-      workerDaemon(
+      workIn(
+        byte,
         {
           coordinator: `http://127.0.0.1:${coordinator.port}`,
-          state: join(directory, "state"),
-          role: `worker-${byte}`,
           account: account(byte),
           device,
           threads: 1,
           chain,
           onEvent,
         },
-        context(stop.signal),
+        stop.signal,
       );
     const workers = [worker("31", ["wasm", "cpu"], kill), worker("32", ["cpu"], () => undefined)];
     const after = (type: WorkerEvent["type"]): boolean =>
@@ -208,22 +208,32 @@ test.skipIf(process.platform !== "linux")(
   },
 );
 
+/** Works in a directory of its own until it is told to stop. */
+async function workIn(
+  byte: string,
+  options: Omit<Parameters<typeof workerDaemon>[0], "directory" | "role">,
+  signal: AbortSignal,
+): Promise<void> {
+  const role = `worker-${byte}`;
+  const own = await openRoleDirectory(join(directory, "state"), role, { create: true });
+  await workerDaemon({ ...options, directory: own, role }, context(signal)).finally(() => own.close());
+}
+
 /** Two of them, and what each says. */
 function startWorkers(port: number) {
   const stop = new AbortController();
   const events: Record<string, WorkerEvent[]> = { "31": [], "32": [] };
   const workers = Object.entries(events).map(([byte, seen]) =>
-    workerDaemon(
+    workIn(
+      byte,
       {
         coordinator: `http://127.0.0.1:${port}`,
-        state: join(directory, "state"),
-        role: `worker-${byte}`,
         account: account(byte),
         threads: 1,
         chain,
         onEvent: (event) => seen.push(event),
       },
-      context(stop.signal),
+      stop.signal,
     ),
   );
   return { stop, events, workers };

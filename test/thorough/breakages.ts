@@ -19,6 +19,7 @@ import { deploy } from "./breakages/deploy.ts";
 import { diloco } from "./breakages/diloco.ts";
 import { disputes } from "./breakages/disputes.ts";
 import { engine } from "./breakages/engine.ts";
+import { engineRuntime } from "./breakages/engineRuntime.ts";
 import { localnet } from "./breakages/localnet.ts";
 import { run } from "./breakages/run.ts";
 import { runEpoch } from "./breakages/runEpoch.ts";
@@ -36,6 +37,7 @@ export type { Breakage };
 export const breakages: readonly Breakage[] = [
   ...base,
   ...engine,
+  ...engineRuntime,
   ...diloco,
   ...data,
   ...storage,

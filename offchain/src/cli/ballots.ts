@@ -2,8 +2,9 @@
 import { type Ballot, castVoteBySig, pastVotesOf, type SignedBallot, type VoteSupport } from "@cotrain/sdk/actions";
 import type { Address, Hex } from "@cotrain/sdk/protocol";
 
-import { formatAddress, formatShares, timeText, UserError } from "../base/index.ts";
-import { draftBallot, requireCastable, writeBallot } from "../run/index.ts";
+import { formatAddress, formatCount, formatShares, timeText, UserError } from "../base/index.ts";
+import { draftBallot, requireBallotFile, requireCastable, writeBallot } from "../run/index.ts";
+import type { Output } from "./output.ts";
 import { requireEntries, signingAs } from "./place.ts";
 import type { DecidingPlace } from "./proposing.ts";
 import { requirePinned } from "./quorum.ts";
@@ -42,6 +43,8 @@ export interface BallotOutcome extends Ballot {
   /** Until when it can be sent, chain seconds; a late quorum moves it. */
   readonly deadline: number;
   readonly state: "shown" | "signed" | "sent";
+  /** About what sending it takes; null where it is signed. */
+  readonly gas: bigint | null;
   /** Null where nothing was sent. */
   readonly transaction: Hex | null;
 }
@@ -50,7 +53,7 @@ const saidText = (support: VoteSupport): string => (support === "abstain" ? "abs
 
 /** What a ballot says, in words: what a wallet shows of it is numbers. */
 export function ballotText(outcome: BallotOutcome): string {
-  const { file, governor, voter, proposalId, support, nonce, reason, title, votes, deadline, state } = outcome;
+  const { file, governor, voter, proposalId, support, nonce, reason, title, votes, deadline, state, gas } = outcome;
   const weight =
     votes === undefined ? "with what votes it has when voting begins" : `with ${formatShares(votes)} votes`;
   const of = `proposal ${proposalId}${title === "" ? "" : ` ${JSON.stringify(title)}`}`;
@@ -60,7 +63,7 @@ export function ballotText(outcome: BallotOutcome): string {
   const where = `${what}: governor ${formatAddress(governor)}, nonce ${nonce}, to be sent until voting ends, ${timeText(deadline)}.`;
   return state === "signed"
     ? `${where} Signed in ${file}: anybody who has the file may send it, with npx cotrain vote --submit ${file}`
-    : `${where} Nothing was signed or sent.`;
+    : `${where}${gas === null ? "" : ` Sending it would take about ${formatCount(gas)} gas.`} Nothing was signed or sent.`;
 }
 
 /** @param timepoint when votes are counted, chain seconds; that of now is not known yet */
@@ -79,16 +82,18 @@ interface Request {
 
 /**
  * Signs a vote into a file; sends nothing.
- * @throws UserError `QUORUM_UNPINNED`, `WALLET_SEVERAL`
+ * @throws UserError `QUORUM_UNPINNED`, `WALLET_SEVERAL`, `FILE_EXISTS` for a file that is no signed vote
  */
 export async function signBallotFile(
   place: DecidingPlace,
   told: ToldProposal,
   { support, reason, ...request }: Request & Pick<Ballot, "support"> & { readonly reason: string | undefined },
+  output: Output,
 ): Promise<BallotOutcome> {
   // Else it chooses the governor: of any model whose holders vote alike.
   requirePinned(place);
   const { file, dryRun } = request;
+  await requireBallotFile(file);
   const [entry, ...others] = requireEntries(place, request);
   if (!entry || others.length > 0)
     throw new UserError("WALLET_SEVERAL", "One wallet signs one file: name it with --wallet and --passphrase-file.");
@@ -97,6 +102,9 @@ export async function signBallotFile(
   const { ballot, sign } = await draftBallot(place, vote);
   const shown = await shownOf(place, told, ballot, file);
   if (dryRun) return shown;
+  // Before the key is opened: which contract it is for is what the node says.
+  if (!output.json)
+    output.notice(`By what the node says, the model's governor is contract ${formatAddress(place.governor)}.`);
   await writeBallot(file, place, await sign(await entry.open()));
   return { ...shown, state: "signed" };
 }
@@ -105,21 +113,40 @@ async function shownOf(place: DecidingPlace, told: ToldProposal, ballot: Ballot,
   const { governor } = place;
   const { title, standing } = told;
   const votes = await votesAt(place, ballot.voter, told);
-  return { ...ballot, file, governor, title, votes, deadline: standing.deadline, state: "shown", transaction: null };
+  return {
+    ...ballot,
+    file,
+    governor,
+    title,
+    votes,
+    deadline: standing.deadline,
+    state: "shown",
+    gas: null,
+    transaction: null,
+  };
+}
+
+/** About what gas sending it takes. A voter that is a contract runs code of its own choice in it, for which the sender pays. */
+async function gasOf(place: DecidingPlace, signed: SignedBallot, sender: Address | undefined): Promise<bigint> {
+  const { to, data } = castVoteBySig.call({ governor: place.governor, ...signed });
+  return place.connection.call((client) =>
+    client.estimateGas({ to, data, ...(sender !== undefined && { account: sender }) }),
+  );
 }
 
 /**
  * Sends a vote that a holder has signed, once it was held against the chain; a wallet of the place pays the gas.
  * @param told the proposal that it is on, which is voted on now
- * @throws UserError `VOTES_NONE`; what `requireCastable` throws
+ * @param request.maxGas what it may take
+ * @throws UserError `VOTES_NONE`, `BALLOT_GAS`; what `requireCastable` throws
  */
 export async function sendBallot(
   place: DecidingPlace,
   told: ToldProposal,
   signed: SignedBallot,
-  request: Request & { readonly maxFee: number },
+  request: Request & { readonly maxFee: number; readonly maxGas: number },
 ): Promise<BallotOutcome> {
-  const { file, dryRun } = request;
+  const { file, dryRun, maxGas } = request;
   const { governor } = place;
   await requireCastable(file, place, signed);
   const shown = await shownOf(place, told, signed.ballot, file);
@@ -128,9 +155,18 @@ export async function sendBallot(
       "VOTES_NONE",
       `${formatAddress(shown.voter)} had no votes when those on proposal ${shown.proposalId} were counted: sending this would cast none.`,
     );
-  if (dryRun) return shown;
+  const gas = await gasOf(place, signed, place.entries[0]?.account);
+  if (dryRun) return { ...shown, gas };
+  const limit = BigInt(maxGas);
+  if (gas > limit)
+    throw new UserError(
+      "BALLOT_GAS",
+      `Sending ${file} would take about ${formatCount(gas)} gas, and allowed (--max-gas) are ${formatCount(limit)}: ${formatAddress(shown.voter)} is a contract, and who sends its vote pays for what its code does.`,
+    );
   const [sender] = requireEntries(place, request);
   const client = await signingAs(place, sender!, request);
-  const { receipt } = await castVoteBySig.sync(client, { governor, ...signed });
-  return { ...shown, state: "sent", transaction: receipt.transactionHash };
+  // A quarter more and two new slots, for what others do meanwhile (a late quorum); whatever its code does, no more than is allowed.
+  const room = (gas * 5n) / 4n + 50_000n;
+  const { receipt } = await castVoteBySig.sync(client, { governor, ...signed, gas: room < limit ? room : limit });
+  return { ...shown, state: "sent", gas, transaction: receipt.transactionHash };
 }

@@ -3,7 +3,15 @@ import { balanceOf, delegateBySig } from "@cotrain/sdk/actions";
 import type { Address, Hex } from "@cotrain/sdk/protocol";
 
 import { formatAddress, formatShares, timeText, UserError } from "../base/index.ts";
-import { type DelegationDraft, draftDelegation, isNobody, readDelegation, writeDelegation } from "../run/index.ts";
+import {
+  type DelegationDraft,
+  draftDelegation,
+  isNobody,
+  readDelegation,
+  requireDelegationFile,
+  writeDelegation,
+} from "../run/index.ts";
+import type { Output } from "./output.ts";
 import { type Place, requireEntries, signingAs } from "./place.ts";
 import { requirePinned } from "./quorum.ts";
 
@@ -57,6 +65,10 @@ export function delegationText(outcome: DelegationOutcome): string {
     : `${would} Nothing was signed or sent.`;
 }
 
+/** What is said before anything is signed or sent: the node says which contract the shares are, as it might of another token. */
+export const sharesNotice = (shares: Address): string =>
+  `By what the node says, the model's shares are contract ${formatAddress(shares)}.`;
+
 interface SignRequest {
   readonly file: string;
   /** Undefined for the wallet itself. */
@@ -71,12 +83,18 @@ interface SignRequest {
 
 /**
  * Signs a delegation into a file; sends nothing.
- * @throws UserError `QUORUM_UNPINNED`, `WALLET_SEVERAL`
+ * @throws UserError `QUORUM_UNPINNED`, `WALLET_SEVERAL`, `FILE_EXISTS` for a file that is no signed delegation
  */
-export async function signToFile(place: Place, shares: Address, request: SignRequest): Promise<DelegationOutcome> {
+export async function signToFile(
+  place: Place,
+  shares: Address,
+  request: SignRequest,
+  output: Output,
+): Promise<DelegationOutcome> {
   const { file, named, within, signs } = request;
   // Else it chooses the contract: of any token that is delegated alike.
   requirePinned(place);
+  await requireDelegationFile(file);
   const [entry, ...others] = requireEntries(place, request);
   if (!entry || others.length > 0)
     throw new UserError("WALLET_SEVERAL", "One wallet signs one file: name it with --wallet and --passphrase-file.");
@@ -88,6 +106,8 @@ export async function signToFile(place: Place, shares: Address, request: SignReq
   const balance = await call((client) => balanceOf(client, { shares, account: entry.account }));
   const shown = { ...draft, file, shares, balance, transaction: null };
   if (!signs) return { ...shown, state: "shown" };
+  // Before the key is opened: which contract it is for is what the node says.
+  if (!output.json) output.notice(sharesNotice(shares));
   await writeDelegation(file, at, await sign(await entry.open()));
   return { ...shown, state: "signed" };
 }

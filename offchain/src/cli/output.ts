@@ -106,3 +106,22 @@ export function table(rows: readonly (readonly string[])[], right: readonly numb
       .trimEnd(),
   );
 }
+
+/**
+ * A table with heads; where a terminal has no room for it, a record for each row instead: its first cell and those without a head
+ * in one line, and each other cell on a line of its own beside its head, so that no number is broken.
+ */
+export function tableWithin(
+  columns: number,
+  rows: readonly (readonly string[])[],
+  right: readonly number[] = [],
+): string[] {
+  const wide = table(rows, right);
+  if (wide.every((line) => line.length <= columns)) return wide;
+  const [heads = [], ...records] = rows;
+  const isTitle = (column: number): boolean => column === 0 || heads[column] === "";
+  return records.flatMap((cells) => [
+    [heads[0] ?? "", ...cells.filter((_, column) => isTitle(column))].filter((cell) => cell !== "").join(" "),
+    ...table(cells.flatMap((cell, column) => (isTitle(column) || cell === "" ? [] : [[`  ${heads[column]}`, cell]]))),
+  ]);
+}

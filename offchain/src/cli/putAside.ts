@@ -47,9 +47,13 @@ export async function findPutAside(state: string): Promise<PutAside[]> {
   return found;
 }
 
-/** What it keeps elsewhere goes first. @throws UserError `PATH_UNWRITABLE`; RetryableError where that is away */
-export async function remove({ path }: PutAside): Promise<void> {
-  if ((await blobsElsewhere(path)) !== undefined) await (await openBlobs(path)).clear();
+/**
+ * What it keeps elsewhere goes first, unless the present state keeps its blobs there too.
+ * @throws UserError `PATH_UNWRITABLE`; RetryableError where that is away
+ */
+export async function remove({ path }: PutAside, present: string): Promise<void> {
+  const place = await blobsElsewhere(path);
+  if (place !== undefined && place !== (await blobsElsewhere(present))) await (await openBlobs(path)).clear();
   await rm(path, { recursive: true, force: true }).catch((error: unknown) => {
     throw writeError(path, error);
   });

@@ -28,13 +28,13 @@ export interface Builds {
    * @throws RetryableError while the chain is away, or where its RPC names none
    */
   findAdmitted(): Promise<number>;
-  /** @returns undefined for one that is not admitted, is of another definition, or lacks its document or a program here */
+  /** @returns undefined for one that is not admitted, is of another definition, lacks its document or a program here, or is not what its programs are */
   find(digest: Digest): Promise<Build | undefined>;
 }
 
 interface Found {
   readonly admitted: boolean;
-  /** Where it can be read, is of the run's definition and has its programs here. */
+  /** Where it can be read, is of the run's definition and has its programs here, which are what it says. */
   readonly build: Build | undefined;
 }
 
@@ -47,6 +47,8 @@ interface BuildsModules extends Pick<Publishing, "arriving" | "projections"> {
   readonly blobs: BlobStore;
   readonly clock: Clock;
   readonly logger: Logger;
+  /** What does not fit of a build's programs, which are here; empty where all does. */
+  readonly problemOf: (build: Build) => Promise<string>;
 }
 
 /** Notes each document once. While the disk of the log is full none is: nobody is refused for that, and it is tried again. */
@@ -109,9 +111,24 @@ function createAnswers(modules: BuildsModules) {
   };
 }
 
+/** Whether a build is what its programs are: they are read once, and what is wrong with them is told once. */
+function readingOnce({ problemOf, logger }: BuildsModules): (digest: Digest, build: Build) => Promise<boolean> {
+  /** By digest, which says all of it. */
+  const problems = new Map<Digest, string>();
+  return async (digest, build) => {
+    const problem = problems.get(digest) ?? (await problemOf(build));
+    if (problem !== "" && !problems.has(digest))
+      logger.warn({ build: digest, problem }, "a build that is admitted is not what it says, and is left out");
+    if (problems.size === KEPT) problems.clear();
+    problems.set(digest, problem);
+    return problem === "";
+  };
+}
+
 export function createBuilds(runId: RunId, definition: Digest, modules: BuildsModules): Builds {
   const { blobs, chain, clock, logger } = modules;
   const { of, known, needs, seek, answer } = createAnswers(modules);
+  const isWhatItSays = readingOnce(modules);
 
   /** What it finds it answers while it is sought: `needs` says without a gap that it stays. */
   async function ask(digest: Digest): Promise<Found> {
@@ -125,6 +142,7 @@ export function createBuilds(runId: RunId, definition: Digest, modules: BuildsMo
         // Nobody else serves them, and the gate measures with them.
         for (const program of programs)
           if (!(await blobs.has(program))) return answer(digest, { admitted: true, build: undefined });
+        if (!(await isWhatItSays(digest, build))) return answer(digest, { admitted: true, build: undefined });
         if (!(await blobs.has(digest))) {
           await blobs.put(document, { digest, maxBytes: MAX_BUILD_BYTES });
           logger.info({ build: digest }, "holders admitted a build, whose document their proposal has");

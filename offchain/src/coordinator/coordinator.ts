@@ -3,7 +3,7 @@ import type { SigningAccount, Address, RunId } from "@cotrain/sdk/protocol";
 
 import pLimit, { type LimitFunction } from "p-limit";
 
-import { type Clock, systemClock } from "../base/index.ts";
+import { type Clock, roundNumber, systemClock } from "../base/index.ts";
 import type { RunChain } from "../run/index.ts";
 import type { BlobStore } from "../storage/index.ts";
 import type { Database, HttpApp, Logger, Metrics } from "../service/index.ts";
@@ -47,6 +47,7 @@ export interface CoordinatorModules {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly clock?: Clock;
+  readonly problemOf?: RunModules["problemOf"];
   readonly gate?: RunModules["gate"];
   readonly secret?: RunModules["secret"];
 }
@@ -244,7 +245,7 @@ function logRound(
   metrics.roundEnded(seconds);
   logger.info(
     {
-      round: event.round,
+      round: roundNumber(event.round),
       seconds,
       workers: summary.workers,
       steps: before.current?.innerSteps,

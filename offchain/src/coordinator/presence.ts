@@ -157,13 +157,14 @@ export class Presence {
     this.#heartbeats.delete(worker);
   }
 
-  /** Looks who has been silent for too long. */
+  /** Looks who has been silent for too long. When all is over nobody waits for them: who comes back may ask for what it missed. */
   async check(): Promise<void> {
     const now = this.#clock.monotonic();
-    for (const { worker, silent } of Object.values(this.#driver.state.members)) {
+    const { members, phase } = this.#driver.state;
+    for (const { worker, silent } of Object.values(members)) {
       if (this.#held.has(worker)) continue;
       const quiet = now - (this.#heard.get(worker) ?? this.#startedAt);
-      if (quiet >= this.options.evictAfter) {
+      if (quiet >= this.options.evictAfter && phase !== "Finished") {
         await this.#offer({ type: "MemberLeft", worker, reason: "evicted" });
         this.#logger.info({ worker, quietMs: quiet }, "member evicted");
       } else if (quiet >= this.options.silentAfter && !silent) {

@@ -1,7 +1,7 @@
 /** One run as the coordinator holds it: its documents, its state and everything that its effects and routes need. */
 import { randomBytes } from "node:crypto";
 
-import type { Definition } from "@cotrain/sdk/protocol";
+import type { Build, Definition } from "@cotrain/sdk/protocol";
 import {
   type Address,
   canonicalJson,
@@ -29,7 +29,7 @@ import pLimit, { type LimitFunction } from "p-limit";
 
 import { type Clock, InternalError, RetryableError, UserError } from "../base/index.ts";
 import type { PostedHead } from "../chain/index.ts";
-import type { RunChain } from "../run/index.ts";
+import { blobSourceOf, problemOfPrograms, type RunChain } from "../run/index.ts";
 import { type BlobStore, readManifest, parseDefinition } from "../storage/index.ts";
 import type { Database, Logger } from "../service/index.ts";
 import { type Admission, createAdmission } from "./admission.ts";
@@ -90,6 +90,8 @@ export interface RunModules {
   readonly rewardTrees: RewardTrees;
   /** Measures held-out loss for the gate; by default the run's own program does. */
   readonly gate?: ((definition: Definition) => GateMeter) | undefined;
+  /** What does not fit of a build's programs; by default they are read. */
+  readonly problemOf?: ((build: Build) => Promise<string>) | undefined;
   /** 32 bytes that nobody can foretell; by default from the system. */
   readonly secret?: (() => Hex) | undefined;
 }
@@ -134,6 +136,17 @@ export async function signAsPoster<N extends StructName>(run: Run, name: N, stru
   return signature.toLowerCase() as Hex;
 }
 
+const noneOfUse = (runId: RunId): UserError =>
+  new UserError(
+    "NO_BUILD",
+    `Run ${runId} admits no build whose document and programs are among the run's blobs, and which is what they are.`,
+  );
+
+const readingPrograms =
+  (runId: RunId, blobs: BlobStore, definition: Definition): NonNullable<RunModules["problemOf"]> =>
+  (build) =>
+    problemOfPrograms(blobSourceOf(blobs), runId, build, definition);
+
 /**
  * Opens a run: its documents, its log, its state.
  * @throws UserError `RUN_UNKNOWN`, `FOREIGN_POSTER`, `NO_BUILD`, `STATE_LOST`, LOGIC_VERSION; BlobError for documents
@@ -150,14 +163,11 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
   }
   const definition = parseDefinition(await blobs.get(record.definition, MAX_DEFINITION_BYTES));
   const [arriving, projections] = [createArriving(), createProjections(modules.database, runId)];
-  const builds = createBuilds(runId, record.definition, { ...modules, arriving, projections });
+  const problemOf = modules.problemOf ?? readingPrograms(runId, blobs, definition);
+  const builds = createBuilds(runId, record.definition, { ...modules, arriving, projections, problemOf });
   const useless = await builds.findAdmitted();
   if (builds.known.length === 0) {
-    if (useless > 0)
-      throw new UserError(
-        "NO_BUILD",
-        `Run ${runId} admits no build whose document and programs are among the run's blobs.`,
-      );
+    if (useless > 0) throw noneOfUse(runId);
     // What was trained is served, paid and posted all the same, and a round that is open waits for a build that its gate is measured
     // with. An RPC that lags may not know of one yet.
     logger.warn({ runId }, "no build of the run is admitted now: nobody can join until the holders admit one");

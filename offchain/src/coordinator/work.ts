@@ -24,7 +24,7 @@ function workOf(state: RunState, worker: Address): WorkReply | undefined {
 function reasonOf(state: RunState, worker: Address): string {
   switch (state.phase) {
     case "Paused":
-      return "The run is paused.";
+      return "The run is paused, and goes on by itself once its organiser lets it: npm start does. Whoever stays is given work then.";
     case "Waiting":
       return `The run waits for ${Math.max(1, state.params.minWorkers)} workers; ${Object.keys(state.members).length} are here.`;
     default:

@@ -23,6 +23,7 @@ export {
   PREPARATION_MS,
 } from "./engineGuard.ts";
 export { EngineClosedError, EngineError, GraphError, ProductRuleError, RuntimeError } from "./errors.ts";
+export { LARGEST_MACHINE, problemOfProgram } from "./fitsProgram.ts";
 export { generate, sample } from "./generate.ts";
 export { requireHalf, takesHalf } from "./halfProducts.ts";
 export { engineMemory, type StepMemory, stepSize } from "./memory.ts";

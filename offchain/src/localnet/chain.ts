@@ -49,7 +49,7 @@ async function openWallets(
   embedded: boolean,
 ): Promise<Wallets> {
   const ensure = (role: Role): Promise<PrivateKeyAccount> => ensureWallet(state, role, local);
-  // The first makes the passphrase that all share.
+  // All share the passphrase of whichever makes it first.
   const organiser = (await namedWallet(context.options)) ?? (await ensure("organiser"));
   const poster = embedded ? await ensure("poster") : organiser;
   const validators = await Promise.all(numbered(VALIDATORS, (n) => ensure(`validator-${n}`)));

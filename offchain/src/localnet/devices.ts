@@ -1,5 +1,5 @@
 /** What the workers of a local network compute with. */
-import { placeOf } from "../engine/index.ts";
+import { type Place, placeOf } from "../engine/index.ts";
 import { AUTO, chooseDevices, deviceOf, probeDevices } from "../engine/runtime/node/index.ts";
 import type { LocalnetContext } from "./context.ts";
 import type { SessionDisplay } from "./display.ts";
@@ -47,6 +47,17 @@ export function workerCount(
   if (config.explicit("workers")) return workers;
   const named = devices.flatMap(([first]) => first ?? []);
   return gpusAmong(named).size > 1 ? named.length : Math.max(workers, named.length);
+}
+
+/** What each worker computes with, before anything is measured: where that decides, what takes most of the machine's memory may. */
+export function workerPlaces(context: Pick<LocalnetContext, "options" | "config">): readonly Place[] {
+  const { device } = context.options;
+  const places = device.map((name) => (name === AUTO ? "cpu" : placeOf(deviceOf(name).name)));
+  const count = workerCount(
+    context,
+    device.map((name) => (name === AUTO ? [] : [name])),
+  );
+  return Array.from({ length: count }, (_, i) => places[i % places.length] ?? "cpu");
 }
 
 /** What `run.json` keeps of `--device`, for commands that name the next start: it is this machine's, and no start takes it unasked. */

@@ -31,6 +31,8 @@ export interface SessionDisplay {
   readonly update: (change: Partial<Stage>) => void;
   /** On a terminal a notice of a named kind takes the place of the one before it. */
   readonly announce: (notice: string, kind?: string) => void;
+  /** Takes the notice of a kind away, once it is no longer so. */
+  readonly withdraw: (kind: string) => void;
   /** Lines that stay. */
   readonly say: (lines: readonly string[]) => void;
 }

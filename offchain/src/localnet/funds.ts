@@ -1,5 +1,5 @@
 /** Coins on a development chain that is not ours: one wallet pays for everything, and `--fresh` keeps it. */
-import { cp } from "node:fs/promises";
+import { cp, rename, rm } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
@@ -8,7 +8,7 @@ import type { PrivateKeyAccount } from "viem/accounts";
 import { sendTransaction } from "viem/actions";
 
 import { type ChainConnection, walletOn } from "../chain/index.ts";
-import { isSignerLock, type Logger } from "../service/index.ts";
+import { isSignerLock, type Logger, openStateDirectory } from "../service/index.ts";
 
 /** Gas of an owner's claims, votes and purchases in a session. */
 const OWNER_GAS = 2_000_000n;
@@ -71,14 +71,34 @@ export function startTicker(connection: ChainConnection, ticker: PrivateKeyAccou
   return () => clearInterval(timer);
 }
 
-/** Takes the wallets of a state that was put aside into the one that begins: coins may lie on them. */
-export async function keepWallets(archived: string, state: string): Promise<boolean> {
-  if (!existsSync(keys(archived))) return false;
-  // Whose locks are of what they signed in the model that is put aside.
-  await cp(keys(archived), keys(state), {
+/** A state with the wallets of the one before, until that is out of its place. */
+const heirOf = (state: string): string => `${state}.next`;
+
+/**
+ * Makes the state that is to begin with the wallets of this one, on which coins may lie, beside it: whatever ends the process
+ * from then on, the next start takes it up.
+ * @throws as the state directory
+ */
+export async function prepareHeir(state: string): Promise<void> {
+  if (!existsSync(keys(state))) return;
+  const heir = heirOf(state);
+  await dropHeir(state);
+  (await openStateDirectory(heir, { create: true })).close();
+  // Whole before it has its name.
+  await cp(keys(state), `${keys(heir)}.copy`, {
     recursive: true,
     preserveTimestamps: true,
+    // Whose locks are of what they signed in the model that is put aside.
     filter: (file) => !isSignerLock(file),
   });
+  await rename(`${keys(heir)}.copy`, keys(heir));
+}
+
+export const dropHeir = (state: string): Promise<void> => rm(heirOf(state), { recursive: true, force: true });
+
+/** Takes up the state that begins with the wallets of the one before. @returns false where there is none, or another state */
+export async function takeUpHeir(state: string): Promise<boolean> {
+  if (existsSync(state) || !existsSync(keys(heirOf(state)))) return false;
+  await rename(heirOf(state), state);
   return true;
 }

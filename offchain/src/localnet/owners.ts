@@ -5,10 +5,13 @@ import {
   castVote,
   codeGrantsOf,
   execute,
+  getAllLogs,
   governorOf,
   pastSupplyOf,
   type Proposal,
   type ProposalCall,
+  proposalDeadline,
+  proposalExecuted,
   proposalIdOf,
   proposalEta,
   proposalOf,
@@ -151,20 +154,71 @@ export interface ProposalProgress {
   readonly executed: Hex | undefined;
 }
 
-async function until(
-  localModel: LocalModel,
-  governor: Address,
-  client: Client,
-  proposalId: bigint,
-  wanted: readonly ProposalState[],
-): Promise<void> {
+/** How far a proposal that goes through is, in this order. Anybody queues and executes, so that steps may be over unseen. */
+const steps: readonly ProposalState[] = ["pending", "active", "succeeded", "queued", "executed"];
+
+const isAt = (state: ProposalState, wanted: ProposalState): boolean => steps.indexOf(state) >= steps.indexOf(wanted);
+
+/** Milliseconds by which a step may be late: a chain that stands still, or a node that lies, holds nothing up for ever. */
+const PATIENCE = 600_000;
+
+/** A proposal that is followed. */
+interface Followed {
+  readonly localModel: LocalModel;
+  readonly client: Owner["client"];
+  readonly governor: Address;
+  readonly proposalId: bigint;
+}
+
+/** Looks until something is there. @param due when that is so, chain seconds @throws RetryableError PROPOSAL_LATE */
+async function until<T>({ localModel, client }: Followed, due: bigint, look: () => Promise<T | undefined>): Promise<T> {
+  const { clock, signal } = localModel;
+  const { timestamp } = await getBlock(client);
+  const last = clock.monotonic() + Math.max(0, Number(due - timestamp)) * 1_000 + PATIENCE;
   for (;;) {
-    const state = await proposalState(client, { governor, proposalId });
-    if (wanted.includes(state)) return;
-    if (state === "defeated" || state === "canceled" || state === "expired")
-      throw new RetryableError("PROPOSAL_LOST", `The proposal ended as ${state}.`);
-    await localModel.clock.sleep(300, localModel.signal);
+    const found = await look();
+    if (found !== undefined) return found;
+    if (clock.monotonic() > last)
+      throw new RetryableError("PROPOSAL_LATE", "The proposal's next step did not come in its time.");
+    await clock.sleep(300, signal);
   }
+}
+
+/** Waits until a proposal is at a step or beyond. @returns where it is @throws RetryableError PROPOSAL_LOST, PROPOSAL_LATE */
+const untilAt = (followed: Followed, due: bigint, wanted: ProposalState): Promise<ProposalState> =>
+  until(followed, due, async () => {
+    const state = await proposalState(followed.client, followed);
+    if (!steps.includes(state)) throw new RetryableError("PROPOSAL_LOST", `The proposal ended as ${state}.`);
+    return isAt(state, wanted) ? state : undefined;
+  });
+
+/** Takes a step, unless somebody else was first. @param to where the proposal is after it */
+async function stepTo<T>(followed: Followed, to: ProposalState, send: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await send();
+  } catch (error) {
+    if (isAt(await proposalState(followed.client, followed), to)) return undefined;
+    throw error;
+  }
+}
+
+/** Executes what is queued once the timelock lets it. @returns the transaction, undefined where somebody else was first */
+async function carryOut(followed: Followed, proposal: Proposal): Promise<Hex | undefined> {
+  const { client, governor, proposalId } = followed;
+  const eta = await proposalEta(client, { governor, proposalId });
+  const state = await until(followed, eta, async () => {
+    const now = await proposalState(client, { governor, proposalId });
+    return now === "executed" || (await getBlock(client)).timestamp >= eta ? now : undefined;
+  });
+  if (state === "executed") return undefined;
+  const own = await stepTo(followed, "executed", () => execute.sync(client, { governor, proposal }));
+  return own?.receipt.transactionHash;
+}
+
+/** The transaction in which it was executed, by whomever. @param from the block that it was proposed in */
+async function executionOf({ client, governor, proposalId }: Followed, from: bigint): Promise<Hex | undefined> {
+  const { logs } = await getAllLogs(client, proposalExecuted({ governor }), { from });
+  return logs.find(({ args }) => args.proposalId === proposalId)?.transactionHash;
 }
 
 /** What the holders are to decide. */
@@ -178,9 +232,10 @@ export interface ParamsDecision {
 }
 
 /**
- * The holders change a run parameter: the one with the most votes proposes, all vote, anyone queues and executes.
+ * The holders change a run parameter: the one with the most votes proposes, all vote, anyone queues and executes. What others
+ * have done already is not done again.
  * @param progress told how far it is, from the proposal on
- * @throws RetryableError PROPOSAL_LOST, NO_VOTES
+ * @throws RetryableError PROPOSAL_LOST, PROPOSAL_LATE, NO_VOTES
  */
 export async function decide(
   localModel: LocalModel,
@@ -208,9 +263,10 @@ export async function decide(
   const calls = [setParams.call({ addresses, runId, replaces, params }), ...more];
   const proposal: Proposal = proposalOf(calls, title, proposer.client.account.address);
   const proposalId = proposalIdOf(proposal);
-  await propose.sync(proposer.client, { governor, calls, description: title });
+  const { client } = proposer;
+  const proposed = await propose.sync(client, { governor, calls, description: title });
+  const followed: Followed = { localModel, client, governor, proposalId };
   const report = async (executed?: Hex): Promise<void> => {
-    const { client } = proposer;
     const [state, votes, timepoint] = await Promise.all([
       proposalState(client, { governor, proposalId }),
       proposalVotes(client, { governor, proposalId }),
@@ -232,19 +288,18 @@ export async function decide(
   await report();
   news(proposalNews.proposed(proposer.name, title));
 
-  await until(localModel, governor, proposer.client, proposalId, ["active"]);
-  await Promise.all(voters.map(({ owner }) => castVote.sync(owner.client, { governor, proposalId, support: "for" })));
+  if ((await untilAt(followed, proposed.event.voteStart, "active")) === "active")
+    await Promise.all(voters.map(({ owner }) => castVote.sync(owner.client, { governor, proposalId, support: "for" })));
   await report();
   news(proposalNews.voted(voters.length));
 
-  await until(localModel, governor, proposer.client, proposalId, ["succeeded"]);
-  await queue.sync(proposer.client, { governor, proposal });
+  const deadline = await proposalDeadline(client, { governor, proposalId });
+  if ((await untilAt(followed, deadline, "succeeded")) === "succeeded")
+    await stepTo(followed, "queued", () => queue.sync(client, { governor, proposal }));
   await report();
   news(proposalNews.accepted());
 
-  const eta = await proposalEta(proposer.client, { governor, proposalId });
-  while ((await getBlock(proposer.client)).timestamp < eta) await localModel.clock.sleep(300, localModel.signal);
-  const { receipt } = await execute.sync(proposer.client, { governor, proposal });
-  await report(receipt.transactionHash);
+  const own = await carryOut(followed, proposal);
+  await report(own ?? (await executionOf(followed, proposed.receipt.blockNumber)));
   news(proposalNews.executed(title));
 }

@@ -52,7 +52,7 @@ import {
 } from "../run/index.ts";
 import { type EmbeddedChain, openChain, type OpenedChain, type Wallets } from "./chain.ts";
 import { deployContracts, type Deployed, registerRun } from "./contracts.ts";
-import { keepWallets } from "./funds.ts";
+import { dropHeir, prepareHeir, takeUpHeir } from "./funds.ts";
 import { keptDevice, workerDevices } from "./devices.ts";
 import { portLine, startProcesses } from "./launch.ts";
 import { type Owner, ownerOf } from "./owners.ts";
@@ -129,6 +129,18 @@ async function refuseImported(state: string): Promise<void> {
   );
 }
 
+/** @param keeps whether what begins in its place has its wallets */
+async function putAside(context: LocalnetContext, state: string, clock: Clock, keeps: boolean): Promise<void> {
+  if (keeps) await prepareHeir(state);
+  try {
+    const archived = await archiveStateDirectory(state, clock);
+    if (archived) context.notice(`The old state was put aside as ${archived}.`);
+  } catch (error) {
+    if (keeps && existsSync(state)) await dropHeir(state);
+    throw error;
+  }
+}
+
 /**
  * Opens, or makes, the state directory of this command. Comes before everything that writes into it.
  * @throws UserError or RetryableError for what cannot be done or is not ours to use; nothing was made or moved then
@@ -138,19 +150,12 @@ export async function openState(context: LocalnetContext, clock: Clock): Promise
   const anew = context.options.fresh || !stateExists(state);
   if (!anew) await refuseImported(state);
   const first = anew ? await checkRequest(context, undefined) : undefined;
-  let former: string | undefined;
-  if (context.options.fresh) {
-    const archived = await archiveStateDirectory(state, clock);
-    if (archived) context.notice(`The old state was put aside as ${archived}.`);
-    former = archived;
-  }
-  const directory = await openStateDirectory(state, { create: true, clock }).catch(
-    withRemedy("name another directory with --state", "PATH_UNWRITABLE"),
-  );
+  const remedy = withRemedy("name another directory with --state", "PATH_UNWRITABLE");
+  // Coins on a chain that is not ours stay with who begins anew.
+  if (context.options.fresh) await putAside(context, state, clock, first?.rpc !== undefined).catch(remedy);
+  if (await takeUpHeir(state)) context.notice("Its wallets are kept.");
+  const directory = await openStateDirectory(state, { create: true, clock }).catch(remedy);
   try {
-    // Coins on a chain that is not ours stay with who begins anew.
-    if (former !== undefined && first?.rpc !== undefined && (await keepWallets(former, state)))
-      context.notice("Its wallets are kept.");
     const file = await readRunFile(state);
     return { directory, file, request: first ?? (await checkRequest(context, file)) };
   } catch (error) {

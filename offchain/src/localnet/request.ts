@@ -15,8 +15,10 @@ import { loadTokenizer, textCorpus } from "../data/node/index.ts";
 import { presetNames, presetsFor } from "../engine/index.ts";
 import { AUTO, deviceOf, requireDevice } from "../engine/runtime/node/index.ts";
 import { checkExposure, didYouMean, findPort, loadTls, type RunFile, variableOf } from "../service/index.ts";
+import { workerPlaces } from "./devices.ts";
 import { diskFor, requireRoom } from "./disk.ts";
 import type { LocalnetContext } from "./context.ts";
+import { requireMemory } from "./memory.ts";
 import {
   namedWallet,
   type Recipe,
@@ -206,6 +208,7 @@ export async function checkRequest(context: LocalnetContext, file: RunFile | und
   if (rpc !== undefined) await checkChain(rpc, file);
   // Each has a worker of its own.
   for (const device of named) await requireDevice([device]);
+  requireMemory(preset, steps.recipe, workerPlaces(context));
   if (!file?.runId) await requireRoom(resolve(options.state), options.blobs, diskFor(preset, options.keepCheckpoints));
   return { preset, dataFile, ...steps, rpc };
 }

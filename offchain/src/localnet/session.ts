@@ -58,6 +58,7 @@ const FIRST_ROUND_MS = 120_000;
 const POLL_MS = 500;
 /** Why training ends before its time. */
 export const LAST_ROUND = "the open round is the last: another one would not end within --for";
+const LAST_ROUND_KIND = "last round";
 const COLLECT_EVERY_MS = 2_000;
 
 /** Why no vote is held, undefined where one is. */
@@ -176,10 +177,11 @@ async function train(
     return isLastRound({ elapsed, completed: view.round - first.round, roundSince: open.since, goal });
   }, started + goal);
 
-  if (clock.monotonic() - started < goal) localModel.announce(LAST_ROUND);
+  if (clock.monotonic() - started < goal) localModel.announce(LAST_ROUND, LAST_ROUND_KIND);
   const until = Math.max(clock.monotonic(), started + goal);
   await pauseRun(prepared, localModel);
   const paused = await closeLastRound(viewWhen, display, owners, until);
+  display.withdraw(LAST_ROUND_KIND);
   const end = paused ?? (await currentView(prepared)) ?? first;
   // A round that did not close by then may close meanwhile: then its tokens, and the time that they took, are of this session.
   let trained = { tokens: end.tokens, milliseconds: clock.monotonic() - started };

@@ -16,7 +16,7 @@ import { Type } from "typebox";
 
 import { formatAddress, RetryableError, UserError } from "../base/index.ts";
 import type { ChainConnection } from "../chain/index.ts";
-import { readStateFile, writeStateFile } from "../service/index.ts";
+import { readStateFile, requireReplaceable, writeStateFile } from "../service/index.ts";
 
 /** Characters of a reason; each of them costs whoever sends it gas. */
 export const MOST_REASON = 2_000;
@@ -73,6 +73,9 @@ export async function draftBallot(
     sign: async (account) => ({ ballot, signature: (await account.signTypedData(data)).toLowerCase() as Hex }),
   };
 }
+
+/** Whether a signed vote may be written there; asked before anything is signed. @throws UserError `FILE_EXISTS` */
+export const requireBallotFile = (path: string): Promise<void> => requireReplaceable(path, BallotFile, "signed vote");
 
 export const writeBallot = (
   path: string,

@@ -9,7 +9,7 @@ import { recoverTypedDataAddress } from "viem";
 
 import { formatAddress, RetryableError, UserError } from "../base/index.ts";
 import type { ChainConnection } from "../chain/index.ts";
-import { readStateFile, writeStateFile } from "../service/index.ts";
+import { readStateFile, requireReplaceable, writeStateFile } from "../service/index.ts";
 
 const DelegationFile = Type.Object(
   {
@@ -81,6 +81,10 @@ export async function draftDelegation(
     },
   };
 }
+
+/** Whether a signed delegation may be written there; asked before anything is signed. @throws UserError `FILE_EXISTS` */
+export const requireDelegationFile = (path: string): Promise<void> =>
+  requireReplaceable(path, DelegationFile, "signed delegation");
 
 export const writeDelegation = (
   path: string,

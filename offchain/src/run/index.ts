@@ -14,6 +14,7 @@ export {
   readHeadDocuments,
 } from "./documents.ts";
 export { DocumentError, isMalformed, type RunDocuments, runDocuments, wasAdmitted } from "./published.ts";
+export { problemOfBuild, problemOfPrograms } from "./programs.ts";
 export { sharer } from "./positions.ts";
 export { verifyReceipts } from "./receipts.ts";
 export { drawnBy, type Sortition, sortitionOf } from "./sortition.ts";

@@ -54,6 +54,8 @@ export interface ProposedCall {
 interface Decoded {
   /** Contract and function. */
   readonly name: string;
+  /** The same as it is shown: with its address where that is the node's word. */
+  readonly shown: string;
   readonly args: readonly unknown[];
   readonly inputs: AbiFunction["inputs"];
 }
@@ -72,9 +74,15 @@ const multicall3Abi = parseAbi([
   "function aggregate3Value(Call3Value[] calls) payable",
 ]);
 
+/** Contracts that each model has of its own. Which they are the node says: another token has transfers, too, so that they are told. */
+const modelsOwn: ReadonlySet<string> = new Set(["ModelGovernor", "ModelTimelock", "ModelShares"]);
+
 function decode(place: WordsPlace, call: ProposedCall): Decoded | undefined {
   const decoded = decodeCall(place, call, [["Multicall3", multicall3, multicall3Abi]]);
-  return decoded && { ...decoded, name: `${decoded.contract}.${decoded.functionName}` };
+  if (!decoded) return undefined;
+  const { contract, functionName } = decoded;
+  const name = `${contract}.${functionName}`;
+  return { ...decoded, name, shown: modelsOwn.has(contract) ? `${contract} ${call.target}.${functionName}` : name };
 }
 
 /** What may still be told of a proposal's calls: each that is passed on may ask the chain, and their bytes are read again at each depth. */
@@ -128,7 +136,7 @@ const shareAmounts: ReadonlySet<string> = new Set([
 
 /** A function with its arguments as they are, but those that are told otherwise. */
 function shownCall(
-  { name, args, inputs }: Decoded,
+  { name, shown: called, args, inputs }: Decoded,
   tally: Tally,
   toldOtherwise: ReadonlySet<string> = new Set(),
 ): string {
@@ -139,7 +147,7 @@ function shownCall(
     const inShares = typeof value === "bigint" && shareAmounts.has(`${name} ${input}`);
     return [`${input} ${inShares ? `${formatEther(value)} shares` : valueText(value)}`];
   });
-  return bounded(`${name}(${shown.join(", ")})`, tally);
+  return bounded(`${called}(${shown.join(", ")})`, tally);
 }
 
 /** What a run is called: its id only where it is another than one expects. */

@@ -7,6 +7,7 @@ import { type ErrorOptions, parseCanonicalJson, UserError } from "../base/index.
 import type { ChainReader, PostedHead } from "../chain/index.ts";
 import { readDataManifest, sequenceCount } from "../data/index.ts";
 import type { BlobSource } from "./ports.ts";
+import { problemOfPrograms } from "./programs.ts";
 import { parseBuild, parseDefinition } from "../storage/index.ts";
 
 /** A published document is not what the chain or its signers say. */
@@ -71,8 +72,12 @@ export function runDocuments(reader: ChainReader, blobs: BlobSource, runId: RunI
   const readBuild = async (digest: string): Promise<Build | undefined> => {
     if (!(await wasAdmitted(reader, runId, digest))) return undefined;
     const found = parseBuild(await blobs.blob(runId, asDigest(digest), MAX_BUILD_BYTES));
-    if (found.definition === (await reader.run(runId)).definition) return found;
-    throw new DocumentError("DOCUMENT_BUILD", `Build ${digest} is of another definition than run ${runId}.`);
+    if (found.definition !== (await reader.run(runId)).definition)
+      throw new DocumentError("DOCUMENT_BUILD", `Build ${digest} is of another definition than run ${runId}.`);
+    // Tokens are paid by the document, and steps are the program's.
+    const problem = await problemOfPrograms(blobs, runId, found, await definitionOf());
+    if (problem === "") return found;
+    throw new DocumentError("DOCUMENT_BUILD", `Build ${digest} is not what it says: ${problem}.`);
   };
   return {
     definition: definitionOf,

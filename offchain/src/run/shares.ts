@@ -2,18 +2,11 @@
  * What holders have of a model, as the chain tells it at one block: shares, votes, who delegates to whom, and how it came about.
  * The history is read from events, a span of blocks at a time, and held against what the contract says: a node may leave some out.
  */
-import {
-  capitalSaleOf,
-  codeGrantsOf,
-  delegateChanged,
-  getAllLogs,
-  rewardClaimed,
-  sharesTransferred,
-} from "@cotrain/sdk/actions";
+import { delegateChanged, getAllLogs, rewardClaimed, sharesTransferred } from "@cotrain/sdk/actions";
 import { type Address, asAddress, type ContractAddresses, type Hex, type ModelId } from "@cotrain/sdk/protocol";
 
 import type { ChainConnection } from "../chain/index.ts";
-import { ofNewest, sharesAt } from "./sharesAt.ts";
+import { contractsWithShares, ofNewest, type SharesContracts, sharesAt } from "./sharesAt.ts";
 
 /** Where holdings are looked at. */
 export interface SharesPlace {
@@ -87,6 +80,9 @@ export interface Holdings {
   readonly time: number;
   /** Shares in existence, in wei. */
   readonly supply: bigint;
+  readonly contracts: SharesContracts;
+  /** In wei, what these contracts have for those who earned, were granted or bought it: it is nobody's yet. */
+  readonly waiting: { readonly unclaimed: bigint; readonly inGrants: bigint; readonly inSale: bigint };
   readonly holdings: readonly Holding[];
 }
 
@@ -210,16 +206,9 @@ interface Distributors {
   readonly others: ReadonlySet<Address>;
 }
 
-async function distributorsOf({ connection: { call }, addresses }: SharesPlace): Promise<Distributors> {
-  const others = await Promise.all([
-    call((client) => codeGrantsOf(client, { addresses })),
-    call((client) => capitalSaleOf(client, { addresses })),
-  ]);
+function distributorsOf({ rewards, grants, sale }: SharesContracts): Distributors {
   // The zero address is none of them: from it shares are minted.
-  return {
-    rewards: asAddress(addresses.computeRewards),
-    others: new Set(others.map(asAddress).filter((each) => !isNobody(each))),
-  };
+  return { rewards, others: new Set([grants, sale].filter((each) => !isNobody(each))) };
 }
 
 /** A holder's history as it is read. */
@@ -333,7 +322,8 @@ function problemsOf({ account, balance, delegate, delegatorsMore }: History, sai
 export async function holdingsOf(place: SharesPlace, accounts: readonly Address[], most: number): Promise<Holdings> {
   const { connection, fromBlock } = place;
   const { call } = connection;
-  const distributors = await distributorsOf(place);
+  const contracts = await contractsWithShares(connection, place.addresses);
+  const distributors = distributorsOf(contracts);
   const histories = accounts.map((account) => new History(account, distributors, most));
   let from = BigInt(fromBlock);
 
@@ -359,7 +349,7 @@ export async function holdingsOf(place: SharesPlace, accounts: readonly Address[
     said,
   } = await ofNewest(connection, async ({ number, timestamp }) => {
     await readTo(number);
-    const asked = [...accounts, ...histories.flatMap(({ delegators }) => [...delegators])];
+    const asked = [...accounts, ...Object.values(contracts), ...histories.flatMap(({ delegators }) => [...delegators])];
     return { number, timestamp, said: await sharesAt(place, asked, number) };
   });
 
@@ -390,7 +380,12 @@ export async function holdingsOf(place: SharesPlace, accounts: readonly Address[
       problems: problemsOf(history, has),
     };
   });
-  return { block, time: Number(timestamp), supply: said.supply, holdings };
+  const waiting = {
+    unclaimed: said.balanceOf(contracts.rewards),
+    inGrants: said.balanceOf(contracts.grants),
+    inSale: said.balanceOf(contracts.sale),
+  };
+  return { block, time: Number(timestamp), supply: said.supply, contracts, waiting, holdings };
 }
 
 /** Whether an address is nobody's: of a delegate that was never chosen, or of shares that were minted. */

@@ -1,6 +1,6 @@
 /** What a model's shares contract says, all of one block. */
-import { totalSupply } from "@cotrain/sdk/actions";
-import { type Address, asAddress } from "@cotrain/sdk/protocol";
+import { capitalSaleOf, codeGrantsOf, totalSupply } from "@cotrain/sdk/actions";
+import { type Address, asAddress, type ContractAddresses } from "@cotrain/sdk/protocol";
 import { erc20Abi, parseAbi, zeroAddress } from "viem";
 
 import type { ChainConnection } from "../chain/index.ts";
@@ -69,4 +69,23 @@ export async function sharesAt(
     votesOf: (account: Address): bigint => votes[at(account)] ?? 0n,
     delegateOf: (account: Address): Address => asAddress(delegates[at(account)] ?? zeroAddress),
   };
+}
+
+/** The contracts that hold shares for those whom they are for: who worked, who wrote code, who bought. Zero where there is none. */
+export interface SharesContracts {
+  readonly rewards: Address;
+  readonly grants: Address;
+  readonly sale: Address;
+}
+
+/** @throws RetryableError of the chain */
+export async function contractsWithShares(
+  { call }: Connection,
+  addresses: ContractAddresses,
+): Promise<SharesContracts> {
+  const [grants, sale] = await Promise.all([
+    call((client) => codeGrantsOf(client, { addresses })),
+    call((client) => capitalSaleOf(client, { addresses })),
+  ]);
+  return { rewards: asAddress(addresses.computeRewards), grants: asAddress(grants), sale: asAddress(sale) };
 }

@@ -51,6 +51,10 @@ export interface Signers {
   readonly coming: readonly SignerSet[];
 }
 
+/** Sets to come that are read: one is chosen an epoch at the most, and its wait is the model's window. */
+const MOST_COMING = 64;
+
+/** @throws UserError `SIGNERS_BEYOND` where the chain tells of more sets to come than there can sensibly be */
 export async function signersOf({ connection, addresses, modelId }: SignersPlace, role: SignerRole): Promise<Signers> {
   const { inForce, newest, of } = signerRoles[role];
   const read = async (version: number): Promise<SignerSet> => {
@@ -61,6 +65,11 @@ export async function signersOf({ connection, addresses, modelId }: SignersPlace
   // In this order: a set that comes into force meanwhile is shown as one that is to come.
   const current = await connection.call((client) => inForce(client, { addresses, modelId }));
   const last = await connection.call((client) => newest(client, { addresses, modelId }));
+  if (last - current > MOST_COMING)
+    throw new UserError(
+      "SIGNERS_BEYOND",
+      `The node says that ${last - current} sets of ${role} are to come, and ${MOST_COMING} at most are read: ask another node.`,
+    );
   const coming: SignerSet[] = [];
   for (let version = current + 1; version <= last; version += 1) coming.push(await read(version));
   return { inForce: current === 0 ? undefined : await read(current), coming };

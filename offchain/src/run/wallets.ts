@@ -1,15 +1,18 @@
 /** The wallets of a local run: one encrypted keystore for each role under `.cotrain/keys`. */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 
 import type { PrivateKeyAccount } from "viem/accounts";
 
-import { UserError, withRemedy } from "../base/index.ts";
+import { type Clock, systemClock, UserError, withRemedy } from "../base/index.ts";
 import {
   ensureKeystore,
   openKeystore,
+  openRoleDirectory,
   openStateDirectory,
   SCRYPT_N_LOCAL,
   SCRYPT_N_STANDARD,
+  type StateDirectory,
 } from "../service/index.ts";
 
 /** `organiser`, `poster`, `validator-1` …, `worker-1` …, and who contributes capital and code: `buyer`, `author`. */
@@ -25,8 +28,6 @@ export const isValidatorRole = (role: string): role is ValidatorRole => /^valida
 
 /** Keystore of a role's wallet. */
 export const walletFile = (state: string, role: string): string => join(state, "keys", `${role}.json`);
-/** Keystore of the wallet that a daemon keeps in its own state directory. */
-export const ownWalletFile = (state: string): string => join(state, "wallet.json");
 
 const keystorePaths = (state: string, role: string) => ({
   keystore: walletFile(state, role),
@@ -56,12 +57,44 @@ export async function namedWallet(flags: {
   return openKeystore({ keystore: wallet, passphrase: passphraseFile }).catch(withRemedy(remedy, "FILE_UNREADABLE"));
 }
 
-/** The wallet that a daemon keeps in its own state directory, which is stamped as ours before anything is written to it. */
-export async function ensureOwnWallet(state: string): Promise<PrivateKeyAccount> {
-  (await openStateDirectory(state, { create: true, lockWait: 5_000 })).close();
-  return ensureKeystore({
-    keystore: ownWalletFile(state),
-    passphrase: join(state, "passphrase"),
-    scryptN: SCRYPT_N_STANDARD,
-  });
+/** A daemon's state directory, locked until it is closed, and the account that it works with. */
+export interface Workplace {
+  readonly directory: StateDirectory;
+  readonly account: PrivateKeyAccount;
+  /** Keystore of the account; undefined for one that was named. */
+  readonly wallet: string | undefined;
+  /** It was made just now, so that it has signed nothing. */
+  readonly isNew: boolean;
+}
+
+/**
+ * Opens the state directory of a daemon. Without a role or a named account it keeps a wallet of its own there, which is made
+ * under the lock: of two that begin at once, one works.
+ * @param state with a role the tree's root, whose sub-directory of that name is the daemon's
+ * @throws as the state directory and the keystore
+ */
+export async function openWorkplace(
+  state: string,
+  {
+    role,
+    named,
+    clock = systemClock,
+  }: { role?: string | undefined; named?: PrivateKeyAccount | undefined; clock?: Clock },
+): Promise<Workplace> {
+  if (role !== undefined) {
+    const account = await openWallet(state, role as Role);
+    const directory = await openRoleDirectory(state, role, { create: true, clock });
+    return { account, directory, wallet: walletFile(state, role), isNew: false };
+  }
+  const directory = await openStateDirectory(state, { create: true, lockWait: 5_000, clock });
+  try {
+    if (named) return { directory, account: named, wallet: undefined, isNew: false };
+    const [wallet, passphrase] = [directory.resolve("wallet.json"), directory.resolve("passphrase")];
+    const isNew = !existsSync(wallet);
+    const account = await ensureKeystore({ keystore: wallet, passphrase, scryptN: SCRYPT_N_STANDARD });
+    return { directory, account, wallet, isNew };
+  } catch (error) {
+    directory.close();
+    throw error;
+  }
 }

@@ -212,6 +212,7 @@ async function takeBlobs(car: CarSource, needed: Map<Digest, number>, keep: Keep
  * block missing or twice. On failure, what this call added is removed again.
  * @param options.check refuses a model before any of it is stored
  * @param options.checkProgram refuses a program, whose bytes come from a stranger, before the model is there
+ * @param options.checkTokenizer refuses the tokenizer, likewise
  * @param options.maxBytes limit of the sum of all blocks; default 1 TiB
  * @throws FormatError `CAR_INVALID`, `MODEL_INVALID`, `CHECKPOINT_INVALID`; BlobError
  */
@@ -221,6 +222,7 @@ export async function importModel(
   options: {
     readonly check?: (model: Model) => void;
     readonly checkProgram?: (bytes: Uint8Array, role: ProgramRole) => void;
+    readonly checkTokenizer?: (bytes: Uint8Array) => void;
     readonly maxBytes?: number;
   } = {},
 ): Promise<Model> {
@@ -249,6 +251,7 @@ export async function importModel(
     await takeBlobs(car, needed, keep);
     for (const role of options.checkProgram ? programRoles : [])
       options.checkProgram?.(await store.get(asDigest(bundle.programs[role].digest), MAX_PROGRAM_BYTES), role);
+    options.checkTokenizer?.(await store.get(asDigest(bundle.tokenizer.digest), MAX_TOKENIZER_BYTES));
     // The documents come last, the bundle after all: where it is, everything is.
     for (const [digest, raw] of [...kept].toReversed()) await keep(digest, raw, raw.length);
     return model;

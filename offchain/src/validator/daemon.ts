@@ -9,8 +9,6 @@ import {
   type DaemonContext,
   type Database,
   openDatabase,
-  openRoleDirectory,
-  openStateDirectory,
   lockSigner,
   type SignerLock,
   type StateDirectory,
@@ -26,9 +24,8 @@ export interface ValidatorDaemonOptions {
   readonly coordinator: string;
   /** Default: the coordinator's only run. */
   readonly runId?: RunId | undefined;
-  /** State directory; with `role` the tree's root, whose sub-directory of that name the validator locks. */
-  readonly state: string;
-  readonly role?: string | undefined;
+  /** Its own, locked; whoever opened it closes it. */
+  readonly directory: StateDirectory;
   /** Where held-out data and programs are kept: a path or a URL; default in the state directory. */
   readonly blobs?: string | undefined;
   /** The protocol key, opened from its keystore. */
@@ -93,11 +90,7 @@ const beginning = (
  */
 export async function validatorDaemon(options: ValidatorDaemonOptions, context: DaemonContext): Promise<void> {
   const { signal, logger } = context;
-  const directory =
-    options.role === undefined
-      ? await openStateDirectory(options.state, { create: true, lockWait: 5_000 })
-      : await openRoleDirectory(options.state, options.role, { create: true });
-  context.onShutdown("state directory", () => directory.close());
+  const { directory } = options;
   const { database, lock } = await openJournal(options, context, directory);
   const coordinator = createCoordinatorClient(options.coordinator);
   const loss =

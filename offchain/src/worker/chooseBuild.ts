@@ -23,6 +23,11 @@ const NONE_SAYS_IT = "All builds of the run multiply in fp16, and this device co
 /** A build that this machine cannot have or open; another may do. */
 const isUnusable = (error: unknown): boolean => error instanceof CotrainError && !error.retryable;
 
+const isEnded = (error: unknown): boolean => error instanceof EngineClosedError;
+
+/** A device that is lost is so whatever is wrong with the builds that came after. */
+const heavier = (before: unknown, error: unknown): unknown => (isEnded(before) ? before : error);
+
 const isHalf = ({ document }: AdmittedBuild): boolean => document.precision === "fp16";
 
 /**
@@ -46,9 +51,10 @@ async function inOrder(
 /**
  * The first build whose conformance value this machine reproduces, else the first in fp32, in the order of {@link inOrder}. One in fp16
  * is proven for what computes its value alone: how its products add up, and so how far off its losses are, is the device's matter.
- * Builds of one program have one value here, which is computed once. One whose program cannot be had or opened here is passed over. All of
+ * Builds of one program have one value here, which is computed once. One whose program cannot be had or opened here, or ends its engine,
+ * is passed over. All of
  * them together have the time that a device may take: a run may admit 64, each of which takes a slow machine a quarter of an hour.
- * @throws EngineError `DEVICE_HALF` where all are in fp16, and it computes no one's value; what the last of them threw where none can
+ * @throws EngineError `DEVICE_HALF` where all are in fp16, and it computes no one's value; what ended an engine, else what the last of them threw, where none can
  * be trained; what is retryable at once
  */
 export async function chooseBuild(
@@ -83,20 +89,19 @@ export async function chooseBuild(
       if (fallback || !whole) await found.trainer.close();
       else fallback = { ...found, build: whole };
     } catch (error) {
-      if (!isPassedOver(error, one)) {
+      if (!isPassedOver(error)) {
         await fallback?.trainer.close();
         throw error;
       }
-      failure = error;
+      failure = heavier(failure, error);
     }
   }
   if (fallback) return fallback;
   throw failure ?? new EngineError("DEVICE_HALF", NONE_SAYS_IT);
 
-  /** The one that was cut short is late, not lost with its device; and what multiplies in fp16 need not run, as another in fp32 must. */
-  function isPassedOver(error: unknown, build: AdmittedBuild): boolean {
-    const isEnded = error instanceof EngineClosedError && !signal.aborted;
-    return isUnusable(error) || (isEnded && (isHalf(build) || (fallback !== undefined && isLate(build))));
+  /** Also what ends its engine: its program may, while the device is well. One that is lost ends every other as well. */
+  function isPassedOver(error: unknown): boolean {
+    return isUnusable(error) || (isEnded(error) && !signal.aborted);
   }
 
   async function tryBuild(build: AdmittedBuild): Promise<Omit<ChosenBuild, "build">> {

@@ -12,11 +12,11 @@ import {
   isLost,
   memoryOf,
   type OpenEngine,
+  problemOfProgram,
   readSignature,
   RuntimeError,
   type StepResult,
 } from "../engine/index.ts";
-import type { RunDescription } from "./artefacts.ts";
 import type { TrainerInput } from "./options.ts";
 import type { Trainer } from "./trainer.ts";
 
@@ -31,24 +31,21 @@ export const trainerOn =
   (input: TrainerInput): Promise<Trainer> =>
     openDeviceTrainer(device, input, limits);
 
-function outlineOf(program: Uint8Array, table: RunDescription["definition"]["table"], memory: number) {
+function outlineOf({ program, build, description }: TrainerInput, memory: number) {
   const outline = readSignature(program, memory);
-  const due = table.map(({ name, shape }) => ({ name, shape }));
-  if (JSON.stringify(outline.parameters) === JSON.stringify(due)) return outline;
-  throw new UserError("PROGRAM_UNFIT", "The step program has other parameters than the run's definition: refused.");
+  const problem = problemOfProgram("step", build.document, description.definition, outline);
+  if (problem === "") return outline;
+  throw new UserError("PROGRAM_UNFIT", `Build ${build.digest} is not what it says: ${problem}: refused.`);
 }
 
 /**
  * Opens an engine for a build. One that is silent for too long is ended: whatever it was asked rejects with EngineClosedError.
- * @throws EngineError; UserError `PROGRAM_UNFIT` when the program is not one of the definition
+ * @throws EngineError; UserError `PROGRAM_UNFIT` when the program is not the one that build and definition describe
  */
-async function openDeviceTrainer(
-  device: Device,
-  { description, program, threads, signal, patience }: TrainerInput,
-  limits: EngineLimits,
-): Promise<Trainer> {
+async function openDeviceTrainer(device: Device, input: TrainerInput, limits: EngineLimits): Promise<Trainer> {
+  const { description, program, threads, signal, patience } = input;
   const { definition, layouts } = description;
-  const outline = outlineOf(program, definition.table, await memoryOf(device));
+  const outline = outlineOf(input, await memoryOf(device));
   const most = outline.signature.maxThreads ?? 1;
   const { blockMs = 0 } = device;
   const held = [...outline.parameters, ...outline.state];
@@ -136,8 +133,8 @@ function inParts(
       let told = 0;
       const results = await guard.trained((heard) => {
         const progress = (done: number, newest: readonly StepResult[]): void => {
-          // What tells of the same steps again and again is silent.
-          if (done <= told || done > to - from) return;
+          // What tells of the same steps again and again is silent, and so is what tells of steps that nobody asked for.
+          if (done <= told || done > to - from || newest.length !== done - told) return;
           told = done;
           heard();
           onSteps(newest);

@@ -1,6 +1,4 @@
 /** The worker's life: find the run, prepare, join, work on assignment after assignment, leave. */
-import { CoordinatorError } from "@cotrain/sdk/errors";
-
 import { InternalError } from "../base/index.ts";
 import { workOnAssignments } from "./assignments.ts";
 import { keepBeating } from "./heartbeats.ts";
@@ -33,16 +31,10 @@ async function work(options: WorkerOptions, modules: Prepared): Promise<WorkerEn
   const state = createWorkState(modules);
   const ended = new AbortController();
   const heartbeats = keepBeating(modules, state, ended.signal);
-  const finish = ({ kind, reason }: Pick<WorkerEnd, "kind" | "reason">): WorkerEnd => {
+  try {
+    const { kind, reason } = await workOnAssignments(options, modules, state);
     modules.onEvent({ type: "left", reason });
     return { kind, reason, ...state.tally };
-  };
-  try {
-    return finish(await workOnAssignments(options, modules, state));
-  } catch (error) {
-    // A run that ended while this worker was away refuses the join; that is an end like being told to leave.
-    if (!(error instanceof CoordinatorError) || error.code !== "RUN_FINISHED") throw error;
-    return finish({ kind: "dismissed", reason: error.message });
   } finally {
     ended.abort();
     await heartbeats;

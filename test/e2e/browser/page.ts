@@ -1,7 +1,7 @@
 /** What a page of the tests can do, and whatever else runs the engine as a browser does. It answers what JSON can say. */
 import { CotrainError } from "@cotrain/sdk/errors";
 
-import { conformance } from "../../../offchain/src/engine/index.ts";
+import { conformance, type OpenEngine } from "../../../offchain/src/engine/index.ts";
 import { devices } from "../../../offchain/src/engine/runtime/browser/index.ts";
 import { workerDevice } from "../../../offchain/src/worker/index.ts";
 import { programs, train, using } from "../steps.ts";
@@ -33,9 +33,22 @@ export const training = (name: Name, steps: number): Promise<{ losses: number[];
     return { losses, digests: [...digests, await engine.stateDigest()] };
   });
 
-/** Whether a worker in the page takes builds with products in fp16 on a device. */
-export const takesHalf = async (name: Name): Promise<boolean> =>
-  (await workerDevice(devices[name]).takesHalf?.()) ?? false;
+/** What a device says of itself beside how many threads there are. */
+export const claimsOf = async (name: Name): Promise<{ exact: boolean; exactness: string; allThreads: boolean }> => {
+  const { exact, exactness, threads } = devices[name];
+  return { exact, exactness: exactness(), allThreads: threads() === navigator.hardwareConcurrency };
+};
+
+/** Whether a worker in the page takes builds with products in fp16 on a device, and whether the device was asked. */
+export async function takesHalf(name: Name): Promise<{ takes: boolean | undefined; asked: boolean }> {
+  let asked = false;
+  const open: OpenEngine = (options) => {
+    asked = true;
+    return devices[name].open(options);
+  };
+  const takes = await workerDevice({ ...devices[name], open }).takesHalf?.();
+  return { takes, asked };
+}
 
 /** The code of the error with which an engine is not opened. */
 export async function refusal(name: Name): Promise<string> {

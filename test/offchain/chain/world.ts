@@ -83,6 +83,7 @@ import { encodePayload } from "../diloco/payloads.ts";
 import { writeCheckpoint } from "../storage/checkpoints.ts";
 import { DROPPED, triedInVain } from "./gatePasses.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
+import { putTinyPrograms } from "../tinyPrograms.ts";
 
 export const keyOf = (name: string): Hex => keccak256(stringToHex(`cotrain-test-${name}`));
 export const accountOf = (name: string): LocalAccount => privateKeyToAccount(keyOf(name));
@@ -239,7 +240,7 @@ export async function createInitial(store: BlobStore, runId: RunId) {
   const build: Build = {
     version: 1,
     definition: await putDocument(store, definition),
-    graphs: { step: digestOfJson("step"), eval: digestOfJson("eval"), logits: digestOfJson("logits") },
+    graphs: await putTinyPrograms(store, { microBatch: batch }, definition),
     microBatch: batch,
     precision: "fp32",
     runtime: "test",

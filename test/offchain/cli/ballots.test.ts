@@ -29,17 +29,8 @@ beforeAll(async () => {
 }, 120_000);
 afterAll(() => holders.close());
 
-const keysOf = (name: string) => [
-  `--wallet=${join(holders.state, "keys", `${name}.json`)}`,
-  `--passphrase-file=${join(holders.state, "keys", "passphrase")}`,
-];
-const pins = () => [
-  `--run=${holders.world.runId}`,
-  `--deployment=${join(holders.state, "deployment.json")}`,
-  `--rpc=${holders.world.url}`,
-];
 /** Named by run, contracts and chain, from a directory that has no wallet. */
-const there = (name: string) => [...pins(), ...keysOf(name), "--state", temporaryDirectory()];
+const there = (name: string) => [...holders.pins, ...holders.keysOf(name), "--state", temporaryDirectory()];
 
 async function documentOf<T>(...words: readonly string[]): Promise<T> {
   const { code, stdout, stderr } = await cotrainHere([...words, "--json"]);
@@ -76,7 +67,7 @@ test("a holder signs a vote, somebody else sends it, once", async () => {
 
   // Whoever says which contracts are meant would have anything signed.
   const told = [`--coordinator=${await tellingCoordinator(world, client)}`, `--rpc=${world.url}`];
-  expect(verdictOf(await cotrainHere([...sign, ...told, ...keysOf("worker-1")]))).toMatchObject({
+  expect(verdictOf(await cotrainHere([...sign, ...told, ...holders.keysOf("worker-1")]))).toMatchObject({
     code: 1,
     sentence: expect.stringContaining("A coordinator does not say what is signed"),
   });
@@ -88,8 +79,16 @@ test("a holder signs a vote, somebody else sends it, once", async () => {
   const said = `${getAddress(one)} votes for on proposal ${proposalId} "8 → 12 inner steps per round", with what votes it has when voting begins, because "They are.": governor ${getAddress(governor)}, nonce 0, to be sent until voting ends,`;
   expect(shown.stdout.replaceAll(/\s+/gu, " ")).toContain(said);
   expect(existsSync(file)).toBe(false);
+  const mine = `${file}.mine`;
+  writeFileSync(mine, "{}\n");
+  const over = [...sign.slice(0, 4), mine, ...there("worker-1")];
+  expect(verdictOf(await cotrainHere(over)).sentence).toBe(
+    `${mine} exists and is no earlier signed vote: name another file.`,
+  );
+  expect(readFileSync(mine, "utf8")).toBe("{}\n");
   const early = await cotrainHere([...sign, ...there("worker-1")]);
   expect(early.stdout.replaceAll(/\s+/gu, " ")).toContain(`Signed in ${file}: anybody who has the file may send it`);
+  expect(early.stderr).toContain(`By what the node says, the model's governor is contract ${getAddress(governor)}.`);
   const submit = (...flags: string[]) => cotrainHere(["vote", "--submit", file, ...flags, ...there("worker-2")]);
   expect(verdictOf(await submit())).toMatchObject({ code: 75, sentence: expect.stringContaining("it is pending") });
 
@@ -121,7 +120,9 @@ test("a holder signs a vote, somebody else sends it, once", async () => {
     expect(refused.stderr).toContain(sentence);
   }
   writeFileSync(file, whole);
-  expect((await submit("--dry-run")).stdout).toContain("Nothing was signed or sent.");
+  expect((await submit("--dry-run")).stdout.replaceAll(/\s+/gu, " ")).toMatch(
+    /Sending it would take about [\d,]+ gas\. Nothing was signed or sent\./u,
+  );
   expect(await voted()).toBe(false);
 
   const sent = await documentOf<{ state: string; votes: string }>("vote", "--submit", file, ...there("worker-2"));
@@ -171,12 +172,21 @@ test("a wallet that is a contract has its votes sent like any other", async () =
   const digest = hashTypedData(await ballotToSign(client, { governor, ...vote }));
   const ballot = { version: 1, chainId: world.chainId, governor, proposalId, support: "for", voter: wallet };
   writeFileSync(file, JSON.stringify({ ...ballot, nonce: "0", reason: null, signature: "0x1234" }));
-  const submit = () => cotrainHere(["vote", "--submit", file, ...there("worker-1"), "--max-fee=1"]);
+  const submit = (...flags: string[]) =>
+    cotrainHere(["vote", "--submit", file, ...there("worker-1"), "--max-fee=1", ...flags]);
   expect(verdictOf(await submit()).sentence).toContain(`is not signed by ${getAddress(wallet)}`);
   // It answers, as ERC-1271 has it, that this one digest is signed.
   const code = concatHex(["0x7f", digest, "0x60043514631626ba7e60e01b0260005260206000f3"]);
   await client.setCode({ address: wallet, bytecode: code });
-  expect(await submit()).toMatchObject({ code: 0 });
+  // Its code may do more than look: 390,000 turns of a loop, for which the sender would pay.
+  await client.setCode({ address: wallet, bytecode: "0x620600005b600190038060045750631626ba7e60e01b60005260206000f3" });
+  expect(verdictOf(await submit())).toMatchObject({
+    code: 1,
+    sentence: expect.stringMatching(/would take about 1\d,\d{3},\d{3} gas, .* \(--max-gas\) are 500,000/u),
+  });
+  expect((await votesOn(proposalId)).for).toBe(0n);
+  await client.setCode({ address: wallet, bytecode: code });
+  expect(await submit("--max-gas=400000")).toMatchObject({ code: 0 });
   expect((await votesOn(proposalId)).for).toBe(part);
 });
 
@@ -190,7 +200,11 @@ test("who proposed withdraws it before voting begins, and nobody else does", asy
   expect(verdictOf(await cancel(...there(others)))).toEqual(
     refusal(1, `Proposal ${proposalId} is ${proposal!.proposer}'s, who alone can cancel it`),
   );
-  const told = [`--coordinator=${await tellingCoordinator(world, client)}`, `--rpc=${world.url}`, ...keysOf(mine)];
+  const told = [
+    `--coordinator=${await tellingCoordinator(world, client)}`,
+    `--rpc=${world.url}`,
+    ...holders.keysOf(mine),
+  ];
   const done = await cancel(...told, "--max-fee=1", "--json");
   expect(JSON.parse(done.stdout)).toMatchObject({ proposalId, account: proposal!.proposer, state: "canceled" });
   expect(verdictOf(await cancel("--state", state))).toEqual(

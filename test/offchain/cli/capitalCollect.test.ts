@@ -1,6 +1,6 @@
 /** `cotrain capital settle|claim|refund` on a real node: what one of them cannot do holds up none of the rest. */
 import { capitalSaleAbi } from "@cotrain/sdk/abis";
-import { capitalSaleOf, refundCapital, saleBookOf, settleSale } from "@cotrain/sdk/actions";
+import { capitalSaleOf, delegate, refundCapital, saleBookOf, settleSale, sharesOf } from "@cotrain/sdk/actions";
 import { asAddress } from "@cotrain/sdk/protocol";
 import {
   decodeFunctionData,
@@ -150,6 +150,17 @@ test("what is not settled while the vault is short leaves what was settled to be
   const { stdout } = await cotrainHere(["capital", "claim", ...by("buyer")]);
   expect(stdout).toContain(`Epoch ${second.epoch} is settled`);
   expect(stdout).not.toContain("Left out");
+  // Nobody votes with its shares yet; once somebody does, nothing is said of it.
+  const voteless = `The shares of ${getAddress(buyer)} have votes once it delegates them`;
+  expect(stdout.replaceAll(/\s+/g, " ")).toContain(voteless);
+  const { client } = await signing();
+  const shares = await sharesOf(client, { addresses: stage.world.contracts, modelId: stage.world.modelId });
+  await delegate.sync(client, { shares, delegatee: buyer });
+  const third = await deposit("3");
+  await overBy(BigInt(third.epoch));
+  const again = (await cotrainHere(["capital", "claim", ...by("buyer")])).stdout;
+  expect(again).toContain(`shares of epoch ${third.epoch}.`);
+  expect(again).not.toContain("have votes once");
 });
 
 test.each<[string, Hex, string]>([

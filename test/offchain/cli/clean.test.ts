@@ -75,6 +75,20 @@ describe("what --fresh put aside", () => {
     expect(node.pins.size).toBe(1);
   });
 
+  test("what the present state keeps in the same place stays", async () => {
+    const state = join(temporaryDirectory(), ".cotrain");
+    const node = await startFakeKubo();
+    (await openStateDirectory(state, { create: true })).close();
+    await (await openBlobs(state, node.location("mine"))).put(new Uint8Array(5));
+    const old = (await archiveStateDirectory(state)) ?? "";
+    (await openStateDirectory(state, { create: true })).close();
+    cpSync(join(old, "blobs.json"), join(state, "blobs.json"));
+    await (await openBlobs(state)).put(new Uint8Array(6));
+    expect(await cotrainHere(["clean", "--state", state, "--yes"])).toMatchObject({ code: 0 });
+    expect(existsSync(old)).toBe(false);
+    expect(node.pins.size).toBe(2);
+  });
+
   test("without --yes, where nobody can be asked, nothing goes", async () => {
     const { state, old } = await withOldStates();
     const ended = await cotrainHere(["clean", "--state", state]);

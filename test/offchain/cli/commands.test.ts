@@ -47,6 +47,8 @@ describe("help", () => {
   test.each(names)("of %s shows its options and examples", async (name) => {
     const command = commands.find((each) => each.name === name);
     const { code, stdout } = await cotrainHere([...name.split(" "), "--help"]);
+    // The one that is in force stands once.
+    expect(stdout).not.toMatch(/\(default: [^)]*\)\s+\(default: /);
     expect(code).toBe(0);
     for (const [key, option] of Object.entries(command?.options ?? {}))
       expect(stdout).toMatch(new RegExp(`^  ${flagFor(key, option)}\\b`, "m"));

@@ -146,6 +146,8 @@ async function daemonOf(...argv: string[]): Promise<unknown> {
   return given.daemon;
 }
 
+/** The directory that a role has in the tree. */
+const of = (role: string) => expect.objectContaining({ path: join(state, role) });
 const withAddress = (address: string) => expect.objectContaining({ address });
 
 const worker = (...flags: string[]): Promise<unknown> =>
@@ -167,7 +169,14 @@ describe("worker", () => {
     );
     expect(
       await worker("--coordinator", coordinator, "--run", otherRun, "--threads", "3", "--beneficiary", beneficiary),
-    ).toMatchObject({ coordinator, runId: otherRun, state, role: "worker-1", threads: 3, beneficiary });
+    ).toMatchObject({
+      coordinator,
+      runId: otherRun,
+      directory: of("worker-1"),
+      role: "worker-1",
+      threads: 3,
+      beneficiary,
+    });
     expect(await worker()).toMatchObject({ coordinator: "http://127.0.0.1:7700", runId: undefined, chain: undefined });
   });
 
@@ -236,9 +245,8 @@ describe("validator", () => {
     const { address } = await openWallet(state, "validator-1");
     expect(await validator("--coordinator", coordinator)).toMatchObject({
       coordinator,
-      state,
+      directory: of("validator-1"),
       runId,
-      role: "validator-1",
       account: withAddress(address),
       rpcUrl: "http://127.0.0.1:8545",
       contracts,

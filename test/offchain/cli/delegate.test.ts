@@ -25,7 +25,7 @@ test.each([
 });
 
 test("somebody else has the votes after --yes, and each wallet its own again", async () => {
-  const { state, wallets, shares, supply, client, world } = holders;
+  const { state, wallets, shares, supply, client, keysOf, pins } = holders;
   const [one, two] = [wallets["worker-1"]!, wallets["worker-2"]!];
   const votes = (account: typeof one) => votesOf(client, { shares, account });
   const at = ["--state", state];
@@ -43,17 +43,15 @@ test("somebody else has the votes after --yes, and each wallet its own again", a
     expect(await delegateOf(client, { shares, account: one })).toBe(getAddress(one));
   }
 
-  const pins = [`--run=${world.runId}`, `--deployment=${join(state, "deployment.json")}`, `--rpc=${world.url}`];
-  const keys = [
-    `--wallet=${join(state, "keys", "worker-1.json")}`,
-    `--passphrase-file=${join(state, "keys", "passphrase")}`,
-  ];
-  const elsewhere = ["--coordinator=http://127.0.0.1:1", ...pins, ...keys, "--state", temporaryDirectory()];
+  const keys = [...pins, ...keysOf("worker-1")];
+  const elsewhere = ["--coordinator=http://127.0.0.1:1", ...keys, "--state", temporaryDirectory()];
   const given = await cotrainHere(["delegate", two, "--yes", "--max-fee=1", ...elsewhere]);
   expect(given).toMatchObject({
     code: 0,
-    stdout: expect.stringContaining(`and now does to ${getAddress(two)}, by 0x`),
+    stdout: expect.stringContaining(`and now does to ${getAddress(two)}.`),
   });
+  // Each transaction is told once.
+  expect((given.stdout + given.stderr).match(/\b0x[0-9a-f]{64}\b/g)).toHaveLength(1);
   expect(await Promise.all([votes(one), votes(two)])).toEqual([0n, supply]);
 
   const shown = await cotrainHere(["shares", ...at, "--json"]);
@@ -81,14 +79,9 @@ test.each([
 });
 
 test("a holder signs, somebody else sends it, once", async () => {
-  const { state, wallets, shares, client, world } = holders;
+  const { wallets, shares, client, keysOf, pins, world } = holders;
   const [one, two] = [wallets["worker-1"]!, wallets["worker-2"]!];
   const file = join(temporaryDirectory(), "votes.json");
-  const pins = [`--run=${world.runId}`, `--deployment=${join(state, "deployment.json")}`, `--rpc=${world.url}`];
-  const keysOf = (name: string) => [
-    `--wallet=${join(state, "keys", `${name}.json`)}`,
-    `--passphrase-file=${join(state, "keys", "passphrase")}`,
-  ];
   const at = [...pins, "--state", temporaryDirectory(), "--json"];
   const nonce = () => delegationNonce(client, { shares, account: one });
   const delegate = () => delegateOf(client, { shares, account: one });
@@ -105,6 +98,14 @@ test("a holder signs, somebody else sends it, once", async () => {
   expect(verdictOf(await cotrainHere(["delegate", "--submit", file, ...at, ...keysOf("worker-2")]))).toEqual(
     refusal(1, "There is no file"),
   );
+
+  // A slip of completion: its own keystore.
+  const keystore = keysOf("worker-1")[0]!.slice("--wallet=".length);
+  const key = readFileSync(keystore, "utf8");
+  expect(
+    verdictOf(await cotrainHere(["delegate", two, "--yes", "--sign", keystore, ...at, ...keysOf("worker-1")])),
+  ).toEqual(refusal(1, `${keystore} exists and is no earlier signed delegation: name another file.`));
+  expect(readFileSync(keystore, "utf8")).toBe(key);
 
   const signed = await cotrainHere(["delegate", two, "--yes", "--sign", file, ...at, ...keysOf("worker-1")]);
   expect(JSON.parse(signed.stdout)).toMatchObject({ state: "signed", delegatee: getAddress(two), transaction: null });
@@ -147,19 +148,19 @@ test("a holder signs, somebody else sends it, once", async () => {
 });
 
 test("whose votes they are is said before anything is sent, where a coordinator says it", async () => {
-  const { state, wallets, client, world } = holders;
+  const { state, wallets, client, world, keysOf } = holders;
   const two = wallets["worker-2"]!;
-  const keys = [
-    `--wallet=${join(state, "keys", "worker-1.json")}`,
-    `--passphrase-file=${join(state, "keys", "passphrase")}`,
-  ];
-  const told = [`--coordinator=${await tellingCoordinator(world, client)}`, `--rpc=${world.url}`, ...keys];
+  const url = await tellingCoordinator(world, client);
+  const told = [`--coordinator=${url}`, `--rpc=${world.url}`, ...keysOf("worker-1")];
   const there = [...told, "--state", temporaryDirectory()];
   const words = `It is model ${world.modelId}, that of run ${world.runId}, by the coordinator's word alone.`;
 
   const given = await cotrainHere(["delegate", two, "--yes", ...there]);
   expect(given).toMatchObject({ code: 0, stdout: expect.stringContaining(`and now does to ${getAddress(two)}`) });
   const [before, sent] = [given.stderr.indexOf(words), given.stderr.indexOf(": 0x")];
+  const which = given.stderr.indexOf(`the model's shares are contract ${getAddress(holders.shares)}.`);
+  expect(which).toBeGreaterThanOrEqual(0);
+  expect(sent).toBeGreaterThan(which);
   expect(before).toBeGreaterThanOrEqual(0);
   expect(sent).toBeGreaterThan(before);
 

@@ -56,10 +56,25 @@ test("a speed stands beside the preset and the threads that it is of", () => {
     { ...cpu, ...device("cpu", 64), tokensPerSecond: 21_034, threads: 12 },
     { ...cpu, ...device("webgpu"), class: null, tokensPerSecond: 400_000, threads: null },
   ];
-  expect(deviceTable(found)).toEqual([
+  expect(deviceTable(found, 80)).toEqual([
     "device  threads  tokens/s (1m)    memory  steps are those of  runtime",
     "cpu          12         21,034  64.0 GiB  exact-x86           ort 1",
     "webgpu        –        400,000         –  –                   ort 1",
+  ]);
+  // A narrow terminal breaks no number.
+  expect(deviceTable(found, 60)).toEqual([
+    "device cpu",
+    "  threads             12",
+    "  tokens/s (1m)       21,034",
+    "  memory              64.0 GiB",
+    "  steps are those of  exact-x86",
+    "  runtime             ort 1",
+    "device webgpu",
+    "  threads             –",
+    "  tokens/s (1m)       400,000",
+    "  memory              –",
+    "  steps are those of  –",
+    "  runtime             ort 1",
   ]);
 });
 

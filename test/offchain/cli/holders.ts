@@ -20,6 +20,10 @@ export interface Holders {
   readonly shares: Address;
   readonly supply: bigint;
   readonly client: ReturnType<typeof clientAt>;
+  /** Options that name the key of a wallet, as from a directory that has none. */
+  readonly keysOf: (name: string) => readonly string[];
+  /** Options that name run, contracts and chain. */
+  readonly pins: readonly string[];
   readonly close: () => Promise<void>;
 }
 
@@ -57,6 +61,11 @@ export async function openHolders(governor?: Parameters<typeof createWorld>[2]):
     shares,
     supply: await totalSupply(client, { shares }),
     client,
+    keysOf: (name) => [
+      `--wallet=${join(state, "keys", `${name}.json`)}`,
+      `--passphrase-file=${join(state, "keys", "passphrase")}`,
+    ],
+    pins: [`--run=${runId}`, `--deployment=${join(state, "deployment.json")}`, `--rpc=${node.url}`],
     async close() {
       await node.close();
       for (const work of cleanups) work();

@@ -4,6 +4,7 @@ import { join } from "node:path";
 
 import { expect, test } from "vitest";
 
+import { loadTokenizer } from "../../../offchain/src/data/node/index.ts";
 import { writeDeployment } from "../../../offchain/src/run/index.ts";
 import { openStateDirectory, writeRunFile } from "../../../offchain/src/service/index.ts";
 import { exportModel } from "../../../offchain/src/storage/index.ts";
@@ -16,7 +17,8 @@ test("a model of another run is not imported into the directory of a run, one of
   const [car, state] = [join(directory, "model.car"), join(directory, "state")];
   const { store } = await temporaryStore();
   const { step, eval: evaluation, logits } = goodPrograms;
-  const model = await storedModel(store, {}, { step: step.bytes, eval: evaluation.bytes, logits: logits.bytes });
+  const programs = { step: step.bytes, eval: evaluation.bytes, logits: logits.bytes };
+  const model = await storedModel(store, {}, programs, (await loadTokenizer()).bytes);
   writeFileSync(car, Buffer.concat(await collect(exportModel(store, model))));
   const { chainId, contracts: addresses, modelId, runId } = model.bundle;
   (await openStateDirectory(state, { create: true })).close();

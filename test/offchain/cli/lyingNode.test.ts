@@ -11,7 +11,7 @@ import { mnemonicToAccount } from "viem/accounts";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 import { writeDeployment } from "../../../offchain/src/run/index.ts";
-import { createKeystore } from "../../../offchain/src/service/index.ts";
+import { ensureKeystore } from "../../../offchain/src/service/index.ts";
 import { holders } from "../../sdk/holders.ts";
 import { alice, bob, createWorld, stranger, type World } from "../../sdk/world.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
@@ -43,7 +43,7 @@ beforeAll(async () => {
 
   const state = temporaryDirectory((work) => cleanups.push(work));
   const [keystore, passphrase] = [join(state, "me.json"), join(state, "pass")];
-  await createKeystore({ keystore, passphrase, scryptN: 4_096, privateKey: keyOf(alice.address) });
+  await ensureKeystore({ keystore, passphrase, scryptN: 4_096, privateKey: keyOf(alice.address) });
   await writeDeployment(state, {
     chainId: 31337,
     profile: "local",

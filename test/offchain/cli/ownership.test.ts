@@ -124,6 +124,9 @@ test("a purchase and a grant are told as far as they have come, and what is stil
       { what: "claim of the last 50.00 shares that author was granted for code", due: expect.stringMatching(/Z$/) },
     ],
   });
+  // A time that no date can say is a number.
+  const far = { ...prepared, reader: { epochEnd: async () => 2 ** 48 - 1 } } as unknown as Prepared;
+  expect((await contributedTo(far, session)).pending[0]).toMatchObject({ due: "second 281474976710655" });
   await stage.overBy(epoch);
   await purchase.look();
   await stage.advanceTo((await stage.now()) + 61);

@@ -10,6 +10,7 @@ import { feeWaitText } from "../../../offchain/src/cli/feeWait.ts";
 import { memberLines } from "../../../offchain/src/cli/status/running.ts";
 import { allWork, workOf } from "../../../offchain/src/cli/work.ts";
 import { blankWorker, drawWorker } from "../../../offchain/src/cli/workerScreen.ts";
+import { restingLines } from "../../../offchain/src/cli/up/display.ts";
 import { drawScreen, liveSpeed, plainLine } from "../../../offchain/src/cli/up/screen.ts";
 import { trafficLines } from "../../../offchain/src/cli/up/traffic.ts";
 import {
@@ -364,6 +365,16 @@ describe("the live picture", () => {
     );
     expect(lines.join("\n")).not.toContain("…\n");
   });
+});
+
+test("a run that stays up says how others join it, since the picture is gone", () => {
+  expect(restingLines(`npx cotrain worker --run ${hash("1")}`, 40)).toEqual([
+    "",
+    "others join with",
+    "  npx cotrain worker --run \\",
+    `    ${hash("1")}`,
+    expect.stringMatching(/^The run is paused\. All stays up until Ctrl-C, /),
+  ]);
 });
 
 describe("the plain line", () => {

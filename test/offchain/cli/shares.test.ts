@@ -102,6 +102,8 @@ const found: Holdings = {
   block: 7n,
   time: 1_800_000_000,
   supply: 10n ** 18n,
+  contracts: { rewards: asAddress(`0x${"33".repeat(20)}`), grants: zero, sale: asAddress(`0x${"55".repeat(20)}`) },
+  waiting: { unclaimed: 7n, inGrants: 0n, inSale: 5n },
   holdings: [
     {
       account: one,
@@ -144,7 +146,11 @@ const found: Holdings = {
 test("a page shows every wei and every remainder", () => {
   const page = sharesLines(found, () => "w", Infinity).join("\n");
   expect(page).toMatch(/^w +0x1111…1111 +0\.333333333333333333 +33\.3333…% +0\.333333333333333336$/m);
-  expect(page).toMatch(/^others +0\.666666666666666667 +66\.6666…%$/m);
+  expect(page).toMatch(/^others +0\.666666666666666655 +66\.6666…%$/m);
+  // What is nobody's yet is no other holder's; and all of it adds up.
+  expect(page).toMatch(/^unclaimed +0\.000000000000000007 +0\.0000…%$/m);
+  expect(page).toMatch(/^in sale +0\.000000000000000005 +0\.0000…%$/m);
+  expect(page).not.toContain("in grants");
   expect(page).toMatch(/^all +1 +100\.0000%$/m);
   expect(page).toContain(
     `To it delegate ${getAddress(two)} with 0.000000000000000002, 1 other with 0.000000000000000001.`,
@@ -154,6 +160,31 @@ test("a page shows every wei and every remainder", () => {
   );
   expect(page).toContain("-0.000000000000000001");
   expect(page).toContain('its shares have no votes until "npx cotrain delegate self"');
+});
+
+test("what waits in a contract is shown once, where the contract is asked about itself", () => {
+  const [first] = found.holdings;
+  const itself = { ...found, holdings: [{ ...first!, account: found.contracts.rewards, balance: 7n }] };
+  expect(sharesLines(itself, () => "w", Infinity).join("\n")).not.toContain("unclaimed");
+});
+
+test("where a terminal has no room for the tables, no number is broken: each has a line of its own", () => {
+  const lines = sharesLines(found, () => "worker-1", 70);
+  expect(lines.filter((line) => line.length > 70)).toEqual([]);
+  const page = lines.join("\n");
+  expect(page).toContain(
+    [
+      "worker-1 0x1111…1111",
+      "  shares  0.333333333333333333",
+      "  of all  33.3333…%",
+      "  votes   0.333333333333333336",
+      "",
+    ].join("\n"),
+  );
+  expect(page).toContain(
+    "block 5\n  time         2027-01-15T07:43:20.000Z\n  what         sent\n  shares       -0.0000",
+  );
+  expect(page).toContain("others\n  shares  0.666666666666666655\n");
 });
 
 test("a row of the table has what came and what went without a sign", () => {

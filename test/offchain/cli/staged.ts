@@ -8,7 +8,7 @@ import { afterAll, beforeAll, beforeEach, expect } from "vitest";
 
 import { writeDeployment } from "../../../offchain/src/run/index.ts";
 import {
-  createKeystore,
+  ensureKeystore,
   openStateDirectory,
   SCRYPT_N_LOCAL,
   writeRunFile,
@@ -37,7 +37,7 @@ export interface Staged {
 
 /** A keystore of the wallet of a name, which costs little to open. */
 export const keystoreOf = (name: string, paths: { readonly keystore: string; readonly passphrase: string }) =>
-  createKeystore({ ...paths, scryptN: SCRYPT_N_LOCAL, privateKey: keyOf(name) });
+  ensureKeystore({ ...paths, scryptN: SCRYPT_N_LOCAL, privateKey: keyOf(name) });
 
 /** What a command that succeeds tells, as JSON. */
 export async function told<T>(...argv: readonly string[]): Promise<T> {

@@ -23,6 +23,8 @@ const listed = (firstRound: number): string[] =>
 /** Nothing waits in a contract. */
 const nothing = { unclaimed: "0", inGrants: "0", inSale: "0" } as const;
 
+const wei = (shares: bigint): string => String(shares * 10n ** 18n);
+
 const listBy = (command: string) => ({ commands: [{ command, what: EVERY_CHECKPOINT }] });
 
 describe("the summary", () => {
@@ -150,7 +152,8 @@ describe("the summary", () => {
 
   test("names the checkpoint of a measurement that is not the last one's, and since when something is due", () => {
     const { heldOut, training, finishedAt } = summary;
-    const checkpoints = { before: training.firstRound, after: training.firstRound };
+    const after = training.firstRound + 1;
+    const checkpoints = { before: training.firstRound, after };
     const shown = text({
       heldOut: { ...heldOut, checkpoints },
       pending: [
@@ -159,13 +162,29 @@ describe("the summary", () => {
       ],
     });
     expect(shown).toContain(
-      `      the last of checkpoint ${training.firstRound}; checkpoint ${training.rounds} is not measured yet\n`,
+      `      the last of checkpoint ${after}; checkpoint ${training.rounds} is not measured yet\n`,
     );
     expect(shown).toContain(`one, due since ${finishedAt}\n`);
     expect(shown).toContain("another, due 9999-01-01T00:00:00.000Z\n");
     expect(text({ heldOut: { ...heldOut, checkpoints: { before: null, after: training.rounds } } })).not.toContain(
       "is not measured yet",
     );
+  });
+
+  test("what the session trained has no loss where only an earlier checkpoint was measured", () => {
+    const { heldOut, training } = summary;
+    const measured = { before: heldOut.after, sequences: { ...heldOut.sequences, before: heldOut.sequences.after } };
+    const only = (round: number, rounds = training.rounds): string =>
+      text({
+        heldOut: { ...heldOut, ...measured, checkpoints: { before: round, after: round } },
+        training: { ...training, rounds },
+      });
+    for (const round of [0, training.firstRound]) {
+      expect(only(round)).toContain("held-out bits/byte 2.500 on 8,192 tokens → not measured yet\n");
+      expect(only(round)).not.toContain("the last of checkpoint");
+    }
+    // Where no round was completed there is nothing else to measure.
+    expect(only(training.firstRound, training.firstRound)).toContain("2.500 on 8,192 tokens → 2.500 on 8,192 tokens\n");
   });
 
   test("says what did not happen", () => {
@@ -182,7 +201,7 @@ describe("the summary", () => {
     expect(text({ proposal: null, noVote: "no vote, as --no-vote asks" })).toContain("  no vote, as --no-vote asks");
     const unowned = text({ proposal: null, shares: { ...summary.shares, minted: "0" } });
     expect(unowned).toContain("nothing yet: there are no shares to vote with");
-    expect(shown).toContain("not measured → not measured");
+    expect(shown).toContain("not measured → not measured yet");
     expect(shown).not.toContain("Pending");
   });
 
@@ -286,6 +305,27 @@ describe("the summary", () => {
       ["author", "37.50"],
       ["in grants", "12.50"],
     ]);
+  });
+
+  test("shares stand beside the payment or grant that they are of, and what else came of the kind has a row of its own", () => {
+    const origins = { compute: wei(1_500n), capital: wei(250n), code: wei(80n) };
+    const shares = { ...summary.shares, minted: wei(1_830n), origins };
+    const rows = (change: Partial<Summary>): string[] => {
+      const lines = text({ shares, ...change }).split("\n");
+      return lines.slice(lines.indexOf("How its shares came about") + 3).slice(0, 4);
+    };
+    expect(rows({})).toEqual([
+      "  capital          100.00   5.4…%  2 TESTUSD paid in epoch 2",
+      "  other capital    150.00   8.1…%",
+      "  code              50.00   2.7…%  for commit 89a309f0c2d1",
+      "  other code        30.00   1.6…%",
+    ]);
+    const early = { ...summary.capital!, shares: "0", transaction: null };
+    expect(rows({ capital: early }).slice(0, 2)).toEqual([
+      "  capital            0.00    0.0%  2 TESTUSD paid in epoch 2, not fetched yet",
+      "  other capital    250.00  13.6…%",
+    ]);
+    expect(rows({ capital: null, noCapital: "shares are not sold" })[0]).toMatch(/^ {2}capital +250\.00 +13\.6…%$/);
   });
 
   test("a kind that did not come to be says why, and what was paid for is not said to be there before it is", () => {

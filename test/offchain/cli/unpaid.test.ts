@@ -246,6 +246,13 @@ describe("what earned nothing stands with its reason", () => {
       unpaid: summary.unpaid,
       pending: summary.pending,
     });
+    // A time of the chain that no date can say ends no summary.
+    const reader = { ...prepared.reader, pendingRoot: async () => ({ epoch: 4, activatableAt: 2 ** 48 - 1 }) };
+    const far = await summarise({ ...prepared, reader } as unknown as Prepared, session, now);
+    expect(far.pending).toContainEqual({
+      what: "activation of the reward root of epoch 4",
+      due: "second 281474976710655",
+    });
   });
 });
 

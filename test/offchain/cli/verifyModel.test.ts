@@ -7,6 +7,7 @@ import { asDigest, asRunId } from "@cotrain/sdk/protocol";
 import { afterEach, expect, test, vi } from "vitest";
 
 import { RetryableError, UserError } from "../../../offchain/src/base/index.ts";
+import { loadTokenizer } from "../../../offchain/src/data/node/index.ts";
 import type { BlobSource } from "../../../offchain/src/run/index.ts";
 import { exportModel } from "../../../offchain/src/storage/index.ts";
 import { goodPrograms } from "../../attack/hostileCorpus.ts";
@@ -46,7 +47,7 @@ async function imported() {
   const { store } = await temporaryStore();
   const { step, eval: evaluation, logits } = goodPrograms;
   const programs = { step: step.bytes, eval: evaluation.bytes, logits: logits.bytes };
-  const model = await storedModel(store, {}, programs);
+  const model = await storedModel(store, {}, programs, (await loadTokenizer()).bytes);
   writeFileSync(car, Buffer.concat(await collect(exportModel(store, model))));
   expect((await cotrainHere(["checkpoint", "import", car, "--state", state])).code).toBe(0);
   return { directory, bundle: model.bundle, verify: ["verify", "--state", state] };

@@ -13,6 +13,7 @@ import type { RunChain } from "../../../offchain/src/run/index.ts";
 import { silentLogger } from "../../../offchain/src/service/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { createManualClock } from "../manualClock.ts";
+import { openHarness } from "./harness.ts";
 
 const runId = asRunId(digestOfJson("run"));
 const definition = digestOfJson("definition");
@@ -23,7 +24,11 @@ const here = sha256Bytes(program);
 const missing = digestOfJson("no program");
 const graphsOf = (each: Digest): Build["graphs"] => ({ step: each, eval: each, logits: each });
 
-async function open(proposed: Readonly<Record<Digest, string>>, admitted: readonly Digest[]) {
+async function open(
+  proposed: Readonly<Record<Digest, string>>,
+  admitted: readonly Digest[],
+  problemOf: (build: Build) => Promise<string> = async () => "",
+) {
   const directory = await mkdtemp(join(tmpdir(), "cotrain-builds-"));
   onTestFinished(() => rm(directory, { recursive: true }));
   const blobs = await openBlobStore(directory);
@@ -45,6 +50,7 @@ async function open(proposed: Readonly<Record<Digest, string>>, admitted: readon
     clock,
     logger: silentLogger(),
     arriving,
+    problemOf,
     projections: {
       noteDocument: async (digest) => {
         if (disk.full) throw new RetryableError("DISK_FULL", "The disk is full.");
@@ -166,4 +172,25 @@ test("and their programs are noted where they are here already, once there is ro
   await clock.advance(11_000);
   await builds.findAdmitted();
   expect(noted).toEqual(new Set([...digests, here]));
+});
+
+test("are of no use where their programs are not what they say: those are read once, and it is told", async () => {
+  const [build, sly] = [document(), document({ accumulation: 1_024 })];
+  const digests = [build, sly].map((each) => digestOfJson(each));
+  const read: Build[] = [];
+  const { builds, blobs, clock } = await open({}, digests, async (each) => {
+    read.push(each);
+    return each.accumulation === undefined ? "" : "its program for step takes 4 sequences";
+  });
+  for (const each of [build, sly]) await blobs.put(bytesOf(canonicalJson(each)));
+  expect(await builds.findAdmitted()).toBe(1);
+  expect(builds.known).toEqual([digests[0]]);
+  expect(await builds.find(digests[1]!)).toBeUndefined();
+  await clock.advance(11_000);
+  expect(await builds.findAdmitted()).toBe(1);
+  expect(read).toEqual([build, sly]);
+});
+
+test("are read in a run, which begins with none whose programs are no programs", async () => {
+  await expect(openHarness({ readsPrograms: true })).rejects.toMatchObject({ code: "NO_BUILD" });
 });

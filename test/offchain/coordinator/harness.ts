@@ -190,6 +190,8 @@ export interface HarnessOptions {
   readonly forgiven?: number;
   /** Of each fragment; default `ELEMENTS`. */
   readonly elements?: readonly number[];
+  /** Its programs are none: whoever reads them finds that. Default: nobody does. */
+  readonly readsPrograms?: boolean;
   /** Seeds what the data of each round are drawn from. */
   readonly secret?: string;
   /** Where the coordinator's files lie; default a temporary directory. */
@@ -291,7 +293,18 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
         ...(options.retention && { retention: options.retention }),
         presence: { heartbeatSeconds: 1, silentAfter: 5_000, evictAfter: 15_000 },
       },
-      { chain, blobs, database, poster, logger, metrics, clock, secret, gate: () => gateOf(options.loss ?? distance) },
+      {
+        chain,
+        blobs,
+        database,
+        poster,
+        logger,
+        metrics,
+        clock,
+        secret,
+        gate: () => gateOf(options.loss ?? distance),
+        ...(!options.readsPrograms && { problemOf: async () => "" }),
+      },
     );
     const app = await createHttpServer({
       logger,

@@ -10,10 +10,11 @@ import {
   paceAfterMiss,
   restsAmong,
 } from "../../../offchain/src/coordinator/machine/pace.ts";
-import type { RunState } from "../../../offchain/src/coordinator/machine/state.ts";
+import { restsIn } from "../../../offchain/src/coordinator/machine/dealing.ts";
+import type { Member, RunState } from "../../../offchain/src/coordinator/machine/state.ts";
 import { awaitWork } from "../../../offchain/src/coordinator/work.ts";
 import type { Run } from "../../../offchain/src/coordinator/run.ts";
-import { play } from "./liveness.ts";
+import { addressOf, play } from "./liveness.ts";
 import { type Harness, openHarness, type TestWorker, until } from "./harness.ts";
 
 const measured = { pace: 100_000, measured: true, batch: 4 };
@@ -152,6 +153,17 @@ describe("a deal of work", () => {
     expect(rest(30_000, says(100_000))).toBe(63);
     expect(restsAmong([says(1), says(1)], 16, DEADLINE)(says(3_600_000_000))).toBe(0);
     expect(restsAmong([{ ...measured, pace: 50_000_000 }], 16, DEADLINE)({ ...measured, pace: 50_000_000 })).toBe(0);
+  });
+
+  it("goes by those who are there: keys that are silent make nobody sit rounds out", () => {
+    const slow = { ...measured, pace: 7_500_000, silent: false, since: 0 } as Member;
+    const rest = (silent: boolean): number => {
+      const quick = { ...slow, pace: 100_000, silent };
+      const members: RunState["members"] = { "0x01": quick, "0x02": slow, "0x03": quick, "0x04": quick };
+      const params = { roundDeadline: DEADLINE / 1_000 } as RunState["params"];
+      return restsIn({ members }, { round: 5, innerSteps: 16, params })(slow).rest;
+    };
+    expect([rest(false), rest(true)]).toEqual([31, 0]);
   });
 
   it("has as many steps as fit into half as long again as the holders allow, however slow all are", () => {
@@ -408,6 +420,9 @@ describe("a member's word", () => {
       const moved = () => (run.driver.state.current?.deadline ?? 0) > deadline;
       await until(() => moved() || run.driver.state.members[worker.address]?.misses === 1, "a decision");
       expect(work()?.assignmentId === assignmentId).toBe(nearly);
+      // All steps as fast as those that are done, and a tenth for sending, since the work was given.
+      const due = deadline - 60_000 + Math.ceil((60_000 * steps * 1.1) / (steps - 1));
+      expect(run.driver.state.current?.deadline === due).toBe(nearly);
       expect(run.driver.state.members[worker.address]?.misses).toBe(nearly ? 0 : 1);
       await harness.close();
       harness = undefined;
@@ -435,4 +450,22 @@ test("a part of the work counts from half of its time on, also where it is dealt
   const again = dealt.filter(({ attempt }) => attempt > 1);
   expect(again.length).toBeGreaterThan(0);
   for (const { halfway } of again) expect(halfway).toBeGreaterThan(0);
+});
+
+test("a part of the work of one that never delivered counts from half of the time that it is waited for", () => {
+  const given: { half: number; waited: number; due: number }[] = [];
+  const newcomer = addressOf(2);
+  const look = ({ current, members }: RunState): void => {
+    const work = current?.work[newcomer];
+    if (!work || given.length > 0 || members[newcomer]?.measured !== false) return;
+    const { dealtAt, partFrom } = work;
+    const due = current.deadline - dealtAt;
+    given.push({ half: partFrom - dealtAt, waited: (current.newcomers ?? 0) - dealtAt, due });
+  };
+  const honest = { kind: "honest", pace: 100 } as const;
+  const actors = [honest, honest, { ...honest, from: 3_000 }];
+  play({ actors, params: { minWorkers: 2, maxWorkers: 8, roundDeadline: 60 }, time: 30_000, each: look });
+  const [{ half, waited, due }] = given as [(typeof given)[number]];
+  expect(half).toBe(Math.ceil(waited / 2));
+  expect(waited).toBeLessThan(due);
 });

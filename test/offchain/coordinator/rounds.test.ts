@@ -21,6 +21,7 @@ import { MAX_WAITING_HEADS } from "../../../offchain/src/coordinator/machine/anc
 import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
 import { computeEpoch, postRoot } from "../../../offchain/src/coordinator/settlement.ts";
 import { reduceFragment, sourceOf } from "../../../offchain/src/diloco/index.ts";
+import { createLogger } from "../../../offchain/src/service/index.ts";
 import { readCheckpoint, readManifest } from "../../../offchain/src/storage/index.ts";
 import {
   domain,
@@ -46,6 +47,16 @@ async function two(options?: Parameters<typeof openPair>[0]): Promise<[TestWorke
   ({ harness } = pair);
   return pair.workers;
 }
+it("is logged by the number that screens and checkpoints have", async () => {
+  const lines: { readonly msg: string; readonly round?: number }[] = [];
+  const write = (line: string) => void lines.push(JSON.parse(line) as (typeof lines)[number]);
+  const logger = createLogger({ component: "coordinator", pretty: false, destination: { write } });
+  const [a, b] = await two({ logger });
+  await Promise.all([a.train(), b.train()]);
+  await roundIs(1);
+  expect(lines.filter(({ msg }) => msg === "round complete")).toMatchObject([{ round: 1 }]);
+});
+
 const roundIs = (round: number) => until(() => harness.run.driver.state.round === round, `round ${round}`);
 const state = () => harness.run.driver.state;
 /** What an effect is begun with. */
@@ -496,7 +507,10 @@ describe("a change", () => {
     expect((await harness.client.run(runId)).phase).toBe("Training");
     await b.train();
     await until(() => state().phase === "Paused", "the pause");
-    expect(await a.work()).toMatchObject({ kind: "wait", reason: "The run is paused." });
+    expect(await a.work()).toMatchObject({
+      kind: "wait",
+      reason: expect.stringMatching(/^The run is paused, .*: npm start does/),
+    });
     await harness.restart();
     expect(state().phase).toBe("Paused");
     await harness.client.control(runId, OPERATOR, { action: "resume" });
@@ -555,6 +569,25 @@ describe("a change", () => {
     await elapse(harness, () => state().finished, "the end");
     await harness.clock.advance(61_000);
     await until(() => state().phase === "Finished", "the last round");
+    // It was silent for so long that it is no member any more.
     await expect(a.join()).rejects.toMatchObject({ code: "RUN_FINISHED" });
+  });
+
+  // foundation 9
+  it("of an acknowledgement that a coordinator's death lost gives it to a member still, however late after the run's end", async () => {
+    const [a, b] = await two();
+    const { prepared, reply } = await a.train();
+    await harness.run.driver.submit({ type: "RunFinished" });
+    // Also while the last round is open a member comes back to its work.
+    await harness.restart();
+    await harness.clock.advance(1_000);
+    await b.join();
+    await b.train();
+    await until(() => state().phase === "Finished", "the end");
+    await harness.restart();
+    await harness.clock.advance(16_000);
+    await harness.run.presence.check();
+    await a.join();
+    expect(await a.submit(prepared)).toEqual(reply);
   });
 });

@@ -100,11 +100,67 @@ describe("a tokenizer from elsewhere", () => {
       () => ({ ...valid(), model: { ...model(), vocab: { ...model().vocab, 漢: 1024 } } }),
     ],
     ["bytes without a token", () => ({ ...valid(), model: { ...model(), vocab: { a: 0 }, merges: [] } })],
+    [
+      "a decoder whose pattern never ends",
+      () => ({
+        ...valid(),
+        decoder: {
+          type: "Sequence",
+          decoders: [valid().decoder, { type: "Replace", pattern: { Regex: "^(.|.)*\\u0001" }, content: "" }],
+        },
+      }),
+    ],
+    [
+      "a decoder that writes megabytes",
+      () => ({ ...valid(), decoder: { type: "Replace", pattern: { String: "" }, content: "x".repeat(1000) } }),
+    ],
+    [
+      "a word said a thousand times",
+      () => ({
+        ...valid(),
+        post_processor: {
+          type: "TemplateProcessing",
+          single: Array.from({ length: 1000 }, () => ({ Sequence: { id: "A", type_id: 0 } })),
+          pair: [],
+        },
+      }),
+    ],
+    ["no merges", () => ({ ...valid(), model: { ...model(), merges: undefined } })],
+    ["a merge of one", () => ({ ...valid(), model: { ...model(), merges: [["Ġ"]] } })],
+    ["a merge of what is no token", () => ({ ...valid(), model: { ...model(), merges: [["Ġ", "Ġzz"]] } })],
+    ["a merge to what is no token", () => ({ ...valid(), model: { ...model(), merges: ["z z"] } })],
+    [
+      "too many merges",
+      () => ({ ...valid(), model: { ...model(), merges: Array.from({ length: 262_145 }, () => "Ġ t") } }),
+    ],
+    ["ends of words", () => ({ ...valid(), model: { ...model(), end_of_word_suffix: "</w>" } })],
+    [
+      "a token that is long",
+      () => ({ ...valid(), model: { ...model(), vocab: { ...model().vocab, ["a".repeat(1025)]: 1024 } } }),
+    ],
+    ["an empty token", () => ({ ...valid(), model: { ...model(), vocab: { ...model().vocab, "": 1024 } } })],
     ["nothing", () => null],
   ])("is refused with %s", (_, json) => {
     expect(() => parseTokenizer(utf8(JSON.stringify(json())))).toThrow(
       expect.objectContaining({ code: "TOKENIZER_INVALID" }),
     );
+  });
+
+  it("is read of its vocabulary and merges alone, which may be written as texts", () => {
+    const { decoder, ...rest } = valid();
+    const merges = model().merges.map((pair) => pair.join(" "));
+    const other = parseTokenizer(
+      utf8(
+        JSON.stringify({
+          ...rest,
+          model: { ...model(), merges, unk_token: "a" },
+          decoder: { ...(decoder as object), x: 1 },
+        }),
+      ),
+    );
+    const text = "The people of the town were not";
+    expect(other.encode(text)).toEqual(tokenizer.encode(text));
+    expect(other.decode(other.encode(text))).toBe(text);
   });
 
   it("is refused when it is no JSON", () => {

@@ -1,5 +1,5 @@
 /** The loss gate's decisions as functions of published losses (docs/protocol.md, "Loss gate"). */
-import { defaultScreening, outcomeCode, type ScreeningRules } from "@cotrain/sdk/protocol";
+import { defaultScreening, outcomeCode, type ScreeningRules, weightingCode } from "@cotrain/sdk/protocol";
 import { describe, expect, it } from "vitest";
 
 import {
@@ -9,6 +9,7 @@ import {
   gateSample,
   gateSeed,
   passHolds,
+  pullOf,
   searchHarm,
   type Suspect,
   type Suspicion,
@@ -109,6 +110,10 @@ describe("the loss gate", () => {
     expect(sample.every((index) => index >= 0 && index < 1_000)).toBe(true);
     expect(gateSeed(`0x${"1".repeat(64)}`, 3, [`0x${"3".repeat(64)}`])).not.toBe(seed);
     expect(gateSample(seed, 3, 8, 4).every((index) => index < 3)).toBe(true);
+    // sha256 of the run, the round in eight bytes and the receipts' hashes, as another program computed it.
+    expect(gateSeed(`0x${"1".repeat(64)}`, 3, [`0x${"2".repeat(64)}`, `0x${"3".repeat(64)}`])).toBe(
+      "0xacb5e3aff645bd0e67f526b77bdbc8c6e4a8ac02248a79196ed53fec25d85458",
+    );
   });
 
   it("draws a sample that nobody knows before the receipts, which give its place in the split", () => {
@@ -261,6 +266,22 @@ describe("the loss gate", () => {
     expect(told(4, 2_060_000, [2_000_000, 1, 1, null, null, null, null]).step.value).toEqual([]);
   });
 
+  // foundation 2
+  it("weighs by the run's weighting, and blames nobody who has half of all weight, whatever the others gain", () => {
+    const share = { worker: address(1), tokens: 4_096, steps: 4 };
+    expect(pullOf(share)).toBe(4_096n);
+    expect(pullOf(share, weightingCode.tokens)).toBe(4_096n);
+    expect(pullOf(share, weightingCode.uniform)).toBe(1n);
+    expect(pullOf(share, weightingCode.normalised)).toBe(1_024n);
+    const losses = [2_000_000, 2_010_000, 2_010_000, 1_900_000, 2_050_000, 2_500_000];
+    for (const [pulls, found] of [
+      [[1, 1], []],
+      [[3, 2], []],
+      [[2, 3], [address(1)]],
+    ] as const)
+      expect(told(2, 2_060_000, losses, { left: suspectsOf(2, pulls) }).step).toEqual({ done: true, value: found });
+  });
+
   it("blames none of those that are honest and overshoot together, nor for noise beside a momentum that does harm", () => {
     for (const [count, rho] of [
       [3, 0.65],
@@ -369,6 +390,8 @@ describe("the loss gate", () => {
       without: false,
     });
     const together = passes.map(({ tried }) => ({ tried: [...tried, { ...tried[0]!, without: true }] }));
+    // Passes after one that found somebody so go on so.
+    expect(searched(8, { 5: 1e8 }, { earlier: together.slice(0, 1) }).tried[0]).toMatchObject({ without: true });
     const ofThese = (count: number) => Array.from({ length: count }, (_, i) => together[i % together.length]!);
     expect(searched(8, { 5: 1e8 }, { earlier: ofThese(15) }).leftOut).toEqual([address(6)]);
     expect(searched(8, { 5: 1e8 }, { earlier: ofThese(16) })).toEqual({ tried: [], leftOut: [] });
@@ -412,7 +435,9 @@ describe("the loss gate", () => {
     expect(problemOf([{ ...failed, tried: [...failed.tried, failed.tried[0]!] }, stood])).toContain("not to be tried");
     expect(problemOf([stood, failed])).toContain("not the last");
     expect(problemOf([{ ...stood, after: 2_050_001 }, stood])).toContain("did not try");
+    expect(problemOf([failed, { ...stood, tried: failed.tried.slice(0, 1) }])).toContain("not the last");
     const hopeless = { after: 3_000_000, ...searched(3, { 0: 3e6, 1: 3e6, 2: 3e6 }) };
+    expect(problemOf([hopeless, stood])).toContain("discarded the round and is not the last");
     expect(read([hopeless])).toEqual({
       outcomes: new Map(three.map(({ worker }) => [worker, outcomeCode.roundDiscarded])),
       problem: "",

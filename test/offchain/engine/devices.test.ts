@@ -28,6 +28,7 @@ import {
   requireDevice,
 } from "../../../offchain/src/engine/runtime/node/index.ts";
 import { type MemoryAsked, programMemory } from "../../../offchain/src/engine/runtime/node/placeMemory.ts";
+import { workerDevice } from "../../../offchain/src/worker/index.ts";
 import { runSystemProgram, systemProgram } from "../../../offchain/src/engine/runtime/node/systemPrograms.ts";
 
 /** What nvidia-smi is to say; undefined: what this system has is asked. */
@@ -114,13 +115,23 @@ describe("CUDA", () => {
       ["cuda:1", "NVIDIA B", 3_000],
       ["cuda:2", "NVIDIA C", 2_000],
     ] as const) {
-      const { ownMemory, adapter } = deviceOf(name);
-      expect(await ownMemory?.()).toBe(mebibytes * 2 ** 20);
+      const { ownMemory, programMemory: forPrograms, adapter } = deviceOf(name);
+      const worker = workerDevice(deviceOf(name));
+      for (const memory of [ownMemory, forPrograms, worker.ownMemory])
+        expect(await memory?.()).toBe(mebibytes * 2 ** 20);
       expect(await adapter?.(0)).toEqual({ name: model, software: false });
     }
     expect(await deviceOf("cuda:3").ownMemory?.()).toBeUndefined();
     // WebGPU takes which it likes: what the largest has may be had.
     expect(await devices.webgpu.ownMemory()).toBe(3_000 * 2 ** 20);
+    expect(await devices.webgpu.programMemory()).toBe(3_000 * 2 ** 20);
+    expect(await devices.wasm.ownMemory()).toBe(2 ** 32);
+  });
+
+  test("is not looked at on more than sixteen GPUs", async () => {
+    onTestFinished(() => void (nvidiaSays.lines = undefined));
+    nvidiaSays.lines = Array.from({ length: 20 }, (_, i) => `${i}, NVIDIA A, 1000`).join("\n");
+    expect((await namesHere()).filter((name) => name.startsWith("cuda"))).toHaveLength(16);
   });
 
   const here = fileURLToPath(import.meta.url);
@@ -436,6 +447,28 @@ test("a device that goes on answering is slow and not lost, however long all of 
   onTestFinished(() => void vi.useRealTimers());
   const probes = await probeDevices({ milliseconds: 0, patience: 24_000, tried: [slow("cpu"), slow("wasm")] });
   expect(probes.map(({ missing }) => missing)).toEqual([undefined, undefined]);
+});
+
+test("several GPUs of a kind share the time that steps of one are counted", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const taken = new Map<string, number>();
+  const counting = (name: string): Device => {
+    const device = fake(name, due);
+    const open: Device["open"] = async (options) => {
+      const engine = await device.open(options);
+      const train: Engine["train"] = async (...given) => {
+        taken.set(name, (taken.get(name) ?? 0) + 1);
+        await vi.advanceTimersByTimeAsync(100);
+        return engine.train(...given);
+      };
+      return { ...engine, train };
+    };
+    return { ...device, open };
+  };
+  await probeDevices({ milliseconds: 3_000, tried: ["cpu", "cuda", "cuda:1"].map(counting) });
+  // Besides the steps that are counted, the first, and those of the conformance value.
+  expect(Object.fromEntries(taken)).toEqual({ cpu: 32, cuda: 17, "cuda:1": 17 });
 });
 
 /** Gives no answer, for longer than any device has. */

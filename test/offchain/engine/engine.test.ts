@@ -176,6 +176,8 @@ describe("refusals", () => {
     const saved = await engine.save();
     const broken = { ...saved, optimizer: { step: 3, tensors: [] } };
     expect(await code(engine.restore(broken))).toBe("STATE_INVALID");
+    const lacking = { parameters: saved.parameters.slice(1), optimizer: { ...saved.optimizer, step: 3 } };
+    expect(await code(engine.restore(lacking))).toBe("STATE_INVALID");
     expect(await engine.stateDigest()).toBe(digest);
   });
 

@@ -9,6 +9,15 @@ afterEach(() => void vi.useRealTimers());
 const LIMITS = { silence: 1_000, answer: 1_000, close: 1_000, stop: 200, conformance: 1_000 };
 const never = () => new Promise<never>(() => undefined);
 
+/** After how many ms whoever holds so many fp32 numbers and does not give them back is given up. */
+async function readUntil(numbers: number): Promise<number> {
+  const guard = createEngineGuard(LIMITS, new AbortController().signal, { held: [{ shape: [numbers / 10, 10] }] });
+  const began = Date.now();
+  const ended = guard.answered(never).catch(() => Date.now() - began);
+  await vi.advanceTimersByTimeAsync(100_000);
+  return ended;
+}
+
 /** After how many ms a training that says nothing is given up. */
 async function givenUpAfter({ stepMs = 0, blockMs = 0, stopped = false }): Promise<number> {
   const stop = new AbortController();
@@ -34,4 +43,9 @@ test("one that is to stop has the limit, or three of its steps, or of what nothi
   expect(await givenUpAfter({ stopped: true, blockMs: 200, stepMs: 300 })).toBe(900);
   // Unless it is silent for longer than any that trains.
   expect(await givenUpAfter({ stopped: true, blockMs: 5_000 })).toBe(1_000);
+});
+
+test("one that gives its state back has the limit, or a millisecond for 30 kB where that is more", async () => {
+  expect(await readUntil(1_000)).toBe(1_000);
+  expect(await readUntil(30_000_000)).toBe(4_000);
 });

@@ -108,7 +108,8 @@ describe.skipIf(!linux)("the engine's process", () => {
     async () => {
       const threads = 2;
       const engine = await openEngineHost({ programs: { step: step.bytes }, threads });
-      const allowance = allowanceFor("cpu", [readSignature(step.bytes, availableMemory()).model.peak], threads);
+      const { peak } = readSignature(step.bytes, availableMemory()).model;
+      const allowance = allowanceFor("cpu", [peak], threads, Infinity);
       const limits = readFileSync(`/proc/${engine.pid}/limits`, "utf8");
       const [, soft, hard] = /^Max data size\s+(\d+)\s+(\d+)/m.exec(limits) ?? [];
       expect(Number(soft)).toBeGreaterThan(allowance);
@@ -120,6 +121,23 @@ describe.skipIf(!linux)("the engine's process", () => {
       await gone(engine.pid ?? 0);
     },
   );
+
+  test("gets no more memory than the machine has, beside addresses that take none", () => {
+    const [peak, available] = [6 * 2 ** 30, 8 * 2 ** 30];
+    expect(allowanceFor("cpu", [peak], 2, available)).toBe(available);
+    for (const place of ["wasm", "webgpu", "cuda"] as const)
+      expect(allowanceFor(place, [peak], 2, available) - allowanceFor(place, [], 2, 0)).toBe(available);
+  });
+
+  test.each(["cpu", "wasm"] as const)("computes on as many threads as it is told, on %s", async (place) => {
+    const counts: number[] = [];
+    for (const threads of [1, 5]) {
+      const engine = await engineHostOn(place)({ programs: { step: step.bytes }, threads });
+      counts.push(readdirSync(`/proc/${engine.pid}/task`).length);
+      await engine.close();
+    }
+    expect(counts[1]! - counts[0]!).toBe(4);
+  });
 
   test("ends with its host at kill -9, even in the middle of a step that takes hours", async () => {
     const script = fileURLToPath(new URL("./endlessHost.ts", import.meta.url));

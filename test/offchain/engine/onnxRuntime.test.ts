@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 
 import { EngineError } from "../../../offchain/src/engine/index.ts";
 import { onnxRuntime, type OnnxPlace } from "../../../offchain/src/engine/runtime/onnxRuntime.ts";
+import { wasmRuntime, type WasmPlace } from "../../../offchain/src/engine/runtime/wasm.ts";
 import { webgpuRuntime } from "../../../offchain/src/engine/runtime/webgpu.ts";
 
 interface Made {
@@ -119,6 +120,37 @@ test("on WebGPU all that is kept is asked to stay in the GPU's buffers, and what
   await gpu.open(new Uint8Array(), { ...options, kept: ["next.a", "next.b"] });
   await gpu.open(new Uint8Array(), { ...options, kept: [] });
   expect(asked).toEqual([{ "next.a": "gpu-buffer", "next.b": "gpu-buffer" }, {}]);
+});
+
+test("WebAssembly and WebGPU leave products as the builder turned them, and WebAssembly has the threads that are asked for", async () => {
+  const asked: { readonly extra?: unknown }[] = [];
+  const create = async (_program: Uint8Array, given: { readonly extra?: unknown }) => {
+    asked.push(given);
+    return { run: () => Promise.reject(missing), release: async () => undefined };
+  };
+  const env = { wasm: { numThreads: 0 } };
+  const ort = { ...place().place.ort, env, InferenceSession: { create } } as unknown as WasmPlace["ort"];
+  const machine = { ort, availableMemory: () => 1, cpuTime: () => 0 };
+  await wasmRuntime(machine).open(new Uint8Array(), { ...options, threads: 7 });
+  expect(env.wasm.numThreads).toBe(7);
+  await webgpuRuntime({ ...machine, missing: missing.message }).open(new Uint8Array(), options);
+  const extra = { optimization: { disable_specified_optimizers: "GemmTransposeFusion" } };
+  expect(asked).toMatchObject([{ extra }, { extra }]);
+});
+
+test("a copy that cannot be opened is tried again when the device is read next", async () => {
+  const works = place().place.ort;
+  let failing = false;
+  const create: typeof works.InferenceSession.create = (...given) =>
+    failing ? lost() : works.InferenceSession.create(...given);
+  const runtime = onnxRuntime(place({ ort: { ...works, InferenceSession: { create } } }).place);
+  const program = await runtime.open(new Uint8Array(), options);
+  const [a, b] = [runtime.buffer([2], Float32Array.of(1, 2)), runtime.buffer([2])];
+  await program.run(new Map([["x", a]]), new Map([["y", b]]), ["loss"]);
+  failing = true;
+  await expect(b.read()).rejects.toMatchObject({ code: "RUNTIME_FAILED" });
+  failing = false;
+  expect(await b.read()).toEqual(Float32Array.of(2, 4));
 });
 
 test("of what a step wrote in place the package answers with a copy, which is given back at once", async () => {

@@ -252,3 +252,8 @@ test("fp16 is for factors of products and for what moves them: nothing else is c
       /its operands have several types/,
     );
 });
+
+test("whole numbers are not divided: by 0, or the least by −1, that ends the process", () => {
+  const ids: Operand = ["int64", 3];
+  expect(() => inspectProgram(programOf("Div", { inputs: [ids, ids] }, []), 2 ** 30)).toThrow(/does not take int64/);
+});

@@ -211,6 +211,18 @@ describe("signature", () => {
     expect(await conformance(openEngineHost, bytes)).toBe(await conformance(openEngineHost, bytes, 2));
   });
 
+  test("the optimizer's step is fed from 1 on", async () => {
+    const counted = foreign((s) => ({ ...s, scalars: [{ input: "eta", feed: "optimizerStep" }] }));
+    const digests: string[] = [];
+    for (const step of [counted, foreign()]) {
+      const engine = await openCpuEngine({ programs: { step }, threads: 1 });
+      await engine.train({ tokens: Uint16Array.from({ length: 36 }, (_, i) => i % 3), learningRate: [1, 2, 3] });
+      digests.push(await engine.stateDigest());
+      await engine.close();
+    }
+    expect(digests[0]).toBe(digests[1]);
+  });
+
   test("one that does not fit its graph is refused, saying what", () => {
     const missing = writeModel(evalGraph(model, { microBatch }).graph, {});
     expect(() => readSignature(missing, MEMORY)).toThrow(/no cotrain.signature/);
@@ -238,6 +250,12 @@ describe("signature", () => {
         MEMORY,
       ),
     ).toThrow(/input eta is not described/);
+    expect(() =>
+      readSignature(
+        foreign((s) => ({ ...s, scalars: [s["scalars"], s["scalars"]].flat() })),
+        MEMORY,
+      ),
+    ).toThrow(/an input is described twice/);
     expect(() =>
       readSignature(
         foreign((s) => ({ ...s, kind: "dance" })),

@@ -1,6 +1,5 @@
 /** What a session does with its one proposal's grant, and with its purchase, with stand-ins for the chain. */
 import { EmissionOverBudgetError } from "@cotrain/sdk/errors";
-import { defaultRunParams, type RunView, runParamsToWire } from "@cotrain/sdk/protocol";
 import { afterEach, expect, test, vi } from "vitest";
 
 import { createManualClock, passTime } from "../manualClock.ts";
@@ -8,6 +7,7 @@ import type { LocalModel, ParamsDecision, ProposalProgress } from "../../../offc
 import type { Prepared } from "../../../offchain/src/localnet/prepare.ts";
 import { runSession, SETTLE_MS, UNCLAIMED } from "../../../offchain/src/localnet/session.ts";
 import { silentLogger } from "../../../offchain/src/service/index.ts";
+import { fakeRun } from "./fakeRun.ts";
 
 type Told = (progress: Partial<ProposalProgress>) => void;
 const stand = vi.hoisted(() => ({
@@ -62,34 +62,14 @@ afterEach(() => {
 });
 Object.assign(stand, { offer: offered });
 
-const params = runParamsToWire(defaultRunParams);
-
 /** A session of a minute. @returns it, what was told, and ms between the last round's close and its end */
 async function session(vote = true) {
   const clock = createManualClock();
-  let closed = Infinity;
-  const run = async (): Promise<RunView> => {
-    const now = clock.monotonic();
-    const round = Math.floor(Math.min(now, closed) / 10_000);
-    const current = now < closed ? { round, innerSteps: 1, assigned: 3, received: 2 } : null;
-    const loss = { heldOut: { round }, heldOutFirst: { round: 0 } };
-    const phase = current ? "Training" : "Paused";
-    return {
-      round,
-      current,
-      params,
-      paramsVersion: 1,
-      tokens: "0",
-      phase,
-      checkpoint: { round },
-      anchored: { round },
-      loss,
-    } as unknown as RunView;
-  };
-  const control = async () => {
-    closed = clock.monotonic() + 1_000;
-    return { accepted: true };
-  };
+  const { coordinator, closedAt } = fakeRun(clock, (round) => ({
+    innerSteps: 1,
+    anchored: { round },
+    loss: { heldOut: { round }, heldOutFirst: { round: 0 } },
+  }));
   const signal = new AbortController().signal;
   const client = { account: { address: `0x${"a".repeat(40)}` } };
   const contributors = { buyer: { name: "buyer", client }, author: { name: "author", client } };
@@ -98,15 +78,15 @@ async function session(vote = true) {
     epochOf: async () => 1,
     activeRoot: async () => ({ epoch: 1 }),
   };
-  const prepared = { local: true, lost: signal, preset: "0.1m", coordinator: { run, control }, reader, contributors };
+  const prepared = { local: true, lost: signal, preset: "0.1m", coordinator, reader, contributors };
   const told: string[] = [];
   const waited = new Set<string>();
   const model = { clock, signal, owners: [], announce: (line: string) => told.push(line) } as unknown as LocalModel;
   const update = ({ waitsFor = [] }: { waitsFor?: readonly string[] }) => waitsFor.forEach((what) => waited.add(what));
-  const display = { update, announce: () => undefined, say: () => undefined };
+  const display = { update, announce: () => undefined, say: () => undefined, withdraw: () => undefined };
   const options = { goal: 60_000, vote, logger: silentLogger() };
   const ended = await passTime(clock, runSession(prepared as unknown as Prepared, model, display, options));
-  return { ended, told, waited: [...waited], adds: clock.monotonic() - closed };
+  return { ended, told, waited: [...waited], adds: clock.monotonic() - closedAt() };
 }
 
 test("the session's proposal grants shares for code beside the parameters, and says both", async () => {

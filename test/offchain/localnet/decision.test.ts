@@ -1,5 +1,4 @@
 /** From which round on a session says that a decision is in force, with stand-ins for chain and coordinator. */
-import { defaultRunParams, type RunView, runParamsToWire } from "@cotrain/sdk/protocol";
 import { expect, test, vi } from "vitest";
 
 import { createManualClock, passTime } from "../manualClock.ts";
@@ -7,6 +6,7 @@ import type { LocalModel, ParamsDecision, ProposalProgress } from "../../../offc
 import type { Prepared } from "../../../offchain/src/localnet/prepare.ts";
 import { runSession } from "../../../offchain/src/localnet/session.ts";
 import { silentLogger } from "../../../offchain/src/service/index.ts";
+import { fakeRun, params, ROUND_MS } from "./fakeRun.ts";
 
 const stand = vi.hoisted(() => ({ innerSteps: 0, progress: ((): void => undefined) as (change: object) => void }));
 vi.mock("../../../offchain/src/localnet/owners.ts", async (original) => ({
@@ -18,38 +18,26 @@ vi.mock("../../../offchain/src/localnet/owners.ts", async (original) => ({
   },
 }));
 
-const params = runParamsToWire(defaultRunParams);
-
 /** A round takes ten seconds; a parameter counts from the first round that opens after it was executed. */
 async function appliedIn(executedAt: number): Promise<number | undefined> {
   const clock = createManualClock();
-  let closed = Infinity;
-  const run = async (): Promise<RunView> => {
-    const now = clock.monotonic();
-    if (now >= executedAt) stand.progress({ executed: "0x2" } satisfies Partial<ProposalProgress>);
-    const round = Math.floor(Math.min(now, closed) / 10_000);
-    const innerSteps = round * 10_000 >= executedAt ? stand.innerSteps : params.innerSteps;
-    const current = now < closed ? { round, innerSteps, assigned: 3, received: 2 } : null;
+  const { coordinator } = fakeRun(clock, (round) => {
+    if (clock.monotonic() >= executedAt) stand.progress({ executed: "0x2" } satisfies Partial<ProposalProgress>);
     return {
-      round,
-      current,
-      params,
-      paramsVersion: 1,
-      tokens: "0",
-      phase: current ? "Training" : "Paused",
-      checkpoint: { round },
+      innerSteps: round * ROUND_MS >= executedAt ? stand.innerSteps : params.innerSteps,
       anchored: null,
       loss: { heldOut: null, heldOutFirst: null },
-    } as unknown as RunView;
-  };
-  const control = async () => {
-    closed = clock.monotonic() + 1_000;
-    return { accepted: true };
-  };
+    };
+  });
   const signal = new AbortController().signal;
-  const prepared = { local: true, lost: signal, preset: "0.1m", coordinator: { run, control } };
+  const prepared = { local: true, lost: signal, preset: "0.1m", coordinator };
   const model = { clock, signal, owners: [], announce: () => undefined } as unknown as LocalModel;
-  const display = { update: () => undefined, announce: () => undefined, say: () => undefined };
+  const display = {
+    update: () => undefined,
+    announce: () => undefined,
+    say: () => undefined,
+    withdraw: () => undefined,
+  };
   const options = { goal: 100_000, vote: true, logger: silentLogger() };
   const session = await passTime(clock, runSession(prepared as unknown as Prepared, model, display, options));
   return session.appliedInRound;

@@ -2,15 +2,27 @@
 import {
   approveGrantByVote,
   codeGrantsOf,
+  currentParamsVersion,
   delegateOf,
+  execute,
+  getAllLogs,
   grantOf,
   paramsOf,
+  proposalEta,
+  proposalExecuted,
+  proposalIdOf,
+  type Proposal,
+  proposalOf,
+  type ProposalState,
+  proposalState,
+  queue,
+  setParams,
   settleSale,
   totalSupply,
   votesOf,
 } from "@cotrain/sdk/actions";
 import { asAddress, grantIdOf } from "@cotrain/sdk/protocol";
-import { sha256, stringToHex } from "viem";
+import { type Hex, sha256, stringToHex } from "viem";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { claimAll, decide, type LocalModel, type ProposalProgress } from "../../../offchain/src/localnet/owners.ts";
@@ -79,6 +91,76 @@ it("votes are a part of the supply when voting began, whatever is minted after",
   await decide(model, decision, (progress) => seen.push(progress));
   expect(await totalSupply(client, { shares })).toBe(before + 5n * share);
   expect(seen.at(-1)).toMatchObject({ state: "executed", votesFor: 3n * share, supply: before, paramsVersion: 2 });
+});
+
+/** A decision of Alice's on the newest parameters; `meanwhile` comes to pass whenever it waits. */
+async function decideWhile(
+  innerSteps: number,
+  meanwhile: (
+    state: ProposalState,
+    proposal: { governor: Hex; proposalId: bigint; proposal: Proposal },
+  ) => Promise<void>,
+) {
+  const { addresses, modelId, runId, client, clientOf, governor } = world;
+  const replaces = await currentParamsVersion(client, { addresses, runId });
+  const decision = { params: { ...params, innerSteps }, replaces, more: [], title: `${innerSteps} inner steps` };
+  const calls = [setParams.call({ addresses, runId, replaces, params: decision.params })];
+  const proposal = proposalOf(calls, decision.title, alice.address);
+  const proposalId = proposalIdOf(proposal);
+  const seen: ProposalProgress[] = [];
+  let time = 0;
+  const clock = {
+    ...createManualClock(),
+    monotonic: () => time,
+    sleep: async () => {
+      time += 10_000;
+      await meanwhile(await proposalState(client, { governor, proposalId }), { governor, proposalId, proposal });
+    },
+  };
+  const owners = [{ name: "worker-1", client: clientOf(alice) }];
+  const model = { addresses, modelId, runId, clock, owners, announce: () => undefined } as unknown as LocalModel;
+  await decide(model, decision, (progress) => seen.push(progress));
+  const { logs } = await getAllLogs(client, proposalExecuted({ governor }), { from: 0n });
+  const executed = logs.find(({ args }) => args.proposalId === proposalId)?.transactionHash;
+  return {
+    last: seen.at(-1),
+    executed,
+    version: await currentParamsVersion(client, { addresses, runId }),
+    replaces,
+  };
+}
+
+const pass = async (): Promise<void> => world.advanceTo((await world.now()) + 1);
+
+it("a decision that a stranger queues, in the block in which the vote has passed, goes on", async () => {
+  const { last, executed, version, replaces } = await decideWhile(64, async (_, { proposal, governor, proposalId }) => {
+    await pass();
+    const { client, clientOf } = world;
+    if ((await proposalState(client, { governor, proposalId })) === "succeeded")
+      await queue.sync(clientOf(stranger), { governor, proposal });
+  });
+  expect(version).toBe(replaces + 1);
+  expect(last).toMatchObject({ state: "executed", executed, paramsVersion: version });
+});
+
+it("a decision that a stranger executes is one that went through, by the stranger's transaction", async () => {
+  const { last, executed, version, replaces } = await decideWhile(
+    96,
+    async (state, { proposal, governor, proposalId }) => {
+      await pass();
+      const { client, clientOf } = world;
+      const due =
+        state === "queued" && BigInt(await world.now()) >= (await proposalEta(client, { governor, proposalId }));
+      if (due) await execute.sync(clientOf(stranger), { governor, proposal });
+    },
+  );
+  expect(version).toBe(replaces + 1);
+  expect(executed).toMatch(/^0x/);
+  expect(last).toMatchObject({ state: "executed", executed });
+});
+
+it("a chain that stands still holds a decision up for so long and no longer", async () => {
+  await expect(decideWhile(128, async () => undefined)).rejects.toMatchObject({ code: "PROPOSAL_LATE" });
 });
 
 it("one proposal decides parameters and a grant, and what lies in contracts is nobody's holding", async () => {

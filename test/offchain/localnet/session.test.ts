@@ -149,8 +149,13 @@ async function settle(step: number, awayFor = 0, rewards?: Promise<undefined>, c
       collections += 1;
       return (clock.monotonic() < closing.at ? undefined : rewards) ?? Promise.resolve(undefined);
     },
-    announce: (text: string) => told.push(text),
+    announce: (text: string, kind?: string) => {
+      told.push(text);
+      if (kind !== undefined) standing.set(kind, text);
+    },
   };
+  const standing = new Map<string, string>();
+  const late: string[] = [];
   const shown = new Set<string>();
   let began: number | undefined;
   const torn: Partial<Screen>[] = [];
@@ -161,9 +166,10 @@ async function settle(step: number, awayFor = 0, rewards?: Promise<undefined>, c
       torn.push(change);
     if (change.activity === "Training") began ??= clock.monotonic();
     if (change.activity !== undefined) [activity, goal] = [change.activity, change.goal];
+    if (activity === "Settling" && standing.size > 0) late.push(...standing.values());
     for (const what of change.waitsFor ?? []) shown.add(`${String(activity)} (${String(goal)}): ${what}`);
   };
-  const display = { update } as unknown as Display;
+  const display = { update, withdraw: (kind: string) => standing.delete(kind) } as unknown as Display;
   const ended: TrainingSession[] = [];
   const end = runSession(prepared, localModel as unknown as LocalModel, display, {
     goal: 20_000,
@@ -179,6 +185,8 @@ async function settle(step: number, awayFor = 0, rewards?: Promise<undefined>, c
   expect(ended.length + failed.length).toBe(1);
   await end;
   expect(torn).toEqual([]);
+  // What was told of the open round is gone with it.
+  expect(late).not.toContain(LAST_ROUND);
   return {
     session: ended[0]!,
     adds: clock.monotonic() - closing.at,

@@ -62,6 +62,11 @@ describe("a build for another device", () => {
       bound: 1e-4,
       steps: 5,
     });
+    // One in fp16 has another step, whichever was admitted first.
+    const inHalf = { ...admitted, precision: "fp16" as const, graphs: { ...admitted.graphs, step: value("half") } };
+    const first = known({ digest: digestOfJson(inHalf), document: inHalf });
+    const wasm = fake("wasm", () => value("wasm"));
+    expect((await prove(wasm, [first, known()])).build).toEqual(build);
     const gpu = await prove(fake("gpu", (threads) => value(`gpu ${threads}`), [0], false));
     expect(gpu.build).toMatchObject({ segmentSteps: 0, conformance: value("gpu 1") });
   });

@@ -45,6 +45,7 @@ import {
   type RoundOptions,
   workers,
 } from "../chain/world.ts";
+import { putTinyPrograms } from "../tinyPrograms.ts";
 
 const runId = asRunId(digestOfJson("run"));
 const reader = {
@@ -388,22 +389,21 @@ describe("an assignment", () => {
   ])("of a build of %s is refused", async (_name, change, problem) => {
     const { store } = publisher;
     const document = JSON.parse(new TextDecoder().decode(await store.get(initial.build))) as object;
-    const { digest } = await store.put(new TextEncoder().encode(canonicalJson({ ...document, ...change })));
+    const graphs = await putTinyPrograms(store, { microBatch: 2, ...change }, initial.definition);
+    const { digest } = await store.put(new TextEncoder().encode(canonicalJson({ ...document, ...change, graphs })));
     admitted.push(digest);
     await expect(played({ build: digest })).rejects.toMatchObject(problem);
   });
 });
 
 it("a build that was not admitted, or not to be had, may be next time", async () => {
-  const blobs = blobSourceOf(publisher.store);
-  const { build: digest } = initial;
-  const answers: BlobSource["blob"][] = [
-    (...asked) => blobs.blob(...asked),
-    failing(new BlobError("BLOB_MISSING", "gone")),
-  ];
+  const [blobs, digest] = [blobSourceOf(publisher.store), initial.build];
+  const [had, gone] = [[true, false], failing(new BlobError("BLOB_MISSING", "gone"))];
+  const blob: BlobSource["blob"] = (...asked) =>
+    asked[1] === digest && !had.pop() ? gone(...asked) : blobs.blob(...asked);
   const known: Digest[] = [];
   const told = { ...reader, buildsOf: async () => known } as ChainReader;
-  const documents = runDocuments(told, { blob: (...asked) => answers.pop()!(...asked) }, runId);
+  const documents = runDocuments(told, { blob }, runId);
   expect(await documents.build(digest)).toBeUndefined();
   known.push(digest);
   await expect(documents.build(digest)).rejects.toMatchObject({ code: "BLOB_MISSING" });

@@ -74,6 +74,20 @@ test("two GPUs of one value have one build", async () => {
   expect(await classes([steady("cpu"), gpu("webgpu"), other])).toEqual(["class of cpu", "class of webgpu"]);
 });
 
+test("a device whose process was killed is tried once more", async () => {
+  const dying = (name: string, deaths: number): Device => {
+    const device = steady(name);
+    let left = deaths;
+    const open: Device["open"] = (options) =>
+      left-- > 0 ? Promise.reject(new EngineClosedError()) : device.open(options);
+    return { ...device, open };
+  };
+  expect(await classes([steady("cpu"), dying("once", 1), dying("again", 2)])).toEqual([
+    "class of cpu",
+    "class of once",
+  ]);
+});
+
 test.each([
   [
     "whose losses are others'",

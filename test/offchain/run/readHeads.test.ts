@@ -119,6 +119,16 @@ describe("documents of a head", () => {
     });
   });
 
+  it("are refused for a build that is not what its programs are", async () => {
+    const document = JSON.parse(await text(initial.build)) as object;
+    const build = await put(canonicalJson({ ...document, accumulation: 1_024 }));
+    const other = { ...reader, buildsOf: async () => [build] } as unknown as ChainReader;
+    await expect(runDocuments(other, blobSourceOf(publisher.store), runId).build(build)).rejects.toMatchObject({
+      code: "DOCUMENT_BUILD",
+      message: expect.stringContaining("takes 2 sequences of 17 tokens where 2048 of 17 are due"),
+    });
+  });
+
   it("are refused for more values than anybody parses", async () => {
     const of = await withReceipts(() => `[${"{},".repeat(MAX_JSON_VALUES)}{}]`);
     await expect(read(of)).rejects.toMatchObject({

@@ -1,5 +1,5 @@
 import { appendFile, readdir, readFile, stat, truncate, utimes, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 
 import { describe, expect, it } from "vitest";
@@ -28,6 +28,15 @@ describe("file store", () => {
     const { digest } = await store.put(random.bytes(10));
     expect(await digestsIn(await openBlobStore(pathToFileURL(root).href))).toEqual([digest]);
     await expect(openBlobStore("s3://bucket")).rejects.toMatchObject({ code: "LOCATION_INVALID" });
+  });
+
+  it.skipIf(process.platform === "win32")("is read by nobody but its owner, wherever it lies", async () => {
+    const root = join(await temporaryDirectory(), "elsewhere", "blobs");
+    const { digest } = await (await openBlobStore(root)).put(random.bytes(10));
+    const file = fileOf(root, digest);
+    const places = [root, join(root, "tmp"), dirname(file), file];
+    const modes = await Promise.all(places.map(async (place) => (await stat(place)).mode & 0o777));
+    expect(modes).toEqual([0o700, 0o700, 0o700, 0o600]);
   });
 
   it("leaves no file of what is not as expected or does not end", async () => {

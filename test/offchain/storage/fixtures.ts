@@ -94,14 +94,15 @@ export const definitionOf = (tokenizer: Digest): Definition => ({
 
 const utf8 = (text: string): Uint8Array => new TextEncoder().encode(text);
 
-/** Stores all parts of a model; `change` tampers with its build, programs are texts unless they are given. */
+/** Stores all parts of a model; `change` tampers with its build, programs and tokenizer are texts unless they are given. */
 export async function storedModel(
   store: BlobStore,
   change: Partial<Build> = {},
   programs: Partial<Record<ProgramRole, Uint8Array>> = {},
+  tokenizerBytes: Uint8Array = utf8("a tokenizer"),
 ): Promise<Model> {
   const { digest: checkpoint } = await writeCheckpoint(store, table, fragmentStates("checkpoint"), facts);
-  const { digest: tokenizer } = await store.put(utf8("a tokenizer"));
+  const { digest: tokenizer } = await store.put(tokenizerBytes);
   const graph = async (role: ProgramRole): Promise<Digest> => (await store.put(programs[role] ?? utf8(role))).digest;
   const { digest: definition } = await store.put(utf8(canonicalJson(definitionOf(tokenizer))));
   const build: Build = {

@@ -2,7 +2,7 @@
 import { writeFile } from "node:fs/promises";
 
 import { CarReader, CarWriter } from "@ipld/car";
-import { asDigest, canonicalJson, cidOf, type Digest, digestOfCid } from "@cotrain/sdk/protocol";
+import { asDigest, canonicalJson, cidOf, type Digest, digestOfCid, MAX_JSON_VALUES } from "@cotrain/sdk/protocol";
 import { CID } from "multiformats/cid";
 import { describe, expect, it } from "vitest";
 
@@ -12,6 +12,7 @@ import {
   exportModel,
   importModel,
   type Model,
+  putDocument,
   readCheckpoint,
   verifyBlobs,
 } from "../../../offchain/src/storage/index.ts";
@@ -229,4 +230,10 @@ describe("CAR", () => {
     ).rejects.toThrow(/the bundle has/);
     expect(produced).toBeLessThan(3);
   });
+});
+
+it("a document of more values than readers take is not stored", async () => {
+  const { store } = await temporaryStore();
+  const values = Array.from({ length: MAX_JSON_VALUES + 1 }, () => 0);
+  await expect(putDocument(store, values)).rejects.toMatchObject({ code: "BLOB_TOO_LARGE" });
 });

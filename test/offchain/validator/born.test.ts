@@ -5,7 +5,12 @@ import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 
 import { UserError } from "../../../offchain/src/base/index.ts";
 import type { ChainReader } from "../../../offchain/src/chain/index.ts";
-import { type DaemonContext, lockSigner, openDatabase } from "../../../offchain/src/service/index.ts";
+import {
+  type DaemonContext,
+  lockSigner,
+  openDatabase,
+  openStateDirectory,
+} from "../../../offchain/src/service/index.ts";
 import { statementMigrations, type StatementSchema, validatorDaemon } from "../../../offchain/src/validator/index.ts";
 import { temporaryDirectory } from "../cli/support.ts";
 import { dueEpoch } from "../run/dueEpoch.ts";
@@ -100,7 +105,9 @@ async function birthBy(wallet: string, first: boolean): Promise<number | null | 
   const context = { signal: controller.signal, logger, ready: () => undefined, onShutdown } as unknown as DaemonContext;
   const { chainId, contracts, fromBlock, runId, url: rpcUrl } = world;
   // Its coordinator is away.
-  const options = { coordinator: "http://127.0.0.1:9", state, account: me, wallet, first, loss: false, runId };
+  const directory = await openStateDirectory(state, { create: true });
+  onShutdown("state directory", () => directory.close());
+  const options = { coordinator: "http://127.0.0.1:9", directory, account: me, wallet, first, loss: false, runId };
   const running = validatorDaemon({ ...options, rpcUrl, chainId, contracts, fromBlock }, context);
   running.catch(() => undefined);
   let noted: { readonly block: number | null } | undefined;

@@ -7,7 +7,13 @@ import { privateKeyToAccount } from "viem/accounts";
 import { describe, expect, it } from "vitest";
 
 import { UserError } from "../../../offchain/src/base/index.ts";
-import { type DaemonContext, type Database, lockSigner, openDatabase } from "../../../offchain/src/service/index.ts";
+import {
+  type DaemonContext,
+  type Database,
+  lockSigner,
+  openDatabase,
+  openStateDirectory,
+} from "../../../offchain/src/service/index.ts";
 import {
   birthOf,
   openStatements,
@@ -125,25 +131,21 @@ function processOf() {
   return { context, warned, end };
 }
 
-const daemonIn = (state: string, wallet: string) =>
-  ({
-    coordinator: "http://127.0.0.1:9",
-    state,
-    account,
-    wallet,
-    rpcUrl: "http://127.0.0.1:9",
-    chainId: 31_337,
-    contracts: {} as never,
-    fromBlock: 0,
-    loss: false,
-  }) as const;
+/** A validator's process in a directory that ends with its context. */
+async function daemonIn(state: string, wallet: string, context: DaemonContext): Promise<void> {
+  const directory = await openStateDirectory(state, { create: true });
+  context.onShutdown("state directory", () => directory.close());
+  const rpcUrl = "http://127.0.0.1:9";
+  const chain = { rpcUrl, chainId: 31_337, contracts: {} as never, fromBlock: 0 };
+  return validatorDaemon({ ...chain, coordinator: rpcUrl, directory, account, wallet, loss: false }, context);
+}
 
 describe("a validator's process", () => {
   it("does not begin anew where its journal is damaged, and says what that takes", async () => {
     const state = join(temporaryDirectory(), "validator");
     const { context, end } = processOf();
     const wallet = join(temporaryDirectory(), "wallet.json");
-    const first = validatorDaemon(daemonIn(state, wallet), context);
+    const first = daemonIn(state, wallet, context);
     first.catch(() => undefined);
     const tried = async (): Promise<unknown> => {
       try {
@@ -158,7 +160,7 @@ describe("a validator's process", () => {
     await expect(first).rejects.toMatchObject({ code: "STOPPED" });
     writeFileSync(join(state, "statements.sqlite"), "no journal any more ".repeat(100));
     const again = processOf();
-    const damaged = validatorDaemon(daemonIn(state, wallet), again.context);
+    const damaged = daemonIn(state, wallet, again.context);
     await expect(damaged).rejects.toMatchObject({
       code: "DATABASE_CORRUPTED",
       message: expect.stringMatching(/start again without --first .* put no older copy in its place/),

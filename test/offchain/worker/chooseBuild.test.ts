@@ -197,6 +197,31 @@ test("all builds together have the time of one device: what was opened first is 
   // One that was cut short is no lost device.
   const ended = { ...none, "program 2": new EngineClosedError("The engine gave no answer within 360 s.") };
   expect(await choose("exact-x86", builds, ended, 12)).toMatchObject({ build: builds[0], opened: names.slice(0, 3) });
-  // One that dies while there is time is.
-  await expect(choose("exact-x86", builds, ended, 1)).rejects.toMatchObject({ code: "ENGINE_CLOSED" });
+});
+
+describe("one whose program ends the device's engine", () => {
+  const ended = new EngineClosedError("The engine's process ended (SIGFPE).");
+  const deadly = build("exact-wasm", "deadly", "0xf");
+
+  test("shuts out nobody, be it tried before another or after it", async () => {
+    for (const builds of [
+      [cpu, deadly],
+      [deadly, cpu],
+    ])
+      for (const value of ["0xc", "0xe"])
+        expect(await choose("arm64-linux", builds, { "one program": value, deadly: ended })).toMatchObject({
+          build: cpu,
+          conformance: value,
+        });
+    expect(await choose("exact-wasm", [cpu, deadly], { "one program": "0xe", deadly: ended })).toMatchObject({
+      build: cpu,
+      opened: ["deadly", "one program"],
+    });
+  });
+
+  test("is a lost device's where no other can be trained on it, whatever is wrong with those", async () => {
+    const unfit = new UserError("PROGRAM_UNFIT", "The step program has other parameters.");
+    for (const other of [ended, unfit])
+      await expect(choose("arm64-linux", [deadly, cpu], { deadly: ended, "one program": other })).rejects.toBe(ended);
+  });
 });

@@ -171,6 +171,8 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
   let waiters: (() => void)[] = [];
   let app: FastifyInstance | undefined;
   let port = 0;
+  /** Done when no receipt is being accepted: one after the other is. */
+  let accepted: Promise<unknown> = Promise.resolve();
   const wake = (): void => {
     for (const waiter of waiters.splice(0)) waiter();
   };
@@ -283,6 +285,44 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
     return worker;
   }
 
+  /** Accepts a receipt, which closes its round: whoever sees it among `receipts` sees the round closed. */
+  async function accept(worker: Address, body: ReceiptRequest): Promise<{ reply: ReceiptReply; known: boolean }> {
+    const receipt = fromWire("Receipt", body.receipt);
+    const known = receipts.find((other) => other.signature === body.signature);
+    if (known) return { reply: known.reply, known: true };
+    const assignment = current;
+    if (!assignment || receipt.attempt !== assignment.attempt || receipt.assignment !== digestOfJson(assignment)) {
+      throw new Refusal(409, "ATTEMPT_STALE");
+    }
+    if ((await recoverSigner(domain, "Receipt", receipt, body.signature)) !== worker) {
+      throw new Refusal(403, "RECEIPT_SIGNATURE");
+    }
+    const { assignmentId, attempt } = assignment;
+    if (faults.losePayloads) payloads.clear();
+    faults.losePayloads = false;
+    const parts = body.header.fragments.map(({ index, digest }) => {
+      const bytes = payloads.get(`${assignmentId}/${attempt}/${index}`);
+      if (!bytes || sha256Bytes(bytes) !== digest) throw new Refusal(409, "FRAGMENT_MISSING");
+      return bytes;
+    });
+    const honest: Ack = {
+      runId,
+      round: BigInt(assignment.round),
+      worker,
+      receiptHash: hashReceipt(receipt),
+      tokens: BigInt(receipt.steps * assignment.batch * assignment.sequence),
+      acceptedAt: BigInt(Date.now()),
+    };
+    const ack = faults.bendAck?.(honest) ?? honest;
+    const signer = faults.forgeAck ? privateKeyToAccount(`0x${"99".repeat(32)}`) : (faults.poster ?? poster);
+    const signature = await signer.signTypedData(typedDataOf(domain, "Ack", ack));
+    const reply = { ack: toWire("Ack", ack), signature };
+    const entry = { ...body, assignment, payloads: parts, reply };
+    await closeRound(entry);
+    receipts.push(entry);
+    return { reply, known: false };
+  }
+
   async function listen(): Promise<void> {
     app = Fastify({ forceCloseConnections: true, bodyLimit: 64 << 20 });
     app.removeAllContentTypeParsers();
@@ -321,6 +361,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
     app.post(routes.work(":runId"), async (request): Promise<WorkReply> => {
       const worker = await member(request);
       const { waitSeconds } = parseDocument("work", WorkRequest, jsonOf(request));
+      await accepted;
       if (faults.dismissAfter !== undefined && receipts.length >= faults.dismissAfter) {
         return { kind: "leave", reason: "The run is finished." };
       }
@@ -354,42 +395,10 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
       const worker = await member(request);
       if (faults.refuseReceipt) throw new Refusal(faults.refuseReceipt.status, faults.refuseReceipt.code);
       const body = parseDocument("receipt", ReceiptRequest, jsonOf(request));
-      const receipt = fromWire("Receipt", body.receipt);
-      const known = receipts.find((other) => other.signature === body.signature);
-      if (known) return known.reply;
-      if (!current || receipt.attempt !== current.attempt || receipt.assignment !== digestOfJson(current)) {
-        throw new Refusal(409, "ATTEMPT_STALE");
-      }
-      if ((await recoverSigner(domain, "Receipt", receipt, body.signature)) !== worker) {
-        throw new Refusal(403, "RECEIPT_SIGNATURE");
-      }
-      const { assignmentId, attempt } = current;
-      if (faults.losePayloads) payloads.clear();
-      faults.losePayloads = false;
-      const parts = body.header.fragments.map(({ index, digest }) => {
-        const bytes = payloads.get(`${assignmentId}/${attempt}/${index}`);
-        if (!bytes || sha256Bytes(bytes) !== digest) throw new Refusal(409, "FRAGMENT_MISSING");
-        return bytes;
-      });
-      const honest: Ack = {
-        runId,
-        round: BigInt(round),
-        worker,
-        receiptHash: hashReceipt(receipt),
-        tokens: BigInt(receipt.steps * current.batch * current.sequence),
-        acceptedAt: BigInt(Date.now()),
-      };
-      const ack = faults.bendAck?.(honest) ?? honest;
-      const signer = faults.forgeAck ? privateKeyToAccount(`0x${"99".repeat(32)}`) : (faults.poster ?? poster);
-      const signature = await signer.signTypedData(typedDataOf(domain, "Ack", ack));
-      // One that was sent twice at the same time is one receipt.
-      const same = receipts.find((other) => other.signature === body.signature);
-      if (same) return same.reply;
-      const reply = { ack: toWire("Ack", ack), signature };
-      const accepted = { ...body, assignment: current, payloads: parts, reply };
-      receipts.push(accepted);
-      await closeRound(accepted);
-      await faults.beforeReply?.();
+      const accepting = accepted.then(() => accept(worker, body));
+      accepted = accepting.catch(() => undefined);
+      const { reply, known } = await accepting;
+      if (!known) await faults.beforeReply?.();
       return reply;
     });
     app.get(routes.blob(":runId", ":cid"), async (request, reply: FastifyReply) => {

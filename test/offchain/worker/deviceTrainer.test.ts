@@ -1,11 +1,12 @@
 /** A device that hangs: its engine is ended, whatever it was asked, and whoever waits is told. */
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { fragmentTable } from "@cotrain/sdk/protocol";
 
 import { fragmentLayouts } from "../../../offchain/src/diloco/index.ts";
 import {
   buildPrograms,
+  defaultOptimizer,
   type Device,
   type Engine,
   EngineClosedError,
@@ -23,9 +24,17 @@ const batch = microBatch * (model.sequence + 1);
 const table = fragmentTable(tensorSpecs(model), 1);
 const layouts = fragmentLayouts(table);
 
+const definitionWith = (entries: typeof table) => ({
+  model: { ...model },
+  innerOptimizer: defaultOptimizer,
+  sequence: model.sequence,
+  table: entries,
+});
+
 const input = (signal: AbortSignal): TrainerInput =>
   ({
-    description: { definition: { table }, layouts },
+    description: { definition: definitionWith(table), layouts },
+    build: { digest: "0x1", document: { microBatch } },
     program: step.bytes,
     threads: 1,
     signal,
@@ -84,12 +93,21 @@ test.each([
   ["another order", () => table.toReversed()],
   ["one more", () => [...table, table[0]!]],
 ])("a program whose parameters the definition has by %s is refused before a process starts", async (_, other) => {
-  const given = { ...input(forever), description: { definition: { table: other() }, layouts } };
+  const given = { ...input(forever), description: { definition: definitionWith(other()), layouts } };
   await expect(trainerOn({ ...devices.cpu, open: unopenable })(given as unknown as TrainerInput)).rejects.toMatchObject(
     {
       code: "PROGRAM_UNFIT",
     },
   );
+});
+
+test("a program that takes fewer sequences than its build says is refused before a process starts", async () => {
+  const document = { microBatch, accumulation: 1_024 };
+  const given = { ...input(forever), build: { digest: "0x1", document } } as unknown as TrainerInput;
+  await expect(trainerOn({ ...devices.cpu, open: unopenable })(given)).rejects.toMatchObject({
+    code: "PROGRAM_UNFIT",
+    message: expect.stringContaining("takes 4 sequences of 65 tokens where 4096 of 65 are due"),
+  });
 });
 
 describe("an engine that is silent", () => {
@@ -178,17 +196,55 @@ describe("an engine that takes no steps, though nothing stops it", () => {
     expect(await trainer.train(steps(2), () => undefined, { signal: forever, enough: enough.signal })).toBe(0);
   });
 
-  test("but tells of the same one again and again, is silent", async () => {
+  test.each([
+    ["the same one again and again", 1, 1, 1],
+    ["more than it was asked for", 99, 99, 0],
+    ["more results than steps", 1, 2, 0],
+  ])("but tells of %s, is silent", async (_, done, results, heard) => {
     let telling: NodeJS.Timeout | undefined;
-    const train: Engine["train"] = (_, { progress } = {}) => {
-      telling = setInterval(() => progress?.(1, [result]), 5);
+    const newest = Array.from({ length: results }, () => result);
+    const train: Engine["train"] = (_input, { progress } = {}) => {
+      telling = setInterval(() => progress?.(done, newest), 5);
       return silent();
     };
     const trainer = await trainerOn(answering({ train }), LIMITS)(input(forever));
     let told = 0;
     await expect(trainer.train(steps(2), () => (told += 1), signals)).rejects.toMatchObject(closed);
     clearInterval(telling);
-    expect(told).toBe(1);
+    expect(told).toBe(heard);
+  });
+});
+
+const nothing = async () => undefined;
+
+/** What takes so long for each step, in simulated time, and tells of none before all are done. */
+function stepsTaking(ms: number): Device {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const train: Engine["train"] = async ({ tokens }) => {
+    const results = Array.from({ length: tokens.length / batch }, () => ({ loss: 1, gradientNorm: 1 }));
+    await new Promise((resolve) => setTimeout(resolve, ms * results.length));
+    return results;
+  };
+  return answering({ train, setParameters: nothing, close: nothing, stateDigest: async () => "0x" });
+}
+/** What a call answers once so much time has passed. */
+const passing = async <T>(call: Promise<T>): Promise<T> => {
+  const [answer] = await Promise.all([call, vi.advanceTimersByTimeAsync(10_000)]);
+  return answer;
+};
+
+describe("an engine whose steps are slow is not lost", () => {
+  test("once its conformance value has shown what one takes", async () => {
+    const trainer = await trainerOn(stepsTaking(60), LIMITS)(input(forever));
+    await passing(trainer.conformance());
+    expect(await passing(trainer.train(steps(1), () => undefined, signals))).toBe(1);
+  });
+
+  test("once a step has shown it", async () => {
+    const trainer = await trainerOn(stepsTaking(40), LIMITS)(input(forever));
+    // All but the first in one call, which is silent for 400 ms.
+    expect(await passing(trainer.train(steps(11), () => undefined, signals))).toBe(11);
   });
 });
 

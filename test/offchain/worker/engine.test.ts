@@ -12,7 +12,7 @@ import { bytesOf, sha256Bytes } from "../../../offchain/src/base/index.ts";
 import { fragmentLayouts, gatherFragment, tensorViews } from "../../../offchain/src/diloco/index.ts";
 import { decodePayload } from "../diloco/payloads.ts";
 import { openCpuEngine } from "../../../offchain/src/engine/runtime/node/cpu.ts";
-import { silentLogger } from "../../../offchain/src/service/index.ts";
+import { openRoleDirectory, silentLogger } from "../../../offchain/src/service/index.ts";
 import { type BlobStore } from "../../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { blake3Of, type WorkerEvent, openAssignmentSteps } from "../../../offchain/src/worker/index.ts";
@@ -41,17 +41,18 @@ afterEach(async () => {
 async function trained(): Promise<WorkerEvent[]> {
   const events: WorkerEvent[] = [];
   const stop = new AbortController();
+  const state = await openRoleDirectory(join(directory, "state"), "worker-1", { create: true });
   await workerDaemon(
     {
       coordinator: double.url,
-      state: join(directory, "state"),
+      directory: state,
       role: "worker-1",
       account,
       threads: 1,
       onEvent: (event) => events.push(event),
     },
     { signal: stop.signal, logger: silentLogger(), ready: () => undefined, onShutdown: () => undefined },
-  );
+  ).finally(() => state.close());
   return events;
 }
 

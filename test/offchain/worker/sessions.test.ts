@@ -1,4 +1,4 @@
-import { rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 
 import Sqlite from "better-sqlite3";
@@ -265,6 +265,33 @@ describe("a receipt that was accepted", () => {
     expect((await receipts.list(w.fixture.runId))[0]?.ack).toEqual(w.double.receipts[0]!.reply);
   });
 
+  test.each<[string, { status: number; code: string } | undefined, string[]]>([
+    ["has its acknowledgement from the one that comes back", undefined, []],
+    [
+      "is told as never acknowledged to who is no member then",
+      { status: 410, code: "RUN_FINISHED" },
+      ["acknowledgement of round 1, asked for a last time"],
+    ],
+  ])("in the last round by a coordinator that dies right after %s", async (_what, refuseJoin, told) => {
+    await start({ rounds: 3 });
+    let killed: Promise<void> | undefined;
+    w.double.faults.beforeReply = () => {
+      killed ??= w.double.down();
+      return new Promise(() => undefined);
+    };
+    const working = run();
+    await until("the coordinator is gone", () => killed !== undefined);
+    await killed;
+    Object.assign(w.double.faults, { beforeReply: undefined, dismissAfter: 1, refuseJoin });
+    await w.double.up();
+    expect(await working).toMatchObject({ kind: "dismissed", rounds: refuseJoin ? 0 : 1 });
+    await using receipts = await journal();
+    const acks = (await receipts.list(w.fixture.runId)).map(({ ack }) => ack);
+    expect(acks).toEqual([refuseJoin ? null : w.double.receipts[0]!.reply]);
+    const last = of("retrying").filter(({ what }) => what.startsWith("acknowledgement of"));
+    expect(last.map(({ what }) => what)).toEqual(told);
+  });
+
   test("in the last round is asked for before the worker leaves, though no work tells of it", async () => {
     await start({ rounds: 3 });
     w.double.faults.beforeReply = () => new Promise(() => undefined);
@@ -274,6 +301,22 @@ describe("a receipt that was accepted", () => {
     expect(of("acknowledgedLate").map(({ round }) => round)).toEqual([0]);
     await using receipts = await journal();
     expect((await receipts.list(w.fixture.runId))[0]?.ack).toEqual(w.double.receipts[0]!.reply);
+  });
+
+  test("in the last round of its run is asked for a last time, whatever newer ones of another run were never answered", async () => {
+    await start();
+    await mkdir(join(w.directory, "worker"), { recursive: true });
+    await using receipts = await journal();
+    const sent = (runId: string, round: number) =>
+      receipts.sent(
+        { receipt: { runId, round: String(round) }, signature: "0x", receiptHash: `0x${round}` } as never,
+        {} as never,
+        1,
+      );
+    await sent(w.fixture.runId, 3);
+    await sent(`0x${"ee".repeat(32)}`, 5);
+    const asked = await receipts.unanswered(w.fixture.runId, true);
+    expect(asked.map(({ receiptHash }) => receiptHash)).toEqual(["0x3"]);
   });
 
   test("in the last round, and then refused, is told as asked for a last time", async () => {

@@ -57,7 +57,7 @@ export function beforeAndAfterEach(): void {
   afterEach(async () => {
     w.stop.abort();
     await w.double.close();
-    await rm(w.directory, { recursive: true, force: true });
+    await rm(w.directory, { recursive: true, force: true, maxRetries: 5 });
   });
 }
 

@@ -37,4 +37,18 @@ export const base: readonly Breakage[] = [
     instead: "if (levels < -1_024) return true;",
     tests: ["test/offchain/base/json.test.ts"],
   },
+  {
+    name: "a file that is made once takes the place of another's",
+    file: "offchain/src/base/node/files.ts",
+    text: "await link(temporary, path).catch(",
+    instead: "await rename(temporary, path).catch(",
+    tests: ["test/offchain/base/durable.test.ts", "test/offchain/service/persistence/keystore.test.ts"],
+  },
+  {
+    name: "a file whose write is refused is new all the same",
+    file: "offchain/src/base/node/files.ts",
+    text: "    await using opened = await openDirectory(directory);\n    const placed = await place(temporary);\n",
+    instead: "    const placed = await place(temporary);\n    await using opened = await openDirectory(directory);\n",
+    tests: ["test/offchain/base/durable.test.ts"],
+  },
 ];

@@ -590,4 +590,11 @@ export const coordinator: readonly Breakage[] = [
     instead: "wei.toString()",
     tests: ["test/offchain/coordinator/views.test.ts"],
   },
+  {
+    name: "a build is served that is not what its programs are",
+    file: "offchain/src/coordinator/builds.ts",
+    text: 'return problem === "";',
+    instead: "return true;",
+    tests: ["test/offchain/coordinator/builds.test.ts"],
+  },
 ];

@@ -3,6 +3,13 @@ import type { Breakage } from "./breakage.ts";
 
 export const coordinatorMachine: readonly Breakage[] = [
   {
+    name: "keys that are silent tell who sits rounds out",
+    file: "offchain/src/coordinator/machine/dealing.ts",
+    text: "restsAmong(presentOf(state),",
+    instead: "restsAmong(Object.values(state.members),",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
+  {
     name: "a log is applied by the present logic, whichever wrote it",
     file: "offchain/src/coordinator/machine/logics.ts",
     text: "const logic = known.known[row.logicVersion];",
@@ -121,6 +128,27 @@ export const coordinatorMachine: readonly Breakage[] = [
     text: "if (!sending || round.graced) return giveUpOutstanding(draft, round, at, reports);",
     instead: "if (!sending || round.graced) return;",
     tests: ["test/offchain/coordinator/liveness.test.ts"],
+  },
+  {
+    name: "members whose session was lost cannot join a finished run again for what they missed",
+    file: "offchain/src/coordinator/machine/rules.ts",
+    text: "if (state.finished && !state.members[join.worker])",
+    instead: "if (state.finished)",
+    tests: ["test/offchain/coordinator/rounds.test.ts"],
+  },
+  {
+    name: "strangers join a finished run",
+    file: "offchain/src/coordinator/machine/rules.ts",
+    text: "if (state.finished && !state.members[join.worker])",
+    instead: "if (state.finished && state.members[join.worker])",
+    tests: ["test/offchain/coordinator/rounds.test.ts"],
+  },
+  {
+    name: "members that are silent after a run's end are evicted, with the acknowledgements that they lack",
+    file: "offchain/src/coordinator/presence.ts",
+    text: 'if (quiet >= this.options.evictAfter && phase !== "Finished") {',
+    instead: "if (quiet >= this.options.evictAfter) {",
+    tests: ["test/offchain/coordinator/rounds.test.ts"],
   },
   {
     name: "who leaves before each deadline has missed none",
@@ -527,5 +555,19 @@ export const coordinatorMachine: readonly Breakage[] = [
     text: "      await log.saveSnapshot(seq, logicVersion, reached.state, trx);\n",
     instead: "",
     tests: ["test/offchain/coordinator/fixture.test.ts"],
+  },
+  {
+    name: "who is nearly done has no time to send",
+    file: "offchain/src/coordinator/machine/dealing.ts",
+    text: "const MARGIN = 1.1;",
+    instead: "const MARGIN = 1;",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
+  },
+  {
+    name: "a part of a newcomer's work counts only when it is waited for no more",
+    file: "offchain/src/coordinator/machine/dealing.ts",
+    text: "member.measured ? budget : Math.min(budget, newcomers ?? budget)",
+    instead: "member.measured ? budget : Math.max(budget, newcomers ?? budget)",
+    tests: ["test/offchain/coordinator/pace.test.ts"],
   },
 ];

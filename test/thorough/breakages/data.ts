@@ -10,6 +10,20 @@ export const data: readonly Breakage[] = [
     tests: ["test/attack/dealing.test.ts", "test/offchain/data/ledger.test.ts"],
   },
   {
+    name: "a stranger's tokenizer may bring a decoder of any kind",
+    file: "offchain/src/data/tokenizer.ts",
+    text: "[decoder, postProcessor].every(isByteLevel)",
+    instead: "isByteLevel(postProcessor)",
+    tests: ["test/offchain/data/tokenizer.test.ts", "test/attack/hostileModels.test.ts"],
+  },
+  {
+    name: "the merges of a stranger's tokenizer need make no tokens",
+    file: "offchain/src/data/tokenizer.ts",
+    text: "![left, right, left + right].every((token) => known.has(token))",
+    instead: "false",
+    tests: ["test/offchain/data/tokenizer.test.ts"],
+  },
+  {
     name: "a shard that is too short is read for ever",
     file: "offchain/src/data/sequences.ts",
     text: "if (part.length === 0)",

@@ -108,6 +108,20 @@ export const localnet: readonly Breakage[] = [
     tests: ["test/offchain/localnet/decision.test.ts"],
   },
   {
+    name: "a decision waits for a step that a stranger took before",
+    file: "offchain/src/localnet/owners.ts",
+    text: "steps.indexOf(state) >= steps.indexOf(wanted)",
+    instead: "state === wanted",
+    tests: ["test/offchain/localnet/owners.test.ts"],
+  },
+  {
+    name: "a decision waits for ever on a chain that stands still",
+    file: "offchain/src/localnet/owners.ts",
+    text: "if (clock.monotonic() > last)",
+    instead: "if (clock.monotonic() < 0)",
+    tests: ["test/offchain/localnet/owners.test.ts"],
+  },
+  {
     name: "votes are said to be a part of what was minted after voting began",
     file: "offchain/src/localnet/owners.ts",
     text: "await pastSupplyOf(client, { shares, timepoint })",
@@ -309,5 +323,26 @@ export const localnet: readonly Breakage[] = [
     text: "(file) => !isSignerLock(file),",
     instead: '(file) => !isSignerLock(file) || file !== "",',
     tests: ["test/offchain/localnet/keptWallets.test.ts"],
+  },
+  {
+    name: "a start that ends while it begins anew leaves its coins to wallets that were put aside",
+    file: "offchain/src/localnet/prepare.ts",
+    text: "  if (keeps) await prepareHeir(state);\n",
+    instead: "",
+    tests: ["test/offchain/localnet/fresh.test.ts"],
+  },
+  {
+    name: "workers that fit one by one are started where all do not",
+    file: "offchain/src/localnet/memory.ts",
+    text: "if (needed <= available) return;",
+    instead: "if (needed <= available * places.length) return;",
+    tests: ["test/offchain/localnet/memory.test.ts"],
+  },
+  {
+    name: "a start looks at no memory",
+    file: "offchain/src/localnet/request.ts",
+    text: "requireMemory(preset, steps.recipe, workerPlaces(context));",
+    instead: "void requireMemory, workerPlaces;",
+    tests: ["test/offchain/localnet/memory.test.ts"],
   },
 ];

@@ -3,6 +3,20 @@ import type { Breakage } from "./breakage.ts";
 
 export const runProposals: readonly Breakage[] = [
   {
+    name: "sets of signers to come are read without an end",
+    file: "offchain/src/run/signers.ts",
+    text: "if (last - current > MOST_COMING)",
+    instead: "if (last < 0)",
+    tests: ["test/offchain/run/signers.test.ts"],
+  },
+  {
+    name: "a call of what a node says are the model's shares is told without its address",
+    file: "offchain/src/run/proposalWords.ts",
+    text: "modelsOwn.has(contract) ?",
+    instead: "modelsOwn.size === 0 ?",
+    tests: ["test/offchain/run/proposals.test.ts"],
+  },
+  {
     name: "a delegation is sent that its holder did not sign",
     file: "offchain/src/run/delegation.ts",
     text: "if (signer !== account)",
@@ -246,5 +260,41 @@ export const runProposals: readonly Breakage[] = [
     text: "tally.budget.bytes -= bytes;",
     instead: "void bytes;",
     tests: ["test/offchain/run/proposals.test.ts"],
+  },
+  {
+    name: "a wallet is made by who does not hold its directory's lock",
+    file: "offchain/src/run/wallets.ts",
+    text: "  const directory = await openStateDirectory(state, { create: true, lockWait: 5_000, clock });\n",
+    instead:
+      '  if (!named)\n    await ensureKeystore({\n      keystore: join(state, "wallet.json"),\n      passphrase: join(state, "passphrase"),\n      scryptN: SCRYPT_N_LOCAL,\n    });\n  const directory = await openStateDirectory(state, { create: true, lockWait: 5_000, clock });\n',
+    tests: ["test/offchain/run/wallets.test.ts"],
+  },
+  {
+    name: "a signed vote is written over any file",
+    file: "offchain/src/cli/ballots.ts",
+    text: "  await requireBallotFile(file);\n",
+    instead: "  void requireBallotFile;\n",
+    tests: ["test/offchain/cli/ballots.test.ts"],
+  },
+  {
+    name: "a signed delegation is written over any file",
+    file: "offchain/src/cli/delegations.ts",
+    text: "  await requireDelegationFile(file);\n",
+    instead: "  void requireDelegationFile;\n",
+    tests: ["test/offchain/cli/delegate.test.ts"],
+  },
+  {
+    name: "a build in fp32 gets the step in fp16 of one that was admitted first",
+    file: "offchain/src/run/builds.ts",
+    text: 'builds.filter(isKnown).find(({ document }) => document.precision === "fp32")',
+    instead: "builds.filter(isKnown).find(({ document }) => document.precision !== undefined)",
+    tests: ["test/offchain/run/builds.test.ts"],
+  },
+  {
+    name: "a run stays without a build for a device whose process was killed once",
+    file: "offchain/src/run/firstBuilds.ts",
+    text: "    if (!(error instanceof EngineClosedError)) throw error;\n    return make();\n",
+    instead: "    void EngineClosedError;\n    throw error;\n",
+    tests: ["test/offchain/run/firstBuilds.test.ts"],
   },
 ];

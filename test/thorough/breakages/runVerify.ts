@@ -212,4 +212,11 @@ export const runVerify: readonly Breakage[] = [
     instead: " await undefined;",
     tests: ["test/offchain/run/sharedData.test.ts"],
   },
+  {
+    name: "validators take a build that is not what its programs are",
+    file: "offchain/src/run/published.ts",
+    text: 'if (problem === "") return found;',
+    instead: "return found;",
+    tests: ["test/offchain/run/readHeads.test.ts"],
+  },
 ];

@@ -147,6 +147,13 @@ export const service: readonly Breakage[] = [
     tests: ["test/offchain/service/persistence/blobs.test.ts"],
   },
   {
+    name: "a state begins in another's store of a node",
+    file: "offchain/src/service/persistence/blobs.ts",
+    text: "  if (own === place) await requireUnused(own);\n",
+    instead: "  if (own === place && !isUrl(own)) await requireUnused(own);\n",
+    tests: ["test/offchain/service/persistence/blobs.test.ts"],
+  },
+  {
     name: "a state's blobs may be looked for elsewhere than where they are",
     file: "offchain/src/service/persistence/blobs.ts",
     text: "if (elsewhere !== undefined || !isEmpty(used))",

@@ -3,6 +3,13 @@ import type { Breakage } from "./breakage.ts";
 
 export const storage: readonly Breakage[] = [
   {
+    name: "a document that no reader takes is stored",
+    file: "offchain/src/storage/documents.ts",
+    text: "if (hasTooManyValues(bytes))",
+    instead: "if (hasTooManyValues(bytes) && bytes.length === 0)",
+    tests: ["test/offchain/storage/model.test.ts"],
+  },
+  {
     name: "a blob from IPFS is whatever the node says",
     file: "offchain/src/storage/node/kuboStore.ts",
     text: "  if (hash.digest() !== digest) throw corrupted(kept.node, digest, entry);\n  const bytes",
@@ -222,5 +229,12 @@ export const storage: readonly Breakage[] = [
     text: "  if (look.done && clock.monotonic() < look.until) return look.done;\n",
     instead: "",
     tests: ["test/offchain/storage/kuboStore.test.ts"],
+  },
+  {
+    name: "other users of the machine read payloads of a round that goes on",
+    file: "offchain/src/storage/node/fileStore.ts",
+    text: 'await open(path, "wx", 0o600);',
+    instead: 'await open(path, "wx");',
+    tests: ["test/offchain/storage/blobStore.test.ts"],
   },
 ];

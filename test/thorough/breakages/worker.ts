@@ -31,10 +31,17 @@ export const worker: readonly Breakage[] = [
     tests: ["test/offchain/worker/chooseBuild.test.ts"],
   },
   {
-    name: "a device that a build in fp16 ends is lost, though it could train the one in fp32",
+    name: "a device that one build ends is lost, though it could train another",
     file: "offchain/src/worker/chooseBuild.ts",
-    text: "isHalf(build) || (fallback !== undefined && isLate(build))",
-    instead: "fallback !== undefined && isLate(build)",
+    text: "(isEnded(error) && !signal.aborted)",
+    instead: "(isEnded(error) && false)",
+    tests: ["test/offchain/worker/chooseBuild.test.ts"],
+  },
+  {
+    name: "a lost device is held to be well, since a build that came after cannot be opened anyway",
+    file: "offchain/src/worker/chooseBuild.ts",
+    text: "=> (isEnded(before) ? before : error);",
+    instead: "=> error ?? before;",
     tests: ["test/offchain/worker/chooseBuild.test.ts"],
   },
   {
@@ -56,6 +63,20 @@ export const worker: readonly Breakage[] = [
     file: "offchain/src/worker/assignments.ts",
     text: "await askUnanswered(modules, signal, { untold: true })",
     instead: "await askUnanswered(modules, signal, { untold: false })",
+    tests: ["test/offchain/worker/sessions.test.ts"],
+  },
+  {
+    name: "a newer receipt of another run hides the last one of this run that was never answered",
+    file: "offchain/src/worker/node/receiptJournal.ts",
+    text: '.select("receipt_hash")\n    .where("run_id", "=", runId)',
+    instead: '.select("receipt_hash")',
+    tests: ["test/offchain/worker/sessions.test.ts"],
+  },
+  {
+    name: "who is no member of a finished run any more is not told of the acknowledgement that it never had",
+    file: "offchain/src/worker/assignments.ts",
+    text: 'if (error instanceof CoordinatorError && error.code === "RUN_FINISHED")',
+    instead: 'if (error instanceof CoordinatorError && error.code === "NONE")',
     tests: ["test/offchain/worker/sessions.test.ts"],
   },
   {
@@ -320,7 +341,7 @@ export const worker: readonly Breakage[] = [
   {
     name: "a build whose program cannot be had keeps workers from the others",
     file: "offchain/src/worker/chooseBuild.ts",
-    text: "if (!isPassedOver(error, one)) {",
+    text: "if (!isPassedOver(error)) {",
     instead: "if (error) {",
     tests: ["test/offchain/worker/chooseBuild.test.ts"],
   },
@@ -361,9 +382,9 @@ export const worker: readonly Breakage[] = [
   },
   {
     name: "a program of other parameters than the definition's is trained",
-    file: "offchain/src/worker/deviceTrainer.ts",
-    text: "JSON.stringify(outline.parameters) === JSON.stringify(due)",
-    instead: "outline.parameters.length === due.length",
+    file: "offchain/src/engine/fitsProgram.ts",
+    text: "JSON.stringify(parameters) !== JSON.stringify(due)",
+    instead: "parameters.length !== due.length",
     tests: ["test/offchain/worker/deviceTrainer.test.ts"],
   },
   {
@@ -432,8 +453,8 @@ export const worker: readonly Breakage[] = [
   {
     name: "an engine that tells of the same step again and again is not silent",
     file: "offchain/src/worker/deviceTrainer.ts",
-    text: "if (done <= told || done > to - from) return;",
-    instead: "if (done > to - from) return;",
+    text: "if (done <= told || done",
+    instead: "if (done",
     tests: ["test/offchain/worker/deviceTrainer.test.ts"],
   },
   {
@@ -470,5 +491,47 @@ export const worker: readonly Breakage[] = [
     text: "!assignment.ranges.every(isCountable)",
     instead: "assignment.ranges.length === 0",
     tests: ["test/offchain/worker/refusals.test.ts"],
+  },
+  {
+    name: "a worker trains a program that is not what its build says",
+    file: "offchain/src/worker/deviceTrainer.ts",
+    text: 'if (problem === "") return outline;',
+    instead: "return outline;",
+    tests: ["test/offchain/worker/deviceTrainer.test.ts"],
+  },
+  {
+    name: "a slow device is lost after it proved what a step takes",
+    file: "offchain/src/worker/deviceTrainer.ts",
+    text: "          guard.measured(micros / 1_000);\n",
+    instead: "",
+    tests: ["test/offchain/worker/deviceTrainer.test.ts"],
+  },
+  {
+    name: "a device whose steps are slow is lost though it took one",
+    file: "offchain/src/worker/deviceTrainer.ts",
+    text: "      guard.measured(stepMs);\n",
+    instead: "",
+    tests: ["test/offchain/worker/deviceTrainer.test.ts"],
+  },
+  {
+    name: "an engine that tells of more steps than it was asked for is not silent",
+    file: "offchain/src/worker/deviceTrainer.ts",
+    text: " || done > to - from ||",
+    instead: " ||",
+    tests: ["test/offchain/worker/deviceTrainer.test.ts"],
+  },
+  {
+    name: "an engine that tells of more results than steps is not silent",
+    file: "offchain/src/worker/deviceTrainer.ts",
+    text: " || newest.length !== done - told) return;",
+    instead: ") return;",
+    tests: ["test/offchain/worker/deviceTrainer.test.ts"],
+  },
+  {
+    name: "a worker takes a GPU for one that has the machine's memory",
+    file: "offchain/src/worker/workerDevice.ts",
+    text: "  ownMemory: device.ownMemory,\n",
+    instead: "",
+    tests: ["test/offchain/engine/devices.test.ts"],
   },
 ];

@@ -3,17 +3,20 @@
  */
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync } from "node:fs";
-import { open, rename, rm } from "node:fs/promises";
+import { type FileHandle, link, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
 import { errnoOf, RetryableError, UserError } from "../errors.ts";
 import type { ByteChunks } from "../readers.ts";
 
-/** Flushes a directory, so that renames in it survive a power cut. A no-op where the system cannot (Windows). */
+/** Undefined where the system flushes no directories (Windows). */
+const openDirectory = async (path: string): Promise<FileHandle | undefined> =>
+  process.platform === "win32" ? undefined : open(path, "r");
+
+/** Flushes a directory, so that renames in it survive a power cut. A no-op where the system cannot. */
 export async function syncDirectory(path: string): Promise<void> {
-  if (process.platform === "win32") return;
-  await using directory = await open(path, "r");
-  await directory.sync();
+  await using directory = await openDirectory(path);
+  await directory?.sync();
 }
 
 /**
@@ -37,23 +40,60 @@ export function makeDirectories(path: string, mode = 0o777): void {
   }
 }
 
+interface WriteOptions {
+  /** Permission bits; default 0o666 less umask, and keys want 0o600. */
+  readonly mode?: number;
+}
+
 /**
  * Writes a file through a temporary one beside it: write, fsync, rename, fsync of the directory. Missing directories
- * are made. On any failure the target is as it was and the temporary file is gone.
- * @param options.mode permission bits (default 0o666 less umask; keys want 0o600)
+ * are made. On any failure the temporary file is gone and the target is as it was, unless the last fsync alone failed, as on a
+ * disk that breaks: then it is new, and a power cut may bring the old one back.
  * @throws UserError `PATH_UNWRITABLE`; RetryableError `DISK_FULL`; errors of the stream `data` go through unchanged
  */
 export async function writeFileDurable(
   path: string,
   data: Uint8Array | string | ByteChunks,
-  options: { mode?: number } = {},
+  options: WriteOptions = {},
 ): Promise<void> {
+  await writeThrough(path, data, options, (temporary) => rename(temporary, path));
+}
+
+/**
+ * Makes a file that is there whole or not at all, and never replaces one: of several that make it at once, one does.
+ * @returns whether it was made; false where something is in its place
+ * @throws as {@link writeFileDurable}
+ */
+export async function writeFileOnce(path: string, data: string, options: WriteOptions = {}): Promise<boolean> {
+  return writeThrough(path, data, options, async (temporary) => {
+    try {
+      await link(temporary, path).catch(async (error: unknown) => {
+        if (errnoOf(error) === "EEXIST") throw error;
+        // A file system without hard links: an empty file takes the name first.
+        await (await open(path, "wx", options.mode)).close();
+        await rename(temporary, path);
+      });
+      return true;
+    } catch (error) {
+      if (errnoOf(error) === "EEXIST") return false;
+      throw error;
+    }
+  });
+}
+
+/** @param place gives the temporary file, which is on the disk by then, its name */
+async function writeThrough<T>(
+  path: string,
+  data: Uint8Array | string | ByteChunks,
+  { mode = 0o666 }: WriteOptions,
+  place: (temporary: string) => Promise<T>,
+): Promise<T> {
   const directory = dirname(path);
   const temporary = join(directory, `.${basename(path)}.${randomBytes(6).toString("hex")}.tmp`);
   try {
     makeDirectories(directory);
     {
-      await using file = await open(temporary, "wx", options.mode ?? 0o666);
+      await using file = await open(temporary, "wx", mode);
       if (typeof data === "string" || data instanceof Uint8Array) {
         await file.writeFile(data);
       } else {
@@ -61,11 +101,15 @@ export async function writeFileDurable(
       }
       await file.sync();
     }
-    await rename(temporary, path);
-    await syncDirectory(directory);
+    // Opened before anything takes the place of what is there: who cannot flush it changes nothing.
+    await using opened = await openDirectory(directory);
+    const placed = await place(temporary);
+    await opened?.sync();
+    return placed;
   } catch (error) {
-    await rm(temporary, { force: true }).catch(() => undefined);
     throw writeError(path, error);
+  } finally {
+    await rm(temporary, { force: true }).catch(() => undefined);
   }
 }
 

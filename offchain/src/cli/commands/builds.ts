@@ -4,7 +4,15 @@ import { asDigest, buildTitle, type Digest, type Hex } from "@cotrain/sdk/protoc
 import { shortAddress, timeText, UserError, wrap } from "../../base/index.ts";
 import { classOf, programLimits } from "../../engine/index.ts";
 import { deviceNames, deviceOf, devices } from "../../engine/runtime/node/index.ts";
-import { admission, namedWallet, proveBuild, type ProvenBuild, readBuilds, valuesOn } from "../../run/index.ts";
+import {
+  admission,
+  namedWallet,
+  problemOfBuild,
+  proveBuild,
+  type ProvenBuild,
+  readBuilds,
+  valuesOn,
+} from "../../run/index.ts";
 import { choice, integer, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf } from "../output.ts";
@@ -19,6 +27,7 @@ async function listed(place: Place, check: boolean) {
   const computed = new Map<Digest, ReadonlyMap<string, Hex>>();
   const rows = [];
   for (const { document, ...build } of await readBuilds(place)) {
+    const problem = check && document ? await problemOfBuild(place, document) : "";
     const known = Object.values(devices);
     let fitting = document ? known.filter((device) => classOf(device) === document.deviceClass) : [];
     if (check && document) {
@@ -28,9 +37,9 @@ async function listed(place: Place, check: boolean) {
       const meant = known.filter(({ exact }) => document.precision === "fp32" || !exact);
       const values = computed.get(step) ?? (await valuesOn(meant, await read()));
       computed.set(step, values);
-      fitting = known.filter(({ name }) => values.get(name) === document.conformance);
+      fitting = known.filter(({ name }) => problem === "" && values.get(name) === document.conformance);
     }
-    rows.push({ ...build, document: document ?? null, devices: fitting.map(({ name }) => name) });
+    rows.push({ ...build, document: document ?? null, devices: fitting.map(({ name }) => name), problem });
   }
   return rows;
 }
@@ -42,7 +51,8 @@ export const buildsListCommand = defineCommand({
   options: {
     ...placeOptions,
     check: toggle({
-      description: "compute the conformance value on each device of this machine, instead of going by classes",
+      description:
+        "hold each build against its programs, and compute its conformance value on each device of this machine, instead of going by classes",
       default: false,
     }),
   },
@@ -55,19 +65,22 @@ export const buildsListCommand = defineCommand({
   ],
   async run({ options, output }) {
     const rows = await atPlace(options, undefined, (place) => listed(place, options.check));
-    const forWhom = (names: readonly string[]): string => {
+    const forWhom = ({ devices: names, problem }: (typeof rows)[number]): string => {
       const all = names.join(", ");
+      if (problem !== "") return `it is not what it says: ${problem}`;
       if (options.check) return `${all || "no device"} of this machine computes its value`;
       return `by its class for ${all || "no device that this version knows"}`;
     };
+    const standing = ({ admitted, since }: (typeof rows)[number]): string =>
+      `${admitted ? "admitted" : "withdrawn"} ${timeText(since)}`;
     output.result(
       rows,
-      rows.flatMap(({ digest, admitted, since, document, devices: names }) => [
-        digest,
+      rows.flatMap((row) => [
+        row.digest,
         ...wrap(
-          document === null
-            ? `${admitted ? "admitted" : "withdrawn"} ${timeText(since)}; its document cannot be had.`
-            : `${buildTitle(document)}; ${admitted ? "admitted" : "withdrawn"} ${timeText(since)}; ${forWhom(names)}.`,
+          row.document === null
+            ? `${standing(row)}; its document cannot be had.`
+            : `${buildTitle(row.document)}; ${standing(row)}; ${forWhom(row)}.`,
           columnsOf(process.stdout) - 2,
         ).map((line) => `  ${line}`),
       ]),
@@ -99,7 +112,7 @@ export const buildsProposeCommand = defineCommand({
       description: `what the build is for: one of ${deviceNames.join(", ")}, cuda with an index where there are several`,
     }),
     precision: choice(["fp32", "fp16"], {
-      description: "of products of matrices in a step; fp16 is for GPUs with shader-f16 (default: fp32)",
+      description: "of products of matrices in a step; fp16 is for GPUs with shader-f16",
       default: "fp32",
     }),
     steps: integer(3, 1_000, { description: "inner steps whose losses are compared", default: 32 }),

@@ -1,11 +1,28 @@
 /** `cotrain capital settle`, `claim` and `refund`: what becomes of deposits once their epoch is over. */
-import { batchCapital, claimCapital, refundCapital, saleOf, settleSale, unsettledSales } from "@cotrain/sdk/actions";
-import type { Address, Hex } from "@cotrain/sdk/protocol";
+import {
+  batchCapital,
+  claimCapital,
+  delegateOf,
+  refundCapital,
+  saleOf,
+  settleSale,
+  sharesOf,
+  unsettledSales,
+} from "@cotrain/sdk/actions";
+import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
 import { hexToBigInt } from "viem";
 
 import { formatAddress, formatSharesExactly, printable, UserError, wrap } from "../../base/index.ts";
 import { isRevert, saysReverted, type WalletClient } from "../../chain/index.ts";
-import { capitalAt, type CapitalSale, type CapitalToken, namedWallet, soldEpochs, tokenText } from "../../run/index.ts";
+import {
+  capitalAt,
+  type CapitalSale,
+  type CapitalToken,
+  isNobody,
+  namedWallet,
+  soldEpochs,
+  tokenText,
+} from "../../run/index.ts";
 import { account as accountOption, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, type Output } from "../output.ts";
@@ -176,7 +193,7 @@ async function collect(
   options: CollectFlags,
   output: Output,
   wishesOf: (wanted: Wanted) => Promise<readonly Wish[]>,
-): Promise<{ readonly done: Batched; readonly token: CapitalToken }> {
+): Promise<{ readonly done: Batched; readonly token: CapitalToken; readonly voteless: readonly Address[] }> {
   return atPlace(
     options,
     await namedWallet(options),
@@ -186,11 +203,15 @@ async function collect(
       const accounts = options.account === undefined ? entries.map(({ account }) => account) : [options.account];
       const wishes = await wishesOf({ place, capital, accounts });
       const [payer] = entries;
-      if (!payer || wishes.length === 0) return { done: nothingDone, token: capital.token };
+      if (!payer || wishes.length === 0) return { done: nothingDone, token: capital.token, voteless: [] };
       const done = await sendAll(await signingAs(place, payer, options), capital.sale, wishes);
       if (done.transactions.length === 0)
         throw new UserError("CAPITAL_REFUSED", `Nothing was sent. ${done.leftOut.map(leftOutText).join(" ")}`);
-      return { done, token: capital.token };
+      const voteless = await votelessOf(
+        place,
+        done.claimed.map((claim) => claim.account),
+      );
+      return { done, token: capital.token, voteless };
     },
     unpinnedNotice(options, output),
   );
@@ -232,7 +253,21 @@ async function claims(wanted: Wanted): Promise<Wish[]> {
   ];
 }
 
-const VOTELESS = 'They have votes once their holder delegates them: "npx cotrain delegate self".';
+/** Whose shares nobody votes with. */
+async function votelessOf({ connection, addresses, modelId }: Place, accounts: readonly Address[]): Promise<Address[]> {
+  if (accounts.length === 0) return [];
+  const shares = await connection.call((client) => sharesOf(client, { addresses, modelId }));
+  const found = await Promise.all(
+    [...new Set(accounts)].map(async (account) => {
+      const chosen = await connection.call((client) => delegateOf(client, { shares, account }));
+      return isNobody(asAddress(chosen)) ? [account] : [];
+    }),
+  );
+  return found.flat();
+}
+
+const votelessText = (account: Address): string =>
+  `The shares of ${formatAddress(account)} have votes once it delegates them: "npx cotrain delegate self".`;
 
 /** `cotrain capital claim`. */
 export const capitalClaimCommand = defineCommand({
@@ -241,7 +276,7 @@ export const capitalClaimCommand = defineCommand({
   options: collectingOptions,
   examples: [["npx cotrain capital claim", "for every wallet of this directory, in one transaction"]],
   async run({ options, output }) {
-    const { done, token } = await collect(options, output, claims);
+    const { done, token, voteless } = await collect(options, output, claims);
     const lines = [
       ...settledLines(done, token),
       ...done.claimed.map(
@@ -249,7 +284,7 @@ export const capitalClaimCommand = defineCommand({
           `${formatAddress(account)} has ${formatSharesExactly(shares)} shares of epoch ${epoch}.`,
       ),
       ...done.leftOut.map(leftOutText),
-      ...(done.claimed.length === 0 ? [] : [VOTELESS]),
+      ...voteless.map(votelessText),
     ];
     output.result(
       {

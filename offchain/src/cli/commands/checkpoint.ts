@@ -7,7 +7,8 @@ import { asDigest } from "@cotrain/sdk/protocol";
 import { errnoOf, UserError } from "../../base/index.ts";
 import { commandFor, describeErrno, writeError, writeFileDurable } from "../../base/node/index.ts";
 import { openReader } from "../../chain/index.ts";
-import { readSignature } from "../../engine/index.ts";
+import { parseTokenizer } from "../../data/index.ts";
+import { LARGEST_MACHINE, readSignature } from "../../engine/index.ts";
 import { hash, toggle } from "../../service/index.ts";
 import {
   BlobError,
@@ -32,9 +33,6 @@ import {
 import { holdsRun, keepModel, notKept, openImportedModel, requireCheckpoint } from "../model.ts";
 import type { Output } from "../output.ts";
 import { rejectedOf } from "../rejected.ts";
-
-/** Programs may be for a larger machine than this one: where they are used, their memory is held against that. */
-const LARGEST_MACHINE = 2 ** 40;
 
 /** What a CAR begins with, after the length of its header: a CBOR map whose first key is "roots". */
 const CAR_MAGIC = Buffer.from([0xa2, 0x65, ...Buffer.from("roots")]);
@@ -172,20 +170,22 @@ async function readCar(
     if (kind !== role)
       throw new UserError("PROGRAM_OTHER", `${file} holds a program for ${kind} where the one for ${role} is due.`);
   };
-  return importModel(blobs, createReadStream(file), { check, checkProgram }).catch((error: unknown) => {
-    if (error instanceof Error && "syscall" in error) throw unreadable(file, error);
-    const damaged =
-      (error instanceof BlobError && error.code === "BLOB_MISMATCH") ||
-      (error instanceof FormatError && error.code === "CAR_INVALID");
-    if (!damaged) throw error;
-    throw new UserError(
-      error.code,
-      `${file} cannot be imported: name a model's CAR file, or if it is one, copy or export it again. ${error.message}`,
-      {
-        cause: error,
-      },
-    );
-  });
+  return importModel(blobs, createReadStream(file), { check, checkProgram, checkTokenizer: parseTokenizer }).catch(
+    (error: unknown) => {
+      if (error instanceof Error && "syscall" in error) throw unreadable(file, error);
+      const damaged =
+        (error instanceof BlobError && error.code === "BLOB_MISMATCH") ||
+        (error instanceof FormatError && error.code === "CAR_INVALID");
+      if (!damaged) throw error;
+      throw new UserError(
+        error.code,
+        `${file} cannot be imported: name a model's CAR file, or if it is one, copy or export it again. ${error.message}`,
+        {
+          cause: error,
+        },
+      );
+    },
+  );
 }
 
 /** `cotrain checkpoint import`. */

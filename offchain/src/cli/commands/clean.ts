@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { createInterface } from "node:readline/promises";
 
 import { UserError, formatBytes } from "../../base/index.ts";
@@ -84,7 +85,7 @@ export const cleanCommand = defineCommand({
       if (answer === "no") return;
       if (answer === "interrupted") return EXIT_INTERRUPTED;
     }
-    for (const each of found) await remove(each);
+    for (const each of found) await remove(each, resolve(options.state));
     done(found, `Removed ${found.length === 1 ? "1 old state" : `${found.length} old states`}, ${formatBytes(total)}.`);
   },
 });

@@ -5,7 +5,14 @@ import { countOf, formatAddress, formatShares, UserError, wrap } from "../../bas
 import { isNobody, namedWallet } from "../../run/index.ts";
 import { duration, parseAddress, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { type DelegationOutcome, delegationText, requireFlags, signToFile, submitFile } from "../delegations.ts";
+import {
+  type DelegationOutcome,
+  delegationText,
+  requireFlags,
+  sharesNotice,
+  signToFile,
+  submitFile,
+} from "../delegations.ts";
 import { columnsOf } from "../output.ts";
 import {
   atPlace,
@@ -67,7 +74,7 @@ function choiceText(choice: Choice): string {
   const [from, to] = [toWhom(before, choice), toWhom(choice.delegate, choice)];
   if (before === choice.delegate) return `${who} delegates to ${to} already.`;
   if (transaction === null) return `${who} delegates to ${from}, and would to ${to}.`;
-  return `${who} delegated to ${from}, and now does to ${to}, by ${transaction}.`;
+  return `${who} delegated to ${from}, and now does to ${to}.`;
 }
 
 /** `cotrain delegate`. */
@@ -110,7 +117,7 @@ export const delegateCommand = defineCommand({
       const work = async (place: Place): Promise<DelegationOutcome> => {
         const shares = await sharesAt(place);
         return submit === undefined
-          ? signToFile(place, shares, { ...options, file, named, signs: sends })
+          ? signToFile(place, shares, { ...options, file, named, signs: sends }, output)
           : submitFile(place, shares, { ...options, file, sends });
       };
       const outcome = await atPlace(options, own, work, unpinnedNotice(options, output));
@@ -129,10 +136,11 @@ export const delegateCommand = defineCommand({
           const choice = await choiceOf(place, shares, entry, named);
           if (!sends || choice.before === choice.delegate) made.push(choice);
           else {
+            if (!output.json) output.notice(sharesNotice(shares));
             const client = await signingAs(place, entry, options);
             const { receipt } = await delegate.sync(client, { shares, delegatee: choice.delegate });
             made.push({ ...choice, transaction: receipt.transactionHash });
-            // At once, since the next may fail.
+            // At once, since the next may fail; the sentence that follows on stdout does not repeat it.
             if (!output.json) output.notice(`${formatAddress(entry.account)}: ${receipt.transactionHash}`);
           }
         }

@@ -15,7 +15,7 @@ import {
 import { availableMemory, MEASURED, type Probe, probeDevices, ranked } from "../../engine/runtime/node/index.ts";
 import { fits, needsOf } from "../../worker/index.ts";
 import { defineCommand } from "../command.ts";
-import { columnsOf, table } from "../output.ts";
+import { columnsOf, tableWithin } from "../output.ts";
 
 const MEASURE_MS = 3_000;
 
@@ -102,8 +102,9 @@ const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 const told = (enough: boolean | null | undefined): string => (enough === true ? "fits" : enough === false ? "no" : "?");
 
 /** Speeds are of the preset that is measured, each on the threads beside it. */
-export const deviceTable = (found: readonly Diagnosis[]): string[] =>
-  table(
+export const deviceTable = (found: readonly Diagnosis[], columns: number): string[] =>
+  tableWithin(
+    columns,
     [
       ["device", "threads", `tokens/s (${MEASURED})`, "memory", "steps are those of", "runtime"],
       ...found.map(({ name, threads, tokensPerSecond, memory, class: exactness, runtime }) => [
@@ -118,9 +119,10 @@ export const deviceTable = (found: readonly Diagnosis[]): string[] =>
     [1, 2, 3],
   );
 
-function presetTable(needs: readonly PresetNeeds[]): string[] {
+function presetTable(needs: readonly PresetNeeds[], columns: number): string[] {
   const devices = Object.keys(needs[0]?.fits ?? {});
-  return table(
+  return tableWithin(
+    columns,
     [
       ["preset", "parameters", "a worker takes", "beside a GPU", "on the GPU", ...devices],
       ...needs.map(({ name, parameters, memory, besideGpu, step, fits: enough }) => [
@@ -153,6 +155,10 @@ export const doctorCommand = defineCommand({
     "What a worker takes is its own process and its engine's. A preset fits where both the machine and the device have the memory: WebAssembly 4 GiB of addresses, a GPU its own. What a container may have counts, not what its machine has.",
   ],
   async run({ output }) {
+    if (!output.json)
+      output.notice(
+        "Each device that is here trains for three seconds: less than a minute in all, longer beside other work.",
+      );
     const probes = await probeDevices({ milliseconds: MEASURE_MS });
     const found = await Promise.all(probes.map(diagnosisOf));
     const fastest = ranked(probes)[0]?.device.name ?? null;
@@ -164,10 +170,10 @@ export const doctorCommand = defineCommand({
     output.result({ machine, measured: MEASURED, devices: found, presets: needs, fastest }, [
       `${machine.processor}, ${machine.threads} threads, ${gib(machine.memory)} (${gib(available)} available)`,
       "",
-      ...deviceTable(found),
+      ...deviceTable(found, columns),
       ...found.flatMap(remarks).flatMap((remark) => ["", ...wrap(remark, columns)]),
       "",
-      ...presetTable(needs),
+      ...presetTable(needs, columns),
       "",
       ...wrap(
         `npm start trains ${presetsFor(vocabulary).join(", ")}: the others need a larger tokenizer than the one of ${vocabulary.toLocaleString("en-US")} tokens that is shipped.`,

@@ -17,7 +17,7 @@ import { type Holding, type Holdings, holdingsOf, isNobody, newestOf, type Share
 import { account as accountOption, integer, text } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { csvOf, writeCsv } from "../csv.ts";
-import { columnsOf, table } from "../output.ts";
+import { columnsOf, tableWithin } from "../output.ts";
 import { atPlace, type Place, placeOptions } from "../place.ts";
 
 /** Events of each account that a file or document has at most; each asks for the time of a block. */
@@ -65,9 +65,24 @@ export const csvRows = ({ holdings }: Holdings): string[][] =>
     ]),
   );
 
-/** The accounts and the others' remainder, which make the supply to the last wei. */
-function supplyLines({ holdings, supply, block, time }: Holdings, nameOf: (holding: Holding) => string): string[] {
+/** What waits in the model's contracts, but for a contract that is shown as an account itself. */
+function waitingIn({ contracts, waiting, holdings }: Holdings): (readonly [what: string, amount: bigint])[] {
+  const all = [
+    ["unclaimed", waiting.unclaimed, contracts.rewards],
+    ["in grants", waiting.inGrants, contracts.grants],
+    ["in sale", waiting.inSale, contracts.sale],
+  ] as const;
+  return all.flatMap(([what, amount, contract]) =>
+    amount === 0n || holdings.some(({ account }) => account === contract) ? [] : [[what, amount] as const],
+  );
+}
+
+/** The accounts, the others' remainder and what waits in contracts, which make the supply to the last wei. */
+function supplyLines(found: Holdings, nameOf: (holding: Holding) => string, columns: number): string[] {
+  const { holdings, supply, block, time } = found;
   const held = holdings.reduce((sum, { balance }) => sum + balance, 0n);
+  const waits = waitingIn(found);
+  const known = waits.reduce((sum, [, amount]) => sum + amount, held);
   const row = (name: string, address: string, of: bigint, votes: string): string[] => [
     name,
     address,
@@ -76,13 +91,15 @@ function supplyLines({ holdings, supply, block, time }: Holdings, nameOf: (holdi
     votes,
   ];
   return [
-    ...table(
+    ...tableWithin(
+      columns,
       [
         ["", "", "shares", "of all", "votes"],
         ...holdings.map((each) =>
           row(nameOf(each), shortAddress(each.account), each.balance, formatSharesExactly(each.votes)),
         ),
-        row("others", "", supply - held, ""),
+        row("others", "", supply - known, ""),
+        ...waits.map(([what, amount]) => row(what, "", amount, "")),
         row("all", "", supply, ""),
       ],
       [2, 3, 4],
@@ -136,7 +153,7 @@ function newest(holding: Holding, most: number): Holding {
   };
 }
 
-function historyLines(holding: Holding): string[] {
+function historyLines(holding: Holding, columns: number): string[] {
   const { account, events } = holding;
   const missing = missingOf(holding);
   if (events.length === 0) return ["Nothing has happened to it yet."];
@@ -154,21 +171,25 @@ function historyLines(holding: Holding): string[] {
     shortHex(transaction),
   ]);
   return [
-    ...(missing === "" ? [] : [`${missing} not shown: --last shows more, --csv all.`]),
-    ...table([["block", "time", "what", "shares", "has then", "", "transaction"], ...rows], [0, 3, 4]),
+    ...(missing === "" ? [] : wrap(`${missing} not shown: --last shows more, --csv all.`, columns)),
+    ...tableWithin(
+      columns,
+      [["block", "time", "what", "shares", "has then", "other", "transaction"], ...rows],
+      [0, 3, 4],
+    ),
   ];
 }
 
 /** What a person reads. */
 export function sharesLines(found: Holdings, nameOf: (holding: Holding) => string, columns: number): string[] {
   return [
-    ...supplyLines(found, nameOf),
+    ...supplyLines(found, nameOf, columns),
     ...found.holdings.flatMap((holding) => [
       "",
       ...[`${nameOf(holding)} ${formatAddress(holding.account)}`.trim(), ...delegationText(holding)].flatMap((line) =>
         wrap(line, columns),
       ),
-      ...historyLines(holding),
+      ...historyLines(holding, columns),
     ]),
   ];
 }
@@ -256,4 +277,10 @@ export const sharesCommand = defineCommand({
 });
 
 /** What `--json` has. */
-const documentOf = ({ block, time, supply, holdings }: Holdings) => ({ block, time, supply, holdings });
+const documentOf = ({ block, time, supply, waiting, holdings }: Holdings) => ({
+  block,
+  time,
+  supply,
+  waiting,
+  holdings,
+});

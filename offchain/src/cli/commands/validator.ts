@@ -1,40 +1,20 @@
-import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 
 import { asRunId } from "@cotrain/sdk/protocol";
 
 import { UserError } from "../../base/index.ts";
-import { type ConfigOf, createLogger, runDaemon, stateExists, channelOnStderr } from "../../service/index.ts";
-import type { ValidatorDaemonOptions } from "../../validator/index.ts";
+import { createLogger, runDaemon, stateExists, channelOnStderr } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import {
   validatorOptions,
   openLocalRun,
   refuseRunDirectory,
-  ensureOwnWallet,
   namedWallet,
-  openWallet,
-  ownWalletFile,
-  walletFile,
-  type Role,
+  openWorkplace,
   openRemoteRun,
   readerOptions,
   requireNamedDeployment,
 } from "../../run/index.ts";
-
-/** The key that signs, where its keystore is, and whether it has never signed. */
-async function signerOf(
-  { role, first, ...flags }: Pick<ConfigOf<typeof validatorOptions>, "role" | "first" | "wallet" | "passphraseFile">,
-  state: string,
-): Promise<Pick<ValidatorDaemonOptions, "account" | "wallet" | "first">> {
-  const named = await namedWallet(flags);
-  if (role) return { account: await openWallet(state, role as Role), wallet: walletFile(state, role), first };
-  if (named) return { account: named, wallet: flags.wallet ?? "", first };
-  const wallet = ownWalletFile(state);
-  // One that is made here has not.
-  const isNew = !existsSync(wallet);
-  return { account: await ensureOwnWallet(state), wallet, first: first || isNew };
-}
 
 /** `cotrain validator`: recomputes, measures and signs. */
 export const validatorCommand = defineCommand({
@@ -58,14 +38,18 @@ export const validatorCommand = defineCommand({
         if (!ofUp && options.rpc === undefined)
           throw new UserError("RPC_MISSING", "A validator needs the chain itself: name its JSON-RPC with --rpc.");
         if (!ofUp) refuseRunDirectory(state);
-        const signer = await signerOf(options, state);
+        const named = await namedWallet(options);
+        const { directory, account, wallet, isNew } = await openWorkplace(state, { role, named });
+        daemon.onShutdown("state directory", () => directory.close());
         const { validatorDaemon } = await import("../../validator/index.ts");
         const shared = {
           coordinator: options.coordinator,
-          state,
-          role,
+          directory,
           blobs: options.blobs,
-          ...signer,
+          account,
+          wallet: wallet ?? options.wallet ?? "",
+          // A key that is made here has not signed.
+          first: options.first || isNew,
           loss: options.loss,
         };
         if (ofUp) {

@@ -9,7 +9,7 @@ import {
   requireProposalId,
   requireSound,
 } from "../../run/index.ts";
-import { didYouMean, text, toggle } from "../../service/index.ts";
+import { didYouMean, integer, text, toggle } from "../../service/index.ts";
 import { type BallotOutcome, ballotText, requireBallotFlags, sendBallot, signBallotFile } from "../ballots.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, type Output } from "../output.ts";
@@ -29,6 +29,7 @@ import {
   type ToldProposal,
   voterOf,
 } from "../voting.ts";
+import { unfitAmong } from "./admitted.ts";
 import { replacedSince } from "./replaced.ts";
 
 const supports = Object.keys(voteSupport) as readonly VoteSupport[];
@@ -77,6 +78,7 @@ async function sayWords(place: DecidingPlace, told: ToldProposal, output: Output
   if (output.json) return;
   for (const line of callsText(told)) output.notice(told.isDispute ? line : `If holders accept it: ${line}`);
   for (const line of await replacedSince(place, told)) output.notice(line);
+  for (const line of await unfitAmong(place, told)) output.notice(line);
 }
 
 /** The proposal that a vote names, told; nobody agrees to what was not shown. @throws UserError, see {@link requireAllTold} */
@@ -97,6 +99,7 @@ interface Vote {
 interface Flags {
   readonly dryRun: boolean;
   readonly maxFee: number;
+  readonly maxGas: number;
   readonly state?: string | undefined;
   readonly coordinator?: string | undefined;
 }
@@ -115,7 +118,7 @@ async function signVote(
     await votersOf(place, proposal.proposalId, BigInt(standing.snapshot), requireEntries(place, flags));
   }
   await sayWords(place, told, output);
-  return signBallotFile(place, told, { ...flags, ...vote });
+  return signBallotFile(place, told, { ...flags, ...vote }, output);
 }
 
 /** Sends a vote that somebody has signed: whoever pays for it agrees to nothing. */
@@ -172,6 +175,7 @@ export const voteCommand = defineCommand({
     }),
     sign: text({ value: "file", description: "sign it into a file that somebody else may send, and send nothing" }),
     submit: text({ value: "file", description: "send what a holder has signed; a wallet here pays the gas" }),
+    maxGas: integer(1, 30_000_000, { description: "with --submit: what sending it may take", default: 500_000 }),
   },
   examples: [
     ["npx cotrain vote 4711081 for", "with the votes of every worker's wallet of this directory"],

@@ -5,15 +5,7 @@ import { asRunId } from "@cotrain/sdk/protocol";
 import { systemClock, UserError } from "../../base/index.ts";
 import { createLogger, type LogFile, openLogFile, runDaemon } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import {
-  workerOptions,
-  refuseRunDirectory,
-  ensureOwnWallet,
-  namedWallet,
-  openWallet,
-  type Role,
-  remoteReader,
-} from "../../run/index.ts";
+import { workerOptions, refuseRunDirectory, namedWallet, openWorkplace, remoteReader } from "../../run/index.ts";
 
 const DEFAULT_STATE = ".cotrain-worker";
 
@@ -51,7 +43,8 @@ export const workerCommand = defineCommand({
         const state = resolve(options.state);
         if (role === undefined) refuseRunDirectory(state);
         const named = await namedWallet(options);
-        const own = role ? await openWallet(state, role as Role) : (named ?? (await ensureOwnWallet(state)));
+        const { directory, account } = await openWorkplace(state, { role, named });
+        daemon.onShutdown("state directory", () => directory.close());
         const { workerDaemon } = await import("../../worker/node/index.ts");
         if (people) file = openLogFile(join(state, "logs", `${component}.log`));
         const { openWorkerTerminal } = await import("../workerTerminal.ts");
@@ -74,10 +67,10 @@ export const workerCommand = defineCommand({
               ...(terminal ? { onEvent: terminal.onEvent } : {}),
               coordinator,
               runId: run === undefined ? undefined : asRunId(run),
-              state,
+              directory,
               role,
               blobs: options.blobs,
-              account: own,
+              account,
               beneficiary: options.beneficiary,
               device: options.device,
               threads: options.threads,

@@ -128,6 +128,9 @@ export function openDisplay(options: DisplayOptions): Display {
       screen = { ...screen, notices: [...others, { text: notice, kind }].slice(-20) };
       if (!picture) print(notice);
     },
+    withdraw(kind) {
+      screen = { ...screen, notices: screen.notices.filter((each) => each.kind !== kind) };
+    },
     say(lines) {
       if (closed) return;
       if (picture) picture.say(lines);
@@ -143,6 +146,11 @@ export function openDisplay(options: DisplayOptions): Display {
     },
   };
 }
+
+const RESTS = "The run is paused. All stays up until Ctrl-C, and others may join meanwhile.";
+
+/** What is told after the summary of a run that stays up: who reads it then has no picture any more. */
+export const restingLines = (...join: Parameters<typeof joinLines>): string[] => ["", ...joinLines(...join), RESTS];
 
 /**
  * How others join, on lines of at most `columns` characters that are one command.

@@ -2,13 +2,13 @@
  * A model's shares as a session's summary tells them, all of one moment, so that they add up: what each wallet has, what waits in the
  * contracts, and how all of it came about. And the one purchase and the one grant of a session on a development chain.
  */
-import { capitalSaleOf, codeGrantsOf, getAllLogs, sharesOf, sharesTransferred } from "@cotrain/sdk/actions";
+import { getAllLogs, sharesOf, sharesTransferred } from "@cotrain/sdk/actions";
 import { type Address, asAddress } from "@cotrain/sdk/protocol";
 import { zeroAddress } from "viem";
 
-import { formatAddress, formatShares, UserError } from "../../base/index.ts";
+import { formatAddress, formatShares, timeText, UserError } from "../../base/index.ts";
 import { grantTo, type Prepared, purchaseOf, type TrainingSession } from "../../localnet/index.ts";
-import { commitOf, ofNewest, sharesAt } from "../../run/index.ts";
+import { commitOf, contractsWithShares, ofNewest, sharesAt } from "../../run/index.ts";
 import type { Summary } from "./summary.ts";
 
 const sumOf = (amounts: readonly bigint[]): bigint => amounts.reduce((sum, amount) => sum + amount, 0n);
@@ -39,10 +39,8 @@ export interface Ownership {
 export async function ownershipOf(prepared: Prepared, accounts: readonly string[]): Promise<Ownership> {
   const { connection, addresses, modelId } = prepared;
   const { call } = connection;
-  const rewards = asAddress(addresses.computeRewards);
   const shares = asAddress(await call((client) => sharesOf(client, { addresses, modelId })));
-  const grants = asAddress(await call((client) => codeGrantsOf(client, { addresses })));
-  const sale = asAddress(await call((client) => capitalSaleOf(client, { addresses })));
+  const { rewards, grants, sale } = await contractsWithShares(connection, addresses);
   const asked = [rewards, grants, sale, ...accounts.map(asAddress)];
   return ofNewest(connection, async ({ number: block }) => {
     const { supply, balanceOf, votesOf } = await sharesAt({ connection, shares }, asked, block);
@@ -65,8 +63,6 @@ export async function ownershipOf(prepared: Prepared, accounts: readonly string[
     };
   });
 }
-
-const iso = (seconds: number): string => new Date(seconds * 1_000).toISOString();
 
 type Contributed = Pick<Summary, "capital" | "noCapital" | "code" | "noCode" | "pending">;
 
@@ -107,7 +103,7 @@ async function capitalOf(
       transaction: claimed?.transaction ?? null,
     },
     noCapital: null,
-    pending: claimed ? [] : [{ what, due: iso(await reader.epochEnd(modelId, Number(epoch))) }],
+    pending: claimed ? [] : [{ what, due: timeText(await reader.epochEnd(modelId, Number(epoch))) }],
   };
 }
 
@@ -133,7 +129,7 @@ async function codeOf(
       transaction,
     },
     noCode: null,
-    pending: left === 0n ? [] : [{ what, due: iso(state.start + state.duration) }],
+    pending: left === 0n ? [] : [{ what, due: timeText(state.start + state.duration) }],
   };
 }
 

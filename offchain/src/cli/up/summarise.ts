@@ -2,7 +2,7 @@
 import { governorOf, proposalState } from "@cotrain/sdk/actions";
 import { type Address, asAddress, asDigest, type RunView } from "@cotrain/sdk/protocol";
 
-import { type Clock, formatAddress, formatShares, retrying, steady } from "../../base/index.ts";
+import { type Clock, formatAddress, formatShares, retrying, steady, timeText } from "../../base/index.ts";
 import { commandFor, PROGRAM_ROOT, startCommand, typedPath } from "../../base/node/index.ts";
 import {
   workOf,
@@ -125,8 +125,6 @@ interface Found {
 const hasPart = ({ tokens, earned, balance }: Summary["wallets"][number]): boolean =>
   [tokens, earned, balance].some((amount) => amount !== "0");
 
-const iso = (seconds: number): string => new Date(seconds * 1_000).toISOString();
-
 /** What cannot have happened yet on this chain, and when it is due. */
 async function pendingOf(prepared: Prepared, { first }: TrainingSession, view: RunView): Promise<Summary["pending"]> {
   const { reader, modelId, runId } = prepared;
@@ -144,7 +142,7 @@ async function pendingOf(prepared: Prepared, { first }: TrainingSession, view: R
     pending.push(
       waiting.activatableAt === undefined
         ? { what: `the vote on the disputed reward root of epoch ${waiting.epoch}`, due: null }
-        : { what: `activation of the reward root of epoch ${waiting.epoch}`, due: iso(waiting.activatableAt) },
+        : { what: `activation of the reward root of epoch ${waiting.epoch}`, due: timeText(waiting.activatableAt) },
     );
   const last = heads.at(-1);
   if (last && last.round > 0) {
@@ -153,8 +151,8 @@ async function pendingOf(prepared: Prepared, { first }: TrainingSession, view: R
       const end = await reader.epochEnd(modelId, epoch);
       const { window } = await reader.schedule(modelId);
       pending.push(
-        { what: `reward root of epoch ${epoch}`, due: iso(end) },
-        { what: `claims of epoch ${epoch}`, due: iso(end + window) },
+        { what: `reward root of epoch ${epoch}`, due: timeText(end) },
+        { what: `claims of epoch ${epoch}`, due: timeText(end + window) },
       );
     }
   }

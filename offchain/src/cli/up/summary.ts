@@ -187,6 +187,8 @@ const indent = (lines: readonly string[]): string[] => lines.map((line) => `  ${
 function trainingLines({ training, heldOut }: Summary, paint: Output["paint"]): string[] {
   const now = training.rounds - training.firstRound;
   const { before, after } = heldOut.checkpoints;
+  // A measurement of what the session began from, or of what was before it, tells nothing of what it trained.
+  const none = after === null || (after <= training.firstRound && after < training.rounds);
   const figure = (when: "initial" | "before" | "after"): string =>
     `${bits(heldOut[when])}${sampleOf(heldOut.sequences[when], heldOut.sequence)}`;
   const { traffic: bytes, codec, downCodec } = training;
@@ -194,11 +196,11 @@ function trainingLines({ training, heldOut }: Summary, paint: Output["paint"]): 
   return indent([
     `${countOf(training.rounds, "round")} (${formatCount(now)} now), ${formatCount(BigInt(training.tokens))} tokens; step ${formatCount(training.steps)} of the schedule`,
     `${formatCount(BigInt(training.sessionTokens))} tokens in ${formatDuration(training.milliseconds)}: ${formatCount(Math.round(training.tokensPerSecond))} tokens/s`,
-    `held-out bits/byte ${figure("before")} → ${paint("green", figure("after"))}`,
+    `held-out bits/byte ${figure("before")} → ${none ? "not measured yet" : paint("green", figure("after"))}`,
     ...(before === null || before === training.firstRound
       ? []
       : [`      the first of checkpoint ${before}; the session began from checkpoint ${training.firstRound}`]),
-    ...(after === null || after === training.rounds
+    ...(none || after === training.rounds
       ? []
       : [`      the last of checkpoint ${after}; checkpoint ${training.rounds} is not measured yet`]),
     ...(heldOut.initial === heldOut.before ? [] : [`      ${figure("initial")} before any training`]),
@@ -256,21 +258,28 @@ function ownerLines({ wallets, training, shares }: Summary, paint: Output["paint
 
 const inTransaction = (what: string, transaction: string): string[] => [`${what} in the transaction`, transaction];
 
+type OriginRow = readonly [kind: string, wei: bigint, what: string];
+
+/** What came of this machine's one contribution of a kind, beside what is known of it, and all else of that kind. */
+function partRows(kind: string, all: bigint, known: bigint | null, what: string): OriginRow[] {
+  if (known === null) return [[kind, all, ""]];
+  const rest = restOf(all, known);
+  return [[kind, all - rest, what], ...(rest > 0n ? [[`other ${kind}`, rest, ""] as const] : [])];
+}
+
 /** How shares came about, by kind of contribution; what each adds up to is all of them. */
 function originLines({ shares, capital, noCapital, code, noCode, noVote }: Summary, paint: Output["paint"]): string[] {
   const supply = BigInt(shares.minted);
   const { origins } = shares;
   const bought = capital
-    ? `${formatUnits(BigInt(capital.paid), capital.decimals)} ${capital.symbol} paid in epoch ${capital.epoch}`
+    ? `${formatUnits(BigInt(capital.paid), capital.decimals)} ${capital.symbol} paid in epoch ${capital.epoch}${capital.transaction ? "" : ", not fetched yet"}`
     : "";
   const granted = code ? `for commit ${code.commit.slice(0, COMMIT_DIGITS)}` : "";
-  const rows = (
-    [
-      ["training", origins.compute, "for rounds that count"],
-      ["capital", origins.capital, bought],
-      ["code", origins.code, granted],
-    ] as const
-  ).map(([kind, wei, what]) => [kind, formatShares(BigInt(wei)), formatPercent(BigInt(wei), supply), what]);
+  const rows = [
+    ["training", BigInt(origins.compute), "for rounds that count"] as const,
+    ...partRows("capital", BigInt(origins.capital), capital && BigInt(capital.shares), bought),
+    ...partRows("code", BigInt(origins.code), code && BigInt(code.amount), granted),
+  ].map(([kind, wei, what]) => [kind, formatShares(wei), formatPercent(wei, supply), what]);
   const lines = table([["from", "shares", "of all", ""], ...rows], [1, 2]);
   return indent([
     ...(supply === 0n ? [] : lines.map((line, index) => (index === 0 ? paint("dim", line) : line))),

@@ -21,7 +21,7 @@ import {
   prepare,
   runSession,
 } from "../../localnet/index.ts";
-import { type Display, joinLines, openDisplay } from "./display.ts";
+import { type Display, joinLines, openDisplay, restingLines } from "./display.ts";
 import { drawSummary } from "./summary.ts";
 import { summarise } from "./summarise.ts";
 
@@ -118,7 +118,8 @@ async function present(
   output.result(summary, drawSummary(summary, output.paint));
   if (options.exit) return 0;
   prepared.embedded?.pace.rest();
-  output.notice("The run is paused. All stays up until Ctrl-C, and others may join meanwhile.");
+  for (const line of restingLines(prepared.joinCommand, columnsOf(process.stderr), prepared.urlHere))
+    output.notice(line);
   await new Promise<void>((resolve) => {
     if (signal.aborted) resolve();
     signal.addEventListener("abort", () => resolve(), { once: true });

@@ -126,7 +126,9 @@ export function staleJoin(state: RunState, join: Pick<MemberJoined["join"], "wor
 }
 
 function joinRefusal(state: RunState, { join }: Omit<MemberJoined, "at">): Refusal | null {
-  if (state.finished) return refuse("RUN_FINISHED", "This run is finished; nobody can join it any more.");
+  // A member's session may have ended with a coordinator's process, and an acknowledgement be missing that it can ask for still.
+  if (state.finished && !state.members[join.worker])
+    return refuse("RUN_FINISHED", "This run is finished; only its members can join it again, for what they missed.");
   const stale = staleJoin(state, join);
   if (stale) return stale;
   if (!state.members[join.worker] && openPlaces(state) === 0) return runFull(state);

@@ -52,8 +52,9 @@ export const operators: ReadonlyMap<string, Operator> = new Map<string, Operator
   ...rows("HardSigmoid", row([1, 1], rule.same("floats"), { alpha: "float", beta: "float" })),
   ...rows("HardSwish", row([1, 1], rule.same("floats"))),
   ...rows("Gelu", row([1, 1], rule.same("floats"), { approximate: "string" })),
-  ...rows("Add Sub Mul Div", row([2, 2], rule.broadcast("numbers"))),
-  ...rows("Pow PRelu", row([2, 2], rule.broadcast("floats"))),
+  ...rows("Add Sub Mul", row([2, 2], rule.broadcast("numbers"))),
+  // Of whole numbers a division by 0, or of the least by −1, ends the process.
+  ...rows("Div Pow PRelu", row([2, 2], rule.broadcast("floats"))),
   ...rows("Sum Mean Max Min", row([1, MANY], rule.broadcast("numbers"))),
   ...rows("Equal Less LessOrEqual Greater GreaterOrEqual", row([2, 2], rule.compared)),
   ...rows("And Or Xor", row([2, 2], rule.broadcast("booleans"))),

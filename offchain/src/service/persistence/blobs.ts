@@ -40,6 +40,21 @@ const isSame = (wanted: string, used: string): boolean =>
 
 const isEmpty = (directory: string): boolean => !existsSync(directory) || readdirSync(directory).length === 0;
 
+async function holdsBlobs(place: string): Promise<boolean> {
+  for await (const _ of (await openBlobStore(place)).list()) return true;
+  return false;
+}
+
+/** @throws UserError `SETTING_KEPT`, `LOCATION_INVALID`; RetryableError where what keeps the blobs does not answer */
+async function requireUnused(place: string): Promise<void> {
+  const another = isUrl(place) ? "store with --blobs, or leave its name out" : "directory with --blobs";
+  if (isUrl(place) ? await holdsBlobs(place) : !isEmpty(place))
+    throw new UserError(
+      "SETTING_KEPT",
+      `${shown(place)} is not empty, and blobs are kept for one state alone: name an empty or a new ${another}.`,
+    );
+}
+
 /** A place for one directory of state alone: where a URL names no store, one is made up. */
 export function ownPlace(wanted: string): string {
   const place = normalised(wanted);
@@ -55,7 +70,8 @@ export async function blobsElsewhere(directory: string): Promise<string | undefi
 /**
  * Where a directory of state keeps its blobs. The first that asks for a place of its own choice decides.
  * @param wanted a path or a URL
- * @throws UserError `SETTING_KEPT` for another place than the one in use, or one that something else uses; `STATE_CORRUPTED`
+ * @throws UserError `SETTING_KEPT` for another place than the one in use, or one that something else uses; `STATE_CORRUPTED`;
+ *   RetryableError where a store that is named does not answer
  */
 export async function blobsLocation(directory: string, wanted?: string): Promise<string> {
   const elsewhere = await blobsElsewhere(directory);
@@ -67,14 +83,11 @@ export async function blobsLocation(directory: string, wanted?: string): Promise
       "SETTING_KEPT",
       `${directory} keeps its blobs in ${shown(used)}, not in ${shown(place)}: leave --blobs out (and unset COTRAIN_BLOBS), or name another directory with --state.`,
     );
-  if (!isUrl(place) && !isEmpty(place))
-    throw new UserError(
-      "SETTING_KEPT",
-      `${place} is not empty, and blobs are kept for one state alone: name an empty or a new directory with --blobs.`,
-    );
   const own = ownPlace(place);
   // What names no store is not remembered, nor a password in it.
   if (isUrl(own)) await openBlobStore(own);
+  // A name that was made up is nobody else's.
+  if (own === place) await requireUnused(own);
   await writeStateFile(fileOf(directory), BlobsFile, { version: 1, location: own });
   return own;
 }

@@ -12,7 +12,7 @@ import type { Hex } from "viem";
 import { generatePrivateKey, privateKeyToAccount, type PrivateKeyAccount } from "viem/accounts";
 
 import { UserError } from "../../base/index.ts";
-import { readFileBounded, writeFileDurable } from "../../base/node/index.ts";
+import { readFileBounded, writeFileOnce } from "../../base/node/index.ts";
 
 /** scrypt's N for keys of a local network, which are worth nothing: opening takes milliseconds. */
 export const SCRYPT_N_LOCAL = 4_096;
@@ -41,36 +41,20 @@ export interface KeystorePaths {
   readonly passphrase: string;
 }
 
-export interface CreateKeystoreOptions extends KeystorePaths {
+export interface KeystoreOptions extends KeystorePaths {
   /** Cost of guessing: {@link SCRYPT_N_LOCAL} or {@link SCRYPT_N_STANDARD}. */
   readonly scryptN: number;
   /** A key to keep; default a new one from the system's randomness. */
   readonly privateKey?: Hex;
 }
 
-/**
- * Makes a keystore and, unless it exists, its passphrase file (32 random bytes in hex).
- * @throws UserError `KEYSTORE_EXISTS` (nothing is ever overwritten), `KEYSTORE_PERMISSIONS`, `PATH_UNWRITABLE`
- */
-export async function createKeystore(options: CreateKeystoreOptions): Promise<PrivateKeyAccount> {
-  if (existsSync(options.keystore)) {
-    throw new UserError(
-      "KEYSTORE_EXISTS",
-      `${options.keystore} exists already and is not overwritten: move it away or name another file.`,
-    );
-  }
-  const privateKey = options.privateKey ?? generatePrivateKey();
-  const account = privateKeyToAccount(privateKey);
-  if (!existsSync(options.passphrase)) {
-    await writeFileDurable(options.passphrase, `${randomBytes(32).toString("hex")}\n`, { mode: 0o600 });
-  }
-  const json = await encryptKeystoreJson(
-    { address: account.address, privateKey },
-    await readPassphrase(options.passphrase),
-    { scrypt: { N: options.scryptN } },
-  );
-  await writeFileDurable(options.keystore, `${json}\n`, { mode: 0o600 });
-  return account;
+/** The passphrase comes first, and is that of whoever made it first. @returns false where a keystore came meanwhile */
+async function makeKeystore(options: KeystoreOptions): Promise<boolean> {
+  const { keystore, passphrase, privateKey = generatePrivateKey(), scryptN: N } = options;
+  if (!existsSync(passphrase)) await writeFileOnce(passphrase, `${randomBytes(32).toString("hex")}\n`, { mode: 0o600 });
+  const { address } = privateKeyToAccount(privateKey);
+  const json = await encryptKeystoreJson({ address, privateKey }, await readPassphrase(passphrase), { scrypt: { N } });
+  return writeFileOnce(keystore, `${json}\n`, { mode: 0o600 });
 }
 
 /**
@@ -97,9 +81,14 @@ export async function openKeystore(paths: KeystorePaths): Promise<PrivateKeyAcco
   return privateKeyToAccount(opened.privateKey as Hex);
 }
 
-/** Opens the keystore, or makes it when there is none. @throws as the two */
-export async function ensureKeystore(options: CreateKeystoreOptions): Promise<PrivateKeyAccount> {
-  return existsSync(options.keystore) ? openKeystore(options) : createKeystore(options);
+/**
+ * Opens the keystore that is on the disk, made before if there was none, and so its passphrase file (32 random bytes in hex):
+ * a key that nobody keeps is never used, and nothing is ever overwritten.
+ * @throws as {@link openKeystore}; UserError `PATH_UNWRITABLE`
+ */
+export async function ensureKeystore(options: KeystoreOptions): Promise<PrivateKeyAccount> {
+  if (!existsSync(options.keystore)) await makeKeystore(options);
+  return openKeystore(options);
 }
 
 function corrupted(file: string): UserError {

@@ -45,6 +45,19 @@ export async function writeStateFile<S extends TSchema>(path: string, schema: S,
   await writeFileDurable(path, `${JSON.stringify(value, undefined, 2)}\n`, { mode: 0o600 });
 }
 
+/**
+ * A file may be written where there is none, or an earlier one of the same kind.
+ * @param kind what such a file is, e.g. `signed vote`
+ * @throws UserError `FILE_EXISTS`
+ */
+export async function requireReplaceable(path: string, schema: TSchema, kind: string): Promise<void> {
+  const isEarlier = await readStateFile(path, schema).then(
+    () => true,
+    () => false,
+  );
+  if (!isEarlier) throw new UserError("FILE_EXISTS", `${path} exists and is no earlier ${kind}: name another file.`);
+}
+
 const Port = Type.Integer({ minimum: 1, maximum: 65_535 });
 const Hash = Type.String({ pattern: "^0x[0-9a-f]{64}$" });
 const Scalar = Type.Union([Type.String(), Type.Number(), Type.Boolean(), Type.Null()]);

@@ -12,6 +12,9 @@ import { blobMissing } from "../errors.ts";
 /** What lies in tmp/ longer than this was left by a process that died. */
 const STALE_MS = 3_600_000;
 
+/** Payloads of a round that goes on are nobody else's to read. */
+const PRIVATE = 0o700;
+
 export class BlobDirectory {
   readonly root: string;
   readonly #temporary: string;
@@ -27,7 +30,7 @@ export class BlobDirectory {
   static async open(root: string): Promise<BlobDirectory> {
     const directory = new BlobDirectory(root);
     try {
-      await mkdir(directory.#temporary, { recursive: true });
+      await mkdir(directory.#temporary, { recursive: true, mode: PRIVATE });
     } catch (error) {
       throw writeError(root, error);
     }
@@ -48,7 +51,7 @@ export class BlobDirectory {
   async settle(path: string, digest: Digest): Promise<void> {
     const directory = this.#directoryOf(digest);
     if (!this.#made.has(directory)) {
-      await mkdir(directory, { recursive: true });
+      await mkdir(directory, { recursive: true, mode: PRIVATE });
       await syncDirectory(this.root);
       this.#made.add(directory);
     }

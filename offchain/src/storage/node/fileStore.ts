@@ -56,7 +56,7 @@ async function put(files: BlobDirectory, data: Uint8Array | ByteChunks, expected
   const path = files.temporaryPath();
   try {
     {
-      await using file = await open(path, "wx");
+      await using file = await open(path, "wx", 0o600);
       for await (const chunk of arrival.chunks()) await file.writeFile(chunk);
       await file.sync();
     }

@@ -38,7 +38,7 @@ async function* chunksOf(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Arr
 
 /** A file that nobody finds, and that is gone with its handle where the system lets open files be removed. */
 async function openScratch(directory: string): Promise<{ readonly file: FileHandle; readonly path: string }> {
-  await mkdir(directory, { recursive: true });
+  await mkdir(directory, { recursive: true, mode: 0o700 });
   const path = join(directory, `.cotrain-${randomBytes(12).toString("hex")}`);
   const file = await open(path, "wx+", 0o600);
   if (process.platform !== "win32") await rm(path, { force: true });

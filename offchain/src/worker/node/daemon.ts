@@ -4,13 +4,7 @@ import type { SigningAccount, Address, Hex, RunId } from "@cotrain/sdk/protocol"
 import { countedFromOne, roundNumber } from "../../base/index.ts";
 import type { Device } from "../../engine/index.ts";
 import { AUTO, chooseDevices, deviceOf, probeDevices, requireDevice } from "../../engine/runtime/node/index.ts";
-import {
-  blobsLocation,
-  type DaemonContext,
-  type Logger,
-  openRoleDirectory,
-  openStateDirectory,
-} from "../../service/index.ts";
+import { blobsLocation, type DaemonContext, type Logger, type StateDirectory } from "../../service/index.ts";
 import type { RunRecordReader } from "../artefacts.ts";
 import { openAssignmentSteps } from "../assignmentSteps.ts";
 import { deviceFailedText, type WorkerEvent } from "../events.ts";
@@ -23,8 +17,9 @@ export interface WorkerDaemonOptions {
   readonly coordinator: string;
   /** Default: the coordinator's only run. */
   readonly runId?: RunId | undefined;
-  /** State directory; with `role` the tree's root, whose sub-directory of that name the worker locks. */
-  readonly state: string;
+  /** Its own, locked; whoever opened it closes it. */
+  readonly directory: StateDirectory;
+  /** Of one that another process keeps among others. */
   readonly role?: string | undefined;
   /** Where artefacts are kept: a path or a URL; default in the state directory. */
   readonly blobs?: string | undefined;
@@ -52,40 +47,32 @@ export interface WorkerDaemonOptions {
  * @throws what `runOnDevices` throws; UserError `STATE_*` for the directory; EngineError `DEVICE_*`
  */
 export async function workerDaemon(options: WorkerDaemonOptions, context: DaemonContext): Promise<void> {
-  const { state, role } = options;
-  const directory =
-    role === undefined
-      ? await openStateDirectory(state, { create: true, lockWait: 5_000 })
-      : await openRoleDirectory(state, role, { create: true });
-  try {
-    const given = definedOnly({
-      runId: options.runId,
-      beneficiary: options.beneficiary,
-      lease: options.lease,
-      threads: options.threads,
-      cacheBytes: options.cacheBytes,
-    });
-    const onEvent = (event: WorkerEvent): void => {
-      logEvent(context.logger, event);
-      if (event.type === "joined" && !event.again) context.ready({ worker: options.account.address });
-      options.onEvent?.(event);
-    };
-    const devices = await devicesOf(options, context.signal, onEvent);
-    const end = await runOnDevices(
-      { ...given, coordinator: options.coordinator, signal: context.signal },
-      {
-        account: options.account,
-        home: directoryHome(directory.path, undefined, await blobsLocation(directory.path, options.blobs)),
-        onEvent,
-        openData: openAssignmentSteps,
-        ...definedOnly({ chain: options.chain }),
-      },
-      devices.map(workerDevice),
-    );
-    context.logger.info({ rounds: end.rounds, tokens: end.tokens }, `${end.kind}: ${end.reason}`);
-  } finally {
-    directory.close();
-  }
+  const { directory } = options;
+  const given = definedOnly({
+    runId: options.runId,
+    beneficiary: options.beneficiary,
+    lease: options.lease,
+    threads: options.threads,
+    cacheBytes: options.cacheBytes,
+  });
+  const onEvent = (event: WorkerEvent): void => {
+    logEvent(context.logger, event);
+    if (event.type === "joined" && !event.again) context.ready({ worker: options.account.address });
+    options.onEvent?.(event);
+  };
+  const devices = await devicesOf(options, context.signal, onEvent);
+  const end = await runOnDevices(
+    { ...given, coordinator: options.coordinator, signal: context.signal },
+    {
+      account: options.account,
+      home: directoryHome(directory.path, undefined, await blobsLocation(directory.path, options.blobs)),
+      onEvent,
+      openData: openAssignmentSteps,
+      ...definedOnly({ chain: options.chain }),
+    },
+    devices.map(workerDevice),
+  );
+  context.logger.info({ rounds: end.rounds, tokens: end.tokens }, `${end.kind}: ${end.reason}`);
 }
 
 /** How long steps of each device are counted before one is chosen, ms. */

@@ -41,7 +41,20 @@ describe("where blobs are", () => {
       join(state, "blobs"),
     ])
       await expect(blobsLocation(state, another)).rejects.toMatchObject(kept);
-    expect(await blobsLocation(await temporaryDirectory(), `${node}/mine`)).toBe(`${node}/mine`);
+  });
+
+  it("is a store of a node that is named, if nothing else uses it", async () => {
+    const { location, ...other } = await startFakeKubo();
+    const [state, next] = [await temporaryDirectory(), await temporaryDirectory()];
+    const place = location("mine");
+    expect(await blobsLocation(state, place)).toBe(place);
+    await (await openBlobs(state)).put(new Uint8Array(5));
+    expect(await blobsLocation(state, place)).toBe(place);
+    await expect(blobsLocation(next, place)).rejects.toMatchObject(kept);
+    expect(readdirSync(next)).toEqual([]);
+    await (await openBlobs(state)).clear();
+    expect(other.pins.size).toBe(0);
+    expect(await blobsLocation(next, place)).toBe(place);
   });
 
   it("may be a directory that nothing else uses", async () => {

@@ -1,17 +1,30 @@
+import type crypto from "node:crypto";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { chmod, readFile, stat, writeFile } from "node:fs/promises";
 import { inspect } from "node:util";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { encryptKeystoreJson, Wallet } from "ethers";
 import { generatePrivateKey, privateKeyToAccount } from "viem/accounts";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 
 import {
-  createKeystore,
   ensureKeystore,
   openKeystore,
   SCRYPT_N_STANDARD,
 } from "../../../../offchain/src/service/persistence/keystore.ts";
 import { temporaryDirectory } from "../support.ts";
+
+/** What another process does after somebody saw no passphrase, and before there is one. */
+const another = vi.hoisted(() => ({ does: undefined as (() => void) | undefined }));
+
+vi.mock("node:crypto", async (original) => {
+  const real = await original<typeof crypto>();
+  const randomBytes = (size: number): Buffer => {
+    if (size === 32) another.does?.();
+    return real.randomBytes(size);
+  };
+  return { ...real, randomBytes };
+});
 
 async function paths(): Promise<{ keystore: string; passphrase: string }> {
   const directory = await temporaryDirectory();
@@ -20,7 +33,7 @@ async function paths(): Promise<{ keystore: string; passphrase: string }> {
 
 test("a key comes back, from files that only their owner can read", async () => {
   const files = await paths();
-  const created = await createKeystore({ ...files, scryptN: 2 });
+  const created = await ensureKeystore({ ...files, scryptN: 2 });
   const opened = await openKeystore(files);
   expect(opened.address).toBe(created.address);
   expect(await opened.signMessage({ message: "x" })).toBe(await created.signMessage({ message: "x" }));
@@ -30,7 +43,7 @@ test("a key comes back, from files that only their owner can read", async () => 
 test("it is a V3 keystore that other wallets open, and theirs open here", async () => {
   const files = await paths();
   const privateKey = generatePrivateKey();
-  await createKeystore({ ...files, scryptN: 4, privateKey });
+  await ensureKeystore({ ...files, scryptN: 4, privateKey });
   const json = await readFile(files.keystore, "utf8");
   const passphrase = (await readFile(files.passphrase, "utf8")).trim();
   expect((await Wallet.fromEncryptedJson(json, passphrase)).privateKey).toBe(privateKey);
@@ -40,7 +53,7 @@ test("it is a V3 keystore that other wallets open, and theirs open here", async 
 
 test("the standard cost works too", async () => {
   const files = await paths();
-  const { address } = await createKeystore({ ...files, scryptN: SCRYPT_N_STANDARD });
+  const { address } = await ensureKeystore({ ...files, scryptN: SCRYPT_N_STANDARD });
   expect((await openKeystore(files)).address).toBe(address);
 });
 
@@ -48,17 +61,32 @@ test("an existing key is opened, never replaced", async () => {
   const files = await paths();
   const first = await ensureKeystore({ ...files, scryptN: 2 });
   expect((await ensureKeystore({ ...files, scryptN: 2 })).address).toBe(first.address);
-  await expect(createKeystore({ ...files, scryptN: 2 })).rejects.toMatchObject({
-    name: "UserError",
-    code: "KEYSTORE_EXISTS",
-  });
+});
+
+test("of two that make a keystore at once both have the key that is on the disk", async () => {
+  const files = await paths();
+  const both = await Promise.all([1, 2].map(() => ensureKeystore({ ...files, scryptN: 2 })));
+  const { address } = await openKeystore(files);
+  expect(both.map((account) => account.address)).toEqual([address, address]);
+});
+
+test("a passphrase that another makes meanwhile stays, and opens what is made beside it", async () => {
+  const files = await paths();
+  onTestFinished(() => void (another.does = undefined));
+  another.does = () => {
+    mkdirSync(dirname(files.passphrase), { recursive: true });
+    writeFileSync(files.passphrase, "theirs\n", { mode: 0o600 });
+  };
+  const { address } = await ensureKeystore({ ...files, scryptN: 2 });
+  expect(await readFile(files.passphrase, "utf8")).toBe("theirs\n");
+  expect((await openKeystore(files)).address).toBe(address);
 });
 
 test.each(["keystore", "passphrase"] as const)(
   "a %s that others can read is refused with the command that mends it",
   async (which) => {
     const files = await paths();
-    await createKeystore({ ...files, scryptN: 2 });
+    await ensureKeystore({ ...files, scryptN: 2 });
     await chmod(files[which], 0o644);
     await expect(openKeystore(files)).rejects.toMatchObject({
       code: "KEYSTORE_PERMISSIONS",
@@ -69,7 +97,7 @@ test.each(["keystore", "passphrase"] as const)(
 
 test("a wrong passphrase is one sentence, without the passphrase or the key in any part of the error", async () => {
   const files = await paths();
-  await createKeystore({ ...files, scryptN: 2 });
+  await ensureKeystore({ ...files, scryptN: 2 });
   await writeFile(files.passphrase, "not-the-one\n");
   const error = await openKeystore(files).catch((caught: unknown) => caught);
   expect(error).toMatchObject({ name: "UserError", code: "KEYSTORE_PASSPHRASE" });
@@ -86,7 +114,7 @@ test.each([
   ["asking for a terabyte", (json: string) => json.replace('"n":2,', '"n":1073741824,')],
 ])("a keystore that is %s is refused", async (_what, damage) => {
   const files = await paths();
-  await createKeystore({ ...files, scryptN: 2 });
+  await ensureKeystore({ ...files, scryptN: 2 });
   await writeFile(files.keystore, damage(await readFile(files.keystore, "utf8")));
   await expect(openKeystore(files)).rejects.toMatchObject({
     name: "UserError",
@@ -106,7 +134,7 @@ test("a missing one is named", async () => {
 test("a given key is the one that is kept", async () => {
   const files = await paths();
   const privateKey = generatePrivateKey();
-  expect((await createKeystore({ ...files, scryptN: 2, privateKey })).address).toBe(
+  expect((await ensureKeystore({ ...files, scryptN: 2, privateKey })).address).toBe(
     privateKeyToAccount(privateKey).address,
   );
 });
@@ -121,7 +149,7 @@ test.each([
 ])("a keystore whose %s would take hours is refused before anything is derived", async (kdf, kdfparams) => {
   const directory = await temporaryDirectory();
   const files = { keystore: join(directory, "key.json"), passphrase: join(directory, "passphrase") };
-  await createKeystore({ ...files, scryptN: 2 });
+  await ensureKeystore({ ...files, scryptN: 2 });
   await writeFile(files.keystore, JSON.stringify({ version: 3, crypto: { kdf, kdfparams } }));
   await expect(openKeystore(files)).rejects.toMatchObject({ code: "KEYSTORE_CORRUPTED" });
 });
@@ -129,7 +157,7 @@ test.each([
 // foundation 8
 test("a keystore that another program made opens with up to sixteen lanes of scrypt", async () => {
   const files = await paths();
-  await createKeystore({ ...files, scryptN: 2 });
+  await ensureKeystore({ ...files, scryptN: 2 });
   const passphrase = (await readFile(files.passphrase, "utf8")).trim();
   const privateKey = generatePrivateKey();
   const { address } = privateKeyToAccount(privateKey);

@@ -87,7 +87,8 @@ async function openHost(
     await connection.standing;
     leaveDirectory();
     if (child.pid !== undefined) {
-      await boundMemory(child.pid, allowanceFor(place, outlines.map(peakAt(place)), options.threads));
+      const peaks = outlines.map(peakAt(place));
+      await boundMemory(child.pid, allowanceFor(place, peaks, options.threads, availableMemory()));
       if (options.yields) await yieldAlways(child.pid);
     }
     remark = readRemark(await connection.send({ call: "open", options }));

@@ -29,9 +29,16 @@ const THREAD_BYTES: Readonly<Record<Place, number>> = {
 /** Memory patterns and arenas in powers of two hold more than is in use. Measured: twice the peak at 20m. */
 const PEAKS = 3;
 
-/** Bytes that a process with these programs may take beyond what it has before it opens them. */
-export const allowanceFor = (place: Place, peaks: readonly number[], threads: number): number =>
-  RUNTIME_BYTES[place] + threads * THREAD_BYTES[place] + PEAKS * peaks.reduce((sum, peak) => sum + peak, 0);
+/**
+ * Bytes that a process with these programs may take beyond what it has before it opens them: never more than the machine has. Beside
+ * that it may have addresses that take no memory: a GPU's driver keeps many, and so does each thread on WebAssembly.
+ * @param available of the machine's memory, bytes
+ */
+export function allowanceFor(place: Place, peaks: readonly number[], threads: number, available: number): number {
+  const runtime = RUNTIME_BYTES[place] + threads * THREAD_BYTES[place];
+  const programs = PEAKS * peaks.reduce((sum, peak) => sum + peak, 0);
+  return place === "cpu" ? Math.min(runtime + programs, available) : runtime + Math.min(programs, available);
+}
 
 /** fp32. */
 const bytesOf = (tensors: readonly { readonly shape: readonly number[] }[]): number =>

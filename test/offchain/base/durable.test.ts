@@ -1,0 +1,60 @@
+/** Durable writes where the system refuses a step, and files that are made once. */
+import type files from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+
+import { writeFileDurable, writeFileOnce } from "../../../offchain/src/base/node/index.ts";
+
+/** What the system says to a hard link, and to who opens a directory. */
+const refused = vi.hoisted(() => ({
+  link: undefined as string | undefined,
+  directory: undefined as string | undefined,
+  unless: async <T>(code: string | undefined, work: () => Promise<T>): Promise<T> => {
+    if (code !== undefined) throw Object.assign(new Error(code), { code });
+    return work();
+  },
+}));
+
+vi.mock("node:fs/promises", async (original) => {
+  const real = await original<typeof files>();
+  return {
+    ...real,
+    link: (from: string, to: string) => refused.unless(refused.link, () => real.link(from, to)),
+    open: (path: string, flags: string, mode?: number) =>
+      refused.unless(flags === "r" ? refused.directory : undefined, () => real.open(path, flags, mode)),
+  };
+});
+
+let directory: string;
+let file: string;
+beforeEach(async () => {
+  directory = await mkdtemp(join(tmpdir(), "cotrain-durable-"));
+  file = join(directory, "file");
+  Object.assign(refused, { link: undefined, directory: undefined });
+});
+afterEach(() => rm(directory, { recursive: true, force: true }));
+
+test("a file that cannot be flushed into its directory leaves what was there", async () => {
+  await writeFile(file, "old");
+  refused.directory = "EACCES";
+  await expect(writeFileDurable(file, "new")).rejects.toMatchObject({ code: "PATH_UNWRITABLE" });
+  expect(await readFile(file, "utf8")).toBe("old");
+  expect(await readdir(directory)).toEqual(["file"]);
+});
+
+test.each([
+  ["with hard links", undefined],
+  ["without", "EPERM"],
+])("of several that make a file at once one does, on a file system %s", async (_, code) => {
+  refused.link = code;
+  const texts = ["one", "two", "three"];
+  const made = await Promise.all(texts.map((text) => writeFileOnce(file, text, { mode: 0o600 })));
+  expect(made.filter(Boolean)).toHaveLength(1);
+  expect(await readFile(file, "utf8")).toBe(texts[made.indexOf(true)]);
+  expect((await stat(file)).mode & 0o777).toBe(0o600);
+  expect(await writeFileOnce(file, "later")).toBe(false);
+  expect(await readdir(directory)).toEqual(["file"]);
+});

@@ -1,0 +1,64 @@
+/** `--fresh` on a chain that is not ours: the wallets, on which coins lie, go on, whenever the process ends. */
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { beforeEach, expect, test, vi } from "vitest";
+
+import { systemClock } from "../../../offchain/src/base/index.ts";
+import { openState } from "../../../offchain/src/localnet/index.ts";
+import { openStateDirectory } from "../../../offchain/src/service/index.ts";
+import { temporaryDirectory } from "../cli/support.ts";
+
+const asked = vi.hoisted(() => ({ rpc: undefined as string | undefined }));
+vi.mock("../../../offchain/src/localnet/request.ts", () => ({ checkRequest: async () => asked }));
+
+let state: string;
+let said: string[];
+beforeEach(async () => {
+  state = join(temporaryDirectory(), "state");
+  said = [];
+  asked.rpc = "http://127.0.0.1:1";
+  (await openStateDirectory(state, { create: true })).close();
+  mkdirSync(join(state, "keys"), { mode: 0o700 });
+  writeFileSync(join(state, "keys", "organiser.json"), "with coins", { mode: 0o600 });
+});
+
+const key = () => readFileSync(join(state, "keys", "organiser.json"), "utf8");
+
+/** @param killed whether the process ends once the old state was put aside */
+async function start(fresh: boolean, killed = false): Promise<void> {
+  const notice = (line: string): void => {
+    said.push(line);
+    if (killed && line.startsWith("The old state was put aside")) throw new Error("killed");
+  };
+  const { directory } = await openState({ options: { state, fresh }, notice } as never, systemClock);
+  directory.close();
+}
+
+test("wallets are kept, and nothing is left beside the state", async () => {
+  await start(true);
+  expect(key()).toBe("with coins");
+  expect(said.at(-1)).toBe("Its wallets are kept.");
+  expect(existsSync(`${state}.next`)).toBe(false);
+});
+
+test("a start that ends once the old state is out of the way loses no wallet: the next one has them", async () => {
+  await expect(start(true, true)).rejects.toThrow("killed");
+  expect(existsSync(state)).toBe(false);
+  await start(false);
+  expect(key()).toBe("with coins");
+});
+
+test("one that is refused leaves nothing beside the state", async () => {
+  const used = await openStateDirectory(state);
+  await expect(start(true)).rejects.toMatchObject({ code: "STATE_LOCKED" });
+  used.close();
+  expect(existsSync(`${state}.next`)).toBe(false);
+  expect(key()).toBe("with coins");
+});
+
+test("on the local chain a new start has new wallets", async () => {
+  asked.rpc = undefined;
+  await start(true);
+  expect(existsSync(join(state, "keys"))).toBe(false);
+});
