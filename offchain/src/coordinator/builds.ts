@@ -116,8 +116,10 @@ function readingOnce({ problemOf, logger }: BuildsModules): (digest: Digest, bui
   /** By digest, which says all of it. */
   const problems = new Map<Digest, string>();
   return async (digest, build) => {
-    const problem = problems.get(digest) ?? (await problemOf(build));
-    if (problem !== "" && !problems.has(digest))
+    const known = problems.get(digest);
+    if (known !== undefined) return known === "";
+    const problem = await problemOf(build);
+    if (problem !== "")
       logger.warn({ build: digest, problem }, "a build that is admitted is not what it says, and is left out");
     if (problems.size === KEPT) problems.clear();
     problems.set(digest, problem);

@@ -139,7 +139,7 @@ export async function signAsPoster<N extends StructName>(run: Run, name: N, stru
 const noneOfUse = (runId: RunId): UserError =>
   new UserError(
     "NO_BUILD",
-    `Run ${runId} admits no build whose document and programs are among the run's blobs, and which is what they are.`,
+    `Run ${runId} admits no build whose document and programs are among the run's blobs and fit each other.`,
   );
 
 const readingPrograms =

@@ -52,10 +52,10 @@ async function inOrder(
  * The first build whose conformance value this machine reproduces, else the first in fp32, in the order of {@link inOrder}. One in fp16
  * is proven for what computes its value alone: how its products add up, and so how far off its losses are, is the device's matter.
  * Builds of one program have one value here, which is computed once. One whose program cannot be had or opened here, or ends its engine,
- * is passed over. All of
- * them together have the time that a device may take: a run may admit 64, each of which takes a slow machine a quarter of an hour.
- * @throws EngineError `DEVICE_HALF` where all are in fp16, and it computes no one's value; what ended an engine, else what the last of them threw, where none can
- * be trained; what is retryable at once
+ * is passed over. All of them together have the time that a device may take: a run may admit 64, each of which takes a slow machine a
+ * quarter of an hour.
+ * @throws EngineError `DEVICE_HALF` where all are in fp16, and it computes no one's value; where none can be trained what ended an
+ * engine, else what the last of them threw; what is retryable at once
  */
 export async function chooseBuild(
   description: RunDescription,

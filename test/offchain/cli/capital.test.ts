@@ -21,7 +21,7 @@ import { capitalAt, tokenAmount, tokenText } from "../../../offchain/src/run/ind
 import { accountOf, fragments, keyOf, params } from "../chain/world.ts";
 import { capitalStage } from "./capitalStage.ts";
 import { staged, told } from "./staged.ts";
-import { cotrainHere, refusal, verdictOf } from "./support.ts";
+import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 import { tellingCoordinator } from "./tellingCoordinator.ts";
 
 const buyer = asAddress(accountOf("buyer").address);
@@ -32,7 +32,7 @@ const { by, asHolders } = stage;
 const { placeNow, shownNow, dollarsOf, overBy } = capitalStage(stage);
 
 const at = () => ["--state", stage.state];
-/** A run of these contracts by its id, as one names somebody else's. */
+/** A run of these contracts by its id, as one names somebody else's; a session of this clone's own is none of it. */
 const pinnedTo = (runId: Hex) => [
   "--rpc",
   stage.node.url,
@@ -40,6 +40,8 @@ const pinnedTo = (runId: Hex) => [
   runId,
   "--deployment",
   join(stage.state, "deployment.json"),
+  "--state",
+  temporaryDirectory(),
 ];
 const pay = (...flags: readonly string[]) => cotrainHere(["capital", "deposit", "2", ...by("buyer"), ...flags]);
 

@@ -401,8 +401,10 @@ test("a grant of somebody else's run goes the same way", async () => {
   await choose();
   const { runId } = stage.world;
   const coordinator = await tellingCoordinator(stage.world, stage.client);
-  const there = ["--coordinator", coordinator, "--rpc", stage.node.url];
-  const pinned = ["--rpc", stage.node.url, "--run", runId, "--deployment", join(stage.state, "deployment.json")];
+  // A session of this clone's own is none of it.
+  const there = ["--coordinator", coordinator, "--rpc", stage.node.url, "--state", temporaryDirectory()];
+  const named = ["--rpc", stage.node.url, "--run", runId, "--deployment", join(stage.state, "deployment.json")];
+  const pinned = [...named, "--state", temporaryDirectory()];
   await told(...terms().filter((word) => word !== "--state" && word !== stage.state), ...pinned, "--commit", commit);
   // Which model is meant is not the coordinator's to say.
   const unpinned = [...there, "--deployment", join(stage.state, "deployment.json"), ...by("maintainer-1")];

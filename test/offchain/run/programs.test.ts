@@ -14,7 +14,7 @@ import {
 import { describe, expect, test } from "vitest";
 
 import { RetryableError, sha256Bytes } from "../../../offchain/src/base/index.ts";
-import { unfitAmong } from "../../../offchain/src/cli/commands/admitted.ts";
+import { unfitAmong } from "../../../offchain/src/cli/admitted.ts";
 import { buildPrograms, defaultOptimizer, presets, tensorSpecs } from "../../../offchain/src/engine/index.ts";
 import { admission, problemOfBuild } from "../../../offchain/src/run/index.ts";
 import { contracts, modelContracts } from "../contracts.ts";

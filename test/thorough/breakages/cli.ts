@@ -564,7 +564,7 @@ export const cli: readonly Breakage[] = [
   },
   {
     name: "who votes is not told that a build is not what it says",
-    file: "offchain/src/cli/commands/admitted.ts",
+    file: "offchain/src/cli/admitted.ts",
     text: 'if (problem !== "")',
     instead: "if (false)",
     tests: ["test/offchain/run/programs.test.ts"],

@@ -29,7 +29,7 @@ import {
   type ToldProposal,
   voterOf,
 } from "../voting.ts";
-import { unfitAmong } from "./admitted.ts";
+import { unfitAmong } from "../admitted.ts";
 import { replacedSince } from "./replaced.ts";
 
 const supports = Object.keys(voteSupport) as readonly VoteSupport[];

@@ -3,10 +3,10 @@ import { decodeCall } from "@cotrain/sdk/actions";
 import { CotrainError } from "@cotrain/sdk/errors";
 import { type Build, documentsInProposal, MAX_BUILD_BYTES, asDigest } from "@cotrain/sdk/protocol";
 
-import { problemOfBuild } from "../../run/index.ts";
-import { parseBuild } from "../../storage/index.ts";
-import type { DecidingPlace } from "../proposing.ts";
-import type { ToldProposal } from "../voting.ts";
+import { problemOfBuild } from "../run/index.ts";
+import { parseBuild } from "../storage/index.ts";
+import type { DecidingPlace } from "./proposing.ts";
+import type { ToldProposal } from "./voting.ts";
 
 type Of = Pick<DecidingPlace, "addresses" | "contracts" | "runId" | "blobs">;
 
