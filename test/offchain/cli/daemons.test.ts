@@ -261,8 +261,8 @@ describe("validator", () => {
     const named = ["--state", elsewhere, "--wallet", wallet, "--passphrase-file", passphrase, "--rpc", rpc];
     expect(await daemonOf("validator", ...named)).toMatchObject({ wallet, first: false });
     expect(await daemonOf("validator", ...named, "--first")).toMatchObject({ wallet, first: true });
-    const [role, keystore] = ["validator-1", join(state, "keys", "validator-1.json")];
-    expect(await validator()).toMatchObject({ role, wallet: keystore, first: false });
+    const ofUp = { directory: of("validator-1"), wallet: join(state, "keys", "validator-1.json"), first: false };
+    expect(await validator()).toMatchObject(ofUp);
     const fresh = ["validator", "--state", join(temporaryDirectory(), "fresh"), "--rpc", rpc];
     expect(await daemonOf(...fresh)).toMatchObject({ wallet: join(fresh[2]!, "wallet.json"), first: true });
     expect(await daemonOf(...fresh)).toMatchObject({ first: false });
