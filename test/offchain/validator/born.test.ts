@@ -112,12 +112,15 @@ async function birthBy(wallet: string, first: boolean): Promise<number | null | 
   running.catch(() => undefined);
   let noted: { readonly block: number | null } | undefined;
   await expect
-    .poll(async () => {
-      const database = await openDatabase<StatementSchema>(join(state, "statements.sqlite"), statementMigrations);
-      noted = await database.kysely.selectFrom("births").select("block").executeTakeFirst();
-      await database.close();
-      return noted;
-    })
+    .poll(
+      async () => {
+        const database = await openDatabase<StatementSchema>(join(state, "statements.sqlite"), statementMigrations);
+        noted = await database.kysely.selectFrom("births").select("block").executeTakeFirst();
+        await database.close();
+        return noted;
+      },
+      { timeout: 30_000 },
+    )
     .toBeDefined();
   controller.abort(new UserError("STOPPED", "Stopped."));
   await running.catch(() => undefined);
