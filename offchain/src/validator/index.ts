@@ -8,7 +8,7 @@ export { type AggregateFinding, type AggregateCheckInput, checkAggregate } from 
 export { auditGate, type AuditFinding } from "./checks/gateAudit.ts";
 export { boundClaims, type Claim, CLAIMS_PER_MEMBER, claimsOf } from "./claims.ts";
 export type { ValidatorCoordinator } from "./context.ts";
-export { validatorDaemon, type ValidatorDaemonOptions } from "./daemon.ts";
+export { validatorDaemon } from "./daemon.ts";
 export { logEvent, type ValidatorEvent } from "./events.ts";
 export { createLossMeter, type LossMeter, restAfter, sampleOf } from "./loss.ts";
 export { LOSS_SHARE } from "./checks/turn.ts";

@@ -583,7 +583,6 @@ export async function createWorld(
       },
     },
   });
-  const publisher = createPublisher(store, { chainId, contracts: addresses, runId }, initial);
   return {
     url,
     chainId,
@@ -596,6 +595,6 @@ export async function createWorld(
     store,
     blobs: blobSourceOf(store),
     definition: initial.definition,
-    publisher,
+    publisher: createPublisher(store, { chainId, contracts: addresses, runId }, initial),
   };
 }

@@ -581,22 +581,20 @@ describe("verifying a checkpoint that validators rejected", () => {
   });
 });
 
-describe("an RPC that leaves out an event of a root", () => {
-  it("holds up neither its posting nor its activation", async () => {
-    const { contracts: addresses, modelId } = world;
-    await pass(4);
-    await chain.activateRoot(modelId, (await chain.pendingRoot(modelId))!.epoch, "activate-rejected");
-    await post(1);
-    await pass(16);
-    const due = (await dueEpoch(chain, modelId))!;
-    const computation = await compute(due);
-    const roots = leaveOut(rootPosted({ addresses, modelId }), 1, "sent");
-    const { root } = await chain.postRoot(computation.attestation, await sign(computation), "root-left-out");
-    expect([root.root, roots()]).toEqual([computation.attestation.root, 1]);
-    await pass(4);
-    const activations = leaveOut(rootActivated({ addresses, modelId }), 1, "sent");
-    const activated = await chain.activateRoot(modelId, due, "activation-left-out");
-    expect([activated.root.root, activations()]).toEqual([root.root, 1]);
-    await post(1);
-  });
+it("an RPC that leaves out an event of a root holds up neither its posting nor its activation", async () => {
+  const { contracts: addresses, modelId } = world;
+  await pass(4);
+  await chain.activateRoot(modelId, (await chain.pendingRoot(modelId))!.epoch, "activate-rejected");
+  await post(1);
+  await pass(16);
+  const due = (await dueEpoch(chain, modelId))!;
+  const computation = await compute(due);
+  const roots = leaveOut(rootPosted({ addresses, modelId }), 1, "sent");
+  const { root } = await chain.postRoot(computation.attestation, await sign(computation), "root-left-out");
+  expect([root.root, roots()]).toEqual([computation.attestation.root, 1]);
+  await pass(4);
+  const activations = leaveOut(rootActivated({ addresses, modelId }), 1, "sent");
+  const activated = await chain.activateRoot(modelId, due, "activation-left-out");
+  expect([activated.root.root, activations()]).toEqual([root.root, 1]);
+  await post(1);
 });
