@@ -20,6 +20,7 @@ import { diloco } from "./breakages/diloco.ts";
 import { engine } from "./breakages/engine.ts";
 import { engineRuntime } from "./breakages/engineRuntime.ts";
 import { localnet } from "./breakages/localnet.ts";
+import { market } from "./breakages/market.ts";
 import { run } from "./breakages/run.ts";
 import { runProposals } from "./breakages/runProposals.ts";
 import { runVerify } from "./breakages/runVerify.ts";
@@ -51,6 +52,7 @@ export const breakages: readonly Breakage[] = [
   ...coordinator,
   ...worker,
   ...validator,
+  ...market,
   ...localnet,
   ...cli,
   ...capital,

@@ -18,7 +18,7 @@ const Machine = Type.Object(
     /** Unique in the file. */
     name: Type.String({ pattern: "^[A-Za-z0-9._-]{1,60}$" }),
     /** `user@host`, `user@host:port`. */
-    ssh: Type.String({ pattern: "^[A-Za-z0-9._-]{1,64}@[A-Za-z0-9.:\\[\\]-]{1,200}$" }),
+    ssh: Type.String({ pattern: "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}@[A-Za-z0-9[][A-Za-z0-9.:\\]-]{0,199}$" }),
     gpu: Type.String({ minLength: 1, maxLength: 80 }),
     gpus: Type.Integer({ minimum: 1, maximum: 64 }),
     vramGb: Type.Optional(Type.Integer({ minimum: 1, maximum: 2_048 })),

@@ -200,6 +200,27 @@ describe("traps", () => {
     await expect(list()).rejects.toThrow("no row can be read");
   });
 
+  test("figures that no machine has are refused, and the others stand", async () => {
+    const { list, server } = await askingOf("fake");
+    const machine = { gpu: "H100", usd_per_hour: "2" };
+    const offers = [
+      { ...machine, id: "huge", gpus: 5_000 },
+      { ...machine, id: "none", gpus: 0 },
+      { ...machine, id: "dear", gpus: 1, usd_per_hour: "1e9" },
+      { ...machine, id: "here", gpus: 1, country: "Sweden" },
+      { ...machine, id: "good", gpus: 1 },
+    ];
+    server.fail({ body: { offers, total: offers.length } });
+    const listing = await list();
+    expect(listing.offers.map(({ id }) => id)).toEqual(["fake:good"]);
+    expect(Object.keys(listing.refused)).toEqual([
+      "count must be <= 1024",
+      "count must be >= 1",
+      '"usd_per_hour" is no price',
+      expect.stringContaining("country must match"),
+    ]);
+  });
+
   test("a price in another currency is none", async () => {
     const { list, server } = await askingOf("prime");
     const item = {

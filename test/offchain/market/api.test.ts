@@ -111,7 +111,7 @@ test("the key goes nowhere else: no redirect is followed, and no address without
   server.fail({ status: 302, headers: { location: `${elsewhere.url}/read` }, body: "" });
   await expect(passing(call(read))).rejects.toThrow("it sends callers elsewhere");
   expect(elsewhere.asked).toEqual([]);
-  await expect(createApi({ ...options, base: "http://provider.example" })(read)).rejects.toMatchObject({
+  await expect(createApi({ ...options, base: "http://provider.invalid" })(read)).rejects.toMatchObject({
     code: "PROVIDER_ADDRESS",
   });
 });

@@ -251,6 +251,7 @@ describe("own machines", () => {
 
   test.each([
     ["a command for a host", [{ ...machine, ssh: "me@box -oProxyCommand=x" }], "ssh"],
+    ["an option for a user", [{ ...machine, ssh: "-oProxyCommand=x@box" }], "ssh"],
     ["a float for a price", [{ ...machine, usdPerHour: 0.12 }], "usdPerHour"],
     ["a key that nobody reads", [{ ...machine, price: "1" }], 'unknown key "price"'],
     ["two of a name", [machine, machine], 'two machines are called "box"'],
