@@ -75,7 +75,7 @@ const rows: readonly GpuRow[] = [
   row("workstation", "RTX PRO 4000", [24], /^(RTX)?PRO4000$/),
   row("workstation", "RTX PRO 4500", [32], /^(RTX)?PRO4500$/),
   row("workstation", "RTX PRO 5000", [48, 72], /^(RTX)?PRO5000$/),
-  row("workstation", "RTX PRO 6000", [96], /^(RTX)?PRO6000$/),
+  row("workstation", "RTX PRO 6000", [96], /^(RTX)?PRO6000(WS|S)?$/),
   row("workstation", "A2000", [6, 12], /^(RTX)?A2000$/),
   row("workstation", "A4000", [16], /^(RTX)?A4000$/, 77),
   row("workstation", "A4500", [20], /^(RTX)?A4500$/),
@@ -108,7 +108,7 @@ export const tflopsOf = ({ model, slice, form }: Gpu): number | undefined =>
 
 /** Words that say nothing of the model. */
 const NOISE =
-  /\b(NVIDIA|GEFORCE|TESLA|AMD|INSTINCT|OAM|HBM[23]E?|AC|GENERATION|BLACKWELL|WORKSTATION|SERVER|EDITION|MAX ?Q|WS|WK|SE|LAPTOP|GDR)\b/g;
+  /\b(NVIDIA|GEFORCE|TESLA|AMD|INSTINCT|OAM|HBM[23]E?|AC|GENERATION|BLACKWELL|WORKSTATION|SERVER|EDITION|MAX ?Q|WS|WK|SE|LAPTOP|GDR|NVLINK)\b/g;
 
 /** How far a figure may be from a size to be it. */
 const NEAR = 0.07;
@@ -121,7 +121,8 @@ function snapped(sizes: readonly number[], vramGb: number): number {
 
 function formIn(text: string): GpuForm | undefined {
   if (/\bNVL\b/.test(text)) return "NVL";
-  if (/SXM/.test(text)) return "SXM";
+  // Of the H100 the SXM module alone has HBM3.
+  if (/SXM|H100\b.*\bHBM3\b/.test(text)) return "SXM";
   return /PCI-?E/.test(text) ? "PCIe" : undefined;
 }
 

@@ -7,7 +7,8 @@ import type { CotrainError } from "@cotrain/sdk/errors";
 import { adapters } from "../../../offchain/src/market/adapters/index.ts";
 import { doorOf } from "../../../offchain/src/market/accounts.ts";
 import { createManualClock } from "../manualClock.ts";
-import { adapterOf, askingOf, fakeOf, NOW, reachFor } from "./asking.ts";
+import { adapterOf, askingOf, fakeOf, reachFor } from "./asking.ts";
+import { NOW } from "./offers.ts";
 import { SECRET, shadeformTypes } from "./providers.ts";
 
 const names = adapters.map(({ name }) => name);

@@ -8,10 +8,8 @@ import type { Api } from "../../../offchain/src/market/base/api.ts";
 import { listOffers } from "../../../offchain/src/market/base/listing.ts";
 import { createManualClock, type ManualClock, passTime } from "../manualClock.ts";
 import { type FakeServer, fakeServer } from "./fakeServer.ts";
+import { NOW } from "./offers.ts";
 import { fakeProviders, SECRET } from "./providers.ts";
-
-/** 29 November 2026. */
-export const NOW = 1_795_910_400_000;
 
 export interface Asking {
   readonly adapter: Adapter;

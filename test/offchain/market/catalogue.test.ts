@@ -11,9 +11,9 @@ import { type CatalogueOptions, mergeRoads, readCatalogue } from "../../../offch
 import { whyNever } from "../../../offchain/src/market/offer.ts";
 import { openCatalogue } from "../../../offchain/src/market/store.ts";
 import { createManualClock, type ManualClock, passTime } from "../manualClock.ts";
-import { fakeOf, NOW, reachFor } from "./asking.ts";
+import { fakeOf, reachFor } from "./asking.ts";
 import { type FakeServer, fakeServer } from "./fakeServer.ts";
-import { offerOf } from "./offers.ts";
+import { NOW, offerOf } from "./offers.ts";
 
 let directory: string;
 let clock: ManualClock;
@@ -251,7 +251,7 @@ describe("own machines", () => {
 
   test.each([
     ["a command for a host", [{ ...machine, ssh: "me@box -oProxyCommand=x" }], "ssh"],
-    ["an option for a user", [{ ...machine, ssh: "-oProxyCommand=x@box" }], "ssh"],
+    ["an option for a user", [{ ...machine, ssh: "-oX@box" }], "ssh"],
     ["a float for a price", [{ ...machine, usdPerHour: 0.12 }], "usdPerHour"],
     ["a key that nobody reads", [{ ...machine, price: "1" }], 'unknown key "price"'],
     ["two of a name", [machine, machine], 'two machines are called "box"'],

@@ -6,8 +6,7 @@ import { type Filter, rank, whyNot } from "../../../offchain/src/market/filters.
 import { gpuOf } from "../../../offchain/src/market/gpus.ts";
 import { perGpuHour, whyNever } from "../../../offchain/src/market/offer.ts";
 import { usdPerBillionTokens } from "../../../offchain/src/market/speed.ts";
-import { NOW } from "./asking.ts";
-import { manyOffers, offerOf } from "./offers.ts";
+import { manyOffers, NOW, offerOf } from "./offers.ts";
 
 const gpu = (name: string) => gpuOf(name) ?? offerOf().gpu;
 

@@ -20,8 +20,11 @@ describe("names", () => {
     ["H200", 143_771 / 1_024, undefined, "H200 141"],
     ["L40S", 46_068 / 1_024, undefined, "L40S 48"],
     ["RTX_3090_Ti", 24, undefined, "RTX 3090 Ti 24"],
+    ["RTX PRO 6000 WS", 95, undefined, "RTX PRO 6000 96"],
+    ["RTX PRO 6000 S", 95, undefined, "RTX PRO 6000 96"],
+    ["A100-80G-PCIe-NVLink", undefined, undefined, "A100 PCIe 80"],
     // RunPod.
-    ["NVIDIA H100 80GB HBM3", 80, undefined, "H100 80"],
+    ["NVIDIA H100 80GB HBM3", 80, undefined, "H100 SXM 80"],
     ["NVIDIA GeForce RTX 4080 SUPER", 16, undefined, "RTX 4080 SUPER 16"],
     ["NVIDIA RTX 4000 SFF Ada Generation", 20, undefined, "RTX 4000 Ada 20"],
     ["NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition", 96, undefined, "RTX PRO 6000 96"],

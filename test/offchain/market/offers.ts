@@ -2,7 +2,9 @@
 import { createRandom } from "../../../offchain/src/base/index.ts";
 import { gpuModels, gpuOf } from "../../../offchain/src/market/gpus.ts";
 import type { Offer } from "../../../offchain/src/market/offer.ts";
-import { NOW } from "./asking.ts";
+
+/** 29 November 2026. */
+export const NOW = 1_795_910_400_000;
 
 export function offerOf(change: Partial<Offer> & { readonly usd?: number } = {}): Offer {
   const { usd = 2, ...rest } = change;

@@ -190,8 +190,8 @@ export const market: readonly Breakage[] = [
   {
     name: "options of ssh are taken for a host",
     file: "offchain/src/market/own.ts",
-    text: "{1,64}@[A-Za-z0-9.:\\\\[\\\\]-]{1,200}$",
-    instead: "{0,63}@.{1,200}$",
+    text: "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}@",
+    instead: "^[A-Za-z0-9._-]{1,64}@",
     tests: ["test/offchain/market/catalogue.test.ts"],
   },
 ];
