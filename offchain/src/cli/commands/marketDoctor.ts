@@ -13,7 +13,7 @@ export const marketDoctorCommand = defineCommand({
   name: "market doctor",
   summary: "whether a provider takes your key, what it says of your account, and how often it may be asked",
   options: {
-    provider: choice(providerNames, { description: "which provider" }),
+    provider: choice(providerNames, { value: "name", description: `which provider: ${providerNames.join(", ")}` }),
     endpoint: endpointOption,
   },
   examples: [["npx cotrain market doctor --provider vast", "asks Vast.ai with the key in VAST_API_KEY; rents nothing"]],
