@@ -1,7 +1,7 @@
 /** What commands on the market share: options, and how providers are reached from this machine. */
 import { randomFillSync } from "node:crypto";
 
-import { formatDuration, systemClock, UserError } from "../base/index.ts";
+import { countOf, formatDuration, systemClock, UserError } from "../base/index.ts";
 import {
   type Catalogue,
   type CatalogueStore,
@@ -210,12 +210,12 @@ export function sourceText(
   now: number,
 ): string {
   const rows = Object.values(refused).reduce((sum, count) => sum + count, 0);
-  const unread = rows === 0 ? "" : `; ${rows} rows that cannot be read`;
+  const unread = rows === 0 ? "" : `; ${countOf(rows, "row")} that cannot be read`;
   const age = observedAt === undefined ? "" : `, seen ${seenText(observedAt, now)}`;
-  if (state === "live") return `${title}: ${offers} offers${unread}.`;
+  if (state === "live") return `${title}: ${countOf(offers, "offer")}${unread}.`;
   const because = problem ?? (wants === undefined ? undefined : `it wants ${wants}`);
   if (state === "kept")
-    return `${title}: ${offers} offers${age}${unread}${because === undefined ? "" : `; ${because}`}.`.replace(
+    return `${title}: ${countOf(offers, "offer")}${age}${unread}${because === undefined ? "" : `; ${because}`}.`.replace(
       "..",
       ".",
     );
