@@ -28,7 +28,8 @@ below.run = [...below.chain, "chain"];
 below.coordinator = [...below.run, "run"];
 below.worker = below.coordinator;
 below.validator = below.coordinator;
-below.localnet = [...below.coordinator, "coordinator", "worker", "validator"];
+below.market = below.coordinator;
+below.localnet = [...below.coordinator, "coordinator", "worker", "validator", "market"];
 below.cli = [...below.localnet, "localnet"];
 
 /** All of them: test/deploy/arrows.test.ts compares them with the folders and with docs/architecture.md. */

@@ -15,6 +15,7 @@ import { benchmarkDoctor } from "./doctor.ts";
 import { benchmarkLarge } from "./large.ts";
 import { benchmarkLoop } from "./loop.ts";
 import { benchmarkLikeness } from "./likeness.ts";
+import { benchmarkMarket } from "./market.ts";
 import { benchmarkMemory } from "./memory.ts";
 import { benchmarkOptimizers } from "./optimizers.ts";
 import { benchmarkPace } from "./pace.ts";
@@ -38,6 +39,7 @@ const sections: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]
   recompute: benchmarkRecompute,
   pace: benchmarkPace,
   doctor: benchmarkDoctor,
+  market: benchmarkMarket,
   memory: benchmarkMemory,
   parts: benchmarkParts,
   sockets: benchmarkSockets,

@@ -27,6 +27,35 @@ const proposed = {
   dryRun: "intentions",
 };
 
+/** What commands on the market look for: parsed and used in one place for all of them. */
+const searched = {
+  gpu: "market",
+  gpus: "market",
+  leastGpus: "market",
+  vram: "market",
+  cpus: "market",
+  ram: "market",
+  disk: "market",
+  country: "market",
+  region: "market",
+  tier: "market",
+  interconnect: "market",
+  uplink: "market",
+  charge: "market",
+  maxPrice: "market",
+  maxHour: "market",
+  maxToken: "market",
+  reliability: "market",
+  anyOf: "market",
+  provider: "market",
+  without: "market",
+  machines: "market",
+  maxAge: "market",
+  offline: "market",
+  cache: "market",
+  endpoint: "market",
+};
+
 /**
  * Where each option is seen to do something: a file of tests that uses its flag, or for the few that need a machine or chain
  * of their own, what reads it; a part of such a file is named with its ending. An option that is added must be
@@ -521,4 +550,20 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     state: "../../e2e/finishedRun/commands.ts",
     checkpoint: "../../e2e/finishedRun/commands.ts",
   },
+  "market offers": { ...searched, order: "market", lowest: "market", limit: "market" },
+  "market plan": {
+    ...searched,
+    preset: "marketPlan",
+    budget: "marketPlan",
+    tokens: "marketPlan",
+    deadline: "marketPlan",
+    valueOfTime: "marketPlan",
+    mostGpus: "marketPlan",
+    innerSteps: "marketPlan",
+    hubLink: "marketPlan",
+    hubCost: "marketPlan",
+    sample: "marketPlan",
+    whyNot: "marketPlan",
+  },
+  "market doctor": { provider: "market", endpoint: "market" },
 };

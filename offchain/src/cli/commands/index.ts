@@ -21,6 +21,9 @@ import { disputesOpenCommand } from "./disputesOpen.ts";
 import { doctorCommand } from "./doctor.ts";
 import { emissionProposeCommand, emissionShowCommand } from "./emission.ts";
 import { generateCommand } from "./generate.ts";
+import { marketDoctorCommand } from "./marketDoctor.ts";
+import { marketOffersCommand } from "./marketOffers.ts";
+import { marketPlanCommand } from "./marketPlan.ts";
 import { paramsCommand } from "./params.ts";
 import { posterProposeCommand } from "./poster.ts";
 import { proposalsCancelCommand } from "./proposalsCancel.ts";
@@ -90,6 +93,9 @@ export const commands: readonly Command[] = [
   checkpointListCommand,
   checkpointExportCommand,
   checkpointImportCommand,
+  marketOffersCommand,
+  marketPlanCommand,
+  marketDoctorCommand,
   cleanCommand,
   doctorCommand,
 ];
@@ -110,6 +116,7 @@ export const groupSummaries: Readonly<Record<string, string>> = {
   builds: "which machines can train a run bit for bit, and proposing another kind of device",
   proposals: "what holders decide: proposals, and carrying out what they accepted",
   rewards: "what wallets earned, and claiming it",
+  market: "GPUs of clouds and hosts: what they offer, plans, and accounts there",
   checkpoint: "checkpoints: which there are, and as files",
 };
 

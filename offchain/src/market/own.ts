@@ -1,0 +1,102 @@
+/**
+ * One's own machines, reached over SSH: a JSON file says what they are and what an hour of them costs, nothing where none is told.
+ * They are offers among the others, and the only ones that may cost nothing.
+ */
+import { type Static, Type } from "typebox";
+
+import { UserError } from "../base/index.ts";
+import { readJsonBounded } from "../base/node/index.ts";
+import { findMiss } from "../service/index.ts";
+import type { Listing } from "./base/adapter.ts";
+import { present } from "./base/rows.ts";
+import { gpuOf } from "./gpus.ts";
+import { microUsdOf } from "./money.ts";
+import type { Offer, OfferDraft } from "./offer.ts";
+
+const Machine = Type.Object(
+  {
+    /** Unique in the file. */
+    name: Type.String({ pattern: "^[A-Za-z0-9._-]{1,60}$" }),
+    /** `user@host`, `user@host:port`. */
+    ssh: Type.String({ pattern: "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}@[A-Za-z0-9[][A-Za-z0-9.:\\]-]{0,199}$" }),
+    gpu: Type.String({ minLength: 1, maxLength: 80 }),
+    gpus: Type.Integer({ minimum: 1, maximum: 64 }),
+    vramGb: Type.Optional(Type.Integer({ minimum: 1, maximum: 2_048 })),
+    /** US dollars as a decimal, e.g. `"0.12"` for its electricity. */
+    usdPerHour: Type.Optional(Type.String({ pattern: "^\\d{1,5}(\\.\\d{1,6})?$" })),
+    architecture: Type.Optional(Type.Union([Type.Literal("x86_64"), Type.Literal("arm64")])),
+    cpus: Type.Optional(Type.Integer({ minimum: 1, maximum: 4_096 })),
+    ramGb: Type.Optional(Type.Integer({ minimum: 1, maximum: 131_072 })),
+    diskGb: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000_000 })),
+    country: Type.Optional(Type.String({ pattern: "^[A-Z]{2}$" })),
+    downMbps: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000_000 })),
+    upMbps: Type.Optional(Type.Integer({ minimum: 1, maximum: 10_000_000 })),
+  },
+  { additionalProperties: false },
+);
+const MachinesFile = Type.Object(
+  { machines: Type.Array(Machine, { maxItems: 1_000 }) },
+  { additionalProperties: false },
+);
+
+const MAX_FILE_BYTES = 1 << 20;
+/** A file says nothing of when its machines are taken away. */
+const VALID_FOR = 24 * 3_600_000;
+
+function offerOf(machine: Static<typeof Machine>, path: string, now: number): Offer {
+  const gpu = gpuOf(machine.gpu, machine.vramGb);
+  if (gpu === undefined)
+    throw new UserError(
+      "MACHINES_FILE",
+      `${path}: of "${machine.name}" tell "vramGb", since ${machine.gpu} is not known.`,
+    );
+  return {
+    id: `own:${machine.name}`,
+    provider: "own",
+    providerId: machine.name,
+    upstream: "own",
+    machineId: machine.ssh,
+    kind: "bare-metal",
+    gpu,
+    count: machine.gpus,
+    architecture: machine.architecture ?? "x86_64",
+    tier: "secure",
+    price: { charge: "on-demand", perHour: microUsdOf(machine.usdPerHour ?? "0", "usd"), firm: true },
+    stock: "in stock",
+    ...present<Partial<OfferDraft>>({
+      cpus: machine.cpus,
+      ramGb: machine.ramGb,
+      diskGb: machine.diskGb,
+      diskIncludedGb: machine.diskGb,
+      country: machine.country,
+      downMbps: machine.downMbps,
+      upMbps: machine.upMbps,
+    }),
+    backstop: "own",
+    granularitySeconds: 1,
+    bootBilled: false,
+    prepaid: false,
+    observedAt: now,
+    expiresAt: now + VALID_FOR,
+    source: "live",
+  };
+}
+
+/**
+ * The machines of a file as offers.
+ * @throws UserError `FILE_UNREADABLE`, `FILE_TOO_LARGE`, `JSON_INVALID`, `MACHINES_FILE`
+ */
+export async function listOwnMachines(path: string, now: number): Promise<Listing> {
+  const value = await readJsonBounded(path, MAX_FILE_BYTES);
+  const miss = findMiss(MachinesFile, value);
+  if (miss !== undefined) throw new UserError("MACHINES_FILE", `${path}: ${miss}.`);
+  const { machines } = value as Static<typeof MachinesFile>;
+  const twice = machines.find(({ name }, index) => machines.findIndex((other) => other.name === name) !== index);
+  if (twice !== undefined) throw new UserError("MACHINES_FILE", `${path}: two machines are called "${twice.name}".`);
+  return {
+    provider: "own",
+    offers: machines.map((machine) => offerOf(machine, path, now)),
+    refused: {},
+    observedAt: now,
+  };
+}

@@ -1,0 +1,130 @@
+/** `cotrain market plan` on the sample, which is always the same: what each figure that is given changes. */
+import { join } from "node:path";
+
+import { beforeEach, describe, expect, test } from "vitest";
+
+import { cotrainHere, type Ended, temporaryDirectory } from "./support.ts";
+
+interface Document {
+  readonly seconds: number;
+  readonly usd: number;
+  readonly effectiveTokens: number;
+  readonly roundSeconds: number;
+  readonly computeSeconds: number;
+  readonly machines: readonly { readonly offer: string; readonly machine: string }[];
+  readonly skipped: Readonly<Record<string, string>>;
+}
+
+let cache: string;
+beforeEach(() => {
+  cache = join(temporaryDirectory(), "market");
+});
+
+const plan = (...args: readonly string[]): Promise<Ended> =>
+  cotrainHere(["market", "plan", "--offline", `--cache=${cache}`, ...args]);
+
+async function planned(...args: readonly string[]): Promise<Document> {
+  const { code, stdout, stderr } = await plan("--sample", "--json", ...args);
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  return JSON.parse(stdout) as Document;
+}
+
+const gpus = ({ machines }: Document): number =>
+  machines.reduce((sum, { machine }) => sum + Number.parseInt(machine, 10), 0);
+
+describe("by what is given", () => {
+  test("a budget alone is spent, an hour being worth a dollar, or what it is said to be worth", async () => {
+    const patient = await planned("--budget=50", "--value-of-time=0");
+    const hasty = await planned("--budget=50", "--value-of-time=100");
+    expect([patient.usd, hasty.usd]).toEqual([expect.closeTo(50, 6), expect.closeTo(50, 6)]);
+    expect(hasty.seconds).toBeLessThan(patient.seconds / 2);
+    expect(hasty.effectiveTokens).toBeLessThan(patient.effectiveTokens);
+  });
+
+  test("a budget and a deadline: the most tokens within both", async () => {
+    const day = await planned("--budget=100", "--deadline=24h");
+    expect(day.usd).toBeLessThanOrEqual(100);
+    expect(day.seconds).toBeLessThanOrEqual(86_400);
+    expect((await planned("--budget=20", "--deadline=24h")).effectiveTokens).toBeLessThan(day.effectiveTokens);
+  });
+
+  test("tokens and a deadline: the least cost, and no plan where it cannot be met", async () => {
+    const soon = await planned("--tokens=2e8", "--deadline=6h");
+    const late = await planned("--tokens=2e8", "--deadline=5d");
+    expect(soon.seconds).toBeLessThanOrEqual(6 * 3_600);
+    // The search is within 2% of the best.
+    expect(late.usd).toBeLessThanOrEqual(1.02 * soon.usd);
+    const { code, stdout } = await plan("--sample", "--tokens=1e15", "--deadline=1h");
+    expect(code).toBe(1);
+    expect(stdout).toMatch(
+      /^There is no plan: nothing that can be rented fits\.\n\n\d+ offers left out: the deadline cannot be met with it\.$/m,
+    );
+  });
+
+  test.each([[[]], [["--budget=1", "--tokens=1"]], [["--deadline=1h"]]])("%j is refused", async (args) => {
+    expect(await plan(...args)).toEqual({
+      code: 1,
+      stdout: "",
+      stderr: "cotrain: Give either --budget, with or without --deadline, or --tokens with a --deadline.\n",
+    });
+  });
+});
+
+describe("a plan", () => {
+  test("in words and as a table", async () => {
+    const { stdout } = await plan("--sample", "--budget=50");
+    const [first = "", second = ""] = stdout.split("\n");
+    expect(first).toMatch(
+      /^\d+ machines? with \d+ GPUs? of 1 cloud for [\d:]+: 50\.00 USD, [\d.]+ G effective tokens \([\d.]+ G as they are counted\), [\d.]+ USD for 10\^9\.$/,
+    );
+    expect(second).toMatch(/^A round takes [\d:]+, of it \d+% training\.$/);
+    expect(stdout).toMatch(
+      /^machine +USD\/h +steps +share of tokens +tokens for a USD more +what stops its bill +offer$/m,
+    );
+    expect(stdout).toContain("ROCm, for which there is no build");
+    expect(stdout).toMatch(/^7 providers not asked: "npx cotrain market offers" says what each wants\.$/m);
+  });
+
+  test("takes no more GPUs than are allowed, and wishes as `market offers` does", async () => {
+    expect(gpus(await planned("--budget=500", "--deadline=12h", "--most-gpus=2"))).toBeLessThanOrEqual(2);
+    const secure = await planned("--budget=50", "--gpu=RTX 40", "--tier=community");
+    expect(secure.machines.every(({ machine }) => machine.includes("RTX 40"))).toBe(true);
+  });
+
+  test("of a larger model leaves out what has no memory for it", async () => {
+    const { skipped } = await planned("--preset=1b", "--budget=500", "--deadline=48h");
+    expect(Object.values(skipped)).toContain("memory of a GPU: 8 GB, needs 22");
+  });
+
+  test("has rounds by the steps, and by the coordinator's link", async () => {
+    const [short, long] = [
+      await planned("--budget=20", "--gpu=4090", "--inner-steps=100"),
+      await planned("--budget=20", "--gpu=4090", "--inner-steps=1000"),
+    ];
+    expect(long.computeSeconds / short.computeSeconds).toBeCloseTo(10, 6);
+    const slow = await planned("--budget=20", "--gpu=4090", "--inner-steps=100", "--hub-link=10");
+    expect(slow.roundSeconds).toBeGreaterThan(short.roundSeconds + 100);
+  });
+
+  test("pays for the coordinator", async () => {
+    const [free, dear] = [await planned("--budget=20", "--hub-cost=0"), await planned("--budget=20", "--hub-cost=5")];
+    expect(dear.effectiveTokens).toBeLessThan(free.effectiveTokens);
+  });
+
+  test("says why an offer is not in it, or that it is", async () => {
+    const { machines, skipped } = await planned("--budget=50");
+    const why = async (id: string) =>
+      (await plan("--sample", "--budget=50", `--why-not=${id}`)).stdout.trim().split("\n").at(-1);
+    expect(await why(machines[0]?.offer ?? "")).toBe(`${machines[0]?.offer}: it is in the plan.`);
+    expect(await why("sample:24")).toBe(`sample:24: ${skipped["sample:24"]}.`);
+    expect((await plan("--budget=50", "--why-not=vast:0")).stderr).toContain(
+      'There is no offer "vast:0" among those that fit',
+    );
+  });
+
+  test("has no sample in it unless that is asked for", async () => {
+    const { code, stdout } = await plan("--budget=50");
+    expect(code).toBe(1);
+    expect(stdout).toContain("offers left out: a sample, not to be rented.");
+  });
+});
