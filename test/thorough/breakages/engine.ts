@@ -89,8 +89,8 @@ export const engine: readonly Breakage[] = [
   {
     name: "a request to stop is heard a block late",
     file: "offchain/src/engine/calls.ts",
-    text: "if (block.length > 1 && results.length < steps) await turn();",
-    instead: "",
+    text: "    await turn();\n  }\n  return results;",
+    instead: "  }\n  return results;",
     tests: ["test/offchain/engine/loop.test.ts"],
   },
   {
