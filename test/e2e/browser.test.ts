@@ -7,6 +7,9 @@ import { vectorOf } from "../vectors/conformance.ts";
 import { type BrowserStage, openBrowser } from "./browser/stage.ts";
 import { lossesOn, programs } from "./steps.ts";
 
+/** More steps than are taken until a timer has fired three times. */
+const DUE = 60;
+
 const files = new Map([["/step.onnx", programs.step]]);
 
 describe.runIf(canRun("training in a browser", "chromium"))("in Chromium", () => {
@@ -32,6 +35,21 @@ describe.runIf(canRun("training in a browser", "chromium"))("in Chromium", () =>
     const [before, after, again] = digests;
     expect(after).not.toBe(before);
     expect(again).toBe(before);
+  });
+
+  test("a page goes on while WebAssembly trains in it, and stops it", async () => {
+    for (const inOneCall of [true, false]) {
+      const steps = await browser.call("stepsUntilStopped", "wasm", DUE, inOneCall);
+      expect(steps).toBeGreaterThan(0);
+      expect(steps).toBeLessThan(DUE);
+    }
+  });
+
+  test.each(["wasm", "webgpu"] as const)("a page ends an engine on %s by its signal", async (name) => {
+    const { codes, steps, after } = await browser.call("endedBySignal", name, DUE);
+    expect(codes).toEqual(["ENGINE_CLOSED", "ENGINE_CLOSED", "ENGINE_CLOSED"]);
+    expect(steps).toBeLessThan(DUE);
+    expect(after).toBe(1);
   });
 
   test("a worker asks its device whether it multiplies in fp16, as under Node: SwiftShader does not", async () => {

@@ -12,7 +12,7 @@ import { devices } from "../../offchain/src/engine/runtime/node/index.ts";
 import { bun } from "../bun.ts";
 import { canRun } from "../needs.ts";
 import { vectorOf } from "../vectors/conformance.ts";
-import { programs, rows, tokens, train, using, values, vocabulary } from "./steps.ts";
+import { programs, rows, textOf, tokens, train, using, values, vocabulary } from "./steps.ts";
 
 test("the bits are the same on every machine and with every number of threads", async () => {
   // Whoever gets another value has another runtime, or a processor that breaks WebAssembly's specification.
@@ -43,6 +43,23 @@ test.runIf(canRun("WebAssembly without V8", "bun"))(
     }
   },
 );
+
+test("whoever asks goes on meanwhile, and a request to stop is heard after the step that is running", async () => {
+  await using(devices.wasm.open, 1, async (engine) => {
+    const due = 200;
+    const stop = new AbortController();
+    let heartbeats = 0;
+    const timer = setInterval(() => {
+      if (++heartbeats === 3) stop.abort();
+    }, 10);
+    const input = { tokens: textOf("long", due * rows), learningRate: 1e-3 };
+    const results = await engine.train(input, { signal: stop.signal });
+    clearInterval(timer);
+    expect(heartbeats).toBeGreaterThanOrEqual(3);
+    expect(results.length).toBeGreaterThan(0);
+    expect(results.length).toBeLessThan(due / 2);
+  });
+});
 
 test("evaluation and logits are nearly the CPU's", async () => {
   const [cpu, wasm] = await Promise.all(

@@ -1,4 +1,9 @@
-/** What an engine computes with what it holds: inner steps, held-out loss, logits. */
+/**
+ * What an engine computes with what it holds: inner steps, held-out loss, logits. A runtime may compute in this very thread, as
+ * WebAssembly does, and answer before the thread has looked at anything else: after each call of a program it has its turn, so that
+ * a page is held up for one step at a time, the last of a call included, since the next call may follow at once.
+ */
+import { turn } from "../base/index.ts";
 import type { EvaluateInput, EvaluateResult, StepResult, Tokens, TrainInput, TrainOptions } from "./engine.ts";
 import { EngineError, RuntimeError } from "./errors.ts";
 import { bufferOf, type Buffers, checkValues, type Held } from "./held.ts";
@@ -40,13 +45,10 @@ export async function train(
     results.push(...block);
     options.progress?.(results.length, block);
     // A request to stop that came meanwhile is heard before the next block, not after it.
-    if (block.length > 1 && results.length < steps) await turn();
+    await turn();
   }
   return results;
 }
-
-/** Until this thread has looked at what came for it. */
-const turn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 0));
 
 /**
  * How many of the steps that are due the next call of a loop takes: about as many as its time allows. A few more, rather than a call
@@ -123,6 +125,7 @@ export async function evaluate(held: Held, { tokens, parameters }: EvaluateInput
       shape: [batch, tokensPerSequence],
     });
     sum += numberOf(await executable.run(feeds, new Map(), [loss]), loss);
+    await turn();
   }
   return { loss: sum / batches, tokens: batches * batch * (tokensPerSequence - 1) };
 }

@@ -60,7 +60,10 @@ export interface EngineOptions {
   readonly memory?: number | undefined;
   /** In a process of its own it takes only what nobody else wants of the processor. */
   readonly yields?: boolean | undefined;
-  /** Ends a process of its own at once, whatever it is doing: a driver may never answer. */
+  /**
+   * Ends it at once: calls reject with EngineClosedError, whatever is being computed, since a driver may never answer. A process of
+   * its own is killed; where it has none, in a page, what it holds is released after the step that is running.
+   */
   readonly signal?: AbortSignal | undefined;
 }
 

@@ -40,3 +40,7 @@ export class EngineClosedError extends RetryableError {
     super("ENGINE_CLOSED", message, options);
   }
 }
+
+/** Who ends an engine by its signal may say why. */
+export const closedBy = ({ reason }: AbortSignal): EngineClosedError =>
+  reason instanceof EngineClosedError ? reason : new EngineClosedError();

@@ -3,8 +3,8 @@
  *
  * `stepSize(presets["150m"].model, { microBatch: 4 })` says what an engine's process needs for the tensors of a step; add what
  * a process needs without any. A worker's own process has its share besides (worker/resources.ts). Counted is what the
- * inspection counts (inspect/inspect.ts): every value from the node that computes it to the last that reads it, operands of
- * products and sums once more. Symbols as in model.ts, and h the hidden width, A = B·H·S² the attention's weights of a layer.
+ * inspection counts (inspect/inspect.ts): every value from the node that computes it to the last that reads it, what follows from
+ * constants all the time, operands of products and sums once more. Symbols as in model.ts, and h the hidden width, A = B·H·S² the attention's weights of a layer.
  */
 import { parameterCount, tensorSpecs, type TransformerConfig } from "./config.ts";
 import type { Place } from "./runtime/device.ts";
@@ -30,6 +30,8 @@ export interface StepMemory {
   readonly gradients: number;
   /** What the way back needs of the way there, and what is being computed. */
   readonly activations: number;
+  /** What follows from the program alone and is large: a runtime computes it once, and keeps it. */
+  readonly constants: number;
   /** All of it. */
   readonly total: number;
 }
@@ -48,6 +50,13 @@ interface StepOptions {
 /** Bytes of an fp32 number. */
 const BYTES = 4;
 
+/**
+ * The causal mask, which runtimes have once for all layers, as it is made, of bits, numbers and sums of both, and the zeros that gradients of a table are added to
+ * where it is not the output layer's, whose gradient is there before.
+ */
+const constantBytes = ({ vocabulary, width, sequence, tiedEmbeddings }: TransformerConfig): number =>
+  (1 + 2 * BYTES) * sequence ** 2 + (tiedEmbeddings ? 0 : BYTES * vocabulary * width);
+
 /** What a step of a model takes. */
 export function stepSize(model: TransformerConfig, options: StepOptions): StepSize {
   const { recompute = model.recompute ?? false, optimizer = defaultOptimizer } = options;
@@ -59,8 +68,9 @@ export function stepSize(model: TransformerConfig, options: StepOptions): StepSi
     optimizer: 2 * BYTES * state,
     gradients: BYTES * gradients,
     activations: BYTES * activations,
+    constants: constantBytes(model),
   };
-  const total = memory.parameters + memory.optimizer + memory.gradients + memory.activations;
+  const total = Object.values(memory).reduce((sum, bytes) => sum + bytes, 0);
   return { parameters, ...flops(model, parameters, recompute), memory: { ...memory, total } };
 }
 
@@ -81,21 +91,23 @@ const PROCESS_BYTES = 240 << 20;
  */
 export function engineMemory(
   place: Place,
-  { parameters, optimizer, gradients, activations }: StepMemory,
+  { parameters, optimizer, gradients, activations, constants }: StepMemory,
 ): EngineMemory {
   const held = parameters + optimizer;
   /** Parameters and state once. */
   const state = held / 2;
   const step = gradients + activations;
+  /** There before the first step, and to the end. */
+  const always = held + constants;
   const places: Readonly<Record<Place, EngineMemory>> = {
     // What a step wrote is copied on its way back (runtime/onnxRuntime.ts), when gradients and activations are gone.
-    cpu: { host: held + Math.max(step, state), own: 0 },
+    cpu: { host: always + Math.max(step, state), own: 0 },
     // Arrays are outside the module, which copies what it is fed and what it answers.
-    wasm: { host: held + held + step, own: held + step },
+    wasm: { host: always + held + step, own: always + step },
     // Parameters and state, before they are there and when they are hashed, and parameters on their way.
-    webgpu: { host: state + parameters, own: held + step },
+    webgpu: { host: state + parameters, own: always + step },
     // They cross with every call, which takes many steps in a loop; that holds them twice more.
-    cuda: { host: held + state, own: held + held + step },
+    cuda: { host: held + state, own: always + held + step },
   };
   const { host, own } = places[place];
   return { host: PROCESS_BYTES + host, own };

@@ -19,11 +19,27 @@ export async function problemOfPrograms(
   definition: Definition,
 ): Promise<string> {
   for (const kind of KINDS) {
-    const program = await blobs.blob(runId, asDigest(build.graphs[kind]), programLimits.bytes);
-    const problem = problemOfBytes(program, kind, build, definition);
+    const problem = await problemOfOne(kind, blobs, runId, build, definition);
     if (problem !== "") return problem;
   }
   return "";
+}
+
+/** The same of one of them. @throws what `blobs` throws */
+export async function problemOfOne(
+  kind: (typeof KINDS)[number],
+  blobs: BlobSource,
+  runId: RunId,
+  build: Build,
+  definition: Definition,
+): Promise<string> {
+  const bytes = await blobs.blob(runId, asDigest(build.graphs[kind]), programLimits.bytes);
+  try {
+    return problemOfProgram(kind, build, definition, readSignature(bytes, LARGEST_MACHINE));
+  } catch (error) {
+    if (error instanceof EngineError) return `its program for ${kind} is refused (${error.message})`;
+    throw error;
+  }
 }
 
 /** The same of a build alone, by the definition that it names. @throws what `blobs` throws; ProtocolError for a definition that is none */
@@ -33,13 +49,4 @@ export async function problemOfBuild(
 ): Promise<string> {
   const definition = await blobs.blob(runId, asDigest(build.definition), MAX_DEFINITION_BYTES);
   return problemOfPrograms(blobs, runId, build, parseDefinition(definition));
-}
-
-function problemOfBytes(bytes: Uint8Array, kind: (typeof KINDS)[number], build: Build, definition: Definition): string {
-  try {
-    return problemOfProgram(kind, build, definition, readSignature(bytes, LARGEST_MACHINE));
-  } catch (error) {
-    if (error instanceof EngineError) return `its program for ${kind} is refused (${error.message})`;
-    throw error;
-  }
 }

@@ -19,6 +19,7 @@ import { parseManifest, parseBuild, parseScreening } from "../storage/index.ts";
 import { DocumentError } from "./published.ts";
 import type { PostedHead } from "../chain/index.ts";
 import type { BlobSource } from "./ports.ts";
+import { problemOfOne } from "./programs.ts";
 import { unreadableOutcomes } from "./unreadable.ts";
 
 export interface ScreeningCheck {
@@ -150,8 +151,12 @@ export async function problemOfSample(blobs: BlobSource, check: SampleCheck): Pr
     blobs.blob(runId, asDigest(gate.build), MAX_BUILD_BYTES),
     readDataManifest({ get: (digest, limit) => blobs.blob(runId, digest, limit) }, asDigest(definition.data)),
   ]);
-  const { definition: of, microBatch } = parseBuild(build);
+  const document = parseBuild(build);
+  const { definition: of, microBatch } = document;
   if (of !== digestOfJson(definition)) return `The loss gate's build ${gate.build} is of another definition.`;
+  // The document says how many sequences are one batch, and the program measures them.
+  const unfit = await problemOfOne("eval", blobs, runId, document, definition);
+  if (unfit !== "") return `The loss gate's build ${gate.build} is not what it says: ${unfit}.`;
   const available = sequenceCount(heldOut.tokens, definition.sequence);
   const due = gateSample(gate.seed, available, definition.screening.gateSequences, microBatch);
   return due.join() === gate.sequences.join()

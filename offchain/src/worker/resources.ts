@@ -60,17 +60,17 @@ function stepMemory({
   model,
 }: ModelSize): StepMemory {
   const held = { parameters: 8 * parameters, optimizer: 8 * state };
-  const sizes = (): Pick<StepMemory, "gradients" | "activations"> => {
+  const sizes = (): Pick<StepMemory, "gradients" | "activations" | "constants"> => {
     try {
       return stepSize(checkConfig(model as unknown as TransformerConfig), { microBatch, accumulation }).memory;
     } catch (error) {
       if (!(error instanceof EngineError)) throw error;
-      return { gradients: 4 * parameters, activations: 3 * 4 * microBatch * sequence * vocabulary };
+      return { gradients: 4 * parameters, activations: 3 * 4 * microBatch * sequence * vocabulary, constants: 0 };
     }
   };
-  const { gradients, activations } = sizes();
-  const total = held.parameters + held.optimizer + gradients + activations;
-  return { ...held, gradients, activations, total };
+  const { gradients, activations, constants } = sizes();
+  const total = held.parameters + held.optimizer + gradients + activations + constants;
+  return { ...held, gradients, activations, constants, total };
 }
 
 /** Memory that is there, in bytes. */

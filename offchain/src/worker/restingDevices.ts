@@ -1,6 +1,6 @@
-/** Devices of a worker that failed: which of the others takes their place, and when one that was lost is tried again. */
+/** Devices of a worker that failed: which of the others takes their place, and when one is tried again. */
 
-/** Rounds until a device that was lost is tried again; twice as many each time that it is lost anew, up to the most. */
+/** Rounds until a device is tried again; twice as many each time that it fails anew, up to the most. */
 const FIRST_REST = 4;
 const LONGEST_REST = 256;
 
@@ -20,8 +20,8 @@ interface Succession {
 }
 
 interface RestingDevices {
-  /** @param lost or else it cannot train this run, however often it is tried */
-  failed(device: number, rounds: number, lost: boolean): Succession;
+  /** @param mayPass or else it cannot train this run, however often it is tried */
+  failed(device: number, rounds: number, mayPass: boolean): Succession;
   /** The first device that does not rest; the last one never does. @param rounds that were accepted so far */
   first(rounds: number): number;
 }
@@ -46,13 +46,13 @@ export function createRestingDevices(count: number): RestingDevices {
   };
   return {
     first,
-    failed: (device, rounds, lost) => {
+    failed: (device, rounds, mayPass) => {
       if (device === count - 1) {
         const again = lostAt !== rounds;
         lostAt = rounds;
         return { next: again ? device : undefined };
       }
-      if (lost) return { againIn: rest(device, rounds), next: first(rounds) };
+      if (mayPass) return { againIn: rest(device, rounds), next: first(rounds) };
       rests.set(device, NEVER);
       return { next: first(rounds) };
     },

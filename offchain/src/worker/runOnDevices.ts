@@ -5,15 +5,20 @@ import type { WorkerEvent } from "./events.ts";
 import type { WorkerEnd, WorkerModules, WorkerOptions } from "./options.ts";
 import { createRestingDevices } from "./restingDevices.ts";
 import { runWorker } from "./runWorker.ts";
+import { DivergedError } from "./training.ts";
 import type { WorkerDevice } from "./workerDevice.ts";
 
-/** A run takes less of the machine's memory on some devices than on others; its disk is the same for all. */
-const isMemoryShort = (error: unknown): boolean => error instanceof UserError && error.code === "MEMORY_SHORT";
-/**
- * What another device may do better: this one is missing, refuses the program, or does not fit. A loss that is no number is the
- * run's own fault.
- */
+/** What a machine or a device lacks now others may have taken, and give back; it is less on some devices than on others. */
+const isMemoryShort = (error: unknown): boolean =>
+  error instanceof UserError &&
+  (error.code === "MEMORY_SHORT" || (error.code === "PROGRAM_TOO_LARGE" && error.details?.["needed"] !== undefined));
+/** What another device may do better: this one is missing, refuses the program, or does not fit. */
 const isUnfit = (error: unknown): boolean => error instanceof EngineError || isMemoryShort(error);
+/**
+ * What the same device may do better some rounds later. Losses that are no numbers may be the device's fault or the run's: it is the
+ * run's where the last device has them, too.
+ */
+const mayPass = (error: unknown): boolean => isLost(error) || isMemoryShort(error) || error instanceof DivergedError;
 
 function deviceAt(devices: readonly WorkerDevice[], at: number): WorkerDevice {
   const device = devices[at];
@@ -26,7 +31,7 @@ const firstOf = (error: unknown): unknown => (error instanceof SuppressedError ?
 
 /**
  * Runs a worker on the first of these devices. One that fails has left the round by then, so that nobody waits for it, and the next
- * takes its place. One that was lost is tried again some rounds later, between two rounds. The last one, or the only one, is opened
+ * takes its place. One that was lost, lacked memory or had losses that are no numbers is tried again some rounds later, between two rounds. The last one, or the only one, is opened
  * once again when it was lost, and ends the worker when it is lost anew before a round was accepted: whoever named one device knows
  * what the rest of the machine is for.
  * @throws as `runWorker`; UserError `DEVICE_LOST`
@@ -63,16 +68,15 @@ export async function runOnDevices(
       if (end.kind !== "stopped" || options.signal.aborted) return { ...end, ...tally };
       at = resting.first(tally.rounds);
       const again = deviceAt(devices, at).name;
-      onEvent({ type: "device", device: again, why: `The device ${again}, which was lost, is tried again.` });
+      onEvent({ type: "device", device: again, why: `The device ${again}, which failed, is tried again.` });
     } catch (caught) {
       const error = firstOf(caught);
-      const lost = isLost(error);
-      const replaced = lost || (at < devices.length - 1 && isUnfit(error));
+      const replaced = isLost(error) || (at < devices.length - 1 && (isUnfit(error) || mayPass(error)));
       if (options.signal.aborted) throw error;
       const told = toldOf(error);
       if (!replaced) throw isUnfit(error) && failures.size > 0 ? noneOf(failures.set(name, told.reason), error) : error;
       failures.set(name, told.reason);
-      const { next, ...rest } = resting.failed(at, tally.rounds, lost);
+      const { next, ...rest } = resting.failed(at, tally.rounds, mayPass(error));
       const successor = next === undefined ? null : deviceAt(devices, next).name;
       onEvent({ type: "deviceFailed", device: name, ...told, next: successor, ...rest });
       if (next === undefined) throw lostTwice(name, error);

@@ -4,7 +4,7 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import { conformance, type OpenEngine } from "../../../offchain/src/engine/index.ts";
 import { devices } from "../../../offchain/src/engine/runtime/browser/index.ts";
 import { workerDevice } from "../../../offchain/src/worker/index.ts";
-import { programs, train, using } from "../steps.ts";
+import { programs, rows, textOf, train, using } from "../steps.ts";
 
 type Name = keyof typeof devices;
 
@@ -33,6 +33,54 @@ export const training = (name: Name, steps: number): Promise<{ losses: number[];
     return { losses, digests: [...digests, await engine.stateDigest()] };
   });
 
+/** As in a page where things go on: calls after the third event that a timer made, whatever the thread computes meanwhile. */
+function afterThreeEvents(call: () => void): () => void {
+  let fired = 0;
+  const timer = setInterval(() => {
+    if (++fired === 3) call();
+  }, 1);
+  return () => clearInterval(timer);
+}
+
+/**
+ * How many steps are done when a page stops them from a timer: of one call that is due so many, or of as many calls of one step. A
+ * page that is held up hears its timer after all of them.
+ */
+export const stepsUntilStopped = (name: Name, due: number, inOneCall: boolean): Promise<number> =>
+  using(devices[name].open, 1, async (engine) => {
+    const stop = new AbortController();
+    const quiet = afterThreeEvents(() => stop.abort());
+    const text = textOf("page", due * rows);
+    const steps = inOneCall ? due : 1;
+    let done = 0;
+    while (done < due && !stop.signal.aborted) {
+      const tokens = text.subarray(done * rows, (done + steps) * rows);
+      done += (await engine.train({ tokens, learningRate: 1e-3 }, { signal: stop.signal })).length;
+    }
+    quiet();
+    return done;
+  });
+
+/** What becomes of a training, of a later call and of an opening when an engine's own signal ends it; then another engine trains. */
+export async function endedBySignal(
+  name: Name,
+  due: number,
+): Promise<{ codes: string[]; steps: number; after: number }> {
+  const ending = new AbortController();
+  const open: OpenEngine = (options) => devices[name].open({ ...options, signal: ending.signal });
+  let steps = 0;
+  const codes = await using(open, 1, async (engine) => {
+    const input = { tokens: textOf("page", due * rows), learningRate: 1e-3 };
+    const quiet = afterThreeEvents(() => ending.abort());
+    const trained = await codeOf(engine.train(input, { progress: (done) => (steps = done) }));
+    quiet();
+    return [trained, await codeOf(engine.stateDigest())];
+  });
+  codes.push(await codeOf(open({ programs, threads: 1 })));
+  const after = await using(devices[name].open, 1, (engine) => train(engine, 0, 1));
+  return { codes, steps, after: after.length };
+}
+
 /** What a device says of itself beside how many threads there are. */
 export const claimsOf = async (name: Name): Promise<{ exact: boolean; exactness: string; allThreads: boolean }> => {
   const { exact, exactness, threads } = devices[name];
@@ -50,13 +98,17 @@ export async function takesHalf(name: Name): Promise<{ takes: boolean | undefine
   return { takes, asked };
 }
 
-/** The code of the error with which an engine is not opened. */
-export async function refusal(name: Name): Promise<string> {
+/** The code of the error with which work fails. */
+async function codeOf(work: Promise<unknown>): Promise<string> {
   try {
-    await (await devices[name].open({ programs, threads: 1 })).close();
+    await work;
     return "none";
   } catch (error) {
     if (error instanceof CotrainError) return error.code;
     throw error;
   }
 }
+
+/** The code of the error with which an engine is not opened. */
+export const refusal = (name: Name): Promise<string> =>
+  codeOf(devices[name].open({ programs, threads: 1 }).then((engine) => engine.close()));

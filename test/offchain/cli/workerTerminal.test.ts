@@ -136,14 +136,14 @@ describe("the picture", () => {
       "device    The device cuda failed (No libraries): webgpu takes its place.",
       "device    The device webgpu failed (No GPU): wasm takes its place.",
     ]);
-    const again = { type: "device", device: "cuda", why: "The device cuda, which was lost, is tried again." } as const;
+    const again = { type: "device", device: "cuda", why: "The device cuda, which failed, is tried again." } as const;
     expect(
       drawWorker(after([...events, again]), plain, 100, 1_000)
         .split("\n")
         .filter((line) => line.startsWith("device")),
     ).toEqual([
       "device    The device webgpu failed (No GPU): wasm takes its place.",
-      "device    The device cuda, which was lost, is tried again.",
+      "device    The device cuda, which failed, is tried again.",
     ]);
     expect(workerLine(after(events), { ...joined, again: true })).toBe("joined again, on wasm");
   });

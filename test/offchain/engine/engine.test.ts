@@ -1,5 +1,6 @@
 /** The engine as its callers see it: it trains, repeats itself bit by bit, refuses what does not fit. */
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import ort from "onnxruntime-node";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 
 import {
   buildPrograms,
@@ -13,7 +14,9 @@ import {
   type OpenEngine,
 } from "../../../offchain/src/engine/index.ts";
 import { openEngineHost } from "../../../offchain/src/engine/runtime/node/index.ts";
-import { openCpuEngine } from "../../../offchain/src/engine/runtime/node/cpu.ts";
+import { openEngine } from "../../../offchain/src/engine/openEngine.ts";
+import { openCpuEngine, sessionOptions } from "../../../offchain/src/engine/runtime/node/cpu.ts";
+import { onnxRuntime } from "../../../offchain/src/engine/runtime/onnxRuntime.ts";
 
 const { model, microBatch } = presets["0.1m"];
 const programs = buildPrograms(model, { microBatch });
@@ -216,5 +219,54 @@ describe("refusals", () => {
     await host.close();
     await host.close();
     await expect(host.parameters()).rejects.toBeInstanceOf(EngineClosedError);
+  });
+});
+
+/** The CPU in this very process, as a page has its devices, and how many programs are open on it. */
+function openHere() {
+  const place = { ort, availableMemory: () => 2 ** 40, cpuTime: () => 0, writesInPlace: true, sessionOptions };
+  const runtime = onnxRuntime(place);
+  const here = { programs: 0, opened: 0 };
+  const counting: typeof runtime = {
+    ...runtime,
+    open: async (...given) => {
+      const executable = await runtime.open(...given);
+      here.programs++;
+      here.opened++;
+      const release = (): Promise<void> => executable.release().finally(() => here.programs--);
+      return { ...executable, release };
+    },
+  };
+  return { here, open: (signal: AbortSignal) => openEngine({ programs: bytes, threads: 1, signal }, counting) };
+}
+
+describe("an engine without a process of its own", () => {
+  test("ends by its signal: no step begins, calls reject, its programs are released", async () => {
+    const { here, open } = openHere();
+    const ending = new AbortController();
+    const engine = await open(ending.signal);
+    expect(here.programs).toBe(3);
+    let done = 0;
+    const training = engine.train(
+      { tokens: sequence(1_000 * rows), learningRate: 1e-3 },
+      { progress: (steps) => void ((done = steps) === 2 && ending.abort(new EngineClosedError("Enough."))) },
+    );
+    const digest = engine.stateDigest();
+    await expect(training).rejects.toThrow("Enough.");
+    await expect(digest).rejects.toBeInstanceOf(EngineClosedError);
+    await expect(engine.parameters()).rejects.toBeInstanceOf(EngineClosedError);
+    await engine.close();
+    await vi.waitFor(() => expect(here.programs).toBe(0), { timeout: 30_000 });
+    expect(done).toBe(2);
+    await expect(open(ending.signal)).rejects.toThrow("Enough.");
+  });
+
+  test("what opens after the signal is released", async () => {
+    const { here, open } = openHere();
+    const ending = new AbortController();
+    const opening = open(ending.signal);
+    ending.abort();
+    await expect(opening).rejects.toBeInstanceOf(EngineClosedError);
+    await vi.waitFor(() => expect(here).toEqual({ programs: 0, opened: 3 }), { timeout: 30_000 });
   });
 });

@@ -4,8 +4,10 @@ import { onnx } from "onnx-proto";
 import ort from "onnxruntime-node";
 import { describe, expect, test } from "vitest";
 
+import { createGraph, emit, input, integers, output } from "../../../offchain/src/engine/graph.ts";
 import { inspectProgram } from "../../../offchain/src/engine/inspect/inspect.ts";
 import { operators } from "../../../offchain/src/engine/inspect/operators.ts";
+import { writeModel } from "../../../offchain/src/engine/onnx.ts";
 
 type Type = "float32" | "float16" | "int64" | "bool";
 const numbers = { float32: 1, int64: 7, bool: 9, float16: 10 } as const;
@@ -256,4 +258,55 @@ test("fp16 is for factors of products and for what moves them: nothing else is c
 test("whole numbers are not divided: by 0, or the least by −1, that ends the process", () => {
   const ids: Operand = ["int64", 3];
   expect(() => inspectProgram(programOf("Div", { inputs: [ids, ids] }, []), 2 ** 30)).toThrow(/does not take int64/);
+});
+
+const MIB = 2 ** 20;
+
+/** A program that reads so many values of 4 MiB that follow from constants, one after the other, each made of another such value. */
+function programOfFolded(count: number): Uint8Array {
+  const graph = createGraph("folded");
+  const p = input(graph, "p", [1]);
+  let sum = p;
+  for (let i = 0; i < count; i++) {
+    const values = emit(graph, "ConstantOfShape", [integers(graph, [MIB])], [MIB], { value: i });
+    const doubled = emit(graph, "Add", [values, values], values.shape);
+    const read = emit(graph, "ReduceSum", [emit(graph, "Mul", [doubled, p], values.shape)], [], { keepdims: 0 });
+    sum = emit(graph, "Add", [sum, read], [1]);
+  }
+  output("sum", sum);
+  return writeModel(graph, {});
+}
+
+const peakOf = (count: number): number => inspectProgram(programOfFolded(count), 2 ** 40).peak / MIB;
+
+test("what follows from constants alone is there all the time, since a runtime computes it when it opens a program", () => {
+  expect(peakOf(41) - peakOf(1)).toBeCloseTo(40 * 8, 1);
+  expect(() => inspectProgram(programOfFolded(41), 300 * MIB)).toThrow(/needs 3\d\d MiB of memory/);
+});
+
+test("it is there from the first node on, whichever reads it", () => {
+  const graph = createGraph("late");
+  const p = input(graph, "p", [1]);
+  const early = emit(graph, "Expand", [p, integers(graph, [4 * MIB])], [4 * MIB]);
+  const first = emit(graph, "ReduceSum", [early], [], { keepdims: 0 });
+  const values = emit(graph, "ConstantOfShape", [integers(graph, [MIB])], [MIB], { value: 1 });
+  output("sum", emit(graph, "Add", [first, emit(graph, "ReduceSum", [values], [], { keepdims: 0 })], []));
+  expect(inspectProgram(writeModel(graph, {}), 2 ** 40).peak / MIB).toBeGreaterThanOrEqual(16 + 4);
+});
+
+test.each([
+  ["once where a runtime merges them", 0.5, 2],
+  ["each where their numbers are none, which equal nothing", Number.NaN, 21],
+])("values of the same operator and operands count %s", (_, alpha, values) => {
+  const graph = createGraph("same");
+  const p = input(graph, "p", [1]);
+  const ones = emit(graph, "ConstantOfShape", [integers(graph, [MIB])], [MIB], { value: 1 });
+  const read = Array.from({ length: 20 }, () => {
+    const same = emit(graph, "Elu", [ones], ones.shape, { alpha: { float: alpha } });
+    return emit(graph, "ReduceSum", [emit(graph, "Mul", [same, p], ones.shape)], [], { keepdims: 0 });
+  });
+  output("sum", emit(graph, "Sum", read, []));
+  const { peak } = inspectProgram(writeModel(graph, {}), 2 ** 40);
+  // Beside them a product, of which one operand may be copied.
+  expect(Math.abs(peak / MIB - 4 * values - 8)).toBeLessThan(9);
 });

@@ -65,10 +65,11 @@ describe.each(presetNames)("preset %s", (name) => {
     const { peak, nodes, inputs, outputs } = inspectProgram(program, Number.MAX_SAFE_INTEGER);
     expect(nodes).toBeLessThan(programLimits.nodes / 2);
     expect(inputs.length + outputs.length).toBeLessThan(programLimits.ends / 2);
-    const { parameters, optimizer, gradients, activations } = stepSize(model, { microBatch, recompute }).memory;
+    const { memory } = stepSize(model, { microBatch, recompute });
+    const { parameters, optimizer, gradients, activations, constants } = memory;
     const state = (parameters + optimizer) / 2;
     // The inspection counts what comes after the state when it is computed; an engine has its buffers from the start.
-    const counted = state + Math.max(gradients + activations, state);
+    const counted = state + constants + Math.max(gradients + activations, state);
     expect(peak / counted).toBeGreaterThan(0.96);
     expect(peak / counted).toBeLessThan(1.03);
   });

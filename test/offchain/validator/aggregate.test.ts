@@ -5,6 +5,7 @@ import { join } from "node:path";
 
 import {
   asDigest,
+  type Build,
   canonicalJson,
   type ContractAddresses,
   type Definition,
@@ -196,20 +197,21 @@ describe("a recomputed aggregate", () => {
       });
   });
 
-  it("does not hold on a gate that was measured by an admitted program of another definition", async () => {
+  it.each<[string, (own: Build) => Partial<Build>, string]>([
+    ["of another definition", () => ({ definition: digestOfJson("another definition") }), "is of another definition"],
+    ["for something else", ({ graphs }) => ({ graphs: { ...graphs, eval: graphs.step } }), "is one for step"],
+    ["of other batches", ({ microBatch }) => ({ microBatch: 2 * microBatch }), "sequences of 17 tokens where"],
+  ])("does not hold on a gate that was measured by an admitted program %s", async (_, change, reason) => {
     const { manifest } = input.documents;
     const file = JSON.parse(new TextDecoder().decode(await store.get(asDigest(manifest.screening!)))) as ScreeningFile;
-    const own = JSON.parse(new TextDecoder().decode(await store.get(asDigest(file.gate.build)))) as object;
+    const own = JSON.parse(new TextDecoder().decode(await store.get(asDigest(file.gate.build)))) as Build;
     const put = async (document: object) => store.put(new TextEncoder().encode(canonicalJson(document)));
-    const { digest: build } = await put({ ...own, definition: digestOfJson("another definition") });
+    const { digest: build } = await put({ ...own, ...change(own) });
     const { digest: screening } = await put({ ...file, gate: { ...file.gate, build } });
     const documents = { ...input.documents, manifest: { ...manifest, screening } };
     expect(
       await checkAggregate(blobSourceOf(store), { ...input, documents, admitted: async () => true }),
-    ).toMatchObject({
-      holds: false,
-      reason: expect.stringContaining("is of another definition"),
-    });
+    ).toMatchObject({ holds: false, reason: expect.stringContaining(reason) });
   });
 
   it("does not hold on measurements that are not those of the payload", async () => {

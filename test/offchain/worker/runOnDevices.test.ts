@@ -108,27 +108,69 @@ test("a device that was lost is tried again some rounds later, then twice as man
     { device: "webgpu", next: "cpu", againIn: 4 },
     { device: "webgpu", next: "cpu", againIn: 8 },
   ]);
-  const again = { type: "device", device: "webgpu", why: "The device webgpu, which was lost, is tried again." };
+  const again = { type: "device", device: "webgpu", why: "The device webgpu, which failed, is tried again." };
   expect(of("device")).toEqual([again, again]);
   // It went over between two rounds.
   expect(of("dropped").filter(({ code }) => code === "ABANDONED")).toEqual([]);
 });
 
-test("a loss that is no number is the run's own fault: no other device is tried", async () => {
-  await start({ rounds: 10 });
-  const trainers: Trainer[] = [];
-  const open = (): Trainer => {
-    trainers.push(Object.assign(createPlainTrainer(), { diverge: true }));
-    return trainers.at(-1)!;
-  };
-  const ended = run({ webgpu: open, cpu: open }).catch((error: unknown) => error);
-  for (let round = 1; round <= 5; round++) {
+/** Drops rounds until the worker has given up on so many devices. */
+async function divergeOn(devices: number): Promise<void> {
+  for (let round = 1; round <= 5 * devices; round++) {
     await until("the round is dropped", () => of("dropped").length === round);
-    if (round < 5) await w.double.closeRound();
+    if (round < 5 * devices) await w.double.closeRound();
   }
+}
+
+const diverging = (): Trainer => Object.assign(createPlainTrainer(), { diverge: true });
+
+test("a device whose losses are no numbers makes room for the next, and is tried again some rounds later", async () => {
+  await start({ rounds: 30 });
+  w.double.faults.dismissAfter = 6;
+  const opened: number[] = [];
+  const webgpu = (): Trainer => {
+    opened.push(accepted());
+    return opened.length === 1 ? diverging() : createPlainTrainer();
+  };
+  const ended = run({ webgpu, cpu: createPlainTrainer });
+  await divergeOn(1);
+  await w.double.closeRound();
+  expect(await ended).toMatchObject({ kind: "dismissed", rounds: 6 });
+  expect(of("deviceFailed")).toMatchObject([
+    { device: "webgpu", next: "cpu", againIn: 4, reason: expect.stringContaining("training diverged") },
+  ]);
+  expect(opened).toHaveLength(2);
+  expect(opened[1]).toBeGreaterThanOrEqual(4);
+});
+
+test("losses that are no numbers on all devices are the run's own fault, and end the worker", async () => {
+  await start({ rounds: 20 });
+  const ended = run({ webgpu: diverging, cpu: diverging }).catch((error: unknown) => error);
+  await divergeOn(2);
   expect(await ended).toMatchObject({ code: "TRAINING_DIVERGED" });
-  expect(trainers).toHaveLength(1);
-  expect(of("deviceFailed")).toEqual([]);
+  expect(of("deviceFailed")).toMatchObject([{ device: "webgpu", next: "cpu" }]);
+});
+
+const tooLarge = (details: Readonly<Record<string, number>>): EngineError =>
+  new EngineError("PROGRAM_TOO_LARGE", "The program is too large.", { details });
+
+test("a device that lacked memory is tried again, since who took it may give it back", async () => {
+  await start({ rounds: 30 });
+  w.double.faults.dismissAfter = 6;
+  const faults = [tooLarge({ needed: 2, memory: 1 })];
+  const webgpu = (): Trainer => {
+    const error = faults.pop();
+    if (error) throw error;
+    return createPlainTrainer();
+  };
+  const large = throwing(tooLarge({}));
+  expect(await run({ large, webgpu, cpu: createPlainTrainer })).toMatchObject({ rounds: 6 });
+  // One whose program has too many nodes has them always.
+  expect(of("deviceFailed").map(({ device, againIn }) => [device, againIn])).toEqual([
+    ["large", undefined],
+    ["webgpu", 4],
+  ]);
+  expect(of("device")).toMatchObject([{ device: "webgpu" }]);
 });
 
 describe("the rest of a device that was lost", () => {

@@ -89,8 +89,8 @@ export const engine: readonly Breakage[] = [
   {
     name: "a request to stop is heard a block late",
     file: "offchain/src/engine/calls.ts",
-    text: "if (block.length > 1 && results.length < steps) await turn();",
-    instead: "",
+    text: "    await turn();\n  }\n  return results;",
+    instead: "  }\n  return results;",
     tests: ["test/offchain/engine/loop.test.ts"],
   },
   {
@@ -470,5 +470,40 @@ export const engine: readonly Breakage[] = [
     text: "if (needed <= available) return;",
     instead: "if (needed <= 2 * available) return;",
     tests: ["test/offchain/engine/host.test.ts"],
+  },
+  {
+    name: "what a runtime makes of constants and keeps is counted as if it went",
+    file: "offchain/src/engine/inspect/inspect.ts",
+    text: "  for (const name of kept.keys()) lastUse.delete(name);",
+    instead: "  kept = new Map();",
+    tests: ["test/offchain/engine/operators.test.ts"],
+  },
+  {
+    name: "what a runtime makes of constants is counted from where it is read on",
+    file: "offchain/src/engine/inspect/inspect.ts",
+    text: "let live = [...new Set(kept.values())].reduce((sum, name) => sum + bytesIn(own, name), 0);",
+    instead: "let live = 0;",
+    tests: ["test/offchain/engine/operators.test.ts"],
+  },
+  {
+    name: "constants that a runtime does not merge are counted as one",
+    file: "offchain/src/engine/inspect/inspect.ts",
+    text: "t === undefined && text === undefined && Number.isFinite(f)",
+    instead: "t === undefined && text === undefined",
+    tests: ["test/offchain/engine/operators.test.ts"],
+  },
+  {
+    name: "each layer's causal mask is counted, though a runtime merges them",
+    file: "offchain/src/engine/inspect/inspect.ts",
+    text: "const known = merges ? (first.get(key) ?? name) : name;",
+    instead: "const known = merges && at < 0 ? (first.get(key) ?? name) : name;",
+    tests: ["test/offchain/engine/sizes.test.ts"],
+  },
+  {
+    name: "what a step makes of constants is not counted",
+    file: "offchain/src/engine/memory.ts",
+    text: "(tiedEmbeddings ? 0 : BYTES * vocabulary * width)",
+    instead: "0",
+    tests: ["test/offchain/engine/sizes.test.ts"],
   },
 ];

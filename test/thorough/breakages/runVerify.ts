@@ -219,4 +219,11 @@ export const runVerify: readonly Breakage[] = [
     instead: "return found;",
     tests: ["test/offchain/run/readHeads.test.ts"],
   },
+  {
+    name: "a gate measures with a program that is not what its build says",
+    file: "offchain/src/run/screening.ts",
+    text: 'if (unfit !== "") return',
+    instead: 'if (unfit === "nothing") return',
+    tests: ["test/offchain/validator/aggregate.test.ts"],
+  },
 ];

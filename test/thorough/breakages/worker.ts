@@ -192,10 +192,24 @@ export const worker: readonly Breakage[] = [
     tests: ["test/offchain/worker/runOnDevices.test.ts"],
   },
   {
-    name: "a loss that is no number is a device's fault",
+    name: "a device whose losses are no numbers ends the worker, whatever other devices it has",
     file: "offchain/src/worker/runOnDevices.ts",
-    text: "error instanceof EngineError || isMemoryShort(error);",
-    instead: 'isMemoryShort(error) || error instanceof EngineError || (error as Error).name === "DivergedError";',
+    text: "isMemoryShort(error) || error instanceof DivergedError;",
+    instead: "isMemoryShort(error);",
+    tests: ["test/offchain/worker/runOnDevices.test.ts"],
+  },
+  {
+    name: "losses that are no numbers on every device end no worker",
+    file: "offchain/src/worker/runOnDevices.ts",
+    text: "isLost(error) || (at < devices.length - 1 &&",
+    instead: "isLost(error) || error instanceof DivergedError || (at < devices.length - 1 &&",
+    tests: ["test/offchain/worker/runOnDevices.test.ts"],
+  },
+  {
+    name: "a device that lacked memory once rests for ever",
+    file: "offchain/src/worker/runOnDevices.ts",
+    text: "isLost(error) || isMemoryShort(error) || error",
+    instead: "isLost(error) || error",
     tests: ["test/offchain/worker/runOnDevices.test.ts"],
   },
   {

@@ -166,7 +166,7 @@ function inspectGraph(graph: GraphForm, outer: Scope, inspection: Inspection): W
     const { name, value: claim } = claimed(form);
     agree(name, own.get(name), claim);
   }
-  const peak = resident + fullest(graph, own, working);
+  const peak = resident + fullest(graph, own, working, followsFromConstants(graph, inputs, outer));
   if (peak > inspection.limits.memory) tooLarge(peak, inspection.limits.memory);
   return { inputs, outputs, peak };
 }
@@ -189,18 +189,57 @@ function tooLarge(needed: number, memory: number): never {
   );
 }
 
-/** Bytes of computed values at the fullest moment: each lives from its node to the last that reads it; outputs stay. */
-function fullest(graph: GraphForm, own: ReadonlyMap<string, Value>, working: readonly number[]): number {
+/**
+ * Values that follow from constants alone, each with the first that is the same: a runtime may compute them when it opens the program,
+ * and keep them. ONNX Runtime merges nodes of one operator that read the same and have the same numbers as attributes, such as the
+ * causal masks of layers: seen with 1.30, twenty masks of 16 MiB took 46 MiB. Whatever else it may merge counts each time.
+ */
+function followsFromConstants(
+  graph: GraphForm,
+  inputs: readonly InspectedValue[],
+  outer: Scope,
+): ReadonlyMap<string, string> {
+  const varying = new Set([...outer.keys(), ...inputs.map(({ name }) => name)]);
+  const fixed = new Map<string, string>();
+  const first = new Map<string, string>();
+  for (const { op, inputs: read, outputs, attributes } of graph.nodes) {
+    if (read.some((name) => varying.has(name)) || attributes.some(({ g, graphs }) => g ?? graphs[0])) {
+      for (const name of outputs) varying.add(name);
+      continue;
+    }
+    const merges = attributes.every(
+      ({ t, s: text, f = 0 }) => t === undefined && text === undefined && Number.isFinite(f),
+    );
+    const numbers = attributes.map(({ name, f, i, ints }) => [name, f, i, ints]);
+    const node = JSON.stringify([op, read.map((name) => fixed.get(name) ?? name), numbers]);
+    for (const [at, name] of outputs.entries()) {
+      const key = `${node} ${at}`;
+      const known = merges ? (first.get(key) ?? name) : name;
+      first.set(key, known);
+      fixed.set(name, known);
+    }
+  }
+  return fixed;
+}
+
+/** Bytes of computed values at the fullest moment: each lives from its node to the last that reads it, outputs to the end, `kept` always. */
+function fullest(
+  graph: GraphForm,
+  own: ReadonlyMap<string, Value>,
+  working: readonly number[],
+  kept: ReadonlyMap<string, string>,
+): number {
   const lastUse = new Map<string, number>();
   for (const [at, node] of graph.nodes.entries()) {
     for (const name of [...node.outputs, ...node.inputs]) lastUse.set(name, at);
   }
   for (const { name } of graph.outputs) lastUse.delete(name);
+  for (const name of kept.keys()) lastUse.delete(name);
   const computed = new Set(graph.nodes.flatMap((node) => node.outputs));
-  let live = 0;
-  let most = 0;
+  let live = [...new Set(kept.values())].reduce((sum, name) => sum + bytesIn(own, name), 0);
+  let most = live;
   for (const [at, node] of graph.nodes.entries()) {
-    for (const name of node.outputs) live += bytesIn(own, name);
+    for (const name of node.outputs) live += kept.has(name) ? 0 : bytesIn(own, name);
     most = Math.max(most, live + (working[at] ?? 0));
     for (const name of new Set([...node.inputs, ...node.outputs])) {
       if (computed.has(name) && lastUse.get(name) === at) live -= bytesIn(own, name);

@@ -23,6 +23,8 @@ export interface OnnxPlace extends Pick<Runtime, "availableMemory" | "cpuTime" |
   readonly sessionOptions: (options: ExecutableOptions) => InferenceSession.SessionOptions;
   /** Whether a session writes an output into the tensor that it is handed; else it answers with a tensor of its own. */
   readonly writesInPlace: boolean;
+  /** Makes a call to the package, after those before it where the package bears one at a time; default at once. */
+  readonly inTurn?: <Result>(call: () => Promise<Result>) => Promise<Result>;
   /** What a refusal to open a session says about the place, rather than about the program. */
   readonly explain?: (cause: unknown) => EngineError | undefined;
 }
@@ -58,14 +60,15 @@ export function onnxRuntime(place: OnnxPlace): Runtime {
   const releaseCopies = async (): Promise<void> => {
     const opened = await Promise.allSettled(copies.values());
     copies.clear();
-    for (const copy of opened) if (copy.status === "fulfilled") await copy.value.release();
+    for (const copy of opened) if (copy.status === "fulfilled") await turnOf(place)(() => copy.value.release());
   };
   /** The tensor's own `getData` ended the process (onnxruntime-node 1.30, for a tensor on a GPU: docs/engine.md has how). */
   const valuesOf = async (tensor: Tensor): Promise<Float32Array> => {
     if (tensor.location === "cpu") return numbersOf(tensor);
     try {
       const session = await copyOf(tensor.dims);
-      return numbersOf(tensorOf(await session.run({ [COPY.from]: tensor }), COPY.to));
+      const results = await turnOf(place)(() => session.run({ [COPY.from]: tensor }));
+      return numbersOf(tensorOf(results, COPY.to));
     } catch (cause) {
       // Of a device that is lost this is all that is heard where no step is due; that it cannot open a copy says nothing of a program.
       throw new RuntimeError("RUNTIME_FAILED", "ONNX Runtime failed to read what lies on the device.", { cause });
@@ -105,15 +108,15 @@ export function onnxRuntime(place: OnnxPlace): Runtime {
   };
 }
 
-const create = (
-  { ort, sessionOptions, explain }: OnnxPlace,
-  program: Uint8Array,
-  options: ExecutableOptions,
-): Promise<InferenceSession> =>
-  ort.InferenceSession.create(program, sessionOptions(options)).catch((cause: unknown) => {
-    const refused = `ONNX Runtime refuses the ${options.kind} program.`;
-    throw explain?.(cause) ?? new EngineError("PROGRAM_REFUSED", refused, { cause });
-  });
+const turnOf = ({ inTurn = (call) => call() }: OnnxPlace): NonNullable<OnnxPlace["inTurn"]> => inTurn;
+
+const create = (place: OnnxPlace, program: Uint8Array, options: ExecutableOptions): Promise<InferenceSession> =>
+  turnOf(place)(() => place.ort.InferenceSession.create(program, place.sessionOptions(options))).catch(
+    (cause: unknown) => {
+      const refused = `ONNX Runtime refuses the ${options.kind} program.`;
+      throw place.explain?.(cause) ?? new EngineError("PROGRAM_REFUSED", refused, { cause });
+    },
+  );
 
 /** What a buffer held is given back: a GPU's memory is no garbage collector's matter, and others' it frees late. */
 function replace(buffer: OnnxBuffer, tensor: Tensor): void {
@@ -132,7 +135,8 @@ function discardCopy(results: InferenceSession.ReturnType, name: string, { tenso
   if (data instanceof Float32Array && data.buffer !== numbersOf(tensor).buffer) giveBack(data);
 }
 
-function executableOver(session: InferenceSession, kind: string, { ort, writesInPlace }: OnnxPlace): Executable {
+function executableOver(session: InferenceSession, kind: string, place: OnnxPlace): Executable {
+  const { ort, writesInPlace } = place;
   return {
     run: async (feeds, into, wanted) => {
       const given: Record<string, Tensor> = {};
@@ -140,7 +144,7 @@ function executableOver(session: InferenceSession, kind: string, { ort, writesIn
       const fetches: Record<string, Tensor | null> = {};
       for (const [name, buffer] of into) fetches[name] = writesInPlace ? (buffer as OnnxBuffer).tensor : null;
       for (const name of wanted) fetches[name] = null;
-      const results = await session.run(given, fetches).catch((cause: unknown) => {
+      const results = await turnOf(place)(() => session.run(given, fetches)).catch((cause: unknown) => {
         throw new RuntimeError("RUNTIME_FAILED", `ONNX Runtime failed in the ${kind} program.`, { cause });
       });
       for (const [name, buffer] of into) {
@@ -150,7 +154,7 @@ function executableOver(session: InferenceSession, kind: string, { ort, writesIn
       return new Map(wanted.flatMap((name) => fp32Of(results, name)));
     },
     release: () =>
-      session.release().catch((cause: unknown) => {
+      turnOf(place)(() => session.release()).catch((cause: unknown) => {
         throw new RuntimeError("RUNTIME_FAILED", `ONNX Runtime failed to release the ${kind} program.`, { cause });
       }),
   };

@@ -9,7 +9,7 @@ import type { Runtime } from "./port.ts";
 /** What a package says where there is no GPU: under Node, in a browser without one, in a browser without WebGPU. */
 const NONE = /Failed to get (a WebGPU|GPU) adapter|WebGPU is not supported/;
 
-export interface WebgpuPlace extends Pick<OnnxPlace, "ort" | "availableMemory" | "cpuTime"> {
+export interface WebgpuPlace extends Pick<OnnxPlace, "ort" | "availableMemory" | "cpuTime" | "inTurn"> {
   /** One sentence: there is no GPU, and what is needed. */
   readonly missing: string;
 }

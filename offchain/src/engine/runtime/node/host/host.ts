@@ -7,7 +7,7 @@ import type { ChildProcess } from "node:child_process";
 import { Duplex } from "node:stream";
 
 import type { Engine, EngineOptions, TrainOptions } from "../../../engine.ts";
-import { EngineClosedError, EngineError, RuntimeError } from "../../../errors.ts";
+import { closedBy, EngineClosedError, EngineError, RuntimeError } from "../../../errors.ts";
 import { loopPeak } from "../../../loop.ts";
 import { readSignature, type ProgramOutline } from "../../../signature.ts";
 import type { OpenEngine, Place } from "../../device.ts";
@@ -107,10 +107,6 @@ const peakAt =
     const looped = outline.signature.kind === "step" ? loopPeak(outline) : peak;
     return looped <= (blocks[place]?.memory ?? 0) ? looped : peak;
   };
-
-/** Who ends an engine may say why. */
-const closedBy = ({ reason }: AbortSignal): EngineClosedError =>
-  reason instanceof EngineClosedError ? reason : new EngineClosedError();
 
 function connect(child: ChildProcess, layout: Layout): Connection {
   const [, , stderr, stream] = child.stdio;

@@ -54,7 +54,8 @@ export function requireHostMemory(place: Place, outlines: readonly ProgramOutlin
   if (place !== "webgpu" && place !== "cuda") return; // the inspection's peak has all of it
   const needs = outlines.map(({ parameters, state }) => {
     const held = { parameters: 2 * bytesOf(parameters), optimizer: 2 * bytesOf(state) };
-    return engineMemory(place, { ...held, gradients: 0, activations: 0, total: held.parameters + held.optimizer }).host;
+    const total = held.parameters + held.optimizer;
+    return engineMemory(place, { ...held, gradients: 0, activations: 0, constants: 0, total }).host;
   });
   const needed = Math.max(0, ...needs);
   if (needed <= available) return;
