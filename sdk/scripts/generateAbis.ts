@@ -23,7 +23,7 @@ const contracts: Readonly<Record<string, string>> = {
   ComputeRewards: "rewards",
   CodeGrants: "rewards",
   CapitalSale: "rewards",
-  CapitalVault: "rewards",
+  TokenVault: "rewards",
   StakeManager: "staking",
   Bootstrap: "governance",
   ModelGovernor: "governance",

@@ -415,12 +415,12 @@ export const capitalSaleAbi = [
   {"inputs":[{"name":"modelId","type":"bytes32"}],"name":"unsettled","outputs":[{"name":"oldest","type":"uint64"},{"name":"count","type":"uint256"}],"stateMutability":"view","type":"function"},
 ] as const;
 
-export const capitalVaultAbi = [
+export const tokenVaultAbi = [
   {"inputs":[],"stateMutability":"nonpayable","type":"constructor"},
-  {"inputs":[{"name":"caller","type":"address"}],"name":"CapitalVaultOnlySale","type":"error"},
   {"inputs":[{"name":"token","type":"address"}],"name":"SafeERC20FailedOperation","type":"error"},
+  {"inputs":[{"name":"caller","type":"address"}],"name":"TokenVaultOnlyKeeper","type":"error"},
+  {"inputs":[],"name":"keeper","outputs":[{"name":"","type":"address"}],"stateMutability":"view","type":"function"},
   {"inputs":[{"name":"token","type":"address"},{"name":"to","type":"address"},{"name":"amount","type":"uint256"}],"name":"pay","outputs":[],"stateMutability":"nonpayable","type":"function"},
-  {"inputs":[],"name":"sale","outputs":[{"name":"","type":"address"}],"stateMutability":"view","type":"function"},
 ] as const;
 
 export const stakeManagerAbi = [
@@ -702,7 +702,6 @@ export const errorsAbi = [
   {"inputs":[{"name":"balance","type":"uint256"},{"name":"held","type":"uint256"}],"name":"CapitalSaleShort","type":"error"},
   {"inputs":[{"name":"modelId","type":"bytes32"},{"name":"replaces","type":"uint32"},{"name":"latest","type":"uint32"}],"name":"CapitalSaleTermsReplaced","type":"error"},
   {"inputs":[{"name":"account","type":"address"},{"name":"amount","type":"uint256"},{"name":"atLeast","type":"uint256"}],"name":"CapitalSaleTooLittle","type":"error"},
-  {"inputs":[{"name":"caller","type":"address"}],"name":"CapitalVaultOnlySale","type":"error"},
   {"inputs":[{"name":"runId","type":"bytes32"}],"name":"CheckpointRegistryDigestMissing","type":"error"},
   {"inputs":[{"name":"runId","type":"bytes32"},{"name":"caller","type":"address"}],"name":"CheckpointRegistryNotPoster","type":"error"},
   {"inputs":[{"name":"caller","type":"address"}],"name":"CheckpointRegistryOnlyRunRegistry","type":"error"},
@@ -869,6 +868,7 @@ export const errorsAbi = [
   {"inputs":[{"name":"caller","type":"address"}],"name":"TimelockUnauthorizedCaller","type":"error"},
   {"inputs":[{"name":"predecessorId","type":"bytes32"}],"name":"TimelockUnexecutedPredecessor","type":"error"},
   {"inputs":[{"name":"operationId","type":"bytes32"},{"name":"expectedStates","type":"bytes32"}],"name":"TimelockUnexpectedOperationState","type":"error"},
+  {"inputs":[{"name":"caller","type":"address"}],"name":"TokenVaultOnlyKeeper","type":"error"},
   {"inputs":[{"name":"length","type":"uint256"}],"name":"ValidatorSetBadLength","type":"error"},
   {"inputs":[{"name":"signer","type":"address"}],"name":"ValidatorSetBadSigner","type":"error"},
   {"inputs":[{"name":"modelId","type":"bytes32"},{"name":"epoch","type":"uint64"}],"name":"ValidatorSetChangedThisEpoch","type":"error"},

@@ -21,7 +21,6 @@ import { getCode, readContract } from "viem/actions";
 import {
   bootstrapAbi,
   capitalSaleAbi,
-  capitalVaultAbi,
   checkpointRegistryAbi,
   codeGrantsAbi,
   computeRewardsAbi,
@@ -32,6 +31,7 @@ import {
   modelTimelockAbi,
   runRegistryAbi,
   stakeManagerAbi,
+  tokenVaultAbi,
   validatorSetAbi,
 } from "../abis/index.ts";
 import { rewardKind } from "../protocol/codes.ts";
@@ -296,7 +296,7 @@ async function vaultWiring(
     ...options,
   });
   if (vault === zeroAddress) return [];
-  return ask(client, [[["The model's vault", vault, capitalVaultAbi], [["sale", address]]]], options);
+  return ask(client, [[["The model's vault", vault, tokenVaultAbi], [["keeper", address]]]], options);
 }
 
 /** All that a model's own contracts say of each other, and what code they run. */

@@ -15,4 +15,5 @@ export * from "./openZeppelin.ts";
 export * from "./runRegistry.ts";
 export * from "./shares.ts";
 export * from "./stakeManager.ts";
+export * from "./tokenVault.ts";
 export * from "./validatorSet.ts";
