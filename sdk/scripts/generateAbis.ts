@@ -24,6 +24,7 @@ const contracts: Readonly<Record<string, string>> = {
   CodeGrants: "rewards",
   CapitalSale: "rewards",
   TokenVault: "rewards",
+  RevenueDeposits: "rewards",
   StakeManager: "staking",
   Bootstrap: "governance",
   ModelGovernor: "governance",

@@ -12,6 +12,7 @@ export * from "./emission.ts";
 export * from "./governance.ts";
 export * from "./models.ts";
 export * from "./openZeppelin.ts";
+export * from "./revenueDeposits.ts";
 export * from "./runRegistry.ts";
 export * from "./shares.ts";
 export * from "./stakeManager.ts";

@@ -32,8 +32,8 @@ library ParameterTable {
         (min[15], first[15], max[15]) = (0, 0, 0);
         (min[16], first[16], max[16]) = (0, 0, 2);
         (min[17], first[17], max[17]) = (0, 0, 0);
-        (min[18], first[18], max[18]) = (0, 0, 0);
-        (min[19], first[19], max[19]) = (0, 0, 0);
+        (min[18], first[18], max[18]) = (0, 0, 1);
+        (min[19], first[19], max[19]) = (0, 0, 1_000_000_000_000_000_000_000_000);
         (min[20], first[20], max[20]) = (0, 0, 0);
     }
 
