@@ -21,6 +21,7 @@ import { disputes } from "./breakages/disputes.ts";
 import { engine } from "./breakages/engine.ts";
 import { engineRuntime } from "./breakages/engineRuntime.ts";
 import { localnet } from "./breakages/localnet.ts";
+import { revenue } from "./breakages/revenue.ts";
 import { run } from "./breakages/run.ts";
 import { runEpoch } from "./breakages/runEpoch.ts";
 import { runProposals } from "./breakages/runProposals.ts";
@@ -57,6 +58,7 @@ export const breakages: readonly Breakage[] = [
   ...localnet,
   ...cli,
   ...capital,
+  ...revenue,
   ...code,
   ...disputes,
   ...sdk,
