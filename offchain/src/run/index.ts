@@ -56,6 +56,7 @@ export {
 export { type SignedStatement, withSigner } from "./signatures.ts";
 export * from "./capital.ts";
 export * from "./revenue.ts";
+export { computeRevenue, revenueLeaves } from "./revenueShares.ts";
 export {
   beginRevenueRoot,
   pendingRevenueRoot,

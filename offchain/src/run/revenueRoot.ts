@@ -34,7 +34,8 @@ import type { ChainReader } from "../chain/index.ts";
 import { readStateFile, writeStateFile } from "../service/index.ts";
 import { rewardTreeOf } from "./epochDocuments.ts";
 import type { ReadBlock } from "./ports.ts";
-import { computeRevenue, type Revenue, type RevenueComputation, type RevenuePlace } from "./revenue.ts";
+import type { Revenue, RevenuePlace } from "./revenue.ts";
+import { computeRevenue, type RevenueComputation } from "./revenueShares.ts";
 import { MAX_SIGNATURES, type SignedStatement, signersOfFile, structOfFile } from "./signatures.ts";
 
 /** Where a root of revenue is computed and signed. */

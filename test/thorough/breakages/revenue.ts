@@ -22,16 +22,23 @@ export const revenue: readonly Breakage[] = [
   },
   {
     name: "deposits that a node leaves out are shared by nobody",
-    file: "offchain/src/run/revenue.ts",
+    file: "offchain/src/run/revenueShares.ts",
     text: "0n) !== after - before)",
     instead: "0n) > after)",
     tests,
   },
   {
     name: "what lies in the treasury and the model's contracts has a share in revenue",
-    file: "offchain/src/run/revenue.ts",
+    file: "offchain/src/run/revenueShares.ts",
     text: "    ...Object.values(distributors),\n",
     instead: "",
+    tests,
+  },
+  {
+    name: "roots of revenue count among those of compute",
+    file: "offchain/src/chain/reads/events.ts",
+    text: "query: rootPosted({ addresses, modelId, kind: rewardKind.compute })",
+    instead: "query: rootPosted({ addresses, modelId })",
     tests,
   },
   {
