@@ -39,7 +39,7 @@ import { computeRevenue, type RevenueComputation } from "./revenueShares.ts";
 import { MAX_SIGNATURES, type SignedStatement, signersOfFile, structOfFile } from "./signatures.ts";
 
 /** Where a root of revenue is computed and signed. */
-export interface RevenueRootPlace extends RevenuePlace {
+interface RevenueRootPlace extends RevenuePlace {
   readonly reader: Pick<ChainReader, "chainId" | "tip" | "confirmations" | "blockHash" | "validators">;
 }
 

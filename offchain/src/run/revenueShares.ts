@@ -264,7 +264,7 @@ async function treeOf(
 }
 
 /** What a wallet can claim of revenue. */
-export interface RevenueLeaves {
+interface RevenueLeaves {
   /** By account, in lower case. */
   readonly leavesOf: (account: Address) => readonly ClaimLeaf[];
   /** Numbers of roots that are not what this chain says they should be: such a root was false. */
