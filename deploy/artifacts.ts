@@ -27,6 +27,7 @@ export const contractFolders = {
   ComputeRewards: "rewards",
   CodeGrants: "rewards",
   CapitalSale: "rewards",
+  RevenueDeposits: "rewards",
   StakeManager: "staking",
   TestDollar: "local",
 } as const;

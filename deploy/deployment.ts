@@ -62,10 +62,14 @@ const plan = {
   },
   computeRewards: {
     contract: "ComputeRewards",
-    args: (at) => [at.modelRegistry, at.emission, at.validatorSet, at.bootstrap],
+    args: (at) => [at.modelRegistry, at.emission, at.validatorSet, at.bootstrap, at.revenueDeposits],
   },
   codeGrants: { contract: "CodeGrants", args: (at) => [at.modelRegistry, at.emission, at.validatorSet] },
   capitalSale: { contract: "CapitalSale", args: (at) => [at.modelRegistry, at.emission] },
+  revenueDeposits: {
+    contract: "RevenueDeposits",
+    args: (at) => [at.modelRegistry, at.capitalSale, at.computeRewards],
+  },
   stakeManager: {
     contract: "StakeManager",
     args: (at) => [at.modelRegistry, at.runRegistry, at.computeRewards, at.validatorSet, at.computeRewards],
@@ -89,7 +93,7 @@ const keysOf = ({ name }: ReturnType<typeof profileFor>): Key[] =>
 const implementationKeys = ["modelShares", "modelGovernor", "modelTimelock"] as const;
 type ImplementationKey = (typeof implementationKeys)[number];
 /** No run's documents name them: whoever needs them asks Emission, ComputeRewards or ModelRegistry for them. */
-const askedKeys = ["codeGrants", "capitalSale", "bootstrap", "stakeManager"] as const;
+const askedKeys = ["codeGrants", "capitalSale", "bootstrap", "stakeManager", "revenueDeposits"] as const;
 type AskedKey = (typeof askedKeys)[number];
 type SingletonKey = Exclude<Key, ImplementationKey | AskedKey | LocalKey>;
 
@@ -106,6 +110,8 @@ export interface DeploymentRecord {
   readonly capitalSale: Address;
   /** Where workers and validators put up stake. */
   readonly stakeManager: Address;
+  /** Where a model's revenue arrives. */
+  readonly revenueDeposits: Address;
   /** What says whether a model is in bootstrap. */
   readonly bootstrap: Address;
   /** What shares are paid with on development chains. */
@@ -249,10 +255,11 @@ async function requireWired(
     capitalSale,
     bootstrap,
     stakeManager,
+    revenueDeposits,
   }: Record<ImplementationKey | AskedKey, Address>,
 ): Promise<void> {
   const implementations = { shares, governor, timelock };
-  const asked = { codeGrants, capitalSale, bootstrap, stakeManager };
+  const asked = { codeGrants, capitalSale, bootstrap, stakeManager, revenueDeposits };
   const [wrong] = misWired(await deploymentWiring(client, { addresses, implementations, ...asked }));
   if (wrong)
     throw new CotrainError("WRONG_WIRING", `The contracts obey others than they should: ${wireSentence(wrong)}`);

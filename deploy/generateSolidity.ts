@@ -9,7 +9,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type Parameter, rewardKind, runParameterRules, runParameters } from "@cotrain/sdk/protocol";
+import { mintedKind, type Parameter, rewardKind, runParameterRules, runParameters } from "@cotrain/sdk/protocol";
 import { format, resolveConfig } from "prettier";
 import { compiler, recentCompilers } from "../hardhat.config.ts";
 import { developmentChainIds, type ProfileName, profileFor } from "./profiles.ts";
@@ -51,14 +51,14 @@ const limitsOf = (name: ProfileName): string =>
 
 const files: Readonly<Record<string, string>> = {
   "contracts/interfaces/Kinds.sol": `${head(codeTable, recentCompilers)}
-// Kinds of work that shares are minted for: in budgets, in Emission's calls and in the leaves of a rewards tree.
+// Kinds of what is paid for: in budgets and Emission's calls, and in the leaves of a rewards tree. For revenue nothing is minted.
 
 ${Object.entries(rewardKind)
   .map(([kind, code]) => `uint8 constant ${kind.toUpperCase()} = ${code};`)
   .join("\n")}
 
-/// @dev How many there are.
-uint8 constant KINDS = ${Object.keys(rewardKind).length};
+/// @dev How many of them shares are minted for: the first.
+uint8 constant KINDS = ${Object.keys(mintedKind).length};
 `,
   "contracts/interfaces/RunParams.sol": `${head(parameterTable, recentCompilers)}
 /// @notice What the holders may tune in a run. The definition holds the shape of a schedule, this its size.

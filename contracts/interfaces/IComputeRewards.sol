@@ -55,9 +55,10 @@ struct Claim {
 
 /// @title IComputeRewards
 /// @notice Pays what was earned, root by root. k of n validators sign a root of what the epochs since the last active root
-/// earned; after a window, in which anyone may dispute it (IDisputes), anyone activates it, which mints its total; from then on it pays its leaves, each once, and no
-/// later root changes it. So a false root costs at most the budget of its own epochs, and nothing pauses an active one.
-/// Roots are kept by model and kind; the only kind with a budget here is compute.
+/// earned; after a window, in which anyone may dispute it (IDisputes), anyone activates it, which funds its total; from then on it pays
+/// its leaves, each once, and no later root changes it. So a false root costs at most the budget of its own epochs, and nothing
+/// pauses an active one. Roots are kept by model and kind: compute pays shares that are minted for it, revenue what was deposited
+/// in RevenueDeposits, in the model's capital token.
 interface IComputeRewards {
     /// @notice A root is pending.
     /// @param modelId The model.
@@ -73,7 +74,7 @@ interface IComputeRewards {
         uint48 activatableAt
     );
 
-    /// @notice A root is active; its total was minted.
+    /// @notice A root is active; its total was minted, or set aside.
     /// @param modelId The model.
     /// @param kind Of Kinds.sol.
     /// @param index The root's number.
@@ -154,8 +155,8 @@ interface IComputeRewards {
     /// @notice A root must not be zero.
     error ComputeRewardsZeroRoot();
     /// @notice The root adds more than the budget of its epochs.
-    /// @param delta What the root adds, in wei of shares.
-    /// @param authorisable What is left of the budget of its epochs, in wei of shares.
+    /// @param delta What the root adds, in wei of shares, of revenue in the token's smallest units.
+    /// @param authorisable What is left of the budget of its epochs, in the same.
     error ComputeRewardsOverBudget(uint256 delta, uint256 authorisable);
     /// @notice No root is pending.
     /// @param modelId The model.
@@ -198,13 +199,13 @@ interface IComputeRewards {
     /// @param signatures Theirs, by strictly ascending signers, 65 bytes each (r, s, v).
     function postRoot(Attestation calldata attestation, bytes calldata signatures) external payable;
 
-    /// @notice Activates the pending root after its window and mints its total; anyone may.
+    /// @notice Activates the pending root after its window and mints its total, or sets it aside; anyone may.
     /// @dev Reverts with ComputeRewardsNothingPending, DisputesOtherAttestation, DisputesOpen, ComputeRewardsWindowOpen.
     /// @param attestation What was posted.
     function activate(Attestation calldata attestation) external;
 
     /// @notice Pays an account what a root grants it; anyone may call, the account is paid. One that has been paid gets 0.
-    /// @dev Reverts with ComputeRewardsInvalidProof, ComputeRewardsAboveTotal.
+    /// @dev Reverts with ComputeRewardsInvalidProof, ComputeRewardsAboveTotal; of revenue as RevenueDeposits.pay.
     /// @param modelId The model.
     /// @param kind Of Kinds.sol.
     /// @param account Who is paid.
@@ -278,9 +279,13 @@ interface IComputeRewards {
     /// @return The separator.
     function domainSeparator() external view returns (bytes32);
 
-    /// @notice Mints what a root adds.
+    /// @notice Mints what a root of compute adds.
     /// @return Address of Emission.
     function emission() external view returns (address);
+
+    /// @notice Sets aside and pays what a root of revenue adds.
+    /// @return Address of RevenueDeposits.
+    function revenueDeposits() external view returns (address);
 
     /// @notice Verifies the signatures under a root.
     /// @return Address of ValidatorSet.

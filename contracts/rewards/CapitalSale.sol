@@ -23,7 +23,7 @@ import {IModelRegistry} from "../interfaces/IModelRegistry.sol";
 import {CAPITAL} from "../interfaces/Kinds.sol";
 import {Epochs} from "../libraries/Epochs.sol";
 import {ModelAuthority} from "../models/ModelAuthority.sol";
-import {CapitalVault} from "./CapitalVault.sol";
+import {TokenVault} from "./TokenVault.sol";
 
 /// @title CapitalSale
 /// @notice See ICapitalSale. A model's shares that lie here are what its buyers have not claimed. Nothing here delegates them, so
@@ -48,7 +48,7 @@ contract CapitalSale is ICapitalSale, ModelAuthority, ReentrancyGuardTransient, 
     struct Book {
         IERC20 token;
         uint96 priceFloor;
-        CapitalVault vault;
+        TokenVault vault;
         uint32 version;
         uint256 held;
         SaleTerms former;
@@ -80,7 +80,7 @@ contract CapitalSale is ICapitalSale, ModelAuthority, ReentrancyGuardTransient, 
         if (config.priceFloor == 0) revert CapitalSalePriceTooLow(0, 1);
         Book storage book = _books[modelId];
         (book.token, book.priceFloor) = (IERC20(config.token), config.priceFloor);
-        book.vault = new CapitalVault{salt: ModelId.unwrap(modelId)}();
+        book.vault = new TokenVault{salt: ModelId.unwrap(modelId)}();
         emit SaleOpened(modelId, config.token, address(book.vault), config.priceFloor);
         _setTerms(modelId, book, 1, config.price, config.minimum);
     }
@@ -279,7 +279,7 @@ contract CapitalSale is ICapitalSale, ModelAuthority, ReentrancyGuardTransient, 
 
     /// @dev Pays from the vault. Where less lies there than should, all deposits that are left lose the same part.
     function _pay(Book storage book, address to, uint256 amount) private returns (uint256 paid) {
-        (IERC20 token, CapitalVault vault, uint256 held) = (book.token, book.vault, book.held);
+        (IERC20 token, TokenVault vault, uint256 held) = (book.token, book.vault, book.held);
         uint256 balance = token.balanceOf(address(vault));
         paid = balance < held ? Math.mulDiv(amount, balance, held) : amount;
         book.held = held - amount;

@@ -12,7 +12,9 @@ import {ModelId} from "../interfaces/Ids.sol";
 import {IEmission} from "../interfaces/IEmission.sol";
 import {IBootstrap} from "../interfaces/IBootstrap.sol";
 import {IModelRegistry, Schedule} from "../interfaces/IModelRegistry.sol";
-import {COMPUTE} from "../interfaces/Kinds.sol";
+import {IRevenueDeposits} from "../interfaces/IRevenueDeposits.sol";
+import {IRewardsBudget} from "../interfaces/IRewardsBudget.sol";
+import {COMPUTE, REVENUE} from "../interfaces/Kinds.sol";
 import {Attestation, ClaimTo} from "../interfaces/Statements.sol";
 import {IValidatorSet} from "../interfaces/IValidatorSet.sol";
 import {Epochs} from "../libraries/Epochs.sol";
@@ -22,36 +24,41 @@ import {ModelAuthority} from "../models/ModelAuthority.sol";
 import {Disputes} from "./Disputes.sol";
 
 /// @title ComputeRewards
-/// @notice See IComputeRewards and IDisputes. A model's shares that lie here are what its active roots still owe.
+/// @notice See IComputeRewards and IDisputes. A model's shares that lie here are what its active roots of compute still owe; what
+/// those of revenue owe lies in its vault.
 contract ComputeRewards is IComputeRewards, Disputes, EIP712 {
     using SafeERC20 for IERC20;
 
     IEmission private immutable EMISSION;
     IValidatorSet private immutable VALIDATORS;
+    IRevenueDeposits private immutable REVENUE_DEPOSITS;
 
     /// @inheritdoc IComputeRewards
     mapping(address account => uint256) public claimNonce;
 
-    /// @notice Knows four contracts, for ever.
+    /// @notice Knows five contracts, for ever.
     /// @param registry_ Knows every model's shares and clock.
-    /// @param emission_ Mints what a root adds.
+    /// @param emission_ Mints what a root of compute adds.
     /// @param validators_ Verifies signatures.
     /// @param bootstrap_ Says whether a model is in bootstrap.
+    /// @param revenueDeposits_ Sets aside and pays what a root of revenue adds.
     constructor(
         IModelRegistry registry_,
         IEmission emission_,
         IValidatorSet validators_,
-        IBootstrap bootstrap_
+        IBootstrap bootstrap_,
+        IRevenueDeposits revenueDeposits_
     ) ModelAuthority(registry_) Disputes(bootstrap_) EIP712(Protocol.NAME, Protocol.VERSION) {
         EMISSION = emission_;
         VALIDATORS = validators_;
+        REVENUE_DEPOSITS = revenueDeposits_;
     }
 
     /// @inheritdoc IComputeRewards
     function postRoot(Attestation calldata attestation, bytes calldata signatures) external payable {
         ModelId modelId = attestation.modelId;
         uint8 kind = attestation.kind;
-        if (kind != COMPUTE) revert ComputeRewardsUnknownKind(kind);
+        if (kind != COMPUTE && kind != REVENUE) revert ComputeRewardsUnknownKind(kind);
         Schedule memory schedule = REGISTRY.scheduleOf(modelId);
         _requireTimes(attestation, schedule);
         Pool storage pool = _pools[modelId][kind];
@@ -87,13 +94,13 @@ contract ComputeRewards is IComputeRewards, Disputes, EIP712 {
         if (block.timestamp < next.activatableAt) revert ComputeRewardsWindowOpen(next.activatableAt);
 
         uint32 index = pool.index + 1;
-        if (index == 1) pool.token = IERC20(REGISTRY.sharesOf(modelId));
+        if (index == 1 && kind == COMPUTE) pool.token = IERC20(REGISTRY.sharesOf(modelId));
         (pool.index, pool.toEpoch) = (index, next.toEpoch);
         _calm(modelId, kind, pool);
         // Within the budget, which fits.
         pool.roots[index] = ActiveRoot({root: attestation.root, total: uint128(total), paid: 0});
         emit RootActivated(modelId, kind, index, attestation.root, fromEpoch, next.toEpoch, total);
-        EMISSION.authorise(modelId, kind, fromEpoch, next.toEpoch, next.asOf, total);
+        _funds(kind).authorise(modelId, kind, fromEpoch, next.toEpoch, next.asOf, total);
     }
 
     /// @inheritdoc IComputeRewards
@@ -181,6 +188,11 @@ contract ComputeRewards is IComputeRewards, Disputes, EIP712 {
     }
 
     /// @inheritdoc IComputeRewards
+    function revenueDeposits() external view returns (address) {
+        return address(REVENUE_DEPOSITS);
+    }
+
+    /// @inheritdoc IComputeRewards
     function domainSeparator() external view returns (bytes32) {
         return _domainSeparatorV4();
     }
@@ -242,7 +254,8 @@ contract ComputeRewards is IComputeRewards, Disputes, EIP712 {
     ) private {
         if (amount == 0) return;
         emit Claimed(modelId, account, kind, to, amount, roots);
-        pool.token.safeTransfer(to, amount);
+        if (kind == REVENUE) REVENUE_DEPOSITS.pay(modelId, account, msg.sender, to, amount);
+        else pool.token.safeTransfer(to, amount);
     }
 
     function _requireTimes(Attestation calldata attestation, Schedule memory schedule) private view {
@@ -270,7 +283,7 @@ contract ComputeRewards is IComputeRewards, Disputes, EIP712 {
     }
 
     function _requireBudget(Attestation calldata attestation, uint48 asOf) private view {
-        uint256 budget = EMISSION.authorisable(
+        uint256 budget = _funds(attestation.kind).authorisable(
             attestation.modelId,
             attestation.kind,
             attestation.fromEpoch,
@@ -278,5 +291,10 @@ contract ComputeRewards is IComputeRewards, Disputes, EIP712 {
             asOf
         );
         if (attestation.total > budget) revert ComputeRewardsOverBudget(attestation.total, budget);
+    }
+
+    /// @dev What funds the roots of a kind.
+    function _funds(uint8 kind) private view returns (IRewardsBudget) {
+        return kind == REVENUE ? REVENUE_DEPOSITS : IRewardsBudget(address(EMISSION));
     }
 }

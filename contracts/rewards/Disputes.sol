@@ -33,7 +33,7 @@ abstract contract Disputes is IDisputes, ModelAuthority {
     /// never be two.
     struct Pool {
         Posted posted;
-        /// @dev What is paid in; known from the first activation on, which spares every claim a call to the registry.
+        /// @dev What compute is paid in; known from the first activation on, which spares every claim a call to the registry.
         IERC20 token;
         uint32 index;
         uint32 toEpoch;

@@ -11,11 +11,11 @@ import {
     SaleState,
     SaleTerms
 } from "../../contracts/interfaces/ICapitalSale.sol";
-import {ICapitalVault} from "../../contracts/interfaces/ICapitalVault.sol";
+import {ITokenVault} from "../../contracts/interfaces/ITokenVault.sol";
 import {ModelId} from "../../contracts/interfaces/Ids.sol";
 import {ModelConfig} from "../../contracts/interfaces/IModelRegistry.sol";
 import {TestDollar} from "../../contracts/local/TestDollar.sol";
-import {CapitalVault} from "../../contracts/rewards/CapitalVault.sol";
+import {TokenVault} from "../../contracts/rewards/TokenVault.sol";
 import {Capital} from "./support/Capital.sol";
 
 contract CapitalSaleTest is Capital {
@@ -36,7 +36,7 @@ contract CapitalSaleTest is Capital {
         eq(capital.bookOf(id).token, address(dollar), "token");
         eq(capital.bookOf(id).priceFloor, FLOOR, "floor");
         eq(capital.bookOf(id).held, 0, "nothing is held");
-        eq(CapitalVault(made).sale(), address(capital), "the vault obeys the sale");
+        eq(TokenVault(made).keeper(), address(capital), "the vault obeys the sale");
         yes(made != vault(), "each model has a vault of its own");
         (SaleTerms memory terms, uint32 version) = capital.newestTerms(id);
         eq(terms.fromEpoch, 1, "from the first epoch on");
@@ -483,8 +483,8 @@ contract CapitalSaleTest is Capital {
 
     function test_onlyTheSaleMovesWhatLiesInAVault() public {
         deposit(BUYER, 5e6);
-        CapitalVault own = CapitalVault(vault());
-        vm.expectRevert(abi.encodeWithSelector(ICapitalVault.CapitalVaultOnlySale.selector, address(timelock)));
+        TokenVault own = TokenVault(vault());
+        vm.expectRevert(abi.encodeWithSelector(ITokenVault.TokenVaultOnlyKeeper.selector, address(timelock)));
         vm.prank(address(timelock));
         own.pay(dollar, address(timelock), 5e6);
     }

@@ -129,6 +129,10 @@ contract CreateModelTest is Fixture {
         eq(rewards.registry(), address(registry), "rewards");
         eq(rewards.emission(), address(emission), "who mints for rewards");
         eq(rewards.validators(), address(validators), "who signs for rewards");
+        eq(rewards.revenueDeposits(), address(revenue), "who funds roots of revenue");
+        eq(revenue.registry(), address(registry), "revenue");
+        eq(revenue.capitalSale(), address(capital), "who knows the token of revenue");
+        eq(revenue.rewards(), address(rewards), "who pays revenue");
         eq(grants.registry(), address(registry), "grants");
         eq(grants.emission(), address(emission), "who mints for grants");
         eq(grants.validators(), address(validators), "who signs for grants");

@@ -27,10 +27,10 @@ contract PostRootTest is Fixture {
         eq(shares.totalSupply(), 0, "nothing is minted before activation");
     }
 
-    function test_onlyComputeIsPaidHere() public {
+    function test_onlyComputeAndRevenueArePaidHere() public {
         afterEpoch(1);
-        for (uint8 kind = 0; kind <= 5; ++kind) {
-            if (kind == 1) continue;
+        for (uint8 kind = 0; kind <= 6; ++kind) {
+            if (kind == 1 || kind == 5) continue;
             Attestation memory a = attest(1, "root", 0);
             a.kind = kind;
             _refused(a, abi.encodeWithSelector(IComputeRewards.ComputeRewardsUnknownKind.selector, kind));

@@ -41,6 +41,7 @@ import {
   sha256,
   stringToHex,
   zeroAddress,
+  zeroHash,
 } from "viem";
 import { mnemonicToAccount, privateKeyToAccount } from "viem/accounts";
 import { describe, expect, it } from "vitest";
@@ -64,6 +65,7 @@ const contracts = [
   "ComputeRewards",
   "CodeGrants",
   "CapitalSale",
+  "RevenueDeposits",
   "StakeManager",
   "Bootstrap",
   "DeterministicDeployer",
@@ -110,7 +112,7 @@ async function measure(): Promise<Record<string, number>> {
   const transport = custom({ request: (call) => connection.provider.request(call) });
   const publicClient = createPublicClient({ transport, pollingInterval: 5 });
   const walletOf = (index: number) => createWalletClient({ account: accounts[index]!, transport });
-  const { addresses, codeGrants, capitalSale, stakeManager, testDollar } = await deploy({
+  const { addresses, codeGrants, capitalSale, revenueDeposits, stakeManager, testDollar } = await deploy({
     publicClient,
     walletClient: walletOf(0),
     profile: "local",
@@ -441,6 +443,56 @@ async function measure(): Promise<Record<string, number>> {
     "refund a deposit",
     await send(6, capitalSale, "CapitalSale", "refund", [sellingId, epoch + 1n, accounts[6]!.address, 10n]),
   );
+
+  // Its revenue: two deposits of one customer, and a root of 1,024 leaves for each.
+  await send(4, testDollar!, "TestDollar", "approve", [revenueDeposits, 2n ** 256n - 1n]);
+  let rootBefore: Hex = zeroHash;
+  for (const [count, when] of (["first", "later"] as const).entries()) {
+    const index = count + 1;
+    row(
+      `deposit of revenue, ${when}`,
+      await send(4, revenueDeposits, "RevenueDeposits", "deposit", [sellingId, 1_000_000n]),
+    );
+    const toEpoch = await epochOf(await now());
+    const end = await endOf(toEpoch);
+    const tree = rewardTree({ modelId: asModelId(sellingId), index, kind: 5 }, [
+      ...accounts.slice(2, 6).map(({ address }) => ({ account: address, amount: 100n })),
+      ...strangers.map((account) => ({ account, amount: 10n })),
+    ]);
+    const through =
+      count === 0
+        ? 0n
+        : ((await read(addresses.computeRewards, "ComputeRewards", "newest", [sellingId, 5])) as [bigint, bigint])[1];
+    const attestation: Attestation = {
+      kind: 5,
+      modelId: asModelId(sellingId),
+      index: BigInt(index),
+      fromEpoch: through + 1n,
+      toEpoch,
+      runId: asRunId(zeroHash),
+      head: asHead(zeroHash),
+      epochDigest: asDigest(hash(`revenue ${index}`)),
+      previousRoot: rootBefore,
+      root: tree.root,
+      total: tree.total,
+      setVersion: 1,
+      blockNumber: 20_000_000n,
+      blockHash: hash("block"),
+      deadline: end + BigInt(model.postingDelay),
+    };
+    const data = typedDataOf(domainFor(31337, addresses.computeRewards), "Attestation", attestation);
+    const signatures = concatHex(await Promise.all(validators.slice(0, 5).map((each) => each.signTypedData(data))));
+    const call = async (functionName: string, args: readonly unknown[]) =>
+      send(2, addresses.computeRewards, "ComputeRewards", functionName, args);
+    await at(end + 1n);
+    row(`post root of revenue, 5 of 7, ${when}`, await call("postRoot", [attestation, signatures]));
+    await at(end + 1n + BigInt(model.window));
+    row(`activate root of revenue, ${when}`, await call("activate", [attestation]));
+    const { address } = accounts[5]!;
+    const leaf = { index: BigInt(index), ...tree.proofOf(address)! };
+    row(`claim revenue, depth 10, ${when}`, await call("claim", [sellingId, 5, address, leaf]));
+    rootBefore = tree.root;
+  }
 
   // Stake of a worker (account 6) and of a validator.
   const worker = accounts[6]!;

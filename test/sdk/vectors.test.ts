@@ -446,3 +446,25 @@ describe("contributions", () => {
     expect(rows.sort(byAccount)).toEqual([...result].sort(byAccount));
   });
 });
+
+describe("revenue", () => {
+  it.each(vectors.revenue)("$name", ({ transfers, epochs, excluded, treasury, available, amounts }) => {
+    const told = transfers.map(({ from, to, amount, time }) => ({
+      from: protocol.asAddress(from),
+      to: protocol.asAddress(to),
+      amount: BigInt(amount),
+      time: Number(time),
+    }));
+    const times = epochs.map(({ start, end }) => ({ start: Number(start), end: Number(end) }));
+    const parts = protocol.holdingWeights(told, times).map((weights, at) => {
+      const arrived = BigInt(epochs[at]!.arrived);
+      return protocol.revenueParts({ arrived, weights }, excluded.map(protocol.asAddress)).parts;
+    });
+    const terms = { available: BigInt(available), treasury: protocol.asAddress(treasury) };
+    const shares = [...protocol.revenueShares(parts, terms)].map(([account, amount]) => ({
+      account: account as string,
+      amount: amount.toString(),
+    }));
+    expect(shares.sort(byAccount)).toEqual(amounts);
+  });
+});

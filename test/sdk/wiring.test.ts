@@ -5,14 +5,18 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import {
   bootstrapOf,
   codeGrantsOf,
+  countRevenue,
   deploymentWiring,
   distributorsOf,
   misWired,
   modelWiring,
+  revenueBookOf,
+  revenueDepositsOf,
   saleBookOf,
   stakeManagerOf,
   wireSentence,
 } from "@cotrain/sdk/actions";
+import { isolated } from "./holders.ts";
 import { createWorld, stranger, type World } from "./world.ts";
 
 let world: World;
@@ -50,7 +54,7 @@ it("of what was deployed all is as it should be", async () => {
   const { client, addresses, modelId } = world;
   const ofDeployment = await deploymentWiring(client, { addresses });
   const ofModel = await modelWiring(client, { addresses, modelId });
-  expect(ofDeployment.length).toBe(41);
+  expect(ofDeployment.length).toBe(45);
   expect(ofModel.length).toBe(11);
   expect(misWired([...ofDeployment, ...ofModel])).toEqual([]);
 });
@@ -89,7 +93,16 @@ it("an immutable that names somebody else is found, wherever it decides", async 
   await stands(sale, modelRegistry, ["CapitalSale.registry"]);
   await stands(modelRegistry, sale, ["ModelRegistry.capitalSale"]);
   const book = await saleBookOf(client, { sale, modelId });
-  await stands(book!.vault, sale, ["The model's vault.sale"]);
+  await stands(book!.vault, sale, ["The model's vault.keeper"]);
+  const revenue = await revenueDepositsOf(client, { addresses });
+  await stands(revenue, sale, ["RevenueDeposits.capitalSale"]);
+  await stands(revenue, computeRewards, ["RevenueDeposits.rewards"]);
+  await stands(revenue, modelRegistry, ["RevenueDeposits.registry"]);
+  await isolated(world, async () => {
+    await countRevenue.sync(world.clientOf(stranger), { revenue, modelId });
+    const opened = await revenueBookOf(client, { revenue, modelId });
+    await stands(opened!.vault, revenue, ["The model's vault of revenue.keeper"]);
+  });
   const stakes = await stakeManagerOf(client, { addresses });
   const astray = await wrongWith(modelRegistry, (code) => code.replaceAll(bare(stakes), other));
   expect(astray).toEqual([

@@ -22,6 +22,7 @@ import { engine } from "./breakages/engine.ts";
 import { engineRuntime } from "./breakages/engineRuntime.ts";
 import { localnet } from "./breakages/localnet.ts";
 import { market } from "./breakages/market.ts";
+import { revenue } from "./breakages/revenue.ts";
 import { run } from "./breakages/run.ts";
 import { runEpoch } from "./breakages/runEpoch.ts";
 import { runProposals } from "./breakages/runProposals.ts";
@@ -59,6 +60,7 @@ export const breakages: readonly Breakage[] = [
   ...localnet,
   ...cli,
   ...capital,
+  ...revenue,
   ...code,
   ...disputes,
   ...sdk,

@@ -12,6 +12,7 @@ import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { concat, keccak256, TypedDataEncoder, Wallet } from "ethers";
 import { address, cidOf, coder, type Field, hash, parseType, sha256, tree, zero32 } from "./basics.ts";
+import { revenueVectors } from "./revenue.ts";
 import { roundVectors } from "./round.ts";
 import { headType, structs } from "./structs.ts";
 
@@ -495,6 +496,7 @@ export async function buildVectors() {
     tables: tableVectors(),
     contributions: contributionVectors(),
     schedules: scheduleVectors(),
+    revenue: revenueVectors(),
     round: await roundVectors(),
   };
 }

@@ -8,6 +8,7 @@ import { address, cidOf, coder, hash, parseType, sha256, tree, zero32 } from "./
 import { blake3 } from "./blake3.ts";
 import { canonical, carVector, digestOf, documentVector, hexOf, type Json, littleEndian } from "./encodings.ts";
 import { bitsOf, measured, numberOf } from "./measured.ts";
+import { revenueInputs } from "./revenue.ts";
 import { headType, structs } from "./structs.ts";
 
 const chainId = "31337";
@@ -522,6 +523,7 @@ export async function roundVectors() {
       documentVector("CheckpointManifest", nextManifest),
       documentVector("VerdictsFile", verdicts),
       documentVector("EpochInputs", inputs),
+      documentVector("RevenueInputs", revenueInputs(modelId)),
       documentVector("RewardsFile", rewards),
       documentVector("EpochManifest", epochManifest),
       documentVector("ModelBundle", model.bundle),

@@ -47,14 +47,14 @@ async function mint({ connection }: BuyingPlace, client: WalletClient, token: Ca
 }
 
 /**
- * Sees to it that the payer has the amount and that the sale may take it.
+ * Sees to it that the payer has the amount and that the sale, or what else `sale` names, may take it.
  * @param playMoney whether the payer makes what it lacks; on Cotrain's own local chain if not said
  * @throws UserError `CAPITAL_FUNDS`
  */
 export async function prepareDeposit(
   place: BuyingPlace,
   client: WalletClient,
-  { sale, token }: CapitalSale,
+  { sale, token }: Pick<CapitalSale, "sale" | "token">,
   amount: bigint,
   playMoney = place.connection.chainId === DEVELOPMENT_CHAIN_ID,
 ): Promise<void> {

@@ -91,7 +91,8 @@ export async function decimalsOf(client: Pick<PublicClient, "call">, address: Ad
   return typeof decimals === "number" && decimals <= MOST_DECIMALS ? decimals : 0;
 }
 
-async function tokenOf({ connection }: CapitalPlace, address: Address): Promise<CapitalToken> {
+/** A token, as it names itself. */
+export async function tokenAt({ connection }: CapitalPlace, address: Address): Promise<CapitalToken> {
   const [said, decimals] = await connection.call((client) =>
     Promise.all([saidBy(client, address, "symbol"), decimalsOf(client, address)]),
   );
@@ -107,7 +108,7 @@ export async function capitalAt(place: CapitalPlace): Promise<CapitalSale> {
   const book = isNobody(sale) ? undefined : await connection.call((client) => saleBookOf(client, { sale, modelId }));
   if (!book)
     throw new UserError("CAPITAL_UNSOLD", "This model sells no shares: it was created without a capital token.");
-  const token = await tokenOf(place, asAddress(book.token));
+  const token = await tokenAt(place, asAddress(book.token));
   const now = Number((await connection.call((client) => client.getBlock())).timestamp);
   const epoch = await connection.call((client) => epochOf(client, { addresses, modelId, timestamp: now }));
   return { sale, book, token, now, epoch };

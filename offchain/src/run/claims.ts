@@ -25,6 +25,8 @@ interface Where {
   readonly addresses: Readonly<ContractAddresses>;
   readonly modelId: ModelId;
   readonly account: Address;
+  /** What was earned for, of `rewardKind`; compute if not said. */
+  readonly kind?: number;
 }
 
 const sumOf = (leaves: readonly Pick<ClaimLeaf, "amount">[]): bigint =>
@@ -64,14 +66,14 @@ function* batchesOf(leaves: readonly ClaimLeaf[], most: number): Generator<reado
  */
 export async function claimLeaves(
   client: Client<Transport, Chain | undefined, Account>,
-  { addresses, modelId, account }: Where,
+  { addresses, account, ...roots }: Where,
   leaves: readonly ClaimLeaf[],
   most = MOST_BYTES,
 ): Promise<{ readonly amount: bigint; readonly transaction: Hex | null }> {
   let amount = 0n;
   let transaction: Hex | null = null;
   for (const some of batchesOf(leaves, most)) {
-    const claims = [{ modelId, beneficiary: account, leaves: some }];
+    const claims = [{ ...roots, beneficiary: account, leaves: some }];
     const { receipt, event } = await claimMany.sync(client, { addresses, claims });
     amount += sumOf(event);
     transaction = receipt.transactionHash;

@@ -1,6 +1,6 @@
 /** What a proposal about a model's budget would do, in words. */
 import { budgetOf } from "@cotrain/sdk/actions";
-import { type ContractAddresses, type Hex, rewardKind, type RunId } from "@cotrain/sdk/protocol";
+import { type ContractAddresses, type Hex, mintedKind, type RunId } from "@cotrain/sdk/protocol";
 import { formatEther } from "viem";
 
 import type { ChainConnection } from "../chain/index.ts";
@@ -17,7 +17,7 @@ interface EmissionWordsPlace {
 const LAST_EPOCH = 2n ** 64n - 1n;
 
 /** What an epoch is split among, in the contract's order. */
-const kinds = Object.keys(rewardKind);
+const kinds = Object.keys(mintedKind);
 
 const percentText = (bps: number): string => `${bps / 100}%`;
 

@@ -55,6 +55,15 @@ export {
 } from "./signers.ts";
 export { type SignedStatement, withSigner } from "./signatures.ts";
 export * from "./capital.ts";
+export * from "./revenue.ts";
+export { computeRevenue, revenueLeaves } from "./revenueShares.ts";
+export {
+  beginRevenueRoot,
+  pendingRevenueRoot,
+  readRevenueRoot,
+  type RevenueStatement,
+  writeRevenueRoot,
+} from "./revenueRoot.ts";
 export * from "./disputes.ts";
 export { isDisputeVote } from "./disputeWords.ts";
 export * from "./stakes.ts";

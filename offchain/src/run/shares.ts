@@ -3,7 +3,14 @@
  * The history is read from events, a span of blocks at a time, and held against what the contract says: a node may leave some out.
  */
 import { delegateChanged, getAllLogs, rewardClaimed, sharesTransferred } from "@cotrain/sdk/actions";
-import { type Address, asAddress, type ContractAddresses, type Hex, type ModelId } from "@cotrain/sdk/protocol";
+import {
+  type Address,
+  asAddress,
+  type ContractAddresses,
+  type Hex,
+  type ModelId,
+  rewardKind,
+} from "@cotrain/sdk/protocol";
 
 import type { ChainConnection } from "../chain/index.ts";
 import { contractsWithShares, ofNewest, type SharesContracts, sharesAt } from "./sharesAt.ts";
@@ -189,7 +196,9 @@ async function eventsIn(
       add({ ...whereOf(log), kind: "delegation", account, from, to, amount: 0n });
     }
   for (const log of claims.logs) {
-    const { account, to, amount } = log.args;
+    const { account, to, amount, kind } = log.args;
+    // Revenue is paid in another token.
+    if (kind !== rewardKind.compute) continue;
     const earner = asAddress(account);
     add({ ...whereOf(log), kind: "claim", account: earner, from: earner, to: asAddress(to), amount });
   }

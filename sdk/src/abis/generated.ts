@@ -240,7 +240,7 @@ export const emissionAbi = [
 ] as const;
 
 export const computeRewardsAbi = [
-  {"inputs":[{"name":"registry_","type":"address"},{"name":"emission_","type":"address"},{"name":"validators_","type":"address"},{"name":"bootstrap_","type":"address"}],"stateMutability":"nonpayable","type":"constructor"},
+  {"inputs":[{"name":"registry_","type":"address"},{"name":"emission_","type":"address"},{"name":"validators_","type":"address"},{"name":"bootstrap_","type":"address"},{"name":"revenueDeposits_","type":"address"}],"stateMutability":"nonpayable","type":"constructor"},
   {"inputs":[{"name":"index","type":"uint64"},{"name":"paid","type":"uint256"},{"name":"total","type":"uint256"}],"name":"ComputeRewardsAboveTotal","type":"error"},
   {"inputs":[{"name":"deadline","type":"uint64"},{"name":"end","type":"uint48"},{"name":"postingDelay","type":"uint32"}],"name":"ComputeRewardsBadDeadline","type":"error"},
   {"inputs":[{"name":"epoch","type":"uint64"},{"name":"end","type":"uint256"}],"name":"ComputeRewardsEpochNotOver","type":"error"},
@@ -317,6 +317,7 @@ export const computeRewardsAbi = [
   {"inputs":[{"name":"modelId","type":"bytes32"},{"name":"kind","type":"uint8"}],"name":"pending","outputs":[{"components":[{"name":"digest","type":"bytes32"},{"name":"index","type":"uint32"},{"name":"fromEpoch","type":"uint32"},{"name":"toEpoch","type":"uint32"},{"name":"activatableAt","type":"uint48"},{"name":"asOf","type":"uint48"}],"name":"","type":"tuple"}],"stateMutability":"view","type":"function"},
   {"inputs":[{"components":[{"name":"kind","type":"uint8"},{"name":"modelId","type":"bytes32"},{"name":"index","type":"uint64"},{"name":"fromEpoch","type":"uint64"},{"name":"toEpoch","type":"uint64"},{"name":"runId","type":"bytes32"},{"name":"head","type":"bytes32"},{"name":"epochDigest","type":"bytes32"},{"name":"previousRoot","type":"bytes32"},{"name":"root","type":"bytes32"},{"name":"total","type":"uint256"},{"name":"setVersion","type":"uint32"},{"name":"blockNumber","type":"uint64"},{"name":"blockHash","type":"bytes32"},{"name":"deadline","type":"uint64"}],"name":"attestation","type":"tuple"},{"name":"signatures","type":"bytes"}],"name":"postRoot","outputs":[],"stateMutability":"payable","type":"function"},
   {"inputs":[],"name":"registry","outputs":[{"name":"","type":"address"}],"stateMutability":"view","type":"function"},
+  {"inputs":[],"name":"revenueDeposits","outputs":[{"name":"","type":"address"}],"stateMutability":"view","type":"function"},
   {"inputs":[],"name":"revokeClaimTo","outputs":[],"stateMutability":"nonpayable","type":"function"},
   {"inputs":[{"name":"modelId","type":"bytes32"},{"name":"kind","type":"uint8"},{"name":"index","type":"uint64"}],"name":"rootAt","outputs":[{"components":[{"name":"root","type":"bytes32"},{"name":"total","type":"uint128"},{"name":"paid","type":"uint128"}],"name":"","type":"tuple"}],"stateMutability":"view","type":"function"},
   {"inputs":[{"name":"modelId","type":"bytes32"},{"name":"kind","type":"uint8"},{"name":"digest","type":"bytes32"},{"name":"stands","type":"bool"}],"name":"rule","outputs":[],"stateMutability":"nonpayable","type":"function"},
@@ -415,12 +416,42 @@ export const capitalSaleAbi = [
   {"inputs":[{"name":"modelId","type":"bytes32"}],"name":"unsettled","outputs":[{"name":"oldest","type":"uint64"},{"name":"count","type":"uint256"}],"stateMutability":"view","type":"function"},
 ] as const;
 
-export const capitalVaultAbi = [
+export const tokenVaultAbi = [
   {"inputs":[],"stateMutability":"nonpayable","type":"constructor"},
-  {"inputs":[{"name":"caller","type":"address"}],"name":"CapitalVaultOnlySale","type":"error"},
   {"inputs":[{"name":"token","type":"address"}],"name":"SafeERC20FailedOperation","type":"error"},
+  {"inputs":[{"name":"caller","type":"address"}],"name":"TokenVaultOnlyKeeper","type":"error"},
+  {"inputs":[],"name":"keeper","outputs":[{"name":"","type":"address"}],"stateMutability":"view","type":"function"},
   {"inputs":[{"name":"token","type":"address"},{"name":"to","type":"address"},{"name":"amount","type":"uint256"}],"name":"pay","outputs":[],"stateMutability":"nonpayable","type":"function"},
-  {"inputs":[],"name":"sale","outputs":[{"name":"","type":"address"}],"stateMutability":"view","type":"function"},
+] as const;
+
+export const revenueDepositsAbi = [
+  {"inputs":[{"name":"registry_","type":"address"},{"name":"capitalSale_","type":"address"},{"name":"rewards_","type":"address"}],"stateMutability":"nonpayable","type":"constructor"},
+  {"inputs":[],"name":"CheckpointUnorderedInsertion","type":"error"},
+  {"inputs":[{"name":"modelId","type":"bytes32"},{"name":"caller","type":"address"}],"name":"ModelAuthorityUnauthorized","type":"error"},
+  {"inputs":[],"name":"ReentrancyGuardReentrantCall","type":"error"},
+  {"inputs":[{"name":"account","type":"address"},{"name":"amount","type":"uint256"},{"name":"paid","type":"uint256"}],"name":"RevenueDepositsLoss","type":"error"},
+  {"inputs":[{"name":"modelId","type":"bytes32"}],"name":"RevenueDepositsNone","type":"error"},
+  {"inputs":[],"name":"RevenueDepositsNothingArrived","type":"error"},
+  {"inputs":[{"name":"caller","type":"address"}],"name":"RevenueDepositsOnlyRewards","type":"error"},
+  {"inputs":[{"name":"amount","type":"uint256"},{"name":"authorisable","type":"uint256"}],"name":"RevenueDepositsOverBudget","type":"error"},
+  {"inputs":[{"name":"balance","type":"uint256"},{"name":"held","type":"uint256"}],"name":"RevenueDepositsShort","type":"error"},
+  {"inputs":[{"name":"bits","type":"uint8"},{"name":"value","type":"uint256"}],"name":"SafeCastOverflowedUintDowncast","type":"error"},
+  {"inputs":[{"name":"token","type":"address"}],"name":"SafeERC20FailedOperation","type":"error"},
+  {"anonymous":false,"inputs":[{"indexed":true,"name":"modelId","type":"bytes32"},{"indexed":true,"name":"epoch","type":"uint64"},{"indexed":true,"name":"payer","type":"address"},{"indexed":false,"name":"amount","type":"uint256"}],"name":"RevenueDeposited","type":"event"},
+  {"anonymous":false,"inputs":[{"indexed":true,"name":"modelId","type":"bytes32"},{"indexed":true,"name":"account","type":"address"},{"indexed":false,"name":"amount","type":"uint256"},{"indexed":false,"name":"paid","type":"uint256"}],"name":"RevenueLost","type":"event"},
+  {"anonymous":false,"inputs":[{"indexed":true,"name":"modelId","type":"bytes32"},{"indexed":false,"name":"token","type":"address"},{"indexed":false,"name":"vault","type":"address"}],"name":"RevenueOpened","type":"event"},
+  {"anonymous":false,"inputs":[{"indexed":true,"name":"modelId","type":"bytes32"},{"indexed":false,"name":"from","type":"uint64"},{"indexed":false,"name":"to","type":"uint64"},{"indexed":false,"name":"amount","type":"uint256"}],"name":"RevenueSetAside","type":"event"},
+  {"inputs":[{"name":"modelId","type":"bytes32"},{"name":"epoch","type":"uint64"}],"name":"arrivedThrough","outputs":[{"name":"","type":"uint256"}],"stateMutability":"view","type":"function"},
+  {"inputs":[{"name":"modelId","type":"bytes32"},{"name":"","type":"uint8"},{"name":"","type":"uint64"},{"name":"to","type":"uint64"},{"name":"","type":"uint48"}],"name":"authorisable","outputs":[{"name":"","type":"uint256"}],"stateMutability":"view","type":"function"},
+  {"inputs":[{"name":"modelId","type":"bytes32"},{"name":"","type":"uint8"},{"name":"from","type":"uint64"},{"name":"to","type":"uint64"},{"name":"","type":"uint48"},{"name":"amount","type":"uint256"}],"name":"authorise","outputs":[],"stateMutability":"nonpayable","type":"function"},
+  {"inputs":[{"name":"modelId","type":"bytes32"}],"name":"bookOf","outputs":[{"components":[{"name":"token","type":"address"},{"name":"vault","type":"address"},{"name":"held","type":"uint256"},{"name":"arrived","type":"uint256"},{"name":"setAside","type":"uint256"}],"name":"","type":"tuple"}],"stateMutability":"view","type":"function"},
+  {"inputs":[],"name":"capitalSale","outputs":[{"name":"","type":"address"}],"stateMutability":"view","type":"function"},
+  {"inputs":[{"name":"modelId","type":"bytes32"}],"name":"count","outputs":[{"name":"amount","type":"uint256"}],"stateMutability":"nonpayable","type":"function"},
+  {"inputs":[{"name":"modelId","type":"bytes32"},{"name":"amount","type":"uint256"}],"name":"deposit","outputs":[{"name":"","type":"uint256"}],"stateMutability":"nonpayable","type":"function"},
+  {"inputs":[{"name":"modelId","type":"bytes32"},{"name":"amount","type":"uint256"},{"components":[{"name":"deadline","type":"uint256"},{"name":"v","type":"uint8"},{"name":"r","type":"bytes32"},{"name":"s","type":"bytes32"}],"name":"permit","type":"tuple"}],"name":"depositWithPermit","outputs":[{"name":"","type":"uint256"}],"stateMutability":"nonpayable","type":"function"},
+  {"inputs":[{"name":"modelId","type":"bytes32"},{"name":"account","type":"address"},{"name":"caller","type":"address"},{"name":"to","type":"address"},{"name":"amount","type":"uint256"}],"name":"pay","outputs":[],"stateMutability":"nonpayable","type":"function"},
+  {"inputs":[],"name":"registry","outputs":[{"name":"","type":"address"}],"stateMutability":"view","type":"function"},
+  {"inputs":[],"name":"rewards","outputs":[{"name":"","type":"address"}],"stateMutability":"view","type":"function"},
 ] as const;
 
 export const stakeManagerAbi = [
@@ -702,7 +733,6 @@ export const errorsAbi = [
   {"inputs":[{"name":"balance","type":"uint256"},{"name":"held","type":"uint256"}],"name":"CapitalSaleShort","type":"error"},
   {"inputs":[{"name":"modelId","type":"bytes32"},{"name":"replaces","type":"uint32"},{"name":"latest","type":"uint32"}],"name":"CapitalSaleTermsReplaced","type":"error"},
   {"inputs":[{"name":"account","type":"address"},{"name":"amount","type":"uint256"},{"name":"atLeast","type":"uint256"}],"name":"CapitalSaleTooLittle","type":"error"},
-  {"inputs":[{"name":"caller","type":"address"}],"name":"CapitalVaultOnlySale","type":"error"},
   {"inputs":[{"name":"runId","type":"bytes32"}],"name":"CheckpointRegistryDigestMissing","type":"error"},
   {"inputs":[{"name":"runId","type":"bytes32"},{"name":"caller","type":"address"}],"name":"CheckpointRegistryNotPoster","type":"error"},
   {"inputs":[{"name":"caller","type":"address"}],"name":"CheckpointRegistryOnlyRunRegistry","type":"error"},
@@ -826,6 +856,12 @@ export const errorsAbi = [
   {"inputs":[],"name":"ModelTimelockRolesFixed","type":"error"},
   {"inputs":[],"name":"NotInitializing","type":"error"},
   {"inputs":[],"name":"ReentrancyGuardReentrantCall","type":"error"},
+  {"inputs":[{"name":"account","type":"address"},{"name":"amount","type":"uint256"},{"name":"paid","type":"uint256"}],"name":"RevenueDepositsLoss","type":"error"},
+  {"inputs":[{"name":"modelId","type":"bytes32"}],"name":"RevenueDepositsNone","type":"error"},
+  {"inputs":[],"name":"RevenueDepositsNothingArrived","type":"error"},
+  {"inputs":[{"name":"caller","type":"address"}],"name":"RevenueDepositsOnlyRewards","type":"error"},
+  {"inputs":[{"name":"amount","type":"uint256"},{"name":"authorisable","type":"uint256"}],"name":"RevenueDepositsOverBudget","type":"error"},
+  {"inputs":[{"name":"balance","type":"uint256"},{"name":"held","type":"uint256"}],"name":"RevenueDepositsShort","type":"error"},
   {"inputs":[{"name":"count","type":"uint256"}],"name":"RunRegistryBuildCount","type":"error"},
   {"inputs":[{"name":"field","type":"uint256"},{"name":"value","type":"uint256"},{"name":"min","type":"uint256"},{"name":"max","type":"uint256"}],"name":"RunRegistryParamOutOfBounds","type":"error"},
   {"inputs":[{"name":"rule","type":"bytes32"}],"name":"RunRegistryParamsInconsistent","type":"error"},
@@ -869,6 +905,7 @@ export const errorsAbi = [
   {"inputs":[{"name":"caller","type":"address"}],"name":"TimelockUnauthorizedCaller","type":"error"},
   {"inputs":[{"name":"predecessorId","type":"bytes32"}],"name":"TimelockUnexecutedPredecessor","type":"error"},
   {"inputs":[{"name":"operationId","type":"bytes32"},{"name":"expectedStates","type":"bytes32"}],"name":"TimelockUnexpectedOperationState","type":"error"},
+  {"inputs":[{"name":"caller","type":"address"}],"name":"TokenVaultOnlyKeeper","type":"error"},
   {"inputs":[{"name":"length","type":"uint256"}],"name":"ValidatorSetBadLength","type":"error"},
   {"inputs":[{"name":"signer","type":"address"}],"name":"ValidatorSetBadSigner","type":"error"},
   {"inputs":[{"name":"modelId","type":"bytes32"},{"name":"epoch","type":"uint64"}],"name":"ValidatorSetChangedThisEpoch","type":"error"},

@@ -11,6 +11,7 @@ import {
   modelGovernorAbi,
   modelRegistryAbi,
   modelSharesAbi,
+  revenueDepositsAbi,
   runRegistryAbi,
   stakeManagerAbi,
   validatorSetAbi,
@@ -113,31 +114,34 @@ export const maintainersSet = ({ addresses, modelId }: OfModel) => ({
   args: narrowed({ modelId }),
 });
 
-export const rootPosted = ({ addresses, modelId }: OfModel) => ({
+type OfRoots = OfModel & {
+  /** What is paid for, of `rewardKind`; any if not said. */
+  readonly kind?: number;
+};
+
+export const rootPosted = ({ addresses, modelId, kind }: OfRoots) => ({
   address: addresses.computeRewards,
   abi: computeRewardsAbi,
   eventName: "RootPosted" as const,
-  args: narrowed({ modelId }),
+  args: narrowed({ modelId, kind }),
 });
 
-export const rootActivated = ({ addresses, modelId }: OfModel) => ({
+export const rootActivated = ({ addresses, modelId, kind }: OfRoots) => ({
   address: addresses.computeRewards,
   abi: computeRewardsAbi,
   eventName: "RootActivated" as const,
-  args: narrowed({ modelId }),
+  args: narrowed({ modelId, kind }),
 });
 
-type OfDispute = OfModel & { readonly kind?: number };
-
 /** A pending root is disputed, and the holders vote on it. */
-export const rootDisputed = ({ addresses, modelId, kind }: OfDispute) => ({
+export const rootDisputed = ({ addresses, modelId, kind }: OfRoots) => ({
   address: addresses.computeRewards,
   abi: computeRewardsAbi,
   eventName: "RootDisputed" as const,
   args: narrowed({ modelId, kind }),
 });
 
-export const disputeSettled = ({ addresses, modelId, kind }: OfDispute) => ({
+export const disputeSettled = ({ addresses, modelId, kind }: OfRoots) => ({
   address: addresses.computeRewards,
   abi: computeRewardsAbi,
   eventName: "DisputeSettled" as const,
@@ -145,7 +149,7 @@ export const disputeSettled = ({ addresses, modelId, kind }: OfDispute) => ({
 });
 
 /** A root was posted with a bond, because the one before it failed. */
-export const rootBacked = ({ addresses, modelId, kind }: OfDispute) => ({
+export const rootBacked = ({ addresses, modelId, kind }: OfRoots) => ({
   address: addresses.computeRewards,
   abi: computeRewardsAbi,
   eventName: "RootBacked" as const,
@@ -266,6 +270,49 @@ export const capitalRefunded = ({ sale, modelId, epoch, account }: OfBuyer) => (
   abi: capitalSaleAbi,
   eventName: "Refunded" as const,
   args: narrowed({ modelId, epoch, account }),
+});
+
+interface OfRevenue {
+  /** Address of RevenueDeposits: `revenueDepositsOf`. */
+  readonly revenue: Address;
+  readonly modelId?: Hex;
+}
+
+/** A model's vault for revenue, for ever. */
+export const revenueOpened = ({ revenue, modelId }: OfRevenue) => ({
+  address: revenue,
+  abi: revenueDepositsAbi,
+  eventName: "RevenueOpened" as const,
+  args: narrowed({ modelId }),
+});
+
+/** Revenue that arrived; of nobody where it was sent without a deposit. */
+export const revenueDeposited = ({
+  revenue,
+  modelId,
+  epoch,
+  payer,
+}: OfRevenue & { readonly epoch?: bigint; readonly payer?: AnyOf }) => ({
+  address: revenue,
+  abi: revenueDepositsAbi,
+  eventName: "RevenueDeposited" as const,
+  args: narrowed({ modelId, epoch, payer }),
+});
+
+/** What an active root may pay. */
+export const revenueSetAside = ({ revenue, modelId }: OfRevenue) => ({
+  address: revenue,
+  abi: revenueDepositsAbi,
+  eventName: "RevenueSetAside" as const,
+  args: narrowed({ modelId }),
+});
+
+/** Accounts that took less than they were owed, since the token took the rest. */
+export const revenueLost = ({ revenue, modelId, account }: OfRevenue & { readonly account?: AnyOf }) => ({
+  address: revenue,
+  abi: revenueDepositsAbi,
+  eventName: "RevenueLost" as const,
+  args: narrowed({ modelId, account }),
 });
 
 interface OfStakes {

@@ -29,6 +29,7 @@ export * from "./governance.ts";
 export * from "./grants.ts";
 export * from "./logs.ts";
 export * from "./models.ts";
+export * from "./revenue.ts";
 export * from "./rewards.ts";
 export * from "./runs.ts";
 export * from "./shares.ts";

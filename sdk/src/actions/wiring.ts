@@ -21,7 +21,6 @@ import { getCode, readContract } from "viem/actions";
 import {
   bootstrapAbi,
   capitalSaleAbi,
-  capitalVaultAbi,
   checkpointRegistryAbi,
   codeGrantsAbi,
   computeRewardsAbi,
@@ -30,8 +29,10 @@ import {
   modelRegistryAbi,
   modelSharesAbi,
   modelTimelockAbi,
+  revenueDepositsAbi,
   runRegistryAbi,
   stakeManagerAbi,
+  tokenVaultAbi,
   validatorSetAbi,
 } from "../abis/index.ts";
 import { rewardKind } from "../protocol/codes.ts";
@@ -108,10 +109,10 @@ async function distributorOf(client: Client, { addresses, ...options }: WiringAr
   return isAddress(said) ? said : zeroAddress;
 }
 
-/** Says whether models are in bootstrap, as ComputeRewards names it; the zero address where it names none. */
-async function bootstrapOf(client: Client, { addresses, ...options }: WiringArgs): Promise<Address> {
+/** What ComputeRewards names by a getter; the zero address where it names nothing. */
+async function namedByRewards(client: Client, { addresses, ...options }: WiringArgs, getter: string): Promise<Address> {
   const rewards: Subject = ["ComputeRewards", addresses.computeRewards, computeRewardsAbi];
-  const said = await say(client, rewards, "bootstrap", [], options);
+  const said = await say(client, rewards, getter, [], options);
   return isAddress(said) ? said : zeroAddress;
 }
 
@@ -169,6 +170,8 @@ export interface DeploymentWiringArgs extends WiringArgs {
   readonly stakeManager?: Address;
   /** Where it is known what should say whether models are in bootstrap. */
   readonly bootstrap?: Address;
+  /** Where it is known where revenue should arrive. */
+  readonly revenueDeposits?: Address;
 }
 
 /** Of what keeps runs and who signs for them. */
@@ -204,19 +207,40 @@ const ofStake = ({ modelRegistry, ...addresses }: WiringArgs["addresses"]): read
   ["disputes", addresses.computeRewards],
 ];
 
+/** Whom revenue obeys. */
+const ofRevenue = ({ modelRegistry, computeRewards }: WiringArgs["addresses"], sale: Address): readonly Question[] => [
+  ["registry", modelRegistry],
+  ["capitalSale", sale],
+  ["rewards", computeRewards],
+];
+
+/** What is known of a deployment besides its documents, and what the contracts say where it is not. */
+async function askedOf(
+  client: Client,
+  { addresses, codeGrants, capitalSale, bootstrap, stakeManager, revenueDeposits, ...options }: DeploymentWiringArgs,
+) {
+  const args = { addresses, ...options };
+  const { code, capital } = rewardKind;
+  return {
+    options,
+    grants: codeGrants ?? (await distributorOf(client, args, code)),
+    sale: capitalSale ?? (await distributorOf(client, args, capital)),
+    stakes: stakeManager ?? (await namedByRegistry(client, args, "stakeManager")),
+    young: bootstrap ?? (await namedByRewards(client, args, "bootstrap")),
+    revenue: revenueDeposits ?? (await namedByRewards(client, args, "revenueDeposits")),
+  };
+}
+
 /** All that the contracts of a deployment say of each other. */
 export async function deploymentWiring(
   client: Client,
-  { addresses, implementations, codeGrants, capitalSale, bootstrap, stakeManager, ...options }: DeploymentWiringArgs,
+  { addresses, implementations, ...known }: DeploymentWiringArgs,
 ): Promise<Wire[]> {
   const { modelRegistry, validatorSet, emission, computeRewards } = addresses;
+  const { grants, sale, stakes, young, revenue, options } = await askedOf(client, { addresses, ...known });
   const made = await implementationsOf(client, { addresses, ...options });
   const { shares, governor, timelock } = implementations ?? made;
   const { compute, code, capital, treasury } = rewardKind;
-  const grants = codeGrants ?? (await distributorOf(client, { addresses, ...options }, code));
-  const sale = capitalSale ?? (await distributorOf(client, { addresses, ...options }, capital));
-  const stakes = stakeManager ?? (await namedByRegistry(client, { addresses, ...options }, "stakeManager"));
-  const young = bootstrap ?? (await bootstrapOf(client, { addresses, ...options }));
   const ofMinted: readonly Question[] = [
     ["registry", modelRegistry],
     ["emission", emission],
@@ -261,7 +285,7 @@ export async function deploymentWiring(
       ],
       [
         ["ComputeRewards", computeRewards, computeRewardsAbi],
-        [...ofDistributors, ["bootstrap", young]],
+        [...ofDistributors, ["bootstrap", young], ["revenueDeposits", revenue]],
       ],
       [
         ["Bootstrap", young, bootstrapAbi],
@@ -269,6 +293,7 @@ export async function deploymentWiring(
       ],
       [["CodeGrants", grants, codeGrantsAbi], ofDistributors],
       [["CapitalSale", sale, capitalSaleAbi], ofMinted],
+      [["RevenueDeposits", revenue, revenueDepositsAbi], ofRevenue(addresses, sale)],
       [["StakeManager", stakes, stakeManagerAbi], ofStake(addresses)],
     ],
     options,
@@ -281,22 +306,34 @@ const cloneOf = (implementation: Address): Hex =>
 
 const roleOf = (name: string): Hex => keccak256(stringToHex(name));
 
-/** What holds a model's deposits, where it sells shares: whoever moves them must be the sale. */
+/** What holds a model's deposits and its revenue, where there is such: whoever moves them must be the sale, or RevenueDeposits. */
 async function vaultWiring(
   client: Client,
   { addresses, modelId, ...options }: WiringArgs & { readonly modelId: Hex },
 ): Promise<Wire[]> {
-  const address = await distributorOf(client, { addresses, ...options }, rewardKind.capital);
-  if (address === zeroAddress) return [];
-  const { vault } = await readContract(client, {
-    address,
-    abi: capitalSaleAbi,
-    functionName: "bookOf",
-    args: [modelId],
-    ...options,
-  });
-  if (vault === zeroAddress) return [];
-  return ask(client, [[["The model's vault", vault, capitalVaultAbi], [["sale", address]]]], options);
+  const book = { functionName: "bookOf", args: [modelId], ...options } as const;
+  const sale = await distributorOf(client, { addresses, ...options }, rewardKind.capital);
+  const revenue = await namedByRewards(client, { addresses, ...options }, "revenueDeposits");
+  const vaults = [
+    [
+      "The model's vault",
+      sale === zeroAddress ? undefined : await readContract(client, { address: sale, abi: capitalSaleAbi, ...book }),
+      sale,
+    ],
+    [
+      "The model's vault of revenue",
+      revenue === zeroAddress
+        ? undefined
+        : await readContract(client, { address: revenue, abi: revenueDepositsAbi, ...book }),
+      revenue,
+    ],
+  ] as const;
+  const rows = vaults
+    .flatMap(([name, found, keeper]) =>
+      found === undefined || found.vault === zeroAddress ? [] : [[name, found.vault, keeper] as const],
+    )
+    .map(([name, vault, keeper]) => [[name, vault, tokenVaultAbi], [["keeper", keeper]]] as const);
+  return ask(client, rows, options);
 }
 
 /** All that a model's own contracts say of each other, and what code they run. */

@@ -1,4 +1,4 @@
-/** Errors of CapitalSale and its vaults. */
+/** Errors of CapitalSale. */
 import { define } from "./define.ts";
 
 export const CapitalSaleBadAccountError = define(
@@ -65,8 +65,4 @@ export const CapitalSaleTooLittleError = define(
   "CapitalSaleTooLittle",
   (account, amount, atLeast) =>
     `${account} would be paid back ${amount}, and ${atLeast} at the least was asked for: look at what the token took, and ask anew.`,
-);
-export const CapitalVaultOnlySaleError = define(
-  "CapitalVaultOnlySale",
-  (caller) => `A vault's deposits are moved by the sale alone, not by ${caller}.`,
 );

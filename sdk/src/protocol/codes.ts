@@ -38,8 +38,11 @@ export const outcomeCode = {
 } as const;
 export type Outcome = (typeof outcomeCode)[keyof typeof outcomeCode];
 
-/** Reward leaf kind and Emission kind; `npm run build:solidity` writes them to Kinds.sol. */
-export const rewardKind = { compute: 1, code: 2, capital: 3, treasury: 4 } as const;
+/** Kinds of contribution that shares are minted for: Emission's. `npm run build:solidity` writes them to Kinds.sol, with the others. */
+export const mintedKind = { compute: 1, code: 2, capital: 3, treasury: 4 } as const;
+
+/** What is paid for: of reward leaves, roots and attestations. Revenue mints nothing. */
+export const rewardKind = { ...mintedKind, revenue: 5 } as const;
 
 /** RunRegistry's Status. */
 export const runStatus = { open: 0, paused: 1, finished: 2 } as const;

@@ -70,6 +70,41 @@ export const EpochInputs = Type.Object(
 );
 export type EpochInputs = Static<typeof EpochInputs>;
 
+/** What a root of revenue was computed from, for every epoch covered in which some arrived. */
+export const RevenueInputs = Type.Object(
+  {
+    version: Version1,
+    modelId: Hash32,
+    /** What revenue is paid in. */
+    token: Address20,
+    /** Who gets what is no holder's: the model's timelock. */
+    treasury: Address20,
+    /** Who has no share in revenue, by ascending account. */
+    excluded: Type.Array(Address20, { maxItems: 64 }),
+    /** What the root sets aside, in the token's smallest units. */
+    available: Decimal,
+    epochs: Type.Array(
+      Type.Object(
+        {
+          epoch: Count,
+          /** Chain seconds. */
+          start: Count,
+          end: Count,
+          /** In the token's smallest units. */
+          arrived: Decimal,
+          /** Σ share wei × seconds of those who count. */
+          weight: Decimal,
+          /** Those whose part is above 0, by ascending account. */
+          holders: Type.Array(Type.Object({ account: Address20, weight: Decimal, amount: Decimal }, closed)),
+        },
+        closed,
+      ),
+    ),
+  },
+  closed,
+);
+export type RevenueInputs = Static<typeof RevenueInputs>;
+
 /** Leaves of a root's tree, by ascending account: what each earned in the root's epochs. */
 export const RewardsFile = Type.Object(
   {

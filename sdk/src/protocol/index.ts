@@ -22,6 +22,7 @@ export * from "./leaves.ts";
 export * from "./messages.ts";
 export * from "./parameters.ts";
 export * from "./params.ts";
+export * from "./revenue.ts";
 export * from "./routes.ts";
 export * from "./screening.ts";
 export * from "./session.ts";

@@ -24,6 +24,7 @@ import {ModelShares} from "../../../contracts/models/ModelShares.sol";
 import {CapitalSale} from "../../../contracts/rewards/CapitalSale.sol";
 import {CodeGrants} from "../../../contracts/rewards/CodeGrants.sol";
 import {ComputeRewards} from "../../../contracts/rewards/ComputeRewards.sol";
+import {RevenueDeposits} from "../../../contracts/rewards/RevenueDeposits.sol";
 import {StakeManager} from "../../../contracts/staking/StakeManager.sol";
 import {CheckpointRegistry} from "../../../contracts/training/CheckpointRegistry.sol";
 import {RunRegistry} from "../../../contracts/training/RunRegistry.sol";
@@ -57,6 +58,7 @@ abstract contract Fixture is Assertions {
     ComputeRewards internal rewards;
     CodeGrants internal grants;
     CapitalSale internal capital;
+    RevenueDeposits internal revenue;
     StakeManager internal stakes;
     Bootstrap internal bootstrap;
 
@@ -98,6 +100,7 @@ abstract contract Fixture is Assertions {
         rewards = ComputeRewards(placeOf("rewards"));
         grants = CodeGrants(placeOf("grants"));
         capital = CapitalSale(placeOf("capital"));
+        revenue = RevenueDeposits(placeOf("revenue"));
         stakes = StakeManager(placeOf("stakes"));
         bootstrap = Bootstrap(placeOf("bootstrap"));
         sharesImplementation = new ModelShares(registry, address(emission));
@@ -116,13 +119,20 @@ abstract contract Fixture is Assertions {
         );
         deployer.deploy(
             "rewards",
-            bytes.concat(type(ComputeRewards).creationCode, abi.encode(registry, emission, validators, bootstrap))
+            bytes.concat(
+                type(ComputeRewards).creationCode,
+                abi.encode(registry, emission, validators, bootstrap, revenue)
+            )
         );
         deployer.deploy(
             "grants",
             bytes.concat(type(CodeGrants).creationCode, abi.encode(registry, emission, validators))
         );
         deployer.deploy("capital", bytes.concat(type(CapitalSale).creationCode, abi.encode(registry, emission)));
+        deployer.deploy(
+            "revenue",
+            bytes.concat(type(RevenueDeposits).creationCode, abi.encode(registry, capital, rewards))
+        );
         deployer.deploy(
             "stakes",
             bytes.concat(type(StakeManager).creationCode, abi.encode(registry, runs, rewards, validators, rewards))

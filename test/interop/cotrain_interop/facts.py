@@ -106,6 +106,11 @@ def _run(chain: Chain, event: Event) -> RunFacts:
     return RunFacts(run_id, event["definition"], event["fragments"], posters, heads, versions, list(admitted))
 
 
+def _of_compute(events: list[Event]) -> list[Event]:
+    """Roots of revenue pay another token, by another rule: revenue.py has it."""
+    return [event for event in events if event["kind"] == 1]
+
+
 def read_model(chain: Chain, run_id: str) -> ModelFacts:
     registered = chain.events("RunRegistered", runId=run_id)
     require(len(registered) == 1, f"there is no run {run_id}")
@@ -120,9 +125,9 @@ def read_model(chain: Chain, run_id: str) -> ModelFacts:
         runs=runs,
         budgets=chain.events("BudgetSet", modelId=model_id),
         sets=sets,
-        posted=chain.events("RootPosted", modelId=model_id),
-        activated=chain.events("RootActivated", modelId=model_id),
-        claimed=chain.events("Claimed", modelId=model_id),
+        posted=_of_compute(chain.events("RootPosted", modelId=model_id)),
+        activated=_of_compute(chain.events("RootActivated", modelId=model_id)),
+        claimed=_of_compute(chain.events("Claimed", modelId=model_id)),
     )
 
 

@@ -13,6 +13,7 @@ from .base import Mismatch, cid_of, digest_of_json, canonical, encode, equal, ke
 from .facts import HEAD_TYPE, Schedule, drawn_fragment
 from .pay import quality, share_out
 from .report import Report
+from .revenue import amounts as revenue_amounts
 from .schedule import learning_rate
 from .screening import MOST_PASSES, WHOLE, Gate, Payload, Screening, bits_of, drops_momentum, norm_of, sketch_of
 from .signing import domain_separator, signer_of, struct_digest, struct_hash
@@ -35,6 +36,7 @@ def check_vectors(spec: Spec, directory: Path, report: Report) -> None:
         "tables": _tables,
         "contributions": _contributions,
         "schedules": _schedules,
+        "revenue": _revenue,
         "round": _round,
     }
     with report.about("protocol.json"):
@@ -202,6 +204,13 @@ def _contributions(spec: Spec, vectors: list[dict]) -> int:
         amounts = share_out(sums, int(case["budget"]))
         found = {each["account"]: (int(each["contribution"]), int(each["amount"])) for each in case["result"]}
         equal(case["name"], {account: (value, amounts[account]) for account, value in sums.items()}, found)
+    return len(vectors)
+
+
+def _revenue(spec: Spec, vectors: list[dict]) -> int:
+    for case in vectors:
+        found = revenue_amounts(case["transfers"], case["epochs"], case["excluded"], case["treasury"], int(case["available"]))
+        equal(case["name"], found, {each["account"]: int(each["amount"]) for each in case["amounts"]})
     return len(vectors)
 
 

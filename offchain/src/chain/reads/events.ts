@@ -20,6 +20,7 @@ import {
   type Digest,
   documentsInProposal,
   type ModelId,
+  rewardKind,
   type RunId,
   structHash,
   zeroHash,
@@ -133,7 +134,7 @@ export function readEvents(from: ReadFrom): ContractEvents {
       createHistory({
         ...from,
         confirmations,
-        query: rootPosted({ addresses, modelId }),
+        query: rootPosted({ addresses, modelId, kind: rewardKind.compute }),
         map: (logs) => logs.map((log) => postedRoot(modelId, log)),
       }),
     );
@@ -142,7 +143,7 @@ export function readEvents(from: ReadFrom): ContractEvents {
   const activations = histories((modelId: ModelId) =>
     createHistory({
       ...from,
-      query: rootActivated({ addresses, modelId }),
+      query: rootActivated({ addresses, modelId, kind: rewardKind.compute }),
       map: (logs) => logs.map((log) => activatedRoot(modelId, log)),
     }),
   );

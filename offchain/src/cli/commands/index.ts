@@ -29,6 +29,8 @@ import { posterProposeCommand } from "./poster.ts";
 import { proposalsCancelCommand } from "./proposalsCancel.ts";
 import { proposalsExecuteCommand, proposalsListCommand } from "./proposals.ts";
 import { proposeCommand } from "./propose.ts";
+import { revenueClaimCommand, revenueDepositCommand, revenueListCommand, revenueShowCommand } from "./revenue.ts";
+import { revenueActivateCommand, revenueAttestCommand } from "./revenueRoot.ts";
 import { rewardsClaimCommand, rewardsListCommand } from "./rewards.ts";
 import { sharesCommand } from "./shares.ts";
 import { signersCommands } from "./signers.ts";
@@ -84,6 +86,12 @@ export const commands: readonly Command[] = [
   capitalClaimCommand,
   capitalRefundCommand,
   capitalProposeCommand,
+  revenueDepositCommand,
+  revenueListCommand,
+  revenueShowCommand,
+  revenueAttestCommand,
+  revenueActivateCommand,
+  revenueClaimCommand,
   emissionShowCommand,
   emissionProposeCommand,
   ...signersCommands,
@@ -115,6 +123,7 @@ export const groupSummaries: Readonly<Record<string, string>> = {
   validators: "who attests what a run pays, and proposing others",
   builds: "which machines can train a run bit for bit, and proposing another kind of device",
   proposals: "what holders decide: proposals, and carrying out what they accepted",
+  revenue: "what a model is paid, and what of it its holders get",
   rewards: "what wallets earned, and claiming it",
   market: "GPUs of clouds and hosts: what they offer, plans, and accounts there",
   checkpoint: "checkpoints: which there are, and as files",

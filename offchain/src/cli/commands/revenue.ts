@@ -1,0 +1,231 @@
+/** `cotrain revenue`: what a model earned, and what of it holders get. */
+import { activeRoot, unpaidLeaves } from "@cotrain/sdk/actions";
+import { type Address, rewardKind } from "@cotrain/sdk/protocol";
+
+import { formatAddress, shortAddress, timeText, UserError, wrap } from "../../base/index.ts";
+import {
+  claimLeaves,
+  computeRevenue,
+  type EarningEpoch,
+  earningEpochs,
+  namedWallet,
+  payRevenue,
+  prepareDeposit,
+  type Revenue,
+  revenueAt,
+  revenueLeaves,
+  revenueRoots,
+  tokenAmount,
+  tokenText,
+} from "../../run/index.ts";
+import { toggle } from "../../service/index.ts";
+import { defineCommand } from "../command.ts";
+import { columnsOf, factTable, table } from "../output.ts";
+import { atPlace, type Place, placeOptions, requireEntries, signingAs, signingOptions } from "../place.ts";
+
+const told = (text: string): string[] => wrap(text, columnsOf(process.stdout));
+
+/** `cotrain revenue deposit`. */
+export const revenueDepositCommand = defineCommand({
+  name: "revenue deposit",
+  summary: "pay a model revenue, in its capital token, which its holders share",
+  args: [{ name: "amount", description: "what is paid, in the capital token, such as 12.5" }],
+  options: {
+    ...signingOptions,
+    yes: toggle({ description: "pay; without it, it is only said what that would be", default: false }),
+  },
+  examples: [
+    ["npx cotrain revenue deposit 12.5", "says whom that pays, and sends nothing"],
+    ["npx cotrain revenue deposit 12.5 --yes", "paid by the first wallet of this directory"],
+  ],
+  notes: [
+    "In somebody else's run name it with --run and its contracts with --deployment: the wallet pays whom these name.",
+    "On the local chain the wallet is given the test dollars that it lacks.",
+  ],
+  async run({ args: [text = ""], options, output }) {
+    const own = await namedWallet(options);
+    const { words, ...paid } = await atPlace(options, own, async (place) => {
+      const [entry] = requireEntries(place, options);
+      const revenue = await revenueAt(place);
+      const { token, epoch } = revenue;
+      const amount = tokenAmount(text, token);
+      const payer = entry?.account ?? null;
+      const words = `${payer === null ? "The wallet" : formatAddress(payer)} pays ${tokenText(amount, token)} (${amount} of the smallest units of ${formatAddress(token.address)}) as revenue of epoch ${epoch}. It is shared among those who hold shares in that epoch, each by what it holds and for how long; what nobody is owed goes to the model's treasury. Nobody can take it back.`;
+      const nothing = { words, payer, token, amount, epoch, arrived: 0n, transaction: null };
+      if (!options.yes || !entry) return nothing;
+      if (!place.pinned)
+        throw new UserError(
+          "REVENUE_UNPINNED",
+          "Whom the wallet would pay is the coordinator's word alone: name the run with --run and its contracts with --deployment.",
+        );
+      if (!output.json) output.notice(words);
+      const client = await signingAs(place, entry, options);
+      await prepareDeposit(place, client, { sale: revenue.revenue, token }, amount);
+      const { event, receipt } = await payRevenue(place, client, revenue, amount);
+      return { ...nothing, epoch: Number(event.epoch), arrived: event.amount, transaction: receipt.transactionHash };
+    });
+    const { arrived, token, epoch, transaction } = paid;
+    output.result(
+      paid,
+      transaction === null
+        ? [...told(words), ...told("Nothing was sent: --yes pays it.")]
+        : told(`${tokenText(arrived, token)} are revenue of epoch ${epoch}, by ${transaction}.`),
+    );
+  },
+});
+
+type EpochState = "set aside" | "to be set aside" | "lasts";
+
+function epochLines({ token, book }: Revenue, epochs: readonly (EarningEpoch & { readonly state: EpochState })[]) {
+  const plain = { ...token, symbol: "" };
+  return [
+    ...table(
+      [
+        ["epoch", `arrived (${token.symbol})`, "deposits", ""],
+        ...epochs.map(({ epoch, arrived, deposits, state }) => [
+          String(epoch),
+          tokenText(arrived, plain).trimEnd(),
+          String(deposits),
+          state,
+        ]),
+      ],
+      [0, 1, 2],
+    ),
+    ...told(
+      `Roots have set ${tokenText(book?.setAside ?? 0n, token)} aside for holders; ${tokenText(book?.held ?? 0n, token)} lie in the model's vault.`,
+    ),
+  ];
+}
+
+/** Where no vault is open yet. */
+const emptyBook = { vault: null, arrived: 0n, setAside: 0n, held: 0n };
+
+/** `cotrain revenue list`. */
+export const revenueListCommand = defineCommand({
+  name: "revenue list",
+  summary: "what a model earned in which epoch, and what of it roots have set aside for holders",
+  options: placeOptions,
+  examples: [["npx cotrain revenue list", "every epoch in which revenue arrived, oldest first"]],
+  async run({ options, output }) {
+    const { revenue, epochs, roots } = await atPlace(options, undefined, async (place) => {
+      const revenue = await revenueAt(place);
+      const newest = await place.connection.call((client) => client.getBlockNumber());
+      const [epochs, roots] = await Promise.all([earningEpochs(place, revenue, newest), revenueRoots(place)]);
+      return { revenue, epochs, roots };
+    });
+    const covered = roots.at(-1)?.toEpoch ?? 0;
+    const stateOf = (epoch: number): EpochState => {
+      if (epoch <= covered) return "set aside";
+      return epoch < revenue.epoch ? "to be set aside" : "lasts";
+    };
+    const listed = epochs.map((each) => ({ ...each, state: stateOf(each.epoch) }));
+    const { vault, arrived, setAside, held } = revenue.book ?? emptyBook;
+    output.result(
+      { token: revenue.token, contract: revenue.revenue, vault, arrived, setAside, held, epochs: listed, roots },
+      listed.length === 0 ? ["Nobody has paid this model anything."] : epochLines(revenue, listed),
+    );
+  },
+});
+
+/** What the next root would be, of the epochs that are over. */
+async function nextRoot(place: Place, epoch: number) {
+  const { addresses, modelId } = place;
+  const kind = rewardKind.revenue;
+  const active = await place.connection.call((client) => activeRoot(client, { addresses, modelId, kind }));
+  return { index: (active?.index ?? 0) + 1, fromEpoch: (active?.toEpoch ?? 0) + 1, toEpoch: epoch - 1 };
+}
+
+/** `cotrain revenue show`. */
+export const revenueShowCommand = defineCommand({
+  name: "revenue show",
+  summary: "how the revenue that no root has set aside yet is shared, computed here from the chain",
+  options: placeOptions,
+  examples: [["npx cotrain revenue show", "of the epochs that are over: who gets how much, and why"]],
+  notes: ["It is what validators should sign: docs/protocol.md has the rule."],
+  async run({ options, output }) {
+    const { token, root, found, now } = await atPlace(options, undefined, async (place) => {
+      const revenue = await revenueAt(place);
+      const root = await nextRoot(place, revenue.epoch);
+      const newest = await place.connection.call((client) => client.getBlockNumber());
+      const isOver = root.toEpoch >= root.fromEpoch;
+      const found = isOver ? await computeRevenue(place, revenue, root, newest) : undefined;
+      return { token: revenue.token, root, found, now: revenue.now };
+    });
+    const { index, fromEpoch, toEpoch } = root;
+    const treasury = found?.inputs.treasury;
+    const nameOf = (account: string): string =>
+      account === treasury ? "the treasury" : formatAddress(account as Address);
+    output.result(
+      { token, index, fromEpoch, toEpoch, total: found?.total ?? 0n, leaves: found?.rewards.leaves ?? [] },
+      found === undefined
+        ? told(`At ${timeText(now)} there is no revenue of an epoch that is over and that no root has set aside.`)
+        : [
+            ...factTable(
+              [
+                ["root", `${index}, of the epochs ${fromEpoch} to ${toEpoch}`],
+                ["sets aside", tokenText(found.total, token)],
+              ],
+              columnsOf(process.stdout),
+            ),
+            ...table(
+              [
+                ["who", `gets (${token.symbol})`],
+                ...found.rewards.leaves.map(({ account, amount }) => [
+                  nameOf(account),
+                  tokenText(BigInt(amount), { ...token, symbol: "" }).trimEnd(),
+                ]),
+              ],
+              [1],
+            ),
+          ],
+    );
+  },
+});
+
+/** `cotrain revenue claim`. */
+export const revenueClaimCommand = defineCommand({
+  name: "revenue claim",
+  summary: "claim a wallet's share of revenue; each wallet pays its own gas",
+  options: signingOptions,
+  examples: [
+    ["npx cotrain revenue claim", "for every wallet of this directory"],
+    ["npx cotrain revenue claim --wallet me.json --passphrase-file pass", "for one wallet"],
+  ],
+  notes: ["Nobody has to publish anything for it: what each root pays is computed from the chain."],
+  async run({ options, output }) {
+    const own = await namedWallet(options);
+    const { token, claims, unsound } = await atPlace(options, own, async (place) => {
+      const entries = requireEntries(place, options);
+      const revenue = await revenueAt(place);
+      const newest = await place.connection.call((client) => client.getBlockNumber());
+      const accounts = entries.map(({ account }) => account);
+      const { leavesOf, unsound } = await revenueLeaves(place, revenue, accounts, newest);
+      const { addresses, modelId } = place;
+      const claims = [];
+      for (const entry of entries) {
+        const { name, account } = entry;
+        const where = { addresses, modelId, account, kind: rewardKind.revenue };
+        const all = leavesOf(account);
+        const leaves = await place.connection.call((client) => unpaidLeaves(client, { ...where, leaves: all }));
+        const paid =
+          leaves.length === 0
+            ? { amount: 0n, transaction: null }
+            : await claimLeaves(await signingAs(place, entry, options), where, leaves);
+        claims.push({ name, account: formatAddress(account), ...paid });
+      }
+      return { token: revenue.token, claims, unsound };
+    });
+    output.result({ token, claims, unsound }, [
+      ...claims.map(({ name, account, amount, transaction }) =>
+        transaction === null
+          ? `${name} ${shortAddress(account)} has no revenue to claim`
+          : `${name} ${shortAddress(account)} claimed ${tokenText(amount, token)} in ${transaction}`,
+      ),
+      ...(unsound.length === 0
+        ? []
+        : told(
+            `Nothing of ${unsound.length === 1 ? "root" : "roots"} ${unsound.join(", ")} is claimed: by this chain it should be another.`,
+          )),
+    ]);
+  },
+});

@@ -1,0 +1,268 @@
+/**
+ * The next root of revenue on its way from validator to validator: a file with what they sign and who has signed. Everybody computes it
+ * from the chain, so that nothing in the file is believed; it only says up to which block, and until when it can be posted.
+ */
+import { activeRoot, bondOf, getAllLogs, pendingRoot, rootPosted, scheduleOf } from "@cotrain/sdk/actions";
+import {
+  Address20,
+  asAddress,
+  asDigest,
+  asHead,
+  asModelId,
+  asRunId,
+  type Attestation,
+  type Digest,
+  digestOfJson,
+  type Domain,
+  domainFor,
+  endOfEpoch,
+  epochAt,
+  type EpochManifest,
+  type Hex,
+  MAX_DEADLINE_DELAYS,
+  rewardKind,
+  Signature65,
+  structHash,
+  toWire,
+  wireSchema,
+  zeroHash,
+} from "@cotrain/sdk/protocol";
+import { Type } from "typebox";
+
+import { RetryableError, timeText, UserError } from "../base/index.ts";
+import type { ChainReader } from "../chain/index.ts";
+import { readStateFile, writeStateFile } from "../service/index.ts";
+import { rewardTreeOf } from "./epochDocuments.ts";
+import type { ReadBlock } from "./ports.ts";
+import type { Revenue, RevenuePlace } from "./revenue.ts";
+import { computeRevenue, type RevenueComputation } from "./revenueShares.ts";
+import { MAX_SIGNATURES, type SignedStatement, signersOfFile, structOfFile } from "./signatures.ts";
+
+/** Where a root of revenue is computed and signed. */
+interface RevenueRootPlace extends RevenuePlace {
+  readonly reader: Pick<ChainReader, "chainId" | "tip" | "confirmations" | "blockHash" | "validators">;
+}
+
+const RevenueRootFile = Type.Object(
+  {
+    version: Type.Literal(1),
+    chainId: Type.Integer({ minimum: 1 }),
+    computeRewards: Address20,
+    attestation: wireSchema("Attestation"),
+    signatures: Type.Array(Signature65, { maxItems: MAX_SIGNATURES }),
+  },
+  { additionalProperties: false },
+);
+
+/** A root of revenue, and the signatures of validators by who signed, ascending. */
+export interface RevenueStatement extends SignedStatement<"Attestation"> {
+  readonly computation: RevenueComputation;
+  /** The set in force. */
+  readonly validators: readonly `0x${string}`[];
+  readonly threshold: number;
+}
+
+const kind = rewardKind.revenue;
+const domainOf = ({ reader, addresses }: RevenueRootPlace): Domain =>
+  domainFor(reader.chainId, asAddress(addresses.computeRewards));
+
+async function timeAt({ connection }: RevenueRootPlace, { number }: ReadBlock): Promise<number> {
+  const block = await connection.call((client) => client.getBlock({ blockNumber: BigInt(number) }));
+  return Number(block.timestamp);
+}
+
+/** Digest of the manifest under the active root of revenue; null before the first. */
+async function manifestBefore({ connection, addresses, modelId, fromBlock }: RevenueRootPlace, index: number) {
+  if (index === 0) return null;
+  const { logs } = await connection.call((client) =>
+    getAllLogs(client, rootPosted({ addresses, modelId, kind }), { from: BigInt(fromBlock) }),
+  );
+  // What was activated is the last that was posted of its number.
+  const posted = logs.findLast(({ args }) => Number(args.index) === index);
+  if (!posted)
+    throw new RetryableError("CHAIN_MOVED", `The node tells no posting of the active root ${index} of revenue.`);
+  return asDigest(posted.args.attestation.epochDigest);
+}
+
+/** What is attested besides what was computed. */
+interface Around {
+  readonly fromEpoch: number;
+  readonly toEpoch: number;
+  readonly deadline: number;
+  readonly block: ReadBlock;
+  readonly previous: { readonly root: Hex; readonly manifest: Digest | null };
+  readonly setVersion: number;
+}
+
+function attestationOf({ inputs, rewards }: RevenueComputation, around: Around): Attestation {
+  const { fromEpoch, toEpoch, deadline, block, previous, setVersion } = around;
+  const { index } = rewards;
+  const modelId = asModelId(rewards.modelId);
+  const { root, total } = rewardTreeOf(rewards);
+  const manifest: EpochManifest = {
+    version: 1,
+    modelId,
+    kind,
+    index,
+    fromEpoch,
+    toEpoch,
+    runId: zeroHash,
+    head: zeroHash,
+    finished: [],
+    previous: previous.manifest,
+    previousRoot: previous.root,
+    root,
+    total: total.toString(),
+    inputs: digestOfJson(inputs),
+    verdicts: zeroHash,
+    rewards: digestOfJson(rewards),
+  };
+  return {
+    kind,
+    modelId,
+    index: BigInt(index),
+    fromEpoch: BigInt(fromEpoch),
+    toEpoch: BigInt(toEpoch),
+    runId: asRunId(zeroHash),
+    head: asHead(zeroHash),
+    epochDigest: digestOfJson(manifest),
+    previousRoot: previous.root,
+    root,
+    total,
+    setVersion,
+    blockNumber: BigInt(block.number),
+    blockHash: block.hash,
+    deadline: BigInt(deadline),
+  };
+}
+
+/**
+ * What validators sign of the epochs up to one that is over.
+ * @throws UserError `REVENUE_PENDING`, `REVENUE_NOTHING`, `REVENUE_BOND`; as `computeRevenue`
+ */
+async function statementOf(
+  place: RevenueRootPlace,
+  revenue: Revenue,
+  { toEpoch, deadline, block }: { readonly toEpoch: number; readonly deadline: number; readonly block: ReadBlock },
+): Promise<RevenueStatement> {
+  const { connection, addresses, modelId, reader } = place;
+  const at = { addresses, modelId, kind };
+  const [active, pending, bond, set] = await Promise.all([
+    connection.call((client) => activeRoot(client, at)),
+    connection.call((client) => pendingRoot(client, at)),
+    connection.call((client) => bondOf(client, at)),
+    reader.validators(modelId),
+  ]);
+  if (pending)
+    throw new UserError(
+      "REVENUE_PENDING",
+      `Root ${pending.index} of revenue is in its window: once that is over, "npx cotrain revenue activate" has it pay.`,
+    );
+  if (bond.isDue)
+    throw new UserError(
+      "REVENUE_BOND",
+      `A root of revenue failed, so that the next one must bear a bond of ${bond.bond} wei: post it by postRoot of the SDK.`,
+    );
+  const [index, fromEpoch] = [(active?.index ?? 0) + 1, (active?.toEpoch ?? 0) + 1];
+  const computation =
+    toEpoch < fromEpoch
+      ? undefined
+      : await computeRevenue(place, revenue, { index, fromEpoch, toEpoch }, BigInt(block.number));
+  if (!computation)
+    throw new UserError("REVENUE_NOTHING", "No revenue of an epoch that is over is left for a root to set aside.");
+  const previous = { root: active?.root ?? zeroHash, manifest: await manifestBefore(place, index - 1) };
+  const struct = attestationOf(computation, { fromEpoch, toEpoch, deadline, block, previous, setVersion: set.version });
+  const { validators, threshold } = set;
+  return { domain: domainOf(place), struct, signatures: new Map(), computation, validators, threshold };
+}
+
+/** The latest deadline that validators sign: a file takes longer than a request. */
+const latestDeadline = (end: number, postingDelay: number, now: number): number =>
+  end + Math.floor((now + MAX_DEADLINE_DELAYS * postingDelay - end) / postingDelay) * postingDelay;
+
+/**
+ * The root of all epochs that are over by the newest confirmed block.
+ * @throws as `statementOf`; RetryableError `CHAIN_MOVED`
+ */
+export async function beginRevenueRoot(place: RevenueRootPlace, revenue: Revenue): Promise<RevenueStatement> {
+  const { connection, addresses, modelId, reader } = place;
+  const { block: tip } = await reader.tip();
+  const number = Math.max(0, tip - reader.confirmations);
+  const hash = await reader.blockHash(number);
+  if (hash === undefined) throw new RetryableError("CHAIN_MOVED", `Block ${number} is not there any more.`);
+  const block = { number, hash };
+  const schedule = await connection.call((client) => scheduleOf(client, { addresses, modelId }));
+  const toEpoch = epochAt(schedule, await timeAt(place, block)) - 1;
+  const deadline = latestDeadline(endOfEpoch(schedule, toEpoch), schedule.postingDelay, revenue.now);
+  return statementOf(place, revenue, { toEpoch, deadline, block });
+}
+
+/**
+ * Reads a root from a file and computes it anew; undefined where there is no such file.
+ * @throws UserError `REVENUE_INVALID` where the file is none, is of another model, or has a signature of nobody in the set;
+ *   `REVENUE_STALE` where it can be posted no more; `REVENUE_OTHER` where it is not what this chain says; as `statementOf`
+ */
+export async function readRevenueRoot(
+  path: string,
+  place: RevenueRootPlace,
+  revenue: Revenue,
+): Promise<RevenueStatement | undefined> {
+  const { connection, addresses, modelId, reader } = place;
+  const remedy = "have it sent again, or name another file to begin anew";
+  const file = await readStateFile(path, RevenueRootFile, remedy);
+  if (!file) return undefined;
+  const named = { path, code: "REVENUE_INVALID", remedy };
+  const struct = structOfFile(named, "Attestation", file.attestation);
+  const domain = domainOf(place);
+  if (file.chainId !== domain.chainId || file.computeRewards !== domain.verifyingContract || struct.modelId !== modelId)
+    throw new UserError("REVENUE_INVALID", `${path} is of another model, or of other contracts: ${remedy}.`);
+  const stale = (what: string): never => {
+    throw new UserError("REVENUE_STALE", `${path} ${what}: name another file to begin anew.`);
+  };
+  const [toEpoch, deadline] = [Number(struct.toEpoch), Number(struct.deadline)];
+  const block = { number: Number(struct.blockNumber), hash: struct.blockHash };
+  const schedule = await connection.call((client) => scheduleOf(client, { addresses, modelId }));
+  if (deadline < revenue.now) stale(`could be posted until ${timeText(deadline)}`);
+  if (deadline > revenue.now + MAX_DEADLINE_DELAYS * schedule.postingDelay) stale("could be posted for too long");
+  if ((await reader.blockHash(block.number)) !== block.hash)
+    stale(`was read at a block ${block.number} that is not there`);
+  if ((await timeAt(place, block)) < endOfEpoch(schedule, toEpoch)) stale(`was read before epoch ${toEpoch} was over`);
+  const own = await statementOf(place, revenue, { toEpoch, deadline, block });
+  if (structHash("Attestation", own.struct) !== structHash("Attestation", struct))
+    throw new UserError(
+      "REVENUE_OTHER",
+      `${path} is not what this chain says: its root ${struct.root} sets ${struct.total} aside, and ${own.struct.root} should ${own.struct.total}. Sign nothing of it.`,
+    );
+  const signatures = await signersOfFile(named, { domain, name: "Attestation", struct }, file.signatures, {
+    of: "validators",
+    addresses: own.validators,
+  });
+  return { ...own, signatures };
+}
+
+export const writeRevenueRoot = (path: string, { domain, struct, signatures }: RevenueStatement): Promise<void> =>
+  writeStateFile(path, RevenueRootFile, {
+    version: 1,
+    chainId: domain.chainId,
+    computeRewards: domain.verifyingContract,
+    attestation: toWire("Attestation", struct),
+    signatures: [...signatures.values()],
+  });
+
+/** What was posted of the root of revenue that is in its window; undefined where none is. @throws RetryableError `CHAIN_RPC` */
+export async function pendingRevenueRoot({ connection, addresses, modelId, fromBlock }: RevenuePlace) {
+  const pending = await connection.call((client) => pendingRoot(client, { addresses, modelId, kind }));
+  if (!pending) return undefined;
+  const { logs } = await connection.call((client) =>
+    getAllLogs(client, rootPosted({ addresses, modelId, kind }), { from: BigInt(fromBlock) }),
+  );
+  const posted = logs
+    .map(({ args }) => args.attestation)
+    .findLast((each) => structHash("Attestation", each) === pending.digest);
+  if (!posted)
+    throw new RetryableError(
+      "CHAIN_RPC",
+      `The node does not tell the posting of the root in its window, ${pending.digest}.`,
+    );
+  return { ...pending, attestation: posted };
+}
