@@ -94,6 +94,8 @@ export interface Place {
   /** Block from which on the contracts exist. */
   readonly fromBlock: number;
   readonly blobs: BlobSource;
+  /** The directory whose run it is; undefined for somebody else's. */
+  readonly state: string | undefined;
   readonly entries: readonly Entry[];
   /** Run, chain and contracts are what this directory or the user names, and no coordinator's word. */
   readonly pinned: boolean;
@@ -168,6 +170,7 @@ async function atRemotePlace<T>(
       addresses,
       fromBlock,
       blobs,
+      state: undefined,
       entries,
       pinned: whole,
       embedded: false,
@@ -220,6 +223,7 @@ export async function atPlace<T>(
         addresses: made.addresses,
         fromBlock: options.fromBlock,
         blobs: blobSourceOf(run.blobs),
+        state: run.state,
         entries: ownEntries ?? walletsOf(run, party),
         pinned: true,
         embedded: rpc === undefined && run.file.chain.embedded,

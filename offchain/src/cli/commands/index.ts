@@ -37,6 +37,7 @@ import { validatorCommand } from "./validator.ts";
 import { validatorsConsentCommand } from "./validatorsConsent.ts";
 import { verifyCommand } from "./verify.ts";
 import { voteCommand } from "./vote.ts";
+import { watchCommand } from "./watch.ts";
 import { workerCommand } from "./worker.ts";
 
 export const commands: readonly Command[] = [
@@ -57,6 +58,7 @@ export const commands: readonly Command[] = [
   voteCommand,
   proposalsExecuteCommand,
   proposalsCancelCommand,
+  watchCommand,
   disputesListCommand,
   disputesOpenCommand,
   disputesSettleCommand,
