@@ -113,6 +113,7 @@ const entryOf = (account: PrivateKeyAccount): Entry => ({
 const parties = {
   owners: { is: isOwnerRole, state: ".cotrain-worker" },
   workers: { is: isWorkerRole, state: ".cotrain-worker" },
+  organisers: { is: (role: string) => role === "organiser", state: ".cotrain-worker" },
   validators: { is: isValidatorRole, state: ".cotrain-validator" },
 } as const;
 

@@ -35,7 +35,7 @@ const rootOf = (finding: { readonly digest: string; readonly index?: number }): 
   `Root ${finding.index ?? "in dispute"} (attestation ${finding.digest})`;
 
 /** What a finding is in words. @param evidence where what was found is written */
-export function findingText(finding: WatchFinding, evidence: (digest: string) => string): string {
+function findingText(finding: WatchFinding, evidence: (digest: string) => string): string {
   switch (finding.state) {
     case "idle":
       return "No root is in its window.";

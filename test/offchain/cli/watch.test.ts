@@ -71,7 +71,7 @@ test("an honest run is sound, nothing is spent on it, and what a dispute would c
   expect(stderr).toContain("Nothing is spent: no wallet is named (--wallet and --passphrase-file).");
 });
 
-test("goes on until it is told to end", async () => {
+test("ends when it is told to, in the middle of a look too", async () => {
   const looks = ["--every", "50ms", "--absent", "0.9", "--depth", "2"];
   let told = false;
   const ended = await cotrain(["watch", ...here(), ...looks], {
@@ -81,7 +81,7 @@ test("goes on until it is told to end", async () => {
       child.kill("SIGTERM");
     },
   });
-  expect(ended).toMatchObject({ code: 0, stdout: "No root is in its window.\n" });
+  expect(ended.code).toBe(0);
 });
 
 test("spends nothing on a coordinator's word, and needs somebody who serves what was published", async () => {

@@ -170,15 +170,19 @@ async function watchAt(
     const every = options.every ?? Math.min(30_000, (window * 1_000) / 16);
     const balance = own && (await connection.call((client) => client.getBalance({ address: own.address })));
     const telling = createTelling(output, evidence);
+    const ended = new Promise<void>((end) => signal.addEventListener("abort", () => end(), { once: true }));
     const cost = await reader.disputeCost(modelId);
     if (!output.json) output.notice(costText(cost, { balance, why, most: weiOf(options.maxBond) }));
     for (;;) {
       patient = sources();
-      await telling.look(
+      const looking = telling.look(
         () => watch.look(),
         () => heads.look(),
         () => reader.disputeCost(modelId),
       );
+      // A long look does not hold up who is told to end: what it writes is whole, and the next start goes on.
+      looking.catch(() => undefined);
+      await Promise.race([looking, ended]);
       if (options.once || signal.aborted) break;
       await systemClock.sleep(every, signal).catch(() => undefined);
       if (signal.aborted) break;
