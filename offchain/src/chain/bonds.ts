@@ -1,6 +1,6 @@
 /**
- * The bond that a root bears after one that failed: whether this account puts it up. What lacks is no wait of the posting journal's,
- * since heads stand behind the root in its queue: the posting ends, and whoever wants it asks again.
+ * The bond that a root bears after one that failed, and that of a dispute: whether this account puts it up. What lacks is no wait of
+ * the posting journal's, since heads stand behind the root in its queue: the posting ends, and whoever wants it asks again.
  */
 import type { ModelId } from "@cotrain/sdk/protocol";
 import { formatEther } from "viem";
@@ -17,6 +17,8 @@ const FORGOTTEN_MS = 120_000;
 export interface Bonds {
   /** What goes along with the next root, wei. @throws RetryableError `BOND_TOO_HIGH`, `BOND_LACKING` */
   due(modelId: ModelId): Promise<bigint>;
+  /** What goes along with a dispute now, wei. @throws RetryableError `DISPUTE_DEAR`, `DISPUTE_UNFUNDED` */
+  ofDispute(modelId: ModelId): Promise<bigint>;
   /** What the bond of a root waits for. */
   wait(): FeeWait | undefined;
 }
@@ -24,7 +26,7 @@ export interface Bonds {
 export interface BondModules {
   readonly reader: Pick<ChainReader, "disputeCost">;
   readonly clock: Clock;
-  /** Wei that a root may bear. */
+  /** Wei that a root may bear, and a dispute cost. */
   readonly atMost: bigint;
   /** What the fees of a transaction may take, which must be there beside it, wei. */
   readonly maxFee: bigint;
@@ -62,6 +64,21 @@ export function createBonds({ reader, clock, atMost, maxFee, balance }: BondModu
         );
       }
       waiting = undefined;
+      return bond;
+    },
+    ofDispute: async (modelId) => {
+      const { bond } = await reader.disputeCost(modelId);
+      if (bond > atMost)
+        throw new RetryableError(
+          "DISPUTE_DEAR",
+          `A dispute costs a bond of ${formatEther(bond)} coins now, and ${formatEther(atMost)} are allowed: nothing is sent.`,
+        );
+      const [asked, has] = [bond + maxFee, await balance()];
+      if (has < asked)
+        throw new RetryableError(
+          "DISPUTE_UNFUNDED",
+          `A dispute costs a bond of ${formatEther(bond)} coins now; the wallet has ${formatEther(has)} and needs ${formatEther(asked)}, the fees that it may pay included: nothing is sent.`,
+        );
       return bond;
     },
     wait: () => {

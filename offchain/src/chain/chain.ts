@@ -1,5 +1,13 @@
 /** The chain as the coordinator uses it: everything that is read, and postings that survive whatever happens. */
-import { type Address, digestOfJson, type ModelId, type Struct, toWire } from "@cotrain/sdk/protocol";
+import {
+  type Address,
+  type Digest,
+  digestOfJson,
+  type Hex,
+  type ModelId,
+  type Struct,
+  toWire,
+} from "@cotrain/sdk/protocol";
 import type { LocalAccount } from "viem";
 
 import { type Clock, RetryableError, systemClock, UserError } from "../base/index.ts";
@@ -7,7 +15,7 @@ import type { JobTable, Logger } from "../service/index.ts";
 import { createBonds, DEFAULT_BOND_AT_MOST } from "./bonds.ts";
 import { connect, type ConnectionOptions } from "./connection.ts";
 import { type JournalOptions, openJournal } from "./journal.ts";
-import type { ChainPort, ChainReader, HeadFields, NextHead } from "./ports.ts";
+import type { ChainPort, ChainReader, Disputed, HeadFields, NextHead } from "./ports.ts";
 import {
   createPostingKinds,
   HEADS_AT_ONCE,
@@ -26,13 +34,22 @@ export interface ChainOptions extends ConnectionOptions, ReaderOptions {
   readonly logger?: Logger;
   /** Ms between checks that the chain still holds what was posted; default 2,000. */
   readonly watchInterval?: number;
-  /** Wei that a root may bear as the bond that is due after one that failed; default a coin. */
+  /** Wei that a root may bear as the bond that is due after one that failed, and that a dispute may cost; default a coin. */
   readonly bondAtMost?: bigint;
   /** Ends waiting for postings. */
   readonly signal?: AbortSignal;
 }
 
 export interface Chain extends ChainPort {
+  /**
+   * Disputes the root in its window, with the bond that this costs; written down before it is sent, so that whoever asks again, after a
+   * restart too, sends nothing twice. Resolves where it is disputed already, by whomever.
+   * @param digest struct hash of the attestation
+   * @param evidence sha256 of what was found
+   * @throws RetryableError `DISPUTE_DEAR` above {@link ChainOptions.bondAtMost}, `DISPUTE_UNFUNDED`; UserError `DISPUTE_OTHER`,
+   *   `DISPUTE_LATE`
+   */
+  disputeRoot(modelId: ModelId, digest: Hex, evidence: Digest): Promise<Disputed>;
   /** The account that posts, lower case. */
   readonly poster: Address;
   /** Told whenever the chain went back behind a posting. @returns how to unsubscribe */
@@ -67,14 +84,14 @@ export async function openChain(
     balance: () => connection.call((client) => client.getBalance({ address: modules.account.address })),
   });
   const kinds = createPostingKinds({ reader, addresses: options.contracts, bonds, journal: () => journal });
-  const { heads, roots, activations, settlements } = kinds;
+  const { heads, roots, activations, disputes, settlements } = kinds;
   const journal = openJournal({
     ...options,
     clock,
     connection,
     account: modules.account,
     jobs: modules.jobs,
-    kinds: [heads, roots, activations, settlements],
+    kinds: [heads, roots, activations, disputes, settlements],
   });
   const { logger, watchInterval: interval = 2_000 } = options;
   const watch = new PostingWatch({ reader, journal, kinds, clock, logger, interval });
@@ -111,6 +128,8 @@ export async function openChain(
       watch.note({ kind: "activation", modelId, epoch });
       return posted(result);
     },
+    disputeRoot: (modelId, digest, evidence) =>
+      journal.submit(disputes, digest, { modelId, digest, evidence }, options.signal),
     settleDispute: (modelId, { digest }) => journal.submit(settlements, digest, { modelId, digest }, options.signal),
     feeWait: () => journal.feeWait() ?? bonds.wait(),
     onReverted: (listener) => watch.onReverted(listener),

@@ -253,6 +253,12 @@ export interface RootPosting extends Posting {
   readonly root: PendingRootView;
 }
 
+/** That an attestation is disputed, by whomever, or was. */
+export interface Disputed {
+  /** Its struct hash. */
+  readonly digest: Hex;
+}
+
 /** How a dispute ended. */
 export interface DisputeEnd {
   readonly ruling: RootRuling;

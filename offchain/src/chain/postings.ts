@@ -1,8 +1,9 @@
 /** The kinds of postings: what each looks for on-chain, what must come first, and what it sends. */
-import { activateRoot, postHead, postHeads, postRoot, settleDispute } from "@cotrain/sdk/actions";
+import { activateRoot, disputeRoot, postHead, postHeads, postRoot, settleDispute } from "@cotrain/sdk/actions";
 import {
   asModelId,
   type ContractAddresses,
+  type Digest,
   fromWire,
   type HeadHash,
   type Hex,
@@ -15,7 +16,16 @@ import {
 import { RetryableError, UserError } from "../base/index.ts";
 import type { Bonds } from "./bonds.ts";
 import type { Journal, PostingKind } from "./journal.ts";
-import type { ChainReader, DisputeEnd, HeadFields, HeadPosting, NextHead, PostedRoot, RootPosting } from "./ports.ts";
+import type {
+  ChainReader,
+  Disputed,
+  DisputeEnd,
+  HeadFields,
+  HeadPosting,
+  NextHead,
+  PostedRoot,
+  RootPosting,
+} from "./ports.ts";
 import { byNewest, byParent, type ParentPosting } from "./posting/order.ts";
 
 /** Heads that one transaction holds at most: so it takes no more gas than a root's, which `--max-fee` must allow as well. */
@@ -35,6 +45,13 @@ interface ActivationPayload {
   readonly epoch: number;
   readonly attestation: WireStruct<"Attestation">;
 }
+interface DisputePayload {
+  readonly modelId: ModelId;
+  /** Of the attestation. */
+  readonly digest: Hex;
+  /** sha256 of what was found. */
+  readonly evidence: Digest;
+}
 interface SettlementPayload {
   readonly modelId: ModelId;
   readonly digest: Hex;
@@ -50,13 +67,14 @@ export interface PostingKinds {
   readonly heads: PostingKind<HeadPayload, HeadPosting>;
   readonly roots: PostingKind<RootPayload, RootResult>;
   readonly activations: PostingKind<ActivationPayload, RootResult>;
+  readonly disputes: PostingKind<DisputePayload, Disputed>;
   readonly settlements: PostingKind<SettlementPayload, DisputeEnd>;
 }
 
 interface PostingModules {
   readonly reader: ChainReader;
   readonly addresses: ContractAddresses;
-  readonly bonds: Pick<Bonds, "due">;
+  readonly bonds: Pick<Bonds, "due" | "ofDispute">;
   /** The journal that the kinds are opened with. */
   readonly journal: () => Pick<Journal, "all" | "isOpen" | "reopen">;
 }
@@ -238,6 +256,34 @@ function activationPostings({ reader, addresses }: PostingModules): PostingKinds
   };
 }
 
+/** Whether an attestation is disputed, by whomever, or was. */
+const wasDisputed = async (reader: ChainReader, { modelId, digest }: DisputePayload): Promise<boolean> =>
+  (await reader.openDispute(modelId))?.digest === digest || (await reader.rulingOn(digest)) !== undefined;
+
+function disputePostings({ reader, addresses, bonds }: PostingModules): PostingKinds["disputes"] {
+  return {
+    kind: "chain.dispute",
+    // There is one dispute of an attestation, ever: whose it is makes no difference to the root.
+    done: async (payload) => ((await wasDisputed(reader, payload)) ? { digest: payload.digest } : undefined),
+    prepare: async ({ modelId, digest }) => {
+      const [pending, now] = await Promise.all([reader.pendingRoot(modelId), reader.chainTime()]);
+      if (pending?.digest !== digest)
+        return new UserError("DISPUTE_OTHER", `The root of attestation ${digest} is not in its window any more.`);
+      if (pending.activatableAt === undefined || now >= pending.activatableAt)
+        return new UserError("DISPUTE_LATE", `The window of the root of attestation ${digest} is over.`);
+      try {
+        await bonds.ofDispute(modelId);
+      } catch (error) {
+        if (error instanceof RetryableError && error.code.startsWith("DISPUTE_")) return error;
+        throw error;
+      }
+      return "send";
+    },
+    coins: ({ modelId }) => bonds.ofDispute(modelId),
+    call: ({ modelId, digest, evidence }) => disputeRoot.call({ addresses, modelId, digest, evidence, bond: 0n }),
+  };
+}
+
 function settlementPostings({ reader, addresses }: PostingModules): PostingKinds["settlements"] {
   return {
     kind: "chain.settlement",
@@ -260,5 +306,6 @@ export const createPostingKinds = (modules: PostingModules): PostingKinds => ({
   heads: headPostings(modules),
   roots: rootPostings(modules),
   activations: activationPostings(modules),
+  disputes: disputePostings(modules),
   settlements: settlementPostings(modules),
 });

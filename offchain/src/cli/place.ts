@@ -94,6 +94,8 @@ export interface Place {
   /** Block from which on the contracts exist. */
   readonly fromBlock: number;
   readonly blobs: BlobSource;
+  /** The directory whose run it is; undefined for somebody else's. */
+  readonly state: string | undefined;
   readonly entries: readonly Entry[];
   /** Run, chain and contracts are what this directory or the user names, and no coordinator's word. */
   readonly pinned: boolean;
@@ -111,6 +113,7 @@ const entryOf = (account: PrivateKeyAccount): Entry => ({
 const parties = {
   owners: { is: isOwnerRole, state: ".cotrain-worker" },
   workers: { is: isWorkerRole, state: ".cotrain-worker" },
+  organisers: { is: (role: string) => role === "organiser", state: ".cotrain-worker" },
   validators: { is: isValidatorRole, state: ".cotrain-validator" },
 } as const;
 
@@ -168,6 +171,7 @@ async function atRemotePlace<T>(
       addresses,
       fromBlock,
       blobs,
+      state: undefined,
       entries,
       pinned: whole,
       embedded: false,
@@ -220,6 +224,7 @@ export async function atPlace<T>(
         addresses: made.addresses,
         fromBlock: options.fromBlock,
         blobs: blobSourceOf(run.blobs),
+        state: run.state,
         entries: ownEntries ?? walletsOf(run, party),
         pinned: true,
         embedded: rpc === undefined && run.file.chain.embedded,

@@ -10,6 +10,7 @@ import {
   proposalIdOf,
   proposalOf,
   propose,
+  stakeManagerOf,
   votesOf,
 } from "@cotrain/sdk/actions";
 import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
@@ -46,7 +47,9 @@ export async function decidingAt(place: Place): Promise<DecidingPlace> {
   const codeGrants = await connection.call((client) => codeGrantsOf(client, { addresses }));
   const sale = await connection.call((client) => capitalSaleOf(client, { addresses }));
   const capitalSale = isNobody(asAddress(sale)) ? undefined : sale;
-  return { ...place, contracts, codeGrants, capitalSale, governor: asAddress(contracts.governor) };
+  const stakes = asAddress(await connection.call((client) => stakeManagerOf(client, { addresses })));
+  const stakeManager = isNobody(stakes) ? undefined : stakes;
+  return { ...place, contracts, codeGrants, capitalSale, stakeManager, governor: asAddress(contracts.governor) };
 }
 
 /** What a command does by wallets with one proposal, at the place that the flags name. */

@@ -155,7 +155,7 @@ function requireBelow({ number }: Standing["block"], head: PostedHead): void {
 function statementOf(
   modelId: ModelId,
   epoch: number,
-  { active, set, deadline, block }: Standing,
+  { active, set, deadline, named }: Standing,
   parts: {
     readonly last: AnyHead;
     readonly finished: EpochManifest["finished"];
@@ -201,8 +201,8 @@ function statementOf(
     root: tree.root,
     total: tree.total,
     setVersion: set.version,
-    blockNumber: BigInt(block.number),
-    blockHash: block.hash,
+    blockNumber: BigInt(named.number),
+    blockHash: named.hash,
     deadline: BigInt(deadline),
   };
   return { inputs, verdicts, rewards, manifest, attestation };

@@ -4,7 +4,14 @@
  * service and chain. Start at ports.ts, at documents.ts for what stands behind a head, at epoch.ts for who is paid what.
  */
 export { createRecordReader, pastScreenings, problemOfSample, problemOfScreening, readScreening } from "./screening.ts";
-export { epochManifestOf, epochRewardsOf, epochVerdictsOf, rewardsFromInputs, rewardTreeOf } from "./epochDocuments.ts";
+export {
+  epochInputsOf,
+  epochManifestOf,
+  epochRewardsOf,
+  epochVerdictsOf,
+  rewardsFromInputs,
+  rewardTreeOf,
+} from "./epochDocuments.ts";
 export { computeEpoch, type EpochModules } from "./epoch.ts";
 export { deadlineOf } from "./standing.ts";
 export {
@@ -25,6 +32,7 @@ export { rejectedHeads } from "./rejected.ts";
 export { isLost, type Unpaid, UNPAID_EPOCHS, type UnpaidWork, unpaidWork } from "./unpaid.ts";
 export { workOf } from "./work.ts";
 export { type HeadReport, verifyRun, type VerifySummary } from "./verify.ts";
+export { WalkMemory } from "./walkMemory.ts";
 export type * from "./ports.ts";
 export { blobSourceOf, patientBlobs } from "./blobSource.ts";
 export * from "./ballot.ts";

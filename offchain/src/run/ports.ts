@@ -12,7 +12,7 @@ import type {
   VerdictsFile,
 } from "@cotrain/sdk/protocol";
 
-import type { ChainPort, PostedHead } from "../chain/index.ts";
+import type { ChainPort, PostedHead, SignedRoot } from "../chain/index.ts";
 
 /** Published blobs by digest. The SDK's CoordinatorClient is one; so is a thin wrapper around a blob store. */
 export interface BlobSource {
@@ -44,6 +44,11 @@ export interface ComputeEpochInput {
   readonly block?: ReadBlock;
   /** Attempts since the active root whose deadline passed; 0 unless given. Each leaves more time than the one before. */
   readonly expired?: number;
+  /**
+   * The root in its window that is recomputed: by the set of validators that it names, with its deadline and block, which the contract
+   * took or nobody's pay follows from. Then `deadline`, `block` and `expired` are left out.
+   */
+  readonly posted?: Pick<SignedRoot, "digest" | "attestation">;
 }
 
 /** The documents of an epoch and the statement that validators are asked to sign. Store all four documents, canonical JSON. */

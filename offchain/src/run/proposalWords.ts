@@ -28,6 +28,7 @@ import type { ChainConnection } from "../chain/index.ts";
 import { disputeText } from "./disputeWords.ts";
 import { budgetText } from "./emissionWords.ts";
 import { commitOf } from "./grants.ts";
+import { bondText, slashText } from "./penaltyWords.ts";
 import { modelText, saleText } from "./saleWords.ts";
 import { MOST_SIGNERS, type SignerRole, signerRoles } from "./signers.ts";
 
@@ -40,6 +41,8 @@ export interface WordsPlace {
   readonly codeGrants?: Address | undefined;
   /** What sells shares, where that is known. */
   readonly capitalSale?: Address | undefined;
+  /** Where stake lies, where that is known. */
+  readonly stakeManager?: Address | undefined;
   readonly runId: RunId;
 }
 
@@ -240,7 +243,9 @@ const sentences: Readonly<Record<string, (place: WordsPlace, args: readonly unkn
     `CodeGrants ends grant ${String(id)}: what is due by then stays its author's, all else is burned.`,
   "CodeGrants.voidSet": voidText,
   "CapitalSale.setTerms": saleText,
+  "ComputeRewards.setBond": bondText,
   "ComputeRewards.settleDispute": disputeText,
+  "StakeManager.setTerms": slashText,
   "Emission.setBudget": budgetText,
   "RunRegistry.admitBuild": (place, [id, build, admitted]) =>
     `RunRegistry ${admitted === true ? "admits" : "withdraws"} build ${String(build)} ${admitted === true ? "to" : "from"} ${runText(place, id)}.`,

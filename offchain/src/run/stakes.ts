@@ -41,7 +41,8 @@ export interface StakeBook {
   readonly stakes: Address;
   /** How long what is leaving waits by the settings in force, s. */
   readonly delay: number;
-  readonly terms: SlashTerms;
+  /** What offences cost, and the number of these terms. */
+  readonly terms: SlashTerms & { readonly version: number };
   /** What the run asks of its workers; undefined where it admits everybody. */
   readonly minStake: bigint | undefined;
   /** Time of the newest block. */

@@ -2,7 +2,7 @@
 import { endOfEpoch, MAX_DEADLINE_DELAYS } from "@cotrain/sdk/protocol";
 
 import { RetryableError, UserError } from "../base/index.ts";
-import type { ChainReader, ModelSchedule, RootView } from "../chain/index.ts";
+import type { ChainReader, ModelSchedule, RootView, SignedRoot } from "../chain/index.ts";
 import type { ComputeEpochInput, ReadBlock } from "./ports.ts";
 
 /** Of a posting delay, the least that is left to collect signatures; and the most, well within what validators sign by a clock that lags. */
@@ -43,6 +43,38 @@ export interface Standing {
   readonly asOf: number;
   /** All that is read stands at or below it. */
   readonly block: ReadBlock;
+  /** The block that signers name, which is that one but of a root that was posted. */
+  readonly named: ReadBlock;
+}
+
+type Posted = NonNullable<ComputeEpochInput["posted"]>;
+
+/** A root that is recomputed must be the one in its window. @throws RetryableError `CHAIN_MOVED`, `ROOT_PENDING` */
+function requirePending(
+  pending: Pick<SignedRoot, "digest" | "epoch"> | undefined,
+  posted: Posted | undefined,
+  epoch: number,
+): void {
+  if (posted && pending?.digest !== posted.digest)
+    throw new RetryableError("CHAIN_MOVED", `The root of attestation ${posted.digest} is not in its window any more.`);
+  if (pending && !posted)
+    throw new RetryableError(
+      "ROOT_PENDING",
+      `A root of epoch ${pending.epoch} is in its window; epoch ${epoch} is computed after it.`,
+    );
+}
+
+/** The deadline to attest an epoch; of a root that was posted its own, which the contract has taken. @throws UserError `DEADLINE_REFUSED` */
+function deadlineFor(
+  schedule: ModelSchedule,
+  now: number,
+  { epoch, deadline: said, expired }: Pick<ComputeEpochInput, "epoch" | "deadline" | "expired">,
+  posted: Posted | undefined,
+): number {
+  if (posted) return Number(posted.attestation.deadline);
+  const deadline = said ?? deadlineOf(schedule, epoch, now, expired);
+  requireDeadline(schedule, epoch, now, deadline);
+  return deadline;
 }
 
 /**
@@ -71,7 +103,7 @@ async function blockFor(reader: ChainReader, said: ReadBlock | undefined): Promi
  */
 export async function standingFor(
   reader: ChainReader,
-  { modelId, epoch, ...input }: ComputeEpochInput,
+  { modelId, epoch, posted, ...input }: ComputeEpochInput,
 ): Promise<Standing> {
   const [schedule, active, pending, settled, now, set, judged] = await Promise.all([
     reader.schedule(modelId),
@@ -79,14 +111,10 @@ export async function standingFor(
     reader.pendingRoot(modelId),
     reader.settledTime(),
     reader.chainTime(),
-    reader.validators(modelId),
+    reader.validators(modelId, posted?.attestation.setVersion),
     reader.ageJudgedAt(modelId),
   ]);
-  if (pending)
-    throw new RetryableError(
-      "ROOT_PENDING",
-      `A root of epoch ${pending.epoch} is in its window; epoch ${epoch} is computed after it.`,
-    );
+  requirePending(pending, posted, epoch);
   const after = active?.epoch ?? 0;
   if (epoch <= after)
     throw new UserError("EPOCH_SUPERSEDED", `Epoch ${epoch} is covered by the active root of epoch ${after}.`);
@@ -95,10 +123,11 @@ export async function standingFor(
       "EPOCH_NOT_OVER",
       `Epoch ${epoch} ends at ${endOfEpoch(schedule, epoch)}; the chain is at ${settled}.`,
     );
-  const deadline = input.deadline ?? deadlineOf(schedule, epoch, now, input.expired);
-  requireDeadline(schedule, epoch, now, deadline);
+  const deadline = deadlineFor(schedule, now, { epoch, ...input }, posted);
   const asOf = Math.min(deadline, judged ?? deadline);
-  return { schedule, active, set, deadline, asOf, block: await blockFor(reader, input.block) };
+  const block = await blockFor(reader, input.block);
+  const named = posted ? { number: Number(posted.attestation.blockNumber), hash: posted.attestation.blockHash } : block;
+  return { schedule, active, set, deadline, asOf, block, named };
 }
 
 /**
@@ -108,7 +137,7 @@ export async function standingFor(
  */
 export async function requireStanding(
   reader: ChainReader,
-  { modelId, epoch }: ComputeEpochInput,
+  { modelId, epoch, posted }: ComputeEpochInput,
   { schedule, active, deadline, block }: Standing,
 ): Promise<void> {
   const [activeNow, pendingNow, settled, now, hash] = await Promise.all([
@@ -120,9 +149,11 @@ export async function requireStanding(
   ]);
   if (hash !== block.hash)
     throw new RetryableError("CHAIN_MOVED", `Block ${block.number} changed while epoch ${epoch} was computed.`);
-  if (activeNow?.epoch !== active?.epoch || activeNow?.root !== active?.root || pendingNow)
+  const moved = pendingNow?.digest !== posted?.digest;
+  if (activeNow?.epoch !== active?.epoch || activeNow?.root !== active?.root || moved)
     throw new RetryableError("CHAIN_MOVED", `The active root of ${modelId} changed while epoch ${epoch} was computed.`);
-  if (settled < endOfEpoch(schedule, epoch) || deadline > latestAt(schedule, now))
+  // The deadline of what was posted is the contract's matter.
+  if (settled < endOfEpoch(schedule, epoch) || (!posted && deadline > latestAt(schedule, now)))
     throw new RetryableError(
       "CHAIN_MOVED",
       `The chain is at ${now} again, for which the end of epoch ${epoch}, or its deadline ${deadline}, is too far ahead.`,

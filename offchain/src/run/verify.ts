@@ -25,7 +25,6 @@ import { blamesByMeasure, requireMeasures } from "./measured.ts";
 import type { ChainReader, PostedHead } from "../chain/index.ts";
 import { epochManifestOf } from "./epochDocuments.ts";
 import type { BlobSource } from "./ports.ts";
-import type { Positions } from "./positions.ts";
 import { type HeadCondition, Problems } from "./problems.ts";
 import { rejectedUnder } from "./rejected.ts";
 import { leftOutSentence, postedRoots } from "./roots.ts";
@@ -38,6 +37,7 @@ import {
   type RecordReader,
 } from "./screening.ts";
 import { isGone, problemOfUnreadable } from "./unreadable.ts";
+import { type Carried, WalkMemory } from "./walkMemory.ts";
 
 export interface HeadReport extends PostedHead {
   readonly condition: HeadCondition;
@@ -106,15 +106,6 @@ interface Walk {
   /** Heads that validators found not to hold. */
   readonly rejected: ReadonlySet<string>;
   readonly records: RecordReader;
-}
-
-/** What a walk carries from one head to the next. */
-interface Carried {
-  /** Of the checkpoint before: its manifest, and norms by fragment, as far as they are to be had. */
-  readonly before: CheckpointManifest | undefined;
-  readonly theta: ReadonlyMap<number, number>;
-  /** Positions of the data that the rounds so far were trained on. */
-  readonly trained: Positions;
 }
 
 async function beginWalk(modules: VerifyModules, runId: RunId, whole: Problems): Promise<Walk> {
@@ -268,11 +259,14 @@ function* rejectedAfter({ heads, rejected, signedThrough }: Walk, index: number)
 }
 
 /** Walks from the first head to the last, and holds that against the registry. @returns what was away */
-async function* walkHeads(walk: Walk): AsyncGenerator<HeadReport, RetryableError | null> {
-  let carried: Carried = { before: undefined, theta: new Map(), trained: [] };
-  for (const [index, { round, sequence }] of walk.heads.entries()) {
+async function* walkHeads(walk: Walk, memory = new WalkMemory()): AsyncGenerator<HeadReport, RetryableError | null> {
+  let { skipped, carried } = memory.from(walk.heads);
+  for (const [index, head] of walk.heads.entries()) {
+    if (index < skipped) continue;
+    const { round, sequence } = head;
     const { report, next, away } = await verifyHead(walk, index, carried);
     carried = next;
+    if (!away) memory.keep(head, carried);
     if (!away || report.problems.length > 0) yield report;
     if (!away) continue;
     yield* rejectedAfter(walk, index);
@@ -284,11 +278,16 @@ async function* walkHeads(walk: Walk): AsyncGenerator<HeadReport, RetryableError
 
 /**
  * Verifies a run, oldest head first. Where chain or blobs are away it ends early and says so: all that it found until then counts.
+ * @param memory of earlier walks of this run, which is added to: heads that those got to are left out
  * @yields one report per head as soon as it is done; where something was away, of that head and those after it only what was found
  * @returns the counts, and what was away
  * @throws UserError `RUN_UNKNOWN`
  */
-export async function* verifyRun(given: VerifyModules, runId: RunId): AsyncGenerator<HeadReport, VerifySummary> {
+export async function* verifyRun(
+  given: VerifyModules,
+  runId: RunId,
+  memory?: WalkMemory,
+): AsyncGenerator<HeadReport, VerifySummary> {
   const modules = { ...given, blobs: naming(given.blobs) };
   const whole = new Problems();
   const count = { heads: 0, ok: 0, pruned: 0, missing: 0, mismatch: 0, unsigned: 0 };
@@ -297,7 +296,7 @@ export async function* verifyRun(given: VerifyModules, runId: RunId): AsyncGener
     const away = endedBy(begun.away, "before the first checkpoint");
     return { ...count, problems: whole.sentences, verdictsRead: false, away };
   }
-  const walking = walkHeads(begun.result);
+  const walking = walkHeads(begun.result, memory);
   for (;;) {
     const { done, value } = await walking.next();
     if (done) return { ...count, problems: whole.sentences, verdictsRead: true, away: value };

@@ -94,7 +94,10 @@ export async function decide(
 }
 
 /** Names the fields that differ, down to the documents under the manifest's digest. */
-function differences(published: Attestation, { attestation: own, manifest }: EpochComputation): string[] {
+export function differences(
+  published: Attestation,
+  { attestation: own, manifest }: Pick<EpochComputation, "attestation" | "manifest">,
+): string[] {
   const names = Object.keys(own) as (keyof Attestation)[];
   return names
     .filter((name) => own[name] !== published[name])

@@ -84,7 +84,10 @@ export function logEvent(logger: Logger, event: ValidatorEvent): void {
       logger.info(fields, `epoch ${event.epoch} recomputed, equal, signed`);
       return;
     case "refused":
-      logger.error(fields, `epoch ${event.epoch} is not signed: ${event.reason}`);
+      logger.error(
+        fields,
+        `epoch ${event.epoch} is not signed: ${event.reason} If others sign it all the same, its root can be disputed ("npx cotrain watch").`,
+      );
       return;
     case "retrying":
       logger.warn(fields, `${event.what}: ${event.reason}`);

@@ -18,7 +18,7 @@ import { createPostingKinds } from "../../../offchain/src/chain/postings.ts";
 import { readModels } from "../../../offchain/src/chain/reads/models.ts";
 import { createManualClock } from "../manualClock.ts";
 
-const noBonds = { due: async () => 0n };
+const noBonds = { due: async () => 0n, ofDispute: async () => 0n };
 
 it("an activation is seen though the event of its root was left out when it was read", async () => {
   const modelId = digestOfJson("model") as unknown as ModelId;
@@ -194,7 +194,7 @@ describe("posting a root", () => {
 
   it("is not tried while the chain does not say what a dispute costs", async () => {
     const away = new RetryableError("CHAIN_UNREACHABLE", "away");
-    const roots = rootsOf({ due: () => Promise.reject(away), wait: () => undefined });
+    const roots = rootsOf({ due: () => Promise.reject(away), ofDispute: async () => 0n, wait: () => undefined });
     await expect(roots.prepare(payloadOf(first))).rejects.toBe(away);
   });
 

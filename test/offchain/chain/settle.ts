@@ -1,7 +1,7 @@
 /** From a round to shares that can be claimed, with the journal of a coordinator on a node whose clock is moved on. */
 import { join } from "node:path";
 
-import { type Attestation, canonicalJson } from "@cotrain/sdk/protocol";
+import type { Attestation } from "@cotrain/sdk/protocol";
 import { createTestClient, http } from "viem";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";
@@ -9,7 +9,7 @@ import { openChain } from "../../../offchain/src/chain/index.ts";
 import { type EpochComputation, withEpochAccounts } from "../../../offchain/src/run/index.ts";
 import { jobMigrations, type JobSchema, openDatabase, openJobTable } from "../../../offchain/src/service/index.ts";
 import { dueEpoch } from "../run/dueEpoch.ts";
-import { signaturesUnder } from "./attested.ts";
+import { publishEpoch, signaturesUnder } from "./attested.ts";
 import type { TestNode } from "./node.ts";
 import { poster, type RoundOptions, validators, type World } from "./world.ts";
 
@@ -21,7 +21,13 @@ export async function pass({ url }: Pick<TestNode, "url">, seconds: number): Pro
 }
 
 /** A round, and the root of the epoch that it is in, posted by a journal of this name. */
-async function posted(node: Pick<TestNode, "url" | "directory">, world: World, options: RoundOptions, name: string) {
+async function posted(
+  node: Pick<TestNode, "url" | "directory">,
+  world: World,
+  options: RoundOptions,
+  name: string,
+  forge: (computation: EpochComputation) => EpochComputation = (computation) => computation,
+) {
   const { chainId, contracts, fromBlock, modelId, url: rpcUrl } = world;
   const database = await openDatabase<JobSchema>(join(node.directory, `${name}.sqlite`), jobMigrations);
   const jobs = await openJobTable(database, { random: createRandom("jobs") });
@@ -35,9 +41,9 @@ async function posted(node: Pick<TestNode, "url" | "directory">, world: World, o
   const epoch = (await dueEpoch(chain, modelId))!;
   const result = await chain.computeEpoch({ modelId, epoch, verdicts: [] }, world.blobs);
   if (result.kind === "nothing") throw new Error(result.reason);
-  const { attestation, inputs, verdicts, rewards, manifest } = result.computation;
-  for (const document of [inputs, verdicts, rewards, manifest])
-    await world.store.put(new TextEncoder().encode(canonicalJson(document)));
+  const computation = forge(result.computation);
+  const { attestation, rewards } = computation;
+  await publishEpoch(world, computation);
   const signatures = await signaturesUnder({ chainId, contracts }, attestation, validators);
   await chain.postRoot(attestation, signatures, "root");
   const close = async (): Promise<void> => {
@@ -60,14 +66,20 @@ export async function settle(
   return leaves;
 }
 
-/** A round posted and its epoch's root in its window. @param name of a journal of its own. @returns what was signed of it */
+/**
+ * A round posted and its epoch's root in its window.
+ * @param name of a journal of its own
+ * @param forge changes what is published, signed and posted
+ * @returns what was signed of it
+ */
 export async function settleLater(
   node: Pick<TestNode, "url" | "directory">,
   world: World,
   name: string,
   options: RoundOptions = {},
+  forge?: (computation: EpochComputation) => EpochComputation,
 ): Promise<Attestation> {
-  const { attestation, close } = await posted(node, world, options, name);
+  const { attestation, close } = await posted(node, world, options, name, forge);
   await close();
   return attestation;
 }

@@ -98,6 +98,7 @@ async function anchored() {
     headsSince: async () => [head],
     modelContracts: async () => ({}),
     distributors: async () => ({}),
+    disputeCost: async () => ({ bond: 10n ** 16n, level: 0, isDue: false }),
   };
   stand.reader = reader;
   return { bundle, reader, verify };

@@ -16,8 +16,10 @@ import { codeBurnCommand, codeRevokeCommand, codeRevokeSetCommand } from "./code
 import { coordinatorCommand } from "./coordinator.ts";
 import { delegateCommand } from "./delegate.ts";
 import { disputesListCommand } from "./disputes.ts";
+import { disputesBondCommand } from "./disputesBond.ts";
 import { disputesSettleCommand, disputesWithdrawCommand } from "./disputesEnd.ts";
 import { disputesOpenCommand } from "./disputesOpen.ts";
+import { disputesRuleCommand } from "./disputesRule.ts";
 import { doctorCommand } from "./doctor.ts";
 import { emissionProposeCommand, emissionShowCommand } from "./emission.ts";
 import { generateCommand } from "./generate.ts";
@@ -35,6 +37,8 @@ import { rewardsClaimCommand, rewardsListCommand } from "./rewards.ts";
 import { sharesCommand } from "./shares.ts";
 import { signersCommands } from "./signers.ts";
 import { stakeCommands } from "./stake.ts";
+import { stakePayeeCommand } from "./stakePayee.ts";
+import { stakeTermsCommand } from "./stakeTerms.ts";
 import { statusCommand } from "./status.ts";
 import { suspendCommand } from "./suspend.ts";
 import { upCommand } from "./up.ts";
@@ -42,6 +46,7 @@ import { validatorCommand } from "./validator.ts";
 import { validatorsConsentCommand } from "./validatorsConsent.ts";
 import { verifyCommand } from "./verify.ts";
 import { voteCommand } from "./vote.ts";
+import { watchCommand } from "./watch.ts";
 import { workerCommand } from "./worker.ts";
 
 export const commands: readonly Command[] = [
@@ -62,11 +67,16 @@ export const commands: readonly Command[] = [
   voteCommand,
   proposalsExecuteCommand,
   proposalsCancelCommand,
+  watchCommand,
   disputesListCommand,
   disputesOpenCommand,
   disputesSettleCommand,
   disputesWithdrawCommand,
+  disputesRuleCommand,
+  disputesBondCommand,
   ...stakeCommands,
+  stakePayeeCommand,
+  stakeTermsCommand,
   buildsListCommand,
   buildsProposeCommand,
   codeProposeCommand,

@@ -23,7 +23,7 @@ import {
 const told = (text: string): string[] => wrap(text, columnsOf(process.stdout));
 const coins = (wei: bigint): string => `${formatEther(wei)} coins`;
 
-const roleOption = choice(["worker", "validator"] as const, {
+export const roleOption = choice(["worker", "validator"] as const, {
   description: "what for it is staked",
   default: "worker",
 });
@@ -151,7 +151,7 @@ type StakingFlags = Parameters<typeof atPlace>[0] &
   Parameters<typeof signingAs>[2] & { readonly role: StakeRole };
 
 /** What a command does by each wallet of a role, one after the other. */
-async function byWallets(
+export async function byWallets(
   options: StakingFlags,
   output: Output,
   work: (place: Place, book: StakeBook, entry: Place["entries"][number]) => Promise<Done | undefined>,
@@ -180,7 +180,12 @@ async function byWallets(
   );
 }
 
-const resultOf = (output: Output, { role }: { readonly role: StakeRole }, done: readonly Done[], none: string): void =>
+export const resultOf = (
+  output: Output,
+  { role }: { readonly role: StakeRole },
+  done: readonly Done[],
+  none: string,
+): void =>
   output.result(
     done.map(({ account, amount, transaction }) => ({ account, role, amount, transaction })),
     done.length === 0 ? told(none) : done.flatMap(({ text }) => told(text)),

@@ -1,6 +1,7 @@
 import { contractRows } from "../facts.ts";
 import { CotrainError } from "@cotrain/sdk/errors";
 import { asDigest, asRunId, type RunId } from "@cotrain/sdk/protocol";
+import { formatEther } from "viem";
 
 import { UserError, countOf, formatBytes, RetryableError, systemClock, wrap } from "../../base/index.ts";
 import { type ChainReader, openReader, type PostedHead } from "../../chain/index.ts";
@@ -89,13 +90,21 @@ async function walk(subject: Subject, output: Output, imported?: ImportedModel):
   if (!output.json && contractsFrom === "coordinator") output.result(undefined, warning(chainId, runId, contracts));
   const { reports, summary } = await findAll(subject, output);
   const judged = await judgeWalked(imported, subject, reports, summary);
-  const facts = { runId, chainId, contractsFrom, contracts };
+  // Whoever finds something wrong may want to dispute the root that pays for it.
+  const dispute = await reader.disputeCost(modelId).catch(() => null);
+  const facts = { runId, chainId, contractsFrom, contracts, dispute };
   return tell({ ...judged, facts, summary, reports }, output);
 }
 
+/** What whoever finds something wrong can do about it. */
+const disputeLines = ({ dispute }: Walked["facts"], foundNothing: boolean): string[] =>
+  dispute === null || foundNothing ? [] : wrap(disputeText(dispute.bond), columnsOf(process.stdout));
+const disputeText = (bond: bigint): string =>
+  `A root that pays for what is wrong can be disputed inside its window, for a bond of ${formatEther(bond)} coins now: "npx cotrain watch" does it by itself, "npx cotrain disputes open" says what may become of the bond.`;
+
 interface Walked extends Judged {
-  /** What was walked. */
-  readonly facts: object;
+  /** What was walked; with what a dispute costs, null where the chain does not say. */
+  readonly facts: { readonly dispute: Awaited<ReturnType<ChainReader["disputeCost"]>> | null };
   readonly summary: VerifySummary;
   readonly reports: readonly HeadReport[];
 }
@@ -111,6 +120,7 @@ function tell({ facts, summary, reports, model, away }: Walked, output: Output):
     const lines = [
       ...linesOfSummary(summary),
       ...(model?.lines ?? []),
+      ...disputeLines(facts, foundNothing),
       ...(away ? wrap(away.message, columnsOf(process.stdout)) : []),
     ];
     const more = { away: away?.message ?? null, model: model?.facts };

@@ -7,14 +7,7 @@ import { asDigest, type Digest, digestOfJson, verdictForms, verdictKind } from "
 
 import { RetryableError } from "../../base/index.ts";
 import type { PostedHead } from "../../chain/index.ts";
-import {
-  blamesByLoss,
-  drawnBy,
-  DocumentError,
-  type HeadDocuments,
-  type HeadWithParent,
-  wasAdmitted,
-} from "../../run/index.ts";
+import { blamesByLoss, drawnBy, DocumentError, type HeadDocuments, type HeadWithParent } from "../../run/index.ts";
 import { PayloadError } from "../../diloco/index.ts";
 import { FormatError } from "../../storage/index.ts";
 import type { Draw } from "../claims.ts";
@@ -24,7 +17,7 @@ import { type EngineTask, occupy } from "../engineSlot.ts";
 import { type LossMeter, shareOf } from "../loss.ts";
 import type { Check } from "./check.ts";
 import { auditGate } from "./gateAudit.ts";
-import { type AggregateCheckInput, checkAggregate } from "./recompute.ts";
+import { type AggregateCheckInput, checkAggregate, checkedAgainst } from "./recompute.ts";
 import { isResting, LOSS_SHARE } from "./turn.ts";
 
 /** Ms after which what did not come to a finding is tried again: an audit, or what is done in another's place. */
@@ -148,13 +141,7 @@ async function inspect(
     // Where losses of the gate took somebody's pay, whoever can measure them does, drawn or not.
     if (loss && !audit && blamesByLoss(found.leaves) && !audits.sound.has(head.head))
       throw new RetryableError("AUDIT_DUE", `The losses of checkpoint ${head.round}'s gate are to be measured first.`);
-    const params = await reader.paramsOf(head.runId, head.paramsVersion);
-    const heads = await reader.headsSince(head.runId, 0);
-    const at = heads.findIndex((each) => each.head === head.head);
-    if (at < 0) throw new RetryableError("CHAIN_MOVED", `The chain holds checkpoint ${head.round} no more.`);
-    const before = heads.slice(0, at);
-    const admitted = (build: string): Promise<boolean> => wasAdmitted(reader, head.runId, build);
-    const input = { head, parent, before, documents: found, definition, params, admitted, fragment };
+    const input = { ...(await checkedAgainst(reader, { head, parent }, found, definition)), fragment };
     const finding = await checkAggregate(blobs, input);
     const audited = finding.holds ? await audit?.(input) : undefined;
     absences.found(head, part);

@@ -10,12 +10,14 @@ import {
   type ScreeningFile,
 } from "@cotrain/sdk/protocol";
 
-import type { PostedHead } from "../../chain/index.ts";
+import { RetryableError } from "../../base/index.ts";
+import type { ChainReader, PostedHead } from "../../chain/index.ts";
 import {
   blamesByMeasure,
   type BlobSource,
   createRecordReader,
   type HeadDocuments,
+  type HeadWithParent,
   DocumentError,
   isMalformed,
   pastScreenings,
@@ -26,6 +28,7 @@ import {
   readMeasured,
   readScreening,
   requireMeasures,
+  wasAdmitted,
 } from "../../run/index.ts";
 import {
   dropsMomentum,
@@ -51,6 +54,21 @@ export interface AggregateCheckInput {
   readonly admitted: (build: string) => Promise<boolean>;
   /** Drawn by sortition. */
   readonly fragment: number;
+}
+
+/** What the chain says of a head, which its fragments are held against. @throws RetryableError `CHAIN_MOVED` */
+export async function checkedAgainst(
+  reader: ChainReader,
+  { head, parent }: HeadWithParent,
+  documents: HeadDocuments,
+  definition: Definition,
+): Promise<Omit<AggregateCheckInput, "fragment">> {
+  const params = await reader.paramsOf(head.runId, head.paramsVersion);
+  const heads = await reader.headsSince(head.runId, 0);
+  const at = heads.findIndex((each) => each.head === head.head);
+  if (at < 0) throw new RetryableError("CHAIN_MOVED", `The chain holds checkpoint ${head.round} no more.`);
+  const admitted = (build: string): Promise<boolean> => wasAdmitted(reader, head.runId, build);
+  return { head, parent, before: heads.slice(0, at), documents, definition, params, admitted };
 }
 
 export interface AggregateFinding {

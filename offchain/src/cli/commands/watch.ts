@@ -1,0 +1,250 @@
+/** `cotrain watch`: recomputes every root and head as they are posted, and disputes what is false or unpublished. */
+import { createCoordinatorClient } from "@cotrain/sdk/protocol";
+import type { PrivateKeyAccount } from "viem/accounts";
+
+import { createRandom, systemClock, UserError, weiOf } from "../../base/index.ts";
+import { writeFileDurable } from "../../base/node/index.ts";
+import { createReader, DEVELOPMENT_CHAIN_ID, openChain, openReader } from "../../chain/index.ts";
+import { type BlobSource, bondAtMostOption, namedWallet, patientBlobs, refuseRunDirectory } from "../../run/index.ts";
+import {
+  channelOnStderr,
+  createLogger,
+  duration,
+  integer,
+  jobMigrations,
+  type JobSchema,
+  openDatabase,
+  openJobTable,
+  openRoleDirectory,
+  openStateDirectory,
+  real,
+  runDaemon,
+  type StateDirectory,
+  text,
+  toggle,
+  url,
+  wordsOf,
+} from "../../service/index.ts";
+import { type CommandContext, defineCommand } from "../command.ts";
+import type { Output } from "../output.ts";
+import { atPlace, type Place, signingAs, signingOptions } from "../place.ts";
+import { costText, createTelling, exitCodeOf, isSound, type Seen } from "../watching.ts";
+
+const watchOptions = {
+  ...signingOptions,
+  state: text({
+    value: "directory",
+    description:
+      "directory of the local state, or with --run, --deployment and --rpc where it remembers (.cotrain-watch)",
+  }),
+  secondRpc: url({ description: "JSON-RPC of somebody else, which must say the same before anything is disputed" }),
+  mirrors: wordsOf(/^https?:\/\/[^\s,]+$/, "a URL that starts with http:// or https://", {
+    description: "URLs of others that serve the run's blobs as a coordinator does",
+  }),
+  maxBond: { ...bondAtMostOption, description: "coins that one dispute may cost as its bond" },
+  depth: integer(1, 10_000, {
+    description: "blocks between two looks that must find the same (default: 1 on a development chain, else 12)",
+  }),
+  absent: real(0.05, 1, {
+    value: "part",
+    description: "part of a root's window after which what is not to be had is disputed",
+    default: 0.5,
+  }),
+  every: duration({ description: "time between looks (default: a sixteenth of the window, 30s at most)" }),
+  once: toggle({ description: "look once, and end", default: false }),
+  yes: toggle({ description: "dispute and settle; without it, it is only said what would be", default: false }),
+};
+type Options = CommandContext<typeof watchOptions>["options"];
+
+/** Blocks after which a chain is believed not to go back. */
+const depthOf = ({ depth }: Options, chainId: number): number => depth ?? (chainId === DEVELOPMENT_CHAIN_ID ? 1 : 12);
+
+/** Where it remembers: in the directory of the run, or in one of its own. */
+function openDirectory(options: Options, { state }: Place): Promise<StateDirectory> {
+  if (state !== undefined) return openRoleDirectory(state, "watch", { create: true });
+  const own = options.state ?? ".cotrain-watch";
+  refuseRunDirectory(own);
+  return openStateDirectory(own, { create: true, lockWait: 5_000 });
+}
+
+/** Where blobs are asked for; each look asks as patiently as the one before. */
+function sourcesOf(options: Options, place: Place, output: Output, signal: AbortSignal) {
+  const remote: BlobSource[] = (options.mirrors ?? []).map((mirror) => createCoordinatorClient(mirror));
+  const isLocal = place.state !== undefined;
+  if (!isLocal && options.coordinator !== undefined) remote.unshift(place.blobs);
+  if (!isLocal && remote.length === 0)
+    throw new UserError(
+      "COORDINATOR_MISSING",
+      "Nothing can be recomputed without what the run published: name its coordinator with --coordinator, or others with --mirrors.",
+    );
+  return (): BlobSource[] => [
+    ...(isLocal ? [place.blobs] : []),
+    ...remote.map((source) =>
+      patientBlobs(source, {
+        clock: systemClock,
+        random: Math.random,
+        signal,
+        onRetry: ({ message }) => output.json || output.notice(`${message} Waiting for it.`),
+      }),
+    ),
+  ];
+}
+
+/** What spends, and why nothing does where there is none. */
+async function spenderOf(
+  options: Options,
+  place: Place,
+  own: PrivateKeyAccount | undefined,
+  directory: StateDirectory,
+  signal: AbortSignal,
+) {
+  const [entry] = place.entries;
+  const nothing = { spender: undefined, close: async () => undefined };
+  if (!own || !entry) return { ...nothing, why: "no wallet is named (--wallet and --passphrase-file)" };
+  if (!options.yes) return { ...nothing, why: "--yes is not given" };
+  if (!place.pinned)
+    throw new UserError(
+      "DISPUTE_UNPINNED",
+      "Whom the wallet would pay is the coordinator's word alone: name the run with --run and its contracts with --deployment.",
+    );
+  await signingAs(place, entry, options);
+  const { connection, addresses: contracts, fromBlock } = place;
+  const database = await openDatabase<JobSchema>(directory.resolve("watch.sqlite"), jobMigrations);
+  const chain = await openChain(
+    {
+      rpcUrl: connection.url,
+      chainId: connection.chainId,
+      contracts,
+      fromBlock,
+      maxFee: weiOf(options.maxFee),
+      bondAtMost: weiOf(options.maxBond),
+      signal,
+    },
+    {
+      account: own,
+      jobs: await openJobTable(database, { random: createRandom(`${own.address}/${systemClock.now()}`) }),
+    },
+  );
+  const close = async (): Promise<void> => {
+    await chain.close();
+    await database.close();
+  };
+  return { spender: chain, why: "", close };
+}
+
+/** Looks until it is told to end, or once. */
+async function watchAt(
+  { options, output }: Pick<CommandContext<typeof watchOptions>, "options" | "output">,
+  place: Place,
+  own: PrivateKeyAccount | undefined,
+  signal: AbortSignal,
+): Promise<Seen> {
+  const { runId, modelId, reader, connection, addresses: contracts, fromBlock } = place;
+  const { anyOf, createHeadWatch, createWatch, evidenceText, openWatchMemory } =
+    await import("../../validator/index.ts");
+  const sources = sourcesOf(options, place, output, signal);
+  const directory = await openDirectory(options, place);
+  const { spender, why, close } = await spenderOf(options, place, own, directory, signal);
+  try {
+    let patient = sources();
+    const blobs: BlobSource = { blob: (...request) => anyOf(patient).blob(...request) };
+    const where = { chainId: connection.chainId, contracts, fromBlock };
+    const second = options.secondRpc;
+    const evidence = (digest: string): string => directory.resolve(`evidence-${digest}.json`);
+    const watch = createWatch(
+      { modelId, depth: depthOf(options, connection.chainId), absentPart: options.absent },
+      {
+        reader,
+        openSecond: async () =>
+          second === undefined ? createReader(connection, where) : openReader({ ...where, rpcUrl: second }),
+        blobs,
+        memory: await openWatchMemory(directory.resolve("watch.json")),
+        clock: systemClock,
+        writeEvidence: async (found) => writeFileDurable(evidence(found.digest), evidenceText(found)),
+        spender,
+        why,
+      },
+    );
+    const heads = createHeadWatch({ reader, blobs, head: watch.head }, modelId, runId);
+    const { window } = await reader.schedule(modelId);
+    const every = options.every ?? Math.min(30_000, (window * 1_000) / 16);
+    const balance = own && (await connection.call((client) => client.getBalance({ address: own.address })));
+    const telling = createTelling(output, evidence);
+    const ended = new Promise<void>((end) => signal.addEventListener("abort", () => end(), { once: true }));
+    const cost = await reader.disputeCost(modelId);
+    if (!output.json) output.notice(costText(cost, { balance, why, most: weiOf(options.maxBond) }));
+    for (;;) {
+      patient = sources();
+      const looking = telling.look(
+        () => watch.look(),
+        () => heads.look(),
+        () => reader.disputeCost(modelId),
+      );
+      // A long look does not hold up who is told to end: what it writes is whole, and the next start goes on.
+      looking.catch(() => undefined);
+      await Promise.race([looking, ended]);
+      if (options.once || signal.aborted) break;
+      await systemClock.sleep(every, signal).catch(() => undefined);
+      if (signal.aborted) break;
+    }
+    return telling.seen();
+  } finally {
+    await close();
+    directory.close();
+  }
+}
+
+/** What a watcher saw, and where. */
+async function watch({ options, output }: CommandContext<typeof watchOptions>, signal: AbortSignal): Promise<number> {
+  const own = await namedWallet(options);
+  const { facts, seen } = await atPlace(
+    options,
+    own,
+    async (place) => {
+      const { runId, modelId, connection } = place;
+      const facts = { runId, modelId, chainId: connection.chainId, account: own?.address ?? null };
+      return { facts, seen: await watchAt({ options, output }, place, own, signal) };
+    },
+    () => {
+      if (!output.json)
+        output.notice("The contracts are the coordinator's word alone: pin them with --deployment and --run.");
+    },
+    { ticking: true },
+  );
+  // People were told as it was found.
+  output.result({ sound: isSound(seen), ...facts, spends: own !== undefined && options.yes, ...seen }, []);
+  return exitCodeOf(seen);
+}
+
+/** `cotrain watch`: anybody's, with an RPC, the run's contracts and, where it is to dispute, a wallet. */
+export const watchCommand = defineCommand({
+  name: "watch",
+  summary: "recompute every root and head as it is posted, and dispute what is false or unpublished",
+  options: watchOptions,
+  examples: [
+    ["npx cotrain watch --once", "one look at this directory's run; says what is wrong, and sends nothing"],
+    [
+      `npx cotrain watch --run 0x${"a9".repeat(32)} --deployment deployments/8453.json --rpc https://rpc.example.org --coordinator https://train.example.org --wallet me.json --passphrase-file pass --max-bond 0.2 --yes`,
+      "somebody else's run, disputed by a wallet that nothing else sends from meanwhile",
+    ],
+  ],
+  notes: [
+    "A root is disputed where two looks, some blocks apart, could read all that it takes and found the same wrong; or where something that it takes (its manifest, tree, verdicts, inputs, a document or payload of a round that it pays) was not to be had of any source for a part of its window. An RPC or a source that is away, slow, or says two things makes it dispute nothing.",
+    "It says what a bond costs before it puts one up, puts up at most --max-bond coins for each dispute, and needs --yes. Without a wallet or --yes it reports. It settles disputes when they are due.",
+    "What it disputes is written down before it is sent: who starts it again sends nothing twice. What it found lies beside that, with the sha256 that stands on-chain; publish it for those who vote.",
+    "A false head can be disputed by nobody: it is told loudly, and validators suspend its poster (npx cotrain suspend). Losses of the gate are not measured here: validators measure them.",
+    "Name an RPC of somebody else with --second-rpc: one that lies in the same way at each look would be believed.",
+    "Ends with 1 where anything was found false, with 75 where another look is needed to tell.",
+  ],
+  async run(context) {
+    const { options, output } = context;
+    if (options.once) return watch(context, new AbortController().signal);
+    const logger = createLogger({ component: "watch", level: "warn" });
+    return runDaemon(async ({ signal }) => watch(context, signal), {
+      name: "cotrain watch",
+      logger,
+      report: output.complain,
+      channel: channelOnStderr(),
+    });
+  },
+});

@@ -1,0 +1,179 @@
+/** What a watcher tells: each thing once, as it is found, and at the end all of it. */
+import { formatEther } from "viem";
+
+import { RetryableError, timeText } from "../base/index.ts";
+import type { ChainReader } from "../chain/index.ts";
+import type { HeadFinding, HeadsLook, WatchFinding } from "../validator/index.ts";
+import type { Output } from "./output.ts";
+
+/** What the next dispute of a model's roots costs. */
+export type DisputeCost = Awaited<ReturnType<ChainReader["disputeCost"]>>;
+
+/** Doublings of a bond from which on somebody should look who disputes whose roots, and why. */
+const ALARMING_LEVEL = 3;
+
+const coins = (wei: bigint): string => `${formatEther(wei)} coins`;
+
+/** How often the bond is doubled, in half a sentence. */
+const rowText = (level: number): string =>
+  level === 0 ? "" : `, doubled ${level === 1 ? "once" : `${level} times`} since roots before were disputed`;
+
+/** What a dispute costs now, and what may become of that. */
+export function costText(
+  { bond, level }: DisputeCost,
+  { balance, why, most }: { readonly balance: bigint | undefined; readonly why: string; readonly most: bigint },
+): string {
+  const cost = `A dispute costs a bond of ${coins(bond)} now${rowText(level)}. It comes back where holders find the root false, all of it is lost where they find that it stands, and a fifth of it where no quorum decides.`;
+  if (why !== "") return `${cost} Nothing is spent: ${why}.`;
+  const has = balance === undefined ? "" : ` The wallet has ${coins(balance)}.`;
+  const dear = bond > most ? " That is more than is allowed: nothing is disputed." : "";
+  return `${cost} At most ${coins(most)} are put up for each (--max-bond).${has}${dear}`;
+}
+
+/** The root of a finding, as a sentence begins. */
+const rootOf = (finding: { readonly digest: string; readonly index?: number }): string =>
+  `Root ${finding.index ?? "in dispute"} (attestation ${finding.digest})`;
+
+/** What a finding is in words. @param evidence where what was found is written */
+function findingText(finding: WatchFinding, evidence: (digest: string) => string): string {
+  switch (finding.state) {
+    case "idle":
+      return "No root is in its window.";
+    case "holds":
+      return `${rootOf(finding)} holds: it is what its epochs earned.`;
+    case "suspect":
+      return `${rootOf(finding)} was found false, and is looked at again before anything is disputed: ${finding.reason}`;
+    case "inconsistent":
+      return `${rootOf(finding)} was found false by one look and not by another, so that whoever answers lies or lags: nothing is disputed. ${finding.reason}`;
+    case "absent":
+      return `${rootOf(finding)}: something that it takes is not to be had, and it is disputed if that lasts for ${Math.ceil(finding.left / 1_000)} s more. ${finding.reason}`;
+    case "unread":
+      return `${rootOf(finding)} could not be looked at: ${finding.reason}`;
+    case "late":
+      return `FAIL   ${rootOf(finding)} is false or unpublished, and its window is over: ${finding.reason}`;
+    case "reported":
+      return `FAIL   ${rootOf(finding)} is to be disputed, and nothing was sent: ${finding.why.replace(/\.$/, "")}. ${finding.reason} What was found is in ${evidence(finding.digest)}.`;
+    case "disputed":
+      return `FAIL   ${rootOf(finding)} is disputed: ${finding.reason} What was found is in ${evidence(finding.digest)}, sha256 ${finding.evidence}: publish it for those who vote.`;
+    case "open":
+      return `${rootOf(finding)} is disputed; holders vote until ${timeText(finding.settles)} ("npx cotrain disputes list").`;
+    default:
+      return `${rootOf(finding)}: its dispute has ended, and was settled here: ${finding.ruling}.`;
+  }
+}
+
+/** A false head is nobody's to dispute. */
+const headText = ({ head, problems }: HeadFinding): string =>
+  `FAIL   checkpoint ${head.round}, head ${head.head}, posted in ${head.transaction}: ${problems.join(" ")} No bond stops a false head: validators suspend its poster ("npx cotrain suspend"), and a root that pays for it is disputed.`;
+
+/** All that was seen. */
+export interface Seen {
+  readonly root: WatchFinding | null;
+  /** Roots that were found false or unpublished, by their attestations, each with what was done last. */
+  readonly false: readonly WatchFinding[];
+  readonly heads: { readonly looked: number; readonly findings: readonly HeadFinding[] };
+  /** Wrong about the run as a whole. */
+  readonly problems: readonly string[];
+  /** What could not be looked at last; null where all was. */
+  readonly away: string | null;
+  readonly cost: DisputeCost | null;
+}
+
+export interface Telling {
+  /** One look at roots, heads, and what a dispute costs. Who is away is told, and asked at the next look. */
+  look(
+    root: () => Promise<WatchFinding>,
+    heads: () => Promise<HeadsLook>,
+    cost: () => Promise<DisputeCost>,
+  ): Promise<void>;
+  seen(): Seen;
+}
+
+const isFalse = ({ state }: WatchFinding): boolean => ["late", "reported", "disputed"].includes(state);
+
+/** Findings that are kept: who posts false heads for ever must not fill the memory. */
+const MOST_KEPT = 1_000;
+
+/** What was looked at, or who is away. */
+type Attempted<T> = { readonly result: T; readonly away: null } | { readonly result: null; readonly away: string };
+
+async function attempt<T>(work: () => Promise<T>): Promise<Attempted<T>> {
+  try {
+    return { result: await work(), away: null };
+  } catch (error) {
+    if (!(error instanceof RetryableError)) throw error;
+    return { result: null, away: error.message };
+  }
+}
+
+export function createTelling(output: Output, evidence: (digest: string) => string): Telling {
+  const said = new Map<string, string>();
+  const wrong = new Map<string, WatchFinding>();
+  const findings: HeadFinding[] = [];
+  const problems = new Set<string>();
+  let seen: Seen = { root: null, false: [], heads: { looked: 0, findings }, problems: [], away: null, cost: null };
+  /** Says it where it is not what was said last of this. */
+  const say = (of: string, sentence: string): void => {
+    if (said.get(of) === sentence) return;
+    if (said.size >= MOST_KEPT) said.clear();
+    said.set(of, sentence);
+    if (!output.json) output.result(undefined, [sentence]);
+  };
+  const tellRoot = (found: WatchFinding | null): string | null => {
+    if (!found) return null;
+    say("root", findingText(found, evidence));
+    if (found.state !== "idle" && isFalse(found)) wrong.set(found.digest, found);
+    return found.state === "unread" ? found.reason : null;
+  };
+  const tellCost = (cost: DisputeCost | null): void => {
+    if (!cost || cost.level < ALARMING_LEVEL) return;
+    say(
+      "row",
+      `FAIL   Roots of this model are disputed again and again: a dispute costs ${coins(cost.bond)} now${rowText(cost.level)}, and so does the next root if this one falls. Look who disputes whose roots, and have holders vote.`,
+    );
+  };
+  const tellHeads = (looked: HeadsLook | null): string | null => {
+    if (!looked) return null;
+    for (const finding of looked.findings) say(`head/${finding.head.head}/${finding.condition}`, headText(finding));
+    for (const problem of looked.problems) {
+      say(`run/${problem}`, `FAIL   ${problem}`);
+      problems.add(problem);
+    }
+    if (findings.length < MOST_KEPT) findings.push(...looked.findings);
+    return looked.away ?? null;
+  };
+  return {
+    look: async (root, heads, cost) => {
+      const found = await attempt(root);
+      const unread = tellRoot(found.result);
+      const bond = await attempt(cost);
+      tellCost(bond.result);
+      const looked = await attempt(heads);
+      const unlooked = tellHeads(looked.result);
+      const away = found.away ?? unread ?? bond.away ?? looked.away ?? unlooked;
+      if (away !== null) say("away", `Not all could be looked at: ${away}`);
+      seen = {
+        root: found.result ?? seen.root,
+        false: [...wrong.values()],
+        heads: { looked: seen.heads.looked + (looked.result?.looked ?? 0), findings },
+        problems: [...problems],
+        away,
+        cost: bond.result ?? seen.cost,
+      };
+    },
+    seen: () => seen,
+  };
+}
+
+/** Nothing that was found is false. */
+export const isSound = ({ false: roots, heads, problems }: Seen): boolean =>
+  roots.length === 0 && heads.findings.length === 0 && problems.length === 0;
+
+/** What calls for another look before anything can be said. */
+const UNSURE: ReadonlySet<string> = new Set(["suspect", "inconsistent", "absent", "unread"]);
+
+/** 1 for anything false, 75 where another look is needed to tell. */
+export function exitCodeOf(seen: Seen): 0 | 1 | 75 {
+  if (!isSound(seen)) return 1;
+  return seen.away !== null || UNSURE.has(seen.root?.state ?? "idle") ? 75 : 0;
+}

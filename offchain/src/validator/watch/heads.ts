@@ -1,0 +1,102 @@
+/**
+ * Watches a run's heads: what stands behind each, as `verify` walks it, and as long as its payloads are kept whether every fragment is
+ * what they make. Nobody's bond stops a false head: the validators' quorum suspends its poster. So it is told, with what was found.
+ */
+import { epochAt, type ModelId, type RunId } from "@cotrain/sdk/protocol";
+
+import type { ChainReader, PostedHead } from "../../chain/index.ts";
+import { type BlobSource, verifyRun, WalkMemory } from "../../run/index.ts";
+import type { Judge } from "./judge.ts";
+
+/** A head that does not hold, or of which something is not to be had. */
+export interface HeadFinding {
+  readonly head: PostedHead;
+  readonly condition: "mismatch" | "missing";
+  /** One sentence for each thing that is wrong. */
+  readonly problems: readonly string[];
+}
+
+export interface HeadsLook {
+  /** What was found since the last look. */
+  readonly findings: readonly HeadFinding[];
+  /** Wrong about the run as a whole. */
+  readonly problems: readonly string[];
+  /** What could not be looked at, in one sentence; undefined where all was. */
+  readonly away: string | undefined;
+  /** Heads that were looked at. */
+  readonly looked: number;
+}
+
+export interface HeadWatch {
+  look(): Promise<HeadsLook>;
+}
+
+interface HeadModules {
+  readonly reader: ChainReader;
+  readonly blobs: BlobSource;
+  readonly head: Judge["head"];
+}
+
+/** Heads of one look whose fragments are recomputed: roots are looked at in between. */
+const AT_ONCE = 64;
+
+export function createHeadWatch(
+  { reader, blobs, head: judge }: HeadModules,
+  modelId: ModelId,
+  runId: RunId,
+): HeadWatch {
+  const memory = new WalkMemory();
+  /** Whose fragments were recomputed, or found wrong. */
+  const done = new Set<string>();
+
+  /** Those whose payloads are kept and that were not recomputed yet. */
+  async function owed(): Promise<{ head: PostedHead; parent: PostedHead }[]> {
+    const [heads, schedule, active] = await Promise.all([
+      reader.headsSince(runId, 0),
+      reader.schedule(modelId),
+      reader.activeRoot(modelId),
+    ]);
+    const isOpen = ({ anchoredAt }: PostedHead): boolean => epochAt(schedule, anchoredAt) > (active?.epoch ?? 0);
+    const open = heads.flatMap((head, i) => (i > 0 && isOpen(head) ? [{ head, parent: heads[i - 1]! }] : []));
+    const names = new Set<string>(open.map(({ head }) => head.head));
+    for (const name of done) if (!names.has(name)) done.delete(name);
+    return open.filter(({ head }) => !done.has(head.head));
+  }
+
+  async function recompute(findings: HeadFinding[]): Promise<string | undefined> {
+    let away: string | undefined;
+    for (const link of (await owed()).slice(0, AT_ONCE)) {
+      const judgement = await judge(link);
+      if (judgement.kind === "unread") away ??= judgement.reason;
+      const isKept =
+        judgement.kind !== "unpublished" || (await owed()).some(({ head }) => head.head === link.head.head);
+      if (judgement.kind !== "unread") done.add(link.head.head);
+      if (judgement.kind !== "false" && judgement.kind !== "unpublished") continue;
+      // A root that pays for it may have become active meanwhile, after which its payloads need not be kept.
+      if (!isKept) continue;
+      const condition = judgement.kind === "false" ? "mismatch" : "missing";
+      findings.push({ head: link.head, condition, problems: [judgement.reason] });
+    }
+    return away;
+  }
+
+  return {
+    look: async () => {
+      const findings: HeadFinding[] = [];
+      const walking = verifyRun({ reader, blobs }, runId, memory);
+      for (;;) {
+        const { done: isOver, value } = await walking.next();
+        if (!isOver) {
+          const { condition, problems } = value;
+          if (condition !== "mismatch" && condition !== "missing") continue;
+          findings.push({ head: value, condition, problems });
+          // What is wrong with it was said.
+          done.add(value.head);
+          continue;
+        }
+        const away = value.away?.message ?? (await recompute(findings));
+        return { findings, problems: value.problems, away, looked: value.heads };
+      }
+    },
+  };
+}

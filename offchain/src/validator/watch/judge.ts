@@ -1,0 +1,188 @@
+/**
+ * Whether a root in its window is what its epochs earned, by the computation of whoever watches: from the chain, the published
+ * documents and the payloads of every round that it pays for. No key and no verdict of its own goes into it, so that all who look
+ * find the same. The losses of the gate are not measured: that takes an engine, and is what validators do.
+ */
+import { CotrainError } from "@cotrain/sdk/errors";
+import {
+  aggregateRejected,
+  asRunId,
+  canonicalJson,
+  type Digest,
+  digestOfJson,
+  type EpochHead,
+  fromWire,
+  type ModelId,
+  structHash,
+  toWire,
+  type WireStruct,
+} from "@cotrain/sdk/protocol";
+
+import { RetryableError } from "../../base/index.ts";
+import type { ChainReader, SignedRoot } from "../../chain/index.ts";
+import { PayloadError } from "../../diloco/index.ts";
+import {
+  type BlobSource,
+  computeEpoch,
+  createHeadDocumentsCache,
+  DocumentError,
+  type EpochComputation,
+  epochInputsOf,
+  epochManifestOf,
+  epochRewardsOf,
+  epochVerdictsOf,
+  type HeadDocumentsCache,
+  type HeadWithParent,
+  isMalformed,
+} from "../../run/index.ts";
+import { FormatError } from "../../storage/index.ts";
+import { differences } from "../attest.ts";
+import { checkAggregate, checkedAgainst } from "../checks/recompute.ts";
+import { createDescriptions, type Descriptions } from "../descriptions.ts";
+import { isUnpublished } from "./sources.ts";
+
+/** What was found, to be published: its sha256 stands beside the dispute. Nothing in it changes from look to look. */
+export interface Evidence {
+  readonly version: 1;
+  readonly modelId: ModelId;
+  /** Struct hash of the attestation. */
+  readonly digest: string;
+  readonly attestation: WireStruct<"Attestation">;
+  readonly found: "false" | "unpublished";
+  /** One sentence. */
+  readonly reason: string;
+  /** What is due instead; null where nothing was computed. */
+  readonly recomputed: WireStruct<"Attestation"> | null;
+}
+
+export const digestOfEvidence = (evidence: Evidence): Digest => digestOfJson(evidence);
+/** As it is written down and published. */
+export const evidenceText = (evidence: Evidence): string => canonicalJson(evidence);
+
+export type Judgement =
+  | { readonly kind: "holds" }
+  | { readonly kind: "false"; readonly reason: string; readonly recomputed: WireStruct<"Attestation"> | null }
+  /** Something that it takes is not to be had of any source. */
+  | { readonly kind: "unpublished"; readonly reason: string }
+  /** The chain could not be read, or said two things: nothing follows. */
+  | { readonly kind: "unread"; readonly reason: string };
+
+/** What looks, with a reader of the chain and what that and it remember. */
+export interface Judge {
+  readonly root: (modelId: ModelId, posted: SignedRoot) => Promise<Judgement>;
+  /** Of a head alone, as long as its payloads are kept: until a root that pays for it is active. */
+  readonly head: (link: HeadWithParent) => Promise<Judgement>;
+}
+
+interface Modules {
+  readonly reader: ChainReader;
+  readonly blobs: BlobSource;
+  readonly documents: HeadDocumentsCache;
+  readonly descriptions: Descriptions;
+  /** Heads whose every fragment is what its payloads make. */
+  readonly sound: Set<string>;
+}
+
+/** Heads that are known to be sound at the most: those of an epoch, and many more. */
+const MAX_SOUND = 16_384;
+
+const isWrong = (error: unknown): error is CotrainError =>
+  error instanceof DocumentError || error instanceof FormatError || error instanceof PayloadError || isMalformed(error);
+
+/** What an error that ended a look says about the root. @throws what is no error of ours */
+function judgementOf(error: unknown): Judgement {
+  if (!(error instanceof CotrainError)) throw error;
+  const { message: reason } = error;
+  if (isUnpublished(error)) return { kind: "unpublished", reason };
+  if (isWrong(error)) return { kind: "false", reason, recomputed: null };
+  return { kind: "unread", reason };
+}
+
+/** Why a head does not hold, by every fragment of it; empty where it does. @throws what is not to be had, or wrong */
+async function problemOfHead(modules: Modules, { head, parent }: HeadWithParent): Promise<string> {
+  const { reader, blobs, documents, descriptions, sound } = modules;
+  if (sound.has(head.head)) return "";
+  const { definition, fragments } = await descriptions.of(head.runId);
+  const input = await checkedAgainst(reader, { head, parent }, await documents.read(blobs, head, parent), definition);
+  for (let fragment = 0; fragment < fragments; fragment++) {
+    const { holds, reason } = await checkAggregate(blobs, { ...input, fragment });
+    if (!holds) return reason;
+  }
+  const [oldest] = sound;
+  if (sound.size >= MAX_SOUND && oldest !== undefined) sound.delete(oldest);
+  sound.add(head.head);
+  return "";
+}
+
+/** Those that are paid, each with the link before it. Checkpoint 0 has nothing behind it. */
+async function paidHeads(reader: ChainReader, { inputs, verdicts }: EpochComputation) {
+  const parsed = verdicts.verdicts.map(({ verdict }) => fromWire("Verdict", verdict));
+  const paid = inputs.epochs
+    .flatMap(({ heads }) => heads)
+    .filter(({ head, sequence }) => sequence > 0 && !aggregateRejected(head, parsed));
+  const linkOf = async ({ runId, head: name, sequence }: EpochHead) => {
+    const heads = await reader.headsSince(asRunId(runId), 0);
+    const [head, parent] = [heads[sequence], heads[sequence - 1]];
+    if (head?.head !== name || !parent)
+      throw new RetryableError("CHAIN_MOVED", `The chain holds head ${name} no more.`);
+    return { head, parent };
+  };
+  return Promise.all(paid.map(linkOf));
+}
+
+async function judge(modules: Modules, modelId: ModelId, posted: SignedRoot): Promise<Judgement> {
+  const { reader, blobs } = modules;
+  const { attestation } = posted;
+  const runId = asRunId(attestation.runId);
+  const manifest = await epochManifestOf(blobs, runId, attestation.epochDigest);
+  const { verdicts } = await epochVerdictsOf(blobs, runId, manifest);
+  // Who is paid claims by the tree, and who doubts it adds up the inputs: a root without them is worth nothing, though it may be true.
+  await epochRewardsOf(blobs, runId, manifest);
+  await epochInputsOf(blobs, runId, manifest);
+  const result = await computeEpoch(modules, { modelId, epoch: posted.epoch, verdicts, posted });
+  if (result.kind === "nothing")
+    return { kind: "false", reason: `There is nothing to pay: ${result.reason}`, recomputed: null };
+  const { computation } = result;
+  const recomputed = toWire("Attestation", computation.attestation);
+  if (structHash("Attestation", computation.attestation) !== posted.digest) {
+    const reason = `It differs from what was recomputed: ${differences(attestation, computation).join(", ")}.`;
+    return { kind: "false", reason, recomputed };
+  }
+  for (const { head, parent } of await paidHeads(reader, computation)) {
+    const problem = await problemOfHead(modules, { head, parent });
+    if (problem === "") continue;
+    const reason = `It pays for checkpoint ${head.round}, head ${head.head}, which does not hold: ${problem}`;
+    return { kind: "false", reason, recomputed: null };
+  }
+  return { kind: "holds" };
+}
+
+/** A judge of its own remembers nothing that another one found. */
+export function createJudge(reader: ChainReader, blobs: BlobSource): Judge {
+  const documents = createHeadDocumentsCache(reader);
+  const descriptions = createDescriptions(reader, blobs);
+  const modules = { reader, blobs, documents, descriptions, sound: new Set<string>() };
+  const head = async (link: HeadWithParent): Promise<Judgement> => {
+    const reason = await problemOfHead(modules, link);
+    return reason === "" ? { kind: "holds" } : { kind: "false", reason, recomputed: null };
+  };
+  return {
+    root: (modelId, posted) => judge(modules, modelId, posted).catch(judgementOf),
+    head: (link) => head(link).catch(judgementOf),
+  };
+}
+
+/** What is written down of a judgement. */
+export const evidenceOf = (
+  modelId: ModelId,
+  { digest, attestation }: SignedRoot,
+  judgement: Extract<Judgement, { readonly kind: "false" | "unpublished" }>,
+): Evidence => ({
+  version: 1,
+  modelId,
+  digest,
+  attestation: toWire("Attestation", attestation),
+  found: judgement.kind,
+  reason: judgement.reason,
+  recomputed: judgement.kind === "false" ? judgement.recomputed : null,
+});

@@ -1,0 +1,65 @@
+/**
+ * What a watcher knows of roots, on its disk: what it found once and has to find again, for how long something was not to be had, and
+ * what it disputed. A restart goes on with it. One small file, written whole; old roots are dropped.
+ */
+import { type Static, Type } from "typebox";
+
+import type { Clock } from "../../base/index.ts";
+import { readStateFile, writeStateFile } from "../../service/index.ts";
+
+const Hash = Type.String({ pattern: "^0x[0-9a-f]{64}$" });
+
+const Known = Type.Object(
+  {
+    digest: Hash,
+    /** A look found it false: what it found, and the newest block then. */
+    first: Type.Optional(
+      Type.Object({ evidence: Hash, block: Type.Integer(), hash: Hash }, { additionalProperties: false }),
+    ),
+    /** Something of it was not to be had: for how long in all, and when that was seen last, both ms. */
+    absent: Type.Optional(Type.Object({ total: Type.Number(), at: Type.Number() }, { additionalProperties: false })),
+    holds: Type.Optional(Type.Literal(true)),
+    /** It was decided to dispute it, with this evidence: written before anything is sent. */
+    disputed: Type.Optional(Hash),
+  },
+  { additionalProperties: false },
+);
+const File = Type.Object({ version: Type.Literal(1), roots: Type.Array(Known) }, { additionalProperties: false });
+
+/** What is known of one root. */
+export type KnownRoot = Static<typeof Known>;
+
+/** Roots that are remembered: one is in its window at a time. */
+const MAX_ROOTS = 32;
+
+/** Of an absence one look after another tells this part at most, however long after: it takes several. */
+const ABSENT_PART = 1 / 4;
+
+export interface WatchMemory {
+  of(digest: string): KnownRoot;
+  /** Keeps what is known of a root in place of what was. @throws as `writeStateFile` */
+  keep(known: KnownRoot): Promise<void>;
+}
+
+/** @throws UserError `STATE_CORRUPTED` */
+export async function openWatchMemory(path: string): Promise<WatchMemory> {
+  const remedy = "move it away, and what was found so far is looked at again; nothing is disputed twice all the same";
+  const file = await readStateFile(path, File, remedy);
+  const known = new Map((file?.roots ?? []).map((root) => [root.digest, root]));
+  return {
+    of: (digest) => known.get(digest) ?? { digest },
+    keep: async (root) => {
+      known.delete(root.digest);
+      known.set(root.digest, root);
+      for (const digest of known.keys()) if (known.size > MAX_ROOTS) known.delete(digest);
+      await writeStateFile(path, File, { version: 1, roots: [...known.values()] });
+    },
+  };
+}
+
+/** An absence that was seen once more. @param patience ms for which it is waited for */
+export function seenAbsent(before: KnownRoot["absent"], clock: Clock, patience: number): { total: number; at: number } {
+  const at = clock.now();
+  const more = before ? Math.min(Math.max(0, at - before.at), patience * ABSENT_PART) : 0;
+  return { total: (before?.total ?? 0) + more, at };
+}

@@ -1,0 +1,133 @@
+/** `cotrain watch` on a real node: what it says of an honest run, and that it disputes a false root, once, within its bounds. */
+import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
+import { join } from "node:path";
+
+import { disputeOf } from "@cotrain/sdk/actions";
+import { digestOfCid, type Hex, structHash } from "@cotrain/sdk/protocol";
+import { getAddress, sha256 } from "viem";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+
+import { listening } from "../../loopback.ts";
+import { payingFirst, withLeaves } from "../chain/attested.ts";
+import { settleLater } from "../chain/settle.ts";
+import { type Holders, openHolders } from "./holders.ts";
+import { cotrain, cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
+import { tellingCoordinator } from "./tellingCoordinator.ts";
+
+let holders: Holders;
+beforeAll(async () => (holders = await openHolders()), 120_000);
+afterAll(() => holders.close());
+
+const here = () => ["--state", holders.state];
+const pins = () => [
+  `--run=${holders.world.runId}`,
+  `--deployment=${join(holders.state, "deployment.json")}`,
+  `--rpc=${holders.world.url}`,
+];
+const keys = () => [
+  `--wallet=${join(holders.state, "keys", "worker-1.json")}`,
+  `--passphrase-file=${join(holders.state, "keys", "passphrase")}`,
+];
+
+interface Seen {
+  readonly sound: boolean;
+  readonly spends: boolean;
+  readonly root: { readonly state: string; readonly digest?: Hex; readonly why?: string };
+  readonly false: readonly { readonly state: string; readonly evidence?: string }[];
+  readonly heads: { readonly looked: number; readonly findings: readonly unknown[] };
+  readonly away: string | null;
+}
+async function once(code: number, ...flags: readonly string[]): Promise<Seen> {
+  const ended = await cotrainHere(["watch", "--once", "--json", ...flags]);
+  expect({ code: ended.code, stderr: ended.stderr }).toEqual({ code, stderr: "" });
+  return JSON.parse(ended.stdout) as Seen;
+}
+
+/** Somebody who serves what the run published. */
+async function mirror(): Promise<string> {
+  const server = createServer((incoming, response) => {
+    void (async () => {
+      try {
+        response.end(await holders.world.store.get(digestOfCid(incoming.url?.split("/").at(-1) ?? "")));
+      } catch {
+        const error = { code: "BLOB_NOT_FOUND", message: "It is not here." };
+        response.writeHead(404, { "content-type": "application/json" }).end(JSON.stringify({ error }));
+      }
+    })();
+  });
+  const url = await listening(server);
+  onTestFinished(() => void server.close());
+  return url;
+}
+
+test("an honest run is sound, nothing is spent on it, and what a dispute would cost is said", async () => {
+  const seen = await once(0, ...here());
+  expect(seen).toMatchObject({ sound: true, spends: false, root: { state: "idle" }, away: null });
+  expect(seen.heads).toEqual({ looked: 2, findings: [] });
+  const { code, stdout, stderr } = await cotrainHere(["watch", "--once", ...here()]);
+  expect({ code, stdout }).toEqual({ code: 0, stdout: "No root is in its window.\n" });
+  expect(stderr).toContain("A dispute costs a bond of 0.01 coins now.");
+  expect(stderr).toContain("Nothing is spent: no wallet is named (--wallet and --passphrase-file).");
+});
+
+test("ends when it is told to, in the middle of a look too", async () => {
+  const looks = ["--every", "50ms", "--absent", "0.9", "--depth", "2"];
+  let told = false;
+  const ended = await cotrain(["watch", ...here(), ...looks], {
+    onStderr: (stderr, child) => {
+      if (told || !stderr.includes("A dispute costs")) return;
+      told = true;
+      child.kill("SIGTERM");
+    },
+  });
+  expect(ended.code).toBe(0);
+});
+
+test("spends nothing on a coordinator's word, and needs somebody who serves what was published", async () => {
+  const { world, client } = holders;
+  const telling = [`--coordinator=${await tellingCoordinator(world, client)}`, `--rpc=${world.url}`];
+  const own = ["--once", "--yes", ...keys(), "--state", temporaryDirectory()];
+  const unpinned = await cotrainHere(["watch", ...telling, ...own]);
+  expect(unpinned).toMatchObject({ code: 1, stderr: expect.stringContaining("is the coordinator's word alone") });
+  expect(verdictOf(await cotrainHere(["watch", ...pins(), ...own]))).toEqual(
+    refusal(1, "Nothing can be recomputed without what the run published"),
+  );
+});
+
+test("a false root is disputed when it was found twice, by who may spend, and once", async () => {
+  const { world, client, wallets } = holders;
+  const directory = temporaryDirectory();
+  const signed = await settleLater({ url: world.url, directory }, world, "second", {}, (computation) =>
+    withLeaves(computation, payingFirst(1n)),
+  );
+  // From here on time stands between blocks, however long a command takes.
+  await client.setBlockTimestampInterval({ interval: 1 });
+  const digest = structHash("Attestation", signed);
+  const remembered = temporaryDirectory();
+  const far = [...pins(), `--mirrors=${await mirror()}`, `--second-rpc=${world.url}`, "--state", remembered];
+
+  const first = await once(75, ...far);
+  expect(first).toMatchObject({ sound: true, root: { state: "suspect", digest }, heads: { looked: 3, findings: [] } });
+  await client.mine({ blocks: 1 });
+  for (const [flags, why] of [
+    [[], "no wallet is named"],
+    [keys(), "--yes is not given"],
+    [[...keys(), "--yes", "--max-bond", "0.001"], "and 0.001 are allowed: nothing is sent."],
+  ] as const) {
+    const seen = await once(1, ...far, ...flags);
+    expect(seen).toMatchObject({ sound: false, root: { state: "reported", why: expect.stringContaining(why) } });
+  }
+  expect(await disputeOf(client, { addresses: world.contracts, digest })).toBeUndefined();
+
+  const seen = await once(1, ...far, ...keys(), "--yes", "--max-fee", "1");
+  expect(seen).toMatchObject({ sound: false, spends: true, root: { state: "disputed", digest } });
+  const dispute = await disputeOf(client, { addresses: world.contracts, digest });
+  expect(dispute!.disputer).toBe(getAddress(wallets["worker-1"]!));
+  expect(sha256(readFileSync(join(remembered, `evidence-${digest}.json`)))).toBe(seen.false[0]!.evidence);
+
+  // It goes on where it ended, and whoever looks from elsewhere sees the same.
+  expect(await once(0, ...far, ...keys(), "--yes")).toMatchObject({ sound: true, root: { state: "open", digest } });
+  const { stdout } = await cotrainHere(["watch", "--once", ...here()]);
+  expect(stdout).toContain(`(attestation ${digest}) is disputed; holders vote until`);
+});

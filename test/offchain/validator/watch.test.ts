@@ -1,0 +1,412 @@
+/** Who watches roots on a real node: what is disputed, what is not, and what is remembered of it. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { disputeOf, postRoot, rootDisputed, getAllLogs } from "@cotrain/sdk/actions";
+import { digestOfJson, type Hex, structHash } from "@cotrain/sdk/protocol";
+import { createTestClient, http, publicActions } from "viem";
+import { privateKeyToAccount } from "viem/accounts";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+
+import { createRandom, RetryableError, UserError } from "../../../offchain/src/base/index.ts";
+import { type Chain, type ChainReader, openChain, openReader } from "../../../offchain/src/chain/index.ts";
+import {
+  type BlobSource,
+  type EpochComputation,
+  readHeadDocuments,
+  withEpochAccounts,
+} from "../../../offchain/src/run/index.ts";
+import { jobMigrations, type JobSchema, openDatabase, openJobTable } from "../../../offchain/src/service/index.ts";
+import {
+  anyOf,
+  createHeadWatch,
+  createWatch,
+  type Evidence,
+  openWatchMemory,
+  type Watch,
+} from "../../../offchain/src/validator/index.ts";
+import { payingFirst, publishEpoch, signaturesUnder, withLeaves } from "../chain/attested.ts";
+import { createNode, type TestNode } from "../chain/node.ts";
+import { createWorld, poster, type RoundOptions, validators, workers, type World } from "../chain/world.ts";
+import { createManualClock } from "../manualClock.ts";
+import { dueEpoch } from "../run/dueEpoch.ts";
+
+const ETHER = 10n ** 18n;
+/** Whose bond it is, by default. */
+const watcher = workers[0]!;
+
+let node: TestNode;
+let world: World;
+let directory: string;
+/** With two rounds posted, whose epoch is over. */
+let settled: Hex;
+
+const client = () => createTestClient({ mode: "anvil", transport: http(node.url) }).extend(publicActions);
+const options = () => {
+  const { chainId, contracts, fromBlock, url: rpcUrl } = world;
+  return { chainId, contracts, fromBlock, rpcUrl, pollInterval: 20 };
+};
+const open = () => openReader(options());
+
+/** A journal of an account; its file is in the directory of the test. */
+async function openJournalOf(
+  account = watcher,
+  bondAtMost = ETHER,
+): Promise<Chain & { readonly end: () => Promise<void> }> {
+  const database = await openDatabase<JobSchema>(join(directory, `${account.address}.sqlite`), jobMigrations);
+  const jobs = await openJobTable(database, { random: createRandom("jobs") });
+  const chain = await openChain({ ...options(), bondAtMost }, { account, jobs });
+  let ended = false;
+  const end = async (): Promise<void> => {
+    if (ended) return;
+    ended = true;
+    await chain.close();
+    await database.close();
+  };
+  return { ...chain, end };
+}
+async function journalOf(...given: Parameters<typeof openJournalOf>): ReturnType<typeof openJournalOf> {
+  const journal = await openJournalOf(...given);
+  onTestFinished(journal.end);
+  return journal;
+}
+
+async function post(count: number, round: RoundOptions = {}): Promise<void> {
+  const chain = await openJournalOf(poster);
+  for (let i = 0; i < count; i++) {
+    const { head } = await chain.head(world.runId);
+    const { fields } = await world.publisher.round(round);
+    await chain.postHead({ ...fields, parentHead: head }, `head-${fields.round}`);
+  }
+  await chain.end();
+}
+
+async function pass(seconds: number): Promise<void> {
+  const { timestamp } = await client().getBlock();
+  await client().setNextBlockTimestamp({ timestamp: timestamp + BigInt(seconds) });
+  await client().mine({ blocks: 1 });
+}
+
+async function compute(): Promise<EpochComputation> {
+  const reader = withEpochAccounts(await open());
+  const epoch = (await dueEpoch(reader, world.modelId))!;
+  const result = await reader.computeEpoch({ modelId: world.modelId, epoch, verdicts: [] }, world.blobs);
+  if (result.kind === "nothing") throw new Error(result.reason);
+  await publishEpoch(world, result.computation);
+  return result.computation;
+}
+
+/** A root of which an account is paid less than it earned. */
+async function lessPaid(): Promise<EpochComputation> {
+  const computation = withLeaves(await compute(), payingFirst(1n));
+  await publishEpoch(world, computation);
+  return computation;
+}
+
+/** Posts a root with all signatures. @returns the digest of what was signed */
+async function postSigned({ attestation }: EpochComputation): Promise<Hex> {
+  const signatures = (await signaturesUnder(world, attestation, validators)).map(({ signature }) => signature);
+  const { contracts: addresses } = world;
+  await postRoot.sync(client(), { addresses, attestation, signatures, account: poster, pollingInterval: 20 });
+  return structHash("Attestation", attestation);
+}
+
+interface Watching {
+  readonly blobs?: BlobSource;
+  readonly reader?: ChainReader;
+  readonly second?: () => Promise<ChainReader>;
+  readonly chain?: Pick<Chain, "disputeRoot" | "settleDispute"> | "none";
+  readonly clock?: ReturnType<typeof createManualClock>;
+}
+
+async function watching(given: Watching = {}): Promise<Watch & { readonly written: Evidence[] }> {
+  const written: Evidence[] = [];
+  const chain = given.chain ?? (await journalOf());
+  const watch = createWatch(
+    { modelId: world.modelId, depth: 1, absentPart: 1 / 2 },
+    {
+      reader: given.reader ?? (await open()),
+      openSecond: given.second ?? open,
+      blobs: given.blobs ?? world.blobs,
+      memory: await openWatchMemory(join(directory, "watch.json")),
+      clock: given.clock ?? createManualClock(),
+      writeEvidence: async (evidence) => void written.push(evidence),
+      spender: chain === "none" ? undefined : chain,
+      why: "no wallet is named",
+    },
+  );
+  return { ...watch, written };
+}
+
+const dispute = (digest: Hex) => disputeOf(world.client, { addresses: world.contracts, digest });
+const disputes = async () => {
+  const { contracts: addresses, modelId } = world;
+  return (await getAllLogs(world.client, rootDisputed({ addresses, modelId }), { from: 0n })).logs;
+};
+
+/** Blobs without some of them, by one answer or another. */
+function without(digests: ReadonlySet<string>, error: () => Error): BlobSource {
+  return {
+    blob: (runId, digest, limit) =>
+      digests.has(digest) ? Promise.reject(error()) : world.blobs.blob(runId, digest, limit),
+  };
+}
+const missing = (): Error => new UserError("BLOB_NOT_FOUND", "It is not here.");
+const away = (): Error => new RetryableError("UNREACHABLE", "It does not answer.");
+const slow = (): Error => new RetryableError("SOURCE_SLOW", "It takes too long.");
+
+beforeAll(async () => {
+  node = await createNode(0);
+  await node.start();
+  world = await createWorld(node.url, node.directory);
+  // Time passes by blocks alone: no window runs out while this machine is busy with something else.
+  await client().setBlockTimestampInterval({ interval: 1 });
+  directory = mkdtempSync(join(tmpdir(), "cotrain-watch-"));
+  await post(2);
+  await pass(16);
+  settled = await client().snapshot();
+}, 60_000);
+beforeEach(async () => {
+  await client().revert({ id: settled });
+  settled = await client().snapshot();
+  directory = mkdtempSync(join(tmpdir(), "cotrain-watch-"));
+  const made = directory;
+  onTestFinished(() => rmSync(made, { recursive: true, force: true }));
+});
+afterAll(() => node.close());
+
+describe("a root that is what its epochs earned", () => {
+  it("is disputed by nobody, and computed once", async () => {
+    let asked = 0;
+    const blobs: BlobSource = { blob: (...request) => (asked++, world.blobs.blob(...request)) };
+    const watch = await watching({ blobs });
+    expect(await watch.look()).toEqual({ state: "idle" });
+    const digest = await postSigned(await compute());
+    expect(await watch.look()).toEqual({ state: "holds", digest, index: 1 });
+    const before = asked;
+    expect(before).toBeGreaterThan(0);
+    expect(await watch.look()).toMatchObject({ state: "holds" });
+    expect(asked).toBe(before);
+    expect(await disputes()).toEqual([]);
+  });
+
+  it("is disputed by nobody where one RPC lies and another does not", async () => {
+    const digest = await postSigned(await compute());
+    const honest = await open();
+    const reader: ChainReader = { ...honest, computeBudget: async () => 5n };
+    const watch = await watching({ reader });
+    expect(await watch.look()).toMatchObject({ state: "suspect", digest });
+    await client().mine({ blocks: 1 });
+    expect(await watch.look()).toMatchObject({
+      state: "inconsistent",
+      reason: expect.stringContaining("A second one: the root holds."),
+    });
+    // It is no step nearer to a dispute than before.
+    expect(await watch.look()).toMatchObject({ state: "suspect" });
+    expect({ disputes: await disputes(), written: watch.written }).toEqual({ disputes: [], written: [] });
+  });
+
+  it("is disputed by nobody where the chain went elsewhere between two looks", async () => {
+    const digest = await postSigned(await compute());
+    const honest = await open();
+    const liar: ChainReader = { ...honest, computeBudget: async () => 5n };
+    const moved: ChainReader = { ...liar, blockHash: async () => digest };
+    const watch = await watching({ reader: liar, second: async () => moved });
+    await watch.look();
+    await client().mine({ blocks: 1 });
+    expect(await watch.look()).toMatchObject({ state: "inconsistent" });
+    expect(await disputes()).toEqual([]);
+  });
+
+  it("is disputed by nobody while the chain is away, or its documents come slowly", async () => {
+    const computation = await compute();
+    await postSigned(computation);
+    const clock = createManualClock();
+    const { epochDigest } = computation.attestation;
+    const watch = await watching({ blobs: anyOf([without(new Set([epochDigest]), slow)]), clock });
+    for (let looks = 0; looks < 20; looks++) {
+      expect(await watch.look()).toMatchObject({ state: "unread" });
+      await clock.advance(1_000);
+    }
+    const reader: ChainReader = { ...(await open()), computeBudget: () => Promise.reject(away()) };
+    expect(await (await watching({ reader, clock })).look()).toMatchObject({ state: "unread" });
+    expect(await disputes()).toEqual([]);
+  });
+});
+
+describe("a false root", () => {
+  it.each([
+    ["pays an account what it did not earn", (first: bigint) => first / 2n + 1n],
+    ["pays less than what was earned", () => 1n],
+  ])("that %s is disputed when it was found twice", async (_, amount) => {
+    const honest = await compute();
+    const first = BigInt(honest.rewards.leaves[0]!.amount);
+    const lied = withLeaves(honest, payingFirst(amount(first)));
+    await publishEpoch(world, lied);
+    const digest = await postSigned(lied);
+    const watch = await watching();
+    const reason = expect.stringMatching(/^It differs from what was recomputed: epochDigest .*root .*total /);
+    expect(await watch.look()).toMatchObject({ state: "suspect", digest, reason });
+    // Not in the same block.
+    expect(await watch.look()).toMatchObject({ state: "suspect" });
+    expect(await disputes()).toEqual([]);
+    await client().mine({ blocks: 1 });
+    const found = await watch.look();
+    expect(found).toMatchObject({ state: "disputed", digest, index: 1, reason });
+    const evidence = watch.written[0]!;
+    expect(evidence).toMatchObject({ found: "false", digest, recomputed: { root: honest.attestation.root } });
+    expect(await disputes()).toMatchObject([{ args: { digest, evidence: digestOfJson(evidence) } }]);
+    expect((await dispute(digest))!.disputer).toBe(watcher.address);
+
+    // Whoever begins anew disputes nothing again, and ends the dispute when its vote is over.
+    const { settles } = (await watch.look()) as { state: "open"; settles: number };
+    const again = await watching();
+    expect(await again.look()).toMatchObject({ state: "open", digest, settles });
+    await client().setNextBlockTimestamp({ timestamp: BigInt(settles + 1) });
+    await client().mine({ blocks: 1 });
+    expect(await again.look()).toEqual({ state: "settled", digest, ruling: "undecided" });
+    expect(await again.look()).toEqual({ state: "idle" });
+    expect(await disputes()).toHaveLength(1);
+  });
+
+  it("that was to be disputed before a restart is disputed after it, once", async () => {
+    const digest = await postSigned(await lessPaid());
+    const chain = await journalOf();
+    const cut = await watching({
+      // The process ends after it has written down what it sends.
+      chain: { ...chain, disputeRoot: () => Promise.reject(new RetryableError("STOPPED", "It is over.")) },
+    });
+    await cut.look();
+    await client().mine({ blocks: 1 });
+    expect(await cut.look()).toMatchObject({ state: "reported", why: "It is over." });
+    await chain.end();
+    const after = await watching();
+    expect(await after.look()).toMatchObject({ state: "disputed", digest });
+    expect(await disputes()).toHaveLength(1);
+  });
+
+  it("is reported where nothing may be spent, and not computed again", async () => {
+    const digest = await postSigned(await lessPaid());
+    let asked = 0;
+    const blobs: BlobSource = { blob: (...request) => (asked++, world.blobs.blob(...request)) };
+    const watch = await watching({ chain: "none", blobs });
+    await watch.look();
+    await client().mine({ blocks: 1 });
+    expect(await watch.look()).toMatchObject({ state: "reported", digest, why: "no wallet is named" });
+    const before = asked;
+    expect(await watch.look()).toMatchObject({ state: "reported" });
+    expect(asked).toBe(before);
+    expect(await disputes()).toEqual([]);
+  });
+
+  it.each([
+    ["a bond is dearer than allowed", watcher, ETHER / 1_000n, "A dispute costs a bond of"],
+    ["the wallet has too little", privateKeyToAccount(`0x${"7a".repeat(32)}`), ETHER, "the wallet has 0 and needs"],
+  ])("is reported where %s", async (_, account, most, why) => {
+    await postSigned(await lessPaid());
+    const watch = await watching({ chain: await journalOf(account, most) });
+    await watch.look();
+    await client().mine({ blocks: 1 });
+    expect(await watch.look()).toMatchObject({ state: "reported", why: expect.stringContaining(why) });
+    expect(await disputes()).toEqual([]);
+  });
+
+  it("whose window is over is told, and costs nothing", async () => {
+    await postSigned(await lessPaid());
+    await pass(4);
+    expect(await (await watching()).look()).toMatchObject({ state: "late" });
+    expect(await disputes()).toEqual([]);
+  });
+
+  it("that pays for a head which its payloads do not make is disputed, and the head told", async () => {
+    await post(1, { forge: ([first]) => first!.params.fill(0, 0, 1) });
+    await pass(16);
+    const digest = await postSigned(await compute());
+    const watch = await watching();
+    const reason = expect.stringMatching(/^It pays for checkpoint 3, head .*does not hold: Fragment 0 is /);
+    expect(await watch.look()).toMatchObject({ state: "suspect", reason });
+    const heads = createHeadWatch(
+      { reader: await open(), blobs: world.blobs, head: watch.head },
+      world.modelId,
+      world.runId,
+    );
+    const { findings, looked } = await heads.look();
+    expect(findings).toMatchObject([{ head: { round: 3 }, condition: "mismatch" }]);
+    expect(looked).toBe(4);
+    expect(await heads.look()).toMatchObject({ findings: [], looked: 0 });
+    await client().mine({ blocks: 1 });
+    expect(await watch.look()).toMatchObject({ state: "disputed", digest, reason });
+  });
+});
+
+describe("a root of which something is not published", () => {
+  it.each([
+    ["the manifest, by a source that has it not", "epochDigest", missing],
+    ["the tree, by a source that does not answer", "rewards", away],
+  ] as const)("%s, is disputed when that lasts for its part of the window", async (_, what, error) => {
+    const computation = await compute();
+    const { attestation, manifest } = computation;
+    const digest = await postSigned(computation);
+    const clock = createManualClock();
+    const withheld = what === "epochDigest" ? attestation.epochDigest : manifest.rewards;
+    const blobs = anyOf([without(new Set([withheld]), error), without(new Set([withheld]), missing)]);
+    const watch = await watching({ blobs, clock });
+    // Half of the window of 4 s.
+    expect(await watch.look()).toMatchObject({ state: "absent", left: 2_000 });
+    // However long nobody looked, one look says little.
+    await clock.advance(100_000);
+    expect(await watch.look()).toMatchObject({ state: "absent", left: 1_500 });
+    for (const left of [1_000, 500]) {
+      await clock.advance(500);
+      // Whoever begins anew goes on with it.
+      expect(await (await watching({ blobs, clock, chain: "none" })).look()).toMatchObject({ state: "absent", left });
+    }
+    await clock.advance(500);
+    const last = await watching({ blobs, clock });
+    expect(await last.look()).toMatchObject({ state: "disputed", digest });
+    expect(last.written).toMatchObject([{ found: "unpublished", recomputed: null }]);
+    expect(await disputes()).toHaveLength(1);
+  });
+
+  it("is not disputed where any other source has it", async () => {
+    const computation = await compute();
+    const digest = await postSigned(computation);
+    const { epochDigest } = computation.attestation;
+    const blobs = anyOf([without(new Set([epochDigest]), missing), world.blobs]);
+    expect(await (await watching({ blobs })).look()).toEqual({ state: "holds", digest, index: 1 });
+  });
+
+  it("is disputed for a payload, too, which nobody can recompute a head without", async () => {
+    const [, , payload] = await payloadsOf();
+    await postSigned(await compute());
+    const clock = createManualClock();
+    const watch = await watching({ blobs: anyOf([without(new Set([payload!]), missing)]), clock });
+    expect(await watch.look()).toMatchObject({ state: "absent", reason: expect.stringContaining(payload!) });
+  });
+
+  it("is not let go by who serves its documents at every other look", async () => {
+    const computation = await lessPaid();
+    const digest = await postSigned(computation);
+    const { epochDigest } = computation.attestation;
+    const clock = createManualClock();
+    const hidden = anyOf([without(new Set([epochDigest]), missing)]);
+    let hides = false;
+    const blobs: BlobSource = { blob: (...request) => (hides ? hidden : world.blobs).blob(...request) };
+    const watch = await watching({ blobs, clock });
+    expect(await watch.look()).toMatchObject({ state: "suspect" });
+    hides = true;
+    await client().mine({ blocks: 1 });
+    expect(await watch.look()).toMatchObject({ state: "absent" });
+    hides = false;
+    expect(await watch.look()).toMatchObject({ state: "disputed", digest });
+  });
+});
+
+/** Digests of the payload headers under checkpoint 2. */
+async function payloadsOf(): Promise<string[]> {
+  const reader = await open();
+  const heads = await reader.headsSince(world.runId, 0);
+  const { file } = await readHeadDocuments(reader, world.blobs, heads[2]!, heads[1]);
+  return file!.receipts.map(({ receipt }) => receipt.payloadDigest);
+}
