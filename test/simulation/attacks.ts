@@ -27,6 +27,7 @@ import {
   advanceToEpoch,
   anybody,
   type Ballot,
+  bloc,
   bondNow,
   buy,
   buyers,
@@ -53,12 +54,10 @@ import {
   type Posted,
   settle,
   share,
-  spendCall,
   THRESHOLD,
+  transferCall,
   trueLeaves,
-  turnout,
   validators,
-  votesTogether,
   workers,
 } from "./economy.ts";
 
@@ -126,17 +125,10 @@ async function makeGood(economy: Economy): Promise<void> {
   await activate(economy, await post(economy, trueLeaves(economy), backer));
 }
 
-/** Holders who rent their votes out, and others who together have so much of the supply. */
+/** So many votes are rented to the thief, and so many others vote against what it wants. */
 async function divided(economy: Economy, rentedBps: number, honestBps: number) {
-  const sides = await turnout(economy, rentedBps + honestBps + 300);
-  const rented: Actor[] = [];
-  const wanted = ((await totalSupply(economy.chain.client, { shares: economy.shares })) * BigInt(rentedBps)) / 10_000n;
-  while ((await votesTogether(economy, rented)) < wanted && sides.length > 0) rented.push(sides.shift()!);
-  const honest: Actor[] = [];
-  const least = (wanted * BigInt(honestBps)) / BigInt(rentedBps);
-  for (const holder of sides) if ((await votesTogether(economy, honest)) < least) honest.push(holder);
-  const votes = await votesTogether(economy, rented);
-  await delegates(economy, rented, thief);
+  const { votes } = await bloc(economy, "lessor", rentedBps, thief);
+  const honest = honestBps === 0 ? [] : [(await bloc(economy, "voter", honestBps)).voter];
   return { rented: votes, honest };
 }
 
@@ -147,17 +139,18 @@ async function slash({ chain }: Economy, { attestation, signatures }: Posted, by
 }
 
 /** A quorum of validators pays itself, and holders with `bps` of the supply vote against it. */
-export const caught = (bps: number) => async (economy: Economy) =>
-  measured(economy, { attackers: colluders }, async () => {
+export const caught = (bps: number) => async (economy: Economy) => {
+  const { voter } = await bloc(economy, "voter", bps);
+  return measured(economy, { attackers: colluders }, async () => {
     await advanceToEpoch(economy, epochOf(economy) + 1);
     const since = economy.chain.now();
     const posted = await post(economy, falseLeaves(economy, thief.address));
-    const voters = await turnout(economy, bps);
-    const outcome = await dispute(economy, watcher, posted, [{ voters, support: "against" }]);
+    const outcome = await dispute(economy, watcher, posted, [{ voters: [voter], support: "against" }]);
     if (outcome === disputeOutcome.void) await slash(economy, posted, anybody);
     await makeGood(economy);
     return { late: lateBy(economy, since), more: { outcome } };
   });
+};
 
 /** A quorum of validators pays itself again and again; nobody votes, and who disputes has so many coins and no more. */
 export const tired = (coins: string) => async (economy: Economy) =>
@@ -199,15 +192,15 @@ export const rentedFor = (rentedBps: number, honestBps: number) => async (econom
 };
 
 /** Somebody disputes every true root for two months; holders with `bps` of the supply vote for them. */
-export const griefing = (bps: number) => async (economy: Economy) =>
-  measured(economy, { attackers: [griefer] }, async () => {
+export const griefing = (bps: number) => async (economy: Economy) => {
+  const voters = bps === 0 ? [] : [(await bloc(economy, "voter", bps)).voter];
+  return measured(economy, { attackers: [griefer] }, async () => {
     const begun = epochOf(economy);
     let [disputes, since, late] = [0, 0, 0];
     while (epochOf(economy) < begun + LONG) {
       await advanceToEpoch(economy, epochOf(economy) + 1);
       since ||= economy.chain.now();
       const posted = await post(economy, trueLeaves(economy), backer);
-      const voters = await turnout(economy, bps);
       // At the end of the window, which gains two days.
       await economy.chain.advanceTo(economy.chain.now() + 2 * DAY - 60);
       const outcome = await dispute(economy, griefer, posted, [{ voters, support: "for" }]);
@@ -223,6 +216,7 @@ export const griefing = (bps: number) => async (economy: Economy) =>
     }
     return { late, more: { disputes } };
   });
+};
 
 /** Holders with rented votes void true roots for what backings and fees bring, as long as somebody backs another. */
 export async function voiding(economy: Economy): Promise<Finding> {
@@ -332,7 +326,7 @@ export const boughtVote = (rentedBps: number, honestBps: number) => async (econo
   const { chain, timelock } = economy;
   return measured(economy, { attackers: [thief] }, async () => {
     const treasury = await balanceOf(chain.client, { shares: chain.token, account: timelock });
-    const passed = await grab(economy, [spendCall(economy, thief.address, treasury)], honest);
+    const passed = await grab(economy, [transferCall(chain.token, thief.address, treasury)], honest);
     return { rented, more: { passed: Number(passed) } };
   });
 };

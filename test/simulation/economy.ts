@@ -36,7 +36,6 @@ import {
   settleSale,
   stakeOf,
   totalSupply,
-  votesOf,
   type VoteSupport,
   withdrawBonds,
 } from "@cotrain/sdk/actions";
@@ -283,25 +282,30 @@ export async function live(economy: Economy, until: number): Promise<void> {
 export const endBootstrapOf = ({ chain, modelId }: Economy) =>
   chain.send(anybody, endBootstrap.call({ bootstrap: chain.bootstrap, modelId }));
 
-/** Holders, drawn by lot, who together have so many basis points of the supply. None where that is 0. */
-export async function turnout({ chain, shares, random }: Economy, bps: number): Promise<Actor[]> {
-  const supply = await totalSupply(chain.client, { shares });
-  const lot = random.split("turnout").shuffle([...workers, ...buyers]);
-  const voters: Actor[] = [];
+/**
+ * An account that votes with so many basis points of the supply, to which all holders gave of what they have; or somebody else votes
+ * with them.
+ */
+export async function bloc(
+  economy: Economy,
+  name: string,
+  bps: number,
+  to?: Actor,
+): Promise<{ readonly voter: Actor; readonly votes: bigint }> {
+  const { shares, chain } = economy;
+  const account = accountNamed(name);
+  const wanted = ((await totalSupply(chain.client, { shares })) * BigInt(bps)) / 10_000n;
+  const all = await holdings(economy, [...workers, ...buyers]);
   let votes = 0n;
-  for (const holder of lot) {
-    if (votes * 10_000n >= supply * BigInt(bps)) break;
-    voters.push(holder);
-    votes += await votesOf(chain.client, { shares, account: holder.address });
+  for (const holder of [...workers, ...buyers]) {
+    const held = await balanceOf(chain.client, { shares, account: holder.address });
+    const part = (held * wanted) / all.shares + 1n;
+    if (part > held) continue;
+    await chain.send(holder, transferCall(shares, account.address, part));
+    votes += part;
   }
-  return voters;
-}
-
-/** Votes of some holders together. */
-export async function votesTogether({ chain, shares }: Economy, of: readonly Actor[]): Promise<bigint> {
-  let votes = 0n;
-  for (const { address } of of) votes += await votesOf(chain.client, { shares, account: address });
-  return votes;
+  await delegates(economy, [account], to);
+  return { voter: to ?? account, votes };
 }
 
 export interface Ballot {
@@ -386,9 +390,9 @@ export const grantOf = ({ chain, modelId }: Economy, author: Address, amount: bi
 export const grantCall = ({ chain }: Economy, grant: Grant): Call =>
   approveGrantByVote.call({ grants: chain.grants, grant, repository });
 
-/** The call that sends dollars of the treasury. */
-export const spendCall = ({ chain }: Economy, to: Address, amount: bigint) => ({
-  to: chain.token,
+/** The call that sends some of a token. */
+export const transferCall = (token: Address, to: Address, amount: bigint) => ({
+  to: token,
   data: encodeFunctionData({ abi: erc20Abi, functionName: "transfer", args: [to, amount] }),
 });
 
