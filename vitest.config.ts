@@ -68,7 +68,7 @@ export default defineConfig({
         ...resolution,
         test: {
           name: "rooms",
-          include: ["test/{offchain,sdk,deploy,thorough}/**/*.test.ts"],
+          include: ["test/{offchain,sdk,deploy,thorough,simulation}/**/*.test.ts"],
           exclude: [...processes, ...mocks],
           // Loading modules again for each file takes a third of the time.
           isolate: false,

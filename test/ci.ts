@@ -9,12 +9,14 @@ import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { prepareBun } from "./bun.ts";
+import { BUN } from "./bun.ts";
+import { CAST } from "./cast.ts";
 import { prepareChromium } from "./chromium.ts";
 import { type Failure, failureLines, failuresOf, REPORTS_VARIABLE } from "./failures.ts";
 import { GETH } from "./geth.ts";
 import { type Prepared, prepareTool } from "./goTool.ts";
 import { KUBO } from "./kubo.ts";
+import { prepareNpmTool } from "./npmTool.ts";
 import { prepareSwiftShader } from "./swiftShader.ts";
 
 const root = resolve(fileURLToPath(import.meta.url), "../..");
@@ -115,7 +117,7 @@ for (const part of parts) {
     for (const tool of [GETH, KUBO]) results.push(prepare(tool.name, () => prepareTool(tool)));
     results.push(prepare("swiftshader", prepareSwiftShader));
     results.push(prepare("chromium", prepareChromium));
-    results.push(prepare("bun", prepareBun));
+    for (const tool of [BUN, CAST]) results.push(prepare(tool.name.toLowerCase(), () => prepareNpmTool(tool)));
   }
   results.push(await run(part));
 }

@@ -1,11 +1,13 @@
 /** What some tests need of the machine. Where it lacks they are left out and say why; in CI they fail. */
 import { spawnSync } from "node:child_process";
 
-import { bun } from "./bun.ts";
+import { BUN } from "./bun.ts";
+import { CAST } from "./cast.ts";
 import { chromium } from "./chromium.ts";
 import { GETH } from "./geth.ts";
 import { findTool, inCi } from "./goTool.ts";
 import { KUBO } from "./kubo.ts";
+import { findNpmTool } from "./npmTool.ts";
 import { swiftShader } from "./swiftShader.ts";
 
 const runs = (command: string, ...args: readonly string[]): boolean =>
@@ -41,8 +43,13 @@ const needed = {
     optional: true,
   },
   bun: {
-    there: () => bun() !== undefined,
+    there: () => findNpmTool(BUN) !== undefined,
     why: "Bun is not there: .ci/run fetches it from npm",
+    optional: true,
+  },
+  cast: {
+    there: () => findNpmTool(CAST) !== undefined,
+    why: "Foundry's cast is not there: .ci/run fetches it from npm",
     optional: true,
   },
   chromium: {

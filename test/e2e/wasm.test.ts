@@ -9,7 +9,8 @@ import { expect, onTestFinished, test } from "vitest";
 
 import { conformance } from "../../offchain/src/engine/index.ts";
 import { devices } from "../../offchain/src/engine/runtime/node/index.ts";
-import { bun } from "../bun.ts";
+import { BUN } from "../bun.ts";
+import { findNpmTool } from "../npmTool.ts";
 import { canRun } from "../needs.ts";
 import { vectorOf } from "../vectors/conformance.ts";
 import { programs, rows, textOf, tokens, train, using, values, vocabulary } from "./steps.ts";
@@ -38,7 +39,7 @@ test.runIf(canRun("WebAssembly without V8", "bun"))(
     writeFileSync(file, programs.step);
     for (const threads of [1, 2]) {
       const args = ["--conditions=cotrain-source", "-e", inBun(file, threads)];
-      const { stdout } = await promisify(execFile)(bun()!, args);
+      const { stdout } = await promisify(execFile)(findNpmTool(BUN)!, args);
       expect(stdout.trim()).toBe(vectorOf("exact-wasm", "0.1m"));
     }
   },

@@ -212,6 +212,28 @@ export const parts: readonly Part[] = [
     sample: "400 seeds",
   },
   {
+    name: "economy",
+    what: "attacks on a model's economy, simulated on the real contracts with 16 seeds: what must hold of each does",
+    sources: [
+      "contracts",
+      "sdk/src/actions",
+      "sdk/src/protocol/contribution.ts",
+      "deploy",
+      "hardhat.config.ts",
+      "test/simulation",
+    ],
+    items: () => ["16 seeds"],
+    open: () => ({
+      attempt: async (item) => {
+        // Hardhat takes a second to load, which other parts can spare.
+        const { simulateEconomy } = await import("../simulation/simulate.ts");
+        return simulateEconomy(Number.parseInt(item, 10), item === "16 seeds");
+      },
+      close: nothing,
+    }),
+    sample: "1 seed",
+  },
+  {
     name: "processors",
     what: "conformance values: a larger preset's, and those of emulated processors",
     sources: [

@@ -1,0 +1,62 @@
+/** That docs/holders.md names the settings that models begin with as they are. */
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+
+import { formatEther } from "viem";
+import { describe, expect, it } from "vitest";
+
+import { type Profile, profileFor } from "../../deploy/profiles.ts";
+
+const page = readFileSync("docs/holders.md", "utf8");
+const DAY = 86_400;
+
+const time = (seconds: number): string => {
+  if (seconds % DAY !== 0) return `${seconds} s`;
+  return seconds === DAY ? "1 day" : `${seconds / DAY} days`;
+};
+const count = (wei: bigint): string => Number(formatEther(wei)).toLocaleString("en-US");
+const shares = (wei: bigint): string => `${count(wei)} ${wei === 10n ** 18n ? "share" : "shares"}`;
+
+const settings: Readonly<Record<string, (model: Profile["model"]) => string>> = {
+  epoch: ({ epochLength }) => time(epochLength),
+  "shares an epoch": ({ epochBudget }) => count(epochBudget),
+  "for compute, code, capital, treasury": ({ bps }) => bps.map((part) => `${part / 100}%`).join(", "),
+  "window of a root": ({ window }) => time(window),
+  "voting delay": ({ governor }) => time(governor.votingDelay),
+  "voting period": ({ governor }) => time(governor.votingPeriod),
+  "late-quorum extension": ({ governor }) => time(governor.lateQuorumExtension),
+  "timelock's delay": ({ governor }) => time(governor.timelockDelay),
+  quorum: ({ governor }) => `${governor.quorumBps / 100}% of the supply, ${shares(governor.quorumFloor)} at the least`,
+  "proposal threshold": ({ governor }) => shares(governor.proposalThreshold),
+  "bond of a dispute": ({ disputeBond }) => `${count(disputeBond)} coins`,
+  "bootstrap ends at": (model) => `${shares(model.bootstrapShares)} claimed and ${model.bootstrapEpochs} epochs`,
+};
+
+describe("the page for holders", () => {
+  const [local, open] = [profileFor("local", 31_337).model, profileFor("public", 31_337).model];
+  it.each(Object.entries(settings))("says what a model begins with: %s", (name, told) => {
+    expect(page).toContain(`\n| ${name} | ${told(local)} | ${told(open)} | `);
+  });
+
+  it("has no row of a setting that is not compared", () => {
+    const [, table = ""] = page.split("| setting | development chain | other chains | who can change it | why so |\n");
+    const rows = [...table.matchAll(/^\| ([^|]+?) \| [^-]/gm)].map(([, name]) => name);
+    expect(rows).toEqual(Object.keys(settings));
+  });
+
+  it("claims no audit, and no claim that a share would be", () => {
+    expect(page).toContain("**Nobody has audited the contracts.**");
+    expect(page).toContain("no claim against anybody, legal or other, and none is implied");
+  });
+
+  it("names commands that there are", () => {
+    const main = ["--conditions=cotrain-source", "offchain/src/cli/main.ts", "--help"];
+    const { stdout } = spawnSync(process.execPath, main, { encoding: "utf8" });
+    const [, tables = ""] = page.split("## What you own");
+    const named = [...tables.matchAll(/^\|.*\|\s*((?:`[^`]+`(?:, )?)+) \|$/gm)].flatMap(([, cell = ""]) =>
+      [...cell.matchAll(/`([a-z]+)/g)].map(([, command = ""]) => command),
+    );
+    expect(new Set(named).size).toBeGreaterThan(12);
+    expect([...new Set(named)].filter((command) => !new RegExp(`^ +${command}\\b`, "m").test(stdout))).toEqual([]);
+  });
+});

@@ -1,0 +1,125 @@
+/**
+ * The whole life of a model by clients that people have: the SDK with viem, the SDK with ethers, and Foundry's cast alone; on anvil
+ * and on an unmodified `geth --dev`. All three live at once on one node, each with a model of its own, and must come to the same.
+ */
+import { join } from "node:path";
+
+import {
+  balanceOf,
+  bondCreditOf,
+  currentParamsVersion,
+  disputeOf,
+  disputeOutcome,
+  headOf,
+  paramsOf,
+  votesOf,
+} from "@cotrain/sdk/actions";
+import { createPublicClient, http, parseEther } from "viem";
+import { afterAll, describe, expect, it } from "vitest";
+
+import { CAST } from "../cast.ts";
+import { GETH } from "../geth.ts";
+import { findTool } from "../goTool.ts";
+import { canRun } from "../needs.ts";
+import { findNpmTool } from "../npmTool.ts";
+import { anvilBinary } from "../../offchain/src/chain/index.ts";
+import { castHands, ethersHands, type Hands, viemHands } from "./clients/hands.ts";
+import { decided, type Life, live, openLife } from "./clients/life.ts";
+import { type ClientsNode, openClientsNode } from "./clients/node.ts";
+import { freePort, openStage, type Stage, until } from "./harness.ts";
+
+const possible = canRun("the life of a model by cast", "cast");
+const stages: Stage[] = [];
+afterAll(async () => {
+  for (const stage of stages) await stage.close();
+});
+
+/** Starts a node and deploys on it. */
+async function openNode(command: string, argsFor: (port: number) => readonly string[]): Promise<ClientsNode> {
+  const stage = openStage();
+  stages.push(stage);
+  const port = await freePort();
+  stage.run(command, argsFor(port));
+  const url = `http://127.0.0.1:${port}`;
+  const client = createPublicClient({ transport: http(url, { retryCount: 0 }) });
+  await until("the node", () => client.getChainId().catch(() => undefined));
+  return openClientsNode(url, join(stage.directory, "deployment.json"));
+}
+
+/** What a life has come to, by what the node says. */
+async function outcomeOf({ node, of, modelId, runId, shares, voided }: Life) {
+  const { client, deployment } = node;
+  const { addresses } = deployment;
+  const sharesOf = (account: `0x${string}`) => balanceOf(client, { shares, account });
+  const dispute = await disputeOf(client, { addresses, digest: voided });
+  const version = await currentParamsVersion(client, { addresses, runId });
+  return {
+    model: BigInt(modelId) !== 0n,
+    round: (await headOf(client, { addresses, runId })).round,
+    alice: await sharesOf(of.alice.address),
+    bob: await sharesOf(of.bob.address),
+    votes: await votesOf(client, { shares, account: of.alice.address }),
+    bought: await sharesOf(of.buyer.address),
+    stolen: await sharesOf(of.thief.address),
+    dispute: { outcome: dispute?.outcome, voted: dispute?.voted },
+    credit: await bondCreditOf(client, { addresses, account: of.watcher.address }),
+    version,
+    params: await paramsOf(client, { addresses, runId, version }),
+  };
+}
+
+const lived = {
+  model: true,
+  round: 1n,
+  alice: parseEther("330"),
+  bob: parseEther("147"),
+  votes: parseEther("330"),
+  // All that the epoch sells is more than five dollars buy at two cents.
+  bought: parseEther("150"),
+  stolen: 0n,
+  dispute: { outcome: disputeOutcome.void, voted: true },
+  credit: 0n,
+  version: 2,
+  params: decided,
+};
+
+const clients: Readonly<Record<string, (node: ClientsNode) => Hands>> = {
+  "the SDK with viem": viemHands,
+  "the SDK with ethers": ethersHands,
+  ...(possible && { "cast alone": (node: ClientsNode) => castHands(node, findNpmTool(CAST)!) }),
+};
+
+/** Has each client live on a node, all at once. @returns what each has come to */
+async function liveAll(node: ClientsNode): Promise<unknown[]> {
+  const lives: Life[] = [];
+  for (const [name, handsOf] of Object.entries(clients)) lives.push(await openLife(node, handsOf(node), name));
+  const ends = await Promise.allSettled(lives.map((life) => live(life)));
+  for (const { hands } of lives) hands.close();
+  const failures = ends.flatMap((end, i) =>
+    end.status === "rejected" ? [`${Object.keys(clients)[i]}: ${String(end.reason)}`] : [],
+  );
+  expect(failures).toEqual([]);
+  return Promise.all(lives.map(outcomeOf));
+}
+
+const everyLife = Object.keys(clients).map(() => lived);
+const anvilArgs = (port: number): string[] => ["--port", String(port), "--silent"];
+const gethArgs = (port: number): string[] => [
+  "--dev",
+  "--http",
+  `--http.port=${port}`,
+  "--ipcdisable",
+  "--authrpc.port=0",
+  "--port=0",
+];
+
+describe("the life of a model by three clients", () => {
+  it("is the same on anvil", async () => {
+    expect(await liveAll(await openNode(anvilBinary(), anvilArgs))).toEqual(everyLife);
+  });
+
+  const geth = findTool(GETH);
+  it.runIf(canRun("the life of a model on geth --dev", "geth"))("is the same on an unmodified geth --dev", async () => {
+    expect(await liveAll(await openNode(geth!, gethArgs))).toEqual(everyLife);
+  });
+});
