@@ -1,10 +1,6 @@
 /** What commands that put a decision to the holders have in common: who proposes, what is shown and simulated, and sending it. */
 import {
-  capitalSaleOf,
-  codeGrantsOf,
   governorSettings,
-  type ModelContracts,
-  modelContractsOf,
   pastVotesOf,
   type ProposalCall,
   proposalIdOf,
@@ -12,14 +8,16 @@ import {
   propose,
   votesOf,
 } from "@cotrain/sdk/actions";
-import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
+import type { Address, Hex } from "@cotrain/sdk/protocol";
 
 import { formatShares, timeText, UserError } from "../base/index.ts";
 import {
+  contractAt,
   findProposal,
   isNobody,
   type MadeProposal,
   namedWallet,
+  ownContractsAt,
   type ProposalsPlace,
   requireProposalId,
   requireSound,
@@ -41,12 +39,11 @@ interface ProposalRequest {
 }
 
 export async function decidingAt(place: Place): Promise<DecidingPlace> {
-  const { connection, addresses, modelId } = place;
-  const contracts: ModelContracts = await connection.call((client) => modelContractsOf(client, { addresses, modelId }));
-  const codeGrants = await connection.call((client) => codeGrantsOf(client, { addresses }));
-  const sale = await connection.call((client) => capitalSaleOf(client, { addresses }));
-  const capitalSale = isNobody(asAddress(sale)) ? undefined : sale;
-  return { ...place, contracts, codeGrants, capitalSale, governor: asAddress(contracts.governor) };
+  const contracts = await ownContractsAt(place);
+  const codeGrants = await contractAt(place, "codeGrants");
+  const sale = await contractAt(place, "capitalSale");
+  const capitalSale = isNobody(sale) ? undefined : sale;
+  return { ...place, contracts, codeGrants, capitalSale, governor: contracts.governor };
 }
 
 /** What a command does by wallets with one proposal, at the place that the flags name. */

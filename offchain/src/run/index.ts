@@ -31,6 +31,7 @@ export * from "./ballot.ts";
 export * from "./builds.ts";
 export * from "./proposals.ts";
 export { wordsBudget, wordsOfCall, type WordsPlace } from "./proposalWords.ts";
+export * from "./contracts.ts";
 export * from "./creation.ts";
 export * from "./delegation.ts";
 export * from "./local.ts";

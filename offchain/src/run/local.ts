@@ -8,6 +8,7 @@ import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 
 import {
+  Address20,
   asDigest,
   ContractAddresses,
   type Digest,
@@ -63,6 +64,11 @@ export const DeploymentFile = Type.Object({
   chainId: Type.Integer({ minimum: 1 }),
   profile: Type.Union([Type.Literal("local"), Type.Literal("public")]),
   addresses: ContractAddresses,
+  /** What every model's clones run: with a model's id they say where its own contracts are. */
+  implementations: Type.Object({ modelShares: Address20, modelGovernor: Address20, modelTimelock: Address20 }),
+  codeGrants: Address20,
+  capitalSale: Address20,
+  stakeManager: Address20,
   blocks: Type.Record(Type.String(), Type.Integer({ minimum: 0 })),
 });
 export type DeploymentFile = Static<typeof DeploymentFile>;
