@@ -34,6 +34,7 @@ export { wordsBudget, wordsOfCall, type WordsPlace } from "./proposalWords.ts";
 export * from "./contracts.ts";
 export * from "./creation.ts";
 export * from "./delegation.ts";
+export { type KeptLoss, lossKeeper, readKeptLoss } from "./keptLoss.ts";
 export * from "./local.ts";
 export * from "./options.ts";
 export { type Recipe, recipeKeys, recipeOf, type RecipeRequest, requestBeside, requestOf } from "./recipe.ts";

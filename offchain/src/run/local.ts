@@ -49,6 +49,7 @@ import { type BlobStore } from "../storage/index.ts";
 export const layout = (state: string) => ({
   deployment: join(state, "deployment.json"),
   summary: join(state, "summary.json"),
+  loss: join(state, "loss.json"),
   model: join(state, "model.json"),
   blobs: join(state, "blobs"),
   logs: join(state, "logs"),

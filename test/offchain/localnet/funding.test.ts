@@ -266,15 +266,12 @@ describe("the sum that was named once", () => {
   test("is eight times as much on a development chain, for the wallets that claim and vote, and nobody has to confirm it", async () => {
     const { chain, start } = await openChain(empty, 1_337);
     expect(await start(address, false, ensureBuilt, false)).toMatch(asked("0.38"));
-    for (const [id, refused] of [
-      [1_337, undefined],
-      [8_453, "--yes"],
-    ] as const) {
+    const said: (string | undefined)[] = [];
+    for (const id of [1_337, 8_453]) {
       Object.assign(chain, { id, balance: 10n ** 24n, price: 10n ** 12n });
-      const said = await start(address, false, ensureBuilt, false);
-      if (refused === undefined) expect(said).toBeUndefined();
-      else expect(said).toContain(refused);
+      said.push(await start(address, false, ensureBuilt, false));
     }
+    expect(said).toEqual([undefined, expect.stringContaining("--yes")]);
   });
 
   test("is of one wallet, and of a first start or of a session", async () => {

@@ -380,4 +380,18 @@ export const localnet: readonly Breakage[] = [
     instead: "if (recordPath === undefined && recorded)",
     tests: ["test/offchain/localnet/funding.test.ts"],
   },
+  {
+    name: "a session that is cut short leaves nothing of the losses that it has shown",
+    file: "offchain/src/cli/status/atRest.ts",
+    text: "return kept && kept.round > (summed?.round ?? -1) ?",
+    instead: "return kept && kept.round < 0 ?",
+    tests: ["test/offchain/cli/status.test.ts"],
+  },
+  {
+    name: "a session does not keep the losses that it shows",
+    file: "offchain/src/localnet/session.ts",
+    text: "        await keepLoss(view);\n",
+    instead: "        void keepLoss;\n",
+    tests: ["test/offchain/localnet/session.test.ts"],
+  },
 ];
