@@ -142,7 +142,7 @@ interface IModelRegistry {
     /// @param length What they take together, in seconds.
     /// @param maximum What they may take, in seconds.
     error ModelRegistryTooSlow(uint256 length, uint256 maximum);
-    /// @notice This sender has created a model with this salt.
+    /// @notice This sender has created this model, with this salt.
     /// @param modelId The model.
     error ModelRegistryModelExists(ModelId modelId);
     /// @notice A setting is outside its bounds.
@@ -158,15 +158,17 @@ interface IModelRegistry {
     /// @dev Reverts with ModelRegistryModelExists, ModelRegistryOrganiserMissing, ModelRegistrySettingOutOfBounds,
     /// ModelRegistryTooSlow, and as IEmission.open, IValidatorSet.open and ICapitalSale.open.
     /// @param config Everything it is created from; each value is checked.
-    /// @param salt Chosen by the caller; tells the models of one caller apart.
+    /// @param salt Chosen by the caller; tells the models of one caller apart that are created from the same.
     /// @return modelId The model's id.
     function createModel(ModelConfig calldata config, bytes32 salt) external returns (ModelId modelId);
 
-    /// @notice The id that `createModel` gives to a sender's salt.
+    /// @notice The id that `createModel` gives to what a sender creates. From it alone follow the addresses of shares, governor
+    /// and timelock: it is the salt with which ERC-1167 clones of the implementations are made, by CREATE2.
     /// @param sender Who calls `createModel`.
     /// @param salt Chosen by the sender.
+    /// @param terms keccak256(abi.encode(config)) of the ModelConfig.
     /// @return The model's id.
-    function modelIdOf(address sender, bytes32 salt) external view returns (ModelId);
+    function modelIdOf(address sender, bytes32 salt, bytes32 terms) external view returns (ModelId);
 
     /// @notice The timelock that commands a model.
     /// @param modelId The model.

@@ -33,6 +33,8 @@ enum Status {
 
 /// @notice A run as it stands.
 /// @param modelId The model that it trains; 0 for a run that does not exist.
+/// @param salt With which it was registered. Its id is the hash of this and of the model's, so that whoever knows the run's id needs
+/// nobody's word for whose run it is.
 /// @param definition Digest of the training program and its schedule.
 /// @param poster The coordinator's key for this run.
 /// @param status Whether it takes heads.
@@ -40,6 +42,7 @@ enum Status {
 /// @param version Number of the latest parameters.
 struct Run {
     ModelId modelId;
+    bytes32 salt;
     Digest definition;
     address poster;
     Status status;

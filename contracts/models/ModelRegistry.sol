@@ -112,7 +112,7 @@ contract ModelRegistry is IModelRegistry {
 
     /// @inheritdoc IModelRegistry
     function createModel(ModelConfig calldata config, bytes32 salt) external returns (ModelId modelId) {
-        modelId = modelIdOf(msg.sender, salt);
+        modelId = modelIdOf(msg.sender, salt, keccak256(abi.encode(config)));
         if (_models[modelId].schedule.start != 0) revert ModelRegistryModelExists(modelId);
         _requireConfig(config);
 
@@ -213,8 +213,8 @@ contract ModelRegistry is IModelRegistry {
     }
 
     /// @inheritdoc IModelRegistry
-    function modelIdOf(address sender, bytes32 salt) public view returns (ModelId) {
-        return ModelId.wrap(keccak256(abi.encode(block.chainid, address(this), sender, salt)));
+    function modelIdOf(address sender, bytes32 salt, bytes32 terms) public view returns (ModelId) {
+        return ModelId.wrap(keccak256(abi.encode(block.chainid, address(this), sender, salt, terms)));
     }
 
     /// @inheritdoc IModelRegistry
@@ -232,10 +232,11 @@ contract ModelRegistry is IModelRegistry {
         maximum = _maximum();
     }
 
-    /// @dev A clone's address is bound to the sender (in modelId) and to everything the model is made from, and it is
-    /// initialised before the transaction ends: nobody can put another model where this one is expected.
+    /// @dev A clone's address follows from modelId alone, so that whoever knows that asks nobody for it. The id is bound to the
+    /// sender and to everything the model is made from, and the clone is initialised before the transaction ends: nobody can
+    /// put another model where this one is expected.
     function _clone(ModelId modelId, ModelConfig calldata config) private returns (Model memory model) {
-        bytes32 salt = keccak256(abi.encode(modelId, config));
+        bytes32 salt = ModelId.unwrap(modelId);
         model = Model({
             shares: Clones.cloneDeterministic(address(SHARES), salt),
             governor: Clones.cloneDeterministic(address(GOVERNOR), salt),

@@ -58,6 +58,7 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
 
         Run storage run = _runs[runId];
         run.modelId = modelId;
+        run.salt = salt;
         run.definition = config.definition;
         run.poster = config.poster;
         run.fragments = config.fragments;

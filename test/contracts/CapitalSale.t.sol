@@ -23,7 +23,7 @@ contract CapitalSaleTest is Capital {
 
     function test_aModelIsCreatedWithItsSale() public {
         ModelConfig memory config = capitalConfig(address(dollar));
-        ModelId id = registry.modelIdOf(address(this), "next");
+        ModelId id = registry.modelIdOf(address(this), "next", keccak256(abi.encode(config)));
         uint256 before = vm.snapshotState();
         registry.createModel(config, "next");
         address made = capital.bookOf(id).vault;

@@ -21,14 +21,23 @@ contract CreateModelTest is Fixture {
     function test_idIsKnownBeforeAndBoundToChainRegistryAndSender() public {
         eq(
             ModelId.unwrap(modelId),
-            keccak256(abi.encode(block.chainid, address(registry), address(this), bytes32("model"))),
+            keccak256(
+                abi.encode(
+                    block.chainid,
+                    address(registry),
+                    address(this),
+                    bytes32("model"),
+                    keccak256(abi.encode(modelConfig()))
+                )
+            ),
             "id"
         );
-        eq(registry.modelIdOf(address(this), "model"), modelId, "modelIdOf");
+        bytes32 terms = keccak256(abi.encode(modelConfig()));
+        eq(registry.modelIdOf(address(this), "model", terms), modelId, "modelIdOf");
         vm.prank(address(0xb0b));
         ModelId other = registry.createModel(modelConfig(), "model");
         yes(ModelId.unwrap(other) != ModelId.unwrap(modelId), "another sender's model is another");
-        eq(other, registry.modelIdOf(address(0xb0b), "model"), "other's id");
+        eq(other, registry.modelIdOf(address(0xb0b), "model", terms), "other's id");
     }
 
     function test_sharesGovernorAndTimelockAreWired() public view {
@@ -104,10 +113,20 @@ contract CreateModelTest is Fixture {
         yes(registry.governorOf(theirs) != registry.governorOf(evil), "governor");
         yes(registry.timelockOf(theirs) != registry.timelockOf(evil), "timelock");
 
-        // The same sender and salt with other arguments would have had another address.
-        bytes32 salt = keccak256(abi.encode(evil, config));
-        address predicted = Clones.predictDeterministicAddress(address(sharesImplementation), salt, address(registry));
-        eq(registry.sharesOf(evil), predicted, "sender, salt and arguments make the address");
+        // The same sender and salt with other arguments make another model.
+        config.symbol = "MDL";
+        ModelId good = registry.createModel(config, "second");
+        yes(ModelId.unwrap(good) != ModelId.unwrap(evil), "other arguments, another id");
+        yes(registry.sharesOf(good) != registry.sharesOf(evil), "and other shares");
+
+        // And from the id alone follow the addresses.
+        eq(registry.sharesOf(evil), _clone(address(sharesImplementation), evil), "shares' address");
+        eq(registry.governorOf(evil), _clone(address(governorImplementation), evil), "governor's address");
+        eq(registry.timelockOf(evil), _clone(address(timelockImplementation), evil), "timelock's address");
+    }
+
+    function _clone(address implementation, ModelId id) private view returns (address) {
+        return Clones.predictDeterministicAddress(implementation, ModelId.unwrap(id), address(registry));
     }
 
     /// @dev Whatever decides who mints, who signs and whom a model obeys can be read from outside.

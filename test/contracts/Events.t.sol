@@ -19,8 +19,8 @@ import {Fixture} from "./support/Fixture.sol";
 contract EventsTest is Fixture {
     function test_aModelIsCreated() public {
         ModelConfig memory config = modelConfig();
-        ModelId id = registry.modelIdOf(address(this), "next");
-        bytes32 salt = keccak256(abi.encode(id, config));
+        ModelId id = registry.modelIdOf(address(this), "next", keccak256(abi.encode(config)));
+        bytes32 salt = ModelId.unwrap(id);
         address shares_ = _clone(address(sharesImplementation), salt);
         vm.expectEmit(address(registry));
         emit IModelRegistry.ModelCreated(

@@ -18,6 +18,7 @@ contract RegisterRunTest is Fixture {
         eq(runs.runCountOf(modelId), 1, "count");
         Run memory run = runs.runOf(runId);
         eq(run.modelId, modelId, "model");
+        eq(run.salt, "run", "salt");
         eq(run.definition, Digest.wrap("definition"), "definition");
         eq(run.poster, POSTER, "poster");
         eq(run.fragments, 4, "fragments");

@@ -192,7 +192,8 @@ contract VectorsTest is Fixture {
             vm.etch(runs_, address(runs).code);
             vm.chainId(i == 0 ? 31337 : 1);
             address sender = vm.parseJsonAddress(json, string.concat(key, ".sender"));
-            eq(ModelRegistry(models).modelIdOf(sender, salt), id, "model");
+            bytes32 terms = vm.parseJsonBytes32(json, string.concat(key, ".terms"));
+            eq(ModelRegistry(models).modelIdOf(sender, salt, terms), id, "model");
             RunId run = RunId.wrap(vm.parseJsonBytes32(json, string.concat(key, ".runId")));
             eq(RunRegistry(runs_).runIdOf(id, salt), run, "run");
         }

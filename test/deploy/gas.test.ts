@@ -4,17 +4,18 @@
  * that is what the tolerance allows for.
  */
 import { readFile, writeFile } from "node:fs/promises";
+import { modelTermsHash } from "@cotrain/sdk/actions";
 import {
   defaultRunParams,
   asDigest,
   asHead,
-  asModelId,
   asRunId,
   type Attestation,
   domainFor,
   type Grant,
   grantIdOf,
   hashReceipt,
+  modelIdOf,
   type Receipt,
   rewardTree,
   runParameters,
@@ -174,9 +175,9 @@ async function measure(): Promise<Record<string, number>> {
     "createModel, which sells shares",
     await send(0, addresses.modelRegistry, "ModelRegistry", "createModel", [selling, hash("selling")]),
   );
-  const modelId = asModelId(
-    (await read(addresses.modelRegistry, "ModelRegistry", "modelIdOf", [accounts[0]!.address, salt])) as Hex,
-  );
+  const idOf = (of: typeof config | typeof selling, named: Hex) =>
+    modelIdOf(31337n, addresses.modelRegistry, accounts[0]!.address, named, modelTermsHash(of));
+  const modelId = idOf(config, salt);
   const of = async (what: string) => (await read(addresses.modelRegistry, "ModelRegistry", what, [modelId])) as Address;
   const [shares, governor] = [await of("sharesOf"), await of("governorOf")];
 
@@ -407,10 +408,7 @@ async function measure(): Promise<Record<string, number>> {
   row("burn what is voided, 1 grant", await send(2, codeGrants, "CodeGrants", "burnVoided", burn));
 
   // Of the model that sells shares. Each buyer has dollars and an allowance beforehand, and one of them some already.
-  const sellingId = (await read(addresses.modelRegistry, "ModelRegistry", "modelIdOf", [
-    accounts[0]!.address,
-    hash("selling"),
-  ])) as Hex;
+  const sellingId = idOf(selling, hash("selling"));
   const dollars = 100_000_000n;
   for (const buyer of [4, 5, 6]) {
     await send(buyer, testDollar!, "TestDollar", "mint", [accounts[buyer]!.address, dollars]);

@@ -1,6 +1,7 @@
 /**
  * The main job as a newcomer runs it: a short session in this clone and a second in which the holders vote, the summary
- * checked, every command that it names executed, and no process left behind. Ends with 0 or with one sentence and 1.
+ * checked, every command that it names executed, tests that a state in the clone could mislead run beside that state, and no process
+ * left behind. Ends with 0 or with one sentence and 1.
  */
 import { spawnSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
@@ -147,5 +148,7 @@ if (proposal?.appliedInRound === null) {
 for (const { command } of second.commands)
   if (command !== "npm start") check(run(command, 180).trim().length > 0, `"${command}" printed nothing.`);
 rmSync(join(root, "model.car"), { force: true });
+// Whoever has trained in this clone tests in it: commands about somebody else's run look at none of its own state.
+run("npm test -- test/offchain/cli/capital.test.ts test/offchain/cli/code.test.ts", 300);
 await checkNothingLeft();
 process.stdout.write("acceptance: the main job ran again and again, and every command of its summary works\n");

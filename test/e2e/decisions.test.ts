@@ -44,11 +44,11 @@ beforeAll(async () => {
   const wallets: Record<string, string> = {};
   for (const role of roles) wallets[role] = (await ensureWallet(state, role, true)).address;
   world = await createWorld(node.url, state, governor);
-  const { chainId, contracts, fromBlock, modelId, runId } = world;
+  const { chainId, modelId, runId } = world;
   const first = asAddress(workers[0]!.address);
   const beneficiary = (worker: string) => asAddress(wallets[worker === first ? "worker-1" : "worker-2"]!);
   await settle(node, world, { beneficiary });
-  await writeDeployment(state, { chainId, profile: "local", addresses: contracts, blocks: { runRegistry: fromBlock } });
+  await writeDeployment(state, world.deployment);
   const chain = { chainId, rpcUrl: node.url, embedded: false };
   const startedAt = new Date(0).toISOString();
   await writeRunFile(state, { version: 1, startedAt, chain, ports: {}, urls: {}, modelId, runId, wallets });

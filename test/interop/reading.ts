@@ -110,6 +110,16 @@ export const rounds: readonly { name: string; n: number; works: readonly Work[];
     sharer: worker(2),
   },
   {
+    // What the first has twice is what it has: eleven sequences shared make 121 bits, of 160 that are due; counted twice it would be 242.
+    name: "a few of the data of one whose positions stand for each of its sequences twice",
+    n: 4_096,
+    works: [
+      { worker: worker(1), ranges: [{ start: 0, count: 32 }, ...inPass(first(32), 1, 4_096)] },
+      { worker: worker(2), ranges: [...inPass(first(20), 2, 4_096), ...inPass(first(100).slice(68), 2, 4_096)] },
+    ],
+    sharer: null,
+  },
+  {
     name: "the last positions that can be counted",
     n: 1_000,
     works: [

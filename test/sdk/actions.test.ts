@@ -4,9 +4,11 @@ import * as actions from "@cotrain/sdk/actions";
 import * as errors from "@cotrain/sdk/errors";
 import {
   type Address,
+  asAddress,
   type ClaimTo,
   domainFor,
   headHash,
+  modelContractsAt,
   modelIdOf,
   rewardTree,
   runIdOf,
@@ -50,7 +52,14 @@ describe("a model", () => {
   it("has the id that was known before, its three contracts and its clock", async () => {
     const { client, addresses, modelId } = world;
     const args = { addresses, modelId };
-    expect(modelId).toBe(modelIdOf(31337n, addresses.modelRegistry, organiser.address, zeroHash));
+    const terms = actions.modelTermsHash(world.createdFrom);
+    expect(modelId).toBe(modelIdOf(31337n, addresses.modelRegistry, organiser.address, zeroHash, terms));
+    const { modelShares: shares, modelGovernor: governor, modelTimelock: timelock } = world.implementations;
+    expect(modelContractsAt(addresses.modelRegistry, { shares, governor, timelock }, modelId)).toEqual({
+      shares: asAddress(world.shares),
+      governor: asAddress(world.governor),
+      timelock: asAddress(world.timelock),
+    });
     expect(await actions.organiserOf(client, args)).toBe(organiser.address);
     expect(await actions.scheduleOf(client, args)).toMatchObject({ epochLength: modelConfig.epochLength, window: 4 });
     expect(await actions.timelockOf(client, args)).toBe(world.timelock);
@@ -71,8 +80,8 @@ describe("a model", () => {
   });
 
   it("cannot be made twice", async () => {
-    const { clientOf, addresses, modelId } = world;
-    const again = actions.createModel(clientOf(organiser), { addresses, config: modelConfig, salt: zeroHash });
+    const { clientOf, addresses, modelId, createdFrom } = world;
+    const again = actions.createModel(clientOf(organiser), { addresses, config: createdFrom, salt: zeroHash });
     await expect(again).rejects.toBeInstanceOf(errors.ModelRegistryModelExistsError);
     await expect(again).rejects.toMatchObject({ code: "MODEL_REGISTRY_MODEL_EXISTS", args: [modelId] });
   });
@@ -109,6 +118,7 @@ describe("a run", () => {
     expect(runId).toBe(runIdOf(31337n, addresses.runRegistry, modelId, zeroHash));
     expect(await actions.runOf(client, args)).toEqual({
       modelId,
+      salt: zeroHash,
       definition: runConfig.definition,
       poster: poster.address,
       status: 0,

@@ -108,14 +108,19 @@ describe("heads", () => {
 });
 
 describe("ids", () => {
-  it.each(vectors.ids)("case %$", ({ chainId, modelRegistry, runRegistry, sender, salt, modelId, runId }) => {
+  it.each(vectors.ids)("case %$", (vector) => {
+    const { chainId, modelRegistry, runRegistry, sender, salt, terms, modelId, runId, clones } = vector;
     const model = protocol.modelIdOf(
       BigInt(chainId),
       modelRegistry as protocol.Address,
       sender as protocol.Address,
       salt as Hex,
+      terms as Hex,
     );
     expect(model).toBe(modelId);
+    const [shares, governor, timelock] = vector.implementations as protocol.Address[];
+    const made = { shares: shares!, governor: governor!, timelock: timelock! };
+    expect(protocol.modelContractsAt(modelRegistry as protocol.Address, made, model)).toEqual(clones);
     expect(protocol.runIdOf(BigInt(chainId), runRegistry as protocol.Address, model, salt as Hex)).toBe(runId);
   });
 

@@ -113,11 +113,12 @@ export async function createWorld(governor: Partial<ModelConfig["governor"]> = {
   const settings = { transport, pollingInterval: 5, cacheTime: 0 };
   const client = createClient(settings);
   const clientOf = (account: Account) => createClient({ ...settings, account });
-  const { addresses, blocks, capitalSale, testDollar } = await deploy({
+  const deployment = await deploy({
     walletClient: createWalletClient({ ...settings, account: organiser }),
     publicClient: createPublicClient(settings),
     profile: "local",
   });
+  const { addresses, implementations, blocks, codeGrants, capitalSale, stakeManager, testDollar } = deployment;
 
   const now = async (): Promise<number> => Number((await getBlock(client)).timestamp);
   /** Mines a block at a time, or does nothing if it is past. */
@@ -128,15 +129,12 @@ export async function createWorld(governor: Partial<ModelConfig["governor"]> = {
   };
 
   if (!testDollar) throw new TypeError("the local profile has test dollars");
-  const created = await createModel.sync(clientOf(organiser), {
-    addresses,
-    config: {
-      ...modelConfig,
-      governor: { ...modelConfig.governor, ...governor },
-      capital: { token: testDollar, ...saleTerms },
-    },
-    salt: zeroHash,
-  });
+  const createdFrom: ModelConfig = {
+    ...modelConfig,
+    governor: { ...modelConfig.governor, ...governor },
+    capital: { token: testDollar, ...saleTerms },
+  };
+  const created = await createModel.sync(clientOf(organiser), { addresses, config: createdFrom, salt: zeroHash });
   const modelId = asModelId(created.event.modelId);
   const registered = await registerRun.sync(clientOf(organiser), {
     addresses,
@@ -211,6 +209,11 @@ export async function createWorld(governor: Partial<ModelConfig["governor"]> = {
     modelId,
     runId,
     ...contracts,
+    createdFrom,
+    implementations,
+    codeGrants,
+    capitalSale,
+    stakeManager,
     sale: capitalSale,
     testDollar,
     now,

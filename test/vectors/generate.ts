@@ -10,7 +10,7 @@
 import { createHmac } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { concat, keccak256, TypedDataEncoder, Wallet } from "ethers";
+import { concat, getCreate2Address, keccak256, TypedDataEncoder, Wallet } from "ethers";
 import { address, cidOf, coder, type Field, hash, parseType, sha256, tree, zero32 } from "./basics.ts";
 import { revenueVectors } from "./revenue.ts";
 import { roundVectors } from "./round.ts";
@@ -106,6 +106,10 @@ function headVector() {
   return { type: headType, typeHash, cases };
 }
 
+/** ERC-1167: code that leaves a contract which passes every call on. */
+const cloneOf = (implementation: string): string =>
+  `0x3d602d80600a3d3981f3363d3d373d3d3d363d73${implementation.slice(2)}5af43d82803e903d91602b57fd5bf3`;
+
 const idTypes = ["uint256", "address", "bytes32", "bytes32"];
 
 function idVectors() {
@@ -117,11 +121,20 @@ function idVectors() {
     const modelRegistry = address("a model registry");
     const runRegistry = address("a run registry");
     const sender = address("a sender");
+    const terms = hash("all that a model is created from");
     const modelId = keccak256(
-      coder.encode(["uint256", "address", "address", "bytes32"], [chainId, modelRegistry, sender, salt]),
+      coder.encode(
+        ["uint256", "address", "address", "bytes32", "bytes32"],
+        [chainId, modelRegistry, sender, salt, terms],
+      ),
     );
     const runId = keccak256(coder.encode(idTypes, [chainId, runRegistry, modelId, salt]));
-    return { chainId, modelRegistry, runRegistry, sender, salt, modelId, runId };
+    const implementations = [address("shares"), address("a governor"), address("a timelock")];
+    const [shares, governor, timelock] = implementations.map((implementation) =>
+      getCreate2Address(modelRegistry, modelId, keccak256(cloneOf(implementation))).toLowerCase(),
+    );
+    const clones = { shares, governor, timelock };
+    return { chainId, modelRegistry, runRegistry, sender, salt, terms, modelId, runId, implementations, clones };
   });
 }
 

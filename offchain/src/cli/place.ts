@@ -38,6 +38,8 @@ import {
   openRemoteRun,
   openWallet,
   passphraseFileOption,
+  type Pins,
+  pinsOf,
   readerOptions,
   requireNamedDeployment,
   requireRun,
@@ -99,6 +101,8 @@ export interface Place {
   readonly entries: readonly Entry[];
   /** Run, chain and contracts are what this directory or the user names, and no coordinator's word. */
   readonly pinned: boolean;
+  /** Of the deployment that this directory or the user names; undefined where a coordinator says which it is. */
+  readonly pins: Pins | undefined;
   /** The chain is the one that this directory embeds: nobody else answers for it. */
   readonly embedded: boolean;
 }
@@ -143,7 +147,7 @@ const isNamed = ({ run, deployment, rpc }: PlaceFlags): boolean =>
 /** Somebody else's run: where it and its contracts are named its coordinator may be away, and else says which they are. */
 async function openedOf({ coordinator, run, deployment }: PlaceFlags) {
   if (run !== undefined && deployment !== undefined)
-    return { ...(await openPinnedRun({ run, deployment })), pinned: true, whole: true };
+    return { ...(await openPinnedRun({ run, deployment })), whole: true };
   return { ...(await openRemoteRun({ coordinator: coordinator ?? "", run, deployment })), whole: false };
 }
 
@@ -156,12 +160,12 @@ async function atRemotePlace<T>(
   const { coordinator, rpc } = flags;
   if (rpc === undefined)
     throw new UserError("RPC_MISSING", "--coordinator needs --rpc: what counts is read from the chain itself.");
-  const { runId, chainId, contracts: addresses, fromBlock, pinned, whole } = await openedOf(flags);
-  if (!pinned) unpinned?.();
+  const { runId, chainId, contracts: addresses, fromBlock, pins, whole } = await openedOf(flags);
+  if (!pins) unpinned?.();
   const blobs = coordinator === undefined ? noBlobs : createCoordinatorClient(coordinator);
   return workOn(await connect({ rpcUrl: rpc, chainId }), async (connection) => {
     const reader = createReader(connection, { contracts: addresses, fromBlock });
-    // The model is the one of the run's record on-chain, whatever the coordinator says.
+    // The model is the one of the run's record on-chain, whatever the coordinator says; the run's id proves it.
     const { modelId } = await reader.run(runId);
     return work({
       connection,
@@ -174,6 +178,7 @@ async function atRemotePlace<T>(
       state: undefined,
       entries,
       pinned: whole,
+      pins,
       embedded: false,
     });
   });
@@ -227,6 +232,7 @@ export async function atPlace<T>(
         state: run.state,
         entries: ownEntries ?? walletsOf(run, party),
         pinned: true,
+        pins: pinsOf(made),
         embedded: rpc === undefined && run.file.chain.embedded,
       });
     },

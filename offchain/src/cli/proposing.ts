@@ -1,26 +1,23 @@
 /** What commands that put a decision to the holders have in common: who proposes, what is shown and simulated, and sending it. */
 import {
-  capitalSaleOf,
-  codeGrantsOf,
   governorSettings,
-  type ModelContracts,
-  modelContractsOf,
   pastVotesOf,
   type ProposalCall,
   proposalIdOf,
   proposalOf,
   propose,
-  stakeManagerOf,
   votesOf,
 } from "@cotrain/sdk/actions";
-import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
+import type { Address, Hex } from "@cotrain/sdk/protocol";
 
 import { formatShares, timeText, UserError } from "../base/index.ts";
 import {
+  contractAt,
   findProposal,
   isNobody,
   type MadeProposal,
   namedWallet,
+  ownContractsAt,
   type ProposalsPlace,
   requireProposalId,
   requireSound,
@@ -42,14 +39,13 @@ interface ProposalRequest {
 }
 
 export async function decidingAt(place: Place): Promise<DecidingPlace> {
-  const { connection, addresses, modelId } = place;
-  const contracts: ModelContracts = await connection.call((client) => modelContractsOf(client, { addresses, modelId }));
-  const codeGrants = await connection.call((client) => codeGrantsOf(client, { addresses }));
-  const sale = await connection.call((client) => capitalSaleOf(client, { addresses }));
-  const capitalSale = isNobody(asAddress(sale)) ? undefined : sale;
-  const stakes = asAddress(await connection.call((client) => stakeManagerOf(client, { addresses })));
+  const contracts = await ownContractsAt(place);
+  const codeGrants = await contractAt(place, "codeGrants");
+  const sale = await contractAt(place, "capitalSale");
+  const capitalSale = isNobody(sale) ? undefined : sale;
+  const stakes = await contractAt(place, "stakeManager");
   const stakeManager = isNobody(stakes) ? undefined : stakes;
-  return { ...place, contracts, codeGrants, capitalSale, stakeManager, governor: asAddress(contracts.governor) };
+  return { ...place, contracts, codeGrants, capitalSale, stakeManager, governor: contracts.governor };
 }
 
 /** What a command does by wallets with one proposal, at the place that the flags name. */

@@ -10,7 +10,6 @@ import {
   getAllLogs,
   refundCapital,
   settleSale,
-  sharesOf,
   unsettledSales,
 } from "@cotrain/sdk/actions";
 import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
@@ -22,6 +21,7 @@ import {
   capitalAt,
   type CapitalSale,
   type CapitalToken,
+  contractAt,
   depositInPresent,
   ensureDelegate,
   prepareDeposit,
@@ -119,7 +119,7 @@ async function fetchShares(
 export function followPurchase(place: BuyingPlace, buyer: Owner, say: (line: string) => void): PurchaseFollower {
   const { client } = buyer;
   const account = asAddress(client.account.address);
-  const { addresses, modelId } = place;
+  const { modelId } = place;
   let over = false;
   let why: string | undefined;
   let waits: readonly string[] = [];
@@ -165,7 +165,7 @@ export function followPurchase(place: BuyingPlace, buyer: Owner, say: (line: str
     if (left === 0n) return end(sold.state === "failed" ? backText(epoch) : undefined);
     waits = [saleText(epoch)];
     // Before there is something to vote with: no other look finds shares without votes and chooses as well.
-    await ensureDelegate(client, { shares: await sharesOf(client, { addresses, modelId }), account });
+    await ensureDelegate(client, { shares: await contractAt(place, "shares"), account });
     if (sold.state === "due" || sold.state === "settled") await claim(capital, standing);
     else if (sold.state === "failed") await refund(capital, standing);
   }

@@ -2,7 +2,7 @@
  * Code in a session on a development chain: the holders' one proposal also grants shares for the commit that the program's clone stands at,
  * to a wallet of this machine. Once for each model, and only while nothing was granted in it.
  */
-import { approveGrantByVote, claimGrant, type ProposalCall, sharesOf, timelockOf } from "@cotrain/sdk/actions";
+import { approveGrantByVote, claimGrant, type ProposalCall } from "@cotrain/sdk/actions";
 import { type Address, asAddress, grantIdOf, type Hex } from "@cotrain/sdk/protocol";
 
 import { type Clock, formatShares, UserError } from "../base/index.ts";
@@ -12,6 +12,7 @@ import {
   approvedGrants,
   beginGrant,
   commitOfClone,
+  contractAt,
   ensureDelegate,
   grantFacts,
   type GrantsPlace,
@@ -70,7 +71,7 @@ export async function offerGrant(
   place: GrantsPlace,
   { author, clone, clock }: GrantRequest,
 ): Promise<OfferedGrant | { readonly why: string }> {
-  const { connection, addresses, modelId } = place;
+  const { connection } = place;
   try {
     const { grants, all } = await approvedGrants(place);
     if (all.length > 0)
@@ -92,7 +93,7 @@ export async function offerGrant(
     };
     const grant = { ...beginGrant(facts, terms).struct, setVersion: 0 };
     const approval = { grants, grant, repository };
-    const account = await connection.call((client) => timelockOf(client, { addresses, modelId }));
+    const account = await contractAt(place, "timelock");
     await connection.call((client) => approveGrantByVote.simulate(client, { ...approval, account }));
     const words = `${formatShares(GRANTED)} shares for commit ${commit.slice(0, DIGITS)}`;
     return { id: grantIdOf(grant), call: approveGrantByVote.call(approval), words };
@@ -128,7 +129,7 @@ export interface GrantFollower {
 export function followGrant(place: GrantsPlace, author: Owner, say: (line: string) => void): GrantFollower {
   const { client } = author;
   const account = asAddress(client.account.address);
-  const { addresses, modelId } = place;
+  const { modelId } = place;
   // A session that was cut short may have left one.
   let sought = true;
 
@@ -141,7 +142,7 @@ export function followGrant(place: GrantsPlace, author: Owner, say: (line: strin
     const { id, due, state, terms } = grant;
     if (due === state.claimed || (due < state.amount && !last)) return;
     // Before there is something to vote with: no other look finds shares without votes and chooses as well.
-    await ensureDelegate(client, { shares: await sharesOf(client, { addresses, modelId }), account });
+    await ensureDelegate(client, { shares: await contractAt(place, "shares"), account });
     const { event } = await claimGrant.sync(client, { grants, modelId, id });
     if (event)
       say(`${author.name} was paid ${formatShares(event.amount)} shares for commit ${commitText(terms.commit)}`);

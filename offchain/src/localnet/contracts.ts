@@ -6,7 +6,15 @@ import type { Address, ContractAddresses, Hex, ModelId, RunId, RunParams } from 
 
 import { defaultRecordPath, deploy, profileFor } from "../../../deploy/deployment.ts";
 import { connect } from "../chain/index.ts";
-import { layout, registerRunOnChain, type RunMaterial, workOn, writeDeployment } from "../run/index.ts";
+import {
+  layout,
+  type Pins,
+  pinsOf,
+  registerRunOnChain,
+  type RunMaterial,
+  workOn,
+  writeDeployment,
+} from "../run/index.ts";
 import type { BlobStore } from "../storage/index.ts";
 import type { OpenedChain } from "./chain.ts";
 import { type Owner, ownerOf } from "./owners.ts";
@@ -20,6 +28,7 @@ const localSale = { priceFloor: 10_000n, price: 20_000n, minimum: 1_000_000n } a
 export interface Deployed {
   readonly addresses: Readonly<ContractAddresses>;
   /** The block of each contract. */
+  readonly pins: Pins;
   readonly blocks: Readonly<Record<string, number>>;
   /** The capital token of models on development chains. */
   readonly testDollar?: Address | undefined;
@@ -67,10 +76,11 @@ export async function deployContracts({ state, chain, embedded, deployments, say
     chainId: deployment.chainId,
     profile: deployment.profile,
     addresses: { ...deployment.addresses },
+    ...pinsOf(deployment),
     blocks: { ...deployment.blocks },
   });
   const { addresses, blocks, testDollar } = deployment;
-  return { addresses, blocks, testDollar };
+  return { addresses, pins: pinsOf(deployment), blocks, testDollar };
 }
 
 export interface RegisterRequest {

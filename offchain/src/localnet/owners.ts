@@ -1,12 +1,9 @@
 /** What the owners of the contributing wallets do on-chain: claim what they earned, take up their votes, decide together. */
 import {
   balanceOf,
-  capitalSaleOf,
   castVote,
-  codeGrantsOf,
   execute,
   getAllLogs,
-  governorOf,
   pastSupplyOf,
   type Proposal,
   type ProposalCall,
@@ -22,26 +19,24 @@ import {
   propose,
   queue,
   setParams,
-  sharesOf,
   totalSupply,
   votesOf,
 } from "@cotrain/sdk/actions";
-import {
-  type Address,
-  asAddress,
-  type ContractAddresses,
-  type Hex,
-  type ModelId,
-  type RunId,
-  type RunParams,
-} from "@cotrain/sdk/protocol";
+import { type Address, asAddress, type Hex, type RunId, type RunParams } from "@cotrain/sdk/protocol";
 import type { Account, Client, LocalAccount, Transport } from "viem";
 
 import { getBlock } from "viem/actions";
 
 import { type Clock, RetryableError, formatCount, formatShares } from "../base/index.ts";
 import { type WalletChain, walletOn } from "../chain/index.ts";
-import { type ActiveRewards, claimLeaves, earningsOf, takeUpVotes } from "../run/index.ts";
+import {
+  type ActiveRewards,
+  claimLeaves,
+  contractAt,
+  type ContractsPlace,
+  earningsOf,
+  takeUpVotes,
+} from "../run/index.ts";
 
 /** A wallet that owns shares or will. */
 export interface Owner {
@@ -54,9 +49,7 @@ export const ownerOf = (name: string, chain: WalletChain, account: LocalAccount)
   client: walletOn(chain, account),
 });
 
-export interface LocalModel {
-  readonly addresses: Readonly<ContractAddresses>;
-  readonly modelId: ModelId;
+export interface LocalModel extends ContractsPlace {
   readonly runId: RunId;
   /** What the roots that are active on-chain now pay; undefined before the first. */
   readonly rewards: () => Promise<Pick<ActiveRewards, "leavesOf"> | undefined>;
@@ -80,25 +73,23 @@ interface Collected {
 }
 
 /** Claims what the active roots hold for this owner, who delegates to itself where it holds shares that nobody votes with. */
-async function claimFor(
-  { addresses, modelId }: LocalModel,
-  rewards: Pick<ActiveRewards, "leavesOf">,
-  owner: Owner,
-): Promise<Collected> {
+async function claimFor(model: LocalModel, rewards: Pick<ActiveRewards, "leavesOf">, owner: Owner): Promise<Collected> {
   const { client } = owner;
   const account = asAddress(client.account.address);
+  const { addresses, modelId } = model;
   const where = { addresses, modelId, account };
   const { leaves } = await earningsOf(client, where, rewards);
   const { amount, transaction } = await claimLeaves(client, where, leaves);
   // Whoever claimed for it: a stranger may, and a process may have ended between the two.
-  const votes = await takeUpVotes(client, { shares: await sharesOf(client, { addresses, modelId }), account });
+  const votes = await takeUpVotes(client, { shares: await contractAt(model, "shares"), account });
   return { claim: transaction === null || amount === 0n ? undefined : { amount, transaction }, votes };
 }
 
 /** What all holders have together, whoever they are: without what waits in the contracts to be claimed, for whatever kind of work. */
-async function heldByAll({ addresses, modelId }: LocalModel, { client }: Owner): Promise<bigint> {
-  const shares = await sharesOf(client, { addresses, modelId });
-  const others = await Promise.all([codeGrantsOf(client, { addresses }), capitalSaleOf(client, { addresses })]);
+async function heldByAll(model: LocalModel, { client }: Owner): Promise<bigint> {
+  const { addresses } = model;
+  const shares = await contractAt(model, "shares");
+  const others = await Promise.all([contractAt(model, "codeGrants"), contractAt(model, "capitalSale")]);
   // Where there is no such contract nobody has anything: the zero address holds no shares.
   const waiting = await Promise.all(
     [addresses.computeRewards, ...others].map((account) => balanceOf(client, { shares, account })),
@@ -242,14 +233,11 @@ export async function decide(
   { params, replaces, more, title }: ParamsDecision,
   progress: (decision: ProposalProgress) => void,
 ): Promise<void> {
-  const { addresses, modelId, runId, owners } = localModel;
+  const { addresses, runId, owners } = localModel;
   const news = (notice: string): void => localModel.announce(notice, "proposal");
   const [first] = owners;
   if (!first) throw new RetryableError("NO_VOTES", "There is nobody who could propose.");
-  const [governor, shares] = await Promise.all([
-    governorOf(first.client, { addresses, modelId }),
-    sharesOf(first.client, { addresses, modelId }),
-  ]);
+  const [governor, shares] = await Promise.all([contractAt(localModel, "governor"), contractAt(localModel, "shares")]);
   const weights = await Promise.all(
     owners.map(async (owner) => ({
       owner,

@@ -47,6 +47,7 @@ import {
   demoParamsOf,
   prepareRun,
   layout,
+  type Pins,
   type Recipe,
   type RunMaterial,
 } from "../run/index.ts";
@@ -69,6 +70,7 @@ export interface Prepared {
   readonly rpcUrl: string;
   readonly chainId: number;
   readonly addresses: Readonly<ContractAddresses>;
+  readonly pins: Pins;
   /** Where the run stands on-chain, for people. */
   readonly facts: ChainFacts;
   readonly modelId: ModelId;
@@ -359,6 +361,7 @@ export async function prepare(
     rpcUrl: chain.url,
     chainId: chain.chainId,
     addresses: deployed.addresses,
+    pins: deployed.pins,
     modelId: run.modelId,
     runId: run.runId,
     preset,

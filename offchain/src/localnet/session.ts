@@ -7,7 +7,7 @@ import { parametersChange, runParamsFromWire, type RunView } from "@cotrain/sdk/
 
 import { RetryableError, retrying, roundNumber, formatDuration, steady, unlessAborted } from "../base/index.ts";
 import type { Logger } from "../service/index.ts";
-import { demoParamsOf, heldOutUntrained, layout } from "../run/index.ts";
+import { demoParamsOf, heldOutUntrained, layout, lossKeeper } from "../run/index.ts";
 import { saysReverted } from "../chain/index.ts";
 import { createCollector, patiently } from "./collector.ts";
 import type { OfferedGrant } from "./code.ts";
@@ -118,11 +118,13 @@ async function held(answer: Wanted | Promise<Wanted>): Promise<Wanted | undefine
  * @returns a function that answers undefined when `until`, monotonic ms, passed before
  */
 function followView(prepared: Prepared, { clock, signal }: LocalModel, display: SessionDisplay) {
+  const keepLoss = lossKeeper({ state: prepared.state, sequence: prepared.definition.sequence });
   return async (wanted: (view: RunView) => Wanted | Promise<Wanted>, until: number): Promise<RunView | undefined> => {
     for (;;) {
       signal.throwIfAborted();
       const view = await currentView(prepared);
       if (view) {
+        await keepLoss(view);
         const found = await held(wanted(view));
         const waitsFor = typeof found === "object" ? found : [];
         display.update({ view, ...(found !== undefined && { waitsFor }) });

@@ -6,7 +6,6 @@ import {
   budgetOf,
   capitalDeposited,
   capitalDepositOf,
-  capitalSaleOf,
   type EpochSale,
   epochEnd,
   epochOf,
@@ -15,7 +14,7 @@ import {
   type SaleBook,
   saleOf,
 } from "@cotrain/sdk/actions";
-import { type Address, asAddress, type ContractAddresses, type ModelId } from "@cotrain/sdk/protocol";
+import { type Address, asAddress } from "@cotrain/sdk/protocol";
 import {
   decodeFunctionResult,
   encodeFunctionData,
@@ -28,14 +27,12 @@ import {
 } from "viem";
 
 import { UserError } from "../base/index.ts";
-import { type ChainConnection, saysReverted } from "../chain/index.ts";
+import { saysReverted } from "../chain/index.ts";
+import { contractAt, type ContractsPlace } from "./contracts.ts";
 import { isNobody } from "./shares.ts";
 
 /** Where a model's sale is looked for. */
-export interface CapitalPlace {
-  readonly connection: Pick<ChainConnection, "call">;
-  readonly addresses: ContractAddresses;
-  readonly modelId: ModelId;
+export interface CapitalPlace extends ContractsPlace {
   /** Block at or before the contract's first. */
   readonly fromBlock: number;
 }
@@ -104,7 +101,7 @@ export async function tokenAt({ connection }: CapitalPlace, address: Address): P
 /** @throws UserError `CAPITAL_UNSOLD` where the deployment or the model sells no shares */
 export async function capitalAt(place: CapitalPlace): Promise<CapitalSale> {
   const { connection, addresses, modelId } = place;
-  const sale = asAddress(await connection.call((client) => capitalSaleOf(client, { addresses })));
+  const sale = await contractAt(place, "capitalSale");
   const book = isNobody(sale) ? undefined : await connection.call((client) => saleBookOf(client, { sale, modelId }));
   if (!book)
     throw new UserError("CAPITAL_UNSOLD", "This model sells no shares: it was created without a capital token.");

@@ -3,7 +3,15 @@
  * build), then the model and the run are registered on-chain. Each step can be repeated after a crash: ids follow from
  * salts that are kept, blobs from their content.
  */
-import { createModel, type ModelConfig, type RunConfig, registerRun, runOf, sharesOf } from "@cotrain/sdk/actions";
+import {
+  createModel,
+  type ModelConfig,
+  modelTermsHash,
+  type RunConfig,
+  registerRun,
+  runOf,
+  sharesOf,
+} from "@cotrain/sdk/actions";
 import { RunRegistryUnknownRunError } from "@cotrain/sdk/errors";
 import {
   type ContractAddresses,
@@ -221,7 +229,9 @@ export async function registerRunOnChain(
   { client, chainId, addresses, salt, model, poster, params }: RegisterOptions,
 ): Promise<RegisteredRun> {
   const organiser = client.account.address;
-  const modelId = modelIdOf(BigInt(chainId), addresses.modelRegistry, organiser, salt);
+  const createdFrom = { ...model, organiser };
+  const terms = modelTermsHash(createdFrom);
+  const modelId = modelIdOf(BigInt(chainId), addresses.modelRegistry, organiser, salt, terms);
   const runId = runIdOf(BigInt(chainId), addresses.runRegistry, modelId, salt);
   const { digest: initialCheckpoint } = await writeManifest(
     store,
@@ -230,7 +240,7 @@ export async function registerRunOnChain(
     checkpointZero(runId),
   );
   const shares = await sharesOf(client, { addresses, modelId });
-  if (BigInt(shares) === 0n) await createModel.sync(client, { addresses, config: { ...model, organiser }, salt });
+  if (BigInt(shares) === 0n) await createModel.sync(client, { addresses, config: createdFrom, salt });
   const config: RunConfig = {
     definition: material.definitionDigest,
     initialCheckpoint,

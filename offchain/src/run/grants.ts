@@ -4,7 +4,6 @@
  * a signature does not say.
  */
 import {
-  codeGrantsOf,
   currentMaintainers,
   getAllLogs,
   grantApproved,
@@ -19,7 +18,6 @@ import {
   type Address,
   Address20,
   asAddress,
-  type ContractAddresses,
   domainFor,
   type Grant,
   grantIdOf,
@@ -34,6 +32,7 @@ import { sha256, stringToHex, zeroAddress } from "viem";
 
 import { type Clock, timeText, UserError } from "../base/index.ts";
 import type { ChainConnection } from "../chain/index.ts";
+import { contractAt, type ContractsPlace } from "./contracts.ts";
 import { readStateFile, writeStateFile } from "../service/index.ts";
 import { MAX_SIGNATURES, type SignedStatement, signersOfFile, structOfFile } from "./signatures.ts";
 
@@ -57,10 +56,8 @@ const GrantFile = Type.Object(
 );
 
 /** Where grants are looked for. */
-export interface GrantsPlace {
+export interface GrantsPlace extends ContractsPlace {
   readonly connection: Pick<ChainConnection, "call" | "chainId">;
-  readonly addresses: ContractAddresses;
-  readonly modelId: ModelId;
   /** Block at or before the contract's first. */
   readonly fromBlock: number;
 }
@@ -81,12 +78,9 @@ export interface GrantFacts {
 }
 
 /** @throws UserError `CODE_UNPAID` where the deployment pays nobody for code */
-export async function grantsContractOf({
-  connection,
-  addresses,
-}: Pick<GrantsPlace, "connection" | "addresses">): Promise<Address> {
-  const grants = await connection.call((client) => codeGrantsOf(client, { addresses }));
-  if (grants !== zeroAddress) return asAddress(grants);
+export async function grantsContractOf(place: ContractsPlace): Promise<Address> {
+  const grants = await contractAt(place, "codeGrants");
+  if (grants !== zeroAddress) return grants;
   throw new UserError(
     "CODE_UNPAID",
     "The contracts of this run pay nobody for code: their Emission names no CodeGrants.",

@@ -8,6 +8,7 @@ import { readFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 
 import {
+  Address20,
   asDigest,
   ContractAddresses,
   type Digest,
@@ -48,6 +49,7 @@ import { type BlobStore } from "../storage/index.ts";
 export const layout = (state: string) => ({
   deployment: join(state, "deployment.json"),
   summary: join(state, "summary.json"),
+  loss: join(state, "loss.json"),
   model: join(state, "model.json"),
   blobs: join(state, "blobs"),
   logs: join(state, "logs"),
@@ -63,6 +65,11 @@ export const DeploymentFile = Type.Object({
   chainId: Type.Integer({ minimum: 1 }),
   profile: Type.Union([Type.Literal("local"), Type.Literal("public")]),
   addresses: ContractAddresses,
+  /** What every model's clones run: with a model's id they say where its own contracts are. */
+  implementations: Type.Object({ modelShares: Address20, modelGovernor: Address20, modelTimelock: Address20 }),
+  codeGrants: Address20,
+  capitalSale: Address20,
+  stakeManager: Address20,
   blocks: Type.Record(Type.String(), Type.Integer({ minimum: 0 })),
 });
 export type DeploymentFile = Static<typeof DeploymentFile>;

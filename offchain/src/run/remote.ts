@@ -11,6 +11,7 @@ import {
 
 import { UserError } from "../base/index.ts";
 import { type ChainReader, openReader } from "../chain/index.ts";
+import { type Pins, pinsOf } from "./contracts.ts";
 import { type DeploymentFile, readNamedDeployment } from "./local.ts";
 
 /** The block from which on a deployment's logs are read; the chain's first where it does not say. */
@@ -44,8 +45,8 @@ export interface RemoteRun {
   /** An RPC that the coordinator tells of. */
   readonly rpcUrl: string | null;
   readonly fromBlock: number;
-  /** Whether chain and contracts are those of a deployment that the user named; else they are the coordinator's word. */
-  readonly pinned: boolean;
+  /** Of the deployment that the user named, with chain and contracts; undefined where these are the coordinator's word. */
+  readonly pins: Pins | undefined;
 }
 
 /**
@@ -59,7 +60,7 @@ export async function openRemoteRun(options: RemoteOptions): Promise<RemoteRun> 
   const view = await client.run(runId);
   const { chainId, contracts, rpcUrl, deployment } = view;
   if (!pinned)
-    return { client, runId, view, chainId, contracts, rpcUrl, fromBlock: firstBlockOf(deployment), pinned: false };
+    return { client, runId, view, chainId, contracts, rpcUrl, fromBlock: firstBlockOf(deployment), pins: undefined };
   const who = `The coordinator at ${client.url}`;
   requireDeployment(options.deployment ?? "", pinned, who, { chainId, addresses: contracts });
   const { addresses } = pinned;
@@ -71,7 +72,7 @@ export async function openRemoteRun(options: RemoteOptions): Promise<RemoteRun> 
     contracts: addresses,
     rpcUrl,
     fromBlock: firstBlockOf(pinned),
-    pinned: true,
+    pins: pinsOf(pinned),
   };
 }
 
@@ -79,7 +80,8 @@ export async function openRemoteRun(options: RemoteOptions): Promise<RemoteRun> 
 export async function openPinnedRun(options: { readonly run: string; readonly deployment: string }) {
   const deployment = await readNamedDeployment(options.deployment);
   const { chainId, addresses } = deployment;
-  return { runId: asRunId(options.run), chainId, contracts: addresses, fromBlock: firstBlockOf(deployment) };
+  const pins = pinsOf(deployment);
+  return { runId: asRunId(options.run), chainId, contracts: addresses, fromBlock: firstBlockOf(deployment), pins };
 }
 
 /** Refuses a deployment that is not the one of the file. @param who names it, as the subject of a sentence */

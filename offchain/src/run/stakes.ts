@@ -8,30 +8,18 @@ import {
   slashTermsOf,
   type SlashTerms,
   stakeLeavesAt,
-  stakeManagerOf,
   stakeOf,
   stakeWithdrawalDelay,
   validatorUntil,
 } from "@cotrain/sdk/actions";
-import {
-  type Address,
-  admissionCode,
-  asAddress,
-  type ContractAddresses,
-  type ModelId,
-  type RunId,
-  type StakeRole,
-} from "@cotrain/sdk/protocol";
+import { type Address, admissionCode, asAddress, type RunId, type StakeRole } from "@cotrain/sdk/protocol";
 
 import { UserError } from "../base/index.ts";
-import type { ChainConnection } from "../chain/index.ts";
+import { type ContractsPlace, contractAt } from "./contracts.ts";
 import { isNobody } from "./shares.ts";
 
 /** Where stake is looked for. */
-export interface StakesPlace {
-  readonly connection: Pick<ChainConnection, "call">;
-  readonly addresses: ContractAddresses;
-  readonly modelId: ModelId;
+export interface StakesPlace extends ContractsPlace {
   readonly runId: RunId;
 }
 
@@ -50,11 +38,9 @@ export interface StakeBook {
 }
 
 /** @throws UserError `STAKE_NONE` where the deployment holds no stake */
-export async function stakesAt(
-  { connection, addresses, modelId, runId }: StakesPlace,
-  role: StakeRole,
-): Promise<StakeBook> {
-  const stakes = asAddress(await connection.call((client) => stakeManagerOf(client, { addresses })));
+export async function stakesAt(place: StakesPlace, role: StakeRole): Promise<StakeBook> {
+  const { connection, addresses, modelId, runId } = place;
+  const stakes = await contractAt(place, "stakeManager");
   if (isNobody(stakes))
     throw new UserError("STAKE_NONE", "The contracts of this run hold no stake: their registry names no StakeManager.");
   const [delay, terms, params, block] = await connection.call((client) =>

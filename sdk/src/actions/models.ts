@@ -1,8 +1,10 @@
 /** ModelRegistry: creating models and finding their contracts. */
 import { type AbiParametersToPrimitiveTypes, type ExtractAbiFunction } from "abitype";
-import { type Address, type Client, decodeFunctionResult, type Hex } from "viem";
+import { type Client, decodeFunctionResult, encodeAbiParameters, getAbiItem, type Hex, keccak256 } from "viem";
 import { modelRegistryAbi } from "../abis/index.ts";
-import type { ModelId } from "../protocol/ids.ts";
+import type { ModelContracts, ModelId } from "../protocol/ids.ts";
+
+export type { ModelContracts } from "../protocol/ids.ts";
 import { type Addressed, callOf, defineRead, defineWrite, eventOf, type ReadArgs, viewOf } from "./action.ts";
 
 /** All that a model is created from; see IModelRegistry.ModelConfig. Shares in wei, times in seconds. */
@@ -12,7 +14,7 @@ export type ModelConfig = AbiParametersToPrimitiveTypes<
 
 export interface CreateModelArgs extends Addressed {
   readonly config: ModelConfig;
-  /** Tells the models of one sender apart. */
+  /** Tells the models of one sender apart that are created from the same. */
   readonly salt: Hex;
 }
 
@@ -32,11 +34,10 @@ export interface ModelArgs {
   readonly modelId: Hex;
 }
 
-/** A model's own contracts. */
-export interface ModelContracts {
-  readonly shares: Address;
-  readonly governor: Address;
-  readonly timelock: Address;
+/** keccak256(abi.encode(config)): what of a model's terms goes into its id (`modelIdOf`). */
+export function modelTermsHash(config: ModelConfig): Hex {
+  const [input] = getAbiItem({ abi: modelRegistryAbi, name: "createModel" }).inputs;
+  return keccak256(encodeAbiParameters([input], [config]));
 }
 
 /** The model's shares, an ERC-20 with votes; the zero address for a model that does not exist. So with the next three. */

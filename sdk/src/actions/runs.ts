@@ -103,6 +103,8 @@ export const setStatus = /* @__PURE__ */ defineWrite({
 /** A run as RunRegistry holds it. */
 export interface Run {
   readonly modelId: ModelId;
+  /** With which it was registered: its id is `runIdOf` this and the model. */
+  readonly salt: Hex;
   readonly definition: Digest;
   readonly poster: Address;
   /** `runStatus` of the protocol. */

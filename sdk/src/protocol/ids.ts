@@ -1,6 +1,6 @@
 /** Ids and digests: branded hex strings, always lower case, so that equal values are equal strings. */
 import type { Address, Hex } from "viem";
-import { encodeAbiParameters, keccak256 } from "viem";
+import { concatHex, encodeAbiParameters, getContractAddress, keccak256 } from "viem";
 import { ProtocolError } from "../baseErrors.ts";
 
 export type { Address, Hex } from "viem";
@@ -8,7 +8,7 @@ export type { Address, Hex } from "viem";
 declare const brand: unique symbol;
 type Branded<Name extends string> = Hex & { readonly [brand]: Name };
 
-/** keccak256(abi.encode(chainId, modelRegistry, sender, salt)). */
+/** keccak256(abi.encode(chainId, modelRegistry, sender, salt, terms)). */
 export type ModelId = Branded<"ModelId">;
 /** keccak256(abi.encode(chainId, runRegistry, modelId, salt)). */
 export type RunId = Branded<"RunId">;
@@ -44,14 +44,50 @@ export function asAddress(value: string): Address {
 /** All zeros: "none" wherever a hash is expected. */
 export const zeroHash = `0x${"0".repeat(64)}` as Hex & Digest & HeadHash;
 
-/** Known before any transaction and stable under reorgs. */
-export function modelIdOf(chainId: bigint, modelRegistry: Address, sender: Address, salt: Hex): ModelId {
+/**
+ * Known before any transaction and stable under reorgs.
+ * @param terms hash of all that the model is created from: `modelTermsHash`
+ */
+export function modelIdOf(chainId: bigint, modelRegistry: Address, sender: Address, salt: Hex, terms: Hex): ModelId {
   return keccak256(
     encodeAbiParameters(
-      [{ type: "uint256" }, { type: "address" }, { type: "address" }, { type: "bytes32" }],
-      [chainId, modelRegistry, sender, salt],
+      [{ type: "uint256" }, { type: "address" }, { type: "address" }, { type: "bytes32" }, { type: "bytes32" }],
+      [chainId, modelRegistry, sender, salt, terms],
     ),
   ) as ModelId;
+}
+
+/** A model's own contracts; or, of a deployment, the implementations that every model's clones run. */
+export interface ModelContracts {
+  readonly shares: Address;
+  readonly governor: Address;
+  readonly timelock: Address;
+}
+
+/** ERC-1167's creation code around the address that every call is passed on to. */
+const CLONE = ["0x3d602d80600a3d3981f3363d3d373d3d3d363d73", "0x5af43d82803e903d91602b57fd5bf3"] as const;
+
+/**
+ * Where a model's own contracts are, or would be: it follows from the deployment and the model's id, so that nobody is asked.
+ * @param implementations what every model's clones run
+ * @returns addresses in lower case
+ */
+export function modelContractsAt(
+  modelRegistry: Address,
+  implementations: ModelContracts,
+  modelId: ModelId,
+): ModelContracts {
+  const cloneOf = (implementation: Address): Address =>
+    asAddress(
+      getContractAddress({
+        opcode: "CREATE2",
+        from: modelRegistry,
+        salt: modelId,
+        bytecode: concatHex([CLONE[0], implementation, CLONE[1]]),
+      }),
+    );
+  const { shares, governor, timelock } = implementations;
+  return { shares: cloneOf(shares), governor: cloneOf(governor), timelock: cloneOf(timelock) };
 }
 
 /** Known before any transaction and stable under reorgs. */

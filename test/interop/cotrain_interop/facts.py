@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from .base import ZERO, Mismatch, encode, equal, keccak, require, tohex, unword
+from .base import ZERO, Mismatch, encode, equal, keccak, require, tohex, unhex, unword
 from .chain import Chain, Event
 
 HEAD_TYPE = (
@@ -129,6 +129,12 @@ def read_model(chain: Chain, run_id: str) -> ModelFacts:
         activated=_of_compute(chain.events("RootActivated", modelId=model_id)),
         claimed=_of_compute(chain.events("Claimed", modelId=model_id)),
     )
+
+
+def clone_of(registry: str, implementation: str, model_id: str) -> str:
+    """Where the model's clone of an implementation is: CREATE2 by the registry, with the model's id as the salt."""
+    code = bytes.fromhex(f"3d602d80600a3d3981f3363d3d373d3d3d363d73{implementation[2:]}5af43d82803e903d91602b57fd5bf3")
+    return tohex(keccak(b"\xff" + unhex(registry) + unhex(model_id) + keccak(code))[12:])
 
 
 def check_link(chain_id: int, registry: str, head: Head) -> None:

@@ -10,7 +10,7 @@ import numpy
 
 from . import data, diloco, trees
 from .base import Mismatch, cid_of, digest_of_json, canonical, encode, equal, keccak, parse_canonical, parse_json, sha256, tohex, unhex
-from .facts import HEAD_TYPE, Schedule, drawn_fragment
+from .facts import HEAD_TYPE, Schedule, clone_of, drawn_fragment
 from .pay import quality, share_out
 from .report import Report
 from .revenue import amounts as revenue_amounts
@@ -84,11 +84,13 @@ def _heads(_: Spec, vector: dict) -> int:
 
 def _ids(_: Spec, vectors: list[dict]) -> int:
     for case in vectors:
-        kinds = ["uint256", "address", "address", "bytes32"]
-        values = [case[name] for name in ("chainId", "modelRegistry", "sender", "salt")]
+        kinds = ["uint256", "address", "address", "bytes32", "bytes32"]
+        values = [case[name] for name in ("chainId", "modelRegistry", "sender", "salt", "terms")]
         equal("a model's id", tohex(keccak(encode(kinds, values))), case["modelId"])
         values = [case["chainId"], case["runRegistry"], case["modelId"], case["salt"]]
         equal("a run's id", tohex(keccak(encode(["uint256", "address", "bytes32", "bytes32"], values))), case["runId"])
+        for implementation, clone in zip(case["implementations"], case["clones"].values(), strict=True):
+            equal("a clone", clone_of(case["modelRegistry"], implementation, case["modelId"]), clone)
     return len(vectors)
 
 

@@ -56,7 +56,7 @@ import {
 } from "viem";
 import { mnemonicToAccount, privateKeyToAccount } from "viem/accounts";
 
-import { deploy, profileFor } from "../../../deploy/deployment.ts";
+import { deploy, type DeploymentRecord, profileFor } from "../../../deploy/deployment.ts";
 import { createRandom } from "../../../offchain/src/base/index.ts";
 import { type HeadFields, developmentChain } from "../../../offchain/src/chain/index.ts";
 import { type BlobSource, blobSourceOf, checkpointZero } from "../../../offchain/src/run/index.ts";
@@ -73,12 +73,8 @@ import {
   screen,
   sourceOf,
 } from "../../../offchain/src/diloco/index.ts";
-import {
-  type BlobStore,
-  type FragmentState,
-  type CheckpointFacts,
-  putDocument,
-} from "../../../offchain/src/storage/index.ts";
+import type { BlobStore, CheckpointFacts, FragmentState } from "../../../offchain/src/storage/index.ts";
+import { putDocument } from "../../../offchain/src/storage/index.ts";
 import { encodePayload } from "../diloco/payloads.ts";
 import { writeCheckpoint } from "../storage/checkpoints.ts";
 import { DROPPED, triedInVain } from "./gatePasses.ts";
@@ -129,6 +125,7 @@ export interface World {
   readonly url: string;
   readonly chainId: number;
   readonly contracts: ContractAddresses;
+  readonly deployment: DeploymentRecord;
   /** What the model's shares are sold for. */
   readonly testDollar: Address;
   readonly fromBlock: number;
@@ -532,8 +529,7 @@ export async function createWorld(
   const client = createPublicClient({ transport, pollingInterval: 20, cacheTime: 0 });
   const walletClient = createWalletClient({ account: organiser, transport, pollingInterval: 20 });
   const chainId = await client.getChainId();
-  const chain = developmentChain(url);
-  await chain.fund([poster, ...workers, ...validators].map(lower));
+  await developmentChain(url).fund([poster, ...workers, ...validators].map(lower));
   const deployment = await deploy({ walletClient, publicClient: client, profile: "local" });
   const addresses = deployment.addresses as ContractAddresses;
   const profile = profileFor("local", chainId);
@@ -587,6 +583,7 @@ export async function createWorld(
     url,
     chainId,
     contracts: addresses,
+    deployment,
     testDollar: deployment.testDollar!,
     fromBlock: Math.min(...Object.values(deployment.blocks)),
     modelId,

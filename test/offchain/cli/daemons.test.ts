@@ -7,6 +7,7 @@ import { join } from "node:path";
 
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 
+import { anyPins } from "../anyPins.ts";
 import { commands } from "../../../offchain/src/cli/commands/index.ts";
 import { parseLine } from "../../../offchain/src/cli/program.ts";
 import { createOutput } from "../../../offchain/src/cli/output.ts";
@@ -108,7 +109,7 @@ beforeAll(async () => {
   );
   writeFileSync(
     join(state, "deployment.json"),
-    JSON.stringify({ chainId: 31_337, profile: "local", addresses: contracts, blocks: { runRegistry: 7 } }),
+    JSON.stringify({ chainId: 31_337, profile: "local", addresses: contracts, ...anyPins, blocks: { runRegistry: 7 } }),
   );
 });
 afterAll(() => {
@@ -194,7 +195,7 @@ describe("worker", () => {
     });
     const other = join(temporaryDirectory(), "other.json");
     const addresses = { ...contracts, checkpointRegistry: contract("9") };
-    writeFileSync(other, JSON.stringify({ chainId: 31_337, profile: "local", addresses, blocks: {} }));
+    writeFileSync(other, JSON.stringify({ chainId: 31_337, profile: "local", addresses, ...anyPins, blocks: {} }));
     await expect(worker(...pinned, other)).rejects.toMatchObject({
       code: "DEPLOYMENT_MISMATCH",
       message: `The coordinator at ${coordinator} names the checkpointRegistry ${contract("3")}, but ${other} has ${contract("9")}: it serves another deployment, or it lies.`,

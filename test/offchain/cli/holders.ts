@@ -43,10 +43,10 @@ export async function openHolders(governor?: Parameters<typeof createWorld>[2]):
   for (const role of ["worker-1", "worker-2"] as const)
     wallets[role] = asAddress((await ensureWallet(state, role, true)).address);
   const world = await createWorld(node.url, state, governor);
-  const { chainId, contracts: addresses, fromBlock, modelId, runId } = world;
+  const { chainId, contracts: addresses, modelId, runId } = world;
   const first = asAddress(workers[0]!.address);
   await settle(node, world, { beneficiary: (worker) => wallets[worker === first ? "worker-1" : "worker-2"]! });
-  await writeDeployment(state, { chainId, profile: "local", addresses, blocks: { runRegistry: fromBlock } });
+  await writeDeployment(state, world.deployment);
   const chain = { chainId, rpcUrl: node.url, embedded: false };
   const startedAt = new Date(0).toISOString();
   await writeRunFile(state, { version: 1, startedAt, chain, ports: {}, urls: {}, modelId, runId, wallets });

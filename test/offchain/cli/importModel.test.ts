@@ -4,6 +4,7 @@ import { join } from "node:path";
 
 import { expect, test } from "vitest";
 
+import { anyPins } from "../anyPins.ts";
 import { loadTokenizer } from "../../../offchain/src/data/node/index.ts";
 import { writeDeployment } from "../../../offchain/src/run/index.ts";
 import { openStateDirectory, writeRunFile } from "../../../offchain/src/service/index.ts";
@@ -22,7 +23,7 @@ test("a model of another run is not imported into the directory of a run, one of
   writeFileSync(car, Buffer.concat(await collect(exportModel(store, model))));
   const { chainId, contracts: addresses, modelId, runId } = model.bundle;
   (await openStateDirectory(state, { create: true })).close();
-  await writeDeployment(state, { chainId, profile: "local", addresses, blocks: {} });
+  await writeDeployment(state, { chainId, profile: "local", addresses, ...anyPins, blocks: {} });
   const startedAt = new Date(0).toISOString();
   const chain = { chainId, rpcUrl: "http://127.0.0.1:9", embedded: false };
   const holding = (run: string) =>

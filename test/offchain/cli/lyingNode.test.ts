@@ -1,4 +1,4 @@
-/** Commands that decide, where the node that answers for the chain lies about proposals. */
+/** Commands that sign, where the node that answers for the chain lies about proposals, or about which contracts are a model's. */
 import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -6,11 +6,12 @@ import { join } from "node:path";
 
 import * as actions from "@cotrain/sdk/actions";
 import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
-import { toHex } from "viem";
+import { toFunctionSelector, toHex, zeroHash } from "viem";
 import { mnemonicToAccount } from "viem/accounts";
+import { getTransactionCount } from "viem/actions";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
-import { writeDeployment } from "../../../offchain/src/run/index.ts";
+import { pinsOf, writeDeployment } from "../../../offchain/src/run/index.ts";
 import { ensureKeystore } from "../../../offchain/src/service/index.ts";
 import { holders } from "../../sdk/holders.ts";
 import { alice, bob, createWorld, stranger, type World } from "../../sdk/world.ts";
@@ -31,6 +32,8 @@ let theirs: bigint;
 let world: World;
 /** What every command is told: run, contracts, the lying node, and Alice's wallet. */
 let place: string[];
+/** What the node makes of its answers to a call of one function; nothing in between. */
+let lie: { readonly selector: Hex; readonly told: (answer: Hex) => Hex } | undefined;
 
 beforeAll(async () => {
   world = await createWorld();
@@ -48,6 +51,7 @@ beforeAll(async () => {
     chainId: 31337,
     profile: "local",
     addresses,
+    ...pinsOf(world),
     blocks,
   });
   place = [
@@ -89,6 +93,9 @@ async function answer(asked: Asked) {
   const { id, method, params } = asked;
   try {
     const result: unknown = await world.request({ method, params } as never);
+    const call = method === "eth_call" ? (params as [{ data?: Hex; input?: Hex }])[0] : undefined;
+    if (lie && (call?.data ?? call?.input)?.startsWith(lie.selector))
+      return { jsonrpc: "2.0", id, result: lie.told(result as Hex) };
     const receipt = method === "eth_getTransactionReceipt" && result !== null;
     return { jsonrpc: "2.0", id, result: receipt ? asTheirs(result as Receipt) : result };
   } catch (error) {
@@ -137,3 +144,44 @@ test.each([["vote", "for"], ["proposals execute"]])(
   },
   120_000,
 );
+
+const impostor = () => toHex(BigInt(stranger.address), { size: 32 });
+/** A function of the registries that says where a contract is, what the refusal calls it, and who signs for it. */
+const told: readonly (readonly [getter: string, what: string, ...argv: string[]])[] = [
+  ["sharesOf(bytes32)", "the model's shares are", "delegate", "self"],
+  ["governorOf(bytes32)", "the model's governor is", "vote", "THEIRS", "for"],
+  ["timelockOf(bytes32)", "the model's timelock is", "propose", "innerSteps=128"],
+  ["distributorOf(uint8)", "code is paid by", "code", "claim", "0x" + "12".repeat(32)],
+  ["distributorOf(uint8)", "shares are sold by", "capital", "deposit", "5", "--yes"],
+  ["stakeManager()", "stake is held by", "stake", "deposit", "1", "--role", "worker", "--yes"],
+];
+
+test.each(told)("of a node that lies in %s nothing is signed: %s", async (getter, what, ...argv) => {
+  const { client } = world;
+  const before = await getTransactionCount(client, alice);
+  lie = { selector: toFunctionSelector(getter), told: impostor };
+  try {
+    const named = argv.map((word) => (word === "THEIRS" ? String(theirs) : word));
+    const says = `The chain's RPC says that ${what} ${stranger.address}, and the deployment that is pinned gives`;
+    expect(verdictOf(await cotrainHere([...named, ...place]))).toEqual(refusal(75, says));
+  } finally {
+    lie = undefined;
+  }
+  expect(await getTransactionCount(client, alice)).toBe(before);
+});
+
+test("of a node that says that the run is another model's nothing is signed", async () => {
+  const { addresses, clientOf, createdFrom } = world;
+  const theirModel = { addresses, config: { ...createdFrom, organiser: stranger.address }, salt: zeroHash };
+  const { event } = await actions.createModel.sync(clientOf(stranger), theirModel);
+  lie = {
+    selector: toFunctionSelector("runOf(bytes32)"),
+    told: (answer) => `0x${event.modelId.slice(2)}${answer.slice(66)}`,
+  };
+  try {
+    const said = `The chain's RPC says that run ${world.runId} is one of model ${event.modelId}, whose it cannot be`;
+    expect(verdictOf(await cotrainHere(["delegate", "self", ...place]))).toEqual(refusal(75, said));
+  } finally {
+    lie = undefined;
+  }
+});

@@ -77,7 +77,7 @@ export function staged(names: readonly string[], governor?: Parameters<typeof cr
 
   async function stateAt(directory: string, wallets: Readonly<Record<string, string>>): Promise<void> {
     (await openStateDirectory(directory, { create: true })).close();
-    const { chainId, contracts: addresses, modelId, runId } = world;
+    const { chainId, modelId, runId } = world;
     await writeRunFile(directory, {
       version: 1,
       startedAt: new Date(0).toISOString(),
@@ -88,8 +88,7 @@ export function staged(names: readonly string[], governor?: Parameters<typeof cr
       runId,
       wallets,
     });
-    const blocks = { modelRegistry: world.fromBlock };
-    await writeDeployment(directory, { chainId, profile: "local", addresses, blocks });
+    await writeDeployment(directory, world.deployment);
   }
 
   async function asHolders<T>(work: (timelock: Hex) => Promise<T>): Promise<T> {

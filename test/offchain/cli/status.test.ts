@@ -2,20 +2,29 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { defaultRunBounds, defaultRunParams, type MemberView, RunContracts, type RunView } from "@cotrain/sdk/protocol";
+import {
+  asRunId,
+  defaultRunBounds,
+  defaultRunParams,
+  type MemberView,
+  RunContracts,
+  type RunView,
+} from "@cotrain/sdk/protocol";
 import { getAddress } from "viem";
 import { expect, it, onTestFinished, vi } from "vitest";
 
 import { listedLines } from "../../../offchain/src/cli/commands/checkpointList.ts";
 import { governedLines } from "../../../offchain/src/cli/commands/params.ts";
-import { furtherCommand, heldOutAtRest, versionsAtRest } from "../../../offchain/src/cli/status/atRest.ts";
+import { furtherCommand, recordedLoss, recordedText, versionsAtRest } from "../../../offchain/src/cli/status/atRest.ts";
 import { decidedRows, heldOutText } from "../../../offchain/src/cli/status/lines.ts";
 import { measuringRows, measuringShares, togetherRow } from "../../../offchain/src/cli/status/measuring.ts";
 import { keptLine, memberLines, runningDocument, viewLines } from "../../../offchain/src/cli/status/running.ts";
 import { createOutput, printableInColour } from "../../../offchain/src/cli/output.ts";
+import { lossKeeper, readKeptLoss } from "../../../offchain/src/run/index.ts";
 import type { RunFile } from "../../../offchain/src/service/index.ts";
 import { writeMeasuring } from "../../../offchain/src/validator/measuring.ts";
 import { poor, poorText, view as shownView } from "./pictures.ts";
+import { temporaryDirectory } from "./support.ts";
 
 const member = (byte: string, machineClass: string): MemberView => ({
   worker: `0x${byte.repeat(20)}`,
@@ -94,6 +103,41 @@ it("status at rest tells of parameters that no round had yet", () => {
   expect(decidedRows(3, 3)).toEqual([["decided", "parameters version 3, in force from round 3"]]);
 });
 
+const measured = (round: number, microBitsPerByte: number, sequences?: number) =>
+  ({ round, microBitsPerByte, ...(sequences !== undefined && { sequences }) }) as RunView["loss"]["heldOut"];
+const summed = (after: number | null, round: number | null) =>
+  ({
+    heldOut: {
+      initial: null,
+      after,
+      checkpoints: { after: round },
+      sequences: { initial: null, after: 8 },
+      sequence: 128,
+    },
+  }) as unknown as NonNullable<Parameters<typeof recordedLoss>[0]>;
+
+it("status at rest says the newest loss that was recorded: the last summary's, or that which a session cut short had shown", async () => {
+  const state = temporaryDirectory();
+  const runId = asRunId(`0x${"5".repeat(64)}`);
+  const keep = lossKeeper({ state, sequence: 128 });
+  const picture = (heldOut: RunView["loss"]["heldOut"]) =>
+    ({ runId, loss: { heldOut, heldOutFirst: measured(0, 3_820_000, 16) } }) as unknown as RunView;
+  await keep(picture(null));
+  expect(await readKeptLoss(state, runId)).toBeUndefined();
+  await keep(picture(measured(9, 1_990_000, 64)));
+  await keep(picture(measured(10, 1_980_000, 512)));
+  const kept = await readKeptLoss(state, runId);
+  expect(await readKeptLoss(state, `0x${"6".repeat(64)}`)).toBeUndefined();
+  const shown = recordedLoss(undefined, kept);
+  expect(shown && recordedText(shown)).toBe(
+    "1.980 on 65,536 tokens (checkpoint 10, as a session without a summary showed); at the start 3.820 on 2,048 tokens",
+  );
+  expect(recordedLoss(summed(2_000_000, 9), kept)).toMatchObject({ by: "session", round: 10 });
+  expect(recordedLoss(summed(null, null), kept)).toMatchObject({ by: "session", round: 10 });
+  for (const round of [10, 11])
+    expect(recordedLoss(summed(2_000_000, round), kept)).toMatchObject({ by: "summary", round });
+});
+
 // foundation 18: the size of the sample beside each loss
 it("status says on how many tokens each loss was measured, running and at rest", () => {
   const heldOut = {
@@ -103,7 +147,11 @@ it("status says on how many tokens each loss was measured, running and at rest",
     sequences: { initial: 16, before: 1, after: 512 },
     sequence: 128,
   };
-  const summary = { heldOut } as unknown as Parameters<typeof heldOutAtRest>[0];
+  const summary = { heldOut } as unknown as NonNullable<Parameters<typeof recordedLoss>[0]>;
+  const heldOutAtRest = (of: typeof summary): string | undefined => {
+    const found = recordedLoss(of, undefined);
+    return found && recordedText(found);
+  };
   expect(heldOutAtRest(summary)).toBe(
     "1.980 on 65,536 tokens (checkpoint 9, in the last summary); at the start 3.820 on 2,048 tokens",
   );

@@ -6,6 +6,7 @@ import { CoordinatorError } from "@cotrain/sdk/errors";
 import { asDigest, asRunId } from "@cotrain/sdk/protocol";
 import { afterEach, expect, test, vi } from "vitest";
 
+import { anyPins } from "../anyPins.ts";
 import { RetryableError, UserError } from "../../../offchain/src/base/index.ts";
 import { loadTokenizer } from "../../../offchain/src/data/node/index.ts";
 import type { BlobSource } from "../../../offchain/src/run/index.ts";
@@ -31,7 +32,7 @@ vi.mock("../../../offchain/src/chain/index.ts", async (original) => ({
 }));
 vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
   ...(await original<object>()),
-  openRemoteRun: async () => ({ client: stand.client, runId: stand.served, pinned: true }),
+  openRemoteRun: async () => ({ client: stand.client, runId: stand.served, pins: {} }),
   // All that is on the chain holds, unless a test says otherwise.
   verifyRun: async function* ({ blobs }: { blobs: BlobSource }) {
     await stand.walked(blobs);
@@ -69,7 +70,7 @@ test("the deployment that is pinned must be the model's", async () => {
   const pinned = [...verify, "--deployment", file];
   expect(verdictOf(await cotrainHere(pinned))).toEqual(refusal(1, `${file} does not exist`));
   const write = (chainId: number, addresses: object): void =>
-    writeFileSync(file, JSON.stringify({ chainId, profile: "local", blocks: {}, addresses }));
+    writeFileSync(file, JSON.stringify({ chainId, profile: "local", blocks: {}, ...anyPins, addresses }));
   write(bundle.chainId, bundle.contracts);
   expect((await cotrainHere(pinned)).code).toBe(0);
   write(bundle.chainId + 1, bundle.contracts);

@@ -28,6 +28,7 @@ import {
   type ReceiptRequest,
   type RunId,
   type RunParams,
+  type ScreeningRules,
   type StructName,
   type Struct,
   type TensorEntry,
@@ -184,6 +185,8 @@ export interface HarnessOptions {
   readonly loss?: (fragments: readonly Float32Array[]) => number;
   readonly retention?: CoordinatorOptions["retention"];
   readonly params?: Partial<RunParams>;
+  /** Of the definition; default {@link defaultScreening}. */
+  readonly screening?: Partial<ScreeningRules>;
   /** Default: one that says nothing. */
   readonly logger?: Logger;
   readonly behindProxy?: string;
@@ -238,7 +241,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     sequence: 16,
     table: tableOf(sizes),
     initialParameters: zeroHash,
-    screening: defaultScreening,
+    screening: { ...defaultScreening, ...options.screening },
   };
   const definitionDigest = await publish(definition);
   const { digest: program } = await blobs.put(new TextEncoder().encode("what stands for its programs"));

@@ -112,6 +112,9 @@ describe("a data set", () => {
       await expect(readDataManifest(store, await put(train))).rejects.toMatchObject({ code: "DATA_INVALID" });
     }
     await expect(readDataManifest(store, manifest.train.shards[0]!.digest as never)).rejects.toThrow(/not valid JSON/);
+    // Of one document there is one digest: other bytes that say the same are none.
+    const spaced = await store.put(new TextEncoder().encode(JSON.stringify(manifest, null, 1)));
+    await expect(readDataManifest(store, spaced.digest)).rejects.toMatchObject({ code: "JSON_NOT_CANONICAL" });
   });
 });
 

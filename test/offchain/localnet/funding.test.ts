@@ -11,7 +11,7 @@ import { privateKeyToAccount } from "viem/accounts";
 import { describe, expect, onTestFinished, test } from "vitest";
 
 import { contractFolders, type ContractName, ensureBuilt, loadArtifact } from "../../../deploy/artifacts.ts";
-import { deploy } from "../../../deploy/deployment.ts";
+import { deploy, type ProfileName } from "../../../deploy/deployment.ts";
 import {
   estimateCost,
   FIRST_START_GAS,
@@ -22,6 +22,9 @@ import {
   SESSION_GAS,
   UNASKED_LIMIT,
 } from "../../../offchain/src/localnet/funding.ts";
+import type { OpenedChain } from "../../../offchain/src/localnet/chain.ts";
+import { deployContracts } from "../../../offchain/src/localnet/contracts.ts";
+import { readDeployment, readNamedDeployment } from "../../../offchain/src/run/index.ts";
 import { formatAddress, formatCoins, weiOf } from "../../../offchain/src/base/index.ts";
 import { parseLine } from "../../../offchain/src/cli/program.ts";
 import { listening } from "../../loopback.ts";
@@ -130,16 +133,16 @@ type Rpc = (method: string, params: unknown) => Promise<unknown>;
 const empty: Rpc = (method) => Promise.resolve({ eth_getCode: "0x", eth_getTransactionCount: "0x0" }[method]);
 
 /** A chain with a price of gas and one balance, wei, and what starts on it say. @param rest what it says of everything else */
-async function openChain(rest = empty) {
+async function openChain(rest = empty, chainId = 8_453) {
   await ensureBuilt();
-  const chain = { price: 10n ** 9n, balance: 0n };
+  const chain = { id: chainId, price: 10n ** 9n, balance: 0n };
   const server = createServer((request, response) => {
     let body = "";
     request.on("data", (chunk: Buffer) => (body += chunk.toString()));
     request.on("end", () => {
       const { id, method, params } = JSON.parse(body) as { id: number; method: string; params: unknown };
       const values: Record<string, bigint> = {
-        eth_chainId: 8_453n,
+        eth_chainId: BigInt(chain.id),
         eth_gasPrice: chain.price,
         eth_getBalance: chain.balance,
       };
@@ -157,12 +160,17 @@ async function openChain(rest = empty) {
   const state = await temporaryDirectory();
   await mkdir(join(state, "keys"));
   /** @returns what it says that is lacking, undefined where it goes on */
-  const start = (wallet = address, started = false, compile = ensureBuilt): Promise<string | undefined> =>
-    requireCoins({ url, chainId: 8_453 }, wallet, { state, started, confirmed: true, compile }).then(
+  const start = (
+    wallet = address,
+    started = false,
+    compile = ensureBuilt,
+    confirmed = true,
+  ): Promise<string | undefined> =>
+    requireCoins({ url, chainId: chain.id }, wallet, { state, started, confirmed, compile }).then(
       () => undefined,
       (error: Error) => error.message,
     );
-  return { chain, start, kept: () => readdir(join(state, "keys")) };
+  return { chain, url, state, start, kept: () => readdir(join(state, "keys")) };
 }
 
 const asked = (sum: string) => new RegExp(`: send at least ${sum.replace(".", "\\.")}, then run`);
@@ -247,6 +255,25 @@ describe("the sum that was named once", () => {
     expect(await start()).toMatch(asked("0.05"));
   });
 
+  test("is of one chain", async () => {
+    const { chain, start } = await openChain();
+    await start();
+    Object.assign(chain, { id: 10, price: 10n ** 9n - 1n });
+    // The first chain's would be asked for as it was said before.
+    expect(await start()).toContain("at the present price of gas: send at least 0.0475, then");
+  });
+
+  test("is eight times as much on a development chain, for the wallets that claim and vote, and nobody has to confirm it", async () => {
+    const { chain, start } = await openChain(empty, 1_337);
+    expect(await start(address, false, ensureBuilt, false)).toMatch(asked("0.38"));
+    const said: (string | undefined)[] = [];
+    for (const id of [1_337, 8_453]) {
+      Object.assign(chain, { id, balance: 10n ** 24n, price: 10n ** 12n });
+      said.push(await start(address, false, ensureBuilt, false));
+    }
+    expect(said).toEqual([undefined, expect.stringContaining("--yes")]);
+  });
+
   test("is of one wallet, and of a first start or of a session", async () => {
     const { chain, start } = await openChain();
     await start();
@@ -261,9 +288,9 @@ describe("the sum that was named once", () => {
 const account = privateKeyToAccount("0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80");
 
 /** A chain on which this account deploys, and is killed after some transactions. */
-async function openDeploying() {
-  const { provider } = await network.create({ override: { chainId: 8_453 } });
-  const opened = await openChain((method, params) => provider.request({ method, params: params as [] }));
+async function openDeploying(chainId = 8_453, profile: ProfileName = "public") {
+  const { provider } = await network.create({ override: { chainId } });
+  const opened = await openChain((method, params) => provider.request({ method, params: params as [] }), chainId);
   const transport = custom({ request: (call) => provider.request(call) });
   const wallet = createWalletClient({ account, transport });
   const publicClient = createPublicClient({ transport, pollingInterval: 10 });
@@ -273,7 +300,7 @@ async function openDeploying() {
     const sendTransaction = (...args: Parameters<typeof wallet.sendTransaction>): Promise<Hex> =>
       left-- > 0 ? wallet.sendTransaction(...args) : Promise.reject(new TypeError("killed"));
     const walletClient = { ...wallet, sendTransaction } as typeof wallet;
-    await deploy({ publicClient, walletClient, profile: "public", recordPath }).catch((error: Error) => {
+    await deploy({ publicClient, walletClient, profile, recordPath }).catch((error: Error) => {
       if (error.message !== "killed") throw error;
     });
   };
@@ -299,6 +326,12 @@ describe("a first start that stopped halfway", () => {
     expect(await startAgain()).toContain(
       "What the first start has yet to do, with a session of a hundred checkpoints, costs about 0.009375 at the present price of gas: send at least 0.009375,",
     );
+  });
+
+  test("knows the contracts of a development chain by their own limits", async () => {
+    const { deployUntil, startAgain } = await openDeploying(1_337, "local");
+    await deployUntil(Infinity);
+    expect(await startAgain()).toMatch(asked("0.075"));
   });
 
   test("asks for a session too where its contracts are there, so that the next start asks for nothing", async () => {
@@ -337,4 +370,21 @@ describe("a first start that stopped halfway", () => {
     chain.balance = 0n;
     expect(await startAgain()).toMatch(asked("0.009375"));
   });
+});
+
+// foundation, what people see
+test("a record of a deployment that is a new file beside the sources is announced, once, and has what members pin", async () => {
+  const { chain, url, state } = await openDeploying();
+  chain.balance = 10n ** 20n;
+  const [deployments, told] = [await temporaryDirectory(), [] as string[]];
+  const opened = { url, chainId: chain.id, local: false, wallets: { organiser: account } } as unknown as OpenedChain;
+  const say = (lines: readonly string[]): void => void told.push(...lines);
+  const { pins, addresses } = await deployContracts({ state, chain: opened, embedded: false, deployments, say });
+  const record = join(deployments, "8453.json");
+  const due = [`The deployment is recorded in ${record}, a new file: keep it with the sources.`];
+  expect(told).toEqual(due);
+  await deployContracts({ state, chain: opened, embedded: false, deployments, say });
+  expect(told).toEqual(due);
+  expect(await readNamedDeployment(record)).toMatchObject({ addresses, ...pins });
+  expect(await readDeployment(state)).toMatchObject({ addresses, ...pins });
 });

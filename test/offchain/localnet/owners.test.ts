@@ -26,7 +26,7 @@ import { type Hex, sha256, stringToHex } from "viem";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { claimAll, decide, type LocalModel, type ProposalProgress } from "../../../offchain/src/localnet/owners.ts";
-import { claimLeaves, lacksVotes, takeUpVotes } from "../../../offchain/src/run/index.ts";
+import { claimLeaves, lacksVotes, type Pins, pinsOf, takeUpVotes } from "../../../offchain/src/run/index.ts";
 import { createManualClock } from "../manualClock.ts";
 import { openContributing } from "./contributing.ts";
 import { alice, bob, createWorld, organiser, params, share, stranger, type World } from "../../sdk/world.ts";
@@ -37,14 +37,21 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
+/** Where a world's contracts are, as who pins its deployment finds them. */
+const placeOf = ({ client, addresses, modelId, ...pins }: Pick<World, "client" | "addresses" | "modelId"> & Pins) => ({
+  connection: { call: (work: (on: never) => Promise<unknown>) => work(client as never) },
+  addresses,
+  modelId,
+  pins: pinsOf(pins),
+});
+
 it("shares that a stranger claimed for an owner get their votes, and a choice of delegate stays", async () => {
   const { addresses, modelId, runId, client, clientOf, shares } = world;
   const tree = await world.reward([alice, bob].map(({ address }) => ({ account: address, amount: 3n * share })));
   const leafOf = (address: string) => ({ index: tree.index, ...tree.proofOf(asAddress(address))! });
   const told: string[] = [];
   const localModel = {
-    addresses,
-    modelId,
+    ...placeOf(world),
     runId,
     clock: createManualClock(),
     signal: new AbortController().signal,
@@ -71,7 +78,7 @@ it("shares that a stranger claimed for an owner get their votes, and a choice of
 });
 
 it("votes are a part of the supply when voting began, whatever is minted after", async () => {
-  const { addresses, modelId, runId, client, clientOf, shares } = world;
+  const { runId, client, clientOf, shares } = world;
   const before = await totalSupply(client, { shares });
   const seen: ProposalProgress[] = [];
   let minted = false;
@@ -86,7 +93,8 @@ it("votes are a part of the supply when voting began, whatever is minted after",
     },
   };
   const owners = [{ name: "worker-1", client: clientOf(alice) }];
-  const model = { addresses, modelId, runId, clock, owners, announce: () => undefined } as unknown as LocalModel;
+  const place = placeOf(world);
+  const model = { ...place, runId, clock, owners, announce: () => undefined } as unknown as LocalModel;
   const decision = { params: { ...params, innerSteps: 48 }, replaces: 1, more: [], title: "48 inner steps" };
   await decide(model, decision, (progress) => seen.push(progress));
   expect(await totalSupply(client, { shares })).toBe(before + 5n * share);
@@ -101,7 +109,7 @@ async function decideWhile(
     proposal: { governor: Hex; proposalId: bigint; proposal: Proposal },
   ) => Promise<void>,
 ) {
-  const { addresses, modelId, runId, client, clientOf, governor } = world;
+  const { addresses, runId, client, clientOf, governor } = world;
   const replaces = await currentParamsVersion(client, { addresses, runId });
   const decision = { params: { ...params, innerSteps }, replaces, more: [], title: `${innerSteps} inner steps` };
   const calls = [setParams.call({ addresses, runId, replaces, params: decision.params })];
@@ -118,7 +126,8 @@ async function decideWhile(
     },
   };
   const owners = [{ name: "worker-1", client: clientOf(alice) }];
-  const model = { addresses, modelId, runId, clock, owners, announce: () => undefined } as unknown as LocalModel;
+  const place = placeOf(world);
+  const model = { ...place, runId, clock, owners, announce: () => undefined } as unknown as LocalModel;
   await decide(model, decision, (progress) => seen.push(progress));
   const { logs } = await getAllLogs(client, proposalExecuted({ governor }), { from: 0n });
   const executed = logs.find(({ args }) => args.proposalId === proposalId)?.transactionHash;
@@ -174,8 +183,7 @@ it("one proposal decides parameters and a grant, and what lies in contracts is n
     const leafOf = (address: string) => ({ index: tree.index, ...tree.proofOf(asAddress(address))! });
     const told: string[] = [];
     const model = {
-      addresses,
-      modelId,
+      ...placeOf(stage),
       runId,
       clock: {
         ...createManualClock(),

@@ -2,7 +2,7 @@
 import { EventEmitter } from "node:events";
 import { stripVTControlCharacters } from "node:util";
 
-import type { RunView } from "@cotrain/sdk/protocol";
+import { asRunId, type RunView, zeroHash } from "@cotrain/sdk/protocol";
 import * as fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 
@@ -27,6 +27,7 @@ import {
   UNCLAIMED,
   unmeasured,
 } from "../../../offchain/src/localnet/session.ts";
+import { readKeptLoss } from "../../../offchain/src/run/index.ts";
 import { silentLogger } from "../../../offchain/src/service/index.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "../cli/support.ts";
 
@@ -123,6 +124,8 @@ async function settle(step: number, awayFor = 0, rewards?: Promise<undefined>, c
   const prepared = {
     local: true,
     runId: "0x",
+    state: "",
+    definition: { sequence: 128 },
     operatorToken: "",
     lost: new AbortController().signal,
     coordinator: {
@@ -265,7 +268,8 @@ describe("settling", () => {
 test("a session ends at once with why the coordinator was given up, though nobody answers any more", async () => {
   const lost = new AbortController();
   const unanswered = { run: () => new Promise(() => undefined) };
-  const prepared = { local: true, lost: lost.signal, coordinator: unanswered } as unknown as Prepared;
+  const definition = { sequence: 128 };
+  const prepared = { local: true, lost: lost.signal, coordinator: unanswered, definition } as unknown as Prepared;
   const model = { clock: createManualClock(), signal: new AbortController().signal } as unknown as LocalModel;
   const display = { update: () => undefined } as unknown as Display;
   const options = { goal: 20_000, vote: false, logger: silentLogger() };
@@ -274,6 +278,36 @@ test("a session ends at once with why the coordinator was given up, though nobod
   lost.abort(gaveUp);
   const unheard = new Promise((resolve) => setImmediate(resolve, "goes on"));
   await expect(Promise.race([session, unheard])).rejects.toBe(gaveUp);
+});
+
+test("the newest held-out loss that a session has shown is kept where the session is cut short", async () => {
+  const state = temporaryDirectory();
+  const stop = new AbortController();
+  const heldOut = { round: 7, microBitsPerByte: 2_100_000, sequences: 64 };
+  const run = async () => pictureOf({ runId: asRunId(zeroHash), loss: { heldOut, heldOutFirst: null } as never });
+  const prepared = {
+    local: true,
+    state,
+    definition: { sequence: 128 },
+    lost: new AbortController().signal,
+    coordinator: { run },
+  } as unknown as Prepared;
+  const model = { clock: createManualClock(), signal: stop.signal } as unknown as LocalModel;
+  const display = {
+    update: ({ view }: Partial<Screen>) => {
+      if (view) stop.abort(new RetryableError("STOPPED", "It was."));
+    },
+  };
+  const options = { goal: 20_000, vote: false, logger: silentLogger() };
+  await expect(runSession(prepared, model, display as unknown as Display, options)).rejects.toMatchObject({
+    code: "STOPPED",
+  });
+  expect(await readKeptLoss(state, asRunId(zeroHash))).toMatchObject({
+    round: 7,
+    loss: { microBitsPerByte: 2_100_000, sequences: 64 },
+    untrained: null,
+    sequence: 128,
+  });
 });
 
 test("what the last root pays is claimed though a collection that knew nothing of it was going on", async () => {

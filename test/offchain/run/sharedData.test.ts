@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { createRandom } from "../../../offchain/src/base/index.ts";
 import { createLedger, isCountable, issueAssignment } from "../../../offchain/src/data/index.ts";
 import { sharer } from "../../../offchain/src/run/index.ts";
+import { addRound } from "../../../offchain/src/run/positions.ts";
 import { ranges, receiptsOf, rounds, seed, worker } from "../../interop/reading.ts";
 
 it.each(ranges)("a range from position %i of %i positions can be counted: %s", (start, count, countable) => {
@@ -61,4 +62,18 @@ describe("workers of one round", () => {
       expect(ledger.nextPosition).toBeGreaterThan(2 * n);
     }
   });
+});
+
+/** Positions of which no two are neighbours. */
+const pieces = (from: number, count: number) =>
+  Array.from({ length: count }, (_, i) => ({ start: 2 * (from + i), count: 1, worker: worker(1) }));
+
+// foundation 2
+it("the data of a run lie in so many pieces and no more", () => {
+  const most = addRound([], pieces(0, 65_536));
+  expect([most.sum.length, most.problem]).toEqual([65_536, ""]);
+  const more = addRound(most.sum, pieces(65_536, 1));
+  expect([more.sum.length, more.problem]).toEqual([65_536, "the run's data lie in 65537 pieces, 65536 at most may be"]);
+  // One that closes a gap makes none.
+  expect(addRound(most.sum, [{ start: 1, count: 1, worker: worker(2) }])).toMatchObject({ problem: "" });
 });

@@ -108,12 +108,15 @@ it("makes what a round makes that went on without the momentum, where its record
 });
 
 /** The finding where the first worker's receipt names a payload with another header; its numbers stay. */
-async function withHeader(change: (header: PayloadHeader) => PayloadHeader): Promise<AggregateFinding> {
+async function withHeader(
+  change: (header: PayloadHeader) => PayloadHeader,
+  written: (header: PayloadHeader) => string = canonicalJson,
+): Promise<AggregateFinding> {
   const file: ReceiptsFile = input.documents.file!;
   const [first, ...others] = file.receipts;
   const bytes = await store.get(asDigest(first!.receipt.payloadDigest), MAX_PAYLOAD_HEADER_BYTES);
   const header = change(JSON.parse(new TextDecoder().decode(bytes)) as PayloadHeader);
-  const { digest } = await store.put(new TextEncoder().encode(canonicalJson(header)));
+  const { digest } = await store.put(new TextEncoder().encode(written(header)));
   const receipts = [{ ...first!, receipt: { ...first!.receipt, payloadDigest: digest } }, ...others];
   return checkAggregate(blobSourceOf(store), {
     ...input,
@@ -147,6 +150,12 @@ describe("a recomputed aggregate", () => {
       expect(await checkAggregate(blobSourceOf(store), { ...input, fragment: drawn })).toMatchObject({ holds: true });
     }
     expect(await withHeader((header) => header)).toMatchObject({ holds: true, reason: "" });
+    expect(
+      await withHeader(
+        (header) => header,
+        (header) => `${canonicalJson(header)} `,
+      ),
+    ).toMatchObject({ holds: false, reason: expect.stringContaining("is malformed: ") });
   });
 
   it.each<[string, Partial<PayloadHeader>]>([

@@ -3,6 +3,20 @@ import type { Breakage } from "./breakage.ts";
 
 export const cli: readonly Breakage[] = [
   {
+    name: "a node says which contracts a wallet signs for",
+    file: "offchain/src/run/contracts.ts",
+    text: "if (said === pinned) return pinned;",
+    instead: "if (pinned !== undefined) return said;",
+    tests: ["test/offchain/cli/lyingNode.test.ts"],
+  },
+  {
+    name: "a node says whose run it is that is pinned",
+    file: "offchain/src/chain/reads/runs.ts",
+    text: "modelId, salt) !== runId)",
+    instead: "modelId, salt) === modelId)",
+    tests: ["test/offchain/cli/lyingNode.test.ts"],
+  },
+  {
     name: "a decision about the bond of disputes that can no longer be executed is voted on unnoticed",
     file: "offchain/src/cli/commands/replaced.ts",
     text: '"ComputeRewards.setBond": {',

@@ -3,6 +3,20 @@ import type { Breakage } from "./breakage.ts";
 
 export const sdk: readonly Breakage[] = [
   {
+    name: "a model's contracts are computed from another registry",
+    file: "sdk/src/protocol/ids.ts",
+    text: "from: modelRegistry,\n        salt: modelId,",
+    instead: "from: implementation,\n        salt: modelId,",
+    tests: ["test/sdk/vectors.test.ts"],
+  },
+  {
+    name: "a model's id says nothing of what it is created from",
+    file: "sdk/src/protocol/ids.ts",
+    text: "[chainId, modelRegistry, sender, salt, terms],",
+    instead: "[chainId, modelRegistry, sender, salt, salt],",
+    tests: ["test/sdk/vectors.test.ts"],
+  },
+  {
     name: "what Emission names pays for code here, whichever Emission that obeys",
     file: "sdk/src/actions/wiring.ts",
     text: "return emission.toLowerCase() === addresses.emission.toLowerCase() ? address : undefined;",

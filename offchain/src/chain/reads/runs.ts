@@ -1,19 +1,28 @@
 /** What the contracts know of a run: its record, heads, posters and parameters. */
 import { headOf, isSuspended, paramsOf, runCountOf, runOf, versionAt } from "@cotrain/sdk/actions";
 import { RunRegistryUnknownRunError } from "@cotrain/sdk/errors";
-import { type Address, asAddress, asHead, asModelId, type ModelId, type RunId } from "@cotrain/sdk/protocol";
+import { type Address, asAddress, asHead, asModelId, type ModelId, type RunId, runIdOf } from "@cotrain/sdk/protocol";
 
-import { UserError } from "../../base/index.ts";
+import { RetryableError, UserError } from "../../base/index.ts";
 import { memo2 } from "../agreed.ts";
 import type { ChainReader, PostedHead, RunRecord } from "../ports.ts";
 import type { ContractEvents, ReadFrom } from "./events.ts";
 import { type IsWhole, leftOut } from "./histories.ts";
 
-export function readRuns({ connection: { call }, addresses, confirmations }: ReadFrom, events: ContractEvents) {
-  const run = async (runId: RunId): Promise<RunRecord> => {
+/** A run's record; whose run it is follows from its id, whatever the RPC says. */
+const runReader =
+  ({ connection: { call, chainId }, addresses }: ReadFrom) =>
+  async (runId: RunId): Promise<RunRecord> => {
     try {
-      const found = await call((chain) => runOf(chain, { addresses, runId }));
-      return { ...found, runId, modelId: asModelId(found.modelId), poster: asAddress(found.poster) };
+      const { salt, ...found } = await call((chain) => runOf(chain, { addresses, runId }));
+      const modelId = asModelId(found.modelId);
+      if (runIdOf(BigInt(chainId), addresses.runRegistry, modelId, salt) !== runId)
+        throw new RetryableError(
+          "CHAIN_RPC",
+          `The chain's RPC says that run ${runId} is one of model ${modelId}, whose it cannot be by its id: it lies, or the contract is another; name another RPC with --rpc.`,
+          { details: { runId, modelId } },
+        );
+      return { ...found, runId, modelId, poster: asAddress(found.poster) };
     } catch (error) {
       if (!(error instanceof RunRegistryUnknownRunError)) throw error;
       throw new UserError("RUN_UNKNOWN", `There is no run ${runId} in the registry ${addresses.runRegistry}.`, {
@@ -21,6 +30,11 @@ export function readRuns({ connection: { call }, addresses, confirmations }: Rea
       });
     }
   };
+
+export function readRuns(from: ReadFrom, events: ContractEvents) {
+  const { connection, addresses, confirmations } = from;
+  const { call } = connection;
+  const run = runReader(from);
   const allRunsOf = async (modelId: ModelId) => {
     const count = await call((chain) => runCountOf(chain, { addresses, modelId }));
     const areAll = (runs: readonly unknown[]): boolean => confirmations > 0 || runs.length >= count;

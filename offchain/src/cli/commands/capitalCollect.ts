@@ -6,7 +6,6 @@ import {
   refundCapital,
   saleOf,
   settleSale,
-  sharesOf,
   unsettledSales,
 } from "@cotrain/sdk/actions";
 import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
@@ -15,6 +14,7 @@ import { hexToBigInt } from "viem";
 import { formatAddress, formatSharesExactly, printable, UserError, wrap } from "../../base/index.ts";
 import { isRevert, saysReverted, type WalletClient } from "../../chain/index.ts";
 import {
+  contractAt,
   capitalAt,
   type CapitalSale,
   type CapitalToken,
@@ -254,9 +254,10 @@ async function claims(wanted: Wanted): Promise<Wish[]> {
 }
 
 /** Whose shares nobody votes with. */
-async function votelessOf({ connection, addresses, modelId }: Place, accounts: readonly Address[]): Promise<Address[]> {
+async function votelessOf(place: Place, accounts: readonly Address[]): Promise<Address[]> {
   if (accounts.length === 0) return [];
-  const shares = await connection.call((client) => sharesOf(client, { addresses, modelId }));
+  const { connection } = place;
+  const shares = await contractAt(place, "shares");
   const found = await Promise.all(
     [...new Set(accounts)].map(async (account) => {
       const chosen = await connection.call((client) => delegateOf(client, { shares, account }));

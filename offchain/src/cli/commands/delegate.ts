@@ -1,8 +1,8 @@
-import { balanceOf, delegate, delegateOf, sharesOf } from "@cotrain/sdk/actions";
+import { balanceOf, delegate, delegateOf } from "@cotrain/sdk/actions";
 import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
 
 import { countOf, formatAddress, formatShares, UserError, wrap } from "../../base/index.ts";
-import { isNobody, namedWallet } from "../../run/index.ts";
+import { contractAt, isNobody, namedWallet } from "../../run/index.ts";
 import { duration, parseAddress, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import {
@@ -62,9 +62,6 @@ async function choiceOf(
   return { name, account, balance, before: asAddress(before), delegate: named ?? account, transaction: null };
 }
 
-const sharesAt = async ({ connection, addresses, modelId }: Place): Promise<Address> =>
-  asAddress(await connection.call((client) => sharesOf(client, { addresses, modelId })));
-
 const toWhom = (account: Address, { account: own }: Choice): string =>
   account === own ? "itself" : isNobody(account) ? "nobody" : formatAddress(account);
 
@@ -115,7 +112,7 @@ export const delegateCommand = defineCommand({
     const file = sign ?? submit;
     if (file !== undefined) {
       const work = async (place: Place): Promise<DelegationOutcome> => {
-        const shares = await sharesAt(place);
+        const shares = await contractAt(place, "shares");
         return submit === undefined
           ? signToFile(place, shares, { ...options, file, named, signs: sends }, output)
           : submitFile(place, shares, { ...options, file, sends });
@@ -130,7 +127,7 @@ export const delegateCommand = defineCommand({
       async (place) => {
         const entries = requireEntries(place, options);
         sayUnpinnedModel(place, output);
-        const shares = await sharesAt(place);
+        const shares = await contractAt(place, "shares");
         const made: Choice[] = [];
         for (const entry of entries) {
           const choice = await choiceOf(place, shares, entry, named);

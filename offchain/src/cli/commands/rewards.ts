@@ -1,9 +1,10 @@
-import { sharesOf, votesOf } from "@cotrain/sdk/actions";
+import { votesOf } from "@cotrain/sdk/actions";
 import type { Address, Hex, RunId } from "@cotrain/sdk/protocol";
 
 import { formatAddress, formatShares, shortAddress, wrap } from "../../base/index.ts";
 import type { ChainReader } from "../../chain/index.ts";
 import {
+  contractAt,
   type ActiveRewards,
   activeRewards,
   claimLeaves,
@@ -50,11 +51,12 @@ async function paidAt(place: Place, only?: readonly Address[]): Promise<PaidPlac
   return { ...place, rewards, unsettled: await isUnsettled(reader, runId, rewards) };
 }
 
-async function standing({ connection, modelId, addresses, rewards }: PaidPlace, account: Address) {
+async function standing(place: PaidPlace, account: Address) {
+  const { connection, modelId, addresses, rewards } = place;
   const { client } = connection;
   const [earnings, shares] = await Promise.all([
     earningsOf(client, { addresses, modelId, account }, rewards),
-    sharesOf(client, { addresses, modelId }),
+    contractAt(place, "shares"),
   ]);
   return {
     account,

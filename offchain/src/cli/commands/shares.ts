@@ -1,4 +1,3 @@
-import { sharesOf } from "@cotrain/sdk/actions";
 import { asAddress } from "@cotrain/sdk/protocol";
 import { formatEther } from "viem";
 
@@ -13,7 +12,15 @@ import {
   wrap,
   timeText,
 } from "../../base/index.ts";
-import { type Holding, type Holdings, holdingsOf, isNobody, newestOf, type ShareEvent } from "../../run/index.ts";
+import {
+  contractAt,
+  type Holding,
+  type Holdings,
+  holdingsOf,
+  isNobody,
+  newestOf,
+  type ShareEvent,
+} from "../../run/index.ts";
 import { account as accountOption, integer, text } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { csvOf, writeCsv } from "../csv.ts";
@@ -235,9 +242,8 @@ export const sharesCommand = defineCommand({
       options,
       undefined,
       async (place) => {
-        const { connection, addresses, modelId } = place;
         const accounts = accountsOf(place, address);
-        const shares = asAddress(await connection.call((client) => sharesOf(client, { addresses, modelId })));
+        const shares = await contractAt(place, "shares");
         const most = options.last ?? (output.json || csv !== undefined ? MOST_EVENTS : SHOWN_EVENTS);
         const found = await holdingsOf(
           { ...place, shares },

@@ -284,9 +284,9 @@ export const verifyCommand = defineCommand({
           "RPC_MISSING",
           "--coordinator needs --rpc: a coordinator's own word about the chain proves nothing.",
         );
-      const { client, runId, pinned, ...where } = await openRemoteRun({ ...options, coordinator });
+      const { client, runId, pins, ...where } = await openRemoteRun({ ...options, coordinator });
       const reader = await openReader({ ...where, rpcUrl: rpc });
-      const contractsFrom = pinned ? "deployment" : "coordinator";
+      const contractsFrom = pins ? "deployment" : "coordinator";
       if (imported) requireModelRun(imported, runId);
       const blobs = patientBlobs(client, {
         clock: systemClock,

@@ -4,7 +4,15 @@ import { asDigest, MAX_MANIFEST_BYTES, runStatus } from "@cotrain/sdk/protocol";
 import { formatCount, roundNumber } from "../../base/index.ts";
 import { startCommand } from "../../base/node/index.ts";
 import { type ChainConnection, createReader, type PostedHead } from "../../chain/index.ts";
-import { chainFacts, layout, type LocalRun, readerOptions, withChain } from "../../run/index.ts";
+import {
+  chainFacts,
+  type KeptLoss,
+  layout,
+  type LocalRun,
+  readerOptions,
+  readKeptLoss,
+  withChain,
+} from "../../run/index.ts";
 import { readStateFile } from "../../service/index.ts";
 import { parseManifest } from "../../storage/index.ts";
 import { factRows } from "../facts.ts";
@@ -12,15 +20,7 @@ import { columnsOf, factTable } from "../output.ts";
 import type { PutAside } from "../putAside.ts";
 import { rejectedOf } from "../rejected.ts";
 import { Summary } from "../up/summary.ts";
-import {
-  type Checkpoint,
-  checkpointLines,
-  decidedRows,
-  heldOutText,
-  listCommand,
-  type Loss,
-  putAsideLines,
-} from "./lines.ts";
+import { type Checkpoint, checkpointLines, decidedRows, heldOutText, listCommand, putAsideLines } from "./lines.ts";
 
 const checkpointOf = ({ round, checkpointDigest, transaction, block }: PostedHead): Checkpoint => ({
   round,
@@ -45,23 +45,44 @@ export function versionsAtRest(
   return { paramsVersion, ...(record.version > paramsVersion && { nextParamsVersion: record.version }) };
 }
 
-type Measured = Pick<Summary, "heldOut">;
-
-const lossAtRest = ({ heldOut }: Measured, when: "initial" | "after"): Loss | undefined => {
-  const figure = heldOut[when];
-  return figure === null ? undefined : { microBitsPerByte: figure, sequences: heldOut.sequences[when] };
-};
-
-/** The last summary's held-out loss, and of which checkpoint: the last was perhaps not measured by then, and rounds may have followed. */
-export function heldOutAtRest(summary: Measured): string | undefined {
-  const newest = lossAtRest(summary, "after");
-  const of = `checkpoint ${summary.heldOut.checkpoints.after}, in the last summary`;
-  return newest && heldOutText(newest, of, lossAtRest(summary, "initial"), summary.heldOut.sequence);
+/** A held-out loss that was recorded, and what it is of. */
+export interface RecordedLoss extends Omit<KeptLoss, "version" | "runId" | "round"> {
+  /** Its checkpoint. */
+  readonly round: number | null;
+  readonly by: "summary" | "session";
 }
 
-/** On how many tokens a held-out loss of the last summary was measured. */
-const heldOutTokens = ({ heldOut }: Measured, when: "initial" | "after"): number | null =>
-  heldOut.sequences[when] === null ? null : heldOut.sequences[when] * heldOut.sequence;
+type Measured = Pick<Summary, "heldOut">;
+
+function lossOfSummary({ heldOut }: Measured): RecordedLoss | undefined {
+  const { initial, after, checkpoints, sequences, sequence } = heldOut;
+  if (after === null) return undefined;
+  const untrained = initial === null ? null : { microBitsPerByte: initial, sequences: sequences.initial };
+  const loss = { microBitsPerByte: after, sequences: sequences.after };
+  return { by: "summary", round: checkpoints.after, loss, untrained, sequence };
+}
+
+/**
+ * The newest held-out loss that was recorded: the last summary's, or the last that a session had shown which was cut short. Of an
+ * earlier checkpoint it is all the same: the last was perhaps not measured by then, and rounds may have followed.
+ */
+export function recordedLoss(summary: Measured | undefined, kept: KeptLoss | undefined): RecordedLoss | undefined {
+  const summed = summary && lossOfSummary(summary);
+  return kept && kept.round > (summed?.round ?? -1) ? { ...kept, by: "session" } : summed;
+}
+
+/** In words. */
+export const recordedText = ({ by, round, loss, untrained, sequence }: RecordedLoss): string =>
+  heldOutText(
+    loss,
+    `checkpoint ${round}, ${by === "summary" ? "in the last summary" : "as a session without a summary showed"}`,
+    untrained,
+    sequence,
+  );
+
+/** On how many tokens it was measured. */
+const tokensMeasured = (sequences: number | null | undefined, sequence: number): number | null =>
+  sequences === null || sequences === undefined ? null : sequences * sequence;
 
 /** What the chain says of the run, and the blobs of this directory. */
 async function readAtRest(run: LocalRun, connection: ChainConnection) {
@@ -86,19 +107,19 @@ async function readAtRest(run: LocalRun, connection: ChainConnection) {
 
 type AtRest = Awaited<ReturnType<typeof readAtRest>>;
 
-/** The last session's losses, of the last summary; what was anchored since is newer. */
-const lossesOf = (summary: Summary | undefined) => ({
-  heldOut: summary?.heldOut.after ?? null,
-  heldOutTokens: summary ? heldOutTokens(summary, "after") : null,
-  heldOutOf: summary?.heldOut.checkpoints.after ?? null,
-  heldOutFirst: summary?.heldOut.initial ?? null,
-  heldOutFirstTokens: summary ? heldOutTokens(summary, "initial") : null,
+/** The last session's losses; what was anchored since is newer. */
+const lossesOf = (recorded: RecordedLoss | undefined) => ({
+  heldOut: recorded?.loss.microBitsPerByte ?? null,
+  heldOutTokens: recorded ? tokensMeasured(recorded.loss.sequences, recorded.sequence) : null,
+  heldOutOf: recorded?.round ?? null,
+  heldOutFirst: recorded?.untrained?.microBitsPerByte ?? null,
+  heldOutFirstTokens: recorded ? tokensMeasured(recorded.untrained?.sequences, recorded.sequence) : null,
 });
 
 function restingDocument(
   { runId, modelId, file }: LocalRun,
   read: AtRest,
-  summary: Summary | undefined,
+  recorded: RecordedLoss | undefined,
   old: readonly PutAside[],
 ) {
   const { chainId, head, versions, status, activeEpoch, checkpoints, found, rejected, tokens } = read;
@@ -116,7 +137,7 @@ function restingDocument(
     ...versions,
     activeEpoch,
     tokens: tokens ?? null,
-    ...lossesOf(summary),
+    ...lossesOf(recorded),
     checkpoints,
     rejected: rejected.rounds,
     putAside: old,
@@ -129,10 +150,15 @@ export function furtherCommand({ state, file }: Pick<LocalRun, "state" | "file">
   return startCommand(state, ...(typeof device === "string" ? ["--device", device] : []));
 }
 
-function restingLines(run: LocalRun, read: AtRest, summary: Summary | undefined, old: readonly PutAside[]): string[] {
+function restingLines(
+  run: LocalRun,
+  read: AtRest,
+  recorded: RecordedLoss | undefined,
+  old: readonly PutAside[],
+): string[] {
   const { chainId, head, versions, status, activeEpoch, checkpoints, found, rejected, tokens } = read;
   const { embedded, rpcUrl } = run.file.chain;
-  const measured = summary && heldOutAtRest(summary);
+  const measured = recorded && recordedText(recorded);
   const newest = checkpoints.at(-1);
   const rows: [string, string][] = [
     ["run", run.runId],
@@ -160,8 +186,9 @@ function restingLines(run: LocalRun, read: AtRest, summary: Summary | undefined,
 export async function restingStatus(run: LocalRun, old: readonly PutAside[]) {
   // A summary of another version, or a damaged one, is no reason to say nothing.
   const summary = await readStateFile(layout(run.state).summary, Summary).catch(() => undefined);
+  const recorded = recordedLoss(summary, await readKeptLoss(run.state, run.runId));
   return withChain(run, async (connection) => {
     const read = await readAtRest(run, connection);
-    return { document: restingDocument(run, read, summary, old), lines: restingLines(run, read, summary, old) };
+    return { document: restingDocument(run, read, recorded, old), lines: restingLines(run, read, recorded, old) };
   });
 }

@@ -95,7 +95,9 @@ async function present(
   ]);
   const known = knownRewards(prepared.owners.map(({ client }) => client.account.address));
   const localModel: LocalModel = {
+    connection: prepared.connection,
     addresses: prepared.addresses,
+    pins: prepared.pins,
     modelId: prepared.modelId,
     runId: prepared.runId,
     rewards: () => activeRewards(prepared.modelId, blobSourceOf(prepared.blobs), prepared.reader, known),
