@@ -453,7 +453,7 @@ async function measure(): Promise<Record<string, number>> {
     );
     const toEpoch = await epochOf(await now());
     const end = await endOf(toEpoch);
-    const tree = rewardTree({ modelId: asModelId(sellingId), index, kind: 5 }, [
+    const tree = rewardTree({ modelId: sellingId, index, kind: 5 }, [
       ...accounts.slice(2, 6).map(({ address }) => ({ account: address, amount: 100n })),
       ...strangers.map((account) => ({ account, amount: 10n })),
     ]);
@@ -463,7 +463,7 @@ async function measure(): Promise<Record<string, number>> {
         : ((await read(addresses.computeRewards, "ComputeRewards", "newest", [sellingId, 5])) as [bigint, bigint])[1];
     const attestation: Attestation = {
       kind: 5,
-      modelId: asModelId(sellingId),
+      modelId: sellingId,
       index: BigInt(index),
       fromEpoch: through + 1n,
       toEpoch,

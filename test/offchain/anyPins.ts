@@ -8,4 +8,5 @@ export const anyPins: Pins = {
   codeGrants: address,
   capitalSale: address,
   stakeManager: address,
+  revenueDeposits: address,
 };

@@ -118,7 +118,8 @@ export async function createWorld(governor: Partial<ModelConfig["governor"]> = {
     publicClient: createPublicClient(settings),
     profile: "local",
   });
-  const { addresses, implementations, blocks, codeGrants, capitalSale, stakeManager, testDollar } = deployment;
+  const { addresses, implementations, blocks, codeGrants, capitalSale, stakeManager, revenueDeposits, testDollar } =
+    deployment;
 
   const now = async (): Promise<number> => Number((await getBlock(client)).timestamp);
   /** Mines a block at a time, or does nothing if it is past. */
@@ -214,6 +215,7 @@ export async function createWorld(governor: Partial<ModelConfig["governor"]> = {
     codeGrants,
     capitalSale,
     stakeManager,
+    revenueDeposits,
     sale: capitalSale,
     testDollar,
     now,

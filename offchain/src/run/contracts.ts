@@ -2,7 +2,15 @@
  * Where contracts are that no document of a run names: a model's own, and those of a deployment that a wallet pays or is paid by. Who
  * pins a deployment has all of them from it and from the model's id alone; what its RPC says of them is only held against that.
  */
-import { capitalSaleOf, codeGrantsOf, governorOf, sharesOf, stakeManagerOf, timelockOf } from "@cotrain/sdk/actions";
+import {
+  capitalSaleOf,
+  codeGrantsOf,
+  governorOf,
+  revenueDepositsOf,
+  sharesOf,
+  stakeManagerOf,
+  timelockOf,
+} from "@cotrain/sdk/actions";
 import {
   type Address,
   asAddress,
@@ -17,14 +25,18 @@ import type { ChainConnection } from "../chain/index.ts";
 import type { DeploymentFile } from "./local.ts";
 
 /** What a deployment pins beside the contracts that documents name. */
-export type Pins = Pick<DeploymentFile, "implementations" | "codeGrants" | "capitalSale" | "stakeManager">;
+export type Pins = Pick<
+  DeploymentFile,
+  "implementations" | "codeGrants" | "capitalSale" | "stakeManager" | "revenueDeposits"
+>;
 
 /** The pins of a deployment and nothing else. */
-export const pinsOf = ({ implementations, codeGrants, capitalSale, stakeManager }: Pins): Pins => ({
+export const pinsOf = ({ implementations, codeGrants, capitalSale, stakeManager, revenueDeposits }: Pins): Pins => ({
   implementations,
   codeGrants,
   capitalSale,
   stakeManager,
+  revenueDeposits,
 });
 
 /** Where contracts are looked for. */
@@ -43,6 +55,7 @@ const asked = {
   codeGrants: codeGrantsOf,
   capitalSale: capitalSaleOf,
   stakeManager: stakeManagerOf,
+  revenueDeposits: revenueDepositsOf,
 } as const;
 type Asked = keyof typeof asked;
 
@@ -54,13 +67,14 @@ const names: Readonly<Record<Asked, string>> = {
   codeGrants: "code is paid by",
   capitalSale: "shares are sold by",
   stakeManager: "stake is held by",
+  revenueDeposits: "revenue is held by",
 };
 
 function pinnedAt({ addresses, modelId }: ContractsPlace, pins: Pins): Readonly<Record<Asked, Address>> {
   const { modelShares: shares, modelGovernor: governor, modelTimelock: timelock } = pins.implementations;
-  const { codeGrants, capitalSale, stakeManager } = pins;
+  const { codeGrants, capitalSale, stakeManager, revenueDeposits } = pins;
   const own = modelContractsAt(addresses.modelRegistry, { shares, governor, timelock }, modelId);
-  return { ...own, codeGrants, capitalSale, stakeManager };
+  return { ...own, codeGrants, capitalSale, stakeManager, revenueDeposits };
 }
 
 /**

@@ -70,6 +70,7 @@ export const DeploymentFile = Type.Object({
   codeGrants: Address20,
   capitalSale: Address20,
   stakeManager: Address20,
+  revenueDeposits: Address20,
   blocks: Type.Record(Type.String(), Type.Integer({ minimum: 0 })),
 });
 export type DeploymentFile = Static<typeof DeploymentFile>;

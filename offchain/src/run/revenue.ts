@@ -1,13 +1,11 @@
 /** A model's revenue, as the chain tells it: what arrived in which epoch, and what roots have set aside. */
 import {
   activeRoot,
-  capitalSaleOf,
   depositRevenue,
   getAllLogs,
   type RevenueBook,
   revenueBookOf,
   revenueDeposited,
-  revenueDepositsOf,
   rootActivated,
   saleBookOf,
   scheduleOf,
@@ -17,6 +15,7 @@ import { type Address, asAddress, epochAt, type Hex, rewardKind } from "@cotrain
 import { UserError } from "../base/index.ts";
 import { leftOut, type WalletClient } from "../chain/index.ts";
 import { type CapitalPlace, type CapitalToken, tokenAt } from "./capital.ts";
+import { contractAt } from "./contracts.ts";
 import { isNobody } from "./shares.ts";
 
 /** Where a model's revenue is looked for. */
@@ -38,19 +37,17 @@ export interface Revenue {
 export async function revenueAt(place: RevenuePlace): Promise<Revenue> {
   const { connection, addresses, modelId } = place;
   const [sale, revenue, schedule, block] = await Promise.all([
-    connection.call((client) => capitalSaleOf(client, { addresses })),
-    connection.call((client) => revenueDepositsOf(client, { addresses })),
+    contractAt(place, "capitalSale"),
+    contractAt(place, "revenueDeposits"),
     connection.call((client) => scheduleOf(client, { addresses, modelId })),
     connection.call((client) => client.getBlock()),
   ]);
-  const sold = isNobody(asAddress(sale))
-    ? undefined
-    : await connection.call((client) => saleBookOf(client, { sale, modelId }));
+  const sold = isNobody(sale) ? undefined : await connection.call((client) => saleBookOf(client, { sale, modelId }));
   if (!sold)
     throw new UserError("REVENUE_NONE", "This model takes no revenue: it was created without a capital token.");
   const now = Number(block.timestamp);
   return {
-    revenue: asAddress(revenue),
+    revenue,
     book: await connection.call((client) => revenueBookOf(client, { revenue, modelId })),
     token: await tokenAt(place, asAddress(sold.token)),
     now,

@@ -154,6 +154,7 @@ const told: readonly (readonly [getter: string, what: string, ...argv: string[]]
   ["distributorOf(uint8)", "code is paid by", "code", "claim", "0x" + "12".repeat(32)],
   ["distributorOf(uint8)", "shares are sold by", "capital", "deposit", "5", "--yes"],
   ["stakeManager()", "stake is held by", "stake", "deposit", "1", "--role", "worker", "--yes"],
+  ["revenueDeposits()", "revenue is held by", "revenue", "deposit", "5", "--yes"],
 ];
 
 test.each(told)("of a node that lies in %s nothing is signed: %s", async (getter, what, ...argv) => {
