@@ -50,6 +50,7 @@ const plan = {
       at.stakeManager,
       at.computeRewards,
       at.bootstrap,
+      at.computeBudget,
       profile.limits,
     ],
   },
@@ -71,6 +72,7 @@ const plan = {
     args: (at) => [at.modelRegistry, at.runRegistry, at.computeRewards, at.validatorSet, at.computeRewards],
   },
   bootstrap: { contract: "Bootstrap", args: (at) => [at.modelRegistry, at.emission, at.computeRewards] },
+  computeBudget: { contract: "ComputeBudget", args: (at) => [at.modelRegistry] },
   testDollar: { contract: "TestDollar", args: () => [] },
 } as const satisfies Record<string, Step>;
 
@@ -89,7 +91,7 @@ const keysOf = ({ name }: ReturnType<typeof profileFor>): Key[] =>
 const implementationKeys = ["modelShares", "modelGovernor", "modelTimelock"] as const;
 type ImplementationKey = (typeof implementationKeys)[number];
 /** No run's documents name them: whoever needs them asks Emission, ComputeRewards or ModelRegistry for them. */
-const askedKeys = ["codeGrants", "capitalSale", "bootstrap", "stakeManager"] as const;
+const askedKeys = ["codeGrants", "capitalSale", "bootstrap", "stakeManager", "computeBudget"] as const;
 type AskedKey = (typeof askedKeys)[number];
 type SingletonKey = Exclude<Key, ImplementationKey | AskedKey | LocalKey>;
 
@@ -108,6 +110,8 @@ export interface DeploymentRecord {
   readonly stakeManager: Address;
   /** What says whether a model is in bootstrap. */
   readonly bootstrap: Address;
+  /** What lets others spend from treasuries. */
+  readonly computeBudget: Address;
   /** What shares are paid with on development chains. */
   readonly testDollar?: Address;
   /** The DeterministicDeployer that made them all. */
@@ -249,10 +253,11 @@ async function requireWired(
     capitalSale,
     bootstrap,
     stakeManager,
+    computeBudget,
   }: Record<ImplementationKey | AskedKey, Address>,
 ): Promise<void> {
   const implementations = { shares, governor, timelock };
-  const asked = { codeGrants, capitalSale, bootstrap, stakeManager };
+  const asked = { codeGrants, capitalSale, bootstrap, stakeManager, computeBudget };
   const [wrong] = misWired(await deploymentWiring(client, { addresses, implementations, ...asked }));
   if (wrong)
     throw new CotrainError("WRONG_WIRING", `The contracts obey others than they should: ${wireSentence(wrong)}`);

@@ -6,7 +6,7 @@ import {Budget, IEmission} from "../interfaces/IEmission.sol";
 import {ModelId} from "../interfaces/Ids.sol";
 import {IModelRegistry, Schedule} from "../interfaces/IModelRegistry.sol";
 import {IModelShares} from "../interfaces/IModelShares.sol";
-import {CAPITAL, CODE, COMPUTE, KINDS} from "../interfaces/Kinds.sol";
+import {CAPITAL, CODE, COMPUTE, KINDS, TREASURY} from "../interfaces/Kinds.sol";
 import {Epochs} from "../libraries/Epochs.sol";
 import {Protocol} from "../libraries/Protocol.sol";
 import {ModelAuthority} from "../models/ModelAuthority.sol";
@@ -29,6 +29,7 @@ contract Emission is IEmission, ModelAuthority {
 
     struct Books {
         uint128 yearlyCap;
+        uint128 founders;
         Authorised[KINDS] authorised;
         Budget[] budgets;
     }
@@ -55,11 +56,16 @@ contract Emission is IEmission, ModelAuthority {
     function open(
         ModelId modelId,
         uint128 yearlyCap,
+        uint128 founders,
         uint128 perEpoch,
         uint16[KINDS] calldata bps
     ) external onlyRegistry(modelId) {
-        _books[modelId].yearlyCap = yearlyCap;
+        Books storage books = _books[modelId];
+        (books.yearlyCap, books.founders) = (yearlyCap, founders);
         _setBudget(modelId, _schedule(modelId), 1, perEpoch, bps);
+        if (founders == 0) return;
+        emit FoundersMinted(modelId, CODE_GRANTS, founders);
+        IModelShares(REGISTRY.sharesOf(modelId)).mint(CODE_GRANTS, founders);
     }
 
     /// @inheritdoc IEmission
@@ -77,7 +83,7 @@ contract Emission is IEmission, ModelAuthority {
 
     /// @inheritdoc IEmission
     function authorise(ModelId modelId, uint8 kind, uint64 from, uint64 to, uint48 asOf, uint256 amount) external {
-        _requireDistributor(kind);
+        _requireDistributor(modelId, kind);
         Schedule memory schedule = _schedule(modelId);
         uint256 current = Epochs.at(schedule, block.timestamp);
         if (from == 0 || from > to || to > current) revert EmissionBadRange(from, to, uint64(current));
@@ -94,7 +100,7 @@ contract Emission is IEmission, ModelAuthority {
 
     /// @inheritdoc IEmission
     function draw(ModelId modelId, uint8 kind, uint256 amount) external {
-        _requireDistributor(kind);
+        _requireDistributor(modelId, kind);
         Schedule memory schedule = _schedule(modelId);
         uint256 current = Epochs.at(schedule, block.timestamp);
         uint256 limit = _authorisable(modelId, schedule, kind, 1, current, block.timestamp);
@@ -110,7 +116,7 @@ contract Emission is IEmission, ModelAuthority {
 
     /// @inheritdoc IEmission
     function burn(ModelId modelId, uint8 kind, uint256 amount) external {
-        _requireDistributor(kind);
+        _requireDistributor(modelId, kind);
         IModelShares(REGISTRY.sharesOf(modelId)).burn(msg.sender, amount);
     }
 
@@ -150,6 +156,11 @@ contract Emission is IEmission, ModelAuthority {
     }
 
     /// @inheritdoc IEmission
+    function foundersOf(ModelId modelId) external view returns (uint128) {
+        return _books[modelId].founders;
+    }
+
+    /// @inheritdoc IEmission
     function authorisedThrough(ModelId modelId, uint8 kind) external view returns (uint64) {
         return _books[modelId].authorised[kind - 1].through;
     }
@@ -166,6 +177,11 @@ contract Emission is IEmission, ModelAuthority {
         return kind == CAPITAL ? CAPITAL_SALE : address(0);
     }
 
+    /// @inheritdoc IEmission
+    function distributorFor(ModelId modelId, uint8 kind) public view returns (address) {
+        return kind == TREASURY ? REGISTRY.timelockOf(modelId) : distributorOf(kind);
+    }
+
     function _setBudget(
         ModelId modelId,
         Schedule memory schedule,
@@ -176,8 +192,10 @@ contract Emission is IEmission, ModelAuthority {
         uint256 sum = uint256(bps[0]) + bps[1] + bps[2] + bps[3];
         if (sum != Protocol.BPS) revert EmissionSplit(sum);
         Books storage books = _books[modelId];
-        uint256 perYear = perEpoch * Epochs.perYear(schedule.epochLength);
-        if (perYear > books.yearlyCap) revert EmissionAboveYearlyCap(perYear, books.yearlyCap);
+        uint256 epochs = Epochs.perYear(schedule.epochLength);
+        // The founders' shares are part of what the first year may mint.
+        uint256 cap = fromEpoch > epochs ? books.yearlyCap : books.yearlyCap - books.founders;
+        if (perEpoch * epochs > cap) revert EmissionAboveYearlyCap(perEpoch * epochs, cap);
 
         Budget[] storage budgets = books.budgets;
         uint256 length = budgets.length;
@@ -263,8 +281,8 @@ contract Emission is IEmission, ModelAuthority {
         return epoch == uint256(authorised.through) + 1 ? authorised.drawn : 0;
     }
 
-    function _requireDistributor(uint8 kind) private view {
-        if (msg.sender != distributorOf(kind)) revert EmissionNotDistributor(kind, msg.sender);
+    function _requireDistributor(ModelId modelId, uint8 kind) private view {
+        if (msg.sender != distributorFor(modelId, kind)) revert EmissionNotDistributor(kind, msg.sender);
     }
 
     /// @dev Number of the newest budget; 0 before the first.

@@ -25,8 +25,8 @@ struct Budget {
 /// @title IEmission
 /// @notice The only minter of every model's shares. Each epoch has a budget, split by kind: 1 compute, 2 code,
 /// 3 capital, 4 treasury. What a kind's distributor does not authorise within 30 days after an epoch's end is never
-/// minted. Compute is authorised by whole epochs, code in parts, and of
-/// capital what an epoch has sold.
+/// minted. Compute is authorised by whole epochs, code in parts, of capital what an epoch has sold, and of the treasury's part what
+/// the holders vote to draw: shares that lie idle in the treasury would only make every quorum larger.
 interface IEmission {
     /// @notice A budget is in force from an epoch on.
     /// @param modelId The model.
@@ -34,6 +34,12 @@ interface IEmission {
     /// @param perEpoch What an epoch may mint, in wei of shares.
     /// @param bps Split among compute, code, capital and treasury, in basis points.
     event BudgetSet(ModelId indexed modelId, uint64 indexed fromEpoch, uint128 perEpoch, uint16[KINDS] bps);
+
+    /// @notice Shares were minted at a model's creation, to be paid to its founders over years.
+    /// @param modelId The model.
+    /// @param grants Who pays them: CodeGrants.
+    /// @param amount What was minted, in wei of shares.
+    event FoundersMinted(ModelId indexed modelId, address indexed grants, uint256 amount);
 
     /// @notice Shares were minted to a kind's distributor, on account of the epochs `from` to `to`. What is drawn may leave a
     /// part of the last one to the next event.
@@ -63,9 +69,9 @@ interface IEmission {
     /// @notice The split must sum to 10,000 basis points.
     /// @param sum What the split sums to, in basis points.
     error EmissionSplit(uint256 sum);
-    /// @notice The budget of a year's epochs is above the yearly cap.
+    /// @notice The budget of a year's epochs is above the yearly cap, or above what the founders' shares leave of it in the first year.
     /// @param perYear The budget of a year's epochs, in wei of shares.
-    /// @param yearlyCap The cap, in wei of shares.
+    /// @param yearlyCap The cap, in the first year without the founders' shares, in wei of shares.
     error EmissionAboveYearlyCap(uint256 perYear, uint256 yearlyCap);
     /// @notice The caller does not distribute this kind.
     /// @param kind Of Kinds.sol.
@@ -86,13 +92,20 @@ interface IEmission {
     /// @param end When it would be over, in seconds since 1970.
     error EmissionEpochTooFar(uint64 epoch, uint256 end);
 
-    /// @notice Records a new model's cap and first budget; the registry only.
+    /// @notice Records a new model's cap and first budget, and mints the founders' shares to CodeGrants; the registry only.
     /// @dev Reverts with ModelAuthorityUnauthorized, EmissionSplit, EmissionAboveYearlyCap.
     /// @param modelId The new model.
     /// @param yearlyCap What the epochs of one year may mint at most, for ever, in wei of shares.
+    /// @param founders What is minted for the founders, within the cap of the first year, in wei of shares.
     /// @param perEpoch What an epoch may mint at first, in wei of shares.
     /// @param bps Split among compute, code, capital and treasury, in basis points; sums to 10,000.
-    function open(ModelId modelId, uint128 yearlyCap, uint128 perEpoch, uint16[KINDS] calldata bps) external;
+    function open(
+        ModelId modelId,
+        uint128 yearlyCap,
+        uint128 founders,
+        uint128 perEpoch,
+        uint16[KINDS] calldata bps
+    ) external;
 
     /// @notice Sets the budget from the next epoch on; the model's timelock only. Of two decisions on one budget the first that
     /// is executed holds, and an old one cannot undo what was decided after it.
@@ -172,6 +185,11 @@ interface IEmission {
     /// @return What the epochs of one year may mint at most, in wei of shares.
     function yearlyCapOf(ModelId modelId) external view returns (uint128);
 
+    /// @notice What was minted for the founders at the model's creation, what was burned since included.
+    /// @param modelId The model.
+    /// @return In wei of shares.
+    function foundersOf(ModelId modelId) external view returns (uint128);
+
     /// @notice The last epoch whose whole budget of a kind is authorised, or past; of the next one a part may be drawn.
     /// @dev Panics on what is no kind.
     /// @param modelId The model.
@@ -186,8 +204,14 @@ interface IEmission {
     /// @return In wei of shares.
     function mintedOf(ModelId modelId, uint8 kind) external view returns (uint128);
 
-    /// @notice The contract that distributes a kind; 0 where there is none.
+    /// @notice The contract that distributes a kind of every model; 0 where there is none: the treasury's part is each model's own.
     /// @param kind Of Kinds.sol.
     /// @return Its address.
     function distributorOf(uint8 kind) external view returns (address);
+
+    /// @notice Who has a model's part of a kind minted: of the treasury's the model's timelock, to itself.
+    /// @param modelId The model.
+    /// @param kind Of Kinds.sol.
+    /// @return Its address; 0 for what is no kind, and for the treasury of a model that does not exist.
+    function distributorFor(ModelId modelId, uint8 kind) external view returns (address);
 }

@@ -26,6 +26,7 @@ const contracts: Readonly<Record<string, string>> = {
   CapitalVault: "rewards",
   StakeManager: "staking",
   Bootstrap: "governance",
+  ComputeBudget: "treasury",
   ModelGovernor: "governance",
   ModelTimelock: "governance",
 };

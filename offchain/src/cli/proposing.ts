@@ -2,6 +2,7 @@
 import {
   capitalSaleOf,
   codeGrantsOf,
+  computeBudgetContractOf,
   governorSettings,
   type ModelContracts,
   modelContractsOf,
@@ -46,7 +47,9 @@ export async function decidingAt(place: Place): Promise<DecidingPlace> {
   const codeGrants = await connection.call((client) => codeGrantsOf(client, { addresses }));
   const sale = await connection.call((client) => capitalSaleOf(client, { addresses }));
   const capitalSale = isNobody(asAddress(sale)) ? undefined : sale;
-  return { ...place, contracts, codeGrants, capitalSale, governor: asAddress(contracts.governor) };
+  const budgets = await connection.call((client) => computeBudgetContractOf(client, { addresses }));
+  const computeBudget = isNobody(asAddress(budgets)) ? undefined : budgets;
+  return { ...place, contracts, codeGrants, capitalSale, computeBudget, governor: asAddress(contracts.governor) };
 }
 
 /** What a command does by wallets with one proposal, at the place that the flags name. */

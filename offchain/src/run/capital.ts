@@ -91,7 +91,8 @@ export async function decimalsOf(client: Pick<PublicClient, "call">, address: Ad
   return typeof decimals === "number" && decimals <= MOST_DECIMALS ? decimals : 0;
 }
 
-async function tokenOf({ connection }: CapitalPlace, address: Address): Promise<CapitalToken> {
+/** Any token, as it names itself. @throws what the RPC does */
+export async function tokenOf({ connection }: Pick<CapitalPlace, "connection">, address: Address): Promise<CapitalToken> {
   const [said, decimals] = await connection.call((client) =>
     Promise.all([saidBy(client, address, "symbol"), decimalsOf(client, address)]),
   );

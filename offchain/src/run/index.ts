@@ -43,6 +43,7 @@ export * from "./shares.ts";
 export * from "./sharesAt.ts";
 export * from "./suspension.ts";
 export * from "./grants.ts";
+export * from "./budgets.ts";
 export {
   MOST_SIGNERS,
   nextSigners,

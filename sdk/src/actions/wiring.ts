@@ -24,6 +24,7 @@ import {
   capitalVaultAbi,
   checkpointRegistryAbi,
   codeGrantsAbi,
+  computeBudgetAbi,
   computeRewardsAbi,
   emissionAbi,
   modelGovernorAbi,
@@ -169,6 +170,8 @@ export interface DeploymentWiringArgs extends WiringArgs {
   readonly stakeManager?: Address;
   /** Where it is known what should say whether models are in bootstrap. */
   readonly bootstrap?: Address;
+  /** Where it is known what should let others spend from treasuries. */
+  readonly computeBudget?: Address;
 }
 
 /** Of what keeps runs and who signs for them. */
@@ -207,7 +210,16 @@ const ofStake = ({ modelRegistry, ...addresses }: WiringArgs["addresses"]): read
 /** All that the contracts of a deployment say of each other. */
 export async function deploymentWiring(
   client: Client,
-  { addresses, implementations, codeGrants, capitalSale, bootstrap, stakeManager, ...options }: DeploymentWiringArgs,
+  {
+    addresses,
+    implementations,
+    codeGrants,
+    capitalSale,
+    bootstrap,
+    stakeManager,
+    computeBudget,
+    ...options
+  }: DeploymentWiringArgs,
 ): Promise<Wire[]> {
   const { modelRegistry, validatorSet, emission, computeRewards } = addresses;
   const made = await implementationsOf(client, { addresses, ...options });
@@ -216,6 +228,7 @@ export async function deploymentWiring(
   const grants = codeGrants ?? (await distributorOf(client, { addresses, ...options }, code));
   const sale = capitalSale ?? (await distributorOf(client, { addresses, ...options }, capital));
   const stakes = stakeManager ?? (await namedByRegistry(client, { addresses, ...options }, "stakeManager"));
+  const budgets = computeBudget ?? (await namedByRegistry(client, { addresses, ...options }, "computeBudget"));
   const young = bootstrap ?? (await bootstrapOf(client, { addresses, ...options }));
   const ofMinted: readonly Question[] = [
     ["registry", modelRegistry],
@@ -237,6 +250,7 @@ export async function deploymentWiring(
           ["stakeManager", stakes],
           ["rewards", computeRewards],
           ["bootstrap", young],
+          ["computeBudget", budgets],
         ],
       ],
       [["ModelShares", made.shares, modelSharesAbi], ofMinted],
@@ -270,6 +284,7 @@ export async function deploymentWiring(
       [["CodeGrants", grants, codeGrantsAbi], ofDistributors],
       [["CapitalSale", sale, capitalSaleAbi], ofMinted],
       [["StakeManager", stakes, stakeManagerAbi], ofStake(addresses)],
+      [["ComputeBudget", budgets, computeBudgetAbi], [["registry", modelRegistry]]],
     ],
     options,
   );
@@ -320,6 +335,10 @@ export async function modelWiring(
     client,
     [
       [["The model's shares", shares, modelSharesAbi], [["modelId", modelId]]],
+      [
+        ["Emission", addresses.emission, emissionAbi],
+        [["distributorFor", timelock, [modelId, rewardKind.treasury], "the model's treasury"]],
+      ],
       [
         ["The model's governor", governor, modelGovernorAbi],
         [

@@ -24,6 +24,7 @@ import {ModelShares} from "../../../contracts/models/ModelShares.sol";
 import {CapitalSale} from "../../../contracts/rewards/CapitalSale.sol";
 import {CodeGrants} from "../../../contracts/rewards/CodeGrants.sol";
 import {ComputeRewards} from "../../../contracts/rewards/ComputeRewards.sol";
+import {ComputeBudget} from "../../../contracts/treasury/ComputeBudget.sol";
 import {StakeManager} from "../../../contracts/staking/StakeManager.sol";
 import {CheckpointRegistry} from "../../../contracts/training/CheckpointRegistry.sol";
 import {RunRegistry} from "../../../contracts/training/RunRegistry.sol";
@@ -59,6 +60,7 @@ abstract contract Fixture is Assertions {
     CapitalSale internal capital;
     StakeManager internal stakes;
     Bootstrap internal bootstrap;
+    ComputeBudget internal budgets;
 
     ModelId internal modelId;
     ModelShares internal shares;
@@ -100,6 +102,7 @@ abstract contract Fixture is Assertions {
         capital = CapitalSale(placeOf("capital"));
         stakes = StakeManager(placeOf("stakes"));
         bootstrap = Bootstrap(placeOf("bootstrap"));
+        budgets = ComputeBudget(placeOf("budgets"));
         sharesImplementation = new ModelShares(registry, address(emission));
         governorImplementation = new ModelGovernor(registry, address(rewards));
         timelockImplementation = new ModelTimelock(registry);
@@ -131,6 +134,7 @@ abstract contract Fixture is Assertions {
             "bootstrap",
             bytes.concat(type(Bootstrap).creationCode, abi.encode(registry, emission, rewards))
         );
+        deployer.deploy("budgets", bytes.concat(type(ComputeBudget).creationCode, abi.encode(registry)));
     }
 
     function registryCode(Limits memory limits) internal view returns (bytes memory) {
@@ -147,6 +151,7 @@ abstract contract Fixture is Assertions {
                     stakes,
                     rewards,
                     bootstrap,
+                    budgets,
                     limits
                 )
             );

@@ -58,6 +58,7 @@ const reader = {
   pendingRoot: async () => undefined,
   activeRoot: async () => undefined,
   wrongWires: async () => [],
+  founders: async () => 0n,
 } as unknown as ChainReader;
 const posted = {
   runId,

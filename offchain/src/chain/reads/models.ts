@@ -8,6 +8,7 @@ import {
   disputeOf,
   disputeOutcome,
   distributorsOf,
+  foundersOf,
   misWired,
   modelContractsOf,
   modelWiring,
@@ -70,6 +71,7 @@ export function readModels({ connection: { call }, addresses }: ReadFrom, events
   return {
     modelContracts: (modelId) => call((chain) => modelContractsOf(chain, { addresses, modelId })),
     distributors: () => call((chain) => distributorsOf(chain, { addresses })),
+    founders: (modelId) => call((chain) => foundersOf(chain, { addresses, modelId })),
     wrongWires: async (modelId) =>
       misWired([
         ...(await call((chain) => deploymentWiring(chain, { addresses }))),

@@ -1,4 +1,4 @@
-import { budgetOf, epochOf, setBudget, yearlyCapOf } from "@cotrain/sdk/actions";
+import { budgetOf, drawTreasury, epochOf, setBudget, yearlyCapOf } from "@cotrain/sdk/actions";
 
 import { formatSharesExactly, UserError, wrap } from "../../base/index.ts";
 import { real, text } from "../../service/index.ts";
@@ -52,7 +52,7 @@ const rowsOf = ({ perEpoch, bps }: Budget): (readonly [string, string])[] => [
 
 /** Why the supply grows by less than an epoch's budget. */
 const MINTED =
-  "Only what training earned, what was granted for code and what was sold is minted: an epoch without any of it mints nothing, and what is left of a budget lapses after 30 days. No contract mints the treasury's part yet.";
+  "Only what training earned, what was granted for code, what was sold and what the holders draw is minted: an epoch without any of it mints nothing, and what is left of a budget lapses after 30 days. The treasury's part is minted when the holders vote to draw it.";
 
 /** `cotrain emission show`. */
 export const emissionShowCommand = defineCommand({
@@ -178,5 +178,38 @@ export const emissionProposeCommand = defineCommand({
       treasury,
     };
     await decide({ options, output }, (place) => intentionFor(place, wanted));
+  },
+});
+
+/** `cotrain emission draw`. */
+export const emissionDrawCommand = defineCommand({
+  name: "emission draw",
+  summary: "propose to the holders that a part of the emission is minted to the treasury",
+  options: {
+    ...decisionOptions,
+    amount: text({ value: "shares", description: "how much of the treasury's part of the present budgets" }),
+  },
+  examples: [
+    ["npx cotrain emission draw --amount 100", "by the wallet of this directory that has the most votes"],
+  ],
+  notes: [
+    "The treasury is the model's timelock, whose shares do not vote but count in every quorum: draw what is to be spent. What is not drawn within 30 days of its epoch is never minted.",
+  ],
+  run: async ({ options: { amount: given, ...options }, output }) => {
+    if (given === undefined)
+      throw new UserError("EMISSION_AMOUNT", "Say how many shares with --amount.");
+    const amount = sharesOf(given);
+    await decide({ options, output }, async (place) => {
+      const { addresses, modelId } = place;
+      return intentionOf(
+        place,
+        drawTreasury,
+        { addresses, modelId, amount },
+        {
+          title: amount === 0n ? "" : `treasury: ${formatSharesExactly(amount)} shares drawn of its part of the emission`,
+          document: { amount },
+        },
+      );
+    });
   },
 });

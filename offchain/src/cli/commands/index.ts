@@ -1,5 +1,6 @@
 /** All commands, in the order of `cotrain --help`. */
 import type { Command } from "../command.ts";
+import { budgetCommands } from "./budget.ts";
 import { buildsListCommand, buildsProposeCommand } from "./builds.ts";
 import { capitalListCommand, capitalShowCommand } from "./capital.ts";
 import { capitalDepositCommand } from "./capitalBuy.ts";
@@ -19,7 +20,7 @@ import { disputesListCommand } from "./disputes.ts";
 import { disputesSettleCommand, disputesWithdrawCommand } from "./disputesEnd.ts";
 import { disputesOpenCommand } from "./disputesOpen.ts";
 import { doctorCommand } from "./doctor.ts";
-import { emissionProposeCommand, emissionShowCommand } from "./emission.ts";
+import { emissionDrawCommand, emissionProposeCommand, emissionShowCommand } from "./emission.ts";
 import { generateCommand } from "./generate.ts";
 import { paramsCommand } from "./params.ts";
 import { posterProposeCommand } from "./poster.ts";
@@ -83,6 +84,8 @@ export const commands: readonly Command[] = [
   capitalProposeCommand,
   emissionShowCommand,
   emissionProposeCommand,
+  emissionDrawCommand,
+  ...budgetCommands,
   ...signersCommands,
   validatorsConsentCommand,
   suspendCommand,
@@ -99,6 +102,7 @@ export const withoutDocument: ReadonlySet<string> = new Set(["worker", "coordina
 
 /** What the commands of two words have in common, by the first. */
 export const groupSummaries: Readonly<Record<string, string>> = {
+  budget: "what the holders let others spend from the treasury",
   capital: "shares that are sold for a model's capital token, an epoch at a time",
   code: "what authors of code are paid: grants, by maintainers or the holders",
   disputes: "roots that somebody disputes, and the holders' votes on them",

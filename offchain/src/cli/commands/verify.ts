@@ -2,7 +2,7 @@ import { contractRows } from "../facts.ts";
 import { CotrainError } from "@cotrain/sdk/errors";
 import { asDigest, asRunId, type RunId } from "@cotrain/sdk/protocol";
 
-import { UserError, countOf, formatBytes, RetryableError, systemClock, wrap } from "../../base/index.ts";
+import { UserError, countOf, formatBytes, formatSharesExactly, RetryableError, systemClock, wrap } from "../../base/index.ts";
 import { type ChainReader, openReader, type PostedHead } from "../../chain/index.ts";
 import {
   type BlobSource,
@@ -84,18 +84,31 @@ async function walk(subject: Subject, output: Output, imported?: ImportedModel):
   const { reader, runId, contractsFrom } = subject;
   const { chainId } = reader;
   const { modelId } = await reader.run(runId);
-  const [own, distributors] = await Promise.all([reader.modelContracts(modelId), reader.distributors()]);
+  const [own, distributors, founders] = await Promise.all([
+    reader.modelContracts(modelId),
+    reader.distributors(),
+    reader.founders(modelId),
+  ]);
   const contracts = shownContracts({ ...reader.contracts, ...own, ...distributors });
   if (!output.json && contractsFrom === "coordinator") output.result(undefined, warning(chainId, runId, contracts));
   const { reports, summary } = await findAll(subject, output);
   const judged = await judgeWalked(imported, subject, reports, summary);
-  const facts = { runId, chainId, contractsFrom, contracts };
+  const facts = { runId, chainId, contractsFrom, contracts, founders };
   return tell({ ...judged, facts, summary, reports }, output);
 }
 
+/** What nobody worked for is told beside what was recomputed. */
+const foundersLines = ({ founders }: { readonly founders: bigint }): string[] =>
+  founders === 0n
+    ? []
+    : wrap(
+        `${formatSharesExactly(founders)} shares were minted for the founders when the model was created; "npx cotrain code list" shows whose they are.`,
+        columnsOf(process.stdout),
+      );
+
 interface Walked extends Judged {
   /** What was walked. */
-  readonly facts: object;
+  readonly facts: { readonly founders: bigint };
   readonly summary: VerifySummary;
   readonly reports: readonly HeadReport[];
 }
@@ -110,6 +123,7 @@ function tell({ facts, summary, reports, model, away }: Walked, output: Output):
   if (output.json || !isEarly) {
     const lines = [
       ...linesOfSummary(summary),
+      ...foundersLines(facts),
       ...(model?.lines ?? []),
       ...(away ? wrap(away.message, columnsOf(process.stdout)) : []),
     ];
