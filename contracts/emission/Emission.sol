@@ -27,6 +27,13 @@ contract Emission is IEmission, ModelAuthority {
         uint128 minted;
     }
 
+    /// @dev Who distributes a kind of one model where its holders have named a successor: the present one until a time, then the next.
+    struct Succession {
+        address next;
+        uint48 from;
+        address present;
+    }
+
     struct Books {
         uint128 yearlyCap;
         uint128 founders;
@@ -35,6 +42,9 @@ contract Emission is IEmission, ModelAuthority {
     }
 
     mapping(ModelId modelId => Books) private _books;
+    mapping(ModelId modelId => mapping(uint8 kind => Succession)) private _successions;
+    /// @dev Whoever had a successor named: it burns what it holds for ever, and is never named again.
+    mapping(ModelId modelId => mapping(uint8 kind => mapping(address distributor => bool))) private _succeeded;
 
     /// @notice Mints for one registry's models, and to one contract for each kind, for ever.
     /// @param registry_ Says which timelock commands a model, its shares and its clock.
@@ -115,8 +125,23 @@ contract Emission is IEmission, ModelAuthority {
     }
 
     /// @inheritdoc IEmission
+    function nameSuccessor(ModelId modelId, uint8 kind, address successor) external onlyTimelock(modelId) {
+        address present = distributorFor(modelId, kind);
+        bool stays = successor == present;
+        bool isFit = stays || (successor.code.length != 0 && !_succeeded[modelId][kind][successor]);
+        if (kind == TREASURY || present == address(0) || !isFit) revert EmissionBadSuccessor(kind, successor);
+        uint48 from = uint48(block.timestamp);
+        if (!stays) {
+            from += uint48(Protocol.SUCCESSION_DELAY);
+            _succeeded[modelId][kind][present] = true;
+        }
+        _successions[modelId][kind] = Succession({next: successor, from: from, present: present});
+        emit SuccessorNamed(modelId, kind, present, successor, from);
+    }
+
+    /// @inheritdoc IEmission
     function burn(ModelId modelId, uint8 kind, uint256 amount) external {
-        _requireDistributor(modelId, kind);
+        if (!_succeeded[modelId][kind][msg.sender]) _requireDistributor(modelId, kind);
         IModelShares(REGISTRY.sharesOf(modelId)).burn(msg.sender, amount);
     }
 
@@ -129,6 +154,25 @@ contract Emission is IEmission, ModelAuthority {
         uint48 asOf
     ) external view returns (uint256) {
         return _authorisable(modelId, _schedule(modelId), kind, from, to, asOf);
+    }
+
+    /// @inheritdoc IEmission
+    function authorisableBy(
+        address distributor,
+        ModelId modelId,
+        uint8 kind,
+        uint64 from,
+        uint64 to,
+        uint48 asOf
+    ) external view returns (uint256) {
+        if (distributor != distributorFor(modelId, kind)) return 0;
+        return _authorisable(modelId, _schedule(modelId), kind, from, to, asOf);
+    }
+
+    /// @inheritdoc IEmission
+    function successionOf(ModelId modelId, uint8 kind) external view returns (address successor, uint48 from) {
+        Succession storage succession = _successions[modelId][kind];
+        return (succession.next, succession.from);
     }
 
     /// @inheritdoc IEmission
@@ -179,7 +223,11 @@ contract Emission is IEmission, ModelAuthority {
 
     /// @inheritdoc IEmission
     function distributorFor(ModelId modelId, uint8 kind) public view returns (address) {
-        return kind == TREASURY ? REGISTRY.timelockOf(modelId) : distributorOf(kind);
+        if (kind == TREASURY) return REGISTRY.timelockOf(modelId);
+        Succession storage succession = _successions[modelId][kind];
+        uint256 from = succession.from;
+        if (from == 0) return distributorOf(kind);
+        return block.timestamp < from ? succession.present : succession.next;
     }
 
     function _setBudget(

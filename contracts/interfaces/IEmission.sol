@@ -58,9 +58,27 @@ interface IEmission {
         uint256 amount
     );
 
+    /// @notice The holders named who distributes a kind of their model from a time on.
+    /// @param modelId The model.
+    /// @param kind Of Kinds.sol.
+    /// @param present Who does until then.
+    /// @param successor Who does from then on; the present one where it stays.
+    /// @param from That time, in seconds since 1970.
+    event SuccessorNamed(
+        ModelId indexed modelId,
+        uint8 indexed kind,
+        address indexed present,
+        address successor,
+        uint48 from
+    );
+
     /// @notice There is no such model.
     /// @param modelId What was named as the model.
     error EmissionUnknownModel(ModelId modelId);
+    /// @notice A successor must be a contract that did not distribute this kind before. The treasury's part has none.
+    /// @param kind Of Kinds.sol.
+    /// @param successor Who was named.
+    error EmissionBadSuccessor(uint8 kind, address successor);
     /// @notice The budget that was to be replaced is not the newest: another came meanwhile.
     /// @param modelId The model.
     /// @param replaces Number of the budget that was named.
@@ -137,7 +155,18 @@ interface IEmission {
     /// @param amount What is minted, in wei of shares.
     function draw(ModelId modelId, uint8 kind, uint256 amount) external;
 
-    /// @notice Burns shares that the kind's distributor holds, which alone may call. No budget grows by it.
+    /// @notice Names who distributes a kind of a model 14 days from now; the model's timelock only. What is authorised by then stays
+    /// so, and the cap is shared: the successor begins with what is left. What its predecessor has not authorised by then, such as a
+    /// root that is pending, is void; what it owes stays its own to pay, for ever. Naming another before that time begins the 14 days
+    /// anew; naming the present distributor takes it back.
+    /// @dev Reverts with ModelAuthorityUnauthorized, EmissionBadSuccessor.
+    /// @param modelId The model.
+    /// @param kind Of Kinds.sol, but for the treasury's.
+    /// @param successor The contract that is named.
+    function nameSuccessor(ModelId modelId, uint8 kind, address successor) external;
+
+    /// @notice Burns shares that the kind's distributor, or one that it has succeeded, holds and which alone may call. No budget grows
+    /// by it.
     /// @dev Reverts with EmissionNotDistributor (for what is no kind, too), ERC20InsufficientBalance.
     /// @param modelId The model.
     /// @param kind Of Kinds.sol.
@@ -159,6 +188,31 @@ interface IEmission {
         uint64 to,
         uint48 asOf
     ) external view returns (uint256);
+
+    /// @notice The same as one distributor sees it: nothing unless it distributes the kind at present.
+    /// @dev Reverts with EmissionUnknownModel.
+    /// @param distributor Who would authorise it.
+    /// @param modelId The model.
+    /// @param kind Of Kinds.sol.
+    /// @param from The first epoch.
+    /// @param to The last epoch; those that have not begun count for nothing.
+    /// @param asOf The time at which the age of the epochs is judged, in seconds since 1970.
+    /// @return The sum, in wei of shares.
+    function authorisableBy(
+        address distributor,
+        ModelId modelId,
+        uint8 kind,
+        uint64 from,
+        uint64 to,
+        uint48 asOf
+    ) external view returns (uint256);
+
+    /// @notice Who was named last to distribute a kind of a model.
+    /// @param modelId The model.
+    /// @param kind Of Kinds.sol.
+    /// @return successor Its address; 0 where nobody was named.
+    /// @return from From when on, in seconds since 1970; 0 where nobody was named.
+    function successionOf(ModelId modelId, uint8 kind) external view returns (address successor, uint48 from);
 
     /// @notice The epoch of a time, counted from 1; 0 before the model's creation.
     /// @dev Reverts with EmissionUnknownModel.
@@ -204,12 +258,13 @@ interface IEmission {
     /// @return In wei of shares.
     function mintedOf(ModelId modelId, uint8 kind) external view returns (uint128);
 
-    /// @notice The contract that distributes a kind of every model; 0 where there is none: the treasury's part is each model's own.
+    /// @notice The contract that distributes a kind of every model from its creation on; 0 where there is none: the treasury's part is
+    /// each model's own.
     /// @param kind Of Kinds.sol.
     /// @return Its address.
     function distributorOf(uint8 kind) external view returns (address);
 
-    /// @notice Who has a model's part of a kind minted: of the treasury's the model's timelock, to itself.
+    /// @notice Who has a model's part of a kind minted at present: of the treasury's the model's timelock, to itself.
     /// @param modelId The model.
     /// @param kind Of Kinds.sol.
     /// @return Its address; 0 for what is no kind, and for the treasury of a model that does not exist.

@@ -142,6 +142,7 @@ contract ComputeBudgetTest is Fixture {
         BudgetTerms memory terms = _terms();
         _open(terms);
         vm.warp(terms.expiry);
+        eq(budgets.leftOf(modelId, 1), PER_EPOCH, "its last second");
         _spend(1);
         vm.warp(uint256(terms.expiry) + 1);
         _refused(1, abi.encodeWithSelector(IComputeBudget.ComputeBudgetExpired.selector, 1, terms.expiry));

@@ -46,7 +46,8 @@ contract ComputeBudgetHandler is Fixture {
         });
         ModelId id = models[which % 2];
         vm.prank(registry.timelockOf(id));
-        if (budgets.open(id, terms, "purpose") != budgets.countOf(id)) broken = true;
+        uint256 number = budgets.open(id, terms, "purpose");
+        if (number != budgets.countOf(id)) broken = true;
     }
 
     function revoke(uint8 which, uint256 number) external {

@@ -9,6 +9,7 @@ import {CODE} from "../../contracts/interfaces/Kinds.sol";
 import {Grant} from "../../contracts/interfaces/Statements.sol";
 import {ProtocolHashes} from "../../contracts/libraries/ProtocolHashes.sol";
 import {Fixture} from "./support/Fixture.sol";
+import {Vm} from "./support/Vm.sol";
 
 /// @notice A model may mint a part of its first year's shares at its creation, to be paid to its founders over years.
 contract FoundersTest is Fixture {
@@ -170,7 +171,11 @@ contract FoundersTest is Fixture {
     }
 
     function test_aModelWithoutFoundersMintsNothing() public {
+        vm.recordLogs();
         useModel(registry.createModel(modelConfig(), "none"));
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        for (uint256 i = 0; i < logs.length; ++i)
+            yes(logs[i].topics[0] != IEmission.FoundersMinted.selector, "and says nothing");
         eq(shares.totalSupply(), 0, "supply");
         eq(emission.foundersOf(modelId), 0, "founders");
     }

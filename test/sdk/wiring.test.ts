@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import {
   bootstrapOf,
   codeGrantsOf,
+  computeBudgetContractOf,
   deploymentWiring,
   distributorsOf,
   misWired,
@@ -50,7 +51,7 @@ it("of what was deployed all is as it should be", async () => {
   const { client, addresses, modelId } = world;
   const ofDeployment = await deploymentWiring(client, { addresses });
   const ofModel = await modelWiring(client, { addresses, modelId });
-  expect(ofDeployment.length).toBe(41);
+  expect(ofDeployment.length).toBe(43);
   expect(ofModel.length).toBe(11);
   expect(misWired([...ofDeployment, ...ofModel])).toEqual([]);
 });
@@ -100,6 +101,8 @@ it("an immutable that names somebody else is found, wherever it decides", async 
   await stands(stakes, runRegistry, ["StakeManager.runs"]);
   await stands(stakes, computeRewards, ["StakeManager.rewards", "StakeManager.disputes"]);
   await stands(stakes, validatorSet, ["StakeManager.validators"]);
+  const budgets = await computeBudgetContractOf(client, { addresses });
+  await stands(budgets, modelRegistry, ["ComputeBudget.registry"]);
   const bootstrap = await bootstrapOf(client, { addresses });
   await stands(bootstrap, computeRewards, ["Bootstrap.rewards"]);
   await stands(bootstrap, emission, ["Bootstrap.emission"]);

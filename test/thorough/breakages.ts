@@ -28,6 +28,7 @@ import { runVerify } from "./breakages/runVerify.ts";
 import { sdk } from "./breakages/sdk.ts";
 import { service } from "./breakages/service.ts";
 import { storage } from "./breakages/storage.ts";
+import { treasury } from "./breakages/treasury.ts";
 import { validator } from "./breakages/validator.ts";
 import { worker } from "./breakages/worker.ts";
 
@@ -59,6 +60,7 @@ export const breakages: readonly Breakage[] = [
   ...capital,
   ...code,
   ...disputes,
+  ...treasury,
   ...sdk,
   ...deploy,
 ];

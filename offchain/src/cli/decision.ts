@@ -152,7 +152,7 @@ export async function decide(
 ): Promise<void> {
   const reason = boundedText(options.reason);
   const own = await namedWallet(options);
-  const { title, document, call, words, proposal, casts } = await atPlace(
+  const { title, document, call, before, words, proposal, casts } = await atPlace(
     options,
     own,
     async (at) => {
@@ -174,7 +174,7 @@ export async function decide(
       const decision = { calls, description, words, rehearse };
       const proposal = await putToHolders(place, decision, proposer, { maxFee, output });
       const casts = proposal && options.vote ? await voteFor(place, proposal, voters, systemClock) : [];
-      return { ...intention, words, proposal, casts };
+      return { ...intention, before, words, proposal, casts };
     },
     unpinnedNotice(options, output),
     { ticking: true },
@@ -184,6 +184,7 @@ export async function decide(
     {
       title,
       ...document,
+      ...(before.length > 0 && { before: before.map(({ to: target, data }) => ({ target, data })) }),
       call: { target: call.to, data: call.data, words },
       proposal: proposal ?? null,
       votes: castDocuments(casts),

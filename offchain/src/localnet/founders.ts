@@ -18,10 +18,16 @@ export function foundersOf(words: readonly string[] | undefined): FoundersSettin
   const list = words.map((word) => {
     const [account = "", shares = ""] = word.split("=");
     if (!isAddress(account))
-      throw new UserError("FOUNDERS_INVALID", `${account} in --founders is no address, by its checksum: copy it again.`);
+      throw new UserError(
+        "FOUNDERS_INVALID",
+        `${account} in --founders is no address, by its checksum: copy it again.`,
+      );
     const amount = parseEther(shares);
     if (amount > 0n) return { account: getAddress(account), amount };
-    throw new UserError("FOUNDERS_INVALID", `--founders gives ${account} no shares: name more than 0, or leave it out.`);
+    throw new UserError(
+      "FOUNDERS_INVALID",
+      `--founders gives ${account} no shares: name more than 0, or leave it out.`,
+    );
   });
   if (new Set(list.map(({ account }) => account)).size < list.length)
     throw new UserError("FOUNDERS_INVALID", "--founders names an address twice: add its shares up.");

@@ -1,5 +1,13 @@
 /** What a proposal about a model's treasury would do, in words. */
-import { type Address, asAddress, type ContractAddresses, type Hex, rewardKind, type RunId } from "@cotrain/sdk/protocol";
+import {
+  type Address,
+  asAddress,
+  type ContractAddresses,
+  type Hex,
+  nameOfCode,
+  rewardKind,
+  type RunId,
+} from "@cotrain/sdk/protocol";
 import { decodeFunctionData, erc20Abi, formatEther, formatUnits, isAddressEqual } from "viem";
 
 import { timeText } from "../base/index.ts";
@@ -24,10 +32,7 @@ async function amountText({ connection }: BudgetWordsPlace, token: Address, amou
 }
 
 /** What opening a budget would do. @param args of ComputeBudget.open */
-export async function openText(
-  place: BudgetWordsPlace,
-  [id, given, purpose]: readonly unknown[],
-): Promise<string> {
+export async function openText(place: BudgetWordsPlace, [id, given, purpose]: readonly unknown[]): Promise<string> {
   const { recipient, token, perEpoch, expiry } = given as {
     readonly recipient: Address;
     readonly token: Address;
@@ -41,6 +46,15 @@ export async function openText(
 /** What ending one would do. @param args of ComputeBudget.revoke */
 export async function revokeText(place: BudgetWordsPlace, [id, number]: readonly unknown[]): Promise<string> {
   return `ComputeBudget ends budget ${String(number)} of ${await modelText(place, id as Hex)} at once: nothing more of it is spent.`;
+}
+
+/** What naming a successor would do. @param args of Emission.nameSuccessor */
+export async function successorText(
+  place: BudgetWordsPlace,
+  [id, kind, successor]: readonly unknown[],
+): Promise<string> {
+  const of = nameOfCode(rewardKind, Number(kind)) ?? `kind ${String(kind)}`;
+  return `Emission lets contract ${String(successor)} alone mint what ${of} is paid in ${await modelText(place, id as Hex)}, 14 days after this is carried out: what the present one has not authorised by then, a root that waits too, is void. Nothing here says what that contract does.`;
 }
 
 /** What drawing a part of the emission would do; undefined where that is not the treasury's. @param args of Emission.draw */

@@ -92,7 +92,10 @@ export async function decimalsOf(client: Pick<PublicClient, "call">, address: Ad
 }
 
 /** Any token, as it names itself. @throws what the RPC does */
-export async function tokenOf({ connection }: Pick<CapitalPlace, "connection">, address: Address): Promise<CapitalToken> {
+export async function tokenOf(
+  { connection }: Pick<CapitalPlace, "connection">,
+  address: Address,
+): Promise<CapitalToken> {
   const [said, decimals] = await connection.call((client) =>
     Promise.all([saidBy(client, address, "symbol"), decimalsOf(client, address)]),
   );

@@ -44,6 +44,7 @@ export * from "./sharesAt.ts";
 export * from "./suspension.ts";
 export * from "./grants.ts";
 export * from "./budgets.ts";
+export * from "./standingHeads.ts";
 export {
   MOST_SIGNERS,
   nextSigners,

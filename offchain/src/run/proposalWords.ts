@@ -25,7 +25,7 @@ import { type AbiFunction, formatEther, parseAbi } from "viem";
 
 import { timeText } from "../base/index.ts";
 import type { ChainConnection } from "../chain/index.ts";
-import { allowanceText, drawText, openText, revokeText } from "./budgetWords.ts";
+import { allowanceText, drawText, openText, revokeText, successorText } from "./budgetWords.ts";
 import { disputeText } from "./disputeWords.ts";
 import { budgetText } from "./emissionWords.ts";
 import { commitOf } from "./grants.ts";
@@ -249,7 +249,10 @@ const sentences: Readonly<Record<string, Sentence>> = {
   "ComputeBudget.open": openText,
   "ComputeBudget.revoke": revokeText,
   "ComputeRewards.settleDispute": disputeText,
+  "CheckpointRegistry.rollback": (place, [id, head, round, digest]) =>
+    `CheckpointRegistry has ${runText(place, id)} go back from head ${String(head)} to ${String(round)} completed rounds and on from checkpoint ${String(digest)}; once another head follows, it does nothing.`,
   "Emission.draw": drawText,
+  "Emission.nameSuccessor": successorText,
   "Emission.setBudget": budgetText,
   "RunRegistry.admitBuild": (place, [id, build, admitted]) =>
     `RunRegistry ${admitted === true ? "admits" : "withdraws"} build ${String(build)} ${admitted === true ? "to" : "from"} ${runText(place, id)}.`,

@@ -26,7 +26,16 @@ import {
   settleSale,
   unsettledSales,
 } from "./capital.ts";
-import { headOf, isSuspended, postHead, postHeads, suspendPoster } from "./checkpoints.ts";
+import {
+  announcedRollback,
+  announceRollback,
+  headOf,
+  isSuspended,
+  postHead,
+  postHeads,
+  rollback,
+  suspendPoster,
+} from "./checkpoints.ts";
 import {
   ageJudgedAt,
   backingOf,
@@ -56,7 +65,9 @@ import {
   epochOf,
   foundersOf,
   mintedOf,
+  nameSuccessor,
   setBudget,
+  successionOf,
   yearlyCapOf,
 } from "./emission.ts";
 import {
@@ -185,6 +196,7 @@ import {
 
 export const reads = {
   ageJudgedAt,
+  announcedRollback,
   authorisable,
   authorisedThrough,
   activeRoot,
@@ -279,6 +291,7 @@ export const reads = {
   stakeManagerOf,
   stakeOf,
   stakeWithdrawalDelay,
+  successionOf,
   timelockOf,
   totalSupply,
   unburnedOf,
@@ -294,6 +307,7 @@ export const writes = {
   activateRoot,
   admitBuild,
   allowCapital,
+  announceRollback,
   approveGrant,
   approveGrantByVote,
   batchCapital,
@@ -319,6 +333,7 @@ export const writes = {
   endBootstrap,
   execute,
   executeRuling,
+  nameSuccessor,
   openComputeBudget,
   postHead,
   postHeads,
@@ -332,6 +347,7 @@ export const writes = {
   revokeClaimTo,
   revokeComputeBudget,
   revokeGrant,
+  rollback,
   ruleDispute,
   setBudget,
   setDisputeBond,

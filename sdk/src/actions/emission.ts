@@ -1,5 +1,5 @@
 /** Emission: epochs, budgets, and what may still be minted. */
-import type { Hex } from "viem";
+import type { Address, Hex } from "viem";
 import { emissionAbi } from "../abis/index.ts";
 import { rewardKind } from "../protocol/codes.ts";
 import { type Addressed, callOf, defineRead, defineWrite, eventOf, nothing, viewOf } from "./action.ts";
@@ -107,4 +107,33 @@ export const drawTreasury = /* @__PURE__ */ defineWrite({
     callOf(addresses.emission, emissionAbi, "draw", [modelId, rewardKind.treasury, amount]),
   decode: nothing,
   extractEvent: (receipt) => eventOf(receipt, emissionAbi, "EmissionAuthorised"),
+});
+
+export interface NameSuccessorArgs extends ModelArgs {
+  /** `rewardKind` of the protocol, but for the treasury's. */
+  readonly kind: number;
+  /** The contract; the present distributor takes an earlier naming back. */
+  readonly successor: Address;
+}
+
+/**
+ * Names who distributes a kind of a model 14 days from now; the timelock's to send. What the present one has not authorised by then is
+ * void, a pending root too; what it owes stays its own to pay.
+ * @throws EmissionBadSuccessorError
+ */
+export const nameSuccessor = /* @__PURE__ */ defineWrite({
+  addressed: true,
+  call: ({ addresses, modelId, kind, successor }: NameSuccessorArgs & Addressed) =>
+    callOf(addresses.emission, emissionAbi, "nameSuccessor", [modelId, kind, successor]),
+  decode: nothing,
+  extractEvent: (receipt) => eventOf(receipt, emissionAbi, "SuccessorNamed"),
+});
+
+/** Who was named last to distribute a kind of a model, and from when on, chain seconds; undefined where nobody was. */
+export const successionOf = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId, kind }: ModelArgs & { readonly kind: number } & Addressed) =>
+    viewOf(addresses.emission, emissionAbi, "successionOf", [modelId, kind]),
+  present: ([successor, from]): { readonly successor: Address; readonly from: number } | undefined =>
+    from === 0 ? undefined : { successor, from },
 });

@@ -207,6 +207,26 @@ const ofStake = ({ modelRegistry, ...addresses }: WiringArgs["addresses"]): read
   ["disputes", addresses.computeRewards],
 ];
 
+/** What the registry names: what models are made of, and where of each there is one for all of them. */
+const ofRegistry = (
+  { modelRegistry, emission, validatorSet, computeRewards }: WiringArgs["addresses"],
+  at: ModelContracts & Readonly<Record<"sale" | "stakes" | "young" | "budgets", Address>>,
+): readonly [Subject, readonly Question[]] => [
+  ["ModelRegistry", modelRegistry, modelRegistryAbi],
+  [
+    ["sharesImplementation", at.shares],
+    ["governorImplementation", at.governor],
+    ["timelockImplementation", at.timelock],
+    ["emission", emission],
+    ["validators", validatorSet],
+    ["capitalSale", at.sale],
+    ["stakeManager", at.stakes],
+    ["rewards", computeRewards],
+    ["bootstrap", at.young],
+    ["computeBudget", at.budgets],
+  ],
+];
+
 /** All that the contracts of a deployment say of each other. */
 export async function deploymentWiring(
   client: Client,
@@ -238,21 +258,7 @@ export async function deploymentWiring(
   return ask(
     client,
     [
-      [
-        ["ModelRegistry", modelRegistry, modelRegistryAbi],
-        [
-          ["sharesImplementation", shares],
-          ["governorImplementation", governor],
-          ["timelockImplementation", timelock],
-          ["emission", emission],
-          ["validators", validatorSet],
-          ["capitalSale", sale],
-          ["stakeManager", stakes],
-          ["rewards", computeRewards],
-          ["bootstrap", young],
-          ["computeBudget", budgets],
-        ],
-      ],
+      ofRegistry(addresses, { shares, governor, timelock, sale, stakes, young, budgets }),
       [["ModelShares", made.shares, modelSharesAbi], ofMinted],
       [
         ["ModelGovernor", made.governor, modelGovernorAbi],
@@ -335,10 +341,6 @@ export async function modelWiring(
     client,
     [
       [["The model's shares", shares, modelSharesAbi], [["modelId", modelId]]],
-      [
-        ["Emission", addresses.emission, emissionAbi],
-        [["distributorFor", timelock, [modelId, rewardKind.treasury], "the model's treasury"]],
-      ],
       [
         ["The model's governor", governor, modelGovernorAbi],
         [

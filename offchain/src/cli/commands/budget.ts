@@ -18,7 +18,15 @@ import { account, duration, text } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { decide, decisionOptions, type Intention, intentionOf } from "../decision.ts";
 import { columnsOf, factTable, table } from "../output.ts";
-import { atPlace, type Place, placeOptions, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
+import {
+  atPlace,
+  type Place,
+  placeOptions,
+  requireEntries,
+  signingAs,
+  signingOptions,
+  unpinnedNotice,
+} from "../place.ts";
 import type { DecidingPlace } from "../proposing.ts";
 
 const DAY = 86_400_000;
@@ -98,7 +106,9 @@ export const budgetShowCommand = defineCommand({
   args: [{ name: "number", description: "its number, as budget list shows it" }],
   options: placeOptions,
   examples: [["npx cotrain budget show 1", "what it is for, and each payment"]],
-  notes: ["What a budget is for and what was paid is shown as those who wrote it say: no contract knows whether it is so."],
+  notes: [
+    "What a budget is for and what was paid is shown as those who wrote it say: no contract knows whether it is so.",
+  ],
   async run({ args: [named = ""], options, output }) {
     const { budget, record, funds, now } = await atPlace(options, undefined, async (place) => {
       const { budgets, budget } = await namedBudget(place, named);
@@ -127,7 +137,10 @@ export const budgetShowCommand = defineCommand({
           ["left", `${tokenText(left, token)} in this epoch`],
           ["spent", `${tokenText(state.total, token)} in all`],
           ["stands", standingText(budget, now)],
-          ["treasury", `has ${tokenText(funds.balance, token)}, and lets budgets pay ${tokenText(funds.allowance, token)}`],
+          [
+            "treasury",
+            `has ${tokenText(funds.balance, token)}, and lets budgets pay ${tokenText(funds.allowance, token)}`,
+          ],
         ],
         columnsOf(process.stdout),
       ),
@@ -159,7 +172,10 @@ async function openingOf(place: DecidingPlace, wanted: Wanted): Promise<Intentio
   const budgets = await budgetsContractOf(place);
   const token = await tokenOf(place, asAddress(wanted.token));
   const perEpoch = tokenAmount(wanted.perEpoch, token);
-  const [schedule, now] = await Promise.all([connection.call((client) => scheduleOf(client, { addresses, modelId })), nowOf(place)]);
+  const [schedule, now] = await Promise.all([
+    connection.call((client) => scheduleOf(client, { addresses, modelId })),
+    nowOf(place),
+  ]);
   const expiry = now + wanted.within;
   // No more than these epochs can spend; what is left of earlier budgets of the token stays allowed.
   const epochs = BigInt(Math.ceil(wanted.within / schedule.epochLength) + 1);
@@ -226,9 +242,13 @@ async function endingOf(place: DecidingPlace, named: string): Promise<Intention>
   const { modelId } = place;
   const { budgets, budget } = await namedBudget(place, named);
   const { id, state } = budget;
-  const title =
-    state.revokedAt === 0 ? `budget ${id} of ${formatAddress(state.terms.recipient)} ended at once` : "";
-  return intentionOf(place, revokeComputeBudget, { budgets, modelId, id }, { title, document: { contract: budgets, id } });
+  const title = state.revokedAt === 0 ? `budget ${id} of ${formatAddress(state.terms.recipient)} ended at once` : "";
+  return intentionOf(
+    place,
+    revokeComputeBudget,
+    { budgets, modelId, id },
+    { title, document: { contract: budgets, id } },
+  );
 }
 
 /** `cotrain budget revoke`. */

@@ -151,7 +151,10 @@ export const codeShowCommand = defineCommand({
     }));
     const commit = commitOf(grant.terms.commit);
     if (options.clone !== undefined && isFounders(grant))
-      throw new UserError("GRANT_NO_COMMIT", `Grant ${grant.id} is a founder's and names no commit: leave --clone out.`);
+      throw new UserError(
+        "GRANT_NO_COMMIT",
+        `Grant ${grant.id} is a founder's and names no commit: leave --clone out.`,
+      );
     const local = options.clone === undefined ? undefined : await commitIn(options.clone, commit);
     const { state, terms } = grant;
     output.result({ ...documentOf(grant), clone: local ?? null }, [

@@ -8,6 +8,7 @@ import { capitalClaimCommand, capitalRefundCommand, capitalSettleCommand } from 
 import { capitalProposeCommand } from "./capitalTerms.ts";
 import { checkpointExportCommand, checkpointImportCommand } from "./checkpoint.ts";
 import { checkpointListCommand } from "./checkpointList.ts";
+import { checkpointRollbackCommand } from "./checkpointRollback.ts";
 import { cleanCommand } from "./clean.ts";
 import { codeClaimCommand, codeListCommand, codeShowCommand } from "./code.ts";
 import { codeApproveCommand, codeProposeCommand } from "./codeApprove.ts";
@@ -21,6 +22,7 @@ import { disputesSettleCommand, disputesWithdrawCommand } from "./disputesEnd.ts
 import { disputesOpenCommand } from "./disputesOpen.ts";
 import { doctorCommand } from "./doctor.ts";
 import { emissionDrawCommand, emissionProposeCommand, emissionShowCommand } from "./emission.ts";
+import { emissionSuccessorCommand } from "./emissionSuccessor.ts";
 import { generateCommand } from "./generate.ts";
 import { paramsCommand } from "./params.ts";
 import { posterProposeCommand } from "./poster.ts";
@@ -85,12 +87,14 @@ export const commands: readonly Command[] = [
   emissionShowCommand,
   emissionProposeCommand,
   emissionDrawCommand,
+  emissionSuccessorCommand,
   ...budgetCommands,
   ...signersCommands,
   validatorsConsentCommand,
   suspendCommand,
   posterProposeCommand,
   checkpointListCommand,
+  checkpointRollbackCommand,
   checkpointExportCommand,
   checkpointImportCommand,
   cleanCommand,

@@ -2,7 +2,15 @@ import { contractRows } from "../facts.ts";
 import { CotrainError } from "@cotrain/sdk/errors";
 import { asDigest, asRunId, type RunId } from "@cotrain/sdk/protocol";
 
-import { UserError, countOf, formatBytes, formatSharesExactly, RetryableError, systemClock, wrap } from "../../base/index.ts";
+import {
+  UserError,
+  countOf,
+  formatBytes,
+  formatSharesExactly,
+  RetryableError,
+  systemClock,
+  wrap,
+} from "../../base/index.ts";
 import { type ChainReader, openReader, type PostedHead } from "../../chain/index.ts";
 import {
   type BlobSource,
