@@ -80,7 +80,7 @@ describe("the estimate", () => {
       }),
     );
     expect(formatCoins(27_512_345_000_000_000n)).toBe("0.02752");
-    expect(estimateCost(10n ** 9n, FIRST_START_GAS)).toBe(47_500_000_000_000_000n);
+    expect(estimateCost(10n ** 9n, FIRST_START_GAS)).toBe(51_250_000_000_000_000n);
   });
 
   test("leaves what the next start takes, wherever this one begins, and asks for nothing more where it goes on", () => {
