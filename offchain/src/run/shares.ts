@@ -82,12 +82,7 @@ export interface Holdings {
   readonly supply: bigint;
   readonly contracts: SharesContracts;
   /** In wei, what these contracts have for those who earned, were granted or bought it, and the treasury: it is nobody's yet. */
-  readonly waiting: {
-    readonly unclaimed: bigint;
-    readonly inGrants: bigint;
-    readonly inSale: bigint;
-    readonly inTreasury: bigint;
-  };
+  readonly waiting: Readonly<Record<"unclaimed" | "inGrants" | "inSale" | "inTreasury", bigint>>;
   /** In wei, what was minted for the model's founders when it was created; what of it is not paid is in grants. */
   readonly founders: bigint;
   readonly holdings: readonly Holding[];

@@ -50,11 +50,11 @@ describe("founders' shares", () => {
       ...at(),
     );
     expect([founders, waiting.inGrants]).toEqual([String((40_005n * share) / 10n), String((40_005n * share) / 10n)]);
-    const sentence = /Its founders were minted 4000\.5 shares when it was created/;
+    const sentence = /Its founders were minted 4,000\.5 shares when it was created/;
     expect((await cotrainHere(["shares", "--address", ada, ...at()])).stdout.replaceAll(/\s+/g, " ")).toMatch(sentence);
     const verified = await cotrainHere(["verify", ...at()]);
     expect(verified.stdout.replaceAll(/\s+/g, " ")).toContain(
-      "4000.5 shares were minted for the founders when the model was created",
+      "4,000.5 shares were minted for the founders when the model was created",
     );
   });
 

@@ -330,7 +330,7 @@ describe("a first start that stopped halfway", () => {
     );
     const sum = Number(/costs about ([0-9.]+)/.exec(sentence)![1]);
     expect(sum).toBeGreaterThan(0.005);
-    expect(sum).toBeLessThan(0.03);
+    expect(sum).toBeLessThan(0.035);
     chain.balance = weiOf(sum);
     expect(await startAgain()).toBeUndefined();
     await deployUntil(Infinity);

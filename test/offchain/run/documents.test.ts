@@ -58,7 +58,6 @@ const reader = {
   pendingRoot: async () => undefined,
   activeRoot: async () => undefined,
   wrongWires: async () => [],
-  founders: async () => 0n,
 } as unknown as ChainReader;
 const posted = {
   runId,

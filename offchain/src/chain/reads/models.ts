@@ -47,6 +47,15 @@ async function isVoided(
   return false;
 }
 
+const wrongWires = async (
+  { call, addresses }: Pick<ReadFrom["connection"], "call"> & Pick<ReadFrom, "addresses">,
+  modelId: ModelId,
+) =>
+  misWired([
+    ...(await call((chain) => deploymentWiring(chain, { addresses }))),
+    ...(await call((chain) => modelWiring(chain, { addresses, modelId }))),
+  ]);
+
 export function readModels({ connection: { call }, addresses }: ReadFrom, events: ContractEvents) {
   const schedule = memo(async (modelId: ModelId): Promise<ModelSchedule> => {
     const found = await call((chain) => scheduleOf(chain, { addresses, modelId }));
@@ -72,11 +81,7 @@ export function readModels({ connection: { call }, addresses }: ReadFrom, events
     modelContracts: (modelId) => call((chain) => modelContractsOf(chain, { addresses, modelId })),
     distributors: () => call((chain) => distributorsOf(chain, { addresses })),
     founders: (modelId) => call((chain) => foundersOf(chain, { addresses, modelId })),
-    wrongWires: async (modelId) =>
-      misWired([
-        ...(await call((chain) => deploymentWiring(chain, { addresses }))),
-        ...(await call((chain) => modelWiring(chain, { addresses, modelId }))),
-      ]),
+    wrongWires: (modelId) => wrongWires({ call, addresses }, modelId),
     schedule,
     epochOf: async (modelId, time) => epochAt(await schedule(modelId), time),
     epochEnd: async (modelId, epoch) => endOfEpoch(await schedule(modelId), epoch),
