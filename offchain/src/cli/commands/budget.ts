@@ -67,7 +67,7 @@ async function namedBudget(place: Place, named: string) {
 }
 
 /** `cotrain budget list`. */
-export const budgetListCommand = defineCommand({
+const budgetListCommand = defineCommand({
   name: "budget list",
   summary: "what the holders let others spend from the treasury",
   options: placeOptions,
@@ -100,7 +100,7 @@ export const budgetListCommand = defineCommand({
 });
 
 /** `cotrain budget show`. */
-export const budgetShowCommand = defineCommand({
+const budgetShowCommand = defineCommand({
   name: "budget show",
   summary: "one budget, and the record of what was paid of it",
   args: [{ name: "number", description: "its number, as budget list shows it" }],
@@ -204,7 +204,7 @@ async function openingOf(place: DecidingPlace, wanted: Wanted): Promise<Intentio
 }
 
 /** `cotrain budget propose`. */
-export const budgetProposeCommand = defineCommand({
+const budgetProposeCommand = defineCommand({
   name: "budget propose",
   summary: "propose to the holders that somebody may spend from the treasury",
   options: {
@@ -252,7 +252,7 @@ async function endingOf(place: DecidingPlace, named: string): Promise<Intention>
 }
 
 /** `cotrain budget revoke`. */
-export const budgetRevokeCommand = defineCommand({
+const budgetRevokeCommand = defineCommand({
   name: "budget revoke",
   summary: "propose to the holders that a budget ends at once",
   args: [{ name: "number", description: "its number, as budget list shows it" }],
@@ -264,7 +264,7 @@ export const budgetRevokeCommand = defineCommand({
 });
 
 /** `cotrain budget spend`. */
-export const budgetSpendCommand = defineCommand({
+const budgetSpendCommand = defineCommand({
   name: "budget spend",
   summary: "have this wallet, a budget's recipient, paid from the treasury",
   args: [{ name: "number", description: "its number, as budget list shows it" }],
