@@ -24,6 +24,7 @@ export const contractFolders = {
   ValidatorSet: "attestation",
   Emission: "emission",
   Bootstrap: "governance",
+  ComputeBudget: "treasury",
   ComputeRewards: "rewards",
   CodeGrants: "rewards",
   CapitalSale: "rewards",

@@ -50,6 +50,7 @@ const plan = {
       at.stakeManager,
       at.computeRewards,
       at.bootstrap,
+      at.computeBudget,
       profile.limits,
     ],
   },
@@ -75,6 +76,7 @@ const plan = {
     args: (at) => [at.modelRegistry, at.runRegistry, at.computeRewards, at.validatorSet, at.computeRewards],
   },
   bootstrap: { contract: "Bootstrap", args: (at) => [at.modelRegistry, at.emission, at.computeRewards] },
+  computeBudget: { contract: "ComputeBudget", args: (at) => [at.modelRegistry] },
   testDollar: { contract: "TestDollar", args: () => [] },
 } as const satisfies Record<string, Step>;
 
@@ -93,7 +95,14 @@ const keysOf = ({ name }: ReturnType<typeof profileFor>): Key[] =>
 const implementationKeys = ["modelShares", "modelGovernor", "modelTimelock"] as const;
 type ImplementationKey = (typeof implementationKeys)[number];
 /** No run's documents name them: whoever needs them asks Emission, ComputeRewards or ModelRegistry for them. */
-const askedKeys = ["codeGrants", "capitalSale", "bootstrap", "stakeManager", "revenueDeposits"] as const;
+const askedKeys = [
+  "codeGrants",
+  "capitalSale",
+  "bootstrap",
+  "stakeManager",
+  "revenueDeposits",
+  "computeBudget",
+] as const;
 type AskedKey = (typeof askedKeys)[number];
 type SingletonKey = Exclude<Key, ImplementationKey | AskedKey | LocalKey>;
 
@@ -114,6 +123,8 @@ export interface DeploymentRecord {
   readonly revenueDeposits: Address;
   /** What says whether a model is in bootstrap. */
   readonly bootstrap: Address;
+  /** What lets others spend from treasuries. */
+  readonly computeBudget: Address;
   /** What shares are paid with on development chains. */
   readonly testDollar?: Address;
   /** The DeterministicDeployer that made them all. */
@@ -256,10 +267,11 @@ async function requireWired(
     bootstrap,
     stakeManager,
     revenueDeposits,
+    computeBudget,
   }: Record<ImplementationKey | AskedKey, Address>,
 ): Promise<void> {
   const implementations = { shares, governor, timelock };
-  const asked = { codeGrants, capitalSale, bootstrap, stakeManager, revenueDeposits };
+  const asked = { codeGrants, capitalSale, bootstrap, stakeManager, revenueDeposits, computeBudget };
   const [wrong] = misWired(await deploymentWiring(client, { addresses, implementations, ...asked }));
   if (wrong)
     throw new CotrainError("WRONG_WIRING", `The contracts obey others than they should: ${wireSentence(wrong)}`);

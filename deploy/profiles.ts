@@ -30,6 +30,19 @@ const noSale: CapitalSettings = {
   minimum: 0n,
 };
 
+/** What a model's founders are paid; the Solidity struct FoundersConfig. Share wei, and seconds after the model's creation. */
+export interface FoundersSettings {
+  readonly list: readonly { readonly account: `0x${string}`; readonly amount: bigint }[];
+  readonly cliff: number;
+  readonly duration: number;
+}
+
+/**
+ * Nothing, unless who creates the model asks for it: founders' shares count in every quorum from the first day and vote only as they
+ * are paid, so that a young model's workers would be the less able to decide anything.
+ */
+const noFounders: FoundersSettings = { list: [], cliff: 0, duration: 0 };
+
 /** How the holders of a model decide; the Solidity struct of the same name. Times in seconds, shares in wei. */
 interface GovernorConfig {
   readonly votingDelay: number;
@@ -52,6 +65,7 @@ interface ModelSettings {
   readonly postingDelay: number;
   readonly governor: GovernorConfig;
   readonly capital: CapitalSettings;
+  readonly founders: FoundersSettings;
   /** What a dispute costs at first, wei of the chain's coin. */
   readonly disputeBond: bigint;
   /** When the organiser is the court of disputes no longer: share wei that workers have claimed, and epochs that are over. */
@@ -121,6 +135,7 @@ const local: Profile = {
       quorumFloor: share,
     },
     capital: noSale,
+    founders: noFounders,
     disputeBond: share / 100n,
     bootstrapShares: 500n * share,
     bootstrapEpochs: 2,
@@ -157,6 +172,7 @@ const open: Profile = {
       quorumFloor: 50_000n * share,
     },
     capital: noSale,
+    founders: noFounders,
     disputeBond: share / 10n,
     bootstrapShares: 100_000n * share,
     bootstrapEpochs: 90,

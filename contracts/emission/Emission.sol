@@ -6,7 +6,7 @@ import {Budget, IEmission} from "../interfaces/IEmission.sol";
 import {ModelId} from "../interfaces/Ids.sol";
 import {IModelRegistry, Schedule} from "../interfaces/IModelRegistry.sol";
 import {IModelShares} from "../interfaces/IModelShares.sol";
-import {CAPITAL, CODE, COMPUTE, KINDS} from "../interfaces/Kinds.sol";
+import {CAPITAL, CODE, COMPUTE, KINDS, TREASURY} from "../interfaces/Kinds.sol";
 import {Epochs} from "../libraries/Epochs.sol";
 import {Protocol} from "../libraries/Protocol.sol";
 import {ModelAuthority} from "../models/ModelAuthority.sol";
@@ -27,13 +27,24 @@ contract Emission is IEmission, ModelAuthority {
         uint128 minted;
     }
 
+    /// @dev Who distributes a kind of one model where its holders have named a successor: the present one until a time, then the next.
+    struct Succession {
+        address next;
+        uint48 from;
+        address present;
+    }
+
     struct Books {
         uint128 yearlyCap;
+        uint128 founders;
         Authorised[KINDS] authorised;
         Budget[] budgets;
     }
 
     mapping(ModelId modelId => Books) private _books;
+    mapping(ModelId modelId => mapping(uint8 kind => Succession)) private _successions;
+    /// @dev Whoever had a successor named: it burns what it holds for ever, and is never named again.
+    mapping(ModelId modelId => mapping(uint8 kind => mapping(address distributor => bool))) private _succeeded;
 
     /// @notice Mints for one registry's models, and to one contract for each kind, for ever.
     /// @param registry_ Says which timelock commands a model, its shares and its clock.
@@ -55,11 +66,16 @@ contract Emission is IEmission, ModelAuthority {
     function open(
         ModelId modelId,
         uint128 yearlyCap,
+        uint128 founders,
         uint128 perEpoch,
         uint16[KINDS] calldata bps
     ) external onlyRegistry(modelId) {
-        _books[modelId].yearlyCap = yearlyCap;
+        Books storage books = _books[modelId];
+        (books.yearlyCap, books.founders) = (yearlyCap, founders);
         _setBudget(modelId, _schedule(modelId), 1, perEpoch, bps);
+        if (founders == 0) return;
+        emit FoundersMinted(modelId, CODE_GRANTS, founders);
+        IModelShares(REGISTRY.sharesOf(modelId)).mint(CODE_GRANTS, founders);
     }
 
     /// @inheritdoc IEmission
@@ -77,7 +93,7 @@ contract Emission is IEmission, ModelAuthority {
 
     /// @inheritdoc IEmission
     function authorise(ModelId modelId, uint8 kind, uint64 from, uint64 to, uint48 asOf, uint256 amount) external {
-        _requireDistributor(kind);
+        _requireDistributor(modelId, kind);
         Schedule memory schedule = _schedule(modelId);
         uint256 current = Epochs.at(schedule, block.timestamp);
         if (from == 0 || from > to || to > current) revert EmissionBadRange(from, to, uint64(current));
@@ -94,7 +110,7 @@ contract Emission is IEmission, ModelAuthority {
 
     /// @inheritdoc IEmission
     function draw(ModelId modelId, uint8 kind, uint256 amount) external {
-        _requireDistributor(kind);
+        _requireDistributor(modelId, kind);
         Schedule memory schedule = _schedule(modelId);
         uint256 current = Epochs.at(schedule, block.timestamp);
         uint256 limit = _authorisable(modelId, schedule, kind, 1, current, block.timestamp);
@@ -109,8 +125,23 @@ contract Emission is IEmission, ModelAuthority {
     }
 
     /// @inheritdoc IEmission
+    function nameSuccessor(ModelId modelId, uint8 kind, address successor) external onlyTimelock(modelId) {
+        address present = distributorFor(modelId, kind);
+        bool stays = successor == present;
+        bool isFit = stays || (successor.code.length != 0 && !_succeeded[modelId][kind][successor]);
+        if (kind == TREASURY || present == address(0) || !isFit) revert EmissionBadSuccessor(kind, successor);
+        uint48 from = uint48(block.timestamp);
+        if (!stays) {
+            from += uint48(Protocol.SUCCESSION_DELAY);
+            _succeeded[modelId][kind][present] = true;
+        }
+        _successions[modelId][kind] = Succession({next: successor, from: from, present: present});
+        emit SuccessorNamed(modelId, kind, present, successor, from);
+    }
+
+    /// @inheritdoc IEmission
     function burn(ModelId modelId, uint8 kind, uint256 amount) external {
-        _requireDistributor(kind);
+        if (!_succeeded[modelId][kind][msg.sender]) _requireDistributor(modelId, kind);
         IModelShares(REGISTRY.sharesOf(modelId)).burn(msg.sender, amount);
     }
 
@@ -123,6 +154,25 @@ contract Emission is IEmission, ModelAuthority {
         uint48 asOf
     ) external view returns (uint256) {
         return _authorisable(modelId, _schedule(modelId), kind, from, to, asOf);
+    }
+
+    /// @inheritdoc IEmission
+    function authorisableBy(
+        address distributor,
+        ModelId modelId,
+        uint8 kind,
+        uint64 from,
+        uint64 to,
+        uint48 asOf
+    ) external view returns (uint256) {
+        if (distributor != distributorFor(modelId, kind)) return 0;
+        return _authorisable(modelId, _schedule(modelId), kind, from, to, asOf);
+    }
+
+    /// @inheritdoc IEmission
+    function successionOf(ModelId modelId, uint8 kind) external view returns (address successor, uint48 from) {
+        Succession storage succession = _successions[modelId][kind];
+        return (succession.next, succession.from);
     }
 
     /// @inheritdoc IEmission
@@ -150,6 +200,11 @@ contract Emission is IEmission, ModelAuthority {
     }
 
     /// @inheritdoc IEmission
+    function foundersOf(ModelId modelId) external view returns (uint128) {
+        return _books[modelId].founders;
+    }
+
+    /// @inheritdoc IEmission
     function authorisedThrough(ModelId modelId, uint8 kind) external view returns (uint64) {
         return _books[modelId].authorised[kind - 1].through;
     }
@@ -166,6 +221,15 @@ contract Emission is IEmission, ModelAuthority {
         return kind == CAPITAL ? CAPITAL_SALE : address(0);
     }
 
+    /// @inheritdoc IEmission
+    function distributorFor(ModelId modelId, uint8 kind) public view returns (address) {
+        if (kind == TREASURY) return REGISTRY.timelockOf(modelId);
+        Succession storage succession = _successions[modelId][kind];
+        uint256 from = succession.from;
+        if (from == 0) return distributorOf(kind);
+        return block.timestamp < from ? succession.present : succession.next;
+    }
+
     function _setBudget(
         ModelId modelId,
         Schedule memory schedule,
@@ -176,8 +240,10 @@ contract Emission is IEmission, ModelAuthority {
         uint256 sum = uint256(bps[0]) + bps[1] + bps[2] + bps[3];
         if (sum != Protocol.BPS) revert EmissionSplit(sum);
         Books storage books = _books[modelId];
-        uint256 perYear = perEpoch * Epochs.perYear(schedule.epochLength);
-        if (perYear > books.yearlyCap) revert EmissionAboveYearlyCap(perYear, books.yearlyCap);
+        uint256 epochs = Epochs.perYear(schedule.epochLength);
+        // The founders' shares are part of what the first year may mint.
+        uint256 cap = fromEpoch > epochs ? books.yearlyCap : books.yearlyCap - books.founders;
+        if (perEpoch * epochs > cap) revert EmissionAboveYearlyCap(perEpoch * epochs, cap);
 
         Budget[] storage budgets = books.budgets;
         uint256 length = budgets.length;
@@ -263,8 +329,8 @@ contract Emission is IEmission, ModelAuthority {
         return epoch == uint256(authorised.through) + 1 ? authorised.drawn : 0;
     }
 
-    function _requireDistributor(uint8 kind) private view {
-        if (msg.sender != distributorOf(kind)) revert EmissionNotDistributor(kind, msg.sender);
+    function _requireDistributor(ModelId modelId, uint8 kind) private view {
+        if (msg.sender != distributorFor(modelId, kind)) revert EmissionNotDistributor(kind, msg.sender);
     }
 
     /// @dev Number of the newest budget; 0 before the first.

@@ -15,7 +15,7 @@ struct NewHead {
 }
 
 /// @title ICheckpointRegistry
-/// @notice Each run's hash chain of checkpoints. The contract keeps the last link, events keep the rest. A head is the
+/// @notice Each run's hash chain of checkpoints. Rounds rise by one from link to link; a rollback alone goes back. The contract keeps the last link, events keep the rest. A head is the
 /// claim of the run's poster until validators sign the epoch that covers it.
 interface ICheckpointRegistry {
     /// @notice A link was added. `chainId` and `registry`, the other two fields of a Head, are those of this log.
@@ -44,6 +44,34 @@ interface ICheckpointRegistry {
     /// @param head The head that shows why.
     /// @param setVersion The set whose quorum signed.
     event PosterSuspended(RunId indexed runId, address indexed poster, HeadHash head, uint32 setVersion);
+
+    /// @notice An organiser means to roll a run back.
+    /// @param runId The run.
+    /// @param currentHead The head that it goes back from: any other head in its place ends the announcement.
+    /// @param round Rounds completed to which it goes back.
+    /// @param checkpointDigest sha256 of the manifest of the checkpoint from which it goes on.
+    /// @param readyAt From when on it may be done, in seconds since 1970.
+    event RollbackAnnounced(
+        RunId indexed runId,
+        HeadHash indexed currentHead,
+        uint64 round,
+        Digest checkpointDigest,
+        uint48 readyAt
+    );
+
+    /// @notice A run goes on from an earlier checkpoint. The new link was told by HeadPosted, just before.
+    /// @param runId The run.
+    /// @param head The new link.
+    /// @param currentHead The link before, which does not stand.
+    /// @param round Rounds completed to which it went back.
+    /// @param by Who did it: the model's timelock, or its organiser in bootstrap.
+    event RolledBack(
+        RunId indexed runId,
+        HeadHash indexed head,
+        HeadHash indexed currentHead,
+        uint64 round,
+        address by
+    );
 
     /// @notice Only RunRegistry opens a run here and says who posts for it.
     /// @param caller Who called.
@@ -89,6 +117,22 @@ interface ICheckpointRegistry {
     /// @param runId The run.
     /// @param paramsVersion The version that was named.
     error CheckpointRegistryUnknownParams(RunId runId, uint32 paramsVersion);
+    /// @notice Only the model's timelock rolls a run back, and in bootstrap its organiser.
+    /// @param runId The run.
+    /// @param caller Who called.
+    error CheckpointRegistryMayNotRollBack(RunId runId, address caller);
+    /// @notice The organiser has not announced this rollback.
+    /// @param runId The run.
+    error CheckpointRegistryNotAnnounced(RunId runId);
+    /// @notice The window since the announcement is not over.
+    /// @param runId The run.
+    /// @param readyAt From when on it may be done, in seconds since 1970.
+    error CheckpointRegistryTooEarly(RunId runId, uint48 readyAt);
+    /// @notice A rollback goes to an earlier round.
+    /// @param runId The run.
+    /// @param round Rounds completed, as named.
+    /// @param currentRound Those of the current head.
+    error CheckpointRegistryNotBack(RunId runId, uint64 round, uint64 currentRound);
     /// @notice A checkpoint needs a digest.
     /// @param runId The run.
     error CheckpointRegistryDigestMissing(RunId runId);
@@ -151,6 +195,40 @@ interface ICheckpointRegistry {
     /// @param suspension What the validators signed.
     /// @param signatures By strictly ascending signers, 65 bytes each (r, s, v), at least as many as the set's threshold.
     function suspend(Suspend calldata suspension, bytes calldata signatures) external;
+
+    /// @notice Says that a run shall be rolled back; the organiser only, while the model is in bootstrap. Another head than the one
+    /// named, or another announcement, ends it.
+    /// @dev Reverts with CheckpointRegistryMayNotRollBack, CheckpointRegistryStaleParent, CheckpointRegistryNotBack,
+    /// CheckpointRegistryDigestMissing, and as IRunRegistry.runOf.
+    /// @param runId The run.
+    /// @param currentHead The run's current head.
+    /// @param round Rounds completed to which it shall go back.
+    /// @param checkpointDigest sha256 of the manifest of the checkpoint from which it shall go on.
+    function announceRollback(RunId runId, HeadHash currentHead, uint64 round, Digest checkpointDigest) external;
+
+    /// @notice Rolls a run back: adds a link of an earlier round, from whose checkpoint it goes on. The model's timelock only, and in
+    /// bootstrap the organiser one window after announcing it. Whether the run is open or its poster suspended does not matter: who
+    /// posted a false head must be replaced as well.
+    /// @dev Reverts with CheckpointRegistryMayNotRollBack, CheckpointRegistryNotAnnounced, CheckpointRegistryTooEarly,
+    /// CheckpointRegistryStaleParent, CheckpointRegistryNotBack, CheckpointRegistryDigestMissing, and as IRunRegistry.runOf.
+    /// @param runId The run.
+    /// @param currentHead The run's current head: what was decided on another one changes nothing.
+    /// @param round Rounds completed to which it goes back.
+    /// @param checkpointDigest sha256 of the manifest of the checkpoint from which it goes on. The contract knows no earlier head: that
+    /// this is one is for those who decide to see.
+    /// @return head The new link.
+    function rollback(
+        RunId runId,
+        HeadHash currentHead,
+        uint64 round,
+        Digest checkpointDigest
+    ) external returns (HeadHash head);
+
+    /// @notice What an organiser announced last.
+    /// @param runId The run.
+    /// @return digest keccak256 of current head, round and checkpoint digest; 0 for none.
+    /// @return readyAt From when on it may be done, in seconds since 1970.
+    function announcedRollback(RunId runId) external view returns (bytes32 digest, uint48 readyAt);
 
     /// @notice Whether the run's poster is suspended.
     /// @param runId The run.

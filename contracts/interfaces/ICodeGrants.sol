@@ -36,19 +36,39 @@ struct GrantCaps {
     uint32 version;
 }
 
+/// @notice Who is paid of the founders' shares.
+/// @param account Who is paid.
+/// @param amount What is paid in all, in wei of shares.
+struct Founder {
+    address account;
+    uint128 amount;
+}
+
+/// @notice What a model's founders are paid, all of it minted at the model's creation.
+/// @param list Each of them, with one amount each; empty for a model whose founders get nothing.
+/// @param cliff Seconds after the creation before which nothing is due: a quarter of a year at least.
+/// @param duration Seconds after the creation within which all becomes due: a year at least.
+struct FoundersConfig {
+    Founder[] list;
+    uint32 cliff;
+    uint32 duration;
+}
+
 /// @title ICodeGrants
 /// @notice Pays authors of code, over time. A quorum of a model's maintainers approves a grant within caps that the holders set, or
 /// the holders approve it themselves. Its whole amount is minted then, from the code budgets that there are, and lies here until
 /// it is due: it counts in the supply, and so in a quorum, but has no vote. Of what maintainers approve nothing is due before
 /// the holders have had the time for a whole vote on revoking it, which is their veto; they may revoke later too, one grant or all
 /// that one set of maintainers approved. What was not due then is burned.
+/// Founders' shares lie here as grants too, which name no code: only a model's creation makes them, and the holders may revoke them
+/// like others.
 interface ICodeGrants {
     /// @notice A grant was approved and its amount minted.
     /// @param modelId The model.
     /// @param id Name of the grant.
     /// @param author Who is paid.
-    /// @param grant All of it; its setVersion is 0 where the holders approved it.
-    /// @param repository URL of the repository.
+    /// @param grant All of it; its setVersion is 0 where the holders approved it, its commit too where it is a founder's.
+    /// @param repository URL of the repository; empty where it is a founder's.
     /// @param vetoEnds Before this time nothing of it is due, in seconds since 1970.
     event GrantApproved(
         ModelId indexed modelId,
@@ -134,6 +154,12 @@ interface ICodeGrants {
     /// @param amount The grant's, in wei of shares.
     /// @param left What they may, in wei of shares.
     error CodeGrantsAboveEpochCap(uint256 amount, uint256 left);
+
+    /// @notice Records what a new model's founders are paid, whose shares Emission has minted; the registry only.
+    /// @dev Reverts with ModelAuthorityUnauthorized, CodeGrantsTermOutOfBounds, and CodeGrantsApproved for the same founder and amount twice.
+    /// @param modelId The new model.
+    /// @param config Who is paid what, and when.
+    function open(ModelId modelId, FoundersConfig calldata config) external;
 
     /// @notice Approves a grant that a quorum of the maintainers has signed; anyone may call. The epoch of the call counts for the
     /// caps, also of what is revoked later.

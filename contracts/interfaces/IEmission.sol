@@ -25,8 +25,8 @@ struct Budget {
 /// @title IEmission
 /// @notice The only minter of every model's shares. Each epoch has a budget, split by kind: 1 compute, 2 code,
 /// 3 capital, 4 treasury. What a kind's distributor does not authorise within 30 days after an epoch's end is never
-/// minted. Compute is authorised by whole epochs, code in parts, and of
-/// capital what an epoch has sold.
+/// minted. Compute is authorised by whole epochs, code in parts, of capital what an epoch has sold, and of the treasury's part what
+/// the holders vote to draw: shares that lie idle in the treasury would only make every quorum larger.
 interface IEmission {
     /// @notice A budget is in force from an epoch on.
     /// @param modelId The model.
@@ -34,6 +34,12 @@ interface IEmission {
     /// @param perEpoch What an epoch may mint, in wei of shares.
     /// @param bps Split among compute, code, capital and treasury, in basis points.
     event BudgetSet(ModelId indexed modelId, uint64 indexed fromEpoch, uint128 perEpoch, uint16[KINDS] bps);
+
+    /// @notice Shares were minted at a model's creation, to be paid to its founders over years.
+    /// @param modelId The model.
+    /// @param grants Who pays them: CodeGrants.
+    /// @param amount What was minted, in wei of shares.
+    event FoundersMinted(ModelId indexed modelId, address indexed grants, uint256 amount);
 
     /// @notice Shares were minted to a kind's distributor, on account of the epochs `from` to `to`. What is drawn may leave a
     /// part of the last one to the next event.
@@ -52,9 +58,27 @@ interface IEmission {
         uint256 amount
     );
 
+    /// @notice The holders named who distributes a kind of their model from a time on.
+    /// @param modelId The model.
+    /// @param kind Of Kinds.sol.
+    /// @param present Who does until then.
+    /// @param successor Who does from then on; the present one where it stays.
+    /// @param from That time, in seconds since 1970.
+    event SuccessorNamed(
+        ModelId indexed modelId,
+        uint8 indexed kind,
+        address indexed present,
+        address successor,
+        uint48 from
+    );
+
     /// @notice There is no such model.
     /// @param modelId What was named as the model.
     error EmissionUnknownModel(ModelId modelId);
+    /// @notice A successor must be a contract that did not distribute this kind before. The treasury's part has none.
+    /// @param kind Of Kinds.sol.
+    /// @param successor Who was named.
+    error EmissionBadSuccessor(uint8 kind, address successor);
     /// @notice The budget that was to be replaced is not the newest: another came meanwhile.
     /// @param modelId The model.
     /// @param replaces Number of the budget that was named.
@@ -63,9 +87,9 @@ interface IEmission {
     /// @notice The split must sum to 10,000 basis points.
     /// @param sum What the split sums to, in basis points.
     error EmissionSplit(uint256 sum);
-    /// @notice The budget of a year's epochs is above the yearly cap.
+    /// @notice The budget of a year's epochs is above the yearly cap, or above what the founders' shares leave of it in the first year.
     /// @param perYear The budget of a year's epochs, in wei of shares.
-    /// @param yearlyCap The cap, in wei of shares.
+    /// @param yearlyCap The cap, in the first year without the founders' shares, in wei of shares.
     error EmissionAboveYearlyCap(uint256 perYear, uint256 yearlyCap);
     /// @notice The caller does not distribute this kind.
     /// @param kind Of Kinds.sol.
@@ -86,13 +110,20 @@ interface IEmission {
     /// @param end When it would be over, in seconds since 1970.
     error EmissionEpochTooFar(uint64 epoch, uint256 end);
 
-    /// @notice Records a new model's cap and first budget; the registry only.
+    /// @notice Records a new model's cap and first budget, and mints the founders' shares to CodeGrants; the registry only.
     /// @dev Reverts with ModelAuthorityUnauthorized, EmissionSplit, EmissionAboveYearlyCap.
     /// @param modelId The new model.
     /// @param yearlyCap What the epochs of one year may mint at most, for ever, in wei of shares.
+    /// @param founders What is minted for the founders, within the cap of the first year, in wei of shares.
     /// @param perEpoch What an epoch may mint at first, in wei of shares.
     /// @param bps Split among compute, code, capital and treasury, in basis points; sums to 10,000.
-    function open(ModelId modelId, uint128 yearlyCap, uint128 perEpoch, uint16[KINDS] calldata bps) external;
+    function open(
+        ModelId modelId,
+        uint128 yearlyCap,
+        uint128 founders,
+        uint128 perEpoch,
+        uint16[KINDS] calldata bps
+    ) external;
 
     /// @notice Sets the budget from the next epoch on; the model's timelock only. Of two decisions on one budget the first that
     /// is executed holds, and an old one cannot undo what was decided after it.
@@ -124,7 +155,18 @@ interface IEmission {
     /// @param amount What is minted, in wei of shares.
     function draw(ModelId modelId, uint8 kind, uint256 amount) external;
 
-    /// @notice Burns shares that the kind's distributor holds, which alone may call. No budget grows by it.
+    /// @notice Names who distributes a kind of a model 14 days from now; the model's timelock only. What is authorised by then stays
+    /// so, and the cap is shared: the successor begins with what is left. What its predecessor has not authorised by then, such as a
+    /// root that is pending, is void; what it owes stays its own to pay, for ever. Naming another before that time begins the 14 days
+    /// anew; naming the present distributor takes it back.
+    /// @dev Reverts with ModelAuthorityUnauthorized, EmissionBadSuccessor.
+    /// @param modelId The model.
+    /// @param kind Of Kinds.sol, but for the treasury's.
+    /// @param successor The contract that is named.
+    function nameSuccessor(ModelId modelId, uint8 kind, address successor) external;
+
+    /// @notice Burns shares that the kind's distributor, or one that it has succeeded, holds and which alone may call. No budget grows
+    /// by it.
     /// @dev Reverts with EmissionNotDistributor (for what is no kind, too), ERC20InsufficientBalance.
     /// @param modelId The model.
     /// @param kind Of Kinds.sol.
@@ -146,6 +188,31 @@ interface IEmission {
         uint64 to,
         uint48 asOf
     ) external view returns (uint256);
+
+    /// @notice The same as one distributor sees it: nothing unless it distributes the kind at present.
+    /// @dev Reverts with EmissionUnknownModel.
+    /// @param distributor Who would authorise it.
+    /// @param modelId The model.
+    /// @param kind Of Kinds.sol.
+    /// @param from The first epoch.
+    /// @param to The last epoch; those that have not begun count for nothing.
+    /// @param asOf The time at which the age of the epochs is judged, in seconds since 1970.
+    /// @return The sum, in wei of shares.
+    function authorisableBy(
+        address distributor,
+        ModelId modelId,
+        uint8 kind,
+        uint64 from,
+        uint64 to,
+        uint48 asOf
+    ) external view returns (uint256);
+
+    /// @notice Who was named last to distribute a kind of a model.
+    /// @param modelId The model.
+    /// @param kind Of Kinds.sol.
+    /// @return successor Its address; 0 where nobody was named.
+    /// @return from From when on, in seconds since 1970; 0 where nobody was named.
+    function successionOf(ModelId modelId, uint8 kind) external view returns (address successor, uint48 from);
 
     /// @notice The epoch of a time, counted from 1; 0 before the model's creation.
     /// @dev Reverts with EmissionUnknownModel.
@@ -172,6 +239,11 @@ interface IEmission {
     /// @return What the epochs of one year may mint at most, in wei of shares.
     function yearlyCapOf(ModelId modelId) external view returns (uint128);
 
+    /// @notice What was minted for the founders at the model's creation, what was burned since included.
+    /// @param modelId The model.
+    /// @return In wei of shares.
+    function foundersOf(ModelId modelId) external view returns (uint128);
+
     /// @notice The last epoch whose whole budget of a kind is authorised, or past; of the next one a part may be drawn.
     /// @dev Panics on what is no kind.
     /// @param modelId The model.
@@ -186,8 +258,15 @@ interface IEmission {
     /// @return In wei of shares.
     function mintedOf(ModelId modelId, uint8 kind) external view returns (uint128);
 
-    /// @notice The contract that distributes a kind; 0 where there is none.
+    /// @notice The contract that distributes a kind of every model from its creation on; 0 where there is none: the treasury's part is
+    /// each model's own.
     /// @param kind Of Kinds.sol.
     /// @return Its address.
     function distributorOf(uint8 kind) external view returns (address);
+
+    /// @notice Who has a model's part of a kind minted at present: of the treasury's the model's timelock, to itself.
+    /// @param modelId The model.
+    /// @param kind Of Kinds.sol.
+    /// @return Its address; 0 for what is no kind, and for the treasury of a model that does not exist.
+    function distributorFor(ModelId modelId, uint8 kind) external view returns (address);
 }

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.30;
 
 import {CapitalConfig} from "./ICapitalSale.sol";
+import {FoundersConfig} from "./ICodeGrants.sol";
 import {ModelId} from "./Ids.sol";
 import {KINDS} from "./Kinds.sol";
 
@@ -40,6 +41,8 @@ struct GovernorConfig {
 /// @param validators Strictly ascending.
 /// @param threshold Signatures needed, at least two thirds of the validators.
 /// @param capital How its shares are sold; all zero for a model that sells none.
+/// @param founders What its founders are paid over years: in all a fifth of the yearly cap at most, which leaves as much less for the
+/// first year's epochs, and half of a year's compute under the first budget.
 /// @param disputeBond What a dispute costs at first, in wei of the chain's coin, 2^70 at most.
 /// @param bootstrapShares What workers must have claimed before its organiser is the court of disputes no longer, in wei of
 /// shares: the quorum's floor at least, a tenth of a year's compute under the first budget at most.
@@ -61,6 +64,7 @@ struct ModelConfig {
     address[] validators;
     uint16 threshold;
     CapitalConfig capital;
+    FoundersConfig founders;
     uint96 disputeBond;
     uint128 bootstrapShares;
     uint32 bootstrapEpochs;
@@ -156,7 +160,7 @@ interface IModelRegistry {
 
     /// @notice Creates a model, its three contracts included.
     /// @dev Reverts with ModelRegistryModelExists, ModelRegistryOrganiserMissing, ModelRegistrySettingOutOfBounds,
-    /// ModelRegistryTooSlow, and as IEmission.open, IValidatorSet.open and ICapitalSale.open.
+    /// ModelRegistryTooSlow, and as IEmission.open, IValidatorSet.open, ICapitalSale.open and ICodeGrants.open.
     /// @param config Everything it is created from; each value is checked.
     /// @param salt Chosen by the caller; tells the models of one caller apart that are created from the same.
     /// @return modelId The model's id.
@@ -230,6 +234,10 @@ interface IModelRegistry {
     /// @notice Where it stands whether a model is in bootstrap.
     /// @return Its address.
     function bootstrap() external view returns (address);
+
+    /// @notice Where every model's holders let others spend from its treasury.
+    /// @return Its address.
+    function computeBudget() external view returns (address);
 
     /// @notice Bounds of every setting, for ever. Only development chains have minima below the public ones.
     /// @return minimum What each setting must at least be.

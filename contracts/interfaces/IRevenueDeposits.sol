@@ -111,6 +111,12 @@ interface IRevenueDeposits is IRewardsBudget {
     /// @return All zero before its first deposit.
     function bookOf(ModelId modelId) external view returns (RevenueBook memory);
 
+    /// @notice What a root may set aside: what arrived by the end of its last epoch, and no root before it has set aside.
+    /// @param modelId The model.
+    /// @param to The last epoch that the root covers.
+    /// @return In the token's smallest units.
+    function authorisable(ModelId modelId, uint64 to) external view returns (uint256);
+
     /// @notice What arrived up to the end of an epoch.
     /// @param modelId The model.
     /// @param epoch The epoch.

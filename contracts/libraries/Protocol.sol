@@ -16,4 +16,7 @@ library Protocol {
 
     /// @dev Age at which the budget of an epoch that is over can be authorised no longer.
     uint256 internal constant BUDGET_AGE = 30 days;
+
+    /// @dev How long after its naming a distributor takes over: time for holders to leave, and for what is pending to end.
+    uint256 internal constant SUCCESSION_DELAY = 14 days;
 }

@@ -6,11 +6,13 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {ModelGovernor} from "../governance/ModelGovernor.sol";
 import {ModelTimelock} from "../governance/ModelTimelock.sol";
 import {ICapitalSale} from "../interfaces/ICapitalSale.sol";
+import {ICodeGrants} from "../interfaces/ICodeGrants.sol";
 import {IBootstrap} from "../interfaces/IBootstrap.sol";
 import {IDisputes} from "../interfaces/IDisputes.sol";
 import {IEmission} from "../interfaces/IEmission.sol";
 import {ModelId} from "../interfaces/Ids.sol";
 import {GovernorConfig, IModelRegistry, Limits, ModelConfig, Schedule} from "../interfaces/IModelRegistry.sol";
+import {CODE} from "../interfaces/Kinds.sol";
 import {IStakeManager} from "../interfaces/IStakeManager.sol";
 import {IValidatorSet} from "../interfaces/IValidatorSet.sol";
 import {Epochs} from "../libraries/Epochs.sol";
@@ -46,6 +48,9 @@ contract ModelRegistry is IModelRegistry {
     /// @dev Part of a year's compute that proposal threshold and quorum floor may be: what workers earn in a few months.
     uint256 private constant VOTES_PART = 10;
 
+    /// @dev Part of the first year's cap that the founders' shares may be.
+    uint256 private constant FOUNDERS_PART = 5;
+
     ModelShares private immutable SHARES;
     ModelGovernor private immutable GOVERNOR;
     ModelTimelock private immutable TIMELOCK;
@@ -55,6 +60,7 @@ contract ModelRegistry is IModelRegistry {
     IStakeManager private immutable STAKE_MANAGER;
     IDisputes private immutable REWARDS;
     IBootstrap private immutable BOOTSTRAP;
+    address private immutable COMPUTE_BUDGET;
 
     uint32 private immutable MIN_EPOCH_LENGTH;
     uint32 private immutable MIN_POSTING_DELAY;
@@ -77,6 +83,7 @@ contract ModelRegistry is IModelRegistry {
     /// @param stakeManager_ Where every model's workers and validators put up stake.
     /// @param rewards_ Where every model's roots are posted, disputed and paid.
     /// @param bootstrap_ Where it stands whether a model is in bootstrap.
+    /// @param computeBudget_ Where every model's holders let others spend from its treasury.
     /// @param minimum Lower bound of every setting; below the public ones on development chains only.
     constructor(
         ModelShares shares,
@@ -88,6 +95,7 @@ contract ModelRegistry is IModelRegistry {
         IStakeManager stakeManager_,
         IDisputes rewards_,
         IBootstrap bootstrap_,
+        address computeBudget_,
         Limits memory minimum
     ) {
         _requireLimits(minimum);
@@ -100,6 +108,7 @@ contract ModelRegistry is IModelRegistry {
         STAKE_MANAGER = stakeManager_;
         REWARDS = rewards_;
         BOOTSTRAP = bootstrap_;
+        COMPUTE_BUDGET = computeBudget_;
         MIN_EPOCH_LENGTH = minimum.epochLength;
         MIN_POSTING_DELAY = minimum.postingDelay;
         MIN_WINDOW = minimum.window;
@@ -135,7 +144,10 @@ contract ModelRegistry is IModelRegistry {
             uint96(_reachableVotes(config)),
             uint32(Protocol.BUDGET_AGE - config.epochLength - config.postingDelay - config.window)
         );
-        EMISSION.open(modelId, config.yearlyCap, config.epochBudget, config.bps);
+        EMISSION.open(modelId, config.yearlyCap, uint128(_founders(config)), config.epochBudget, config.bps);
+        if (config.founders.list.length != 0) {
+            ICodeGrants(EMISSION.distributorOf(CODE)).open(modelId, config.founders);
+        }
         VALIDATORS.open(modelId, config.validators, config.threshold);
         CAPITAL_SALE.open(modelId, config.capital);
         REWARDS.open(modelId, config.disputeBond);
@@ -210,6 +222,11 @@ contract ModelRegistry is IModelRegistry {
     /// @inheritdoc IModelRegistry
     function bootstrap() external view returns (address) {
         return address(BOOTSTRAP);
+    }
+
+    /// @inheritdoc IModelRegistry
+    function computeBudget() external view returns (address) {
+        return COMPUTE_BUDGET;
     }
 
     /// @inheritdoc IModelRegistry
@@ -290,6 +307,9 @@ contract ModelRegistry is IModelRegistry {
         bool paysCompute = config.bps[0] != 0 && config.epochBudget != 0;
         _requireWithin("quorumFloor", governor.quorumFloor, paysCompute ? MIN_QUORUM_FLOOR : 0, votes);
         _requireWithin("proposalThreshold", governor.proposalThreshold, 0, votes);
+        // Founders' shares count in every quorum before they vote. So the highest quorum of them is votes that workers earn.
+        uint256 most = Math.min(config.yearlyCap / FOUNDERS_PART, (votes * Protocol.BPS) / max.quorumBps);
+        _requireWithin("founders", _founders(config), 0, most);
         _requireWithin("disputeBond", config.disputeBond, 1, MAX_BOND);
         // Holders who cannot make a quorum would be no court.
         _requireWithin("bootstrapShares", config.bootstrapShares, governor.quorumFloor, votes);
@@ -315,6 +335,11 @@ contract ModelRegistry is IModelRegistry {
     function _reachableVotes(ModelConfig calldata config) private pure returns (uint256) {
         uint256 perYear = config.epochBudget * Epochs.perYear(config.epochLength);
         return Math.min((perYear * config.bps[0]) / Protocol.BPS, config.yearlyCap) / VOTES_PART;
+    }
+
+    /// @dev What is minted for the founders.
+    function _founders(ModelConfig calldata config) private pure returns (uint256 sum) {
+        for (uint256 i = 0; i < config.founders.list.length; ++i) sum += config.founders.list[i].amount;
     }
 
     function _maximum() private pure returns (Limits memory) {

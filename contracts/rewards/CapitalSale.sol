@@ -299,9 +299,10 @@ contract CapitalSale is ICapitalSale, ModelAuthority, ReentrancyGuardTransient, 
         return SaleState.Due;
     }
 
-    /// @dev What may be minted for an epoch: nothing once it is 30 days old, for ever. Settled in order, none voids another's.
+    /// @dev What may be minted for an epoch: nothing once it is 30 days old or another contract sells, for ever. Settled in order,
+    /// none voids another's.
     function _budget(ModelId modelId, uint64 epoch) private view returns (uint256) {
-        return EMISSION.authorisable(modelId, CAPITAL, epoch, epoch, uint48(block.timestamp));
+        return EMISSION.authorisableBy(address(this), modelId, CAPITAL, epoch, epoch, uint48(block.timestamp));
     }
 
     function _current(ModelId modelId) private view returns (uint256) {

@@ -5,7 +5,7 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
-import {GrantCaps, GrantState, ICodeGrants} from "../interfaces/ICodeGrants.sol";
+import {Founder, FoundersConfig, GrantCaps, GrantState, ICodeGrants} from "../interfaces/ICodeGrants.sol";
 import {Digest, ModelId} from "../interfaces/Ids.sol";
 import {IEmission} from "../interfaces/IEmission.sol";
 import {IModelRegistry} from "../interfaces/IModelRegistry.sol";
@@ -27,6 +27,9 @@ contract CodeGrants is ICodeGrants, ModelAuthority, EIP712 {
     uint256 private constant MAX_REPOSITORY = 256;
     uint256 private constant MAX_WAIT = 365 days;
     uint256 private constant MAX_DURATION = 3_650 days;
+    /// @dev What founders hold votes from the day it is paid: by then workers must have earned theirs.
+    uint256 private constant FOUNDERS_CLIFF = 365 days / 4;
+    uint256 private constant FOUNDERS_DURATION = 365 days;
 
     /// @dev What maintainers have approved in one epoch.
     struct Approved {
@@ -54,6 +57,22 @@ contract CodeGrants is ICodeGrants, ModelAuthority, EIP712 {
     ) ModelAuthority(registry_) EIP712(Protocol.NAME, Protocol.VERSION) {
         EMISSION = emission_;
         VALIDATORS = validators_;
+    }
+
+    /// @inheritdoc ICodeGrants
+    function open(ModelId modelId, FoundersConfig calldata config) external onlyRegistry(modelId) {
+        _requireWithin("duration", config.duration, FOUNDERS_DURATION, MAX_DURATION);
+        _requireWithin("cliff", config.cliff, FOUNDERS_CLIFF, config.duration);
+        for (uint256 i = 0; i < config.list.length; ++i) {
+            Founder calldata founder = config.list[i];
+            _requireWithin("author", uint160(founder.account), 1, type(uint160).max);
+            _requireWithin("amount", founder.amount, 1, type(uint128).max);
+            Grant memory grant;
+            (grant.modelId, grant.author, grant.amount) = (modelId, founder.account, founder.amount);
+            (grant.start, grant.cliff, grant.duration) = (uint64(block.timestamp), config.cliff, config.duration);
+            grant.deadline = grant.start;
+            _record(grant, "", block.timestamp);
+        }
     }
 
     /// @inheritdoc ICodeGrants
@@ -194,6 +213,11 @@ contract CodeGrants is ICodeGrants, ModelAuthority, EIP712 {
 
     function _approve(Grant calldata grant, string calldata repository, uint256 vetoEnds) private returns (bytes32 id) {
         _requireTerms(grant, repository);
+        id = _record(grant, repository, vetoEnds);
+        EMISSION.draw(grant.modelId, CODE, grant.amount);
+    }
+
+    function _record(Grant memory grant, string memory repository, uint256 vetoEnds) private returns (bytes32 id) {
         ModelId modelId = grant.modelId;
         id = ProtocolHashes.grantId(grant);
         if (_grants[modelId][id].author != address(0)) revert CodeGrantsApproved(modelId, id);
@@ -209,7 +233,6 @@ contract CodeGrants is ICodeGrants, ModelAuthority, EIP712 {
             revoked: false
         });
         emit GrantApproved(modelId, id, grant.author, grant, repository, uint48(vetoEnds));
-        EMISSION.draw(modelId, CODE, grant.amount);
     }
 
     /// @dev Counts what maintainers approve against the caps of the epoch.

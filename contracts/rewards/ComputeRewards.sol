@@ -62,6 +62,8 @@ contract ComputeRewards is IComputeRewards, Disputes, EIP712 {
         Schedule memory schedule = REGISTRY.scheduleOf(modelId);
         _requireTimes(attestation, schedule);
         Pool storage pool = _pools[modelId][kind];
+        // One that takes over from another begins after what that has authorised.
+        if (pool.index == 0 && kind == COMPUTE) pool.toEpoch = uint32(EMISSION.authorisedThrough(modelId, kind));
         _requireSuccessor(pool, attestation);
         bytes32 digest = ProtocolHashes.hashAttestation(attestation);
         uint48 asOf = _back(modelId, kind, pool, digest, SafeCast.toUint48(attestation.deadline));
@@ -283,7 +285,8 @@ contract ComputeRewards is IComputeRewards, Disputes, EIP712 {
     }
 
     function _requireBudget(Attestation calldata attestation, uint48 asOf) private view {
-        uint256 budget = _funds(attestation.kind).authorisable(
+        uint256 budget = _funds(attestation.kind).authorisableBy(
+            address(this),
             attestation.modelId,
             attestation.kind,
             attestation.fromEpoch,

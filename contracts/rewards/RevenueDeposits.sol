@@ -109,7 +109,19 @@ contract RevenueDeposits is IRevenueDeposits, ModelAuthority, ReentrancyGuardTra
     }
 
     /// @inheritdoc IRewardsBudget
-    function authorisable(ModelId modelId, uint8, uint64, uint64 to, uint48) external view returns (uint256) {
+    function authorisableBy(
+        address distributor,
+        ModelId modelId,
+        uint8,
+        uint64,
+        uint64 to,
+        uint48
+    ) external view returns (uint256) {
+        return distributor == REWARDS ? _authorisable(modelId, to) : 0;
+    }
+
+    /// @inheritdoc IRevenueDeposits
+    function authorisable(ModelId modelId, uint64 to) external view returns (uint256) {
         return _authorisable(modelId, to);
     }
 

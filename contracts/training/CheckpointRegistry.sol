@@ -4,7 +4,10 @@ pragma solidity 0.8.37;
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Digest, HeadHash, ModelId, RunId} from "../interfaces/Ids.sol";
+import {IBootstrap} from "../interfaces/IBootstrap.sol";
 import {ICheckpointRegistry, NewHead} from "../interfaces/ICheckpointRegistry.sol";
+import {IModelAuthority} from "../interfaces/IModelAuthority.sol";
+import {IModelRegistry} from "../interfaces/IModelRegistry.sol";
 import {IRunRegistry} from "../interfaces/IRunRegistry.sol";
 import {IValidatorSet} from "../interfaces/IValidatorSet.sol";
 import {Head, Suspend} from "../interfaces/Statements.sol";
@@ -25,6 +28,12 @@ contract CheckpointRegistry is ICheckpointRegistry, EIP712 {
         uint8 standing;
     }
 
+    /// @dev What an organiser has announced: from when on it may be done.
+    struct Announcement {
+        bytes32 digest;
+        uint48 readyAt;
+    }
+
     uint8 private constant OPEN = 1;
     uint8 private constant SUSPENDED = 2;
 
@@ -33,6 +42,7 @@ contract CheckpointRegistry is ICheckpointRegistry, EIP712 {
 
     mapping(RunId runId => Link) private _links;
     mapping(bytes32 digest => bool) private _used;
+    mapping(RunId runId => Announcement) private _announced;
 
     /// @notice Obeys one RunRegistry for ever.
     /// @param runs_ RunRegistry, which opens runs here and says who posts for them.
@@ -127,6 +137,47 @@ contract CheckpointRegistry is ICheckpointRegistry, EIP712 {
     }
 
     /// @inheritdoc ICheckpointRegistry
+    function announceRollback(RunId runId, HeadHash currentHead, uint64 round, Digest checkpointDigest) external {
+        (ModelId modelId, IModelRegistry registry) = _modelOf(runId);
+        _requireBootstrapping(runId, modelId, registry);
+        _requireBack(runId, _links[runId], currentHead, round, checkpointDigest);
+        uint48 readyAt = uint48(block.timestamp + registry.scheduleOf(modelId).window);
+        _announced[runId] = Announcement(keccak256(abi.encode(currentHead, round, checkpointDigest)), readyAt);
+        emit RollbackAnnounced(runId, currentHead, round, checkpointDigest, readyAt);
+    }
+
+    /// @inheritdoc ICheckpointRegistry
+    function rollback(
+        RunId runId,
+        HeadHash currentHead,
+        uint64 round,
+        Digest checkpointDigest
+    ) external returns (HeadHash) {
+        (ModelId modelId, IModelRegistry registry) = _modelOf(runId);
+        if (msg.sender != registry.timelockOf(modelId)) {
+            _requireBootstrapping(runId, modelId, registry);
+            Announcement memory announced = _announced[runId];
+            if (announced.digest != keccak256(abi.encode(currentHead, round, checkpointDigest))) {
+                revert CheckpointRegistryNotAnnounced(runId);
+            }
+            if (block.timestamp < announced.readyAt) revert CheckpointRegistryTooEarly(runId, announced.readyAt);
+        }
+        Link memory link = _links[runId];
+        _requireBack(runId, link, currentHead, round, checkpointDigest);
+        // Fits: it lies below one that does.
+        link.round = uint32(round);
+        Head memory head = _head(runId, currentHead, ++link.sequence, round);
+        link.head = _announce(head, link.paramsVersion, checkpointDigest, 0);
+        emit RolledBack(runId, link.head, currentHead, round, msg.sender);
+        return _store(runId, link);
+    }
+
+    /// @inheritdoc ICheckpointRegistry
+    function announcedRollback(RunId runId) external view returns (bytes32 digest, uint48 readyAt) {
+        return (_announced[runId].digest, _announced[runId].readyAt);
+    }
+
+    /// @inheritdoc ICheckpointRegistry
     function isSuspended(RunId runId) external view returns (bool) {
         return _links[runId].standing & SUSPENDED != 0;
     }
@@ -216,6 +267,30 @@ contract CheckpointRegistry is ICheckpointRegistry, EIP712 {
             if (head.parentHead == link.head) return count;
         }
         revert CheckpointRegistryStaleParent(runId, parentHead, link.head);
+    }
+
+    function _modelOf(RunId runId) private view returns (ModelId modelId, IModelRegistry registry) {
+        modelId = IRunRegistry(RUNS).runOf(runId).modelId;
+        registry = IModelRegistry(IModelAuthority(RUNS).registry());
+    }
+
+    /// @dev The caller is the organiser of a model whose bootstrap is not over, nor due to be.
+    function _requireBootstrapping(RunId runId, ModelId modelId, IModelRegistry registry) private {
+        if (msg.sender != registry.organiserOf(modelId) || IBootstrap(registry.bootstrap()).endIfDue(modelId)) {
+            revert CheckpointRegistryMayNotRollBack(runId, msg.sender);
+        }
+    }
+
+    function _requireBack(
+        RunId runId,
+        Link memory link,
+        HeadHash currentHead,
+        uint64 round,
+        Digest checkpointDigest
+    ) private pure {
+        if (currentHead != link.head) revert CheckpointRegistryStaleParent(runId, currentHead, link.head);
+        if (round >= link.round) revert CheckpointRegistryNotBack(runId, round, link.round);
+        if (checkpointDigest.isZero()) revert CheckpointRegistryDigestMissing(runId);
     }
 
     function _requireTurn(RunId runId, Link memory link, uint256 round) private view {

@@ -27,6 +27,7 @@ const contracts: Readonly<Record<string, string>> = {
   RevenueDeposits: "rewards",
   StakeManager: "staking",
   Bootstrap: "governance",
+  ComputeBudget: "treasury",
   ModelGovernor: "governance",
   ModelTimelock: "governance",
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {NewHead} from "../../contracts/interfaces/ICheckpointRegistry.sol";
+import {ICheckpointRegistry, NewHead} from "../../contracts/interfaces/ICheckpointRegistry.sol";
 import {Status} from "../../contracts/interfaces/IRunRegistry.sol";
 import {Digest, HeadHash, RunId} from "../../contracts/interfaces/Ids.sol";
 import {RunParams} from "../../contracts/interfaces/RunParams.sol";
@@ -28,7 +28,7 @@ contract CheckpointHandler is Fixture {
         setUp();
         vm.recordLogs();
         runId = registerRun();
-        _replay(0);
+        _replay(0, 0);
     }
 
     function post(Digest digest, bytes32 receipts) external {
@@ -38,7 +38,7 @@ contract CheckpointHandler is Fixture {
         vm.recordLogs();
         vm.prank(_poster);
         checkpoints.post(runId, parent, last + 1, version, digest, receipts);
-        _replay(sequence + 1);
+        _replay(sequence + 1, round + 1);
     }
 
     /// @dev Some of them may have been posted one by one before.
@@ -58,7 +58,29 @@ contract CheckpointHandler is Fixture {
         }
         vm.prank(_poster);
         checkpoints.postMany(runId, parent, last + 1, heads);
-        _replay(sequence + 1);
+        _replay(sequence + 1, round + 1);
+    }
+
+    /// @dev Goes back to any round before, whatever the poster and the status.
+    function rollback(uint64 to, Digest digest) external {
+        (HeadHash head, , uint64 last) = checkpoints.headOf(runId);
+        if (last == 0 || digest.isZero()) return;
+        to = uint64(bound(to, 0, last - 1));
+        vm.recordLogs();
+        vm.prank(address(timelock));
+        checkpoints.rollback(runId, head, to, digest);
+        _replay(sequence + 1, to);
+    }
+
+    /// @dev Neither the poster nor a stranger does it.
+    function rollbackByAnother(bool stranger, Digest digest) external {
+        (HeadHash head, , uint64 last) = checkpoints.headOf(runId);
+        address who = stranger ? address(this) : _poster;
+        if (last == 0 || digest.isZero() || who == address(timelock)) return;
+        vm.prank(who);
+        try checkpoints.rollback(runId, head, last - 1, digest) {
+            broken = true;
+        } catch {}
     }
 
     function postAnotherRound(uint64 other, Digest digest) external {
@@ -144,10 +166,12 @@ contract CheckpointHandler is Fixture {
         return runs.runOf(runId).status;
     }
 
-    function _replay(uint64 expected) private {
+    /// @dev Links from `expected` on; their rounds are those from `next` on.
+    function _replay(uint64 expected, uint64 next) private {
         Vm.Log[] memory logs = vm.getRecordedLogs();
         for (uint256 i = 0; i < logs.length; ++i) {
             if (logs[i].emitter != address(checkpoints)) continue;
+            if (logs[i].topics[0] != ICheckpointRegistry.HeadPosted.selector) continue;
             Head memory head;
             (
                 head.parentHead,
@@ -158,8 +182,8 @@ contract CheckpointHandler is Fixture {
                 head.receiptsRoot
             ) = abi.decode(logs[i].data, (HeadHash, uint64, uint64, uint32, Digest, bytes32));
             (head.chainId, head.registry, head.runId) = (block.chainid, logs[i].emitter, RunId.wrap(logs[i].topics[1]));
-            if (head.parentHead != rebuilt || head.sequence != expected || head.round != expected) broken = true;
-            ++expected;
+            if (head.parentHead != rebuilt || head.sequence != expected || head.round != next) broken = true;
+            (++expected, ++next);
             rebuilt = ProtocolHashes.hashHead(head);
             if (rebuilt != HeadHash.wrap(logs[i].topics[2])) broken = true;
             (sequence, round) = (head.sequence, head.round);
@@ -175,7 +199,7 @@ contract CheckpointInvariants is Invariants {
     }
 
     function target() internal view override returns (address, bytes4[] memory selectors) {
-        selectors = new bytes4[](11);
+        selectors = new bytes4[](13);
         selectors[0] = CheckpointHandler.post.selector;
         selectors[1] = CheckpointHandler.post.selector;
         selectors[2] = CheckpointHandler.postByAStranger.selector;
@@ -187,12 +211,14 @@ contract CheckpointInvariants is Invariants {
         selectors[8] = CheckpointHandler.postAnotherRound.selector;
         selectors[9] = CheckpointHandler.suspend.selector;
         selectors[10] = CheckpointHandler.postSuspended.selector;
+        selectors[11] = CheckpointHandler.rollback.selector;
+        selectors[12] = CheckpointHandler.rollbackByAnother.selector;
         return (address(handler), selectors);
     }
 
     function invariant_theHeadIsRebuiltFromEvents() external view {
         (HeadHash head, uint64 sequence, uint64 round) = handler.current();
-        yes(!handler.broken(), "nobody but the poster, one by one");
+        yes(!handler.broken(), "nobody but the poster, one by one, and back by the holders alone");
         eq(head, handler.rebuilt(), "23 the head recomputes");
         eq(sequence, handler.sequence(), "24 sequence");
         eq(round, handler.round(), "round");

@@ -218,7 +218,7 @@ contract CreateModelTest is Fixture {
         vm.expectRevert(unauthorised(NO_MODEL, address(this)));
         validators.open(NO_MODEL, members, 5);
         vm.expectRevert(unauthorised(NO_MODEL, address(this)));
-        emission.open(NO_MODEL, 1, 1, split(10_000, 0, 0, 0));
+        emission.open(NO_MODEL, 1, 0, 1, split(10_000, 0, 0, 0));
     }
 
     function test_anOrganiserIsNeeded() public {
@@ -563,6 +563,7 @@ contract LimitsTest is Fixture {
             stakes,
             rewards,
             bootstrap,
+            address(budgets),
             limits
         );
     }

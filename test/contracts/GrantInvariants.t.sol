@@ -2,8 +2,9 @@
 pragma solidity ^0.8.30;
 
 import {Emission} from "../../contracts/emission/Emission.sol";
-import {GrantState} from "../../contracts/interfaces/ICodeGrants.sol";
+import {Founder, GrantState} from "../../contracts/interfaces/ICodeGrants.sol";
 import {ModelId} from "../../contracts/interfaces/Ids.sol";
+import {ModelConfig} from "../../contracts/interfaces/IModelRegistry.sol";
 import {CODE} from "../../contracts/interfaces/Kinds.sol";
 import {Grant} from "../../contracts/interfaces/Statements.sol";
 import {ModelShares} from "../../contracts/models/ModelShares.sol";
@@ -14,6 +15,9 @@ import {Invariants} from "./support/Invariants.sol";
 /// @notice What happens to a model's code: budgets change, grants are approved both ways, claimed and revoked, maintainers are
 /// replaced and all that they approved is voided and burned, and the epochs of a twin model go on beside. Calls that the contracts must refuse are not made; each of the others must succeed.
 contract GrantHandler is Grants {
+    /// @dev Of the twin, whose founders they are.
+    uint128 public constant FOUNDERS = 777e18;
+
     address[3] public authors = [address(0xa1), address(0xa2), address(0xa3)];
     bytes32[] private _ids;
     ModelId[] private _models;
@@ -31,7 +35,18 @@ contract GrantHandler is Grants {
 
     constructor() {
         setUp();
-        twin = registry.createModel(modelConfig(), "twin");
+        ModelConfig memory config = modelConfig();
+        config.founders.list = new Founder[](1);
+        config.founders.list[0] = Founder(authors[2], FOUNDERS);
+        (config.founders.cliff, config.founders.duration) = (365 days / 4, 365 days);
+        config.yearlyCap += FOUNDERS;
+        twin = registry.createModel(config, "twin");
+        Grant memory grant;
+        (grant.modelId, grant.author, grant.amount) = (twin, authors[2], FOUNDERS);
+        (grant.start, grant.cliff, grant.duration) = (uint64(block.timestamp), 365 days / 4, 365 days);
+        _ids.push(grants.grantIdOf(grant));
+        _models.push(twin);
+        _left[_ids[0]] = FOUNDERS;
         _count();
     }
 
@@ -257,8 +272,14 @@ contract GrantInvariants is Invariants {
         eq(handler.minted(), owed + paid + toBurn + handler.burned(), "what was minted is owed, paid, burned or to be");
         eq(shares.totalSupply(), owed + paid + toBurn, "nothing else is minted or burned");
         yes(shares.balanceOf(grants_) >= owed + toBurn, "2 the contract holds what it owes, and what is to be burned");
-        (uint256 twins, , ) = handler.owed(handler.twin());
+        (uint256 twins, uint256 paidByTwin, uint256 toBurnByTwin) = handler.owed(handler.twin());
         yes(handler.sharesOfTwin().balanceOf(grants_) >= twins, "2 and for another model too");
+        eq(
+            handler.sharesOfTwin().totalSupply(),
+            twins + paidByTwin + toBurnByTwin,
+            "11 its founders' shares are minted once, and burned as any grant's"
+        );
+        eq(emission.foundersOf(handler.twin()), handler.FOUNDERS(), "11 as much as was said");
         yes(
             handler.minted() <= handler.scheduled(),
             "11, 12 minted is within code's part of the epochs that have begun"

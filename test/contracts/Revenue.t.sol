@@ -9,11 +9,34 @@ import {COMPUTE, REVENUE} from "../../contracts/interfaces/Kinds.sol";
 import {Attestation, ClaimTo} from "../../contracts/interfaces/Statements.sol";
 import {ITokenVault} from "../../contracts/interfaces/ITokenVault.sol";
 import {ProtocolHashes} from "../../contracts/libraries/ProtocolHashes.sol";
+import {ComputeRewards} from "../../contracts/rewards/ComputeRewards.sol";
 import {TokenVault} from "../../contracts/rewards/TokenVault.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {Revenue} from "./support/Revenue.sol";
 
 contract RevenueTest is Revenue {
+    // --- successors -----------------------------------------------------------------------------------------------------
+
+    function test_whoTakesComputeOverPaysNoRevenue() public {
+        earn(10);
+        ComputeRewards first = rewards;
+        ComputeRewards second = new ComputeRewards(registry, emission, validators, bootstrap, revenue);
+        vm.prank(address(timelock));
+        emission.nameSuccessor(modelId, COMPUTE, address(second));
+        vm.warp(block.timestamp + 14 days);
+        uint64 over = emission.epochOf(modelId, uint48(block.timestamp)) - 1;
+        eq(revenue.authorisableBy(address(second), modelId, REVENUE, 1, over, 0), 0, "nothing for the second");
+        eq(revenue.authorisableBy(address(first), modelId, REVENUE, 1, over, 0), 10, "all of it for the first");
+        rewards = second;
+        Attestation memory a = attestRevenue(over, "root", 10);
+        bytes memory signatures = signedBy(quorum(), digestOf(a));
+        vm.expectRevert(abi.encodeWithSelector(IComputeRewards.ComputeRewardsOverBudget.selector, 10, 0));
+        second.postRoot(a, signatures);
+        rewards = first;
+        settleRevenue(over, revenueLeaf(1, HOLDER, 10), 10);
+        eq(claimRevenue(1, HOLDER, 10), 10, "and the first pays it");
+    }
+
     // --- deposits -------------------------------------------------------------------------------------------------------
 
     function test_aDepositLiesInTheModelsVault() public {

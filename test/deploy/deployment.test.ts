@@ -102,6 +102,7 @@ describe("a deployment", () => {
     expect(resumed.codeGrants).toBe(whole.codeGrants);
     expect(resumed.capitalSale).toBe(whole.capitalSale);
     expect(resumed.stakeManager).toBe(whole.stakeManager);
+    expect(resumed.computeBudget).toBe(whole.computeBudget);
     expect(resumed.testDollar).toBe(whole.testDollar);
   });
 
@@ -222,7 +223,7 @@ describe("the local profile", () => {
       clients.walletClient.deployContract({
         abi,
         bytecode,
-        args: [zero, zero, zero, zero, zero, zero, zero, zero, zero, limits],
+        args: [...Array.from({ length: 10 }, () => zero), limits],
         chain: null,
       }),
     ).rejects.toThrow("ModelRegistryLimitRefused");

@@ -49,6 +49,7 @@ import { describe, expect, it } from "vitest";
 import { loadArtifact } from "../../deploy/artifacts.ts";
 import { type ContractName, deploy, ensureBuilt, profileFor } from "../../deploy/deployment.ts";
 import { compiler } from "../../hardhat.config.ts";
+import { measureTreasury } from "./gasOfTreasury.ts";
 
 const table = new URL("../contracts/gas.json", import.meta.url);
 const tolerance = 600;
@@ -113,11 +114,13 @@ async function measure(): Promise<Record<string, number>> {
   const transport = custom({ request: (call) => connection.provider.request(call) });
   const publicClient = createPublicClient({ transport, pollingInterval: 5 });
   const walletOf = (index: number) => createWalletClient({ account: accounts[index]!, transport });
-  const { addresses, codeGrants, capitalSale, revenueDeposits, stakeManager, testDollar } = await deploy({
-    publicClient,
-    walletClient: walletOf(0),
-    profile: "local",
-  });
+  const { addresses, codeGrants, capitalSale, revenueDeposits, stakeManager, computeBudget, testDollar } = await deploy(
+    {
+      publicClient,
+      walletClient: walletOf(0),
+      profile: "local",
+    },
+  );
   const { model } = profileFor("local", 31337);
 
   const abis = new Map<ContractName, Abi>();
@@ -174,6 +177,19 @@ async function measure(): Promise<Record<string, number>> {
   row(
     "createModel, which sells shares",
     await send(0, addresses.modelRegistry, "ModelRegistry", "createModel", [selling, hash("selling")]),
+  );
+  const founded = {
+    ...config,
+    yearlyCap: model.yearlyCap + 2_000n * share,
+    founders: {
+      list: accounts.slice(2, 4).map(({ address: account }) => ({ account, amount: 1_000n * share })),
+      cliff: 365 * 86_400,
+      duration: 4 * 365 * 86_400,
+    },
+  };
+  row(
+    "createModel, with two founders",
+    await send(0, addresses.modelRegistry, "ModelRegistry", "createModel", [founded, hash("founded")]),
   );
   const idOf = (of: typeof config | typeof selling, named: Hex) =>
     modelIdOf(31337n, addresses.modelRegistry, accounts[0]!.address, named, modelTermsHash(of));
@@ -606,6 +622,10 @@ async function measure(): Promise<Record<string, number>> {
   row("withdraw what bonds brought", await send(2, rewards, "ComputeRewards", "withdraw", [accounts[6]!.address]));
   await at((await now()) + BigInt(window));
   row("activate root, with a bond", await send(2, rewards, "ComputeRewards", "activate", [right.attestation]));
+
+  const nextEpoch = async () => at((await now()) + BigInt(model.epochLength));
+  const contracts = { ...addresses, computeBudget, shares, recipient: accounts[7]!.address };
+  await measureTreasury({ contracts, modelId, runId, decide, send, read, row, now, epoch: nextEpoch });
   return rows;
 }
 

@@ -9,4 +9,5 @@ export const anyPins: Pins = {
   capitalSale: address,
   stakeManager: address,
   revenueDeposits: address,
+  computeBudget: address,
 };

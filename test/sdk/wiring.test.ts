@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import {
   bootstrapOf,
   codeGrantsOf,
+  computeBudgetContractOf,
   countRevenue,
   deploymentWiring,
   distributorsOf,
@@ -54,7 +55,7 @@ it("of what was deployed all is as it should be", async () => {
   const { client, addresses, modelId } = world;
   const ofDeployment = await deploymentWiring(client, { addresses });
   const ofModel = await modelWiring(client, { addresses, modelId });
-  expect(ofDeployment.length).toBe(45);
+  expect(ofDeployment.length).toBe(47);
   expect(ofModel.length).toBe(11);
   expect(misWired([...ofDeployment, ...ofModel])).toEqual([]);
 });
@@ -113,6 +114,8 @@ it("an immutable that names somebody else is found, wherever it decides", async 
   await stands(stakes, runRegistry, ["StakeManager.runs"]);
   await stands(stakes, computeRewards, ["StakeManager.rewards", "StakeManager.disputes"]);
   await stands(stakes, validatorSet, ["StakeManager.validators"]);
+  const budgets = await computeBudgetContractOf(client, { addresses });
+  await stands(budgets, modelRegistry, ["ComputeBudget.registry"]);
   const bootstrap = await bootstrapOf(client, { addresses });
   await stands(bootstrap, computeRewards, ["Bootstrap.rewards"]);
   await stands(bootstrap, emission, ["Bootstrap.emission"]);

@@ -118,8 +118,17 @@ export async function createWorld(governor: Partial<ModelConfig["governor"]> = {
     publicClient: createPublicClient(settings),
     profile: "local",
   });
-  const { addresses, implementations, blocks, codeGrants, capitalSale, stakeManager, revenueDeposits, testDollar } =
-    deployment;
+  const {
+    addresses,
+    implementations,
+    blocks,
+    codeGrants,
+    capitalSale,
+    stakeManager,
+    revenueDeposits,
+    computeBudget,
+    testDollar,
+  } = deployment;
 
   const now = async (): Promise<number> => Number((await getBlock(client)).timestamp);
   /** Mines a block at a time, or does nothing if it is past. */
@@ -216,6 +225,7 @@ export async function createWorld(governor: Partial<ModelConfig["governor"]> = {
     capitalSale,
     stakeManager,
     revenueDeposits,
+    computeBudget,
     sale: capitalSale,
     testDollar,
     now,

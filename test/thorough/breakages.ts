@@ -30,6 +30,7 @@ import { runVerify } from "./breakages/runVerify.ts";
 import { sdk } from "./breakages/sdk.ts";
 import { service } from "./breakages/service.ts";
 import { storage } from "./breakages/storage.ts";
+import { treasury } from "./breakages/treasury.ts";
 import { validator } from "./breakages/validator.ts";
 import { worker } from "./breakages/worker.ts";
 
@@ -63,6 +64,7 @@ export const breakages: readonly Breakage[] = [
   ...revenue,
   ...code,
   ...disputes,
+  ...treasury,
   ...sdk,
   ...deploy,
 ];

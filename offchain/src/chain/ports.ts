@@ -205,6 +205,8 @@ export interface ChainReader {
   modelContracts(modelId: ModelId): Promise<ModelContracts>;
   /** What pays for code and sells shares, as the contracts themselves name it. */
   distributors(): Promise<Distributors>;
+  /** What was minted for a model's founders when it was created, in share wei. */
+  founders(modelId: ModelId): Promise<bigint>;
   /** What deployment and model say of whom they obey that is not so; none where all of it holds. */
   wrongWires(modelId: ModelId): Promise<Wire[]>;
   schedule(modelId: ModelId): Promise<ModelSchedule>;

@@ -38,6 +38,8 @@ export interface Intention {
   /** What else those who vote are told, behind the title. */
   readonly text?: string;
   readonly call: ProposalCall;
+  /** What the timelock does before it, such as allowing a token. */
+  readonly before?: readonly ProposalCall[];
   /** That the contracts would do it for the timelock. @throws ContractError where they would not */
   readonly rehearse: () => Promise<unknown>;
   /** What `--json` has of it, beside the proposal. */
@@ -150,25 +152,29 @@ export async function decide(
 ): Promise<void> {
   const reason = boundedText(options.reason);
   const own = await namedWallet(options);
-  const { title, document, call, words, proposal, casts } = await atPlace(
+  const { title, document, call, before, words, proposal, casts } = await atPlace(
     options,
     own,
     async (at) => {
       const place = await decidingAt(at);
       const intention = await intend(place);
-      const { title, call, rehearse } = intention;
+      const { title, call, before = [], rehearse } = intention;
+      const calls = [...before, call];
       if (title === "")
         throw new UserError("NOTHING_CHANGES", "All that is asked for is in force: name another value.");
-      const { words } = await wordsOfCall(place, { target: call.to, value: 0n, data: call.data });
+      const told: string[] = [];
+      for (const { to: target, data } of calls)
+        told.push((await wordsOfCall(place, { target, value: 0n, data })).words);
+      const words = told.join(" ");
       const entries = options.dryRun ? [] : requireEntries(place, options);
       const proposer = await proposerOf(place, entries);
       const { maxFee } = options;
       const voters = options.vote ? await openVoters(place, entries, { maxFee }) : [];
       const description = [title, intention.text, reason].filter((part) => part !== undefined).join("\n\n");
-      const decision = { calls: [call], description, words, rehearse };
+      const decision = { calls, description, words, rehearse };
       const proposal = await putToHolders(place, decision, proposer, { maxFee, output });
       const casts = proposal && options.vote ? await voteFor(place, proposal, voters, systemClock) : [];
-      return { ...intention, words, proposal, casts };
+      return { ...intention, before, words, proposal, casts };
     },
     unpinnedNotice(options, output),
     { ticking: true },
@@ -178,6 +184,7 @@ export async function decide(
     {
       title,
       ...document,
+      ...(before.length > 0 && { before: before.map(({ to: target, data }) => ({ target, data })) }),
       call: { target: call.to, data: call.data, words },
       proposal: proposal ?? null,
       votes: castDocuments(casts),

@@ -45,7 +45,9 @@ export async function decidingAt(place: Place): Promise<DecidingPlace> {
   const capitalSale = isNobody(sale) ? undefined : sale;
   const stakes = await contractAt(place, "stakeManager");
   const stakeManager = isNobody(stakes) ? undefined : stakes;
-  return { ...place, contracts, codeGrants, capitalSale, stakeManager, governor: contracts.governor };
+  const budgets = await contractAt(place, "computeBudget");
+  const computeBudget = isNobody(budgets) ? undefined : budgets;
+  return { ...place, contracts, codeGrants, capitalSale, stakeManager, computeBudget, governor: contracts.governor };
 }
 
 /** What a command does by wallets with one proposal, at the place that the flags name. */

@@ -132,9 +132,16 @@ export class ChainWatch {
   async #whyBarred(): Promise<string | undefined> {
     const { runId, modules } = this.#run;
     const { chain, poster: own } = modules;
-    const [{ poster }, suspended] = await Promise.all([chain.run(runId), chain.isSuspended(runId)]);
+    const [{ poster }, suspended, { sequence, round }] = await Promise.all([
+      chain.run(runId),
+      chain.isSuspended(runId),
+      chain.head(runId),
+    ]);
     if (poster.toLowerCase() !== own.address.toLowerCase())
       return `the holders have named another poster, ${poster}: no round opens and nothing is anchored here; start a coordinator on this state with that wallet`;
+    // From head to head both rise by one, and by a rollback the round alone falls.
+    if (sequence > round)
+      return "the run was rolled back to an earlier checkpoint, from which this coordinator cannot go on yet: no round opens and nothing is anchored here";
     return suspended
       ? "the validators have suspended this run's poster: no round opens and nothing is anchored until the holders name another"
       : undefined;

@@ -4,7 +4,7 @@ import { join, resolve } from "node:path";
 
 import type { Address, ContractAddresses, Hex, ModelId, RunId, RunParams } from "@cotrain/sdk/protocol";
 
-import { defaultRecordPath, deploy, profileFor } from "../../../deploy/deployment.ts";
+import { defaultRecordPath, deploy, type FoundersSettings, profileFor } from "../../../deploy/deployment.ts";
 import { connect } from "../chain/index.ts";
 import {
   layout,
@@ -17,6 +17,7 @@ import {
 } from "../run/index.ts";
 import type { BlobStore } from "../storage/index.ts";
 import type { OpenedChain } from "./chain.ts";
+import { foundedBy } from "./founders.ts";
 import { type Owner, ownerOf } from "./owners.ts";
 
 /** Of three validators. */
@@ -88,13 +89,14 @@ export interface RegisterRequest {
   readonly deployed: Deployed;
   readonly params: RunParams;
   readonly salt: Hex;
+  readonly founders: FoundersSettings | undefined;
 }
 
 /** Registers a model of its own for a new run, and the run. */
 export async function registerRun(
   blobs: BlobStore,
   material: RunMaterial,
-  { chain, deployed, params, salt }: RegisterRequest,
+  { chain, deployed, params, salt, founders }: RegisterRequest,
 ): Promise<{ readonly modelId: ModelId; readonly runId: RunId }> {
   const { wallets, chainId } = chain;
   const connection = await connect({ rpcUrl: chain.url, chainId });
@@ -113,7 +115,7 @@ export async function registerRun(
         name: "Cotrain Model",
         symbol: "COTRAIN",
         uri: 'data:application/json,{"name":"Cotrain Model"}',
-        ...profileOf(chain).model,
+        ...foundedBy(founders, profileOf(chain).model),
         ...(deployed.testDollar && { capital: { token: deployed.testDollar, ...localSale } }),
         validators,
         threshold: THRESHOLD,

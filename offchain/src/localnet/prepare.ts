@@ -247,12 +247,13 @@ async function standingRun(
   let ids: { readonly modelId?: string | undefined; readonly runId?: string | undefined } = run;
   if (material) {
     display.update({ activity: "Registering model and run" });
-    const { preset, recipe } = opened.request;
+    const { preset, recipe, founders } = opened.request;
     ids = await registerRun(blobs, material, {
       chain,
       deployed,
       params: demoParamsOf(preset, recipe),
       salt: saltOf(run),
+      founders,
     });
     run = { ...run, settings: { ...run.settings, build: material.buildDigest } };
   }

@@ -8,6 +8,7 @@ import { isDeepStrictEqual } from "node:util";
 import { CotrainError } from "@cotrain/sdk/errors";
 import { createPublicClient } from "viem";
 
+import type { FoundersSettings } from "../../../deploy/deployment.ts";
 import { redactUrl, remedied, RetryableError, UserError } from "../base/index.ts";
 import { flagOf, freshCommand, type RunChoice } from "../base/node/index.ts";
 import { noRpc, rpcTransport, wrongChain } from "../chain/index.ts";
@@ -18,6 +19,7 @@ import { checkExposure, didYouMean, findPort, loadTls, type RunFile, variableOf 
 import { workerPlaces } from "./devices.ts";
 import { diskFor, requireRoom } from "./disk.ts";
 import type { LocalnetContext } from "./context.ts";
+import { foundersOf } from "./founders.ts";
 import { requireMemory } from "./memory.ts";
 import {
   namedWallet,
@@ -39,6 +41,8 @@ export interface Request {
   readonly asked: RecipeRequest;
   /** Undefined: the embedded chain. */
   readonly rpc: string | undefined;
+  /** Undefined: nobody, or the run is there already. */
+  readonly founders: FoundersSettings | undefined;
 }
 
 /** A setting as it is typed. */
@@ -210,5 +214,11 @@ export async function checkRequest(context: LocalnetContext, file: RunFile | und
   for (const device of named) await requireDevice([device]);
   requireMemory(preset, steps.recipe, workerPlaces(context));
   if (!file?.runId) await requireRoom(resolve(options.state), options.blobs, diskFor(preset, options.keepCheckpoints));
-  return { preset, dataFile, ...steps, rpc };
+  const founders = foundersOf(options.founders);
+  if (founders && file?.runId)
+    throw new UserError(
+      "FOUNDERS_KEPT",
+      "--founders is for a new run alone: a model's founders are decided when it is created. Leave it out, or start anew with --fresh.",
+    );
+  return { preset, dataFile, ...steps, rpc, founders };
 }

@@ -88,8 +88,11 @@ export async function decimalsOf(client: Pick<PublicClient, "call">, address: Ad
   return typeof decimals === "number" && decimals <= MOST_DECIMALS ? decimals : 0;
 }
 
-/** A token, as it names itself. */
-export async function tokenAt({ connection }: CapitalPlace, address: Address): Promise<CapitalToken> {
+/** Any token, as it names itself. @throws what the RPC does */
+export async function tokenAt(
+  { connection }: Pick<CapitalPlace, "connection">,
+  address: Address,
+): Promise<CapitalToken> {
   const [said, decimals] = await connection.call((client) =>
     Promise.all([saidBy(client, address, "symbol"), decimalsOf(client, address)]),
   );

@@ -5,6 +5,7 @@
 import {
   capitalSaleOf,
   codeGrantsOf,
+  computeBudgetContractOf,
   governorOf,
   revenueDepositsOf,
   sharesOf,
@@ -27,17 +28,18 @@ import type { DeploymentFile } from "./local.ts";
 /** What a deployment pins beside the contracts that documents name. */
 export type Pins = Pick<
   DeploymentFile,
-  "implementations" | "codeGrants" | "capitalSale" | "stakeManager" | "revenueDeposits"
+  "implementations" | "codeGrants" | "capitalSale" | "stakeManager" | "revenueDeposits" | "computeBudget"
 >;
 
 /** The pins of a deployment and nothing else. */
-export const pinsOf = ({ implementations, codeGrants, capitalSale, stakeManager, revenueDeposits }: Pins): Pins => ({
+export const pinsOf = ({
   implementations,
   codeGrants,
   capitalSale,
   stakeManager,
   revenueDeposits,
-});
+  computeBudget,
+}: Pins): Pins => ({ implementations, codeGrants, capitalSale, stakeManager, revenueDeposits, computeBudget });
 
 /** Where contracts are looked for. */
 export interface ContractsPlace {
@@ -56,6 +58,7 @@ const asked = {
   capitalSale: capitalSaleOf,
   stakeManager: stakeManagerOf,
   revenueDeposits: revenueDepositsOf,
+  computeBudget: computeBudgetContractOf,
 } as const;
 type Asked = keyof typeof asked;
 
@@ -68,13 +71,14 @@ const names: Readonly<Record<Asked, string>> = {
   capitalSale: "shares are sold by",
   stakeManager: "stake is held by",
   revenueDeposits: "revenue is held by",
+  computeBudget: "budgets are paid by",
 };
 
 function pinnedAt({ addresses, modelId }: ContractsPlace, pins: Pins): Readonly<Record<Asked, Address>> {
   const { modelShares: shares, modelGovernor: governor, modelTimelock: timelock } = pins.implementations;
-  const { codeGrants, capitalSale, stakeManager, revenueDeposits } = pins;
+  const { implementations: _, ...others } = pinsOf(pins);
   const own = modelContractsAt(addresses.modelRegistry, { shares, governor, timelock }, modelId);
-  return { ...own, codeGrants, capitalSale, stakeManager, revenueDeposits };
+  return { ...own, ...others };
 }
 
 /**

@@ -235,6 +235,9 @@ export const writeGrant = (path: string, { domain, struct, repository, descripti
     signatures: [...signatures.values()],
   });
 
+/** Whether it is a founder's: no other grant names no commit. */
+export const isFounders = ({ terms }: Pick<GrantApproval, "terms">): boolean => BigInt(terms.commit) === 0n;
+
 /** A grant as its approval tells of it. */
 export interface GrantApproval {
   readonly id: Hex;

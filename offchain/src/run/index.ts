@@ -53,6 +53,8 @@ export * from "./shares.ts";
 export * from "./sharesAt.ts";
 export * from "./suspension.ts";
 export * from "./grants.ts";
+export * from "./budgets.ts";
+export * from "./standingHeads.ts";
 export {
   MOST_SIGNERS,
   nextSigners,

@@ -71,6 +71,7 @@ export const DeploymentFile = Type.Object({
   capitalSale: Address20,
   stakeManager: Address20,
   revenueDeposits: Address20,
+  computeBudget: Address20,
   blocks: Type.Record(Type.String(), Type.Integer({ minimum: 0 })),
 });
 export type DeploymentFile = Static<typeof DeploymentFile>;

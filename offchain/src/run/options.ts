@@ -230,6 +230,10 @@ export const localnetOptions = {
   preset: text({ value: "name", description: "model preset of a new run: 0.1m, 1m, 3.5m or 20m", default: "1m" }),
   data: text({ value: "file", description: "text file to train on instead of the Brown corpus (new runs)" }),
   ...recipeOptions,
+  founders: wordsOf(/^0x[\da-fA-F]{40}=\d{1,20}(\.\d{1,18})?$/, "an address with its shares, such as 0xab…=1000", {
+    description:
+      "whom a new run's model pays how many shares over four years, nothing in the first; they count in every quorum from the first day (default: nobody)",
+  }),
   workers: integer(1, 64, { description: "workers on this machine", default: 3 }),
   device: devicesOf(
     `what workers compute with: ${named}, or ${AUTO}, the fastest that passes a test; of several with commas between, each worker takes the next`,

@@ -25,6 +25,7 @@ import { type AbiFunction, formatEther, parseAbi } from "viem";
 
 import { timeText } from "../base/index.ts";
 import type { ChainConnection } from "../chain/index.ts";
+import { allowanceText, drawText, openText, revokeText, successorText } from "./budgetWords.ts";
 import { disputeText } from "./disputeWords.ts";
 import { budgetText } from "./emissionWords.ts";
 import { commitOf } from "./grants.ts";
@@ -43,6 +44,8 @@ export interface WordsPlace {
   readonly capitalSale?: Address | undefined;
   /** Where stake lies, where that is known. */
   readonly stakeManager?: Address | undefined;
+  /** What lets others spend from treasuries, where that is known. */
+  readonly computeBudget?: Address | undefined;
   readonly runId: RunId;
 }
 
@@ -233,8 +236,11 @@ async function voidText(place: WordsPlace, [id, set]: readonly unknown[]): Promi
   return `CodeGrants ends every grant that set ${version} of the maintainers of ${await modelText(place, modelId)}${absent} has approved by then, and lets that set approve no more: what is due by then stays the authors', of a grant that may still be vetoed nothing, and anybody may burn the rest.`;
 }
 
+/** Undefined where a call is shown as it is. */
+type Sentence = (place: WordsPlace, args: readonly unknown[]) => string | Promise<string | undefined>;
+
 /** Sentences for what holders decide most, whole: no change is hidden behind others. All other calls are shown as they are. */
-const sentences: Readonly<Record<string, (place: WordsPlace, args: readonly unknown[]) => string | Promise<string>>> = {
+const sentences: Readonly<Record<string, Sentence>> = {
   "RunRegistry.setParams": paramsText,
   "ValidatorSet.setValidators": (place, args) => signersText("validators", place, args),
   "ValidatorSet.setMaintainers": (place, args) => signersText("maintainers", place, args),
@@ -243,9 +249,15 @@ const sentences: Readonly<Record<string, (place: WordsPlace, args: readonly unkn
     `CodeGrants ends grant ${String(id)}: what is due by then stays its author's, all else is burned.`,
   "CodeGrants.voidSet": voidText,
   "CapitalSale.setTerms": saleText,
+  "ComputeBudget.open": openText,
+  "ComputeBudget.revoke": revokeText,
   "ComputeRewards.setBond": bondText,
   "ComputeRewards.settleDispute": disputeText,
   "StakeManager.setTerms": slashText,
+  "CheckpointRegistry.rollback": (place, [id, head, round, digest]) =>
+    `CheckpointRegistry has ${runText(place, id)} go back from head ${String(head)} to ${String(round)} completed rounds and on from checkpoint ${String(digest)}; once another head follows, it does nothing.`,
+  "Emission.draw": drawText,
+  "Emission.nameSuccessor": successorText,
   "Emission.setBudget": budgetText,
   "RunRegistry.admitBuild": (place, [id, build, admitted]) =>
     `RunRegistry ${admitted === true ? "admits" : "withdraws"} build ${String(build)} ${admitted === true ? "to" : "from"} ${runText(place, id)}.`,
@@ -356,6 +368,8 @@ async function tellCall(place: WordsPlace, call: ProposedCall, standing: Standin
   }
   const decoded = decode(place, call);
   if (!decoded) {
+    const allowance = await allowanceText(place, call);
+    if (allowance !== undefined) return `${allowance}${coins}`;
     const what =
       bytes === 0
         ? "without data"
@@ -363,8 +377,8 @@ async function tellCall(place: WordsPlace, call: ProposedCall, standing: Standin
     return `${bounded(`${by[0]?.toUpperCase()}${by.slice(1)} calls ${call.target} ${what}`, tally)}.${coins}`;
   }
   const { name, args } = decoded;
-  const sentence = sentences[name];
-  if (sentence) return `${await sentence(place, args)}${coins}`;
+  const sentence = await sentences[name]?.(place, args);
+  if (sentence !== undefined) return `${sentence}${coins}`;
   const passer = passers[name];
   if (passer === undefined) return `${shownCall(decoded, tally)}.${coins}`;
   return `${shownCall(decoded, tally, passedInputs)}.${coins} ${await passedText(place, decoded, passer, standing)}`;

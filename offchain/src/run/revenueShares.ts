@@ -5,6 +5,7 @@
 import {
   bootstrapOf,
   type ClaimLeaf,
+  computeBudgetContractOf,
   distributorsOf,
   getAllLogs,
   modelContractsOf,
@@ -21,6 +22,7 @@ import {
   type Address,
   asAddress,
   endOfEpoch,
+  type EpochClock,
   type EpochTime,
   holdingWeights,
   type RevenueInputs,
@@ -43,6 +45,7 @@ import {
   revenueRoots,
 } from "./revenue.ts";
 import { isNobody } from "./shares.ts";
+import { successorsOf } from "./successors.ts";
 
 /** Blocks whose transfers are held at a time. */
 const SPAN = 2_000n;
@@ -103,13 +106,16 @@ async function transfersBefore(
 }
 
 /** The protocol's own contracts, and the model's: what lies there is nobody's yet, or everybody's. */
-async function excludedFrom({ connection, addresses, modelId }: RevenuePlace, { revenue }: Pick<Revenue, "revenue">) {
-  const [distributors, stakes, bootstrap, contracts, book] = await Promise.all([
+async function excludedFrom(place: RevenuePlace, { revenue }: Pick<Revenue, "revenue">) {
+  const { connection, addresses, modelId } = place;
+  const [distributors, stakes, bootstrap, contracts, book, budgets, successors] = await Promise.all([
     connection.call((client) => distributorsOf(client, { addresses })),
     connection.call((client) => stakeManagerOf(client, { addresses })),
     connection.call((client) => bootstrapOf(client, { addresses })),
     connection.call((client) => modelContractsOf(client, { addresses, modelId })),
     connection.call((client) => revenueBookOf(client, { revenue, modelId })),
+    connection.call((client) => computeBudgetContractOf(client, { addresses })),
+    successorsOf(place),
   ]);
   const sale = distributors.capitalSale;
   const sold = sale && (await connection.call((client) => saleBookOf(client, { sale, modelId })));
@@ -120,6 +126,7 @@ async function excludedFrom({ connection, addresses, modelId }: RevenuePlace, { 
     revenue,
     stakes,
     bootstrap,
+    budgets,
     shares,
     governor,
     timelock,
@@ -128,7 +135,11 @@ async function excludedFrom({ connection, addresses, modelId }: RevenuePlace, { 
   return {
     shares: asAddress(shares),
     treasury: asAddress(timelock),
-    excluded: [...new Set(all)].filter((account) => !isNobody(account)).toSorted(),
+    /** Of an epoch that ends then: who distributes from a time before that is one of them from then on. */
+    excludedBy: (end: number): Address[] => {
+      const named = successors.filter(({ from }) => from < end).map(({ account }) => account);
+      return [...new Set([...all, ...named])].filter((account) => !isNobody(account)).toSorted();
+    },
   };
 }
 
@@ -141,6 +152,7 @@ export interface RevenueComputation {
 /** What several roots are computed from, read once for all of them. */
 interface RevenueHistory {
   readonly who: Awaited<ReturnType<typeof excludedFrom>>;
+  readonly clock: EpochClock;
   readonly epochs: readonly (EarningEpoch & EpochTime)[];
   readonly transfers: readonly ShareTransfer[];
 }
@@ -153,7 +165,7 @@ async function historyOf(
   toBlock: bigint,
 ): Promise<RevenueHistory> {
   const { connection, addresses, modelId } = place;
-  const [schedule, who, known] = await Promise.all([
+  const [clock, who, known] = await Promise.all([
     connection.call((client) => scheduleOf(client, { addresses, modelId })),
     excludedFrom(place, at),
     earningEpochs(place, at, toBlock),
@@ -162,13 +174,13 @@ async function historyOf(
     .filter(({ epoch }) => epoch >= fromEpoch && epoch <= toEpoch)
     .map((each) => ({
       ...each,
-      start: endOfEpoch(schedule, each.epoch - 1),
-      end: endOfEpoch(schedule, each.epoch),
+      start: endOfEpoch(clock, each.epoch - 1),
+      end: endOfEpoch(clock, each.epoch),
     }));
   const [first, last] = [epochs[0], epochs.at(-1)];
   const span = first && last && { start: first.start, end: last.end };
   const transfers = span ? await transfersBefore({ ...place, ...who }, span, toBlock) : [];
-  return { who, epochs, transfers };
+  return { who, clock, epochs, transfers };
 }
 
 /** @throws RetryableError `CHAIN_RPC` where somebody sends what it has not */
@@ -207,15 +219,16 @@ export async function computeRevenue(
     through(fromEpoch - 1),
     through(toEpoch),
   ]);
-  const { who, transfers } = read;
+  const { who, clock, transfers } = read;
+  const excluded = who.excludedBy(endOfEpoch(clock, toEpoch));
   const covered = read.epochs.filter(({ epoch }) => epoch >= fromEpoch && epoch <= toEpoch);
   if (covered.reduce((sum, { arrived }) => sum + arrived, 0n) !== after - before) throw leftOut();
   const weights = weightsOf(transfers, covered);
   const epochs = covered.map((each, i) => ({
     ...each,
-    ...revenueParts({ arrived: each.arrived, weights: weights[i]! }, who.excluded),
+    ...revenueParts({ arrived: each.arrived, weights: weights[i]! }, excluded),
   }));
-  const { excluded, treasury } = who;
+  const { treasury } = who;
   const leaves = leavesOf(
     revenueShares(
       epochs.map(({ parts }) => parts),

@@ -13,7 +13,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import type { ChainConnection } from "../chain/index.ts";
-import { contractsWithShares, ofNewest, type SharesContracts, sharesAt } from "./sharesAt.ts";
+import { contractsWithShares, foundersAt, ofNewest, type SharesContracts, sharesAt } from "./sharesAt.ts";
 
 /** Where holdings are looked at. */
 export interface SharesPlace {
@@ -88,8 +88,10 @@ export interface Holdings {
   /** Shares in existence, in wei. */
   readonly supply: bigint;
   readonly contracts: SharesContracts;
-  /** In wei, what these contracts have for those who earned, were granted or bought it: it is nobody's yet. */
-  readonly waiting: { readonly unclaimed: bigint; readonly inGrants: bigint; readonly inSale: bigint };
+  /** In wei, what these contracts have for those who earned, were granted or bought it, and the treasury: it is nobody's yet. */
+  readonly waiting: Readonly<Record<"unclaimed" | "inGrants" | "inSale" | "inTreasury", bigint>>;
+  /** In wei, what was minted for the model's founders when it was created; what of it is not paid is in grants. */
+  readonly founders: bigint;
   readonly holdings: readonly Holding[];
 }
 
@@ -331,7 +333,8 @@ function problemsOf({ account, balance, delegate, delegatorsMore }: History, sai
 export async function holdingsOf(place: SharesPlace, accounts: readonly Address[], most: number): Promise<Holdings> {
   const { connection, fromBlock } = place;
   const { call } = connection;
-  const contracts = await contractsWithShares(connection, place.addresses);
+  const contracts = await contractsWithShares(connection, place.addresses, place.modelId);
+  const founders = await foundersAt(connection, place.addresses, place.modelId);
   const distributors = distributorsOf(contracts);
   const histories = accounts.map((account) => new History(account, distributors, most));
   let from = BigInt(fromBlock);
@@ -393,8 +396,9 @@ export async function holdingsOf(place: SharesPlace, accounts: readonly Address[
     unclaimed: said.balanceOf(contracts.rewards),
     inGrants: said.balanceOf(contracts.grants),
     inSale: said.balanceOf(contracts.sale),
+    inTreasury: said.balanceOf(contracts.treasury),
   };
-  return { block, time: Number(timestamp), supply: said.supply, contracts, waiting, holdings };
+  return { block, time: Number(timestamp), supply: said.supply, contracts, waiting, founders, holdings };
 }
 
 /** Whether an address is nobody's: of a delegate that was never chosen, or of shares that were minted. */

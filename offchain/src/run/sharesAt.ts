@@ -1,6 +1,6 @@
 /** What a model's shares contract says, all of one block. */
-import { capitalSaleOf, codeGrantsOf, totalSupply } from "@cotrain/sdk/actions";
-import { type Address, asAddress, type ContractAddresses } from "@cotrain/sdk/protocol";
+import { capitalSaleOf, codeGrantsOf, foundersOf, timelockOf, totalSupply } from "@cotrain/sdk/actions";
+import { type Address, asAddress, type ContractAddresses, type ModelId } from "@cotrain/sdk/protocol";
 import { erc20Abi, parseAbi, zeroAddress } from "viem";
 
 import type { ChainConnection } from "../chain/index.ts";
@@ -71,21 +71,36 @@ export async function sharesAt(
   };
 }
 
-/** The contracts that hold shares for those whom they are for: who worked, who wrote code, who bought. Zero where there is none. */
+/**
+ * The contracts that hold shares for those whom they are for: who worked, who wrote code or founded the model, who bought; and the
+ * model's treasury. Zero where there is none.
+ */
 export interface SharesContracts {
   readonly rewards: Address;
   readonly grants: Address;
   readonly sale: Address;
+  readonly treasury: Address;
 }
+
+/** What was minted for the model's founders when it was created, in wei. @throws RetryableError of the chain */
+export const foundersAt = ({ call }: Connection, addresses: ContractAddresses, modelId: ModelId): Promise<bigint> =>
+  call((client) => foundersOf(client, { addresses, modelId }));
 
 /** @throws RetryableError of the chain */
 export async function contractsWithShares(
   { call }: Connection,
   addresses: ContractAddresses,
+  modelId: ModelId,
 ): Promise<SharesContracts> {
-  const [grants, sale] = await Promise.all([
+  const [grants, sale, treasury] = await Promise.all([
     call((client) => codeGrantsOf(client, { addresses })),
     call((client) => capitalSaleOf(client, { addresses })),
+    call((client) => timelockOf(client, { addresses, modelId })),
   ]);
-  return { rewards: asAddress(addresses.computeRewards), grants: asAddress(grants), sale: asAddress(sale) };
+  return {
+    rewards: asAddress(addresses.computeRewards),
+    grants: asAddress(grants),
+    sale: asAddress(sale),
+    treasury: asAddress(treasury),
+  };
 }

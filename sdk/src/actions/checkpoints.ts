@@ -3,7 +3,17 @@ import { concatHex, decodeFunctionResult, type Hex } from "viem";
 import { checkpointRegistryAbi } from "../abis/index.ts";
 import type { HeadHash } from "../protocol/ids.ts";
 import type { Suspend } from "../protocol/typedData.ts";
-import { type Addressed, callOf, defineRead, defineWrite, eventsOf, findEvent, nothing, viewOf } from "./action.ts";
+import {
+  type Addressed,
+  callOf,
+  defineRead,
+  defineWrite,
+  eventOf,
+  eventsOf,
+  findEvent,
+  nothing,
+  viewOf,
+} from "./action.ts";
 
 export interface PostHeadArgs extends Addressed {
   readonly runId: Hex;
@@ -97,4 +107,70 @@ export const headOf = /* @__PURE__ */ defineRead({
   view: ({ addresses, runId }: Addressed & { readonly runId: Hex }) =>
     viewOf(addresses.checkpointRegistry, checkpointRegistryAbi, "headOf", [runId]),
   present: ([head, sequence, round]): CurrentHead => ({ head: head as HeadHash, sequence, round }),
+});
+
+export interface RollbackArgs extends Addressed {
+  readonly runId: Hex;
+  /** The run's current head: what was decided on another one changes nothing. */
+  readonly currentHead: Hex;
+  /** Rounds completed to which it goes back. */
+  readonly round: bigint;
+  /** sha256 of the manifest of the checkpoint from which it goes on: the digest of an earlier head of that round. */
+  readonly checkpointDigest: Hex;
+}
+
+/**
+ * Has a run go on from an earlier checkpoint; the timelock's to send, in bootstrap the organiser's one window after it announced it.
+ * @throws CheckpointRegistryStaleParentError where another head came meanwhile, CheckpointRegistryNotBackError
+ */
+export const rollback = /* @__PURE__ */ defineWrite({
+  addressed: true,
+  call: ({ addresses, runId, currentHead, round, checkpointDigest }: RollbackArgs) =>
+    callOf(addresses.checkpointRegistry, checkpointRegistryAbi, "rollback", [
+      runId,
+      currentHead,
+      round,
+      checkpointDigest,
+    ]),
+  decode: (data) => decodeFunctionResult({ abi: checkpointRegistryAbi, functionName: "rollback", data }) as HeadHash,
+  extractEvent: (receipt) => eventOf(receipt, checkpointRegistryAbi, "RolledBack"),
+});
+
+/** Says that a run shall be rolled back; the organiser's to send, in bootstrap. Another head, or another announcement, ends it. */
+export const announceRollback = /* @__PURE__ */ defineWrite({
+  addressed: true,
+  call: ({ addresses, runId, currentHead, round, checkpointDigest }: RollbackArgs) =>
+    callOf(addresses.checkpointRegistry, checkpointRegistryAbi, "announceRollback", [
+      runId,
+      currentHead,
+      round,
+      checkpointDigest,
+    ]),
+  decode: nothing,
+  extractEvent: (receipt) => eventOf(receipt, checkpointRegistryAbi, "RollbackAnnounced"),
+});
+
+/** When what an organiser announced last may be done, chain seconds; undefined where nothing was announced. */
+export const announcedRollback = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, runId }: Addressed & { readonly runId: Hex }) =>
+    viewOf(addresses.checkpointRegistry, checkpointRegistryAbi, "announcedRollback", [runId]),
+  present: ([digest, readyAt]): { readonly digest: Hex; readonly readyAt: number } | undefined =>
+    readyAt === 0 ? undefined : { digest, readyAt },
+});
+
+/** Rollbacks of a run, as a query for logs: which head does not stand, and which took its place. */
+export const rolledBack = ({ addresses, runId }: Addressed & { readonly runId: Hex }) => ({
+  address: addresses.checkpointRegistry,
+  abi: checkpointRegistryAbi,
+  eventName: "RolledBack" as const,
+  args: { runId },
+});
+
+/** Rollbacks that an organiser announced. */
+export const rollbackAnnounced = ({ addresses, runId }: Addressed & { readonly runId: Hex }) => ({
+  address: addresses.checkpointRegistry,
+  abi: checkpointRegistryAbi,
+  eventName: "RollbackAnnounced" as const,
+  args: { runId },
 });

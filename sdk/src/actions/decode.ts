@@ -13,6 +13,7 @@ import {
   capitalSaleAbi,
   checkpointRegistryAbi,
   codeGrantsAbi,
+  computeBudgetAbi,
   computeRewardsAbi,
   emissionAbi,
   modelGovernorAbi,
@@ -43,8 +44,8 @@ const MOST_BYTES = 131_072;
 
 /**
  * Decodes a call of one of the protocol's contracts, of a model's own, or of `others`.
- * @param place with `codeGrants`, `capitalSale` and `stakeManager` where their calls are to be known: `codeGrantsOf`, `capitalSaleOf`
- * and `stakeManagerOf` say where they are
+ * @param place with `codeGrants`, `capitalSale`, `stakeManager` and `computeBudget` where their calls are to be known: `codeGrantsOf`,
+ * `capitalSaleOf`, `stakeManagerOf` and `computeBudgetContractOf` say where they are
  * @returns undefined where none of them has that address, or takes such a call, or where it has more than 128 KiB
  */
 export function decodeCall(
@@ -54,12 +55,14 @@ export function decodeCall(
     codeGrants,
     capitalSale,
     stakeManager,
+    computeBudget,
   }: {
     readonly addresses: ContractAddresses;
     readonly contracts: ModelContracts;
     readonly codeGrants?: Address | undefined;
     readonly capitalSale?: Address | undefined;
     readonly stakeManager?: Address | undefined;
+    readonly computeBudget?: Address | undefined;
   },
   { target, data }: { readonly target: Address; readonly data: Hex },
   others: readonly KnownContract[] = [],
@@ -75,6 +78,7 @@ export function decodeCall(
     ...(codeGrants === undefined ? [] : [["CodeGrants", codeGrants, codeGrantsAbi] as const]),
     ...(capitalSale === undefined ? [] : [["CapitalSale", capitalSale, capitalSaleAbi] as const]),
     ...(stakeManager === undefined ? [] : [["StakeManager", stakeManager, stakeManagerAbi] as const]),
+    ...(computeBudget === undefined ? [] : [["ComputeBudget", computeBudget, computeBudgetAbi] as const]),
     ["ModelGovernor", contracts.governor, modelGovernorAbi],
     ["ModelTimelock", contracts.timelock, modelTimelockAbi],
     ["ModelShares", contracts.shares, modelSharesAbi],

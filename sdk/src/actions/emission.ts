@@ -1,6 +1,7 @@
 /** Emission: epochs, budgets, and what may still be minted. */
-import type { Hex } from "viem";
+import type { Address, Hex } from "viem";
 import { emissionAbi } from "../abis/index.ts";
+import { rewardKind } from "../protocol/codes.ts";
 import { type Addressed, callOf, defineRead, defineWrite, eventOf, nothing, viewOf } from "./action.ts";
 import type { ModelArgs } from "./models.ts";
 
@@ -73,4 +74,66 @@ export const yearlyCapOf = /* @__PURE__ */ defineRead({
   addressed: true,
   view: ({ addresses, modelId }: ModelArgs & Addressed) =>
     viewOf(addresses.emission, emissionAbi, "yearlyCapOf", [modelId]),
+});
+
+/** What was minted for a model's founders when it was created, in share wei: part of the first year's cap. */
+export const foundersOf = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId }: ModelArgs & Addressed) =>
+    viewOf(addresses.emission, emissionAbi, "foundersOf", [modelId]),
+});
+
+/** All that was ever minted of a kind, what was burned since included, in share wei. Founders' shares are of no kind. */
+export const mintedOf = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId, kind }: ModelArgs & { readonly kind: number } & Addressed) =>
+    viewOf(addresses.emission, emissionAbi, "mintedOf", [modelId, kind]),
+});
+
+/** Who has a model's part of a kind minted; of the treasury's the model's timelock. */
+export const distributorFor = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId, kind }: ModelArgs & { readonly kind: number } & Addressed) =>
+    viewOf(addresses.emission, emissionAbi, "distributorFor", [modelId, kind]),
+});
+
+/**
+ * Mints of the treasury's part of the present budgets to the timelock, which alone may send it.
+ * @throws EmissionOverBudgetError where the budgets are too small, and says how much there is
+ */
+export const drawTreasury = /* @__PURE__ */ defineWrite({
+  addressed: true,
+  call: ({ addresses, modelId, amount }: ModelArgs & { readonly amount: bigint } & Addressed) =>
+    callOf(addresses.emission, emissionAbi, "draw", [modelId, rewardKind.treasury, amount]),
+  decode: nothing,
+  extractEvent: (receipt) => eventOf(receipt, emissionAbi, "EmissionAuthorised"),
+});
+
+export interface NameSuccessorArgs extends ModelArgs {
+  /** `rewardKind` of the protocol, but for the treasury's. */
+  readonly kind: number;
+  /** The contract; the present distributor takes an earlier naming back. */
+  readonly successor: Address;
+}
+
+/**
+ * Names who distributes a kind of a model 14 days from now; the timelock's to send. What the present one has not authorised by then is
+ * void, a pending root too; what it owes stays its own to pay.
+ * @throws EmissionBadSuccessorError
+ */
+export const nameSuccessor = /* @__PURE__ */ defineWrite({
+  addressed: true,
+  call: ({ addresses, modelId, kind, successor }: NameSuccessorArgs & Addressed) =>
+    callOf(addresses.emission, emissionAbi, "nameSuccessor", [modelId, kind, successor]),
+  decode: nothing,
+  extractEvent: (receipt) => eventOf(receipt, emissionAbi, "SuccessorNamed"),
+});
+
+/** Who was named last to distribute a kind of a model, and from when on, chain seconds; undefined where nobody was. */
+export const successionOf = /* @__PURE__ */ defineRead({
+  addressed: true,
+  view: ({ addresses, modelId, kind }: ModelArgs & { readonly kind: number } & Addressed) =>
+    viewOf(addresses.emission, emissionAbi, "successionOf", [modelId, kind]),
+  present: ([successor, from]): { readonly successor: Address; readonly from: number } | undefined =>
+    from === 0 ? undefined : { successor, from },
 });

@@ -8,6 +8,7 @@ import {
   checkpointRegistryAbi,
   codeGrantsAbi,
   computeRewardsAbi,
+  emissionAbi,
   modelGovernorAbi,
   modelRegistryAbi,
   modelSharesAbi,
@@ -168,6 +169,18 @@ export const rewardClaimed = ({ addresses, modelId, account }: OfModel & { reado
   abi: computeRewardsAbi,
   eventName: "Claimed" as const,
   args: narrowed({ modelId, account }),
+});
+
+/** Who should distribute a kind from a time on, as holders named them: `kind` of `rewardKind`. */
+export const successorNamed = ({
+  addresses,
+  modelId,
+  kind,
+}: Addressed & { readonly modelId?: Hex; readonly kind?: number }) => ({
+  address: addresses.emission,
+  abi: emissionAbi,
+  eventName: "SuccessorNamed" as const,
+  args: narrowed({ modelId, kind }),
 });
 
 interface OfGrants {

@@ -5,7 +5,6 @@
  */
 import { type Address, decodeFunctionResult, erc20Abi, type Hex, zeroAddress } from "viem";
 import { computeRewardsAbi, revenueDepositsAbi } from "../abis/index.ts";
-import { rewardKind } from "../protocol/codes.ts";
 import { type Addressed, callOf, defineRead, defineWrite, eventOf, findEvent, nothing, viewOf } from "./action.ts";
 
 /** Where a model's revenue arrives. */
@@ -118,5 +117,5 @@ export const revenueArrivedThrough = /* @__PURE__ */ defineRead({
 export const revenueAvailable = /* @__PURE__ */ defineRead({
   addressed: false,
   view: ({ revenue, modelId, to }: RevenueArgs & { readonly to: bigint }) =>
-    viewOf(revenue, revenueDepositsAbi, "authorisable", [modelId, rewardKind.revenue, 1n, to, 0]),
+    viewOf(revenue, revenueDepositsAbi, "authorisable", [modelId, to]),
 });

@@ -23,6 +23,7 @@ import {
   capitalSaleAbi,
   checkpointRegistryAbi,
   codeGrantsAbi,
+  computeBudgetAbi,
   computeRewardsAbi,
   emissionAbi,
   modelGovernorAbi,
@@ -172,6 +173,8 @@ export interface DeploymentWiringArgs extends WiringArgs {
   readonly bootstrap?: Address;
   /** Where it is known where revenue should arrive. */
   readonly revenueDeposits?: Address;
+  /** Where it is known what should let others spend from treasuries. */
+  readonly computeBudget?: Address;
 }
 
 /** Of what keeps runs and who signs for them. */
@@ -217,7 +220,16 @@ const ofRevenue = ({ modelRegistry, computeRewards }: WiringArgs["addresses"], s
 /** What is known of a deployment besides its documents, and what the contracts say where it is not. */
 async function askedOf(
   client: Client,
-  { addresses, codeGrants, capitalSale, bootstrap, stakeManager, revenueDeposits, ...options }: DeploymentWiringArgs,
+  {
+    addresses,
+    codeGrants,
+    capitalSale,
+    bootstrap,
+    stakeManager,
+    revenueDeposits,
+    computeBudget,
+    ...options
+  }: DeploymentWiringArgs,
 ) {
   const args = { addresses, ...options };
   const { code, capital } = rewardKind;
@@ -228,8 +240,29 @@ async function askedOf(
     stakes: stakeManager ?? (await namedByRegistry(client, args, "stakeManager")),
     young: bootstrap ?? (await namedByRewards(client, args, "bootstrap")),
     revenue: revenueDeposits ?? (await namedByRewards(client, args, "revenueDeposits")),
+    budgets: computeBudget ?? (await namedByRegistry(client, args, "computeBudget")),
   };
 }
+
+/** What the registry names: what models are made of, and where of each there is one for all of them. */
+const ofRegistry = (
+  { modelRegistry, emission, validatorSet, computeRewards }: WiringArgs["addresses"],
+  at: ModelContracts & Readonly<Record<"sale" | "stakes" | "young" | "budgets", Address>>,
+): readonly [Subject, readonly Question[]] => [
+  ["ModelRegistry", modelRegistry, modelRegistryAbi],
+  [
+    ["sharesImplementation", at.shares],
+    ["governorImplementation", at.governor],
+    ["timelockImplementation", at.timelock],
+    ["emission", emission],
+    ["validators", validatorSet],
+    ["capitalSale", at.sale],
+    ["stakeManager", at.stakes],
+    ["rewards", computeRewards],
+    ["bootstrap", at.young],
+    ["computeBudget", at.budgets],
+  ],
+];
 
 /** All that the contracts of a deployment say of each other. */
 export async function deploymentWiring(
@@ -237,7 +270,7 @@ export async function deploymentWiring(
   { addresses, implementations, ...known }: DeploymentWiringArgs,
 ): Promise<Wire[]> {
   const { modelRegistry, validatorSet, emission, computeRewards } = addresses;
-  const { grants, sale, stakes, young, revenue, options } = await askedOf(client, { addresses, ...known });
+  const { grants, sale, stakes, young, revenue, budgets, options } = await askedOf(client, { addresses, ...known });
   const made = await implementationsOf(client, { addresses, ...options });
   const { shares, governor, timelock } = implementations ?? made;
   const { compute, code, capital, treasury } = rewardKind;
@@ -249,20 +282,7 @@ export async function deploymentWiring(
   return ask(
     client,
     [
-      [
-        ["ModelRegistry", modelRegistry, modelRegistryAbi],
-        [
-          ["sharesImplementation", shares],
-          ["governorImplementation", governor],
-          ["timelockImplementation", timelock],
-          ["emission", emission],
-          ["validators", validatorSet],
-          ["capitalSale", sale],
-          ["stakeManager", stakes],
-          ["rewards", computeRewards],
-          ["bootstrap", young],
-        ],
-      ],
+      ofRegistry(addresses, { shares, governor, timelock, sale, stakes, young, budgets }),
       [["ModelShares", made.shares, modelSharesAbi], ofMinted],
       [
         ["ModelGovernor", made.governor, modelGovernorAbi],
@@ -295,6 +315,7 @@ export async function deploymentWiring(
       [["CapitalSale", sale, capitalSaleAbi], ofMinted],
       [["RevenueDeposits", revenue, revenueDepositsAbi], ofRevenue(addresses, sale)],
       [["StakeManager", stakes, stakeManagerAbi], ofStake(addresses)],
+      [["ComputeBudget", budgets, computeBudgetAbi], [["registry", modelRegistry]]],
     ],
     options,
   );

@@ -1,9 +1,22 @@
 /** Errors of CheckpointRegistry. */
-import { define } from "./define.ts";
+import { define, time } from "./define.ts";
 
 export const CheckpointRegistryDigestMissingError = define(
   "CheckpointRegistryDigestMissing",
   (runId) => `A checkpoint of run ${runId} needs a digest, which is zero here.`,
+);
+export const CheckpointRegistryMayNotRollBackError = define(
+  "CheckpointRegistryMayNotRollBack",
+  (runId, caller) =>
+    `${caller} may not roll run ${runId} back: the holders do, and the organiser while the model is in bootstrap.`,
+);
+export const CheckpointRegistryNotAnnouncedError = define(
+  "CheckpointRegistryNotAnnounced",
+  (runId) => `This rollback of run ${runId} was not announced: the organiser announces it one window ahead.`,
+);
+export const CheckpointRegistryNotBackError = define(
+  "CheckpointRegistryNotBack",
+  (runId, round, current) => `Round ${round} of run ${runId} does not lie before the current round ${current}.`,
 );
 export const CheckpointRegistryNotPosterError = define(
   "CheckpointRegistryNotPoster",
@@ -44,6 +57,10 @@ export const CheckpointRegistrySuspensionExpiredError = define(
 export const CheckpointRegistrySuspensionUsedError = define(
   "CheckpointRegistrySuspensionUsed",
   (runId, digest) => `The suspension ${digest} of run ${runId} was used before: each counts once.`,
+);
+export const CheckpointRegistryTooEarlyError = define(
+  "CheckpointRegistryTooEarly",
+  (runId, readyAt) => `Run ${runId} may be rolled back from ${time(readyAt)} on: a window after it was announced.`,
 );
 export const CheckpointRegistryUnknownParamsError = define(
   "CheckpointRegistryUnknownParams",

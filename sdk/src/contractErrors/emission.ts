@@ -5,6 +5,11 @@ export const EmissionAboveYearlyCapError = define(
   "EmissionAboveYearlyCap",
   (perYear, cap) => `The budget comes to ${shares(perYear)} a year, above the yearly cap of ${shares(cap)}.`,
 );
+export const EmissionBadSuccessorError = define(
+  "EmissionBadSuccessor",
+  (kind, successor) =>
+    `${successor} cannot take over emission of kind ${kind}: a successor is a contract that did not distribute this kind before, and the treasury's part has none.`,
+);
 export const EmissionBadRangeError = define(
   "EmissionBadRange",
   (from, to, current) => `Epochs ${from} to ${to} are no range from 1 on that ends at the current epoch ${current}.`,

@@ -6,6 +6,7 @@ export { ContractError, type ContractErrorArgs, type ContractErrorClass, type Co
 export * from "./capitalSale.ts";
 export * from "./checkpointRegistry.ts";
 export * from "./codeGrants.ts";
+export * from "./computeBudget.ts";
 export * from "./computeRewards.ts";
 export * from "./disputes.ts";
 export * from "./emission.ts";

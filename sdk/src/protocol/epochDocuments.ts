@@ -80,7 +80,7 @@ export const RevenueInputs = Type.Object(
     /** Who gets what is no holder's: the model's timelock. */
     treasury: Address20,
     /** Who has no share in revenue, by ascending account. */
-    excluded: Type.Array(Address20, { maxItems: 64 }),
+    excluded: Type.Array(Address20, { maxItems: 256 }),
     /** What the root sets aside, in the token's smallest units. */
     available: Decimal,
     epochs: Type.Array(

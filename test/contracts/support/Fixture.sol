@@ -25,6 +25,7 @@ import {CapitalSale} from "../../../contracts/rewards/CapitalSale.sol";
 import {CodeGrants} from "../../../contracts/rewards/CodeGrants.sol";
 import {ComputeRewards} from "../../../contracts/rewards/ComputeRewards.sol";
 import {RevenueDeposits} from "../../../contracts/rewards/RevenueDeposits.sol";
+import {ComputeBudget} from "../../../contracts/treasury/ComputeBudget.sol";
 import {StakeManager} from "../../../contracts/staking/StakeManager.sol";
 import {CheckpointRegistry} from "../../../contracts/training/CheckpointRegistry.sol";
 import {RunRegistry} from "../../../contracts/training/RunRegistry.sol";
@@ -61,6 +62,7 @@ abstract contract Fixture is Assertions {
     RevenueDeposits internal revenue;
     StakeManager internal stakes;
     Bootstrap internal bootstrap;
+    ComputeBudget internal budgets;
 
     ModelId internal modelId;
     ModelShares internal shares;
@@ -103,6 +105,7 @@ abstract contract Fixture is Assertions {
         revenue = RevenueDeposits(placeOf("revenue"));
         stakes = StakeManager(placeOf("stakes"));
         bootstrap = Bootstrap(placeOf("bootstrap"));
+        budgets = ComputeBudget(placeOf("budgets"));
         sharesImplementation = new ModelShares(registry, address(emission));
         governorImplementation = new ModelGovernor(registry, address(rewards));
         timelockImplementation = new ModelTimelock(registry);
@@ -141,6 +144,7 @@ abstract contract Fixture is Assertions {
             "bootstrap",
             bytes.concat(type(Bootstrap).creationCode, abi.encode(registry, emission, rewards))
         );
+        deployer.deploy("budgets", bytes.concat(type(ComputeBudget).creationCode, abi.encode(registry)));
     }
 
     function registryCode(Limits memory limits) internal view returns (bytes memory) {
@@ -157,6 +161,7 @@ abstract contract Fixture is Assertions {
                     stakes,
                     rewards,
                     bootstrap,
+                    budgets,
                     limits
                 )
             );

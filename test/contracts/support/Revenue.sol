@@ -48,7 +48,7 @@ abstract contract Revenue is Capital {
     }
 
     function available(uint64 toEpoch) internal view returns (uint256) {
-        return revenue.authorisable(modelId, REVENUE, 1, toEpoch, 0);
+        return revenue.authorisable(modelId, toEpoch);
     }
 
     function revenueVault(ModelId id) internal view returns (address) {

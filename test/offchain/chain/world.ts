@@ -1,7 +1,7 @@
 /** A deployment with a model, a run and everybody's keys, and rounds of that run made and published for real. */
 import { join } from "node:path";
 
-import { createModel, type ModelConfig, registerRun } from "@cotrain/sdk/actions";
+import { createModel, registerRun } from "@cotrain/sdk/actions";
 import {
   defaultRunBounds,
   defaultRunParams,
@@ -78,6 +78,7 @@ import { putDocument } from "../../../offchain/src/storage/index.ts";
 import { encodePayload } from "../diloco/payloads.ts";
 import { writeCheckpoint } from "../storage/checkpoints.ts";
 import { DROPPED, triedInVain } from "./gatePasses.ts";
+import { modelOf, type WorldSettings } from "./worldSettings.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { putTinyPrograms } from "../tinyPrograms.ts";
 
@@ -518,13 +519,9 @@ export function createPublisher(
 
 /**
  * Deploys, creates a model of three validators and registers a run. The node must mine on demand meanwhile, or it takes long.
- * @param governor how its holders decide, where that is not as in a local run
+ * @param settings what of its model is not as in a local run
  */
-export async function createWorld(
-  url: string,
-  directory: string,
-  governor: Partial<ModelConfig["governor"]> = {},
-): Promise<World> {
+export async function createWorld(url: string, directory: string, settings: WorldSettings = {}): Promise<World> {
   const transport = http(url);
   const client = createPublicClient({ transport, pollingInterval: 20, cacheTime: 0 });
   const walletClient = createWalletClient({ account: organiser, transport, pollingInterval: 20 });
@@ -539,8 +536,7 @@ export async function createWorld(
     ...sync,
     salt: zeroHash,
     config: {
-      ...profile.model,
-      governor: { ...profile.model.governor, ...governor },
+      ...modelOf(profile.model, settings),
       // A cent a share at the least for ever, and two at first; an epoch brings in a dollar or is paid back.
       capital: { token: deployment.testDollar!, priceFloor: 10_000n, price: 20_000n, minimum: 1_000_000n },
       name: "Test",

@@ -102,8 +102,14 @@ const found: Holdings = {
   block: 7n,
   time: 1_800_000_000,
   supply: 10n ** 18n,
-  contracts: { rewards: asAddress(`0x${"33".repeat(20)}`), grants: zero, sale: asAddress(`0x${"55".repeat(20)}`) },
-  waiting: { unclaimed: 7n, inGrants: 0n, inSale: 5n },
+  contracts: {
+    rewards: asAddress(`0x${"33".repeat(20)}`),
+    grants: zero,
+    sale: asAddress(`0x${"55".repeat(20)}`),
+    treasury: asAddress(`0x${"66".repeat(20)}`),
+  },
+  waiting: { unclaimed: 7n, inGrants: 0n, inSale: 5n, inTreasury: 0n },
+  founders: 0n,
   holdings: [
     {
       account: one,

@@ -22,6 +22,8 @@ let said: {
   dispute: { digest: string; disputer: string; bond: bigint; votesUntil: number } | undefined;
   level: number;
   sequence: number;
+  /** By how many rounds the run was rolled back. */
+  back: number;
   block: number;
 };
 let offered: { type: string }[];
@@ -51,6 +53,7 @@ beforeEach(() => {
     dispute: undefined,
     level: 1,
     sequence: 0,
+    back: 0,
     block: 100,
   };
   offered = [];
@@ -59,7 +62,11 @@ beforeEach(() => {
     runStatus: async () => said.status,
     isSuspended: async () => said.suspended,
     run: async () => ({ poster: said.poster }),
-    head: async () => ({ sequence: said.sequence, head: digestOfJson(said.sequence === 0 ? "head" : "late") }),
+    head: async () => ({
+      sequence: said.sequence,
+      round: said.sequence - said.back,
+      head: digestOfJson(said.sequence === 0 ? "head" : "late"),
+    }),
     activeRoot: async () => said.active,
     pendingRoot: async () => said.pending,
     headsSince: async () => said.posted,
@@ -160,6 +167,20 @@ describe("what an RPC says once", () => {
     expect(await look()).toEqual(["PauseRequested"]);
     expect(await look()).toEqual(["PauseRequested", "ResumeRequested"]);
     expect(complaints).toEqual([told]);
+  });
+
+  it("of a rollback pauses the run, which this coordinator cannot carry out, and says so", async () => {
+    Object.assign(said, { sequence: 5, back: 3 });
+    await look();
+    expect(await look()).toEqual(["PauseRequested"]);
+    expect(complaints).toEqual([expect.stringContaining("the run was rolled back to an earlier checkpoint")]);
+    state["pausedBy"] = { chain: true };
+    Object.assign(said, { sequence: 6 });
+    for (let i = 0; i < 3; i++) expect(await look()).toEqual(["PauseRequested"]);
+    // A node that told of one where there was none.
+    Object.assign(said, { back: 0 });
+    await look();
+    expect(await look()).toEqual(["PauseRequested", "ResumeRequested"]);
   });
 
   it("of another poster pauses the run of the one before, suspended or not, which another coordinator goes on with", async () => {

@@ -208,6 +208,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     modelContracts: async () => modelContracts,
     distributors: async () => distributors,
     wrongWires: async () => [],
+    founders: async () => 0n,
     chainTime: async () => (present(), time()),
     settledTime: async () => (present(), time()),
     tip: async () => {

@@ -131,6 +131,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     modelContracts: never,
     distributors: never,
     wrongWires: never,
+    founders: never,
     paramsVersionAt: async (_run, time) => ledger.versions.findLast(({ from }) => from <= time)?.version ?? 0,
     schedule: async () => ledger.schedule,
     epochOf: never,

@@ -8,6 +8,7 @@ import {
   disputeOf,
   disputeOutcome,
   distributorsOf,
+  foundersOf,
   misWired,
   modelContractsOf,
   modelWiring,
@@ -46,6 +47,15 @@ async function isVoided(
   return false;
 }
 
+const wrongWires = async (
+  { call, addresses }: Pick<ReadFrom["connection"], "call"> & Pick<ReadFrom, "addresses">,
+  modelId: ModelId,
+) =>
+  misWired([
+    ...(await call((chain) => deploymentWiring(chain, { addresses }))),
+    ...(await call((chain) => modelWiring(chain, { addresses, modelId }))),
+  ]);
+
 export function readModels({ connection: { call }, addresses }: ReadFrom, events: ContractEvents) {
   const schedule = memo(async (modelId: ModelId): Promise<ModelSchedule> => {
     const found = await call((chain) => scheduleOf(chain, { addresses, modelId }));
@@ -70,11 +80,8 @@ export function readModels({ connection: { call }, addresses }: ReadFrom, events
   return {
     modelContracts: (modelId) => call((chain) => modelContractsOf(chain, { addresses, modelId })),
     distributors: () => call((chain) => distributorsOf(chain, { addresses })),
-    wrongWires: async (modelId) =>
-      misWired([
-        ...(await call((chain) => deploymentWiring(chain, { addresses }))),
-        ...(await call((chain) => modelWiring(chain, { addresses, modelId }))),
-      ]),
+    founders: (modelId) => call((chain) => foundersOf(chain, { addresses, modelId })),
+    wrongWires: (modelId) => wrongWires({ call, addresses }, modelId),
     schedule,
     epochOf: async (modelId, time) => epochAt(await schedule(modelId), time),
     epochEnd: async (modelId, epoch) => endOfEpoch(await schedule(modelId), epoch),

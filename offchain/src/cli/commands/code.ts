@@ -3,7 +3,7 @@ import type { Hex } from "@cotrain/sdk/protocol";
 import { formatEther } from "viem";
 
 import { formatAddress, formatShares, shortAddress, shortHex, timeText, UserError, wrap } from "../../base/index.ts";
-import { type ApprovedGrant, approvedGrants, commitIn, commitOf, namedWallet } from "../../run/index.ts";
+import { type ApprovedGrant, approvedGrants, commitIn, commitOf, isFounders, namedWallet } from "../../run/index.ts";
 import { text } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable, table } from "../output.ts";
@@ -26,12 +26,22 @@ function standingText({ state, due, unburned }: ApprovedGrant, now: number): str
   return due === state.amount ? "due" : "being paid";
 }
 
-const documentOf = ({ id, terms, repository, state, due, voidedAt, unburned, transaction }: ApprovedGrant) => ({
-  id,
-  author: terms.author,
+const codeOf = ({ terms, repository }: ApprovedGrant) => ({
   repository,
   commit: commitOf(terms.commit),
   description: terms.description,
+});
+const noCode = { repository: null, commit: null, description: null };
+
+const documentOf = (grant: ApprovedGrant) => ({
+  id: grant.id,
+  author: grant.terms.author,
+  founder: isFounders(grant),
+  ...(isFounders(grant) ? noCode : codeOf(grant)),
+  ...amountsOf(grant),
+});
+
+const amountsOf = ({ terms, state, due, voidedAt, unburned, transaction }: ApprovedGrant) => ({
   granted: terms.amount,
   amount: state.amount,
   due,
@@ -88,7 +98,7 @@ const nowOf = async ({ connection }: Place): Promise<number> =>
 /** `cotrain code list`. */
 export const codeListCommand = defineCommand({
   name: "code list",
-  summary: "what authors of code were granted, and what of it is due and paid",
+  summary: "what authors of code and founders were granted, and what of it is due and paid",
   options: placeOptions,
   examples: [["npx cotrain code list", "the grants of this directory's model, oldest first"]],
   async run({ options, output }) {
@@ -106,7 +116,7 @@ export const codeListCommand = defineCommand({
               ...all.map((grant) => [
                 shortHex(grant.id),
                 shortAddress(grant.terms.author),
-                commitOf(grant.terms.commit).slice(0, 10),
+                isFounders(grant) ? "founder" : commitOf(grant.terms.commit).slice(0, 10),
                 formatShares(grant.state.amount),
                 formatShares(grant.due),
                 formatShares(grant.state.claimed),
@@ -140,21 +150,33 @@ export const codeShowCommand = defineCommand({
       now: await nowOf(place),
     }));
     const commit = commitOf(grant.terms.commit);
+    if (options.clone !== undefined && isFounders(grant))
+      throw new UserError(
+        "GRANT_NO_COMMIT",
+        `Grant ${grant.id} is a founder's and names no commit: leave --clone out.`,
+      );
     const local = options.clone === undefined ? undefined : await commitIn(options.clone, commit);
     const { state, terms } = grant;
     output.result({ ...documentOf(grant), clone: local ?? null }, [
       ...factTable(
         [
           ["grant", grant.id],
-          ["author", formatAddress(terms.author)],
-          ["repository", grant.repository],
-          ["commit", commit],
-          ...(local ? [["in the clone", `"${local.subject}" by ${local.author}`] as const] : []),
-          ["description", `sha256 ${terms.description}`],
-          [
-            "approved",
-            `${terms.setVersion === 0 ? "by the holders" : `by maintainer set ${terms.setVersion}`}, in ${grant.transaction}`,
-          ],
+          ...(isFounders(grant)
+            ? ([
+                ["founder", formatAddress(terms.author)],
+                ["minted", `when the model was created, in ${grant.transaction}`],
+              ] as const)
+            : ([
+                ["author", formatAddress(terms.author)],
+                ["repository", grant.repository],
+                ["commit", commit],
+                ...(local ? [["in the clone", `"${local.subject}" by ${local.author}`] as const] : []),
+                ["description", `sha256 ${terms.description}`],
+                [
+                  "approved",
+                  `${terms.setVersion === 0 ? "by the holders" : `by maintainer set ${terms.setVersion}`}, in ${grant.transaction}`,
+                ],
+              ] as const)),
           ...(grant.voidedAt === undefined
             ? []
             : [["its set", `all that it approved was ended at ${timeText(grant.voidedAt)}`] as const]),

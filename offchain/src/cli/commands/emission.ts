@@ -1,6 +1,7 @@
-import { budgetOf, epochOf, setBudget, yearlyCapOf } from "@cotrain/sdk/actions";
+import { budgetOf, drawTreasury, epochOf, setBudget, successionOf, yearlyCapOf } from "@cotrain/sdk/actions";
+import { rewardKind } from "@cotrain/sdk/protocol";
 
-import { formatSharesExactly, UserError, wrap } from "../../base/index.ts";
+import { formatAddress, formatSharesExactly, timeText, UserError, wrap } from "../../base/index.ts";
 import { real, text } from "../../service/index.ts";
 import { sharesOf } from "../amounts.ts";
 import { defineCommand } from "../command.ts";
@@ -42,6 +43,16 @@ async function budgetsAt({ connection, addresses, modelId }: Place) {
   return { epoch, inForce: await read(epoch), newest: await read(epoch + 1n), yearlyCap };
 }
 
+/** Of each kind for which the holders named another contract than at first, that and from when on it mints. */
+async function successionsAt({ connection, addresses, modelId }: Place) {
+  const each = kinds.map(async (kind) => {
+    const args = { addresses, modelId, kind: rewardKind[kind] };
+    const named = await connection.call((client) => successionOf(client, args));
+    return named === undefined ? [] : [{ kind, ...named }];
+  });
+  return (await Promise.all(each)).flat();
+}
+
 const rowsOf = ({ perEpoch, bps }: Budget): (readonly [string, string])[] => [
   ["an epoch", `at most ${formatSharesExactly(perEpoch)} shares`],
   ...kinds.map((kind) => {
@@ -52,7 +63,7 @@ const rowsOf = ({ perEpoch, bps }: Budget): (readonly [string, string])[] => [
 
 /** Why the supply grows by less than an epoch's budget. */
 const MINTED =
-  "Only what training earned, what was granted for code and what was sold is minted: an epoch without any of it mints nothing, and what is left of a budget lapses after 30 days. No contract mints the treasury's part yet.";
+  "Only what training earned, what was granted for code, what was sold and what the holders draw is minted: an epoch without any of it mints nothing, and what is left of a budget lapses after 30 days. The treasury's part is minted when the holders vote to draw it.";
 
 /** `cotrain emission show`. */
 export const emissionShowCommand = defineCommand({
@@ -61,16 +72,23 @@ export const emissionShowCommand = defineCommand({
   options: placeOptions,
   examples: [["npx cotrain emission show", "the budget of this directory's model"]],
   async run({ options, output }) {
-    const { epoch, inForce, newest, yearlyCap } = await atPlace(options, undefined, budgetsAt);
+    const { epoch, inForce, newest, yearlyCap, successions } = await atPlace(options, undefined, async (place) => ({
+      ...(await budgetsAt(place)),
+      successions: await successionsAt(place),
+    }));
     const next = newest.fromEpoch > inForce.fromEpoch ? newest : undefined;
     const columns = columnsOf(process.stdout);
-    output.result({ epoch, inForce, next: next ?? null, yearlyCap }, [
+    output.result({ epoch, inForce, next: next ?? null, yearlyCap, successions }, [
       ...factTable(
         [
           ["epoch", String(epoch)],
           ...rowsOf(inForce),
           ...(next ? ([["from epoch", String(next.fromEpoch)], ...rowsOf(next)] as const) : []),
           ["a year", `at most ${formatSharesExactly(yearlyCap)} shares, for ever`],
+          ...successions.map(
+            ({ kind, successor, from }) =>
+              [`for ${kind}`, `minted by ${formatAddress(successor)} from ${timeText(from)} on`] as const,
+          ),
         ],
         columns,
       ),
@@ -178,5 +196,36 @@ export const emissionProposeCommand = defineCommand({
       treasury,
     };
     await decide({ options, output }, (place) => intentionFor(place, wanted));
+  },
+});
+
+/** `cotrain emission draw`. */
+export const emissionDrawCommand = defineCommand({
+  name: "emission draw",
+  summary: "propose to the holders that a part of the emission is minted to the treasury",
+  options: {
+    ...decisionOptions,
+    amount: text({ value: "shares", description: "how much of the treasury's part of the present budgets" }),
+  },
+  examples: [["npx cotrain emission draw --amount 100", "by the wallet of this directory that has the most votes"]],
+  notes: [
+    "The treasury is the model's timelock, whose shares do not vote but count in every quorum: draw what is to be spent. What is not drawn within 30 days of its epoch is never minted.",
+  ],
+  run: async ({ options: { amount: given, ...options }, output }) => {
+    if (given === undefined) throw new UserError("EMISSION_AMOUNT", "Say how many shares with --amount.");
+    const amount = sharesOf(given);
+    await decide({ options, output }, async (place) => {
+      const { addresses, modelId } = place;
+      return intentionOf(
+        place,
+        drawTreasury,
+        { addresses, modelId, amount },
+        {
+          title:
+            amount === 0n ? "" : `treasury: ${formatSharesExactly(amount)} shares drawn of its part of the emission`,
+          document: { amount },
+        },
+      );
+    });
   },
 });

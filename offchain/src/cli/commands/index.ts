@@ -1,5 +1,6 @@
 /** All commands, in the order of `cotrain --help`. */
 import type { Command } from "../command.ts";
+import { budgetCommands } from "./budget.ts";
 import { buildsListCommand, buildsProposeCommand } from "./builds.ts";
 import { capitalListCommand, capitalShowCommand } from "./capital.ts";
 import { capitalDepositCommand } from "./capitalBuy.ts";
@@ -7,6 +8,7 @@ import { capitalClaimCommand, capitalRefundCommand, capitalSettleCommand } from 
 import { capitalProposeCommand } from "./capitalTerms.ts";
 import { checkpointExportCommand, checkpointImportCommand } from "./checkpoint.ts";
 import { checkpointListCommand } from "./checkpointList.ts";
+import { checkpointRollbackCommand } from "./checkpointRollback.ts";
 import { cleanCommand } from "./clean.ts";
 import { codeClaimCommand, codeListCommand, codeShowCommand } from "./code.ts";
 import { codeApproveCommand, codeProposeCommand } from "./codeApprove.ts";
@@ -21,7 +23,8 @@ import { disputesSettleCommand, disputesWithdrawCommand } from "./disputesEnd.ts
 import { disputesOpenCommand } from "./disputesOpen.ts";
 import { disputesRuleCommand } from "./disputesRule.ts";
 import { doctorCommand } from "./doctor.ts";
-import { emissionProposeCommand, emissionShowCommand } from "./emission.ts";
+import { emissionDrawCommand, emissionProposeCommand, emissionShowCommand } from "./emission.ts";
+import { emissionSuccessorCommand } from "./emissionSuccessor.ts";
 import { generateCommand } from "./generate.ts";
 import { marketDoctorCommand } from "./marketDoctor.ts";
 import { marketOffersCommand } from "./marketOffers.ts";
@@ -104,11 +107,15 @@ export const commands: readonly Command[] = [
   revenueClaimCommand,
   emissionShowCommand,
   emissionProposeCommand,
+  emissionDrawCommand,
+  emissionSuccessorCommand,
+  ...budgetCommands,
   ...signersCommands,
   validatorsConsentCommand,
   suspendCommand,
   posterProposeCommand,
   checkpointListCommand,
+  checkpointRollbackCommand,
   checkpointExportCommand,
   checkpointImportCommand,
   marketOffersCommand,
@@ -123,6 +130,7 @@ export const withoutDocument: ReadonlySet<string> = new Set(["worker", "coordina
 
 /** What the commands of two words have in common, by the first. */
 export const groupSummaries: Readonly<Record<string, string>> = {
+  budget: "what the holders let others spend from the treasury",
   capital: "shares that are sold for a model's capital token, an epoch at a time",
   code: "what authors of code are paid: grants, by maintainers or the holders",
   disputes: "roots that somebody disputes, and the holders' votes on them",

@@ -78,6 +78,7 @@ function waitingIn({ contracts, waiting, holdings }: Holdings): (readonly [what:
     ["unclaimed", waiting.unclaimed, contracts.rewards],
     ["in grants", waiting.inGrants, contracts.grants],
     ["in sale", waiting.inSale, contracts.sale],
+    ["in treasury", waiting.inTreasury, contracts.treasury],
   ] as const;
   return all.flatMap(([what, amount, contract]) =>
     amount === 0n || holdings.some(({ account }) => account === contract) ? [] : [[what, amount] as const],
@@ -112,6 +113,12 @@ function supplyLines(found: Holdings, nameOf: (holding: Holding) => string, colu
       [2, 3, 4],
     ),
     `at block ${block}, ${timeText(time)}`,
+    ...(found.founders === 0n
+      ? []
+      : wrap(
+          `Its founders were minted ${formatSharesExactly(found.founders)} shares when it was created, which CodeGrants pays them over time: "npx cotrain code list" shows each.`,
+          columns,
+        )),
   ];
 }
 
@@ -283,10 +290,11 @@ export const sharesCommand = defineCommand({
 });
 
 /** What `--json` has. */
-const documentOf = ({ block, time, supply, waiting, holdings }: Holdings) => ({
+const documentOf = ({ block, time, supply, waiting, founders, holdings }: Holdings) => ({
   block,
   time,
   supply,
   waiting,
+  founders,
   holdings,
 });

@@ -3,7 +3,15 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import { asDigest, asRunId, type RunId } from "@cotrain/sdk/protocol";
 import { formatEther } from "viem";
 
-import { UserError, countOf, formatBytes, RetryableError, systemClock, wrap } from "../../base/index.ts";
+import {
+  UserError,
+  countOf,
+  formatBytes,
+  formatSharesExactly,
+  RetryableError,
+  systemClock,
+  wrap,
+} from "../../base/index.ts";
 import { type ChainReader, openReader, type PostedHead } from "../../chain/index.ts";
 import {
   type BlobSource,
@@ -85,16 +93,29 @@ async function walk(subject: Subject, output: Output, imported?: ImportedModel):
   const { reader, runId, contractsFrom } = subject;
   const { chainId } = reader;
   const { modelId } = await reader.run(runId);
-  const [own, distributors] = await Promise.all([reader.modelContracts(modelId), reader.distributors()]);
+  const [own, distributors, founders] = await Promise.all([
+    reader.modelContracts(modelId),
+    reader.distributors(),
+    reader.founders(modelId),
+  ]);
   const contracts = shownContracts({ ...reader.contracts, ...own, ...distributors });
   if (!output.json && contractsFrom === "coordinator") output.result(undefined, warning(chainId, runId, contracts));
   const { reports, summary } = await findAll(subject, output);
   const judged = await judgeWalked(imported, subject, reports, summary);
   // Whoever finds something wrong may want to dispute the root that pays for it.
   const dispute = await reader.disputeCost(modelId).catch(() => null);
-  const facts = { runId, chainId, contractsFrom, contracts, dispute };
+  const facts = { runId, chainId, contractsFrom, contracts, founders, dispute };
   return tell({ ...judged, facts, summary, reports }, output);
 }
+
+/** What nobody worked for is told beside what was recomputed. */
+const foundersLines = ({ founders }: { readonly founders: bigint }): string[] =>
+  founders === 0n
+    ? []
+    : wrap(
+        `${formatSharesExactly(founders)} shares were minted for the founders when the model was created; "npx cotrain code list" shows whose they are.`,
+        columnsOf(process.stdout),
+      );
 
 /** What whoever finds something wrong can do about it. */
 const disputeLines = ({ dispute }: Walked["facts"], foundNothing: boolean): string[] =>
@@ -104,7 +125,10 @@ const disputeText = (bond: bigint): string =>
 
 interface Walked extends Judged {
   /** What was walked; with what a dispute costs, null where the chain does not say. */
-  readonly facts: { readonly dispute: Awaited<ReturnType<ChainReader["disputeCost"]>> | null };
+  readonly facts: {
+    readonly founders: bigint;
+    readonly dispute: Awaited<ReturnType<ChainReader["disputeCost"]>> | null;
+  };
   readonly summary: VerifySummary;
   readonly reports: readonly HeadReport[];
 }
@@ -119,6 +143,7 @@ function tell({ facts, summary, reports, model, away }: Walked, output: Output):
   if (output.json || !isEarly) {
     const lines = [
       ...linesOfSummary(summary),
+      ...foundersLines(facts),
       ...(model?.lines ?? []),
       ...disputeLines(facts, foundNothing),
       ...(away ? wrap(away.message, columnsOf(process.stdout)) : []),

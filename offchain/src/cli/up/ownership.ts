@@ -8,7 +8,7 @@ import { zeroAddress } from "viem";
 
 import { formatAddress, formatShares, timeText, UserError } from "../../base/index.ts";
 import { grantTo, type Prepared, purchaseOf, type TrainingSession } from "../../localnet/index.ts";
-import { commitOf, contractsWithShares, ofNewest, sharesAt } from "../../run/index.ts";
+import { commitOf, contractsWithShares, foundersAt, ofNewest, sharesAt } from "../../run/index.ts";
 import type { Summary } from "./summary.ts";
 
 const sumOf = (amounts: readonly bigint[]): bigint => amounts.reduce((sum, amount) => sum + amount, 0n);
@@ -40,12 +40,16 @@ export async function ownershipOf(prepared: Prepared, accounts: readonly string[
   const { connection, addresses, modelId } = prepared;
   const { call } = connection;
   const shares = asAddress(await call((client) => sharesOf(client, { addresses, modelId })));
-  const { rewards, grants, sale } = await contractsWithShares(connection, addresses);
+  const { rewards, grants, sale, treasury } = await contractsWithShares(connection, addresses, modelId);
+  const mintedForFounders = await foundersAt(connection, addresses, modelId);
   const asked = [rewards, grants, sale, ...accounts.map(asAddress)];
   return ofNewest(connection, async ({ number: block }) => {
     const { supply, balanceOf, votesOf } = await sharesAt({ connection, shares }, asked, block);
     const brought = (contract: Address) => broughtBy(prepared, shares, contract, block);
-    const [capital, code] = await Promise.all([brought(sale), brought(grants)]);
+    const [capital, granted, drawn] = await Promise.all([brought(sale), brought(grants), brought(treasury)]);
+    // Of what was burned none is told as the founders' while there is code that it may be.
+    const founders = granted < mintedForFounders ? granted : mintedForFounders;
+    const code = granted - founders;
     return {
       shares: {
         minted: supply.toString(),
@@ -54,9 +58,11 @@ export async function ownershipOf(prepared: Prepared, accounts: readonly string[
         inSale: balanceOf(sale).toString(),
         // What a node leaves out of the history is told as trained, so that all of it is told.
         origins: {
-          compute: (supply - capital - code).toString(),
+          compute: (supply - capital - granted - drawn).toString(),
           capital: capital.toString(),
           code: code.toString(),
+          ...(founders > 0n && { founders: founders.toString() }),
+          ...(drawn > 0n && { treasury: drawn.toString() }),
         },
       },
       holdingOf: (account) => ({ balance: balanceOf(asAddress(account)), votes: votesOf(asAddress(account)) }),

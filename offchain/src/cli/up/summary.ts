@@ -103,7 +103,14 @@ export const Summary = Type.Object({
     unclaimed: Text,
     inGrants: Text,
     inSale: Text,
-    origins: Type.Object({ compute: Text, capital: Text, code: Text }),
+    /** The last two are left out where nothing was minted for them. */
+    origins: Type.Object({
+      compute: Text,
+      capital: Text,
+      code: Text,
+      founders: Type.Optional(Text),
+      treasury: Type.Optional(Text),
+    }),
   }),
   /** What this machine's buyer paid, in the smallest units of the token, and the shares that it got for it, in wei: 0 until then. */
   capital: Nullable(
@@ -267,6 +274,10 @@ function partRows(kind: string, all: bigint, known: bigint | null, what: string)
   return [[kind, all - rest, what], ...(rest > 0n ? [[`other ${kind}`, rest, ""] as const] : [])];
 }
 
+/** A row where something was minted for it. */
+const wholeRow = (kind: string, wei: string | undefined, what: string) =>
+  wei === undefined ? [] : [[kind, BigInt(wei), what] as const];
+
 /** How shares came about, by kind of contribution; what each adds up to is all of them. */
 function originLines({ shares, capital, noCapital, code, noCode, noVote }: Summary, paint: Output["paint"]): string[] {
   const supply = BigInt(shares.minted);
@@ -279,6 +290,8 @@ function originLines({ shares, capital, noCapital, code, noCode, noVote }: Summa
     ["training", BigInt(origins.compute), "for rounds that count"] as const,
     ...partRows("capital", BigInt(origins.capital), capital && BigInt(capital.shares), bought),
     ...partRows("code", BigInt(origins.code), code && BigInt(code.amount), granted),
+    ...wholeRow("founders", origins.founders, "when the model was created"),
+    ...wholeRow("treasury", origins.treasury, "drawn by the holders"),
   ].map(([kind, wei, what]) => [kind, formatShares(wei), formatPercent(wei, supply), what]);
   const lines = table([["from", "shares", "of all", ""], ...rows], [1, 2]);
   return indent([

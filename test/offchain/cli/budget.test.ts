@@ -1,0 +1,177 @@
+/** `cotrain budget` and what holders decide about the treasury, on a real node: opened, spent in the open, ended at once. */
+import { codeGrantsOf, distributorFor, sharesOf, timelockOf, totalSupply } from "@cotrain/sdk/actions";
+import { type Hex, rewardKind } from "@cotrain/sdk/protocol";
+import { encodeFunctionData, erc20Abi, getAddress, parseAbi } from "viem";
+import { describe, expect, test } from "vitest";
+
+import { accountOf } from "../chain/world.ts";
+import { execute, type ShownCall, staged, told } from "./staged.ts";
+import { cotrainHere, refusal, verdictOf } from "./support.ts";
+
+const stage = staged(["renter", "stranger"]);
+const { by, asHolders } = stage;
+const renter = accountOf("renter").address;
+const at = () => ["--state", stage.state];
+
+interface Shown {
+  readonly title: string;
+  readonly call: ShownCall & { readonly words: string };
+  readonly before?: readonly ShownCall[];
+}
+
+/** What the holders are asked, as if they had accepted it. */
+async function decided(...words: readonly string[]): Promise<Shown> {
+  const shown = await told<Shown>(...words, ...at(), "--dry-run");
+  await asHolders(async (timelock) => {
+    for (const call of [...(shown.before ?? []), shown.call]) await execute(stage.client, timelock, call);
+  });
+  return shown;
+}
+
+/** The treasury has so much of the test dollar. */
+async function funded(amount: bigint): Promise<Hex> {
+  const { testDollar: address, contracts: addresses, modelId } = stage.world;
+  const timelock = await timelockOf(stage.client, { addresses, modelId });
+  await asHolders((account) =>
+    stage.client.sendUnsignedTransaction({
+      from: account,
+      to: address,
+      data: encodeFunctionData({
+        abi: parseAbi(["function mint(address to, uint256 amount)"]),
+        functionName: "mint",
+        args: [timelock, amount],
+      }),
+      gas: 1_000_000n,
+    }),
+  );
+  await stage.client.mine({ blocks: 1 });
+  return timelock;
+}
+
+const opened = (...more: readonly string[]) =>
+  decided(
+    "budget",
+    "propose",
+    "--recipient",
+    renter,
+    "--token",
+    stage.world.testDollar,
+    "--per-epoch",
+    "100",
+    "--within",
+    "30d",
+    "--purpose",
+    "GPUs of the spring",
+    ...more,
+  );
+const spend = (name: string, amount: string, memo = "invoice 12") =>
+  cotrainHere(["budget", "spend", "1", ...at(), ...by(name), "--amount", amount, "--memo", memo]);
+const dollars = (account: Hex) =>
+  stage.client.readContract({
+    address: stage.world.testDollar,
+    abi: erc20Abi,
+    functionName: "balanceOf",
+    args: [account],
+  });
+
+/** What a call of ERC-20 approve allows. */
+const allowed = ({ data }: ShownCall): bigint => BigInt(`0x${data.slice(74)}`);
+
+describe("a budget", () => {
+  test("is opened by the holders, spent in the open, and bounded in each epoch", async () => {
+    const timelock = await funded(1_000_000_000n);
+    expect(await told("budget", "list", ...at())).toEqual([]);
+    const { title, call } = await opened();
+    expect(title).toContain(`budget opened: ${getAddress(renter)} may spend 100 TESTUSD an epoch until`);
+    expect(call.words).toContain("The treasury lets ComputeBudget pay at most");
+    expect(call.words).toContain("ComputeBudget lets");
+    expect(call.words).toContain('for "GPUs of the spring".');
+
+    expect(await spend("renter", "60")).toMatchObject({ code: 0, stderr: "" });
+    expect(await dollars(renter)).toBe(60_000_000n);
+    expect(await dollars(timelock)).toBe(940_000_000n);
+    const [budget] = await told<object[]>("budget", "list", ...at());
+    expect(budget).toMatchObject({ id: "1", recipient: renter, perEpoch: "100000000", spent: "60000000" });
+
+    const { stdout } = await cotrainHere(["budget", "show", "1", ...at()]);
+    expect(stdout).toMatch(/^for +GPUs of the spring$/m);
+    expect(stdout).toContain("invoice 12");
+    const { stdout: list } = await cotrainHere(["budget", "list", ...at()]);
+    expect(list).toContain("100 TESTUSD");
+  });
+
+  test("pays nobody else, no more than it has, and nothing once it was ended", async () => {
+    await funded(1_000_000_000n);
+    await opened();
+    expect(verdictOf(await spend("stranger", "1"))).toEqual(
+      refusal(1, `Budget 1 is ${getAddress(renter)}'s to spend: name that wallet with --wallet.`),
+    );
+    expect((await spend("renter", "100.000001")).stderr).toContain("leaves 100000000");
+    const { title } = await decided("budget", "revoke", "1");
+    expect(title).toBe(`budget 1 of ${getAddress(renter)} ended at once`);
+    expect((await spend("renter", "1")).stderr).toContain("Budget 1 was ended by the holders");
+    expect(await dollars(renter)).toBe(0n);
+    expect(verdictOf(await cotrainHere(["budget", "revoke", "1", ...at(), "--dry-run"]))).toEqual(
+      refusal(1, "All that is asked for is in force: name another value."),
+    );
+  });
+
+  test("of two of one token the second lets no less be paid than both may", async () => {
+    await funded(1_000_000_000n);
+    const { before: [first] = [] } = await opened();
+    const { before: [second] = [] } = await opened();
+    expect(allowed(second!)).toBeGreaterThanOrEqual(2n * allowed(first!) - 200_000_000n);
+  });
+
+  test.each([
+    ["another number", ["budget", "show", "7"], "This model has no budget 7"],
+    [
+      "no number",
+      ["budget", "show", "first"],
+      'A budget is named by its number, as "npx cotrain budget list" shows it',
+    ],
+    ["no terms", ["budget", "propose"], "A budget needs --recipient, --token, --per-epoch and --purpose."],
+    ["no memo", ["budget", "spend", "1"], "A payment needs --amount and --memo."],
+    ["no amount", ["emission", "draw"], "Say how many shares with --amount."],
+    [
+      "no kind",
+      ["emission", "successor", "treasury", renter],
+      "A successor is named for one of compute, code, capital",
+    ],
+    ["no address", ["emission", "successor", "code", "0x12"], "A contract is named by its address"],
+  ])("is refused of %s", async (_, words, sentence) => {
+    expect((await cotrainHere([...words, ...at()])).stderr).toContain(sentence);
+  });
+});
+
+test("the holders draw the treasury's part of the emission, and no more than there is", async () => {
+  const { contracts: addresses, modelId } = stage.world;
+  const shares = await sharesOf(stage.client, { addresses, modelId });
+  const before = await totalSupply(stage.client, { shares });
+  const { title, call } = await decided("emission", "draw", "--amount", "12.5");
+  expect(title).toBe("treasury: 12.5 shares drawn of its part of the emission");
+  expect(call.words).toContain("Emission mints 12.5 shares of the treasury's part of the present budgets");
+  expect(await totalSupply(stage.client, { shares })).toBe(before + 12_500_000_000_000_000_000n);
+  const { waiting } = await told<{ waiting: { inTreasury: string } }>("shares", "--address", renter, ...at());
+  expect(waiting.inTreasury).toBe("12500000000000000000");
+  const { stderr } = await cotrainHere(["emission", "draw", "--amount", "99999999", ...at(), "--dry-run"]);
+  expect(stderr).toContain("that the epochs still allow");
+});
+
+test("the holders name who mints a kind after fourteen days", async () => {
+  const { contracts: addresses, modelId } = stage.world;
+  const kind = rewardKind.code;
+  const grants = await codeGrantsOf(stage.client, { addresses });
+  const { title, call } = await decided("emission", "successor", "code", stage.world.testDollar);
+  expect(title).toBe(
+    `contract that mints for code, 14 days later: ${getAddress(grants)} → ${getAddress(stage.world.testDollar)}`,
+  );
+  expect(call.words).toContain("alone mint what code is paid in this model, 14 days after this is carried out");
+  const { stdout } = await cotrainHere(["emission", "show", ...at()]);
+  expect(stdout).toContain(`minted by ${getAddress(stage.world.testDollar)} from`);
+  expect(await distributorFor(stage.client, { addresses, modelId, kind })).toBe(grants);
+  const { timestamp } = await stage.client.getBlock();
+  await stage.client.setNextBlockTimestamp({ timestamp: timestamp + 14n * 86_400n });
+  await stage.client.mine({ blocks: 1 });
+  expect(await distributorFor(stage.client, { addresses, modelId, kind })).toBe(getAddress(stage.world.testDollar));
+});

@@ -1,0 +1,81 @@
+/** `cotrain checkpoint rollback` on a real node: what the holders are asked, and that the run goes back. */
+import { headOf, postHead } from "@cotrain/sdk/actions";
+import type { Hex } from "@cotrain/sdk/protocol";
+import { keccak256, stringToHex } from "viem";
+import { expect, test } from "vitest";
+
+import { standingHeads } from "../../../offchain/src/run/index.ts";
+import { poster } from "../chain/world.ts";
+import { execute, type ShownCall, staged, told } from "./staged.ts";
+import { cotrainHere } from "./support.ts";
+
+const stage = staged([]);
+const at = () => ["--state", stage.state];
+const digest = (text: string): Hex => keccak256(stringToHex(text));
+
+/** Posts heads of these checkpoints, one round each. @returns the last */
+async function posted(...checkpoints: readonly string[]): Promise<Hex> {
+  const { contracts: addresses, runId } = stage.world;
+  for (const text of checkpoints) {
+    const { head, round } = await headOf(stage.client, { addresses, runId });
+    await postHead.sync(stage.client, {
+      addresses,
+      account: poster,
+      pollingInterval: 20,
+      runId,
+      parentHead: head,
+      round: round + 1n,
+      paramsVersion: 1,
+      checkpointDigest: digest(text),
+      receiptsRoot: digest(`${text}'s receipts`),
+    });
+  }
+  return (await headOf(stage.client, { addresses, runId })).head;
+}
+
+interface Shown {
+  readonly title: string;
+  readonly call: ShownCall & { readonly words: string };
+}
+const proposed = (round: number) => told<Shown>("checkpoint", "rollback", String(round), ...at(), "--dry-run");
+
+test("a run goes back to a checkpoint that stands, and again", async () => {
+  const { contracts: addresses, runId } = stage.world;
+  const falseHead = await posted("one", "two", "false");
+  const { title, call } = await proposed(1);
+  expect(title).toBe(`rollback: from checkpoint 3, head ${falseHead}, to checkpoint 1, ${digest("one")}`);
+  expect(call.words).toBe(
+    `CheckpointRegistry has this run go back from head ${falseHead} to 1 completed rounds and on from checkpoint ${digest("one")}; once another head follows, it does nothing.`,
+  );
+  await stage.asHolders((timelock) => execute(stage.client, timelock, call));
+  expect(await headOf(stage.client, { addresses, runId })).toMatchObject({ round: 1n, sequence: 4n });
+
+  // What was rolled back is nothing to go back to.
+  await posted("two, truly", "three");
+  const again = await proposed(2);
+  expect(again.title).toContain(`to checkpoint 2, ${digest("two, truly")}`);
+});
+
+test("once another head follows it does nothing", async () => {
+  await posted("one", "two");
+  const { call } = await proposed(1);
+  await posted("three");
+  await expect(stage.asHolders((timelock) => execute(stage.client, timelock, call))).rejects.toThrow(
+    /reverted|StaleParent|success/,
+  );
+});
+
+test.each([
+  ["the newest", "2", "The run stands at checkpoint 2, and goes back to one before it that it has"],
+  ["no number", "first", "A checkpoint is named by the number of completed rounds"],
+])("is refused of %s", async (_, round, sentence) => {
+  await posted("one", "two");
+  expect((await cotrainHere(["checkpoint", "rollback", round, ...at(), "--dry-run"])).stderr).toContain(sentence);
+});
+
+test("of each round the last head stands, and none that was rolled back", () => {
+  const heads = [0, 1, 2, 3, 1, 2, 0, 1].map((round, sequence) => ({ round, sequence }));
+  expect(standingHeads(heads.slice(0, 6)).map(({ sequence }) => sequence)).toEqual([0, 4, 5]);
+  expect(standingHeads(heads).map(({ sequence }) => sequence)).toEqual([6, 7]);
+  expect(standingHeads([])).toEqual([]);
+});

@@ -1,0 +1,54 @@
+/** Defences of what holders decide about the treasury, founders' shares and rollbacks. */
+import type { Breakage } from "./breakage.ts";
+
+export const treasury: readonly Breakage[] = [
+  {
+    name: "a founder's shares are told as paid for a commit",
+    file: "offchain/src/run/grants.ts",
+    text: "BigInt(terms.commit) === 0n;",
+    instead: "BigInt(terms.commit) === 1n;",
+    tests: ["test/offchain/cli/founders.test.ts"],
+  },
+  {
+    name: "founders' shares take the first year's epochs their budget",
+    file: "offchain/src/localnet/founders.ts",
+    text: "yearlyCap: model.yearlyCap + minted",
+    instead: "yearlyCap: model.yearlyCap + 0n * minted",
+    tests: ["test/offchain/cli/founders.test.ts"],
+  },
+  {
+    name: "a founder is named twice",
+    file: "offchain/src/localnet/founders.ts",
+    text: "if (new Set(list.map(({ account }) => account)).size < list.length)",
+    instead: "if (list.length < 0)",
+    tests: ["test/offchain/cli/founders.test.ts"],
+  },
+  {
+    name: "a second budget of a token takes the first one's allowance",
+    file: "offchain/src/cli/commands/budget.ts",
+    text: "const allowed = allowance + perEpoch * epochs > most ? most : allowance + perEpoch * epochs;",
+    instead: "const allowed = allowance > most ? most : perEpoch * epochs;",
+    tests: ["test/offchain/cli/budget.test.ts"],
+  },
+  {
+    name: "a treasury's draw is told as any call",
+    file: "offchain/src/run/budgetWords.ts",
+    text: "if (Number(kind) !== rewardKind.treasury) return undefined;",
+    instead: "if (Number(kind) !== 0) return undefined;",
+    tests: ["test/offchain/cli/budget.test.ts"],
+  },
+  {
+    name: "holders are asked to go back to a checkpoint that was rolled back",
+    file: "offchain/src/run/standingHeads.ts",
+    text: "standing.at(-1)!.round >= head.round",
+    instead: "standing.at(-1)!.round < 0",
+    tests: ["test/offchain/cli/checkpointRollback.test.ts"],
+  },
+  {
+    name: "a coordinator goes on from a head that was rolled back",
+    file: "offchain/src/coordinator/chainWatch.ts",
+    text: "if (sequence > round)",
+    instead: "if (sequence < round)",
+    tests: ["test/offchain/coordinator/chainWatch.test.ts"],
+  },
+];
