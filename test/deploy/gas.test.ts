@@ -42,13 +42,13 @@ import {
   sha256,
   stringToHex,
   zeroAddress,
-  zeroHash,
 } from "viem";
 import { mnemonicToAccount, privateKeyToAccount } from "viem/accounts";
 import { describe, expect, it } from "vitest";
 import { loadArtifact } from "../../deploy/artifacts.ts";
 import { type ContractName, deploy, ensureBuilt, profileFor } from "../../deploy/deployment.ts";
 import { compiler } from "../../hardhat.config.ts";
+import { measureMoney } from "./gasOfMoney.ts";
 import { measureTreasury } from "./gasOfTreasury.ts";
 
 const table = new URL("../contracts/gas.json", import.meta.url);
@@ -70,6 +70,7 @@ const contracts = [
   "RevenueDeposits",
   "StakeManager",
   "Bootstrap",
+  "ComputeBudget",
   "DeterministicDeployer",
 ] as const satisfies readonly ContractName[];
 
@@ -423,90 +424,20 @@ async function measure(): Promise<Record<string, number>> {
   const burn = [modelId, [grantIdOf(second)]];
   row("burn what is voided, 1 grant", await send(2, codeGrants, "CodeGrants", "burnVoided", burn));
 
-  // Of the model that sells shares. Each buyer has dollars and an allowance beforehand, and one of them some already.
-  const sellingId = idOf(selling, hash("selling"));
-  const dollars = 100_000_000n;
-  for (const buyer of [4, 5, 6]) {
-    await send(buyer, testDollar!, "TestDollar", "mint", [accounts[buyer]!.address, dollars]);
-    await send(buyer, testDollar!, "TestDollar", "approve", [capitalSale, 2n ** 256n - 1n]);
-  }
-  const epochOf = async (time: bigint) =>
-    (await read(addresses.emission, "Emission", "epochOf", [sellingId, Number(time)])) as bigint;
-  const epoch = (await epochOf(await now())) + 1n;
-  const endOf = async (of: bigint) =>
-    BigInt((await read(addresses.emission, "Emission", "epochEnd", [sellingId, of])) as number);
-  const deposit = async (buyer: number, of: bigint, amount: bigint) =>
-    send(buyer, capitalSale, "CapitalSale", "deposit", [sellingId, of, accounts[buyer]!.address, amount]);
-  await at(await endOf(epoch - 1n));
-  row("deposit of capital, first of an epoch", await deposit(4, epoch, 1_000_000n));
-  row("deposit of capital, another account's", await deposit(5, epoch, 1_000_000n));
-  row("deposit of capital, the same account's", await deposit(5, epoch, 1_000_000n));
-  await at(await endOf(epoch));
-  await deposit(6, epoch + 1n, 10n);
-  row("settle a sale", await send(2, capitalSale, "CapitalSale", "settle", [sellingId]));
-  for (const [buyer, when] of [
-    [4, "first"],
-    [5, "later"],
-  ] as const)
-    row(
-      `claim what was bought, undelegated, ${when}`,
-      await send(buyer, capitalSale, "CapitalSale", "claim", [sellingId, epoch, accounts[buyer]!.address]),
-    );
-  await at(await endOf(epoch + 1n));
-  row(
-    "refund a deposit",
-    await send(6, capitalSale, "CapitalSale", "refund", [sellingId, epoch + 1n, accounts[6]!.address, 10n]),
-  );
-
-  // Its revenue: two deposits of one customer, and a root of 1,024 leaves for each.
-  await send(4, testDollar!, "TestDollar", "approve", [revenueDeposits, 2n ** 256n - 1n]);
-  let rootBefore: Hex = zeroHash;
-  for (const [count, when] of (["first", "later"] as const).entries()) {
-    const index = count + 1;
-    row(
-      `deposit of revenue, ${when}`,
-      await send(4, revenueDeposits, "RevenueDeposits", "deposit", [sellingId, 1_000_000n]),
-    );
-    const toEpoch = await epochOf(await now());
-    const end = await endOf(toEpoch);
-    const tree = rewardTree({ modelId: sellingId, index, kind: 5 }, [
-      ...accounts.slice(2, 6).map(({ address }) => ({ account: address, amount: 100n })),
-      ...strangers.map((account) => ({ account, amount: 10n })),
-    ]);
-    const through =
-      count === 0
-        ? 0n
-        : ((await read(addresses.computeRewards, "ComputeRewards", "newest", [sellingId, 5])) as [bigint, bigint])[1];
-    const attestation: Attestation = {
-      kind: 5,
-      modelId: sellingId,
-      index: BigInt(index),
-      fromEpoch: through + 1n,
-      toEpoch,
-      runId: asRunId(zeroHash),
-      head: asHead(zeroHash),
-      epochDigest: asDigest(hash(`revenue ${index}`)),
-      previousRoot: rootBefore,
-      root: tree.root,
-      total: tree.total,
-      setVersion: 1,
-      blockNumber: 20_000_000n,
-      blockHash: hash("block"),
-      deadline: end + BigInt(model.postingDelay),
-    };
-    const data = typedDataOf(domainFor(31337, addresses.computeRewards), "Attestation", attestation);
-    const signatures = concatHex(await Promise.all(validators.slice(0, 5).map((each) => each.signTypedData(data))));
-    const call = async (functionName: string, args: readonly unknown[]) =>
-      send(2, addresses.computeRewards, "ComputeRewards", functionName, args);
-    await at(end + 1n);
-    row(`post root of revenue, 5 of 7, ${when}`, await call("postRoot", [attestation, signatures]));
-    await at(end + 1n + BigInt(model.window));
-    row(`activate root of revenue, ${when}`, await call("activate", [attestation]));
-    const { address } = accounts[5]!;
-    const leaf = { index: BigInt(index), ...tree.proofOf(address)! };
-    row(`claim revenue, depth 10, ${when}`, await call("claim", [sellingId, 5, address, leaf]));
-    rootBefore = tree.root;
-  }
+  const sold = { capitalSale, revenueDeposits, testDollar: testDollar!, ...addresses };
+  await measureMoney({
+    contracts: sold,
+    modelId: idOf(selling, hash("selling")),
+    accounts,
+    strangers,
+    model,
+    validators,
+    send,
+    read,
+    row,
+    at,
+    now,
+  });
 
   // Stake of a worker (account 6) and of a validator.
   const worker = accounts[6]!;

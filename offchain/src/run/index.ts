@@ -49,6 +49,7 @@ export { type Recipe, recipeKeys, recipeOf, type RecipeRequest, requestBeside, r
 export * from "./remote.ts";
 export { claimLeaves, earningsOf, ensureDelegate, lacksVotes, takeUpVotes } from "./claims.ts";
 export { type ActiveRewards, activeRewards, keyOfRoot, type KnownRewards, knownRewards, rootsUpTo } from "./rewards.ts";
+export * from "./shareEvents.ts";
 export * from "./shares.ts";
 export * from "./sharesAt.ts";
 export * from "./suspension.ts";

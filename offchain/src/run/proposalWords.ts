@@ -31,7 +31,7 @@ import { budgetText } from "./emissionWords.ts";
 import { commitOf } from "./grants.ts";
 import { bondText, slashText } from "./penaltyWords.ts";
 import { modelText, saleText } from "./saleWords.ts";
-import { MOST_SIGNERS, type SignerRole, signerRoles } from "./signers.ts";
+import { absentText, signersText } from "./signerWords.ts";
 
 /** Whose run and model it is about. */
 export interface WordsPlace {
@@ -160,10 +160,6 @@ function shownCall(
 const runText = (place: WordsPlace, id: unknown): string =>
   String(id).toLowerCase() === place.runId.toLowerCase() ? "this run" : `another run, ${String(id)},`;
 
-/** What replaces something that is not there yet tells nothing by what it changes: another call may come between. */
-const absentText = (newest: number): string =>
-  `, which it does not have now${newest > 0 ? ` (the newest is ${newest})` : ""}`;
-
 async function paramsText(place: WordsPlace, [id, replaces, given]: readonly unknown[]): Promise<string> {
   const { connection, addresses } = place;
   const runId = id as Hex;
@@ -185,40 +181,6 @@ async function paramsText(place: WordsPlace, [id, replaces, given]: readonly unk
   const before = await connection.call((client) => paramsOf(client, { addresses, runId, version }));
   const change = parametersChange(before, params);
   return `${words}: ${change === "" ? "all stay as they are" : change}. ${all}`;
-}
-
-function membersText(members: readonly Address[]): string {
-  if (members.length === 0) return "nobody";
-  const more = members.length - MOST_SIGNERS;
-  const shown = members.slice(0, MOST_SIGNERS).join(", ");
-  return more > 0 ? `${shown} and ${more} further, more than a set may have` : shown;
-}
-
-async function signersText(
-  role: SignerRole,
-  place: WordsPlace,
-  [id, replaces, members, needed]: readonly unknown[],
-): Promise<string> {
-  const { connection, addresses } = place;
-  const [modelId, version, after] = [id as Hex, Number(replaces), members as readonly Address[]];
-  const { newest, before } = await connection.call(async (client) => {
-    const newest = await signerRoles[role].newest(client, { addresses, modelId });
-    let before: { readonly validators: readonly Address[]; readonly threshold: number } | undefined;
-    if (version >= 1 && version <= newest) before = await signerRoles[role].of(client, { addresses, modelId, version });
-    return { newest, before };
-  });
-  const model = await modelText(place, modelId);
-  const threshold = `${Number(needed)} of ${after.length}`;
-  if (role === "maintainers" && version === 0 && newest === 0)
-    return `ValidatorSet chooses the first maintainers of ${model}: ${membersText(after)}; ${threshold} must sign.`;
-  const words = `ValidatorSet chooses ${role} of ${model} in the place of set ${version}`;
-  // Always, since who they are is the node's word: whom it says to be there before stands here.
-  const all = `Whoever they are before, these would be: ${membersText(after)}; ${threshold} must sign.`;
-  if (!before) return `${words}${absentText(newest)}. ${all}`;
-  const [old, next] = [new Set(before.validators), new Set(after)];
-  const come = after.filter((member) => !old.has(member));
-  const gone = before.validators.filter((member) => !next.has(member));
-  return `${words}: coming ${membersText(come)}; going ${membersText(gone)}; it was ${before.threshold} of ${before.validators.length} who must sign. ${all}`;
 }
 
 /** A URL of more than 256 bytes is refused by the contract, however much of it is shown. */

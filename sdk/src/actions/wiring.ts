@@ -232,11 +232,10 @@ async function askedOf(
   }: DeploymentWiringArgs,
 ) {
   const args = { addresses, ...options };
-  const { code, capital } = rewardKind;
   return {
     options,
-    grants: codeGrants ?? (await distributorOf(client, args, code)),
-    sale: capitalSale ?? (await distributorOf(client, args, capital)),
+    grants: codeGrants ?? (await distributorOf(client, args, rewardKind.code)),
+    sale: capitalSale ?? (await distributorOf(client, args, rewardKind.capital)),
     stakes: stakeManager ?? (await namedByRegistry(client, args, "stakeManager")),
     young: bootstrap ?? (await namedByRewards(client, args, "bootstrap")),
     revenue: revenueDeposits ?? (await namedByRewards(client, args, "revenueDeposits")),

@@ -83,7 +83,7 @@ describe("the estimate", () => {
       }),
     );
     expect(formatCoins(27_512_345_000_000_000n)).toBe("0.02752");
-    expect(estimateCost(10n ** 9n, FIRST_START_GAS)).toBe(51_250_000_000_000_000n);
+    expect(estimateCost(10n ** 9n, FIRST_START_GAS)).toBe(52_500_000_000_000_000n);
   });
 
   test("leaves what the next start takes, wherever this one begins, and asks for nothing more where it goes on", () => {
@@ -180,31 +180,31 @@ describe("the sum that was named once", () => {
   test("is the same whatever gas costs at the next start, and enough where that is at most a quarter more", async () => {
     const { chain, start, kept } = await openChain();
     const named = await start();
-    expect(named).toMatch(asked("0.05125"));
+    expect(named).toMatch(asked("0.0525"));
     for (const price of [5n * 10n ** 8n, 12n * 10n ** 8n, 10n ** 9n]) {
       chain.price = price;
-      expect(await start()).toMatch(asked("0.05125"));
+      expect(await start()).toMatch(asked("0.0525"));
     }
     chain.price = 5n * 10n ** 8n;
-    expect(await start()).toContain("costs about 0.05125, as was said before: send");
+    expect(await start()).toContain("costs about 0.0525, as was said before: send");
     chain.price = (10n ** 9n * 5n) / 4n;
-    chain.balance = 5_125n * 10n ** 13n;
+    chain.balance = 5_250n * 10n ** 13n;
     expect(await start()).toBeUndefined();
     // Once it was there, what the next start takes is counted anew.
     expect(await kept()).toEqual([]);
     chain.balance = 0n;
-    expect(await start()).toMatch(asked("0.06407"));
+    expect(await start()).toMatch(asked("0.06563"));
   });
 
   test("is the missing rest where gas costs more by now, with the reason, and then stays the same again", async () => {
     const { chain, start } = await openChain();
     await start();
-    Object.assign(chain, { price: 2n * 10n ** 9n, balance: 5_125n * 10n ** 13n });
+    Object.assign(chain, { price: 2n * 10n ** 9n, balance: 5_250n * 10n ** 13n });
     expect(await start()).toContain(
-      "costs about 0.1025 at the present price of gas, which has risen since 0.05125 was named: send at least the missing 0.05125, then",
+      "costs about 0.105 at the present price of gas, which has risen since 0.0525 was named: send at least the missing 0.0525, then",
     );
     chain.price += 10n ** 8n;
-    expect(await start()).toMatch(asked("0.05125"));
+    expect(await start()).toMatch(asked("0.0525"));
     chain.balance *= 2n;
     expect(await start()).toBeUndefined();
   });
@@ -212,7 +212,7 @@ describe("the sum that was named once", () => {
   test("need not be there as a whole where gas costs less by now", async () => {
     const { chain, start } = await openChain();
     await start();
-    Object.assign(chain, { price: 4n * 10n ** 8n, balance: 205n * 10n ** 14n });
+    Object.assign(chain, { price: 4n * 10n ** 8n, balance: 210n * 10n ** 14n });
     expect(await start()).toBeUndefined();
   });
 
@@ -220,28 +220,28 @@ describe("the sum that was named once", () => {
     const { chain, start } = await openChain();
     await start();
     chain.price = 10n ** 15n;
-    expect(await start()).toContain("which has risen since 0.05125 was named: send at least the missing 51250, then");
-    expect(await start()).toContain("costs about 51250 at the present price of gas: send at least 51250, then");
+    expect(await start()).toContain("which has risen since 0.0525 was named: send at least the missing 52500, then");
+    expect(await start()).toContain("costs about 52500 at the present price of gas: send at least 52500, then");
     chain.price = 11n * 10n ** 8n;
     expect(await start()).toContain(
-      "costs about 0.05638 at the present price of gas, which has fallen since 51250 was named: send at least 0.05638, then",
+      "costs about 0.05775 at the present price of gas, which has fallen since 52500 was named: send at least 0.05775, then",
     );
     // From then on that is the sum.
     chain.price = 9n * 10n ** 8n;
-    expect(await start()).toContain("costs about 0.05638, as was said before: send at least 0.05638, then");
+    expect(await start()).toContain("costs about 0.05775, as was said before: send at least 0.05775, then");
   });
 
   test("settles at the highest where the price of gas goes up and down fourfold", async () => {
     const { chain, start } = await openChain();
     await start();
     chain.price = 4n * 10n ** 9n;
-    expect(await start()).toContain("which has risen since 0.05125 was named: send at least the missing 0.205, then");
+    expect(await start()).toContain("which has risen since 0.0525 was named: send at least the missing 0.21, then");
     for (const price of [10n ** 9n, 4n * 10n ** 9n, 2n * 10n ** 9n, 10n ** 9n]) {
       chain.price = price;
-      expect(await start()).toMatch(asked("0.205"));
+      expect(await start()).toMatch(asked("0.21"));
     }
     chain.price = 10n ** 9n - 1n;
-    expect(await start()).toContain("which has fallen since 0.205 was named: send at least 0.05125, then");
+    expect(await start()).toContain("which has fallen since 0.21 was named: send at least 0.0525, then");
   });
 
   test("is of no price that a chain cannot have", async () => {
@@ -252,7 +252,7 @@ describe("the sum that was named once", () => {
     chain.price = 2n ** 128n;
     expect(await start()).toContain("at the present price of gas: send at least");
     chain.price = 10n ** 9n;
-    expect(await start()).toMatch(asked("0.05125"));
+    expect(await start()).toMatch(asked("0.0525"));
   });
 
   test("is of one wallet, and of a first start or of a session", async () => {
@@ -296,8 +296,8 @@ const unbuilt = (): Promise<never> => Promise.reject(new Error("not compiled"));
 describe("a first start that stopped halfway", () => {
   test("asks for nothing more once its contracts are there, also where the state is a fresh one", async () => {
     const { chain, kept, deployUntil, startAgain } = await openDeploying();
-    expect(await startAgain()).toMatch(asked("0.05125"));
-    chain.balance = 5_125n * 10n ** 13n;
+    expect(await startAgain()).toMatch(asked("0.0525"));
+    chain.balance = 5_250n * 10n ** 13n;
     expect(await startAgain()).toBeUndefined();
     await deployUntil(Infinity);
     chain.balance = 125n * 10n ** 14n;
@@ -327,7 +327,7 @@ describe("a first start that stopped halfway", () => {
 
   test("counts what is there by compiled contracts; who has sent nothing is told without them", async () => {
     const { deployUntil, startAgain } = await openDeploying();
-    expect(await startAgain(false, unbuilt)).toMatch(asked("0.05125"));
+    expect(await startAgain(false, unbuilt)).toMatch(asked("0.0525"));
     await deployUntil(Infinity);
     expect(await startAgain(false, unbuilt)).toBe("not compiled");
     expect(await startAgain()).toMatch(asked("0.009375"));
