@@ -15,12 +15,16 @@ const time = (seconds: number): string => {
   return seconds === DAY ? "1 day" : `${seconds / DAY} days`;
 };
 const count = (wei: bigint): string => Number(formatEther(wei)).toLocaleString("en-US");
-const shares = (wei: bigint): string => `${count(wei)} ${wei === 10n ** 18n ? "share" : "shares"}`;
+const shares = (wei: bigint): string => {
+  if (wei === 0n) return "none";
+  return `${count(wei)} ${wei === 10n ** 18n ? "share" : "shares"}`;
+};
 
 const settings: Readonly<Record<string, (model: Profile["model"]) => string>> = {
   epoch: ({ epochLength }) => time(epochLength),
   "shares an epoch": ({ epochBudget }) => count(epochBudget),
   "for compute, code, capital, treasury": ({ bps }) => bps.map((part) => `${part / 100}%`).join(", "),
+  "founders' shares": ({ founders }) => shares(founders.list.reduce((sum, { amount }) => sum + amount, 0n)),
   "window of a root": ({ window }) => time(window),
   "voting delay": ({ governor }) => time(governor.votingDelay),
   "voting period": ({ governor }) => time(governor.votingPeriod),

@@ -9,6 +9,7 @@ import {
   type Call,
   claimGrant,
   disputeOutcome,
+  drawTreasury,
   quorumAt,
   ruleDispute,
   setBudget,
@@ -285,12 +286,12 @@ export async function founderRefuses(economy: Economy): Promise<Finding> {
   });
 }
 
-/** All that may be granted for code when a vote that begins now is carried out. */
-function codeLeft(economy: Economy): Promise<bigint> {
+/** All of a kind that may be minted at once when a vote that begins now is carried out. */
+function leftFor(economy: Economy, kind: number): Promise<bigint> {
   const { chain, modelId } = economy;
   const to = BigInt(epochOf(economy));
   const asOf = chain.now() + 9 * DAY;
-  return authorisable(chain.client, { addresses: chain.addresses, modelId, kind: rewardKind.code, from: 1n, to, asOf });
+  return authorisable(chain.client, { addresses: chain.addresses, modelId, kind, from: 1n, to, asOf });
 }
 
 /** Whether a proposal was carried out; false where its vote did not pass. */
@@ -307,7 +308,7 @@ async function passes(economy: Economy, calls: readonly Pick<Call, "to" | "data"
 /** Votes for a grant of all code budgets to the renter of votes; it is fetched at once. */
 async function grab(economy: Economy, others: readonly Pick<Call, "to" | "data">[], against: readonly Actor[]) {
   const { chain, modelId } = economy;
-  const grant = grantOf(economy, thief.address, await codeLeft(economy));
+  const grant = grantOf(economy, thief.address, await leftFor(economy, rewardKind.code));
   const passed = await passes(
     economy,
     [grantCall(economy, grant), ...others],
@@ -320,13 +321,20 @@ async function grab(economy: Economy, others: readonly Pick<Call, "to" | "data">
   return passed;
 }
 
-/** Rented votes grant their renter all code budgets and send it the treasury. @param honestBps who votes against it */
+/** Rented votes grant their renter all code budgets, draw the treasury's part and send it the treasury. @param honestBps who votes against it */
 export const boughtVote = (rentedBps: number, honestBps: number) => async (economy: Economy) => {
   const { rented, honest } = await divided(economy, rentedBps, honestBps);
-  const { chain, timelock } = economy;
+  const { chain, timelock, modelId, shares } = economy;
+  const { addresses } = chain;
   return measured(economy, { attackers: [thief] }, async () => {
     const treasury = await balanceOf(chain.client, { shares: chain.token, account: timelock });
-    const passed = await grab(economy, [transferCall(chain.token, thief.address, treasury)], honest);
+    const amount = await leftFor(economy, rewardKind.treasury);
+    const taken = [
+      drawTreasury.call({ addresses, modelId, amount }),
+      transferCall(shares, thief.address, amount),
+      transferCall(chain.token, thief.address, treasury),
+    ];
+    const passed = await grab(economy, taken, honest);
     return { rented, more: { passed: Number(passed) } };
   });
 };

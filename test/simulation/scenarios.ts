@@ -118,7 +118,8 @@ export const scenarios: readonly Scenario[] = [
     begins: "young",
     play: boughtVote(2_000, 0),
     mustHold: {
-      "takes no more than the code budgets of 31 days": ({ gain }) => gain.shares <= (COMPUTE * 31n) / 7n,
+      "takes no more than code's and the treasury's part of 31 days": ({ gain }) =>
+        gain.shares <= (COMPUTE * 31n * 3n) / 14n,
       ...allPaid,
     },
   },
@@ -127,7 +128,8 @@ export const scenarios: readonly Scenario[] = [
     begins: "grown",
     play: boughtVote(1_100, 0),
     mustHold: {
-      "takes no more than the code budgets of 31 days": ({ gain }) => gain.shares <= (COMPUTE * 31n) / 7n,
+      "takes no more than code's and the treasury's part of 31 days": ({ gain }) =>
+        gain.shares <= (COMPUTE * 31n * 3n) / 14n,
       ...allPaid,
     },
   },

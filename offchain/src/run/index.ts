@@ -55,6 +55,7 @@ export * from "./sharesAt.ts";
 export * from "./suspension.ts";
 export * from "./grants.ts";
 export * from "./budgets.ts";
+export * from "./successors.ts";
 export * from "./standingHeads.ts";
 export {
   MOST_SIGNERS,

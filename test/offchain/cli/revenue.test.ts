@@ -5,6 +5,7 @@ import {
   activateRoot,
   activeRoot,
   balanceOf,
+  computeBudgetContractOf,
   currentSetVersion,
   epochEnd,
   modelContractsOf,
@@ -25,7 +26,7 @@ import {
   type RewardsFile,
   zeroHash,
 } from "@cotrain/sdk/protocol";
-import { getAddress } from "viem";
+import { encodeFunctionData, erc20Abi, getAddress } from "viem";
 import { expect, test } from "vitest";
 
 import { openReader } from "../../../offchain/src/chain/index.ts";
@@ -33,7 +34,7 @@ import { computeRevenue, revenueAt, rewardTreeOf } from "../../../offchain/src/r
 import { signaturesUnder } from "../chain/attested.ts";
 import { accountOf, keyOf, poster, validators } from "../chain/world.ts";
 import { capitalStage } from "./capitalStage.ts";
-import { staged, told } from "./staged.ts";
+import { execute, type ShownCall, staged, told } from "./staged.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 import { tellingCoordinator } from "./tellingCoordinator.ts";
 
@@ -146,9 +147,41 @@ test("who reads blocks in spans comes to the same, up to the block that is belie
   expect(BigInt(only!.weight)).toBe(100n * 10n ** 18n * BigInt(only!.end - only!.start));
   expect(inputs.excluded).toEqual(inputs.excluded.toSorted());
   const { shares, governor, timelock } = await contracts();
-  for (const own of [shares, governor, timelock, ...Object.values(stage.world.contracts)])
+  const budgets = await computeBudgetContractOf(stage.client, { addresses: stage.world.contracts });
+  for (const own of [shares, governor, timelock, budgets, ...Object.values(stage.world.contracts)])
     expect(inputs.excluded).toContain(own.toLowerCase());
   expect(rewards).toMatchObject({ kind: 5, index: 1, leaves: [{ account: buyer.toLowerCase(), amount: "5000000" }] });
+});
+
+const leafOf = (account: Hex, amount: string) => ({ account: getAddress(account), amount });
+test("what a contract has that the holders named as distributor counts for nobody once it distributes", async () => {
+  await buyShares();
+  const { contracts: addresses, modelId, testDollar } = stage.world;
+  const shares = await sharesOf(stage.client, { addresses, modelId });
+  // Any contract will do: what it has of shares is not its own.
+  await stage.client.impersonateAccount({ address: buyer });
+  const data = encodeFunctionData({ abi: erc20Abi, functionName: "transfer", args: [testDollar, 40n * 10n ** 18n] });
+  await execute(stage.client, buyer, { target: shares, data });
+  const { call } = await told<{ call: ShownCall }>("emission", "successor", "code", testDollar, ...at(), "--dry-run");
+  await stage.asHolders((timelock) => execute(stage.client, timelock, call));
+  const { timestamp } = await stage.client.getBlock();
+  await nextEpoch();
+  const first = await pay("1");
+  await overBy(BigInt(first.epoch));
+  const inOrder = (leaves: readonly ReturnType<typeof leafOf>[]) =>
+    leaves.toSorted((one, other) => (one.account.toLowerCase() < other.account.toLowerCase() ? -1 : 1));
+  const before = [leafOf(buyer, "600000"), leafOf(testDollar, "400000")];
+  expect(await show()).toMatchObject({ leaves: inOrder(before) });
+  await settle(first.epoch);
+  await stage.client.setNextBlockTimestamp({ timestamp: timestamp + 14n * 86_400n });
+  await stage.client.mine({ blocks: 1 });
+  await nextEpoch();
+  const second = await pay("1");
+  await overBy(BigInt(second.epoch));
+  expect(await show()).toMatchObject({ index: 2, leaves: [leafOf(buyer, "1000000")] });
+  // The first root is what it was when it was signed.
+  const claimed = await told("revenue", "claim", ...at(), ...by("buyer"));
+  expect(claimed).toMatchObject({ claims: [{ amount: "600000" }], unsound: [] });
 });
 
 /** Signs what `revenue show` says, as validators should, and has it stand. */

@@ -31,6 +31,20 @@ export const treasury: readonly Breakage[] = [
     tests: ["test/offchain/cli/budget.test.ts"],
   },
   {
+    name: "a budget is spent where a node says",
+    file: "offchain/src/run/budgets.ts",
+    text: 'await contractAt(place, "computeBudget")',
+    instead: 'await contractAt({ ...place, pins: undefined }, "computeBudget")',
+    tests: ["test/offchain/cli/lyingNode.test.ts"],
+  },
+  {
+    name: "holders are asked to let spend whom a node names",
+    file: "offchain/src/cli/proposing.ts",
+    text: 'await contractAt(place, "computeBudget")',
+    instead: 'await contractAt({ ...place, pins: undefined }, "computeBudget")',
+    tests: ["test/offchain/cli/lyingNode.test.ts"],
+  },
+  {
     name: "a treasury's draw is told as any call",
     file: "offchain/src/run/budgetWords.ts",
     text: "if (Number(kind) !== rewardKind.treasury) return undefined;",
