@@ -37,7 +37,6 @@ import {
   stakeOf,
   totalSupply,
   type VoteSupport,
-  withdrawBonds,
 } from "@cotrain/sdk/actions";
 import {
   asModelId,
@@ -424,7 +423,3 @@ export async function holdings({ chain, modelId, shares }: Economy, of: readonly
   }
   return sum;
 }
-
-/** Fetches what bonds brought an account. */
-export const fetchBonds = ({ chain }: Economy, { address: beneficiary }: Actor) =>
-  chain.send(anybody, withdrawBonds.call({ addresses: chain.addresses, beneficiary }));

@@ -38,7 +38,7 @@ import { readContract } from "viem/actions";
 import type { ClientsNode, Holder } from "./node.ts";
 
 /** A tree of two leaves: its root, what it pays, and each leaf's proof. */
-export interface Tree {
+interface Tree {
   readonly root: Hex;
   readonly total: bigint;
   readonly proofs: readonly Hex[][];

@@ -53,7 +53,7 @@ async function rpcOf(chainId: number): Promise<string> {
 test.each([
   ["nobody's name", "ada=12", /--founders must be an address with its shares/],
   ["an address with a wrong checksum", `0x${"aB".repeat(20)}=12`, /in --founders is no address, by its checksum/],
-  ["no shares", `0x${"ab".repeat(20)}=0`, /--founders gives 0xabab\S+ no shares/],
+  ["no shares", `0x${"ab".repeat(20)}=0`, /--founders gives 0x(ab){20} no shares/i],
 ])("founders that are %s", async (_, founders, sentence) => {
   expect(await up(["--founders", founders])).toEqual(refusal(1, sentence));
 });
