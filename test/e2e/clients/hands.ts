@@ -37,6 +37,9 @@ import { readContract } from "viem/actions";
 
 import type { ClientsNode, Holder } from "./node.ts";
 
+/** Numbers of a struct as JSON has them. */
+const textual = (_: string, value: unknown): unknown => (typeof value === "bigint" ? String(value) : value);
+
 /** A tree of two leaves: its root, what it pays, and each leaf's proof. */
 interface Tree {
   readonly root: Hex;
@@ -178,7 +181,6 @@ export function castHands({ url, chainId }: ClientsNode, cast: string): Hands {
     sign: async ({ key }, contract, name, struct) => {
       const { types, ...rest } = typedDataOf(domainFor(chainId, contract), name, struct);
       const all = { EIP712Domain: getTypesForEIP712Domain({ domain: rest.domain }), ...types };
-      const textual = (_: string, value: unknown): unknown => (typeof value === "bigint" ? String(value) : value);
       const data = JSON.stringify({ ...rest, types: all }, textual);
       return (await run("wallet", "sign", "--private-key", key, "--data", data)) as Hex;
     },

@@ -146,8 +146,6 @@ test.each([["vote", "for"], ["proposals execute"]])(
 );
 
 const impostor = () => toHex(BigInt(stranger.address), { size: 32 });
-/** Whom the holders are asked to let spend what. */
-const budget = ["--recipient", alice.address, "--token", stranger.address, "--per-epoch", "1", "--purpose", "GPUs"];
 /** A function of the registries that says where a contract is, what the refusal calls it, and who signs for it. */
 const told: readonly (readonly [getter: string, what: string, ...argv: string[]])[] = [
   ["sharesOf(bytes32)", "the model's shares are", "delegate", "self"],
@@ -158,7 +156,7 @@ const told: readonly (readonly [getter: string, what: string, ...argv: string[]]
   ["stakeManager()", "stake is held by", "stake", "deposit", "1", "--role", "worker", "--yes"],
   ["revenueDeposits()", "revenue is held by", "revenue", "deposit", "5", "--yes"],
   ["computeBudget()", "budgets are paid by", "budget", "spend", "1", "--amount", "1", "--memo", "GPUs"],
-  ["computeBudget()", "budgets are paid by", "budget", "propose", ...budget],
+  ["computeBudget()", "budgets are paid by", "vote", "THEIRS", "for"],
 ];
 
 test.each(told)("of a node that lies in %s nothing is signed: %s", async (getter, what, ...argv) => {

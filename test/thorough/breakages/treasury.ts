@@ -38,7 +38,7 @@ export const treasury: readonly Breakage[] = [
     tests: ["test/offchain/cli/lyingNode.test.ts"],
   },
   {
-    name: "holders are asked to let spend whom a node names",
+    name: "a vote is cast on what a node says lets spend from the treasury",
     file: "offchain/src/cli/proposing.ts",
     text: 'await contractAt(place, "computeBudget")',
     instead: 'await contractAt({ ...place, pins: undefined }, "computeBudget")',
