@@ -359,7 +359,7 @@ describe("the emission", () => {
     const shown = (await cotrainHere(["emission", "show", ...at()])).stdout;
     expect(shown).toMatch(/^for capital +20%, at most 199\.9 shares$/m);
     expect(shown.replaceAll(/\s+/g, " ")).toMatch(
-      /an epoch at most 1,000 shares .* mints nothing, .* treasury's part yet\. $/,
+      /an epoch at most 1,000 shares .* mints nothing, .* The treasury's part is minted when the holders vote to draw it\. $/,
     );
     // What is proposed next starts from there.
     expect((await rehearse("emission", "propose", "--compute", "65.25", "--code", "14.75")).title).toBe(

@@ -99,6 +99,7 @@ async function anchored() {
     headsSince: async () => [head],
     modelContracts: async () => ({}),
     distributors: async () => ({}),
+    founders: async () => 0n,
     disputeCost: async () => ({ bond: 10n ** 16n, level: 0, isDue: false }),
   };
   stand.reader = reader;
