@@ -142,7 +142,14 @@ const distributors = async () => ({ codeGrants: `0x${"12".repeat(20)}`, capitalS
 /** A run that a coordinator serves, walked from a directory without a model. */
 async function served() {
   stand.served = `0x${"ab".repeat(32)}`;
-  stand.reader = { chainId: 1, run: none, modelContracts: none, distributors };
+  stand.reader = {
+    chainId: 1,
+    run: none,
+    modelContracts: none,
+    distributors,
+    founders: async () => 0n,
+    disputeCost: async () => null,
+  };
   return ["verify", "--state", join(temporaryDirectory(), "none"), ...coordinator];
 }
 const away = new RetryableError("UNAVAILABLE", "The walk ended at checkpoint 2: the blob 0x12 cannot be had now.");
