@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { beforeEach, expect, test, vi } from "vitest";
 
 import { systemClock } from "../../../offchain/src/base/index.ts";
+import { prepareHeir } from "../../../offchain/src/localnet/funds.ts";
 import { openState } from "../../../offchain/src/localnet/index.ts";
 import { openStateDirectory } from "../../../offchain/src/service/index.ts";
 import { temporaryDirectory } from "../cli/support.ts";
@@ -61,4 +62,36 @@ test("on the local chain a new start has new wallets", async () => {
   asked.rpc = undefined;
   await start(true);
   expect(existsSync(join(state, "keys"))).toBe(false);
+});
+
+test("wallets of a state that still stands are not left beside it, nor taken to the local chain", async () => {
+  // A start was killed before it had put the state aside.
+  await prepareHeir(state);
+  await start(false);
+  expect(existsSync(`${state}.next`)).toBe(false);
+  expect(key()).toBe("with coins");
+  await prepareHeir(state);
+  asked.rpc = undefined;
+  await start(true);
+  expect(existsSync(`${state}.next`)).toBe(false);
+  expect(existsSync(join(state, "keys"))).toBe(false);
+});
+
+test("of two that begin anew at once one begins, with the wallets", async () => {
+  const passes = async (turns: number): Promise<void> => {
+    for (let n = 0; n < turns; n++) await new Promise((done) => setImmediate(done));
+  };
+  const open = async (turns: number) => {
+    await passes(turns);
+    return (await openState({ options: { state, fresh: true }, notice: () => undefined } as never, systemClock))
+      .directory;
+  };
+  for (let turns = 0; turns < 40; turns++) {
+    const both = await Promise.allSettled([open(0), open(turns)]);
+    const opened = both.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+    expect(opened.length, `${turns} turns apart`).toBe(1);
+    expect(key()).toBe("with coins");
+    expect(existsSync(`${state}.next`)).toBe(false);
+    opened[0]!.close();
+  }
 });

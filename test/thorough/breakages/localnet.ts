@@ -327,7 +327,22 @@ export const localnet: readonly Breakage[] = [
   {
     name: "a start that ends while it begins anew leaves its coins to wallets that were put aside",
     file: "offchain/src/localnet/prepare.ts",
-    text: "  if (keeps) await prepareHeir(state);\n",
+    text: "(keeps ? prepareHeir(state) : dropHeir(state))",
+    instead: "(keeps ? Promise.resolve() : dropHeir(state))",
+    tests: ["test/offchain/localnet/fresh.test.ts"],
+  },
+  {
+    name: "of two starts that begin anew at once neither begins: one removes the wallets that the other is about to take up",
+    file: "offchain/src/localnet/prepare.ts",
+    text: "  const archived = await archiveStateDirectory(state, clock, () =>",
+    instead:
+      "  if (keeps) await prepareHeir(state);\n  const archived = await archiveStateDirectory(state, clock, () => keeps ? Promise.resolve() :",
+    tests: ["test/offchain/localnet/fresh.test.ts"],
+  },
+  {
+    name: "a start that ended before the old state was put aside leaves a copy of its wallets for ever",
+    file: "offchain/src/localnet/prepare.ts",
+    text: "    await dropHeir(state).catch(passing);\n",
     instead: "",
     tests: ["test/offchain/localnet/fresh.test.ts"],
   },
