@@ -12,7 +12,14 @@ import { saysReverted } from "../chain/index.ts";
 import { createCollector, patiently } from "./collector.ts";
 import type { OfferedGrant } from "./code.ts";
 import type { SessionDisplay } from "./display.ts";
-import { claimAll, type PaidClaim, decide, type ProposalProgress, type LocalModel } from "./owners.ts";
+import {
+  claimAll,
+  decide,
+  executedMeanwhile,
+  type LocalModel,
+  type PaidClaim,
+  type ProposalProgress,
+} from "./owners.ts";
 import { followContributors } from "./contributors.ts";
 import type { Prepared } from "./prepare.ts";
 
@@ -287,6 +294,9 @@ function followDecision(
       const params = { ...now, innerSteps: now.innerSteps === usual ? (usual * 4) / 3 : usual };
       let grant: OfferedGrant | undefined;
       try {
+        // A chain that went away may have carried it out first; another one would undo it.
+        const made = decision && (await executedMeanwhile(localModel, decision));
+        if (made) return void (decision = made);
         grant = await contributors?.offer();
         const change = [parametersChange(now, params), ...(grant ? [`and ${grant.words}`] : [])].join(", ");
         // Of two proposals with one text and one effect the second would be the first, executed long ago.

@@ -115,6 +115,28 @@ export const localnet: readonly Breakage[] = [
     tests: ["test/offchain/localnet/owners.test.ts"],
   },
   {
+    name: "a decision fails whose vote, or next step, somebody else sends first",
+    file: "offchain/src/localnet/owners.ts",
+    text: "    if (await isDone()) return undefined;\n    throw error;",
+    instead: "    throw error;",
+    tests: ["test/offchain/localnet/owners.test.ts"],
+  },
+  {
+    name: "an owner votes though it has, so that the decision fails",
+    file: "offchain/src/localnet/owners.ts",
+    text: "await Promise.all(voters.map(({ owner }) => voteOf(followed, owner)));",
+    instead:
+      'await Promise.all(voters.map(({ owner }) => castVote.sync(owner.client, { governor, proposalId, support: "for" })));',
+    tests: ["test/offchain/localnet/owners.test.ts"],
+  },
+  {
+    name: "a decision that was carried out unseen is decided once more, the other way round",
+    file: "offchain/src/localnet/session.ts",
+    text: "        if (made) return void (decision = made);\n",
+    instead: "",
+    tests: ["test/offchain/localnet/contributors.test.ts"],
+  },
+  {
     name: "a decision waits for ever on a chain that stands still",
     file: "offchain/src/localnet/owners.ts",
     text: "if (clock.monotonic() > last)",
