@@ -34,6 +34,7 @@ import {
   openBlobs,
   openStateDirectory,
   readRunFile,
+  requirePlace,
   type RunFile,
   type StateDirectory,
   stateExists,
@@ -151,8 +152,11 @@ export async function openState(context: LocalnetContext, clock: Clock): Promise
   if (!anew) await refuseImported(state);
   const first = anew ? await checkRequest(context, undefined) : undefined;
   const remedy = withRemedy("name another directory with --state", "PATH_UNWRITABLE");
+  const { blobs, fresh } = context.options;
+  // Before the old state is put aside for nothing.
+  if (fresh && blobs !== undefined) await requirePlace(state, blobs);
   // Coins on a chain that is not ours stay with who begins anew.
-  if (context.options.fresh) await putAside(context, state, clock, first?.rpc !== undefined).catch(remedy);
+  if (fresh) await putAside(context, state, clock, first?.rpc !== undefined).catch(remedy);
   const taken = await takeUpHeir(state).catch(remedy);
   if (taken) context.notice("Its wallets are kept.");
   // One that stood and is gone was put aside by another start, which has its wallets: none is made in its place.

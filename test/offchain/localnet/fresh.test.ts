@@ -95,3 +95,11 @@ test("of two that begin anew at once one begins, with the wallets", async () => 
     opened[0]!.close();
   }
 });
+
+test("where the blobs cannot be kept as asked, the old state is not put aside", async () => {
+  const options = { state, fresh: true, blobs: temporaryDirectory() };
+  writeFileSync(join(options.blobs, "another's"), "");
+  const opening = openState({ options, notice: () => undefined } as never, systemClock);
+  await expect(opening).rejects.toMatchObject({ code: "SETTING_KEPT" });
+  expect(key()).toBe("with coins");
+});

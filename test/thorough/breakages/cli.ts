@@ -578,9 +578,9 @@ export const cli: readonly Breakage[] = [
   },
   {
     name: "clean takes the blobs of the present state",
-    file: "offchain/src/cli/putAside.ts",
-    text: "if (place !== undefined && place !== (await blobsElsewhere(present)))",
-    instead: "if (place !== undefined && place !== present)",
+    file: "offchain/src/service/persistence/blobs.ts",
+    text: "if (kept === undefined || kept.location === now?.location) return;",
+    instead: "if (kept === undefined) return;",
     tests: ["test/offchain/cli/clean.test.ts"],
   },
   {

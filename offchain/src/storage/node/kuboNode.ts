@@ -83,6 +83,8 @@ export interface KuboNode {
   add(content: Uint8Array | AsyncIterable<Uint8Array>, bytes: number, name: string): Promise<string>;
   /** Lets a path name a CID, durably when it resolves. */
   link(cid: string, path: string): Promise<void>;
+  /** Lets a path name a CID unless it names one. @returns whether it names this one */
+  linkFirst(cid: string, path: string): Promise<boolean>;
   /** Takes a file or directory out of the tree; what is not there is no error. */
   unlink(path: string): Promise<void>;
   /** What is not pinned is no error. */
@@ -252,18 +254,30 @@ async function namesIn({ client, unlessGone }: Calls, path: string): Promise<rea
   return (await unlessGone(["path", "block"], list, { answer: LIST_BYTES })) ?? [];
 }
 
+const copyTo = ({ client, bounded }: Calls, cid: string, path: string, how: { force: boolean }): Promise<void> =>
+  bounded((options) => client.files.cp(`/ipfs/${cid}`, path, { ...options, ...local, ...how, parents: true }));
+
+/** The node takes one entry by a name: of several at once the others are told that there is one. */
+async function linkFirst(calls: Calls, cid: string, path: string): Promise<boolean> {
+  const failed = await copyTo(calls, cid, path, { force: false }).then(
+    () => undefined,
+    (error: unknown) => ({ error }),
+  );
+  const there = await cidAt(calls, path);
+  if (failed && there === undefined) throw failed.error;
+  return there === cid;
+}
+
 async function link(calls: Calls, cid: string, path: string): Promise<void> {
   const { client, bounded } = calls;
-  const copy = (how: { readonly force: boolean }): Promise<void> =>
-    bounded((options) => client.files.cp(`/ipfs/${cid}`, path, { ...options, ...local, ...how, parents: true }));
   try {
-    await copy({ force: false });
+    await copyTo(calls, cid, path, { force: false });
   } catch (error) {
     const there = await entryAt(calls, path);
     if (there === undefined) throw error;
     // By another put of the same bytes, perhaps under way: readers must not find it gone for a moment.
     if (there.cid === cid) await bounded((options) => client.files.flush(path, options));
-    else await copy({ force: true });
+    else await copyTo(calls, cid, path, { force: true });
   }
 }
 
@@ -378,6 +392,7 @@ export function openKuboNode(base: string, patience = PATIENCE_MS): KuboNode {
       return added.cid.toString();
     },
     link: (cid, path) => link(calls, cid, path),
+    linkFirst: (cid, path) => linkFirst(calls, cid, path),
     unlink: async (path) => {
       await unlessGone(["path"], (options) => client.files.rm(path, { ...options, ...whole }));
     },
