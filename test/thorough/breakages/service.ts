@@ -482,4 +482,11 @@ export const service: readonly Breakage[] = [
     instead: 'if (is404 && method === "") throw',
     tests: ["test/offchain/service/http/server.test.ts"],
   },
+  {
+    name: "what came to a signed vote's place after the look is replaced",
+    file: "offchain/src/service/persistence/stateFile.ts",
+    text: "  if (replaces) return writeStateFile(path, schema, value);\n",
+    instead: "  if (replaces || value) return writeStateFile(path, schema, value);\n",
+    tests: ["test/offchain/service/persistence/stateFile.test.ts"],
+  },
 ];
