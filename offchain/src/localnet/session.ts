@@ -275,6 +275,12 @@ async function unsettled({ reader, runId, modelId }: Prepared, view: RunView): P
 const isRefused = (error: unknown): error is Error =>
   error instanceof Error && (saysReverted(error) || error instanceof TransactionRevertedError);
 
+/** What a decision makes of the inner steps: a third more than usual, and as many as usual after that. */
+function otherSteps({ preset, recipe }: Prepared, now: number): number {
+  const usual = demoParamsOf(preset, recipe).innerSteps;
+  return now === usual ? (usual * 4) / 3 : usual;
+}
+
 /** The one decision of a session: where it failed, it is tried again. */
 function followDecision(
   prepared: Prepared,
@@ -290,8 +296,7 @@ function followDecision(
       if (deciding) return;
       deciding = true;
       const now = runParamsFromWire(view.params);
-      const usual = demoParamsOf(prepared.preset, prepared.recipe).innerSteps;
-      const params = { ...now, innerSteps: now.innerSteps === usual ? (usual * 4) / 3 : usual };
+      const params = { ...now, innerSteps: otherSteps(prepared, now.innerSteps) };
       let grant: OfferedGrant | undefined;
       try {
         // A chain that went away may have carried it out first; another one would undo it.

@@ -77,10 +77,11 @@ test("wallets of a state that still stands are not left beside it, nor taken to 
   expect(existsSync(join(state, "keys"))).toBe(false);
 });
 
+async function passes(turns: number): Promise<void> {
+  for (let n = 0; n < turns; n++) await new Promise((done) => setImmediate(done));
+}
+
 test("of two that begin anew at once one begins, with the wallets", async () => {
-  const passes = async (turns: number): Promise<void> => {
-    for (let n = 0; n < turns; n++) await new Promise((done) => setImmediate(done));
-  };
   const open = async (turns: number) => {
     await passes(turns);
     return (await openState({ options: { state, fresh: true }, notice: () => undefined } as never, systemClock))

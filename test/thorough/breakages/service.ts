@@ -162,9 +162,9 @@ export const service: readonly Breakage[] = [
   },
   {
     name: "of two states that begin in one store at once both have it",
-    file: "offchain/src/storage/node/kuboNode.ts",
-    text: "  return there === cid;\n}\n\nasync function link(",
-    instead: "  return true;\n}\n\nasync function link(",
+    file: "offchain/src/storage/node/kuboClaims.ts",
+    text: "  return there === cid;\n",
+    instead: "  return true;\n",
     tests: ["test/offchain/service/persistence/blobs.test.ts"],
   },
   {

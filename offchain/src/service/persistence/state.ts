@@ -119,11 +119,9 @@ export async function archiveStateDirectory(
   before: () => Promise<void> = async () => undefined,
 ): Promise<string | undefined> {
   const root = resolve(path);
-  const entries = await list(root);
-  if (entries === undefined) return undefined;
-  if (entries.length > 0 && !entries.includes(VERSION_FILE) && !entries.every(isOwn)) throw foreign(root);
+  const entries = await listOwn(root);
   // Somebody else put it aside since: what comes in its place meanwhile is not what was listed.
-  if (entries.includes(LOCK_FILE) && !existsSync(join(root, LOCK_FILE))) return undefined;
+  if (entries === undefined || (entries.includes(LOCK_FILE) && !existsSync(join(root, LOCK_FILE)))) return undefined;
   const locks: FileLock[] = [];
   try {
     for (const directory of ["", ...entries]) {
@@ -146,6 +144,8 @@ export async function archiveStateDirectory(
   }
 }
 
+const whole = { recursive: true, force: true } as const;
+
 /**
  * Removes a state directory, where there is one. Its stamp goes last: what a process that ends midway leaves can be removed still.
  * @throws as {@link openStateDirectory}
@@ -153,14 +153,13 @@ export async function archiveStateDirectory(
 export async function removeStateDirectory(path: string): Promise<void> {
   if ((await list(resolve(path))) === undefined) return;
   const directory = await openStateDirectory(path);
-  const remove = (file: string): Promise<void> => rm(file, { recursive: true, force: true });
   try {
     for (const entry of (await list(directory.path)) ?? [])
-      if (entry !== VERSION_FILE && !isOwn(entry)) await remove(directory.resolve(entry));
+      if (entry !== VERSION_FILE && !isOwn(entry)) await rm(directory.resolve(entry), whole);
   } finally {
     directory.close();
   }
-  await remove(directory.path);
+  await rm(directory.path, whole);
 }
 
 /** Makes or checks the directory. Returns whether it still lacks its stamp. */
@@ -191,6 +190,13 @@ async function prepare(root: string, create: boolean): Promise<boolean> {
 /** What this file itself may have left in a directory that was never stamped, when it was killed between two steps. */
 function isOwn(entry: string): boolean {
   return entry.startsWith(LOCK_FILE) || entry.startsWith(`.${VERSION_FILE}.`);
+}
+
+/** Names in a state of whatever version, or undefined when it does not exist. @throws UserError `STATE_FOREIGN` */
+async function listOwn(root: string): Promise<string[] | undefined> {
+  const entries = await list(root);
+  if (entries && !entries.includes(VERSION_FILE) && !entries.every(isOwn)) throw foreign(root);
+  return entries;
 }
 
 /** Names in the directory, or undefined when it does not exist. */

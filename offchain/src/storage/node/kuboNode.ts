@@ -83,8 +83,8 @@ export interface KuboNode {
   add(content: Uint8Array | AsyncIterable<Uint8Array>, bytes: number, name: string): Promise<string>;
   /** Lets a path name a CID, durably when it resolves. */
   link(cid: string, path: string): Promise<void>;
-  /** Lets a path name a CID unless it names one. @returns whether it names this one */
-  linkFirst(cid: string, path: string): Promise<boolean>;
+  /** The same where it names nothing yet: of several at once the node takes one, and the others fail. */
+  linkFirst(cid: string, path: string): Promise<void>;
   /** Takes a file or directory out of the tree; what is not there is no error. */
   unlink(path: string): Promise<void>;
   /** What is not pinned is no error. */
@@ -257,17 +257,6 @@ async function namesIn({ client, unlessGone }: Calls, path: string): Promise<rea
 const copyTo = ({ client, bounded }: Calls, cid: string, path: string, how: { force: boolean }): Promise<void> =>
   bounded((options) => client.files.cp(`/ipfs/${cid}`, path, { ...options, ...local, ...how, parents: true }));
 
-/** The node takes one entry by a name: of several at once the others are told that there is one. */
-async function linkFirst(calls: Calls, cid: string, path: string): Promise<boolean> {
-  const failed = await copyTo(calls, cid, path, { force: false }).then(
-    () => undefined,
-    (error: unknown) => ({ error }),
-  );
-  const there = await cidAt(calls, path);
-  if (failed && there === undefined) throw failed.error;
-  return there === cid;
-}
-
 async function link(calls: Calls, cid: string, path: string): Promise<void> {
   const { client, bounded } = calls;
   try {
@@ -392,7 +381,7 @@ export function openKuboNode(base: string, patience = PATIENCE_MS): KuboNode {
       return added.cid.toString();
     },
     link: (cid, path) => link(calls, cid, path),
-    linkFirst: (cid, path) => linkFirst(calls, cid, path),
+    linkFirst: (cid, path) => copyTo(calls, cid, path, { force: false }),
     unlink: async (path) => {
       await unlessGone(["path"], (options) => client.files.rm(path, { ...options, ...whole }));
     },

@@ -21,10 +21,11 @@ import {
   systemClock,
   UserError,
 } from "../../base/index.ts";
-import type { BlobStore, Expected, OpenBlob, StoreClaims, Stored } from "../blobStore.ts";
+import type { BlobStore, Expected, OpenBlob, Stored } from "../blobStore.ts";
 import { BlobError, blobMissing, blobTooLarge } from "../errors.ts";
 import { checkDigest } from "../expected.ts";
 import { PIECE_BYTES, pieceLength } from "../unixfs.ts";
+import { claimsOf, markIn } from "./kuboClaims.ts";
 import { type Entry, type KuboNode, openKuboNode } from "./kuboNode.ts";
 import { createRecent } from "./recent.ts";
 import { receive } from "./spool.ts";
@@ -343,28 +344,10 @@ async function* list({ node, name }: Kept): AsyncGenerator<Digest> {
   }
 }
 
-const markIn = (name: string): string => `${ROOT}/${name}/state`;
-
-/** Beside the blobs lies whose they are: two that find a store empty at the same time do not both have it. */
-function claimsOf({ node, name }: Kept): StoreClaims {
-  return {
-    isMade: async () => (await node.cidAt(markIn(name))) !== undefined,
-    make: async (mark) => {
-      const bytes = new TextEncoder().encode(mark);
-      const there = await node.cidAt(markIn(name));
-      if (there !== undefined) return there === cidOf(sha256Bytes(bytes));
-      const cid = await node.add(bytes, bytes.length, `cotrain ${name}, whose it is`);
-      const isOurs = await node.linkFirst(cid, markIn(name));
-      if (!isOurs) await node.unpin(cid);
-      return isOurs;
-    },
-  };
-}
-
 /** The mark goes with the directory, last. */
 async function clear(kept: Kept): Promise<void> {
   const { node, name } = kept;
-  const mark = await node.cidAt(markIn(name));
+  const mark = await node.cidAt(markIn(`${ROOT}/${name}`));
   for await (const digest of list(kept)) await remove(kept, digest);
   await node.unlink(`${ROOT}/${name}`);
   if (mark !== undefined) await node.unpin(mark);
@@ -403,7 +386,7 @@ export async function openKuboStore(location: string, options: KuboOptions = {})
     delete: (digest) => remove(kept, digest),
     list: () => list(kept),
     clear: () => clear(kept),
-    claims: claimsOf(kept),
+    claims: claimsOf(node, `${ROOT}/${name}`),
     free: () => node.free(),
     device: () => Promise.resolve(undefined),
   };
