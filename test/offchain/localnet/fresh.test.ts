@@ -77,18 +77,16 @@ test("wallets of a state that still stands are not left beside it, nor taken to 
   expect(existsSync(join(state, "keys"))).toBe(false);
 });
 
-async function passes(turns: number): Promise<void> {
+/** A start with --fresh after so many turns of the loop. */
+async function openAfter(turns: number) {
   for (let n = 0; n < turns; n++) await new Promise((done) => setImmediate(done));
+  const options = { state, fresh: true };
+  return (await openState({ options, notice: () => undefined } as never, systemClock)).directory;
 }
 
 test("of two that begin anew at once one begins, with the wallets", async () => {
-  const open = async (turns: number) => {
-    await passes(turns);
-    return (await openState({ options: { state, fresh: true }, notice: () => undefined } as never, systemClock))
-      .directory;
-  };
   for (let turns = 0; turns < 40; turns++) {
-    const both = await Promise.allSettled([open(0), open(turns)]);
+    const both = await Promise.allSettled([openAfter(0), openAfter(turns)]);
     const opened = both.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
     expect(opened.length, `${turns} turns apart`).toBe(1);
     expect(key()).toBe("with coins");
