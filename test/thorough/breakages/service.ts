@@ -154,6 +154,13 @@ export const service: readonly Breakage[] = [
     tests: ["test/offchain/service/persistence/blobs.test.ts"],
   },
   {
+    name: "a state begins in a store whose blobs nobody has marked",
+    file: "offchain/src/service/persistence/blobs.ts",
+    text: "  for await (const _ of store.list()) return true;\n",
+    instead: "",
+    tests: ["test/offchain/service/persistence/blobs.test.ts"],
+  },
+  {
     name: "a state begins in a directory that something else uses",
     file: "offchain/src/service/persistence/blobs.ts",
     text: "  if (own === place) await requireUnused(own);\n",

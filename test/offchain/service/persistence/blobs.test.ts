@@ -11,7 +11,9 @@ import {
   clearBlobs,
   openBlobs,
   ownPlace,
+  requirePlace,
 } from "../../../../offchain/src/service/index.ts";
+import { openBlobStore } from "../../../../offchain/src/storage/node/index.ts";
 import { startFakeKubo } from "../../storage/fakeKubo.ts";
 import { digestsIn } from "../../storage/fixtures.ts";
 import { temporaryDirectory } from "../support.ts";
@@ -71,8 +73,12 @@ describe("where blobs are", () => {
     expect(both.find(({ status }) => status === "rejected")).toMatchObject({ reason: kept });
     const [first, second] = both[0]?.status === "fulfilled" ? states : states.toReversed();
     expect(readdirSync(second!)).toEqual([]);
-    // Before it has any blob, too.
+    // Before it has any blob, too, and without a try to have it.
+    await expect(requirePlace(second!, location("mine"))).rejects.toMatchObject(kept);
     await expect(blobsLocation(second!, location("mine"))).rejects.toMatchObject(kept);
+    await (await openBlobStore(location("unmarked"))).put(new Uint8Array(5));
+    await expect(blobsLocation(second!, location("unmarked"))).rejects.toMatchObject(kept);
+    await (await openBlobStore(location("unmarked"))).clear();
     expect(await blobsLocation(first!, location("mine"))).toBe(location("mine"));
     await clearBlobs(first!, second!);
     expect(other.pins.size).toBe(0);
