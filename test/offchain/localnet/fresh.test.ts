@@ -1,5 +1,5 @@
 /** `--fresh` on a chain that is not ours: the wallets, on which coins lie, go on, whenever the process ends. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { beforeEach, expect, test, vi } from "vitest";
@@ -93,6 +93,13 @@ test("of two that begin anew at once one begins, with the wallets", async () => 
     expect(existsSync(`${state}.next`)).toBe(false);
     opened[0]!.close();
   }
+});
+
+test("a start whose state another puts aside meanwhile makes none in its place, without the wallets", async () => {
+  const opening = start(false);
+  renameSync(state, `${state}.old`);
+  await expect(opening).rejects.toMatchObject({ code: "STATE_MISSING" });
+  expect(existsSync(state)).toBe(false);
 });
 
 test("where the blobs cannot be kept as asked, the old state is not put aside", async () => {
