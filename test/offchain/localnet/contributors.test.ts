@@ -13,6 +13,7 @@ type Told = (progress: Partial<ProposalProgress>) => void;
 const stand = vi.hoisted(() => ({
   decided: [] as ParamsDecision[],
   decide: (async () => undefined) as (decision: ParamsDecision, told: Told) => Promise<void>,
+  executed: undefined as object | undefined,
   offer: {} as object,
   offers: 0,
   looks: [] as string[],
@@ -26,6 +27,7 @@ vi.mock("../../../offchain/src/localnet/owners.ts", async (original) => ({
     stand.decided.push(decision);
     await stand.decide(decision, (progress) => told({ ...progress, title: decision.title }));
   },
+  executedMeanwhile: async (_model: object, decision: object) => stand.executed && { ...decision, ...stand.executed },
 }));
 vi.mock("../../../offchain/src/localnet/capital.ts", () => ({
   followPurchase: () => ({
@@ -53,6 +55,7 @@ afterEach(() => {
   Object.assign(stand, {
     decided: [],
     decide: async () => undefined,
+    executed: undefined,
     offer: offered,
     offers: 0,
     looks: [],
@@ -131,6 +134,17 @@ test("a proposal that fails before it is carried out, or for another reason, is 
   };
   await session();
   expect(stand.decided.map(({ more }) => more.length)).toEqual([1, 1, 1]);
+});
+
+test("a proposal that was carried out though nobody could tell it is not decided once more, the other way round", async () => {
+  stand.decide = async (_, told) => {
+    told({ state: "queued", innerSteps: 0 });
+    stand.executed = { state: "executed", executed: "0x2" };
+    throw new Error("the chain was away");
+  };
+  const { ended } = await session();
+  expect(stand.decided).toHaveLength(1);
+  expect(ended.decision).toMatchObject({ state: "executed", executed: "0x2" });
 });
 
 test("without a vote nothing is offered; shares are bought all the same", async () => {

@@ -500,6 +500,27 @@ export const cli: readonly Breakage[] = [
     tests: ["test/attack/hostileModels.test.ts"],
   },
   {
+    name: "an epoch's end that no date can say ends the summary",
+    file: "offchain/src/cli/up/summarise.ts",
+    text: "due: timeText(end) },",
+    instead: "due: new Date(end * 1_000).toISOString() },",
+    tests: ["test/offchain/cli/unpaid.test.ts"],
+  },
+  {
+    name: "a window's end that no date can say ends the summary",
+    file: "offchain/src/cli/up/summarise.ts",
+    text: "due: timeText(end + window)",
+    instead: "due: new Date((end + window) * 1_000).toISOString()",
+    tests: ["test/offchain/cli/unpaid.test.ts"],
+  },
+  {
+    name: "more gas than is allowed goes with a stranger's vote",
+    file: "offchain/src/cli/ballots.ts",
+    text: "gas: room < limit ? room : limit",
+    instead: "gas: room",
+    tests: ["test/offchain/cli/ballots.test.ts"],
+  },
+  {
     name: "a time that no date can say ends a session's summary",
     file: "offchain/src/cli/up/summarise.ts",
     text: "due: timeText(waiting.activatableAt)",
@@ -571,9 +592,9 @@ export const cli: readonly Breakage[] = [
   },
   {
     name: "clean takes the blobs of the present state",
-    file: "offchain/src/cli/putAside.ts",
-    text: "if (place !== undefined && place !== (await blobsElsewhere(present)))",
-    instead: "if (place !== undefined && place !== present)",
+    file: "offchain/src/service/persistence/blobs.ts",
+    text: "if (kept === undefined || kept.location === now?.location) return;",
+    instead: "if (kept === undefined) return;",
     tests: ["test/offchain/cli/clean.test.ts"],
   },
   {
