@@ -6,7 +6,6 @@
 import { readFile, writeFile } from "node:fs/promises";
 import { modelTermsHash } from "@cotrain/sdk/actions";
 import {
-  defaultRunParams,
   asDigest,
   asHead,
   asRunId,
@@ -21,7 +20,6 @@ import {
   runParameters,
   type Ruling,
   rulingOnWork,
-  type RunParams,
   structHash,
   type Suspend,
   typedDataOf,
@@ -38,74 +36,22 @@ import {
   decodeEventLog,
   encodeFunctionData,
   type Hex,
-  keccak256,
   sha256,
   stringToHex,
   zeroAddress,
   zeroHash,
 } from "viem";
-import { mnemonicToAccount, privateKeyToAccount } from "viem/accounts";
 import { describe, expect, it } from "vitest";
 import { loadArtifact } from "../../deploy/artifacts.ts";
 import { type ContractName, deploy, ensureBuilt, profileFor } from "../../deploy/deployment.ts";
 import { compiler } from "../../hardhat.config.ts";
+import { accounts, hash, params, salt, share, validators } from "./gasActors.ts";
+import { sizes } from "./sizes.ts";
 
 const table = new URL("../contracts/gas.json", import.meta.url);
 const tolerance = 600;
 /** What a chain takes of a contract at most (EIP-170), less what a mend of a deployed protocol may need. */
 const largest = 24_576 - 1_024;
-const contracts = [
-  "ModelRegistry",
-  "ModelShares",
-  "ModelGovernor",
-  "ModelTimelock",
-  "RunRegistry",
-  "CheckpointRegistry",
-  "ValidatorSet",
-  "Emission",
-  "ComputeRewards",
-  "CodeGrants",
-  "CapitalSale",
-  "RevenueDeposits",
-  "StakeManager",
-  "Bootstrap",
-  "DeterministicDeployer",
-] as const satisfies readonly ContractName[];
-
-async function sizes(): Promise<Record<string, number>> {
-  const measured = contracts.map(async (name) => {
-    const { deployedBytecode } = await loadArtifact(name);
-    return [name, (deployedBytecode.length - 2) / 2] as const;
-  });
-  return Object.fromEntries(await Promise.all(measured));
-}
-const share = 10n ** 18n;
-const hash = (text: string): Hex => keccak256(stringToHex(text));
-const salt = hash("gas");
-
-const params: RunParams = {
-  ...defaultRunParams,
-  innerSteps: 64,
-  rampInnerSteps: 8,
-  rampRounds: 6,
-  innerLrPpb: 2_000_000,
-  outerLrPpm: 700_000,
-  outerMomentumPpm: 700_000,
-  minWorkers: 1,
-  maxWorkers: 64,
-  roundDeadline: 60,
-  codec: 1,
-  aggregatorBps: 0,
-  mixingBps: 10_000,
-};
-
-/** Hardhat's own accounts: organiser, poster, holders. */
-const accounts = Array.from({ length: 8 }, (_, index) =>
-  mnemonicToAccount("test test test test test test test test test test test junk", { addressIndex: index }),
-);
-const validators = Array.from({ length: 7 }, (_, index) => privateKeyToAccount(hash(`validator ${index}`))).sort(
-  (a, b) => (a.address.toLowerCase() < b.address.toLowerCase() ? -1 : 1),
-);
 
 async function measure(): Promise<Record<string, number>> {
   await ensureBuilt();

@@ -424,7 +424,3 @@ export async function holdings({ chain, modelId, shares }: Economy, of: readonly
   }
   return sum;
 }
-
-/** Fetches what bonds brought an account. */
-export const fetchBonds = ({ chain }: Economy, { address: beneficiary }: Actor) =>
-  chain.send(anybody, withdrawBonds.call({ addresses: chain.addresses, beneficiary }));

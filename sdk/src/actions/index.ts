@@ -25,6 +25,7 @@ export * from "./decorator.ts";
 export * from "./disputes.ts";
 export * from "./emission.ts";
 export * from "./events.ts";
+export * from "./moneyEvents.ts";
 export * from "./governance.ts";
 export * from "./grants.ts";
 export * from "./logs.ts";

@@ -38,7 +38,7 @@ import { readContract } from "viem/actions";
 import type { ClientsNode, Holder } from "./node.ts";
 
 /** A tree of two leaves: its root, what it pays, and each leaf's proof. */
-export interface Tree {
+interface Tree {
   readonly root: Hex;
   readonly total: bigint;
   readonly proofs: readonly Hex[][];
@@ -53,6 +53,9 @@ export interface Hands {
   readonly tree: (of: RewardTreeOf, leaves: readonly [RewardLeaf, RewardLeaf]) => Promise<Tree>;
   readonly close: () => void;
 }
+
+/** For JSON, which has no whole numbers of that size. */
+const textual = (_: string, value: unknown): unknown => (typeof value === "bigint" ? String(value) : value);
 
 const POLL = 100;
 
@@ -178,7 +181,6 @@ export function castHands({ url, chainId }: ClientsNode, cast: string): Hands {
     sign: async ({ key }, contract, name, struct) => {
       const { types, ...rest } = typedDataOf(domainFor(chainId, contract), name, struct);
       const all = { EIP712Domain: getTypesForEIP712Domain({ domain: rest.domain }), ...types };
-      const textual = (_: string, value: unknown): unknown => (typeof value === "bigint" ? String(value) : value);
       const data = JSON.stringify({ ...rest, types: all }, textual);
       return (await run("wallet", "sign", "--private-key", key, "--data", data)) as Hex;
     },

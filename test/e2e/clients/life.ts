@@ -59,7 +59,7 @@ import type { Hands } from "./hands.ts";
 import type { ClientsNode, Holder } from "./node.ts";
 
 const share = 10n ** 18n;
-export const dollars = 5_000_000n;
+const dollars = 5_000_000n;
 const GRANT = 7n * share;
 /** Room for clients that take a second for each transaction, on a busy machine. */
 const timing = { epochLength: 20, window: 30, postingDelay: 20 } as const;

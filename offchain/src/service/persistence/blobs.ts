@@ -119,11 +119,6 @@ export function ownPlace(wanted: string): string {
   return bare ? `${place}/${randomBytes(8).toString("hex")}` : place;
 }
 
-/** The place other than the directory itself, undefined where there is none. @throws UserError `STATE_CORRUPTED` */
-export async function blobsElsewhere(directory: string): Promise<string | undefined> {
-  return (await readStateFile(fileOf(directory), BlobsFile))?.location;
-}
-
 /**
  * Where a directory of state keeps its blobs. The first that asks for a place of its own choice decides.
  * @param wanted a path or a URL

@@ -6,7 +6,6 @@ import { pathToFileURL } from "node:url";
 import { describe, expect, it } from "vitest";
 
 import {
-  blobsElsewhere,
   blobsLocation,
   clearBlobs,
   openBlobs,
@@ -32,7 +31,7 @@ describe("where blobs are", () => {
     await expect(blobsLocation(state, node)).rejects.toMatchObject(kept);
     await expect(blobsLocation(state, join(state, "other"))).rejects.toMatchObject(kept);
     expect(await blobsLocation(state)).toBe(inside);
-    expect(await blobsElsewhere(state)).toBeUndefined();
+    expect(existsSync(join(state, "blobs.json"))).toBe(false);
   });
 
   it("is a store of its own where a URL names none, and stays it", async () => {
@@ -41,7 +40,7 @@ describe("where blobs are", () => {
     expect(place).toMatch(/^ipfs\+http:\/\/127\.0\.0\.1:5001\/[0-9a-f]{16}$/);
     expect(await blobsLocation(other, node)).not.toBe(place);
     for (const again of [undefined, node, `${node}/`, place]) expect(await blobsLocation(state, again)).toBe(place);
-    expect(await blobsElsewhere(state)).toBe(place);
+    expect(JSON.parse(readFileSync(join(state, "blobs.json"), "utf8"))).toMatchObject({ location: place });
     for (const another of [
       `${node}/another`,
       "ipfs+http://127.0.0.1:5002",

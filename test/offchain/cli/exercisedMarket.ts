@@ -1,0 +1,48 @@
+/** Options of the commands on the market, as exercised.ts has those of all others. */
+/** What commands on the market look for: parsed and used in one place for all of them. */
+const searched = {
+  gpu: "market",
+  gpus: "market",
+  leastGpus: "market",
+  vram: "market",
+  cpus: "market",
+  ram: "market",
+  disk: "market",
+  country: "market",
+  region: "market",
+  tier: "market",
+  interconnect: "market",
+  uplink: "market",
+  charge: "market",
+  maxPrice: "market",
+  maxHour: "market",
+  maxToken: "market",
+  reliability: "market",
+  anyOf: "market",
+  provider: "market",
+  without: "market",
+  machines: "market",
+  maxAge: "market",
+  offline: "market",
+  cache: "market",
+  endpoint: "market",
+};
+
+export const market = {
+  "market offers": { ...searched, order: "market", lowest: "market", limit: "market" },
+  "market plan": {
+    ...searched,
+    preset: "marketPlan",
+    budget: "marketPlan",
+    tokens: "marketPlan",
+    deadline: "marketPlan",
+    valueOfTime: "marketPlan",
+    mostGpus: "marketPlan",
+    innerSteps: "marketPlan",
+    hubLink: "marketPlan",
+    hubCost: "marketPlan",
+    sample: "marketPlan",
+    whyNot: "marketPlan",
+  },
+  "market doctor": { provider: "market", endpoint: "market" },
+};
