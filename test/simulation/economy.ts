@@ -37,7 +37,6 @@ import {
   stakeOf,
   totalSupply,
   type VoteSupport,
-  withdrawBonds,
 } from "@cotrain/sdk/actions";
 import {
   asModelId,
