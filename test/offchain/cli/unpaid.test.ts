@@ -38,12 +38,12 @@ vi.mock("@cotrain/sdk/actions", async (original) => ({
   proposalState: async () => "executed",
   // Of rewards list.
   balanceOf: async () => 0n,
-  sharesOf: async () => "0x",
   votesOf: async () => 0n,
 }));
 vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
   ...(await original<object>()),
   activeRewards: async () => stand.rewards,
+  contractAt: async () => "0x",
   blobSourceOf: () => ({}),
   readerOptions: () => ({}),
   requireNamedDeployment: async () => undefined,

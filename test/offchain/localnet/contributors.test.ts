@@ -20,6 +20,11 @@ const stand = vi.hoisted(() => ({
   pending: [] as string[],
   fails: false,
 }));
+vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
+  ...(await original<object>()),
+  // No file is what these tests are about.
+  lossKeeper: () => async () => undefined,
+}));
 vi.mock("../../../offchain/src/localnet/owners.ts", async (original) => ({
   ...(await original<object>()),
   claimAll: async () => new Map([["worker-1", { amount: 1n, transaction: "0x1" }]]),
@@ -81,7 +86,15 @@ async function session(vote = true) {
     epochOf: async () => 1,
     activeRoot: async () => ({ epoch: 1 }),
   };
-  const prepared = { local: true, lost: signal, preset: "0.1m", coordinator, reader, contributors };
+  const prepared = {
+    local: true,
+    lost: signal,
+    preset: "0.1m",
+    definition: { sequence: 128 },
+    coordinator,
+    reader,
+    contributors,
+  };
   const told: string[] = [];
   const waited = new Set<string>();
   const model = { clock, signal, owners: [], announce: (line: string) => told.push(line) } as unknown as LocalModel;
