@@ -96,7 +96,7 @@ export const cli: readonly Breakage[] = [
   {
     name: "a claim runs a coordinator's contracts without a word",
     file: "offchain/src/cli/place.ts",
-    text: "  if (!pinned) unpinned?.();\n",
+    text: "  if (!pins) unpinned?.();\n",
     instead: "",
     tests: ["test/attack/terminal.test.ts"],
   },
