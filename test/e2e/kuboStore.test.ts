@@ -194,6 +194,24 @@ describe.runIf(possible)("blobs in a real Kubo", () => {
     expect(said(first, "pin", "ls", "--type=recursive", "--names")).not.toContain(digests[0]!.slice(2));
   });
 
+  it("are of whoever claims their store first, of many at once, until it is cleared", async () => {
+    const marks = Array.from({ length: 12 }, (_, index) => String(index).repeat(32).slice(0, 64).padEnd(64, "0"));
+    for (let again = 0; again < 4; again++) {
+      const { store, location } = await openStore();
+      expect(await store.claims?.isMade()).toBe(false);
+      const stores = await Promise.all(marks.map(() => openBlobStore(location)));
+      const made = await Promise.all(stores.map(({ claims }, index) => claims!.make(marks[index]!)));
+      expect(made.filter(Boolean)).toHaveLength(1);
+      // It stays whose it is, whoever asks again.
+      expect(await Promise.all(marks.map((mark) => store.claims!.make(mark)))).toEqual(made);
+      await store.put(random.bytes(10));
+      expect(await digestsIn(store)).toHaveLength(1);
+      await store.clear();
+      expect(await store.claims?.isMade()).toBe(false);
+      expect(said(first, "pin", "ls", "--type=recursive", "--names")).not.toContain("whose");
+    }
+  });
+
   it("are there after kill -9, and the node is away meanwhile", async () => {
     const { store } = await openStore();
     const bytes = random.bytes(2 * MIB);

@@ -8,6 +8,7 @@ import { base } from "./breakages/base.ts";
 import { chain } from "./breakages/chain.ts";
 import { chainPosting } from "./breakages/chainPosting.ts";
 import { cli } from "./breakages/cli.ts";
+import { cliQuorum } from "./breakages/cliQuorum.ts";
 import { capital } from "./breakages/capital.ts";
 import { code } from "./breakages/code.ts";
 import { coordinator } from "./breakages/coordinator.ts";
@@ -60,6 +61,7 @@ export const breakages: readonly Breakage[] = [
   ...market,
   ...localnet,
   ...cli,
+  ...cliQuorum,
   ...capital,
   ...revenue,
   ...code,

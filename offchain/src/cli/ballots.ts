@@ -93,7 +93,7 @@ export async function signBallotFile(
   // Else it chooses the governor: of any model whose holders vote alike.
   requirePinned(place);
   const { file, dryRun } = request;
-  await requireBallotFile(file);
+  const replaces = await requireBallotFile(file);
   const [entry, ...others] = requireEntries(place, request);
   if (!entry || others.length > 0)
     throw new UserError("WALLET_SEVERAL", "One wallet signs one file: name it with --wallet and --passphrase-file.");
@@ -105,7 +105,7 @@ export async function signBallotFile(
   // Before the key is opened: which contract it is for is what the node says.
   if (!output.json)
     output.notice(`By what the node says, the model's governor is contract ${formatAddress(place.governor)}.`);
-  await writeBallot(file, place, await sign(await entry.open()));
+  await writeBallot(file, place, await sign(await entry.open()), replaces);
   return { ...shown, state: "signed" };
 }
 

@@ -94,7 +94,7 @@ export async function signToFile(
   const { file, named, within, signs } = request;
   // Else it chooses the contract: of any token that is delegated alike.
   requirePinned(place);
-  await requireDelegationFile(file);
+  const replaces = await requireDelegationFile(file);
   const [entry, ...others] = requireEntries(place, request);
   if (!entry || others.length > 0)
     throw new UserError("WALLET_SEVERAL", "One wallet signs one file: name it with --wallet and --passphrase-file.");
@@ -108,7 +108,7 @@ export async function signToFile(
   if (!signs) return { ...shown, state: "shown" };
   // Before the key is opened: which contract it is for is what the node says.
   if (!output.json) output.notice(sharesNotice(shares));
-  await writeDelegation(file, at, await sign(await entry.open()));
+  await writeDelegation(file, at, await sign(await entry.open()), replaces);
   return { ...shown, state: "signed" };
 }
 

@@ -5,7 +5,7 @@ import { basename, dirname, join, resolve } from "node:path";
 
 import { errnoOf } from "../base/index.ts";
 import { writeError } from "../base/node/index.ts";
-import { blobsElsewhere, openBlobs } from "../service/index.ts";
+import { clearBlobs } from "../service/index.ts";
 
 export interface PutAside {
   readonly path: string;
@@ -52,8 +52,7 @@ export async function findPutAside(state: string): Promise<PutAside[]> {
  * @throws UserError `PATH_UNWRITABLE`; RetryableError where that is away
  */
 export async function remove({ path }: PutAside, present: string): Promise<void> {
-  const place = await blobsElsewhere(path);
-  if (place !== undefined && place !== (await blobsElsewhere(present))) await (await openBlobs(path)).clear();
+  await clearBlobs(path, present);
   await rm(path, { recursive: true, force: true }).catch((error: unknown) => {
     throw writeError(path, error);
   });

@@ -157,14 +157,23 @@ export class Presence {
     this.#heartbeats.delete(worker);
   }
 
-  /** Looks who has been silent for too long. When all is over nobody waits for them: who comes back may ask for what it missed. */
+  /**
+   * Whether nobody waits for a member any more: who comes back may ask for what it missed, and who was evicted could not join
+   * a run that is finished.
+   */
+  #isDone(worker: Address): boolean {
+    const { phase, finished, current } = this.#driver.state;
+    return phase === "Finished" || (finished && current?.work[worker]?.receipt != null);
+  }
+
+  /** Looks who has been silent for too long. */
   async check(): Promise<void> {
     const now = this.#clock.monotonic();
-    const { members, phase } = this.#driver.state;
+    const { members } = this.#driver.state;
     for (const { worker, silent } of Object.values(members)) {
       if (this.#held.has(worker)) continue;
       const quiet = now - (this.#heard.get(worker) ?? this.#startedAt);
-      if (quiet >= this.options.evictAfter && phase !== "Finished") {
+      if (quiet >= this.options.evictAfter && !this.#isDone(worker)) {
         await this.#offer({ type: "MemberLeft", worker, reason: "evicted" });
         this.#logger.info({ worker, quietMs: quiet }, "member evicted");
       } else if (quiet >= this.options.silentAfter && !silent) {

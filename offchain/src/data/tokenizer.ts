@@ -74,21 +74,23 @@ function modelOf(json: unknown): { readonly vocab: Record<string, unknown>; read
   return { vocab: model.vocab, merges: model.merges };
 }
 
+const standsForByte: ReadonlySet<string> = new Set(byteCharacters);
+
 /** Tokens by id. @throws DataError unless ids are dense and below 65,536, and every byte has a token */
 function tokensOf(vocabulary: Record<string, unknown>): string[] {
   const tokens: string[] = [];
   const ids = Object.entries(vocabulary);
   if (ids.length > 65_536) throw invalid(`it has ${ids.length} tokens, allowed are 65,536`);
   for (const [token, id] of ids) {
-    if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id >= ids.length || tokens[id] !== undefined) {
-      throw invalid(`token ${JSON.stringify(token)} has the id ${JSON.stringify(id)}`);
-    }
-    // Byte characters are one UTF-16 unit each, so a token has as many units as bytes.
-    if (token.split("").some((character) => !byteCharacters.includes(character))) {
-      throw invalid(`token ${JSON.stringify(token)} has characters that stand for no byte`);
-    }
+    // Byte characters are one UTF-16 unit each, so a token has as many units as bytes. First, since one may be the whole file.
     if (token.length === 0 || token.length > TOKEN_BYTES) {
       throw invalid(`a token has ${token.length} bytes, allowed are 1 to ${TOKEN_BYTES}`);
+    }
+    if (typeof id !== "number" || !Number.isInteger(id) || id < 0 || id >= ids.length || tokens[id] !== undefined) {
+      throw invalid(`token ${JSON.stringify(token)} has no id of its own below ${ids.length}`);
+    }
+    if (token.split("").some((character) => !standsForByte.has(character))) {
+      throw invalid(`token ${JSON.stringify(token)} has characters that stand for no byte`);
     }
     tokens[id] = token;
   }
@@ -102,7 +104,8 @@ function mergesOf(written: readonly unknown[], tokens: readonly string[]): [stri
   if (written.length > MERGES) throw invalid(`it has ${written.length} merges, allowed are ${MERGES}`);
   const known = new Set(tokens);
   return written.map((merge, i) => {
-    const pair: readonly unknown[] = typeof merge === "string" ? merge.split(" ") : Array.isArray(merge) ? merge : [];
+    const pair: readonly unknown[] =
+      typeof merge === "string" ? merge.split(" ", 3) : Array.isArray(merge) ? merge : [];
     const [left, right] = pair;
     if (
       pair.length !== 2 ||

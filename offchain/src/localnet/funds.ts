@@ -1,5 +1,5 @@
 /** Coins on a development chain that is not ours: one wallet pays for everything, and `--fresh` keeps it. */
-import { cp, rename, rm } from "node:fs/promises";
+import { cp, rename } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
@@ -8,7 +8,7 @@ import type { PrivateKeyAccount } from "viem/accounts";
 import { sendTransaction } from "viem/actions";
 
 import { type ChainConnection, walletOn } from "../chain/index.ts";
-import { isSignerLock, type Logger, openStateDirectory } from "../service/index.ts";
+import { isSignerLock, type Logger, openStateDirectory, removeStateDirectory, stateExists } from "../service/index.ts";
 
 /** Gas of an owner's claims, votes and purchases in a session. */
 const OWNER_GAS = 2_000_000n;
@@ -76,29 +76,47 @@ const heirOf = (state: string): string => `${state}.next`;
 
 /**
  * Makes the state that is to begin with the wallets of this one, on which coins may lie, beside it: whatever ends the process
- * from then on, the next start takes it up.
+ * once this one is out of its place, the next start takes it up. Who calls it holds the lock of the state.
  * @throws as the state directory
  */
 export async function prepareHeir(state: string): Promise<void> {
-  if (!existsSync(keys(state))) return;
-  const heir = heirOf(state);
   await dropHeir(state);
-  (await openStateDirectory(heir, { create: true })).close();
-  // Whole before it has its name.
-  await cp(keys(state), `${keys(heir)}.copy`, {
-    recursive: true,
-    preserveTimestamps: true,
-    // Whose locks are of what they signed in the model that is put aside.
-    filter: (file) => !isSignerLock(file),
-  });
-  await rename(`${keys(heir)}.copy`, keys(heir));
+  if (!existsSync(keys(state))) return;
+  const heir = await openStateDirectory(heirOf(state), { create: true });
+  try {
+    // Whole before it has its name.
+    await cp(keys(state), `${keys(heir.path)}.copy`, {
+      recursive: true,
+      preserveTimestamps: true,
+      // Whose locks are of what they signed in the model that is put aside.
+      filter: (file) => !isSignerLock(file),
+    });
+    await rename(`${keys(heir.path)}.copy`, keys(heir.path));
+  } finally {
+    heir.close();
+  }
 }
 
-export const dropHeir = (state: string): Promise<void> => rm(heirOf(state), { recursive: true, force: true });
+/** @throws as the state directory; UserError `STATE_LOCKED` while somebody takes it up */
+export const dropHeir = (state: string): Promise<void> => removeStateDirectory(heirOf(state));
 
-/** Takes up the state that begins with the wallets of the one before. @returns false where there is none, or another state */
+/**
+ * Takes up the state that begins with the wallets of the one before, by whichever start comes first.
+ * @returns false where there is none, or another state
+ * @throws as the state directory
+ */
 export async function takeUpHeir(state: string): Promise<boolean> {
-  if (existsSync(state) || !existsSync(keys(heirOf(state)))) return false;
-  await rename(heirOf(state), state);
-  return true;
+  const path = heirOf(state);
+  const isDue = (): boolean => !existsSync(state) && stateExists(path) && existsSync(keys(path));
+  if (!isDue()) return false;
+  const heir = await openStateDirectory(path);
+  try {
+    if (!isDue()) return false;
+    // Windows moves no directory with open files in it; elsewhere it is locked until it has its place.
+    if (process.platform === "win32") heir.close();
+    await rename(path, state);
+    return true;
+  } finally {
+    heir.close();
+  }
 }

@@ -4,6 +4,7 @@ import {
   castVote,
   execute,
   getAllLogs,
+  hasVoted,
   pastSupplyOf,
   type Proposal,
   type ProposalCall,
@@ -183,14 +184,28 @@ const untilAt = (followed: Followed, due: bigint, wanted: ProposalState): Promis
     return isAt(state, wanted) ? state : undefined;
   });
 
-/** Takes a step, unless somebody else was first. @param to where the proposal is after it */
-async function stepTo<T>(followed: Followed, to: ProposalState, send: () => Promise<T>): Promise<T | undefined> {
+/** Sends what is not done yet. @returns undefined where somebody else was first, also while it was sent */
+async function unlessDone<T>(isDone: () => Promise<boolean>, send: () => Promise<T>): Promise<T | undefined> {
+  if (await isDone()) return undefined;
   try {
     return await send();
   } catch (error) {
-    if (isAt(await proposalState(followed.client, followed), to)) return undefined;
+    if (await isDone()) return undefined;
     throw error;
   }
+}
+
+/** Takes a step, unless somebody else was first. @param to where the proposal is after it */
+const stepTo = <T>(followed: Followed, to: ProposalState, send: () => Promise<T>): Promise<T | undefined> =>
+  unlessDone(async () => isAt(await proposalState(followed.client, followed), to), send);
+
+/** Votes, unless the owner has: anybody may send a vote that it signed, and its wallet may vote elsewhere. */
+async function voteOf({ governor, proposalId }: Followed, { client }: Owner): Promise<void> {
+  const vote = { governor, proposalId };
+  await unlessDone(
+    () => hasVoted(client, { ...vote, account: client.account.address }),
+    () => castVote.sync(client, { ...vote, support: "for" }),
+  );
 }
 
 /** Executes what is queued once the timelock lets it. @returns the transaction, undefined where somebody else was first */
@@ -207,7 +222,10 @@ async function carryOut(followed: Followed, proposal: Proposal): Promise<Hex | u
 }
 
 /** The transaction in which it was executed, by whomever. @param from the block that it was proposed in */
-async function executionOf({ client, governor, proposalId }: Followed, from: bigint): Promise<Hex | undefined> {
+async function executionOf(
+  { client, governor, proposalId }: Omit<Followed, "localModel">,
+  from: bigint,
+): Promise<Hex | undefined> {
   const { logs } = await getAllLogs(client, proposalExecuted({ governor }), { from });
   return logs.find(({ args }) => args.proposalId === proposalId)?.transactionHash;
 }
@@ -277,7 +295,7 @@ export async function decide(
   news(proposalNews.proposed(proposer.name, title));
 
   if ((await untilAt(followed, proposed.event.voteStart, "active")) === "active")
-    await Promise.all(voters.map(({ owner }) => castVote.sync(owner.client, { governor, proposalId, support: "for" })));
+    await Promise.all(voters.map(({ owner }) => voteOf(followed, owner)));
   await report();
   news(proposalNews.voted(voters.length));
 
@@ -290,4 +308,21 @@ export async function decide(
   const own = await carryOut(followed, proposal);
   await report(own ?? (await executionOf(followed, proposed.receipt.blockNumber)));
   news(proposalNews.executed(title));
+}
+
+/** A decision that was lost sight of, where it was executed all the same; undefined where it was not, or not yet. */
+export async function executedMeanwhile(
+  localModel: LocalModel,
+  decision: ProposalProgress,
+): Promise<ProposalProgress | undefined> {
+  const { owners, announce } = localModel;
+  const [first] = owners;
+  if (!first) return undefined;
+  const { client } = first;
+  const { proposalId, title } = decision;
+  const asked = { governor: await contractAt(localModel, "governor"), proposalId };
+  if ((await proposalState(client, asked)) !== "executed") return undefined;
+  const [votes, executed] = await Promise.all([proposalVotes(client, asked), executionOf({ client, ...asked }, 0n)]);
+  announce(proposalNews.executed(title), "proposal");
+  return { ...decision, state: "executed", votesFor: votes.for, votesAgainst: votes.against, executed };
 }

@@ -34,6 +34,7 @@ import {
   openBlobs,
   openStateDirectory,
   readRunFile,
+  requirePlace,
   type RunFile,
   type StateDirectory,
   stateExists,
@@ -133,14 +134,14 @@ async function refuseImported(state: string): Promise<void> {
 
 /** @param keeps whether what begins in its place has its wallets */
 async function putAside(context: LocalnetContext, state: string, clock: Clock, keeps: boolean): Promise<void> {
-  if (keeps) await prepareHeir(state);
-  try {
-    const archived = await archiveStateDirectory(state, clock);
-    if (archived) context.notice(`The old state was put aside as ${archived}.`);
-  } catch (error) {
-    if (keeps && existsSync(state)) await dropHeir(state);
-    throw error;
-  }
+  const archived = await archiveStateDirectory(state, clock, () => (keeps ? prepareHeir(state) : dropHeir(state)));
+  if (archived) context.notice(`The old state was put aside as ${archived}.`);
+  else if (!keeps) await dropHeir(state);
+}
+
+/** What lies beside the state and is no state of ours, or in use, is no matter of one that stands. */
+function passing(error: unknown): void {
+  if (!(error instanceof UserError)) throw error;
 }
 
 /**
@@ -153,11 +154,18 @@ export async function openState(context: LocalnetContext, clock: Clock): Promise
   if (!anew) await refuseImported(state);
   const first = anew ? await checkRequest(context, undefined) : undefined;
   const remedy = withRemedy("name another directory with --state", "PATH_UNWRITABLE");
+  const { blobs, fresh } = context.options;
+  // Before the old state is put aside for nothing.
+  if (fresh && blobs !== undefined) await requirePlace(state, blobs);
   // Coins on a chain that is not ours stay with who begins anew.
-  if (context.options.fresh) await putAside(context, state, clock, first?.rpc !== undefined).catch(remedy);
-  if (await takeUpHeir(state)) context.notice("Its wallets are kept.");
-  const directory = await openStateDirectory(state, { create: true, clock }).catch(remedy);
+  if (fresh) await putAside(context, state, clock, first?.rpc !== undefined).catch(remedy);
+  const taken = await takeUpHeir(state).catch(remedy);
+  if (taken) context.notice("Its wallets are kept.");
+  // One that stood and is gone was put aside by another start, which has its wallets: none is made in its place.
+  const directory = await openStateDirectory(state, { create: anew && !taken, clock }).catch(remedy);
   try {
+    // Left by a start that ended before it had put this state aside.
+    await dropHeir(state).catch(passing);
     const file = await readRunFile(state);
     return { directory, file, request: first ?? (await checkRequest(context, file)) };
   } catch (error) {

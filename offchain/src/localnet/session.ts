@@ -12,7 +12,14 @@ import { saysReverted } from "../chain/index.ts";
 import { createCollector, patiently } from "./collector.ts";
 import type { OfferedGrant } from "./code.ts";
 import type { SessionDisplay } from "./display.ts";
-import { claimAll, type PaidClaim, decide, type ProposalProgress, type LocalModel } from "./owners.ts";
+import {
+  claimAll,
+  decide,
+  executedMeanwhile,
+  type LocalModel,
+  type PaidClaim,
+  type ProposalProgress,
+} from "./owners.ts";
 import { followContributors } from "./contributors.ts";
 import type { Prepared } from "./prepare.ts";
 
@@ -270,6 +277,12 @@ async function unsettled({ reader, runId, modelId }: Prepared, view: RunView): P
 const isRefused = (error: unknown): error is Error =>
   error instanceof Error && (saysReverted(error) || error instanceof TransactionRevertedError);
 
+/** What a decision makes of the inner steps: a third more than usual, and as many as usual after that. */
+function otherSteps({ preset, recipe }: Prepared, now: number): number {
+  const usual = demoParamsOf(preset, recipe).innerSteps;
+  return now === usual ? (usual * 4) / 3 : usual;
+}
+
 /** The one decision of a session: where it failed, it is tried again. */
 function followDecision(
   prepared: Prepared,
@@ -285,10 +298,12 @@ function followDecision(
       if (deciding) return;
       deciding = true;
       const now = runParamsFromWire(view.params);
-      const usual = demoParamsOf(prepared.preset, prepared.recipe).innerSteps;
-      const params = { ...now, innerSteps: now.innerSteps === usual ? (usual * 4) / 3 : usual };
+      const params = { ...now, innerSteps: otherSteps(prepared, now.innerSteps) };
       let grant: OfferedGrant | undefined;
       try {
+        // A chain that went away may have carried it out first; another one would undo it.
+        const made = decision && (await executedMeanwhile(localModel, decision));
+        if (made) return void (decision = made);
         grant = await contributors?.offer();
         const change = [parametersChange(now, params), ...(grant ? [`and ${grant.words}`] : [])].join(", ");
         // Of two proposals with one text and one effect the second would be the first, executed long ago.

@@ -16,7 +16,7 @@ import { Type } from "typebox";
 
 import { formatAddress, RetryableError, UserError } from "../base/index.ts";
 import type { ChainConnection } from "../chain/index.ts";
-import { readStateFile, requireReplaceable, writeStateFile } from "../service/index.ts";
+import { readStateFile, requireReplaceable, writeReplaceable } from "../service/index.ts";
 
 /** Characters of a reason; each of them costs whoever sends it gas. */
 export const MOST_REASON = 2_000;
@@ -75,24 +75,31 @@ export async function draftBallot(
 }
 
 /** Whether a signed vote may be written there; asked before anything is signed. @throws UserError `FILE_EXISTS` */
-export const requireBallotFile = (path: string): Promise<void> => requireReplaceable(path, BallotFile, "signed vote");
+export const requireBallotFile = (path: string): Promise<boolean> =>
+  requireReplaceable(path, BallotFile, "signed vote");
 
 export const writeBallot = (
   path: string,
   { connection, governor }: BallotPlace,
   { ballot: { proposalId, support, voter, nonce, reason }, signature }: SignedBallot,
+  replaces: boolean,
 ): Promise<void> =>
-  writeStateFile(path, BallotFile, {
-    version: 1,
-    chainId: connection.chainId,
-    governor,
-    proposalId: String(proposalId),
-    support,
-    voter,
-    nonce: String(nonce),
-    reason: reason ?? null,
-    signature,
-  });
+  writeReplaceable(
+    path,
+    BallotFile,
+    {
+      version: 1,
+      chainId: connection.chainId,
+      governor,
+      proposalId: String(proposalId),
+      support,
+      voter,
+      nonce: String(nonce),
+      reason: reason ?? null,
+      signature,
+    },
+    replaces,
+  );
 
 /**
  * Reads a signed vote.

@@ -9,7 +9,7 @@ import { recoverTypedDataAddress } from "viem";
 
 import { formatAddress, RetryableError, UserError } from "../base/index.ts";
 import type { ChainConnection } from "../chain/index.ts";
-import { readStateFile, requireReplaceable, writeStateFile } from "../service/index.ts";
+import { readStateFile, requireReplaceable, writeReplaceable } from "../service/index.ts";
 
 const DelegationFile = Type.Object(
   {
@@ -83,22 +83,28 @@ export async function draftDelegation(
 }
 
 /** Whether a signed delegation may be written there; asked before anything is signed. @throws UserError `FILE_EXISTS` */
-export const requireDelegationFile = (path: string): Promise<void> =>
+export const requireDelegationFile = (path: string): Promise<boolean> =>
   requireReplaceable(path, DelegationFile, "signed delegation");
 
 export const writeDelegation = (
   path: string,
   { connection, shares }: DelegationPlace,
   { nonce, expiry, ...signed }: SignedDelegation,
+  replaces: boolean,
 ): Promise<void> =>
-  writeStateFile(path, DelegationFile, {
-    version: 1,
-    chainId: connection.chainId,
-    shares,
-    ...signed,
-    nonce: String(nonce),
-    expiry: String(expiry),
-  });
+  writeReplaceable(
+    path,
+    DelegationFile,
+    {
+      version: 1,
+      chainId: connection.chainId,
+      shares,
+      ...signed,
+      nonce: String(nonce),
+      expiry: String(expiry),
+    },
+    replaces,
+  );
 
 /**
  * Reads a delegation and holds it against the chain.

@@ -307,10 +307,9 @@ export async function holdingsOf(place: SharesPlace, accounts: readonly Address[
     return { number, timestamp, said: await sharesAt(place, asked, number) };
   });
 
-  const times = new Map<bigint, number>();
   const blocks = [...new Set(histories.flatMap(({ events }) => events.map((event) => event.block)))];
   const dated = await askAll(blocks, (blockNumber) => call((client) => client.getBlock({ blockNumber })));
-  for (const { number, timestamp: time } of dated) times.set(number, Number(time));
+  const times = new Map(dated.map(({ number, timestamp: time }) => [number, Number(time)]));
 
   const holdings = histories.map((history): Holding => {
     const { account, earlier, delegatorsMore } = history;

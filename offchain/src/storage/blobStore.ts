@@ -54,7 +54,21 @@ export interface Expected {
   readonly maxBytes?: number;
 }
 
+/** For whom a store is that several can name: whoever claims it first, until it is cleared. */
+export interface StoreClaims {
+  /** Whether anybody has claimed it. */
+  isMade(): Promise<boolean>;
+  /**
+   * Claims it, unless somebody has.
+   * @param mark of who does
+   * @returns whether it is this one's, now or since before
+   */
+  make(mark: string): Promise<boolean>;
+}
+
 export interface BlobStore extends BlobReader {
+  /** Undefined for an engine that keeps none. */
+  readonly claims?: StoreClaims;
   /**
    * Stores bytes durably; when it resolves they survive a power cut. Storing again is harmless and repairs a corrupted
    * copy. On any failure nothing is left behind.

@@ -37,9 +37,6 @@ import { readContract } from "viem/actions";
 
 import type { ClientsNode, Holder } from "./node.ts";
 
-/** Numbers of a struct as JSON has them. */
-const textual = (_: string, value: unknown): unknown => (typeof value === "bigint" ? String(value) : value);
-
 /** A tree of two leaves: its root, what it pays, and each leaf's proof. */
 interface Tree {
   readonly root: Hex;
@@ -56,6 +53,9 @@ export interface Hands {
   readonly tree: (of: RewardTreeOf, leaves: readonly [RewardLeaf, RewardLeaf]) => Promise<Tree>;
   readonly close: () => void;
 }
+
+/** For JSON, which has no whole numbers of that size. */
+const textual = (_: string, value: unknown): unknown => (typeof value === "bigint" ? String(value) : value);
 
 const POLL = 100;
 

@@ -1,6 +1,6 @@
 /** Durable writes where the system refuses a step, and files that are made once. */
 import type files from "node:fs/promises";
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -57,4 +57,21 @@ test.each([
   expect((await stat(file)).mode & 0o777).toBe(0o600);
   expect(await writeFileOnce(file, "later")).toBe(false);
   expect(await readdir(directory)).toEqual(["file"]);
+});
+
+test("what a process left empty, where there are no hard links, is made anew; what another makes now is not", async () => {
+  refused.link = "EPERM";
+  await writeFile(file, "");
+  expect(await writeFileOnce(file, "new")).toBe(false);
+  const before = (await stat(file)).mtimeMs / 1_000 - 60;
+  await utimes(file, before, before);
+  expect(await writeFileOnce(file, "new")).toBe(true);
+  expect(await readFile(file, "utf8")).toBe("new");
+  await utimes(file, before, before);
+  expect(await writeFileOnce(file, "later")).toBe(false);
+  // Where there are hard links nobody leaves one, and it is somebody's own.
+  refused.link = undefined;
+  await writeFile(file, "");
+  await utimes(file, before, before);
+  expect(await writeFileOnce(file, "later")).toBe(false);
 });

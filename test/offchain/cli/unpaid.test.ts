@@ -38,12 +38,12 @@ vi.mock("@cotrain/sdk/actions", async (original) => ({
   proposalState: async () => "executed",
   // Of rewards list.
   balanceOf: async () => 0n,
-  sharesOf: async () => "0x",
   votesOf: async () => 0n,
 }));
 vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
   ...(await original<object>()),
   activeRewards: async () => stand.rewards,
+  contractAt: async () => "0x",
   blobSourceOf: () => ({}),
   readerOptions: () => ({}),
   requireNamedDeployment: async () => undefined,
@@ -247,12 +247,18 @@ describe("what earned nothing stands with its reason", () => {
       pending: summary.pending,
     });
     // A time of the chain that no date can say ends no summary.
-    const reader = { ...prepared.reader, pendingRoot: async () => ({ epoch: 4, activatableAt: 2 ** 48 - 1 }) };
+    const reader = {
+      ...prepared.reader,
+      pendingRoot: async () => ({ epoch: 4, activatableAt: 2 ** 48 - 1 }),
+      epochEnd: async () => 2 ** 48 - 1,
+    };
     const far = await summarise({ ...prepared, reader } as unknown as Prepared, session, now);
-    expect(far.pending).toContainEqual({
-      what: "activation of the reward root of epoch 4",
-      due: "second 281474976710655",
-    });
+    for (const [what, second] of [
+      ["activation of the reward root of epoch 4", "281474976710655"],
+      ["reward root of epoch 5", "281474976710655"],
+      ["claims of epoch 5", "281474976710660"],
+    ])
+      expect(far.pending).toContainEqual({ what, due: `second ${second}` });
   });
 });
 

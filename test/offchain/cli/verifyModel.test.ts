@@ -139,17 +139,11 @@ test("a model of another run than the one that a coordinator serves is not held 
 
 const none = async () => ({});
 const distributors = async () => ({ codeGrants: `0x${"12".repeat(20)}`, capitalSale: `0x${"34".repeat(20)}` });
+const disputeCost = async () => ({ bond: 5n * 10n ** 16n, level: 0, isDue: false });
 /** A run that a coordinator serves, walked from a directory without a model. */
 async function served() {
   stand.served = `0x${"ab".repeat(32)}`;
-  stand.reader = {
-    chainId: 1,
-    run: none,
-    modelContracts: none,
-    distributors,
-    founders: async () => 0n,
-    disputeCost: async () => null,
-  };
+  stand.reader = { chainId: 1, run: none, modelContracts: none, distributors, founders: async () => 0n, disputeCost };
   return ["verify", "--state", join(temporaryDirectory(), "none"), ...coordinator];
 }
 const away = new RetryableError("UNAVAILABLE", "The walk ended at checkpoint 2: the blob 0x12 cannot be had now.");
@@ -178,6 +172,8 @@ test("what is away takes back nothing that was found wrong, and where nothing wa
     expect([told.code, told.stdout]).toEqual([1, expect.stringContaining(away.message)]);
     expect(told.stdout).toContain("7 B hashed, the rest not looked at");
     expect(told.stdout).toContain("It is not what it says.");
+    // Whoever finds that may dispute what pays for it.
+    expect(told.stdout.replaceAll(/\s+/g, " ")).toContain("disputed inside its window, for a bond of 0.05 coins now");
   }
 });
 

@@ -572,22 +572,4 @@ describe("a change", () => {
     // It was silent for so long that it is no member any more.
     await expect(a.join()).rejects.toMatchObject({ code: "RUN_FINISHED" });
   });
-
-  // foundation 9
-  it("of an acknowledgement that a coordinator's death lost gives it to a member still, however late after the run's end", async () => {
-    const [a, b] = await two();
-    const { prepared, reply } = await a.train();
-    await harness.run.driver.submit({ type: "RunFinished" });
-    // Also while the last round is open a member comes back to its work.
-    await harness.restart();
-    await harness.clock.advance(1_000);
-    await b.join();
-    await b.train();
-    await until(() => state().phase === "Finished", "the end");
-    await harness.restart();
-    await harness.clock.advance(16_000);
-    await harness.run.presence.check();
-    await a.join();
-    expect(await a.submit(prepared)).toEqual(reply);
-  });
 });

@@ -163,6 +163,20 @@ describe("a tokenizer from elsewhere", () => {
     expect(other.decode(other.encode(text))).toBe(text);
   });
 
+  it("encodes as without it where it has settings that the library would follow", () => {
+    const settings = { unk_token: "z", fuse_unk: true, byte_fallback: true, continuing_subword_suffix: "@@" };
+    const other = parseTokenizer(utf8(JSON.stringify({ ...valid(), model: { ...model(), ...settings } })));
+    for (const text of [...awkward, "zzzz buzz of the towns"])
+      expect(other.encode(text)).toEqual(tokenizer.encode(text));
+  });
+
+  it("is refused for a token's length before anything else of it is looked at", () => {
+    const long = { ...model().vocab, ["漢".repeat(1025)]: "no id" };
+    expect(() => parseTokenizer(utf8(JSON.stringify({ ...valid(), model: { ...model(), vocab: long } })))).toThrow(
+      /a token has 1025 bytes/,
+    );
+  });
+
   it("is refused when it is no JSON", () => {
     expect(() => parseTokenizer(utf8("{"))).toThrow(/not valid JSON/);
   });

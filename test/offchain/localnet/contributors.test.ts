@@ -13,11 +13,17 @@ type Told = (progress: Partial<ProposalProgress>) => void;
 const stand = vi.hoisted(() => ({
   decided: [] as ParamsDecision[],
   decide: (async () => undefined) as (decision: ParamsDecision, told: Told) => Promise<void>,
+  executed: undefined as object | undefined,
   offer: {} as object,
   offers: 0,
   looks: [] as string[],
   pending: [] as string[],
   fails: false,
+}));
+vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
+  ...(await original<object>()),
+  // No file is what these tests are about.
+  lossKeeper: () => async () => undefined,
 }));
 vi.mock("../../../offchain/src/localnet/owners.ts", async (original) => ({
   ...(await original<object>()),
@@ -26,6 +32,7 @@ vi.mock("../../../offchain/src/localnet/owners.ts", async (original) => ({
     stand.decided.push(decision);
     await stand.decide(decision, (progress) => told({ ...progress, title: decision.title }));
   },
+  executedMeanwhile: async (_model: object, decision: object) => stand.executed && { ...decision, ...stand.executed },
 }));
 vi.mock("../../../offchain/src/localnet/capital.ts", () => ({
   followPurchase: () => ({
@@ -53,6 +60,7 @@ afterEach(() => {
   Object.assign(stand, {
     decided: [],
     decide: async () => undefined,
+    executed: undefined,
     offer: offered,
     offers: 0,
     looks: [],
@@ -78,7 +86,15 @@ async function session(vote = true) {
     epochOf: async () => 1,
     activeRoot: async () => ({ epoch: 1 }),
   };
-  const prepared = { local: true, lost: signal, preset: "0.1m", coordinator, reader, contributors };
+  const prepared = {
+    local: true,
+    lost: signal,
+    preset: "0.1m",
+    definition: { sequence: 128 },
+    coordinator,
+    reader,
+    contributors,
+  };
   const told: string[] = [];
   const waited = new Set<string>();
   const model = { clock, signal, owners: [], announce: (line: string) => told.push(line) } as unknown as LocalModel;
@@ -131,6 +147,17 @@ test("a proposal that fails before it is carried out, or for another reason, is 
   };
   await session();
   expect(stand.decided.map(({ more }) => more.length)).toEqual([1, 1, 1]);
+});
+
+test("a proposal that was carried out though nobody could tell it is not decided once more, the other way round", async () => {
+  stand.decide = async (_, told) => {
+    told({ state: "queued", innerSteps: 0 });
+    stand.executed = { state: "executed", executed: "0x2" };
+    throw new Error("the chain was away");
+  };
+  const { ended } = await session();
+  expect(stand.decided).toHaveLength(1);
+  expect(ended.decision).toMatchObject({ state: "executed", executed: "0x2" });
 });
 
 test("without a vote nothing is offered; shares are bought all the same", async () => {

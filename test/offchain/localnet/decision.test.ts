@@ -9,6 +9,11 @@ import { silentLogger } from "../../../offchain/src/service/index.ts";
 import { fakeRun, params, ROUND_MS } from "./fakeRun.ts";
 
 const stand = vi.hoisted(() => ({ innerSteps: 0, progress: ((): void => undefined) as (change: object) => void }));
+vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
+  ...(await original<object>()),
+  // No file is what these tests are about.
+  lossKeeper: () => async () => undefined,
+}));
 vi.mock("../../../offchain/src/localnet/owners.ts", async (original) => ({
   ...(await original<object>()),
   claimAll: async () => new Map([["worker-1", { amount: 1n, transaction: "0x1" }]]),
@@ -30,7 +35,7 @@ async function appliedIn(executedAt: number): Promise<number | undefined> {
     };
   });
   const signal = new AbortController().signal;
-  const prepared = { local: true, lost: signal, preset: "0.1m", coordinator };
+  const prepared = { local: true, lost: signal, preset: "0.1m", definition: { sequence: 128 }, coordinator };
   const model = { clock, signal, owners: [], announce: () => undefined } as unknown as LocalModel;
   const display = {
     update: () => undefined,

@@ -1,10 +1,11 @@
 /** `--fresh` on a chain that is not ours: the wallets, on which coins lie, go on, whenever the process ends. */
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { beforeEach, expect, test, vi } from "vitest";
 
 import { systemClock } from "../../../offchain/src/base/index.ts";
+import { prepareHeir } from "../../../offchain/src/localnet/funds.ts";
 import { openState } from "../../../offchain/src/localnet/index.ts";
 import { openStateDirectory } from "../../../offchain/src/service/index.ts";
 import { temporaryDirectory } from "../cli/support.ts";
@@ -61,4 +62,50 @@ test("on the local chain a new start has new wallets", async () => {
   asked.rpc = undefined;
   await start(true);
   expect(existsSync(join(state, "keys"))).toBe(false);
+});
+
+test("wallets of a state that still stands are not left beside it, nor taken to the local chain", async () => {
+  // A start was killed before it had put the state aside.
+  await prepareHeir(state);
+  await start(false);
+  expect(existsSync(`${state}.next`)).toBe(false);
+  expect(key()).toBe("with coins");
+  await prepareHeir(state);
+  asked.rpc = undefined;
+  await start(true);
+  expect(existsSync(`${state}.next`)).toBe(false);
+  expect(existsSync(join(state, "keys"))).toBe(false);
+});
+
+/** A start with --fresh after so many turns of the loop. */
+async function openAfter(turns: number) {
+  for (let n = 0; n < turns; n++) await new Promise((done) => setImmediate(done));
+  const options = { state, fresh: true };
+  return (await openState({ options, notice: () => undefined } as never, systemClock)).directory;
+}
+
+test("of two that begin anew at once one begins, with the wallets", async () => {
+  for (let turns = 0; turns < 40; turns++) {
+    const both = await Promise.allSettled([openAfter(0), openAfter(turns)]);
+    const opened = both.flatMap((each) => (each.status === "fulfilled" ? [each.value] : []));
+    expect(opened.length, `${turns} turns apart`).toBe(1);
+    expect(key()).toBe("with coins");
+    expect(existsSync(`${state}.next`)).toBe(false);
+    opened[0]!.close();
+  }
+});
+
+test("a start whose state another puts aside meanwhile makes none in its place, without the wallets", async () => {
+  const opening = start(false);
+  renameSync(state, `${state}.old`);
+  await expect(opening).rejects.toMatchObject({ code: "STATE_MISSING" });
+  expect(existsSync(state)).toBe(false);
+});
+
+test("where the blobs cannot be kept as asked, the old state is not put aside", async () => {
+  const options = { state, fresh: true, blobs: temporaryDirectory() };
+  writeFileSync(join(options.blobs, "another's"), "");
+  const opening = openState({ options, notice: () => undefined } as never, systemClock);
+  await expect(opening).rejects.toMatchObject({ code: "SETTING_KEPT" });
+  expect(key()).toBe("with coins");
 });

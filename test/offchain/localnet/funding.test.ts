@@ -255,6 +255,25 @@ describe("the sum that was named once", () => {
     expect(await start()).toMatch(asked("0.0525"));
   });
 
+  test("is of one chain", async () => {
+    const { chain, start } = await openChain();
+    await start();
+    Object.assign(chain, { id: 10, price: 10n ** 9n - 1n });
+    // The first chain's would be asked for as it was said before.
+    expect(await start()).toContain("at the present price of gas: send at least 0.0525, then");
+  });
+
+  test("is eight times as much on a development chain, for the wallets that claim and vote, and nobody has to confirm it", async () => {
+    const { chain, start } = await openChain(empty, 1_337);
+    expect(await start(address, false, ensureBuilt, false)).toMatch(asked("0.42"));
+    const said: (string | undefined)[] = [];
+    for (const id of [1_337, 8_453]) {
+      Object.assign(chain, { id, balance: 10n ** 24n, price: 10n ** 12n });
+      said.push(await start(address, false, ensureBuilt, false));
+    }
+    expect(said).toEqual([undefined, expect.stringContaining("--yes")]);
+  });
+
   test("is of one wallet, and of a first start or of a session", async () => {
     const { chain, start } = await openChain();
     await start();

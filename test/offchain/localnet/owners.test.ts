@@ -1,6 +1,7 @@
 /** Owners of a local run's wallets on a chain: what they hold has votes, whoever claimed it. */
 import {
   approveGrantByVote,
+  castVote,
   codeGrantsOf,
   currentParamsVersion,
   delegateOf,
@@ -25,7 +26,13 @@ import { asAddress, grantIdOf } from "@cotrain/sdk/protocol";
 import { type Hex, sha256, stringToHex } from "viem";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
-import { claimAll, decide, type LocalModel, type ProposalProgress } from "../../../offchain/src/localnet/owners.ts";
+import {
+  claimAll,
+  decide,
+  executedMeanwhile,
+  type LocalModel,
+  type ProposalProgress,
+} from "../../../offchain/src/localnet/owners.ts";
 import { claimLeaves, lacksVotes, type Pins, pinsOf, takeUpVotes } from "../../../offchain/src/run/index.ts";
 import { createManualClock } from "../manualClock.ts";
 import { openContributing } from "./contributing.ts";
@@ -108,6 +115,7 @@ async function decideWhile(
     state: ProposalState,
     proposal: { governor: Hex; proposalId: bigint; proposal: Proposal },
   ) => Promise<void>,
+  beforeSending: typeof meanwhile = async () => undefined,
 ) {
   const { addresses, runId, client, clientOf, governor } = world;
   const replaces = await currentParamsVersion(client, { addresses, runId });
@@ -125,10 +133,19 @@ async function decideWhile(
       await meanwhile(await proposalState(client, { governor, proposalId }), { governor, proposalId, proposal });
     },
   };
-  const owners = [{ name: "worker-1", client: clientOf(alice) }];
-  const place = placeOf(world);
-  const model = { ...place, runId, clock, owners, announce: () => undefined } as unknown as LocalModel;
+  const own = clientOf(alice);
+  const request = async (asked: { method: string }): Promise<unknown> => {
+    const isSending = asked.method === "eth_sendRawTransaction" && seen.length > 0;
+    if (isSending)
+      await beforeSending(await proposalState(client, { governor, proposalId }), { governor, proposalId, proposal });
+    return own.request(asked as never);
+  };
+  const owners = [{ name: "worker-1", client: { ...own, request } }];
+  const model = { ...placeOf(world), runId, clock, owners, announce: () => undefined } as unknown as LocalModel;
   await decide(model, decision, (progress) => seen.push(progress));
+  expect(await executedMeanwhile(model, { ...seen.at(-1)!, state: "queued", executed: undefined })).toEqual(
+    seen.at(-1),
+  );
   const { logs } = await getAllLogs(client, proposalExecuted({ governor }), { from: 0n });
   const executed = logs.find(({ args }) => args.proposalId === proposalId)?.transactionHash;
   return {
@@ -165,6 +182,35 @@ it("a decision that a stranger executes is one that went through, by the strange
   );
   expect(version).toBe(replaces + 1);
   expect(executed).toMatch(/^0x/);
+  expect(last).toMatchObject({ state: "executed", executed });
+});
+
+it("a decision goes on whose vote came first, by a ballot that somebody sent or a command beside the session", async () => {
+  const { last, executed, version, replaces } = await decideWhile(72, async (state, { governor, proposalId }) => {
+    await pass();
+    const { client, clientOf } = world;
+    if ((await proposalState(client, { governor, proposalId })) === "active" && state !== "active")
+      await castVote.sync(clientOf(alice), { governor, proposalId, support: "for" });
+  });
+  expect(version).toBe(replaces + 1);
+  expect(last).toMatchObject({ state: "executed", executed, votesFor: 3n * share });
+});
+
+it("a decision goes on of which each step is taken by somebody else while it is being sent", async () => {
+  const taken: ProposalState[] = [];
+  const { last, executed, version, replaces } = await decideWhile(
+    80,
+    () => pass(),
+    async (state, { proposal, governor, proposalId }) => {
+      taken.push(state);
+      const { clientOf } = world;
+      if (state === "active") await castVote.sync(clientOf(alice), { governor, proposalId, support: "for" });
+      if (state === "succeeded") await queue.sync(clientOf(stranger), { governor, proposal });
+      if (state === "queued") await execute.sync(clientOf(stranger), { governor, proposal });
+    },
+  );
+  expect(taken).toEqual(["active", "succeeded", "queued"]);
+  expect(version).toBe(replaces + 1);
   expect(last).toMatchObject({ state: "executed", executed });
 });
 

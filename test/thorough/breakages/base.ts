@@ -51,4 +51,18 @@ export const base: readonly Breakage[] = [
     instead: "    const placed = await place(temporary);\n    await using opened = await openDirectory(directory);\n",
     tests: ["test/offchain/base/durable.test.ts"],
   },
+  {
+    name: "a file that a process left empty, where there are no hard links, is never made",
+    file: "offchain/src/base/node/files.ts",
+    text: "    if (!isLeft) throw error;\n",
+    instead: "    if (isLeft || error) throw error;\n",
+    tests: ["test/offchain/base/durable.test.ts"],
+  },
+  {
+    name: "where there are no hard links, one takes the name that another has just taken",
+    file: "offchain/src/base/node/files.ts",
+    text: " && own.mtimeMs - there.mtimeMs > LEFT_EMPTY_MS;",
+    instead: ";",
+    tests: ["test/offchain/base/durable.test.ts"],
+  },
 ];

@@ -226,8 +226,8 @@ export const capital: readonly Breakage[] = [
   {
     name: "a model's vault that obeys somebody else is not told",
     file: "sdk/src/actions/wiring.ts",
-    text: "if (vault === zeroAddress) return [];",
-    instead: "if (vault !== zeroAddress) return [];",
+    text: "found.vault === zeroAddress ? [] :",
+    instead: "found.vault !== zeroAddress ? [] :",
     tests: ["test/sdk/wiring.test.ts"],
   },
   {

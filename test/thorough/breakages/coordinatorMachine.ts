@@ -134,7 +134,7 @@ export const coordinatorMachine: readonly Breakage[] = [
     file: "offchain/src/coordinator/machine/rules.ts",
     text: "if (state.finished && !state.members[join.worker])",
     instead: "if (state.finished)",
-    tests: ["test/offchain/coordinator/rounds.test.ts"],
+    tests: ["test/offchain/coordinator/acknowledgements.test.ts"],
   },
   {
     name: "strangers join a finished run",
@@ -146,9 +146,16 @@ export const coordinatorMachine: readonly Breakage[] = [
   {
     name: "members that are silent after a run's end are evicted, with the acknowledgements that they lack",
     file: "offchain/src/coordinator/presence.ts",
-    text: 'if (quiet >= this.options.evictAfter && phase !== "Finished") {',
+    text: "if (quiet >= this.options.evictAfter && !this.#isDone(worker)) {",
     instead: "if (quiet >= this.options.evictAfter) {",
-    tests: ["test/offchain/coordinator/rounds.test.ts"],
+    tests: ["test/offchain/coordinator/acknowledgements.test.ts"],
+  },
+  {
+    name: "who was silent while the last round was open is evicted, and cannot ask for its acknowledgement",
+    file: "offchain/src/coordinator/presence.ts",
+    text: 'return phase === "Finished" || (finished && current?.work[worker]?.receipt != null);',
+    instead: 'return phase === "Finished" || (finished && current === null && worker === "0x");',
+    tests: ["test/offchain/coordinator/acknowledgements.test.ts"],
   },
   {
     name: "who leaves before each deadline has missed none",

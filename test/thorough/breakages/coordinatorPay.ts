@@ -455,8 +455,8 @@ export const coordinatorPay: readonly Breakage[] = [
   {
     name: "one answer says what time it is when an epoch is computed",
     file: "offchain/src/run/standing.ts",
-    text: "deadline > latestAt(schedule, now))\n    throw new RetryableError(",
-    instead: "deadline < 0)\n    throw new RetryableError(",
+    text: "(!posted && deadline > latestAt(schedule, now)))",
+    instead: "(!posted && deadline < 0))",
     tests: ["test/offchain/run/epoch.test.ts"],
   },
   {
@@ -476,8 +476,8 @@ export const coordinatorPay: readonly Breakage[] = [
   {
     name: "one answer says that an epoch is over",
     file: "offchain/src/run/standing.ts",
-    text: "if (settled < endOfEpoch(schedule, epoch) || deadline",
-    instead: "if (settled < 0 || deadline",
+    text: "if (settled < endOfEpoch(schedule, epoch) || (",
+    instead: "if (settled < 0 || (",
     tests: ["test/offchain/run/epoch.test.ts"],
   },
 ];

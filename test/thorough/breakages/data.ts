@@ -17,6 +17,21 @@ export const data: readonly Breakage[] = [
     tests: ["test/offchain/data/tokenizer.test.ts", "test/attack/hostileModels.test.ts"],
   },
   {
+    name: "the library is given the whole of a stranger's tokenizer",
+    file: "offchain/src/data/tokenizer.ts",
+    text: "JSON.parse(tokenizerJson({ tokens, merges: mergesOf(model.merges, tokens) }))",
+    instead: "{ ...(json as object), merges: mergesOf(model.merges, tokens).length }",
+    tests: ["test/offchain/data/tokenizer.test.ts"],
+  },
+  {
+    name: "each character of a token is looked at, however long it is",
+    file: "offchain/src/data/tokenizer.ts",
+    text: "    if (token.length === 0 || token.length > TOKEN_BYTES) {",
+    instead:
+      "    for (const each of token) if (!standsForByte.has(each)) throw invalid(`character ${each}`);\n    if (token.length === 0 || token.length > TOKEN_BYTES) {",
+    tests: ["test/offchain/data/tokenizer.test.ts"],
+  },
+  {
     name: "the merges of a stranger's tokenizer need make no tokens",
     file: "offchain/src/data/tokenizer.ts",
     text: "![left, right, left + right].every((token) => known.has(token))",

@@ -115,6 +115,28 @@ export const localnet: readonly Breakage[] = [
     tests: ["test/offchain/localnet/owners.test.ts"],
   },
   {
+    name: "a decision fails whose vote, or next step, somebody else sends first",
+    file: "offchain/src/localnet/owners.ts",
+    text: "    if (await isDone()) return undefined;\n    throw error;",
+    instead: "    throw error;",
+    tests: ["test/offchain/localnet/owners.test.ts"],
+  },
+  {
+    name: "an owner votes though it has, so that the decision fails",
+    file: "offchain/src/localnet/owners.ts",
+    text: "await Promise.all(voters.map(({ owner }) => voteOf(followed, owner)));",
+    instead:
+      'await Promise.all(voters.map(({ owner }) => castVote.sync(owner.client, { governor, proposalId, support: "for" })));',
+    tests: ["test/offchain/localnet/owners.test.ts"],
+  },
+  {
+    name: "a decision that was carried out unseen is decided once more, the other way round",
+    file: "offchain/src/localnet/session.ts",
+    text: "        if (made) return void (decision = made);\n",
+    instead: "",
+    tests: ["test/offchain/localnet/contributors.test.ts"],
+  },
+  {
     name: "a decision waits for ever on a chain that stands still",
     file: "offchain/src/localnet/owners.ts",
     text: "if (clock.monotonic() > last)",
@@ -327,7 +349,29 @@ export const localnet: readonly Breakage[] = [
   {
     name: "a start that ends while it begins anew leaves its coins to wallets that were put aside",
     file: "offchain/src/localnet/prepare.ts",
-    text: "  if (keeps) await prepareHeir(state);\n",
+    text: "(keeps ? prepareHeir(state) : dropHeir(state))",
+    instead: "(keeps ? Promise.resolve() : dropHeir(state))",
+    tests: ["test/offchain/localnet/fresh.test.ts"],
+  },
+  {
+    name: "of two starts that begin anew at once neither begins: one removes the wallets that the other is about to take up",
+    file: "offchain/src/localnet/prepare.ts",
+    text: "  const archived = await archiveStateDirectory(state, clock, () =>",
+    instead:
+      "  if (keeps) await prepareHeir(state);\n  const archived = await archiveStateDirectory(state, clock, () => keeps ? Promise.resolve() :",
+    tests: ["test/offchain/localnet/fresh.test.ts"],
+  },
+  {
+    name: "a start whose state another puts aside meanwhile begins one of its own, with other wallets",
+    file: "offchain/src/localnet/prepare.ts",
+    text: "create: anew && !taken, clock",
+    instead: "create: true, clock",
+    tests: ["test/offchain/localnet/fresh.test.ts"],
+  },
+  {
+    name: "a start that ended before the old state was put aside leaves a copy of its wallets for ever",
+    file: "offchain/src/localnet/prepare.ts",
+    text: "    await dropHeir(state).catch(passing);\n",
     instead: "",
     tests: ["test/offchain/localnet/fresh.test.ts"],
   },

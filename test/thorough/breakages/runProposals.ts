@@ -272,15 +272,15 @@ export const runProposals: readonly Breakage[] = [
   {
     name: "a signed vote is written over any file",
     file: "offchain/src/cli/ballots.ts",
-    text: "  await requireBallotFile(file);\n",
-    instead: "  void requireBallotFile;\n",
+    text: "const replaces = await requireBallotFile(file);",
+    instead: "const replaces = requireBallotFile !== undefined;",
     tests: ["test/offchain/cli/ballots.test.ts"],
   },
   {
     name: "a signed delegation is written over any file",
     file: "offchain/src/cli/delegations.ts",
-    text: "  await requireDelegationFile(file);\n",
-    instead: "  void requireDelegationFile;\n",
+    text: "const replaces = await requireDelegationFile(file);",
+    instead: "const replaces = requireDelegationFile !== undefined;",
     tests: ["test/offchain/cli/delegate.test.ts"],
   },
   {

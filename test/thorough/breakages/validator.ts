@@ -228,9 +228,9 @@ export const validator: readonly Breakage[] = [
   },
   {
     name: "only the round before is asked for its record",
-    file: "offchain/src/validator/checks/aggregate.ts",
-    text: "const before = heads.slice(0, at);",
-    instead: "const before = heads.slice(0, 1).concat(heads.slice(at - 1, at));",
+    file: "offchain/src/validator/checks/recompute.ts",
+    text: "before: heads.slice(0, at),",
+    instead: "before: heads.slice(0, 1).concat(heads.slice(at - 1, at)),",
     tests: ["test/offchain/validator/unjudged.test.ts"],
   },
   {
@@ -319,7 +319,7 @@ export const validator: readonly Breakage[] = [
   },
   {
     name: "a validator takes a gate that was measured by a program that nobody admitted",
-    file: "offchain/src/validator/checks/aggregate.ts",
+    file: "offchain/src/validator/checks/recompute.ts",
     text: "const admitted = (build: string): Promise<boolean> => wasAdmitted(reader, head.runId, build);",
     instead: "const admitted = async (): Promise<boolean> => wasAdmitted !== null;",
     tests: ["test/offchain/validator/auditRun.test.ts"],

@@ -3,7 +3,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync } from "node:fs";
-import { type FileHandle, link, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, link, lstat, open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
 import { errnoOf, RetryableError, UserError } from "../errors.ts";
@@ -60,7 +60,8 @@ export async function writeFileDurable(
 }
 
 /**
- * Makes a file that is there whole or not at all, and never replaces one: of several that make it at once, one does.
+ * Makes a file that is there whole or not at all, and never replaces one: of several that make it at once, one does. On a file
+ * system without hard links a process that ends may leave it empty; that one is replaced.
  * @returns whether it was made; false where something is in its place
  * @throws as {@link writeFileDurable}
  */
@@ -70,7 +71,7 @@ export async function writeFileOnce(path: string, data: string, options: WriteOp
       await link(temporary, path).catch(async (error: unknown) => {
         if (errnoOf(error) === "EEXIST") throw error;
         // A file system without hard links: an empty file takes the name first.
-        await (await open(path, "wx", options.mode)).close();
+        await takeName(path, temporary, options.mode);
         await rename(temporary, path);
       });
       return true;
@@ -79,6 +80,24 @@ export async function writeFileOnce(path: string, data: string, options: WriteOp
       throw error;
     }
   });
+}
+
+/** Nobody needs so long between taking a name and filling it, ms. */
+const LEFT_EMPTY_MS = 10_000;
+
+/**
+ * Takes a name by an empty file, or by the one that is left of a process that ended before it could fill it: older than the
+ * temporary file that was just written, by the file system's own clock.
+ */
+async function takeName(path: string, temporary: string, mode?: number): Promise<void> {
+  try {
+    await (await open(path, "wx", mode)).close();
+  } catch (error) {
+    if (errnoOf(error) !== "EEXIST") throw error;
+    const [there, own] = await Promise.all([lstat(path), lstat(temporary)]);
+    const isLeft = there.isFile() && there.size === 0 && own.mtimeMs - there.mtimeMs > LEFT_EMPTY_MS;
+    if (!isLeft) throw error;
+  }
 }
 
 /** @param place gives the temporary file, which is on the disk by then, its name */

@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -16,7 +17,12 @@ import { openBlobStore } from "../../storage/node/index.ts";
 import { readStateFile, writeStateFile } from "./stateFile.ts";
 
 const BlobsFile = Type.Object(
-  { version: Type.Literal(1), location: Type.String({ minLength: 1, maxLength: 4_096 }) },
+  {
+    version: Type.Literal(1),
+    location: Type.String({ minLength: 1, maxLength: 4_096 }),
+    /** Of the state, in a store that others can name. */
+    mark: Type.Optional(Type.String({ pattern: "^[0-9a-f]{64}$" })),
+  },
   { additionalProperties: false },
 );
 type BlobsFile = Static<typeof BlobsFile>;
@@ -40,19 +46,70 @@ const isSame = (wanted: string, used: string): boolean =>
 
 const isEmpty = (directory: string): boolean => !existsSync(directory) || readdirSync(directory).length === 0;
 
-async function holdsBlobs(place: string): Promise<boolean> {
-  for await (const _ of (await openBlobStore(place)).list()) return true;
-  return false;
+async function isUsed(place: string): Promise<boolean> {
+  const store = await openBlobStore(place);
+  for await (const _ of store.list()) return true;
+  return (await store.claims?.isMade()) ?? false;
+}
+
+function inUse(place: string): UserError {
+  const another = isUrl(place) ? "store with --blobs, or leave its name out" : "directory with --blobs";
+  return new UserError(
+    "SETTING_KEPT",
+    `${shown(place)} is not empty, or another state's, and blobs are kept for one state alone: name an empty or a new ${another}.`,
+  );
 }
 
 /** @throws UserError `SETTING_KEPT`, `LOCATION_INVALID`; RetryableError where what keeps the blobs does not answer */
 async function requireUnused(place: string): Promise<void> {
-  const another = isUrl(place) ? "store with --blobs, or leave its name out" : "directory with --blobs";
-  if (isUrl(place) ? await holdsBlobs(place) : !isEmpty(place))
-    throw new UserError(
-      "SETTING_KEPT",
-      `${shown(place)} is not empty, and blobs are kept for one state alone: name an empty or a new ${another}.`,
-    );
+  if (isUrl(place) ? await isUsed(place) : !isEmpty(place)) throw inUse(place);
+}
+
+const newMark = (): string => randomBytes(32).toString("hex");
+
+/** Whether a store is for the state of this mark, who takes it where it is nobody's. */
+async function isFor(place: string, mark: string): Promise<boolean> {
+  const { claims } = await openBlobStore(place);
+  return claims === undefined || claims.make(mark);
+}
+
+/** @throws UserError `SETTING_KEPT` where a store says that it is another state's */
+async function requireOwn({ location, mark }: BlobsFile): Promise<void> {
+  if (mark === undefined) return;
+  // One that is away now is waited for by whoever needs a blob of it.
+  if (await isFor(location, mark).catch(() => true)) return;
+  throw new UserError(
+    "SETTING_KEPT",
+    `${shown(location)} is another state's by now, and blobs are kept for one state alone: name another directory with --state.`,
+  );
+}
+
+/** Remembers a place, once it is this state's alone. @throws UserError `SETTING_KEPT` where another was first */
+async function take(directory: string, place: string, isNamed: boolean): Promise<void> {
+  const mark = newMark();
+  const file = { version: 1, location: place, ...(isUrl(place) && { mark }) } as const;
+  await writeStateFile(fileOf(directory), BlobsFile, file);
+  if (!isNamed || !isUrl(place)) return;
+  try {
+    if (!(await isFor(place, mark))) throw inUse(place);
+  } catch (error) {
+    await rm(fileOf(directory), { force: true });
+    throw error;
+  }
+}
+
+/**
+ * Refuses a place that could not become the one of a directory of state that is about to begin.
+ * @throws as {@link blobsLocation}
+ */
+export async function requirePlace(directory: string, wanted: string): Promise<void> {
+  const place = normalised(wanted);
+  if (isSame(place, inside(directory))) return;
+  const own = ownPlace(place);
+  // What names no store is not remembered, nor a password in it.
+  if (isUrl(own)) await openBlobStore(own);
+  // A name that was made up is nobody else's.
+  if (own === place) await requireUnused(own);
 }
 
 /** A place for one directory of state alone: where a URL names no store, one is made up. */
@@ -62,11 +119,6 @@ export function ownPlace(wanted: string): string {
   return bare ? `${place}/${randomBytes(8).toString("hex")}` : place;
 }
 
-/** The place other than the directory itself, undefined where there is none. @throws UserError `STATE_CORRUPTED` */
-export async function blobsElsewhere(directory: string): Promise<string | undefined> {
-  return (await readStateFile(fileOf(directory), BlobsFile))?.location;
-}
-
 /**
  * Where a directory of state keeps its blobs. The first that asks for a place of its own choice decides.
  * @param wanted a path or a URL
@@ -74,22 +126,34 @@ export async function blobsElsewhere(directory: string): Promise<string | undefi
  *   RetryableError where a store that is named does not answer
  */
 export async function blobsLocation(directory: string, wanted?: string): Promise<string> {
-  const elsewhere = await blobsElsewhere(directory);
-  const used = elsewhere ?? inside(directory);
+  const kept = await readStateFile(fileOf(directory), BlobsFile);
+  const used = kept?.location ?? inside(directory);
   const place = wanted === undefined ? used : normalised(wanted);
-  if (isSame(place, used)) return used;
-  if (elsewhere !== undefined || !isEmpty(used))
+  if (isSame(place, used)) {
+    if (kept) await requireOwn(kept);
+    return used;
+  }
+  if (kept !== undefined || !isEmpty(used))
     throw new UserError(
       "SETTING_KEPT",
       `${directory} keeps its blobs in ${shown(used)}, not in ${shown(place)}: leave --blobs out (and unset COTRAIN_BLOBS), or name another directory with --state.`,
     );
+  await requirePlace(directory, place);
   const own = ownPlace(place);
-  // What names no store is not remembered, nor a password in it.
-  if (isUrl(own)) await openBlobStore(own);
-  // A name that was made up is nobody else's.
-  if (own === place) await requireUnused(own);
-  await writeStateFile(fileOf(directory), BlobsFile, { version: 1, location: own });
+  await take(directory, own, own === place);
   return own;
+}
+
+/**
+ * Removes the blobs that a directory of state keeps elsewhere, unless they are the present state's by now.
+ * @throws RetryableError where what keeps them does not answer
+ */
+export async function clearBlobs(directory: string, present: string): Promise<void> {
+  const [kept, now] = await Promise.all([directory, present].map((each) => readStateFile(fileOf(each), BlobsFile)));
+  if (kept === undefined || kept.location === now?.location) return;
+  // One store may go by several names.
+  if (isUrl(kept.location) && !(await isFor(kept.location, kept.mark ?? newMark()))) return;
+  await (await openBlobStore(kept.location, { scratch: inside(directory) })).clear();
 }
 
 /** The store of a directory of state. @throws as {@link blobsLocation} and {@link openBlobStore} */

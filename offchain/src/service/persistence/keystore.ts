@@ -48,10 +48,14 @@ export interface KeystoreOptions extends KeystorePaths {
   readonly privateKey?: Hex;
 }
 
+/** An empty file is what a process leaves that ended while it made one, where there are no hard links. */
+const isWritten = async (path: string): Promise<boolean> => existsSync(path) && (await stat(path)).size > 0;
+
 /** The passphrase comes first, and is that of whoever made it first. @returns false where a keystore came meanwhile */
 async function makeKeystore(options: KeystoreOptions): Promise<boolean> {
   const { keystore, passphrase, privateKey = generatePrivateKey(), scryptN: N } = options;
-  if (!existsSync(passphrase)) await writeFileOnce(passphrase, `${randomBytes(32).toString("hex")}\n`, { mode: 0o600 });
+  if (!(await isWritten(passphrase)))
+    await writeFileOnce(passphrase, `${randomBytes(32).toString("hex")}\n`, { mode: 0o600 });
   const { address } = privateKeyToAccount(privateKey);
   const json = await encryptKeystoreJson({ address, privateKey }, await readPassphrase(passphrase), { scrypt: { N } });
   return writeFileOnce(keystore, `${json}\n`, { mode: 0o600 });
@@ -87,7 +91,7 @@ export async function openKeystore(paths: KeystorePaths): Promise<PrivateKeyAcco
  * @throws as {@link openKeystore}; UserError `PATH_UNWRITABLE`
  */
 export async function ensureKeystore(options: KeystoreOptions): Promise<PrivateKeyAccount> {
-  if (!existsSync(options.keystore)) await makeKeystore(options);
+  if (!(await isWritten(options.keystore))) await makeKeystore(options);
   return openKeystore(options);
 }
 

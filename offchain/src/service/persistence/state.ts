@@ -3,7 +3,7 @@
  * `up` holds the tree's own lock; each coordinator, validator and worker has a sub-directory with a lock of its own.
  */
 import { existsSync } from "node:fs";
-import { readdir, rename } from "node:fs/promises";
+import { readdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 
 import Sqlite from "better-sqlite3";
@@ -109,14 +109,19 @@ export function stateExists(path: string): boolean {
 /**
  * Puts a state directory aside for `--fresh`: `<path>` becomes `<path>.<time>` (UTC, as 20261124T154100Z). State of every
  * version can be put aside; state in use cannot.
+ * @param before what is to be done first, once nobody else can use it; where it fails, the state stays
  * @returns where it is now, or undefined when there was none
- * @throws UserError `STATE_LOCKED`, `STATE_FOREIGN`, `PATH_UNWRITABLE`
+ * @throws UserError `STATE_LOCKED`, `STATE_FOREIGN`, `PATH_UNWRITABLE`; what `before` throws
  */
-export async function archiveStateDirectory(path: string, clock: Clock = systemClock): Promise<string | undefined> {
+export async function archiveStateDirectory(
+  path: string,
+  clock: Clock = systemClock,
+  before: () => Promise<void> = async () => undefined,
+): Promise<string | undefined> {
   const root = resolve(path);
-  const entries = await list(root);
-  if (entries === undefined) return undefined;
-  if (entries.length > 0 && !entries.includes(VERSION_FILE) && !entries.every(isOwn)) throw foreign(root);
+  const entries = await listOwn(root);
+  // Somebody else put it aside since: what comes in its place meanwhile is not what was listed.
+  if (entries === undefined || (entries.includes(LOCK_FILE) && !existsSync(join(root, LOCK_FILE)))) return undefined;
   const locks: FileLock[] = [];
   try {
     for (const directory of ["", ...entries]) {
@@ -124,6 +129,7 @@ export async function archiveStateDirectory(path: string, clock: Clock = systemC
       // Whoever holds the tree's own lock means to stay; a role may just be ending after its supervisor was killed.
       locks.push(await waitForLock(join(root, directory), { clock, lockWait: directory === "" ? 0 : 5_000 }));
     }
+    await before();
     // Windows moves no directory with open files in it; elsewhere the locks are kept until it is out of the way.
     if (process.platform === "win32") for (const lock of locks) lock.release();
     const time = `${new Date(clock.now()).toISOString().slice(0, 19).replaceAll(/[-:]/g, "")}Z`;
@@ -136,6 +142,24 @@ export async function archiveStateDirectory(path: string, clock: Clock = systemC
   } finally {
     for (const lock of locks) lock.release();
   }
+}
+
+const whole = { recursive: true, force: true } as const;
+
+/**
+ * Removes a state directory, where there is one. Its stamp goes last: what a process that ends midway leaves can be removed still.
+ * @throws as {@link openStateDirectory}
+ */
+export async function removeStateDirectory(path: string): Promise<void> {
+  if ((await list(resolve(path))) === undefined) return;
+  const directory = await openStateDirectory(path);
+  try {
+    for (const entry of (await list(directory.path)) ?? [])
+      if (entry !== VERSION_FILE && !isOwn(entry)) await rm(directory.resolve(entry), whole);
+  } finally {
+    directory.close();
+  }
+  await rm(directory.path, whole);
 }
 
 /** Makes or checks the directory. Returns whether it still lacks its stamp. */
@@ -166,6 +190,13 @@ async function prepare(root: string, create: boolean): Promise<boolean> {
 /** What this file itself may have left in a directory that was never stamped, when it was killed between two steps. */
 function isOwn(entry: string): boolean {
   return entry.startsWith(LOCK_FILE) || entry.startsWith(`.${VERSION_FILE}.`);
+}
+
+/** Names in a state of whatever version, or undefined when it does not exist. @throws UserError `STATE_FOREIGN` */
+async function listOwn(root: string): Promise<string[] | undefined> {
+  const entries = await list(root);
+  if (entries && !entries.includes(VERSION_FILE) && !entries.every(isOwn)) throw foreign(root);
+  return entries;
 }
 
 /** Names in the directory, or undefined when it does not exist. */

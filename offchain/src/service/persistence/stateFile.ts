@@ -6,7 +6,7 @@ import { type Static, type TSchema, Type } from "typebox";
 
 import { CotrainError } from "@cotrain/sdk/errors";
 import { UserError } from "../../base/index.ts";
-import { freshCommand, readJsonBounded, writeFileDurable } from "../../base/node/index.ts";
+import { freshCommand, readJsonBounded, writeFileDurable, writeFileOnce } from "../../base/node/index.ts";
 import { findMiss } from "../settings/schema.ts";
 
 const MAX_STATE_FILE_BYTES = 1 << 20;
@@ -40,22 +40,41 @@ export async function readStateFile<S extends TSchema>(
  * @throws UserError `STATE_FILE_INVALID` when the value does not fit; UserError `PATH_UNWRITABLE`; RetryableError `DISK_FULL`
  */
 export async function writeStateFile<S extends TSchema>(path: string, schema: S, value: Static<S>): Promise<void> {
+  await writeFileDurable(path, textOf(path, schema, value), { mode: 0o600 });
+}
+
+function textOf<S extends TSchema>(path: string, schema: S, value: Static<S>): string {
   const miss = findMiss(schema, value);
   if (miss !== undefined) throw new UserError("STATE_FILE_INVALID", `${path} was not written: ${miss}.`);
-  await writeFileDurable(path, `${JSON.stringify(value, undefined, 2)}\n`, { mode: 0o600 });
+  return `${JSON.stringify(value, undefined, 2)}\n`;
 }
 
 /**
  * A file may be written where there is none, or an earlier one of the same kind.
  * @param kind what such a file is, e.g. `signed vote`
+ * @returns whether there is an earlier one, to be replaced
  * @throws UserError `FILE_EXISTS`
  */
-export async function requireReplaceable(path: string, schema: TSchema, kind: string): Promise<void> {
-  const isEarlier = await readStateFile(path, schema).then(
-    () => true,
-    () => false,
-  );
-  if (!isEarlier) throw new UserError("FILE_EXISTS", `${path} exists and is no earlier ${kind}: name another file.`);
+export async function requireReplaceable(path: string, schema: TSchema, kind: string): Promise<boolean> {
+  const found = await readStateFile(path, schema).catch(() => "another" as const);
+  if (found === "another")
+    throw new UserError("FILE_EXISTS", `${path} exists and is no earlier ${kind}: name another file.`);
+  return found !== undefined;
+}
+
+/**
+ * Writes a file after {@link requireReplaceable}: where nothing was there, what came since stays.
+ * @throws UserError `FILE_EXISTS`; else as {@link writeStateFile}
+ */
+export async function writeReplaceable<S extends TSchema>(
+  path: string,
+  schema: S,
+  value: Static<S>,
+  replaces: boolean,
+): Promise<void> {
+  if (replaces) return writeStateFile(path, schema, value);
+  if (!(await writeFileOnce(path, textOf(path, schema, value), { mode: 0o600 })))
+    throw new UserError("FILE_EXISTS", `${path} was written by somebody else meanwhile: name another file.`);
 }
 
 const Port = Type.Integer({ minimum: 1, maximum: 65_535 });

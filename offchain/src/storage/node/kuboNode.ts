@@ -83,6 +83,8 @@ export interface KuboNode {
   add(content: Uint8Array | AsyncIterable<Uint8Array>, bytes: number, name: string): Promise<string>;
   /** Lets a path name a CID, durably when it resolves. */
   link(cid: string, path: string): Promise<void>;
+  /** The same where it names nothing yet: of several at once the node takes one, and the others fail. */
+  linkFirst(cid: string, path: string): Promise<void>;
   /** Takes a file or directory out of the tree; what is not there is no error. */
   unlink(path: string): Promise<void>;
   /** What is not pinned is no error. */
@@ -252,18 +254,19 @@ async function namesIn({ client, unlessGone }: Calls, path: string): Promise<rea
   return (await unlessGone(["path", "block"], list, { answer: LIST_BYTES })) ?? [];
 }
 
+const copyTo = ({ client, bounded }: Calls, cid: string, path: string, how: { force: boolean }): Promise<void> =>
+  bounded((options) => client.files.cp(`/ipfs/${cid}`, path, { ...options, ...local, ...how, parents: true }));
+
 async function link(calls: Calls, cid: string, path: string): Promise<void> {
   const { client, bounded } = calls;
-  const copy = (how: { readonly force: boolean }): Promise<void> =>
-    bounded((options) => client.files.cp(`/ipfs/${cid}`, path, { ...options, ...local, ...how, parents: true }));
   try {
-    await copy({ force: false });
+    await copyTo(calls, cid, path, { force: false });
   } catch (error) {
     const there = await entryAt(calls, path);
     if (there === undefined) throw error;
     // By another put of the same bytes, perhaps under way: readers must not find it gone for a moment.
     if (there.cid === cid) await bounded((options) => client.files.flush(path, options));
-    else await copy({ force: true });
+    else await copyTo(calls, cid, path, { force: true });
   }
 }
 
@@ -378,6 +381,7 @@ export function openKuboNode(base: string, patience = PATIENCE_MS): KuboNode {
       return added.cid.toString();
     },
     link: (cid, path) => link(calls, cid, path),
+    linkFirst: (cid, path) => copyTo(calls, cid, path, { force: false }),
     unlink: async (path) => {
       await unlessGone(["path"], (options) => client.files.rm(path, { ...options, ...whole }));
     },

@@ -25,6 +25,7 @@ import type { BlobStore, Expected, OpenBlob, Stored } from "../blobStore.ts";
 import { BlobError, blobMissing, blobTooLarge } from "../errors.ts";
 import { checkDigest } from "../expected.ts";
 import { PIECE_BYTES, pieceLength } from "../unixfs.ts";
+import { claimsOf, markIn } from "./kuboClaims.ts";
 import { type Entry, type KuboNode, openKuboNode } from "./kuboNode.ts";
 import { createRecent } from "./recent.ts";
 import { receive } from "./spool.ts";
@@ -343,6 +344,15 @@ async function* list({ node, name }: Kept): AsyncGenerator<Digest> {
   }
 }
 
+/** The mark goes with the directory, last. */
+async function clear(kept: Kept): Promise<void> {
+  const { node, name } = kept;
+  const mark = await node.cidAt(markIn(`${ROOT}/${name}`));
+  for await (const digest of list(kept)) await remove(kept, digest);
+  await node.unlink(`${ROOT}/${name}`);
+  if (mark !== undefined) await node.unpin(mark);
+}
+
 /**
  * Opens a store of a Kubo node. The node is not asked for anything yet.
  * @throws UserError `LOCATION_INVALID`. Everything else throws also RetryableError `BLOB_STORE_AWAY`, `BLOB_STORE_FAILED`,
@@ -375,10 +385,8 @@ export async function openKuboStore(location: string, options: KuboOptions = {})
     size,
     delete: (digest) => remove(kept, digest),
     list: () => list(kept),
-    clear: async () => {
-      for await (const digest of list(kept)) await remove(kept, digest);
-      await node.unlink(`${ROOT}/${name}`);
-    },
+    clear: () => clear(kept),
+    claims: claimsOf(node, `${ROOT}/${name}`),
     free: () => node.free(),
     device: () => Promise.resolve(undefined),
   };

@@ -1,11 +1,18 @@
 /** Where a directory of state keeps its blobs: decided once, and the same for every command that comes later. */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
 import { describe, expect, it } from "vitest";
 
-import { blobsElsewhere, blobsLocation, openBlobs, ownPlace } from "../../../../offchain/src/service/index.ts";
+import {
+  blobsLocation,
+  clearBlobs,
+  openBlobs,
+  ownPlace,
+  requirePlace,
+} from "../../../../offchain/src/service/index.ts";
+import { openBlobStore } from "../../../../offchain/src/storage/node/index.ts";
 import { startFakeKubo } from "../../storage/fakeKubo.ts";
 import { digestsIn } from "../../storage/fixtures.ts";
 import { temporaryDirectory } from "../support.ts";
@@ -24,7 +31,7 @@ describe("where blobs are", () => {
     await expect(blobsLocation(state, node)).rejects.toMatchObject(kept);
     await expect(blobsLocation(state, join(state, "other"))).rejects.toMatchObject(kept);
     expect(await blobsLocation(state)).toBe(inside);
-    expect(await blobsElsewhere(state)).toBeUndefined();
+    expect(existsSync(join(state, "blobs.json"))).toBe(false);
   });
 
   it("is a store of its own where a URL names none, and stays it", async () => {
@@ -33,7 +40,7 @@ describe("where blobs are", () => {
     expect(place).toMatch(/^ipfs\+http:\/\/127\.0\.0\.1:5001\/[0-9a-f]{16}$/);
     expect(await blobsLocation(other, node)).not.toBe(place);
     for (const again of [undefined, node, `${node}/`, place]) expect(await blobsLocation(state, again)).toBe(place);
-    expect(await blobsElsewhere(state)).toBe(place);
+    expect(JSON.parse(readFileSync(join(state, "blobs.json"), "utf8"))).toMatchObject({ location: place });
     for (const another of [
       `${node}/another`,
       "ipfs+http://127.0.0.1:5002",
@@ -55,6 +62,33 @@ describe("where blobs are", () => {
     await (await openBlobs(state)).clear();
     expect(other.pins.size).toBe(0);
     expect(await blobsLocation(next, place)).toBe(place);
+  });
+
+  it("is a store that is one state's alone, also of two that begin at once", async () => {
+    const { location, ...other } = await startFakeKubo();
+    const states = await Promise.all([temporaryDirectory(), temporaryDirectory()]);
+    const both = await Promise.allSettled(states.map((state) => blobsLocation(state, location("mine"))));
+    expect(both.map(({ status }) => status).toSorted()).toEqual(["fulfilled", "rejected"]);
+    expect(both.find(({ status }) => status === "rejected")).toMatchObject({ reason: kept });
+    const [first, second] = both[0]?.status === "fulfilled" ? states : states.toReversed();
+    expect(readdirSync(second!)).toEqual([]);
+    // Before it has any blob, too, and without a try to have it.
+    await expect(requirePlace(second!, location("mine"))).rejects.toMatchObject(kept);
+    await expect(blobsLocation(second!, location("mine"))).rejects.toMatchObject(kept);
+    await (await openBlobStore(location("unmarked"))).put(new Uint8Array(5));
+    await expect(blobsLocation(second!, location("unmarked"))).rejects.toMatchObject(kept);
+    await (await openBlobStore(location("unmarked"))).clear();
+    expect(await blobsLocation(first!, location("mine"))).toBe(location("mine"));
+    await clearBlobs(first!, second!);
+    expect(other.pins.size).toBe(0);
+    // By now it is another's: the one before neither opens it nor clears it, whatever its node is called.
+    expect(await blobsLocation(second!, location("mine"))).toBe(location("mine"));
+    const { digest } = await (await openBlobs(second!)).put(new Uint8Array(5));
+    await expect(openBlobs(first!)).rejects.toMatchObject(kept);
+    const file = join(first!, "blobs.json");
+    writeFileSync(file, readFileSync(file, "utf8").replace("127.0.0.1", "localhost"));
+    await clearBlobs(first!, second!);
+    expect(await digestsIn(await openBlobs(second!))).toEqual([digest]);
   });
 
   it("may be a directory that nothing else uses", async () => {

@@ -1,0 +1,46 @@
+/** Acknowledgements that did not reach their workers, asked for after a run's end. */
+import { afterEach, expect, it } from "vitest";
+
+import { type Harness, openPair, type TestWorker, until } from "./harness.ts";
+
+let harness: Harness;
+afterEach(() => harness.close());
+
+async function two(): Promise<[TestWorker, TestWorker]> {
+  const pair = await openPair();
+  ({ harness } = pair);
+  return pair.workers;
+}
+const state = () => harness.run.driver.state;
+
+// foundation 9
+it("that a coordinator's death lost is given to a member still, however late after the run's end", async () => {
+  const [a, b] = await two();
+  const { prepared, reply } = await a.train();
+  await harness.run.driver.submit({ type: "RunFinished" });
+  // Also while the last round is open a member comes back to its work.
+  await harness.restart();
+  await harness.clock.advance(1_000);
+  await b.join();
+  await b.train();
+  await until(() => state().phase === "Finished", "the end");
+  await harness.restart();
+  await harness.clock.advance(16_000);
+  await harness.run.presence.check();
+  await a.join();
+  expect(await a.submit(prepared)).toEqual(reply);
+});
+
+it("that a worker's death lost is given to who was silent while the last round was open", async () => {
+  const [a, b] = await two();
+  const { prepared, reply } = await a.train();
+  await harness.run.driver.submit({ type: "RunFinished" });
+  await harness.clock.advance(8_000);
+  await b.join();
+  await harness.clock.advance(8_000);
+  await harness.run.presence.check();
+  await b.train();
+  await until(() => state().phase === "Finished", "the end");
+  await a.join();
+  expect(await a.submit(prepared)).toEqual(reply);
+});
