@@ -283,7 +283,14 @@ const bombs = (): [string, Uint8Array][] => [
     added((graph) => {
       graph.initializer.push(ints("large", [2 ** 30]));
       const names = Array.from({ length: 1000 }, (_, i) => `large_${i}`);
-      for (const name of names) graph.node.push(node("ConstantOfShape", ["large"], [name]));
+      // Of different values: a runtime keeps equal ones once.
+      for (const [i, name] of names.entries()) {
+        const { TENSOR } = onnx.AttributeProto.AttributeType;
+        const t = { dims: [1], dataType: onnx.TensorProto.DataType.FLOAT, floatData: [i] };
+        graph.node.push(
+          node("ConstantOfShape", ["large"], [name], { attribute: [{ name: "value", type: TENSOR, t }] }),
+        );
+      }
       graph.node.push(node("Sum", names, ["sum"]));
     }),
   ],
