@@ -6,7 +6,6 @@ import { onnx } from "onnx-proto";
 
 import { buildPrograms, presets, readSignature } from "../../offchain/src/engine/index.ts";
 import { loopOf } from "../../offchain/src/engine/loop.ts";
-
 type Model = onnx.ModelProto;
 type NodeInit = onnx.INodeProto;
 const { model, microBatch } = presets["0.1m"];
