@@ -6,10 +6,8 @@ import { onnx } from "onnx-proto";
 
 import { buildPrograms, presets, readSignature } from "../../offchain/src/engine/index.ts";
 import { loopOf } from "../../offchain/src/engine/loop.ts";
-
 type Model = onnx.ModelProto;
 type NodeInit = onnx.INodeProto;
-
 const { model, microBatch } = presets["0.1m"];
 export const goodPrograms = buildPrograms(model, { microBatch });
 
@@ -30,8 +28,7 @@ const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 
 function changed(change: (model: Model, graph: onnx.GraphProto) => void): Uint8Array {
   const decoded = onnx.ModelProto.decode(goodPrograms.step.bytes);
-  const graph = onnx.GraphProto.create(decoded.graph ?? {});
-  decoded.graph = graph;
+  const graph = (decoded.graph = onnx.GraphProto.create(decoded.graph ?? {}));
   change(decoded, graph);
   return onnx.ModelProto.encode(decoded).finish();
 }
@@ -46,6 +43,7 @@ const floats = (name: string, dims: number[], values: number[]) =>
   new onnx.TensorProto({ name, dims, dataType: FLOAT, floatData: values });
 const attribute = (name: string, type: keyof typeof onnx.AttributeProto.AttributeType, rest: object) =>
   new onnx.AttributeProto({ name, type: onnx.AttributeProto.AttributeType[type], ...rest });
+const filledWith = (value: number) => ({ attribute: [attribute("value", "TENSOR", { t: floats("", [1], [value]) })] });
 const castTo = (type: number) => ({ attribute: [attribute("to", "INT", { i: type })] });
 const info = (name: string, elemType: number, sizes: (number | string)[]) =>
   new onnx.ValueInfoProto({
@@ -283,7 +281,9 @@ const bombs = (): [string, Uint8Array][] => [
     added((graph) => {
       graph.initializer.push(ints("large", [2 ** 30]));
       const names = Array.from({ length: 1000 }, (_, i) => `large_${i}`);
-      for (const name of names) graph.node.push(node("ConstantOfShape", ["large"], [name]));
+      // Of different values: a runtime keeps equal ones once.
+      for (const [i, name] of names.entries())
+        graph.node.push(node("ConstantOfShape", ["large"], [name], filledWith(i)));
       graph.node.push(node("Sum", names, ["sum"]));
     }),
   ],

@@ -72,7 +72,7 @@ const lived = {
   model: true,
   round: 1n,
   alice: parseEther("330"),
-  bob: parseEther("147"),
+  bob: parseEther("117"),
   votes: parseEther("330"),
   // All that the epoch sells is more than five dollars buy at two cents.
   bought: parseEther("150"),

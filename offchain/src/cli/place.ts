@@ -59,6 +59,13 @@ export const placeOptions = {
   }),
 };
 
+/** `--state` of what validators sign, whose wallets lie elsewhere than a worker's. */
+export const validatorStateOption = text({
+  value: "directory",
+  description:
+    "directory of the local state, or of somebody else's run's validator (default: .cotrain, .cotrain-validator)",
+});
+
 /** What a command takes that sends transactions with a wallet of its place. */
 export const signingOptions = {
   ...placeOptions,

@@ -1,6 +1,6 @@
 /**
  * What a quorum of a set signs one after another, as a file that goes from hand to hand: who of the wallets here signs, who has
- * signed, and sending it where that completes the quorum. A suspension and a grant go this way.
+ * signed, and sending it where that completes the quorum. A suspension, a grant and a root of revenue go this way.
  */
 import { type Address, type Hex, type StructName, typedDataOf } from "@cotrain/sdk/protocol";
 

@@ -20,6 +20,7 @@ import {
   claimCapital,
   claimGrant,
   createModel,
+  modelTermsHash,
   delegate,
   depositCapital,
   disputeRoot,
@@ -147,7 +148,7 @@ async function create(life: Life): Promise<void> {
     capital: { token, priceFloor: 10_000n, price: 20_000n, minimum: 1_000_000n },
   };
   await hands.send(organiser, createModel, { addresses, config, salt });
-  life.modelId = asModelId(await registered(life, "modelIdOf", [organiser.address, salt]));
+  life.modelId = asModelId(await registered(life, "modelIdOf", [organiser.address, salt, modelTermsHash(config)]));
   life.shares = (await registered(life, "sharesOf", [life.modelId])) as Address;
   life.governor = (await registered(life, "governorOf", [life.modelId])) as Address;
 

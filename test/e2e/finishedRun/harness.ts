@@ -131,6 +131,7 @@ export async function makeRun(): Promise<void> {
   );
   worker.child?.kill("SIGINT");
   joined = (await joining) ?? { code: null, stdout: "", stderr: "" };
+  if (first.code !== 0) throw new Error(`up ended with ${first.code}: ${first.stderr.slice(-2_000)}`);
   summary = JSON.parse(first.stdout) as Summary;
   cpSync(state, unclaimed, { recursive: true });
 }

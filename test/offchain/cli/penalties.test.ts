@@ -17,20 +17,10 @@ import { tellingCoordinator } from "./tellingCoordinator.ts";
 const worker = asAddress(accountOf("worker-1").address);
 const friend = asAddress(accountOf("friend").address);
 const stage = staged(["worker-1"]);
-const { by } = stage;
+const { by, pins } = stage;
 
 const at = () => ["--state", stage.state];
 const flat = (text: string): string => text.replaceAll(/\s+/g, " ");
-const pins = () => [
-  "--rpc",
-  stage.node.url,
-  "--run",
-  stage.world.runId,
-  "--deployment",
-  join(stage.state, "deployment.json"),
-  "--state",
-  temporaryDirectory(),
-];
 const telling = async () => [
   `--coordinator=${await tellingCoordinator(stage.world, stage.client)}`,
   "--rpc",

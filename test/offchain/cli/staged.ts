@@ -29,6 +29,8 @@ export interface Staged {
   readonly state: string;
   /** Options of a command that signs with the wallet of this name. */
   readonly by: (name: string) => string[];
+  /** Options that name the run and its contracts from a directory that knows neither. */
+  readonly pins: () => string[];
   /** Another state of the same run, with these wallets' addresses by their roles. */
   readonly stateAt: (directory: string, wallets: Readonly<Record<string, string>>) => Promise<void>;
   /** Carries out what the holders decided, by their timelock. */
@@ -136,6 +138,13 @@ export function staged(names: readonly string[], governor?: Parameters<typeof cr
       return state();
     },
     by: (name) => ["--wallet", join(keys, `${name}.json`), "--passphrase-file", join(keys, "passphrase")],
+    pins: () => {
+      const [deployment, elsewhere] = [
+        join(state(), "deployment.json"),
+        temporaryDirectory((work) => cleanups.push(work)),
+      ];
+      return ["--rpc", node.url, "--run", world.runId, "--deployment", deployment, "--state", elsewhere];
+    },
     stateAt,
     asHolders,
   };

@@ -1,6 +1,4 @@
 /** `cotrain stake` on a real node: put up, asked for, and fetched once it has waited. */
-import { join } from "node:path";
-
 import { activeStakeOf, setStakePayee, stakeManagerOf, stakeOf } from "@cotrain/sdk/actions";
 import { asAddress, type StakeRole } from "@cotrain/sdk/protocol";
 import { getAddress, parseEther } from "viem";
@@ -15,20 +13,10 @@ const worker = asAddress(accountOf("worker-1").address);
 const friend = asAddress(accountOf("friend").address);
 const validator = asAddress(accountOf("validator-1").address);
 const stage = staged(["worker-1", "validator-1"]);
-const { by } = stage;
+const { by, pins } = stage;
 
 const at = () => ["--state", stage.state];
 const flat = (text: string): string => text.replaceAll(/\s+/g, " ");
-const pins = () => [
-  "--rpc",
-  stage.node.url,
-  "--run",
-  stage.world.runId,
-  "--deployment",
-  join(stage.state, "deployment.json"),
-  "--state",
-  temporaryDirectory(),
-];
 const stakeNow = async (role: StakeRole, staker: typeof worker) => {
   const { contracts: addresses, modelId } = stage.world;
   const stakes = await stakeManagerOf(stage.client, { addresses });

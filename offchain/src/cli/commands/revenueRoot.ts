@@ -13,10 +13,10 @@ import {
   tokenText,
   writeRevenueRoot,
 } from "../../run/index.ts";
-import { text, toggle } from "../../service/index.ts";
+import { toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable } from "../output.ts";
-import { atPlace, type Place, requireEntries, signingAs, signingOptions } from "../place.ts";
+import { atPlace, type Place, requireEntries, signingAs, signingOptions, validatorStateOption } from "../place.ts";
 import { passedText, passOn, type Quorum, requirePinned } from "../quorum.ts";
 
 /** What is signed, and by how many. */
@@ -63,11 +63,7 @@ export const revenueAttestCommand = defineCommand({
   args: [{ name: "file", description: "the root, which goes from validator to validator; made if not there" }],
   options: {
     ...signingOptions,
-    state: text({
-      value: "directory",
-      description:
-        "directory of the local state, or of somebody else's run's validator (default: .cotrain, .cotrain-validator)",
-    }),
+    state: validatorStateOption,
     yes: toggle({ description: "sign it, and post it where that completes the quorum", default: false }),
   },
   examples: [

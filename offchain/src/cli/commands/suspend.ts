@@ -11,10 +11,10 @@ import {
   suspensionFacts,
   writeSuspension,
 } from "../../run/index.ts";
-import { duration, hash, text, toggle } from "../../service/index.ts";
+import { duration, hash, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable } from "../output.ts";
-import { atPlace, type Place, signingOptions } from "../place.ts";
+import { atPlace, type Place, signingOptions, validatorStateOption } from "../place.ts";
 import { type Passed, passedText, passOn, type Quorum, requirePinned } from "../quorum.ts";
 
 const DAY = 86_400_000;
@@ -83,11 +83,7 @@ export const suspendCommand = defineCommand({
   args: [{ name: "file", description: "the suspension, which goes from validator to validator; made if not there" }],
   options: {
     ...signingOptions,
-    state: text({
-      value: "directory",
-      description:
-        "directory of the local state, or of somebody else's run's validator (default: .cotrain, .cotrain-validator)",
-    }),
+    state: validatorStateOption,
     head: hash({ value: "head", description: "of a new suspension: the head that shows why (default: the newest)" }),
     within: duration({ description: "of a new suspension: how long it may be used", default: DAY }),
     yes: toggle({ description: "sign it, and send it where that completes the quorum", default: false }),
