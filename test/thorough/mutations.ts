@@ -177,7 +177,8 @@ class Rewriting {
 
   /** The function calls a copy of itself that has all its modifiers, or the one that lacks the modifier that is taken out. */
   #withoutModifiers(node: Node, body: Node, modifiers: readonly Node[]): string {
-    const names = (node["parameters"] as { parameters: Node[] }).parameters.map((each) => String(each["name"]));
+    // A parameter without a name is one that the body does not read.
+    const named = (node["parameters"] as { parameters: Node[] }).parameters.filter((each) => each["name"] !== "");
     const returns = node["returnParameters"] as Node & { parameters: Node[] };
     const copies: string[] = [];
     const call = (without: Node | undefined): string => {
@@ -185,11 +186,11 @@ class Rewriting {
       const mutability = node["stateMutability"] === "nonpayable" ? "" : String(node["stateMutability"]);
       const kept = modifiers.filter((each) => each !== without).map((each) => this.#inner(each));
       const results = returns.parameters.length > 0 ? `returns ${this.#text(returns)}` : "";
-      const parameters = this.#text(node["parameters"] as Node);
+      const parameters = named.map((each) => this.#text(each)).join(", ");
       copies.push(
-        `function ${name}${parameters} private ${mutability} ${kept.join(" ")} ${results} ${this.render(body)}`,
+        `function ${name}(${parameters}) private ${mutability} ${kept.join(" ")} ${results} ${this.render(body)}`,
       );
-      const called = `${name}(${names.join(", ")})`;
+      const called = `${name}(${named.map((each) => String(each["name"])).join(", ")})`;
       return returns.parameters.length > 0 ? `return ${called};` : `{ ${called}; return; }`;
     };
     const choices = modifiers.map(

@@ -234,7 +234,7 @@ contract C {
     constructor() { owner = msg.sender; }
     modifier onlyOwner() { if (msg.sender != owner) revert Bad("who"); _; }
     // if (x) revert Bad("in a comment");
-    function add(uint256 a, uint256 b) external onlyOwner returns (uint256) {
+    function add(uint256 a, uint8, uint256 b) external onlyOwner returns (uint256) {
         if (a == 0 || (b > 1 && a < b)) revert Bad("or (this)");
         if (a == 7) {
             total += a + 1;
@@ -278,11 +278,11 @@ contract C {
 import {C} from "contracts/C.sol";
 contract CTest {
     function test_adds() public {
-        require(new C().add(7, 0) == 8);
-        require(new C().add(1, 1) == 1);
+        require(new C().add(7, 0, 0) == 8);
+        require(new C().add(1, 0, 1) == 1);
     }
     function test_refuses() public {
-        try new C().add(0, 0) { revert(); } catch {}
+        try new C().add(0, 0, 0) { revert(); } catch {}
     }
 }`;
     const { sources, mutations: all } = mutateAll({ "contracts/C.sol": source });
