@@ -1,15 +1,18 @@
-/** States that `--fresh` put aside: `<state>.<time>` beside the state, where they are, and how much they hold. */
+/**
+ * States that `--fresh` put aside, `<state>.<time>` beside the state, and the one that it left half made: where they are, and how
+ * much they hold.
+ */
 import { type Dirent, existsSync } from "node:fs";
 import { lstat, readdir, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 
 import { errnoOf } from "../base/index.ts";
 import { writeError } from "../base/node/index.ts";
-import { clearBlobs } from "../service/index.ts";
+import { clearBlobs, heirOf, isHeirDue } from "../service/index.ts";
 
 export interface PutAside {
   readonly path: string;
-  /** When, ISO 8601. */
+  /** When it was put aside, or begun, ISO 8601. */
   readonly since: string;
   readonly bytes: number;
 }
@@ -30,7 +33,7 @@ async function sizeOf(directory: string): Promise<number> {
   return bytes;
 }
 
-/** States that were put aside from `state`, oldest first. Only what carries the stamp of a state is one. */
+/** States that were put aside from `state`, oldest first, and what was left half made. Only what carries the stamp of a state is one. */
 export async function findPutAside(state: string): Promise<PutAside[]> {
   const root = resolve(state);
   const names = await readdir(dirname(root)).catch(() => []);
@@ -44,7 +47,16 @@ export async function findPutAside(state: string): Promise<PutAside[]> {
     const since = `${year}-${month}-${day}T${hours}:${minutes}:${seconds}Z`;
     found.push({ path, since, bytes: await sizeOf(path) });
   }
-  return found;
+  const half = await findHalfMade(root);
+  return half ? [...found, half] : found;
+}
+
+/** The state that was to begin with the wallets of the one that stands still, or of none: not one that the next start takes up. */
+async function findHalfMade(root: string): Promise<PutAside | undefined> {
+  const path = heirOf(root);
+  const stamp = await lstat(join(path, "VERSION")).catch(gone);
+  if (!stamp || isHeirDue(root)) return undefined;
+  return { path, since: stamp.mtime.toISOString(), bytes: await sizeOf(path) };
 }
 
 /**

@@ -68,6 +68,14 @@ export async function acceptJoin(run: Run, request: JoinRequest, address: string
   // The signature is cheaper than a question to the chain, which anybody could have asked otherwise.
   const signed = { domain: run.domain, name: "Join", struct, signature, signer: join.worker } as const;
   await run.modules.signatures.require(signed, address);
+  const { driver, presence } = run;
+  // It left, or was evicted, and an acknowledgement may be missing that it can ask for still. What it may train matters no more.
+  if (driver.state.finished && !driver.state.members[join.worker])
+    return {
+      sessionKey: presence.openFormer(join.worker),
+      protocol,
+      heartbeatSeconds: presence.options.heartbeatSeconds,
+    };
   const build = await run.builds.find(asDigest(join.build));
   if (!build) {
     throw new RefusedError(
@@ -75,9 +83,8 @@ export async function acceptJoin(run: Run, request: JoinRequest, address: string
       `Build ${join.build} is not admitted to this run; admitted are ${run.builds.known.join(", ")}.`,
     );
   }
-  const { params, nextParams } = run.driver.state;
+  const { params, nextParams } = driver.state;
   await run.admission.require(join.worker, runParamsFromWire(nextParams?.params ?? params));
-  const { driver, presence } = run;
   const event = {
     type: "MemberJoined",
     join,

@@ -27,6 +27,9 @@ const MAX_LOSS = 100;
 /** Tokens per second of one member, the same. */
 const MAX_SPEED = 1e8;
 
+/** Sessions of former members that are kept; who opened one first and lost it opens another. */
+const FORMER_KEPT = 1_024;
+
 /** Requests of one session may overtake each other by this many. */
 const COUNTER_WINDOW = 64;
 
@@ -56,6 +59,7 @@ export class Presence {
   readonly #logger: Logger;
   readonly #startedAt: number;
   readonly #sessions = new Map<Address, Session>();
+  readonly #former = new Map<Address, Session>();
   readonly #heard = new Map<Address, number>();
   readonly #heartbeats = new Map<Address, Heartbeat>();
   readonly #held = new Map<Address, number>();
@@ -70,11 +74,24 @@ export class Presence {
 
   /** Makes the session of a join that was accepted; the one before ends. */
   open(worker: Address): Hex {
-    const key: Hex = `0x${randomBytes(32).toString("hex")}`;
-    this.#sessions.set(worker, { key, used: false, highest: 0, seen: 0n });
+    const session = newSession();
+    this.#sessions.set(worker, session);
     this.#heartbeats.delete(worker);
     this.#heard.set(worker, this.#clock.monotonic());
-    return key;
+    return session.key;
+  }
+
+  /**
+   * Makes a session in a finished run for who is no member of it (any more): under it one may ask for acknowledgements that one
+   * missed, and gets no work. It stands in no log.
+   */
+  openFormer(worker: Address): Hex {
+    const session = newSession();
+    this.#former.delete(worker);
+    this.#former.set(worker, session);
+    const [oldest] = this.#former.keys();
+    if (this.#former.size > FORMER_KEPT && oldest !== undefined) this.#former.delete(oldest);
+    return session.key;
   }
 
   /** Whether this process had a session that the member used: a new join then means that the member's process is new. */
@@ -93,8 +110,9 @@ export class Presence {
    * @throws RefusedError SESSION_UNKNOWN, BAD_MAC, STALE_COUNTER
    */
   async authenticate(worker: Address, input: MacInput, mac: string): Promise<void> {
-    const session = this.#sessions.get(worker);
-    if (!session || !this.#driver.state.members[worker]) {
+    const sessions = this.#driver.state.members[worker] ? this.#sessions : this.#former;
+    const session = sessions.get(worker);
+    if (!session) {
       throw new RefusedError("SESSION_UNKNOWN", `There is no session of ${worker} here (any more): join again.`);
     }
     if (!(await verifySessionMac(session.key, input, mac))) {
@@ -119,7 +137,9 @@ export class Presence {
   /** Notes what a member says of itself; numbers that nobody can have measured count as not said. */
   beat(worker: Address, { loss, lossTokens = 0, ...heartbeat }: Heartbeat): void {
     const { facts, members } = this.#driver.state;
-    const { batch = 0 } = members[worker] ?? {};
+    const member = members[worker];
+    if (!member) return;
+    const { batch } = member;
     const most = tokensOf({ steps: LOSS_STEPS, batch, sequence: facts.sequence });
     // A loss counts with the size of its sample or not at all: one that does not say it would hide that of all of them.
     const possible = within(loss, MAX_LOSS) !== null && lossTokens >= 1 && lossTokens <= most;
@@ -157,23 +177,13 @@ export class Presence {
     this.#heartbeats.delete(worker);
   }
 
-  /**
-   * Whether nobody waits for a member any more: who comes back may ask for what it missed, and who was evicted could not join
-   * a run that is finished.
-   */
-  #isDone(worker: Address): boolean {
-    const { phase, finished, current } = this.#driver.state;
-    return phase === "Finished" || (finished && current?.work[worker]?.receipt != null);
-  }
-
   /** Looks who has been silent for too long. */
   async check(): Promise<void> {
     const now = this.#clock.monotonic();
-    const { members } = this.#driver.state;
-    for (const { worker, silent } of Object.values(members)) {
+    for (const { worker, silent } of Object.values(this.#driver.state.members)) {
       if (this.#held.has(worker)) continue;
       const quiet = now - (this.#heard.get(worker) ?? this.#startedAt);
-      if (quiet >= this.options.evictAfter && !this.#isDone(worker)) {
+      if (quiet >= this.options.evictAfter) {
         await this.#offer({ type: "MemberLeft", worker, reason: "evicted" });
         this.#logger.info({ worker, quietMs: quiet }, "member evicted");
       } else if (quiet >= this.options.silentAfter && !silent) {
@@ -199,6 +209,13 @@ export class Presence {
     }
   }
 }
+
+const newSession = (): Session => ({
+  key: `0x${randomBytes(32).toString("hex")}`,
+  used: false,
+  highest: 0,
+  seen: 0n,
+});
 
 const within = (value: number | null, most: number): number | null =>
   value !== null && value >= 0 && value <= most ? value : null;

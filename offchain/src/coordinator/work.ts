@@ -6,9 +6,11 @@ import { isCollecting, restsIn } from "./machine/dealing.ts";
 import type { RunState } from "./machine/state.ts";
 import type { Run } from "./run.ts";
 
+const OVER: WorkReply = { kind: "leave", reason: "The run is finished." };
+
 /** The assignment that this worker should be working on, or that it should go. */
 function workOf(state: RunState, worker: Address): WorkReply | undefined {
-  if (state.phase === "Finished") return { kind: "leave", reason: "The run is finished." };
+  if (state.phase === "Finished") return OVER;
   const { current } = state;
   const work = current?.work[worker];
   if (!current || !work || work.receipt || !isCollecting(current)) return undefined;
@@ -69,7 +71,7 @@ export function awaitWork(run: Run, worker: Address, waitMs: number, signal: Abo
     };
     const look = (): boolean => {
       if (!driver.state.members[worker]) {
-        finish({ kind: "wait", reason: "The membership ended: join again." });
+        finish(driver.state.finished ? OVER : { kind: "wait", reason: "The membership ended: join again." });
         return true;
       }
       const reply = workOf(driver.state, worker);

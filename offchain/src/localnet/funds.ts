@@ -8,7 +8,14 @@ import type { PrivateKeyAccount } from "viem/accounts";
 import { sendTransaction } from "viem/actions";
 
 import { type ChainConnection, walletOn } from "../chain/index.ts";
-import { isSignerLock, type Logger, openStateDirectory, removeStateDirectory, stateExists } from "../service/index.ts";
+import {
+  heirOf,
+  isHeirDue,
+  isSignerLock,
+  type Logger,
+  openStateDirectory,
+  removeStateDirectory,
+} from "../service/index.ts";
 
 /** Gas of an owner's claims, votes and purchases in a session. */
 const OWNER_GAS = 2_000_000n;
@@ -71,9 +78,6 @@ export function startTicker(connection: ChainConnection, ticker: PrivateKeyAccou
   return () => clearInterval(timer);
 }
 
-/** A state with the wallets of the one before, until that is out of its place. */
-const heirOf = (state: string): string => `${state}.next`;
-
 /**
  * Makes the state that is to begin with the wallets of this one, on which coins may lie, beside it: whatever ends the process
  * once this one is out of its place, the next start takes it up. Who calls it holds the lock of the state.
@@ -107,11 +111,10 @@ export const dropHeir = (state: string): Promise<void> => removeStateDirectory(h
  */
 export async function takeUpHeir(state: string): Promise<boolean> {
   const path = heirOf(state);
-  const isDue = (): boolean => !existsSync(state) && stateExists(path) && existsSync(keys(path));
-  if (!isDue()) return false;
+  if (!isHeirDue(state)) return false;
   const heir = await openStateDirectory(path);
   try {
-    if (!isDue()) return false;
+    if (!isHeirDue(state)) return false;
     // Windows moves no directory with open files in it; elsewhere it is locked until it has its place.
     if (process.platform === "win32") heir.close();
     await rename(path, state);

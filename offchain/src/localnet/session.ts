@@ -187,8 +187,9 @@ async function train(
   }, started + goal);
 
   if (clock.monotonic() - started < goal) localModel.announce(LAST_ROUND, LAST_ROUND_KIND);
-  const until = Math.max(clock.monotonic(), started + goal);
   await pauseRun(prepared, localModel);
+  // A coordinator that was away took it later than that: the round has its minute from then on.
+  const until = Math.max(clock.monotonic(), started + goal);
   const paused = await closeLastRound(viewWhen, display, owners, until);
   display.withdraw(LAST_ROUND_KIND);
   const end = paused ?? (await currentView(prepared)) ?? first;

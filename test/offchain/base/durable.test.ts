@@ -12,6 +12,8 @@ import { writeFileDurable, writeFileOnce } from "../../../offchain/src/base/node
 const refused = vi.hoisted(() => ({
   link: undefined as string | undefined,
   directory: undefined as string | undefined,
+  /** Comes before a lock is taken. */
+  atLock: undefined as (() => Promise<void>) | undefined,
   unless: async <T>(code: string | undefined, work: () => Promise<T>): Promise<T> => {
     if (code !== undefined) throw Object.assign(new Error(code), { code });
     return work();
@@ -23,8 +25,10 @@ vi.mock("node:fs/promises", async (original) => {
   return {
     ...real,
     link: (from: string, to: string) => refused.unless(refused.link, () => real.link(from, to)),
-    open: (path: string, flags: string, mode?: number) =>
-      refused.unless(flags === "r" ? refused.directory : undefined, () => real.open(path, flags, mode)),
+    open: async (path: string, flags: string, mode?: number) => {
+      if (path.endsWith(".making")) await refused.atLock?.();
+      return refused.unless(flags === "r" ? refused.directory : undefined, () => real.open(path, flags, mode));
+    },
   };
 });
 
@@ -33,7 +37,7 @@ let file: string;
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "cotrain-durable-"));
   file = join(directory, "file");
-  Object.assign(refused, { link: undefined, directory: undefined });
+  Object.assign(refused, { link: undefined, directory: undefined, atLock: undefined });
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
@@ -69,6 +73,20 @@ test("what a process left empty, where there are no hard links, is made anew; wh
   expect(await readFile(file, "utf8")).toBe("new");
   await utimes(file, before, before);
   expect(await writeFileOnce(file, "later")).toBe(false);
+  // Of several that find it at once one has made it, and what it made stays.
+  await writeFile(file, "");
+  await utimes(file, before, before);
+  const texts = ["one", "two", "three"];
+  const made = await Promise.all(texts.map((text) => writeFileOnce(file, text)));
+  expect(made.filter(Boolean)).toHaveLength(1);
+  expect(await readFile(file, "utf8")).toBe(texts[made.indexOf(true)]);
+  // Also for one that found it before another had filled it.
+  await writeFile(file, "");
+  await utimes(file, before, before);
+  refused.atLock = () => writeFile(file, "another's");
+  expect(await writeFileOnce(file, "late")).toBe(false);
+  expect(await readFile(file, "utf8")).toBe("another's");
+  expect(await readdir(directory)).toEqual(["file"]);
   // Where there are hard links nobody leaves one, and it is somebody's own.
   refused.link = undefined;
   await writeFile(file, "");

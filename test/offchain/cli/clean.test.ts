@@ -58,6 +58,28 @@ describe("what --fresh put aside", () => {
     expect(again).toMatchObject({ code: 0, stdout: "There is nothing that --fresh put aside.\n" });
   });
 
+  test("a state that a start left half made goes too; one that the next start takes up is none", async () => {
+    const state = join(temporaryDirectory(), ".cotrain");
+    const heir = `${state}.next`;
+    (await openStateDirectory(heir, { create: true })).close();
+    mkdirSync(join(heir, "keys"));
+    writeFileSync(join(heir, "keys", "organiser.json"), "x".repeat(700));
+    expect(await findPutAside(state)).toEqual([]);
+    (await openStateDirectory(state, { create: true })).close();
+    const [half, ...others] = await findPutAside(state);
+    expect(others).toEqual([]);
+    expect(half).toMatchObject({ path: heir, since: expect.stringMatching(/^\d{4}-.*Z$/) });
+    expect(half?.bytes).toBeGreaterThanOrEqual(702);
+    const asked = await cotrainHere(["clean", "--state", state]);
+    expect(asked.stderr).toContain(heir);
+    expect(await cotrainHere(["clean", "--state", state, "--yes"])).toMatchObject({ code: 0 });
+    expect([existsSync(heir), existsSync(state)]).toEqual([false, true]);
+    // Without wallets there is nothing to take up.
+    const none = join(temporaryDirectory(), ".cotrain");
+    (await openStateDirectory(`${none}.next`, { create: true })).close();
+    expect(await findPutAside(none)).toHaveLength(1);
+  });
+
   test("what such a state keeps elsewhere goes too, or it stays while that is away", async () => {
     const directory = temporaryDirectory();
     const state = join(directory, ".cotrain");

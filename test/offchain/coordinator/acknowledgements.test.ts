@@ -44,3 +44,26 @@ it("that a worker's death lost is given to who was silent while the last round w
   await a.join();
   expect(await a.submit(prepared)).toEqual(reply);
 });
+
+it("that a worker's end lost is given to who left with it unanswered, and comes back after the run's end: no member, and without work", async () => {
+  const [a, b] = await two();
+  const { prepared, reply } = await a.train();
+  await a.session.leave();
+  await b.train();
+  await harness.run.driver.submit({ type: "RunFinished" });
+  await until(() => state().phase === "Finished", "the end");
+  await harness.restart();
+  harness.admitted.splice(0);
+  await harness.clock.advance(1_000);
+  await a.join();
+  expect(await a.work()).toMatchObject({ kind: "leave" });
+  await a.session.heartbeat({ round: 0, step: 1, loss: 3, lossTokens: 64, tokensPerSecond: null, uploading: false });
+  expect(await a.submit(prepared)).toEqual(reply);
+  expect(Object.keys(state().members)).toEqual([b.address]);
+  expect(harness.run.presence.heartbeatOf(a.address)).toBeUndefined();
+  // So many sessions are kept, whoever asks for them; who loses one opens another.
+  for (let other = 0; other < 1_024; other++) harness.run.presence.openFormer(`0x${String(other).padStart(40, "0")}`);
+  await expect(a.submit(prepared)).rejects.toMatchObject({ code: "SESSION_UNKNOWN" });
+  await a.join();
+  expect(await a.submit(prepared)).toEqual(reply);
+});

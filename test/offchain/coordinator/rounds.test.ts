@@ -569,7 +569,9 @@ describe("a change", () => {
     await elapse(harness, () => state().finished, "the end");
     await harness.clock.advance(61_000);
     await until(() => state().phase === "Finished", "the last round");
-    // It was silent for so long that it is no member any more.
-    await expect(a.join()).rejects.toMatchObject({ code: "RUN_FINISHED" });
+    // It was silent for so long that it is no member any more, and a finished run makes nobody one.
+    await a.join();
+    expect(await a.work()).toEqual({ kind: "leave", reason: "The run is finished." });
+    expect(state().members[a.address]).toBeUndefined();
   });
 });

@@ -254,6 +254,10 @@ describe("settling", () => {
 
   test("begins all the same where the coordinator is away when it is to pause: it is asked until it answers", async () => {
     expect((await settle(0, 20_000)).adds).toBeLessThanOrEqual(SETTLE_MS + 2_000);
+    // The last round then has its minute to close in from that answer on.
+    const { shown } = await settle(0, 20_000, undefined, 55_000);
+    expect(shown).toContain("Closing the last round (60000): 1 of 3 workers in round 1");
+    expect(shown).not.toContain(`Settling (${SETTLE_MS}): 1 of 3 workers in round 1`);
     // Until a round would have closed at the latest.
     await expect(settle(0, 60_500)).rejects.toMatchObject({ code: "UNREACHABLE" });
   });

@@ -319,6 +319,18 @@ describe("a receipt that was accepted", () => {
     expect(asked.map(({ receiptHash }) => receiptHash)).toEqual(["0x3"]);
   });
 
+  test("in the last round is asked for no longer once the worker is to stop, which is no failure", async () => {
+    await start({ rounds: 3 });
+    w.double.faults.beforeReply = () => new Promise(() => undefined);
+    w.double.faults.dismissAfter = 1;
+    const stopping: typeof fetch = (input, init) => {
+      if (new URL(input as string).pathname.endsWith("/receipts") && of("dropped").length === 1) w.stop.abort();
+      return fetch(input, init);
+    };
+    expect(await run({}, { fetch: stopping })).toMatchObject({ kind: "dismissed", rounds: 0 });
+    expect([w.stop.signal.aborted, of("retrying"), of("acknowledgedLate")]).toEqual([true, [], []]);
+  });
+
   test("in the last round, and then refused, is told as asked for a last time", async () => {
     await start({ rounds: 3 });
     w.double.faults.beforeReply = () => {

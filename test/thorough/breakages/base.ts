@@ -54,15 +54,29 @@ export const base: readonly Breakage[] = [
   {
     name: "a file that a process left empty, where there are no hard links, is never made",
     file: "offchain/src/base/node/files.ts",
-    text: "    if (!isLeft) throw error;\n",
-    instead: "    if (isLeft || error) throw error;\n",
+    text: "|| !(await isLeftEmpty(path, temporary))) throw error;",
+    instead: "|| path !== temporary) throw error;",
     tests: ["test/offchain/base/durable.test.ts"],
   },
   {
     name: "where there are no hard links, one takes the name that another has just taken",
     file: "offchain/src/base/node/files.ts",
     text: " && own.mtimeMs - there.mtimeMs > LEFT_EMPTY_MS;",
-    instead: ";",
+    instead: " && own.mtimeMs > 0;",
+    tests: ["test/offchain/base/durable.test.ts"],
+  },
+  {
+    name: "of two that find a file that was left empty, the second replaces what the first has made",
+    file: "offchain/src/base/node/files.ts",
+    text: "if (!(await isLeftEmpty(path, temporary))) throw taken;",
+    instead: "if (path === temporary) throw taken;",
+    tests: ["test/offchain/base/durable.test.ts"],
+  },
+  {
+    name: "several replace a file that was left empty at once",
+    file: "offchain/src/base/node/files.ts",
+    text: 'await (await open(lock, "wx", 0o600)).close();',
+    instead: 'await (await open(lock, "w", 0o600)).close();',
     tests: ["test/offchain/base/durable.test.ts"],
   },
 ];

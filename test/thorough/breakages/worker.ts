@@ -73,6 +73,13 @@ export const worker: readonly Breakage[] = [
     tests: ["test/offchain/worker/sessions.test.ts"],
   },
   {
+    name: "who stops while it asks for an acknowledgement a last time is told of a failure",
+    file: "offchain/src/worker/settling.ts",
+    text: "    if (signal.aborted) return undefined;\n",
+    instead: "",
+    tests: ["test/offchain/worker/sessions.test.ts"],
+  },
+  {
     name: "who is no member of a finished run any more is not told of the acknowledgement that it never had",
     file: "offchain/src/worker/assignments.ts",
     text: 'if (error instanceof CoordinatorError && error.code === "RUN_FINISHED")',

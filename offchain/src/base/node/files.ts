@@ -70,9 +70,7 @@ export async function writeFileOnce(path: string, data: string, options: WriteOp
     try {
       await link(temporary, path).catch(async (error: unknown) => {
         if (errnoOf(error) === "EEXIST") throw error;
-        // A file system without hard links: an empty file takes the name first.
-        await takeName(path, temporary, options.mode);
-        await rename(temporary, path);
+        await placeOnce(temporary, path, options.mode);
       });
       return true;
     } catch (error) {
@@ -85,18 +83,35 @@ export async function writeFileOnce(path: string, data: string, options: WriteOp
 /** Nobody needs so long between taking a name and filling it, ms. */
 const LEFT_EMPTY_MS = 10_000;
 
-/**
- * Takes a name by an empty file, or by the one that is left of a process that ended before it could fill it: older than the
- * temporary file that was just written, by the file system's own clock.
- */
-async function takeName(path: string, temporary: string, mode?: number): Promise<void> {
+/** On a file system without hard links an empty file takes the name first. @throws EEXIST where the name is taken */
+async function placeOnce(temporary: string, path: string, mode?: number): Promise<void> {
   try {
     await (await open(path, "wx", mode)).close();
   } catch (error) {
-    if (errnoOf(error) !== "EEXIST") throw error;
-    const [there, own] = await Promise.all([lstat(path), lstat(temporary)]);
-    const isLeft = there.isFile() && there.size === 0 && own.mtimeMs - there.mtimeMs > LEFT_EMPTY_MS;
-    if (!isLeft) throw error;
+    if (errnoOf(error) !== "EEXIST" || !(await isLeftEmpty(path, temporary))) throw error;
+    return replaceLeft(temporary, path, error);
+  }
+  await rename(temporary, path);
+}
+
+/**
+ * Whether a file is left of a process that ended before it could fill it: empty, and older than the temporary file that was just
+ * written, by the file system's own clock.
+ */
+async function isLeftEmpty(path: string, temporary: string): Promise<boolean> {
+  const [there, own] = await Promise.all([lstat(path), lstat(temporary)]);
+  return there.isFile() && there.size === 0 && own.mtimeMs - there.mtimeMs > LEFT_EMPTY_MS;
+}
+
+/** Of several that find such a file one replaces it, and nobody what that one has made: who has the lock looks once more. */
+async function replaceLeft(temporary: string, path: string, taken: unknown): Promise<void> {
+  const lock = `${path}.making`;
+  await (await open(lock, "wx", 0o600)).close();
+  try {
+    if (!(await isLeftEmpty(path, temporary))) throw taken;
+    await rename(temporary, path);
+  } finally {
+    await rm(lock, { force: true });
   }
 }
 

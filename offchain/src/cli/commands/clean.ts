@@ -58,7 +58,7 @@ async function requireUnused({ path }: PutAside): Promise<void> {
   }
 }
 
-/** `cotrain clean`: removes the states that --fresh put aside. */
+/** `cotrain clean`: removes the states that --fresh put aside, or left half made. */
 export const cleanCommand = defineCommand({
   name: "clean",
   summary: "remove old states that --fresh put aside",

@@ -126,9 +126,9 @@ export function staleJoin(state: RunState, join: Pick<MemberJoined["join"], "wor
 }
 
 function joinRefusal(state: RunState, { join }: Omit<MemberJoined, "at">): Refusal | null {
-  // A member's session may have ended with a coordinator's process, and an acknowledgement be missing that it can ask for still.
+  // A member whose process is new, or whose coordinator's is, has its work of the last round still.
   if (state.finished && !state.members[join.worker])
-    return refuse("RUN_FINISHED", "This run is finished; only its members can join it again, for what they missed.");
+    return refuse("RUN_FINISHED", "This run is finished; nobody becomes its member any more.");
   const stale = staleJoin(state, join);
   if (stale) return stale;
   if (!state.members[join.worker] && openPlaces(state) === 0) return runFull(state);

@@ -87,9 +87,8 @@ async function requireOwn({ location, mark }: BlobsFile): Promise<void> {
 /** Remembers a place, once it is this state's alone. @throws UserError `SETTING_KEPT` where another was first */
 async function take(directory: string, place: string, isNamed: boolean): Promise<void> {
   const mark = newMark();
-  const file = { version: 1, location: place, ...(isUrl(place) && { mark }) } as const;
-  await writeStateFile(fileOf(directory), BlobsFile, file);
-  if (!isNamed || !isUrl(place)) return;
+  await writeStateFile(fileOf(directory), BlobsFile, { version: 1, location: place, mark });
+  if (!isNamed) return;
   try {
     if (!(await isFor(place, mark))) throw inUse(place);
   } catch (error) {
@@ -151,8 +150,8 @@ export async function blobsLocation(directory: string, wanted?: string): Promise
 export async function clearBlobs(directory: string, present: string): Promise<void> {
   const [kept, now] = await Promise.all([directory, present].map((each) => readStateFile(fileOf(each), BlobsFile)));
   if (kept === undefined || kept.location === now?.location) return;
-  // One store may go by several names.
-  if (isUrl(kept.location) && !(await isFor(kept.location, kept.mark ?? newMark()))) return;
+  // One store may go by several names, and a directory may be gone, and another state's by now.
+  if (!(await isFor(kept.location, kept.mark ?? newMark()))) return;
   await (await openBlobStore(kept.location, { scratch: inside(directory) })).clear();
 }
 

@@ -8,6 +8,7 @@ export { eventLogMigrations, type EventLogSchema, type EventRow } from "./eventT
 export * from "./jobRunner.ts";
 export * from "./jobs.ts";
 export * from "./jobTable.ts";
+export * from "./heir.ts";
 export * from "./keystore.ts";
 export * from "./lock.ts";
 export * from "./signerLock.ts";

@@ -11,7 +11,7 @@ import { decryptKeystoreJson, encryptKeystoreJson, scrypt as ethersScrypt } from
 import type { Hex } from "viem";
 import { generatePrivateKey, privateKeyToAccount, type PrivateKeyAccount } from "viem/accounts";
 
-import { UserError } from "../../base/index.ts";
+import { RetryableError, UserError } from "../../base/index.ts";
 import { readFileBounded, writeFileOnce } from "../../base/node/index.ts";
 
 /** scrypt's N for keys of a local network, which are worth nothing: opening takes milliseconds. */
@@ -51,14 +51,24 @@ export interface KeystoreOptions extends KeystorePaths {
 /** An empty file is what a process leaves that ended while it made one, where there are no hard links. */
 const isWritten = async (path: string): Promise<boolean> => existsSync(path) && (await stat(path)).size > 0;
 
-/** The passphrase comes first, and is that of whoever made it first. @returns false where a keystore came meanwhile */
-async function makeKeystore(options: KeystoreOptions): Promise<boolean> {
+/** Makes a file unless there is one, which whoever was first has made. @throws RetryableError `KEYSTORE_UNFINISHED` */
+async function makeOnce(path: string, text: () => Promise<string>): Promise<void> {
+  if (await isWritten(path)) return;
+  if ((await writeFileOnce(path, `${await text()}\n`, { mode: 0o600 })) || (await isWritten(path))) return;
+  throw new RetryableError(
+    "KEYSTORE_UNFINISHED",
+    `${path} is empty: another process makes it now, or one ended while it did. Try again; if no other runs, remove it first.`,
+  );
+}
+
+/** The passphrase comes first, and is that of whoever made it first. */
+async function makeKeystore(options: KeystoreOptions): Promise<void> {
   const { keystore, passphrase, privateKey = generatePrivateKey(), scryptN: N } = options;
-  if (!(await isWritten(passphrase)))
-    await writeFileOnce(passphrase, `${randomBytes(32).toString("hex")}\n`, { mode: 0o600 });
+  await makeOnce(passphrase, async () => randomBytes(32).toString("hex"));
   const { address } = privateKeyToAccount(privateKey);
-  const json = await encryptKeystoreJson({ address, privateKey }, await readPassphrase(passphrase), { scrypt: { N } });
-  return writeFileOnce(keystore, `${json}\n`, { mode: 0o600 });
+  await makeOnce(keystore, async () =>
+    encryptKeystoreJson({ address, privateKey }, await readPassphrase(passphrase), { scrypt: { N } }),
+  );
 }
 
 /**
@@ -88,7 +98,7 @@ export async function openKeystore(paths: KeystorePaths): Promise<PrivateKeyAcco
 /**
  * Opens the keystore that is on the disk, made before if there was none, and so its passphrase file (32 random bytes in hex):
  * a key that nobody keeps is never used, and nothing is ever overwritten.
- * @throws as {@link openKeystore}; UserError `PATH_UNWRITABLE`
+ * @throws as {@link openKeystore}; UserError `PATH_UNWRITABLE`; RetryableError `KEYSTORE_UNFINISHED`
  */
 export async function ensureKeystore(options: KeystoreOptions): Promise<PrivateKeyAccount> {
   if (!(await isWritten(options.keystore))) await makeKeystore(options);

@@ -1,10 +1,12 @@
 /** A blob store in a directory. Several processes may share one directory. */
+import { existsSync } from "node:fs";
 import { type FileHandle, open, rm, stat, statfs } from "node:fs/promises";
+import { join } from "node:path";
 
 import type { Digest } from "@cotrain/sdk/protocol";
 
 import { type ByteChunks, createSha256, sha256Bytes } from "../../base/index.ts";
-import { writeError } from "../../base/node/index.ts";
+import { readFileBounded, writeError, writeFileOnce } from "../../base/node/index.ts";
 import type { BlobStore, Expected, OpenBlob, Stored } from "../blobStore.ts";
 import { blobCorrupted, blobTooLarge } from "../errors.ts";
 import { arrivalOf, checkDigest } from "../expected.ts";
@@ -40,6 +42,7 @@ export async function openFileStore(root: string): Promise<BlobStore> {
     delete: (digest) => rm(files.pathOf(digest), { force: true }),
     clear: async () => {
       for await (const digest of store.list()) await store.delete(digest);
+      await rm(markOf(root), { force: true });
     },
     free: async () => {
       const { bavail, bsize } = await statfs(root);
@@ -47,9 +50,19 @@ export async function openFileStore(root: string): Promise<BlobStore> {
     },
     device: async () => (await stat(root)).dev,
     list: () => files.list(),
+    claims: {
+      isMade: async () => existsSync(markOf(root)),
+      make: async (mark) =>
+        (await writeFileOnce(markOf(root), mark, { mode: 0o600 })) ||
+        new TextDecoder().decode(await readFileBounded(markOf(root), MAX_MARK_BYTES)) === mark,
+    },
   };
   return store;
 }
+
+/** Where it stands whose a directory is. */
+const markOf = (root: string): string => join(root, "state");
+const MAX_MARK_BYTES = 1_024;
 
 async function put(files: BlobDirectory, data: Uint8Array | ByteChunks, expected: Expected): Promise<Stored> {
   const arrival = arrivalOf(data, expected);

@@ -1,5 +1,5 @@
 /** Where a directory of state keeps its blobs: decided once, and the same for every command that comes later. */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -100,6 +100,26 @@ describe("where blobs are", () => {
     await expect(blobsLocation(other, place)).rejects.toMatchObject(kept);
     expect(readdirSync(other)).toEqual([]);
     expect(await blobsLocation(state, place)).toBe(place);
+  });
+
+  it("is a directory that is one state's alone, also of two that begin at once, or where another has made it anew", async () => {
+    const place = join(await temporaryDirectory(), "new");
+    const states = await Promise.all([temporaryDirectory(), temporaryDirectory()]);
+    const both = await Promise.allSettled(states.map((state) => blobsLocation(state, place)));
+    expect(both.map(({ status }) => status).toSorted()).toEqual(["fulfilled", "rejected"]);
+    expect(both.find(({ status }) => status === "rejected")).toMatchObject({ reason: kept });
+    const [first, second] = both[0]?.status === "fulfilled" ? states : states.toReversed();
+    expect(readdirSync(second!)).toEqual([]);
+    await (await openBlobs(first!)).put(new Uint8Array(1));
+    rmSync(place, { recursive: true });
+    expect(await blobsLocation(second!, place)).toBe(place);
+    const { digest } = await (await openBlobs(second!)).put(new Uint8Array(5));
+    // Neither opened nor cleared by whose it was before.
+    await expect(openBlobs(first!)).rejects.toMatchObject(kept);
+    await clearBlobs(first!, join(place, "none"));
+    expect(await digestsIn(await openBlobs(second!))).toEqual([digest]);
+    await clearBlobs(second!, first!.concat("/none"));
+    expect(readdirSync(place).filter((name) => !/^[0-9a-f]{2}$|^tmp$/.test(name))).toEqual([]);
   });
 
   it.each(["ipfs+http://me:secret@127.0.0.1:5001/mine", `${node}/two/names`, "s3://bucket"])(

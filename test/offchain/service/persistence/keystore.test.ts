@@ -1,6 +1,6 @@
 import type crypto from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { chmod, readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { inspect } from "node:util";
 import { dirname, join } from "node:path";
 import { encryptKeystoreJson, Wallet } from "ethers";
@@ -81,6 +81,22 @@ test("a passphrase that another makes meanwhile stays, and opens what is made be
   expect(await readFile(files.passphrase, "utf8")).toBe("theirs\n");
   expect((await openKeystore(files)).address).toBe(address);
 });
+
+test.each(["keystore", "passphrase"] as const)(
+  "an empty %s is another's, who makes it now or ended then",
+  async (which) => {
+    const files = await paths();
+    mkdirSync(dirname(files[which]), { recursive: true });
+    writeFileSync(files[which], "", { mode: 0o600 });
+    await expect(ensureKeystore({ ...files, scryptN: 2 })).rejects.toMatchObject({
+      code: "KEYSTORE_UNFINISHED",
+      retryable: true,
+      message: expect.stringContaining(`${files[which]} is empty: another process makes it now`),
+    });
+    await rm(files[which]);
+    await ensureKeystore({ ...files, scryptN: 2 });
+  },
+);
 
 test.each(["keystore", "passphrase"] as const)(
   "a %s that others can read is refused with the command that mends it",
