@@ -175,6 +175,16 @@ contract RevenueTest is Revenue {
         eq(rewards.rootAt(modelId, REVENUE, 1).paid, 10e6, "counted");
     }
 
+    /// @dev What nobody has counted yet is the next root's, and not of whoever claims first.
+    function test_whatIsSentWithoutADepositPaysNoClaim() public {
+        earn(10);
+        settleRevenue(1, revenueLeaf(1, HOLDER, 10), 10);
+        dollar.mint(revenueVault(modelId), 90);
+        eq(claimRevenue(1, HOLDER, 10), 10, "what is owed");
+        eq(dollar.balanceOf(HOLDER), 10, "and no more");
+        eq(revenue.count(modelId), 90, "the rest");
+    }
+
     function test_activationSaysWhatItSetsAside() public {
         earn(10);
         afterEpoch(2);

@@ -3,6 +3,7 @@
  * test notices one after all; `thorough.test.ts` fails where one is no longer in the sources.
  */
 const shortcut = "The search that follows finds the same budget.";
+const all = "Where they are equal all of it is paid either way.";
 const empty = "OpenZeppelin's function is empty.";
 
 export const equivalents: Readonly<Record<string, string>> = {
@@ -12,6 +13,7 @@ export const equivalents: Readonly<Record<string, string>> = {
   "contracts/emission/Emission.sol _after: < in budgets[high - 1].fromEpoch <= epoch": shortcut,
   "contracts/emission/Emission.sol _after: false for high != 0 && budgets[high - 1].fromEpoch <= epoch": shortcut,
   "contracts/governance/ModelGovernor.sol initialize: without __GovernorCountingSimple_init()": empty,
-  "contracts/rewards/CapitalSale.sol _pay: <= in balance < held": "Where they are equal all of it is paid either way.",
+  "contracts/rewards/CapitalSale.sol _pay: <= in balance < held": all,
+  "contracts/rewards/RevenueDeposits.sol pay: <= in balance < held": all,
   "contracts/models/ModelShares.sol initialize: without __ERC20Votes_init()": empty,
 };

@@ -47,7 +47,7 @@ import {
   withChain,
   workOn,
 } from "../run/index.ts";
-import { openKeystore, text } from "../service/index.ts";
+import { openKeystore, parseAddress, text } from "../service/index.ts";
 import type { Output } from "./output.ts";
 
 export const placeOptions = {
@@ -294,4 +294,18 @@ export async function signingAs(
 ): Promise<WalletClient> {
   await fundLocally(connection, account);
   return walletOn({ ...connection, maxFee: weiOf(maxFee) }, await open());
+}
+
+/**
+ * The address that an argument gives.
+ *
+ * @throws UserError of this code, which says what `who` may be named by
+ */
+export function addressNamed(who: string, code: string, argument: string): Address {
+  const address = parseAddress(argument);
+  if (address !== undefined) return address;
+  throw new UserError(
+    code,
+    `${who} is named by its address of 0x and 40 hex digits that is not zero, in one case or with the checksum of EIP-55 in its casing, not by ${JSON.stringify(argument.slice(0, 100))}.`,
+  );
 }

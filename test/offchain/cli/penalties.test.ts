@@ -130,7 +130,7 @@ test("a wallet names who alone is paid its stake, once and for ever", async () =
   const unpinned = await name("--yes", ...(await telling()), ...own);
   expect(unpinned).toMatchObject({ code: 1, stderr: expect.stringContaining("is the coordinator's word alone") });
   expect(verdictOf(await cotrainHere(["stake", "payee", "0x12", ...at(), ...own]))).toEqual(
-    refusal(1, "A payee is an address"),
+    refusal(1, "A payee is named by its address"),
   );
   expect(BigInt(await payee())).toBe(0n);
   expect((await name("--yes", "--max-fee=1", ...pins(), ...own)).code).toBe(0);

@@ -35,15 +35,14 @@ test("a naming that follows from none before it shows that some are missing", ()
   expect(() => takenOver([naming(a, b, 100), naming(c, a, 300)])).toThrow("leaves out events");
 });
 
+/** What is read of a node that answers with what is named now, and with these events. */
+function readingOf(named: object | undefined, args: readonly object[]) {
+  const answers: unknown[] = [[undefined, named, undefined, undefined], { logs: args.map((each) => ({ args: each })) }];
+  const connection = { call: () => Promise.resolve(answers.shift()) };
+  return successorsOf({ connection, fromBlock: 1 } as unknown as Parameters<typeof successorsOf>[0]);
+}
+
 test("a node that leaves out the naming that the contract has is noticed", async () => {
-  const readingOf = (named: object | undefined, args: readonly object[]) => {
-    const answers: unknown[] = [
-      [undefined, named, undefined, undefined],
-      { logs: args.map((each) => ({ args: each })) },
-    ];
-    const connection = { call: () => Promise.resolve(answers.shift()) };
-    return successorsOf({ connection, fromBlock: 1 } as unknown as Parameters<typeof successorsOf>[0]);
-  };
   const told = naming(a, b, 100);
   expect(await readingOf(undefined, [])).toEqual([]);
   expect(await readingOf({ successor: b, from: 100 }, [told])).toEqual([{ account: b, from: 100 }]);

@@ -61,8 +61,8 @@ export const runProposals: readonly Breakage[] = [
   {
     name: "a change of parameters is hidden behind others",
     file: "offchain/src/run/proposalWords.ts",
-    text: "return `${await sentence(place, args)}${coins}`;",
-    instead: "return `${(await sentence(place, args)).slice(0, 600)}${coins}`;",
+    text: "return `${sentence}${coins}`;",
+    instead: "return `${sentence.slice(0, 600)}${coins}`;",
     tests: ["test/offchain/run/proposals.test.ts"],
   },
   {
@@ -151,14 +151,14 @@ export const runProposals: readonly Breakage[] = [
   },
   {
     name: "others' delegations push a holder's own history out",
-    file: "offchain/src/run/shares.ts",
+    file: "offchain/src/run/shareEvents.ts",
     text: '"delegate of": "delegations",',
     instead: "",
     tests: ["test/offchain/run/shares.test.ts"],
   },
   {
     name: "claims for a holder push its own history out",
-    file: "offchain/src/run/shares.ts",
+    file: "offchain/src/run/shareEvents.ts",
     text: 'claimed: "claims",',
     instead: "",
     tests: ["test/offchain/run/shares.test.ts"],
@@ -193,7 +193,7 @@ export const runProposals: readonly Breakage[] = [
   },
   {
     name: "what others send a holder pushes its own history out",
-    file: "offchain/src/run/shares.ts",
+    file: "offchain/src/run/shareEvents.ts",
     text: 'received: "received",',
     instead: "",
     tests: ["test/offchain/run/shares.test.ts"],
@@ -242,7 +242,7 @@ export const runProposals: readonly Breakage[] = [
   },
   {
     name: "validators that a node says to be there before are not named among those to come",
-    file: "offchain/src/run/proposalWords.ts",
+    file: "offchain/src/run/signerWords.ts",
     text: "who must sign. ${all}`;",
     instead: "who must sign.`;",
     tests: ["test/offchain/run/proposals.test.ts"],

@@ -2,9 +2,9 @@ import { distributorFor, nameSuccessor } from "@cotrain/sdk/actions";
 import { asAddress, rewardKind } from "@cotrain/sdk/protocol";
 
 import { formatAddress, UserError } from "../../base/index.ts";
-import { parseAddress } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { changed, decide, decisionOptions, type Intention, intentionOf, titled } from "../decision.ts";
+import { addressNamed } from "../place.ts";
 import type { DecidingPlace } from "../proposing.ts";
 
 /** Kinds that have a contract of their own. */
@@ -18,12 +18,7 @@ function namedOf(kind: string, address: string) {
       "EMISSION_KIND",
       `A successor is named for one of ${kinds.join(", ")}, not for ${JSON.stringify(kind.slice(0, 100))}: the treasury's part is the holders' own to draw.`,
     );
-  const successor = parseAddress(address);
-  if (successor !== undefined) return { kind: found, successor };
-  throw new UserError(
-    "SUCCESSOR_FORM",
-    `A contract is named by its address of 0x and 40 hex digits, not by ${JSON.stringify(address.slice(0, 100))}.`,
-  );
+  return { kind: found, successor: addressNamed("A contract", "SUCCESSOR_FORM", address) };
 }
 
 async function intentionFor(place: DecidingPlace, named: ReturnType<typeof namedOf>): Promise<Intention> {

@@ -1,21 +1,11 @@
 import { runOf, setPoster } from "@cotrain/sdk/actions";
 import { type Address, asAddress } from "@cotrain/sdk/protocol";
 
-import { formatAddress, UserError } from "../../base/index.ts";
-import { parseAddress } from "../../service/index.ts";
+import { formatAddress } from "../../base/index.ts";
 import { defineCommand } from "../command.ts";
 import { changed, decide, decisionOptions, type Intention, intentionOf, titled } from "../decision.ts";
+import { addressNamed } from "../place.ts";
 import type { DecidingPlace } from "../proposing.ts";
-
-/** @throws UserError `POSTER_FORM` */
-function posterOf(named: string): Address {
-  const poster = parseAddress(named);
-  if (poster !== undefined) return poster;
-  throw new UserError(
-    "POSTER_FORM",
-    `A poster is named by its address of 0x and 40 hex digits that is not zero, in one case or with the checksum of EIP-55 in its casing, not by ${JSON.stringify(named.slice(0, 100))}.`,
-  );
-}
 
 async function intentionFor(place: DecidingPlace, poster: Address): Promise<Intention> {
   const { connection, addresses, runId } = place;
@@ -46,7 +36,7 @@ export const posterProposeCommand = defineCommand({
     "From its execution on the contract takes heads of that wallet alone: end the coordinator then, and start one on the run's state with it. A suspended poster stays suspended: the holders name another.",
   ],
   async run({ args: [named = ""], options, output }) {
-    const poster = posterOf(named);
+    const poster = addressNamed("A poster", "POSTER_FORM", named);
     await decide({ options, output }, (place) => intentionFor(place, poster));
   },
 });

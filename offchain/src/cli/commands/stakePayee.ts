@@ -2,9 +2,9 @@ import { setStakePayee } from "@cotrain/sdk/actions";
 
 import { formatAddress, UserError } from "../../base/index.ts";
 import { stakeStanding } from "../../run/index.ts";
-import { parseAddress, toggle } from "../../service/index.ts";
+import { toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { signingAs, signingOptions } from "../place.ts";
+import { addressNamed, signingAs, signingOptions } from "../place.ts";
 import { byWallets, resultOf, roleOption } from "./stake.ts";
 
 /** `cotrain stake payee`. */
@@ -28,12 +28,7 @@ export const stakePayeeCommand = defineCommand({
     "For a key that lies on a machine which others may get at: whoever takes it gets none of the stake. Name it before you deposit. Nobody can name another afterwards, you neither.",
   ],
   async run({ args: [text = ""], options, output }) {
-    const payee = parseAddress(text);
-    if (payee === undefined)
-      throw new UserError(
-        "PAYEE_FORM",
-        `A payee is an address of 0x and 40 hex digits that is not zero, not ${JSON.stringify(text.slice(0, 100))}.`,
-      );
+    const payee = addressNamed("A payee", "PAYEE_FORM", text);
     const done = await byWallets(options, output, async (place, book, entry) => {
       const { account } = entry;
       const { role } = options;
