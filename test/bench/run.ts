@@ -10,11 +10,14 @@ import { availableParallelism, cpus, loadavg, totalmem } from "node:os";
 
 import { devices } from "../../offchain/src/engine/runtime/node/index.ts";
 import { benchmarkAccumulation } from "./accumulation.ts";
+import { benchmarkBrowser } from "./browser.ts";
 import { benchmarkDevices } from "./devices.ts";
 import { benchmarkDoctor } from "./doctor.ts";
+import { benchmarkKernels } from "./kernels.ts";
 import { benchmarkLarge } from "./large.ts";
 import { benchmarkLoop } from "./loop.ts";
 import { benchmarkLikeness } from "./likeness.ts";
+import { benchmarkLosses } from "./losses.ts";
 import { benchmarkMarket } from "./market.ts";
 import { benchmarkMemory } from "./memory.ts";
 import { benchmarkOptimizers } from "./optimizers.ts";
@@ -44,11 +47,14 @@ const sections: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]
   parts: benchmarkParts,
   sockets: benchmarkSockets,
   likeness: benchmarkLikeness,
+  kernels: benchmarkKernels,
+  losses: benchmarkLosses,
+  browser: benchmarkBrowser,
   large: benchmarkLarge,
   peer: benchmarkPeer,
 };
 /** Measured only where they are named. */
-const optional = new Set(["longRounds", "likeness", "large", "peer"]);
+const optional = new Set(["longRounds", "likeness", "kernels", "losses", "browser", "large", "peer"]);
 
 function machine(): string {
   const gibibytes = Math.round(totalmem() / 2 ** 30);

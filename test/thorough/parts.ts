@@ -8,7 +8,7 @@ import { copyTree, root } from "./copy.ts";
 import { digestsOf, readRecords, writeRecords } from "./records.ts";
 import { idOf, mutateAll, openSweep, type Sweep, soliditySources, tryMutation } from "./sweep.ts";
 import { processorItems, tryProcessor } from "./processors.ts";
-import { oneLargeRound } from "./large.ts";
+import { largeSteps, oneLargeRound } from "./large.ts";
 import { openTestRunner } from "./testRunner.ts";
 import { type Found, tryBreakage } from "./tryBreakage.ts";
 import { trainLong } from "./training.ts";
@@ -154,10 +154,14 @@ export const parts: readonly Part[] = [
       "offchain/src",
       "package-lock.json",
       "test/thorough/large.ts",
+      "test/bench/engine.ts",
       "test/bench/lightRun.ts",
     ],
-    items: () => ["150m"],
-    open: () => ({ attempt: () => oneLargeRound("150m"), close: nothing }),
+    items: () => ["150m: steps", "150m: a round"],
+    open: () => ({
+      attempt: (item) => (item === "150m: steps" ? largeSteps : oneLargeRound)("150m"),
+      close: nothing,
+    }),
   },
   {
     name: "loaded",

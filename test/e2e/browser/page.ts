@@ -14,6 +14,33 @@ export async function conformanceOf(name: Name, address: string, threads: number
   return conformance(devices[name].open, program, threads);
 }
 
+/** Of the step program at an address: the mean of as many steps as begin within so many seconds, once one was taken. */
+export async function secondsPerStep(name: Name, address: string, threads: number, seconds: number): Promise<number> {
+  const step = new Uint8Array(await (await fetch(address)).arrayBuffer());
+  const engine = await devices[name].open({ programs: { step }, threads });
+  try {
+    const { batch, tokensPerSequence, vocabulary } = engine.shapes.step!;
+    await engine.setParameters(
+      engine.tensors.map(({ shape }) => {
+        const size = shape.reduce((product, length) => product * length, 1);
+        return Float32Array.from({ length: size }, (_, i) => ((i % 101) - 50) / 1_000);
+      }),
+    );
+    const tokens = Int32Array.from({ length: batch * tokensPerSequence }, (_, i) => (i * 31) % vocabulary);
+    const input = { tokens, learningRate: 1e-4 };
+    await engine.step(input);
+    const startedAt = performance.now();
+    let steps = 0;
+    while (performance.now() - startedAt < seconds * 1_000) {
+      await engine.step(input);
+      steps++;
+    }
+    return (performance.now() - startedAt) / 1_000 / steps;
+  } finally {
+    await engine.close();
+  }
+}
+
 /** Whether ONNX Runtime gets the threads that it is told to take: without isolation it takes one. */
 export const mayShareMemory = async (): Promise<boolean> => typeof SharedArrayBuffer !== "undefined";
 

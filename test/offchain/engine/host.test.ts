@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { fileURLToPath } from "node:url";
 
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";
 import {
@@ -238,10 +238,15 @@ const ended = (): number => spawnSync(process.execPath, ["--version"]).pid;
 
 describe("a directory that a host left behind which was killed", () => {
   test("is removed by the next one that starts an engine", async () => {
-    const path = left(tmpdir(), directoryPrefix(ended()));
+    // A directory for temporary files of its own: in the machine's, any other host removes it first.
+    const parent = mkdtempSync(join(tmpdir(), "cotrain-sweep-"));
+    const path = left(parent, directoryPrefix(ended()));
+    vi.stubEnv("TMPDIR", parent);
     const engine = await openEngineHost({ programs: { step: step.bytes }, threads: 1 });
+    vi.unstubAllEnvs();
     expect(existsSync(path)).toBe(false);
     await engine.close();
+    rmSync(parent, { recursive: true });
   });
 
   test("is told from those of hosts that live, of other spaces of processes, of other machines, and from what only has its name", () => {
