@@ -4,6 +4,7 @@
  */
 const shortcut = "The search that follows finds the same budget.";
 const all = "Where they are equal all of it is paid either way.";
+const old = "No chain's time is near to 1970.";
 const empty = "OpenZeppelin's function is empty.";
 
 export const equivalents: Readonly<Record<string, string>> = {
@@ -15,7 +16,8 @@ export const equivalents: Readonly<Record<string, string>> = {
   "contracts/governance/ModelGovernor.sol initialize: without __GovernorCountingSimple_init()": empty,
   "contracts/rewards/CapitalSale.sol _pay: <= in balance < held": all,
   "contracts/rewards/RevenueDeposits.sol pay: <= in balance < held": all,
-  "contracts/rewards/Disputes.sol setBond: false for terms.setAt == 0": "No chain's time is within 30 days of 1970.",
+  "contracts/rewards/Disputes.sol setBond: false for terms.setAt == 0": old,
+  "contracts/staking/StakeManager.sol _requireUndisputed: false for voidedAt == 0": old,
   "contracts/rewards/ComputeRewards.sol postRoot: true for pool.index == 0":
     "Of who distributes it is what its own roots have authorised, and nobody distributes a kind twice.",
   "contracts/rewards/ComputeRewards.sol activate: true for index == 1": "A model's shares are one contract for ever.",
