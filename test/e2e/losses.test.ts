@@ -16,7 +16,7 @@ afterEach(() => {
   vi.unstubAllEnvs();
 });
 
-/** Nats per token, seven times the largest difference that was measured (test/bench/README.md). */
+/** Nats per token, twice the largest difference that was measured, of two layers (test/bench/README.md). */
 const BOUND = 1e-4;
 
 const others: readonly DeviceName[] = ["wasm", ...(canRun("losses on WebGPU", "gpu") ? (["webgpu"] as const) : [])];
