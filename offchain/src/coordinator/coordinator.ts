@@ -205,7 +205,7 @@ function watching(run: Run, { watchInterval = 1_000 }: Pick<CoordinatorOptions, 
   const { revenue } = run;
   return [
     { what: "looking at the chain", interval: watchInterval, work: () => watch.look() },
-    ...(revenue ? [{ what: "looking after revenue", interval: watchInterval, work: () => revenue.look() }] : []),
+    ...(revenue ? [{ what: "looking after revenue", interval: 2 * watchInterval, work: () => revenue.look() }] : []),
     { what: "looking for builds", interval: BUILDS_INTERVAL, work: async () => void (await run.builds.findAdmitted()) },
     { what: "making room on a full disk", interval: ROOM_INTERVAL, work: () => makeRoom(run) },
     { what: "looking after members", interval: PRESENCE_INTERVAL, work: () => run.presence.check() },

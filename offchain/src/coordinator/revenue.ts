@@ -45,6 +45,13 @@ export interface RevenueModules extends Pick<RunModules, "chain" | "logger"> {
 /** Sends one transaction at a time, of which looks do not wait. */
 function createSender(logger: RevenueModules["logger"]) {
   let sending = false;
+  /** What was said of why it failed: what lasts is said once. */
+  let said: string | undefined;
+  const failed = (what: string, error: unknown): void => {
+    const reason = error instanceof Error ? error.message : String(error);
+    if (said !== reason) logger.warn({ err: error }, `the root of revenue was not ${what}, it is tried again`);
+    said = reason;
+  };
   return {
     isBusy: (): boolean => sending,
     /** @param what becomes of the root */
@@ -52,7 +59,7 @@ function createSender(logger: RevenueModules["logger"]) {
       sending = true;
       const sent = work().then(
         () => logger.info(`the root of revenue was ${what}`),
-        (error: unknown) => logger.warn({ err: error }, `the root of revenue was not ${what}, it is tried again`),
+        (error: unknown) => failed(what, error),
       );
       void sent.finally(() => (sending = false));
     },

@@ -21,6 +21,8 @@ export function followContributors(prepared: Prepared, { announce, clock }: Loca
   const { buyer, author, customer } = contributors;
   const [worker] = owners;
   const stake = worker && followStake(prepared, worker, (line) => announce(line, "stake"));
+  // What hinders it keeps nobody from claiming.
+  const staking = patiently(async () => stake?.stake(), "a worker's stake", logger);
   const revenue = followRevenue(prepared, { customer, owners }, (line) => announce(line, "revenue"));
   const paying = createCollector(patiently(revenue.pay, "the payment of revenue", logger));
   const purchase = followPurchase(prepared, buyer, (line) => announce(line, "capital"));
@@ -32,7 +34,7 @@ export function followContributors(prepared: Prepared, { announce, clock }: Loca
   /** A grant that failed when its proposal was carried out took the parameters along: the next goes without. */
   let alone: string | undefined;
   return {
-    /** @param held whether somebody holds shares, who would share revenue */
+    /** @param held whether wallets here have claimed shares, which share revenue */
     look(held: boolean): void {
       void buying.collect();
       void granting.collect();
@@ -40,7 +42,7 @@ export function followContributors(prepared: Prepared, { announce, clock }: Loca
     },
     /** What the owners do one after the other with wallets that claim as well. */
     async own(): Promise<void> {
-      await stake?.stake();
+      await staking();
       await revenue.claim();
     },
     waitsFor: (): readonly string[] => purchase.pending(),

@@ -43,7 +43,7 @@ test("revenue is to be shared, then to be claimed, then claimed; its parts add u
     stake: null,
     noStake: "no coins were put up in time",
     revenue: null,
-    noRevenue: "nobody held shares in time, and the next start tries again",
+    noRevenue: "no wallet here had claimed shares in time, and the next start tries again",
     pending: [],
   });
   await follow().pay();

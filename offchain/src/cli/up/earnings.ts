@@ -86,7 +86,7 @@ async function revenueOf(
   if (!revenue || !book || book.arrived === 0n)
     return {
       revenue: null,
-      noRevenue: noRevenue ?? "nobody held shares in time, and the next start tries again",
+      noRevenue: noRevenue ?? "no wallet here had claimed shares in time, and the next start tries again",
       pending: [],
     };
   const { token } = revenue;
