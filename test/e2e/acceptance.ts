@@ -73,6 +73,13 @@ function checkShares({ shares, wallets, capital, noCapital, code }: Summary): vo
   check(sumOf(Object.values(origins)) === BigInt(minted), "the kinds of contribution do not add up to all shares.");
 }
 
+/** A worker has coins at stake, and what roots of revenue set aside is somebody's, to the last unit. */
+function checkMoney({ stake, noStake, revenue }: Summary): void {
+  check(stake !== null, `nothing is at stake: ${noStake}`);
+  const shared = sumOf((revenue?.parts ?? []).map(({ amount }) => amount));
+  check(shared === BigInt(revenue?.setAside ?? "0"), "not all revenue that was set aside is somebody's.");
+}
+
 function checkSession(summary: Summary): void {
   const { training, heldOut, checkpoints, wallets } = summary;
   check(training.rounds > training.firstRound, "the round did not go up.");
@@ -91,6 +98,7 @@ function checkSession(summary: Summary): void {
     "a wallet has not claimed all that it earned.",
   );
   checkShares(summary);
+  checkMoney(summary);
   const { contracts } = summary;
   check(summary.rpc.startsWith("http://127.0.0.1:"), "the chain's RPC is not told.");
   check(
@@ -98,7 +106,7 @@ function checkSession(summary: Summary): void {
     "the contracts are not told.",
   );
   // Settling has half a minute: on a busy machine the last epoch may be left over, and nothing else.
-  const left = summary.pending.filter(({ what }) => !/epoch|granted for code/.test(what));
+  const left = summary.pending.filter(({ what }) => !/epoch|granted for code|that shares|of revenue/.test(what));
   check(left.length === 0, `something is pending on a local chain: ${JSON.stringify(left)}.`);
 }
 

@@ -60,7 +60,9 @@ describe("up", () => {
     expect(elsewhere?.claimed).toBe("0");
     expect(summary.proposal).toMatchObject({ state: "executed", appliedInRound: expect.any(Number) });
     expect(BigInt(summary.proposal?.supply ?? 0)).toBeGreaterThanOrEqual(BigInt(summary.proposal?.votesFor ?? 0));
-    expect(summary.pending.filter(({ what }) => !/epoch|granted for code/.test(what))).toEqual([]);
+    expect(summary.pending.filter(({ what }) => !/epoch|granted for code|that shares|of revenue/.test(what))).toEqual(
+      [],
+    );
   });
 
   test("has capital and code contributed beside work, and all shares add up", async () => {
@@ -77,6 +79,15 @@ describe("up", () => {
     expect(sum(origins.compute, origins.capital, origins.code)).toBe(BigInt(minted));
     expect(origins).toMatchObject({ capital: capital?.shares, code: code?.amount });
     expect(sum(...wallets.map(({ balance }) => balance), unclaimed, inGrants, inSale)).toBe(BigInt(minted));
+  });
+
+  test("is paid revenue, which its holders share, and has a worker's coins at stake; what is shared adds up", () => {
+    const { stake, revenue } = summary;
+    expect(stake).toMatchObject({ name: "worker-1", active: `1${"0".repeat(15)}`, leaving: "0" });
+    expect(revenue).toMatchObject({ symbol: "TESTUSD", payment: { payer: "customer", amount: "3000000" } });
+    expect(BigInt(revenue?.arrived ?? 0)).toBe(3_000_000n);
+    expect(sum(...(revenue?.parts ?? []).map(({ amount }) => amount))).toBe(BigInt(revenue?.setAside ?? -1));
+    for (const { claimed, amount } of revenue?.parts ?? []) expect([amount, null]).toContain(claimed);
   });
 
   test("takes free ports where the default ones are taken, and writes them to run.json", async () => {

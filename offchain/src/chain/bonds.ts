@@ -7,6 +7,7 @@ import { formatEther } from "viem";
 
 import { type Clock, RetryableError } from "../base/index.ts";
 import type { ChainReader, FeeWait } from "./ports.ts";
+import { rootsIn } from "./rootsIn.ts";
 
 /** Wei that a root may bear where nobody says otherwise: a coin. */
 export const DEFAULT_BOND_AT_MOST = 10n ** 18n;
@@ -15,8 +16,8 @@ export const DEFAULT_BOND_AT_MOST = 10n ** 18n;
 const FORGOTTEN_MS = 120_000;
 
 export interface Bonds {
-  /** What goes along with the next root, wei. @throws RetryableError `BOND_TOO_HIGH`, `BOND_LACKING` */
-  due(modelId: ModelId): Promise<bigint>;
+  /** What goes along with the next root of a kind, wei. @throws RetryableError `BOND_TOO_HIGH`, `BOND_LACKING` */
+  due(modelId: ModelId, kind: number): Promise<bigint>;
   /** What goes along with a dispute now, wei. @throws RetryableError `DISPUTE_DEAR`, `DISPUTE_UNFUNDED` */
   ofDispute(modelId: ModelId): Promise<bigint>;
   /** What the bond of a root waits for. */
@@ -24,7 +25,7 @@ export interface Bonds {
 }
 
 export interface BondModules {
-  readonly reader: Pick<ChainReader, "disputeCost">;
+  readonly reader: Pick<ChainReader, "disputeCost" | "rootsOfKind">;
   readonly clock: Clock;
   /** Wei that a root may bear, and a dispute cost. */
   readonly atMost: bigint;
@@ -42,8 +43,8 @@ export function createBonds({ reader, clock, atMost, maxFee, balance }: BondModu
     waiting = { what, asked, allowed, since, askedAt: clock.monotonic() };
   };
   return {
-    due: async (modelId) => {
-      const { bond, isDue } = await reader.disputeCost(modelId);
+    due: async (modelId, kind) => {
+      const { bond, isDue } = await rootsIn(reader, kind).disputeCost(modelId);
       if (!isDue) {
         waiting = undefined;
         return 0n;

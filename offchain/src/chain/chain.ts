@@ -1,10 +1,12 @@
 /** The chain as the coordinator uses it: everything that is read, and postings that survive whatever happens. */
 import {
   type Address,
+  asModelId,
   type Digest,
   digestOfJson,
   type Hex,
   type ModelId,
+  rewardKind,
   type Struct,
   toWire,
 } from "@cotrain/sdk/protocol";
@@ -13,9 +15,9 @@ import type { LocalAccount } from "viem";
 import { type Clock, RetryableError, systemClock, UserError } from "../base/index.ts";
 import type { JobTable, Logger } from "../service/index.ts";
 import { createBonds, DEFAULT_BOND_AT_MOST } from "./bonds.ts";
-import { connect, type ConnectionOptions } from "./connection.ts";
+import { type ChainConnection, connect, type ConnectionOptions } from "./connection.ts";
 import { type JournalOptions, openJournal } from "./journal.ts";
-import type { ChainPort, ChainReader, Disputed, HeadFields, NextHead } from "./ports.ts";
+import type { ChainPort, ChainReader, Disputed, HeadFields, NextHead, RootReader } from "./ports.ts";
 import {
   createPostingKinds,
   HEADS_AT_ONCE,
@@ -26,6 +28,7 @@ import {
 } from "./postings.ts";
 import { PostingWatch, type Reverted } from "./postingWatch.ts";
 import { createReader, type ReaderOptions } from "./reader.ts";
+import { rootsIn } from "./rootsIn.ts";
 
 export type { Reverted } from "./postingWatch.ts";
 
@@ -67,15 +70,17 @@ export async function openReader(options: ConnectionOptions & ReaderOptions): Pr
  * Connects and opens the posting journal of an account; unfinished postings of an earlier process go on at once.
  * @param modules.account the poster's key; nothing else may send from it meanwhile
  * @param modules.jobs the durable job table, see `openJobTable` of service
+ * @param connected of these options, where it is there already
  * @throws UserError `WRONG_CHAIN`, `RPC_URL_INVALID`; RetryableError `CHAIN_UNREACHABLE`
  */
 export async function openChain(
   options: ChainOptions & Pick<JournalOptions, "pollInterval" | "stuckAfter" | "gapPatience">,
   modules: { readonly account: LocalAccount; readonly jobs: JobTable },
+  connected?: ChainConnection,
 ): Promise<Chain> {
-  const connection = await connect(options);
+  const connection = connected ?? (await connect(options));
   const reader = createReader(connection, options);
-  const clock = options.clock ?? systemClock;
+  const { logger, clock = systemClock, watchInterval: interval = 2_000 } = options;
   const bonds = createBonds({
     reader,
     clock,
@@ -93,7 +98,6 @@ export async function openChain(
     jobs: modules.jobs,
     kinds: [heads, roots, activations, disputes, settlements],
   });
-  const { logger, watchInterval: interval = 2_000 } = options;
   const watch = new PostingWatch({ reader, journal, kinds, clock, logger, interval });
 
   return {
@@ -116,16 +120,16 @@ export async function openChain(
       // The same effect may be asked for again with other signatures: that is another transaction, under another key.
       const own = `${key}/${digestOfJson(payload).slice(2, 18)}`;
       const result = await journal.submit(roots, own, payload, options.signal);
-      watch.note({ kind: "root", modelId: attestation.modelId as ModelId, epoch: result.root.epoch });
+      watch.note(noteOf("root", payload.attestation, result.root.epoch));
       return posted(result);
     },
-    activateRoot: async (modelId, epoch, key) => {
-      const attestation = await postedAttestation(reader, modelId, epoch);
+    activateRoot: async (modelId, epoch, key, kind = rewardKind.compute) => {
+      const attestation = await postedAttestation(rootsIn(reader, kind), modelId, epoch);
       const payload = { modelId, epoch, attestation };
       // The same root may be posted anew in other signatures' name, after a dispute that decided nothing: that is another transaction.
       const own = `${key}/${digestOfJson(attestation).slice(2, 18)}`;
       const result = await journal.submit(activations, own, payload, options.signal);
-      watch.note({ kind: "activation", modelId, epoch });
+      watch.note(noteOf("activation", attestation, epoch));
       return posted(result);
     },
     disputeRoot: (modelId, digest, evidence) =>
@@ -139,6 +143,13 @@ export async function openChain(
     },
   };
 }
+
+/** What the watch is told of a posting. */
+const noteOf = (
+  kind: "root" | "activation",
+  { kind: of, modelId }: RootPayload["attestation"],
+  epoch: number,
+): Reverted => ({ kind, of, modelId: asModelId(modelId), epoch });
 
 /** With as many signatures as are needed, in the order of the set. @throws UserError `ATTESTATION_UNSIGNED` */
 async function signedPayload(
@@ -159,7 +170,7 @@ async function signedPayload(
 
 /** What was posted for an epoch: what is pending, else the newest. @throws RetryableError `CHAIN_MOVED` */
 async function postedAttestation(
-  reader: ChainReader,
+  reader: RootReader,
   modelId: ModelId,
   epoch: number,
 ): Promise<RootPayload["attestation"]> {

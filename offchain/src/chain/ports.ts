@@ -88,7 +88,7 @@ export interface RootView {
   /** Its number, from 1. */
   readonly index: number;
   readonly root: Hex;
-  /** What it pays in all, in share wei. */
+  /** What it pays in all: share wei, and of revenue the smallest units of its token. */
   readonly total: bigint;
   /** The last epoch it covers. */
   readonly epoch: number;
@@ -153,8 +153,27 @@ export interface ActivatedRoot extends RootView {
   readonly transaction: Hex;
 }
 
+/** What is read of a model's roots of one kind. Rejects as {@link ChainReader} does. */
+export interface RootReader {
+  /** The newest. */
+  activeRoot(modelId: ModelId): Promise<RootView | undefined>;
+  /** @throws RetryableError `CHAIN_RPC` where its posting is left out */
+  pendingRoot(modelId: ModelId): Promise<SignedRoot | undefined>;
+  /** When the age of the epochs is judged for the next root, unless its deadline is before that; undefined for its deadline. */
+  ageJudgedAt(modelId: ModelId): Promise<number | undefined>;
+  /** The dispute about the pending root; undefined where it is not disputed. */
+  openDispute(modelId: ModelId): Promise<OpenDispute | undefined>;
+  disputeCost(modelId: ModelId): Promise<DisputeCost>;
+  /** RootPosted events, oldest first; read anew where the root `wanted` is not there. */
+  rootsOf(modelId: ModelId, wanted?: Hex): Promise<PostedRoot[]>;
+  /** Whether holders have voided, by a vote, a posted root of this model, kind, number, epochs and total, on whatever block and deadline. */
+  isVoided(modelId: ModelId, attestation: Attestation): Promise<boolean>;
+  /** RootActivated events, oldest first. */
+  activationsOf(modelId: ModelId): Promise<ActivatedRoot[]>;
+}
+
 /** Everything that is read. Rejects with RetryableError `CHAIN_UNREACHABLE` when the RPC is away. */
-export interface ChainReader {
+export interface ChainReader extends RootReader {
   readonly chainId: number;
   readonly contracts: ContractAddresses;
   /** Blocks above the one that holds an event before it is told. */
@@ -218,25 +237,12 @@ export interface ChainReader {
   computeBudget(modelId: ModelId, epoch: number, asOf: number): Promise<bigint>;
   /** The set in force now, or a given version. */
   validators(modelId: ModelId, version?: number): Promise<ValidatorSetView>;
-  /** The newest. */
-  activeRoot(modelId: ModelId): Promise<RootView | undefined>;
-  /** @throws RetryableError `CHAIN_RPC` where its posting is left out */
-  pendingRoot(modelId: ModelId): Promise<SignedRoot | undefined>;
-  /** When the age of the epochs is judged for the next root, unless its deadline is before that; undefined for its deadline. */
-  ageJudgedAt(modelId: ModelId): Promise<number | undefined>;
   /** How the dispute about an attestation ended; undefined where none did. @param digest its struct hash */
   rulingOn(digest: Hex): Promise<RootRuling | undefined>;
-  /** The dispute about the pending root; undefined where it is not disputed. */
-  openDispute(modelId: ModelId): Promise<OpenDispute | undefined>;
-  disputeCost(modelId: ModelId): Promise<DisputeCost>;
   /** What a worker has at stake that is not leaving, wei. */
   activeStake(modelId: ModelId, worker: Address): Promise<bigint>;
-  /** RootPosted events, oldest first; read anew where the root `wanted` is not there. */
-  rootsOf(modelId: ModelId, wanted?: Hex): Promise<PostedRoot[]>;
-  /** Whether holders have voided, by a vote, a posted root of this model, kind, number, epochs and total, on whatever block and deadline. */
-  isVoided(modelId: ModelId, attestation: Attestation): Promise<boolean>;
-  /** RootActivated events, oldest first. */
-  activationsOf(modelId: ModelId): Promise<ActivatedRoot[]>;
+  /** What is read of roots of another kind, of `rewardKind`: what a reader says of roots by itself is of those of compute. */
+  rootsOfKind(kind: number): RootReader;
   /** Has heads of a run, or roots of a model, read anew from a block on at the next look: for who knows that one was left out. */
   forget(of: RunId | ModelId, block?: number): void;
 }
@@ -303,10 +309,10 @@ export interface ChainPort extends ChainReader {
     key: string,
   ): Promise<RootPosting>;
   /**
-   * Activates the pending root of `epoch` once its window is over: rejects with RetryableError `WINDOW_OPEN` before, `ROOT_DISPUTED`
+   * Activates the pending root of `epoch`, of compute if no other kind is said, once its window is over: rejects with RetryableError `WINDOW_OPEN` before, `ROOT_DISPUTED`
    * while it is disputed, `ROOT_FAILED` where it did not stand, `CHAIN_MOVED` where none of this epoch was posted.
    */
-  activateRoot(modelId: ModelId, epoch: number, key: string): Promise<RootPosting>;
+  activateRoot(modelId: ModelId, epoch: number, key: string, kind?: number): Promise<RootPosting>;
   /**
    * Ends a dispute as its vote did; resolves where somebody else has ended it, and rejects with RetryableError `DISPUTE_EARLY` while
    * holders vote.

@@ -9,6 +9,7 @@ import type { Logger } from "../service/index.ts";
 import type { Journal } from "./journal.ts";
 import type { ChainReader } from "./ports.ts";
 import type { PostingKinds } from "./postings.ts";
+import { rootsIn } from "./rootsIn.ts";
 
 /** What was posted and is no longer there; the journal posts it again by itself. */
 export type Reverted =
@@ -19,7 +20,13 @@ export type Reverted =
       readonly sequence: number;
       readonly round: number;
     }
-  | { readonly kind: "root" | "activation"; readonly modelId: ModelId; readonly epoch: number };
+  | {
+      readonly kind: "root" | "activation";
+      /** What it pays for, of `rewardKind`. */
+      readonly of: number;
+      readonly modelId: ModelId;
+      readonly epoch: number;
+    };
 
 interface WatchModules {
   readonly reader: ChainReader;
@@ -31,7 +38,8 @@ interface WatchModules {
   readonly interval: number;
 }
 
-const subjectOf = (item: Reverted): string => (item.kind === "head" ? item.runId : `${item.kind}:${item.modelId}`);
+const subjectOf = (item: Reverted): string =>
+  item.kind === "head" ? item.runId : `${item.kind}:${item.of}:${item.modelId}`;
 const rank = (item: Reverted): number => (item.kind === "head" ? item.sequence : item.epoch);
 
 export class PostingWatch {
@@ -88,16 +96,21 @@ export class PostingWatch {
     const { journal, kinds } = this.#modules;
     for (const { payload, result } of await journal.finished(kinds.heads))
       this.note({ kind: "head", runId: payload.runId, ...result });
-    for (const { payload, result } of await journal.finished(kinds.roots))
-      this.note({ kind: "root", modelId: payload.attestation.modelId as ModelId, epoch: result.root.epoch });
-    for (const { payload } of await journal.finished(kinds.activations))
-      this.note({ kind: "activation", modelId: payload.modelId, epoch: payload.epoch });
+    for (const { payload, result } of await journal.finished(kinds.roots)) {
+      const { kind: of, modelId } = payload.attestation;
+      this.note({ kind: "root", of, modelId: modelId as ModelId, epoch: result.root.epoch });
+    }
+    for (const { payload } of await journal.finished(kinds.activations)) {
+      const { modelId, epoch, attestation } = payload;
+      this.note({ kind: "activation", of: attestation.kind, modelId, epoch });
+    }
   }
 
   async #isSeen(item: Reverted): Promise<boolean> {
     const { reader } = this.#modules;
     if (item.kind === "head") return (await reader.headsSince(item.runId, 0)).some(({ head }) => head === item.head);
-    const events = await (item.kind === "root" ? reader.rootsOf(item.modelId) : reader.activationsOf(item.modelId));
+    const { rootsOf, activationsOf } = rootsIn(reader, item.of);
+    const events = await (item.kind === "root" ? rootsOf(item.modelId) : activationsOf(item.modelId));
     return events.some(({ epoch }) => epoch >= item.epoch);
   }
 
@@ -120,10 +133,9 @@ export class PostingWatch {
       return;
     }
     const { modelId } = lost;
-    const finished =
-      lost.kind === "root"
-        ? (await journal.finished(kinds.roots)).filter(({ payload }) => payload.attestation.modelId === modelId)
-        : (await journal.finished(kinds.activations)).filter(({ payload }) => payload.modelId === modelId);
+    const finished = (
+      lost.kind === "root" ? await journal.finished(kinds.roots) : await journal.finished(kinds.activations)
+    ).filter(({ payload: { attestation } }) => attestation.modelId === modelId && attestation.kind === lost.of);
     const { kind } = lost.kind === "root" ? kinds.roots : kinds.activations;
     for (const { key, result } of finished) {
       if (result.root.epoch >= lost.epoch && (await journal.reopen(kind, key))) this.#notify(lost);

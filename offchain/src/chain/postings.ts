@@ -27,6 +27,7 @@ import type {
   RootPosting,
 } from "./ports.ts";
 import { byNewest, byParent, type ParentPosting } from "./posting/order.ts";
+import { rootsIn } from "./rootsIn.ts";
 
 /** Heads that one transaction holds at most: so it takes no more gas than a root's, which `--max-fee` must allow as well. */
 export const HEADS_AT_ONCE = 16;
@@ -190,7 +191,7 @@ function rootPostings({ reader, addresses, bonds }: PostingModules): PostingKind
     done: async ({ attestation }, anew) => {
       const modelId = asModelId(attestation.modelId);
       if (anew !== undefined) reader.forget(modelId, anew);
-      const events = (await reader.rootsOf(modelId)).filter(
+      const events = (await rootsIn(reader, attestation.kind).rootsOf(modelId)).filter(
         ({ index, root }) => index === Number(attestation.index) && root === attestation.root,
       );
       const event = await newestStanding(reader, events);
@@ -206,14 +207,14 @@ function rootPostings({ reader, addresses, bonds }: PostingModules): PostingKind
           `The attestation of epoch ${epoch} could be posted until ${deadline}.`,
         );
       try {
-        await bonds.due(asModelId(attestation.modelId));
+        await bonds.due(asModelId(attestation.modelId), attestation.kind);
       } catch (error) {
         if (error instanceof RetryableError && error.code.startsWith("BOND_")) return error;
         throw error;
       }
       return "send";
     },
-    coins: ({ attestation }) => bonds.due(asModelId(attestation.modelId)),
+    coins: ({ attestation }) => bonds.due(asModelId(attestation.modelId), attestation.kind),
     call: ({ attestation, signatures }) =>
       postRoot.call({ addresses, attestation: fromWire("Attestation", attestation), signatures }),
   };
@@ -222,20 +223,20 @@ function rootPostings({ reader, addresses, bonds }: PostingModules): PostingKind
 function activationPostings({ reader, addresses }: PostingModules): PostingKinds["activations"] {
   return {
     kind: "chain.activation",
-    done: async ({ modelId, epoch }, anew) => {
+    done: async ({ modelId, epoch, attestation }, anew) => {
       if (anew !== undefined) reader.forget(modelId, anew);
-      const event = (await reader.activationsOf(modelId)).find((activation) => activation.epoch >= epoch);
+      const { activationsOf, rootsOf } = rootsIn(reader, attestation.kind);
+      const event = (await activationsOf(modelId)).find((activation) => activation.epoch >= epoch);
       // Of the events alone, which are confirmed: the contract's state is what a node says it is.
       const found =
         event &&
-        (await reader.rootsOf(modelId, event.root)).findLast(
-          (each) => each.index === event.index && each.root === event.root,
-        );
+        (await rootsOf(modelId, event.root)).findLast((each) => each.index === event.index && each.root === event.root);
       if (!found) return undefined;
       return { ...resultOf(found), transaction: event.transaction, block: event.block };
     },
     prepare: async ({ modelId, epoch, attestation }) => {
-      const [pending, now] = await Promise.all([reader.pendingRoot(modelId), reader.chainTime()]);
+      const { pendingRoot } = rootsIn(reader, attestation.kind);
+      const [pending, now] = await Promise.all([pendingRoot(modelId), reader.chainTime()]);
       if (!pending)
         return (await hasFailed(reader, digestOf(attestation)))
           ? new RetryableError("ROOT_FAILED", `The root of epoch ${epoch} was disputed and did not stand.`)

@@ -1,14 +1,15 @@
 /** Everything that is read of the contracts, in the terms of ports.ts. What can never change is read once. */
-import type { ContractAddresses } from "@cotrain/sdk/protocol";
+import { type ContractAddresses, rewardKind } from "@cotrain/sdk/protocol";
 
 import { type Clock, systemClock } from "../base/index.ts";
 import type { ChainConnection } from "./connection.ts";
-import type { ChainReader } from "./ports.ts";
+import type { ChainReader, RootReader } from "./ports.ts";
 import { readBlocks } from "./reads/blocks.ts";
 import { readBuilds } from "./reads/builds.ts";
-import { readDisputes } from "./reads/disputes.ts";
+import { readDisputes, readRulings } from "./reads/disputes.ts";
 import { readEvents, type ReadFrom } from "./reads/events.ts";
 import { readModels } from "./reads/models.ts";
+import { readRoots } from "./reads/roots.ts";
 import { readRuns } from "./reads/runs.ts";
 import { readStakes } from "./reads/stakes.ts";
 
@@ -25,6 +26,15 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
   const { contracts, fromBlock, confirmations = 0, clock = systemClock } = options;
   const from: ReadFrom = { connection, addresses: contracts, fromBlock, confirmations, clock };
   const events = readEvents(from);
+  const byKind = new Map<number, RootReader>();
+  const rootsOfKind = (kind: number): RootReader => {
+    const known = byKind.get(kind) ?? {
+      ...readRoots(from, events.rootsOfKind(kind), kind),
+      ...readDisputes(from, kind),
+    };
+    byKind.set(kind, known);
+    return known;
+  };
   return {
     chainId: connection.chainId,
     contracts,
@@ -32,8 +42,10 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
     ...readBlocks(from),
     ...readRuns(from, events),
     ...readBuilds(from, events),
-    ...readModels(from, events),
-    ...readDisputes(from),
+    ...readModels(from),
+    ...rootsOfKind(rewardKind.compute),
+    ...readRulings(from),
+    rootsOfKind,
     ...readStakes(from),
     forget: (of, block = 0) => events.forget(of, block),
   };

@@ -20,6 +20,7 @@ import type { CoordinatorSchema } from "./projectionTables.ts";
 import { repeat, type Repeated } from "./repeat.ts";
 import { keptFrom, release, releaseUnnamed } from "./retention.ts";
 import { defaultRetention, type RetentionOptions } from "./retentionRules.ts";
+import { REVENUE_AT_LEAST } from "./revenue.ts";
 import { createRewardTrees } from "./rewardTrees.ts";
 import { createSignatures } from "./signatures.ts";
 import { type Announced, openRun, type Run, type RunModules, type RunOptions } from "./run.ts";
@@ -33,6 +34,8 @@ export interface CoordinatorOptions {
   readonly retention?: Partial<RetentionOptions>;
   /** Default: no RPC, no blocks. */
   readonly announced?: Announced;
+  /** Whole tokens that must have arrived before a root of revenue is made; default {@link REVENUE_AT_LEAST}. */
+  readonly revenueAtLeast?: number | undefined;
   /** How often the chain is compared with the journal, ms; default 1,000. */
   readonly watchInterval?: number;
 }
@@ -50,6 +53,7 @@ export interface CoordinatorModules {
   readonly problemOf?: RunModules["problemOf"];
   readonly gate?: RunModules["gate"];
   readonly secret?: RunModules["secret"];
+  readonly revenue?: RunModules["revenue"];
 }
 
 export interface Coordinator {
@@ -134,10 +138,11 @@ export async function createCoordinator(
   const presence = { ...defaultPresence, ...options.presence };
   const retention = { ...defaultRetention, ...options.retention };
   const announced = options.announced ?? { rpcUrl: null, profile: "unknown", blocks: {} };
+  const revenueAtLeast = options.revenueAtLeast ?? REVENUE_AT_LEAST;
   const shared = { ...modules, clock, signatures: createSignatures(), rewardTrees: createRewardTrees(clock) };
   const runs = new Map<RunId, Run>();
   for (const run of options.runs) {
-    runs.set(run.runId, await openRun(run, { presence, retention, announced }, shared));
+    runs.set(run.runId, await openRun(run, { presence, retention, announced, revenueAtLeast }, shared));
   }
   const ending = new AbortController();
   const loops: Promise<void>[] = [];
@@ -197,8 +202,10 @@ async function makeRoom(run: Run): Promise<void> {
 /** What is looked at over and over, as nobody tells of it. */
 function watching(run: Run, { watchInterval = 1_000 }: Pick<CoordinatorOptions, "watchInterval">): Repeated[] {
   const watch = new ChainWatch(run);
+  const { revenue } = run;
   return [
     { what: "looking at the chain", interval: watchInterval, work: () => watch.look() },
+    ...(revenue ? [{ what: "looking after revenue", interval: 2 * watchInterval, work: () => revenue.look() }] : []),
     { what: "looking for builds", interval: BUILDS_INTERVAL, work: async () => void (await run.builds.findAdmitted()) },
     { what: "making room on a full disk", interval: ROOM_INTERVAL, work: () => makeRoom(run) },
     { what: "looking after members", interval: PRESENCE_INTERVAL, work: () => run.presence.check() },

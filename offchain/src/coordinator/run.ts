@@ -29,7 +29,7 @@ import pLimit, { type LimitFunction } from "p-limit";
 
 import { type Clock, InternalError, RetryableError, UserError } from "../base/index.ts";
 import type { PostedHead } from "../chain/index.ts";
-import { blobSourceOf, problemOfPrograms, type RunChain } from "../run/index.ts";
+import { blobSourceOf, problemOfPrograms, type RevenueAccounts, type RunChain } from "../run/index.ts";
 import { type BlobStore, readManifest, parseDefinition } from "../storage/index.ts";
 import type { Database, Logger } from "../service/index.ts";
 import { type Admission, createAdmission } from "./admission.ts";
@@ -45,6 +45,7 @@ import { createIdleReceipts, type IdleReceipts } from "./idleReceipts.ts";
 import { Presence, type PresenceOptions } from "./presence.ts";
 import { createOffences, createPayloadScans, type Offences, type PayloadScans } from "./scans.ts";
 import { createBuilds, type Builds } from "./builds.ts";
+import { createRevenueDuty, type RevenueDuty } from "./revenue.ts";
 import type { RewardTrees } from "./rewardTrees.ts";
 import type { Signatures } from "./signatures.ts";
 import { lostBefore } from "./payloads.ts";
@@ -66,6 +67,8 @@ export interface RunSettings {
   readonly presence: PresenceOptions;
   readonly retention: RetentionOptions;
   readonly announced: Announced;
+  /** See `RevenueAccounts.next`. */
+  readonly revenueAtLeast: number;
 }
 
 /** What joiners are told of the chain beside its id and the contracts. */
@@ -88,6 +91,8 @@ export interface RunModules {
   /** One for all runs; so are the trees. */
   readonly signatures: Signatures;
   readonly rewardTrees: RewardTrees;
+  /** Without it no root of revenue is made. */
+  readonly revenue?: RevenueAccounts | undefined;
   /** Measures held-out loss for the gate; by default the run's own program does. */
   readonly gate?: ((definition: Definition) => GateMeter) | undefined;
   /** What does not fit of a build's programs; by default they are read. */
@@ -123,6 +128,7 @@ export interface Run {
   readonly offences: Offences;
   readonly idleReceipts: IdleReceipts;
   readonly arriving: Arriving;
+  readonly revenue: RevenueDuty | undefined;
   /** How many receipts of its open work each member had looked at closely. */
   readonly receiptTries: Map<Address, { readonly assignment: Digest; count: number }>;
   /** Fragments of payloads that were found lost, or given up: what is sent again too late does not bring them back. */
@@ -214,6 +220,9 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     offences: createOffences(clock, options.forgiven),
     idleReceipts: createIdleReceipts(clock),
     arriving,
+    revenue:
+      modules.revenue &&
+      createRevenueDuty(record.modelId, settings.revenueAtLeast, { chain, logger, accounts: modules.revenue }),
     receiptTries: new Map(),
     lost: await lostBefore(blobs, driver.state),
     modules,

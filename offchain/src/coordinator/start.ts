@@ -2,8 +2,8 @@
 import type { LocalAccount } from "viem";
 
 import { createRandom, type Clock, systemClock } from "../base/index.ts";
-import { openChain, type ChainOptions } from "../chain/index.ts";
-import { withEpochAccounts } from "../run/index.ts";
+import { connect, openChain, type ChainOptions } from "../chain/index.ts";
+import { revenueAccounts, withEpochAccounts } from "../run/index.ts";
 import {
   createHttpServer,
   createMetrics,
@@ -61,7 +61,9 @@ export async function startCoordinator(options: StartOptions): Promise<RunningCo
   );
   opened.defer(() => database.close());
   const jobs = await openJobTable(database, { clock, random: createRandom(`${poster.address}/${clock.now()}`) });
-  const chain = withEpochAccounts(await openChain({ clock, logger, ...options.chain }, { account: poster, jobs }));
+  const connection = await connect(options.chain);
+  const posting = await openChain({ clock, logger, ...options.chain }, { account: poster, jobs }, connection);
+  const chain = withEpochAccounts(posting);
   opened.defer(() => chain.close());
   const metrics = createMetrics();
   const coordinator = await createCoordinator(options, {
@@ -72,6 +74,7 @@ export async function startCoordinator(options: StartOptions): Promise<RunningCo
     logger,
     metrics,
     clock,
+    revenue: revenueAccounts({ reader: chain, connection, fromBlock: options.chain.fromBlock }),
   });
   opened.defer(() => coordinator.stop());
   const { http } = options;

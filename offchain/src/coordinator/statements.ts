@@ -10,6 +10,7 @@ import {
   heldOutSampleSize,
   measuringOrder,
   type SignedVerdict,
+  type Struct,
   type Verdict,
   type VerdictForm,
   verdictFormOf,
@@ -160,6 +161,12 @@ export async function acceptAttestation(
 ): Promise<Accepted> {
   const { validator, signature } = request;
   const { driver } = run;
+  const name = "Attestation";
+  const { rewardsDomain: domain } = run;
+  const verify = (struct: Struct<"Attestation">) =>
+    run.modules.signatures.require({ domain, name, struct, signature, signer: validator }, address);
+  const ofRevenue = await run.revenue?.accept(epoch, request, verify);
+  if (ofRevenue) return ofRevenue;
   const record = driver.state.epochs.findLast(
     (each) => each.epoch === epoch && each.computed?.manifest === request.epochDigest && each.state !== "superseded",
   );
@@ -176,9 +183,7 @@ export async function acceptAttestation(
       `${validator} is not in version ${attestation.setVersion} of the model's validators.`,
     );
   }
-  const struct = fromWire("Attestation", attestation);
-  const signed = { domain: run.rewardsDomain, name: "Attestation", struct, signature, signer: validator } as const;
-  await run.modules.signatures.require(signed, address);
+  await verify(fromWire(name, attestation));
   // Enough others were faster.
   if (record.state !== "collecting") return accepted;
   return settle(

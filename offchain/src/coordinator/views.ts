@@ -213,7 +213,8 @@ export function epochList(run: Run): EpochList {
       transaction,
     });
   }
-  return { epochs };
+  const revenue = run.revenue?.published();
+  return { epochs: revenue ? [...epochs, revenue] : epochs };
 }
 
 export function heartbeatReply({ driver }: Run, worker: Address): HeartbeatReply {

@@ -34,8 +34,8 @@ export interface Wallets {
   readonly poster: PrivateKeyAccount;
   readonly validators: readonly PrivateKeyAccount[];
   readonly workers: readonly PrivateKeyAccount[];
-  /** Who contributes capital and who code; on a development chain alone. */
-  readonly contributors: { readonly buyer: PrivateKeyAccount; readonly author: PrivateKeyAccount } | undefined;
+  /** Who contributes capital, who code, and who pays revenue; on a development chain alone. */
+  readonly contributors: Readonly<Record<"buyer" | "author" | "customer", PrivateKeyAccount>> | undefined;
 }
 
 const numbered = <T>(count: number, make: (n: number) => T): T[] =>
@@ -54,7 +54,9 @@ async function openWallets(
   const poster = embedded ? await ensure("poster") : organiser;
   const validators = await Promise.all(numbered(VALIDATORS, (n) => ensure(`validator-${n}`)));
   const workers = await Promise.all(numbered(workerCount(context, devices), (n) => ensure(`worker-${n}`)));
-  const contributors = local ? { buyer: await ensure("buyer"), author: await ensure("author") } : undefined;
+  const contributors = local
+    ? { buyer: await ensure("buyer"), author: await ensure("author"), customer: await ensure("customer") }
+    : undefined;
   return { organiser, poster, validators, workers, contributors };
 }
 
@@ -148,9 +150,7 @@ export async function openChain(request: ChainRequest): Promise<OpenedChain> {
   const local = developmentChainIds.includes(chain.chainId);
   const wallets = await openWallets(state, request, local, embedded !== undefined);
   const { organiser, poster, validators, workers, contributors } = wallets;
-  const owners = [...workers, ...(contributors ? [contributors.buyer, contributors.author] : [])].map(
-    ({ address }) => address,
-  );
+  const owners = [...workers, ...Object.values(contributors ?? {})].map(({ address }) => address);
   if (embedded) {
     const all = [...[organiser, poster, ...validators].map(({ address }) => address), ...owners];
     embedded.door.trust(all);

@@ -1,4 +1,7 @@
-/** What two wallets of a development chain do beside those that train: one buys shares, the other is granted some for code. */
+/**
+ * What wallets of a development chain do beside training: one buys shares, one is granted some for code, one pays revenue, and a worker
+ * puts coins at stake.
+ */
 import { asAddress } from "@cotrain/sdk/protocol";
 
 import { PROGRAM_ROOT } from "../base/node/index.ts";
@@ -8,12 +11,20 @@ import { followGrant, offerGrant, type OfferedGrant } from "./code.ts";
 import { createCollector, patiently } from "./collector.ts";
 import type { LocalModel } from "./owners.ts";
 import type { Prepared } from "./prepare.ts";
+import { followRevenue } from "./revenue.ts";
+import { followStake } from "./stake.ts";
 
-/** Follows both, where there are any. */
+/** Follows them, where there are any. */
 export function followContributors(prepared: Prepared, { announce, clock }: LocalModel, logger: Logger) {
-  const { contributors } = prepared;
+  const { contributors, owners } = prepared;
   if (!contributors) return undefined;
-  const { buyer, author } = contributors;
+  const { buyer, author, customer } = contributors;
+  const [worker] = owners;
+  const stake = worker && followStake(prepared, worker, (line) => announce(line, "stake"));
+  // What hinders it keeps nobody from claiming.
+  const staking = patiently(async () => stake?.stake(), "a worker's stake", logger);
+  const revenue = followRevenue(prepared, { customer, owners }, (line) => announce(line, "revenue"));
+  const paying = createCollector(patiently(revenue.pay, "the payment of revenue", logger));
   const purchase = followPurchase(prepared, buyer, (line) => announce(line, "capital"));
   const grant = followGrant(prepared, author, (line) => announce(line, "code"));
   let last = false;
@@ -23,9 +34,16 @@ export function followContributors(prepared: Prepared, { announce, clock }: Loca
   /** A grant that failed when its proposal was carried out took the parameters along: the next goes without. */
   let alone: string | undefined;
   return {
-    look(): void {
+    /** @param held whether wallets here have claimed shares, which share revenue */
+    look(held: boolean): void {
       void buying.collect();
       void granting.collect();
+      if (held) void paying.collect();
+    },
+    /** What the owners do one after the other with wallets that claim as well. */
+    async own(): Promise<void> {
+      await staking();
+      await revenue.claim();
     },
     waitsFor: (): readonly string[] => purchase.pending(),
     /** What the session's proposal grants; undefined for nothing. */
@@ -44,6 +62,6 @@ export function followContributors(prepared: Prepared, { announce, clock }: Loca
       const [bought, granted] = await Promise.all([buying.collectAnew(), granting.collectAnew()]);
       return bought && granted && purchase.pending().length === 0;
     },
-    why: () => ({ noCapital: purchase.why(), noCode }),
+    why: () => ({ noCapital: purchase.why(), noCode, noStake: stake?.why(), noRevenue: revenue.why() }),
   };
 }

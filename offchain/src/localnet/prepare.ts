@@ -93,8 +93,8 @@ export interface Prepared {
   readonly operatorToken: string;
   /** Of contributions: who trains, then who buys and who writes code. */
   readonly owners: readonly Owner[];
-  /** Who contributes capital and who code, of the owners; on a development chain alone. */
-  readonly contributors: { readonly buyer: Owner; readonly author: Owner } | undefined;
+  /** Who contributes capital and who code, of the owners, and who pays revenue; on a development chain alone. */
+  readonly contributors: Readonly<Record<"buyer" | "author" | "customer", Owner>> | undefined;
   readonly supervisor: Supervisor;
   /** Aborted, with why, once the coordinator or the chain was given up: nothing goes on without them. */
   readonly lost: AbortSignal;
@@ -312,9 +312,9 @@ function ownersOf(chain: OpenedChain): Pick<Prepared, "owners" | "contributors">
   const { workers, contributors: accounts } = chain.wallets;
   const trainers = workers.map((account, index) => ownerOf(`worker-${index + 1}`, chain, account));
   if (!accounts) return { owners: trainers, contributors: undefined };
-  const buyer = ownerOf("buyer", chain, accounts.buyer);
-  const author = ownerOf("author", chain, accounts.author);
-  return { owners: [...trainers, buyer, author], contributors: { buyer, author } };
+  const of = (role: keyof typeof accounts): Owner => ownerOf(role, chain, accounts[role]);
+  const contributors = { buyer: of("buyer"), author: of("author"), customer: of("customer") };
+  return { owners: [...trainers, contributors.buyer, contributors.author], contributors };
 }
 
 /** Everything that must stand before the first round; see the head of this file. */

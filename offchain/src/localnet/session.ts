@@ -39,6 +39,9 @@ export interface TrainingSession {
   /** Why nothing was bought, and why nothing was granted, where that is known. */
   readonly noCapital: string | undefined;
   readonly noCode: string | undefined;
+  /** The same of stake and of revenue. */
+  readonly noStake: string | undefined;
+  readonly noRevenue: string | undefined;
 }
 
 export interface SessionOptions {
@@ -55,8 +58,13 @@ export const SETTLE_MS = 30_000;
 const CLAIM_MS = 5_000;
 /** What is told of claims that did not go through by then. */
 export const UNCLAIMED = "what was earned or bought last could not be claimed in time and can be claimed later";
-/** Why nothing is bought where shares cost money. */
-const UNSOLD = "npm start sells no shares on this chain";
+/** Why there is nothing of what costs money where that is worth something. */
+const UNDONE = {
+  noCapital: "npm start sells no shares on this chain",
+  noCode: undefined,
+  noStake: "npm start puts nothing at stake on this chain",
+  noRevenue: "npm start pays no revenue on this chain",
+} as const;
 /** Sooner than this nobody has claimed, voted and seen a round under the result. */
 const VOTE_LEAST_MS = 90_000;
 /** How long after the end of --for the round that is open then may take. */
@@ -332,6 +340,7 @@ function followOwners(prepared: Prepared, localModel: LocalModel, logger: Logger
 
   const claimOnce = async (): Promise<void> => {
     for (const [name, claim] of await claimAll(localModel)) claims.set(name, claim);
+    await contributors?.own();
   };
   const collector = createCollector(patiently(claimOnce, "claiming", logger));
   const contributors = followContributors(prepared, localModel, logger);
@@ -345,7 +354,7 @@ function followOwners(prepared: Prepared, localModel: LocalModel, logger: Logger
       if (clock.monotonic() - collected < COLLECT_EVERY_MS) return;
       collected = clock.monotonic();
       void collector.collect();
-      contributors?.look();
+      contributors?.look(claims.size > 0);
       if (vote && claims.size > 0 && view.phase === "Training") void deciding.govern(view);
     },
     /** What was bought and is not there yet. */
@@ -376,7 +385,7 @@ function followOwners(prepared: Prepared, localModel: LocalModel, logger: Logger
       claims,
       decision: deciding.made(),
       appliedInRound,
-      ...(contributors?.why() ?? { noCapital: UNSOLD, noCode: undefined }),
+      ...(contributors?.why() ?? UNDONE),
     }),
   };
 }

@@ -78,6 +78,8 @@ export {
   type RevenueStatement,
   writeRevenueRoot,
 } from "./revenueRoot.ts";
+export { claimRevenue, type RevenueEarnings, type RevenueOwed, revenueOwed } from "./revenueClaims.ts";
+export { revenueAccounts, type RevenueAccounts } from "./revenueAccounts.ts";
 export * from "./disputes.ts";
 export { isDisputeVote } from "./disputeWords.ts";
 export * from "./stakes.ts";

@@ -103,6 +103,13 @@ const publicUrlOption = url({
     "URL of the coordinator in the join command (default: by its certificate or address; behind a proxy it must be told)",
 });
 
+const revenueAtLeastOption = real(0.000_001, 1_000_000_000, {
+  value: "tokens",
+  description:
+    "revenue, in the model's capital token, that must have arrived before validators are asked to share it: less waits for more",
+  default: 1,
+});
+
 /** What the coordinator keeps for those who recompute a run from outside; without them its own defaults hold. */
 const retentionOptions = {
   keepPayloads: duration({
@@ -120,6 +127,7 @@ export const coordinatorOptions = {
   rpc: rpcOption,
   maxFee: maxFeeOption,
   bondAtMost: bondAtMostOption,
+  revenueAtLeast: revenueAtLeastOption,
   publicRpc: publicRpcOption,
   wallet: walletOption,
   passphraseFile: passphraseFileOption,

@@ -39,7 +39,7 @@ import { computeRevenue, type RevenueComputation } from "./revenueShares.ts";
 import { MAX_SIGNATURES, type SignedStatement, signersOfFile, structOfFile } from "./signatures.ts";
 
 /** Where a root of revenue is computed and signed. */
-interface RevenueRootPlace extends RevenuePlace {
+export interface RevenueRootPlace extends RevenuePlace {
   readonly reader: Pick<ChainReader, "chainId" | "tip" | "confirmations" | "blockHash" | "validators">;
 }
 
@@ -136,32 +136,33 @@ function attestationOf({ inputs, rewards }: RevenueComputation, around: Around):
   };
 }
 
+/** What is chosen of a root: all else follows from the chain. */
+interface Chosen {
+  readonly toEpoch: number;
+  readonly deadline: number;
+  readonly block: ReadBlock;
+}
+
 /**
  * What validators sign of the epochs up to one that is over.
- * @throws UserError `REVENUE_PENDING`, `REVENUE_NOTHING`, `REVENUE_BOND`; as `computeRevenue`
+ * @throws UserError `REVENUE_PENDING`, `REVENUE_NOTHING`; as `computeRevenue`
  */
 async function statementOf(
   place: RevenueRootPlace,
   revenue: Revenue,
-  { toEpoch, deadline, block }: { readonly toEpoch: number; readonly deadline: number; readonly block: ReadBlock },
+  { toEpoch, deadline, block }: Chosen,
 ): Promise<RevenueStatement> {
   const { connection, addresses, modelId, reader } = place;
   const at = { addresses, modelId, kind };
-  const [active, pending, bond, set] = await Promise.all([
+  const [active, pending, set] = await Promise.all([
     connection.call((client) => activeRoot(client, at)),
     connection.call((client) => pendingRoot(client, at)),
-    connection.call((client) => bondOf(client, at)),
     reader.validators(modelId),
   ]);
   if (pending)
     throw new UserError(
       "REVENUE_PENDING",
       `Root ${pending.index} of revenue is in its window: once that is over, "npx cotrain revenue activate" has it pay.`,
-    );
-  if (bond.isDue)
-    throw new UserError(
-      "REVENUE_BOND",
-      `A root of revenue failed, so that the next one must bear a bond of ${bond.bond} wei: post it by postRoot of the SDK.`,
     );
   const [index, fromEpoch] = [(active?.index ?? 0) + 1, (active?.toEpoch ?? 0) + 1];
   const computation =
@@ -176,15 +177,40 @@ async function statementOf(
   return { domain: domainOf(place), struct, signatures: new Map(), computation, validators, threshold };
 }
 
-/** The latest deadline that validators sign: a file takes longer than a request. */
-const latestDeadline = (end: number, postingDelay: number, now: number): number =>
-  end + Math.floor((now + MAX_DEADLINE_DELAYS * postingDelay - end) / postingDelay) * postingDelay;
+/** The latest deadline within so many posting delays. */
+const latestDeadline = (end: number, postingDelay: number, until: number): number =>
+  end + Math.floor((until - end) / postingDelay) * postingDelay;
+
+/** @throws UserError `REVENUE_BOND` where who posts the next root must put up a bond, which a file passes nobody */
+async function requireNoBond({ connection, addresses, modelId }: RevenueRootPlace): Promise<void> {
+  const { bond, isDue } = await connection.call((client) => bondOf(client, { addresses, modelId, kind }));
+  if (isDue)
+    throw new UserError(
+      "REVENUE_BOND",
+      `A root of revenue failed, so that the next one must bear a bond of ${bond} wei: a coordinator bears it, and so does postRoot of the SDK.`,
+    );
+}
+
+/**
+ * The root of all epochs that are over by the newest confirmed block, for a file.
+ * @throws as {@link nextRevenueRoot}; UserError `REVENUE_BOND`
+ */
+export async function beginRevenueRoot(place: RevenueRootPlace, revenue: Revenue): Promise<RevenueStatement> {
+  await requireNoBond(place);
+  return nextRevenueRoot(place, revenue);
+}
 
 /**
  * The root of all epochs that are over by the newest confirmed block.
+ * @param delays posting delays from now within which it can be posted: validators sign none with more than five, since a file takes
+ *   longer than a request
  * @throws as `statementOf`; RetryableError `CHAIN_MOVED`
  */
-export async function beginRevenueRoot(place: RevenueRootPlace, revenue: Revenue): Promise<RevenueStatement> {
+export async function nextRevenueRoot(
+  place: RevenueRootPlace,
+  revenue: Revenue,
+  delays = MAX_DEADLINE_DELAYS,
+): Promise<RevenueStatement> {
   const { connection, addresses, modelId, reader } = place;
   const { block: tip } = await reader.tip();
   const number = Math.max(0, tip - reader.confirmations);
@@ -193,31 +219,33 @@ export async function beginRevenueRoot(place: RevenueRootPlace, revenue: Revenue
   const block = { number, hash };
   const schedule = await connection.call((client) => scheduleOf(client, { addresses, modelId }));
   const toEpoch = epochAt(schedule, await timeAt(place, block)) - 1;
-  const deadline = latestDeadline(endOfEpoch(schedule, toEpoch), schedule.postingDelay, revenue.now);
+  const until = revenue.now + delays * schedule.postingDelay;
+  const deadline = latestDeadline(endOfEpoch(schedule, toEpoch), schedule.postingDelay, until);
   return statementOf(place, revenue, { toEpoch, deadline, block });
 }
 
+/** How what was handed on is told of. */
+interface Told {
+  /** What begins a sentence. */
+  readonly what: string;
+  /** What follows what is wrong with it, if anything. */
+  readonly remedy?: string;
+}
+
 /**
- * Reads a root from a file and computes it anew; undefined where there is no such file.
- * @throws UserError `REVENUE_INVALID` where the file is none, is of another model, or has a signature of nobody in the set;
- *   `REVENUE_STALE` where it can be posted no more; `REVENUE_OTHER` where it is not what this chain says; as `statementOf`
+ * Computes anew what somebody says the next root is.
+ * @throws UserError `REVENUE_STALE` where it can be posted no more; `REVENUE_OTHER` where it is not what this chain says; as
+ *   `statementOf`
  */
-export async function readRevenueRoot(
-  path: string,
+export async function checkRevenueRoot(
   place: RevenueRootPlace,
   revenue: Revenue,
-): Promise<RevenueStatement | undefined> {
+  struct: Attestation,
+  { what, remedy = "" }: Told,
+): Promise<RevenueStatement> {
   const { connection, addresses, modelId, reader } = place;
-  const remedy = "have it sent again, or name another file to begin anew";
-  const file = await readStateFile(path, RevenueRootFile, remedy);
-  if (!file) return undefined;
-  const named = { path, code: "REVENUE_INVALID", remedy };
-  const struct = structOfFile(named, "Attestation", file.attestation);
-  const domain = domainOf(place);
-  if (file.chainId !== domain.chainId || file.computeRewards !== domain.verifyingContract || struct.modelId !== modelId)
-    throw new UserError("REVENUE_INVALID", `${path} is of another model, or of other contracts: ${remedy}.`);
-  const stale = (what: string): never => {
-    throw new UserError("REVENUE_STALE", `${path} ${what}: name another file to begin anew.`);
+  const stale = (why: string): never => {
+    throw new UserError("REVENUE_STALE", `${what} ${why}${remedy}.`);
   };
   const [toEpoch, deadline] = [Number(struct.toEpoch), Number(struct.deadline)];
   const block = { number: Number(struct.blockNumber), hash: struct.blockHash };
@@ -231,8 +259,35 @@ export async function readRevenueRoot(
   if (structHash("Attestation", own.struct) !== structHash("Attestation", struct))
     throw new UserError(
       "REVENUE_OTHER",
-      `${path} is not what this chain says: its root ${struct.root} sets ${struct.total} aside, and ${own.struct.root} should ${own.struct.total}. Sign nothing of it.`,
+      `${what} is not what this chain says: its root ${struct.root} sets ${struct.total} aside, and ${own.struct.root} should ${own.struct.total}. Sign nothing of it.`,
     );
+  return own;
+}
+
+/**
+ * Reads a root from a file and computes it anew; undefined where there is no such file.
+ * @throws UserError `REVENUE_INVALID` where the file is none, is of another model, or has a signature of nobody in the set;
+ *   `REVENUE_BOND`; as {@link checkRevenueRoot}
+ */
+export async function readRevenueRoot(
+  path: string,
+  place: RevenueRootPlace,
+  revenue: Revenue,
+): Promise<RevenueStatement | undefined> {
+  const { modelId } = place;
+  const remedy = "have it sent again, or name another file to begin anew";
+  const file = await readStateFile(path, RevenueRootFile, remedy);
+  if (!file) return undefined;
+  const named = { path, code: "REVENUE_INVALID", remedy };
+  const struct = structOfFile(named, "Attestation", file.attestation);
+  const domain = domainOf(place);
+  if (file.chainId !== domain.chainId || file.computeRewards !== domain.verifyingContract || struct.modelId !== modelId)
+    throw new UserError("REVENUE_INVALID", `${path} is of another model, or of other contracts: ${remedy}.`);
+  await requireNoBond(place);
+  const own = await checkRevenueRoot(place, revenue, struct, {
+    what: path,
+    remedy: ": name another file to begin anew",
+  });
   const signatures = await signersOfFile(named, { domain, name: "Attestation", struct }, file.signatures, {
     of: "validators",
     addresses: own.validators,

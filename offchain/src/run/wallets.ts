@@ -15,8 +15,11 @@ import {
   type StateDirectory,
 } from "../service/index.ts";
 
-/** `organiser`, `poster`, `validator-1` …, `worker-1` …, and who contributes capital and code: `buyer`, `author`. */
-export type Role = "organiser" | "poster" | ValidatorRole | WorkerRole | "buyer" | "author";
+/**
+ * `organiser`, `poster`, `validator-1` …, `worker-1` …, who contributes capital and code: `buyer`, `author`,
+ * and who pays revenue: `customer`.
+ */
+export type Role = "organiser" | "poster" | ValidatorRole | WorkerRole | "buyer" | "author" | "customer";
 type WorkerRole = `worker-${number}`;
 type ValidatorRole = `validator-${number}`;
 

@@ -17,6 +17,7 @@ import {
   createHeadDocumentsCache,
   type HeadDocumentsCache,
   type HeadWithParent,
+  type RevenueAccounts,
   type Sortition,
 } from "../run/index.ts";
 import { type Absences, absenceOf, createAbsences } from "./absence.ts";
@@ -54,6 +55,8 @@ export interface ValidatorModules {
   readonly statements: Statements;
   /** Undefined measures nothing. */
   readonly loss?: LossMeter;
+  /** Undefined signs no root of revenue. */
+  readonly revenue?: Pick<RevenueAccounts, "check">;
   readonly clock?: Clock;
   readonly onEvent?: (event: ValidatorEvent) => void;
   /** Called once, when the run was found on-chain and at the coordinator. */
@@ -123,7 +126,7 @@ export async function openContext(
   examine: ClaimModules["examine"],
 ): Promise<Context> {
   const { runId, signal } = options;
-  const { reader, coordinator, account, statements, loss } = modules;
+  const { reader, coordinator, account, statements, loss, revenue } = modules;
   const clock = modules.clock ?? systemClock;
   const blobs: BlobSource = { blob: (run, digest, limit) => coordinator.blob(run, digest, limit) };
   const descriptions = createDescriptions(reader, blobs);
@@ -144,6 +147,7 @@ export async function openContext(
     account,
     statements,
     ...(loss && { loss }),
+    ...(revenue && { revenue }),
     clock,
     validator: account.address.toLowerCase() as Address,
     patience,

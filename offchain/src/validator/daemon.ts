@@ -3,7 +3,8 @@ import { type ContractAddresses, createCoordinatorClient, findRun, type RunId } 
 import type { LocalAccount } from "viem";
 
 import { retrying, steady, systemClock } from "../base/index.ts";
-import { type ChainReader, openReader } from "../chain/index.ts";
+import { type ChainReader, connect, createReader } from "../chain/index.ts";
+import { revenueAccounts } from "../run/index.ts";
 import {
   blobsLocation,
   type DaemonContext,
@@ -110,9 +111,9 @@ export async function validatorDaemon(options: ValidatorDaemonOptions, context: 
       onRetry: (error) => logger.warn(error.message),
     });
   const { rpcUrl, chainId, contracts, fromBlock, confirmations } = options;
-  const reader = await waited(() =>
-    openReader({ rpcUrl, chainId, contracts, fromBlock, ...(confirmations === undefined ? {} : { confirmations }) }),
-  );
+  const connection = await waited(() => connect({ rpcUrl, chainId }));
+  const from = { contracts, fromBlock, ...(confirmations === undefined ? {} : { confirmations }) };
+  const reader = createReader(connection, from);
   const born = await waited(() => beginning(options, database, reader, lock));
   if (born !== undefined)
     logger.warn(
@@ -127,6 +128,7 @@ export async function validatorDaemon(options: ValidatorDaemonOptions, context: 
       coordinator,
       account: options.account,
       statements: openStatements(database, { born }),
+      revenue: revenueAccounts({ reader, connection, fromBlock }),
       ...(loss ? { loss } : {}),
       onReady: () => context.ready({ validator: options.account.address }),
       onEvent: (event) => {

@@ -1,4 +1,7 @@
-/** Signs epochs: each when this validator computed the same, and judged all that is paid there, by itself and in others' places. */
+/**
+ * Signs epochs: each when this validator computed the same, and judged all that is paid there, by itself and in others' places. Roots
+ * of revenue are published beside them.
+ */
 import { CotrainError } from "@cotrain/sdk/errors";
 import {
   asRunId,
@@ -6,6 +9,8 @@ import {
   digestOfJson,
   type EpochHead,
   type EpochView,
+  fromWire,
+  rewardKind,
   toWire,
   typedDataOf,
 } from "@cotrain/sdk/protocol";
@@ -15,6 +20,7 @@ import { decide, type Decision } from "./attest.ts";
 import type { Claim } from "./claims.ts";
 import { attempt, type Context } from "./context.ts";
 import { lookAgainAfter } from "./lookAgain.ts";
+import type { Statement } from "./statements.ts";
 
 /** One manifest may be published under many attestations, of which one is right. */
 const keyOf = ({ epoch, manifest, attestation }: EpochView): Digest => digestOfJson({ epoch, manifest, attestation });
@@ -34,14 +40,26 @@ export function keepEpochs({ epochs: { claimed, refused } }: Context, published:
     if (!published.some((epoch) => epoch.manifest === manifest)) claimed.delete(manifest);
 }
 
+/**
+ * An active root covers it by now; another value was signed before, which stands, or may have been; or what is said of revenue is not
+ * what the chain says.
+ */
+const FINAL: ReadonlySet<string> = new Set([
+  "EPOCH_SUPERSEDED",
+  "EQUIVOCATION_REFUSED",
+  "BEFORE_JOURNAL",
+  "REVENUE_NONE",
+  "REVENUE_NOTHING",
+  "REVENUE_PENDING",
+  "REVENUE_STALE",
+  "REVENUE_OTHER",
+]);
+
 async function attestOrRefuse(context: Context, view: EpochView): Promise<void> {
   try {
-    await attest(context, view);
+    await (view.attestation.kind === rewardKind.revenue ? attestRevenue(context, view) : attest(context, view));
   } catch (error) {
-    // An active root covers it by now; or another value was signed before, which stands, or may have been.
-    const final = ["EPOCH_SUPERSEDED", "EQUIVOCATION_REFUSED", "BEFORE_JOURNAL"];
-    if (!(error instanceof CotrainError) || !(final.includes(error.code) || error instanceof DocumentError))
-      throw error;
+    if (!(error instanceof CotrainError) || !(FINAL.has(error.code) || error instanceof DocumentError)) throw error;
     refuse(context, view, error.message);
   }
 }
@@ -69,7 +87,7 @@ const isOpen = ({ clock, epochs: { refused }, validator }: Context, view: EpochV
   !view.signatures.some((signature) => signature.validator === validator);
 
 async function attest(context: Context, view: EpochView): Promise<void> {
-  const { account, attestationDomain, coordinator, emit, heads, reader, run, statements, validator } = context;
+  const { account, attestationDomain, heads, reader, run, statements } = context;
   const { claimed, waiting } = context.epochs;
   if (!isOpen(context, view)) return;
   const unjudged = waiting.get(view.manifest)?.filter(({ head }) => !heads.judged.has(head)) ?? [];
@@ -93,10 +111,31 @@ async function attest(context: Context, view: EpochView): Promise<void> {
       account.signTypedData(typedDataOf(attestationDomain, "Attestation", attestation)),
     );
   }
-  const { epoch } = view;
-  const { epochDigest, root } = wire;
-  await coordinator.submitAttestation(run.runId, epoch, { epochDigest, validator, signature: statement.signature });
+  await send(context, view, statement);
+}
+
+/** Sends what was signed of an epoch. */
+async function send(
+  { coordinator, emit, run, validator }: Context,
+  { epoch, attestation: { epochDigest, root } }: EpochView,
+  { signature }: Pick<Statement<unknown>, "signature">,
+): Promise<void> {
+  await coordinator.submitAttestation(run.runId, epoch, { epochDigest, validator, signature });
   emit({ type: "attested", epoch, root });
+}
+
+/** Revenue follows from the chain alone: no head is judged for it, and no document read. */
+async function attestRevenue(context: Context, view: EpochView): Promise<void> {
+  const { account, attestationDomain, reader, revenue, run, statements } = context;
+  if (!revenue || !isOpen(context, view)) return;
+  const attestation = fromWire("Attestation", view.attestation);
+  await revenue.check(run.modelId, attestation);
+  if (await reader.rootsOfKind(rewardKind.revenue).isVoided(run.modelId, attestation))
+    return refuse(context, view, VOIDED);
+  const statement = await statements.attestation(view.attestation, () =>
+    account.signTypedData(typedDataOf(attestationDomain, "Attestation", attestation)),
+  );
+  await send(context, view, statement);
 }
 
 function decideOn(

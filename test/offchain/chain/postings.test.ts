@@ -15,7 +15,7 @@ import { createBonds } from "../../../offchain/src/chain/bonds.ts";
 import type { Journal } from "../../../offchain/src/chain/journal.ts";
 import type { ChainReader } from "../../../offchain/src/chain/ports.ts";
 import { createPostingKinds } from "../../../offchain/src/chain/postings.ts";
-import { readModels } from "../../../offchain/src/chain/reads/models.ts";
+import { readRoots } from "../../../offchain/src/chain/reads/roots.ts";
 import { createManualClock } from "../manualClock.ts";
 
 const noBonds = { due: async () => 0n, ofDispute: async () => 0n };
@@ -39,7 +39,7 @@ it("an activation is seen though the event of its root was left out when it was 
   } as unknown as ChainReader;
   const modules = { reader, addresses: {} as ContractAddresses, bonds: noBonds, journal: () => ({}) as Journal };
   const { activations } = createPostingKinds(modules);
-  expect(await activations.done({ modelId, epoch: 1, attestation: undefined as never })).toMatchObject({
+  expect(await activations.done({ modelId, epoch: 1, attestation: { kind: 1 } as never })).toMatchObject({
     block: 9,
     root: { root: root.root },
   });
@@ -51,7 +51,7 @@ it("an activation waits while the root is disputed, however late it is", async (
   const reader = { pendingRoot: async () => ({ activatableAt }), chainTime: async () => 10 } as unknown as ChainReader;
   const modules = { reader, addresses: {} as ContractAddresses, bonds: noBonds, journal: () => ({}) as Journal };
   const { activations } = createPostingKinds(modules);
-  const prepared = () => activations.prepare({ modelId, epoch: 1, attestation: undefined as never });
+  const prepared = () => activations.prepare({ modelId, epoch: 1, attestation: { kind: 1 } as never });
   expect(await prepared()).toMatchObject({ code: "ROOT_DISPUTED", retryable: true });
   activatableAt = 11;
   expect(await prepared()).toMatchObject({ code: "WINDOW_OPEN" });
@@ -65,9 +65,9 @@ it("the root in its window is the one that was posted under its digest, and is a
   const view = { digest, index: 2, fromEpoch: 3, toEpoch: 4, activatableAt: undefined, asOf: 1 };
   const other = { digest: digestOfJson("another"), root: digestOfJson("other root") };
   const told: object[] = [other];
-  const events = { newRoots: async () => told } as unknown as Parameters<typeof readModels>[1];
-  const from = { connection: { call: async () => view }, addresses: {} } as unknown as Parameters<typeof readModels>[0];
-  const models = readModels(from, events);
+  const events = { newRoots: async () => told } as unknown as Parameters<typeof readRoots>[1];
+  const from = { connection: { call: async () => view }, addresses: {} } as unknown as Parameters<typeof readRoots>[0];
+  const models = readRoots(from, events, 1);
   await expect(models.pendingRoot(modelId)).rejects.toMatchObject({ code: "CHAIN_RPC", retryable: true });
   told.push({ digest, index: 2, root: digestOfJson("root"), total: 7n, fromEpoch: 3, epoch: 4, deadline: 9 });
   expect(await models.pendingRoot(modelId)).toMatchObject({ root: digestOfJson("root"), total: 7n, epoch: 4 });
@@ -110,7 +110,10 @@ describe("posting a root", () => {
   const clock = createManualClock(1_000);
   const bonds = () =>
     createBonds({
-      reader: { disputeCost: async () => cost },
+      reader: {
+        disputeCost: async () => cost,
+        rootsOfKind: () => Promise.reject(new Error("Of revenue nobody asks.")) as never,
+      },
       clock,
       atMost: 40n,
       maxFee: 10n,

@@ -3,8 +3,8 @@ import { disputeOutcome } from "@cotrain/sdk/actions";
 import { asModelId, type Attestation } from "@cotrain/sdk/protocol";
 import { expect, it } from "vitest";
 
-import type { ContractEvents, ReadFrom } from "../../../offchain/src/chain/reads/events.ts";
-import { readModels } from "../../../offchain/src/chain/reads/models.ts";
+import type { ReadFrom, RootEvents } from "../../../offchain/src/chain/reads/events.ts";
+import { readRoots } from "../../../offchain/src/chain/reads/roots.ts";
 import { keyOf } from "./world.ts";
 
 const posted = {
@@ -28,7 +28,7 @@ interface Ended {
 function isVoided(attestation: Attestation, ended: Ended | undefined): Promise<boolean> {
   const events = { roots: async () => [{ attestation: posted, digest: keyOf("digest") }] };
   const from = { connection: { call: async () => ended }, addresses: {} };
-  return readModels(from as unknown as ReadFrom, events as unknown as ContractEvents).isVoided(
+  return readRoots(from as unknown as ReadFrom, events as unknown as RootEvents, posted.kind).isVoided(
     asModelId(attestation.modelId),
     attestation,
   );

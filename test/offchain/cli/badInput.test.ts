@@ -214,6 +214,12 @@ test("a bound of bonds that is no number", async () => {
     );
 });
 
+test("an amount of revenue that is no number", async () => {
+  expect(verdictOf(await cotrainHere(["coordinator", "--revenue-at-least", "much"]))).toEqual(
+    refusal(1, /^--revenue-at-least must be a number from .*, not "much"\.$/),
+  );
+});
+
 test("a number of epochs that is none", async () => {
   expect(verdictOf(await cotrainHere(["rewards", "list", "--epochs", "0"]))).toEqual(
     refusal(1, /^--epochs must be .* from 1 to 4096, not "0"\.$/),

@@ -107,6 +107,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     loopbackPort: "daemons",
     maxFee: "badInput",
     bondAtMost: "badInput",
+    revenueAtLeast: "badInput",
     keepPayloads: "../../e2e/finishedRun/coordinator.ts",
     keepCheckpoints: "../../e2e/finishedRun/coordinator.ts",
     keepBytes: "../../e2e/finishedRun/coordinator.ts",
@@ -168,6 +169,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     wallet: "../../e2e/finishedRun/commands.ts",
     passphraseFile: "../../e2e/finishedRun/commands.ts",
     delegate: "../../e2e/finishedRun/commands.ts",
+    loss: "revenueRewards",
   },
   shares: {
     state: "shares",

@@ -84,6 +84,7 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     wallet: "staged.ts",
     passphraseFile: "staged.ts",
     maxFee: "revenue",
+    loss: "revenueRewards",
   },
   "revenue list": {
     state: "revenue",

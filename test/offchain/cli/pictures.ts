@@ -90,7 +90,7 @@ export const poor: RunView = { ...dear, poster: formatAddress(address("d")), fee
 export const poorText = `checkpoints 7 to 9 wait for coins: a transaction may take 0.03 coins, more than the poster's wallet ${formatAddress(address("d"))} has; send it at least 0.005001 coins`;
 
 export const summary: Summary = {
-  version: 4,
+  version: 5,
   finishedAt: "2026-11-24T16:00:00.000Z",
   chainId: 31_337,
   rpc: "http://127.0.0.1:8545",
@@ -195,6 +195,22 @@ export const summary: Summary = {
     transaction: hash("f"),
   },
   noCode: null,
+  stake: { name: "worker-1", account: address("a"), active: "1000000000000000", leaving: "0", transaction: hash("a") },
+  noStake: null,
+  revenue: {
+    token: address("e"),
+    symbol: "TESTUSD",
+    decimals: 6,
+    arrived: "3000000",
+    setAside: "3000000",
+    payment: { payer: "customer", amount: "3000000", epoch: 3, transaction: hash("b") },
+    parts: [
+      { name: "worker-1", account: address("a"), amount: "2812499", claimed: "2812499" },
+      { name: "buyer", account: address("c"), amount: "187500", claimed: "187500" },
+      { name: "treasury", account: address("f"), amount: "1", claimed: null },
+    ],
+  },
+  noRevenue: null,
   proposal: {
     id: "1",
     title: "32 → 48 inner steps per round",

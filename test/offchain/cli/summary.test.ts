@@ -111,6 +111,24 @@ describe("the summary", () => {
     for (const { command, what } of commands) expect(shell).toContain(`  ${what}\n    ${command}`);
   });
 
+  test("tells revenue in its token, who gets what of it, and what is at stake", () => {
+    const shown = text();
+    expect(shown).toContain(`  customer paid 3 TESTUSD in epoch 3, in the transaction\n  ${hash("b")}\n`);
+    expect(shown).toMatch(/^ {2}worker-1 +0xaaaA…aAAA +2\.812499 +93\.7…% +claimed$/im);
+    expect(shown).toMatch(/^ {2}treasury +0x\S+ +0\.000001 +<?0\.\S*%$/im);
+    expect(shown).toMatch(/^ {2}worker-1 0x\S+ has 0\.001 coins at stake as a worker$/im);
+    const revenue = { ...summary.revenue!, arrived: "4500000", payment: null };
+    const [part] = revenue.parts;
+    const more = text({ revenue: { ...revenue, parts: [{ ...part!, amount: "3000000", claimed: "1" }] } });
+    expect(more).toContain("  others paid 4.5 TESTUSD\n");
+    expect(more).toMatch(/ 3 +100\.0% +to be claimed\n {2}1\.5 TESTUSD are still to be shared\n/);
+    const stake = { ...summary.stake!, leaving: "2000000000000000" };
+    expect(text({ stake })).toContain("at stake as a worker, and 0.002 are leaving\n");
+    const none = text({ stake: null, noStake: "too few coins", revenue: null, noRevenue: "no token" });
+    expect(none).toContain("What it earned, and who gets it\n  nothing: no token\n");
+    expect(none).toContain("What is at stake\n  nothing: too few coins\n");
+  });
+
   test("lists the checkpoints that the session made, the first one also the one that it began with", () => {
     expect(listed(1).map((row) => row.trim())).toEqual(["…", "2", "3"]);
     expect(listed(0).map((row) => row.trim())).toEqual(["0", "1", "2", "3"]);

@@ -43,6 +43,8 @@ vi.mock("@cotrain/sdk/actions", async (original) => ({
 vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
   ...(await original<object>()),
   activeRewards: async () => stand.rewards,
+  // No root of revenue is active.
+  revenueOwed: async () => undefined,
   contractAt: async () => "0x",
   blobSourceOf: () => ({}),
   readerOptions: () => ({}),

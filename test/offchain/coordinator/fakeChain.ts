@@ -276,6 +276,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     },
     rootsOf: async () => (present(), [...roots]),
     isVoided: async () => (present(), false),
+    rootsOfKind: () => chain,
     activationsOf: async () => (present(), []),
     forget: () => undefined,
     feeWait: () => chain.dear,

@@ -55,6 +55,17 @@ vi.mock("../../../offchain/src/localnet/code.ts", () => ({
   }),
 }));
 
+vi.mock("../../../offchain/src/localnet/revenue.ts", () => ({
+  followRevenue: () => ({
+    pay: async () => void stand.looks.push("payment"),
+    claim: async () => void stand.looks.push("revenue"),
+    why: () => undefined,
+  }),
+}));
+vi.mock("../../../offchain/src/localnet/stake.ts", () => ({
+  followStake: () => ({ stake: async () => void stand.looks.push("stake"), why: () => undefined }),
+}));
+
 const offered = { id: "0x9", call: { to: "0x8", data: "0x7" }, words: "50.00 shares for commit 89a309f0c2d1" };
 afterEach(() => {
   Object.assign(stand, {
@@ -80,7 +91,11 @@ async function session(vote = true) {
   }));
   const signal = new AbortController().signal;
   const client = { account: { address: `0x${"a".repeat(40)}` } };
-  const contributors = { buyer: { name: "buyer", client }, author: { name: "author", client } };
+  const contributors = {
+    buyer: { name: "buyer", client },
+    author: { name: "author", client },
+    customer: { name: "customer", client },
+  };
   const reader = {
     headsSince: async () => [{ round: Infinity, anchoredAt: 0 }],
     epochOf: async () => 1,
@@ -94,6 +109,7 @@ async function session(vote = true) {
     coordinator,
     reader,
     contributors,
+    owners: [{ name: "worker-1", client }],
   };
   const told: string[] = [];
   const waited = new Set<string>();
@@ -186,6 +202,14 @@ test("a purchase that fails is tried again for as long as settling takes, and en
 
 test("at its end a session has the author paid what is due by then", async () => {
   const { adds } = await session(false);
-  expect(stand.looks.at(-1)).toBe("grant, last");
+  expect(stand.looks.findLast((look) => look.startsWith("grant"))).toBe("grant, last");
+  expect(adds).toBeLessThan(SETTLE_MS);
+});
+
+test("a customer pays once somebody holds shares, a worker stakes, and all claim what was shared until the end", async () => {
+  const { adds } = await session(false);
+  expect(stand.looks).toContain("payment");
+  expect(stand.looks.indexOf("stake")).toBeLessThan(stand.looks.indexOf("payment"));
+  expect(stand.looks.filter((look) => look === "revenue").length).toBeGreaterThan(2);
   expect(adds).toBeLessThan(SETTLE_MS);
 });

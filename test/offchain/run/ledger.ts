@@ -147,6 +147,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     disputeCost: async () => ({ bond: 0n, level: 0, isDue: false }),
     rootsOf: async () => ledger.roots,
     isVoided: never,
+    rootsOfKind: () => reader,
     activationsOf: never,
     forget: never,
   };

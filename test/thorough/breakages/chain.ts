@@ -89,8 +89,8 @@ export const chain: readonly Breakage[] = [
   {
     name: "a root whose activation an RPC left out was not activated",
     file: "offchain/src/chain/postings.ts",
-    text: "done: async ({ modelId, epoch }, anew) => {\n      if (anew !== undefined) reader.forget(modelId, anew);",
-    instead: "done: async ({ modelId, epoch }) => {",
+    text: "done: async ({ modelId, epoch, attestation }, anew) => {\n      if (anew !== undefined) reader.forget(modelId, anew);",
+    instead: "done: async ({ modelId, epoch, attestation }) => {",
     tests: ["test/offchain/run/settlement.test.ts"],
   },
   {
@@ -497,8 +497,8 @@ export const chain: readonly Breakage[] = [
   {
     name: "an activation is unseen for good where its root's event was left out",
     file: "offchain/src/chain/postings.ts",
-    text: "reader.rootsOf(modelId, event.root)",
-    instead: "reader.rootsOf(modelId)",
+    text: "await rootsOf(modelId, event.root)",
+    instead: "await rootsOf(modelId)",
     tests: ["test/offchain/chain/postings.test.ts"],
   },
   {
@@ -566,14 +566,14 @@ export const chain: readonly Breakage[] = [
   },
   {
     name: "a root that holders did not vote on counts as voided by them",
-    file: "offchain/src/chain/reads/models.ts",
+    file: "offchain/src/chain/reads/roots.ts",
     text: "disputeOutcome.void && dispute.voted) return true;",
     instead: "disputeOutcome.void) return true;",
     tests: ["test/offchain/chain/voided.test.ts"],
   },
   {
     name: "another root than the voided one counts as voided",
-    file: "offchain/src/chain/reads/models.ts",
+    file: "offchain/src/chain/reads/roots.ts",
     text: "if (contents.some((field) => before[field] !== attestation[field])) continue;",
     instead: "",
     tests: ["test/offchain/chain/voided.test.ts"],

@@ -200,7 +200,7 @@ export const chainPosting: readonly Breakage[] = [
   },
   {
     name: "a pending root is taken for another that was posted",
-    file: "offchain/src/chain/reads/models.ts",
+    file: "offchain/src/chain/reads/roots.ts",
     text: ".findLast((root) => root.digest === digest);",
     instead: ".at(-1);",
     tests: ["test/offchain/chain/postings.test.ts"],

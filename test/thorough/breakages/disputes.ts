@@ -89,7 +89,7 @@ export const disputes: readonly Breakage[] = [
   {
     name: "a root is posted without the bond that is due",
     file: "offchain/src/chain/postings.ts",
-    text: "    coins: ({ attestation }) => bonds.due(asModelId(attestation.modelId)),\n",
+    text: "    coins: ({ attestation }) => bonds.due(asModelId(attestation.modelId), attestation.kind),\n",
     instead: "",
     tests: ["test/offchain/chain/postings.test.ts"],
   },

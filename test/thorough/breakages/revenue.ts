@@ -3,6 +3,8 @@ import type { Breakage } from "./breakage.ts";
 
 const tests = ["test/offchain/cli/revenue.test.ts"];
 const root = ["test/offchain/cli/revenueRoot.test.ts"];
+const byItself = ["test/offchain/coordinator/revenue.test.ts"];
+const claims = ["test/offchain/cli/revenueRewards.test.ts"];
 const sharing = ["test/sdk/revenueShares.test.ts"];
 
 export const revenue: readonly Breakage[] = [
@@ -65,7 +67,7 @@ export const revenue: readonly Breakage[] = [
   {
     name: "roots of revenue count among those of compute",
     file: "offchain/src/chain/reads/events.ts",
-    text: "query: rootPosted({ addresses, modelId, kind: rewardKind.compute })",
+    text: "query: rootPosted({ addresses, modelId, kind })",
     instead: "query: rootPosted({ addresses, modelId })",
     tests,
   },
@@ -124,5 +126,82 @@ export const revenue: readonly Breakage[] = [
     text: "if (sum < 0n)",
     instead: "if (sum < -(10n ** 40n))",
     tests: sharing,
+  },
+  {
+    name: "a unit of the token has validators and the poster work for a root",
+    file: "offchain/src/run/revenueAccounts.ts",
+    text: "if (available < leastOf(atLeast, revenue.token))",
+    instead: "if (available < leastOf(atLeast, revenue.token) - available)",
+    tests: byItself,
+  },
+  {
+    name: "whether enough arrived is looked at over and over, all the while an epoch lasts",
+    file: "offchain/src/coordinator/revenue.ts",
+    text: "if (over <= looked) return;",
+    instead: "if (over < looked) return;",
+    tests: byItself,
+  },
+  {
+    name: "a root of revenue that nobody signed in time is asked for until the coordinator restarts",
+    file: "offchain/src/coordinator/revenue.ts",
+    text: "now <= Number(struct.deadline) && ",
+    instead: "",
+    tests: byItself,
+  },
+  {
+    name: "anybody's signature under a root of revenue counts",
+    file: "offchain/src/coordinator/revenue.ts",
+    text: "if (!open.validators.includes(validator))",
+    instead: "if (open.validators.length === 0)",
+    tests: byItself,
+  },
+  {
+    name: "a signature under a root of revenue counts that nobody verified",
+    file: "offchain/src/coordinator/revenue.ts",
+    text: "      await verify(asked);\n",
+    instead: "",
+    tests: byItself,
+  },
+  {
+    name: "a validator signs whatever root of revenue a coordinator publishes",
+    file: "offchain/src/validator/epochs.ts",
+    text: "  await revenue.check(run.modelId, attestation);\n",
+    instead: "",
+    tests: byItself,
+  },
+  {
+    name: "roots of revenue and of compute are taken for one another",
+    file: "offchain/src/chain/rootsIn.ts",
+    text: "kind === rewardKind.compute ?",
+    instead: "kind !== rewardKind.treasury ?",
+    tests: byItself,
+  },
+  {
+    name: "every session has a customer pay revenue anew",
+    file: "offchain/src/localnet/revenue.ts",
+    text: "if (!(await paymentOf(place, revenue, asAddress(customer.client.account.address))))",
+    instead: "if (revenue.epoch > 0)",
+    tests: ["test/offchain/localnet/money.test.ts"],
+  },
+  {
+    name: "every session has a worker stake anew",
+    file: "offchain/src/localnet/stake.ts",
+    text: "if (await stakedBy(place, stakes, staker)) return;",
+    instead: "if (staker === stakes) return;",
+    tests: ["test/offchain/localnet/money.test.ts"],
+  },
+  {
+    name: "a wallet gives up revenue that the token took, unasked",
+    file: "offchain/src/cli/revenueClaims.ts",
+    text: "short > 0n && !loss",
+    instead: "short < 0n && !loss",
+    tests: claims,
+  },
+  {
+    name: "a claim of revenue tells what was owed as what was paid",
+    file: "offchain/src/run/revenueClaims.ts",
+    text: "amount: amount - lost,",
+    instead: "amount: lost < 0n ? lost : amount,",
+    tests: claims,
   },
 ];

@@ -1,4 +1,4 @@
-/** What the contracts know of disputes about a model's roots. */
+/** What the contracts know of disputes about a model's roots of one kind. */
 import {
   bondOf,
   disputedRoot,
@@ -9,7 +9,7 @@ import {
 } from "@cotrain/sdk/actions";
 import { asAddress } from "@cotrain/sdk/protocol";
 
-import type { ChainReader, RootRuling } from "../ports.ts";
+import type { ChainReader, RootReader, RootRuling } from "../ports.ts";
 import type { ReadFrom } from "./events.ts";
 
 const rulings: Readonly<Record<number, RootRuling>> = {
@@ -18,14 +18,20 @@ const rulings: Readonly<Record<number, RootRuling>> = {
   [disputeOutcome.undecided]: "undecided",
 };
 
-export function readDisputes({ connection: { call }, addresses }: ReadFrom) {
+export function readRulings({ connection: { call }, addresses }: ReadFrom) {
   return {
     rulingOn: async (digest) => {
       const dispute = await call((chain) => disputeOf(chain, { addresses, digest }));
       return dispute && rulings[dispute.outcome];
     },
+  } satisfies Partial<ChainReader>;
+}
+
+/** @param kind of `rewardKind` */
+export function readDisputes({ connection: { call }, addresses }: ReadFrom, kind: number) {
+  return {
     openDispute: async (modelId) => {
-      const { digest } = await call((chain) => disputedRoot(chain, { addresses, modelId }));
+      const { digest } = await call((chain) => disputedRoot(chain, { addresses, modelId, kind }));
       if (digest === undefined) return undefined;
       const found = await call((chain) => disputeOf(chain, { addresses, digest }));
       // It may have ended between the two.
@@ -37,6 +43,6 @@ export function readDisputes({ connection: { call }, addresses }: ReadFrom) {
       });
       return { digest, disputer: asAddress(disputer), bond, votesUntil: Number(votesUntil) };
     },
-    disputeCost: (modelId) => call((chain) => bondOf(chain, { addresses, modelId })),
-  } satisfies Partial<ChainReader>;
+    disputeCost: (modelId) => call((chain) => bondOf(chain, { addresses, modelId, kind })),
+  } satisfies Partial<RootReader>;
 }

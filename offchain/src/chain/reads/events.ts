@@ -20,7 +20,6 @@ import {
   type Digest,
   documentsInProposal,
   type ModelId,
-  rewardKind,
   type RunId,
   structHash,
   zeroHash,
@@ -54,6 +53,14 @@ interface ProposedDocument {
   readonly text: string;
 }
 
+/** What is told of roots of one kind. */
+export interface RootEvents {
+  readonly roots: Histories<ModelId, PostedRoot>;
+  /** Those that are not confirmed, too. */
+  readonly newRoots: Histories<ModelId, PostedRoot>;
+  readonly activations: Histories<ModelId, ActivatedRoot>;
+}
+
 export interface ContractEvents {
   readonly heads: Histories<RunId, PostedHead>;
   /** Posters that a run was given after its registration. */
@@ -63,10 +70,8 @@ export interface ContractEvents {
   /** By governor: what may be documents in the texts of its proposals. */
   readonly proposedDocuments: Histories<Address, ProposedDocument>;
   readonly runs: Histories<ModelId, RegisteredRun>;
-  readonly roots: Histories<ModelId, PostedRoot>;
-  /** Those that are not confirmed, too. */
-  readonly newRoots: Histories<ModelId, PostedRoot>;
-  readonly activations: Histories<ModelId, ActivatedRoot>;
+  /** Of roots of one kind. */
+  readonly rootsOfKind: (kind: number) => RootEvents;
   /** Heads whose time is told otherwise now are read anew at the next look. */
   refreshTimes(runId: RunId): Promise<void>;
   /** Heads of a run, or roots of a model, are read anew from a block on. */
@@ -91,6 +96,29 @@ function buildEvents(from: ReadFrom): Pick<ContractEvents, "admissions" | "propo
     }),
   );
   return { admissions, proposedDocuments };
+}
+
+function rootEvents(from: ReadFrom, kind: number): RootEvents {
+  const { addresses } = from;
+  const rootsFrom = (confirmations: number) =>
+    histories((modelId: ModelId) =>
+      createHistory({
+        ...from,
+        confirmations,
+        query: rootPosted({ addresses, modelId, kind }),
+        map: (logs) => logs.map((log) => postedRoot(modelId, log)),
+      }),
+    );
+  const roots = rootsFrom(from.confirmations);
+  const newRoots = from.confirmations === 0 ? roots : rootsFrom(0);
+  const activations = histories((modelId: ModelId) =>
+    createHistory({
+      ...from,
+      query: rootActivated({ addresses, modelId, kind }),
+      map: (logs) => logs.map((log) => activatedRoot(modelId, log)),
+    }),
+  );
+  return { roots, newRoots, activations };
 }
 
 export function readEvents(from: ReadFrom): ContractEvents {
@@ -129,24 +157,12 @@ export function readEvents(from: ReadFrom): ContractEvents {
       map: (logs) => logs.map(({ args }) => ({ runId: asRunId(args.runId), poster: asAddress(args.poster) })),
     }),
   );
-  const rootsFrom = (confirmations: number) =>
-    histories((modelId: ModelId) =>
-      createHistory({
-        ...from,
-        confirmations,
-        query: rootPosted({ addresses, modelId, kind: rewardKind.compute }),
-        map: (logs) => logs.map((log) => postedRoot(modelId, log)),
-      }),
-    );
-  const roots = rootsFrom(from.confirmations);
-  const newRoots = from.confirmations === 0 ? roots : rootsFrom(0);
-  const activations = histories((modelId: ModelId) =>
-    createHistory({
-      ...from,
-      query: rootActivated({ addresses, modelId, kind: rewardKind.compute }),
-      map: (logs) => logs.map((log) => activatedRoot(modelId, log)),
-    }),
-  );
+  const byKind = new Map<number, RootEvents>();
+  const rootsOfKind = (kind: number): RootEvents => {
+    const known = byKind.get(kind) ?? rootEvents(from, kind);
+    byKind.set(kind, known);
+    return known;
+  };
   const refreshTimes = async (runId: RunId): Promise<void> => {
     const changed = await times.changed(runId);
     if (changed !== undefined) heads.forget(runId, changed);
@@ -154,11 +170,13 @@ export function readEvents(from: ReadFrom): ContractEvents {
   const forget = (of: RunId | ModelId, block: number): void => {
     times.forget();
     heads.forget(of as RunId, block);
-    roots.forget(of as ModelId, block);
-    if (newRoots !== roots) newRoots.forget(of as ModelId, block);
-    activations.forget(of as ModelId, block);
+    for (const { roots, newRoots, activations } of byKind.values()) {
+      roots.forget(of as ModelId, block);
+      if (newRoots !== roots) newRoots.forget(of as ModelId, block);
+      activations.forget(of as ModelId, block);
+    }
   };
-  return { heads, posters, admissions, proposedDocuments, runs, roots, newRoots, activations, refreshTimes, forget };
+  return { heads, posters, admissions, proposedDocuments, runs, rootsOfKind, refreshTimes, forget };
 }
 
 /** A log of the events that a function asks for. */

@@ -61,6 +61,7 @@ export const coordinatorCommand = defineCommand({
             maxFee: weiOf(options.maxFee),
             bondAtMost: weiOf(options.bondAtMost),
           },
+          revenueAtLeast: options.revenueAtLeast,
           announced: { rpcUrl: options.publicRpc ?? publicRpcOf(rpcUrl) ?? null, profile, blocks },
           poster,
           http: {

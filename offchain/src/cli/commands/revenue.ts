@@ -1,10 +1,9 @@
 /** `cotrain revenue`: what a model earned, and what of it holders get. */
-import { activeRoot, unpaidLeaves } from "@cotrain/sdk/actions";
+import { activeRoot } from "@cotrain/sdk/actions";
 import { type Address, rewardKind } from "@cotrain/sdk/protocol";
 
 import { formatAddress, shortAddress, timeText, UserError, wrap } from "../../base/index.ts";
 import {
-  claimLeaves,
   computeRevenue,
   type EarningEpoch,
   earningEpochs,
@@ -13,7 +12,7 @@ import {
   prepareDeposit,
   type Revenue,
   revenueAt,
-  revenueLeaves,
+  revenueOwed,
   revenueRoots,
   tokenAmount,
   tokenText,
@@ -22,6 +21,7 @@ import { toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable, table } from "../output.ts";
 import { atPlace, type Place, placeOptions, requireEntries, signingAs, signingOptions } from "../place.ts";
+import { claimOwed, lossOption, revenueHints } from "../revenueClaims.ts";
 
 const told = (text: string): string[] => wrap(text, columnsOf(process.stdout));
 
@@ -186,7 +186,7 @@ export const revenueShowCommand = defineCommand({
 export const revenueClaimCommand = defineCommand({
   name: "revenue claim",
   summary: "claim a wallet's share of revenue; each wallet pays its own gas",
-  options: signingOptions,
+  options: { ...signingOptions, loss: lossOption },
   examples: [
     ["npx cotrain revenue claim", "for every wallet of this directory"],
     ["npx cotrain revenue claim --wallet me.json --passphrase-file pass", "for one wallet"],
@@ -194,38 +194,26 @@ export const revenueClaimCommand = defineCommand({
   notes: ["Nobody has to publish anything for it: what each root pays is computed from the chain."],
   async run({ options, output }) {
     const own = await namedWallet(options);
-    const { token, claims, unsound } = await atPlace(options, own, async (place) => {
+    const { owed, claims } = await atPlace(options, own, async (place) => {
       const entries = requireEntries(place, options);
-      const revenue = await revenueAt(place);
-      const newest = await place.connection.call((client) => client.getBlockNumber());
-      const accounts = entries.map(({ account }) => account);
-      const { leavesOf, unsound } = await revenueLeaves(place, revenue, accounts, newest);
-      const { addresses, modelId } = place;
+      const owed = await revenueOwed(
+        place,
+        entries.map(({ account }) => account),
+      );
       const claims = [];
       for (const entry of entries) {
-        const { name, account } = entry;
-        const where = { addresses, modelId, account, kind: rewardKind.revenue };
-        const all = leavesOf(account);
-        const leaves = await place.connection.call((client) => unpaidLeaves(client, { ...where, leaves: all }));
-        const paid =
-          leaves.length === 0
-            ? { amount: 0n, transaction: null }
-            : await claimLeaves(await signingAs(place, entry, options), where, leaves);
-        claims.push({ name, account: formatAddress(account), ...paid });
+        const paid = owed ? await claimOwed(place, owed, entry, options) : { amount: 0n, transaction: null };
+        claims.push({ name: entry.name, account: formatAddress(entry.account), ...paid });
       }
-      return { token: revenue.token, claims, unsound };
+      return { owed, claims };
     });
-    output.result({ token, claims, unsound }, [
+    output.result({ token: owed?.revenue.token ?? null, claims, unsound: owed?.unsound ?? [] }, [
       ...claims.map(({ name, account, amount, transaction }) =>
-        transaction === null
-          ? `${name} ${shortAddress(account)} has no revenue to claim`
-          : `${name} ${shortAddress(account)} claimed ${tokenText(amount, token)} in ${transaction}`,
+        owed === undefined || transaction === null
+          ? `${name} ${shortAddress(account)} ${owed && owed.short > 0n && !options.loss ? "claimed no revenue" : "has no revenue to claim"}`
+          : `${name} ${shortAddress(account)} claimed ${tokenText(amount, owed.revenue.token)} in ${transaction}`,
       ),
-      ...(unsound.length === 0
-        ? []
-        : told(
-            `Nothing of ${unsound.length === 1 ? "root" : "roots"} ${unsound.join(", ")} is claimed: by this chain it should be another.`,
-          )),
+      ...(owed ? revenueHints(owed, options.loss) : []),
     ]);
   },
 });

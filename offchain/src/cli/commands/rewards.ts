@@ -1,5 +1,6 @@
 import { votesOf } from "@cotrain/sdk/actions";
 import type { Address, Hex, RunId } from "@cotrain/sdk/protocol";
+import { formatUnits } from "viem";
 
 import { formatAddress, formatShares, shortAddress, wrap } from "../../base/index.ts";
 import type { ChainReader } from "../../chain/index.ts";
@@ -12,7 +13,11 @@ import {
   knownRewards,
   lacksVotes,
   namedWallet,
+  type RevenueEarnings,
+  type RevenueOwed,
+  revenueOwed,
   takeUpVotes,
+  tokenText,
   UNPAID_EPOCHS,
   type UnpaidWork,
 } from "../../run/index.ts";
@@ -28,6 +33,7 @@ import {
   signingOptions,
   unpinnedNotice,
 } from "../place.ts";
+import { claimOwed, lossOption, revenueHints } from "../revenueClaims.ts";
 import { MOST_EPOCHS, restText, runsOf, shownUnpaid, unpaidLines } from "../unpaid.ts";
 
 /** A place with what is paid there. */
@@ -36,6 +42,9 @@ interface PaidPlace extends Place {
   /** Whether rounds were anchored that no active root pays yet. */
   readonly unsettled: boolean;
 }
+
+/** An account and what it is owed: shares, and money of the model's revenue, which nothing adds to them. */
+type Standing = Awaited<ReturnType<typeof standing>> & { readonly revenue: RevenueEarnings | undefined };
 
 /** Whether there are heads that the active root does not cover: for the sake of a hint no command asks much, or fails. */
 async function isUnsettled(reader: ChainReader, runId: RunId, rewards: ActiveRewards | undefined): Promise<boolean> {
@@ -116,13 +125,43 @@ const hintLines = ({ unsettled, missing, unsound }: Hints): string[] =>
     ...(unsettled ? [unsettledText] : []),
   ].flatMap((line) => wrap(line, columnsOf(process.stdout)));
 
+/** What is owed of revenue as JSON; null where no root of revenue is active. */
+const revenueDocument = (owed: RevenueOwed | undefined, earnings: RevenueEarnings | undefined) =>
+  owed && earnings
+    ? {
+        token: owed.revenue.token,
+        earned: earnings.earned,
+        claimed: earnings.claimed,
+        claimable: earnings.claimable,
+      }
+    : null;
+
+/** What is owed of revenue, by those who are owed some, in a table of its own. */
+function revenueTable(
+  owed: RevenueOwed | undefined,
+  rows: readonly Pick<Standing & { readonly name: string }, "name" | "account" | "revenue">[],
+): string[] {
+  const owing = rows.filter(({ revenue }) => revenue !== undefined && revenue.earned > 0n);
+  if (!owed || owing.length === 0) return [];
+  const { symbol, decimals } = owed.revenue.token;
+  const amounts = ({ earned, claimed, claimable }: RevenueEarnings) =>
+    [earned, claimed, claimable].map((amount) => formatUnits(amount, decimals));
+  return table(
+    [
+      [`revenue (${symbol})`, "", "earned", "claimed", "claimable"],
+      ...owing.map(({ name, account, revenue }) => [name, shortAddress(account), ...amounts(revenue!)]),
+    ],
+    [2, 3, 4],
+  );
+}
+
 /** Accounts asked about at a time: an RPC takes no thousands of requests at once. */
 const ASKED_AT_ONCE = 16;
 
 /** `cotrain rewards list`. */
 export const rewardsListCommand = defineCommand({
   name: "rewards list",
-  summary: "what wallets earned, claimed and can claim",
+  summary: "what wallets earned, claimed and can claim: shares, and revenue in its own token",
   options: {
     ...placeOptions,
     account: accountOption({ description: "only this address" }),
@@ -140,7 +179,7 @@ export const rewardsListCommand = defineCommand({
   ],
   async run({ options, output }) {
     const only = options.account;
-    const { rows, unpaid, rest, names, ...hints } = await atPlace(
+    const { rows, owed, unpaid, rest, names, ...hints } = await atPlace(
       options,
       undefined,
       async (at) => {
@@ -149,25 +188,29 @@ export const rewardsListCommand = defineCommand({
         const { works, rest } = (await place.rewards?.unpaid(options.epochs)) ?? { works: [], rest: "none" as const };
         const unpaid = works.filter(({ account }) => only === undefined || account === only);
         const accounts = only === undefined ? listed(place, unpaid) : [only];
-        const found: ({ readonly name: string } & Awaited<ReturnType<typeof standing>>)[] = [];
+        const owed = await revenueOwed(place, accounts);
+        const found: ({ readonly name: string } & Standing)[] = [];
         for (let at = 0; at < accounts.length; at += ASKED_AT_ONCE) {
           const some = accounts.slice(at, at + ASKED_AT_ONCE);
-          for (const each of await Promise.all(some.map((account) => standing(place, account))))
+          for (const each of await Promise.all(
+            some.map(async (account) => ({ ...(await standing(place, account)), revenue: await owed?.of(account) })),
+          ))
             found.push({ name: names.get(each.account) ?? ELSEWHERE, ...each });
         }
-        return { rows: found, unpaid, rest, names, ...hintsOf(place) };
+        return { rows: found, owed, unpaid, rest, names, ...hintsOf(place) };
       },
       undefined,
       { party: "workers" },
     );
     output.result(
-      rows.map(({ name, account, earned, claimed: paid, claimable, votes }) => ({
+      rows.map(({ name, account, earned, claimed: paid, claimable, votes, revenue }) => ({
         name,
         account: formatAddress(account),
         earned,
         claimed: paid,
         claimable,
         votes,
+        revenue: revenueDocument(owed, revenue),
         unpaid: unpaid
           .filter((work) => work.account === account)
           .map(({ epoch, round, worker, tokens, reason }) => ({ epoch, round, worker, tokens, reason })),
@@ -184,6 +227,7 @@ export const rewardsListCommand = defineCommand({
           ],
           [2, 3, 4, 5],
         ),
+        ...revenueTable(owed, rows),
         ...shownUnpaid(
           unpaidLines(unpaid, (account) => names.get(account)),
           columnsOf(process.stdout),
@@ -203,24 +247,41 @@ interface Claimed {
   readonly transaction: Hex | null;
   /** Whether it took up its votes. */
   readonly delegated: boolean;
+  /** What it was paid of revenue. */
+  readonly revenue: Pick<Claimed, "amount" | "transaction"> | undefined;
 }
 
+const whoText = ({ name, account }: Pick<Claimed, "name" | "account">): string => `${name} ${shortAddress(account)}`;
+
 function claimLine({ name, account, amount, transaction, delegated }: Claimed): string {
-  const who = `${name} ${shortAddress(account)}`;
+  const who = whoText({ name, account });
   if (transaction) return `${who} claimed ${formatShares(amount)} shares in ${transaction}`;
   return delegated ? `${who} has nothing to claim, and took up its votes` : `${who} has nothing to claim`;
+}
+
+/** What was claimed of revenue, or why nothing was. */
+function revenueLines(owed: RevenueOwed | undefined, claims: readonly Claimed[], taken: boolean): string[] {
+  if (!owed) return [];
+  const { token } = owed.revenue;
+  const made = claims.flatMap((each) =>
+    each.revenue?.transaction
+      ? [`${whoText(each)} claimed ${tokenText(each.revenue.amount, token)} of revenue in ${each.revenue.transaction}`]
+      : [],
+  );
+  return [...made, ...revenueHints(owed, taken)];
 }
 
 /** `cotrain rewards claim`. */
 export const rewardsClaimCommand = defineCommand({
   name: "rewards claim",
-  summary: "claim what was earned; each wallet pays its own gas",
+  summary: "claim what was earned, shares and revenue; each wallet pays its own gas",
   options: {
     ...signingOptions,
     delegate: toggle({
       description: "take up the votes too, by delegating to oneself, unless delegated already",
       default: true,
     }),
+    loss: lossOption,
   },
   examples: [
     ["npx cotrain rewards claim", "for every worker's wallet of this directory"],
@@ -236,15 +297,14 @@ export const rewardsClaimCommand = defineCommand({
   ],
   async run({ options, output }) {
     const own = await namedWallet(options);
-    const { claims, ...hints } = await atPlace(
+    const { claims, owed, ...hints } = await atPlace(
       options,
       own,
       async (at) => {
         const entries = requireEntries(at, options);
-        const place = await paidAt(
-          at,
-          entries.map(({ account }) => account),
-        );
+        const wanted = entries.map(({ account }) => account);
+        const place = await paidAt(at, wanted);
+        const owed = await revenueOwed(place, wanted);
         const { addresses, modelId } = place;
         const made: Claimed[] = [];
         for (const entry of entries) {
@@ -258,13 +318,20 @@ export const rewardsClaimCommand = defineCommand({
             paid = await claimLeaves(client, { addresses, modelId, account }, leaves);
             delegated = options.delegate && (await takeUpVotes(client, { shares, account }));
           }
-          made.push({ name, account: formatAddress(account), ...paid, delegated });
+          const revenue = owed && (await claimOwed(place, owed, entry, options));
+          made.push({ name, account: formatAddress(account), ...paid, delegated, revenue });
         }
-        return { claims: made, ...hintsOf(place) };
+        return { claims: made, owed, ...hintsOf(place) };
       },
       unpinnedNotice(options, output),
       { party: "workers" },
     );
-    output.result(claims, [...claims.map(claimLine), ...hintLines(hints)]);
+    output.result(
+      claims.map(({ revenue, ...claim }) => ({
+        ...claim,
+        revenue: owed && revenue ? { token: owed.revenue.token, ...revenue } : null,
+      })),
+      [...claims.map(claimLine), ...revenueLines(owed, claims, options.loss), ...hintLines(hints)],
+    );
   },
 });

@@ -6,9 +6,10 @@ import { getAllLogs, sharesOf, sharesTransferred } from "@cotrain/sdk/actions";
 import { type Address, asAddress } from "@cotrain/sdk/protocol";
 import { zeroAddress } from "viem";
 
-import { formatAddress, formatShares, timeText, UserError } from "../../base/index.ts";
+import { formatAddress, formatShares, timeText } from "../../base/index.ts";
 import { grantTo, type Prepared, purchaseOf, type TrainingSession } from "../../localnet/index.ts";
 import { commitOf, contractsWithShares, foundersAt, ofNewest, sharesAt } from "../../run/index.ts";
+import { orNone } from "./earnings.ts";
 import type { Summary } from "./summary.ts";
 
 const sumOf = (amounts: readonly bigint[]): bigint => amounts.reduce((sum, amount) => sum + amount, 0n);
@@ -71,16 +72,6 @@ export async function ownershipOf(prepared: Prepared, accounts: readonly string[
 }
 
 type Contributed = Pick<Summary, "capital" | "noCapital" | "code" | "noCode" | "pending">;
-
-/** Undefined where the deployment or the model has nothing of the kind. */
-async function orNone<T>(found: Promise<T>): Promise<T | undefined> {
-  try {
-    return await found;
-  } catch (error) {
-    if (error instanceof UserError) return undefined;
-    throw error;
-  }
-}
 
 async function capitalOf(
   prepared: Prepared,

@@ -20,6 +20,7 @@ import { promptFor, textFrom } from "../text.ts";
 import { nextRoundOf } from "../status/lines.ts";
 import { unpaidLines } from "../unpaid.ts";
 import { executedProposals } from "./decisions.ts";
+import { moneyOf } from "./earnings.ts";
 import { contributedTo, type Ownership, ownershipOf } from "./ownership.ts";
 import { type Prepared, type TrainingSession, unmeasured } from "../../localnet/index.ts";
 import { EVERY_CHECKPOINT, Summary } from "./summary.ts";
@@ -188,7 +189,7 @@ const commandsFor = (
   state: string,
   prompt: string,
   again: readonly string[],
-  { capital, code }: Pick<Summary, "capital" | "code">,
+  { capital, code, stake, revenue }: Pick<Summary, "capital" | "code" | "stake" | "revenue">,
 ): Summary["commands"] => [
   { command: startCommand(state, ...again), what: "train this run further" },
   { command: commandFor(state, "status"), what: "where the run stands" },
@@ -199,6 +200,8 @@ const commandsFor = (
   { command: commandFor(state, "rewards", "claim"), what: "claim it" },
   ...(capital ? [{ command: commandFor(state, "capital", "list"), what: "what was bought" }] : []),
   ...(code ? codeCommands(state, code.id) : []),
+  ...(revenue ? [{ command: commandFor(state, "revenue", "list"), what: "what it earned" }] : []),
+  ...(stake ? [{ command: commandFor(state, "stake", "show"), what: "what is at stake" }] : []),
   { command: commandFor(state, "checkpoint", "export", "model.car"), what: "take the newest checkpoint with you" },
 ];
 
@@ -326,10 +329,11 @@ async function gather(prepared: Prepared, session: TrainingSession, again: reado
   );
   const wallets = await walletsOf(prepared, session, named, { work, rewards, ownership });
   const contributed = await contributedTo(prepared, session);
+  const money = await moneyOf(prepared, session);
   const names = new Map(prepared.owners.map(({ name, client }) => [client.account.address.toLowerCase(), name]));
   const unpaid = await unpaidIn(prepared, session, rewards);
   return {
-    version: 4,
+    version: 5,
     finishedAt: new Date().toISOString(),
     chainId: prepared.facts.chainId,
     rpc: prepared.facts.rpc,
@@ -357,10 +361,11 @@ async function gather(prepared: Prepared, session: TrainingSession, again: reado
     ...(unpaid.earlier && { unpaidEarlier: commandFor(prepared.state, "rewards", "list") }),
     shares: { ...SHARE_NAME, ...ownership.shares },
     ...contributed,
+    ...money,
     proposal: await proposalOf(prepared, session, view),
     noVote: session.noVote ?? null,
     decided: await decidedBefore(prepared, session),
-    pending: [...pending, ...contributed.pending, ...unclaimedBy(wallets)],
-    commands: commandsFor(prepared.state, text.prompt, again, contributed),
+    pending: [...pending, ...contributed.pending, ...money.pending, ...unclaimedBy(wallets)],
+    commands: commandsFor(prepared.state, text.prompt, again, { ...contributed, ...money }),
   };
 }

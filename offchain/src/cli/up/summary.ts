@@ -18,15 +18,13 @@ import {
 } from "../../base/index.ts";
 import { type Output, table } from "../output.ts";
 import { shownUnpaid } from "../unpaid.ts";
+import { indent, inTransaction, Nullable, ROOM, Text, Whole } from "./fields.ts";
+import { Money, revenueLines, stakeLines } from "./money.ts";
 import { sampleOf } from "./screen.ts";
 import { trafficLines } from "./traffic.ts";
 
-const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
-const Text = Type.String();
-const Whole = Type.Integer({ minimum: 0 });
-
 export const Summary = Type.Object({
-  version: Type.Literal(4),
+  version: Type.Literal(5),
   finishedAt: Text,
   chainId: Whole,
   /** As it may be shown. */
@@ -134,6 +132,7 @@ export const Summary = Type.Object({
   ),
   /** Why nothing was granted, where nothing was. */
   noCode: Nullable(Text),
+  ...Money.properties,
   /** Why there was no vote in this session, where there was none. */
   noVote: Nullable(Text),
   proposal: Nullable(
@@ -179,8 +178,7 @@ function checkpointRows(summary: Summary): string[][] {
   return before === 0 ? rows : [["…", earlier.length > ROOM - INDEX ? `${before} earlier` : earlier], ...rows];
 }
 
-/** Characters of an indented line on a terminal of 80 columns, and of them those before a checkpoint's transaction. */
-const ROOM = 78;
+/** Characters before a checkpoint's transaction. */
 const INDEX = 12;
 
 /** Digits by which a commit is told. */
@@ -188,8 +186,6 @@ const COMMIT_DIGITS = 12;
 
 /** What the command is for that lists all checkpoints. */
 export const EVERY_CHECKPOINT = "every checkpoint with its transaction";
-
-const indent = (lines: readonly string[]): string[] => lines.map((line) => `  ${line}`);
 
 function trainingLines({ training, heldOut }: Summary, paint: Output["paint"]): string[] {
   const now = training.rounds - training.firstRound;
@@ -262,8 +258,6 @@ function ownerLines({ wallets, training, shares }: Summary, paint: Output["paint
   const lines = table([head, ...rows], [2, 3, 4, 5, 6]);
   return indent(lines.map((line, index) => (index === 0 ? paint("dim", line) : line)));
 }
-
-const inTransaction = (what: string, transaction: string): string[] => [`${what} in the transaction`, transaction];
 
 type OriginRow = readonly [kind: string, wei: bigint, what: string];
 
@@ -372,6 +366,12 @@ export function drawSummary(summary: Summary, paint: Output["paint"]): string[] 
     "",
     heading("How its shares came about"),
     ...originLines(summary, paint),
+    "",
+    heading("What it earned, and who gets it"),
+    ...revenueLines(summary, paint),
+    "",
+    heading("What is at stake"),
+    ...stakeLines(summary),
     "",
     ...unpaidBlock(summary, heading),
     heading("What the holders decided"),

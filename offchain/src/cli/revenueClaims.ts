@@ -1,0 +1,45 @@
+/** Revenue as `rewards claim` and `revenue claim` claim it: never for less than is owed, unless that is asked for. */
+import type { Hex } from "@cotrain/sdk/protocol";
+
+import { wrap } from "../base/index.ts";
+import { claimRevenue, type RevenueOwed, tokenText } from "../run/index.ts";
+import { toggle } from "../service/index.ts";
+import { columnsOf } from "./output.ts";
+import { type Place, signingAs } from "./place.ts";
+
+export const lossOption = toggle({
+  description: "claim revenue for less than is owed, where its token took from the vault, and give up the rest",
+  default: false,
+});
+
+/** Whether a claim would bring a part of what is owed, for good, and nobody asked for that. */
+const isHeldBack = ({ short }: Pick<RevenueOwed, "short">, loss: boolean): boolean => short > 0n && !loss;
+
+/** What a wallet was paid; of nothing where nothing is owed, or a claim would bring less. */
+export async function claimOwed(
+  place: Place,
+  owed: RevenueOwed,
+  entry: Place["entries"][number],
+  options: Parameters<typeof signingAs>[2] & { readonly loss: boolean },
+): Promise<{ readonly amount: bigint; readonly transaction: Hex | null }> {
+  const { leaves } = await owed.of(entry.account);
+  if (leaves.length === 0 || isHeldBack(owed, options.loss)) return { amount: 0n, transaction: null };
+  return claimRevenue(place, await signingAs(place, entry, options), owed.revenue, entry.account, leaves);
+}
+
+/** What is not claimed, and why. @param loss whether less than is owed was to be taken */
+export function revenueHints(owed: RevenueOwed, loss: boolean): string[] {
+  const { unsound, short, revenue } = owed;
+  return [
+    ...(unsound.length === 0
+      ? []
+      : [
+          `Nothing of ${unsound.length === 1 ? "root" : "roots"} ${unsound.join(", ")} of revenue is claimed: by this chain it should be another.`,
+        ]),
+    ...(isHeldBack(owed, loss)
+      ? [
+          `No revenue is claimed: the vault lacks ${tokenText(short, revenue.token)} that the token took, so that a claim would bring a part of what is owed, for good. Wait until somebody sends the vault what it lacks, or take the part with --loss.`,
+        ]
+      : []),
+  ].flatMap((line) => wrap(line, columnsOf(process.stdout)));
+}

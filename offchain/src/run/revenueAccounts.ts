@@ -1,0 +1,71 @@
+/** Roots of revenue as daemons ask for them: the next that is due, and whether one that somebody tells of is what the chain says. */
+import { revenueAvailable } from "@cotrain/sdk/actions";
+import type { Attestation, ModelId } from "@cotrain/sdk/protocol";
+import { parseUnits } from "viem";
+
+import { UserError } from "../base/index.ts";
+import type { ChainConnection, ChainReader } from "../chain/index.ts";
+import type { CapitalToken } from "./capital.ts";
+import { revenueAt } from "./revenue.ts";
+import { checkRevenueRoot, nextRevenueRoot, type RevenueRootPlace, type RevenueStatement } from "./revenueRoot.ts";
+
+export interface RevenueAccounts {
+  /**
+   * The root of what arrived in epochs that are over and no root has set aside.
+   * @param atLeast what there must be of it, in whole tokens, of which six decimals count: a stranger who pays less makes nobody work,
+   *   and what it paid is shared with what comes after it
+   * @returns undefined where there is less, or the model takes no revenue
+   * @throws UserError as `nextRevenueRoot`; RetryableError of the chain
+   */
+  next(modelId: ModelId, atLeast: number): Promise<RevenueStatement | undefined>;
+  /** @throws UserError where it is not what this chain says, or can be posted no more: `checkRevenueRoot` */
+  check(modelId: ModelId, attestation: Attestation): Promise<void>;
+}
+
+interface Modules {
+  readonly reader: ChainReader;
+  readonly connection: ChainConnection;
+  /** Block at or before the contracts' first. */
+  readonly fromBlock: number;
+}
+
+/** Posting delays that a quorum of validators has: one less than it may, since their nodes may lag. */
+const DELAYS = 4;
+/** What says that nothing is due. */
+const NOTHING: ReadonlySet<string> = new Set(["REVENUE_NONE", "REVENUE_NOTHING"]);
+
+/** Decimals of an amount that counts as a bound. */
+const COUNTED = 6;
+
+const leastOf = (atLeast: number, { decimals }: CapitalToken): bigint =>
+  parseUnits(atLeast.toFixed(Math.min(decimals, COUNTED)), decimals);
+
+export function revenueAccounts({ reader, connection, fromBlock }: Modules): RevenueAccounts {
+  const placeOf = (modelId: ModelId): RevenueRootPlace => ({
+    reader,
+    connection,
+    addresses: reader.contracts,
+    fromBlock,
+    modelId,
+  });
+  return {
+    next: async (modelId, atLeast) => {
+      const place = placeOf(modelId);
+      try {
+        const revenue = await revenueAt(place);
+        const arrived = { revenue: revenue.revenue, modelId, to: BigInt(revenue.epoch - 1) };
+        // Before anything that takes long.
+        const available = await connection.call((client) => revenueAvailable(client, arrived));
+        if (available < leastOf(atLeast, revenue.token)) return undefined;
+        return await nextRevenueRoot(place, revenue, DELAYS);
+      } catch (error) {
+        if (error instanceof UserError && NOTHING.has(error.code)) return undefined;
+        throw error;
+      }
+    },
+    check: async (modelId, attestation) => {
+      const place = placeOf(modelId);
+      await checkRevenueRoot(place, await revenueAt(place), attestation, { what: "It" });
+    },
+  };
+}

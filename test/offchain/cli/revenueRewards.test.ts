@@ -1,0 +1,87 @@
+/** Revenue in `cotrain rewards list` and `claim`: money beside shares, never added to them, and never claimed for less unasked. */
+import { revenueBookOf, revenueDepositsOf } from "@cotrain/sdk/actions";
+import { asAddress, type Hex } from "@cotrain/sdk/protocol";
+import { encodeFunctionData, erc20Abi } from "viem";
+import { beforeEach, expect, test } from "vitest";
+
+import { accountOf } from "../chain/world.ts";
+import { capitalStage } from "./capitalStage.ts";
+import { revenueStage } from "./revenueStage.ts";
+import { execute, staged, told } from "./staged.ts";
+import { cotrainHere } from "./support.ts";
+
+const buyer = asAddress(accountOf("buyer").address);
+const stage = staged(["buyer", "stranger", "validator-1", "validator-2"]);
+const { by } = stage;
+const { dollarsOf } = capitalStage(stage);
+const { buyShares, shareOut } = revenueStage(stage);
+const at = () => ["--state", stage.state];
+
+beforeEach(async () => {
+  await buyShares();
+  await told("revenue", "deposit", "1.5", ...at(), ...by("stranger"), "--yes");
+});
+
+interface Owed {
+  readonly symbol: string;
+}
+interface Listed {
+  readonly earned: string;
+  readonly revenue: { readonly token: Owed; readonly earned: string; readonly claimed: string } | null;
+}
+const list = async () => (await told<Listed[]>("rewards", "list", ...at(), "--account", buyer))[0]!;
+interface Claimed {
+  readonly amount: string;
+  readonly revenue: { readonly amount: string; readonly transaction: Hex | null } | null;
+}
+const claim = async (...flags: readonly string[]) =>
+  (await told<Claimed[]>("rewards", "claim", ...at(), ...by("buyer"), ...flags))[0]!;
+
+/** The token takes half of what the vault holds. */
+async function takeHalf(): Promise<void> {
+  const { contracts: addresses, modelId, testDollar: target } = stage.world;
+  const revenue = await revenueDepositsOf(stage.client, { addresses });
+  const { vault, held } = (await revenueBookOf(stage.client, { revenue, modelId }))!;
+  await stage.client.setBalance({ address: vault, value: 10n ** 18n });
+  await stage.client.impersonateAccount({ address: vault });
+  const args = [accountOf("stranger").address, held / 2n] as const;
+  await execute(stage.client, vault, {
+    target,
+    data: encodeFunctionData({ abi: erc20Abi, functionName: "transfer", args }),
+  });
+}
+
+test("what roots of revenue owe stands beside shares, in its own token", async () => {
+  expect(await list()).toMatchObject({ earned: "0", revenue: null });
+  expect(await claim()).toMatchObject({ amount: "0", revenue: null });
+  await shareOut();
+  const token = { symbol: "TESTUSD", decimals: 6 };
+  expect(await list()).toMatchObject({ earned: "0", revenue: { token, earned: "1500000", claimable: "1500000" } });
+  const shown = await cotrainHere(["rewards", "list", ...at(), "--account", buyer]);
+  expect(shown.stdout).toMatch(/^revenue \(TESTUSD\) +earned +claimed +claimable\n\S+ +0x\S+ +1\.5 +0 +1\.5$/m);
+  expect(await claim()).toMatchObject({ amount: "0", transaction: null, revenue: { token, amount: "1500000" } });
+  expect(await dollarsOf(buyer)).toBe(1_500_000n);
+  expect(await list()).toMatchObject({ revenue: { earned: "1500000", claimed: "1500000", claimable: "0" } });
+  expect(await claim()).toMatchObject({ revenue: { amount: "0", transaction: null } });
+});
+
+test("a wallet gives up what the token took only where that is said", async () => {
+  await shareOut();
+  await takeHalf();
+  for (const command of ["rewards", "revenue"]) {
+    const refused = await cotrainHere([command, "claim", ...at(), ...by("buyer")]);
+    expect(refused.stdout.replaceAll(/\s+/g, " ")).toContain(
+      "No revenue is claimed: the vault lacks 0.75 TESTUSD that the token took",
+    );
+    expect(await dollarsOf(buyer)).toBe(0n);
+  }
+  expect(await claim("--loss")).toMatchObject({ revenue: { amount: "750000" } });
+  expect(await dollarsOf(buyer)).toBe(750_000n);
+});
+
+test("revenue claim takes less where that is said, and tells what was paid", async () => {
+  await shareOut();
+  await takeHalf();
+  const paid = await told<{ claims: { amount: string }[] }>("revenue", "claim", ...at(), ...by("buyer"), "--loss");
+  expect(paid.claims).toMatchObject([{ amount: "750000" }]);
+});

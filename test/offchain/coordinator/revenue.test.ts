@@ -1,0 +1,238 @@
+/** Roots of revenue by themselves, on a real node: computed, signed by validators that computed the same, posted, activated. */
+import { join } from "node:path";
+
+import { pendingRoot } from "@cotrain/sdk/actions";
+import {
+  type Address,
+  asAddress,
+  type AttestationRequest,
+  domainFor,
+  type EpochView,
+  fromWire,
+  rewardKind,
+} from "@cotrain/sdk/protocol";
+import { afterEach, beforeEach, expect, test } from "vitest";
+
+import { createRandom } from "../../../offchain/src/base/index.ts";
+import { type Chain, connect, openChain } from "../../../offchain/src/chain/index.ts";
+import { createRevenueDuty, type RevenueDuty } from "../../../offchain/src/coordinator/revenue.ts";
+import { type RevenueAccounts, revenueAccounts, withEpochAccounts } from "../../../offchain/src/run/index.ts";
+import {
+  type Database,
+  jobMigrations,
+  type JobSchema,
+  openDatabase,
+  openJobTable,
+  silentLogger,
+} from "../../../offchain/src/service/index.ts";
+import type { Context } from "../../../offchain/src/validator/context.ts";
+import { signEpochs } from "../../../offchain/src/validator/epochs.ts";
+import type { ValidatorEvent } from "../../../offchain/src/validator/events.ts";
+import { openStatements, statementMigrations, type StatementSchema } from "../../../offchain/src/validator/index.ts";
+import { signaturesUnder } from "../chain/attested.ts";
+import { accountOf, poster, validators } from "../chain/world.ts";
+import { capitalStage } from "../cli/capitalStage.ts";
+import { staged, told } from "../cli/staged.ts";
+import { temporaryDirectory } from "../cli/support.ts";
+import { createManualClock } from "../manualClock.ts";
+
+const buyer = asAddress(accountOf("buyer").address);
+const stage = staged(["buyer", "stranger"]);
+const { by } = stage;
+const { nextEpoch, dollarsOf, overBy } = capitalStage(stage);
+const at = () => ["--state", stage.state];
+
+let chain: Chain;
+let accounts: RevenueAccounts;
+let duty: RevenueDuty;
+let databases: Database<JobSchema | StatementSchema>[];
+
+beforeEach(async () => {
+  const { chainId, contracts, fromBlock, modelId } = stage.world;
+  const options = { chainId, contracts, fromBlock, rpcUrl: stage.node.url, pollInterval: 20 };
+  const database = await openDatabase<JobSchema>(join(temporaryDirectory(), "journal.sqlite"), jobMigrations);
+  databases = [database as never];
+  const jobs = await openJobTable(database, { random: createRandom("jobs") });
+  const connection = await connect(options);
+  chain = await openChain(options, { account: poster, jobs }, connection);
+  accounts = revenueAccounts({ reader: chain, connection, fromBlock });
+  duty = createRevenueDuty(modelId, 1, { chain: withEpochAccounts(chain), logger: silentLogger(), accounts });
+});
+afterEach(async () => {
+  await chain.close();
+  for (const database of databases) await database.close();
+});
+
+/** The buyer holds all shares that there are. */
+async function buyShares(): Promise<void> {
+  await nextEpoch();
+  const { epoch } = await told<{ epoch: string }>("capital", "deposit", "2", ...at(), ...by("buyer"), "--yes");
+  await overBy(BigInt(epoch));
+  await told("capital", "claim", ...at(), ...by("buyer"));
+}
+
+/** A customer pays in an epoch that is over then. */
+async function earn(amount: string): Promise<void> {
+  await nextEpoch();
+  const paid = await told<{ epoch: number }>("revenue", "deposit", amount, ...at(), ...by("stranger"), "--yes");
+  await overBy(BigInt(paid.epoch));
+}
+
+const accept = (request: AttestationRequest, epoch: number, verify = async () => {}) =>
+  duty.accept(epoch, request, verify);
+
+/** Looks as a validator does at what is published. */
+async function validatorLooks(index: number, published: readonly EpochView[]) {
+  const account = validators[index]!;
+  const { modelId, runId } = stage.world;
+  const events: ValidatorEvent[] = [];
+  const sent: AttestationRequest[] = [];
+  const database = await openDatabase<StatementSchema>(
+    join(temporaryDirectory(), "statements.sqlite"),
+    statementMigrations,
+  );
+  databases.push(database as never);
+  const context = {
+    account,
+    attestationDomain: domainFor(chain.chainId, chain.contracts.computeRewards),
+    clock: createManualClock(0),
+    coordinator: {
+      epochs: async () => ({ epochs: published }),
+      submitAttestation: async (_run: string, epoch: number, request: AttestationRequest) => {
+        sent.push(request);
+        await accept(request, epoch);
+      },
+    },
+    emit: (event: ValidatorEvent) => void events.push(event),
+    epochs: { refused: new Map(), waiting: new Map(), claimed: new Map() },
+    reader: chain,
+    revenue: accounts,
+    run: { runId, modelId },
+    signal: new AbortController().signal,
+    absence: 1_000,
+    statements: openStatements(database),
+    validator: account.address.toLowerCase() as Address,
+  };
+  await signEpochs(context as unknown as Context);
+  return { events, sent };
+}
+
+const pending = () => {
+  const { contracts: addresses, modelId } = stage.world;
+  return pendingRoot(stage.client, { addresses, modelId, kind: rewardKind.revenue });
+};
+
+/** Looks until something is so. */
+async function until(isSo: () => Promise<boolean>): Promise<void> {
+  await expect
+    .poll(
+      async () => {
+        await duty.look();
+        return isSo();
+      },
+      { interval: 20, timeout: 10_000 },
+    )
+    .toBe(true);
+}
+
+test("what a customer paid goes to the holders, and nobody has to lift a hand", async () => {
+  await buyShares();
+  await earn("1.5");
+  await duty.look();
+  const view = duty.published()!;
+  expect(view).toMatchObject({ state: "collecting", attestation: { kind: 5, index: "1", total: "1500000" } });
+  expect((await validatorLooks(0, [view])).events).toMatchObject([{ type: "attested", epoch: view.epoch }]);
+  // Who has signed does not sign again.
+  expect((await validatorLooks(0, [duty.published()!])).sent).toEqual([]);
+  await duty.look();
+  expect(await pending()).toBeUndefined();
+  await validatorLooks(2, [duty.published()!]);
+  await until(async () => (await pending()) !== undefined);
+  expect(duty.published()).toBeUndefined();
+
+  const { activatableAt } = (await pending())!;
+  await duty.look();
+  expect(await pending()).toBeDefined();
+  await stage.client.setNextBlockTimestamp({ timestamp: BigInt(activatableAt!) });
+  await stage.client.mine({ blocks: 1 });
+  await until(async () => (await pending()) === undefined);
+  await told("revenue", "claim", ...at(), ...by("buyer"));
+  expect(await dollarsOf(buyer)).toBe(1_500_000n);
+
+  const { modelId } = stage.world;
+  const roots = chain.rootsOfKind(rewardKind.revenue);
+  expect([(await roots.rootsOf(modelId)).length, (await roots.activationsOf(modelId)).length]).toEqual([1, 1]);
+  expect([await chain.rootsOf(modelId), await chain.activationsOf(modelId)]).toEqual([[], []]);
+  await duty.look();
+  expect(duty.published()).toBeUndefined();
+});
+
+test("too little makes nobody work, and is shared with what comes after it", async () => {
+  await buyShares();
+  let asked = 0;
+  const { modelId } = stage.world;
+  const counted = {
+    ...accounts,
+    next: (...args: Parameters<RevenueAccounts["next"]>) => (asked++, accounts.next(...args)),
+  };
+  duty = createRevenueDuty(modelId, 1, {
+    chain: withEpochAccounts(chain),
+    logger: silentLogger(),
+    accounts: counted,
+  });
+  await earn("0.5");
+  for (let i = 0; i < 3; i++) await duty.look();
+  expect([duty.published(), asked]).toEqual([undefined, 1]);
+  await earn("0.5");
+  await duty.look();
+  expect(duty.published()).toMatchObject({ attestation: { total: "1000000" } });
+});
+
+test("a root that nobody signed in time is computed anew, and so is one after somebody else's", async () => {
+  await earn("1");
+  await duty.look();
+  const { attestation: first } = duty.published()!;
+  await stage.client.setNextBlockTimestamp({ timestamp: BigInt(first.deadline) + 1n });
+  await stage.client.mine({ blocks: 1 });
+  await duty.look();
+  const second = duty.published()!;
+  expect(BigInt(second.attestation.deadline)).toBeGreaterThan(BigInt(first.deadline));
+
+  const attestation = fromWire("Attestation", second.attestation);
+  const signatures = await signaturesUnder(stage.world, attestation, validators.slice(0, 2));
+  await chain.postRoot(attestation, signatures, "by hand");
+  await duty.look();
+  expect(duty.published()).toBeUndefined();
+});
+
+test("a validator signs nothing that its chain does not say", async () => {
+  await earn("1");
+  await duty.look();
+  const view = duty.published()!;
+  for (const [change, words] of [
+    [{ total: "999999" }, "is not what this chain says"],
+    [{ root: view.manifest }, "is not what this chain says"],
+    [{ modelId: view.manifest }, "is not what this chain says"],
+    [{ blockHash: view.manifest }, "that is not there"],
+    [{ deadline: "1" }, "could be posted until"],
+    [{ deadline: String(2n ** 40n) }, "could be posted for too long"],
+  ] as const) {
+    const { events, sent } = await validatorLooks(1, [{ ...view, attestation: { ...view.attestation, ...change } }]);
+    expect(sent).toEqual([]);
+    expect(events).toMatchObject([{ type: "refused", reason: expect.stringContaining(words) as string }]);
+  }
+});
+
+test("only a validator's signature of the root that is asked for counts", async () => {
+  await earn("1");
+  await duty.look();
+  const view = duty.published()!;
+  const validator = validators[0]!.address.toLowerCase() as Address;
+  const request: AttestationRequest = { epochDigest: view.manifest, validator, signature: `0x${"11".repeat(65)}` };
+  expect(await accept({ ...request, epochDigest: view.attestation.root }, view.epoch)).toBeUndefined();
+  expect(await accept(request, view.epoch + 1)).toBeUndefined();
+  await expect(accept({ ...request, validator: buyer }, view.epoch)).rejects.toMatchObject({ code: "NOT_A_VALIDATOR" });
+  const wrong = new Error("signed by nobody");
+  await expect(accept(request, view.epoch, () => Promise.reject(wrong))).rejects.toBe(wrong);
+  expect(duty.published()!.signatures).toEqual([]);
+});
