@@ -30,6 +30,7 @@ import { runProposals } from "./breakages/runProposals.ts";
 import { runVerify } from "./breakages/runVerify.ts";
 import { sdk } from "./breakages/sdk.ts";
 import { service } from "./breakages/service.ts";
+import { rollback } from "./breakages/rollback.ts";
 import { storage } from "./breakages/storage.ts";
 import { treasury } from "./breakages/treasury.ts";
 import { validator } from "./breakages/validator.ts";
@@ -44,6 +45,7 @@ export const breakages: readonly Breakage[] = [
   ...engineRuntime,
   ...diloco,
   ...data,
+  ...rollback,
   ...storage,
   ...service,
   ...chain,

@@ -10,6 +10,7 @@ import { RefusedError } from "./errors.ts";
 import type { Unstamped } from "./machine/events.ts";
 import type { RunState } from "./machine/state.ts";
 import type { Run, RunModules } from "./run.ts";
+import { findRollback, rollbacksIn, rollbacksKnown } from "./rollback.ts";
 import { rootActivated, rootPosted } from "./settlement.ts";
 
 /** Where no blocks come, as on a chain that makes them for transactions alone, so long stands for another block. */
@@ -62,6 +63,8 @@ export class ChainWatch {
   #absurd: string | undefined;
   /** What was said of why this poster may anchor nothing. */
   #barred: string | undefined;
+  /** Why the run cannot go on here from where it was rolled back to. */
+  #stuck: string | undefined;
   readonly #disputes: DisputeWatch;
 
   constructor(run: Run) {
@@ -74,6 +77,7 @@ export class ChainWatch {
   async look(): Promise<void> {
     const look = await this.#begin();
     await this.#lookAtParams(look);
+    await this.#lookAtRollback(look);
     await this.#lookAtStatus(look);
     // All that is odd in one look counts, each by itself: a chain that went back lacks heads and roots at once.
     const seen = new Map<string, number>();
@@ -128,20 +132,30 @@ export class ChainWatch {
       await this.#offer({ type: "ResumeRequested", by: "chain" });
   }
 
+  /** Goes on from the checkpoint that the holders went back to, once that lasts. */
+  async #lookAtRollback({ lasts }: Look): Promise<void> {
+    const { runId, driver, modules } = this.#run;
+    const head = await modules.chain.head(runId);
+    this.#stuck = undefined;
+    if (rollbacksIn(head) <= rollbacksKnown(driver.state) || !(await lasts(`rollback/${head.head}`))) return;
+    const found = await findRollback(this.#run);
+    if (typeof found === "string") this.#stuck = found;
+    else if (found) await this.#offer(found);
+  }
+
   /** Why the contract takes no head of this coordinator; undefined where it does. */
   async #whyBarred(): Promise<string | undefined> {
     const { runId, modules } = this.#run;
     const { chain, poster: own } = modules;
-    const [{ poster }, suspended, { sequence, round }] = await Promise.all([
+    const [{ poster }, suspended, head] = await Promise.all([
       chain.run(runId),
       chain.isSuspended(runId),
       chain.head(runId),
     ]);
     if (poster.toLowerCase() !== own.address.toLowerCase())
       return `the holders have named another poster, ${poster}: no round opens and nothing is anchored here; start a coordinator on this state with that wallet`;
-    // From head to head both rise by one, and by a rollback the round alone falls.
-    if (sequence > round)
-      return "the run was rolled back to an earlier checkpoint, from which this coordinator cannot go on yet: no round opens and nothing is anchored here";
+    if (rollbacksIn(head) > rollbacksKnown(this.#run.driver.state))
+      return `${this.#stuck ?? `the run was rolled back to checkpoint ${head.round}`}: no round opens and nothing is anchored here`;
     return suspended
       ? "the validators have suspended this run's poster: no round opens and nothing is anchored until the holders name another"
       : undefined;

@@ -233,9 +233,19 @@ function observe(
       (event.type === "CheckpointStored" && state.round % RELEASE_EVERY_ROUNDS === 0)
     )
       releaseOld(run);
-    if (event.type === "ParamsChanged")
-      logger.info({ version: event.version }, "parameters changed, in force from the next round");
+    logDecided(logger, state, event, before);
   });
+}
+
+/** What holders decided, where it is taken up. */
+function logDecided(logger: Logger, { round }: RunState, event: RunEvent, before: RunState | null): void {
+  if (event.type === "RolledBack")
+    logger.warn(
+      { checkpoint: round, link: event.given.at(-1)?.sequence, lost: (before?.round ?? 0) - round },
+      "the run was rolled back, and goes on from there",
+    );
+  if (event.type === "ParamsChanged")
+    logger.info({ version: event.version }, "parameters changed, in force from the next round");
 }
 
 /** One line per round. */

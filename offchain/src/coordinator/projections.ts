@@ -7,21 +7,14 @@ import type { Kysely } from "kysely";
 import { type Digest, digestOfJson, type HeadHash, type Hex, type RunId } from "@cotrain/sdk/protocol";
 import type { Database, Queryable } from "../service/index.ts";
 import type { EventType, ReceiptAccepted, RunEvent } from "./machine/events.ts";
-import { type RunState, settledHere } from "./machine/state.ts";
+import type { RunState } from "./machine/state.ts";
+import { firstOpenRound } from "./openRound.ts";
 import type { CheckpointTable, CoordinatorSchema } from "./projectionTables.ts";
+import { projectRollback } from "./projectedRollback.ts";
 import { writeClock } from "./runClock.ts";
 import { forgetShards, hasShard, noteDocument, projectShard } from "./shards.ts";
 import { unnamedBy } from "./unnamed.ts";
 import { projectUnnamed, UNNAMED, unnamedOf, type UnnamedPayloads } from "./unnamedPayloads.ts";
-
-/** The first round whose receipts no active root of ours covers, and whose checkpoint before it validators still read. */
-export function firstOpenRound(state: RunState): number {
-  const { heads, round } = state;
-  const settled = settledHere(state);
-  const open = heads.find(({ anchor, sequence }) => sequence > 0 && (!anchor || anchor.epoch > settled));
-  // A head's round counts completed rounds: its receipts are of the round before.
-  return open ? open.round - 1 : round;
-}
 
 /** What an event adds, by its type. */
 type Projected = {
@@ -56,6 +49,7 @@ const projected: Projected = {
       .where("run_id", "=", facts.runId)
       .where("sequence", ">", sequence)
       .execute(),
+  RolledBack: projectRollback,
   FragmentAccepted: async (trx, { stays, digest }, state, before) => {
     if (!stays) await projectPayload(trx, digest, before ?? state);
   },

@@ -5,7 +5,7 @@
 import { asDigest, type Digest } from "@cotrain/sdk/protocol";
 
 import { readManifest } from "../storage/index.ts";
-import { firstOpenRound } from "./projections.ts";
+import { firstOpenRound } from "./openRound.ts";
 import { payloadsFrom, releasedCheckpoints, type RetentionFacts, type StoredCheckpoint } from "./retentionRules.ts";
 import type { Run } from "./run.ts";
 

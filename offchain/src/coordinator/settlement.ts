@@ -92,8 +92,9 @@ function isContested({ heads, verdicts }: RunState, epoch: number, members: read
   const hasSpoken = (head: string, member: Address): boolean =>
     voices.some((voice) => voice.head === head && voice.validator === member);
   return heads.some(
-    ({ head, anchor }) =>
+    ({ head, anchor, rolledBack }) =>
       anchor !== null &&
+      !rolledBack &&
       anchor.epoch <= epoch &&
       aggregateRejected(head, voices) &&
       !members.every((member) => hasSpoken(head, member)),

@@ -13,11 +13,13 @@ export {
   consumeAssignment,
   createLedger,
   type DataLedger,
+  giveBack,
   issueAssignment,
   type LedgerAssignment,
   LedgerError,
   reissueAssignment,
   returnAssignment,
+  splitRanges,
   tokensOf,
 } from "./ledger.ts";
 export { createDataOrder, permutationOf } from "./permutation.ts";

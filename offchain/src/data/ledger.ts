@@ -72,7 +72,7 @@ export function createLedger(): DataLedger {
 const sizeOf = (ranges: readonly PositionRange[]): number => ranges.reduce((sum, { count }) => sum + count, 0);
 
 /** Splits ranges after `count` positions in their order. */
-function splitRanges(ranges: readonly PositionRange[], count: number): [PositionRange[], PositionRange[]] {
+export function splitRanges(ranges: readonly PositionRange[], count: number): [PositionRange[], PositionRange[]] {
   const taken: PositionRange[] = [];
   const rest: PositionRange[] = [];
   let left = count;
@@ -260,6 +260,14 @@ export function consumeAssignment(
 export function returnAssignment(ledger: DataLedger, assignmentId: number): DataLedger {
   const { ranges } = openAssignment(ledger, assignmentId);
   return { ...ledger, free: mergeRanges([...ledger.free, ...ranges]), open: without(ledger.open, assignmentId) };
+}
+
+/**
+ * Frees what was consumed in rounds that were rolled back: it is not in the checkpoint from which the run goes on.
+ * @param ranges apart from each other
+ */
+export function giveBack(ledger: DataLedger, ranges: readonly PositionRange[]): DataLedger {
+  return { ...ledger, consumed: ledger.consumed - sizeOf(ranges), free: mergeRanges([...ledger.free, ...ranges]) };
 }
 
 /** Tokens that a submission stands for: steps × batch × sequence, computed and never declared. */

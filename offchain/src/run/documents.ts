@@ -15,21 +15,24 @@ import {
   zeroHash,
 } from "@cotrain/sdk/protocol";
 
-import { roundNumber } from "../base/index.ts";
+import { RetryableError, roundNumber } from "../base/index.ts";
 import { parseManifest } from "../storage/index.ts";
 import type { ChainReader, PostedHead } from "../chain/index.ts";
 import type { BlobSource } from "./ports.ts";
 import { DocumentError, isMalformed, readJson, type RunDocuments, runDocuments } from "./published.ts";
 import { verifyReceipts } from "./receipts.ts";
 import { addRound, type Positions, sharer, trainedIn } from "./positions.ts";
+import { isRollback, standingHeads } from "./standingHeads.ts";
 
 /** What stands behind one head. */
 export interface HeadDocuments {
   readonly manifest: CheckpointManifest;
-  /** Null for checkpoint 0. */
+  /** Null for checkpoint 0, and for a rollback: no round led there. */
   readonly file: ReceiptsFile | null;
   /** Leaves of the head's receiptsRoot, by ascending worker. */
   readonly leaves: readonly ReceiptLeaf[];
+  /** Of a rollback the earlier head whose checkpoint the run goes on from; undefined for others. */
+  readonly target?: PostedHead;
 }
 
 /**
@@ -62,6 +65,14 @@ async function requireOwnData(head: PostedHead, file: ReceiptsFile, documents: R
   throw new DocumentError("DOCUMENT_RECEIPT", `${place}: it was given sequences that another had.`, { details });
 }
 
+/** The head that a rollback goes back to: of those before it the one that stands and led to its round. @throws RetryableError `CHAIN_MOVED` */
+async function targetOf(reader: ChainReader, head: PostedHead): Promise<PostedHead | undefined> {
+  const heads = await reader.headsSince(head.runId, 0);
+  const at = heads.findIndex((each) => each.head === head.head);
+  if (at < 0) throw new RetryableError("CHAIN_MOVED", `The chain holds link ${head.sequence} no more.`);
+  return standingHeads(heads.slice(0, at)).find(({ round }) => round === head.round);
+}
+
 async function readDocuments(
   reader: ChainReader,
   blobs: BlobSource,
@@ -79,6 +90,19 @@ async function readDocuments(
   const manifest = await manifestOf(head);
   require(manifest.runId === head.runId, "its manifest belongs to another run");
   require(manifest.round === head.round, `its manifest says checkpoint ${manifest.round}`);
+  if (isRollback(head, parent)) {
+    const target = await targetOf(reader, head);
+    // The contract takes any digest.
+    if (target?.checkpointDigest !== head.checkpointDigest)
+      throw new DocumentError(
+        "DOCUMENT_MANIFEST",
+        `${place}: it goes back to a checkpoint that the run does not have.`,
+        {
+          details: { head: head.head },
+        },
+      );
+    return { manifest, file: null, leaves: [], target };
+  }
   require(manifest.paramsVersion ===
     head.paramsVersion, `its manifest says parameters ${manifest.paramsVersion}, its head ${head.paramsVersion}`);
   require(manifest.parent === (parent?.checkpointDigest ?? null), "its manifest names another checkpoint before it");
@@ -148,7 +172,7 @@ export function createHeadDocumentsCache(reader: ChainReader, capacity = 1_024):
   const sums = new Map<string, Positions>();
 
   /** What the rounds up to a head were trained on, as far as they were read. */
-  async function before({ parentHead }: PostedHead): Promise<Positions> {
+  async function before({ parentHead }: Pick<PostedHead, "parentHead">): Promise<Positions> {
     const files: HeadDocuments[] = [];
     let name: string = parentHead;
     for (;;) {
@@ -156,7 +180,7 @@ export function createHeadDocumentsCache(reader: ChainReader, capacity = 1_024):
       const found = await link?.documents.catch(() => undefined);
       if (sums.has(name) || !link || !found) break;
       files.push(found);
-      name = link.parent;
+      name = found.target?.head ?? link.parent;
     }
     return files.reduceRight<Positions>(
       (sum, { file }) => addRound(sum, file ? trainedIn(file) : []).sum,
@@ -173,7 +197,10 @@ export function createHeadDocumentsCache(reader: ChainReader, capacity = 1_024):
     const [oldest] = sums.keys();
     if (sums.size > MAX_SUMS && oldest !== undefined) sums.delete(oldest);
     const documents = await readHeadDocuments(reader, blobs, head, parent, ofRun);
-    sums.set(head.head, requireNewData(head, documents, earlier));
+    // What was trained in rounds that were rolled back is trained anew, or is not in the checkpoint.
+    const { target } = documents;
+    const trained = target ? await before({ parentHead: target.head }) : earlier;
+    sums.set(head.head, requireNewData(head, documents, trained));
     return documents;
   }
 

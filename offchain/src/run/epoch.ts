@@ -33,7 +33,9 @@ import { leavesOf, rewardTreeOf } from "./epochDocuments.ts";
 import { DocumentError } from "./published.ts";
 import { type ChainReader, type ModelSchedule, type PostedHead, type RootView } from "../chain/index.ts";
 import { countedVerdicts } from "./countedVerdicts.ts";
+import { requireUnpaid } from "./replaced.ts";
 import { requireStanding, type Standing, standingFor } from "./standing.ts";
+import { isRollback, standingHeads } from "./standingHeads.ts";
 import type { BlobSource, ComputeEpochInput, EpochComputation, EpochResult, HeadWithParent } from "./ports.ts";
 
 export interface EpochModules {
@@ -48,21 +50,35 @@ const byText = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 const inChainOrder = (a: AnyHead, b: AnyHead): number =>
   a.head.block - b.head.block || a.head.logIndex - b.head.logIndex;
 
+/** A head of the epochs that a root covers. */
+interface Link extends AnyHead {
+  /** Whether it led to a checkpoint on which the run goes on, by the block that signers name. */
+  readonly stands: boolean;
+  readonly isRollback: boolean;
+  /** Heads of the same round before it, which the run went back behind. */
+  readonly replaced: readonly AnyHead[];
+}
+
 /** All heads of a model that were anchored after `after` and up to `through` (epochs), in the order of the chain. */
 async function headsOf(
   reader: ChainReader,
-  schedule: ModelSchedule,
   modelId: ModelId,
-  after: number,
+  { schedule, active, named }: Standing,
   through: number,
-): Promise<AnyHead[]> {
-  const links: AnyHead[] = [];
+): Promise<Link[]> {
+  const links: Link[] = [];
+  const after = active?.epoch ?? 0;
   for (const runId of await reader.runsOf(modelId)) {
     const { head: newest } = await reader.head(runId);
     const heads = await reader.headsSince(runId, 0, newest);
+    const standing = new Set(standingHeads(heads.filter(({ block }) => block <= named.number)));
     for (const [i, head] of heads.entries()) {
       const epoch = epochAt(schedule, head.anchoredAt);
-      if (epoch > after && epoch <= through) links.push({ head, parent: heads[i - 1] });
+      if (epoch <= after || epoch > through) continue;
+      const parent = heads[i - 1];
+      const before = heads.slice(0, i).map((each, at): AnyHead => ({ head: each, parent: heads[at - 1] }));
+      const replaced = before.filter((each) => each.head.round === head.round);
+      links.push({ head, parent, stands: standing.has(head), isRollback: isRollback(head, parent), replaced });
     }
   }
   return links.sort(inChainOrder);
@@ -72,20 +88,26 @@ async function headsOf(
 async function payOf(
   { reader, documents, blobs }: EpochModules,
   modelId: ModelId,
-  { schedule, asOf }: Standing,
-  links: readonly AnyHead[],
+  standing: Standing,
+  links: readonly Link[],
   verdicts: readonly SignedVerdict[],
 ) {
+  const { schedule, asOf } = standing;
   const parsed = verdicts.map(({ verdict }) => fromWire("Verdict", verdict));
   // What is rejected is not read: one head whose documents are gone or malformed would end all pay.
   const behind = new Map<string, HeadDocuments>();
-  for (const { head, parent } of links)
-    if (!aggregateRejected(head.head, parsed)) behind.set(head.head, await documents.read(blobs, head, parent));
+  for (const { head, parent, stands, isRollback: back } of links)
+    // Of a rollback, so that the rounds after it are held against those before the ones that it took back.
+    if (back || (stands && !aggregateRejected(head.head, parsed)))
+      behind.set(head.head, await documents.read(blobs, head, parent));
   requireOnce([...behind.values()]);
+  await requireUnpaid({ reader, documents, blobs }, modelId, standing, links, behind);
 
   const epochs: EpochInputs["epochs"] = [];
   const earned = new Map<Address, bigint>();
-  for (const [number, group] of groupBy(links, ({ head }) => epochAt(schedule, head.anchoredAt))) {
+  // What was earned in rounds that were rolled back counts where a root that is active paid it, and nowhere else.
+  const paying = links.filter(({ stands }) => stands);
+  for (const [number, group] of groupBy(paying, ({ head }) => epochAt(schedule, head.anchoredAt))) {
     const heads: EpochHead[] = [];
     for (const { head } of group) {
       heads.push(epochHeadOf(head, await leastVersion(reader, schedule, head)));
@@ -120,14 +142,15 @@ export async function computeEpoch(modules: EpochModules, input: ComputeEpochInp
   const { modelId, epoch } = input;
   const standing = await standingFor(reader, input);
   const { schedule, active, set } = standing;
-  const links = await headsOf(reader, schedule, modelId, active?.epoch ?? 0, epoch);
+  const links = await headsOf(reader, modelId, standing, epoch);
   const last = links.at(-1);
   if (!last || epochAt(schedule, last.head.anchoredAt) !== epoch) {
     await requireStanding(reader, input, standing);
     return { kind: "nothing", reason: `No head was anchored in epoch ${epoch}.` };
   }
   requireBelow(standing.block, last.head);
-  const verdicts = await countedVerdicts(reader, input.verdicts, links, set.validators);
+  const judged = links.filter(({ isRollback: back }) => !back);
+  const verdicts = await countedVerdicts(reader, input.verdicts, judged, set.validators);
   const { epochs, earned } = await payOf(modules, modelId, standing, links, verdicts);
   const previous = active ? await digestUnder(reader, modelId, active) : null;
   const leaves = leavesOf(earned);

@@ -6,9 +6,10 @@ import { isGone } from "./unreadable.ts";
 
 /**
  * ok: all of it holds; pruned: so do link, manifest and receipts, but not all of its shards are kept any more, as is allowed;
- * missing: something that must be there is not to be had; mismatch: something is not what the chain says.
+ * missing: something that must be there is not to be had; mismatch: something is not what the chain says; rolledBack: the run went back
+ * behind it, and nothing but its link is looked at.
  */
-export type HeadCondition = "ok" | "pruned" | "missing" | "mismatch";
+export type HeadCondition = "ok" | "pruned" | "missing" | "mismatch" | "rolledBack";
 
 /** What is asked has no such blob, or knows nothing of such things. */
 const isMissing = (error: CotrainError): boolean => error.code === "NOT_FOUND" || isGone(error);

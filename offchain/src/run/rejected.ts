@@ -7,6 +7,7 @@ import { unlessAway } from "./away.ts";
 import { epochManifestOf, epochVerdictsOf } from "./epochDocuments.ts";
 import type { BlobSource } from "./ports.ts";
 import { leftOutSentence, postedRoots } from "./roots.ts";
+import { rolledBackHeads } from "./standingHeads.ts";
 
 /**
  * Heads that the verdicts under one posted root reject, of whichever runs.
@@ -23,7 +24,8 @@ export async function rejectedUnder(
 }
 
 /**
- * A run's heads that verdicts under the posted roots reject, as far as these documents are to be had; oldest first.
+ * A run's heads that verdicts under the posted roots reject, as far as these documents are to be had, and that were not rolled back;
+ * oldest first.
  * @throws RetryableError `CHAIN_RPC` where the RPC leaves out a root that there must be; what `blobs` throws where it is away
  */
 export async function rejectedHeads(
@@ -41,5 +43,6 @@ export async function rejectedHeads(
   const rejected = new Set<string>();
   for (const root of roots)
     for (const head of await rejectedUnder(blobs, root).catch(unlessAway([]))) rejected.add(head);
-  return heads.filter(({ head }) => rejected.has(head));
+  const rolledBack = rolledBackHeads(heads);
+  return heads.filter((head) => rejected.has(head.head) && !rolledBack.has(head));
 }

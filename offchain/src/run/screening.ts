@@ -20,6 +20,7 @@ import { DocumentError } from "./published.ts";
 import type { PostedHead } from "../chain/index.ts";
 import type { BlobSource } from "./ports.ts";
 import { problemOfOne } from "./programs.ts";
+import { standingHeads } from "./standingHeads.ts";
 import { unreadableOutcomes } from "./unreadable.ts";
 
 export interface ScreeningCheck {
@@ -192,7 +193,7 @@ export function createRecordReader(blobs: BlobSource, capacity = 0): RecordReade
 }
 
 /**
- * The records by which a head's round is judged, newest first: of the rounds before it, as many as there are and count. Which
+ * The records by which a head's round is judged, newest first: of the rounds before it that stand, as many as there are and count. Which
  * they are says the chain, so that no manifest can leave one out or name others.
  * @param before the heads before it, from checkpoint 0 on
  */
@@ -202,7 +203,7 @@ export async function pastScreenings(
   history: number,
 ): Promise<ScreeningFile[]> {
   const found: ScreeningFile[] = [];
-  for (const head of before.slice(1).slice(-history).toReversed()) found.push(await read(head));
+  for (const head of standingHeads(before).slice(1).slice(-history).toReversed()) found.push(await read(head));
   return found;
 }
 

@@ -23,7 +23,7 @@ import { type HeadDocuments, readHeadDocuments, requireNewData } from "./documen
 import { type RunDocuments, runDocuments, wasAdmitted } from "./published.ts";
 import { blamesByMeasure, requireMeasures } from "./measured.ts";
 import type { ChainReader, PostedHead } from "../chain/index.ts";
-import { epochManifestOf } from "./epochDocuments.ts";
+import { lastSigned } from "./lastSigned.ts";
 import type { BlobSource } from "./ports.ts";
 import { type HeadCondition, Problems } from "./problems.ts";
 import { rejectedUnder } from "./rejected.ts";
@@ -37,6 +37,7 @@ import {
   type RecordReader,
 } from "./screening.ts";
 import { isGone, problemOfUnreadable } from "./unreadable.ts";
+import { rolledBackHeads } from "./standingHeads.ts";
 import { type Carried, WalkMemory } from "./walkMemory.ts";
 
 export interface HeadReport extends PostedHead {
@@ -60,6 +61,7 @@ export interface VerifySummary {
   readonly pruned: number;
   readonly missing: number;
   readonly mismatch: number;
+  readonly rolledBack: number;
   readonly unsigned: number;
   /** Wrong about the run as a whole, e.g. its definition. */
   readonly problems: readonly string[];
@@ -105,6 +107,8 @@ interface Walk {
   readonly signedThrough: number;
   /** Heads that validators found not to hold. */
   readonly rejected: ReadonlySet<string>;
+  /** Those that the run went back behind. */
+  readonly rolledBack: ReadonlySet<PostedHead>;
   readonly records: RecordReader;
 }
 
@@ -125,7 +129,8 @@ async function beginWalk(modules: VerifyModules, runId: RunId, whole: Problems):
     for (const head of (await whole.attempt(() => rejectedUnder(blobs, root))) ?? []) rejected.add(head);
   const records = createRecordReader(blobs, definition?.screening.history);
   const { fragments } = run;
-  return { modules, runId, fragments, heads, whole, ofRun, definition, signedThrough, rejected, records };
+  const rolledBack = rolledBackHeads(heads);
+  return { modules, runId, fragments, heads, whole, ofRun, definition, signedThrough, rejected, rolledBack, records };
 }
 
 /** The manifest of a head, held against the run and, for checkpoint 0, its definition. */
@@ -206,18 +211,25 @@ async function checkContents(
   const trained = await found.attempt(async () => requireNewData(head, documents, carried.trained));
   checkManifest(walk, manifest, index === 0, found);
   const theta = await checkShards(walk, manifest, found);
-  if (index > 0) await checkRound(walk, index, documents, carried, found);
+  if (documents.file) await checkRound(walk, index, documents, carried, found);
   return { before: manifest, theta, trained: trained ?? carried.trained };
 }
 
 /** Verifies one head. @returns its report, what the next one is held against, and what was away, if anything was */
 async function verifyHead(walk: Walk, index: number, carried: Carried) {
-  const { heads, ofRun, signedThrough, rejected } = walk;
+  const { heads, ofRun, signedThrough, rejected, rolledBack } = walk;
   const { reader, blobs } = walk.modules;
   const head = heads[index]!;
   const parent = heads[index - 1];
   const found = new Findings();
   checkLink(reader, head, parent, found);
+  const signed = head.sequence <= signedThrough;
+  if (rolledBack.has(head)) {
+    // The next that stands is held against the last that does.
+    const condition: HeadCondition = found.condition === "ok" ? "rolledBack" : found.condition;
+    const report = { ...head, condition, problems: found.sentences, complete: true, signed, bytes: 0, receipts: 0 };
+    return { report, next: carried, away: undefined };
+  }
   if (rejected.has(head.head)) found.add("mismatch", REJECTED);
   // Of a head whose documents are not to be had nothing is known, but that it is there.
   const unknown: Carried = { before: undefined, theta: new Map(), trained: carried.trained };
@@ -233,7 +245,7 @@ async function verifyHead(walk: Walk, index: number, carried: Carried) {
     condition: found.condition === "ok" && gone.length > 0 ? "pruned" : found.condition,
     problems: found.sentences,
     complete: away === undefined,
-    signed: head.sequence <= signedThrough,
+    signed,
     bytes,
     receipts,
   };
@@ -250,9 +262,9 @@ async function checkEnd({ modules, runId, heads, whole }: Walk): Promise<void> {
 }
 
 /** Heads that the walk did not get to and that validators rejected. Which these are it knew before the first. */
-function* rejectedAfter({ heads, rejected, signedThrough }: Walk, index: number): Generator<HeadReport> {
+function* rejectedAfter({ heads, rejected, rolledBack, signedThrough }: Walk, index: number): Generator<HeadReport> {
   for (const head of heads.slice(index + 1)) {
-    if (!rejected.has(head.head)) continue;
+    if (!rejected.has(head.head) || rolledBack.has(head)) continue;
     const signed = head.sequence <= signedThrough;
     yield { ...head, condition: "mismatch", problems: [REJECTED], complete: false, signed, bytes: 0, receipts: 0 };
   }
@@ -290,7 +302,7 @@ export async function* verifyRun(
 ): AsyncGenerator<HeadReport, VerifySummary> {
   const modules = { ...given, blobs: naming(given.blobs) };
   const whole = new Problems();
-  const count = { heads: 0, ok: 0, pruned: 0, missing: 0, mismatch: 0, unsigned: 0 };
+  const count = { heads: 0, ok: 0, pruned: 0, missing: 0, mismatch: 0, rolledBack: 0, unsigned: 0 };
   const begun = await untilAway(() => beginWalk(modules, runId, whole));
   if (!begun.done) {
     const away = endedBy(begun.away, "before the first checkpoint");
@@ -367,27 +379,4 @@ function checkLink(reader: ChainReader, head: PostedHead, parent: PostedHead | u
     problems.add("mismatch", "It does not continue the head before it.");
   if (head.sequence !== (parent ? parent.sequence + 1 : 0))
     problems.add("mismatch", `Its sequence ${head.sequence} does not follow.`);
-}
-
-/** Sequence of the last head that a posted attestation covers, −1 for none. */
-async function lastSigned(
-  { reader, blobs }: VerifyModules,
-  runId: RunId,
-  heads: readonly PostedHead[],
-  whole: Problems,
-): Promise<number> {
-  const sequences = new Map(heads.map(({ head, sequence }) => [head as string, sequence]));
-  const { modelId } = await reader.run(runId);
-  let through = -1;
-  for (const root of await reader.rootsOf(modelId)) {
-    if (root.runId === runId) {
-      through = Math.max(through, sequences.get(root.head) ?? -1);
-      continue;
-    }
-    // An epoch signed for a later run covers what had not been signed of the runs before it.
-    const manifest = await whole.attempt(() => epochManifestOf(blobs, root.runId, root.epochDigest));
-    const finished = manifest?.finished.find((run) => run.runId === runId);
-    if (finished) through = Math.max(through, sequences.get(finished.head) ?? -1);
-  }
-  return through;
 }

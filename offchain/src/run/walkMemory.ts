@@ -3,6 +3,7 @@ import type { CheckpointManifest } from "@cotrain/sdk/protocol";
 
 import type { PostedHead } from "../chain/index.ts";
 import type { Positions } from "./positions.ts";
+import { rolledBackHeads } from "./standingHeads.ts";
 
 /** What a walk carries from one head to the next. */
 export interface Carried {
@@ -23,7 +24,10 @@ export class WalkMemory {
   /** @returns how many heads are left out, and what the next is held against */
   from(heads: readonly PostedHead[]): { readonly skipped: number; readonly carried: Carried } {
     const through = this.#through;
-    if (!through || heads[through.sequence]?.head !== through.head) return { skipped: 0, carried: atFirst };
+    const at = through && heads[through.sequence];
+    // What a run went back behind is in what was carried to there.
+    if (!through || at?.head !== through.head || rolledBackHeads(heads).has(at))
+      return { skipped: 0, carried: atFirst };
     return { skipped: through.sequence + 1, carried: through.carried };
   }
 

@@ -2,7 +2,7 @@
 import { type Address, epochAt, type Hex } from "@cotrain/sdk/protocol";
 
 import type { PostedHead } from "../chain/index.ts";
-import type { HeadWithParent } from "../run/index.ts";
+import { type HeadWithParent, isRollback, rolledBackHeads } from "../run/index.ts";
 import type { Context } from "./context.ts";
 
 /** What of the chain one look saw. */
@@ -73,12 +73,15 @@ function openOf(
 ): { readonly open: HeadWithParent[]; readonly unsettled: Set<string> } {
   const open: HeadWithParent[] = [];
   const unsettled = new Set<string>();
+  const rolledBack = rolledBackHeads(heads);
   for (const [i, head] of heads.entries()) {
     // Payloads of settled epochs are gone, and their verdicts count no more.
     if (epochAt(schedule, head.anchoredAt) <= settled) continue;
     unsettled.add(head.head);
     const parent = heads[i - 1];
-    if (parent && !statements.isBefore(head.block)) open.push({ head, parent });
+    // A rollback adds nothing, and what it took back earns nothing.
+    if (!parent || isRollback(head, parent) || rolledBack.has(head)) continue;
+    if (!statements.isBefore(head.block)) open.push({ head, parent });
   }
   return { open, unsettled };
 }

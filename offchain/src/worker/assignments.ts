@@ -77,18 +77,32 @@ async function takeUp(
 ): Promise<string | undefined> {
   const { assignment } = reply;
   if (isSame(assignment, state.last)) return "The round goes on without this worker.";
-  const { residual, late } = await settle(reply, state.residuals, modules, options.signal);
+  const { residual: settled, late } = await settle(reply, state.residuals, modules, options.signal);
   countLate(state, late);
+  if (settled === "advanced") state.carried = state.last?.round;
   const barred = await modules.whyBarred();
   if (barred !== undefined) return barred;
   const params = await modules.paramsOf(assignment.paramsVersion);
   if (!params) return `The coordinator does not tell the parameters ${assignment.paramsVersion} of its work.`;
   checkAssignment(assignment, { ...modules, params });
   const { round, assignmentId, attempt, steps } = assignment;
+  const residual = (await forgetLost(assignment, modules, state)) ? "reset" : settled;
   modules.onEvent({ type: "assigned", round, assignmentId, attempt, steps, tokens: tokensOf(assignment), residual });
   await workOn(assignment, options, modules, state);
   await modules.artefacts.trim(options.cacheBytes ?? DEFAULT_CACHE_BYTES);
   return undefined;
+}
+
+/**
+ * A round that was in the aggregate comes again where the run was taken back behind it: then nothing of it is left here.
+ * @returns whether that is so
+ */
+async function forgetLost({ round }: Assignment, { trainer }: Prepared, state: WorkState): Promise<boolean> {
+  if (state.carried === undefined || round > state.carried) return false;
+  await trainer.reset();
+  state.residuals.reset();
+  state.carried = undefined;
+  return true;
 }
 
 /** One round, which a request to stop, a heartbeat's answer or a refusal may end early. */

@@ -44,7 +44,8 @@ export type WorkerEvent =
       readonly attempt: number;
       readonly steps: number;
       readonly tokens: number;
-      readonly residual: "none" | "advanced" | "reverted";
+      /** `reset`: the run was taken back behind what it stands for. */
+      readonly residual: "none" | "advanced" | "reverted" | "reset";
     }
   | {
       readonly type: "progress";

@@ -35,6 +35,8 @@ export interface WorkState {
   readonly progress: RoundProgress;
   /** Error feedback: noted by the round, settled by the reported outcome. */
   readonly residuals: ResidualLedger;
+  /** The last round that is in the optimizer's state and in the residual; undefined while none is. */
+  carried: number | undefined;
   /** Acknowledged rounds and their tokens. */
   readonly tally: { rounds: number; tokens: number };
   /** Set while there is work; a heartbeat's answer may end it. */
@@ -59,6 +61,7 @@ export function createWorkState({
   return {
     progress: { round: null, step: 0, newest: [], tokensPerSecond: null, uploading: false },
     residuals: createResidualLedger(layouts),
+    carried: undefined,
     tally: { rounds: 0, tokens: 0 },
     current: undefined,
     last: undefined,

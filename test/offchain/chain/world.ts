@@ -158,6 +158,8 @@ export interface Publisher {
   round(
     options?: RoundOptions,
   ): Promise<{ fields: Omit<HeadFields, "parentHead">; leaves: ReceiptLeaf[]; file: ReceiptsFile }>;
+  /** Goes back to so many completed rounds. */
+  back(to: number): void;
 }
 
 export interface RoundOptions {
@@ -331,16 +333,20 @@ export function createPublisher(
   let current = { digest: initial.digest, round: 0, states: initial.states, manifest: initial.manifest };
   const { build } = initial;
   let assignmentId = 0;
-  let step = 0;
-  let tokensTrained = 0n;
+  let [step, tokensTrained] = [0, 0n];
   const domain = domainFor(place.chainId, place.contracts.runRegistry);
   const layouts = fragmentLayouts(table);
 
   const screenings: ScreeningFile[] = [];
+  const stood = [{ current, step, tokensTrained }];
 
   return {
     store,
     checkpoint: () => current,
+    back: (to) => {
+      screenings.splice(0, current.round - to);
+      ({ current, step, tokensTrained } = stood[to]!);
+    },
     round: async (options = {}) => {
       const paramsVersion = options.paramsVersion ?? 1;
       const { round } = current;
@@ -502,6 +508,7 @@ export function createPublisher(
       };
       const checkpoint = await writeCheckpoint(store, table, states, options.forgeManifest?.(facts) ?? facts);
       current = { digest: checkpoint.digest, round: round + 1, states, manifest: checkpoint.manifest };
+      stood[round + 1] = { current, step, tokensTrained };
       return {
         fields: {
           runId: place.runId,

@@ -1,37 +1,18 @@
 /** `cotrain checkpoint rollback` on a real node: what the holders are asked, and that the run goes back. */
-import { headOf, postHead } from "@cotrain/sdk/actions";
-import type { Hex } from "@cotrain/sdk/protocol";
-import { keccak256, stringToHex } from "viem";
+import { headOf } from "@cotrain/sdk/actions";
 import { expect, test } from "vitest";
 
-import { standingHeads } from "../../../offchain/src/run/index.ts";
-import { poster } from "../chain/world.ts";
+import { type Listed, listedLines } from "../../../offchain/src/cli/commands/checkpointList.ts";
+import { anchoredText } from "../../../offchain/src/cli/status/lines.ts";
+import { rolledBackHeads, standingHeads } from "../../../offchain/src/run/index.ts";
+import { digestOfText, postTexts } from "./postTexts.ts";
 import { execute, type ShownCall, staged, told } from "./staged.ts";
 import { cotrainHere } from "./support.ts";
 
 const stage = staged([]);
 const at = () => ["--state", stage.state];
-const digest = (text: string): Hex => keccak256(stringToHex(text));
-
-/** Posts heads of these checkpoints, one round each. @returns the last */
-async function posted(...checkpoints: readonly string[]): Promise<Hex> {
-  const { contracts: addresses, runId } = stage.world;
-  for (const text of checkpoints) {
-    const { head, round } = await headOf(stage.client, { addresses, runId });
-    await postHead.sync(stage.client, {
-      addresses,
-      account: poster,
-      pollingInterval: 20,
-      runId,
-      parentHead: head,
-      round: round + 1n,
-      paramsVersion: 1,
-      checkpointDigest: digest(text),
-      receiptsRoot: digest(`${text}'s receipts`),
-    });
-  }
-  return (await headOf(stage.client, { addresses, runId })).head;
-}
+const digest = digestOfText;
+const posted = (...checkpoints: readonly string[]) => postTexts(stage, ...checkpoints);
 
 interface Shown {
   readonly title: string;
@@ -54,6 +35,35 @@ test("a run goes back to a checkpoint that stands, and again", async () => {
   await posted("two, truly", "three");
   const again = await proposed(2);
   expect(again.title).toContain(`to checkpoint 2, ${digest("two, truly")}`);
+
+  const list = await told<Listed[]>("checkpoint", "list", ...at());
+  expect(list.map(({ round, rolledBack, rollback }) => [round, rolledBack ?? rollback ?? false])).toEqual([
+    [0, false],
+    [1, false],
+    [2, true],
+    [3, true],
+    [1, true],
+    [2, false],
+    [3, false],
+  ]);
+  expect(listedLines(list, 80).filter((line) => line.startsWith("checkpoint "))).toEqual([
+    expect.stringMatching(/^checkpoint 0, block/),
+    expect.stringMatching(/^checkpoint 1, block/),
+    expect.stringMatching(/^checkpoint 2 \(rolled back\), block/),
+    expect.stringMatching(/^checkpoint 3 \(rolled back\), block/),
+    expect.stringMatching(/^checkpoint back to 1, block/),
+    expect.stringMatching(/^checkpoint 2, block/),
+    expect.stringMatching(/^checkpoint 3, block/),
+  ]);
+  const status = await told<{ checkpoints: readonly { round: number; digest: string }[] }>("status", ...at());
+  expect(status.checkpoints.map((each) => [each.round, each.digest])).toEqual([
+    [0, expect.any(String)],
+    [1, digest("one")],
+    [2, digest("two, truly")],
+    [3, digest("three")],
+  ]);
+  expect(anchoredText({ round: 3, sequence: 6 })).toContain("rolled back");
+  expect(anchoredText({ round: 3, sequence: 3 })).not.toContain("rolled back");
 });
 
 test("once another head follows it does nothing", async () => {
@@ -73,9 +83,13 @@ test.each([
   expect((await cotrainHere(["checkpoint", "rollback", round, ...at(), "--dry-run"])).stderr).toContain(sentence);
 });
 
-test("of each round the last head stands, and none that was rolled back", () => {
+const sequences = (of: Iterable<{ readonly sequence: number }>) => [...of].map(({ sequence }) => sequence);
+
+test("of each round the head that led to it stands, and none that was rolled back", () => {
   const heads = [0, 1, 2, 3, 1, 2, 0, 1].map((round, sequence) => ({ round, sequence }));
-  expect(standingHeads(heads.slice(0, 6)).map(({ sequence }) => sequence)).toEqual([0, 4, 5]);
-  expect(standingHeads(heads).map(({ sequence }) => sequence)).toEqual([6, 7]);
+  expect(sequences(standingHeads(heads.slice(0, 6)))).toEqual([0, 1, 5]);
+  expect(sequences(standingHeads(heads))).toEqual([0, 7]);
   expect(standingHeads([])).toEqual([]);
+  expect(sequences(rolledBackHeads(heads.slice(0, 6)))).toEqual([3, 2]);
+  expect(sequences(rolledBackHeads(heads))).toEqual([3, 2, 5, 4, 1]);
 });

@@ -37,7 +37,7 @@ vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
   verifyRun: async function* ({ blobs }: { blobs: BlobSource }) {
     await stand.walked(blobs);
     yield* stand.reports;
-    const counts = { heads: 0, ok: 0, pruned: 0, missing: 0, mismatch: 0, unsigned: 0 };
+    const counts = { heads: 0, ok: 0, pruned: 0, missing: 0, mismatch: 0, rolledBack: 0, unsigned: 0 };
     return { ...counts, problems: [], verdictsRead: true, away: null, ...stand.summary };
   },
 }));

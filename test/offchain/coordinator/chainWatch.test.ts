@@ -169,11 +169,11 @@ describe("what an RPC says once", () => {
     expect(complaints).toEqual([told]);
   });
 
-  it("of a rollback pauses the run, which this coordinator cannot carry out, and says so", async () => {
+  it("of a rollback pauses the run until it is carried out, and says so", async () => {
     Object.assign(said, { sequence: 5, back: 3 });
     await look();
     expect(await look()).toEqual(["PauseRequested"]);
-    expect(complaints).toEqual([expect.stringContaining("the run was rolled back to an earlier checkpoint")]);
+    expect(complaints).toEqual([expect.stringContaining("the run was rolled back to checkpoint 2")]);
     state["pausedBy"] = { chain: true };
     Object.assign(said, { sequence: 6 });
     for (let i = 0; i < 3; i++) expect(await look()).toEqual(["PauseRequested"]);

@@ -29,7 +29,7 @@ import type {
   RootRuling,
   SignedRoot,
 } from "../../../offchain/src/chain/index.ts";
-import { type BlobSource, deadlineOf, type RunChain } from "../../../offchain/src/run/index.ts";
+import { type BlobSource, deadlineOf, type RunChain, standingHeads } from "../../../offchain/src/run/index.ts";
 import { parseManifest } from "../../../offchain/src/storage/index.ts";
 import { contracts, distributors, modelContracts } from "../contracts.ts";
 
@@ -93,6 +93,10 @@ export interface FakeChain extends RunChain {
   changeParams(change: Partial<RunParams>): void;
   /** Forgets all heads above a sequence. */
   rewind(sequence: number): void;
+  /** Takes the run back to the checkpoint of so many rounds, as it stands. */
+  back(round: number): void;
+  /** A stranger posts a head with the poster's key. */
+  steal(): void;
 }
 
 export function createFakeChain(options: FakeChainOptions): FakeChain {
@@ -202,6 +206,14 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     landed: () => undefined,
     changeParams: (change) => void versions.push({ ...params(), ...change }),
     rewind: (sequence) => void heads.splice(sequence + 1),
+    back: (round) => {
+      const target = standingHeads(heads).find((head) => head.round === round)!;
+      link(heads.at(-1)!.head, round, versions.length, target.checkpointDigest, zeroHash);
+    },
+    steal: () => {
+      const { head, round } = heads.at(-1)!;
+      link(head, round + 1, 1, digestOfJson({ stolen: head }), zeroHash);
+    },
     chainId: 31_337,
     contracts,
     confirmations: 0,
@@ -333,7 +345,9 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
       present();
       if (time() < endOf(epoch)) throw new RetryableError("EPOCH_NOT_OVER", "The epoch is not over.");
       const after = chain.active?.epoch ?? 0;
-      const covered = heads.filter(({ anchoredAt }) => anchoredAt >= endOf(after) && anchoredAt < endOf(epoch));
+      const covered = standingHeads(heads).filter(
+        ({ anchoredAt }) => anchoredAt >= endOf(after) && anchoredAt < endOf(epoch),
+      );
       const rewards = await rewardsOf(blobs, covered);
       if (!rewards) return { kind: "nothing", reason: "Nobody has earned anything." };
       const { kind, index } = rewards;

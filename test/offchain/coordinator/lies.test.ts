@@ -2,7 +2,7 @@
 import { asDigest, digestOfJson, type Hex } from "@cotrain/sdk/protocol";
 import { afterEach, describe, expect, it } from "vitest";
 
-import { firstOpenRound } from "../../../offchain/src/coordinator/projections.ts";
+import { firstOpenRound } from "../../../offchain/src/coordinator/openRound.ts";
 import { violationsOf } from "../../../offchain/src/coordinator/machine/invariants.ts";
 import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
 import { refusalOf } from "../../../offchain/src/coordinator/machine/rules.ts";

@@ -13,6 +13,18 @@ describe("the state machine of a run", () => {
     expect(simulate(seed, ACTIONS).state.phase).toBe("Finished");
   });
 
+  it("keeps them where the run is taken back again and again", { timeout: SEEDS * 1_000 }, () => {
+    const total = { rollbacks: 0, lost: 0, followed: 0 };
+    for (let seed = 1; seed <= SEEDS / 4; seed++) {
+      const { log, state } = simulate(`back/${seed}`, ACTIONS, true);
+      const backs = log.flatMap((event) => (event.type === "RolledBack" ? [event] : []));
+      total.rollbacks += state.rollbacks ?? 0;
+      total.lost += backs.filter(({ undoing }) => undoing !== null).length;
+      total.followed += backs.filter(({ undoing }) => undoing === null).length;
+    }
+    expect(Object.entries(total).filter(([, count]) => count <= SEEDS / 16)).toEqual([]);
+  });
+
   it(
     `keeps its invariants, replays and goes on, whatever ${SEEDS} seeds bring`,
     () => {

@@ -27,6 +27,7 @@ import { refusalOf } from "../../../offchain/src/coordinator/machine/rules.ts";
 import { type RunState, settledForAll, type Work } from "../../../offchain/src/coordinator/machine/state.ts";
 import { params } from "./harness.ts";
 import { build, elements, facts, fragmentOf, receiptFor, registry, runId, START } from "./simulated.ts";
+import { createHolders } from "./simulationRollback.ts";
 import {
   addressOf,
   type ChainHead,
@@ -50,7 +51,7 @@ export interface SimulationResult {
   readonly disputes: number;
 }
 
-export function simulate(seed: string | number, actions: number): SimulationResult {
+export function simulate(seed: string | number, actions: number, goesBack = false): SimulationResult {
   const random: Random = createRandom(`coordinator/${seed}`);
   const chance = (share: number): boolean => random.float() < share;
   let now = START;
@@ -106,6 +107,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
     epochEnd: endOf(1),
     secret: digestOfJson({ secret: -1, seed }),
   };
+  const holders = createHolders(seed, created.checkpoint);
   const log: RunEvent[] = [created];
   let state = step(null, created).state;
   let snapshot: { state: string; seq: number } | undefined;
@@ -131,6 +133,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
     state = step(state, stamped).state;
     if (stamped.type !== "ClockStepped")
       expect(state.at, `seed ${seed}: time does not fall`).toBeGreaterThanOrEqual(before.at);
+    holders.note(stamped, before, state);
     const violations = violationsOf(state, before);
     if (violations.length > 0) expect.fail(`seed ${seed}, event ${log.length} ${event.type}: ${violations.join("; ")}`);
     expect(settledForAll(state), `seed ${seed}: no lie covers heads`).toBeLessThanOrEqual(everActive);
@@ -458,7 +461,7 @@ export function simulate(seed: string | number, actions: number): SimulationResu
   function rewind(): void {
     const lost = random.below(Math.min(3, heads.length));
     // As deep as the journal goes, which is deeper than a development chain forgets.
-    const oldest = state.heads[0]!.sequence;
+    const oldest = Math.max(state.heads[0]!.sequence, holders.deepest);
     heads = heads.filter(({ sequence }) => sequence <= Math.max(oldest, heads.length - 1 - lost));
     if (pendingRoot && chance(0.5)) {
       pendingRoot = undefined;
@@ -516,6 +519,8 @@ export function simulate(seed: string | number, actions: number): SimulationResu
   }
 
   function act(faults: boolean): void {
+    const back = faults && goesBack ? holders.decide(state, heads, seconds()) : undefined;
+    if (back && offer(back)) heads.push(...back.given.map((head) => ({ ...head, anchoredAt: seconds() })));
     const outstanding = state.current ? outstandingOf(state.current) : [];
     const dice = random.float();
     if (dice < 0.3) now += random.below(faults ? 4_000 : 1_500);

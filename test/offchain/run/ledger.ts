@@ -47,6 +47,8 @@ interface LedgerHead {
   readonly run?: number;
   readonly anchoredAt: number;
   readonly paramsVersion?: number;
+  /** The one after the head before unless said: lower for a rollback. */
+  readonly round?: number;
   readonly receipts: readonly {
     readonly account: Address;
     readonly tokens: bigint;
@@ -175,7 +177,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
         }),
       },
     },
-    add: ({ run = 0, anchoredAt, paramsVersion = 1, receipts }) => {
+    add: ({ run = 0, anchoredAt, paramsVersion = 1, receipts, ...said }) => {
       const runId = runs[run]!;
       const before = ledger.heads.filter((head) => head.runId === runId);
       const sequence = before.length;
@@ -185,7 +187,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
         head: asHead(hash(`head-${name}`)),
         parentHead: before.at(-1)?.head ?? zeroHash,
         sequence,
-        round: sequence,
+        round: said.round ?? (before.at(-1)?.round ?? -1) + 1,
         paramsVersion,
         checkpointDigest: asDigest(hash(`checkpoint-${name}`)),
         receiptsRoot: hash(`root-${name}`),
@@ -209,10 +211,8 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
       ledger.now = Math.max(ledger.now, anchoredAt);
       return head;
     },
-    activate: ({ manifest, rewards, inputs, attestation }) => {
-      publish(manifest);
-      publish(inputs);
-      publish(rewards);
+    activate: ({ manifest, rewards, inputs, verdicts, attestation }) => {
+      for (const document of [manifest, inputs, verdicts, rewards]) publish(document);
       const { root, total, setVersion } = attestation;
       const epoch = Number(attestation.toEpoch);
       const view = { index: Number(attestation.index), root, total, epoch };

@@ -108,6 +108,8 @@ export interface CoordinatorDouble {
   reissue(): void;
   /** Closes the open round without the worker. */
   closeRound(): Promise<void>;
+  /** Takes the run back to the first checkpoint. */
+  back(): Promise<void>;
   /** From now on the run admits this build alone, by whose batch work is dealt. */
   admit(build: Build, digest: Digest): void;
   /** Forgets all sessions. */
@@ -446,6 +448,12 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
       if (current) assignments.push(current);
     },
     closeRound: () => closeRound(undefined),
+    back: async () => {
+      [round, globalStep, states, lastOutcome] = [0, 0, fixture.initial, null];
+      base = await checkpoint();
+      current = undefined;
+      wake();
+    },
     admit: (build, digest) => {
       admitted = { build, builds: [digest] };
     },

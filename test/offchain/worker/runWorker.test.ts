@@ -96,6 +96,33 @@ describe("rounds", () => {
     expect(of("outcome").some(({ outcome }) => outcome === outcomeCode.nonFinite)).toBe(true);
   });
 
+  test("the residual and the optimizer's state begin anew where the run was taken back", async () => {
+    await start({ rounds: 9 });
+    w.double.faults.dismissAfter = 4;
+    let isBack = false;
+    // The second receipt's round is lost with the first.
+    w.double.faults.beforeReply = async () => {
+      if (isBack || w.double.receipts.length < 2) return;
+      isBack = true;
+      await w.double.back();
+    };
+    await run();
+    expect(of("assigned").map(({ round, residual }) => [round, residual])).toEqual([
+      [0, "none"],
+      [1, "advanced"],
+      [0, "reset"],
+      [1, "advanced"],
+    ]);
+    expect(w.trainer.resets).toBe(1);
+    const starts = w.trainer.residuals.filter((_, i) => i % 2 === 0);
+    expect(starts.map((residual) => residual.every((part) => part.every((value) => value === 0)))).toEqual([
+      true,
+      false,
+      true,
+      false,
+    ]);
+  });
+
   test("heartbeats go on while it trains and tell how far it is", async () => {
     w.trainer.pace = 300;
     await start();

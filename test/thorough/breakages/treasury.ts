@@ -1,4 +1,4 @@
-/** Defences of what holders decide about the treasury, founders' shares and rollbacks. */
+/** Defences of what holders decide about the treasury and founders' shares. */
 import type { Breakage } from "./breakage.ts";
 
 export const treasury: readonly Breakage[] = [
@@ -50,19 +50,5 @@ export const treasury: readonly Breakage[] = [
     text: "if (Number(kind) !== rewardKind.treasury) return undefined;",
     instead: "if (Number(kind) !== 0) return undefined;",
     tests: ["test/offchain/cli/budget.test.ts"],
-  },
-  {
-    name: "holders are asked to go back to a checkpoint that was rolled back",
-    file: "offchain/src/run/standingHeads.ts",
-    text: "standing.at(-1)!.round >= head.round",
-    instead: "standing.at(-1)!.round < 0",
-    tests: ["test/offchain/cli/checkpointRollback.test.ts"],
-  },
-  {
-    name: "a coordinator goes on from a head that was rolled back",
-    file: "offchain/src/coordinator/chainWatch.ts",
-    text: "if (sequence > round)",
-    instead: "if (sequence < round)",
-    tests: ["test/offchain/coordinator/chainWatch.test.ts"],
   },
 ];

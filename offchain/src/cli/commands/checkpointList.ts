@@ -1,10 +1,12 @@
 import { createCoordinatorClient, findRun } from "@cotrain/sdk/protocol";
 
-import { openReader } from "../../chain/index.ts";
+import { openReader, type PostedHead } from "../../chain/index.ts";
 import { defineCommand } from "../command.ts";
 import {
+  isRollback,
   openLocalRun,
   requireRun,
+  rolledBackHeads,
   withChain,
   coordinatorOption,
   runOption,
@@ -18,7 +20,27 @@ export interface Listed {
   readonly digest: string;
   readonly transaction: string | null;
   readonly block: number | null;
+  /** The run went back behind it. Absent of others. */
+  readonly rolledBack?: true;
+  /** It took the run back to this checkpoint. Absent of others. */
+  readonly rollback?: true;
 }
+
+/** Heads as the chain has them, those that stand no more among them. */
+export function listedOf(heads: readonly PostedHead[]): Listed[] {
+  const rolledBack = rolledBackHeads(heads);
+  return heads.map((head, i) => ({
+    round: head.round,
+    digest: head.checkpointDigest,
+    transaction: head.transaction,
+    block: head.block,
+    ...(rolledBack.has(head) && { rolledBack: true as const }),
+    ...(isRollback(head, heads[i - 1]) && { rollback: true as const }),
+  }));
+}
+
+const nameOf = ({ round, rolledBack, rollback }: Listed): string =>
+  `${rollback ? "back to " : ""}${round}${rolledBack ? " (rolled back)" : ""}`;
 
 /** What the chain says of this directory's run. */
 async function ofState(state: string, named: string | undefined): Promise<Listed[]> {
@@ -26,13 +48,7 @@ async function ofState(state: string, named: string | undefined): Promise<Listed
   requireRun(run, named);
   return withChain(run, async ({ url, chainId }) => {
     const reader = await openReader(readerOptions(url, chainId, run.deployment));
-    const heads = await reader.headsSince(run.runId, 0);
-    return heads.map(({ round, checkpointDigest: digest, transaction, block }) => ({
-      round,
-      digest,
-      transaction,
-      block,
-    }));
+    return listedOf(await reader.headsSince(run.runId, 0));
   });
 }
 
@@ -45,16 +61,11 @@ async function ofCoordinator(url: string, named: string | undefined): Promise<Li
 /** A row each; where a terminal has no room for it, each hash has a line of its own. */
 export function listedLines(list: readonly Listed[], columns: number): string[] {
   const blockOf = ({ block }: Listed): string => (block === null ? "–" : String(block));
-  const rows = list.map((each) => [
-    String(each.round),
-    each.transaction ?? "not anchored yet",
-    blockOf(each),
-    each.digest,
-  ]);
+  const rows = list.map((each) => [nameOf(each), each.transaction ?? "not anchored yet", blockOf(each), each.digest]);
   const lines = table([["checkpoint", "transaction", "block", "digest"], ...rows], [0, 2]);
   if (lines.every((line) => line.length <= columns)) return lines;
   return list.flatMap((each) => [
-    `checkpoint ${each.round}, block ${blockOf(each)}`,
+    `checkpoint ${nameOf(each)}, block ${blockOf(each)}`,
     `  transaction ${each.transaction ?? "not anchored yet"}`,
     `  digest      ${each.digest}`,
   ]);
@@ -64,6 +75,9 @@ export function listedLines(list: readonly Listed[], columns: number): string[] 
 export const checkpointListCommand = defineCommand({
   name: "checkpoint list",
   summary: "every checkpoint with its transaction, block and digest",
+  notes: [
+    "The chain keeps what the run went back behind, and so does this list for a run of this directory; a coordinator tells what stands.",
+  ],
   options: { state: stateOption, coordinator: coordinatorOption, run: runOption },
   examples: [
     ["npx cotrain checkpoint list", "the run of this directory, as its chain has it"],

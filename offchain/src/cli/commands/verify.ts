@@ -28,6 +28,8 @@ import {
   readerOptions,
   requireNamedDeployment,
   patientBlobs,
+  rolledBackHeads,
+  standingHeads,
   type ChainFacts,
   shownContracts,
 } from "../../run/index.ts";
@@ -36,10 +38,12 @@ import { defineCommand } from "../command.ts";
 import { type ImportedModel, openImportedModel, requireModelRun } from "../model.ts";
 import { columnsOf, type Output, table } from "../output.ts";
 
-const marks = { ok: "ok    ", pruned: "pruned", missing: "FAIL  ", mismatch: "FAIL  " } as const;
+const marks = { ok: "ok    ", pruned: "pruned", missing: "FAIL  ", mismatch: "FAIL  ", rolledBack: "undone" } as const;
 
 function linesOf(report: HeadReport): string[] {
   const { condition, round, sequence, receipts, bytes } = report;
+  if (condition === "rolledBack")
+    return [`${marks[condition]} checkpoint ${round}, link ${sequence}: the run went back behind it`];
   const shards = condition === "pruned" ? "; its shards are not kept any more" : "";
   const signed = report.signed ? "" : " (not covered by a signed epoch)";
   const part = report.complete ? "" : ", the rest not looked at";
@@ -50,8 +54,10 @@ function linesOf(report: HeadReport): string[] {
 const nothingWrong = ({ missing, mismatch, problems }: VerifySummary): boolean =>
   missing === 0 && mismatch === 0 && problems.length === 0;
 
-function linesOfSummary({ heads, ok, pruned, missing, mismatch, unsigned, problems }: VerifySummary): string[] {
-  const counts = `${countOf(heads, "checkpoint")}: ${ok} ok, ${pruned} pruned, ${missing} missing, ${mismatch} wrong; ${unsigned} not in a signed epoch`;
+function linesOfSummary(summary: VerifySummary): string[] {
+  const { heads, ok, pruned, missing, mismatch, rolledBack, unsigned, problems } = summary;
+  const undone = rolledBack === 0 ? "" : `, ${rolledBack} rolled back`;
+  const counts = `${countOf(heads, "checkpoint")}: ${ok} ok, ${pruned} pruned, ${missing} missing, ${mismatch} wrong${undone}; ${unsigned} not in a signed epoch`;
   return [...problems.map((problem) => `FAIL   ${problem}`), ...wrap(counts, columnsOf(process.stdout))];
 }
 
@@ -169,8 +175,10 @@ export function anchorOf<H extends Seen>(
   checkpoint: string,
   round: number,
 ): { readonly head: H | undefined; readonly problems: string[] } {
-  const head = heads.find((each) => each.checkpointDigest === checkpoint && each.round === round);
+  const isIts = (each: Seen): boolean => each.checkpointDigest === checkpoint && each.round === round;
+  const head = standingHeads(heads).find(isIts) ?? heads.find(isIts);
   if (!head) return { head, problems: ["Its checkpoint is not anchored in the run."] };
+  if (rolledBackHeads(heads).has(head)) return { head, problems: ["The run went back behind its checkpoint."] };
   return { head, problems: (head.problems ?? []).map((problem) => `Its checkpoint is wrong: ${problem}`) };
 }
 
@@ -294,6 +302,7 @@ export const verifyCommand = defineCommand({
     "Checked of every checkpoint: its link in the hash chain, its manifest, its receipts and every signature on them, and every shard that is there.",
     "Shards of old checkpoints need not be kept: such a checkpoint is “pruned”, which is no failure.",
     "Those of checkpoint 0, of the newest and of what no signed epoch covers yet must be there, and so must every manifest and every file of receipts.",
+    "A checkpoint that holders rolled back is “undone”, and nothing but its link is looked at: the run goes on from an earlier one.",
     "A checkpoint that validators found not to hold, by the verdicts under the roots on-chain, is wrong, though the run goes on from it.",
     "Of an imported model all blobs are hashed and, with --rpc, its checkpoint, definition and programs are looked up in the contracts.",
     "Whether validators rejected that checkpoint stands in documents that the coordinator serves: with --coordinator its run is walked besides.",

@@ -11,6 +11,7 @@ import {
   type LocalRun,
   readerOptions,
   readKeptLoss,
+  standingHeads,
   withChain,
 } from "../../run/index.ts";
 import { readStateFile } from "../../service/index.ts";
@@ -20,7 +21,15 @@ import { columnsOf, factTable } from "../output.ts";
 import type { PutAside } from "../putAside.ts";
 import { rejectedOf } from "../rejected.ts";
 import { Summary } from "../up/summary.ts";
-import { type Checkpoint, checkpointLines, decidedRows, heldOutText, listCommand, putAsideLines } from "./lines.ts";
+import {
+  anchoredText,
+  type Checkpoint,
+  checkpointLines,
+  decidedRows,
+  heldOutText,
+  listCommand,
+  putAsideLines,
+} from "./lines.ts";
 
 const checkpointOf = ({ round, checkpointDigest, transaction, block }: PostedHead): Checkpoint => ({
   round,
@@ -97,7 +106,7 @@ async function readAtRest(run: LocalRun, connection: ChainConnection) {
     chainFacts(client, { chainId, rpcUrl: url, addresses, modelId: run.modelId }),
     rejectedOf(reader, run.blobs, run.runId),
   ]);
-  const checkpoints = heads.map(checkpointOf);
+  const checkpoints = standingHeads(heads).map(checkpointOf);
   const tokens = await tokensOf(run, checkpoints.at(-1)?.digest);
   const status = Object.entries(runStatus).find(([, code]) => code === record.status)?.[0] ?? "unknown";
   const activeEpoch = active?.epoch ?? null;
@@ -167,7 +176,7 @@ function restingLines(
     ["round", `${head.round} completed`],
     ...decidedRows(versions.nextParamsVersion, roundNumber(head.round)),
     ...(newest === undefined ? [] : [["checkpoint", `${newest.round}, ${newest.digest}`] as [string, string]]),
-    ["anchored", `checkpoint ${head.round}, link ${head.sequence}`],
+    ["anchored", anchoredText(head)],
     ["head", head.head],
     ["rewards active through epoch", String(activeEpoch ?? "none")],
     ...(tokens === undefined ? [] : [["tokens", formatCount(BigInt(tokens))] as [string, string]]),

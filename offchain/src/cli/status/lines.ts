@@ -57,3 +57,7 @@ export const heldOutText = (newest: Loss, of: string, untrained: Loss | null | u
       return index === 0 ? `${figure} (${of})` : `at the start ${figure}`;
     })
     .join("; ");
+
+/** Where the chain has the newest head. Links outnumber rounds where the run was taken back. */
+export const anchoredText = ({ round, sequence }: { readonly round: number; readonly sequence: number }): string =>
+  `checkpoint ${round}, link ${sequence}${sequence > round ? "; the run was rolled back on its way there" : ""}`;

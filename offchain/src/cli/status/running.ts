@@ -44,6 +44,7 @@ import { isActive, liveSpeed } from "../up/screen.ts";
 import { trafficLines } from "../up/traffic.ts";
 import { allWork, leftWork } from "../work.ts";
 import {
+  anchoredText,
   type Checkpoint,
   checkpointLines,
   decidedRows,
@@ -106,7 +107,7 @@ export function viewLines(run: RunningRun, columns: number): string[] {
     ...measuringRows("gate audits took", run.auditing ?? {}),
     ...togetherRow([run.measuring ?? {}, run.auditing ?? {}]),
     ["checkpoint", `${view.checkpoint.round}, ${view.checkpoint.digest}`],
-    ["anchored", view.anchored ? `checkpoint ${view.anchored.round}, link ${view.anchored.sequence}` : "nothing yet"],
+    ["anchored", view.anchored ? anchoredText(view.anchored) : "nothing yet"],
     ...(dear === undefined ? [] : [["", dear] as [string, string]]),
     ["moved", moved],
     ...baselines.map((line): [string, string] => ["", line]),

@@ -284,7 +284,7 @@ async function unpaidIn(
   rewards: ActiveRewards | undefined,
 ) {
   const { works, rest } = (await rewards?.unpaid()) ?? { works: [], rest: "none" };
-  const last = first.round > 0 && (await reader.headsSince(runId, 0)).find(({ round }) => round === first.round);
+  const last = first.round > 0 && (await reader.headsSince(runId, 0)).findLast(({ round }) => round === first.round);
   const before = last ? await reader.epochOf(modelId, last.anchoredAt) : 0;
   const own = works.filter(({ epoch, round }) => (round === null ? epoch > before : round > first.round));
   return { works: own, earlier: own.length < works.length || rest === "beyond" };

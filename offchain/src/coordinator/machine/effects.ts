@@ -151,6 +151,9 @@ export interface EffectFailed extends Timed {
   readonly retryable: boolean;
 }
 
+/** How often the run was rolled back, in which a round comes again; empty for never. */
+type Again = [] | [rollbacks: number];
+
 /** By kind: which one of the kind it is (its key is made of that), what its function is told, and the event that results. */
 interface Kinds {
   setTimer: {
@@ -163,16 +166,24 @@ interface Kinds {
     gives: TimerFired;
   };
   /** Norms, copies and clip factors of the closing round's payloads. */
-  screenRound: { of: [round: number, pass: number]; tells: { readonly round: number }; gives: RoundScreened };
+  screenRound: {
+    of: [round: number, pass: number, ...again: Again];
+    tells: { readonly round: number };
+    gives: RoundScreened;
+  };
   /** Aggregate and outer step of one fragment of the closing round. */
   reduceSync: {
-    of: [round: number, fragment: number, pass: number];
+    of: [round: number, fragment: number, pass: number, ...again: Again];
     tells: { readonly round: number; readonly fragment: number };
     gives: SyncReduced;
   };
   /** Held-out loss of the aggregate against that of the base. */
-  gateRound: { of: [round: number, pass: number]; tells: { readonly round: number }; gives: RoundGated };
-  storeCheckpoint: { of: [round: number]; tells: { readonly round: number }; gives: CheckpointStored };
+  gateRound: {
+    of: [round: number, pass: number, ...again: Again];
+    tells: { readonly round: number };
+    gives: RoundGated;
+  };
+  storeCheckpoint: { of: [round: number, ...again: Again]; tells: { readonly round: number }; gives: CheckpointStored };
   anchorHead: { of: [sequence: number, reverts: number]; tells: { readonly sequence: number }; gives: HeadAnchored };
   computeEpoch: {
     of: [epoch: number, pass: number];

@@ -8,6 +8,7 @@ import type {
   HeadHash,
   Hex,
   PayloadHeader,
+  PositionRange,
   SignedVerdict,
   WireRunParams,
   WireStruct,
@@ -15,7 +16,7 @@ import type {
 
 import type { Anchor, EffectFailed, EffectResult, Timed } from "./effects.ts";
 import type { StateDraft } from "./pending.ts";
-import type { Checkpoint, RunFacts } from "./state.ts";
+import type { Checkpoint, HeadEntry, RunFacts } from "./state.ts";
 
 export interface RunCreated extends Timed {
   readonly type: "RunCreated";
@@ -102,6 +103,41 @@ export interface HeadReverted extends Timed {
   readonly sequence: number;
 }
 
+/** A head of the chain that was not made here. */
+export interface GivenHead extends Pick<
+  HeadEntry,
+  "sequence" | "round" | "parentHead" | "head" | "paramsVersion" | "checkpoint" | "receiptsRoot"
+> {
+  readonly anchor: Anchor;
+  /** Chain seconds at which the anchor's epoch ends. */
+  readonly epochEnd: number;
+}
+
+/** What becomes of the rounds that are lost. */
+export interface Undoing {
+  /** From which the run goes on. */
+  readonly checkpoint: Checkpoint;
+  /** What they were trained on, apart from each other. */
+  readonly positions: readonly PositionRange[];
+  /** Tokens that count no more, by worker. */
+  readonly tokens: Readonly<Record<Address, number>>;
+  /** Digests of the ScreeningFiles of the rounds that stand, newest first. */
+  readonly screenings: readonly Digest[];
+  /** Of the next round, see `RunState.secret`. */
+  readonly secret: Hex;
+}
+
+/** The run was taken back to an earlier checkpoint. */
+export interface RolledBack extends Timed {
+  readonly type: "RolledBack";
+  /** The journal's newest head when this was made. */
+  readonly newest: HeadHash;
+  /** The chain's heads behind the last that the journal has of it; the rollback is the last. */
+  readonly given: readonly GivenHead[];
+  /** Null where no round of the journal is lost. */
+  readonly undoing: Undoing | null;
+}
+
 interface ParamsChanged extends Timed {
   readonly type: "ParamsChanged";
   readonly version: number;
@@ -163,6 +199,7 @@ export type RunEvent =
   | FragmentAccepted
   | ReceiptAccepted
   | HeadReverted
+  | RolledBack
   | ParamsChanged
   | VerdictAccepted
   | AttestationAccepted

@@ -36,7 +36,7 @@ export function heldOutOf(state: Pick<RunState, "heads" | "verdicts">, which: "f
     if ((ofHead.get(validator)?.sequences ?? 0) >= sequences) continue;
     ofHead.set(validator, { validator, microBitsPerByte: Number(verdict.value), sequences });
   }
-  const measured = state.heads.filter(({ head }) => byHead.has(head));
+  const measured = state.heads.filter(({ head, rolledBack }) => byHead.has(head) && !rolledBack);
   const entry = which === "first" ? measured[0] : measured.at(-1);
   const found = entry && middleOf(entry.head, [...(byHead.get(entry.head)?.values() ?? [])]);
   return entry && found

@@ -74,9 +74,13 @@ function claimTogether(claim: Assert, state: RunState): void {
 
 /** From one state to the next. */
 function claimProgress(claim: Assert, state: RunState, before: RunState): void {
-  claim(state.round === before.round || state.round === before.round + 1, "rounds go up by one");
+  const wentBack = state.rollbacks !== before.rollbacks;
+  claim(
+    state.round === before.round || state.round === before.round + 1 || (wentBack && state.round < before.round),
+    "rounds go up by one, and back by a rollback alone",
+  );
   const trained = state.checkpoint.tokens - before.checkpoint.tokens;
-  claim(trained >= 0, "trained tokens do not fall");
+  claim(trained >= 0 || wentBack, "trained tokens do not fall");
   claim(countedOf(state) - countedOf(before) === trained, "the workers' tokens add up to the checkpoint's");
   claim(
     state.settledEpoch >= before.settledEpoch || state.reverts > before.reverts,
@@ -87,7 +91,8 @@ function claimProgress(claim: Assert, state: RunState, before: RunState): void {
     !closed || state.finished || receiptsOf(state.current).length >= Math.max(1, state.current.params.minWorkers),
     "a round closes with enough receipts",
   );
-  const lost = before.current && state.round === before.round ? receiptsOf(before.current) : [];
+  const stays = state.round === before.round && !wentBack;
+  const lost = before.current && stays ? receiptsOf(before.current) : [];
   claim(
     lost.every(
       ({ receipt }) => state.current?.work[receipt!.receipt.worker]?.receipt?.receiptHash === receipt!.receiptHash,
@@ -194,7 +199,8 @@ function claimHeads(claim: Assert, state: RunState): void {
     const previous = heads[i - 1];
     if (!previous) continue;
     claim(entry.sequence === previous.sequence + 1 && entry.parentHead === previous.head, "heads form a chain");
-    claim(entry.round === previous.round + 1, "heads go up by one round");
+    const isBack = entry.given === true && entry.round <= previous.round;
+    claim(entry.round === previous.round + 1 || isBack, "heads go up by one round, and back by a rollback alone");
     claim(previous.anchor !== null || entry.anchor === null, "heads are anchored in order");
   }
   const anchoring = pendingOf(state, "anchorHead");

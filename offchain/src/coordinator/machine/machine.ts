@@ -14,6 +14,7 @@ import type { Decisions, RunCreated, RunEvent, VerdictAccepted } from "./events.
 import { heldOutOf } from "./heldOut.ts";
 import { memberDecisions } from "./members.ts";
 import { endKey, type StateDraft } from "./pending.ts";
+import { rollbackDecisions } from "./rollback.ts";
 import { advance, roundDecisions } from "./rounds.ts";
 import { type RunState, storedVerdictKey } from "./state.ts";
 import { onTimerFired } from "./timers.ts";
@@ -113,6 +114,7 @@ const decisions: Decisions = {
   ...anchoringDecisions,
   ...epochDecisions,
   ...clockDecisions,
+  ...rollbackDecisions,
   RunCreated: () => {
     throw new InternalError("LOG_ORDER", "A run is created once.");
   },

@@ -104,8 +104,11 @@ function close(draft: StateDraft, round: RoundDraft): void {
   screen(draft, round);
 }
 
+/** A round that comes again after a rollback is another one. */
+const againOf = ({ rollbacks }: StateDraft): [] | [number] => (rollbacks === undefined ? [] : [rollbacks]);
+
 function screen(draft: StateDraft, round: RoundDraft): void {
-  issue(draft, "screenRound", [round.round, round.pass], { round: round.round });
+  issue(draft, "screenRound", [round.round, round.pass, ...againOf(draft)], { round: round.round });
 }
 
 function onRoundScreened(draft: StateDraft, event: RoundScreened): void {
@@ -121,7 +124,10 @@ function reduceAll(draft: StateDraft, round: RoundDraft): void {
     sync.status = "Closing";
     sync.shard = null;
     sync.outcomes = {};
-    issue(draft, "reduceSync", [round.round, fragment, round.pass], { round: round.round, fragment });
+    issue(draft, "reduceSync", [round.round, fragment, round.pass, ...againOf(draft)], {
+      round: round.round,
+      fragment,
+    });
   }
 }
 
@@ -184,7 +190,7 @@ function onSyncReduced(draft: StateDraft, event: SyncReduced): void {
     screenAgain(draft, round);
     return;
   }
-  issue(draft, "gateRound", [round.round, round.pass], { round: round.round });
+  issue(draft, "gateRound", [round.round, round.pass, ...againOf(draft)], { round: round.round });
 }
 
 /**
@@ -216,7 +222,7 @@ function onRoundGated(draft: StateDraft, event: RoundGated): void {
     return;
   }
   round.screening = event.screening;
-  issue(draft, "storeCheckpoint", [round.round], { round: round.round });
+  issue(draft, "storeCheckpoint", [round.round, ...againOf(draft)], { round: round.round });
 }
 
 /** 0, or why a payload was left out. */

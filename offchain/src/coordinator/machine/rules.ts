@@ -17,6 +17,7 @@ import type {
 } from "./events.ts";
 import { isCollecting } from "./dealing.ts";
 import { JOINS_KEPT, openPlaces, PLACE_ROUNDS } from "./members.ts";
+import { losesNothing } from "./rollback.ts";
 import { fragmentCount, type RunState, storedVerdictKey } from "./state.ts";
 
 export interface Refusal {
@@ -72,8 +73,18 @@ const rules: Rules = {
   },
   HeadReverted: ({ heads }, event) => {
     const entry = heads.find(({ head, sequence }) => head === event.head && sequence === event.sequence);
-    const later = heads.some(({ anchor, sequence }) => anchor !== null && sequence > event.sequence);
-    return entry?.anchor && later ? null : obsolete("the reorganisation");
+    const later = heads.filter(({ anchor, sequence }) => anchor !== null && sequence > event.sequence);
+    // What others posted is not posted again from here: it comes back by itself.
+    const isOwn = later.length > 0 && later.every(({ given }) => !given);
+    return entry?.anchor && isOwn ? null : obsolete("the reorganisation");
+  },
+  RolledBack: (state, { newest, given, undoing }) => {
+    const { heads } = state;
+    const parent = heads.find(({ sequence }) => sequence + 1 === given[0]?.sequence);
+    // What it takes back is noted first.
+    const isNoted = parent !== undefined && parent.anchor !== null && parent.head === given[0]?.parentHead;
+    const follows = heads.at(-1)?.head === newest && isNoted;
+    return follows && (undoing !== null || losesNothing(state, given)) ? null : obsolete("the rollback");
   },
   ParamsChanged: ({ nextParams, paramsVersion }, { version }) =>
     version > (nextParams?.version ?? paramsVersion) ? null : obsolete("these parameters"),

@@ -183,6 +183,10 @@ export interface HeadEntry {
   readonly anchor: Anchor | null;
   /** The chain had it and lost it again. */
   readonly reverted: boolean;
+  /** It was not made here: a rollback, or a head before one that the run went back behind. Absent of others. */
+  readonly given?: true;
+  /** The run went back behind it. Absent of others. */
+  readonly rolledBack?: true;
 }
 
 /** An epoch in which heads were anchored and that no active root covers yet. */
@@ -266,6 +270,8 @@ export interface RunState {
   readonly heads: readonly HeadEntry[];
   /** How often the chain went back, or a root failed; part of the keys of postings. */
   readonly reverts: number;
+  /** How often the run was taken back to an earlier checkpoint; absent for never. */
+  readonly rollbacks?: number;
   readonly openEpochs: Readonly<Record<number, OpenEpoch>>;
   /** Newest last, bounded. */
   readonly epochs: readonly EpochRecord[];

@@ -5,7 +5,7 @@
 import { epochAt, type ModelId, type RunId } from "@cotrain/sdk/protocol";
 
 import type { ChainReader, PostedHead } from "../../chain/index.ts";
-import { type BlobSource, verifyRun, WalkMemory } from "../../run/index.ts";
+import { type BlobSource, isRollback, rolledBackHeads, verifyRun, WalkMemory } from "../../run/index.ts";
 import type { Judge } from "./judge.ts";
 
 /** A head that does not hold, or of which something is not to be had. */
@@ -57,7 +57,12 @@ export function createHeadWatch(
       reader.activeRoot(modelId),
     ]);
     const isOpen = ({ anchoredAt }: PostedHead): boolean => epochAt(schedule, anchoredAt) > (active?.epoch ?? 0);
-    const open = heads.flatMap((head, i) => (i > 0 && isOpen(head) ? [{ head, parent: heads[i - 1]! }] : []));
+    const rolledBack = rolledBackHeads(heads);
+    const open = heads.flatMap((head, i) => {
+      const parent = heads[i - 1];
+      const led = parent !== undefined && !isRollback(head, parent) && !rolledBack.has(head);
+      return led && isOpen(head) ? [{ head, parent }] : [];
+    });
     const names = new Set<string>(open.map(({ head }) => head.head));
     for (const name of done) if (!names.has(name)) done.delete(name);
     return open.filter(({ head }) => !done.has(head.head));

@@ -1,0 +1,168 @@
+/** Holders take a run back to an earlier checkpoint: the coordinator goes on from there, and what it lost counts nowhere. */
+import type { Digest } from "@cotrain/sdk/protocol";
+import { afterEach, describe, expect, it } from "vitest";
+
+import { balanceOf } from "../../../offchain/src/data/index.ts";
+import { readManifest } from "../../../offchain/src/storage/index.ts";
+import { elapse, type Harness, type HarnessOptions, openPair, runId, type TestWorker, until } from "./harness.ts";
+import { createLogger } from "../../../offchain/src/service/index.ts";
+
+let harness: Harness | undefined;
+afterEach(async () => {
+  await harness?.close();
+  harness = undefined;
+});
+
+/** A run of so many rounds, each of them anchored. */
+async function trained(rounds: number, options?: HarnessOptions) {
+  const { harness: opened, workers } = await openPair(options);
+  harness = opened;
+  for (let round = 1; round <= rounds; round++) await anchorRound(opened, workers);
+  return { harness: opened, workers, chain: opened.chain };
+}
+
+const stateOf = ({ run }: Harness) => run.driver.state;
+
+/** The next round, and its head on-chain. */
+async function anchorRound(of: Harness, workers: readonly TestWorker[]): Promise<void> {
+  const { sequence } = of.chain.heads.at(-1)!;
+  for (const worker of workers) await worker.train();
+  await until(() => of.chain.heads.at(-1)!.sequence > sequence, "the posting");
+  await until(() => stateOf(of).heads.every(({ anchor }) => anchor !== null), "the anchor");
+}
+
+const wentBack = (of: Harness) =>
+  elapse(of, () => stateOf(of).rollbacks === 1 && stateOf(of).phase === "Training", "the rollback");
+const roundsOf = ({ chain }: Harness): number[] => chain.heads.map(({ round }) => round);
+
+/** What the tokens of the members add up to. */
+const counted = (of: Harness): number => Object.values(stateOf(of).totals).reduce((sum, tokens) => sum + tokens, 0);
+
+describe("a rollback", () => {
+  it.each([
+    ["that comes while a round is trained", false],
+    ["that came while the coordinator was down", true],
+  ])("%s is carried out", async (_, down) => {
+    const { harness: at, workers, chain } = await trained(3);
+    const [a, b] = workers;
+    const target = chain.heads[1]!;
+    const data = stateOf(at).ledger.consumed;
+    // Of the round under way one has delivered, the other not.
+    await a.train();
+    const late = b.prepare(await b.assigned());
+    await b.upload(late);
+    chain.back(1);
+    if (down) {
+      await at.restart();
+      for (const worker of workers) await worker.join();
+    }
+    await wentBack(at);
+
+    const state = stateOf(at);
+    expect(state).toMatchObject({
+      round: 1,
+      checkpoint: { round: 1, digest: target.checkpointDigest },
+      current: { round: 1, base: target.checkpointDigest },
+    });
+    expect(state.checkpoint.tokens).toBe(256);
+    expect(counted(at)).toBe(256);
+    expect(balanceOf(state.ledger).consumed).toBeLessThan(data);
+    expect(state.heads.filter(({ rolledBack }) => rolledBack).map(({ sequence }) => sequence)).toEqual([2, 3]);
+    // What was made for the round that is gone is not taken.
+    await expect(b.submit(late)).rejects.toMatchObject({ code: expect.stringMatching(/^STALE_/) });
+
+    for (let round = 2; round <= 3; round++) await anchorRound(at, workers);
+    expect(roundsOf(at)).toEqual([0, 1, 2, 3, 1, 2, 3]);
+    expect(counted(at)).toBe(stateOf(at).checkpoint.tokens);
+    const { checkpoints } = await at.client.checkpoints(runId);
+    expect(checkpoints.map(({ round, sequence }) => [round, sequence])).toEqual([
+      [0, 0],
+      [1, 1],
+      [2, 5],
+      [3, 6],
+    ]);
+    const manifest = await readManifest(at.blobs, chain.heads[5]!.checkpointDigest);
+    expect(manifest.parent).toBe(target.checkpointDigest);
+  });
+
+  it("gives the data of what was lost out again, and deletes the shards of its checkpoints", async () => {
+    const { harness: at, workers, chain } = await trained(2);
+    const shardsOf = async (digest: Digest) =>
+      (await readManifest(at.blobs, digest)).fragments.map(({ digest: d }) => d);
+    const [lost] = await shardsOf(chain.heads[2]!.checkpointDigest);
+    const [kept] = await shardsOf(chain.heads[1]!.checkpointDigest);
+    const { nextPosition } = stateOf(at).ledger;
+    chain.back(1);
+    await wentBack(at);
+    await elapse(at, async () => !(await at.blobs.has(lost as Digest)), "the deletion");
+    expect(await at.blobs.has(kept as Digest)).toBe(true);
+    await anchorRound(at, workers);
+    expect(stateOf(at).ledger.nextPosition).toBe(nextPosition);
+  });
+
+  it("of a stranger's head loses nothing: the rounds that were trained meanwhile follow behind it", async () => {
+    const { harness: at, workers, chain } = await trained(1);
+    chain.steal();
+    for (let round = 2; round <= 3; round++) {
+      for (const worker of workers) await worker.train();
+      await until(() => stateOf(at).round === round, "the round");
+    }
+    const own = stateOf(at)
+      .heads.slice(2)
+      .map(({ checkpoint }) => checkpoint);
+    expect(roundsOf(at)).toEqual([0, 1, 2]);
+    chain.back(1);
+    await elapse(at, () => stateOf(at).heads.every(({ anchor }) => anchor !== null), "the anchors");
+    expect(stateOf(at)).toMatchObject({ round: 3, rollbacks: 1 });
+    expect(roundsOf(at)).toEqual([0, 1, 2, 1, 2, 3]);
+    expect(chain.heads.slice(4).map(({ checkpointDigest }) => checkpointDigest)).toEqual(own);
+    await anchorRound(at, workers);
+    expect(roundsOf(at).at(-1)).toBe(4);
+  });
+
+  it("to a checkpoint whose shards are gone is told, and carried out once they are there", async () => {
+    const told: string[] = [];
+    const logger = createLogger({
+      component: "test",
+      level: "error",
+      destination: { write: (line) => void told.push(line) },
+    });
+    const { harness: at, chain } = await trained(2, { logger });
+    const { fragments } = await readManifest(at.blobs, chain.heads[1]!.checkpointDigest);
+    const digest = fragments[0]!.digest as Digest;
+    const bytes = await at.blobs.get(digest, 1 << 20);
+    await at.blobs.delete(digest);
+    chain.back(1);
+    await elapse(at, () => told.some((line) => line.includes("is not kept here any more")), "the complaint");
+    expect(stateOf(at)).toMatchObject({ pausedBy: { chain: true } });
+    expect(stateOf(at).rollbacks).toBeUndefined();
+    await at.blobs.put(bytes);
+    await wentBack(at);
+  });
+
+  it("is not believed of an RPC that tells of it once", async () => {
+    const { harness: at, workers, chain } = await trained(2);
+    chain.back(1);
+    const { head } = chain;
+    let asked = 0;
+    chain.head = async (run) => ((asked += 1), head(run));
+    await elapse(at, () => asked > 0, "a look");
+    chain.rewind(2);
+    for (let look = 0; look < 5; look++) await at.clock.advance(1_000);
+    await anchorRound(at, workers);
+    expect(stateOf(at).rollbacks).toBeUndefined();
+    expect(roundsOf(at)).toEqual([0, 1, 2, 3]);
+  });
+
+  it("is not posted again where the chain loses it, but waited for", async () => {
+    const { harness: at, workers, chain } = await trained(2);
+    chain.back(1);
+    await wentBack(at);
+    const back = chain.heads.at(-1)!;
+    chain.rewind(2);
+    for (let look = 0; look < 5; look++) await at.clock.advance(1_000);
+    expect(stateOf(at).heads.at(-1)).toMatchObject({ head: back.head, given: true });
+    chain.heads.push(back);
+    await anchorRound(at, workers);
+  });
+});

@@ -1,0 +1,225 @@
+/** A run that went back to an earlier checkpoint: what stands behind its heads, what is trained anew, what is paid and what is not. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import { type Digest, digestOfJson, headHash, type Hex, zeroHash } from "@cotrain/sdk/protocol";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import type { ChainReader, PostedHead } from "../../../offchain/src/chain/index.ts";
+import {
+  blobSourceOf,
+  computeEpoch,
+  createHeadDocumentsCache,
+  type EpochComputation,
+  type HeadReport,
+  pastScreenings,
+  readHeadDocuments,
+  verifyRun,
+  WalkMemory,
+} from "../../../offchain/src/run/index.ts";
+import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
+import { createInitial, createPublisher, fragments, params, poster, type Publisher } from "../chain/world.ts";
+import { accounts, contracts, createLedger, type Ledger, modelId, runs } from "./ledger.ts";
+
+const [runId] = runs;
+let directory: string;
+let publisher: Publisher;
+let initial: Awaited<ReturnType<typeof createInitial>>;
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), "cotrain-rollback-"));
+  const store = await openBlobStore(join(directory, "blobs"));
+  initial = await createInitial(store, runId);
+  publisher = createPublisher(store, { chainId: 31_337, contracts, runId }, initial);
+});
+afterAll(() => rm(directory, { recursive: true, force: true }));
+
+/** A chain in memory that takes whatever is posted. */
+function chainOf() {
+  const heads: PostedHead[] = [];
+  const post = (fields: { round: number; checkpointDigest: Digest; receiptsRoot: Hex; paramsVersion?: number }) => {
+    const { round, checkpointDigest, receiptsRoot, paramsVersion = 1 } = fields;
+    const parentHead = heads.at(-1)?.head ?? zeroHash;
+    const place = { runId, sequence: heads.length, round, paramsVersion, checkpointDigest, receiptsRoot, parentHead };
+    const head = headHash({
+      ...place,
+      chainId: 31_337n,
+      registry: contracts.checkpointRegistry,
+      sequence: BigInt(place.sequence),
+      round: BigInt(round),
+    });
+    const block = { block: 1, blockHash: zeroHash, logIndex: heads.length, transaction: zeroHash, anchoredAt: 1 };
+    heads.push({ ...place, ...block, head });
+    return heads.at(-1)!;
+  };
+  const reader = {
+    chainId: 31_337,
+    contracts,
+    postersOf: async () => [poster.address.toLowerCase()],
+    run: async () => ({ runId, fragments, definition: digestOfJson(initial.definition) }),
+    buildsOf: async () => [initial.build],
+    paramsOf: async () => params,
+    pendingRoot: async () => undefined,
+    activeRoot: async () => undefined,
+    wrongWires: async () => [],
+    rootsOf: async () => [],
+    headsSince: async () => [...heads],
+    head: async () => heads.at(-1)!,
+  } as unknown as ChainReader;
+  post({ round: 0, checkpointDigest: initial.digest, receiptsRoot: zeroHash });
+  /** A round whose workers were given data from this place on. */
+  const train = async (dataFrom: number) => post((await publisher.round({ dataFrom })).fields);
+  const back = (round: number, checkpointDigest: Digest) => {
+    publisher.back(round);
+    // A rollback is under the newest parameters, whatever the round was that led to its checkpoint.
+    return post({ round, checkpointDigest, receiptsRoot: zeroHash, paramsVersion: 2 });
+  };
+  return { heads, reader, post, train, back };
+}
+
+const blobs = () => blobSourceOf(publisher.store);
+type Chain = ReturnType<typeof chainOf>;
+
+/** Two rounds, of which the second is taken back, and two after it, the first with the data of the one that was. */
+async function wentBack(): Promise<Chain> {
+  const chain = chainOf();
+  publisher.back(0);
+  const first = await chain.train(1);
+  await chain.train(4);
+  chain.back(1, first.checkpointDigest);
+  await chain.train(4);
+  await chain.train(7);
+  return chain;
+}
+
+async function walked({ reader }: Chain, memory?: WalkMemory): Promise<HeadReport[]> {
+  const reports: HeadReport[] = [];
+  for await (const report of verifyRun({ reader, blobs: blobs() }, runId, memory)) reports.push(report);
+  return reports;
+}
+
+describe("a run that went back", () => {
+  it("holds for who walks it: what it went back behind is told, and the rest goes on from the checkpoint that stands", async () => {
+    const reports = await walked(await wentBack());
+    expect(reports.flatMap(({ problems }) => problems)).toEqual([]);
+    expect(reports.map(({ condition }) => condition)).toEqual(["ok", "ok", "rolledBack", "ok", "ok", "ok"]);
+    expect(reports.map(({ receipts }) => receipts > 0)).toEqual([false, true, false, false, true, true]);
+  });
+
+  it("is walked anew by who had got beyond the checkpoint that stands", async () => {
+    const chain = chainOf();
+    publisher.back(0);
+    const memory = new WalkMemory();
+    const first = await chain.train(1);
+    await chain.train(4);
+    await walked(chain, memory);
+    chain.back(1, first.checkpointDigest);
+    await chain.train(4);
+    expect((await walked(chain, memory)).flatMap(({ problems }) => problems)).toEqual([]);
+  });
+
+  it("is read head by head, whoever has the heads before or not", async () => {
+    const { reader, heads } = await wentBack();
+    const cache = createHeadDocumentsCache(reader);
+    for (const [i, head] of heads.entries())
+      await expect(cache.read(blobs(), head, heads[i - 1])).resolves.toBeDefined();
+    expect(await cache.read(blobs(), heads[3]!, heads[2])).toMatchObject({ file: null, leaves: [], target: heads[1] });
+  });
+
+  it("is not trained on data again that the rounds before it had", async () => {
+    const chain = chainOf();
+    publisher.back(0);
+    const first = await chain.train(1);
+    await chain.train(4);
+    chain.back(1, first.checkpointDigest);
+    await chain.train(1);
+    expect((await walked(chain)).map(({ problems }) => problems.join())).toEqual([
+      "",
+      "",
+      "",
+      "",
+      expect.stringContaining("was given data that an earlier round had"),
+    ]);
+  });
+
+  it("does not go back to a checkpoint that it does not have", async () => {
+    const chain = chainOf();
+    publisher.back(0);
+    await chain.train(1);
+    const second = await chain.train(4);
+    chain.back(1, second.checkpointDigest);
+    const reading = readHeadDocuments(chain.reader, blobs(), chain.heads[3]!, chain.heads[2]);
+    await expect(reading).rejects.toMatchObject({ code: "DOCUMENT_MANIFEST" });
+    chain.back(0, initial.digest);
+    chain.post({ round: 0, checkpointDigest: initial.digest, receiptsRoot: zeroHash });
+    // What the run went back behind is nothing to go back to, but a checkpoint may be gone back to twice.
+    const again = readHeadDocuments(chain.reader, blobs(), chain.heads[5]!, chain.heads[4]);
+    await expect(again).resolves.toMatchObject({ target: chain.heads[0] });
+  });
+
+  it("is judged by the rounds that stand", async () => {
+    const { heads } = await wentBack();
+    const read: number[] = [];
+    await pastScreenings(async ({ sequence }) => (read.push(sequence), {} as never), heads.slice(0, 5), 8);
+    expect(read).toEqual([4, 1]);
+  });
+});
+
+const [a, b] = accounts;
+async function compute(ledger: Ledger, epoch: number): Promise<EpochComputation | string> {
+  const result = await computeEpoch(ledger.modules, { modelId, epoch, verdicts: [] });
+  return result.kind === "nothing" ? result.reason : result.computation;
+}
+const earned = (found: EpochComputation | string) =>
+  typeof found === "string" ? found : found.rewards.leaves.map(({ account, amount }) => [account, Number(amount)]);
+
+const work = (account: (typeof accounts)[number], receiptHash?: Hex) => ({
+  receipts: [{ account, tokens: 1n, ...(receiptHash && { receiptHash }) }],
+});
+const receipt = digestOfJson("receipt");
+
+describe("work of a round that was rolled back", () => {
+  it("earns nothing, and the work that takes its place does, by whichever root covers them", async () => {
+    const ledger = createLedger();
+    ledger.add({ anchoredAt: 1_001, receipts: [] });
+    ledger.add({ anchoredAt: 1_002, ...work(a) });
+    ledger.add({ anchoredAt: 1_003, ...work(b) });
+    ledger.add({ anchoredAt: 1_004, round: 1, receipts: [] });
+    ledger.now = 1_016;
+    const found = await compute(ledger, 1);
+    expect(earned(found)).toEqual([[a, 1_000]]);
+    // What is signed still says through which head.
+    expect(found).toMatchObject({ manifest: { head: ledger.heads[3]!.head } });
+
+    // Of a later epoch, too; by the block that signers name.
+    ledger.add({ anchoredAt: 1_020, ...work(b, receipt) });
+    ledger.add({ anchoredAt: 1_021, round: 0, receipts: [] });
+    ledger.add({ anchoredAt: 1_022, ...work(b, receipt) });
+    ledger.now = 1_032;
+    expect(earned(await compute(ledger, 2))).toEqual([[b, 1_000]]);
+    expect(earned(await compute(ledger, 1))).toEqual("Nobody earned anything in the epochs 1 to 1.");
+    const block = { number: 1_016, hash: ledger.blockHash(1_016)! };
+    const before = await computeEpoch(ledger.modules, { modelId, epoch: 1, verdicts: [], block });
+    expect(before).toMatchObject({ computation: { rewards: { leaves: [{ account: a }] } } });
+  });
+
+  it("stays paid where a root that is active paid it, and is paid no second time", async () => {
+    const ledger = createLedger();
+    ledger.add({ anchoredAt: 1_001, receipts: [] });
+    ledger.add({ anchoredAt: 1_002, ...work(a, receipt) });
+    ledger.now = 1_016;
+    ledger.activate((await compute(ledger, 1)) as EpochComputation);
+    ledger.add({ anchoredAt: 1_017, round: 0, receipts: [] });
+    ledger.add({ anchoredAt: 1_018, ...work(b) });
+    ledger.now = 1_032;
+    expect(earned(await compute(ledger, 2))).toEqual([[b, 1_000]]);
+
+    ledger.heads.pop();
+    ledger.add({ anchoredAt: 1_018, ...work(a, receipt) });
+    await expect(compute(ledger, 2)).rejects.toMatchObject({
+      code: "DOCUMENT_RECEIPT",
+      message: expect.stringContaining("was paid before the run went back behind it"),
+    });
+  });
+});
