@@ -2,7 +2,7 @@
 import type files from "node:fs/promises";
 import { mkdtemp, readFile, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
@@ -12,8 +12,9 @@ import { writeFileDurable, writeFileOnce } from "../../../offchain/src/base/node
 const refused = vi.hoisted(() => ({
   link: undefined as string | undefined,
   directory: undefined as string | undefined,
-  /** Comes before a lock is taken. */
+  /** Comes before a lock is taken, and once somebody who has it has looked at a file. */
   atLock: undefined as (() => Promise<void>) | undefined,
+  locked: undefined as (() => Promise<void>) | undefined,
   unless: async <T>(code: string | undefined, work: () => Promise<T>): Promise<T> => {
     if (code !== undefined) throw Object.assign(new Error(code), { code });
     return work();
@@ -24,6 +25,15 @@ vi.mock("node:fs/promises", async (original) => {
   const real = await original<typeof files>();
   return {
     ...real,
+    lstat: async (path: string) => {
+      const found = await real.lstat(path);
+      const { locked } = refused;
+      if (locked && (await real.readdir(dirname(path))).includes(`${basename(path)}.making`)) {
+        refused.locked = undefined;
+        await locked();
+      }
+      return found;
+    },
     link: (from: string, to: string) => refused.unless(refused.link, () => real.link(from, to)),
     open: async (path: string, flags: string, mode?: number) => {
       if (path.endsWith(".making")) await refused.atLock?.();
@@ -37,7 +47,7 @@ let file: string;
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), "cotrain-durable-"));
   file = join(directory, "file");
-  Object.assign(refused, { link: undefined, directory: undefined, atLock: undefined });
+  Object.assign(refused, { link: undefined, directory: undefined, atLock: undefined, locked: undefined });
 });
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
@@ -73,13 +83,13 @@ test("what a process left empty, where there are no hard links, is made anew; wh
   expect(await readFile(file, "utf8")).toBe("new");
   await utimes(file, before, before);
   expect(await writeFileOnce(file, "later")).toBe(false);
-  // Of several that find it at once one has made it, and what it made stays.
+  // Of two that find it at once one has made it, and what it made stays.
   await writeFile(file, "");
   await utimes(file, before, before);
-  const texts = ["one", "two", "three"];
-  const made = await Promise.all(texts.map((text) => writeFileOnce(file, text)));
-  expect(made.filter(Boolean)).toHaveLength(1);
-  expect(await readFile(file, "utf8")).toBe(texts[made.indexOf(true)]);
+  let second: boolean | undefined;
+  refused.locked = async () => void (second = await writeFileOnce(file, "second"));
+  expect([await writeFileOnce(file, "first"), second]).toEqual([true, false]);
+  expect(await readFile(file, "utf8")).toBe("first");
   // Also for one that found it before another had filled it.
   await writeFile(file, "");
   await utimes(file, before, before);

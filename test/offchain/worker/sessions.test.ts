@@ -197,6 +197,12 @@ function forgetTokens(): void {
   database.close();
 }
 
+/** The worker is to stop when it sends a receipt again. */
+const stopsAtLastAsking: typeof fetch = (input, init) => {
+  if (new URL(input).pathname.endsWith("/receipts") && of("dropped").length === 1) w.stop.abort();
+  return fetch(input, init);
+};
+
 /** The build that it names is to be had nowhere. */
 async function loseBuild(): Promise<void> {
   await w.store.delete(w.fixture.buildDigest);
@@ -323,11 +329,7 @@ describe("a receipt that was accepted", () => {
     await start({ rounds: 3 });
     w.double.faults.beforeReply = () => new Promise(() => undefined);
     w.double.faults.dismissAfter = 1;
-    const stopping: typeof fetch = (input, init) => {
-      if (new URL(input as string).pathname.endsWith("/receipts") && of("dropped").length === 1) w.stop.abort();
-      return fetch(input, init);
-    };
-    expect(await run({}, { fetch: stopping })).toMatchObject({ kind: "dismissed", rounds: 0 });
+    expect(await run({}, { fetch: stopsAtLastAsking })).toMatchObject({ kind: "dismissed", rounds: 0 });
     expect([w.stop.signal.aborted, of("retrying"), of("acknowledgedLate")]).toEqual([true, [], []]);
   });
 
