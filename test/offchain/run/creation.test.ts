@@ -10,7 +10,7 @@ import {
   MAX_FRAGMENTS,
   MAX_SHARD_BYTES,
 } from "@cotrain/sdk/protocol";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 
 import { demoParamsOf, screeningOf } from "../../../offchain/src/run/creation.ts";
 import { fragmentsIn, tableOf } from "../../../offchain/src/run/fragments.ts";
@@ -19,7 +19,7 @@ import { localnetOptions } from "../../../offchain/src/run/options.ts";
 import { loadTokenizer } from "../../../offchain/src/data/node/index.ts";
 import type * as Runtimes from "../../../offchain/src/engine/runtime/node/index.ts";
 import { buildPrograms, halfStep, presetNames, presetOf, presets } from "../../../offchain/src/engine/index.ts";
-import { serveRun } from "../validator/servedRun.ts";
+import { type ServedRun, serveRun } from "../validator/servedRun.ts";
 
 /** Its programs run on the CPU here; what a GPU's row says of itself is the GPU's. */
 vi.mock("../../../offchain/src/engine/runtime/node/index.ts", async (original) => {
@@ -91,39 +91,47 @@ test("honest work is nearer to others' by some optimizers, and is no copy there"
   expect([bound("adamw"), bound("muon"), bound("sgd")]).toEqual([9_950, 9_990, 10_000]);
 });
 
-test("a run trains by the optimizer, the schedule and the micro-batches that its preset names", async () => {
+describe("a run of a preset with a recipe of its own, and a build for a GPU", () => {
   const { model, microBatch, ...usual } = presets["0.1m"];
   const own = {
     optimizer: { ...usual.optimizer, beta1: 0.5 },
     schedule: { ...usual.schedule, warmupSteps: 7 },
-    accumulation: 3,
+    accumulation: 2,
   };
-  Object.assign(presets["0.1m"], own);
-  onTestFinished(() => void Object.assign(presets["0.1m"], { accumulation: undefined }, usual));
-  const directory = await mkdtemp(join(tmpdir(), "cotrain-creation-"));
-  onTestFinished(() => rm(directory, { recursive: true, force: true }));
-  const served = await serveRun(directory, "seed");
-  onTestFinished(() => served.close());
-  const { material } = served;
-  expect(material.definition).toMatchObject({ innerOptimizer: own.optimizer, schedule: own.schedule });
-  const { step } = buildPrograms(model, { microBatch, accumulation: 3, optimizer: own.optimizer });
-  expect(material.build).toMatchObject({ graphs: { step: step.digest }, microBatch, accumulation: 3 });
-  // For who proposes a build with products in fp16.
-  const half = halfStep(model, { microBatch, accumulation: 3, optimizer: own.optimizer });
-  expect(await served.store.size(half.digest)).toBe(half.bytes.length);
-});
+  let directory: string;
+  let served: ServedRun;
+  beforeAll(async () => {
+    directory = await mkdtemp(join(tmpdir(), "cotrain-creation-"));
+    Object.assign(presets["0.1m"], own);
+    try {
+      served = await serveRun(directory, "seed", ["webgpu"]);
+    } finally {
+      Object.assign(presets["0.1m"], { accumulation: undefined }, usual);
+    }
+  });
+  afterAll(async () => {
+    await served.close();
+    await rm(directory, { recursive: true, force: true });
+  });
 
-// Nobody else could replay the steps in between.
-test("a build for a GPU commits at a round's end alone, those of exact classes every few steps", async () => {
-  const directory = await mkdtemp(join(tmpdir(), "cotrain-creation-"));
-  onTestFinished(() => rm(directory, { recursive: true, force: true }));
-  const served = await serveRun(directory, "seed", ["webgpu"]);
-  onTestFinished(() => served.close());
-  const { store, material } = served;
-  const builds = await Promise.all(
-    material.builds.map(async (digest) => JSON.parse(new TextDecoder().decode(await store.get(digest))) as Build),
-  );
-  const segments = Object.fromEntries(builds.map(({ deviceClass, segmentSteps }) => [deviceClass, segmentSteps]));
-  expect(segments).toMatchObject({ "exact-wasm": EXACT_SEGMENT_STEPS, webgpu: 0 });
-  expect(builds[0]?.segmentSteps).toBe(EXACT_SEGMENT_STEPS);
+  test("trains by the optimizer, the schedule and the micro-batches that its preset names", async () => {
+    const { material } = served;
+    expect(material.definition).toMatchObject({ innerOptimizer: own.optimizer, schedule: own.schedule });
+    const { step } = buildPrograms(model, { microBatch, accumulation: 2, optimizer: own.optimizer });
+    expect(material.build).toMatchObject({ graphs: { step: step.digest }, microBatch, accumulation: 2 });
+    // For who proposes a build with products in fp16.
+    const half = halfStep(model, { microBatch, accumulation: 2, optimizer: own.optimizer });
+    expect(await served.store.size(half.digest)).toBe(half.bytes.length);
+  });
+
+  // Nobody else could replay the steps in between.
+  test("commits at a round's end alone by the build for a GPU, every few steps by those of exact classes", async () => {
+    const { store, material } = served;
+    const builds = await Promise.all(
+      material.builds.map(async (digest) => JSON.parse(new TextDecoder().decode(await store.get(digest))) as Build),
+    );
+    const segments = Object.fromEntries(builds.map(({ deviceClass, segmentSteps }) => [deviceClass, segmentSteps]));
+    expect(segments).toMatchObject({ "exact-wasm": EXACT_SEGMENT_STEPS, webgpu: 0 });
+    expect(builds[0]?.segmentSteps).toBe(EXACT_SEGMENT_STEPS);
+  });
 });
