@@ -9,6 +9,7 @@ import {Digest, ModelId} from "../../contracts/interfaces/Ids.sol";
 import {Attestation} from "../../contracts/interfaces/Statements.sol";
 import {ComputeRewards} from "../../contracts/rewards/ComputeRewards.sol";
 import {Court} from "./support/Court.sol";
+import {Vm} from "./support/Vm.sol";
 
 /// @notice Withdraws again while it is being paid.
 contract Greedy {
@@ -201,6 +202,7 @@ contract DisputeBondsTest is Court {
         _postNext("e", 1);
         _decided(FOR);
         eq(_level(), 2, "disputed again");
+        _rest();
         _activate();
         eq(_level(), 2, "though it stood");
         for (uint256 i = 0; i < 4; ++i) {
@@ -220,6 +222,11 @@ contract DisputeBondsTest is Court {
         _activate();
         _postNext("c", 1);
         vm.warp(rest - 1);
+        uint256 before = vm.snapshotState();
+        vm.warp(rest);
+        _activate();
+        eq(_level(), 0, "as soon as it has rested");
+        vm.revertToState(before);
         _activate();
         eq(_level(), 1, "a second too early");
         _postNext("d", 1);
@@ -255,6 +262,35 @@ contract DisputeBondsTest is Court {
             _activate();
             _postNext(bytes32(i + 1), 1);
         }
+    }
+
+    /// @dev Whoever adds up the events knows what every bond became.
+    function test_aDisputesEndSaysWhoWonAndWhatIsLost() public {
+        vm.recordLogs();
+        _dispute();
+        Vm.Log[] memory logs = vm.getRecordedLogs();
+        for (uint256 i = 0; i < logs.length; ++i) {
+            yes(logs[i].topics[0] != IDisputes.Credited.selector, "nothing is no credit");
+        }
+        _ballot(ALICE, FOR);
+        vm.warp(governor.proposalDeadline(_state().proposalId) + 1);
+        _settled(Outcome.Stands, true, BOND / 2, BOND - BOND / 2);
+        _activate();
+
+        _postNext("b", 1);
+        _dispute();
+        vm.warp(governor.proposalDeadline(_state().proposalId) + 1);
+        uint256 bond = 2 * uint256(BOND);
+        _settled(Outcome.Undecided, false, 0, (bond + 4) / 5);
+
+        // The next one is backed by as much as its dispute costs, but for the level that the dispute itself adds.
+        _postNext("c", 1);
+        uint256 backed = rewards.backingOf(modelId, 1).amount;
+        yes(backed > 1, "backed");
+        _dispute();
+        _ballot(ALICE, AGAINST);
+        vm.warp(governor.proposalDeadline(_state().proposalId) + 1);
+        _settled(Outcome.Void, true, backed / 2, backed - backed / 2);
     }
 
     function test_theHoldersMoveTheBondWithinBounds() public {
@@ -391,6 +427,13 @@ contract DisputeBondsTest is Court {
     }
 
     /// @dev As long as the level rests.
+    function _settled(Outcome outcome, bool voted, uint256 won, uint256 burned) private {
+        bytes32 digest = nameOf(posted);
+        vm.expectEmit(address(rewards));
+        emit IDisputes.DisputeSettled(modelId, 1, digest, outcome, voted, won, burned);
+        rewards.settleDispute(modelId, 1, digest);
+    }
+
     function _rest() private {
         vm.warp(block.timestamp + WINDOW + LONGEST_VOTE);
     }

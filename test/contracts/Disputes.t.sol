@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {GovernorPreventLateQuorumUpgradeable} from "@openzeppelin/contracts-upgradeable/governance/extensions/GovernorPreventLateQuorumUpgradeable.sol";
 import {IGovernor} from "@openzeppelin/contracts/governance/IGovernor.sol";
 import {IComputeRewards, Leaf, PendingRoot} from "../../contracts/interfaces/IComputeRewards.sol";
 import {Dispute, IDisputes, Outcome} from "../../contracts/interfaces/IDisputes.sol";
@@ -161,13 +162,7 @@ contract DisputesTest is Court {
 
     /// @dev Where a quorum asks for nothing, since there are no shares, nobody decides all the same.
     function test_whereNobodyVotesNothingIsDecided() public {
-        ModelConfig memory config = modelConfig();
-        config.bps = split(0, 1_000, 8_500, 500);
-        (config.governor.quorumFloor, config.governor.proposalThreshold, config.bootstrapShares) = (0, 0, 0);
-        useModel(registry.createModel(config, "empty"));
-        _postNext("root", 0);
-        _dispute();
-        uint256 id = _state().proposalId;
+        uint256 id = _disputeWithoutShares();
         vm.warp(governor.proposalDeadline(id) + 1);
         eq(governor.quorum(governor.proposalSnapshot(id)), 0, "no quorum is asked for");
         rewards.settleDispute(modelId, 1, nameOf(posted));
@@ -265,17 +260,62 @@ contract DisputesTest is Court {
 
     function test_aLeadThatChangesEarlyExtendsNothing() public {
         address dave = address(0xda5e);
+        (address eve, address frank) = (address(0xe7e), address(0xf7a));
         _mint(dave, 35e18);
+        _mint(eve, 35e18);
+        _mint(frank, 35e18);
         uint256 id = _dispute();
         _ballot(BOB, AGAINST);
         uint256 deadline = governor.proposalDeadline(id);
         _castVote(id, ALICE, FOR);
         eq(governor.proposalDeadline(id), deadline, "as before");
-        vm.warp(deadline);
+        // The last second at which all have that time anyway.
+        vm.warp(deadline - 2);
         _castVote(id, dave, AGAINST);
+        eq(governor.proposalDeadline(id), deadline, "still");
+        vm.warp(deadline);
+        _castVote(id, eve, FOR);
         vm.warp(deadline + 2);
-        _castVote(id, CAROL, FOR);
+        _castVote(id, frank, AGAINST);
         eq(governor.proposalDeadline(id), deadline + 4, "nor does it use an extension up");
+    }
+
+    /// @dev A lead is of a dispute that has its quorum.
+    function test_aLeadWithoutAQuorumExtendsNothing() public {
+        vm.prank(CAROL);
+        shares.transfer(BOB, 1);
+        uint256 id = _dispute();
+        uint256 deadline = governor.proposalDeadline(id);
+        vm.warp(deadline);
+        _castVote(id, CAROL, FOR);
+        eq(governor.proposalDeadline(id), deadline, "as before");
+    }
+
+    function test_whoDrawsLevelOrLeadsOnExtendsNothing() public {
+        vm.prank(ALICE);
+        shares.transfer(address(0xda5e), 30e18);
+        vm.prank(address(0xda5e));
+        shares.delegate(address(0xda5e));
+        uint256 id = _dispute();
+        _ballot(BOB, AGAINST);
+        uint256 deadline = governor.proposalDeadline(id);
+        vm.warp(deadline);
+        _castVote(id, ALICE, FOR);
+        eq(governor.proposalDeadline(id), deadline, "thirty of sixty");
+        _castVote(id, CAROL, AGAINST);
+        eq(governor.proposalDeadline(id), deadline, "who led before");
+        _castVote(id, address(0xda5e), ABSTAIN);
+        eq(governor.proposalDeadline(id), deadline, "nor who abstains");
+    }
+
+    function test_aLeadThatChangesLateIsTold() public {
+        uint256 id = _dispute();
+        _ballot(CAROL, AGAINST);
+        uint64 deadline = uint64(governor.proposalDeadline(id));
+        vm.warp(deadline);
+        vm.expectEmit(address(governor));
+        emit GovernorPreventLateQuorumUpgradeable.ProposalExtended(id, deadline + 2);
+        _castVote(id, BOB, FOR);
     }
 
     function test_whoeverLeadsInOtherVotesExtendsNothing() public {
@@ -294,6 +334,31 @@ contract DisputesTest is Court {
         vm.warp(deadline);
         _castVote(id, ALICE, ABSTAIN);
         eq(governor.proposalDeadline(id), deadline, "as before");
+    }
+
+    /// @dev Where a quorum asks for nothing, since there are no shares, whoever has none votes in vain.
+    function test_aLateVoteOfNothingExtendsNothing() public {
+        uint256 id = _disputeWithoutShares();
+        uint256 deadline = governor.proposalDeadline(id);
+        vm.warp(deadline);
+        _castVote(id, ALICE, AGAINST);
+        eq(governor.proposalDeadline(id), deadline, "as before");
+    }
+
+    /// @dev What others read of the governor is what is settled here.
+    function test_theGovernorsQuorumOfADisputeIsTheDisputes() public {
+        _dispute();
+        _ballot(CAROL, FOR);
+        eq(_settleVote(), Outcome.Stands, "ten of a hundred");
+        eq(uint256(governor.state(_state().proposalId)), uint256(IGovernor.ProposalState.Succeeded), "stands");
+        _activate();
+        vm.prank(CAROL);
+        shares.transfer(BOB, 1);
+        _postNext("next", 1);
+        _dispute();
+        _ballot(CAROL, FOR);
+        eq(_settleVote(), Outcome.Undecided, "a wei below the quorum");
+        eq(uint256(governor.state(_state().proposalId)), uint256(IGovernor.ProposalState.Defeated), "void");
     }
 
     function test_nobodySettlesEarlyAndAnyoneAfter() public {
@@ -515,5 +580,14 @@ contract DisputesTest is Court {
         vm.expectRevert(reason);
         vm.prank(DISPUTER);
         rewards.dispute{value: bond}(modelId, 1, digest, EVIDENCE);
+    }
+
+    function _disputeWithoutShares() private returns (uint256) {
+        ModelConfig memory config = modelConfig();
+        config.bps = split(0, 1_000, 8_500, 500);
+        (config.governor.quorumFloor, config.governor.proposalThreshold, config.bootstrapShares) = (0, 0, 0);
+        useModel(registry.createModel(config, "empty"));
+        _postNext("root", 0);
+        return _dispute();
     }
 }

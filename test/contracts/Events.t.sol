@@ -4,7 +4,9 @@ pragma solidity ^0.8.30;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
 import {DeterministicDeployer} from "../../contracts/deployment/DeterministicDeployer.sol";
+import {IBootstrap} from "../../contracts/interfaces/IBootstrap.sol";
 import {Claim, IComputeRewards, Leaf} from "../../contracts/interfaces/IComputeRewards.sol";
+import {IDisputes} from "../../contracts/interfaces/IDisputes.sol";
 import {Digest, ModelId, RunId} from "../../contracts/interfaces/Ids.sol";
 import {IEmission} from "../../contracts/interfaces/IEmission.sol";
 import {IModelRegistry, ModelConfig} from "../../contracts/interfaces/IModelRegistry.sol";
@@ -43,6 +45,19 @@ contract EventsTest is Fixture {
         vm.expectEmit(address(validators));
         emit IValidatorSet.ValidatorsSet(id, 1, config.validators, config.threshold, uint48(START));
         registry.createModel(config, "next");
+    }
+
+    function test_aModelIsCreatedWithItsCourt() public {
+        ModelConfig memory config = modelConfig();
+        ModelId id = registry.modelIdOf(address(this), "next", keccak256(abi.encode(config)));
+        vm.expectEmit(address(rewards));
+        emit IDisputes.BondSet(id, 1, config.disputeBond);
+        registry.createModel(config, "next");
+
+        id = registry.modelIdOf(address(this), "third", keccak256(abi.encode(config)));
+        vm.expectEmit(address(bootstrap));
+        emit IBootstrap.BootstrapOpened(id, config.bootstrapShares, config.bootstrapEpochs, config.bootstrapMaxEpochs);
+        registry.createModel(config, "third");
     }
 
     function test_holdersSetTheUriTheBudgetAndTheValidators() public {

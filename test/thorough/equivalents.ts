@@ -15,5 +15,10 @@ export const equivalents: Readonly<Record<string, string>> = {
   "contracts/governance/ModelGovernor.sol initialize: without __GovernorCountingSimple_init()": empty,
   "contracts/rewards/CapitalSale.sol _pay: <= in balance < held": all,
   "contracts/rewards/RevenueDeposits.sol pay: <= in balance < held": all,
+  "contracts/rewards/Disputes.sol setBond: false for terms.setAt == 0": "No chain's time is within 30 days of 1970.",
+  "contracts/rewards/ComputeRewards.sol postRoot: true for pool.index == 0":
+    "Of who distributes it is what its own roots have authorised, and nobody distributes a kind twice.",
+  "contracts/rewards/ComputeRewards.sol activate: true for index == 1": "A model's shares are one contract for ever.",
+  "contracts/rewards/ComputeRewards.sol activate: true for kind == COMPUTE": "Revenue is paid by its own contract.",
   "contracts/models/ModelShares.sol initialize: without __ERC20Votes_init()": empty,
 };
