@@ -18,8 +18,9 @@ interface Ended {
   readonly tokens: readonly (readonly [Address, number])[];
 }
 
-/** Of the moments at which they may. */
+/** Of the moments at which they may; and of those at which the coordinator does not know yet what it posted last. */
 const SHARE = 0.02;
+const SHARE_UNNOTED = 0.5;
 
 /** A head that somebody else posts behind others. */
 function given(parent: Pick<GivenHead, "head" | "sequence">, round: number, checkpoint: Digest, at: number): GivenHead {
@@ -69,7 +70,7 @@ export function createHolders(seed: string | number, created: Checkpoint) {
     /** @param heads of the chain @returns undefined where they let the run be; what takes back a head that is not noted yet is refused */
     decide(state: RunState, heads: readonly ChainHead[], at: number): Unstamped<RolledBack> | undefined {
       const newest = state.heads.find(({ head }) => head === heads.at(-1)?.head);
-      if (random.float() >= SHARE || !newest) return undefined;
+      if (!newest || random.float() >= (newest.anchor ? SHARE : SHARE_UNNOTED)) return undefined;
       const isStolen = random.float() < 0.5;
       const round = isStolen ? newest.round : newest.round - 1 - random.below(Math.max(1, Math.min(4, newest.round)));
       const target = ended.get(round);
