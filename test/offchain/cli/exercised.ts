@@ -480,6 +480,17 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     memo: "budget",
   },
   "checkpoint rollback": proposed,
+  "checkpoint revert": {
+    state: "checkpointRevert",
+    coordinator: "checkpointRevert",
+    rpc: "checkpointRevert",
+    run: "staged.ts",
+    deployment: "staged.ts",
+    wallet: "staged.ts",
+    passphraseFile: "staged.ts",
+    maxFee: "checkpointRevert",
+    yes: "checkpointRevert",
+  },
   suspend: {
     state: "suspend",
     coordinator: "suspend",

@@ -143,8 +143,8 @@ describe("a rollback", () => {
   it("is not believed of an RPC that tells of it once", async () => {
     const { harness: at, workers, chain } = await trained(2);
     chain.back(1);
-    const { head } = chain;
     let asked = 0;
+    const head = chain.head.bind(chain);
     chain.head = async (run) => ((asked += 1), head(run));
     await elapse(at, () => asked > 0, "a look");
     chain.rewind(2);

@@ -18,35 +18,31 @@ interface Ended {
   readonly tokens: readonly (readonly [Address, number])[];
 }
 
-/** Of the moments at which they may. */
+/** Of the moments at which they may; and of those at which the coordinator does not know yet what it posted last. */
 const SHARE = 0.02;
+const SHARE_UNNOTED = 0.5;
+
+/** A head that somebody else posts behind others. */
+function given(parent: Pick<GivenHead, "head" | "sequence">, round: number, checkpoint: Digest, at: number): GivenHead {
+  const fields = { parentHead: parent.head, round, paramsVersion: 1, receiptsRoot: zeroHash } as const;
+  const sequence = parent.sequence + 1;
+  const head = headHash({
+    ...fields,
+    chainId: 31_337n,
+    registry,
+    runId,
+    sequence: BigInt(sequence),
+    round: BigInt(round),
+    checkpointDigest: checkpoint,
+  });
+  const anchor = { transaction: null, block: sequence, anchoredAt: at, epoch: epochAt(at) };
+  return { ...fields, head, sequence, checkpoint, anchor, epochEnd: endOf(epochAt(at)) };
+}
 
 export function createHolders(seed: string | number, created: Checkpoint) {
   const random = createRandom(`holders/${seed}`);
   const ended = new Map<number, Ended>([[0, { checkpoint: created, screenings: [], positions: [], tokens: [] }]]);
   let deepest = 0;
-
-  /** A head that somebody else posts behind others. */
-  function given(
-    parent: Pick<GivenHead, "head" | "sequence">,
-    round: number,
-    checkpoint: Digest,
-    at: number,
-  ): GivenHead {
-    const fields = { parentHead: parent.head, round, paramsVersion: 1, receiptsRoot: zeroHash } as const;
-    const sequence = parent.sequence + 1;
-    const head = headHash({
-      ...fields,
-      chainId: 31_337n,
-      registry,
-      runId,
-      sequence: BigInt(sequence),
-      round: BigInt(round),
-      checkpointDigest: checkpoint,
-    });
-    const anchor = { transaction: null, block: sequence, anchoredAt: at, epoch: epochAt(at) };
-    return { ...fields, head, sequence, checkpoint, anchor, epochEnd: endOf(epochAt(at)) };
-  }
 
   return {
     /** The newest rollback: blocks before it are final. */
@@ -54,6 +50,7 @@ export function createHolders(seed: string | number, created: Checkpoint) {
       return deepest;
     },
     note(event: RunEvent, before: RunState, { checkpoint, screenings }: RunState): void {
+      if (event.type === "RolledBack") deepest = event.given.at(-1)!.sequence;
       if (event.type !== "CheckpointStored" || !before.current) return;
       const { current } = before;
       const receipts = receiptsOf(current).flatMap(({ receipt, assignment }) =>
@@ -70,10 +67,10 @@ export function createHolders(seed: string | number, created: Checkpoint) {
           .map(({ receipt, assignment }) => [assignment.worker, receipt.tokens]),
       });
     },
-    /** @param heads of the chain @returns undefined where they let the run be */
+    /** @param heads of the chain @returns undefined where they let the run be; what takes back a head that is not noted yet is refused */
     decide(state: RunState, heads: readonly ChainHead[], at: number): Unstamped<RolledBack> | undefined {
       const newest = state.heads.find(({ head }) => head === heads.at(-1)?.head);
-      if (random.float() >= SHARE || !newest?.anchor) return undefined;
+      if (!newest || random.float() >= (newest.anchor ? SHARE : SHARE_UNNOTED)) return undefined;
       const isStolen = random.float() < 0.5;
       const round = isStolen ? newest.round : newest.round - 1 - random.below(Math.max(1, Math.min(4, newest.round)));
       const target = ended.get(round);
@@ -96,7 +93,6 @@ export function createHolders(seed: string | number, created: Checkpoint) {
         screenings,
         secret: digestOfJson({ undone: newest.head, seed }),
       };
-      deepest = links.at(-1)!.sequence;
       return {
         type: "RolledBack",
         newest: state.heads.at(-1)!.head,

@@ -158,6 +158,21 @@ describe("a run that went back", () => {
     await expect(again).resolves.toMatchObject({ target: chain.heads[0] });
   });
 
+  it("does not go back to a checkpoint that it went back behind", async () => {
+    const chain = chainOf();
+    publisher.back(0);
+    const behind = await chain.train(1);
+    chain.back(0, initial.digest);
+    await chain.train(4);
+    await chain.train(7);
+    chain.back(1, behind.checkpointDigest);
+    const reading = readHeadDocuments(chain.reader, blobs(), chain.heads[5]!, chain.heads[4]);
+    await expect(reading).rejects.toMatchObject({
+      code: "DOCUMENT_MANIFEST",
+      message: expect.stringContaining("it goes back to a checkpoint that the run does not have"),
+    });
+  });
+
   it("is judged by the rounds that stand", async () => {
     const { heads } = await wentBack();
     const read: number[] = [];

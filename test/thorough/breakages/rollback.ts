@@ -128,4 +128,18 @@ export const rollback: readonly Breakage[] = [
     instead: "state.carried === undefined || round >= 0",
     tests: ["test/offchain/worker/runWorker.test.ts"],
   },
+  {
+    name: "a rollback is taken in before the head that it takes back",
+    file: "offchain/src/coordinator/machine/rules.ts",
+    text: "parent.anchor !== null && parent.head",
+    instead: "parent.head",
+    tests: ["test/offchain/coordinator/simulation.test.ts"],
+  },
+  {
+    name: "an organiser carries out another rollback than was announced",
+    file: "offchain/src/cli/commands/checkpointRevert.ts",
+    text: "if (announced?.digest !== announcementOf(target))",
+    instead: "if (announced === undefined)",
+    tests: ["test/offchain/cli/checkpointRevert.test.ts"],
+  },
 ];

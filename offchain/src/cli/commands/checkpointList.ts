@@ -27,7 +27,7 @@ export interface Listed {
 }
 
 /** Heads as the chain has them, those that stand no more among them. */
-export function listedOf(heads: readonly PostedHead[]): Listed[] {
+function listedOf(heads: readonly PostedHead[]): Listed[] {
   const rolledBack = rolledBackHeads(heads);
   return heads.map((head, i) => ({
     round: head.round,

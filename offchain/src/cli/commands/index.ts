@@ -8,6 +8,7 @@ import { capitalClaimCommand, capitalRefundCommand, capitalSettleCommand } from 
 import { capitalProposeCommand } from "./capitalTerms.ts";
 import { checkpointExportCommand, checkpointImportCommand } from "./checkpoint.ts";
 import { checkpointListCommand } from "./checkpointList.ts";
+import { checkpointRevertCommand } from "./checkpointRevert.ts";
 import { checkpointRollbackCommand } from "./checkpointRollback.ts";
 import { cleanCommand } from "./clean.ts";
 import { codeClaimCommand, codeListCommand, codeShowCommand } from "./code.ts";
@@ -116,6 +117,7 @@ export const commands: readonly Command[] = [
   posterProposeCommand,
   checkpointListCommand,
   checkpointRollbackCommand,
+  checkpointRevertCommand,
   checkpointExportCommand,
   checkpointImportCommand,
   marketOffersCommand,
