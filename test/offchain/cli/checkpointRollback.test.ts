@@ -1,10 +1,10 @@
 /** `cotrain checkpoint rollback` on a real node: what the holders are asked, and that the run goes back. */
-import { headOf, postHead } from "@cotrain/sdk/actions";
+import { headOf, modelContractsOf, postHead, rollback } from "@cotrain/sdk/actions";
 import type { Hex } from "@cotrain/sdk/protocol";
 import { keccak256, stringToHex } from "viem";
 import { expect, test } from "vitest";
 
-import { standingHeads } from "../../../offchain/src/run/index.ts";
+import { standingHeads, wordsOfCall, type WordsPlace } from "../../../offchain/src/run/index.ts";
 import { poster } from "../chain/world.ts";
 import { execute, type ShownCall, staged, told } from "./staged.ts";
 import { cotrainHere } from "./support.ts";
@@ -45,7 +45,7 @@ test("a run goes back to a checkpoint that stands, and again", async () => {
   const { title, call } = await proposed(1);
   expect(title).toBe(`rollback: from checkpoint 3, head ${falseHead}, to checkpoint 1, ${digest("one")}`);
   expect(call.words).toBe(
-    `CheckpointRegistry has this run go back from head ${falseHead} to 1 completed rounds and on from checkpoint ${digest("one")}; once another head follows, it does nothing.`,
+    `CheckpointRegistry has this run go back from head ${falseHead} to 1 completed rounds and on from checkpoint ${digest("one")}, which is the run's own of that round; once another head follows, it does nothing.`,
   );
   await stage.asHolders((timelock) => execute(stage.client, timelock, call));
   expect(await headOf(stage.client, { addresses, runId })).toMatchObject({ round: 1n, sequence: 4n });
@@ -54,6 +54,24 @@ test("a run goes back to a checkpoint that stands, and again", async () => {
   await posted("two, truly", "three");
   const again = await proposed(2);
   expect(again.title).toContain(`to checkpoint 2, ${digest("two, truly")}`);
+});
+
+test("a checkpoint that is none of the run's own is named as such", async () => {
+  const { contracts: addresses, runId, modelId, fromBlock } = stage.world;
+  const currentHead = await posted("one", "two");
+  const contracts = await modelContractsOf(stage.client, { addresses, modelId });
+  const connection: WordsPlace["connection"] = { call: (work) => work(stage.client) };
+  const place: WordsPlace = { connection, addresses, contracts, runId, fromBlock };
+  const wordsOf = async (round: bigint, checkpoint: string, where = place) => {
+    const call = rollback.call({ addresses, runId, currentHead, round, checkpointDigest: digest(checkpoint) });
+    return (await wordsOfCall(where, { target: call.to, value: 0n, data: call.data })).words;
+  };
+  expect(await wordsOf(1n, "one")).toContain(", which is the run's own of that round;");
+  expect(await wordsOf(1n, "poisoned")).toContain(
+    `${digest("poisoned")}, WHICH IS NOT THE RUN'S OWN of that round, ${digest("one")}:`,
+  );
+  expect(await wordsOf(7n, "one")).toContain("THE RUN HAS NO CHECKPOINT OF SO MANY ROUNDS");
+  expect(await wordsOf(1n, "one", { ...place, fromBlock: undefined })).toContain("was not looked at");
 });
 
 test("once another head follows it does nothing", async () => {

@@ -59,6 +59,13 @@ export const treasury: readonly Breakage[] = [
     tests: ["test/offchain/cli/checkpointRollback.test.ts"],
   },
   {
+    name: "a checkpoint that a proposer made is told like one of the run's own",
+    file: "offchain/src/run/rollbackWords.ts",
+    text: "own === digest.toLowerCase()",
+    instead: 'own !== ""',
+    tests: ["test/offchain/cli/checkpointRollback.test.ts"],
+  },
+  {
     name: "a coordinator goes on from a head that was rolled back",
     file: "offchain/src/coordinator/chainWatch.ts",
     text: "if (sequence > round)",
