@@ -4,6 +4,7 @@ pragma solidity 0.8.37;
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Budget, IEmission} from "../interfaces/IEmission.sol";
 import {ModelId} from "../interfaces/Ids.sol";
+import {IModelAuthority} from "../interfaces/IModelAuthority.sol";
 import {IModelRegistry, Schedule} from "../interfaces/IModelRegistry.sol";
 import {IModelShares} from "../interfaces/IModelShares.sol";
 import {CAPITAL, CODE, COMPUTE, KINDS, TREASURY} from "../interfaces/Kinds.sol";
@@ -45,6 +46,8 @@ contract Emission is IEmission, ModelAuthority {
     mapping(ModelId modelId => mapping(uint8 kind => Succession)) private _successions;
     /// @dev Whoever had a successor named: it burns what it holds for ever, and is never named again.
     mapping(ModelId modelId => mapping(uint8 kind => mapping(address distributor => bool))) private _succeeded;
+    /// @dev From when on each that was named distributes; 0 for those that models begin with.
+    mapping(ModelId modelId => mapping(uint8 kind => mapping(address distributor => uint48))) private _since;
 
     /// @notice Mints for one registry's models, and to one contract for each kind, for ever.
     /// @param registry_ Says which timelock commands a model, its shares and its clock.
@@ -94,11 +97,13 @@ contract Emission is IEmission, ModelAuthority {
     /// @inheritdoc IEmission
     function authorise(ModelId modelId, uint8 kind, uint64 from, uint64 to, uint48 asOf, uint256 amount) external {
         _requireDistributor(modelId, kind);
+        // The holders would say themselves how old an epoch is: they draw.
+        if (kind == TREASURY) revert EmissionNotDistributor(kind, msg.sender);
         Schedule memory schedule = _schedule(modelId);
         uint256 current = Epochs.at(schedule, block.timestamp);
         if (from == 0 || from > to || to > current) revert EmissionBadRange(from, to, uint64(current));
 
-        uint256 limit = _authorisable(modelId, schedule, kind, from, to, asOf);
+        uint256 limit = _authorisable(modelId, schedule, kind, from, to, _judged(modelId, kind, msg.sender, asOf));
         if (amount > limit) revert EmissionOverBudget(amount, limit);
 
         Authorised storage authorised = _books[modelId].authorised[kind - 1];
@@ -128,12 +133,13 @@ contract Emission is IEmission, ModelAuthority {
     function nameSuccessor(ModelId modelId, uint8 kind, address successor) external onlyTimelock(modelId) {
         address present = distributorFor(modelId, kind);
         bool stays = successor == present;
-        bool isFit = stays || (successor.code.length != 0 && !_succeeded[modelId][kind][successor]);
+        bool isFit = stays || (_serves(successor) && !_succeeded[modelId][kind][successor]);
         if (kind == TREASURY || present == address(0) || !isFit) revert EmissionBadSuccessor(kind, successor);
         uint48 from = uint48(block.timestamp);
         if (!stays) {
             from += uint48(Protocol.SUCCESSION_DELAY);
             _succeeded[modelId][kind][present] = true;
+            _since[modelId][kind][successor] = from;
         }
         _successions[modelId][kind] = Succession({next: successor, from: from, present: present});
         emit SuccessorNamed(modelId, kind, present, successor, from);
@@ -166,7 +172,8 @@ contract Emission is IEmission, ModelAuthority {
         uint48 asOf
     ) external view returns (uint256) {
         if (distributor != distributorFor(modelId, kind)) return 0;
-        return _authorisable(modelId, _schedule(modelId), kind, from, to, asOf);
+        uint256 judged = _judged(modelId, kind, distributor, asOf);
+        return _authorisable(modelId, _schedule(modelId), kind, from, to, judged);
     }
 
     /// @inheritdoc IEmission
@@ -324,6 +331,13 @@ contract Emission is IEmission, ModelAuthority {
         first = Math.max(first, Epochs.firstEndingFrom(schedule, Math.saturatingSub(asOf, Protocol.BUDGET_AGE)));
     }
 
+    /// @dev When the age of epochs is judged. Those that models begin with say so within bounds of their own; of what had lapsed before
+    /// it took over, no successor mints anything.
+    function _judged(ModelId modelId, uint8 kind, address distributor, uint256 asOf) private view returns (uint256) {
+        if (distributor == distributorOf(kind)) return asOf;
+        return Math.max(asOf, _since[modelId][kind][distributor]);
+    }
+
     /// @dev What was drawn from an epoch that is not authorised as a whole: that from an older one is gone with it.
     function _drawnOf(Authorised storage authorised, uint256 epoch) private view returns (uint256) {
         return epoch == uint256(authorised.through) + 1 ? authorised.drawn : 0;
@@ -331,6 +345,13 @@ contract Emission is IEmission, ModelAuthority {
 
     function _requireDistributor(ModelId modelId, uint8 kind) private view {
         if (msg.sender != distributorFor(modelId, kind)) revert EmissionNotDistributor(kind, msg.sender);
+    }
+
+    /// @dev Whether a contract says that it is one of this registry's. What distributes shares in no revenue, for ever: else holders could
+    /// take a wallet's or a pool's part of it by naming that.
+    function _serves(address successor) private view returns (bool) {
+        (bool answers, bytes memory answer) = successor.staticcall(abi.encodeCall(IModelAuthority.registry, ()));
+        return answers && answer.length == 32 && bytes32(answer) == bytes32(uint256(uint160(address(REGISTRY))));
     }
 
     /// @dev Number of the newest budget; 0 before the first.

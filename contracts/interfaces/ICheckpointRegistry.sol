@@ -199,7 +199,7 @@ interface ICheckpointRegistry {
     /// @notice Says that a run shall be rolled back; the organiser only, while the model is in bootstrap. Another head than the one
     /// named, or another announcement, ends it.
     /// @dev Reverts with CheckpointRegistryMayNotRollBack, CheckpointRegistryStaleParent, CheckpointRegistryNotBack,
-    /// CheckpointRegistryDigestMissing, and as IRunRegistry.runOf.
+    /// CheckpointRegistryDigestMissing, CheckpointRegistryRunNotOpen where it is finished, and as IRunRegistry.runOf.
     /// @param runId The run.
     /// @param currentHead The run's current head.
     /// @param round Rounds completed to which it shall go back.
@@ -207,10 +207,11 @@ interface ICheckpointRegistry {
     function announceRollback(RunId runId, HeadHash currentHead, uint64 round, Digest checkpointDigest) external;
 
     /// @notice Rolls a run back: adds a link of an earlier round, from whose checkpoint it goes on. The model's timelock only, and in
-    /// bootstrap the organiser one window after announcing it. Whether the run is open or its poster suspended does not matter: who
-    /// posted a false head must be replaced as well.
+    /// bootstrap the organiser one window after announcing it. Whether the run is paused or its poster suspended does not matter: who
+    /// posted a false head must be replaced as well. One that is finished goes nowhere.
     /// @dev Reverts with CheckpointRegistryMayNotRollBack, CheckpointRegistryNotAnnounced, CheckpointRegistryTooEarly,
-    /// CheckpointRegistryStaleParent, CheckpointRegistryNotBack, CheckpointRegistryDigestMissing, and as IRunRegistry.runOf.
+    /// CheckpointRegistryStaleParent, CheckpointRegistryNotBack, CheckpointRegistryDigestMissing, CheckpointRegistryRunNotOpen where it is
+    /// finished, and as IRunRegistry.runOf.
     /// @param runId The run.
     /// @param currentHead The run's current head: what was decided on another one changes nothing.
     /// @param round Rounds completed to which it goes back.

@@ -75,7 +75,8 @@ interface IEmission {
     /// @notice There is no such model.
     /// @param modelId What was named as the model.
     error EmissionUnknownModel(ModelId modelId);
-    /// @notice A successor must be a contract that did not distribute this kind before. The treasury's part has none.
+    /// @notice A successor must be a contract that names this registry as its own (IModelAuthority) and did not distribute this kind
+    /// before. The treasury's part has none.
     /// @param kind Of Kinds.sol.
     /// @param successor Who was named.
     error EmissionBadSuccessor(uint8 kind, address successor);
@@ -135,15 +136,15 @@ interface IEmission {
     function setBudget(ModelId modelId, uint32 replaces, uint128 perEpoch, uint16[KINDS] calldata bps) external;
 
     /// @notice Mints to the kind's distributor, which alone may call. No epoch up to `to` can be authorised again for
-    /// that kind.
-    /// @dev Reverts with EmissionNotDistributor (for what is no kind, too), EmissionUnknownModel, EmissionBadRange,
-    /// EmissionOverBudget.
+    /// that kind. The treasury's part is drawn alone.
+    /// @dev Reverts with EmissionNotDistributor (for the treasury's part and what is no kind, too), EmissionUnknownModel,
+    /// EmissionBadRange, EmissionOverBudget.
     /// @param modelId The model.
     /// @param kind Of Kinds.sol.
     /// @param from The first epoch, 1 or later.
     /// @param to The last epoch, at most the current one.
     /// @param asOf The time at which the age of the epochs is judged, in seconds since 1970: an attestation's deadline,
-    /// so that all signers see one budget and activation cannot fail for age.
+    /// so that all signers see one budget and activation cannot fail for age. For a successor that is never before it took over.
     /// @param amount What is minted, in wei of shares.
     function authorise(ModelId modelId, uint8 kind, uint64 from, uint64 to, uint48 asOf, uint256 amount) external;
 
@@ -162,7 +163,7 @@ interface IEmission {
     /// @dev Reverts with ModelAuthorityUnauthorized, EmissionBadSuccessor.
     /// @param modelId The model.
     /// @param kind Of Kinds.sol, but for the treasury's.
-    /// @param successor The contract that is named.
+    /// @param successor The contract that is named; `registry()` of it answers this contract's registry.
     function nameSuccessor(ModelId modelId, uint8 kind, address successor) external;
 
     /// @notice Burns shares that the kind's distributor, or one that it has succeeded, holds and which alone may call. No budget grows

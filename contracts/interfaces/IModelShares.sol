@@ -18,6 +18,8 @@ interface IModelShares {
     /// @notice Only the model's timelock sets the contract URI.
     /// @param caller Who called.
     error ModelSharesOnlyTimelock(address caller);
+    /// @notice The treasury's shares vote for nobody: whoever had a majority once would keep its votes, and those of all that is drawn later.
+    error ModelSharesTreasuryVotes();
 
     /// @notice Called once by the registry, in the transaction that makes the clone.
     /// @dev Reverts with ModelSharesOnlyRegistry.

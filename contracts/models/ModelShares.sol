@@ -62,6 +62,16 @@ contract ModelShares is IModelShares, ERC20Upgradeable, ERC20PermitUpgradeable, 
         _setContractURI(uri);
     }
 
+    /// @notice Chooses who votes with the caller's shares. The treasury's vote for nobody.
+    /// @dev Reverts with ModelSharesTreasuryVotes.
+    /// @param delegatee Who votes.
+    function delegate(address delegatee) public override {
+        // No key signs for a timelock, and most who delegate have no code: they pay for no call.
+        if (msg.sender.code.length != 0 && msg.sender == REGISTRY.timelockOf(modelId))
+            revert ModelSharesTreasuryVotes();
+        super.delegate(delegatee);
+    }
+
     /// @inheritdoc IModelShares
     function contractURI() external view returns (string memory) {
         return _contractURI;

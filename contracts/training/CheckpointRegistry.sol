@@ -8,7 +8,7 @@ import {IBootstrap} from "../interfaces/IBootstrap.sol";
 import {ICheckpointRegistry, NewHead} from "../interfaces/ICheckpointRegistry.sol";
 import {IModelAuthority} from "../interfaces/IModelAuthority.sol";
 import {IModelRegistry} from "../interfaces/IModelRegistry.sol";
-import {IRunRegistry} from "../interfaces/IRunRegistry.sol";
+import {IRunRegistry, Run, Status} from "../interfaces/IRunRegistry.sol";
 import {IValidatorSet} from "../interfaces/IValidatorSet.sol";
 import {Head, Suspend} from "../interfaces/Statements.sol";
 import {Protocol} from "../libraries/Protocol.sol";
@@ -269,8 +269,12 @@ contract CheckpointRegistry is ICheckpointRegistry, EIP712 {
         revert CheckpointRegistryStaleParent(runId, parentHead, link.head);
     }
 
+    /// @dev Of a run that may go back: no head follows the last one of a run that is finished, so that what was decided on it could be
+    /// done at any time, and would stand among the heads that a later run is paid for.
     function _modelOf(RunId runId) private view returns (ModelId modelId, IModelRegistry registry) {
-        modelId = IRunRegistry(RUNS).runOf(runId).modelId;
+        Run memory run = IRunRegistry(RUNS).runOf(runId);
+        if (run.status == Status.Finished) revert CheckpointRegistryRunNotOpen(runId);
+        modelId = run.modelId;
         registry = IModelRegistry(IModelAuthority(RUNS).registry());
     }
 

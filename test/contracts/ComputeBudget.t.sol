@@ -5,6 +5,7 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {BudgetState, BudgetTerms, IComputeBudget} from "../../contracts/interfaces/IComputeBudget.sol";
 import {IEmission} from "../../contracts/interfaces/IEmission.sol";
 import {ModelId} from "../../contracts/interfaces/Ids.sol";
+import {IModelShares} from "../../contracts/interfaces/IModelShares.sol";
 import {TREASURY} from "../../contracts/interfaces/Kinds.sol";
 import {Fixture} from "./support/Fixture.sol";
 import {HostileToken} from "./support/Tokens.sol";
@@ -314,6 +315,35 @@ contract ComputeBudgetTest is Fixture {
             emission.burn(modelId, TREASURY, 1);
             vm.stopPrank();
         }
+    }
+
+    /// @dev Whoever authorises says how old an epoch may be: the holders would take what lapsed long ago.
+    function test_whatLapsedOfTheTreasurysPartIsGone() public {
+        uint256 part = (uint256(BUDGET) * 500) / 10_000;
+        vm.warp(START + 90 days);
+        uint64 now_ = emission.epochOf(modelId, uint48(block.timestamp));
+        uint256 most = (30 days / EPOCH + 2) * part;
+        eq(emission.authorisable(modelId, TREASURY, 1, now_, uint48(block.timestamp)), most, "of 30 days");
+        vm.startPrank(address(timelock));
+        vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionNotDistributor.selector, TREASURY, address(timelock)));
+        emission.authorise(modelId, TREASURY, 1, now_, 0, most + 1);
+        vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionOverBudget.selector, most + 1, most));
+        emission.draw(modelId, TREASURY, most + 1);
+        emission.draw(modelId, TREASURY, most);
+        vm.stopPrank();
+    }
+
+    /// @dev Whoever has a majority once would keep the votes of all that is drawn later.
+    function test_theTreasurysSharesVoteForNobody() public {
+        vm.startPrank(address(timelock));
+        emission.draw(modelId, TREASURY, 10e18);
+        vm.expectRevert(abi.encodeWithSelector(IModelShares.ModelSharesTreasuryVotes.selector));
+        shares.delegate(RENTER);
+        vm.stopPrank();
+        eq(shares.getVotes(RENTER), 0, "no vote");
+        // Any other contract chooses for its own.
+        vm.prank(address(budgets));
+        shares.delegate(RENTER);
     }
 
     /// @dev What was drawn can be spent by a budget like any token.

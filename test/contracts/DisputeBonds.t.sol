@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {Errors} from "@openzeppelin/contracts/utils/Errors.sol";
 import {IComputeRewards} from "../../contracts/interfaces/IComputeRewards.sol";
+import {IEmission} from "../../contracts/interfaces/IEmission.sol";
 import {BondTerms, IDisputes, Outcome} from "../../contracts/interfaces/IDisputes.sol";
 import {ModelConfig} from "../../contracts/interfaces/IModelRegistry.sol";
 import {Digest, ModelId} from "../../contracts/interfaces/Ids.sol";
@@ -40,6 +41,21 @@ contract Proud {
 contract DisputeBondsTest is Court {
     /// @dev Delay, period and extension.
     uint256 private constant LONGEST_VOTE = 1 + 6 + 2;
+
+    /// @dev What is known of it: whoever backs a root looks whether it can become active before another contract takes over.
+    function test_theBondOfARootThatWaitsWhenAnotherTakesOverStays() public {
+        _decided(AGAINST);
+        ComputeRewards other = new ComputeRewards(registry, emission, validators, bootstrap, revenue);
+        vm.prank(address(timelock));
+        emission.nameSuccessor(modelId, 1, address(other));
+        vm.warp(block.timestamp + 14 days - WINDOW);
+        _postBacked(attest(emission.epochOf(modelId, uint48(block.timestamp)) - 1, "next", 1));
+        vm.warp(block.timestamp + WINDOW);
+        vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionNotDistributor.selector, 1, address(rewards)));
+        rewards.activate(posted);
+        eq(rewards.credit(BACKER), 0, "not back");
+        eq(rewards.backingOf(modelId, 1).amount, 2 * uint256(BOND), "and nobody's");
+    }
 
     function test_afterAVoidRootTheNextBearsABondLikeTheNextDispute() public {
         _decided(AGAINST);

@@ -104,6 +104,25 @@ contract RollbackTest is Fixture {
         vm.stopPrank();
     }
 
+    /// @dev No head follows there, so that what was decided could be done at any later time; and no root is signed of an epoch that has it.
+    function test_aRunThatIsFinishedGoesNowhere() public {
+        bytes memory refusal = abi.encodeWithSelector(ICheckpointRegistry.CheckpointRegistryRunNotOpen.selector, run);
+        vm.prank(ORGANISER);
+        checkpoints.announceRollback(run, falseHead, 1, GOOD);
+        vm.warp(block.timestamp + WINDOW);
+        vm.startPrank(address(timelock));
+        runs.setStatus(run, Status.Finished);
+        vm.expectRevert(refusal);
+        checkpoints.rollback(run, falseHead, 1, GOOD);
+        vm.stopPrank();
+        vm.startPrank(ORGANISER);
+        vm.expectRevert(refusal);
+        checkpoints.rollback(run, falseHead, 1, GOOD);
+        vm.expectRevert(refusal);
+        checkpoints.announceRollback(run, falseHead, 1, GOOD);
+        vm.stopPrank();
+    }
+
     function test_anUnknownRunHasNothingToGoBackTo() public {
         vm.startPrank(address(timelock));
         vm.expectPartialRevert(IRunRegistry.RunRegistryUnknownRun.selector);

@@ -6,12 +6,18 @@ import {IComputeRewards} from "../../contracts/interfaces/IComputeRewards.sol";
 import {ICapitalSale} from "../../contracts/interfaces/ICapitalSale.sol";
 import {IEmission} from "../../contracts/interfaces/IEmission.sol";
 import {ModelId} from "../../contracts/interfaces/Ids.sol";
+import {IModelRegistry} from "../../contracts/interfaces/IModelRegistry.sol";
 import {CAPITAL, CODE, COMPUTE, TREASURY} from "../../contracts/interfaces/Kinds.sol";
 import {Attestation, Grant} from "../../contracts/interfaces/Statements.sol";
 import {CodeGrants} from "../../contracts/rewards/CodeGrants.sol";
 import {ComputeRewards} from "../../contracts/rewards/ComputeRewards.sol";
 import {Capital} from "./support/Capital.sol";
 import {Grants} from "./support/Grants.sol";
+
+/// @notice A holder's contract, which answers whatever it is asked.
+contract Wallet {
+    fallback() external {}
+}
 
 /// @notice The holders name another contract to distribute a kind: after 14 days it goes on with what is left.
 contract SuccessorsTest is Grants {
@@ -74,6 +80,35 @@ contract SuccessorsTest is Grants {
         _refusedSuccessor(TREASURY, address(timelock));
         _refusedSuccessor(0, address(second));
         _refusedSuccessor(5, address(second));
+    }
+
+    /// @dev What distributes has no part of revenue any more: nobody's wallet or pool is named.
+    function test_aContractThatServesAnotherRegistryIsRefused() public {
+        Wallet wallet = new Wallet();
+        _refusedSuccessor(CODE, address(wallet));
+        _refusedSuccessor(CODE, address(deployer));
+        CodeGrants foreign = new CodeGrants(IModelRegistry(address(this)), emission, validators);
+        _refusedSuccessor(CODE, address(foreign));
+        _name(CODE, address(new CodeGrants(registry, emission, validators)));
+    }
+
+    /// @dev A contract says itself how old an epoch may be: one that is named would take what lapsed long ago.
+    function test_whatLapsedBeforeItTookOverIsGone() public {
+        vm.warp(START + 90 days);
+        _name(COMPUTE, address(second));
+        uint48 from = uint48(block.timestamp + 14 days);
+        vm.warp(from);
+        uint64 current = emission.epochOf(modelId, from);
+        uint256 most = (30 days / EPOCH + 2) * COMPUTE_BUDGET;
+        eq(emission.authorisableBy(address(second), modelId, COMPUTE, 1, current, 0), most, "of 30 days");
+        vm.startPrank(address(second));
+        vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionOverBudget.selector, most + 1, most));
+        emission.authorise(modelId, COMPUTE, 1, current, 0, most + 1);
+        // What was there when it took over does not lapse while a root of it is disputed.
+        vm.warp(from + 20 days);
+        eq(emission.authorisableBy(address(second), modelId, COMPUTE, 1, current, from), most, "as it was");
+        emission.authorise(modelId, COMPUTE, 1, current, from, most);
+        vm.stopPrank();
     }
 
     function test_namingAnotherBeginsAnew() public {

@@ -29,6 +29,7 @@ import { atPlace, type Place, type PlaceFlags, requireEntries, signingAs, unpinn
 /** A place with its model's contracts, as proposals are read and told there. */
 export interface DecidingPlace extends Place, ProposalsPlace, WordsPlace {
   readonly connection: Place["connection"];
+  readonly fromBlock: number;
 }
 
 /** One proposal that a command is asked to do something with; `args` has its id, or the first digits of it. */

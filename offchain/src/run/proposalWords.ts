@@ -30,6 +30,7 @@ import { disputeText } from "./disputeWords.ts";
 import { budgetText } from "./emissionWords.ts";
 import { commitOf } from "./grants.ts";
 import { bondText, slashText } from "./penaltyWords.ts";
+import { rollbackText } from "./rollbackWords.ts";
 import { modelText, saleText } from "./saleWords.ts";
 import { absentText, signersText } from "./signerWords.ts";
 
@@ -47,6 +48,8 @@ export interface WordsPlace {
   /** What lets others spend from treasuries, where that is known. */
   readonly computeBudget?: Address | undefined;
   readonly runId: RunId;
+  /** Block at or before the contracts' first, where that is known. */
+  readonly fromBlock?: number | undefined;
 }
 
 /** A call of a proposal, as the governor has it. */
@@ -216,8 +219,7 @@ const sentences: Readonly<Record<string, Sentence>> = {
   "ComputeRewards.setBond": bondText,
   "ComputeRewards.settleDispute": disputeText,
   "StakeManager.setTerms": slashText,
-  "CheckpointRegistry.rollback": (place, [id, head, round, digest]) =>
-    `CheckpointRegistry has ${runText(place, id)} go back from head ${String(head)} to ${String(round)} completed rounds and on from checkpoint ${String(digest)}; once another head follows, it does nothing.`,
+  "CheckpointRegistry.rollback": (place, args) => rollbackText(place, args, runText(place, args[0])),
   "Emission.draw": drawText,
   "Emission.nameSuccessor": successorText,
   "Emission.setBudget": budgetText,

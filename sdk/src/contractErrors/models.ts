@@ -61,6 +61,10 @@ export const ModelSharesOnlyTimelockError = define(
   "ModelSharesOnlyTimelock",
   (caller) => `${caller} may not set the contract URI; the holders do, by a proposal.`,
 );
+export const ModelSharesTreasuryVotesError = define(
+  "ModelSharesTreasuryVotes",
+  () => "The treasury's shares vote for nobody.",
+);
 export const ModelTimelockDelayOutOfBoundsError = define(
   "ModelTimelockDelayOutOfBounds",
   (delay, minimum, maximum) => `The timelock's delay of ${delay} seconds must lie from ${minimum} to ${maximum}.`,

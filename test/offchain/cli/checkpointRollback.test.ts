@@ -1,10 +1,10 @@
 /** `cotrain checkpoint rollback` on a real node: what the holders are asked, and that the run goes back. */
-import { headOf } from "@cotrain/sdk/actions";
+import { headOf, modelContractsOf, rollback } from "@cotrain/sdk/actions";
 import { expect, test } from "vitest";
 
 import { type Listed, listedLines } from "../../../offchain/src/cli/commands/checkpointList.ts";
 import { anchoredText } from "../../../offchain/src/cli/status/lines.ts";
-import { rolledBackHeads, standingHeads } from "../../../offchain/src/run/index.ts";
+import { rolledBackHeads, standingHeads, wordsOfCall, type WordsPlace } from "../../../offchain/src/run/index.ts";
 import { digestOfText, postTexts } from "./postTexts.ts";
 import { execute, type ShownCall, staged, told } from "./staged.ts";
 import { cotrainHere } from "./support.ts";
@@ -26,7 +26,7 @@ test("a run goes back to a checkpoint that stands, and again", async () => {
   const { title, call } = await proposed(1);
   expect(title).toBe(`rollback: from checkpoint 3, head ${falseHead}, to checkpoint 1, ${digest("one")}`);
   expect(call.words).toBe(
-    `CheckpointRegistry has this run go back from head ${falseHead} to 1 completed rounds and on from checkpoint ${digest("one")}; once another head follows, it does nothing.`,
+    `CheckpointRegistry has this run go back from head ${falseHead} to 1 completed rounds and on from checkpoint ${digest("one")}, which is the run's own of that round; once another head follows, it does nothing.`,
   );
   await stage.asHolders((timelock) => execute(stage.client, timelock, call));
   expect(await headOf(stage.client, { addresses, runId })).toMatchObject({ round: 1n, sequence: 4n });
@@ -64,6 +64,24 @@ test("a run goes back to a checkpoint that stands, and again", async () => {
   ]);
   expect(anchoredText({ round: 3, sequence: 6 })).toContain("rolled back");
   expect(anchoredText({ round: 3, sequence: 3 })).not.toContain("rolled back");
+});
+
+test("a checkpoint that is none of the run's own is named as such", async () => {
+  const { contracts: addresses, runId, modelId, fromBlock } = stage.world;
+  const currentHead = await posted("one", "two");
+  const contracts = await modelContractsOf(stage.client, { addresses, modelId });
+  const connection: WordsPlace["connection"] = { call: (work) => work(stage.client) };
+  const place: WordsPlace = { connection, addresses, contracts, runId, fromBlock };
+  const wordsOf = async (round: bigint, checkpoint: string, where = place) => {
+    const call = rollback.call({ addresses, runId, currentHead, round, checkpointDigest: digest(checkpoint) });
+    return (await wordsOfCall(where, { target: call.to, value: 0n, data: call.data })).words;
+  };
+  expect(await wordsOf(1n, "one")).toContain(", which is the run's own of that round;");
+  expect(await wordsOf(1n, "poisoned")).toContain(
+    `${digest("poisoned")}, WHICH IS NOT THE RUN'S OWN of that round, ${digest("one")}:`,
+  );
+  expect(await wordsOf(7n, "one")).toContain("THE RUN HAS NO CHECKPOINT OF SO MANY ROUNDS");
+  expect(await wordsOf(1n, "one", { ...place, fromBlock: undefined })).toContain("was not looked at");
 });
 
 test("once another head follows it does nothing", async () => {

@@ -51,4 +51,11 @@ export const treasury: readonly Breakage[] = [
     instead: "if (Number(kind) !== 0) return undefined;",
     tests: ["test/offchain/cli/budget.test.ts"],
   },
+  {
+    name: "a checkpoint that a proposer made is told like one of the run's own",
+    file: "offchain/src/run/rollbackWords.ts",
+    text: "own === digest.toLowerCase()",
+    instead: 'own !== ""',
+    tests: ["test/offchain/cli/checkpointRollback.test.ts"],
+  },
 ];
