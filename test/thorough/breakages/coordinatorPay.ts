@@ -4,7 +4,7 @@ import type { Breakage } from "./breakage.ts";
 export const coordinatorPay: readonly Breakage[] = [
   {
     name: "payloads are deleted when an RPC says that a root is active which was not computed here",
-    file: "offchain/src/coordinator/projections.ts",
+    file: "offchain/src/coordinator/openRound.ts",
     text: "const settled = settledHere(state);",
     instead: "const settled = state.settledEpoch;",
     tests: ["test/offchain/coordinator/lies.test.ts"],

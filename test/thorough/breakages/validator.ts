@@ -369,7 +369,7 @@ export const validator: readonly Breakage[] = [
   {
     name: "a new journal of an old key judges what was anchored before it",
     file: "offchain/src/validator/heads.ts",
-    text: "if (parent && !statements.isBefore(head.block)) open",
+    text: "if (!statements.isBefore(head.block)) open",
     instead: "if (parent) open",
     tests: ["test/offchain/validator/born.test.ts"],
   },
