@@ -48,15 +48,15 @@ export const shortHex = (hex: string): string => (hex.length <= 14 ? hex : `${he
 /** An address as people compare it: with the checksum of EIP-55 in its casing, as wallets and explorers show it. */
 export const formatAddress = (address: string): Address => getAddress(address);
 
-/** Hex in the one casing that it is shown in: addresses as {@link formatAddress}, hashes in lower case; other text as it is. */
-export function shownHex(text: string): string {
-  if (/^0x[0-9a-f]{40}$/i.test(text)) return formatAddress(text);
-  return /^0x[0-9a-f]{64}$/i.test(text) ? text.toLowerCase() : text;
-}
+/** A hash in the one casing that it is shown in, lower case; other text as it is. */
+export const shownHash = (text: string): string => (/^0x[0-9a-f]{64}$/i.test(text) ? text.toLowerCase() : text);
 
-/** A sentence in which each address is as {@link formatAddress} has it; names of files and parts of URLs stay as they are. */
+/**
+ * A sentence in which each address is as {@link formatAddress} has it; names of files and parts of URLs stay as they are. So does
+ * an address in mixed case whose checksum does not fit: somebody mistyped it, and in any other casing it would be taken as correct.
+ */
 export const shownAddresses = (text: string): string =>
-  text.replaceAll(/(?<![\w/\\.-])0x[0-9a-f]{40}(?!\w|[/\\]|\.\w)/gi, formatAddress);
+  text.replaceAll(/(?<![\w/\\.-])0x(?:[0-9a-f]{40}|[0-9A-F]{40})(?!\w|[/\\]|\.\w)/g, formatAddress);
 
 /** {@link formatAddress}, shortened. */
 export const shortAddress = (address: string): string => shortHex(formatAddress(address));

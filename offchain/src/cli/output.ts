@@ -5,7 +5,7 @@
  */
 import { inspect, styleText } from "node:util";
 
-import { printable, printableJson, shownAddresses, shownHex } from "../base/index.ts";
+import { printable, printableJson, shownAddresses, shownHash } from "../base/index.ts";
 
 const styles = ["bold", "dim", "cyan", "green", "yellow"] as const;
 export type Style = (typeof styles)[number];
@@ -39,10 +39,10 @@ export interface Output {
   readonly paint: (style: Style, text: string) => string;
 }
 
-/** Wide integers as decimal text, hex in one casing. */
+/** Wide integers as decimal text, hashes and addresses in one casing. */
 function asShown(_key: string, value: unknown): unknown {
   if (typeof value === "bigint") return value.toString();
-  return typeof value === "string" ? shownAddresses(shownHex(value)) : value;
+  return typeof value === "string" ? shownAddresses(shownHash(value)) : value;
 }
 
 /** One sentence on stderr that says who speaks; a stack follows it on lines of its own, indented. */

@@ -58,6 +58,19 @@ test.each([
   expect(await up(["--founders", founders])).toEqual(refusal(1, sentence));
 });
 
+test.each([
+  [["delegate"]],
+  [["shares", "--address"]],
+  [["capital", "deposit", "1", "--for"]],
+  [["worker", "--beneficiary"]],
+  [["maintainers", "propose", "--add"]],
+  [["poster", "propose"]],
+  [["stake", "payee"]],
+])("an address whose checksum is wrong is quoted as it was typed: %s", async (words) => {
+  const typed = "0x33140A4eFA9e2334C956a36bf64223f9F168280D";
+  expect(await cotrainHere([...words, typed])).toMatchObject({ code: 1, stderr: expect.stringContaining(typed) });
+});
+
 describe("text", () => {
   test("that is not there", async () => {
     expect(await up(["--data", "/no/such/book.txt"], cotrain)).toEqual(

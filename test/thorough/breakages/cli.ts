@@ -402,6 +402,13 @@ export const cli: readonly Breakage[] = [
     tests: ["test/offchain/cli/status.test.ts"],
   },
   {
+    name: "a mistyped address is shown with the checksum that it lacks, and would be taken when pasted back",
+    file: "offchain/src/base/format.ts",
+    text: "0x(?:[0-9a-f]{40}|[0-9A-F]{40})",
+    instead: "0x[0-9a-fA-F]{40}",
+    tests: ["test/offchain/cli/badInput.test.ts"],
+  },
+  {
     name: "status says nothing of parameters that wait for the next round",
     file: "offchain/src/coordinator/views.ts",
     text: "    ...(state.nextParams && { nextParamsVersion: state.nextParams.version }),\n",
