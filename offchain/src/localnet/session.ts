@@ -5,7 +5,7 @@
 import { CotrainError, TransactionRevertedError } from "@cotrain/sdk/errors";
 import { parametersChange, runParamsFromWire, type RunView } from "@cotrain/sdk/protocol";
 
-import { RetryableError, retrying, roundNumber, formatDuration, steady, unlessAborted } from "../base/index.ts";
+import { RetryableError, retrying, roundNumber, steady, unlessAborted } from "../base/index.ts";
 import type { Logger } from "../service/index.ts";
 import { demoParamsOf, heldOutUntrained, layout, lossKeeper } from "../run/index.ts";
 import { saysReverted } from "../chain/index.ts";
@@ -85,9 +85,9 @@ export function reasonAgainstVote(
 ): string | undefined {
   if (!local) return "a vote takes days on this chain";
   if (vote !== undefined) return vote ? undefined : "no vote, as --no-vote asks";
-  if (paramsVersion > 1) return "the holders decided in an earlier session; --vote lets them decide again";
+  if (paramsVersion > 1) return "the holders decided before; --vote lets them decide again";
   return goal < VOTE_LEAST_MS
-    ? `a session shorter than ${formatDuration(VOTE_LEAST_MS)} has no time for a vote; --vote begins one all the same`
+    ? `a session shorter than ${VOTE_LEAST_MS / 1_000}s has no time for a vote; --vote begins one all the same`
     : undefined;
 }
 

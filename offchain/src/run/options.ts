@@ -188,7 +188,7 @@ export const workerOptions = {
 export const recipeOptions = {
   innerSteps: integer(12, 3_072, {
     description:
-      "inner steps of a new run's rounds, a multiple of 12, until holders decide otherwise (default: so few that a round takes seconds here)",
+      "inner steps of a new run's rounds, a multiple of 12, until holders decide otherwise (default: so few that a round takes less than a minute here)",
   }),
   optimizer: choice(["adamw", "muon", "sgd"], {
     description: "inner optimizer of a new run; muon is for hidden matrices, with adamw for the rest (default: adamw)",
@@ -227,7 +227,7 @@ export const recipeOptions = {
 export const localnetOptions = {
   for: duration({ description: "how long to train; settling takes half a minute more", default: 180_000 }),
   vote: toggle({
-    description: "hold a vote in this session (default: in each of 1:30 or more, until holders have decided once)",
+    description: "hold a vote in this session (default: in each of 90s or more, until holders have decided once)",
     against: "hold no vote in this session",
   }),
   yes: toggle({ description: "spend more than 0.1 coins on fees without asking, where coins cost", default: false }),

@@ -190,7 +190,7 @@ async function paramsText(place: WordsPlace, [id, replaces, given]: readonly unk
 function grantText([given, repository]: readonly unknown[]): string {
   const grant = given as Grant;
   const dateOf = (after: number): string => timeText(Number(grant.start + BigInt(after)));
-  return `CodeGrants has ${grant.author} paid ${formatEther(grant.amount)} shares for commit ${commitOf(grant.commit)} of ${valueText(repository)}: linearly from ${dateOf(0)} to ${dateOf(grant.duration)}, and nothing before ${dateOf(grant.cliff)}; the contribution is described by the text of sha256 ${grant.description}.`;
+  return `CodeGrants has ${grant.author} paid ${formatEther(grant.amount)} shares for commit ${commitOf(grant.commit)} of ${valueText(repository)}: linearly from ${dateOf(0)} to ${dateOf(grant.duration)}, and nothing before ${dateOf(grant.cliff)} or before this is carried out; the contribution is described by the text of sha256 ${grant.description}.`;
 }
 
 async function voidText(place: WordsPlace, [id, set]: readonly unknown[]): Promise<string> {

@@ -28,7 +28,7 @@ import { tellingCoordinator } from "./tellingCoordinator.ts";
 const names = ["maintainer-1", "maintainer-2", "maintainer-3"] as const;
 const author = accountOf("author").address;
 // So long a vote that no slow machine sees the veto's end.
-const stage = staged([...names, "stranger"], { votingPeriod: 6_000 });
+const stage = staged([...names, "stranger", "author"], { votingPeriod: 6_000 });
 const { by, asHolders } = stage;
 
 let clone: string;
@@ -345,9 +345,17 @@ describe("a grant", () => {
     const claim = () =>
       told<{ amount: string; transaction: Hex | null }>("code", "claim", id, ...at(), ...by("stranger"));
     expect(await claim()).toMatchObject({ amount: "0", transaction: null });
+    const own = () => told<{ amount: string }[]>("code", "claim", ...at(), ...by("author"));
+    expect(await own()).toMatchObject([{ id, amount: "0", transaction: null }]);
+    await stage.client.setNextBlockTimestamp({ timestamp: BigInt(vetoEnds) + 60n });
+    await stage.client.mine({ blocks: 1 });
+    // Without an id it is what the wallets here were granted, and nobody else.
+    expect(await told("code", "claim", ...at(), ...by("stranger"))).toEqual([]);
+    const [part] = await own();
+    expect(part).toMatchObject({ id, author, transaction: expect.stringMatching(/^0x/) });
     await stage.client.setNextBlockTimestamp({ timestamp: BigInt(vetoEnds) + 10_800n });
     await stage.client.mine({ blocks: 1 });
-    expect(await claim()).toMatchObject({ amount: String(5n * 10n ** 17n) });
+    expect(await claim()).toMatchObject({ amount: String(5n * 10n ** 17n - BigInt(part!.amount)) });
     const shares = await sharesOf(stage.client, { addresses: stage.world.contracts, modelId: stage.world.modelId });
     expect(await balanceOf(stage.client, { shares, account: author })).toBe(5n * 10n ** 17n);
     expect((await cotrainHere(["code", "list", ...at()])).stdout).toMatch(/ 0\.50 +0\.50 +0\.50 +paid$/m);

@@ -126,6 +126,7 @@ describe("market offers", () => {
     vi.stubEnv("VAST_API_KEY", "");
     const { code, stdout } = await cotrainHere(["market", "offers", "--offline", `--cache=${cache}`]);
     expect(code).toBe(0);
+    expect(stdout).toMatch(/^Nothing of this can be rented now: the last column says why\.\n\nmachine/);
     expect(stdout).toMatch(/^1x RTX 3060 .* sample:\d+ +not: a sample, not to be rented$/m);
     const asked = await cotrainHere(["market", "offers", "--provider=vast", `--cache=${cache}`]);
     expect(asked.stdout).toContain(

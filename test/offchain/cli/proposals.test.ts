@@ -162,7 +162,9 @@ describe("a proposal as people read it", () => {
 
   test("that was made names itself in the command that carries it out", () => {
     const sent = { proposer, governor: proposer, proposalId: 4_711_081n, voteStart: now, voteEnd: now + 6 };
-    expect(sentText({ ...sent, transaction: "0x12" })).toMatch(/ \("npx cotrain proposals execute 4711081"\)\.$/);
+    expect(sentText({ ...sent, transaction: "0x12" })).toMatch(
+      / queues it and, .*, executes it: "npx cotrain proposals execute 4711081", once for each\.$/,
+    );
   });
 
   test("says what it does not show, and what nobody should agree to", () => {

@@ -312,7 +312,7 @@ describe("the live picture", () => {
       ring: 40_000_000_000_000,
     };
     const notices = [
-      { text: "the holders decided in an earlier session; --vote lets them decide again" },
+      { text: "the holders decided before; --vote lets them decide again" },
       { text: "the proposal was executed: 48 → 64 inner steps per round, proposed in round 1,006" },
     ];
     const long = { ...screen, notices, view: { ...view, members, loss, traffic } as unknown as RunView };

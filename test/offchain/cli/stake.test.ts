@@ -67,7 +67,7 @@ test("a worker puts coins up, asks for some, and has them back once they have wa
   const { modelId } = stage.world;
   expect(await activeStakeOf(stage.client, { stakes, modelId, role: "worker", staker: worker })).toBe(active);
   const early = await cotrainHere(["stake", "withdraw", ...at(), ...by("worker-1")]);
-  expect(early.code).toBe(0);
+  expect(early.code).toBe(75);
   expect(flat(early.stdout)).toContain("0.2 coins are leaving and may be fetched from");
   expect((await stakeNow("worker", worker)).leaving).toBe(parseEther("0.2"));
 
@@ -141,6 +141,8 @@ test("whom an account has named as the only one that is ever paid is said, and p
   });
   expect((await cotrainHere(["stake", "request", "all", ...own])).code).toBe(0);
   await goOn((await told<Shown>("stake", "show", "--account", worker, ...at())).delay + 1);
+  // Nobody else ever is, however late.
+  expect((await cotrainHere(["stake", "withdraw", "--to", worker, ...own])).code).toBe(1);
   const before = await stage.client.getBalance({ address: friend });
   const paid = await cotrainHere(["stake", "withdraw", ...own]);
   expect(flat(paid.stdout)).toContain(`${getAddress(friend)} was paid 0.5 coins`);

@@ -225,7 +225,7 @@ describe("the summary", () => {
 
   test("what holders decided in earlier sessions is told with its transaction", () => {
     const decided = [{ title: "48 → 64 inner steps per round", transaction: hash("a") }];
-    const noVote = "the holders decided in an earlier session; --vote lets them decide again";
+    const noVote = "the holders decided before; --vote lets them decide again";
     expect(text({ proposal: null, noVote, decided })).toContain(
       `  ${noVote}\n  earlier: 48 → 64 inner steps per round, executed in the transaction\n  ${hash("a")}\n`,
     );
@@ -352,7 +352,7 @@ describe("the summary", () => {
     expect(shown).toContain("  no capital: shares are not sold\n  no code: no vote, as --no-vote asks\n");
     const { noCode: noVote } = none;
     const once = drawSummary({ ...summary, ...none, noVote, proposal: null }, plain).join("\n");
-    expect(once).toContain("  no code: that takes a vote\n");
+    expect(once).toContain("  no code: that takes a vote, which a session on a local chain holds with --vote\n");
     expect(once.split(noVote)).toHaveLength(2);
     expect(shown).not.toMatch(/bought in the|granted in the/);
     const early = { ...summary.capital!, shares: "0", transaction: null };
@@ -367,10 +367,11 @@ describe("the summary", () => {
     const [own] = summary.wallets;
     const late = { ...own!, claimed: String(1_325n * 10n ** 18n) };
     const wallets = [own!, late, { ...late, name: "worker-3" }, { ...late, name: "elsewhere" }];
-    expect(unclaimedBy(wallets)).toEqual([
-      { what: "claim of 350.00 shares that worker-1, worker-3 earned, possible now", due: null },
+    const by = `"npx cotrain rewards claim --state /elsewhere"`;
+    expect(unclaimedBy(wallets, "/elsewhere")).toEqual([
+      { what: `claim of 350.00 shares that worker-1, worker-3 earned, possible now: ${by}`, due: null },
     ]);
-    expect(unclaimedBy([own!])).toEqual([]);
+    expect(unclaimedBy([own!], "/elsewhere")).toEqual([]);
   });
 
   test("what others trained and hold has a row of its own", () => {

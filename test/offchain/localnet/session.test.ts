@@ -351,14 +351,7 @@ describe("the vote", () => {
   test.each([
     ["the first session of the usual length", undefined, 180_000, true, 1, undefined],
     ["the shortest that has one by itself", undefined, 90_000, true, 1, undefined],
-    [
-      "a short first session",
-      undefined,
-      45_000,
-      true,
-      1,
-      /^a session shorter than 1:30 has no time for a vote; --vote/,
-    ],
+    ["a short first session", undefined, 45_000, true, 1, /^a session shorter than 90s has no time for a vote; --vote/],
     ["a session after a decision", undefined, 180_000, true, 2, /--vote lets them decide again$/],
     ["a short one that is told to", true, 45_000, true, 1, undefined],
     ["a later one that is told to", true, 180_000, true, 5, undefined],

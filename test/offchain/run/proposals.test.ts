@@ -179,7 +179,7 @@ describe("a call in words", () => {
     expect(
       await wordsHere(actions.approveGrantByVote.call({ grants, grant, repository: "https://example.org/x" })),
     ).toBe(
-      `CodeGrants has ${bob.address} paid 0.5 shares for commit ${"ab".repeat(20)} of "https://example.org/x": linearly from 1970-01-01T00:01:40.000Z to 1970-01-01T00:02:30.000Z, and nothing before 1970-01-01T00:01:50.000Z; the contribution is described by the text of sha256 ${zeroHash}.`,
+      `CodeGrants has ${bob.address} paid 0.5 shares for commit ${"ab".repeat(20)} of "https://example.org/x": linearly from 1970-01-01T00:01:40.000Z to 1970-01-01T00:02:30.000Z, and nothing before 1970-01-01T00:01:50.000Z or before this is carried out; the contribution is described by the text of sha256 ${zeroHash}.`,
     );
     const late = { ...grant, start: 2n ** 64n - 1n };
     expect(await wordsHere(actions.approveGrantByVote.call({ grants, grant: late, repository: "" }))).toContain(

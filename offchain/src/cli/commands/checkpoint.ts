@@ -46,9 +46,10 @@ async function isCar(path: string): Promise<boolean> {
 /**
  * Refuses, before anything is read, a place that a checkpoint must not be written to. An earlier export may be replaced: the
  * same command after the next session is what the summary recommends. Nothing else is, without --force.
+ * @returns whether something is there that will be replaced
  * @throws UserError `PATH_UNWRITABLE`, `FILE_EXISTS`
  */
-async function requirePlace(file: string, force: boolean): Promise<void> {
+async function requirePlace(file: string, force: boolean): Promise<"free" | "taken"> {
   const statOf = (path: string) =>
     stat(path).catch((error: unknown) => {
       if (errnoOf(error) === "ENOENT") return undefined;
@@ -61,7 +62,7 @@ async function requirePlace(file: string, force: boolean): Promise<void> {
       `${file} cannot be written: there is no directory ${dirname(file)}; make it, or name another file.`,
     );
   const there = await statOf(file);
-  if (!there) return;
+  if (!there) return "free";
   if (!there.isFile())
     throw new UserError("PATH_UNWRITABLE", `${file} cannot be written: it is there and no regular file.`);
   const replaceable = force || (await isCar(file).catch((error: unknown) => Promise.reject(writeError(file, error))));
@@ -70,6 +71,7 @@ async function requirePlace(file: string, force: boolean): Promise<void> {
       "FILE_EXISTS",
       `${file} exists and is no exported checkpoint: name another file, or overwrite it with --force.`,
     );
+  return "taken";
 }
 
 function unreadable(file: string, error: unknown): UserError {
@@ -134,13 +136,13 @@ export const checkpointExportCommand = defineCommand({
     const [file = ""] = args;
     const imported = await openImportedModel(options.state, options.blobs);
     const run = imported ? undefined : await openLocalRun(options.state, options.blobs);
-    await requirePlace(file, options.force);
+    const before = await requirePlace(file, options.force);
     if (imported) requireCheckpoint(imported, options.checkpoint);
     const model = imported?.model ?? (await modelOfRun(run!, options.checkpoint, output));
     await writeFileDurable(file, exportModel((imported ?? run!).blobs, model));
     const { digest } = model.bundle.checkpoint;
     output.result({ checkpoint: digest, model: model.digest, file }, [
-      `checkpoint ${digest} with definition, tokenizer and programs written to ${file}`,
+      `checkpoint ${digest} with definition, tokenizer and programs written to ${file}${before === "taken" ? ", in the place of what was there" : ""}`,
     ]);
   },
 });

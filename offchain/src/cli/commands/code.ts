@@ -1,5 +1,5 @@
 import { claimGrant } from "@cotrain/sdk/actions";
-import type { Hex } from "@cotrain/sdk/protocol";
+import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
 import { formatEther } from "viem";
 
 import { formatAddress, formatShares, shortAddress, shortHex, timeText, UserError, wrap } from "../../base/index.ts";
@@ -192,41 +192,79 @@ export const codeShowCommand = defineCommand({
   },
 });
 
+/** What a claim paid; no transaction where nothing was due. */
+interface PaidGrant {
+  readonly grant: ApprovedGrant;
+  readonly amount: bigint;
+  readonly transaction: Hex | null;
+}
+
+/** Has a grant's author paid what is due, by the author's own wallet where that is here. @throws what the chain does */
+async function claimDue(
+  place: Place,
+  entries: Place["entries"],
+  { grants, grant }: { readonly grants: Address; readonly grant: ApprovedGrant },
+  options: Parameters<typeof signingAs>[2],
+): Promise<PaidGrant> {
+  const nothing = { grant, amount: 0n, transaction: null };
+  const entry = entries.find(({ account }) => account === asAddress(grant.terms.author)) ?? entries[0];
+  if (!entry || grant.due === grant.state.claimed) return nothing;
+  const client = await signingAs(place, entry, options);
+  const call = { grants, modelId: place.modelId, id: grant.id };
+  await claimGrant.simulate(client, call);
+  const { receipt, event } = await claimGrant.sync(client, call);
+  return event ? { grant, amount: event.amount, transaction: receipt.transactionHash } : nothing;
+}
+
 /** `cotrain code claim`. */
 export const codeClaimCommand = defineCommand({
   name: "code claim",
-  summary: "have the author of a grant paid what is due",
-  args: [{ name: "grant", description: "its id, or the first digits of it, as code list shows it" }],
+  summary: "have authors of code paid what is due: the wallets here, or whom a grant names",
+  args: [
+    {
+      name: "grant",
+      description: "its id, or the first digits of it, as code list shows it (default: all grants to the wallets here)",
+      optional: true,
+    },
+  ],
   options: signingOptions,
   examples: [
-    ["npx cotrain code claim 0x5a1f09", "sent by the first wallet of this directory; the grant's author is paid"],
+    ["npx cotrain code claim", "all that is due to wallets of this directory, each by its own"],
+    ["npx cotrain code claim 0x5a1f09", "sent by a wallet of this directory; the grant's author is paid"],
   ],
-  async run({ args: [id = ""], options, output }) {
+  async run({ args: [id], options, output }) {
     const own = await namedWallet(options);
-    const { grant, amount, transaction } = await atPlace(
+    const done = await atPlace(
       options,
       own,
       async (place) => {
-        const [entry] = requireEntries(place, options);
-        const { grants, grant } = await namedGrant(place, id);
-        const nothing = { grant, amount: 0n, transaction: null as Hex | null };
-        if (!entry || grant.due === grant.state.claimed) return nothing;
-        const client = await signingAs(place, entry, options);
-        const call = { grants, modelId: place.modelId, id: grant.id };
-        await claimGrant.simulate(client, call);
-        const { receipt, event } = await claimGrant.sync(client, call);
-        return event ? { grant, amount: event.amount, transaction: receipt.transactionHash } : nothing;
+        const entries = requireEntries(place, options);
+        if (id !== undefined) return [await claimDue(place, entries, await namedGrant(place, id), options)];
+        const accounts = new Set<string>(entries.map(({ account }) => account));
+        const { grants, all } = await approvedGrants(place, (made) =>
+          made.filter(({ terms }) => accounts.has(asAddress(terms.author))),
+        );
+        const paid: PaidGrant[] = [];
+        for (const grant of all) paid.push(await claimDue(place, entries, { grants, grant }, options));
+        return paid;
       },
       unpinnedNotice(options, output),
     );
-    const { author } = grant.terms;
+    const documents = done.map(({ grant, amount, transaction }) => ({
+      id: grant.id,
+      author: grant.terms.author,
+      amount,
+      transaction,
+    }));
+    const lines = done.map(({ grant, amount, transaction }) =>
+      transaction === null
+        ? `Nothing more of grant ${grant.id} is due now.`
+        : `${formatAddress(grant.terms.author)} was paid ${formatShares(amount)} shares in ${transaction}.`,
+    );
     output.result(
-      { id: grant.id, author, amount, transaction },
-      wrap(
-        transaction === null
-          ? `Nothing more of grant ${grant.id} is due now.`
-          : `${formatAddress(author)} was paid ${formatShares(amount)} shares in ${transaction}.`,
-        columnsOf(process.stdout),
+      id === undefined ? documents : documents[0],
+      (lines.length === 0 ? ["No wallet here was granted anything for code."] : lines).flatMap((line) =>
+        wrap(line, columnsOf(process.stdout)),
       ),
     );
   },

@@ -16,6 +16,8 @@ import { alternativesOf, catalogueOptions, seenText, sourceText, wishOptions, wi
 import { columnsOf, tableWithin } from "../output.ts";
 
 const WEEK = 7 * 86_400_000;
+/** Above a table of samples, and of what cannot be had. */
+const NONE_RENTED = "Nothing of this can be rented now: the last column says why.";
 
 /** The prices of a week, where they changed. */
 const weekText = (range: PriceRange | undefined): string =>
@@ -109,7 +111,11 @@ export const marketOffersCommand = defineCommand({
         [
           ...(ranked.length === 0
             ? ["Nothing fits."]
-            : tableWithin(columns, offerRows(ranked, ranges, now), [1, 2, 3, 7, 8])),
+            : [
+                // What can be rented stands first.
+                ...(ranked[0]?.never === undefined ? [] : [NONE_RENTED, ""]),
+                ...tableWithin(columns, offerRows(ranked, ranges, now), [1, 2, 3, 7, 8]),
+              ]),
           "",
           ...(all.length > ranked.length ? [`${ranked.length} of ${all.length} that fit.`] : []),
           ...catalogue.sources.flatMap((source) => wrap(sourceText(source, now), columns)),

@@ -94,7 +94,10 @@ export const proposalsExecuteCommand = defineCommand({
   args: [{ name: "proposal", description: "its id, or the first digits of it, as proposals list shows it" }],
   options: signingOptions,
   examples: [
-    ["npx cotrain proposals execute 4711081", "what is next for it, by the first wallet of this directory"],
+    [
+      "npx cotrain proposals execute 4711081",
+      "queues it; called again after the delay, executes it; by the first wallet of this directory",
+    ],
     [
       "npx cotrain proposals execute 4711081 --coordinator https://train.example.org --rpc https://rpc.example.org",
       "in somebody else's run; whoever sends it only pays the gas",
@@ -124,7 +127,9 @@ export const proposalsExecuteCommand = defineCommand({
     });
     const { proposalId, step, account, transaction, state, eta = null, expiry } = done;
     const when =
-      step === "queue" && eta !== null ? `; it can be executed from ${timeText(eta)} to ${timeText(expiry)}` : "";
+      step === "queue" && eta !== null
+        ? `; the same command executes it, from ${timeText(eta)} to ${timeText(expiry)}`
+        : "";
     output.result(
       { proposalId, step, account: formatAddress(account), transaction, state, eta, expiry },
       wrap(

@@ -328,9 +328,13 @@ const stakeWithdrawCommand = defineCommand({
     dryRun: dryRunOption,
   },
   examples: [["npx cotrain stake withdraw", "of every worker's wallet of this directory"]],
-  notes: ["What must wait is left where it is, and it is said until when, or for what."],
+  notes: [
+    "What must wait is left where it is, and it is said until when, or for what. Where that is all there is the command ends with 75.",
+  ],
   async run({ options, output }) {
     const { role, dryRun } = options;
+    // Whoever is never paid there need not try again.
+    let elsewhere = false;
     const withdraw = async (
       place: Place,
       book: StakeBook,
@@ -343,6 +347,7 @@ const stakeWithdrawCommand = defineCommand({
       const client = await signingAs(place, entry, options);
       const call = { stakes: book.stakes, modelId: place.modelId, role, to: options.to ?? standing.payee ?? account };
       const why = await refusalOf(client, call);
+      elsewhere ||= standing.payee !== undefined && call.to !== standing.payee;
       if (why !== undefined || dryRun)
         return {
           account,
@@ -361,12 +366,15 @@ const stakeWithdrawCommand = defineCommand({
         text: `${formatAddress(call.to)} was paid ${coins(event.amount)} of the stake of ${formatAddress(account)}, in ${receipt.transactionHash}.`,
       };
     };
+    const done = await byWallets(options, output, withdraw);
     resultOf(
       output,
       options,
-      await byWallets(options, output, withdraw),
+      done,
       `Nothing of a wallet's here that is at stake as a ${role} is leaving: "npx cotrain stake request" asks for it.`,
     );
+    if (dryRun || done.length === 0 || done.some(({ transaction }) => transaction !== null)) return 0;
+    return elsewhere ? 1 : 75;
   },
 });
 

@@ -162,7 +162,7 @@ async function pendingOf(prepared: Prepared, { first }: TrainingSession, view: R
 }
 
 /** What this machine's wallets earned and have not claimed, whatever hindered them. */
-export function unclaimedBy(wallets: Summary["wallets"]): Summary["pending"] {
+export function unclaimedBy(wallets: Summary["wallets"], state: string): Summary["pending"] {
   const left = wallets.flatMap(({ name, earned, claimed: paid }) => {
     const amount = BigInt(earned) - BigInt(paid);
     return name === "elsewhere" || amount <= 0n ? [] : [{ name, amount }];
@@ -170,7 +170,8 @@ export function unclaimedBy(wallets: Summary["wallets"]): Summary["pending"] {
   if (left.length === 0) return [];
   const sum = left.reduce((total, { amount }) => total + amount, 0n);
   const who = left.map(({ name }) => name).join(", ");
-  return [{ what: `claim of ${formatShares(sum)} shares that ${who} earned, possible now`, due: null }];
+  const by = commandFor(state, "rewards", "claim");
+  return [{ what: `claim of ${formatShares(sum)} shares that ${who} earned, possible now: "${by}"`, due: null }];
 }
 
 /** Digits that name a grant among others. */
@@ -365,7 +366,7 @@ async function gather(prepared: Prepared, session: TrainingSession, again: reado
     proposal: await proposalOf(prepared, session, view),
     noVote: session.noVote ?? null,
     decided: await decidedBefore(prepared, session),
-    pending: [...pending, ...contributed.pending, ...money.pending, ...unclaimedBy(wallets)],
+    pending: [...pending, ...contributed.pending, ...money.pending, ...unclaimedBy(wallets, prepared.state)],
     commands: commandsFor(prepared.state, text.prompt, again, { ...contributed, ...money }),
   };
 }

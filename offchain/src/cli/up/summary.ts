@@ -181,6 +181,9 @@ function checkpointRows(summary: Summary): string[][] {
 /** Characters before a checkpoint's transaction. */
 const INDEX = 12;
 
+/** Why there is no code where there was no vote. */
+const VOTE_NEEDED = "that takes a vote, which a session on a local chain holds with --vote";
+
 /** Digits by which a commit is told. */
 const COMMIT_DIGITS = 12;
 
@@ -294,7 +297,7 @@ function originLines({ shares, capital, noCapital, code, noCode, noVote }: Summa
     ...(code ? inTransaction("granted", code.transaction) : []),
     ...(noCapital === null ? [] : wrap(`no capital: ${noCapital}`, ROOM)),
     // Why there was no vote is told with what the holders decided.
-    ...(noCode === null ? [] : wrap(`no code: ${noCode === noVote ? "that takes a vote" : noCode}`, ROOM)),
+    ...(noCode === null ? [] : wrap(`no code: ${noCode === noVote ? VOTE_NEEDED : noCode}`, ROOM)),
   ]);
 }
 

@@ -13,6 +13,7 @@ import { factLines } from "../facts.ts";
 import { activeRewards, blobSourceOf, knownRewards, layout, type localnetOptions } from "../../run/index.ts";
 import { columnsOf } from "../output.ts";
 import {
+  claimAtRest,
   diskError,
   type LocalModel,
   type LocalnetContext,
@@ -122,10 +123,7 @@ async function present(
   prepared.embedded?.pace.rest();
   for (const line of restingLines(prepared.joinCommand, columnsOf(process.stderr), prepared.urlHere))
     output.notice(line);
-  await new Promise<void>((resolve) => {
-    if (signal.aborted) resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
+  await claimAtRest(prepared, { ...localModel, signal, announce: output.notice }, daemon.logger);
   if (!daemon.signal.aborted) signal.throwIfAborted();
   output.notice(await whatIsKept(opened.directory.path, again));
   // Ctrl-C is how a run that stays up is meant to end.
