@@ -20,7 +20,7 @@ export {
   type HeadDocumentsCache,
   readHeadDocuments,
 } from "./documents.ts";
-export { DocumentError, isMalformed, type RunDocuments, runDocuments, wasAdmitted } from "./published.ts";
+export { DocumentError, isItsWord, isMalformed, type RunDocuments, runDocuments, wasAdmitted } from "./published.ts";
 export { problemOfBuild, problemOfPrograms } from "./programs.ts";
 export { sharer } from "./positions.ts";
 export { verifyReceipts } from "./receipts.ts";

@@ -52,7 +52,7 @@ const SPAN = 2_000n;
 /** Blocks that are asked for at a time. */
 const ASKED_AT_ONCE = 16;
 
-/** Times of blocks, each read once. */
+/** Times of blocks, each asked for once, unless the node told it with an event. */
 function blockTimes({ connection }: Pick<RevenuePlace, "connection">) {
   const times = new Map<bigint, number>();
   const timeOf = async (blockNumber: bigint): Promise<number> => {
@@ -72,8 +72,13 @@ function blockTimes({ connection }: Pick<RevenuePlace, "connection">) {
     }
     return from;
   };
-  const all = async (blocks: readonly bigint[]): Promise<void> => {
-    const asked = [...new Set(blocks)];
+  const all = async (
+    logs: readonly { readonly blockNumber: bigint; readonly blockTimestamp?: bigint | undefined }[],
+  ): Promise<void> => {
+    // Some nodes say 0 where they do not know it.
+    for (const { blockNumber, blockTimestamp } of logs)
+      if (blockTimestamp && !times.has(blockNumber)) times.set(blockNumber, Number(blockTimestamp));
+    const asked = [...new Set(logs.map(({ blockNumber }) => blockNumber))];
     for (let at = 0; at < asked.length; at += ASKED_AT_ONCE)
       await Promise.all(asked.slice(at, at + ASKED_AT_ONCE).map(timeOf));
   };
@@ -94,10 +99,10 @@ async function transfersBefore(
   for (let from = lowest; from <= last; from += SPAN) {
     const to = from + SPAN - 1n < last ? from + SPAN - 1n : last;
     const { logs } = await connection.call((client) => getAllLogs(client, sharesTransferred({ shares }), { from, to }));
-    await all(logs.map(({ blockNumber }) => blockNumber).filter((number) => number >= first));
-    for (const { args, blockNumber } of logs) {
-      // Anybody may send nothing, as often as they like.
-      if (args.value === 0n) continue;
+    // Anybody may send nothing, as often as they like: no question is asked for that.
+    const moved = logs.filter(({ args }) => args.value > 0n);
+    await all(moved.filter(({ blockNumber }) => blockNumber >= first));
+    for (const { args, blockNumber } of moved) {
       const time = blockNumber < first ? start - 1 : await timeOf(blockNumber);
       transfers.push({ from: asAddress(args.from), to: asAddress(args.to), amount: args.value, time });
     }

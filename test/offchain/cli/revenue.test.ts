@@ -106,6 +106,53 @@ test("whoever held shares while it came shares it, and the treasury gets what ro
   expect((await cotrainHere(["revenue", "show", ...at()])).stdout).toContain("1.000001");
 });
 
+test("who sends nothing costs whoever computes no question, and who sends shares none where the node tells when", async () => {
+  await buyShares();
+  const { contracts: addresses, modelId } = stage.world;
+  const shares = await sharesOf(stage.client, { addresses, modelId });
+  await nextEpoch();
+  const { epoch } = await pay("1");
+  const send = (amount: bigint, by: Hex, functionName: "transfer" | "transferFrom") =>
+    execute(stage.client, by, {
+      target: shares,
+      data: encodeFunctionData({
+        abi: erc20Abi,
+        ...(functionName === "transfer"
+          ? { functionName, args: [accountOf("stranger").address, amount] }
+          : { functionName, args: [buyer, buyer, amount] }),
+      }),
+    });
+  // They hold nothing, and nobody has allowed them anything.
+  for (let n = 0; n < 40; n++) await send(0n, accountOf("stranger").address, "transferFrom");
+  for (let n = 0; n < 5; n++) await send(10n ** 18n, buyer, "transfer");
+  await overBy(BigInt(epoch));
+  const compute = async (answer: (text: string) => string) => {
+    let asked = 0;
+    const counting = async (...[input, init]: Parameters<typeof fetch>): Promise<Response> => {
+      asked += String(init?.body).match(/"eth_getBlockByNumber"/g)?.length ?? 0;
+      const response = await fetch(input, init);
+      const { status, headers } = response;
+      return new Response(answer(await response.text()), { status, headers });
+    };
+    const found = await placeNow(async (place) => {
+      const newest = await place.connection.call((client) => client.getBlockNumber());
+      const root = { index: 1, fromEpoch: epoch, toEpoch: epoch };
+      return computeRevenue(place, await revenueAt(place), root, newest);
+    }, counting);
+    return { asked, leaves: found!.rewards.leaves };
+  };
+  const given = await compute((text) => text);
+  const untold = await compute((text) => text.replaceAll(/"blockTimestamp":"0x[0-9a-f]+",?/g, ""));
+  const zero = await compute((text) => text.replaceAll(/"blockTimestamp":"0x[0-9a-f]+"/g, '"blockTimestamp":"0x0"'));
+  expect(given.leaves).toHaveLength(2);
+  expect(untold.leaves).toEqual(given.leaves);
+  expect(zero).toEqual(untold);
+  // The epoch's first and last block are searched for.
+  expect(given.asked).toBeLessThan(30);
+  expect(untold.asked - given.asked).toBeLessThanOrEqual(5);
+  expect(untold.asked).toBeGreaterThan(given.asked);
+});
+
 test("shares that nobody has fetched, and the protocol's contracts, share nothing", async () => {
   // Nobody holds any.
   await nextEpoch();

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { disputeOf, postRoot, rootDisputed, getAllLogs } from "@cotrain/sdk/actions";
-import { digestOfJson, type Hex, structHash } from "@cotrain/sdk/protocol";
+import { cidOf, createCoordinatorClient, digestOfJson, type Digest, type Hex, structHash } from "@cotrain/sdk/protocol";
 import { createTestClient, http, publicActions } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
@@ -177,17 +177,25 @@ beforeEach(async () => {
 afterAll(() => node.close());
 
 describe("a root that is what its epochs earned", () => {
-  it("is disputed by nobody, and computed once", async () => {
+  it("is disputed by nobody, and computed twice", async () => {
     let asked = 0;
     const blobs: BlobSource = { blob: (...request) => (asked++, world.blobs.blob(...request)) };
     const watch = await watching({ blobs });
     expect(await watch.look()).toEqual({ state: "idle" });
     const digest = await postSigned(await compute());
     expect(await watch.look()).toEqual({ state: "holds", digest, index: 1 });
-    const before = asked;
-    expect(before).toBeGreaterThan(0);
+    const once = asked;
+    expect(once).toBeGreaterThan(0);
+    // The second look is some blocks later.
     expect(await watch.look()).toMatchObject({ state: "holds" });
-    expect(asked).toBe(before);
+    expect(asked).toBe(once);
+    await client().mine({ blocks: 1 });
+    expect(await watch.look()).toEqual({ state: "holds", digest, index: 1 });
+    const twice = asked;
+    expect(twice).toBeGreaterThan(once);
+    await client().mine({ blocks: 1 });
+    expect(await watch.look()).toMatchObject({ state: "holds" });
+    expect(asked).toBe(twice);
     expect(await disputes()).toEqual([]);
   });
 
@@ -219,18 +227,33 @@ describe("a root that is what its epochs earned", () => {
     expect(await disputes()).toEqual([]);
   });
 
-  it("is disputed by nobody while the chain is away, or its documents come slowly", async () => {
-    const computation = await compute();
-    await postSigned(computation);
+  it("is disputed by nobody while the chain is away", async () => {
+    await postSigned(await compute());
     const clock = createManualClock();
-    const { epochDigest } = computation.attestation;
-    const watch = await watching({ blobs: anyOf([without(new Set([epochDigest]), slow)]), clock });
+    const reader: ChainReader = { ...(await open()), computeBudget: () => Promise.reject(away()) };
+    const watch = await watching({ reader, clock });
     for (let looks = 0; looks < 20; looks++) {
       expect(await watch.look()).toMatchObject({ state: "unread" });
       await clock.advance(1_000);
     }
-    const reader: ChainReader = { ...(await open()), computeBudget: () => Promise.reject(away()) };
-    expect(await (await watching({ reader, clock })).look()).toMatchObject({ state: "unread" });
+    expect(await disputes()).toEqual([]);
+  });
+
+  it("is disputed by nobody where its documents come slowly for less than seven eighths of the window", async () => {
+    const computation = await compute();
+    const digest = await postSigned(computation);
+    const clock = createManualClock();
+    const hidden = without(new Set([computation.attestation.epochDigest]), slow);
+    let isSlow = true;
+    const blobs: BlobSource = { blob: (...request) => anyOf([isSlow ? hidden : world.blobs]).blob(...request) };
+    const watch = await watching({ blobs, clock });
+    // Of the window of 4 s.
+    for (let left = 3_500; left > 0; left -= 500) {
+      expect(await watch.look()).toMatchObject({ state: "absent", left });
+      await clock.advance(500);
+    }
+    isSlow = false;
+    expect(await watch.look()).toEqual({ state: "holds", digest, index: 1 });
     expect(await disputes()).toEqual([]);
   });
 });
@@ -312,6 +335,49 @@ describe("a false root", () => {
     expect(await disputes()).toEqual([]);
   });
 
+  it("is disputed though an RPC lied at one look, so that it seemed to hold, and over a restart", async () => {
+    const honest = await open();
+    let lies = true;
+    const reader: ChainReader = {
+      ...honest,
+      computeBudget: async (...request) => (await honest.computeBudget(...request)) / (lies ? 2n : 1n),
+    };
+    const epoch = (await dueEpoch(honest, world.modelId))!;
+    const lied = await withEpochAccounts(reader).computeEpoch(
+      { modelId: world.modelId, epoch, verdicts: [] },
+      world.blobs,
+    );
+    if (lied.kind === "nothing") throw new Error(lied.reason);
+    await publishEpoch(world, lied.computation);
+    const digest = await postSigned(lied.computation);
+    expect(await (await watching({ reader, chain: "none" })).look()).toMatchObject({ state: "holds", digest });
+    lies = false;
+    await client().mine({ blocks: 1 });
+    const watch = await watching({ reader });
+    const reason = expect.stringContaining("A first look found that it holds. A second one: It differs");
+    expect(await watch.look()).toMatchObject({ state: "inconsistent", reason });
+    expect(await watch.look()).toMatchObject({ state: "suspect" });
+    await client().mine({ blocks: 1 });
+    expect(await watch.look()).toMatchObject({ state: "disputed", digest });
+  });
+
+  it("is not taken to hold where the chain went elsewhere between two looks, or the second saw nothing", async () => {
+    const digest = await postSigned(await compute());
+    const honest = await open();
+    const moved: ChainReader = { ...honest, blockHash: async () => digest };
+    let second = moved;
+    const watch = await watching({ second: async () => second });
+    const look = async () => {
+      const { state } = await watch.look();
+      await client().mine({ blocks: 1 });
+      return state;
+    };
+    expect([await look(), await look()]).toEqual(["holds", "inconsistent"]);
+    second = { ...honest, computeBudget: () => Promise.reject(away()) };
+    expect([await look(), await look()]).toEqual(["holds", "unread"]);
+    expect(await disputes()).toEqual([]);
+  });
+
   it("whose window is over is told, and costs nothing", async () => {
     await postSigned(await lessPaid());
     await pass(4);
@@ -367,6 +433,52 @@ describe("a root of which something is not published", () => {
     expect(await last.look()).toMatchObject({ state: "disputed", digest });
     expect(last.written).toMatchObject([{ found: "unpublished", recomputed: null }]);
     expect(await disputes()).toHaveLength(1);
+  });
+
+  it("is disputed whatever a coordinator calls that, also slow", async () => {
+    const lied = await lessPaid();
+    const { attestation } = lied;
+    const digest = await postSigned(lied);
+    const cid = cidOf(attestation.epochDigest as Digest);
+    const error = { code: "SOURCE_SLOW", message: "Later." };
+    const { blob } = createCoordinatorClient("http://coordinator.test", {
+      fetch: async (input) =>
+        String(input instanceof Request ? input.url : input).endsWith(cid)
+          ? Response.json({ error }, { status: 404 })
+          : Response.json({}, { status: 404 }),
+    });
+    const withheld = new Set<string>([attestation.epochDigest]);
+    const coordinator: BlobSource = {
+      blob: (...request) => (withheld.has(request[1]) ? blob(...request) : world.blobs.blob(...request)),
+    };
+    const clock = createManualClock();
+    const watch = await watching({ blobs: anyOf([coordinator, without(withheld, missing)]), clock });
+    for (let left = 2_000; left > 0; left -= 500) {
+      expect(await watch.look()).toMatchObject({ state: "absent", left });
+      await clock.advance(500);
+    }
+    expect(await watch.look()).toMatchObject({ state: "disputed", digest });
+  });
+
+  it("is disputed where a source is slow for seven eighths of the window, or so and away in turn", async () => {
+    const lied = await lessPaid();
+    const { attestation } = lied;
+    const digest = await postSigned(lied);
+    const withheld = new Set([attestation.epochDigest]);
+    const clock = createManualClock();
+    let error = slow;
+    const watch = await watching({ blobs: anyOf([without(withheld, () => error())]), clock });
+    for (let left = 3_500; left > 1_500; left -= 500) {
+      expect(await watch.look()).toMatchObject({ state: "absent", left });
+      await clock.advance(500);
+    }
+    // Its absence begins now, with half of the window's patience; what it was slow for counts on.
+    error = missing;
+    for (const left of [1_500, 1_000, 500]) {
+      expect(await watch.look()).toMatchObject({ state: "absent", left });
+      await clock.advance(500);
+    }
+    expect(await watch.look()).toMatchObject({ state: "disputed", digest });
   });
 
   it("is not disputed where any other source has it", async () => {

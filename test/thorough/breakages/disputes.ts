@@ -208,8 +208,8 @@ export const disputes: readonly Breakage[] = [
   {
     name: "who watches has one RPC say everything",
     file: "offchain/src/validator/watch/watch.ts",
-    text: "const second = await watching.openSecond();",
-    instead: "const second = reader;",
+    text: "};\n  const second = await watching.openSecond();",
+    instead: "};\n  const second = reader;",
     tests: ["test/offchain/validator/watch.test.ts"],
   },
   {
@@ -222,8 +222,8 @@ export const disputes: readonly Breakage[] = [
   {
     name: "what was found is forgotten where a document is withheld at every other look",
     file: "offchain/src/validator/watch/watch.ts",
-    text: "await memory.keep({ ...memory.of(digest), absent });",
-    instead: "await memory.keep({ digest, absent });",
+    text: "await memory.keep({ ...known, unread, ...(absent && { absent }) });",
+    instead: "await memory.keep({ digest, unread, ...(absent && { absent }) });",
     tests: ["test/offchain/validator/watch.test.ts"],
   },
   {
@@ -252,6 +252,27 @@ export const disputes: readonly Breakage[] = [
     file: "offchain/src/validator/watch/sources.ts",
     text: "if (slow) throw slow;",
     instead: "",
+    tests: ["test/offchain/validator/watch.test.ts"],
+  },
+  {
+    name: "a coordinator that calls itself slow puts every dispute off",
+    file: "offchain/src/validator/watch/sources.ts",
+    text: ' && error.code === "SOURCE_SLOW" && !isItsWord(error);',
+    instead: ' && error.code === "SOURCE_SLOW";',
+    tests: ["test/offchain/validator/watch.test.ts"],
+  },
+  {
+    name: "a source that is slow, or so and away in turn, shields a false root",
+    file: "offchain/src/validator/watch/watch.ts",
+    text: "Math.min(longest - unread.total, ",
+    instead: "Math.min(longest, ",
+    tests: ["test/offchain/validator/watch.test.ts"],
+  },
+  {
+    name: "a root that one RPC has hold at one look is looked at no more",
+    file: "offchain/src/validator/watch/watch.ts",
+    text: 'if (again.kind === "holds") {',
+    instead: 'if (again.kind !== "unread") {',
     tests: ["test/offchain/validator/watch.test.ts"],
   },
   {

@@ -37,6 +37,20 @@ export const revenue: readonly Breakage[] = [
     tests,
   },
   {
+    name: "a stranger's transfers of nothing cost whoever computes revenue a question each",
+    file: "offchain/src/run/revenueShares.ts",
+    text: "logs.filter(({ args }) => args.value > 0n)",
+    instead: "logs.filter(({ args }) => args.value >= 0n)",
+    tests,
+  },
+  {
+    name: "a block's time is asked for though its events tell it",
+    file: "offchain/src/run/revenueShares.ts",
+    text: "if (blockTimestamp && !times.has(blockNumber))",
+    instead: "if (blockTimestamp && times.has(blockNumber))",
+    tests,
+  },
+  {
     name: "contracts that distribute in another's place have a share in revenue",
     file: "offchain/src/run/revenueShares.ts",
     text: "[...new Set([...all, ...named])]",

@@ -39,7 +39,7 @@ import { FormatError } from "../../storage/index.ts";
 import { differences } from "../attest.ts";
 import { checkAggregate, checkedAgainst } from "../checks/recompute.ts";
 import { createDescriptions, type Descriptions } from "../descriptions.ts";
-import { isUnpublished } from "./sources.ts";
+import { isSlow, isUnpublished } from "./sources.ts";
 
 /** What was found, to be published: its sha256 stands beside the dispute. Nothing in it changes from look to look. */
 export interface Evidence {
@@ -64,8 +64,8 @@ export type Judgement =
   | { readonly kind: "false"; readonly reason: string; readonly recomputed: WireStruct<"Attestation"> | null }
   /** Something that it takes is not to be had of any source. */
   | { readonly kind: "unpublished"; readonly reason: string }
-  /** The chain could not be read, or said two things: nothing follows. */
-  | { readonly kind: "unread"; readonly reason: string };
+  /** The chain could not be read, or said two things: nothing follows. Or a source is slow, and may have what it takes. */
+  | { readonly kind: "unread"; readonly reason: string; readonly slow: boolean };
 
 /** What looks, with a reader of the chain and what that and it remember. */
 export interface Judge {
@@ -95,7 +95,7 @@ function judgementOf(error: unknown): Judgement {
   const { message: reason } = error;
   if (isUnpublished(error)) return { kind: "unpublished", reason };
   if (isWrong(error)) return { kind: "false", reason, recomputed: null };
-  return { kind: "unread", reason };
+  return { kind: "unread", reason, slow: isSlow(error) };
 }
 
 /** Why a head does not hold, by every fragment of it; empty where it does. @throws what is not to be had, or wrong */

@@ -9,15 +9,21 @@ import { readStateFile, writeStateFile } from "../../service/index.ts";
 
 const Hash = Type.String({ pattern: "^0x[0-9a-f]{64}$" });
 
+const Block = { block: Type.Integer(), hash: Hash } as const;
+const Absence = Type.Object({ total: Type.Number(), at: Type.Number() }, { additionalProperties: false });
+
 const Known = Type.Object(
   {
     digest: Hash,
     /** A look found it false: what it found, and the newest block then. */
-    first: Type.Optional(
-      Type.Object({ evidence: Hash, block: Type.Integer(), hash: Hash }, { additionalProperties: false }),
-    ),
+    first: Type.Optional(Type.Object({ evidence: Hash, ...Block }, { additionalProperties: false })),
     /** Something of it was not to be had: for how long in all, and when that was seen last, both ms. */
-    absent: Type.Optional(Type.Object({ total: Type.Number(), at: Type.Number() }, { additionalProperties: false })),
+    absent: Type.Optional(Absence),
+    /** Likewise, with the time in which a source was only slow. */
+    unread: Type.Optional(Absence),
+    /** A look found that it holds, and the newest block then. */
+    held: Type.Optional(Type.Object(Block, { additionalProperties: false })),
+    /** Two looks found that it holds. */
     holds: Type.Optional(Type.Literal(true)),
     /** It was decided to dispute it, with this evidence: written before anything is sent. */
     disputed: Type.Optional(Hash),

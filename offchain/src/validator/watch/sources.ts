@@ -2,15 +2,16 @@
 import { CotrainError } from "@cotrain/sdk/errors";
 
 import { RetryableError, UserError } from "../../base/index.ts";
-import { type BlobSource, isMalformed, isNotHad } from "../../run/index.ts";
+import { type BlobSource, isItsWord, isMalformed, isNotHad } from "../../run/index.ts";
 
-/** A source that is slow says nothing about what it has: nobody is disputed for it. */
-const SLOW = "SOURCE_SLOW";
+/** Whether a source took too long, as measured here: a coordinator that calls an error so would put off every dispute. */
+export const isSlow = (error: unknown): boolean =>
+  error instanceof CotrainError && error.code === "SOURCE_SLOW" && !isItsWord(error);
 
 /**
  * Asks one source after the other for each blob.
  * @throws UserError `BLOB_MISSING` where every source says that it does not have it; RetryableError `SOURCES_AWAY` where some do not
- *   answer, `SOURCE_SLOW` where one is merely slow; what says that a blob is too large to be what it should be
+ *   answer, `SOURCE_SLOW` where one is merely slow, by the clock here; what says that a blob is too large to be what it should be
  */
 export const anyOf = (sources: readonly BlobSource[]): BlobSource => ({
   async blob(runId, digest, limit) {
@@ -25,7 +26,7 @@ export const anyOf = (sources: readonly BlobSource[]): BlobSource => ({
     }
     const malformed = failed.find(isMalformed);
     if (malformed) throw malformed;
-    const slow = failed.find(({ code }) => code === SLOW);
+    const slow = failed.find(isSlow);
     if (slow) throw slow;
     const away = failed.find((error: unknown): boolean => !isNotHad(error));
     if (!away)

@@ -1,7 +1,8 @@
 /**
- * Watches the root in its window: recomputes it, and disputes it where it is false or unpublished. What a dispute costs is real, so
- * that nothing follows from one look: what is false must be found again, the same, some blocks later, by a reader that remembers
- * nothing, and through another RPC where one is known; what is not to be had must stay so for a part of the window.
+ * Watches the root in its window: recomputes it, and disputes it where it is false or unpublished. What a dispute costs is real, and
+ * so is a root that nobody disputes: nothing follows from one look. What is false or holds must be found again, the same, some blocks
+ * later, by a reader that remembers nothing, and through another RPC where one is known; what is not to be had must stay so for a part
+ * of the window.
  */
 import type { Digest, Hex, ModelId } from "@cotrain/sdk/protocol";
 import { CotrainError } from "@cotrain/sdk/errors";
@@ -19,11 +20,11 @@ export type WatchFinding =
   | (Of & { readonly state: "holds" })
   /** Found false once: it is looked at again. */
   | (Of & { readonly state: "suspect"; readonly reason: string })
-  /** The second look found something else than the first: whoever answers says two things. */
+  /** A second look found something else than the first: whoever answers says two things. */
   | (Of & { readonly state: "inconsistent"; readonly reason: string })
-  /** Not to be had: it is disputed when that lasts. `left` ms of patience. */
+  /** Not to be had, or too slow: it is disputed when that lasts. `left` ms of patience. */
   | (Of & { readonly state: "absent"; readonly reason: string; readonly left: number })
-  /** Nothing could be said: the chain is away, or a source is slow. */
+  /** Nothing could be said: the chain is away, or what a first look found to hold was not to be had at a second. */
   | (Of & { readonly state: "unread"; readonly reason: string })
   /** It is to be disputed, and nothing here may or can: without a wallet, without leave, for too little money. */
   | (Of & Found & { readonly state: "reported"; readonly why: string })
@@ -51,7 +52,7 @@ export interface WatchOptions {
   readonly modelId: ModelId;
   /** Blocks between the two looks that a dispute takes, at least 1: as deep as the chain is believed. */
   readonly depth: number;
-  /** Part of the window for which data that are not to be had are waited for. */
+  /** Part of the window for which data that are not to be had are waited for; `SLOW_PART` where a source is slow, if that is more. */
   readonly absentPart: number;
 }
 
@@ -79,6 +80,15 @@ export interface Watch {
 }
 
 type Wrong = Extract<Judgement, { readonly kind: "false" | "unpublished" }>;
+type Unread = Extract<Judgement, { readonly kind: "unread" }>;
+type Missed = Extract<Judgement, { readonly kind: "unpublished" }> | (Unread & { readonly slow: true });
+
+/** Whether something was not to be had, or too slow. */
+const isMissed = (judgement: Judgement): judgement is Missed =>
+  judgement.kind === "unpublished" || (judgement.kind === "unread" && judgement.slow);
+
+/** Part of the window for which a slow source is waited for: one that was waited for without end would shield a false root. */
+const SLOW_PART = 7 / 8;
 
 /** What is known of it, but for what a first look found. */
 const withoutFirst = ({ first: _first, ...known }: KnownRoot): KnownRoot => known;
@@ -117,27 +127,68 @@ async function act({ modelId, memory, spender, ...watching }: Watching, posted: 
   return { state: "disputed", ...found } as const;
 }
 
-/** What is not to be had is waited for. */
-async function waitFor(watching: Watching, posted: SignedRoot, wrong: Wrong): Promise<WatchFinding> {
+/** What is not to be had is waited for, and longer where that is a source's slowness, or was at times. */
+async function waitFor(watching: Watching, posted: SignedRoot, missed: Missed): Promise<WatchFinding> {
   const { modelId, reader, memory, clock, absentPart } = watching;
   const { digest, index } = posted;
+  const { reason } = missed;
+  const isAbsent = missed.kind === "unpublished";
   const { window } = await reader.schedule(modelId);
+  const known = memory.of(digest);
   const patience = absentPart * window * 1_000;
-  const absent = seenAbsent(memory.of(digest).absent, clock, patience);
-  await memory.keep({ ...memory.of(digest), absent });
-  if (absent.total >= patience) return act(watching, posted, wrong);
-  return { state: "absent", digest, index, reason: wrong.reason, left: patience - absent.total };
+  const longest = Math.max(absentPart, SLOW_PART) * window * 1_000;
+  // Whoever is slow for a part of the window and hides for the rest would run out of neither.
+  const unread = seenAbsent(known.unread, clock, longest);
+  const absent = isAbsent ? seenAbsent(known.absent, clock, patience) : known.absent;
+  await memory.keep({ ...known, unread, ...(absent && { absent }) });
+  const left = Math.min(longest - unread.total, isAbsent && absent ? patience - absent.total : longest);
+  if (left <= 0) return act(watching, posted, { kind: "unpublished", reason });
+  return { state: "absent", digest, index, reason, left };
 }
 
 /** Whether the blocks since a first look are as many as they must be, and stand on that one. */
 async function depthSince(
   { depth }: Watching,
   reader: ChainReader,
-  first: NonNullable<KnownRoot["first"]>,
+  first: NonNullable<KnownRoot["held"]>,
 ): Promise<"deep" | "early" | "moved"> {
   const { block } = await reader.tip();
   if (block < first.block + depth) return "early";
   return (await reader.blockHash(first.block)) === first.hash ? "deep" : "moved";
+}
+
+/** What was found to hold once is looked at again, likewise: one answer of an RPC would blind whoever watches for the whole window. */
+async function holdsAgain(watching: Watching, posted: SignedRoot): Promise<WatchFinding> {
+  const { modelId, reader, memory, blobs } = watching;
+  const { digest, index } = posted;
+  const { held } = memory.of(digest);
+  if (!held) {
+    const { block, hash } = await reader.tip();
+    await memory.keep({ ...memory.of(digest), held: { block, hash } });
+    return { state: "holds", digest, index };
+  }
+  const second = await watching.openSecond();
+  const since = await depthSince(watching, second, held);
+  if (since === "early") return { state: "holds", digest, index };
+  const again =
+    since === "moved"
+      ? ({ kind: "false", reason: `block ${held.block} is another one.` } as const)
+      : await createJudge(second, blobs).root(modelId, posted);
+  if (again.kind === "holds") {
+    await memory.keep({ digest, holds: true });
+    return { state: "holds", digest, index };
+  }
+  // The next look begins anew: with what is false it comes to a dispute, with what is not to be had to waiting for it.
+  const { held: _held, ...known } = memory.of(digest);
+  await memory.keep(known);
+  return again.kind === "false"
+    ? {
+        state: "inconsistent",
+        digest,
+        index,
+        reason: `A first look found that it holds. A second one: ${again.reason}`,
+      }
+    : { state: "unread", digest, index, reason: again.reason };
 }
 
 /** What was found false once is looked at again, by what remembers nothing. */
@@ -162,7 +213,7 @@ async function lookAgain(watching: Watching, posted: SignedRoot, wrong: Wrong): 
   if (since === "moved") return inconsistent(`block ${first.block} is another one.`);
   const again = await createJudge(second, blobs).root(modelId, posted);
   // Who serves one look of two would never be disputed.
-  if (again.kind === "unpublished") return waitFor(watching, posted, again);
+  if (isMissed(again)) return waitFor(watching, posted, again);
   if (again.kind === "unread") return { state: "unread", digest, index, reason: again.reason };
   if (again.kind === "holds") return inconsistent("the root holds.");
   if (digestOfEvidence(evidenceOf(modelId, posted, again)) !== evidence) return inconsistent(again.reason);
@@ -174,18 +225,16 @@ async function lookAgain(watching: Watching, posted: SignedRoot, wrong: Wrong): 
 async function judged(watching: Watching, posted: SignedRoot, until: number): Promise<WatchFinding> {
   const { modelId, reader, memory, judge, final } = watching;
   const { digest, index } = posted;
+  if (memory.of(digest).held) return holdsAgain(watching, posted);
   const known = final.get(digest);
   const judgement = known ?? (await judge.root(modelId, posted));
-  if (judgement.kind === "unread") return { state: "unread", digest, index, reason: judgement.reason };
-  if (judgement.kind === "holds") {
-    await memory.keep({ digest, holds: true });
-    return { state: "holds", digest, index };
-  }
-  if ((await reader.chainTime()) >= until) return { state: "late", digest, index, reason: judgement.reason };
-  if (known) return act(watching, posted, known);
-  return judgement.kind === "unpublished"
-    ? waitFor(watching, posted, judgement)
-    : lookAgain(watching, posted, judgement);
+  if (judgement.kind === "holds") return holdsAgain(watching, posted);
+  const { reason } = judgement;
+  const isLate = (await reader.chainTime()) >= until;
+  if (isMissed(judgement) && !isLate) return waitFor(watching, posted, judgement);
+  if (judgement.kind === "unread") return { state: "unread", digest, index, reason };
+  if (isLate) return { state: "late", digest, index, reason };
+  return known ? act(watching, posted, known) : lookAgain(watching, posted, judgement);
 }
 
 export function createWatch(options: WatchOptions, modules: WatchModules): Watch {
