@@ -15,6 +15,7 @@ import {
   type Logger,
   openStateDirectory,
   removeStateDirectory,
+  type StateDirectory,
 } from "../service/index.ts";
 
 /** Gas of an owner's claims, votes and purchases in a session. */
@@ -81,11 +82,12 @@ export function startTicker(connection: ChainConnection, ticker: PrivateKeyAccou
 /**
  * Makes the state that is to begin with the wallets of this one, on which coins may lie, beside it: whatever ends the process
  * once this one is out of its place, the next start takes it up. Who calls it holds the lock of the state.
+ * @returns it, locked until it has its place, so that nobody takes it for left over meanwhile; undefined where there are no wallets
  * @throws as the state directory
  */
-export async function prepareHeir(state: string): Promise<void> {
+export async function prepareHeir(state: string): Promise<StateDirectory | undefined> {
   await dropHeir(state);
-  if (!existsSync(keys(state))) return;
+  if (!existsSync(keys(state))) return undefined;
   const heir = await openStateDirectory(heirOf(state), { create: true });
   try {
     // Whole before it has its name.
@@ -96,23 +98,28 @@ export async function prepareHeir(state: string): Promise<void> {
       filter: (file) => !isSignerLock(file),
     });
     await rename(`${keys(heir.path)}.copy`, keys(heir.path));
-  } finally {
+    return heir;
+  } catch (error) {
     heir.close();
+    throw error;
   }
 }
 
 /** @throws as the state directory; UserError `STATE_LOCKED` while somebody takes it up */
-export const dropHeir = (state: string): Promise<void> => removeStateDirectory(heirOf(state));
+export async function dropHeir(state: string): Promise<void> {
+  await removeStateDirectory(heirOf(state));
+}
 
 /**
  * Takes up the state that begins with the wallets of the one before, by whichever start comes first.
+ * @param prepared by this start, which has its lock
  * @returns false where there is none, or another state
  * @throws as the state directory
  */
-export async function takeUpHeir(state: string): Promise<boolean> {
+export async function takeUpHeir(state: string, prepared?: StateDirectory): Promise<boolean> {
   const path = heirOf(state);
   if (!isHeirDue(state)) return false;
-  const heir = await openStateDirectory(path);
+  const heir = prepared ?? (await openStateDirectory(path));
   try {
     if (!isHeirDue(state)) return false;
     // Windows moves no directory with open files in it; elsewhere it is locked until it has its place.

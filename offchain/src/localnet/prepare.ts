@@ -132,11 +132,23 @@ async function refuseImported(state: string): Promise<void> {
   );
 }
 
-/** @param keeps whether what begins in its place has its wallets */
-async function putAside(context: LocalnetContext, state: string, clock: Clock, keeps: boolean): Promise<void> {
-  const archived = await archiveStateDirectory(state, clock, () => (keeps ? prepareHeir(state) : dropHeir(state)));
-  if (archived) context.notice(`The old state was put aside as ${archived}.`);
-  else if (!keeps) await dropHeir(state);
+/**
+ * @param keeps whether what begins in its place has its wallets
+ * @returns whether that has its place
+ */
+async function putAside(context: LocalnetContext, state: string, clock: Clock, keeps: boolean): Promise<boolean> {
+  let heir: StateDirectory | undefined;
+  try {
+    const archived = await archiveStateDirectory(state, clock, async () => {
+      if (keeps) heir = await prepareHeir(state);
+      else await dropHeir(state);
+    });
+    if (archived) context.notice(`The old state was put aside as ${archived}.`);
+    else if (!keeps) await dropHeir(state);
+    return await takeUpHeir(state, heir);
+  } finally {
+    heir?.close();
+  }
 }
 
 /** What lies beside the state and is no state of ours, or in use, is no matter of one that stands. */
@@ -158,8 +170,8 @@ export async function openState(context: LocalnetContext, clock: Clock): Promise
   // Before the old state is put aside for nothing.
   if (fresh && blobs !== undefined) await requirePlace(state, blobs);
   // Coins on a chain that is not ours stay with who begins anew.
-  if (fresh) await putAside(context, state, clock, first?.rpc !== undefined).catch(remedy);
-  const taken = await takeUpHeir(state).catch(remedy);
+  const taking = fresh ? putAside(context, state, clock, first?.rpc !== undefined) : takeUpHeir(state);
+  const taken = await taking.catch(remedy);
   if (taken) context.notice("Its wallets are kept.");
   // One that stood and is gone was put aside by another start, which has its wallets: none is made in its place.
   const directory = await openStateDirectory(state, { create: anew && !taken, clock }).catch(remedy);
