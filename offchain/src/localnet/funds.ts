@@ -7,8 +7,10 @@ import type { Address } from "viem";
 import type { PrivateKeyAccount } from "viem/accounts";
 import { sendTransaction } from "viem/actions";
 
+import type { Clock } from "../base/index.ts";
 import { type ChainConnection, walletOn } from "../chain/index.ts";
 import {
+  archiveStateDirectory,
   heirOf,
   isHeirDue,
   isSignerLock,
@@ -128,5 +130,30 @@ export async function takeUpHeir(state: string, prepared?: StateDirectory): Prom
     return true;
   } finally {
     heir.close();
+  }
+}
+
+/**
+ * Puts the old state aside for one that begins anew. Who calls it has checked all that could be refused before.
+ * @param keeps whether what begins in its place has its wallets
+ * @returns whether that has its place
+ */
+export async function putAside(
+  notice: (line: string) => void,
+  state: string,
+  clock: Clock,
+  keeps: boolean,
+): Promise<boolean> {
+  let heir: StateDirectory | undefined;
+  try {
+    const archived = await archiveStateDirectory(state, clock, async () => {
+      if (keeps) heir = await prepareHeir(state);
+      else await dropHeir(state);
+    });
+    if (archived) notice(`The old state was put aside as ${archived}.`);
+    else if (!keeps) await dropHeir(state);
+    return await takeUpHeir(state, heir);
+  } finally {
+    heir?.close();
   }
 }

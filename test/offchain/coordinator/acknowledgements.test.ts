@@ -84,7 +84,7 @@ it("a join that somebody saw opens no session after the run's end, has no signat
       return inject(options);
     },
   });
-  const replay = async () => (await inject(seen!)).json() as { error?: { code: string } };
+  const replay = async () => (await inject(seen!)).json<{ error?: { code: string } }>();
   const beat = { round: 0, step: 0, loss: null, tokensPerSecond: null, uploading: false };
   await worker.join();
   expect(await replay()).toMatchObject({ error: { code: "STALE_JOIN" } });

@@ -355,14 +355,14 @@ export const localnet: readonly Breakage[] = [
   },
   {
     name: "a start that ends while it begins anew leaves its coins to wallets that were put aside",
-    file: "offchain/src/localnet/prepare.ts",
+    file: "offchain/src/localnet/funds.ts",
     text: "if (keeps) heir = await prepareHeir(state);\n      else",
     instead: "if (!keeps)",
     tests: ["test/offchain/localnet/fresh.test.ts"],
   },
   {
     name: "of two starts that begin anew at once neither begins: one removes the wallets that the other is about to take up",
-    file: "offchain/src/localnet/prepare.ts",
+    file: "offchain/src/localnet/funds.ts",
     text: "async () => {\n      if (keeps) heir = await prepareHeir(state);",
     instead:
       "keeps && (heir = await prepareHeir(state)) ? async () => undefined : async () => {\n      if (keeps) return;",
