@@ -60,6 +60,21 @@ async function flood(send: () => Promise<number>): Promise<{ statuses: number[];
   return { statuses: [...new Set(statuses)], last: statuses.at(-1)! };
 }
 
+it("throw-away keys have no limits of their own once a run is over: their address pays for all of them", async () => {
+  const [member] = await crowd(1);
+  await member!.train();
+  await harness.run.driver.submit({ type: "RunFinished" });
+  const keys = [harness.worker("60", { from: NAT }), harness.worker("61", { from: NAT })];
+  for (const key of keys) await key.join();
+  const heard = { heard: 0, RATE_LIMITED: 0 } as Record<string, number>;
+  for (let n = 0; n < LIMIT; n++) for (const key of keys) heard[await beat(key)]! += 1;
+  expect(heard).toEqual({ heard: expect.any(Number), RATE_LIMITED: expect.any(Number) });
+  expect(heard["heard"]).toBeGreaterThan(LIMIT / 2);
+  expect(heard["heard"]).toBeLessThanOrEqual(LIMIT);
+  // Who is a member still has its own.
+  expect(await beat(member!)).toBe("heard");
+});
+
 // foundation 5
 it("64 members behind one address beat for a minute; none is refused or evicted", async () => {
   const workers = await crowd(64);

@@ -14,6 +14,7 @@ import { code } from "./breakages/code.ts";
 import { coordinator } from "./breakages/coordinator.ts";
 import { coordinatorMachine } from "./breakages/coordinatorMachine.ts";
 import { coordinatorPay } from "./breakages/coordinatorPay.ts";
+import { coordinatorSessions } from "./breakages/coordinatorSessions.ts";
 import { coordinatorUploads } from "./breakages/coordinatorUploads.ts";
 import { data } from "./breakages/data.ts";
 import { deploy } from "./breakages/deploy.ts";
@@ -56,6 +57,7 @@ export const breakages: readonly Breakage[] = [
   ...runVerify,
   ...coordinatorMachine,
   ...coordinatorPay,
+  ...coordinatorSessions,
   ...coordinatorUploads,
   ...coordinator,
   ...worker,

@@ -6,9 +6,9 @@ import { type Dirent, existsSync } from "node:fs";
 import { lstat, readdir, rm } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 
-import { errnoOf } from "../base/index.ts";
+import { errnoOf, UserError } from "../base/index.ts";
 import { writeError } from "../base/node/index.ts";
-import { clearBlobs, heirOf, isHeirDue } from "../service/index.ts";
+import { clearBlobs, heirOf, isHeirDue, removeStateDirectory } from "../service/index.ts";
 
 export interface PutAside {
   readonly path: string;
@@ -59,13 +59,31 @@ async function findHalfMade(root: string): Promise<PutAside | undefined> {
   return { path, since: stamp.mtime.toISOString(), bytes: await sizeOf(path) };
 }
 
+/** What was left half made may be what the next start takes up by now. @returns whether it is gone */
+async function removeHalfMade(path: string, present: string): Promise<boolean> {
+  try {
+    return await removeStateDirectory(path, () => !isHeirDue(present));
+  } catch (error) {
+    if (!(error instanceof UserError) || error.code !== "STATE_VERSION" || isHeirDue(present)) throw error;
+    // No start of this version made it.
+    await rm(path, { recursive: true, force: true });
+    return true;
+  }
+}
+
 /**
  * What it keeps elsewhere goes first, unless the present state keeps its blobs there too.
- * @throws UserError `PATH_UNWRITABLE`; RetryableError where that is away
+ * @returns whether it is gone; false where the next start takes it up
+ * @throws UserError `PATH_UNWRITABLE`, `STATE_LOCKED`; RetryableError where that is away
  */
-export async function remove({ path }: PutAside, present: string): Promise<void> {
+export async function remove({ path }: PutAside, present: string): Promise<boolean> {
+  if (path === heirOf(present))
+    return removeHalfMade(path, present).catch((error: unknown) => {
+      throw writeError(path, error);
+    });
   await clearBlobs(path, present);
   await rm(path, { recursive: true, force: true }).catch((error: unknown) => {
     throw writeError(path, error);
   });
+  return true;
 }

@@ -63,16 +63,17 @@ export async function acceptJoin(run: Run, request: JoinRequest, address: string
   const struct = fromWire("Join", join);
   const protocol = checkWords(run, join);
   // Whoever replays a join that he saw has no signature looked at for it, which takes longer.
-  const stale = staleJoin(run.driver.state, join);
+  const { driver, presence } = run;
+  const issuedAt = Number(join.issuedAt);
+  const stale = staleJoin(driver.state, join) ?? presence.staleFormer(join.worker, issuedAt);
   if (stale) throw new RefusedError(stale.code, stale.message);
   // The signature is cheaper than a question to the chain, which anybody could have asked otherwise.
   const signed = { domain: run.domain, name: "Join", struct, signature, signer: join.worker } as const;
   await run.modules.signatures.require(signed, address);
-  const { driver, presence } = run;
   // It left, or was evicted, and an acknowledgement may be missing that it can ask for still. What it may train matters no more.
   if (driver.state.finished && !driver.state.members[join.worker])
     return {
-      sessionKey: presence.openFormer(join.worker),
+      sessionKey: presence.openFormer(join.worker, issuedAt),
       protocol,
       heartbeatSeconds: presence.options.heartbeatSeconds,
     };

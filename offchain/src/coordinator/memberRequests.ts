@@ -1,7 +1,7 @@
 /**
  * Requests under a member's session. Whose they are is known from the headers, which announce the digest of the body, before any
  * of the body is awaited. They are counted for each member, so that many behind one address do not pay for each other; those that
- * are no member's are refused and counted against the address, and cost nobody behind it his own.
+ * are no member's are counted against the address, and cost nobody behind it his own.
  */
 import { type Address, asDigest, contentDigestHeader, type Digest, sessionHeaders } from "@cotrain/sdk/protocol";
 import type { FastifyInstance, FastifyRequest } from "fastify";
@@ -72,7 +72,8 @@ export function createMemberRequests(
       await chargeAddress(request);
       throw error;
     }
-    await chargeMember(request);
+    // Once a run is over any key has a session for a signature: it is the address that pays for those that are no member's.
+    await (runOf(request).presence.has(of(request)) ? chargeMember : chargeAddress)(request);
   };
 
   /** A session that is over, or headers that somebody copied, make a stranger's request of it, which is answered all the same. */

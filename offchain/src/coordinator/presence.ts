@@ -21,6 +21,8 @@ import { RefusedError } from "./errors.ts";
 import { outstandingOf } from "./machine/dealing.ts";
 import type { WorkReport } from "./machine/effects.ts";
 import type { Unstamped } from "./machine/events.ts";
+import { JOINS_KEPT } from "./machine/members.ts";
+import { type Refusal, staleAmong } from "./machine/rules.ts";
 
 /** Nats per token; an even guess over 65,536 tokens has 11. What a member says beyond it counts as not said. */
 const MAX_LOSS = 100;
@@ -51,6 +53,11 @@ interface Session {
   seen: bigint;
 }
 
+interface FormerSession extends Session {
+  /** When the joins were issued that opened it and those before it, ms; oldest first. */
+  readonly joins: readonly number[];
+}
+
 /** When who was last heard of, and what it said. */
 export class Presence {
   readonly options: PresenceOptions;
@@ -59,7 +66,7 @@ export class Presence {
   readonly #logger: Logger;
   readonly #startedAt: number;
   readonly #sessions = new Map<Address, Session>();
-  readonly #former = new Map<Address, Session>();
+  readonly #former = new Map<Address, FormerSession>();
   readonly #heard = new Map<Address, number>();
   readonly #heartbeats = new Map<Address, Heartbeat>();
   readonly #held = new Map<Address, number>();
@@ -84,14 +91,24 @@ export class Presence {
   /**
    * Makes a session in a finished run for who is no member of it (any more): under it one may ask for acknowledgements that one
    * missed, and gets no work. It stands in no log.
+   * @param issuedAt of its join, ms
+   * @throws RefusedError STALE_JOIN
    */
-  openFormer(worker: Address): Hex {
-    const session = newSession();
+  openFormer(worker: Address, issuedAt: number): Hex {
+    const stale = this.staleFormer(worker, issuedAt);
+    if (stale) throw new RefusedError(stale.code, stale.message);
+    const joins = [...(this.#former.get(worker)?.joins ?? []), issuedAt].slice(-JOINS_KEPT);
+    const session = { ...newSession(), joins };
     this.#former.delete(worker);
     this.#former.set(worker, session);
     const [oldest] = this.#former.keys();
     if (this.#former.size > FORMER_KEPT && oldest !== undefined) this.#former.delete(oldest);
     return session.key;
+  }
+
+  /** Why a join of this time, ms, opens no session of a former member (any more); null where it may. */
+  staleFormer(worker: Address, issuedAt: number): Refusal | null {
+    return staleAmong(this.#former.get(worker)?.joins ?? [], issuedAt, this.#clock.now());
   }
 
   /** Whether this process had a session that the member used: a new join then means that the member's process is new. */

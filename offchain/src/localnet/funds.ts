@@ -7,14 +7,17 @@ import type { Address } from "viem";
 import type { PrivateKeyAccount } from "viem/accounts";
 import { sendTransaction } from "viem/actions";
 
+import type { Clock } from "../base/index.ts";
 import { type ChainConnection, walletOn } from "../chain/index.ts";
 import {
+  archiveStateDirectory,
   heirOf,
   isHeirDue,
   isSignerLock,
   type Logger,
   openStateDirectory,
   removeStateDirectory,
+  type StateDirectory,
 } from "../service/index.ts";
 
 /** Gas of an owner's claims, votes and purchases in a session. */
@@ -81,11 +84,12 @@ export function startTicker(connection: ChainConnection, ticker: PrivateKeyAccou
 /**
  * Makes the state that is to begin with the wallets of this one, on which coins may lie, beside it: whatever ends the process
  * once this one is out of its place, the next start takes it up. Who calls it holds the lock of the state.
+ * @returns it, locked until it has its place, so that nobody takes it for left over meanwhile; undefined where there are no wallets
  * @throws as the state directory
  */
-export async function prepareHeir(state: string): Promise<void> {
+export async function prepareHeir(state: string): Promise<StateDirectory | undefined> {
   await dropHeir(state);
-  if (!existsSync(keys(state))) return;
+  if (!existsSync(keys(state))) return undefined;
   const heir = await openStateDirectory(heirOf(state), { create: true });
   try {
     // Whole before it has its name.
@@ -96,23 +100,28 @@ export async function prepareHeir(state: string): Promise<void> {
       filter: (file) => !isSignerLock(file),
     });
     await rename(`${keys(heir.path)}.copy`, keys(heir.path));
-  } finally {
+    return heir;
+  } catch (error) {
     heir.close();
+    throw error;
   }
 }
 
 /** @throws as the state directory; UserError `STATE_LOCKED` while somebody takes it up */
-export const dropHeir = (state: string): Promise<void> => removeStateDirectory(heirOf(state));
+export async function dropHeir(state: string): Promise<void> {
+  await removeStateDirectory(heirOf(state));
+}
 
 /**
  * Takes up the state that begins with the wallets of the one before, by whichever start comes first.
+ * @param prepared by this start, which has its lock
  * @returns false where there is none, or another state
  * @throws as the state directory
  */
-export async function takeUpHeir(state: string): Promise<boolean> {
+export async function takeUpHeir(state: string, prepared?: StateDirectory): Promise<boolean> {
   const path = heirOf(state);
   if (!isHeirDue(state)) return false;
-  const heir = await openStateDirectory(path);
+  const heir = prepared ?? (await openStateDirectory(path));
   try {
     if (!isHeirDue(state)) return false;
     // Windows moves no directory with open files in it; elsewhere it is locked until it has its place.
@@ -121,5 +130,30 @@ export async function takeUpHeir(state: string): Promise<boolean> {
     return true;
   } finally {
     heir.close();
+  }
+}
+
+/**
+ * Puts the old state aside for one that begins anew. Who calls it has checked all that could be refused before.
+ * @param keeps whether what begins in its place has its wallets
+ * @returns whether that has its place
+ */
+export async function putAside(
+  notice: (line: string) => void,
+  state: string,
+  clock: Clock,
+  keeps: boolean,
+): Promise<boolean> {
+  let heir: StateDirectory | undefined;
+  try {
+    const archived = await archiveStateDirectory(state, clock, async () => {
+      if (keeps) heir = await prepareHeir(state);
+      else await dropHeir(state);
+    });
+    if (archived) notice(`The old state was put aside as ${archived}.`);
+    else if (!keeps) await dropHeir(state);
+    return await takeUpHeir(state, heir);
+  } finally {
+    heir?.close();
   }
 }

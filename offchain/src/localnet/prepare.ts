@@ -28,7 +28,6 @@ import { type ChainConnection, type ChainReader, connect, createReader } from ".
 import { readDataManifest } from "../data/index.ts";
 import { parameterCount, presetOf } from "../engine/index.ts";
 import {
-  archiveStateDirectory,
   createSupervisor,
   type DaemonContext,
   openBlobs,
@@ -54,7 +53,7 @@ import {
 } from "../run/index.ts";
 import { type EmbeddedChain, openChain, type OpenedChain, type Wallets } from "./chain.ts";
 import { deployContracts, type Deployed, registerRun } from "./contracts.ts";
-import { dropHeir, prepareHeir, takeUpHeir } from "./funds.ts";
+import { dropHeir, putAside, takeUpHeir } from "./funds.ts";
 import { keptDevice, workerDevices } from "./devices.ts";
 import { portLine, startProcesses } from "./launch.ts";
 import { type Owner, ownerOf } from "./owners.ts";
@@ -132,13 +131,6 @@ async function refuseImported(state: string): Promise<void> {
   );
 }
 
-/** @param keeps whether what begins in its place has its wallets */
-async function putAside(context: LocalnetContext, state: string, clock: Clock, keeps: boolean): Promise<void> {
-  const archived = await archiveStateDirectory(state, clock, () => (keeps ? prepareHeir(state) : dropHeir(state)));
-  if (archived) context.notice(`The old state was put aside as ${archived}.`);
-  else if (!keeps) await dropHeir(state);
-}
-
 /** What lies beside the state and is no state of ours, or in use, is no matter of one that stands. */
 function passing(error: unknown): void {
   if (!(error instanceof UserError)) throw error;
@@ -158,8 +150,8 @@ export async function openState(context: LocalnetContext, clock: Clock): Promise
   // Before the old state is put aside for nothing.
   if (fresh && blobs !== undefined) await requirePlace(state, blobs);
   // Coins on a chain that is not ours stay with who begins anew.
-  if (fresh) await putAside(context, state, clock, first?.rpc !== undefined).catch(remedy);
-  const taken = await takeUpHeir(state).catch(remedy);
+  const taking = fresh ? putAside(context.notice, state, clock, first?.rpc !== undefined) : takeUpHeir(state);
+  const taken = await taking.catch(remedy);
   if (taken) context.notice("Its wallets are kept.");
   // One that stood and is gone was put aside by another start, which has its wallets: none is made in its place.
   const directory = await openStateDirectory(state, { create: anew && !taken, clock }).catch(remedy);

@@ -67,11 +67,22 @@ export async function fundsOf(place: BudgetsPlace, budgets: Address, token: Capi
   return { token, balance, allowance };
 }
 
-/** Budgets of a model, oldest first; each costs two requests and what its token says of itself. */
+/** Budgets of a model that are read; each takes a vote of the holders. */
+const MOST_BUDGETS = 1_024n;
+
+/**
+ * Budgets of a model, oldest first; each costs two requests and what its token says of itself.
+ * @throws UserError `BUDGETS_BEYOND` where the node says that there are more than are read; as {@link budgetsContractOf}
+ */
 export async function budgetsOf(place: BudgetsPlace): Promise<{ readonly budgets: Address; readonly all: Spending[] }> {
   const { connection, modelId } = place;
   const budgets = await budgetsContractOf(place);
   const count = await connection.call((client) => computeBudgetCount(client, { budgets, modelId }));
+  if (count > MOST_BUDGETS)
+    throw new UserError(
+      "BUDGETS_BEYOND",
+      `The node says that this model has ${count} budgets, and ${MOST_BUDGETS} at most are read: ask another node.`,
+    );
   const tokens = new Map<Address, CapitalToken>();
   const all: Spending[] = [];
   for (let id = 1n; id <= count; id++) {

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { beforeEach, expect, test, vi } from "vitest";
 
 import { systemClock } from "../../../offchain/src/base/index.ts";
-import { prepareHeir } from "../../../offchain/src/localnet/funds.ts";
+import { findPutAside, remove } from "../../../offchain/src/cli/putAside.ts";
+import { prepareHeir, takeUpHeir } from "../../../offchain/src/localnet/funds.ts";
 import { openState } from "../../../offchain/src/localnet/index.ts";
 import { openStateDirectory } from "../../../offchain/src/service/index.ts";
 import { temporaryDirectory } from "../cli/support.ts";
@@ -66,11 +67,11 @@ test("on the local chain a new start has new wallets", async () => {
 
 test("wallets of a state that still stands are not left beside it, nor taken to the local chain", async () => {
   // A start was killed before it had put the state aside.
-  await prepareHeir(state);
+  (await prepareHeir(state))?.close();
   await start(false);
   expect(existsSync(`${state}.next`)).toBe(false);
   expect(key()).toBe("with coins");
-  await prepareHeir(state);
+  (await prepareHeir(state))?.close();
   asked.rpc = undefined;
   await start(true);
   expect(existsSync(`${state}.next`)).toBe(false);
@@ -92,6 +93,31 @@ test("of two that begin anew at once one begins, with the wallets", async () => 
     expect(key()).toBe("with coins");
     expect(existsSync(`${state}.next`)).toBe(false);
     opened[0]!.close();
+  }
+});
+
+test("clean beside a start that begins anew takes no wallet", async () => {
+  const heir = await prepareHeir(state);
+  const left = await findPutAside(state);
+  expect(left).toMatchObject([{ path: `${state}.next` }]);
+  const locked = { code: "STATE_LOCKED" };
+  await expect(remove(left[0]!, state)).rejects.toMatchObject(locked);
+  // The start goes on, or ends here: the next one takes it up.
+  renameSync(state, `${state}.old`);
+  await expect(remove(left[0]!, state)).rejects.toMatchObject(locked);
+  heir!.close();
+  expect(await remove(left[0]!, state)).toBe(false);
+  expect(await takeUpHeir(state)).toBe(true);
+  expect(key()).toBe("with coins");
+  for (let turns = 0; turns < 40; turns++) {
+    const opening = openAfter(0);
+    for (let n = 0; n < turns; n++) await new Promise((done) => setImmediate(done));
+    const cleaning = findPutAside(state).then((found) => Promise.allSettled(found.map((each) => remove(each, state))));
+    // It may be in the way of the start, which is refused then.
+    const [opened] = await Promise.allSettled([opening, cleaning]);
+    const reason: unknown = opened.status === "fulfilled" ? opened.value.close() : opened.reason;
+    expect(reason ?? locked, `${turns} turns later`).toMatchObject(locked);
+    expect(key(), `${turns} turns later`).toBe("with coins");
   }
 });
 

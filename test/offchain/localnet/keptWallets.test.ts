@@ -15,7 +15,7 @@ it("stay, and what they have signed for the model that is put aside is no matter
   writeFileSync(wallet, "{}");
   const address = `0x${"a9".repeat(20)}`;
   (await lockSigner(wallet, address))?.release();
-  await prepareHeir(state);
+  (await prepareHeir(state))?.close();
   renameSync(state, `${state}.old`);
   expect(await takeUpHeir(state)).toBe(true);
   expect(existsSync(wallet)).toBe(true);

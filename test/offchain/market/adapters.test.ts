@@ -222,6 +222,21 @@ describe("traps", () => {
     ]);
   });
 
+  test("what lists more offers than any has is not read to its end, nor to the end of a page", async () => {
+    const { list, server } = await askingOf("lambda");
+    const specs = { gpus: 1, vcpus: 8, memory_gib: 10, storage_gib: 10 };
+    const row = (n: number) => ({
+      instance_type: { name: `t${n}`, gpu_description: "H100 (80 GB SXM5)", price_cents_per_hour: 200, specs },
+      regions_with_capacity_available: Array.from({ length: 4_000 }, (_, region) => ({ name: `r${region}` })),
+    });
+    const rows = Array.from({ length: 40 }, (_, n) => row(n));
+    server.fail({ body: { data: Object.fromEntries(rows.map((each, n) => [`t${n}`, each])) } });
+    await expect(list()).rejects.toMatchObject({
+      code: "PROVIDER_UNREADABLE",
+      message: expect.stringContaining("more than 20000 offers"),
+    });
+  });
+
   test("a price in another currency is none", async () => {
     const { list, server } = await askingOf("prime");
     const item = {

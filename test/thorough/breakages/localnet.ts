@@ -355,17 +355,31 @@ export const localnet: readonly Breakage[] = [
   },
   {
     name: "a start that ends while it begins anew leaves its coins to wallets that were put aside",
-    file: "offchain/src/localnet/prepare.ts",
-    text: "(keeps ? prepareHeir(state) : dropHeir(state))",
-    instead: "(keeps ? Promise.resolve() : dropHeir(state))",
+    file: "offchain/src/localnet/funds.ts",
+    text: "if (keeps) heir = await prepareHeir(state);\n      else",
+    instead: "if (!keeps)",
     tests: ["test/offchain/localnet/fresh.test.ts"],
   },
   {
     name: "of two starts that begin anew at once neither begins: one removes the wallets that the other is about to take up",
-    file: "offchain/src/localnet/prepare.ts",
-    text: "  const archived = await archiveStateDirectory(state, clock, () =>",
+    file: "offchain/src/localnet/funds.ts",
+    text: "async () => {\n      if (keeps) heir = await prepareHeir(state);",
     instead:
-      "  if (keeps) await prepareHeir(state);\n  const archived = await archiveStateDirectory(state, clock, () => keeps ? Promise.resolve() :",
+      "keeps && (heir = await prepareHeir(state)) ? async () => undefined : async () => {\n      if (keeps) return;",
+    tests: ["test/offchain/localnet/fresh.test.ts"],
+  },
+  {
+    name: "clean takes the wallets of a start that has not yet put the old state aside",
+    file: "offchain/src/localnet/funds.ts",
+    text: "    return heir;\n",
+    instead: "    heir.close();\n    return heir;\n",
+    tests: ["test/offchain/localnet/fresh.test.ts"],
+  },
+  {
+    name: "clean takes the wallets of a start that put the old state aside while clean asked",
+    file: "offchain/src/cli/putAside.ts",
+    text: "removeStateDirectory(path, () => !isHeirDue(present))",
+    instead: "removeStateDirectory(path)",
     tests: ["test/offchain/localnet/fresh.test.ts"],
   },
   {

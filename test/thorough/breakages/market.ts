@@ -229,4 +229,11 @@ export const market: readonly Breakage[] = [
     instead: "a.gpuBytes + a.activations",
     tests: ["test/offchain/cli/marketPlan.test.ts"],
   },
+  {
+    name: "one page of a provider's listing has as many offers as it likes",
+    file: "offchain/src/market/base/listing.ts",
+    text: "if (listed > MAX_OFFERS)",
+    instead: "if (listed < 0)",
+    tests: ["test/offchain/market/adapters.test.ts"],
+  },
 ];

@@ -297,4 +297,11 @@ export const runProposals: readonly Breakage[] = [
     instead: "    void EngineClosedError;\n    throw error;\n",
     tests: ["test/offchain/run/firstBuilds.test.ts"],
   },
+  {
+    name: "a node has as many budgets asked for as it says that there are",
+    file: "offchain/src/run/budgets.ts",
+    text: "if (count > MOST_BUDGETS)",
+    instead: "if (count < 0n)",
+    tests: ["test/offchain/run/budgets.test.ts"],
+  },
 ];

@@ -198,8 +198,15 @@ export const service: readonly Breakage[] = [
   {
     name: "a state goes on in a store that is another's by now",
     file: "offchain/src/service/persistence/blobs.ts",
-    text: "    if (kept) await requireOwn(kept);\n",
+    text: "    if (kept) await requireOwn(directory, kept);\n",
     instead: "",
+    tests: ["test/offchain/service/persistence/blobs.test.ts"],
+  },
+  {
+    name: "a state goes on in an empty directory where its disk is not mounted",
+    file: "offchain/src/service/persistence/blobs.ts",
+    text: "if (marked && !(await isMarked(location)))",
+    instead: "if (marked && location.length === 0)",
     tests: ["test/offchain/service/persistence/blobs.test.ts"],
   },
   {

@@ -73,7 +73,6 @@ export const cleanCommand = defineCommand({
   notes: ["The state itself is never touched. Old states hold wallets: claim what they earned first."],
   async run({ options, output }) {
     const found = await findPutAside(options.state);
-    const total = found.reduce((sum, { bytes }) => sum + bytes, 0);
     const done = (removed: readonly PutAside[], line: string): void =>
       output.result({ removed, bytes: removed.reduce((sum, { bytes }) => sum + bytes, 0) }, [line]);
     if (found.length === 0) return done([], "There is nothing that --fresh put aside.");
@@ -85,7 +84,10 @@ export const cleanCommand = defineCommand({
       if (answer === "no") return;
       if (answer === "interrupted") return EXIT_INTERRUPTED;
     }
-    for (const each of found) await remove(each, resolve(options.state));
-    done(found, `Removed ${found.length === 1 ? "1 old state" : `${found.length} old states`}, ${formatBytes(total)}.`);
+    const removed: PutAside[] = [];
+    for (const each of found) if (await remove(each, resolve(options.state))) removed.push(each);
+    const total = removed.reduce((sum, { bytes }) => sum + bytes, 0);
+    const states = removed.length === 1 ? "1 old state" : `${removed.length} old states`;
+    done(removed, `Removed ${states}, ${formatBytes(total)}.`);
   },
 });

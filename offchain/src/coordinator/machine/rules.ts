@@ -2,7 +2,7 @@
  * What may enter the log. The single writer checks it against the state at that moment, since anything may have happened between
  * a request's arrival and its turn. Refused events leave no trace.
  */
-import type { Address, WireStruct } from "@cotrain/sdk/protocol";
+import type { WireStruct } from "@cotrain/sdk/protocol";
 
 import { roundNumber } from "../../base/index.ts";
 import type {
@@ -123,18 +123,21 @@ export function refusalOf(state: RunState, event: Unstamped): Refusal | null {
  * The accepted join that makes another stale: each counts once, and not after a newer one. A join from the future is not newer:
  * the clocks of worker and coordinator were wrong then, and the worker must not have to wait for that time.
  */
-function staleness(state: RunState, worker: Address, issuedAt: number): number | undefined {
-  const times = state.joins[worker] ?? [];
+function staleness(times: readonly number[], issuedAt: number, at: number): number | undefined {
   if (times.length === JOINS_KEPT && issuedAt < Math.min(...times)) return Math.min(...times);
-  return times.findLast((time) => time === issuedAt || (time > issuedAt && time <= state.at));
+  return times.findLast((time) => time === issuedAt || (time > issuedAt && time <= at));
 }
 
-/** Why a join was used up already; null where it was not. */
-export function staleJoin(state: RunState, join: Pick<MemberJoined["join"], "worker" | "issuedAt">): Refusal | null {
-  const stale = staleness(state, join.worker, Number(join.issuedAt));
+/** Why a join is used up where those of `times` were accepted until `at`, ms; null where it is not. */
+export function staleAmong(times: readonly number[], issuedAt: number, at: number): Refusal | null {
+  const stale = staleness(times, issuedAt, at);
   if (!stale) return null;
-  return refuse("STALE_JOIN", `This join was issued at ${join.issuedAt}, but one of ${stale} was accepted already.`);
+  return refuse("STALE_JOIN", `This join was issued at ${issuedAt}, but one of ${stale} was accepted already.`);
 }
+
+/** Why a join was used up already by the log; null where it was not. */
+export const staleJoin = (state: RunState, join: Pick<MemberJoined["join"], "worker" | "issuedAt">): Refusal | null =>
+  staleAmong(state.joins[join.worker] ?? [], Number(join.issuedAt), state.at);
 
 function joinRefusal(state: RunState, { join }: Omit<MemberJoined, "at">): Refusal | null {
   // A member whose process is new, or whose coordinator's is, has its work of the last round still.

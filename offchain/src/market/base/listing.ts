@@ -37,25 +37,29 @@ export async function listOffers(adapter: Adapter, { api, wanted, clock }: Listi
   const offers = new Map<string, Offer>();
   const refused: Record<string, number> = {};
   let read = 0;
+  let listed = 0;
   const refuse = (reason: string): void => void (refused[reason] = (refused[reason] ?? 0) + 1);
   try {
     for await (const page of adapter.rows(api, wanted)) {
       for (const value of page) {
+        let drafts: readonly OfferDraft[];
         try {
-          const drafts = adapter.offers(rowOf(value), wanted);
+          drafts = adapter.offers(rowOf(value), wanted);
           read += 1;
-          for (const draft of drafts) {
-            const offer = offerOf(adapter, draft, observedAt);
-            const miss = findMiss(OfferForm, offer);
-            if (miss === undefined) offers.set(offer.id, offer);
-            else refuse(miss);
-          }
         } catch (error) {
           refuse(reasonOf(error));
+          continue;
+        }
+        for (const draft of drafts) {
+          listed += 1;
+          if (listed > MAX_OFFERS)
+            throw providerError("unreadable", adapter.title, `it lists more than ${MAX_OFFERS} offers`);
+          const offer = offerOf(adapter, draft, observedAt);
+          const miss = findMiss(OfferForm, offer);
+          if (miss === undefined) offers.set(offer.id, offer);
+          else refuse(miss);
         }
       }
-      if (offers.size > MAX_OFFERS)
-        throw providerError("unreadable", adapter.title, `it lists more than ${MAX_OFFERS} offers`);
     }
   } catch (error) {
     if (error instanceof CotrainError && error.code === "ROW_FIELD")

@@ -22,6 +22,8 @@ const BlobsFile = Type.Object(
     location: Type.String({ minLength: 1, maxLength: 4_096 }),
     /** Of the state, in a store that others can name. */
     mark: Type.Optional(Type.String({ pattern: "^[0-9a-f]{64}$" })),
+    /** Whether the store has that mark since a command before. */
+    marked: Type.Optional(Type.Literal(true)),
   },
   { additionalProperties: false },
 );
@@ -73,11 +75,30 @@ async function isFor(place: string, mark: string): Promise<boolean> {
   return claims === undefined || claims.make(mark);
 }
 
-/** @throws UserError `SETTING_KEPT` where a store says that it is another state's */
-async function requireOwn({ location, mark }: BlobsFile): Promise<void> {
+/** Whether anything says whose a store is; one that is away now is waited for by whoever needs a blob of it. */
+async function isMarked(place: string): Promise<boolean> {
+  try {
+    return (await (await openBlobStore(place)).claims?.isMade()) ?? true;
+  } catch {
+    return true;
+  }
+}
+
+/**
+ * @throws UserError `SETTING_KEPT` where a store says that it is another state's; `BLOBS_AWAY` where it was this one's and has lost
+ *   its mark, as a directory has whose disk is not mounted
+ */
+async function requireOwn(directory: string, file: BlobsFile): Promise<void> {
+  const { location, mark, marked } = file;
   if (mark === undefined) return;
-  // One that is away now is waited for by whoever needs a blob of it.
-  if (await isFor(location, mark).catch(() => true)) return;
+  if (marked && !(await isMarked(location)))
+    throw new UserError(
+      "BLOBS_AWAY",
+      `${shown(location)} is not what this state keeps its blobs in, whose mark is missing there: mount the disk or start the node that has them, or name another directory with --state.`,
+    );
+  const own = await isFor(location, mark).catch(() => undefined);
+  if (own === true && !marked) await writeStateFile(fileOf(directory), BlobsFile, { ...file, marked: true });
+  if (own !== false) return;
   throw new UserError(
     "SETTING_KEPT",
     `${shown(location)} is another state's by now, and blobs are kept for one state alone: name another directory with --state.`,
@@ -87,10 +108,12 @@ async function requireOwn({ location, mark }: BlobsFile): Promise<void> {
 /** Remembers a place, once it is this state's alone. @throws UserError `SETTING_KEPT` where another was first */
 async function take(directory: string, place: string, isNamed: boolean): Promise<void> {
   const mark = newMark();
-  await writeStateFile(fileOf(directory), BlobsFile, { version: 1, location: place, mark });
+  const file: BlobsFile = { version: 1, location: place, mark };
+  await writeStateFile(fileOf(directory), BlobsFile, file);
   if (!isNamed) return;
   try {
     if (!(await isFor(place, mark))) throw inUse(place);
+    await writeStateFile(fileOf(directory), BlobsFile, { ...file, marked: true });
   } catch (error) {
     await rm(fileOf(directory), { force: true });
     throw error;
@@ -121,7 +144,8 @@ export function ownPlace(wanted: string): string {
 /**
  * Where a directory of state keeps its blobs. The first that asks for a place of its own choice decides.
  * @param wanted a path or a URL
- * @throws UserError `SETTING_KEPT` for another place than the one in use, or one that something else uses; `STATE_CORRUPTED`;
+ * @throws UserError `SETTING_KEPT` for another place than the one in use, or one that something else uses; `BLOBS_AWAY` for
+ *   one in use that is not there, but another in its place; `STATE_CORRUPTED`;
  *   RetryableError where a store that is named does not answer
  */
 export async function blobsLocation(directory: string, wanted?: string): Promise<string> {
@@ -129,7 +153,7 @@ export async function blobsLocation(directory: string, wanted?: string): Promise
   const used = kept?.location ?? inside(directory);
   const place = wanted === undefined ? used : normalised(wanted);
   if (isSame(place, used)) {
-    if (kept) await requireOwn(kept);
+    if (kept) await requireOwn(directory, kept);
     return used;
   }
   if (kept !== undefined || !isEmpty(used))

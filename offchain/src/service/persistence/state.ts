@@ -148,18 +148,24 @@ const whole = { recursive: true, force: true } as const;
 
 /**
  * Removes a state directory, where there is one. Its stamp goes last: what a process that ends midway leaves can be removed still.
+ * @param isLeft asked once nobody else can use it: whether it is to go still
+ * @returns whether it is gone
  * @throws as {@link openStateDirectory}
  */
-export async function removeStateDirectory(path: string): Promise<void> {
-  if ((await list(resolve(path))) === undefined) return;
+export async function removeStateDirectory(path: string, isLeft: () => boolean = () => true): Promise<boolean> {
+  if ((await list(resolve(path))) === undefined) return true;
   const directory = await openStateDirectory(path);
   try {
+    if (!isLeft()) return false;
     for (const entry of (await list(directory.path)) ?? [])
       if (entry !== VERSION_FILE && !isOwn(entry)) await rm(directory.resolve(entry), whole);
+    // Windows removes no file that is open; elsewhere nobody makes another in its place until it is gone.
+    if (process.platform === "win32") directory.close();
+    await rm(directory.path, whole);
+    return true;
   } finally {
     directory.close();
   }
-  await rm(directory.path, whole);
 }
 
 /** Makes or checks the directory. Returns whether it still lacks its stamp. */

@@ -1,5 +1,5 @@
 /** Where a directory of state keeps its blobs: decided once, and the same for every command that comes later. */
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
@@ -100,6 +100,31 @@ describe("where blobs are", () => {
     await expect(blobsLocation(other, place)).rejects.toMatchObject(kept);
     expect(readdirSync(other)).toEqual([]);
     expect(await blobsLocation(state, place)).toBe(place);
+  });
+
+  it("is not an empty directory where the one in use was: its disk is not mounted", async () => {
+    const [state, parent] = [await temporaryDirectory(), await temporaryDirectory()];
+    const place = join(parent, "disk");
+    expect(await blobsLocation(state, place)).toBe(place);
+    const { digest } = await (await openBlobs(state)).put(new Uint8Array(1));
+    renameSync(place, `${place}.unmounted`);
+    mkdirSync(place);
+    for (let again = 0; again < 2; again++) {
+      await expect(openBlobs(state)).rejects.toMatchObject({ code: "BLOBS_AWAY" });
+      await expect(blobsLocation(state, place)).rejects.toMatchObject({ code: "BLOBS_AWAY" });
+    }
+    expect(existsSync(join(place, "state"))).toBe(false);
+    rmSync(place, { recursive: true });
+    renameSync(`${place}.unmounted`, place);
+    expect(await digestsIn(await openBlobs(state))).toEqual([digest]);
+    // A start that ended before it had marked it, or a version before this note: marked, and noted.
+    const file = join(state, "blobs.json");
+    const { marked, ...before } = JSON.parse(readFileSync(file, "utf8")) as { marked: true };
+    writeFileSync(file, JSON.stringify(before));
+    rmSync(join(place, "state"));
+    await openBlobs(state);
+    expect(existsSync(join(place, "state"))).toBe(true);
+    expect(JSON.parse(readFileSync(file, "utf8"))).toEqual({ ...before, marked });
   });
 
   it("is a directory that is one state's alone, also of two that begin at once, or where another has made it anew", async () => {
