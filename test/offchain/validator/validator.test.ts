@@ -239,7 +239,7 @@ describe("an epoch", () => {
       "previousRoot",
       (view) => ({ ...view, attestation: { ...view.attestation, previousRoot: `0x${"11".repeat(32)}` } }),
     ],
-    ["kind", (view) => ({ ...view, attestation: { ...view.attestation, kind: 5 } })],
+    ["kind", (view) => ({ ...view, attestation: { ...view.attestation, kind: 2 } })],
     ["index", (view) => ({ ...view, attestation: { ...view.attestation, index: "2" } })],
     ["fromEpoch", (view) => ({ ...view, attestation: { ...view.attestation, fromEpoch: "9" } })],
     ["setVersion", (view) => ({ ...view, attestation: { ...view.attestation, setVersion: 2 } })],
