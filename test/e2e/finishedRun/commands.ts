@@ -244,7 +244,10 @@ export function commandsAtRest(): void {
 
   test("checkpoint export writes over an earlier one, over nothing else, and makes no directories", async () => {
     const car = join(directory, "twice.car");
-    for (let times = 0; times < 2; times++) expect((await run("checkpoint", "export", car)).code).toBe(0);
+    for (const replaces of [false, true]) {
+      const { code, stdout } = await run("checkpoint", "export", car);
+      expect([code, stdout.includes("in the place of what was there")]).toEqual([0, replaces]);
+    }
     const thesis = join(directory, "thesis.tex");
     writeFileSync(thesis, "\\begin{document}");
     expect(verdictOf(await run("checkpoint", "export", thesis))).toEqual(
