@@ -13,3 +13,4 @@ export type { SessionDisplay, Stage } from "./display.ts";
 export { paymentOf } from "./revenue.ts";
 export { stakedBy } from "./stake.ts";
 export { runSession, type TrainingSession, unmeasured } from "./session.ts";
+export { keepLosses } from "./resting.ts";
