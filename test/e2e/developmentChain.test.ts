@@ -52,7 +52,7 @@ it("is trained on, anchored, and pays", async () => {
 
   expect(readdirSync(blobs)).not.toEqual([]);
 
-  // The next session is told no place, and finds it. After the summary the run stays up, and Ctrl-C is answered by one line.
+  // The next session is told no place, and finds it. After the summary the run stays up, and Ctrl-C is answered at once.
   const second = stage.cotrain([...flags, "--for=1s"]);
   const stays = "The run is paused. All stays up until Ctrl-C, and others may join meanwhile.\n";
   await until("the summary", () => {
@@ -66,7 +66,7 @@ it("is trained on, anchored, and pays", async () => {
   second.kill("SIGINT");
   expect(await second.exited).toEqual({ code: 0, signal: null });
   expect(second.stderr().slice(told.length)).toBe(
-    `Stopped. The run is kept in ${stage.state}; "npm start -- --state ${stage.state}" goes on with it.\n`,
+    `Stopping. Ctrl-C once more ends it at once.\nStopped. The run is kept in ${stage.state}; "npm start -- --state ${stage.state}" goes on with it.\n`,
   );
   expect(existsSync(join(stage.state, "blobs"))).toBe(false);
 });

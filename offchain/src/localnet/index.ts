@@ -10,7 +10,7 @@ export type { LocalnetContext } from "./context.ts";
 export { type LocalModel } from "./owners.ts";
 export { type OpenedState, openState, prepare, type Prepared } from "./prepare.ts";
 export type { SessionDisplay, Stage } from "./display.ts";
-export { claimAtRest } from "./resting.ts";
+export { claimAtRest, keepLosses } from "./resting.ts";
 export { paymentOf } from "./revenue.ts";
 export { stakedBy } from "./stake.ts";
 export { runSession, type TrainingSession, unmeasured } from "./session.ts";

@@ -107,7 +107,7 @@ export function isLastRound(progress: {
 }
 
 /** Undefined while the coordinator is away: it is being restarted. */
-async function currentView({ coordinator, runId }: Prepared): Promise<RunView | undefined> {
+export async function currentView({ coordinator, runId }: Prepared): Promise<RunView | undefined> {
   try {
     return await coordinator.run(runId);
   } catch {

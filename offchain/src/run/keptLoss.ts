@@ -1,4 +1,4 @@
-/** The newest held-out loss that a session has shown, kept for who asks after one that ended without a summary. */
+/** The newest held-out loss that a session has shown, kept for who asks when it has ended: the summary may lack it. */
 import type { RunView } from "@cotrain/sdk/protocol";
 import { type Static, Type } from "typebox";
 

@@ -116,7 +116,7 @@ const summed = (after: number | null, round: number | null) =>
     },
   }) as unknown as NonNullable<Parameters<typeof recordedLoss>[0]>;
 
-it("status at rest says the newest loss that was recorded: the last summary's, or that which a session cut short had shown", async () => {
+it("status at rest says the newest loss that was recorded: the last summary's, or that which a session showed since", async () => {
   const state = temporaryDirectory();
   const runId = asRunId(`0x${"5".repeat(64)}`);
   const keep = lossKeeper({ state, sequence: 128 });
@@ -130,12 +130,15 @@ it("status at rest says the newest loss that was recorded: the last summary's, o
   expect(await readKeptLoss(state, `0x${"6".repeat(64)}`)).toBeUndefined();
   const shown = recordedLoss(undefined, kept);
   expect(shown && recordedText(shown)).toBe(
-    "1.980 on 65,536 tokens (checkpoint 10, as a session without a summary showed); at the start 3.820 on 2,048 tokens",
+    "1.980 on 65,536 tokens (checkpoint 10, as a session last showed); at the start 3.820 on 2,048 tokens",
   );
   expect(recordedLoss(summed(2_000_000, 9), kept)).toMatchObject({ by: "session", round: 10 });
   expect(recordedLoss(summed(null, null), kept)).toMatchObject({ by: "session", round: 10 });
-  for (const round of [10, 11])
-    expect(recordedLoss(summed(2_000_000, round), kept)).toMatchObject({ by: "summary", round });
+  expect(recordedLoss(summed(2_000_000, 11), kept)).toMatchObject({ by: "summary", round: 11 });
+  // Of the summary's own checkpoint where more of the text was measured since.
+  expect(recordedLoss(summed(2_000_000, 10), kept)).toMatchObject({ by: "session", round: 10 });
+  const same = kept && { ...kept, loss: { microBitsPerByte: 2_000_000, sequences: 8 } };
+  expect(recordedLoss(summed(2_000_000, 10), same)).toMatchObject({ by: "summary", round: 10 });
 });
 
 // foundation 18: the size of the sample beside each loss

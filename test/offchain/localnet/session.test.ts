@@ -16,6 +16,7 @@ import { type LocalModel, proposalNews } from "../../../offchain/src/localnet/ow
 import type { Screen } from "../../../offchain/src/cli/up/screen.ts";
 import { createCollector } from "../../../offchain/src/localnet/collector.ts";
 import { activitiesOf, type Prepared } from "../../../offchain/src/localnet/prepare.ts";
+import { keepLosses } from "../../../offchain/src/localnet/resting.ts";
 import {
   isLastRound,
   LAST_ROUND,
@@ -311,6 +312,29 @@ test("the newest held-out loss that a session has shown is kept where the sessio
     loss: { microBitsPerByte: 2_100_000, sequences: 64 },
     untrained: null,
     sequence: 128,
+  });
+});
+
+/** Of a clock on which no time passes, and which lets others run. */
+const sleep = () => new Promise<void>((resolve) => void setImmediate(resolve));
+
+test("a held-out loss that is measured while a run rests after its session is kept", async () => {
+  const state = temporaryDirectory();
+  const stop = new AbortController();
+  const measured = { round: 3, microBitsPerByte: 2_532_000, sequences: 64 };
+  // The coordinator is away for a moment in between.
+  const told = [{ heldOut: null }, undefined, { heldOut: measured }];
+  const run = async () => {
+    if (told.length === 0) stop.abort();
+    const loss = told.shift();
+    if (!loss) throw new RetryableError("AWAY", "It is started again.");
+    return pictureOf({ runId: asRunId(zeroHash), loss: { ...loss, heldOutFirst: null } as never });
+  };
+  const prepared = { state, definition: { sequence: 128 }, coordinator: { run } } as unknown as Prepared;
+  await keepLosses(prepared, { clock: { ...createManualClock(), sleep }, signal: stop.signal });
+  expect(await readKeptLoss(state, asRunId(zeroHash))).toMatchObject({
+    round: 3,
+    loss: { microBitsPerByte: 2_532_000 },
   });
 });
 

@@ -72,19 +72,23 @@ function lossOfSummary({ heldOut }: Measured): RecordedLoss | undefined {
 }
 
 /**
- * The newest held-out loss that was recorded: the last summary's, or the last that a session had shown which was cut short. Of an
- * earlier checkpoint it is all the same: the last was perhaps not measured by then, and rounds may have followed.
+ * The newest held-out loss that was recorded: the last summary's, or the last that was shown, where that is of a later checkpoint or
+ * of more of the text. Of an earlier checkpoint it is all the same: the last was perhaps not measured by then, and rounds may have
+ * followed.
  */
 export function recordedLoss(summary: Measured | undefined, kept: KeptLoss | undefined): RecordedLoss | undefined {
   const summed = summary && lossOfSummary(summary);
-  return kept && kept.round > (summed?.round ?? -1) ? { ...kept, by: "session" } : summed;
+  if (!kept) return summed;
+  const shown: RecordedLoss = { ...kept, by: "session" };
+  if (summed?.round !== kept.round) return kept.round > (summed?.round ?? -1) ? shown : summed;
+  return (kept.loss.sequences ?? 0) > (summed.loss.sequences ?? 0) ? shown : summed;
 }
 
 /** In words. */
 export const recordedText = ({ by, round, loss, untrained, sequence }: RecordedLoss): string =>
   heldOutText(
     loss,
-    `checkpoint ${round}, ${by === "summary" ? "in the last summary" : "as a session without a summary showed"}`,
+    `checkpoint ${round}, ${by === "summary" ? "in the last summary" : "as a session last showed"}`,
     untrained,
     sequence,
   );

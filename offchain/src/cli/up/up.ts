@@ -15,6 +15,7 @@ import { columnsOf } from "../output.ts";
 import {
   claimAtRest,
   diskError,
+  keepLosses,
   type LocalModel,
   type LocalnetContext,
   type OpenedState,
@@ -23,6 +24,7 @@ import {
   runSession,
 } from "../../localnet/index.ts";
 import { type Display, joinLines, openDisplay, restingLines } from "./display.ts";
+import { answerStop, ENDED } from "./stopping.ts";
 import { drawSummary } from "./summary.ts";
 import { summarise } from "./summarise.ts";
 
@@ -37,9 +39,6 @@ const localnetContext = ({ options, config, output }: UpContext): LocalnetContex
   program,
 });
 
-export const STOPPING = "Stopping. Ctrl-C once more ends it at once.";
-export const ENDED = "Ended at once: the next start takes up what was under way.";
-
 /** What workers compute with is this machine's, not the run's: the next start is told it again. */
 const toldAgain = ({ options, config }: Pick<UpContext, "options" | "config">): string[] =>
   config.explicit("device") ? ["--device", options.device.join(",")] : [];
@@ -53,28 +52,25 @@ async function whatIsKept(state: string, again: readonly string[]): Promise<stri
 }
 
 async function conduct(context: UpContext, daemon: DaemonContext, opened: OpenedState): Promise<number> {
-  daemon.onShutdown("state", () => opened.directory.close());
   const { output } = context;
   const display = openDisplay({ output, clock: systemClock, terminal: process.stderr });
-  // Ending takes seconds: whoever pressed Ctrl-C is answered at once, unless the summary is out and it ends by the line below.
-  let answered = false;
-  const answer = (): void => {
-    if (display.closed) return;
-    display.close();
-    answered = true;
-    output.notice(STOPPING);
-  };
-  daemon.signal.addEventListener("abort", answer, { once: true });
+  const over = answerStop(daemon, {
+    clear: () => display.close(),
+    kept: () => whatIsKept(opened.directory.path, toldAgain(context)),
+    notice: output.notice,
+  });
+  daemon.onShutdown("state", () => opened.directory.close());
   try {
     return await present(context, daemon, systemClock, display, opened);
   } catch (error) {
     // Before anything is told: the picture would be cleared together with the sentence below it.
-    if (!answered) display.close();
+    display.close();
     if (!daemon.signal.aborted) throw await diskError(opened.directory.path, error);
-    output.notice(await whatIsKept(opened.directory.path, toldAgain(context)));
     // Whatever failed since then failed because of it: a compiler that got the same Ctrl-C, say.
     if (error !== daemon.signal.reason) daemon.logger.info({ err: error }, "ended by the stop");
     throw daemon.signal.reason;
+  } finally {
+    over();
   }
 }
 
@@ -123,9 +119,11 @@ async function present(
   prepared.embedded?.pace.rest();
   for (const line of restingLines(prepared.joinCommand, columnsOf(process.stderr), prepared.urlHere))
     output.notice(line);
-  await claimAtRest(prepared, { ...localModel, signal, announce: output.notice }, daemon.logger);
+  await Promise.all([
+    claimAtRest(prepared, { ...localModel, signal, announce: output.notice }, daemon.logger),
+    keepLosses(prepared, { clock, signal }),
+  ]);
   if (!daemon.signal.aborted) signal.throwIfAborted();
-  output.notice(await whatIsKept(opened.directory.path, again));
   // Ctrl-C is how a run that stays up is meant to end.
   return 0;
 }
