@@ -129,7 +129,8 @@ test("who sends nothing costs whoever computes no question, and who sends shares
   const compute = async (answer: (text: string) => string) => {
     let asked = 0;
     const counting = async (...[input, init]: Parameters<typeof fetch>): Promise<Response> => {
-      asked += String(init?.body).match(/"eth_getBlockByNumber"/g)?.length ?? 0;
+      const body = typeof init?.body === "string" ? init.body : "";
+      asked += body.match(/"eth_getBlockByNumber"/g)?.length ?? 0;
       const response = await fetch(input, init);
       const { status, headers } = response;
       return new Response(answer(await response.text()), { status, headers });
