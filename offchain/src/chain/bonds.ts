@@ -2,10 +2,12 @@
  * The bond that a root bears after one that failed, and that of a dispute: whether this account puts it up. What lacks is no wait of
  * the posting journal's, since heads stand behind the root in its queue: the posting ends, and whoever wants it asks again.
  */
-import type { ModelId } from "@cotrain/sdk/protocol";
+import { successionOf } from "@cotrain/sdk/actions";
+import { asAddress, type ContractAddresses, mintedKind, type ModelId, rewardKind } from "@cotrain/sdk/protocol";
 import { formatEther } from "viem";
 
 import { type Clock, RetryableError } from "../base/index.ts";
+import type { ChainConnection } from "./connection.ts";
 import type { ChainReader, FeeWait } from "./ports.ts";
 import { rootsIn } from "./rootsIn.ts";
 
@@ -16,7 +18,7 @@ export const DEFAULT_BOND_AT_MOST = 10n ** 18n;
 const FORGOTTEN_MS = 120_000;
 
 export interface Bonds {
-  /** What goes along with the next root of a kind, wei. @throws RetryableError `BOND_TOO_HIGH`, `BOND_LACKING` */
+  /** What goes along with the next root of a kind, wei. @throws RetryableError `BOND_TOO_HIGH`, `BOND_LACKING`, `BOND_SUCCEEDED` */
   due(modelId: ModelId, kind: number): Promise<bigint>;
   /** What goes along with a dispute now, wei. @throws RetryableError `DISPUTE_DEAR`, `DISPUTE_UNFUNDED` */
   ofDispute(modelId: ModelId): Promise<bigint>;
@@ -25,7 +27,7 @@ export interface Bonds {
 }
 
 export interface BondModules {
-  readonly reader: Pick<ChainReader, "disputeCost" | "rootsOfKind">;
+  readonly reader: Pick<ChainReader, "chainTime" | "disputeCost" | "rootsOfKind" | "schedule">;
   readonly clock: Clock;
   /** Wei that a root may bear, and a dispute cost. */
   readonly atMost: bigint;
@@ -33,9 +35,21 @@ export interface BondModules {
   readonly maxFee: bigint;
   /** Of the account that posts, wei. */
   readonly balance: () => Promise<bigint>;
+  /** From when on another contract distributes in place of the one that roots are posted to, chain seconds; undefined where none does. */
+  readonly replacedFrom: (modelId: ModelId, kind: number) => Promise<number | undefined>;
 }
 
-export function createBonds({ reader, clock, atMost, maxFee, balance }: BondModules): Bonds {
+/** What `BondModules.replacedFrom` asks the chain. */
+export const replacementIn =
+  ({ call }: Pick<ChainConnection, "call">, addresses: ContractAddresses): BondModules["replacedFrom"] =>
+  async (modelId, kind) => {
+    // Revenue is minted by nobody, so that nobody takes over.
+    if (kind !== rewardKind.compute) return undefined;
+    const named = await call((client) => successionOf(client, { addresses, modelId, kind: mintedKind.compute }));
+    return named && asAddress(named.successor) !== asAddress(addresses.computeRewards) ? named.from : undefined;
+  };
+
+export function createBonds({ reader, clock, atMost, maxFee, balance, replacedFrom }: BondModules): Bonds {
   let waiting: (FeeWait & { readonly askedAt: number }) | undefined;
   const isWaiting = (): boolean => waiting !== undefined && clock.monotonic() - waiting.askedAt < FORGOTTEN_MS;
   const lacks = (what: "bond" | "bondCoins", asked: bigint, allowed: bigint): void => {
@@ -44,10 +58,18 @@ export function createBonds({ reader, clock, atMost, maxFee, balance }: BondModu
   };
   return {
     due: async (modelId, kind) => {
-      const { bond, isDue } = await rootsIn(reader, kind).disputeCost(modelId);
+      const { bond, isDue } = await rootsIn<"disputeCost">(reader, kind).disputeCost(modelId);
       if (!isDue) {
         waiting = undefined;
         return 0n;
+      }
+      const from = await replacedFrom(modelId, kind);
+      if (from !== undefined && (await reader.chainTime()) + (await reader.schedule(modelId)).window >= from) {
+        waiting = undefined;
+        throw new RetryableError(
+          "BOND_SUCCEEDED",
+          `The root before did not stand, so the next one bears a bond, and its window would end after another contract distributes, ${from} in chain seconds: it would never be activated, nor its bond come back. Nothing is posted.`,
+        );
       }
       if (bond > atMost) {
         lacks("bond", bond, atMost);

@@ -14,7 +14,7 @@ import type { LocalAccount } from "viem";
 
 import { type Clock, RetryableError, systemClock, UserError } from "../base/index.ts";
 import type { JobTable, Logger } from "../service/index.ts";
-import { createBonds, DEFAULT_BOND_AT_MOST } from "./bonds.ts";
+import { createBonds, DEFAULT_BOND_AT_MOST, replacementIn } from "./bonds.ts";
 import { type ChainConnection, connect, type ConnectionOptions } from "./connection.ts";
 import { type JournalOptions, openJournal } from "./journal.ts";
 import type { ChainPort, ChainReader, Disputed, HeadFields, NextHead, RootReader } from "./ports.ts";
@@ -87,6 +87,7 @@ export async function openChain(
     atMost: options.bondAtMost ?? DEFAULT_BOND_AT_MOST,
     maxFee: connection.maxFee,
     balance: () => connection.call((client) => client.getBalance({ address: modules.account.address })),
+    replacedFrom: replacementIn(connection, options.contracts),
   });
   const kinds = createPostingKinds({ reader, addresses: options.contracts, bonds, journal: () => journal });
   const { heads, roots, activations, disputes, settlements } = kinds;
@@ -94,8 +95,7 @@ export async function openChain(
     ...options,
     clock,
     connection,
-    account: modules.account,
-    jobs: modules.jobs,
+    ...modules,
     kinds: [heads, roots, activations, disputes, settlements],
   });
   const watch = new PostingWatch({ reader, journal, kinds, clock, logger, interval });

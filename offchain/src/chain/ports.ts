@@ -299,7 +299,7 @@ export interface ChainPort extends ChainReader {
   postHead(fields: HeadFields, key: string, following?: readonly NextHead[]): Promise<HeadPosting>;
   /**
    * With the bond that is due after a root that failed: rejects with RetryableError `BOND_TOO_HIGH` where that is more than
-   * `ChainOptions.bondAtMost`, `BOND_LACKING` where the account has too little for it, and with UserError `ATTESTATION_RULED` where
+   * `ChainOptions.bondAtMost`, `BOND_LACKING` where the account has too little for it, `BOND_SUCCEEDED` where another contract takes over first, and with UserError `ATTESTATION_RULED` where
    * a dispute about this attestation has ended, `ATTESTATION_EXPIRED` after its deadline.
    * @param signatures by validator; sorted here as the contract wants them
    */

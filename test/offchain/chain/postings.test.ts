@@ -13,7 +13,7 @@ import { beforeEach, describe, expect, it } from "vitest";
 import { RetryableError } from "../../../offchain/src/base/index.ts";
 import { createBonds } from "../../../offchain/src/chain/bonds.ts";
 import type { Journal } from "../../../offchain/src/chain/journal.ts";
-import type { ChainReader } from "../../../offchain/src/chain/ports.ts";
+import type { ChainReader, ModelSchedule } from "../../../offchain/src/chain/ports.ts";
 import { createPostingKinds } from "../../../offchain/src/chain/postings.ts";
 import { readRoots } from "../../../offchain/src/chain/reads/roots.ts";
 import { createManualClock } from "../manualClock.ts";
@@ -106,18 +106,22 @@ describe("posting a root", () => {
   let events: object[];
   let cost: { bond: bigint; level: number; isDue: boolean };
   let balance: bigint;
+  let replaced: number | undefined;
   let now: number;
   const clock = createManualClock(1_000);
   const bonds = () =>
     createBonds({
       reader: {
         disputeCost: async () => cost,
+        chainTime: async () => now,
+        schedule: async () => ({ window: 20 }) as ModelSchedule,
         rootsOfKind: () => Promise.reject(new Error("Of revenue nobody asks.")) as never,
       },
       clock,
       atMost: 40n,
       maxFee: 10n,
       balance: async () => balance,
+      replacedFrom: async () => replaced,
     });
   const rootsOf = (modules = bonds()) => {
     const reader = {
@@ -137,6 +141,7 @@ describe("posting a root", () => {
     events = [];
     cost = { bond: 20n, level: 1, isDue: false };
     balance = 100n;
+    replaced = undefined;
     now = 50;
   });
 
@@ -172,6 +177,18 @@ describe("posting a root", () => {
     cost = { ...cost, isDue: true };
     expect(await roots.prepare(payloadOf(first))).toBe("send");
     expect(await roots.coins!(payloadOf(first))).toBe(20n);
+  });
+
+  it("puts up no bond that another contract's taking over would keep", async () => {
+    const roots = rootsOf();
+    replaced = 70;
+    // Without a bond nothing is lost.
+    expect(await roots.prepare(payloadOf(first))).toBe("send");
+    cost = { ...cost, isDue: true };
+    expect(await roots.prepare(payloadOf(first))).toMatchObject({ code: "BOND_SUCCEEDED", retryable: true });
+    await expect(roots.coins!(payloadOf(first))).rejects.toMatchObject({ code: "BOND_SUCCEEDED" });
+    replaced = 71;
+    expect(await roots.prepare(payloadOf(first))).toBe("send");
   });
 
   it("waits where the bond is more than is allowed or there, and says what lacks, until it does not", async () => {

@@ -101,6 +101,13 @@ export const disputes: readonly Breakage[] = [
     tests: ["test/offchain/chain/postings.test.ts"],
   },
   {
+    name: "a bond is put up for a root that another contract's taking over voids",
+    file: "offchain/src/chain/bonds.ts",
+    text: "if (from !== undefined && ",
+    instead: "if (from === 0 && ",
+    tests: ["test/offchain/chain/postings.test.ts"],
+  },
+  {
     name: "a bond that the account cannot pay holds up all of its postings",
     file: "offchain/src/chain/bonds.ts",
     text: "if (has < asked) {",
