@@ -141,6 +141,12 @@ const changes: Changes = {
     tokensPerSecond,
     dropped: undefined,
   }),
+  // Its round was told as dropped when the first answer was lost.
+  acknowledgedLate: ({ tokens }, screen) => ({
+    rounds: screen.rounds + 1,
+    tokens: screen.tokens + tokens,
+    dropped: undefined,
+  }),
   dropped: ({ round, reason }) => ({
     activity: "waiting for the next round",
     dropped: `round ${roundNumber(round)}: ${reason}`,
@@ -333,6 +339,8 @@ export function workerLine(screen: WorkerScreen, event: WorkerEvent): string | u
         shareText(screen),
         `earned ${earnedText(screen)}`,
       ].join(" · ");
+    case "acknowledgedLate":
+      return `round ${roundNumber(event.round)} accepted, now that it was asked again`;
     case "dropped":
       return `round ${roundNumber(event.round)} dropped: ${event.reason}`;
     case "retrying":

@@ -2,7 +2,7 @@
 import { EventEmitter } from "node:events";
 import { stripVTControlCharacters } from "node:util";
 
-import { asAddress, asRunId, type MemberView } from "@cotrain/sdk/protocol";
+import { asAddress, asRunId, type MemberView, zeroHash } from "@cotrain/sdk/protocol";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { formatAddress, shortAddress } from "../../../offchain/src/base/index.ts";
@@ -64,6 +64,14 @@ const acknowledged = {
   lossTokens: 15_360,
   tokensPerSecond: 8_500,
 } as WorkerEvent;
+const dropped = {
+  type: "dropped",
+  round: 22,
+  assignmentId: 1,
+  code: "COORDINATOR_UNREACHABLE",
+  reason: "The coordinator does not answer.",
+} as const;
+const late = { type: "acknowledgedLate", round: 22, receiptHash: zeroHash, tokens: 49_152 } as const;
 const retrying = {
   type: "retrying",
   what: "work",
@@ -213,6 +221,20 @@ test("which device was taken, and which failed, is told on the screen, in a line
   expect(logged.map((line) => (line as string[])[1])).toEqual([device.why, sentence("it is opened once again")]);
 });
 
+test("a round whose acknowledgement came late is told as accepted, on the screen, in a line and in the log", () => {
+  const lost = after([ready, progress, dropped]);
+  expect(drawWorker(lost, plain, 200, 1_000)).toContain("\ndropped   round 23: The coordinator does not answer.");
+  const shown = drawWorker(afterEvent(lost, late, 1_000), plain, 200, 1_000);
+  expect(shown).toContain("\nround     23 · 1 accepted, 49.2 K tokens\n");
+  expect(shown).not.toContain("dropped");
+  expect(workerLine(lost, late)).toBe("round 23 accepted, now that it was asked again");
+  const logged: unknown[] = [];
+  logEvent({ info: (...line: unknown[]) => logged.push(line) } as unknown as Logger, late);
+  expect(logged).toEqual([
+    [{ round: 23, receiptHash: zeroHash, tokens: 49_152 }, "round 23 acknowledged, now that it was asked again"],
+  ]);
+});
+
 test("at rest no speed is shown, as the organiser shows none", () => {
   const resting = { type: "waiting", reason: "The run is paused." } as const;
   const shown = drawWorker(after([ready, acknowledged, resting]), plain, 80, 1_000);
@@ -308,6 +330,20 @@ describe("the terminal", () => {
     expect(notices).toEqual([
       `0:00  worker ${shortAddress(worker)}, 919 K parameters`,
       "0:00  round 23 accepted · loss 3.600 on 15,360 tokens · 8,500 tokens/s · 33.3…% of the run's work · earned 700.00 shares, 233.33… claimable",
+      "1 round was accepted, 49.2 K tokens. Claim what they earned with",
+      `  ${claim}`,
+    ]);
+  });
+
+  test("says farewell, with the command to claim, where the one round was acknowledged late", () => {
+    const { opened, notices } = open(pipe, () => Promise.reject(new Error("away")));
+    for (const event of [ready, dropped, late, { type: "left", reason: "The run is over." } as const])
+      opened.onEvent(event);
+    opened.close();
+    expect(notices.slice(1)).toEqual([
+      "0:00  round 23 dropped: The coordinator does not answer.",
+      "0:00  round 23 accepted, now that it was asked again",
+      "0:00  left: The run is over.",
       "1 round was accepted, 49.2 K tokens. Claim what they earned with",
       `  ${claim}`,
     ]);

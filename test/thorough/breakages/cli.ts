@@ -143,6 +143,13 @@ export const cli: readonly Breakage[] = [
     tests: ["test/offchain/cli/workerTerminal.test.ts"],
   },
   {
+    name: "a worker's terminal counts no round whose acknowledgement came late",
+    file: "offchain/src/cli/workerScreen.ts",
+    text: "acknowledgedLate: ({ tokens }, screen) => ({\n    rounds: screen.rounds + 1,",
+    instead: "acknowledgedLate: ({ tokens }, screen) => ({\n    rounds: screen.rounds,",
+    tests: ["test/offchain/cli/workerTerminal.test.ts"],
+  },
+  {
     name: "rewards list does not say what earned nothing, and why",
     file: "offchain/src/cli/commands/rewards.ts",
     text: "unpaidLines(unpaid, (account)",
