@@ -108,6 +108,20 @@ export const engine: readonly Breakage[] = [
     tests: ["test/attack/hostilePrograms.test.ts"],
   },
   {
+    name: "a node is of whatever domain it likes",
+    file: "offchain/src/engine/inspect/inspect.ts",
+    text: "if (!standard(node.domain))",
+    instead: 'if (node.domain === "never")',
+    tests: ["test/attack/hostilePrograms.test.ts"],
+  },
+  {
+    name: "a program has as many subgraphs as it likes",
+    file: "offchain/src/engine/inspect/inspect.ts",
+    text: "++inspection.bodies > MAX_BODIES",
+    instead: "++inspection.bodies > 1e9 * MAX_BODIES",
+    tests: ["test/attack/hostilePrograms.test.ts"],
+  },
+  {
     name: "a program has as many inputs and outputs as it likes",
     file: "offchain/src/engine/inspect/inspect.ts",
     text: "if (ends > inspection.limits.ends) {",

@@ -517,4 +517,25 @@ export const service: readonly Breakage[] = [
     instead: "  if (replaces || value) return writeStateFile(path, schema, value);\n",
     tests: ["test/offchain/service/persistence/stateFile.test.ts"],
   },
+  {
+    name: "each address of a /64 has places for sockets of its own",
+    file: "offchain/src/service/http/socketPlaces.ts",
+    text: 'addressGroup(socket.remoteAddress ?? "")',
+    instead: '(socket.remoteAddress ?? addressGroup(""))',
+    tests: ["test/offchain/service/http/limits.test.ts"],
+  },
+  {
+    name: "a request may take for ever to arrive",
+    file: "offchain/src/service/http/server.ts",
+    text: "requestTimeout: options.requestTimeout ?? 300_000,",
+    instead: "requestTimeout: 0,",
+    tests: ["test/offchain/service/http/limits.test.ts"],
+  },
+  {
+    name: "whoever has an address of the proxy's range says who he is",
+    file: "offchain/src/service/http/server.ts",
+    text: "hop === 0 && isProxy(address)",
+    instead: "hop >= 0 && isProxy(address)",
+    tests: ["test/offchain/service/http/limits.test.ts"],
+  },
 ];

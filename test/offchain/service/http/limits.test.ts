@@ -52,6 +52,26 @@ test("a socket that says nothing is closed, also before the first byte", async (
   expect(silent.closed).toBe(true);
 });
 
+// foundation 6
+test("a request whose body does not come is given up, after five minutes where nothing is said", async () => {
+  expect((await server({})).server.requestTimeout).toBe(300_000);
+  const app = await server({ headersTimeout: 100, requestTimeout: 100 });
+  app.post("/x", async () => ({}));
+  const { port } = await listen(app, { port: 0, explicitPort: true });
+  const slow = await open(port);
+  slow.write("POST /x HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{");
+  await eventually(() => slow.closed, "the end of a request that does not come");
+  expect(slow.closed).toBe(true);
+});
+
+test("who asks through the proxy is whom the proxy named last, also from an address of the proxy's range", async () => {
+  const app = await server({ behindProxy: "10.0.0.0/8" });
+  app.get("/who", async ({ ip }) => ({ ip }));
+  const headers = { "x-forwarded-for": "203.0.113.9, 10.0.0.5" };
+  const reply = await app.inject({ url: "/who", remoteAddress: "10.0.0.1", headers });
+  expect(reply.json()).toEqual({ ip: "10.0.0.5" });
+});
+
 test("the door on loopback counts sockets together with the other", async () => {
   const app = await server({ connections: { perAddress: 4, total: 64 } });
   const loopbackPort = await findPort({ port: 0, explicit: true });
@@ -278,4 +298,14 @@ test("a request that waits on a socket for the reply before is not answered wher
     replies[0]!.emit("close");
     expect(answered).toBe([1, 3][n]);
   }
+});
+
+test("the sockets of a /64 of IPv6 count as one address's", () => {
+  const server = new EventEmitter();
+  createConnectionLimit({ perAddress: 2, clock: createManualClock(0) })(server as HttpServer);
+  const sockets = ["2001:db8::1", "2001:db8::2", "2001:db8::3", "2001:db8:0:1::1"].map((remoteAddress, n) =>
+    Object.assign(socketOf(n), { remoteAddress }),
+  );
+  for (const socket of sockets) server.emit("connection", socket);
+  expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true, false, false, false]);
 });
