@@ -236,8 +236,8 @@ export const disputes: readonly Breakage[] = [
   {
     name: "a root is disputed when its window is over",
     file: "offchain/src/validator/watch/watch.ts",
-    text: "if ((await reader.chainTime()) >= until)",
-    instead: "if (until < 0)",
+    text: "const isLate = (await reader.chainTime()) >= until;",
+    instead: "const isLate = until < 0;",
     tests: ["test/offchain/validator/watch.test.ts"],
   },
   {
