@@ -6,7 +6,7 @@ import { outstandingOf } from "../../../offchain/src/coordinator/machine/dealing
 import { keyOf } from "../../../offchain/src/coordinator/machine/effects.ts";
 import type { RunEvent } from "../../../offchain/src/coordinator/machine/events.ts";
 import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
-import { openPlaces } from "../../../offchain/src/coordinator/machine/members.ts";
+import { JOIN_WINDOW_MS, openPlaces } from "../../../offchain/src/coordinator/machine/members.ts";
 import type { Member, RunState } from "../../../offchain/src/coordinator/machine/state.ts";
 import { type Actor, addressOf, joined, left, play } from "./liveness.ts";
 import { receiptFor } from "./simulated.ts";
@@ -60,6 +60,16 @@ describe("the place of a member", () => {
     expect(stay(full([1, 9], [2, 2], [1, 2]))).toEqual([a, c, newcomer]);
     expect(stay(full([1, 2], [1, 2], [1, 9]))).toEqual([a, b, newcomer]);
   });
+});
+
+it("joins are forgotten once none of them can be handed in again, and no sooner", () => {
+  const { state } = play({ actors: equal(2, 100), params: { minWorkers: 2, maxWorkers: 8 }, time: 1_000 });
+  const { at } = state;
+  const from = { ...state, joins: { [c]: [at - 9, at] } };
+  const until = at + 2 * JOIN_WINDOW_MS;
+  const joinsAfter = (now: number): RunState["joins"] => after(from, joined(newcomer, now)).joins;
+  expect(joinsAfter(until)).toEqual({ [c]: [at - 9, at], [newcomer]: [until] });
+  expect(joinsAfter(until + 1)).toEqual({ [newcomer]: [until + 1] });
 });
 
 const working = ({ current }: RunState): string[] => Object.keys(current!.work).toSorted();

@@ -1,5 +1,5 @@
 /** Whatever a worker gets wrong, it gets a typed error and changes nothing. */
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 
 import { CotrainError } from "@cotrain/sdk/errors";
 import {
@@ -323,6 +323,15 @@ describe("a join is refused", () => {
   });
   it("when somebody else signed it", async () => {
     expect(await joined({}, other.account)).toBe("BAD_SIGNATURE");
+  });
+  it("that somebody else signed before the chain is asked for its build", async () => {
+    const build = hash("98");
+    const asked = vi.spyOn(harness.chain, "isAdmitted");
+    onTestFinished(() => asked.mockRestore());
+    expect(await joined({ build }, other.account)).toBe("BAD_SIGNATURE");
+    expect(asked).not.toHaveBeenCalled();
+    expect(await joined({ build })).toBe("BUILD_UNKNOWN");
+    expect(asked).toHaveBeenCalledWith(runId, build);
   });
   it("for a build, a lease or a run that is not known", async () => {
     expect(await joined({ build: hash("99") })).toBe("BUILD_UNKNOWN");

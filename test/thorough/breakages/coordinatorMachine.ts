@@ -3,6 +3,13 @@ import type { Breakage } from "./breakage.ts";
 
 export const coordinatorMachine: readonly Breakage[] = [
   {
+    name: "the state keeps the joins of every key that ever came",
+    file: "offchain/src/coordinator/machine/members.ts",
+    text: "delete draft.joins[other as Address];",
+    instead: "void (other as Address);",
+    tests: ["test/offchain/coordinator/members.test.ts"],
+  },
+  {
     name: "keys that are silent tell who sits rounds out",
     file: "offchain/src/coordinator/machine/dealing.ts",
     text: "restsAmong(presentOf(state),",

@@ -192,6 +192,14 @@ export const disputes: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/admission.test.ts"],
   },
   {
+    name: "whoever signs nothing has the chain asked for builds",
+    file: "offchain/src/coordinator/joins.ts",
+    text: "  await run.modules.signatures.require(signed, address);\n",
+    instead:
+      "  await run.builds.find(asDigest(join.build));\n  await run.modules.signatures.require(signed, address);\n",
+    tests: ["test/offchain/coordinator/refusals.test.ts"],
+  },
+  {
     name: "a coordinator says where a stake goes",
     file: "offchain/src/cli/commands/stake.ts",
     text: "if (!place.pinned)",

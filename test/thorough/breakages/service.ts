@@ -511,6 +511,20 @@ export const service: readonly Breakage[] = [
     tests: ["test/offchain/service/http/server.test.ts"],
   },
   {
+    name: "a keystore asks for as many rounds of pbkdf2 as it likes",
+    file: "offchain/src/service/persistence/keystore.ts",
+    text: '["pbkdf2", (params) => isCount(field(params, "c"), MAX_PBKDF2_ROUNDS)],',
+    instead: '["pbkdf2", (params) => isCount(field(params, "c"), 2 * MAX_PBKDF2_ROUNDS)],',
+    tests: ["test/offchain/service/persistence/keystore.test.ts"],
+  },
+  {
+    name: "a keystore asks for as much memory as it likes",
+    file: "offchain/src/service/persistence/keystore.ts",
+    text: "128 * n * r <= MAX_SCRYPT_BYTES;",
+    instead: "128 * n * r <= 2 * MAX_SCRYPT_BYTES;",
+    tests: ["test/offchain/service/persistence/keystore.test.ts"],
+  },
+  {
     name: "what came to a signed vote's place after the look is replaced",
     file: "offchain/src/service/persistence/stateFile.ts",
     text: "  if (replaces) return writeStateFile(path, schema, value);\n",

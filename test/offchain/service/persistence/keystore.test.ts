@@ -157,17 +157,29 @@ test("a given key is the one that is kept", async () => {
 
 // foundation 8
 test.each([
-  ["Scrypt", { n: 4, r: 8, p: 2 ** 31, c: 1, dklen: 32, salt: "00" }],
-  ["argon2", { n: 4, r: 8, p: 1, c: 1, dklen: 32, salt: "00" }],
-  ["scrypt", { n: 4, r: 8, p: 2 ** 31, dklen: 32, salt: "00" }],
-  ["scrypt", { n: 2 ** 31, r: 8, p: 1, dklen: 32, salt: "00" }],
-  ["pbkdf2", { c: 2 ** 31, prf: "hmac-sha256", dklen: 32, salt: "00" }],
-])("a keystore whose %s would take hours is refused before anything is derived", async (kdf, kdfparams) => {
-  const directory = await temporaryDirectory();
-  const files = { keystore: join(directory, "key.json"), passphrase: join(directory, "passphrase") };
+  ["scrypt", "lanes", { n: 2, r: 8, p: 17 }],
+  ["Scrypt", "lanes, in capitals", { n: 2, r: 8, p: 17, c: 1 }],
+  ["scrypt", "memory", { n: 2 ** 20, r: 9, p: 1 }],
+  ["pbkdf2", "rounds", { c: 10_000_001, prf: "hmac-sha256" }],
+  ["argon2", "what is not known", { n: 2, r: 8, p: 1, c: 1 }],
+])("a whole keystore of %s that asks for too much (%s) is refused before anything is derived", async (kdf, _, asks) => {
+  const files = await paths();
   await ensureKeystore({ ...files, scryptN: 2 });
-  await writeFile(files.keystore, JSON.stringify({ version: 3, crypto: { kdf, kdfparams } }));
+  const whole = JSON.parse(await readFile(files.keystore, "utf8")) as { Crypto: object };
+  const crypto = { ...whole.Crypto, kdf, kdfparams: { ...asks, dklen: 32, salt: "00".repeat(32) } };
+  await writeFile(files.keystore, JSON.stringify({ ...whole, Crypto: crypto }));
+  // Derived, the key would be another one than the passphrase's.
   await expect(openKeystore(files)).rejects.toMatchObject({ code: "KEYSTORE_CORRUPTED" });
+});
+
+test("a keystore of pbkdf2 is read as far as its rounds are affordable", async () => {
+  const files = await paths();
+  await ensureKeystore({ ...files, scryptN: 2 });
+  const whole = JSON.parse(await readFile(files.keystore, "utf8")) as { Crypto: object };
+  const kdfparams = { c: 4, prf: "hmac-sha256", dklen: 32, salt: "00".repeat(32) };
+  await writeFile(files.keystore, JSON.stringify({ ...whole, Crypto: { ...whole.Crypto, kdf: "pbkdf2", kdfparams } }));
+  // It was derived: the key is another one than that of the keystore's scrypt.
+  await expect(openKeystore(files)).rejects.toMatchObject({ code: "KEYSTORE_PASSPHRASE" });
 });
 
 // foundation 8
