@@ -205,6 +205,7 @@ describe("verifying from the contracts alone", () => {
       heads: 5,
       ok: 5,
       pruned: 0,
+      rolledBack: 0,
       missing: 0,
       mismatch: 0,
       unsigned: 1,
