@@ -198,6 +198,7 @@ describe("an engine that takes no steps, though nothing stops it", () => {
 
   test.each([
     ["the same one again and again", 1, 1, 1],
+    ["none again and again", 0, 0, 0],
     ["more than it was asked for", 99, 99, 0],
     ["more results than steps", 1, 2, 0],
   ])("but tells of %s, is silent", async (_, done, results, heard) => {
