@@ -7,7 +7,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 const conditions = ["cotrain-source", "node"];
 const resolution = { resolve: { conditions }, ssr: { resolve: { conditions, externalConditions: conditions } } };
 
-/** Of the rooms: they start chain nodes, Kubo, engines or commands dozens of times. Minutes, so that `.ci/run` alone has them. */
+/** Of the rooms: they start chain nodes, Kubo, engines, commands or Vitest dozens of times. Minutes, so that `.ci/run` alone has them. */
 const processes = [
   "test/offchain/chain/{atRest,posting}.test.ts",
   "test/offchain/cli/badInput.test.ts",
@@ -15,6 +15,7 @@ const processes = [
   "test/offchain/run/settlement.test.ts",
   "test/offchain/storage/kuboStore.test.ts",
   "test/offchain/validator/{loss,unjudged}.test.ts",
+  "test/thorough/tries.test.ts",
 ];
 /** They replace modules, which files that share a process would notice. */
 const mocks = readdirSync("test", { recursive: true, encoding: "utf8" })
@@ -30,7 +31,6 @@ const longest = [
   "e2e/finishedRun",
   "offchain/run/creation",
   "offchain/coordinator/liveness",
-  "thorough/thorough",
   "offchain/coordinator/simulation",
   "e2e/devices",
   "e2e/builds",
@@ -61,7 +61,8 @@ class LongestFirst extends BaseSequencer {
 // Timeouts catch what hangs; they are no measure of speed, and two busy cores must not fail a test.
 export default defineConfig({
   test: {
-    maxWorkers: 2,
+    // The one run and two of the rooms: it waits most of the time.
+    maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
     projects: [
       {
@@ -116,7 +117,6 @@ export default defineConfig({
           include: ["test/e2e/**/*.test.ts", ...processes],
           exclude: ["test/e2e/finishedRun.test.ts"],
           sequence: { groupOrder: 2 },
-          maxWorkers: 3,
           testTimeout: 1_800_000,
           hookTimeout: 1_800_000,
         },
