@@ -1,11 +1,12 @@
 /** A worker's joins, each of which counts once, and what becomes of one that is under way when the worker is to stop. */
-import type { CoordinatorClient, JoinReply, JoinRequest } from "@cotrain/sdk/protocol";
+import type { CoordinatorClient, JoinReply, JoinRequest, RunView } from "@cotrain/sdk/protocol";
 import { asDigest, asRunId, domainFor, zeroHash } from "@cotrain/sdk/protocol";
 import { CoordinatorError } from "@cotrain/sdk/errors";
 import { privateKeyToAccount } from "viem/accounts";
 import { expect, test } from "vitest";
 
-import { createRemote } from "../../../offchain/src/worker/artefacts.ts";
+import { createRemote, type RunRecordReader } from "../../../offchain/src/worker/artefacts.ts";
+import { followRun } from "../../../offchain/src/worker/governed.ts";
 import { locateRun } from "../../../offchain/src/worker/locateRun.ts";
 
 import type { RequestQueue } from "../../../offchain/src/worker/requestQueue.ts";
@@ -113,4 +114,23 @@ test.each([
   const reason = new Error("told to stop");
   stop.abort(reason);
   await expect(asking).rejects.toBe(reason);
+});
+
+test("who is to stop does not wait until the chain tells whose work is anchored, and under which parameters", async () => {
+  let asked = Promise.withResolvers<void>();
+  const never = () => {
+    asked.resolve();
+    return new Promise<never>(() => undefined);
+  };
+  const view = { runId: zeroHash, poster: account.address } as unknown as RunView;
+  const chain = { run: never, isSuspended: never, paramsOf: never } as unknown as RunRecordReader;
+  for (const question of ["whyBarred", "paramsOf"] as const) {
+    const stop = new AbortController();
+    const run = followRun(view, {} as CoordinatorClient, chain, { ...patient, signal: stop.signal });
+    asked = Promise.withResolvers();
+    const asking = run[question](1);
+    await asked.promise;
+    stop.abort(new Error("told to stop"));
+    expect(await asking).toBeUndefined();
+  }
 });

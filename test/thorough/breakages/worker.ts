@@ -528,6 +528,13 @@ export const worker: readonly Breakage[] = [
     tests: ["test/offchain/worker/session.test.ts"],
   },
   {
+    name: "a worker that is to stop waits for the chain",
+    file: "offchain/src/worker/governed.ts",
+    text: "retrying(() => unlessAborted(work(), retry.signal), retry);",
+    instead: "retrying(work, retry);",
+    tests: ["test/offchain/worker/session.test.ts"],
+  },
+  {
     name: "a worker that is to stop waits for its engine's end as long as any",
     file: "offchain/src/engine/engineGuard.ts",
     text: "call, { signal: stopped, ms: CLOSE_STOPPED_MS })",
