@@ -443,4 +443,11 @@ export const validator: readonly Breakage[] = [
     instead: "await setup.opening",
     tests: ["test/offchain/validator/loss.test.ts"],
   },
+  {
+    name: "a validator that is to stop waits for the shards of an audit",
+    file: "offchain/src/validator/checks/aggregate.ts",
+    text: "await unlessAborted(audit, AbortSignal.any([signal, task.controller.signal]))",
+    instead: "await audit",
+    tests: ["test/offchain/validator/auditRun.test.ts"],
+  },
 ];
