@@ -96,6 +96,8 @@ describe("texts", () => {
 
   test("of a change name what changed, and nothing else", () => {
     expect(change({ innerSteps: 96 })).toBe("72 → 96 inner steps per round");
+    expect(change({ minWorkers: 2 })).toBe("1 → 2 receipts that a round needs");
+    expect(change({ rampRounds: 1, maxWorkers: 1 })).toBe("0 → 1 round of the ramp, 64 → 1 member at most");
     expect(change({ codec: 0, innerLrPpb: 1_000_000 })).toBe(
       "0.003 → 0.001 inner learning rate, int8-b256 → fp32 encoding of pseudo-gradients",
     );

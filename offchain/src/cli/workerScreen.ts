@@ -67,7 +67,7 @@ export interface WorkerScreen {
       }
     | undefined;
   /** The last work that was for nothing, and why. */
-  readonly dropped: string | undefined;
+  readonly dropped: { readonly round: number; readonly reason: string } | undefined;
   /** What it computes with, once it has joined. */
   readonly computesWith: string | undefined;
   /** Why that, where it was not simply named. */
@@ -142,14 +142,15 @@ const changes: Changes = {
     dropped: undefined,
   }),
   // Its round was told as dropped when the first answer was lost.
-  acknowledgedLate: ({ tokens }, screen) => ({
+  acknowledgedLate: ({ round, tokens }, screen) => ({
     rounds: screen.rounds + 1,
     tokens: screen.tokens + tokens,
-    dropped: undefined,
+    // Another one may have been dropped since.
+    dropped: screen.dropped?.round === round ? undefined : screen.dropped,
   }),
   dropped: ({ round, reason }) => ({
     activity: "waiting for the next round",
-    dropped: `round ${roundNumber(round)}: ${reason}`,
+    dropped: { round, reason },
   }),
   device: ({ device, why }, { failures }) => ({
     device: why,
@@ -301,7 +302,9 @@ export function drawWorker(
       : row("claim", "claim by", claimLines(screen, width)),
     ...Object.values(failures).map((text) => row("failures", "device", wrap(text, width))),
     ...(device ? [row("device", "device", wrap(device, width))] : []),
-    ...(dropped ? [row("dropped", "dropped", wrap(dropped, width))] : []),
+    ...(dropped
+      ? [row("dropped", "dropped", wrap(`round ${roundNumber(dropped.round)}: ${dropped.reason}`, width))]
+      : []),
     ...(retry
       ? [
           row(

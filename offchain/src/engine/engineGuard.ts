@@ -34,6 +34,8 @@ export const ENGINE_LIMITS: EngineLimits = {
 export const PREPARATION_MS = 2 * ENGINE_LIMITS.conformance;
 /** The state of 150m is 1.8 GB, which seconds bring down, on a busy machine ten times as many: a minute. */
 const BYTES_PER_MS = 30_000;
+/** An engine that is to close may take so long once its worker is to stop. */
+const CLOSE_STOPPED_MS = 1_000;
 /** A machine that others use may be slower by far than when it was measured. */
 const SILENT_STEPS = 20;
 /** Those that are running, on a machine that is slower than before. */
@@ -127,7 +129,8 @@ export function createEngineGuard(
       stepMs = performance.now() - startedAt;
       return result;
     },
-    closed: (call) => within(limits.close, call),
+    // What it holds is of no use to whoever was told to stop, who has other things to end in the same few seconds.
+    closed: (call) => within(limits.close, call, { signal: stopped, ms: CLOSE_STOPPED_MS }),
     trained: (call, signal) => within(silence(), call, { signal, ms: Math.max(limits.stop, stopMs()) }),
     measured: (ms) => {
       stepMs = ms;

@@ -30,13 +30,15 @@ function askedWait({ details }: CotrainError): number {
 /**
  * A source that is asked again for a while where it is away or too busy, so that a long walk gets through its limits.
  * @param onRetry told of the first wait for each blob
- * @throws, by the source, RetryableError `SOURCE_SLOW` where it takes too long for all that it gave
+ * @throws, by the source, RetryableError `SOURCE_SLOW` where it takes too long for all that it gave; from then on it is not asked
  */
 export function patientBlobs(
   blobs: BlobSource,
   { onRetry, ...retry }: Pick<RetryOptions, "clock" | "random" | "signal"> & { readonly onRetry?: OnRetry },
 ): BlobSource {
   let left = ALL.first;
+  const slow = (): RetryableError =>
+    new RetryableError("SOURCE_SLOW", "What serves the run's blobs takes too long for what it gives.");
   const ask: BlobSource["blob"] = (runId, digest, limit) => {
     let told = false;
     return retrying(() => blobs.blob(runId, digest, limit), {
@@ -52,12 +54,13 @@ export function patientBlobs(
   };
   return {
     async blob(runId, digest, limit) {
+      // Where others have the blobs as well, one that was too slow would hold up each of them by one more request.
+      if (left <= 0) throw slow();
       const began = retry.clock.monotonic();
       const [asked] = await Promise.allSettled([ask(runId, digest, limit)]);
       const came = asked.status === "fulfilled" ? asked.value.length : 0;
       left += ALL.blob + came * ALL.byte - (retry.clock.monotonic() - began);
-      if (left <= 0)
-        throw new RetryableError("SOURCE_SLOW", "What serves the run's blobs takes too long for what it gives.");
+      if (left <= 0) throw slow();
       if (asked.status === "rejected") throw asked.reason;
       return asked.value;
     },

@@ -177,7 +177,9 @@ async function paramsText(place: WordsPlace, [id, replaces, given]: readonly unk
     }
   });
   const words = `RunRegistry sets parameters of ${runText(place, id)} in the place of version ${version}`;
-  const values = runParameters.map(({ name }) => `${parameterText(name, params[name])} ${parameterLabel(name)}`);
+  const values = runParameters.map(
+    ({ name }) => `${parameterText(name, params[name])} ${parameterLabel(name, params[name])}`,
+  );
   // Always, since what is in force is the node's word: a change that it hides stands here.
   const all = `Whatever is in force before, all of these would be: ${values.join(", ")}.`;
   if (version < 1 || version > newest) return `${words}${absentText(newest)}. ${all}`;

@@ -10,7 +10,7 @@ import {
 import { CotrainError } from "@cotrain/sdk/errors";
 import type { LocalAccount } from "viem";
 
-import { type Clock, retrying, steady, systemClock, UserError } from "../base/index.ts";
+import { type Clock, retrying, steady, systemClock, unlessAborted, UserError } from "../base/index.ts";
 import type { ChainReader, ModelSchedule, RunRecord } from "../chain/index.ts";
 import {
   type BlobSource,
@@ -192,7 +192,7 @@ async function findRun(
     await descriptions.of(runId, run);
     return { run, schedule: await reader.schedule(run.modelId) };
   };
-  return retrying(find, {
+  return retrying(() => unlessAborted(find(), signal), {
     clock,
     ...steady(pollInterval),
     signal,

@@ -2,7 +2,7 @@
 import { type ContractAddresses, createCoordinatorClient, findRun, type RunId } from "@cotrain/sdk/protocol";
 import type { LocalAccount } from "viem";
 
-import { retrying, steady, systemClock } from "../base/index.ts";
+import { retrying, steady, systemClock, unlessAborted } from "../base/index.ts";
 import { type ChainReader, connect, createReader } from "../chain/index.ts";
 import { revenueAccounts } from "../run/index.ts";
 import {
@@ -104,7 +104,7 @@ export async function validatorDaemon(options: ValidatorDaemonOptions, context: 
   if (loss) context.onShutdown("held-out loss", () => loss.close());
 
   const waited = <T>(work: () => Promise<T>): Promise<T> =>
-    retrying(work, {
+    retrying(() => unlessAborted(work(), signal), {
       clock: systemClock,
       ...steady(1_000),
       signal,

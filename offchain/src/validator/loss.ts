@@ -127,11 +127,13 @@ export function createLossMeter(settings: LossSettings, clock: Clock = systemClo
     signal.throwIfAborted();
     const { key, setup } = setupOf(request, yields);
     try {
-      const opened = await setup.opening;
+      const opened = await unlessAborted(setup.opening, signal);
       engines.add(opened.engine);
       return await unlessAborted(work(opened), signal);
     } catch (error) {
-      const gone = error instanceof EngineClosedError || !(await setup.opening.catch(() => undefined));
+      // One that is being opened still, for whoever comes next, is not waited for.
+      const failed = async (): Promise<boolean> => !(await setup.opening.catch(() => undefined));
+      const gone = error instanceof EngineClosedError || (!signal.aborted && (await failed()));
       if (gone && setups.get(key) === setup) setups.delete(key);
       throw error;
     }

@@ -2,6 +2,7 @@
  * The validator's loop: follows the heads on-chain, examines what it owes of them, and signs epochs that it could compute itself,
  * each duty in a file of its own. It trusts the chain; whatever the coordinator gives is checked against it.
  */
+import { unlessAborted } from "../base/index.ts";
 import { createChecks, examineHeads } from "./checks/index.ts";
 import {
   attempt,
@@ -28,7 +29,8 @@ export async function runValidator(options: ValidatorOptions, modules: Validator
   const look = createLook(context);
   try {
     for (;;) {
-      await attempt(context, "looking at the run", look);
+      // Who is to stop waits for no answer: what it signs is in its journal before it is sent.
+      await unlessAborted(attempt(context, "looking at the run", look), signal);
       await context.clock.sleep(pollInterval, signal);
     }
   } catch (error) {

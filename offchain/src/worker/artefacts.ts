@@ -19,7 +19,7 @@ import {
   MAX_DEFINITION_BYTES,
 } from "@cotrain/sdk/protocol";
 
-import { retrying, type RetryOptions, saysRetryable } from "../base/index.ts";
+import { retrying, type RetryOptions, saysRetryable, unlessAborted } from "../base/index.ts";
 import { readDataManifest } from "../data/index.ts";
 import { type FragmentLayout, fragmentLayouts } from "../diloco/index.ts";
 import { programLimits } from "../engine/index.ts";
@@ -45,7 +45,8 @@ export function createRemote(
       if (error instanceof CoordinatorError && error.code === "BLOB_MISMATCH") return ++mismatches < MISMATCH_TRIES;
       return saysRetryable(error);
     };
-    return retrying(work, { ...retry, retryable });
+    // Its answer may take minutes, in which the worker may be told to stop.
+    return retrying(() => unlessAborted(work(), retry.signal), { ...retry, retryable });
   };
   return {
     blob: (digest, limit) =>

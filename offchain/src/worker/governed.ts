@@ -10,7 +10,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import type { RunRecordReader } from "./artefacts.ts";
-import { retrying, type RetryOptions } from "../base/index.ts";
+import { retrying, type RetryOptions, unlessAborted } from "../base/index.ts";
 
 /** How long it is believed that nothing of this coordinator's can be anchored, ms: its work comes at once, over and over. */
 const BARRED_FOR_MS = 15_000;
@@ -38,11 +38,13 @@ export function followRun(
   let poster = asAddress(view.poster);
   let told = view;
   let barred: { readonly why: string; readonly since: number } | undefined;
+  const patiently = <T>(work: () => Promise<T>): Promise<T> =>
+    retrying(() => unlessAborted(work(), retry.signal), retry);
   const ask = async (by: RunRecordReader): Promise<string | undefined> => {
-    const [record, suspended] = await retrying(() => Promise.all([by.run(runId), by.isSuspended(runId)]), retry);
+    const [record, suspended] = await patiently(() => Promise.all([by.run(runId), by.isSuspended(runId)]));
     const inForce = asAddress(record.poster);
     // A coordinator that goes on under another key says so only when it is asked.
-    if (inForce !== poster) poster = asAddress((await retrying(() => client.run(runId), retry)).poster);
+    if (inForce !== poster) poster = asAddress((await patiently(() => client.run(runId))).poster);
     if (inForce !== poster)
       return `The run's poster is ${inForce} by the chain, and this coordinator's is ${poster}: no work for it can be anchored or paid, so it is not done.`;
     return suspended
@@ -73,8 +75,8 @@ export function followRun(
     // As with the poster: from the chain, or else the coordinator's word.
     paramsOf: async (version) => {
       try {
-        if (chain) return await retrying(() => chain.paramsOf(runId, version), retry);
-        if (told.paramsVersion !== version) told = await retrying(() => client.run(runId), retry);
+        if (chain) return await patiently(() => chain.paramsOf(runId, version));
+        if (told.paramsVersion !== version) told = await patiently(() => client.run(runId));
         return told.paramsVersion === version ? runParamsFromWire(told.params) : undefined;
       } catch (error) {
         if (retry.signal.aborted) return undefined;

@@ -2,7 +2,7 @@
 import type { CotrainError } from "@cotrain/sdk/errors";
 import { type CoordinatorClient, findRun, type RunId, type RunView } from "@cotrain/sdk/protocol";
 
-import { RetryableError, retrying, type RetryOptions, saysRetryable } from "../base/index.ts";
+import { RetryableError, retrying, type RetryOptions, saysRetryable, unlessAborted } from "../base/index.ts";
 import { retryEvent, type WorkerEvent } from "./events.ts";
 import type { WorkerOptions } from "./options.ts";
 
@@ -25,8 +25,8 @@ export async function locateRun(
     retryable: (error) => saysRetryable(error) && clock.monotonic() < giveUpAt,
   };
   try {
-    const runId = await retrying(() => findRun(client, wanted), found);
-    return { runId, view: await retrying(() => client.run(runId), found) };
+    const runId = await retrying(() => unlessAborted(findRun(client, wanted), signal), found);
+    return { runId, view: await retrying(() => unlessAborted(client.run(runId), signal), found) };
   } catch (error) {
     if (signal.aborted || !saysRetryable(error)) throw error;
     const reason = (error as CotrainError).message.replace(/\.$/, "");

@@ -71,7 +71,7 @@ export interface SessionKeeper {
   once<T>(work: (session: MemberClient) => Promise<T>, signal: AbortSignal): Promise<T>;
   /** Makes a call in the session's name where there is one now; undefined where there is none. */
   vouched<T>(work: (session: MemberClient) => Promise<T>): Promise<T> | undefined;
-  /** Tells the coordinator that this worker goes, if there is a session; once, best effort. */
+  /** Tells the coordinator that this worker goes, if there is a session or one is being opened; once, best effort. */
   leave(): Promise<void>;
   /** Seconds between heartbeats, undefined before the first join. */
   readonly heartbeatSeconds: number | undefined;
@@ -127,7 +127,8 @@ export function createSessionKeeper(options: SessionKeeperOptions): SessionKeepe
       return used && requestQueue.enter(() => work(used));
     },
     leave: async () => {
-      const used = state.session;
+      // A join may be under way that nobody waits for any more: what it opens is left, too.
+      const used = state.session ?? (await state.joining);
       state.session = undefined;
       if (used) await requestQueue.enter(() => used.leave());
     },
@@ -189,7 +190,7 @@ async function callOnce<T>(
 ): Promise<T> {
   for (let rejoined = false; ; rejoined = true) {
     signal.throwIfAborted();
-    const used = await current(options, state);
+    const used = await unlessAborted(current(options, state), signal);
     try {
       // Large uploads have minutes to fail.
       return await unlessAborted(

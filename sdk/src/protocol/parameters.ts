@@ -45,6 +45,8 @@ export type Parameter = {
   readonly unit: keyof typeof runParameterUnits;
   /** What people call it, behind a value: "72 inner steps per round". */
   readonly label: string;
+  /** The same behind 1, where that may be its value. */
+  readonly labelOfOne?: string;
   /** For docs/protocol.md and the Solidity struct, where the label says too little. */
   readonly meaning?: string;
   /** The words that its numbers stand for. */
@@ -96,6 +98,7 @@ export const runParameters = [
     default: 0,
     max: 10_000,
     label: "rounds of the ramp",
+    labelOfOne: "round of the ramp",
     meaning: "how many first rounds average plainly",
   },
   {
@@ -135,6 +138,7 @@ export const runParameters = [
     default: 1,
     max: 64,
     label: "receipts that a round needs",
+    labelOfOne: "receipt that a round needs",
   },
   {
     name: "maxWorkers",
@@ -145,6 +149,7 @@ export const runParameters = [
     // Of whom all payloads of a round, and of the rounds before, are compared in a second, in the process that answers everybody.
     max: 256,
     label: "members at most",
+    labelOfOne: "member at most",
   },
   {
     name: "roundDeadline",
@@ -212,6 +217,7 @@ export const runParameters = [
     default: 0,
     max: 0,
     label: "steps between an exchange and its effect",
+    labelOfOne: "step between an exchange and its effect",
     meaning: "τ of Streaming DiLoCo; 0 closes all fragments together",
   },
   {

@@ -86,8 +86,11 @@ export function checkRunParams(params: RunParams, fragments: number, bounds?: Ru
 
 const rowOf = (name: keyof RunParams): Parameter => rows.find((row) => row.name === name)!;
 
-/** What people call a parameter, behind its value. */
-export const parameterLabel = (name: keyof RunParams): string => rowOf(name).label;
+/** What people call a parameter, behind its value where that is given. */
+export function parameterLabel(name: keyof RunParams, value?: number | bigint): string {
+  const { label, labelOfOne = label } = rowOf(name);
+  return value === 1 ? labelOfOne : label;
+}
 
 /** A parameter's value as people read it. */
 export function parameterText(name: keyof RunParams, value: number | bigint): string {
@@ -99,6 +102,9 @@ export function parameterText(name: keyof RunParams, value: number | bigint): st
 export function parametersChange(before: RunParams, after: RunParams): string {
   const changed = runParameters.filter(({ name }) => before[name] !== after[name]);
   return changed
-    .map(({ name, label }) => `${parameterText(name, before[name])} → ${parameterText(name, after[name])} ${label}`)
+    .map(({ name }) => {
+      const value = after[name];
+      return `${parameterText(name, before[name])} → ${parameterText(name, value)} ${parameterLabel(name, value)}`;
+    })
     .join(", ");
 }

@@ -130,8 +130,7 @@ class Closing:
     def pull(self, entry: dict) -> int:
         """What a payload's weight is in proportion to, exactly."""
         names = {code: name for name, code in self.spec.codes["weightingCode"].items()}
-        tokens, steps = int(entry["tokens"]), int(entry["receipt"]["steps"])
-        return {"tokens": tokens, "uniform": 1, "normalised": tokens // steps}[names[self.params["weighting"]]]
+        return diloco.pull(names[self.params["weighting"]], int(entry["tokens"]), int(entry["receipt"]["steps"]))
 
     def aggregate(self, clips: dict[str, list[int]], anew: bool) -> list[tuple[numpy.ndarray, numpy.ndarray]]:
         """Parameters and buffer of each fragment, from the payloads of these workers; with a buffer of zeros if it begins anew."""

@@ -85,6 +85,11 @@ def weights(weighting: str, tokens: list[int], steps: list[int]) -> list[numpy.f
     return [F32(each / together) for each in one]
 
 
+def pull(weighting: str, tokens: int, steps: int) -> int:
+    """What a payload's weight is in proportion to, exactly."""
+    return {"tokens": tokens, "uniform": 1, "normalised": tokens // steps}[weighting]
+
+
 def outer_step(params, buffer, gradient, lr_ppm: int, momentum_ppm: int):
     """Nesterov: (next parameters, next buffer)."""
     lr, momentum = F32(lr_ppm / 1_000_000), F32(momentum_ppm / 1_000_000)

@@ -355,6 +355,8 @@ def _weights(vectors: list[dict]) -> int:
         tokens, steps = ([each[key] for each in case["shares"]] for key in ("tokens", "steps"))
         found = numpy.array(diloco.weights(case["weighting"], tokens, steps), dtype="<f4")
         equal(f"{case['name']}: weights", found.tobytes().hex(), case["weights"])
+        pulls = [str(diloco.pull(case["weighting"], *share)) for share in zip(tokens, steps)]
+        equal(f"{case['name']}: pulls", pulls, case["pulls"])
     return len(vectors)
 
 

@@ -40,7 +40,8 @@ describe("the live picture", () => {
         "",
         "now       Training  ████████▋░░░░░░░░░░░░░░░ 1:05 of 3:00",
         "round     8 · 1 of 3 workers in · up to 32 inner steps",
-        "loss      train 4.500 nats/token, 2.597 bits/byte on 40,960 tokens █▅▂▁",
+        "loss      train 4.500 nats/token, 2.597 bits/byte on 40,960 tokens, without 1 worker of whom nothing",
+        "          is accepted yet █▅▂▁",
         "          held-out 2.346 bits/byte on 8,192 tokens (checkpoint 7); at the start 3.800 on 2,048",
         "speed     12,345 tokens/s by 1 active · 246 K tokens in closed rounds",
         "traffic   12.0 MB: 4.00 MB up (int8), 8.00 MB down (fp32, uncompressed)",
@@ -74,12 +75,24 @@ describe("the live picture", () => {
     );
     // Too narrow for the losses: nothing is said of what they rest on.
     expect(drawScreen({ ...screen, view: shown }, plain, 50)).not.toContain("loss of each");
-    expect(plainLine(screen)).toContain("train 2.597 on 40,960 tokens, held-out 2.346 bits/byte on 8,192 tokens");
+    expect(plainLine(screen)).toContain(
+      "train 2.597 on 40,960 tokens, without 1 worker of whom nothing is accepted yet, held-out 2.346 bits/byte on 8,192 tokens",
+    );
     const { trainTokens: _, ...loss } = view.loss;
     const untold = { ...view, loss, members: members.slice(2) } as unknown as RunView;
     const picture = drawScreen({ ...screen, view: untold }, plain, 100);
     expect(picture).toContain("2.597 bits/byte of the newest steps");
     expect(picture).not.toContain("loss of each");
+  });
+
+  test("it is said whose loss is left out: of whom nothing is accepted yet, beside those of whom something is", () => {
+    const fresh = (worker: string) => member(worker, { tokens: "0" });
+    const pictured = (members: ReturnType<typeof member>[]): string =>
+      plainLine({ ...screen, view: { ...view, members } as unknown as RunView });
+    const left = "train 2.597 on 40,960 tokens, without 1 worker of whom nothing is accepted yet, held-out";
+    expect(pictured([member("a"), fresh("b"), member("c", { tokens: "0", loss: null })])).toContain(left);
+    expect(pictured([member("a"), fresh("b"), fresh("c")])).toContain("without 2 workers of whom");
+    for (const all of [[fresh("a"), fresh("b")], [member("a")], []]) expect(pictured(all)).not.toContain("without");
   });
 
   test("the live speed is the sum of what is shown of the workers that train now", () => {
@@ -380,7 +393,7 @@ test("a run that stays up says how others join it, since the picture is gone", (
 describe("the plain line", () => {
   test("says the same in one line", () => {
     expect(plainLine(screen)).toBe(
-      `Training · round 8 · train 2.597 on 40,960 tokens, held-out 2.346 bits/byte on 8,192 tokens (checkpoint 7) · 12,345 tokens/s by 1 of 3 workers · 12.0 MB moved, 600 MB if every step went in fp32 both ways · checkpoint 6 anchored in ${hash("5")}`,
+      `Training · round 8 · train 2.597 on 40,960 tokens, without 1 worker of whom nothing is accepted yet, held-out 2.346 bits/byte on 8,192 tokens (checkpoint 7) · 12,345 tokens/s by 1 of 3 workers · 12.0 MB moved, 600 MB if every step went in fp32 both ways · checkpoint 6 anchored in ${hash("5")}`,
     );
     expect(plainLine({ ...screen, view: undefined })).toBe("Training");
   });

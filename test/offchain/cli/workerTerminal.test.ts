@@ -227,6 +227,9 @@ test("a round whose acknowledgement came late is told as accepted, on the screen
   const shown = drawWorker(afterEvent(lost, late, 1_000), plain, 200, 1_000);
   expect(shown).toContain("\nround     23 · 1 accepted, 49.2 K tokens\n");
   expect(shown).not.toContain("dropped");
+  // What was dropped since is so still.
+  const again = after([ready, dropped, { ...dropped, round: 25 }, late]);
+  expect(drawWorker(again, plain, 200, 1_000)).toContain("\ndropped   round 26: ");
   expect(workerLine(lost, late)).toBe("round 23 accepted, now that it was asked again");
   const logged: unknown[] = [];
   logEvent({ info: (...line: unknown[]) => logged.push(line) } as unknown as Logger, late);

@@ -17,6 +17,7 @@ import {
   scatterFragment,
   tensorViews,
   sourceOf,
+  pullOf,
   weigh,
 } from "../../../offchain/src/diloco/index.ts";
 import { encodePayload } from "./payloads.ts";
@@ -184,9 +185,10 @@ describe("weights", () => {
     expect(() => weigh([{ worker: address(1), tokens: 1, steps: tokens }])).toThrow(/positive integer/);
   });
 
-  it.each(vectors.weights)("are those of the vectors: $name", ({ weighting, shares, weights }) => {
+  it.each(vectors.weights)("are those of the vectors: $name", ({ weighting, shares, weights, pulls }) => {
     const members = shares.map((share, i) => ({ worker: address(i + 1), ...share }));
     expect(toHex(weigh(members.toReversed(), weightingCode[weighting]).map(({ weight }) => weight))).toBe(weights);
+    expect(members.map((member) => String(pullOf(member, weightingCode[weighting])))).toEqual(pulls);
   });
 
   it("count a slow worker's smallness once where they are normalised, and not at all where they are uniform", () => {

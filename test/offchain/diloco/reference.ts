@@ -111,6 +111,15 @@ export interface ReferenceShare {
   readonly delta: readonly number[];
 }
 
+/** What the weight of each is in proportion to. */
+export const pullsBy = (
+  weighting: "tokens" | "uniform" | "normalised",
+  shares: readonly { readonly tokens: number; readonly steps: number }[],
+): bigint[] =>
+  shares.map(({ tokens, steps }) =>
+    weighting === "uniform" ? 1n : weighting === "tokens" ? BigInt(tokens) : BigInt(Math.floor(tokens / steps)),
+  );
+
 /** Weights by exact fractions, rounded once. */
 export function weightsBy(
   weighting: "tokens" | "uniform" | "normalised",

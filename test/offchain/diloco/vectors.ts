@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";
 import { measured } from "../../vectors/measured.ts";
-import { decodeInt8, encodeInt8, reduce, weightsBy } from "./reference.ts";
+import { decodeInt8, encodeInt8, pullsBy, reduce, weightsBy } from "./reference.ts";
 
 /** Little-endian bytes as hex. */
 type HexBytes = string;
@@ -40,6 +40,8 @@ export interface DilocoVectors {
     readonly weighting: "tokens" | "uniform" | "normalised";
     readonly shares: readonly { readonly tokens: number; readonly steps: number }[];
     readonly weights: HexBytes;
+    /** What they are in proportion to. */
+    readonly pulls: readonly string[];
   }[];
   readonly sketches: readonly {
     readonly name: string;
@@ -155,6 +157,7 @@ export function buildVectors(): DilocoVectors {
         weighting,
         shares,
         weights: toHex(weightsBy(weighting, shares)),
+        pulls: pullsBy(weighting, shares).map(String),
       })),
     ),
     sketches: sketched.map(([name, fragment, elements]) => {

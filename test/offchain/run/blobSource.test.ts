@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 
 import { turn, UserError } from "../../../offchain/src/base/index.ts";
 import { patientBlobs } from "../../../offchain/src/run/index.ts";
+import { anyOf } from "../../../offchain/src/validator/index.ts";
 import { createManualClock } from "../manualClock.ts";
 
 const [runId, digest] = [asRunId(`0x${"ab".repeat(32)}`), asDigest(`0x${"cd".repeat(32)}`)];
@@ -104,3 +105,25 @@ test.each([
     expect(await ended).toBe(ends);
   },
 );
+
+test("who was too slow is not asked again, where others have what it delays", async () => {
+  const clock = createManualClock();
+  let asked = 0;
+  const delaying = {
+    blob: async () => {
+      asked += 1;
+      await clock.sleep(290_000);
+      return come();
+    },
+  };
+  const patient = patientBlobs(delaying, { clock, random: () => 0, signal: new AbortController().signal });
+  const both = anyOf([patient, { blob: async () => come() }]);
+  const walk = async (): Promise<void> => {
+    for (let had = 0; had < 1_000; had++) await both.blob(runId, digest, 1);
+  };
+  let ended = false;
+  void walk().then(() => (ended = true));
+  await turn();
+  for (let i = 0; i < 200 && !ended; i++) await clock.advance(5_000);
+  expect({ asked, ended }).toEqual({ asked: 3, ended: true });
+});

@@ -71,7 +71,7 @@ describe("a call in words", () => {
       /^RunRegistry sets parameters of this run in the place of version 1: 64 → 128 inner steps per round, 60 s → 90 s deadline of a round, tokens → uniform weight of each payload\. Whatever is in force before, all of these would be: 128 inner steps per round, /,
     );
     // Where the node hides what changes, by saying that it is in force, it stands among all.
-    for (const { name } of runParameters) expect(toldSo).toContain(parameterLabel(name));
+    for (const { name } of runParameters) expect(toldSo).toContain(parameterLabel(name, changed[name]));
     // All of them, however many: the last is not hidden behind the others.
     const all = Object.fromEntries(
       Object.entries(params).map(([name, value]) => [name, typeof value === "bigint" ? 7n : 77]),
@@ -132,7 +132,7 @@ describe("a call in words", () => {
     expect(words).toContain(
       "RunRegistry sets parameters of this run in the place of version 2, which it does not have now (the newest is 1). Whatever is in force before, all of these would be: 64 inner steps per round, ",
     );
-    for (const { name } of runParameters) expect(words).toContain(parameterLabel(name));
+    for (const { name } of runParameters) expect(words).toContain(parameterLabel(name, next[name]));
     expect(words).toContain("fp32 ");
     expect(words).not.toContain("→");
     const unknown: Hex = `0x${"cd".repeat(32)}`;

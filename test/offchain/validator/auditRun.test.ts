@@ -43,6 +43,8 @@ let phase: RunView["phase"] = "Training";
 let verdicts: SignedVerdict[] = [];
 /** A blob that the coordinator does not have. */
 let withheld: string | undefined;
+/** It does not even say so. */
+let silent = false;
 /** Shards that were asked for while it was withheld. */
 let refused = 0;
 /** Looks of validators that are nearly over. */
@@ -66,6 +68,7 @@ const coordinator: ValidatorCoordinator = {
   blob: async (_run, digest, limit) => {
     if (digest === withheld) {
       refused += 1;
+      if (silent) return new Promise(() => undefined);
       throw new CoordinatorError(404, "BLOB_NOT_FOUND", `There is no blob ${digest}.`);
     }
     return world.store.get(digest, limit);
@@ -129,6 +132,18 @@ async function start(clock: Clock = systemClock): Promise<ValidatorEvent[]> {
 async function looked(): Promise<void> {
   const before = looks;
   await eventually("looks", () => (looks >= before + 4 ? true : undefined));
+}
+
+/** Withholds a shard that the audit of the newest head needs. */
+async function withhold(head: string): Promise<void> {
+  const sortition = await chain.blockHash(0);
+  const fragment = Number(sortitionSeed(sortition!, asHead(head), address) % BigInt(fragments));
+  const { checkpointDigest } = (await chain.headsSince(world.runId, 0)).at(-1)!;
+  const manifest = JSON.parse(new TextDecoder().decode(await world.store.get(checkpointDigest))) as {
+    fragments: { digest: string }[];
+  };
+  // Of the fragment that it recomputes it needs no published shard.
+  withheld = manifest.fragments[(fragment + 1) % fragments]!.digest;
 }
 
 /** Posts a round; the block that decides the sortition is one by which the newest head's audit is drawn by this validator, or not. */
@@ -227,21 +242,14 @@ it("a validator signs 0 for a gate that was measured by a program of nobody, wha
 
 it("a validator without the shards of a drawn gate says so and does not judge the head", async () => {
   const { round, head } = await post(true);
-  const sortition = await chain.blockHash(0);
-  const fragment = Number(sortitionSeed(sortition!, asHead(head), address) % BigInt(fragments));
-  const { checkpointDigest } = (await chain.headsSince(world.runId, 0)).at(-1)!;
-  const manifest = JSON.parse(new TextDecoder().decode(await world.store.get(checkpointDigest))) as {
-    fragments: { digest: string }[];
-  };
-  // Of the fragment that it recomputes it needs no published shard.
-  withheld = manifest.fragments[(fragment + 1) % fragments]!.digest;
+  await withhold(head);
   let passed = 0;
   const events = await start({ ...systemClock, monotonic: () => passed });
   const said = () =>
     events.filter((event) => event.type === "retrying" && event.what.includes(`loss gate of checkpoint ${round}`));
   await eventually("a word of it", () => said()[0]);
   await looked();
-  expect(said()).toEqual([expect.objectContaining({ reason: expect.stringContaining(withheld) })]);
+  expect(said()).toEqual([expect.objectContaining({ reason: expect.stringContaining(withheld!) })]);
   // It is tried again after a while, not at each look.
   passed = 10_000;
   await eventually("another word of it", () => said()[1]);
@@ -250,6 +258,17 @@ it("a validator without the shards of a drawn gate says so and does not judge th
   await stop();
   withheld = undefined;
   expect(await judgement(await start(), round)).toMatchObject({ holds: true });
+});
+
+it("a validator that is to stop waits for no shard of an audit", async () => {
+  const { head } = await post(true);
+  await withhold(head);
+  silent = true;
+  const before = refused;
+  await start();
+  await eventually("a shard that does not come", () => (refused > before ? true : undefined));
+  await stop();
+  silent = false;
 });
 
 it("an audit does not wait for a measurement of held-out loss", async () => {

@@ -61,16 +61,23 @@ const untouched = () => ({
   deaf: false,
   /** Says that the chain drew another fragment. */
   behind: false,
+  /** Never answers who asks for the run or its epochs. */
+  silent: false,
   /** How often it was asked for its epochs, with which each look of a validator ends. */
   asked: 0,
+  /** How often it was asked for the run. */
+  ran: 0,
 });
 
 /** What a coordinator holds, as far as a validator sees it. */
 export const board = untouched();
 const unreachable = (): CoordinatorError =>
   new CoordinatorError(0, "UNREACHABLE", "It does not answer.", { retryable: true });
+const never = (): Promise<never> => new Promise(() => undefined);
 const coordinator: ValidatorCoordinator = {
   run: async () => {
+    board.ran += 1;
+    if (board.silent) return never();
     if (board.away) throw unreachable();
     const run = await chain.run(world.runId);
     return {
@@ -83,6 +90,7 @@ const coordinator: ValidatorCoordinator = {
   },
   epochs: async () => {
     board.asked += 1;
+    if (board.silent) return never();
     return { epochs: board.epochs };
   },
   blob: async (_run, digest, limit) => {
@@ -132,8 +140,11 @@ export async function runHere(
     { ...modules, statements: openStatements(database, { born }), onEvent: (event) => void events.push(event) },
   );
   const end = async (): Promise<void> => {
-    controller.abort(new UserError("STOPPED", "Stopped."));
-    await running;
+    const reason = new UserError("STOPPED", "Stopped.");
+    controller.abort(reason);
+    await running.catch((error: unknown) => {
+      if (error !== reason) throw error;
+    });
     await database.close();
   };
   return { events, end };

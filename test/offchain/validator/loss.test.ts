@@ -1,7 +1,10 @@
 /** Held-out loss in its own process, against the same engine asked directly. */
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync, readlinkSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { getPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -76,6 +79,23 @@ function groupNiceness(pid: number): number | undefined {
 }
 
 describe("held-out loss", () => {
+  it("is waited for by nobody who is to stop, be it that its program does not come", async () => {
+    const asked = Promise.withResolvers<void>();
+    const silent = createServer(() => asked.resolve()).listen(0, "127.0.0.1");
+    await once(silent, "listening");
+    const { port } = silent.address() as AddressInfo;
+    const waiting = createLossMeter({ coordinator: `http://127.0.0.1:${port}`, cache: join(directory, "none") });
+    const stop = new AbortController();
+    const measuring = waiting.measure(request(), stop.signal);
+    await asked.promise;
+    const reason = new Error("told to stop");
+    stop.abort(reason);
+    await expect(measuring).rejects.toBe(reason);
+    waiting.close();
+    silent.closeAllConnections();
+    silent.close();
+  });
+
   it("is what the engine says of the same sequences, measured at the lowest priority", async () => {
     const { signal } = new AbortController();
     const result = await meter.measure({ ...request(), share: 1 }, signal);

@@ -305,3 +305,17 @@ describe("an epoch", () => {
     expect(posted.root.root).toBe(computation.attestation.root);
   });
 });
+
+describe("who is to stop", () => {
+  it.each(["ran", "asked"] as const)("waits for no answer of the coordinator: %s", async (count) => {
+    board.silent = count === "ran";
+    const before = board[count];
+    await start();
+    await eventually("an answer that comes, or does not", () => (board[count] > before ? true : undefined));
+    board.silent = true;
+    const since = board[count];
+    if (count === "asked") await eventually("another question", () => (board[count] > since ? true : undefined));
+    await stop();
+    board.silent = false;
+  });
+});

@@ -145,8 +145,15 @@ export const cli: readonly Breakage[] = [
   {
     name: "a worker's terminal counts no round whose acknowledgement came late",
     file: "offchain/src/cli/workerScreen.ts",
-    text: "acknowledgedLate: ({ tokens }, screen) => ({\n    rounds: screen.rounds + 1,",
-    instead: "acknowledgedLate: ({ tokens }, screen) => ({\n    rounds: screen.rounds,",
+    text: "acknowledgedLate: ({ round, tokens }, screen) => ({\n    rounds: screen.rounds + 1,",
+    instead: "acknowledgedLate: ({ round, tokens }, screen) => ({\n    rounds: screen.rounds,",
+    tests: ["test/offchain/cli/workerTerminal.test.ts"],
+  },
+  {
+    name: "a round that was acknowledged late hides that another was dropped",
+    file: "offchain/src/cli/workerScreen.ts",
+    text: "dropped: screen.dropped?.round === round ? undefined : screen.dropped,",
+    instead: "dropped: undefined,",
     tests: ["test/offchain/cli/workerTerminal.test.ts"],
   },
   {

@@ -79,4 +79,11 @@ export const cliQuorum: readonly Breakage[] = [
     instead: "new Map(signed);",
     tests: ["test/offchain/cli/suspend.test.ts"],
   },
+  {
+    name: "whose training loss is left out is not said",
+    file: "offchain/src/cli/up/screen.ts",
+    text: "tokens`}${without}`;",
+    instead: "tokens`}`;",
+    tests: ["test/offchain/cli/screen.test.ts"],
+  },
 ];

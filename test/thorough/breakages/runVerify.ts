@@ -159,8 +159,15 @@ export const runVerify: readonly Breakage[] = [
   {
     name: "who delays each blob for nearly as long as it may holds a walk up for weeks",
     file: "offchain/src/run/blobSource.ts",
-    text: "if (left <= 0)",
-    instead: "if (left === 0)",
+    text: "if (left <= 0) throw slow();\n      if (asked",
+    instead: "if (left === 0) throw slow();\n      if (asked",
+    tests: ["test/offchain/run/blobSource.test.ts"],
+  },
+  {
+    name: "a source that was too slow delays each blob that another has",
+    file: "offchain/src/run/blobSource.ts",
+    text: "      if (left <= 0) throw slow();\n      const began",
+    instead: "      const began",
     tests: ["test/offchain/run/blobSource.test.ts"],
   },
   {

@@ -140,6 +140,20 @@ export const service: readonly Breakage[] = [
     tests: ["test/offchain/service/persistence/eventLog.test.ts"],
   },
   {
+    name: "blobs on a disk that is not mounted are taken for removed",
+    file: "offchain/src/service/persistence/blobs.ts",
+    text: "    if (!(await isMarked(kept.location)))\n",
+    instead: "    if (kept.mark === undefined)\n",
+    tests: ["test/offchain/service/persistence/blobs.test.ts"],
+  },
+  {
+    name: "who was cut short when the blobs were removed misses their mark for ever",
+    file: "offchain/src/service/persistence/blobs.ts",
+    text: "    await writeStateFile(fileOf(directory), BlobsFile, unmarked);\n",
+    instead: "",
+    tests: ["test/offchain/service/persistence/blobs.test.ts"],
+  },
+  {
     name: "a password in the URL of a store is remembered in the state",
     file: "offchain/src/service/persistence/blobs.ts",
     text: "  if (isUrl(own)) await openBlobStore(own);\n",

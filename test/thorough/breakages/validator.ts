@@ -422,4 +422,32 @@ export const validator: readonly Breakage[] = [
     instead: "first,",
     tests: ["test/offchain/validator/born.test.ts"],
   },
+  {
+    name: "a validator that is to stop waits for the coordinator's answers",
+    file: "offchain/src/validator/runValidator.ts",
+    text: 'await unlessAborted(attempt(context, "looking at the run", look), signal);',
+    instead: 'await attempt(context, "looking at the run", look);',
+    tests: ["test/offchain/validator/validator.test.ts"],
+  },
+  {
+    name: "a validator that is to stop waits until it has found its run",
+    file: "offchain/src/validator/context.ts",
+    text: "retrying(() => unlessAborted(find(), signal), {",
+    instead: "retrying(find, {",
+    tests: ["test/offchain/validator/validator.test.ts"],
+  },
+  {
+    name: "a validator that is to stop waits for the programs of a measurement",
+    file: "offchain/src/validator/loss.ts",
+    text: "await unlessAborted(setup.opening, signal)",
+    instead: "await setup.opening",
+    tests: ["test/offchain/validator/loss.test.ts"],
+  },
+  {
+    name: "a validator that is to stop waits for the shards of an audit",
+    file: "offchain/src/validator/checks/aggregate.ts",
+    text: "await unlessAborted(audit, AbortSignal.any([signal, task.controller.signal]))",
+    instead: "await audit",
+    tests: ["test/offchain/validator/auditRun.test.ts"],
+  },
 ];

@@ -46,9 +46,14 @@ export function sampleOf(sequences: number | null, sequence: number): string {
   return sequence === 0 ? ` on ${formatCount(sequences)} sequences` : ` on ${formatCount(sequences * sequence)} tokens`;
 }
 
-/** On how much text a training loss rests, where all whose loss it is told. */
-const trainedOn = (tokens: number | undefined): string =>
-  tokens === undefined ? " of the newest steps" : ` on ${formatCount(tokens)} tokens`;
+/** On how much text the training loss rests, and whose is not in it: who has nothing accepted weighs nothing beside those who have. */
+function trainedOn({ loss: { trainTokens }, members }: RunView): string {
+  const told = members.filter(({ loss, lossTokens }) => loss !== null && lossTokens !== undefined);
+  const fresh = told.filter(({ tokens }) => BigInt(tokens) === 0n).length;
+  const without =
+    fresh === 0 || fresh === told.length ? "" : `, without ${countOf(fresh, "worker")} of whom nothing is accepted yet`;
+  return `${trainTokens === undefined ? " of the newest steps" : ` on ${formatCount(trainTokens)} tokens`}${without}`;
+}
 
 const heldOutText = (loss: HeldOut, sequence: number): string =>
   `${heldOutBits(loss)} bits/byte${loss ? `${sampleOf(loss.sequences, sequence)} (checkpoint ${loss.round})` : ""}`;
@@ -149,12 +154,12 @@ const gap = block([[]], spareOf("gaps"));
 const LEAST_CURVE = 4;
 
 function lossBlocks({ view, bytesPerToken, losses, sequence }: Screen & { view: RunView }, columns: number): Block[] {
-  const { train, trainTokens, heldOut } = view.loss;
+  const { train, heldOut } = view.loss;
   const untrained = heldOutBefore(view.loss);
   const text =
     train === null
       ? "train – "
-      : `train ${train.toFixed(3)} nats/token, ${bitsPerByte(train, { tokens: 1, bytes: bytesPerToken }).toFixed(3)} bits/byte${trainedOn(trainTokens)} `;
+      : `train ${train.toFixed(3)} nats/token, ${bitsPerByte(train, { tokens: 1, bytes: bytesPerToken }).toFixed(3)} bits/byte${trainedOn(view)} `;
   const lines = flow([label("loss"), text], columns);
   const room = columns - widthOf(lines.at(-1) ?? []);
   const curve: Line = room < LEAST_CURVE ? [] : [["cyan", sparkline(losses, Math.min(40, room))]];
@@ -372,11 +377,11 @@ export function plainLine(screen: Screen): string {
   const activity = screen.waitsFor.length > 0 ? `${screen.activity}, ${waitsText(screen.waitsFor)}` : screen.activity;
   if (!view) return activity;
   const { tokensPerSecond, workers } = liveSpeed(view);
-  const { train, trainTokens, heldOut } = view.loss;
+  const { train, heldOut } = view.loss;
   const bits =
     train === null
       ? "–"
-      : `${bitsPerByte(train, { tokens: 1, bytes: screen.bytesPerToken }).toFixed(3)}${trainedOn(trainTokens)}`;
+      : `${bitsPerByte(train, { tokens: 1, bytes: screen.bytesPerToken }).toFixed(3)}${trainedOn(view)}`;
   const { anchored } = view;
   return [
     activity,

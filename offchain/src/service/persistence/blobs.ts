@@ -169,11 +169,22 @@ export async function blobsLocation(directory: string, wanted?: string): Promise
 
 /**
  * Removes the blobs that a directory of state keeps elsewhere, unless they are the present state's by now.
- * @throws RetryableError where what keeps them does not answer
+ * @throws UserError `BLOBS_AWAY` where they are not there, but something else in their place; RetryableError where what keeps them
+ *   does not answer
  */
 export async function clearBlobs(directory: string, present: string): Promise<void> {
   const [kept, now] = await Promise.all([directory, present].map((each) => readStateFile(fileOf(each), BlobsFile)));
   if (kept === undefined || kept.location === now?.location) return;
+  const { marked, ...unmarked } = kept;
+  if (marked) {
+    if (!(await isMarked(kept.location)))
+      throw new UserError(
+        "BLOBS_AWAY",
+        `${shown(kept.location)} is not what ${directory} keeps its blobs in, whose mark is missing there: mount the disk or start the node that has them, or remove ${directory} by hand, which leaves them where they are.`,
+      );
+    // The mark goes with the blobs: whoever is cut short in between does not miss it.
+    await writeStateFile(fileOf(directory), BlobsFile, unmarked);
+  }
   // One store may go by several names, and a directory may be gone, and another state's by now.
   if (!(await isFor(kept.location, kept.mark ?? newMark()))) return;
   await (await openBlobStore(kept.location, { scratch: inside(directory) })).clear();

@@ -5,7 +5,7 @@
 import type { CotrainError } from "@cotrain/sdk/errors";
 import { asDigest, type Digest, digestOfJson, verdictForms, verdictKind } from "@cotrain/sdk/protocol";
 
-import { RetryableError } from "../../base/index.ts";
+import { RetryableError, unlessAborted } from "../../base/index.ts";
 import type { PostedHead } from "../../chain/index.ts";
 import { blamesByLoss, drawnBy, DocumentError, type HeadDocuments, type HeadWithParent } from "../../run/index.ts";
 import { PayloadError } from "../../diloco/index.ts";
@@ -112,7 +112,9 @@ export async function examine(
   }
   occupy(engine, { canWait: false, share: undefined }, async (task) => {
     try {
-      await report(await inspect(context, input, (all) => auditOf(context, loss, task, description, all)));
+      const audit = inspect(context, input, (all) => auditOf(context, loss, task, description, all));
+      // Who is to stop waits for none of the blobs that it takes.
+      await report(await unlessAborted(audit, AbortSignal.any([signal, task.controller.signal])));
     } catch (error) {
       if (signal.aborted || task.controller.signal.aborted) return;
       audits.again.set(key, clock.monotonic() + AUDIT_AGAIN);

@@ -2,7 +2,7 @@
 import { CotrainError } from "@cotrain/sdk/errors";
 import { asDigest, digestOfJson, HELD_OUT_SEQUENCES, verdictForms, verdictKind } from "@cotrain/sdk/protocol";
 
-import { RetryableError } from "../../base/index.ts";
+import { RetryableError, unlessAborted } from "../../base/index.ts";
 import type { PostedHead } from "../../chain/index.ts";
 import type { Context } from "../context.ts";
 import { occupy } from "../engineSlot.ts";
@@ -49,7 +49,8 @@ export function heldOutLossCheck(context: Context): Check<OwedLoss> {
       occupy(engine, { canWait: true, share: owed.share }, async ({ controller }) => {
         const { head, key } = owed;
         try {
-          await measure(context, owed, AbortSignal.any([signal, controller.signal]), say);
+          const until = AbortSignal.any([signal, controller.signal]);
+          await unlessAborted(measure(context, owed, until, say), until);
           measured.add(key);
         } catch (error) {
           if (signal.aborted || controller.signal.aborted) return;

@@ -127,6 +127,24 @@ describe("where blobs are", () => {
     expect(JSON.parse(readFileSync(file, "utf8"))).toEqual({ ...before, marked });
   });
 
+  it("is cleared only where it is, and by whoever was cut short as well", async () => {
+    const [state, parent] = [await temporaryDirectory(), await temporaryDirectory()];
+    const place = join(parent, "disk");
+    expect(await blobsLocation(state, place)).toBe(place);
+    const { digest } = await (await openBlobs(state)).put(new Uint8Array(1));
+    renameSync(place, `${place}.unmounted`);
+    mkdirSync(place);
+    await expect(clearBlobs(state, join(parent, "none"))).rejects.toMatchObject({ code: "BLOBS_AWAY" });
+    expect(existsSync(join(place, "state"))).toBe(false);
+    rmSync(place, { recursive: true });
+    renameSync(`${place}.unmounted`, place);
+    expect(await digestsIn(await openBlobs(state))).toEqual([digest]);
+    await clearBlobs(state, join(parent, "none"));
+    expect(await digestsIn(await openBlobStore(place))).toEqual([]);
+    // Ended before the state itself was gone: the next time misses nothing.
+    await clearBlobs(state, join(parent, "none"));
+  });
+
   it("is a directory that is one state's alone, also of two that begin at once, or where another has made it anew", async () => {
     const place = join(await temporaryDirectory(), "new");
     const states = await Promise.all([temporaryDirectory(), temporaryDirectory()]);
