@@ -59,7 +59,10 @@ test("one that closes has the limit, and a second once whoever closes it is to s
       () => 0,
       () => Date.now() - began,
     );
-    for (const ms of stopAt) setTimeout(() => stopped.abort(), ms);
+    for (const ms of stopAt) {
+      await vi.advanceTimersByTimeAsync(ms);
+      stopped.abort();
+    }
     await vi.advanceTimersByTimeAsync(100_000);
     return ended;
   };
