@@ -51,7 +51,7 @@ test("one that gives its state back has the limit, or a millisecond for 30 kB wh
 });
 
 /** After how many ms one that never closes is given up. @param stopAt when whoever closes it is told to stop, ms */
-const closedAfter = async (...stopAt: readonly number[]): Promise<number> => {
+const closedAfter = async (stopAt?: number): Promise<number> => {
   const stopped = new AbortController();
   const guard = createEngineGuard({ ...LIMITS, close: 5_000 }, stopped.signal, { held: [] });
   const began = Date.now();
@@ -59,7 +59,10 @@ const closedAfter = async (...stopAt: readonly number[]): Promise<number> => {
     () => 0,
     () => Date.now() - began,
   );
-  for (const ms of stopAt) setTimeout(() => stopped.abort(), ms);
+  if (stopAt !== undefined) {
+    await vi.advanceTimersByTimeAsync(stopAt);
+    stopped.abort();
+  }
   await vi.advanceTimersByTimeAsync(100_000);
   return ended;
 };
