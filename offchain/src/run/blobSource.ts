@@ -27,6 +27,9 @@ function askedWait({ details }: CotrainError): number {
   return typeof seconds === "number" && seconds > 0 ? Math.min(seconds * 1_000, MAX_ASKED_MS) : 0;
 }
 
+const slow = (): RetryableError =>
+  new RetryableError("SOURCE_SLOW", "What serves the run's blobs takes too long for what it gives.");
+
 /**
  * A source that is asked again for a while where it is away or too busy, so that a long walk gets through its limits.
  * @param onRetry told of the first wait for each blob
@@ -37,8 +40,6 @@ export function patientBlobs(
   { onRetry, ...retry }: Pick<RetryOptions, "clock" | "random" | "signal"> & { readonly onRetry?: OnRetry },
 ): BlobSource {
   let left = ALL.first;
-  const slow = (): RetryableError =>
-    new RetryableError("SOURCE_SLOW", "What serves the run's blobs takes too long for what it gives.");
   const ask: BlobSource["blob"] = (runId, digest, limit) => {
     let told = false;
     return retrying(() => blobs.blob(runId, digest, limit), {

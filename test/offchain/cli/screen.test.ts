@@ -32,6 +32,11 @@ import {
 /** Words that have a digit, of whatever base, in them. */
 const wordsOf = (shown: string): string[] => shown.split(/\s+/).filter((word) => /[\da-f]/i.test(word));
 
+/** A worker of whom nothing is accepted yet. */
+const fresh = (worker: string) => member(worker, { tokens: "0" });
+const pictured = (members: ReturnType<typeof member>[]): string =>
+  plainLine({ ...screen, view: { ...view, members } as unknown as RunView });
+
 describe("the live picture", () => {
   test("has all that is promised", () => {
     expect(drawScreen(screen, plain, 100)).toBe(
@@ -86,9 +91,6 @@ describe("the live picture", () => {
   });
 
   test("it is said whose loss is left out: of whom nothing is accepted yet, beside those of whom something is", () => {
-    const fresh = (worker: string) => member(worker, { tokens: "0" });
-    const pictured = (members: ReturnType<typeof member>[]): string =>
-      plainLine({ ...screen, view: { ...view, members } as unknown as RunView });
     const left = "train 2.597 on 40,960 tokens, without 1 worker of whom nothing is accepted yet, held-out";
     expect(pictured([member("a"), fresh("b"), member("c", { tokens: "0", loss: null })])).toContain(left);
     expect(pictured([member("a"), fresh("b"), fresh("c")])).toContain("without 2 workers of whom");

@@ -315,7 +315,7 @@ describe("who is to stop", () => {
     board.silent = true;
     const since = board[count];
     if (count === "asked") await eventually("another question", () => (board[count] > since ? true : undefined));
-    await stop();
+    await expect(stop()).resolves.toBeUndefined();
     board.silent = false;
   });
 });
