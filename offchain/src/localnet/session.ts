@@ -2,24 +2,16 @@
  * One session of training: from the first round after a start to the pause, then what follows from it on-chain. `--for` bounds
  * the training; settling has half a minute of its own.
  */
-import { CotrainError, TransactionRevertedError } from "@cotrain/sdk/errors";
-import { parametersChange, runParamsFromWire, type RunView } from "@cotrain/sdk/protocol";
+import { CotrainError } from "@cotrain/sdk/errors";
+import type { RunView } from "@cotrain/sdk/protocol";
 
 import { RetryableError, retrying, roundNumber, steady, unlessAborted } from "../base/index.ts";
 import type { Logger } from "../service/index.ts";
-import { demoParamsOf, heldOutUntrained, layout, lossKeeper } from "../run/index.ts";
-import { saysReverted } from "../chain/index.ts";
+import { heldOutUntrained, layout, lossKeeper } from "../run/index.ts";
 import { createCollector, patiently } from "./collector.ts";
-import type { OfferedGrant } from "./code.ts";
+import { followDecision } from "./decision.ts";
 import type { SessionDisplay } from "./display.ts";
-import {
-  claimAll,
-  decide,
-  executedMeanwhile,
-  type LocalModel,
-  type PaidClaim,
-  type ProposalProgress,
-} from "./owners.ts";
+import { claimAll, type LocalModel, type PaidClaim, type ProposalProgress } from "./owners.ts";
 import { followContributors } from "./contributors.ts";
 import type { Prepared } from "./prepare.ts";
 
@@ -280,55 +272,6 @@ async function unsettled({ reader, runId, modelId }: Prepared, view: RunView): P
   const epoch = await reader.epochOf(modelId, newest.anchoredAt);
   const active = await reader.activeRoot(modelId);
   return active !== undefined && active.epoch >= epoch ? [] : [`the reward root of epoch ${epoch}`];
-}
-
-/** Whether the chain ran a call and refused it. */
-const isRefused = (error: unknown): error is Error =>
-  error instanceof Error && (saysReverted(error) || error instanceof TransactionRevertedError);
-
-/** What a decision makes of the inner steps: a third more than usual, and as many as usual after that. */
-function otherSteps({ preset, recipe }: Prepared, now: number): number {
-  const usual = demoParamsOf(preset, recipe).innerSteps;
-  return now === usual ? (usual * 4) / 3 : usual;
-}
-
-/** The one decision of a session: where it failed, it is tried again. */
-function followDecision(
-  prepared: Prepared,
-  localModel: LocalModel,
-  logger: Logger,
-  contributors: ReturnType<typeof followContributors>,
-) {
-  let decision: ProposalProgress | undefined;
-  let deciding = false;
-  return {
-    made: (): ProposalProgress | undefined => decision,
-    async govern(view: RunView): Promise<void> {
-      if (deciding) return;
-      deciding = true;
-      const now = runParamsFromWire(view.params);
-      const params = { ...now, innerSteps: otherSteps(prepared, now.innerSteps) };
-      let grant: OfferedGrant | undefined;
-      try {
-        // A chain that went away may have carried it out first; another one would undo it.
-        const made = decision && (await executedMeanwhile(localModel, decision));
-        if (made) return void (decision = made);
-        grant = await contributors?.offer();
-        const change = [parametersChange(now, params), ...(grant ? [`and ${grant.words}`] : [])].join(", ");
-        // Of two proposals with one text and one effect the second would be the first, executed long ago.
-        const title = `${change}, proposed in round ${roundNumber(view.round)}`;
-        const more = grant ? [grant.call] : [];
-        const decided = { params, replaces: view.paramsVersion, more, title };
-        await decide(localModel, decided, (progress) => (decision = progress));
-      } catch (error) {
-        logger.warn({ err: error }, "the decision failed and is tried again");
-        if (grant && decision?.state === "queued" && isRefused(error)) contributors?.failed(error.message);
-        deciding = false;
-      } finally {
-        if (grant) contributors?.decided();
-      }
-    },
-  };
 }
 
 /** The owners beside the training: they claim as often as there is something, buy once, and decide once. */

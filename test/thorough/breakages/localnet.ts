@@ -138,7 +138,7 @@ export const localnet: readonly Breakage[] = [
   },
   {
     name: "a decision that was carried out unseen is decided once more, the other way round",
-    file: "offchain/src/localnet/session.ts",
+    file: "offchain/src/localnet/decision.ts",
     text: "        if (made) return void (decision = made);\n",
     instead: "",
     tests: ["test/offchain/localnet/contributors.test.ts"],
@@ -320,14 +320,14 @@ export const localnet: readonly Breakage[] = [
   },
   {
     name: "a grant that fails takes the parameters along for ever",
-    file: "offchain/src/localnet/session.ts",
+    file: "offchain/src/localnet/decision.ts",
     text: "isRefused(error)) contributors?.failed(error.message);",
     instead: "isRefused(error)) contributors?.decided();",
     tests: ["test/offchain/localnet/contributors.test.ts"],
   },
   {
     name: "a proposal that fails for another reason costs the author its grant",
-    file: "offchain/src/localnet/session.ts",
+    file: "offchain/src/localnet/decision.ts",
     text: 'if (grant && decision?.state === "queued" && isRefused(error)) contributors',
     instead: "if (grant && error instanceof Error) contributors",
     tests: ["test/offchain/localnet/contributors.test.ts"],
