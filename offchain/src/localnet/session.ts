@@ -2,25 +2,19 @@
  * One session of training: from the first round after a start to the pause, then what follows from it on-chain. `--for` bounds
  * the training; settling has half a minute of its own.
  */
-import { CotrainError, TransactionRevertedError } from "@cotrain/sdk/errors";
-import { parametersChange, runParamsFromWire, type RunView } from "@cotrain/sdk/protocol";
+import { CotrainError } from "@cotrain/sdk/errors";
+import type { RunView } from "@cotrain/sdk/protocol";
 
 import { RetryableError, retrying, roundNumber, steady, unlessAborted } from "../base/index.ts";
 import type { Logger } from "../service/index.ts";
-import { demoParamsOf, heldOutUntrained, layout, lossKeeper } from "../run/index.ts";
-import { saysReverted } from "../chain/index.ts";
+import { heldOutUntrained, layout, lossKeeper } from "../run/index.ts";
 import { createCollector, patiently } from "./collector.ts";
-import type { OfferedGrant } from "./code.ts";
+import { followDecision } from "./decision.ts";
 import type { SessionDisplay } from "./display.ts";
-import {
-  claimAll,
-  decide,
-  executedMeanwhile,
-  type LocalModel,
-  type PaidClaim,
-  type ProposalProgress,
-} from "./owners.ts";
+import { claimAll, type LocalModel, type PaidClaim, type ProposalProgress } from "./owners.ts";
+import { followDispute } from "./dispute.ts";
 import { followContributors } from "./contributors.ts";
+import type { DisputePlay } from "./players.ts";
 import type { Prepared } from "./prepare.ts";
 
 /** What a session of training left behind for the summary. */
@@ -42,6 +36,8 @@ export interface TrainingSession {
   /** The same of stake and of revenue. */
   readonly noStake: string | undefined;
   readonly noRevenue: string | undefined;
+  /** The dispute that was shown, as far as it came, and why no further; undefined where none was asked for. */
+  readonly dispute: { readonly play: DisputePlay; readonly why: string | undefined } | undefined;
 }
 
 export interface SessionOptions {
@@ -70,6 +66,11 @@ const VOTE_LEAST_MS = 90_000;
 /** How long after the end of --for the round that is open then may take. */
 const CLOSE_MS = 60_000;
 const FIRST_ROUND_MS = 120_000;
+/** How long a dispute that is shown may take, after the last round's close. */
+const DISPUTE_MS = 90_000;
+/** What is told when one is to be shown: nobody is to take it for what a run does. */
+const PLAYED =
+  "This session plays a corrupt coordinator and validators (--demo dispute): their keys, which are on this machine, sign a false reward root once.";
 const POLL_MS = 500;
 /** Why training ends before its time. */
 export const LAST_ROUND = "the open round is the last: another one would not end within --for";
@@ -184,6 +185,7 @@ async function train(
   const against = reasonAgainstVote(options.vote, goal, prepared.local, first.paramsVersion);
   const owners = followOwners(prepared, localModel, logger, against === undefined);
   if (against !== undefined) localModel.announce(against);
+  if (prepared.players) display.say([PLAYED]);
 
   display.update({ activity: "Training", goal });
   let open = { round: first.round, since: 0 };
@@ -204,6 +206,7 @@ async function train(
   // A round that did not close by then may close meanwhile: then its tokens, and the time that they took, are of this session.
   let trained = { tokens: end.tokens, milliseconds: clock.monotonic() - started };
 
+  await closeDispute(viewWhen, display, owners, clock.monotonic() + DISPUTE_MS);
   const settled = clock.monotonic() + SETTLE_MS;
   display.update({ activity: "Settling", goal: SETTLE_MS });
   await viewWhen(
@@ -249,6 +252,22 @@ async function closeLastRound(
   }, until + CLOSE_MS);
 }
 
+/** What a dispute shows is about the root that pays for the last checkpoint. @param until monotonic ms */
+async function closeDispute(
+  viewWhen: ReturnType<typeof followView>,
+  display: SessionDisplay,
+  owners: Pick<ReturnType<typeof followOwners>, "look" | "rest" | "disputes">,
+  until: number,
+): Promise<void> {
+  if (owners.disputes().length === 0) return;
+  display.update({ activity: "Showing a dispute", goal: DISPUTE_MS });
+  await viewWhen((view) => {
+    owners.look(view);
+    if (view.anchored !== null && view.anchored.round >= view.checkpoint.round) owners.rest();
+    return owners.disputes();
+  }, until);
+}
+
 /** The coordinator may be away just then: it is asked again as long as the round may take. */
 async function pauseRun({ coordinator, runId, operatorToken }: Prepared, model: LocalModel): Promise<void> {
   const { clock, signal } = model;
@@ -282,53 +301,11 @@ async function unsettled({ reader, runId, modelId }: Prepared, view: RunView): P
   return active !== undefined && active.epoch >= epoch ? [] : [`the reward root of epoch ${epoch}`];
 }
 
-/** Whether the chain ran a call and refused it. */
-const isRefused = (error: unknown): error is Error =>
-  error instanceof Error && (saysReverted(error) || error instanceof TransactionRevertedError);
-
-/** What a decision makes of the inner steps: a third more than usual, and as many as usual after that. */
-function otherSteps({ preset, recipe }: Prepared, now: number): number {
-  const usual = demoParamsOf(preset, recipe).innerSteps;
-  return now === usual ? (usual * 4) / 3 : usual;
-}
-
-/** The one decision of a session: where it failed, it is tried again. */
-function followDecision(
-  prepared: Prepared,
-  localModel: LocalModel,
-  logger: Logger,
-  contributors: ReturnType<typeof followContributors>,
-) {
-  let decision: ProposalProgress | undefined;
-  let deciding = false;
-  return {
-    made: (): ProposalProgress | undefined => decision,
-    async govern(view: RunView): Promise<void> {
-      if (deciding) return;
-      deciding = true;
-      const now = runParamsFromWire(view.params);
-      const params = { ...now, innerSteps: otherSteps(prepared, now.innerSteps) };
-      let grant: OfferedGrant | undefined;
-      try {
-        // A chain that went away may have carried it out first; another one would undo it.
-        const made = decision && (await executedMeanwhile(localModel, decision));
-        if (made) return void (decision = made);
-        grant = await contributors?.offer();
-        const change = [parametersChange(now, params), ...(grant ? [`and ${grant.words}`] : [])].join(", ");
-        // Of two proposals with one text and one effect the second would be the first, executed long ago.
-        const title = `${change}, proposed in round ${roundNumber(view.round)}`;
-        const more = grant ? [grant.call] : [];
-        const decided = { params, replaces: view.paramsVersion, more, title };
-        await decide(localModel, decided, (progress) => (decision = progress));
-      } catch (error) {
-        logger.warn({ err: error }, "the decision failed and is tried again");
-        if (grant && decision?.state === "queued" && isRefused(error)) contributors?.failed(error.message);
-        deciding = false;
-      } finally {
-        if (grant) contributors?.decided();
-      }
-    },
-  };
+/** The dispute that is to be shown, where one is. */
+function disputeOf(prepared: Prepared, localModel: LocalModel, logger: Logger) {
+  const { players } = prepared;
+  const say = (line: string): void => localModel.announce(line, "dispute");
+  return players && followDispute({ ...prepared, players }, localModel, logger, say);
 }
 
 /** The owners beside the training: they claim as often as there is something, buy once, and decide once. */
@@ -345,6 +322,9 @@ function followOwners(prepared: Prepared, localModel: LocalModel, logger: Logger
   const collector = createCollector(patiently(claimOnce, "claiming", logger));
   const contributors = followContributors(prepared, localModel, logger);
   const deciding = followDecision(prepared, localModel, logger, contributors);
+  /** Whether holders have nothing else to decide in this session: one vote after the other, as people would follow them. */
+  const isDecided = (): boolean => !vote || deciding.made()?.executed !== undefined;
+  const dispute = disputeOf(prepared, localModel, logger);
   return {
     look(view: RunView): void {
       if (!prepared.local) return;
@@ -356,7 +336,15 @@ function followOwners(prepared: Prepared, localModel: LocalModel, logger: Logger
       void collector.collect();
       contributors?.look(claims.size > 0);
       if (vote && claims.size > 0 && view.phase === "Training") void deciding.govern(view);
+      if (isDecided()) dispute?.begin();
     },
+    /** All that was trained is on-chain. */
+    rest: (): void => {
+      dispute?.begin();
+      dispute?.rest();
+    },
+    /** What is to come of a dispute that is shown. */
+    disputes: (): readonly string[] => dispute?.waitsFor() ?? [],
     /** What was bought and is not there yet. */
     waitsFor: (): readonly string[] => contributors?.waitsFor() ?? [],
     /** Claims what the last epoch pays, and what else is due. @returns whether that went through in time: a claim may never answer */
@@ -385,6 +373,7 @@ function followOwners(prepared: Prepared, localModel: LocalModel, logger: Logger
       claims,
       decision: deciding.made(),
       appliedInRound,
+      dispute: dispute && { play: dispute.seen(), why: dispute.why() },
       ...(contributors?.why() ?? UNDONE),
     }),
   };

@@ -3,6 +3,34 @@ import type { Breakage } from "./breakage.ts";
 
 export const localnet: readonly Breakage[] = [
   {
+    name: "a false root is played on a chain that is not embedded",
+    file: "offchain/src/localnet/request.ts",
+    text: "requireDemo(options, file?.chain.embedded ?? rpc === undefined);",
+    instead: "requireDemo(options, true);",
+    tests: ["test/offchain/localnet/dispute.test.ts"],
+  },
+  {
+    name: "a false root is signed while the run trains",
+    file: "offchain/src/localnet/dispute.ts",
+    text: "if (playing.isResting()) return forger.post();",
+    instead: "if (playing.isResting() || playing.model) return forger.post();",
+    tests: ["test/offchain/localnet/dispute.test.ts"],
+  },
+  {
+    name: "a session shows a dispute before its last checkpoint is on-chain",
+    file: "offchain/src/localnet/session.ts",
+    text: "if (view.anchored !== null && view.anchored.round >= view.checkpoint.round) owners.rest();",
+    instead: "owners.rest();",
+    tests: ["test/offchain/localnet/showing.test.ts"],
+  },
+  {
+    name: "a dispute that a session shows is waited for without end",
+    file: "offchain/src/localnet/session.ts",
+    text: "await closeDispute(viewWhen, display, owners, clock.monotonic() + DISPUTE_MS);",
+    instead: "await closeDispute(viewWhen, display, owners, clock.monotonic() + 20 * DISPUTE_MS);",
+    tests: ["test/offchain/localnet/showing.test.ts"],
+  },
+  {
     name: "the last round's minute begins before a coordinator that was away took the pause",
     file: "offchain/src/localnet/session.ts",
     text: "const until = Math.max(clock.monotonic(), started + goal);",
@@ -138,7 +166,7 @@ export const localnet: readonly Breakage[] = [
   },
   {
     name: "a decision that was carried out unseen is decided once more, the other way round",
-    file: "offchain/src/localnet/session.ts",
+    file: "offchain/src/localnet/decision.ts",
     text: "        if (made) return void (decision = made);\n",
     instead: "",
     tests: ["test/offchain/localnet/contributors.test.ts"],
@@ -320,14 +348,14 @@ export const localnet: readonly Breakage[] = [
   },
   {
     name: "a grant that fails takes the parameters along for ever",
-    file: "offchain/src/localnet/session.ts",
+    file: "offchain/src/localnet/decision.ts",
     text: "isRefused(error)) contributors?.failed(error.message);",
     instead: "isRefused(error)) contributors?.decided();",
     tests: ["test/offchain/localnet/contributors.test.ts"],
   },
   {
     name: "a proposal that fails for another reason costs the author its grant",
-    file: "offchain/src/localnet/session.ts",
+    file: "offchain/src/localnet/decision.ts",
     text: 'if (grant && decision?.state === "queued" && isRefused(error)) contributors',
     instead: "if (grant && error instanceof Error) contributors",
     tests: ["test/offchain/localnet/contributors.test.ts"],
