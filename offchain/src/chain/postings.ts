@@ -9,6 +9,7 @@ import {
   type Hex,
   headHash,
   type ModelId,
+  rewardKind,
   structHash,
   type WireStruct,
   zeroHash,
@@ -57,6 +58,8 @@ interface DisputePayload {
 interface SettlementPayload {
   readonly modelId: ModelId;
   readonly digest: Hex;
+  /** Of the root; left out for compute. */
+  readonly kind?: number;
 }
 /** A RootPosting as JSON. */
 interface RootResult {
@@ -310,13 +313,14 @@ function settlementPostings({ reader, addresses }: PostingModules): PostingKinds
       return ruling && { ruling };
     },
     // A late quorum moves the end of a vote, and what the contract refuses for now is tried again before all that stands behind it.
-    prepare: async ({ modelId, digest }) => {
-      const [open, now] = await Promise.all([reader.openDispute(modelId), reader.chainTime()]);
+    prepare: async ({ modelId, digest, kind = rewardKind.compute }) => {
+      const { openDispute } = rootsIn<"openDispute">(reader, kind);
+      const [open, now] = await Promise.all([openDispute(modelId), reader.chainTime()]);
       return open?.digest === digest && now <= open.votesUntil
         ? new RetryableError("DISPUTE_EARLY", `Holders vote on the dispute until ${open.votesUntil}; it is ${now}.`)
         : "send";
     },
-    call: ({ modelId, digest }) => settleDispute.call({ addresses, modelId, digest }),
+    call: (payload) => settleDispute.call({ addresses, ...payload }),
   };
 }
 
