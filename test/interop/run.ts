@@ -1,8 +1,8 @@
 /**
- * `npm run interop`: a fresh small run, recomputed by the verifier of this folder, which is written in Python from
- * docs/protocol.md alone. While the run is up it verifies through the coordinator's HTTP; at rest, with the chain alone, it
- * verifies the blobs on the disk, and notices each change of its inputs (`flips.py` says of which). The commit draws where, or `--seed`,
- * which is printed.
+ * `npm run interop`: a fresh small run that its holders take back by a round, recomputed by the verifier of this folder, which is
+ * written in Python from docs/protocol.md alone. While the run is up it verifies through the coordinator's HTTP; at rest, with the chain
+ * alone, it verifies the blobs on the disk, and notices each change of its inputs (`flips.py` says of which). The commit draws where, or
+ * `--seed`, which is printed.
  *
  *     npm run interop                   where Python or its packages are missing it says "not run: why" and ends with 0
  *     npm run interop -- --required     there it fails
@@ -30,6 +30,8 @@ const folder = join(root, "test/interop");
 const main = join(root, "offchain/src/cli/main.ts");
 /** The whole session, its training of half a minute included. */
 const LIMIT_MS = 600_000;
+/** Exit code of a command that may succeed later. */
+const TRY_AGAIN = 75;
 
 /** Runs the verifier; its lines go through. */
 function verifier(python: string, args: readonly string[]): Promise<boolean> {
@@ -44,37 +46,100 @@ function verifier(python: string, args: readonly string[]): Promise<boolean> {
   });
 }
 
-/** Starts `cotrain up` and waits until its summary is written; what it tells is shown where it fails. */
-async function trainRun(state: string): Promise<ChildProcess> {
-  const size = ["--preset", "0.1m", "--workers", "2", "--for", "30s"];
-  process.stdout.write("interop: a run of half a minute\n");
-  const keep = ["--keep-payloads", "1d", "--keep-checkpoints", "100000"];
-  const up = spawn(
-    process.execPath,
-    ["--conditions=cotrain-source", main, "up", "--state", state, ...size, ...keep, "--json"],
-    { cwd: root, stdio: ["ignore", "ignore", "pipe"] },
-  );
-  let told = "";
-  up.stderr?.on("data", (chunk: Buffer) => {
-    told = (told + chunk.toString()).slice(-8_192);
+const small = ["--preset", "0.1m", "--workers", "2", "--keep-payloads", "1d", "--keep-checkpoints", "100000"];
+const up = (state: string, seconds: number, ...more: readonly string[]): string[] => [
+  "up",
+  "--state",
+  state,
+  "--for",
+  `${seconds}s`,
+  ...small,
+  ...more,
+];
+
+interface Told {
+  readonly child: ChildProcess;
+  /** Its last lines of standard error. */
+  readonly lines: () => string;
+  readonly ended: Promise<{ readonly code: number | null; readonly stdout: string }>;
+}
+
+/** A command of the product. */
+function cotrain(args: readonly string[]): Told {
+  const child = spawn(process.execPath, ["--conditions=cotrain-source", main, ...args], {
+    cwd: root,
+    stdio: ["ignore", "pipe", "pipe"],
   });
-  const ended = new Promise<never>((_, fail) => {
-    up.once("error", fail);
-    up.once("exit", (code, signal) => fail(new Error(`cotrain up ended with ${code ?? signal} before its summary`)));
+  let [stdout, stderr] = ["", ""];
+  child.stdout?.on("data", (chunk: Buffer) => (stdout += chunk.toString()));
+  child.stderr?.on("data", (chunk: Buffer) => {
+    stderr = (stderr + chunk.toString()).slice(-8_192);
+  });
+  const ended = new Promise<{ code: number | null; stdout: string }>((done, fail) => {
+    child.once("error", fail);
+    child.once("close", (code) => done({ code, stdout }));
   });
   ended.catch(() => undefined);
+  return { child, lines: () => stderr, ended };
+}
+
+/** What a command tells that ends well. @param again whether it may say that it is too early; then undefined */
+async function documentOf<T>(args: readonly string[], again = false): Promise<T | undefined> {
+  const { lines, ended } = cotrain([...args, "--json"]);
+  const { code, stdout } = await ended;
+  if (code === TRY_AGAIN && again) return undefined;
+  if (code !== 0) throw new Error(`cotrain ${args.slice(0, 2).join(" ")} ended with ${code}: ${lines()}`);
+  return JSON.parse(stdout) as T;
+}
+
+/** Waits until a session that stays up has written its summary; what it tells is shown where it fails. */
+async function summarised(state: string, { child, lines, ended }: Told): Promise<ChildProcess> {
   const summary = async (): Promise<void> => {
     for (const end = Date.now() + LIMIT_MS; !existsSync(layout(state).summary); await sleep(200))
       if (Date.now() > end) throw new Error("cotrain up wrote no summary in time");
   };
+  const early = ended.then(({ code }) => {
+    throw new Error(`cotrain up ended with ${code} before its summary`);
+  });
+  early.catch(() => undefined);
   try {
-    await Promise.race([summary(), ended]);
+    await Promise.race([summary(), early]);
   } catch (error) {
-    process.stderr.write(told);
-    await end(up);
+    process.stderr.write(lines());
+    await end(child);
     throw error;
   }
-  return up;
+  return child;
+}
+
+/** The holders decide that the run goes back behind its newest round, and it is carried out. */
+async function takeBack(state: string): Promise<void> {
+  const at = ["--state", state];
+  const heads = await documentOf<{ readonly round: number }[]>(["checkpoint", "list", ...at]);
+  const round = String((heads?.at(-1)?.round ?? 0) - 1);
+  process.stdout.write(`interop: it is taken back to checkpoint ${round}\n`);
+  const proposed = await documentOf<{ readonly proposal: { readonly proposalId: string } }>([
+    "checkpoint",
+    "rollback",
+    round,
+    "--vote",
+    ...at,
+  ]);
+  const { proposalId = "" } = proposed?.proposal ?? {};
+  for (const end = Date.now() + LIMIT_MS; Date.now() < end;) {
+    const done = await documentOf<{ readonly state: string }>(["proposals", "execute", proposalId, ...at], true);
+    if (done?.state === "executed") return;
+  }
+  throw new Error("the rollback was not carried out in time");
+}
+
+/** Starts `cotrain up`, has its newest round taken back, and goes on until the summary of the session after that. */
+async function trainRun(state: string): Promise<ChildProcess> {
+  process.stdout.write("interop: a run of half a minute, in two sessions\n");
+  await documentOf(up(state, 20, "--exit"));
+  await takeBack(state);
+  rmSync(layout(state).summary);
+  return summarised(state, cotrain(up(state, 15, "--json")));
 }
 
 async function end(child: ChildProcess): Promise<void> {

@@ -134,7 +134,13 @@ export async function openChain(
     },
     disputeRoot: (modelId, digest, evidence) =>
       journal.submit(disputes, digest, { modelId, digest, evidence }, options.signal),
-    settleDispute: (modelId, { digest }) => journal.submit(settlements, digest, { modelId, digest }, options.signal),
+    settleDispute: (modelId, { digest }, kind) =>
+      journal.submit(
+        settlements,
+        digest,
+        { modelId, digest, ...(kind !== undefined && kind !== rewardKind.compute && { kind }) },
+        options.signal,
+      ),
     feeWait: () => journal.feeWait() ?? bonds.wait(),
     onReverted: (listener) => watch.onReverted(listener),
     close: async () => {

@@ -314,10 +314,10 @@ export interface ChainPort extends ChainReader {
    */
   activateRoot(modelId: ModelId, epoch: number, key: string, kind?: number): Promise<RootPosting>;
   /**
-   * Ends a dispute as its vote did; resolves where somebody else has ended it, and rejects with RetryableError `DISPUTE_EARLY` while
+   * Ends a dispute as its vote did, about a root of compute if no other kind is said; resolves where somebody else has ended it, and rejects with RetryableError `DISPUTE_EARLY` while
    * holders vote.
    */
-  settleDispute(modelId: ModelId, dispute: Pick<OpenDispute, "digest">): Promise<DisputeEnd>;
+  settleDispute(modelId: ModelId, dispute: Pick<OpenDispute, "digest">, kind?: number): Promise<DisputeEnd>;
   /** What postings wait for while the chain asks for more than a transaction may cost or the account has; undefined while they do not. */
   feeWait(): FeeWait | undefined;
 }

@@ -9,8 +9,10 @@ import {
   type Hex,
   headHash,
   type ModelId,
+  rewardKind,
   structHash,
   type WireStruct,
+  zeroHash,
 } from "@cotrain/sdk/protocol";
 
 import { RetryableError, UserError } from "../base/index.ts";
@@ -56,6 +58,8 @@ interface DisputePayload {
 interface SettlementPayload {
   readonly modelId: ModelId;
   readonly digest: Hex;
+  /** Of the root; left out for compute. */
+  readonly kind?: number;
 }
 /** A RootPosting as JSON. */
 interface RootResult {
@@ -111,6 +115,24 @@ function headPostings({ reader, addresses, journal }: PostingModules): PostingKi
     if (await heads.done(payload)) return "landed";
     return (await journal().isOpen(heads.kind, key)) ? "open" : "ended";
   };
+  /**
+   * The oldest posting of a head that the chain lacks, which stands before those behind it in the queue. A run that went back has
+   * several of the same round; a head behind a rollback that is lost has none, and waits for whoever carries the rollback out.
+   */
+  const postingOf = (
+    wanted: string,
+    seen: readonly Pick<HeadPosting, "head" | "sequence">[],
+    all: readonly { readonly key: string; readonly payload: HeadPayload }[],
+  ) => {
+    const known = new Map<string, number>([[zeroHash, -1], ...seen.map((at) => [at.head, at.sequence] as const)]);
+    return all.find(({ payload }) => {
+      const parent = known.get(payload.parentHead);
+      if (parent === undefined) return false;
+      const head = expectedHead(payload, parent);
+      known.set(head, parent + 1);
+      return head === wanted;
+    });
+  };
   const heads: PostingKind<HeadPayload, HeadPosting> = {
     kind: "chain.head",
     done: async (fields, anew) => {
@@ -129,16 +151,14 @@ function headPostings({ reader, addresses, journal }: PostingModules): PostingKi
       return { head, sequence, round, transaction, block };
     },
     prepare: async (fields) => {
-      const { runId, parentHead: parent, round } = fields;
+      const { runId, parentHead: parent } = fields;
       const current = await reader.head(runId);
       const head = expectedHead(fields, current.sequence - 1);
       const first = byNewest(current.head, { parent, head });
       if (first !== "askParent") return first;
-      const isSeen = (await reader.headsSince(runId, 0)).some((event) => event.head === parent);
-      // The oldest posting of it, which stands before this one in the queue.
-      const before = isSeen
-        ? undefined
-        : (await journal().all(heads)).find(({ payload }) => payload.runId === runId && payload.round === round - 1);
+      const seen = await reader.headsSince(runId, 0);
+      const isSeen = seen.some((event) => event.head === parent);
+      const before = isSeen ? undefined : postingOf(parent, seen, await journal().all(heads));
       const stands = before ? await parentStands(before.key, before.payload) : "none";
       if (before && stands === "landed") reopened.delete(before.key);
       const ready = byParent(isSeen, stands, before !== undefined && reopened.has(before.key));
@@ -293,13 +313,14 @@ function settlementPostings({ reader, addresses }: PostingModules): PostingKinds
       return ruling && { ruling };
     },
     // A late quorum moves the end of a vote, and what the contract refuses for now is tried again before all that stands behind it.
-    prepare: async ({ modelId, digest }) => {
-      const [open, now] = await Promise.all([reader.openDispute(modelId), reader.chainTime()]);
+    prepare: async ({ modelId, digest, kind = rewardKind.compute }) => {
+      const { openDispute } = rootsIn<"openDispute">(reader, kind);
+      const [open, now] = await Promise.all([openDispute(modelId), reader.chainTime()]);
       return open?.digest === digest && now <= open.votesUntil
         ? new RetryableError("DISPUTE_EARLY", `Holders vote on the dispute until ${open.votesUntil}; it is ${now}.`)
         : "send";
     },
-    call: ({ modelId, digest }) => settleDispute.call({ addresses, modelId, digest }),
+    call: (payload) => settleDispute.call({ addresses, ...payload }),
   };
 }
 

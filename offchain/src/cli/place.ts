@@ -309,3 +309,14 @@ export function addressNamed(who: string, code: string, argument: string): Addre
     `${who} is named by its address of 0x and 40 hex digits that is not zero, in one case or with the checksum of EIP-55 in its casing, not by ${JSON.stringify(argument.slice(0, 100))}.`,
   );
 }
+
+/** The chain's time, s. */
+export const nowOf = async ({ connection }: Pick<Place, "connection">): Promise<number> =>
+  Number((await connection.call((client) => client.getBlock())).timestamp);
+
+/** What a command that shows and signs nothing reads at the place that the flags name, and the chain's time. */
+export const shownAt = <T extends object>(
+  flags: PlaceFlags,
+  read: (place: Place) => Promise<T>,
+): Promise<T & { readonly now: number }> =>
+  atPlace(flags, undefined, async (place) => ({ ...(await read(place)), now: await nowOf(place) }));

@@ -103,12 +103,20 @@ export function createRevenueDuty(
   /** The attestation whose dispute was told of. */
   let disputed: Hex | undefined;
 
-  async function activate({ epoch, index, digest, activatableAt }: SignedRoot): Promise<void> {
+  /** Says that holders vote, and ends the dispute when their vote is over: until then nothing that arrives is paid. */
+  async function settle({ epoch, digest }: SignedRoot): Promise<void> {
+    if (disputed !== digest) logger.warn({ epoch, digest }, "the root of revenue is disputed: holders vote on it");
+    disputed = digest;
+    const dispute = await chain.rootsOfKind(rewardKind.revenue).openDispute(modelId);
+    if (dispute?.digest === digest && (await chain.chainTime()) > dispute.votesUntil)
+      send("settled", () => chain.settleDispute(modelId, dispute, rewardKind.revenue));
+  }
+
+  async function activate(pending: SignedRoot): Promise<void> {
+    const { epoch, index, activatableAt } = pending;
     open = undefined;
-    if (activatableAt === undefined) {
-      if (disputed !== digest) logger.warn({ epoch, digest }, "the root of revenue is disputed: holders vote on it");
-      disputed = digest;
-    } else if ((await chain.chainTime()) >= activatableAt)
+    if (activatableAt === undefined) await settle(pending);
+    else if ((await chain.chainTime()) >= activatableAt)
       send("activated", () => chain.activateRoot(modelId, epoch, `revenue/activate/${index}`, rewardKind.revenue));
   }
 

@@ -91,7 +91,7 @@ function keptOf(run: Run, { manifest, attestation }: ComputedEpoch): Promise<Kep
       // The chain's word: documents name the ones before them, and one that is lost would hide all of those.
       const roots = await rootsUpTo(chain, run.facts.modelId, { index: Number(index), root });
       if (!roots) throw leftOut();
-      const unpaid = (await unpaidWork(blobSourceOf(blobs), run.runId, manifest)).works;
+      const unpaid = (await unpaidWork({ reader: chain, blobs: blobSourceOf(blobs) }, run.runId, manifest)).works;
       return { newest: manifest, roots, unpaid };
     } catch (error) {
       throw toldToStrangers(error, logger);

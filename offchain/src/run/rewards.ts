@@ -105,7 +105,7 @@ export async function activeRewards(
     accounts: [...new Set(roots.flatMap(({ amounts }) => [...amounts.keys()]))].toSorted(),
     missing,
     unsound,
-    unpaid: (epochs) => unpaidWork(blobs, newest.runId, newest.epochDigest, epochs),
+    unpaid: (epochs) => unpaidWork({ reader, blobs }, newest.runId, newest.epochDigest, epochs),
     leavesOf: (account) => roots.flatMap(({ leafOf }) => leafOf(asAddress(account)) ?? []),
   };
 }

@@ -4,7 +4,9 @@
  */
 import {
   type Address,
+  asModelId,
   aggregateRejected,
+  epochAt,
   type ContributionHead,
   asDigest,
   asRunId,
@@ -12,6 +14,7 @@ import {
   fromWire,
   MAX_MANIFEST_BYTES,
   parseDocument,
+  type ReceiptLeaf,
   ReceiptsFile,
   type RunId,
   type ZeroReason,
@@ -21,9 +24,11 @@ import {
 
 import { errnoOf } from "../base/index.ts";
 import { FormatError, parseManifest } from "../storage/index.ts";
+import type { ChainReader, PostedHead } from "../chain/index.ts";
 import { epochInputsOf, epochManifestOf, epochVerdictsOf } from "./epochDocuments.ts";
 import { isMalformed, readJson } from "./published.ts";
 import type { BlobSource } from "./ports.ts";
+import { rolledBackHeads } from "./standingHeads.ts";
 import { isNotHad } from "./unreadable.ts";
 
 /** A worker's part in a round that earned nothing, or an account's part in an epoch. */
@@ -39,7 +44,7 @@ export interface UnpaidWork {
 }
 
 export interface Unpaid {
-  /** Newest first; last what stands under rejected heads, in the poster's own words. */
+  /** Newest first; last what stands under heads that were rejected or rolled back, in the poster's own words. */
   readonly works: readonly UnpaidWork[];
   /** What was not looked through: nothing; earlier epochs, which a larger number of them finds; those whose documents are gone. */
   readonly rest: "none" | "beyond" | "gone";
@@ -49,18 +54,47 @@ export interface Unpaid {
 export const UNPAID_EPOCHS = 16;
 const HEADS = 32;
 const MOST = 64;
-/** Under rejected heads may stand anything, of anybody: of these so many are read for each epoch on average, and so much. */
+/** Under heads that were rejected or rolled back may stand anything, of anybody: of these so many are read for each epoch on average, and so much. */
 const REJECTED_HEADS = 2;
 const REJECTED_BYTES = 4 << 20;
+
+/** Where it is read from. */
+export interface UnpaidModules {
+  /** Which heads the run went back behind: documents do not say. */
+  readonly reader: Pick<ChainReader, "headsSince" | "schedule">;
+  readonly blobs: BlobSource;
+}
+
+/** Heads that a run went back behind and no root of its epochs paid, by those who ask for more than one manifest. */
+function createRolledBack({ reader }: UnpaidModules) {
+  const known = new Map<string, Promise<readonly PostedHead[]>>();
+  const of = (runId: RunId): Promise<readonly PostedHead[]> => {
+    const found = known.get(runId) ?? reader.headsSince(runId, 0).then((heads) => [...rolledBackHeads(heads)]);
+    known.set(runId, found);
+    return found;
+  };
+  return async (
+    { modelId, runId, finished, fromEpoch, toEpoch }: EpochManifest,
+    paid: ReadonlySet<string>,
+  ): Promise<readonly (PostedHead & { readonly epoch: number })[]> => {
+    const schedule = await reader.schedule(asModelId(modelId));
+    const runs = await Promise.all([runId, ...finished.map((other) => other.runId)].map((id) => of(asRunId(id))));
+    return runs
+      .flat()
+      .map((head) => ({ ...head, epoch: epochAt(schedule, head.anchoredAt) }))
+      .filter(({ head, epoch }) => epoch >= fromEpoch && epoch <= toEpoch && !paid.has(head));
+  };
+}
 
 /**
  * Everything that earned nothing in the newest epochs up to a manifest. What is not published any more is left out.
  * @param manifest digest of the epoch manifest under the active root
  * @param epochs manifests that are looked through
  * @throws what `blobs` throws but for blobs that are missing, broken or not readable; UserError for a document that is not one
+ * @throws RetryableError where the chain is away
  */
 export async function unpaidWork(
-  blobs: BlobSource,
+  modules: UnpaidModules,
   runId: RunId,
   manifest: string,
   epochs = UNPAID_EPOCHS,
@@ -70,12 +104,14 @@ export async function unpaidWork(
   const rejected: UnpaidWork[] = [];
   const budget = { heads: epochs * HEADS, rejected: epochs * REJECTED_HEADS };
   const most = epochs * MOST;
+  const { blobs } = modules;
+  const rolledBack = createRolledBack(modules);
   let next: string | null = manifest;
   for (let seen = 0; next !== null && seen < epochs && budget.heads > 0 && found.length < most; seen++) {
     const digest: string = next;
     const document = await orMissing(() => epochManifestOf(blobs, runId, digest));
     if (!document) return { works: [...found, ...rejected].slice(0, most), rest: "gone" };
-    const under = await orMissing(() => unpaidUnder(blobs, runId, document, budget));
+    const under = await orMissing(() => unpaidUnder(blobs, runId, document, budget, rolledBack));
     found.push(...(under?.works ?? []));
     rejected.push(...(under?.rejected ?? []));
     next = document.previous;
@@ -84,17 +120,31 @@ export async function unpaidWork(
   return { works: [...found, ...rejected].slice(0, most), rest: whole ? "none" : "beyond" };
 }
 
+interface Under {
+  readonly works: UnpaidWork[];
+  /** Of heads that were rejected or rolled back. */
+  readonly rejected: UnpaidWork[];
+}
+
 async function unpaidUnder(
   blobs: BlobSource,
   runId: RunId,
   manifest: EpochManifest,
   left: { heads: number; rejected: number },
-): Promise<{ readonly works: UnpaidWork[]; readonly rejected: UnpaidWork[] }> {
+  rolledBackOf: ReturnType<typeof createRolledBack>,
+): Promise<Under> {
   const inputs = await epochInputsOf(blobs, runId, manifest);
   const file = await epochVerdictsOf(blobs, runId, manifest);
   const verdicts = file.verdicts.map(({ verdict }) => fromWire("Verdict", verdict));
   const works: UnpaidWork[] = [];
   const rejected: UnpaidWork[] = [];
+  const paid = new Set<string>(inputs.epochs.flatMap(({ heads }) => heads.map(({ head }) => head)));
+  for (const { epoch, ...head } of (await rolledBackOf(manifest, paid)).toReversed()) {
+    if (--left.heads < 0) return { works, rejected };
+    if (--left.rejected < 0) break;
+    const receipts = await receiptsOf(blobs, asRunId(head.runId), head.checkpointDigest, REJECTED_BYTES);
+    rejected.push(...worksOf(epoch, head, receipts, () => "rolledBack"));
+  }
   for (const { epoch, budget, heads, contributions } of inputs.epochs.toReversed()) {
     for (const { account, contribution, amount } of contributions) {
       if (amount !== "0") continue;
@@ -109,16 +159,26 @@ async function unpaidUnder(
       const limit = isRejected ? REJECTED_BYTES : MAX_DOCUMENT_BYTES;
       const receipts = await receiptsOf(blobs, asRunId(head.runId), head.checkpointDigest, limit);
       const one: ContributionHead = { head: head.head, paramsVersion: head.paramsVersion, receipts: [] };
-      for (const { receipt, ack, tokens, outcome } of receipts) {
-        const { worker, beneficiary } = receipt;
-        const leaf = { receiptHash: ack.receiptHash, worker, beneficiary, tokens: BigInt(tokens), outcome };
-        const reason = zeroReasonOf(one, leaf, verdicts, head.minParamsVersion);
-        const work = { epoch, round: head.round, account: beneficiary, worker, tokens: leaf.tokens };
-        if (reason) (isRejected ? rejected : works).push({ ...work, reason });
-      }
+      const why = (leaf: ReceiptLeaf) => zeroReasonOf(one, leaf, verdicts, head.minParamsVersion);
+      (isRejected ? rejected : works).push(...worksOf(epoch, head, receipts, why));
     }
   }
   return { works, rejected };
+}
+
+/** What earned nothing of the receipts under a head. */
+function worksOf(
+  epoch: number,
+  { round }: Pick<PostedHead, "round">,
+  receipts: ReceiptsFile["receipts"],
+  why: (leaf: ReceiptLeaf) => ZeroReason | undefined,
+): UnpaidWork[] {
+  return receipts.flatMap(({ receipt, ack, tokens, outcome }) => {
+    const { worker, beneficiary } = receipt;
+    const leaf = { receiptHash: ack.receiptHash, worker, beneficiary, tokens: BigInt(tokens), outcome };
+    const reason = why(leaf);
+    return reason ? [{ epoch, round, account: beneficiary, worker, tokens: leaf.tokens, reason }] : [];
+  });
 }
 
 /** The receipts of the round that led to a checkpoint; none where its documents are not kept any more, or are none. */

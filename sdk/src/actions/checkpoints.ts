@@ -121,7 +121,8 @@ export interface RollbackArgs extends Addressed {
 
 /**
  * Has a run go on from an earlier checkpoint; the timelock's to send, in bootstrap the organiser's one window after it announced it.
- * @throws CheckpointRegistryStaleParentError where another head came meanwhile, CheckpointRegistryNotBackError
+ * @throws CheckpointRegistryStaleParentError where another head came meanwhile, CheckpointRegistryNotBackError,
+ *   CheckpointRegistryRunNotOpenError where the run is finished
  */
 export const rollback = /* @__PURE__ */ defineWrite({
   addressed: true,

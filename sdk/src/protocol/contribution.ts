@@ -42,6 +42,7 @@ export type ZeroReason =
   | "unknownOutcome"
   | "parametersTooOld"
   | "aggregateRejected"
+  | "rolledBack"
   | "noBudget"
   | "tooLittle";
 
@@ -59,6 +60,7 @@ export const zeroReasons: Readonly<Record<ZeroReason, string>> = {
   unknownOutcome: "it was left out for a reason that this version does not know",
   parametersTooOld: "the round was trained under parameters that the holders had changed long before",
   aggregateRejected: "validators found the round's aggregate wrong",
+  rolledBack: "the run went back behind the round before it was paid",
   noBudget: "the epoch had no budget for compute",
   tooLittle: "its part of the epoch's budget is below the smallest unit",
 };

@@ -24,6 +24,21 @@ class Head:
     def __getitem__(self, key: str):
         return self.values[key]
 
+    @property
+    def is_rollback(self) -> bool:
+        """Whether no round led to it."""
+        return self.parent is not None and self["round"] <= self.parent["round"]
+
+
+def standing(heads: list[Head]) -> list[Head]:
+    """Of heads in the order of the chain those that no later one takes back, rollbacks among them."""
+    found: list[Head] = []
+    for head in heads:
+        while found and found[-1]["round"] > head["round"]:
+            found.pop()
+        found.append(head)
+    return found
+
 
 @dataclass
 class RunFacts:
@@ -75,6 +90,11 @@ class ModelFacts:
     def heads(self) -> list[Head]:
         """Of all runs, in the order of the chain."""
         return sorted((head for run in self.runs.values() for head in run.heads), key=lambda head: (head.block, head.index))
+
+    def standing_by(self, block: int) -> set[str]:
+        """Heads that led to a checkpoint on which their run went on, by that block."""
+        stacks = (standing([head for head in run.heads if head.block <= block]) for run in self.runs.values())
+        return {head["head"] for stack in stacks for head in stack if not head.is_rollback}
 
 
 def read_schedule(chain: Chain, model_id: str) -> Schedule:
@@ -137,18 +157,24 @@ def clone_of(registry: str, implementation: str, model_id: str) -> str:
     return tohex(keccak(b"\xff" + unhex(registry) + unhex(model_id) + keccak(code))[12:])
 
 
-def check_link(chain_id: int, registry: str, head: Head) -> None:
-    """The head's hash, and that it continues the one before it."""
+def head_hash(chain_id: int, registry: str, values: dict) -> str:
     kinds = ["bytes32", "uint256", "address", "bytes32", "bytes32", "uint64", "uint64", "uint32", "bytes32", "bytes32"]
     names = ["parentHead", "runId", "sequence", "round", "paramsVersion", "checkpointDigest", "receiptsRoot"]
-    values = [tohex(keccak(HEAD_TYPE.encode())), chain_id, registry, *(head[name] for name in names)]
-    equal("the hash of its fields", tohex(keccak(encode(kinds, values))), head["head"])
+    fields = [tohex(keccak(HEAD_TYPE.encode())), chain_id, registry, *(values[name] for name in names)]
+    return tohex(keccak(encode(kinds, fields)))
+
+
+def check_link(chain_id: int, registry: str, head: Head) -> None:
+    """The head's hash, and that it continues the one before it, or goes back to a round before."""
+    equal("the hash of its fields", head_hash(chain_id, registry, head.values), head["head"])
     parent = head.parent
     equal("its parent", head["parentHead"], parent["head"] if parent else ZERO)
     equal("its sequence", head["sequence"], parent["sequence"] + 1 if parent else 0)
-    equal("its round", head["round"], parent["round"] + 1 if parent else 0)
+    if not head.is_rollback:
+        equal("its round", head["round"], parent["round"] + 1 if parent else 0)
     if not parent:
         equal("its version of the parameters", head["paramsVersion"], 1)
+    if not parent or head.is_rollback:
         equal("its receipts root", head["receiptsRoot"], ZERO)
 
 

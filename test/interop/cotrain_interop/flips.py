@@ -4,6 +4,7 @@
 - Every field of the documents of rounds and epochs (RESEALED), and bytes of shards and payloads, *resealed*: as if all digests had
   been made to fit, so that what it says must be found out from the rest. A loss moves by ten tolerances.
 - Every field of what the chain answers. Which block is the newest is believed: a shorter chain is a chain too.
+- Fields of each rollback that the contract takes as they come, resealed: as if the holders had decided so.
 """
 
 import copy
@@ -15,6 +16,7 @@ from .blobs import Blobs, Coordinator, Directory
 from .chain import EVENTS, Chain
 from .closing import LOSS_TOLERANCE
 from .ethereum import HEADER
+from .facts import Head, ModelFacts, head_hash, read_model
 from .report import Report
 from .run import Memory, Verifier
 from .spec import Spec
@@ -72,6 +74,22 @@ class RecordedChain(Chain):
         return self.known[key][2]
 
 
+class OtherRollback(Verifier):
+    """One link says something else, and those after it go on from that."""
+
+    sequence = 0
+    change: tuple[str, object] = ("", None)
+
+    def read(self) -> ModelFacts:
+        facts = super().read()
+        heads = facts.runs[self.run_id].heads
+        heads[self.sequence].values[self.change[0]] = self.change[1]
+        for head in heads[self.sequence :]:
+            head.values["parentHead"] = head.parent["head"]
+            head.values["head"] = head_hash(facts.chain_id, self.chain.contracts["checkpointRegistry"], head.values)
+        return facts
+
+
 class Flips:
     def __init__(self, spec: Spec, chain: Chain, source: Directory | Coordinator, run_id: str, seed: str, report: Report):
         self.spec = spec
@@ -118,6 +136,27 @@ class Flips:
                     self.expect(part, self.verify(AlteredBlobs(self.store, self.spec, digest, altered, True)))
         for what, key, answer in self.answers():
             self.expect(f"{what} of the chain", self.verify(blobs, (key, answer)))
+        self.rollbacks(blobs)
+
+    def rollbacks(self, blobs: Blobs) -> None:
+        """What a rollback says is found out at its own link, whatever follows from it later."""
+        chain = RecordedChain(self.chain.url, self.spec, self.chain.contracts, self.chain.from_block)
+        chain.known = self.chain.known
+        heads: list[Head] = read_model(chain, self.run_id).runs[self.run_id].heads
+        for head in filter(lambda each: each.is_rollback, heads):
+            changes = [("checkpointDigest", self.scalar(head["checkpointDigest"])), ("receiptsRoot", "0x" + "11" * 32)]
+            if head["round"] > 0:
+                changes.append(("round", head["round"] - 1))
+            for change in changes:
+                other = OtherRollback(self.spec, chain, blobs, self.run_id, Report(first_only=True), True, self.memory)
+                other.sequence, other.change = head["sequence"], change
+                try:
+                    other.verify()
+                    noticed = None
+                except Mismatch as mismatch:
+                    noticed = str(mismatch)
+                at = f"link {head['sequence']}:"
+                self.expect(f"{change[0]} of a rollback", noticed if noticed and at in noticed else None)
 
     def document(self, kind: str, digests: list[str]) -> None:
         """Every field of a kind of document, in one that has it."""

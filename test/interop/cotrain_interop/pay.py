@@ -78,19 +78,23 @@ class Books:
         self.active = {"index": 0, "epoch": 0, "root": ZERO, "digest": None}
         # By number of the root, what it grants each account.
         self.grants: dict[int, dict[str, int]] = {}
+        # By run and round, receipts that an active root paid.
+        self.paid: dict[tuple[str, int], set[str]] = {}
 
     def check_all(self) -> None:
         activated = {(event["index"], event["root"]): event for event in self.model.activated}
         for event in self.model.posted:
             posted = event["attestation"]
             with self.report.about(f"the root of epoch {posted['toEpoch']}"):
-                leaves = self._root(event, posted)
+                leaves, paid = self._root(event, posted)
                 self.report.count("reward roots")
                 activation = activated.pop((posted["index"], posted["root"]), None)
                 if activation is None:
                     continue
                 self._activation(event, posted, activation)
                 self.grants[posted["index"]] = leaves
+                for place, receipts in paid.items():
+                    self.paid.setdefault(place, set()).update(receipts)
                 self.active = {
                     "index": posted["index"],
                     "epoch": posted["toEpoch"],
@@ -100,21 +104,21 @@ class Books:
         for index, root in activated:
             with self.report.about(f"root {index}"):
                 raise Mismatch(f"{root} became active and was never posted")
-        paid: set[tuple[int, str]] = set()
+        claimed: set[tuple[int, str]] = set()
         for event in self.model.claimed:
             with self.report.about(f"the claim of {event['account']}"):
-                self._claim(event, paid)
+                self._claim(event, claimed)
                 self.report.count("claims")
 
-    def _claim(self, event: Event, paid: set[tuple[int, str]]) -> None:
+    def _claim(self, event: Event, claimed: set[tuple[int, str]]) -> None:
         """Each root that is named pays its leaf of the account, once; 0 stands for what was passed over."""
         account, due = event["account"], 0
         for index in event["roots"]:
             if index == 0:
                 continue
-            require((index, account) not in paid, f"root {index} was claimed twice")
+            require((index, account) not in claimed, f"root {index} was claimed twice")
             require(account in self.grants.get(index, {}), f"root {index} grants nothing")
-            paid.add((index, account))
+            claimed.add((index, account))
             due += self.grants[index][account]
         equal("the kind that was claimed", event["kind"], self.spec.codes["rewardKind"]["compute"])
         equal("what was claimed", event["amount"], due)
@@ -124,8 +128,8 @@ class Books:
             equal(f"the {key} that became active", activated[key], posted[key])
         require(self.chain.block(activated.block)["time"] >= event["activatableAt"], "the root became active in its window")
 
-    def _root(self, event: Event, posted: dict) -> dict[str, int]:
-        """One RootPosted event against everything; answers what the root grants, by account."""
+    def _root(self, event: Event, posted: dict) -> tuple[dict[str, int], dict]:
+        """One RootPosted event against everything; answers what it grants, by account, and the receipts that it pays, by place."""
         for key in ("modelId", "kind", "index"):
             equal(f"the event's {key}", event[key], posted[key])
         run_id, model = posted["runId"], self.model
@@ -142,7 +146,10 @@ class Books:
         equal("the epoch of the last head", model.schedule.epoch_of(last.time), epoch)
         self._verdicts(counted, covered, posted["setVersion"])
         verdicts = [each["verdict"] for each in counted["verdicts"]]
-        equal("the inputs", inputs, self._inputs(covered, verdicts, posted["deadline"]))
+        by = model.standing_by(posted["blockNumber"])
+        paying = [head for head in covered if head["head"] in by]
+        paid = self._paid(paying, verdicts)
+        equal("the inputs", inputs, self._inputs(paying, verdicts, posted["deadline"]))
         leaves = self._leaves(inputs)
         numbered = {
             "modelId": model.model_id,
@@ -192,22 +199,37 @@ class Books:
         equal("the posted attestation", posted, due)
         require(last.block <= posted["blockNumber"] < event.block, "the block that was read is none of its time")
         self._attested(event, posted)
-        return {leaf["account"]: int(leaf["amount"]) for leaf in leaves}
+        return {leaf["account"]: int(leaf["amount"]) for leaf in leaves}, paid
 
-    def _inputs(self, covered: list[Head], verdicts: list[dict], deadline: int) -> dict:
+    def _rejected(self, head: Head, verdicts: list[dict]) -> bool:
+        return rejected(self.spec.codes["verdictKind"], [each for each in verdicts if each["head"] == head["head"]])
+
+    def _paid(self, paying: list[Head], verdicts: list[dict]) -> dict[tuple[str, int], set[str]]:
+        """Receipts of each round that a root pays; none that another paid before the run went back."""
+        found: dict[tuple[str, int], set[str]] = {}
+        for head in paying:
+            if self._rejected(head, verdicts):
+                continue
+            require(head["head"] in self.rounds, f"checkpoint {head['round']} does not hold")
+            place = (head.run_id, head["round"])
+            receipts = {leaf[0] for leaf in self.rounds[head["head"]].leaves}
+            require(receipts.isdisjoint(self.paid.get(place, ())), f"a receipt of checkpoint {head['round']} was paid before")
+            found.setdefault(place, set()).update(receipts)
+        return found
+
+    def _inputs(self, paying: list[Head], verdicts: list[dict], deadline: int) -> dict:
         schedule = self.model.schedule
         epochs = []
-        for epoch in sorted({schedule.epoch_of(head.time) for head in covered}):
-            heads = [head for head in covered if schedule.epoch_of(head.time) == epoch]
+        for epoch in sorted({schedule.epoch_of(head.time) for head in paying}):
+            heads = [head for head in paying if schedule.epoch_of(head.time) == epoch]
             sums: dict[str, int] = {}
             entries = []
             for head in heads:
                 least = least_version(self.spec, self.model, head)
                 entries.append(self._head_entry(head, least))
                 kinds = self.spec.codes["verdictKind"]
-                if rejected(kinds, [verdict for verdict in verdicts if verdict["head"] == head["head"]]):
+                if self._rejected(head, verdicts):
                     continue
-                require(head["head"] in self.rounds, f"checkpoint {head['round']} does not hold")
                 for leaf in self.rounds[head["head"]].leaves:
                     value = leaf[3] * quality(kinds, head, leaf, verdicts, least)
                     if value > 0:
@@ -239,7 +261,7 @@ class Books:
         equal("the verdicts' model", counted["modelId"], self.model.model_id)
         keys = [verdict_key(each["verdict"]) for each in counted["verdicts"]]
         equal("the order of the verdicts", keys, sorted(set(keys)))
-        heads = {head["head"]: head for head in covered}
+        heads = {head["head"]: head for head in covered if not head.is_rollback}
         members = self.model.sets[set_version]["validators"]
         for key, each in zip(keys, counted["verdicts"]):
             check_verdict(self.spec, each, heads, self.model, members, self.verdict_separator)

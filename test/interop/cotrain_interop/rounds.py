@@ -123,18 +123,18 @@ def check_receipts(spec: Spec, docs: RunDocuments, head: Head, before: dict, fil
     return leaves
 
 
-def check_round(
-    spec: Spec, docs: RunDocuments, blobs: Blobs, head: Head, before: dict | None, past: list[dict], report: Report
+def check_progress(
+    spec: Spec, docs: RunDocuments, blobs: Blobs, head: Head, before: dict | None, what: str, report: Report
 ) -> Round:
-    """All of one checkpoint and the round that led to it. `past`: the screening files of the rounds before."""
-    what = f"the manifest of checkpoint {head['round']}"
+    """Manifest and receipts. `before`: manifest of the checkpoint before; `what`: how its own is named."""
     manifest = blobs.document(head.run_id, head["checkpointDigest"], "CheckpointManifest", what)
     require(len(blobs.get(head.run_id, head["checkpointDigest"], what)) <= MAX_MANIFEST, f"{what} is too large")
     check_manifest(docs, head, manifest)
     report.count("manifests")
     found = Round(head, manifest, None, [], {})
-    if before is None:
+    if head.parent is None:
         return found
+    require(before is not None, "the checkpoint before it does not hold")
     require(manifest["receipts"] is not None, "the manifest names no receipts")
     found.file = blobs.document(head.run_id, manifest["receipts"], "ReceiptsFile", "the receipts")
     found.leaves = check_receipts(spec, docs, head, before, found.file, report)
@@ -143,6 +143,22 @@ def check_round(
     trained = sum(leaf[3] for leaf in found.leaves if leaf[4] == 0)
     equal("the tokens", manifest["tokens"], str(int(before["tokens"]) + trained))
     require(manifest["screening"] is not None, "the manifest names no screening")
+    return found
+
+
+def check_lost(spec: Spec, docs: RunDocuments, blobs: Blobs, head: Head, before: dict | None, report: Report) -> Round:
+    """What a root paid for in a round that was rolled back later; the shards that the round began with may be gone."""
+    return check_progress(spec, docs, blobs, head, before, f"the lost manifest of round {head['round']}", report)
+
+
+def check_round(
+    spec: Spec, docs: RunDocuments, blobs: Blobs, head: Head, before: dict | None, past: list[dict], report: Report
+) -> Round:
+    """All of one checkpoint and the round that led to it. `past`: the screening files of the rounds before."""
+    found = check_progress(spec, docs, blobs, head, before, f"the manifest of checkpoint {head['round']}", report)
+    manifest = found.manifest
+    if before is None:
+        return found
     found.screening = blobs.document(head.run_id, manifest["screening"], "ScreeningFile", "the screening")
     closing = Closing(spec, docs, blobs, head, before, found.file)
     try:

@@ -14,7 +14,7 @@ from .facts import SORTITION_DELAY, Head, ModelFacts, RunFacts, check_link, draw
 from .pay import FULL, Books
 from .report import Report
 from .closing import LOSS_TOLERANCE, RunDocuments
-from .rounds import Round, check_round, check_shards
+from .rounds import Round, check_lost, check_round, check_shards
 from .signing import domain_separator
 from .spec import Spec
 
@@ -64,6 +64,35 @@ class Positions:
         return True
 
 
+class Walk:
+    """The rounds that stand at a head, and what they were trained on."""
+
+    def __init__(self):
+        self.rounds: list[Round] = []
+        self.positions = Positions()
+        self.seen: set[str] = set()
+
+    def take(self, found: Round) -> None:
+        """No receipt stands under two heads, no position of the data in two receipts, and they lie in few pieces."""
+        for leaf in found.leaves:
+            require(leaf[0] not in self.seen, f"the receipt of {leaf[1]} stands under two heads")
+            self.seen.add(leaf[0])
+        for entry in found.file["receipts"] if found.file else []:
+            count = entry["receipt"]["steps"] * entry["assignment"]["batch"]
+            for taken in data.used(entry["assignment"]["ranges"], count):
+                require(self.positions.add(taken), f"{entry['receipt']['worker']} was given data that another had")
+        pieces = self.positions.pieces
+        require(pieces <= MOST_PIECES, f"the run's data lie in {pieces} pieces, {MOST_PIECES} at most may be")
+        self.rounds.append(found)
+
+    def back(self, round_: int) -> None:
+        """Leaves out the rounds beyond; what they were trained on is free again."""
+        stand = [found for found in self.rounds if found.head["round"] <= round_]
+        self.__init__()
+        for found in stand:
+            self.take(found)
+
+
 class Verifier:
     """One verification. `complete`: every payload and shard must be there; else what retention may drop is passed over."""
 
@@ -77,17 +106,27 @@ class Verifier:
         self.report = report
         self.complete = complete
         self.rounds: dict[str, Round] = {}
+        # Heads that stand, and those that a root pays for.
+        self.stands: set[str] = set()
+        self.paid: set[str] = set()
         self.docs: dict[str, RunDocuments] = {}
         self.memory = memory or Memory()
 
+    def read(self) -> ModelFacts:
+        return read_model(self.chain, self.run_id)
+
     def verify(self) -> None:
         with self.report.about("the chain"):
-            facts = read_model(self.chain, self.run_id)
+            facts = self.read()
+            self.stands = facts.standing_by(self.chain.newest())
+            self.paid = self._paid(facts)
             for run in facts.runs.values():
                 self._run(facts, run)
             books = Books(self.spec, self.chain, self.blobs, facts, self.rounds, self.report)
             books.check_all()
             for verdict in books.verdicts.values():
+                if verdict["head"] not in self.stands | self.paid:
+                    continue
                 head = self.rounds[verdict["head"]].head if verdict["head"] in self.rounds else None
                 with self.report.about(f"the verdict of {verdict['validator']} about {verdict['head']}"):
                     require(head is not None or int(verdict["value"]) == 0, "its head does not hold")
@@ -95,6 +134,17 @@ class Verifier:
                         self._verdict(verdict, head)
             if self.complete:
                 self._enough(facts)
+
+    @staticmethod
+    def _paid(facts: ModelFacts) -> set[str]:
+        found: set[str] = set()
+        for event in facts.posted:
+            posted = event["attestation"]
+            by = facts.standing_by(posted["blockNumber"])
+            for head in facts.heads():
+                if posted["fromEpoch"] <= facts.schedule.epoch_of(head.time) <= posted["toEpoch"] and head["head"] in by:
+                    found.add(head["head"])
+        return found
 
     def _enough(self, facts: ModelFacts) -> None:
         """A run without anything to check is no run that passes."""
@@ -108,42 +158,47 @@ class Verifier:
             docs = self.memory.recall(key, self.blobs, self.report, lambda report: self._documents(facts, run, report))
             docs.run = run
             self.docs[run.run_id] = docs
-            positions = Positions()
-            seen: set[str] = set()
-            before, past = None, []
+            walk = Walk()
             for head in run.heads:
-                with self.report.about(f"checkpoint {head['round']}"):
+                with self.report.about(f"checkpoint {head['round']}, link {head['sequence']}"):
                     check_link(facts.chain_id, self.chain.contracts["checkpointRegistry"], head)
                     self.report.count("heads")
-                    found = self._round(docs, head, before, past)
-                    self.rounds[head["head"]] = found
-                    self._once(found, positions, seen)
-                    self._aggregate(found)
-                    before = found.manifest
-                    past += [found.screening] if found.screening else []
+                    if head.is_rollback:
+                        self._rollback(walk, head)
+                    # Rounds that were rolled back are read as far as a root pays for them.
+                    elif head["head"] in self.stands | self.paid:
+                        found = self._round(docs, head, walk)
+                        self.rounds[head["head"]] = found
+                        walk.take(found)
+                        self._aggregate(found)
 
-    def _round(self, docs: RunDocuments, head: Head, before: dict | None, past: list[dict]) -> Round:
+    def _rollback(self, walk: Walk, head: Head) -> None:
+        """It names the checkpoint of the head of its round that stood before it."""
+        walk.back(head["round"])
+        self.report.count("rollbacks")
+        require(bool(walk.rounds), "it goes back to a checkpoint that does not hold")
+        target = walk.rounds[-1].head
+        equal("the round that it goes back to", target["round"], head["round"])
+        equal("the checkpoint that it goes back to", head["checkpointDigest"], target["checkpointDigest"])
+
+    def _round(self, docs: RunDocuments, head: Head, walk: Walk) -> Round:
+        lost = head["head"] not in self.stands
+        before = walk.rounds[-1].manifest if walk.rounds else None
+        past = [found.screening for found in walk.rounds if found.screening]
+
         def work(report: Report) -> Round:
+            if lost:
+                report.count("rounds that were paid and rolled back")
+                return check_lost(self.spec, docs, self.blobs, head, before, report)
             found = check_round(self.spec, docs, self.blobs, head, before, past, report)
             self._shards(docs, found, report)
             return found
 
         parent = head.parent.values if head.parent else None
         history = digest_of_json(past[-docs.definition["screening"]["history"] :])
-        key = f"round {history} {docs.run.definition} {head.values} {parent} {before and digest_of_json(before)} {docs.run.versions} {docs.run.posters}"
+        key = f"round {lost} {history} {docs.run.definition} {head.values} {parent} {before and digest_of_json(before)} {docs.run.versions} {docs.run.posters}"
         found = self.memory.recall(key, self.blobs, self.report, work)
         return replace(found, head=head)
-
-    def _once(self, found: Round, positions: "Positions", seen: set[str]) -> None:
-        """No receipt stands under two heads, no position of the data in two receipts, and they lie in few pieces."""
-        for leaf in found.leaves:
-            require(leaf[0] not in seen, f"the receipt of {leaf[1]} stands under two heads")
-            seen.add(leaf[0])
-        for entry in found.file["receipts"] if found.file else []:
-            count = entry["receipt"]["steps"] * entry["assignment"]["batch"]
-            for taken in data.used(entry["assignment"]["ranges"], count):
-                require(positions.add(taken), f"{entry['receipt']['worker']} was given data that another had")
-        require(positions.pieces <= MOST_PIECES, f"the run's data lie in {positions.pieces} pieces, {MOST_PIECES} at most may be")
 
     def _aggregate(self, found: Round) -> None:
         wrong = [fragment for fragment, holds in found.holds.items() if holds is False]
@@ -210,6 +265,9 @@ class Verifier:
             for each in docs.builds
         ]
         require(verdict["evidence"] in evidences, "its evidence is not that of an admitted build")
+        if head["head"] not in self.stands:
+            return
+
         def work(_: Report) -> int | None:
             try:
                 fragments = check_shards(docs, self.blobs, found, Report(True))

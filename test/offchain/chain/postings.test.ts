@@ -1,8 +1,12 @@
 /** What postings look for on-chain. */
 import {
+  asDigest,
+  asRunId,
   type Attestation,
   type ContractAddresses,
   digestOfJson,
+  headHash,
+  type HeadHash,
   type ModelId,
   structHash,
   toWire,
@@ -230,5 +234,64 @@ describe("posting a root", () => {
     expect(await activations.prepare(payload)).toBe("send");
     rulings.set(structHash("Attestation", first), "void");
     expect(await activations.prepare(payload)).toMatchObject({ code: "ROOT_FAILED", retryable: true });
+  });
+});
+
+describe("a head of a run that went back, where the chain loses it", () => {
+  const runId = asRunId(digestOfJson("run"));
+  const addresses = { checkpointRegistry: `0x${"c1".repeat(20)}` } as unknown as ContractAddresses;
+  const link = (parentHead: HeadHash | typeof zeroHash, sequence: number, round: number) => {
+    const checkpointDigest = asDigest(digestOfJson(`checkpoint ${sequence}`));
+    const fields = { runId, parentHead, round, paramsVersion: 1, checkpointDigest, receiptsRoot: zeroHash };
+    const place = { chainId: 31_337n, registry: addresses.checkpointRegistry, sequence: BigInt(sequence) };
+    return { ...fields, fields, sequence, head: headHash({ ...fields, ...place, round: BigInt(round) }) };
+  };
+  type Link = ReturnType<typeof link>;
+  // Two rounds, the second taken back, and two rounds on.
+  const chain = [0, 1, 2, 1, 2, 3].reduce<Link[]>(
+    (links, round, i) => [...links, link(links.at(-1)?.head ?? zeroHash, i, round)],
+    [],
+  );
+  const [zero, first, old, back, second, third] = chain as [Link, Link, Link, Link, Link, Link];
+  const own = [zero, first, old, second, third];
+
+  /** The journal where the chain has these, and whose postings were made due again. */
+  function at(seen: readonly Link[]) {
+    const reopened: string[] = [];
+    const keyOf = ({ sequence }: Link) => `head-${sequence}`;
+    const journal = {
+      all: async () => own.map((each) => ({ key: keyOf(each), payload: each.fields })),
+      isOpen: async (_: string, key: string) => reopened.includes(key),
+      reopen: async (_: string, key: string) => reopened.push(key) > 0,
+    } as unknown as Journal;
+    const { head, sequence, round } = seen.at(-1)!;
+    const reader = {
+      chainId: 31_337,
+      head: async () => ({ head, sequence, round }),
+      headsSince: async () => seen,
+    } as unknown as ChainReader;
+    const { heads } = createPostingKinds({ reader, addresses, bonds: noBonds, journal: () => journal });
+    return { prepare: ({ fields }: Link) => heads.prepare(fields), reopened };
+  }
+
+  it("has its own parent made due again, and not what was of the same round before", async () => {
+    const { prepare, reopened } = at([zero, first, old, back]);
+    expect(await prepare(third)).toBe("wait");
+    expect(reopened).toEqual(["head-4"]);
+    expect(await prepare(third)).toBe("wait");
+    expect(reopened).toEqual(["head-4"]);
+    expect(await prepare(second)).toBe("send");
+  });
+
+  it("has nothing made due where the rollback is lost too: nobody here carries it out", async () => {
+    for (const seen of [
+      [zero, first, old],
+      [zero, first],
+    ]) {
+      const { prepare, reopened } = at(seen);
+      // The contract refuses it until the rollback is there.
+      expect(await prepare(second)).toBe("send");
+      expect(reopened).toEqual([]);
+    }
   });
 });

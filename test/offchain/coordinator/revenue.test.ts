@@ -1,11 +1,12 @@
 /** Roots of revenue by themselves, on a real node: computed, signed by validators that computed the same, posted, activated. */
 import { join } from "node:path";
 
-import { pendingRoot } from "@cotrain/sdk/actions";
+import { bondOf, disputeRoot, pendingRoot } from "@cotrain/sdk/actions";
 import {
   type Address,
   asAddress,
   type AttestationRequest,
+  digestOfJson,
   domainFor,
   type EpochView,
   fromWire,
@@ -164,6 +165,35 @@ test("what a customer paid goes to the holders, and nobody has to lift a hand", 
   expect([await chain.rootsOf(modelId), await chain.activationsOf(modelId)]).toEqual([[], []]);
   await duty.look();
   expect(duty.published()).toBeUndefined();
+});
+
+test("a dispute about it is ended when its vote is over, and the next root shares the money out", async () => {
+  const { contracts: addresses, modelId } = stage.world;
+  const kind = rewardKind.revenue;
+  await buyShares();
+  await earn("1.5");
+  await duty.look();
+  for (const index of [0, 1, 2]) await validatorLooks(index, [duty.published()!]);
+  await until(async () => (await pending()) !== undefined);
+  const { digest } = (await pending())!;
+  const { bond } = await bondOf(stage.client, { addresses, modelId, kind });
+  const by = { account: accountOf("stranger"), pollingInterval: 20 };
+  await disputeRoot.sync(stage.client, {
+    ...{ addresses, modelId, kind, digest, bond, ...by },
+    evidence: digestOfJson("what was found"),
+  });
+  const { votesUntil } = (await chain.rootsOfKind(kind).openDispute(modelId))!;
+  await duty.look();
+  expect(await pending()).toMatchObject({ digest });
+
+  await stage.client.setNextBlockTimestamp({ timestamp: BigInt(votesUntil + 1) });
+  await stage.client.mine({ blocks: 1 });
+  await until(async () => (await pending()) === undefined);
+  // Nobody voted, so that nothing was decided.
+  expect(await chain.rulingOn(digest)).toBe("undecided");
+  await nextEpoch();
+  await until(async () => duty.published() !== undefined);
+  expect(duty.published()).toMatchObject({ attestation: { kind, index: "1", total: "1500000" } });
 });
 
 test("too little makes nobody work, and is shared with what comes after it", async () => {

@@ -165,4 +165,22 @@ describe("a rollback", () => {
     chain.heads.push(back);
     await anchorRound(at, workers);
   });
+
+  it("that the chain loses with the round behind it is waited for, and the round posted again behind it", async () => {
+    const { harness: at, workers, chain } = await trained(2);
+    chain.back(1);
+    await wentBack(at);
+    await anchorRound(at, workers);
+    const [back, next] = chain.heads.slice(-2) as [(typeof chain.heads)[number], (typeof chain.heads)[number]];
+    expect(roundsOf(at)).toEqual([0, 1, 2, 1, 2]);
+    chain.rewind(2);
+    for (let look = 0; look < 5; look++) await at.clock.advance(1_000);
+    expect(roundsOf(at)).toEqual([0, 1, 2]);
+    chain.heads.push(back);
+    await elapse(at, () => chain.heads.at(-1)!.head === next.head, "the round");
+    await until(() => stateOf(at).heads.every(({ anchor }) => anchor !== null), "its anchor");
+    expect(stateOf(at)).toMatchObject({ round: 2, rollbacks: 1 });
+    await anchorRound(at, workers);
+    expect(roundsOf(at)).toEqual([0, 1, 2, 1, 2, 3]);
+  });
 });

@@ -73,7 +73,9 @@ async function unpaidHad(change: (epoch: EpochInputs["epochs"][number]) => void)
   return unpaidUnder(await publish({ ...epoch, inputs: await publish(inputs) }));
 }
 const unpaidUnder = async (manifest: string): Promise<readonly UnpaidWork[]> =>
-  (await unpaidWork(blobSourceOf(harness.blobs), runId, manifest)).works;
+  (await unpaidWork(source(), runId, manifest)).works;
+
+const source = () => ({ reader: harness.chain, blobs: blobSourceOf(harness.blobs) });
 
 const told = (works: readonly UnpaidWork[]) => works.map((work) => [work.epoch, work.account, work.reason]);
 
@@ -162,9 +164,9 @@ it("a document that is broken ends the list of what earned nothing there, and fa
   await activate();
   const { manifest, epoch } = await settledDocuments();
   await flipIn(asDigest(epoch.verdicts));
-  expect(await unpaidWork(blobSourceOf(harness.blobs), runId, manifest)).toEqual({ works: [], rest: "none" });
+  expect(await unpaidWork(source(), runId, manifest)).toEqual({ works: [], rest: "none" });
   await flipIn(asDigest(manifest));
-  expect(await unpaidWork(blobSourceOf(harness.blobs), runId, manifest)).toEqual({ works: [], rest: "gone" });
+  expect(await unpaidWork(source(), runId, manifest)).toEqual({ works: [], rest: "gone" });
 });
 
 it("rewards that were lost are not put back as what they are not", async () => {
@@ -287,8 +289,7 @@ describe("work that earned nothing", () => {
       newest = await publish(later);
       return unpaidUnder(newest);
     };
-    const restIn = async (epochs?: number) =>
-      (await unpaidWork(blobSourceOf(harness.blobs), runId, newest, epochs)).rest;
+    const restIn = async (epochs?: number) => (await unpaidWork(source(), runId, newest, epochs)).rest;
     const missing = [1, a.beneficiary, "payloadMissing"];
     expect(told(await after(2))).toEqual([[2, b.beneficiary, "noBudget"], missing]);
     for (let number = 3; number < 16; number++) await after(number);
@@ -308,7 +309,7 @@ describe("work that earned nothing", () => {
     const rest = { ...inputs, epochs: [{ ...first!, budget: "0", contributions }] };
     const manifest = await publish({ ...epoch, previous: digestOfJson("gone"), inputs: await publish(rest) });
     const accounts = async (): Promise<string[]> => (await unpaidUnder(manifest)).map(({ account }) => account);
-    expect((await unpaidWork(blobSourceOf(harness.blobs), runId, manifest)).rest).toBe("gone");
+    expect((await unpaidWork(source(), runId, manifest)).rest).toBe("gone");
     expect(await accounts()).toEqual([b.beneficiary, a.beneficiary]);
     const { receipts } = await document<{ receipts: string }>(first!.heads.at(-1)!.checkpointDigest);
     await harness.blobs.delete(asDigest(receipts));

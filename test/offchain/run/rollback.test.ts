@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { type Digest, digestOfJson, headHash, type Hex, zeroHash } from "@cotrain/sdk/protocol";
+import { type Digest, digestOfJson, type EpochInputs, headHash, type Hex, zeroHash } from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import type { ChainReader, PostedHead } from "../../../offchain/src/chain/index.ts";
@@ -15,9 +15,11 @@ import {
   type HeadReport,
   pastScreenings,
   readHeadDocuments,
+  unpaidWork,
   verifyRun,
   WalkMemory,
 } from "../../../offchain/src/run/index.ts";
+import { putDocument } from "../../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { createInitial, createPublisher, fragments, params, poster, type Publisher } from "../chain/world.ts";
 import { accounts, contracts, createLedger, type Ledger, modelId, runs } from "./ledger.ts";
@@ -217,6 +219,34 @@ describe("work of a round that was rolled back", () => {
     const block = { number: 1_016, hash: ledger.blockHash(1_016)! };
     const before = await computeEpoch(ledger.modules, { modelId, epoch: 1, verdicts: [], block });
     expect(before).toMatchObject({ computation: { rewards: { leaves: [{ account: a }] } } });
+  });
+
+  it("is said to be rolled back, but where the root that covers it paid it before", async () => {
+    const { heads, reader } = await wentBack();
+    const schedule = async () => ({ start: 0, epochLength: 16, postingDelay: 12, window: 4 });
+    const publish = (document: unknown) => putDocument(publisher.store, document);
+    const verdicts = await publish({ version: 1, modelId, verdicts: [] });
+    /** What is told of a root that covers all heads and pays these. */
+    const unpaid = async (paid: readonly PostedHead[]) => {
+      const entries = paid.map(({ head, sequence, round, paramsVersion, checkpointDigest, receiptsRoot }) => ({
+        ...{ runId, head, sequence, round, paramsVersion, checkpointDigest, receiptsRoot },
+        ...{ anchoredAt: 1, minParamsVersion: 1 },
+      }));
+      const epochs: EpochInputs["epochs"] = [{ epoch: 1, budget: "1000", heads: entries, contributions: [] }];
+      const manifest = await publish({
+        ...{ version: 1, modelId, kind: 1, index: 1, fromEpoch: 1, toEpoch: 1, runId, head: heads.at(-1)!.head },
+        ...{ finished: [], previous: null, previousRoot: zeroHash, root: zeroHash, total: "1000", verdicts },
+        ...{ inputs: await publish({ version: 1, modelId, epochs }), rewards: zeroHash },
+      });
+      const { works, rest } = await unpaidWork({ reader: { ...reader, schedule }, blobs: blobs() }, runId, manifest);
+      expect(rest).toBe("none");
+      return works.map(({ epoch, round, reason }) => [epoch, round, reason]);
+    };
+    const [, first, lost, , second, third] = heads;
+    const told = await unpaid([first!, second!, third!]);
+    expect(told.length).toBeGreaterThan(0);
+    expect(new Set(told.map(String))).toEqual(new Set(["1,2,rolledBack"]));
+    expect(await unpaid([first!, lost!, second!, third!])).toEqual([]);
   });
 
   it("stays paid where a root that is active paid it, and is paid no second time", async () => {

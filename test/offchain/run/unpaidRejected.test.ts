@@ -51,7 +51,7 @@ it("of rejected heads two are read for each epoch that is looked through, whatev
       if (!found) throw new BlobError("BLOB_MISSING", `No blob ${wanted}.`);
       return found;
     };
-    const { rest } = await unpaidWork({ blob }, runs[0], digest, epochs);
+    const { rest } = await unpaidWork({ reader: ledger.modules.reader, blobs: { blob } }, runs[0], digest, epochs);
     return [asked.length, rest];
   };
   expect(await readWithin(1)).toEqual([2, "beyond"]);

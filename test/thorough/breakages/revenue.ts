@@ -218,4 +218,18 @@ export const revenue: readonly Breakage[] = [
     instead: "amount: lost < 0n ? lost : amount,",
     tests: claims,
   },
+  {
+    name: "a dispute about a root of revenue stays open for ever",
+    file: "offchain/src/coordinator/revenue.ts",
+    text: "(await chain.chainTime()) > dispute.votesUntil",
+    instead: "(await chain.chainTime()) < 0 * dispute.votesUntil",
+    tests: ["test/offchain/coordinator/revenue.test.ts"],
+  },
+  {
+    name: "a dispute about a root of revenue is ended as one of compute",
+    file: "offchain/src/chain/chain.ts",
+    text: "kind !== rewardKind.compute && { kind }",
+    instead: "kind === rewardKind.compute && { kind }",
+    tests: ["test/offchain/coordinator/revenue.test.ts"],
+  },
 ];

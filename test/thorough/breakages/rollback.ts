@@ -108,6 +108,27 @@ export const rollback: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/rollback.test.ts"],
   },
   {
+    name: "a head that the chain lost waits for one of its parent's round that was rolled back",
+    file: "offchain/src/chain/postings.ts",
+    text: "return head === wanted;",
+    instead: "return wanted !== head && payload.round > 1;",
+    tests: ["test/offchain/chain/postings.test.ts"],
+  },
+  {
+    name: "work that was rolled back has no reason",
+    file: "offchain/src/run/unpaid.ts",
+    text: "epoch <= toEpoch && !paid.has(head)",
+    instead: "epoch < fromEpoch && !paid.has(head)",
+    tests: ["test/offchain/run/rollback.test.ts"],
+  },
+  {
+    name: "work that was paid before the run went back is said to be unpaid",
+    file: "offchain/src/run/unpaid.ts",
+    text: "epoch <= toEpoch && !paid.has(head)",
+    instead: "epoch <= toEpoch && paid !== undefined",
+    tests: ["test/offchain/run/rollback.test.ts"],
+  },
+  {
     name: "shards of checkpoints that were lost stay for ever",
     file: "offchain/src/coordinator/projectedRollback.ts",
     text: "if (before && state.round < before.round)",

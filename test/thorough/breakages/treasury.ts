@@ -3,6 +3,13 @@ import type { Breakage } from "./breakage.ts";
 
 export const treasury: readonly Breakage[] = [
   {
+    name: "an allowance is set in the place of another, which some tokens refuse",
+    file: "offchain/src/cli/commands/budget.ts",
+    text: "allowance > 0n ? [0n] : []",
+    instead: "allowance < 0n ? [0n] : []",
+    tests: ["test/offchain/cli/budget.test.ts"],
+  },
+  {
     name: "a founder's shares are told as paid for a commit",
     file: "offchain/src/run/grants.ts",
     text: "BigInt(terms.commit) === 0n;",

@@ -20,9 +20,11 @@ import { decide, decisionOptions, type Intention, intentionOf } from "../decisio
 import { columnsOf, factTable, table } from "../output.ts";
 import {
   atPlace,
+  nowOf,
   type Place,
   placeOptions,
   requireEntries,
+  shownAt,
   signingAs,
   signingOptions,
   unpinnedNotice,
@@ -32,9 +34,6 @@ import type { DecidingPlace } from "../proposing.ts";
 const DAY = 86_400_000;
 /** What the contract takes of a text, in bytes. */
 const MOST_TEXT = 256;
-
-const nowOf = async ({ connection }: Pick<Place, "connection">): Promise<number> =>
-  Number((await connection.call((client) => client.getBlock())).timestamp);
 
 function standingText({ state }: Spending, now: number): string {
   if (state.revokedAt !== 0) return `ended at ${timeText(state.revokedAt)}`;
@@ -73,10 +72,7 @@ const budgetListCommand = defineCommand({
   options: placeOptions,
   examples: [["npx cotrain budget list", "the budgets of this directory's model, oldest first"]],
   async run({ options, output }) {
-    const { all, now } = await atPlace(options, undefined, async (place) => ({
-      ...(await budgetsOf(place)),
-      now: await nowOf(place),
-    }));
+    const { all, now } = await shownAt(options, budgetsOf);
     output.result(
       all.map(documentOf),
       all.length === 0
@@ -110,14 +106,13 @@ const budgetShowCommand = defineCommand({
     "What a budget is for and what was paid is shown as those who wrote it say: no contract knows whether it is so.",
   ],
   async run({ args: [named = ""], options, output }) {
-    const { budget, record, funds, now } = await atPlace(options, undefined, async (place) => {
+    const { budget, record, funds, now } = await shownAt(options, async (place) => {
       const { budgets, budget } = await namedBudget(place, named);
-      const [record, funds, now] = await Promise.all([
+      const [record, funds] = await Promise.all([
         recordOf(place, budgets, budget.id),
         fundsOf(place, budgets, budget.token),
-        nowOf(place),
       ]);
-      return { budget, record, funds, now };
+      return { budget, record, funds };
     });
     const { state, token, left } = budget;
     const payments = record.payments.map(({ epoch, amount, memo, transaction }) => [
@@ -193,13 +188,12 @@ async function openingOf(place: DecidingPlace, wanted: Wanted): Promise<Intentio
         document: { contract: budgets, ...terms, purpose: wanted.purpose, allowance: allowed },
       },
     ),
-    before: [
-      {
-        to: token.address,
-        value: 0n,
-        data: encodeFunctionData({ abi: erc20Abi, functionName: "approve", args: [budgets, allowed] }),
-      },
-    ],
+    // Some tokens, such as USDT, take no allowance in the place of another that is not 0.
+    before: [...(allowance > 0n ? [0n] : []), allowed].map((amount) => ({
+      to: token.address,
+      value: 0n,
+      data: encodeFunctionData({ abi: erc20Abi, functionName: "approve", args: [budgets, amount] }),
+    })),
   };
 }
 

@@ -12,6 +12,7 @@ import {
   type Place,
   placeOptions,
   requireEntries,
+  shownAt,
   signingAs,
   signingOptions,
   unpinnedNotice,
@@ -92,9 +93,6 @@ function paidText({ start, cliff, duration, vetoEnds, revoked }: ApprovedGrant["
 
 const exactShares = (wei: bigint): string => `${formatEther(wei)} shares`;
 
-const nowOf = async ({ connection }: Place): Promise<number> =>
-  Number((await connection.call((client) => client.getBlock())).timestamp);
-
 /** `cotrain code list`. */
 export const codeListCommand = defineCommand({
   name: "code list",
@@ -102,10 +100,7 @@ export const codeListCommand = defineCommand({
   options: placeOptions,
   examples: [["npx cotrain code list", "the grants of this directory's model, oldest first"]],
   async run({ options, output }) {
-    const { all, now } = await atPlace(options, undefined, async (place) => ({
-      ...(await approvedGrants(place)),
-      now: await nowOf(place),
-    }));
+    const { all, now } = await shownAt(options, approvedGrants);
     output.result(
       all.map(documentOf),
       all.length === 0
@@ -145,10 +140,7 @@ export const codeShowCommand = defineCommand({
     "A commit that the clone does not have is an error: fetch first. The description is shown by its digest alone.",
   ],
   async run({ args: [id = ""], options, output }) {
-    const { grant, now } = await atPlace(options, undefined, async (place) => ({
-      grant: (await namedGrant(place, id)).grant,
-      now: await nowOf(place),
-    }));
+    const { grant, now } = await shownAt(options, (place) => namedGrant(place, id));
     const commit = commitOf(grant.terms.commit);
     if (options.clone !== undefined && isFounders(grant))
       throw new UserError(
