@@ -6,6 +6,7 @@ import { type Clock, UserError } from "../base/index.ts";
 import type { Account, Adapter } from "./base/adapter.ts";
 import { type Api, createApi } from "./base/api.ts";
 import { createLimiter } from "./base/limiter.ts";
+import { accountOver, type RentedAccount } from "./base/renting.ts";
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -40,7 +41,7 @@ export interface Reach {
 }
 
 /** How a provider can be asked, or what is missing for it. */
-export type Door = { readonly api: Api } | { readonly missing: string };
+export type Door = { readonly api: Api; readonly secret: string | undefined } | { readonly missing: string };
 
 /** @throws UserError `PROVIDER_KEY` */
 export function doorOf(adapter: Adapter, reach: Reach): Door {
@@ -52,6 +53,7 @@ export function doorOf(adapter: Adapter, reach: Reach): Door {
     return { missing: `a key in ${key.variable} (${key.from})` };
   const { clock, random, signal, timeout } = reach;
   return {
+    secret,
     api: createApi({
       title,
       base,
@@ -64,4 +66,17 @@ export function doorOf(adapter: Adapter, reach: Reach): Door {
       ...(timeout === undefined ? {} : { timeout }),
     }),
   };
+}
+
+/**
+ * An account that machines are rented from.
+ * @throws UserError `PROVIDER_KEY`, also where there is none
+ */
+export function rentedAccountOf(adapter: Adapter, reach: Reach): RentedAccount {
+  const door = doorOf(adapter, reach);
+  const { title, key } = adapter;
+  if ("missing" in door) throw new UserError("PROVIDER_KEY", `${title} wants ${door.missing} to rent from it.`);
+  if (key !== undefined && door.secret === undefined)
+    throw new UserError("PROVIDER_KEY", `${title} wants a key in ${key.variable} to rent from it (${key.from}).`);
+  return accountOver(adapter, { ...door, clock: reach.clock });
 }

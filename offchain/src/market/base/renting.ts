@@ -4,9 +4,14 @@
  * being paid twice or for ever: a create is sent once, a listing is complete or an error, nothing but the provider's own word makes
  * a machine absent.
  */
+import { createHash } from "node:crypto";
+
+import type { Clock } from "../../base/index.ts";
 import type { MicroUsd } from "../money.ts";
 import type { Offer } from "../offer.ts";
+import type { Adapter } from "./adapter.ts";
 import type { Api } from "./api.ts";
+import { checkOrder } from "./orders.ts";
 
 /**
  * What a machine of an account does. A word of the provider's that is not in its table is `unknown`, never `gone`. `stopped` still
@@ -53,6 +58,8 @@ export interface Order {
   readonly maximumPerHour: MicroUsd;
   /** Milliseconds since the epoch after which the provider is told to end the machine by itself, where it can. */
   readonly endsAt?: number;
+  /** Seconds that are paid before, where that is how the provider rents; default its least. */
+  readonly prepaidSeconds?: number;
 }
 
 /** What a provider's machines and listings do in time. */
@@ -74,13 +81,22 @@ export interface RentingTerms {
   readonly bootBilled: boolean;
   /** Whether {@link RentedAccount.bill} tells what was charged. */
   readonly tellsBill: boolean;
+  /** Who runs an order's script: the provider, or whoever rents, over SSH, once the machine runs. */
+  readonly startsBy: "provider" | "ssh";
 }
 
 /** A terminate was taken, or is refused for now, as while creating: it is to be asked again. */
 export type Termination = "accepted" | "not yet";
 
-/** Mappings of one provider. Errors are those of {@link Api}. */
-export interface Renting extends RentingTerms {
+/** What a provider keeps beside machines, made for them: it costs nothing, and is removed with the last of them. */
+export interface SideResource {
+  readonly kind: "ssh-key";
+  readonly id: string;
+  readonly name: string;
+}
+
+/** Mappings of one provider. Errors are those of {@link Api}. What its offers tell already, its capabilities tell. */
+export interface Renting extends Omit<RentingTerms, "granularitySeconds" | "bootBilled" | "tellsBill"> {
   /**
    * Never repeated. After a failure of which something may exist it is UserError `PROVIDER_AMBIGUOUS`, with the machine's id in
    * `details.instance` where the answer names one.
@@ -92,10 +108,18 @@ export interface Renting extends RentingTerms {
   readonly list: (api: Api) => Promise<readonly Instance[]>;
   /** Not found counts as accepted. */
   readonly terminate: (api: Api, id: string) => Promise<Termination>;
-  /** What the provider says it charged; undefined where it does not tell yet. */
-  readonly bill?: (api: Api, instance: Instance) => Promise<MicroUsd | undefined>;
-  /** Whose the key is, as text that changes with the owner: another owner's empty listing is no absence. */
-  readonly identity: (api: Api) => Promise<string>;
+  /** What the provider says it charged; undefined where it does not tell yet. @param now milliseconds since the epoch */
+  readonly bill?: (api: Api, instance: Instance, now: number) => Promise<MicroUsd | undefined>;
+  /** Whose the key is, by the provider's word; where it has none, the key itself stands for its owner. */
+  readonly owner?: (api: Api) => Promise<string>;
+  /** Pays a machine for further hours, where it is paid before. */
+  readonly extend?: (api: Api, id: string, hours: number) => Promise<void>;
+  /** What was made beside machines, of any installation. */
+  readonly sides?: {
+    readonly list: (api: Api) => Promise<readonly SideResource[]>;
+    /** Not found counts as removed. */
+    readonly remove: (api: Api, id: string) => Promise<void>;
+  };
 }
 
 /** A provider's account, as the leases see it. */
@@ -104,23 +128,62 @@ export interface RentedAccount {
   readonly name: string;
   readonly title: string;
   readonly terms: RentingTerms;
+  /** Text that changes with the account's owner: another owner's empty listing is no absence. */
   identity(): Promise<string>;
   create(order: Order): Promise<Instance>;
   get(id: string): Promise<Instance | undefined>;
   list(): Promise<readonly Instance[]>;
   terminate(id: string): Promise<Termination>;
   bill(instance: Instance): Promise<MicroUsd | undefined>;
+  extend?(id: string, hours: number): Promise<void>;
+  sides?(): Promise<readonly SideResource[]>;
+  removeSide?(id: string): Promise<void>;
+}
+
+/** What a key is known by where its provider names no owner; of a random key nobody finds it out. */
+const fingerprint = (secret: string | undefined): string =>
+  `key-${createHash("sha256")
+    .update(secret ?? "")
+    .digest("hex")
+    .slice(0, 16)}`;
+
+/** What an account's calls are made with. */
+export interface RentedAccountOptions {
+  readonly api: Api;
+  readonly secret: string | undefined;
+  readonly clock: Clock;
 }
 
 /** A provider's mappings, bound to an account. */
-export const accountOver = (name: string, title: string, renting: Renting, api: Api): RentedAccount => ({
-  name,
-  title,
-  terms: renting,
-  identity: async () => renting.identity(api),
-  create: async (order) => renting.create(api, order),
-  get: async (id) => renting.get(api, id),
-  list: async () => renting.list(api),
-  terminate: async (id) => renting.terminate(api, id),
-  bill: async (instance) => renting.bill?.(api, instance),
-});
+export function accountOver(
+  { name, title, capabilities, renting }: Adapter,
+  { api, secret, clock }: RentedAccountOptions,
+): RentedAccount {
+  const { extend, sides } = renting;
+  return {
+    name,
+    title,
+    terms: {
+      nameMax: renting.nameMax,
+      keepsLabel: renting.keepsLabel,
+      visibleWithin: renting.visibleWithin,
+      killWithin: renting.killWithin,
+      deletableWhileCreating: renting.deletableWhileCreating,
+      minimumSeconds: renting.minimumSeconds,
+      startsBy: renting.startsBy,
+      granularitySeconds: capabilities.granularitySeconds,
+      bootBilled: capabilities.bootBilled,
+      tellsBill: renting.bill !== undefined,
+    },
+    identity: async () => `${name}:${(await renting.owner?.(api)) ?? fingerprint(secret)}`,
+    create: async (order) => renting.create(api, checkOrder(order, title)),
+    get: async (id) => renting.get(api, id),
+    list: async () => renting.list(api),
+    terminate: async (id) => renting.terminate(api, id),
+    bill: async (instance) => renting.bill?.(api, instance, clock.now()),
+    ...(extend === undefined ? {} : { extend: async (id, hours) => extend(api, id, hours) }),
+    ...(sides === undefined
+      ? {}
+      : { sides: async () => sides.list(api), removeSide: async (id) => sides.remove(api, id) }),
+  };
+}

@@ -158,8 +158,6 @@ export interface ClusterSpec {
   readonly joins: "heartbeat" | "running";
   /** Whether machines are rented whose bill nothing ends but this installation, with no watchdog. */
   readonly acceptNoBackstop: boolean;
-  /** How its offers are found again, in a form of who asks for them. */
-  readonly wishes: string;
 }
 
 export interface Cluster extends ClusterSpec {

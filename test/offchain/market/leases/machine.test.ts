@@ -162,14 +162,15 @@ describe("a create", () => {
   });
 });
 
-describe("gone", () => {
-  const ended = () => {
-    const all = atWork();
-    all.tell({ type: "end", label: LABEL, words: "", drainMs: 0 });
-    expect(all.look()).toContainEqual({ type: "terminate", label: LABEL });
-    return all;
-  };
+/** A machine that is to end. */
+const ended = () => {
+  const all = atWork();
+  all.tell({ type: "end", label: LABEL, words: "", drainMs: 0 });
+  expect(all.look()).toContainEqual({ type: "terminate", label: LABEL });
+  return all;
+};
 
+describe("gone", () => {
   test("takes an accepted end, two listings and the provider's own word", () => {
     const { tell, list, look, get, lease } = ended();
     tell({ type: "asked", label: LABEL, answer: "accepted" });
@@ -330,7 +331,7 @@ describe("money", () => {
   test("that is nearly spent ends the cluster", () => {
     const { look, lease, book, alarms, tell } = atWork({ budget: 2_000_000n });
     const told: string[] = [];
-    while (lease().state === "joined") {
+    for (let minutes = 0; minutes < 600 && lease().state === "joined"; minutes++) {
       tell({ type: "beat", label: LABEL });
       look(60_000);
       told.push(...alarms());

@@ -17,7 +17,7 @@ import { NOW, offerOf } from "../offers.ts";
 import { type Cloud, cloudOf, type CloudTerms, type Machine, worldClock } from "./cloud.ts";
 
 export const INSTALLATION = "0a1b2c3d";
-export const rules: Rules = { ...defaultRules, kill: 8 * 60_000 };
+export const rules: Rules = defaultRules;
 
 /** Terms of three kinds of providers: by the second with late listings, by the minute with boots, by the hour. */
 export const kinds: readonly CloudTerms[] = [
@@ -31,6 +31,7 @@ export const kinds: readonly CloudTerms[] = [
     tellsBill: true,
     nameMax: 60,
     keepsLabel: true,
+    startsBy: "provider",
     boots: 120_000,
   },
   {
@@ -43,6 +44,7 @@ export const kinds: readonly CloudTerms[] = [
     tellsBill: true,
     nameMax: 60,
     keepsLabel: true,
+    startsBy: "provider",
     boots: 300_000,
   },
   {
@@ -55,6 +57,7 @@ export const kinds: readonly CloudTerms[] = [
     tellsBill: false,
     nameMax: 60,
     keepsLabel: true,
+    startsBy: "provider",
     boots: 60_000,
   },
 ];
@@ -69,7 +72,6 @@ export const clusterOf = (change: Partial<ClusterSpec> = {}): ClusterSpec => ({
   endsAt: null,
   joins: "heartbeat",
   acceptNoBackstop: false,
-  wishes: "",
   ...change,
 });
 
