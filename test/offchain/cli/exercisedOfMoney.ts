@@ -29,6 +29,10 @@ const searched = {
   endpoint: "market",
 };
 
+/** What commands on leases share. */
+const kept = { leases: "marketRent", endpoint: "marketRent", every: "marketRent" };
+const ending = { ...kept, provider: "marketRent" };
+
 export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "capital deposit": {
     state: "capital",
@@ -166,4 +170,26 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     whyNot: "marketPlan",
   },
   "market doctor": { provider: "market", endpoint: "market" },
+  "market rent": {
+    ...searched,
+    ...kept,
+    budget: "marketRent",
+    count: "marketRent",
+    minimum: "marketRent",
+    for: "marketRent",
+    image: "marketRent",
+    start: "marketRent",
+    sshKey: "marketRent",
+    acceptNoBackstop: "marketRent",
+    dryRun: "marketRent",
+    yes: "marketRent",
+  },
+  "market list": { leases: "marketRent", all: "marketRent" },
+  "market terminate": { ...ending, all: "marketRent", drain: "marketRent" },
+  "market reconcile": { ...ending, once: "marketRent" },
+  "market adopt": { ...ending, cluster: "marketRent" },
+  "market gc": ending,
+  "market cost": { leases: "marketRent" },
+  "market history": { leases: "marketRent", limit: "marketRent" },
+  "market watchdog": { ...ending, patience: "marketRent" },
 };

@@ -49,7 +49,9 @@ function createFailed(
 ): Omit<EventOf<"refused">, "at" | "label"> | Omit<EventOf<"ambiguous">, "at" | "label"> {
   const code = error instanceof CotrainError ? error.code : "";
   const words = error instanceof Error ? error.message : "It failed.";
-  const what = { PROVIDER_CAPACITY: "offer", PROVIDER_REFUSED: "order", PROVIDER_BUSY: "nothing" }[code];
+  const what = { PROVIDER_CAPACITY: "offer", PROVIDER_REFUSED: "order", PROVIDER_BUSY: "nothing", ORDER: "order" }[
+    code
+  ];
   if (what !== undefined) return { type: "refused", what: what as "offer", words };
   if (["PROVIDER_AUTH", "PROVIDER_FUNDS", "PROVIDER_QUOTA"].includes(code))
     return { type: "refused", what: "account", words };

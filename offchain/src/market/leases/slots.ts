@@ -98,17 +98,22 @@ function intended(step: Step, cluster: Cluster, slot: number, offer: Offer, at: 
   };
 }
 
-/** The first offer that can be rented and paid for. */
-function choose(step: Step, cluster: Cluster, slot: number, at: number): Lease | undefined {
+/** The first offer that can be rented and paid for; in a clause why there is none. */
+function choose(step: Step, cluster: Cluster, slot: number, at: number): Lease | string {
+  let why = "no offer fits";
   for (const offer of step.book.quotes[cluster.id]?.offers ?? []) {
-    if (whyNot(step, cluster, offer, at) !== undefined) continue;
-    const lease = intended(step, cluster, slot, offer, at);
-    if (lease === undefined) continue;
+    const obstacle = whyNot(step, cluster, offer, at);
+    const lease = obstacle === undefined ? intended(step, cluster, slot, offer, at) : undefined;
+    if (lease === undefined) {
+      if (obstacle !== undefined) why = `${offer.id}: ${obstacle}`;
+      continue;
+    }
     // The others' time to end grows with it.
-    const book = withRow(step.book, "leases", lease.label, lease);
-    if (exposureOn(book, cluster.id, at, step.rules) <= cluster.budget) return lease;
+    const needed = exposureOn(withRow(step.book, "leases", lease.label, lease), cluster.id, at, step.rules);
+    if (needed <= cluster.budget) return lease;
+    why = `with ${offer.id} the budget would have to hold ${formatUsd(needed)} USD`;
   }
-  return undefined;
+  return why;
 }
 
 /** Slots without a machine, nor one that may still be there. */
@@ -131,10 +136,17 @@ function fill(step: Step, cluster: Cluster, at: number): Step {
   let next = step;
   for (const slot of empty) {
     const lease = choose(next, cluster, slot, at);
-    if (lease === undefined) break;
+    if (typeof lease === "string") return sayEmpty(next, cluster.id, lease);
     next = putLease(next, lease);
   }
   return next;
+}
+
+/** That a slot stays empty is told once for each reason. */
+function sayEmpty(step: Step, cluster: string, why: string): Step {
+  if (step.book.empty[cluster] === why) return step;
+  const book = { ...step.book, empty: { ...step.book.empty, [cluster]: why } };
+  return alarm({ ...step, book }, "no offer", `Cluster ${cluster} lacks a machine: ${why}.`, { cluster });
 }
 
 export function stopCluster(step: Step, id: string, stopping: NonNullable<Cluster["stopping"]>, at: number): Step {

@@ -202,6 +202,8 @@ export interface Book extends Kept {
   readonly open: Readonly<Record<string, LeaseTerms>>;
   /** By cluster. */
   readonly quotes: Readonly<Record<string, Quotes>>;
+  /** Why a cluster lacks a machine, as it was last told. */
+  readonly empty: Readonly<Record<string, string>>;
   /** When a watchdog last looked. */
   readonly watchdogAt: number | null;
 }
@@ -215,6 +217,7 @@ export const openBook = (installation: string, kept: Kept): Book => ({
   now: 0,
   open: {},
   quotes: {},
+  empty: {},
   watchdogAt: null,
 });
 

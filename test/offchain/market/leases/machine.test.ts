@@ -35,7 +35,7 @@ function scene(change: Partial<ClusterSpec> = {}, offers: readonly Offer[] = [of
   const tell = (event: Untimed, ms = 1_000): readonly LeaseEffect[] => {
     at += ms;
     ({ book, effects } = step(book, { ...event, at }, rules));
-    return effects;
+    return effects.filter(({ type }) => type !== "alarm");
   };
   const list = (instances: readonly Instance[], ms = 1_000, identity = "owner") =>
     tell({ type: "listed", account: "cloud", identity, startedAt: at + ms, terms, instances }, ms);
@@ -325,6 +325,9 @@ describe("money", () => {
     expect(enough.look()).toMatchObject([{ type: "create" }]);
     const short = scene({ budget: needed - 1n });
     expect(short.look()).toEqual([]);
+    expect(short.alarms()).toEqual(["no offer"]);
+    expect(short.look()).toEqual([]);
+    expect(short.alarms()).toEqual([]);
     expect(short.states()).toEqual([]);
   });
 
