@@ -116,7 +116,7 @@ function createTelling(output: Output): (book: Book) => void {
 export function keepHere(
   options: Keeping,
   output: Output,
-  parts: Pick<KeepingOptions, "isDone" | "begin" | "signal" | "accounts" | "quote" | "prepare">,
+  parts: Pick<KeepingOptions, "isDone" | "begin" | "before" | "hurry" | "signal" | "accounts" | "quote" | "prepare">,
 ): Promise<Book> {
   const tellStates = createTelling(output);
   const { leases: directory, every } = options;

@@ -128,14 +128,14 @@ async function rent(
     signal: ending.signal,
     quote: ({ id }) => (id === cluster ? offersOf(options, defaultRules.quotesFor) : Promise.resolve([])),
     prepare: () => Promise.resolve(prepared),
-    isDone: async (now, keeper) => {
-      if (signal.aborted && now.clusters[cluster]?.stopping === null)
+    hurry: signal,
+    before: async (keeper) => {
+      if (signal.aborted && keeper.book().clusters[cluster]?.stopping === null)
         await keeper.tell({ type: "stop", cluster, reason: "stopped", words: "It was interrupted.", drainMs: 0 });
-      return (
-        now.clusters[cluster]?.stopping !== null &&
-        !leasesOf(now).some((lease) => lease.cluster === cluster && isOpen(lease))
-      );
     },
+    isDone: (now) =>
+      now.clusters[cluster]?.stopping !== null &&
+      !leasesOf(now).some((lease) => lease.cluster === cluster && isOpen(lease)),
   });
   const leases = leasesOf(book).filter((lease) => lease.cluster === cluster);
   const now = Date.now();
@@ -143,7 +143,7 @@ async function rent(
     ...tableWithin(columnsOf(process.stdout), leaseRows(leases, now), [4, 5]),
     `Cluster ${cluster} is over: ${book.clusters[cluster]?.stopping?.words ?? ""}`,
   ]);
-  return book.clusters[cluster]?.assembled === true ? 0 : 1;
+  return signal.aborted || book.clusters[cluster]?.assembled === true ? 0 : 1;
 }
 
 /** `cotrain market rent`. */
@@ -191,6 +191,7 @@ export const marketRentCommand = defineCommand({
       logger: createLogger({ component: "market", level: "warn" }),
       report: output.complain,
       channel: channelOnStderr(),
+      onSecondInterrupt: () => output.notice(`Machines may be left: "npx cotrain market terminate --all" ends them.`),
       // Ending machines takes as long as their providers take.
       shutdownDeadline: DAY,
     });

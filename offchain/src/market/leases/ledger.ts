@@ -14,7 +14,7 @@ import { type Book, emptyKept, type Kept, openBook, sections } from "./state.ts"
 export type Changes = { readonly [S in keyof Kept]?: Kept[S] };
 
 /** One entry of the ledger. */
-export interface Entry {
+interface Entry {
   /** Of the event that led to it. */
   readonly type: string;
   readonly at: number;

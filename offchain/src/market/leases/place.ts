@@ -88,7 +88,7 @@ export function lockLeases(directory: string): FileLock {
   const holder = holderOf(lockOf(directory));
   throw new UserError(
     "LEASES_KEPT",
-    `The leases of ${typedPath(directory)} are kept by another process${holder === undefined ? "" : ` (${holder})`}: end it first.`,
+    `The leases of ${typedPath(directory)} are kept by another process${holder === undefined ? "" : ` (${holder})`}: end it first, or name another directory with --leases.`,
   );
 }
 

@@ -8,7 +8,7 @@ import { alarm, ask, doomAll, inState, putLease, type Step } from "./step.ts";
 import { type Book, type Cluster, isOpen, type Lease, leasesOf, newLease, withRow } from "./state.ts";
 
 /** What is left alone if a machine of this offer turns out bad: its host where that is told. */
-export const hostOf = ({ provider, upstream, dataCenter, machineId, id }: Offer): string =>
+const hostOf = ({ provider, upstream, dataCenter, machineId, id }: Offer): string =>
   machineId === undefined ? id : [provider, upstream, dataCenter ?? "", machineId].join("/");
 
 /** Eight hexadecimal digits of a slot, the same for all its attempts. */
@@ -19,7 +19,7 @@ export function slotName(installation: string, cluster: string, slot: number): s
 const isBlocked = ({ blocked }: Book, key: string, at: number): boolean => (blocked[key]?.until ?? 0) > at;
 
 /** Whether its bill ends although this installation does not. */
-export const isBacked = (
+const isBacked = (
   book: Book,
   { acceptNoBackstop }: Pick<Cluster, "acceptNoBackstop">,
   offer: Offer,

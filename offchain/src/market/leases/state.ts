@@ -50,7 +50,7 @@ export type LeaseTerms = Pick<
 >;
 
 /** Complete listings without a machine: when the first and the last of them began. */
-export interface Unseen {
+interface Unseen {
   readonly first: number;
   readonly last: number;
 }
@@ -170,17 +170,17 @@ export interface Cluster extends ClusterSpec {
 }
 
 /** Of which machines a cluster may be made, the first choice first. They are not written down: who opens a book asks anew. */
-export interface Quotes {
+interface Quotes {
   readonly at: number;
   readonly offers: readonly Offer[];
 }
 
-export interface AccountRow {
+interface AccountRow {
   readonly identity: string;
 }
 
 /** An offer, a host or an account that is left alone. */
-export interface Blocked {
+interface Blocked {
   readonly until: number;
   readonly why: string;
 }
@@ -230,7 +230,10 @@ export const withRow = <S extends keyof Kept>(book: Book, section: S, key: strin
 export const leasesOf = (book: Pick<Book, "leases">): readonly Lease[] => Object.values(book.leases);
 export const isOpen = ({ state }: Lease): boolean => state !== "gone";
 
-/** Whether a machine that shows this label's token may take part. */
+/**
+ * Whether a machine that shows this label's token may take part.
+ * @internal who admits workers asks it, once rented machines join a run by themselves
+ */
 export function mayJoin({ leases }: Pick<Book, "leases">, label: string): boolean {
   const lease = leases[label];
   return lease !== undefined && lease.doomed === null && ["ambiguous", "provisioning", "joined"].includes(lease.state);

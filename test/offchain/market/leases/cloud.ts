@@ -44,7 +44,7 @@ export interface CloudTerms extends RentingTerms {
 }
 
 /** What may go wrong, in the order of a draw. */
-export type Fault =
+type Fault =
   | "lost before"
   | "lost after"
   | "done late"
