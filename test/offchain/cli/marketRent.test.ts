@@ -243,7 +243,7 @@ test(
 );
 
 test("with nobody left, a watchdog ends what is there", { timeout: 300_000 }, async () => {
-  await rentingUntilJoined("SIGKILL");
+  await rentingUntilJoined("SIGKILL", "--for=1h");
   expect(alive()).toHaveLength(2);
   const { stderr } = await cotrain(["market", "watchdog", "--patience=1s", ...at()], {
     onStderr: (text, child) => {

@@ -87,8 +87,22 @@ export const marketLeases: readonly Breakage[] = [
   {
     name: "a machine that nothing else ends is rented without a watchdog",
     file: "offchain/src/market/leases/slots.ts",
-    text: 'offer.backstop !== "none" || acceptNoBackstop',
-    instead: 'offer.backstop !== "own" || acceptNoBackstop',
+    text: "if (isWatched || cluster.acceptNoBackstop ||",
+    instead: 'if (isWatched || offer.backstop === "none" ||',
+    tests: machine,
+  },
+  {
+    name: "a key that nothing uses is taken for what ends a machine",
+    file: "offchain/src/market/leases/slots.ts",
+    text: 'offer.backstop === "own") return',
+    instead: 'offer.backstop === "scoped-key") return',
+    tests: machine,
+  },
+  {
+    name: "the time until its provider ends a machine is not in hand",
+    file: "offchain/src/market/leases/cost.ts",
+    text: "return left > most ? left : most;",
+    instead: "return left < most ? left : most;",
     tests: machine,
   },
   {

@@ -49,8 +49,11 @@ function lastMoment(lease: Lease, beside: number, at: number, rules: Rules): num
 /** The most that a lease will have cost, if it is to be ended now. */
 function exposureOf(lease: Lease, beside: number, at: number, rules: Rules): MicroUsd {
   if (!isOpen(lease)) return costOf(lease, at);
-  const most = costOf({ ...lease, sentAt: lease.sentAt ?? at }, lastMoment(lease, beside, at, rules));
-  return lease.shown ? most : most * BigInt(rules.surprise);
+  const sent = { ...lease, sentAt: lease.sentAt ?? at };
+  const ended = costOf(sent, lastMoment(lease, beside, at, rules));
+  const most = lease.shown ? ended : ended * BigInt(rules.surprise);
+  const left = lease.backedUntil === null ? 0n : costOf(sent, Math.max(at, lease.backedUntil));
+  return left > most ? left : most;
 }
 
 const sum = (amounts: readonly MicroUsd[]): MicroUsd => amounts.reduce((total, amount) => total + amount, 0n);

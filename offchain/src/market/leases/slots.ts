@@ -18,15 +18,26 @@ export function slotName(installation: string, cluster: string, slot: number): s
 
 const isBlocked = ({ blocked }: Book, key: string, at: number): boolean => (blocked[key]?.until ?? 0) > at;
 
-/** Whether its bill ends although this installation does not. */
-const isBacked = (
-  book: Book,
-  { acceptNoBackstop }: Pick<Cluster, "acceptNoBackstop">,
+/** Seconds that are paid before and not given back, from which on they are all that a machine can cost by itself. */
+const PAID_BEFORE = 3_600;
+
+/**
+ * By when a machine's bill ends although nobody here ends it: null where a watchdog does, or what was paid before is all. A key with
+ * which a machine could end itself counts for nothing, since nothing on the machine uses it.
+ * @returns undefined where nothing ends it
+ */
+function backing(
+  step: Step,
+  cluster: Cluster,
   offer: Offer,
   at: number,
-  fresh: number,
-): boolean =>
-  offer.backstop !== "none" || acceptNoBackstop || (book.watchdogAt !== null && at - book.watchdogAt <= fresh);
+): { readonly until: number | null } | undefined {
+  const { watchdogAt } = step.book;
+  const isWatched = watchdogAt !== null && at - watchdogAt <= step.rules.watchdogFresh;
+  if (isWatched || cluster.acceptNoBackstop || offer.backstop === "own") return { until: null };
+  if (offer.backstop === "provider-ttl" && cluster.endsAt !== null) return { until: cluster.endsAt };
+  return offer.backstop === "prepaid" && offer.granularitySeconds >= PAID_BEFORE ? { until: null } : undefined;
+}
 
 type Obstacle = readonly [words: string, stands: (step: Step, cluster: Cluster, offer: Offer, at: number) => boolean];
 
@@ -54,7 +65,7 @@ const obstacles: readonly Obstacle[] = [
   ["its host was bad", ({ book }, _, offer, at) => isBlocked(book, `host:${hostOf(offer)}`, at)],
   [
     "nothing but this installation ends its bill",
-    ({ book, rules }, cluster, offer, at) => !isBacked(book, cluster, offer, at, rules.watchdogFresh),
+    (step, cluster, offer, at) => backing(step, cluster, offer, at) === undefined,
   ],
   [
     "it is one machine, and rented",
@@ -93,6 +104,7 @@ function intended(step: Step, cluster: Cluster, slot: number, offer: Offer, at: 
     state: "intended",
     since: at,
     perHour: quote,
+    backedUntil: backing(step, cluster, offer, at)?.until ?? null,
     maximum: dearer < cluster.maximumPerHour ? dearer : cluster.maximumPerHour,
     terms: { ...terms, minimumSeconds: Math.max(terms.minimumSeconds, offer.minTermSeconds ?? 0) },
   };

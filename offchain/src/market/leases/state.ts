@@ -83,6 +83,8 @@ export interface Lease {
   readonly maximum: MicroUsd;
   /** Whether the provider has shown it, with its price where it tells one. */
   readonly shown: boolean;
+  /** When its provider ends it, if nobody else does and no watchdog is there to: until then all of it is in hand. */
+  readonly backedUntil: number | null;
   readonly terms: LeaseTerms;
   readonly sentAt: number | null;
   /** When what became of its create was known, or known to be unknown. */
@@ -114,6 +116,7 @@ export const newLease = {
   doomed: null,
   instance: null,
   shown: false,
+  backedUntil: null,
   sentAt: null,
   answeredAt: null,
   bootingAt: null,

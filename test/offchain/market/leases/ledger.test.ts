@@ -14,7 +14,7 @@ import { NOW, offerOf } from "../offers.ts";
 import { cloudOf, worldClock } from "./cloud.ts";
 import { clusterOf, kinds, rules } from "./world.ts";
 
-const offers = [offerOf({ id: "cloud:1", provider: "cloud" })];
+const offers = [offerOf({ id: "cloud:1", provider: "cloud", backstop: "own" })];
 
 async function opened() {
   const directory = mkdtempSync(join(tmpdir(), "cotrain-leases-"));

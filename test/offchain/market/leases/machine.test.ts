@@ -23,7 +23,13 @@ import { clusterOf, INSTALLATION, kinds, rules } from "./world.ts";
 const terms = kinds[0]!;
 const PRICE = 1_000_000n;
 const offer = (change: Partial<Offer> = {}) =>
-  offerOf({ id: "cloud:1", provider: "cloud", price: { charge: "on-demand", perHour: PRICE, firm: true }, ...change });
+  offerOf({
+    id: "cloud:1",
+    provider: "cloud",
+    backstop: "own",
+    price: { charge: "on-demand", perHour: PRICE, firm: true },
+    ...change,
+  });
 
 type Untimed = LeaseEvent extends infer E ? (E extends LeaseEvent ? Omit<E, "at"> : never) : never;
 
@@ -366,10 +372,11 @@ describe("money", () => {
 });
 
 describe("without a backstop", () => {
-  const offers = [offer({ backstop: "none" })];
+  // A key with which a machine might end itself ends nothing; nor does a deposit that is more than an hour.
+  const kindsWithout = ["none", "scoped-key", "prepaid"] as const;
 
-  test("nothing is rented but beside a watchdog that looked a moment ago", () => {
-    const { look, tell, states } = scene({}, offers);
+  test.each(kindsWithout)("(%s) nothing is rented but beside a watchdog that looked a moment ago", (backstop) => {
+    const { look, tell, states } = scene({}, [offer({ backstop })]);
     expect(look()).toEqual([]);
     tell({ type: "watched", lookedAt: NOW - rules.watchdogFresh });
     expect(look()).toEqual([]);
@@ -378,8 +385,29 @@ describe("without a backstop", () => {
     expect(states()).toEqual(["creating"]);
   });
 
-  test("or where that was accepted", () => {
-    expect(scene({ acceptNoBackstop: true }, offers).look()).toMatchObject([{ type: "create" }]);
+  test.each(kindsWithout)("(%s) or where that was accepted", (backstop) => {
+    expect(scene({ acceptNoBackstop: true }, [offer({ backstop })]).look()).toMatchObject([{ type: "create" }]);
+  });
+});
+
+describe("with a backstop", () => {
+  const HOUR = 3_600_000;
+
+  test("of hours that are paid before, a machine costs no more", () => {
+    const hourly = offer({ backstop: "prepaid", granularitySeconds: 3_600 });
+    expect(scene({}, [hourly]).look()).toMatchObject([{ type: "create" }]);
+  });
+
+  test("of a time, the whole time is in hand; beside a watchdog it is not", () => {
+    const timed = [offer({ backstop: "provider-ttl" })];
+    const endsAt = NOW + 10 * HOUR;
+    // A watchdog would have it ended within minutes.
+    const short = scene({ endsAt, budget: 9n * PRICE }, timed);
+    expect(short.look()).toEqual([]);
+    short.tell({ type: "watched", lookedAt: NOW });
+    expect(short.look()).toMatchObject([{ type: "create" }]);
+    expect(scene({ endsAt, budget: 10n * PRICE }, timed).look()).toMatchObject([{ type: "create" }]);
+    expect(scene({ endsAt: null, budget: 10n * PRICE }, timed).look()).toEqual([]);
   });
 });
 
