@@ -9,6 +9,7 @@ export { type Catalogue, readCatalogue, type Source } from "./catalogue.ts";
 export { diagnose, providerNames } from "./doctor.ts";
 export { type Filter, rank, type Ranked } from "./filters.ts";
 export { gpuClasses, gpuModels, gpuOf } from "./gpus.ts";
+export { dropKey, keepKey, keyedProviders, storedKeys } from "./keys.ts";
 export { microUsdOf } from "./money.ts";
 export { machineText, type Offer, perGpuHour, priceText } from "./offer.ts";
 export { ASSUMED_MFU, usdPerBillionTokens } from "./speed.ts";

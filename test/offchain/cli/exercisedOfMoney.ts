@@ -27,6 +27,8 @@ const searched = {
   offline: "market",
   cache: "market",
   endpoint: "market",
+  keys: "marketKeys",
+  passphraseFile: "marketKeys",
 };
 
 export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>> = {
@@ -165,5 +167,6 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     sample: "marketPlan",
     whyNot: "marketPlan",
   },
-  "market doctor": { provider: "market", endpoint: "market" },
+  "market doctor": { provider: "market", endpoint: "market", keys: "marketKeys", passphraseFile: "marketKeys" },
+  "market keys": { keys: "marketKeys", passphraseFile: "marketKeys" },
 };

@@ -28,6 +28,7 @@ import { emissionDrawCommand, emissionProposeCommand, emissionShowCommand } from
 import { emissionSuccessorCommand } from "./emissionSuccessor.ts";
 import { generateCommand } from "./generate.ts";
 import { marketDoctorCommand } from "./marketDoctor.ts";
+import { marketKeysCommand } from "./marketKeys.ts";
 import { marketOffersCommand } from "./marketOffers.ts";
 import { marketPlanCommand } from "./marketPlan.ts";
 import { paramsCommand } from "./params.ts";
@@ -123,6 +124,7 @@ export const commands: readonly Command[] = [
   marketOffersCommand,
   marketPlanCommand,
   marketDoctorCommand,
+  marketKeysCommand,
   cleanCommand,
   doctorCommand,
 ];
