@@ -14,10 +14,12 @@ import {
   type Lease,
   leasesOf,
   openLedger,
+  type Renters,
+  rentersOf,
   type StoredLedger,
 } from "../market/index.ts";
 import { type ConfigOf, duration, text, wordsOf } from "../service/index.ts";
-import { endpointOption, reachOf } from "./market.ts";
+import { endpointOption, keptKeys, keysOptions, reachOf } from "./market.ts";
 import type { Output } from "./output.ts";
 
 export const leasesOption = text({
@@ -30,6 +32,7 @@ export const leasesOption = text({
 export const keepingOptions = {
   leases: leasesOption,
   endpoint: endpointOption,
+  ...keysOptions,
   every: duration({ description: "time between two looks at all accounts", default: defaultRules.lookEvery }),
 } as const;
 type Keeping = ConfigOf<typeof keepingOptions>;
@@ -140,4 +143,10 @@ export const rentsNothing = {
   prepare: () => Promise.reject(new UserError("RENTS_NOTHING", "Nothing is rented by this command.")),
 } as const;
 
-export { reachOf };
+/** The accounts that are rented from, with their keys. @throws as {@link rentersOf} and {@link keptKeys} */
+export const rentersHere = async (
+  options: Pick<Keeping, "endpoint" | "keys" | "passphraseFile"> & {
+    readonly provider?: readonly string[] | undefined;
+  },
+  signal: AbortSignal,
+): Promise<Renters> => rentersOf(options.provider, reachOf(options.endpoint, signal, await keptKeys(options)));

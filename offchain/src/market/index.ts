@@ -9,6 +9,7 @@ export { type Catalogue, readCatalogue, type Source } from "./catalogue.ts";
 export { diagnose, providerNames } from "./doctor.ts";
 export { type Filter, rank, type Ranked } from "./filters.ts";
 export { gpuClasses, gpuModels, gpuOf } from "./gpus.ts";
+export { dropKey, keepKey, keyedProviders, storedKeys } from "./keys.ts";
 export { formatUsd, microUsdOf } from "./money.ts";
 export { machineText, type Offer, perGpuHour, priceText } from "./offer.ts";
 export { ASSUMED_MFU, usdPerBillionTokens } from "./speed.ts";
@@ -16,7 +17,7 @@ export { type CatalogueStore, openCatalogue, type PriceRange } from "./store.ts"
 export { assumptions } from "./planner/machines.ts";
 export { type Plan, planOf, trainingRunOf } from "./planner/plan.ts";
 export type { Goal } from "./planner/search.ts";
-export { rentersOf, runsScripts } from "./renters.ts";
+export { type Renters, rentersOf, runsScripts } from "./renters.ts";
 export { costOf } from "./leases/cost.ts";
 export type { Keeper, Prepared } from "./leases/keeper.ts";
 export { keepLeases, type KeepingOptions } from "./leases/keeping.ts";

@@ -27,10 +27,18 @@ const searched = {
   offline: "market",
   cache: "market",
   endpoint: "market",
+  keys: "marketKeys",
+  passphraseFile: "marketKeys",
 };
 
 /** What commands on leases share. */
-const kept = { leases: "marketRent", endpoint: "marketRent", every: "marketRent" };
+const kept = {
+  leases: "marketRent",
+  endpoint: "marketRent",
+  every: "marketRent",
+  keys: "marketRent",
+  passphraseFile: "marketKeys",
+};
 const ending = { ...kept, provider: "marketRent" };
 
 export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>> = {
@@ -169,7 +177,8 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     sample: "marketPlan",
     whyNot: "marketPlan",
   },
-  "market doctor": { provider: "market", endpoint: "market" },
+  "market doctor": { provider: "market", endpoint: "market", keys: "marketKeys", passphraseFile: "marketKeys" },
+  "market keys": { keys: "marketKeys", passphraseFile: "marketKeys" },
   "market rent": {
     ...searched,
     ...kept,

@@ -88,6 +88,7 @@ const at = () => [
   `--endpoint=fake=${server.url}`,
   "--provider=fake",
   "--every=300ms",
+  `--keys=${join(directory, "keys")}`,
 ];
 const wanted = (...more: readonly string[]): string[] => [
   "market",

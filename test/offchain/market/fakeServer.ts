@@ -24,7 +24,7 @@ export interface Answer {
 }
 
 /** What goes wrong with an answer; `late`: the call is done, and then its answer is lost. */
-export type Fault = Answer | "reset" | "hang" | "late";
+type Fault = Answer | "reset" | "hang" | "late";
 
 export interface FakeServer {
   readonly url: string;

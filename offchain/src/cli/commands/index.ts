@@ -30,6 +30,7 @@ import { generateCommand } from "./generate.ts";
 import { marketDoctorCommand } from "./marketDoctor.ts";
 import { marketAdoptCommand, marketGcCommand, marketReconcileCommand, marketTerminateCommand } from "./marketEnd.ts";
 import { marketCostCommand, marketHistoryCommand, marketListCommand } from "./marketLeases.ts";
+import { marketKeysCommand } from "./marketKeys.ts";
 import { marketOffersCommand } from "./marketOffers.ts";
 import { marketPlanCommand } from "./marketPlan.ts";
 import { marketRentCommand } from "./marketRent.ts";
@@ -136,6 +137,7 @@ export const commands: readonly Command[] = [
   marketCostCommand,
   marketHistoryCommand,
   marketWatchdogCommand,
+  marketKeysCommand,
   cleanCommand,
   doctorCommand,
 ];

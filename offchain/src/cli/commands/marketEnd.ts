@@ -2,15 +2,7 @@
 import { CotrainError } from "@cotrain/sdk/errors";
 
 import { UserError } from "../../base/index.ts";
-import {
-  type Book,
-  isOpen,
-  type Lease,
-  type LeaseRequest,
-  leasesOf,
-  leaveRequest,
-  rentersOf,
-} from "../../market/index.ts";
+import { type Book, isOpen, type Lease, type LeaseRequest, leasesOf, leaveRequest } from "../../market/index.ts";
 import {
   channelOnStderr,
   type ConfigOf,
@@ -27,7 +19,7 @@ import {
   keepHere,
   keepingOptions,
   leaseRows,
-  reachOf,
+  rentersHere,
   rentsNothing,
   requireLeases,
   withLedger,
@@ -52,10 +44,10 @@ function sayUnreached(book: Book, names: readonly string[], output: Output): voi
 
 /** Brings about what is wished, or leaves it to the process that keeps the leases. */
 async function bringAbout(given: Options, output: Output, wish: Wish): Promise<number> {
-  const { leases: directory, endpoint, provider } = given;
+  const { leases: directory } = given;
   requireLeases(directory);
   const work = async (signal: AbortSignal): Promise<number> => {
-    const { accounts } = rentersOf(provider, reachOf(endpoint, signal));
+    const { accounts } = await rentersHere(given, signal);
     for (const request of wish.requests) await leaveRequest(directory, request);
     try {
       const book = await keepHere(given, output, {

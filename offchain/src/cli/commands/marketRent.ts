@@ -13,7 +13,6 @@ import {
   type Prepared,
   priceText,
   rank,
-  rentersOf,
   runsScripts,
 } from "../../market/index.ts";
 import {
@@ -28,7 +27,7 @@ import {
   toggle,
 } from "../../service/index.ts";
 import { type CommandContext, defineCommand } from "../command.ts";
-import { documentOf, keepHere, keepingOptions, leaseRows, reachOf } from "../leases.ts";
+import { documentOf, keepHere, keepingOptions, leaseRows, rentersHere } from "../leases.ts";
 import { alternativesOf, catalogueOptions, wishOptions, withCatalogue } from "../market.ts";
 import { columnsOf, tableWithin } from "../output.ts";
 
@@ -104,7 +103,7 @@ async function rent(
   const money = microUsdOf(options.budget, "usd");
   if (money === undefined) throw new UserError("USAGE", "Name what may be spent: --budget USD.");
   const ending = new AbortController();
-  const { accounts } = rentersOf(options.provider, reachOf(options.endpoint, ending.signal));
+  const { accounts } = await rentersHere(options, ending.signal);
   const cluster = `c${randomBytes(4).toString("hex")}`;
   const most = options.maxHour === undefined ? undefined : microUsdOf(options.maxHour, "usd");
   const begin = async (keeper: Keeper): Promise<void> => {

@@ -1,9 +1,9 @@
 import { systemClock, UserError } from "../../base/index.ts";
 import { typedPath } from "../../base/node/index.ts";
-import { createWatchdog, readSign, rentersOf, signFileOf, writeSign } from "../../market/index.ts";
+import { createWatchdog, readSign, signFileOf, writeSign } from "../../market/index.ts";
 import { channelOnStderr, createLogger, duration, runDaemon } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { accountsOption, keepingOptions, reachOf } from "../leases.ts";
+import { accountsOption, keepingOptions, rentersHere } from "../leases.ts";
 
 /** `cotrain market watchdog`. */
 export const marketWatchdogCommand = defineCommand({
@@ -31,7 +31,7 @@ export const marketWatchdogCommand = defineCommand({
             `Nobody has kept leases in ${typedPath(directory)} yet: there is no sign of life to watch.`,
           );
         const { installation } = first;
-        const { accounts } = rentersOf(options.provider, reachOf(options.endpoint, signal));
+        const { accounts } = await rentersHere(options, signal);
         for (const account of accounts) await account.list();
         const look = createWatchdog({
           installation,

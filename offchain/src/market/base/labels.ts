@@ -13,7 +13,10 @@ export interface Label {
 
 const FORM = /^ct-([0-9a-f]{8})-([0-9a-f]{8})-([1-9]\d{0,8})$/;
 
-/** @throws UserError `LABEL` for parts of another form */
+/**
+ * @internal leases name their machines by it
+ * @throws UserError `LABEL` for parts of another form
+ */
 export function labelOf({ installation, lease, attempt }: Label): string {
   const label = `ct-${installation}-${lease}-${attempt}`;
   if (!FORM.test(label))

@@ -62,7 +62,10 @@ export interface Order {
   readonly prepaidSeconds?: number;
 }
 
-/** What a provider's machines and listings do in time. */
+/**
+ * What a provider's machines and listings do in time.
+ * @internal leases reckon by it
+ */
 export interface RentingTerms {
   /** Characters of a label that the provider keeps. */
   readonly nameMax: number;
