@@ -24,6 +24,7 @@ import { engine } from "./breakages/engine.ts";
 import { engineRuntime } from "./breakages/engineRuntime.ts";
 import { localnet } from "./breakages/localnet.ts";
 import { market } from "./breakages/market.ts";
+import { marketLeases } from "./breakages/marketLeases.ts";
 import { revenue } from "./breakages/revenue.ts";
 import { run } from "./breakages/run.ts";
 import { runEpoch } from "./breakages/runEpoch.ts";
@@ -63,6 +64,7 @@ export const breakages: readonly Breakage[] = [
   ...worker,
   ...validator,
   ...market,
+  ...marketLeases,
   ...localnet,
   ...cli,
   ...cliQuorum,

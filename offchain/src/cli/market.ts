@@ -14,6 +14,7 @@ import {
   providerNames,
   readCatalogue,
   type Source,
+  storedKeys,
 } from "../market/index.ts";
 import {
   choice,
@@ -47,9 +48,33 @@ const cacheOption = text({
 /** Uniform in [0, 1), for jitter. */
 const random = (): number => (randomFillSync(new Uint32Array(1))[0] ?? 0) / 2 ** 32;
 
-/** How providers are reached: keys out of the environment, this machine's clock, until the signal ends it. */
-export const reachOf = (endpoints: readonly string[] | undefined, signal: AbortSignal) => ({
+/** Where keys of providers are. */
+export const keysOptions = {
+  keys: text({
+    value: "directory",
+    description: "directory of providers' keys, encrypted, as `market keys` keeps them",
+    default: ".cotrain-keys",
+  }),
+  passphraseFile: text({
+    value: "file",
+    description: "file of that directory's passphrase (mode 0600; default: the file passphrase in it)",
+  }),
+} as const;
+
+/** The keys that are kept, by provider. */
+export const keptKeys = ({
+  keys,
+  passphraseFile,
+}: ConfigOf<typeof keysOptions>): Promise<ReadonlyMap<string, string>> => storedKeys(keys, passphraseFile);
+
+/** How providers are reached: keys out of the environment, else those that are kept, this machine's clock, until the signal ends it. */
+export const reachOf = (
+  endpoints: readonly string[] | undefined,
+  signal: AbortSignal,
+  keys: ReadonlyMap<string, string> = new Map(),
+) => ({
   environment: process.env,
+  keys,
   endpoints: new Map(
     (endpoints ?? []).map((each): [string, string] => [
       each.slice(0, each.indexOf("=")),
@@ -175,6 +200,7 @@ export const catalogueOptions = {
   offline: toggle({ description: "ask nobody: what was listed last", default: false }),
   cache: cacheOption,
   endpoint: endpointOption,
+  ...keysOptions,
 } as const;
 
 /** GB of disk that prices are of, where nobody names another. */
@@ -188,7 +214,7 @@ export async function withCatalogue<T>(
   const store = await openCatalogue(options.cache);
   try {
     const catalogue = await readCatalogue({
-      ...reachOf(options.endpoint, new AbortController().signal),
+      ...reachOf(options.endpoint, new AbortController().signal, await keptKeys(options)),
       store,
       wanted: { diskGb: options.disk ?? DISK_GB },
       maxAge: options.maxAge,

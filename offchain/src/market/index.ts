@@ -1,6 +1,6 @@
 /**
  * market: GPUs that others let: offers of many providers in one form, what of them fits, and clusters of them
- * for a run (`planner/`, pure). Leases follow. Money is in integers of a millionth of a dollar, in estimates in floats of it.
+ * for a run (`planner/`, pure), and leases of machines (`leases/`: what becomes of each is decided by pure functions). Money is in integers of a millionth of a dollar, in estimates in floats of it.
  * `base/` is what providers share, `adapters/` a table and mappings for each. May import
  * base, engine, service, chain and run. Start at offer.ts, at base/adapter.ts for what a provider is, at catalogue.ts for how all of
  * them come together.
@@ -9,10 +9,20 @@ export { type Catalogue, readCatalogue, type Source } from "./catalogue.ts";
 export { diagnose, providerNames } from "./doctor.ts";
 export { type Filter, rank, type Ranked } from "./filters.ts";
 export { gpuClasses, gpuModels, gpuOf } from "./gpus.ts";
-export { microUsdOf } from "./money.ts";
+export { dropKey, keepKey, keyedProviders, storedKeys } from "./keys.ts";
+export { formatUsd, microUsdOf } from "./money.ts";
 export { machineText, type Offer, perGpuHour, priceText } from "./offer.ts";
 export { ASSUMED_MFU, usdPerBillionTokens } from "./speed.ts";
 export { type CatalogueStore, openCatalogue, type PriceRange } from "./store.ts";
 export { assumptions } from "./planner/machines.ts";
 export { type Plan, planOf, trainingRunOf } from "./planner/plan.ts";
 export type { Goal } from "./planner/search.ts";
+export { type Renters, rentersOf, runsScripts } from "./renters.ts";
+export { costOf } from "./leases/cost.ts";
+export type { Keeper, Prepared } from "./leases/keeper.ts";
+export { keepLeases, type KeepingOptions } from "./leases/keeping.ts";
+export { openLedger, type StoredLedger } from "./leases/ledger.ts";
+export { hasLeases, type LeaseRequest, leaveRequest, readSign, signFileOf, writeSign } from "./leases/place.ts";
+export { defaultRules } from "./leases/rules.ts";
+export { type Book, isOpen, type Lease, leasesOf } from "./leases/state.ts";
+export { createWatchdog } from "./leases/watchdog.ts";

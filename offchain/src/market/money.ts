@@ -45,7 +45,9 @@ const units = {
   cents: 10_000n,
   /** US dollars of a gigabyte in an hour, kept by the month. */
   usdPerGbHour: 1_000_000n * HOURS_PER_MONTH,
-  /** Akash's `uact`, a millionth of a dollar, in a block. */
+  /** Akash's `uact`, a millionth of a dollar. */
+  uact: 1n,
+  /** The same in a block. */
   uactPerBlock: BLOCKS_PER_HOUR,
 } as const;
 export type MoneyUnit = keyof typeof units;
@@ -70,7 +72,6 @@ export function microUsdOf(value: unknown, unit: MoneyUnit, times = 1): MicroUsd
 
 /**
  * µUSD/h of an Akash bid.
- * @internal renting from Akash reads bids by it; its listing has prices of others alone
  * @param denom what the amount is of; only `uact` has a fixed rate
  * @throws UserError `PRICE_UNIT`
  */
@@ -83,9 +84,19 @@ export function microUsdOfBid(amount: string, denom: string, times = 1): MicroUs
   return microUsdOf(amount, "uactPerBlock", times);
 }
 
+/** The highest Akash bid, `uact` in a block, that is not above a price by the hour. */
+export const bidBelow = (perHour: MicroUsd): bigint => perHour / BLOCKS_PER_HOUR;
+
 /** µUSD in an hour of `gigabytes` whose price is by the month, rounded up. */
 export const storagePerHour = (perGbMonth: MicroUsd, gigabytes: number): MicroUsd =>
   ceilDiv(perGbMonth * BigInt(gigabytes), HOURS_PER_MONTH);
+
+/** Dollars as JSON has them, for providers that take a price: exact to the millionth. */
+export const dollarsOf = (money: MicroUsd): number => Number(money) / 1_000_000;
+
+/** 1,234,567 µUSD → "1.234567": dollars exactly. */
+export const exactUsd = (money: MicroUsd): string =>
+  `${money / 1_000_000n}.${String(money % 1_000_000n).padStart(6, "0")}`;
 
 /** 1,234,567 µUSD → "1.2346": dollars with four decimals, rounded up. */
 export function formatUsd(money: MicroUsd): string {

@@ -71,6 +71,8 @@ export interface OfferDraft {
   readonly stock: Stock;
   /** Of a million. */
   readonly reliabilityPpm?: number;
+  /** What the provider must be told to rent it, beside what stands above, in its own words. */
+  readonly rentBy?: Readonly<Record<string, string>>;
 }
 
 export interface Offer extends OfferDraft {
@@ -147,6 +149,7 @@ export const OfferForm = Type.Object(
     endsAt: Type.Optional(Moment),
     stock: Type.Union([Type.Literal("in stock"), Type.Literal("low"), Type.Literal("none"), Type.Literal("unknown")]),
     reliabilityPpm: Type.Optional(whole(0, 1_000_000)),
+    rentBy: Type.Optional(Type.Record(Type.String({ pattern: "^[a-zA-Z]{1,20}$" }), Name, { maxProperties: 8 })),
     backstop: Type.Union([
       Type.Literal("scoped-key"),
       Type.Literal("provider-ttl"),

@@ -27,7 +27,19 @@ const searched = {
   offline: "market",
   cache: "market",
   endpoint: "market",
+  keys: "marketKeys",
+  passphraseFile: "marketKeys",
 };
+
+/** What commands on leases share. */
+const kept = {
+  leases: "marketRent",
+  endpoint: "marketRent",
+  every: "marketRent",
+  keys: "marketRent",
+  passphraseFile: "marketKeys",
+};
+const ending = { ...kept, provider: "marketRent" };
 
 export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "capital deposit": {
@@ -165,5 +177,28 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     sample: "marketPlan",
     whyNot: "marketPlan",
   },
-  "market doctor": { provider: "market", endpoint: "market" },
+  "market doctor": { provider: "market", endpoint: "market", keys: "marketKeys", passphraseFile: "marketKeys" },
+  "market keys": { keys: "marketKeys", passphraseFile: "marketKeys" },
+  "market rent": {
+    ...searched,
+    ...kept,
+    budget: "marketRent",
+    count: "marketRent",
+    minimum: "marketRent",
+    for: "marketRent",
+    image: "marketRent",
+    start: "marketRent",
+    sshKey: "marketRent",
+    acceptNoBackstop: "marketRent",
+    dryRun: "marketRent",
+    yes: "marketRent",
+  },
+  "market list": { leases: "marketRent", all: "marketRent" },
+  "market terminate": { ...ending, all: "marketRent", drain: "marketRent" },
+  "market reconcile": { ...ending, once: "marketRent" },
+  "market adopt": { ...ending, cluster: "marketRent" },
+  "market gc": ending,
+  "market cost": { leases: "marketRent" },
+  "market history": { leases: "marketRent", limit: "marketRent" },
+  "market watchdog": { ...ending, patience: "marketRent" },
 };

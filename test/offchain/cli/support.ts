@@ -27,6 +27,8 @@ export interface CommandOptions {
   /** Called with all of stderr so far, e.g. to send a signal at some point. */
   readonly onStderr?: (stderr: string, child: ChildProcess) => void;
   readonly onStart?: (child: ChildProcess) => void;
+  /** What is piped into it. */
+  readonly input?: string;
 }
 
 /** Runs `cotrain <args>` as a process of its own until it ends. Whatever COTRAIN_* this process has is not passed on. */
@@ -35,12 +37,13 @@ export function cotrain(args: readonly string[], options: CommandOptions = {}): 
   const child = spawn(node, ["--conditions=cotrain-source", entry, ...args], {
     cwd: options.cwd ?? root,
     env: { ...Object.fromEntries(inherited), ...options.environment },
-    stdio: ["ignore", "pipe", "pipe"],
+    stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
   });
+  child.stdin?.end(options.input);
   options.onStart?.(child);
   const output = { stdout: "", stderr: "" };
   for (const stream of ["stdout", "stderr"] as const)
-    child[stream].on("data", (chunk: Buffer) => {
+    child[stream]?.on("data", (chunk: Buffer) => {
       output[stream] += chunk.toString();
       if (stream === "stderr") options.onStderr?.(output.stderr, child);
     });

@@ -10,6 +10,10 @@ export interface Asked {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly body: unknown;
+  /** What stands where the route has `:id`. */
+  readonly id: string;
+  /** The key that it came with. */
+  readonly key: string;
 }
 
 export interface Answer {
@@ -19,8 +23,8 @@ export interface Answer {
   readonly body: unknown;
 }
 
-/** What goes wrong with an answer. */
-type Fault = Answer | "reset" | "hang";
+/** What goes wrong with an answer; `late`: the call is done, and then its answer is lost. */
+type Fault = Answer | "reset" | "hang" | "late";
 
 export interface FakeServer {
   readonly url: string;
@@ -28,14 +32,18 @@ export interface FakeServer {
   readonly asked: readonly Asked[];
   /** The next answers have these faults, one each. */
   fail(...faults: readonly Fault[]): void;
+  /** The same for calls alone that fit, as `METHOD /path`. */
+  failAt(call: RegExp, ...faults: readonly Fault[]): void;
+  /** What is still to go wrong does not. */
+  forget(): void;
 }
 
 export interface FakeServerOptions {
-  /** Header and value that the key must come in; none where the listing is public. */
-  readonly key?: readonly [header: string, value: string];
+  /** Header and values that the key must come in; none where the listing is public. */
+  readonly key?: readonly [header: string, ...values: string[]];
   /** What is answered without it. */
   readonly unauthorised?: Answer;
-  /** By `METHOD /path`. */
+  /** By `METHOD /path`, in which `:id` is any one part. */
   readonly routes: Readonly<Record<string, (asked: Asked) => Answer>>;
 }
 
@@ -49,33 +57,53 @@ async function bodyOf(request: IncomingMessage): Promise<unknown> {
 function send(response: ServerResponse, { status = 200, headers = {}, body }: Answer): void {
   const isText = typeof body === "string";
   response.writeHead(status, { "content-type": isText ? "text/plain" : "application/json", ...headers });
-  response.end(isText ? body : JSON.stringify(body));
+  response.end(isText || status === 204 ? body : JSON.stringify(body));
+}
+
+type Route = FakeServerOptions["routes"][string];
+
+/** The route of a call, and what stands at its `:id`. */
+function routeOf(routes: FakeServerOptions["routes"], call: string): { route: Route | undefined; id: string } {
+  const exact = routes[call];
+  if (exact !== undefined) return { route: exact, id: "" };
+  for (const [pattern, route] of Object.entries(routes)) {
+    const [before, after] = pattern.split(":id");
+    if (before === undefined || after === undefined || !call.startsWith(before) || !call.endsWith(after)) continue;
+    const id = call.slice(before.length, call.length - after.length);
+    if (id !== "" && !id.includes("/")) return { route, id: decodeURIComponent(id) };
+  }
+  return { route: undefined, id: "" };
 }
 
 /** Starts one; it is gone after the test. */
 export async function fakeServer({ key, unauthorised, routes }: FakeServerOptions): Promise<FakeServer> {
   const asked: Asked[] = [];
-  const faults: Fault[] = [];
+  const faults: { readonly at: RegExp; readonly fault: Fault }[] = [];
+  const answerTo = (call: Asked): Answer => {
+    if (key !== undefined && !key.slice(1).includes(call.key))
+      return unauthorised ?? { status: 401, body: { message: "no key" } };
+    const { route } = routeOf(routes, `${call.method} ${call.path}`);
+    return route?.(call) ?? { status: 404, body: { message: `no ${call.method} ${call.path}` } };
+  };
   const server = createServer((request, response) => {
     void (async () => {
       const url = new URL(request.url ?? "/", "http://127.0.0.1");
-      const call = {
+      const named = `${request.method ?? ""} ${url.pathname}`;
+      const call: Asked = {
         method: request.method ?? "",
         path: url.pathname,
         query: url.searchParams,
         body: await bodyOf(request),
+        id: routeOf(routes, named).id,
+        key: String(request.headers[key?.[0] ?? ""] ?? ""),
       };
       asked.push(call);
-      const fault = faults.shift();
-      if (fault === "reset") request.socket.destroy();
+      const next = faults.findIndex(({ at }) => at.test(named));
+      const fault = next < 0 ? undefined : faults.splice(next, 1)[0]?.fault;
+      if (fault === "late") answerTo(call);
+      if (fault === "reset" || fault === "late") request.socket.destroy();
       else if (fault === "hang") return;
-      else if (fault !== undefined) send(response, fault);
-      else if (key !== undefined && request.headers[key[0]] !== key[1])
-        send(response, unauthorised ?? { status: 401, body: { message: "no key" } });
-      else {
-        const route = routes[`${call.method} ${call.path}`];
-        send(response, route?.(call) ?? { status: 404, body: { message: `no ${call.method} ${call.path}` } });
-      }
+      else send(response, fault ?? answerTo(call));
     })();
   });
   const url = await listening(server);
@@ -83,5 +111,11 @@ export async function fakeServer({ key, unauthorised, routes }: FakeServerOption
     server.closeAllConnections();
     server.close();
   });
-  return { url, asked, fail: (...more) => void faults.push(...more) };
+  return {
+    url,
+    asked,
+    fail: (...more) => void faults.push(...more.map((fault) => ({ at: /^/, fault }))),
+    forget: () => void faults.splice(0),
+    failAt: (at, ...more) => void faults.push(...more.map((fault) => ({ at, fault }))),
+  };
 }

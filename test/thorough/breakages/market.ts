@@ -3,6 +3,8 @@ import type { Breakage } from "./breakage.ts";
 
 const adapters = ["test/offchain/market/adapters.test.ts"];
 const api = ["test/offchain/market/api.test.ts"];
+const renting = ["test/offchain/market/renting/contract.test.ts", "test/offchain/market/renting/traps.test.ts"];
+const secrets = ["test/offchain/service/persistence/secrets.test.ts"];
 
 export const market: readonly Breakage[] = [
   {
@@ -235,5 +237,103 @@ export const market: readonly Breakage[] = [
     text: "if (listed > MAX_OFFERS)",
     instead: "if (listed < 0)",
     tests: ["test/offchain/market/adapters.test.ts"],
+  },
+  {
+    name: "a refusal that names a machine is believed to have made none",
+    file: "offchain/src/market/base/api.ts",
+    text: 'instance === undefined ? kindOf(options.refusals, refusal, call.endpoint) : "ambiguous"',
+    instead: "kindOf(options.refusals, refusal, call.endpoint)",
+    tests: renting,
+  },
+  {
+    name: "a create whose answer cannot be read is an error like another",
+    file: "offchain/src/market/base/instances.ts",
+    text: 'throw providerError("ambiguous", title, error.message);',
+    instead: "throw error;",
+    tests: renting,
+  },
+  {
+    name: "a word of a provider that nobody knows is taken for gone",
+    file: "offchain/src/market/base/instances.ts",
+    text: '?? "unknown"',
+    instead: '?? "gone"',
+    tests: renting,
+  },
+  {
+    name: "a state is read of what tables inherit",
+    file: "offchain/src/market/base/instances.ts",
+    text: "(Object.hasOwn(table, word) ? table[word] : undefined)",
+    instead: "table[word]",
+    tests: renting,
+  },
+  {
+    name: "any 404 is an absent machine",
+    file: "offchain/src/market/adapters/runpod.ts",
+    text: '{ status: 404, words: /not found/i, kind: "absent" }',
+    instead: '{ status: 404, kind: "absent" }',
+    tests: renting,
+  },
+  {
+    name: "a short listing of Vast.ai is complete",
+    file: "offchain/src/market/adapters/renting/vast.ts",
+    text: "if (seen < total)",
+    instead: "if (seen < 0)",
+    tests: renting,
+  },
+  {
+    name: "an outbid machine of Vast.ai runs",
+    file: "offchain/src/market/adapters/renting/vast.ts",
+    text: 'intended === "stopped" || (current === "stopped" && actual !== undefined)',
+    instead: 'actual === "paused"',
+    tests: renting,
+  },
+  {
+    name: "an end that Lambda refuses for now is taken for accepted",
+    file: "offchain/src/market/adapters/renting/lambda.ts",
+    text: 'if (row.flag("actions.terminate.available") === false) return "not yet";',
+    instead: 'if (row.flag("actions.terminate.available") === false) return "accepted";',
+    tests: renting,
+  },
+  {
+    name: "a deployment of Akash that was not leased is forgotten",
+    file: "offchain/src/market/adapters/renting/akash.ts",
+    text: 'throw isClosed ? error : providerError("ambiguous", TITLE, words, { instance: dseq });',
+    instead: "throw error;",
+    tests: renting,
+  },
+  {
+    name: "an order's variables bring others along",
+    file: "offchain/src/market/base/orders.ts",
+    text: "!VARIABLE.test(name) || !VALUE.test(value)",
+    instead: "!VARIABLE.test(name)",
+    tests: renting,
+  },
+  {
+    name: "an address of ssh may be one of its options",
+    file: "offchain/src/market/base/instances.ts",
+    text: "HOST.test(host)",
+    instead: 'host !== ""',
+    tests: ["test/offchain/market/renting/instances.test.ts"],
+  },
+  {
+    name: "the keys of two accounts have one owner",
+    file: "offchain/src/market/base/renting.ts",
+    text: '.update(secret ?? "")',
+    instead: '.update("")',
+    tests: renting,
+  },
+  {
+    name: "a file of keys that was changed opens",
+    file: "offchain/src/service/persistence/secrets.ts",
+    text: "decipher.final()",
+    instead: "Buffer.alloc(0)",
+    tests: secrets,
+  },
+  {
+    name: "two processes change the keys at once",
+    file: "offchain/src/service/persistence/secrets.ts",
+    text: "if (lock === undefined)\n",
+    instead: "if (lock === null)\n",
+    tests: secrets,
   },
 ];

@@ -28,8 +28,13 @@ import { emissionDrawCommand, emissionProposeCommand, emissionShowCommand } from
 import { emissionSuccessorCommand } from "./emissionSuccessor.ts";
 import { generateCommand } from "./generate.ts";
 import { marketDoctorCommand } from "./marketDoctor.ts";
+import { marketAdoptCommand, marketGcCommand, marketReconcileCommand, marketTerminateCommand } from "./marketEnd.ts";
+import { marketCostCommand, marketHistoryCommand, marketListCommand } from "./marketLeases.ts";
+import { marketKeysCommand } from "./marketKeys.ts";
 import { marketOffersCommand } from "./marketOffers.ts";
 import { marketPlanCommand } from "./marketPlan.ts";
+import { marketRentCommand } from "./marketRent.ts";
+import { marketWatchdogCommand } from "./marketWatchdog.ts";
 import { paramsCommand } from "./params.ts";
 import { posterProposeCommand } from "./poster.ts";
 import { proposalsCancelCommand } from "./proposalsCancel.ts";
@@ -123,6 +128,16 @@ export const commands: readonly Command[] = [
   marketOffersCommand,
   marketPlanCommand,
   marketDoctorCommand,
+  marketRentCommand,
+  marketListCommand,
+  marketTerminateCommand,
+  marketReconcileCommand,
+  marketAdoptCommand,
+  marketGcCommand,
+  marketCostCommand,
+  marketHistoryCommand,
+  marketWatchdogCommand,
+  marketKeysCommand,
   cleanCommand,
   doctorCommand,
 ];
@@ -145,7 +160,7 @@ export const groupSummaries: Readonly<Record<string, string>> = {
   proposals: "what holders decide: proposals, and carrying out what they accepted",
   revenue: "what a model is paid, and what of it its holders get",
   rewards: "what wallets earned, and claiming it",
-  market: "GPUs of clouds and hosts: what they offer, plans, and accounts there",
+  market: "GPUs of clouds and hosts: what they offer, plans, renting, and accounts there",
   checkpoint: "checkpoints: which there are, and as files",
 };
 

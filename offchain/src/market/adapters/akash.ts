@@ -5,6 +5,7 @@
 import type { Adapter } from "../base/adapter.ts";
 import { fieldOf, listOf, rowOf } from "../base/rows.ts";
 import { gpuOf } from "../gpus.ts";
+import { akashRenting } from "./renting/akash.ts";
 
 export const akash: Adapter = {
   name: "akash",
@@ -19,8 +20,13 @@ export const akash: Adapter = {
   },
   // Paid by blocks of six seconds out of a deposit.
   capabilities: { backstop: "prepaid", granularitySeconds: 6, bootBilled: true, prepaid: true },
-  limits: { read: { perMinute: 30, interval: 500 } },
-  refusals: [],
+  limits: {
+    read: { perMinute: 30, interval: 500 },
+    create: { perMinute: 10, interval: 1_000 },
+    bids: { perMinute: 10, interval: 6_000 },
+    terminate: { perMinute: 30 },
+  },
+  refusals: [{ status: 404, words: /not found/i, kind: "absent" }],
   validFor: 10 * 60_000,
   rows: async function* prices(api) {
     const answer = await api({ method: "GET", path: "/v1/gpu-prices", endpoint: "read", repeatable: true });
@@ -50,4 +56,5 @@ export const akash: Adapter = {
     const row = rowOf(fieldOf(answer, "data"));
     return [["balance", row.balance("balance")]];
   },
+  renting: akashRenting,
 };

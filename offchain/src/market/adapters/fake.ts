@@ -7,14 +7,23 @@ import { byPage, countedPage } from "../base/pages.ts";
 import { present } from "../base/rows.ts";
 import { gpuOf } from "../gpus.ts";
 import type { OfferDraft } from "../offer.ts";
+import { fakeRenting } from "./renting/fake.ts";
 
 export const fake: Adapter = {
   name: "fake",
   title: "The fake provider",
   adds: "machines that do not exist, for tests and demonstrations",
   capabilities: { backstop: "provider-ttl", granularitySeconds: 1, bootBilled: false, prepaid: false },
-  limits: { offers: { perMinute: 600 } },
-  refusals: [],
+  limits: {
+    offers: { perMinute: 600 },
+    read: { perMinute: 600 },
+    create: { perMinute: 600 },
+    terminate: { perMinute: 600 },
+  },
+  refusals: [
+    { status: 404, words: /^no such instance$/, kind: "absent" },
+    { status: 409, words: /^no stock$/, kind: "capacity" },
+  ],
   validFor: 60_000,
   rows: (api) =>
     byPage("The fake provider", async (page) =>
@@ -54,4 +63,5 @@ export const fake: Adapter = {
     await api({ method: "GET", path: "/account", endpoint: "offers", repeatable: true });
     return [["account", "answers"]];
   },
+  renting: fakeRenting,
 };

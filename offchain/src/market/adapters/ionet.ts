@@ -7,6 +7,7 @@ import type { Api } from "../base/api.ts";
 import { fieldOf, listOf, present, rowOf } from "../base/rows.ts";
 import { gpuOf } from "../gpus.ts";
 import type { OfferDraft } from "../offer.ts";
+import { ionetRenting } from "./renting/ionet.ts";
 
 const get = async (api: Api, path: string, query: Readonly<Record<string, string | number>> = {}): Promise<unknown> =>
   fieldOf(await api({ method: "GET", path, query, endpoint: "read", repeatable: true }), "data");
@@ -42,8 +43,17 @@ export const ionet: Adapter = {
   base: "https://api.io.solutions/enterprise/v1/io-cloud/caas",
   key: { variable: "IOCLOUD_API_KEY", header: "X-API-KEY", from: "ai.io.net/ai/api-keys, project IO Cloud" },
   capabilities: { backstop: "prepaid", granularitySeconds: 3_600, bootBilled: false, prepaid: true },
-  limits: { read: { perMinute: 300, interval: 100 } },
-  refusals: [],
+  limits: {
+    read: { perMinute: 300, interval: 100 },
+    create: { perMinute: 20, interval: 1_000 },
+    terminate: { perMinute: 60 },
+  },
+  refusals: [
+    { status: 404, words: /not found/i, kind: "absent" },
+    // What ends already.
+    { status: 410, endpoint: "terminate", kind: "absent" },
+    { endpoint: "create", words: /not enough|no capacity|not available/i, kind: "capacity" },
+  ],
   validFor: 5 * 60_000,
   rows: hardware,
   offers: (row) => {
@@ -75,4 +85,5 @@ export const ionet: Adapter = {
     const answer = await get(api, "/deployments");
     return [["deployments of the account", String(listOf(fieldOf(answer, "deployments"), "deployments").length)]];
   },
+  renting: ionetRenting,
 };

@@ -6,6 +6,7 @@ import type { Adapter } from "../base/adapter.ts";
 import { fieldOf, listOf, present, valuesOf } from "../base/rows.ts";
 import { gpuOf } from "../gpus.ts";
 import type { OfferDraft } from "../offer.ts";
+import { lambdaRenting } from "./renting/lambda.ts";
 
 /** By the end of a region's description: "Texas, USA". */
 const COUNTRIES: Readonly<Record<string, string>> = {
@@ -25,10 +26,12 @@ export const lambda: Adapter = {
   base: "https://cloud.lambda.ai/api/v1",
   key: { variable: "LAMBDA_API_KEY", header: "bearer", from: "cloud.lambda.ai, API keys" },
   capabilities: { backstop: "none", granularitySeconds: 60, bootBilled: false, prepaid: false },
-  limits: { read: { perMinute: 60, interval: 1_000 } },
+  limits: { read: { perMinute: 60, interval: 1_000 }, launch: { perMinute: 5, interval: 12_000 } },
   refusals: [
     { code: /^global\/(invalid-api-key|account-inactive)$/, kind: "auth" },
     { code: /^global\/quota-exceeded$/, kind: "quota" },
+    // Of a launch it is the region, the type or the key.
+    { code: /^global\/object-does-not-exist$/, endpoint: "read", kind: "absent" },
     { code: /insufficient-capacity$/, kind: "capacity" },
     { code: /^provider\//, kind: "away" },
   ],
@@ -74,4 +77,5 @@ export const lambda: Adapter = {
     const answer = await api({ method: "GET", path: "/instances", endpoint: "read", repeatable: true });
     return [["instances of the account", String(listOf(fieldOf(answer, "data"), "data").length)]];
   },
+  renting: lambdaRenting,
 };

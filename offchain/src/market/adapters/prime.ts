@@ -8,6 +8,7 @@ import { fieldOf, present, type Row } from "../base/rows.ts";
 import { gpuOf } from "../gpus.ts";
 import { type MicroUsd, storagePerHour } from "../money.ts";
 import type { OfferDraft, Stock } from "../offer.ts";
+import { primeRenting } from "./renting/prime.ts";
 
 /** The most that the API gives at a time. */
 const PAGE = 100;
@@ -49,8 +50,17 @@ export const prime: Adapter = {
     from: "app.primeintellect.ai, API Keys, permission Availability: Read",
   },
   capabilities: { backstop: "none", granularitySeconds: 60, bootBilled: false, prepaid: true },
-  limits: { availability: { perMinute: 60, interval: 200 }, account: { perMinute: 30 } },
-  refusals: [{ status: 402, kind: "funds" }],
+  limits: {
+    availability: { perMinute: 60, interval: 200 },
+    account: { perMinute: 60 },
+    create: { perMinute: 20, interval: 1_000 },
+    terminate: { perMinute: 60 },
+  },
+  refusals: [
+    { status: 402, kind: "funds" },
+    { status: 404, words: /not found/i, kind: "absent" },
+    { endpoint: "create", words: /no (longer )?available|out of stock|no capacity/i, kind: "capacity" },
+  ],
   validFor: 5 * 60_000,
   rows: (api) =>
     byPage("Prime Intellect", async (page) =>
@@ -94,6 +104,7 @@ export const prime: Adapter = {
           firm: row.flag("prices.isVariable") !== true,
         },
         stock: stockOf(row, diskGb),
+        rentBy: { gpuType: row.requireText("gpuType"), socket: row.text("socket") ?? "PCIe" },
         ...present<Partial<OfferDraft>>({
           dataCenter,
           region: row.text("region"),
@@ -119,4 +130,5 @@ export const prime: Adapter = {
     });
     return [["pods of the account", String(fieldOf(answer, "total_count"))]];
   },
+  renting: primeRenting,
 };

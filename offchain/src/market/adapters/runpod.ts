@@ -7,6 +7,7 @@ import type { Api } from "../base/api.ts";
 import { fieldOf, listOf, present, type Row } from "../base/rows.ts";
 import { gpuOf } from "../gpus.ts";
 import type { OfferDraft, Stock } from "../offer.ts";
+import { runpodRenting } from "./renting/runpod.ts";
 
 const CLOUDS = ["secure", "community"] as const;
 const COUNTS = [1, 2, 4, 8];
@@ -55,8 +56,18 @@ export const runpod: Adapter = {
   base: "https://api.runpod.io/v2",
   key: { variable: "RUNPOD_API_KEY", header: "bearer", from: "console.runpod.io, Settings, API Keys" },
   capabilities: { backstop: "scoped-key", granularitySeconds: 1, bootBilled: true, prepaid: true },
-  limits: { catalog: { perMinute: 60, interval: 200 }, account: { perMinute: 30 } },
-  refusals: [{ status: 403, kind: "auth" }],
+  limits: {
+    catalog: { perMinute: 60, interval: 200 },
+    account: { perMinute: 60 },
+    create: { perMinute: 20, interval: 1_000 },
+    terminate: { perMinute: 60 },
+  },
+  refusals: [
+    { status: 403, kind: "auth" },
+    // A broken rule or no capacity: it does not tell which.
+    { status: 400, endpoint: "create", kind: "capacity" },
+    { status: 404, words: /not found/i, kind: "absent" },
+  ],
   validFor: 5 * 60_000,
   rows: catalogue,
   offers: (row) => {
@@ -84,4 +95,5 @@ export const runpod: Adapter = {
     const answer = await api({ method: "GET", path: "/pods", endpoint: "account", repeatable: true });
     return [["pods of the account", String(listOf(fieldOf(answer, "pods"), "pods").length)]];
   },
+  renting: runpodRenting,
 };

@@ -6,6 +6,7 @@ import type { Adapter } from "../base/adapter.ts";
 import { fieldOf, listOf, present } from "../base/rows.ts";
 import { gpuOf } from "../gpus.ts";
 import type { OfferDraft } from "../offer.ts";
+import { shadeformRenting } from "./renting/shadeform.ts";
 
 const KINDS: Readonly<Record<string, OfferDraft["kind"]>> = {
   vm: "vm",
@@ -20,8 +21,15 @@ export const shadeform: Adapter = {
   base: "https://api.shadeform.ai/v1",
   key: { variable: "SHADEFORM_API_KEY", header: "X-API-KEY", from: "platform.shadeform.ai, Settings, API" },
   capabilities: { backstop: "provider-ttl", granularitySeconds: 60, bootBilled: false, prepaid: true },
-  limits: { read: { perMinute: 60, interval: 200 } },
-  refusals: [],
+  limits: {
+    read: { perMinute: 60, interval: 200 },
+    create: { perMinute: 20, interval: 1_000 },
+    terminate: { perMinute: 60 },
+  },
+  refusals: [
+    { status: 404, words: /not found/i, kind: "absent" },
+    { endpoint: "create", words: /no (longer )?available|out of stock|no capacity/i, kind: "capacity" },
+  ],
   validFor: 5 * 60_000,
   rows: async function* types(api) {
     const answer = await api({ method: "GET", path: "/instances/types", endpoint: "read", repeatable: true });
@@ -56,6 +64,7 @@ export const shadeform: Adapter = {
           price: { charge: "on-demand", perHour: row.money("hourly_price", "cents"), firm: true },
           stock: "in stock",
           region,
+          rentBy: { type: row.text("shade_instance_type") ?? type },
           ...present<Partial<OfferDraft>>({
             cpus: row.whole("configuration.vcpus"),
             ramGb: row.whole("configuration.memory_in_gb"),
@@ -73,6 +82,7 @@ export const shadeform: Adapter = {
     const answer = await api({ method: "GET", path: "/instances", endpoint: "read", repeatable: true });
     return [["instances of the account", String(listOf(fieldOf(answer, "instances"), "instances").length)]];
   },
+  renting: shadeformRenting,
 };
 
 /** By the last word but one of a region: `kansascity-usa-2`. */

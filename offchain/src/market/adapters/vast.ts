@@ -8,6 +8,7 @@ import { byToken } from "../base/pages.ts";
 import { fieldOf, listOf, present, type Row, rowOf } from "../base/rows.ts";
 import { gpuOf } from "../gpus.ts";
 import type { OfferDraft } from "../offer.ts";
+import { vastRenting } from "./renting/vast.ts";
 
 /** Offers of one search; the default of the search itself is far fewer. */
 const LIMIT = 5_000;
@@ -72,12 +73,20 @@ export const vast: Adapter = {
   base: "https://console.vast.ai/api",
   key: { variable: "VAST_API_KEY", header: "bearer", from: "cloud.vast.ai, Keys" },
   capabilities: { backstop: "scoped-key", granularitySeconds: 1, bootBilled: false, prepaid: true },
-  limits: { search: { perMinute: 10 }, account: { perMinute: 30, interval: 1_000 } },
+  limits: {
+    search: { perMinute: 10 },
+    account: { perMinute: 30, interval: 1_000 },
+    list: { perMinute: 30, interval: 1_000 },
+    show: { perMinute: 30, interval: 2_000 },
+    create: { perMinute: 12, interval: 4_500 },
+    terminate: { perMinute: 20, interval: 3_000 },
+  },
   refusals: [
     // Its description has 404 for a missing key.
     { status: 404, words: /invalid user key/i, kind: "auth" },
     { status: 410, code: /no_such_ask/, kind: "capacity" },
     { status: 404, words: /no_such_ask/, kind: "capacity" },
+    { status: 404, words: /no_such_instance|instance.*not found/i, kind: "absent" },
   ],
   validFor: 5 * 60_000,
   rows: (api, { diskGb }) => search(api, diskGb),
@@ -129,4 +138,5 @@ export const vast: Adapter = {
       ["instances of the account", String(await countInstances(api))],
     ];
   },
+  renting: vastRenting,
 };

@@ -1,13 +1,14 @@
 /**
  * What an adapter is: tables of how its provider is asked, limited and understood, and mappings from its words to ours. All that
- * providers share is in this folder. Renting follows: `create`, `get`, `list`, `terminate` and `bill` are mappings beside `offers`,
- * over the same calls.
+ * providers share is in this folder. Renting, `create`, `get`, `list`, `terminate` and `bill`, are mappings of their own over the same
+ * calls (`renting.ts`).
  */
 import type { Clock } from "../../base/index.ts";
 import type { Backstop, Offer, OfferDraft } from "../offer.ts";
 import type { Api } from "./api.ts";
 import type { RefusalRow } from "./errors.ts";
 import type { Limit } from "./limiter.ts";
+import type { Renting } from "./renting.ts";
 import type { Row } from "./rows.ts";
 
 /** As whom a provider is asked. */
@@ -67,6 +68,7 @@ export interface Adapter {
   readonly offers: (row: Row, wanted: Wanted) => readonly OfferDraft[];
   /** What can be read of the account, for `market doctor`; changes nothing. */
   readonly account: (api: Api) => Promise<readonly AccountFact[]>;
+  readonly renting: Renting;
 }
 
 /** What a provider lists. */

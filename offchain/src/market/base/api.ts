@@ -27,6 +27,8 @@ interface Call {
   readonly endpoint: string;
   /** Whether it may be sent twice. Providers create by PUT and stop by GET, so that no method tells. */
   readonly repeatable: boolean;
+  /** Where a refusal names a machine that exists all the same: its path in the body, e.g. `new_contract`. */
+  readonly named?: string;
 }
 
 /** @throws RetryableError or UserError as {@link providerError}; UserError `PROVIDER_ADDRESS` */
@@ -49,6 +51,8 @@ const MAX_ANSWER_BYTES = 32 << 20;
 const MAX_REFUSAL_BYTES = 64 << 10;
 const MAX_WORDS = 200;
 const TRIES = 3;
+/** What providers call machines by. */
+const INSTANCE_ID = /^[\w.:-]{1,200}$/;
 /** A provider that wants to be left alone for longer is asked another time. */
 const LONGEST_WAIT = 60_000;
 
@@ -101,7 +105,15 @@ function addressOf(options: ApiOptions, { path, query = {} }: Call): URL {
   return url;
 }
 
-async function refusalOf(response: Response, secret: string | undefined): Promise<Refusal> {
+/** The id of a machine that a refusal names. */
+function instanceIn(body: unknown, named: string | undefined): string | undefined {
+  let found: unknown = named === undefined ? undefined : body;
+  for (const key of named?.split(".") ?? []) found = inside(found, key);
+  if (typeof found === "number" && Number.isSafeInteger(found)) return String(found);
+  return typeof found === "string" && INSTANCE_ID.test(found) ? found : undefined;
+}
+
+async function refusalOf(response: Response, secret: string | undefined, named: string | undefined): Promise<Refusal> {
   const bytes = await readStreamBounded(response.body ?? [], MAX_REFUSAL_BYTES).catch(() => new Uint8Array());
   const text = new TextDecoder().decode(bytes);
   let body: unknown = text;
@@ -112,8 +124,10 @@ async function refusalOf(response: Response, secret: string | undefined): Promis
     if (text.trimStart().startsWith("<")) body = "";
   }
   const { code, words } = said(body);
+  const instance = instanceIn(body, named);
   return {
     status: response.status,
+    ...(instance === undefined ? {} : { instance }),
     ...(code === undefined ? {} : { code: code.slice(0, MAX_WORDS) }),
     words: without(secret, words).replaceAll(/\s+/g, " ").slice(0, MAX_WORDS),
   };
@@ -137,15 +151,20 @@ async function refused(response: Response, options: ApiOptions, call: Call, lost
   const { title, account, clock, limiter } = options;
   if (response.status >= 300 && response.status < 400)
     return providerError("validation", title, "it sends callers elsewhere, where the key does not go");
-  const refusal = await refusalOf(response, account.secret);
-  const kind = kindOf(options.refusals, refusal);
+  const refusal = await refusalOf(response, account.secret, call.named);
+  const { instance } = refusal;
+  const kind = instance === undefined ? kindOf(options.refusals, refusal, call.endpoint) : "ambiguous";
   const waitMs = retryAfter(response.headers.get("retry-after"), clock.now());
   if (kind === "busy" && waitMs !== undefined) limiter.hold(call.endpoint, waitMs);
   return providerError(
     kind === "away" ? lost : kind,
     title,
     refusal.words === "" ? `status ${refusal.status}` : refusal.words,
-    waitMs === undefined ? { status: refusal.status } : { status: refusal.status, waitMs },
+    {
+      status: refusal.status,
+      ...(waitMs === undefined ? {} : { waitMs }),
+      ...(instance === undefined ? {} : { instance }),
+    },
   );
 }
 

@@ -11,6 +11,7 @@ export type RefusalKind =
   | "auth"
   | "funds"
   | "quota"
+  | "absent"
   | "validation"
   | "capacity"
   | "busy"
@@ -23,6 +24,7 @@ const kinds: Readonly<Record<RefusalKind, readonly [code: string, retryable: boo
   auth: ["PROVIDER_AUTH", false, "does not take the key"],
   funds: ["PROVIDER_FUNDS", false, "says that the account has no funds"],
   quota: ["PROVIDER_QUOTA", false, "says that the account's quota is used up"],
+  absent: ["PROVIDER_ABSENT", false, "says that there is none"],
   validation: ["PROVIDER_REFUSED", false, "refuses the request"],
   capacity: ["PROVIDER_CAPACITY", true, "has no capacity"],
   busy: ["PROVIDER_BUSY", true, "is asked too often"],
@@ -34,6 +36,8 @@ const kinds: Readonly<Record<RefusalKind, readonly [code: string, retryable: boo
 /** One row; all of what it names must fit. */
 export interface RefusalRow {
   readonly status?: number;
+  /** Of the call, as the adapter's limits name it: one word may mean different things for different calls. */
+  readonly endpoint?: string;
   /** Of the provider's own code. */
   readonly code?: RegExp;
   /** Of its words. */
@@ -46,6 +50,8 @@ export interface Refusal {
   readonly status: number;
   readonly code?: string;
   readonly words: string;
+  /** The machine that exists all the same. */
+  readonly instance?: string;
 }
 
 /** What a status means where no row says otherwise. */
@@ -56,10 +62,15 @@ function kindOfStatus(status: number): RefusalKind {
   return status >= 500 || status === 408 ? "away" : "validation";
 }
 
-export const kindOf = (rows: readonly RefusalRow[], { status, code = "", words }: Refusal): RefusalKind =>
+export const kindOf = (
+  rows: readonly RefusalRow[],
+  { status, code = "", words }: Refusal,
+  endpoint: string,
+): RefusalKind =>
   rows.find(
     (row) =>
       (row.status === undefined || row.status === status) &&
+      (row.endpoint === undefined || row.endpoint === endpoint) &&
       (row.code === undefined || row.code.test(code)) &&
       (row.words === undefined || row.words.test(words)),
   )?.kind ?? kindOfStatus(status);

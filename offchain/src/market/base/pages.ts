@@ -44,6 +44,19 @@ export async function* byPage(
   throw providerError("unreadable", title, `a listing has more than ${MAX_PAGES} pages`);
 }
 
+/** All items of a listing by offset, from 0. @throws as {@link byPage} */
+export function byOffset(
+  title: string,
+  fetchPage: (offset: number) => Promise<Page>,
+): AsyncGenerator<readonly unknown[]> {
+  let offset = 0;
+  return byPage(title, async () => {
+    const page = await fetchPage(offset);
+    offset += page.items.length;
+    return page;
+  });
+}
+
 /** All items of a listing by keyset: each page names the token of the next, the last none. */
 export async function* byToken(
   title: string,

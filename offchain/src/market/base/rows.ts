@@ -10,6 +10,8 @@ export interface Row {
   text(path: string): string | undefined;
   /** @throws UserError `ROW_FIELD` where it is absent, too */
   requireText(path: string): string;
+  /** Text as {@link Row.text}, of at most 4,000: a public key, a manifest. */
+  longText(path: string): string | undefined;
   /** A number, or a decimal as text, rounded to the next whole. @param times it is multiplied by first */
   whole(path: string, times?: number): number | undefined;
   /** @throws UserError `ROW_FIELD` where it is absent, too */
@@ -21,9 +23,12 @@ export interface Row {
   flag(path: string): boolean | undefined;
   /** Rows in it; none where it is absent. */
   list(path: string): Row[];
+  /** As it came, of any form. */
+  at(path: string): unknown;
 }
 
 const MAX_TEXT = 200;
+const MAX_LONG_TEXT = 4_000;
 const MAX_LIST = 10_000;
 
 const wrong = (path: string, why: string): UserError => new UserError("ROW_FIELD", `"${path}" ${why}`);
@@ -39,12 +44,12 @@ export function rowOf(value: unknown): Row {
     for (const key of path.split(".")) found = isObject(found) && Object.hasOwn(found, key) ? found[key] : undefined;
     return found ?? undefined;
   };
-  const text = (path: string): string | undefined => {
+  const text = (path: string, most = MAX_TEXT): string | undefined => {
     const found = at(path);
     if (found === undefined || found === "") return undefined;
     if (typeof found === "number" && Number.isSafeInteger(found)) return String(found);
     if (typeof found !== "string") throw wrong(path, "is no text");
-    if (found.length > MAX_TEXT) throw wrong(path, `has more than ${MAX_TEXT} characters`);
+    if (found.length > most) throw wrong(path, `has more than ${most} characters`);
     if (printable(found) !== found || found.includes("\n")) throw wrong(path, "has characters that are not printed");
     return found.trim() || undefined;
   };
@@ -57,7 +62,9 @@ export function rowOf(value: unknown): Row {
     return number;
   };
   return {
-    text,
+    text: (path) => text(path),
+    longText: (path) => text(path, MAX_LONG_TEXT),
+    at,
     whole,
     requireText: (path) => {
       const found = text(path);

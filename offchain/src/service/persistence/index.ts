@@ -11,6 +11,7 @@ export * from "./jobTable.ts";
 export * from "./heir.ts";
 export * from "./keystore.ts";
 export * from "./lock.ts";
+export * from "./secrets.ts";
 export * from "./signerLock.ts";
 export type { Snapshot } from "./snapshots.ts";
 export * from "./state.ts";

@@ -61,10 +61,14 @@ async function makeOnce(path: string, text: () => Promise<string>): Promise<void
   );
 }
 
+/** Makes a passphrase file of 32 random bytes in hex, unless there is one. @throws as {@link ensureKeystore} */
+export const ensurePassphrase = (path: string): Promise<void> =>
+  makeOnce(path, async () => randomBytes(32).toString("hex"));
+
 /** The passphrase comes first, and is that of whoever made it first. */
 async function makeKeystore(options: KeystoreOptions): Promise<void> {
   const { keystore, passphrase, privateKey = generatePrivateKey(), scryptN: N } = options;
-  await makeOnce(passphrase, async () => randomBytes(32).toString("hex"));
+  await ensurePassphrase(passphrase);
   const { address } = privateKeyToAccount(privateKey);
   await makeOnce(keystore, async () =>
     encryptKeystoreJson({ address, privateKey }, await readPassphrase(passphrase), { scrypt: { N } }),
@@ -147,15 +151,16 @@ const derivations: ReadonlyMap<string, (params: object) => boolean> = new Map([
 const isCount = (value: unknown, most: number): boolean =>
   typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= most;
 
-async function readPassphrase(path: string): Promise<string> {
+/** @throws UserError `FILE_UNREADABLE`, `KEYSTORE_PERMISSIONS`, `KEYSTORE_PASSPHRASE` */
+export async function readPassphrase(path: string): Promise<string> {
   const passphrase = (await readPrivate(path)).replace(/\r?\n$/, "");
   if (passphrase === "")
     throw new UserError("KEYSTORE_PASSPHRASE", `${path} is empty: it must hold the keystore's passphrase.`);
   return passphrase;
 }
 
-/** Reads a small file that nobody but its owner may read. */
-async function readPrivate(path: string): Promise<string> {
+/** Reads a small file that nobody but its owner may read. @throws UserError `FILE_UNREADABLE`, `KEYSTORE_PERMISSIONS` */
+export async function readPrivate(path: string): Promise<string> {
   const bytes = await readFileBounded(path, MAX_KEYSTORE_BYTES);
   if (process.platform !== "win32") {
     const mode = (await stat(path)).mode & 0o777;

@@ -1,0 +1,64 @@
+import { createInterface } from "node:readline/promises";
+import { Writable } from "node:stream";
+
+import { readStreamBounded, UserError } from "../../base/index.ts";
+import { dropKey, keepKey, keyedProviders, storedKeys } from "../../market/index.ts";
+import { defineCommand } from "../command.ts";
+import { keysOptions } from "../market.ts";
+
+const MAX_KEY_BYTES = 8 << 10;
+
+/** What is piped in, or typed without being shown. */
+async function readKey(): Promise<string> {
+  if (!process.stdin.isTTY) return new TextDecoder().decode(await readStreamBounded(process.stdin, MAX_KEY_BYTES));
+  process.stderr.write("Key (not shown): ");
+  const nowhere = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const prompt = createInterface({ input: process.stdin, output: nowhere, terminal: true });
+  try {
+    return await prompt.question("");
+  } finally {
+    prompt.close();
+    process.stderr.write("\n");
+  }
+}
+
+/** @throws UserError `USAGE` */
+function named(name: string | undefined): string {
+  if (name === undefined) throw new UserError("USAGE", `Name a provider: ${keyedProviders.join(", ")}.`);
+  return name;
+}
+
+/** `cotrain market keys`. */
+export const marketKeysCommand = defineCommand({
+  name: "market keys",
+  summary: "keys of GPU providers, kept encrypted: add, list, remove",
+  args: [
+    { name: "action", description: "add, list or remove" },
+    { name: "provider", description: `whose key: ${keyedProviders.join(", ")}`, optional: true },
+  ],
+  options: keysOptions,
+  examples: [
+    ["npx cotrain market keys add vast", "asks for the key of Vast.ai, or reads it from a pipe, and keeps it"],
+    ["npx cotrain market keys list", "says whose keys are there, and shows none"],
+    ["npx cotrain market keys remove vast", "forgets the key of Vast.ai"],
+  ],
+  notes: [
+    "The file is encrypted with the passphrase beside it, or in the file that --passphrase-file names, which can lie elsewhere. A key in the environment goes before the one in the file. A key is never an argument: other users of the machine see those.",
+  ],
+  async run({ args: [action, name], options: { keys, passphraseFile }, output }) {
+    if (action === "add") {
+      const replaced = await keepKey(keys, { name: named(name), read: readKey, passphrase: passphraseFile });
+      output.result({ kept: name, replaced }, [
+        `The key of ${name} is kept in ${keys}${replaced ? ", in place of another" : ""}.`,
+      ]);
+    } else if (action === "remove") {
+      await dropKey(keys, named(name), passphraseFile);
+      output.result({ removed: name }, [
+        `The key of ${name} is out of ${keys}. It still works at the provider until it is revoked there.`,
+      ]);
+    } else if (action === "list") {
+      const names = [...(await storedKeys(keys, passphraseFile)).keys()].toSorted();
+      output.result({ providers: names }, names.length === 0 ? [`No keys are in ${keys}.`] : names);
+    } else throw new UserError("USAGE", `market keys can add, list and remove, not "${action}".`);
+  },
+});

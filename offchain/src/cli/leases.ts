@@ -1,0 +1,152 @@
+/** What commands on leases share: where they lie, whose accounts are asked, how they are kept, and how they are shown. */
+import { systemClock, UserError } from "../base/index.ts";
+import { typedPath } from "../base/node/index.ts";
+import {
+  type Book,
+  costOf,
+  defaultRules,
+  formatUsd,
+  hasLeases,
+  isOpen,
+  keepLeases,
+  type Keeper,
+  type KeepingOptions,
+  type Lease,
+  leasesOf,
+  openLedger,
+  type Renters,
+  rentersOf,
+  type StoredLedger,
+} from "../market/index.ts";
+import { type ConfigOf, duration, text, wordsOf } from "../service/index.ts";
+import { endpointOption, keptKeys, keysOptions, reachOf } from "./market.ts";
+import type { Output } from "./output.ts";
+
+export const leasesOption = text({
+  value: "directory",
+  description: "directory of the ledger of what is rented",
+  default: ".cotrain-leases",
+});
+
+/** Options of commands that ask providers. */
+export const keepingOptions = {
+  leases: leasesOption,
+  endpoint: endpointOption,
+  ...keysOptions,
+  every: duration({ description: "time between two looks at all accounts", default: defaultRules.lookEvery }),
+} as const;
+type Keeping = ConfigOf<typeof keepingOptions>;
+
+export const accountsOption = wordsOf(/^[a-z]{1,20}$/, "the name of a provider such as vast or lambda", {
+  description: "providers whose accounts are looked at (default: all whose keys are set)",
+});
+
+/** @throws UserError `LEASES_NONE` where nothing was ever rented */
+export function requireLeases(directory: string): void {
+  if (!hasLeases(directory))
+    throw new UserError(
+      "LEASES_NONE",
+      `Nothing was rented from ${typedPath(directory)}: --leases names the directory of a ledger.`,
+    );
+}
+
+/** Reads a ledger, whoever keeps it. */
+export async function withLedger<T>(
+  directory: string,
+  work: (book: Book, ledger: StoredLedger) => Promise<T> | T,
+): Promise<T> {
+  requireLeases(directory);
+  const ledger = await openLedger(directory, () => Date.now());
+  try {
+    return await work(await ledger.read(), ledger);
+  } finally {
+    await ledger.close();
+  }
+}
+
+export const usd = (money: bigint): string => formatUsd(money);
+
+/** A lease as a document. */
+export const documentOf = (lease: Lease, at: number) => ({
+  label: lease.label,
+  state: lease.state,
+  since: new Date(lease.since).toISOString(),
+  cluster: lease.cluster,
+  slot: lease.slot,
+  account: lease.account,
+  instance: lease.instance,
+  offer: lease.offer,
+  machine: lease.machine,
+  perHour: lease.perHour,
+  cost: costOf(lease, at),
+  billed: lease.billed,
+  why: lease.doomed,
+  ssh: lease.ssh,
+});
+
+/** Rows of a table of leases. */
+export const leaseRows = (leases: readonly Lease[], at: number): string[][] => [
+  ["lease", "state", "machine", "provider", "USD/h", "USD", "ssh", ""],
+  ...leases.map((lease) => [
+    lease.label,
+    lease.state,
+    lease.machine,
+    lease.account,
+    usd(lease.perHour),
+    usd(costOf(lease, at)),
+    lease.ssh === null ? "" : `${lease.ssh.user}@${lease.ssh.host}:${lease.ssh.port}`,
+    lease.doomed?.words ?? "",
+  ]),
+];
+
+/** Tells each change of a lease's state once. */
+function createTelling(output: Output): (book: Book) => void {
+  const told = new Map<string, string>();
+  return (book) => {
+    for (const lease of leasesOf(book)) {
+      if (told.get(lease.label) === lease.state) continue;
+      // Those that were over before are no news.
+      if (told.has(lease.label) || isOpen(lease)) {
+        const why = lease.doomed === null ? "" : `: ${lease.doomed.words}`;
+        output.notice(`${lease.label} at ${lease.account} is ${lease.state}${why}`);
+      }
+      told.set(lease.label, lease.state);
+    }
+  };
+}
+
+/** Keeps the leases of a directory, and tells what happens. */
+export function keepHere(
+  options: Keeping,
+  output: Output,
+  parts: Pick<KeepingOptions, "isDone" | "begin" | "before" | "hurry" | "signal" | "accounts" | "quote" | "prepare">,
+): Promise<Book> {
+  const tellStates = createTelling(output);
+  const { leases: directory, every } = options;
+  return keepLeases({
+    ...parts,
+    directory,
+    clock: systemClock,
+    rules: { ...defaultRules, lookEvery: every },
+    isDone: (book: Book, keeper: Keeper) => {
+      tellStates(book);
+      return parts.isDone(book, keeper);
+    },
+    onAlarm: ({ sentence }) => output.notice(sentence),
+    onFault: (sentence) => output.notice(sentence),
+  });
+}
+
+/** For commands that end and look, and rent nothing. */
+export const rentsNothing = {
+  quote: () => Promise.resolve([]),
+  prepare: () => Promise.reject(new UserError("RENTS_NOTHING", "Nothing is rented by this command.")),
+} as const;
+
+/** The accounts that are rented from, with their keys. @throws as {@link rentersOf} and {@link keptKeys} */
+export const rentersHere = async (
+  options: Pick<Keeping, "endpoint" | "keys" | "passphraseFile"> & {
+    readonly provider?: readonly string[] | undefined;
+  },
+  signal: AbortSignal,
+): Promise<Renters> => rentersOf(options.provider, reachOf(options.endpoint, signal, await keptKeys(options)));

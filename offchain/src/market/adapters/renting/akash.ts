@@ -1,0 +1,194 @@
+/**
+ * Renting from Akash, through its console's API: a deployment asks, hosts bid, the cheapest bid within the limit is leased. Prices
+ * are by the block in `uact`; a bid in anything else has no rate and is not taken. A deployment bears no name: whose it is only
+ * the ledger knows. What was begun and not leased is closed; where that fails, the error names it.
+ */
+import { CotrainError } from "@cotrain/sdk/errors";
+
+import type { Api } from "../../base/api.ts";
+import { providerError } from "../../base/errors.ts";
+import { createdBy, instanceOr, instancesOf, momentOf, stateOf, terminatedBy } from "../../base/instances.ts";
+import { argumentsOf } from "../../base/orders.ts";
+import { byOffset } from "../../base/pages.ts";
+import type { Instance, InstanceState, Order, Renting } from "../../base/renting.ts";
+import { fieldOf, listOf, present, type Row, rowOf } from "../../base/rows.ts";
+import { bidBelow, dollarsOf, microUsdOfBid, type MicroUsd } from "../../money.ts";
+
+const TITLE = "Akash";
+const PAGE = 100;
+/** Bids come within a minute or so; asking is spaced by the limiter. */
+const ASKS = 12;
+/** Dollars of deposit, out of which blocks are paid: the console's least. */
+const DEPOSIT: MicroUsd = 5_000_000n;
+
+/** By the deployment's state. */
+const STATES: Readonly<Record<string, InstanceState>> = { active: "running", closed: "gone" };
+
+/** Of one in another unit nothing is known. */
+const priceOf = (amount: string | undefined, denom: string | undefined): MicroUsd | undefined =>
+  amount === undefined || denom !== "uact" ? undefined : microUsdOfBid(amount, denom);
+
+function instanceOf(row: Row): Instance {
+  const status = row.requireText("deployment.state");
+  const leases = row.list("leases");
+  const lease = leases.find((each) => each.text("state") === "active") ?? leases[0];
+  const leased = lease?.text("state");
+  const state = stateOf(STATES, status);
+  return {
+    id: row.requireText("deployment.id.dseq"),
+    words: leased === undefined ? status : `${status}, lease ${leased}`,
+    state: state !== "running" || leased === "active" ? state : leased === undefined ? "creating" : "failed",
+    ...present<Partial<Instance>>({
+      perHour: priceOf(lease?.text("price.amount"), lease?.text("price.denom")),
+      createdAt: momentOf(row, "deployment.created_at"),
+    }),
+  };
+}
+
+/** The deployment in SDL; JSON is YAML. */
+function sdlOf(order: Order): string {
+  const { offer, image, environment, diskGb, maximumPerHour } = order;
+  const [vendor = "nvidia", model = "", ram, form] = offer.providerId.split("/");
+  const [command, ...args] = argumentsOf(order);
+  const kind = { model, ...(ram ? { ram } : {}), ...(form ? { interface: form.toLowerCase() } : {}) };
+  const resources = {
+    cpu: { units: 8 * offer.count },
+    memory: { size: `${32 * offer.count}Gi` },
+    storage: { size: `${diskGb}Gi` },
+    gpu: { units: offer.count, attributes: { vendor: { [vendor]: [kind] } } },
+  };
+  return JSON.stringify({
+    version: "2.0",
+    services: {
+      worker: {
+        image,
+        env: Object.entries(environment).map(([name, value]) => `${name}=${value}`),
+        command: [command],
+        args,
+        // A deployment without a port is refused; nothing listens there.
+        expose: [{ port: 80, as: 80, to: [{ global: true }] }],
+      },
+    },
+    profiles: {
+      compute: { worker: { resources } },
+      placement: {
+        any: { pricing: { worker: { denom: "uact", amount: Number(bidBelow(maximumPerHour)) } } },
+      },
+    },
+    deployment: { worker: { any: { profile: "worker", count: 1 } } },
+  });
+}
+
+const pathOf = (dseq: string): string => `/v1/deployments/${encodeURIComponent(dseq)}`;
+
+const close = (api: Api, dseq: string): Promise<unknown> =>
+  api({ method: "DELETE", path: pathOf(dseq), endpoint: "terminate", repeatable: true });
+
+/** The cheapest bid within the limit, once there is one. */
+async function bidFor(api: Api, dseq: string, most: MicroUsd): Promise<Row> {
+  for (let ask = 0; ask < ASKS; ask++) {
+    const answer = await api({ method: "GET", path: "/v1/bids", query: { dseq }, endpoint: "bids", repeatable: true });
+    const bids = listOf(fieldOf(answer, "data"), "data")
+      .map((value) => rowOf(value))
+      .filter((bid) => bid.text("bid.state") === "open")
+      .flatMap((bid) => {
+        const price = priceOf(bid.text("bid.price.amount"), bid.text("bid.price.denom"));
+        return price === undefined || price > most ? [] : [{ bid, price }];
+      })
+      .toSorted((one, other) => (one.price < other.price ? -1 : 1));
+    const [best] = bids;
+    if (best !== undefined) return best.bid;
+  }
+  throw providerError("capacity", TITLE, "no host bid within the price");
+}
+
+/** After its first step a deployment exists, whatever fails: it is closed, or the error names it. */
+async function leaseOf(api: Api, order: Order, dseq: string, manifest: string): Promise<Instance> {
+  try {
+    const bid = await bidFor(api, dseq, order.maximumPerHour);
+    const lease = {
+      dseq,
+      gseq: bid.requireWhole("bid.id.gseq"),
+      oseq: bid.requireWhole("bid.id.oseq"),
+      provider: bid.requireText("bid.id.provider"),
+    };
+    const answer = await api({
+      method: "POST",
+      path: "/v1/leases",
+      json: { manifest, leases: [lease] },
+      endpoint: "create",
+      repeatable: false,
+    });
+    return { ...instanceOf(rowOf(fieldOf(answer, "data"))), label: order.label };
+  } catch (error) {
+    const code = error instanceof CotrainError ? error.code : "";
+    const words = error instanceof Error ? error.message : "";
+    const isClosed =
+      code === "PROVIDER_CAPACITY" &&
+      (await close(api, dseq).then(
+        () => true,
+        () => false,
+      ));
+    throw isClosed ? error : providerError("ambiguous", TITLE, words, { instance: dseq });
+  }
+}
+
+export const akashRenting: Renting = {
+  nameMax: 60,
+  keepsLabel: false,
+  visibleWithin: 120_000,
+  killWithin: 60_000,
+  deletableWhileCreating: true,
+  minimumSeconds: 0,
+  startsBy: "provider",
+  create: async (api, order) => {
+    const { id, manifest } = await createdBy(TITLE, async () => {
+      const json = { data: { sdl: sdlOf(order), deposit: dollarsOf(DEPOSIT) } };
+      const made = await api({ method: "POST", path: "/v1/deployments", json, endpoint: "create", repeatable: false });
+      const row = rowOf(made);
+      return { id: row.requireText("data.dseq"), manifest: row.at("data.manifest") };
+    });
+    if (typeof manifest !== "string") throw providerError("ambiguous", TITLE, "no manifest came", { instance: id });
+    return leaseOf(api, order, id, manifest);
+  },
+  get: (api, id) =>
+    instanceOr(TITLE, async () => {
+      const answer = await api({ method: "GET", path: pathOf(id), endpoint: "read", repeatable: true });
+      return instanceOf(rowOf(fieldOf(answer, "data")));
+    }),
+  list: (api) =>
+    instancesOf(
+      TITLE,
+      () =>
+        byOffset(TITLE, async (skip) => {
+          const query = { skip, limit: PAGE };
+          const answer = await api({
+            method: "GET",
+            path: "/v1/deployments",
+            query,
+            endpoint: "read",
+            repeatable: true,
+          });
+          const row = rowOf(answer);
+          return {
+            items: listOf(row.at("data.deployments"), "deployments"),
+            total: row.requireWhole("data.pagination.total"),
+          };
+        }),
+      instanceOf,
+    ),
+  terminate: (api, id) =>
+    terminatedBy(async () => (rowOf(await close(api, id)).flag("data.success") === true ? "accepted" : "not yet")),
+  bill: async (api, { id }) => {
+    const answer = rowOf(await api({ method: "GET", path: pathOf(id), endpoint: "read", repeatable: true }));
+    let sum: MicroUsd | undefined;
+    for (const paid of answer.list("data.escrow_account.state.transferred"))
+      // uact is a millionth of a dollar.
+      if (paid.text("denom") === "uact") sum = (sum ?? 0n) + (paid.money("amount", "uact") ?? 0n);
+    return sum;
+  },
+  owner: async (api) =>
+    rowOf(await api({ method: "GET", path: "/v1/user/me", endpoint: "read", repeatable: true })).requireText(
+      "data.userId",
+    ),
+};

@@ -1,0 +1,88 @@
+/** What the leases' machine is told, and what it asks for. */
+import type { Instance, Termination } from "../base/renting.ts";
+import type { MicroUsd } from "../money.ts";
+import type { Offer } from "../offer.ts";
+import type { ClusterSpec, DoomReason, LeaseTerms } from "./state.ts";
+
+/** What an account told, of the moment when the call began. */
+interface Told {
+  readonly account: string;
+  readonly identity: string;
+  readonly startedAt: number;
+}
+
+export type LeaseEvent = {
+  /** Milliseconds since the epoch. */
+  readonly at: number;
+} & (
+  | { readonly type: "tick" }
+  /** Somebody keeps the leases from now on, who knows only what is written down. */
+  | { readonly type: "opened" }
+  | { readonly type: "rent"; readonly cluster: ClusterSpec; readonly offers: readonly Offer[] }
+  | { readonly type: "quoted"; readonly cluster: string; readonly offers: readonly Offer[] }
+  | {
+      readonly type: "stop";
+      readonly cluster: string;
+      readonly reason: DoomReason;
+      readonly words: string;
+      readonly drainMs: number;
+    }
+  | { readonly type: "end"; readonly label: string; readonly words: string; readonly drainMs: number }
+  /** What was to be finished on a draining machine is. */
+  | { readonly type: "drained"; readonly label: string }
+  | { readonly type: "adopt"; readonly label: string; readonly cluster: string }
+  | { readonly type: "beat"; readonly label: string }
+  /** A watchdog was at work at that time. */
+  | { readonly type: "watched"; readonly lookedAt: number }
+  | { readonly type: "created"; readonly label: string; readonly instance: Instance }
+  /** Nothing was created. */
+  | {
+      readonly type: "refused";
+      readonly label: string;
+      /** What is left alone for it: nothing where it is asked again at once. */
+      readonly what: "offer" | "account" | "order" | "nothing";
+      readonly words: string;
+    }
+  /** Nobody knows whether it was; the answer may have named a machine. */
+  | { readonly type: "ambiguous"; readonly label: string; readonly instance: string | null; readonly words: string }
+  | { readonly type: "unsent"; readonly label: string; readonly words: string }
+  | ({ readonly type: "listed"; readonly terms: LeaseTerms; readonly instances: readonly Instance[] } & Told)
+  | ({ readonly type: "got"; readonly label: string; readonly instance: Instance | null } & Told)
+  | { readonly type: "asked"; readonly label: string; readonly answer: Termination | "failed" }
+  | { readonly type: "billed"; readonly label: string; readonly amount: MicroUsd }
+);
+
+export type EventOf<T extends LeaseEvent["type"]> = Extract<LeaseEvent, { readonly type: T }>;
+
+/** What somebody should know of. */
+export type AlarmKind =
+  | "budget"
+  | "orphan"
+  | "overlap"
+  | "price"
+  | "preempted"
+  | "lost"
+  | "account"
+  | "state"
+  | "bill"
+  | "backstop"
+  | "no offer";
+
+export interface Alarm {
+  readonly type: "alarm";
+  readonly what: AlarmKind;
+  readonly cluster: string | null;
+  readonly label: string | null;
+  readonly sentence: string;
+}
+
+export type LeaseEffect =
+  | { readonly type: "create"; readonly label: string }
+  | { readonly type: "get"; readonly label: string }
+  | { readonly type: "terminate"; readonly label: string }
+  | { readonly type: "bill"; readonly label: string }
+  | { readonly type: "quote"; readonly cluster: string }
+  | Alarm;
+
+/** What a look at an account asks for. */
+export type Call = Exclude<LeaseEffect, Alarm>;
