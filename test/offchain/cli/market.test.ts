@@ -130,7 +130,7 @@ describe("market offers", () => {
     expect(stdout).toMatch(/^1x RTX 3060 .* sample:\d+ +not: a sample, not to be rented$/m);
     const asked = await cotrainHere(["market", "offers", "--provider=vast", `--cache=${cache}`]);
     expect(asked.stdout).toContain(
-      "Vast.ai wants a key in VAST_API_KEY (cloud.vast.ai, Keys); it would add the most machines",
+      'Vast.ai wants a key in VAST_API_KEY or by "npx cotrain market keys add vast" (cloud.vast.ai, Keys); it would add the most machines',
     );
   });
 

@@ -88,7 +88,7 @@ test("who cannot be asked says which key is missing, and what it would add", asy
       state: "missing",
       offers: 0,
       refused: {},
-      wants: "a key in LAMBDA_API_KEY (cloud.lambda.ai, API keys)",
+      wants: 'a key in LAMBDA_API_KEY or by "npx cotrain market keys add lambda" (cloud.lambda.ai, API keys)',
       adds: "A10 to B200 in Lambda's own data centres, no stock shown that is not there",
     },
   ]);
