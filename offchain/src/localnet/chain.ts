@@ -36,6 +36,8 @@ export interface Wallets {
   readonly workers: readonly PrivateKeyAccount[];
   /** Who contributes capital, who code, and who pays revenue; on a development chain alone. */
   readonly contributors: Readonly<Record<"buyer" | "author" | "customer", PrivateKeyAccount>> | undefined;
+  /** Who plays in a dispute that is shown; where the line asks for one. */
+  readonly players: Readonly<Record<"thief" | "watcher", PrivateKeyAccount>> | undefined;
 }
 
 const numbered = <T>(count: number, make: (n: number) => T): T[] =>
@@ -57,7 +59,9 @@ async function openWallets(
   const contributors = local
     ? { buyer: await ensure("buyer"), author: await ensure("author"), customer: await ensure("customer") }
     : undefined;
-  return { organiser, poster, validators, workers, contributors };
+  const players =
+    context.options.demo === undefined ? undefined : { thief: await ensure("thief"), watcher: await ensure("watcher") };
+  return { organiser, poster, validators, workers, contributors, players };
 }
 
 export interface ChainRequest {
@@ -149,10 +153,11 @@ export async function openChain(request: ChainRequest): Promise<OpenedChain> {
   const maxFee = weiOf(context.options.maxFee);
   const local = developmentChainIds.includes(chain.chainId);
   const wallets = await openWallets(state, request, local, embedded !== undefined);
-  const { organiser, poster, validators, workers, contributors } = wallets;
+  const { organiser, poster, validators, workers, contributors, players } = wallets;
   const owners = [...workers, ...Object.values(contributors ?? {})].map(({ address }) => address);
   if (embedded) {
-    const all = [...[organiser, poster, ...validators].map(({ address }) => address), ...owners];
+    const others = [organiser, poster, ...validators, ...Object.values(players ?? {})];
+    const all = [...others.map(({ address }) => address), ...owners];
     embedded.door.trust(all);
     await developmentChain(embedded.link).fund(all);
     return { ...chain, maxFee, local, wallets };

@@ -200,11 +200,15 @@ const stepTo = <T>(followed: Followed, to: ProposalState, send: () => Promise<T>
   unlessDone(async () => isAt(await proposalState(followed.client, followed), to), send);
 
 /** Votes, unless the owner has: anybody may send a vote that it signed, and its wallet may vote elsewhere. */
-async function voteOf({ governor, proposalId }: Followed, { client }: Owner): Promise<void> {
+export async function voteOf(
+  { governor, proposalId }: Pick<Followed, "governor" | "proposalId">,
+  { client }: Owner,
+  support: "for" | "against" = "for",
+): Promise<void> {
   const vote = { governor, proposalId };
   await unlessDone(
     () => hasVoted(client, { ...vote, account: client.account.address }),
-    () => castVote.sync(client, { ...vote, support: "for" }),
+    () => castVote.sync(client, { ...vote, support }),
   );
 }
 

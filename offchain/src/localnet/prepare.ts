@@ -57,6 +57,7 @@ import { dropHeir, putAside, takeUpHeir } from "./funds.ts";
 import { keptDevice, workerDevices } from "./devices.ts";
 import { portLine, startProcesses } from "./launch.ts";
 import { type Owner, ownerOf } from "./owners.ts";
+import { type Players, playersOf } from "./players.ts";
 import { watchProcesses } from "./processes.ts";
 import type { LocalnetContext } from "./context.ts";
 import { checkRequest, type Request } from "./request.ts";
@@ -94,6 +95,8 @@ export interface Prepared {
   readonly owners: readonly Owner[];
   /** Who contributes capital and who code, of the owners, and who pays revenue; on a development chain alone. */
   readonly contributors: Readonly<Record<"buyer" | "author" | "customer", Owner>> | undefined;
+  /** Whose keys a dispute is shown with; undefined where none is asked for. */
+  readonly players: Players | undefined;
   readonly supervisor: Supervisor;
   /** Aborted, with why, once the coordinator or the chain was given up: nothing goes on without them. */
   readonly lost: AbortSignal;
@@ -373,6 +376,7 @@ export async function prepare(
     urlHere,
     operatorToken,
     ...ownersOf(chain),
+    players: playersOf(chain.wallets),
     supervisor,
     lost,
   };
@@ -388,5 +392,8 @@ const walletEntries = (wallets: Wallets): [string, string][] => [
   ["poster", wallets.poster.address],
   ...wallets.validators.map(({ address }, index): [string, string] => [`validator-${index + 1}`, address]),
   ...wallets.workers.map(({ address }, index): [string, string] => [`worker-${index + 1}`, address]),
-  ...Object.entries(wallets.contributors ?? {}).map(([role, { address }]): [string, string] => [role, address]),
+  ...Object.entries({ ...wallets.contributors, ...wallets.players }).map(([role, { address }]): [string, string] => [
+    role,
+    address,
+  ]),
 ];

@@ -190,6 +190,21 @@ async function checkPorts({ options, config }: LocalnetContext, embedded: boolea
     throw new UserError("PORT_TAKEN", `--port and --chain-port are both ${port}: name two different ports.`);
 }
 
+/** A dispute that is shown takes so long, with what comes before it, ms. */
+const DEMO_LEAST_MS = 120_000;
+
+/** A dispute is shown where nothing is worth anything, and where votes take seconds. @throws UserError `DEMO_REFUSED` */
+function requireDemo({ demo, for: goal }: Pick<LocalnetContext["options"], "demo" | "for">, embedded: boolean) {
+  if (demo === undefined) return;
+  if (!embedded)
+    throw new UserError(
+      "DEMO_REFUSED",
+      `--demo ${demo} has validators sign what is false, and needs the chain that npm start embeds: leave --rpc out, or name another directory with --state.`,
+    );
+  if (goal < DEMO_LEAST_MS)
+    throw new UserError("DEMO_REFUSED", `--demo ${demo} takes two minutes at least: try --for 3m, or leave --for out.`);
+}
+
 /**
  * Checks what was asked for against the run that is there, and against the machine.
  * @param file of the run that the state holds, undefined when a new one is to begin
@@ -200,6 +215,7 @@ export async function checkRequest(context: LocalnetContext, file: RunFile | und
   if (options.for === 0) throw new UserError("CONFIG_INVALID", "--for must be longer than nothing: try 45s, 3m or 1h.");
   const named = [...new Set(options.device)].filter((name) => name !== AUTO).map(deviceOf);
   const rpc = keepRpc(context, file);
+  requireDemo(options, file?.chain.embedded ?? rpc === undefined);
   const preset = (await keepSetting(context, file, "preset")) ?? options.preset;
   const dataFile = await keepSetting(context, file, "data");
   await checkPreset(preset);

@@ -12,7 +12,9 @@ import { createCollector, patiently } from "./collector.ts";
 import { followDecision } from "./decision.ts";
 import type { SessionDisplay } from "./display.ts";
 import { claimAll, type LocalModel, type PaidClaim, type ProposalProgress } from "./owners.ts";
+import { followDispute } from "./dispute.ts";
 import { followContributors } from "./contributors.ts";
+import type { DisputePlay } from "./players.ts";
 import type { Prepared } from "./prepare.ts";
 
 /** What a session of training left behind for the summary. */
@@ -34,6 +36,8 @@ export interface TrainingSession {
   /** The same of stake and of revenue. */
   readonly noStake: string | undefined;
   readonly noRevenue: string | undefined;
+  /** The dispute that was shown, as far as it came, and why no further; undefined where none was asked for. */
+  readonly dispute: { readonly play: DisputePlay; readonly why: string | undefined } | undefined;
 }
 
 export interface SessionOptions {
@@ -62,6 +66,11 @@ const VOTE_LEAST_MS = 90_000;
 /** How long after the end of --for the round that is open then may take. */
 const CLOSE_MS = 60_000;
 const FIRST_ROUND_MS = 120_000;
+/** How long a dispute that is shown may take, after the last round's close. */
+const DISPUTE_MS = 90_000;
+/** What is told when one is to be shown: nobody is to take it for what a run does. */
+const PLAYED =
+  "This session plays a corrupt coordinator and validators (--demo dispute): their keys, which are on this machine, sign a false reward root once.";
 const POLL_MS = 500;
 /** Why training ends before its time. */
 export const LAST_ROUND = "the open round is the last: another one would not end within --for";
@@ -176,6 +185,7 @@ async function train(
   const against = reasonAgainstVote(options.vote, goal, prepared.local, first.paramsVersion);
   const owners = followOwners(prepared, localModel, logger, against === undefined);
   if (against !== undefined) localModel.announce(against);
+  if (prepared.players) display.say([PLAYED]);
 
   display.update({ activity: "Training", goal });
   let open = { round: first.round, since: 0 };
@@ -196,6 +206,7 @@ async function train(
   // A round that did not close by then may close meanwhile: then its tokens, and the time that they took, are of this session.
   let trained = { tokens: end.tokens, milliseconds: clock.monotonic() - started };
 
+  await closeDispute(viewWhen, display, owners, clock.monotonic() + DISPUTE_MS);
   const settled = clock.monotonic() + SETTLE_MS;
   display.update({ activity: "Settling", goal: SETTLE_MS });
   await viewWhen(
@@ -241,6 +252,22 @@ async function closeLastRound(
   }, until + CLOSE_MS);
 }
 
+/** What a dispute shows is about the root that pays for the last checkpoint. @param until monotonic ms */
+async function closeDispute(
+  viewWhen: ReturnType<typeof followView>,
+  display: SessionDisplay,
+  owners: Pick<ReturnType<typeof followOwners>, "look" | "rest" | "disputes">,
+  until: number,
+): Promise<void> {
+  if (owners.disputes().length === 0) return;
+  display.update({ activity: "Showing a dispute", goal: DISPUTE_MS });
+  await viewWhen((view) => {
+    owners.look(view);
+    if (view.anchored !== null && view.anchored.round >= view.checkpoint.round) owners.rest();
+    return owners.disputes();
+  }, until);
+}
+
 /** The coordinator may be away just then: it is asked again as long as the round may take. */
 async function pauseRun({ coordinator, runId, operatorToken }: Prepared, model: LocalModel): Promise<void> {
   const { clock, signal } = model;
@@ -274,6 +301,13 @@ async function unsettled({ reader, runId, modelId }: Prepared, view: RunView): P
   return active !== undefined && active.epoch >= epoch ? [] : [`the reward root of epoch ${epoch}`];
 }
 
+/** The dispute that is to be shown, where one is. */
+function disputeOf(prepared: Prepared, localModel: LocalModel, logger: Logger) {
+  const { players } = prepared;
+  const say = (line: string): void => localModel.announce(line, "dispute");
+  return players && followDispute({ ...prepared, players }, localModel, logger, say);
+}
+
 /** The owners beside the training: they claim as often as there is something, buy once, and decide once. */
 function followOwners(prepared: Prepared, localModel: LocalModel, logger: Logger, vote: boolean) {
   const { clock } = localModel;
@@ -288,6 +322,9 @@ function followOwners(prepared: Prepared, localModel: LocalModel, logger: Logger
   const collector = createCollector(patiently(claimOnce, "claiming", logger));
   const contributors = followContributors(prepared, localModel, logger);
   const deciding = followDecision(prepared, localModel, logger, contributors);
+  /** Whether holders have nothing else to decide in this session: one vote after the other, as people would follow them. */
+  const isDecided = (): boolean => !vote || deciding.made()?.executed !== undefined;
+  const dispute = disputeOf(prepared, localModel, logger);
   return {
     look(view: RunView): void {
       if (!prepared.local) return;
@@ -299,7 +336,15 @@ function followOwners(prepared: Prepared, localModel: LocalModel, logger: Logger
       void collector.collect();
       contributors?.look(claims.size > 0);
       if (vote && claims.size > 0 && view.phase === "Training") void deciding.govern(view);
+      if (isDecided()) dispute?.begin();
     },
+    /** All that was trained is on-chain. */
+    rest: (): void => {
+      dispute?.begin();
+      dispute?.rest();
+    },
+    /** What is to come of a dispute that is shown. */
+    disputes: (): readonly string[] => dispute?.waitsFor() ?? [],
     /** What was bought and is not there yet. */
     waitsFor: (): readonly string[] => contributors?.waitsFor() ?? [],
     /** Claims what the last epoch pays, and what else is due. @returns whether that went through in time: a claim may never answer */
@@ -328,6 +373,7 @@ function followOwners(prepared: Prepared, localModel: LocalModel, logger: Logger
       claims,
       decision: deciding.made(),
       appliedInRound,
+      dispute: dispute && { play: dispute.seen(), why: dispute.why() },
       ...(contributors?.why() ?? UNDONE),
     }),
   };

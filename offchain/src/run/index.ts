@@ -9,6 +9,7 @@ export {
   epochManifestOf,
   epochRewardsOf,
   epochVerdictsOf,
+  leavesOf,
   rewardsFromInputs,
   rewardTreeOf,
 } from "./epochDocuments.ts";

@@ -230,6 +230,10 @@ export const localnetOptions = {
     description: "hold a vote in this session (default: in each of 90s or more, until holders have decided once)",
     against: "hold no vote in this session",
   }),
+  demo: choice(["dispute"], {
+    description:
+      "show in this session what becomes of a false reward root that a quorum of validators signs (the embedded chain; two minutes at least)",
+  }),
   yes: toggle({ description: "spend more than 0.1 coins on fees without asking, where coins cost", default: false }),
   exit: toggle({ description: "end after the summary instead of staying up", default: false }),
   fresh: toggle({ description: "put the old state aside and start anew", default: false }),

@@ -17,9 +17,18 @@ import {
 
 /**
  * `organiser`, `poster`, `validator-1` …, `worker-1` …, who contributes capital and code: `buyer`, `author`,
- * and who pays revenue: `customer`.
+ * who pays revenue: `customer`, and in a session that shows a dispute who is paid by a false root, and who disputes it.
  */
-export type Role = "organiser" | "poster" | ValidatorRole | WorkerRole | "buyer" | "author" | "customer";
+export type Role =
+  | "organiser"
+  | "poster"
+  | ValidatorRole
+  | WorkerRole
+  | "buyer"
+  | "author"
+  | "customer"
+  | "thief"
+  | "watcher";
 type WorkerRole = `worker-${number}`;
 type ValidatorRole = `validator-${number}`;
 

@@ -38,6 +38,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
   up: {
     blobs: "../../e2e/developmentChain",
     vote: "../localnet/session",
+    demo: "../localnet/dispute",
     bondAtMost: "badInput",
     publicRpc: "../localnet/launch",
     publicUrl: "../localnet/launch",

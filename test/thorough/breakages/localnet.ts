@@ -3,6 +3,34 @@ import type { Breakage } from "./breakage.ts";
 
 export const localnet: readonly Breakage[] = [
   {
+    name: "a false root is played on a chain that is not embedded",
+    file: "offchain/src/localnet/request.ts",
+    text: "requireDemo(options, file?.chain.embedded ?? rpc === undefined);",
+    instead: "requireDemo(options, true);",
+    tests: ["test/offchain/localnet/dispute.test.ts"],
+  },
+  {
+    name: "a false root is signed while the run trains",
+    file: "offchain/src/localnet/dispute.ts",
+    text: "if (playing.isResting()) return (await",
+    instead: "if (playing.isResting() || playing.model) return (await",
+    tests: ["test/offchain/localnet/dispute.test.ts"],
+  },
+  {
+    name: "a session shows a dispute before its last checkpoint is on-chain",
+    file: "offchain/src/localnet/session.ts",
+    text: "if (view.anchored !== null && view.anchored.round >= view.checkpoint.round) owners.rest();",
+    instead: "owners.rest();",
+    tests: ["test/offchain/localnet/showing.test.ts"],
+  },
+  {
+    name: "a dispute that a session shows is waited for without end",
+    file: "offchain/src/localnet/session.ts",
+    text: "await closeDispute(viewWhen, display, owners, clock.monotonic() + DISPUTE_MS);",
+    instead: "await closeDispute(viewWhen, display, owners, clock.monotonic() + 20 * DISPUTE_MS);",
+    tests: ["test/offchain/localnet/showing.test.ts"],
+  },
+  {
     name: "the last round's minute begins before a coordinator that was away took the pause",
     file: "offchain/src/localnet/session.ts",
     text: "const until = Math.max(clock.monotonic(), started + goal);",

@@ -21,6 +21,7 @@ import { nextRoundOf } from "../status/lines.ts";
 import { unpaidLines } from "../unpaid.ts";
 import { executedProposals } from "./decisions.ts";
 import { moneyOf } from "./earnings.ts";
+import { disputedIn } from "./disputed.ts";
 import { contributedTo, type Ownership, ownershipOf } from "./ownership.ts";
 import { type Prepared, type TrainingSession, unmeasured } from "../../localnet/index.ts";
 import { EVERY_CHECKPOINT, Summary } from "./summary.ts";
@@ -190,7 +191,7 @@ const commandsFor = (
   state: string,
   prompt: string,
   again: readonly string[],
-  { capital, code, stake, revenue }: Pick<Summary, "capital" | "code" | "stake" | "revenue">,
+  { capital, code, stake, revenue, dispute }: Pick<Summary, "capital" | "code" | "stake" | "revenue" | "dispute">,
 ): Summary["commands"] => [
   { command: startCommand(state, ...again), what: "train this run further" },
   { command: commandFor(state, "status"), what: "where the run stands" },
@@ -202,6 +203,7 @@ const commandsFor = (
   ...(capital ? [{ command: commandFor(state, "capital", "list"), what: "what was bought" }] : []),
   ...(code ? codeCommands(state, code.id) : []),
   ...(revenue ? [{ command: commandFor(state, "revenue", "list"), what: "what it earned" }] : []),
+  ...(dispute ? [{ command: commandFor(state, "disputes", "list"), what: "how disputes ended" }] : []),
   ...(stake ? [{ command: commandFor(state, "stake", "show"), what: "what is at stake" }] : []),
   { command: commandFor(state, "checkpoint", "export", "model.car"), what: "take the newest checkpoint with you" },
 ];
@@ -331,6 +333,7 @@ async function gather(prepared: Prepared, session: TrainingSession, again: reado
   const wallets = await walletsOf(prepared, session, named, { work, rewards, ownership });
   const contributed = await contributedTo(prepared, session);
   const money = await moneyOf(prepared, session);
+  const disputed = disputedIn(prepared, session);
   const names = new Map(prepared.owners.map(({ name, client }) => [client.account.address.toLowerCase(), name]));
   const unpaid = await unpaidIn(prepared, session, rewards);
   return {
@@ -363,10 +366,11 @@ async function gather(prepared: Prepared, session: TrainingSession, again: reado
     shares: { ...SHARE_NAME, ...ownership.shares },
     ...contributed,
     ...money,
+    ...disputed,
     proposal: await proposalOf(prepared, session, view),
     noVote: session.noVote ?? null,
     decided: await decidedBefore(prepared, session),
     pending: [...pending, ...contributed.pending, ...money.pending, ...unclaimedBy(wallets, prepared.state)],
-    commands: commandsFor(prepared.state, text.prompt, again, { ...contributed, ...money }),
+    commands: commandsFor(prepared.state, text.prompt, again, { ...contributed, ...money, ...disputed }),
   };
 }

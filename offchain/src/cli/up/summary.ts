@@ -18,6 +18,7 @@ import {
 } from "../../base/index.ts";
 import { type Output, table } from "../output.ts";
 import { shownUnpaid } from "../unpaid.ts";
+import { Disputed, disputedBlock } from "./disputed.ts";
 import { indent, inTransaction, Nullable, ROOM, Text, Whole } from "./fields.ts";
 import { Money, revenueLines, stakeLines } from "./money.ts";
 import { sampleOf } from "./screen.ts";
@@ -133,6 +134,7 @@ export const Summary = Type.Object({
   /** Why nothing was granted, where nothing was. */
   noCode: Nullable(Text),
   ...Money.properties,
+  ...Disputed.properties,
   /** Why there was no vote in this session, where there was none. */
   noVote: Nullable(Text),
   proposal: Nullable(
@@ -377,6 +379,7 @@ export function drawSummary(summary: Summary, paint: Output["paint"]): string[] 
     ...stakeLines(summary),
     "",
     ...unpaidBlock(summary, heading),
+    ...disputedBlock(summary, heading, paint),
     heading("What the holders decided"),
     ...decisionLines(summary),
     ...(pending.length > 0 ? ["", heading("Pending"), ...indent(pending.flatMap((line) => wrap(line, ROOM)))] : []),
