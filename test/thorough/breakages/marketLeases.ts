@@ -134,6 +134,13 @@ export const marketLeases: readonly Breakage[] = [
     tests: machine,
   },
   {
+    name: "a machine that was never listed counts at its quote",
+    file: "offchain/src/market/leases/seen.ts",
+    text: "lease.shown ? lease.perHour : lease.perHour * BigInt(step.rules.surprise)",
+    instead: "lease.perHour",
+    tests: machine,
+  },
+  {
     name: "the watchdog ends machines of others",
     file: "offchain/src/market/leases/watchdog.ts",
     text: "parseLabel(label)?.installation === installation",

@@ -234,5 +234,7 @@ export function got(step: Step, event: EventOf<"got">): Step {
       lease,
     );
   if (acceptedAt === null || unseen.first < acceptedAt) return step;
-  return putLease(step, { ...inState(lease, "gone", at), goneAt: unseen.first });
+  // What was never listed may have cost more than its quote: it counts as what was in hand for it.
+  const perHour = lease.shown ? lease.perHour : lease.perHour * BigInt(step.rules.surprise);
+  return putLease(step, { ...inState(lease, "gone", at), perHour, goneAt: unseen.first });
 }

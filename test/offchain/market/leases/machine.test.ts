@@ -364,6 +364,17 @@ describe("money", () => {
     expect(look().filter(({ type }) => type === "bill")).toEqual([]);
   });
 
+  test("of a machine that was never listed counts as what was in hand for it", () => {
+    const { tell, look, list, get, lease } = scene();
+    look();
+    tell({ type: "ambiguous", label: LABEL, instance: "i7", words: "it failed to start" });
+    tell({ type: "asked", label: LABEL, answer: "accepted" });
+    list([], terms.visibleWithin);
+    list([], terms.visibleWithin);
+    get(LABEL, null);
+    expect(lease()).toMatchObject({ state: "gone", perHour: 2n * PRICE });
+  });
+
   test("of an offer above the cluster's maximum is not spent", () => {
     const { look, states } = scene({ maximumPerHour: PRICE - 1n });
     look();

@@ -8,11 +8,13 @@ import { createRandom } from "../../../../offchain/src/base/index.ts";
 import { parseLabel } from "../../../../offchain/src/market/base/labels.ts";
 import { costOf } from "../../../../offchain/src/market/leases/cost.ts";
 import { leasesOf } from "../../../../offchain/src/market/leases/state.ts";
-import type { Machine } from "./cloud.ts";
+import type { Cloud, Machine } from "./cloud.ts";
 import { clusterOf, kinds, offersFor, type World, worldOf } from "./world.ts";
 
 const SEEDS = 200;
 const LOOK = 30_000;
+/** Ms for which an account's key is another's. */
+const STRANGE_FOR = 2 * LOOK;
 /** Looks while everything fails, and after that at the most until all is gone. */
 const [STORMY, CALM] = [40, 60];
 
@@ -28,11 +30,17 @@ function doubled(world: World): Machine[] {
 }
 
 /** What happens in the world beside the calls. */
-async function happen(world: World): Promise<void> {
-  const { random, clouds } = world;
+async function happen(world: World, strange: Map<Cloud, number>): Promise<void> {
+  const { random, clouds, clock } = world;
   const keeper = await world.keeper();
   for (const cloud of clouds) {
-    if (random.below(25) === 0) cloud.strangeKey = !cloud.strangeKey;
+    // While the key is another's nobody can end a machine: what is kept in hand is for so long.
+    if (cloud.strangeKey)
+      cloud.strangeKey = random.below(3) > 0 && clock.now() - (strange.get(cloud) ?? 0) < STRANGE_FOR;
+    else if (random.below(30) === 0) {
+      cloud.strangeKey = true;
+      strange.set(cloud, clock.now());
+    }
     for (const machine of cloud.machines) {
       const lease = leasesOf(keeper.book()).find(({ instance }) => instance === machine.id);
       if (lease === undefined || !cloud.isAlive(machine) || world.clock.now() < machine.readyAt) continue;
@@ -71,6 +79,7 @@ function draw(seed: number): Drawn {
 async function storm({ world, budget }: Drawn): Promise<string[]> {
   const { random, clouds, clock } = world;
   const wrong: string[] = [];
+  const strange = new Map<Cloud, number>();
   for (const cloud of clouds) {
     cloud.faults = random.pick([0, 0.1, 0.3]);
     cloud.dearer = random.pick([0, 0.2]);
@@ -82,7 +91,7 @@ async function storm({ world, budget }: Drawn): Promise<string[]> {
     told = await world.does((keeper) => keeper.tell({ type: "rent", cluster, offers: [] }));
   for (let look = 0; look < STORMY; look++) {
     await world.does((keeper) => keeper.look());
-    await happen(world);
+    await happen(world, strange);
     clock.pass(LOOK);
     wrong.push(...doubled(world).map(({ label }) => `${label} is there twice`));
   }
