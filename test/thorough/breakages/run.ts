@@ -327,8 +327,8 @@ export const run: readonly Breakage[] = [
   {
     name: "names under a rejected head displace what earned nothing elsewhere",
     file: "offchain/src/run/unpaid.ts",
-    text: "(isRejected ? rejected : works).push({ ...work, reason });",
-    instead: "works.push({ ...work, reason });",
+    text: "(isRejected ? rejected : works).push(",
+    instead: "works.push(",
     tests: ["test/offchain/coordinator/unpaid.test.ts"],
   },
   {
