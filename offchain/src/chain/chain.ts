@@ -134,13 +134,7 @@ export async function openChain(
     },
     disputeRoot: (modelId, digest, evidence) =>
       journal.submit(disputes, digest, { modelId, digest, evidence }, options.signal),
-    settleDispute: (modelId, { digest }, kind) =>
-      journal.submit(
-        settlements,
-        digest,
-        { modelId, digest, ...(kind !== undefined && kind !== rewardKind.compute && { kind }) },
-        options.signal,
-      ),
+    settleDispute: (...of) => journal.submit(settlements, of[1].digest, settlementOf(...of), options.signal),
     feeWait: () => journal.feeWait() ?? bonds.wait(),
     onReverted: (listener) => watch.onReverted(listener),
     close: async () => {
@@ -149,6 +143,13 @@ export async function openChain(
     },
   };
 }
+
+/** Of compute it is written as it was before disputes of other kinds were ended here. */
+const settlementOf = (...[modelId, { digest }, kind]: Parameters<ChainPort["settleDispute"]>) => ({
+  modelId,
+  digest,
+  ...(kind !== undefined && kind !== rewardKind.compute && { kind }),
+});
 
 /** What the watch is told of a posting. */
 const noteOf = (

@@ -98,6 +98,26 @@ export const posted = (result: RootResult): RootPosting => ({
   root: { ...result.root, total: BigInt(result.root.total) },
 });
 
+/**
+ * The oldest posting of a head that the chain lacks, which stands before those behind it in the queue. A run that went back has
+ * several of the same round; a head behind a rollback that is lost has none, and waits for whoever carries the rollback out.
+ */
+function postingOf<P extends HeadFields>(
+  wanted: string,
+  headOf: (fields: P, parentSequence: number) => HeadHash,
+  seen: readonly Pick<HeadPosting, "head" | "sequence">[],
+  all: readonly { readonly key: string; readonly payload: P }[],
+) {
+  const known = new Map<string, number>([[zeroHash, -1], ...seen.map((at) => [at.head, at.sequence] as const)]);
+  return all.find(({ payload }) => {
+    const parent = known.get(payload.parentHead);
+    if (parent === undefined) return false;
+    const head = headOf(payload, parent);
+    known.set(head, parent + 1);
+    return head === wanted;
+  });
+}
+
 function headPostings({ reader, addresses, journal }: PostingModules): PostingKinds["heads"] {
   /** The head that these fields make, wherever its parent is known. */
   const expectedHead = (fields: HeadFields, parentSequence: number): HeadHash =>
@@ -114,24 +134,6 @@ function headPostings({ reader, addresses, journal }: PostingModules): PostingKi
   const parentStands = async (key: string, payload: HeadFields): Promise<ParentPosting> => {
     if (await heads.done(payload)) return "landed";
     return (await journal().isOpen(heads.kind, key)) ? "open" : "ended";
-  };
-  /**
-   * The oldest posting of a head that the chain lacks, which stands before those behind it in the queue. A run that went back has
-   * several of the same round; a head behind a rollback that is lost has none, and waits for whoever carries the rollback out.
-   */
-  const postingOf = (
-    wanted: string,
-    seen: readonly Pick<HeadPosting, "head" | "sequence">[],
-    all: readonly { readonly key: string; readonly payload: HeadPayload }[],
-  ) => {
-    const known = new Map<string, number>([[zeroHash, -1], ...seen.map((at) => [at.head, at.sequence] as const)]);
-    return all.find(({ payload }) => {
-      const parent = known.get(payload.parentHead);
-      if (parent === undefined) return false;
-      const head = expectedHead(payload, parent);
-      known.set(head, parent + 1);
-      return head === wanted;
-    });
   };
   const heads: PostingKind<HeadPayload, HeadPosting> = {
     kind: "chain.head",
@@ -158,7 +160,7 @@ function headPostings({ reader, addresses, journal }: PostingModules): PostingKi
       if (first !== "askParent") return first;
       const seen = await reader.headsSince(runId, 0);
       const isSeen = seen.some((event) => event.head === parent);
-      const before = isSeen ? undefined : postingOf(parent, seen, await journal().all(heads));
+      const before = isSeen ? undefined : postingOf(parent, expectedHead, seen, await journal().all(heads));
       const stands = before ? await parentStands(before.key, before.payload) : "none";
       if (before && stands === "landed") reopened.delete(before.key);
       const ready = byParent(isSeen, stands, before !== undefined && reopened.has(before.key));

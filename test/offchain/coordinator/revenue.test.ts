@@ -177,10 +177,15 @@ test("a dispute about it is ended when its vote is over, and the next root share
   await until(async () => (await pending()) !== undefined);
   const { digest } = (await pending())!;
   const { bond } = await bondOf(stage.client, { addresses, modelId, kind });
-  const by = { account: accountOf("stranger"), pollingInterval: 20 };
   await disputeRoot.sync(stage.client, {
-    ...{ addresses, modelId, kind, digest, bond, ...by },
+    addresses,
+    modelId,
+    kind,
+    digest,
+    bond,
     evidence: digestOfJson("what was found"),
+    account: accountOf("stranger"),
+    pollingInterval: 20,
   });
   const { votesUntil } = (await chain.rootsOfKind(kind).openDispute(modelId))!;
   await duty.look();

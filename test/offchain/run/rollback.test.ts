@@ -195,6 +195,8 @@ const work = (account: (typeof accounts)[number], receiptHash?: Hex) => ({
   receipts: [{ account, tokens: 1n, ...(receiptHash && { receiptHash }) }],
 });
 const receipt = digestOfJson("receipt");
+const schedule = { start: 0, epochLength: 16, postingDelay: 12, window: 4 };
+const publish = (document: unknown): Promise<Digest> => putDocument(publisher.store, document);
 
 describe("work of a round that was rolled back", () => {
   it("earns nothing, and the work that takes its place does, by whichever root covers them", async () => {
@@ -223,22 +225,41 @@ describe("work of a round that was rolled back", () => {
 
   it("is said to be rolled back, but where the root that covers it paid it before", async () => {
     const { heads, reader } = await wentBack();
-    const schedule = async () => ({ start: 0, epochLength: 16, postingDelay: 12, window: 4 });
-    const publish = (document: unknown) => putDocument(publisher.store, document);
     const verdicts = await publish({ version: 1, modelId, verdicts: [] });
     /** What is told of a root that covers all heads and pays these. */
     const unpaid = async (paid: readonly PostedHead[]) => {
       const entries = paid.map(({ head, sequence, round, paramsVersion, checkpointDigest, receiptsRoot }) => ({
-        ...{ runId, head, sequence, round, paramsVersion, checkpointDigest, receiptsRoot },
-        ...{ anchoredAt: 1, minParamsVersion: 1 },
+        runId,
+        head,
+        sequence,
+        round,
+        paramsVersion,
+        checkpointDigest,
+        receiptsRoot,
+        anchoredAt: 1,
+        minParamsVersion: 1,
       }));
       const epochs: EpochInputs["epochs"] = [{ epoch: 1, budget: "1000", heads: entries, contributions: [] }];
       const manifest = await publish({
-        ...{ version: 1, modelId, kind: 1, index: 1, fromEpoch: 1, toEpoch: 1, runId, head: heads.at(-1)!.head },
-        ...{ finished: [], previous: null, previousRoot: zeroHash, root: zeroHash, total: "1000", verdicts },
-        ...{ inputs: await publish({ version: 1, modelId, epochs }), rewards: zeroHash },
+        version: 1,
+        modelId,
+        kind: 1,
+        index: 1,
+        fromEpoch: 1,
+        toEpoch: 1,
+        runId,
+        head: heads.at(-1)!.head,
+        finished: [],
+        previous: null,
+        previousRoot: zeroHash,
+        root: zeroHash,
+        total: "1000",
+        inputs: await publish({ version: 1, modelId, epochs }),
+        verdicts,
+        rewards: zeroHash,
       });
-      const { works, rest } = await unpaidWork({ reader: { ...reader, schedule }, blobs: blobs() }, runId, manifest);
+      const modules = { reader: { ...reader, schedule: async () => schedule }, blobs: blobs() };
+      const { works, rest } = await unpaidWork(modules, runId, manifest);
       expect(rest).toBe("none");
       return works.map(({ epoch, round, reason }) => [epoch, round, reason]);
     };
