@@ -3,7 +3,8 @@ import type { Breakage } from "./breakage.ts";
 
 const adapters = ["test/offchain/market/adapters.test.ts"];
 const api = ["test/offchain/market/api.test.ts"];
-const renting = ["test/offchain/market/renting/contract.test.ts", "test/offchain/market/renting/traps.test.ts"];
+const renting = ["test/offchain/market/renting/contract.test.ts"];
+const traps = ["test/offchain/market/renting/traps.test.ts"];
 const secrets = ["test/offchain/service/persistence/secrets.test.ts"];
 
 export const market: readonly Breakage[] = [
@@ -243,7 +244,7 @@ export const market: readonly Breakage[] = [
     file: "offchain/src/market/base/api.ts",
     text: 'instance === undefined ? kindOf(options.refusals, refusal, call.endpoint) : "ambiguous"',
     instead: "kindOf(options.refusals, refusal, call.endpoint)",
-    tests: renting,
+    tests: traps,
   },
   {
     name: "a create whose answer cannot be read is an error like another",
@@ -285,21 +286,21 @@ export const market: readonly Breakage[] = [
     file: "offchain/src/market/adapters/renting/vast.ts",
     text: 'intended === "stopped" || (current === "stopped" && actual !== undefined)',
     instead: 'actual === "paused"',
-    tests: renting,
+    tests: traps,
   },
   {
     name: "an end that Lambda refuses for now is taken for accepted",
     file: "offchain/src/market/adapters/renting/lambda.ts",
     text: 'if (row.flag("actions.terminate.available") === false) return "not yet";',
     instead: 'if (row.flag("actions.terminate.available") === false) return "accepted";',
-    tests: renting,
+    tests: traps,
   },
   {
     name: "a deployment of Akash that was not leased is forgotten",
     file: "offchain/src/market/adapters/renting/akash.ts",
     text: 'throw isClosed ? error : providerError("ambiguous", TITLE, words, { instance: dseq });',
     instead: "throw error;",
-    tests: renting,
+    tests: traps,
   },
   {
     name: "an order's variables bring others along",

@@ -5,9 +5,19 @@
 import { CotrainError } from "@cotrain/sdk/errors";
 
 import { RetryableError } from "../../base/index.ts";
+import type { Api } from "./api.ts";
 import { providerError } from "./errors.ts";
-import type { Instance, InstanceState, Order, ShellAddress, Termination } from "./renting.ts";
-import { type Row, rowOf } from "./rows.ts";
+import type {
+  Instance,
+  InstanceState,
+  Order,
+  Renting,
+  RentingTerms,
+  ShellAddress,
+  SideResource,
+  Termination,
+} from "./renting.ts";
+import { present, type Row, rowOf } from "./rows.ts";
 
 /** More machines than any account has. */
 const MAX_INSTANCES = 10_000;
@@ -15,6 +25,33 @@ const MAX_INSTANCES = 10_000;
 /** By a provider's words. What no row has is `unknown`, never `gone`. */
 export const stateOf = (table: Readonly<Record<string, InstanceState>>, word: string): InstanceState =>
   (Object.hasOwn(table, word) ? table[word] : undefined) ?? "unknown";
+
+/** What holds where nobody has said otherwise: a minute until a machine is listed, and another until it costs nothing. */
+export const USUAL_TERMS = {
+  nameMax: 60,
+  keepsLabel: true,
+  visibleWithin: 60_000,
+  killWithin: 60_000,
+  deletableWhileCreating: true,
+  minimumSeconds: 0,
+  startsBy: "provider",
+} as const satisfies Partial<RentingTerms>;
+
+/** A row's machine by the word of its state, and what else is told. @param field of the word */
+export function instanceBy(
+  row: Row,
+  states: Readonly<Record<string, InstanceState>>,
+  told: { readonly [K in "label" | "perHour" | "ssh" | "createdAt"]?: Instance[K] | undefined },
+  field = "status",
+): Instance {
+  const words = row.requireText(field);
+  return {
+    id: row.requireText("id"),
+    state: stateOf(states, words),
+    words,
+    ...present<Pick<Instance, "label" | "perHour" | "ssh" | "createdAt">>(told),
+  };
+}
 
 /** A moment of ISO 8601 as milliseconds; undefined where it is absent. Without a zone it is UTC. */
 export function momentOf(row: Row, path: string): number | undefined {
@@ -90,6 +127,33 @@ export async function terminatedBy(work: () => Promise<Termination>): Promise<Te
     throw error;
   }
 }
+
+/** An end that any answer of success accepts. */
+export const endedBy = (
+  api: Api,
+  method: "DELETE" | "POST",
+  path: string,
+  endpoint = "terminate",
+): Promise<Termination> =>
+  terminatedBy(async () => {
+    await api({ method, path, endpoint, repeatable: true });
+    return "accepted";
+  });
+
+/** SSH keys of an account, each with an `id` and a `name`. */
+export const keySides = (
+  keysOf: (api: Api) => Promise<readonly Row[]>,
+  path: string,
+  endpoint: string,
+): NonNullable<Renting["sides"]> => ({
+  list: async (api) =>
+    (await keysOf(api)).map((row): SideResource => ({
+      kind: "ssh-key",
+      id: row.requireText("id"),
+      name: row.requireText("name"),
+    })),
+  remove: async (api, id) => void (await endedBy(api, "DELETE", `${path}${encodeURIComponent(id)}`, endpoint)),
+});
 
 /**
  * Something that is made before a machine is: what fails here left no machine, so that asking again can help.

@@ -62,10 +62,7 @@ export interface Order {
   readonly prepaidSeconds?: number;
 }
 
-/**
- * What a provider's machines and listings do in time.
- * @internal leases reckon by it
- */
+/** What a provider's machines and listings do in time. */
 export interface RentingTerms {
   /** Characters of a label that the provider keeps. */
   readonly nameMax: number;

@@ -7,7 +7,15 @@ import { CotrainError } from "@cotrain/sdk/errors";
 
 import type { Api } from "../../base/api.ts";
 import { providerError } from "../../base/errors.ts";
-import { createdBy, instanceOr, instancesOf, momentOf, stateOf, terminatedBy } from "../../base/instances.ts";
+import {
+  createdBy,
+  instanceOr,
+  instancesOf,
+  momentOf,
+  stateOf,
+  terminatedBy,
+  USUAL_TERMS,
+} from "../../base/instances.ts";
 import { argumentsOf } from "../../base/orders.ts";
 import { byOffset } from "../../base/pages.ts";
 import type { Instance, InstanceState, Order, Renting } from "../../base/renting.ts";
@@ -134,13 +142,9 @@ async function leaseOf(api: Api, order: Order, dseq: string, manifest: string): 
 }
 
 export const akashRenting: Renting = {
-  nameMax: 60,
+  ...USUAL_TERMS,
   keepsLabel: false,
   visibleWithin: 120_000,
-  killWithin: 60_000,
-  deletableWhileCreating: true,
-  minimumSeconds: 0,
-  startsBy: "provider",
   create: async (api, order) => {
     const { id, manifest } = await createdBy(TITLE, async () => {
       const json = { data: { sdl: sdlOf(order), deposit: dollarsOf(DEPOSIT) } };

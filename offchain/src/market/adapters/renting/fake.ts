@@ -1,9 +1,18 @@
 /** Renting from the fake provider, in its plain form. */
 import type { Api } from "../../base/api.ts";
-import { createdBy, instanceOr, instancesOf, momentOf, shellAt, stateOf, terminatedBy } from "../../base/instances.ts";
+import {
+  createdBy,
+  instanceBy,
+  instanceOr,
+  instancesOf,
+  momentOf,
+  shellAt,
+  terminatedBy,
+  USUAL_TERMS,
+} from "../../base/instances.ts";
 import { byPage, countedPage } from "../../base/pages.ts";
 import type { Instance, InstanceState, Renting } from "../../base/renting.ts";
-import { present, type Row, rowOf } from "../../base/rows.ts";
+import { type Row, rowOf } from "../../base/rows.ts";
 import { exactUsd } from "../../money.ts";
 
 const TITLE = "The fake provider";
@@ -16,32 +25,27 @@ const STATES: Readonly<Record<string, InstanceState>> = {
   failed: "failed",
 };
 
-const instanceOf = (row: Row): Instance => {
-  const words = row.requireText("state");
-  return {
-    id: row.requireText("id"),
-    state: stateOf(STATES, words),
-    words,
-    ...present<Partial<Instance>>({
+const instanceOf = (row: Row): Instance =>
+  instanceBy(
+    row,
+    STATES,
+    {
       label: row.text("label"),
       perHour: row.money("usd_per_hour", "usd"),
       ssh: shellAt(row.text("host"), row.whole("port"), "root"),
       createdAt: momentOf(row, "created_at"),
-    }),
-  };
-};
+    },
+    "state",
+  );
 
 const get = (api: Api, path: string): Promise<unknown> =>
   api({ method: "GET", path, endpoint: "read", repeatable: true });
 
 export const fakeRenting: Renting = {
-  nameMax: 60,
-  keepsLabel: true,
+  ...USUAL_TERMS,
   visibleWithin: 10_000,
   killWithin: 5_000,
   deletableWhileCreating: false,
-  minimumSeconds: 0,
-  startsBy: "provider",
   create: (api, order) =>
     createdBy(TITLE, async () =>
       instanceOf(

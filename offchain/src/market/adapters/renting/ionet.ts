@@ -3,7 +3,16 @@
  * extended. What was paid before stays paid when one ends earlier.
  */
 import type { Api } from "../../base/api.ts";
-import { createdBy, instanceOr, instancesOf, momentOf, ordered, stateOf, terminatedBy } from "../../base/instances.ts";
+import {
+  createdBy,
+  endedBy,
+  instanceOr,
+  instancesOf,
+  momentOf,
+  ordered,
+  stateOf,
+  USUAL_TERMS,
+} from "../../base/instances.ts";
 import { argumentsOf } from "../../base/orders.ts";
 import { byPage, countedPage } from "../../base/pages.ts";
 import { UserError } from "../../../base/index.ts";
@@ -67,13 +76,10 @@ const detail = async (api: Api, id: string): Promise<Row> =>
   );
 
 export const ionetRenting: Renting = {
-  nameMax: 60,
-  keepsLabel: true,
+  ...USUAL_TERMS,
   visibleWithin: 120_000,
   killWithin: 120_000,
-  deletableWhileCreating: true,
   minimumSeconds: HOUR,
-  startsBy: "provider",
   create: (api, order) => {
     const json = bodyOf(order);
     return createdBy(TITLE, async () => {
@@ -93,12 +99,7 @@ export const ionetRenting: Renting = {
         }),
       instanceOf,
     ),
-  terminate: (api, id) =>
-    terminatedBy(async () => {
-      const path = `/deployment/${encodeURIComponent(id)}`;
-      await api({ method: "DELETE", path, endpoint: "terminate", repeatable: true });
-      return "accepted";
-    }),
+  terminate: (api, id) => endedBy(api, "DELETE", `/deployment/${encodeURIComponent(id)}`),
   bill: async (api, { id }) => (await detail(api, id)).money("amount_paid", "usd") ?? 0n,
   extend: async (api, id, hours) => {
     const path = `/deployment/${encodeURIComponent(id)}/extend`;

@@ -5,18 +5,20 @@
 import type { Api } from "../../base/api.ts";
 import {
   createdBy,
+  instanceBy,
   instanceOr,
   instancesOf,
+  keySides,
   ordered,
   shellAt,
   sideBy,
-  stateOf,
   terminatedBy,
+  USUAL_TERMS,
 } from "../../base/instances.ts";
 import { cloudInitOf, keyNameOf, sameKey, sshKeyOf, told } from "../../base/orders.ts";
 import { providerError } from "../../base/errors.ts";
-import type { Instance, InstanceState, Order, Renting, SideResource } from "../../base/renting.ts";
-import { fieldOf, listOf, present, type Row, rowOf } from "../../base/rows.ts";
+import type { Instance, InstanceState, Order, Renting } from "../../base/renting.ts";
+import { fieldOf, listOf, type Row, rowOf } from "../../base/rows.ts";
 
 const TITLE = "Lambda";
 
@@ -29,19 +31,12 @@ const STATES: Readonly<Record<string, InstanceState>> = {
   terminated: "gone",
 };
 
-const instanceOf = (row: Row): Instance => {
-  const words = row.requireText("status");
-  return {
-    id: row.requireText("id"),
-    state: stateOf(STATES, words),
-    words,
-    ...present<Partial<Instance>>({
-      label: row.text("name"),
-      perHour: row.money("instance_type.price_cents_per_hour", "cents"),
-      ssh: shellAt(row.text("ip"), 22, "ubuntu"),
-    }),
-  };
-};
+const instanceOf = (row: Row): Instance =>
+  instanceBy(row, STATES, {
+    label: row.text("name"),
+    perHour: row.money("instance_type.price_cents_per_hour", "cents"),
+    ssh: shellAt(row.text("ip"), 22, "ubuntu"),
+  });
 
 const read = async (api: Api, path: string): Promise<unknown> =>
   fieldOf(await api({ method: "GET", path, endpoint: "read", repeatable: true }), "data");
@@ -66,13 +61,10 @@ const keyName = (api: Api, order: Order): Promise<string> =>
   });
 
 export const lambdaRenting: Renting = {
+  ...USUAL_TERMS,
   nameMax: 64,
-  keepsLabel: true,
-  visibleWithin: 60_000,
   killWithin: 120_000,
   deletableWhileCreating: false,
-  minimumSeconds: 0,
-  startsBy: "provider",
   create: async (api, order) => {
     const { offer, label } = order;
     const key = await keyName(api, order);
@@ -121,23 +113,5 @@ export const lambdaRenting: Renting = {
       const ended = rowOf(answer).list("data.terminated_instances");
       return ended.some((each) => each.text("id") === id) ? "accepted" : "not yet";
     }),
-  sides: {
-    list: async (api) =>
-      (await keysOf(api)).map((row): SideResource => ({
-        kind: "ssh-key",
-        id: row.requireText("id"),
-        name: row.requireText("name"),
-      })),
-    remove: async (api, id) => {
-      await terminatedBy(async () => {
-        await api({
-          method: "DELETE",
-          path: `/ssh-keys/${encodeURIComponent(id)}`,
-          endpoint: "read",
-          repeatable: true,
-        });
-        return "accepted";
-      });
-    },
-  },
+  sides: keySides(keysOf, "/ssh-keys/", "read"),
 };

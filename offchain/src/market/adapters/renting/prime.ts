@@ -5,17 +5,19 @@
 import type { Api } from "../../base/api.ts";
 import {
   createdBy,
+  endedBy,
   instanceOr,
   instancesOf,
+  keySides,
   momentOf,
   shellAt,
   sideBy,
   stateOf,
-  terminatedBy,
+  USUAL_TERMS,
 } from "../../base/instances.ts";
 import { keyNameOf, rentBy, sameKey, sshKeyOf, told } from "../../base/orders.ts";
 import { byOffset, countedPage } from "../../base/pages.ts";
-import type { Instance, InstanceState, Order, Renting, SideResource, ShellAddress } from "../../base/renting.ts";
+import type { Instance, InstanceState, Order, Renting, ShellAddress } from "../../base/renting.ts";
 import { present, type Row, rowOf } from "../../base/rows.ts";
 import { dollarsOf } from "../../money.ts";
 
@@ -119,12 +121,8 @@ const bodyOf = (order: Order, sshKeyId: string) => {
 const pathOf = (id: string): string => `/pods/${encodeURIComponent(id)}`;
 
 export const primeRenting: Renting = {
-  nameMax: 60,
-  keepsLabel: true,
-  visibleWithin: 60_000,
+  ...USUAL_TERMS,
   killWithin: 120_000,
-  deletableWhileCreating: true,
-  minimumSeconds: 0,
   startsBy: "ssh",
   create: async (api, order) => {
     const key = await keyId(api, order);
@@ -140,11 +138,7 @@ export const primeRenting: Renting = {
       instanceOf(rowOf(await api({ method: "GET", path: pathOf(id), endpoint: "account", repeatable: true }))),
     ),
   list: (api) => instancesOf(TITLE, () => pages(api, "/pods/"), instanceOf),
-  terminate: (api, id) =>
-    terminatedBy(async () => {
-      await api({ method: "DELETE", path: pathOf(id), endpoint: "terminate", repeatable: true });
-      return "accepted";
-    }),
+  terminate: (api, id) => endedBy(api, "DELETE", pathOf(id)),
   bill: async (api, { id }) => {
     for await (const page of pages(api, "/pods/history", { sort_by: "terminatedAt" }))
       for (const row of page.map(rowOf)) if (row.text("id") === id) return row.money("totalBilledPrice", "usd") ?? 0n;
@@ -154,19 +148,5 @@ export const primeRenting: Renting = {
     rowOf(await api({ method: "GET", path: "/user/whoami", endpoint: "account", repeatable: true })).requireText(
       "data.id",
     ),
-  sides: {
-    list: async (api) =>
-      (await keysOf(api)).map((row): SideResource => ({
-        kind: "ssh-key",
-        id: row.requireText("id"),
-        name: row.requireText("name"),
-      })),
-    remove: async (api, id) => {
-      await terminatedBy(async () => {
-        const path = `/ssh_keys/${encodeURIComponent(id)}`;
-        await api({ method: "DELETE", path, endpoint: "account", repeatable: true });
-        return "accepted";
-      });
-    },
-  },
+  sides: keySides(keysOf, "/ssh_keys/", "account"),
 };

@@ -2,10 +2,19 @@
  * Renting from RunPod, by REST v2: one kind of GPU in one data centre, which is then there or not. A refusal with 400 tells no
  * more than that, so that it counts as no capacity and its words stand in the error; names need not be unique.
  */
-import { createdBy, instanceOr, instancesOf, momentOf, shellAt, stateOf, terminatedBy } from "../../base/instances.ts";
+import {
+  createdBy,
+  endedBy,
+  instanceBy,
+  instanceOr,
+  instancesOf,
+  momentOf,
+  shellAt,
+  USUAL_TERMS,
+} from "../../base/instances.ts";
 import { argumentLineOf, told } from "../../base/orders.ts";
 import type { Instance, InstanceState, Order, Renting } from "../../base/renting.ts";
-import { fieldOf, listOf, present, type Row, rowOf } from "../../base/rows.ts";
+import { fieldOf, listOf, type Row, rowOf } from "../../base/rows.ts";
 
 const TITLE = "RunPod";
 
@@ -18,20 +27,13 @@ const STATES: Readonly<Record<string, InstanceState>> = {
   TERMINATED: "gone",
 };
 
-const instanceOf = (row: Row): Instance => {
-  const words = row.requireText("status");
-  return {
-    id: row.requireText("id"),
-    state: stateOf(STATES, words),
-    words,
-    ...present<Partial<Instance>>({
-      label: row.text("name"),
-      perHour: row.money("cost", "usd"),
-      ssh: shellAt(row.text("ssh.direct.host"), row.whole("ssh.direct.port"), row.text("ssh.direct.username")),
-      createdAt: momentOf(row, "createdAt"),
-    }),
-  };
-};
+const instanceOf = (row: Row): Instance =>
+  instanceBy(row, STATES, {
+    label: row.text("name"),
+    perHour: row.money("cost", "usd"),
+    ssh: shellAt(row.text("ssh.direct.host"), row.whole("ssh.direct.port"), row.text("ssh.direct.username")),
+    createdAt: momentOf(row, "createdAt"),
+  });
 
 const bodyOf = (order: Order) => {
   const { offer } = order;
@@ -52,13 +54,7 @@ const bodyOf = (order: Order) => {
 const pathOf = (id: string): string => `/pods/${encodeURIComponent(id)}`;
 
 export const runpodRenting: Renting = {
-  nameMax: 60,
-  keepsLabel: true,
-  visibleWithin: 60_000,
-  killWithin: 60_000,
-  deletableWhileCreating: true,
-  minimumSeconds: 0,
-  startsBy: "provider",
+  ...USUAL_TERMS,
   create: (api, order) =>
     createdBy(TITLE, async () =>
       instanceOf(
@@ -79,11 +75,7 @@ export const runpodRenting: Renting = {
       },
       instanceOf,
     ),
-  terminate: (api, id) =>
-    terminatedBy(async () => {
-      await api({ method: "DELETE", path: pathOf(id), endpoint: "terminate", repeatable: true });
-      return "accepted";
-    }),
+  terminate: (api, id) => endedBy(api, "DELETE", pathOf(id)),
   bill: async (api, { id, createdAt }, now) => {
     if (createdAt === undefined) return undefined;
     const answer = await api({

@@ -5,17 +5,18 @@
 import type { Api } from "../../base/api.ts";
 import {
   createdBy,
+  endedBy,
+  instanceBy,
   instanceOr,
   instancesOf,
   momentOf,
   ordered,
   shellAt,
-  stateOf,
-  terminatedBy,
+  USUAL_TERMS,
 } from "../../base/instances.ts";
 import { argumentLineOf, rentBy, startScriptOf, told } from "../../base/orders.ts";
 import type { Instance, InstanceState, Order, Renting } from "../../base/renting.ts";
-import { fieldOf, listOf, present, type Row, rowOf } from "../../base/rows.ts";
+import { fieldOf, listOf, type Row, rowOf } from "../../base/rows.ts";
 
 const TITLE = "Shadeform";
 
@@ -29,20 +30,13 @@ const STATES: Readonly<Record<string, InstanceState>> = {
   deleted: "gone",
 };
 
-const instanceOf = (row: Row): Instance => {
-  const words = row.requireText("status");
-  return {
-    id: row.requireText("id"),
-    state: stateOf(STATES, words),
-    words,
-    ...present<Partial<Instance>>({
-      label: row.text("name"),
-      perHour: row.money("hourly_price", "cents"),
-      ssh: shellAt(row.text("ip"), row.whole("ssh_port"), row.text("ssh_user")),
-      createdAt: momentOf(row, "created_at"),
-    }),
-  };
-};
+const instanceOf = (row: Row): Instance =>
+  instanceBy(row, STATES, {
+    label: row.text("name"),
+    perHour: row.money("hourly_price", "cents"),
+    ssh: shellAt(row.text("ip"), row.whole("ssh_port"), row.text("ssh_user")),
+    createdAt: momentOf(row, "created_at"),
+  });
 
 const launchOf = (order: Order) =>
   order.offer.kind === "container"
@@ -77,13 +71,8 @@ const read = (api: Api, path: string): Promise<unknown> =>
   api({ method: "GET", path, endpoint: "read", repeatable: true });
 
 export const shadeformRenting: Renting = {
-  nameMax: 60,
-  keepsLabel: true,
-  visibleWithin: 60_000,
+  ...USUAL_TERMS,
   killWithin: 120_000,
-  deletableWhileCreating: true,
-  minimumSeconds: 0,
-  startsBy: "provider",
   create: (api, order) =>
     createdBy(TITLE, async () => {
       const json = bodyOf(order);
@@ -106,10 +95,5 @@ export const shadeformRenting: Renting = {
       },
       instanceOf,
     ),
-  terminate: (api, id) =>
-    terminatedBy(async () => {
-      const path = `/instances/${encodeURIComponent(id)}/delete`;
-      await api({ method: "POST", path, endpoint: "terminate", repeatable: true });
-      return "accepted";
-    }),
+  terminate: (api, id) => endedBy(api, "POST", `/instances/${encodeURIComponent(id)}/delete`),
 };

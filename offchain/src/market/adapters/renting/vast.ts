@@ -3,7 +3,16 @@
  * which is `stopped` here and to be destroyed. The owner may name a machine in an error of a create (`new_contract`).
  */
 import type { Api } from "../../base/api.ts";
-import { createdBy, instanceOr, instancesOf, ordered, shellAt, stateOf, terminatedBy } from "../../base/instances.ts";
+import {
+  createdBy,
+  instanceOr,
+  instancesOf,
+  ordered,
+  shellAt,
+  stateOf,
+  terminatedBy,
+  USUAL_TERMS,
+} from "../../base/instances.ts";
 import { dockerFlagsOf } from "../../base/orders.ts";
 import { byToken } from "../../base/pages.ts";
 import { providerError } from "../../base/errors.ts";
@@ -104,13 +113,7 @@ async function* charges(api: Api, from: number, to: number): AsyncGenerator<read
 }
 
 export const vastRenting: Renting = {
-  nameMax: 60,
-  keepsLabel: true,
-  visibleWithin: 60_000,
-  killWithin: 60_000,
-  deletableWhileCreating: true,
-  minimumSeconds: 0,
-  startsBy: "provider",
+  ...USUAL_TERMS,
   create: (api, order) =>
     createdBy(TITLE, async () => {
       const answer = rowOf(
