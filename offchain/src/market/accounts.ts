@@ -74,6 +74,7 @@ export function doorOf(adapter: Adapter, reach: Reach): Door {
 
 /**
  * An account that machines are rented from.
+ * @internal leases rent by it
  * @throws UserError `PROVIDER_KEY`, also where there is none
  */
 export function rentedAccountOf(adapter: Adapter, reach: Reach): RentedAccount {
