@@ -9,7 +9,7 @@ import { temporaryDirectory } from "../../cli/support.ts";
 
 /** The container is a file, `label state`. What is pulled waits at a gate where there is one, and a hook stands for what comes meanwhile. */
 const DOCKER = `#!/bin/sh
-cd "$HOME"
+cd "$HOME" || exit 1
 case "$1" in
 pull) if [ -p gate ]; then cat gate; fi; if [ -e refused ]; then exit 1; fi;;
 run)
