@@ -82,13 +82,19 @@ nohup sh "$directory/work.sh" >"$directory/log" 2>&1 </dev/null &
 echo $! >"$directory/process"
 echo '${DONE}'`;
 
-/** Directories first: the container of one whose work ended meanwhile is there by then. */
+/**
+ * Directories first: the container of one whose work ended meanwhile is there by then. Of what failed the last line of its log is told,
+ * but for where Docker names its manual.
+ */
 const LOOK = `set -eu
 root=${ROOT}
 for directory in "$root"/ct-*; do
   [ -d "$directory" ] || continue
-  state=unfinished
-  if [ -e "$directory/process" ] && kill -0 "$(cat "$directory/process")" 2>/dev/null; then state=pulling; fi
+  if [ -e "$directory/process" ] && kill -0 "$(cat "$directory/process")" 2>/dev/null; then
+    state=pulling
+  else
+    state="unfinished $(grep -v -e '^Run ' -e '^See ' -e '^$' "$directory/log" 2>/dev/null | tail -n 1)"
+  fi
   echo "${OURS}\${directory##*/} $state"
 done
 docker ps --all --filter label=cotrain --format '${OURS}{{.Label "cotrain"}} {{.State}}'
@@ -108,7 +114,7 @@ function said(output: string, name: string): readonly string[] {
   return lines.slice(0, -1).map((line) => line.slice(OURS.length));
 }
 
-const MAX_WORD = 60;
+const MAX_WORDS = 200;
 /** Machines that are asked at once. */
 const AT_ONCE = 16;
 
@@ -120,14 +126,18 @@ const homeOf = ({ name, address: { host, port, user } }: SshHost): string =>
 async function look(machine: SshHost, options: SshOptions): Promise<readonly Instance[]> {
   const found = new Map<string, Instance>();
   for (const line of said(await runOverSsh(machine, LOOK, options), machine.name)) {
-    const [label = "", word = ""] = line.split(" ");
-    // Others may have labels of that name.
-    if (parseLabel(label) === undefined) continue;
+    const [label = "", word = "", ...more] = line.split(" ");
+    // Others may have labels of that name; of what was created and not started its directory tells more.
+    if (parseLabel(label) === undefined || (word === "created" && found.has(label))) continue;
     found.set(label, {
       id: `${homeOf(machine)}/${label}`,
       label,
       state: stateOf(STATES, word),
-      words: word.replaceAll(/[^\x20-\x7e]/g, "").slice(0, MAX_WORD),
+      words: [word, ...more]
+        .join(" ")
+        .replaceAll(/[^\x20-\x7e]/g, "")
+        .trim()
+        .slice(0, MAX_WORDS),
       ssh: machine.address,
     });
   }

@@ -106,18 +106,21 @@ test("what is ended while it starts is removed again", async () => {
   expect([isThere("ran"), isThere("container")]).toEqual([true, false]);
 });
 
-test("an image that is not to be had is a failure, and is cleared away", async () => {
+test.each([
+  ["refused", "unfinished no such image"],
+  ["stuck", "unfinished docker: no GPU here"],
+])("a container that is %s is a failure that says why, and is cleared away", async (how, words) => {
   pipe("alive");
   const ended = readFile(join(box.home, "alive"));
-  box.write("refused", "");
+  box.write(how, "");
   const { id } = await account.create(order);
   await ended;
   execFileSync("rm", [join(box.home, "alive")]);
   // Whether what ended is still a process is its parent's to say.
   box.write(`${directory}/process`, "99999999\n");
-  expect(await account.list()).toMatchObject([{ id, state: "failed", words: "unfinished" }]);
+  expect(await account.list()).toMatchObject([{ id, state: "failed", words }]);
   expect(await account.terminate(id)).toBe("accepted");
-  expect(isThere(directory)).toBe(false);
+  expect([isThere("container"), isThere(directory)]).toEqual([false, false]);
 });
 
 test("a create whose end was not seen is ambiguous and names its machine; a look that failed is no absence", async () => {

@@ -11,11 +11,16 @@ import { temporaryDirectory } from "../../cli/support.ts";
 const DOCKER = `#!/bin/sh
 cd "$HOME" || exit 1
 case "$1" in
-pull) if [ -p gate ]; then cat gate; fi; if [ -e refused ]; then exit 1; fi;;
+pull) if [ -p gate ]; then cat gate; fi; if [ -e refused ]; then echo "no such image" >&2; exit 1; fi;;
 run)
   if [ -e hook ]; then . ./hook; fi
   echo "$@" >ran
   label=$(echo "$@" | sed 's/.*--label cotrain=\\([^ ]*\\).*/\\1/')
+  if [ -e stuck ]; then
+    echo "$label created" >container
+    printf 'docker: no GPU here\n\nRun docker run --help for more\n' >&2
+    exit 125
+  fi
   echo "$label running" >container;;
 ps) case "$*" in
   *--quiet*label=*) if grep -q "^\${5#label=cotrain=} " container 2>/dev/null; then echo c0ffee; fi;;
