@@ -19,7 +19,7 @@ import {
   type StoredLedger,
 } from "../market/index.ts";
 import { type ConfigOf, duration, text, wordsOf } from "../service/index.ts";
-import { endpointOption, keptKeys, keysOptions, reachOf } from "./market.ts";
+import { endpointOption, keptKeys, keysOptions, machinesOption, reachOf } from "./market.ts";
 import type { Output } from "./output.ts";
 
 export const leasesOption = text({
@@ -31,6 +31,7 @@ export const leasesOption = text({
 /** Options of commands that ask providers. */
 export const keepingOptions = {
   leases: leasesOption,
+  machines: machinesOption,
   endpoint: endpointOption,
   ...keysOptions,
   every: duration({ description: "time between two looks at all accounts", default: defaultRules.lookEvery }),
@@ -38,7 +39,7 @@ export const keepingOptions = {
 type Keeping = ConfigOf<typeof keepingOptions>;
 
 export const accountsOption = wordsOf(/^[a-z]{1,20}$/, "the name of a provider such as vast or lambda", {
-  description: "providers whose accounts are looked at (default: all whose keys are set)",
+  description: "providers whose accounts are looked at (default: all whose keys are set, and `own` with --machines)",
 });
 
 /** @throws UserError `LEASES_NONE` where nothing was ever rented */
@@ -145,8 +146,9 @@ export const rentsNothing = {
 
 /** The accounts that are rented from, with their keys. @throws as {@link rentersOf} and {@link keptKeys} */
 export const rentersHere = async (
-  options: Pick<Keeping, "endpoint" | "keys" | "passphraseFile"> & {
+  options: Pick<Keeping, "endpoint" | "keys" | "passphraseFile" | "machines"> & {
     readonly provider?: readonly string[] | undefined;
   },
   signal: AbortSignal,
-): Promise<Renters> => rentersOf(options.provider, reachOf(options.endpoint, signal, await keptKeys(options)));
+): Promise<Renters> =>
+  rentersOf(options.provider, reachOf(options.endpoint, signal, await keptKeys(options)), options.machines);

@@ -39,6 +39,10 @@ export const endpointOption = wordsOf(
     description: "other addresses of providers: a proxy over TLS, or a fake one on this machine",
   },
 );
+export const machinesOption = text({
+  value: "file",
+  description: "JSON file of your own machines, which are offers too and are rented over SSH",
+});
 const cacheOption = text({
   value: "directory",
   description: "directory of what providers listed last, and of the history of prices",
@@ -195,7 +199,7 @@ export const catalogueOptions = {
   }),
   provider: providersOption("providers to ask, or clouds that they resell (default: all)"),
   without: providersOption("providers, or clouds that they resell, to leave out"),
-  machines: text({ value: "file", description: "JSON file of your own machines, which are offers too" }),
+  machines: machinesOption,
   maxAge: duration({ description: "how old a listing may be before its provider is asked again", default: 120_000 }),
   offline: toggle({ description: "ask nobody: what was listed last", default: false }),
   cache: cacheOption,

@@ -1,14 +1,15 @@
-/** Accounts that machines are rented from: of the providers whose keys are set. */
+/** Accounts that machines are rented from: of the providers whose keys are set, and one's own machines. */
 import { CotrainError } from "@cotrain/sdk/errors";
 
 import { UserError } from "../base/index.ts";
 import { type Reach, rentedAccountOf } from "./accounts.ts";
 import { adapters } from "./adapters/index.ts";
 import type { RentedAccount } from "./base/renting.ts";
+import { ownAccount } from "./ownRenting.ts";
 
 /** Whether a provider runs the script of what is rented from it; some leave that to whoever rents, over SSH. */
 export const runsScripts = (provider: string): boolean =>
-  adapters.find(({ name }) => name === provider)?.renting.startsBy === "provider";
+  provider === "own" || adapters.find(({ name }) => name === provider)?.renting.startsBy === "provider";
 
 export interface Renters {
   readonly accounts: readonly RentedAccount[];
@@ -16,18 +17,37 @@ export interface Renters {
   readonly missing: readonly string[];
 }
 
+/** The account of one's own machines, where it is asked for. @throws UserError `PROVIDER_KEY` where it is named and there is no file */
+async function ownOf(
+  names: readonly string[] | undefined,
+  machines: string | undefined,
+  { signal }: Reach,
+): Promise<readonly RentedAccount[]> {
+  if (names?.includes("own") === false) return [];
+  if (machines !== undefined) return [await ownAccount(machines, { signal })];
+  if (names === undefined) return [];
+  throw new UserError("PROVIDER_KEY", "Own machines are those of a file: --machines FILE.");
+}
+
 /**
  * The accounts of these providers, or of all that can be asked.
- * @throws UserError `PROVIDER_KEY` for one that was named and has no key, or where there is none at all; `PROVIDER_UNKNOWN`
+ * @param machines file of one's own machines, which are the provider `own`
+ * @throws UserError `PROVIDER_KEY` for one that was named and has no key, or where there is none at all; `PROVIDER_UNKNOWN`; as
+ *   `readOwnMachines`
  */
-export function rentersOf(names: readonly string[] | undefined, reach: Reach): Renters {
-  const unknown = names?.find((name) => !adapters.some((adapter) => adapter.name === name));
+export async function rentersOf(
+  names: readonly string[] | undefined,
+  reach: Reach,
+  machines?: string,
+): Promise<Renters> {
+  const known = [...adapters.map(({ name }) => name), "own"];
+  const unknown = names?.find((name) => !known.includes(name));
   if (unknown !== undefined)
     throw new UserError(
       "PROVIDER_UNKNOWN",
-      `There is no provider "${unknown}" to rent from: there are ${adapters.map(({ name }) => name).join(", ")}.`,
+      `There is no provider "${unknown}" to rent from: there are ${known.join(", ")}.`,
     );
-  const accounts: RentedAccount[] = [];
+  const accounts: RentedAccount[] = [...(await ownOf(names, machines, reach))];
   const missing: string[] = [];
   for (const adapter of adapters) {
     if (names !== undefined && !names.includes(adapter.name)) continue;

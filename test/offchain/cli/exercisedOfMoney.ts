@@ -34,6 +34,7 @@ const searched = {
 /** What commands on leases share. */
 const kept = {
   leases: "marketRent",
+  machines: "marketOwn",
   endpoint: "marketRent",
   every: "marketRent",
   keys: "marketRent",

@@ -5,6 +5,7 @@ const adapters = ["test/offchain/market/adapters.test.ts"];
 const api = ["test/offchain/market/api.test.ts"];
 const renting = ["test/offchain/market/renting/contract.test.ts"];
 const traps = ["test/offchain/market/renting/traps.test.ts"];
+const own = ["test/offchain/market/renting/own.test.ts"];
 const secrets = ["test/offchain/service/persistence/secrets.test.ts"];
 
 export const market: readonly Breakage[] = [
@@ -336,5 +337,82 @@ export const market: readonly Breakage[] = [
     text: "if (lock === undefined)\n",
     instead: "if (lock === null)\n",
     tests: secrets,
+  },
+  {
+    name: "any host that answers to a machine's name is believed",
+    file: "offchain/src/market/ssh.ts",
+    text: '"StrictHostKeyChecking=yes"',
+    instead: '"StrictHostKeyChecking=no"',
+    tests: own,
+  },
+  {
+    name: "a script that was cut off is run as far as it came",
+    file: "offchain/src/market/ssh.ts",
+    text: "`run() {\\n${script}\\n}\\nrun\\n`",
+    instead: "`${script}\\n`",
+    tests: own,
+  },
+  {
+    name: "an ssh that does not want to end is waited for",
+    file: "offchain/src/market/ssh.ts",
+    text: 'killSignal: "SIGKILL"',
+    instead: 'killSignal: "SIGTERM"',
+    tests: own,
+  },
+  {
+    name: "a machine of one's own may say as much as it likes",
+    file: "offchain/src/market/ssh.ts",
+    text: "maxBuffer: MAX_OUTPUT",
+    instead: "maxBuffer: Infinity",
+    tests: own,
+  },
+  {
+    name: "a look at a machine of one's own that broke off found nothing",
+    file: "offchain/src/market/ownRenting.ts",
+    text: "if (lines.at(-1) !== DONE)",
+    instead: "if (lines.length < 0)",
+    tests: own,
+  },
+  {
+    name: "a create over SSH whose end was not seen was none",
+    file: "offchain/src/market/ownRenting.ts",
+    text: 'throw providerError("ambiguous", name, error.message, { instance: id }, error);',
+    instead: "throw error;",
+    tests: own,
+  },
+  {
+    name: "a name that was given to another machine stands for the one before",
+    file: "offchain/src/market/ownRenting.ts",
+    text: ".update(`${user}@${host}:${port}`)",
+    instead: '.update("")',
+    tests: own,
+  },
+  {
+    name: "what was ended while its image was pulled is started",
+    file: "offchain/src/market/ownRenting.ts",
+    text: '[ -d "$directory" ] || exit 0\n',
+    instead: "\n",
+    tests: own,
+  },
+  {
+    name: "what was ended while it started goes on",
+    file: "offchain/src/market/ownRenting.ts",
+    text: '[ -d "$directory" ] || docker rm --force --volumes cotrain\n',
+    instead: "\n",
+    tests: own,
+  },
+  {
+    name: "one machine may be two in a file",
+    file: "offchain/src/market/own.ts",
+    text: "each.ssh === ssh",
+    instead: "each.ssh !== each.ssh",
+    tests: own,
+  },
+  {
+    name: "a container that was created and cannot start is on its way",
+    file: "offchain/src/market/ownRenting.ts",
+    text: '|| (word === "created" && found.has(label))',
+    instead: "",
+    tests: own,
   },
 ];

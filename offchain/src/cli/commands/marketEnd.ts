@@ -39,7 +39,9 @@ interface Wish {
 /** Leases whose account is not looked at, so that nothing can be done about them. */
 function sayUnreached(book: Book, names: readonly string[], output: Output): void {
   for (const { label, account } of leasesOf(book).filter((lease) => isOpen(lease) && !names.includes(lease.account)))
-    output.notice(`${label} is at ${account}, whose key is not set or which is not named: nothing is done about it.`);
+    output.notice(
+      `${label} is at ${account}, which is not named, or whose key or --machines is not given: nothing is done about it.`,
+    );
 }
 
 /** Brings about what is wished, or leaves it to the process that keeps the leases. */

@@ -160,7 +160,8 @@ export const marketRentCommand = defineCommand({
   notes: [
     "Nothing is created unless all that runs, ended as late as can be, fits the budget: a small budget rents nothing. When it would not fit any more, all is ended.",
     `It runs until its machines are gone: when the time is over, when the budget would not last, or after Ctrl-C. After a crash, "${shellWords(["npx", "cotrain", "market", "reconcile"])}" finds and ends them.`,
-    "Machines whose bill nothing else ends, all but those of Shadeform and io.net, are rented only beside `cotrain market watchdog`, or with --accept-no-backstop. Those of Prime Intellect and own ones, which run no script of whoever rents, are left out.",
+    "Machines whose bill nothing else ends, all but own ones and those of Shadeform and io.net, are rented only beside `cotrain market watchdog`, or with --accept-no-backstop. Those of Prime Intellect, which runs no script of whoever rents, are left out.",
+    "Own machines of --machines are reached by this machine's ssh, whose known hosts must have their keys, and want Docker with NVIDIA's runtime.",
     "Without --yes nothing is rented.",
   ],
   async run(context) {

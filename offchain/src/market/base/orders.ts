@@ -24,7 +24,7 @@ const wrong = (title: string, why: string): UserError =>
 
 /** An order that every provider's form can carry. @throws UserError `ORDER` */
 export function checkOrder(order: Order, title: string): Order {
-  const { label, image, script, environment, sshKey, diskGb, maximumPerHour } = order;
+  const { label, image, script, environment, sshKey, diskGb, maximumPerHour, offer } = order;
   if (parseLabel(label) === undefined) throw wrong(title, "its label is none of ours");
   if (!IMAGE.test(image)) throw wrong(title, "its image is not named by digest");
   if (script.length === 0 || Buffer.byteLength(script) > MAX_SCRIPT || script.includes("\0"))
@@ -38,7 +38,9 @@ export function checkOrder(order: Order, title: string): Order {
   if (sshKey !== undefined && !SSH_KEY.test(sshKey)) throw wrong(title, "its SSH key is no line of OpenSSH's");
   if (!Number.isSafeInteger(diskGb) || diskGb < 1 || diskGb > 1_000_000)
     throw wrong(title, "its disk must be 1 to 1,000,000 GB");
-  if (maximumPerHour < 1n) throw wrong(title, "its highest price must be above nothing");
+  // One's own machine may cost nothing.
+  if (maximumPerHour < (offer.provider === "own" ? 0n : 1n))
+    throw wrong(title, "its highest price must be above nothing");
   return order;
 }
 
@@ -93,7 +95,8 @@ export const dockerFlagsOf = ({ environment }: Order): string =>
     .map(([name, value]) => `-e ${name}=${shellWord(value)}`)
     .join(" ");
 
-const environmentFile = ({ environment }: Order): string =>
+/** One variable a line, as Docker reads it. */
+export const environmentFileOf = ({ environment }: Order): string =>
   Object.entries(environment)
     .map(([name, value]) => `${name}=${value}\n`)
     .join("");
@@ -111,7 +114,7 @@ export const startScriptOf = (order: Order): string =>
     "set -eu",
     "umask 077",
     `mkdir -p ${DIRECTORY}/cache`,
-    `echo ${base64(environmentFile(order))} | base64 -d >${DIRECTORY}/environment`,
+    `echo ${base64(environmentFileOf(order))} | base64 -d >${DIRECTORY}/environment`,
     `echo ${base64(order.script)} | base64 -d >${DIRECTORY}/start.sh`,
     dockerRun(order),
     "",
@@ -121,7 +124,7 @@ export const startScriptOf = (order: Order): string =>
 export const cloudInitOf = (order: Order): string =>
   `#cloud-config\n${JSON.stringify({
     write_files: [
-      [`${DIRECTORY}/environment`, environmentFile(order)] as const,
+      [`${DIRECTORY}/environment`, environmentFileOf(order)] as const,
       [`${DIRECTORY}/start.sh`, order.script] as const,
     ].map(([path, text]) => ({
       path,

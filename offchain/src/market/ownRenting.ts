@@ -1,0 +1,202 @@
+/**
+ * Renting one's own machines: a container of Docker on each, one at a time, started and removed over SSH. What a machine is to do lies in
+ * a directory of the order's label from before its image is pulled until the end, so that it is never out of sight. Docker's name
+ * `cotrain` is that container's, so that a second is refused by Docker itself. A machine that does not answer makes a listing an error:
+ * what runs on it goes on.
+ */
+import { createHash } from "node:crypto";
+
+import { CotrainError } from "@cotrain/sdk/errors";
+import pLimit from "p-limit";
+
+import { providerError } from "./base/errors.ts";
+import { stateOf } from "./base/instances.ts";
+import { parseLabel } from "./base/labels.ts";
+import { checkOrder, environmentFileOf } from "./base/orders.ts";
+import type { Instance, InstanceState, Order, RentedAccount, RentingTerms } from "./base/renting.ts";
+import { readOwnMachines } from "./own.ts";
+import { runOverSsh, type SshHost, type SshOptions } from "./ssh.ts";
+
+const TITLE = "Own machines";
+
+const terms: RentingTerms = {
+  nameMax: 60,
+  keepsLabel: true,
+  visibleWithin: 5_000,
+  killWithin: 30_000,
+  deletableWhileCreating: true,
+  minimumSeconds: 0,
+  granularitySeconds: 1,
+  bootBilled: false,
+  tellsBill: false,
+  startsBy: "provider",
+};
+
+/** Docker's words, and ours for a directory without a container. */
+const STATES: Readonly<Record<string, InstanceState>> = {
+  pulling: "creating",
+  unfinished: "failed",
+  created: "creating",
+  running: "running",
+  restarting: "creating",
+  paused: "stopped",
+  exited: "stopped",
+  removing: "ending",
+  dead: "failed",
+};
+
+const base64 = (text: string): string => Buffer.from(text).toString("base64");
+const ROOT = '"$HOME/.cotrain-rented"';
+/** What our lines begin with: a shell's start files may print others. */
+const OURS = "cotrain: ";
+/** The last line of whatever ran to its end. */
+const DONE = `${OURS}done`;
+
+/**
+ * Pulls and starts the container, beside the connection that began it. What was ended meanwhile has no directory any more, and is not
+ * started, or removed again.
+ */
+const workOf = ({ label, image }: Order): string => `set -eu
+root=${ROOT}
+directory="$root/${label}"
+docker pull --quiet ${image}
+[ -d "$directory" ] || exit 0
+docker run --detach --restart unless-stopped --gpus all --network host --ipc host --name cotrain --label cotrain=${label} --env-file "$directory/environment" --volume "$directory/start.sh:/start.sh:ro" --volume "$root/cache:/cache" --entrypoint sh ${image} /start.sh
+[ -d "$directory" ] || docker rm --force --volumes cotrain
+`;
+
+/** A label is of [a-z0-9-], an image of what {@link checkOrder} lets through, all else is base64: a shell reads nothing else of it. */
+const startOf = (order: Order): string => `set -eu
+umask 077
+root=${ROOT}
+taken=$(docker ps --all --quiet --filter 'name=^/?cotrain$')
+for other in "$root"/ct-*; do if [ -d "$other" ]; then taken="$other"; fi; done
+if [ -n "$taken" ]; then echo '${OURS}taken'; echo '${DONE}'; return 0; fi
+mkdir -p "$root/cache"
+directory="$root/${order.label}"
+mkdir "$directory"
+echo ${base64(environmentFileOf(order))} | base64 -d >"$directory/environment"
+echo ${base64(order.script)} | base64 -d >"$directory/start.sh"
+echo ${base64(workOf(order))} | base64 -d >"$directory/work.sh"
+nohup sh "$directory/work.sh" >"$directory/log" 2>&1 </dev/null &
+echo $! >"$directory/process"
+echo '${DONE}'`;
+
+/**
+ * Directories first: the container of one whose work ended meanwhile is there by then. Of what failed the last line of its log is told,
+ * but for where Docker names its manual.
+ */
+const LOOK = `set -eu
+root=${ROOT}
+for directory in "$root"/ct-*; do
+  [ -d "$directory" ] || continue
+  if [ -e "$directory/process" ] && kill -0 "$(cat "$directory/process")" 2>/dev/null; then
+    state=pulling
+  else
+    state="unfinished $(grep -v -e '^Run ' -e '^See ' -e '^$' "$directory/log" 2>/dev/null | tail -n 1)"
+  fi
+  echo "${OURS}\${directory##*/} $state"
+done
+docker ps --all --filter label=cotrain --format '${OURS}{{.Label "cotrain"}} {{.State}}'
+echo '${DONE}'`;
+
+/** The directory first: what is being started sees that it is over. */
+const endOf = (label: string): string => `set -eu
+rm -rf ${ROOT}/${label}
+ids=$(docker ps --all --quiet --filter label=cotrain=${label})
+[ -z "$ids" ] || docker rm --force --volumes $ids >/dev/null
+echo '${DONE}'`;
+
+/** What a script said, line by line; one that did not come to its end said nothing. */
+function said(output: string, name: string): readonly string[] {
+  const lines = output.split("\n").filter((line) => line.startsWith(OURS));
+  if (lines.at(-1) !== DONE) throw providerError("unreadable", name, "its answer ends too early");
+  return lines.slice(0, -1).map((line) => line.slice(OURS.length));
+}
+
+const MAX_WORDS = 200;
+/** Machines that are asked at once. */
+const AT_ONCE = 16;
+
+/** Name and address: a name that was given to another machine stands for no machine of before. */
+const homeOf = ({ name, address: { host, port, user } }: SshHost): string =>
+  `${name}@${createHash("sha256").update(`${user}@${host}:${port}`).digest("hex").slice(0, 8)}`;
+
+/** @throws RetryableError `PROVIDER_AWAY`, `PROVIDER_UNREADABLE`; UserError `PROVIDER_AUTH` */
+async function look(machine: SshHost, options: SshOptions): Promise<readonly Instance[]> {
+  const found = new Map<string, Instance>();
+  for (const line of said(await runOverSsh(machine, LOOK, options), machine.name)) {
+    const [label = "", word = "", ...more] = line.split(" ");
+    // Others may have labels of that name; of what was created and not started its directory tells more.
+    if (parseLabel(label) === undefined || (word === "created" && found.has(label))) continue;
+    found.set(label, {
+      id: `${homeOf(machine)}/${label}`,
+      label,
+      state: stateOf(STATES, word),
+      words: [word, ...more]
+        .join(" ")
+        .replaceAll(/[^\x20-\x7e]/g, "")
+        .trim()
+        .slice(0, MAX_WORDS),
+      ssh: machine.address,
+    });
+  }
+  return [...found.values()];
+}
+
+/** @throws UserError `ORDER`, `PROVIDER_AUTH`, `PROVIDER_AMBIGUOUS` with the machine's id; RetryableError `PROVIDER_CAPACITY` */
+async function create(machine: SshHost, order: Order, options: SshOptions): Promise<Instance> {
+  const { name, address } = machine;
+  const id = `${homeOf(machine)}/${order.label}`;
+  const script = startOf(checkOrder(order, TITLE));
+  try {
+    const lines = said(await runOverSsh(machine, script, options), name);
+    if (lines.includes("taken")) throw providerError("capacity", name, "something of Cotrain's is on it");
+    return { id, label: order.label, state: "creating", words: "pulling", ssh: address };
+  } catch (error) {
+    if (!(error instanceof CotrainError) || !["PROVIDER_AWAY", "PROVIDER_UNREADABLE"].includes(error.code)) throw error;
+    throw providerError("ambiguous", name, error.message, { instance: id }, error);
+  }
+}
+
+/**
+ * One's own machines of a file as an account. Whose it is never changes, since each machine's id says where it is: one that the file does
+ * not have any more is refused, and so never absent.
+ * @throws as `readOwnMachines`
+ */
+export async function ownAccount(path: string, options: SshOptions): Promise<RentedAccount> {
+  const machines = await readOwnMachines(path);
+  const limit = pLimit(AT_ONCE);
+  const machineOf = (is: (machine: SshHost) => boolean, words: string): SshHost => {
+    const machine = machines.find(is);
+    if (machine === undefined)
+      throw providerError("validation", TITLE, `${path} does not have ${JSON.stringify(words.slice(0, 120))}`);
+    return machine;
+  };
+  const parsed = (id: string): { readonly machine: SshHost; readonly label: string } => {
+    const [home, label = ""] = id.split("/");
+    if (parseLabel(label) === undefined)
+      throw providerError("validation", TITLE, `${JSON.stringify(id.slice(0, 120))} is none of Cotrain's`);
+    return { machine: machineOf((each) => homeOf(each) === home, id), label };
+  };
+  return {
+    name: "own",
+    title: TITLE,
+    terms,
+    identity: () => Promise.resolve("own"),
+    create: async (order) =>
+      create(
+        machineOf(({ name }) => name === order.offer.providerId, order.offer.providerId),
+        order,
+        options,
+      ),
+    get: async (id) => (await look(parsed(id).machine, options)).find((instance) => instance.id === id),
+    list: async () => (await Promise.all(machines.map((machine) => limit(() => look(machine, options))))).flat(),
+    terminate: async (id) => {
+      const { machine, label } = parsed(id);
+      said(await runOverSsh(machine, endOf(label), options), machine.name);
+      return "accepted";
+    },
+    bill: () => Promise.resolve(undefined),
+  };
+}
