@@ -134,8 +134,7 @@ export async function openChain(
     },
     disputeRoot: (modelId, digest, evidence, kind) =>
       journal.submit(disputes, digest, { modelId, digest, evidence, ...ofKind(kind) }, options.signal),
-    settleDispute: (modelId, { digest }, kind) =>
-      journal.submit(settlements, digest, { modelId, digest, ...ofKind(kind) }, options.signal),
+    settleDispute: (...of) => journal.submit(settlements, of[1].digest, settlementOf(...of), options.signal),
     feeWait: () => journal.feeWait() ?? bonds.wait(),
     onReverted: (listener) => watch.onReverted(listener),
     close: async () => {
@@ -147,6 +146,12 @@ export async function openChain(
 
 /** Of compute it is written as it was before disputes of other kinds were known here. */
 const ofKind = (kind: number | undefined) => kind !== undefined && kind !== rewardKind.compute && { kind };
+
+const settlementOf = (...[modelId, { digest }, kind]: Parameters<ChainPort["settleDispute"]>) => ({
+  modelId,
+  digest,
+  ...ofKind(kind),
+});
 
 /** What the watch is told of a posting. */
 const noteOf = (
