@@ -20,8 +20,8 @@ const FORGOTTEN_MS = 120_000;
 export interface Bonds {
   /** What goes along with the next root of a kind, wei. @throws RetryableError `BOND_TOO_HIGH`, `BOND_LACKING`, `BOND_SUCCEEDED` */
   due(modelId: ModelId, kind: number): Promise<bigint>;
-  /** What goes along with a dispute now, wei. @throws RetryableError `DISPUTE_DEAR`, `DISPUTE_UNFUNDED` */
-  ofDispute(modelId: ModelId): Promise<bigint>;
+  /** What goes along with a dispute about a root of a kind now, wei. @throws RetryableError `DISPUTE_DEAR`, `DISPUTE_UNFUNDED` */
+  ofDispute(modelId: ModelId, kind: number): Promise<bigint>;
   /** What the bond of a root waits for. */
   wait(): FeeWait | undefined;
 }
@@ -89,8 +89,8 @@ export function createBonds({ reader, clock, atMost, maxFee, balance, replacedFr
       waiting = undefined;
       return bond;
     },
-    ofDispute: async (modelId) => {
-      const { bond } = await reader.disputeCost(modelId);
+    ofDispute: async (modelId, kind) => {
+      const { bond } = await rootsIn<"disputeCost">(reader, kind).disputeCost(modelId);
       if (bond > atMost)
         throw new RetryableError(
           "DISPUTE_DEAR",

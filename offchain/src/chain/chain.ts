@@ -45,14 +45,14 @@ export interface ChainOptions extends ConnectionOptions, ReaderOptions {
 
 export interface Chain extends ChainPort {
   /**
-   * Disputes the root in its window, with the bond that this costs; written down before it is sent, so that whoever asks again, after a
+   * Disputes the root in its window, of compute if no other kind is said, with the bond that this costs; written down before it is sent, so that whoever asks again, after a
    * restart too, sends nothing twice. Resolves where it is disputed already, by whomever.
    * @param digest struct hash of the attestation
    * @param evidence sha256 of what was found
    * @throws RetryableError `DISPUTE_DEAR` above {@link ChainOptions.bondAtMost}, `DISPUTE_UNFUNDED`; UserError `DISPUTE_OTHER`,
    *   `DISPUTE_LATE`
    */
-  disputeRoot(modelId: ModelId, digest: Hex, evidence: Digest): Promise<Disputed>;
+  disputeRoot(modelId: ModelId, digest: Hex, evidence: Digest, kind?: number): Promise<Disputed>;
   /** The account that posts, lower case. */
   readonly poster: Address;
   /** Told whenever the chain went back behind a posting. @returns how to unsubscribe */
@@ -132,8 +132,8 @@ export async function openChain(
       watch.note(noteOf("activation", attestation, epoch));
       return posted(result);
     },
-    disputeRoot: (modelId, digest, evidence) =>
-      journal.submit(disputes, digest, { modelId, digest, evidence }, options.signal),
+    disputeRoot: (modelId, digest, evidence, kind) =>
+      journal.submit(disputes, digest, { modelId, digest, evidence, ...ofKind(kind) }, options.signal),
     settleDispute: (...of) => journal.submit(settlements, of[1].digest, settlementOf(...of), options.signal),
     feeWait: () => journal.feeWait() ?? bonds.wait(),
     onReverted: (listener) => watch.onReverted(listener),
@@ -144,11 +144,13 @@ export async function openChain(
   };
 }
 
-/** Of compute it is written as it was before disputes of other kinds were ended here. */
+/** Of compute it is written as it was before disputes of other kinds were known here. */
+const ofKind = (kind: number | undefined) => kind !== undefined && kind !== rewardKind.compute && { kind };
+
 const settlementOf = (...[modelId, { digest }, kind]: Parameters<ChainPort["settleDispute"]>) => ({
   modelId,
   digest,
-  ...(kind !== undefined && kind !== rewardKind.compute && { kind }),
+  ...ofKind(kind),
 });
 
 /** What the watch is told of a posting. */

@@ -54,6 +54,8 @@ interface DisputePayload {
   readonly digest: Hex;
   /** sha256 of what was found. */
   readonly evidence: Digest;
+  /** Of the root; left out for compute. */
+  readonly kind?: number;
 }
 interface SettlementPayload {
   readonly modelId: ModelId;
@@ -280,30 +282,34 @@ function activationPostings({ reader, addresses }: PostingModules): PostingKinds
 }
 
 /** Whether an attestation is disputed, by whomever, or was. */
-const wasDisputed = async (reader: ChainReader, { modelId, digest }: DisputePayload): Promise<boolean> =>
-  (await reader.openDispute(modelId))?.digest === digest || (await reader.rulingOn(digest)) !== undefined;
+async function wasDisputed(reader: ChainReader, payload: DisputePayload): Promise<boolean> {
+  const { modelId, digest, kind = rewardKind.compute } = payload;
+  const open = await rootsIn<"openDispute">(reader, kind).openDispute(modelId);
+  return open?.digest === digest || (await reader.rulingOn(digest)) !== undefined;
+}
 
 function disputePostings({ reader, addresses, bonds }: PostingModules): PostingKinds["disputes"] {
   return {
     kind: "chain.dispute",
     // There is one dispute of an attestation, ever: whose it is makes no difference to the root.
     done: async (payload) => ((await wasDisputed(reader, payload)) ? { digest: payload.digest } : undefined),
-    prepare: async ({ modelId, digest }) => {
-      const [pending, now] = await Promise.all([reader.pendingRoot(modelId), reader.chainTime()]);
+    prepare: async ({ modelId, digest, kind = rewardKind.compute }) => {
+      const { pendingRoot } = rootsIn<"pendingRoot">(reader, kind);
+      const [pending, now] = await Promise.all([pendingRoot(modelId), reader.chainTime()]);
       if (pending?.digest !== digest)
         return new UserError("DISPUTE_OTHER", `The root of attestation ${digest} is not in its window any more.`);
       if (pending.activatableAt === undefined || now >= pending.activatableAt)
         return new UserError("DISPUTE_LATE", `The window of the root of attestation ${digest} is over.`);
       try {
-        await bonds.ofDispute(modelId);
+        await bonds.ofDispute(modelId, kind);
       } catch (error) {
         if (error instanceof RetryableError && error.code.startsWith("DISPUTE_")) return error;
         throw error;
       }
       return "send";
     },
-    coins: ({ modelId }) => bonds.ofDispute(modelId),
-    call: ({ modelId, digest, evidence }) => disputeRoot.call({ addresses, modelId, digest, evidence, bond: 0n }),
+    coins: ({ modelId, kind = rewardKind.compute }) => bonds.ofDispute(modelId, kind),
+    call: (payload) => disputeRoot.call({ addresses, ...payload, bond: 0n }),
   };
 }
 

@@ -6,7 +6,10 @@ import type { ChainReader } from "../chain/index.ts";
 import type { HeadFinding, HeadsLook, WatchFinding } from "../validator/index.ts";
 import type { Output } from "./output.ts";
 
-/** What the next dispute of a model's roots costs. */
+/** Kinds of roots, as they are told of. */
+type Kind = "compute" | "revenue";
+
+/** What the next dispute of a model's roots of a kind costs. */
 export type DisputeCost = Awaited<ReturnType<ChainReader["disputeCost"]>>;
 
 /** Doublings of a bond from which on somebody should look who disputes whose roots, and why. */
@@ -21,24 +24,40 @@ const rowText = (level: number): string =>
 /** What a dispute costs now, and what may become of that. */
 export function costText(
   { bond, level }: DisputeCost,
-  { balance, why, most }: { readonly balance: bigint | undefined; readonly why: string; readonly most: bigint },
+  {
+    revenue,
+    balance,
+    why,
+    most,
+  }: {
+    /** Of a root of revenue, whose row is its own. */
+    readonly revenue: DisputeCost;
+    readonly balance: bigint | undefined;
+    readonly why: string;
+    readonly most: bigint;
+  },
 ): string {
-  const cost = `A dispute costs a bond of ${coins(bond)} now${rowText(level)}. It comes back where holders find the root false, all of it is lost where they find that it stands, and a fifth of it where no quorum decides.`;
+  const other =
+    revenue.bond === bond
+      ? ""
+      : ` About a root of revenue it costs ${coins(revenue.bond)}${rowText(revenue.level)}${revenue.bond > most ? ", which is more than is allowed" : ""}.`;
+  const cost = `A dispute costs a bond of ${coins(bond)} now${rowText(level)}.${other} It comes back where holders find the root false, all of it is lost where they find that it stands, and a fifth of it where no quorum decides.`;
   if (why !== "") return `${cost} Nothing is spent: ${why}.`;
   const has = balance === undefined ? "" : ` The wallet has ${coins(balance)}.`;
   const dear = bond > most ? " That is more than is allowed: nothing is disputed." : "";
   return `${cost} At most ${coins(most)} are put up for each (--max-bond).${has}${dear}`;
 }
 
-/** The root of a finding, as a sentence begins. */
-const rootOf = (finding: { readonly digest: string; readonly index?: number }): string =>
-  `Root ${finding.index ?? "in dispute"} (attestation ${finding.digest})`;
+const ofKind = (kind: Kind): string => (kind === "revenue" ? " of revenue" : "");
 
 /** What a finding is in words. @param evidence where what was found is written */
-function findingText(finding: WatchFinding, evidence: (digest: string) => string): string {
+function findingText(finding: WatchFinding, kind: Kind, evidence: (digest: string) => string): string {
+  /** The root, as a sentence begins. */
+  const rootOf = ({ digest, index }: { readonly digest: string; readonly index?: number }): string =>
+    `Root${index === undefined ? "" : ` ${index}`}${ofKind(kind)}${index === undefined ? " in dispute" : ""} (attestation ${digest})`;
   switch (finding.state) {
     case "idle":
-      return "No root is in its window.";
+      return `No root${ofKind(kind)} is in its window.`;
     case "holds":
       return `${rootOf(finding)} holds: it is what its epochs earned.`;
     case "suspect":
@@ -56,19 +75,31 @@ function findingText(finding: WatchFinding, evidence: (digest: string) => string
     case "disputed":
       return `FAIL   ${rootOf(finding)} is disputed: ${finding.reason} What was found is in ${evidence(finding.digest)}, sha256 ${finding.evidence}: publish it for those who vote.`;
     case "open":
-      return `${rootOf(finding)} is disputed; holders vote until ${timeText(finding.settles)} ("npx cotrain disputes list").`;
+      return `${rootOf(finding)} is disputed; holders vote until ${timeText(finding.settles)} ("npx cotrain ${kind === "revenue" ? "proposals list" : "disputes list"}").`;
     default:
       return `${rootOf(finding)}: its dispute has ended, and was settled here: ${finding.ruling}.`;
   }
 }
 
+/** That roots are disputed again and again. */
+const alarmText = (kind: Kind, { bond, level }: DisputeCost): string =>
+  `FAIL   Roots${ofKind(kind)} of this model are disputed again and again: a dispute costs ${coins(bond)} now${rowText(level)}, and so does the next root if this one falls. Look who disputes whose roots, and have holders vote.`;
+
 /** A false head is nobody's to dispute. */
 const headText = ({ head, problems }: HeadFinding): string =>
   `FAIL   checkpoint ${head.round}, head ${head.head}, posted in ${head.transaction}: ${problems.join(" ")} No bond stops a false head: validators suspend its poster ("npx cotrain suspend"), and a root that pays for it is disputed.`;
 
-/** All that was seen. */
-export interface Seen {
+/** What was seen of the root of a kind in its window. */
+interface RootSeen {
   readonly root: WatchFinding | null;
+  readonly cost: DisputeCost | null;
+}
+
+const UNSEEN: RootSeen = { root: null, cost: null };
+
+/** All that was seen; of roots by themselves those of compute. */
+export interface Seen extends RootSeen {
+  readonly revenue: RootSeen;
   /** Roots that were found false or unpublished, by their attestations, each with what was done last. */
   readonly false: readonly WatchFinding[];
   readonly heads: { readonly looked: number; readonly findings: readonly HeadFinding[] };
@@ -76,16 +107,16 @@ export interface Seen {
   readonly problems: readonly string[];
   /** What could not be looked at last; null where all was. */
   readonly away: string | null;
-  readonly cost: DisputeCost | null;
 }
 
+/** What looks at roots, and what asks how much a dispute of them costs. */
+export type RootsLook = Readonly<
+  Record<Kind, { readonly root: () => Promise<WatchFinding>; readonly cost: () => Promise<DisputeCost> }>
+>;
+
 export interface Telling {
-  /** One look at roots, heads, and what a dispute costs. Who is away is told, and asked at the next look. */
-  look(
-    root: () => Promise<WatchFinding>,
-    heads: () => Promise<HeadsLook>,
-    cost: () => Promise<DisputeCost>,
-  ): Promise<void>;
+  /** One look at roots, heads, and what disputes cost. Who is away is told, and asked at the next look. */
+  look(roots: RootsLook, heads: () => Promise<HeadsLook>): Promise<void>;
   seen(): Seen;
 }
 
@@ -111,7 +142,14 @@ export function createTelling(output: Output, evidence: (digest: string) => stri
   const wrong = new Map<string, WatchFinding>();
   const findings: HeadFinding[] = [];
   const problems = new Set<string>();
-  let seen: Seen = { root: null, false: [], heads: { looked: 0, findings }, problems: [], away: null, cost: null };
+  let seen: Seen = {
+    ...UNSEEN,
+    revenue: UNSEEN,
+    false: [],
+    heads: { looked: 0, findings },
+    problems: [],
+    away: null,
+  };
   /** Says it where it is not what was said last of this. */
   const say = (of: string, sentence: string): void => {
     if (said.get(of) === sentence) return;
@@ -119,18 +157,15 @@ export function createTelling(output: Output, evidence: (digest: string) => stri
     said.set(of, sentence);
     if (!output.json) output.result(undefined, [sentence]);
   };
-  const tellRoot = (found: WatchFinding | null): string | null => {
+  const tellRoot = (kind: Kind, found: WatchFinding | null): string | null => {
     if (!found) return null;
-    say("root", findingText(found, evidence));
+    // Of revenue there is mostly none.
+    if (kind === "compute" || found.state !== "idle") say(`root/${kind}`, findingText(found, kind, evidence));
     if (found.state !== "idle" && isFalse(found)) wrong.set(found.digest, found);
     return found.state === "unread" ? found.reason : null;
   };
-  const tellCost = (cost: DisputeCost | null): void => {
-    if (!cost || cost.level < ALARMING_LEVEL) return;
-    say(
-      "row",
-      `FAIL   Roots of this model are disputed again and again: a dispute costs ${coins(cost.bond)} now${rowText(cost.level)}, and so does the next root if this one falls. Look who disputes whose roots, and have holders vote.`,
-    );
+  const tellCost = (kind: Kind, cost: DisputeCost | null): void => {
+    if (cost && cost.level >= ALARMING_LEVEL) say(`row/${kind}`, alarmText(kind, cost));
   };
   const tellHeads = (looked: HeadsLook | null): string | null => {
     if (!looked) return null;
@@ -142,23 +177,29 @@ export function createTelling(output: Output, evidence: (digest: string) => stri
     if (findings.length < MOST_KEPT) findings.push(...looked.findings);
     return looked.away ?? null;
   };
+  const lookAt = async (kind: Kind, { root, cost }: RootsLook[Kind], before: RootSeen) => {
+    const found = await attempt(root);
+    const unread = tellRoot(kind, found.result);
+    const bond = await attempt(cost);
+    tellCost(kind, bond.result);
+    const away = found.away ?? unread ?? bond.away;
+    return { away, root: found.result ?? before.root, cost: bond.result ?? before.cost };
+  };
   return {
-    look: async (root, heads, cost) => {
-      const found = await attempt(root);
-      const unread = tellRoot(found.result);
-      const bond = await attempt(cost);
-      tellCost(bond.result);
+    look: async (roots, heads) => {
+      const { away: computeAway, ...compute } = await lookAt("compute", roots.compute, seen);
+      const { away: revenueAway, ...revenue } = await lookAt("revenue", roots.revenue, seen.revenue);
       const looked = await attempt(heads);
       const unlooked = tellHeads(looked.result);
-      const away = found.away ?? unread ?? bond.away ?? looked.away ?? unlooked;
+      const away = computeAway ?? revenueAway ?? looked.away ?? unlooked;
       if (away !== null) say("away", `Not all could be looked at: ${away}`);
       seen = {
-        root: found.result ?? seen.root,
+        ...compute,
+        revenue,
         false: [...wrong.values()],
         heads: { looked: seen.heads.looked + (looked.result?.looked ?? 0), findings },
         problems: [...problems],
         away,
-        cost: bond.result ?? seen.cost,
       };
     },
     seen: () => seen,
@@ -175,5 +216,6 @@ const UNSURE: ReadonlySet<string> = new Set(["suspect", "inconsistent", "absent"
 /** 1 for anything false, 75 where another look is needed to tell. */
 export function exitCodeOf(seen: Seen): 0 | 1 | 75 {
   if (!isSound(seen)) return 1;
-  return seen.away !== null || UNSURE.has(seen.root?.state ?? "idle") ? 75 : 0;
+  const roots = [seen.root, seen.revenue.root];
+  return seen.away !== null || roots.some((root) => UNSURE.has(root?.state ?? "idle")) ? 75 : 0;
 }

@@ -1,11 +1,11 @@
 /** Who watches roots in a session that shows a dispute, as `cotrain watch` does: by the chain and what was published, with its own wallet. */
-import type { ContractAddresses, ModelId } from "@cotrain/sdk/protocol";
+import { type ContractAddresses, type ModelId, rewardKind } from "@cotrain/sdk/protocol";
 import type { PrivateKeyAccount } from "viem/accounts";
 
 import { createRandom } from "../base/index.ts";
 import { writeFileDurable } from "../base/node/index.ts";
-import { type ChainReader, createReader, type ChainConnection, openChain } from "../chain/index.ts";
-import { blobSourceOf } from "../run/index.ts";
+import { type ChainReader, type ChainConnection, openChain } from "../chain/index.ts";
+import { blobSourceOf, revenueAccounts } from "../run/index.ts";
 import { jobMigrations, type JobSchema, openDatabase, openJobTable, openRoleDirectory } from "../service/index.ts";
 import type { BlobStore } from "../storage/index.ts";
 import type { LocalModel } from "./owners.ts";
@@ -34,7 +34,7 @@ export async function openWatcher(
   { clock, signal }: Pick<LocalModel, "clock" | "signal">,
 ) {
   // Whoever starts a session of another kind does not wait for it.
-  const { createWatch, evidenceText, openWatchMemory } = await import("../validator/index.ts");
+  const { createWatch, evidenceText, lookingThrough, openWatchMemory } = await import("../validator/index.ts");
   const directory = await openRoleDirectory(state, "watcher", { create: true });
   const database = await openDatabase<JobSchema>(directory.resolve("watch.sqlite"), jobMigrations);
   const random = createRandom(`${account.address}/${clock.now()}`);
@@ -42,10 +42,11 @@ export async function openWatcher(
   const { url: rpcUrl, chainId } = connection;
   const chain = await openChain({ rpcUrl, chainId, contracts, fromBlock, signal }, { account, jobs });
   const watch = createWatch(
-    { modelId, depth: DEPTH, absentPart: ABSENT_PART },
+    { modelId, kind: rewardKind.compute, depth: DEPTH, absentPart: ABSENT_PART },
     {
       reader,
-      openSecond: async () => createReader(connection, { contracts, fromBlock }),
+      revenue: revenueAccounts({ reader, connection, fromBlock }),
+      openSecond: async () => lookingThrough(connection, { contracts, fromBlock }),
       blobs: blobSourceOf(blobs),
       memory: await openWatchMemory(directory.resolve("watch.json")),
       clock,

@@ -1,13 +1,17 @@
-/** Roots of revenue as daemons ask for them: the next that is due, and whether one that somebody tells of is what the chain says. */
+/**
+ * Roots of revenue as daemons ask for them: the next that is due, whether one that somebody tells of is what the chain says, and what
+ * one that was posted should be.
+ */
 import { revenueAvailable } from "@cotrain/sdk/actions";
 import type { Attestation, ModelId } from "@cotrain/sdk/protocol";
 import { parseUnits } from "viem";
 
 import { UserError } from "../base/index.ts";
-import type { ChainConnection, ChainReader } from "../chain/index.ts";
+import type { ChainConnection, ChainReader, SignedRoot } from "../chain/index.ts";
 import type { CapitalToken } from "./capital.ts";
 import { revenueAt } from "./revenue.ts";
-import { checkRevenueRoot, nextRevenueRoot, type RevenueRootPlace, type RevenueStatement } from "./revenueRoot.ts";
+import { type RecomputedPlace, recomputeRevenueRoot } from "./revenueRecompute.ts";
+import { checkRevenueRoot, nextRevenueRoot, type RevenueSigned, type RevenueStatement } from "./revenueRoot.ts";
 
 export interface RevenueAccounts {
   /**
@@ -20,6 +24,12 @@ export interface RevenueAccounts {
   next(modelId: ModelId, atLeast: number): Promise<RevenueStatement | undefined>;
   /** @throws UserError where it is not what this chain says, or can be posted no more: `checkRevenueRoot` */
   check(modelId: ModelId, attestation: Attestation): Promise<void>;
+  /**
+   * What the root in its window should be.
+   * @returns undefined where there is nothing to set aside
+   * @throws as `recomputeRevenueRoot`; UserError `REVENUE_NONE`
+   */
+  recompute(modelId: ModelId, posted: Pick<SignedRoot, "digest" | "attestation">): Promise<RevenueSigned | undefined>;
 }
 
 interface Modules {
@@ -41,7 +51,7 @@ const leastOf = (atLeast: number, { decimals }: CapitalToken): bigint =>
   parseUnits(atLeast.toFixed(Math.min(decimals, COUNTED)), decimals);
 
 export function revenueAccounts({ reader, connection, fromBlock }: Modules): RevenueAccounts {
-  const placeOf = (modelId: ModelId): RevenueRootPlace => ({
+  const placeOf = (modelId: ModelId): RecomputedPlace => ({
     reader,
     connection,
     addresses: reader.contracts,
@@ -66,6 +76,10 @@ export function revenueAccounts({ reader, connection, fromBlock }: Modules): Rev
     check: async (modelId, attestation) => {
       const place = placeOf(modelId);
       await checkRevenueRoot(place, await revenueAt(place), attestation, { what: "It" });
+    },
+    recompute: async (modelId, posted) => {
+      const place = placeOf(modelId);
+      return recomputeRevenueRoot(place, await revenueAt(place), posted);
     },
   };
 }

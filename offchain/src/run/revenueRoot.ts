@@ -30,10 +30,10 @@ import {
 import { Type } from "typebox";
 
 import { RetryableError, timeText, UserError } from "../base/index.ts";
-import type { ChainReader } from "../chain/index.ts";
+import type { ChainReader, RootView } from "../chain/index.ts";
 import { readStateFile, writeStateFile } from "../service/index.ts";
 import { rewardTreeOf } from "./epochDocuments.ts";
-import type { ReadBlock } from "./ports.ts";
+import type { EpochComputation, ReadBlock } from "./ports.ts";
 import type { Revenue, RevenuePlace } from "./revenue.ts";
 import { computeRevenue, type RevenueComputation } from "./revenueShares.ts";
 import { MAX_SIGNATURES, type SignedStatement, signersOfFile, structOfFile } from "./signatures.ts";
@@ -66,9 +66,18 @@ const kind = rewardKind.revenue;
 const domainOf = ({ reader, addresses }: RevenueRootPlace): Domain =>
   domainFor(reader.chainId, asAddress(addresses.computeRewards));
 
-async function timeAt({ connection }: RevenueRootPlace, { number }: ReadBlock): Promise<number> {
+export async function timeAt({ connection }: RevenueRootPlace, { number }: ReadBlock): Promise<number> {
   const block = await connection.call((client) => client.getBlock({ blockNumber: BigInt(number) }));
   return Number(block.timestamp);
+}
+
+/** The newest one that is believed. @throws RetryableError `CHAIN_MOVED` */
+export async function confirmedBlock({ reader }: RevenueRootPlace): Promise<ReadBlock> {
+  const { block: tip } = await reader.tip();
+  const number = Math.max(0, tip - reader.confirmations);
+  const hash = await reader.blockHash(number);
+  if (hash === undefined) throw new RetryableError("CHAIN_MOVED", `Block ${number} is not there any more.`);
+  return { number, hash };
 }
 
 /** Digest of the manifest under the active root of revenue; null before the first. */
@@ -94,7 +103,10 @@ interface Around {
   readonly setVersion: number;
 }
 
-function attestationOf({ inputs, rewards }: RevenueComputation, around: Around): Attestation {
+/** What is signed, and the manifest under it. */
+export type RevenueSigned = Pick<EpochComputation, "attestation" | "manifest">;
+
+function signedOf({ inputs, rewards }: RevenueComputation, around: Around): RevenueSigned {
   const { fromEpoch, toEpoch, deadline, block, previous, setVersion } = around;
   const { index } = rewards;
   const modelId = asModelId(rewards.modelId);
@@ -117,7 +129,7 @@ function attestationOf({ inputs, rewards }: RevenueComputation, around: Around):
     verdicts: zeroHash,
     rewards: digestOfJson(rewards),
   };
-  return {
+  const attestation: Attestation = {
     kind,
     modelId,
     index: BigInt(index),
@@ -134,6 +146,7 @@ function attestationOf({ inputs, rewards }: RevenueComputation, around: Around):
     blockHash: block.hash,
     deadline: BigInt(deadline),
   };
+  return { manifest, attestation };
 }
 
 /** What is chosen of a root: all else follows from the chain. */
@@ -141,6 +154,27 @@ interface Chosen {
   readonly toEpoch: number;
   readonly deadline: number;
   readonly block: ReadBlock;
+}
+
+/**
+ * What follows an active root.
+ * @param readTo the newest block that is believed
+ * @returns undefined where nothing is left to set aside
+ * @throws as `computeRevenue`
+ */
+export async function signedAfter(
+  place: RevenueRootPlace,
+  revenue: Revenue,
+  active: Pick<RootView, "index" | "epoch" | "root"> | undefined,
+  { readTo, ...chosen }: Chosen & Pick<Around, "setVersion"> & { readonly readTo: number },
+): Promise<(RevenueSigned & { readonly computation: RevenueComputation }) | undefined> {
+  const { toEpoch } = chosen;
+  const [index, fromEpoch] = [(active?.index ?? 0) + 1, (active?.epoch ?? 0) + 1];
+  if (toEpoch < fromEpoch) return undefined;
+  const computation = await computeRevenue(place, revenue, { index, fromEpoch, toEpoch }, BigInt(readTo));
+  if (!computation) return undefined;
+  const previous = { root: active?.root ?? zeroHash, manifest: await manifestBefore(place, index - 1) };
+  return { ...signedOf(computation, { ...chosen, fromEpoch, previous }), computation };
 }
 
 /**
@@ -164,16 +198,18 @@ async function statementOf(
       "REVENUE_PENDING",
       `Root ${pending.index} of revenue is in its window: once that is over, "npx cotrain revenue activate" has it pay.`,
     );
-  const [index, fromEpoch] = [(active?.index ?? 0) + 1, (active?.toEpoch ?? 0) + 1];
-  const computation =
-    toEpoch < fromEpoch
-      ? undefined
-      : await computeRevenue(place, revenue, { index, fromEpoch, toEpoch }, BigInt(block.number));
-  if (!computation)
+  const { version: setVersion, validators, threshold } = set;
+  const before = active && { ...active, epoch: active.toEpoch };
+  const found = await signedAfter(place, revenue, before, {
+    toEpoch,
+    deadline,
+    block,
+    setVersion,
+    readTo: block.number,
+  });
+  if (!found)
     throw new UserError("REVENUE_NOTHING", "No revenue of an epoch that is over is left for a root to set aside.");
-  const previous = { root: active?.root ?? zeroHash, manifest: await manifestBefore(place, index - 1) };
-  const struct = attestationOf(computation, { fromEpoch, toEpoch, deadline, block, previous, setVersion: set.version });
-  const { validators, threshold } = set;
+  const { attestation: struct, computation } = found;
   return { domain: domainOf(place), struct, signatures: new Map(), computation, validators, threshold };
 }
 
@@ -211,12 +247,8 @@ export async function nextRevenueRoot(
   revenue: Revenue,
   delays = MAX_DEADLINE_DELAYS,
 ): Promise<RevenueStatement> {
-  const { connection, addresses, modelId, reader } = place;
-  const { block: tip } = await reader.tip();
-  const number = Math.max(0, tip - reader.confirmations);
-  const hash = await reader.blockHash(number);
-  if (hash === undefined) throw new RetryableError("CHAIN_MOVED", `Block ${number} is not there any more.`);
-  const block = { number, hash };
+  const { connection, addresses, modelId } = place;
+  const block = await confirmedBlock(place);
   const schedule = await connection.call((client) => scheduleOf(client, { addresses, modelId }));
   const toEpoch = epochAt(schedule, await timeAt(place, block)) - 1;
   const until = revenue.now + delays * schedule.postingDelay;

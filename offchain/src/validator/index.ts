@@ -15,7 +15,7 @@ export { LOSS_SHARE } from "./checks/turn.ts";
 export { type MeasuredFor, readMeasuring } from "./measuring.ts";
 export { runValidator } from "./runValidator.ts";
 export { createHeadWatch, type HeadFinding, type HeadsLook } from "./watch/heads.ts";
-export { type Evidence, evidenceText } from "./watch/judge.ts";
+export { type Evidence, evidenceText, lookingThrough } from "./watch/judge.ts";
 export { openWatchMemory } from "./watch/memory.ts";
 export { anyOf } from "./watch/sources.ts";
 export { createWatch, type Watch, type WatchFinding } from "./watch/watch.ts";

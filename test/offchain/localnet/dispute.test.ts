@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 import { activeRoot, disputeOf, disputeOutcome, stakeManagerOf, stakeOf } from "@cotrain/sdk/actions";
 import { asAddress, structHash } from "@cotrain/sdk/protocol";
-import { createTestClient, http, publicActions } from "viem";
+import { createTestClient, createWalletClient, custom, type EIP1193RequestFn, http, publicActions } from "viem";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";
@@ -15,7 +15,7 @@ import {
   followDispute,
   SIGNERS_STAKE,
 } from "../../../offchain/src/localnet/dispute.ts";
-import { quorumOf, withTheft } from "../../../offchain/src/localnet/falseRoot.ts";
+import { createForger, quorumOf, withTheft } from "../../../offchain/src/localnet/falseRoot.ts";
 import { playersOf } from "../../../offchain/src/localnet/players.ts";
 import { claimAll, type LocalModel } from "../../../offchain/src/localnet/owners.ts";
 import {
@@ -106,6 +106,22 @@ async function played(follower: DisputeFollower): Promise<ReturnType<DisputeFoll
   follower.rest();
   await expect.poll(() => follower.why() ?? follower.seen().returned, { timeout: 60_000 }).toBeDefined();
   return follower.seen();
+}
+
+/** Posts a false root by a node that loses the answer to what is sent, having sent it or not. */
+async function postLosing(isSent: boolean) {
+  await trained();
+  let hash: unknown;
+  const request = (async (asked: { method: string }) => {
+    const isSending = asked.method.startsWith("eth_sendRawTransaction");
+    const answer = isSending && !isSent ? undefined : await client().request(asked as never);
+    if (!isSending) return answer;
+    hash = answer;
+    throw new Error("the answer is lost");
+  }) as EIP1193RequestFn;
+  const wallet = createWalletClient({ account: thief, transport: custom({ request }, { retryCount: 0 }) });
+  const forger = createForger(place, wallet, await quorumOf(place, place.players.validators));
+  return { made: await forger.post(), hash };
 }
 
 test("a theft takes a half of the largest part, leaves the total, and its documents are those of the root", () => {
@@ -298,4 +314,16 @@ describe("on a chain", () => {
     await expect(quorumOf(place, [one!])).rejects.toMatchObject({ code: "DEMO_QUORUM" });
     expect(await quorumOf(place, place.players.validators)).toHaveLength(2);
   });
+
+  test("a false root whose answer is lost when it was sent is there all the same", async () => {
+    const { made, hash } = await postLosing(true);
+    const { number } = await client().getBlock();
+    expect(made).toMatchObject({ transaction: hash, block: number });
+    expect(await chain.pendingRoot(world.modelId)).toMatchObject({ digest: made!.digest });
+  }, 60_000);
+
+  test("a false root that was not sent is told to have failed", async () => {
+    await expect(postLosing(false)).rejects.toThrow("the answer is lost");
+    expect(await chain.pendingRoot(world.modelId)).toBeUndefined();
+  }, 60_000);
 });

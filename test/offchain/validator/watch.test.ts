@@ -4,17 +4,26 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { disputeOf, postRoot, rootDisputed, getAllLogs } from "@cotrain/sdk/actions";
-import { cidOf, createCoordinatorClient, digestOfJson, type Digest, type Hex, structHash } from "@cotrain/sdk/protocol";
+import {
+  cidOf,
+  createCoordinatorClient,
+  digestOfJson,
+  type Digest,
+  type Hex,
+  rewardKind,
+  structHash,
+} from "@cotrain/sdk/protocol";
 import { createTestClient, http, publicActions } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
 
 import { createRandom, RetryableError, UserError } from "../../../offchain/src/base/index.ts";
-import { type Chain, type ChainReader, openChain, openReader } from "../../../offchain/src/chain/index.ts";
+import { type Chain, type ChainReader, connect, openChain, openReader } from "../../../offchain/src/chain/index.ts";
 import {
   type BlobSource,
   type EpochComputation,
   readHeadDocuments,
+  revenueAccounts,
   withEpochAccounts,
 } from "../../../offchain/src/run/index.ts";
 import { jobMigrations, type JobSchema, openDatabase, openJobTable } from "../../../offchain/src/service/index.ts";
@@ -123,11 +132,14 @@ interface Watching {
 async function watching(given: Watching = {}): Promise<Watch & { readonly written: Evidence[] }> {
   const written: Evidence[] = [];
   const chain = given.chain ?? (await journalOf());
+  const reader = given.reader ?? (await open());
+  const revenue = revenueAccounts({ reader, connection: await connect(options()), fromBlock: world.fromBlock });
   const watch = createWatch(
-    { modelId: world.modelId, depth: 1, absentPart: 1 / 2 },
+    { modelId: world.modelId, kind: rewardKind.compute, depth: 1, absentPart: 1 / 2 },
     {
-      reader: given.reader ?? (await open()),
-      openSecond: given.second ?? open,
+      reader,
+      revenue,
+      openSecond: async () => ({ reader: await (given.second ?? open)(), revenue }),
       blobs: given.blobs ?? world.blobs,
       memory: await openWatchMemory(join(directory, "watch.json")),
       clock: given.clock ?? createManualClock(),

@@ -224,7 +224,7 @@ export const disputes: readonly Breakage[] = [
     name: "who watches has one RPC say everything",
     file: "offchain/src/validator/watch/watch.ts",
     text: "};\n  const second = await watching.openSecond();",
-    instead: "};\n  const second = reader;",
+    instead: "};\n  const second = watching;",
     tests: ["test/offchain/validator/watch.test.ts"],
   },
   {
@@ -314,8 +314,8 @@ export const disputes: readonly Breakage[] = [
   {
     name: "a dispute costs whatever it costs",
     file: "offchain/src/chain/bonds.ts",
-    text: "const { bond } = await reader.disputeCost(modelId);\n      if (bond > atMost)",
-    instead: "const { bond } = await reader.disputeCost(modelId);\n      if (bond < 0n)",
+    text: 'disputeCost(modelId);\n      if (bond > atMost)\n        throw new RetryableError(\n          "DISPUTE_DEAR"',
+    instead: 'disputeCost(modelId);\n      if (bond < 0n)\n        throw new RetryableError(\n          "DISPUTE_DEAR"',
     tests: ["test/offchain/validator/watch.test.ts"],
   },
   {

@@ -487,4 +487,18 @@ export const localnet: readonly Breakage[] = [
     instead: "        void keepLoss;\n",
     tests: ["test/offchain/localnet/session.test.ts"],
   },
+  {
+    name: "a false root for show whose answer was lost is left alone",
+    file: "offchain/src/localnet/falseRoot.ts",
+    text: "if (!found) throw error;",
+    instead: "throw error;",
+    tests: ["test/offchain/localnet/dispute.test.ts"],
+  },
+  {
+    name: "a false root for show that was never sent is told to be there",
+    file: "offchain/src/localnet/falseRoot.ts",
+    text: "find((root) => root.digest === digest);",
+    instead: "at(-1);",
+    tests: ["test/offchain/localnet/dispute.test.ts"],
+  },
 ];

@@ -3,6 +3,7 @@ import type { Breakage } from "./breakage.ts";
 
 const tests = ["test/offchain/cli/revenue.test.ts"];
 const root = ["test/offchain/cli/revenueRoot.test.ts"];
+const watched = ["test/offchain/validator/watchRevenue.test.ts"];
 const byItself = ["test/offchain/coordinator/revenue.test.ts"];
 const claims = ["test/offchain/cli/revenueRewards.test.ts"];
 const sharing = ["test/sdk/revenueShares.test.ts"];
@@ -231,5 +232,68 @@ export const revenue: readonly Breakage[] = [
     text: "kind !== rewardKind.compute && { kind }",
     instead: "kind === rewardKind.compute && { kind }",
     tests: ["test/offchain/coordinator/revenue.test.ts"],
+  },
+  {
+    name: "who watches roots of revenue sees those of compute alone",
+    file: "offchain/src/validator/watch/watch.ts",
+    text: "await reader.rootsOfKind(kind).pendingRoot(modelId);",
+    instead: "await reader.pendingRoot(modelId);",
+    tests: watched,
+  },
+  {
+    name: "a false root of revenue holds for who watches",
+    file: "offchain/src/validator/watch/judge.ts",
+    text: 'if (structHash("Attestation", own.attestation) === digest)',
+    instead: "if (own.attestation.modelId === modelId)",
+    tests: watched,
+  },
+  {
+    name: "a root of revenue that became active while it was computed is false",
+    file: "offchain/src/run/revenueRecompute.ts",
+    text: "await requirePending(place, posted);\n  return found",
+    instead: "return found",
+    tests: watched,
+  },
+  {
+    name: "a root of revenue is false where a node lags",
+    file: "offchain/src/run/revenueRecompute.ts",
+    text: "< endOfEpoch(schedule, Number(toEpoch))",
+    instead: "< 0",
+    tests: watched,
+  },
+  {
+    name: "a root of revenue is false where the chain did not answer",
+    file: "offchain/src/validator/watch/judge.ts",
+    text: ".catch(unreadOf)",
+    instead: ".catch(judgementOf)",
+    tests: watched,
+  },
+  {
+    name: "a dispute of who watches revenue is sent as one of compute",
+    file: "offchain/src/validator/watch/watch.ts",
+    text: "found.evidence, kind);",
+    instead: "found.evidence);",
+    tests: watched,
+  },
+  {
+    name: "a dispute of who watches revenue is ended as one of compute",
+    file: "offchain/src/validator/watch/watch.ts",
+    text: "await reader.rootsOfKind(kind).openDispute(modelId);",
+    instead: "await reader.openDispute(modelId);",
+    tests: watched,
+  },
+  {
+    name: "a dispute about a root of revenue costs what one of compute does",
+    file: "offchain/src/chain/bonds.ts",
+    text: 'ofDispute: async (modelId, kind) => {\n      const { bond } = await rootsIn<"disputeCost">(reader, kind)',
+    instead: "ofDispute: async (modelId) => {\n      const { bond } = await reader",
+    tests: watched,
+  },
+  {
+    name: "a root of revenue is looked for among those of compute before it is disputed",
+    file: "offchain/src/chain/postings.ts",
+    text: 'rootsIn<"pendingRoot">(reader, kind)',
+    instead: "reader",
+    tests: watched,
   },
 ];

@@ -1,11 +1,18 @@
 /** `cotrain watch`: recomputes every root and head as they are posted, and disputes what is false or unpublished. */
-import { createCoordinatorClient } from "@cotrain/sdk/protocol";
+import { createCoordinatorClient, rewardKind } from "@cotrain/sdk/protocol";
 import type { PrivateKeyAccount } from "viem/accounts";
 
 import { createRandom, systemClock, UserError, weiOf } from "../../base/index.ts";
 import { writeFileDurable } from "../../base/node/index.ts";
-import { createReader, DEVELOPMENT_CHAIN_ID, openChain, openReader } from "../../chain/index.ts";
-import { type BlobSource, bondAtMostOption, namedWallet, patientBlobs, refuseRunDirectory } from "../../run/index.ts";
+import { connect, DEVELOPMENT_CHAIN_ID, openChain } from "../../chain/index.ts";
+import {
+  type BlobSource,
+  bondAtMostOption,
+  namedWallet,
+  patientBlobs,
+  refuseRunDirectory,
+  revenueAccounts,
+} from "../../run/index.ts";
 import {
   channelOnStderr,
   createLogger,
@@ -25,10 +32,11 @@ import {
   url,
   wordsOf,
 } from "../../service/index.ts";
+import type { Evidence } from "../../validator/index.ts";
 import { type CommandContext, defineCommand } from "../command.ts";
 import type { Output } from "../output.ts";
 import { atPlace, type Place, signingAs, signingOptions } from "../place.ts";
-import { costText, createTelling, exitCodeOf, isSound, type Seen } from "../watching.ts";
+import { costText, createTelling, exitCodeOf, isSound, type RootsLook, type Seen } from "../watching.ts";
 
 const watchOptions = {
   ...signingOptions,
@@ -140,7 +148,7 @@ async function watchAt(
   signal: AbortSignal,
 ): Promise<Seen> {
   const { runId, modelId, reader, connection, addresses: contracts, fromBlock } = place;
-  const { anyOf, createHeadWatch, createWatch, evidenceText, openWatchMemory } =
+  const { anyOf, createHeadWatch, createWatch, evidenceText, lookingThrough, openWatchMemory } =
     await import("../../validator/index.ts");
   const sources = sourcesOf(options, place, output, signal);
   const directory = await openDirectory(options, place);
@@ -151,35 +159,37 @@ async function watchAt(
     const where = { chainId: connection.chainId, contracts, fromBlock };
     const second = options.secondRpc;
     const evidence = (digest: string): string => directory.resolve(`evidence-${digest}.json`);
-    const watch = createWatch(
-      { modelId, depth: depthOf(options, connection.chainId), absentPart: options.absent },
-      {
-        reader,
-        openSecond: async () =>
-          second === undefined ? createReader(connection, where) : openReader({ ...where, rpcUrl: second }),
-        blobs,
-        memory: await openWatchMemory(directory.resolve("watch.json")),
-        clock: systemClock,
-        writeEvidence: async (found) => writeFileDurable(evidence(found.digest), evidenceText(found)),
-        spender,
-        why,
-      },
-    );
-    const heads = createHeadWatch({ reader, blobs, head: watch.head }, modelId, runId);
+    const modules = {
+      reader,
+      revenue: revenueAccounts({ reader, connection, fromBlock }),
+      openSecond: async () =>
+        lookingThrough(second === undefined ? connection : await connect({ ...where, rpcUrl: second }), where),
+      blobs,
+      memory: await openWatchMemory(directory.resolve("watch.json")),
+      clock: systemClock,
+      writeEvidence: async (found: Evidence) => writeFileDurable(evidence(found.digest), evidenceText(found)),
+      spender,
+      why,
+    };
+    const watchOf = (kind: number) =>
+      createWatch({ modelId, kind, depth: depthOf(options, connection.chainId), absentPart: options.absent }, modules);
+    const [compute, revenue] = [watchOf(rewardKind.compute), watchOf(rewardKind.revenue)];
+    const costOf = (kind: number) => () => reader.rootsOfKind(kind).disputeCost(modelId);
+    const roots: RootsLook = {
+      compute: { root: () => compute.look(), cost: costOf(rewardKind.compute) },
+      revenue: { root: () => revenue.look(), cost: costOf(rewardKind.revenue) },
+    };
+    const heads = createHeadWatch({ reader, blobs, head: compute.head }, modelId, runId);
     const { window } = await reader.schedule(modelId);
     const every = options.every ?? Math.min(30_000, (window * 1_000) / 16);
     const balance = own && (await connection.call((client) => client.getBalance({ address: own.address })));
     const telling = createTelling(output, evidence);
     const ended = new Promise<void>((end) => signal.addEventListener("abort", () => end(), { once: true }));
-    const cost = await reader.disputeCost(modelId);
-    if (!output.json) output.notice(costText(cost, { balance, why, most: weiOf(options.maxBond) }));
+    const [cost, ofRevenue] = await Promise.all([roots.compute.cost(), roots.revenue.cost()]);
+    if (!output.json) output.notice(costText(cost, { revenue: ofRevenue, balance, why, most: weiOf(options.maxBond) }));
     for (;;) {
       patient = sources();
-      const looking = telling.look(
-        () => watch.look(),
-        () => heads.look(),
-        () => reader.disputeCost(modelId),
-      );
+      const looking = telling.look(roots, () => heads.look());
       // A long look does not hold up who is told to end: what it writes is whole, and the next start goes on.
       looking.catch(() => undefined);
       await Promise.race([looking, ended]);
@@ -230,6 +240,7 @@ export const watchCommand = defineCommand({
   ],
   notes: [
     "A root is disputed where two looks, some blocks apart, could read all that it takes and found the same wrong; or where something that it takes (its manifest, tree, verdicts, inputs, a document or payload of a round that it pays) was not to be had of any source for a part of its window. An RPC or a source that is away, slow, or says two things makes it dispute nothing.",
+    "A root of revenue is recomputed from the chain alone, so that nothing of it can be withheld.",
     "It says what a bond costs before it puts one up, puts up at most --max-bond coins for each dispute, and needs --yes. Without a wallet or --yes it reports. It settles disputes when they are due.",
     "What it disputes is written down before it is sent: who starts it again sends nothing twice. What it found lies beside that, with the sha256 that stands on-chain; publish it for those who vote.",
     "A false head can be disputed by nobody: it is told loudly, and validators suspend its poster (npx cotrain suspend). Losses of the gate are not measured here: validators measure them.",

@@ -1,6 +1,6 @@
 /**
  * Whether a root in its window is what its epochs earned, by the computation of whoever watches: from the chain, the published
- * documents and the payloads of every round that it pays for. No key and no verdict of its own goes into it, so that all who look
+ * documents and the payloads of every round that it pays for; a root of revenue from the chain alone. No key and no verdict of its own goes into it, so that all who look
  * find the same. The losses of the gate are not measured: that takes an engine, and is what validators do.
  */
 import { CotrainError } from "@cotrain/sdk/errors";
@@ -13,13 +13,14 @@ import {
   type EpochHead,
   fromWire,
   type ModelId,
+  rewardKind,
   structHash,
   toWire,
   type WireStruct,
 } from "@cotrain/sdk/protocol";
 
 import { RetryableError } from "../../base/index.ts";
-import type { ChainReader, SignedRoot } from "../../chain/index.ts";
+import { type ChainConnection, type ChainReader, createReader, type SignedRoot } from "../../chain/index.ts";
 import { PayloadError } from "../../diloco/index.ts";
 import {
   type BlobSource,
@@ -34,6 +35,8 @@ import {
   type HeadDocumentsCache,
   type HeadWithParent,
   isMalformed,
+  revenueAccounts,
+  type RevenueAccounts,
 } from "../../run/index.ts";
 import { FormatError } from "../../storage/index.ts";
 import { differences } from "../attest.ts";
@@ -72,6 +75,21 @@ export interface Judge {
   readonly root: (modelId: ModelId, posted: SignedRoot) => Promise<Judgement>;
   /** Of a head alone, as long as its payloads are kept: until a root that pays for it is active. */
   readonly head: (link: HeadWithParent) => Promise<Judgement>;
+}
+
+/** What the chain is read by. */
+export interface Looking {
+  readonly reader: ChainReader;
+  readonly revenue: Pick<RevenueAccounts, "recompute">;
+}
+
+/** Through a connection, by what remembers nothing. */
+export function lookingThrough(
+  connection: ChainConnection,
+  where: Pick<Parameters<typeof createReader>[1], "contracts" | "fromBlock">,
+): Looking {
+  const reader = createReader(connection, where);
+  return { reader, revenue: revenueAccounts({ reader, connection, fromBlock: where.fromBlock }) };
 }
 
 interface Modules {
@@ -157,8 +175,25 @@ async function judge(modules: Modules, modelId: ModelId, posted: SignedRoot): Pr
   return { kind: "holds" };
 }
 
+/** Of a root of revenue nobody has to publish anything, so that nothing of it can be withheld. */
+async function judgeRevenue({ revenue }: Looking, modelId: ModelId, posted: SignedRoot): Promise<Judgement> {
+  const { attestation, digest } = posted;
+  const own = await revenue.recompute(modelId, posted);
+  if (!own) return { kind: "false", reason: "There is no revenue that it could set aside.", recomputed: null };
+  if (structHash("Attestation", own.attestation) === digest) return { kind: "holds" };
+  const reason = `It differs from what was recomputed: ${differences(attestation, own).join(", ")}.`;
+  return { kind: "false", reason, recomputed: toWire("Attestation", own.attestation) };
+}
+
+/** The chain alone was asked: whatever it did not say, nothing follows. @throws what is no error of ours */
+function unreadOf(error: unknown): Judgement {
+  if (!(error instanceof CotrainError)) throw error;
+  return { kind: "unread", reason: error.message, slow: false };
+}
+
 /** A judge of its own remembers nothing that another one found. */
-export function createJudge(reader: ChainReader, blobs: BlobSource): Judge {
+export function createJudge(looking: Looking, blobs: BlobSource): Judge {
+  const { reader } = looking;
   const documents = createHeadDocumentsCache(reader);
   const descriptions = createDescriptions(reader, blobs);
   const modules = { reader, blobs, documents, descriptions, sound: new Set<string>() };
@@ -167,7 +202,10 @@ export function createJudge(reader: ChainReader, blobs: BlobSource): Judge {
     return reason === "" ? { kind: "holds" } : { kind: "false", reason, recomputed: null };
   };
   return {
-    root: (modelId, posted) => judge(modules, modelId, posted).catch(judgementOf),
+    root: (modelId, posted) =>
+      posted.attestation.kind === rewardKind.revenue
+        ? judgeRevenue(looking, modelId, posted).catch(unreadOf)
+        : judge(modules, modelId, posted).catch(judgementOf),
     head: (link) => head(link).catch(judgementOf),
   };
 }

@@ -35,7 +35,7 @@ const File = Type.Object({ version: Type.Literal(1), roots: Type.Array(Known) },
 /** What is known of one root. */
 export type KnownRoot = Static<typeof Known>;
 
-/** Roots that are remembered: one is in its window at a time. */
+/** Roots that are remembered: one of each kind is in its window at a time. */
 const MAX_ROOTS = 32;
 
 /** Of an absence one look after another tells this part at most, however long after: it takes several. */

@@ -1,5 +1,5 @@
 /**
- * Watches the root in its window: recomputes it, and disputes it where it is false or unpublished. What a dispute costs is real, and
+ * Watches the root of a kind in its window: recomputes it, and disputes it where it is false or unpublished. What a dispute costs is real, and
  * so is a root that nobody disputes: nothing follows from one look. What is false or holds must be found again, the same, some blocks
  * later, by a reader that remembers nothing, and through another RPC where one is known; what is not to be had must stay so for a part
  * of the window.
@@ -10,7 +10,15 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import { type Clock, RetryableError } from "../../base/index.ts";
 import type { Chain, ChainReader, SignedRoot } from "../../chain/index.ts";
 import type { BlobSource } from "../../run/index.ts";
-import { createJudge, digestOfEvidence, type Evidence, evidenceOf, type Judge, type Judgement } from "./judge.ts";
+import {
+  createJudge,
+  digestOfEvidence,
+  type Evidence,
+  evidenceOf,
+  type Judge,
+  type Judgement,
+  type Looking,
+} from "./judge.ts";
 import { type KnownRoot, seenAbsent, type WatchMemory } from "./memory.ts";
 
 /** What one look came to. All but `idle`, `holds` and `disputed` by somebody call for somebody's attention. */
@@ -50,17 +58,18 @@ interface Found {
 
 export interface WatchOptions {
   readonly modelId: ModelId;
+  /** Of the roots, of `rewardKind`: compute or revenue. */
+  readonly kind: number;
   /** Blocks between the two looks that a dispute takes, at least 1: as deep as the chain is believed. */
   readonly depth: number;
   /** Part of the window for which data that are not to be had are waited for; `SLOW_PART` where a source is slow, if that is more. */
   readonly absentPart: number;
 }
 
-export interface WatchModules {
-  /** What looks first, and remembers. */
-  readonly reader: ChainReader;
+/** With what looks first, and remembers. */
+export interface WatchModules extends Looking {
   /** Opens what looks again and remembers nothing, through another RPC if there is one. */
-  readonly openSecond: () => Promise<ChainReader>;
+  readonly openSecond: () => Promise<Looking>;
   readonly blobs: BlobSource;
   readonly memory: WatchMemory;
   readonly clock: Clock;
@@ -101,17 +110,17 @@ interface Watching extends WatchOptions, WatchModules {
 }
 
 /** Ends the dispute that is open, once it is due. */
-async function settle({ modelId, reader, spender }: Watching): Promise<WatchFinding | undefined> {
-  const dispute = await reader.openDispute(modelId);
+async function settle({ modelId, kind, reader, spender }: Watching): Promise<WatchFinding | undefined> {
+  const dispute = await reader.rootsOfKind(kind).openDispute(modelId);
   if (!dispute) return undefined;
   const { digest, votesUntil } = dispute;
   if (!spender || (await reader.chainTime()) <= votesUntil) return { state: "open", digest, settles: votesUntil };
-  const { ruling } = await spender.settleDispute(modelId, dispute);
+  const { ruling } = await spender.settleDispute(modelId, dispute, kind);
   return { state: "settled", digest, ruling };
 }
 
 /** Disputes it, or says why not. */
-async function act({ modelId, memory, spender, ...watching }: Watching, posted: SignedRoot, wrong: Wrong) {
+async function act({ modelId, kind, memory, spender, ...watching }: Watching, posted: SignedRoot, wrong: Wrong) {
   const { digest, index } = posted;
   const evidence = evidenceOf(modelId, posted, wrong);
   const found = { digest, index, reason: wrong.reason, evidence: digestOfEvidence(evidence) };
@@ -119,7 +128,7 @@ async function act({ modelId, memory, spender, ...watching }: Watching, posted: 
   if (!spender) return { state: "reported", ...found, why: watching.why } as const;
   await memory.keep({ ...memory.of(digest), disputed: found.evidence });
   try {
-    await spender.disputeRoot(modelId, digest, found.evidence);
+    await spender.disputeRoot(modelId, digest, found.evidence, kind);
   } catch (error) {
     if (!(error instanceof CotrainError)) throw error;
     return { state: "reported", ...found, why: error.message } as const;
@@ -168,7 +177,7 @@ async function holdsAgain(watching: Watching, posted: SignedRoot): Promise<Watch
     return { state: "holds", digest, index };
   }
   const second = await watching.openSecond();
-  const since = await depthSince(watching, second, held);
+  const since = await depthSince(watching, second.reader, held);
   if (since === "early") return { state: "holds", digest, index };
   const again =
     since === "moved"
@@ -208,7 +217,7 @@ async function lookAgain(watching: Watching, posted: SignedRoot, wrong: Wrong): 
     return { state: "inconsistent", digest, index, reason: `A first look found: ${reason} A second one: ${other}` };
   };
   const second = await watching.openSecond();
-  const since = await depthSince(watching, second, first);
+  const since = await depthSince(watching, second.reader, first);
   if (since === "early") return { state: "suspect", digest, index, reason };
   if (since === "moved") return inconsistent(`block ${first.block} is another one.`);
   const again = await createJudge(second, blobs).root(modelId, posted);
@@ -238,16 +247,16 @@ async function judged(watching: Watching, posted: SignedRoot, until: number): Pr
 }
 
 export function createWatch(options: WatchOptions, modules: WatchModules): Watch {
-  const { modelId } = options;
+  const { modelId, kind } = options;
   const { reader, memory } = modules;
-  const judge = createJudge(reader, modules.blobs);
+  const judge = createJudge(modules, modules.blobs);
   const watching: Watching = { ...options, ...modules, judge, final: new Map() };
   return {
     head: judge.head,
     look: async () => {
       const dispute = await settle(watching);
       if (dispute) return dispute;
-      const posted = await reader.pendingRoot(modelId);
+      const posted = await reader.rootsOfKind(kind).pendingRoot(modelId);
       if (!posted) return { state: "idle" };
       const { digest, index, activatableAt: until } = posted;
       if (memory.of(digest).holds) return { state: "holds", digest, index };

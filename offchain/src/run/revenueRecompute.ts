@@ -1,0 +1,55 @@
+/** What a root of revenue that was posted should be, for whoever watches. */
+import { scheduleOf } from "@cotrain/sdk/actions";
+import { endOfEpoch, rewardKind } from "@cotrain/sdk/protocol";
+
+import { RetryableError } from "../base/index.ts";
+import type { ChainReader, SignedRoot } from "../chain/index.ts";
+import type { Revenue } from "./revenue.ts";
+import { confirmedBlock, type RevenueRootPlace, type RevenueSigned, signedAfter, timeAt } from "./revenueRoot.ts";
+
+/** Where a root that was posted is computed. */
+export interface RecomputedPlace extends RevenueRootPlace {
+  readonly reader: RevenueRootPlace["reader"] & Pick<ChainReader, "rootsOfKind">;
+}
+
+type Posted = Pick<SignedRoot, "digest" | "attestation">;
+
+const rootsOf = ({ reader }: RecomputedPlace) => reader.rootsOfKind(rewardKind.revenue);
+
+/** @throws RetryableError `CHAIN_MOVED` where it is not in its window (any more) */
+async function requirePending(place: RecomputedPlace, { digest }: Posted): Promise<void> {
+  const pending = await rootsOf(place).pendingRoot(place.modelId);
+  if (pending?.digest !== digest)
+    throw new RetryableError("CHAIN_MOVED", `The root of attestation ${digest} is not in its window any more.`);
+}
+
+/**
+ * Computes the root in its window anew, whoever signed it. What it pays follows from what was on-chain when its last epoch was over, so
+ * that every block since says the same. Its deadline, its block and the version of the set are its own: the contract took them.
+ * @returns undefined where there is nothing to set aside
+ * @throws RetryableError `CHAIN_MOVED` where it is not in its window (any more), `EPOCH_NOT_OVER` where the node lags; as
+ *   `computeRevenue`
+ */
+export async function recomputeRevenueRoot(
+  place: RecomputedPlace,
+  revenue: Revenue,
+  posted: Posted,
+): Promise<RevenueSigned | undefined> {
+  const { connection, addresses, modelId } = place;
+  const { toEpoch, deadline, blockNumber, blockHash, setVersion } = posted.attestation;
+  await requirePending(place, posted);
+  const tip = await confirmedBlock(place);
+  const schedule = await connection.call((client) => scheduleOf(client, { addresses, modelId }));
+  if ((await timeAt(place, tip)) < endOfEpoch(schedule, Number(toEpoch)))
+    throw new RetryableError("EPOCH_NOT_OVER", `Epoch ${toEpoch} is not over at block ${tip.number}.`);
+  const found = await signedAfter(place, revenue, await rootsOf(place).activeRoot(modelId), {
+    toEpoch: Number(toEpoch),
+    deadline: Number(deadline),
+    block: { number: Number(blockNumber), hash: blockHash },
+    setVersion,
+    readTo: tip.number,
+  });
+  // One that became active meanwhile leaves nothing to set aside, and is the one before the next.
+  await requirePending(place, posted);
+  return found && { attestation: found.attestation, manifest: found.manifest };
+}

@@ -1,0 +1,93 @@
+/** `cotrain watch` and roots of revenue: a false one is told and disputed, within its own bounds and beside those of compute. */
+import { createServer } from "node:http";
+
+import { disputeOf, postRoot } from "@cotrain/sdk/actions";
+import { asAddress, digestOfCid, type Hex, structHash } from "@cotrain/sdk/protocol";
+import { expect, onTestFinished, test } from "vitest";
+
+import { connect } from "../../../offchain/src/chain/index.ts";
+import { revenueAccounts, rewardTreeOf } from "../../../offchain/src/run/index.ts";
+import { lookingThrough } from "../../../offchain/src/validator/index.ts";
+import { listening } from "../../loopback.ts";
+import { signaturesUnder } from "../chain/attested.ts";
+import { accountOf, poster, validators } from "../chain/world.ts";
+import { capitalStage } from "./capitalStage.ts";
+import { staged, told } from "./staged.ts";
+import { cotrainHere } from "./support.ts";
+
+const stage = staged(["stranger"]);
+const { nextEpoch, overBy } = capitalStage(stage);
+const thief = asAddress(accountOf("thief").address);
+
+interface Seen {
+  readonly sound: boolean;
+  readonly root: { readonly state: string };
+  readonly revenue: { readonly root: { readonly state: string; readonly digest?: Hex; readonly why?: string } };
+  readonly false: readonly { readonly digest: Hex }[];
+}
+
+/** Somebody who serves what the run published. */
+async function mirror(): Promise<string> {
+  const server = createServer((incoming, response) => {
+    void (async () => {
+      try {
+        response.end(await stage.world.store.get(digestOfCid(incoming.url?.split("/").at(-1) ?? "")));
+      } catch {
+        const error = { code: "BLOB_NOT_FOUND", message: "It is not here." };
+        response.writeHead(404, { "content-type": "application/json" }).end(JSON.stringify({ error }));
+      }
+    })();
+  });
+  const url = await listening(server);
+  onTestFinished(() => void server.close());
+  return url;
+}
+
+/** Posts a root of what a customer paid, all of which goes to a thief. @returns the digest of what was signed */
+async function postFalse(): Promise<Hex> {
+  await nextEpoch();
+  const signing = ["--state", stage.state, ...stage.by("stranger"), "--yes"];
+  const paid = await told<{ epoch: number }>("revenue", "deposit", "1.5", ...signing);
+  await overBy(BigInt(paid.epoch));
+  const { chainId, contracts, fromBlock, modelId } = stage.world;
+  const connection = await connect({ rpcUrl: stage.node.url, chainId });
+  const { reader } = lookingThrough(connection, { contracts, fromBlock });
+  const { struct, computation } = (await revenueAccounts({ reader, connection, fromBlock }).next(modelId, 1))!;
+  const leaves = [{ account: thief, amount: struct.total.toString() }];
+  const attestation = { ...struct, root: rewardTreeOf({ ...computation.rewards, leaves }).root };
+  const signatures = (await signaturesUnder(stage.world, attestation, validators)).map(({ signature }) => signature);
+  const post = { addresses: contracts, attestation, signatures, account: poster, pollingInterval: 20 };
+  await postRoot.sync(stage.client, post);
+  return structHash("Attestation", attestation);
+}
+
+test("a false root of revenue is told, and disputed where that is allowed", async () => {
+  // Time stands between blocks, however long a command takes.
+  await stage.client.setBlockTimestampInterval({ interval: 1 });
+  const far = [...stage.pins(), `--mirrors=${await mirror()}`];
+  const once = async (...flags: readonly string[]): Promise<Seen> => {
+    const { code, stdout, stderr } = await cotrainHere(["watch", "--once", "--json", ...far, ...flags]);
+    const seen = JSON.parse(stdout) as Seen;
+    expect(stderr).toBe("");
+    expect(code).toBe(seen.sound ? (seen.revenue.root.state === "suspect" ? 75 : 0) : 1);
+    return seen;
+  };
+  expect(await once()).toMatchObject({ sound: true, root: { state: "idle" }, revenue: { root: { state: "idle" } } });
+
+  const digest = await postFalse();
+  const idle = { state: "idle" };
+  expect(await once()).toMatchObject({ sound: true, root: idle, revenue: { root: { state: "suspect", digest } } });
+  await stage.client.mine({ blocks: 1 });
+  const why = "no wallet is named (--wallet and --passphrase-file)";
+  expect(await once()).toMatchObject({ sound: false, revenue: { root: { state: "reported", digest, why } } });
+  const { stdout } = await cotrainHere(["watch", "--once", ...far]);
+  expect(stdout).toContain(`FAIL   Root 1 of revenue (attestation ${digest}) is to be disputed, and nothing was sent:`);
+
+  const seen = await once(...stage.by("stranger"), "--yes");
+  expect(seen).toMatchObject({ root: idle, revenue: { root: { state: "disputed" } }, false: [{ digest }] });
+  const addresses = stage.world.contracts;
+  expect(await disputeOf(stage.client, { addresses, digest })).toMatchObject({
+    disputer: accountOf("stranger").address,
+  });
+  expect(await once()).toMatchObject({ sound: true, root: idle, revenue: { root: { state: "open", digest } } });
+});
