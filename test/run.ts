@@ -1,7 +1,7 @@
 /**
  * `npm test`: builds the contracts, runs the Solidity suite in Hardhat, then in Vitest one whole run, which mostly waits, and
  * beside it the tests of the rooms, without those that take minutes; it closes with one line that counts the tests of both.
- * With arguments it runs Vitest alone, with them. The other projects of vitest.config.ts are for `.ci/run`.
+ * With arguments it builds them too, and runs Vitest alone, with them. The other projects of vitest.config.ts are for `.ci/run`.
  */
 import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -54,10 +54,15 @@ function reportSolidity(output: string): void {
   writeFileSync(join(reports, "solidity.json"), JSON.stringify({ testResults }));
 }
 
+/** What is deployed in tests: a clone in which nothing ran yet has none of it. @returns what it counts as where it failed */
+async function build(): Promise<Counts | undefined> {
+  const { code, output } = await run(bin("hardhat"), ["build"]);
+  if (code === 0) return undefined;
+  reportSolidity(output);
+  return countsOf("Solidity", code, { passed: 0, failed: 0 });
+}
+
 async function solidity(): Promise<Counts> {
-  const built = await run(bin("hardhat"), ["build"]);
-  if (built.code !== 0) reportSolidity(built.output);
-  if (built.code !== 0) return countsOf("Solidity", built.code, { passed: 0, failed: 0 });
   const { code, output } = await run(bin("hardhat"), ["test", "solidity", "--no-compile"]);
   if (code !== 0) reportSolidity(output);
   const count = (word: string): number => Number(new RegExp(`(\\d+) ${word}`).exec(output)?.[1] ?? 0);
@@ -86,7 +91,11 @@ const states = (): string[] => readdirSync(root).filter((name) => name.startsWit
 const daily = ["rooms", "mocks", "run"].map((project) => `--project=${project}`);
 const filters = process.argv.slice(2);
 const before = states();
-const results = filters.length > 0 ? [await typescript(filters)] : [await solidity(), await typescript(daily)];
+const unbuilt = await build();
+const results =
+  filters.length > 0
+    ? [unbuilt ?? (await typescript(filters))]
+    : [unbuilt ?? (await solidity()), await typescript(daily)];
 const passed = results.reduce((sum, { passed: count }) => sum + count, 0);
 const left = states().filter((name) => !before.includes(name));
 if (left.length > 0) process.stderr.write(`test: a test left ${left.join(", ")} in the tree.\n`);
