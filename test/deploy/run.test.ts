@@ -15,6 +15,8 @@ interface Ending {
   readonly code: number;
   /** A directory that one of its tests makes in the tree. */
   readonly leaves?: string;
+  /** What Hardhat's build ends with, by itself 0. */
+  readonly build?: number;
   /** What Hardhat prints; what Vitest reports, if it does. */
   readonly words?: string;
   readonly report?: { readonly numPassedTests: number; readonly numFailedTests: number };
@@ -22,8 +24,8 @@ interface Ending {
 
 interface Ran {
   readonly code: number | null;
-  /** Those that Vitest was asked for. */
-  readonly projects: readonly string[];
+  /** Those that Vitest was asked for; null where it was not begun. */
+  readonly projects: readonly string[] | null;
   readonly line: string;
 }
 
@@ -41,7 +43,8 @@ function runTests(solidity: Ending, typescript: Ending, ...filters: string[]): R
     writeFileSync(join(folder, "node_modules/.bin", name), `#!${process.execPath}\n${source}`, { mode: 0o755 });
   program(
     "hardhat",
-    `if (process.argv[2] === "test") { console.log(${JSON.stringify(solidity.words ?? "")}); process.exitCode = ${solidity.code}; }`,
+    `if (process.argv[2] === "build") process.exitCode = ${solidity.build ?? 0};
+    if (process.argv[2] === "test") { console.log(${JSON.stringify(solidity.words ?? "")}); process.exitCode = ${solidity.code}; }`,
   );
   program(
     "vitest",
@@ -56,7 +59,8 @@ function runTests(solidity: Ending, typescript: Ending, ...filters: string[]): R
   const { status, stdout, stderr } = spawnSync(process.execPath, [join(folder, "test/run.ts"), ...filters], {
     encoding: "utf8",
   });
-  const projects = JSON.parse(readFileSync(join(folder, "arguments.json"), "utf8")) as string[];
+  const asked = join(folder, "arguments.json");
+  const projects = existsSync(asked) ? (JSON.parse(readFileSync(asked, "utf8")) as string[]) : null;
   return { code: status, projects, line: `${stderr}${stdout.trimEnd().split("\n").at(-1)}` };
 }
 
@@ -86,6 +90,20 @@ describe("npm test", () => {
       code: 0,
       projects: [],
       line: "3 passed, 0 failed",
+    });
+  });
+
+  test("builds the contracts first, whatever is named, and ends with 1 where that fails", () => {
+    const unbuilt = { code: 0, build: 1 };
+    expect(runTests(unbuilt, vitest, "test/sdk")).toEqual({
+      code: 1,
+      projects: null,
+      line: "test: no Solidity test ran.\n0 passed, 1 failed",
+    });
+    expect(runTests(unbuilt, vitest)).toEqual({
+      code: 1,
+      projects: daily,
+      line: "test: no Solidity test ran.\n3 passed, 1 failed",
     });
   });
 
