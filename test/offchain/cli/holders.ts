@@ -31,12 +31,30 @@ const clientAt = (url: string) => createTestClient({ mode: "anvil", transport: h
 
 /** @param governor settings of its votes that are not the usual ones */
 export async function openHolders(governor?: Parameters<typeof createWorld>[2]): Promise<Holders> {
+  const node = await createNode(0);
   const cleanups: (() => void)[] = [];
+  const close = async (): Promise<void> => {
+    await node.close();
+    for (const work of cleanups) work();
+  };
+  try {
+    return { ...(await holdersOn(node, cleanups, governor)), close };
+  } catch (error) {
+    // Nobody else can end a node whose model could not be made.
+    await close();
+    throw error;
+  }
+}
+
+async function holdersOn(
+  node: Awaited<ReturnType<typeof createNode>>,
+  cleanups: (() => void)[],
+  governor: Parameters<typeof createWorld>[2],
+): Promise<Omit<Holders, "close">> {
   const state = join(
     temporaryDirectory((work) => cleanups.push(work)),
     "state",
   );
-  const node = await createNode(0);
   await node.start();
   (await openStateDirectory(state, { create: true })).close();
   const wallets: Record<string, Address> = {};
@@ -66,9 +84,5 @@ export async function openHolders(governor?: Parameters<typeof createWorld>[2]):
       `--passphrase-file=${join(state, "keys", "passphrase")}`,
     ],
     pins: [`--run=${runId}`, `--deployment=${join(state, "deployment.json")}`, `--rpc=${node.url}`],
-    async close() {
-      await node.close();
-      for (const work of cleanups) work();
-    },
   };
 }

@@ -1,17 +1,16 @@
 /** `cotrain watch` on a real node: what it says of an honest run, and that it disputes a false root, once, within its bounds. */
 import { readFileSync } from "node:fs";
-import { createServer } from "node:http";
 import { join } from "node:path";
 
 import { disputeOf } from "@cotrain/sdk/actions";
-import { digestOfCid, type Hex, structHash } from "@cotrain/sdk/protocol";
+import { type Hex, structHash } from "@cotrain/sdk/protocol";
 import { getAddress, sha256 } from "viem";
-import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 
-import { listening } from "../../loopback.ts";
 import { payingFirst, withLeaves } from "../chain/attested.ts";
 import { settleLater } from "../chain/settle.ts";
 import { type Holders, openHolders } from "./holders.ts";
+import { mirrorOf } from "./mirror.ts";
 import { cotrain, cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 import { tellingCoordinator } from "./tellingCoordinator.ts";
 
@@ -42,23 +41,6 @@ async function once(code: number, ...flags: readonly string[]): Promise<Seen> {
   const ended = await cotrainHere(["watch", "--once", "--json", ...flags]);
   expect({ code: ended.code, stderr: ended.stderr }).toEqual({ code, stderr: "" });
   return JSON.parse(ended.stdout) as Seen;
-}
-
-/** Somebody who serves what the run published. */
-async function mirror(): Promise<string> {
-  const server = createServer((incoming, response) => {
-    void (async () => {
-      try {
-        response.end(await holders.world.store.get(digestOfCid(incoming.url?.split("/").at(-1) ?? "")));
-      } catch {
-        const error = { code: "BLOB_NOT_FOUND", message: "It is not here." };
-        response.writeHead(404, { "content-type": "application/json" }).end(JSON.stringify({ error }));
-      }
-    })();
-  });
-  const url = await listening(server);
-  onTestFinished(() => void server.close());
-  return url;
 }
 
 test("an honest run is sound, nothing is spent on it, and what a dispute would cost is said", async () => {
@@ -105,7 +87,13 @@ test("a false root is disputed when it was found twice, by who may spend, and on
   await client.setBlockTimestampInterval({ interval: 1 });
   const digest = structHash("Attestation", signed);
   const remembered = temporaryDirectory();
-  const far = [...pins(), `--mirrors=${await mirror()}`, `--second-rpc=${world.url}`, "--state", remembered];
+  const far = [
+    ...pins(),
+    `--mirrors=${await mirrorOf(holders.world)}`,
+    `--second-rpc=${world.url}`,
+    "--state",
+    remembered,
+  ];
 
   const first = await once(75, ...far);
   expect(first).toMatchObject({ sound: true, root: { state: "suspect", digest }, heads: { looked: 3, findings: [] } });

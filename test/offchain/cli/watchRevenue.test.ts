@@ -1,18 +1,17 @@
 /** `cotrain watch` and roots of revenue: a false one is told and disputed, within its own bounds and beside those of compute. */
-import { createServer } from "node:http";
 
 import { disputeOf, postRoot } from "@cotrain/sdk/actions";
-import { asAddress, digestOfCid, type Hex, structHash } from "@cotrain/sdk/protocol";
-import { expect, onTestFinished, test } from "vitest";
+import { asAddress, type Hex, structHash } from "@cotrain/sdk/protocol";
+import { expect, test } from "vitest";
 
 import { connect } from "../../../offchain/src/chain/index.ts";
 import { revenueAccounts, rewardTreeOf } from "../../../offchain/src/run/index.ts";
 import { lookingThrough } from "../../../offchain/src/validator/index.ts";
-import { listening } from "../../loopback.ts";
 import { signaturesUnder } from "../chain/attested.ts";
 import { accountOf, poster, validators } from "../chain/world.ts";
 import { capitalStage } from "./capitalStage.ts";
 import { staged, told } from "./staged.ts";
+import { mirrorOf } from "./mirror.ts";
 import { cotrainHere } from "./support.ts";
 
 const stage = staged(["stranger"]);
@@ -24,23 +23,6 @@ interface Seen {
   readonly root: { readonly state: string };
   readonly revenue: { readonly root: { readonly state: string; readonly digest?: Hex; readonly why?: string } };
   readonly false: readonly { readonly digest: Hex }[];
-}
-
-/** Somebody who serves what the run published. */
-async function mirror(): Promise<string> {
-  const server = createServer((incoming, response) => {
-    void (async () => {
-      try {
-        response.end(await stage.world.store.get(digestOfCid(incoming.url?.split("/").at(-1) ?? "")));
-      } catch {
-        const error = { code: "BLOB_NOT_FOUND", message: "It is not here." };
-        response.writeHead(404, { "content-type": "application/json" }).end(JSON.stringify({ error }));
-      }
-    })();
-  });
-  const url = await listening(server);
-  onTestFinished(() => void server.close());
-  return url;
 }
 
 /** Posts a root of what a customer paid, all of which goes to a thief. @returns the digest of what was signed */
@@ -64,7 +46,7 @@ async function postFalse(): Promise<Hex> {
 test("a false root of revenue is told, and disputed where that is allowed", async () => {
   // Time stands between blocks, however long a command takes.
   await stage.client.setBlockTimestampInterval({ interval: 1 });
-  const far = [...stage.pins(), `--mirrors=${await mirror()}`];
+  const far = [...stage.pins(), `--mirrors=${await mirrorOf(stage.world)}`];
   const once = async (...flags: readonly string[]): Promise<Seen> => {
     const { code, stdout, stderr } = await cotrainHere(["watch", "--once", "--json", ...far, ...flags]);
     const seen = JSON.parse(stdout) as Seen;
