@@ -1,13 +1,7 @@
 /** Builds that a proposal would admit, held against their programs: a title that looks usual says nothing of what is paid by them. */
 import { decodeCall } from "@cotrain/sdk/actions";
 import { CotrainError } from "@cotrain/sdk/errors";
-import {
-  asDigest,
-  type Build,
-  documentsInProposal,
-  EXACT_SEGMENT_STEPS,
-  MAX_BUILD_BYTES,
-} from "@cotrain/sdk/protocol";
+import { asDigest, type Build, documentsInProposal, EXACT_SEGMENT_STEPS, MAX_BUILD_BYTES } from "@cotrain/sdk/protocol";
 
 import { foreignIn, problemOfBuild, type RunBuild } from "../run/index.ts";
 import { parseBuild } from "../storage/index.ts";

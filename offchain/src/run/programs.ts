@@ -1,5 +1,12 @@
 /** Whether a build's programs are what it and its run's definition say: whoever deals, pays, votes or checks asks before. */
-import { asDigest, type Build, type Definition, type Digest, MAX_DEFINITION_BYTES, type RunId } from "@cotrain/sdk/protocol";
+import {
+  asDigest,
+  type Build,
+  type Definition,
+  type Digest,
+  MAX_DEFINITION_BYTES,
+  type RunId,
+} from "@cotrain/sdk/protocol";
 
 import {
   buildPrograms,

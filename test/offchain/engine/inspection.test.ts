@@ -25,15 +25,24 @@ function filledBy(shape: readonly number[], sizesOf: (list: (...values: number[]
   return writeModel(graph, {});
 }
 
+/** These numbers, two by two. */
+const rows = (list: (...values: number[]) => Tensor, ...values: number[]): Tensor =>
+  emit(list().graph, "Reshape", [list(...values), list(2, 2)], [2, 2], {}, int64);
+
 describe("sizes that stand in rows of a list of lists, which operators bring into another order,", () => {
-  const rows = (list: (...values: number[]) => Tensor, ...values: number[]): Tensor =>
-    emit(list().graph, "Reshape", [list(...values), list(2, 2)], [2, 2], {}, int64);
   const programs: readonly [what: string, program: (shape: readonly number[]) => Uint8Array][] = [
     [
       "by standing beside others",
       (shape) =>
         filledBy(shape, (list) => {
-          const beside = emit(list().graph, "Concat", [rows(list, 1, 1, 1, 1), rows(list, 30, 40, 1, 1)], [2, 4], { axis: 1 }, int64);
+          const beside = emit(
+            list().graph,
+            "Concat",
+            [rows(list, 1, 1, 1, 1), rows(list, 30, 40, 1, 1)],
+            [2, 4],
+            { axis: 1 },
+            int64,
+          );
           const flat = emit(beside.graph, "Reshape", [beside, list(8)], [8], {}, int64);
           return emit(beside.graph, "Slice", [flat, list(2), list(4)], [2], {}, int64);
         }),
@@ -56,18 +65,20 @@ describe("sizes that stand in rows of a list of lists, which operators bring int
   });
 });
 
+/** MiB that a program takes at the fullest moment which reads so many values of 4 MiB, of an input's shape, one after the other. */
+const peakOf = (count: number): number => {
+  const graph = createGraph("shapes");
+  const p = input(graph, "p", [MIB]);
+  const sizes = emit(graph, "Shape", [p], [1], {}, int64);
+  const sums = Array.from({ length: count }, (_, value) => {
+    const filled = emit(graph, "ConstantOfShape", [sizes], [MIB], { value });
+    return emit(graph, "ReduceSum", [emit(graph, "Mul", [filled, p], [MIB])], [], { keepdims: 0 });
+  });
+  output("sum", emit(graph, "Sum", sums, []));
+  return inspectProgram(writeModel(graph, {}), 2 ** 40).peak / MIB;
+};
+
 test("what follows from a shape alone is there all the time: the shape of what varies does not", () => {
-  const peakOf = (count: number): number => {
-    const graph = createGraph("shapes");
-    const p = input(graph, "p", [MIB]);
-    const sizes = emit(graph, "Shape", [p], [1], {}, int64);
-    const sums = Array.from({ length: count }, (_, value) => {
-      const filled = emit(graph, "ConstantOfShape", [sizes], [MIB], { value });
-      return emit(graph, "ReduceSum", [emit(graph, "Mul", [filled, p], [MIB])], [], { keepdims: 0 });
-    });
-    output("sum", emit(graph, "Sum", sums, []));
-    return inspectProgram(writeModel(graph, {}), 2 ** 40).peak / MIB;
-  };
   expect(peakOf(41) - peakOf(1)).toBeCloseTo(40 * 4, 1);
 });
 
@@ -89,26 +100,33 @@ function wide(nodes: number): Uint8Array {
         }),
     ),
     output: [
-      new onnx.ValueInfoProto({ name: "0.0", type: { tensorType: { elemType: 1, shape: { dim: [{ dimValue: 0 }] } } } }),
+      new onnx.ValueInfoProto({
+        name: "0.0",
+        type: { tensorType: { elemType: 1, shape: { dim: [{ dimValue: 0 }] } } },
+      }),
     ],
   });
   const opsetImport = [new onnx.OperatorSetIdProto({ domain: "", version: 18 })];
   return onnx.ModelProto.encode(new onnx.ModelProto({ irVersion: 9, opsetImport, graph })).finish();
 }
 
-test("looking at a program takes no longer where names are long and nodes have many outputs", { timeout: 60_000 }, async () => {
-  const directory = mkdtempSync(join(tmpdir(), "cotrain-inspection-"));
-  const file = join(directory, "wide.onnx");
-  writeFileSync(file, wide(20));
-  const inspecting = `
+test(
+  "looking at a program takes no longer where names are long and nodes have many outputs",
+  { timeout: 60_000 },
+  async () => {
+    const directory = mkdtempSync(join(tmpdir(), "cotrain-inspection-"));
+    const file = join(directory, "wide.onnx");
+    writeFileSync(file, wide(20));
+    const inspecting = `
     import { readFileSync } from "node:fs";
     import { inspectProgram } from ${JSON.stringify(join(import.meta.dirname, "../../../offchain/src/engine/inspect/inspect.ts"))};
     process.stdout.write(String(inspectProgram(readFileSync(${JSON.stringify(file)}), 2 ** 30).nodes));`;
-  const flags = ["--conditions=cotrain-source", "--max-old-space-size=256", "--input-type=module"];
-  try {
-    const inspection = promisify(execFile)(process.execPath, [...flags, "--eval", inspecting], { timeout: 50_000 });
-    expect((await inspection).stdout).toBe("20");
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
-});
+    const flags = ["--conditions=cotrain-source", "--max-old-space-size=256", "--input-type=module"];
+    try {
+      const inspection = promisify(execFile)(process.execPath, [...flags, "--eval", inspecting], { timeout: 50_000 });
+      expect((await inspection).stdout).toBe("20");
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  },
+);

@@ -232,7 +232,8 @@ export const engineRuntime: readonly Breakage[] = [
     name: "looking at a program takes minutes where many texts are made of long names",
     file: "offchain/src/engine/inspect/inspect.ts",
     text: "nodeNumber(JSON.stringify([op, read.map((name) => valueNumber(fixed.get(name) ?? name)), numbers]))",
-    instead: "JSON.stringify([op, read.map((name) => fixed.get(name) ?? name), numbers]);\n    void [nodeNumber, valueNumber]",
+    instead:
+      "JSON.stringify([op, read.map((name) => fixed.get(name) ?? name), numbers]);\n    void [nodeNumber, valueNumber]",
     tests: ["test/offchain/engine/inspection.test.ts"],
   },
   {

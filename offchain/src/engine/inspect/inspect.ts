@@ -218,7 +218,10 @@ function followsFromConstants(
   const [valueNumber, nodeNumber] = [numbering(), numbering()];
   for (const { op, inputs: read, outputs, attributes } of graph.nodes) {
     // Of what varies the shape does not.
-    if ((op !== "Shape" && read.some((name) => varying.has(name))) || attributes.some(({ g, graphs }) => g ?? graphs[0])) {
+    if (
+      (op !== "Shape" && read.some((name) => varying.has(name))) ||
+      attributes.some(({ g, graphs }) => g ?? graphs[0])
+    ) {
       for (const name of outputs) varying.add(name);
       continue;
     }
