@@ -90,5 +90,5 @@ export * from "./wallets.ts";
 export * from "./facts.ts";
 export * from "./heldOut.ts";
 export * from "./joining.ts";
-export { conformanceOfOther, machineClassOf } from "./machineClass.ts";
+export { machineClassOf, partsOfClass } from "./machineClass.ts";
 export { withEpochAccounts } from "./accounts.ts";
