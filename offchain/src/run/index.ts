@@ -22,7 +22,7 @@ export {
   readHeadDocuments,
 } from "./documents.ts";
 export { DocumentError, isItsWord, isMalformed, type RunDocuments, runDocuments, wasAdmitted } from "./published.ts";
-export { problemOfBuild, problemOfPrograms } from "./programs.ts";
+export { foreignIn, problemOfBuild, problemOfPrograms } from "./programs.ts";
 export { sharer } from "./positions.ts";
 export { verifyReceipts } from "./receipts.ts";
 export { drawnBy, type Sortition, sortitionOf } from "./sortition.ts";
