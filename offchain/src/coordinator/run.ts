@@ -222,7 +222,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     arriving,
     revenue:
       modules.revenue &&
-      createRevenueDuty(record.modelId, settings.revenueAtLeast, { chain, logger, accounts: modules.revenue }),
+      createRevenueDuty(record, settings.revenueAtLeast, { chain, logger, accounts: modules.revenue }),
     receiptTries: new Map(),
     lost: await lostBefore(blobs, driver.state),
     modules,

@@ -82,6 +82,7 @@ export {
 export { claimRevenue, type RevenueEarnings, type RevenueOwed, revenueOwed } from "./revenueClaims.ts";
 export { revenueAccounts, type RevenueAccounts } from "./revenueAccounts.ts";
 export * from "./disputes.ts";
+export { type HeadAct, newestHeadActs } from "./headActs.ts";
 export { isDisputeVote } from "./disputeWords.ts";
 export * from "./stakes.ts";
 export * from "./buying.ts";
