@@ -117,6 +117,13 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     operatorTokenFile: "daemons",
     logLevel: "daemons",
   },
+  machine: {
+    coordinator: "../../e2e/rentedRun",
+    run: "../../e2e/rentedRun",
+    passes: "../../e2e/rentedRun",
+    state: "../../e2e/rentedRun",
+    logLevel: "../../e2e/rentedRun",
+  },
   validator: {
     blobs: "../../e2e/kuboRun",
     coordinator: "daemons",
