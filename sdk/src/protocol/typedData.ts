@@ -30,6 +30,14 @@ export const structTypes = {
     { name: "protocolMax", type: "uint16" },
     { name: "issuedAt", type: "uint64" },
   ],
+  JoinPass: [
+    { name: "runId", type: "bytes32" },
+    { name: "renter", type: "address" },
+    { name: "machine", type: "bytes32" },
+    { name: "index", type: "uint32" },
+    { name: "beneficiary", type: "address" },
+    { name: "notAfter", type: "uint64" },
+  ],
   Receipt: [
     { name: "runId", type: "bytes32" },
     { name: "round", type: "uint64" },
@@ -138,6 +146,8 @@ export type StructName = keyof typeof structTypes;
 /** The struct as viem signs it: 64-bit integers and wider are bigints. */
 export type Struct<N extends StructName> = TypedDataToPrimitiveTypes<typeof structTypes>[N];
 export type Join = Struct<"Join">;
+/** One key of a rented machine may join. */
+export type JoinPass = Struct<"JoinPass">;
 export type Receipt = Struct<"Receipt">;
 export type Fragment = Struct<"Fragment">;
 export type Ack = Struct<"Ack">;

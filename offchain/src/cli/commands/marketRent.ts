@@ -30,6 +30,7 @@ import { type CommandContext, defineCommand } from "../command.ts";
 import { documentOf, keepHere, keepingOptions, leaseRows, rentersHere } from "../leases.ts";
 import { alternativesOf, catalogueOptions, wishOptions, withCatalogue } from "../market.ts";
 import { columnsOf, tableWithin } from "../output.ts";
+import { joiningOptions, openRentedRun, type RentedRun } from "../rentedRun.ts";
 
 const DAY = 86_400_000;
 const MAX_SCRIPT = 64 << 10;
@@ -51,6 +52,7 @@ const rentOptions = {
   }),
   dryRun: toggle({ description: "show what would be rented, and rent nothing", default: false }),
   yes: toggle({ description: "rent", default: false }),
+  ...joiningOptions,
   ...wishOptions,
   ...catalogueOptions,
   ...keepingOptions,
@@ -61,17 +63,30 @@ const decoder = new TextDecoder();
 const fileText = async (file: string | undefined, most: number): Promise<string | undefined> =>
   file === undefined ? undefined : decoder.decode(await readFileBounded(file, most));
 
-/** What each machine is to do. @throws UserError `USAGE` */
-async function preparedOf({ image, start, sshKey }: Options): Promise<Prepared> {
+/** Machines of a run, or those that do what a script says. */
+interface Work {
+  readonly prepare: RentedRun["prepare"];
+  /** Undefined where no run is joined. */
+  readonly meet?: RentedRun["meet"];
+}
+
+/** What each machine is to do. @throws UserError `USAGE`; as {@link openRentedRun} */
+async function workOf(options: Options, endsAt: number, onFault: (sentence: string) => void): Promise<Work> {
+  const { image, start, sshKey, coordinator, run, provider } = options;
+  const joins = coordinator !== undefined || run !== undefined;
+  if (image === undefined || joins === (start !== undefined))
+    throw new UserError(
+      "USAGE",
+      "Name what the machines are to do: --image, and --coordinator for a run that they join, or --start for a script.",
+    );
   const [script, key] = [await fileText(start, MAX_SCRIPT), (await fileText(sshKey, MAX_KEY))?.trim()];
-  if (image === undefined || script === undefined)
-    throw new UserError("USAGE", "Name what the machines are to do: --image and --start.");
-  return {
-    image,
-    script,
-    environment: {},
-    ...(key === undefined ? {} : { sshKey: key }),
-  };
+  if (script === undefined) {
+    if (options.drain >= options.for) throw new UserError("USAGE", "--drain must be shorter than --for.");
+    const own = provider?.every((name) => name === "own") === true;
+    return openRentedRun(options, { image, sshKey: key, own, endsAt, onFault });
+  }
+  const prepared: Prepared = { image, script, environment: {}, ...(key === undefined ? {} : { sshKey: key }) };
+  return { prepare: () => Promise.resolve(prepared) };
 }
 
 /** Offers that can be rented now, the first choice first. */
@@ -95,13 +110,12 @@ const choiceRows = (offers: readonly Offer[], count: number): string[][] => [
 ];
 
 /** Rents, and keeps what is rented until all of it is over. */
-async function rent(
-  { options, output }: CommandContext<typeof rentOptions>,
-  prepared: Prepared,
-  signal: AbortSignal,
-): Promise<number> {
+async function rent({ options, output }: CommandContext<typeof rentOptions>, signal: AbortSignal): Promise<number> {
   const money = microUsdOf(options.budget, "usd");
   if (money === undefined) throw new UserError("USAGE", "Name what may be spent: --budget USD.");
+  const endsAt = Date.now() + options.for;
+  const { prepare, meet } = await workOf(options, endsAt, output.notice);
+  const drainMs = meet === undefined ? 0 : options.drain;
   const ending = new AbortController();
   const { accounts } = await rentersHere(options, ending.signal);
   const cluster = `c${randomBytes(4).toString("hex")}`;
@@ -114,8 +128,8 @@ async function rent(
       budget: money,
       maximumPerHour: most ?? money,
       diskGb: options.disk ?? 100,
-      endsAt: Date.now() + options.for,
-      joins: "running",
+      endsAt,
+      joins: meet === undefined ? "running" : "heartbeat",
       acceptNoBackstop: options.acceptNoBackstop,
     } as const;
     await keeper.tell({ type: "rent", cluster: spec, offers: await offersOf(options) });
@@ -126,11 +140,15 @@ async function rent(
     begin,
     signal: ending.signal,
     quote: ({ id }) => (id === cluster ? offersOf(options, defaultRules.quotesFor) : Promise.resolve([])),
-    prepare: () => Promise.resolve(prepared),
+    prepare,
     hurry: signal,
     before: async (keeper) => {
-      if (signal.aborted && keeper.book().clusters[cluster]?.stopping === null)
-        await keeper.tell({ type: "stop", cluster, reason: "stopped", words: "It was interrupted.", drainMs: 0 });
+      const isOver = Date.now() >= endsAt - drainMs;
+      if ((signal.aborted || isOver) && keeper.book().clusters[cluster]?.stopping === null) {
+        const words = signal.aborted ? "It was interrupted." : "Its time is over.";
+        await keeper.tell({ type: "stop", cluster, reason: "stopped", words, drainMs });
+      }
+      await meet?.(keeper, cluster);
     },
     isDone: (now) =>
       now.clusters[cluster]?.stopping !== null &&
@@ -185,8 +203,7 @@ export const marketRentCommand = defineCommand({
       ]);
       return offers.length === 0 ? 1 : 0;
     }
-    const prepared = await preparedOf(options);
-    return runDaemon(({ signal }) => rent(context, prepared, signal), {
+    return runDaemon(({ signal }) => rent(context, signal), {
       name: "cotrain market rent",
       logger: createLogger({ component: "market", level: "warn" }),
       report: output.complain,
