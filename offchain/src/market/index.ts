@@ -22,6 +22,7 @@ export { type Plan, planOf, trainingRunOf } from "./planner/plan.ts";
 export type { Goal, Task } from "./planner/search.ts";
 export { keepPlan, type KeptPlan, readPlan } from "./plans.ts";
 export { type Renters, rentersOf, runsScripts } from "./renters.ts";
+export { createWebhook, type Notice, webhookIn } from "./webhook.ts";
 export { costOf } from "./leases/cost.ts";
 export type { Keeper, Prepared } from "./leases/keeper.ts";
 export { keepLeases, type KeepingOptions } from "./leases/keeping.ts";

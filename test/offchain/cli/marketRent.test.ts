@@ -17,6 +17,8 @@ const offers = [1, 2, 3].map((id) => ({ id: `m${id}`, gpu: "RTX 4090", gpus: 1, 
 const IMAGE = `ghcr.io/cotrain/worker@sha256:${"ab".repeat(32)}`;
 
 let machines: readonly Machine[];
+/** What the webhook was told. */
+let posted: RentalServer["posted"];
 let server: FakeServer;
 let directory: string;
 let alive: RentalServer["alive"];
@@ -28,7 +30,8 @@ beforeEach(async () => {
   directory = temporaryDirectory();
   writeFileSync(join(directory, "start.sh"), "echo begins\n");
   writeFileSync(join(directory, "key.pub"), `ssh-ed25519 ${"A".repeat(68)} me@box\n`);
-  ({ server, machines, alive, add, meter } = await rentalServer(() => offers));
+  ({ server, machines, posted, alive, add, meter } = await rentalServer(() => offers));
+  writeFileSync(join(directory, "hook"), `${server.url}/hook\n`);
 });
 
 const at = () => [
@@ -37,6 +40,7 @@ const at = () => [
   "--provider=fake",
   "--every=300ms",
   `--keys=${join(directory, "keys")}`,
+  `--webhook-file=${join(directory, "hook")}`,
 ];
 const wanted = (...more: readonly string[]): string[] => [
   "market",
@@ -181,6 +185,7 @@ test(
     expect((await cotrain(["market", "reconcile", "--once", ...at()])).stderr).toContain(
       `${stranger} at fake has a label of ours`,
     );
+    expect(posted).toContainEqual(expect.objectContaining({ what: "orphan", label: stranger }));
     expect((await listed()).leases).toMatchObject([{ label: stranger, state: "quarantined" }]);
     // Its cluster is over: it stays where it is.
     const adopted = await cotrain(["market", "adopt", stranger, `--cluster=${cluster}`, ...at()]);
@@ -201,4 +206,6 @@ test("with nobody left, a watchdog ends what is there", { timeout: 300_000 }, as
   });
   expect(stderr).toContain("Watching The fake provider for installation ");
   expect(alive()).toEqual([]);
+  const ofWatchdog = posted.filter(({ what }) => what === "watchdog").map(({ label }) => label ?? "");
+  expect(ofWatchdog.toSorted()).toEqual(machines.map(({ label }) => label).toSorted());
 });

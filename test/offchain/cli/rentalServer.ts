@@ -22,6 +22,8 @@ export interface Machine {
 export interface RentalServer {
   readonly server: FakeServer;
   readonly machines: readonly Machine[];
+  /** What its webhook was told. */
+  readonly posted: readonly { readonly what: string; readonly label: string | null }[];
   readonly alive: () => readonly Machine[];
   readonly add: (label: string, ordered?: Machine["ordered"]) => Machine;
   /** µUSD on its meter, by the second from a machine's creation. */
@@ -45,6 +47,7 @@ const absent = { status: 404, body: { message: "no such instance" } };
 /** @param offers what it lists, whenever it is asked; all at {@link USD_PER_HOUR} once they are rented */
 export async function rentalServer(offers: () => readonly Listed[]): Promise<RentalServer> {
   const machines: Machine[] = [];
+  const posted: { readonly what: string; readonly label: string | null }[] = [];
   const alive = () => machines.filter(({ endsAt }) => endsAt === undefined);
   const add = (label: string, ordered: Machine["ordered"] = {}): Machine => {
     const machine = { id: `i${machines.length + 1}`, label, ordered, createdAt: Date.now(), endsAt: undefined };
@@ -54,6 +57,10 @@ export async function rentalServer(offers: () => readonly Listed[]): Promise<Ren
   const server = await fakeServer({
     routes: {
       "GET /offers": () => ({ body: { offers: offers(), total: offers().length } }),
+      "POST /hook": ({ body }) => {
+        posted.push(body as (typeof posted)[number]);
+        return { body: "ok" };
+      },
       "GET /account": () => ({ body: { owner: "me" } }),
       "GET /instances": () => ({ body: { instances: alive().map(rowOf), total: alive().length } }),
       "POST /instances": ({ body }) => {
@@ -76,5 +83,5 @@ export async function rentalServer(offers: () => readonly Listed[]): Promise<Ren
       },
     },
   });
-  return { server, machines, alive, add, meter };
+  return { server, machines, posted, alive, add, meter };
 }
