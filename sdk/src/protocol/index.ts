@@ -18,6 +18,7 @@ export * from "./findRun.ts";
 export * from "./head.ts";
 export * from "./ids.ts";
 export * from "./jsonBounds.ts";
+export * from "./leases.ts";
 export * from "./leaves.ts";
 export * from "./messages.ts";
 export * from "./parameters.ts";
