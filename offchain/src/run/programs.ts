@@ -17,6 +17,7 @@ import {
   problemOfProgram,
   programLimits,
   readSignature,
+  tensorSpecs,
   type TransformerConfig,
 } from "../engine/index.ts";
 import { parseDefinition } from "../storage/index.ts";
@@ -80,14 +81,16 @@ export async function foreignIn(place: Place, build: Build): Promise<readonly Ki
   return KINDS.filter((kind) => build.graphs[kind] !== own?.[kind]);
 }
 
-/** Undefined for a model that is not the engine's own. */
+/** Undefined for a model that is not the engine's own: whose programs, which were looked at, have other parameters than its layers. */
 function ownPrograms(
   { microBatch, accumulation = 1, precision }: Build,
-  { model, innerOptimizer: optimizer }: Definition,
+  { model, innerOptimizer: optimizer, table }: Definition,
 ): Readonly<Record<Kind, Digest>> | undefined {
   const options = { microBatch, accumulation, optimizer };
   try {
     const config = checkConfig(model as unknown as TransformerConfig);
+    const due = tensorSpecs(config).map(({ name, shape }) => [name, shape]);
+    if (JSON.stringify(due) !== JSON.stringify(table.map(({ name, shape }) => [name, shape]))) return undefined;
     const { step, eval: heldOut, logits } = buildPrograms(config, options);
     const { digest } = precision === "fp16" ? halfStep(config, options) : step;
     return { step: digest, eval: heldOut.digest, logits: logits.digest };

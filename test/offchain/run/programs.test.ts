@@ -153,6 +153,11 @@ test("who votes is told of programs that nobody here knows: they may compute any
   expect(await told({ ...build, precision: "fp16", graphs: { ...graphs, step: half.digest } })).toEqual([]);
 });
 
+test("no programs are made of more layers than a run's parameters have", async () => {
+  const deep = { ...build, definition: putJson({ ...definition, model: { ...model, layers: 7_000 } }) };
+  expect(await told(deep)).toEqual([expect.stringMatching(/its program for step, eval, logits is neither/)]);
+});
+
 test("who votes is told of a build that has its workers hash their state at other steps", async () => {
   const often = { ...build, segmentSteps: 1 };
   expect(await told(often)).toEqual([
