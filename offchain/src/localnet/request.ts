@@ -117,7 +117,7 @@ function keepRecipe(
   throw refuseOther(
     context,
     other,
-    was === undefined ? `the preset's choice for ${flagOf(other)}` : saidOf(other, was),
+    was === undefined ? `no ${flagOf(other)} of its own` : saidOf(other, was),
     typeof given[other] === "boolean" ? saidOf(other, given[other]) : String(given[other]),
     wanted,
   );

@@ -171,10 +171,7 @@ describe("how inner steps are taken", () => {
       refusal(1, "This state holds a run with --decay-steps 70, not 80: leave --decay-steps out"),
     );
     expect(await again("--recompute")).toEqual(
-      refusal(
-        1,
-        "This state holds a run with the preset's choice for --recompute, not --recompute: leave --recompute out",
-      ),
+      refusal(1, "This state holds a run with no --recompute of its own, not --recompute: leave --recompute out"),
     );
     const settings = { ...run.settings, ...kept, recompute: true };
     writeFileSync(join(state, "run.json"), JSON.stringify({ ...run, settings }));

@@ -1,7 +1,7 @@
 /** What `cotrain doctor` says of presets: whether the machine and the device both have the memory. */
 import { expect, test } from "vitest";
 
-import { classOfValue, deviceTable, needsOfPresets, presetTable } from "../../../offchain/src/cli/commands/doctor.ts";
+import { classOfValue, deviceTable, needsOfPresets } from "../../../offchain/src/cli/commands/doctor.ts";
 
 import { vectorOf } from "../../vectors/conformance.ts";
 
@@ -76,14 +76,6 @@ test("a speed stands beside the preset and the threads that it is of", () => {
     "  steps are those of  –",
     "  runtime             ort 1",
   ]);
-});
-
-test("what a small model takes stands in MiB: no step is of nothing", () => {
-  const [heads, ...rows] = presetTable(needsOfPresets([device("cpu", 64), device("webgpu", 24)], 64 * GIB), 80);
-  expect(heads).toMatch(/^preset +parameters +a worker takes +beside a GPU +on the GPU +cpu +webgpu$/);
-  expect(rows[0]).toMatch(/^0\.1m +103,152 +549 MiB +544 MiB +8 MiB +fits +fits$/);
-  expect(rows[3]).toMatch(/^20m +19,405,312 +1\.6 GiB +1\.2 GiB +759 MiB +fits +fits$/);
-  expect(rows.at(-1)).toMatch(/^10b +10,077,188,096 +499\.0 GiB +347\.8 GiB +290\.3 GiB +no +no$/);
 });
 
 test("a device that cannot train is told nothing of", () => {
