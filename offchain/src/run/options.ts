@@ -193,7 +193,7 @@ export const workerOptions = {
 export const recipeOptions = {
   innerSteps: integer(12, 3_072, {
     description:
-      "inner steps of a new run's rounds, a multiple of 12, until holders decide otherwise (default: so few that a round takes less than a minute here)",
+      "inner steps of a new run's rounds, a multiple of 12, until holders decide otherwise (default: the preset's, such as 72 at 1m, where a round takes ten to fifteen seconds on two cores)",
   }),
   optimizer: choice(["adamw", "muon", "sgd"], {
     description: "inner optimizer of a new run; muon is for hidden matrices, with adamw for the rest (default: adamw)",
