@@ -37,8 +37,10 @@ test.runIf(linux).each(["1m", "3.5m"] as const)(
   },
 );
 
+/** Whether the runtime keeps what a step of so many MiB took. */
+const kept = (mebibytes: number) => sessionOptions({ threads: 1, peak: mebibytes * 2 ** 20 }).enableCpuMemArena;
+
 test("what a large step took is given back after it, and what a small one took is kept", () => {
-  const kept = (mebibytes: number) => sessionOptions({ threads: 1, peak: mebibytes << 20 }).enableCpuMemArena;
   // The arena holds what it ever took in powers of two: 20m held 1.6 GB for the 0.9 that it needed.
   expect([kept(1), kept(256), kept(257)]).toEqual([true, true, false]);
 });

@@ -135,11 +135,12 @@ const gpu = (off: readonly number[], product = 1): Device => {
   return { ...rest, open: async (options) => ({ ...(await open(options)), evaluate }) };
 };
 
+const unsupported = (): string => {
+  throw new EngineError("DEVICE_UNSUPPORTED", "It lacks AVX2.");
+};
+
 test("a processor that no known class has makes builds of another, whose value says which machines are like it", () => {
-  const exactness = (): string => {
-    throw new EngineError("DEVICE_UNSUPPORTED", "It lacks AVX2.");
-  };
-  expect(classInBuild({ exactness })).toBe("other");
+  expect(classInBuild({ exactness: unsupported })).toBe("other");
   expect(classInBuild(cpu)).toBe("class of cpu");
 });
 
