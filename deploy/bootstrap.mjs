@@ -186,7 +186,9 @@ async function installDependencies() {
   const folder = mkdtempSync(join(tmpdir(), "cotrain-node-"));
   let outcome;
   try {
-    outcome = await npm("installing dependencies", await installingNode(lockfile.toString(), folder), root, ["ci"]);
+    // A tree without its tests, as a coordinator serves it to rented machines, runs and builds nothing.
+    const wanted = existsSync(join(root, "test")) ? ["ci"] : ["ci", "--omit=dev"];
+    outcome = await npm("installing dependencies", await installingNode(lockfile.toString(), folder), root, wanted);
   } catch (error) {
     if (error !== "failed" && error !== "stalled") throw error;
     outcome = error;

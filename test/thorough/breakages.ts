@@ -26,6 +26,7 @@ import { engineRuntime } from "./breakages/engineRuntime.ts";
 import { localnet } from "./breakages/localnet.ts";
 import { market } from "./breakages/market.ts";
 import { marketLeases } from "./breakages/marketLeases.ts";
+import { rentedRun } from "./breakages/rentedRun.ts";
 import { revenue } from "./breakages/revenue.ts";
 import { run } from "./breakages/run.ts";
 import { runEpoch } from "./breakages/runEpoch.ts";
@@ -67,6 +68,7 @@ export const breakages: readonly Breakage[] = [
   ...validator,
   ...market,
   ...marketLeases,
+  ...rentedRun,
   ...localnet,
   ...cli,
   ...cliQuorum,
