@@ -48,7 +48,6 @@ const tries: Readonly<Record<string, () => Promise<string | undefined> | string 
   "20m on this processor": async () => large(devices.cpu, "20m"),
   "20m on WebAssembly": async () => large(devices.wasm, "20m"),
   "60m on this processor, which takes 5 GiB": async () => large(devices.cpu, "60m"),
-  "150m on this processor, which takes 6 GiB": async () => large(devices.cpu, "150m"),
   /** AVX2 and FMA, and nothing newer. */
   "0.1m as a Haswell": () => {
     const { value, problem } = emulated("Haswell");

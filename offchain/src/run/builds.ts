@@ -47,11 +47,14 @@ export const inHalf = (computed: Computed, step: Digest): Computed => ({
   precision: "fp16",
 });
 
+/** The class that a build of a device has. */
+export const classInBuild = (device: Pick<Device, "exactness">): string => classOf(device) ?? OTHER_CLASS;
+
 /** The build of programs for a device that computes this value of them. */
 export const buildOf = (computed: Computed, device: Device, value: Hex): Build => ({
   ...computed,
   runtime: `onnxruntime ${device.runtime()}`,
-  deviceClass: classOf(device) ?? OTHER_CLASS,
+  deviceClass: classInBuild(device),
   segmentSteps: device.exact ? EXACT_SEGMENT_STEPS : 0,
   conformance: value,
 });

@@ -53,6 +53,27 @@ export const devices: readonly Breakage[] = [
     tests: ["test/deploy/bootstrap.test.ts"],
   },
   {
+    name: "what a large step took is kept for ever",
+    file: "offchain/src/engine/runtime/node/cpu.ts",
+    text: "enableCpuMemArena: peak <= ARENA_BYTES,",
+    instead: "enableCpuMemArena: peak >= 0 || ARENA_BYTES > 0,",
+    tests: ["test/offchain/engine/memory.test.ts"],
+  },
+  {
+    name: "beside a GPU a worker is said to take what it takes on the processor",
+    file: "offchain/src/cli/commands/doctor.ts",
+    text: 'needsOf(size, 0, "webgpu")',
+    instead: 'needsOf(size, 0, "cpu")',
+    tests: ["test/offchain/cli/doctor.test.ts"],
+  },
+  {
+    name: "a build in fp16 is proposed with another optimizer's step",
+    file: "offchain/src/run/builds.ts",
+    text: "const options = { microBatch, accumulation, optimizer: innerOptimizer };",
+    instead: "const options = { microBatch, accumulation };",
+    tests: ["test/offchain/run/builds.test.ts"],
+  },
+  {
     name: "the step of a preset that nobody trains here becomes another",
     file: "offchain/src/engine/presets.ts",
     text: "      ropeTheta: 500_000,\n",
