@@ -23,6 +23,7 @@ export const answered: Readonly<Record<string, string>> = {
     "The treasury alone is taken from, by an allowance that the holders voted, within the budget's cap.",
   "weak-prng Emission._draw": "The rest of a division, no random number.",
   "uninitialized-state ComputeBudget._budgets": "A mapping of arrays, which grow by push.",
+  "uninitialized-state ComputeEscrow._channels": "A mapping, each entry of which is written when it is opened.",
   "incorrect-equality Disputes._tallyOf": counted,
   "incorrect-equality Disputes._credit": counted,
   "incorrect-equality Disputes.withdraw": counted,
@@ -63,6 +64,8 @@ export const answered: Readonly<Record<string, string>> = {
   "reentrancy-events RunRegistry.setStatus": own,
   "reentrancy-events RunRegistry._setParams": own,
   "reentrancy-events Disputes.dispute": own,
+  "reentrancy-events ComputeEscrow._pay":
+    "Whether it was paid is known after the call alone, and calls from within it are refused for all channels at once.",
   "dead-code ModelGovernor._quorumReached": slither,
   "low-level-calls Emission._serves":
     "Whoever does not answer is no distributor: a call that reverts would say so in no words.",

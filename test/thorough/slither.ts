@@ -20,7 +20,7 @@ interface Finding {
 /** A finding by its detector and the function, or else the contract, that its words name first; lines would not last. */
 function nameOf({ check, description }: Finding): string {
   const [place = "nowhere"] =
-    /\b[A-Z]\w*\.\w+(?=[\s(])|^[A-Z]\w*/.exec(description.replace(/^Reentrancy in /, "")) ?? [];
+    /\b[A-Z]\w*\.\w+(?=[\s(])|^[A-Z]\w*/.exec(description.replace(/^(Reentrancy|Low level call) in /, "")) ?? [];
   return `${check} ${place}`;
 }
 
