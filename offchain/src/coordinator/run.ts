@@ -236,7 +236,8 @@ const revenueDutyOf = (
   modelId: ModelId,
   { revenueAtLeast }: Pick<RunSettings, "revenueAtLeast">,
   { chain, logger, revenue }: Pick<RunModules, "chain" | "logger" | "revenue">,
-): RevenueDuty | undefined => revenue && createRevenueDuty(modelId, revenueAtLeast, { chain, logger, accounts: revenue });
+): RevenueDuty | undefined =>
+  revenue && createRevenueDuty(modelId, revenueAtLeast, { chain, logger, accounts: revenue });
 
 /** Every contract that a run of the model lives in. */
 const contractsOf = async (chain: RunChain, modelId: ModelId): Promise<RunContracts> => ({
