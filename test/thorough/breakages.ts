@@ -18,6 +18,7 @@ import { coordinatorSessions } from "./breakages/coordinatorSessions.ts";
 import { coordinatorUploads } from "./breakages/coordinatorUploads.ts";
 import { data } from "./breakages/data.ts";
 import { deploy } from "./breakages/deploy.ts";
+import { devices } from "./breakages/devices.ts";
 import { diloco } from "./breakages/diloco.ts";
 import { disputes } from "./breakages/disputes.ts";
 import { engine } from "./breakages/engine.ts";
@@ -46,6 +47,7 @@ export const breakages: readonly Breakage[] = [
   ...base,
   ...engine,
   ...engineRuntime,
+  ...devices,
   ...diloco,
   ...data,
   ...rollback,

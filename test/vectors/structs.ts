@@ -18,6 +18,7 @@ export const structs = {
   Suspend: "Suspend(bytes32 runId,address poster,bytes32 head,uint32 setVersion,uint64 deadline)",
   Grant:
     "Grant(bytes32 modelId,address author,bytes32 repository,bytes32 commit,bytes32 description,uint128 amount,uint64 start,uint32 cliff,uint32 duration,uint32 setVersion,uint64 deadline)",
+  Voucher: "Voucher(bytes32 leaseId,uint128 cumulative,uint64 through)",
 };
 
 export const headType =

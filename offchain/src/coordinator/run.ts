@@ -225,7 +225,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     offences: createOffences(clock, options.forgiven),
     idleReceipts: createIdleReceipts(clock),
     arriving,
-    revenue: revenueDutyOf(record.modelId, settings, modules),
+    revenue: revenueDutyOf(record, settings, modules),
     receiptTries: new Map(),
     lost: await lostBefore(blobs, driver.state),
     modules,
@@ -233,11 +233,11 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
 }
 
 const revenueDutyOf = (
-  modelId: ModelId,
+  run: Parameters<typeof createRevenueDuty>[0],
   { revenueAtLeast }: Pick<RunSettings, "revenueAtLeast">,
   { chain, logger, revenue }: Pick<RunModules, "chain" | "logger" | "revenue">,
 ): RevenueDuty | undefined =>
-  revenue && createRevenueDuty(modelId, revenueAtLeast, { chain, logger, accounts: revenue });
+  revenue && createRevenueDuty(run, revenueAtLeast, { chain, logger, accounts: revenue });
 
 /** Every contract that a run of the model lives in. */
 const contractsOf = async (chain: RunChain, modelId: ModelId): Promise<RunContracts> => ({

@@ -19,6 +19,7 @@ export * from "./head.ts";
 export * from "./ids.ts";
 export * from "./joinPass.ts";
 export * from "./jsonBounds.ts";
+export * from "./leases.ts";
 export * from "./leaves.ts";
 export * from "./messages.ts";
 export * from "./parameters.ts";

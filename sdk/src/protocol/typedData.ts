@@ -140,6 +140,11 @@ export const structTypes = {
     { name: "setVersion", type: "uint32" },
     { name: "deadline", type: "uint64" },
   ],
+  Voucher: [
+    { name: "leaseId", type: "bytes32" },
+    { name: "cumulative", type: "uint128" },
+    { name: "through", type: "uint64" },
+  ],
 } as const;
 
 export type StructName = keyof typeof structTypes;
@@ -159,6 +164,8 @@ export type Ruling = Struct<"Ruling">;
 export type Suspend = Struct<"Suspend">;
 /** Maintainers have an author paid for code. */
 export type Grant = Struct<"Grant">;
+/** A renter's signer owes the provider of a lease so much in all; the higher of two counts. */
+export type Voucher = Struct<"Voucher">;
 
 /** The struct as JSON: wide integers are decimal strings. */
 export type WireStruct<N extends StructName> = {
@@ -167,7 +174,7 @@ export type WireStruct<N extends StructName> = {
 
 /**
  * EIP-712 domain; the verifying contract is RunRegistry, ComputeRewards (Attestation, ClaimTo), ValidatorSet (Ruling),
- * CheckpointRegistry (Suspend) or CodeGrants (Grant).
+ * CheckpointRegistry (Suspend), CodeGrants (Grant) or ComputeEscrow (Voucher).
  */
 export interface Domain {
   readonly name: "Cotrain";

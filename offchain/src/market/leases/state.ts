@@ -144,6 +144,15 @@ export const endedAnew = {
   overlap: true,
 } as const satisfies Partial<Lease>;
 
+/** The machine that a slot is for. */
+export interface SlotWish {
+  readonly offer: string;
+  /** In words: another of the same takes its place where it is not to be had, or is lost. */
+  readonly machine: string;
+  /** µUSD of it, or of the other, for an hour. */
+  readonly maximumPerHour: MicroUsd;
+}
+
 /** What is wanted. */
 export interface ClusterSpec {
   readonly id: string;
@@ -161,6 +170,8 @@ export interface ClusterSpec {
   readonly joins: "heartbeat" | "running";
   /** Whether machines are rented whose bill nothing ends but this installation, with no watchdog. */
   readonly acceptNoBackstop: boolean;
+  /** By slot: what a plan has there. Without it any offer fits any slot. */
+  readonly planned?: Readonly<Record<string, SlotWish>>;
 }
 
 export interface Cluster extends ClusterSpec {
