@@ -414,7 +414,7 @@ function createWorker(harness: Harness, signer: PrivateKeyAccount, over: WorkerO
     account: signer,
     address,
     beneficiary,
-    join: async (change = {}, by = signer, pass = undefined) => {
+    join: async (change = {}, by = signer, pass?: SignedPass) => {
       lastIssuedAt = Math.max(harness.clock.now(), lastIssuedAt + 1);
       const join: Struct<"Join"> = {
         runId,
