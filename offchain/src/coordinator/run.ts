@@ -236,8 +236,7 @@ const revenueDutyOf = (
   run: Parameters<typeof createRevenueDuty>[0],
   { revenueAtLeast }: Pick<RunSettings, "revenueAtLeast">,
   { chain, logger, revenue }: Pick<RunModules, "chain" | "logger" | "revenue">,
-): RevenueDuty | undefined =>
-  revenue && createRevenueDuty(run, revenueAtLeast, { chain, logger, accounts: revenue });
+): RevenueDuty | undefined => revenue && createRevenueDuty(run, revenueAtLeast, { chain, logger, accounts: revenue });
 
 /** Every contract that a run of the model lives in. */
 const contractsOf = async (chain: RunChain, modelId: ModelId): Promise<RunContracts> => ({
