@@ -185,6 +185,14 @@ describe("installation", () => {
     expect(installations()).toHaveLength(1);
   });
 
+  test("is without what only development needs where there are no tests, as on rented machines", async () => {
+    await start(["cotrain", "--version"]).ended;
+    mkdirSync(join(tree, "test"));
+    rmSync(join(tree, "node_modules/.cotrain-installed"));
+    await start(["cotrain", "--version"]).ended;
+    expect(installations().map(({ args }) => args.includes("--omit=dev"))).toEqual([true, false]);
+  });
+
   test("happens again when the lockfile is another", async () => {
     await start(["cotrain"]).ended;
     const lockfile = join(tree, "package-lock.json");

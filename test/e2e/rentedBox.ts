@@ -1,6 +1,7 @@
 /**
  * A machine of one's own on which containers do run: what is ordered runs in a shell, by the script and the variables of its order, with
- * a cache that stays. Its `npm` installs what this tree has already.
+ * a cache that stays. Its `npm` installs what this tree has already: not by names that lead there, since
+ * engines may read their own tree alone.
  */
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -48,13 +49,10 @@ esac
 
 const npm = (): string => `#!/bin/sh
 [ "$1" = ci ] || exit 1
-mkdir -p node_modules/@cotrain
-for each in "${root}"/node_modules/* "${root}"/node_modules/.bin; do
-  name=\${each##*/}
-  [ "$name" = "@cotrain" ] || ln -s "$each" "node_modules/$name"
-done
-ln -s ../../sdk node_modules/@cotrain/sdk
-if [ -d "${root}/offchain/node_modules" ]; then ln -s "${root}/offchain/node_modules" offchain/node_modules; fi
+copy() { cp -al "$1" "$2" 2>/dev/null || { rm -rf "$2"; cp -a "$1" "$2"; }; }
+copy "${root}/node_modules" node_modules
+rm -rf node_modules/.cache node_modules/.cotrain-installed
+if [ -d "${root}/offchain/node_modules" ]; then copy "${root}/offchain/node_modules" offchain/node_modules; fi
 `;
 
 export interface RentedBox extends OwnBox {

@@ -158,6 +158,8 @@ export async function openRentedRun(options: Options, renting: Renting): Promise
   return { prepare, meet: createMeeting(client, runId, passes, onFault) };
 }
 
+const isAlive = ({ member, heardMs }: LeaseView): boolean => member && heardMs !== null && heardMs <= ALIVE;
+
 /** One lease after the other, some at once. */
 function createMeeting(
   client: Pick<CoordinatorClient, "lease">,
@@ -165,8 +167,6 @@ function createMeeting(
   passes: Map<string, readonly SignedPass[]>,
   onFault: (sentence: string) => void,
 ): RentedRun["meet"] {
-  const isAlive = ({ member, heardMs }: LeaseView): boolean => member && heardMs !== null && heardMs <= ALIVE;
-
   async function meetOne(keeper: Keeper, lease: Lease): Promise<void> {
     const { label } = lease;
     const end = !mayJoin(keeper.book(), label);

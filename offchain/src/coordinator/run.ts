@@ -225,14 +225,18 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     offences: createOffences(clock, options.forgiven),
     idleReceipts: createIdleReceipts(clock),
     arriving,
-    revenue:
-      modules.revenue &&
-      createRevenueDuty(record, settings.revenueAtLeast, { chain, logger, accounts: modules.revenue }),
+    revenue: revenueDutyOf(record, settings, modules),
     receiptTries: new Map(),
     lost: await lostBefore(blobs, driver.state),
     modules,
   };
 }
+
+const revenueDutyOf = (
+  run: Parameters<typeof createRevenueDuty>[0],
+  { revenueAtLeast }: Pick<RunSettings, "revenueAtLeast">,
+  { chain, logger, revenue }: Pick<RunModules, "chain" | "logger" | "revenue">,
+): RevenueDuty | undefined => revenue && createRevenueDuty(run, revenueAtLeast, { chain, logger, accounts: revenue });
 
 /** Every contract that a run of the model lives in. */
 const contractsOf = async (chain: RunChain, modelId: ModelId): Promise<RunContracts> => ({

@@ -61,10 +61,11 @@ export async function signPass(
 export const passText = ({ pass, signature }: SignedPass): string =>
   btoa(JSON.stringify({ pass, signature })).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 
+const malformed = (cause?: unknown): ProtocolError =>
+  new ProtocolError("MALFORMED_PASS", "What is shown as a pass is none.", { cause });
+
 /** What {@link passText} made. @throws ProtocolError MALFORMED_PASS */
 export function parsePass(text: string): SignedPass {
-  const malformed = (cause?: unknown): ProtocolError =>
-    new ProtocolError("MALFORMED_PASS", "What is shown as a pass is none.", { cause });
   if (text.length > MAX_PASS_TEXT || !/^[A-Za-z0-9_-]+$/.test(text)) throw malformed();
   try {
     return parseDocument("The pass", SignedPass, JSON.parse(atob(text.replaceAll("-", "+").replaceAll("_", "/"))));

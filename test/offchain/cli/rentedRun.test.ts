@@ -146,15 +146,15 @@ describe("a machine", () => {
   });
 });
 
-describe("keeper and coordinator", () => {
-  async function meeting() {
-    const all = await stage();
-    const { prepare, meet } = await all.open(true);
-    const { environment } = await prepare(lease(), offer(1));
-    const pass: SignedPass = parsePass(environment["JOIN_PASS_0"] ?? "");
-    return { ...all, pass, meet };
-  }
+async function meeting() {
+  const all = await stage();
+  const { prepare, meet } = await all.open(true);
+  const { environment } = await prepare(lease(), offer(1));
+  const pass: SignedPass = parsePass(environment["JOIN_PASS_0"] ?? "");
+  return { ...all, pass, meet };
+}
 
+describe("keeper and coordinator", () => {
   test("a machine whose worker joined and is alive beats; one that is silent does not", async () => {
     const { harness: opened, pass, meet } = await meeting();
     const { keeper, told } = keeperOf();

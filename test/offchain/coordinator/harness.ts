@@ -12,7 +12,6 @@ import {
   commitmentLeaves,
   EXACT_SEGMENT_STEPS,
   type CoordinatorClient,
-  createCoordinatorClient,
   type Definition,
   type Digest,
   digestOfJson,
@@ -73,6 +72,7 @@ import { writeCheckpoint } from "../storage/checkpoints.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { contracts } from "../contracts.ts";
 import { createFakeChain, type FakeChain } from "./fakeChain.ts";
+import { clientOf } from "./injected.ts";
 
 export const START = 1_790_000_000_000;
 export const runId = `0x${"b1".repeat(32)}` as RunId;
@@ -374,28 +374,6 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
   return harness;
 }
 
-const clientOf = (app: () => HttpApp, from?: string): CoordinatorClient =>
-  createCoordinatorClient("http://coordinator.test", { fetch: injected(app, from) });
-
-/** `fetch` that goes to the server without a socket. */
-function injected(app: () => HttpApp, from = "127.0.0.1"): typeof fetch {
-  return async (input, init) => {
-    const url = new URL(input instanceof Request ? input.url : input);
-    const reply = await app().inject({
-      method: (init?.method ?? "GET") as "GET",
-      remoteAddress: from,
-      url: url.pathname + url.search,
-      headers: (init?.headers ?? {}) as Record<string, string>,
-      ...(init?.body != null && { payload: Buffer.from(init.body as string | Uint8Array) }),
-    });
-    const bodiless = reply.statusCode === 304 || reply.statusCode === 204;
-    return new Response(bodiless ? null : new Uint8Array(reply.rawPayload), {
-      status: reply.statusCode,
-      headers: Object.entries(reply.headers).map(([name, value]) => [name, String(value)] as [string, string]),
-    });
-  };
-}
-
 export interface Prepared {
   readonly assignment: Assignment;
   readonly payloads: Uint8Array<ArrayBuffer>[];
@@ -436,7 +414,7 @@ function createWorker(harness: Harness, signer: PrivateKeyAccount, over: WorkerO
     account: signer,
     address,
     beneficiary,
-    join: async (change = {}, by = signer, pass = undefined) => {
+    join: async (change = {}, by = signer, pass?: SignedPass) => {
       lastIssuedAt = Math.max(harness.clock.now(), lastIssuedAt + 1);
       const join: Struct<"Join"> = {
         runId,

@@ -1,4 +1,4 @@
-import { asAddress, asRunId } from "@cotrain/sdk/protocol";
+import { type Address, asAddress, asRunId } from "@cotrain/sdk/protocol";
 
 import { UserError, weiOf } from "../../base/index.ts";
 import { readFileBounded } from "../../base/node/index.ts";
@@ -13,6 +13,10 @@ import {
   openWallet,
   readerOptions,
 } from "../../run/index.ts";
+
+/** Whose rented machines may join. */
+const rentersOf = (named: readonly string[] | undefined, poster: string, organiser: string | undefined): Address[] =>
+  (named ?? [poster, ...(organiser === undefined ? [] : [organiser])]).map((address) => asAddress(address));
 
 /** `cotrain coordinator`: runs the rounds of the run that a state directory holds. */
 export const coordinatorCommand = defineCommand({
@@ -34,7 +38,6 @@ export const coordinatorCommand = defineCommand({
         const poster =
           (await namedWallet(options)) ??
           (await openWallet(run.state, run.file.chain.embedded ? "poster" : "organiser"));
-        const organiser = run.file.wallets?.["organiser"];
         const tokenFile = options.operatorTokenFile ?? layout(run.state).operatorToken;
         const operatorToken = new TextDecoder().decode(await readFileBounded(tokenFile, 4_096)).trim();
         if (operatorToken.length < 32)
@@ -53,10 +56,7 @@ export const coordinatorCommand = defineCommand({
           runs: [
             {
               runId: options.run === undefined ? run.runId : asRunId(options.run),
-              renters: options.renters?.map((renter) => asAddress(renter)) ?? [
-                asAddress(poster.address),
-                ...(organiser === undefined ? [] : [asAddress(organiser)]),
-              ],
+              renters: rentersOf(options.renters, poster.address, run.file.wallets?.["organiser"]),
             },
           ],
           operatorToken,

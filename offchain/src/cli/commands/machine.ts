@@ -10,7 +10,7 @@ import {
   type SignedPass,
 } from "@cotrain/sdk/protocol";
 
-import { countOf, retrying, steady, systemClock, UserError } from "../../base/index.ts";
+import { countOf, pause, retrying, steady, systemClock, UserError } from "../../base/index.ts";
 import { makeDirectories, readFileBounded, writeFileDurable } from "../../base/node/index.ts";
 import { type Probe, probeDevices } from "../../engine/runtime/node/index.ts";
 import { MOST_PASSES } from "../../market/index.ts";
@@ -29,6 +29,7 @@ import { type CommandContext, defineCommand } from "../command.ts";
 const MEASURE_MS = 1_500;
 /** What a worker may take to fetch the run, to prove its devices and to wait for a place, ms. */
 const JOINING_MS = 1_200_000;
+const HOUR = 3_600_000;
 /** Of what is said of a device. */
 const MAX_WORDS = 1_000;
 const MAX_NAME = 64;
@@ -122,10 +123,7 @@ async function work(context: Context, { signal, logger, onShutdown }: DaemonCont
     logger.info("the work of this machine is over");
   }
   // A container that ended would be started again, or taken for one that was taken away: whoever rents the machine ends it.
-  if (!signal.aborted)
-    await new Promise<void>((done) => {
-      signal.addEventListener("abort", () => done(), { once: true });
-    });
+  while (!signal.aborted) await pause(systemClock, HOUR, signal);
 }
 
 /** `cotrain machine`. */
