@@ -17,6 +17,7 @@ import {
 import { type ConfigOf, duration, integer, real, text, toggle } from "../service/index.ts";
 import { keepingOptions } from "./leases.ts";
 import { alternativesOf, catalogueOptions, wishOptions, withCatalogue } from "./market.ts";
+import { joiningOptions } from "./rentedRun.ts";
 
 const DAY = 86_400_000;
 /** Offers that stand by for a slot, the best first. */
@@ -48,6 +49,7 @@ export const rentOptions = {
     default: 0,
   }),
   yes: toggle({ description: "rent, without a question", default: false }),
+  ...joiningOptions,
   ...wishOptions,
   ...catalogueOptions,
   ...keepingOptions,

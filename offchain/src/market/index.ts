@@ -29,5 +29,6 @@ export { keepLeases, type KeepingOptions } from "./leases/keeping.ts";
 export { openLedger, type StoredLedger } from "./leases/ledger.ts";
 export { hasLeases, type LeaseRequest, leaveRequest, readSign, signFileOf, writeSign } from "./leases/place.ts";
 export { defaultRules } from "./leases/rules.ts";
-export { type Book, type ClusterSpec, isOpen, type Lease, leasesOf } from "./leases/state.ts";
+export { type Book, type ClusterSpec, isOpen, type Lease, leasesOf, mayJoin } from "./leases/state.ts";
+export { joinScriptOf, MOST_PASSES, PASS_VARIABLE } from "./base/joining.ts";
 export { createWatchdog } from "./leases/watchdog.ts";

@@ -209,3 +209,14 @@ test("with nobody left, a watchdog ends what is there", { timeout: 300_000 }, as
   const ofWatchdog = posted.filter(({ what }) => what === "watchdog").map(({ label }) => label ?? "");
   expect(ofWatchdog.toSorted()).toEqual(machines.map(({ label }) => label).toSorted());
 });
+
+test("a script and a run exclude each other, one of them is due, and a drain is shorter than the whole", async () => {
+  const begin = ["market", "rent", "--budget=1", "--yes", `--image=${IMAGE}`, `--leases=${join(directory, "leases")}`];
+  const due = refusal(1, "--coordinator for a run that they join, or --start for a script.");
+  expect(verdictOf(await cotrain(begin))).toEqual(due);
+  const run = [...begin, "--coordinator=http://127.0.0.1:1"];
+  expect(verdictOf(await cotrain([...run, "--start=x"]))).toEqual(due);
+  expect(verdictOf(await cotrain([...run, "--for=5m", "--drain=5m"]))).toEqual(
+    refusal(1, "--drain must be shorter than --for."),
+  );
+});

@@ -16,6 +16,7 @@ import { askYes } from "../ask.ts";
 import { type CommandContext, defineCommand } from "../command.ts";
 import { documentOf, keepHere, leaseRows, rentersHere } from "../leases.ts";
 import { columnsOf, type Output, tableWithin } from "../output.ts";
+import { openRentedRun, type RentedRun } from "../rentedRun.ts";
 import { choiceRows, dollars, hourOf, rentOptions, type RentOptions, type Wanted, wantedOf } from "../wanted.ts";
 
 const DAY = 86_400_000;
@@ -26,25 +27,46 @@ const decoder = new TextDecoder();
 const fileText = async (file: string | undefined, most: number): Promise<string | undefined> =>
   file === undefined ? undefined : decoder.decode(await readFileBounded(file, most));
 
-/** What each machine is to do. @throws UserError `USAGE` */
-async function preparedOf({ image, start, sshKey }: RentOptions): Promise<Prepared> {
+/** Machines of a run, or those that do what a script says. */
+interface Work {
+  readonly prepare: RentedRun["prepare"];
+  /** Undefined where no run is joined. */
+  readonly meet?: RentedRun["meet"];
+}
+
+/** What each machine is to do. @throws UserError `USAGE`; as {@link openRentedRun} */
+async function workOf(
+  options: RentOptions,
+  { provider, lasts }: Wanted,
+  endsAt: number,
+  onFault: (sentence: string) => void,
+): Promise<Work> {
+  const { image, start, sshKey, coordinator, run } = options;
+  const joins = coordinator !== undefined || run !== undefined;
+  if (image === undefined || joins === (start !== undefined))
+    throw new UserError(
+      "USAGE",
+      "Name what the machines are to do: --image, and --coordinator for a run that they join, or --start for a script.",
+    );
   const [script, key] = [await fileText(start, MAX_SCRIPT), (await fileText(sshKey, MAX_KEY))?.trim()];
-  if (image === undefined || script === undefined)
-    throw new UserError("USAGE", "Name what the machines are to do: --image and --start.");
-  return {
-    image,
-    script,
-    environment: {},
-    ...(key === undefined ? {} : { sshKey: key }),
-  };
+  if (script === undefined) {
+    if (options.drain >= lasts) throw new UserError("USAGE", "--drain must be shorter than --for.");
+    const own = provider?.every((name) => name === "own") === true;
+    return openRentedRun(options, { image, sshKey: key, own, endsAt, onFault });
+  }
+  const prepared: Prepared = { image, script, environment: {}, ...(key === undefined ? {} : { sshKey: key }) };
+  return { prepare: () => Promise.resolve(prepared) };
 }
 
 /** Rents, and keeps what is rented until all of it is over. */
 async function rent(
   { options, output }: CommandContext<typeof rentOptions>,
-  { wanted, prepared }: { readonly wanted: Wanted; readonly prepared: Prepared },
+  wanted: Wanted,
   signal: AbortSignal,
 ): Promise<number> {
+  const endsAt = Date.now() + wanted.lasts;
+  const { prepare, meet } = await workOf(options, wanted, endsAt, output.notice);
+  const drainMs = meet === undefined ? 0 : options.drain;
   const ending = new AbortController();
   const { accounts } = await rentersHere({ ...options, provider: wanted.provider }, ending.signal);
   const cluster = `c${randomBytes(4).toString("hex")}`;
@@ -57,8 +79,8 @@ async function rent(
       budget,
       maximumPerHour,
       diskGb,
-      endsAt: Date.now() + wanted.lasts,
-      joins: "running",
+      endsAt,
+      joins: meet === undefined ? "running" : "heartbeat",
       acceptNoBackstop: options.acceptNoBackstop,
       ...(planned === undefined ? {} : { planned }),
     };
@@ -70,11 +92,15 @@ async function rent(
     begin,
     signal: ending.signal,
     quote: ({ id }) => (id === cluster ? wanted.offers() : Promise.resolve([])),
-    prepare: () => Promise.resolve(prepared),
+    prepare,
     hurry: signal,
     before: async (keeper) => {
-      if (signal.aborted && keeper.book().clusters[cluster]?.stopping === null)
-        await keeper.tell({ type: "stop", cluster, reason: "stopped", words: "It was interrupted.", drainMs: 0 });
+      const isOver = Date.now() >= endsAt - drainMs;
+      if ((signal.aborted || isOver) && keeper.book().clusters[cluster]?.stopping === null) {
+        const words = signal.aborted ? "It was interrupted." : "Its time is over.";
+        await keeper.tell({ type: "stop", cluster, reason: "stopped", words, drainMs });
+      }
+      await meet?.(keeper, cluster);
     },
     isDone: (now) =>
       now.clusters[cluster]?.stopping !== null &&
@@ -127,6 +153,10 @@ export const marketRentCommand = defineCommand({
       "rents two with an image that is named by digest, and replaces one that is lost",
     ],
     [
+      "npx cotrain market rent --coordinator https://train.example.org --budget 20 --count 2 --gpu 4090 --for 4h --image $IMAGE --yes",
+      "rents two that train for a run",
+    ],
+    [
       "npx cotrain market rent $PLAN --image $IMAGE --start start.sh --confirm-above 25",
       "rents a plan at the prices of now, after a question where it may cost more than 25 dollars",
     ],
@@ -144,8 +174,7 @@ export const marketRentCommand = defineCommand({
     const [plan] = args;
     const wanted = await wantedOf(options, plan);
     if (!(await isWanted(options, wanted, output))) return wanted.shown.length > 0 ? 0 : 1;
-    const prepared = await preparedOf(options);
-    return runDaemon(({ signal }) => rent(context, { wanted, prepared }, signal), {
+    return runDaemon(({ signal }) => rent(context, wanted, signal), {
       name: "cotrain market rent",
       logger: createLogger({ component: "market", level: "warn" }),
       report: output.complain,

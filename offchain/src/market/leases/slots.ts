@@ -216,10 +216,12 @@ function tend(step: Step, id: string, at: number): Step {
   if (before === undefined) return step;
   const step1 = warn(step, before, at);
   const cluster = step1.book.clusters[id] ?? before;
-  if (cluster.stopping !== null) return step1;
+  const isOver = exposureOn(step1.book, id, at, step1.rules) > cluster.budget;
+  // Work that is being finished costs, too.
+  if (cluster.stopping !== null && (cluster.stopping.drainMs === 0 || !isOver)) return step1;
   const stop = (reason: "budget" | "stopped", words: string): Step =>
     stopCluster(step1, id, { reason, words, drainMs: 0 }, at);
-  if (exposureOn(step1.book, id, at, step1.rules) > cluster.budget)
+  if (isOver)
     return alarm(
       stop("budget", "Its budget would not last."),
       "budget",

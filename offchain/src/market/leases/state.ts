@@ -244,10 +244,7 @@ export const withRow = <S extends keyof Kept>(book: Book, section: S, key: strin
 export const leasesOf = (book: Pick<Book, "leases">): readonly Lease[] => Object.values(book.leases);
 export const isOpen = ({ state }: Lease): boolean => state !== "gone";
 
-/**
- * Whether a machine that shows this label's token may take part.
- * @internal who admits workers asks it, once rented machines join a run by themselves
- */
+/** Whether a machine that shows this label's pass may take part. */
 export function mayJoin({ leases }: Pick<Book, "leases">, label: string): boolean {
   const lease = leases[label];
   return lease !== undefined && lease.doomed === null && ["ambiguous", "provisioning", "joined"].includes(lease.state);
