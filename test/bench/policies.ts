@@ -13,7 +13,7 @@ const signed = (ratio: number): string => `${ratio < 1 ? "−" : "+"}${percent(M
 
 // oxlint-disable-next-line typescript/require-await -- as every section
 export async function benchmarkPolicies({ quick, note }: BenchOptions): Promise<Row[]> {
-  const seeds = quick ? 5 : SEEDS;
+  const seeds = quick ? 10 : SEEDS;
   const { cells, infeasible } = simulatePolicies(seeds, note);
   const rows = cells.map((cell): Row => {
     const all = shown.map((policy) => {

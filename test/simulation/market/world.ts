@@ -18,7 +18,7 @@ interface Spread {
 const drawn = ({ median, deviation }: Spread, random: Random): number => median * Math.exp(deviation * random.normal());
 
 /** What is true, and who says so. */
-export const truth = {
+const truth = {
   /**
    * Share of the maker's figure that training reaches, by class. Data centre: 38 to 43% for Llama 3 on H100
    * (https://arxiv.org/abs/2407.21783), 46% for PaLM on TPU v4 (https://arxiv.org/abs/2204.02311); less here, since small models on few
