@@ -25,9 +25,8 @@ export function registerLeases({ app, modules: { software, metrics }, runOf }: R
       return { ...told, software: packed === undefined ? null : { digest: packed.digest, bytes: packed.bytes } };
     },
   );
-  if (software === undefined) return;
-  const server = createBlobServer(software.store, (bytes) => metrics.sent(bytes));
-  app.addHook("onClose", () => server.close());
+  const server = software === undefined ? undefined : createBlobServer(software.store, (bytes) => metrics.sent(bytes));
+  app.addHook("onClose", () => server?.close());
   app.get(
     routes.software(":runId"),
     {
@@ -39,8 +38,8 @@ export function registerLeases({ app, modules: { software, metrics }, runOf }: R
       const lease = await requirePass(run, parsePass(headerOf(request, passHeader)), request.ip);
       if (run.driver.state.leases?.[lease]?.ended)
         throw new RefusedError("LEASE_ENDED", `Lease ${lease} was ended by its renter.`);
-      const packed = await software.packed();
-      if (packed === undefined)
+      const packed = await software?.packed();
+      if (server === undefined || packed === undefined)
         throw new RefusedError("SOFTWARE_NONE", "This coordinator's software cannot be packed.");
       return server.send(request, reply, packed.digest);
     },
