@@ -22,7 +22,7 @@ export interface Range {
   readonly p90: number;
 }
 
-export interface Ranges {
+interface Ranges {
   readonly seconds: Range;
   /** Effective. */
   readonly tokens: Range;

@@ -158,11 +158,10 @@ function inTurns<T extends { readonly machine: Machine }>(sorted: readonly T[]):
     .map(({ each }) => each);
 }
 
-/** The best that is found; undefined where nothing can be done with these machines. Equal input gives equal output. */
-export const bestCluster = (machines: readonly Machine[], task: Task): Outcome | undefined =>
-  finalistsOf(machines, task)[0];
-
-/** The best that are found, the very best first, of different beginnings: few. */
+/**
+ * The best that are found, the very best first, of different beginnings: few, and none where nothing can be done with these machines.
+ * Equal input gives equal output.
+ */
 export function finalistsOf(machines: readonly Machine[], task: Task): Outcome[] {
   const alone = ordered(machines, task);
   const links = [...new Set(alone.map(({ link }) => link))].toSorted((a, b) => a - b);
