@@ -18,6 +18,7 @@ export { assumptions } from "./planner/machines.ts";
 export { type Plan, planOf, trainingRunOf } from "./planner/plan.ts";
 export type { Goal } from "./planner/search.ts";
 export { type Renters, rentersOf, runsScripts } from "./renters.ts";
+export { createWebhook, type Notice, webhookIn } from "./webhook.ts";
 export { costOf } from "./leases/cost.ts";
 export type { Keeper, Prepared } from "./leases/keeper.ts";
 export { keepLeases, type KeepingOptions } from "./leases/keeping.ts";

@@ -39,6 +39,7 @@ const kept = {
   every: "marketRent",
   keys: "marketRent",
   passphraseFile: "marketKeys",
+  webhookFile: "marketRent",
 };
 const ending = { ...kept, provider: "marketRent" };
 

@@ -25,6 +25,8 @@ interface Machine {
 }
 
 let machines: Machine[];
+/** What the webhook was told. */
+let posted: { readonly what: string; readonly label: string | null }[];
 let server: FakeServer;
 let directory: string;
 
@@ -53,12 +55,17 @@ function add(label: string, ordered: Machine["ordered"] = {}): Machine {
 beforeEach(async () => {
   vi.unstubAllEnvs();
   machines = [];
+  posted = [];
   directory = temporaryDirectory();
   writeFileSync(join(directory, "start.sh"), "echo begins\n");
   writeFileSync(join(directory, "key.pub"), `ssh-ed25519 ${"A".repeat(68)} me@box\n`);
   server = await fakeServer({
     routes: {
       "GET /offers": () => ({ body: { offers, total: offers.length } }),
+      "POST /hook": ({ body }) => {
+        posted.push(body as (typeof posted)[number]);
+        return { body: "ok" };
+      },
       "GET /account": () => ({ body: { owner: "me" } }),
       "GET /instances": () => ({ body: { instances: alive().map(rowOf), total: alive().length } }),
       "POST /instances": ({ body }) => {
@@ -81,6 +88,7 @@ beforeEach(async () => {
       },
     },
   });
+  writeFileSync(join(directory, "hook"), `${server.url}/hook\n`);
 });
 
 const at = () => [
@@ -89,6 +97,7 @@ const at = () => [
   "--provider=fake",
   "--every=300ms",
   `--keys=${join(directory, "keys")}`,
+  `--webhook-file=${join(directory, "hook")}`,
 ];
 const wanted = (...more: readonly string[]): string[] => [
   "market",
@@ -233,6 +242,7 @@ test(
     expect((await cotrain(["market", "reconcile", "--once", ...at()])).stderr).toContain(
       `${stranger} at fake has a label of ours`,
     );
+    expect(posted).toContainEqual(expect.objectContaining({ what: "orphan", label: stranger }));
     expect((await listed()).leases).toMatchObject([{ label: stranger, state: "quarantined" }]);
     // Its cluster is over: it stays where it is.
     const adopted = await cotrain(["market", "adopt", stranger, `--cluster=${cluster}`, ...at()]);
@@ -253,4 +263,6 @@ test("with nobody left, a watchdog ends what is there", { timeout: 300_000 }, as
   });
   expect(stderr).toContain("Watching The fake provider for installation ");
   expect(alive()).toEqual([]);
+  const ofWatchdog = posted.filter(({ what }) => what === "watchdog").map(({ label }) => label ?? "");
+  expect(ofWatchdog.toSorted()).toEqual(machines.map(({ label }) => label).toSorted());
 });
