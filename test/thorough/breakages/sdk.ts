@@ -5,8 +5,8 @@ export const sdk: readonly Breakage[] = [
   {
     name: "a model's contracts are computed from another registry",
     file: "sdk/src/protocol/ids.ts",
-    text: "from: modelRegistry,\n        salt: modelId,",
-    instead: "from: implementation,\n        salt: modelId,",
+    text: "cloneAt(modelRegistry, implementation, modelId);",
+    instead: "cloneAt(implementation, implementation, modelId);",
     tests: ["test/sdk/vectors.test.ts"],
   },
   {
@@ -268,5 +268,33 @@ export const sdk: readonly Breakage[] = [
     text: "({ to, data, value }) => ({ to, data, value })",
     instead: "({ to, data }) => ({ to, data })",
     tests: ["test/sdk/batch.test.ts"],
+  },
+  {
+    name: "a voucher of another lease is taken for work",
+    file: "sdk/src/protocol/leases.ts",
+    text: "if (voucher.leaseId !== leaseId)",
+    instead: 'if (voucher.leaseId === "0x")',
+    tests: ["test/sdk/escrow.test.ts"],
+  },
+  {
+    name: "a voucher for less than is due is taken for work",
+    file: "sdk/src/protocol/leases.ts",
+    text: "if (voucher.cumulative < atLeast)",
+    instead: "if (voucher.cumulative < 0n)",
+    tests: ["test/sdk/escrow.test.ts"],
+  },
+  {
+    name: "a voucher for more than is deposited is taken for work",
+    file: "sdk/src/protocol/leases.ts",
+    text: "if (voucher.cumulative > deposit)",
+    instead: "if (voucher.cumulative < 0n)",
+    tests: ["test/sdk/escrow.test.ts"],
+  },
+  {
+    name: "a voucher that somebody else signed is taken for work",
+    file: "sdk/src/protocol/leases.ts",
+    text: "if (signed !== terms.signer.toLowerCase())",
+    instead: "if (signed === terms.token)",
+    tests: ["test/sdk/escrow.test.ts"],
   },
 ];
