@@ -20,6 +20,7 @@ export * from "./ids.ts";
 export * from "./jsonBounds.ts";
 export * from "./leases.ts";
 export * from "./leaves.ts";
+export * from "./machineOffers.ts";
 export * from "./messages.ts";
 export * from "./parameters.ts";
 export * from "./params.ts";
