@@ -1,6 +1,8 @@
 /** The type strings of the protocol's page. */
 export const structs = {
   Join: "Join(bytes32 runId,address worker,address beneficiary,bytes32 lease,bytes32 build,bytes32 conformance,uint16 protocolMin,uint16 protocolMax,uint64 issuedAt)",
+  JoinPass:
+    "JoinPass(bytes32 runId,address renter,bytes32 machine,uint32 index,address beneficiary,uint64 notAfter)",
   Receipt:
     "Receipt(bytes32 runId,uint64 round,address worker,address beneficiary,uint64 assignmentId,uint32 attempt,bytes32 assignment,uint32 steps,uint32 paramsVersion,bytes32 build,bytes32 baseDigest,bytes32 commitment,uint32 leaves,bytes32 payloadDigest)",
   Fragment:

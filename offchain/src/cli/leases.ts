@@ -1,9 +1,10 @@
 /** What commands on leases share: where they lie, whose accounts are asked, how they are kept, and how they are shown. */
-import { systemClock, UserError } from "../base/index.ts";
+import { systemClock, unlessAborted, UserError } from "../base/index.ts";
 import { typedPath } from "../base/node/index.ts";
 import {
   type Book,
   costOf,
+  createWebhook,
   defaultRules,
   formatUsd,
   hasLeases,
@@ -13,13 +14,15 @@ import {
   type KeepingOptions,
   type Lease,
   leasesOf,
+  type Notice,
   openLedger,
   type Renters,
   rentersOf,
   type StoredLedger,
+  webhookIn,
 } from "../market/index.ts";
 import { type ConfigOf, duration, text, wordsOf } from "../service/index.ts";
-import { endpointOption, keptKeys, keysOptions, machinesOption, reachOf } from "./market.ts";
+import { endpointOption, keptKeys, keysOptions, machinesOption, random, reachOf } from "./market.ts";
 import type { Output } from "./output.ts";
 
 export const leasesOption = text({
@@ -35,6 +38,10 @@ export const keepingOptions = {
   endpoint: endpointOption,
   ...keysOptions,
   every: duration({ description: "time between two looks at all accounts", default: defaultRules.lookEvery }),
+  webhookFile: text({
+    value: "file",
+    description: "file with the address that is told of lost machines, orphans, prices and the budget",
+  }),
 } as const;
 type Keeping = ConfigOf<typeof keepingOptions>;
 
@@ -116,11 +123,47 @@ function createTelling(output: Output): (book: Book) => void {
   };
 }
 
+/** After the end, for a webhook that is slow. */
+const WEBHOOK_REST = 20_000;
+
+/**
+ * Somebody who is told by a webhook, where one is named, while something runs.
+ * @throws as webhookIn; what the work throws
+ */
+export async function withWebhook<T>(
+  { webhookFile }: Pick<Keeping, "webhookFile">,
+  output: Output,
+  work: (tell: (notice: Omit<Notice, "at">) => void) => Promise<T>,
+): Promise<T> {
+  if (webhookFile === undefined) return work(() => undefined);
+  const ending = new AbortController();
+  const webhook = createWebhook({
+    url: await webhookIn(webhookFile),
+    clock: systemClock,
+    random,
+    signal: ending.signal,
+    onFault: (sentence) => output.notice(sentence),
+  });
+  try {
+    return await work((notice) => webhook.tell({ ...notice, at: new Date().toISOString() }));
+  } finally {
+    await unlessAborted(webhook.settled(), AbortSignal.timeout(WEBHOOK_REST)).catch(() => undefined);
+    ending.abort();
+  }
+}
+
 /** Keeps the leases of a directory, and tells what happens. */
-export function keepHere(
+export const keepHere = (
   options: Keeping,
   output: Output,
   parts: Pick<KeepingOptions, "isDone" | "begin" | "before" | "hurry" | "signal" | "accounts" | "quote" | "prepare">,
+): Promise<Book> => withWebhook(options, output, (tell) => keepTelling(options, output, parts, tell));
+
+function keepTelling(
+  options: Keeping,
+  output: Output,
+  parts: Parameters<typeof keepHere>[2],
+  tell: (notice: Omit<Notice, "at">) => void,
 ): Promise<Book> {
   const tellStates = createTelling(output);
   const { leases: directory, every } = options;
@@ -133,7 +176,10 @@ export function keepHere(
       tellStates(book);
       return parts.isDone(book, keeper);
     },
-    onAlarm: ({ sentence }) => output.notice(sentence),
+    onAlarm: ({ what, cluster, label, sentence }) => {
+      output.notice(sentence);
+      tell({ what, cluster, label, sentence });
+    },
     onFault: (sentence) => output.notice(sentence),
   });
 }

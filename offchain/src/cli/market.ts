@@ -50,7 +50,7 @@ const cacheOption = text({
 });
 
 /** Uniform in [0, 1), for jitter. */
-const random = (): number => (randomFillSync(new Uint32Array(1))[0] ?? 0) / 2 ** 32;
+export const random = (): number => (randomFillSync(new Uint32Array(1))[0] ?? 0) / 2 ** 32;
 
 /** Where keys of providers are. */
 export const keysOptions = {

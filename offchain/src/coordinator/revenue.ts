@@ -1,7 +1,8 @@
 /**
  * Roots of revenue: of the epochs that are over, when enough arrived in them. Such a root follows from the chain alone, so nothing of it
  * is in the run's log: a restart computes it anew, of another block. It is published beside the epochs, validators that computed the
- * same sign it, and the posting journal sends what a quorum has signed. What somebody else posted is activated as well.
+ * same sign it, and the posting journal sends what a quorum has signed. What somebody else posted is activated as well. Revenue is a
+ * model's: of its runs the newest one's coordinator has the duty, and those of runs before it nothing to do with it any more.
  */
 import {
   type Accepted,
@@ -10,6 +11,7 @@ import {
   type EpochView,
   type Hex,
   rewardKind,
+  type RunId,
   toWire,
 } from "@cotrain/sdk/protocol";
 
@@ -90,13 +92,35 @@ async function stands({ struct }: RevenueStatement, { chain }: Pick<RevenueModul
   return now <= Number(struct.deadline) && (active?.index ?? 0) === before && set.version === struct.setVersion;
 }
 
+/** Whose duty it is. */
+interface OfRun {
+  readonly modelId: Parameters<RevenueAccounts["next"]>[0];
+  readonly runId: RunId;
+}
+
+/** Two coordinators would have validators sign two roots of the same epochs, and post them against each other. */
+function ownershipOf({ modelId, runId }: OfRun, { chain, logger }: Pick<RevenueModules, "chain" | "logger">) {
+  let told = false;
+  return async (): Promise<boolean> => {
+    const newest = (await chain.runsOf(modelId)).at(-1);
+    if (newest !== runId && !told)
+      logger.info(
+        { newest },
+        "roots of revenue are for the coordinator of the model's newest run, which is not this one",
+      );
+    told = newest !== runId;
+    return newest === runId;
+  };
+}
+
 /** @param atLeast see `RevenueAccounts.next` */
 export function createRevenueDuty(
-  modelId: Parameters<RevenueAccounts["next"]>[0],
+  { modelId, runId }: OfRun,
   atLeast: number,
   { chain, logger, accounts }: RevenueModules,
 ): RevenueDuty {
   const { isBusy, send } = createSender(logger);
+  const isOurs = ownershipOf({ modelId, runId }, { chain, logger });
   let open: RevenueStatement | undefined;
   /** The last epoch up to which it was looked whether enough arrived: what is too little is not looked at again before the next is over. */
   let looked = 0;
@@ -133,6 +157,7 @@ export function createRevenueDuty(
   return {
     look: async () => {
       if (isBusy()) return;
+      if (!(await isOurs())) return void ([open, looked] = [undefined, 0]);
       const pending = await chain.rootsOfKind(rewardKind.revenue).pendingRoot(modelId);
       if (pending) return activate(pending);
       if (open && !(await stands(open, { chain }))) [open, looked] = [undefined, 0];

@@ -1,4 +1,5 @@
 /** The contracts of a local network: deployed or found, with the model and the run registered in them. */
+import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 
@@ -15,10 +16,12 @@ import {
   workOn,
   writeDeployment,
 } from "../run/index.ts";
+import type { RunFile } from "../service/index.ts";
 import type { BlobStore } from "../storage/index.ts";
 import type { OpenedChain } from "./chain.ts";
 import { foundedBy } from "./founders.ts";
 import { type Owner, ownerOf } from "./owners.ts";
+import { shownWith } from "./players.ts";
 
 /** Of three validators. */
 const THRESHOLD = 2;
@@ -84,6 +87,12 @@ export async function deployContracts({ state, chain, embedded, deployments, say
   return { addresses, pins: pinsOf(deployment), blocks, testDollar };
 }
 
+/** What a run is registered with, once and for all: drawn at its first start. */
+export function saltOf(file: RunFile | undefined): Hex {
+  const kept = file?.settings?.["salt"];
+  return typeof kept === "string" ? (kept as Hex) : `0x${randomBytes(32).toString("hex")}`;
+}
+
 export interface RegisterRequest {
   readonly chain: OpenedChain;
   readonly deployed: Deployed;
@@ -115,7 +124,7 @@ export async function registerRun(
         name: "Cotrain Model",
         symbol: "COTRAIN",
         uri: 'data:application/json,{"name":"Cotrain Model"}',
-        ...foundedBy(founders, profileOf(chain).model),
+        ...foundedBy(founders, shownWith(wallets.players, profileOf(chain).model)),
         ...(deployed.testDollar && { capital: { token: deployed.testDollar, ...localSale } }),
         validators,
         threshold: THRESHOLD,

@@ -63,8 +63,12 @@ interface Playing extends DisputePlace {
   readonly say: (line: string) => void;
   readonly isResting: () => boolean;
   /** Opened when it is needed first. */
-  readonly watch: () => ReturnType<typeof openWatcher>;
+  readonly watch: () => Promise<Watcher>;
+  /** What was told of roots of revenue. */
+  readonly told: Set<string>;
 }
+
+type Watcher = Awaited<ReturnType<typeof openWatcher>>;
 
 /** A step: what it adds to what is known, by what is known. */
 type Step = (playing: Playing, play: DisputePlay) => Promise<DisputePlay>;
@@ -79,6 +83,23 @@ async function until<T>({ model: { clock, signal } }: Playing, look: () => Promi
     if (found !== undefined) return found;
     await clock.sleep(LOOK_MS, signal);
   }
+}
+
+/** What a look at roots of revenue came to, in a line; undefined where there is nothing to tell. */
+export function revenueText(found: Awaited<ReturnType<Watcher["lookAtRevenue"]>>): string | undefined {
+  if (!("index" in found) || found.index === undefined) return undefined;
+  const root = `root ${found.index} of revenue`;
+  if (found.state === "holds") return `the watcher recomputed ${root}: it shares out what arrived`;
+  if (found.state === "disputed") return `the watcher recomputed ${root}, found it false, and disputed it`;
+  return undefined;
+}
+
+/** Watches roots of revenue, too, and tells each thing once. It takes its turn where no root of work is to be found in seconds. */
+async function watchRevenue({ watch, say, told }: Playing): Promise<void> {
+  const text = revenueText(await (await watch()).lookAtRevenue());
+  if (text === undefined || told.has(text)) return;
+  told.add(text);
+  say(text);
 }
 
 /** What a step before has found, or the chain tells. @throws RetryableError `CHAIN_MOVED` */
@@ -121,6 +142,7 @@ const forge: Step = async (playing) => {
   const falseRoot = await until(playing, async () => {
     if (playing.isResting()) return (await requireVotes(playing)) ?? forger.post();
     await forger.readAhead();
+    await watchRevenue(playing);
     return undefined;
   });
   const { amount, attestation } = falseRoot;
@@ -135,7 +157,7 @@ const dispute: Step = async (playing, play) => {
   const { digest, block } = known(play.falseRoot);
   const watcher = await playing.watch();
   const { index } = known(play.falseRoot).attestation;
-  // The window takes four seconds: nothing is asked but what the watcher has to know.
+  // The window takes seconds: nothing is asked but what the watcher has to know.
   const reason = await until(playing, async () => {
     const found = await watcher.look();
     if (found.state === "disputed") return found.reason;
@@ -185,6 +207,7 @@ const settle: Step = async (playing, play) => {
     const found = await connection.call((client) => disputeOf(client, { addresses, digest }));
     if (found?.endedAt) return true;
     await watcher.look();
+    await watchRevenue(playing);
     return undefined;
   });
   const { logs } = await connection.call((client) =>
@@ -301,13 +324,13 @@ export function followDispute(
   let why: string | undefined;
   let begun = false;
   let resting = false;
-  let watcher: ReturnType<typeof openWatcher> | undefined;
-  const watch = (): ReturnType<typeof openWatcher> => {
+  let watcher: Promise<Watcher> | undefined;
+  const watch = (): Promise<Watcher> => {
     watcher ??= openWatcher(place, place.players.watcher, model);
     watcher.catch(() => (watcher = undefined));
     return watcher;
   };
-  const playing: Playing = { ...place, model, say, isResting: () => resting, watch };
+  const playing: Playing = { ...place, model, say, isResting: () => resting, watch, told: new Set() };
 
   /** @returns whether it goes on */
   async function take([name, step]: (typeof steps)[number]): Promise<boolean> {

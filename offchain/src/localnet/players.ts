@@ -20,6 +20,16 @@ export const playersOf = ({ validators, players }: Pick<Wallets, "validators" | 
     validators: validators.map((account, index) => ({ name: `validator-${index + 1}`, account })),
   };
 
+/**
+ * The window of a model whose session shows a dispute, s: a machine that trains, validates and watches by itself, and has other things to
+ * do, has to find the false root twice within it. The usual one takes four seconds, so that whoever shows no dispute does not wait.
+ */
+export const SHOWN_WINDOW = 20;
+
+/** A model's settings, with the window that a dispute takes where one is to be shown. */
+export const shownWith = <M extends { readonly window: number }>(players: Wallets["players"], model: M): M =>
+  players ? { ...model, window: Math.max(model.window, SHOWN_WINDOW) } : model;
+
 /** Of a validator's stake: what it put up, and the transaction where that was in this session. */
 export interface Staked {
   readonly name: string;

@@ -15,7 +15,6 @@ import {
   type ContractAddresses,
   type CoordinatorClient,
   type DataManifest,
-  type Hex,
   type ModelId,
   type RunId,
   MAX_DEFINITION_BYTES,
@@ -52,7 +51,7 @@ import {
   type RunMaterial,
 } from "../run/index.ts";
 import { type EmbeddedChain, openChain, type OpenedChain, type Wallets } from "./chain.ts";
-import { deployContracts, type Deployed, registerRun } from "./contracts.ts";
+import { deployContracts, type Deployed, registerRun, saltOf } from "./contracts.ts";
 import { dropHeir, putAside, takeUpHeir } from "./funds.ts";
 import { keptDevice, workerDevices } from "./devices.ts";
 import { portLine, startProcesses } from "./launch.ts";
@@ -84,6 +83,8 @@ export interface Prepared {
   /** The first block that has anything of the deployment. */
   readonly fromBlock: number;
   readonly reader: ChainReader;
+  /** For how long a root of the model can be disputed, s. */
+  readonly window: number;
   readonly connection: ChainConnection;
   readonly coordinator: CoordinatorClient;
   /** The command line with which others join. */
@@ -272,13 +273,14 @@ async function readRun({ blobs }: Start, chain: OpenedChain, { addresses, blocks
   const connection = await connect({ rpcUrl, chainId });
   const reader = createReader(connection, { contracts: { ...addresses }, fromBlock });
   const organiser = ownerOf("organiser", chain, chain.wallets.organiser);
-  const [record, facts] = await Promise.all([
+  const [record, { window }, facts] = await Promise.all([
     reader.run(run.runId),
+    reader.schedule(run.modelId),
     chainFacts(organiser.client, { chainId, rpcUrl, addresses, modelId: run.modelId }),
   ]);
   const definition = await readDefinition(blobs, record.definition);
   const data = await readDataManifest(blobs, asDigest(definition.data));
-  return { fromBlock, connection, reader, facts, definition, data };
+  return { fromBlock, connection, reader, window, facts, definition, data };
 }
 
 /** Says which ports are not the usual ones, and what a join line lacks. */
@@ -380,11 +382,6 @@ export async function prepare(
     supervisor,
     lost,
   };
-}
-
-function saltOf(file: RunFile | undefined): Hex {
-  const kept = file?.settings?.["salt"];
-  return typeof kept === "string" ? (kept as Hex) : `0x${randomBytes(32).toString("hex")}`;
 }
 
 const walletEntries = (wallets: Wallets): [string, string][] => [

@@ -50,6 +50,8 @@ export interface SessionOptions {
 
 /** After the last round's close: how long the epoch may take to be settled, and the last checkpoint to be measured. */
 export const SETTLE_MS = 30_000;
+/** The window that this counts on, s. That of a model which was made to show a dispute is longer. */
+const COUNTED_WINDOW = 4;
 /** Of which the last claims have at least this, whatever else never comes. */
 const CLAIM_MS = 5_000;
 /** What is told of claims that did not go through by then. */
@@ -66,8 +68,8 @@ const VOTE_LEAST_MS = 90_000;
 /** How long after the end of --for the round that is open then may take. */
 const CLOSE_MS = 60_000;
 const FIRST_ROUND_MS = 120_000;
-/** How long a dispute that is shown may take, after the last round's close. */
-const DISPUTE_MS = 90_000;
+/** How long a dispute that is shown may take, after the last round's close: of two roots' windows, a vote, and what a busy machine adds. */
+const DISPUTE_MS = 150_000;
 /** What is told when one is to be shown: nobody is to take it for what a run does. */
 const PLAYED =
   "This session plays a corrupt coordinator and validators (--demo dispute): their keys, which are on this machine, sign a false reward root once.";
@@ -76,6 +78,10 @@ const POLL_MS = 500;
 export const LAST_ROUND = "the open round is the last: another one would not end within --for";
 const LAST_ROUND_KIND = "last round";
 const COLLECT_EVERY_MS = 2_000;
+
+/** Elsewhere nobody waits for windows of days. */
+const settlingOf = ({ local, window }: Pick<Prepared, "local" | "window">): number =>
+  SETTLE_MS + (local ? Math.max(0, window - COUNTED_WINDOW) * 1_000 : 0);
 
 /** Why no vote is held, undefined where one is. */
 export function reasonAgainstVote(
@@ -207,8 +213,9 @@ async function train(
   let trained = { tokens: end.tokens, milliseconds: clock.monotonic() - started };
 
   await closeDispute(viewWhen, display, owners, clock.monotonic() + DISPUTE_MS);
-  const settled = clock.monotonic() + SETTLE_MS;
-  display.update({ activity: "Settling", goal: SETTLE_MS });
+  const settling = settlingOf(prepared);
+  const settled = clock.monotonic() + settling;
+  display.update({ activity: "Settling", goal: settling });
   await viewWhen(
     async (view) => {
       owners.look(view);

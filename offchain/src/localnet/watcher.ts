@@ -41,24 +41,24 @@ export async function openWatcher(
   const jobs = await openJobTable(database, { random });
   const { url: rpcUrl, chainId } = connection;
   const chain = await openChain({ rpcUrl, chainId, contracts, fromBlock, signal }, { account, jobs });
-  const watch = createWatch(
-    { modelId, kind: rewardKind.compute, depth: DEPTH, absentPart: ABSENT_PART },
-    {
-      reader,
-      revenue: revenueAccounts({ reader, connection, fromBlock }),
-      openSecond: async () => lookingThrough(connection, { contracts, fromBlock }),
-      blobs: blobSourceOf(blobs),
-      memory: await openWatchMemory(directory.resolve("watch.json")),
-      clock,
-      writeEvidence: async (found) =>
-        writeFileDurable(directory.resolve(`evidence-${found.digest}.json`), evidenceText(found)),
-      spender: chain,
-      why: "",
-    },
-  );
+  const modules: Parameters<typeof createWatch>[1] = {
+    reader,
+    revenue: revenueAccounts({ reader, connection, fromBlock }),
+    openSecond: async () => lookingThrough(connection, { contracts, fromBlock }),
+    blobs: blobSourceOf(blobs),
+    memory: await openWatchMemory(directory.resolve("watch.json")),
+    clock,
+    writeEvidence: async (found) =>
+      writeFileDurable(directory.resolve(`evidence-${found.digest}.json`), evidenceText(found)),
+    spender: chain,
+    why: "",
+  };
+  const watchOf = (kind: number) => createWatch({ modelId, kind, depth: DEPTH, absentPart: ABSENT_PART }, modules);
+  const [compute, revenue] = [watchOf(rewardKind.compute), watchOf(rewardKind.revenue)];
   let closed = false;
   return {
-    look: () => watch.look(),
+    look: () => compute.look(),
+    lookAtRevenue: () => revenue.look(),
     close: async (): Promise<void> => {
       if (closed) return;
       closed = true;

@@ -34,10 +34,8 @@ import {
 } from "../engine/index.ts";
 import { devices } from "../engine/runtime/node/index.ts";
 import { parseBuild, parseDefinition } from "../storage/index.ts";
+import { OTHER_CLASS } from "./machineClass.ts";
 import type { BlobSource } from "./ports.ts";
-
-/** Of a processor that computes otherwise than all known classes: the conformance value says which machines are like it. */
-const OTHER_CLASS = "other";
 
 /** What a build computes, whatever computes it. */
 export type Computed = Omit<Build, "runtime" | "deviceClass" | "segmentSteps" | "conformance">;

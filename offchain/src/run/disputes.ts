@@ -59,22 +59,27 @@ export interface Dispute {
   readonly burned: bigint;
   /** How the vote stands. */
   readonly standing: ProposalStanding;
+  /** Where it was opened. */
+  readonly block: bigint;
+  readonly logIndex: number;
+  readonly transaction: Hex;
 }
 
-const logsOf = async ({ connection, addresses, modelId, fromBlock }: DisputesPlace) => {
+const logsOf = async ({ connection, addresses, modelId, fromBlock }: DisputesPlace, kind: number | undefined) => {
   const from = { from: BigInt(fromBlock) };
+  const of = { addresses, modelId, ...(kind !== undefined && { kind }) };
   const [opened, settled] = await Promise.all([
-    connection.call((client) => getAllLogs(client, rootDisputed({ addresses, modelId }), from)),
-    connection.call((client) => getAllLogs(client, disputeSettled({ addresses, modelId }), from)),
+    connection.call((client) => getAllLogs(client, rootDisputed(of), from)),
+    connection.call((client) => getAllLogs(client, disputeSettled(of), from)),
   ]);
   return { opened: opened.logs, settled: new Map(settled.logs.map(({ args }) => [args.digest, args])) };
 };
 
-/** The newest disputes, newest first. */
-export async function newestDisputes(place: DisputesPlace, most: number): Promise<Dispute[]> {
-  const { opened, settled } = await logsOf(place);
+/** The newest disputes, newest first. @param only those of one kind of root; if not said all */
+export async function newestDisputes(place: DisputesPlace, most: number, only?: number): Promise<Dispute[]> {
+  const { opened, settled } = await logsOf(place, only);
   const found: Dispute[] = [];
-  for (const { args } of opened.slice(-most).toReversed()) {
+  for (const { args, blockNumber, logIndex, transactionHash } of opened.slice(-most).toReversed()) {
     const { kind, index, digest, evidence, disputer, bond, proposalId, rulableUntil } = args;
     const end = settled.get(digest);
     found.push({
@@ -90,6 +95,9 @@ export async function newestDisputes(place: DisputesPlace, most: number): Promis
       won: end?.won ?? 0n,
       burned: end?.burned ?? 0n,
       standing: await standingOf(place, place.contracts.shares, proposalId),
+      block: blockNumber,
+      logIndex,
+      transaction: transactionHash,
     });
   }
   return found;
@@ -104,6 +112,8 @@ export function leaning({ for: inFavour, against, quorum }: ProposalStanding): E
 
 /** A root in its window, and what it costs to dispute it. */
 export interface DisputableRoot {
+  /** What it pays for, of `rewardKind`. */
+  readonly kind: number;
   readonly index: number;
   readonly digest: Hex;
   readonly attestation: Attestation;
@@ -119,22 +129,21 @@ export interface DisputableRoot {
 }
 
 /**
- * The pending root of compute, where it can be disputed.
+ * The pending root of a kind, where it can be disputed.
  * @param digest the attestation that is meant; whichever is pending if not said
  * @throws UserError `DISPUTE_NOTHING`, `DISPUTE_OPEN`, `DISPUTE_OTHER`, `DISPUTE_LATE`, `DISPUTE_UNTOLD`
  */
-export async function disputableRoot(place: DisputesPlace, digest?: Hex): Promise<DisputableRoot> {
+export async function disputableRoot(place: DisputesPlace, kind: number, digest?: Hex): Promise<DisputableRoot> {
   const { connection, addresses, modelId, fromBlock } = place;
+  const of = { addresses, modelId, kind };
   const [pending, cost, backing, block] = await connection.call((client) =>
-    Promise.all([
-      pendingRoot(client, { addresses, modelId }),
-      bondOf(client, { addresses, modelId }),
-      backingOf(client, { addresses, modelId }),
-      client.getBlock(),
-    ]),
+    Promise.all([pendingRoot(client, of), bondOf(client, of), backingOf(client, of), client.getBlock()]),
   );
   if (!pending)
-    throw new UserError("DISPUTE_NOTHING", "No root is in its window: there is nothing that could be disputed.");
+    throw new UserError(
+      "DISPUTE_NOTHING",
+      `No root of ${kindText(kind)} is in its window: there is nothing that could be disputed.`,
+    );
   if (digest !== undefined && digest.toLowerCase() !== pending.digest.toLowerCase())
     throw new UserError(
       "DISPUTE_OTHER",
@@ -149,9 +158,7 @@ export async function disputableRoot(place: DisputesPlace, digest?: Hex): Promis
     );
   if (now >= until)
     throw new UserError("DISPUTE_LATE", `The window of root ${pending.index} is over: nobody can dispute it any more.`);
-  const { logs } = await connection.call((client) =>
-    getAllLogs(client, rootPosted({ addresses, modelId }), { from: BigInt(fromBlock) }),
-  );
+  const { logs } = await connection.call((client) => getAllLogs(client, rootPosted(of), { from: BigInt(fromBlock) }));
   const attestation = logs
     .map(({ args }) => args.attestation)
     .findLast((each) => structHash("Attestation", each) === pending.digest);
@@ -162,6 +169,7 @@ export async function disputableRoot(place: DisputesPlace, digest?: Hex): Promis
     );
   const { bond, level } = cost;
   return {
+    kind,
     index: pending.index,
     digest: pending.digest,
     attestation,
@@ -173,16 +181,16 @@ export async function disputableRoot(place: DisputesPlace, digest?: Hex): Promis
   };
 }
 
-/** The dispute that is open, how its vote stands, and what settles it; undefined where none is. */
-export async function openDisputeOf(place: DisputesPlace) {
+/** The dispute about a root of a kind that is open, how its vote stands, and what settles it; undefined where none is. */
+export async function openDisputeOf(place: DisputesPlace, kind: number) {
   const { connection, addresses, modelId } = place;
-  const { digest } = await connection.call((client) => disputedRoot(client, { addresses, modelId }));
+  const { digest } = await connection.call((client) => disputedRoot(client, { addresses, modelId, kind }));
   if (digest === undefined) return undefined;
   const found = await connection.call((client) => disputeOf(client, { addresses, digest }));
   // It may have ended between the two.
   if (!found || found.endedAt !== 0) return undefined;
   const standing = await standingOf(place, place.contracts.shares, found.proposalId);
-  return { digest, standing, call: { addresses, modelId, digest } };
+  return { digest, standing, call: { addresses, modelId, kind, digest } };
 }
 
 /** The dispute that a call of `settleDispute` names; undefined where it has ended, or there is none. */

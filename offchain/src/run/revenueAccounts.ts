@@ -22,7 +22,10 @@ export interface RevenueAccounts {
    * @throws UserError as `nextRevenueRoot`; RetryableError of the chain
    */
   next(modelId: ModelId, atLeast: number): Promise<RevenueStatement | undefined>;
-  /** @throws UserError where it is not what this chain says, or can be posted no more: `checkRevenueRoot` */
+  /**
+   * @throws UserError where it is not what this chain says, or can be posted no more; RetryableError where its block is not confirmed
+   *   here: `checkRevenueRoot`
+   */
   check(modelId: ModelId, attestation: Attestation): Promise<void>;
   /**
    * What the root in its window should be.

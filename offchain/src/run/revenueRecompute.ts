@@ -25,7 +25,9 @@ async function requirePending(place: RecomputedPlace, { digest }: Posted): Promi
 
 /**
  * Computes the root in its window anew, whoever signed it. What it pays follows from what was on-chain when its last epoch was over, so
- * that every block since says the same. Its deadline, its block and the version of the set are its own: the contract took them.
+ * that every block since says the same. Its deadline and the version of the set are its own: the contract took them. So is its block,
+ * whichever it names, and be there none such: nothing that is paid follows from it, so that a dispute would hold up what is due, and a
+ * reorganisation after the signing would make every true root one to dispute. Signers hold it against their own chain before they sign.
  * @returns undefined where there is nothing to set aside
  * @throws RetryableError `CHAIN_MOVED` where it is not in its window (any more), `EPOCH_NOT_OVER` where the node lags; as
  *   `computeRevenue`

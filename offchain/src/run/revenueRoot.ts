@@ -266,8 +266,8 @@ interface Told {
 
 /**
  * Computes anew what somebody says the next root is.
- * @throws UserError `REVENUE_STALE` where it can be posted no more; `REVENUE_OTHER` where it is not what this chain says; as
- *   `statementOf`
+ * @throws UserError `REVENUE_STALE` where it can be posted no more, or its block is another one; `REVENUE_OTHER` where it is not what
+ *   this chain says; RetryableError `BLOCK_NOT_FINAL`; as `statementOf`
  */
 export async function checkRevenueRoot(
   place: RevenueRootPlace,
@@ -284,6 +284,12 @@ export async function checkRevenueRoot(
   const schedule = await connection.call((client) => scheduleOf(client, { addresses, modelId }));
   if (deadline < revenue.now) stale(`could be posted until ${timeText(deadline)}`);
   if (deadline > revenue.now + MAX_DEADLINE_DELAYS * schedule.postingDelay) stale("could be posted for too long");
+  const { number: newest } = await confirmedBlock(place);
+  if (block.number > newest)
+    throw new RetryableError(
+      "BLOCK_NOT_FINAL",
+      `Block ${block.number} is not confirmed here: block ${newest} is the newest.`,
+    );
   if ((await reader.blockHash(block.number)) !== block.hash)
     stale(`was read at a block ${block.number} that is not there`);
   if ((await timeAt(place, block)) < endOfEpoch(schedule, toEpoch)) stale(`was read before epoch ${toEpoch} was over`);

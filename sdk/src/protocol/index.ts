@@ -17,6 +17,7 @@ export * from "./fields.ts";
 export * from "./findRun.ts";
 export * from "./head.ts";
 export * from "./ids.ts";
+export * from "./joinPass.ts";
 export * from "./jsonBounds.ts";
 export * from "./leases.ts";
 export * from "./leaves.ts";

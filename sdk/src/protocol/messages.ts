@@ -175,9 +175,77 @@ export const RunList = Type.Object({
   }),
 });
 
+/** A pass, and the renter's signature. */
+export interface SignedPass {
+  readonly pass: WireStruct<"JoinPass">;
+  readonly signature: `0x${string}`;
+}
+export const SignedPass = Type.Unsafe<SignedPass>(
+  Type.Object({ pass: wireSchema("JoinPass"), signature: Signature65 }, closed),
+);
+
+/** Carries a pass as one word, where the request has no body. */
+export const passHeader = "cotrain-pass";
+
+/** What a rented machine says of its devices before it works. */
+export const MachineReport = Type.Object(
+  {
+    devices: Type.Array(
+      Type.Object(
+        {
+          name: Type.String({ maxLength: MAX_WORD }),
+          /** Null where it cannot train. */
+          tokensPerSecond: Nullable(Count),
+          /** Why it cannot. */
+          missing: Nullable(Type.String({ maxLength: 1_000 })),
+        },
+        closed,
+      ),
+      { maxItems: 32 },
+    ),
+  },
+  closed,
+);
+export type MachineReport = Static<typeof MachineReport>;
+
+/** Looks at the lease of a pass; what else it names is done first. */
+export interface LeaseRequest {
+  readonly pass: SignedPass;
+  readonly report?: MachineReport;
+  readonly end?: true;
+}
+export const LeaseRequest = Type.Unsafe<LeaseRequest>(
+  Type.Object(
+    {
+      pass: SignedPass,
+      report: Type.Optional(MachineReport),
+      /** No key joins by it any more; the member that did is let go once its work is in. */
+      end: Type.Optional(Type.Literal(true)),
+    },
+    closed,
+  ),
+);
+
+export const LeaseView = Type.Object({
+  lease: Hash32,
+  /** The key that joined by it. */
+  worker: Nullable(ShownAddress),
+  /** Whether that is a member now. */
+  member: Type.Boolean(),
+  ended: Type.Boolean(),
+  /** Ms since the member was last heard of. */
+  heardMs: Nullable(Count),
+  report: Nullable(MachineReport),
+  /** The coordinator's own software, which a machine of a lease may fetch; null where it serves none. */
+  software: Nullable(Type.Object({ digest: Hash32, bytes: Count })),
+});
+export type LeaseView = Static<typeof LeaseView>;
+
 export interface JoinRequest {
   readonly join: WireStruct<"Join">;
   readonly signature: `0x${string}`;
+  /** By which the join's lease is known; none for a machine of one's own. */
+  readonly pass?: SignedPass;
   /** µs that an inner step took when the machine computed its conformance value; a guess until work was measured. */
   readonly stepMicros?: number;
 }
@@ -186,6 +254,7 @@ export const JoinRequest = Type.Unsafe<JoinRequest>(
     {
       join: wireSchema("Join"),
       signature: Signature65,
+      pass: Type.Optional(SignedPass),
       stepMicros: Type.Optional(Type.Integer({ minimum: 1, maximum: 3_600_000_000 })),
     },
     closed,

@@ -30,6 +30,14 @@ export const structTypes = {
     { name: "protocolMax", type: "uint16" },
     { name: "issuedAt", type: "uint64" },
   ],
+  JoinPass: [
+    { name: "runId", type: "bytes32" },
+    { name: "renter", type: "address" },
+    { name: "machine", type: "bytes32" },
+    { name: "index", type: "uint32" },
+    { name: "beneficiary", type: "address" },
+    { name: "notAfter", type: "uint64" },
+  ],
   Receipt: [
     { name: "runId", type: "bytes32" },
     { name: "round", type: "uint64" },
@@ -171,6 +179,8 @@ export type StructName = keyof typeof structTypes;
 /** The struct as viem signs it: 64-bit integers and wider are bigints. */
 export type Struct<N extends StructName> = TypedDataToPrimitiveTypes<typeof structTypes>[N];
 export type Join = Struct<"Join">;
+/** One key of a rented machine may join. */
+export type JoinPass = Struct<"JoinPass">;
 export type Receipt = Struct<"Receipt">;
 export type Fragment = Struct<"Fragment">;
 export type Ack = Struct<"Ack">;
@@ -198,8 +208,8 @@ export type WireStruct<N extends StructName> = {
 
 /**
  * EIP-712 domain; the verifying contract is RunRegistry, ComputeRewards (Attestation, ClaimTo), ValidatorSet (Ruling),
- * CheckpointRegistry (Suspend), CodeGrants (Grant) or ComputeEscrow (Voucher, and what no contract
- * reads: MachineOffer, LeaseOffer, LeaseAccept).
+ * CheckpointRegistry (Suspend), CodeGrants (Grant) or ComputeEscrow (Voucher, and what no contract reads: MachineOffer, LeaseOffer,
+ * LeaseAccept).
  */
 export interface Domain {
   readonly name: "Cotrain";

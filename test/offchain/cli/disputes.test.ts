@@ -59,10 +59,14 @@ async function listed(...flags: readonly string[]): Promise<Listed> {
 }
 
 test("where no root is in its window, nothing can be disputed, settled or fetched", async () => {
-  expect((await cotrainHere(["disputes", "list", ...at()])).stdout).toBe("No root of this model was ever disputed.\n");
-  expect(verdictOf(await cotrainHere(["disputes", "open", ...at()]))).toEqual(refusal(1, "No root is in its window"));
+  expect((await cotrainHere(["disputes", "list", ...at()])).stdout).toBe(
+    "No root of this model was ever disputed, and no checkpoint taken back.\n",
+  );
+  expect(verdictOf(await cotrainHere(["disputes", "open", ...at()]))).toEqual(
+    refusal(1, "No root of compute is in its window"),
+  );
   expect(verdictOf(await cotrainHere(["disputes", "settle", ...at()]))).toEqual(
-    refusal(1, "No dispute of this model is open"),
+    refusal(1, "No dispute of this model about a root of compute is open"),
   );
   expect((await cotrainHere(["disputes", "withdraw", ...at()])).stdout).toBe("No bond has coins to fetch.\n");
 });

@@ -39,6 +39,7 @@ const kept = {
   every: "marketRent",
   keys: "marketRent",
   passphraseFile: "marketKeys",
+  webhookFile: "marketRent",
 };
 const ending = { ...kept, provider: "marketRent" };
 
@@ -175,6 +176,8 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     innerSteps: "marketPlan",
     hubLink: "marketPlan",
     hubCost: "marketPlan",
+    mode: "marketPlan",
+    valid: "marketRentPlan",
     sample: "marketPlan",
     whyNot: "marketPlan",
   },
@@ -192,7 +195,16 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     sshKey: "marketRent",
     acceptNoBackstop: "marketRent",
     dryRun: "marketRent",
+    dearer: "marketRentPlan",
+    confirmAbove: "marketRentPlan",
     yes: "marketRent",
+    coordinator: "rentedRun",
+    run: "rentedRun",
+    beneficiary: "rentedRun",
+    state: "rentedRun",
+    wallet: "rentedRun",
+    walletPassphrase: "rentedRun",
+    drain: "marketRent",
   },
   "market list": { leases: "marketRent", all: "marketRent" },
   "market terminate": { ...ending, all: "marketRent", drain: "marketRent" },

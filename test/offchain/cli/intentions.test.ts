@@ -17,6 +17,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test
 
 import { formatAddress, timeText } from "../../../offchain/src/base/index.ts";
 import { requireTerms } from "../../../offchain/src/cli/commands/capitalTerms.ts";
+import { plainIntention } from "../../../offchain/src/cli/plainIntentions.ts";
 import { layout } from "../../../offchain/src/run/index.ts";
 import { root } from "../../attack/rows.ts";
 import { pass } from "../chain/settle.ts";
@@ -492,5 +493,50 @@ describe("of somebody else's run", () => {
     expect(dear).toMatchObject({ code: 75, sentence: expect.stringContaining("--max-fee") });
     const { proposal } = await told<Proposed>(...line, ...where, ...wallet);
     expect(asAddress(proposal!.proposer)).toBe(holders.wallets["worker-1"]);
+  });
+});
+
+describe("in plain words", () => {
+  const one = addressOf("one");
+
+  test.each([
+    [["set inner steps to 48"], ["propose", "innerSteps=48"]],
+    [
+      ["set", "the", "inner", "steps", "to", "48", "and", "outer", "lr", "ppm", "to", "500001"],
+      ["propose", "innerSteps=48", "outerLrPpm=500001"],
+    ],
+    [["sell at least at 0.03"], ["capital", "propose", "--price", "0.03"]],
+    [[`Add a maintainer ${one}.`], ["maintainers", "propose", "--add", one]],
+  ])("%j is what its command proposes", async (sentence, command) => {
+    const { title, call } = await rehearse("propose", ...sentence);
+    expect(title).not.toBe("");
+    expect(await rehearse(...command)).toMatchObject({ title, call });
+  });
+
+  test("several are named at once, and who goes as who comes", () => {
+    const [a, b] = ["one", "two"].map((name) => asAddress(accountOf(name).address)) as [Hex, Hex];
+    const change = { add: [], remove: [a, b] };
+    for (const text of [`remove maintainers ${a}, ${b}`, `remove the maintainers ${a} and ${b}`])
+      expect(plainIntention(text)).toEqual({ of: "signers", role: "maintainers", change });
+    for (const text of ["sell at least at 0.5", "sell shares for 0.5", "sell a share at least for 0.5", "Sell at 0.5"])
+      expect(plainIntention(text)).toEqual({ of: "sale", price: "0.5" });
+  });
+
+  test.each([
+    [
+      "set inner stepz to 48",
+      'No run has a parameter "inner stepz": "npx cotrain params" shows all. Did you mean "inner steps"?',
+    ],
+    [
+      "set inner steps to 48 and the rest",
+      'It is not understood what "set inner steps to 48 and the rest" would change',
+    ],
+    ["add a maintainer", 'Which maintainer is missing: "add maintainer 0x…" names it by its address.'],
+    ["add maintainer Alice", "A maintainer is named by its address of 0x and 40 hex digits"],
+    ["pay Alice 5 dollars", '"npx cotrain budget propose" is for that'],
+    ["let another poster post", '"npx cotrain poster propose 0x…" is for that'],
+    ["make it better", 'other decisions have commands of their own, which "npx cotrain --help" lists'],
+  ])("%j is not guessed at", async (sentence, words) => {
+    expect(await refused("propose", sentence, "--dry-run")).toEqual(refusal(1, words));
   });
 });

@@ -48,7 +48,7 @@ test("the organiser ends a dispute in the model's bootstrap, and nobody else doe
   await client.setBlockTimestampInterval({ interval: 1 });
   const digest = structHash("Attestation", signed);
   expect(verdictOf(await rule("refused", ...at(), ...by("organiser")))).toEqual(
-    refusal(1, "No dispute of this model is open: there is nothing to rule on."),
+    refusal(1, "No dispute of this model about a root of compute is open: there is nothing to rule on."),
   );
   expect((await cotrainHere(["disputes", "open", "--yes", ...at(), ...by("worker-1")])).code).toBe(0);
 
@@ -72,7 +72,9 @@ test("what a dispute costs is shown, and put to the holders in words", async () 
   const { world, client } = stage;
   const { contracts: addresses, modelId } = world;
   const shown = await cotrainHere(["disputes", "bond", ...at()]);
-  expect(shown.stdout).toBe("The first dispute of a row costs a bond of 0.01 coins; the next one 0.01 coins.\n");
+  expect(shown.stdout).toBe(
+    "The first dispute of a row costs a bond of 0.01 coins. The next one costs 0.01 coins about a root of compute, and 0.01 coins about one of revenue.\n",
+  );
   expect(verdictOf(await cotrainHere(["disputes", "bond", "0.01", "--dry-run", ...at()]))).toEqual(
     refusal(1, "All that is asked for is in force"),
   );

@@ -1,21 +1,17 @@
 /** `cotrain watch` and roots of revenue: a false one is told and disputed, within its own bounds and beside those of compute. */
 
-import { disputeOf, postRoot } from "@cotrain/sdk/actions";
-import { asAddress, type Hex, structHash } from "@cotrain/sdk/protocol";
+import { disputeOf } from "@cotrain/sdk/actions";
+import { asAddress, type Hex } from "@cotrain/sdk/protocol";
 import { expect, test } from "vitest";
 
-import { connect } from "../../../offchain/src/chain/index.ts";
-import { revenueAccounts, rewardTreeOf } from "../../../offchain/src/run/index.ts";
-import { lookingThrough } from "../../../offchain/src/validator/index.ts";
-import { signaturesUnder } from "../chain/attested.ts";
-import { accountOf, poster, validators } from "../chain/world.ts";
-import { capitalStage } from "./capitalStage.ts";
-import { staged, told } from "./staged.ts";
+import { rewardTreeOf } from "../../../offchain/src/run/index.ts";
+import { accountOf } from "../chain/world.ts";
 import { mirrorOf } from "./mirror.ts";
+import { postRevenue } from "./revenueStage.ts";
+import { staged } from "./staged.ts";
 import { cotrainHere } from "./support.ts";
 
 const stage = staged(["stranger"]);
-const { nextEpoch, overBy } = capitalStage(stage);
 const thief = asAddress(accountOf("thief").address);
 
 interface Seen {
@@ -26,22 +22,11 @@ interface Seen {
 }
 
 /** Posts a root of what a customer paid, all of which goes to a thief. @returns the digest of what was signed */
-async function postFalse(): Promise<Hex> {
-  await nextEpoch();
-  const signing = ["--state", stage.state, ...stage.by("stranger"), "--yes"];
-  const paid = await told<{ epoch: number }>("revenue", "deposit", "1.5", ...signing);
-  await overBy(BigInt(paid.epoch));
-  const { chainId, contracts, fromBlock, modelId } = stage.world;
-  const connection = await connect({ rpcUrl: stage.node.url, chainId });
-  const { reader } = lookingThrough(connection, { contracts, fromBlock });
-  const { struct, computation } = (await revenueAccounts({ reader, connection, fromBlock }).next(modelId, 1))!;
-  const leaves = [{ account: thief, amount: struct.total.toString() }];
-  const attestation = { ...struct, root: rewardTreeOf({ ...computation.rewards, leaves }).root };
-  const signatures = (await signaturesUnder(stage.world, attestation, validators)).map(({ signature }) => signature);
-  const post = { addresses: contracts, attestation, signatures, account: poster, pollingInterval: 20 };
-  await postRoot.sync(stage.client, post);
-  return structHash("Attestation", attestation);
-}
+const postFalse = () =>
+  postRevenue(stage, ({ struct, computation }) => {
+    const leaves = [{ account: thief, amount: struct.total.toString() }];
+    return { ...struct, root: rewardTreeOf({ ...computation.rewards, leaves }).root };
+  });
 
 test("a false root of revenue is told, and disputed where that is allowed", async () => {
   // Time stands between blocks, however long a command takes.

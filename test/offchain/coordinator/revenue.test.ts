@@ -1,17 +1,31 @@
 /** Roots of revenue by themselves, on a real node: computed, signed by validators that computed the same, posted, activated. */
 import { join } from "node:path";
 
-import { bondOf, disputeRoot, pendingRoot } from "@cotrain/sdk/actions";
+import { runRegistryAbi } from "@cotrain/sdk/abis";
+import {
+  bondOf,
+  disputeRoot,
+  getAllLogs,
+  pendingRoot,
+  registerRun,
+  type RegisterRunArgs,
+  runRegistered,
+  setStatus,
+} from "@cotrain/sdk/actions";
 import {
   type Address,
   asAddress,
+  asRunId,
   type AttestationRequest,
   digestOfJson,
   domainFor,
   type EpochView,
   fromWire,
   rewardKind,
+  type RunId,
+  runStatus,
 } from "@cotrain/sdk/protocol";
+import { decodeFunctionData } from "viem";
 import { afterEach, beforeEach, expect, test } from "vitest";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";
@@ -49,7 +63,7 @@ let duty: RevenueDuty;
 let databases: Database<JobSchema | StatementSchema>[];
 
 beforeEach(async () => {
-  const { chainId, contracts, fromBlock, modelId } = stage.world;
+  const { chainId, contracts, fromBlock, runId } = stage.world;
   const options = { chainId, contracts, fromBlock, rpcUrl: stage.node.url, pollInterval: 20 };
   const database = await openDatabase<JobSchema>(join(temporaryDirectory(), "journal.sqlite"), jobMigrations);
   databases = [database as never];
@@ -57,12 +71,34 @@ beforeEach(async () => {
   const connection = await connect(options);
   chain = await openChain(options, { account: poster, jobs }, connection);
   accounts = revenueAccounts({ reader: chain, connection, fromBlock });
-  duty = createRevenueDuty(modelId, 1, { chain: withEpochAccounts(chain), logger: silentLogger(), accounts });
+  duty = dutyOf(runId);
 });
 afterEach(async () => {
   await chain.close();
   for (const database of databases) await database.close();
 });
+
+const dutyOf = (runId: RunId, by = accounts): RevenueDuty =>
+  createRevenueDuty({ modelId: stage.world.modelId, runId }, 1, {
+    chain: withEpochAccounts(chain),
+    logger: silentLogger(),
+    accounts: by,
+  });
+
+/** The run finishes, and another one like it begins. */
+async function nextRun(): Promise<RunId> {
+  const { contracts: addresses, modelId, runId, fromBlock } = stage.world;
+  const { logs } = await getAllLogs(stage.client, runRegistered({ addresses, modelId }), { from: BigInt(fromBlock) });
+  const { input: data } = await stage.client.getTransaction({ hash: logs[0]!.transactionHash });
+  const [, , config] = decodeFunctionData({ abi: runRegistryAbi, data }).args as readonly unknown[];
+  return stage.asHolders(async (account) => {
+    const by = { addresses, account, pollingInterval: 20 };
+    await setStatus.sync(stage.client, { ...by, runId, status: runStatus.finished });
+    const like = { modelId, salt: digestOfJson("next"), config: config as RegisterRunArgs["config"] };
+    const { event } = await registerRun.sync(stage.client, { ...by, ...like });
+    return asRunId(event.runId);
+  });
+}
 
 /** The buyer holds all shares that there are. */
 async function buyShares(): Promise<void> {
@@ -204,16 +240,11 @@ test("a dispute about it is ended when its vote is over, and the next root share
 test("too little makes nobody work, and is shared with what comes after it", async () => {
   await buyShares();
   let asked = 0;
-  const { modelId } = stage.world;
   const counted = {
     ...accounts,
     next: (...args: Parameters<RevenueAccounts["next"]>) => (asked++, accounts.next(...args)),
   };
-  duty = createRevenueDuty(modelId, 1, {
-    chain: withEpochAccounts(chain),
-    logger: silentLogger(),
-    accounts: counted,
-  });
+  duty = dutyOf(stage.world.runId, counted);
   await earn("0.5");
   for (let i = 0; i < 3; i++) await duty.look();
   expect([duty.published(), asked]).toEqual([undefined, 1]);
@@ -269,4 +300,44 @@ test("only a validator's signature of the root that is asked for counts", async 
   const wrong = new Error("signed by nobody");
   await expect(accept(request, view.epoch, () => Promise.reject(wrong))).rejects.toBe(wrong);
   expect(duty.published()!.signatures).toEqual([]);
+});
+
+test("a validator waits for a block that its chain has not confirmed", async () => {
+  await earn("1");
+  await duty.look();
+  const { modelId, fromBlock } = stage.world;
+  const attestation = fromWire("Attestation", duty.published()!.attestation);
+  const connection = await connect({ rpcUrl: stage.node.url, chainId: chain.chainId });
+  const careful = revenueAccounts({ reader: { ...chain, confirmations: 2 }, connection, fromBlock });
+  // It may be another block yet, in which shares are somebody else's.
+  const early = { code: "BLOCK_NOT_FINAL", retryable: true };
+  await expect(careful.check(modelId, attestation)).rejects.toMatchObject(early);
+  await stage.client.mine({ blocks: 1 });
+  await expect(careful.check(modelId, attestation)).rejects.toMatchObject(early);
+  await stage.client.mine({ blocks: 1 });
+  await careful.check(modelId, attestation);
+});
+
+test("of a model's runs the newest one's coordinator makes roots of revenue", async () => {
+  await earn("1");
+  await duty.look();
+  const first = duty.published()!;
+  const next = dutyOf(await nextRun());
+  await duty.look();
+  expect(duty.published()).toBeUndefined();
+  const validator = validators[0]!.address.toLowerCase() as Address;
+  const request: AttestationRequest = { epochDigest: first.manifest, validator, signature: `0x${"11".repeat(65)}` };
+  expect(await accept(request, first.epoch)).toBeUndefined();
+  await next.look();
+  const { attestation } = next.published()!;
+  expect(attestation).toMatchObject({ kind: 5, index: "1", total: "1000000" });
+
+  // What is posted is not the other one's to activate, either.
+  const struct = fromWire("Attestation", attestation);
+  await chain.postRoot(struct, await signaturesUnder(stage.world, struct, validators.slice(0, 2)), "by hand");
+  await stage.client.setNextBlockTimestamp({ timestamp: BigInt((await pending())!.activatableAt!) });
+  await stage.client.mine({ blocks: 1 });
+  for (let looks = 0; looks < 3; looks++) await duty.look();
+  expect(await pending()).toBeDefined();
+  await until(async () => (await next.look(), (await pending()) === undefined));
 });

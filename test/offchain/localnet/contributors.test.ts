@@ -103,6 +103,7 @@ async function session(vote = true) {
   };
   const prepared = {
     local: true,
+    window: 4,
     lost: signal,
     preset: "0.1m",
     definition: { sequence: 128 },

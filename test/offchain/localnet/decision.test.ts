@@ -35,7 +35,7 @@ async function appliedIn(executedAt: number): Promise<number | undefined> {
     };
   });
   const signal = new AbortController().signal;
-  const prepared = { local: true, lost: signal, preset: "0.1m", definition: { sequence: 128 }, coordinator };
+  const prepared = { local: true, window: 4, lost: signal, preset: "0.1m", definition: { sequence: 128 }, coordinator };
   const model = { clock, signal, owners: [], announce: () => undefined } as unknown as LocalModel;
   const display = {
     update: () => undefined,

@@ -124,6 +124,7 @@ async function settle(step: number, awayFor = 0, rewards?: Promise<undefined>, c
   const told: string[] = [];
   const prepared = {
     local: true,
+    window: 4,
     runId: "0x",
     state: "",
     definition: { sequence: 128 },
@@ -274,7 +275,13 @@ test("a session ends at once with why the coordinator was given up, though nobod
   const lost = new AbortController();
   const unanswered = { run: () => new Promise(() => undefined) };
   const definition = { sequence: 128 };
-  const prepared = { local: true, lost: lost.signal, coordinator: unanswered, definition } as unknown as Prepared;
+  const prepared = {
+    local: true,
+    window: 4,
+    lost: lost.signal,
+    coordinator: unanswered,
+    definition,
+  } as unknown as Prepared;
   const model = { clock: createManualClock(), signal: new AbortController().signal } as unknown as LocalModel;
   const display = { update: () => undefined } as unknown as Display;
   const options = { goal: 20_000, vote: false, logger: silentLogger() };
@@ -292,6 +299,7 @@ test("the newest held-out loss that a session has shown is kept where the sessio
   const run = async () => pictureOf({ runId: asRunId(zeroHash), loss: { heldOut, heldOutFirst: null } as never });
   const prepared = {
     local: true,
+    window: 4,
     state,
     definition: { sequence: 128 },
     lost: new AbortController().signal,

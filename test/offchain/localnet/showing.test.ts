@@ -4,6 +4,7 @@ import { afterEach, expect, test, vi } from "vitest";
 import { createManualClock, passTime } from "../manualClock.ts";
 import type { LocalModel, ParamsDecision, ProposalProgress } from "../../../offchain/src/localnet/owners.ts";
 import type { Prepared } from "../../../offchain/src/localnet/prepare.ts";
+import { SHOWN_WINDOW } from "../../../offchain/src/localnet/players.ts";
 import { runSession, SETTLE_MS } from "../../../offchain/src/localnet/session.ts";
 import { silentLogger } from "../../../offchain/src/service/index.ts";
 import { fakeRun } from "./fakeRun.ts";
@@ -69,6 +70,7 @@ async function session({ players = true, vote = false, anchoredAfter = 0 } = {})
     reader,
     owners: [],
     players: players ? {} : undefined,
+    window: players ? SHOWN_WINDOW : 4,
   };
   const said: string[] = [];
   const model = { clock, signal, owners: [], announce: () => undefined } as unknown as LocalModel;
@@ -118,10 +120,10 @@ test("the root that is due next pays for the last checkpoint: until that is on-c
   expect(stand.restedAt - closedAt).toBeLessThan(22_000);
 });
 
-test("a dispute that comes to no end is waited for no longer than a minute and a half", async () => {
+test("a dispute that comes to no end is waited for no longer than two and a half minutes", async () => {
   stand.takes = Infinity;
   const { adds, after } = await session();
-  expect(adds).toBeGreaterThanOrEqual(90_000);
-  expect(adds).toBeLessThanOrEqual(90_000 + SETTLE_MS + 2_000);
+  expect(adds).toBeGreaterThanOrEqual(150_000);
+  expect(adds).toBeLessThanOrEqual(150_000 + SETTLE_MS + (SHOWN_WINDOW - 4) * 1_000 + 2_000);
   expect(after).toContain("Settling");
 });

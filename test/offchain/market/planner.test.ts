@@ -37,6 +37,11 @@ const machine: Machine = {
   kill: 10,
   replace: 60,
   ends: Infinity,
+  missing: 0,
+  retry: 600,
+  bootSpread: 0,
+  priceSpread: 0,
+  island: "one",
 };
 
 /** Seconds of a round; the cost of two hours of one machine; the rate of one that dies so often. */
@@ -97,6 +102,15 @@ describe("a cluster", () => {
     expect(rate(1e-12) / rate(0)).toBeCloseTo(1, 6);
     expect(rate(1 / 3_600)).toBeLessThan(rate(1 / 36_000));
     expect(rate(1 / 36_000)).toBeLessThan(rate(0));
+  });
+
+  test("that is not always to be had begins later, and waits unpaid", () => {
+    const half = { ...machine, missing: 0.5, retry: 600 };
+    const [now, later] = [machine, half].map((each) => clusterOf([each], run, hub, 36_000)?.members[0]);
+    // One try in two finds none: 600 s in the mean.
+    const rounds = (begins: number): number => Math.floor((36_000 - begins) / round(machine));
+    expect((later?.tokens ?? 0) / (now?.tokens ?? 1)).toBeCloseTo(rounds(880) / rounds(280), 9);
+    expect(((now?.cost ?? 0) - (later?.cost ?? 0)) * 36_000).toBeCloseTo((556 + 6) * 600, 3);
   });
 
   test("of offers that end before a whole round is none", () => {

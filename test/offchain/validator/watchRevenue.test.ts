@@ -267,3 +267,22 @@ test("a root that becomes active while it is computed, or that a node has not se
   await expect(accounts.recompute(modelId, posted)).rejects.toMatchObject(moved);
   expect(looks).toBe(2);
 });
+
+test.each([
+  ["never was", { blockHash: digestOfJson("no block") }],
+  ["is still to come", { blockNumber: 2n ** 40n }],
+  ["was long before its epochs", { blockNumber: 0n }],
+])("a root that pays rightly holds whatever block it names, one that %s too", async (_, named) => {
+  await earn("1.5");
+  const { struct } = await due();
+  const digest = await postSigned({ ...struct, ...named });
+  const chain = await journal();
+  const watch = await watching({ chain });
+  for (let looks = 0; looks < 3; looks++) {
+    expect(await watch.look()).toEqual({ state: "holds", digest, index: 1 });
+    await stage.client.mine({ blocks: 1 });
+  }
+  await stage.client.mine({ blocks: 5 });
+  await chain.activateRoot(stage.world.modelId, Number(struct.toEpoch), "activate", kind);
+  expect(await dispute(digest)).toBeUndefined();
+});

@@ -562,4 +562,11 @@ export const cli: readonly Breakage[] = [
     instead: "if (false)",
     tests: ["test/offchain/run/programs.test.ts"],
   },
+  {
+    name: "of a sentence that is not understood as a whole a part is proposed",
+    file: "offchain/src/cli/plainIntentions.ts",
+    text: "/^set (.+ to \\S+)$/i,",
+    instead: "/^set (.+ to \\S+)/i,",
+    tests: ["test/offchain/cli/intentions.test.ts"],
+  },
 ];

@@ -1,7 +1,121 @@
 /** Defences of disputes and stake, from the posting of roots to the commands. */
 import type { Breakage } from "./breakage.ts";
 
+const penalties = ["test/offchain/cli/penalties.test.ts"];
+const ofKinds = ["test/offchain/cli/disputesOfKinds.test.ts"];
+
+/** What the commands do that end disputes, set what they and offences cost, and name who is paid a stake. */
+const penaltyRows: readonly Breakage[] = [
+  {
+    name: "an organiser's ruling is sent before anybody says --yes",
+    file: "offchain/src/cli/commands/disputesRule.ts",
+    text: "if (!options.yes || !entry) return nothing;",
+    instead: "if (!entry) return nothing;",
+    tests: penalties,
+  },
+  {
+    name: "a coordinator says which dispute an organiser ends",
+    file: "offchain/src/cli/commands/disputesRule.ts",
+    text: "if (!place.pinned)",
+    instead: "if (place.pinned === undefined)",
+    tests: penalties,
+  },
+  {
+    name: 'any word that is not "stands" refuses a root',
+    file: "offchain/src/cli/commands/disputesRule.ts",
+    text: "if (!isRuling(ruling))",
+    instead: 'if (ruling === "")',
+    tests: penalties,
+  },
+  {
+    name: "a ruling is on the root of another kind",
+    file: "offchain/src/cli/commands/disputesRule.ts",
+    text: "(await newestDisputes(place, 1, kind))",
+    instead: "(await newestDisputes(place, kind && 1))",
+    tests: ofKinds,
+  },
+  {
+    name: "a dispute is opened, and its bond paid, about the root of another kind",
+    file: "offchain/src/cli/commands/disputesOpen.ts",
+    text: "disputableRoot(place, rewardKind[options.kind],",
+    instead: "disputableRoot(place, rewardKind.compute,",
+    tests: ofKinds,
+  },
+  {
+    name: "a dispute about a root of revenue is not seen by who settles it",
+    file: "offchain/src/cli/commands/disputesEnd.ts",
+    text: "openDisputeOf(place, rewardKind[options.kind])",
+    instead: "openDisputeOf(place, rewardKind.compute)",
+    tests: ofKinds,
+  },
+  {
+    name: "a suspension that ended long ago is told to hold",
+    file: "offchain/src/run/headActs.ts",
+    text: "lasts: isSuspended && asAddress(log.args.poster) === asAddress(poster),",
+    instead: "lasts: isSuspended || asAddress(log.args.poster) !== asAddress(poster),",
+    tests: ofKinds,
+  },
+  {
+    name: "who looks at disputes is not told of checkpoints that were taken back",
+    file: "offchain/src/cli/commands/disputes.ts",
+    text: "checkpoints: acts.map(documentOfAct),",
+    instead: "checkpoints: acts.slice(acts.length).map(documentOfAct),",
+    tests: ofKinds,
+  },
+  {
+    name: "what a dispute costs is put to the holders as another amount",
+    file: "offchain/src/cli/commands/disputesBond.ts",
+    text: "return intentionOf(place, setDisputeBond, { addresses, modelId, replaces, base }, { title, document });",
+    instead:
+      "return intentionOf(place, setDisputeBond, { addresses, modelId, replaces, base: base + 1n }, { title, document });",
+    tests: penalties,
+  },
+  {
+    name: "who votes on the price of disputes is not told what it is",
+    file: "offchain/src/run/penaltyWords.ts",
+    text: "it is ${formatEther(terms.base)} coins now",
+    instead: "it is ${formatEther(base as bigint)} coins now",
+    tests: penalties,
+  },
+  {
+    name: "a part of a stake is rounded to what nobody asked for",
+    file: "offchain/src/cli/commands/stakeTerms.ts",
+    text: "if (Math.abs(bps - of * 100) < 1e-6) return bps;",
+    instead: "if (Math.abs(bps - of * 100) < 1) return bps;",
+    tests: penalties,
+  },
+  {
+    name: "a part of a stake is proposed for another offence",
+    file: "offchain/src/cli/commands/stakeTerms.ts",
+    text: 'voided: { field: "voidedBps",',
+    instead: 'voided: { field: "rulingBps",',
+    tests: penalties,
+  },
+  {
+    name: "a payee is named for ever before anybody says --yes",
+    file: "offchain/src/cli/commands/stakePayee.ts",
+    text: "if (!options.yes)",
+    instead: "if (options.yes === undefined)",
+    tests: penalties,
+  },
+  {
+    name: "a coordinator says to which contract a payee is named",
+    file: "offchain/src/cli/commands/stakePayee.ts",
+    text: "if (!place.pinned)",
+    instead: "if (place.pinned === undefined)",
+    tests: penalties,
+  },
+  {
+    name: "a payee is named a second time, in vain",
+    file: "offchain/src/cli/commands/stakePayee.ts",
+    text: "if (before.payee !== undefined)",
+    instead: "if (before.payee === account)",
+    tests: penalties,
+  },
+];
+
 export const disputes: readonly Breakage[] = [
+  ...penaltyRows,
   {
     name: "a root that was disputed away is taken for one that a reorganisation took",
     file: "offchain/src/coordinator/chainWatch.ts",

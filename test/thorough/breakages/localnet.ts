@@ -17,6 +17,20 @@ export const localnet: readonly Breakage[] = [
     tests: ["test/offchain/localnet/dispute.test.ts"],
   },
   {
+    name: "who watches in a session that shows a dispute looks at roots of work alone",
+    file: "offchain/src/localnet/watcher.ts",
+    text: "lookAtRevenue: () => revenue.look(),",
+    instead: "lookAtRevenue: () => (revenue, compute).look(),",
+    tests: ["test/offchain/localnet/watcher.test.ts"],
+  },
+  {
+    name: "a session that shows a dispute has no more time to see it than any other",
+    file: "offchain/src/localnet/players.ts",
+    text: "window: Math.max(model.window, SHOWN_WINDOW)",
+    instead: "window: Math.min(model.window, SHOWN_WINDOW)",
+    tests: ["test/offchain/localnet/watcher.test.ts"],
+  },
+  {
     name: "a session shows a dispute before its last checkpoint is on-chain",
     file: "offchain/src/localnet/session.ts",
     text: "if (view.anchored !== null && view.anchored.round >= view.checkpoint.round) owners.rest();",
@@ -117,8 +131,8 @@ export const localnet: readonly Breakage[] = [
   {
     name: "settling takes as long as it takes",
     file: "offchain/src/localnet/session.ts",
-    text: "const settled = clock.monotonic() + SETTLE_MS;",
-    instead: "const settled = clock.monotonic() + 20 * SETTLE_MS;",
+    text: "const settled = clock.monotonic() + settling;",
+    instead: "const settled = clock.monotonic() + 20 * settling;",
     tests: ["test/offchain/localnet/session.test.ts"],
   },
   {

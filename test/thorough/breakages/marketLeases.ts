@@ -3,6 +3,7 @@ import type { Breakage } from "./breakage.ts";
 
 const machine = ["test/offchain/market/leases/machine.test.ts"];
 const ledger = ["test/offchain/market/leases/ledger.test.ts"];
+const webhook = ["test/offchain/market/webhook.test.ts"];
 const simulation = ["test/offchain/market/leases/simulation.test.ts"];
 
 export const marketLeases: readonly Breakage[] = [
@@ -80,8 +81,8 @@ export const marketLeases: readonly Breakage[] = [
   {
     name: "a budget that is nearly spent ends nothing",
     file: "offchain/src/market/leases/slots.ts",
-    text: "if (exposureOn(step1.book, id, at, step1.rules) > cluster.budget)",
-    instead: "if (exposureOn(step1.book, id, at, step1.rules) < 0n)",
+    text: "const isOver = exposureOn(step1.book, id, at, step1.rules) > cluster.budget;",
+    instead: "const isOver = exposureOn(step1.book, id, at, step1.rules) < 0n;",
     tests: machine,
   },
   {
@@ -160,5 +161,40 @@ export const marketLeases: readonly Breakage[] = [
     text: "return changedAt === undefined ? undefined : clock.monotonic() - changedAt;",
     instead: "return clock.monotonic() - (changedAt ?? clock.monotonic());",
     tests: ["test/offchain/market/leases/watchdog.test.ts"],
+  },
+  {
+    name: "a webhook is waited for without end",
+    file: "offchain/src/market/webhook.ts",
+    text: "const timer = later(() => ending.abort(), timeout);",
+    instead: "const timer = later(() => undefined, timeout);",
+    tests: webhook,
+  },
+  {
+    name: "a webhook is told elsewhere",
+    file: "offchain/src/market/webhook.ts",
+    text: 'redirect: "manual",',
+    instead: 'redirect: "follow",',
+    tests: webhook,
+  },
+  {
+    name: "a webhook's address is told without TLS",
+    file: "offchain/src/market/webhook.ts",
+    text: 'url.protocol === "http:" && isLoopbackUrl(text)',
+    instead: 'url.protocol === "http:"',
+    tests: webhook,
+  },
+  {
+    name: "what waits for a webhook is never dropped",
+    file: "offchain/src/market/webhook.ts",
+    text: "if (waiting.length > MAX_WAITING) {",
+    instead: "if (waiting.length < 0) {",
+    tests: webhook,
+  },
+  {
+    name: "a webhook's fault shows its path",
+    file: "offchain/src/market/webhook.ts",
+    text: "`The webhook ${redactUrl(url.href)}`",
+    instead: "`The webhook ${url.href}`",
+    tests: webhook,
   },
 ];

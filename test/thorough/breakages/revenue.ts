@@ -255,6 +255,27 @@ export const revenue: readonly Breakage[] = [
     tests: watched,
   },
   {
+    name: "a root of revenue that pays rightly is disputed for the block that it names",
+    file: "offchain/src/run/revenueRecompute.ts",
+    text: "block: { number: Number(blockNumber), hash: blockHash },",
+    instead: "block: { number: Number(blockNumber) && tip.number, hash: blockHash && tip.hash },",
+    tests: watched,
+  },
+  {
+    name: "a validator signs a root of revenue that was read where the chain may yet change",
+    file: "offchain/src/run/revenueRoot.ts",
+    text: "if (block.number > newest)",
+    instead: "if (block.number < 0 * newest)",
+    tests: byItself,
+  },
+  {
+    name: "coordinators of two runs post roots of revenue against each other",
+    file: "offchain/src/coordinator/revenue.ts",
+    text: "return newest === runId;",
+    instead: "return newest !== undefined;",
+    tests: byItself,
+  },
+  {
     name: "a root of revenue is false where a node lags",
     file: "offchain/src/run/revenueRecompute.ts",
     text: "< endOfEpoch(schedule, Number(toEpoch))",

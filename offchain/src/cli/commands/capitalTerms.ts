@@ -48,7 +48,8 @@ function termsTitle(before: Terms, after: Terms, { symbol, decimals }: CapitalTo
   ]);
 }
 
-async function intentionFor(
+/** Other terms of the sale. */
+export async function saleIntention(
   place: DecidingPlace,
   given: { readonly price?: string | undefined; readonly minimum?: string | undefined },
 ): Promise<Intention> {
@@ -88,5 +89,5 @@ export const capitalProposeCommand = defineCommand({
     "It replaces the newest terms, in force or not: of two such decisions the first that is executed holds. It holds from the epoch after its execution on; what is deposited before is sold by the terms of its epoch. How much of an epoch is for sale says the emission.",
   ],
   run: async ({ options: { price, minimum, ...options }, output }) =>
-    decide({ options, output }, (place) => intentionFor(place, { price, minimum })),
+    decide({ options, output }, (place) => saleIntention(place, { price, minimum })),
 });

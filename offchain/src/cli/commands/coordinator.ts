@@ -1,4 +1,4 @@
-import { asRunId } from "@cotrain/sdk/protocol";
+import { asAddress, asRunId } from "@cotrain/sdk/protocol";
 
 import { UserError, weiOf } from "../../base/index.ts";
 import { readFileBounded } from "../../base/node/index.ts";
@@ -34,6 +34,7 @@ export const coordinatorCommand = defineCommand({
         const poster =
           (await namedWallet(options)) ??
           (await openWallet(run.state, run.file.chain.embedded ? "poster" : "organiser"));
+        const organiser = run.file.wallets?.["organiser"];
         const tokenFile = options.operatorTokenFile ?? layout(run.state).operatorToken;
         const operatorToken = new TextDecoder().decode(await readFileBounded(tokenFile, 4_096)).trim();
         if (operatorToken.length < 32)
@@ -49,7 +50,15 @@ export const coordinatorCommand = defineCommand({
         const coordinator = await startCoordinator({
           state,
           blobs: run.blobs,
-          runs: [{ runId: options.run === undefined ? run.runId : asRunId(options.run) }],
+          runs: [
+            {
+              runId: options.run === undefined ? run.runId : asRunId(options.run),
+              renters: options.renters?.map((renter) => asAddress(renter)) ?? [
+                asAddress(poster.address),
+                ...(organiser === undefined ? [] : [asAddress(organiser)]),
+              ],
+            },
+          ],
           operatorToken,
           retention: {
             ...(options.keepPayloads !== undefined && { payloads: options.keepPayloads }),

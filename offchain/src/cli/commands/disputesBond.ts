@@ -1,4 +1,5 @@
 import { bondTerms, setDisputeBond } from "@cotrain/sdk/actions";
+import { rewardKind } from "@cotrain/sdk/protocol";
 import { formatEther } from "viem";
 
 import { coinsOf } from "../amounts.ts";
@@ -17,6 +18,9 @@ async function intentionFor(place: DecidingPlace, base: bigint): Promise<Intenti
   const document = { base, replaces };
   return intentionOf(place, setDisputeBond, { addresses, modelId, replaces, base }, { title, document });
 }
+
+const nextText = ({ bond, level }: { readonly bond: bigint; readonly level: number }): string =>
+  `${coins(bond)}${level === 0 ? "" : ` (doubled ${level === 1 ? "once" : `${level} times`}, since roots before were disputed)`}`;
 
 /** `cotrain disputes bond`. */
 export const disputesBondCommand = defineCommand({
@@ -39,11 +43,15 @@ export const disputesBondCommand = defineCommand({
     }
     const standing = await atPlace(options, undefined, async ({ connection, reader, addresses, modelId }) => {
       const terms = await connection.call((client) => bondTerms(client, { addresses, modelId }));
-      return { base: terms.base, version: terms.version, next: await reader.disputeCost(modelId) };
+      const [next, revenue] = await Promise.all([
+        reader.disputeCost(modelId),
+        reader.rootsOfKind(rewardKind.revenue).disputeCost(modelId),
+      ]);
+      return { base: terms.base, version: terms.version, next, revenue };
     });
-    const { bond, level } = standing.next;
+    const { base, next, revenue } = standing;
     output.result(standing, [
-      `The first dispute of a row costs a bond of ${coins(standing.base)}; the next one ${coins(bond)}${level === 0 ? "" : `, since roots before were disputed (doubled ${level} times)`}.`,
+      `The first dispute of a row costs a bond of ${coins(base)}. The next one costs ${nextText(next)} about a root of compute, and ${nextText(revenue)} about one of revenue.`,
     ]);
   },
 });

@@ -1,6 +1,6 @@
 /** `cotrain disputes settle` and `withdraw`: a dispute ends as its vote did, and bonds come back. */
 import { settleDispute, withdrawBonds } from "@cotrain/sdk/actions";
-import type { Address, Hex } from "@cotrain/sdk/protocol";
+import { type Address, type Hex, rewardKind } from "@cotrain/sdk/protocol";
 import { formatEther } from "viem";
 
 import { formatAddress, RetryableError, timeText, UserError, wrap } from "../../base/index.ts";
@@ -10,6 +10,7 @@ import { defineCommand } from "../command.ts";
 import { columnsOf } from "../output.ts";
 import { atPlace, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
 import { decidingAt } from "../proposing.ts";
+import { kindOption } from "./disputes.ts";
 
 const told = (text: string): string[] => wrap(text, columnsOf(process.stdout));
 
@@ -25,6 +26,7 @@ export const disputesSettleCommand = defineCommand({
   summary: "end the open dispute as its vote did, once that is over",
   options: {
     ...signingOptions,
+    kind: kindOption,
     dryRun: toggle({ description: "say how it would end, and send nothing", default: false }),
   },
   examples: [["npx cotrain disputes settle", "sent by the first wallet of this directory, which pays the gas alone"]],
@@ -38,8 +40,12 @@ export const disputesSettleCommand = defineCommand({
       own,
       async (at) => {
         const place = await decidingAt(at);
-        const open = await openDisputeOf(place);
-        if (!open) throw new UserError("DISPUTE_NONE", "No dispute of this model is open: there is nothing to settle.");
+        const open = await openDisputeOf(place, rewardKind[options.kind]);
+        if (!open)
+          throw new UserError(
+            "DISPUTE_NONE",
+            `No dispute of this model about a root of ${options.kind} is open: there is nothing to settle.`,
+          );
         const { digest, standing, call } = open;
         const { timestamp } = await place.connection.call((client) => client.getBlock());
         if (timestamp <= standing.deadline)

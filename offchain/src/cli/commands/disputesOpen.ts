@@ -1,16 +1,24 @@
 import { disputeRoot, governorSettings } from "@cotrain/sdk/actions";
-import { asDigest, type Hex, zeroHash } from "@cotrain/sdk/protocol";
+import { asDigest, type Hex, rewardKind, zeroHash } from "@cotrain/sdk/protocol";
 import { formatEther, sha256 } from "viem";
 
 import { formatAddress, formatSharesExactly, timeText, UserError, weiOf, wrap } from "../../base/index.ts";
 import { readFileBounded } from "../../base/node/index.ts";
-import { bondAtMostOption, disputableRoot, type DisputableRoot, namedWallet } from "../../run/index.ts";
+import {
+  bondAtMostOption,
+  disputableRoot,
+  type DisputableRoot,
+  kindText,
+  namedWallet,
+  revenueAt,
+  tokenText,
+} from "../../run/index.ts";
 import { hash, text as textOption, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf } from "../output.ts";
 import { atPlace, requireEntries, signingAs, signingOptions } from "../place.ts";
 import { type DecidingPlace, decidingAt } from "../proposing.ts";
-import { evidenceText } from "./disputes.ts";
+import { evidenceText, kindOption } from "./disputes.ts";
 
 const told = (text: string): string[] => wrap(text, columnsOf(process.stdout));
 
@@ -24,14 +32,20 @@ async function voteText({ connection, governor }: DecidingPlace, now: number): P
   return `from about ${timeText(begin)} to ${timeText(begin + Number(votingPeriod))}`;
 }
 
+/** What a root pays or sets aside. */
+async function paysText(place: DecidingPlace, { kind, attestation: { total } }: DisputableRoot): Promise<string> {
+  if (kind === rewardKind.compute) return `pays ${formatSharesExactly(total)} shares`;
+  return `sets aside ${tokenText(total, (await revenueAt(place)).token)}`;
+}
+
 /** What it costs, and what may become of it. */
-function riskText(who: string, root: DisputableRoot, evidence: Hex, votes: string): string {
-  const { index, digest, attestation, until, bond, level, backing } = root;
+function riskText(who: string, root: DisputableRoot, evidence: Hex, { pays, votes }: { pays: string; votes: string }) {
+  const { kind, index, digest, attestation, until, bond, level, backing } = root;
   const [fifth, won] = [(bond + 4n) / 5n, backing / 2n];
   const row =
     level === 0 ? "" : `, doubled ${level === 1 ? "once" : `${level} times`} since roots before it were disputed`;
   const gain = won === 0n ? "" : ` and ${formatEther(won)} coins of the poster's bond`;
-  return `${who} puts up a bond of ${formatEther(bond)} coins${row}, against root ${index} of compute (attestation ${digest}), which pays ${formatSharesExactly(attestation.total)} shares for epochs ${attestation.fromEpoch} to ${attestation.toEpoch} and can be disputed until ${timeText(until)}, ${evidenceText(evidence)}. Holders vote on it ${votes}, and nothing of these epochs is paid until then. If a quorum of them finds the root false, the bond comes back${gain}; if a quorum finds that it stands, all of the bond is lost; without a quorum on either side ${formatEther(fifth)} coins are lost, and the root is refused, too. In the model's bootstrap its organiser may decide in their place.`;
+  return `${who} puts up a bond of ${formatEther(bond)} coins${row}, against root ${index} of ${kindText(kind)} (attestation ${digest}), which ${pays} for epochs ${attestation.fromEpoch} to ${attestation.toEpoch} and can be disputed until ${timeText(until)}, ${evidenceText(evidence)}. Holders vote on it ${votes}, and nothing of these epochs is paid until then. If a quorum of them finds the root false, the bond comes back${gain}; if a quorum finds that it stands, all of the bond is lost; without a quorum on either side ${formatEther(fifth)} coins are lost, and the root is refused, too. In the model's bootstrap its organiser may decide in their place.`;
 }
 
 /** sha256 of a file, or nothing. */
@@ -44,6 +58,7 @@ export const disputesOpenCommand = defineCommand({
   summary: "dispute the root that is in its window, for a bond",
   options: {
     ...signingOptions,
+    kind: kindOption,
     digest: hash({
       value: "digest",
       description: "the attestation that is meant (default: whichever is in its window)",
@@ -61,6 +76,7 @@ export const disputesOpenCommand = defineCommand({
   examples: [
     ["npx cotrain disputes open", "says what a dispute would cost, and what may become of it; sends nothing"],
     ["npx cotrain disputes open --evidence report.json --yes", "paid by the first wallet of this directory"],
+    ["npx cotrain disputes open --kind revenue", "likewise, of the root that shares revenue out"],
   ],
   notes: [
     "Recompute before you dispute: npx cotrain verify says what does not hold. In somebody else's run name it with --run and its contracts with --deployment: the wallet pays whom these name.",
@@ -74,13 +90,10 @@ export const disputesOpenCommand = defineCommand({
       async (at) => {
         const place = await decidingAt(at);
         const [entry] = requireEntries(place, options);
-        const root = await disputableRoot(place, options.digest as Hex | undefined);
-        const words = riskText(
-          entry === undefined ? "A wallet" : formatAddress(entry.account),
-          root,
-          evidence,
-          await voteText(place, root.now),
-        );
+        const root = await disputableRoot(place, rewardKind[options.kind], options.digest as Hex | undefined);
+        const who = entry === undefined ? "A wallet" : formatAddress(entry.account);
+        const told = { pays: await paysText(place, root), votes: await voteText(place, root.now) };
+        const words = riskText(who, root, evidence, told);
         const nothing = { words, root, account: entry?.account ?? null, proposalId: null, transaction: null };
         if (!options.yes || !entry) return nothing;
         if (!place.pinned)
@@ -97,7 +110,8 @@ export const disputesOpenCommand = defineCommand({
         if (!output.json) output.notice(words);
         const client = await signingAs(place, entry, options);
         const { addresses, modelId } = place;
-        const call = { addresses, modelId, digest: root.digest, evidence: asDigest(evidence), bond: root.bond };
+        const { kind, digest, bond } = root;
+        const call = { addresses, modelId, kind, digest, evidence: asDigest(evidence), bond };
         await disputeRoot.simulate(client, call);
         const { receipt, event } = await disputeRoot.sync(client, call);
         return { ...nothing, proposalId: event.proposalId, transaction: receipt.transactionHash };
@@ -108,6 +122,7 @@ export const disputesOpenCommand = defineCommand({
     const { index, digest, bond, level, backing, until } = root;
     output.result(
       {
+        kind: options.kind,
         root: index,
         digest,
         evidence: BigInt(evidence) === 0n ? null : evidence,

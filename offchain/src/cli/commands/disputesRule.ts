@@ -1,4 +1,5 @@
 import { ruleDispute } from "@cotrain/sdk/actions";
+import { rewardKind } from "@cotrain/sdk/protocol";
 
 import { formatAddress, timeText, UserError, wrap } from "../../base/index.ts";
 import { namedWallet, newestDisputes } from "../../run/index.ts";
@@ -7,6 +8,7 @@ import { defineCommand } from "../command.ts";
 import { columnsOf } from "../output.ts";
 import { atPlace, requireEntries, signingAs, signingOptions } from "../place.ts";
 import { decidingAt } from "../proposing.ts";
+import { kindOption } from "./disputes.ts";
 
 const rulings = { stands: true, refused: false } as const;
 const isRuling = (word: string): word is keyof typeof rulings => Object.hasOwn(rulings, word);
@@ -24,6 +26,7 @@ export const disputesRuleCommand = defineCommand({
   args: [{ name: "ruling", description: "stands, or refused" }],
   options: {
     ...signingOptions,
+    kind: kindOption,
     yes: toggle({ description: "send it; without it, it is only said what that would be", default: false }),
   },
   examples: [
@@ -48,9 +51,13 @@ export const disputesRuleCommand = defineCommand({
       own,
       async (at) => {
         const place = await decidingAt(at);
-        const open = (await newestDisputes(place, 1)).find(({ state }) => state === "open");
+        const kind = rewardKind[options.kind];
+        const open = (await newestDisputes(place, 1, kind)).find(({ state }) => state === "open");
         if (!open)
-          throw new UserError("DISPUTE_NONE", "No dispute of this model is open: there is nothing to rule on.");
+          throw new UserError(
+            "DISPUTE_NONE",
+            `No dispute of this model about a root of ${options.kind} is open: there is nothing to rule on.`,
+          );
         const { digest, rulableUntil, index } = open;
         const { timestamp } = await place.connection.call((client) => client.getBlock());
         if (rulableUntil === undefined || Number(timestamp) > rulableUntil)
@@ -59,7 +66,7 @@ export const disputesRuleCommand = defineCommand({
             `The dispute about root ${index} is the holders' to decide${rulableUntil === undefined ? "" : ` since ${timeText(rulableUntil)}`}: "npx cotrain vote" votes on it.`,
           );
         const [entry] = requireEntries(place, options);
-        const text = `${entry === undefined ? "The organiser" : formatAddress(entry.account)} ${what[ruling]}. It is root ${index}, attestation ${digest}, on which the organiser may rule until ${timeText(rulableUntil)}.`;
+        const text = `${entry === undefined ? "The organiser" : formatAddress(entry.account)} ${what[ruling]}. It is root ${index} of ${options.kind}, attestation ${digest}, on which the organiser may rule until ${timeText(rulableUntil)}.`;
         const nothing = { digest, text, account: entry?.account ?? null, transaction: null };
         if (!options.yes || !entry) return nothing;
         if (!place.pinned)
@@ -69,7 +76,7 @@ export const disputesRuleCommand = defineCommand({
           );
         const client = await signingAs(place, entry, options);
         const { addresses, modelId } = place;
-        const call = { addresses, modelId, digest, stands: rulings[ruling] };
+        const call = { addresses, modelId, kind, digest, stands: rulings[ruling] };
         await ruleDispute.simulate(client, call);
         const { receipt } = await ruleDispute.sync(client, call);
         return { ...nothing, transaction: receipt.transactionHash };

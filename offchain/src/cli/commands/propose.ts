@@ -12,7 +12,10 @@ import { UserError } from "../../base/index.ts";
 import { didYouMean } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { decide, decisionOptions, type Intention, intentionOf } from "../decision.ts";
+import { type PlainIntention, plainIntention } from "../plainIntentions.ts";
 import type { DecidingPlace } from "../proposing.ts";
+import { saleIntention } from "./capitalTerms.ts";
+import { signersIntention } from "./signers.ts";
 
 const rows: readonly Parameter[] = runParameters;
 
@@ -78,14 +81,38 @@ async function intentionFor(place: DecidingPlace, changes: Partial<RunParams>): 
   return intentionOf(place, setParams, { addresses, runId, replaces, params }, { title, document });
 }
 
+/** Words of a line are changes of parameters, or one sentence. */
+function meantBy(words: readonly string[]): PlainIntention {
+  const text = words.join(" ");
+  return /\s/.test(text) && !text.includes("=") ? plainIntention(text) : { of: "params", words };
+}
+
+/** @throws as `changesOf` */
+function proposalOf(meant: PlainIntention): (place: DecidingPlace) => Promise<Intention> {
+  if (meant.of === "sale") return (place) => saleIntention(place, meant);
+  if (meant.of === "signers") return (place) => signersIntention(place, meant.role, meant.change);
+  const changes = changesOf(meant.words);
+  return (place) => intentionFor(place, changes);
+}
+
 /** `cotrain propose`. */
 export const proposeCommand = defineCommand({
   name: "propose",
-  summary: "propose to the holders that a run's parameters change",
-  args: [{ name: "name=value", description: "a parameter and its new value, as params --json has it", several: true }],
+  summary: "propose to the holders that a run's parameters change, or what a plain sentence says",
+  args: [
+    {
+      name: "name=value",
+      description:
+        'a parameter and its new value, as params --json has it, or a sentence such as "set inner steps to 48"',
+      several: true,
+    },
+  ],
   options: decisionOptions,
   examples: [
     ["npx cotrain propose innerSteps=48 --vote", "by the wallet of this directory that has the most votes"],
+    ['npx cotrain propose "set inner steps to 48" --dry-run', "the same in plain words"],
+    ['npx cotrain propose "sell at least at 0.02"', "as capital propose --price 0.02 does"],
+    [`npx cotrain propose "add maintainer 0x${"a9".repeat(20)}"`, "as maintainers propose --add does"],
     ["npx cotrain propose weighting=uniform innerLrPpb=2000000 --dry-run", "what would be proposed"],
     [
       "npx cotrain propose innerSteps=96 --coordinator https://train.example.org --rpc https://rpc.example.org",
@@ -96,7 +123,6 @@ export const proposeCommand = defineCommand({
     "Values are integers as params --json has them, or the words of a parameter that has words. What is not within the run's bounds is refused before anything is sent; what would be decided and the proposal itself are simulated. Of two accepted changes of one version the first that is executed holds.",
   ],
   async run({ args, options, output }) {
-    const changes = changesOf(args);
-    await decide({ options, output }, (place) => intentionFor(place, changes));
+    await decide({ options, output }, proposalOf(meantBy(args)));
   },
 });

@@ -45,7 +45,12 @@ function titleOf({ come, gone, members, threshold }: NextSigners, role: SignerRo
   return titled(role, [...parts, ...changed(before, `${threshold} of ${members.length}`, "must sign")]);
 }
 
-async function intentionFor(place: DecidingPlace, role: SignerRole, change: SignersChange): Promise<Intention> {
+/** Other members of a set. */
+export async function signersIntention(
+  place: DecidingPlace,
+  role: SignerRole,
+  change: SignersChange,
+): Promise<Intention> {
   const { inForce, coming } = await signersOf(place, role);
   const newest = coming.at(-1) ?? inForce;
   const next = nextSigners(role, newest, change);
@@ -113,7 +118,7 @@ const proposeCommand = (role: SignerRole): Command =>
       `It starts from the newest set, in force or not. Two thirds at least must sign, a third of a set may change at once, and sets change once an epoch at the most; the new one counts when the model's window is over. ${texts[role].stale} Of two proposals that replace one set the first that is executed holds.`,
     ],
     run: async ({ options: { add = [], remove = [], threshold, ...options }, output }) =>
-      decide({ options, output }, (place) => intentionFor(place, role, { add, remove, threshold })),
+      decide({ options, output }, (place) => signersIntention(place, role, { add, remove, threshold })),
   });
 
 /** `cotrain maintainers show|propose` and `cotrain validators show|propose`. */

@@ -1,0 +1,114 @@
+/**
+ * Intentions in plain words, as `cotrain propose` takes them: "set inner steps to 48", "add maintainer 0x…", "sell at least at 0.02".
+ * Few sentences are understood, and what is understood is shown as the proposal that comes of it; of all others it is said which
+ * command decides them, so that nothing is guessed.
+ */
+import { runParameters } from "@cotrain/sdk/protocol";
+
+import { UserError } from "../base/index.ts";
+import type { SignerRole, SignersChange } from "../run/index.ts";
+import { didYouMean } from "../service/index.ts";
+import { addressNamed } from "./place.ts";
+
+export type PlainIntention =
+  /** Parameters of the run, each as `name=value`. */
+  | { readonly of: "params"; readonly words: readonly string[] }
+  | { readonly of: "signers"; readonly role: SignerRole; readonly change: SignersChange }
+  /** What a share costs at the least, in the capital token. */
+  | { readonly of: "sale"; readonly price: string };
+
+/** "inner steps" of "innerSteps". */
+const plainName = (name: string): string => name.replaceAll(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
+
+const names = new Map<string, string>(
+  runParameters.flatMap(({ name }): [string, string][] => [
+    [plainName(name), name],
+    [name.toLowerCase(), name],
+  ]),
+);
+
+const shown = (text: string): string => JSON.stringify(text.slice(0, 100));
+
+/** @throws UserError `PARAM_UNKNOWN` */
+function parameterOf(said: string): string {
+  const name = names.get(said.toLowerCase().replaceAll(/[\s-]+/g, " "));
+  if (name !== undefined) return name;
+  const near = didYouMean(
+    said,
+    runParameters.map((each) => plainName(each.name)),
+  );
+  throw new UserError("PARAM_UNKNOWN", `No run has a parameter ${shown(said)}: "npx cotrain params" shows all.${near}`);
+}
+
+const roles = { maintainer: "maintainers", validator: "validators" } as const;
+
+function signersIntention(way: string, one: keyof typeof roles, whom: string): PlainIntention {
+  const accounts = whom
+    .split(/[\s,]+/)
+    .filter((word) => word !== "" && word !== "and")
+    .map((word) => addressNamed(`A ${one}`, "INTENTION_WHOM", word));
+  if (accounts.length === 0)
+    throw new UserError("INTENTION_WHOM", `Which ${one} is missing: "${way} ${one} 0x…" names it by its address.`);
+  const [add, remove] = way === "add" ? [accounts, []] : [[], accounts];
+  return { of: "signers", role: roles[one], change: { add, remove } };
+}
+
+/** Forms that are understood, each with what it means. */
+const forms: readonly (readonly [RegExp, (...parts: string[]) => PlainIntention])[] = [
+  [
+    /^set (.+ to \S+)$/i,
+    (changes = "") => ({
+      of: "params",
+      words: changes.split(/\s*,\s*|\s+and\s+/).map((change) => {
+        const [, said = "", value = ""] = /^(?:set )?(?:the )?(.+?) to (\S+)$/i.exec(change) ?? [];
+        return `${parameterOf(said === "" ? change : said)}=${value}`;
+      }),
+    }),
+  ],
+  [
+    /^(add|remove) (?:an? |the )?(maintainer|validator)s?\b(.*)$/i,
+    (way = "", one = "", whom = "") =>
+      signersIntention(way.toLowerCase(), one.toLowerCase() as keyof typeof roles, whom),
+  ],
+  [
+    /^sell (?:an? )?(?:shares? )?(?:at least )?(?:at |for )?(?:at least )?(\d+(?:\.\d+)?)$/i,
+    (price = "") => ({ of: "sale", price }),
+  ],
+];
+
+/** Which command decides what somebody speaks of. */
+const elsewhere: readonly (readonly [RegExp, string])[] = [
+  [/maintainer/i, "maintainers propose --add 0x…"],
+  [/validator/i, "validators propose --add 0x…"],
+  [/sell|price|sale/i, "capital propose --price 0.02"],
+  [/budget|spend|treasury|pay /i, "budget propose"],
+  [/successor|distribut/i, "emission successor"],
+  [/emission|mint|split/i, "emission propose"],
+  [/build/i, "builds propose"],
+  [/grant|code|author/i, "code approve-by-vote"],
+  [/poster/i, "poster propose 0x…"],
+  [/roll|back|checkpoint/i, "checkpoint rollback"],
+  [/bond|dispute/i, "disputes bond 0.2"],
+  [/slash|offence/i, "stake terms"],
+];
+
+/**
+ * What a sentence means.
+ * @throws UserError `INTENTION_UNKNOWN` with the command that decides it, if one does; `INTENTION_WHOM`, `PARAM_UNKNOWN`
+ */
+export function plainIntention(text: string): PlainIntention {
+  const said = text.trim().replaceAll(/\s+/g, " ").replace(/\.$/, "");
+  for (const [form, meaning] of forms) {
+    const found = form.exec(said);
+    if (found) return meaning(...found.slice(1));
+  }
+  const command = elsewhere.find(([about]) => about.test(said))?.[1];
+  throw new UserError(
+    "INTENTION_UNKNOWN",
+    `It is not understood what ${shown(said)} would change: ${
+      command === undefined
+        ? 'write a parameter as innerSteps=48 or "set inner steps to 48", "add maintainer 0x…", or "sell at least at 0.02"; other decisions have commands of their own, which "npx cotrain --help" lists'
+        : `"npx cotrain ${command}" is for that, with --help for how`
+    }.`,
+  );
+}
