@@ -165,7 +165,7 @@ it("is closed with notice, and the rest goes back", async () => {
     );
     const { event } = await actions.closeEscrow.sync(clientOf(signer), one);
     expect(event).toMatchObject({ leaseId, caller: signer.address });
-    const end = Number(event!.closesAt);
+    const end = event!.closesAt;
     expect((await actions.escrowChannelOf(client, { escrow, leaseId }))?.closesAt).toBe(end);
     expect((await actions.closeEscrow.sync(clientOf(renter), one)).event).toBeUndefined();
     await expect(actions.withdrawEscrow.simulate(clientOf(stranger), one)).rejects.toBeInstanceOf(

@@ -19,6 +19,11 @@ export const structs = {
   Grant:
     "Grant(bytes32 modelId,address author,bytes32 repository,bytes32 commit,bytes32 description,uint128 amount,uint64 start,uint32 cliff,uint32 duration,uint32 setVersion,uint64 deadline)",
   Voucher: "Voucher(bytes32 leaseId,uint128 cumulative,uint64 through)",
+  MachineOffer:
+    "MachineOffer(address owner,address machine,bytes32 hardware,address token,uint128 pricePerSecond,uint32 minSeconds,uint32 maxSeconds,bytes32 region,uint64 validUntil,uint64 nonce,uint8 kind)",
+  LeaseOffer:
+    "LeaseOffer(bytes32 leaseId,bytes32 offer,bytes32 runId,uint32 seconds,uint32 period,uint128 deposit,uint64 answerBy)",
+  LeaseAccept: "LeaseAccept(bytes32 leaseId,bytes32 offer,address machine,uint64 acceptedAt)",
 };
 
 export const headType =

@@ -21,6 +21,7 @@ export * from "./joinPass.ts";
 export * from "./jsonBounds.ts";
 export * from "./leases.ts";
 export * from "./leaves.ts";
+export * from "./machineOffers.ts";
 export * from "./messages.ts";
 export * from "./parameters.ts";
 export * from "./params.ts";
