@@ -191,10 +191,20 @@ describe("a look at a lease", () => {
   it("is for passes of renters that were named alone", async () => {
     await open();
     expect(await codeOf(look({ pass: await passOf({}, stranger), end: true }))).toBe("RENTER_UNKNOWN");
-    const { pass } = await passOf();
-    expect(await codeOf(look({ pass: { pass, signature: (await passOf({}, stranger)).signature } }))).toBe(
+    const good = await passOf();
+    // One that was taken once is taken again, but with no other signature.
+    for (let times = 0; times < 2; times++) expect(await codeOf(look({ pass: good }))).toBe("accepted");
+    expect(await codeOf(look({ pass: { pass: good.pass, signature: (await passOf({}, stranger)).signature } }))).toBe(
       "BAD_SIGNATURE",
     );
+  });
+
+  it("is for passes that are not over", async () => {
+    await open();
+    const pass = await passOf({ notAfter: START + 1_000 });
+    expect(await codeOf(look({ pass }))).toBe("accepted");
+    await harness.clock.advance(1_000);
+    expect(await codeOf(look({ pass }))).toBe("LEASE_OVER");
   });
 });
 
