@@ -166,7 +166,7 @@ describe("what a machine is asked", () => {
     ["too short a time", { asked: { seconds: 599 } }, "LEASE_OFFER_MALFORMED"],
     ["too long a time", { asked: { seconds: 86_401 } }, "LEASE_OFFER_MALFORMED"],
     ["no period", { asked: { period: 0 } }, "LEASE_OFFER_MALFORMED"],
-    ["work for six minutes without pay", { asked: { period: 301 } }, "LEASE_OFFER_MALFORMED"],
+    ["work for six minutes without pay", { asked: { period: 301, deposit: 900_000n } }, "LEASE_OFFER_MALFORMED"],
     ["work without cover", { asked: { deposit: 89_999n } }, "LEASE_OFFER_MALFORMED"],
     ["a notice too short to redeem in", { terms: { notice: 899 } }, "LEASE_OFFER_MALFORMED"],
     ["an answer tomorrow", { asked: { answerBy: BigInt(now + 121) } }, "LEASE_OFFER_MALFORMED"],
