@@ -79,12 +79,13 @@ test("the model's products are in fp16, both factors; positions, and all that is
     expect(productsOf(program.bytes).every(({ operands }) => !operands.includes("fp16"))).toBe(true);
 });
 
+/** The axes along which a step adds elements. */
+const axesOf = (bytes: Uint8Array) =>
+  readForm(bytes).graph.nodes.flatMap(({ op, attributes }) =>
+    op === "ScatterElements" ? [attributes.find(({ name }) => name === "axis")?.i ?? 0] : [],
+  );
+
 test("no row is added where another is: a GPU would add them in another order every time", () => {
-  /** The axes along which a step adds elements. */
-  const axesOf = (bytes: Uint8Array) =>
-    readForm(bytes).graph.nodes.flatMap(({ op, attributes }) =>
-      op === "ScatterElements" ? [Number(attributes.find(({ name }) => name === "axis")?.i ?? 0)] : [],
-    );
   // Along a row of words each has one place: of its target, or of its token.
   expect(axesOf(half.bytes)).toEqual([1, 1]);
   expect(axesOf(full.step.bytes)).toEqual([1, 0]);
