@@ -169,6 +169,13 @@ export function scatterAdd(data: Tensor, indices: Tensor, updates: Tensor, axis:
   return emit(data.graph, "ScatterElements", [data, indices, updates], data.shape, { axis, reduction: "add" });
 }
 
+/** A row for each index [T], 1 at the index and 0 elsewhere: [T, V] for a table of V rows. */
+export function oneHot(indices: Tensor, table: Tensor): Tensor {
+  const [count = 0] = indices.shape;
+  const column = [count, 1];
+  return scatterAdd(full(table, [count, table.shape[0] ?? 0], 0), reshape(indices, column), full(table, column, 1), 1);
+}
+
 /** x where a scalar is a finite number, else zeros. */
 export function whereFinite(x: Tensor, mark: Tensor): Tensor {
   const largest = constant(x.graph, Float32Array.of(3.4e38), []);

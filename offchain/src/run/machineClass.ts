@@ -1,7 +1,7 @@
 /** The class that a member's machine belongs to, as documents and states have it: those of one replay each other exactly. */
 import type { Build } from "@cotrain/sdk/protocol";
 
-/** Of a machine that computes what no build says, or of a processor that computes otherwise than all known classes. */
+/** Of a machine of an exact class that computes something else, or of a processor that computes otherwise than all known classes. */
 export const OTHER_CLASS = "other";
 /** Classes whose devices all compute the same. Of any other the devices that compute one value do: GPUs by their makers, processors. */
 const EXACT = /^exact-/;
@@ -13,8 +13,8 @@ export function machineClassOf(
   { conformance: due, deviceClass }: Pick<Build, "conformance" | "deviceClass">,
   conformance: string,
 ): string {
-  if (conformance !== due) return `${OTHER_CLASS}:${conformance}`;
-  return EXACT.test(deviceClass) ? deviceClass : `${deviceClass.slice(0, MAX_NAME)}:${conformance}`;
+  if (!EXACT.test(deviceClass)) return `${deviceClass.slice(0, MAX_NAME)}:${conformance}`;
+  return conformance === due ? deviceClass : `${OTHER_CLASS}:${conformance}`;
 }
 
 /** A class in two parts: its name, and the value that its machines compute where the name alone does not tell. */
