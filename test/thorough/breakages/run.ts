@@ -597,11 +597,4 @@ export const run: readonly Breakage[] = [
     instead: "> 2 ** 52) return undefined;",
     tests: ["test/offchain/run/sharedData.test.ts"],
   },
-  {
-    name: "what another is to be paid is paid to the wallet",
-    file: "offchain/src/run/claims.ts",
-    text: "if (to === undefined) {",
-    instead: 'if (to !== "0x") {',
-    tests: ["test/offchain/run/claims.test.ts", "test/offchain/cli/revenueRewards.test.ts"],
-  },
 ];
