@@ -293,7 +293,10 @@ export const rewardsClaimCommand = defineCommand({
   examples: [
     ["npx cotrain rewards claim", "for every worker's wallet of this directory"],
     ["npx cotrain rewards claim --wallet me.json --passphrase-file pass", "for one wallet"],
-    ["npx cotrain rewards claim --to 0x…", "from the keys of machines to an account that lies elsewhere"],
+    [
+      "npx cotrain rewards claim --to 0x00000000000000000000000000000000000000aa",
+      "from the keys of machines to an account that lies elsewhere",
+    ],
     [
       "npx cotrain rewards claim --coordinator https://train.example.org --rpc https://rpc.example.org",
       "for this directory's worker in somebody else's run",
