@@ -14,6 +14,7 @@ import { UserError } from "../../../offchain/src/base/index.ts";
 import {
   buildPrograms,
   type Device,
+  EngineClosedError,
   EngineError,
   halfStep,
   presets,
@@ -25,6 +26,7 @@ import {
   proveBuild,
   readBuilds,
   type RunBuild,
+  valuesOn,
 } from "../../../offchain/src/run/builds.ts";
 import { fakeDevice as fake } from "./fakeDevice.ts";
 
@@ -240,4 +242,15 @@ describe("the documents of a run's builds", () => {
       expect((await documents(sound, told))[1]).toEqual([second, other]);
     },
   );
+});
+
+test("a device that never has done with a stranger's program has no value, and keeps nobody waiting", async () => {
+  const stuck = {
+    name: "stuck",
+    open: (({ signal }) =>
+      new Promise((_, reject) => {
+        signal?.addEventListener("abort", () => reject(new EngineClosedError("It was given up.")));
+      })) as Device["open"],
+  };
+  expect(await valuesOn([stuck, stuck], step.bytes, 20)).toEqual(new Map());
 });

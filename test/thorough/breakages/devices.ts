@@ -52,6 +52,13 @@ export const devices: readonly Breakage[] = [
     tests: ["test/offchain/engine/half.test.ts"],
   },
   {
+    name: "who looks at a run's builds waits without end for a program of a stranger's",
+    file: "offchain/src/run/builds.ts",
+    text: "endedBy(AbortSignal.timeout(patience), device).open",
+    instead: "device.open",
+    tests: ["test/offchain/run/builds.test.ts"],
+  },
+  {
     name: "a processor without AVX2 trains nothing, not even on WebAssembly",
     file: "deploy/bootstrap.mjs",
     text: '  if (Number(node.split(".")[0]) < 20)\n',
