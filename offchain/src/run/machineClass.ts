@@ -5,7 +5,7 @@ import type { Build } from "@cotrain/sdk/protocol";
 export const OTHER_CLASS = "other";
 /** Classes whose devices all compute the same. Of any other the devices that compute one value do: GPUs by their makers, processors. */
 const EXACT = /^exact-/;
-/** Characters of a build's class, which is whatever was proposed, before the value. */
+/** Characters of a build's class, which is whatever was proposed, before the value. No log takes half of one. */
 const MAX_NAME = 100;
 
 /** @param conformance of the member's machine: the digest of what it computes in a test */
@@ -13,7 +13,7 @@ export function machineClassOf(
   { conformance: due, deviceClass }: Pick<Build, "conformance" | "deviceClass">,
   conformance: string,
 ): string {
-  if (!EXACT.test(deviceClass)) return `${deviceClass.slice(0, MAX_NAME)}:${conformance}`;
+  if (!EXACT.test(deviceClass)) return `${deviceClass.slice(0, MAX_NAME).toWellFormed()}:${conformance}`;
   return conformance === due ? deviceClass : `${OTHER_CLASS}:${conformance}`;
 }
 

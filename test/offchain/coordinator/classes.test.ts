@@ -36,6 +36,7 @@ it("devices of a kind that compute different bits are of different classes, thou
   expect(classOf("exact-x86", one, another)).toBe(`other:${another}`);
   // What was proposed may be as long as it likes; a member's view has room for 200 characters.
   expect(classOf("g".repeat(200), one).length).toBeLessThanOrEqual(200);
+  expect(classOf(`${"g".repeat(99)}🖥`, one).isWellFormed()).toBe(true);
   expect(partsOfClass(classOf("webgpu", one))).toEqual({ name: "webgpu", value: one });
   expect(partsOfClass("exact-x86")).toEqual({ name: "exact-x86", value: undefined });
 });

@@ -91,6 +91,17 @@ test("no row is added where another is: a GPU would add them in another order ev
   expect(axesOf(full.step.bytes)).toEqual([1, 0]);
 });
 
+test("rows of all micro-batches begin as the same zeros: a GPU keeps those of each that has its own", () => {
+  const { model, microBatch, optimizer } = presets["0.1m"];
+  const { nodes } = readForm(halfStep(model, { microBatch, accumulation: 3, optimizer }).bytes).graph;
+  const made = new Set(nodes.flatMap(({ op, outputs }) => (op === "ConstantOfShape" ? outputs : [])));
+  const begun = nodes.flatMap(({ op, inputs: [data = ""] }) =>
+    op === "ScatterElements" && made.has(data) ? [data] : [],
+  );
+  expect(begun).toHaveLength(3);
+  expect(new Set(begun).size).toBe(1);
+});
+
 test("a step is carried as in fp32: parameters and state are the same, so that a worker goes on with them in either", () => {
   const [a, b] = [full.step, half].map(({ bytes }) => readSignature(bytes, MEMORY));
   expect(b!.parameters).toEqual(a!.parameters);

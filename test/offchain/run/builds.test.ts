@@ -14,6 +14,7 @@ import { UserError } from "../../../offchain/src/base/index.ts";
 import {
   buildPrograms,
   type Device,
+  endedBy,
   EngineClosedError,
   EngineError,
   halfStep,
@@ -253,4 +254,20 @@ test("a device that never has done with a stranger's program has no value, and k
       })) as Device["open"],
   };
   expect(await valuesOn([stuck, stuck], step.bytes, 20)).toEqual(new Map());
+});
+
+test("a device that is given up in time still ends by the signal of whoever opens it", async () => {
+  const given: (AbortSignal | undefined)[] = [];
+  const open: Device["open"] = async ({ signal }) => {
+    given.push(signal);
+    throw new EngineClosedError();
+  };
+  const [late, stopped] = [new AbortController(), new AbortController()];
+  const { open: opened } = endedBy(late.signal, { open });
+  await expect(opened({ programs: {}, threads: 1, signal: stopped.signal })).rejects.toThrow(EngineClosedError);
+  await expect(opened({ programs: {}, threads: 1 })).rejects.toThrow(EngineClosedError);
+  stopped.abort();
+  expect(given.map((signal) => signal?.aborted)).toEqual([true, false]);
+  late.abort();
+  expect(given.map((signal) => signal?.aborted)).toEqual([true, true]);
 });
