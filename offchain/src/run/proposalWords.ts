@@ -21,7 +21,7 @@ import {
   type RunParams,
   runStatus,
 } from "@cotrain/sdk/protocol";
-import { type AbiFunction, formatEther, parseAbi } from "viem";
+import { type AbiFunction, formatEther, isAddressEqual, parseAbi } from "viem";
 
 import { timeText } from "../base/index.ts";
 import type { ChainConnection } from "../chain/index.ts";
@@ -92,6 +92,15 @@ function decode(place: WordsPlace, call: ProposedCall): Decoded | undefined {
   const { contract, functionName } = decoded;
   const name = `${contract}.${functionName}`;
   return { ...decoded, name, shown: modelsOwn.has(contract) ? `${contract} ${call.target}.${functionName}` : name };
+}
+
+/** Whether the address is of a contract whose calls are known here, so that one that is not read may be one all the same. */
+function isKnown(place: WordsPlace, target: Address): boolean {
+  const { addresses, contracts, codeGrants, capitalSale, stakeManager, computeBudget } = place;
+  const others = [codeGrants, capitalSale, stakeManager, computeBudget, multicall3] as const;
+  return [...Object.values(addresses), ...Object.values(contracts), ...others].some(
+    (known) => known !== undefined && isAddressEqual(known, target),
+  );
 }
 
 /** What may still be told of a proposal's calls: each that is passed on may ask the chain, and their bytes are read again at each depth. */
@@ -233,8 +242,12 @@ const sentences: Readonly<Record<string, Sentence>> = {
     `RunRegistry makes ${runText(place, id)} ${nameOfCode(runStatus, Number(status)) ?? `status ${String(status)}`}${status === runStatus.finished ? ", for ever: no proposal opens it again" : ""}.`,
 };
 
-/** Functions that pass calls on, and who makes these calls then. */
-const passers: Readonly<Record<string, string>> = {
+/** The sale takes many calls of its own in one, whoever makes them. */
+const saleBatch = "CapitalSale.multicall";
+
+/** Functions that pass calls on, and who makes these calls then: undefined is whoever makes the call itself. */
+const passers: Readonly<Record<string, string | undefined>> = {
+  [saleBatch]: undefined,
   "ModelGovernor.relay": "the governor",
   "ModelGovernor.propose": "the timelock",
   "ModelGovernor.queue": "the timelock",
@@ -276,7 +289,8 @@ const passedInputs: ReadonlySet<string> = new Set<keyof Passed>([
 ]);
 
 /** The calls that a call passes on. Lists of different lengths are refused by whoever is called: what is missing is nothing. */
-function passedCalls({ args, inputs }: Decoded): ProposedCall[] {
+function passedCalls({ name, args, inputs }: Decoded, to: Address): ProposedCall[] {
+  if (name === saleBatch) return (args[0] as readonly Hex[]).map((data) => ({ target: to, value: 0n, data }));
   const passed: Passed = Object.fromEntries(inputs.map(({ name }, i) => [name, args[i]]));
   const { target, value = 0n, values = [] } = passed;
   if (target) return [{ target, value, data: passed.data ?? passed.payload ?? "0x" }];
@@ -302,8 +316,13 @@ interface Standing {
 
 const counted = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`;
 
-async function passedText(place: WordsPlace, decoded: Decoded, by: string, { path, tally }: Standing): Promise<string> {
-  const calls = passedCalls(decoded);
+async function passedText(
+  place: WordsPlace,
+  decoded: Decoded,
+  to: Address,
+  { by, path, tally }: Standing,
+): Promise<string> {
+  const calls = passedCalls(decoded, to);
   if (calls.length === 0) return "It passes on no calls.";
   if (path.length >= DEEPEST) {
     tally.untold += calls.length;
@@ -336,18 +355,27 @@ async function tellCall(place: WordsPlace, call: ProposedCall, standing: Standin
   if (!decoded) {
     const allowance = await allowanceText(place, call);
     if (allowance !== undefined) return `${allowance}${coins}`;
+    // Contracts take offsets that nobody else reads, those that point back among them.
+    const isOurs = bytes > 0 && isKnown(place, call.target);
     const what =
       bytes === 0
         ? "without data"
-        : `with ${bytes} bytes that are not read as a call of this model's contracts: ${call.data}`;
-    return `${bounded(`${by[0]?.toUpperCase()}${by.slice(1)} calls ${call.target} ${what}`, tally)}.${coins}`;
+        : isOurs
+          ? `with ${bytes} bytes that the contract may take, and that are not read here: ${call.data}`
+          : `with ${bytes} bytes that are not read as a call of this model's contracts: ${call.data}`;
+    const [untold, told] = [
+      tally.untold,
+      bounded(`${by[0]?.toUpperCase()}${by.slice(1)} calls ${call.target} ${what}`, tally),
+    ];
+    if (isOurs) tally.untold = untold + 1;
+    return `${told}.${coins}`;
   }
   const { name, args } = decoded;
   const sentence = await sentences[name]?.(place, args);
   if (sentence !== undefined) return `${sentence}${coins}`;
-  const passer = passers[name];
-  if (passer === undefined) return `${shownCall(decoded, tally)}.${coins}`;
-  return `${shownCall(decoded, tally, passedInputs)}.${coins} ${await passedText(place, decoded, passer, standing)}`;
+  if (!Object.hasOwn(passers, name)) return `${shownCall(decoded, tally)}.${coins}`;
+  const passed = await passedText(place, decoded, call.target, { ...standing, by: passers[name] ?? by });
+  return `${shownCall(decoded, tally, passedInputs)}.${coins} ${passed}`;
 }
 
 /** What a call would do, and how much of it that does not say. */
