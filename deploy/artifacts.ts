@@ -30,6 +30,7 @@ export const contractFolders = {
   CapitalSale: "rewards",
   RevenueDeposits: "rewards",
   StakeManager: "staking",
+  ComputeEscrow: "market",
   TestDollar: "local",
 } as const;
 

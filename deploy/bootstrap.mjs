@@ -35,17 +35,12 @@ function refuse(sentence) {
   process.exit(1);
 }
 
-/** What Linux says of its processors; empty elsewhere. */
-const readCpuinfo = (platform) =>
-  platform === "linux" && existsSync("/proc/cpuinfo") ? readFileSync("/proc/cpuinfo", "utf8") : "";
-
-/** Refuses what cannot work, in one sentence each: old Node, platforms without a runtime, musl, x86 without AVX2. */
+/** Refuses what cannot work, in one sentence each: old Node, platforms without a runtime, musl. An old processor trains what it can. */
 export function checkMachine({
   node = process.versions.node,
   platform = process.platform,
   arch = process.arch,
   glibc = process.report.getReport().header.glibcVersionRuntime,
-  cpuinfo = readCpuinfo(platform),
 } = {}) {
   if (Number(node.split(".")[0]) < 20)
     return `Node ${node} is too old: Node 20 or newer is needed (see https://nodejs.org).`;
@@ -53,8 +48,6 @@ export function checkMachine({
     return `${platform} on ${arch} is not supported: ONNX Runtime has no build for it; use Linux (x64, arm64), macOS (arm64) or Windows (x64).`;
   if (platform === "linux" && !glibc)
     return "this Linux uses musl, for which ONNX Runtime has no build: use a distribution with glibc (Debian, Ubuntu, Fedora).";
-  if (arch === "x64" && cpuinfo && !(/\bavx2\b/.test(cpuinfo) && /\bfma\b/.test(cpuinfo)))
-    return "this CPU lacks AVX2 and FMA, without which training cannot be reproduced bit by bit: use an x86 CPU from 2013 or later.";
   return undefined;
 }
 
@@ -193,7 +186,9 @@ async function installDependencies() {
   const folder = mkdtempSync(join(tmpdir(), "cotrain-node-"));
   let outcome;
   try {
-    outcome = await npm("installing dependencies", await installingNode(lockfile.toString(), folder), root, ["ci"]);
+    // A tree without its tests, as a coordinator serves it to rented machines, runs and builds nothing.
+    const wanted = existsSync(join(root, "test")) ? ["ci"] : ["ci", "--omit=dev"];
+    outcome = await npm("installing dependencies", await installingNode(lockfile.toString(), folder), root, wanted);
   } catch (error) {
     if (error !== "failed" && error !== "stalled") throw error;
     outcome = error;

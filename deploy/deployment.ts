@@ -6,7 +6,7 @@
 import { mkdir, rename, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { deploymentWiring, misWired, wireSentence } from "@cotrain/sdk/actions";
+import { deploymentWiring, escrowWiring, misWired, wireSentence } from "@cotrain/sdk/actions";
 import type { ContractAddresses } from "@cotrain/sdk/addresses";
 import { CotrainError } from "@cotrain/sdk/errors";
 import {
@@ -77,6 +77,7 @@ const plan = {
   },
   bootstrap: { contract: "Bootstrap", args: (at) => [at.modelRegistry, at.emission, at.computeRewards] },
   computeBudget: { contract: "ComputeBudget", args: (at) => [at.modelRegistry] },
+  computeEscrow: { contract: "ComputeEscrow", args: () => [] },
   testDollar: { contract: "TestDollar", args: () => [] },
 } as const satisfies Record<string, Step>;
 
@@ -89,6 +90,12 @@ type Key = keyof typeof plan;
 const keys = Object.keys(plan) as Key[];
 /** Play money to pay for shares with. */
 type LocalKey = "testDollar";
+/**
+ * It knows none of the others, and none of them knows it: its address follows from its own code alone, so that a channel is found again
+ * whatever else is deployed anew.
+ */
+type AloneKey = "computeEscrow";
+const isAlone = (key: Key): key is AloneKey => key === "computeEscrow";
 /** What a profile deploys: nothing that is worth nothing where money is real. */
 const keysOf = ({ name }: ReturnType<typeof profileFor>): Key[] =>
   keys.filter((key) => key !== "testDollar" || name === "local");
@@ -104,7 +111,7 @@ const askedKeys = [
   "computeBudget",
 ] as const;
 type AskedKey = (typeof askedKeys)[number];
-type SingletonKey = Exclude<Key, ImplementationKey | AskedKey | LocalKey>;
+type SingletonKey = Exclude<Key, ImplementationKey | AskedKey | AloneKey | LocalKey>;
 
 /** What a deployment leaves behind, and what its record holds. Addresses are in lower case. */
 export interface DeploymentRecord {
@@ -125,6 +132,8 @@ export interface DeploymentRecord {
   readonly bootstrap: Address;
   /** What lets others spend from treasuries. */
   readonly computeBudget: Address;
+  /** What pays for rented machines from deposits. */
+  readonly computeEscrow: Address;
   /** What shares are paid with on development chains. */
   readonly testDollar?: Address;
   /** The DeterministicDeployer that made them all. */
@@ -184,7 +193,7 @@ export async function deploy(options: DeployOptions): Promise<DeploymentRecord> 
   }
   const pick = <K extends Key>(names: readonly K[]) =>
     Object.fromEntries(names.map((key) => [key, at[key]])) as Record<K, Address>;
-  const apart = new Set<Key>([...implementationKeys, ...askedKeys, "testDollar"]);
+  const apart = new Set<Key>([...implementationKeys, ...askedKeys, "computeEscrow", "testDollar"]);
   const singletons = keys.filter((key): key is SingletonKey => !apart.has(key));
   await requireWired(publicClient, pick(singletons), at);
   const deployment: DeploymentRecord = {
@@ -193,6 +202,7 @@ export async function deploy(options: DeployOptions): Promise<DeploymentRecord> 
     addresses: pick(singletons),
     implementations: pick(implementationKeys),
     ...pick(askedKeys),
+    computeEscrow: at.computeEscrow,
     ...(wanted.includes("testDollar") && { testDollar: at.testDollar }),
     deployer: deployer.address,
     blocks: Object.fromEntries(blocks) as Record<Key, number>,
@@ -243,9 +253,15 @@ interface Look {
 
 /** Where an account's contracts are or will be, and which of those that its profile wants are missing. @throws CotrainError WRONG_CODE */
 async function findContracts(client: PublicClient, account: Address, { deployer, compiled, profile }: Look) {
-  const definition = definitionDigest(compiled, profile.limits);
-  const saltOf = (key: Key): Hex =>
-    keccak256(encodeAbiParameters([{ type: "bytes32" }, { type: "string" }], [definition, key]));
+  const definition = definitionDigest(
+    compiled,
+    keys.filter((key) => !isAlone(key)),
+    profile.limits,
+  );
+  const saltOf = (key: Key): Hex => {
+    const of = isAlone(key) ? definitionDigest(compiled, [key], {}) : definition;
+    return keccak256(encodeAbiParameters([{ type: "bytes32" }, { type: "string" }], [of, key]));
+  };
   const at = Object.fromEntries(
     await Promise.all(keys.map(async (key) => [key, await deployer.addressOf(account, saltOf(key))] as const)),
   ) as Record<Key, Address>;
@@ -268,11 +284,15 @@ async function requireWired(
     stakeManager,
     revenueDeposits,
     computeBudget,
-  }: Record<ImplementationKey | AskedKey, Address>,
+    computeEscrow,
+  }: Record<ImplementationKey | AskedKey | AloneKey, Address>,
 ): Promise<void> {
   const implementations = { shares, governor, timelock };
   const asked = { codeGrants, capitalSale, bootstrap, stakeManager, revenueDeposits, computeBudget };
-  const [wrong] = misWired(await deploymentWiring(client, { addresses, implementations, ...asked }));
+  const [wrong] = misWired([
+    ...(await deploymentWiring(client, { addresses, implementations, ...asked })),
+    ...(await escrowWiring(client, { escrow: computeEscrow })),
+  ]);
   if (wrong)
     throw new CotrainError("WRONG_WIRING", `The contracts obey others than they should: ${wireSentence(wrong)}`);
 }
@@ -283,8 +303,8 @@ export function defaultRecordPath(chainId: number): string | undefined {
   return join(dirname(fileURLToPath(import.meta.url)), `deployments/${chainId}.json`);
 }
 
-function definitionDigest(compiled: Record<Key, Artifact>, limits: object): Hex {
-  const parts = keys.map((key) => `${key}:${keccak256(compiled[key].bytecode)}`);
+function definitionDigest(compiled: Record<Key, Artifact>, of: readonly Key[], limits: object): Hex {
+  const parts = of.map((key) => `${key}:${keccak256(compiled[key].bytecode)}`);
   return keccak256(stringToHex(JSON.stringify([DEFINITION_VERSION, parts, limits])));
 }
 

@@ -2,7 +2,7 @@
 pragma solidity ^0.8.30;
 
 // Ids and digests that are passed round, each of a type of its own, so that the compiler refuses one in place of another.
-// The SDK has the same four (sdk/src/protocol/ids.ts). All are bytes32 in ABIs, typed data and storage. Merkle roots, EIP-712
+// The SDK has the same (sdk/src/protocol/ids.ts). All are bytes32 in ABIs, typed data and storage. Merkle roots, EIP-712
 // hashes and salts stay bytes32.
 
 /// @notice A model: keccak256(abi.encode(chainId, ModelRegistry, sender, salt)).
@@ -16,6 +16,9 @@ type HeadHash is bytes32;
 
 /// @notice sha256 of a published document: definition, build, manifest, payload.
 type Digest is bytes32;
+
+/// @notice A lease of a machine: keccak256(abi.encode(chainId, ComputeEscrow, LeaseTerms)).
+type LeaseId is bytes32;
 
 using Ids for ModelId global;
 using Ids for RunId global;

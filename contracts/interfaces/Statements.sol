@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
-import {Digest, HeadHash, ModelId, RunId} from "./Ids.sol";
+import {Digest, HeadHash, LeaseId, ModelId, RunId} from "./Ids.sol";
 
 // The signed statements and hashed records of the protocol, field by field as their EIP-712 type strings.
 // RunRegistry is the verifying contract of Join, Fragment, Receipt, Ack and Verdict, ComputeRewards that of Attestation,
-// ValidatorSet that of Ruling, CheckpointRegistry that of Suspend, CodeGrants that of Grant. ProtocolHashes turns each of them
-// into its hash.
+// ValidatorSet that of Ruling, CheckpointRegistry that of Suspend, CodeGrants that of Grant, ComputeEscrow that of Voucher.
+// ProtocolHashes turns each of them into its hash.
 
 /// @notice A worker asks to take part in a run.
 /// @param runId The run.
@@ -232,6 +232,16 @@ struct Grant {
     uint32 duration;
     uint32 setVersion;
     uint64 deadline;
+}
+
+/// @notice A renter's signer owes the provider of a lease so much in all. Chain and escrow are in the domain.
+/// @param leaseId The lease.
+/// @param cumulative What is owed since the lease began, in the token's smallest units; of two vouchers the higher counts.
+/// @param through Until when that pays the machine, in seconds since 1970.
+struct Voucher {
+    LeaseId leaseId;
+    uint128 cumulative;
+    uint64 through;
 }
 
 /// @notice One link of a run's hash chain of checkpoints.

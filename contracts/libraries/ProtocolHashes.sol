@@ -13,6 +13,7 @@ import {
     Ruling,
     Suspend,
     Grant,
+    Voucher,
     Head
 } from "../interfaces/Statements.sol";
 
@@ -49,6 +50,9 @@ library ProtocolHashes {
     );
     bytes32 internal constant GRANT_TYPEHASH = keccak256(
         "Grant(bytes32 modelId,address author,bytes32 repository,bytes32 commit,bytes32 description,uint128 amount,uint64 start,uint32 cliff,uint32 duration,uint32 setVersion,uint64 deadline)"
+    );
+    bytes32 internal constant VOUCHER_TYPEHASH = keccak256(
+        "Voucher(bytes32 leaseId,uint128 cumulative,uint64 through)"
     );
     bytes32 internal constant HEAD_TYPEHASH = keccak256(
         "Head(uint256 chainId,address registry,bytes32 parentHead,bytes32 runId,uint64 sequence,uint64 round,uint32 paramsVersion,bytes32 checkpointDigest,bytes32 receiptsRoot)"
@@ -122,6 +126,13 @@ library ProtocolHashes {
     /// @return EIP-712 struct hash.
     function hashGrant(Grant memory grant) internal pure returns (bytes32) {
         return keccak256(abi.encode(GRANT_TYPEHASH, grant));
+    }
+
+    /// @notice Struct hash of what a renter's signer owes a provider.
+    /// @param voucher The voucher.
+    /// @return EIP-712 struct hash.
+    function hashVoucher(Voucher memory voucher) internal pure returns (bytes32) {
+        return keccak256(abi.encode(VOUCHER_TYPEHASH, voucher));
     }
 
     /// @notice Name of a grant: of its terms alone, so that the same terms are the same grant, whoever signs them and how long

@@ -28,6 +28,7 @@ const contracts: Readonly<Record<string, string>> = {
   StakeManager: "staking",
   Bootstrap: "governance",
   ComputeBudget: "treasury",
+  ComputeEscrow: "market",
   ModelGovernor: "governance",
   ModelTimelock: "governance",
 };

@@ -444,6 +444,7 @@ describe("one accepted payload", () => {
       ]),
       operatorToken: "of the test",
       metrics: createCoordinatorMetrics(createMetrics({ process: false })),
+      software: undefined,
       signal: new AbortController().signal,
     })(app);
     const sealed = await app.inject(routes.blob(otherId, digest));

@@ -37,8 +37,9 @@ function planned(): { seconds: number; gpus: number } {
   const offers = manyOffers(OFFERS, "bench");
   const run = trainingRunOf(presetOf("150m").model, 65_536, 500);
   const hub = { inRate: 1.25e9, outRate: 1.25e9, reduceSeconds: 10, cost: 55 };
+  const goal = { kind: "most tokens", budget: 5_000e6, deadline: 86_400 } as const;
   const begun = ownTime();
-  const plan = planOf(offers, run, hub, { kind: "most tokens", budget: 5_000e6, deadline: 86_400 }, 128, NOW, false);
+  const plan = planOf(offers, { run, hub, goal, mostGpus: 128 }, NOW, false);
   const seconds = (ownTime() - begun) / 1_000;
   return { seconds, gpus: "machines" in plan ? plan.machines.reduce((sum, { offer }) => sum + offer.count, 0) : 0 };
 }

@@ -24,6 +24,7 @@ import { benchmarkOptimizers } from "./optimizers.ts";
 import { benchmarkPace } from "./pace.ts";
 import { benchmarkParts } from "./parts.ts";
 import { benchmarkPeer } from "./peer/peer.ts";
+import { benchmarkPolicies } from "./policies.ts";
 import { benchmarkLongRounds, benchmarkRealRun } from "./realRun.ts";
 import { benchmarkRecompute } from "./recompute.ts";
 import { type BenchOptions, type Row, tableOf } from "./report.ts";
@@ -52,9 +53,10 @@ const sections: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]
   browser: benchmarkBrowser,
   large: benchmarkLarge,
   peer: benchmarkPeer,
+  policies: benchmarkPolicies,
 };
 /** Measured only where they are named. */
-const optional = new Set(["longRounds", "likeness", "kernels", "losses", "browser", "large", "peer"]);
+const optional = new Set(["longRounds", "likeness", "kernels", "losses", "browser", "large", "peer", "policies"]);
 
 function machine(): string {
   const gibibytes = Math.round(totalmem() / 2 ** 30);

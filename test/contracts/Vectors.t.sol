@@ -4,7 +4,8 @@ pragma solidity ^0.8.30;
 import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
 import {MerkleProof} from "@openzeppelin/contracts/utils/cryptography/MerkleProof.sol";
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
-import {HeadHash, ModelId, RunId} from "../../contracts/interfaces/Ids.sol";
+import {LeaseTerms} from "../../contracts/interfaces/IComputeEscrow.sol";
+import {HeadHash, LeaseId, ModelId, RunId} from "../../contracts/interfaces/Ids.sol";
 import {Schedule} from "../../contracts/interfaces/IModelRegistry.sol";
 import {RunParams} from "../../contracts/interfaces/RunParams.sol";
 import {
@@ -18,10 +19,12 @@ import {
     Receipt,
     Ruling,
     Suspend,
-    Verdict
+    Verdict,
+    Voucher
 } from "../../contracts/interfaces/Statements.sol";
 import {Epochs} from "../../contracts/libraries/Epochs.sol";
 import {ProtocolHashes} from "../../contracts/libraries/ProtocolHashes.sol";
+import {ComputeEscrow} from "../../contracts/market/ComputeEscrow.sol";
 import {ModelRegistry} from "../../contracts/models/ModelRegistry.sol";
 import {RunRegistry} from "../../contracts/training/RunRegistry.sol";
 import {Fixture} from "./support/Fixture.sol";
@@ -120,6 +123,13 @@ contract VectorsTest is Fixture {
         }
     }
 
+    function test_vouchers() public view {
+        eq(ProtocolHashes.VOUCHER_TYPEHASH, _typeHash("Voucher"), "type");
+        for (uint256 i = 0; i < 3; ++i) {
+            _signed("Voucher", i, ProtocolHashes.hashVoucher(abi.decode(_encoded("Voucher", i), (Voucher))));
+        }
+    }
+
     function test_heads() public view {
         eq(ProtocolHashes.HEAD_TYPEHASH, vm.parseJsonBytes32(json, ".head.typeHash"), "type");
         for (uint256 i = 0; i < 5; ++i) {
@@ -213,6 +223,19 @@ contract VectorsTest is Fixture {
                 eq(Epochs.firstEndingFrom(schedule, Epochs.end(schedule, epoch)), epoch == 0 ? 1 : epoch, "ends then");
                 eq(Epochs.firstEndingFrom(schedule, Epochs.end(schedule, epoch) + 1), epoch + 1, "ends later");
             }
+        }
+    }
+
+    function test_leaseIds() public {
+        bytes memory code = address(new ComputeEscrow()).code;
+        for (uint256 i = 0; i < 3; ++i) {
+            string memory key = string.concat(".leases[", _digit(i), "]");
+            address place = vm.parseJsonAddress(json, string.concat(key, ".escrow"));
+            vm.etch(place, code);
+            vm.chainId(_number(key, ".chainId"));
+            LeaseTerms memory terms = abi.decode(vm.parseJsonBytes(json, string.concat(key, ".encoded")), (LeaseTerms));
+            bytes32 id = LeaseId.unwrap(ComputeEscrow(place).leaseIdOf(terms));
+            eq(id, vm.parseJsonBytes32(json, string.concat(key, ".leaseId")), "lease");
         }
     }
 

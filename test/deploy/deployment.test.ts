@@ -2,11 +2,11 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { network } from "hardhat";
-import { createPublicClient, createWalletClient, custom, type Hex, keccak256 } from "viem";
+import { createPublicClient, createWalletClient, custom, getContractAddress, type Hex, keccak256 } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadArtifact } from "../../deploy/artifacts.ts";
-import { defaultRecordPath, deploy, ensureBuilt, profileFor } from "../../deploy/deployment.ts";
+import { type ContractName, defaultRecordPath, deploy, ensureBuilt, profileFor } from "../../deploy/deployment.ts";
 
 /** Hardhat's first account. */
 const account = privateKeyToAccount("0xac0974bec39a17e36ba4a6b4d238ff944bacb478cbed5efcae784d7bf4f2ff80");
@@ -21,6 +21,12 @@ async function chain(chainId = 31337) {
       walletClient: createWalletClient({ account, transport }),
     },
   };
+}
+
+/** Behind the code nothing is run; other code, for all that. */
+async function withOtherDollar(name: ContractName) {
+  const artifact = await loadArtifact(name);
+  return name === "TestDollar" ? { ...artifact, bytecode: `${artifact.bytecode}00` as Hex } : artifact;
 }
 
 let folder: string;
@@ -103,6 +109,7 @@ describe("a deployment", () => {
     expect(resumed.capitalSale).toBe(whole.capitalSale);
     expect(resumed.stakeManager).toBe(whole.stakeManager);
     expect(resumed.computeBudget).toBe(whole.computeBudget);
+    expect(resumed.computeEscrow).toBe(whole.computeEscrow);
     expect(resumed.testDollar).toBe(whole.testDollar);
   });
 
@@ -188,6 +195,31 @@ describe("a deployment", () => {
       code: "WRONG_WIRING",
       message: `The contracts obey others than they should: ModelRegistry.capitalSale is ${account.address}, not ${capitalSale}.`,
     });
+  });
+
+  it("refuses another that pays for machines", async () => {
+    const { clients, connection } = await chain();
+    const { computeEscrow } = await deploy({ ...clients, profile: "local" });
+    const vault = getContractAddress({ from: computeEscrow, nonce: 1n }).toLowerCase();
+    const code = await clients.publicClient.getCode({ address: computeEscrow });
+    const other = code!.replaceAll(vault.slice(2), account.address.slice(2).toLowerCase());
+    await connection.provider.request({ method: "hardhat_setCode", params: [computeEscrow, other] });
+    await expect(deploy({ ...clients, profile: "local" })).rejects.toMatchObject({
+      code: "WRONG_WIRING",
+      message: expect.stringContaining("ComputeEscrow.vaultImplementation is ") as string,
+    });
+  });
+
+  /** A channel must be found again whatever else is deployed anew. */
+  it("has what pays for machines at the same address under other limits, and beside other code", async () => {
+    const { clients } = await chain();
+    const local = await deploy({ ...clients, profile: "local" });
+    const open = await deploy({ ...clients, profile: "public" });
+    expect(open.computeEscrow).toBe(local.computeEscrow);
+    expect(open.blocks.computeEscrow).toBe(local.blocks.computeEscrow);
+    const newer = await deploy({ ...clients, profile: "local", artifacts: withOtherDollar });
+    expect(newer.addresses.emission).not.toBe(local.addresses.emission);
+    expect(newer.computeEscrow).toBe(local.computeEscrow);
   });
 
   it("makes play money for local models alone", async () => {

@@ -48,6 +48,7 @@ import { describe, expect, it } from "vitest";
 import { loadArtifact } from "../../deploy/artifacts.ts";
 import { type ContractName, deploy, ensureBuilt, profileFor } from "../../deploy/deployment.ts";
 import { compiler } from "../../hardhat.config.ts";
+import { measureEscrow } from "./gasOfEscrow.ts";
 import { measureMoney } from "./gasOfMoney.ts";
 import { measureTreasury } from "./gasOfTreasury.ts";
 
@@ -71,6 +72,7 @@ const contracts = [
   "StakeManager",
   "Bootstrap",
   "ComputeBudget",
+  "ComputeEscrow",
   "DeterministicDeployer",
 ] as const satisfies readonly ContractName[];
 
@@ -115,13 +117,8 @@ async function measure(): Promise<Record<string, number>> {
   const transport = custom({ request: (call) => connection.provider.request(call) });
   const publicClient = createPublicClient({ transport, pollingInterval: 5 });
   const walletOf = (index: number) => createWalletClient({ account: accounts[index]!, transport });
-  const { addresses, codeGrants, capitalSale, revenueDeposits, stakeManager, computeBudget, testDollar } = await deploy(
-    {
-      publicClient,
-      walletClient: walletOf(0),
-      profile: "local",
-    },
-  );
+  const deployment = await deploy({ publicClient, walletClient: walletOf(0), profile: "local" });
+  const { addresses, codeGrants, capitalSale, revenueDeposits, stakeManager, computeBudget, testDollar } = deployment;
   const { model } = profileFor("local", 31337);
 
   const abis = new Map<ContractName, Abi>();
@@ -557,6 +554,8 @@ async function measure(): Promise<Record<string, number>> {
   const nextEpoch = async () => at((await now()) + BigInt(model.epochLength));
   const contracts = { ...addresses, computeBudget, shares, recipient: accounts[7]!.address };
   await measureTreasury({ contracts, modelId, runId, decide, send, read, row, now, epoch: nextEpoch });
+  const { computeEscrow: escrow } = deployment;
+  await measureEscrow({ escrow, token: testDollar!, accounts, send, row, now, at });
   return rows;
 }
 

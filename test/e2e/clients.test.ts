@@ -24,7 +24,7 @@ import { canRun } from "../needs.ts";
 import { findNpmTool } from "../npmTool.ts";
 import { anvilBinary } from "../../offchain/src/chain/index.ts";
 import { castHands, ethersHands, type Hands, viemHands } from "./clients/hands.ts";
-import { decided, type Life, live, openLife } from "./clients/life.ts";
+import { decided, EARNED, type Life, live, openLife } from "./clients/life.ts";
 import { type ClientsNode, openClientsNode } from "./clients/node.ts";
 import { freePort, openStage, type Stage, until } from "./harness.ts";
 
@@ -51,6 +51,7 @@ async function outcomeOf({ node, of, modelId, runId, shares, voided }: Life) {
   const { client, deployment } = node;
   const { addresses } = deployment;
   const sharesOf = (account: `0x${string}`) => balanceOf(client, { shares, account });
+  const dollarsOf = (account: `0x${string}`) => balanceOf(client, { shares: deployment.testDollar!, account });
   const dispute = await disputeOf(client, { addresses, digest: voided });
   const version = await currentParamsVersion(client, { addresses, runId });
   return {
@@ -63,6 +64,8 @@ async function outcomeOf({ node, of, modelId, runId, shares, voided }: Life) {
     stolen: await sharesOf(of.thief.address),
     dispute: { outcome: dispute?.outcome, voted: dispute?.voted },
     credit: await bondCreditOf(client, { addresses, account: of.watcher.address }),
+    earned: await dollarsOf(of.watcher.address),
+    returned: await dollarsOf(of.organiser.address),
     version,
     params: await paramsOf(client, { addresses, runId, version }),
   };
@@ -79,6 +82,9 @@ const lived = {
   stolen: 0n,
   dispute: { outcome: disputeOutcome.void, voted: true },
   credit: 0n,
+  earned: EARNED,
+  // Of five dollars.
+  returned: 5_000_000n - EARNED,
   version: 2,
   params: decided,
 };

@@ -254,9 +254,14 @@ describe("blobs", () => {
     await expect(client().blob(runId, digest, 100)).rejects.toThrow(failure({ code: "BLOB_MISMATCH" }));
   });
 
-  it("of more values than anybody parses are not parsed", async () => {
-    handler = answer(`{"runs":[${"0,".repeat(protocol.MAX_JSON_VALUES)}0]}`);
-    await expect(client().runs()).rejects.toThrow(failure({ code: "ANSWER_TOO_LARGE" }));
+  it("of more values than anybody parses, or with longer names, are not parsed", async () => {
+    for (const text of [
+      `{"runs":[${"0,".repeat(protocol.MAX_JSON_VALUES)}0]}`,
+      `{"runs":[],"${"n".repeat(protocol.MAX_JSON_NAME_BYTES + 1)}":0}`,
+    ]) {
+      handler = answer(text);
+      await expect(client().runs()).rejects.toThrow(failure({ code: "ANSWER_TOO_LARGE" }));
+    }
   });
 
   it("above their limit are not read to the end", async () => {

@@ -124,6 +124,13 @@ describe("ids", () => {
     expect(protocol.runIdOf(BigInt(chainId), runRegistry as protocol.Address, model, salt as Hex)).toBe(runId);
   });
 
+  it.each(vectors.leases)("lease %$", ({ chainId, escrow, terms, leaseId, vault }) => {
+    const place = { chainId: Number(chainId), escrow: escrow as protocol.Address };
+    const about = { ...terms, notice: Number(terms["notice"]) } as unknown as protocol.LeaseTerms;
+    expect(protocol.leaseIdOf(place, about)).toBe(leaseId);
+    expect(protocol.escrowVaultAt(place.escrow, protocol.asLeaseId(leaseId))).toBe(vault);
+  });
+
   it.each(vectors.blobs)("digest and CID of a blob: %$", ({ bytes, digest, cid }) => {
     expect(protocol.sha256(Buffer.from(bytes.slice(2), "hex"))).toBe(digest);
     expect(protocol.cidOf(protocol.asDigest(digest))).toBe(cid);

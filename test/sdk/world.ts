@@ -127,6 +127,7 @@ export async function createWorld(governor: Partial<ModelConfig["governor"]> = {
     stakeManager,
     revenueDeposits,
     computeBudget,
+    computeEscrow,
     testDollar,
   } = deployment;
 
@@ -226,6 +227,7 @@ export async function createWorld(governor: Partial<ModelConfig["governor"]> = {
     stakeManager,
     revenueDeposits,
     computeBudget,
+    escrow: computeEscrow,
     sale: capitalSale,
     testDollar,
     now,

@@ -18,6 +18,7 @@ import { coordinatorSessions } from "./breakages/coordinatorSessions.ts";
 import { coordinatorUploads } from "./breakages/coordinatorUploads.ts";
 import { data } from "./breakages/data.ts";
 import { deploy } from "./breakages/deploy.ts";
+import { devices } from "./breakages/devices.ts";
 import { diloco } from "./breakages/diloco.ts";
 import { disputes } from "./breakages/disputes.ts";
 import { engine } from "./breakages/engine.ts";
@@ -25,6 +26,7 @@ import { engineRuntime } from "./breakages/engineRuntime.ts";
 import { localnet } from "./breakages/localnet.ts";
 import { market } from "./breakages/market.ts";
 import { marketLeases } from "./breakages/marketLeases.ts";
+import { rentedRun } from "./breakages/rentedRun.ts";
 import { revenue } from "./breakages/revenue.ts";
 import { run } from "./breakages/run.ts";
 import { runEpoch } from "./breakages/runEpoch.ts";
@@ -45,6 +47,7 @@ export const breakages: readonly Breakage[] = [
   ...base,
   ...engine,
   ...engineRuntime,
+  ...devices,
   ...diloco,
   ...data,
   ...rollback,
@@ -65,6 +68,7 @@ export const breakages: readonly Breakage[] = [
   ...validator,
   ...market,
   ...marketLeases,
+  ...rentedRun,
   ...localnet,
   ...cli,
   ...cliQuorum,

@@ -11,6 +11,7 @@
 import { createRequire } from "node:module";
 
 interface Compiler {
+  readonly version: () => string;
   readonly compile: (input: string, callbacks?: { import: (path: string) => { contents: string } }) => string;
 }
 

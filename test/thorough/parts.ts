@@ -5,7 +5,10 @@ import { join } from "node:path";
 import { ensureBuilt } from "../../deploy/artifacts.ts";
 import { breakages } from "./breakages.ts";
 import { copyTree, root } from "./copy.ts";
+import { ToolMissing } from "./foundry.ts";
 import { digestsOf, readRecords, writeRecords } from "./records.ts";
+import { openSlither } from "./slither.ts";
+import { openSymbolic, symbolicItems } from "./symbolic.ts";
 import { idOf, mutateAll, openSweep, type Sweep, soliditySources, tryMutation } from "./sweep.ts";
 import { processorItems, tryProcessor } from "./processors.ts";
 import { largeSteps, oneLargeRound } from "./large.ts";
@@ -60,6 +63,16 @@ function entry(
 /** Four processes that take what they can get of the machine. */
 function busy(): ChildProcess[] {
   return [1, 2, 3, 4].map(() => spawn(process.execPath, ["-e", "for (;;);"], { stdio: "ignore" }));
+}
+
+/** A part for which this machine lacks a program says so of each item, and how to get it. */
+function orMissing(open: () => Work): Work {
+  try {
+    return open();
+  } catch (error) {
+    if (!(error instanceof ToolMissing)) throw error;
+    return { attempt: () => Promise.resolve(error.message), close: nothing };
+  }
 }
 
 async function openBreakages(): Promise<Work> {
@@ -138,6 +151,40 @@ export const parts: readonly Part[] = [
         close: copy.remove,
       };
     },
+  },
+  {
+    name: "symbolic",
+    what: "proofs of claims, budgets and emission, for all values at once: each holds, and breaks without its guards",
+    sources: [
+      "contracts",
+      "test/contracts/symbolic",
+      "test/contracts/support/Vm.sol",
+      "hardhat.config.ts",
+      "test/forge.ts",
+      "test/thorough/compilerProgram.ts",
+      "test/thorough/foundry.ts",
+      "test/thorough/halmos.txt",
+      "test/thorough/proofs.ts",
+      "test/thorough/symbolic.ts",
+    ],
+    items: symbolicItems,
+    open: () => orMissing(openSymbolic),
+  },
+  {
+    name: "slither",
+    what: "Slither finds nothing in the contracts that is not answered, with the reason",
+    sources: [
+      "contracts",
+      "hardhat.config.ts",
+      "test/forge.ts",
+      "test/thorough/compilerProgram.ts",
+      "test/thorough/findings.ts",
+      "test/thorough/foundry.ts",
+      "test/thorough/slither.ts",
+      "test/thorough/slither.txt",
+    ],
+    items: () => ["all contracts"],
+    open: () => orMissing(openSlither),
   },
   {
     name: "losses",

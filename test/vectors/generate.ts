@@ -10,7 +10,7 @@
 import { createHmac } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { concat, getCreate2Address, keccak256, TypedDataEncoder, Wallet } from "ethers";
+import { concat, getCreate2Address, getCreateAddress, keccak256, TypedDataEncoder, Wallet } from "ethers";
 import { address, cidOf, coder, type Field, hash, parseType, sha256, tree, zero32 } from "./basics.ts";
 import { revenueVectors } from "./revenue.ts";
 import { roundVectors } from "./round.ts";
@@ -135,6 +135,24 @@ function idVectors() {
     );
     const clones = { shares, governor, timelock };
     return { chainId, modelRegistry, runRegistry, sender, salt, terms, modelId, runId, implementations, clones };
+  });
+}
+
+/** Terms of ordinary size, the least and the largest: what they make, and where its tokens lie. */
+function leaseVectors() {
+  const { fields } = parseType(
+    "LeaseTerms(address renter,address provider,address machine,address signer,address token,uint32 notice,bytes32 salt)",
+  );
+  const escrow = address("an escrow");
+  const vault = cloneOf(getCreateAddress({ from: escrow, nonce: 1 }));
+  return messagesOf("LeaseTerms", fields).map((terms, index) => {
+    const chainId = ["31337", "1", String(2n ** 53n - 1n)][index]!;
+    const encoded = encodeFields(fields, terms);
+    const leaseId = keccak256(
+      concat([coder.encode(["uint256", "address"], [chainId, escrow]), encoded]),
+    );
+    const lies = getCreate2Address(escrow, leaseId, keccak256(vault)).toLowerCase();
+    return { chainId, escrow, terms, encoded, leaseId, vault: lies };
   });
 }
 
@@ -499,6 +517,7 @@ export async function buildVectors() {
     structs: Object.fromEntries(entries),
     head: headVector(),
     ids: idVectors(),
+    leases: leaseVectors(),
     epochs: epochVectors(),
     leaves: leafVectors(),
     sortitions: sortitionVectors(),

@@ -2,7 +2,13 @@
  * Reads that cannot be made to take more memory than they were allowed: every stream and JSON text that comes from outside
  * goes through here with a maximum, every file through node/readers.ts.
  */
-import { hasTooManyValues, isCanonicalJson, MAX_JSON_VALUES } from "@cotrain/sdk/protocol";
+import {
+  hasLongNames,
+  hasTooManyValues,
+  isCanonicalJson,
+  MAX_JSON_NAME_BYTES,
+  MAX_JSON_VALUES,
+} from "@cotrain/sdk/protocol";
 
 import { UserError } from "./errors.ts";
 
@@ -71,6 +77,9 @@ function parseText(
   }
   if (hasTooManyValues(bytes)) {
     throw new UserError("JSON_TOO_LARGE", `${what}: more than the ${MAX_JSON_VALUES} values allowed.`);
+  }
+  if (hasLongNames(bytes)) {
+    throw new UserError("JSON_TOO_LARGE", `${what}: a name longer than the ${MAX_JSON_NAME_BYTES} bytes allowed.`);
   }
   let text: string;
   let value: unknown;

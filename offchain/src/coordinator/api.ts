@@ -7,6 +7,7 @@ import type { FastifyRequest } from "fastify";
 
 import { parseJsonBounded } from "../base/index.ts";
 import type { HttpApp } from "../service/index.ts";
+import { registerLeases } from "./api/leases.ts";
 import { registerMembership, registerWork } from "./api/members.ts";
 import { registerBlobs, registerViews } from "./api/reads.ts";
 import { type ApiModules, findRun, type Routing, runOf } from "./api/routing.ts";
@@ -37,6 +38,7 @@ async function plugin(app: HttpApp, modules: ApiModules): Promise<void> {
   registerViews(routing);
   registerBlobs(routing);
   registerMembership(routing);
+  registerLeases(routing);
   registerWork(routing);
   registerStatements(routing);
 }

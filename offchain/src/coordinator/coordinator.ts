@@ -16,6 +16,7 @@ import type { RunEvent } from "./machine/events.ts";
 import type { RunState } from "./machine/state.ts";
 import { createCoordinatorMetrics, type CoordinatorMetrics } from "./metrics.ts";
 import type { PresenceOptions } from "./presence.ts";
+import type { Software } from "./software.ts";
 import type { CoordinatorSchema } from "./projectionTables.ts";
 import { repeat, type Repeated } from "./repeat.ts";
 import { keptFrom, release, releaseUnnamed } from "./retention.ts";
@@ -54,6 +55,8 @@ export interface CoordinatorModules {
   readonly gate?: RunModules["gate"];
   readonly secret?: RunModules["secret"];
   readonly revenue?: RunModules["revenue"];
+  /** What rented machines run; default none is served. */
+  readonly software?: Software;
 }
 
 export interface Coordinator {
@@ -166,7 +169,13 @@ export async function createCoordinator(
 
   return {
     runs,
-    api: createApi({ runs, operatorToken: options.operatorToken, metrics, signal: ending.signal }),
+    api: createApi({
+      runs,
+      operatorToken: options.operatorToken,
+      metrics,
+      signal: ending.signal,
+      software: modules.software,
+    }),
     failed,
     paused: () => [...runs.values()].map(({ driver }) => driver.paused).find((reason) => reason !== undefined),
     start: () => {

@@ -9,6 +9,9 @@ export type ApiCode =
   | "PROTOCOL_VERSION"
   | "BUILD_UNKNOWN"
   | "LEASE_UNKNOWN"
+  | "RENTER_UNKNOWN"
+  | "FOREIGN_PASS"
+  | "SOFTWARE_NONE"
   | "STAKE_MISSING"
   | "STAKE_UNKNOWN"
   | "CLOCK_SKEW"
@@ -57,6 +60,7 @@ export const stopping = (): RetryableError =>
 type OtherCode =
   | "MALFORMED_CID"
   | "MALFORMED_ID"
+  | "MALFORMED_PASS"
   | "MALFORMED_SIGNATURE"
   | "MALFORMED_STRUCT"
   | "NOT_JSON"
@@ -72,6 +76,7 @@ export const statusByCode: Readonly<Record<ApiCode | OtherCode, number>> = {
   RUN_UNKNOWN: 404,
   BLOB_NOT_FOUND: 404,
   ACCOUNT_UNKNOWN: 404,
+  SOFTWARE_NONE: 404,
   HEAD_UNKNOWN: 404,
   EPOCH_UNKNOWN: 404,
   // The member joins again and goes on.
@@ -86,6 +91,13 @@ export const statusByCode: Readonly<Record<ApiCode | OtherCode, number>> = {
   NOT_A_VALIDATOR: 403,
   RUN_FINISHED: 410,
   RUN_FULL: 503,
+  // Whoever shows the pass is not the one it is for, or comes too late.
+  LEASE_TAKEN: 409,
+  LEASE_ENDED: 410,
+  LEASE_OVER: 410,
+  LEASES_FULL: 503,
+  RENTER_UNKNOWN: 403,
+  FOREIGN_PASS: 403,
   // Its owner deposits, or the chain answers.
   STAKE_MISSING: 403,
   STAKE_UNKNOWN: 503,
@@ -121,6 +133,7 @@ export const statusByCode: Readonly<Record<ApiCode | OtherCode, number>> = {
   OBSOLETE: 400,
   MALFORMED_CID: 400,
   MALFORMED_ID: 400,
+  MALFORMED_PASS: 400,
   MALFORMED_SIGNATURE: 400,
   MALFORMED_STRUCT: 400,
   NOT_JSON: 400,

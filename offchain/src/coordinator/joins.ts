@@ -10,13 +10,13 @@ import {
   type JoinRequest,
   protocolVersion,
   runParamsFromWire,
-  zeroHash,
 } from "@cotrain/sdk/protocol";
 import { zeroAddress } from "viem";
 
 import { machineClassOf } from "../run/index.ts";
 import { RefusedError } from "./errors.ts";
 import { JOIN_WINDOW_MS, openPlaces } from "./machine/members.ts";
+import { checkLease, requirePass } from "./passes.ts";
 import { refusalOf, runFull, staleJoin } from "./machine/rules.ts";
 import type { Run } from "./run.ts";
 
@@ -39,12 +39,6 @@ function checkWords(run: Run, join: JoinRequest["join"]): number {
       `The join was issued at ${join.issuedAt} and it is ${now} here; they may differ by ${JOIN_WINDOW_MS / 60_000} minutes: set the clock.`,
     );
   }
-  if (join.lease !== zeroHash) {
-    throw new RefusedError(
-      "LEASE_UNKNOWN",
-      `Lease ${join.lease} is not known here; a machine of one's own has lease 0.`,
-    );
-  }
   if (join.beneficiary === zeroAddress) {
     throw new RefusedError(
       "ZERO_BENEFICIARY",
@@ -59,9 +53,10 @@ function checkWords(run: Run, join: JoinRequest["join"]): number {
  * @throws RefusedError; RetryableError `SIGNATURES_BUSY`
  */
 export async function acceptJoin(run: Run, request: JoinRequest, address: string): Promise<JoinReply> {
-  const { join, signature } = request;
+  const { join, signature, pass } = request;
   const struct = fromWire("Join", join);
   const protocol = checkWords(run, join);
+  checkLease(request);
   // Whoever replays a join that he saw has no signature looked at for it, which takes longer.
   const { driver, presence } = run;
   const issuedAt = Number(join.issuedAt);
@@ -70,6 +65,7 @@ export async function acceptJoin(run: Run, request: JoinRequest, address: string
   // The signature is cheaper than a question to the chain, which anybody could have asked otherwise.
   const signed = { domain: run.domain, name: "Join", struct, signature, signer: join.worker } as const;
   await run.modules.signatures.require(signed, address);
+  if (pass !== undefined) await requirePass(run, pass, address);
   // It left, or was evicted, and an acknowledgement may be missing that it can ask for still. What it may train matters no more.
   if (driver.state.finished && !driver.state.members[join.worker])
     return {
@@ -95,6 +91,7 @@ export async function acceptJoin(run: Run, request: JoinRequest, address: string
     segmentSteps: build.segmentSteps,
     pace: request.stepMicros ?? null,
     restarted: presence.knows(join.worker),
+    ...(pass !== undefined && { pass }),
   } as const;
   const refusal = refusalOf(driver.state, event);
   if (refusal && refusal.code !== "RUN_FULL") throw new RefusedError(refusal.code, refusal.message);

@@ -167,6 +167,12 @@ export class Presence {
     });
   }
 
+  /** Ms since the member was last heard of, or since this process began. */
+  heardMs(worker: Address): number {
+    if (this.#held.has(worker)) return 0;
+    return Math.max(0, Math.floor(this.#clock.monotonic() - (this.#heard.get(worker) ?? this.#startedAt)));
+  }
+
   heartbeatOf(worker: Address): Heartbeat | undefined {
     return this.#heartbeats.get(worker);
   }

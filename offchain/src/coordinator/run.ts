@@ -42,6 +42,7 @@ import type { RunFacts } from "./machine/state.ts";
 import type { RetentionOptions } from "./retentionRules.ts";
 import { createGateMeter, type GateMeter } from "./gateMeter.ts";
 import { createIdleReceipts, type IdleReceipts } from "./idleReceipts.ts";
+import { createPasses, type Passes } from "./passes.ts";
 import { Presence, type PresenceOptions } from "./presence.ts";
 import { createOffences, createPayloadScans, type Offences, type PayloadScans } from "./scans.ts";
 import { createBuilds, type Builds } from "./builds.ts";
@@ -60,6 +61,8 @@ export interface RunOptions {
   readonly fromBlock?: number;
   /** Refusals that a member is forgiven before it is not heard for a while; default 8. */
   readonly forgiven?: number;
+  /** Whose rented machines may join by a pass; default the poster's alone. */
+  readonly renters?: readonly Address[] | undefined;
 }
 
 /** What all runs of a coordinator have in common. */
@@ -117,6 +120,7 @@ export interface Run {
   readonly driver: Driver;
   readonly gate: GateMeter;
   readonly presence: Presence;
+  readonly passes: Passes;
   readonly line: Line;
   readonly anchorAges: AnchorAges;
   readonly projections: Projections;
@@ -210,6 +214,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     driver,
     gate: modules.gate?.(definition) ?? createGateMeter(blobs, definition, builds),
     presence: new Presence(driver, clock, logger, settings.presence),
+    passes: createPasses(options.renters ?? [modules.poster.address]),
     line: createLine(),
     anchorAges: createAnchorAges(driver, clock),
     projections,
@@ -220,14 +225,18 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     offences: createOffences(clock, options.forgiven),
     idleReceipts: createIdleReceipts(clock),
     arriving,
-    revenue:
-      modules.revenue &&
-      createRevenueDuty(record, settings.revenueAtLeast, { chain, logger, accounts: modules.revenue }),
+    revenue: revenueDutyOf(record, settings, modules),
     receiptTries: new Map(),
     lost: await lostBefore(blobs, driver.state),
     modules,
   };
 }
+
+const revenueDutyOf = (
+  run: Parameters<typeof createRevenueDuty>[0],
+  { revenueAtLeast }: Pick<RunSettings, "revenueAtLeast">,
+  { chain, logger, revenue }: Pick<RunModules, "chain" | "logger" | "revenue">,
+): RevenueDuty | undefined => revenue && createRevenueDuty(run, revenueAtLeast, { chain, logger, accounts: revenue });
 
 /** Every contract that a run of the model lives in. */
 const contractsOf = async (chain: RunChain, modelId: ModelId): Promise<RunContracts> => ({

@@ -23,6 +23,7 @@ import { type BlobStore } from "../storage/index.ts";
 import { openBlobStore } from "../storage/node/index.ts";
 import { type Coordinator, type CoordinatorOptions, createCoordinator } from "./coordinator.ts";
 import { statusByCode } from "./errors.ts";
+import { openSoftware } from "./software.ts";
 import { coordinatorMigrations, type CoordinatorSchema } from "./projectionTables.ts";
 
 export interface StartOptions extends CoordinatorOptions {
@@ -75,6 +76,7 @@ export async function startCoordinator(options: StartOptions): Promise<RunningCo
     metrics,
     clock,
     revenue: revenueAccounts({ reader: chain, connection, fromBlock: options.chain.fromBlock }),
+    software: await openSoftware(state.resolve("software"), logger),
   });
   opened.defer(() => coordinator.stop());
   const { http } = options;

@@ -8,12 +8,15 @@ import type { Run } from "./run.ts";
 
 const OVER: WorkReply = { kind: "leave", reason: "The run is finished." };
 
+const LEAVING: WorkReply = { kind: "leave", reason: "Its lease was ended, and its work is in." };
+
 /** The assignment that this worker should be working on, or that it should go. */
 function workOf(state: RunState, worker: Address): WorkReply | undefined {
   if (state.phase === "Finished") return OVER;
   const { current } = state;
   const work = current?.work[worker];
-  if (!current || !work || work.receipt || !isCollecting(current)) return undefined;
+  if (!current || !work || work.receipt || !isCollecting(current))
+    return state.members[worker]?.leaving ? LEAVING : undefined;
   const lastOutcome = state.outcomes[worker];
   return {
     kind: "train",

@@ -20,7 +20,7 @@ export interface Preset {
 
 interface LocalRounds {
   /**
-   * Inner steps that make a round last some 5 s (0.1m) to a minute and a quarter (20m) with three workers on two cores: short
+   * Inner steps that make a round last some 5 s (0.1m) to two minutes (20m) with three workers on two cores: short
    * enough to see several in minutes, and long enough that what a round costs beside training, which grows with the model and
    * not with the steps, is a small part of it (test/bench/README.md). A multiple of 3 × the run's 4 fragments.
    */

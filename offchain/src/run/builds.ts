@@ -34,10 +34,8 @@ import {
 } from "../engine/index.ts";
 import { devices } from "../engine/runtime/node/index.ts";
 import { parseBuild, parseDefinition } from "../storage/index.ts";
+import { OTHER_CLASS } from "./machineClass.ts";
 import type { BlobSource } from "./ports.ts";
-
-/** Of a processor that computes otherwise than all known classes: the conformance value says which machines are like it. */
-const OTHER_CLASS = "other";
 
 /** What a build computes, whatever computes it. */
 export type Computed = Omit<Build, "runtime" | "deviceClass" | "segmentSteps" | "conformance">;
@@ -49,11 +47,14 @@ export const inHalf = (computed: Computed, step: Digest): Computed => ({
   precision: "fp16",
 });
 
+/** The class that a build of a device has. */
+export const classInBuild = (device: Pick<Device, "exactness">): string => classOf(device) ?? OTHER_CLASS;
+
 /** The build of programs for a device that computes this value of them. */
 export const buildOf = (computed: Computed, device: Device, value: Hex): Build => ({
   ...computed,
   runtime: `onnxruntime ${device.runtime()}`,
-  deviceClass: classOf(device) ?? OTHER_CLASS,
+  deviceClass: classInBuild(device),
   segmentSteps: device.exact ? EXACT_SEGMENT_STEPS : 0,
   conformance: value,
 });

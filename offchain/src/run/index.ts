@@ -22,7 +22,7 @@ export {
   readHeadDocuments,
 } from "./documents.ts";
 export { DocumentError, isItsWord, isMalformed, type RunDocuments, runDocuments, wasAdmitted } from "./published.ts";
-export { problemOfBuild, problemOfPrograms } from "./programs.ts";
+export { foreignIn, problemOfBuild, problemOfPrograms } from "./programs.ts";
 export { sharer } from "./positions.ts";
 export { verifyReceipts } from "./receipts.ts";
 export { drawnBy, type Sortition, sortitionOf } from "./sortition.ts";
@@ -91,5 +91,5 @@ export * from "./wallets.ts";
 export * from "./facts.ts";
 export * from "./heldOut.ts";
 export * from "./joining.ts";
-export { conformanceOfOther, machineClassOf } from "./machineClass.ts";
+export { machineClassOf, partsOfClass } from "./machineClass.ts";
 export { withEpochAccounts } from "./accounts.ts";

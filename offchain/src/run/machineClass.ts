@@ -1,14 +1,24 @@
-/** The class of machines that a member's belongs to, as documents and states have it: those of one replay each other exactly. */
+/** The class that a member's machine belongs to, as documents and states have it: those of one replay each other exactly. */
 import type { Build } from "@cotrain/sdk/protocol";
 
-const OTHER = "other:";
+/** Of a machine that computes what no build says, or of a processor that computes otherwise than all known classes. */
+export const OTHER_CLASS = "other";
+/** Classes whose devices all compute the same. Of any other the devices that compute one value do: GPUs by their makers, processors. */
+const EXACT = /^exact-/;
+/** Characters of a build's class, which is whatever was proposed, before the value. */
+const MAX_NAME = 100;
 
 /** @param conformance of the member's machine: the digest of what it computes in a test */
-export const machineClassOf = (
+export function machineClassOf(
   { conformance: due, deviceClass }: Pick<Build, "conformance" | "deviceClass">,
   conformance: string,
-): string => (conformance === due ? deviceClass : `${OTHER}${conformance}`);
+): string {
+  if (conformance !== due) return `${OTHER_CLASS}:${conformance}`;
+  return EXACT.test(deviceClass) ? deviceClass : `${deviceClass.slice(0, MAX_NAME)}:${conformance}`;
+}
 
-/** The conformance of a machine that computes otherwise than its build does, undefined for one of a known class. */
-export const conformanceOfOther = (machineClass: string): string | undefined =>
-  machineClass.startsWith(OTHER) ? machineClass.slice(OTHER.length) : undefined;
+/** A class in two parts: its name, and the value that its machines compute where the name alone does not tell. */
+export function partsOfClass(machineClass: string): { readonly name: string; readonly value: string | undefined } {
+  const [, name, value] = /^(.*):(0x[0-9a-f]{64})$/s.exec(machineClass) ?? [];
+  return { name: name ?? machineClass, value };
+}

@@ -138,6 +138,10 @@ export const coordinatorOptions = {
     value: "file",
     description: "file with the token that may pause and resume (default: in the state directory)",
   }),
+  renters: wordsOf(/^0x[\da-fA-F]{40}$/, "an address", {
+    description:
+      "accounts whose rented machines may join by a pass (default: the poster, and this directory's organiser)",
+  }),
   ...retentionOptions,
   logLevel: logLevelOption,
 } as const;
@@ -171,6 +175,7 @@ export const workerOptions = {
   wallet: walletOption,
   passphraseFile: passphraseFileOption,
   beneficiary: account({ description: "address that is paid (default: the worker's own wallet)" }),
+  pass: text({ value: "file", description: "pass of a rented machine, which names who is paid" }),
   rpc: rpcOption,
   deployment: deploymentOption,
   device: devicesOf(
@@ -188,7 +193,7 @@ export const workerOptions = {
 export const recipeOptions = {
   innerSteps: integer(12, 3_072, {
     description:
-      "inner steps of a new run's rounds, a multiple of 12, until holders decide otherwise (default: so few that a round takes less than a minute here)",
+      "inner steps of a new run's rounds, a multiple of 12, until holders decide otherwise (default: the preset's, such as 72 at 1m, where a round takes ten to fifteen seconds on two cores)",
   }),
   optimizer: choice(["adamw", "muon", "sgd"], {
     description: "inner optimizer of a new run; muon is for hidden matrices, with adamw for the rest (default: adamw)",

@@ -1,11 +1,35 @@
 /** Whether a build's programs are what it and its run's definition say: whoever deals, pays, votes or checks asks before. */
-import { asDigest, type Build, type Definition, MAX_DEFINITION_BYTES, type RunId } from "@cotrain/sdk/protocol";
+import {
+  asDigest,
+  type Build,
+  type Definition,
+  type Digest,
+  MAX_DEFINITION_BYTES,
+  type RunId,
+} from "@cotrain/sdk/protocol";
 
-import { EngineError, LARGEST_MACHINE, problemOfProgram, programLimits, readSignature } from "../engine/index.ts";
+import {
+  buildPrograms,
+  checkConfig,
+  EngineError,
+  halfStep,
+  LARGEST_MACHINE,
+  problemOfProgram,
+  programLimits,
+  readSignature,
+  tensorSpecs,
+  type TransformerConfig,
+} from "../engine/index.ts";
 import { parseDefinition } from "../storage/index.ts";
 import type { BlobSource } from "./ports.ts";
 
+interface Place {
+  readonly blobs: BlobSource;
+  readonly runId: RunId;
+}
+
 const KINDS = ["step", "eval", "logits"] as const;
+type Kind = (typeof KINDS)[number];
 
 /**
  * Reads a build's programs, and runs none.
@@ -27,7 +51,7 @@ export async function problemOfPrograms(
 
 /** The same of one of them. @throws what `blobs` throws */
 export async function problemOfOne(
-  kind: (typeof KINDS)[number],
+  kind: Kind,
   blobs: BlobSource,
   runId: RunId,
   build: Build,
@@ -43,10 +67,39 @@ export async function problemOfOne(
 }
 
 /** The same of a build alone, by the definition that it names. @throws what `blobs` throws; ProtocolError for a definition that is none */
-export async function problemOfBuild(
-  { blobs, runId }: { readonly blobs: BlobSource; readonly runId: RunId },
-  build: Build,
-): Promise<string> {
-  const definition = await blobs.blob(runId, asDigest(build.definition), MAX_DEFINITION_BYTES);
-  return problemOfPrograms(blobs, runId, build, parseDefinition(definition));
+export async function problemOfBuild(place: Place, build: Build): Promise<string> {
+  return problemOfPrograms(place.blobs, place.runId, build, await definitionOf(place, build));
+}
+
+/**
+ * What of a build is no program that this version makes of the run's definition. Such a one may be an earlier version's or somebody's own;
+ * by its form nobody sees what it computes, nor whether it goes on doing so: it is told the optimizer's step.
+ * @throws as {@link problemOfBuild}
+ */
+export async function foreignIn(place: Place, build: Build): Promise<readonly Kind[]> {
+  const own = ownPrograms(build, await definitionOf(place, build));
+  return KINDS.filter((kind) => build.graphs[kind] !== own?.[kind]);
+}
+
+/** Undefined for a model that is not the engine's own: whose programs, which were looked at, have other parameters than its layers. */
+function ownPrograms(
+  { microBatch, accumulation = 1, precision }: Build,
+  { model, innerOptimizer: optimizer, table }: Definition,
+): Readonly<Record<Kind, Digest>> | undefined {
+  const options = { microBatch, accumulation, optimizer };
+  try {
+    const config = checkConfig(model as unknown as TransformerConfig);
+    const due = tensorSpecs(config).map(({ name, shape }) => [name, shape]);
+    if (JSON.stringify(due) !== JSON.stringify(table.map(({ name, shape }) => [name, shape]))) return undefined;
+    const { step, eval: heldOut, logits } = buildPrograms(config, options);
+    const { digest } = precision === "fp16" ? halfStep(config, options) : step;
+    return { step: digest, eval: heldOut.digest, logits: logits.digest };
+  } catch (error) {
+    if (error instanceof EngineError) return undefined;
+    throw error;
+  }
+}
+
+async function definitionOf({ blobs, runId }: Place, build: Build): Promise<Definition> {
+  return parseDefinition(await blobs.blob(runId, asDigest(build.definition), MAX_DEFINITION_BYTES));
 }

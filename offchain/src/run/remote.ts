@@ -16,7 +16,10 @@ import { type DeploymentFile, readNamedDeployment } from "./local.ts";
 
 /** The block from which on a deployment's logs are read; the chain's first where it does not say. */
 function firstBlockOf(deployment: Pick<DeploymentFile, "blocks">): number {
-  const blocks = Object.values(deployment.blocks);
+  // ComputeEscrow stays where it is when all else is deployed anew: it may be older, and no log of a run is its.
+  const blocks = Object.entries(deployment.blocks).flatMap(([name, block]) =>
+    name === "computeEscrow" ? [] : [block],
+  );
   return blocks.length === 0 ? 0 : Math.min(...blocks);
 }
 

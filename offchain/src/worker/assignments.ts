@@ -52,8 +52,8 @@ async function nextWork(session: SessionKeeper, signal: AbortSignal): Promise<Wo
     return await session.call("work", (current) => current.work({ waitSeconds: POLL_SECONDS }, signal), signal);
   } catch (error) {
     if (signal.aborted) return undefined;
-    // A finished run refuses the join of who is no member any more; that is an end like being told to leave.
-    if (error instanceof CoordinatorError && error.code === "RUN_FINISHED")
+    // A finished run refuses the join of who is no member any more, and so does an ended lease: ends like being told to leave.
+    if (error instanceof CoordinatorError && ["RUN_FINISHED", "LEASE_ENDED"].includes(error.code))
       return { kind: "leave", reason: error.message };
     throw error;
   }

@@ -1,5 +1,5 @@
 /** What a worker is given: its options, the modules that it works with, and how it says why it ended. */
-import type { SigningAccount, Address, Assignment, Hex, RunId } from "@cotrain/sdk/protocol";
+import type { SigningAccount, Address, Assignment, RunId, SignedPass } from "@cotrain/sdk/protocol";
 
 import type { Backoff, Clock } from "../base/index.ts";
 import type { Place } from "../engine/index.ts";
@@ -17,8 +17,8 @@ export interface WorkerOptions {
   readonly runId?: RunId;
   /** Who is paid; default the worker's own wallet. */
   readonly beneficiary?: Address;
-  /** Lease of the machine; default none, a machine of one's own. */
-  readonly lease?: Hex;
+  /** By which a rented machine joins, for the beneficiary that it names; default none, a machine of one's own. */
+  readonly pass?: SignedPass;
   /** Threads of the engine; default its own choice. */
   readonly threads?: number;
   /** Bytes of artefacts kept on the disk; default 4 GiB. */

@@ -6,10 +6,10 @@ import {
   createCoordinatorClient,
   type Digest,
   domainFor,
-  type Hex,
   MAX_BUILD_BYTES,
   type RunId,
   type RunView,
+  type SignedPass,
 } from "@cotrain/sdk/protocol";
 
 import { type Backoff, type Clock, type OnRetry, type RetryOptions, systemClock, UserError } from "../base/index.ts";
@@ -31,7 +31,7 @@ import { DEFAULT_BACKOFF, DEFAULT_CACHE_BYTES, type WorkerModules, type WorkerOp
 import { createRequestQueue, type RequestQueue } from "./requestQueue.ts";
 import { checkResources, type ModelSize, needsOf } from "./resources.ts";
 import type { RoundContext } from "./roundWork.ts";
-import { createSessionKeeper, OWN_MACHINE, type SessionKeeper } from "./session.ts";
+import { createSessionKeeper, type SessionKeeper } from "./session.ts";
 
 /** What is fixed once a worker is ready to join. */
 export interface Prepared extends RoundContext, Governed {
@@ -89,7 +89,7 @@ export async function prepare(
   cleanup.defer(() => receipts.close());
   const stepsOf = await modules.openData(description, artefacts);
   const identity = identityOf(view, options, modules, chosen);
-  const session = openSession(identity, chosen, options.lease ?? OWN_MACHINE, access);
+  const session = openSession(identity, chosen, options.pass, access);
   member = session;
   onEvent({
     type: "ready",
@@ -192,7 +192,7 @@ type Identity = Pick<Prepared, "runId" | "worker" | "beneficiary" | "account" | 
 
 function identityOf(
   view: RunView,
-  { beneficiary }: WorkerOptions,
+  { beneficiary, pass }: WorkerOptions,
   { account }: WorkerModules,
   { build }: ChosenBuild,
 ): Identity {
@@ -200,7 +200,7 @@ function identityOf(
   return {
     runId: view.runId as RunId,
     worker,
-    beneficiary: asAddress(beneficiary ?? worker),
+    beneficiary: asAddress(pass?.pass.beneficiary ?? beneficiary ?? worker),
     account,
     domain: domainFor(view.chainId, view.contracts.runRegistry),
     build: build.digest,
@@ -210,7 +210,7 @@ function identityOf(
 function openSession(
   { runId, beneficiary, account, domain, build }: Identity,
   { conformance, trainer }: ChosenBuild,
-  lease: Hex,
+  pass: SignedPass | undefined,
   { client, requestQueue, clock, random, backoff, onEvent }: CoordinatorAccess,
 ): SessionKeeper {
   return createSessionKeeper({
@@ -218,7 +218,7 @@ function openSession(
     requestQueue,
     account,
     domain,
-    membership: { runId, beneficiary, lease, build, conformance, stepMicros: trainer.stepMicros },
+    membership: { runId, beneficiary, pass, build, conformance, stepMicros: trainer.stepMicros },
     clock,
     random,
     backoff,

@@ -11,8 +11,10 @@ import {
   type Hex,
   type Join,
   type JoinReply,
+  leaseOf,
   protocolVersion,
   type RunId,
+  type SignedPass,
   toWire,
   zeroHash,
 } from "@cotrain/sdk/protocol";
@@ -38,7 +40,8 @@ export type MemberClient = ReturnType<CoordinatorClient["session"]>;
 interface Membership {
   readonly runId: RunId;
   readonly beneficiary: Address;
-  readonly lease: Hex;
+  /** Of a rented machine; undefined for one's own. */
+  readonly pass: SignedPass | undefined;
   readonly build: Digest;
   readonly conformance: Hex;
   /** µs that an inner step took when the conformance value was computed. */
@@ -145,9 +148,10 @@ async function join(options: SessionKeeperOptions, state: MembershipState): Prom
   const now = clock.now();
   const { lastIssuedAt } = state;
   state.lastIssuedAt = now <= lastIssuedAt && lastIssuedAt - now < 1_000 ? lastIssuedAt + 1 : now;
-  const { stepMicros, ...signed } = membership;
+  const { stepMicros, pass, ...signed } = membership;
   const struct: Join = {
     ...signed,
+    lease: pass === undefined ? zeroHash : leaseOf(pass),
     worker,
     protocolMin: protocolVersion.min,
     protocolMax: protocolVersion.max,
@@ -157,6 +161,7 @@ async function join(options: SessionKeeperOptions, state: MembershipState): Prom
   const reply = await client.join(membership.runId, {
     join: toWire("Join", struct),
     signature,
+    ...(pass !== undefined && { pass }),
     ...(stepMicros !== undefined && { stepMicros }),
   });
   if (reply.protocol < protocolVersion.min || reply.protocol > protocolVersion.max) {
@@ -205,6 +210,3 @@ async function callOnce<T>(
     }
   }
 }
-
-/** `lease` of a machine of one's own. */
-export const OWN_MACHINE: Hex = zeroHash;

@@ -1,4 +1,5 @@
 /** All reads and writes by name, as one client gets them: decorator.ts. */
+import { escrowReads, escrowWrites } from "./allEscrow.ts";
 import { ballotNonce, ballotToSign, castVoteBySig, signBallot } from "./ballots.ts";
 import { claimAndDelegate, makesBatches, sendBatch } from "./batch.ts";
 import {
@@ -205,6 +206,7 @@ import {
 } from "./validators.ts";
 
 export const reads = {
+  ...escrowReads,
   ageJudgedAt,
   announcedRollback,
   authorisable,
@@ -318,6 +320,7 @@ export const reads = {
 };
 
 export const writes = {
+  ...escrowWrites,
   activateRoot,
   admitBuild,
   allowCapital,

@@ -25,6 +25,7 @@ export * from "./decode.ts";
 export * from "./decorator.ts";
 export * from "./disputes.ts";
 export * from "./emission.ts";
+export * from "./escrow.ts";
 export * from "./events.ts";
 export * from "./payEvents.ts";
 export * from "./governance.ts";

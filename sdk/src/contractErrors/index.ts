@@ -7,6 +7,7 @@ export * from "./capitalSale.ts";
 export * from "./checkpointRegistry.ts";
 export * from "./codeGrants.ts";
 export * from "./computeBudget.ts";
+export * from "./computeEscrow.ts";
 export * from "./computeRewards.ts";
 export * from "./disputes.ts";
 export * from "./emission.ts";

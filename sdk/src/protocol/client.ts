@@ -48,6 +48,8 @@ export function createCoordinatorClient(url: string, options: CoordinatorClientO
       blobs.blobPart(runId, digest, offset, length),
     document,
     join: (runId: RunId, body: messages.JoinRequest) => json(routes.join(runId), messages.JoinReply, { json: body }),
+    /** What became of a lease. */
+    lease: (runId: RunId, body: messages.LeaseRequest) => json(routes.lease(runId), messages.LeaseView, { json: body }),
     submitVerdict: (runId: RunId, body: SignedVerdict) =>
       json(routes.verdicts(runId), messages.Accepted, { json: body }),
     submitAttestation: (runId: RunId, epoch: number, body: messages.AttestationRequest) =>

@@ -50,6 +50,9 @@ export const runStatus = { open: 0, paused: 1, finished: 2 } as const;
 /** CapitalSale's SaleState: of an epoch in which nobody has deposited, that lasts, can be settled, was, or is paid back. */
 export const saleStatus = { none: 0, open: 1, due: 2, settled: 3, failed: 4 } as const;
 
+/** MachineOffer.kind: whether its owner is credited with what the machine earns in shares, or is paid and the treasury is credited. */
+export const leaseKind = { shares: 1, paid: 2 } as const;
+
 /** StakeManager's Role: what somebody stakes for. */
 export const stakeRoleCode = { worker: 0, validator: 1 } as const;
 export type StakeRole = keyof typeof stakeRoleCode;

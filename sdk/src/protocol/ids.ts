@@ -12,6 +12,8 @@ type Branded<Name extends string> = Hex & { readonly [brand]: Name };
 export type ModelId = Branded<"ModelId">;
 /** keccak256(abi.encode(chainId, runRegistry, modelId, salt)). */
 export type RunId = Branded<"RunId">;
+/** keccak256(abi.encode(chainId, escrow, terms)): `leaseIdOf`. */
+export type LeaseId = Branded<"LeaseId">;
 /** SHA-256 of a published blob. */
 export type Digest = Branded<"Digest">;
 /** One link of a run's hash chain of checkpoints. */
@@ -20,16 +22,17 @@ export type HeadHash = Branded<"HeadHash">;
 const hash32 = /^0x[0-9a-f]{64}$/;
 const address20 = /^0x[0-9a-f]{40}$/;
 
-function asHash32(what: string, value: string): ModelId & RunId & Digest & HeadHash {
+function asHash32(what: string, value: string): ModelId & RunId & LeaseId & Digest & HeadHash {
   const lower = value.toLowerCase();
   if (!hash32.test(lower))
     throw new ProtocolError("MALFORMED_ID", `${what} must be 0x and 64 hex digits, not "${value.slice(0, 80)}".`);
-  return lower as ModelId & RunId & Digest & HeadHash;
+  return lower as ModelId & RunId & LeaseId & Digest & HeadHash;
 }
 
-/** @throws ProtocolError MALFORMED_ID unless the value is 0x and 64 hex digits (true of all four). */
+/** @throws ProtocolError MALFORMED_ID unless the value is 0x and 64 hex digits (true of all five). */
 export const asModelId = (value: string): ModelId => asHash32("A model id", value);
 export const asRunId = (value: string): RunId => asHash32("A run id", value);
+export const asLeaseId = (value: string): LeaseId => asHash32("A lease id", value);
 export const asDigest = (value: string): Digest => asHash32("A digest", value);
 export const asHead = (value: string): HeadHash => asHash32("A head", value);
 
@@ -67,6 +70,17 @@ export interface ModelContracts {
 /** ERC-1167's creation code around the address that every call is passed on to. */
 const CLONE = ["0x3d602d80600a3d3981f3363d3d373d3d3d363d73", "0x5af43d82803e903d91602b57fd5bf3"] as const;
 
+/** Where a contract's clone of an implementation is, or would be (ERC-1167, CREATE2). @returns the address in lower case */
+export const cloneAt = (maker: Address, implementation: Address, salt: Hex): Address =>
+  asAddress(
+    getContractAddress({
+      opcode: "CREATE2",
+      from: maker,
+      salt,
+      bytecode: concatHex([CLONE[0], implementation, CLONE[1]]),
+    }),
+  );
+
 /**
  * Where a model's own contracts are, or would be: it follows from the deployment and the model's id, so that nobody is asked.
  * @param implementations what every model's clones run
@@ -77,15 +91,7 @@ export function modelContractsAt(
   implementations: ModelContracts,
   modelId: ModelId,
 ): ModelContracts {
-  const cloneOf = (implementation: Address): Address =>
-    asAddress(
-      getContractAddress({
-        opcode: "CREATE2",
-        from: modelRegistry,
-        salt: modelId,
-        bytecode: concatHex([CLONE[0], implementation, CLONE[1]]),
-      }),
-    );
+  const cloneOf = (implementation: Address): Address => cloneAt(modelRegistry, implementation, modelId);
   const { shares, governor, timelock } = implementations;
   return { shares: cloneOf(shares), governor: cloneOf(governor), timelock: cloneOf(timelock) };
 }

@@ -3,8 +3,11 @@ import { type Static, Type } from "typebox";
 import { Assignment, PayloadHeader } from "./documents.ts";
 import { SignedVerdict } from "./epochDocuments.ts";
 import { Address20, Count, Decimal, Hash32, ShownAddress, Signature65, Uint16, Uint32 } from "./fields.ts";
+import { SignedPass } from "./leaseMessages.ts";
 import { RunParamsWire } from "./params.ts";
 import { wireSchema, type WireStruct } from "./typedData.ts";
+
+export * from "./leaseMessages.ts";
 
 const closed = { additionalProperties: false } as const;
 const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
@@ -178,6 +181,8 @@ export const RunList = Type.Object({
 export interface JoinRequest {
   readonly join: WireStruct<"Join">;
   readonly signature: `0x${string}`;
+  /** By which the join's lease is known; none for a machine of one's own. */
+  readonly pass?: SignedPass;
   /** µs that an inner step took when the machine computed its conformance value; a guess until work was measured. */
   readonly stepMicros?: number;
 }
@@ -186,6 +191,7 @@ export const JoinRequest = Type.Unsafe<JoinRequest>(
     {
       join: wireSchema("Join"),
       signature: Signature65,
+      pass: Type.Optional(SignedPass),
       stepMicros: Type.Optional(Type.Integer({ minimum: 1, maximum: 3_600_000_000 })),
     },
     closed,

@@ -3,7 +3,7 @@ import type { Static, TSchema } from "typebox";
 import { Value } from "typebox/value";
 import { CoordinatorError, type CotrainError } from "../baseErrors.ts";
 import { parseDocument } from "./documents.ts";
-import { hasTooManyValues, MAX_JSON_VALUES } from "./jsonBounds.ts";
+import { hasLongNames, hasTooManyValues, MAX_JSON_NAME_BYTES, MAX_JSON_VALUES } from "./jsonBounds.ts";
 import * as messages from "./messages.ts";
 
 export interface CoordinatorClientOptions {
@@ -184,6 +184,12 @@ export function parseJson(status: number, bytes: Uint8Array, url: string): unkno
       status,
       "ANSWER_TOO_LARGE",
       `The answer of ${url} has more than ${MAX_JSON_VALUES} values.`,
+    );
+  if (hasLongNames(bytes))
+    throw new CoordinatorError(
+      status,
+      "ANSWER_TOO_LARGE",
+      `The answer of ${url} has a field whose name is longer than ${MAX_JSON_NAME_BYTES} bytes.`,
     );
   try {
     return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));

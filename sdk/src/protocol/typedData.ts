@@ -30,6 +30,14 @@ export const structTypes = {
     { name: "protocolMax", type: "uint16" },
     { name: "issuedAt", type: "uint64" },
   ],
+  JoinPass: [
+    { name: "runId", type: "bytes32" },
+    { name: "renter", type: "address" },
+    { name: "machine", type: "bytes32" },
+    { name: "index", type: "uint32" },
+    { name: "beneficiary", type: "address" },
+    { name: "notAfter", type: "uint64" },
+  ],
   Receipt: [
     { name: "runId", type: "bytes32" },
     { name: "round", type: "uint64" },
@@ -132,12 +140,47 @@ export const structTypes = {
     { name: "setVersion", type: "uint32" },
     { name: "deadline", type: "uint64" },
   ],
+  Voucher: [
+    { name: "leaseId", type: "bytes32" },
+    { name: "cumulative", type: "uint128" },
+    { name: "through", type: "uint64" },
+  ],
+  MachineOffer: [
+    { name: "owner", type: "address" },
+    { name: "machine", type: "address" },
+    { name: "hardware", type: "bytes32" },
+    { name: "token", type: "address" },
+    { name: "pricePerSecond", type: "uint128" },
+    { name: "minSeconds", type: "uint32" },
+    { name: "maxSeconds", type: "uint32" },
+    { name: "region", type: "bytes32" },
+    { name: "validUntil", type: "uint64" },
+    { name: "nonce", type: "uint64" },
+    { name: "kind", type: "uint8" },
+  ],
+  LeaseOffer: [
+    { name: "leaseId", type: "bytes32" },
+    { name: "offer", type: "bytes32" },
+    { name: "runId", type: "bytes32" },
+    { name: "seconds", type: "uint32" },
+    { name: "period", type: "uint32" },
+    { name: "deposit", type: "uint128" },
+    { name: "answerBy", type: "uint64" },
+  ],
+  LeaseAccept: [
+    { name: "leaseId", type: "bytes32" },
+    { name: "offer", type: "bytes32" },
+    { name: "machine", type: "address" },
+    { name: "acceptedAt", type: "uint64" },
+  ],
 } as const;
 
 export type StructName = keyof typeof structTypes;
 /** The struct as viem signs it: 64-bit integers and wider are bigints. */
 export type Struct<N extends StructName> = TypedDataToPrimitiveTypes<typeof structTypes>[N];
 export type Join = Struct<"Join">;
+/** One key of a rented machine may join. */
+export type JoinPass = Struct<"JoinPass">;
 export type Receipt = Struct<"Receipt">;
 export type Fragment = Struct<"Fragment">;
 export type Ack = Struct<"Ack">;
@@ -149,6 +192,14 @@ export type Ruling = Struct<"Ruling">;
 export type Suspend = Struct<"Suspend">;
 /** Maintainers have an author paid for code. */
 export type Grant = Struct<"Grant">;
+/** A renter's signer owes the provider of a lease so much in all; the higher of two counts. */
+export type Voucher = Struct<"Voucher">;
+/** An owner offers a machine. */
+export type MachineOffer = Struct<"MachineOffer">;
+/** A coordinator asks a machine to take a lease. */
+export type LeaseOffer = Struct<"LeaseOffer">;
+/** A machine takes a lease. */
+export type LeaseAccept = Struct<"LeaseAccept">;
 
 /** The struct as JSON: wide integers are decimal strings. */
 export type WireStruct<N extends StructName> = {
@@ -157,7 +208,8 @@ export type WireStruct<N extends StructName> = {
 
 /**
  * EIP-712 domain; the verifying contract is RunRegistry, ComputeRewards (Attestation, ClaimTo), ValidatorSet (Ruling),
- * CheckpointRegistry (Suspend) or CodeGrants (Grant).
+ * CheckpointRegistry (Suspend), CodeGrants (Grant) or ComputeEscrow (Voucher, and what no contract reads: MachineOffer, LeaseOffer,
+ * LeaseAccept).
  */
 export interface Domain {
   readonly name: "Cotrain";

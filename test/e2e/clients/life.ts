@@ -1,9 +1,11 @@
 /**
  * The life of a model as its holders live it, by whichever client: it is created, three kinds of contribution are paid, a false root
- * is disputed and voided, a true one pays, and the holders change the run and grant code. What else holders do is one more stage.
+ * is disputed and voided, a true one pays, the holders change the run and grant code, and a machine is rented. What else holders do is
+ * one more stage.
  */
 import {
   checkpointRegistryAbi,
+  computeEscrowAbi,
   computeRewardsAbi,
   emissionAbi,
   modelGovernorAbi,
@@ -13,30 +15,35 @@ import {
 import {
   activateRoot,
   allowCapital,
+  allowEscrow,
   approveGrantByVote,
   type Call,
   castVote,
   claim,
   claimCapital,
   claimGrant,
+  closeEscrow,
   createModel,
   modelTermsHash,
   delegate,
   depositCapital,
   disputeRoot,
   execute,
+  openEscrow,
   postHead,
   postRoot,
   type Proposal,
   proposalOf,
   propose,
   queue,
+  redeemVoucher,
   registerRun,
   setParams,
   settleDispute,
   settleSale,
   type VoteSupport,
   withdrawBonds,
+  withdrawEscrow,
 } from "@cotrain/sdk/actions";
 import {
   asModelId,
@@ -62,6 +69,8 @@ import type { ClientsNode, Holder } from "./node.ts";
 const share = 10n ** 18n;
 const dollars = 5_000_000n;
 const GRANT = 7n * share;
+/** What a rented machine earns, in test dollars' smallest units. */
+export const EARNED = 2_000_000n;
 /** Room for clients that take a second for each transaction, on a busy machine. */
 const timing = { epochLength: 20, window: 30, postingDelay: 20 } as const;
 const { model: settings } = profileFor("local", 31_337);
@@ -321,6 +330,29 @@ async function fetchBought(life: Life, epoch: number): Promise<void> {
   await hands.send(of.buyer, claimCapital, { sale, modelId, epoch: BigInt(epoch), beneficiary: of.buyer.address });
 }
 
+/** The organiser rents a machine of the watcher's, whose vouchers Alice signs: two of five dollars are earned, the rest comes back. */
+async function rent(life: Life): Promise<void> {
+  const { hands, node, of, salt } = life;
+  const { computeEscrow: escrow, testDollar } = node.deployment;
+  const token = testDollar!;
+  const [renter, provider, machine, signer] = [of.organiser, of.watcher, of.thief, of.alice].map(
+    ({ address }) => address,
+  ) as [Address, Address, Address, Address];
+  const terms = { renter, provider, machine, signer, token, notice: 1, salt };
+  await node.mint(renter, dollars);
+  await hands.send(of.organiser, allowEscrow, { escrow, token, amount: dollars });
+  await hands.send(of.organiser, openEscrow, { escrow, terms, amount: dollars });
+  const leaseId = (await word(hands.ask(escrow, computeEscrowAbi, "leaseIdOf", [terms]))) as Hex;
+  for (const cumulative of [1_000_000n, EARNED]) {
+    const voucher = { leaseId, cumulative, through: 1_800_000_000n };
+    const signature = await hands.sign(of.alice, escrow, "Voucher", voucher);
+    await hands.send(of.watcher, redeemVoucher, { escrow, terms, voucher, signature });
+  }
+  await hands.send(of.organiser, closeEscrow, { escrow, terms });
+  await node.past((await nowOf(life)) + 1);
+  await hands.send(of.watcher, withdrawEscrow, { escrow, terms });
+}
+
 /** All of it, stage by stage. Revenue and rollback are stages to come. */
 export async function live(life: Life): Promise<void> {
   await create(life);
@@ -330,4 +362,5 @@ export async function live(life: Life): Promise<void> {
   await dispute(life);
   await payAfter(life);
   await govern(life);
+  await rent(life);
 }

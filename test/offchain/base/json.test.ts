@@ -1,5 +1,11 @@
 /** JSON from outside: how much of it is parsed, and which is a document. */
-import { canonicalJson, hasTooManyValues, MAX_JSON_VALUES } from "@cotrain/sdk/protocol";
+import {
+  canonicalJson,
+  hasLongNames,
+  hasTooManyValues,
+  MAX_JSON_NAME_BYTES,
+  MAX_JSON_VALUES,
+} from "@cotrain/sdk/protocol";
 import { describe, expect, it } from "vitest";
 
 import { parseCanonicalJson, parseJsonBounded } from "../../../offchain/src/base/index.ts";
@@ -32,6 +38,34 @@ describe("JSON of many values", () => {
     expect(1_024 * (count(entry) + 1)).toBeLessThan(MAX_JSON_VALUES);
     const reward = bytes(`${canonicalJson({ account: `0x${"0".repeat(40)}`, amount: "1" })},`);
     expect((limit / reward.length) * count(reward)).toBeLessThan(MAX_JSON_VALUES);
+  });
+});
+
+describe("JSON with a long name of a field", () => {
+  const long = "n".repeat(MAX_JSON_NAME_BYTES + 1);
+  const refused = {
+    code: "JSON_TOO_LARGE",
+    message: `The text: a name longer than the ${MAX_JSON_NAME_BYTES} bytes allowed.`,
+  };
+
+  it.each([
+    `{"${long}":0}`,
+    `[{"a":"\\"","b":{"${long}" \n\t\r :0}}]`,
+    `{"a\\\\":"\\\\","\\"${long}":0}`,
+    `{"${'\\"'.repeat(MAX_JSON_NAME_BYTES / 2 + 1)}":0}`,
+  ])("is refused before it is parsed", (text) => {
+    expect(() => parseJsonBounded(bytes(text), limit)).toThrow(expect.objectContaining(refused));
+    expect(() => read(text)).toThrow(expect.objectContaining(refused));
+  });
+
+  it.each([
+    `{"${long.slice(1)}":0}`,
+    `["${long}","${long}"]`,
+    `{"a":"${long}","b":"${long}:"}`,
+    `{"a":"\\"${long}\\":","b":["${long}\\\\"]}`,
+    `"${long}`,
+  ])("is not meant where it is a value, or as long as is allowed", (text) => {
+    expect(hasLongNames(bytes(text))).toBe(false);
   });
 });
 

@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { archiveStateDirectory, openBlobs, openStateDirectory } from "../../../offchain/src/service/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { startFakeKubo } from "../storage/fakeKubo.ts";
-import { askRemoval } from "../../../offchain/src/cli/commands/clean.ts";
+import { askYes } from "../../../offchain/src/cli/ask.ts";
 import { findPutAside } from "../../../offchain/src/cli/putAside.ts";
 import { contentOf, cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 
@@ -132,7 +132,7 @@ describe("what --fresh put aside", () => {
     ["y\u0003", "interrupted"],
   ] as const)("who is asked and types %j says %s", async (typed, answer) => {
     const [keyboard, screen] = [new PassThrough(), new PassThrough()];
-    const asked = askRemoval("Remove it? ", keyboard, screen);
+    const asked = askYes("Remove it? ", keyboard, screen);
     keyboard.write(typed);
     expect(await asked).toBe(answer);
     expect(String(screen.read())).toContain("Remove it? ");

@@ -52,7 +52,7 @@ describe("help", () => {
     expect(code).toBe(0);
     for (const [key, option] of Object.entries(command?.options ?? {}))
       expect(stdout).toMatch(new RegExp(`^  ${flagFor(key, option)}\\b`, "m"));
-    expect(stdout.includes("--json")).toBe(!["worker", "coordinator", "validator"].includes(name));
+    expect(stdout.includes("--json")).toBe(!["worker", "coordinator", "validator", "machine"].includes(name));
     expect(command?.examples.length).toBeGreaterThan(0);
     const shown = stdout.replaceAll(/( \\)?\n */g, " ").replaceAll(/ +/g, " ");
     for (const [line, what] of command?.examples ?? []) expect(shown).toContain(` $ ${line} ${what}`);

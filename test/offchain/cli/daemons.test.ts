@@ -5,6 +5,8 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
+import { asAddress, asRunId, domainFor, passText, signPass } from "@cotrain/sdk/protocol";
+import { privateKeyToAccount } from "viem/accounts";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { anyPins } from "../anyPins.ts";
@@ -181,6 +183,20 @@ describe("worker", () => {
     expect(await worker()).toMatchObject({ coordinator: "http://127.0.0.1:7700", runId: undefined, chain: undefined });
   });
 
+  test("--pass: a rented machine's, which names who is paid", async () => {
+    const file = join(temporaryDirectory(), "pass");
+    const beneficiary = asAddress(contract("b"));
+    const terms = { runId: asRunId(otherRun), label: "ct", index: 0, beneficiary, notAfter: 1 };
+    const domain = domainFor(31_337, asAddress(contracts.runRegistry));
+    const pass = await signPass(privateKeyToAccount(`0x${"5e".repeat(32)}`), domain, terms);
+    writeFileSync(file, `${passText(pass)}\n`);
+    expect(await worker(`--pass=${file}`)).toMatchObject({ pass });
+    expect(await worker()).toMatchObject({ pass: undefined });
+    await expect(worker(`--pass=${file}`, "--beneficiary", beneficiary)).rejects.toThrow("leave --beneficiary out");
+    writeFileSync(file, "no pass");
+    await expect(worker(`--pass=${file}`)).rejects.toThrow("What is shown as a pass is none.");
+  });
+
   test("--rpc: the run's record is checked on this chain", async () => {
     expect(await worker("--coordinator", coordinator, "--rpc", rpc, "--run", otherRun)).toMatchObject({
       chain: { reader: { rpcUrl: rpc, chainId: 31_337, contracts } },
@@ -326,6 +342,14 @@ describe("coordinator", () => {
       chain: { rpcUrl: rpc },
       http: { host: "0.0.0.0", port: 7_123, explicitPort: true, behindProxy: "10.0.0.1" },
     });
+  });
+
+  test("--renters: whose rented machines may join, by themselves the poster's and the organiser's", async () => {
+    const { address } = await openWallet(state, "poster");
+    expect(await serve()).toMatchObject({ runs: [{ renters: [asAddress(address)] }] });
+    const renters = [contract("b"), contract("c")];
+    expect(await serve("--renters", renters.join())).toMatchObject({ runs: [{ renters }] });
+    await expect(serve("--renters", "me")).rejects.toThrow("--renters must be");
   });
 
   test("--wallet and --passphrase-file", async () => {

@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 
 import { classOfValue, deviceTable, needsOfPresets } from "../../../offchain/src/cli/commands/doctor.ts";
-
+import { engineMemory, presetOf, stepSize } from "../../../offchain/src/engine/index.ts";
 import { vectorOf } from "../../vectors/conformance.ts";
 
 const GIB = 2 ** 30;
@@ -48,6 +48,15 @@ test("of a GPU that does not tell its memory is said so, unless the machine's is
   const fits = needsOfPresets([device("webgpu")], 8 * GIB).map((preset) => preset.fits["webgpu"]);
   expect(fits.slice(0, 6)).toEqual(upTo150m.map(() => null));
   expect(fits.at(-1)).toBe(false);
+});
+
+test("what a preset takes beside a GPU, and on it, is not what it takes on the processor", () => {
+  const { model, microBatch } = presetOf("20m");
+  const { memory } = stepSize(model, { microBatch });
+  const { besideGpu, step, ...onCpu } = needsOfPresets([], 64 * GIB).find(({ name }) => name === "20m")!;
+  expect(step).toBe(engineMemory("webgpu", memory).own);
+  expect(onCpu.memory - besideGpu).toBe(engineMemory("cpu", memory).host - engineMemory("webgpu", memory).host);
+  expect(besideGpu).toBeLessThan(onCpu.memory);
 });
 
 test("a speed stands beside the preset and the threads that it is of", () => {

@@ -7,6 +7,11 @@ import { cotrainHere, type Ended, temporaryDirectory } from "./support.ts";
 
 interface Document {
   readonly seconds: number;
+  readonly ranges: Readonly<
+    Record<"seconds" | "effectiveTokens" | "usd", { p10: number; p50: number; p90: number }>
+  > & {
+    readonly sure: number;
+  };
   readonly usd: number;
   readonly effectiveTokens: number;
   readonly roundSeconds: number;
@@ -44,6 +49,7 @@ describe("by what is given", () => {
   test("a budget and a deadline: the most tokens within both", async () => {
     const day = await planned("--budget=100", "--deadline=24h");
     expect(day.usd).toBeLessThanOrEqual(100);
+    expect(day.ranges.usd.p90).toBeLessThanOrEqual(100);
     expect(day.seconds).toBeLessThanOrEqual(86_400);
     expect((await planned("--budget=20", "--deadline=24h")).effectiveTokens).toBeLessThan(day.effectiveTokens);
   });
@@ -52,6 +58,8 @@ describe("by what is given", () => {
     const soon = await planned("--tokens=2e8", "--deadline=6h");
     const late = await planned("--tokens=2e8", "--deadline=5d");
     expect(soon.seconds).toBeLessThanOrEqual(6 * 3_600);
+    expect(soon.ranges.seconds.p90).toBeLessThanOrEqual(6 * 3_600);
+    expect(soon.ranges.sure).toBeGreaterThanOrEqual(0.9);
     // The search is within 2% of the best.
     expect(late.usd).toBeLessThanOrEqual(1.02 * soon.usd);
     const { code, stdout } = await plan("--sample", "--tokens=1e15", "--deadline=1h");
@@ -78,6 +86,18 @@ describe("a plan", () => {
       /^\d+ machines? with \d+ GPUs? of 1 cloud for [\d:]+: 50\.00 USD, [\d.]+ G effective tokens \([\d.]+ G as they are counted\), [\d.]+ USD for 10\^9\.$/,
     );
     expect(second).toMatch(/^A round takes [\d:]+, of it \d+% training\.$/);
+    expect(stdout).toMatch(
+      /^In nine draws of ten the money lasts for at least [\d:]+ and trains at least [\d.]+ G tokens\.$/m,
+    );
+    expect(stdout).toMatch(
+      /^of 100 draws not above it +10 +50 +90\ntime +([\d:]+ *){3}\neffective tokens .*\nUSD +(50\.00 *){3}$/m,
+    );
+    expect((await plan("--sample", "--budget=50", "--deadline=24h")).stdout).toMatch(
+      /^Of 1000 draws 9\d\d keep to the budget\. Nine of ten cost at most [\d.]+ USD and train at least [\d.]+ G tokens\.$/m,
+    );
+    expect((await plan("--sample", "--tokens=2e8", "--deadline=6h")).stdout).toMatch(
+      /^Of 1000 draws \d+ keep to the deadline\. Nine of ten take at most [\d:]+ and [\d.]+ USD\.$/m,
+    );
     expect(stdout).toMatch(
       /^machine +USD\/h +steps +share of tokens +tokens for a USD more +what stops its bill +offer$/m,
     );
@@ -117,9 +137,18 @@ describe("a plan", () => {
       (await plan("--sample", "--budget=50", `--why-not=${id}`)).stdout.trim().split("\n").at(-1);
     expect(await why(machines[0]?.offer ?? "")).toBe(`${machines[0]?.offer}: it is in the plan.`);
     expect(await why("sample:24")).toBe(`sample:24: ${skipped["sample:24"]}.`);
-    expect((await plan("--budget=50", "--why-not=vast:0")).stderr).toContain(
-      'There is no offer "vast:0" among those that fit',
-    );
+    expect((await plan("--budget=50", "--why-not=vast:0")).stderr).toContain('Nobody lists an offer "vast:0" now.');
+    const wished = await plan("--sample", "--budget=50", "--gpu=RTX 40", "--why-not=sample:1");
+    expect(wished.stdout).toMatch(/^sample:1: GPU: 1x RTX 3060 \d+ GB, wanted RTX 40\.$/m);
+  });
+
+  test("of a mode has what the mode allows", async () => {
+    const { machines, skipped } = await planned("--budget=100", "--deadline=24h", "--mode=secure");
+    expect(machines.length).toBeGreaterThan(0);
+    expect(skipped["sample:1"]).toBe("tier: community, and the mode is secure");
+    const { code, stdout } = await plan("--sample", "--budget=100", "--mode=loose");
+    expect(code).toBe(1);
+    expect(stdout).toContain("no loose cluster of eight GPUs can be made");
   });
 
   test("has no sample in it unless that is asked for", async () => {

@@ -9,85 +9,28 @@ import { join } from "node:path";
 import { beforeEach, expect, test, vi } from "vitest";
 
 import { labelOf } from "../../../offchain/src/market/base/labels.ts";
-import { type FakeServer, fakeServer } from "../market/fakeServer.ts";
+import type { FakeServer } from "../market/fakeServer.ts";
+import { type Machine, type RentalServer, rentalServer, USD_PER_HOUR } from "./rentalServer.ts";
 import { cotrain, cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 
-const USD_PER_HOUR = 1.2;
 const offers = [1, 2, 3].map((id) => ({ id: `m${id}`, gpu: "RTX 4090", gpus: 1, usd_per_hour: String(USD_PER_HOUR) }));
 const IMAGE = `ghcr.io/cotrain/worker@sha256:${"ab".repeat(32)}`;
 
-interface Machine {
-  readonly id: string;
-  readonly label: string;
-  readonly ordered: Readonly<Record<string, unknown>>;
-  readonly createdAt: number;
-  endsAt: number | undefined;
-}
-
-let machines: Machine[];
+let machines: readonly Machine[];
 /** What the webhook was told. */
-let posted: { readonly what: string; readonly label: string | null }[];
+let posted: RentalServer["posted"];
 let server: FakeServer;
 let directory: string;
-
-/** µUSD on the provider's meter, by the second from its creation. */
-const meter = ({ createdAt, endsAt = Date.now() }: Machine): bigint =>
-  (BigInt(USD_PER_HOUR * 1e6) * BigInt(Math.ceil((endsAt - createdAt) / 1_000)) + 3_599n) / 3_600n;
-
-const rowOf = ({ id, label, createdAt }: Machine) => ({
-  id,
-  label,
-  state: "running",
-  usd_per_hour: String(USD_PER_HOUR),
-  host: "203.0.113.7",
-  port: 22,
-  created_at: new Date(createdAt).toISOString(),
-});
-const alive = () => machines.filter(({ endsAt }) => endsAt === undefined);
-const absent = { status: 404, body: { message: "no such instance" } };
-
-function add(label: string, ordered: Machine["ordered"] = {}): Machine {
-  const machine = { id: `i${machines.length + 1}`, label, ordered, createdAt: Date.now(), endsAt: undefined };
-  machines.push(machine);
-  return machine;
-}
+let alive: RentalServer["alive"];
+let add: RentalServer["add"];
+let meter: RentalServer["meter"];
 
 beforeEach(async () => {
   vi.unstubAllEnvs();
-  machines = [];
-  posted = [];
   directory = temporaryDirectory();
   writeFileSync(join(directory, "start.sh"), "echo begins\n");
   writeFileSync(join(directory, "key.pub"), `ssh-ed25519 ${"A".repeat(68)} me@box\n`);
-  server = await fakeServer({
-    routes: {
-      "GET /offers": () => ({ body: { offers, total: offers.length } }),
-      "POST /hook": ({ body }) => {
-        posted.push(body as (typeof posted)[number]);
-        return { body: "ok" };
-      },
-      "GET /account": () => ({ body: { owner: "me" } }),
-      "GET /instances": () => ({ body: { instances: alive().map(rowOf), total: alive().length } }),
-      "POST /instances": ({ body }) => {
-        const ordered = body as Machine["ordered"];
-        return { status: 201, body: rowOf(add(String(ordered["label"]), ordered)) };
-      },
-      "GET /instances/:id": ({ id }) => {
-        const machine = alive().find((each) => each.id === id);
-        return machine === undefined ? absent : { body: rowOf(machine) };
-      },
-      "DELETE /instances/:id": ({ id }) => {
-        const machine = alive().find((each) => each.id === id);
-        if (machine === undefined) return absent;
-        machine.endsAt = Date.now();
-        return { body: { accepted: true } };
-      },
-      "GET /instances/:id/bill": ({ id }) => {
-        const machine = machines.find((each) => each.id === id);
-        return machine === undefined ? absent : { body: { usd: `0.${String(meter(machine)).padStart(6, "0")}` } };
-      },
-    },
-  });
+  ({ server, machines, posted, alive, add, meter } = await rentalServer(() => offers));
   writeFileSync(join(directory, "hook"), `${server.url}/hook\n`);
 });
 
@@ -156,7 +99,7 @@ test("without --yes, or with --dry-run, it is shown what would be rented, and no
 test("what is missing is said before anything is sent", async () => {
   expect(verdictOf(await cotrainHere(["market", "rent"]))).toEqual(refusal(1, "Name what may be spent: --budget USD."));
   expect(verdictOf(await cotrainHere(wanted("--yes")))).toEqual(
-    refusal(1, "Name what the machines are to do: --image and --start."),
+    refusal(1, /^Name what the machines are to do: --image, and /),
   );
   expect(verdictOf(await cotrainHere(wanted("--minimum=3")))).toEqual(refusal(1, "--minimum cannot be above --count."));
   expect(machines).toEqual([]);
@@ -265,4 +208,15 @@ test("with nobody left, a watchdog ends what is there", { timeout: 300_000 }, as
   expect(alive()).toEqual([]);
   const ofWatchdog = posted.filter(({ what }) => what === "watchdog").map(({ label }) => label ?? "");
   expect(ofWatchdog.toSorted()).toEqual(machines.map(({ label }) => label).toSorted());
+});
+
+test("a script and a run exclude each other, one of them is due, and a drain is shorter than the whole", async () => {
+  const begin = ["market", "rent", "--budget=1", "--yes", `--image=${IMAGE}`, `--leases=${join(directory, "leases")}`];
+  const due = refusal(1, "--coordinator for a run that they join, or --start for a script.");
+  expect(verdictOf(await cotrain(begin))).toEqual(due);
+  const run = [...begin, "--coordinator=http://127.0.0.1:1"];
+  expect(verdictOf(await cotrain([...run, "--start=x"]))).toEqual(due);
+  expect(verdictOf(await cotrain([...run, "--for=5m", "--drain=5m"]))).toEqual(
+    refusal(1, "--drain must be shorter than --for."),
+  );
 });

@@ -41,14 +41,19 @@ const member = (byte: string, machineClass: string): MemberView => ({
 
 // foundation 15
 it("status tells of each machine whether it computes as the organiser's does", () => {
-  const accepted = { workers: 2, tokens: "2048" };
+  const accepted = { workers: 3, tokens: "3072" };
   const lines = memberLines({
-    members: [member("31", "exact-x86"), member("32", `other:0x${"0d".repeat(32)}`)],
+    members: [
+      member("31", "exact-x86"),
+      member("32", `other:0x${"0d".repeat(32)}`),
+      member("33", `webgpu:0x${"0e".repeat(32)}`),
+    ],
     accepted,
   });
   expect(lines[1]).toMatch(/worker +state +computes as +tokens +of work/);
-  expect(lines.find((line) => line.includes("0x3131"))).toMatch(/training +exact-x86 +1,024 +50.0%/);
-  expect(lines.find((line) => line.includes("0x3232"))).toMatch(/training +other 0x0d0d…0d0d +1,024 +50.0%/);
+  expect(lines.find((line) => line.includes("0x3131"))).toMatch(/training +exact-x86 +1,024 +33.3…?%/);
+  expect(lines.find((line) => line.includes("0x3232"))).toMatch(/training +other 0x0d0d…0d0d +1,024 +33.3…?%/);
+  expect(lines.find((line) => line.includes("0x3333"))).toMatch(/training +webgpu 0x0e0e…0e0e +1,024 +33.3…?%/);
   expect(lines.join("\n")).not.toContain("left");
   expect(memberLines({ members: [], accepted: { workers: 0, tokens: "0" } })).toEqual([]);
 });

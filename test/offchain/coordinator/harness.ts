@@ -12,7 +12,6 @@ import {
   commitmentLeaves,
   EXACT_SEGMENT_STEPS,
   type CoordinatorClient,
-  createCoordinatorClient,
   type Definition,
   type Digest,
   digestOfJson,
@@ -20,6 +19,7 @@ import {
   fromWire,
   hashReceipt,
   type Hex,
+  leaseOf,
   type ModelId,
   type PayloadHeader,
   type Build,
@@ -29,6 +29,7 @@ import {
   type RunId,
   type RunParams,
   type ScreeningRules,
+  type SignedPass,
   type StructName,
   type Struct,
   type TensorEntry,
@@ -45,6 +46,7 @@ import { createRandom, sha256Bytes } from "../../../offchain/src/base/index.ts";
 import { createManualClock, type ManualClock } from "../manualClock.ts";
 import {
   type Coordinator,
+  type CoordinatorModules,
   type CoordinatorOptions,
   coordinatorMigrations,
   type CoordinatorSchema,
@@ -70,6 +72,7 @@ import { writeCheckpoint } from "../storage/checkpoints.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { contracts } from "../contracts.ts";
 import { createFakeChain, type FakeChain } from "./fakeChain.ts";
+import { clientOf } from "./injected.ts";
 
 export const START = 1_790_000_000_000;
 export const runId = `0x${"b1".repeat(32)}` as RunId;
@@ -79,7 +82,7 @@ export const domain = domainFor(31_337, contracts.runRegistry);
 const rewardsDomain = domainFor(31_337, contracts.computeRewards);
 
 const account = (byte: string): PrivateKeyAccount => privateKeyToAccount(`0x${byte.repeat(32)}`);
-const poster = account("11");
+export const poster = account("11");
 export const validators = [account("21"), account("22"), account("23")];
 export const lower = (value: string): Address => value.toLowerCase() as Address;
 
@@ -199,6 +202,10 @@ export interface HarnessOptions {
   readonly secret?: string;
   /** Where the coordinator's files lie; default a temporary directory. */
   readonly parent?: string;
+  /** Whose rented machines may join; default the poster's. */
+  readonly renters?: readonly Address[];
+  /** What rented machines are served; default nothing. */
+  readonly software?: CoordinatorModules["software"];
   /** Changes the chain before the coordinator asks it anything. */
   readonly chain?: (chain: FakeChain) => void;
 }
@@ -290,6 +297,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
           {
             runId,
             ...(options.forgiven !== undefined && { forgiven: options.forgiven }),
+            ...(options.renters && { renters: options.renters }),
           },
         ],
         operatorToken: OPERATOR,
@@ -306,6 +314,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
         clock,
         secret,
         gate: () => gateOf(options.loss ?? distance),
+        ...(options.software && { software: options.software }),
         ...(!options.readsPrograms && { problemOf: async () => "" }),
       },
     );
@@ -365,28 +374,6 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
   return harness;
 }
 
-const clientOf = (app: () => HttpApp, from?: string): CoordinatorClient =>
-  createCoordinatorClient("http://coordinator.test", { fetch: injected(app, from) });
-
-/** `fetch` that goes to the server without a socket. */
-function injected(app: () => HttpApp, from = "127.0.0.1"): typeof fetch {
-  return async (input, init) => {
-    const url = new URL(input instanceof Request ? input.url : input);
-    const reply = await app().inject({
-      method: (init?.method ?? "GET") as "GET",
-      remoteAddress: from,
-      url: url.pathname + url.search,
-      headers: (init?.headers ?? {}) as Record<string, string>,
-      ...(init?.body != null && { payload: Buffer.from(init.body as string | Uint8Array) }),
-    });
-    const bodiless = reply.statusCode === 304 || reply.statusCode === 204;
-    return new Response(bodiless ? null : new Uint8Array(reply.rawPayload), {
-      status: reply.statusCode,
-      headers: Object.entries(reply.headers).map(([name, value]) => [name, String(value)] as [string, string]),
-    });
-  };
-}
-
 export interface Prepared {
   readonly assignment: Assignment;
   readonly payloads: Uint8Array<ArrayBuffer>[];
@@ -398,7 +385,9 @@ export interface TestWorker {
   readonly account: PrivateKeyAccount;
   readonly address: Address;
   readonly beneficiary: Address;
-  join(change?: Partial<Struct<"Join">>, signer?: PrivateKeyAccount): Promise<void>;
+  join(change?: Partial<Struct<"Join">>, signer?: PrivateKeyAccount, pass?: SignedPass): Promise<void>;
+  /** Joins as a rented machine does. */
+  joinBy(pass: SignedPass): Promise<void>;
   readonly session: ReturnType<CoordinatorClient["session"]>;
   readonly sessionKey: Hex;
   /** Asks from the worker's address, under no session. */
@@ -425,7 +414,7 @@ function createWorker(harness: Harness, signer: PrivateKeyAccount, over: WorkerO
     account: signer,
     address,
     beneficiary,
-    join: async (change = {}, by = signer) => {
+    join: async (change = {}, by = signer, pass?: SignedPass) => {
       lastIssuedAt = Math.max(harness.clock.now(), lastIssuedAt + 1);
       const join: Struct<"Join"> = {
         runId,
@@ -442,11 +431,13 @@ function createWorker(harness: Harness, signer: PrivateKeyAccount, over: WorkerO
       const reply = await client.join(join.runId as RunId, {
         join: toWire("Join", join),
         signature: await sign(by, "Join", join),
+        ...(pass !== undefined && { pass }),
         ...(over.stepMicros !== undefined && { stepMicros: over.stepMicros }),
       });
       sessionKey = reply.sessionKey;
       session = client.session(runId, address, sessionKey);
     },
+    joinBy: (pass) => worker.join({ lease: leaseOf(pass), beneficiary: pass.pass.beneficiary }, signer, pass),
     client,
     get sessionKey() {
       if (!sessionKey) throw new NotInTime("a session");

@@ -377,7 +377,7 @@ test("a device passes that opens, has the CPU's losses and answers in time", asy
         "near",
         due.map((loss) => loss + 1e-5),
       ),
-      fake("off", [6.9, 6.8, 6.71]),
+      fake("off", [6.9, 6.8, 6.702]),
       fake("broken", [6.9, Number.NaN]),
       fake("absent", new EngineError("DEVICE_MISSING", "There is none.", { details: { lacking: "libraries" } })),
       fake("refusing", new EngineError("PROGRAM_REFUSED", "It refuses the program.")),
@@ -401,7 +401,7 @@ test("a device passes that opens, has the CPU's losses and answers in time", asy
     ["near", undefined],
     [
       "off",
-      "It computes something else: the losses of the first steps are 6.9000, 6.8000, 6.7100, the CPU's 6.9000, 6.8000, 6.7000.",
+      "It computes something else: the losses of the first steps are 6.9000, 6.8000, 6.7020, the CPU's 6.9000, 6.8000, 6.7000.",
     ],
     ["broken", expect.stringMatching(/^It computes something else: .* NaN/)],
     ["absent", "There is none."],

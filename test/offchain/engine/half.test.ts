@@ -7,6 +7,7 @@ import {
   firstLosses,
   halfStep,
   initialParameters,
+  presetNames,
   presets,
   readSignature,
   requireHalf,
@@ -85,7 +86,7 @@ test("a step is carried as in fp32: parameters and state are the same, so that a
   expect(b!.signature).toEqual(a!.signature);
 });
 
-test.each(["0.1m", "1m", "3.5m", "20m"] as const)("a step of %s is the one that runs of before keep", (preset) => {
+test.each(presetNames)("a step of %s is the one that runs of before keep", (preset) => {
   expect(halfStepOf(preset)).toBe(vectorOf(HALF_STEPS, preset));
 });
 

@@ -9,6 +9,7 @@ import {
   presets,
   stepSize,
 } from "../../../offchain/src/engine/index.ts";
+import { sessionOptions } from "../../../offchain/src/engine/runtime/node/cpu.ts";
 import { openEngineHost } from "../../../offchain/src/engine/runtime/node/index.ts";
 import { residentOf } from "../../bench/processTree.ts";
 
@@ -35,6 +36,14 @@ test.runIf(linux).each(["1m", "3.5m"] as const)(
     }
   },
 );
+
+/** Whether the runtime keeps what a step of so many MiB took. */
+const kept = (mebibytes: number) => sessionOptions({ threads: 1, peak: mebibytes * 2 ** 20 }).enableCpuMemArena;
+
+test("what a large step took is given back after it, and what a small one took is kept", () => {
+  // The arena holds what it ever took in powers of two: 20m held 1.6 GB for the 0.9 that it needed.
+  expect([kept(1), kept(256), kept(257)]).toEqual([true, true, false]);
+});
 
 test("where tensors lie is what the machine and the device hold", () => {
   const { memory } = stepSize(presets["150m"].model, { microBatch: 4 });

@@ -4,7 +4,8 @@ import { describe, expect, test } from "vitest";
 import { createRandom } from "../../../offchain/src/base/index.ts";
 import { clusterOf, type Hub, type Machine, type TrainingRun } from "../../../offchain/src/market/planner/model.ts";
 import { effectiveness, excessLoss } from "../../../offchain/src/market/planner/penalty.ts";
-import { bestCluster, type Goal, outcomeOf, type Task } from "../../../offchain/src/market/planner/search.ts";
+import { finalistsOf, type Goal, outcomeOf, type Task } from "../../../offchain/src/market/planner/search.ts";
+import { machine } from "./machine.ts";
 
 const run: TrainingRun = {
   parameters: 1e9,
@@ -18,26 +19,6 @@ const run: TrainingRun = {
   criticalBatch: 1e6,
 };
 const hub: Hub = { inRate: 1.25e9, outRate: 1.25e9, reduceSeconds: 5, cost: 50 };
-const machine: Machine = {
-  id: "a",
-  gpus: 1,
-  workers: 1,
-  speed: 50_000,
-  up: 1.25e8,
-  down: 1.25e8,
-  price: 556,
-  storage: 6,
-  upPrice: 0,
-  downPrice: 0,
-  granularity: 1,
-  minTerm: 0,
-  bootBilled: false,
-  provisioning: 120,
-  deathRate: 0,
-  kill: 10,
-  replace: 60,
-  ends: Infinity,
-};
 
 /** Seconds of a round; the cost of two hours of one machine; the rate of one that dies so often. */
 const round = (...machines: Machine[]) => clusterOf(machines, run, hub, 1e6)?.roundSeconds ?? 0;
@@ -99,6 +80,15 @@ describe("a cluster", () => {
     expect(rate(1 / 36_000)).toBeLessThan(rate(0));
   });
 
+  test("that is not always to be had begins later, and waits unpaid", () => {
+    const half = { ...machine, missing: 0.5, retry: 600 };
+    const [now, later] = [machine, half].map((each) => clusterOf([each], run, hub, 36_000)?.members[0]);
+    const [early = 0, late] = [280, 880].map((begins) => Math.floor((36_000 - begins) / round(machine)));
+    // One try in two finds none: 600 s in the mean.
+    expect((later?.tokens ?? 0) / (now?.tokens ?? 1)).toBeCloseTo((late ?? 0) / early, 9);
+    expect(((now?.cost ?? 0) - (later?.cost ?? 0)) * 36_000).toBeCloseTo((556 + 6) * 600, 3);
+  });
+
   test("of offers that end before a whole round is none", () => {
     expect(clusterOf([{ ...machine, ends: 300 }], run, hub, 36_000)).toBeUndefined();
   });
@@ -146,6 +136,8 @@ const goals: readonly Goal[] = [
   { kind: "most tokens", budget: 200e6, deadline: 86_400 },
   { kind: "least cost", tokens: 1e9, deadline: 172_800 },
 ];
+
+const bestCluster = (machines: readonly Machine[], task: Task) => finalistsOf(machines, task)[0];
 
 describe("the best cluster", () => {
   test.each(goals)("by $kind is within 2% of the best of all subsets, in 99 of 100 markets", (goal) => {

@@ -11,8 +11,21 @@ import {
 import { describe, expect, test } from "vitest";
 
 import { UserError } from "../../../offchain/src/base/index.ts";
-import { buildPrograms, type Device, halfStep, presets, tensorSpecs } from "../../../offchain/src/engine/index.ts";
-import { HALF_LOSS_BOUND, proveBuild, readBuilds, type RunBuild } from "../../../offchain/src/run/builds.ts";
+import {
+  buildPrograms,
+  type Device,
+  EngineError,
+  halfStep,
+  presets,
+  tensorSpecs,
+} from "../../../offchain/src/engine/index.ts";
+import {
+  classInBuild,
+  HALF_LOSS_BOUND,
+  proveBuild,
+  readBuilds,
+  type RunBuild,
+} from "../../../offchain/src/run/builds.ts";
 import { fakeDevice as fake } from "./fakeDevice.ts";
 
 const { model, microBatch } = presets["0.1m"];
@@ -122,17 +135,23 @@ const gpu = (off: readonly number[], product = 1): Device => {
   return { ...rest, open: async (options) => ({ ...(await open(options)), evaluate }) };
 };
 
+const unsupported = (): string => {
+  throw new EngineError("DEVICE_UNSUPPORTED", "It lacks AVX2.");
+};
+
+test("a processor that no known class has makes builds of another, whose value says which machines are like it", () => {
+  expect(classInBuild({ exactness: unsupported })).toBe("other");
+  expect(classInBuild(cpu)).toBe("class of cpu");
+});
+
 describe("a build with products in fp16", () => {
-  const half = halfStep(model, {
-    microBatch: microBatch / 2,
-    accumulation: 2,
-    optimizer: presets["0.1m"].optimizer,
-  });
+  const optimizer = { kind: "sgd", momentum: 0.9, nesterov: true, weightDecay: 0, clipNorm: 1 } as const;
+  const half = halfStep(model, { microBatch: microBatch / 2, accumulation: 2, optimizer });
   const definition = {
     version: 1 as const,
     tokenizer: digestOfJson("tokenizer"),
     data: digestOfJson("data"),
-    innerOptimizer: presets["0.1m"].optimizer,
+    innerOptimizer: optimizer,
     schedule: presets["0.1m"].schedule,
     sequence: model.sequence,
     initialParameters: digestOfJson("parameters"),

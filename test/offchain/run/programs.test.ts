@@ -15,7 +15,7 @@ import { describe, expect, test } from "vitest";
 
 import { RetryableError, sha256Bytes } from "../../../offchain/src/base/index.ts";
 import { unfitAmong } from "../../../offchain/src/cli/admitted.ts";
-import { buildPrograms, defaultOptimizer, presets, tensorSpecs } from "../../../offchain/src/engine/index.ts";
+import { buildPrograms, defaultOptimizer, halfStep, presets, tensorSpecs } from "../../../offchain/src/engine/index.ts";
 import { admission, problemOfBuild } from "../../../offchain/src/run/index.ts";
 import { contracts, modelContracts } from "../contracts.ts";
 
@@ -118,13 +118,14 @@ describe("one whose programs", () => {
 });
 
 /** What is said of a proposal that would admit a build. */
-const told = async (each: Build) => {
+const told = async (each: Build, known: readonly Build[] = []) => {
   const { calls, description } = admission(contracts, runId, each);
   const proposal = { ...proposalOf(calls, description, contracts.runRegistry), description };
-  return unfitAmong({ ...place, addresses: contracts, contracts: modelContracts }, {
-    proposal,
-    calls: calls.map(() => ({})),
-  } as never);
+  return unfitAmong(
+    { ...place, addresses: contracts, contracts: modelContracts },
+    { proposal, calls: calls.map(() => ({})) } as never,
+    async () => known.map((document) => ({ admitted: document.runtime !== "withdrawn", document })),
+  );
 };
 
 test("who votes is told of a build that is not what it says, and of one that nobody can look at", async () => {
@@ -137,4 +138,30 @@ test("who votes is told of a build that is not what it says, and of one that nob
   expect(await told(nowhere)).toEqual([
     `Nobody could say here whether build ${digestOfJson(nowhere)} is what it says: Nobody has it now.`,
   ]);
+});
+
+test("who votes is told of programs that nobody here knows: they may compute anything, and something else later", async () => {
+  const strange = { ...build, graphs: { ...graphs, step: graphsOf({ microBatch, recompute: true }).step } };
+  const sentence = `Build ${digestOfJson(strange)} has a program that nobody here knows: its program for step is neither what this version makes of the run's definition nor an admitted build's. What it computes, now and later, nobody sees by its form.`;
+  expect(await told(strange)).toEqual([sentence]);
+  expect(await told(strange, [build])).toEqual([sentence]);
+  expect(await told(strange, [{ ...strange, runtime: "withdrawn" }])).toEqual([sentence]);
+  // An earlier version's, which the run has.
+  expect(await told(strange, [{ ...strange, conformance: zeroHash }])).toEqual([]);
+  const half = halfStep(model, { microBatch, optimizer: defaultOptimizer });
+  put(half.bytes);
+  expect(await told({ ...build, precision: "fp16", graphs: { ...graphs, step: half.digest } })).toEqual([]);
+});
+
+test("no programs are made of more layers than a run's parameters have", async () => {
+  const deep = { ...build, definition: putJson({ ...definition, model: { ...model, layers: 7_000 } }) };
+  expect(await told(deep)).toEqual([expect.stringMatching(/its program for step, eval, logits is neither/)]);
+});
+
+test("who votes is told of a build that has its workers hash their state at other steps", async () => {
+  const often = { ...build, segmentSteps: 1 };
+  expect(await told(often)).toEqual([
+    `Build ${digestOfJson(often)} has its workers hash all of their state after every step; builds of this version have it after every 32, or at a round's ends alone. More often slows them down, less often leaves more to replay.`,
+  ]);
+  expect(await told({ ...build, segmentSteps: 0 })).toEqual([]);
 });

@@ -276,6 +276,26 @@ test("steps that nothing stops take a small part of the time that the round stil
   expect(counts).toEqual([1, 29, 1, 1, 1]);
 });
 
+test.each([
+  ["webgpu", [1, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 4]],
+  // Its state crosses with every call: 32 or more.
+  ["cuda", [1, 50, 9]],
+] as const)("on %s as many steps of 100 ms are handed over at once as are computed in one call", async (name, due) => {
+  vi.useFakeTimers({ toFake: ["performance"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const counts: number[] = [];
+  const train: Engine["train"] = async ({ learningRate }) => {
+    const rates = learningRate as number[];
+    counts.push(rates.length);
+    vi.advanceTimersByTime(100 * rates.length);
+    return rates.map(() => ({ loss: 1, gradientNorm: 1 }));
+  };
+  const { blockMs }: Device = devices[name];
+  const trainer = await trainerOn({ ...answering({ train }), blockMs }, ENGINE_LIMITS)(input(forever));
+  expect(await trainer.train(steps(60), () => undefined, signals)).toBe(60);
+  expect(counts).toEqual(due);
+});
+
 test.skipIf(process.platform === "win32")(
   "a process that stands still is killed: where it trains, and where it is to stop",
   async () => {

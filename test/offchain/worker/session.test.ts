@@ -10,7 +10,7 @@ import { followRun } from "../../../offchain/src/worker/governed.ts";
 import { locateRun } from "../../../offchain/src/worker/locateRun.ts";
 
 import type { RequestQueue } from "../../../offchain/src/worker/requestQueue.ts";
-import { createSessionKeeper, OWN_MACHINE } from "../../../offchain/src/worker/session.ts";
+import { createSessionKeeper } from "../../../offchain/src/worker/session.ts";
 import { createManualClock } from "../manualClock.ts";
 
 const account = privateKeyToAccount(`0x${"22".repeat(32)}`);
@@ -27,7 +27,7 @@ const keeperOf = (client: unknown, clock = createManualClock(1_790_000_000_000))
     membership: {
       runId: asRunId(zeroHash),
       beneficiary: account.address,
-      lease: OWN_MACHINE,
+      pass: undefined,
       build: asDigest(zeroHash),
       conformance: zeroHash,
     },

@@ -17,6 +17,13 @@ export const base: readonly Breakage[] = [
     tests: ["test/attack/terminal.test.ts"],
   },
   {
+    name: "whoever reads JSON takes names of whatever length",
+    file: "offchain/src/base/readers.ts",
+    text: "if (hasLongNames(bytes)) {",
+    instead: "if (hasLongNames(bytes.subarray(0, 1))) {",
+    tests: ["test/offchain/base/json.test.ts"],
+  },
+  {
     name: "JSON of any number of values is parsed",
     file: "offchain/src/base/readers.ts",
     text: "if (hasTooManyValues(bytes)) {",

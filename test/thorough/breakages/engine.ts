@@ -460,8 +460,8 @@ export const engine: readonly Breakage[] = [
   {
     name: "a program of the system is whatever PATH finds first",
     file: "offchain/src/engine/runtime/node/systemPrograms.ts",
-    text: "(path, [...args], { timeout, windowsHide: true, env, cwd })",
-    instead: "(name, [...args], { timeout, windowsHide: true })",
+    text: "promisify(execFile)(path, [...args], options)",
+    instead: "promisify(execFile)(name, [...args], { timeout, windowsHide: true })",
     tests: ["test/offchain/engine/devices.test.ts"],
   },
   {

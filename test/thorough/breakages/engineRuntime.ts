@@ -214,4 +214,40 @@ export const engineRuntime: readonly Breakage[] = [
     instead: "runtime + programs",
     tests: ["test/offchain/engine/host.test.ts"],
   },
+  {
+    name: "a program's sizes may stand in another order than the runtime brings them into",
+    file: "offchain/src/engine/inspect/call.ts",
+    text: "shape.length <= 1 && known?.length === elements(shape) && known.length <= MAX_KNOWN",
+    instead: "known !== undefined && known.length <= MAX_KNOWN",
+    tests: ["test/offchain/engine/inspection.test.ts"],
+  },
+  {
+    name: "what a runtime makes of a shape and keeps is counted as if it went",
+    file: "offchain/src/engine/inspect/inspect.ts",
+    text: '(op !== "Shape" && read.some((name) => varying.has(name)))',
+    instead: "read.some((name) => varying.has(name))",
+    tests: ["test/offchain/engine/inspection.test.ts"],
+  },
+  {
+    name: "looking at a program takes minutes where many texts are made of long names",
+    file: "offchain/src/engine/inspect/inspect.ts",
+    text: "nodeNumber(JSON.stringify([op, read.map((name) => valueNumber(fixed.get(name) ?? name)), numbers]))",
+    instead:
+      "JSON.stringify([op, read.map((name) => fixed.get(name) ?? name), numbers]);\n    void [nodeNumber, valueNumber]",
+    tests: ["test/offchain/engine/inspection.test.ts"],
+  },
+  {
+    name: "a program of the system that hangs with its driver is waited for",
+    file: "offchain/src/engine/runtime/node/systemPrograms.ts",
+    text: "await unlessAborted(running, AbortSignal.timeout(timeout))",
+    instead: "await running",
+    tests: ["test/offchain/engine/systemPrograms.test.ts"],
+  },
+  {
+    name: "a program of the system that heeds no signal goes on",
+    file: "offchain/src/engine/runtime/node/systemPrograms.ts",
+    text: 'killSignal: "SIGKILL"',
+    instead: 'killSignal: "SIGTERM"',
+    tests: ["test/offchain/engine/systemPrograms.test.ts"],
+  },
 ];

@@ -131,8 +131,8 @@ export const localnet: readonly Breakage[] = [
   {
     name: "settling takes as long as it takes",
     file: "offchain/src/localnet/session.ts",
-    text: "const settled = clock.monotonic() + SETTLE_MS;",
-    instead: "const settled = clock.monotonic() + 20 * SETTLE_MS;",
+    text: "const settled = clock.monotonic() + settling;",
+    instead: "const settled = clock.monotonic() + 20 * settling;",
     tests: ["test/offchain/localnet/session.test.ts"],
   },
   {

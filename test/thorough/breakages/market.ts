@@ -8,6 +8,11 @@ const traps = ["test/offchain/market/renting/traps.test.ts"];
 const own = ["test/offchain/market/renting/own.test.ts"];
 const secrets = ["test/offchain/service/persistence/secrets.test.ts"];
 
+const draws = ["test/offchain/market/planDraws.test.ts"];
+const plans = ["test/offchain/market/plans.test.ts"];
+const rentPlan = ["test/offchain/cli/marketRentPlan.test.ts"];
+const planned = ["test/offchain/market/leases/planned.test.ts"];
+
 export const market: readonly Breakage[] = [
   {
     name: "what a machine costs is rounded down",
@@ -232,6 +237,104 @@ export const market: readonly Breakage[] = [
     text: "a.gpuBytes * parameters + a.activations",
     instead: "a.gpuBytes + a.activations",
     tests: ["test/offchain/cli/marketPlan.test.ts"],
+  },
+  {
+    name: "a plan's cost in nine draws of ten is its mean",
+    file: "offchain/src/market/planner/draws.ts",
+    text: "if (paid.p90 > budget) continue;",
+    instead: "if (paid.p50 > budget) continue;",
+    tests: draws,
+  },
+  {
+    name: "a plan may miss its deadline as often as not",
+    file: "offchain/src/market/planner/draws.ts",
+    text: "if (sure < SURE) return undefined;",
+    instead: "if (sure < 0) return undefined;",
+    tests: draws,
+  },
+  {
+    name: "draws pay for the seconds that they use",
+    file: "offchain/src/market/planner/draws.ts",
+    text: "price * machine.price * billed(machine, booting + alive + machine.kill) +",
+    instead: "price * machine.price * (booting + alive + machine.kill) +",
+    tests: draws,
+  },
+  {
+    name: "a round that a death cuts off counts in the draws",
+    file: "offchain/src/market/planner/draws.ts",
+    text: "Math.floor(alive / roundSeconds)",
+    instead: "alive / roundSeconds",
+    tests: draws,
+  },
+  {
+    name: "a secure plan has somebody's machines",
+    file: "offchain/src/market/planner/modes.ts",
+    text: 'tier === "secure" ? undefined',
+    instead: 'tier !== "unknown" ? undefined',
+    tests: draws,
+  },
+  {
+    name: "a loose plan is mostly of one cloud",
+    file: "offchain/src/market/planner/modes.ts",
+    text: "const MOST_OF_ONE = 0.5;",
+    instead: "const MOST_OF_ONE = 1;",
+    tests: draws,
+  },
+  {
+    name: "a plan that was changed is rented",
+    file: "offchain/src/market/plans.ts",
+    text: '!timingSafeEqual(sealOf(key, found.plan), Buffer.from(found.seal, "hex"))',
+    instead: "found.seal === key",
+    tests: plans,
+  },
+  {
+    name: "a plan stands under any name",
+    file: "offchain/src/market/plans.ts",
+    text: "planId(found.plan) !== id",
+    instead: 'planId(found.plan) === ""',
+    tests: rentPlan,
+  },
+  {
+    name: "a plan is good for ever",
+    file: "offchain/src/market/plans.ts",
+    text: "now >= found.plan.expiresAt ||",
+    instead: "now < 0 ||",
+    tests: plans,
+  },
+  {
+    name: "a plan is rented at any price",
+    file: "offchain/src/market/requote.ts",
+    text: "if (perHour > dearerBy(planned, dearer))",
+    instead: "if (perHour < 0n)",
+    tests: plans,
+  },
+  {
+    name: "a plan is rented without the machines that are gone",
+    file: "offchain/src/market/requote.ts",
+    text: "if (gone.length > 0)",
+    instead: "if (gone.length === found.length)",
+    tests: plans,
+  },
+  {
+    name: "a planned machine that became another is rented",
+    file: "offchain/src/market/requote.ts",
+    text: "if (machineText(offer) !== machine)",
+    instead: 'if (machine === "")',
+    tests: plans,
+  },
+  {
+    name: "any machine takes the place of a planned one",
+    file: "offchain/src/market/leases/slots.ts",
+    text: "!others.has(offer.id) && machineText(offer) === wish?.machine",
+    instead: "!others.has(offer.id)",
+    tests: planned,
+  },
+  {
+    name: "a slot of a plan pays what any slot may",
+    file: "offchain/src/market/leases/slots.ts",
+    text: "most === undefined || most >= cluster.maximumPerHour",
+    instead: "most === undefined || most >= 0n",
+    tests: planned,
   },
   {
     name: "one page of a provider's listing has as many offers as it likes",

@@ -81,8 +81,8 @@ export const marketLeases: readonly Breakage[] = [
   {
     name: "a budget that is nearly spent ends nothing",
     file: "offchain/src/market/leases/slots.ts",
-    text: "if (exposureOn(step1.book, id, at, step1.rules) > cluster.budget)",
-    instead: "if (exposureOn(step1.book, id, at, step1.rules) < 0n)",
+    text: "const isOver = exposureOn(step1.book, id, at, step1.rules) > cluster.budget;",
+    instead: "const isOver = exposureOn(step1.book, id, at, step1.rules) < 0n;",
     tests: machine,
   },
   {

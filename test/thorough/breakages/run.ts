@@ -481,8 +481,8 @@ export const run: readonly Breakage[] = [
   {
     name: "a machine whose arithmetic differs is put into the organiser's class",
     file: "offchain/src/run/machineClass.ts",
-    text: "conformance === due ?",
-    instead: 'conformance !== "" ?',
+    text: "if (conformance !== due)",
+    instead: 'if (conformance === "")',
     tests: ["test/offchain/coordinator/classes.test.ts"],
   },
   {

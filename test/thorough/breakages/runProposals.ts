@@ -304,4 +304,25 @@ export const runProposals: readonly Breakage[] = [
     instead: "if (count < 0n)",
     tests: ["test/offchain/run/budgets.test.ts"],
   },
+  {
+    name: "who votes is not told that nobody knows a build's programs",
+    file: "offchain/src/cli/admitted.ts",
+    text: "if (strange.length > 0)",
+    instead: "if (strange.length > 3)",
+    tests: ["test/offchain/run/programs.test.ts"],
+  },
+  {
+    name: "programs of a build that was withdrawn count as known",
+    file: "offchain/src/cli/admitted.ts",
+    text: ".filter((each) => each.admitted)",
+    instead: "",
+    tests: ["test/offchain/run/programs.test.ts"],
+  },
+  {
+    name: "who votes is not told how often a build has state hashed",
+    file: "offchain/src/cli/admitted.ts",
+    text: "if (![0, EXACT_SEGMENT_STEPS].includes(segmentSteps))",
+    instead: "if (segmentSteps > 2 ** 20 + EXACT_SEGMENT_STEPS)",
+    tests: ["test/offchain/run/programs.test.ts"],
+  },
 ];

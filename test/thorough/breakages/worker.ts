@@ -82,8 +82,8 @@ export const worker: readonly Breakage[] = [
   {
     name: "who is no member of a finished run any more is not told of the acknowledgement that it never had",
     file: "offchain/src/worker/assignments.ts",
-    text: 'if (error instanceof CoordinatorError && error.code === "RUN_FINISHED")',
-    instead: 'if (error instanceof CoordinatorError && error.code === "NONE")',
+    text: '["RUN_FINISHED", "LEASE_ENDED"].includes(error.code)',
+    instead: '["NONE"].includes(error.code)',
     tests: ["test/offchain/worker/sessions.test.ts"],
   },
   {

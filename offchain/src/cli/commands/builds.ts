@@ -2,10 +2,11 @@ import { admitBuild } from "@cotrain/sdk/actions";
 import { asDigest, buildTitle, type Digest, type Hex } from "@cotrain/sdk/protocol";
 
 import { shortAddress, timeText, UserError, wrap } from "../../base/index.ts";
-import { classOf, programLimits } from "../../engine/index.ts";
+import { programLimits } from "../../engine/index.ts";
 import { deviceNames, deviceOf, devices } from "../../engine/runtime/node/index.ts";
 import {
   admission,
+  classInBuild,
   namedWallet,
   problemOfBuild,
   proveBuild,
@@ -29,7 +30,7 @@ async function listed(place: Place, check: boolean) {
   for (const { document, ...build } of await readBuilds(place)) {
     const problem = check && document ? await problemOfBuild(place, document) : "";
     const known = Object.values(devices);
-    let fitting = document ? known.filter((device) => classOf(device) === document.deviceClass) : [];
+    let fitting = document ? known.filter((device) => classInBuild(device) === document.deviceClass) : [];
     if (check && document) {
       const step = asDigest(document.graphs.step);
       const read = () => place.blobs.blob(place.runId, step, programLimits.bytes);

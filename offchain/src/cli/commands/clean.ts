@@ -1,44 +1,14 @@
 import { resolve } from "node:path";
-import { createInterface } from "node:readline/promises";
 
 import { UserError, formatBytes } from "../../base/index.ts";
 import { EXIT_INTERRUPTED, openStateDirectory, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { stateOption } from "../../run/index.ts";
+import { askYes } from "../ask.ts";
 import { findPutAside, type PutAside, remove } from "../putAside.ts";
 
-/**
- * What the person at the terminal answers: an end of the input (Ctrl-D) is no yes.
- * @param input a terminal in raw mode, as `readline` makes it: Ctrl-C comes as a character and not as a signal
- */
-export async function askRemoval(
-  question: string,
-  input: NodeJS.ReadableStream,
-  output: NodeJS.WritableStream,
-): Promise<"yes" | "no" | "interrupted"> {
-  const prompt = createInterface({ input, output, terminal: true });
-  const asking = new AbortController();
-  let interrupted = false;
-  prompt.once("SIGINT", () => {
-    interrupted = true;
-    prompt.close();
-  });
-  prompt.once("close", () => asking.abort());
-  try {
-    const answer = await prompt.question(question, { signal: asking.signal });
-    return /^y(es)?$/i.test(answer.trim()) ? "yes" : "no";
-  } catch (error) {
-    if (!asking.signal.aborted) throw error;
-    // The line of the question has not ended.
-    output.write("\n");
-    return interrupted ? "interrupted" : "no";
-  } finally {
-    prompt.close();
-  }
-}
-
 /** @throws UserError `CONFIRMATION_MISSING` where nobody can be asked */
-function confirmed(found: readonly PutAside[]): ReturnType<typeof askRemoval> {
+function confirmed(found: readonly PutAside[]): ReturnType<typeof askYes> {
   if (!process.stdin.isTTY || !process.stderr.isTTY)
     throw new UserError(
       "CONFIRMATION_MISSING",
@@ -46,7 +16,7 @@ function confirmed(found: readonly PutAside[]): ReturnType<typeof askRemoval> {
     );
   const what = found.length === 1 ? "it" : `all ${found.length}`;
   const question = `Remove ${what} for ever? The wallets in there go too. [y/N] `;
-  return askRemoval(question, process.stdin, process.stderr);
+  return askYes(question, process.stdin, process.stderr);
 }
 
 /** @throws UserError `STATE_LOCKED` for one that somebody opened by --state; state of another version can go. */

@@ -1,4 +1,4 @@
-import { asRunId } from "@cotrain/sdk/protocol";
+import { type Address, asAddress, asRunId } from "@cotrain/sdk/protocol";
 
 import { UserError, weiOf } from "../../base/index.ts";
 import { readFileBounded } from "../../base/node/index.ts";
@@ -13,6 +13,10 @@ import {
   openWallet,
   readerOptions,
 } from "../../run/index.ts";
+
+/** Whose rented machines may join. */
+const rentersOf = (named: readonly string[] | undefined, poster: string, organiser: string | undefined): Address[] =>
+  (named ?? [poster, ...(organiser === undefined ? [] : [organiser])]).map((address) => asAddress(address));
 
 /** `cotrain coordinator`: runs the rounds of the run that a state directory holds. */
 export const coordinatorCommand = defineCommand({
@@ -49,7 +53,12 @@ export const coordinatorCommand = defineCommand({
         const coordinator = await startCoordinator({
           state,
           blobs: run.blobs,
-          runs: [{ runId: options.run === undefined ? run.runId : asRunId(options.run) }],
+          runs: [
+            {
+              runId: options.run === undefined ? run.runId : asRunId(options.run),
+              renters: rentersOf(options.renters, poster.address, run.file.wallets?.["organiser"]),
+            },
+          ],
           operatorToken,
           retention: {
             ...(options.keepPayloads !== undefined && { payloads: options.keepPayloads }),

@@ -98,7 +98,11 @@ export function needsOfPresets(
   });
 }
 
-const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+/** Small steps in MiB, as docs/operations.md has them: of 0.1m no tenth of a GiB is left. */
+const memoryText = (bytes: number): string => {
+  const mebibytes = Math.round(bytes / 2 ** 20);
+  return mebibytes < 1_000 ? `${mebibytes} MiB` : `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+};
 const told = (enough: boolean | null | undefined): string => (enough === true ? "fits" : enough === false ? "no" : "?");
 
 /** Speeds are of the preset that is measured, each on the threads beside it. */
@@ -111,7 +115,7 @@ export const deviceTable = (found: readonly Diagnosis[], columns: number): strin
         name,
         threads?.toLocaleString("en-US") ?? "–",
         tokensPerSecond?.toLocaleString("en-US") ?? "–",
-        memory === null ? "–" : gib(memory),
+        memory === null ? "–" : memoryText(memory),
         exactness === null ? "–" : exactness.replace(/0x\w+$/, shortHex),
         runtime,
       ]),
@@ -119,7 +123,8 @@ export const deviceTable = (found: readonly Diagnosis[], columns: number): strin
     [1, 2, 3],
   );
 
-function presetTable(needs: readonly PresetNeeds[], columns: number): string[] {
+/** What a worker of each preset takes of the machine and of a GPU, and which devices have it. */
+export function presetTable(needs: readonly PresetNeeds[], columns: number): string[] {
   const devices = Object.keys(needs[0]?.fits ?? {});
   return tableWithin(
     columns,
@@ -128,9 +133,9 @@ function presetTable(needs: readonly PresetNeeds[], columns: number): string[] {
       ...needs.map(({ name, parameters, memory, besideGpu, step, fits: enough }) => [
         name,
         parameters.toLocaleString("en-US"),
-        gib(memory),
-        gib(besideGpu),
-        gib(step),
+        memoryText(memory),
+        memoryText(besideGpu),
+        memoryText(step),
         ...devices.map((device) => told(enough[device])),
       ]),
     ],
@@ -168,7 +173,7 @@ export const doctorCommand = defineCommand({
     const columns = columnsOf(process.stdout);
     const { vocabulary } = await loadTokenizer();
     output.result({ machine, measured: MEASURED, devices: found, presets: needs, fastest }, [
-      `${machine.processor}, ${machine.threads} threads, ${gib(machine.memory)} (${gib(available)} available)`,
+      `${machine.processor}, ${machine.threads} threads, ${memoryText(machine.memory)} (${memoryText(available)} available)`,
       "",
       ...deviceTable(found, columns),
       ...found.flatMap(remarks).flatMap((remark) => ["", ...wrap(remark, columns)]),

@@ -27,6 +27,7 @@ import { doctorCommand } from "./doctor.ts";
 import { emissionDrawCommand, emissionProposeCommand, emissionShowCommand } from "./emission.ts";
 import { emissionSuccessorCommand } from "./emissionSuccessor.ts";
 import { generateCommand } from "./generate.ts";
+import { machineCommand } from "./machine.ts";
 import { marketDoctorCommand } from "./marketDoctor.ts";
 import { marketAdoptCommand, marketGcCommand, marketReconcileCommand, marketTerminateCommand } from "./marketEnd.ts";
 import { marketCostCommand, marketHistoryCommand, marketListCommand } from "./marketLeases.ts";
@@ -125,6 +126,7 @@ export const commands: readonly Command[] = [
   checkpointRevertCommand,
   checkpointExportCommand,
   checkpointImportCommand,
+  machineCommand,
   marketOffersCommand,
   marketPlanCommand,
   marketDoctorCommand,
@@ -143,7 +145,7 @@ export const commands: readonly Command[] = [
 ];
 
 /** Daemons: they log, and have no result that --json could print. */
-export const withoutDocument: ReadonlySet<string> = new Set(["worker", "coordinator", "validator"]);
+export const withoutDocument: ReadonlySet<string> = new Set(["worker", "coordinator", "validator", "machine"]);
 
 /** What the commands of two words have in common, by the first. */
 export const groupSummaries: Readonly<Record<string, string>> = {

@@ -6,6 +6,7 @@ import {
   namedWallet,
   type ProposalStanding,
   readBallot,
+  readBuilds,
   requireProposalId,
   requireSound,
 } from "../../run/index.ts";
@@ -78,7 +79,7 @@ async function sayWords(place: DecidingPlace, told: ToldProposal, output: Output
   if (output.json) return;
   for (const line of callsText(told)) output.notice(told.isDispute ? line : `If holders accept it: ${line}`);
   for (const line of await replacedSince(place, told)) output.notice(line);
-  for (const line of await unfitAmong(place, told)) output.notice(line);
+  for (const line of await unfitAmong(place, told, () => readBuilds(place))) output.notice(line);
 }
 
 /** The proposal that a vote names, told; nobody agrees to what was not shown. @throws UserError, see {@link requireAllTold} */

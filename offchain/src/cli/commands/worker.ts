@@ -1,13 +1,20 @@
 import { join, resolve } from "node:path";
 
-import { asRunId } from "@cotrain/sdk/protocol";
+import { asRunId, MAX_PASS_TEXT, parsePass } from "@cotrain/sdk/protocol";
 
 import { systemClock, UserError } from "../../base/index.ts";
+import { readFileBounded } from "../../base/node/index.ts";
 import { createLogger, type LogFile, openLogFile, runDaemon } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { workerOptions, refuseRunDirectory, namedWallet, openWorkplace, remoteReader } from "../../run/index.ts";
 
 const DEFAULT_STATE = ".cotrain-worker";
+
+/** The pass in a file. */
+async function passIn(file: string | undefined) {
+  if (file === undefined) return undefined;
+  return parsePass(new TextDecoder().decode(await readFileBounded(file, MAX_PASS_TEXT)).trim());
+}
 
 /** `cotrain worker`: trains for a coordinator, here or on another machine. */
 export const workerCommand = defineCommand({
@@ -31,6 +38,8 @@ export const workerCommand = defineCommand({
     const { role, coordinator, rpc, run, deployment } = options;
     if (deployment !== undefined && rpc === undefined)
       throw new UserError("RPC_MISSING", "--deployment needs --rpc: the contracts that it names are asked there.");
+    if (options.pass !== undefined && options.beneficiary !== undefined)
+      throw new UserError("USAGE", "--pass names who is paid: leave --beneficiary out.");
     const component = role ?? "worker";
     const people = (options.log ?? (process.stderr.isTTY && role === undefined ? "text" : "json")) === "text";
     // What people see is the terminal's; the log goes to a file of the state, as soon as that is there.
@@ -72,6 +81,7 @@ export const workerCommand = defineCommand({
               blobs: options.blobs,
               account,
               beneficiary: options.beneficiary,
+              pass: await passIn(options.pass),
               device: options.device,
               threads: options.threads,
               chain: rpc === undefined ? undefined : await remoteReader(rpc, { coordinator, run, deployment }),

@@ -25,10 +25,10 @@ import { connect, createReader } from "../../chain/index.ts";
 import {
   type ChainFacts,
   chainFacts,
-  conformanceOfOther,
   heldOutBefore,
   joinCommandFor,
   type LocalRun,
+  partsOfClass,
   readerOptions,
   shownContracts,
   urlHere,
@@ -136,11 +136,11 @@ export function memberLines(view: Pick<RunView, "members" | "accepted">): string
   if (members.length === 0 && left.workers === 0) return [];
   const share = (tokens: bigint): string[] => [formatCount(tokens), formatPercent(tokens, allWork(view))];
   const rows = members.map(({ worker, state, machineClass, tokens }) => {
-    const other = conformanceOfOther(machineClass);
+    const { name, value } = partsOfClass(machineClass);
     return [
       shortAddress(worker),
       state,
-      other === undefined ? machineClass : `other ${shortHex(other)}`,
+      value === undefined ? name : `${name} ${shortHex(value)}`,
       ...share(BigInt(tokens)),
     ];
   });

@@ -20,7 +20,7 @@ import {
 } from "../../base/index.ts";
 import { bitsPerByte } from "../../data/index.ts";
 import type { Stage } from "../../localnet/index.ts";
-import { heldOutBefore } from "../../run/index.ts";
+import { heldOutBefore, partsOfClass } from "../../run/index.ts";
 import { feeWaitText } from "../feeWait.ts";
 import { type Block as BlockOf, fitHeight } from "../height.ts";
 import { type Output, type Style, table } from "../output.ts";
@@ -192,7 +192,7 @@ const stepsOf = ({ state, step, steps }: MemberView): string =>
 const columnOf = {
   worker: { head: "worker", of: ({ worker }) => shortAddress(worker) },
   state: { head: "state", of: ({ state }) => state },
-  class: { head: "class", of: ({ machineClass }) => machineClass.replace(/:.*$/, "") },
+  class: { head: "class", of: ({ machineClass }) => partsOfClass(machineClass).name },
   progress: {
     head: "inner steps",
     of: (member) =>

@@ -8,12 +8,15 @@ import { RefusedError } from "../errors.ts";
 import type { MemberRequests } from "../memberRequests.ts";
 import type { CoordinatorMetrics } from "../metrics.ts";
 import type { Run } from "../run.ts";
+import type { Software } from "../software.ts";
 
 export interface ApiModules {
   readonly runs: ReadonlyMap<RunId, Run>;
   /** Bearer token of pause and resume. */
   readonly operatorToken: string;
   readonly metrics: CoordinatorMetrics;
+  /** What rented machines run; undefined where none is served. */
+  readonly software: Software | undefined;
   /** Aborted when the coordinator ends: long polls are answered. */
   readonly signal: AbortSignal;
 }

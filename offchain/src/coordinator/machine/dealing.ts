@@ -71,7 +71,7 @@ export function candidates(
   at: number,
 ): readonly Member[] {
   const waiting = Object.values(state.members)
-    .filter((member) => !member.silent && state.current?.work[member.worker] === undefined)
+    .filter((member) => !member.silent && !member.leaving && state.current?.work[member.worker] === undefined)
     .toSorted(inOrder);
   const restOf = restsIn(state, round);
   const isReady = (member: Member): boolean => member.benchedUntil <= at && restOf(member).next <= round.round;

@@ -9,6 +9,7 @@ import type {
   Hex,
   PayloadHeader,
   PositionRange,
+  SignedPass,
   SignedVerdict,
   WireRunParams,
   WireStruct,
@@ -45,6 +46,16 @@ export interface MemberJoined extends Timed {
   readonly pace: number | null;
   /** The worker's process is a new one: what it was working on is lost. */
   readonly restarted: boolean;
+  /** Of a rented machine, whose hash is the join's lease; absent for one's own. */
+  readonly pass?: SignedPass;
+}
+
+/** A rented machine is to leave, or never to come. */
+export interface LeaseEnded extends Timed {
+  readonly type: "LeaseEnded";
+  readonly lease: Hex;
+  /** Of its pass, ms. */
+  readonly notAfter: number;
 }
 
 /** No heartbeat for a grace period. A heartbeat after that is a MemberReturned. */
@@ -196,6 +207,7 @@ export type RunEvent =
   | MemberSilent
   | MemberReturned
   | MemberLeft
+  | LeaseEnded
   | FragmentAccepted
   | ReceiptAccepted
   | HeadReverted

@@ -12,6 +12,7 @@ import { type Effect, type EffectFailed, effectKinds, endsItsEffect, pauseAfter 
 import { computeAgain, epochDecisions, openEpoch } from "./epochs.ts";
 import type { Decisions, RunCreated, RunEvent, VerdictAccepted } from "./events.ts";
 import { heldOutOf } from "./heldOut.ts";
+import { leaseDecisions } from "./leases.ts";
 import { memberDecisions } from "./members.ts";
 import { endKey, type StateDraft } from "./pending.ts";
 import { rollbackDecisions } from "./rollback.ts";
@@ -110,6 +111,7 @@ const zeroRoot = `0x${"0".repeat(64)}` as const;
 
 const decisions: Decisions = {
   ...memberDecisions,
+  ...leaseDecisions,
   ...roundDecisions,
   ...anchoringDecisions,
   ...epochDecisions,

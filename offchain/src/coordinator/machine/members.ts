@@ -3,6 +3,7 @@ import { type Address, asDigest } from "@cotrain/sdk/protocol";
 
 import type { Decisions, MemberJoined, MemberLeft } from "./events.ts";
 import { countMiss, dropWork, MAX_BENCH, outstandingOf, workAgain } from "./dealing.ts";
+import { bindLease } from "./leases.ts";
 import { MAX_PACE, paceWith } from "./pace.ts";
 import type { StateDraft } from "./pending.ts";
 import type { Member, RunState } from "./state.ts";
@@ -54,6 +55,7 @@ function onMemberJoined(draft: StateDraft, event: MemberJoined): void {
   };
   if (event.restarted || hasChanged(before, event)) workAgain(draft, worker, event.at);
   noteJoin(draft, event);
+  bindLease(draft, event);
 }
 
 const hasChanged = (before: Member | undefined, { join }: MemberJoined): boolean =>

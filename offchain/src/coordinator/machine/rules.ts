@@ -16,6 +16,7 @@ import type {
   VerdictAccepted,
 } from "./events.ts";
 import { isCollecting } from "./dealing.ts";
+import { leasesFull } from "./leases.ts";
 import { JOINS_KEPT, openPlaces, PLACE_ROUNDS } from "./members.ts";
 import { losesNothing } from "./rollback.ts";
 import { fragmentCount, type RunState, storedVerdictKey } from "./state.ts";
@@ -30,6 +31,10 @@ export type RefusalCode =
   | "RUN_FINISHED"
   | "STALE_JOIN"
   | "RUN_FULL"
+  | "LEASE_OVER"
+  | "LEASE_TAKEN"
+  | "LEASE_ENDED"
+  | "LEASES_FULL"
   | "NOT_A_MEMBER"
   | "STALE_ROUND"
   | "STALE_ATTEMPT"
@@ -65,6 +70,11 @@ const rules: Rules = {
   MemberReturned: (state, { worker }) => (state.members[worker]?.silent === true ? null : obsolete("the return")),
   MemberLeft: (state, { worker }) =>
     state.members[worker] ? null : refuse("NOT_A_MEMBER", `${worker} is not a member of this run.`),
+  LeaseEnded: (state, { lease, notAfter }) => {
+    if (notAfter <= state.at) return leaseOver(lease);
+    if (state.leases?.[lease]?.ended) return obsolete("the end of this lease");
+    return leasesFull(state, lease) ? manyLeases() : null;
+  },
   FragmentAccepted: (state, event) => fragmentRefusal(state, event),
   ReceiptAccepted: receiptRefusal,
   HeadAnchored: ({ heads }, { sequence, head }) => {
@@ -139,12 +149,37 @@ export function staleAmong(times: readonly number[], issuedAt: number, at: numbe
 export const staleJoin = (state: RunState, join: Pick<MemberJoined["join"], "worker" | "issuedAt">): Refusal | null =>
   staleAmong(state.joins[join.worker] ?? [], Number(join.issuedAt), state.at);
 
-function joinRefusal(state: RunState, { join }: Omit<MemberJoined, "at">): Refusal | null {
+export const leaseOver = (lease: string): Refusal =>
+  refuse("LEASE_OVER", `Lease ${lease} is over: its renter signed it for a time that has passed.`);
+
+const manyLeases = (): Refusal =>
+  refuse(
+    "LEASES_FULL",
+    "This run remembers as many leases of rented machines as it can: try again when some are over.",
+  );
+
+/** Each lease is for the first key that shows it, until it is ended; whoever hands in work then may still open a session for that. */
+function leaseRefusal(state: RunState, { join: { lease, worker }, pass }: Omit<MemberJoined, "at">): Refusal | null {
+  if (pass === undefined) return null;
+  // Those that are over are not remembered.
+  if (Number(pass.pass.notAfter) <= state.at) return leaseOver(lease);
+  const known = state.leases?.[lease];
+  if (known?.ended && (known.worker !== worker || !state.members[worker]))
+    return refuse("LEASE_ENDED", `Lease ${lease} was ended by its renter; nobody joins by it any more.`);
+  if (known && known.worker !== null && known.worker !== worker)
+    return refuse("LEASE_TAKEN", `Another key joined by lease ${lease}: each is for one.`);
+  return leasesFull(state, lease) ? manyLeases() : null;
+}
+
+function joinRefusal(state: RunState, event: Omit<MemberJoined, "at">): Refusal | null {
+  const { join } = event;
   // A member whose process is new, or whose coordinator's is, has its work of the last round still.
   if (state.finished && !state.members[join.worker])
     return refuse("RUN_FINISHED", "This run is finished; nobody becomes its member any more.");
   const stale = staleJoin(state, join);
   if (stale) return stale;
+  const barred = leaseRefusal(state, event);
+  if (barred) return barred;
   if (!state.members[join.worker] && openPlaces(state) === 0) return runFull(state);
   return null;
 }

@@ -78,6 +78,19 @@ export interface Member {
   readonly misses: number;
   /** Gets no work before this time unless nobody else is left. */
   readonly benchedUntil: number;
+  /** By which it joined; absent for a machine of one's own. */
+  readonly lease?: Hex;
+  /** Its lease was ended: it gets no more work. Absent otherwise. */
+  readonly leaving?: true;
+}
+
+/** A rented machine's right to join. */
+interface JoinLease {
+  /** The key that joined by it; no other may. */
+  readonly worker: Address | null;
+  /** Ms; from then on nobody joins by it. */
+  readonly notAfter: number;
+  readonly ended: boolean;
 }
 
 /** What counts against a former member. */
@@ -249,6 +262,8 @@ export interface RunState {
   readonly absent: Readonly<Record<Address, Absence>>;
   /** issuedAt of each worker's newest accepted joins, oldest first, as long as one of them could still be in time. */
   readonly joins: Readonly<Record<Address, readonly number[]>>;
+  /** Leases that somebody joined by or that were ended, as long as they are not over; absent before the first. Bounded, see leases.ts. */
+  readonly leases?: Readonly<Record<Hex, JoinLease>>;
   /** Tokens of each worker that a checkpoint contains, without what was left out or waits for its round to close. */
   readonly totals: Readonly<Record<Address, number>>;
   readonly outcomes: Readonly<Record<Address, LastOutcome>>;

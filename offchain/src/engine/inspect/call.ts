@@ -36,7 +36,9 @@ export function value(type: ElementName, shape: readonly number[], known?: reado
       forbidden(`a value has the size ${size} along an axis`);
   }
   if (!Number.isSafeInteger(elements(shape) * 8)) forbidden(`a value of shape [${shape.join(", ")}] is too large`);
-  return { type, shape, known: known && known.length <= MAX_KNOWN ? known : undefined };
+  // Shapes are lists. Of what has more axes the rules would have to follow where each element goes.
+  const isList = shape.length <= 1 && known?.length === elements(shape) && known.length <= MAX_KNOWN;
+  return { type, shape, known: isList ? known : undefined };
 }
 
 /** Bytes of a value in fp32, which a runtime without a product in fp16 makes of it. */

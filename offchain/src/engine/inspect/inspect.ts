@@ -190,6 +190,19 @@ function tooLarge(needed: number, memory: number): never {
 }
 
 /**
+ * A number for each text, so that texts which are made of long names stay short, however many there are: V8 tells texts of more than
+ * 16,383 characters apart by their length alone until it compares them.
+ */
+function numbering(): (text: string) => number {
+  const numbers = new Map<string, number>();
+  return (text) => {
+    const number = numbers.get(text) ?? numbers.size;
+    numbers.set(text, number);
+    return number;
+  };
+}
+
+/**
  * Values that follow from constants alone, each with the first that is the same: a runtime may compute them when it opens the program,
  * and keep them. ONNX Runtime merges nodes of one operator that read the same and have the same numbers as attributes, such as the
  * causal masks of layers: seen with 1.30, twenty masks of 16 MiB took 46 MiB. Whatever else it may merge counts each time.
@@ -202,8 +215,13 @@ function followsFromConstants(
   const varying = new Set([...outer.keys(), ...inputs.map(({ name }) => name)]);
   const fixed = new Map<string, string>();
   const first = new Map<string, string>();
+  const [valueNumber, nodeNumber] = [numbering(), numbering()];
   for (const { op, inputs: read, outputs, attributes } of graph.nodes) {
-    if (read.some((name) => varying.has(name)) || attributes.some(({ g, graphs }) => g ?? graphs[0])) {
+    // Of what varies the shape does not.
+    if (
+      (op !== "Shape" && read.some((name) => varying.has(name))) ||
+      attributes.some(({ g, graphs }) => g ?? graphs[0])
+    ) {
       for (const name of outputs) varying.add(name);
       continue;
     }
@@ -211,7 +229,7 @@ function followsFromConstants(
       ({ t, s: text, f = 0 }) => t === undefined && text === undefined && Number.isFinite(f),
     );
     const numbers = attributes.map(({ name, f, i, ints }) => [name, f, i, ints]);
-    const node = JSON.stringify([op, read.map((name) => fixed.get(name) ?? name), numbers]);
+    const node = nodeNumber(JSON.stringify([op, read.map((name) => valueNumber(fixed.get(name) ?? name)), numbers]));
     for (const [at, name] of outputs.entries()) {
       const key = `${node} ${at}`;
       const known = merges ? (first.get(key) ?? name) : name;

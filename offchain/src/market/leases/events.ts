@@ -32,6 +32,8 @@ export type LeaseEvent = {
   | { readonly type: "drained"; readonly label: string }
   | { readonly type: "adopt"; readonly label: string; readonly cluster: string }
   | { readonly type: "beat"; readonly label: string }
+  /** A machine says of itself that it cannot do what it is for. */
+  | { readonly type: "unfit"; readonly label: string; readonly words: string }
   /** A watchdog was at work at that time. */
   | { readonly type: "watched"; readonly lookedAt: number }
   | { readonly type: "created"; readonly label: string; readonly instance: Instance }

@@ -167,6 +167,13 @@ function beat(step: Step, { label, at }: EventOf<"beat">): Step {
   return isOpen(lease) && isNews ? putLease(step, { ...heard, unseen: null }) : step;
 }
 
+function unfit(step: Step, { label, words, at }: EventOf<"unfit">): Step {
+  const lease = step.book.leases[label];
+  if (lease === undefined || !isOpen(lease) || lease.doomed !== null) return step;
+  const sentence = `${label} at ${lease.account} is of no use and is replaced. ${words}`;
+  return alarm(doom(step, label, "failed", words, at), "lost", sentence, lease);
+}
+
 function asked(step: Step, { label, answer, at }: EventOf<"asked">): Step {
   const lease = step.book.leases[label];
   if (lease === undefined || lease.state !== "terminating") return step;
@@ -221,6 +228,7 @@ const handlers: Handlers = {
   },
   adopt,
   beat,
+  unfit,
   watched: (step, { lookedAt, at }) => ({ ...step, book: { ...step.book, watchdogAt: Math.min(lookedAt, at) } }),
   created,
   refused,

@@ -110,10 +110,28 @@ function intended(step: Step, cluster: Cluster, slot: number, offer: Offer, at: 
   };
 }
 
+/** Offers for a slot: of a plan its own first, then others of the same machine that no other slot is for. */
+function offersFor(offers: readonly Offer[], { planned }: Cluster, slot: number): readonly Offer[] {
+  if (planned === undefined) return offers;
+  const wish = planned[slot];
+  const others = new Set(Object.values(planned).map(({ offer }) => offer));
+  return [
+    ...offers.filter(({ id }) => id === wish?.offer),
+    ...offers.filter((offer) => !others.has(offer.id) && machineText(offer) === wish?.machine),
+  ];
+}
+
+/** A cluster by the price that a slot may have. */
+function boundsOf(cluster: Cluster, slot: number): Cluster {
+  const most = cluster.planned?.[slot]?.maximumPerHour;
+  return most === undefined || most >= cluster.maximumPerHour ? cluster : { ...cluster, maximumPerHour: most };
+}
+
 /** The first offer that can be rented and paid for; in a clause why there is none. */
-function choose(step: Step, cluster: Cluster, slot: number, at: number): Lease | string {
+function choose(step: Step, wanted: Cluster, slot: number, at: number): Lease | string {
   let why = "no offer fits";
-  for (const offer of step.book.quotes[cluster.id]?.offers ?? []) {
+  const cluster = boundsOf(wanted, slot);
+  for (const offer of offersFor(step.book.quotes[cluster.id]?.offers ?? [], cluster, slot)) {
     const obstacle = whyNot(step, cluster, offer, at);
     const lease = obstacle === undefined ? intended(step, cluster, slot, offer, at) : undefined;
     if (lease === undefined) {
@@ -146,12 +164,17 @@ function fill(step: Step, cluster: Cluster, at: number): Step {
   // What was quoted long ago is asked for again before anything is sent.
   if (isOld) return ask(step, { type: "quote", cluster: cluster.id });
   let next = step;
+  let why: string | undefined;
   for (const slot of empty) {
     const lease = choose(next, cluster, slot, at);
-    if (typeof lease === "string") return sayEmpty(next, cluster.id, lease);
-    next = putLease(next, lease);
+    if (typeof lease !== "string") next = putLease(next, lease);
+    else {
+      why ??= lease;
+      // What one slot cannot have no other can, unless each has its own.
+      if (cluster.planned === undefined) break;
+    }
   }
-  return next;
+  return why === undefined ? next : sayEmpty(next, cluster.id, why);
 }
 
 /** That a slot stays empty is told once for each reason. */
@@ -193,10 +216,12 @@ function tend(step: Step, id: string, at: number): Step {
   if (before === undefined) return step;
   const step1 = warn(step, before, at);
   const cluster = step1.book.clusters[id] ?? before;
-  if (cluster.stopping !== null) return step1;
+  const isOver = exposureOn(step1.book, id, at, step1.rules) > cluster.budget;
+  // Work that is being finished costs, too.
+  if (cluster.stopping !== null && (cluster.stopping.drainMs === 0 || !isOver)) return step1;
   const stop = (reason: "budget" | "stopped", words: string): Step =>
     stopCluster(step1, id, { reason, words, drainMs: 0 }, at);
-  if (exposureOn(step1.book, id, at, step1.rules) > cluster.budget)
+  if (isOver)
     return alarm(
       stop("budget", "Its budget would not last."),
       "budget",

@@ -144,6 +144,15 @@ export const endedAnew = {
   overlap: true,
 } as const satisfies Partial<Lease>;
 
+/** The machine that a slot is for. */
+export interface SlotWish {
+  readonly offer: string;
+  /** In words: another of the same takes its place where it is not to be had, or is lost. */
+  readonly machine: string;
+  /** µUSD of it, or of the other, for an hour. */
+  readonly maximumPerHour: MicroUsd;
+}
+
 /** What is wanted. */
 export interface ClusterSpec {
   readonly id: string;
@@ -161,6 +170,8 @@ export interface ClusterSpec {
   readonly joins: "heartbeat" | "running";
   /** Whether machines are rented whose bill nothing ends but this installation, with no watchdog. */
   readonly acceptNoBackstop: boolean;
+  /** By slot: what a plan has there. Without it any offer fits any slot. */
+  readonly planned?: Readonly<Record<string, SlotWish>>;
 }
 
 export interface Cluster extends ClusterSpec {
@@ -233,10 +244,7 @@ export const withRow = <S extends keyof Kept>(book: Book, section: S, key: strin
 export const leasesOf = (book: Pick<Book, "leases">): readonly Lease[] => Object.values(book.leases);
 export const isOpen = ({ state }: Lease): boolean => state !== "gone";
 
-/**
- * Whether a machine that shows this label's token may take part.
- * @internal who admits workers asks it, once rented machines join a run by themselves
- */
+/** Whether a machine that shows this label's pass may take part. */
 export function mayJoin({ leases }: Pick<Book, "leases">, label: string): boolean {
   const lease = leases[label];
   return lease !== undefined && lease.doomed === null && ["ambiguous", "provisioning", "joined"].includes(lease.state);

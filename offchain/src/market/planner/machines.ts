@@ -5,6 +5,7 @@
 import { perGpuHour, type Offer, whyNever } from "../offer.ts";
 import { flopsOf } from "../speed.ts";
 import type { Machine, TrainingRun } from "./model.ts";
+import { type Kind, rulesOf } from "./modes.ts";
 
 /** What is assumed, until it is measured. */
 export const assumptions = {
@@ -17,6 +18,12 @@ export const assumptions = {
   /** Seconds from the decision to end a machine to the end of its bill, and from a death to the next create. */
   kill: 60,
   replace: 60,
+  /** Chance that a create finds none, by what the provider says of its stock, and seconds until it is asked for again. */
+  missing: { "in stock": 0.03, low: 0.25, none: 0.9, unknown: 0.5 },
+  retry: 600,
+  /** Standard deviations of the logarithm: of the time to boot, and of the price from one lease to the next. */
+  bootSpread: 0.5,
+  priceSpread: { spot: 0.15, "on-demand": 0.03 },
   /** Bytes a parameter: optimizer, gradients and parameters on the GPU, half weights besides; memory of the host; of a checkpoint. */
   gpuBytes: 18,
   hostBytes: 12,
@@ -83,12 +90,16 @@ const whyNone = (offer: Offer, run: TrainingRun, now: number, sample: boolean): 
   tooSmall(offer, run);
 
 /** An offer as a machine, or why it is none. */
-export function machineOf(offer: Offer, run: TrainingRun, now: number, sample: boolean): Machine | string {
-  const why = whyNone(offer, run, now, sample);
+export function machineOf(
+  offer: Offer,
+  run: TrainingRun,
+  { now, sample, mode }: { readonly now: number; readonly sample: boolean; readonly mode?: Kind | undefined },
+): Machine | string {
+  const why = whyNone(offer, run, now, sample) ?? rulesOf(mode).misses(offer);
   if (why !== undefined) return why;
   const flops = flopsOf(offer.gpu);
   if (flops === undefined) return "its speed is not known";
-  const { tier, price, count, endsAt } = offer;
+  const { tier, price, count, endsAt, stock, upstream } = offer;
   return {
     id: offer.id,
     gpus: count,
@@ -105,6 +116,11 @@ export function machineOf(offer: Offer, run: TrainingRun, now: number, sample: b
     kill: assumptions.kill,
     replace: assumptions.replace,
     ends: endsAt === undefined ? Infinity : (endsAt - now) / 1_000,
+    missing: assumptions.missing[stock],
+    retry: assumptions.retry,
+    bootSpread: assumptions.bootSpread,
+    priceSpread: assumptions.priceSpread[price.charge],
+    island: upstream,
   };
 }
 

@@ -61,6 +61,14 @@ export interface Machine {
   readonly replace: number;
   /** Seconds from now to the end of the offer; Infinity where it has none. */
   readonly ends: number;
+  /** Chance that a create finds none, and seconds until it is asked for again. */
+  readonly missing: number;
+  readonly retry: number;
+  /** Standard deviations of the logarithm: of the time to boot, and of the price from one lease to the next. */
+  readonly bootSpread: number;
+  readonly priceSpread: number;
+  /** The cloud whose machine it is. */
+  readonly island: string;
 }
 
 /** A machine in a cluster. */
@@ -92,8 +100,15 @@ export interface Cluster {
 export const exchangeSeconds = ({ workers, up, down }: Machine, { payloadBytes, updateBytes }: TrainingRun): number =>
   workers * (payloadBytes / up + updateBytes / down);
 
+/** Seconds from its create to its first round. */
+export const loadSeconds = ({ provisioning, down }: Machine, { startBytes }: TrainingRun): number =>
+  provisioning + startBytes / down;
+
+/** Seconds in the mean until a create finds one. */
+const waitSeconds = ({ missing, retry }: Machine): number => (missing / (1 - missing)) * retry;
+
 /** Seconds that are billed for so many. */
-const billed = ({ granularity, minTerm }: Machine, seconds: number): number =>
+export const billed = ({ granularity, minTerm }: Machine, seconds: number): number =>
   Math.max(minTerm, Math.ceil(seconds / granularity) * granularity);
 
 /** Steps of a round for each machine: as many as it takes in the time of the mean, in whole fragments. */
@@ -117,9 +132,9 @@ function memberOf(
   run: TrainingRun,
 ): Member | undefined {
   const { deathRate: rate, workers } = machine;
-  const boot = machine.provisioning + run.startBytes / machine.down;
-  const lease = Math.min(horizon, machine.ends);
-  const working = lease - boot;
+  const boot = loadSeconds(machine, run);
+  const wait = waitSeconds(machine);
+  const working = Math.min(horizon - wait, machine.ends) - boot;
   const rounds = Math.floor(working / roundSeconds);
   if (rounds < 1) return undefined;
   const survival = Math.exp(-rate * roundSeconds);
@@ -131,7 +146,7 @@ function memberOf(
   const paid = billed(machine, (machine.bootBilled ? boot : 0) + alive + machine.kill);
   const cost = machine.price * paid + machine.storage * (boot + alive + machine.kill) + bytes + traffic;
   const again = machine.ends < horizon ? 1 : -Math.expm1(-rate * working);
-  const cycle = boot + alive + again * machine.replace;
+  const cycle = wait + boot + alive + again * machine.replace;
   return { machine, steps, tokens: (whole * workers * steps * run.batchTokens) / cycle, cost: cost / cycle };
 }
 

@@ -3,6 +3,7 @@
  * link machines are added by what a token costs on them alone, and what comes of it is improved by swaps.
  */
 import { type Cluster, clusterOf, exchangeSeconds, type Hub, type Machine, type TrainingRun } from "./model.ts";
+import { type Kind, rulesOf } from "./modes.ts";
 
 /** What is given; µUSD, seconds, effective tokens. */
 export type Goal =
@@ -27,11 +28,12 @@ export interface Task {
   readonly goal: Goal;
   /** GPUs at the most. */
   readonly mostGpus: number;
+  /** Default `value`. */
+  readonly mode?: Kind;
 }
 
 const LONGEST = 30 * 86_400;
 const CUTS = 32;
-const SWAPS = 1_000;
 /** Beginnings that are improved, the best first. */
 const STARTS = 4;
 /** Markets of which every machine may be swapped in, beyond the cut-off too. */
@@ -73,6 +75,14 @@ export function outcomeOf(machines: readonly Machine[], { run, hub, goal }: Task
 const isBetter = (one: Outcome | undefined, than: Outcome | undefined): one is Outcome =>
   one !== undefined && (than === undefined || one.score < than.score);
 
+/** What a set comes to, if the mode allows it and what can take part of it. */
+function tried(machines: readonly Machine[], task: Task): Outcome | undefined {
+  const { allows } = rulesOf(task.mode);
+  if (!allows(machines)) return undefined;
+  const outcome = outcomeOf(machines, task);
+  return outcome !== undefined && allows(outcome.cluster.members.map(({ machine }) => machine)) ? outcome : undefined;
+}
+
 /** The best beginning of a list. */
 function bestPrefix(sorted: readonly Machine[], task: Task): { chosen: Machine[]; outcome: Outcome | undefined } {
   let best: { chosen: Machine[]; outcome: Outcome | undefined } = { chosen: [], outcome: undefined };
@@ -82,7 +92,7 @@ function bestPrefix(sorted: readonly Machine[], task: Task): { chosen: Machine[]
     if (gpus + machine.gpus > task.mostGpus) continue;
     chosen.push(machine);
     gpus += machine.gpus;
-    const outcome = outcomeOf(chosen, task);
+    const outcome = tried(chosen, task);
     if (isBetter(outcome, best.outcome)) best = { chosen: [...chosen], outcome };
     if (gpus === task.mostGpus) break;
   }
@@ -105,7 +115,7 @@ const gpusOf = (machines: readonly Machine[]): number => machines.reduce((sum, {
 /** Improves a set as long as some neighbour is better, for so many tries. */
 function improved(start: readonly Machine[], pool: readonly Machine[], task: Task, tries: number): Outcome | undefined {
   let chosen = [...start];
-  let outcome = outcomeOf(chosen, task);
+  let outcome = tried(chosen, task);
   let left = tries;
   for (let found = true; found && left > 0;) {
     found = false;
@@ -113,7 +123,7 @@ function improved(start: readonly Machine[], pool: readonly Machine[], task: Tas
     for (const next of neighbours(chosen, others)) {
       if (left-- <= 0) break;
       if (gpusOf(next) > task.mostGpus) continue;
-      const other = outcomeOf(next, task);
+      const other = tried(next, task);
       if (!isBetter(other, outcome)) continue;
       [chosen, outcome, found] = [next, other, true];
       break;
@@ -122,12 +132,38 @@ function improved(start: readonly Machine[], pool: readonly Machine[], task: Tas
   return outcome;
 }
 
-/** The best that is found; undefined where nothing can be done with these machines. Equal input gives equal output. */
-export function bestCluster(machines: readonly Machine[], task: Task): Outcome | undefined {
+/** Machines in the order in which they are added, with what their links take. */
+function ordered(machines: readonly Machine[], task: Task): { machine: Machine; link: number }[] {
+  const mode = rulesOf(task.mode);
   const alone = machines
     .map((machine) => ({ machine, outcome: outcomeOf([machine], task), link: exchangeSeconds(machine, task.run) }))
-    .map((each) => ({ ...each, price: each.outcome === undefined ? Infinity : priceOf(each.outcome) }))
+    .map(({ outcome, ...each }) => ({
+      ...each,
+      price: outcome === undefined ? Infinity : (mode.price?.(each.machine) ?? priceOf(outcome)),
+    }))
     .toSorted((a, b) => a.price - b.price || (a.machine.id < b.machine.id ? -1 : 1));
+  return mode.inTurns ? inTurns(alone) : alone;
+}
+
+/** The first of each cloud, then the second of each. */
+function inTurns<T extends { readonly machine: Machine }>(sorted: readonly T[]): T[] {
+  const seen = new Map<string, number>();
+  return sorted
+    .map((each) => {
+      const turn = seen.get(each.machine.island) ?? 0;
+      seen.set(each.machine.island, turn + 1);
+      return { each, turn };
+    })
+    .toSorted((a, b) => a.turn - b.turn)
+    .map(({ each }) => each);
+}
+
+/**
+ * The best that are found, the very best first, of different beginnings: few, and none where nothing can be done with these machines.
+ * Equal input gives equal output.
+ */
+export function finalistsOf(machines: readonly Machine[], task: Task): Outcome[] {
+  const alone = ordered(machines, task);
   const links = [...new Set(alone.map(({ link }) => link))].toSorted((a, b) => a - b);
   const cuts = [
     ...new Set(
@@ -145,12 +181,14 @@ export function bestCluster(machines: readonly Machine[], task: Task): Outcome |
     })
     .filter(({ outcome }) => outcome !== undefined)
     .toSorted((a, b) => (a.outcome?.score ?? 0) - (b.outcome?.score ?? 0));
-  let best: Outcome | undefined;
+  const found = new Map<string, Outcome>();
   for (const { pool, chosen } of starts.slice(0, STARTS)) {
-    const outcome = improved(chosen, machines.length <= SMALL ? machines : pool, task, SWAPS);
-    if (isBetter(outcome, best)) best = outcome;
+    const outcome = improved(chosen, machines.length <= SMALL ? machines : pool, task, rulesOf(task.mode).swaps);
+    if (outcome === undefined) continue;
+    const ids = outcome.cluster.members.map(({ machine }) => machine.id).toSorted();
+    found.set(JSON.stringify(ids), outcome);
   }
-  return best;
+  return [...found.values()].toSorted((a, b) => (a.score === b.score ? 0 : a.score - b.score));
 }
 
 /** µUSD of a token of a machine by itself, without the hub. */

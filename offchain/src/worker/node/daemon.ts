@@ -1,5 +1,5 @@
 /** A worker as a process: its state directory, its log, its readiness and its exit code. What `cotrain worker` calls. */
-import type { SigningAccount, Address, Hex, RunId } from "@cotrain/sdk/protocol";
+import type { SigningAccount, Address, RunId, SignedPass } from "@cotrain/sdk/protocol";
 
 import { countedFromOne, roundNumber } from "../../base/index.ts";
 import type { Device } from "../../engine/index.ts";
@@ -28,7 +28,7 @@ export interface WorkerDaemonOptions {
   /** Who is paid; default the machine's own wallet. */
   readonly beneficiary?: Address | undefined;
   /** Default none: a machine of one's own. */
-  readonly lease?: Hex | undefined;
+  readonly pass?: SignedPass | undefined;
   /** What it trains on, the next where one fails; default the CPU. */
   readonly device?: readonly string[] | undefined;
   /** Threads of the engine; default all cores, as far as the program stays exact. */
@@ -51,7 +51,7 @@ export async function workerDaemon(options: WorkerDaemonOptions, context: Daemon
   const given = definedOnly({
     runId: options.runId,
     beneficiary: options.beneficiary,
-    lease: options.lease,
+    pass: options.pass,
     threads: options.threads,
     cacheBytes: options.cacheBytes,
   });

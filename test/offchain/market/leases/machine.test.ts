@@ -312,6 +312,32 @@ describe("a machine is ended and replaced", () => {
     tell({ type: "drained", label: LABEL }, 0);
     expect(lease().state).toBe("terminating");
   });
+
+  test("at once where its work would not fit the budget", () => {
+    const { tell, look, lease, alarms } = atWork({ budget: 3_000_000n });
+    tell({ type: "stop", cluster: "c1", reason: "stopped", words: "", drainMs: 86_400_000 });
+    look(3_600_000);
+    expect(lease().state).toBe("draining");
+    look(2 * 3_600_000);
+    expect(alarms()).toContain("budget");
+    expect(lease().state).toBe("terminating");
+  });
+
+  test("that says of itself that it cannot work, and its host is left alone", () => {
+    const { tell, look, list, lease, book, alarms } = scene();
+    look();
+    tell({ type: "created", label: LABEL, instance: machine() });
+    list([machine()]);
+    tell({ type: "unfit", label: LABEL, words: "No device of it trains." });
+    expect(alarms()).toEqual(["lost"]);
+    expect(lease()).toMatchObject({
+      state: "terminating",
+      doomed: { reason: "failed", words: "No device of it trains." },
+    });
+    expect(book().blocked[`host:${lease().host}`]?.why).toBe("No device of it trains.");
+    tell({ type: "unfit", label: LABEL, words: "again" });
+    expect(alarms()).toEqual([]);
+  });
 });
 
 describe("money", () => {

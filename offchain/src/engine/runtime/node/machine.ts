@@ -40,7 +40,7 @@ export function deviceClass({ arch, platform, cpuInfo }: Machine = thisMachine()
   if (arch !== "x64") return `${arch}-${platform}`;
   const flags = new Set(/^flags\s*:(.*)$/m.exec(cpuInfo ?? "")?.[1]?.split(" "));
   if (flags.size > 0 && !(flags.has("avx2") && flags.has("fma"))) {
-    throw new EngineError("DEVICE_UNSUPPORTED", "This processor lacks AVX2 or FMA; training on x86 needs both.");
+    throw new EngineError("DEVICE_UNSUPPORTED", "This processor lacks AVX2 or FMA: its bits are of no known class.");
   }
   return "exact-x86";
 }

@@ -7,6 +7,7 @@ import { existsSync } from "node:fs";
 import { posix, win32 } from "node:path";
 import { promisify } from "node:util";
 
+import { unlessAborted } from "../../../base/index.ts";
 import { EngineError } from "../../errors.ts";
 
 /** Drivers of GPUs besides the usual ones: NixOS, Windows' Linux, Kubernetes' device plug-in. */
@@ -52,15 +53,25 @@ export function systemProgram(name: string, system: ProgramPlaces = thisSystem()
 }
 
 /**
- * Runs one to its end.
+ * Runs one to its end, or so long: then it is killed and no more waited for. One that asks a driver that hangs heeds no signal, as long as
+ * the driver keeps it.
+ * @param timeout ms; without one it is waited for
  * @returns what it writes
- * @throws where the system has none, or it fails
+ * @throws where the system has none, it fails, or is late
  */
 export async function runSystemProgram(name: string, args: readonly string[], timeout = 0): Promise<string> {
   const path = systemProgram(name);
   if (path === undefined) throw new EngineError("PROGRAM_NONE", `This system has no program ${name}.`);
   const env = Object.fromEntries(ENVIRONMENT.flatMap((key) => (key in process.env ? [[key, process.env[key]]] : [])));
   const cwd = process.platform === "win32" ? process.env["SystemRoot"] : "/";
-  const { stdout } = await promisify(execFile)(path, [...args], { timeout, windowsHide: true, env, cwd });
-  return stdout;
+  const options = { timeout, killSignal: "SIGKILL", windowsHide: true, env, cwd } as const;
+  const running = promisify(execFile)(path, [...args], options);
+  if (timeout === 0) return (await running).stdout;
+  try {
+    return (await unlessAborted(running, AbortSignal.timeout(timeout))).stdout;
+  } catch (error) {
+    // Whoever gave it up may end before it does.
+    running.child.unref();
+    throw error;
+  }
 }

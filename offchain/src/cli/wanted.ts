@@ -1,0 +1,178 @@
+/** What `market rent` is to rent: machines that fit wishes, or those of a plan at the prices of now. */
+import { UserError } from "../base/index.ts";
+import {
+  type ClusterSpec,
+  defaultRules,
+  formatUsd,
+  machineText,
+  microUsdOf,
+  type Offer,
+  priceText,
+  rank,
+  readPlan,
+  requote,
+  runsScripts,
+  standIns,
+} from "../market/index.ts";
+import { type ConfigOf, duration, integer, real, text, toggle } from "../service/index.ts";
+import { keepingOptions } from "./leases.ts";
+import { alternativesOf, catalogueOptions, wishOptions, withCatalogue } from "./market.ts";
+import { joiningOptions } from "./rentedRun.ts";
+
+const DAY = 86_400_000;
+/** Offers that stand by for a slot, the best first. */
+const STANDING_BY = 40;
+
+export const rentOptions = {
+  budget: real(0.01, 100_000, {
+    value: "USD",
+    description: "US dollars for all of it, never more (default: the plan's)",
+  }),
+  count: integer(1, 256, { description: "machines, without a plan (default: 1)" }),
+  minimum: integer(1, 256, { description: "machines without which all are given up (default: all)" }),
+  for: duration({ description: "time after which they are ended (default: the plan's, or a day)" }),
+  dearer: integer(0, 1_000, {
+    description: "percent by which a plan may have become dearer",
+    default: defaultRules.dearer,
+  }),
+  image: text({ value: "reference", description: "container image, by digest" }),
+  start: text({ value: "file", description: "script of sh that each machine starts with" }),
+  sshKey: text({ value: "file", description: "public key of OpenSSH that may log in" }),
+  acceptNoBackstop: toggle({
+    description: "rent also where nothing but this process, or a watchdog, ends the bill",
+    default: false,
+  }),
+  dryRun: toggle({ description: "show what would be rented, and rent nothing", default: false }),
+  confirmAbove: real(0, 100_000, {
+    value: "USD",
+    description: "rent up to this budget without a question",
+    default: 0,
+  }),
+  yes: toggle({ description: "rent, without a question", default: false }),
+  ...joiningOptions,
+  ...wishOptions,
+  ...catalogueOptions,
+  ...keepingOptions,
+} as const;
+export type RentOptions = ConfigOf<typeof rentOptions>;
+
+/** What is wanted of a cluster, and its offers. */
+export interface Wanted extends Pick<
+  ClusterSpec,
+  "slots" | "minimum" | "budget" | "maximumPerHour" | "diskGb" | "planned"
+> {
+  /** Milliseconds after which it ends. */
+  readonly lasts: number;
+  /** Whose accounts are asked; undefined for all. */
+  readonly provider: readonly string[] | undefined;
+  /** As they were when it was shown, the first choice of each slot first. */
+  readonly shown: readonly Offer[];
+  /** As they are now. */
+  readonly offers: () => Promise<readonly Offer[]>;
+}
+
+/** Offers that fit the wishes and can be rented now, the first choice first. */
+const offersOf = (options: RentOptions, maxAge = options.maxAge): Promise<readonly Offer[]> =>
+  withCatalogue({ ...options, maxAge }, (catalogue, _, now) =>
+    rank(catalogue.offers, alternativesOf(options), "price", now)
+      .filter(({ offer, never }) => never === undefined && runsScripts(offer.provider))
+      .map(({ offer }) => offer)
+      .slice(0, STANDING_BY),
+  );
+
+/** A minimum that is no more than all. @throws UserError `USAGE` */
+function minimumOf({ minimum }: RentOptions, slots: number): number {
+  if ((minimum ?? slots) > slots) throw new UserError("USAGE", "--minimum cannot be above --count.");
+  return minimum ?? slots;
+}
+
+async function byWishes(options: RentOptions): Promise<Wanted> {
+  const budget = options.budget === undefined ? undefined : microUsdOf(options.budget, "usd");
+  if (budget === undefined) throw new UserError("USAGE", "Name what may be spent: --budget USD.");
+  const slots = options.count ?? 1;
+  const most = options.maxHour === undefined ? undefined : microUsdOf(options.maxHour, "usd");
+  return {
+    slots,
+    minimum: minimumOf(options, slots),
+    budget,
+    maximumPerHour: most ?? budget,
+    diskGb: options.disk ?? 100,
+    lasts: options.for ?? DAY,
+    provider: options.provider,
+    shown: await offersOf(options),
+    offers: () => offersOf(options, defaultRules.quotesFor),
+  };
+}
+
+/** What a plan says by itself. */
+const ofPlan = [
+  "count",
+  "provider",
+  "without",
+  "anyOf",
+  ...(Object.keys(wishOptions) as (keyof typeof wishOptions)[]),
+] as const;
+
+/** @throws UserError `USAGE`, and as `readPlan` and `requote` */
+async function byPlan(options: RentOptions, id: string): Promise<Wanted> {
+  const beside = ofPlan.find((name) => options[name] !== undefined);
+  if (beside !== undefined)
+    throw new UserError(
+      "USAGE",
+      `A plan says what is rented: leave out --${beside.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}.`,
+    );
+  const plan = await readPlan(options, id, Date.now());
+  const provider = [...new Set(plan.machines.map((machine) => machine.provider))].toSorted();
+  const asked = { ...options, provider, disk: plan.diskGb };
+  // Whoever listed them is asked again, whatever is kept.
+  const requoted = await withCatalogue({ ...asked, maxAge: 0 }, (catalogue, _, now) =>
+    requote(plan, catalogue, now, options.dearer),
+  );
+  const { planned, offers } = requoted;
+  const budget = options.budget === undefined ? BigInt(plan.budget) : microUsdOf(options.budget, "usd");
+  return {
+    slots: offers.length,
+    minimum: minimumOf(options, offers.length),
+    budget: budget ?? BigInt(plan.budget),
+    maximumPerHour: Object.values(planned).reduce(
+      (most, each) => (each.maximumPerHour > most ? each.maximumPerHour : most),
+      0n,
+    ),
+    diskGb: plan.diskGb,
+    planned,
+    lasts: options.for ?? plan.seconds * 1_000,
+    provider,
+    shown: offers,
+    offers: () =>
+      withCatalogue({ ...asked, maxAge: defaultRules.quotesFor }, (catalogue, _, now) =>
+        standIns(
+          requoted,
+          catalogue.offers.filter((offer) => runsScripts(offer.provider)),
+          now,
+        ),
+      ),
+  };
+}
+
+/** What is to be rented: a plan by its name, else what fits the wishes. @throws as {@link byPlan} */
+export const wantedOf = (options: RentOptions, plan: string | undefined): Promise<Wanted> =>
+  plan === undefined ? byWishes(options) : byPlan(options, plan);
+
+/** Its machines as a table. */
+export const choiceRows = ({ shown, slots }: Wanted): string[][] => [
+  ["", "machine", "USD/h", "what stops its bill", "offer"],
+  ...shown.map((offer, index) => [
+    index < slots ? "first choice" : "stands by",
+    machineText(offer),
+    priceText(offer.price.perHour),
+    offer.backstop,
+    offer.id,
+  ]),
+];
+
+/** µUSD of its first choices for an hour. */
+export const hourOf = ({ shown, slots }: Wanted): bigint =>
+  shown.slice(0, slots).reduce((sum, { price }) => sum + (price.perHour ?? 0n), 0n);
+
+/** Dollars without the zeros that say nothing. */
+export const dollars = (money: bigint): string => formatUsd(money).replace(/\.?0+$/, "");

@@ -1,0 +1,75 @@
+/** Messages about rented machines: the passes by which they join, what they report, and what became of their leases. */
+import { type Static, Type } from "typebox";
+import { closed, Count, Hash32, ShownAddress, Signature65 } from "./fields.ts";
+import { wireSchema, type WireStruct } from "./typedData.ts";
+
+const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
+
+/** Characters of a device's name. */
+const MAX_WORD = 64;
+
+/** A pass, and the renter's signature. */
+export interface SignedPass {
+  readonly pass: WireStruct<"JoinPass">;
+  readonly signature: `0x${string}`;
+}
+export const SignedPass = Type.Unsafe<SignedPass>(
+  Type.Object({ pass: wireSchema("JoinPass"), signature: Signature65 }, closed),
+);
+
+/** Carries a pass as one word, where the request has no body. */
+export const passHeader = "cotrain-pass";
+
+/** What a rented machine says of its devices before it works. */
+export const MachineReport = Type.Object(
+  {
+    devices: Type.Array(
+      Type.Object(
+        {
+          name: Type.String({ maxLength: MAX_WORD }),
+          /** Null where it cannot train. */
+          tokensPerSecond: Nullable(Count),
+          /** Why it cannot. */
+          missing: Nullable(Type.String({ maxLength: 1_000 })),
+        },
+        closed,
+      ),
+      { maxItems: 32 },
+    ),
+  },
+  closed,
+);
+export type MachineReport = Static<typeof MachineReport>;
+
+/** Looks at the lease of a pass; what else it names is done first. */
+export interface LeaseRequest {
+  readonly pass: SignedPass;
+  readonly report?: MachineReport;
+  readonly end?: true;
+}
+export const LeaseRequest = Type.Unsafe<LeaseRequest>(
+  Type.Object(
+    {
+      pass: SignedPass,
+      report: Type.Optional(MachineReport),
+      /** No key joins by it any more; the member that did is let go once its work is in. */
+      end: Type.Optional(Type.Literal(true)),
+    },
+    closed,
+  ),
+);
+
+export const LeaseView = Type.Object({
+  lease: Hash32,
+  /** The key that joined by it. */
+  worker: Nullable(ShownAddress),
+  /** Whether that is a member now. */
+  member: Type.Boolean(),
+  ended: Type.Boolean(),
+  /** Ms since the member was last heard of. */
+  heardMs: Nullable(Count),
+  report: Nullable(MachineReport),
+  /** The coordinator's own software, which a machine of a lease may fetch; null where it serves none. */
+  software: Nullable(Type.Object({ digest: Hash32, bytes: Count })),
+});
+export type LeaseView = Static<typeof LeaseView>;

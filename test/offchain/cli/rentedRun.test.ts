@@ -1,0 +1,218 @@
+/** What `market rent --coordinator` proves before it spends, what its machines are given, and what keeper and coordinator tell each other. */
+import { join } from "node:path";
+
+import { leaseOf, machineOf, parsePass, type SignedPass } from "@cotrain/sdk/protocol";
+import { afterEach, describe, expect, test } from "vitest";
+
+import { parseLine } from "../../../offchain/src/cli/program.ts";
+import { joiningOptions, openRentedRun } from "../../../offchain/src/cli/rentedRun.ts";
+import { openSoftware } from "../../../offchain/src/coordinator/software.ts";
+import type { Keeper } from "../../../offchain/src/market/index.ts";
+import { emptyKept, type Lease, newLease, openBook } from "../../../offchain/src/market/leases/state.ts";
+import { ensureKeystore, resolveConfig, SCRYPT_N_LOCAL, silentLogger } from "../../../offchain/src/service/index.ts";
+import { elapse, type Harness, lower, openHarness, poster, runId, START } from "../coordinator/harness.ts";
+import { kinds } from "../market/leases/world.ts";
+import { offerOf } from "../market/offers.ts";
+import { temporaryDirectory } from "./support.ts";
+
+const IMAGE = `ghcr.io/cotrain/worker@sha256:${"ab".repeat(32)}`;
+const LABEL = "ct-0a1b2c3d-00000001-1";
+const ENDS = START + 3_600_000;
+const BENEFICIARY = `0x${"be".repeat(20)}` as const;
+
+let harness: Harness | undefined;
+afterEach(async () => {
+  await harness?.close();
+  harness = undefined;
+});
+
+/** Options as a command line gives them. */
+function optionsOf(...flags: readonly string[]) {
+  const line = parseLine(["market", "rent", ...flags]);
+  const known = Object.fromEntries(Object.entries(line?.flags ?? {}).filter(([key]) => key in joiningOptions));
+  return resolveConfig(joiningOptions, { flags: known, environment: {} }).values;
+}
+
+/** A coordinator on loopback, and a renter that it takes. */
+async function stage({ isKnown = true, serves = true } = {}) {
+  const directory = temporaryDirectory();
+  const [keystore, passphrase] = [join(directory, "wallet.json"), join(directory, "passphrase")];
+  const renter = await ensureKeystore({ keystore, passphrase, scryptN: SCRYPT_N_LOCAL });
+  const opened = await openHarness({
+    renters: [lower(isKnown ? renter.address : poster.address)],
+    ...(serves && { software: await openSoftware(join(directory, "software"), silentLogger()) }),
+  });
+  harness = opened;
+  const coordinator = await opened.app.listen({ port: 0, host: "127.0.0.1" });
+  const flags = [`--coordinator=${coordinator}`, `--wallet=${keystore}`, `--wallet-passphrase=${passphrase}`];
+  const faults: string[] = [];
+  const open = (own: boolean, ...more: readonly string[]) =>
+    openRentedRun(optionsOf(...flags, ...more), {
+      image: IMAGE,
+      sshKey: undefined,
+      own,
+      endsAt: ENDS,
+      onFault: (sentence) => void faults.push(sentence),
+    });
+  return { harness: opened, renter, coordinator, open, faults };
+}
+
+const offer = (count: number) => offerOf({ id: "own:box", provider: "own", count });
+const lease = (change: Partial<Lease> = {}): Lease => ({
+  ...newLease,
+  label: LABEL,
+  cluster: "c1",
+  slot: 0,
+  attempt: 1,
+  account: "own",
+  identity: "own",
+  offer: "own:box",
+  machine: "",
+  host: "box",
+  state: "provisioning",
+  since: START,
+  perHour: 0n,
+  maximum: 0n,
+  instance: "i1",
+  terms: kinds[0]!,
+  ...change,
+});
+
+/** A keeper that notes what it is told of one lease. */
+function keeperOf(change: Partial<Lease> = {}) {
+  const told: unknown[] = [];
+  let held = lease(change);
+  const keeper: Keeper = {
+    book: () => ({ ...openBook("0a1b2c3d", emptyKept), leases: { [LABEL]: held } }),
+    tell: async (event) => void told.push(event),
+    look: () => Promise.resolve(),
+  };
+  return { keeper, told: () => told.splice(0), becomes: (next: Partial<Lease>) => void (held = lease(next)) };
+}
+
+describe("before anything is spent", () => {
+  test.each([
+    ["http://train.example.org", "over TLS at a public address alone"],
+    ["https://127.0.0.1:7700", "over TLS at a public address alone"],
+    ["https://10.0.0.7", "over TLS at a public address alone"],
+  ])("a coordinator at %s is refused for machines of others", async (coordinator, sentence) => {
+    const machine = { image: IMAGE, sshKey: undefined, own: false, endsAt: ENDS, onFault: () => undefined };
+    const opened = openRentedRun(optionsOf(`--coordinator=${coordinator}`, "--state=/nowhere"), machine);
+    await expect(opened).rejects.toMatchObject({ code: "UNREACHABLE_FROM_OUTSIDE" });
+    await expect(opened).rejects.toThrow(sentence);
+  });
+
+  test("one that does not answer is refused for own machines too", async () => {
+    const machine = { image: IMAGE, sshKey: undefined, own: true, endsAt: ENDS, onFault: () => undefined };
+    const opened = openRentedRun(optionsOf("--coordinator=http://127.0.0.1:1"), machine);
+    await expect(opened).rejects.toMatchObject({ code: "UNREACHABLE_FROM_OUTSIDE" });
+  });
+
+  test("one on loopback is for own machines alone, by a renter that it knows, and where it serves its software", async () => {
+    const { open } = await stage();
+    await expect(open(false)).rejects.toMatchObject({ code: "UNREACHABLE_FROM_OUTSIDE" });
+    await expect(open(true, `--run=0x${"99".repeat(32)}`)).rejects.toMatchObject({ code: "RUN_UNKNOWN" });
+    expect(await open(true)).toBeDefined();
+    await harness?.close();
+    const { open: unknown } = await stage({ isKnown: false });
+    await expect(unknown(true)).rejects.toMatchObject({ code: "RENTER_UNKNOWN" });
+    await harness?.close();
+    const { open: serving } = await stage({ serves: false });
+    await expect(serving(true)).rejects.toMatchObject({ code: "SOFTWARE_NONE" });
+  });
+});
+
+describe("a machine", () => {
+  test("gets a pass for each GPU, for the beneficiary, and a script that holds the software against its digest", async () => {
+    const { open, renter, harness: opened } = await stage();
+    const { prepare } = await open(true, `--beneficiary=${BENEFICIARY}`, `--run=${runId}`);
+    const { image, environment, script } = await prepare(lease(), offer(2));
+    expect(image).toBe(IMAGE);
+    const passes = Object.values(environment).map(parsePass);
+    expect(Object.keys(environment)).toEqual(["JOIN_PASS_0", "JOIN_PASS_1"]);
+    for (const [index, { pass }] of passes.entries())
+      expect(pass).toMatchObject({
+        runId,
+        renter: lower(renter.address),
+        machine: machineOf(LABEL),
+        index,
+        beneficiary: BENEFICIARY,
+        notAfter: String(ENDS + 3_600_000),
+      });
+    const { software } = await opened.client.lease(runId, { pass: passes[0]! });
+    expect(script).toContain(`echo "${software?.digest.slice(2)}  fetched" | sha256sum -c -`);
+    expect(script).not.toContain(environment["JOIN_PASS_0"]);
+    expect(Buffer.byteLength(script)).toBeLessThan(4_000);
+  });
+});
+
+async function meeting() {
+  const all = await stage();
+  const { prepare, meet } = await all.open(true);
+  const { environment } = await prepare(lease(), offer(1));
+  const pass: SignedPass = parsePass(environment["JOIN_PASS_0"] ?? "");
+  return { ...all, pass, meet };
+}
+
+describe("keeper and coordinator", () => {
+  test("a machine whose worker joined and is alive beats; one that is silent does not", async () => {
+    const { harness: opened, pass, meet } = await meeting();
+    const { keeper, told } = keeperOf();
+    await meet(keeper, "c1");
+    expect(told()).toEqual([]);
+    await opened.worker("31").joinBy(pass);
+    await meet(keeper, "c1");
+    expect(told()).toEqual([{ type: "beat", label: LABEL }]);
+    await opened.clock.advance(11_000);
+    await meet(keeper, "c1");
+    expect(told()).toEqual([]);
+    expect(opened.run.driver.state.leases?.[leaseOf(pass)]).toMatchObject({ ended: false });
+  });
+
+  test("one on which nothing trains is told", async () => {
+    const { harness: opened, pass, meet } = await meeting();
+    const { keeper, told } = keeperOf();
+    const device = { name: "cpu", tokensPerSecond: 900, missing: null };
+    await opened.client.lease(runId, { pass, report: { devices: [device] } });
+    await meet(keeper, "c1");
+    expect(told()).toEqual([]);
+    const lacking = { name: "cpu", tokensPerSecond: null, missing: "This processor lacks AVX2." };
+    await opened.client.lease(runId, { pass, report: { devices: [lacking] } });
+    await meet(keeper, "c1");
+    const words = "No device of it trains: This processor lacks AVX2.";
+    expect(told()).toEqual([{ type: "unfit", label: LABEL, words }]);
+  });
+
+  test("one that drains is drained once its worker has left", async () => {
+    const { harness: opened, pass, meet } = await meeting();
+    const worker = opened.worker("31");
+    await worker.joinBy(pass);
+    const doomed = { reason: "stopped", words: "", at: START } as const;
+    const { keeper, told } = keeperOf({ state: "draining", doomed, drainUntil: ENDS });
+    await meet(keeper, "c1");
+    expect(told()).toEqual([{ type: "beat", label: LABEL }]);
+    expect(await worker.work()).toMatchObject({ kind: "leave" });
+    await worker.session.leave();
+    await meet(keeper, "c1");
+    expect(told()).toEqual([{ type: "drained", label: LABEL }]);
+  });
+
+  test.each(["terminating", "gone"] as const)("the pass of one that is %s is ended", async (state) => {
+    const { harness: opened, pass, meet } = await meeting();
+    const { keeper, told } = keeperOf({ state, doomed: { reason: "late", words: "", at: START } });
+    await meet(keeper, "c1");
+    expect(told()).toEqual([]);
+    await expect(opened.worker("31").joinBy(pass)).rejects.toMatchObject({ code: "LEASE_ENDED" });
+  });
+
+  test("what is of another cluster is left alone, and a coordinator that is away is told of", async () => {
+    const { harness: opened, pass, meet, faults } = await meeting();
+    const { keeper } = keeperOf({ state: "gone" });
+    await meet(keeper, "c2");
+    await elapse(opened, () => true, "a moment");
+    await opened.worker("31").joinBy(pass);
+    await opened.app.close();
+    await meet(keeper, "c1");
+    expect(faults).toEqual([expect.stringContaining(`The coordinator, about ${LABEL}: `)]);
+  });
+});

@@ -1,0 +1,153 @@
+/**
+ * What renting by each policy comes to in worlds that no policy knows: the cost of a run's tokens, and whether they are there by the deadline.
+ * The policies plan on the listing; the oracle searches as the planner does and is told what the machines really are; the other oracle is
+ * told the luck of each world too, and takes the best of all that anybody chose.
+ */
+import { presetOf } from "../../../offchain/src/engine/index.ts";
+import { drawsOf, quantile, sumAt, whenReached } from "../../../offchain/src/market/planner/draws.ts";
+import { machineOf } from "../../../offchain/src/market/planner/machines.ts";
+import { clusterOf, type Machine } from "../../../offchain/src/market/planner/model.ts";
+import { trainingRunOf } from "../../../offchain/src/market/planner/plan.ts";
+import type { Task } from "../../../offchain/src/market/planner/search.ts";
+import { NOW } from "../../offchain/market/offers.ts";
+import { type Believed, chosenBy, type PolicyName, policyNames } from "./policies.ts";
+import { marketOf, trueMachine } from "./world.ts";
+
+const HOUR = 3_600;
+/** Model, effective tokens, deadline in hours. */
+const runs = [
+  ["150m", 1e10, 24],
+  ["1b", 2e10, 72],
+  ["10b", 2e10, 240],
+] as const;
+/** GB of memory of one GPU, at the least. */
+const floors = [8, 16, 24, 40, 80] as const;
+const OFFERS = 80;
+const MOST_GPUS = 32;
+/** Worlds of one market. */
+const WORLDS = 5;
+/** Tokens of a worker's batch. */
+const BATCH = 32_768;
+const hub = { inRate: 1.25e9, outRate: 1.25e9, reduceSeconds: 10, cost: 200_000 / HOUR };
+
+const told = [...policyNames, "oracle", "hindsight"] as const;
+export type Told = (typeof told)[number];
+
+/** What came of a cluster in a world. */
+interface Played {
+  /** µUSD until the tokens were trained. */
+  readonly cost: number;
+  readonly isLate: boolean;
+}
+
+export interface Cell {
+  readonly name: string;
+  /** By policy: of each world the cost as a multiple of what the cheapest per FLOP paid there. */
+  readonly ratios: ReadonlyMap<Told, readonly number[]>;
+  /** By policy: share of worlds in which it was late, or found no plan. */
+  readonly missed: ReadonlyMap<Told, number>;
+}
+
+type Goal = Extract<Task["goal"], { readonly kind: "least cost" }>;
+
+/** Plays a cluster of what its machines really are, with the luck of a seed. */
+function played(machines: readonly Machine[], task: Task, goal: Goal, seed: string): Played | undefined {
+  const cluster = clusterOf(machines, task.run, task.hub, 2 * goal.deadline);
+  if (cluster === undefined) return undefined;
+  const { every, draws } = drawsOf({ cluster }, task, 2 * goal.deadline, { seed: `luck ${seed}`, count: 1 });
+  const [sums] = draws;
+  if (sums === undefined) return undefined;
+  const seconds = whenReached(sums.tokens, goal.tokens, every);
+  return { cost: sumAt(sums.cost, seconds, every), isLate: seconds > goal.deadline };
+}
+
+interface World {
+  readonly market: readonly Believed[];
+  readonly task: Task;
+  readonly goal: Goal;
+  readonly seed: string;
+}
+
+/** What each comes to in a world. @param choices what the policies chose from the listing */
+function inWorld({ market, task, goal, seed }: World, choices: ReadonlyMap<PolicyName, readonly string[] | undefined>) {
+  const real = market.map(({ machine, offer }) => ({ offer, machine: trueMachine(machine, offer, seed) }));
+  const byId = new Map(real.map(({ machine }) => [machine.id, machine]));
+  const play = (ids: readonly string[] | undefined): Played | undefined =>
+    ids &&
+    played(
+      ids.flatMap((id) => byId.get(id) ?? []),
+      task,
+      goal,
+      seed,
+    );
+  const found = new Map<Told, Played | undefined>([...choices].map(([name, ids]) => [name, play(ids)]));
+  found.set("oracle", play(chosenBy("planner", real, task)));
+  const inTime = [...found.values()].filter((each) => each?.isLate === false);
+  const [best] = inTime.toSorted((a, b) => (a?.cost ?? 0) - (b?.cost ?? 0));
+  return found.set("hindsight", best);
+}
+
+/** A cell: a model on GPUs with so much memory, over markets and worlds; in words why there is none. */
+function cellOf([preset, tokens, hours]: (typeof runs)[number], floor: number, seeds: number): Cell | string {
+  const run = trainingRunOf(presetOf(preset).model, BATCH, 500);
+  const goal = { kind: "least cost", tokens, deadline: hours * HOUR } as const;
+  const task: Task = { run, hub, goal, mostGpus: MOST_GPUS };
+  const name = `${preset}, ${floor} GB`;
+  const ratios = new Map<Told, number[]>(told.map((each) => [each, []]));
+  const late = new Map<Told, number>(told.map((each) => [each, 0]));
+  let worlds = 0;
+  for (let index = 0; index < seeds; index += WORLDS) {
+    const market = marketOf(`${index / WORLDS}`, OFFERS)
+      .filter(({ gpu }) => gpu.vramGb >= floor)
+      .flatMap((offer): Believed[] => {
+        const machine = machineOf(offer, run, { now: NOW, sample: false });
+        return typeof machine === "string" ? [] : [{ machine, offer }];
+      });
+    const choices = new Map(policyNames.map((policy) => [policy, chosenBy(policy, market, task)]));
+    if (choices.get("planner") === undefined) continue;
+    for (let world = 0; world < Math.min(WORLDS, seeds - index); world++) {
+      const found = inWorld({ market, task, goal, seed: `${name} ${index + world}` }, choices);
+      const due = found.get("per FLOP")?.cost;
+      worlds += 1;
+      for (const [policy, outcome] of found) {
+        if (outcome === undefined || outcome.isLate) late.set(policy, (late.get(policy) ?? 0) + 1);
+        if (outcome !== undefined && due !== undefined) ratios.get(policy)?.push(outcome.cost / due);
+      }
+    }
+  }
+  if (worlds === 0) return `${name}: no plan meets the deadline on any of these markets`;
+  return { name, ratios, missed: new Map([...late].map(([policy, count]) => [policy, count / worlds])) };
+}
+
+/** All cells, and those that there are none of. @param seeds worlds of each */
+export function simulatePolicies(seeds: number, note: (line: string) => void) {
+  const cells: Cell[] = [];
+  const infeasible: string[] = [];
+  for (const run of runs)
+    for (const floor of floors) {
+      note(`policies: ${run[0]}, ${floor} GB`);
+      const cell = cellOf(run, floor, seeds);
+      if (typeof cell === "string") infeasible.push(cell);
+      else cells.push(cell);
+    }
+  return { cells, infeasible };
+}
+
+/** p10, p50 and p90 of a policy's ratios in a cell. */
+export function rangeIn({ ratios }: Cell, policy: Told): readonly [p10: number, p50: number, p90: number] {
+  const sorted = (ratios.get(policy) ?? []).toSorted((a, b) => a - b);
+  return [quantile(sorted, 0.1), quantile(sorted, 0.5), quantile(sorted, 0.9)];
+}
+
+/** What the planner saves of what the oracle saves over the cheapest per FLOP, over cells where that is more than 5%; and both. */
+export function savedOf(cells: readonly Cell[]): {
+  readonly share: number;
+  readonly planner: number;
+  readonly oracle: number;
+} {
+  const mean = (cell: Cell, policy: Told): number => 1 - rangeIn(cell, policy)[1];
+  const counted = cells.filter((cell) => mean(cell, "oracle") > 0.05);
+  const sum = (policy: Told): number => counted.reduce((all, cell) => all + mean(cell, policy), 0);
+  const [planner, oracle] = [sum("planner"), sum("oracle")];
+  return { share: planner / oracle, planner: planner / counted.length, oracle: oracle / counted.length };
+}
