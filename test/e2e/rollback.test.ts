@@ -193,7 +193,7 @@ async function onChain<T>(what: string, look: (reader: ChainReader) => Promise<T
 it("a chain that lost a rollback has it again, and the heads behind it", async () => {
   const watch = openWatch(stage.state);
   watch.look();
-  const { runId } = await openLocalRun(stage.state);
+  const { runId, modelId } = await openLocalRun(stage.state);
   const { step } = await voteToGoBack(watch);
   const { block } = await onChain("the newest block", (reader) => reader.tip());
   const before = await chainFrom(block);
@@ -206,9 +206,11 @@ it("a chain that lost a rollback has it again, and the heads behind it", async (
     (await reader.headsSince(runId, 0)).find(({ head }) => head === next.head),
   );
   expect(again.anchoredAt).toBeGreaterThan(next.anchor!.anchoredAt);
-  const anchor = await follow(watch, "the head's new anchor", ({ heads }) => {
+  // Of what came again in the same epoch nothing has changed for the run; in another it is anchored anew.
+  const epoch = await onChain("the epoch of its new anchor", (reader) => reader.epochOf(modelId, again.anchoredAt));
+  const anchor = await follow(watch, "the head's anchor in that epoch", ({ heads }) => {
     const found = heads.find(({ head }) => head === next.head)?.anchor;
-    return found && found.anchoredAt > next.anchor!.anchoredAt ? found : undefined;
+    return found?.epoch === epoch ? found : undefined;
   });
   // It is the same rollback, which was carried out here already: no round is lost a second time.
   expect(watch.state()).toMatchObject({ rollbacks: 2 });
