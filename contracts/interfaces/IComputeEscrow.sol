@@ -139,6 +139,11 @@ interface IComputeEscrow {
     /// @param closesAt From when on the rest may be withdrawn, in seconds since 1970.
     error ComputeEscrowNoticeRuns(LeaseId leaseId, uint48 closesAt);
 
+    /// @notice The call has too little gas left for a payment.
+    /// @param left What it has.
+    /// @param minimum What it must at least have.
+    error ComputeEscrowLowGas(uint256 left, uint256 minimum);
+
     /// @notice Opens a lease's channel with tokens of the caller's, who must be its renter and have allowed this contract to move them.
     /// @dev Reverts with ComputeEscrowNotRenter, ComputeEscrowBadParties, ComputeEscrowBadToken, ComputeEscrowBadNotice,
     /// ComputeEscrowOpenedBefore, ComputeEscrowNothingArrived, and as the token does.
@@ -156,7 +161,8 @@ interface IComputeEscrow {
     /// @notice Redeems a voucher and pays the provider what it has earned and was not sent; anyone may. Serves until the rest is
     /// withdrawn. A lower voucher than one before takes nothing back: it pays what is due, if something is. Where the token
     /// refuses to pay, what is earned stays in the vault for the provider, whatever the renter does, and the same call later pays it.
-    /// @dev Reverts with ComputeEscrowUnknown, ComputeEscrowBadSigner, and ECDSA's errors where a signature is malformed.
+    /// @dev Reverts with ComputeEscrowUnknown, ComputeEscrowBadSigner, ComputeEscrowLowGas where something is to be paid, and ECDSA's
+    /// errors where a signature is malformed.
     /// @param terms What the lease is about.
     /// @param cumulative What the voucher says is owed since the lease began.
     /// @param through Until when that pays the machine.

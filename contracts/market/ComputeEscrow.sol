@@ -29,6 +29,10 @@ contract ComputeEscrow is IComputeEscrow, EIP712, ReentrancyGuardTransient {
     /// @dev A renter who mistypes it waits so long at most.
     uint256 private constant MAX_NOTICE = 30 days;
 
+    /// @dev What a payment has at least. A wallet's estimate is the least gas with which a call succeeds: it would be of a call in which
+    /// the token runs out of gas, which counts as a refusal, and nobody would be paid. No token that is known takes half of it.
+    uint256 private constant PAY_GAS = 200_000;
+
     TokenVault private immutable VAULT;
 
     mapping(LeaseId leaseId => Channel) private _channels;
@@ -159,6 +163,8 @@ contract ComputeEscrow is IComputeEscrow, EIP712, ReentrancyGuardTransient {
         uint256 due = channel.earned - paid;
         amount = Math.min(due, token.balanceOf(address(vault)));
         if (amount == 0) return 0;
+        uint256 left = gasleft();
+        if (left < PAY_GAS) revert ComputeEscrowLowGas(left, PAY_GAS);
         channel.paid = uint128(paid + amount);
         try vault.pay(token, terms.provider, amount) {
             emit ProviderPaid(leaseId, terms.provider, amount);

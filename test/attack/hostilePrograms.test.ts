@@ -75,6 +75,7 @@ const own = ["run/firstBuilds.ts"];
 const choosing = [
   "cli/commands/builds.ts",
   "cli/commands/doctor.ts",
+  "cli/commands/machine.ts",
   "localnet/devices.ts",
   "localnet/request.ts",
   "worker/node/daemon.ts",

@@ -210,6 +210,23 @@ contract HostileEscrowTest is Escrow {
         }
     }
 
+    /// @dev Whatever gas it is sent with, a call that succeeds has paid: so has one with the least that an estimate finds.
+    function test_noGasIsTooLittleToPayAndEnoughToSucceed() public {
+        open(mine, 100);
+        bytes memory signature = sign(SIGNER_KEY, idOf(mine), 60);
+        bool wasLow;
+        for (uint256 gas = 40_000; gas <= 400_000; gas += 5_000) {
+            try escrow.redeem{gas: gas}(mine, 60, THROUGH, signature) returns (uint256 paid) {
+                eq(paid, 60, "paid");
+                yes(wasLow, "some were refused before");
+                return;
+            } catch (bytes memory reason) {
+                if (bytes4(reason) == IComputeEscrow.ComputeEscrowLowGas.selector) wasLow = true;
+            }
+        }
+        revert("nothing was enough");
+    }
+
     // --- helpers --------------------------------------------------------------------------------------------------------
 
     /// @dev A voucher of 60 is recorded, and its pay is refused.

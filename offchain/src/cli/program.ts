@@ -178,6 +178,18 @@ function npmHint(error: CommanderError): string {
     : "";
 }
 
+/** That a command is missing, and which there are. @param words of the command line so far */
+function missingText(program: Program, words: string): string {
+  const group = words
+    .trim()
+    .split(" ")
+    .reduce<Program | undefined>((at, word) => at?.commands.find((each) => each.name() === word), program);
+  const names = group?.commands.map((each) => each.name()).filter((name) => name !== "help") ?? [];
+  const last = names.pop();
+  if (words === "" || last === undefined) return "A command is missing";
+  return `A command is missing: ${names.length === 0 ? last : `${names.join(", ")} or ${last}`}`;
+}
+
 /** Understands a command line; undefined when all it wanted, and got, was help. @throws UserError `USAGE` */
 export function parseLine(argv: readonly string[]): Line | undefined {
   let line: Line | undefined;
@@ -196,7 +208,7 @@ export function parseLine(argv: readonly string[]): Line | undefined {
       error.code === "commander.help"
         ? argv.includes("help") && asked !== undefined
           ? `unknown command '${asked}'`
-          : "A command is missing"
+          : missingText(program, words)
         : error.message
             .replace(/^error: /, "")
             .replaceAll(/\s*\n\s*/g, " ")

@@ -1,5 +1,5 @@
 /** Revenue as `rewards claim` and `revenue claim` claim it: never for less than is owed, unless that is asked for. */
-import type { Hex } from "@cotrain/sdk/protocol";
+import type { Address, Hex } from "@cotrain/sdk/protocol";
 
 import { wrap } from "../base/index.ts";
 import { claimRevenue, type RevenueOwed, tokenText } from "../run/index.ts";
@@ -20,11 +20,12 @@ export async function claimOwed(
   place: Place,
   owed: RevenueOwed,
   entry: Place["entries"][number],
-  options: Parameters<typeof signingAs>[2] & { readonly loss: boolean },
+  options: Parameters<typeof signingAs>[2] & { readonly loss: boolean; readonly to?: Address | undefined },
 ): Promise<{ readonly amount: bigint; readonly transaction: Hex | null }> {
   const { leaves } = await owed.of(entry.account);
   if (leaves.length === 0 || isHeldBack(owed, options.loss)) return { amount: 0n, transaction: null };
-  return claimRevenue(place, await signingAs(place, entry, options), owed.revenue, entry.account, leaves);
+  const client = await signingAs(place, entry, options);
+  return claimRevenue(place, client, owed.revenue, entry.account, leaves, options.to);
 }
 
 /** What is not claimed, and why. @param loss whether less than is owed was to be taken */

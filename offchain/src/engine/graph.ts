@@ -50,6 +50,8 @@ export interface Graph {
   readonly precision: Precision;
   /** Tensors rounded to fp16, by the name of what was: whoever needs one again takes the same. */
   readonly rounded: Map<string, Tensor>;
+  /** Zeros by their shape: runtimes keep what follows from the program alone, and the same ones once for each time that it stands there. */
+  readonly zeros: Map<string, Tensor>;
   readonly nodes: Node[];
   readonly inputs: Tensor[];
   readonly outputs: { readonly name: string; readonly tensor: Tensor }[];
@@ -64,6 +66,7 @@ export function createGraph(name: string, precision: Precision = "fp32"): Graph 
     name,
     precision,
     rounded: new Map(),
+    zeros: new Map(),
     nodes: [],
     inputs: [],
     outputs: [],

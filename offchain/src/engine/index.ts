@@ -28,7 +28,7 @@ export { generate, sample } from "./generate.ts";
 export { requireHalf, takesHalf } from "./halfProducts.ts";
 export { engineMemory, type StepMemory, stepSize } from "./memory.ts";
 export { programLimits } from "./inspect/inspect.ts";
-export { classOf, type Device, memoryOf, type OpenEngine, type Place, placeOf } from "./runtime/device.ts";
+export { classOf, endedBy, type Device, memoryOf, type OpenEngine, type Place, placeOf } from "./runtime/device.ts";
 export { defaultOptimizer, type OptimizerConfig, stateElements } from "./optimizer.ts";
 export { buildPrograms, halfStep } from "./programs.ts";
 export { learningRateAt, type Schedule } from "./schedule.ts";

@@ -169,6 +169,22 @@ export function scatterAdd(data: Tensor, indices: Tensor, updates: Tensor, axis:
   return emit(data.graph, "ScatterElements", [data, indices, updates], data.shape, { axis, reduction: "add" });
 }
 
+/** Zeros of a shape, which a graph has once: however many micro-batches read them, their memory is taken once. */
+function zeros(like: Tensor, shape: Shape): Tensor {
+  const { zeros: known } = like.graph;
+  const found = known.get(shape.join()) ?? full(like, shape, 0);
+  known.set(shape.join(), found);
+  return found;
+}
+
+/** A row for each index [T], 1 at the index and 0 elsewhere: [T, V] for a table of V rows. */
+export function oneHot(indices: Tensor, table: Tensor): Tensor {
+  const [count = 0] = indices.shape;
+  const column = [count, 1];
+  const rows = zeros(table, [count, table.shape[0] ?? 0]);
+  return scatterAdd(rows, reshape(indices, column), full(table, column, 1), 1);
+}
+
 /** x where a scalar is a finite number, else zeros. */
 export function whereFinite(x: Tensor, mark: Tensor): Tensor {
   const largest = constant(x.graph, Float32Array.of(3.4e38), []);

@@ -83,10 +83,15 @@ const linear = rule("linear", (x: Tensor, weight: Tensor, residual?: Tensor) => 
   ],
 }));
 
-/** Rows of table [V, d] by tokens [T] → [T, d]. */
+/**
+ * Rows of table [V, d] by tokens [T] → [T, d]. Its gradient adds rows at equal tokens: on a processor one after the other. GPUs add them
+ * as their threads come, and a step would have other bits every time; so in their programs, those with products in fp16, a product of
+ * one-hot rows [T, V] adds them, in fp32, which has an order.
+ */
 const embedding = rule("embedding", (table: Tensor, tokens: Tensor) => ({
   output: op.gatherRows(table, tokens),
   backward: (g) => {
+    if (table.graph.precision === "fp16") return [op.gemm(op.oneHot(tokens, table), g, { transA: true }), undefined];
     const rows = op.expand(op.reshape(tokens, [...tokens.shape, 1]), g.shape);
     return [op.scatterAdd(op.full(table, table.shape, 0), rows, g, 0), undefined];
   },

@@ -25,8 +25,10 @@ import {
   classOf,
   conformance,
   type Device,
+  endedBy,
   firstLosses,
   halfStep,
+  PREPARATION_MS,
   programLimits,
   readSignature,
   requireHalf,
@@ -59,12 +61,20 @@ export const buildOf = (computed: Computed, device: Device, value: Hex): Build =
   conformance: value,
 });
 
-/** What devices compute of a step program, those that can, by name. */
-export async function valuesOn(tried: readonly Device[], step: Uint8Array): Promise<ReadonlyMap<string, Hex>> {
+/**
+ * What devices compute of a step program, those that can, by name. The program is whatever holders admitted: a device that has not done
+ * with it in time has no value.
+ * @param patience ms for each device; default what a worker's may take
+ */
+export async function valuesOn(
+  tried: readonly Pick<Device, "name" | "open">[],
+  step: Uint8Array,
+  patience = PREPARATION_MS,
+): Promise<ReadonlyMap<string, Hex>> {
   const values = new Map<string, Hex>();
-  for (const { name, open } of tried) {
+  for (const device of tried) {
     try {
-      values.set(name, await conformance(open, step));
+      values.set(device.name, await conformance(endedBy(AbortSignal.timeout(patience), device).open, step));
     } catch (error) {
       if (!(error instanceof CotrainError)) throw error;
     }

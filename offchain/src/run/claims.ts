@@ -1,7 +1,25 @@
 /** What an account earned and was not paid yet, how it is claimed, of all roots at once, and that its shares have votes. */
-import { balanceOf, type ClaimLeaf, claimMany, delegate, delegateOf, unpaidLeaves } from "@cotrain/sdk/actions";
-import type { Address, ContractAddresses, Hex, ModelId } from "@cotrain/sdk/protocol";
+import {
+  balanceOf,
+  type ClaimLeaf,
+  claimMany,
+  claimNonce,
+  claimTo,
+  delegate,
+  delegateOf,
+  unpaidLeaves,
+} from "@cotrain/sdk/actions";
+import {
+  type Address,
+  type ContractAddresses,
+  domainFor,
+  type Hex,
+  type ModelId,
+  rewardKind,
+  typedDataOf,
+} from "@cotrain/sdk/protocol";
 import type { Account, Chain, Client, Transport } from "viem";
+import { getBlock, getChainId, signTypedData } from "viem/actions";
 
 import type { ActiveRewards } from "./rewards.ts";
 
@@ -28,6 +46,17 @@ interface Where {
   /** What was earned for, of `rewardKind`; compute if not said. */
   readonly kind?: number;
 }
+
+/** Where it is claimed, and for whom. */
+interface Claiming extends Where {
+  /** Who is paid in the account's place, which then signs for that; default the account. */
+  readonly to?: Address | undefined;
+}
+
+type Signer = Client<Transport, Chain | undefined, Account>;
+
+/** For how long an order to pay another serves, chain seconds: until its transaction is in a block. */
+const ORDER_SECONDS = 3_600n;
 
 const sumOf = (leaves: readonly Pick<ClaimLeaf, "amount">[]): bigint =>
   leaves.reduce((sum, { amount }) => sum + amount, 0n);
@@ -60,23 +89,58 @@ function* batchesOf(leaves: readonly ClaimLeaf[], most: number): Generator<reado
   if (batch.length > 0) yield batch;
 }
 
+/** An order of the account's, signed, by which another is paid in its place. */
+async function orderTo(client: Signer, { addresses, modelId, account, kind, to }: Claiming & { readonly to: Address }) {
+  const [chainId, nonce, { timestamp }] = await Promise.all([
+    getChainId(client),
+    claimNonce(client, { addresses, account }),
+    getBlock(client),
+  ]);
+  const deadline = timestamp + ORDER_SECONDS;
+  const order = { modelId, kind: kind ?? rewardKind.compute, account, to, nonce, deadline };
+  const signature = await signTypedData(
+    client,
+    typedDataOf(domainFor(chainId, addresses.computeRewards), "ClaimTo", order),
+  );
+  return { order, signature };
+}
+
+/** One transaction. @returns what it paid */
+async function claimSome(
+  client: Signer,
+  { to, ...where }: Claiming,
+  leaves: readonly ClaimLeaf[],
+): Promise<{ readonly amount: bigint; readonly transaction: Hex }> {
+  const { addresses, account, ...roots } = where;
+  if (to === undefined) {
+    const claims = [{ ...roots, beneficiary: account, leaves }];
+    const { receipt, event } = await claimMany.sync(client, { addresses, claims });
+    return { amount: sumOf(event), transaction: receipt.transactionHash };
+  }
+  const { receipt, event } = await claimTo.sync(client, {
+    addresses,
+    leaves,
+    ...(await orderTo(client, { ...where, to })),
+  });
+  return { amount: event?.amount ?? 0n, transaction: receipt.transactionHash };
+}
+
 /**
  * Claims leaves, in as many transactions as they need.
  * @returns what was paid, and the last transaction; what somebody else claimed meanwhile is not in it
  */
 export async function claimLeaves(
-  client: Client<Transport, Chain | undefined, Account>,
-  { addresses, account, ...roots }: Where,
+  client: Signer,
+  claiming: Claiming,
   leaves: readonly ClaimLeaf[],
   most = MOST_BYTES,
 ): Promise<{ readonly amount: bigint; readonly transaction: Hex | null }> {
   let amount = 0n;
   let transaction: Hex | null = null;
   for (const some of batchesOf(leaves, most)) {
-    const claims = [{ ...roots, beneficiary: account, leaves: some }];
-    const { receipt, event } = await claimMany.sync(client, { addresses, claims });
-    amount += sumOf(event);
-    transaction = receipt.transactionHash;
+    const paid = await claimSome(client, claiming, some);
+    amount += paid.amount;
+    ({ transaction } = paid);
   }
   return { amount, transaction };
 }

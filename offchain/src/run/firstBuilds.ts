@@ -5,6 +5,7 @@ import { type Build, type Digest, digestOfJson } from "@cotrain/sdk/protocol";
 import { type Clock, systemClock } from "../base/index.ts";
 import {
   type Device,
+  endedBy,
   EngineClosedError,
   EngineError,
   type FirstSteps,
@@ -56,12 +57,6 @@ export interface FirstPrograms {
 
 /** Not here, or the processor in disguise: nothing to tell of where nobody asked for it. */
 const ABSENT: ReadonlySet<string> = new Set(["DEVICE_MISSING", "DEVICE_SOFTWARE"]);
-
-/** A device whose engines end by a signal, whatever they are doing. */
-const endedBy = (signal: AbortSignal, { open, ...rest }: Device): Device => ({
-  ...rest,
-  open: (options) => open({ ...options, signal }),
-});
 
 /** A device that nobody named: a GPU in software is none, and one that does not answer is given up. */
 const unasked = (device: Device): Device =>

@@ -1,11 +1,11 @@
 /** The class that a member's machine belongs to, as documents and states have it: those of one replay each other exactly. */
 import type { Build } from "@cotrain/sdk/protocol";
 
-/** Of a machine that computes what no build says, or of a processor that computes otherwise than all known classes. */
+/** Of a machine of an exact class that computes something else, or of a processor that computes otherwise than all known classes. */
 export const OTHER_CLASS = "other";
 /** Classes whose devices all compute the same. Of any other the devices that compute one value do: GPUs by their makers, processors. */
 const EXACT = /^exact-/;
-/** Characters of a build's class, which is whatever was proposed, before the value. */
+/** Characters of a build's class, which is whatever was proposed, before the value. No log takes half of one. */
 const MAX_NAME = 100;
 
 /** @param conformance of the member's machine: the digest of what it computes in a test */
@@ -13,8 +13,8 @@ export function machineClassOf(
   { conformance: due, deviceClass }: Pick<Build, "conformance" | "deviceClass">,
   conformance: string,
 ): string {
-  if (conformance !== due) return `${OTHER_CLASS}:${conformance}`;
-  return EXACT.test(deviceClass) ? deviceClass : `${deviceClass.slice(0, MAX_NAME)}:${conformance}`;
+  if (!EXACT.test(deviceClass)) return `${deviceClass.slice(0, MAX_NAME).toWellFormed()}:${conformance}`;
+  return conformance === due ? deviceClass : `${OTHER_CLASS}:${conformance}`;
 }
 
 /** A class in two parts: its name, and the value that its machines compute where the name alone does not tell. */

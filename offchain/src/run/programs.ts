@@ -84,13 +84,15 @@ export async function foreignIn(place: Place, build: Build): Promise<readonly Ki
 /** Undefined for a model that is not the engine's own: whose programs, which were looked at, have other parameters than its layers. */
 function ownPrograms(
   { microBatch, accumulation = 1, precision }: Build,
-  { model, innerOptimizer: optimizer, table }: Definition,
+  { model, innerOptimizer: optimizer, table, sequence }: Definition,
 ): Readonly<Record<Kind, Digest>> | undefined {
   const options = { microBatch, accumulation, optimizer };
   try {
     const config = checkConfig(model as unknown as TransformerConfig);
     const due = tensorSpecs(config).map(({ name, shape }) => [name, shape]);
     if (JSON.stringify(due) !== JSON.stringify(table.map(({ name, shape }) => [name, shape]))) return undefined;
+    // No parameter says how long a sequence is, and programs hold tables of that length: those that were looked at have this one.
+    if (config.sequence !== sequence) return undefined;
     const { step, eval: heldOut, logits } = buildPrograms(config, options);
     const { digest } = precision === "fp16" ? halfStep(config, options) : step;
     return { step: digest, eval: heldOut.digest, logits: logits.digest };

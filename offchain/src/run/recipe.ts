@@ -117,8 +117,11 @@ export function recipeOf(presetName: string, asked: RecipeRequest = {}): Recipe 
   const preset = presetOf(presetName);
   const { microBatches: accumulation = preset.accumulation ?? 1 } = asked;
   const roundSteps = asked.innerSteps ?? stepsOfRound(usualSteps(presetName), accumulation);
-  if (roundSteps % PARTS !== 0)
-    throw refuse(`--inner-steps must be a multiple of ${PARTS}, so that each fragment has as many, not ${roundSteps}.`);
+  const below = roundSteps - (roundSteps % PARTS);
+  if (below !== roundSteps)
+    throw refuse(
+      `--inner-steps must be a multiple of ${PARTS}, so that each fragment has as many: ${below} or ${below + PARTS}, not ${roundSteps}.`,
+    );
   return {
     optimizer: asked.optimizer === undefined ? preset.optimizer : optimizers[asked.optimizer],
     schedule: scheduleOf(asked, preset.schedule, roundSteps),

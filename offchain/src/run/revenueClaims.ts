@@ -67,16 +67,17 @@ export async function revenueOwed(place: RevenuePlace, accounts: readonly Addres
   };
 }
 
-/** @returns what the account was paid, less than it was owed where the token took from the vault, and the last transaction */
+/** @param to who is paid; default the account. @returns what that was paid, less than it was owed where the token took from the vault, and the last transaction */
 export async function claimRevenue(
   { connection, addresses, modelId }: RevenuePlace,
   client: WalletClient,
   { revenue }: Pick<Revenue, "revenue">,
   account: Address,
   leaves: readonly ClaimLeaf[],
+  to?: Address,
 ): Promise<{ readonly amount: bigint; readonly transaction: Hex | null }> {
   const before = await connection.call((reader) => reader.getBlockNumber());
-  const { amount, transaction } = await claimLeaves(client, { addresses, modelId, account, kind }, leaves);
+  const { amount, transaction } = await claimLeaves(client, { addresses, modelId, account, kind, to }, leaves);
   if (transaction === null) return { amount, transaction };
   const about = revenueLost({ revenue, modelId, account });
   const { logs } = await connection.call((reader) => getAllLogs(reader, about, { from: before + 1n }));

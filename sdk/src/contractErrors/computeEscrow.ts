@@ -23,6 +23,11 @@ export const ComputeEscrowClosesError = define(
   (leaseId, closesAt) =>
     `The channel of lease ${leaseId} ends at ${time(closesAt)} and takes nothing in: open one for another lease.`,
 );
+export const ComputeEscrowLowGasError = define(
+  "ComputeEscrowLowGas",
+  (left, minimum) =>
+    `Redeeming takes ${minimum} gas at least when it comes to pay, and has ${left} left: send it with more.`,
+);
 export const ComputeEscrowMayNotCloseError = define(
   "ComputeEscrowMayNotClose",
   (leaseId, caller) => `The channel of lease ${leaseId} is closed by its renter, signer or provider, not by ${caller}.`,

@@ -180,6 +180,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     passphraseFile: "../../e2e/finishedRun/commands.ts",
     delegate: "../../e2e/finishedRun/commands.ts",
     loss: "revenueRewards",
+    to: "revenueRewards",
   },
   shares: {
     state: "shares",

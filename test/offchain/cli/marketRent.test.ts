@@ -211,12 +211,20 @@ test("with nobody left, a watchdog ends what is there", { timeout: 300_000 }, as
 });
 
 test("a script and a run exclude each other, one of them is due, and a drain is shorter than the whole", async () => {
-  const begin = ["market", "rent", "--budget=1", "--yes", `--image=${IMAGE}`, `--leases=${join(directory, "leases")}`];
+  const begin = [
+    "market",
+    "rent",
+    "--budget=1",
+    "--yes",
+    `--image=${IMAGE}`,
+    ...at(),
+    `--cache=${join(directory, "cache")}`,
+  ];
   const due = refusal(1, "--coordinator for a run that they join, or --start for a script.");
-  expect(verdictOf(await cotrain(begin))).toEqual(due);
+  expect(verdictOf(await cotrainHere(begin))).toEqual(due);
   const run = [...begin, "--coordinator=http://127.0.0.1:1"];
-  expect(verdictOf(await cotrain([...run, "--start=x"]))).toEqual(due);
-  expect(verdictOf(await cotrain([...run, "--for=5m", "--drain=5m"]))).toEqual(
+  expect(verdictOf(await cotrainHere([...run, "--start=x"]))).toEqual(due);
+  expect(verdictOf(await cotrainHere([...run, "--for=5m", "--drain=5m"]))).toEqual(
     refusal(1, "--drain must be shorter than --for."),
   );
 });

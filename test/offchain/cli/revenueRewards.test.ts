@@ -1,7 +1,7 @@
 /** Revenue in `cotrain rewards list` and `claim`: money beside shares, never added to them, and never claimed for less unasked. */
 import { revenueBookOf, revenueDepositsOf } from "@cotrain/sdk/actions";
 import { asAddress, type Hex } from "@cotrain/sdk/protocol";
-import { encodeFunctionData, erc20Abi } from "viem";
+import { encodeFunctionData, erc20Abi, getAddress } from "viem";
 import { beforeEach, expect, test } from "vitest";
 
 import { accountOf } from "../chain/world.ts";
@@ -84,4 +84,14 @@ test("revenue claim takes less where that is said, and tells what was paid", asy
   await takeHalf();
   const paid = await told<{ claims: { amount: string }[] }>("revenue", "claim", ...at(), ...by("buyer"), "--loss");
   expect(paid.claims).toMatchObject([{ amount: "750000" }]);
+});
+
+test("another account is paid in a wallet's place, where that is said", async () => {
+  await shareOut();
+  const to = asAddress(accountOf("stranger").address);
+  const before = await dollarsOf(to);
+  expect(await claim("--to", to)).toMatchObject({ amount: "0", to: getAddress(to), revenue: { amount: "1500000" } });
+  expect(await dollarsOf(buyer)).toBe(0n);
+  expect((await dollarsOf(to)) - before).toBe(1_500_000n);
+  expect(await claim("--to", to)).toMatchObject({ revenue: { amount: "0", transaction: null } });
 });

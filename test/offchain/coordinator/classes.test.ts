@@ -31,9 +31,12 @@ it("devices of a kind that compute different bits are of different classes, thou
     expect([classOf(kind, one), classOf(kind, another)]).toEqual([`${kind}:${one}`, `${kind}:${another}`]);
   // Another program has another value on the same machines.
   expect([classOf("exact-x86", one), classOf("exact-x86", another)]).toEqual(["exact-x86", "exact-x86"]);
-  expect(classOf("webgpu", one, another)).toBe(`other:${another}`);
+  // GPUs may compute other bits every time.
+  expect(classOf("webgpu", one, another)).toBe(`webgpu:${another}`);
+  expect(classOf("exact-x86", one, another)).toBe(`other:${another}`);
   // What was proposed may be as long as it likes; a member's view has room for 200 characters.
   expect(classOf("g".repeat(200), one).length).toBeLessThanOrEqual(200);
+  expect(classOf(`${"g".repeat(99)}🖥`, one).isWellFormed()).toBe(true);
   expect(partsOfClass(classOf("webgpu", one))).toEqual({ name: "webgpu", value: one });
   expect(partsOfClass("exact-x86")).toEqual({ name: "exact-x86", value: undefined });
 });

@@ -73,10 +73,33 @@ test("the model's products are in fp16, both factors; positions, and all that is
   // Seven matrices a layer and the logits, each there and twice back; attention's two there and four back.
   expect(narrow).toHaveLength(3 * (7 * layers + 1) + 6 * layers);
   expect(narrow.every(({ operands }) => operands.every((type) => type === "fp16"))).toBe(true);
-  // Queries and keys turned, there and back.
-  expect(wide.map(({ op }) => op)).toEqual(Array.from({ length: 4 * layers }, () => "MatMul"));
+  // Queries and keys turned, there and back; the embedding's rows, added at their tokens.
+  expect(wide.map(({ op }) => op)).toEqual([...Array.from({ length: 4 * layers }, () => "MatMul"), "Gemm"]);
   for (const program of Object.values(full))
     expect(productsOf(program.bytes).every(({ operands }) => !operands.includes("fp16"))).toBe(true);
+});
+
+/** The axes along which a step adds elements. */
+const axesOf = (bytes: Uint8Array) =>
+  readForm(bytes).graph.nodes.flatMap(({ op, attributes }) =>
+    op === "ScatterElements" ? [attributes.find(({ name }) => name === "axis")?.i ?? 0] : [],
+  );
+
+test("no row is added where another is: a GPU would add them in another order every time", () => {
+  // Along a row of words each has one place: of its target, or of its token.
+  expect(axesOf(half.bytes)).toEqual([1, 1]);
+  expect(axesOf(full.step.bytes)).toEqual([1, 0]);
+});
+
+test("rows of all micro-batches begin as the same zeros: a GPU keeps those of each that has its own", () => {
+  const { model, microBatch, optimizer } = presets["0.1m"];
+  const { nodes } = readForm(halfStep(model, { microBatch, accumulation: 3, optimizer }).bytes).graph;
+  const made = new Set(nodes.flatMap(({ op, outputs }) => (op === "ConstantOfShape" ? outputs : [])));
+  const begun = nodes.flatMap(({ op, inputs: [data = ""] }) =>
+    op === "ScatterElements" && made.has(data) ? [data] : [],
+  );
+  expect(begun).toHaveLength(3);
+  expect(new Set(begun).size).toBe(1);
 });
 
 test("a step is carried as in fp32: parameters and state are the same, so that a worker goes on with them in either", () => {

@@ -14,6 +14,8 @@ import { UserError } from "../../../offchain/src/base/index.ts";
 import {
   buildPrograms,
   type Device,
+  endedBy,
+  EngineClosedError,
   EngineError,
   halfStep,
   presets,
@@ -25,6 +27,7 @@ import {
   proveBuild,
   readBuilds,
   type RunBuild,
+  valuesOn,
 } from "../../../offchain/src/run/builds.ts";
 import { fakeDevice as fake } from "./fakeDevice.ts";
 
@@ -240,4 +243,31 @@ describe("the documents of a run's builds", () => {
       expect((await documents(sound, told))[1]).toEqual([second, other]);
     },
   );
+});
+
+test("a device that never has done with a stranger's program has no value, and keeps nobody waiting", async () => {
+  const stuck = {
+    name: "stuck",
+    open: (({ signal }) =>
+      new Promise((_, reject) => {
+        signal?.addEventListener("abort", () => reject(new EngineClosedError("It was given up.")));
+      })) as Device["open"],
+  };
+  expect(await valuesOn([stuck, stuck], step.bytes, 20)).toEqual(new Map());
+});
+
+test("a device that is given up in time still ends by the signal of whoever opens it", async () => {
+  const given: (AbortSignal | undefined)[] = [];
+  const open: Device["open"] = async ({ signal }) => {
+    given.push(signal);
+    throw new EngineClosedError();
+  };
+  const [late, stopped] = [new AbortController(), new AbortController()];
+  const { open: opened } = endedBy(late.signal, { open });
+  await expect(opened({ programs: {}, threads: 1, signal: stopped.signal })).rejects.toThrow(EngineClosedError);
+  await expect(opened({ programs: {}, threads: 1 })).rejects.toThrow(EngineClosedError);
+  stopped.abort();
+  expect(given.map((signal) => signal?.aborted)).toEqual([true, false]);
+  late.abort();
+  expect(given.map((signal) => signal?.aborted)).toEqual([true, true]);
 });

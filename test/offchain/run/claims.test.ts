@@ -1,6 +1,6 @@
 /** What an account claims of many roots, on a chain. */
-import type { ClaimLeaf } from "@cotrain/sdk/actions";
-import { asAddress } from "@cotrain/sdk/protocol";
+import { balanceOf, type ClaimLeaf, revokeClaimTo } from "@cotrain/sdk/actions";
+import { type Address, asAddress } from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { claimLeaves, earningsOf } from "../../../offchain/src/run/index.ts";
@@ -37,4 +37,29 @@ it("what three roots granted is claimed in as many transactions as it needs, eac
   expect(await claimLeaves(clientOf(alice), where, leaves)).toMatchObject({ amount: 0n });
   expect(await claimLeaves(clientOf(alice), where, [])).toEqual({ amount: 0n, transaction: null });
   expect(await earningsOf(client, where, undefined)).toMatchObject({ earned: 0n, leaves: [] });
+});
+
+it("what a key earned is paid to another account, which the key's signature names, and nobody else's does", async () => {
+  const { addresses, modelId, client, clientOf, shares } = world;
+  const [account, to] = [bob, stranger].map(({ address }) => asAddress(address)) as [Address, Address];
+  const leaves: ClaimLeaf[] = [];
+  for (const amount of [3n, 4n, 5n]) {
+    const tree = await world.reward([{ account, amount: amount * share }]);
+    leaves.push({ index: tree.index, ...tree.proofOf(account)! });
+  }
+  const where = { addresses, modelId, account };
+  const held = async () => [
+    await balanceOf(client, { shares, account }),
+    await balanceOf(client, { shares, account: to }),
+  ];
+  const [own = 0n, others = 0n] = await held();
+  await expect(claimLeaves(clientOf(stranger), { ...where, to }, leaves)).rejects.toMatchObject({
+    code: "COMPUTE_REWARDS_ORDER_NOT_SIGNED",
+  });
+  // Orders that were taken back before are no hindrance.
+  await revokeClaimTo.sync(clientOf(bob), { addresses });
+  // One transaction each, with an order of its own.
+  expect(await claimLeaves(clientOf(bob), { ...where, to }, leaves, 2 * 5 * 32)).toMatchObject({ amount: 12n * share });
+  expect(await held()).toEqual([own, others + 12n * share]);
+  expect(await claimLeaves(clientOf(bob), { ...where, to }, leaves)).toMatchObject({ amount: 0n });
 });

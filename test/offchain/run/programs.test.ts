@@ -158,6 +158,11 @@ test("no programs are made of more layers than a run's parameters have", async (
   expect(await told(deep)).toEqual([expect.stringMatching(/its program for step, eval, logits is neither/)]);
 });
 
+test("no programs are made of longer sequences than the run's programs take", async () => {
+  const long = { ...build, definition: putJson({ ...definition, model: { ...model, sequence: 2 ** 50 } }) };
+  expect(await told(long)).toEqual([expect.stringMatching(/its program for step, eval, logits is neither/)]);
+});
+
 test("who votes is told of a build that has its workers hash their state at other steps", async () => {
   const often = { ...build, segmentSteps: 1 };
   expect(await told(often)).toEqual([

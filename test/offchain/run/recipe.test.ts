@@ -72,7 +72,10 @@ describe("what does not go together is told in one sentence", () => {
       "--schedule cosine --total-steps 500 --warmup-steps 500",
       "A rate that rises in 500 steps (--warmup-steps) has no step to fall in of 500 (--total-steps)",
     ],
-    ["--inner-steps 50", "--inner-steps must be a multiple of 12, so that each fragment has as many, not 50."],
+    [
+      "--inner-steps 50",
+      "--inner-steps must be a multiple of 12, so that each fragment has as many: 48 or 60, not 50.",
+    ],
   ])("%s", (line, sentence) => {
     expect(() => recipeFrom("1m", ...line.split(" "))).toThrow(sentence);
   });

@@ -195,6 +195,8 @@ export async function startFakeKubo(): Promise<FakeKubo> {
   const server = createServer((request, response) => {
     answer(request, response).catch(() => response.destroy());
   });
+  // On a busy machine a caller may use a connection again just as the server gives it up.
+  server.keepAliveTimeout = 60_000;
   await new Promise<void>((resolve) => {
     server.listen(0, "127.0.0.1", resolve);
   });

@@ -173,7 +173,7 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
   let waiters: (() => void)[] = [];
   let app: FastifyInstance | undefined;
   let port = 0;
-  /** Done when no receipt is being accepted: one after the other is. */
+  /** Done when no receipt is being accepted and no round closed: one after the other is. */
   let accepted: Promise<unknown> = Promise.resolve();
   const wake = (): void => {
     for (const waiter of waiters.splice(0)) waiter();
@@ -447,7 +447,11 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
       if (current) current = { ...current, attempt: current.attempt + 1 };
       if (current) assignments.push(current);
     },
-    closeRound: () => closeRound(undefined),
+    closeRound: async () => {
+      const closing = accepted.then(() => closeRound(undefined));
+      accepted = closing.catch(() => undefined);
+      await closing;
+    },
     back: async () => {
       [round, globalStep, states, lastOutcome] = [0, 0, fixture.initial, null];
       base = await checkpoint();

@@ -317,4 +317,11 @@ export const revenue: readonly Breakage[] = [
     instead: "reader",
     tests: watched,
   },
+  {
+    name: "what another is to be paid is paid to the wallet",
+    file: "offchain/src/run/claims.ts",
+    text: "if (to === undefined) {",
+    instead: 'if (to !== "0x") {',
+    tests: ["test/offchain/run/claims.test.ts", "test/offchain/cli/revenueRewards.test.ts"],
+  },
 ];

@@ -481,8 +481,8 @@ export const run: readonly Breakage[] = [
   {
     name: "a machine whose arithmetic differs is put into the organiser's class",
     file: "offchain/src/run/machineClass.ts",
-    text: "if (conformance !== due)",
-    instead: 'if (conformance === "")',
+    text: "conformance === due ? deviceClass",
+    instead: 'conformance !== "" ? deviceClass',
     tests: ["test/offchain/coordinator/classes.test.ts"],
   },
   {

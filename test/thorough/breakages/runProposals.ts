@@ -325,4 +325,11 @@ export const runProposals: readonly Breakage[] = [
     instead: "if (segmentSteps > 2 ** 20 + EXACT_SEGMENT_STEPS)",
     tests: ["test/offchain/run/programs.test.ts"],
   },
+  {
+    name: "whoever votes makes programs of sequences of any length",
+    file: "offchain/src/run/programs.ts",
+    text: "if (config.sequence !== sequence) return undefined;",
+    instead: "void sequence;",
+    tests: ["test/offchain/run/programs.test.ts"],
+  },
 ];

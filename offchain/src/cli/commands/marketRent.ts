@@ -34,23 +34,27 @@ interface Work {
   readonly meet?: RentedRun["meet"];
 }
 
-/** What each machine is to do. @throws UserError `USAGE`; as {@link openRentedRun} */
-async function workOf(
-  options: RentOptions,
-  { provider, lasts }: Wanted,
-  endsAt: number,
-  onFault: (sentence: string) => void,
-): Promise<Work> {
-  const { image, start, sshKey, coordinator, run } = options;
+/** That it is said what each machine is to do. @throws UserError `USAGE` */
+function checkWork({ image, start, coordinator, run, drain }: RentOptions, { lasts }: Wanted): void {
   const joins = coordinator !== undefined || run !== undefined;
   if (image === undefined || joins === (start !== undefined))
     throw new UserError(
       "USAGE",
       "Name what the machines are to do: --image, and --coordinator for a run that they join, or --start for a script.",
     );
+  if (joins && drain >= lasts) throw new UserError("USAGE", "--drain must be shorter than --for.");
+}
+
+/** What each machine is to do. @throws as {@link openRentedRun} */
+async function workOf(
+  options: RentOptions,
+  { provider }: Wanted,
+  endsAt: number,
+  onFault: (sentence: string) => void,
+): Promise<Work> {
+  const { image = "", start, sshKey } = options;
   const [script, key] = [await fileText(start, MAX_SCRIPT), (await fileText(sshKey, MAX_KEY))?.trim()];
   if (script === undefined) {
-    if (options.drain >= lasts) throw new UserError("USAGE", "--drain must be shorter than --for.");
     const own = provider?.every((name) => name === "own") === true;
     return openRentedRun(options, { image, sshKey: key, own, endsAt, onFault });
   }
@@ -174,6 +178,7 @@ export const marketRentCommand = defineCommand({
     const [plan] = args;
     const wanted = await wantedOf(options, plan);
     if (!(await isWanted(options, wanted, output))) return wanted.shown.length > 0 ? 0 : 1;
+    checkWork(options, wanted);
     return runDaemon(({ signal }) => rent(context, wanted, signal), {
       name: "cotrain market rent",
       logger: createLogger({ component: "market", level: "warn" }),

@@ -245,6 +245,8 @@ interface Claimed {
   readonly account: Address;
   readonly amount: bigint;
   readonly transaction: Hex | null;
+  /** Who was paid in its place; null for the account itself. */
+  readonly to: Address | null;
   /** Whether it took up its votes. */
   readonly delegated: boolean;
   /** What it was paid of revenue. */
@@ -253,9 +255,11 @@ interface Claimed {
 
 const whoText = ({ name, account }: Pick<Claimed, "name" | "account">): string => `${name} ${shortAddress(account)}`;
 
-function claimLine({ name, account, amount, transaction, delegated }: Claimed): string {
+const toText = ({ to }: Pick<Claimed, "to">): string => (to === null ? "" : ` for ${formatAddress(to)}`);
+
+function claimLine({ name, account, amount, to, transaction, delegated }: Claimed): string {
   const who = whoText({ name, account });
-  if (transaction) return `${who} claimed ${formatShares(amount)} shares in ${transaction}`;
+  if (transaction) return `${who} claimed ${formatShares(amount)} shares${toText({ to })} in ${transaction}`;
   return delegated ? `${who} has nothing to claim, and took up its votes` : `${who} has nothing to claim`;
 }
 
@@ -265,7 +269,9 @@ function revenueLines(owed: RevenueOwed | undefined, claims: readonly Claimed[],
   const { token } = owed.revenue;
   const made = claims.flatMap((each) =>
     each.revenue?.transaction
-      ? [`${whoText(each)} claimed ${tokenText(each.revenue.amount, token)} of revenue in ${each.revenue.transaction}`]
+      ? [
+          `${whoText(each)} claimed ${tokenText(each.revenue.amount, token)} of revenue${toText(each)} in ${each.revenue.transaction}`,
+        ]
       : [],
   );
   return [...made, ...revenueHints(owed, taken)];
@@ -282,10 +288,15 @@ export const rewardsClaimCommand = defineCommand({
       default: true,
     }),
     loss: lossOption,
+    to: accountOption({ description: "who is paid, by a signature of each wallet (default: the wallet itself)" }),
   },
   examples: [
     ["npx cotrain rewards claim", "for every worker's wallet of this directory"],
     ["npx cotrain rewards claim --wallet me.json --passphrase-file pass", "for one wallet"],
+    [
+      "npx cotrain rewards claim --to 0x00000000000000000000000000000000000000aa",
+      "from the keys of machines to an account that lies elsewhere",
+    ],
     [
       "npx cotrain rewards claim --coordinator https://train.example.org --rpc https://rpc.example.org",
       "for this directory's worker in somebody else's run",
@@ -294,6 +305,7 @@ export const rewardsClaimCommand = defineCommand({
   notes: [
     "With --coordinator the contracts are its word alone unless --deployment pins them: the wallet pays the gas of whatever they",
     "do, up to --max-fee a transaction; no coins are sent along.",
+    "What --to is paid has the votes of whoever that delegates to; a wallet's own shares keep theirs.",
   ],
   async run({ options, output }) {
     const own = await namedWallet(options);
@@ -315,11 +327,12 @@ export const rewardsClaimCommand = defineCommand({
           // Others may have claimed for it before: then its shares have no votes yet.
           if (leaves.length > 0 || (options.delegate && before.lacksVotes)) {
             const client = await signingAs(place, entry, options);
-            paid = await claimLeaves(client, { addresses, modelId, account }, leaves);
+            paid = await claimLeaves(client, { addresses, modelId, account, to: options.to }, leaves);
             delegated = options.delegate && (await takeUpVotes(client, { shares, account }));
           }
           const revenue = owed && (await claimOwed(place, owed, entry, options));
-          made.push({ name, account: formatAddress(account), ...paid, delegated, revenue });
+          const to = options.to === undefined ? null : formatAddress(options.to);
+          made.push({ name, account: formatAddress(account), to, ...paid, delegated, revenue });
         }
         return { claims: made, owed, ...hintsOf(place) };
       },

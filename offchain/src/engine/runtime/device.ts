@@ -53,6 +53,16 @@ export const memoryOf = async ({
 }: Pick<Device, "programMemory" | "availableMemory">): Promise<number> =>
   (await programMemory?.()) ?? availableMemory();
 
+/** A device whose engines end by a signal, whatever they are doing, and by that of whoever opens them. */
+export const endedBy = <D extends Pick<Device, "open">>(signal: AbortSignal, { open, ...rest }: D) => ({
+  ...rest,
+  open: ((options) =>
+    open({
+      ...options,
+      signal: options.signal ? AbortSignal.any([signal, options.signal]) : signal,
+    })) as Device["open"],
+});
+
 /** The class that a device claims, undefined for one that computes otherwise than all that are known, and may train all the same. */
 export function classOf({ exactness }: Pick<Device, "exactness">): string | undefined {
   try {
