@@ -78,7 +78,7 @@ describe("CUDA", () => {
     });
     // What would turn products round is off there as on the CPU.
     const { optimization } = sessionOptions({ threads: 1, peak: 0 }).extra as { optimization: object };
-    expect(cudaOptions(0).extra).toEqual({ optimization });
+    expect(cudaOptions(0).extra).toEqual({ optimization, session: { use_deterministic_compute: "1" } });
     expect(JSON.stringify(optimization)).toContain("GemmTransposeFusion");
   });
 

@@ -411,7 +411,14 @@ export const engine: readonly Breakage[] = [
   {
     name: "CUDA's runtime turns products back",
     file: "offchain/src/engine/runtime/node/cudaOptions.ts",
-    text: '  extra: { optimization: { disable_specified_optimizers: "GemmTransposeFusion" } },',
+    text: '    optimization: { disable_specified_optimizers: "GemmTransposeFusion" },\n',
+    instead: "",
+    tests: ["test/offchain/engine/devices.test.ts"],
+  },
+  {
+    name: "CUDA adds parts of a sum in another order every time",
+    file: "offchain/src/engine/runtime/node/cudaOptions.ts",
+    text: '    session: { use_deterministic_compute: "1" },\n',
     instead: "",
     tests: ["test/offchain/engine/devices.test.ts"],
   },

@@ -28,8 +28,12 @@ export const cudaOptions = (index: number): InferenceSession.SessionOptions => (
   executionProviders: [{ name: "cuda", deviceId: index }],
   executionMode: "sequential",
   logSeverityLevel: 3,
-  // It would turn products back that the builder turned round (products.ts).
-  extra: { optimization: { disable_specified_optimizers: "GemmTransposeFusion" } },
+  extra: {
+    // Else parts of long sums are added as they come, in another order every time.
+    session: { use_deterministic_compute: "1" },
+    // It would turn products back that the builder turned round (products.ts).
+    optimization: { disable_specified_optimizers: "GemmTransposeFusion" },
+  },
 });
 
 /** Where ONNX Runtime looks for its provider; undefined where its package has none for the system. */
