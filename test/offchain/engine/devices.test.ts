@@ -16,7 +16,12 @@ import {
   nvidiaIndexOf,
 } from "../../../offchain/src/engine/runtime/node/adapters.ts";
 import { sessionOptions } from "../../../offchain/src/engine/runtime/node/cpu.ts";
-import { cudaOptions, providerLibrary, whyNoCuda } from "../../../offchain/src/engine/runtime/node/cudaOptions.ts";
+import {
+  cudaOptions,
+  providerLibrary,
+  whyNoCuda,
+  whyNoIndex,
+} from "../../../offchain/src/engine/runtime/node/cudaOptions.ts";
 import {
   chooseDevices,
   deviceOf,
@@ -137,6 +142,25 @@ describe("CUDA", () => {
   const here = fileURLToPath(import.meta.url);
   const why = (cause: string, library: string | undefined = here, said = "Module did not self-register") =>
     whyNoCuda(new Error(cause), { index: 2, library, loaderSays: () => said });
+
+  test("says of a GPU that is not there that it is not, before anything that could be installed", async () => {
+    onTestFinished(() => void (nvidiaSays.lines = undefined));
+    expect(whyNoIndex(99, 2, "/nowhere.so")?.message).toBe(
+      "There is no GPU 99 here: nvidia-smi tells of 2, and CUDA counts from 0.",
+    );
+    expect(whyNoIndex(99, 0, "/nowhere.so")?.message).toBe(
+      "Nothing here tells of a GPU 99 of NVIDIA's, and ONNX Runtime's libraries for CUDA are not installed.",
+    );
+    // A container may have a GPU and no nvidia-smi; where there is no library at all, that is the sentence.
+    const mayBe = [whyNoIndex(1, 2, "/nowhere.so"), whyNoIndex(0, 0, "/nowhere.so"), whyNoIndex(1, 0, here)];
+    expect([...mayBe, whyNoIndex(1, 0, undefined)]).toEqual([undefined, undefined, undefined, undefined]);
+    nvidiaSays.lines = ["0, NVIDIA A, 1000", "1, NVIDIA B, 3000"].join("\n");
+    await expect(deviceOf("cuda:2").open({ programs: {}, threads: 1 })).rejects.toMatchObject({
+      code: "DEVICE_MISSING",
+      message: "There is no GPU 2 here: nvidia-smi tells of 2, and CUDA counts from 0.",
+      details: { lacking: "GPU" },
+    });
+  });
 
   test("says what is missing and what brings it", () => {
     expect(providerLibrary({ platform: "darwin", arch: "arm64" })).toBeUndefined();

@@ -82,6 +82,23 @@ export function whyNoProvider(library: string | undefined): EngineError | undefi
   );
 }
 
+/**
+ * The sentence for a GPU that is not there as far as can be told before anything is started; undefined where it may be.
+ * @param index of the GPU, as CUDA counts
+ * @param count of GPUs that nvidia-smi tells of, which not every container has: 0 says nothing
+ */
+export function whyNoIndex(index: number, count: number, library: string | undefined): EngineError | undefined {
+  if (index < Math.max(1, count)) return undefined;
+  if (count > 0)
+    return missing("GPU", `There is no GPU ${index} here: nvidia-smi tells of ${count}, and CUDA counts from 0.`);
+  return library === undefined || existsSync(library)
+    ? undefined
+    : missing(
+        "GPU",
+        `Nothing here tells of a GPU ${index} of NVIDIA's, and ONNX Runtime's libraries for CUDA are not installed.`,
+      );
+}
+
 /** The sentence for a session that CUDA refused; undefined where it is the program's own fault. */
 export function whyNoCuda(cause: unknown, { index, library, loaderSays }: Asked): EngineError | undefined {
   if (library === undefined || !existsSync(library)) return whyNoProvider(library);
