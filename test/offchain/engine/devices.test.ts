@@ -146,7 +146,7 @@ describe("CUDA", () => {
   test("says of a GPU that is not there that it is not, before anything that could be installed", async () => {
     onTestFinished(() => void (nvidiaSays.lines = undefined));
     expect(whyNoIndex(99, 2, "/nowhere.so")?.message).toBe(
-      "There is no GPU 99 here: nvidia-smi tells of 2, and CUDA counts from 0.",
+      "There is no GPU 99 here: CUDA may see 2 of NVIDIA's, counted from 0.",
     );
     expect(whyNoIndex(99, 0, "/nowhere.so")?.message).toBe(
       "Nothing here tells of a GPU 99 of NVIDIA's, and ONNX Runtime's libraries for CUDA are not installed.",
@@ -157,7 +157,7 @@ describe("CUDA", () => {
     nvidiaSays.lines = ["0, NVIDIA A, 1000", "1, NVIDIA B, 3000"].join("\n");
     await expect(deviceOf("cuda:2").open({ programs: {}, threads: 1 })).rejects.toMatchObject({
       code: "DEVICE_MISSING",
-      message: "There is no GPU 2 here: nvidia-smi tells of 2, and CUDA counts from 0.",
+      message: "There is no GPU 2 here: CUDA may see 2 of NVIDIA's, counted from 0.",
       details: { lacking: "GPU" },
     });
   });

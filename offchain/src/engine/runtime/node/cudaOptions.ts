@@ -90,7 +90,7 @@ export function whyNoProvider(library: string | undefined): EngineError | undefi
 export function whyNoIndex(index: number, count: number, library: string | undefined): EngineError | undefined {
   if (index < Math.max(1, count)) return undefined;
   if (count > 0)
-    return missing("GPU", `There is no GPU ${index} here: nvidia-smi tells of ${count}, and CUDA counts from 0.`);
+    return missing("GPU", `There is no GPU ${index} here: CUDA may see ${count} of NVIDIA's, counted from 0.`);
   return library === undefined || existsSync(library)
     ? undefined
     : missing(
