@@ -165,7 +165,7 @@ async function fitting(
   const surroundings = { ...home.surroundings, ownMemory };
   let refusal: unknown;
   for (const build of description.builds) {
-    const { microBatch, accumulation } = build.document;
+    const { microBatch, accumulation, precision } = build.document;
     const size: ModelSize = {
       parameters,
       state: stateElements(definition.innerOptimizer, definition.table),
@@ -173,6 +173,7 @@ async function fitting(
       microBatch,
       accumulation,
       sequence: definition.sequence,
+      precision,
       model: definition.model,
     };
     try {

@@ -339,4 +339,18 @@ export const runProposals: readonly Breakage[] = [
     instead: "void sequence;",
     tests: ["test/offchain/run/programs.test.ts"],
   },
+  {
+    name: "whoever votes makes tables of positions for heads of any width",
+    file: "offchain/src/engine/programs.ts",
+    text: "if (bytes > programLimits.bytes)",
+    instead: "if (bytes < 0)",
+    tests: ["test/offchain/run/programs.test.ts"],
+  },
+  {
+    name: "tables of positions are computed for each micro-batch of a stranger's build",
+    file: "offchain/src/engine/model.ts",
+    text: "`${name} ${length} ${width} ${theta} ${scale}`",
+    instead: "`${name} ${length} ${width} ${theta} ${scale} ${graph.nodes.length}`",
+    tests: ["test/offchain/engine/programs.test.ts"],
+  },
 ];
