@@ -179,6 +179,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     wallet: "../../e2e/finishedRun/commands.ts",
     passphraseFile: "../../e2e/finishedRun/commands.ts",
     delegate: "../../e2e/finishedRun/commands.ts",
+    delegateTo: "revenueRewards",
     loss: "revenueRewards",
     to: "revenueRewards",
   },
