@@ -104,5 +104,12 @@ export async function acceptJoin(run: Run, request: JoinRequest, address: string
     throw new RefusedError(full.code, full.message);
   }
   await driver.submit(event);
-  return { sessionKey: presence.open(join.worker), protocol, heartbeatSeconds: presence.options.heartbeatSeconds };
+  const { claims } = run;
+  if (request.claim !== undefined) await claims?.ask(join.worker, join.beneficiary, request.claim);
+  return {
+    sessionKey: presence.open(join.worker),
+    protocol,
+    heartbeatSeconds: presence.options.heartbeatSeconds,
+    ...(claims && { claimFrom: claims.from.toString() }),
+  };
 }

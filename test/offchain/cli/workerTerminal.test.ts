@@ -156,6 +156,19 @@ describe("the picture", () => {
     expect(workerLine(after(events), { ...joined, again: true })).toBe("joined again, on wasm");
   });
 
+  test("says from when on the coordinator claims, where it was asked to, or that it does not", () => {
+    const claims = (from: string | null) => ({ type: "claims", from }) as const;
+    const shown = (event: WorkerEvent) => drawWorker(after([ready, event]), plain, 100, 1_000);
+    expect(drawWorker(after([ready]), plain, 100, 1_000)).not.toContain("The coordinator claims");
+    expect(shown(claims((5n * share).toString()))).toContain(
+      "\n          The coordinator claims what is earned, from 5.00 shares on.",
+    );
+    expect(shown(claims(null))).toContain(
+      "The coordinator claims for nobody: what is earned waits until it is claimed.",
+    );
+    expect(workerLine(after([ready]), claims(null))).toContain("claims for nobody");
+  });
+
   test("shows of a payload on its way how many bytes are there", () => {
     const done = { ...progress, step: 64 };
     const sending = { type: "sending", round: 22, bytes: 14_000_000 } as const;
