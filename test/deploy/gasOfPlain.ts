@@ -31,6 +31,8 @@ interface Compiled {
   readonly evm: { readonly bytecode: { readonly object: string } };
 }
 
+const read = (path: string) => ({ contents: readFileSync(require.resolve(path), "utf8") });
+
 function compiled(): Readonly<Record<"governor" | "timelock", Compiled>> {
   const content = readFileSync(new URL(SOURCE, import.meta.url), "utf8");
   const outputSelection = {
@@ -41,7 +43,6 @@ function compiled(): Readonly<Record<"governor" | "timelock", Compiled>> {
     sources: { [SOURCE]: { content } },
     settings: { ...settings, outputSelection },
   };
-  const read = (path: string) => ({ contents: readFileSync(require.resolve(path), "utf8") });
   const { contracts } = JSON.parse(solc.compile(JSON.stringify(input), { import: read })) as {
     readonly contracts: Readonly<Record<string, Readonly<Record<string, Compiled>>>>;
   };
@@ -50,6 +51,9 @@ function compiled(): Readonly<Record<"governor" | "timelock", Compiled>> {
     timelock: contracts[TIMELOCK]!["TimelockControllerUpgradeable"]!,
   };
 }
+
+const call = ({ abi }: Compiled, functionName: string, args: readonly unknown[]) =>
+  encodeFunctionData({ abi, functionName, args });
 
 interface Receipt {
   readonly gasUsed: bigint;
@@ -91,8 +95,6 @@ export async function measurePlain({ shares, settings: terms, target, long, shor
     ]);
     return (await send(0, null, code)).contractAddress!;
   };
-  const call = ({ abi }: Compiled, functionName: string, args: readonly unknown[]) =>
-    encodeFunctionData({ abi, functionName, args });
   const [governor, timelock] = [await cloneOf(plain), await cloneOf(lock)];
   const roles = [BigInt(terms.timelockDelay), [governor], [zeroAddress], zeroAddress];
   await send(0, timelock, call(lock, "initialize", roles));

@@ -91,13 +91,7 @@ export async function openChain(
   });
   const kinds = createPostingKinds({ reader, addresses: options.contracts, bonds, journal: () => journal });
   const { heads, roots, activations, disputes, settlements, claims } = kinds;
-  const journal = openJournal({
-    ...options,
-    clock,
-    connection,
-    ...modules,
-    kinds: [heads, roots, activations, disputes, settlements, claims],
-  });
+  const journal = openJournal({ ...options, clock, connection, ...modules, kinds: Object.values(kinds) });
   const watch = new PostingWatch({ reader, journal, kinds, clock, logger, interval });
 
   return {
@@ -135,10 +129,8 @@ export async function openChain(
     disputeRoot: (modelId, digest, evidence, kind) =>
       journal.submit(disputes, digest, { modelId, digest, evidence, ...ofKind(kind) }, options.signal),
     settleDispute: (...of) => journal.submit(settlements, of[1].digest, settlementOf(...of), options.signal),
-    claimFor: async (modelId, owed, key) => {
-      const payload = { modelId, claims: owed.map(writtenOf) };
-      await journal.submit(claims, key, payload, options.signal);
-    },
+    claimFor: async (modelId, owed, key) =>
+      void (await journal.submit(claims, key, { modelId, claims: owed.map(writtenOf) }, options.signal)),
     feeWait: () => journal.feeWait() ?? bonds.wait(),
     onReverted: (listener) => watch.onReverted(listener),
     close: async () => {

@@ -351,12 +351,13 @@ function settlementPostings({ reader, addresses }: PostingModules): PostingKinds
   };
 }
 
+const owedIn = ({ claims }: ClaimsPayload): Owed[] =>
+  claims.map(({ account, leaves }) => ({
+    account,
+    leaves: leaves.map(({ amount, ...leaf }) => ({ ...leaf, amount: BigInt(amount) })),
+  }));
+
 function claimPostings({ reader, addresses }: PostingModules): PostingKinds["claims"] {
-  const owedIn = ({ claims }: ClaimsPayload): Owed[] =>
-    claims.map(({ account, leaves }) => ({
-      account,
-      leaves: leaves.map(({ amount, ...leaf }) => ({ ...leaf, amount: BigInt(amount) })),
-    }));
   return {
     kind: "chain.claims",
     done: async (payload) => {

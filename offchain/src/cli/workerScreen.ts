@@ -334,6 +334,15 @@ export function drawWorker(
 const againText = (retry: WorkerScreen["retry"]): string =>
   retry === undefined || retry.within === 0 ? "" : ` Trying again within ${retry.within} s.`;
 
+function joinedLine(
+  { beneficiary, rpcKnown, claimCommand }: WorkerScreen,
+  { again, device }: WorkerEvent & { readonly type: "joined" },
+): string {
+  if (again) return device === undefined ? "joined again" : `joined again, on ${device}`;
+  if (beneficiary) return `joined. ${elsewhereText(beneficiary)}`;
+  return rpcKnown ? `joined; claim what it earns with ${claimCommand}` : "joined";
+}
+
 /** What is worth a line where nothing can be redrawn, undefined for what is not. @param screen after the event */
 export function workerLine(screen: WorkerScreen, event: WorkerEvent): string | undefined {
   switch (event.type) {
@@ -342,9 +351,7 @@ export function workerLine(screen: WorkerScreen, event: WorkerEvent): string | u
     case "ready":
       return `worker ${shortAddress(event.worker)}, ${formatShort(event.parameters)} parameters`;
     case "joined":
-      if (event.again) return event.device === undefined ? "joined again" : `joined again, on ${event.device}`;
-      if (screen.beneficiary) return `joined. ${elsewhereText(screen.beneficiary)}`;
-      return screen.rpcKnown ? `joined; claim what it earns with ${screen.claimCommand}` : "joined";
+      return joinedLine(screen, event);
     case "claims":
       return claimsText(event);
     case "acknowledged":

@@ -151,7 +151,7 @@ const unpaidOf = ({ unpaid }: Kept, account: Address): RewardView["unpaid"] =>
 export interface Earned {
   readonly index: number;
   /** @throws RetryableError `REWARDS_BUSY` */
-  leavesOf(account: Address): Promise<readonly ClaimLeaf[]>;
+  readonly leavesOf: (account: Address) => Promise<readonly ClaimLeaf[]>;
 }
 
 /** Nobody outside waits for it: it has its turns as an asker of this machine's. */

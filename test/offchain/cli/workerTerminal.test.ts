@@ -93,6 +93,8 @@ const after = (events: readonly WorkerEvent[], start: WorkerScreen = blankWorker
 const failed = (device: string, reason: string, next: string) =>
   ({ type: "deviceFailed", device, reason, next }) as const;
 
+const claims = (from: string | null) => ({ type: "claims", from }) as const;
+
 describe("the picture", () => {
   test("shows round, progress, speed, share, earned, claimable, and how to claim", () => {
     const joined = { type: "joined", again: false, heartbeatSeconds: 1 } as const;
@@ -157,7 +159,6 @@ describe("the picture", () => {
   });
 
   test("says from when on the coordinator claims, where it was asked to, or that it does not", () => {
-    const claims = (from: string | null) => ({ type: "claims", from }) as const;
     const shown = (event: WorkerEvent) => drawWorker(after([ready, event]), plain, 100, 1_000);
     expect(drawWorker(after([ready]), plain, 100, 1_000)).not.toContain("The coordinator claims");
     expect(shown(claims((5n * share).toString()))).toContain(

@@ -43,6 +43,14 @@ async function look(): Promise<void> {
   for (let times = 0; times < 4; times += 1) await harness.clock.advance(5_000);
 }
 
+/** Active roots of which each paid as much. */
+const earnedOf = (leaves: number) => ({
+  index: leaves,
+  leavesOf: async () => Array.from({ length: leaves }, (_, i) => ({ index: i + 1, amount: EARNED, proof: [] })),
+});
+
+const accountOf = (number: number): Address => `0x${number.toString(16).padStart(40, "0")}`;
+
 const claimed = (): string[] => [...harness.chain.claimed];
 const claims = () => harness.run.claims!;
 
@@ -69,29 +77,24 @@ it("nobody is claimed for where nothing was said", async () => {
 
 it("who asks no more is not claimed for; a restart forgets no asker, and a refusal is tried again", async () => {
   harness = await openHarness({ claimFrom: 1n });
-  const earned = (leaves: number) => ({
-    index: leaves,
-    leavesOf: async () => Array.from({ length: leaves }, (_, i) => ({ index: i + 1, amount: EARNED, proof: [] })),
-  });
-  const [a, b] = [1, 2].map((byte) => `0x${String(byte).repeat(40)}` as Address) as [Address, Address];
+  const [a, b]: readonly [Address, Address] = [`0x${"1".repeat(40)}`, `0x${"2".repeat(40)}`];
   for (const account of [a, b]) await claims().ask(account, account, true);
   await claims().ask(b, b, false);
   await harness.restart();
   harness.chain.refusesClaims = true;
-  await claims().look(earned(1));
+  await claims().look(earnedOf(1));
   await until(() => harness.chain.sent.length === 1, "the refusal");
   harness.chain.refusesClaims = false;
-  await until(async () => (await claims().look(earned(1)), claimed().length > 0), "the claim");
+  await until(async () => (await claims().look(earnedOf(1)), claimed().length > 0), "the claim");
   expect(claimed()).toEqual([`${a}/1`]);
   await claims().look(undefined);
-  await until(async () => (await claims().look(earned(3)), claimed().length === 3), "the claims of later roots");
+  await until(async () => (await claims().look(earnedOf(3)), claimed().length === 3), "the claims of later roots");
 });
 
 it("a crowd of askers pushes out none for whom something was claimed", async () => {
   harness = await openHarness();
   const { modules, runId: id, facts } = harness.run;
   const duty = createClaimDuty({ runId: id, modelId: facts.modelId }, 1n, modules);
-  const accountOf = (number: number) => `0x${number.toString(16).padStart(40, "0")}` as Address;
   const earned = {
     index: 1,
     leavesOf: async (account: Address) => (account === accountOf(1) ? [{ index: 1, amount: EARNED, proof: [] }] : []),

@@ -483,7 +483,7 @@ export const coordinatorPay: readonly Breakage[] = [
   {
     name: "who did not ask is claimed for",
     file: "offchain/src/coordinator/joins.ts",
-    text: "if (request.claim !== undefined) await claims?.ask(join.worker, join.beneficiary, request.claim);",
+    text: "if (claim !== undefined) await claims?.ask(join.worker, join.beneficiary, claim);",
     instead: "await claims?.ask(join.worker, join.beneficiary, true);",
     tests: ["test/offchain/coordinator/claimDuty.test.ts"],
   },
