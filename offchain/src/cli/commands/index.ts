@@ -35,6 +35,7 @@ import { marketFakeCommand } from "./marketFake.ts";
 import { marketKeysCommand } from "./marketKeys.ts";
 import { marketOffersCommand } from "./marketOffers.ts";
 import { marketPlanCommand } from "./marketPlan.ts";
+import { marketPricesCommand } from "./marketPrices.ts";
 import { marketRentCommand } from "./marketRent.ts";
 import { marketWatchdogCommand } from "./marketWatchdog.ts";
 import { paramsCommand } from "./params.ts";
@@ -129,6 +130,7 @@ export const commands: readonly Command[] = [
   checkpointImportCommand,
   machineCommand,
   marketOffersCommand,
+  marketPricesCommand,
   marketPlanCommand,
   marketDoctorCommand,
   marketRentCommand,
