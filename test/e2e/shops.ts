@@ -159,7 +159,7 @@ export async function openShops(directory: string): Promise<Shops> {
       vast,
       vastListing,
       new Map([[VAST, PRICES.vast]]),
-      (cloud, machine) => ((cloud.meter(machine) + 500n) / 1_000n) * 1_000n,
+      (cloud, machine) => BigInt(Math.round(usd(cloud.meter(machine)) * 1_000)) * 1_000n,
     ),
     runpod: await open(
       runpod,
