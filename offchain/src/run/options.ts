@@ -250,6 +250,10 @@ export const localnetOptions = {
     description:
       "show in this session what becomes of a false reward root that a quorum of validators signs (the embedded chain; two minutes at least)",
   }),
+  market: choice(["demo"], {
+    description:
+      "rent the workers from a fake provider on this machine, as market rent does from a real one (Linux; the embedded chain)",
+  }),
   yes: toggle({ description: "spend more than 0.1 coins on fees without asking, where coins cost", default: false }),
   exit: toggle({ description: "end after the summary instead of staying up", default: false }),
   fresh: toggle({ description: "put the old state aside and start anew", default: false }),

@@ -39,6 +39,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     blobs: "../../e2e/developmentChain",
     vote: "../localnet/session",
     demo: "../localnet/dispute",
+    market: "../../e2e/marketDemo",
     bondAtMost: "badInput",
     publicRpc: "../localnet/launch",
     publicUrl: "../localnet/launch",
