@@ -306,6 +306,9 @@ const batched = (calls: readonly actions.ProposalCall[]): actions.ProposalCall =
   }),
 });
 
+const batch = (calls: readonly Hex[]): Hex =>
+  encodeFunctionData({ abi: capitalSaleAbi, functionName: "multicall", args: [calls] });
+
 describe("a call that passes calls on", () => {
   it("tells them too, with the coins that go along, whoever they go through", async () => {
     const { timelock } = world;
@@ -342,8 +345,6 @@ describe("a call that passes calls on", () => {
     const { capitalSale, governor, modelId } = world;
     const selling = { ...place, capitalSale };
     const cheap = actions.setSaleTerms.call({ sale: capitalSale, modelId, replaces: 1, price: 10_000n, minimum: 1n });
-    const batch = (calls: readonly Hex[]): Hex =>
-      encodeFunctionData({ abi: capitalSaleAbi, functionName: "multicall", args: [calls] });
     const words = async (target: Address, data: Hex) => (await wordsOfCall(selling, { target, data, value: 0n })).words;
     const alone = await words(cheap.to, cheap.data);
     expect(alone).toContain("CapitalSale");
