@@ -234,6 +234,13 @@ export const runProposals: readonly Breakage[] = [
     tests: ["test/offchain/run/proposals.test.ts"],
   },
   {
+    name: "a budget that was carried out is told as one that changes nothing",
+    file: "offchain/src/run/emissionWords.ts",
+    text: "if (budget.version > Number(replaces))",
+    instead: "if (budget.version < Number(replaces))",
+    tests: ["test/offchain/run/proposals.test.ts"],
+  },
+  {
     name: "proposed amounts of shares are told in wei",
     file: "offchain/src/run/proposalWords.ts",
     text: "&& shareAmounts.has(",
