@@ -1,38 +1,68 @@
 /**
- * What the same votes cost with OpenZeppelin's contracts alone, of the same modules and as clones: rows of gas.test.ts beside which
- * ours are read. Same compiler, settings, calls, holders and times.
+ * What proposals and votes cost in a governor of OpenZeppelin's modules alone, as a clone with a timelock that is one, over the model's
+ * own shares: rows of gas.test.ts beside those of ModelGovernor.
  */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
-import { network } from "hardhat";
+import { proposalIdOf } from "@cotrain/sdk/actions";
 import {
   type Abi,
-  type Account,
   type Address,
-  createPublicClient,
-  createWalletClient,
-  custom,
-  decodeEventLog,
-  encodeDeployData,
+  concatHex,
   encodeFunctionData,
   type Hex,
   keccak256,
   stringToHex,
+  zeroAddress,
 } from "viem";
-import { expect } from "vitest";
 
 import { settings } from "../../hardhat.config.ts";
 
-type Name = "PlainShares" | "PlainGovernor" | "PlainTimelock" | "PlainModels";
-type Compiled = Readonly<
-  Record<Name, { readonly abi: Abi; readonly evm: { readonly bytecode: { readonly object: string } } }>
->;
-type Proposal = readonly [targets: readonly Address[], values: readonly bigint[], calls: readonly Hex[], text: string];
+const require = createRequire(import.meta.url);
+const solc = require("solc") as {
+  readonly compile: (input: string, callbacks: { readonly import: (path: string) => object }) => string;
+};
+const SOURCE = "PlainGovernor.sol";
+const TIMELOCK = "@openzeppelin/contracts-upgradeable/governance/TimelockControllerUpgradeable.sol";
+
+interface Compiled {
+  readonly abi: Abi;
+  readonly evm: { readonly bytecode: { readonly object: string } };
+}
+
+const read = (path: string) => ({ contents: readFileSync(require.resolve(path), "utf8") });
+
+function compiled(): Readonly<Record<"governor" | "timelock", Compiled>> {
+  const content = readFileSync(new URL(SOURCE, import.meta.url), "utf8");
+  const outputSelection = {
+    "*": { PlainGovernor: ["abi", "evm.bytecode"], TimelockControllerUpgradeable: ["abi", "evm.bytecode"] },
+  };
+  const input = {
+    language: "Solidity",
+    sources: { [SOURCE]: { content } },
+    settings: { ...settings, outputSelection },
+  };
+  const { contracts } = JSON.parse(solc.compile(JSON.stringify(input), { import: read })) as {
+    readonly contracts: Readonly<Record<string, Readonly<Record<string, Compiled>>>>;
+  };
+  return {
+    governor: contracts[SOURCE]!["PlainGovernor"]!,
+    timelock: contracts[TIMELOCK]!["TimelockControllerUpgradeable"]!,
+  };
+}
+
+const call = ({ abi }: Compiled, functionName: string, args: readonly unknown[]) =>
+  encodeFunctionData({ abi, functionName, args });
+
+interface Receipt {
+  readonly gasUsed: bigint;
+  readonly contractAddress?: Address | null | undefined;
+}
 
 interface Measuring {
-  readonly accounts: readonly Account[];
-  readonly governor: {
+  readonly shares: Address;
+  readonly settings: {
     readonly votingDelay: number;
     readonly votingPeriod: number;
     readonly proposalThreshold: bigint;
@@ -40,117 +70,65 @@ interface Measuring {
     readonly lateQuorumExtension: number;
     readonly timelockDelay: number;
   };
-  /** By the names of their rows. The first is voted on and queued. */
-  readonly proposals: Readonly<Record<string, Proposal>>;
+  /** Calls of a proposal of 23 words and of one of 2, and what they are to. */
+  readonly target: Address;
+  readonly long: Hex;
+  readonly short: Hex;
+  /** By the account of this index: of those that vote 5 has too little for a quorum, 2 enough. */
+  readonly send: (from: number, to: Address | null, data: Hex) => Promise<Receipt>;
+  readonly row: (name: string, receipt: Receipt) => void;
+  readonly now: () => Promise<bigint>;
+  /** The next block has this time. */
+  readonly at: (time: bigint) => Promise<unknown>;
 }
 
-const share = 10n ** 18n;
-const solidity = new URL("plain/PlainModel.sol", import.meta.url);
-
-function compile(): Compiled {
-  const { compile: solc } = createRequire(import.meta.url)("solc") as {
-    compile: (input: string, callbacks: { import: (path: string) => { contents: string } }) => string;
+export async function measurePlain({ shares, settings: terms, target, long, short, ...by }: Measuring): Promise<void> {
+  const { send, row, now, at } = by;
+  const { governor: plain, timelock: lock } = compiled();
+  const cloneOf = async ({ evm }: Compiled): Promise<Address> => {
+    const { contractAddress } = await send(0, null, `0x${evm.bytecode.object}`);
+    // EIP-1167, as OpenZeppelin's Clones makes it.
+    const code = concatHex([
+      "0x3d602d80600a3d3981f3363d3d373d3d3d363d73",
+      contractAddress!,
+      "0x5af43d82803e903d91602b57fd5bf3",
+    ]);
+    return (await send(0, null, code)).contractAddress!;
   };
-  const modules = new URL("../../node_modules/", import.meta.url);
-  const input = {
-    language: "Solidity",
-    sources: { "PlainModel.sol": { content: readFileSync(solidity, "utf8") } },
-    settings: { ...settings, outputSelection: { "PlainModel.sol": { "*": ["abi", "evm.bytecode.object"] } } },
-  };
-  const read = (path: string): { contents: string } => ({ contents: readFileSync(new URL(path, modules), "utf8") });
-  const output = JSON.parse(solc(JSON.stringify(input), { import: read })) as {
-    errors?: readonly { readonly severity: string; readonly formattedMessage: string }[];
-    contracts: { "PlainModel.sol": Compiled };
-  };
-  expect(output.errors?.filter(({ severity }) => severity === "error") ?? []).toEqual([]);
-  return output.contracts["PlainModel.sol"];
-}
-
-export async function measurePlain({ accounts, governor: of, proposals }: Measuring): Promise<Record<string, number>> {
-  const compiled = compile();
-  const connection = await network.create({ override: { initialDate: new Date(1_800_000_000_000) } });
-  const transport = custom({ request: (call) => connection.provider.request(call) });
-  const publicClient = createPublicClient({ transport, pollingInterval: 5 });
-  const rows: Record<string, number> = {};
-  const sent = async (from: number, to: Address | undefined, data: Hex) => {
-    const wallet = createWalletClient({ account: accounts[from]!, transport });
-    const hash = await wallet.sendTransaction({ chain: null, data, ...(to && { to }) });
-    const receipt = await publicClient.waitForTransactionReceipt({ hash });
-    expect(receipt.status).toBe("success");
-    return receipt;
-  };
-  const create = async (name: Name, args: readonly unknown[]): Promise<Address> => {
-    const { abi, evm } = compiled[name];
-    const { contractAddress } = await sent(
-      0,
-      undefined,
-      encodeDeployData({ abi, bytecode: `0x${evm.bytecode.object}`, args }),
-    );
-    return contractAddress!;
-  };
-  const send = (from: number, to: Address, name: Name, functionName: string, args: readonly unknown[]) =>
-    sent(from, to, encodeFunctionData({ abi: compiled[name].abi, functionName, args }));
-  const row = (name: string, { gasUsed }: { readonly gasUsed: bigint }): void => {
-    rows[`OpenZeppelin alone: ${name}`] = Number(gasUsed);
-  };
-  let time = 1_800_001_000;
-  const at = (later: number) =>
-    connection.provider.request({ method: "evm_setNextBlockTimestamp", params: [(time += later)] });
-
-  const models = await create("PlainModels", [await create("PlainGovernor", [])]);
-  const { votingDelay, votingPeriod, proposalThreshold, quorumBps, lateQuorumExtension, timelockDelay } = of;
-  const made = await send(0, models, "PlainModels", "create", [
-    keccak256(stringToHex("plain")),
-    "Gas",
+  const [governor, timelock] = [await cloneOf(plain), await cloneOf(lock)];
+  const roles = [BigInt(terms.timelockDelay), [governor], [zeroAddress], zeroAddress];
+  await send(0, timelock, call(lock, "initialize", roles));
+  const { votingDelay, votingPeriod, proposalThreshold, quorumBps, lateQuorumExtension } = terms;
+  const config = [
+    shares,
+    timelock,
     votingDelay,
     votingPeriod,
     proposalThreshold,
-    quorumBps,
+    BigInt(quorumBps),
     lateQuorumExtension,
-    timelockDelay,
-  ]);
-  row("create shares, governor and timelock", made);
-  const { abi } = compiled.PlainModels;
-  const created = decodeEventLog({ abi, ...made.logs.at(-1)! }) as unknown as { args: Record<string, Address> };
-  const { shares, governor } = created.args as Record<"shares" | "governor", Address>;
+  ];
+  await send(0, governor, call(plain, "initialize", config));
 
-  // Twice minted as a whole and handed on to four holders, as ours are; two of them delegate to themselves before it.
-  const voters = [3, 5, 2] as const;
-  for (const voter of voters.slice(0, 2))
-    await send(voter, shares, "PlainShares", "delegate", [accounts[voter]!.address]);
-  for (let minted = 0; minted < 2; minted++) {
-    await at(10);
-    await send(0, shares, "PlainShares", "mint", [accounts[0]!.address, 467n * share]);
-    for (const [index, amount] of [300n, 40n, 20n, 5n].entries())
-      await send(0, shares, "PlainShares", "transfer", [accounts[index + 2]!.address, amount * share]);
+  const to = (functionName: string, args: readonly unknown[]) => call(plain, functionName, args);
+  const proposed = (await now()) + 2n;
+  await at(proposed);
+  const long23 = await send(3, governor, to("propose", [[target], [0n], [long], "H = 128"]));
+  row("plain OpenZeppelin: propose (setParams, 23 words)", long23);
+  const posted = await send(3, governor, to("propose", [[target], [0n], [short], "Poster"]));
+  row("plain OpenZeppelin: propose (setPoster, 2 words)", posted);
+  const described = [[target], [0n], [long], keccak256(stringToHex("H = 128"))];
+  const id = proposalIdOf({ targets: [target], values: [0n], calldatas: [long], description: "H = 128" });
+  for (const [index, [voter, name]] of (
+    [
+      [5, "before the quorum"],
+      [2, "reaching the quorum"],
+      [3, "after the quorum"],
+    ] as const
+  ).entries()) {
+    await at(proposed + BigInt(votingDelay + 1 + index));
+    row(`plain OpenZeppelin: castVote, ${name}`, await send(voter, governor, to("castVote", [id, 1])));
   }
-  await send(2, shares, "PlainShares", "delegate", [accounts[2]!.address]);
-
-  await at(100);
-  const [[, first] = [], ...others] = Object.entries(proposals);
-  if (first === undefined) throw new TypeError("There is no proposal to measure.");
-  const proposed = async (name: string, proposal: Proposal): Promise<void> =>
-    row(name, await send(3, governor, "PlainGovernor", "propose", proposal));
-  await proposed(Object.keys(proposals)[0]!, first);
-
-  const described = [...first.slice(0, 3), keccak256(stringToHex(first[3]))];
-  const { abi: governing } = compiled.PlainGovernor;
-  const id = await publicClient.readContract({
-    address: governor,
-    abi: governing,
-    functionName: "hashProposal",
-    args: described,
-  });
-  await at(2);
-  for (const [voter, name] of [
-    [5, "castVote, before the quorum"],
-    [2, "castVote, reaching the quorum"],
-    [3, "castVote, after the quorum"],
-  ] as const) {
-    row(name, await send(voter, governor, "PlainGovernor", "castVote", [id, 1]));
-  }
-  await at(60);
-  row("queue", await send(3, governor, "PlainGovernor", "queue", described));
-  for (const [name, proposal] of others) await proposed(name, proposal);
-  return rows;
+  await at(proposed + BigInt(votingDelay + votingPeriod + lateQuorumExtension + 4));
+  row("plain OpenZeppelin: queue", await send(3, governor, to("queue", described)));
 }

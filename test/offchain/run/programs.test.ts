@@ -18,6 +18,7 @@ import { unfitAmong } from "../../../offchain/src/cli/admitted.ts";
 import { buildPrograms, defaultOptimizer, halfStep, presets, tensorSpecs } from "../../../offchain/src/engine/index.ts";
 import { admission, problemOfBuild } from "../../../offchain/src/run/index.ts";
 import { contracts, modelContracts } from "../contracts.ts";
+import { putTinyPrograms } from "../tinyPrograms.ts";
 
 const { model, microBatch } = presets["0.1m"];
 const runId = asRunId(digestOfJson("run"));
@@ -161,6 +162,20 @@ test("no programs are made of more layers than a run's parameters have", async (
 test("no programs are made of longer sequences than the run's programs take", async () => {
   const long = { ...build, definition: putJson({ ...definition, model: { ...model, sequence: 2 ** 50 } }) };
   expect(await told(long)).toEqual([expect.stringMatching(/its program for step, eval, logits is neither/)]);
+});
+
+test("no programs are made whose tables are larger than a program may be, though a stranger's have none and fit", async () => {
+  const wide = { ...model, layers: 1, width: 2 ** 16, heads: 1, keyValueHeads: 1, hidden: 8, sequence: 2 ** 20 };
+  const specs = tensorSpecs(wide);
+  const table = fragmentTable(specs, 1).map((entry) => ({ ...entry, shape: [...entry.shape] }));
+  const described = { ...definition, model: wide, sequence: wide.sequence, table };
+  const none = { put: async (bytes: Uint8Array) => ({ digest: put(bytes), bytes: bytes.length, existed: false }) };
+  const tiny = await putTinyPrograms(none, build, { ...described, vocabulary: wide.vocabulary });
+  for (const precision of ["fp32", "fp16"] as const) {
+    const hostile: Build = { ...build, precision, definition: putJson(described), graphs: tiny };
+    expect(await problemOfBuild(place, hostile)).toBe("");
+    expect(await told(hostile)).toEqual([expect.stringMatching(/its program for step, eval, logits is neither/)]);
+  }
 });
 
 test("who votes is told of a build that has its workers hash their state at other steps", async () => {

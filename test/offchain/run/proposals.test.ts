@@ -473,3 +473,22 @@ test("a title is one line of bounded length, without its proposer's suffix", () 
   expect(proposalTitle(`Pause${spaces}x`)).toBe("Pause");
   expect(proposalTitle(`${"x".repeat(200)}#proposer=0x${"ab".repeat(20)}`)).toBe("x".repeat(200));
 });
+
+test("what was carried out is not told as a change of what came of it", async () => {
+  await isolated(world, async () => {
+    await holders(world);
+    const { addresses, modelId, governor, clientOf } = world;
+    const [perEpoch, maintainers] = [1_000n * share, [bob.address]];
+    const bps = [6_500, 1_000, 2_000, 500] as const;
+    const calls = [
+      actions.setBudget.call({ addresses, modelId, replaces: 1, perEpoch, bps }),
+      actions.setMaintainers.call({ addresses, modelId, replaces: 0, maintainers, threshold: 1 }),
+    ];
+    const proposal = await accept(world, calls, "Both");
+    await actions.execute.sync(clientOf(stranger), { governor, proposal });
+    expect(await wordsOf(calls[0]!)).toContain("in the place of budget 1; budget 2 is there by now. Whatever is in");
+    expect(await wordsOf(calls[1]!)).toBe(
+      `ValidatorSet chooses the first maintainers of this model, which has set 1 by now: ${bob.address}; 1 of 1 must sign.`,
+    );
+  });
+});

@@ -234,6 +234,13 @@ export const runProposals: readonly Breakage[] = [
     tests: ["test/offchain/run/proposals.test.ts"],
   },
   {
+    name: "a budget that was carried out is told as one that changes nothing",
+    file: "offchain/src/run/emissionWords.ts",
+    text: "if (budget.version > Number(replaces))",
+    instead: "if (budget.version < Number(replaces))",
+    tests: ["test/offchain/run/proposals.test.ts"],
+  },
+  {
     name: "proposed amounts of shares are told in wei",
     file: "offchain/src/run/proposalWords.ts",
     text: "&& shareAmounts.has(",
@@ -331,5 +338,19 @@ export const runProposals: readonly Breakage[] = [
     text: "if (config.sequence !== sequence) return undefined;",
     instead: "void sequence;",
     tests: ["test/offchain/run/programs.test.ts"],
+  },
+  {
+    name: "whoever votes makes tables of positions for heads of any width",
+    file: "offchain/src/engine/programs.ts",
+    text: "if (bytes > programLimits.bytes)",
+    instead: "if (bytes < 0)",
+    tests: ["test/offchain/run/programs.test.ts"],
+  },
+  {
+    name: "tables of positions are computed for each micro-batch of a stranger's build",
+    file: "offchain/src/engine/model.ts",
+    text: "`${name} ${length} ${width} ${theta} ${scale}`",
+    instead: "`${name} ${length} ${width} ${theta} ${scale} ${graph.nodes.length}`",
+    tests: ["test/offchain/engine/programs.test.ts"],
   },
 ];

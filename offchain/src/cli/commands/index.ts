@@ -31,6 +31,7 @@ import { machineCommand } from "./machine.ts";
 import { marketDoctorCommand } from "./marketDoctor.ts";
 import { marketAdoptCommand, marketGcCommand, marketReconcileCommand, marketTerminateCommand } from "./marketEnd.ts";
 import { marketCostCommand, marketHistoryCommand, marketListCommand } from "./marketLeases.ts";
+import { marketFakeCommand } from "./marketFake.ts";
 import { marketKeysCommand } from "./marketKeys.ts";
 import { marketOffersCommand } from "./marketOffers.ts";
 import { marketPlanCommand } from "./marketPlan.ts";
@@ -141,6 +142,7 @@ export const commands: readonly Command[] = [
   marketCostCommand,
   marketHistoryCommand,
   marketWatchdogCommand,
+  marketFakeCommand,
   marketKeysCommand,
   cleanCommand,
   doctorCommand,
