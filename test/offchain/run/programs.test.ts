@@ -1,5 +1,6 @@
 /** A build is held against its programs: by what it says tokens are paid, and by what they are, steps are taken. */
-import { proposalOf } from "@cotrain/sdk/actions";
+import { modelGovernorAbi, modelTimelockAbi } from "@cotrain/sdk/abis";
+import { type ProposalCall, proposalOf } from "@cotrain/sdk/actions";
 import {
   asRunId,
   type Build,
@@ -11,6 +12,7 @@ import {
   fragmentTable,
   zeroHash,
 } from "@cotrain/sdk/protocol";
+import { encodeFunctionData } from "viem";
 import { describe, expect, test } from "vitest";
 
 import { RetryableError, sha256Bytes } from "../../../offchain/src/base/index.ts";
@@ -119,8 +121,9 @@ describe("one whose programs", () => {
 });
 
 /** What is said of a proposal that would admit a build. */
-const told = async (each: Build, known: readonly Build[] = []) => {
-  const { calls, description } = admission(contracts, runId, each);
+const told = async (each: Build, known: readonly Build[] = [], pass = (call: ProposalCall) => call) => {
+  const { calls: admitting, description } = admission(contracts, runId, each);
+  const calls = admitting.map(pass);
   const proposal = { ...proposalOf(calls, description, contracts.runRegistry), description };
   return unfitAmong(
     { ...place, addresses: contracts, contracts: modelContracts },
@@ -128,6 +131,20 @@ const told = async (each: Build, known: readonly Build[] = []) => {
     async () => known.map((document) => ({ admitted: document.runtime !== "withdrawn", document })),
   );
 };
+
+test("who votes is told of a build that is admitted by a call which the governor relays to the timelock", async () => {
+  const { governor, timelock } = modelContracts;
+  const queued = ({ to, data }: ProposalCall): ProposalCall => {
+    const args = [to, 0n, data, zeroHash, zeroHash, 60n] as const;
+    const scheduled = encodeFunctionData({ abi: modelTimelockAbi, functionName: "schedule", args });
+    const relayed = [timelock, 0n, scheduled] as const;
+    return { to: governor, data: encodeFunctionData({ abi: modelGovernorAbi, functionName: "relay", args: relayed }) };
+  };
+  const sly = { ...build, accumulation: 1_024 };
+  expect(await told(build, [], queued)).toEqual([]);
+  expect(await told(sly, [], queued)).toEqual(await told(sly));
+  expect(await told(sly)).toHaveLength(1);
+});
 
 test("who votes is told of a build that is not what it says, and of one that nobody can look at", async () => {
   expect(await told(build)).toEqual([]);
