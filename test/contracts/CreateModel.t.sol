@@ -177,6 +177,7 @@ contract CreateModelTest is Fixture {
         eq(registry.organiserOf(NO_MODEL), address(0), "organiser");
     }
 
+    /// @dev Invariant 29.
     function test_clonesInitialiseOnce() public {
         vm.startPrank(address(registry));
         vm.expectRevert(abi.encodeWithSelector(Initializable.InvalidInitialization.selector));

@@ -165,6 +165,7 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     loss: "capitalCollect",
   },
   "market offers": { ...searched, order: "market", lowest: "market", limit: "market" },
+  "market prices": { ...searched, by: "marketPrices" },
   "market plan": {
     ...searched,
     preset: "marketPlan",
@@ -205,6 +206,14 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     wallet: "rentedRun",
     walletPassphrase: "rentedRun",
     drain: "marketRent",
+    ownNetwork: "../../e2e/story",
+  },
+  "market fake": {
+    count: "marketFake",
+    price: "marketFake",
+    port: "marketFake",
+    directory: "marketFake",
+    logLevel: "marketFake",
   },
   "market list": { leases: "marketRent", all: "marketRent" },
   "market terminate": { ...ending, all: "marketRent", drain: "marketRent" },

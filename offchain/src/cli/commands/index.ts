@@ -31,9 +31,11 @@ import { machineCommand } from "./machine.ts";
 import { marketDoctorCommand } from "./marketDoctor.ts";
 import { marketAdoptCommand, marketGcCommand, marketReconcileCommand, marketTerminateCommand } from "./marketEnd.ts";
 import { marketCostCommand, marketHistoryCommand, marketListCommand } from "./marketLeases.ts";
+import { marketFakeCommand } from "./marketFake.ts";
 import { marketKeysCommand } from "./marketKeys.ts";
 import { marketOffersCommand } from "./marketOffers.ts";
 import { marketPlanCommand } from "./marketPlan.ts";
+import { marketPricesCommand } from "./marketPrices.ts";
 import { marketRentCommand } from "./marketRent.ts";
 import { marketWatchdogCommand } from "./marketWatchdog.ts";
 import { paramsCommand } from "./params.ts";
@@ -128,6 +130,7 @@ export const commands: readonly Command[] = [
   checkpointImportCommand,
   machineCommand,
   marketOffersCommand,
+  marketPricesCommand,
   marketPlanCommand,
   marketDoctorCommand,
   marketRentCommand,
@@ -139,6 +142,7 @@ export const commands: readonly Command[] = [
   marketCostCommand,
   marketHistoryCommand,
   marketWatchdogCommand,
+  marketFakeCommand,
   marketKeysCommand,
   cleanCommand,
   doctorCommand,
