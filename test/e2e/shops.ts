@@ -13,7 +13,7 @@ import { ionet } from "../offchain/market/renting/dialects/ionet.ts";
 import { runpod } from "../offchain/market/renting/dialects/runpod.ts";
 import { vast } from "../offchain/market/renting/dialects/vast.ts";
 
-export interface Shop {
+interface Shop {
   readonly name: string;
   /** For `--endpoint`. */
   readonly endpoint: string;
