@@ -497,8 +497,8 @@ export const coordinatorPay: readonly Breakage[] = [
   {
     name: "a crowd that earns nothing pushes out for whom was claimed",
     file: "offchain/src/coordinator/claimDuty.ts",
-    text: '.orderBy("claimed").orderBy("asked_at")',
-    instead: '.orderBy("claimed", "desc").orderBy("worker")',
+    text: '.orderBy("claimed")\n',
+    instead: '.orderBy("claimed", "desc")\n',
     tests: ["test/offchain/coordinator/claimDuty.test.ts"],
   },
   {
