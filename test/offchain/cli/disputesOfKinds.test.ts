@@ -14,7 +14,7 @@ import { postRevenue } from "./revenueStage.ts";
 import { execute, type ShownCall, staged, told } from "./staged.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 
-const stage = staged(["stranger", "validator-1", "validator-2"]);
+const stage = staged(["stranger", "validator-1", "validator-2"], { young: true });
 const { by } = stage;
 const at = () => ["--state", stage.state];
 const flat = (text: string): string => text.replaceAll(/\s+/g, " ");

@@ -16,7 +16,7 @@ import { tellingCoordinator } from "./tellingCoordinator.ts";
 
 const worker = asAddress(accountOf("worker-1").address);
 const friend = asAddress(accountOf("friend").address);
-const stage = staged(["worker-1"]);
+const stage = staged(["worker-1"], { young: true });
 const { by, pins } = stage;
 
 const at = () => ["--state", stage.state];
