@@ -8,9 +8,10 @@ import {
   bootstrapTerms,
   carryOutAct,
   endBootstrap,
+  requireVotable,
   withdrawAct,
 } from "./bootstrap.ts";
 
 export const bootstrapReads = { announcedAct, bootstrapClaimed, bootstrapNeeded, bootstrapOf, bootstrapTerms };
 
-export const bootstrapWrites = { announceAct, carryOutAct, endBootstrap, withdrawAct };
+export const bootstrapWrites = { announceAct, carryOutAct, endBootstrap, requireVotable, withdrawAct };

@@ -98,6 +98,29 @@ export const carryOutAct = /* @__PURE__ */ defineWrite({
   extractEvent: (receipt) => eventOf(receipt, bootstrapAbi, "ActCarriedOut"),
 });
 
+export interface RequireVotableArgs {
+  /** Address of Bootstrap: `bootstrapOf`. */
+  readonly bootstrap: Address;
+  readonly calls: readonly Pick<Call, "to" | "data" | "value">[];
+}
+
+/**
+ * Holds calls to what a model's votes may do by now; `simulate` it with the model's governor as the account, which asks the same of
+ * each proposal.
+ * @throws BootstrapVoteRefusedError
+ */
+export const requireVotable = /* @__PURE__ */ defineWrite({
+  addressed: false,
+  call: ({ bootstrap, calls }: RequireVotableArgs) =>
+    callOf(bootstrap, bootstrapAbi, "requireVotable", [
+      calls.map(({ to }) => to),
+      calls.map(({ value = 0n }) => value),
+      calls.map(({ data }) => data),
+    ]),
+  decode: nothing,
+  extractEvent: (receipt) => findEvent(receipt, bootstrapAbi, "BootstrapEnded"),
+});
+
 /** What names an act of a model's organiser. */
 const nameOf = ({ modelId, act }: Pick<ActArgs, "modelId" | "act">): Hex =>
   keccak256(
