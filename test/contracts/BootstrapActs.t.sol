@@ -98,6 +98,8 @@ contract BootstrapActsTest is Fixture {
         // As if the other contract had such a function.
         _refused(address(runs), _exchanging(1, 1));
         _refused(address(validators), abi.encodeCall(runs.setPoster, (run, ORGANISER)));
+        _refused(address(emission), abi.encodeCall(runs.setPoster, (run, ORGANISER)));
+        _refused(ORGANISER, abi.encodeCall(runs.registerRun, (modelId, "next", runConfig())));
         _refused(address(runs), "");
         _refused(address(validators), hex"aabbcc");
     }

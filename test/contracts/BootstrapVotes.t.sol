@@ -56,9 +56,13 @@ contract BootstrapVotesTest is Holders {
         _refused(address(governor), abi.encodeCall(governor.relay, (address(runs), 0, inner)));
         _refused(address(timelock), abi.encodeCall(timelock.schedule, (address(runs), 0, inner, 0, 0, 3)));
         _refused(address(timelock), abi.encodeCall(timelock.updateDelay, (4)));
+        // As if another contract had such a function.
+        _refused(ALICE, abi.encodeCall(runs.setParams, (runId, 1, params())));
+        _refused(address(timelock), abi.encodeCall(runs.setStatus, (runId, Status.Paused)));
         // No function at all.
         _refused(address(runs), "");
         _refused(address(runs), hex"aabbcc");
+        _refused(address(runs), hex"aabbccdd");
         _refused(ALICE, "");
     }
 

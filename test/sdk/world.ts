@@ -147,6 +147,7 @@ export async function createWorld(governor: Partial<ModelConfig["governor"]> = {
   const createdFrom: ModelConfig = {
     ...modelConfig,
     governor: { ...modelConfig.governor, ...governor },
+    ...(young && { bootstrapShares: 500n * share, bootstrapEpochs: 2 }),
     capital: { token: testDollar, ...saleTerms },
   };
   const created = await createModel.sync(clientOf(organiser), { addresses, config: createdFrom, salt: zeroHash });

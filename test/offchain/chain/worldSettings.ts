@@ -15,5 +15,10 @@ export interface WorldSettings extends Partial<Governor> {
 export function modelOf(model: Profile["model"], settings: WorldSettings): Profile["model"] {
   const names = Object.keys(model.governor) as (keyof Governor)[];
   const governor = Object.fromEntries(names.map((name) => [name, settings[name] ?? model.governor[name]]));
-  return { ...foundedBy(settings.founders, model), governor: governor as unknown as Governor };
+  return {
+    ...foundedBy(settings.founders, model),
+    governor: governor as unknown as Governor,
+    // More than these worlds' workers claim.
+    ...(settings.young && { bootstrapShares: 500n * 10n ** 18n, bootstrapEpochs: 2 }),
+  };
 }
