@@ -577,7 +577,7 @@ contract LimitsTest is Fixture {
 
     function _refused(Limits memory limits) private {
         bytes memory code = registryCode(limits);
-        vm.expectRevert();
+        vm.expectPartialRevert(IModelRegistry.ModelRegistryLimitRefused.selector);
         deployer.deploy("refused", code);
     }
 }

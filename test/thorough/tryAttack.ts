@@ -53,8 +53,7 @@ function switchAll(defences: readonly Defence[]): Sources {
     sources[file] = switched(sources[file] ?? sourceOf(file), defence, number);
   }
   for (const file of new Set(defences.map((each) => each.file))) {
-    sources[file] += `\nimport {Switch__} from "${SWITCH}";\n`;
-    if (isOurs(file)) sources[file] += IMPORTED;
+    sources[file] = `${sources[file] ?? ""}\nimport {Switch__} from "${SWITCH}";\n${isOurs(file) ? IMPORTED : ""}`;
   }
   return sources;
 }
