@@ -18,6 +18,7 @@ contract BudgetTest is Fixture {
         eq(emission.epochEnd(modelId, 10), START + 10 * EPOCH, "end");
     }
 
+    /// @dev A13.
     function test_theEndOfAnEpochNeverWraps() public {
         uint64 last = uint64((type(uint48).max - START) / EPOCH);
         eq(emission.epochEnd(modelId, last), START + uint256(last) * EPOCH, "the last that can be said");

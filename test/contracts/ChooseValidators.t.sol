@@ -65,7 +65,7 @@ contract ChooseValidatorsTest is Fixture {
         eq(_choose(next, 5), 3, "version");
     }
 
-    /// @dev Two decisions on one set, each of them fit: the second would undo the first unseen.
+    /// @dev A16. Two decisions on one set, each of them fit: the second would undo the first unseen.
     function test_ofTwoDecisionsOnOneSetTheFirstHolds() public {
         _choose(_exchanged(1), 5);
         vm.warp(START + EPOCH);

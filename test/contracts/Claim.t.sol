@@ -31,6 +31,7 @@ contract ClaimTest is Fixture {
         eq(rewards.rootAt(modelId, 1, 1).paid, 30e18, "counted");
     }
 
+    /// @dev A4.
     function test_aRootPaysWhatItAdds() public {
         _settle();
         _claim(1, 0);
@@ -58,7 +59,7 @@ contract ClaimTest is Fixture {
         eq(shares.balanceOf(address(rewards)), 0, "nothing is left");
     }
 
-    /// @dev A false root takes the budget of its own epochs and nothing that others have earned and not claimed.
+    /// @dev A4. A false root takes the budget of its own epochs and nothing that others have earned and not claimed.
     function test_aFalseRootTakesNothingOfOthers() public {
         _settle();
         settle(2, leafOf(2, address(0xbad), 300e18), 300e18);
@@ -189,6 +190,7 @@ contract ClaimTest is Fixture {
         eq(_claim(1, 0), 0, "not the other");
     }
 
+    /// @dev A4.
     function test_leavesAboveTheTotalPayNoMoreThanTheTotal() public {
         _settle();
         settle(2, Tree.root(_leaves(2)), 59e18);
@@ -248,6 +250,7 @@ contract ClaimTest is Fixture {
         yes(!paid(people[1], 1), "nothing recorded");
     }
 
+    /// @dev A19.
     function test_theSameLeafTwiceInABatchPaysOnce() public {
         _settle();
         Claim[] memory claims = new Claim[](2);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {BudgetState, BudgetTerms, IComputeBudget} from "../../contracts/interfaces/IComputeBudget.sol";
 import {IEmission} from "../../contracts/interfaces/IEmission.sol";
@@ -204,7 +205,9 @@ contract ComputeBudgetTest is Fixture {
         _open(_terms());
         vm.prank(address(timelock));
         token.approve(address(budgets), 5e6);
-        vm.expectRevert();
+        vm.expectRevert(
+            abi.encodeWithSelector(IERC20Errors.ERC20InsufficientAllowance.selector, address(budgets), 5e6, 5e6 + 1)
+        );
         vm.prank(RENTER);
         budgets.spend(modelId, 1, 5e6 + 1, MEMO);
         eq(budgets.leftOf(modelId, 1), PER_EPOCH, "and not counted");

@@ -129,7 +129,7 @@ contract CreateModelTest is Fixture {
         return Clones.predictDeterministicAddress(implementation, ModelId.unwrap(id), address(registry));
     }
 
-    /// @dev Whatever decides who mints, who signs and whom a model obeys can be read from outside.
+    /// @dev A18. Whatever decides who mints, who signs and whom a model obeys can be read from outside.
     function test_everyContractSaysWhomItObeys() public view {
         eq(registry.sharesImplementation(), address(sharesImplementation), "shares of every model");
         eq(registry.governorImplementation(), address(governorImplementation), "governor of every model");
@@ -245,6 +245,7 @@ contract CreateModelTest is Fixture {
         registry.createModel(config, "longest");
     }
 
+    /// @dev A8.
     function test_everyTimeIsBoundedBelowAndAbove() public {
         ModelConfig memory config = modelConfig();
         config.epochLength = 0;
@@ -276,6 +277,7 @@ contract CreateModelTest is Fixture {
         _refused(config, "quorumBps", 2_001, 1, 2_000);
     }
 
+    /// @dev A8.
     function test_votesThatCannotExistAreNotAsked() public {
         ModelConfig memory config = modelConfig();
         uint256 most = (((BUDGET * EPOCHS_PER_YEAR) * 7_000) / 10_000) / 10;
@@ -317,6 +319,7 @@ contract CreateModelTest is Fixture {
         _refused(config, "quorumFloor", 11e18, 1e18, 10e18);
     }
 
+    /// @dev A7.
     function test_theYearlyCapIsBounded() public {
         ModelConfig memory config = modelConfig();
         config.yearlyCap = 2 ** 96 + 1;
@@ -325,7 +328,7 @@ contract CreateModelTest is Fixture {
         registry.createModel(config, "x");
     }
 
-    /// @dev Otherwise a dispute that lasts long enough would cost workers the epoch's pay, whoever wins it.
+    /// @dev A6. Otherwise a dispute that lasts long enough would cost workers the epoch's pay, whoever wins it.
     function test_anEpochsBudgetOutlastsTheLongestVote() public {
         ModelConfig memory config = modelConfig();
         (config.epochLength, config.bootstrapMaxEpochs) = (5 days, 73);
@@ -508,6 +511,7 @@ contract LimitsTest is Fixture {
         _refused(limits);
     }
 
+    /// @dev A12.
     function test_noRegistryHasMinimaThatNoModelMeets() public {
         Limits memory limits = localLimits();
         limits.quorumBps = 2_001;
@@ -573,7 +577,7 @@ contract LimitsTest is Fixture {
 
     function _refused(Limits memory limits) private {
         bytes memory code = registryCode(limits);
-        vm.expectRevert();
+        vm.expectPartialRevert(IModelRegistry.ModelRegistryLimitRefused.selector);
         deployer.deploy("refused", code);
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {Errors} from "@openzeppelin/contracts/utils/Errors.sol";
 import {DeterministicDeployer} from "../../contracts/deployment/DeterministicDeployer.sol";
 import {Assertions} from "./support/Assertions.sol";
 
@@ -32,7 +33,7 @@ contract DeployerTest is Assertions {
 
     function test_aSaltServesOnce() public {
         deployer.deploy("salt", ONE_BYTE);
-        vm.expectRevert();
+        vm.expectRevert(abi.encodeWithSelector(Errors.FailedDeployment.selector));
         deployer.deploy("salt", hex"600260005360016000f3");
     }
 }

@@ -140,6 +140,10 @@ contract DisputeBondsTest is Court {
         _setBond(1, BOND + 3);
         _undecided();
         eq(rewards.credit(DISPUTER), BOND + 3 - (BOND + 3 + 4) / 5, "a wei more than a fifth is lost");
+        _postBacked(attest(posted.toEpoch, "next", 1));
+        _undecided();
+        uint256 backing = 2 * uint256(BOND + 3);
+        eq(rewards.credit(BACKER), backing - (backing + 4) / 5, "by who backed a root as well");
     }
 
     function test_halfOfAnOddBondIsRoundedDown() public {

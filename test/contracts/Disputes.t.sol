@@ -427,7 +427,8 @@ contract DisputesTest is Court {
         vm.expectRevert(abi.encodeWithSelector(IGovernor.GovernorRestrictedProposer.selector, ALICE));
         vm.prank(ALICE);
         governor.propose(targets, values, calls, text);
-        _dispute();
+        uint256 id = governor.getProposalId(targets, values, calls, keccak256(bytes(text)));
+        eq(_dispute(), id, "that is what a dispute opens");
     }
 
     function test_onlyTheRewardsOpenDisputes() public {

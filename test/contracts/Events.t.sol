@@ -154,6 +154,7 @@ contract EventsTest is Fixture {
         eq(vm.getRecordedLogs().length, 0, "what pays nothing says nothing");
     }
 
+    /// @dev A19.
     function test_aBatchSaysWhatItPassedOver() public {
         address account = address(0xa11ce);
         Claim[] memory claims = new Claim[](1);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {IERC20Errors} from "@openzeppelin/contracts/interfaces/draft-IERC6093.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {ICapitalSale, Permit, SaleState} from "../../contracts/interfaces/ICapitalSale.sol";
@@ -232,7 +233,7 @@ contract HostileCapitalTest is Capital {
         _deposit(theirs, OTHER, 1);
         afterEpoch(1);
         token.ban(vault());
-        vm.expectRevert();
+        vm.expectRevert("refused");
         capital.refund(mine, 1, BUYER, 0);
         eq(capital.refund(theirs, 1, OTHER, 0), 1, "goes its way");
         token.ban(address(0));
@@ -244,7 +245,7 @@ contract HostileCapitalTest is Capital {
         _deposit(mine, OTHER, 1);
         afterEpoch(1);
         token.ban(BUYER);
-        vm.expectRevert();
+        vm.expectRevert("refused");
         capital.refund(mine, 1, BUYER, 0);
         eq(capital.refund(mine, 1, OTHER, 0), 1, "goes its way");
     }
@@ -253,7 +254,7 @@ contract HostileCapitalTest is Capital {
         _deposit(mine, BUYER, 5e6);
         afterEpoch(1);
         token.ban(address(timelock));
-        vm.expectRevert();
+        vm.expectRevert("refused");
         capital.settle(mine);
         eq(shares.totalSupply(), 0, "nothing is minted for nothing");
         vm.warp(block.timestamp + AGE + 1);
@@ -264,7 +265,7 @@ contract HostileCapitalTest is Capital {
         _deposit(mine, BUYER, 5e6);
         afterEpoch(1);
         token.setPaused(true);
-        vm.expectRevert();
+        vm.expectRevert("refused");
         capital.settle(mine);
         token.setPaused(false);
         eq(capital.settle(mine), 1, "later");
@@ -281,7 +282,9 @@ contract HostileCapitalTest is Capital {
         ModelShares paid = shares;
         ModelConfig memory config = capitalConfig(address(paid));
         ModelId second = registry.createModel(config, "second");
-        vm.expectRevert();
+        vm.expectRevert(
+            abi.encodeWithSelector(IERC20Errors.ERC20InsufficientAllowance.selector, address(capital), 0, 1)
+        );
         vm.prank(OTHER);
         capital.deposit(second, 1, OTHER, 1);
         eq(paid.balanceOf(address(capital)), CAPITAL_BUDGET, "what was not claimed");

@@ -167,7 +167,7 @@ contract HostileRevenueTest is Revenue {
         _earn(theirs, 1);
         _settle(1);
         token.ban(revenueVault(mine));
-        vm.expectRevert();
+        vm.expectRevert("refused");
         claimRevenue(1, HOLDER, 1);
         useModel(theirs);
         settleRevenue(uint64(emission.epochOf(theirs, uint48(block.timestamp))), revenueLeaf(1, OTHER, 1), 1);
@@ -181,7 +181,7 @@ contract HostileRevenueTest is Revenue {
         _earn(mine, 10);
         token.setPaused(true);
         _settle(10);
-        vm.expectRevert();
+        vm.expectRevert("refused");
         claimRevenue(1, HOLDER, 10);
         token.setPaused(false);
         eq(claimRevenue(1, HOLDER, 10), 10, "later");

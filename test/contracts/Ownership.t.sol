@@ -19,6 +19,7 @@ contract OwnershipTest is Holders {
 
     // --- given away -----------------------------------------------------------------------------------------------------
 
+    /// @dev A3.
     function test_aVoteGrantsNobodyARole() public {
         bytes32[4] memory roles = _roles();
         for (uint256 i = 0; i < roles.length; ++i) {
@@ -28,6 +29,7 @@ contract OwnershipTest is Holders {
         }
     }
 
+    /// @dev A3.
     function test_aVoteTakesNoRoleFromTheGovernor() public {
         _ready(address(timelock), abi.encodeCall(timelock.revokeRole, (timelock.PROPOSER_ROLE(), address(governor))));
         _executionFails(abi.encodeWithSelector(IModelTimelock.ModelTimelockRolesFixed.selector));
@@ -37,7 +39,7 @@ contract OwnershipTest is Holders {
         yes(timelock.hasRole(timelock.EXECUTOR_ROLE(), address(0)), "anyone executes");
     }
 
-    /// @dev The governor can be made to call anything, the timelock itself included.
+    /// @dev A3. The governor can be made to call anything, the timelock itself included.
     function test_aVoteMakesNeitherGovernorNorTimelockRenounce() public {
         bytes32 role = timelock.PROPOSER_ROLE();
         bytes memory renounce = abi.encodeCall(timelock.renounceRole, (role, address(governor)));
@@ -78,6 +80,7 @@ contract OwnershipTest is Holders {
 
     // --- frozen ---------------------------------------------------------------------------------------------------------
 
+    /// @dev A2.
     function test_aTenthOfTheSharesCanAlwaysPropose() public {
         eq(governor.maxProposalThreshold(), 10e18, "a tenth of a hundred");
         _ready(address(governor), abi.encodeCall(governor.setProposalThreshold, (10e18 + 1)));
@@ -90,6 +93,7 @@ contract OwnershipTest is Holders {
         _propose(CAROL);
     }
 
+    /// @dev A2.
     function test_theThresholdNeverPassesATenthOfAYearsCompute() public {
         uint256 ceiling = (((BUDGET * EPOCHS_PER_YEAR) * 7_000) / 10_000) / 10;
         _mint(ALICE, ceiling * 20);
@@ -102,7 +106,7 @@ contract OwnershipTest is Holders {
         _pass(address(governor), abi.encodeCall(governor.setProposalThreshold, (ceiling)));
     }
 
-    /// @dev A model of slow epochs leaves votes 22 days; each of the three parts of a vote is held to it.
+    /// @dev A6. A model of slow epochs leaves votes 22 days; each of the three parts of a vote is held to it.
     function test_noVoteGrowsBeyondTheTimeOfABudget() public {
         _slowModel();
         uint256 used = 3 days + 12 days + 7 days;
@@ -120,7 +124,7 @@ contract OwnershipTest is Holders {
         _pass(address(governor), abi.encodeCall(governor.setVotingDelay, (4 days)));
     }
 
-    /// @dev What cannot be cancelled need not be guarded: whoever copies a proposal only spares its author the gas.
+    /// @dev A11. What cannot be cancelled need not be guarded: whoever copies a proposal only spares its author the gas.
     function test_whoCopiesAProposalCannotCancelIt() public {
         uint256 id = _propose(BOB);
         vm.expectRevert(
@@ -194,7 +198,7 @@ contract OwnershipTest is Holders {
         eq(runs.runOf(runId).version, 1, "unchanged");
     }
 
-    /// @dev What nobody queues is no decision in hand, to be carried out when those who accepted it are gone.
+    /// @dev A5. What nobody queues is no decision in hand, to be carried out when those who accepted it are gone.
     function test_whatNobodyQueuesExpiresThreeWeeksAfterItsVote() public {
         uint256 id = _accepted(targets[0], calls[0]);
         uint256 last = governor.proposalDeadline(id) + GRACE;
@@ -263,7 +267,7 @@ contract OwnershipTest is Holders {
         yes(!timelock.isOperationExpired(_operation()), "done stays done");
     }
 
-    /// @dev Past the governor, in the timelock itself.
+    /// @dev A5. Past the governor, in the timelock itself.
     function test_anExpiredOperationIsNeitherExecutedNorQueuedAgain() public {
         uint256 id = _accepted(targets[0], calls[0]);
         _queue();
@@ -290,7 +294,7 @@ contract OwnershipTest is Holders {
         yes(!timelock.isOperationExpired(operation), "not expired");
     }
 
-    /// @dev A vote could have the governor queue what is meant for a time at which nobody looks any more.
+    /// @dev A5. A vote could have the governor queue what is meant for a time at which nobody looks any more.
     function test_anOperationWaitsExactlyTheDelay() public {
         uint256[3] memory delays = [uint256(2), 4, 365 days];
         for (uint256 i = 0; i < delays.length; ++i) {

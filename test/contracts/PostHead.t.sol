@@ -81,6 +81,7 @@ contract PostHeadTest is Fixture {
         _stale(HeadHash.wrap("elsewhere"), head, 2, "digest");
     }
 
+    /// @dev A15.
     function test_aFakeHeadOfAStolenKeyDoesNotBecomeTheTrueOne() public {
         HeadHash fake = _post(genesis, 1, "fake");
         _stale(genesis, fake, 1, "true");
@@ -125,6 +126,7 @@ contract PostHeadTest is Fixture {
         }
     }
 
+    /// @dev A1.
     function test_theRoundRisesByExactlyOne() public {
         HeadHash head = _post(genesis, 1, "digest");
         uint64[5] memory others = [uint64(0), 1, 3, 4, type(uint64).max];

@@ -82,6 +82,7 @@ contract PostManyTest is Fixture {
         _stale(genesis, 1, new NewHead[](0), head);
     }
 
+    /// @dev A1.
     function test_theFirstRoundIsTheNext() public {
         uint64[3] memory others = [uint64(0), 2, type(uint64).max];
         for (uint256 i = 0; i < others.length; ++i) {

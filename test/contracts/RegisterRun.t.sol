@@ -140,7 +140,7 @@ contract RegisterRunTest is Fixture {
         for (uint256 i = 0; i < 16; ++i) yes(runs.isAdmitted(runId, config.builds[i]), "admitted");
     }
 
-    /// @dev Such a run could never have parameters.
+    /// @dev A12. Such a run could never have parameters.
     function test_noMinimumLiesAboveItsMaximum() public {
         RunConfig memory config = runConfig();
         config.min.minWorkers = 2;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {Permit} from "../../contracts/interfaces/ICapitalSale.sol";
 import {Claim, IComputeRewards, Leaf} from "../../contracts/interfaces/IComputeRewards.sol";
 import {ModelId} from "../../contracts/interfaces/Ids.sol";
@@ -152,7 +153,9 @@ contract RevenueTest is Revenue {
         dollar.mint(CUSTOMER, 1);
         vm.startPrank(CUSTOMER);
         dollar.approve(address(revenue), 1);
-        vm.expectRevert();
+        vm.expectRevert(
+            abi.encodeWithSelector(SafeCast.SafeCastOverflowedUintDowncast.selector, 128, uint256(2) ** 128)
+        );
         revenue.deposit(modelId, 1);
         vm.stopPrank();
         eq(available(1), type(uint128).max, "what was before stands");

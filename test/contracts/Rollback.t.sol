@@ -40,6 +40,7 @@ contract RollbackTest is Fixture {
         eq(round, 1, "rounds go back");
     }
 
+    /// @dev A15.
     function test_thePosterGoesOnFromThere() public {
         vm.prank(address(timelock));
         HeadHash head = checkpoints.rollback(run, falseHead, 1, GOOD);
@@ -81,6 +82,7 @@ contract RollbackTest is Fixture {
         vm.stopPrank();
     }
 
+    /// @dev A15.
     function test_whatWasDecidedOnAnotherHeadChangesNothing() public {
         vm.prank(POSTER);
         HeadHash later = checkpoints.post(run, falseHead, 4, 1, Digest.wrap("checkpoint 4"), "receipts 4");

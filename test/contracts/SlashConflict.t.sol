@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.30;
 
+import {ECDSA} from "@openzeppelin/contracts/utils/cryptography/ECDSA.sol";
+import {Errors} from "@openzeppelin/contracts/utils/Errors.sol";
 import {Outcome} from "../../contracts/interfaces/IDisputes.sol";
 import {Digest, HeadHash} from "../../contracts/interfaces/Ids.sol";
 import {IRunRegistry} from "../../contracts/interfaces/IRunRegistry.sol";
@@ -102,7 +104,7 @@ contract SlashConflictTest is Stakes {
         bytes memory first = signVerdict(keys[0], a);
         vm.expectPartialRevert(IStakeManager.StakeManagerNotSigned.selector);
         stakes.slashVerdicts(a, first, b, own);
-        vm.expectRevert();
+        vm.expectRevert(abi.encodeWithSelector(ECDSA.ECDSAInvalidSignatureLength.selector, 1));
         stakes.slashVerdicts(a, first, b, hex"00");
         holds(VALIDATOR, validator, 100 ether, 0);
     }
@@ -333,7 +335,7 @@ contract SlashConflictTest is Stakes {
         (bytes memory x, bytes memory y) = (signVerdict(keys[0], a), signVerdict(keys[0], b));
         vm.prank(address(book));
         stakes.slashVerdicts(a, x, b, y);
-        vm.expectRevert();
+        vm.expectRevert(abi.encodeWithSelector(Errors.FailedCall.selector));
         stakes.collectFees(payable(address(book)));
         eq(stakes.feesOf(address(book)), 2.5 ether, "still there");
     }

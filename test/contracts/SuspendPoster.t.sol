@@ -132,14 +132,18 @@ contract SuspendPosterTest is Fixture {
         bytes memory signatures = _signed(_suspension());
         Suspend memory other = _suspension();
         other.head = HeadHash.wrap("other");
-        vm.expectRevert();
+        vm.expectPartialRevert(IValidatorSet.ValidatorSetBadSigner.selector);
         checkpoints.suspend(other, signatures);
         other = _suspension();
         ++other.deadline;
-        vm.expectRevert();
+        vm.expectPartialRevert(IValidatorSet.ValidatorSetBadSigner.selector);
+        checkpoints.suspend(other, signatures);
+        other = _suspension();
+        other.runId = _nextRun();
+        vm.expectPartialRevert(IValidatorSet.ValidatorSetBadSigner.selector);
         checkpoints.suspend(other, signatures);
         vm.chainId(99);
-        vm.expectRevert();
+        vm.expectPartialRevert(IValidatorSet.ValidatorSetBadSigner.selector);
         checkpoints.suspend(_suspension(), signatures);
         yes(!checkpoints.isSuspended(runId), "free");
     }
@@ -151,6 +155,15 @@ contract SuspendPosterTest is Fixture {
         bytes memory signatures = _signed(suspension);
         vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryUnknownRun.selector, NO_RUN));
         checkpoints.suspend(suspension, signatures);
+    }
+
+    /// @dev Another run of the model, with the same poster.
+    function _nextRun() private returns (RunId) {
+        vm.startPrank(address(timelock));
+        runs.setStatus(runId, Status.Finished);
+        RunId next = runs.registerRun(modelId, "next", runConfig());
+        vm.stopPrank();
+        return next;
     }
 
     function _suspension() private view returns (Suspend memory) {

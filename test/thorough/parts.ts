@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 
 import { ensureBuilt } from "../../deploy/artifacts.ts";
+import { attacks } from "./attacks.ts";
 import { breakages } from "./breakages.ts";
 import { copyTree, root } from "./copy.ts";
 import { openCoverage } from "./coverage.ts";
@@ -14,6 +15,7 @@ import { idOf, mutateAll, openSweep, type Sweep, soliditySources, tryMutation } 
 import { processorItems, tryProcessor } from "./processors.ts";
 import { largeSteps, oneLargeRound } from "./large.ts";
 import { openTestRunner } from "./testRunner.ts";
+import { itemsOf, openAttacks } from "./tryAttack.ts";
 import { type Found, tryBreakage } from "./tryBreakage.ts";
 import { trainLong } from "./training.ts";
 
@@ -131,6 +133,33 @@ export const parts: readonly Part[] = [
           const mutation = known.get(item);
           sweep ??= openSweep(sources, soliditySources("test/contracts"));
           return mutation ? tryMutation(await sweep, mutation) : "there is no such mutation";
+        },
+        close: nothing,
+      };
+    },
+    sample: 20,
+  },
+  {
+    name: "attacks",
+    what: "each defence against a finding or an attack taken out of the contracts: the test that stands for it notices",
+    sources: [
+      "contracts",
+      "test/contracts",
+      "hardhat.config.ts",
+      "package-lock.json",
+      "test/thorough/attacks",
+      "test/thorough/attacks.ts",
+      "test/thorough/mutations.ts",
+      "test/thorough/sweep.ts",
+      "test/thorough/tryAttack.ts",
+    ],
+    items: () => [...itemsOf(attacks).keys()],
+    open: () => {
+      let opened: ReturnType<typeof openAttacks> | undefined;
+      return {
+        attempt: async (item) => {
+          opened ??= openAttacks(itemsOf(attacks));
+          return (await opened)(item);
         },
         close: nothing,
       };

@@ -21,14 +21,14 @@ import { filesOf, root } from "./copy.ts";
 import { equivalents } from "./equivalents.ts";
 import { type Mutation, mutate, RECORD, solc, SWITCH, switchSource } from "./mutations.ts";
 
-type Sources = Readonly<Record<string, string>>;
+export type Sources = Readonly<Record<string, string>>;
 
 /** The largest tests are created and run with half of it; a loop that a mutation made endless ends with it. */
 const GAS = 2n ** 29n;
 /** What a mutation does is the same in every run. */
 const SEED = "0x7365656400000000000000000000000000000000000000000000000000000000";
 /** Enough for nearly all; what it does not notice is tried with as many runs as `npm test` has. */
-const QUICK = { fuzz: { runs: 24 }, invariant: { ...complete.invariant, runs: 4 } };
+export const QUICK = { fuzz: { runs: 24 }, invariant: { ...complete.invariant, runs: 4 } };
 
 export const soliditySources = (...folders: readonly string[]): Sources =>
   Object.fromEntries(
@@ -58,7 +58,7 @@ interface Suite {
   readonly reached: ReadonlySet<number>;
 }
 
-interface Run {
+export interface Run {
   readonly suite: ArtifactId;
   readonly coinbase: bigint;
   readonly config: typeof QUICK;
@@ -82,9 +82,7 @@ export function mutateAll(sources: Sources): { readonly sources: Sources; readon
   return { sources: Object.fromEntries(rewritten), mutations };
 }
 
-const readModule = (path: string): { contents: string } => ({
-  contents: readFileSync(join(root, "node_modules", path), "utf8"),
-});
+export const readModule = (path: string): string => readFileSync(join(root, "node_modules", path), "utf8");
 
 /** Compiles with the settings of the deployment, without optimizing. */
 function compile(sources: Sources): Artifact[] {
@@ -98,7 +96,9 @@ function compile(sources: Sources): Artifact[] {
       outputSelection: { "*": { "*": ["abi", ...code] } },
     },
   };
-  const output = JSON.parse(solc.compile(JSON.stringify(input), { import: readModule })) as Output;
+  const output = JSON.parse(
+    solc.compile(JSON.stringify(input), { import: (path) => ({ contents: readModule(path) }) }),
+  ) as Output;
   const errors = (output.errors ?? []).filter(({ severity }) => severity === "error");
   if (errors.length > 0) throw new TypeError(errors.map((each) => each.formattedMessage).join("\n"));
   return Object.entries(output.contracts).flatMap(([source, contracts]) =>
@@ -131,15 +131,33 @@ export async function tryMutation(sweep: Sweep, mutation: Mutation): Promise<str
 const isSuite = ({ contract }: Artifact): boolean =>
   contract.bytecode !== "0x" && /"name":"(test|invariant)/.test(contract.abi);
 
-/** Compiles contracts and their tests, and lets every test run once to see which mutations it comes to. */
-export async function openSweep(contracts: Sources, tests: Sources): Promise<Sweep> {
-  const artifacts = compile({ ...contracts, ...tests, [SWITCH]: switchSource });
+/** Contracts and their tests, compiled. */
+interface Compiled {
+  readonly suites: readonly ArtifactId[];
+  /** @returns the suite of a file that has a test of this name */
+  readonly suiteWith: (file: string, test: string) => ArtifactId | undefined;
+  /** @returns the first test of a suite that fails, if one does */
+  readonly failing: (run: Run) => Promise<string | undefined>;
+}
+
+export async function openTests(sources: Sources): Promise<Compiled> {
+  const artifacts = compile({ ...sources, [SWITCH]: switchSource });
   const context = new EdrContext();
   await context.registerSolidityTestRunnerFactory(L1_CHAIN_TYPE, l1SolidityTestRunnerFactory());
-  const failing = (run: Run): Promise<string | undefined> => firstFailure(context, artifacts, run);
+  const tests = artifacts.filter(isSuite);
+  return {
+    suites: tests.map(({ id }) => id),
+    suiteWith: (file, test) =>
+      tests.find(({ id, contract }) => id.source === file && contract.abi.includes(`"name":"${test}"`))?.id,
+    failing: (run) => firstFailure(context, artifacts, run),
+  };
+}
 
+/** Compiles contracts and their tests, and lets every test run once to see which mutations it comes to. */
+export async function openSweep(contracts: Sources, tests: Sources): Promise<Sweep> {
+  const { suites: all, failing } = await openTests({ ...contracts, ...tests });
   const suites: Suite[] = [];
-  for (const { id } of artifacts.filter(isSuite)) {
+  for (const id of all) {
     const reached = new Set<number>();
     const failure = await failing({ suite: id, coinbase: RECORD, config: QUICK, reached });
     if (failure !== undefined) throw new TypeError(`${failure} does not pass in the first place.`);

@@ -129,6 +129,13 @@ export const revenue: readonly Breakage[] = [
     tests: sharing,
   },
   {
+    name: "revenue that nobody has a part in is nobody's",
+    file: "sdk/src/protocol/revenue.ts",
+    text: "if (paid < available) amounts.set(",
+    instead: "if (paid < 0n) amounts.set(",
+    tests: sharing,
+  },
+  {
     name: "holders are paid more than arrived",
     file: "sdk/src/protocol/revenue.ts",
     text: "if (paid > available)",
