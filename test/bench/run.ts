@@ -57,7 +57,17 @@ const sections: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]
   ablation: benchmarkAblation,
 };
 /** Measured only where they are named. */
-const optional = new Set(["longRounds", "likeness", "kernels", "losses", "browser", "large", "peer", "policies", "ablation"]);
+const optional = new Set([
+  "longRounds",
+  "likeness",
+  "kernels",
+  "losses",
+  "browser",
+  "large",
+  "peer",
+  "policies",
+  "ablation",
+]);
 
 function machine(): string {
   const gibibytes = Math.round(totalmem() / 2 ** 30);
@@ -94,7 +104,8 @@ else if (unknown === undefined) {
   const before = load();
   const rows: Row[] = [];
   for (const [name, measure] of Object.entries(sections))
-    if (asked.length === 0 ? !optional.has(name) : asked.includes(name)) rows.push(...(await measure({ quick, note, catalogues })));
+    if (asked.length === 0 ? !optional.has(name) : asked.includes(name))
+      rows.push(...(await measure({ quick, note, catalogues })));
   process.stdout.write(`${machine()}; load ${before} before\n\n${tableOf(rows)}\n`);
 } else {
   process.stderr.write(

@@ -49,7 +49,8 @@ interface Reading {
 
 const rangeOf = (node: unknown): number =>
   typeof node === "object" && node !== null && "range" in node && Array.isArray(node.range) ? Number(node.range[0]) : 0;
-const keyOf = ({ key }: Pair<unknown, unknown>): string => printable(String(isScalar(key) ? key.value : key)).slice(0, 80);
+const keyOf = ({ key }: Pair<unknown, unknown>): string =>
+  printable(String(isScalar(key) ? key.value : key)).slice(0, 80);
 
 /** The whole document. @throws UserError `RUN_FILE` with the line of what is wrong */
 function parsed(path: string, source: string): { root: Section; reading: Reading } {
@@ -64,7 +65,10 @@ function parsed(path: string, source: string): { root: Section; reading: Reading
   }
   const [wrong] = [...document.errors, ...document.warnings];
   if (wrong !== undefined)
-    throw refuse(lines.linePos(wrong.pos[0]).line, `it is no YAML that is read here: ${printable(wrong.message).split("\n")[0]}.`);
+    throw refuse(
+      lines.linePos(wrong.pos[0]).line,
+      `it is no YAML that is read here: ${printable(wrong.message).split("\n")[0]}.`,
+    );
   visit(document, {
     Alias: (_, node) => {
       throw refuse(lineOf(node), "it has an alias: write the value out.");
@@ -99,7 +103,10 @@ function valueOf(pair: Pair<unknown, unknown>, options: OptionSet, reading: Read
   if (key === "anyOf" && Array.isArray(given)) {
     const all = given.slice(0, MAX_ALTERNATIVES + 1).map(alternativeOf);
     if (all.length === 0 || all.length > MAX_ALTERNATIVES || all.includes(undefined))
-      throw reading.refuse(line, `anyOf must be up to ${MAX_ALTERNATIVES} alternatives such as { gpu: [H100, A100], charge: spot }.`);
+      throw reading.refuse(
+        line,
+        `anyOf must be up to ${MAX_ALTERNATIVES} alternatives such as { gpu: [H100, A100], charge: spot }.`,
+      );
     return all.join(";");
   }
   const option = options[key];
@@ -149,11 +156,16 @@ export async function readRunYaml(path: string, options: Readonly<Record<Section
 }
 
 /** What of a description an option set takes: its section's, and of the run's what the market asks for too. */
-export const settingsFor = (path: string, section: SectionName, described: Described, options: OptionSet): ConfigFile => ({
+export const settingsFor = (
+  path: string,
+  section: SectionName,
+  described: Described,
+  options: OptionSet,
+): ConfigFile => ({
   path,
   values: Object.fromEntries(
-    Object.entries({ ...(section === "market" ? sharedOf(described.run) : {}), ...described[section] }).filter(([key]) =>
-      Object.hasOwn(options, key),
+    Object.entries({ ...(section === "market" ? sharedOf(described.run) : {}), ...described[section] }).filter(
+      ([key]) => Object.hasOwn(options, key),
     ),
   ),
 });

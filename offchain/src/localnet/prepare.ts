@@ -29,7 +29,6 @@ import {
   createSupervisor,
   type DaemonContext,
   openBlobs,
-  readRunFile,
   type RunFile,
   type Supervisor,
   writeRunFile,

@@ -75,7 +75,10 @@ const leaseView = (lease: Lease, now: number) => ({
 
 /** The cheapest that can be rented of each model and charge. */
 function cheapest(offers: readonly Offer[], now: number) {
-  const best = new Map<string, { gpu: string; charge: string; perGpuHour: string; offer: string; observedAt: number }>();
+  const best = new Map<
+    string,
+    { gpu: string; charge: string; perGpuHour: string; offer: string; observedAt: number }
+  >();
   for (const { offer, never } of rank(offers, [{}], "price", now)) {
     const key = `${offer.gpu.model}/${offer.price.charge}`;
     const perHour = perGpuHour(offer);
@@ -98,7 +101,8 @@ const changesOf = (before: Prices, after: Prices): Record<string, unknown> => ({
   ),
 });
 
-const eventOf = (name: string, data: unknown): string => `event: ${name}\ndata: ${printableJson(JSON.stringify(data))}\n\n`;
+const eventOf = (name: string, data: unknown): string =>
+  `event: ${name}\ndata: ${printableJson(JSON.stringify(data))}\n\n`;
 
 /** A reading that serves all who ask within a while. */
 function sharedFor<T>(clock: Clock, ms: number, work: () => Promise<T>): () => Promise<T> {
@@ -163,7 +167,10 @@ function createWatchers({ catalogue, clock, every, signal }: MarketApiOptions, w
       const group = addressGroup(request.ip);
       const ofOne = [...watching.values()].filter((each) => each === group).length;
       if (watching.size >= MOST_WATCHERS || ofOne >= MOST_OF_ONE)
-        throw new RetryableError("WATCHERS_FULL", `There is no place for another who watches: ${countOf(watching.size, "watcher")} here.`);
+        throw new RetryableError(
+          "WATCHERS_FULL",
+          `There is no place for another who watches: ${countOf(watching.size, "watcher")} here.`,
+        );
       const { raw } = reply;
       watching.set(raw, group);
       raw.once("close", () => watching.delete(raw));

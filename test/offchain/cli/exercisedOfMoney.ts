@@ -228,7 +228,7 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
   "market logs": {
     leases: "marketShell",
     machines: "marketShell",
-    identity: "../market/logs",
+    identity: "marketShell",
     keys: "marketShell",
     passphraseFile: "marketKeys",
     endpoint: "marketShell",

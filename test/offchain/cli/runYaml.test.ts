@@ -35,7 +35,9 @@ describe("what is read", () => {
   });
 
   test("files lie beside it; what is typed as text or number is what its option takes", async () => {
-    expect(await read("run: { data: text.txt, innerSteps: 24, recompute: true }\nmarket: { gpu: H100, start: /a/s.sh }")).toEqual({
+    expect(
+      await read("run: { data: text.txt, innerSteps: 24, recompute: true }\nmarket: { gpu: H100, start: /a/s.sh }"),
+    ).toEqual({
       run: { data: join(directory, "text.txt"), innerSteps: 24, recompute: true },
       market: { gpu: "H100", start: "/a/s.sh" },
     });
@@ -45,12 +47,22 @@ describe("what is read", () => {
 
 describe("what is refused, with its line", () => {
   test.each([
-    ["a section that is none", "run:\n  preset: 1m\nmarkt:\n  budget: 1\n", 3, '"markt" is no section: there are run and market.'],
+    [
+      "a section that is none",
+      "run:\n  preset: 1m\nmarkt:\n  budget: 1\n",
+      3,
+      '"markt" is no section: there are run and market.',
+    ],
     ["a setting that is none", "market:\n  budgt: 1\n", 2, '"budgt" is no setting of market. Did you mean "budget"?'],
     ["a setting of the other section", "run:\n\n  budget: 1\n", 3, '"budget" is no setting of run.'],
     ["a value that is not allowed", "market:\n  budget: much\n", 2, "budget must be a number from 0.01 to "],
     ["a time without its unit", "market:\n  deadline: 24\n", 2, "deadline must be a duration such as 45s, 3m or 1h."],
-    ["a key twice", "market:\n  budget: 1\n  budget: 2\n", 3, "it is no YAML that is read here: Map keys must be unique."],
+    [
+      "a key twice",
+      "market:\n  budget: 1\n  budget: 2\n",
+      3,
+      "it is no YAML that is read here: Map keys must be unique.",
+    ],
     ["an alias", "market:\n  gpu: &a [H100]\n  country: *a\n", 3, "it has an alias: write the value out."],
     ["a broken line", "market:\n  budget: [1\n", 3, "it is no YAML that is read here: "],
     ["two documents", "run:\n---\nmarket:\n", 2, "it is no YAML that is read here: "],
@@ -59,7 +71,12 @@ describe("what is refused, with its line", () => {
     ["nothing", "", 1, "it must have the sections run and market."],
     ["a section that is a word", "run: 1m\n", 1, "run must have settings, one a line."],
     ["an alternative that is none", "market:\n  anyOf: [H100]\n", 2, "anyOf must be up to 32 alternatives such as "],
-    ["an alternative with more in a word", "market:\n  anyOf: [{ gpu: 'H100,charge=spot' }]\n", 2, "anyOf must be up to "],
+    [
+      "an alternative with more in a word",
+      "market:\n  anyOf: [{ gpu: 'H100,charge=spot' }]\n",
+      2,
+      "anyOf must be up to ",
+    ],
     ["levels without end", "[".repeat(60_000), 1, "it "],
   ])("%s", async (_, text, line, why) => {
     await expect(read(text)).rejects.toMatchObject({
@@ -100,9 +117,18 @@ describe("commands", () => {
 
   test("a plan is what its flags would make; a flag comes before the file, the variable names one too", async () => {
     const path = written(`${fit}  deadline: 2h\n  hubLink: 10000\n`);
-    const flags = ["--preset=0.1m", "--provider=fake", "--budget=5", "--max-price=1.5", "--deadline=2h", "--hub-link=10000"];
+    const flags = [
+      "--preset=0.1m",
+      "--provider=fake",
+      "--budget=5",
+      "--max-price=1.5",
+      "--deadline=2h",
+      "--hub-link=10000",
+    ];
     const planned = async (...more: readonly string[]): Promise<unknown> => {
-      const { id: _, ...rest } = JSON.parse((await cotrainHere(["market", "plan", ...at(), "--json", ...more])).stdout) as Record<string, unknown>;
+      const { id: _, ...rest } = JSON.parse(
+        (await cotrainHere(["market", "plan", ...at(), "--json", ...more])).stdout,
+      ) as Record<string, unknown>;
       return rest;
     };
     const byFile = await planned(`--file=${path}`);

@@ -43,10 +43,11 @@ describe("what is shown", () => {
     expect(shownLog(line, 1)).toEqual([shown]);
   });
 
-  test.each(["12,288 tokens, loss 3.21, key points of round 4", `checkpoint 0x${"ab".repeat(32)}`, "secretary of state"])(
-    "keeps what is none: %s",
-    (line) => expect(shownLog(line, 1)).toEqual([line]),
-  );
+  test.each([
+    "12,288 tokens, loss 3.21, key points of round 4",
+    `checkpoint 0x${"ab".repeat(32)}`,
+    "secretary of state",
+  ])("keeps what is none: %s", (line) => expect(shownLog(line, 1)).toEqual([line]));
 });
 
 test("events are lines, by a field of their JSON or as they are; what is of another form stays", () => {

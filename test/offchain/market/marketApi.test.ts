@@ -100,7 +100,8 @@ describe("what is read", () => {
     const { status, body } = await get("/v1/market/offers?limit=1");
     expect(status).toBe(200);
     expect(body).toMatchObject({ found: 2, offers: [{ id: "vast:1", perHour: "2000000", never: null }] });
-    for (const limit of ["0", "1001", "x", "1e9"]) expect((await get(`/v1/market/offers?limit=${limit}`)).status).toBe(400);
+    for (const limit of ["0", "1001", "x", "1e9"])
+      expect((await get(`/v1/market/offers?limit=${limit}`)).status).toBe(400);
   });
 
   test("leases and their cost, without addresses of machines and ids of accounts", async () => {

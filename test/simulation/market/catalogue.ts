@@ -65,9 +65,10 @@ export async function readCatalogues(files: readonly string[]): Promise<readonly
 /** So many different ones of them. */
 function drawn(all: readonly Offer[], count: number, random: Random): readonly Offer[] {
   const left = [...all];
-  return Array.from({ length: Math.min(count, left.length) }, () => left.splice(random.below(left.length), 1)[0]).filter(
-    (offer) => offer !== undefined,
-  );
+  return Array.from(
+    { length: Math.min(count, left.length) },
+    () => left.splice(random.below(left.length), 1)[0],
+  ).filter((offer) => offer !== undefined);
 }
 
 /** Markets of a catalogue: so many of its rows, by the seed, with links and stock as in the synthetic one. */

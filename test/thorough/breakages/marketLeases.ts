@@ -225,8 +225,7 @@ export const marketLeases: readonly Breakage[] = [
     name: "a log without end fills the memory",
     file: "offchain/src/market/base/api.ts",
     text: "if (kept.length > 2 * MAX_STREAM_BYTES) kept = kept.subarray(-MAX_STREAM_BYTES);\n    }\n  } finally {\n    await reader.cancel().catch(() => undefined);\n  }\n  return kept.subarray(-MAX_STREAM_BYTES).toString();",
-    instead:
-      "}\n  } finally {\n    await reader.cancel().catch(() => undefined);\n  }\n  return kept.toString();",
+    instead: "}\n  } finally {\n    await reader.cancel().catch(() => undefined);\n  }\n  return kept.toString();",
     tests: logs,
   },
   {
@@ -247,7 +246,7 @@ export const marketLeases: readonly Breakage[] = [
     name: "the directory of leases tells ssh more than a file",
     file: "offchain/src/market/ssh.ts",
     text: '  if (/["$\\\\\\u0000-\\u001f\\u007f]/.test(path) || path.startsWith("~"))',
-    instead: "  if (path === \"\")",
+    instead: '  if (path === "")',
     tests: logs,
   },
   {

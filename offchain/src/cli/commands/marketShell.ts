@@ -27,7 +27,8 @@ const shellOptions = {
   machines: machinesOption,
   identity: text({
     value: "file",
-    description: "private key for ssh (default: the agent's keys and the user's own; of own machines what --machines says)",
+    description:
+      "private key for ssh (default: the agent's keys and the user's own; of own machines what --machines says)",
   }),
 } as const;
 type Options = ConfigOf<typeof shellOptions>;
@@ -59,8 +60,7 @@ function notedFor(directory: string, label: string): NonNullable<SshHost["noted"
 async function hostOf({ label, account, instance, ssh }: Rented, options: Options): Promise<SshHost> {
   const { machines, identity, leases } = options;
   if (account === "own") {
-    if (machines === undefined)
-      throw new UserError("USAGE", "Own machines are those of a file: --machines FILE.");
+    if (machines === undefined) throw new UserError("USAGE", "Own machines are those of a file: --machines FILE.");
     const host = await ownHost(machines, instance);
     return identity === undefined ? host : { ...host, key: identity };
   }

@@ -68,7 +68,8 @@ const localnetContext = ({ options: given, config, output }: Context) => {
     options: { ...values, ...given },
     config: {
       origins: { ...origins, ...config.origins },
-      explicit: (key: keyof typeof localnetOptions) => Object.hasOwn(options, key) && config.explicit(key as keyof typeof options),
+      explicit: (key: keyof typeof localnetOptions) =>
+        Object.hasOwn(options, key) && config.explicit(key as keyof typeof options),
     },
     notice: output.notice,
     program: process.argv[1] ?? "",
