@@ -115,7 +115,7 @@ function said(output: string, name: string): readonly string[] {
   return lines.slice(0, -1).map((line) => line.slice(OURS.length));
 }
 
-/** The machine of a file that an id was made on, and the label. @throws UserError `PROVIDER_VALIDATION` for one that the file does not have */
+/** The machine of a file that an id was made on, and the label. @throws UserError `PROVIDER_REFUSED` for one that the file does not have */
 function parsedIn(machines: readonly SshHost[], path: string, id: string) {
   const [home, label = ""] = id.split("/");
   const words = JSON.stringify(id.slice(0, 120));
@@ -134,7 +134,7 @@ function machineIn(
   return machine;
 }
 
-/** Where a machine of one's own is, by the id that it was rented under. @throws UserError as `readOwnMachines`, `PROVIDER_VALIDATION` */
+/** Where a machine of one's own is, by the id that it was rented under. @throws UserError as `readOwnMachines`, `PROVIDER_REFUSED` */
 export const ownHost = async (path: string, id: string): Promise<SshHost> =>
   parsedIn(await readOwnMachines(path), path, id).machine;
 

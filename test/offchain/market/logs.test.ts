@@ -120,7 +120,7 @@ describe("over ssh", () => {
     box.write(`.cotrain-rented/${LABEL}/log`, "pulling\n");
     expect(await account.logs?.(id, 2)).toBe("pulling\n");
     await expect(account.logs?.("box@00000000/ct-0123abcd-89abcdef-1", 2)).rejects.toMatchObject({
-      code: "PROVIDER_VALIDATION",
+      code: "PROVIDER_REFUSED",
     });
   });
 
