@@ -1,0 +1,173 @@
+/**
+ * The file that describes a run and what it may rent: YAML, of two sections whose keys are those of options. It settles what would be
+ * typed; what spends is confirmed on the command line alone, and no secret and no place of this machine's keys stands in it.
+ */
+import { dirname, resolve } from "node:path";
+
+import { isMap, isScalar, LineCounter, type Pair, parseDocument, visit, type YAMLMap } from "yaml";
+
+import { printable, UserError } from "../base/index.ts";
+import { readFileBounded, recipeChoices } from "../base/node/index.ts";
+import { type ConfigFile, didYouMean, type OptionSet, settled, text } from "../service/index.ts";
+
+const sectionNames = ["run", "market"] as const;
+export type SectionName = (typeof sectionNames)[number];
+
+/** Which options each section may have. */
+const keysOf: Readonly<Record<SectionName, readonly string[]>> = {
+  run: ["preset", "data", ...recipeChoices, "founders", "rpc", "device", "maxFee", "deployments"],
+  market: [
+    ...["budget", "tokens", "deadline", "valueOfTime", "mostGpus", "hubLink", "hubCost", "mode"],
+    ...["count", "minimum", "for", "dearer", "image", "start", "sshKey", "coordinator", "beneficiary", "drain"],
+    ...["gpu", "gpus", "leastGpus", "vram", "cpus", "ram", "disk", "country", "region", "tier", "interconnect"],
+    ...["uplink", "charge", "maxPrice", "maxHour", "maxToken", "reliability"],
+    ...["anyOf", "provider", "without", "machines"],
+  ],
+};
+/** Keys of a market that say which cluster is best, and not which offers may be in it. */
+export const planKeys = ["tokens", "deadline", "valueOfTime", "mostGpus", "hubLink", "hubCost", "mode"] as const;
+/** Files that are named as they lie beside the description. */
+const PATHS: ReadonlySet<string> = new Set(["data", "start", "sshKey", "machines", "deployments"]);
+
+const MAX_BYTES = 64 << 10;
+const MAX_ALTERNATIVES = 32;
+
+/** The option that names the file, of every command that reads one. */
+export const fileOption = {
+  ...text({ value: "file", description: "YAML file that describes the run and what it may rent" }),
+  short: "f",
+};
+
+type Section = YAMLMap<unknown, unknown>;
+
+/** A file as it is read, and where things stand in it. */
+interface Reading {
+  readonly path: string;
+  readonly lineOf: (node: unknown) => number;
+  readonly refuse: (line: number, why: string) => UserError;
+}
+
+const rangeOf = (node: unknown): number =>
+  typeof node === "object" && node !== null && "range" in node && Array.isArray(node.range) ? Number(node.range[0]) : 0;
+const keyOf = ({ key }: Pair<unknown, unknown>): string =>
+  printable(String(isScalar(key) ? key.value : key)).slice(0, 80);
+
+/** The whole document. @throws UserError `RUN_FILE` with the line of what is wrong */
+function parsed(path: string, source: string): { root: Section; reading: Reading } {
+  const lines = new LineCounter();
+  const refuse = (line: number, why: string): UserError => new UserError("RUN_FILE", `${path}, line ${line}: ${why}`);
+  const lineOf = (node: unknown): number => Math.max(1, lines.linePos(rangeOf(node)).line);
+  let document: ReturnType<typeof parseDocument>;
+  try {
+    document = parseDocument(source, { lineCounter: lines, prettyErrors: false, version: "1.2", stringKeys: true });
+  } catch {
+    throw refuse(1, "it cannot be read: it has too many levels.");
+  }
+  const [wrong] = [...document.errors, ...document.warnings];
+  if (wrong !== undefined)
+    throw refuse(
+      lines.linePos(wrong.pos[0]).line,
+      `it is no YAML that is read here: ${printable(wrong.message).split("\n")[0]}.`,
+    );
+  visit(document, {
+    Alias: (_, node) => {
+      throw refuse(lineOf(node), "it has an alias: write the value out.");
+    },
+  });
+  const { contents } = document;
+  if (!isMap(contents)) throw refuse(1, "it must have the sections run and market.");
+  return { root: contents as Section, reading: { path, lineOf, refuse } };
+}
+
+/** A value as JSON. */
+const plain = (node: unknown): unknown =>
+  typeof node === "object" && node !== null && "toJSON" in node && typeof node.toJSON === "function"
+    ? (node.toJSON() as unknown)
+    : node;
+
+/** `{ gpu: [H100, A100], charge: spot }` → `gpu=H100/A100,charge=spot`, of which --any-of has several. */
+function alternativeOf(each: unknown): string | undefined {
+  if (typeof each !== "object" || each === null || Array.isArray(each)) return undefined;
+  const words = Object.entries(each).map(([key, value]) => {
+    const list = (Array.isArray(value) ? value : [value]).map(String);
+    return list.some((word) => /[,;=/]/.test(word)) ? undefined : `${key}=${list.join("/")}`;
+  });
+  return words.length === 0 || words.includes(undefined) ? undefined : words.join(",");
+}
+
+/** A value as its option takes it from a file. @throws UserError `RUN_FILE` */
+function valueOf(pair: Pair<unknown, unknown>, options: OptionSet, reading: Reading): unknown {
+  const key = keyOf(pair);
+  const line = reading.lineOf(pair.key);
+  const given = plain(pair.value);
+  if (key === "anyOf" && Array.isArray(given)) {
+    const all = given.slice(0, MAX_ALTERNATIVES + 1).map(alternativeOf);
+    if (all.length === 0 || all.length > MAX_ALTERNATIVES || all.includes(undefined))
+      throw reading.refuse(
+        line,
+        `anyOf must be up to ${MAX_ALTERNATIVES} alternatives such as { gpu: [H100, A100], charge: spot }.`,
+      );
+    return all.join(";");
+  }
+  const option = options[key];
+  const value = option === undefined ? undefined : settled(option, given);
+  if (option === undefined || value === undefined)
+    throw reading.refuse(line, `${key} must be ${option?.allowed ?? "left out"}.`);
+  return PATHS.has(key) && typeof given === "string" ? resolve(dirname(reading.path), given) : given;
+}
+
+/** A section's values. @throws UserError `RUN_FILE` */
+function sectionOf(name: SectionName, section: unknown, options: OptionSet, reading: Reading): Record<string, unknown> {
+  if (section === undefined || section === null || (isScalar(section) && section.value === null)) return {};
+  if (!isMap(section)) throw reading.refuse(reading.lineOf(section), `${name} must have settings, one a line.`);
+  const values: Record<string, unknown> = {};
+  for (const pair of section.items) {
+    const key = keyOf(pair);
+    if (!keysOf[name].includes(key))
+      throw reading.refuse(
+        reading.lineOf(pair.key),
+        `"${key}" is no setting of ${name}.${didYouMean(key, keysOf[name])}`,
+      );
+    values[key] = valueOf(pair, options, reading);
+  }
+  return values;
+}
+
+/** What a description says, by section; values as a file of settings has them. */
+export type Described = Readonly<Record<SectionName, Readonly<Record<string, unknown>>>>;
+
+/**
+ * Reads and checks all of a description, whichever section is asked for.
+ * @param options those of all commands that read a section
+ * @throws UserError `RUN_FILE` with the line; `FILE_UNREADABLE`, `FILE_TOO_LARGE`
+ */
+export async function readRunYaml(path: string, options: Readonly<Record<SectionName, OptionSet>>): Promise<Described> {
+  const source = new TextDecoder().decode(await readFileBounded(path, MAX_BYTES));
+  const { root, reading } = parsed(path, source);
+  const described: Record<SectionName, Record<string, unknown>> = { run: {}, market: {} };
+  for (const pair of root.items) {
+    const key = keyOf(pair);
+    const name = sectionNames.find((each) => each === key);
+    if (name === undefined)
+      throw reading.refuse(reading.lineOf(pair.key), `"${key}" is no section: there are run and market.`);
+    described[name] = sectionOf(name, pair.value, options[name], reading);
+  }
+  return described;
+}
+
+/** What of a description an option set takes: its section's, and of the run's what the market asks for too. */
+export const settingsFor = (
+  path: string,
+  section: SectionName,
+  described: Described,
+  options: OptionSet,
+): ConfigFile => ({
+  path,
+  values: Object.fromEntries(
+    Object.entries({ ...(section === "market" ? sharedOf(described.run) : {}), ...described[section] }).filter(
+      ([key]) => Object.hasOwn(options, key),
+    ),
+  ),
+});
+const sharedOf = ({ preset, innerSteps }: Readonly<Record<string, unknown>>): Record<string, unknown> =>
+  Object.fromEntries(Object.entries({ preset, innerSteps }).filter(([, value]) => value !== undefined));
