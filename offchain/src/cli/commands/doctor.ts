@@ -132,7 +132,7 @@ export function presetTable(needs: readonly PresetNeeds[], columns: number): str
   return tableWithin(
     columns,
     [
-      ["preset", "parameters", "a worker takes", "beside a GPU", "on the GPU", "in fp16", ...devices],
+      ["preset", "parameters", "a worker", "with GPU", "GPU fp32", "GPU fp16", ...devices],
       ...needs.map(({ name, parameters, memory, besideGpu, step, stepInHalf, fits: enough }) => [
         name,
         parameters.toLocaleString("en-US"),
@@ -161,7 +161,7 @@ export const doctorCommand = defineCommand({
   notes: [
     "Each device trains a model of a million parameters for three seconds, on as many threads as a worker takes by itself; one that does not answer is given up. All of it takes less than a minute, or longer beside other work.",
     "Whose steps a device can recompute is told by what it computes of the same model: the conformance value of a known class, or one of its own.",
-    "What a worker takes is its own process and its engine's. A preset fits where both the machine and the device have the memory: WebAssembly 4 GiB of addresses, a GPU its own. With products in fp16, as a run may have a build for GPUs, a step takes other memory, and a worker takes such a build where it fits. What a container may have counts, not what its machine has.",
+    "What a worker takes of the machine is its own process and its engine's; with a GPU it is less, and a step has the GPU's memory. A preset fits where both the machine and the device have the memory: WebAssembly 4 GiB of addresses, a GPU its own. With products in fp16, as a run may have a build for GPUs, a step takes other memory, and a worker takes such a build where it fits. What a container may have counts, not what its machine has.",
   ],
   async run({ output }) {
     if (!output.json)
