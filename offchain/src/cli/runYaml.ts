@@ -17,11 +17,45 @@ export type SectionName = (typeof sectionNames)[number];
 const keysOf: Readonly<Record<SectionName, readonly string[]>> = {
   run: ["preset", "data", ...recipeChoices, "founders", "rpc", "device", "maxFee", "deployments"],
   market: [
-    ...["budget", "tokens", "deadline", "valueOfTime", "mostGpus", "hubLink", "hubCost", "mode"],
-    ...["count", "minimum", "for", "dearer", "image", "start", "sshKey", "coordinator", "beneficiary", "drain"],
-    ...["gpu", "gpus", "leastGpus", "vram", "cpus", "ram", "disk", "country", "region", "tier", "interconnect"],
-    ...["uplink", "charge", "maxPrice", "maxHour", "maxToken", "reliability"],
-    ...["anyOf", "provider", "without", "machines"],
+    "budget",
+    "tokens",
+    "deadline",
+    "valueOfTime",
+    "mostGpus",
+    "hubLink",
+    "hubCost",
+    "mode",
+    "count",
+    "minimum",
+    "for",
+    "dearer",
+    "image",
+    "start",
+    "sshKey",
+    "coordinator",
+    "beneficiary",
+    "drain",
+    "gpu",
+    "gpus",
+    "leastGpus",
+    "vram",
+    "cpus",
+    "ram",
+    "disk",
+    "country",
+    "region",
+    "tier",
+    "interconnect",
+    "uplink",
+    "charge",
+    "maxPrice",
+    "maxHour",
+    "maxToken",
+    "reliability",
+    "anyOf",
+    "provider",
+    "without",
+    "machines",
   ],
 };
 /** Keys of a market that say which cluster is best, and not which offers may be in it. */
@@ -38,7 +72,7 @@ export const fileOption = {
   short: "f",
 };
 
-type Section = YAMLMap<unknown, unknown>;
+type Section = YAMLMap;
 
 /** A file as it is read, and where things stand in it. */
 interface Reading {
@@ -49,8 +83,7 @@ interface Reading {
 
 const rangeOf = (node: unknown): number =>
   typeof node === "object" && node !== null && "range" in node && Array.isArray(node.range) ? Number(node.range[0]) : 0;
-const keyOf = ({ key }: Pair<unknown, unknown>): string =>
-  printable(String(isScalar(key) ? key.value : key)).slice(0, 80);
+const keyOf = ({ key }: Pair): string => printable(String(isScalar(key) ? key.value : key)).slice(0, 80);
 
 /** The whole document. @throws UserError `RUN_FILE` with the line of what is wrong */
 function parsed(path: string, source: string): { root: Section; reading: Reading } {
@@ -76,7 +109,7 @@ function parsed(path: string, source: string): { root: Section; reading: Reading
   });
   const { contents } = document;
   if (!isMap(contents)) throw refuse(1, "it must have the sections run and market.");
-  return { root: contents as Section, reading: { path, lineOf, refuse } };
+  return { root: contents, reading: { path, lineOf, refuse } };
 }
 
 /** A value as JSON. */
@@ -96,7 +129,7 @@ function alternativeOf(each: unknown): string | undefined {
 }
 
 /** A value as its option takes it from a file. @throws UserError `RUN_FILE` */
-function valueOf(pair: Pair<unknown, unknown>, options: OptionSet, reading: Reading): unknown {
+function valueOf(pair: Pair, options: OptionSet, reading: Reading): unknown {
   const key = keyOf(pair);
   const line = reading.lineOf(pair.key);
   const given = plain(pair.value);

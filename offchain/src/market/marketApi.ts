@@ -120,17 +120,17 @@ function sharedFor<T>(clock: Clock, ms: number, work: () => Promise<T>): () => P
   };
 }
 
+function tell(to: ServerResponse, event: string): void {
+  // Who does not read is cut off: it comes again, and begins with all prices.
+  if (to.writableLength + event.length > MOST_WAITING) to.destroy();
+  else to.write(event);
+}
+
 /** Those who watch prices: a look for all of them, none while there is nobody. */
 function createWatchers({ catalogue, clock, every, signal }: MarketApiOptions, warn: (error: unknown) => void) {
   const watching = new Map<ServerResponse, string>();
   let prices: Prices | undefined;
   let isLooking = false;
-
-  function tell(to: ServerResponse, event: string): void {
-    // Who does not read is cut off: it comes again, and begins with all prices.
-    if (to.writableLength + event.length > MOST_WAITING) to.destroy();
-    else to.write(event);
-  }
 
   async function look(): Promise<void> {
     const found = cheapest((await catalogue()).offers, clock.now());

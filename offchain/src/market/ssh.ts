@@ -35,7 +35,7 @@ const NO_CONNECTION = 255;
 
 /** A file's name as an option of `ssh` takes it. @throws UserError `USAGE` for what it would read more in */
 function optionFile(path: string): string {
-  if (/["$\\\u0000-\u001f\u007f]/.test(path) || path.startsWith("~"))
+  if (/["$\\\p{Cc}]/u.test(path) || path.startsWith("~"))
     throw new UserError("USAGE", `ssh cannot be told the file ${JSON.stringify(path)}: name another directory.`);
   return `"${path.replaceAll("%", "%%")}"`;
 }

@@ -13,7 +13,12 @@ test("offers, leases and live prices are served until Ctrl-C", { timeout: 120_00
   let isAsked = false;
   const { code } = await cotrain(
     [
-      ...["market", "serve", "--port=0", "--provider=fake", `--endpoint=fake=${server.url}`, "--every=1s"],
+      "market",
+      "serve",
+      "--port=0",
+      "--provider=fake",
+      `--endpoint=fake=${server.url}`,
+      "--every=1s",
       `--cache=${join(directory, "cache")}`,
       `--keys=${join(directory, "keys")}`,
       `--leases=${join(directory, "leases")}`,

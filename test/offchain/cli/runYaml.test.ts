@@ -113,6 +113,13 @@ describe("commands", () => {
   ];
   const rent = (...more: readonly string[]) =>
     cotrainHere(["market", "rent", ...at(), `--leases=${join(directory, "leases")}`, ...more]);
+  /** What is planned, but for its name. */
+  const planned = async (...more: readonly string[]): Promise<unknown> => {
+    const { id: _, ...rest } = JSON.parse(
+      (await cotrainHere(["market", "plan", ...at(), "--json", ...more])).stdout,
+    ) as Record<string, unknown>;
+    return rest;
+  };
   const fit = "run:\n  preset: 0.1m\nmarket:\n  provider: [fake]\n  budget: 5\n  maxPrice: 1.5\n";
 
   test("a plan is what its flags would make; a flag comes before the file, the variable names one too", async () => {
@@ -125,12 +132,6 @@ describe("commands", () => {
       "--deadline=2h",
       "--hub-link=10000",
     ];
-    const planned = async (...more: readonly string[]): Promise<unknown> => {
-      const { id: _, ...rest } = JSON.parse(
-        (await cotrainHere(["market", "plan", ...at(), "--json", ...more])).stdout,
-      ) as Record<string, unknown>;
-      return rest;
-    };
     const byFile = await planned(`--file=${path}`);
     expect(byFile).toEqual(await planned(...flags));
     expect(await planned("-f", path, "--budget=4")).toEqual(await planned(...flags, "--budget=4"));

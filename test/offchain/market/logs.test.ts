@@ -50,8 +50,9 @@ describe("what is shown", () => {
   ])("keeps what is none: %s", (line) => expect(shownLog(line, 1)).toEqual([line]));
 });
 
+const event = (data: string): string => `id: 1\ndata: ${data}\n\n`;
+
 test("events are lines, by a field of their JSON or as they are; what is of another form stays", () => {
-  const event = (data: string): string => `id: 1\ndata: ${data}\n\n`;
   expect(eventLines(event('{"line":"a"}') + event('{"line":7}') + event('{"li'), "line")).toBe('a\n{"line":7}\n{"li');
   expect(eventLines(event("a") + event("b"))).toBe("a\nb");
   expect(eventLines("a\r\nb", "line")).toBe("a\nb");
@@ -99,6 +100,14 @@ test("a stream that goes on is left when it is silent, or has told enough", asyn
   expect(String(await call({ ...read, path: "/endless" }))).toHaveLength(256 << 10);
 }, 30_000);
 
+const idOf = async (account: RentedAccount): Promise<string> => (await account.list())[0]?.id ?? "";
+const cloud = (file: string): SshHost => ({
+  name: LABEL,
+  address: { host: "203.0.113.7", port: 22, user: "root" },
+  key: "/keys/a",
+  noted: { file, as: LABEL },
+});
+
 describe("over ssh", () => {
   let box: OwnBox;
   const at = { signal: new AbortController().signal };
@@ -107,7 +116,6 @@ describe("over ssh", () => {
     box = ownBox();
     vi.stubEnv("PATH", box.path);
   });
-  const idOf = async (account: RentedAccount): Promise<string> => (await account.list())[0]?.id ?? "";
 
   test("an own machine tells its container's, before that what its start printed, and of no other's", async () => {
     const account = await ownAccount(box.machines, at);
@@ -122,13 +130,6 @@ describe("over ssh", () => {
     await expect(account.logs?.("box@00000000/ct-0123abcd-89abcdef-1", 2)).rejects.toMatchObject({
       code: "PROVIDER_REFUSED",
     });
-  });
-
-  const cloud = (file: string): SshHost => ({
-    name: LABEL,
-    address: { host: "203.0.113.7", port: 22, user: "root" },
-    key: "/keys/a",
-    noted: { file, as: LABEL },
   });
 
   test("a machine of a cloud tells our container's; an answer that ends too early is none", async () => {

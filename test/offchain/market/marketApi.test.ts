@@ -128,9 +128,9 @@ describe("what is read", () => {
   });
 });
 
-describe("live prices", () => {
-  const until = (holds: () => boolean) => expect.poll(holds, { timeout: 10_000 }).toBe(true);
+const until = (holds: () => boolean) => expect.poll(holds, { timeout: 10_000 }).toBe(true);
 
+describe("live prices", () => {
   test("all at first, then what changes; nobody is asked while nobody watches", async () => {
     const { status, got, leave } = await watching();
     expect(status).toBe(200);

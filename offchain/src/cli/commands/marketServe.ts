@@ -17,8 +17,19 @@ import { catalogueOptions, withCatalogue } from "../market.ts";
 const { host, tlsCert, tlsKey, behindProxy, port } = coordinatorOptions;
 const { provider, machines, maxAge, offline, cache, endpoint, keys, passphraseFile } = catalogueOptions;
 const options = {
-  ...{ host, port: { ...port, default: 7710 }, tlsCert, tlsKey, behindProxy },
-  ...{ provider, machines, maxAge, offline, cache, endpoint, keys, passphraseFile },
+  host,
+  port: { ...port, default: 7710 },
+  tlsCert,
+  tlsKey,
+  behindProxy,
+  provider,
+  machines,
+  maxAge,
+  offline,
+  cache,
+  endpoint,
+  keys,
+  passphraseFile,
   leases: leasesOption,
   every: duration({ description: "time between two looks at the prices while somebody watches", default: 30_000 }),
 } as const;

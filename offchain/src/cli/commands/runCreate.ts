@@ -12,9 +12,28 @@ const { state, blobs, preset, data, innerSteps, optimizer, schedule, warmupSteps
 const { lrFloor, microBatches, recompute, founders, device, rpc, maxFee, deployments, wallet, passphraseFile, yes } =
   localnetOptions;
 const options = {
-  ...{ file: fileOption, state, blobs, preset, data },
-  ...{ innerSteps, optimizer, schedule, warmupSteps, totalSteps, decaySteps, lrFloor, microBatches, recompute },
-  ...{ founders, device, rpc, maxFee, deployments, wallet, passphraseFile, yes },
+  file: fileOption,
+  state,
+  blobs,
+  preset,
+  data,
+  innerSteps,
+  optimizer,
+  schedule,
+  warmupSteps,
+  totalSteps,
+  decaySteps,
+  lrFloor,
+  microBatches,
+  recompute,
+  founders,
+  device,
+  rpc,
+  maxFee,
+  deployments,
+  wallet,
+  passphraseFile,
+  yes,
 } as const;
 type Context = CommandContext<typeof options>;
 
