@@ -245,7 +245,7 @@ export const marketLeases: readonly Breakage[] = [
   {
     name: "the directory of leases tells ssh more than a file",
     file: "offchain/src/market/ssh.ts",
-    text: '  if (/["$\\\\\\u0000-\\u001f\\u007f]/.test(path) || path.startsWith("~"))',
+    text: '  if (/["$\\\\\\p{Cc}]/u.test(path) || path.startsWith("~"))',
     instead: '  if (path === "")',
     tests: logs,
   },
