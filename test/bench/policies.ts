@@ -5,6 +5,7 @@
  * Alone: npm run bench -- policies
  * Of catalogues in files: npm run bench -- policies --catalogue=FILE,FILE
  * The planner without what it knows: npm run bench -- ablation
+ * Each with --worlds=N of each cell, where 100 take too long.
  */
 import { marketsOf, readCatalogues } from "../simulation/market/catalogue.ts";
 import { ablated } from "../simulation/market/policies.ts";
@@ -14,7 +15,7 @@ import { type BenchOptions, percent, type Row } from "./report.ts";
 const SEEDS = 100;
 const shown: readonly Told[] = ["per hour", "one provider", "secure", "planner", "oracle", "hindsight"];
 const signed = (ratio: number): string => `${ratio < 1 ? "−" : "+"}${percent(Math.abs(ratio - 1))}`;
-const seedsOf = ({ quick }: BenchOptions): number => (quick ? 10 : SEEDS);
+const seedsOf = ({ quick, worlds }: BenchOptions): number => worlds ?? (quick ? 10 : SEEDS);
 
 /** What each policy comes to in a cell, beside the cheapest per FLOP. */
 function rowOf(cell: Cell, policies: readonly Told[]): Row {

@@ -17,6 +17,8 @@ export interface BenchOptions {
   readonly note: (line: string) => void;
   /** Tables of clouds that policies rent from, in the place of the synthetic market. */
   readonly catalogues?: readonly string[];
+  /** Worlds of each cell of policies, in the place of the usual number. */
+  readonly worlds?: number;
 }
 
 export const percent = (share: number, digits = 0): string => `${(100 * share).toFixed(digits)}%`;

@@ -90,13 +90,16 @@ const usage = [
   `measured only where they are named: ${[...optional].join(", ")}`,
   "--quick: seconds where the real thing takes minutes",
   "--catalogue=FILE,FILE: policies rent from these tables of clouds (NAME.vms.csv)",
+  "--worlds=N: so many worlds of each cell of policies and ablation (100)",
 ].join("\n");
 
 const given = process.argv.slice(2);
 const quick = given.includes("--quick");
 const CATALOGUE = "--catalogue=";
 const catalogues = given.flatMap((word) => (word.startsWith(CATALOGUE) ? word.slice(CATALOGUE.length).split(",") : []));
-const asked = given.filter((name) => name !== "--quick" && !name.startsWith(CATALOGUE));
+const WORLDS = /^--worlds=([1-9]\d{0,3})$/;
+const worlds = given.map((word) => WORLDS.exec(word)?.[1]).find((count) => count !== undefined);
+const asked = given.filter((name) => name !== "--quick" && !name.startsWith(CATALOGUE) && !WORLDS.test(name));
 const unknown = asked.find((name) => !(name in sections));
 if (given.includes("--help")) process.stdout.write(`${usage}\n`);
 else if (unknown === undefined) {
@@ -105,11 +108,13 @@ else if (unknown === undefined) {
   const rows: Row[] = [];
   for (const [name, measure] of Object.entries(sections))
     if (asked.length === 0 ? !optional.has(name) : asked.includes(name))
-      rows.push(...(await measure({ quick, note, catalogues })));
+      rows.push(
+        ...(await measure({ quick, note, catalogues, ...(worlds !== undefined && { worlds: Number(worlds) }) })),
+      );
   process.stdout.write(`${machine()}; load ${before} before\n\n${tableOf(rows)}\n`);
 } else {
   process.stderr.write(
-    `bench: there is no section ${unknown}; there are ${Object.keys(sections).join(", ")}, --quick and --catalogue=FILE.\n`,
+    `bench: there is no section ${unknown}; there are ${Object.keys(sections).join(", ")}, --quick, --catalogue=FILE and --worlds=N.\n`,
   );
   process.exitCode = 1;
 }

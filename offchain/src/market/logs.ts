@@ -50,7 +50,7 @@ export const logOverSsh = async (machine: SshHost, lines: number, options: SshOp
 
 /** A name of a secret and its value, as environments, headers, JSON and flags have them. */
 const NAMED =
-  /((?:\b|[_-])(?:authorization|bearer|token|secret|pass(?:word|phrase|wd)?|(?:api|private|access|account)[_-]?key|join[_-]pass[_-]?\d*)["']?\s*[:= ]\s*)(?:(["'])[^"']*\2|(?:(?:bearer|basic)\s+)?\S+)/giu;
+  /((?:\b|[_-])(?:authorization|bearer|token|secret|pass(?:word|phrase|wd)?|(?:api|private|access|account)[_-]?key|join[_-]pass[_-]?\d*)["']?(?:\s*[:=]\s*|\s+))(?:(["'])[^"']*\2|(?:(?:bearer|basic)\s+)?\S+)/giu;
 /** Passes, JSON Web Tokens: JSON in base64, which begins with a brace. */
 const ENCODED = /\beyJ[\w-]{40,}(?:\.[\w-]+){0,2}/g;
 /** Keys as clouds and their tools write them. */

@@ -48,6 +48,17 @@ describe("what is shown", () => {
     `checkpoint 0x${"ab".repeat(32)}`,
     "secretary of state",
   ])("keeps what is none: %s", (line) => expect(shownLog(line, 1)).toEqual([line]));
+
+  test(
+    "takes no time that grows with the square of a line: whoever writes it may fill it with spaces",
+    {
+      timeout: 10_000,
+    },
+    () => {
+      const line = `token${" ".repeat(100_000)}`;
+      expect(shownLog(line, 1)).toEqual([`${line.slice(0, 2_000)}…`]);
+    },
+  );
 });
 
 const event = (data: string): string => `id: 1\ndata: ${data}\n\n`;

@@ -215,6 +215,13 @@ export const marketLeases: readonly Breakage[] = [
     tests: logs,
   },
   {
+    name: "a line of a rented machine's log holds up whoever reads it for minutes",
+    file: "offchain/src/market/logs.ts",
+    text: "(?:\\s*[:=]\\s*|\\s+))",
+    instead: "\\s*[:= ]\\s*)",
+    tests: logs,
+  },
+  {
     name: "a provider's log has the key in it",
     file: "offchain/src/market/base/api.ts",
     text: "return without(options.account.secret, await beginningOf(response.body));",
