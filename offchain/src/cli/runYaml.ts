@@ -4,11 +4,12 @@
  */
 import { dirname, resolve } from "node:path";
 
-import { isMap, isScalar, LineCounter, type Pair, parseDocument, visit, type YAMLMap } from "yaml";
+import { isMap, isScalar, isSeq, LineCounter, type Pair, parseDocument, visit, type YAMLMap, type YAMLSeq } from "yaml";
 
 import { printable, UserError } from "../base/index.ts";
 import { readFileBounded, recipeChoices } from "../base/node/index.ts";
 import { type ConfigFile, didYouMean, type OptionSet, settled, text } from "../service/index.ts";
+import { wishOptions } from "./market.ts";
 
 const sectionNames = ["run", "market"] as const;
 export type SectionName = (typeof sectionNames)[number];
@@ -72,6 +73,11 @@ export const fileOption = {
   short: "f",
 };
 
+/** Options of all commands that read a section, by section. */
+type Options = Readonly<Record<SectionName, OptionSet>>;
+/** What of a run the market asks for too. */
+const shared: readonly string[] = ["preset", "innerSteps"];
+
 type Section = YAMLMap;
 
 /** A file as it is read, and where things stand in it. */
@@ -118,39 +124,54 @@ const plain = (node: unknown): unknown =>
     ? (node.toJSON() as unknown)
     : node;
 
-/** `{ gpu: [H100, A100], charge: spot }` → `gpu=H100/A100,charge=spot`, of which --any-of has several. */
-function alternativeOf(each: unknown): string | undefined {
-  if (typeof each !== "object" || each === null || Array.isArray(each)) return undefined;
-  const words = Object.entries(each).map(([key, value]) => {
-    const list = (Array.isArray(value) ? value : [value]).map(String);
-    return list.some((word) => /[,;=/]/.test(word)) ? undefined : `${key}=${list.join("/")}`;
+const wishes: OptionSet = wishOptions;
+
+/** `{ gpu: [H100, A100], charge: spot }` → `gpu=H100/A100,charge=spot`; undefined where it has no such form. @throws UserError `RUN_FILE` */
+function alternativeOf(each: unknown, { lineOf, refuse }: Reading): string | undefined {
+  if (!isMap(each) || each.items.length === 0) return undefined;
+  const words = each.items.map((pair) => {
+    const key = keyOf(pair);
+    const line = lineOf(pair.key);
+    const option = Object.hasOwn(wishes, key) ? wishes[key] : undefined;
+    if (option === undefined)
+      throw refuse(line, `"${key}" is no wish of an alternative.${didYouMean(key, Object.keys(wishes))}`);
+    const given = plain(pair.value);
+    const list = (Array.isArray(given) ? given : [given]).map(String);
+    if (list.some((word) => /[,;=/]/.test(word))) return undefined;
+    if (settled(option, list.join(",")) === undefined) throw refuse(line, `${key} must be ${option.allowed}.`);
+    return `${key}=${list.join("/")}`;
   });
-  return words.length === 0 || words.includes(undefined) ? undefined : words.join(",");
+  return words.includes(undefined) ? undefined : words.join(",");
 }
 
-/** A value as its option takes it from a file. @throws UserError `RUN_FILE` */
-function valueOf(pair: Pair, options: OptionSet, reading: Reading): unknown {
+/** What --any-of takes of a list of alternatives. @throws UserError `RUN_FILE` */
+function alternativesIn(list: YAMLSeq, line: number, reading: Reading): string {
+  const all = list.items.slice(0, MAX_ALTERNATIVES + 1).map((each) => alternativeOf(each, reading));
+  if (all.length === 0 || all.length > MAX_ALTERNATIVES || all.includes(undefined))
+    throw reading.refuse(
+      line,
+      `anyOf must be up to ${MAX_ALTERNATIVES} alternatives such as { gpu: [H100, A100], charge: spot }.`,
+    );
+  return all.join(";");
+}
+
+/** A value as its option takes it from a file, or the options of it. @throws UserError `RUN_FILE` */
+function valueOf(pair: Pair, options: readonly OptionSet[], reading: Reading): unknown {
   const key = keyOf(pair);
   const line = reading.lineOf(pair.key);
   const given = plain(pair.value);
-  if (key === "anyOf" && Array.isArray(given)) {
-    const all = given.slice(0, MAX_ALTERNATIVES + 1).map(alternativeOf);
-    if (all.length === 0 || all.length > MAX_ALTERNATIVES || all.includes(undefined))
-      throw reading.refuse(
-        line,
-        `anyOf must be up to ${MAX_ALTERNATIVES} alternatives such as { gpu: [H100, A100], charge: spot }.`,
-      );
-    return all.join(";");
+  if (key === "anyOf") {
+    if (!isSeq(pair.value)) throw reading.refuse(line, "anyOf must be a list of alternatives.");
+    return alternativesIn(pair.value, line, reading);
   }
-  const option = options[key];
-  const value = option === undefined ? undefined : settled(option, given);
-  if (option === undefined || value === undefined)
-    throw reading.refuse(line, `${key} must be ${option?.allowed ?? "left out"}.`);
+  for (const { [key]: option } of options)
+    if (option === undefined || settled(option, given) === undefined)
+      throw reading.refuse(line, `${key} must be ${option?.allowed ?? "left out"}.`);
   return PATHS.has(key) && typeof given === "string" ? resolve(dirname(reading.path), given) : given;
 }
 
 /** A section's values. @throws UserError `RUN_FILE` */
-function sectionOf(name: SectionName, section: unknown, options: OptionSet, reading: Reading): Record<string, unknown> {
+function sectionOf(name: SectionName, section: unknown, options: Options, reading: Reading): Record<string, unknown> {
   if (section === undefined || section === null || (isScalar(section) && section.value === null)) return {};
   if (!isMap(section)) throw reading.refuse(reading.lineOf(section), `${name} must have settings, one a line.`);
   const values: Record<string, unknown> = {};
@@ -161,7 +182,8 @@ function sectionOf(name: SectionName, section: unknown, options: OptionSet, read
         reading.lineOf(pair.key),
         `"${key}" is no setting of ${name}.${didYouMean(key, keysOf[name])}`,
       );
-    values[key] = valueOf(pair, options, reading);
+    const isShared = name === "run" && shared.includes(key);
+    values[key] = valueOf(pair, isShared ? [options.market, options.run] : [options[name]], reading);
   }
   return values;
 }
@@ -171,10 +193,9 @@ export type Described = Readonly<Record<SectionName, Readonly<Record<string, unk
 
 /**
  * Reads and checks all of a description, whichever section is asked for.
- * @param options those of all commands that read a section
  * @throws UserError `RUN_FILE` with the line; `FILE_UNREADABLE`, `FILE_TOO_LARGE`
  */
-export async function readRunYaml(path: string, options: Readonly<Record<SectionName, OptionSet>>): Promise<Described> {
+export async function readRunYaml(path: string, options: Options): Promise<Described> {
   const source = new TextDecoder().decode(await readFileBounded(path, MAX_BYTES));
   const { root, reading } = parsed(path, source);
   const described: Record<SectionName, Record<string, unknown>> = { run: {}, market: {} };
@@ -183,7 +204,7 @@ export async function readRunYaml(path: string, options: Readonly<Record<Section
     const name = sectionNames.find((each) => each === key);
     if (name === undefined)
       throw reading.refuse(reading.lineOf(pair.key), `"${key}" is no section: there are run and market.`);
-    described[name] = sectionOf(name, pair.value, options[name], reading);
+    described[name] = sectionOf(name, pair.value, options, reading);
   }
   return described;
 }
@@ -202,5 +223,5 @@ export const settingsFor = (
     ),
   ),
 });
-const sharedOf = ({ preset, innerSteps }: Readonly<Record<string, unknown>>): Record<string, unknown> =>
-  Object.fromEntries(Object.entries({ preset, innerSteps }).filter(([, value]) => value !== undefined));
+const sharedOf = (run: Described["run"]): Record<string, unknown> =>
+  Object.fromEntries(Object.entries(run).filter(([key]) => shared.includes(key)));

@@ -77,6 +77,20 @@ describe("what is refused, with its line", () => {
       2,
       "anyOf must be up to ",
     ],
+    [
+      "an alternative with another key",
+      "market:\n  anyOf:\n    - gpu: H100\n      chrge: spot\n",
+      4,
+      '"chrge" is no wish of an alternative. Did you mean "charge"?',
+    ],
+    [
+      "an alternative's value",
+      "market:\n  anyOf:\n    - { gpu: H100, maxPrice: -1 }\n",
+      3,
+      "maxPrice must be a number ",
+    ],
+    ["alternatives as text", "market:\n  anyOf: gpu=H100\n", 2, "anyOf must be a list of alternatives."],
+    ["a model that there is none of", "run:\n  preset: 3m\n", 2, "preset must be one of "],
     ["levels without end", "[".repeat(60_000), 1, "it "],
   ])("%s", async (_, text, line, why) => {
     await expect(read(text)).rejects.toMatchObject({
