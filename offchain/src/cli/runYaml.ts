@@ -76,7 +76,7 @@ export const fileOption = {
 /** Options of all commands that read a section, by section. */
 type Options = Readonly<Record<SectionName, OptionSet>>;
 /** What of a run the market asks for too. */
-const shared: readonly string[] = ["preset", "innerSteps"];
+const shared: ReadonlySet<string> = new Set(["preset", "innerSteps"]);
 
 type Section = YAMLMap;
 
@@ -182,7 +182,7 @@ function sectionOf(name: SectionName, section: unknown, options: Options, readin
         reading.lineOf(pair.key),
         `"${key}" is no setting of ${name}.${didYouMean(key, keysOf[name])}`,
       );
-    const isShared = name === "run" && shared.includes(key);
+    const isShared = name === "run" && shared.has(key);
     values[key] = valueOf(pair, isShared ? [options.market, options.run] : [options[name]], reading);
   }
   return values;
@@ -224,4 +224,4 @@ export const settingsFor = (
   ),
 });
 const sharedOf = (run: Described["run"]): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(run).filter(([key]) => shared.includes(key)));
+  Object.fromEntries(Object.entries(run).filter(([key]) => shared.has(key)));
