@@ -3,33 +3,44 @@
  * comes of it does not depend on who else computes.
  *
  * Alone: npm run bench -- policies
+ * Of catalogues in files: npm run bench -- policies --catalogue=FILE,FILE
+ * The planner without what it knows: npm run bench -- ablation
+ * Each with --worlds=N of each cell, where 100 take too long.
  */
-import { rangeIn, savedOf, simulatePolicies, type Told } from "../simulation/market/simulate.ts";
+import { marketsOf, readCatalogues } from "../simulation/market/catalogue.ts";
+import { ablated } from "../simulation/market/policies.ts";
+import { type Cell, rangeIn, savedOf, simulatePolicies, type Told } from "../simulation/market/simulate.ts";
 import { type BenchOptions, percent, type Row } from "./report.ts";
 
 const SEEDS = 100;
 const shown: readonly Told[] = ["per hour", "one provider", "secure", "planner", "oracle", "hindsight"];
 const signed = (ratio: number): string => `${ratio < 1 ? "−" : "+"}${percent(Math.abs(ratio - 1))}`;
+const seedsOf = ({ quick, worlds }: BenchOptions): number => worlds ?? (quick ? 10 : SEEDS);
 
-// oxlint-disable-next-line typescript/require-await -- as every section
-export async function benchmarkPolicies({ quick, note }: BenchOptions): Promise<Row[]> {
-  const seeds = quick ? 10 : SEEDS;
-  const { cells, infeasible } = simulatePolicies(seeds, note);
-  const rows = cells.map((cell): Row => {
-    const all = shown.map((policy) => {
-      const [p10, p50, p90] = rangeIn(cell, policy);
-      return `${policy} ${signed(p50)} (${signed(p10)} to ${signed(p90)}), late ${percent(cell.missed.get(policy) ?? 0)}`;
-    });
-    const flop = percent(cell.missed.get("per FLOP") ?? 0);
-    return {
-      what: `${cell.name}: cost beside the cheapest per FLOP (late ${flop}), of ${seeds} worlds the middle one (a tenth to nine tenths)`,
-      result: all.join("; "),
-    };
+/** What each policy comes to in a cell, beside the cheapest per FLOP. */
+function rowOf(cell: Cell, policies: readonly Told[]): Row {
+  const all = policies.map((policy) => {
+    const [p10, p50, p90] = rangeIn(cell, policy);
+    return `${policy} ${signed(p50)} (${signed(p10)} to ${signed(p90)}), late ${percent(cell.missed.get(policy) ?? 0)}`;
   });
+  const flop = percent(cell.missed.get("per FLOP") ?? 0);
+  return {
+    what: `${cell.name}: cost beside the cheapest per FLOP (late ${flop}), of ${cell.worlds} worlds the middle one (a tenth to nine tenths)`,
+    result: all.join("; "),
+  };
+}
+
+export async function benchmarkPolicies(options: BenchOptions): Promise<Row[]> {
+  const seeds = seedsOf(options);
+  const { note, catalogues = [] } = options;
+  const offers = await readCatalogues(catalogues);
+  const simulation = { seeds, note, ...(catalogues.length > 0 && { marketOf: marketsOf(offers) }) };
+  const { cells, infeasible } = simulatePolicies(simulation);
   const worst = Math.max(...cells.map((cell) => rangeIn(cell, "planner")[1] / rangeIn(cell, "per hour")[1]));
   const { share, planner, oracle } = savedOf(cells);
   return [
-    ...rows,
+    ...(catalogues.length > 0 ? [{ what: "offers of the catalogues", result: String(offers.length) }] : []),
+    ...cells.map((cell) => rowOf(cell, shown)),
     ...infeasible.map((why): Row => ({ what: why, result: "–" })),
     {
       what: "the planner beside the cheapest per hour, in the worst cell",
@@ -45,5 +56,16 @@ export async function benchmarkPolicies({ quick, note }: BenchOptions): Promise<
         : `${percent(share)} (${percent(planner)} of ${percent(oracle)} in the mean)`,
       met: share >= 0.8,
     },
+  ];
+}
+
+/** The planner without one thing that it knows at a time, on the synthetic market alone. */
+// oxlint-disable-next-line typescript/require-await -- as every section
+export async function benchmarkAblation(options: BenchOptions): Promise<Row[]> {
+  const seeds = seedsOf(options);
+  const { cells, infeasible } = simulatePolicies({ seeds, note: options.note, ablation: true });
+  return [
+    ...cells.map((cell) => rowOf(cell, ["planner", ...ablated])),
+    ...infeasible.map((why): Row => ({ what: why, result: "–" })),
   ];
 }

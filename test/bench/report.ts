@@ -15,6 +15,10 @@ export interface BenchOptions {
   readonly quick: boolean;
   /** A line for people while it runs. */
   readonly note: (line: string) => void;
+  /** Tables of clouds that policies rent from, in the place of the synthetic market. */
+  readonly catalogues?: readonly string[];
+  /** Worlds of each cell of policies, in the place of the usual number. */
+  readonly worlds?: number;
 }
 
 export const percent = (share: number, digits = 0): string => `${(100 * share).toFixed(digits)}%`;

@@ -24,7 +24,7 @@ import { benchmarkOptimizers } from "./optimizers.ts";
 import { benchmarkPace } from "./pace.ts";
 import { benchmarkParts } from "./parts.ts";
 import { benchmarkPeer } from "./peer/peer.ts";
-import { benchmarkPolicies } from "./policies.ts";
+import { benchmarkAblation, benchmarkPolicies } from "./policies.ts";
 import { benchmarkLongRounds, benchmarkRealRun } from "./realRun.ts";
 import { benchmarkRecompute } from "./recompute.ts";
 import { type BenchOptions, type Row, tableOf } from "./report.ts";
@@ -54,9 +54,20 @@ const sections: Readonly<Record<string, (options: BenchOptions) => Promise<Row[]
   large: benchmarkLarge,
   peer: benchmarkPeer,
   policies: benchmarkPolicies,
+  ablation: benchmarkAblation,
 };
 /** Measured only where they are named. */
-const optional = new Set(["longRounds", "likeness", "kernels", "losses", "browser", "large", "peer", "policies"]);
+const optional = new Set([
+  "longRounds",
+  "likeness",
+  "kernels",
+  "losses",
+  "browser",
+  "large",
+  "peer",
+  "policies",
+  "ablation",
+]);
 
 function machine(): string {
   const gibibytes = Math.round(totalmem() / 2 ** 30);
@@ -78,11 +89,17 @@ const usage = [
   `sections: ${Object.keys(sections).join(", ")}`,
   `measured only where they are named: ${[...optional].join(", ")}`,
   "--quick: seconds where the real thing takes minutes",
+  "--catalogue=FILE,FILE: policies rent from these tables of clouds (NAME.vms.csv)",
+  "--worlds=N: so many worlds of each cell of policies and ablation (100)",
 ].join("\n");
 
 const given = process.argv.slice(2);
 const quick = given.includes("--quick");
-const asked = given.filter((name) => name !== "--quick");
+const CATALOGUE = "--catalogue=";
+const catalogues = given.flatMap((word) => (word.startsWith(CATALOGUE) ? word.slice(CATALOGUE.length).split(",") : []));
+const WORLDS = /^--worlds=([1-9]\d{0,3})$/;
+const worlds = given.map((word) => WORLDS.exec(word)?.[1]).find((count) => count !== undefined);
+const asked = given.filter((name) => name !== "--quick" && !name.startsWith(CATALOGUE) && !WORLDS.test(name));
 const unknown = asked.find((name) => !(name in sections));
 if (given.includes("--help")) process.stdout.write(`${usage}\n`);
 else if (unknown === undefined) {
@@ -90,11 +107,14 @@ else if (unknown === undefined) {
   const before = load();
   const rows: Row[] = [];
   for (const [name, measure] of Object.entries(sections))
-    if (asked.length === 0 ? !optional.has(name) : asked.includes(name)) rows.push(...(await measure({ quick, note })));
+    if (asked.length === 0 ? !optional.has(name) : asked.includes(name))
+      rows.push(
+        ...(await measure({ quick, note, catalogues, ...(worlds !== undefined && { worlds: Number(worlds) }) })),
+      );
   process.stdout.write(`${machine()}; load ${before} before\n\n${tableOf(rows)}\n`);
 } else {
   process.stderr.write(
-    `bench: there is no section ${unknown}; there are ${Object.keys(sections).join(", ")}, and --quick.\n`,
+    `bench: there is no section ${unknown}; there are ${Object.keys(sections).join(", ")}, --quick, --catalogue=FILE and --worlds=N.\n`,
   );
   process.exitCode = 1;
 }

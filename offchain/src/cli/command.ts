@@ -4,6 +4,7 @@
  */
 import type { ConfigOf, OptionSet, ResolvedConfig } from "../service/index.ts";
 import type { Output } from "./output.ts";
+import type { Described, SectionName } from "./runYaml.ts";
 
 interface CommandArgument {
   readonly name: string;
@@ -20,6 +21,8 @@ export interface CommandContext<S extends OptionSet> {
   /** Positional arguments, one for each declared, but what was left out; of one that may be given several times all, one at least. */
   readonly args: readonly string[];
   readonly output: Output;
+  /** The file of --file, where one was named. */
+  readonly described?: { readonly path: string; readonly sections: Described } | undefined;
 }
 
 export interface Command<S extends OptionSet = OptionSet> {
@@ -30,6 +33,8 @@ export interface Command<S extends OptionSet = OptionSet> {
   readonly args?: readonly CommandArgument[];
   /** Command lines that work as they stand, each with what it does. */
   readonly examples: readonly (readonly [line: string, what: string])[];
+  /** The section of a description (runYaml.ts) that its options are settled by too. */
+  readonly section?: SectionName;
   /** Sentences of help below the options: what the command promises. */
   readonly notes?: readonly string[];
   /** Answers the exit code, nothing for 0. */

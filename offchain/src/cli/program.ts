@@ -4,11 +4,12 @@ import { Command as Program, CommanderError } from "commander";
 import { CoordinatorError, CotrainError } from "@cotrain/sdk/errors";
 import { exitCodeOf, UserError, wrap, wrapCommand } from "../base/index.ts";
 import { flagOf } from "../base/node/index.ts";
-import { type Option, readConfigFile, resolveConfig } from "../service/index.ts";
-import type { Command } from "./command.ts";
+import { type Option, type OptionSet, readConfigFile, resolveConfig, variableOf } from "../service/index.ts";
+import type { Command, CommandContext } from "./command.ts";
 import { commands, groupSummaries, rootExamples, withoutDocument } from "./commands/index.ts";
 import { configOption } from "../run/index.ts";
 import { columnsOf, complain, createOutput } from "./output.ts";
+import { readRunYaml, type SectionName, settingsFor } from "./runYaml.ts";
 
 const version = "0.1.0";
 const allKeys = [...new Set(commands.flatMap((command) => Object.keys(command.options)))];
@@ -24,8 +25,9 @@ function addOption(program: Program, key: string, option: Option<unknown>): void
     option.default !== undefined && option.show ? option.show(option.default) : JSON.stringify(option.default);
   const standard = option.default === undefined || isToggle ? "" : ` (default: ${shown})`;
   const description = option.default === true ? `do not ${option.description}` : option.description;
+  const short = option.short === undefined ? "" : `-${option.short}, `;
   program.option(
-    `${flagFor(key, option)}${isToggle ? "" : ` <${option.value ?? "text"}>`}`,
+    `${short}${flagFor(key, option)}${isToggle ? "" : ` <${option.value ?? "text"}>`}`,
     `${description}${standard}`,
   );
   // What has no default can be asked for and against.
@@ -52,16 +54,35 @@ function givenFlags(program: Program): Line["flags"] {
   return Object.fromEntries(Object.entries(all).filter(([key]) => program.getOptionValueSource(key) === "cli"));
 }
 
+/** Options of all commands that a section is for. */
+const optionsOf = (section: SectionName): OptionSet =>
+  Object.assign({}, ...commands.filter((each) => each.section === section).map(({ options }) => options)) as OptionSet;
+
+/** The description that a command is given, whole. @throws UserError `USAGE`; as {@link readRunYaml} */
+async function describedFor(
+  { section }: Command,
+  { file: typed, config }: Line["flags"],
+): Promise<CommandContext<OptionSet>["described"]> {
+  const file = typed ?? process.env[variableOf("file")];
+  if (section === undefined || typeof file !== "string" || file === "") return undefined;
+  if (config !== undefined) throw new UserError("USAGE", "--file and --config exclude each other: give one of them.");
+  return { path: file, sections: await readRunYaml(file, { run: optionsOf("run"), market: optionsOf("market") }) };
+}
+
 async function runCommand({ command, args, flags }: Line): Promise<number> {
   const output = createOutput(flags["json"] === true);
   const { config: file, json: _, ...rest } = flags;
+  const described = await describedFor(command, flags);
   const config = resolveConfig(command.options, {
     flags: rest,
     knownElsewhere: allKeys,
     ...(typeof file === "string" ? { file: await readConfigFile(file) } : {}),
+    ...(described === undefined || command.section === undefined
+      ? {}
+      : { file: settingsFor(described.path, command.section, described.sections, command.options) }),
   });
   for (const warning of config.warnings) complain(warning);
-  return (await command.run({ options: config.values, config, args, output })) ?? 0;
+  return (await command.run({ options: config.values, config, args, output, described })) ?? 0;
 }
 
 /** The first example of each command of a group. */

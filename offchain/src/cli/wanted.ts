@@ -18,6 +18,7 @@ import { type ConfigOf, duration, integer, real, text, toggle } from "../service
 import { keepingOptions } from "./leases.ts";
 import { alternativesOf, catalogueOptions, wishOptions, withCatalogue } from "./market.ts";
 import { joiningOptions } from "./rentedRun.ts";
+import { fileOption } from "./runYaml.ts";
 
 const DAY = 86_400_000;
 /** Offers that stand by for a slot, the best first. */
@@ -49,6 +50,7 @@ export const rentOptions = {
     default: 0,
   }),
   yes: toggle({ description: "rent, without a question", default: false }),
+  file: fileOption,
   ...joiningOptions,
   ...wishOptions,
   ...catalogueOptions,
@@ -153,6 +155,12 @@ async function byPlan(options: RentOptions, id: string): Promise<Wanted> {
       ),
   };
 }
+
+/** Options beside a plan that was made of the same wishes: what it says by itself is left to it. */
+export const besidePlan = (options: RentOptions): RentOptions => ({
+  ...options,
+  ...(Object.fromEntries([...ofPlan, "budget"].map((name) => [name, undefined])) as Pick<RentOptions, "budget">),
+});
 
 /** What is to be rented: a plan by its name, else what fits the wishes. @throws as {@link byPlan} */
 export const wantedOf = (options: RentOptions, plan: string | undefined): Promise<Wanted> =>

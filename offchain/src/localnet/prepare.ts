@@ -5,7 +5,6 @@
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { resolve } from "node:path";
 
 import type { Definition } from "@cotrain/sdk/protocol";
 import {
@@ -21,8 +20,8 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { ensureBuilt } from "../../../deploy/deployment.ts";
-import { type Clock, unlessAborted, UserError, withRemedy } from "../base/index.ts";
-import { commandFor, freshCommand, writeFileDurable } from "../base/node/index.ts";
+import { type Clock, unlessAborted } from "../base/index.ts";
+import { commandFor, writeFileDurable } from "../base/node/index.ts";
 import { type ChainConnection, type ChainReader, connect, createReader } from "../chain/index.ts";
 import { readDataManifest } from "../data/index.ts";
 import { parameterCount, presetOf } from "../engine/index.ts";
@@ -30,12 +29,7 @@ import {
   createSupervisor,
   type DaemonContext,
   openBlobs,
-  openStateDirectory,
-  readRunFile,
-  requirePlace,
   type RunFile,
-  type StateDirectory,
-  stateExists,
   type Supervisor,
   writeRunFile,
 } from "../service/index.ts";
@@ -52,7 +46,6 @@ import {
 } from "../run/index.ts";
 import { type EmbeddedChain, openChain, type OpenedChain, type Wallets } from "./chain.ts";
 import { deployContracts, type Deployed, registerRun, saltOf } from "./contracts.ts";
-import { dropHeir, putAside, takeUpHeir } from "./funds.ts";
 import { keptDevice, workerDevices } from "./devices.ts";
 import { addressLines, type Launch, startProcesses } from "./launch.ts";
 import { type RentedWorkers, rentedWorkers, startingText } from "./rented.ts";
@@ -60,7 +53,7 @@ import { type Owner, ownerOf } from "./owners.ts";
 import { type Players, playersOf } from "./players.ts";
 import { watchProcesses } from "./processes.ts";
 import type { LocalnetContext } from "./context.ts";
-import { checkRequest, type Request } from "./request.ts";
+import type { OpenedState } from "./opened.ts";
 import type { SessionDisplay } from "./display.ts";
 
 export interface Prepared {
@@ -121,57 +114,6 @@ export const activitiesOf = (file: Pick<RunFile, "runId"> | undefined) =>
   file?.runId
     ? { before: "Opening the chain", contracts: "Finding the contracts" }
     : { before: "Compiling the contracts, preparing data and programs", contracts: "Deploying the contracts" };
-
-/** The state directory, locked, with the run that it holds and what was asked for. */
-export interface OpenedState {
-  readonly directory: StateDirectory;
-  readonly file: RunFile | undefined;
-  readonly request: Request;
-}
-
-/** A run that begins beside an imported model would take its place, untrained. @throws UserError `MODEL_IMPORTED` */
-async function refuseImported(state: string): Promise<void> {
-  if (!existsSync(layout(state).model) || (await readRunFile(state)) !== undefined) return;
-  throw new UserError(
-    "MODEL_IMPORTED",
-    `${state} holds an imported model, and a run of its own would begin with another, untrained one: name another directory with --state, or put the model aside with "${freshCommand(state)}".`,
-  );
-}
-
-/** What lies beside the state and is no state of ours, or in use, is no matter of one that stands. */
-function passing(error: unknown): void {
-  if (!(error instanceof UserError)) throw error;
-}
-
-/**
- * Opens, or makes, the state directory of this command. Comes before everything that writes into it.
- * @throws UserError or RetryableError for what cannot be done or is not ours to use; nothing was made or moved then
- */
-export async function openState(context: LocalnetContext, clock: Clock): Promise<OpenedState> {
-  const state = resolve(context.options.state);
-  const anew = context.options.fresh || !stateExists(state);
-  if (!anew) await refuseImported(state);
-  const first = anew ? await checkRequest(context, undefined) : undefined;
-  const remedy = withRemedy("name another directory with --state", "PATH_UNWRITABLE");
-  const { blobs, fresh } = context.options;
-  // Before the old state is put aside for nothing.
-  if (fresh && blobs !== undefined) await requirePlace(state, blobs);
-  // Coins on a chain that is not ours stay with who begins anew.
-  const taking = fresh ? putAside(context.notice, state, clock, first?.rpc !== undefined) : takeUpHeir(state);
-  const taken = await taking.catch(remedy);
-  if (taken) context.notice("Its wallets are kept.");
-  // One that stood and is gone was put aside by another start, which has its wallets: none is made in its place.
-  const directory = await openStateDirectory(state, { create: anew && !taken, clock }).catch(remedy);
-  try {
-    // Left by a start that ended before it had put this state aside.
-    await dropHeir(state).catch(passing);
-    const file = await readRunFile(state);
-    return { directory, file, request: first ?? (await checkRequest(context, file)) };
-  } catch (error) {
-    directory.close();
-    throw error;
-  }
-}
 
 /** What all parts of a start use. */
 interface Start {
@@ -307,16 +249,15 @@ function launchOf(
   return { ...start, wallets, rented, ...rest };
 }
 
-/** Everything that must stand before the first round; see the head of this file. */
-export async function prepare(
+/** Chain, contracts and run, found or made, and what supervises the processes of them. */
+async function stand(
   context: LocalnetContext,
   daemon: DaemonContext,
   opened: OpenedState,
   display: SessionDisplay,
   clock: Clock,
-): Promise<Prepared> {
+) {
   const state = opened.directory.path;
-  const { preset, recipe, rpc } = opened.request;
   const supervisor = superviseProcesses(daemon, state, clock);
   const lost = watchProcesses(supervisor.events, display);
   const blobs = await openBlobs(state, context.options.blobs);
@@ -327,12 +268,45 @@ export async function prepare(
   display.update({ activity: activities.before });
   const { chain, material } = await openParts(start);
   display.update({ activity: activities.contracts, chainId: chain.chainId });
+  const embedded = opened.request.rpc === undefined;
   const { deployments } = context.options;
-  const deployed = await deployContracts({ state, chain, embedded: rpc === undefined, deployments, say: display.say });
+  const deployed = await deployContracts({ state, chain, embedded, deployments, say: display.say });
   const run = await standingRun(start, chain, deployed, material);
+  const operatorToken = await readOperatorToken(state);
+  return { start, lost, chain, deployed, run, operatorToken, fresh: material !== undefined };
+}
+
+/** A run that was made and that nobody trains yet. */
+interface CreatedRun extends Pick<StandingRun, "modelId" | "runId"> {
+  readonly chainId: number;
+  readonly addresses: Readonly<ContractAddresses>;
+}
+
+/** Makes all that a run is, and starts none of its processes but the chain, which ends with the daemon. */
+export async function createRun(...parts: Parameters<typeof stand>): Promise<CreatedRun> {
+  const { chain, deployed, run } = await stand(...parts);
+  return { modelId: run.modelId, runId: run.runId, chainId: chain.chainId, addresses: deployed.addresses };
+}
+
+/** Everything that must stand before the first round; see the head of this file. */
+export async function prepare(
+  context: LocalnetContext,
+  daemon: DaemonContext,
+  opened: OpenedState,
+  display: SessionDisplay,
+  clock: Clock,
+): Promise<Prepared> {
+  const { preset, recipe } = opened.request;
+  const { start, lost, chain, deployed, run, operatorToken, fresh } = await stand(
+    context,
+    daemon,
+    opened,
+    display,
+    clock,
+  );
+  const { state, supervisor, blobs } = start;
   const seen = await readRun(start, chain, deployed, run);
   const { facts, definition, data } = seen;
-  const operatorToken = await readOperatorToken(state);
 
   display.update({
     activity: startingText(context),
@@ -343,7 +317,7 @@ export async function prepare(
     rpc: facts.rpc,
   });
   const signal = AbortSignal.any([daemon.signal, lost]);
-  const parts = launchOf(start, chain, { run, operatorToken, fresh: material !== undefined, signal });
+  const parts = launchOf(start, chain, { run, operatorToken, fresh, signal });
   const launched = await unlessAborted(startProcesses(parts), signal);
   const { coordinator, joinCommand, urlHere } = launched;
   const listCommand = commandFor(state, "checkpoint", "list");

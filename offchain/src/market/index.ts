@@ -22,6 +22,7 @@ export { modeNames } from "./planner/modes.ts";
 export { type Plan, planOf, trainingRunOf } from "./planner/plan.ts";
 export type { Goal, Task } from "./planner/search.ts";
 export { keepPlan, type KeptPlan, readPlan } from "./plans.ts";
+export type { RentedAccount } from "./base/renting.ts";
 export { type Renters, rentersOf, runsScripts } from "./renters.ts";
 export { createWebhook, type Notice, webhookIn } from "./webhook.ts";
 export { openFakeMachines, requireFakeMachines } from "./fake/machines.ts";
@@ -35,4 +36,8 @@ export { forgetPasses, type GivenPasses, notedPasses, notePasses } from "./lease
 export { defaultRules } from "./leases/rules.ts";
 export { type Book, type ClusterSpec, isOpen, isSettled, type Lease, leasesOf, mayJoin } from "./leases/state.ts";
 export { joinScriptOf, MOST_PASSES, PASS_VARIABLE } from "./base/joining.ts";
+export { marketApi, marketStatuses } from "./marketApi.ts";
+export { logOverSsh, MOST_LINES, shownLog } from "./logs.ts";
+export { ownHost } from "./ownRenting.ts";
+export { shellCommandOf, type SshHost } from "./ssh.ts";
 export { createWatchdog } from "./leases/watchdog.ts";

@@ -12,6 +12,7 @@ import pLimit from "p-limit";
 import { providerError } from "./base/errors.ts";
 import { stateOf } from "./base/instances.ts";
 import { parseLabel } from "./base/labels.ts";
+import { ownLogScript, saidOf } from "./logs.ts";
 import { checkOrder, environmentFileOf } from "./base/orders.ts";
 import type { Instance, InstanceState, Order, RentedAccount, RentingTerms } from "./base/renting.ts";
 import { readOwnMachines } from "./own.ts";
@@ -114,6 +115,29 @@ function said(output: string, name: string): readonly string[] {
   return lines.slice(0, -1).map((line) => line.slice(OURS.length));
 }
 
+/** The machine of a file that an id was made on, and the label. @throws UserError `PROVIDER_REFUSED` for one that the file does not have */
+function parsedIn(machines: readonly SshHost[], path: string, id: string) {
+  const [home, label = ""] = id.split("/");
+  const words = JSON.stringify(id.slice(0, 120));
+  if (parseLabel(label) === undefined) throw providerError("validation", TITLE, `${words} is none of Cotrain's`);
+  return { machine: machineIn(machines, path, (each) => homeOf(each) === home, words), label };
+}
+
+function machineIn(
+  machines: readonly SshHost[],
+  path: string,
+  is: (machine: SshHost) => boolean,
+  words: string,
+): SshHost {
+  const machine = machines.find(is);
+  if (machine === undefined) throw providerError("validation", TITLE, `${path} does not have ${words}`);
+  return machine;
+}
+
+/** Where a machine of one's own is, by the id that it was rented under. @throws UserError as `readOwnMachines`, `PROVIDER_REFUSED` */
+export const ownHost = async (path: string, id: string): Promise<SshHost> =>
+  parsedIn(await readOwnMachines(path), path, id).machine;
+
 const MAX_WORDS = 200;
 /** Machines that are asked at once. */
 const AT_ONCE = 16;
@@ -167,18 +191,7 @@ async function create(machine: SshHost, order: Order, options: SshOptions): Prom
 export async function ownAccount(path: string, options: SshOptions): Promise<RentedAccount> {
   const machines = await readOwnMachines(path);
   const limit = pLimit(AT_ONCE);
-  const machineOf = (is: (machine: SshHost) => boolean, words: string): SshHost => {
-    const machine = machines.find(is);
-    if (machine === undefined)
-      throw providerError("validation", TITLE, `${path} does not have ${JSON.stringify(words.slice(0, 120))}`);
-    return machine;
-  };
-  const parsed = (id: string): { readonly machine: SshHost; readonly label: string } => {
-    const [home, label = ""] = id.split("/");
-    if (parseLabel(label) === undefined)
-      throw providerError("validation", TITLE, `${JSON.stringify(id.slice(0, 120))} is none of Cotrain's`);
-    return { machine: machineOf((each) => homeOf(each) === home, id), label };
-  };
+  const parsed = (id: string) => parsedIn(machines, path, id);
   return {
     name: "own",
     title: TITLE,
@@ -186,7 +199,12 @@ export async function ownAccount(path: string, options: SshOptions): Promise<Ren
     identity: () => Promise.resolve("own"),
     create: async (order) =>
       create(
-        machineOf(({ name }) => name === order.offer.providerId, order.offer.providerId),
+        machineIn(
+          machines,
+          path,
+          ({ name }) => name === order.offer.providerId,
+          JSON.stringify(order.offer.providerId.slice(0, 120)),
+        ),
         order,
         options,
       ),
@@ -198,5 +216,9 @@ export async function ownAccount(path: string, options: SshOptions): Promise<Ren
       return "accepted";
     },
     bill: () => Promise.resolve(undefined),
+    logs: async (id, lines) => {
+      const { machine, label } = parsed(id);
+      return saidOf(await runOverSsh(machine, ownLogScript(label, lines), options), machine.name);
+    },
   };
 }

@@ -1,10 +1,11 @@
 /**
- * Commands on one's own machines, by the system's `ssh`. Its options are these and no others: no configuration file is read, the
- * host's key must be known, nothing is forwarded, nothing is asked at a terminal. What is run goes in by the standard input, so that no
- * list of processes shows it, here or there. Keys are the agent's, or in a file whose name alone is an argument.
+ * Machines over the system's `ssh`. Its options are these and no others: no configuration file is read, the host's key must be known, or
+ * is taken at first sight and held to from then on where a machine was rented, nothing is forwarded. What is run goes in by the standard
+ * input, so that no list of processes shows it, here or there. Keys are the agent's, or in a file whose name alone is an argument.
  */
 import { execFile } from "node:child_process";
 
+import { UserError } from "../base/index.ts";
 import { providerError } from "./base/errors.ts";
 import type { ShellAddress } from "./base/renting.ts";
 
@@ -14,6 +15,11 @@ export interface SshHost {
   readonly address: ShellAddress;
   /** File of the private key; default the agent's keys and those of the user's directory. */
   readonly key?: string | undefined;
+  /**
+   * Where the host's key is noted at first sight, and under which name; without it the key must be among this user's known hosts. Names
+   * are of leases: another machine at the same address has another.
+   */
+  readonly noted?: { readonly file: string; readonly as: string } | undefined;
 }
 
 export interface SshOptions {
@@ -27,18 +33,37 @@ const MAX_WORDS = 200;
 /** What `ssh` itself ends with when there was no connection, or none any more. */
 const NO_CONNECTION = 255;
 
-/** The whole command line but for the program. */
-const argumentsOf = ({ address: { host, port, user }, key }: SshHost): readonly string[] => [
+/** A file's name as an option of `ssh` takes it. @throws UserError `USAGE` for what it would read more in */
+function optionFile(path: string): string {
+  if (/["$\\\p{Cc}]/u.test(path) || path.startsWith("~"))
+    throw new UserError("USAGE", `ssh cannot be told the file ${JSON.stringify(path)}: name another directory.`);
+  return `"${path.replaceAll("%", "%%")}"`;
+}
+
+/** How the host's key is looked at. */
+const hostKeyOptions = ({ noted }: SshHost): readonly string[] =>
+  noted === undefined
+    ? ["StrictHostKeyChecking=yes"]
+    : [
+        "StrictHostKeyChecking=accept-new",
+        `UserKnownHostsFile=${optionFile(noted.file)}`,
+        "GlobalKnownHostsFile=none",
+        `HostKeyAlias=${noted.as}`,
+        "HashKnownHosts=no",
+      ];
+
+/** The whole command line but for the program and what is run. @param asks whether it may ask at the terminal, and have one there */
+const argumentsOf = (machine: SshHost, asks: boolean): readonly string[] => [
   "-F",
   "none",
-  "-T",
+  ...(asks ? [] : ["-T"]),
   "-p",
-  String(port),
+  String(machine.address.port),
   "-l",
-  user,
+  machine.address.user,
   ...[
-    "BatchMode=yes",
-    "StrictHostKeyChecking=yes",
+    ...(asks ? [] : ["BatchMode=yes"]),
+    ...hostKeyOptions(machine),
     "UpdateHostKeys=no",
     "ConnectTimeout=15",
     "ServerAliveInterval=10",
@@ -49,12 +74,17 @@ const argumentsOf = ({ address: { host, port, user }, key }: SshHost): readonly 
     "PermitLocalCommand=no",
     "ProxyCommand=none",
     "LogLevel=ERROR",
-    ...(key === undefined ? [] : ["IdentitiesOnly=yes"]),
+    ...(machine.key === undefined ? [] : ["IdentitiesOnly=yes"]),
   ].flatMap((option) => ["-o", option]),
-  ...(key === undefined ? [] : ["-i", key]),
+  ...(machine.key === undefined ? [] : ["-i", machine.key]),
   "--",
-  host,
-  "sh -s",
+  machine.address.host,
+];
+
+/** `ssh` and its arguments, for a shell on a machine at this terminal. @throws UserError `USAGE` */
+export const shellCommandOf = (machine: SshHost): readonly [program: string, ...args: string[]] => [
+  "ssh",
+  ...argumentsOf(machine, true),
 ];
 
 const lastLine = (text: string): string =>
@@ -80,7 +110,7 @@ export function runOverSsh(machine: SshHost, script: string, options: SshOptions
   return new Promise((resolve, reject) => {
     const child = execFile(
       "ssh",
-      argumentsOf(machine),
+      [...argumentsOf(machine, false), "sh -s"],
       { signal, timeout, killSignal: "SIGKILL", maxBuffer: MAX_OUTPUT, windowsHide: true },
       (error, stdout, stderr) => {
         if (error === null) return resolve(stdout);

@@ -51,7 +51,7 @@ describe("help", () => {
     expect(stdout).not.toMatch(/\(default: [^)]*\)\s+\(default: /);
     expect(code).toBe(0);
     for (const [key, option] of Object.entries(command?.options ?? {}))
-      expect(stdout).toMatch(new RegExp(`^  ${flagFor(key, option)}\\b`, "m"));
+      expect(stdout).toMatch(new RegExp(`^  (-\\w, )?${flagFor(key, option)}\\b`, "m"));
     expect(stdout.includes("--json")).toBe(!["worker", "coordinator", "validator", "machine"].includes(name));
     expect(command?.examples.length).toBeGreaterThan(0);
     const shown = stdout.replaceAll(/( \\)?\n */g, " ").replaceAll(/ +/g, " ");

@@ -35,6 +35,30 @@ const proposed = {
  * added here, with its test.
  */
 export const exercised: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "run create": {
+    file: "runYaml",
+    state: "runCreate",
+    blobs: "../../e2e/developmentChain",
+    preset: "runCreate",
+    data: "runCreate",
+    innerSteps: "../run/recipe",
+    optimizer: "../run/recipe",
+    schedule: "../run/recipe",
+    warmupSteps: "../run/recipe",
+    totalSteps: "../run/recipe",
+    decaySteps: "../run/recipe",
+    lrFloor: "../run/recipe",
+    microBatches: "../run/recipe",
+    recompute: "../run/recipe",
+    founders: "badInput",
+    device: "../../e2e/devices",
+    rpc: "badInput",
+    maxFee: "badInput",
+    deployments: "../../e2e/publicChain",
+    wallet: "badInput",
+    passphraseFile: "badInput",
+    yes: "../localnet/funding",
+  },
   up: {
     blobs: "../../e2e/developmentChain",
     vote: "../localnet/session",

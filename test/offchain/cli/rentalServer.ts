@@ -77,6 +77,9 @@ export async function rentalServer(offers: () => readonly Listed[]): Promise<Ren
         machine.endsAt = Date.now();
         return { body: { accepted: true } };
       },
+      "GET /instances/:id/log": ({ query }) => ({
+        body: ["one", "two", "three"].slice(-Number(query.get("lines"))).join("\n"),
+      }),
       "GET /instances/:id/bill": ({ id }) => {
         const machine = machines.find((each) => each.id === id);
         return machine === undefined ? absent : { body: { usd: `0.${String(meter(machine)).padStart(6, "0")}` } };

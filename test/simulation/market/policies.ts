@@ -10,7 +10,16 @@ import { bestOf } from "../../../offchain/src/market/planner/plan.ts";
 import type { Task } from "../../../offchain/src/market/planner/search.ts";
 
 export const policyNames = ["per hour", "per FLOP", "one provider", "secure", "planner"] as const;
-export type PolicyName = (typeof policyNames)[number];
+/** The planner without one thing that it knows, in a clause. */
+export const ablated = [
+  "without links",
+  "without deaths and stock",
+  "without boots and terms",
+  "without the penalty of replicas",
+  "without exchanges",
+] as const;
+type Ablated = (typeof ablated)[number];
+export type PolicyName = (typeof policyNames)[number] | Ablated;
 
 /** Machines of a market, as a policy believes them to be. */
 export interface Believed {
@@ -30,12 +39,33 @@ function kindOf(name: PolicyName, market: readonly Believed[]): Kind {
   return { ...modes.value, price: ({ id }) => prices.get(id) ?? Infinity, swaps: 0 };
 }
 
+/** Machines as a planner without one thing takes them. Links are as fast as anybody's. */
+const blind: Partial<Record<PolicyName, (machine: Machine) => Machine>> = {
+  "without links": (machine) => ({ ...machine, up: 1.25e9, down: 1.25e9 }),
+  "without deaths and stock": (machine) => ({ ...machine, deathRate: 0, missing: 0 }),
+  "without boots and terms": (machine) => ({
+    ...machine,
+    provisioning: 0,
+    bootSpread: 0,
+    granularity: 1,
+    minTerm: 0,
+    bootBilled: false,
+  }),
+};
+
+/** What a policy thinks that it looks for. Of a batch that is never too large, replicas lose what training apart costs alone. */
+function taskOf(name: PolicyName, task: Task, market: readonly Believed[]): Task {
+  const mode = name === "without exchanges" ? { ...modes.value, swaps: 0 } : kindOf(name, market);
+  const run = name === "without the penalty of replicas" ? { ...task.run, criticalBatch: Infinity } : task.run;
+  return { ...task, run, mode };
+}
+
 /** The machines that a policy rents; undefined where it finds no plan. */
 export function chosenBy(name: PolicyName, market: readonly Believed[], task: Task): readonly string[] | undefined {
   const allowed = name === "secure" ? market.filter(({ offer }) => offer.tier === "secure") : market;
   const { sure } = bestOf(
-    allowed.map(({ machine }) => machine),
-    { ...task, mode: kindOf(name, market) },
+    allowed.map(({ machine }) => blind[name]?.(machine) ?? machine),
+    taskOf(name, task, market),
   );
   return sure?.cluster.members.map(({ machine }) => machine.id);
 }

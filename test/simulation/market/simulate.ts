@@ -5,13 +5,14 @@
  */
 import { presetOf } from "../../../offchain/src/engine/index.ts";
 import { drawsOf, quantile, sumAt, whenReached } from "../../../offchain/src/market/planner/draws.ts";
-import { machineOf } from "../../../offchain/src/market/planner/machines.ts";
+import type { Offer } from "../../../offchain/src/market/offer.ts";
+import { assumptions, machineOf } from "../../../offchain/src/market/planner/machines.ts";
 import { clusterOf, type Machine } from "../../../offchain/src/market/planner/model.ts";
 import { trainingRunOf } from "../../../offchain/src/market/planner/plan.ts";
 import type { Task } from "../../../offchain/src/market/planner/search.ts";
 import { NOW } from "../../offchain/market/offers.ts";
-import { type Believed, chosenBy, type PolicyName, policyNames } from "./policies.ts";
-import { marketOf, trueMachine } from "./world.ts";
+import { ablated, type Believed, chosenBy, type PolicyName, policyNames } from "./policies.ts";
+import { marketOf as syntheticMarket, trueMachine } from "./world.ts";
 
 const HOUR = 3_600;
 /** Model, effective tokens, deadline in hours. */
@@ -30,8 +31,18 @@ const WORLDS = 5;
 const BATCH = 32_768;
 const hub = { inRate: 1.25e9, outRate: 1.25e9, reduceSeconds: 10, cost: 200_000 / HOUR };
 
-const told = [...policyNames, "oracle", "hindsight"] as const;
-export type Told = (typeof told)[number];
+export type Told = PolicyName | "oracle" | "hindsight";
+
+/** What is simulated. */
+interface Simulation {
+  /** Worlds of each cell. */
+  readonly seeds: number;
+  readonly note: (line: string) => void;
+  /** Offers of a market by its seed; default the synthetic ones. */
+  readonly marketOf?: (seed: string, count: number) => readonly Offer[];
+  /** Whether the planner without each of the things that it knows stands beside it, in the place of other policies. */
+  readonly ablation?: boolean;
+}
 
 /** What came of a cluster in a world. */
 interface Played {
@@ -42,6 +53,8 @@ interface Played {
 
 export interface Cell {
   readonly name: string;
+  /** Worlds of markets that the planner has a plan on. */
+  readonly worlds: number;
   /** By policy: of each world the cost as a multiple of what the cheapest per FLOP paid there. */
   readonly ratios: ReadonlyMap<Told, readonly number[]>;
   /** By policy: share of worlds in which it was late, or found no plan. */
@@ -88,11 +101,17 @@ function inWorld({ market, task, goal, seed }: World, choices: ReadonlyMap<Polic
 }
 
 /** A cell: a model on GPUs with so much memory, over markets and worlds; in words why there is none. */
-function cellOf([preset, tokens, hours]: (typeof runs)[number], floor: number, seeds: number): Cell | string {
+function cellOf([preset, tokens, hours]: (typeof runs)[number], floor: number, simulation: Simulation): Cell | string {
+  const { seeds, marketOf = syntheticMarket } = simulation;
+  const names: readonly PolicyName[] = simulation.ablation === true ? ["per FLOP", "planner", ...ablated] : policyNames;
+  const told: readonly Told[] = [...names, "oracle", "hindsight"];
   const run = trainingRunOf(presetOf(preset).model, BATCH, 500);
   const goal = { kind: "least cost", tokens, deadline: hours * HOUR } as const;
   const task: Task = { run, hub, goal, mostGpus: MOST_GPUS };
-  const name = `${preset}, ${floor} GB`;
+  const cell = `${preset}, ${floor} GB`;
+  const { gpuBytes, activations } = assumptions;
+  const needed = Math.ceil((gpuBytes * run.parameters + activations) / 1e9);
+  const name = needed > floor ? `${cell} (the run needs ${needed})` : cell;
   const ratios = new Map<Told, number[]>(told.map((each) => [each, []]));
   const late = new Map<Told, number>(told.map((each) => [each, 0]));
   let worlds = 0;
@@ -103,10 +122,10 @@ function cellOf([preset, tokens, hours]: (typeof runs)[number], floor: number, s
         const machine = machineOf(offer, run, { now: NOW, sample: false });
         return typeof machine === "string" ? [] : [{ machine, offer }];
       });
-    const choices = new Map(policyNames.map((policy) => [policy, chosenBy(policy, market, task)]));
+    const choices = new Map(names.map((policy) => [policy, chosenBy(policy, market, task)]));
     if (choices.get("planner") === undefined) continue;
     for (let world = 0; world < Math.min(WORLDS, seeds - index); world++) {
-      const found = inWorld({ market, task, goal, seed: `${name} ${index + world}` }, choices);
+      const found = inWorld({ market, task, goal, seed: `${cell} ${index + world}` }, choices);
       const due = found.get("per FLOP")?.cost;
       worlds += 1;
       for (const [policy, outcome] of found) {
@@ -116,17 +135,17 @@ function cellOf([preset, tokens, hours]: (typeof runs)[number], floor: number, s
     }
   }
   if (worlds === 0) return `${name}: no plan meets the deadline on any of these markets`;
-  return { name, ratios, missed: new Map([...late].map(([policy, count]) => [policy, count / worlds])) };
+  return { name, worlds, ratios, missed: new Map([...late].map(([policy, count]) => [policy, count / worlds])) };
 }
 
-/** All cells, and those that there are none of. @param seeds worlds of each */
-export function simulatePolicies(seeds: number, note: (line: string) => void) {
+/** All cells, and those that there are none of. */
+export function simulatePolicies(simulation: Simulation) {
   const cells: Cell[] = [];
   const infeasible: string[] = [];
   for (const run of runs)
     for (const floor of floors) {
-      note(`policies: ${run[0]}, ${floor} GB`);
-      const cell = cellOf(run, floor, seeds);
+      simulation.note(`policies: ${run[0]}, ${floor} GB`);
+      const cell = cellOf(run, floor, simulation);
       if (typeof cell === "string") infeasible.push(cell);
       else cells.push(cell);
     }

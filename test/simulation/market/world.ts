@@ -77,6 +77,23 @@ const clouds = [
   ["summit", "secure", 1.3, 5_000],
 ] as const;
 
+/** A link: so many Mbit/s up in the middle, half as much again down. */
+export function linkOf(mbps: number, random: Random): Required<Pick<Offer, "upMbps" | "downMbps">> {
+  const up = Math.round(mbps * Math.exp(0.7 * random.normal()));
+  return { upMbps: up, downMbps: Math.round(up * 1.5) };
+}
+
+/** What machines of a tier have in common. */
+export const standing = (tier: Offer["tier"], gpus: number): Partial<Offer> => ({
+  tier,
+  cpus: 16 * gpus,
+  ramGb: 128 * gpus,
+  diskGb: 2_000,
+  granularitySeconds: tier === "secure" ? 60 : 1,
+  bootBilled: tier === "secure",
+  expiresAt: NOW + 86_400_000,
+});
+
 /** A market of so many offers. */
 export function marketOf(seed: string, count: number): Offer[] {
   const random = createRandom(`market ${seed}`);
@@ -86,26 +103,18 @@ export function marketOf(seed: string, count: number): Offer[] {
     const gpus = random.pick([1, 1, 1, 2, 4, 8]);
     const spot = random.below(4) === 0;
     const perGpu = cents * 10_000 * dearer * (spot ? 0.55 : 1) * Math.exp(0.2 * random.normal());
-    const up = Math.round(mbps * Math.exp(0.7 * random.normal()));
     return offerOf({
+      ...standing(tier, gpus),
+      ...linkOf(mbps, random),
       id: `${cloud}:${index}`,
       provider: cloud,
       upstream: cloud,
       providerId: String(index),
       gpu: gpuOf(name) ?? offerOf().gpu,
       count: gpus,
-      tier,
-      cpus: 16 * gpus,
-      ramGb: 128 * gpus,
-      diskGb: 2_000,
       interconnect: random.pick(["nvlink", "pcie"]),
-      upMbps: up,
-      downMbps: Math.round(up * 1.5),
       stock: random.below(5) === 0 ? "low" : "in stock",
-      granularitySeconds: tier === "secure" ? 60 : 1,
-      bootBilled: tier === "secure",
       price: { charge: spot ? "spot" : "on-demand", perHour: BigInt(Math.ceil(perGpu * gpus)), firm: true },
-      expiresAt: NOW + 86_400_000,
     });
   });
 }

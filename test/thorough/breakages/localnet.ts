@@ -426,14 +426,14 @@ export const localnet: readonly Breakage[] = [
   },
   {
     name: "a start whose state another puts aside meanwhile begins one of its own, with other wallets",
-    file: "offchain/src/localnet/prepare.ts",
+    file: "offchain/src/localnet/opened.ts",
     text: "create: anew && !taken, clock",
     instead: "create: true, clock",
     tests: ["test/offchain/localnet/fresh.test.ts"],
   },
   {
     name: "a start that ended before the old state was put aside leaves a copy of its wallets for ever",
-    file: "offchain/src/localnet/prepare.ts",
+    file: "offchain/src/localnet/opened.ts",
     text: "    await dropHeir(state).catch(passing);\n",
     instead: "",
     tests: ["test/offchain/localnet/fresh.test.ts"],

@@ -4,6 +4,9 @@ import type { Breakage } from "./breakage.ts";
 const machine = ["test/offchain/market/leases/machine.test.ts"];
 const ledger = ["test/offchain/market/leases/ledger.test.ts"];
 const webhook = ["test/offchain/market/webhook.test.ts"];
+const served = ["test/offchain/market/marketApi.test.ts"];
+const logs = ["test/offchain/market/logs.test.ts"];
+const runYaml = ["test/offchain/cli/runYaml.test.ts"];
 const simulation = ["test/offchain/market/leases/simulation.test.ts"];
 
 export const marketLeases: readonly Breakage[] = [
@@ -196,5 +199,103 @@ export const marketLeases: readonly Breakage[] = [
     text: "`The webhook ${redactUrl(url.href)}`",
     instead: "`The webhook ${url.href}`",
     tests: webhook,
+  },
+  {
+    name: "a log of a rented machine acts on the terminal",
+    file: "offchain/src/market/logs.ts",
+    text: "withoutSecrets(printable(line))",
+    instead: "withoutSecrets(line)",
+    tests: logs,
+  },
+  {
+    name: "a log of a rented machine shows passwords",
+    file: "offchain/src/market/logs.ts",
+    text: '.replace(NAMED, "$1$2(hidden)$2")',
+    instead: "",
+    tests: logs,
+  },
+  {
+    name: "a line of a rented machine's log holds up whoever reads it for minutes",
+    file: "offchain/src/market/logs.ts",
+    text: "(?:\\s*[:=]\\s*|\\s+))",
+    instead: "\\s*[:= ]\\s*)",
+    tests: logs,
+  },
+  {
+    name: "a provider's log has the key in it",
+    file: "offchain/src/market/base/api.ts",
+    text: "return without(options.account.secret, await beginningOf(response.body));",
+    instead: "return await beginningOf(response.body);",
+    tests: logs,
+  },
+  {
+    name: "a log without end fills the memory",
+    file: "offchain/src/market/base/api.ts",
+    text: "if (kept.length > 2 * MAX_STREAM_BYTES) kept = kept.subarray(-MAX_STREAM_BYTES);\n    }\n  } finally {\n    await reader.cancel().catch(() => undefined);\n  }\n  return kept.subarray(-MAX_STREAM_BYTES).toString();",
+    instead: "}\n  } finally {\n    await reader.cancel().catch(() => undefined);\n  }\n  return kept.toString();",
+    tests: logs,
+  },
+  {
+    name: "a log that was cut off is shown as whole",
+    file: "offchain/src/market/logs.ts",
+    text: "if (begin < 0 || end < begin) throw",
+    instead: "if (begin < 0) throw",
+    tests: logs,
+  },
+  {
+    name: "any key of a rented machine's host is taken",
+    file: "offchain/src/market/ssh.ts",
+    text: '"StrictHostKeyChecking=accept-new"',
+    instead: '"StrictHostKeyChecking=no"',
+    tests: logs,
+  },
+  {
+    name: "the directory of leases tells ssh more than a file",
+    file: "offchain/src/market/ssh.ts",
+    text: '  if (/["$\\\\\\p{Cc}]/u.test(path) || path.startsWith("~"))',
+    instead: '  if (path === "")',
+    tests: logs,
+  },
+  {
+    name: "the file that describes a run says yes to spending",
+    file: "offchain/src/cli/runYaml.ts",
+    text: "    if (!keysOf[name].includes(key))",
+    instead: "    if (!Object.hasOwn(options, key))",
+    tests: runYaml,
+  },
+  {
+    name: "aliases of a description multiply",
+    file: "offchain/src/cli/runYaml.ts",
+    text: 'throw refuse(lineOf(node), "it has an alias: write the value out.");',
+    instead: "void node;",
+    tests: runYaml,
+  },
+  {
+    name: "whoever asks for leases learns how machines are reached",
+    file: "offchain/src/market/marketApi.ts",
+    text: "  label: lease.label,\n",
+    instead: "  label: lease.label,\n  ssh: lease.ssh,\n",
+    tests: served,
+  },
+  {
+    name: "one address has all places of those who watch prices",
+    file: "offchain/src/market/marketApi.ts",
+    text: " || ofOne >= MOST_OF_ONE)",
+    instead: ")",
+    tests: served,
+  },
+  {
+    name: "providers are asked for prices while nobody watches",
+    file: "offchain/src/market/marketApi.ts",
+    text: "while (watching.size > 0 && !signal.aborted) {",
+    instead: "while (!signal.aborted) {",
+    tests: served,
+  },
+  {
+    name: "each question about offers reads the disk",
+    file: "offchain/src/market/marketApi.ts",
+    text: "catalogue: sharedFor(clock, SHARED, catalogue),",
+    instead: "catalogue,",
+    tests: served,
   },
 ];

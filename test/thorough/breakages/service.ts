@@ -225,7 +225,7 @@ export const service: readonly Breakage[] = [
   },
   {
     name: "the old state is put aside for a start that cannot keep its blobs as asked",
-    file: "offchain/src/localnet/prepare.ts",
+    file: "offchain/src/localnet/opened.ts",
     text: "  if (fresh && blobs !== undefined) await requirePlace(state, blobs);\n",
     instead: "",
     tests: ["test/offchain/localnet/fresh.test.ts"],

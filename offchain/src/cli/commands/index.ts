@@ -37,6 +37,8 @@ import { marketOffersCommand } from "./marketOffers.ts";
 import { marketPlanCommand } from "./marketPlan.ts";
 import { marketPricesCommand } from "./marketPrices.ts";
 import { marketRentCommand } from "./marketRent.ts";
+import { marketServeCommand } from "./marketServe.ts";
+import { marketLogsCommand, marketSshCommand } from "./marketShell.ts";
 import { marketWatchdogCommand } from "./marketWatchdog.ts";
 import { paramsCommand } from "./params.ts";
 import { posterProposeCommand } from "./poster.ts";
@@ -46,6 +48,7 @@ import { proposeCommand } from "./propose.ts";
 import { revenueClaimCommand, revenueDepositCommand, revenueListCommand, revenueShowCommand } from "./revenue.ts";
 import { revenueActivateCommand, revenueAttestCommand } from "./revenueRoot.ts";
 import { rewardsClaimCommand, rewardsListCommand } from "./rewards.ts";
+import { runCreateCommand } from "./runCreate.ts";
 import { sharesCommand } from "./shares.ts";
 import { signersCommands } from "./signers.ts";
 import { stakeCommands } from "./stake.ts";
@@ -63,6 +66,7 @@ import { workerCommand } from "./worker.ts";
 
 export const commands: readonly Command[] = [
   upCommand,
+  runCreateCommand,
   workerCommand,
   coordinatorCommand,
   validatorCommand,
@@ -135,6 +139,8 @@ export const commands: readonly Command[] = [
   marketDoctorCommand,
   marketRentCommand,
   marketListCommand,
+  marketLogsCommand,
+  marketSshCommand,
   marketTerminateCommand,
   marketReconcileCommand,
   marketAdoptCommand,
@@ -143,6 +149,7 @@ export const commands: readonly Command[] = [
   marketHistoryCommand,
   marketWatchdogCommand,
   marketFakeCommand,
+  marketServeCommand,
   marketKeysCommand,
   cleanCommand,
   doctorCommand,
@@ -153,6 +160,7 @@ export const withoutDocument: ReadonlySet<string> = new Set(["worker", "coordina
 
 /** What the commands of two words have in common, by the first. */
 export const groupSummaries: Readonly<Record<string, string>> = {
+  run: "runs of one's own: making one from a file",
   budget: "what the holders let others spend from the treasury",
   capital: "shares that are sold for a model's capital token, an epoch at a time",
   code: "what authors of code are paid: grants, by maintainers or the holders",

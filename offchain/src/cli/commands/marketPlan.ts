@@ -1,5 +1,4 @@
 import { countOf, formatDuration, formatShort, UserError, wrap } from "../../base/index.ts";
-import { presetNames, presetOf } from "../../engine/index.ts";
 import {
   assumptions,
   ASSUMED_MFU,
@@ -7,77 +6,17 @@ import {
   DRAWS,
   type Filter,
   type Goal,
-  keepPlan,
-  type KeptPlan,
   machineText,
-  modeNames,
   type Plan,
-  planOf,
   type Range,
-  rank,
-  runsScripts,
   type Source,
-  type Task,
-  trainingRunOf,
   whyNot,
 } from "../../market/index.ts";
-import { choice, type ConfigOf, duration, integer, real, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { alternativesOf, catalogueOptions, sourceText, wishOptions, withCatalogue } from "../market.ts";
+import { sourceText } from "../market.ts";
 import { columnsOf, tableWithin } from "../output.ts";
+import { isPlan, planOptions, USD, whyNotRented, withPlan } from "../planning.ts";
 
-const DAY = 86_400_000;
-/** Bytes a second of a Mbit/s, µUSD of a dollar. */
-const [LINK, USD] = [125_000, 1e6];
-
-const planOptions = {
-  preset: choice(presetNames, {
-    value: "name",
-    description: `the model: ${presetNames.join(", ")}`,
-    default: "150m",
-  }),
-  budget: real(0.01, 1e9, { value: "USD", description: "US dollars to spend at the most" }),
-  tokens: real(1, 1e18, { description: "effective tokens to train" }),
-  deadline: duration({ description: "time in which it must be done" }),
-  valueOfTime: real(0, 1e6, { description: "US dollars that an hour is worth, with a budget alone", default: 1 }),
-  mostGpus: integer(1, 1_024, { description: "GPUs at the most", default: 128 }),
-  innerSteps: integer(4, 1_000_000, { description: "inner steps of a round, in the mean", default: 500 }),
-  hubLink: integer(1, 1_000_000, { description: "Mbit/s of the coordinator, either way", default: 1_000 }),
-  hubCost: real(0, 1e6, { description: "US dollars of coordinator and validators for an hour", default: 0.2 }),
-  mode: choice(modeNames, {
-    description:
-      "value: the most for the money; price: the cheapest GPUs by the hour; secure: audited data centres; fabric: one cloud, NVLink; loose: 8 GPUs and more, half of them of one cloud at the most",
-    default: "value",
-  }),
-  valid: duration({ description: "time for which the plan can be rented", default: 3_600_000 }),
-  sample: toggle({ description: "plan with the sample too, which cannot be rented", default: false }),
-  whyNot: text({ value: "id", description: "say why this offer is not in the plan" }),
-  ...wishOptions,
-  ...catalogueOptions,
-} as const;
-type Options = ConfigOf<typeof planOptions>;
-
-interface Given {
-  readonly budget?: number | undefined;
-  readonly tokens?: number | undefined;
-  readonly deadline?: number | undefined;
-  readonly valueOfTime: number;
-}
-
-/** What is wanted of a plan, by what is given. @throws UserError `USAGE` */
-function goalOf({ budget, tokens, deadline, valueOfTime }: Given): Goal {
-  const seconds = deadline === undefined ? undefined : deadline / 1_000;
-  if (tokens !== undefined && budget === undefined)
-    return { kind: "least cost", tokens, deadline: seconds ?? (30 * DAY) / 1_000 };
-  if (budget === undefined || tokens !== undefined)
-    throw new UserError("USAGE", "Give either --budget, with or without --deadline, or --tokens with a --deadline.");
-  return seconds === undefined
-    ? { kind: "budget", budget: budget * USD, valueOfTime: (valueOfTime * USD) / 3_600 }
-    : { kind: "most tokens", budget: budget * USD, deadline: seconds };
-}
-
-const batchOf = ({ microBatch, accumulation = 1, model }: ReturnType<typeof presetOf>): number =>
-  microBatch * accumulation * model.sequence;
 const usd = (money: number): string => (money / USD).toFixed(2);
 
 /** What nine draws of ten come to, in words. */
@@ -178,37 +117,6 @@ function sourcesText(sources: readonly Source[], now: number): string[] {
 const unwishedText = (count: number): string[] =>
   count === 0 ? [] : [`${countOf(count, "offer")} beside the wishes: --why-not ID says of one why.`];
 
-/** A plan as `market rent` takes it up: machines, their prices, and what of the money is theirs. */
-function keptOf({ outcome, machines }: Plan, { goal, hub }: Task, options: Options, now: number): KeptPlan {
-  const { seconds, cost } = outcome.ranges;
-  const money = goal.kind === "least cost" ? cost.p90 : goal.budget;
-  return {
-    version: 1,
-    madeAt: now,
-    expiresAt: now + options.valid,
-    preset: options.preset,
-    mode: options.mode,
-    budget: String(Math.max(1, Math.floor(money - hub.cost * seconds.p50))),
-    seconds: Math.ceil(seconds.p90),
-    diskGb: options.disk ?? 100,
-    machines: machines.map(({ offer }) => ({
-      offer: offer.id,
-      provider: offer.provider,
-      machine: machineText(offer),
-      perHour: String(offer.price.perHour ?? 0n),
-    })),
-  };
-}
-
-/** Why a plan cannot be rented by its name; undefined where it can. */
-function whyNotRented({ machines }: Plan): string | undefined {
-  if (machines.some(({ offer }) => offer.source === "sample")) return "it has samples in it";
-  const other = machines.find(({ offer }) => !runsScripts(offer.provider));
-  return other === undefined ? undefined : `${other.offer.id} runs no script of whoever rents`;
-}
-
-const isPlan = (found: Plan | ReadonlyMap<string, string>): found is Plan => "outcome" in found;
-
 /** Offers that are not looked at, with why: a wish that they miss, an alternative before theirs, a cheaper road to the same machine. */
 function unwished({ offers, roads }: Catalogue, wishes: readonly Filter[], fit: ReadonlySet<string>) {
   const why = new Map<string, string>();
@@ -235,6 +143,7 @@ export const marketPlanCommand = defineCommand({
   name: "market plan",
   summary: "which machines of which clouds train a model for a budget, or until a deadline; rents nothing",
   options: planOptions,
+  section: "market",
   examples: [
     ["npx cotrain market plan --budget 200", "the most training for 200 dollars, an hour being worth one"],
     [
@@ -242,6 +151,7 @@ export const marketPlanCommand = defineCommand({
       "the least that it costs in two days",
     ],
     ["npx cotrain market plan --budget 50 --sample --offline", "without any key, by the sample"],
+    ["npx cotrain market plan -f run.yaml", "what a file says of budget, deadline, prices and machines"],
   ],
   notes: [
     `Nothing has been measured: GPUs are taken at ${ASSUMED_MFU * 100}% of their makers' figures, links that are not told at ${assumptions.mbps.secure} Mbit/s (secure) or ${assumptions.mbps.community}, spot machines as lasting ${assumptions.lifetime.spot / 3_600} hours.`,
@@ -249,16 +159,7 @@ export const marketPlanCommand = defineCommand({
     "An effective token is one of a single worker that reaches the same loss.",
   ],
   async run({ options, output }) {
-    const goal = goalOf(options);
-    const preset = presetOf(options.preset);
-    const run = trainingRunOf(preset.model, batchOf(preset), options.innerSteps);
-    const rate = options.hubLink * LINK;
-    const hub = { inRate: rate, outRate: rate, reduceSeconds: 10, cost: (options.hubCost * USD) / 3_600 };
-    const task = { run, hub, goal, mostGpus: options.mostGpus, mode: options.mode };
-    return withCatalogue(options, async (catalogue, _, now) => {
-      const wishes = alternativesOf(options);
-      const offers = rank(catalogue.offers, wishes, "value", now).map(({ offer }) => offer);
-      const found = planOf(offers, task, now, options.sample);
+    return withPlan(options, ({ found, goal, catalogue, wishes, offers, now, id }) => {
       const columns = columnsOf(process.stdout);
       const skipped = isPlan(found) ? found.skipped : found;
       const others = unwished(catalogue, wishes, new Set(offers.map(({ id }) => id)));
@@ -267,8 +168,6 @@ export const marketPlanCommand = defineCommand({
         options.whyNot === undefined
           ? [...reasonsOf(skipped), ...unwishedText(others.size), ...sourcesText(catalogue.sources, now)]
           : [whyNotOf(options.whyNot, taken, skipped, others)];
-      const isKept = isPlan(found) && options.whyNot === undefined && whyNotRented(found) === undefined;
-      const id = isKept ? await keepPlan(options, keptOf(found, task, options, now)) : undefined;
       const all = Object.fromEntries([...others, ...skipped]);
       output.result(
         isPlan(found)

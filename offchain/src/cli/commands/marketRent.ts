@@ -11,13 +11,24 @@ import {
   type Prepared,
   priceText,
 } from "../../market/index.ts";
-import { channelOnStderr, createLogger, runDaemon } from "../../service/index.ts";
+import { channelOnStderr, createLogger, resolveConfig, runDaemon } from "../../service/index.ts";
 import { askYes } from "../ask.ts";
 import { type CommandContext, defineCommand } from "../command.ts";
 import { documentOf, keepHere, leaseRows, rentersHere } from "../leases.ts";
 import { columnsOf, type Output, tableWithin } from "../output.ts";
+import { isPlan, planOptions, type PlanOptions, withPlan } from "../planning.ts";
 import { openRentedRun, type RentedRun } from "../rentedRun.ts";
-import { choiceRows, dollars, hourOf, rentOptions, type RentOptions, type Wanted, wantedOf } from "../wanted.ts";
+import { planKeys, settingsFor } from "../runYaml.ts";
+import {
+  besidePlan,
+  choiceRows,
+  dollars,
+  hourOf,
+  rentOptions,
+  type RentOptions,
+  type Wanted,
+  wantedOf,
+} from "../wanted.ts";
 
 const DAY = 86_400_000;
 const MAX_SCRIPT = 64 << 10;
@@ -139,12 +150,44 @@ async function isWanted({ yes, dryRun, confirmAbove }: RentOptions, wanted: Want
   return false;
 }
 
+type Context = CommandContext<typeof rentOptions>;
+
+/** Settings that both a plan and its renting take, as they were given here. */
+const shared = ({ options, config }: Context): Partial<PlanOptions> =>
+  Object.fromEntries(
+    Object.entries(options).filter(
+      ([key]) => Object.hasOwn(planOptions, key) && config.explicit(key as keyof RentOptions),
+    ),
+  );
+
+/**
+ * The plan that a file asks for, made now, where it says which cluster is best; undefined where it only says what fits.
+ * @throws UserError `PLAN_NONE`
+ */
+async function plannedBy(context: Context): Promise<string | undefined> {
+  const { described, output } = context;
+  if (described === undefined || !planKeys.some((key) => Object.hasOwn(described.sections.market, key)))
+    return undefined;
+  const { path, sections } = described;
+  const settings = resolveConfig(planOptions, { file: settingsFor(path, "market", sections, planOptions) });
+  return withPlan({ ...settings.values, ...shared(context) }, ({ found, id }) => {
+    if (id === undefined)
+      throw new UserError(
+        "PLAN_NONE",
+        `There is no plan by ${path} that can be rented: "${shellWords(["npx", "cotrain", "market", "plan", "-f", path])}" says why.`,
+      );
+    output.notice(`Plan ${id}, by ${path}: ${countOf(isPlan(found) ? found.machines.length : 0, "machine")}.`);
+    return id;
+  });
+}
+
 /** `cotrain market rent`. */
 export const marketRentCommand = defineCommand({
   name: "market rent",
   summary: "rent machines within a budget, keep them while this process runs, and end them",
   args: [{ name: "plan", description: "its id, as market plan tells it: exactly its machines", optional: true }],
   options: rentOptions,
+  section: "market",
   examples: [
     ["npx cotrain market rent --budget 20 --count 2 --gpu 4090 --for 4h", "shows what would be rented"],
     [
@@ -159,6 +202,7 @@ export const marketRentCommand = defineCommand({
       "npx cotrain market rent $PLAN --image $IMAGE --start start.sh --confirm-above 25",
       "rents a plan at the prices of now, after a question where it may cost more than 25 dollars",
     ],
+    ["npx cotrain market rent -f run.yaml", "shows what a file says of budget, prices and machines, or plans by it"],
   ],
   notes: [
     "Nothing is created unless all that runs, ended as late as can be, fits the budget: a small budget rents nothing. When it would not fit any more, all is ended.",
@@ -170,8 +214,8 @@ export const marketRentCommand = defineCommand({
   ],
   async run(context) {
     const { args, options, output } = context;
-    const [plan] = args;
-    const wanted = await wantedOf(options, plan);
+    const made = args[0] === undefined ? await plannedBy(context) : undefined;
+    const wanted = await wantedOf(made === undefined ? options : besidePlan(options), args[0] ?? made);
     if (!(await isWanted(options, wanted, output))) return wanted.shown.length > 0 ? 0 : 1;
     checkWork(options, wanted);
     return runDaemon(({ signal }) => rent(context, wanted, signal), {

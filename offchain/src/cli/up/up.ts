@@ -3,8 +3,6 @@
  * and workers as processes, shows what happens (display.ts), trains and lets the owners claim and decide (session.ts), and
  * closes with the summary (summary.ts).
  */
-import { fileURLToPath } from "node:url";
-
 import { type Clock, systemClock, unlessAborted } from "../../base/index.ts";
 import { startCommand } from "../../base/node/index.ts";
 import { runDaemon, type DaemonContext, createLogger, openLogFile, readRunFile } from "../../service/index.ts";
@@ -24,13 +22,12 @@ import {
   runSession,
 } from "../../localnet/index.ts";
 import { type Display, joinLines, openDisplay, restingLines } from "./display.ts";
+import { program } from "./program.ts";
 import { answerStop, ENDED } from "./stopping.ts";
 import { drawSummary } from "./summary.ts";
 import { summarise } from "./summarise.ts";
 
 type UpContext = CommandContext<typeof localnetOptions>;
-
-const program = fileURLToPath(new URL("../main.ts", import.meta.url));
 
 const localnetContext = ({ options, config, output }: UpContext): LocalnetContext => ({
   options,

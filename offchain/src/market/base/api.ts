@@ -29,6 +29,8 @@ interface Call {
   readonly repeatable: boolean;
   /** Where a refusal names a machine that exists all the same: its path in the body, e.g. `new_contract`. */
   readonly named?: string;
+  /** Whether the answer is text that may go on for ever: what of it comes at once, the end of it where it is much. */
+  readonly stream?: boolean;
 }
 
 /** @throws RetryableError or UserError as {@link providerError}; UserError `PROVIDER_ADDRESS` */
@@ -48,6 +50,8 @@ export interface ApiOptions {
 }
 
 const MAX_ANSWER_BYTES = 32 << 20;
+/** Of a text that goes on: bytes that are kept, ms of silence that end it, and ms after which it ends although there is more. */
+const [MAX_STREAM_BYTES, QUIET, LONGEST_STREAM] = [256 << 10, 1_500, 8_000] as const;
 const MAX_REFUSAL_BYTES = 64 << 10;
 const MAX_WORDS = 200;
 const TRIES = 3;
@@ -140,8 +144,29 @@ function within(ms: number, signal: AbortSignal): { signal: AbortSignal; done: (
   return { signal: AbortSignal.any([ending.signal, signal]), done: () => clearTimeout(timer) };
 }
 
-const headersOf = ({ account }: ApiOptions, { json }: Call): Record<string, string> => ({
-  accept: "application/json",
+/** What a body says before it is silent for a while; the last of it. */
+async function beginningOf(body: ReadableStream<Uint8Array> | null): Promise<string> {
+  if (body === null) return "";
+  const reader = body.getReader();
+  const ends = performance.now() + LONGEST_STREAM;
+  let kept = Buffer.alloc(0);
+  try {
+    while (performance.now() < ends) {
+      const silence = Promise.withResolvers<undefined>();
+      const timer = later(() => silence.resolve(undefined), QUIET);
+      const read = await Promise.race([reader.read(), silence.promise]).finally(() => clearTimeout(timer));
+      if (read?.value === undefined) break;
+      kept = Buffer.concat([kept, read.value]);
+      if (kept.length > 2 * MAX_STREAM_BYTES) kept = kept.subarray(-MAX_STREAM_BYTES);
+    }
+  } finally {
+    await reader.cancel().catch(() => undefined);
+  }
+  return kept.subarray(-MAX_STREAM_BYTES).toString();
+}
+
+const headersOf = ({ account }: ApiOptions, { json, stream }: Call): Record<string, string> => ({
+  accept: stream === true ? "text/event-stream, text/plain" : "application/json",
   ...account.headers,
   ...(json === undefined ? {} : { "content-type": "application/json" }),
 });
@@ -184,6 +209,7 @@ async function sendOnce(options: ApiOptions, call: Call): Promise<unknown> {
       ...(call.json === undefined ? {} : { body: JSON.stringify(call.json) }),
     });
     if (!response.ok) throw await refused(response, options, call, lost);
+    if (call.stream === true) return without(options.account.secret, await beginningOf(response.body));
     const bytes = await readStreamBounded(response.body ?? [], MAX_ANSWER_BYTES);
     return bytes.length === 0 ? undefined : parseJsonBounded(bytes, MAX_ANSWER_BYTES, `The answer of ${options.title}`);
   } catch (error) {

@@ -110,6 +110,8 @@ export interface Renting extends Omit<RentingTerms, "granularitySeconds" | "boot
   readonly terminate: (api: Api, id: string) => Promise<Termination>;
   /** What the provider says it charged; undefined where it does not tell yet. @param now milliseconds since the epoch */
   readonly bill?: (api: Api, instance: Instance, now: number) => Promise<MicroUsd | undefined>;
+  /** The last lines that a machine's work printed, about so many, as they are; where the provider tells them. */
+  readonly logs?: (api: Api, id: string, lines: number) => Promise<string>;
   /** Whose the key is, by the provider's word; where it has none, the key itself stands for its owner. */
   readonly owner?: (api: Api) => Promise<string>;
   /** Pays a machine for further hours, where it is paid before. */
@@ -135,6 +137,8 @@ export interface RentedAccount {
   list(): Promise<readonly Instance[]>;
   terminate(id: string): Promise<Termination>;
   bill(instance: Instance): Promise<MicroUsd | undefined>;
+  /** As {@link Renting.logs}. */
+  logs?(id: string, lines: number): Promise<string>;
   extend?(id: string, hours: number): Promise<void>;
   sides?(): Promise<readonly SideResource[]>;
   removeSide?(id: string): Promise<void>;
@@ -159,7 +163,7 @@ export function accountOver(
   { name, title, capabilities, renting }: Adapter,
   { api, secret, clock }: RentedAccountOptions,
 ): RentedAccount {
-  const { extend, sides } = renting;
+  const { extend, logs, sides } = renting;
   return {
     name,
     title,
@@ -181,6 +185,7 @@ export function accountOver(
     list: async () => renting.list(api),
     terminate: async (id) => renting.terminate(api, id),
     bill: async (instance) => renting.bill?.(api, instance, clock.now()),
+    ...(logs === undefined ? {} : { logs: async (id, lines) => logs(api, id, lines) }),
     ...(extend === undefined ? {} : { extend: async (id, hours) => extend(api, id, hours) }),
     ...(sides === undefined
       ? {}

@@ -33,6 +33,8 @@ export interface Option<T> {
   show?(value: T): string;
   /** Not shown where it is refused. */
   readonly secret?: boolean;
+  /** One letter that stands for its flag. */
+  readonly short?: string;
 }
 
 export interface OptionInit<T> {
@@ -347,6 +349,13 @@ export function resolveConfig<const S extends OptionSet>(options: S, sources: Co
   };
 }
 
+/** What an option takes of a value as a line or a file has it; undefined where it is not allowed. */
+export function settled({ schema, parse, asText }: Option<unknown>, given: unknown): unknown {
+  if (asText && typeof given !== "string") return undefined;
+  const value = typeof given === "string" ? parse(given.trim()) : given;
+  return value === undefined || findMiss(schema, value) !== undefined ? undefined : value;
+}
+
 function findValue(
   key: string,
   declared: Option<unknown>,
@@ -360,9 +369,8 @@ function findValue(
       `${source} must be ${declared.allowed}${declared.secret ? "" : `, not ${JSON.stringify(given)}`}.`,
     );
   const settle = (source: string, given: unknown): unknown => {
-    const value = typeof given === "string" ? declared.parse(given.trim()) : given;
-    if (declared.asText && typeof given !== "string") throw refuse(source, given);
-    if (value === undefined || findMiss(declared.schema, value) !== undefined) throw refuse(source, given);
+    const value = settled(declared, given);
+    if (value === undefined) throw refuse(source, given);
     return value;
   };
   const flag = flags[key];

@@ -27,6 +27,7 @@ ps) case "$*" in
   *--quiet*) if [ -e container ]; then echo c0ffee; fi;;
   *) if [ -e container ]; then sed 's/^/cotrain: /' container; fi;;
   esac;;
+logs) tail -n "$3" printed 2>/dev/null;;
 rm) rm container;;
 esac
 `;

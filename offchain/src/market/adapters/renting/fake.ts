@@ -97,5 +97,10 @@ export const fakeRenting: Renting = {
     }),
   bill: async (api, { id }) =>
     rowOf(await get(api, `/instances/${encodeURIComponent(id)}/bill`)).money("usd", "usd") ?? 0n,
+  logs: async (api, id, lines) => {
+    const path = `/instances/${encodeURIComponent(id)}/log`;
+    const query = { lines };
+    return String(await api({ method: "GET", path, query, endpoint: "read", repeatable: true, stream: true }));
+  },
   owner: async (api) => rowOf(await get(api, "/account")).requireText("owner"),
 };

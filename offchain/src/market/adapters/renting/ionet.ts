@@ -14,10 +14,11 @@ import {
   USUAL_TERMS,
 } from "../../base/instances.ts";
 import { argumentsOf } from "../../base/orders.ts";
+import { eventLines } from "../../base/events.ts";
 import { byPage, countedPage } from "../../base/pages.ts";
 import { UserError } from "../../../base/index.ts";
 import type { Instance, InstanceState, Order, Renting } from "../../base/renting.ts";
-import { fieldOf, present, type Row, rowOf } from "../../base/rows.ts";
+import { fieldOf, listOf, present, type Row, rowOf } from "../../base/rows.ts";
 
 const TITLE = "io.net";
 const HOUR = 3_600;
@@ -101,6 +102,17 @@ export const ionetRenting: Renting = {
     ),
   terminate: (api, id) => endedBy(api, "DELETE", `/deployment/${encodeURIComponent(id)}`),
   bill: async (api, { id }) => (await detail(api, id)).money("amount_paid", "usd") ?? 0n,
+  logs: async (api, id) => {
+    const path = `/deployment/${encodeURIComponent(id)}`;
+    const found = await api({ method: "GET", path: `${path}/containers`, endpoint: "read", repeatable: true });
+    const [worker] = listOf(fieldOf(fieldOf(found, "data"), "workers"), "workers");
+    if (worker === undefined) return "";
+    const container = encodeURIComponent(rowOf(worker).requireText("container_id"));
+    const log = `${path}/log/${container}`;
+    return eventLines(
+      String(await api({ method: "GET", path: log, endpoint: "read", repeatable: true, stream: true })),
+    );
+  },
   extend: async (api, id, hours) => {
     const path = `/deployment/${encodeURIComponent(id)}/extend`;
     await api({ method: "POST", path, json: { duration_hours: hours }, endpoint: "create", repeatable: false });

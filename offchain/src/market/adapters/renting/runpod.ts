@@ -12,6 +12,7 @@ import {
   shellAt,
   USUAL_TERMS,
 } from "../../base/instances.ts";
+import { eventLines } from "../../base/events.ts";
 import { argumentLineOf, told } from "../../base/orders.ts";
 import type { Instance, InstanceState, Order, Renting } from "../../base/renting.ts";
 import { fieldOf, listOf, type Row, rowOf } from "../../base/rows.ts";
@@ -94,5 +95,11 @@ export const runpodRenting: Renting = {
     return row.whole("metadata.recordCount") === 0
       ? undefined
       : (row.money("metadata.totals.totalAmount", "usd") ?? 0n);
+  },
+  logs: async (api, id, lines) => {
+    const query = { source: "container", tail: lines };
+    const path = `${pathOf(id)}/logs`;
+    const said = await api({ method: "GET", path, query, endpoint: "account", repeatable: true, stream: true });
+    return eventLines(String(said), "line");
   },
 };

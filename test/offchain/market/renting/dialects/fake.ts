@@ -65,6 +65,8 @@ export const fake: Dialect = {
       const cost = cloud.meter(machine);
       return { body: { usd: `${cost / 1_000_000n}.${String(cost % 1_000_000n).padStart(6, "0")}` } };
     },
+    "GET /instances/:id/log": ({ id, query, key }) =>
+      cloud.find(key, id) === undefined ? absent : { body: `the last ${query.get("lines")} of ${id}\nby ${key}\n` },
     "GET /account": ({ key }) => ({ body: { owner: `owner-of-${key}` } }),
   }),
 };

@@ -82,6 +82,14 @@ export const ionet: Dialect = {
       cloud.end(machine);
       return { body: { status: "terminating", deployment_id: machine.id } };
     },
+    [`GET ${BASE}/deployment/:id/containers`]: ({ id, key }) =>
+      cloud.find(key, id) === undefined
+        ? absent
+        : { body: { data: { total: 1, workers: [{ container_id: "c0ffee-1", status: "running" }] } } },
+    [`GET ${BASE}/deployment/:id/log/c0ffee-1`]: ({ key }) => ({
+      headers: { "content-type": "text/event-stream" },
+      body: `data: the last of c0ffee-1\n\ndata: by ${key}\n\n`,
+    }),
     [`POST ${BASE}/deployment/:id/extend`]: ({ id, key, body }) => {
       const machine = cloud.find(key, id);
       if (machine === undefined) return absent;

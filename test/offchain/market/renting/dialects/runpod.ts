@@ -75,6 +75,13 @@ export const runpod: Dialect = {
       cloud.end(machine);
       return { status: 204, body: "" };
     },
+    "GET /v2/pods/:id/logs": ({ id, query, key }) => {
+      if (cloud.find(key, id) === undefined) return problem(404, "Not Found", "resource not found");
+      const event = (line: string) =>
+        `id: 2026-11-30T12:00:00Z\ndata: ${JSON.stringify({ source: query.get("source"), line, ts: "2026-11-30T12:00:00Z" })}\n\n`;
+      const lines = [`the last ${query.get("tail")} of ${id}`, `by ${key}`];
+      return { headers: { "content-type": "text/event-stream" }, body: lines.map(event).join("") };
+    },
     "GET /v2/billing/pods": ({ query }) => {
       const machine = cloud.machines.find(({ id }) => id === query.get("podId"));
       const totalAmount = machine === undefined ? 0 : usd(cloud.meter(machine));
