@@ -101,8 +101,9 @@ it("proposes a build for it, and a worker trains and earns when holders admitted
   expect(await half.exited).toEqual({ code: 1, signal: null });
   expect(sentenceOf(half)).toContain("wasm has no use for products in fp16");
 
-  const rehearsed = await documentOf<Proposed>([...propose, "--steps=3", "--dry-run"]);
+  // Which end the bootstrap, in which holders admit no build.
   await until("claims of both", () => (running(), up.stderr().includes(" shares by 2 wallets;")));
+  const rehearsed = await documentOf<Proposed>([...propose, "--steps=3", "--dry-run"]);
   const proposed = await documentOf<Proposed>(propose);
   expect(rehearsed).toMatchObject({ digest: proposed.digest, proposal: null });
   const { digest, build, proof, proposal } = proposed;
