@@ -9,7 +9,7 @@ import {
   fromWire,
   type Hex,
   type JoinRequest,
-  leaseOf,
+  leaseOfPass,
   type LeaseRequest,
   type LeaseView,
   type MachineReport,
@@ -65,7 +65,7 @@ export async function requirePass(run: Run, signed: SignedPass, address: string)
       `${getAddress(pass.renter)} is none of those whose rented machines this coordinator takes: its --renters names them.`,
     );
   const struct = fromWire("JoinPass", pass);
-  const lease = leaseOf(signed);
+  const lease = leaseOfPass(signed);
   if (Number(pass.notAfter) <= run.modules.clock.now()) {
     const { code, message } = leaseOver(lease);
     throw new RefusedError(code, message);
@@ -90,7 +90,7 @@ export function checkLease({ join, pass }: Pick<JoinRequest, "join" | "pass">): 
       `Lease ${join.lease} is not known here without its pass; a machine of one's own has lease 0.`,
     );
   }
-  if (join.lease === leaseOf(pass) && join.beneficiary === pass.pass.beneficiary) return;
+  if (join.lease === leaseOfPass(pass) && join.beneficiary === pass.pass.beneficiary) return;
   throw new RefusedError("FOREIGN_PASS", "The join names another lease or another beneficiary than its pass.");
 }
 
