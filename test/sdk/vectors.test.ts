@@ -40,6 +40,11 @@ const paramsOf = (message: Readonly<Record<string, string>>): protocol.RunParams
   ) as unknown as protocol.RunParams;
 
 describe("the committed vectors", () => {
+  it("are read, each kind of them, by the implementation in Python", () => {
+    const python = readFileSync(new URL("../interop/cotrain_interop/vectors.py", import.meta.url), "utf8");
+    for (const kind of Object.keys(vectors)) expect(python).toMatch(new RegExp(`^ {8}"${kind}": _`, "m"));
+  });
+
   it("are what the generator writes", async () => {
     expect(vectors).toEqual(JSON.parse(JSON.stringify(await buildVectors())));
   });

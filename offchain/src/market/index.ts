@@ -12,6 +12,7 @@ export { gpuClasses, gpuModels, gpuOf } from "./gpus.ts";
 export { dropKey, keepKey, keyedProviders, storedKeys } from "./keys.ts";
 export { formatUsd, microUsdOf } from "./money.ts";
 export { machineText, type Offer, perGpuHour, priceText } from "./offer.ts";
+export { comparePrices, type PriceComparison } from "./prices.ts";
 export { requote, standIns } from "./requote.ts";
 export { ASSUMED_MFU, usdPerBillionTokens } from "./speed.ts";
 export { type CatalogueStore, openCatalogue, type PriceRange } from "./store.ts";

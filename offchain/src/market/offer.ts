@@ -183,11 +183,14 @@ export function whyNever(offer: Offer, now: number): string | undefined {
   return offer.stock === "unknown" ? "stock not told" : undefined;
 }
 
-/** `8x H100 SXM 80 GB`. */
-export function machineText({ gpu, count }: Pick<Offer, "gpu" | "count">): string {
+/** A GPU in words: `H100 SXM 80 GB`. */
+export function gpuText(gpu: Gpu): string {
   const form = gpu.form === undefined || gpu.model.endsWith(gpu.form) ? "" : ` ${gpu.form}`;
-  return `${count}x ${gpu.model}${form}${gpu.slice === undefined ? "" : ` (${gpu.slice})`} ${gpu.vramGb} GB`;
+  return `${gpu.model}${form}${gpu.slice === undefined ? "" : ` (${gpu.slice})`} ${gpu.vramGb} GB`;
 }
+
+/** `8x H100 SXM 80 GB`. */
+export const machineText = ({ gpu, count }: Pick<Offer, "gpu" | "count">): string => `${count}x ${gpuText(gpu)}`;
 
 /** A price as a cell; a dash where none was told. */
 export const priceText = (money: MicroUsd | undefined): string => (money === undefined ? "–" : formatUsd(money));

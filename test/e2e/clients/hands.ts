@@ -164,7 +164,10 @@ export function castHands({ url, chainId }: ClientsNode, cast: string): Hands {
       const { to, abi, functionName, args: values, value }: Call = write.call(args);
       const payment = value === undefined ? [] : ["--value", String(value)];
       const told = toldTo(abi, functionName, values);
-      const signed = ["--private-key", from.key, "--poll-interval", "1", "--json"];
+      // As `gasWithRoom` of the SDK: the node estimates with the newest block's clock, and a new second is a new checkpoint of votes.
+      const estimate = await run("estimate", ...rpc, "--from", from.address, ...payment, to, ...told);
+      const gas = (BigInt(estimate) * 5n) / 4n + 75_000n;
+      const signed = ["--private-key", from.key, "--poll-interval", "1", "--json", "--gas-limit", String(gas)];
       const receipt = await run("send", ...rpc, ...signed, ...payment, to, ...told);
       if ((JSON.parse(receipt) as { status: string }).status !== "0x1") throw new TypeError(`${functionName} reverted`);
     },

@@ -26,6 +26,7 @@ def check_vectors(spec: Spec, directory: Path, report: Report) -> None:
         "structs": _structs,
         "head": _heads,
         "ids": _ids,
+        "leases": _leases,
         "epochs": _epochs,
         "leaves": _leaves,
         "sortitions": _sortitions,
@@ -91,6 +92,30 @@ def _ids(_: Spec, vectors: list[dict]) -> int:
         equal("a run's id", tohex(keccak(encode(["uint256", "address", "bytes32", "bytes32"], values))), case["runId"])
         for implementation, clone in zip(case["implementations"], case["clones"].values(), strict=True):
             equal("a clone", clone_of(case["modelRegistry"], implementation, case["modelId"]), clone)
+    return len(vectors)
+
+
+TERMS = {
+    "renter": "address",
+    "provider": "address",
+    "machine": "address",
+    "signer": "address",
+    "token": "address",
+    "notice": "uint32",
+    "salt": "bytes32",
+}
+
+
+def _leases(_: Spec, vectors: list[dict]) -> int:
+    for case in vectors:
+        terms = [case["terms"][name] for name in TERMS]
+        equal("abi.encode of a lease's terms", tohex(encode([*TERMS.values()], terms)), case["encoded"])
+        kinds, values = ["uint256", "address", *TERMS.values()], [case["chainId"], case["escrow"], *terms]
+        lease = tohex(keccak(encode(kinds, values)))
+        equal("a lease's id", lease, case["leaseId"])
+        # RLP of [address, 1]: what all vaults run is the first contract that the escrow made (EIP-161).
+        implementation = tohex(keccak(b"\xd6\x94" + unhex(case["escrow"]) + b"\x01")[12:])
+        equal("a lease's vault", clone_of(case["escrow"], implementation, lease), case["vault"])
     return len(vectors)
 
 

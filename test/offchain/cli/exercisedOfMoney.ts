@@ -165,6 +165,7 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     loss: "capitalCollect",
   },
   "market offers": { ...searched, order: "market", lowest: "market", limit: "market" },
+  "market prices": { ...searched, by: "marketPrices" },
   "market plan": {
     ...searched,
     preset: "marketPlan",

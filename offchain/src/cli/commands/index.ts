@@ -34,6 +34,7 @@ import { marketCostCommand, marketHistoryCommand, marketListCommand } from "./ma
 import { marketKeysCommand } from "./marketKeys.ts";
 import { marketOffersCommand } from "./marketOffers.ts";
 import { marketPlanCommand } from "./marketPlan.ts";
+import { marketPricesCommand } from "./marketPrices.ts";
 import { marketRentCommand } from "./marketRent.ts";
 import { marketWatchdogCommand } from "./marketWatchdog.ts";
 import { paramsCommand } from "./params.ts";
@@ -128,6 +129,7 @@ export const commands: readonly Command[] = [
   checkpointImportCommand,
   machineCommand,
   marketOffersCommand,
+  marketPricesCommand,
   marketPlanCommand,
   marketDoctorCommand,
   marketRentCommand,
