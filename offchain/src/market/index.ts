@@ -32,4 +32,8 @@ export { hasLeases, type LeaseRequest, leaveRequest, readSign, signFileOf, write
 export { defaultRules } from "./leases/rules.ts";
 export { type Book, type ClusterSpec, isOpen, type Lease, leasesOf, mayJoin } from "./leases/state.ts";
 export { joinScriptOf, MOST_PASSES, PASS_VARIABLE } from "./base/joining.ts";
+export { connectEscrow, machineChain } from "./community/chain.ts";
+export { readListedOffer, readMachine } from "./community/offers.ts";
+export { openServing } from "./community/serving.ts";
+export { keptIn, Tenancy } from "./community/tenancy.ts";
 export { createWatchdog } from "./leases/watchdog.ts";

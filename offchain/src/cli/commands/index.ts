@@ -32,10 +32,12 @@ import { marketDoctorCommand } from "./marketDoctor.ts";
 import { marketAdoptCommand, marketGcCommand, marketReconcileCommand, marketTerminateCommand } from "./marketEnd.ts";
 import { marketCostCommand, marketHistoryCommand, marketListCommand } from "./marketLeases.ts";
 import { marketKeysCommand } from "./marketKeys.ts";
+import { marketOfferCommand } from "./marketOffer.ts";
 import { marketOffersCommand } from "./marketOffers.ts";
 import { marketPlanCommand } from "./marketPlan.ts";
 import { marketPricesCommand } from "./marketPrices.ts";
 import { marketRentCommand } from "./marketRent.ts";
+import { marketServeCommand } from "./marketServe.ts";
 import { marketWatchdogCommand } from "./marketWatchdog.ts";
 import { paramsCommand } from "./params.ts";
 import { posterProposeCommand } from "./poster.ts";
@@ -130,6 +132,8 @@ export const commands: readonly Command[] = [
   machineCommand,
   marketOffersCommand,
   marketPricesCommand,
+  marketOfferCommand,
+  marketServeCommand,
   marketPlanCommand,
   marketDoctorCommand,
   marketRentCommand,
@@ -147,7 +151,13 @@ export const commands: readonly Command[] = [
 ];
 
 /** Daemons: they log, and have no result that --json could print. */
-export const withoutDocument: ReadonlySet<string> = new Set(["worker", "coordinator", "validator", "machine"]);
+export const withoutDocument: ReadonlySet<string> = new Set([
+  "worker",
+  "coordinator",
+  "validator",
+  "machine",
+  "market serve",
+]);
 
 /** What the commands of two words have in common, by the first. */
 export const groupSummaries: Readonly<Record<string, string>> = {

@@ -34,10 +34,14 @@ interface Work {
   readonly meet?: RentedRun["meet"];
 }
 
+/** Whether only of these is rented. */
+const isOf = (provider: Wanted["provider"], these: readonly string[]): boolean =>
+  provider?.every((name) => these.includes(name)) === true;
+
 /** That it is said what each machine is to do. @throws UserError `USAGE` */
-function checkWork({ image, start, coordinator, run, drain }: RentOptions, { lasts }: Wanted): void {
+function checkWork({ image, start, coordinator, run, drain }: RentOptions, { lasts, provider }: Wanted): void {
   const joins = coordinator !== undefined || run !== undefined;
-  if (image === undefined || joins === (start !== undefined))
+  if ((image === undefined && !isOf(provider, ["community"])) || joins === (start !== undefined))
     throw new UserError(
       "USAGE",
       "Name what the machines are to do: --image, and --coordinator for a run that they join, or --start for a script.",
@@ -55,7 +59,7 @@ async function workOf(
   const { image = "", start, sshKey } = options;
   const [script, key] = [await fileText(start, MAX_SCRIPT), (await fileText(sshKey, MAX_KEY))?.trim()];
   if (script === undefined) {
-    const own = provider?.every((name) => name === "own") === true;
+    const own = isOf(provider, ["own", "community"]);
     return openRentedRun(options, { image, sshKey: key, own, endsAt, onFault });
   }
   const prepared: Prepared = { image, script, environment: {}, ...(key === undefined ? {} : { sshKey: key }) };

@@ -1,0 +1,108 @@
+/** Defences of community machines: what either side checks before it works or pays. */
+import type { Breakage } from "./breakage.ts";
+
+const both = ["test/offchain/market/community.test.ts"];
+const board = ["test/offchain/coordinator/machines.test.ts"];
+const serving = "offchain/src/market/community/serving.ts";
+const renting = "offchain/src/market/community/renting.ts";
+
+export const community: readonly Breakage[] = [
+  {
+    name: "a machine works for a deposit that its token took away",
+    file: serving,
+    text: "if (channel.deposit < deposit || channel.held < deposit)",
+    instead: "if (channel.deposit < deposit)",
+    tests: both,
+  },
+  {
+    name: "a machine works on for a renter who does not pay",
+    file: serving,
+    text: 'return owedOf(voucher) < (due < most ? due : most) ? "Its renter does not pay any more." : undefined;',
+    instead: 'return owedOf(voucher) < 0n ? "Its renter does not pay any more." : undefined;',
+    tests: both,
+  },
+  {
+    name: "a machine keeps any voucher",
+    file: serving,
+    text: "await requireVoucher(voucher, said.signature, { ...place, terms: lease.terms, atLeast: before + 1n, deposit });",
+    instead: "await Promise.resolve(deposit);",
+    tests: both,
+  },
+  {
+    name: "a machine does not redeem when its channel is closed",
+    file: serving,
+    text: 'if (lease.state === "working" && channel.closesAt !== undefined)',
+    instead: 'if (lease.state === "working" && channel.closesAt === 0)',
+    tests: both,
+  },
+  {
+    name: "a silence is paid",
+    file: renting,
+    text: "Math.min(since, rented.asked.offer.period * 1_000)",
+    instead: "since",
+    tests: both,
+  },
+  {
+    name: "a voucher is above the deposit",
+    file: renting,
+    text: "const cumulative = earned < depositOf(rented) ? earned : depositOf(rented);",
+    instead: "const cumulative = earned;",
+    tests: both,
+  },
+  {
+    name: "a deposit is made twice after a crash",
+    file: renting,
+    text: "if ((await chain.channel(rented.terms)) === undefined) await chain.open",
+    instead: "await chain.open",
+    tests: both,
+  },
+  {
+    name: "a machine is rented that has become dearer",
+    file: renting,
+    text: "if (perHour > order.maximumPerHour)",
+    instead: "if (perHour < 0n)",
+    tests: both,
+  },
+  {
+    name: "a machine lists other hardware than its owner signed",
+    file: "offchain/src/market/community/listing.ts",
+    text: "if (hardwareOf(view.facts) !== offer.hardware)",
+    instead: 'if (offer.hardware === "0x")',
+    tests: both,
+  },
+  {
+    name: "whoever has an offer speaks for its machine",
+    file: "offchain/src/coordinator/machines.ts",
+    text: "const isIts = machineSecret.test(secret) && callerOf(secret as Hex) === call.facts.caller;",
+    instead: "const isIts = machineSecret.test(secret);",
+    tests: board,
+  },
+  {
+    name: "machines are listed without end",
+    file: "offchain/src/coordinator/machines.ts",
+    text: "if (machines.size >= MAX_MACHINES || behind >= MOST_BEHIND)",
+    instead: "if (machines.size >= MAX_MACHINES)",
+    tests: board,
+  },
+  {
+    name: "a machine has two renters",
+    file: "offchain/src/coordinator/machines.ts",
+    text: "if (taken !== undefined && taken !== offer.leaseId)",
+    instead: 'if (taken === "0x")',
+    tests: board,
+  },
+  {
+    name: "a stranger speaks to a machine",
+    file: "offchain/src/coordinator/machines.ts",
+    text: "if (!run.passes.renters.has(terms.signer))",
+    instead: 'if (terms.signer === "0x")',
+    tests: board,
+  },
+  {
+    name: "an escrow of another making verifies",
+    file: "offchain/src/chain/reads/models.ts",
+    text: "...(escrow === undefined ? [] : await call((chain) => escrowWiring(chain, { escrow }))),",
+    instead: "",
+    tests: ["test/offchain/chain/escrowWiring.test.ts"],
+  },
+];
