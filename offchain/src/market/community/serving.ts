@@ -110,8 +110,11 @@ class Served implements Serving {
     await this.#count(elapsed);
     const why = this.#over();
     if (why !== undefined) await this.#end(why);
-    await run(this.#lease?.state === "working" ? this.#lease.passes : []);
+    const work = (): Promise<void> => run(this.#lease?.state === "working" ? this.#lease.passes : []);
+    await work();
     await this.#attempt("The escrow", () => this.#redeem());
+    // A channel that is closed shows where it is redeemed.
+    await work();
   }
 
   /** What may fail without the rest: a coordinator or a chain that is away. */
