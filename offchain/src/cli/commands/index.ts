@@ -151,13 +151,7 @@ export const commands: readonly Command[] = [
 ];
 
 /** Daemons: they log, and have no result that --json could print. */
-export const withoutDocument: ReadonlySet<string> = new Set([
-  "worker",
-  "coordinator",
-  "validator",
-  "machine",
-  "market serve",
-]);
+export const withoutDocument: ReadonlySet<string> = new Set(["worker", "coordinator", "validator", "machine"]);
 
 /** What the commands of two words have in common, by the first. */
 export const groupSummaries: Readonly<Record<string, string>> = {

@@ -41,7 +41,7 @@ export const marketOfferCommand = defineCommand({
   },
   examples: [
     [
-      "npx cotrain market offer machine.json --token $TOKEN --price 100 --escrow $ESCROW --wallet me.json --passphrase-file pass",
+      "npx cotrain market offer machine.json --token 0x5fbdb2315678afecb367f032d93f642f64180aa3 --price 100 --escrow 0xe7f1725e7734ce288f8367e1bb143e90bb3f0512 --wallet me.json --passphrase-file pass",
       "100 smallest units a second: of a token of 6 decimals 0.36 an hour",
     ],
   ],

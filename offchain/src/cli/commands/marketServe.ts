@@ -205,7 +205,7 @@ export const marketServeCommand = defineCommand({
   summary: "let this machine: describe it, or list it by its offer, work for who rents it, and redeem what is paid",
   options: serveOptions,
   examples: [
-    ["npx cotrain market serve --gpu 'RTX 3090' --vram 24", "makes the machine's key, and describes it for its owner"],
+    ["npx cotrain market serve --gpu 3090 --vram 24", "makes the machine's key, and describes it for its owner"],
     [
       "npx cotrain market serve --offer offer.json --coordinator https://train.example.org --rpc https://rpc.example.org",
       "lists it, and takes leases that fit the offer",
