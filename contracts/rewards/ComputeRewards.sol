@@ -62,8 +62,9 @@ contract ComputeRewards is IComputeRewards, Disputes, EIP712 {
         Schedule memory schedule = REGISTRY.scheduleOf(modelId);
         _requireTimes(attestation, schedule);
         Pool storage pool = _pools[modelId][kind];
-        // One that takes over from another begins after what that has authorised.
-        if (pool.index == 0 && kind == COMPUTE) pool.toEpoch = uint32(EMISSION.authorisedThrough(modelId, kind));
+        // One that takes over from another begins after what that has authorised. What waits meanwhile goes on waiting.
+        if (pool.index == 0 && pool.posted.toEpoch == 0 && kind == COMPUTE)
+            pool.toEpoch = uint32(EMISSION.authorisedThrough(modelId, kind));
         _requireSuccessor(pool, attestation);
         bytes32 digest = ProtocolHashes.hashAttestation(attestation);
         uint48 asOf = _back(modelId, kind, pool, digest, SafeCast.toUint48(attestation.deadline));

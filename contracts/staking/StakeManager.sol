@@ -22,7 +22,7 @@ import {
     Stake
 } from "../interfaces/IStakeManager.sol";
 import {IValidatorSet} from "../interfaces/IValidatorSet.sol";
-import {COMPUTE} from "../interfaces/Kinds.sol";
+import {COMPUTE, REVENUE} from "../interfaces/Kinds.sol";
 import {Attestation, Receipt, Ruling, Verdict} from "../interfaces/Statements.sol";
 import {Protocol} from "../libraries/Protocol.sol";
 import {ProtocolHashes} from "../libraries/ProtocolHashes.sol";
@@ -119,7 +119,10 @@ contract StakeManager is IStakeManager, ModelAuthority {
         if (time == type(uint48).max) revert StakeManagerStillValidator(modelId, msg.sender);
         if (block.timestamp < time) revert StakeManagerTooEarly(time);
         // No dispute costs a worker anything.
-        if (role == Role.Validator) _requireUndisputed(modelId);
+        if (role == Role.Validator) {
+            _requireUndisputed(modelId, COMPUTE);
+            _requireUndisputed(modelId, REVENUE);
+        }
         stake.leaving = 0;
         emit StakeWithdrawn(modelId, role, msg.sender, to, amount);
         Address.sendValue(to, amount);
@@ -361,8 +364,8 @@ contract StakeManager is IStakeManager, ModelAuthority {
         emit StakeSlashed(modelId, role, account, offence, subject, amount, reporter, fee);
     }
 
-    function _requireUndisputed(ModelId modelId) private view {
-        (bytes32 disputed, uint48 voidedAt) = DISPUTES.disputedOf(modelId, COMPUTE);
+    function _requireUndisputed(ModelId modelId, uint8 kind) private view {
+        (bytes32 disputed, uint48 voidedAt) = DISPUTES.disputedOf(modelId, kind);
         if (disputed != 0) revert StakeManagerDisputed(disputed);
         // Nobody pays for a root that stands, or that nobody decided about.
         if (voidedAt == 0) return;

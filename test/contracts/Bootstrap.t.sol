@@ -142,7 +142,7 @@ contract BootstrapTest is Court {
         eq(_settleVote(), Outcome.Void, "outcome");
     }
 
-    /// @dev A9: what is opened in bootstrap is ruled as in bootstrap, and nothing else is.
+    /// @dev Invariant 32, of the organiser: what is opened in bootstrap is ruled as in bootstrap, and nothing else is.
     function test_theCourtIsThatOfTheOpening() public {
         _activate();
         _mintFor(GONE, BOOTSTRAP_SHARES);

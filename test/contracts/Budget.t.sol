@@ -3,6 +3,7 @@ pragma solidity ^0.8.30;
 
 import {Budget, IEmission} from "../../contracts/interfaces/IEmission.sol";
 import {ModelId} from "../../contracts/interfaces/Ids.sol";
+import {ModelConfig} from "../../contracts/interfaces/IModelRegistry.sol";
 import {Fixture} from "./support/Fixture.sol";
 
 contract BudgetTest is Fixture {
@@ -174,6 +175,52 @@ contract BudgetTest is Fixture {
         vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionOverBudget.selector, 1, 0));
         vm.prank(address(rewards));
         emission.authorise(modelId, 1, 1, 1, uint48(end + 31 days), 1);
+    }
+
+    /// @dev What is counted as minted has 128 bits: an amount that is more is refused, never cut, whatever time is judged by, and a
+    /// model of the largest cap comes to no such amount in as long as its clock lasts.
+    function test_noAmountIsCutShort() public {
+        ModelConfig memory config = modelConfig();
+        config.yearlyCap = 2 ** 96;
+        config.epochBudget = uint128(2 ** 96 / EPOCHS_PER_YEAR);
+        useModel(registry.createModel(config, "largest"));
+        vm.warp(START + uint256(type(uint32).max) * EPOCH);
+        uint64 current = emission.epochOf(modelId, uint48(block.timestamp));
+        uint256 all = current * ((uint256(config.epochBudget) * 7_000) / 10_000);
+        uint48[5] memory judged = [
+            0,
+            uint48(START),
+            uint48(START + 30 days),
+            uint48(block.timestamp),
+            type(uint48).max
+        ];
+        uint256[4] memory amounts = [all + 1, 2 ** 128, 2 ** 128 + 1, 2 ** 132];
+        for (uint256 i = 0; i < judged.length; ++i) {
+            uint256 left = emission.authorisable(modelId, 1, 1, current, judged[i]);
+            yes(left <= all, "the epochs' own");
+            for (uint256 k = 0; k < amounts.length; ++k) {
+                vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionOverBudget.selector, amounts[k], left));
+                vm.prank(address(rewards));
+                emission.authorise(modelId, 1, 1, current, judged[i], amounts[k]);
+            }
+        }
+        vm.prank(address(rewards));
+        emission.authorise(modelId, 1, 1, current, 0, all);
+        eq(emission.mintedOf(modelId, 1), all, "counted whole");
+        eq(shares.balanceOf(address(rewards)), all, "minted whole");
+    }
+
+    /// @dev The values that halmos once gave for a proof of this with the epochs unknown, and that its reckoning took for an answer.
+    function test_aTimeOfJudgementFarAheadLeavesNothing() public {
+        ModelConfig memory config = modelConfig();
+        config.epochLength = 7 days;
+        (config.yearlyCap, config.bootstrapMaxEpochs) = (53 * BUDGET, 53);
+        useModel(registry.createModel(config, "weeks"));
+        vm.warp(START + 0xeee68000);
+        eq(emission.authorisable(modelId, 1, 1, 0x469, 0xdca02c278480), 0, "all are too old");
+        vm.expectRevert(abi.encodeWithSelector(IEmission.EmissionOverBudget.selector, 2 ** 132, 0));
+        vm.prank(address(rewards));
+        emission.authorise(modelId, 1, 1, 0x469, 0xdca02c278480, 2 ** 132);
     }
 
     /// @dev Thousands of epochs of a night's pause cost what one costs.

@@ -106,7 +106,7 @@ contract CapitalHandler is Capital {
         }
         if (_ended[model][epoch] || before.state != SaleState.Due || sale.state != SaleState.Settled) broken = true;
         _ended[model][epoch] = true;
-        // 14 within the budget, and at the price at the least.
+        // Invariant 14: within the budget, and at the price at the least.
         if (sale.sold > budget || uint256(sale.sold) * sale.price > uint256(sale.total) * 1e18) broken = true;
         if (sale.price < FLOOR || sale.total < sale.minimum) broken = true;
         minted[model] += sale.sold;

@@ -139,6 +139,8 @@ contract CreateModelTest is Fixture {
         eq(runs.registry(), address(registry), "runs");
         eq(runs.checkpoints(), address(checkpoints), "where heads are posted");
         eq(checkpoints.runs(), address(runs), "who opens runs");
+        eq(checkpoints.validators(), address(validators), "who suspends posters");
+        eq(timelock.registry(), address(registry), "timelock");
         eq(validators.registry(), address(registry), "validators");
         eq(emission.registry(), address(registry), "emission");
         eq(emission.distributorOf(1), address(rewards), "who pays compute");
@@ -177,6 +179,7 @@ contract CreateModelTest is Fixture {
         eq(registry.organiserOf(NO_MODEL), address(0), "organiser");
     }
 
+    /// @dev Invariant 29.
     function test_clonesInitialiseOnce() public {
         vm.startPrank(address(registry));
         vm.expectRevert(abi.encodeWithSelector(Initializable.InvalidInitialization.selector));

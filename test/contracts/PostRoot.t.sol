@@ -237,6 +237,7 @@ contract PostRootTest is Fixture {
     }
 
     /// @dev Any field changed after signing makes every signature somebody else's.
+    /// @dev Invariant 26, of run, epoch and set: each is a field.
     function testFuzz_signaturesCoverEveryField(uint8 field, uint256 bit) public {
         settle(1, "first", 5);
         afterEpoch(3);
@@ -270,6 +271,7 @@ contract PostRootTest is Fixture {
         rewards.postRoot(a, signatures);
     }
 
+    /// @dev Invariant 26, of chain and contract.
     function test_signaturesForAnotherChainOrContractDoNotCount() public {
         afterEpoch(1);
         Attestation memory a = attest(1, "root", 1);

@@ -126,7 +126,7 @@ contract QuorumTest is Fixture {
         yes(validators.domainSeparator() != expected, "bound to the chain, after a fork too");
     }
 
-    /// @dev Any list of members and strangers, in any order, counts only if strictly ascending members come up to k.
+    /// @dev Invariant 25. Any list of members and strangers, in any order, counts only if strictly ascending members come up to k.
     function testFuzz_whatIsAcceptedIsDistinctMembersAtLeastK(uint256 seed, uint8 length) public view {
         uint256[] memory signers = new uint256[](bound(length, 0, 9));
         bool good = signers.length >= 5;

@@ -7,7 +7,7 @@ import {Outcome} from "../../contracts/interfaces/IDisputes.sol";
 import {ModelId} from "../../contracts/interfaces/Ids.sol";
 import {IStakeManager, Role, SlashTerms} from "../../contracts/interfaces/IStakeManager.sol";
 import {IValidatorSet} from "../../contracts/interfaces/IValidatorSet.sol";
-import {COMPUTE} from "../../contracts/interfaces/Kinds.sol";
+import {COMPUTE, REVENUE} from "../../contracts/interfaces/Kinds.sol";
 import {StakeManager} from "../../contracts/staking/StakeManager.sol";
 import {Stakes} from "./support/Stakes.sol";
 
@@ -209,6 +209,23 @@ contract StakeTest is Stakes {
         book.set(modelId, COMPUTE, 2, Outcome.Open);
         refuseTake(VALIDATOR, worker, abi.encodeWithSelector(IStakeManager.StakeManagerDisputed.selector, 2));
         book.set(modelId, COMPUTE, 2, Outcome.Void);
+        uint256 until = block.timestamp + WINDOW + VOTE;
+        vm.warp(until - 1);
+        refuseTake(
+            VALIDATOR,
+            worker,
+            abi.encodeWithSelector(IStakeManager.StakeManagerDisputedLately.selector, uint48(until))
+        );
+        vm.warp(until);
+        eq(take(VALIDATOR, worker), 10, "paid");
+    }
+
+    /// @dev A quorum lies about money as about shares, and its vote may outlast what settings say by two changes of the lead.
+    function test_noValidatorIsPaidWhileARootOfRevenueIsDisputed() public {
+        _leaving(VALIDATOR);
+        book.set(modelId, REVENUE, 3, Outcome.Open);
+        refuseTake(VALIDATOR, worker, abi.encodeWithSelector(IStakeManager.StakeManagerDisputed.selector, 3));
+        book.set(modelId, REVENUE, 3, Outcome.Void);
         uint256 until = block.timestamp + WINDOW + VOTE;
         vm.warp(until - 1);
         refuseTake(

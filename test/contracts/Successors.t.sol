@@ -5,7 +5,7 @@ import {SaleState} from "../../contracts/interfaces/ICapitalSale.sol";
 import {IComputeRewards} from "../../contracts/interfaces/IComputeRewards.sol";
 import {ICapitalSale} from "../../contracts/interfaces/ICapitalSale.sol";
 import {IEmission} from "../../contracts/interfaces/IEmission.sol";
-import {ModelId} from "../../contracts/interfaces/Ids.sol";
+import {Digest, ModelId} from "../../contracts/interfaces/Ids.sol";
 import {IModelRegistry} from "../../contracts/interfaces/IModelRegistry.sol";
 import {CAPITAL, CODE, COMPUTE, TREASURY} from "../../contracts/interfaces/Kinds.sol";
 import {Attestation, Grant} from "../../contracts/interfaces/Statements.sol";
@@ -200,6 +200,34 @@ contract SuccessorsTest is Grants {
         bytes memory signatures = signedBy(quorum(), digestOf(a));
         vm.expectRevert(abi.encodeWithSelector(IComputeRewards.ComputeRewardsOverBudget.selector, 1, 0));
         second.postRoot(a, signatures);
+    }
+
+    /// @dev A root that pays nothing needs no budget, so that the old one takes it. What the new one has authorised reaches beyond the
+    /// old one's first root, which waits for a vote.
+    function test_aDisputedFirstRootOfTheOldOneIsNotPostedOver() public {
+        _name(COMPUTE, address(second));
+        afterEpoch(1);
+        post(attest(1, "false", 1));
+        (uint256 bond, , ) = first.bondOf(modelId, COMPUTE);
+        vm.deal(address(this), bond);
+        bytes32 digest = nameOf(posted);
+        first.dispute{value: bond}(modelId, COMPUTE, digest, Digest.wrap("evidence"));
+
+        vm.warp(block.timestamp + 14 days);
+        uint64 over = emission.epochOf(modelId, uint48(block.timestamp)) - 1;
+        rewards = second;
+        settle(over, "root", 1);
+        rewards = first;
+        afterEpoch(over + 1);
+        Attestation memory a = attest(over + 1, "another", 0);
+        a.fromEpoch = over + 1;
+        bytes memory signatures = signedBy(quorum(), digestOf(a));
+        vm.expectRevert(
+            abi.encodeWithSelector(IComputeRewards.ComputeRewardsRootPending.selector, uint64(1), type(uint48).max)
+        );
+        first.postRoot(a, signatures);
+        first.settleDispute(modelId, COMPUTE, digest);
+        eq(first.credit(address(this)), bond - (bond + 4) / 5, "what the bond leaves where nobody voted");
     }
 
     // --- code -------------------------------------------------------------------------------------------------------

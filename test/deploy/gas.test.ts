@@ -50,6 +50,7 @@ import { type ContractName, deploy, ensureBuilt, profileFor } from "../../deploy
 import { compiler } from "../../hardhat.config.ts";
 import { measureEscrow } from "./gasOfEscrow.ts";
 import { measureMoney } from "./gasOfMoney.ts";
+import { measurePlain } from "./gasOfPlain.ts";
 import { measureTreasury } from "./gasOfTreasury.ts";
 
 const table = new URL("../contracts/gas.json", import.meta.url);
@@ -556,6 +557,12 @@ async function measure(): Promise<Record<string, number>> {
   await measureTreasury({ contracts, modelId, runId, decide, send, read, row, now, epoch: nextEpoch });
   const { computeEscrow: escrow } = deployment;
   await measureEscrow({ escrow, token: testDollar!, accounts, send, row, now, at });
+  const raw = async (from: number, to: Address | null, data: Hex) => {
+    const hash = await walletOf(from).sendTransaction({ chain: null, to, data });
+    return publicClient.waitForTransactionReceipt({ hash });
+  };
+  const target = addresses.runRegistry;
+  await measurePlain({ shares, settings: model.governor, target, long: call, short, send: raw, row, now, at });
   return rows;
 }
 

@@ -111,7 +111,7 @@ it("proposes a build for it, and a worker trains and earns when holders admitted
   expect(first!.document).toMatchObject(computed);
   expect({ deviceClass, runtime, conformance }).toEqual({
     deviceClass: "exact-wasm",
-    runtime: `onnxruntime ${devices.wasm.runtime()}`,
+    runtime: devices.wasm.runtime(),
     conformance: vectorOf("exact-wasm", "0.1m"),
   });
   expect(proof).toMatchObject({ reference: "cpu", referenceBuild: first!.digest });

@@ -43,7 +43,8 @@ it("a machine is let, rented, trains, comes back after kill -9, and its owner ha
     return up.stderr().includes("Training · round");
   });
   const run = await openLocalRun(stage.state);
-  const [coordinator = "", rpc = ""] = ["coordinator", "chain"].map((name) => run.file.urls[name]);
+  const { coordinator = "" } = run.file.urls;
+  const { rpcUrl: rpc } = run.file.chain;
   const deployed = JSON.parse(readFileSync(join(stage.state, "deployment.json"), "utf8")) as {
     chainId: number;
     computeEscrow: Address;
@@ -76,7 +77,7 @@ it("a machine is let, rented, trains, comes back after kill -9, and its owner ha
     scryptN: SCRYPT_N_LOCAL,
   });
   await endsWell(
-    stage.cotrain(["market", "serve", "--gpu=RTX 3090", "--gpus=1", "--vram=24", "--disk=50", `--state=${at("let")}`]),
+    stage.cotrain(["market", "lend", "--gpu=RTX 3090", "--gpus=1", "--vram=24", "--disk=50", `--state=${at("let")}`]),
   );
   await endsWell(
     stage.cotrain([
@@ -96,10 +97,10 @@ it("a machine is let, rented, trains, comes back after kill -9, and its owner ha
       `--out=${at("offer.json")}`,
     ]),
   );
-  const serve = () =>
+  const lend = () =>
     stage.cotrain([
       "market",
-      "serve",
+      "lend",
       `--offer=${at("offer.json")}`,
       `--coordinator=${coordinator}`,
       `--run=${run.runId}`,
@@ -110,7 +111,7 @@ it("a machine is let, rented, trains, comes back after kill -9, and its owner ha
       "--log-level=info",
       `--state=${at("let")}`,
     ]);
-  let machine = serve();
+  let machine = lend();
 
   writeFileSync(
     at("community.json"),
@@ -168,7 +169,7 @@ it("a machine is let, rented, trains, comes back after kill -9, and its owner ha
 
   machine.kill("SIGKILL");
   await machine.exited;
-  machine = serve();
+  machine = lend();
   const before = watch.state().totals[worker] ?? 0;
   await follow(
     watch,

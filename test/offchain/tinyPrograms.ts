@@ -42,13 +42,13 @@ function tinyProgram(
 
 /** Puts those of a build. */
 export async function putTinyPrograms(
-  store: BlobStore,
+  store: Pick<BlobStore, "put">,
   build: Pick<Build, "microBatch" | "accumulation">,
-  definition: Pick<Definition, "table" | "sequence">,
+  definition: Pick<Definition, "table" | "sequence"> & { readonly vocabulary?: number },
 ): Promise<Build["graphs"]> {
-  const { sequence } = definition;
+  const { sequence, vocabulary } = definition;
   const put = async (kind: ProgramKind, tokens: readonly [number, number]): Promise<Digest> =>
-    (await store.put(tinyProgram(kind, definition, tokens))).digest;
+    (await store.put(tinyProgram(kind, definition, tokens, vocabulary))).digest;
   return {
     step: await put("step", [batchOf(build), sequence + 1]),
     eval: await put("eval", [build.microBatch, sequence + 1]),

@@ -13,6 +13,8 @@ export const equivalents: Readonly<Record<string, string>> = {
   "contracts/attestation/ValidatorSet.sol _requireFewChanges: <= in size < 3": "A third of three is one as well.",
   "contracts/emission/Emission.sol _after: < in budgets[high - 1].fromEpoch <= epoch": shortcut,
   "contracts/emission/Emission.sol _after: false for high != 0 && budgets[high - 1].fromEpoch <= epoch": shortcut,
+  "contracts/emission/Emission.sol _judged: false for distributor == distributorOf(kind)":
+    "Who distributes from the beginning is never named, so that no time stands for it: the guard only spares a read.",
   "contracts/governance/ModelGovernor.sol initialize: without __GovernorCountingSimple_init()": empty,
   "contracts/rewards/CapitalSale.sol _pay: <= in balance < held": all,
   "contracts/rewards/RevenueDeposits.sol pay: <= in balance < held": all,

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { ensureBuilt } from "../../deploy/artifacts.ts";
 import { breakages } from "./breakages.ts";
 import { copyTree, root } from "./copy.ts";
+import { openCoverage } from "./coverage.ts";
 import { ToolMissing } from "./foundry.ts";
 import { digestsOf, readRecords, writeRecords } from "./records.ts";
 import { openSlither } from "./slither.ts";
@@ -169,6 +170,22 @@ export const parts: readonly Part[] = [
     ],
     items: symbolicItems,
     open: () => orMissing(openSymbolic),
+  },
+  {
+    name: "coverage",
+    what: "the Solidity tests come to 98% of the contracts' lines and 95% of their branches",
+    sources: [
+      "contracts",
+      "test/contracts",
+      "test/vectors/protocol.json",
+      "hardhat.config.ts",
+      "test/forge.ts",
+      "test/thorough/compilerProgram.ts",
+      "test/thorough/coverage.ts",
+      "test/thorough/foundry.ts",
+    ],
+    items: () => ["all contracts"],
+    open: () => orMissing(openCoverage),
   },
   {
     name: "slither",

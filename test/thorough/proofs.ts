@@ -331,6 +331,20 @@ export const proofs: readonly Proof[] = [
   },
   {
     contract: "EmissionProofs",
+    check: "check_anOldEpochMintsNothing",
+    holds:
+      "What roots mint is of epochs that ended 30 days before the time of judgement at the earliest: the budget of older ones is gone.",
+    within: "one root of epochs 1 to 3, of 7 days each, as epoch 4 begins; any time of judgement",
+    guards: [
+      {
+        what: "the age",
+        file: emission,
+        text: "first = Math.max(first, Epochs.firstEndingFrom(schedule, Math.saturatingSub(asOf, Protocol.BUDGET_AGE)));",
+      },
+    ],
+  },
+  {
+    contract: "EmissionProofs",
     check: "check_aSuccessorWaits",
     holds: "A successor distributes 14 days after it was named, and the present distributor until then.",
     within: week,

@@ -17,7 +17,7 @@ import type { JobTable, Logger } from "../service/index.ts";
 import { createBonds, DEFAULT_BOND_AT_MOST, replacementIn } from "./bonds.ts";
 import { type ChainConnection, connect, type ConnectionOptions } from "./connection.ts";
 import { type JournalOptions, openJournal } from "./journal.ts";
-import type { ChainPort, ChainReader, Disputed, HeadFields, NextHead, RootReader } from "./ports.ts";
+import type { ChainPort, ChainReader, Disputed, HeadFields, NextHead, Owed, RootReader } from "./ports.ts";
 import {
   createPostingKinds,
   HEADS_AT_ONCE,
@@ -90,14 +90,8 @@ export async function openChain(
     replacedFrom: replacementIn(connection, options.contracts),
   });
   const kinds = createPostingKinds({ reader, addresses: options.contracts, bonds, journal: () => journal });
-  const { heads, roots, activations, disputes, settlements } = kinds;
-  const journal = openJournal({
-    ...options,
-    clock,
-    connection,
-    ...modules,
-    kinds: [heads, roots, activations, disputes, settlements],
-  });
+  const { heads, roots, activations, disputes, settlements, claims } = kinds;
+  const journal = openJournal({ ...options, clock, connection, ...modules, kinds: Object.values(kinds) });
   const watch = new PostingWatch({ reader, journal, kinds, clock, logger, interval });
 
   return {
@@ -135,6 +129,8 @@ export async function openChain(
     disputeRoot: (modelId, digest, evidence, kind) =>
       journal.submit(disputes, digest, { modelId, digest, evidence, ...ofKind(kind) }, options.signal),
     settleDispute: (...of) => journal.submit(settlements, of[1].digest, settlementOf(...of), options.signal),
+    claimFor: async (modelId, owed, key) =>
+      void (await journal.submit(claims, key, { modelId, claims: owed.map(writtenOf) }, options.signal)),
     feeWait: () => journal.feeWait() ?? bonds.wait(),
     onReverted: (listener) => watch.onReverted(listener),
     close: async () => {
@@ -146,6 +142,12 @@ export async function openChain(
 
 /** Of compute it is written as it was before disputes of other kinds were known here. */
 const ofKind = (kind: number | undefined) => kind !== undefined && kind !== rewardKind.compute && { kind };
+
+/** As JSON. */
+const writtenOf = ({ account, leaves }: Owed) => ({
+  account,
+  leaves: leaves.map(({ index, amount, proof }) => ({ index, amount: amount.toString(), proof })),
+});
 
 const settlementOf = (...[modelId, { digest }, kind]: Parameters<ChainPort["settleDispute"]>) => ({
   modelId,

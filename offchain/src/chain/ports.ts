@@ -2,7 +2,7 @@
  * What other rooms see of the chain: plain data and promises, no viem clients. Integers that documents hold as JSON numbers
  * (rounds, sequences, epochs, blocks, seconds) are numbers here too; amounts of shares are bigints. Times are chain seconds.
  */
-import type { Distributors, ModelContracts, Wire } from "@cotrain/sdk/actions";
+import type { ClaimLeaf, Distributors, ModelContracts, Wire } from "@cotrain/sdk/actions";
 import type {
   Address,
   Attestation,
@@ -241,6 +241,8 @@ export interface ChainReader extends RootReader {
   validators(modelId: ModelId, version?: number): Promise<ValidatorSetView>;
   /** How the dispute about an attestation ended; undefined where none did. @param digest its struct hash */
   rulingOn(digest: Hex): Promise<RootRuling | undefined>;
+  /** Those of the leaves of compute that nobody was paid. */
+  unpaidOf(modelId: ModelId, owed: Owed): Promise<ClaimLeaf[]>;
   /** What a worker has at stake that is not leaving, wei. */
   activeStake(modelId: ModelId, worker: Address): Promise<bigint>;
   /** What is read of roots of another kind, of `rewardKind`: what a reader says of roots by itself is of those of compute. */
@@ -267,6 +269,12 @@ export interface RootPosting extends Posting {
 export interface Disputed {
   /** Its struct hash. */
   readonly digest: Hex;
+}
+
+/** What an account is owed, by root. */
+export interface Owed {
+  readonly account: Address;
+  readonly leaves: readonly ClaimLeaf[];
 }
 
 /** How a dispute ended. */
@@ -320,6 +328,8 @@ export interface ChainPort extends ChainReader {
    * holders vote.
    */
   settleDispute(modelId: ModelId, dispute: Pick<OpenDispute, "digest">, kind?: number): Promise<DisputeEnd>;
+  /** Has accounts paid what roots of compute owe them, in one transaction; resolves where somebody else has. */
+  claimFor(modelId: ModelId, claims: readonly Owed[], key: string): Promise<void>;
   /** What postings wait for while the chain asks for more than a transaction may cost or the account has; undefined while they do not. */
   feeWait(): FeeWait | undefined;
 }

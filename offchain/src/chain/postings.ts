@@ -1,6 +1,16 @@
 /** The kinds of postings: what each looks for on-chain, what must come first, and what it sends. */
-import { activateRoot, disputeRoot, postHead, postHeads, postRoot, settleDispute } from "@cotrain/sdk/actions";
 import {
+  activateRoot,
+  type ClaimLeaf,
+  claimMany,
+  disputeRoot,
+  postHead,
+  postHeads,
+  postRoot,
+  settleDispute,
+} from "@cotrain/sdk/actions";
+import {
+  type Address,
   asModelId,
   type ContractAddresses,
   type Digest,
@@ -25,6 +35,7 @@ import type {
   HeadFields,
   HeadPosting,
   NextHead,
+  Owed,
   PostedRoot,
   RootPosting,
 } from "./ports.ts";
@@ -63,6 +74,13 @@ interface SettlementPayload {
   /** Of the root; left out for compute. */
   readonly kind?: number;
 }
+interface ClaimsPayload {
+  readonly modelId: ModelId;
+  readonly claims: readonly {
+    readonly account: Address;
+    readonly leaves: readonly (Omit<ClaimLeaf, "amount"> & { readonly amount: string })[];
+  }[];
+}
 /** A RootPosting as JSON. */
 interface RootResult {
   readonly transaction: Hex | null;
@@ -76,6 +94,7 @@ export interface PostingKinds {
   readonly activations: PostingKind<ActivationPayload, RootResult>;
   readonly disputes: PostingKind<DisputePayload, Disputed>;
   readonly settlements: PostingKind<SettlementPayload, DisputeEnd>;
+  readonly claims: PostingKind<ClaimsPayload, object>;
 }
 
 interface PostingModules {
@@ -332,10 +351,35 @@ function settlementPostings({ reader, addresses }: PostingModules): PostingKinds
   };
 }
 
+const owedIn = ({ claims }: ClaimsPayload): Owed[] =>
+  claims.map(({ account, leaves }) => ({
+    account,
+    leaves: leaves.map(({ amount, ...leaf }) => ({ ...leaf, amount: BigInt(amount) })),
+  }));
+
+function claimPostings({ reader, addresses }: PostingModules): PostingKinds["claims"] {
+  return {
+    kind: "chain.claims",
+    done: async (payload) => {
+      for (const owed of owedIn(payload))
+        if ((await reader.unpaidOf(payload.modelId, owed)).length > 0) return undefined;
+      return {};
+    },
+    // The contract passes over what somebody else claims meanwhile.
+    prepare: async () => "send",
+    call: (payload) => {
+      const { modelId } = payload;
+      const claims = owedIn(payload).map(({ account, leaves }) => ({ modelId, beneficiary: account, leaves }));
+      return claimMany.call({ addresses, claims });
+    },
+  };
+}
+
 export const createPostingKinds = (modules: PostingModules): PostingKinds => ({
   heads: headPostings(modules),
   roots: rootPostings(modules),
   activations: activationPostings(modules),
   disputes: disputePostings(modules),
   settlements: settlementPostings(modules),
+  claims: claimPostings(modules),
 });

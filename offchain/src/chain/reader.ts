@@ -6,6 +6,7 @@ import type { ChainConnection } from "./connection.ts";
 import type { ChainReader, RootReader } from "./ports.ts";
 import { readBlocks } from "./reads/blocks.ts";
 import { readBuilds } from "./reads/builds.ts";
+import { readClaims } from "./reads/claims.ts";
 import { readDisputes, readRulings } from "./reads/disputes.ts";
 import { readEvents, type ReadFrom } from "./reads/events.ts";
 import { readModels } from "./reads/models.ts";
@@ -50,6 +51,7 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
     ...readRulings(from),
     rootsOfKind,
     ...readStakes(from),
+    ...readClaims(from),
     forget: (of, block = 0) => events.forget(of, block),
   };
 }

@@ -3,7 +3,7 @@ import { decodeCall } from "@cotrain/sdk/actions";
 import { CotrainError } from "@cotrain/sdk/errors";
 import { asDigest, type Build, documentsInProposal, EXACT_SEGMENT_STEPS, MAX_BUILD_BYTES } from "@cotrain/sdk/protocol";
 
-import { foreignIn, problemOfBuild, type RunBuild } from "../run/index.ts";
+import { foreignIn, problemOfBuild, type RunBuild, withPassed } from "../run/index.ts";
 import { parseBuild } from "../storage/index.ts";
 import type { DecidingPlace } from "./proposing.ts";
 import type { ToldProposal } from "./voting.ts";
@@ -56,9 +56,13 @@ export async function unfitAmong(
   known: Known,
 ): Promise<string[]> {
   const sentences: string[] = [];
-  const { targets, calldatas } = told.proposal;
-  for (const [i, target] of targets.slice(0, told.calls.length).entries()) {
-    const decoded = decodeCall(place, { target, data: calldatas[i] ?? "0x" });
+  const { targets, values, calldatas } = told.proposal;
+  const calls = targets
+    .slice(0, told.calls.length)
+    .map((target, i) => ({ target, value: values[i] ?? 0n, data: calldatas[i] ?? "0x" }));
+  // What the governor relays to the timelock is queued there without another vote.
+  for (const call of withPassed(place, calls)) {
+    const decoded = decodeCall(place, call);
     if (decoded?.contract !== "RunRegistry" || decoded.functionName !== "admitBuild") continue;
     const [runId, build, admitted] = decoded.args.map((arg) => String(arg).toLowerCase());
     if (runId !== place.runId.toLowerCase() || build === undefined || admitted !== "true") continue;

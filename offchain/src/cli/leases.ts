@@ -23,6 +23,7 @@ import {
 } from "../market/index.ts";
 import { type ConfigOf, duration, text, wordsOf } from "../service/index.ts";
 import { communityOption, endpointOption, keptKeys, keysOptions, machinesOption, random, reachOf } from "./market.ts";
+import { createMeeting } from "./meeting.ts";
 import type { Output } from "./output.ts";
 
 export const leasesOption = text({
@@ -168,14 +169,22 @@ function keepTelling(
 ): Promise<Book> {
   const tellStates = createTelling(output);
   const { leases: directory, every } = options;
+  const meet = createMeeting(directory, output.notice);
   return keepLeases({
     ...parts,
     directory,
     clock: systemClock,
     rules: { ...defaultRules, lookEvery: every },
-    isDone: (book: Book, keeper: Keeper) => {
+    before: async (keeper) => {
+      await parts.before?.(keeper);
+      await meet(keeper);
+    },
+    isDone: async (book: Book, keeper: Keeper) => {
       tellStates(book);
-      return parts.isDone(book, keeper);
+      const isDone = await parts.isDone(book, keeper);
+      // What ended with the last look is told, too.
+      if (isDone) await meet(keeper);
+      return isDone;
     },
     onAlarm: ({ what, cluster, label, sentence }) => {
       output.notice(sentence);

@@ -1,9 +1,11 @@
 /**
- * Intentions in plain words, as `cotrain propose` takes them: "set inner steps to 48", "add maintainer 0x…", "sell at least at 0.02".
+ * Intentions in plain words, as `cotrain propose` takes them: "set inner steps to 48", "set inner learning rate to 0.002", "add
+ * maintainer 0x…", "sell at least at 0.02".
  * Few sentences are understood, and what is understood is shown as the proposal that comes of it; of all others it is said which
  * command decides them, so that nothing is guessed.
  */
-import { runParameters } from "@cotrain/sdk/protocol";
+import { type Parameter, runParameters } from "@cotrain/sdk/protocol";
+import { parseUnits } from "viem";
 
 import { UserError } from "../base/index.ts";
 import type { SignerRole, SignersChange } from "../run/index.ts";
@@ -20,22 +22,46 @@ export type PlainIntention =
 /** "inner steps" of "innerSteps". */
 const plainName = (name: string): string => name.replaceAll(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
 
-const names = new Map<string, string>(
-  runParameters.flatMap(({ name }): [string, string][] => [
-    [plainName(name), name],
-    [name.toLowerCase(), name],
+interface Named {
+  readonly row: Parameter;
+  /** By its words of `params`, where values have the units that are shown there; else they are the contract's integers. */
+  readonly byLabel: boolean;
+}
+
+const names = new Map<string, Named>(
+  runParameters.flatMap((row: Parameter): [string, Named][] => [
+    [row.label.toLowerCase(), { row, byLabel: true }],
+    [plainName(row.name), { row, byLabel: false }],
+    [row.name.toLowerCase(), { row, byLabel: false }],
   ]),
 );
 
+/** Decimals of a unit as `params` shows values in it: 0.003 is 3,000,000 billionths. */
+const decimalsOf: Partial<Record<Parameter["unit"], number>> = { ppb: 9, ppm: 6, bps: 2, "coin wei": 18 };
+
 const shown = (text: string): string => JSON.stringify(text.slice(0, 100));
 
-/** @throws UserError `PARAM_UNKNOWN` */
-function parameterOf(said: string): string {
-  const name = names.get(said.toLowerCase().replaceAll(/[\s-]+/g, " "));
-  if (name !== undefined) return name;
+/** The contract's integer of a value that stands beside a label. @throws UserError `PARAM_VALUE` */
+function integerOf({ label, unit }: Parameter, value: string): string {
+  const decimals = decimalsOf[unit];
+  if (decimals === undefined) return value;
+  const number = unit === "bps" ? value.replace(/%$/, "") : value;
+  const [, fraction = ""] = /^\d{1,12}(?:\.(\d+))?$/.exec(number) ?? [undefined, "-".repeat(decimals + 1)];
+  if (fraction.length > decimals)
+    throw new UserError(
+      "PARAM_VALUE",
+      `${label} is a number with at most ${decimals} decimals, as "npx cotrain params" shows it, not ${shown(value)}.`,
+    );
+  return String(parseUnits(number, decimals));
+}
+
+/** `name=value` of one change. @throws UserError `PARAM_UNKNOWN`, `PARAM_VALUE` */
+function changeOf(said: string, value: string): string {
+  const named = names.get(said.toLowerCase().replaceAll(/[\s-]+/g, " "));
+  if (named !== undefined) return `${named.row.name}=${named.byLabel ? integerOf(named.row, value) : value}`;
   const near = didYouMean(
     said,
-    runParameters.map((each) => plainName(each.name)),
+    runParameters.flatMap((each) => [plainName(each.name), each.label]),
   );
   throw new UserError("PARAM_UNKNOWN", `No run has a parameter ${shown(said)}: "npx cotrain params" shows all.${near}`);
 }
@@ -61,7 +87,7 @@ const forms: readonly (readonly [RegExp, (...parts: string[]) => PlainIntention]
       of: "params",
       words: changes.split(/\s*,\s*|\s+and\s+/).map((change) => {
         const [, said = "", value = ""] = /^(?:set )?(?:the )?(.+?) to (\S+)$/i.exec(change) ?? [];
-        return `${parameterOf(said === "" ? change : said)}=${value}`;
+        return changeOf(said === "" ? change : said, value);
       }),
     }),
   ],

@@ -74,6 +74,8 @@ export interface WorkerScreen {
   readonly device: string | undefined;
   /** By device how it failed, until it is tried again. */
   readonly failures: Readonly<Record<string, string>>;
+  /** What the coordinator claims of itself, where it was asked to. */
+  readonly claims: string | undefined;
   readonly claimCommand: string;
   /** Whether it names an RPC; else `URL` stands for one. */
   readonly rpcKnown: boolean;
@@ -99,9 +101,15 @@ export const blankWorker = (coordinator: string, claimCommand: string, rpcKnown 
   computesWith: undefined,
   device: undefined,
   failures: {},
+  claims: undefined,
   claimCommand,
   rpcKnown,
 });
+
+const claimsText = ({ from }: { readonly from: string | null }): string =>
+  from === null
+    ? "The coordinator claims for nobody: what is earned waits until it is claimed."
+    : `The coordinator claims what is earned, from ${formatShares(BigInt(from))} shares on.`;
 
 /** What an event changes of the picture, beside what is tried again. */
 type Changes = {
@@ -119,6 +127,7 @@ const changes: Changes = {
     beneficiary: beneficiary === worker ? undefined : beneficiary,
   }),
   joined: ({ device }) => ({ activity: "waiting for the next round", computesWith: device }),
+  claims: (event) => ({ claims: claimsText(event) }),
   waiting: ({ reason }) => ({ activity: `waiting: ${reason}`, step: 0, steps: 0, tokensPerSecond: undefined }),
   assigned: ({ round, steps }) => ({ activity: "training", round, step: 0, steps, upload: undefined }),
   progress: ({ round, step, steps, loss, lossTokens, tokensPerSecond }) => ({
@@ -252,6 +261,7 @@ const order = [
   "failures",
   "speed",
   "claim",
+  "claims",
   "pays",
   "loss",
   "device",
@@ -276,7 +286,7 @@ export function drawWorker(
   rows = Infinity,
 ): string {
   const width = Math.max(20, columns - LABEL);
-  const { activity, round, loss, lossTokens, retry, dropped, device, failures, worker, beneficiary } = screen;
+  const { activity, round, loss, lossTokens, retry, dropped, device, failures, claims, worker, beneficiary } = screen;
   const row = (what: (typeof order)[number], name: string, lines: readonly string[]): Block<string> =>
     block(
       what,
@@ -300,6 +310,7 @@ export function drawWorker(
     beneficiary
       ? row("claim", "claim", wrap(elsewhereText(beneficiary), width))
       : row("claim", "claim by", claimLines(screen, width)),
+    ...(claims ? [row("claims", "", wrap(claims, width))] : []),
     ...Object.values(failures).map((text) => row("failures", "device", wrap(text, width))),
     ...(device ? [row("device", "device", wrap(device, width))] : []),
     ...(dropped
@@ -323,6 +334,15 @@ export function drawWorker(
 const againText = (retry: WorkerScreen["retry"]): string =>
   retry === undefined || retry.within === 0 ? "" : ` Trying again within ${retry.within} s.`;
 
+function joinedLine(
+  { beneficiary, rpcKnown, claimCommand }: WorkerScreen,
+  { again, device }: WorkerEvent & { readonly type: "joined" },
+): string {
+  if (again) return device === undefined ? "joined again" : `joined again, on ${device}`;
+  if (beneficiary) return `joined. ${elsewhereText(beneficiary)}`;
+  return rpcKnown ? `joined; claim what it earns with ${claimCommand}` : "joined";
+}
+
 /** What is worth a line where nothing can be redrawn, undefined for what is not. @param screen after the event */
 export function workerLine(screen: WorkerScreen, event: WorkerEvent): string | undefined {
   switch (event.type) {
@@ -331,9 +351,9 @@ export function workerLine(screen: WorkerScreen, event: WorkerEvent): string | u
     case "ready":
       return `worker ${shortAddress(event.worker)}, ${formatShort(event.parameters)} parameters`;
     case "joined":
-      if (event.again) return event.device === undefined ? "joined again" : `joined again, on ${event.device}`;
-      if (screen.beneficiary) return `joined. ${elsewhereText(screen.beneficiary)}`;
-      return screen.rpcKnown ? `joined; claim what it earns with ${screen.claimCommand}` : "joined";
+      return joinedLine(screen, event);
+    case "claims":
+      return claimsText(event);
     case "acknowledged":
       return [
         `round ${roundNumber(event.round)} accepted`,

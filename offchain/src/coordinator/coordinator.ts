@@ -22,6 +22,7 @@ import { repeat, type Repeated } from "./repeat.ts";
 import { keptFrom, release, releaseUnnamed } from "./retention.ts";
 import { defaultRetention, type RetentionOptions } from "./retentionRules.ts";
 import { REVENUE_AT_LEAST } from "./revenue.ts";
+import { earnedUnder } from "./rewards.ts";
 import { createRewardTrees } from "./rewardTrees.ts";
 import { createSignatures } from "./signatures.ts";
 import { type Announced, openRun, type Run, type RunModules, type RunOptions } from "./run.ts";
@@ -37,6 +38,8 @@ export interface CoordinatorOptions {
   readonly announced?: Announced;
   /** Whole tokens that must have arrived before a root of revenue is made; default {@link REVENUE_AT_LEAST}. */
   readonly revenueAtLeast?: number | undefined;
+  /** See `RunSettings`. */
+  readonly claimFrom?: bigint | undefined;
   /** How often the chain is compared with the journal, ms; default 1,000. */
   readonly watchInterval?: number;
 }
@@ -83,6 +86,8 @@ const BUILDS_INTERVAL = 60_000;
 const ROOM_INTERVAL = 1_000;
 /** Pauses that must have ended without room before uploads are given up for it. */
 const FAILED_PAUSES = 2;
+/** Roots become active once an epoch. */
+const CLAIMS_INTERVAL = 5_000;
 /** Shards are looked through every so many rounds. */
 const RELEASE_EVERY_ROUNDS = 16;
 /** And payloads as often as this, ms, whether they have been kept long enough. */
@@ -145,7 +150,8 @@ export async function createCoordinator(
   const shared = { ...modules, clock, signatures: createSignatures(), rewardTrees: createRewardTrees(clock) };
   const runs = new Map<RunId, Run>();
   for (const run of options.runs) {
-    runs.set(run.runId, await openRun(run, { presence, retention, announced, revenueAtLeast }, shared));
+    const { claimFrom } = options;
+    runs.set(run.runId, await openRun(run, { presence, retention, announced, revenueAtLeast, claimFrom }, shared));
   }
   const ending = new AbortController();
   const loops: Promise<void>[] = [];
@@ -211,10 +217,13 @@ async function makeRoom(run: Run): Promise<void> {
 /** What is looked at over and over, as nobody tells of it. */
 function watching(run: Run, { watchInterval = 1_000 }: Pick<CoordinatorOptions, "watchInterval">): Repeated[] {
   const watch = new ChainWatch(run);
-  const { revenue } = run;
+  const { revenue, claims } = run;
   return [
     { what: "looking at the chain", interval: watchInterval, work: () => watch.look() },
     ...(revenue ? [{ what: "looking after revenue", interval: 2 * watchInterval, work: () => revenue.look() }] : []),
+    ...(claims
+      ? [{ what: "claiming for who asked", interval: CLAIMS_INTERVAL, work: () => claims.look(earnedUnder(run)) }]
+      : []),
     { what: "looking for builds", interval: BUILDS_INTERVAL, work: async () => void (await run.builds.findAdmitted()) },
     { what: "making room on a full disk", interval: ROOM_INTERVAL, work: () => makeRoom(run) },
     { what: "looking after members", interval: PRESENCE_INTERVAL, work: () => run.presence.check() },

@@ -48,6 +48,12 @@ function checkWords(run: Run, join: JoinRequest["join"]): number {
   return protocol;
 }
 
+/** Notes whether the member asks to have claimed for whom it works for. @returns what it is told of that */
+async function noteClaim({ claims }: Run, { join, claim }: JoinRequest): Promise<Pick<JoinReply, "claimFrom">> {
+  if (claim !== undefined) await claims?.ask(join.worker, join.beneficiary, claim);
+  return claims ? { claimFrom: claims.from.toString() } : {};
+}
+
 /**
  * @param address the client's, by which the line for places is fair, and that for signatures
  * @throws RefusedError; RetryableError `SIGNATURES_BUSY`
@@ -104,5 +110,11 @@ export async function acceptJoin(run: Run, request: JoinRequest, address: string
     throw new RefusedError(full.code, full.message);
   }
   await driver.submit(event);
-  return { sessionKey: presence.open(join.worker), protocol, heartbeatSeconds: presence.options.heartbeatSeconds };
+  const claiming = await noteClaim(run, request);
+  return {
+    sessionKey: presence.open(join.worker),
+    protocol,
+    heartbeatSeconds: presence.options.heartbeatSeconds,
+    ...claiming,
+  };
 }

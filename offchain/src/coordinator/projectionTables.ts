@@ -45,12 +45,24 @@ interface ReceiptTable {
   accepted_at: number;
 }
 
+/** Members that asked to have claimed for whom they work for; see claimDuty.ts. */
+interface ClaimTable {
+  run_id: string;
+  worker: string;
+  account: string;
+  /** Ms since 1970. */
+  asked_at: number;
+  /** Whether something was claimed for it. */
+  claimed: number;
+}
+
 export interface CoordinatorSchema extends EventLogSchema, ClockSchema {
   coordinator_checkpoints: CheckpointTable;
   coordinator_shards: ShardTable;
   coordinator_payloads: PayloadTable;
   coordinator_settled: SettledTable;
   coordinator_receipts: ReceiptTable;
+  coordinator_claims: ClaimTable;
 }
 
 export const coordinatorMigrations: readonly Migration[] = [
@@ -125,6 +137,20 @@ export const coordinatorMigrations: readonly Migration[] = [
         .addColumn("round", "integer", (column) => column.notNull())
         .addColumn("digest", "text", (column) => column.notNull())
         .addPrimaryKeyConstraint("coordinator_shards_pk", ["digest", "run_id", "round"])
+        .execute();
+    },
+  },
+  {
+    name: "coordinator-6",
+    up: async (db) => {
+      await db.schema
+        .createTable("coordinator_claims")
+        .addColumn("run_id", "text", (column) => column.notNull())
+        .addColumn("worker", "text", (column) => column.notNull())
+        .addColumn("account", "text", (column) => column.notNull())
+        .addColumn("asked_at", "bigint", (column) => column.notNull())
+        .addColumn("claimed", "integer", (column) => column.notNull())
+        .addPrimaryKeyConstraint("coordinator_claims_pk", ["run_id", "worker"])
         .execute();
     },
   },

@@ -1,4 +1,5 @@
 /** What active roots grant an account, and what of its work earned nothing. */
+import type { ClaimLeaf } from "@cotrain/sdk/actions";
 import {
   type Address,
   asDigest,
@@ -145,6 +146,38 @@ const unpaidOf = ({ unpaid }: Kept, account: Address): RewardView["unpaid"] =>
       tokens: tokens.toString(),
       reason,
     }));
+
+/** The newest root that pays and of which this coordinator knows, and what an account earned under it and all before it. */
+export interface Earned {
+  readonly index: number;
+  /** @throws RetryableError `REWARDS_BUSY` */
+  readonly leavesOf: (account: Address) => Promise<readonly ClaimLeaf[]>;
+}
+
+/** Nobody outside waits for it: it has its turns as an asker of this machine's. */
+const OWN: Asker = { address: "127.0.0.1", gone: new AbortController().signal };
+
+/** Undefined where no root is active yet. */
+export function earnedUnder(run: Run): Earned | undefined {
+  const computed = activeEpoch(run)?.computed;
+  if (!computed) return undefined;
+  return {
+    index: Number(computed.attestation.index),
+    leavesOf: async (account) => {
+      const { roots } = await keptOf(run, computed);
+      const wanted = roots.map((root) => ({ key: keyOfRoot(root), build: () => build(run, root) }));
+      const leaves: ClaimLeaf[] = [];
+      for (let at = 0; at < wanted.length;) {
+        const found = await run.modules.rewardTrees.leavesOf(account, wanted.slice(at, at + REWARD_PAGE), OWN);
+        for (const [i, leaf] of found.entries())
+          if (leaf && leaf !== "missing")
+            leaves.push({ index: roots[at + i]!.index, amount: BigInt(leaf.amount), proof: leaf.proof });
+        at += found.length;
+      }
+      return leaves;
+    },
+  };
+}
 
 /**
  * @param from the first root that is looked at

@@ -47,6 +47,7 @@ import { createPasses, type Passes } from "./passes.ts";
 import { Presence, type PresenceOptions } from "./presence.ts";
 import { createOffences, createPayloadScans, type Offences, type PayloadScans } from "./scans.ts";
 import { createBuilds, type Builds } from "./builds.ts";
+import { type ClaimDuty, createClaimDuty } from "./claimDuty.ts";
 import { createRevenueDuty, type RevenueDuty } from "./revenue.ts";
 import type { RewardTrees } from "./rewardTrees.ts";
 import type { Signatures } from "./signatures.ts";
@@ -73,6 +74,8 @@ export interface RunSettings {
   readonly announced: Announced;
   /** See `RevenueAccounts.next`. */
   readonly revenueAtLeast: number;
+  /** Share wei that an account must be owed before the poster claims for it, where it asked; undefined: for nobody. */
+  readonly claimFrom?: bigint | undefined;
 }
 
 /** What joiners are told of the chain beside its id and the contracts. */
@@ -136,6 +139,7 @@ export interface Run {
   readonly idleReceipts: IdleReceipts;
   readonly arriving: Arriving;
   readonly revenue: RevenueDuty | undefined;
+  readonly claims: ClaimDuty | undefined;
   /** How many receipts of its open work each member had looked at closely. */
   readonly receiptTries: Map<Address, { readonly assignment: Digest; count: number }>;
   /** Fragments of payloads that were found lost, or given up: what is sent again too late does not bring them back. */
@@ -230,6 +234,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     idleReceipts: createIdleReceipts(clock),
     arriving,
     revenue: revenueDutyOf(record, settings, modules),
+    claims: settings.claimFrom === undefined ? undefined : createClaimDuty(record, settings.claimFrom, modules),
     receiptTries: new Map(),
     lost: await lostBefore(blobs, driver.state),
     modules,

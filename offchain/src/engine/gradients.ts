@@ -82,22 +82,35 @@ function taped(graph: Graph, build: () => Tensor): { readonly output: Tensor; re
   return { output, tape: graph.tape.splice(from) };
 }
 
+/** Whether a node makes the tensor of a name. */
+const makes =
+  (name: string) =>
+  ({ outputs }: Graph["nodes"][number]): boolean =>
+    outputs.includes(name);
+
 /**
  * sum + contribution. Gemm and ScatterElements can add to what is there by themselves; where such a node made the
  * contribution (after node number `since`) and nothing else reads it, `sum` becomes its addend and no pass is spent.
  */
 function accumulate(graph: Graph, sum: Tensor, contribution: Tensor, since: number): Tensor {
-  const at = graph.nodes.findIndex((node) => node.outputs.includes(contribution.name));
-  const maker = graph.nodes[at];
-  const ready = graph.nodes.findIndex((node) => node.outputs.includes(sum.name)) < at;
-  const read = graph.nodes.slice(at + 1).some((node) => node.inputs.includes(contribution.name));
-  if (maker && at >= since && ready && !read) {
-    if (maker.op === "Gemm" && maker.inputs.length === 2) {
-      maker.inputs.push(sum.name);
-      return contribution;
-    }
-    const made = graph.nodes.find((node) => node.outputs.includes(maker.inputs[0] ?? ""));
-    if (maker.op === "ScatterElements" && made?.op === "ConstantOfShape") {
+  // Looked for among the newest alone: a stranger's model may have as many nodes as there can be, and gradients as well.
+  const newest = graph.nodes.slice(since);
+  const at = newest.findIndex(makes(contribution.name));
+  const maker = newest[at];
+  const later = newest.slice(at + 1);
+  if (
+    !maker ||
+    maker.outputs.includes(sum.name) ||
+    later.some((node) => makes(sum.name)(node) || node.inputs.includes(contribution.name))
+  )
+    return op.add(sum, contribution);
+  if (maker.op === "Gemm" && maker.inputs.length === 2) {
+    maker.inputs.push(sum.name);
+    return contribution;
+  }
+  if (maker.op === "ScatterElements") {
+    const made = graph.nodes.find(makes(maker.inputs[0] ?? ""));
+    if (made?.op === "ConstantOfShape") {
       maker.inputs[0] = sum.name;
       return contribution;
     }

@@ -50,8 +50,8 @@ export interface Graph {
   readonly precision: Precision;
   /** Tensors rounded to fp16, by the name of what was: whoever needs one again takes the same. */
   readonly rounded: Map<string, Tensor>;
-  /** Zeros by their shape: runtimes keep what follows from the program alone, and the same ones once for each time that it stands there. */
-  readonly zeros: Map<string, Tensor>;
+  /** What a graph has once, by what it is: see {@link once}. */
+  readonly single: Map<string, Tensor>;
   readonly nodes: Node[];
   readonly inputs: Tensor[];
   readonly outputs: { readonly name: string; readonly tensor: Tensor }[];
@@ -66,7 +66,7 @@ export function createGraph(name: string, precision: Precision = "fp32"): Graph 
     name,
     precision,
     rounded: new Map(),
-    zeros: new Map(),
+    single: new Map(),
     nodes: [],
     inputs: [],
     outputs: [],
@@ -130,6 +130,16 @@ export const scalar = (graph: Graph, value: number): Tensor => constant(graph, n
 /** A list of integers that stands in the graph's bytes. */
 export const integers = (graph: Graph, values: readonly number[]): Tensor =>
   constant(graph, new BigInt64Array(values.map(BigInt)), [values.length]);
+
+/**
+ * A tensor that a graph has once, made when it is first asked for: large tables, however many layers and micro-batches read them.
+ * @param what it is, and all that its values depend on
+ */
+export function once({ single }: Graph, what: string, make: () => Tensor): Tensor {
+  const tensor = single.get(what) ?? make();
+  single.set(what, tensor);
+  return tensor;
+}
 
 /** Adds a node with one output. `inputs` may leave out trailing or middle ones by undefined. */
 export function emit(

@@ -7,6 +7,7 @@
  * constants all the time, operands of products and sums once more. Symbols as in model.ts, and h the hidden width, A = B·H·S² the attention's weights of a layer.
  */
 import { parameterCount, tensorSpecs, type TransformerConfig } from "./config.ts";
+import type { Precision } from "./graph.ts";
 import type { Place } from "./runtime/device.ts";
 import { defaultOptimizer, type OptimizerConfig, stateElements } from "./optimizer.ts";
 
@@ -45,6 +46,8 @@ interface StepOptions {
   readonly optimizer?: OptimizerConfig;
   /** Default as the config says. */
   readonly recompute?: boolean;
+  /** Of the model's products; default fp32. */
+  readonly precision?: Precision;
 }
 
 /** Bytes of an fp32 number. */
@@ -52,10 +55,15 @@ const BYTES = 4;
 
 /**
  * The causal mask, which runtimes have once for all layers, as it is made, of bits, numbers and sums of both, and the zeros that gradients of a table are added to
- * where it is not the output layer's, whose gradient is there before.
+ * where it is not the output layer's, whose gradient is there before. In fp16 the zeros are those that one-hot rows begin as.
  */
-const constantBytes = ({ vocabulary, width, sequence, tiedEmbeddings }: TransformerConfig): number =>
-  (1 + 2 * BYTES) * sequence ** 2 + (tiedEmbeddings ? 0 : BYTES * vocabulary * width);
+function constantBytes(
+  { vocabulary, width, sequence, tiedEmbeddings }: TransformerConfig,
+  { microBatch, precision }: StepOptions,
+): number {
+  const rows = precision === "fp16" ? microBatch * sequence : tiedEmbeddings ? 0 : width;
+  return (1 + 2 * BYTES) * sequence ** 2 + BYTES * vocabulary * rows;
+}
 
 /** What a step of a model takes. */
 export function stepSize(model: TransformerConfig, options: StepOptions): StepSize {
@@ -68,7 +76,7 @@ export function stepSize(model: TransformerConfig, options: StepOptions): StepSi
     optimizer: 2 * BYTES * state,
     gradients: BYTES * gradients,
     activations: BYTES * activations,
-    constants: constantBytes(model),
+    constants: constantBytes(model, options),
   };
   const total = Object.values(memory).reduce((sum, bytes) => sum + bytes, 0);
   return { parameters, ...flops(model, parameters, recompute), memory: { ...memory, total } };
@@ -141,27 +149,40 @@ interface Moment {
 /** The fullest of the moments that can be it. */
 function fullest(
   model: TransformerConfig,
-  { microBatch, accumulation = 1 }: StepOptions,
+  { microBatch, accumulation = 1, precision = "fp32" }: StepOptions,
   parameters: number,
   recompute: boolean,
 ): Moment {
   const { vocabulary: V, width: d, layers: L, heads: H, keyValueHeads, hidden: h, sequence: S } = model;
   const T = microBatch * S;
   const A = T * H * S;
-  // Both norms with their units, queries, keys and values, the mixed ones twice, four of the feed-forward layer.
-  const layer = T * (7 * d + 2 * (d / H) * keyValueHeads + 4 * h + H + 2) + A;
+  const half = precision === "fp16";
+  // Both norms with their units, queries, keys and values, the mixed ones twice, four of the feed-forward layer. In fp16 what products
+  // read is half as large; the attention's weights and one of the feed-forward layer are there both ways, and the shares of rows are not.
+  const layer = half
+    ? T * (5 * d + (d / H) * keyValueHeads + 4.5 * h + 2) + 1.5 * A
+    : T * (7 * d + 2 * (d / H) * keyValueHeads + 4 * h + H + 2) + A;
   const kept = recompute ? T * d : layer;
   // Gradients of the scores beside their transposed copy, or those of the feed-forward layer.
   const working = (recompute ? layer : 0) + Math.max(2 * A + 4 * T * d, 3 * T * h + 2 * T * d);
   const table = V * d;
+  // Matrices in fp16, once for a step: the way back reads them too.
+  const narrow = half ? (L * (layerParameters(model) - 2 * d) + table) / 2 : 0;
+  // The next micro-batch reads them too.
+  const left = (matrices: number): number => (accumulation > 1 ? narrow : matrices);
   // From the second micro-batch on there are the sums of all of them.
   const before = (there: number): number => (accumulation > 1 ? parameters : there);
   const moments: Moment[] = [
     // The loss: shifted logits, their exponentials, and these once more while they are summed.
-    { gradients: before(0), activations: L * kept + T * (2 * d + 3 * V) },
+    { gradients: before(0), activations: narrow + L * kept + T * ((half ? 2.5 : 2) * d + 3 * V) },
     // The way back through the last layer, and through the first.
-    { gradients: before(table), activations: L * kept + working },
-    { gradients: before(parameters - layerParameters(model)), activations: kept + working },
+    { gradients: before(table), activations: narrow + L * kept + working },
+    {
+      gradients: before(parameters - layerParameters(model)),
+      activations: left(half ? layerParameters(model) / 2 : 0) + kept + working,
+    },
+    // The embedding's gradient: one-hot rows and a copy of them.
+    ...(half ? [{ gradients: parameters, activations: left(0) + T * (2 * V + 3 * d) }] : []),
     // The update of the largest tensor.
     { gradients: parameters, activations: 4 * Math.max(table, d * h) },
   ];

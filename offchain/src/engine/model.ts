@@ -6,7 +6,7 @@
 import type { TransformerConfig } from "./config.ts";
 import { GraphError } from "./errors.ts";
 import { recomputed } from "./gradients.ts";
-import { constant, type Graph, type Tensor } from "./graph.ts";
+import { constant, type Graph, once, type Tensor } from "./graph.ts";
 import { rules, type RotaryTables } from "./rules.ts";
 
 const { attention, embedding, linear, reshape, rmsNorm, rotary, swiglu, transpose } = rules;
@@ -67,14 +67,16 @@ export function forward(
 /** cos and sin of position / θ^(2i/D), both halves alike, times `scale`: [S, D] each. */
 function rotaryTables(graph: Graph, length: number, width: number, theta: number, scale: number): RotaryTables {
   const half = width / 2;
-  const table = (of: (angle: number) => number): Tensor => {
-    const values = new Float32Array(length * width);
-    for (let position = 0; position < length; position++) {
-      for (let i = 0; i < width; i++) {
-        values[position * width + i] = of(position / theta ** ((2 * (i % half)) / width)) * scale;
+  const table = (name: "cos" | "sin"): Tensor =>
+    once(graph, `${name} ${length} ${width} ${theta} ${scale}`, () => {
+      const of = Math[name];
+      const values = new Float32Array(length * width);
+      for (let position = 0; position < length; position++) {
+        for (let i = 0; i < width; i++) {
+          values[position * width + i] = of(position / theta ** ((2 * (i % half)) / width)) * scale;
+        }
       }
-    }
-    return constant(graph, values, [length, width]);
-  };
-  return { cos: table(Math.cos), sin: table(Math.sin) };
+      return constant(graph, values, [length, width]);
+    });
+  return { cos: table("cos"), sin: table("sin") };
 }

@@ -8,6 +8,7 @@ import {
   describe,
   emit,
   integers,
+  once,
   sameShape,
   elements,
   type ElementType,
@@ -169,13 +170,9 @@ export function scatterAdd(data: Tensor, indices: Tensor, updates: Tensor, axis:
   return emit(data.graph, "ScatterElements", [data, indices, updates], data.shape, { axis, reduction: "add" });
 }
 
-/** Zeros of a shape, which a graph has once: however many micro-batches read them, their memory is taken once. */
-function zeros(like: Tensor, shape: Shape): Tensor {
-  const { zeros: known } = like.graph;
-  const found = known.get(shape.join()) ?? full(like, shape, 0);
-  known.set(shape.join(), found);
-  return found;
-}
+/** Zeros of a shape. Runtimes keep what follows from the program alone, as often as it stands there: so it stands there once. */
+const zeros = (like: Tensor, shape: Shape): Tensor =>
+  once(like.graph, `zeros ${shape.join()}`, () => full(like, shape, 0));
 
 /** A row for each index [T], 1 at the index and 0 elsewhere: [T, V] for a table of V rows. */
 export function oneHot(indices: Tensor, table: Tensor): Tensor {

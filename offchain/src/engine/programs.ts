@@ -3,7 +3,7 @@ import type { Digest } from "@cotrain/sdk/protocol";
 
 import { sha256Bytes } from "../base/index.ts";
 import { globalNorm } from "./clipping.ts";
-import { tensorSpecs, type TransformerConfig } from "./config.ts";
+import { checkConfig, tensorSpecs, type TransformerConfig } from "./config.ts";
 import { EngineError } from "./errors.ts";
 import { gradients } from "./gradients.ts";
 import { programLimits } from "./inspect/inspect.ts";
@@ -55,11 +55,28 @@ function mostAccumulation(config: TransformerConfig, options: Omit<ProgramOption
 }
 
 /**
+ * That a model's tables are no larger than a program may be: cosines and sines of all positions for queries and for keys, the two
+ * matrices that turn a head, and positions for the mask. No parameter is as large as they are, and a config may come from anybody.
+ */
+function requireRoom(config: TransformerConfig): void {
+  const { width, heads, sequence } = checkConfig(config);
+  const head = width / heads;
+  const bytes = 4 * (4 * sequence * head + 2 * head ** 2 + 2 * sequence);
+  if (bytes > programLimits.bytes)
+    throw new EngineError(
+      "PROGRAM_TOO_LARGE",
+      `Programs of this model would have ${Math.ceil(bytes / 2 ** 20)} MiB of tables for ${sequence} positions and heads of ${head}; ${programLimits.bytes / 2 ** 20} MiB are accepted.`,
+    );
+}
+
+/**
  * Builds the three programs of a model. The same config and options give the same bytes.
- * @throws EngineError CONFIG_INVALID; PROGRAM_TOO_LARGE, before anything is built, for more micro-batches than a program can have
+ * @throws EngineError CONFIG_INVALID; PROGRAM_TOO_LARGE, before anything is built, for more micro-batches than a program can have, or
+ * larger tables
  */
 export function buildPrograms(config: TransformerConfig, options: ProgramOptions): Programs {
   const { accumulation = 1 } = options;
+  requireRoom(config);
   if (accumulation > 1) {
     const most = mostAccumulation(config, options);
     if (accumulation > most)
@@ -79,10 +96,12 @@ export function buildPrograms(config: TransformerConfig, options: ProgramOptions
  * The step of a model with products in fp16; parameters, moments, norms, softmax and loss are fp32. What is held against others'
  * numbers, held-out losses and the model's words, is computed by fp32's programs whatever trained it: gate and validators compare
  * losses far finer than fp16 has them, and neither takes more than a small part of the time.
- * @throws EngineError CONFIG_INVALID
+ * @throws EngineError CONFIG_INVALID; PROGRAM_TOO_LARGE as in {@link buildPrograms}
  */
-export const halfStep = (config: TransformerConfig, options: Omit<ProgramOptions, "precision">): Program =>
-  finish("step", config, stepGraph(config, { ...options, precision: "fp16" }));
+export function halfStep(config: TransformerConfig, options: Omit<ProgramOptions, "precision">): Program {
+  requireRoom(config);
+  return finish("step", config, stepGraph(config, { ...options, precision: "fp16" }));
+}
 
 /** Graph and what its signature says beyond kind and vocabulary. */
 export interface ProgramDraft {

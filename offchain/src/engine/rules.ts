@@ -7,7 +7,7 @@
  * G = H / K query heads per key-value head, D head width, V vocabulary.
  */
 import { GraphError } from "./errors.ts";
-import { constant, describe, sameShape, scalar, type Shape, type Tensor } from "./graph.ts";
+import { constant, describe, once, sameShape, scalar, type Shape, type Tensor } from "./graph.ts";
 import * as op from "./ops.ts";
 
 /** The result of one operation and the way back: dOutput → a gradient per input, undefined where none flows. */
@@ -126,14 +126,15 @@ export interface RotaryTables {
 const rotary = rule("rotary", (x: Tensor, { cos, sin }: RotaryTables) => {
   const width = x.shape.at(-1) ?? 0;
   const half = width / 2;
-  const turn = (sign: 1 | -1): Tensor => {
-    const matrix = new Float32Array(width * width);
-    for (let i = 0; i < half; i++) {
-      matrix[(i + half) * width + i] = -sign; // result i        = −x[i + half]
-      matrix[i * width + i + half] = sign; //    result i + half =  x[i]
-    }
-    return constant(x.graph, matrix, [width, width]);
-  };
+  const turn = (sign: 1 | -1): Tensor =>
+    once(x.graph, `turn ${width} ${sign}`, () => {
+      const matrix = new Float32Array(width * width);
+      for (let i = 0; i < half; i++) {
+        matrix[(i + half) * width + i] = -sign; // result i        = −x[i + half]
+        matrix[i * width + i + half] = sign; //    result i + half =  x[i]
+      }
+      return constant(x.graph, matrix, [width, width]);
+    });
   return {
     output: op.add(op.mul(x, cos), op.mul(op.matMul(x, turn(1)), sin)),
     backward: (g) => [op.add(op.mul(g, cos), op.matMul(op.mul(g, sin), turn(-1)))],
@@ -142,10 +143,15 @@ const rotary = rule("rotary", (x: Tensor, { cos, sin }: RotaryTables) => {
 
 /** 0 where a query at row i may look at column j ≤ i, −10⁹ elsewhere: [S, S], folded into a constant when loaded. */
 function causalMask(like: Tensor, length: number): Tensor {
-  const positions = Float32Array.from({ length }, (_, i) => i);
-  const rows = constant(like.graph, positions, [length, 1]);
-  const columns = constant(like.graph, positions, [1, length]);
-  return op.mul(op.less(rows, columns), scalar(like.graph, -1e9));
+  const positions = (...shape: Shape): Tensor =>
+    once(like.graph, `positions ${shape.join()}`, () =>
+      constant(
+        like.graph,
+        Float32Array.from({ length }, (_, i) => i),
+        shape,
+      ),
+    );
+  return op.mul(op.less(positions(length, 1), positions(1, length)), scalar(like.graph, -1e9));
 }
 
 /** exp(scores − their row's maximum) under the causal mask: scores [B, K, G·S, S] of S positions, of its shape. */

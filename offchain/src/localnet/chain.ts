@@ -55,7 +55,9 @@ async function openWallets(
   const organiser = (await namedWallet(context.options)) ?? (await ensure("organiser"));
   const poster = embedded ? await ensure("poster") : organiser;
   const validators = await Promise.all(numbered(VALIDATORS, (n) => ensure(`validator-${n}`)));
-  const workers = await Promise.all(numbered(workerCount(context, devices), (n) => ensure(`worker-${n}`)));
+  // Rented machines all train for one.
+  const count = context.options.market === undefined ? workerCount(context, devices) : 1;
+  const workers = await Promise.all(numbered(count, (n) => ensure(`worker-${n}`)));
   const contributors = local
     ? { buyer: await ensure("buyer"), author: await ensure("author"), customer: await ensure("customer") }
     : undefined;

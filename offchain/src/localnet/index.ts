@@ -12,5 +12,6 @@ export { type OpenedState, openState, prepare, type Prepared } from "./prepare.t
 export type { SessionDisplay, Stage } from "./display.ts";
 export { claimAtRest, keepLosses } from "./resting.ts";
 export { paymentOf } from "./revenue.ts";
+export type { RentedReport } from "./rented.ts";
 export { stakedBy } from "./stake.ts";
 export { runSession, type TrainingSession, unmeasured } from "./session.ts";

@@ -20,6 +20,7 @@ import { isAway, joinCommandFor, layout, readDeployment, urlHere } from "../run/
 import { coordinatorProcess, validatorProcess, workerProcess } from "./processes.ts";
 import type { Wallets } from "./chain.ts";
 import type { LocalnetContext } from "./context.ts";
+import type { RentedWorkers } from "./rented.ts";
 
 /** Reads and hashes all of the checkpoint that training goes on from: workers could do no more than wait for a good one. */
 export async function checkCheckpoint(state: string, blobs: BlobStore, digest: Digest): Promise<void> {
@@ -83,6 +84,25 @@ export function portLine(
     : `Port ${kept ?? wanted} is taken: ${what} listens on ${got}.`;
 }
 
+/** Which ports are not the usual ones, and what a join line lacks. @param chain port of the embedded chain */
+export function addressLines(
+  options: LocalnetContext["options"],
+  file: Pick<RunFile, "ports"> | undefined,
+  chain: number | undefined,
+  coordinator: number,
+): readonly string[] {
+  const lines = [
+    portLine("the coordinator", "--port", { wanted: options.port, got: coordinator, kept: file?.ports["coordinator"] }),
+    chain === undefined
+      ? undefined
+      : portLine("the chain", "--chain-port", { wanted: options.chainPort, got: chain, kept: file?.ports["chain"] }),
+    options.behindProxy && options.publicUrl === undefined
+      ? "The join line lacks the proxy's address: name it with --public-url."
+      : undefined,
+  ];
+  return lines.filter((line) => line !== undefined);
+}
+
 /** What processes of a run are started with. */
 export interface Launch {
   readonly context: LocalnetContext;
@@ -98,6 +118,8 @@ export interface Launch {
   readonly signal: AbortSignal;
   /** This start has registered the model: none of its validators' keys has signed for it. */
   readonly fresh: boolean;
+  /** Undefined: workers are processes of this start. */
+  readonly rented: RentedWorkers | undefined;
 }
 
 /** How long a coordinator that is away, being started again, is asked, ms. */
@@ -183,7 +205,7 @@ async function startCoordinator(launch: Launch) {
 
 /** Starts coordinator, then validators and workers. */
 export async function startProcesses(launch: Launch): Promise<Launched> {
-  const { context, state, supervisor, blobs, wallets, run, devices, fresh } = launch;
+  const { context, state, supervisor, blobs, wallets, run, devices, fresh, rented } = launch;
   if (!(await readDeployment(state)))
     throw new UserError(
       "STATE_CORRUPTED",
@@ -195,11 +217,12 @@ export async function startProcesses(launch: Launch): Promise<Launched> {
   await checkCheckpoint(state, blobs, asDigest(view.checkpoint.digest));
   // Where the run's blobs are is no matter of theirs, though COTRAIN_BLOBS may tell it.
   const shared = (role: string) => ({ state, role, coordinator: url, blobs: layout(join(state, role)).blobs });
+  const trainers = rented === undefined ? wallets.workers : [];
   const members = [
     ...wallets.validators.map((_, index) =>
       validatorProcess(context.program, { ...shared(`validator-${index + 1}`), ...(fresh && { first: true }) }),
     ),
-    ...wallets.workers.map((_, index) =>
+    ...trainers.map((_, index) =>
       workerProcess(context.program, {
         ...shared(`worker-${index + 1}`),
         device: devices[index % devices.length] ?? ["cpu"],
@@ -207,6 +230,9 @@ export async function startProcesses(launch: Launch): Promise<Launched> {
       }),
     ),
   ];
-  await joinAtRest(coordinator, launch, () => supervisor.startGroup(members));
+  await joinAtRest(coordinator, launch, async () => {
+    await supervisor.startGroup(members);
+    await rented?.begin(url);
+  });
   return { coordinator, joinCommand: joinCommandFor(address, run.runId, view.rpcUrl), urlHere: here, port };
 }

@@ -30,6 +30,14 @@ export const SHOWN_WINDOW = 20;
 export const shownWith = <M extends { readonly window: number }>(players: Wallets["players"], model: M): M =>
   players ? { ...model, window: Math.max(model.window, SHOWN_WINDOW) } : model;
 
+/** What is told where a model was made with a shorter window, as by an ordinary session. */
+export const shortWindowText = (window: number): readonly string[] =>
+  window >= SHOWN_WINDOW
+    ? []
+    : [
+        `The window of this directory's model is ${window} seconds: a machine that is busy may find the false root too late, and then that pays. --fresh makes a model with ${SHOWN_WINDOW} seconds.`,
+      ];
+
 /** Of a validator's stake: what it put up, and the transaction where that was in this session. */
 export interface Staked {
   readonly name: string;

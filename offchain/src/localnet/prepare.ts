@@ -54,7 +54,8 @@ import { type EmbeddedChain, openChain, type OpenedChain, type Wallets } from ".
 import { deployContracts, type Deployed, registerRun, saltOf } from "./contracts.ts";
 import { dropHeir, putAside, takeUpHeir } from "./funds.ts";
 import { keptDevice, workerDevices } from "./devices.ts";
-import { portLine, startProcesses } from "./launch.ts";
+import { addressLines, type Launch, startProcesses } from "./launch.ts";
+import { type RentedWorkers, rentedWorkers, startingText } from "./rented.ts";
 import { type Owner, ownerOf } from "./owners.ts";
 import { type Players, playersOf } from "./players.ts";
 import { watchProcesses } from "./processes.ts";
@@ -98,6 +99,8 @@ export interface Prepared {
   readonly contributors: Readonly<Record<"buyer" | "author" | "customer", Owner>> | undefined;
   /** Whose keys a dispute is shown with; undefined where none is asked for. */
   readonly players: Players | undefined;
+  /** Where workers are rented. */
+  readonly rented: RentedWorkers | undefined;
   readonly supervisor: Supervisor;
   /** Aborted, with why, once the coordinator or the chain was given up: nothing goes on without them. */
   readonly lost: AbortSignal;
@@ -283,27 +286,6 @@ async function readRun({ blobs }: Start, chain: OpenedChain, { addresses, blocks
   return { fromBlock, connection, reader, window, facts, definition, data };
 }
 
-/** Says which ports are not the usual ones, and what a join line lacks. */
-function sayAddresses(
-  { context: { options }, opened: { file }, display }: Start,
-  chain: OpenedChain,
-  port: number,
-): void {
-  const lines = [
-    portLine("the coordinator", "--port", { wanted: options.port, got: port, kept: file?.ports["coordinator"] }),
-    chain.embedded &&
-      portLine("the chain", "--chain-port", {
-        wanted: options.chainPort,
-        got: chain.embedded.door.port,
-        kept: file?.ports["chain"],
-      }),
-    options.behindProxy && options.publicUrl === undefined
-      ? "The join line lacks the proxy's address: name it with --public-url."
-      : undefined,
-  ];
-  display.say(lines.filter((line) => line !== undefined));
-}
-
 /** Who owns shares, or will, of the wallets here. */
 function ownersOf(chain: OpenedChain): Pick<Prepared, "owners" | "contributors"> {
   const { workers, contributors: accounts } = chain.wallets;
@@ -312,6 +294,17 @@ function ownersOf(chain: OpenedChain): Pick<Prepared, "owners" | "contributors">
   const of = (role: keyof typeof accounts): Owner => ownerOf(role, chain, accounts[role]);
   const contributors = { buyer: of("buyer"), author: of("author"), customer: of("customer") };
   return { owners: [...trainers, contributors.buyer, contributors.author], contributors };
+}
+
+/** What processes are started with, and machines rented. */
+function launchOf(
+  start: Start,
+  { wallets }: OpenedChain,
+  rest: Pick<Launch, "run" | "operatorToken" | "fresh" | "signal">,
+): Launch {
+  const { runId } = rest.run;
+  const rented = rentedWorkers({ ...start, runId, trainers: wallets.workers, signal: rest.signal });
+  return { ...start, wallets, rented, ...rest };
 }
 
 /** Everything that must stand before the first round; see the head of this file. */
@@ -342,22 +335,20 @@ export async function prepare(
   const operatorToken = await readOperatorToken(state);
 
   display.update({
-    activity: "Starting coordinator, validators and workers",
+    activity: startingText(context),
     model: data.source,
     parameters: parameterCount(presetOf(preset).model),
     bytesPerToken: data.train.bytes / data.train.tokens,
     sequence: definition.sequence,
     rpc: facts.rpc,
   });
-  const { wallets } = chain;
   const signal = AbortSignal.any([daemon.signal, lost]);
-  const fresh = material !== undefined;
-  const parts = { context, state, supervisor, blobs, wallets, run, operatorToken, devices, clock, signal, fresh };
+  const parts = launchOf(start, chain, { run, operatorToken, fresh: material !== undefined, signal });
   const launched = await unlessAborted(startProcesses(parts), signal);
   const { coordinator, joinCommand, urlHere } = launched;
   const listCommand = commandFor(state, "checkpoint", "list");
   display.update({ joinCommand, statusCommand: commandFor(state, "status"), listCommand });
-  sayAddresses(start, chain, launched.port);
+  display.say(addressLines(context.options, opened.file, chain.embedded?.door.port, launched.port));
   chain.embedded?.door.admit(new URL(coordinator.url).origin);
   return {
     ...seen,
@@ -379,6 +370,7 @@ export async function prepare(
     operatorToken,
     ...ownersOf(chain),
     players: playersOf(chain.wallets),
+    rented: parts.rented,
     supervisor,
     lost,
   };

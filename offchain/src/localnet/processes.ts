@@ -1,5 +1,6 @@
 /** The commands that a local network runs as processes of its own. */
 import type { EventEmitter } from "node:events";
+import { join } from "node:path";
 
 import { coordinatorOptions, validatorOptions, workerOptions } from "../run/index.ts";
 import { commandLineOf, type ConfigOf, type ProcessSpec, type SupervisorEvents } from "../service/index.ts";
@@ -9,6 +10,9 @@ import type { SessionDisplay } from "./display.ts";
 /** Names of the processes without which nothing goes on. */
 export const CHAIN = "chain";
 const COORDINATOR = "coordinator";
+/** Of rented workers: who lets the machines, and who keeps their leases. */
+export const PROVIDER = "fake-provider";
+export const RENTING = "market-rent";
 
 /**
  * glibc's malloc keeps what was freed in many arenas, which made the coordinator larger the more uploads it had at once. With
@@ -44,6 +48,62 @@ export const workerProcess = (
 ): ProcessSpec => ({
   ...processOf(program, flags.role, ["worker", ...commandLineOf(workerOptions, flags)]),
   readyTimeout: joiningMs(flags.device?.length ?? 1),
+});
+
+/** @param directory of all that is rented */
+export const fakeProviderProcess = (
+  program: string,
+  { directory, count }: { readonly directory: string; readonly count: number },
+): ProcessSpec => ({
+  ...processOf(program, PROVIDER, ["market", "fake", `--count=${count}`, `--directory=${join(directory, "machines")}`]),
+  // Its machines have as long to leave what they do.
+  stopDeadline: 30_000,
+});
+
+/** The image of machines that have none. */
+const NO_IMAGE = `cotrain/no-image@sha256:${"0".repeat(64)}`;
+/** Make-believe dollars that a session may cost. */
+const BUDGET = 1_000;
+
+interface RentWish {
+  readonly directory: string;
+  readonly state: string;
+  readonly coordinator: string;
+  readonly runId: string;
+  readonly beneficiary: string;
+  /** Address of the fake provider. */
+  readonly provider: string;
+  readonly count: number;
+  /** Ms after which its machines are ended, whatever becomes of this process. */
+  readonly lasts: number;
+  readonly drain: number;
+}
+
+/** Machines of the fake provider, rented as anybody rents any. It ends by itself once they are gone. */
+export const rentProcess = (program: string, wish: RentWish): ProcessSpec => ({
+  ...processOf(program, RENTING, [
+    "market",
+    "rent",
+    `--coordinator=${wish.coordinator}`,
+    `--run=${wish.runId}`,
+    `--state=${wish.state}`,
+    `--beneficiary=${wish.beneficiary}`,
+    "--provider=fake",
+    `--endpoint=fake=${wish.provider}`,
+    `--budget=${BUDGET}`,
+    `--count=${wish.count}`,
+    `--for=${wish.lasts}ms`,
+    `--drain=${wish.drain}ms`,
+    "--every=1s",
+    `--image=${NO_IMAGE}`,
+    `--leases=${join(wish.directory, "leases")}`,
+    `--keys=${join(wish.directory, "keys")}`,
+    `--cache=${join(wish.directory, "catalogue")}`,
+    "--yes",
+  ]),
+  ready: { kind: "started" },
+  // It ends with whoever started it.
+  ipc: true,
 });
 
 /** What a worker may take to join beside its devices: reading the run, fetching its programs, ms. */

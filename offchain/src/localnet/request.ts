@@ -15,6 +15,7 @@ import { noRpc, rpcTransport, wrongChain } from "../chain/index.ts";
 import { loadTokenizer, textCorpus } from "../data/node/index.ts";
 import { presetNames, presetsFor } from "../engine/index.ts";
 import { AUTO, deviceOf, requireDevice } from "../engine/runtime/node/index.ts";
+import { requireFakeMachines } from "../market/index.ts";
 import { checkExposure, didYouMean, findPort, loadTls, type RunFile, variableOf } from "../service/index.ts";
 import { workerPlaces } from "./devices.ts";
 import { diskFor, requireRoom } from "./disk.ts";
@@ -205,6 +206,17 @@ function requireDemo({ demo, for: goal }: Pick<LocalnetContext["options"], "demo
     throw new UserError("DEMO_REFUSED", `--demo ${demo} takes two minutes at least: try --for 3m, or leave --for out.`);
 }
 
+/** Machines are rented where nothing costs. @throws UserError `DEMO_REFUSED`, `FAKE_MACHINES` */
+function requireMarket({ market }: Pick<LocalnetContext["options"], "market">, embedded: boolean): void {
+  if (market === undefined) return;
+  if (!embedded)
+    throw new UserError(
+      "DEMO_REFUSED",
+      `--market ${market} is for the chain that npm start embeds: leave --rpc out, or name another directory with --state; machines for a run elsewhere are rented with "npx cotrain market rent --coordinator URL".`,
+    );
+  requireFakeMachines();
+}
+
 /**
  * Checks what was asked for against the run that is there, and against the machine.
  * @param file of the run that the state holds, undefined when a new one is to begin
@@ -215,7 +227,9 @@ export async function checkRequest(context: LocalnetContext, file: RunFile | und
   if (options.for === 0) throw new UserError("CONFIG_INVALID", "--for must be longer than nothing: try 45s, 3m or 1h.");
   const named = [...new Set(options.device)].filter((name) => name !== AUTO).map(deviceOf);
   const rpc = keepRpc(context, file);
-  requireDemo(options, file?.chain.embedded ?? rpc === undefined);
+  const embedded = file?.chain.embedded ?? rpc === undefined;
+  requireDemo(options, embedded);
+  requireMarket(options, embedded);
   const preset = (await keepSetting(context, file, "preset")) ?? options.preset;
   const dataFile = await keepSetting(context, file, "data");
   await checkPreset(preset);

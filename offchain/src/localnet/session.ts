@@ -14,7 +14,7 @@ import type { SessionDisplay } from "./display.ts";
 import { claimAll, type LocalModel, type PaidClaim, type ProposalProgress } from "./owners.ts";
 import { followDispute } from "./dispute.ts";
 import { followContributors } from "./contributors.ts";
-import type { DisputePlay } from "./players.ts";
+import { type DisputePlay, shortWindowText } from "./players.ts";
 import type { Prepared } from "./prepare.ts";
 
 /** What a session of training left behind for the summary. */
@@ -191,7 +191,7 @@ async function train(
   const against = reasonAgainstVote(options.vote, goal, prepared.local, first.paramsVersion);
   const owners = followOwners(prepared, localModel, logger, against === undefined);
   if (against !== undefined) localModel.announce(against);
-  if (prepared.players) display.say([PLAYED]);
+  if (prepared.players) display.say([PLAYED, ...shortWindowText(prepared.window)]);
 
   display.update({ activity: "Training", goal });
   let open = { round: first.round, since: 0 };

@@ -1,7 +1,7 @@
 /**
  * market: GPUs that others let: offers of many providers in one form, what of them fits, and clusters of them
  * for a run (`planner/`, pure), and leases of machines (`leases/`: what becomes of each is decided by pure functions). Money is in integers of a millionth of a dollar, in estimates in floats of it.
- * `base/` is what providers share, `adapters/` a table and mappings for each. May import
+ * `base/` is what providers share, `adapters/` a table and mappings for each, `fake/` a provider whose machines are processes here. May import
  * base, engine, service, chain and run. Start at offer.ts, at base/adapter.ts for what a provider is, at catalogue.ts for how all of
  * them come together.
  */
@@ -24,16 +24,19 @@ export type { Goal, Task } from "./planner/search.ts";
 export { keepPlan, type KeptPlan, readPlan } from "./plans.ts";
 export { type Renters, rentersOf, runsScripts } from "./renters.ts";
 export { createWebhook, type Notice, webhookIn } from "./webhook.ts";
+export { openFakeMachines, requireFakeMachines } from "./fake/machines.ts";
+export { type FakeTotals, openFakeProvider } from "./fake/provider.ts";
 export { costOf } from "./leases/cost.ts";
 export type { Keeper, Prepared } from "./leases/keeper.ts";
 export { keepLeases, type KeepingOptions } from "./leases/keeping.ts";
 export { openLedger, type StoredLedger } from "./leases/ledger.ts";
 export { hasLeases, type LeaseRequest, leaveRequest, readSign, signFileOf, writeSign } from "./leases/place.ts";
+export { forgetPasses, type GivenPasses, notedPasses, notePasses } from "./leases/passes.ts";
 export { defaultRules } from "./leases/rules.ts";
-export { type Book, type ClusterSpec, isOpen, type Lease, leasesOf, mayJoin } from "./leases/state.ts";
+export { type Book, type ClusterSpec, isOpen, isSettled, type Lease, leasesOf, mayJoin } from "./leases/state.ts";
 export { joinScriptOf, MOST_PASSES, PASS_VARIABLE } from "./base/joining.ts";
 export { connectEscrow, machineChain } from "./community/chain.ts";
 export { readListedOffer, readMachine } from "./community/offers.ts";
-export { openServing } from "./community/serving.ts";
+export { openLending } from "./community/lending.ts";
 export { keptIn, Tenancy } from "./community/tenancy.ts";
 export { createWatchdog } from "./leases/watchdog.ts";

@@ -6,7 +6,7 @@ import { gpuText, type Offer, perGpuHour } from "./offer.ts";
 export type Road = "tier" | "provider";
 
 /** One GPU model, of one memory. */
-export interface GpuPrices {
+interface GpuPrices {
   /** `H100 SXM 80 GB`. */
   readonly gpu: string;
   /** The cheapest offer on each road that has one. */

@@ -55,7 +55,7 @@ export const classInBuild = (device: Pick<Device, "exactness">): string => class
 /** The build of programs for a device that computes this value of them. */
 export const buildOf = (computed: Computed, device: Device, value: Hex): Build => ({
   ...computed,
-  runtime: `onnxruntime ${device.runtime()}`,
+  runtime: device.runtime(),
   deviceClass: classInBuild(device),
   segmentSteps: device.exact ? EXACT_SEGMENT_STEPS : 0,
   conformance: value,

@@ -8,12 +8,11 @@ import { sendTransaction } from "viem/actions";
 import { formatAddress, UserError } from "../base/index.ts";
 import { type ChainConnection, DEVELOPMENT_CHAIN_ID, saysReverted, type WalletClient } from "../chain/index.ts";
 import {
-  capitalAt,
   type CapitalPlace,
   type CapitalSale,
   type CapitalToken,
+  presentSale,
   type SoldEpoch,
-  soldEpoch,
   tokenText,
 } from "./capital.ts";
 
@@ -112,10 +111,7 @@ export async function depositInPresent(
 ) {
   const { modelId } = place;
   for (let met = 1; ; met++) {
-    const capital = await capitalAt(place);
-    const found = await soldEpoch(place, capital, capital.epoch, []);
-    // It ended since, and nobody had deposited: such an epoch has no terms any more.
-    if (found.price === 0n && met < MOST_EPOCHS_MET) continue;
+    const { capital, found } = await presentSale(place, []);
     accept(found, capital);
     const deposit = { sale: capital.sale, modelId, epoch: found.epoch, beneficiary, amount };
     try {

@@ -173,6 +173,22 @@ export async function soldEpoch(
   return { ...stands, epoch, end, forSale, deposits: deposits.filter(({ amount }) => amount > 0n) };
 }
 
+/** Times that the present epoch is read, where one after the other is over meanwhile. */
+const MOST_READS = 4;
+
+/** The epoch that lasts, as it stands. @param accounts whose deposits are wanted */
+export async function presentSale(
+  place: CapitalPlace,
+  accounts: readonly Address[],
+): Promise<{ readonly capital: CapitalSale; readonly found: SoldEpoch }> {
+  for (let read = 1; ; read++) {
+    const capital = await capitalAt(place);
+    const found = await soldEpoch(place, capital, capital.epoch, accounts);
+    // It ended since, and nobody had deposited: such an epoch has no terms any more.
+    if (found.price !== 0n || read === MOST_READS) return { capital, found };
+  }
+}
+
 /**
  * Epochs in which somebody deposited, oldest first.
  * @param accounts whose deposits are wanted

@@ -154,21 +154,27 @@ interface Holder {
 export const lacksVotes = async (client: Client, { shares, account }: Holder): Promise<boolean> =>
   (await balanceOf(client, { shares, account })) > 0n && BigInt(await delegateOf(client, { shares, account })) === 0n;
 
-/** Delegates to the account itself where it has chosen nobody, whether it holds shares already or will. @returns whether it did */
+/**
+ * Delegates where the account has chosen nobody, whether it holds shares already or will.
+ * @param delegatee who is to vote; default the account itself
+ * @returns whether it did
+ */
 export async function ensureDelegate(
   client: Client<Transport, Chain | undefined, Account>,
   { shares, account }: Holder,
+  delegatee = account,
 ): Promise<boolean> {
   if (BigInt(await delegateOf(client, { shares, account })) !== 0n) return false;
-  await delegate.sync(client, { shares, delegatee: account });
+  await delegate.sync(client, { shares, delegatee });
   return true;
 }
 
-/** Delegates to the account itself where {@link lacksVotes}. @returns whether it did */
+/** Delegates where {@link lacksVotes}. @returns whether it did */
 export async function takeUpVotes(
   client: Client<Transport, Chain | undefined, Account>,
   holder: Holder,
+  delegatee?: Address,
 ): Promise<boolean> {
   if (!(await lacksVotes(client, holder))) return false;
-  return ensureDelegate(client, holder);
+  return ensureDelegate(client, holder, delegatee);
 }

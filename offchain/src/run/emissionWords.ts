@@ -35,6 +35,8 @@ export async function budgetText(
   // Always, since what is in force is the node's word: a change that it hides stands here.
   const all = `Whatever is in force before, an epoch could then mint ${after} shares at the most: ${kinds.map((kind, i) => `${parts[i]} for ${kind}`).join(", ")}.`;
   if (budget.fromEpoch === 0) return `${words}: there is none now. ${all}`;
+  // Of one that was set since, or by this very call, a comparison would say that nothing changes.
+  if (budget.version > Number(replaces)) return `${words}; budget ${budget.version} is there by now. ${all}`;
   const before = [budget.computeBps, budget.codeBps, budget.capitalBps, budget.treasuryBps].map(percentText);
   const shares = formatEther(budget.perEpoch);
   const changes = [

@@ -40,6 +40,7 @@ export * from "./ballot.ts";
 export * from "./builds.ts";
 export * from "./proposals.ts";
 export { wordsBudget, wordsOfCall, type WordsPlace } from "./proposalWords.ts";
+export { withPassed } from "./proposedCalls.ts";
 export * from "./contracts.ts";
 export * from "./creation.ts";
 export * from "./delegation.ts";

@@ -110,6 +110,12 @@ const revenueAtLeastOption = real(0.000_001, 1_000_000_000, {
   default: 1,
 });
 
+const claimFromOption = real(0.000_001, 1_000_000_000, {
+  value: "shares",
+  description:
+    "shares that an account must be owed before the poster's wallet claims for it, where its worker asked (worker --claim; default: it claims for nobody)",
+});
+
 /** What the coordinator keeps for those who recompute a run from outside; without them its own defaults hold. */
 const retentionOptions = {
   keepPayloads: duration({
@@ -128,6 +134,7 @@ export const coordinatorOptions = {
   maxFee: maxFeeOption,
   bondAtMost: bondAtMostOption,
   revenueAtLeast: revenueAtLeastOption,
+  claimFrom: claimFromOption,
   publicRpc: publicRpcOption,
   wallet: walletOption,
   passphraseFile: passphraseFileOption,
@@ -176,6 +183,10 @@ export const workerOptions = {
   passphraseFile: passphraseFileOption,
   beneficiary: account({ description: "address that is paid (default: the worker's own wallet)" }),
   pass: text({ value: "file", description: "pass of a rented machine, which names who is paid" }),
+  claim: toggle({
+    description: "ask the coordinator to claim what is earned, if it does so, at its cost",
+    against: "ask it no more",
+  }),
   rpc: rpcOption,
   deployment: deploymentOption,
   device: devicesOf(
@@ -238,6 +249,10 @@ export const localnetOptions = {
   demo: choice(["dispute"], {
     description:
       "show in this session what becomes of a false reward root that a quorum of validators signs (the embedded chain; two minutes at least)",
+  }),
+  market: choice(["demo"], {
+    description:
+      "rent the workers from a fake provider on this machine, as market rent does from a real one (Linux; the embedded chain)",
   }),
   yes: toggle({ description: "spend more than 0.1 coins on fees without asking, where coins cost", default: false }),
   exit: toggle({ description: "end after the summary instead of staying up", default: false }),

@@ -91,7 +91,7 @@ function ownPrograms(
     const config = checkConfig(model as unknown as TransformerConfig);
     const due = tensorSpecs(config).map(({ name, shape }) => [name, shape]);
     if (JSON.stringify(due) !== JSON.stringify(table.map(({ name, shape }) => [name, shape]))) return undefined;
-    // No parameter says how long a sequence is, and programs hold tables of that length: those that were looked at have this one.
+    // No parameter says how long a sequence is, and the engine's programs hold tables of that length. It makes none that are too large.
     if (config.sequence !== sequence) return undefined;
     const { step, eval: heldOut, logits } = buildPrograms(config, options);
     const { digest } = precision === "fp16" ? halfStep(config, options) : step;

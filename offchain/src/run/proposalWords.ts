@@ -1,11 +1,5 @@
 /** What a proposal's calls would do, in words: by the calls themselves, whatever its text says of them. */
-import {
-  currentParamsVersion,
-  decodeCall,
-  type ModelContracts,
-  newestMaintainers,
-  paramsOf,
-} from "@cotrain/sdk/actions";
+import { currentParamsVersion, type ModelContracts, newestMaintainers, paramsOf } from "@cotrain/sdk/actions";
 import { RunRegistryUnknownRunError } from "@cotrain/sdk/errors";
 import {
   type Address,
@@ -21,7 +15,7 @@ import {
   type RunParams,
   runStatus,
 } from "@cotrain/sdk/protocol";
-import { type AbiFunction, formatEther, parseAbi } from "viem";
+import { formatEther } from "viem";
 
 import { timeText } from "../base/index.ts";
 import type { ChainConnection } from "../chain/index.ts";
@@ -30,6 +24,18 @@ import { disputeText } from "./disputeWords.ts";
 import { budgetText } from "./emissionWords.ts";
 import { commitOf } from "./grants.ts";
 import { bondText, slashText } from "./penaltyWords.ts";
+import {
+  type Decoded,
+  decodeProposed,
+  DEEPEST,
+  isKnown,
+  MOST_BYTES,
+  MOST_PASSED,
+  passedCalls,
+  passedInputs,
+  passers,
+  type ProposedCall,
+} from "./proposedCalls.ts";
 import { rollbackText } from "./rollbackWords.ts";
 import { modelText, saleText } from "./saleWords.ts";
 import { absentText, signersText } from "./signerWords.ts";
@@ -50,48 +56,6 @@ export interface WordsPlace {
   readonly runId: RunId;
   /** Block at or before the contracts' first, where that is known. */
   readonly fromBlock?: number | undefined;
-}
-
-/** A call of a proposal, as the governor has it. */
-export interface ProposedCall {
-  readonly target: Address;
-  readonly value: bigint;
-  readonly data: Hex;
-}
-
-/** A call that a contract of ours knows. */
-interface Decoded {
-  /** Contract and function. */
-  readonly name: string;
-  /** The same as it is shown: with its address where that is the node's word. */
-  readonly shown: string;
-  readonly args: readonly unknown[];
-  readonly inputs: AbiFunction["inputs"];
-}
-
-/** At one address on nearly every chain (mds1/multicall3): it passes on whatever it is given. */
-const multicall3 = "0xcA11bde05977b3631167028862bE2a173976CA11";
-const multicall3Abi = parseAbi([
-  "struct Call { address target; bytes callData; }",
-  "struct Call3 { address target; bool allowFailure; bytes callData; }",
-  "struct Call3Value { address target; bool allowFailure; uint256 value; bytes callData; }",
-  "function aggregate(Call[] calls) payable",
-  "function tryAggregate(bool requireSuccess, Call[] calls) payable",
-  "function blockAndAggregate(Call[] calls) payable",
-  "function tryBlockAndAggregate(bool requireSuccess, Call[] calls) payable",
-  "function aggregate3(Call3[] calls) payable",
-  "function aggregate3Value(Call3Value[] calls) payable",
-]);
-
-/** Contracts that each model has of its own. Which they are the node says: another token has transfers, too, so that they are told. */
-const modelsOwn: ReadonlySet<string> = new Set(["ModelGovernor", "ModelTimelock", "ModelShares"]);
-
-function decode(place: WordsPlace, call: ProposedCall): Decoded | undefined {
-  const decoded = decodeCall(place, call, [["Multicall3", multicall3, multicall3Abi]]);
-  if (!decoded) return undefined;
-  const { contract, functionName } = decoded;
-  const name = `${contract}.${functionName}`;
-  return { ...decoded, name, shown: modelsOwn.has(contract) ? `${contract} ${call.target}.${functionName}` : name };
 }
 
 /** What may still be told of a proposal's calls: each that is passed on may ask the chain, and their bytes are read again at each depth. */
@@ -233,65 +197,6 @@ const sentences: Readonly<Record<string, Sentence>> = {
     `RunRegistry makes ${runText(place, id)} ${nameOfCode(runStatus, Number(status)) ?? `status ${String(status)}`}${status === runStatus.finished ? ", for ever: no proposal opens it again" : ""}.`,
 };
 
-/** Functions that pass calls on, and who makes these calls then. */
-const passers: Readonly<Record<string, string>> = {
-  "ModelGovernor.relay": "the governor",
-  "ModelGovernor.propose": "the timelock",
-  "ModelGovernor.queue": "the timelock",
-  "ModelGovernor.execute": "the timelock",
-  "ModelTimelock.schedule": "the timelock",
-  "ModelTimelock.scheduleBatch": "the timelock",
-  "ModelTimelock.execute": "the timelock",
-  "ModelTimelock.executeBatch": "the timelock",
-  "Multicall3.aggregate": "Multicall3",
-  "Multicall3.tryAggregate": "Multicall3",
-  "Multicall3.blockAndAggregate": "Multicall3",
-  "Multicall3.tryBlockAndAggregate": "Multicall3",
-  "Multicall3.aggregate3": "Multicall3",
-  "Multicall3.aggregate3Value": "Multicall3",
-};
-
-/** Arguments that calls are passed on in: one, lists beside each other, or a list of calls. */
-interface Passed {
-  readonly target?: Address;
-  readonly value?: bigint;
-  readonly data?: Hex;
-  readonly payload?: Hex;
-  readonly targets?: readonly Address[];
-  readonly values?: readonly bigint[];
-  readonly calldatas?: readonly Hex[];
-  readonly payloads?: readonly Hex[];
-  readonly calls?: readonly { readonly target: Address; readonly value?: bigint; readonly callData: Hex }[];
-}
-const passedInputs: ReadonlySet<string> = new Set<keyof Passed>([
-  "target",
-  "value",
-  "data",
-  "payload",
-  "targets",
-  "values",
-  "calldatas",
-  "payloads",
-  "calls",
-]);
-
-/** The calls that a call passes on. Lists of different lengths are refused by whoever is called: what is missing is nothing. */
-function passedCalls({ args, inputs }: Decoded): ProposedCall[] {
-  const passed: Passed = Object.fromEntries(inputs.map(({ name }, i) => [name, args[i]]));
-  const { target, value = 0n, values = [] } = passed;
-  if (target) return [{ target, value, data: passed.data ?? passed.payload ?? "0x" }];
-  const datas = passed.calldatas ?? passed.payloads ?? [];
-  return [
-    ...(passed.targets ?? []).map((each, i) => ({ target: each, value: values[i] ?? 0n, data: datas[i] ?? "0x" })),
-    ...(passed.calls ?? []).map((each) => ({ target: each.target, value: each.value ?? 0n, data: each.callData })),
-  ];
-}
-
-/** How deep in one another calls are told, how many of a proposal's altogether, and how many bytes of them. */
-const DEEPEST = 3;
-const MOST_PASSED = 32;
-const MOST_BYTES = 256 << 10;
-
 /** Where a call stands: whose it is, in which of others, and how many more may be told. */
 interface Standing {
   readonly by: string;
@@ -302,8 +207,13 @@ interface Standing {
 
 const counted = (n: number, what: string): string => `${n} ${what}${n === 1 ? "" : "s"}`;
 
-async function passedText(place: WordsPlace, decoded: Decoded, by: string, { path, tally }: Standing): Promise<string> {
-  const calls = passedCalls(decoded);
+async function passedText(
+  place: WordsPlace,
+  decoded: Decoded,
+  to: Address,
+  { by, path, tally }: Standing,
+): Promise<string> {
+  const calls = passedCalls(decoded, to);
   if (calls.length === 0) return "It passes on no calls.";
   if (path.length >= DEEPEST) {
     tally.untold += calls.length;
@@ -332,22 +242,31 @@ async function tellCall(place: WordsPlace, call: ProposedCall, standing: Standin
     tally.untold += 1;
     return `${by[0]?.toUpperCase()}${by.slice(1)} calls ${call.target} with ${bytes} bytes, which are not told, since the proposal has too many.${coins}`;
   }
-  const decoded = decode(place, call);
+  const decoded = decodeProposed(place, call);
   if (!decoded) {
     const allowance = await allowanceText(place, call);
     if (allowance !== undefined) return `${allowance}${coins}`;
+    // Contracts take offsets that nobody else reads, those that point back among them.
+    const isOurs = bytes > 0 && isKnown(place, call.target);
     const what =
       bytes === 0
         ? "without data"
-        : `with ${bytes} bytes that are not read as a call of this model's contracts: ${call.data}`;
-    return `${bounded(`${by[0]?.toUpperCase()}${by.slice(1)} calls ${call.target} ${what}`, tally)}.${coins}`;
+        : isOurs
+          ? `with ${bytes} bytes that the contract may take, and that are not read here: ${call.data}`
+          : `with ${bytes} bytes that are not read as a call of this model's contracts: ${call.data}`;
+    const [untold, told] = [
+      tally.untold,
+      bounded(`${by[0]?.toUpperCase()}${by.slice(1)} calls ${call.target} ${what}`, tally),
+    ];
+    if (isOurs) tally.untold = untold + 1;
+    return `${told}.${coins}`;
   }
   const { name, args } = decoded;
   const sentence = await sentences[name]?.(place, args);
   if (sentence !== undefined) return `${sentence}${coins}`;
-  const passer = passers[name];
-  if (passer === undefined) return `${shownCall(decoded, tally)}.${coins}`;
-  return `${shownCall(decoded, tally, passedInputs)}.${coins} ${await passedText(place, decoded, passer, standing)}`;
+  if (!Object.hasOwn(passers, name)) return `${shownCall(decoded, tally)}.${coins}`;
+  const passed = await passedText(place, decoded, call.target, { ...standing, by: passers[name] ?? by });
+  return `${shownCall(decoded, tally, passedInputs)}.${coins} ${passed}`;
 }
 
 /** What a call would do, and how much of it that does not say. */

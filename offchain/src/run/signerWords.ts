@@ -39,8 +39,10 @@ export async function signersText(
   });
   const model = await modelText(place, modelId);
   const threshold = `${Number(needed)} of ${after.length}`;
-  if (role === "maintainers" && version === 0 && newest === 0)
-    return `ValidatorSet chooses the first maintainers of ${model}: ${membersText(after)}; ${threshold} must sign.`;
+  if (role === "maintainers" && version === 0) {
+    const since = newest === 0 ? "" : `, which has set ${newest} by now`;
+    return `ValidatorSet chooses the first maintainers of ${model}${since}: ${membersText(after)}; ${threshold} must sign.`;
+  }
   const words = `ValidatorSet chooses ${role} of ${model} in the place of set ${version}`;
   // Always, since who they are is the node's word: whom it says to be there before stands here.
   const all = `Whoever they are before, these would be: ${membersText(after)}; ${threshold} must sign.`;

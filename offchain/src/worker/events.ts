@@ -36,6 +36,8 @@ export type WorkerEvent =
       /** What it computes with. */
       readonly device?: string;
     }
+  /** Asked to claim, the coordinator does from so many share wei on; null: it claims for nobody. */
+  | { readonly type: "claims"; readonly from: string | null }
   | { readonly type: "waiting"; readonly reason: string }
   | {
       readonly type: "assigned";

@@ -19,6 +19,8 @@ export interface WorkerOptions {
   readonly beneficiary?: Address;
   /** By which a rented machine joins, for the beneficiary that it names; default none, a machine of one's own. */
   readonly pass?: SignedPass;
+  /** Whether the coordinator is asked to claim for who is paid; default as it was asked before. */
+  readonly claim?: boolean;
   /** Threads of the engine; default its own choice. */
   readonly threads?: number;
   /** Bytes of artefacts kept on the disk; default 4 GiB. */

@@ -9,7 +9,6 @@ import {
   MAX_BUILD_BYTES,
   type RunId,
   type RunView,
-  type SignedPass,
 } from "@cotrain/sdk/protocol";
 
 import { type Backoff, type Clock, type OnRetry, type RetryOptions, systemClock, UserError } from "../base/index.ts";
@@ -89,7 +88,7 @@ export async function prepare(
   cleanup.defer(() => receipts.close());
   const stepsOf = await modules.openData(description, artefacts);
   const identity = identityOf(view, options, modules, chosen);
-  const session = openSession(identity, chosen, options.pass, access);
+  const session = openSession(identity, chosen, options, access);
   member = session;
   onEvent({
     type: "ready",
@@ -165,7 +164,7 @@ async function fitting(
   const surroundings = { ...home.surroundings, ownMemory };
   let refusal: unknown;
   for (const build of description.builds) {
-    const { microBatch, accumulation } = build.document;
+    const { microBatch, accumulation, precision } = build.document;
     const size: ModelSize = {
       parameters,
       state: stateElements(definition.innerOptimizer, definition.table),
@@ -173,6 +172,7 @@ async function fitting(
       microBatch,
       accumulation,
       sequence: definition.sequence,
+      precision,
       model: definition.model,
     };
     try {
@@ -210,7 +210,7 @@ function identityOf(
 function openSession(
   { runId, beneficiary, account, domain, build }: Identity,
   { conformance, trainer }: ChosenBuild,
-  pass: SignedPass | undefined,
+  { pass, claim }: Pick<WorkerOptions, "pass" | "claim">,
   { client, requestQueue, clock, random, backoff, onEvent }: CoordinatorAccess,
 ): SessionKeeper {
   return createSessionKeeper({
@@ -218,11 +218,14 @@ function openSession(
     requestQueue,
     account,
     domain,
-    membership: { runId, beneficiary, pass, build, conformance, stepMicros: trainer.stepMicros },
+    membership: { runId, beneficiary, pass, build, conformance, stepMicros: trainer.stepMicros, claim },
     clock,
     random,
     backoff,
-    onJoin: ({ heartbeatSeconds }, again) => onEvent({ type: "joined", again, heartbeatSeconds }),
+    onJoin: ({ heartbeatSeconds, claimFrom }, again) => {
+      onEvent({ type: "joined", again, heartbeatSeconds });
+      if (claim && !again) onEvent({ type: "claims", from: claimFrom ?? null });
+    },
     onRetry: (what, ...tried) => onEvent(retryEvent(what, ...tried)),
   });
 }

@@ -1,4 +1,6 @@
 /** Whether this machine can hold the run, told before anything large is fetched. */
+import type { Build } from "@cotrain/sdk/protocol";
+
 import { UserError } from "../base/index.ts";
 import {
   checkConfig,
@@ -27,6 +29,8 @@ export interface ModelSize {
   /** Default 1. */
   readonly accumulation?: number | undefined;
   readonly sequence: number;
+  /** Of the step's products; default fp32. */
+  readonly precision?: Build["precision"] | undefined;
   /** The definition's model config; of one that is not the engine's own, layers are not counted. */
   readonly model: Readonly<Record<string, string | number | boolean>>;
 }
@@ -57,12 +61,14 @@ function stepMemory({
   microBatch,
   accumulation = 1,
   sequence,
+  precision = "fp32",
   model,
 }: ModelSize): StepMemory {
   const held = { parameters: 8 * parameters, optimizer: 8 * state };
   const sizes = (): Pick<StepMemory, "gradients" | "activations" | "constants"> => {
     try {
-      return stepSize(checkConfig(model as unknown as TransformerConfig), { microBatch, accumulation }).memory;
+      return stepSize(checkConfig(model as unknown as TransformerConfig), { microBatch, accumulation, precision })
+        .memory;
     } catch (error) {
       if (!(error instanceof EngineError)) throw error;
       return { gradients: 4 * parameters, activations: 3 * 4 * microBatch * sequence * vocabulary, constants: 0 };

@@ -46,6 +46,8 @@ interface Membership {
   readonly conformance: Hex;
   /** µs that an inner step took when the conformance value was computed. */
   readonly stepMicros?: number | undefined;
+  /** See `JoinRequest`. */
+  readonly claim?: boolean | undefined;
 }
 
 export interface SessionKeeperOptions {
@@ -148,7 +150,7 @@ async function join(options: SessionKeeperOptions, state: MembershipState): Prom
   const now = clock.now();
   const { lastIssuedAt } = state;
   state.lastIssuedAt = now <= lastIssuedAt && lastIssuedAt - now < 1_000 ? lastIssuedAt + 1 : now;
-  const { stepMicros, pass, ...signed } = membership;
+  const { stepMicros, pass, claim, ...signed } = membership;
   const struct: Join = {
     ...signed,
     lease: pass === undefined ? zeroHash : leaseOfPass(pass),
@@ -163,6 +165,7 @@ async function join(options: SessionKeeperOptions, state: MembershipState): Prom
     signature,
     ...(pass !== undefined && { pass }),
     ...(stepMicros !== undefined && { stepMicros }),
+    ...(claim !== undefined && { claim }),
   });
   if (reply.protocol < protocolVersion.min || reply.protocol > protocolVersion.max) {
     throw new UserError(

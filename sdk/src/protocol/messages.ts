@@ -186,6 +186,8 @@ export interface JoinRequest {
   readonly pass?: SignedPass;
   /** µs that an inner step took when the machine computed its conformance value; a guess until work was measured. */
   readonly stepMicros?: number;
+  /** Asks the coordinator to claim for the join's beneficiary what work here earns, or no more to; absent: as it was asked before. */
+  readonly claim?: boolean;
 }
 export const JoinRequest = Type.Unsafe<JoinRequest>(
   Type.Object(
@@ -194,6 +196,7 @@ export const JoinRequest = Type.Unsafe<JoinRequest>(
       signature: Signature65,
       pass: Type.Optional(SignedPass),
       stepMicros: Type.Optional(Type.Integer({ minimum: 1, maximum: 3_600_000_000 })),
+      claim: Type.Optional(Type.Boolean()),
     },
     closed,
   ),
@@ -203,6 +206,8 @@ export const JoinReply = Type.Object({
   sessionKey: Hash32,
   protocol: Uint16,
   heartbeatSeconds: Uint16,
+  /** Share wei that an account must be owed before the coordinator claims for it; absent: it claims for nobody. */
+  claimFrom: Type.Optional(Decimal),
 });
 export type JoinReply = Static<typeof JoinReply>;
 

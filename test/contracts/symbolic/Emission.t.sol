@@ -107,6 +107,18 @@ contract EmissionProofs is Ground {
         assert(caller == emission.distributorOf(kind));
     }
 
+    /// @dev The budget of an epoch that ended more than 30 days before the time of judgement is gone: nothing is minted of it.
+    function check_anOldEpochMintsNothing(uint8 from, uint8 to, uint48 asOf, uint256 amount) public {
+        begin();
+        goTo(3 * uint256(EPOCH));
+        (uint64 first, uint64 last) = (oneToThree(from), oneToThree(to));
+        authorise(REWARDS, COMPUTE, first, last, asOf, amount);
+
+        uint256 young = 0;
+        for (uint256 epoch = first; epoch <= last; ++epoch) if (START + epoch * EPOCH + 30 days >= asOf) ++young;
+        assert(amount <= (young * BUDGET * COMPUTE_BPS) / 10_000);
+    }
+
     /// @dev A successor waits 14 days, and until then the present one distributes.
     function check_aSuccessorWaits(uint32 elapsed, uint32 later) public {
         begin();

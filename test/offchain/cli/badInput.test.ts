@@ -276,11 +276,15 @@ describe("device", () => {
   });
 
   test("that is not there, before anything is made for it or a coordinator asked", async () => {
-    const absent = refusal(1, /cuda:99: .*CUDA.* --device auto /);
+    const absent = refusal(1, /cuda:99: [^.]* GPU 99 [^.]*\. "npx cotrain doctor" [^.]* --device auto [^.]*\./);
     expect(await up(["--device", "cpu,cuda:99"])).toEqual(absent);
     const state = join(temporaryDirectory(), "state");
     const words = ["worker", "--device", "cuda:99", "--coordinator", "http://127.0.0.1:9", "--state", state];
     expect(verdictOf(await cotrain(words))).toEqual(absent);
+    const proposed = ["builds", "propose", "--device", "cuda:99", "--coordinator", "http://127.0.0.1:9"];
+    expect(verdictOf(await cotrain(proposed))).toEqual(
+      refusal(1, /cuda:99: [^.]* GPU 99 [^.]*\. "npx cotrain doctor" says what this machine has\./),
+    );
   });
 });
 

@@ -11,13 +11,14 @@ import {
   sharesOf,
   timelockOf,
 } from "@cotrain/sdk/actions";
+import { capitalSaleAbi } from "@cotrain/sdk/abis";
 import { asAddress, asModelId, type Hex } from "@cotrain/sdk/protocol";
-import { zeroHash } from "viem";
+import { getAbiItem, toFunctionSelector, zeroHash } from "viem";
 import { expect, test } from "vitest";
 
 import { profileFor } from "../../../deploy/profiles.ts";
 import { depositNow } from "../../../offchain/src/cli/commands/capitalBuy.ts";
-import { capitalAt, tokenAmount, tokenText } from "../../../offchain/src/run/index.ts";
+import { capitalAt, presentSale, tokenAmount, tokenText } from "../../../offchain/src/run/index.ts";
 import { accountOf, fragments, keyOf, params } from "../chain/world.ts";
 import { capitalStage } from "./capitalStage.ts";
 import { staged, told } from "./staged.ts";
@@ -29,7 +30,7 @@ const organiser = accountOf("organiser");
 const friend = asAddress(accountOf("friend").address);
 const stage = staged(["buyer", "stranger"]);
 const { by, asHolders } = stage;
-const { placeNow, shownNow, dollarsOf, overBy } = capitalStage(stage);
+const { placeNow, shownNow, nextEpoch, dollarsOf, overBy } = capitalStage(stage);
 
 const at = () => ["--state", stage.state];
 /** A run of these contracts by its id, as one names somebody else's; a session of this clone's own is none of it. */
@@ -249,4 +250,23 @@ test("an epoch that is far off is none", async () => {
   expect(verdictOf(await cotrainHere(["capital", "show", ...at(), "--epoch", "999999999"]))).toEqual(
     refusal(1, "Epoch 999999999 is not near"),
   );
+});
+
+test("an epoch that is over while it is read is not shown as one without a price", async () => {
+  const asked = toFunctionSelector(getAbiItem({ abi: capitalSaleAbi, name: "saleOf" })).slice(2);
+  const before = await shownNow();
+  let over = false;
+  const { capital, found } = await placeNow(
+    (place) => presentSale(place, []),
+    async (input, init) => {
+      if (!over && typeof init?.body === "string" && init.body.includes(asked)) {
+        over = true;
+        await nextEpoch();
+      }
+      return fetch(input, init);
+    },
+  );
+  expect(over).toBe(true);
+  expect(found).toMatchObject({ epoch: capital.epoch, state: "none", price: before.price, minimum: before.minimum });
+  expect(found.epoch).toBeGreaterThan(before.epoch);
 });

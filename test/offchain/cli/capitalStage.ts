@@ -6,7 +6,7 @@ import { erc20Abi } from "viem";
 import { connect } from "../../../offchain/src/chain/index.ts";
 import type { FetchFunction } from "../../../offchain/src/chain/transport.ts";
 import type { Place } from "../../../offchain/src/cli/place.ts";
-import { capitalAt, type SoldEpoch, soldEpoch, workOn } from "../../../offchain/src/run/index.ts";
+import { presentSale, type SoldEpoch, workOn } from "../../../offchain/src/run/index.ts";
 import type { Staged } from "./staged.ts";
 
 export interface CapitalStage {
@@ -27,11 +27,7 @@ export function capitalStage(stage: Staged): CapitalStage {
       const { contracts: addresses, modelId, runId, fromBlock } = stage.world;
       return work({ connection, addresses, modelId, runId, fromBlock, entries: [], pinned: true } as unknown as Place);
     });
-  const shownNow = () =>
-    placeNow(async (place) => {
-      const capital = await capitalAt(place);
-      return soldEpoch(place, capital, capital.epoch, []);
-    });
+  const shownNow = async () => (await placeNow((place) => presentSale(place, []))).found;
   async function overBy(epoch: bigint): Promise<void> {
     const { contracts: addresses, modelId } = stage.world;
     const end = await epochEnd(stage.client, { addresses, modelId, epoch });

@@ -183,6 +183,14 @@ describe("worker", () => {
     expect(await worker()).toMatchObject({ coordinator: "http://127.0.0.1:7700", runId: undefined, chain: undefined });
   });
 
+  test("--claim and --no-claim: what the coordinator is asked, by itself nothing", async () => {
+    expect([await worker("--claim"), await worker("--no-claim"), await worker()]).toMatchObject([
+      { claim: true },
+      { claim: false },
+      { claim: undefined },
+    ]);
+  });
+
   test("--pass: a rented machine's, which names who is paid", async () => {
     const file = join(temporaryDirectory(), "pass");
     const beneficiary = asAddress(contract("b"));
@@ -350,6 +358,12 @@ describe("coordinator", () => {
     const renters = [contract("b"), contract("c")];
     expect(await serve("--renters", renters.join())).toMatchObject({ runs: [{ renters }] });
     await expect(serve("--renters", "me")).rejects.toThrow("--renters must be");
+  });
+
+  test("--claim-from: shares from which on the poster claims for who asked, by itself for nobody", async () => {
+    expect(await serve()).toMatchObject({ claimFrom: undefined });
+    expect(await serve("--claim-from", "2.5")).toMatchObject({ claimFrom: 25n * 10n ** 17n });
+    await expect(serve("--claim-from", "0")).rejects.toThrow("--claim-from must be");
   });
 
   test("--wallet and --passphrase-file", async () => {

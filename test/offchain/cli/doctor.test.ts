@@ -53,8 +53,11 @@ test("of a GPU that does not tell its memory is said so, unless the machine's is
 test("what a preset takes beside a GPU, and on it, is not what it takes on the processor", () => {
   const { model, microBatch } = presetOf("20m");
   const { memory } = stepSize(model, { microBatch });
-  const { besideGpu, step, ...onCpu } = needsOfPresets([], 64 * GIB).find(({ name }) => name === "20m")!;
+  const { besideGpu, step, stepInHalf, ...onCpu } = needsOfPresets([], 64 * GIB).find(({ name }) => name === "20m")!;
   expect(step).toBe(engineMemory("webgpu", memory).own);
+  const half = stepSize(model, { microBatch, precision: "fp16" });
+  expect(stepInHalf).toBe(engineMemory("webgpu", half.memory).own);
+  expect(stepInHalf).toBeGreaterThan(step);
   expect(onCpu.memory - besideGpu).toBe(engineMemory("cpu", memory).host - engineMemory("webgpu", memory).host);
   expect(besideGpu).toBeLessThan(onCpu.memory);
 });

@@ -179,7 +179,7 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     passphraseFile: "../../e2e/communityMachine",
     out: "../../e2e/communityMachine",
   },
-  "market serve": {
+  "market lend": {
     coordinator: "../../e2e/communityMachine",
     run: "../../e2e/communityMachine",
     rpc: "../../e2e/communityMachine",
@@ -236,6 +236,14 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     wallet: "rentedRun",
     walletPassphrase: "rentedRun",
     drain: "marketRent",
+    ownNetwork: "../../e2e/story",
+  },
+  "market fake": {
+    count: "marketFake",
+    price: "marketFake",
+    port: "marketFake",
+    directory: "marketFake",
+    logLevel: "marketFake",
   },
   "market list": { leases: "marketRent", all: "marketRent" },
   "market terminate": { ...ending, all: "marketRent", drain: "marketRent" },

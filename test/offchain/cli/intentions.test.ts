@@ -518,6 +518,17 @@ describe("in plain words", () => {
     const change = { add: [], remove: [a, b] };
     for (const text of [`remove maintainers ${a}, ${b}`, `remove the maintainers ${a} and ${b}`])
       expect(plainIntention(text)).toEqual({ of: "signers", role: "maintainers", change });
+    // Beside its words of params a value has the unit that is shown there.
+    for (const [text, word] of [
+      ["set inner steps per round to 48", "innerSteps=48"],
+      ["set the inner learning rate to 0.002", "innerLrPpb=2000000"],
+      ["set outer momentum to 0.9", "outerMomentumPpm=900000"],
+      ["set reference ÷ norm from which on a payload is clipped to 12.5%", "aggregatorBps=1250"],
+      ["set stake that members need to 0.5", "minStake=500000000000000000"],
+      ["set min stake to 5", "minStake=5"],
+      ["set rule for who may join to stake", "admission=stake"],
+    ] as const)
+      expect(plainIntention(text)).toEqual({ of: "params", words: [word] });
     for (const text of ["sell at least at 0.5", "sell shares for 0.5", "sell a share at least for 0.5", "Sell at 0.5"])
       expect(plainIntention(text)).toEqual({ of: "sale", price: "0.5" });
   });
@@ -531,6 +542,11 @@ describe("in plain words", () => {
       "set inner steps to 48 and the rest",
       'It is not understood what "set inner steps to 48 and the rest" would change',
     ],
+    [
+      "set inner learning rate to 0.0020000001",
+      'inner learning rate is a number with at most 9 decimals, as "npx cotrain params" shows it, not "0.0020000001".',
+    ],
+    ["set the inner learning rat to 0.002", 'Did you mean "inner learning rate"?'],
     ["add a maintainer", 'Which maintainer is missing: "add maintainer 0x…" names it by its address.'],
     ["add maintainer Alice", "A maintainer is named by its address of 0x and 40 hex digits"],
     ["pay Alice 5 dollars", '"npx cotrain budget propose" is for that'],

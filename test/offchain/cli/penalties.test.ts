@@ -112,6 +112,9 @@ test("what offences cost is shown, and put to the holders in words", async () =>
   const after = { conflictBps: 5_000, voidedBps: 850, rulingBps: 1_200, version: before.version + 1 };
   expect(await slashTermsOf(client, { stakes, modelId })).toEqual(after);
   expect(flat((await cotrainHere(["stake", "terms", ...at()])).stdout)).toContain("8.5% for a signature");
+  expect((await cotrainHere(["stake", "terms", "--voided", "20", "--dry-run", ...at()])).stderr).toContain(
+    "--voided must be a number from 1 to 10",
+  );
   expect((await cotrainHere(["stake", "terms", "--voided", "8.555", "--dry-run", ...at()])).stderr).toContain(
     "a percentage with at most two decimals",
   );

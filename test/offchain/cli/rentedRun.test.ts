@@ -5,9 +5,10 @@ import { leaseOfPass, machineOf, parsePass, type SignedPass } from "@cotrain/sdk
 import { afterEach, describe, expect, test } from "vitest";
 
 import { parseLine } from "../../../offchain/src/cli/program.ts";
+import { createMeeting, endAllPasses } from "../../../offchain/src/cli/meeting.ts";
 import { joiningOptions, openRentedRun } from "../../../offchain/src/cli/rentedRun.ts";
 import { openSoftware } from "../../../offchain/src/coordinator/software.ts";
-import type { Keeper } from "../../../offchain/src/market/index.ts";
+import { type Keeper, notedPasses } from "../../../offchain/src/market/index.ts";
 import { emptyKept, type Lease, newLease, openBook } from "../../../offchain/src/market/leases/state.ts";
 import { ensureKeystore, resolveConfig, SCRYPT_N_LOCAL, silentLogger } from "../../../offchain/src/service/index.ts";
 import { elapse, type Harness, lower, openHarness, poster, runId, START } from "../coordinator/harness.ts";
@@ -46,15 +47,17 @@ async function stage({ isKnown = true, serves = true } = {}) {
   const coordinator = await opened.app.listen({ port: 0, host: "127.0.0.1" });
   const flags = [`--coordinator=${coordinator}`, `--wallet=${keystore}`, `--wallet-passphrase=${passphrase}`];
   const faults: string[] = [];
+  const onFault = (sentence: string) => void faults.push(sentence);
+  const leases = join(directory, "leases");
   const open = (own: boolean, ...more: readonly string[]) =>
     openRentedRun(optionsOf(...flags, ...more), {
       image: IMAGE,
       sshKey: undefined,
       own,
       endsAt: ENDS,
-      onFault: (sentence) => void faults.push(sentence),
+      leases,
     });
-  return { harness: opened, renter, coordinator, open, faults };
+  return { harness: opened, renter, coordinator, open, faults, onFault, leases };
 }
 
 const offer = (count: number) => offerOf({ id: "own:box", provider: "own", count });
@@ -96,14 +99,14 @@ describe("before anything is spent", () => {
     ["https://127.0.0.1:7700", "over TLS at a public address alone"],
     ["https://10.0.0.7", "over TLS at a public address alone"],
   ])("a coordinator at %s is refused for machines of others", async (coordinator, sentence) => {
-    const machine = { image: IMAGE, sshKey: undefined, own: false, endsAt: ENDS, onFault: () => undefined };
+    const machine = { image: IMAGE, sshKey: undefined, own: false, endsAt: ENDS, leases: "/nowhere" };
     const opened = openRentedRun(optionsOf(`--coordinator=${coordinator}`, "--state=/nowhere"), machine);
     await expect(opened).rejects.toMatchObject({ code: "UNREACHABLE_FROM_OUTSIDE" });
     await expect(opened).rejects.toThrow(sentence);
   });
 
   test("one that does not answer is refused for own machines too", async () => {
-    const machine = { image: IMAGE, sshKey: undefined, own: true, endsAt: ENDS, onFault: () => undefined };
+    const machine = { image: IMAGE, sshKey: undefined, own: true, endsAt: ENDS, leases: "/nowhere" };
     const opened = openRentedRun(optionsOf("--coordinator=http://127.0.0.1:1"), machine);
     await expect(opened).rejects.toMatchObject({ code: "UNREACHABLE_FROM_OUTSIDE" });
   });
@@ -148,9 +151,11 @@ describe("a machine", () => {
 
 async function meeting() {
   const all = await stage();
-  const { prepare, meet } = await all.open(true);
+  const { prepare } = await all.open(true);
   const { environment } = await prepare(lease(), offer(1));
   const pass: SignedPass = parsePass(environment["JOIN_PASS_0"] ?? "");
+  // Whoever keeps the leases has the directory, and nothing of the process that rented.
+  const meet = createMeeting(all.leases, all.onFault, () => all.harness.clock.now());
   return { ...all, pass, meet };
 }
 
@@ -158,13 +163,13 @@ describe("keeper and coordinator", () => {
   test("a machine whose worker joined and is alive beats; one that is silent does not", async () => {
     const { harness: opened, pass, meet } = await meeting();
     const { keeper, told } = keeperOf();
-    await meet(keeper, "c1");
+    await meet(keeper);
     expect(told()).toEqual([]);
     await opened.worker("31").joinBy(pass);
-    await meet(keeper, "c1");
+    await meet(keeper);
     expect(told()).toEqual([{ type: "beat", label: LABEL }]);
     await opened.clock.advance(11_000);
-    await meet(keeper, "c1");
+    await meet(keeper);
     expect(told()).toEqual([]);
     expect(opened.run.driver.state.leases?.[leaseOfPass(pass)]).toMatchObject({ ended: false });
   });
@@ -174,11 +179,11 @@ describe("keeper and coordinator", () => {
     const { keeper, told } = keeperOf();
     const device = { name: "cpu", tokensPerSecond: 900, missing: null };
     await opened.client.lease(runId, { pass, report: { devices: [device] } });
-    await meet(keeper, "c1");
+    await meet(keeper);
     expect(told()).toEqual([]);
     const lacking = { name: "cpu", tokensPerSecond: null, missing: "This processor lacks AVX2." };
     await opened.client.lease(runId, { pass, report: { devices: [lacking] } });
-    await meet(keeper, "c1");
+    await meet(keeper);
     const words = "No device of it trains: This processor lacks AVX2.";
     expect(told()).toEqual([{ type: "unfit", label: LABEL, words }]);
   });
@@ -189,30 +194,65 @@ describe("keeper and coordinator", () => {
     await worker.joinBy(pass);
     const doomed = { reason: "stopped", words: "", at: START } as const;
     const { keeper, told } = keeperOf({ state: "draining", doomed, drainUntil: ENDS });
-    await meet(keeper, "c1");
+    await meet(keeper);
     expect(told()).toEqual([{ type: "beat", label: LABEL }]);
     expect(await worker.work()).toMatchObject({ kind: "leave" });
     await worker.session.leave();
-    await meet(keeper, "c1");
+    await meet(keeper);
     expect(told()).toEqual([{ type: "drained", label: LABEL }]);
   });
 
   test.each(["terminating", "gone"] as const)("the pass of one that is %s is ended", async (state) => {
     const { harness: opened, pass, meet } = await meeting();
     const { keeper, told } = keeperOf({ state, doomed: { reason: "late", words: "", at: START } });
-    await meet(keeper, "c1");
+    await meet(keeper);
     expect(told()).toEqual([]);
     await expect(opened.worker("31").joinBy(pass)).rejects.toMatchObject({ code: "LEASE_ENDED" });
   });
 
-  test("what is of another cluster is left alone, and a coordinator that is away is told of", async () => {
-    const { harness: opened, pass, meet, faults } = await meeting();
+  test("what ended is not asked about again, and passes that the ledger does not know are ended", async () => {
+    const { harness: opened, pass, meet, leases } = await meeting();
+    const { keeper } = keeperOf();
+    const strangers = { ...keeper, book: () => openBook("0a1b2c3d", emptyKept) };
+    expect([...(await notedPasses(leases)).keys()]).toEqual([LABEL]);
+    await meet(strangers);
+    expect(await notedPasses(leases)).toEqual(new Map());
+    await expect(opened.worker("31").joinBy(pass)).rejects.toMatchObject({ code: "LEASE_ENDED" });
+  });
+
+  test("a coordinator that is away is told of, and hears of the end when it is back", async () => {
+    const { harness: opened, meet, faults, leases } = await meeting();
     const { keeper } = keeperOf({ state: "gone" });
-    await meet(keeper, "c2");
-    await elapse(opened, () => true, "a moment");
-    await opened.worker("31").joinBy(pass);
     await opened.app.close();
-    await meet(keeper, "c1");
-    expect(faults).toEqual([expect.stringContaining(`The coordinator, about ${LABEL}: `)]);
+    await meet(keeper);
+    expect(faults[0]).toContain(`The coordinator, about ${LABEL}: `);
+    expect([...(await notedPasses(leases)).keys()]).toEqual([LABEL]);
+  });
+
+  test("passes that are over end with nobody's word", async () => {
+    const { harness: opened, meet, faults, leases } = await meeting();
+    const { keeper } = keeperOf({ state: "gone" });
+    await opened.app.close();
+    await opened.clock.advance(3 * 3_600_000);
+    await meet(keeper);
+    expect(faults).toEqual([]);
+    expect(await notedPasses(leases)).toEqual(new Map());
+  });
+
+  test("a run that is over ends the clusters that were rented for it", async () => {
+    const { harness: opened, meet } = await meeting();
+    const { keeper, told } = keeperOf();
+    await opened.run.driver.submit({ type: "RunFinished" });
+    await elapse(opened, () => opened.run.driver.state.phase === "Finished", "the end of the run");
+    await meet(keeper);
+    const words = "Its run is over.";
+    expect(told()).toEqual([{ type: "stop", cluster: "c1", reason: "stopped", words, drainMs: 0 }]);
+  });
+
+  test("a watchdog, which has no ledger, ends all passes", async () => {
+    const { harness: opened, pass, leases, onFault, faults } = await meeting();
+    await endAllPasses(leases, onFault, START);
+    expect(faults).toEqual([]);
+    await expect(opened.worker("31").joinBy(pass)).rejects.toMatchObject({ code: "LEASE_ENDED" });
   });
 });

@@ -1,5 +1,5 @@
 /** Revenue in `cotrain rewards list` and `claim`: money beside shares, never added to them, and never claimed for less unasked. */
-import { revenueBookOf, revenueDepositsOf } from "@cotrain/sdk/actions";
+import { delegateOf, modelContractsOf, revenueBookOf, revenueDepositsOf, votesOf } from "@cotrain/sdk/actions";
 import { asAddress, type Hex } from "@cotrain/sdk/protocol";
 import { encodeFunctionData, erc20Abi, getAddress } from "viem";
 import { beforeEach, expect, test } from "vitest";
@@ -8,7 +8,7 @@ import { accountOf } from "../chain/world.ts";
 import { capitalStage } from "./capitalStage.ts";
 import { revenueStage } from "./revenueStage.ts";
 import { execute, staged, told } from "./staged.ts";
-import { cotrainHere } from "./support.ts";
+import { cotrainHere, refusal, verdictOf } from "./support.ts";
 
 const buyer = asAddress(accountOf("buyer").address);
 const stage = staged(["buyer", "stranger", "validator-1", "validator-2"]);
@@ -94,4 +94,31 @@ test("another account is paid in a wallet's place, where that is said", async ()
   expect(await dollarsOf(buyer)).toBe(0n);
   expect((await dollarsOf(to)) - before).toBe(1_500_000n);
   expect(await claim("--to", to)).toMatchObject({ revenue: { amount: "0", transaction: null } });
+});
+
+test("a claim gives the votes to whom it names, of a wallet that has chosen nobody, and changes no choice", async () => {
+  const { contracts: addresses, modelId } = stage.world;
+  const { shares } = await modelContractsOf(stage.client, { addresses, modelId });
+  const [voter, other] = [accountOf("stranger"), accountOf("validator-1")].map(({ address }) => asAddress(address));
+  const refused = await cotrainHere([
+    "rewards",
+    "claim",
+    ...at(),
+    ...by("buyer"),
+    "--no-delegate",
+    "--delegate-to",
+    voter!,
+  ]);
+  expect(verdictOf(refused)).toEqual(refusal(1, /^--delegate-to names who votes, and --no-delegate/));
+  expect(await votesOf(stage.client, { shares, account: voter! })).toBe(0n);
+  const given = { delegated: true, delegate: getAddress(voter!) };
+  expect(await claim("--delegate-to", voter!)).toMatchObject(given);
+  expect(await votesOf(stage.client, { shares, account: voter! })).toBeGreaterThan(0n);
+  const again = ["rewards", "claim", ...at(), ...by("buyer"), "--delegate-to", other!];
+  const { stdout } = await cotrainHere(again);
+  expect(stdout.replaceAll(/\s+/g, " ")).toContain(
+    `had given its votes to ${getAddress(voter!)}, which delegate changes`,
+  );
+  expect(await claim()).toMatchObject({ ...given, delegated: false });
+  expect(asAddress(await delegateOf(stage.client, { shares, account: buyer }))).toBe(voter);
 });

@@ -93,6 +93,8 @@ const after = (events: readonly WorkerEvent[], start: WorkerScreen = blankWorker
 const failed = (device: string, reason: string, next: string) =>
   ({ type: "deviceFailed", device, reason, next }) as const;
 
+const claims = (from: string | null) => ({ type: "claims", from }) as const;
+
 describe("the picture", () => {
   test("shows round, progress, speed, share, earned, claimable, and how to claim", () => {
     const joined = { type: "joined", again: false, heartbeatSeconds: 1 } as const;
@@ -154,6 +156,18 @@ describe("the picture", () => {
       "device    The device cuda, which failed, is tried again.",
     ]);
     expect(workerLine(after(events), { ...joined, again: true })).toBe("joined again, on wasm");
+  });
+
+  test("says from when on the coordinator claims, where it was asked to, or that it does not", () => {
+    const shown = (event: WorkerEvent) => drawWorker(after([ready, event]), plain, 100, 1_000);
+    expect(drawWorker(after([ready]), plain, 100, 1_000)).not.toContain("The coordinator claims");
+    expect(shown(claims((5n * share).toString()))).toContain(
+      "\n          The coordinator claims what is earned, from 5.00 shares on.",
+    );
+    expect(shown(claims(null))).toContain(
+      "The coordinator claims for nobody: what is earned waits until it is claimed.",
+    );
+    expect(workerLine(after([ready]), claims(null))).toContain("claims for nobody");
   });
 
   test("shows of a payload on its way how many bytes are there", () => {

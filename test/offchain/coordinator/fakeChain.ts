@@ -84,6 +84,9 @@ export interface FakeChain extends RunChain {
   failed: boolean;
   /** Doublings that the poster pays for. */
   boundedLevel: number;
+  /** Leaves that were paid: account, and number of the root. */
+  readonly claimed: Set<string>;
+  refusesClaims: boolean;
   /** Disputes the pending root, for a vote of so many seconds. */
   dispute(seconds: number): void;
   /** What workers have at stake, wei. */
@@ -196,6 +199,8 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     level: 0,
     failed: false,
     boundedLevel: 10,
+    claimed: new Set(),
+    refusesClaims: false,
     dispute: (seconds) => {
       const { digest } = chain.pending!;
       chain.level += 1;
@@ -292,6 +297,18 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     activationsOf: async () => (present(), []),
     forget: () => undefined,
     feeWait: () => chain.dear,
+    unpaidOf: async (_model, { account, leaves }) => (
+      present(),
+      leaves.filter(({ index }) => !chain.claimed.has(`${account}/${index}`))
+    ),
+    claimFor: async (_model, claims, key) => {
+      present();
+      sent.push(key);
+      if (chain.refusesClaims) throw new UserError("REFUSED", "The chain refuses claims.");
+      for (const { account, leaves } of claims)
+        for (const { index } of leaves) chain.claimed.add(`${account}/${index}`);
+      await chain.landed();
+    },
     postHead: async (fields, key, following = []) => {
       present();
       sent.push(key);

@@ -181,6 +181,8 @@ interface WorkerOptions {
   readonly from?: string;
   /** What it says of its pace when it joins, µs per inner step. */
   readonly stepMicros?: number;
+  /** Whether it asks the coordinator to claim. */
+  readonly claim?: boolean;
 }
 
 export interface HarnessOptions {
@@ -190,6 +192,8 @@ export interface HarnessOptions {
   readonly params?: Partial<RunParams>;
   /** Of the definition; default {@link defaultScreening}. */
   readonly screening?: Partial<ScreeningRules>;
+  /** Share wei from which on it claims for who asked; default for nobody. */
+  readonly claimFrom?: bigint;
   /** Default: one that says nothing. */
   readonly logger?: Logger;
   readonly behindProxy?: string;
@@ -302,6 +306,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
         ],
         operatorToken: OPERATOR,
         ...(options.retention && { retention: options.retention }),
+        claimFrom: options.claimFrom,
         presence: { heartbeatSeconds: 1, silentAfter: 5_000, evictAfter: 15_000 },
       },
       {
@@ -433,6 +438,7 @@ function createWorker(harness: Harness, signer: PrivateKeyAccount, over: WorkerO
         signature: await sign(by, "Join", join),
         ...(pass !== undefined && { pass }),
         ...(over.stepMicros !== undefined && { stepMicros: over.stepMicros }),
+        ...(over.claim !== undefined && { claim: over.claim }),
       });
       sessionKey = reply.sessionKey;
       session = client.session(runId, address, sessionKey);

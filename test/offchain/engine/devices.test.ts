@@ -16,7 +16,12 @@ import {
   nvidiaIndexOf,
 } from "../../../offchain/src/engine/runtime/node/adapters.ts";
 import { sessionOptions } from "../../../offchain/src/engine/runtime/node/cpu.ts";
-import { cudaOptions, providerLibrary, whyNoCuda } from "../../../offchain/src/engine/runtime/node/cudaOptions.ts";
+import {
+  cudaOptions,
+  providerLibrary,
+  whyNoCuda,
+  whyNoIndex,
+} from "../../../offchain/src/engine/runtime/node/cudaOptions.ts";
 import {
   chooseDevices,
   deviceOf,
@@ -78,7 +83,7 @@ describe("CUDA", () => {
     });
     // What would turn products round is off there as on the CPU.
     const { optimization } = sessionOptions({ threads: 1, peak: 0 }).extra as { optimization: object };
-    expect(cudaOptions(0).extra).toEqual({ optimization });
+    expect(cudaOptions(0).extra).toEqual({ optimization, session: { use_deterministic_compute: "1" } });
     expect(JSON.stringify(optimization)).toContain("GemmTransposeFusion");
   });
 
@@ -137,6 +142,25 @@ describe("CUDA", () => {
   const here = fileURLToPath(import.meta.url);
   const why = (cause: string, library: string | undefined = here, said = "Module did not self-register") =>
     whyNoCuda(new Error(cause), { index: 2, library, loaderSays: () => said });
+
+  test("says of a GPU that is not there that it is not, before anything that could be installed", async () => {
+    onTestFinished(() => void (nvidiaSays.lines = undefined));
+    expect(whyNoIndex(99, 2, "/nowhere.so")?.message).toBe(
+      "There is no GPU 99 here: CUDA may see 2 of NVIDIA's, counted from 0.",
+    );
+    expect(whyNoIndex(99, 0, "/nowhere.so")?.message).toBe(
+      "Nothing here tells of a GPU 99 of NVIDIA's, and ONNX Runtime's libraries for CUDA are not installed.",
+    );
+    // A container may have a GPU and no nvidia-smi; where there is no library at all, that is the sentence.
+    const mayBe = [whyNoIndex(1, 2, "/nowhere.so"), whyNoIndex(0, 0, "/nowhere.so"), whyNoIndex(1, 0, here)];
+    expect([...mayBe, whyNoIndex(1, 0, undefined)]).toEqual([undefined, undefined, undefined, undefined]);
+    nvidiaSays.lines = ["0, NVIDIA A, 1000", "1, NVIDIA B, 3000"].join("\n");
+    await expect(deviceOf("cuda:2").open({ programs: {}, threads: 1 })).rejects.toMatchObject({
+      code: "DEVICE_MISSING",
+      message: "There is no GPU 2 here: CUDA may see 2 of NVIDIA's, counted from 0.",
+      details: { lacking: "GPU" },
+    });
+  });
 
   test("says what is missing and what brings it", () => {
     expect(providerLibrary({ platform: "darwin", arch: "arm64" })).toBeUndefined();

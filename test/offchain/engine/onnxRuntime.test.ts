@@ -1,7 +1,10 @@
 /** ONNX Runtime behind the port, with a package that keeps what it answers on a device: what is read, replaced and given back. */
+import "../../../offchain/src/engine/runtime/node/noTelemetry.ts";
+import node from "onnxruntime-node";
 import { expect, test } from "vitest";
 
 import { EngineError } from "../../../offchain/src/engine/index.ts";
+import { copyProgram } from "../../../offchain/src/engine/runtime/copyProgram.ts";
 import { onnxRuntime, type OnnxPlace } from "../../../offchain/src/engine/runtime/onnxRuntime.ts";
 import { wasmRuntime, type WasmPlace } from "../../../offchain/src/engine/runtime/wasm.ts";
 import { webgpuRuntime } from "../../../offchain/src/engine/runtime/webgpu.ts";
@@ -135,7 +138,21 @@ test("WebAssembly and WebGPU leave products as the builder turned them, and WebA
   expect(env.wasm.numThreads).toBe(7);
   await webgpuRuntime({ ...machine, missing: missing.message }).open(new Uint8Array(), options);
   const extra = { optimization: { disable_specified_optimizers: "GemmTransposeFusion" } };
-  expect(asked).toMatchObject([{ extra }, { extra }]);
+  // A GPU's may add parts of a product as they come, unless they are told not to.
+  const inOrder = { ...extra, session: { use_deterministic_compute: "1" } };
+  expect(asked.map((given) => given.extra)).toEqual([extra, inOrder]);
+});
+
+test("the package knows the setting that has GPUs add in order: it takes no other value of it", async () => {
+  const program = copyProgram([2]);
+  const [known, unknown] = ["1", "maybe"].map((value) => ({
+    executionProviders: ["cpu"],
+    extra: { session: { use_deterministic_compute: value } },
+  }));
+  await (await node.InferenceSession.create(program, known)).release();
+  await expect(node.InferenceSession.create(program, unknown)).rejects.toThrow(
+    /'session\.use_deterministic_compute' must be a boolean/,
+  );
 });
 
 test("a copy that cannot be opened is tried again when the device is read next", async () => {

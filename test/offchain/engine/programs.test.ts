@@ -1,13 +1,14 @@
 /** What the builder writes: exact products, plain ONNX, stable digests, a signature that speaks for itself. */
 import type { Hex } from "@cotrain/sdk/protocol";
 import { onnx } from "onnx-proto";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 
 import {
   buildPrograms,
   checkConfig,
   conformance,
   EngineError,
+  halfStep,
   parameterCount,
   presetNames,
   presetOf,
@@ -24,7 +25,7 @@ import { createGraph, input, output, scalar } from "../../../offchain/src/engine
 import { OPSET, writeModel } from "../../../offchain/src/engine/onnx.ts";
 import * as op from "../../../offchain/src/engine/ops.ts";
 import { isExact } from "../../../offchain/src/engine/products.ts";
-import { evalGraph } from "../../../offchain/src/engine/programs.ts";
+import { evalGraph, stepGraph } from "../../../offchain/src/engine/programs.ts";
 import { rules } from "../../../offchain/src/engine/rules.ts";
 import { mismatch, stepDigestOf, STEPS, vectorOf } from "../../vectors/conformance.ts";
 
@@ -274,4 +275,25 @@ describe("signature", () => {
       ),
     ).toThrow(EngineError);
   });
+});
+
+test("tables of positions are computed once for a program, however many layers and micro-batches read them", () => {
+  const cosine = vi.spyOn(Math, "cos");
+  onTestFinished(() => cosine.mockRestore());
+  stepGraph(model, { microBatch, accumulation: 3 });
+  // For queries and for keys.
+  expect(cosine).toHaveBeenCalledTimes((2 * model.sequence * model.width) / model.heads);
+});
+
+test("a model whose tables would be larger than a program may be is refused before they are made", () => {
+  const { sequence, ...rest } = model;
+  const long = { ...rest, sequence: sequence * 2 ** 20 };
+  const refused = expect.objectContaining({
+    code: "PROGRAM_TOO_LARGE",
+    message: expect.stringMatching(
+      / \d+ MiB of tables for 67108864 positions and heads of \d+; 64 MiB are accepted\.$/,
+    ),
+  });
+  expect(() => buildPrograms(long, { microBatch })).toThrow(refused);
+  expect(() => halfStep(long, { microBatch })).toThrow(refused);
 });

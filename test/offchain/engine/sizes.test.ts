@@ -53,26 +53,33 @@ describe.each(presetNames)("preset %s", (name) => {
     expect(size.computedPerToken > size.flopsPerToken).toBe(model.recompute ?? false);
   });
 
-  // Both columns of the table in docs/operations.md, whichever the preset takes.
+  // Both columns of the table in docs/operations.md, whichever the preset takes, and what they are where products are in fp16.
   test.each([
-    ["kept", false],
-    ["computed again", true],
-  ])("its step is a program that is accepted, and takes the memory that is counted: activations %s", (_, recompute) => {
-    const chosen = recompute === (model.recompute ?? false);
-    const program = chosen ? bytes : writeModel(stepGraph({ ...model, recompute }, preset).graph, {});
-    // Parameters are inputs: a program has tables of positions and no weights, so that 2 GB, the format's limit, are far.
-    expect(program.length).toBeLessThan(MAX_PROGRAM_BYTES / 3);
-    const { peak, nodes, inputs, outputs } = inspectProgram(program, Number.MAX_SAFE_INTEGER);
-    expect(nodes).toBeLessThan(programLimits.nodes / 2);
-    expect(inputs.length + outputs.length).toBeLessThan(programLimits.ends / 2);
-    const { memory } = stepSize(model, { microBatch, recompute });
-    const { parameters, optimizer, gradients, activations, constants } = memory;
-    const state = (parameters + optimizer) / 2;
-    // The inspection counts what comes after the state when it is computed; an engine has its buffers from the start.
-    const counted = state + constants + Math.max(gradients + activations, state);
-    expect(peak / counted).toBeGreaterThan(0.96);
-    expect(peak / counted).toBeLessThan(1.03);
-  });
+    ["kept", false, "fp32"],
+    ["computed again", true, "fp32"],
+    ["kept", false, "fp16"],
+    ["computed again", true, "fp16"],
+  ] as const)(
+    "its step is accepted, and takes the memory that is counted: activations %s",
+    (_, recompute, precision) => {
+      const chosen = recompute === (model.recompute ?? false) && precision === "fp32";
+      const program = chosen
+        ? bytes
+        : writeModel(stepGraph({ ...model, recompute }, { ...preset, precision }).graph, {});
+      // Parameters are inputs: a program has tables of positions and no weights, so that 2 GB, the format's limit, are far.
+      expect(program.length).toBeLessThan(MAX_PROGRAM_BYTES / 3);
+      const { peak, nodes, inputs, outputs } = inspectProgram(program, Number.MAX_SAFE_INTEGER);
+      expect(nodes).toBeLessThan(programLimits.nodes / 2);
+      expect(inputs.length + outputs.length).toBeLessThan(programLimits.ends / 2);
+      const { memory } = stepSize(model, { microBatch, recompute, precision });
+      const { parameters, optimizer, gradients, activations, constants } = memory;
+      const state = (parameters + optimizer) / 2;
+      // The inspection counts what comes after the state when it is computed; an engine has its buffers from the start.
+      const counted = state + constants + Math.max(gradients + activations, state);
+      expect(peak / counted).toBeGreaterThan(0.96);
+      expect(peak / counted).toBeLessThan(1.03);
+    },
+  );
 });
 
 const gib = (bytes: number): string =>
@@ -84,6 +91,7 @@ function row(name: string): string {
   const { model, microBatch } = presetOf(name);
   const [kept, again] = [false, true].map((recompute) => stepSize(model, { microBatch, recompute }).memory);
   const { parameters, flopsPerToken, memory } = stepSize(model, { microBatch });
+  const { total: inHalf } = stepSize(model, { microBatch, precision: "fp16" }).memory;
   const beside = (of: typeof kept): string => gib(of!.gradients + of!.activations);
   const cells = [
     name,
@@ -94,6 +102,7 @@ function row(name: string): string {
     mark(beside(kept), !model.recompute),
     mark(beside(again), model.recompute === true),
     gib(memory.total),
+    gib(inHalf),
     gib(engineMemory("cpu", memory).host),
   ];
   return `| ${cells.join(" | ")} |`;

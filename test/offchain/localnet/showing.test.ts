@@ -47,7 +47,7 @@ vi.mock("../../../offchain/src/localnet/dispute.ts", () => ({
 afterEach(() => void Object.assign(stand, { decided: {}, calls: [], takes: 3, restedAt: Infinity }));
 
 /** A session of a minute. @param anchoredAfter ms after the last round's close until its checkpoint is on-chain */
-async function session({ players = true, vote = false, anchoredAfter = 0 } = {}) {
+async function session({ players = true, vote = false, anchoredAfter = 0, usualWindow = false } = {}) {
   const clock = createManualClock();
   stand.now = () => clock.monotonic();
   const run = fakeRun(clock, (round) => ({
@@ -70,7 +70,7 @@ async function session({ players = true, vote = false, anchoredAfter = 0 } = {})
     reader,
     owners: [],
     players: players ? {} : undefined,
-    window: players ? SHOWN_WINDOW : 4,
+    window: players && !usualWindow ? SHOWN_WINDOW : 4,
   };
   const said: string[] = [];
   const model = { clock, signal, owners: [], announce: () => undefined } as unknown as LocalModel;
@@ -100,6 +100,11 @@ test("one that shows a dispute says that it is played, and shows it when nothing
   expect(after).toContain("Settling");
   expect(after.lastIndexOf("rest")).toBeLessThan(after.indexOf("Settling"));
   expect(ended.dispute).toEqual({ play: { vote: { voters: 1, for: 0n, against: 1n } }, why: undefined });
+});
+
+test("in a model with the usual window it says that the false root may pay", async () => {
+  const { said } = await session({ usualWindow: true });
+  expect(said[1]).toContain("window of this directory's model is 4 seconds");
 });
 
 test("it makes ready while the session trains, and where there is a vote once that is carried out", async () => {

@@ -8,7 +8,7 @@ import { expect, onTestFinished, test } from "vitest";
 import { connect, createReader } from "../../../offchain/src/chain/index.ts";
 import { type DisputePlace, followDispute, revenueText } from "../../../offchain/src/localnet/dispute.ts";
 import type { LocalModel } from "../../../offchain/src/localnet/owners.ts";
-import { playersOf, SHOWN_WINDOW, shownWith } from "../../../offchain/src/localnet/players.ts";
+import { playersOf, shortWindowText, SHOWN_WINDOW, shownWith } from "../../../offchain/src/localnet/players.ts";
 import { pinsOf, rewardTreeOf } from "../../../offchain/src/run/index.ts";
 import { openStateDirectory, silentLogger } from "../../../offchain/src/service/index.ts";
 import { accountOf, validators } from "../chain/world.ts";
@@ -80,4 +80,6 @@ test("a model whose session shows a dispute has a longer window, and no other on
   expect(shownWith(undefined, model)).toBe(model);
   expect(shownWith({ thief, watcher } as never, model)).toEqual({ ...model, window: SHOWN_WINDOW });
   expect(SHOWN_WINDOW).toBeGreaterThan(4 * model.window);
+  expect(shortWindowText(SHOWN_WINDOW)).toEqual([]);
+  expect(shortWindowText(model.window)).toEqual([expect.stringContaining("--fresh makes a model with 20 seconds.")]);
 });

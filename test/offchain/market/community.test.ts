@@ -15,27 +15,27 @@ const LOOK = 30_000;
 const owed = (): bigint => BigInt(stage.world.word?.voucher?.voucher.cumulative ?? 0);
 
 /** The machine answers, and says so at its next call. */
-async function accepting(serving: Awaited<ReturnType<Stage["serving"]>>): Promise<void> {
-  await serving.turn();
-  await serving.turn();
+async function accepting(lending: Awaited<ReturnType<Stage["lending"]>>): Promise<void> {
+  await lending.turn();
+  await lending.turn();
 }
 
 /** A lease that works: asked, accepted, deposited, begun. */
 async function working() {
-  const [account, serving] = [stage.account(), await stage.serving()];
+  const [account, lending] = [stage.account(), await stage.lending()];
   const { id } = await account.create(await stage.order());
-  await accepting(serving);
+  await accepting(lending);
   await account.list();
-  await serving.turn();
-  return { account, serving, id };
+  await lending.turn();
+  return { account, lending, id };
 }
 type Working = Awaited<ReturnType<typeof working>>;
 
-async function pass({ account, serving }: Pick<Working, "account" | "serving">, looks: number): Promise<void> {
+async function pass({ account, lending }: Pick<Working, "account" | "lending">, looks: number): Promise<void> {
   for (let look = 0; look < looks; look++) {
     stage.elapse(LOOK);
     await account.list();
-    await serving.turn();
+    await lending.turn();
   }
 }
 
@@ -74,7 +74,7 @@ describe("a machine that is let", () => {
     expect(await lease.account.list()).toMatchObject([{ label: LABEL, state: "running" }]);
 
     expect(await lease.account.terminate(lease.id)).toBe("accepted");
-    await lease.serving.turn();
+    await lease.lending.turn();
     expect(stage.world).toMatchObject({ running: 0, earned: owed() });
     expect(await lease.account.list()).toMatchObject([{ state: "ending" }]);
     stage.elapse(900_000);
@@ -93,44 +93,44 @@ describe("a machine that is let", () => {
     while (stage.world.running === 1) {
       stage.elapse(LOOK);
       worked += LOOK;
-      await lease.serving.turn();
+      await lease.lending.turn();
     }
     expect(worked).toBeGreaterThan(PERIOD);
     expect(worked).toBeLessThanOrEqual(PERIOD + 60_000 + 2 * LOOK);
     expect(stage.world.earned).toBe(paid);
-    expect(lease.serving.tenancy()).toMatchObject({ state: "over", words: "Its renter does not pay any more." });
+    expect(lease.lending.tenancy()).toMatchObject({ state: "over", words: "Its renter does not pay any more." });
   });
 
   it("works for no deposit that is smaller than was agreed, or that its token took away", async () => {
-    const [account, serving] = [stage.account(), await stage.serving()];
+    const [account, lending] = [stage.account(), await stage.lending()];
     await account.create(await stage.order());
-    await accepting(serving);
+    await accepting(lending);
     await account.list();
     for (const channel of stage.channels.values()) channel.held -= 1n;
-    await serving.turn();
+    await lending.turn();
     expect(stage.world.running).toBe(0);
-    expect(serving.tenancy()).toMatchObject({ state: "over" });
+    expect(lending.tenancy()).toMatchObject({ state: "over" });
   });
 
   it("keeps no voucher of another signer, and none that is lower", async () => {
     const lease = await working();
     stage.world.alive = true;
     await pass(lease, 5);
-    const kept = lease.serving.tenancy()?.voucher;
+    const kept = lease.lending.tenancy()?.voucher;
     const { word } = stage.world;
     const said = async (cumulative: bigint, by: typeof renter): Promise<void> => {
       const voucher = { leaseId: leaseOfTerms(place, word!.terms), cumulative, through: 1n };
       const signature = await signVoucher(by, place, voucher);
       stage.world.word = { ...word!, voucher: { voucher: toWire("Voucher", voucher), signature } };
-      await lease.serving.turn();
+      await lease.lending.turn();
     };
     await said(500_000n, thief);
-    expect(lease.serving.tenancy()?.voucher).toEqual(kept);
+    expect(lease.lending.tenancy()?.voucher).toEqual(kept);
     await said(1n, renter);
-    expect(lease.serving.tenancy()?.voucher).toEqual(kept);
+    expect(lease.lending.tenancy()?.voucher).toEqual(kept);
     // More than the deposit would be worth nothing.
     await said(10n ** 12n, renter);
-    expect(lease.serving.tenancy()?.voucher).toEqual(kept);
+    expect(lease.lending.tenancy()?.voucher).toEqual(kept);
   });
 
   it("redeems in time where the renter closes, although the coordinator is gone", async () => {
@@ -140,7 +140,7 @@ describe("a machine that is let", () => {
     const paid = owed();
     stage.world.coordinatorAway = true;
     for (const channel of stage.channels.values()) channel.closesAt = 1_800_001_500;
-    await lease.serving.turn();
+    await lease.lending.turn();
     expect(stage.world).toMatchObject({ running: 0, earned: paid });
   });
 
@@ -148,7 +148,7 @@ describe("a machine that is let", () => {
     const lease = await working();
     stage.world.alive = true;
     await pass(lease, 5);
-    const again = await stage.serving();
+    const again = await stage.lending();
     expect(again.tenancy()).toMatchObject({ state: "working", voucher: stage.world.word?.voucher });
     await again.turn();
     expect(stage.world.running).toBe(1);
@@ -156,7 +156,7 @@ describe("a machine that is let", () => {
     await again.turn();
     const { earned } = stage.world;
     expect(earned).toBe(owed());
-    await (await stage.serving()).turn();
+    await (await stage.lending()).turn();
     expect(stage.world.earned).toBe(earned);
   });
 });
@@ -190,7 +190,7 @@ describe("who rents", () => {
   it("deposits once, whatever it is killed between", async () => {
     const first = stage.account();
     await first.create(await stage.order());
-    await accepting(await stage.serving());
+    await accepting(await stage.lending());
     stage.world.chainAway = true;
     await first.list();
     expect(stage.world.opened).toBe(0);

@@ -7,7 +7,7 @@ import { RetryableError } from "../../../offchain/src/base/index.ts";
 import type { Community } from "../../../offchain/src/market/community/file.ts";
 import { listCommunity } from "../../../offchain/src/market/community/listing.ts";
 import { communityAccount } from "../../../offchain/src/market/community/renting.ts";
-import { openServing } from "../../../offchain/src/market/community/serving.ts";
+import { openLending } from "../../../offchain/src/market/community/lending.ts";
 import { keptIn, Tenancy } from "../../../offchain/src/market/community/tenancy.ts";
 import type { Order } from "../../../offchain/src/market/base/renting.ts";
 import {
@@ -186,8 +186,8 @@ export async function communityStage() {
       },
     });
 
-  const serving = () =>
-    openServing({
+  const lending = () =>
+    openLending({
       place,
       runId,
       listed,
@@ -247,7 +247,7 @@ export async function communityStage() {
     channels,
     listed,
     account,
-    serving,
+    lending,
     listing,
     order,
     offerName: hashMachineOffer(offer),

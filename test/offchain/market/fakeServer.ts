@@ -23,8 +23,8 @@ export interface Answer {
   readonly body: unknown;
 }
 
-/** What goes wrong with an answer; `late`: the call is done, and then its answer is lost. */
-type Fault = Answer | "reset" | "hang" | "late";
+/** What goes wrong with an answer; `late`: the call is done, and then its answer is lost; `mute`: it is done, and no answer comes. */
+type Fault = Answer | "reset" | "hang" | "late" | "mute";
 
 export interface FakeServer {
   readonly url: string;
@@ -100,9 +100,9 @@ export async function fakeServer({ key, unauthorised, routes }: FakeServerOption
       asked.push(call);
       const next = faults.findIndex(({ at }) => at.test(named));
       const fault = next < 0 ? undefined : faults.splice(next, 1)[0]?.fault;
-      if (fault === "late") answerTo(call);
+      if (fault === "late" || fault === "mute") answerTo(call);
       if (fault === "reset" || fault === "late") request.socket.destroy();
-      else if (fault === "hang") return;
+      else if (fault === "hang" || fault === "mute") return;
       else send(response, fault ?? answerTo(call));
     })();
   });

@@ -66,7 +66,7 @@ describe("a build for another device", () => {
     const { build, digest, ...proof } = await prove(fake("wasm", () => value("wasm"), [1e-5, -9e-5]));
     expect(build).toEqual({
       ...admitted,
-      runtime: "onnxruntime wasm 1",
+      runtime: "wasm 1",
       deviceClass: "class of wasm",
       conformance: value("wasm"),
     });
@@ -180,7 +180,7 @@ describe("a build with products in fp16", () => {
       ...base,
       graphs: { ...base.graphs, step: half.digest },
       precision: "fp16",
-      runtime: "onnxruntime gpu 1",
+      runtime: "gpu 1",
       deviceClass: "class of gpu",
       segmentSteps: 0,
       conformance: value("gpu"),

@@ -151,6 +151,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     isVoided: never,
     rootsOfKind: () => reader,
     activationsOf: never,
+    unpaidOf: never,
     forget: never,
   };
   const ledger: Ledger = {

@@ -1,5 +1,6 @@
 /** A build is held against its programs: by what it says tokens are paid, and by what they are, steps are taken. */
-import { proposalOf } from "@cotrain/sdk/actions";
+import { modelGovernorAbi, modelTimelockAbi } from "@cotrain/sdk/abis";
+import { type ProposalCall, proposalOf } from "@cotrain/sdk/actions";
 import {
   asRunId,
   type Build,
@@ -11,6 +12,7 @@ import {
   fragmentTable,
   zeroHash,
 } from "@cotrain/sdk/protocol";
+import { encodeFunctionData } from "viem";
 import { describe, expect, test } from "vitest";
 
 import { RetryableError, sha256Bytes } from "../../../offchain/src/base/index.ts";
@@ -18,6 +20,7 @@ import { unfitAmong } from "../../../offchain/src/cli/admitted.ts";
 import { buildPrograms, defaultOptimizer, halfStep, presets, tensorSpecs } from "../../../offchain/src/engine/index.ts";
 import { admission, problemOfBuild } from "../../../offchain/src/run/index.ts";
 import { contracts, modelContracts } from "../contracts.ts";
+import { putTinyPrograms } from "../tinyPrograms.ts";
 
 const { model, microBatch } = presets["0.1m"];
 const runId = asRunId(digestOfJson("run"));
@@ -118,8 +121,9 @@ describe("one whose programs", () => {
 });
 
 /** What is said of a proposal that would admit a build. */
-const told = async (each: Build, known: readonly Build[] = []) => {
-  const { calls, description } = admission(contracts, runId, each);
+const told = async (each: Build, known: readonly Build[] = [], pass = (call: ProposalCall) => call) => {
+  const { calls: admitting, description } = admission(contracts, runId, each);
+  const calls = admitting.map(pass);
   const proposal = { ...proposalOf(calls, description, contracts.runRegistry), description };
   return unfitAmong(
     { ...place, addresses: contracts, contracts: modelContracts },
@@ -127,6 +131,20 @@ const told = async (each: Build, known: readonly Build[] = []) => {
     async () => known.map((document) => ({ admitted: document.runtime !== "withdrawn", document })),
   );
 };
+
+test("who votes is told of a build that is admitted by a call which the governor relays to the timelock", async () => {
+  const { governor, timelock } = modelContracts;
+  const queued = ({ to, data }: ProposalCall): ProposalCall => {
+    const args = [to, 0n, data, zeroHash, zeroHash, 60n] as const;
+    const scheduled = encodeFunctionData({ abi: modelTimelockAbi, functionName: "schedule", args });
+    const relayed = [timelock, 0n, scheduled] as const;
+    return { to: governor, data: encodeFunctionData({ abi: modelGovernorAbi, functionName: "relay", args: relayed }) };
+  };
+  const sly = { ...build, accumulation: 1_024 };
+  expect(await told(build, [], queued)).toEqual([]);
+  expect(await told(sly, [], queued)).toEqual(await told(sly));
+  expect(await told(sly)).toHaveLength(1);
+});
 
 test("who votes is told of a build that is not what it says, and of one that nobody can look at", async () => {
   expect(await told(build)).toEqual([]);
@@ -161,6 +179,20 @@ test("no programs are made of more layers than a run's parameters have", async (
 test("no programs are made of longer sequences than the run's programs take", async () => {
   const long = { ...build, definition: putJson({ ...definition, model: { ...model, sequence: 2 ** 50 } }) };
   expect(await told(long)).toEqual([expect.stringMatching(/its program for step, eval, logits is neither/)]);
+});
+
+test("no programs are made whose tables are larger than a program may be, though a stranger's have none and fit", async () => {
+  const wide = { ...model, layers: 1, width: 2 ** 16, heads: 1, keyValueHeads: 1, hidden: 8, sequence: 2 ** 20 };
+  const specs = tensorSpecs(wide);
+  const table = fragmentTable(specs, 1).map((entry) => ({ ...entry, shape: [...entry.shape] }));
+  const described = { ...definition, model: wide, sequence: wide.sequence, table };
+  const none = { put: async (bytes: Uint8Array) => ({ digest: put(bytes), bytes: bytes.length, existed: false }) };
+  const tiny = await putTinyPrograms(none, build, { ...described, vocabulary: wide.vocabulary });
+  for (const precision of ["fp32", "fp16"] as const) {
+    const hostile: Build = { ...build, precision, definition: putJson(described), graphs: tiny };
+    expect(await problemOfBuild(place, hostile)).toBe("");
+    expect(await told(hostile)).toEqual([expect.stringMatching(/its program for step, eval, logits is neither/)]);
+  }
 });
 
 test("who votes is told of a build that has its workers hash their state at other steps", async () => {

@@ -1,5 +1,5 @@
 /** Proposals of holders on a chain: which one a few digits name, where it stands, and what its calls would do in words. */
-import { modelGovernorAbi, modelSharesAbi, modelTimelockAbi } from "@cotrain/sdk/abis";
+import { capitalSaleAbi, modelGovernorAbi, modelSharesAbi, modelTimelockAbi } from "@cotrain/sdk/abis";
 import * as actions from "@cotrain/sdk/actions";
 import { asAddress, parameterLabel, runParameters, runStatus, zeroHash } from "@cotrain/sdk/protocol";
 import {
@@ -111,7 +111,10 @@ describe("a call in words", () => {
       `The timelock calls ${stranger.address} without data. It sends 0.5 coins of the timelock along.`,
     );
     expect(await wordsOf({ to: governor, data: "0x12345678" })).toBe(
-      `The timelock calls ${governor} with 4 bytes that are not read as a call of this model's contracts: 0x12345678.`,
+      `The timelock calls ${governor} with 4 bytes that the contract may take, and that are not read here: 0x12345678.`,
+    );
+    expect(await wordsOf({ to: stranger.address, data: "0x12345678" })).toBe(
+      `The timelock calls ${stranger.address} with 4 bytes that are not read as a call of this model's contracts: 0x12345678.`,
     );
     const long = actions.castVote.call({ governor, proposalId: 1n, support: "for", reason: "x".repeat(1_000_000) });
     for (const call of [long, { to: stranger.address, data: long.data }, batched([long])]) {
@@ -303,6 +306,9 @@ const batched = (calls: readonly actions.ProposalCall[]): actions.ProposalCall =
   }),
 });
 
+const batch = (calls: readonly Hex[]): Hex =>
+  encodeFunctionData({ abi: capitalSaleAbi, functionName: "multicall", args: [calls] });
+
 describe("a call that passes calls on", () => {
   it("tells them too, with the coins that go along, whoever they go through", async () => {
     const { timelock } = world;
@@ -333,6 +339,43 @@ describe("a call that passes calls on", () => {
       `Multicall3.aggregate3(). It passes on 1 call in the name of Multicall3: (1) ${posted()}`,
     );
     expect(await wordsOf(batched([]))).toContain("It passes on no calls.");
+  });
+
+  it("tells what a batch of the sale does, in the name of whoever makes it", async () => {
+    const { capitalSale, governor, modelId } = world;
+    const selling = { ...place, capitalSale };
+    const cheap = actions.setSaleTerms.call({ sale: capitalSale, modelId, replaces: 1, price: 10_000n, minimum: 1n });
+    const words = async (target: Address, data: Hex) => (await wordsOfCall(selling, { target, data, value: 0n })).words;
+    const alone = await words(cheap.to, cheap.data);
+    expect(alone).toContain("CapitalSale");
+    expect(await words(capitalSale, batch([cheap.data, "0x12345678"]))).toBe(
+      `CapitalSale.multicall(). It passes on 2 calls in the name of the timelock: (1) ${alone} (2) The timelock calls ${capitalSale} with 4 bytes that the contract may take, and that are not read here: 0x12345678.`,
+    );
+    expect(await words(governor, relayed(capitalSale, batch([cheap.data])).data)).toContain(
+      `(1) CapitalSale.multicall(). It passes on 1 call in the name of the governor: (1.1) ${alone}`,
+    );
+  });
+
+  it("of one of ours that cannot be read counts as not told: the contract takes what points back", async () => {
+    const { capitalSale, client, modelId, request, timelock } = world;
+    const selling = { ...place, capitalSale };
+    const dear = actions.setSaleTerms.call({ sale: capitalSale, modelId, replaces: 1, price: 7n ** 20n, minimum: 1n });
+    const bytes = (dear.data.length - 2) / 2;
+    const inner = concatHex([numberToHex(bytes, { size: 32 }), dear.data, numberToHex(0, { size: 28 })]);
+    const list = 32 + 32 + 160;
+    const [at, one] = [list, 1].map((each) => numberToHex(each, { size: 32 })) as [Hex, Hex];
+    const back = numberToHex(2n ** 256n - BigInt(list), { size: 32 });
+    const data = concatHex(["0xac9650d8", at, inner, one, back]);
+    const toldOf = await wordsOfCall(selling, { target: capitalSale, data, value: 0n });
+    expect(toldOf.untold).toBe(1);
+    expect(toldOf.words).toContain("bytes that the contract may take, and that are not read here: 0xac9650d8");
+    expect((await wordsOfCall(place, { target: stranger.address, data, value: 0n })).untold).toBe(0);
+    await isolated(world, async () => {
+      await request({ method: "hardhat_impersonateAccount", params: [timelock] } as never);
+      await request({ method: "hardhat_setBalance", params: [timelock, numberToHex(share)] } as never);
+      await request({ method: "eth_sendTransaction", params: [{ from: timelock, to: capitalSale, data }] } as never);
+      expect(await actions.newestSaleTerms(client, { sale: capitalSale, modelId })).toMatchObject({ price: 7n ** 20n });
+    });
   });
 
   it("says what is not told: what is deeper than three, and what is more than 32 altogether", async () => {
@@ -472,4 +515,23 @@ test("a title is one line of bounded length, without its proposer's suffix", () 
     expect(proposalTitle(text)).toBe("");
   expect(proposalTitle(`Pause${spaces}x`)).toBe("Pause");
   expect(proposalTitle(`${"x".repeat(200)}#proposer=0x${"ab".repeat(20)}`)).toBe("x".repeat(200));
+});
+
+test("what was carried out is not told as a change of what came of it", async () => {
+  await isolated(world, async () => {
+    await holders(world);
+    const { addresses, modelId, governor, clientOf } = world;
+    const [perEpoch, maintainers] = [1_000n * share, [bob.address]];
+    const bps = [6_500, 1_000, 2_000, 500] as const;
+    const calls = [
+      actions.setBudget.call({ addresses, modelId, replaces: 1, perEpoch, bps }),
+      actions.setMaintainers.call({ addresses, modelId, replaces: 0, maintainers, threshold: 1 }),
+    ];
+    const proposal = await accept(world, calls, "Both");
+    await actions.execute.sync(clientOf(stranger), { governor, proposal });
+    expect(await wordsOf(calls[0]!)).toContain("in the place of budget 1; budget 2 is there by now. Whatever is in");
+    expect(await wordsOf(calls[1]!)).toBe(
+      `ValidatorSet chooses the first maintainers of this model, which has set 1 by now: ${bob.address}; 1 of 1 must sign.`,
+    );
+  });
 });

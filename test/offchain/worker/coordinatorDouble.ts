@@ -92,7 +92,12 @@ export interface CoordinatorDouble {
   readonly url: string;
   readonly faults: Faults;
   readonly receipts: AcceptedReceipt[];
-  readonly joins: { readonly worker: Address; readonly at: number; readonly stepMicros: number | undefined }[];
+  readonly joins: {
+    readonly worker: Address;
+    readonly at: number;
+    readonly stepMicros: number | undefined;
+    readonly claim: boolean | undefined;
+  }[];
   readonly beats: Heartbeat[];
   readonly left: Address[];
   /** Fragments whose upload hangs. */
@@ -338,13 +343,13 @@ export async function startDouble(options: DoubleOptions): Promise<CoordinatorDo
     app.get(routes.run(":runId"), view);
     app.post(routes.join(":runId"), async (request) => {
       if (faults.refuseJoin) throw new Refusal(faults.refuseJoin.status, faults.refuseJoin.code);
-      const { join, signature, stepMicros } = parseDocument("join", JoinRequest, jsonOf(request));
+      const { join, signature, stepMicros, claim } = parseDocument("join", JoinRequest, jsonOf(request));
       const signer = await recoverSigner(domain, "Join", fromWire("Join", join), signature);
       if (signer !== join.worker) throw new Refusal(403, "JOIN_SIGNATURE");
       if (joins.some((known) => known.worker === signer && known.at >= Number(join.issuedAt))) {
         throw new Refusal(403, "JOIN_STALE");
       }
-      joins.push({ worker: signer, at: Number(join.issuedAt), stepMicros });
+      joins.push({ worker: signer, at: Number(join.issuedAt), stepMicros, claim });
       const key: Hex = `0x${randomBytes(32).toString("hex")}`;
       sessions.set(signer, { key, counter: 0 });
       return { sessionKey: key, protocol: 1, heartbeatSeconds: options.heartbeatSeconds ?? 1 };

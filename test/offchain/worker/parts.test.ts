@@ -199,6 +199,9 @@ describe("resources", () => {
       code: "MEMORY_SHORT",
       message: expect.stringMatching(/^This run needs about .* of the device's own memory/),
     });
+    // With products in fp16 a step takes more.
+    const half = needsOf({ ...sizeOf("1m"), precision: "fp16" }, 1e6, "webgpu");
+    expect(half.own).toBeGreaterThan(1.05 * gpu.own);
     await expect(checkResources(large, "/tmp", own(1e12))).rejects.toMatchObject({ code: "MEMORY_SHORT" });
     await expect(checkResources({ ...small, disk: 3e6 }, "/tmp", surroundings)).rejects.toMatchObject({
       code: "DISK_SHORT",

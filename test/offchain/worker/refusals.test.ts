@@ -133,6 +133,7 @@ describe("what it refuses", () => {
     };
     const needed = Number(await refusal([single]));
     expect(await refusal([fixture.build])).toBeGreaterThan(needed);
+    expect(await refusal([{ ...single, precision: "fp16" }])).toBeGreaterThan(needed);
     expect(await refusal([{ ...single, microBatch: 1 << 12 }, single], needed)).toBe("OPENED");
     expect(await refusal([{ ...single, microBatch: 1 << 12 }], needed)).toBeGreaterThan(needed);
   });

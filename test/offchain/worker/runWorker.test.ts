@@ -62,6 +62,14 @@ describe("rounds", () => {
     });
   });
 
+  test("the coordinator is asked to claim where that was said, and whether it does is told", async () => {
+    await start();
+    w.double.faults.dismissAfter = 1;
+    await run({ claim: true });
+    expect(w.double.joins.map(({ claim }) => claim)).toEqual([true]);
+    expect(of("claims")).toEqual([{ type: "claims", from: null }]);
+  });
+
   test("acknowledgements are kept as evidence, with the outcome when it is told", async () => {
     await start({ rounds: 3 });
     w.double.faults.dismissAfter = 2;

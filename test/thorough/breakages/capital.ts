@@ -92,10 +92,10 @@ export const capital: readonly Breakage[] = [
   },
   {
     name: "an epoch that is over has other terms",
-    file: "offchain/src/run/buying.ts",
-    text: "if (found.price === 0n && met",
-    instead: "if (found.price < 0n && met",
-    tests: deposits,
+    file: "offchain/src/run/capital.ts",
+    text: "if (found.price !== 0n || read",
+    instead: "if (found.price >= 0n || read",
+    tests: ["test/offchain/cli/capital.test.ts"],
   },
   {
     name: "a deposit that is mined too late is not explained",

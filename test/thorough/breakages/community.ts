@@ -3,34 +3,34 @@ import type { Breakage } from "./breakage.ts";
 
 const both = ["test/offchain/market/community.test.ts"];
 const board = ["test/offchain/coordinator/machines.test.ts"];
-const serving = "offchain/src/market/community/serving.ts";
+const lending = "offchain/src/market/community/lending.ts";
 const renting = "offchain/src/market/community/renting.ts";
 
 export const community: readonly Breakage[] = [
   {
     name: "a machine works for a deposit that its token took away",
-    file: serving,
+    file: lending,
     text: "if (channel.deposit < deposit || channel.held < deposit)",
     instead: "if (channel.deposit < deposit)",
     tests: both,
   },
   {
     name: "a machine works on for a renter who does not pay",
-    file: serving,
+    file: lending,
     text: 'return owedOf(voucher) < (due < most ? due : most) ? "Its renter does not pay any more." : undefined;',
     instead: 'return owedOf(voucher) < 0n ? "Its renter does not pay any more." : undefined;',
     tests: both,
   },
   {
     name: "a machine keeps any voucher",
-    file: serving,
+    file: lending,
     text: "await requireVoucher(voucher, said.signature, { ...place, terms: lease.terms, atLeast: before + 1n, deposit });",
     instead: "await Promise.resolve(deposit);",
     tests: both,
   },
   {
     name: "a machine does not redeem when its channel is closed",
-    file: serving,
+    file: lending,
     text: 'if (lease.state === "working" && channel.closesAt !== undefined)',
     instead: 'if (lease.state === "working" && channel.closesAt === 0)',
     tests: both,

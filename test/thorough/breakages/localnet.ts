@@ -5,7 +5,7 @@ export const localnet: readonly Breakage[] = [
   {
     name: "a false root is played on a chain that is not embedded",
     file: "offchain/src/localnet/request.ts",
-    text: "requireDemo(options, file?.chain.embedded ?? rpc === undefined);",
+    text: "requireDemo(options, embedded);",
     instead: "requireDemo(options, true);",
     tests: ["test/offchain/localnet/dispute.test.ts"],
   },

@@ -11,7 +11,7 @@ export const runProposals: readonly Breakage[] = [
   },
   {
     name: "a call of what a node says are the model's shares is told without its address",
-    file: "offchain/src/run/proposalWords.ts",
+    file: "offchain/src/run/proposedCalls.ts",
     text: "modelsOwn.has(contract) ?",
     instead: "modelsOwn.size === 0 ?",
     tests: ["test/offchain/run/proposals.test.ts"],
@@ -102,10 +102,31 @@ export const runProposals: readonly Breakage[] = [
   },
   {
     name: "proposed calls that the governor relays are not told",
-    file: "offchain/src/run/proposalWords.ts",
+    file: "offchain/src/run/proposedCalls.ts",
     text: '"ModelGovernor.relay": "the governor",',
     instead: "",
     tests: ["test/offchain/run/proposals.test.ts"],
+  },
+  {
+    name: "proposed calls in a batch of the sale are told as bytes",
+    file: "offchain/src/run/proposedCalls.ts",
+    text: "  [saleBatch]: undefined,\n",
+    instead: "",
+    tests: ["test/offchain/run/proposals.test.ts"],
+  },
+  {
+    name: "proposed calls of our contracts that cannot be read count as told",
+    file: "offchain/src/run/proposalWords.ts",
+    text: "if (isOurs) tally.untold = untold + 1;",
+    instead: "",
+    tests: ["test/offchain/run/proposals.test.ts"],
+  },
+  {
+    name: "nobody looks at a build that is admitted by a call in calls",
+    file: "offchain/src/run/proposedCalls.ts",
+    text: "yield* within(each, depth + 1);",
+    instead: "",
+    tests: ["test/offchain/run/programs.test.ts"],
   },
   {
     name: "proposed calls in calls are told however deep they are",
@@ -234,6 +255,13 @@ export const runProposals: readonly Breakage[] = [
     tests: ["test/offchain/run/proposals.test.ts"],
   },
   {
+    name: "a budget that was carried out is told as one that changes nothing",
+    file: "offchain/src/run/emissionWords.ts",
+    text: "if (budget.version > Number(replaces))",
+    instead: "if (budget.version < Number(replaces))",
+    tests: ["test/offchain/run/proposals.test.ts"],
+  },
+  {
     name: "proposed amounts of shares are told in wei",
     file: "offchain/src/run/proposalWords.ts",
     text: "&& shareAmounts.has(",
@@ -331,5 +359,19 @@ export const runProposals: readonly Breakage[] = [
     text: "if (config.sequence !== sequence) return undefined;",
     instead: "void sequence;",
     tests: ["test/offchain/run/programs.test.ts"],
+  },
+  {
+    name: "whoever votes makes tables of positions for heads of any width",
+    file: "offchain/src/engine/programs.ts",
+    text: "if (bytes > programLimits.bytes)",
+    instead: "if (bytes < 0)",
+    tests: ["test/offchain/run/programs.test.ts"],
+  },
+  {
+    name: "tables of positions are computed for each micro-batch of a stranger's build",
+    file: "offchain/src/engine/model.ts",
+    text: "`${name} ${length} ${width} ${theta} ${scale}`",
+    instead: "`${name} ${length} ${width} ${theta} ${scale} ${graph.nodes.length}`",
+    tests: ["test/offchain/engine/programs.test.ts"],
   },
 ];

@@ -3,7 +3,7 @@ import { asDigest, buildTitle, type Digest, type Hex } from "@cotrain/sdk/protoc
 
 import { shortAddress, timeText, UserError, wrap } from "../../base/index.ts";
 import { programLimits } from "../../engine/index.ts";
-import { deviceNames, deviceOf, devices } from "../../engine/runtime/node/index.ts";
+import { deviceNames, deviceOf, devices, requireDevice } from "../../engine/runtime/node/index.ts";
 import {
   admission,
   classInBuild,
@@ -134,6 +134,7 @@ export const buildsProposeCommand = defineCommand({
     if (named === undefined)
       throw new UserError("DEVICE_NONE", `Say with --device what the build is for: ${deviceNames.join(", ")}.`);
     const device = deviceOf(named);
+    await requireDevice([device], { auto: false });
     const own = await namedWallet(options);
     const { proven, proposal } = await atPlace(
       options,

@@ -14,6 +14,7 @@ import {
 import {
   capitalAt,
   type CapitalSale,
+  presentSale,
   shareCost,
   type SoldEpoch,
   soldEpoch,
@@ -127,6 +128,17 @@ function factsOf({ sale, book, token }: CapitalSale, found: SoldEpoch, unsettled
   );
 }
 
+/** The epoch that is asked for, or the present one. @throws UserError `EPOCH_LATE` */
+async function saleFor(place: Place, options: Parameters<typeof shownOf>[1] & { readonly epoch?: number | undefined }) {
+  const accounts = shownOf(place, options);
+  if (options.epoch === undefined) return presentSale(place, accounts);
+  const capital = await capitalAt(place);
+  const epoch = BigInt(options.epoch);
+  if (epoch > capital.epoch + 1n)
+    throw new UserError("EPOCH_LATE", `Epoch ${epoch} is not near: this is epoch ${capital.epoch}.`);
+  return { capital, found: await soldEpoch(place, capital, epoch, accounts) };
+}
+
 /** `cotrain capital show`. */
 export const capitalShowCommand = defineCommand({
   name: "capital show",
@@ -140,17 +152,10 @@ export const capitalShowCommand = defineCommand({
   notes: ["Decimals and symbol of the token are its own word; --json has amounts in its smallest units."],
   async run({ options, output }) {
     const { capital, found, unsettled } = await atPlace(options, undefined, async (place) => {
-      const capital = await capitalAt(place);
-      const epoch = options.epoch === undefined ? capital.epoch : BigInt(options.epoch);
-      if (epoch > capital.epoch + 1n)
-        throw new UserError("EPOCH_LATE", `Epoch ${epoch} is not near: this is epoch ${capital.epoch}.`);
+      const { capital, found } = await saleFor(place, options);
       const { modelId, connection } = place;
       const { count } = await connection.call((client) => unsettledSales(client, { sale: capital.sale, modelId }));
-      return {
-        capital,
-        found: await soldEpoch(place, capital, epoch, shownOf(place, options)),
-        unsettled: count,
-      };
+      return { capital, found, unsettled: count };
     });
     const { sale, book, token } = capital;
     output.result(

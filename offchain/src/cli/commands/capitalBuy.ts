@@ -6,14 +6,13 @@ import { formatAddress, timeText, UserError, wrap } from "../../base/index.ts";
 import type { WalletClient } from "../../chain/index.ts";
 import {
   type BuyingPlace,
-  capitalAt,
   type CapitalSale,
   depositInPresent,
   namedWallet,
   prepareDeposit,
+  presentSale,
   type SoldEpoch,
   shareCost,
-  soldEpoch,
   tokenAmount,
   tokenText,
 } from "../../run/index.ts";
@@ -118,12 +117,11 @@ export const capitalDepositCommand = defineCommand({
       own,
       async (place) => {
         const [entry] = requireEntries(place, options);
-        const capital = await capitalAt(place);
+        const { capital, found } = await presentSale(place, []);
         const amount = tokenAmount(text, capital.token);
         const payer = entry?.account ?? capital.sale;
         const most = options.priceAtMost === undefined ? undefined : tokenAmount(options.priceAtMost, capital.token);
         const purchase: Purchase = { amount, payer, beneficiary: options.for ?? payer, most };
-        const found = await soldEpoch(place, capital, capital.epoch, []);
         if (most !== undefined) requireCost(capital, found, purchase, most);
         const words = purchaseText(capital, found, purchase);
         const nothing = { words, purchase, found, token: capital.token, epoch: found.epoch, arrived: 0n };

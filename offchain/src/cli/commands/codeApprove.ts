@@ -5,6 +5,7 @@ import type { Hex } from "@cotrain/sdk/protocol";
 import { formatEther } from "viem";
 
 import { countOf, formatAddress, systemClock, timeText, UserError, wrap } from "../../base/index.ts";
+import { shellWord } from "../../base/node/index.ts";
 import {
   type ApprovedGrant,
   beginGrant,
@@ -169,12 +170,13 @@ export const codeProposeCommand = defineCommand({
       return { draft, facts, others: (await grantsOfCommit(place, draft)).others };
     });
     await writeGrant(file, draft);
+    const again = others.length === 0 ? "" : " --again";
     output.result(documentOf(file, draft, facts, { others }), [
       ...factsOf(draft, facts, others),
       ...wrap(
         facts.setVersion === 0
-          ? `Written to ${file}: the model has no maintainers, so put it to the holders with "npx cotrain code approve-by-vote".`
-          : `Written to ${file}: hand it to the maintainers, who sign it with "npx cotrain code approve".`,
+          ? `Written to ${file}: the model has no maintainers, so put it to the holders with "npx cotrain code approve-by-vote ${shellWord(file)}${again}".`
+          : `Written to ${file}: hand it to the maintainers, who sign it with "npx cotrain code approve ${shellWord(file)}${again}".`,
         columnsOf(process.stdout),
       ),
     ]);

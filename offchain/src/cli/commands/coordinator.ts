@@ -71,6 +71,7 @@ export const coordinatorCommand = defineCommand({
             bondAtMost: weiOf(options.bondAtMost),
           },
           revenueAtLeast: options.revenueAtLeast,
+          claimFrom: options.claimFrom === undefined ? undefined : weiOf(options.claimFrom),
           announced: { rpcUrl: options.publicRpc ?? publicRpcOf(rpcUrl) ?? null, profile, blocks },
           poster,
           http: {

@@ -69,6 +69,8 @@ interface PresetNeeds {
   readonly besideGpu: number;
   /** Bytes of the GPU's memory then. */
   readonly step: number;
+  /** The same with products in fp16, as a run's build may have them. */
+  readonly stepInHalf: number;
   /** By device whether they are there; null where the system does not tell. */
   readonly fits: Readonly<Record<string, boolean | null>>;
 }
@@ -90,11 +92,12 @@ export function needsOfPresets(
     const size = { parameters, state, vocabulary, microBatch, accumulation, sequence, model: { ...model } };
     const { memory } = needsOf(size, 0);
     const { memory: besideGpu, own: step } = needsOf(size, 0, "webgpu");
+    const { own: stepInHalf } = needsOf({ ...size, precision: "fp16" }, 0, "webgpu");
     const byDevice = there.map((device) => {
       const room = { host: available, own: device.ownMemory ? device.memory : undefined };
       return [device.name, fits(needsOf(size, 0, placeOf(device.name)), room)] as const;
     });
-    return { name, parameters, memory, besideGpu, step, fits: Object.fromEntries(byDevice) };
+    return { name, parameters, memory, besideGpu, step, stepInHalf, fits: Object.fromEntries(byDevice) };
   });
 }
 
@@ -129,17 +132,18 @@ export function presetTable(needs: readonly PresetNeeds[], columns: number): str
   return tableWithin(
     columns,
     [
-      ["preset", "parameters", "a worker takes", "beside a GPU", "on the GPU", ...devices],
-      ...needs.map(({ name, parameters, memory, besideGpu, step, fits: enough }) => [
+      ["preset", "parameters", "a worker", "with GPU", "GPU fp32", "GPU fp16", ...devices],
+      ...needs.map(({ name, parameters, memory, besideGpu, step, stepInHalf, fits: enough }) => [
         name,
         parameters.toLocaleString("en-US"),
         memoryText(memory),
         memoryText(besideGpu),
         memoryText(step),
+        memoryText(stepInHalf),
         ...devices.map((device) => told(enough[device])),
       ]),
     ],
-    [1, 2, 3, 4],
+    [1, 2, 3, 4, 5],
   );
 }
 
@@ -157,7 +161,7 @@ export const doctorCommand = defineCommand({
   notes: [
     "Each device trains a model of a million parameters for three seconds, on as many threads as a worker takes by itself; one that does not answer is given up. All of it takes less than a minute, or longer beside other work.",
     "Whose steps a device can recompute is told by what it computes of the same model: the conformance value of a known class, or one of its own.",
-    "What a worker takes is its own process and its engine's. A preset fits where both the machine and the device have the memory: WebAssembly 4 GiB of addresses, a GPU its own. What a container may have counts, not what its machine has.",
+    "What a worker takes of the machine is its own process and its engine's; with a GPU it is less, and a step has the GPU's memory. A preset fits where both the machine and the device have the memory: WebAssembly 4 GiB of addresses, a GPU its own. With products in fp16, as a run may have a build for GPUs, a step takes other memory, and a worker takes such a build where it fits. What a container may have counts, not what its machine has.",
   ],
   async run({ output }) {
     if (!output.json)

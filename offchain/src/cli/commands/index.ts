@@ -30,14 +30,15 @@ import { generateCommand } from "./generate.ts";
 import { machineCommand } from "./machine.ts";
 import { marketDoctorCommand } from "./marketDoctor.ts";
 import { marketAdoptCommand, marketGcCommand, marketReconcileCommand, marketTerminateCommand } from "./marketEnd.ts";
+import { marketLendCommand } from "./marketLend.ts";
 import { marketCostCommand, marketHistoryCommand, marketListCommand } from "./marketLeases.ts";
+import { marketFakeCommand } from "./marketFake.ts";
 import { marketKeysCommand } from "./marketKeys.ts";
 import { marketOfferCommand } from "./marketOffer.ts";
 import { marketOffersCommand } from "./marketOffers.ts";
 import { marketPlanCommand } from "./marketPlan.ts";
 import { marketPricesCommand } from "./marketPrices.ts";
 import { marketRentCommand } from "./marketRent.ts";
-import { marketServeCommand } from "./marketServe.ts";
 import { marketWatchdogCommand } from "./marketWatchdog.ts";
 import { paramsCommand } from "./params.ts";
 import { posterProposeCommand } from "./poster.ts";
@@ -133,7 +134,7 @@ export const commands: readonly Command[] = [
   marketOffersCommand,
   marketPricesCommand,
   marketOfferCommand,
-  marketServeCommand,
+  marketLendCommand,
   marketPlanCommand,
   marketDoctorCommand,
   marketRentCommand,
@@ -145,6 +146,7 @@ export const commands: readonly Command[] = [
   marketCostCommand,
   marketHistoryCommand,
   marketWatchdogCommand,
+  marketFakeCommand,
   marketKeysCommand,
   cleanCommand,
   doctorCommand,

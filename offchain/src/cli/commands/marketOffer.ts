@@ -25,7 +25,7 @@ const WHOLE = /^[1-9]\d{0,28}$/;
 export const marketOfferCommand = defineCommand({
   name: "market offer",
   summary: "sign what a machine of yours is let for, by its description",
-  args: [{ name: "machine", description: "file in which market serve describes it" }],
+  args: [{ name: "machine", description: "file in which market lend describes it" }],
   options: {
     token: account({ description: "address of the ERC-20 that it is paid in" }),
     price: text({ value: "units", description: "smallest units of the token for a second" }),
@@ -77,7 +77,7 @@ export const marketOfferCommand = defineCommand({
     await writeFileDurable(out, JSON.stringify(document));
     output.result(document, [
       `${formatAddress(key)} is let by ${formatAddress(owner.address)} for ${formatDuration(least)} to ${formatDuration(longest)}, until ${timeText(Number(offer.validUntil))}.`,
-      `The offer is in ${typedPath(out)}: "npx cotrain market serve --offer ${typedPath(out)}" on the machine lists it.`,
+      `The offer is in ${typedPath(out)}: "npx cotrain market lend --offer ${typedPath(out)}" on the machine lists it.`,
     ]);
   },
 });

@@ -4,7 +4,7 @@ import { countOf, formatDuration, UserError, wrap } from "../../base/index.ts";
 import { readFileBounded, shellWords } from "../../base/node/index.ts";
 import {
   type ClusterSpec,
-  isOpen,
+  isSettled,
   type Keeper,
   leasesOf,
   microUsdOf,
@@ -30,8 +30,7 @@ const fileText = async (file: string | undefined, most: number): Promise<string 
 /** Machines of a run, or those that do what a script says. */
 interface Work {
   readonly prepare: RentedRun["prepare"];
-  /** Undefined where no run is joined. */
-  readonly meet?: RentedRun["meet"];
+  readonly joins: boolean;
 }
 
 /** Whether only of these is rented. */
@@ -50,20 +49,17 @@ function checkWork({ image, start, coordinator, run, drain }: RentOptions, { las
 }
 
 /** What each machine is to do. @throws as {@link openRentedRun} */
-async function workOf(
-  options: RentOptions,
-  { provider }: Wanted,
-  endsAt: number,
-  onFault: (sentence: string) => void,
-): Promise<Work> {
+async function workOf(options: RentOptions, { provider }: Wanted, endsAt: number): Promise<Work> {
   const { image = "", start, sshKey } = options;
   const [script, key] = [await fileText(start, MAX_SCRIPT), (await fileText(sshKey, MAX_KEY))?.trim()];
   if (script === undefined) {
-    const own = isOf(provider, ["own", "community"]);
-    return openRentedRun(options, { image, sshKey: key, own, endsAt, onFault });
+    // Those of the fake provider are on this machine; community machines are told whose coordinator they call.
+    const own = options.ownNetwork || isOf(provider, ["own", "fake", "community"]);
+    const { prepare } = await openRentedRun(options, { image, sshKey: key, own, endsAt, leases: options.leases });
+    return { prepare, joins: true };
   }
   const prepared: Prepared = { image, script, environment: {}, ...(key === undefined ? {} : { sshKey: key }) };
-  return { prepare: () => Promise.resolve(prepared) };
+  return { prepare: () => Promise.resolve(prepared), joins: false };
 }
 
 /** Rents, and keeps what is rented until all of it is over. */
@@ -73,8 +69,8 @@ async function rent(
   signal: AbortSignal,
 ): Promise<number> {
   const endsAt = Date.now() + wanted.lasts;
-  const { prepare, meet } = await workOf(options, wanted, endsAt, output.notice);
-  const drainMs = meet === undefined ? 0 : options.drain;
+  const { prepare, joins } = await workOf(options, wanted, endsAt);
+  const drainMs = joins ? options.drain : 0;
   const ending = new AbortController();
   const { accounts } = await rentersHere({ ...options, provider: wanted.provider }, ending.signal);
   const cluster = `c${randomBytes(4).toString("hex")}`;
@@ -88,7 +84,7 @@ async function rent(
       maximumPerHour,
       diskGb,
       endsAt,
-      joins: meet === undefined ? "running" : "heartbeat",
+      joins: joins ? "heartbeat" : "running",
       acceptNoBackstop: options.acceptNoBackstop,
       ...(planned === undefined ? {} : { planned }),
     };
@@ -108,11 +104,10 @@ async function rent(
         const words = signal.aborted ? "It was interrupted." : "Its time is over.";
         await keeper.tell({ type: "stop", cluster, reason: "stopped", words, drainMs });
       }
-      await meet?.(keeper, cluster);
     },
     isDone: (now) =>
       now.clusters[cluster]?.stopping !== null &&
-      !leasesOf(now).some((lease) => lease.cluster === cluster && isOpen(lease)),
+      leasesOf(now).every((lease) => lease.cluster !== cluster || isSettled(lease, now.now)),
   });
   const leases = leasesOf(book).filter((lease) => lease.cluster === cluster);
   const now = Date.now();

@@ -4,6 +4,7 @@ import { createWatchdog, type Notice, readSign, signFileOf, writeSign } from "..
 import { channelOnStderr, createLogger, duration, runDaemon } from "../../service/index.ts";
 import { type CommandContext, defineCommand } from "../command.ts";
 import { accountsOption, keepingOptions, rentersHere, withWebhook } from "../leases.ts";
+import { endAllPasses } from "../meeting.ts";
 
 const watchdogOptions = {
   ...keepingOptions,
@@ -48,6 +49,7 @@ async function watch(
       if (!told.has(label)) tell({ what: "watchdog", cluster: null, label, sentence });
       told.add(label);
     }
+    if (alone) await endAllPasses(directory, (sentence) => output.notice(sentence));
     if (!alone || unseen.length === 0)
       await writeSign(signFileOf(directory, "watchdog"), { installation, count: systemClock.now() });
     await systemClock.sleep(every, signal);

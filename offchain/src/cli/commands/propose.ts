@@ -111,6 +111,7 @@ export const proposeCommand = defineCommand({
   examples: [
     ["npx cotrain propose innerSteps=48 --vote", "by the wallet of this directory that has the most votes"],
     ['npx cotrain propose "set inner steps to 48" --dry-run', "the same in plain words"],
+    ['npx cotrain propose "set inner learning rate to 0.002"', "a parameter by its words and unit of params"],
     ['npx cotrain propose "sell at least at 0.02"', "as capital propose --price 0.02 does"],
     [`npx cotrain propose "add maintainer 0x${"a9".repeat(20)}"`, "as maintainers propose --add does"],
     ["npx cotrain propose weighting=uniform innerLrPpb=2000000 --dry-run", "what would be proposed"],
@@ -120,7 +121,7 @@ export const proposeCommand = defineCommand({
     ],
   ],
   notes: [
-    "Values are integers as params --json has them, or the words of a parameter that has words. What is not within the run's bounds is refused before anything is sent; what would be decided and the proposal itself are simulated. Of two accepted changes of one version the first that is executed holds.",
+    "Values are integers as params --json has them, or the words of a parameter that has words; a sentence that names a parameter by its words of params has its value in the unit that is shown there. What is not within the run's bounds is refused before anything is sent; what would be decided and the proposal itself are simulated. Of two accepted changes of one version the first that is executed holds.",
   ],
   async run({ args, options, output }) {
     await decide({ options, output }, proposalOf(meantBy(args)));

@@ -1,11 +1,12 @@
-import { votesOf } from "@cotrain/sdk/actions";
-import type { Address, Hex, RunId } from "@cotrain/sdk/protocol";
+import { delegateOf, votesOf } from "@cotrain/sdk/actions";
+import { asAddress, type Address, type Hex, type RunId } from "@cotrain/sdk/protocol";
 import { formatUnits } from "viem";
 
-import { formatAddress, formatShares, shortAddress, wrap } from "../../base/index.ts";
+import { formatAddress, formatShares, shortAddress, UserError, wrap } from "../../base/index.ts";
 import type { ChainReader } from "../../chain/index.ts";
 import {
   contractAt,
+  isNobody,
   type ActiveRewards,
   activeRewards,
   claimLeaves,
@@ -247,8 +248,10 @@ interface Claimed {
   readonly transaction: Hex | null;
   /** Who was paid in its place; null for the account itself. */
   readonly to: Address | null;
-  /** Whether it took up its votes. */
+  /** Whether it chose who votes with its shares, itself unless another was named. */
   readonly delegated: boolean;
+  /** Who votes with them; null for nobody. */
+  readonly delegate: Address | null;
   /** What it was paid of revenue. */
   readonly revenue: Pick<Claimed, "amount" | "transaction"> | undefined;
 }
@@ -257,10 +260,22 @@ const whoText = ({ name, account }: Pick<Claimed, "name" | "account">): string =
 
 const toText = ({ to }: Pick<Claimed, "to">): string => (to === null ? "" : ` for ${formatAddress(to)}`);
 
-function claimLine({ name, account, amount, to, transaction, delegated }: Claimed): string {
-  const who = whoText({ name, account });
-  if (transaction) return `${who} claimed ${formatShares(amount)} shares${toText({ to })} in ${transaction}`;
-  return delegated ? `${who} has nothing to claim, and took up its votes` : `${who} has nothing to claim`;
+/** What became of its votes. @param wanted who was named to have them */
+function votesText({ account, delegated, delegate: voter }: Claimed, wanted: Address | undefined): string {
+  const named = wanted !== undefined && formatAddress(wanted);
+  if (delegated) return voter === account ? "took up its votes" : `gave its votes to ${voter}`;
+  if (named === false || voter === named) return "";
+  if (voter === null) return "holds no shares whose votes it could give away";
+  return `had given its votes to ${voter === account ? "itself" : voter}, which delegate changes`;
+}
+
+function claimLine(claimed: Claimed, wanted: Address | undefined): string {
+  const { amount, to, transaction } = claimed;
+  const votes = votesText(claimed, wanted);
+  const done = transaction
+    ? `claimed ${formatShares(amount)} shares${toText({ to })} in ${transaction}`
+    : "has nothing to claim";
+  return `${whoText(claimed)} ${done}${votes === "" ? "" : `, and ${votes}`}`;
 }
 
 /** What was claimed of revenue, or why nothing was. */
@@ -287,6 +302,9 @@ export const rewardsClaimCommand = defineCommand({
       description: "take up the votes too, by delegating to oneself, unless delegated already",
       default: true,
     }),
+    delegateTo: accountOption({
+      description: "who votes with what is claimed, where the wallet has chosen nobody yet",
+    }),
     loss: lossOption,
     to: accountOption({ description: "who is paid, by a signature of each wallet (default: the wallet itself)" }),
   },
@@ -296,6 +314,10 @@ export const rewardsClaimCommand = defineCommand({
     [
       "npx cotrain rewards claim --to 0x00000000000000000000000000000000000000aa",
       "from the keys of machines to an account that lies elsewhere",
+    ],
+    [
+      "npx cotrain rewards claim --delegate-to 0x00000000000000000000000000000000000000aa",
+      "and have somebody who follows the votes vote with it",
     ],
     [
       "npx cotrain rewards claim --coordinator https://train.example.org --rpc https://rpc.example.org",
@@ -308,6 +330,9 @@ export const rewardsClaimCommand = defineCommand({
     "What --to is paid has the votes of whoever that delegates to; a wallet's own shares keep theirs.",
   ],
   async run({ options, output }) {
+    const { delegateTo } = options;
+    if (delegateTo !== undefined && !options.delegate)
+      throw new UserError("USAGE", "--delegate-to names who votes, and --no-delegate that nobody is to be named.");
     const own = await namedWallet(options);
     const { claims, owed, ...hints } = await atPlace(
       options,
@@ -328,11 +353,13 @@ export const rewardsClaimCommand = defineCommand({
           if (leaves.length > 0 || (options.delegate && before.lacksVotes)) {
             const client = await signingAs(place, entry, options);
             paid = await claimLeaves(client, { addresses, modelId, account, to: options.to }, leaves);
-            delegated = options.delegate && (await takeUpVotes(client, { shares, account }));
+            delegated = options.delegate && (await takeUpVotes(client, { shares, account }, delegateTo));
           }
+          const voter = asAddress(await place.connection.call((client) => delegateOf(client, { shares, account })));
+          const delegate = isNobody(voter) ? null : formatAddress(voter);
           const revenue = owed && (await claimOwed(place, owed, entry, options));
           const to = options.to === undefined ? null : formatAddress(options.to);
-          made.push({ name, account: formatAddress(account), to, ...paid, delegated, revenue });
+          made.push({ name, account: formatAddress(account), to, ...paid, delegated, delegate, revenue });
         }
         return { claims: made, owed, ...hintsOf(place) };
       },
@@ -344,7 +371,11 @@ export const rewardsClaimCommand = defineCommand({
         ...claim,
         revenue: owed && revenue ? { token: owed.revenue.token, ...revenue } : null,
       })),
-      [...claims.map(claimLine), ...revenueLines(owed, claims, options.loss), ...hintLines(hints)],
+      [
+        ...claims.map((claim) => claimLine(claim, delegateTo)),
+        ...revenueLines(owed, claims, options.loss),
+        ...hintLines(hints),
+      ],
     );
   },
 });

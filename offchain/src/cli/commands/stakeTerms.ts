@@ -11,11 +11,11 @@ import type { DecidingPlace } from "../proposing.ts";
 
 const percent = (bps: number): string => `${bps / 100}%`;
 
-/** What is lost for what. */
+/** What is lost for what, in percent from `least` to `most`, as the contract bounds it for ever. */
 const offences = {
-  conflict: { field: "conflictBps", of: "for statements that contradict each other" },
-  voided: { field: "voidedBps", of: "for a signature under a voided root or a vetoed ruling" },
-  ruling: { field: "rulingBps", of: "for work that validators ruled against" },
+  conflict: { field: "conflictBps", of: "for statements that contradict each other", least: 10, most: 100 },
+  voided: { field: "voidedBps", of: "for a signature under a voided root or a vetoed ruling", least: 1, most: 10 },
+  ruling: { field: "rulingBps", of: "for work that validators ruled against", least: 0, most: 50 },
 } as const;
 const names = Object.keys(offences) as (keyof typeof offences)[];
 type Wanted = { readonly [K in keyof typeof offences]?: number | undefined };
@@ -47,8 +47,8 @@ async function intentionFor(place: DecidingPlace, wanted: Wanted): Promise<Inten
   return intentionOf(place, setSlashTerms, { stakes, modelId, replaces, terms: after }, { title, document });
 }
 
-const part = (of: string) =>
-  real(0, 100, { value: "percent", description: `propose that so much of the stake is lost ${of}` });
+const part = ({ of, least, most }: (typeof offences)[keyof typeof offences]) =>
+  real(least, most, { value: "percent", description: `propose that so much of the stake is lost ${of}` });
 
 /** `cotrain stake terms`. */
 export const stakeTermsCommand = defineCommand({
@@ -56,9 +56,9 @@ export const stakeTermsCommand = defineCommand({
   summary: "what is lost of a stake for what; with other parts proposes these to the holders",
   options: {
     ...decisionOptions,
-    conflict: part(offences.conflict.of),
-    voided: part(offences.voided.of),
-    ruling: part(offences.ruling.of),
+    conflict: part(offences.conflict),
+    voided: part(offences.voided),
+    ruling: part(offences.ruling),
   },
   examples: [
     ["npx cotrain stake terms", "those in force for this directory's model"],

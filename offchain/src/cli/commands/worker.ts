@@ -82,6 +82,7 @@ export const workerCommand = defineCommand({
               account,
               beneficiary: options.beneficiary,
               pass: await passIn(options.pass),
+              claim: options.claim,
               device: options.device,
               threads: options.threads,
               chain: rpc === undefined ? undefined : await remoteReader(rpc, { coordinator, run, deployment }),

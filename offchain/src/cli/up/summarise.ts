@@ -22,8 +22,9 @@ import { unpaidLines } from "../unpaid.ts";
 import { executedProposals } from "./decisions.ts";
 import { moneyOf } from "./earnings.ts";
 import { disputedIn } from "./disputed.ts";
+import { rentedIn } from "./rented.ts";
 import { contributedTo, type Ownership, ownershipOf } from "./ownership.ts";
-import { type Prepared, type TrainingSession, unmeasured } from "../../localnet/index.ts";
+import { type Prepared, type RentedReport, type TrainingSession, unmeasured } from "../../localnet/index.ts";
 import { EVERY_CHECKPOINT, Summary } from "./summary.ts";
 
 const SAMPLE_TOKENS = 80;
@@ -298,6 +299,8 @@ export interface SummaryOptions {
   readonly signal: AbortSignal;
   /** What the next start must be told again, since the run does not keep it. */
   readonly again?: readonly string[];
+  /** What was rented for this session. */
+  readonly rented?: RentedReport | undefined;
 }
 
 /** How long it is gathered anew where coordinator or chain are away: they are being started again. */
@@ -307,15 +310,20 @@ const AWAY_MS = 60_000;
 export async function summarise(
   prepared: Prepared,
   session: TrainingSession,
-  { clock, signal, again = [] }: SummaryOptions,
+  { clock, signal, again = [], rented }: SummaryOptions,
 ): Promise<Summary> {
   const retry = { clock, signal, ...steady(500), within: AWAY_MS };
-  const summary = await retrying(() => gather(prepared, session, again), retry);
+  const summary = await retrying(() => gather(prepared, session, again, rented), retry);
   await writeStateFile(layout(prepared.state).summary, Summary, summary);
   return summary;
 }
 
-async function gather(prepared: Prepared, session: TrainingSession, again: readonly string[]): Promise<Summary> {
+async function gather(
+  prepared: Prepared,
+  session: TrainingSession,
+  again: readonly string[],
+  rented: RentedReport | undefined,
+): Promise<Summary> {
   const { coordinator, runId, modelId } = prepared;
   const [view, list] = await Promise.all([coordinator.run(runId), coordinator.checkpoints(runId)]);
   const text = await sample(prepared, view, list.checkpoints[0]?.digest ?? view.checkpoint.digest);
@@ -367,6 +375,7 @@ async function gather(prepared: Prepared, session: TrainingSession, again: reado
     ...contributed,
     ...money,
     ...disputed,
+    ...rentedIn(rented),
     proposal: await proposalOf(prepared, session, view),
     noVote: session.noVote ?? null,
     decided: await decidedBefore(prepared, session),

@@ -19,6 +19,7 @@ import {
 import { type Output, table } from "../output.ts";
 import { shownUnpaid } from "../unpaid.ts";
 import { Disputed, disputedBlock } from "./disputed.ts";
+import { Rented, rentedBlock } from "./rented.ts";
 import { indent, inTransaction, Nullable, ROOM, Text, Whole } from "./fields.ts";
 import { Money, revenueLines, stakeLines } from "./money.ts";
 import { sampleOf } from "./screen.ts";
@@ -135,6 +136,7 @@ export const Summary = Type.Object({
   noCode: Nullable(Text),
   ...Money.properties,
   ...Disputed.properties,
+  ...Rented.properties,
   /** Why there was no vote in this session, where there was none. */
   noVote: Nullable(Text),
   proposal: Nullable(
@@ -380,6 +382,7 @@ export function drawSummary(summary: Summary, paint: Output["paint"]): string[] 
     "",
     ...unpaidBlock(summary, heading),
     ...disputedBlock(summary, heading, paint),
+    ...rentedBlock(summary, heading, paint),
     heading("What the holders decided"),
     ...decisionLines(summary),
     ...(pending.length > 0 ? ["", heading("Pending"), ...indent(pending.flatMap((line) => wrap(line, ROOM)))] : []),

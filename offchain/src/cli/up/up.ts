@@ -108,11 +108,12 @@ async function present(
     vote: options.vote,
     logger: daemon.logger,
   });
+  const rented = await unlessAborted(prepared.rented?.end(display) ?? Promise.resolve(undefined), daemon.signal);
   display.update({ activity: "Writing the summary" });
   // Without coordinator or chain there is nothing to sum up, and nothing that could stay up.
   const signal = AbortSignal.any([daemon.signal, prepared.lost]);
   const again = toldAgain(context);
-  const summary = await unlessAborted(summarise(prepared, session, { clock, signal, again }), signal);
+  const summary = await unlessAborted(summarise(prepared, session, { clock, signal, again, rented }), signal);
   display.close();
   output.result(summary, drawSummary(summary, output.paint));
   if (options.exit) return 0;

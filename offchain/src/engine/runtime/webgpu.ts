@@ -27,7 +27,11 @@ export const webgpuRuntime = ({ missing, ...place }: WebgpuPlace): Runtime =>
       executionMode: "sequential",
       logSeverityLevel: 3,
       preferredOutputLocation: Object.fromEntries(kept.map((name) => [name, "gpu-buffer" as const])),
-      // It would turn products back that the builder turned round (products.ts).
-      extra: { optimization: { disable_specified_optimizers: "GemmTransposeFusion" } },
+      extra: {
+        // Else parts of a long product are added as they come on Intel's GPUs, in another order every time.
+        session: { use_deterministic_compute: "1" },
+        // It would turn products back that the builder turned round (products.ts).
+        optimization: { disable_specified_optimizers: "GemmTransposeFusion" },
+      },
     }),
   });

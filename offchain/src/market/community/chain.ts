@@ -26,7 +26,7 @@ import { readContract } from "viem/actions";
 import { UserError } from "../../base/index.ts";
 import { type ChainConnection, chainError, connect, walletOn } from "../../chain/index.ts";
 import type { RenterChain } from "./renting.ts";
-import type { ChannelSeen, ServingModules } from "./serving.ts";
+import type { ChannelSeen, LendingModules } from "./lending.ts";
 
 /**
  * The chain of an escrow, once the contract there is found to be wired as one.
@@ -105,7 +105,7 @@ export function machineChain(
   place: EscrowPlace,
   account: LocalAccount,
   fund: () => Promise<void>,
-): Pick<ServingModules, "channel" | "redeem"> {
+): Pick<LendingModules, "channel" | "redeem"> {
   const { escrow } = place;
   const wallet = walletOn(connection, account);
   return {

@@ -39,7 +39,7 @@ import { parseLabel } from "../base/labels.ts";
 import type { Instance, InstanceState, Order, RentedAccount, RentingTerms } from "../base/renting.ts";
 import type { Community } from "./file.ts";
 import { COMMUNITY, requireListed, usdOfAmount } from "./listing.ts";
-import type { ChannelSeen } from "./serving.ts";
+import type { ChannelSeen } from "./lending.ts";
 import { keptIn, Rented } from "./tenancy.ts";
 
 const TITLE = "Community machines";

@@ -244,6 +244,12 @@ export const withRow = <S extends keyof Kept>(book: Book, section: S, key: strin
 export const leasesOf = (book: Pick<Book, "leases">): readonly Lease[] => Object.values(book.leases);
 export const isOpen = ({ state }: Lease): boolean => state !== "gone";
 
+/** How long whoever keeps the leases stays for a bill that is not told yet, ms. */
+const BILL_WAIT = 60_000;
+/** Whether a lease is over, and its provider has told its bill or has had a minute for it. */
+export const isSettled = ({ state, since, instance, billed, terms }: Lease, now: number): boolean =>
+  state === "gone" && (instance === null || billed !== null || !terms.tellsBill || now - since >= BILL_WAIT);
+
 /** Whether a machine that shows this label's pass may take part. */
 export function mayJoin({ leases }: Pick<Book, "leases">, label: string): boolean {
   const lease = leases[label];

@@ -29,6 +29,8 @@ export interface WorkerDaemonOptions {
   readonly beneficiary?: Address | undefined;
   /** Default none: a machine of one's own. */
   readonly pass?: SignedPass | undefined;
+  /** See `WorkerOptions`. */
+  readonly claim?: boolean | undefined;
   /** What it trains on, the next where one fails; default the CPU. */
   readonly device?: readonly string[] | undefined;
   /** Threads of the engine; default all cores, as far as the program stays exact. */
@@ -52,6 +54,7 @@ export async function workerDaemon(options: WorkerDaemonOptions, context: Daemon
     runId: options.runId,
     beneficiary: options.beneficiary,
     pass: options.pass,
+    claim: options.claim,
     threads: options.threads,
     cacheBytes: options.cacheBytes,
   });

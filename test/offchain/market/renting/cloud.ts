@@ -2,7 +2,7 @@
  * A cloud of machines that do not exist, behind every fake provider: who owns them, when they are listed, when they boot and end, and
  * what they cost, by a clock. What a provider calls all that is its dialect's (`dialects/`).
  */
-import type { ManualClock } from "../../manualClock.ts";
+import type { Clock } from "../../../../offchain/src/base/index.ts";
 
 export type Phase = "creating" | "running" | "stopped" | "ending" | "gone" | "failed";
 
@@ -33,7 +33,7 @@ export interface Machine {
 }
 
 export interface Cloud {
-  readonly clock: ManualClock;
+  readonly clock: Pick<Clock, "now">;
   readonly machines: readonly Machine[];
   /** Milliseconds until a machine is listed, until it runs, and from its end to the end of its bill. */
   visibleAfter: number;
@@ -44,6 +44,8 @@ export interface Cloud {
   refusesWhileCreating: boolean;
   /** Whether machines that are gone are shown for ever. */
   remembers: boolean;
+  /** µUSD of an hour by the provider's name of an offer, where it lets others than its dialect's. */
+  shelf: ReadonlyMap<string, bigint> | undefined;
   create(order: { label: string; owner: string; perHour: bigint; ordered: unknown }): Machine;
   /** What a key's owner sees now. */
   seenBy(owner: string): readonly Machine[];
@@ -55,7 +57,7 @@ export interface Cloud {
 }
 
 /** @param idOf the provider's way to name its machines */
-export function createCloud(clock: ManualClock, idOf: (index: number) => string): Cloud {
+export function createCloud(clock: Cloud["clock"], idOf: (index: number) => string): Cloud {
   const machines: Machine[] = [];
   /** Phases pass with time; one that was set by a test stays. */
   const passTo = (machine: Machine): Machine => {
@@ -74,6 +76,7 @@ export function createCloud(clock: ManualClock, idOf: (index: number) => string)
     isFull: false,
     refusesWhileCreating: false,
     remembers: false,
+    shelf: undefined,
     create: (order) => {
       const machine: Machine = { id: idOf(machines.length), createdAt: clock.now(), phase: "creating", ...order };
       machines.push(machine);

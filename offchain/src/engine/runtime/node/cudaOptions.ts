@@ -28,8 +28,12 @@ export const cudaOptions = (index: number): InferenceSession.SessionOptions => (
   executionProviders: [{ name: "cuda", deviceId: index }],
   executionMode: "sequential",
   logSeverityLevel: 3,
-  // It would turn products back that the builder turned round (products.ts).
-  extra: { optimization: { disable_specified_optimizers: "GemmTransposeFusion" } },
+  extra: {
+    // Else parts of long sums are added as they come, in another order every time.
+    session: { use_deterministic_compute: "1" },
+    // It would turn products back that the builder turned round (products.ts).
+    optimization: { disable_specified_optimizers: "GemmTransposeFusion" },
+  },
 });
 
 /** Where ONNX Runtime looks for its provider; undefined where its package has none for the system. */
@@ -76,6 +80,23 @@ export function whyNoProvider(library: string | undefined): EngineError | undefi
     "libraries",
     `ONNX Runtime's libraries for CUDA are not installed; "${INSTALL_PROVIDER}" fetches them, and NVIDIA's are needed besides: ${MANUAL}`,
   );
+}
+
+/**
+ * The sentence for a GPU that is not there as far as can be told before anything is started; undefined where it may be.
+ * @param index of the GPU, as CUDA counts
+ * @param count of GPUs that nvidia-smi tells of, which not every container has: 0 says nothing
+ */
+export function whyNoIndex(index: number, count: number, library: string | undefined): EngineError | undefined {
+  if (index < Math.max(1, count)) return undefined;
+  if (count > 0)
+    return missing("GPU", `There is no GPU ${index} here: CUDA may see ${count} of NVIDIA's, counted from 0.`);
+  return library === undefined || existsSync(library)
+    ? undefined
+    : missing(
+        "GPU",
+        `Nothing here tells of a GPU ${index} of NVIDIA's, and ONNX Runtime's libraries for CUDA are not installed.`,
+      );
 }
 
 /** The sentence for a session that CUDA refused; undefined where it is the program's own fault. */

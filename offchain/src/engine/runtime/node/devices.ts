@@ -5,7 +5,7 @@ import type { Device } from "../device.ts";
 import { EngineError } from "../../errors.ts";
 import { blocks } from "./blocks.ts";
 import { cudaAdapter, cudaCount, cudaMemory, gpuMemory, webgpuAdapter } from "./adapters.ts";
-import { providerLibrary, whyNoProvider } from "./cudaOptions.ts";
+import { providerLibrary, whyNoIndex, whyNoProvider } from "./cudaOptions.ts";
 import { engineHostOn } from "./host/host.ts";
 import { availableMemory, deviceClass, versionOf, WASM_BYTES, wasmMemory } from "./machine.ts";
 import { programMemory } from "./placeMemory.ts";
@@ -26,7 +26,8 @@ const cudaDevice = (index: number, openOn = engineHostOn("cuda", index)): Device
   adapter: () => cudaAdapter(index),
   blockMs: blocks.cuda?.ms,
   open: async (options) => {
-    const absent = whyNoProvider(providerLibrary());
+    const library = providerLibrary();
+    const absent = whyNoIndex(index, index === 0 ? 0 : await cudaCount(), library) ?? whyNoProvider(library);
     if (absent) throw absent;
     return openOn(options);
   },

@@ -145,7 +145,8 @@ function lackOf({ code, details }: CotrainError): string {
 /** What opening a small program may take, ms; shaders are compiled later. */
 const OPENING_MS = 60_000;
 
-const ADVICE = '"npx cotrain doctor" says what this machine has, and --device auto takes the fastest that is there.';
+const DOCTOR = '"npx cotrain doctor" says what this machine has';
+const AUTO_TOO = `${DOCTOR}, and --device auto takes the fastest that is there.`;
 
 /** Why a GPU cannot be opened; undefined where it can, or dies of it, which is for whoever trains on it. */
 async function absence(
@@ -167,13 +168,20 @@ async function absence(
   }
 }
 
+interface RequireOptions {
+  readonly signal?: AbortSignal;
+  readonly patience?: number;
+  /** Whether `auto` could stand in their place; default true. */
+  readonly auto?: boolean;
+}
+
 /**
  * That one of these devices can be opened at all, before anything is fetched or made for it. A processor always is.
  * @throws EngineError `DEVICE_*` with what is lacking; the signal's reason
  */
 export async function requireDevice(
   named: readonly Device[],
-  { signal, patience = OPENING_MS }: { readonly signal?: AbortSignal; readonly patience?: number } = {},
+  { signal, patience = OPENING_MS, auto = true }: RequireOptions = {},
 ): Promise<void> {
   if (named.some(({ exact }) => exact)) return;
   const absent: [name: string, error: EngineError][] = [];
@@ -184,7 +192,7 @@ export async function requireDevice(
   }
   const why = absent.map(([name, { message }]) => `${name}: ${message}`).join(" ");
   const [first] = absent;
-  if (first) throw new EngineError(first[1].code, `${why} ${ADVICE}`, { cause: first[1] });
+  if (first) throw new EngineError(first[1].code, `${why} ${auto ? AUTO_TOO : `${DOCTOR}.`}`, { cause: first[1] });
 }
 
 /** It takes a processor that the CPU's own code uses better, and minutes for what is measured in seconds. */

@@ -51,15 +51,15 @@ export const ionet: Dialect = {
   routes: (cloud: Cloud) => ({
     [`POST ${BASE}/deploy`]: ({ body, key }) => {
       if (cloud.isFull) return { status: 400, body: { detail: "Not enough available replicas." } };
-      if (
-        JSON.stringify([part(body, "hardware_id"), part(body, "gpus_per_container"), part(body, "location_ids")]) !==
-        "[203,8,[7]]"
-      )
-        return { status: 422, body: { detail: "hardware_id is invalid" } };
+      const asked = [part(body, "hardware_id"), part(body, "gpus_per_container"), part(body, "location_ids.0")].join(
+        "/",
+      );
+      const perHour = (cloud.shelf ?? new Map([[ionet.offer.providerId, 15_920_000n]])).get(asked);
+      if (perHour === undefined) return { status: 422, body: { detail: "hardware_id is invalid" } };
       const machine = cloud.create({
         label: word(body, "resource_private_name"),
         owner: key,
-        perHour: 15_920_000n,
+        perHour,
         ordered: body,
       });
       return { body: { status: "deployment requested", deployment_id: machine.id } };

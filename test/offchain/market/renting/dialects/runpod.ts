@@ -56,11 +56,12 @@ export const runpod: Dialect = {
   }),
   routes: (cloud: Cloud) => ({
     "POST /v2/pods": ({ body, key }) => {
-      const asked = JSON.stringify([part(body, "gpu"), part(body, "cloud"), part(body, "dataCenterIds")]);
-      const had = JSON.stringify([{ id: "NVIDIA A100-SXM4-80GB", count: 2 }, "SECURE", ["US-KS-2"]]);
-      if (cloud.isFull || asked !== had)
+      const [place = ""] = part(body, "dataCenterIds") as readonly string[];
+      const asked = [word(body, "gpu.id"), word(body, "cloud").toLowerCase(), word(body, "gpu.count"), place].join("/");
+      const perHour = (cloud.shelf ?? new Map([[runpod.offer.providerId, 2_980_000n]])).get(asked);
+      if (cloud.isFull || perHour === undefined)
         return problem(400, "Bad Request", "There are no instances currently available that match your request.");
-      const machine = cloud.create({ label: word(body, "name"), owner: key, perHour: 2_980_000n, ordered: body });
+      const machine = cloud.create({ label: word(body, "name"), owner: key, perHour, ordered: body });
       return { status: 201, body: rowOf(machine) };
     },
     "GET /v2/pods": ({ key }) => ({ body: { pods: cloud.seenBy(key).map(rowOf) } }),

@@ -56,7 +56,8 @@ export const vast: Dialect = {
   }),
   routes: (cloud: Cloud) => ({
     "PUT /api/v0/asks/:id/": ({ id, body, key }) => {
-      if (cloud.isFull || id !== vast.offer.providerId)
+      const asked = (cloud.shelf ?? new Map([[vast.offer.providerId, 0n]])).get(id);
+      if (cloud.isFull || asked === undefined)
         return {
           status: 410,
           body: {
@@ -67,7 +68,7 @@ export const vast: Dialect = {
           },
         };
       const price = part(body, "price");
-      const perHour = typeof price === "number" ? BigInt(Math.round(price * 1e6)) : 0n;
+      const perHour = typeof price === "number" ? BigInt(Math.round(price * 1e6)) : asked;
       const machine = cloud.create({ label: word(body, "label"), owner: key, perHour, ordered: body });
       return { body: { success: true, new_contract: Number(machine.id) } };
     },

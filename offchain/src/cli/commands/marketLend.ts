@@ -1,4 +1,4 @@
-/** `cotrain market serve`: what runs on a machine that its owner lets. */
+/** `cotrain market lend`: what runs on a machine that its owner lets. */
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
 import { rm } from "node:fs/promises";
@@ -19,7 +19,7 @@ import {
 
 import { systemClock, unlessAborted, UserError } from "../../base/index.ts";
 import { readFileBounded, writeFileDurable } from "../../base/node/index.ts";
-import { connectEscrow, keptIn, machineChain, openServing, readListedOffer, Tenancy } from "../../market/index.ts";
+import { connectEscrow, keptIn, machineChain, openLending, readListedOffer, Tenancy } from "../../market/index.ts";
 import { openWorkplace, runOption, stateOption, workerOptions, type Workplace } from "../../run/index.ts";
 import {
   createLogger,
@@ -41,7 +41,7 @@ const ALIVE = 10_000;
 const AGAIN = 600_000;
 const MOST_SENTENCES = 64;
 
-const serveOptions = {
+const lendOptions = {
   coordinator: url({ description: "URL of the coordinator that lists the machine", default: "http://127.0.0.1:7700" }),
   run: runOption,
   rpc: url({ description: "JSON-RPC of the chain on which it is paid" }),
@@ -59,10 +59,10 @@ const serveOptions = {
   }),
   redeemEvery: duration({ description: "time between two redemptions while a lease lasts", default: 3_600_000 }),
   every: duration({ description: "time between two calls of the coordinator", default: 5_000 }),
-  state: { ...stateOption, description: "directory of the machine's key and of its lease", default: ".cotrain-let" },
+  state: { ...stateOption, description: "directory of the machine's key and of its lease", default: ".cotrain-lent" },
   logLevel: workerOptions.logLevel,
 } as const;
-type Context = CommandContext<typeof serveOptions>;
+type Context = CommandContext<typeof lendOptions>;
 
 /** The machine's secret, which its offers have the hash of. */
 async function secretOf({ directory }: Workplace): Promise<Hex> {
@@ -152,7 +152,7 @@ function sayingOnce(say: (sentence: string) => void): (sentence: string) => void
     say(sentence);
   };
 }
-async function serve(context: Context, workplace: Workplace, offer: string, daemon: DaemonContext): Promise<void> {
+async function lend(context: Context, workplace: Workplace, offer: string, daemon: DaemonContext): Promise<void> {
   const { options } = context;
   const { logger, signal } = daemon;
   if (options.rpc === undefined)
@@ -170,7 +170,7 @@ async function serve(context: Context, workplace: Workplace, offer: string, daem
   const { account, directory } = workplace;
   const connection = await connectEscrow(options.rpc, place);
   const fund = () => fundLocally(connection, asAddress(account.address));
-  const serving = await openServing({
+  const lending = await openLending({
     place,
     runId,
     listed,
@@ -193,21 +193,21 @@ async function serve(context: Context, workplace: Workplace, offer: string, daem
   });
   logger.info(`machine ${account.address} is let by ${listed.offer.owner}`);
   for (;;) {
-    await serving.turn();
+    await lending.turn();
     await unlessAborted(systemClock.sleep(options.every, signal), signal).catch(() => undefined);
     if (signal.aborted) return;
   }
 }
 
-/** `cotrain market serve`. */
-export const marketServeCommand = defineCommand({
-  name: "market serve",
+/** `cotrain market lend`. */
+export const marketLendCommand = defineCommand({
+  name: "market lend",
   summary: "let this machine: describe it, or list it by its offer, work for who rents it, and redeem what is paid",
-  options: serveOptions,
+  options: lendOptions,
   examples: [
-    ["npx cotrain market serve --gpu 3090 --vram 24", "makes the machine's key, and describes it for its owner"],
+    ["npx cotrain market lend --gpu 3090 --vram 24", "makes the machine's key, and describes it for its owner"],
     [
-      "npx cotrain market serve --offer offer.json --coordinator https://train.example.org --rpc https://rpc.example.org",
+      "npx cotrain market lend --offer offer.json --coordinator https://train.example.org --rpc https://rpc.example.org",
       "lists it, and takes leases that fit the offer",
     ],
   ],
@@ -225,8 +225,8 @@ export const marketServeCommand = defineCommand({
         await describe(context, workplace);
         return 0;
       }
-      return await runDaemon((daemon) => serve(context, workplace, offer, daemon), {
-        name: "cotrain market serve",
+      return await runDaemon((daemon) => lend(context, workplace, offer, daemon), {
+        name: "cotrain market lend",
         logger,
         report: output.complain,
         channel: "log",

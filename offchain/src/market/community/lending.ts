@@ -36,7 +36,7 @@ export interface ChannelSeen {
   readonly closesAt: number | undefined;
 }
 
-export interface ServingModules {
+export interface LendingModules {
   readonly place: EscrowPlace;
   readonly runId: RunId;
   readonly listed: ListedOffer;
@@ -63,7 +63,7 @@ const OPENS_WITHIN = 600_000;
 /** Of work, ms, that is done before it is paid, beside a period. */
 const SKEW = leaseBounds.skew * 1_000;
 
-interface Serving {
+interface Lending {
   /** Does what is due. */
   turn(): Promise<void>;
   tenancy(): Tenancy | undefined;
@@ -75,13 +75,13 @@ const wordsOf = (error: unknown): string => {
 };
 
 /** Opens what is kept of a lease. @throws UserError `STATE_CORRUPTED` */
-export const openServing = async (modules: ServingModules): Promise<Serving> =>
-  new Served(modules, await modules.kept.read());
+export const openLending = async (modules: LendingModules): Promise<Lending> =>
+  new Lent(modules, await modules.kept.read());
 
 const owedOf = (voucher: Tenancy["voucher"]): bigint => BigInt(voucher?.voucher.cumulative ?? 0);
 
-class Served implements Serving {
-  readonly #modules: ServingModules;
+class Lent implements Lending {
+  readonly #modules: LendingModules;
   readonly #offer: MachineOffer;
   #lease: Tenancy | undefined;
   #turnedAt: number;
@@ -89,7 +89,7 @@ class Served implements Serving {
   /** A question that was refused is not looked at again. */
   #refused = "";
 
-  constructor(modules: ServingModules, lease: Tenancy | undefined) {
+  constructor(modules: LendingModules, lease: Tenancy | undefined) {
     this.#modules = modules;
     this.#offer = fromWire("MachineOffer", modules.listed.offer);
     this.#lease = lease;

@@ -1,0 +1,155 @@
+/**
+ * Where leases of machines and the coordinators of their runs meet: what a coordinator knows of a machine's workers comes to whoever
+ * keeps the leases, and the end of a lease, or of a run, to the other. Neither room knows of the other. The passes that lie beside the ledger say
+ * which machine is whose, so that it goes on in whatever process keeps the leases.
+ */
+import { CoordinatorError, ProtocolError } from "@cotrain/sdk/errors";
+import {
+  asRunId,
+  type CoordinatorClient,
+  createCoordinatorClient,
+  type LeaseView,
+  type MachineReport,
+  parsePass,
+  type SignedPass,
+} from "@cotrain/sdk/protocol";
+import pLimit from "p-limit";
+
+import { printable } from "../base/index.ts";
+import {
+  forgetPasses,
+  type GivenPasses,
+  isOpen,
+  type Keeper,
+  type Lease,
+  mayJoin,
+  notedPasses,
+} from "../market/index.ts";
+
+/** A member that was heard of within this, ms, is alive. */
+const ALIVE = 10_000;
+const MAX_WORDS = 200;
+/** Machines that coordinators are asked about at once. */
+const AT_ONCE = 8;
+
+type Asked = Pick<CoordinatorClient, "lease" | "run">;
+
+const cannotTrain = ({ devices }: MachineReport): boolean =>
+  devices.every(({ tokensPerSecond }) => tokensPerSecond === null);
+
+/** The machine's own words, and whoever has it is a stranger. */
+function whyNot({ devices }: MachineReport): string {
+  const words = printable(devices[0]?.missing ?? "").slice(0, MAX_WORDS);
+  return words === "" ? "No device of it trains." : `No device of it trains: ${words}`;
+}
+
+const isAlive = ({ member, heardMs }: LeaseView): boolean => member && heardMs !== null && heardMs <= ALIVE;
+
+/** Passes that still serve: of others there is nothing to end. @throws ProtocolError MALFORMED_PASS */
+const serving = ({ passes }: GivenPasses, now: number): readonly SignedPass[] =>
+  passes.map(parsePass).filter(({ pass }) => Number(pass.notAfter) > now);
+
+/** Tells a coordinator that a machine's passes serve no longer. @throws CoordinatorError */
+async function endPasses(client: Asked, given: GivenPasses, now: number): Promise<LeaseView[]> {
+  const views: LeaseView[] = [];
+  for (const pass of serving(given, now)) views.push(await client.lease(asRunId(given.runId), { pass, end: true }));
+  return views;
+}
+
+/** @returns whether the lease is over on both sides, so that its passes can be forgotten */
+async function meetOne(
+  keeper: Keeper,
+  client: Asked,
+  given: GivenPasses,
+  { label, state }: Lease,
+  now: number,
+): Promise<boolean> {
+  if (!mayJoin(keeper.book(), label)) {
+    const views = await endPasses(client, given, now);
+    if (state === "gone") return true;
+    if (views.some(isAlive)) await keeper.tell({ type: "beat", label });
+    if (state === "draining" && views.every(({ member }) => !member)) await keeper.tell({ type: "drained", label });
+    return false;
+  }
+  const views: LeaseView[] = [];
+  for (const pass of serving(given, now)) {
+    views.push(await client.lease(asRunId(given.runId), { pass }));
+    // One worker that is alive tells enough.
+    if (views.some(isAlive)) break;
+  }
+  if (views.some(isAlive)) await keeper.tell({ type: "beat", label });
+  const report = views.find((view) => view.report !== null)?.report;
+  if (report && cannotTrain(report)) await keeper.tell({ type: "unfit", label, words: whyNot(report) });
+  return false;
+}
+
+/** Ends clusters whose run is over: their workers get nothing to do any more. */
+async function endWithRun(keeper: Keeper, client: Asked, runId: string, leases: readonly Lease[]): Promise<void> {
+  const waiting = leases.filter((lease) => lease.doomed === null && isOpen(lease));
+  if (waiting.length === 0 || (await client.run(asRunId(runId))).phase !== "Finished") return;
+  for (const cluster of new Set(waiting.flatMap((lease) => lease.cluster ?? [])))
+    await keeper.tell({ type: "stop", cluster, reason: "stopped", words: "Its run is over.", drainMs: 0 });
+}
+
+/** Asks, and tells of a coordinator that is away or refuses, and of a pass in another form; what else fails is the keeper's. */
+function askingOf(onFault: (sentence: string) => void) {
+  return async (about: string, ask: () => Promise<void>): Promise<void> => {
+    try {
+      await ask();
+    } catch (error) {
+      if (!(error instanceof CoordinatorError) && !(error instanceof ProtocolError)) throw error;
+      onFault(`The coordinator, about ${about}: ${error.message}`);
+    }
+  };
+}
+
+/**
+ * One look at all machines that have passes.
+ * @param directory of the ledger
+ * @param onFault something that could not be asked; it is at the next look
+ */
+export function createMeeting(
+  directory: string,
+  onFault: (sentence: string) => void,
+  now: () => number = Date.now,
+): (keeper: Keeper) => Promise<void> {
+  const asking = askingOf(onFault);
+  return async (keeper) => {
+    const noted = [...(await notedPasses(directory))];
+    const { leases } = keeper.book();
+    const limit = pLimit(AT_ONCE);
+    await Promise.all(
+      noted.map(([label, given]) =>
+        limit(() =>
+          asking(label, async () => {
+            const lease = leases[label];
+            const client = createCoordinatorClient(given.coordinator);
+            // Of a machine that was never written down nothing was sent.
+            if (lease === undefined) await endPasses(client, given, now());
+            else if (!(await meetOne(keeper, client, given, lease, now()))) return;
+            forgetPasses(directory, label);
+          }),
+        ),
+      ),
+    );
+    const runs = Map.groupBy(noted, ([, { coordinator, runId }]) => `${coordinator} ${runId}`);
+    for (const each of runs.values()) {
+      const [first] = each;
+      if (first === undefined) continue;
+      const [, { coordinator, runId }] = first;
+      const open = each.flatMap(([label]) => keeper.book().leases[label] ?? []);
+      await asking(`run ${runId}`, () => endWithRun(keeper, createCoordinatorClient(coordinator), runId, open));
+    }
+  };
+}
+
+/** Ends all passes of a directory's machines: for a watchdog, which has no ledger. */
+export async function endAllPasses(
+  directory: string,
+  onFault: (sentence: string) => void,
+  now: number = Date.now(),
+): Promise<void> {
+  const asking = askingOf(onFault);
+  for (const [label, given] of await notedPasses(directory))
+    await asking(label, async () => void (await endPasses(createCoordinatorClient(given.coordinator), given, now)));
+}

@@ -1,0 +1,124 @@
+/** What work earned is claimed by the coordinator, at its cost: for who asked, and is owed enough. */
+import type { Address } from "@cotrain/sdk/protocol";
+import { afterEach, expect, it } from "vitest";
+
+import { createClaimDuty, MOST_ASKERS } from "../../../offchain/src/coordinator/claimDuty.ts";
+import {
+  attest,
+  elapse,
+  type Harness,
+  type HarnessOptions,
+  openHarness,
+  OPERATOR,
+  runId,
+  until,
+  validators,
+} from "./harness.ts";
+
+let harness: Harness;
+afterEach(() => harness.close());
+
+/** What each of the two earned in the round. */
+const EARNED = 128n;
+
+/** A round of two workers, of which one asks, and its epoch paid. */
+async function settled(options: HarnessOptions = {}) {
+  harness = await openHarness(options);
+  const [asks, silent] = [harness.worker("31", { claim: true }), harness.worker("32")];
+  await asks.join();
+  await silent.join();
+  await asks.train();
+  await silent.train();
+  await until(() => harness.chain.heads.length === 2, "the anchor");
+  await harness.client.control(runId, OPERATOR, { action: "pause" });
+  await harness.clock.advance(17_000);
+  await until(async () => (await harness.client.epochs(runId)).epochs[0]?.state === "collecting", "the epoch");
+  for (const validator of validators.slice(0, 2)) await attest(harness, validator);
+  await elapse(harness, () => harness.run.driver.state.settledEpoch === 1, "the activation");
+  return { asks, silent };
+}
+
+/** As often as would be looked. */
+async function look(): Promise<void> {
+  for (let times = 0; times < 4; times += 1) await harness.clock.advance(5_000);
+}
+
+/** Active roots of which each paid as much. */
+const earnedOf = (leaves: number) => ({
+  index: leaves,
+  leavesOf: async () => Array.from({ length: leaves }, (_, i) => ({ index: i + 1, amount: EARNED, proof: [] })),
+});
+
+const accountOf = (number: number): Address => `0x${number.toString(16).padStart(40, "0")}`;
+
+const claimed = (): string[] => [...harness.chain.claimed];
+const claims = () => harness.run.claims!;
+
+it("for who asked, once, and not for who did not", async () => {
+  const { asks } = await settled({ claimFrom: EARNED });
+  await elapse(harness, () => claimed().length > 0, "the claim");
+  await look();
+  expect(claimed()).toEqual([`${asks.beneficiary}/1`]);
+  expect(harness.chain.sent.filter((key) => key.startsWith("0x"))).toHaveLength(1);
+});
+
+it("what is less than was said waits", async () => {
+  await settled({ claimFrom: EARNED + 1n });
+  await look();
+  expect(claimed()).toEqual([]);
+});
+
+it("nobody is claimed for where nothing was said", async () => {
+  await settled();
+  expect(harness.run.claims).toBeUndefined();
+  await look();
+  expect(claimed()).toEqual([]);
+});
+
+it("who asks no more is not claimed for; a restart forgets no asker, and a refusal is tried again", async () => {
+  harness = await openHarness({ claimFrom: 1n });
+  const [a, b]: readonly [Address, Address] = [`0x${"1".repeat(40)}`, `0x${"2".repeat(40)}`];
+  for (const account of [a, b]) await claims().ask(account, account, true);
+  await claims().ask(b, b, false);
+  await harness.restart();
+  harness.chain.refusesClaims = true;
+  await claims().look(earnedOf(1));
+  await until(() => harness.chain.sent.length === 1, "the refusal");
+  harness.chain.refusesClaims = false;
+  await until(async () => (await claims().look(earnedOf(1)), claimed().length > 0), "the claim");
+  expect(claimed()).toEqual([`${a}/1`]);
+  await claims().look(undefined);
+  await until(async () => (await claims().look(earnedOf(3)), claimed().length === 3), "the claims of later roots");
+});
+
+it("a crowd of askers pushes out none for whom something was claimed", async () => {
+  harness = await openHarness();
+  const { modules, runId: id, facts } = harness.run;
+  const duty = createClaimDuty({ runId: id, modelId: facts.modelId }, 1n, modules);
+  const earned = {
+    index: 1,
+    leavesOf: async (account: Address) => (account === accountOf(1) ? [{ index: 1, amount: EARNED, proof: [] }] : []),
+  };
+  await duty.ask(accountOf(1), accountOf(1), true);
+  await until(async () => (await duty.look(earned), claimed().length > 0), "the claim");
+  const crowd = Array.from({ length: MOST_ASKERS }, (_, i) => ({
+    run_id: id,
+    worker: accountOf(i + 2),
+    account: accountOf(i + 2),
+    asked_at: 1,
+    claimed: 0,
+  }));
+  const { kysely: db } = modules.database;
+  const paid = () => db.selectFrom("coordinator_claims").select("worker").where("claimed", "=", 1).execute();
+  await until(async () => (await paid()).length === 1, "the note of it");
+  for (let at = 0; at < crowd.length; at += 100)
+    await db
+      .insertInto("coordinator_claims")
+      .values(crowd.slice(at, at + 100))
+      .execute();
+  await duty.ask(accountOf(5_000), accountOf(5_000), true);
+  const kept = await db.selectFrom("coordinator_claims").select("worker").execute();
+  expect(kept).toHaveLength(MOST_ASKERS);
+  expect(kept).toContainEqual({ worker: accountOf(1) });
+  expect(kept).toContainEqual({ worker: accountOf(5_000) });
+});
