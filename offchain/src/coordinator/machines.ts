@@ -4,6 +4,7 @@
  * word is to be believed each side finds out by itself; here it is seen to that strangers fill nothing and hear nothing.
  */
 import {
+  type Address,
   asAddress,
   callerOf,
   domainFor,
@@ -12,19 +13,23 @@ import {
   hashLeaseOffer,
   hashMachineOffer,
   type Hex,
+  type JoinRequest,
   leaseOfTerms,
   type MachineCall,
   type MachineList,
   type MachineOffer,
   machineSecret,
   MAX_MACHINES,
+  MAX_PASSES,
   type RenterReply,
   type RenterWord,
+  runParamsFromWire,
 } from "@cotrain/sdk/protocol";
 import { getAddress } from "viem";
 
 import { RetryableError } from "../base/index.ts";
 import { RefusedError } from "./errors.ts";
+import { lentBy, noteLent } from "./passes.ts";
 import type { Run } from "./run.ts";
 
 /** A machine that has not called for so long, ms, is not there. */
@@ -48,21 +53,52 @@ function sweep(machines: Machines, now: number): void {
   for (const [offer, { heardAt }] of machines) if (now - heardAt > CALLS_WITHIN) machines.delete(offer);
 }
 
+/** Whether a machine says that it has a lease: it is heard to the end of that, whatever becomes of its owner's stake. */
+const isLeased = ({ said }: MachineCall): boolean => said !== null && said.state !== "over";
+
+/**
+ * That a machine's owner has at stake what the run asks of so many workers.
+ * @throws RefusedError `STAKE_MISSING`, `STAKE_UNKNOWN`
+ */
+function requireStake({ admission, driver }: Run, owner: Address, workers: number): Promise<void> {
+  const { params, nextParams } = driver.state;
+  const { admission: rule, minStake } = runParamsFromWire(nextParams?.params ?? params);
+  return admission.requireOwner(owner, { admission: rule, minStake: minStake * BigInt(workers) });
+}
+
+/**
+ * Who joins has the stake that the run asks for; for the worker of a community machine its owner has, as much as for all workers that he
+ * lets. Which machine has a pass, the renter has said and signed.
+ * @throws RefusedError `STAKE_MISSING`, `STAKE_UNKNOWN`
+ */
+export async function requireAdmitted(run: Run, { join: { worker, lease }, pass }: JoinRequest): Promise<void> {
+  const { params, nextParams, members } = run.driver.state;
+  if (pass !== undefined) {
+    // Who is in by this lease was admitted by it; what was known of its machine may be lost with a process before this one.
+    if (members[worker]?.lease === lease) return;
+    const owner = run.passes.lent.get(lease)?.owner;
+    if (owner !== undefined) return requireStake(run, owner, lentBy(run, owner));
+  }
+  await run.admission.require(worker, runParamsFromWire(nextParams?.params ?? params));
+}
+
 /** A lease that a machine has, or is being asked to take. */
 function leaseIn({ call: { said }, word }: Entry, run: Run): Hex | undefined {
   if (said !== null && said.state !== "over") return said.leaseId;
   if (word === null || word.end || word.asked.offer.leaseId === said?.leaseId) return undefined;
-  return Number(word.asked.offer.answerBy) * 1_000 < run.modules.clock.now()
-    ? undefined
-    : word.asked.offer.leaseId;
+  return Number(word.asked.offer.answerBy) * 1_000 < run.modules.clock.now() ? undefined : word.asked.offer.leaseId;
+}
+
+/** @throws RetryableError `MACHINES_FULL` */
+function requireRoom(machines: Machines, address: string): void {
+  const behind = [...machines.values()].filter((entry) => entry.address === address).length;
+  if (machines.size >= MAX_MACHINES || behind >= MOST_BEHIND)
+    throw new RetryableError("MACHINES_FULL", "This coordinator knows as many machines as it takes: call again later.");
 }
 
 /** @throws RefusedError `BAD_SIGNATURE`; RetryableError `MACHINES_FULL`, `SIGNATURES_BUSY` */
 async function list(run: Run, call: MachineCall, offer: MachineOffer, address: string): Promise<void> {
-  const { machines } = run;
-  const behind = [...machines.values()].filter((entry) => entry.address === address).length;
-  if (machines.size >= MAX_MACHINES || behind >= MOST_BEHIND)
-    throw new RetryableError("MACHINES_FULL", "This coordinator knows as many machines as it takes: call again later.");
+  requireRoom(run.machines, address);
   await run.modules.signatures.require(
     {
       domain: domainFor(run.domain.chainId, call.escrow),
@@ -78,7 +114,7 @@ async function list(run: Run, call: MachineCall, offer: MachineOffer, address: s
 /**
  * A machine calls.
  * @returns what its renter says, if it has one
- * @throws as {@link list}; RefusedError `MACHINE_FOREIGN`, `MACHINE_OFFER_EXPIRED`
+ * @throws as {@link list}; RefusedError `MACHINE_FOREIGN`, `MACHINE_OFFER_EXPIRED`, `STAKE_MISSING`, `STAKE_UNKNOWN`
  */
 export async function hearMachine(
   run: Run,
@@ -100,8 +136,15 @@ export async function hearMachine(
   const known = run.machines.get(name);
   // The offer's name is of all that it says, but for where its signature counts.
   if (known?.call.escrow !== call.escrow) await list(run, call, offer, address);
-  run.machines.set(name, { address, call, heardAt: now, word: known?.word ?? null });
-  return known?.word ?? null;
+  // It is listed where all its workers could join.
+  const owner = asAddress(offer.owner);
+  if (!isLeased(call)) await requireStake(run, owner, lentBy(run, owner) + Math.min(call.facts.gpus, MAX_PASSES));
+  // Others may have come while the chain was asked, and a renter may have spoken.
+  const before = run.machines.get(name);
+  if (before === undefined) requireRoom(run.machines, address);
+  const word = before?.word ?? null;
+  run.machines.set(name, { address, call, heardAt: clock.monotonic(), word });
+  return word;
 }
 
 export function tellMachines(run: Run): MachineList {
@@ -152,6 +195,7 @@ export async function hearRenter(run: Run, name: Hex, word: RenterWord, address:
       },
       address,
     );
+  await noteLent(run, word.passes, asAddress(entry.call.offer.owner), address);
   entry.word = word;
   const { said } = entry.call;
   return {

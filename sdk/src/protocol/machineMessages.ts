@@ -20,6 +20,9 @@ export const machineHeader = "cotrain-machine";
 /** What a secret is: 32 bytes that nobody can guess. */
 export const machineSecret = /^0x[0-9a-f]{64}$/;
 
+/** Workers of one machine, each of which has a pass. */
+export const MAX_PASSES = 32;
+
 /** What a machine's owner says that it is; the offer's `hardware` is its hash. */
 export const MachineFacts = Type.Object(
   {
@@ -124,7 +127,7 @@ export const RenterWord = Type.Unsafe<RenterWord>(
     {
       terms: LeaseTermsWire,
       asked: Type.Object({ offer: wireSchema("LeaseOffer"), signature: Signature65 }, closed),
-      passes: Type.Array(SignedPass, { maxItems: 32 }),
+      passes: Type.Array(SignedPass, { maxItems: MAX_PASSES }),
       voucher: Nullable(Type.Object({ voucher: wireSchema("Voucher"), signature: Signature65 }, closed)),
       end: Type.Boolean(),
     },

@@ -1,6 +1,7 @@
 /** Community machines and who rents them meet at a coordinator: who may list, speak and hear. */
 import { CotrainError } from "@cotrain/sdk/errors";
 import {
+  admissionCode,
   asAddress,
   callerOf,
   fromWire,
@@ -18,6 +19,7 @@ import {
   signLeaseAccept,
   signLeaseOffer,
   signMachineOffer,
+  signPass,
   toWire,
 } from "@cotrain/sdk/protocol";
 import { keccak256, stringToHex } from "viem";
@@ -49,8 +51,8 @@ const codeOf = async (work: Promise<unknown>): Promise<string> => {
   }
 };
 
-async function callOf(change: Partial<MachineOffer> = {}, by = owner, word: Hex = secret): Promise<MachineCall> {
-  const facts = { gpu: "RTX 3090", gpus: 1, vramGb: 24, cpus: 8, ramGb: 64, diskGb: 500, caller: callerOf(word) };
+async function callOf(change: Partial<MachineOffer> = {}, by = owner, word = secret, gpus = 1): Promise<MachineCall> {
+  const facts = { gpu: "RTX 3090", gpus, vramGb: 24, cpus: 8, ramGb: 64, diskGb: 500, caller: callerOf(word) };
   const offer: MachineOffer = {
     owner: asAddress(owner.address),
     machine: asAddress(machine.address),
@@ -179,5 +181,63 @@ describe("a renter", () => {
     expect(await codeOf(harness.client.wordOfRenter(runId, name, second))).toBe("MACHINE_TAKEN");
     await call({ ...body, said: await saidOf(first, "over") });
     expect(await codeOf(harness.client.wordOfRenter(runId, name, second))).toBe("accepted");
+  });
+});
+
+describe("a run that asks for stake", () => {
+  const minStake = 5n;
+  const renew = async (): Promise<void> => {
+    await harness.close();
+    harness = await openHarness({ params: { admission: admissionCode.stake, minStake } });
+  };
+  const stake = async (amount: bigint): Promise<void> => {
+    harness.chain.stakes.set(asAddress(owner.address), amount);
+    // As long as an answer of the chain holds.
+    await harness.clock.advance(10_000);
+  };
+  const passOf = (label: string) =>
+    signPass(poster, domain, {
+      runId,
+      label,
+      index: 0,
+      beneficiary: asAddress(owner.address),
+      notAfter: START + 3_600_000,
+    });
+
+  it("lists machines whose owner has it, one for each GPU, and hears those at work to the end", async () => {
+    await renew();
+    const body = await callOf();
+    expect(await codeOf(call(body))).toBe("STAKE_MISSING");
+    expect(await listed()).toEqual([]);
+    await stake(minStake);
+    expect(await codeOf(call(body))).toBe("accepted");
+    expect(await codeOf(call(await callOf({}, owner, secret, 2)))).toBe("STAKE_MISSING");
+    expect(await listed()).toMatchObject([{ offer: body.offer }]);
+    await stake(minStake - 1n);
+    expect(await codeOf(call({ ...body, said: await saidOf(await wordOf(nameOf(body)), "working") }))).toBe("accepted");
+    expect(await codeOf(call(body))).toBe("STAKE_MISSING");
+  });
+
+  it("takes the workers of a machine by its owner's, no more of them than he has it for", async () => {
+    await renew();
+    await stake(2n * minStake);
+    const [body, other] = [await callOf(), await callOf({ nonce: 2n })];
+    const [pass, second, foreign] = [await passOf("one"), await passOf("two"), await passOf("none")];
+    await call(body);
+    await call(other);
+    const give = async (to: MachineCall, passes: RenterWord["passes"]) =>
+      harness.client.wordOfRenter(runId, nameOf(to), { ...(await wordOf(nameOf(to), nameOf(to))), passes });
+    await give(body, [pass]);
+    expect(await codeOf(harness.worker("31").joinBy(foreign))).toBe("STAKE_MISSING");
+    expect(await codeOf(harness.worker("31").joinBy(pass))).toBe("accepted");
+    await give(other, [second]);
+    // A machine that speaks in its renter's name takes back nothing.
+    await give(body, []);
+    await stake(2n * minStake - 1n);
+    expect(await codeOf(harness.worker("32").joinBy(second))).toBe("STAKE_MISSING");
+    // Who is in is in.
+    expect(await codeOf(harness.worker("31").joinBy(pass))).toBe("accepted");
+    await stake(2n * minStake);
+    expect(await codeOf(harness.worker("32").joinBy(second))).toBe("accepted");
   });
 });

@@ -99,6 +99,35 @@ export const community: readonly Breakage[] = [
     tests: board,
   },
   {
+    name: "a machine is listed without its owner's stake",
+    file: "offchain/src/coordinator/machines.ts",
+    text: "if (!isLeased(call))",
+    instead: "if (call.facts.gpus === 0)",
+    tests: board,
+  },
+  {
+    name: "one stake is of all machines of an owner",
+    file: "offchain/src/coordinator/machines.ts",
+    text: "minStake: minStake * BigInt(workers)",
+    instead: "minStake: workers > 0 ? minStake : 0n",
+    tests: board,
+  },
+  {
+    name: "a machine takes back the passes that count",
+    file: "offchain/src/coordinator/passes.ts",
+    text: "if (!isMember && (notAfter <= now || row?.ended === true))",
+    instead:
+      "if (![...run.machines.values()].some(({ word }) => word?.passes.some((pass) => leaseOfPass(pass) === lease)))",
+    tests: board,
+  },
+  {
+    name: "an owner's stake leaves, and who works for it is not heard",
+    file: "offchain/src/coordinator/machines.ts",
+    text: "if (!isLeased(call))",
+    instead: "if (call.facts.gpus > 0)",
+    tests: board,
+  },
+  {
     name: "an escrow of another making verifies",
     file: "offchain/src/chain/reads/models.ts",
     text: "...(escrow === undefined ? [] : await call((chain) => escrowWiring(chain, { escrow }))),",

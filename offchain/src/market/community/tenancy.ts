@@ -9,6 +9,7 @@ import {
   type Hex,
   type LeaseTerms,
   LeaseTermsWire,
+  MAX_PASSES,
   type RenterWord,
   SignedPass,
   Signature65,
@@ -66,7 +67,7 @@ export const Tenancy = Type.Unsafe<Tenancy>(
         Type.Object({ accept: wireSchema("LeaseAccept"), signature: Signature65 }, closed),
       ),
       state: Type.Union([Type.Literal("accepted"), Type.Literal("working"), Type.Literal("over")]),
-      passes: Type.Array(SignedPass, { maxItems: 32 }),
+      passes: Type.Array(SignedPass, { maxItems: MAX_PASSES }),
       voucher: Nullable(KeptVoucher),
       workedMs: Ms,
       since: Nullable(Ms),
@@ -89,7 +90,7 @@ export const Rented = Type.Object(
     perHour: Type.String({ pattern: "^\\d{1,15}$" }),
     terms: LeaseTermsWire,
     asked: KeptAsked,
-    passes: Type.Array(SignedPass, { minItems: 1, maxItems: 32 }),
+    passes: Type.Array(SignedPass, { minItems: 1, maxItems: MAX_PASSES }),
     /** `opening`: a deposit may be on its way; `ending`: nothing more is paid; `over`: nothing of it is left in the escrow. */
     state: Type.Union([
       Type.Literal("asked"),
