@@ -239,7 +239,12 @@ function paramsRules(): Table {
 }
 
 /** Second place in the path of a route, where it is not the assignment's. */
-const second: Readonly<Record<string, string>> = { blob: ":cid", attestations: ":epoch", reward: ":account" };
+const second: Readonly<Record<string, string>> = {
+  blob: ":cid",
+  attestations: ":epoch",
+  reward: ":account",
+  machineLease: ":offer",
+};
 
 function tables(instead: Exports): Map<string, Table> {
   const found = new Map<string, Table>();

@@ -1,5 +1,5 @@
 /** What a rented machine's channel costs: rows of gas.test.ts. */
-import { leaseIdOf, type LeaseTerms, signVoucher } from "@cotrain/sdk/protocol";
+import { leaseOfTerms, type LeaseTerms, signVoucher } from "@cotrain/sdk/protocol";
 import { type Address, type Hex, keccak256, stringToHex } from "viem";
 import type { LocalAccount } from "viem/accounts";
 
@@ -43,7 +43,7 @@ export async function measureEscrow({ escrow, token, accounts, send, row, now, a
     salt: keccak256(stringToHex("lease")),
   };
   const place = { chainId: 31_337, escrow };
-  const leaseId = leaseIdOf(place, terms);
+  const leaseId = leaseOfTerms(place, terms);
   const call = (from: number, functionName: string, ...args: readonly unknown[]) =>
     send(from, escrow, "ComputeEscrow", functionName, [terms, ...args]);
   const redeem = async (cumulative: bigint): Promise<Receipt> => {

@@ -1,7 +1,7 @@
 /** A renter pays for a machine by vouchers, from a deposit in ComputeEscrow. */
 import * as actions from "@cotrain/sdk/actions";
 import * as errors from "@cotrain/sdk/errors";
-import { escrowVaultAt, leaseIdOf, type LeaseTerms, requireVoucher, signVoucher } from "@cotrain/sdk/protocol";
+import { escrowVaultAt, leaseOfTerms, type LeaseTerms, requireVoucher, signVoucher } from "@cotrain/sdk/protocol";
 import { type Address, erc20Abi, getAddress, parseAbi } from "viem";
 import { readContract, waitForTransactionReceipt, writeContract } from "viem/actions";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -53,7 +53,7 @@ async function opened(salt: string) {
   const terms = termsOf(salt);
   await fund(renter, 10n * dollar);
   const { event } = await actions.openEscrow.sync(clientOf(renter), { escrow, terms, amount: 10n * dollar });
-  const leaseId = leaseIdOf(place(), terms);
+  const leaseId = leaseOfTerms(place(), terms);
   const voucherOf = async (cumulative: bigint) => {
     const voucher = { leaseId, cumulative, through };
     return { escrow, terms, voucher, signature: await signVoucher(signer, place(), voucher) };
@@ -98,8 +98,8 @@ it("is opened by the renter at an id and with a vault that are known before", as
       errors.ComputeEscrowBadPartiesError,
     );
     await expect(opening(renter, other, 0n)).rejects.toBeInstanceOf(errors.ComputeEscrowNothingArrivedError);
-    expect((await opening(renter, other)).result).toBe(leaseIdOf(place(), other));
-    const unknown = { escrow, leaseId: leaseIdOf(place(), other) };
+    expect((await opening(renter, other)).result).toBe(leaseOfTerms(place(), other));
+    const unknown = { escrow, leaseId: leaseOfTerms(place(), other) };
     expect(await actions.escrowChannelOf(client, unknown)).toBeUndefined();
   });
 });
@@ -189,7 +189,7 @@ it("is closed with notice, and the rest goes back", async () => {
 
 it("a voucher is work's worth only where it is of the lease, by its signer, high enough and covered", async () => {
   const terms = termsOf("one");
-  const leaseId = leaseIdOf(place(), terms);
+  const leaseId = leaseOfTerms(place(), terms);
   const voucher = { leaseId, cumulative: 5n * dollar, through };
   const signature = await signVoucher(signer, place(), voucher);
   const expected = { ...place(), terms, atLeast: 5n * dollar, deposit: 5n * dollar };

@@ -42,7 +42,7 @@ const terms: protocol.LeaseTerms = {
   salt: hashOf("lease"),
 };
 const asked: protocol.LeaseOffer = {
-  leaseId: protocol.leaseIdOf(place, terms),
+  leaseId: protocol.leaseOfTerms(place, terms),
   offer: protocol.hashMachineOffer(offer),
   runId: hashOf("run"),
   seconds: 7_200,
@@ -133,7 +133,7 @@ describe("what a machine is asked", () => {
     const about = { ...terms, ...change.terms };
     const changed = {
       ...asked,
-      leaseId: protocol.leaseIdOf(place, about),
+      leaseId: protocol.leaseOfTerms(place, about),
       offer: protocol.hashMachineOffer(of),
       ...change.asked,
     };

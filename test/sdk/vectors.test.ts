@@ -132,7 +132,7 @@ describe("ids", () => {
   it.each(vectors.leases)("lease %$", ({ chainId, escrow, terms, leaseId, vault }) => {
     const place = { chainId: Number(chainId), escrow: escrow as protocol.Address };
     const about = { ...terms, notice: Number(terms["notice"]) } as unknown as protocol.LeaseTerms;
-    expect(protocol.leaseIdOf(place, about)).toBe(leaseId);
+    expect(protocol.leaseOfTerms(place, about)).toBe(leaseId);
     expect(protocol.escrowVaultAt(place.escrow, protocol.asLeaseId(leaseId))).toBe(vault);
   });
 

@@ -11,6 +11,7 @@ import { cli } from "./breakages/cli.ts";
 import { cliQuorum } from "./breakages/cliQuorum.ts";
 import { capital } from "./breakages/capital.ts";
 import { code } from "./breakages/code.ts";
+import { community } from "./breakages/community.ts";
 import { coordinator } from "./breakages/coordinator.ts";
 import { coordinatorMachine } from "./breakages/coordinatorMachine.ts";
 import { coordinatorPay } from "./breakages/coordinatorPay.ts";
@@ -69,6 +70,7 @@ export const breakages: readonly Breakage[] = [
   ...market,
   ...marketLeases,
   ...rentedRun,
+  ...community,
   ...localnet,
   ...cli,
   ...cliQuorum,

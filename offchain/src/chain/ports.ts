@@ -176,6 +176,8 @@ export interface RootReader {
 export interface ChainReader extends RootReader {
   readonly chainId: number;
   readonly contracts: ContractAddresses;
+  /** ComputeEscrow, where the deployment names it. */
+  readonly escrow?: Address | undefined;
   /** Blocks above the one that holds an event before it is told. */
   readonly confirmations: number;
   /** Timestamp of the latest block. */

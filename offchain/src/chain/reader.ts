@@ -1,5 +1,5 @@
 /** Everything that is read of the contracts, in the terms of ports.ts. What can never change is read once. */
-import { type ContractAddresses, rewardKind } from "@cotrain/sdk/protocol";
+import { type Address, type ContractAddresses, rewardKind } from "@cotrain/sdk/protocol";
 
 import { type Clock, systemClock } from "../base/index.ts";
 import type { ChainConnection } from "./connection.ts";
@@ -18,14 +18,16 @@ export interface ReaderOptions {
   readonly contracts: ContractAddresses;
   /** Block from which on the contracts exist (the least of `Deployment.blocks`); logs are read from there. */
   readonly fromBlock: number;
+  /** ComputeEscrow, where the deployment names it: no other contract does. */
+  readonly escrow?: Address | undefined;
   /** Blocks above the one that holds an event before it is believed; default 0, for chains without reorgs. */
   readonly confirmations?: number;
   readonly clock?: Clock;
 }
 
 export function createReader(connection: ChainConnection, options: ReaderOptions): ChainReader {
-  const { contracts, fromBlock, confirmations = 0, clock = systemClock } = options;
-  const from: ReadFrom = { connection, addresses: contracts, fromBlock, confirmations, clock };
+  const { contracts, fromBlock, escrow, confirmations = 0, clock = systemClock } = options;
+  const from: ReadFrom = { connection, addresses: contracts, fromBlock, escrow, confirmations, clock };
   const events = readEvents(from);
   const byKind = new Map<number, RootReader>();
   const rootsOfKind = (kind: number): RootReader => {
@@ -39,6 +41,7 @@ export function createReader(connection: ChainConnection, options: ReaderOptions
   return {
     chainId: connection.chainId,
     contracts,
+    escrow,
     confirmations,
     ...readBlocks(from),
     ...readRuns(from, events),

@@ -22,7 +22,7 @@ import {
   webhookIn,
 } from "../market/index.ts";
 import { type ConfigOf, duration, text, wordsOf } from "../service/index.ts";
-import { endpointOption, keptKeys, keysOptions, machinesOption, random, reachOf } from "./market.ts";
+import { communityOption, endpointOption, keptKeys, keysOptions, machinesOption, random, reachOf } from "./market.ts";
 import { createMeeting } from "./meeting.ts";
 import type { Output } from "./output.ts";
 
@@ -36,6 +36,7 @@ export const leasesOption = text({
 export const keepingOptions = {
   leases: leasesOption,
   machines: machinesOption,
+  community: communityOption,
   endpoint: endpointOption,
   ...keysOptions,
   every: duration({ description: "time between two looks at all accounts", default: defaultRules.lookEvery }),
@@ -201,9 +202,14 @@ export const rentsNothing = {
 
 /** The accounts that are rented from, with their keys. @throws as {@link rentersOf} and {@link keptKeys} */
 export const rentersHere = async (
-  options: Pick<Keeping, "endpoint" | "keys" | "passphraseFile" | "machines"> & {
+  options: Pick<Keeping, "endpoint" | "keys" | "passphraseFile" | "machines" | "community" | "leases"> & {
     readonly provider?: readonly string[] | undefined;
   },
   signal: AbortSignal,
 ): Promise<Renters> =>
-  rentersOf(options.provider, reachOf(options.endpoint, signal, await keptKeys(options)), options.machines);
+  rentersOf(
+    options.provider,
+    reachOf(options.endpoint, signal, await keptKeys(options)),
+    options.machines,
+    options.community === undefined ? undefined : { file: options.community, leases: options.leases },
+  );

@@ -43,6 +43,10 @@ export const machinesOption = text({
   value: "file",
   description: "JSON file of your own machines, which are offers too and are rented over SSH",
 });
+export const communityOption = text({
+  value: "file",
+  description: "JSON file by which community machines are rented: coordinator, escrow, tokens, wallet",
+});
 const cacheOption = text({
   value: "directory",
   description: "directory of what providers listed last, and of the history of prices",
@@ -188,7 +192,9 @@ export function alternativesOf(options: Wanted): Filter[] {
 
 /** Whom to ask: those that were named, or all, where a name is that of a cloud that any of them may resell. */
 const askedOf = (named: readonly string[] | undefined): { providers?: readonly string[] } =>
-  named?.every((name) => name === "own" || providerNames.includes(name)) ? { providers: named } : {};
+  named?.every((name) => name === "own" || name === "community" || providerNames.includes(name))
+    ? { providers: named }
+    : {};
 
 /** Options of what is read, beside the wishes. */
 export const catalogueOptions = {
@@ -200,6 +206,7 @@ export const catalogueOptions = {
   provider: providersOption("providers to ask, or clouds that they resell (default: all)"),
   without: providersOption("providers, or clouds that they resell, to leave out"),
   machines: machinesOption,
+  community: communityOption,
   maxAge: duration({ description: "how old a listing may be before its provider is asked again", default: 120_000 }),
   offline: toggle({ description: "ask nobody: what was listed last", default: false }),
   cache: cacheOption,
@@ -225,6 +232,7 @@ export async function withCatalogue<T>(
       offline: options.offline,
       ...askedOf(options.provider),
       ...(options.machines === undefined ? {} : { machines: options.machines }),
+      ...(options.community === undefined ? {} : { community: options.community }),
     });
     return await work(catalogue, store, Date.now());
   } finally {

@@ -277,7 +277,7 @@ export function sayUnpinnedModel({ pinned, modelId, runId }: Place, output: Outp
 const LOCAL_LEAST = 10n ** 17n;
 
 /** Fees on the local chain are play money, for whoever joined too. */
-async function fundLocally({ client, chainId, url }: ChainConnection, account: Address): Promise<void> {
+export async function fundLocally({ client, chainId, url }: ChainConnection, account: Address): Promise<void> {
   if (chainId !== DEVELOPMENT_CHAIN_ID || (await client.getBalance({ address: account })) >= LOCAL_LEAST) return;
   // The embedded chain's door gives some; a node that somebody runs himself is told to. Where neither will, what is sent
   // says itself who cannot pay.

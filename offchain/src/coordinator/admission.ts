@@ -1,5 +1,5 @@
 /**
- * Who may join by what it has at stake, where holders have decided that a run asks for stake. The chain is asked, at most so often and
+ * Who may join, and whose machine is listed, by what it has at stake, where holders have decided that a run asks for stake. The chain is asked, at most so often and
  * for no longer than a moment: while it is slow or away nobody is admitted by it, and nobody else waits for it.
  */
 import { type Address, admissionCode, isAdmittedBy, type ModelId, type RunParams } from "@cotrain/sdk/protocol";
@@ -20,12 +20,16 @@ const PATIENCE_MS = 5_000;
 const AT_ONCE = 4;
 const MOST_WAITING = 64;
 
+type Asked = Pick<RunParams, "admission" | "minStake">;
+
 export interface Admission {
   /**
    * @param params those that the next round has
    * @throws RefusedError `STAKE_MISSING`, `STAKE_UNKNOWN`
    */
-  require(worker: Address, params: Pick<RunParams, "admission" | "minStake">): Promise<void>;
+  require(worker: Address, params: Asked): Promise<void>;
+  /** As {@link Admission.require}, of who lets a machine. */
+  requireOwner(owner: Address, params: Asked): Promise<void>;
 }
 
 interface AdmissionModules {
@@ -33,10 +37,16 @@ interface AdmissionModules {
   readonly clock: Clock;
 }
 
+/** Words of who is asked. */
+interface Asking {
+  readonly asks: string;
+  readonly wallet: string;
+}
+
 const unknown = (): RefusedError =>
   new RefusedError(
     "STAKE_UNKNOWN",
-    "This run admits workers by their stake, and the chain does not say now what this one has: ask again.",
+    "This run asks for stake, and the chain does not say now what this account has: ask again.",
   );
 
 export function createAdmission(modelId: ModelId, { chain, clock }: AdmissionModules): Admission {
@@ -86,17 +96,21 @@ export function createAdmission(modelId: ModelId, { chain, clock }: AdmissionMod
     }
   }
 
+  async function requireStake(account: Address, params: Asked, { asks, wallet }: Asking): Promise<void> {
+    if (params.admission === admissionCode.open) return;
+    const active = await inTime(activeOf(account));
+    if (isAdmittedBy(params, active)) return;
+    const lacking = params.minStake - active;
+    const [needed, has, name] = [formatEther(params.minStake), formatEther(active), getAddress(account)];
+    throw new RefusedError(
+      "STAKE_MISSING",
+      `This run ${asks} ${needed} coins at stake, and ${name} has ${has} that are not leaving: "npx cotrain stake deposit ${formatEther(lacking > 0n ? lacking : params.minStake)} --yes" puts up the rest, with the ${wallet}'s wallet, --run, --deployment and --rpc.`,
+    );
+  }
+
   return {
-    require: async (worker, params) => {
-      if (params.admission === admissionCode.open) return;
-      const active = await inTime(activeOf(worker));
-      if (isAdmittedBy(params, active)) return;
-      const lacking = params.minStake - active;
-      const [needed, has, name] = [formatEther(params.minStake), formatEther(active), getAddress(worker)];
-      throw new RefusedError(
-        "STAKE_MISSING",
-        `This run admits workers with ${needed} coins at stake, and ${name} has ${has} that are not leaving: "npx cotrain stake deposit ${formatEther(lacking > 0n ? lacking : params.minStake)} --yes" puts up the rest, with the worker's wallet, --run, --deployment and --rpc.`,
-      );
-    },
+    require: (worker, params) => requireStake(worker, params, { asks: "admits workers with", wallet: "worker" }),
+    requireOwner: (owner, params) =>
+      requireStake(owner, params, { asks: "takes machines of owners with", wallet: "owner" }),
   };
 }

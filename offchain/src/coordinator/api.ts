@@ -8,6 +8,7 @@ import type { FastifyRequest } from "fastify";
 import { parseJsonBounded } from "../base/index.ts";
 import type { HttpApp } from "../service/index.ts";
 import { registerLeases } from "./api/leases.ts";
+import { registerMachines } from "./api/machines.ts";
 import { registerMembership, registerWork } from "./api/members.ts";
 import { registerBlobs, registerViews } from "./api/reads.ts";
 import { type ApiModules, findRun, type Routing, runOf } from "./api/routing.ts";
@@ -39,6 +40,7 @@ async function plugin(app: HttpApp, modules: ApiModules): Promise<void> {
   registerBlobs(routing);
   registerMembership(routing);
   registerLeases(routing);
+  registerMachines(routing);
   registerWork(routing);
   registerStatements(routing);
 }

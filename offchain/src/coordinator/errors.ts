@@ -12,6 +12,10 @@ export type ApiCode =
   | "RENTER_UNKNOWN"
   | "FOREIGN_PASS"
   | "SOFTWARE_NONE"
+  | "MACHINE_UNKNOWN"
+  | "MACHINE_TAKEN"
+  | "MACHINE_FOREIGN"
+  | "MACHINE_OFFER_EXPIRED"
   | "STAKE_MISSING"
   | "STAKE_UNKNOWN"
   | "CLOCK_SKEW"
@@ -58,6 +62,7 @@ export const stopping = (): RetryableError =>
 
 /** Of the forms that the protocol fixes, and of a coordinator that is busy or ends. */
 type OtherCode =
+  | "MACHINES_FULL"
   | "MALFORMED_CID"
   | "MALFORMED_ID"
   | "MALFORMED_PASS"
@@ -77,6 +82,11 @@ export const statusByCode: Readonly<Record<ApiCode | OtherCode, number>> = {
   BLOB_NOT_FOUND: 404,
   ACCOUNT_UNKNOWN: 404,
   SOFTWARE_NONE: 404,
+  MACHINE_UNKNOWN: 404,
+  MACHINE_TAKEN: 409,
+  MACHINE_FOREIGN: 403,
+  MACHINE_OFFER_EXPIRED: 410,
+  MACHINES_FULL: 503,
   HEAD_UNKNOWN: 404,
   EPOCH_UNKNOWN: 404,
   // The member joins again and goes on.

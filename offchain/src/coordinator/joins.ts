@@ -2,20 +2,13 @@
  * Joining: a machine key signs whom it works for and what it can compute; the reply opens a session. What costs nothing to
  * check comes first, then the signature, at last what the chain is asked for.
  */
-import {
-  asDigest,
-  batchOf,
-  fromWire,
-  type JoinReply,
-  type JoinRequest,
-  protocolVersion,
-  runParamsFromWire,
-} from "@cotrain/sdk/protocol";
+import { asDigest, batchOf, fromWire, type JoinReply, type JoinRequest, protocolVersion } from "@cotrain/sdk/protocol";
 import { zeroAddress } from "viem";
 
 import { machineClassOf } from "../run/index.ts";
 import { RefusedError } from "./errors.ts";
 import { JOIN_WINDOW_MS, openPlaces } from "./machine/members.ts";
+import { requireAdmitted } from "./machines.ts";
 import { checkLease, requirePass } from "./passes.ts";
 import { refusalOf, runFull, staleJoin } from "./machine/rules.ts";
 import type { Run } from "./run.ts";
@@ -86,8 +79,7 @@ export async function acceptJoin(run: Run, request: JoinRequest, address: string
       `Build ${join.build} is not admitted to this run; admitted are ${run.builds.known.join(", ")}.`,
     );
   }
-  const { params, nextParams } = driver.state;
-  await run.admission.require(join.worker, runParamsFromWire(nextParams?.params ?? params));
+  await requireAdmitted(run, request);
   const event = {
     type: "MemberJoined",
     join,

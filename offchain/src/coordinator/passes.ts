@@ -9,7 +9,7 @@ import {
   fromWire,
   type Hex,
   type JoinRequest,
-  leaseOf,
+  leaseOfPass,
   type LeaseRequest,
   type LeaseView,
   type MachineReport,
@@ -18,12 +18,20 @@ import {
 } from "@cotrain/sdk/protocol";
 import { getAddress } from "viem";
 
+import { RetryableError } from "../base/index.ts";
 import { RefusedError } from "./errors.ts";
 import { leaseOver } from "./machine/rules.ts";
 import type { Run } from "./run.ts";
 
 /** Passes whose signature was found good, which is not looked for again; reports that are kept. */
 const MOST_KNOWN = 4_096;
+
+/** Who lets the machine that a pass was given to. */
+interface Lent {
+  readonly owner: Address;
+  /** Ms since 1970. */
+  readonly notAfter: number;
+}
 
 /** What is known of passes beside the log, lost with the process. */
 export interface Passes {
@@ -32,12 +40,15 @@ export interface Passes {
   /** Passes with their signatures that were found good. */
   readonly known: Set<string>;
   readonly reports: Map<Hex, MachineReport>;
+  /** Leases of community machines' workers. */
+  readonly lent: Map<Hex, Lent>;
 }
 
 export const createPasses = (renters: readonly Address[]): Passes => ({
   renters: new Set(renters.map((renter) => renter.toLowerCase())),
   known: new Set(),
   reports: new Map(),
+  lent: new Map(),
 });
 
 /** Lets the oldest go. */
@@ -65,7 +76,7 @@ export async function requirePass(run: Run, signed: SignedPass, address: string)
       `${getAddress(pass.renter)} is none of those whose rented machines this coordinator takes: its --renters names them.`,
     );
   const struct = fromWire("JoinPass", pass);
-  const lease = leaseOf(signed);
+  const lease = leaseOfPass(signed);
   if (Number(pass.notAfter) <= run.modules.clock.now()) {
     const { code, message } = leaseOver(lease);
     throw new RefusedError(code, message);
@@ -81,6 +92,41 @@ export async function requirePass(run: Run, signed: SignedPass, address: string)
   return lease;
 }
 
+/** Notes whose machine has these passes, as far as they are a renter's. */
+export async function noteLent(
+  run: Run,
+  passes: readonly SignedPass[],
+  owner: Address,
+  address: string,
+): Promise<void> {
+  const { lent } = run.passes;
+  for (const pass of passes) {
+    if (lent.has(leaseOfPass(pass))) continue;
+    try {
+      const lease = await requirePass(run, pass, address);
+      lent.set(lease, { owner, notAfter: Number(pass.pass.notAfter) });
+    } catch (error) {
+      // Of one that is over nothing is to be known; where others wait for signatures, the word is said again.
+      if (!(error instanceof RefusedError) && !(error instanceof RetryableError)) throw error;
+    }
+  }
+  trim(lent);
+}
+
+/** Workers that an owner's machines have passes for, which are neither over nor ended. */
+export function lentBy(run: Run, owner: Address): number {
+  const { leases = {}, members } = run.driver.state;
+  const now = run.modules.clock.now();
+  let workers = 0;
+  for (const [lease, { owner: other, notAfter }] of run.passes.lent) {
+    const row = leases[lease];
+    const isMember = row?.worker != null && members[row.worker]?.lease === lease;
+    if (!isMember && (notAfter <= now || row?.ended === true)) run.passes.lent.delete(lease);
+    else if (other === owner) workers += 1;
+  }
+  return workers;
+}
+
 /** What a join says of its lease, before anything is looked up. @throws RefusedError `LEASE_UNKNOWN`, `FOREIGN_PASS` */
 export function checkLease({ join, pass }: Pick<JoinRequest, "join" | "pass">): void {
   if (pass === undefined) {
@@ -90,7 +136,7 @@ export function checkLease({ join, pass }: Pick<JoinRequest, "join" | "pass">): 
       `Lease ${join.lease} is not known here without its pass; a machine of one's own has lease 0.`,
     );
   }
-  if (join.lease === leaseOf(pass) && join.beneficiary === pass.pass.beneficiary) return;
+  if (join.lease === leaseOfPass(pass) && join.beneficiary === pass.pass.beneficiary) return;
   throw new RefusedError("FOREIGN_PASS", "The join names another lease or another beneficiary than its pass.");
 }
 

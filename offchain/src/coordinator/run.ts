@@ -42,6 +42,7 @@ import type { RunFacts } from "./machine/state.ts";
 import type { RetentionOptions } from "./retentionRules.ts";
 import { createGateMeter, type GateMeter } from "./gateMeter.ts";
 import { createIdleReceipts, type IdleReceipts } from "./idleReceipts.ts";
+import type { Machines } from "./machines.ts";
 import { createPasses, type Passes } from "./passes.ts";
 import { Presence, type PresenceOptions } from "./presence.ts";
 import { createOffences, createPayloadScans, type Offences, type PayloadScans } from "./scans.ts";
@@ -124,6 +125,8 @@ export interface Run {
   readonly gate: GateMeter;
   readonly presence: Presence;
   readonly passes: Passes;
+  /** Community machines that call. */
+  readonly machines: Machines;
   readonly line: Line;
   readonly anchorAges: AnchorAges;
   readonly projections: Projections;
@@ -218,6 +221,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     driver,
     gate: modules.gate?.(definition) ?? createGateMeter(blobs, definition, builds),
     presence: new Presence(driver, clock, logger, settings.presence),
+    machines: new Map(),
     passes: createPasses(options.renters ?? [modules.poster.address]),
     line: createLine(),
     anchorAges: createAnchorAges(driver, clock),

@@ -81,6 +81,8 @@ export async function deployContracts({ state, chain, embedded, deployments, say
     profile: deployment.profile,
     addresses: { ...deployment.addresses },
     ...pinsOf(deployment),
+    computeEscrow: deployment.computeEscrow,
+    ...(deployment.testDollar === undefined ? {} : { testDollar: deployment.testDollar }),
     blocks: { ...deployment.blocks },
   });
   const { addresses, blocks, testDollar } = deployment;

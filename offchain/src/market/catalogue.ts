@@ -10,6 +10,8 @@ import { doorOf, type Reach } from "./accounts.ts";
 import type { Adapter, Listing, Wanted } from "./base/adapter.ts";
 import { listOffers } from "./base/listing.ts";
 import { type Offer, whyNever } from "./offer.ts";
+import { COMMUNITY } from "./community/listing.ts";
+import { readCommunityListing } from "./community/open.ts";
 import { listOwnMachines } from "./own.ts";
 import { sampleOffers } from "./sample.ts";
 import type { CatalogueStore } from "./store.ts";
@@ -54,6 +56,8 @@ export interface CatalogueOptions extends Reach {
   readonly offline: boolean;
   /** File of one's own machines. */
   readonly machines?: string;
+  /** File by which community machines are rented. */
+  readonly community?: string;
 }
 
 type Found = { readonly source: Source; readonly offers: readonly Offer[] };
@@ -107,6 +111,17 @@ async function askOwn(path: string, now: number): Promise<Found> {
   };
 }
 
+/** They are asked each time: what was listed a minute ago may be rented. */
+async function askCommunity(path: string, now: number): Promise<Found> {
+  const source = { provider: COMMUNITY, title: "Community machines", adds: "machines of contributors" } as const;
+  try {
+    const { offers, refused, observedAt } = await readCommunityListing(path, now);
+    return { source: { ...source, state: "live", offers: offers.length, refused, observedAt }, offers };
+  } catch (error) {
+    return { source: { ...source, state: "failed", offers: 0, refused: {}, problem: wordsOf(error) }, offers: [] };
+  }
+}
+
 /** By what a machine on two roads is told: whose it is, what its owner calls it, where it stands, and how it is let. */
 function machineKey({ upstream, upstreamId, dataCenter, count, tier, price }: Offer): string | undefined {
   if (upstreamId === undefined || dataCenter === undefined) return undefined;
@@ -142,11 +157,12 @@ export function mergeRoads(offers: readonly Offer[], now: number): Pick<Catalogu
  * @throws as {@link listOwnMachines}, the store, and the signal's reason; what providers do wrong stands in their sources
  */
 export async function readCatalogue(options: CatalogueOptions): Promise<Catalogue> {
-  const { providers, endpoints, machines, clock } = options;
+  const { providers, endpoints, machines, community, offline, clock } = options;
   const isWanted = ({ name, base }: Adapter): boolean =>
     providers?.includes(name) ?? (base !== undefined || endpoints.has(name));
   const found = await Promise.all([
     ...(machines === undefined ? [] : [askOwn(machines, clock.now())]),
+    ...(community === undefined || offline ? [] : [askCommunity(community, clock.now())]),
     ...adapters.filter(isWanted).map((adapter) => ask(adapter, options)),
   ]);
   const now = clock.now();

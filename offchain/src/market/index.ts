@@ -40,4 +40,8 @@ export { marketApi, marketStatuses } from "./marketApi.ts";
 export { logOverSsh, MOST_LINES, shownLog } from "./logs.ts";
 export { ownHost } from "./ownRenting.ts";
 export { shellCommandOf, type SshHost } from "./ssh.ts";
+export { connectEscrow, machineChain } from "./community/chain.ts";
+export { readListedOffer, readMachine } from "./community/offers.ts";
+export { openLending } from "./community/lending.ts";
+export { keptIn, Tenancy } from "./community/tenancy.ts";
 export { createWatchdog } from "./leases/watchdog.ts";

@@ -8,7 +8,7 @@ import type { Gpu } from "./gpus.ts";
 import { formatUsd, type MicroUsd } from "./money.ts";
 
 /** What ends a machine's bill when its renter is gone (docs/market.md). */
-export type Backstop = "scoped-key" | "provider-ttl" | "prepaid" | "own" | "none";
+export type Backstop = "scoped-key" | "provider-ttl" | "prepaid" | "own" | "vouchers" | "none";
 
 /** Whether one can be had, by the provider's word. */
 export type Stock = "in stock" | "low" | "none" | "unknown";
@@ -155,6 +155,7 @@ export const OfferForm = Type.Object(
       Type.Literal("provider-ttl"),
       Type.Literal("prepaid"),
       Type.Literal("own"),
+      Type.Literal("vouchers"),
       Type.Literal("none"),
     ]),
     granularitySeconds: whole(1, 2_678_400),

@@ -5,11 +5,15 @@ import { UserError } from "../base/index.ts";
 import { type Reach, rentedAccountOf } from "./accounts.ts";
 import { adapters } from "./adapters/index.ts";
 import type { RentedAccount } from "./base/renting.ts";
+import { COMMUNITY } from "./community/listing.ts";
+import { openCommunity } from "./community/open.ts";
 import { ownAccount } from "./ownRenting.ts";
 
 /** Whether a provider runs the script of what is rented from it; some leave that to whoever rents, over SSH. */
 export const runsScripts = (provider: string): boolean =>
-  provider === "own" || adapters.find(({ name }) => name === provider)?.renting.startsBy === "provider";
+  provider === "own" ||
+  provider === COMMUNITY ||
+  adapters.find(({ name }) => name === provider)?.renting.startsBy === "provider";
 
 export interface Renters {
   readonly accounts: readonly RentedAccount[];
@@ -29,9 +33,28 @@ async function ownOf(
   throw new UserError("PROVIDER_KEY", "Own machines are those of a file: --machines FILE.");
 }
 
+/** How community machines are rented, and where what they are owed is kept. */
+interface CommunityPlace {
+  readonly file: string;
+  /** Directory of the ledger. */
+  readonly leases: string;
+}
+
+/** @throws UserError `PROVIDER_KEY` where it is named and there is no file; as {@link openCommunity} */
+async function communityOf(
+  names: readonly string[] | undefined,
+  place: CommunityPlace | undefined,
+): Promise<readonly RentedAccount[]> {
+  if (names?.includes(COMMUNITY) === false) return [];
+  if (place !== undefined) return [await openCommunity(place.file, place.leases)];
+  if (names === undefined) return [];
+  throw new UserError("PROVIDER_KEY", "Community machines are rented by a file: --community FILE.");
+}
+
 /**
  * The accounts of these providers, or of all that can be asked.
  * @param machines file of one's own machines, which are the provider `own`
+ * @param community what community machines are rented by, which are the provider `community`
  * @throws UserError `PROVIDER_KEY` for one that was named and has no key, or where there is none at all; `PROVIDER_UNKNOWN`; as
  *   `readOwnMachines`
  */
@@ -39,15 +62,19 @@ export async function rentersOf(
   names: readonly string[] | undefined,
   reach: Reach,
   machines?: string,
+  community?: CommunityPlace,
 ): Promise<Renters> {
-  const known = [...adapters.map(({ name }) => name), "own"];
+  const known = [...adapters.map(({ name }) => name), "own", COMMUNITY];
   const unknown = names?.find((name) => !known.includes(name));
   if (unknown !== undefined)
     throw new UserError(
       "PROVIDER_UNKNOWN",
       `There is no provider "${unknown}" to rent from: there are ${known.join(", ")}.`,
     );
-  const accounts: RentedAccount[] = [...(await ownOf(names, machines, reach))];
+  const accounts: RentedAccount[] = [
+    ...(await ownOf(names, machines, reach)),
+    ...(await communityOf(names, community)),
+  ];
   const missing: string[] = [];
   for (const adapter of adapters) {
     if (names !== undefined && !names.includes(adapter.name)) continue;

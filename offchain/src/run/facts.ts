@@ -30,6 +30,7 @@ export const contractNames: Readonly<Record<string, string>> = {
   computeRewards: "compute rewards",
   codeGrants: "code grants",
   capitalSale: "capital sale",
+  computeEscrow: "compute escrow",
 };
 
 export async function chainFacts(

@@ -72,6 +72,10 @@ export const DeploymentFile = Type.Object({
   stakeManager: Address20,
   revenueDeposits: Address20,
   computeBudget: Address20,
+  /** What pays for rented machines; absent in states from before there was one. */
+  computeEscrow: Type.Optional(Address20),
+  /** What shares and machines are paid with on development chains. */
+  testDollar: Type.Optional(Address20),
   blocks: Type.Record(Type.String(), Type.Integer({ minimum: 0 })),
 });
 export type DeploymentFile = Static<typeof DeploymentFile>;

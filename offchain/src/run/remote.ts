@@ -1,5 +1,6 @@
 /** A run that a coordinator serves, held against the deployment that the user names. */
 import {
+  type Address,
   asRunId,
   type ContractAddresses,
   type CoordinatorClient,
@@ -28,6 +29,7 @@ export const readerOptions = (rpcUrl: string, chainId: number, deployment: Deplo
   chainId,
   contracts: deployment.addresses,
   fromBlock: firstBlockOf(deployment),
+  escrow: deployment.computeEscrow,
 });
 
 export interface RemoteOptions {
@@ -48,6 +50,8 @@ export interface RemoteRun {
   /** An RPC that the coordinator tells of. */
   readonly rpcUrl: string | null;
   readonly fromBlock: number;
+  /** ComputeEscrow, where the user named a deployment that has it. */
+  readonly escrow?: Address | undefined;
   /** Of the deployment that the user named, with chain and contracts; undefined where these are the coordinator's word. */
   readonly pins: Pins | undefined;
 }
@@ -75,6 +79,7 @@ export async function openRemoteRun(options: RemoteOptions): Promise<RemoteRun> 
     contracts: addresses,
     rpcUrl,
     fromBlock: firstBlockOf(pinned),
+    escrow: pinned.computeEscrow,
     pins: pinsOf(pinned),
   };
 }

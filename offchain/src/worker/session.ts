@@ -11,7 +11,7 @@ import {
   type Hex,
   type Join,
   type JoinReply,
-  leaseOf,
+  leaseOfPass,
   protocolVersion,
   type RunId,
   type SignedPass,
@@ -153,7 +153,7 @@ async function join(options: SessionKeeperOptions, state: MembershipState): Prom
   const { stepMicros, pass, claim, ...signed } = membership;
   const struct: Join = {
     ...signed,
-    lease: pass === undefined ? zeroHash : leaseOf(pass),
+    lease: pass === undefined ? zeroHash : leaseOfPass(pass),
     worker,
     protocolMin: protocolVersion.min,
     protocolMax: protocolVersion.max,

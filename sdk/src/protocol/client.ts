@@ -50,6 +50,17 @@ export function createCoordinatorClient(url: string, options: CoordinatorClientO
     join: (runId: RunId, body: messages.JoinRequest) => json(routes.join(runId), messages.JoinReply, { json: body }),
     /** What became of a lease. */
     lease: (runId: RunId, body: messages.LeaseRequest) => json(routes.lease(runId), messages.LeaseView, { json: body }),
+    /** Community machines that call this coordinator. */
+    machines: (runId: RunId) => json(routes.machines(runId), messages.MachineList),
+    /** A community machine's call: what it does, and what its renter says. */
+    callOfMachine: (runId: RunId, secret: Hex, body: messages.MachineCall) =>
+      json(routes.machines(runId), messages.MachineReply, {
+        json: body,
+        headers: { [messages.machineHeader]: secret },
+      }),
+    /** What a renter says to a machine, and what that says. */
+    wordOfRenter: (runId: RunId, offer: Hex, body: messages.RenterWord) =>
+      json(routes.machineLease(runId, offer), messages.RenterReply, { json: body }),
     submitVerdict: (runId: RunId, body: SignedVerdict) =>
       json(routes.verdicts(runId), messages.Accepted, { json: body }),
     submitAttestation: (runId: RunId, epoch: number, body: messages.AttestationRequest) =>

@@ -12,7 +12,7 @@ type Branded<Name extends string> = Hex & { readonly [brand]: Name };
 export type ModelId = Branded<"ModelId">;
 /** keccak256(abi.encode(chainId, runRegistry, modelId, salt)). */
 export type RunId = Branded<"RunId">;
-/** keccak256(abi.encode(chainId, escrow, terms)): `leaseIdOf`. */
+/** keccak256(abi.encode(chainId, escrow, terms)): `leaseOfTerms`. */
 export type LeaseId = Branded<"LeaseId">;
 /** SHA-256 of a published blob. */
 export type Digest = Branded<"Digest">;

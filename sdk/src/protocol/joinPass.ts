@@ -23,7 +23,7 @@ import {
 export const MAX_PASS_TEXT = 2_048;
 
 /** The `lease` of a join by this pass. */
-export const leaseOf = ({ pass }: SignedPass): Hex => structHash("JoinPass", fromWire("JoinPass", pass));
+export const leaseOfPass = ({ pass }: SignedPass): Hex => structHash("JoinPass", fromWire("JoinPass", pass));
 
 /** What a pass calls a machine: a hash of the label that its renter gave it. */
 export const machineOf = (label: string): Hex => keccak256(stringToBytes(label));

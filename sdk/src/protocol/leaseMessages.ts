@@ -5,8 +5,13 @@ import { wireSchema, type WireStruct } from "./typedData.ts";
 
 const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);
 
-/** Characters of a device's name. */
-const MAX_WORD = 64;
+/** What a {@link MachineReport} stays within. */
+export const reportBounds = {
+  devices: 32,
+  /** Characters of a device's name, and of why it cannot train. */
+  name: 64,
+  words: 1_000,
+} as const;
 
 /** A pass, and the renter's signature. */
 export interface SignedPass {
@@ -26,15 +31,15 @@ export const MachineReport = Type.Object(
     devices: Type.Array(
       Type.Object(
         {
-          name: Type.String({ maxLength: MAX_WORD }),
+          name: Type.String({ maxLength: reportBounds.name }),
           /** Null where it cannot train. */
           tokensPerSecond: Nullable(Count),
           /** Why it cannot. */
-          missing: Nullable(Type.String({ maxLength: 1_000 })),
+          missing: Nullable(Type.String({ maxLength: reportBounds.words })),
         },
         closed,
       ),
-      { maxItems: 32 },
+      { maxItems: reportBounds.devices },
     ),
   },
   closed,

@@ -44,7 +44,7 @@ const termsParameter = {
 } as const;
 
 /** Known before any transaction and stable under reorgs: keccak256(abi.encode(chainId, escrow, terms)). */
-export const leaseIdOf = ({ chainId, escrow }: EscrowPlace, terms: LeaseTerms): LeaseId =>
+export const leaseOfTerms = ({ chainId, escrow }: EscrowPlace, terms: LeaseTerms): LeaseId =>
   asLeaseId(
     keccak256(
       encodeAbiParameters([{ type: "uint256" }, { type: "address" }, termsParameter], [BigInt(chainId), escrow, terms]),
@@ -81,7 +81,7 @@ export async function requireVoucher(
   signature: Hex,
   { terms, atLeast, deposit, ...place }: VoucherExpected,
 ): Promise<void> {
-  const leaseId = leaseIdOf(place, terms);
+  const leaseId = leaseOfTerms(place, terms);
   if (voucher.leaseId !== leaseId)
     throw new ProtocolError("VOUCHER_OTHER_LEASE", `The voucher is of lease ${voucher.leaseId}, not of ${leaseId}.`);
   if (voucher.cumulative < atLeast)

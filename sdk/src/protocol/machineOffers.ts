@@ -6,7 +6,7 @@ import { stringToHex, zeroAddress } from "viem";
 import { ProtocolError } from "../baseErrors.ts";
 import { leaseKind, nameOfCode } from "./codes.ts";
 import type { Hex } from "./ids.ts";
-import { type EscrowPlace, leaseIdOf, type LeaseTerms } from "./leases.ts";
+import { type EscrowPlace, leaseOfTerms, type LeaseTerms } from "./leases.ts";
 import {
   domainFor,
   type LeaseAccept,
@@ -146,7 +146,7 @@ export interface LeaseOfferExpected extends EscrowPlace {
 }
 
 function requireOwnOffer(asked: LeaseOffer, { offer, terms, ...place }: LeaseOfferExpected): void {
-  const leaseId = leaseIdOf(place, terms);
+  const leaseId = leaseOfTerms(place, terms);
   if (asked.leaseId !== leaseId) leaseOther(`The question is of lease ${asked.leaseId}; its terms make ${leaseId}.`);
   if (asked.offer !== hashMachineOffer(offer))
     leaseOther(`The question is of offer ${asked.offer}, not of this machine's.`);

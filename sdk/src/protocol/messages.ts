@@ -8,6 +8,7 @@ import { RunParamsWire } from "./params.ts";
 import { wireSchema, type WireStruct } from "./typedData.ts";
 
 export * from "./leaseMessages.ts";
+export * from "./machineMessages.ts";
 
 const closed = { additionalProperties: false } as const;
 const Nullable = <T extends Parameters<typeof Type.Union>[0][number]>(schema: T) => Type.Union([schema, Type.Null()]);

@@ -1,5 +1,5 @@
 /** Paths of the coordinator's HTTP API. `runId` stands in every route: one process hosts many runs. */
-import type { Address, Digest, RunId } from "./ids.ts";
+import type { Address, Digest, Hex, RunId } from "./ids.ts";
 import { cidOf } from "./digest.ts";
 
 export const routes = {
@@ -8,6 +8,9 @@ export const routes = {
   join: (runId: RunId | ":runId") => `/v1/runs/${runId}/join`,
   lease: (runId: RunId | ":runId") => `/v1/runs/${runId}/lease`,
   software: (runId: RunId | ":runId") => `/v1/runs/${runId}/software`,
+  machines: (runId: RunId | ":runId") => `/v1/runs/${runId}/machines`,
+  /** @param offer hash of what the machine is offered for */
+  machineLease: (runId: RunId | ":runId", offer: Hex | ":offer") => `/v1/runs/${runId}/machines/${offer}/lease`,
   leave: (runId: RunId | ":runId") => `/v1/runs/${runId}/leave`,
   heartbeat: (runId: RunId | ":runId") => `/v1/runs/${runId}/heartbeat`,
   work: (runId: RunId | ":runId") => `/v1/runs/${runId}/work`,

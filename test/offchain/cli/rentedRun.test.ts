@@ -1,7 +1,7 @@
 /** What `market rent --coordinator` proves before it spends, what its machines are given, and what keeper and coordinator tell each other. */
 import { join } from "node:path";
 
-import { leaseOf, machineOf, parsePass, type SignedPass } from "@cotrain/sdk/protocol";
+import { leaseOfPass, machineOf, parsePass, type SignedPass } from "@cotrain/sdk/protocol";
 import { afterEach, describe, expect, test } from "vitest";
 
 import { parseLine } from "../../../offchain/src/cli/program.ts";
@@ -171,7 +171,7 @@ describe("keeper and coordinator", () => {
     await opened.clock.advance(11_000);
     await meet(keeper);
     expect(told()).toEqual([]);
-    expect(opened.run.driver.state.leases?.[leaseOf(pass)]).toMatchObject({ ended: false });
+    expect(opened.run.driver.state.leases?.[leaseOfPass(pass)]).toMatchObject({ ended: false });
   });
 
   test("one on which nothing trains is told", async () => {

@@ -19,7 +19,7 @@ import {
   fromWire,
   hashReceipt,
   type Hex,
-  leaseOf,
+  leaseOfPass,
   type ModelId,
   type PayloadHeader,
   type Build,
@@ -443,7 +443,7 @@ function createWorker(harness: Harness, signer: PrivateKeyAccount, over: WorkerO
       sessionKey = reply.sessionKey;
       session = client.session(runId, address, sessionKey);
     },
-    joinBy: (pass) => worker.join({ lease: leaseOf(pass), beneficiary: pass.pass.beneficiary }, signer, pass),
+    joinBy: (pass) => worker.join({ lease: leaseOfPass(pass), beneficiary: pass.pass.beneficiary }, signer, pass),
     client,
     get sessionKey() {
       if (!sessionKey) throw new NotInTime("a session");

@@ -64,8 +64,8 @@ export const rentedRun: readonly Breakage[] = [
   {
     name: "a machine with a pass earns for whom it likes",
     file: "offchain/src/coordinator/passes.ts",
-    text: "if (join.lease === leaseOf(pass) && join.beneficiary === pass.pass.beneficiary) return;",
-    instead: "if (join.lease === leaseOf(pass)) return;",
+    text: "if (join.lease === leaseOfPass(pass) && join.beneficiary === pass.pass.beneficiary) return;",
+    instead: "if (join.lease === leaseOfPass(pass)) return;",
     tests: passes,
   },
   {

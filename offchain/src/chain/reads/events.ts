@@ -38,6 +38,7 @@ export interface ReadFrom {
   readonly addresses: ContractAddresses;
   /** Block from which on the contracts exist; logs are read from there. */
   readonly fromBlock: number;
+  readonly escrow: Address | undefined;
   /** Blocks above the one that holds an event before it is believed. */
   readonly confirmations: number;
   readonly clock: Clock;

@@ -3,6 +3,7 @@ import {
   authorisable,
   currentSetVersion,
   deploymentWiring,
+  escrowWiring,
   distributorsOf,
   foundersOf,
   misWired,
@@ -19,15 +20,16 @@ import type { ChainReader, ModelSchedule, ValidatorSetView } from "../ports.ts";
 import type { ReadFrom } from "./events.ts";
 
 const wrongWires = async (
-  { call, addresses }: Pick<ReadFrom["connection"], "call"> & Pick<ReadFrom, "addresses">,
+  { call, addresses, escrow }: Pick<ReadFrom["connection"], "call"> & Pick<ReadFrom, "addresses" | "escrow">,
   modelId: ModelId,
 ) =>
   misWired([
     ...(await call((chain) => deploymentWiring(chain, { addresses }))),
     ...(await call((chain) => modelWiring(chain, { addresses, modelId }))),
+    ...(escrow === undefined ? [] : await call((chain) => escrowWiring(chain, { escrow }))),
   ]);
 
-export function readModels({ connection: { call }, addresses }: ReadFrom) {
+export function readModels({ connection: { call }, addresses, escrow }: ReadFrom) {
   const schedule = memo(async (modelId: ModelId): Promise<ModelSchedule> => {
     const found = await call((chain) => scheduleOf(chain, { addresses, modelId }));
     if (found.start === 0)
@@ -42,7 +44,7 @@ export function readModels({ connection: { call }, addresses }: ReadFrom) {
     modelContracts: (modelId) => call((chain) => modelContractsOf(chain, { addresses, modelId })),
     distributors: () => call((chain) => distributorsOf(chain, { addresses })),
     founders: (modelId) => call((chain) => foundersOf(chain, { addresses, modelId })),
-    wrongWires: (modelId) => wrongWires({ call, addresses }, modelId),
+    wrongWires: (modelId) => wrongWires({ call, addresses, escrow }, modelId),
     schedule,
     epochOf: async (modelId, time) => epochAt(await schedule(modelId), time),
     epochEnd: async (modelId, epoch) => endOfEpoch(await schedule(modelId), epoch),

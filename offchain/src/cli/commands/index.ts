@@ -30,9 +30,11 @@ import { generateCommand } from "./generate.ts";
 import { machineCommand } from "./machine.ts";
 import { marketDoctorCommand } from "./marketDoctor.ts";
 import { marketAdoptCommand, marketGcCommand, marketReconcileCommand, marketTerminateCommand } from "./marketEnd.ts";
+import { marketLendCommand } from "./marketLend.ts";
 import { marketCostCommand, marketHistoryCommand, marketListCommand } from "./marketLeases.ts";
 import { marketFakeCommand } from "./marketFake.ts";
 import { marketKeysCommand } from "./marketKeys.ts";
+import { marketOfferCommand } from "./marketOffer.ts";
 import { marketOffersCommand } from "./marketOffers.ts";
 import { marketPlanCommand } from "./marketPlan.ts";
 import { marketPricesCommand } from "./marketPrices.ts";
@@ -135,6 +137,8 @@ export const commands: readonly Command[] = [
   machineCommand,
   marketOffersCommand,
   marketPricesCommand,
+  marketOfferCommand,
+  marketLendCommand,
   marketPlanCommand,
   marketDoctorCommand,
   marketRentCommand,

@@ -7,6 +7,7 @@ import {
   MAX_PASS_TEXT,
   parsePass,
   passText,
+  reportBounds,
   type SignedPass,
 } from "@cotrain/sdk/protocol";
 
@@ -30,10 +31,6 @@ const MEASURE_MS = 1_500;
 /** What a worker may take to fetch the run, to prove its devices and to wait for a place, ms. */
 const JOINING_MS = 1_200_000;
 const HOUR = 3_600_000;
-/** Of what is said of a device. */
-const MAX_WORDS = 1_000;
-const MAX_NAME = 64;
-const MAX_DEVICES = 32;
 
 const machineOptions = {
   coordinator: workerOptions.coordinator,
@@ -54,10 +51,10 @@ async function passesOf({ passes }: Context["options"]): Promise<readonly Signed
 }
 
 const reportOf = (probes: readonly Probe[]): MachineReport => ({
-  devices: probes.slice(0, MAX_DEVICES).map(({ device, tokensPerSecond, missing }) => ({
-    name: device.name.slice(0, MAX_NAME),
+  devices: probes.slice(0, reportBounds.devices).map(({ device, tokensPerSecond, missing }) => ({
+    name: device.name.slice(0, reportBounds.name),
     tokensPerSecond: tokensPerSecond === undefined ? null : Math.round(tokensPerSecond),
-    missing: missing?.slice(0, MAX_WORDS) ?? null,
+    missing: missing?.slice(0, reportBounds.words) ?? null,
   })),
 });
 

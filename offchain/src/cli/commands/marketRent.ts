@@ -44,10 +44,14 @@ interface Work {
   readonly joins: boolean;
 }
 
+/** Whether only of these is rented. */
+const isOf = (provider: Wanted["provider"], these: readonly string[]): boolean =>
+  provider?.every((name) => these.includes(name)) === true;
+
 /** That it is said what each machine is to do. @throws UserError `USAGE` */
-function checkWork({ image, start, coordinator, run, drain }: RentOptions, { lasts }: Wanted): void {
+function checkWork({ image, start, coordinator, run, drain }: RentOptions, { lasts, provider }: Wanted): void {
   const joins = coordinator !== undefined || run !== undefined;
-  if (image === undefined || joins === (start !== undefined))
+  if ((image === undefined && !isOf(provider, ["community"])) || joins === (start !== undefined))
     throw new UserError(
       "USAGE",
       "Name what the machines are to do: --image, and --coordinator for a run that they join, or --start for a script.",
@@ -60,8 +64,8 @@ async function workOf(options: RentOptions, { provider }: Wanted, endsAt: number
   const { image = "", start, sshKey } = options;
   const [script, key] = [await fileText(start, MAX_SCRIPT), (await fileText(sshKey, MAX_KEY))?.trim()];
   if (script === undefined) {
-    // Those of the fake provider are on this machine.
-    const own = options.ownNetwork || provider?.every((name) => name === "own" || name === "fake") === true;
+    // Those of the fake provider are on this machine; community machines are told whose coordinator they call.
+    const own = options.ownNetwork || isOf(provider, ["own", "fake", "community"]);
     const { prepare } = await openRentedRun(options, { image, sshKey: key, own, endsAt, leases: options.leases });
     return { prepare, joins: true };
   }

@@ -104,7 +104,12 @@ async function walk(subject: Subject, output: Output, imported?: ImportedModel):
     reader.distributors(),
     reader.founders(modelId),
   ]);
-  const contracts = shownContracts({ ...reader.contracts, ...own, ...distributors });
+  const contracts = shownContracts({
+    ...reader.contracts,
+    ...own,
+    ...distributors,
+    ...(reader.escrow === undefined ? {} : { computeEscrow: reader.escrow }),
+  });
   if (!output.json && contractsFrom === "coordinator") output.result(undefined, warning(chainId, runId, contracts));
   const { reports, summary } = await findAll(subject, output);
   const judged = await judgeWalked(imported, subject, reports, summary);
@@ -298,7 +303,7 @@ export const verifyCommand = defineCommand({
     ],
   ],
   notes: [
-    "Checked of the contracts: whom each of them obeys, as far as they say it, and which code and roles the model's own ones have.",
+    "Checked of the contracts: whom each of them obeys, as far as they say it, and which code and roles the model's own ones have; of ComputeEscrow, where the deployment names it, what its vaults are.",
     "Checked of every checkpoint: its link in the hash chain, its manifest, its receipts and every signature on them, and every shard that is there.",
     "Shards of old checkpoints need not be kept: such a checkpoint is “pruned”, which is no failure.",
     "Those of checkpoint 0, of the newest and of what no signed epoch covers yet must be there, and so must every manifest and every file of receipts.",

@@ -3,12 +3,14 @@
  * that stands in the script, and starts it. Passes come in variables, `JOIN_PASS_0` and on, one for each worker. What was fetched and
  * what workers keep lies in the cache, which outlives the container where the provider has one.
  */
+import { MAX_PASSES } from "@cotrain/sdk/protocol";
+
 import { shellWord } from "../../base/node/index.ts";
 
 /** The variable of a pass; the number of the worker stands behind it. */
 export const PASS_VARIABLE = "JOIN_PASS_";
 /** Workers of a machine: an order has 64 variables. */
-export const MOST_PASSES = 32;
+export const MOST_PASSES = MAX_PASSES;
 
 interface JoinScript {
   /** Of the coordinator, without an end of /; what a URL class made, so that it holds nothing that a shell reads. */

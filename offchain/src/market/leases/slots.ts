@@ -34,7 +34,8 @@ function backing(
 ): { readonly until: number | null } | undefined {
   const { watchdogAt } = step.book;
   const isWatched = watchdogAt !== null && at - watchdogAt <= step.rules.watchdogFresh;
-  if (isWatched || cluster.acceptNoBackstop || offer.backstop === "own") return { until: null };
+  if (isWatched || cluster.acceptNoBackstop || offer.backstop === "own" || offer.backstop === "vouchers")
+    return { until: null };
   if (offer.backstop === "provider-ttl" && cluster.endsAt !== null) return { until: cluster.endsAt };
   return offer.backstop === "prepaid" && offer.granularitySeconds >= PAID_BEFORE ? { until: null } : undefined;
 }

@@ -1,0 +1,209 @@
+/**
+ * Community machines and who rents them meet here: a machine calls and hears what its renter says, a renter hears what the machine says.
+ * All that this keeps is the newest word of either side, and it is lost with the process: both say it again at their next call. Whether a
+ * word is to be believed each side finds out by itself; here it is seen to that strangers fill nothing and hear nothing.
+ */
+import {
+  type Address,
+  asAddress,
+  callerOf,
+  domainFor,
+  fromWire,
+  hardwareOf,
+  hashLeaseOffer,
+  hashMachineOffer,
+  type Hex,
+  type JoinRequest,
+  leaseOfTerms,
+  type MachineCall,
+  type MachineList,
+  type MachineOffer,
+  machineSecret,
+  MAX_MACHINES,
+  MAX_PASSES,
+  type RenterReply,
+  type RenterWord,
+  runParamsFromWire,
+} from "@cotrain/sdk/protocol";
+import { getAddress } from "viem";
+
+import { RetryableError } from "../base/index.ts";
+import { RefusedError } from "./errors.ts";
+import { lentBy, noteLent } from "./passes.ts";
+import type { Run } from "./run.ts";
+
+/** A machine that has not called for so long, ms, is not there. */
+const CALLS_WITHIN = 60_000;
+/** Machines behind one address. */
+const MOST_BEHIND = 16;
+
+interface Entry {
+  readonly address: string;
+  call: MachineCall;
+  /** By the monotonic clock. */
+  heardAt: number;
+  word: RenterWord | null;
+}
+
+/** By the hash of what a machine is offered for: who offers another's machine is in nobody's way. */
+export type Machines = Map<Hex, Entry>;
+
+/** Forgets who calls no more. */
+function sweep(machines: Machines, now: number): void {
+  for (const [offer, { heardAt }] of machines) if (now - heardAt > CALLS_WITHIN) machines.delete(offer);
+}
+
+/** Whether a machine says that it has a lease: it is heard to the end of that, whatever becomes of its owner's stake. */
+const isLeased = ({ said }: MachineCall): boolean => said !== null && said.state !== "over";
+
+/**
+ * That a machine's owner has at stake what the run asks of so many workers.
+ * @throws RefusedError `STAKE_MISSING`, `STAKE_UNKNOWN`
+ */
+function requireStake({ admission, driver }: Run, owner: Address, workers: number): Promise<void> {
+  const { params, nextParams } = driver.state;
+  const { admission: rule, minStake } = runParamsFromWire(nextParams?.params ?? params);
+  return admission.requireOwner(owner, { admission: rule, minStake: minStake * BigInt(workers) });
+}
+
+/**
+ * Who joins has the stake that the run asks for; for the worker of a community machine its owner has, as much as for all workers that he
+ * lets. Which machine has a pass, the renter has said and signed.
+ * @throws RefusedError `STAKE_MISSING`, `STAKE_UNKNOWN`
+ */
+export async function requireAdmitted(run: Run, { join: { worker, lease }, pass }: JoinRequest): Promise<void> {
+  const { params, nextParams, members } = run.driver.state;
+  if (pass !== undefined) {
+    // Who is in by this lease was admitted by it; what was known of its machine may be lost with a process before this one.
+    if (members[worker]?.lease === lease) return;
+    const owner = run.passes.lent.get(lease)?.owner;
+    if (owner !== undefined) return requireStake(run, owner, lentBy(run, owner));
+  }
+  await run.admission.require(worker, runParamsFromWire(nextParams?.params ?? params));
+}
+
+/** A lease that a machine has, or is being asked to take. */
+function leaseIn({ call: { said }, word }: Entry, run: Run): Hex | undefined {
+  if (said !== null && said.state !== "over") return said.leaseId;
+  if (word === null || word.end || word.asked.offer.leaseId === said?.leaseId) return undefined;
+  return Number(word.asked.offer.answerBy) * 1_000 < run.modules.clock.now() ? undefined : word.asked.offer.leaseId;
+}
+
+/** @throws RetryableError `MACHINES_FULL` */
+function requireRoom(machines: Machines, address: string): void {
+  const behind = [...machines.values()].filter((entry) => entry.address === address).length;
+  if (machines.size >= MAX_MACHINES || behind >= MOST_BEHIND)
+    throw new RetryableError("MACHINES_FULL", "This coordinator knows as many machines as it takes: call again later.");
+}
+
+/** @throws RefusedError `BAD_SIGNATURE`; RetryableError `MACHINES_FULL`, `SIGNATURES_BUSY` */
+async function list(run: Run, call: MachineCall, offer: MachineOffer, address: string): Promise<void> {
+  requireRoom(run.machines, address);
+  await run.modules.signatures.require(
+    {
+      domain: domainFor(run.domain.chainId, call.escrow),
+      name: "MachineOffer",
+      struct: offer,
+      signature: call.signature,
+      signer: asAddress(offer.owner),
+    },
+    address,
+  );
+}
+
+/**
+ * A machine calls.
+ * @returns what its renter says, if it has one
+ * @throws as {@link list}; RefusedError `MACHINE_FOREIGN`, `MACHINE_OFFER_EXPIRED`, `STAKE_MISSING`, `STAKE_UNKNOWN`
+ */
+export async function hearMachine(
+  run: Run,
+  call: MachineCall,
+  secret: string,
+  address: string,
+): Promise<RenterWord | null> {
+  const { clock } = run.modules;
+  // The offer has the facts' hash, and the facts that of the secret.
+  const isIts = machineSecret.test(secret) && callerOf(secret as Hex) === call.facts.caller;
+  if (!isIts || hardwareOf(call.facts) !== call.offer.hardware)
+    throw new RefusedError("MACHINE_FOREIGN", "The call does not come from the machine that its offer is of.");
+  if (Number(call.offer.validUntil) * 1_000 < clock.now())
+    throw new RefusedError("MACHINE_OFFER_EXPIRED", "The machine's offer is over: its owner has to sign another.");
+  const now = clock.monotonic();
+  sweep(run.machines, now);
+  const offer = fromWire("MachineOffer", call.offer);
+  const name = hashMachineOffer(offer);
+  const known = run.machines.get(name);
+  // The offer's name is of all that it says, but for where its signature counts.
+  if (known?.call.escrow !== call.escrow) await list(run, call, offer, address);
+  // It is listed where all its workers could join.
+  const owner = asAddress(offer.owner);
+  if (!isLeased(call)) await requireStake(run, owner, lentBy(run, owner) + Math.min(call.facts.gpus, MAX_PASSES));
+  // Others may have come while the chain was asked, and a renter may have spoken.
+  const before = run.machines.get(name);
+  if (before === undefined) requireRoom(run.machines, address);
+  const word = before?.word ?? null;
+  run.machines.set(name, { address, call, heardAt: clock.monotonic(), word });
+  return word;
+}
+
+export function tellMachines(run: Run): MachineList {
+  const now = run.modules.clock.monotonic();
+  sweep(run.machines, now);
+  return {
+    machines: [...run.machines.values()].map((entry) => {
+      const { escrow, offer, signature, facts } = entry.call;
+      const heardMs = Math.max(0, Math.round(now - entry.heardAt));
+      return { escrow, offer, signature, facts, heardMs, taken: leaseIn(entry, run) !== undefined };
+    }),
+  };
+}
+
+/**
+ * A renter says what it has to say of a lease. What costs nothing comes before the signature.
+ * @returns what the machine says of it
+ * @throws RefusedError `RENTER_UNKNOWN`, `MACHINE_UNKNOWN`, `MACHINE_TAKEN`, `LEASE_UNKNOWN`, `BAD_SIGNATURE`; RetryableError `SIGNATURES_BUSY`
+ */
+export async function hearRenter(run: Run, name: Hex, word: RenterWord, address: string): Promise<RenterReply> {
+  const { terms, asked } = word;
+  if (!run.passes.renters.has(terms.signer))
+    throw new RefusedError(
+      "RENTER_UNKNOWN",
+      `${getAddress(terms.signer)} is none of those whose rented machines this coordinator takes: its --renters names them.`,
+    );
+  const now = run.modules.clock.monotonic();
+  sweep(run.machines, now);
+  const entry = run.machines.get(name);
+  if (entry === undefined)
+    throw new RefusedError("MACHINE_UNKNOWN", "No machine of that offer calls this coordinator.");
+  const place = { chainId: run.domain.chainId, escrow: asAddress(entry.call.escrow) };
+  const offer = fromWire("LeaseOffer", asked.offer);
+  if (offer.offer !== name || offer.leaseId !== leaseOfTerms(place, terms) || offer.runId !== run.runId)
+    throw new RefusedError("LEASE_UNKNOWN", "The question is of another machine, lease or run.");
+  const taken = leaseIn(entry, run);
+  if (taken !== undefined && taken !== offer.leaseId)
+    throw new RefusedError("MACHINE_TAKEN", "The machine has another lease.");
+  // A question that was heard before needs no second look; all else in it the machine looks at.
+  if (entry.word === null || hashOf(entry.word) !== hashOf(word))
+    await run.modules.signatures.require(
+      {
+        domain: domainFor(place.chainId, place.escrow),
+        name: "LeaseOffer",
+        struct: offer,
+        signature: asked.signature,
+        signer: terms.signer,
+      },
+      address,
+    );
+  await noteLent(run, word.passes, asAddress(entry.call.offer.owner), address);
+  entry.word = word;
+  const { said } = entry.call;
+  return {
+    heardMs: Math.max(0, Math.round(now - entry.heardAt)),
+    said: said?.leaseId === offer.leaseId ? said : null,
+  };
+}
+
+/** Of a question with its signature. */
+const hashOf = ({ asked }: RenterWord): string =>
+  `${hashLeaseOffer(fromWire("LeaseOffer", asked.offer))}${asked.signature}`;

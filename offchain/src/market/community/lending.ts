@@ -1,0 +1,280 @@
+/**
+ * A machine that its owner lets: takes leases that fit its offer, works once the deposit lies in the escrow, keeps the highest voucher,
+ * leaves a renter who does not pay, and redeems. It believes the coordinator nothing but that a worker is a member. One turn does all
+ * that is due; what fails is done at the next.
+ */
+import { CotrainError } from "@cotrain/sdk/errors";
+import {
+  type Address,
+  type EscrowPlace,
+  fromWire,
+  hashLeaseOffer,
+  leaseBounds,
+  type ListedOffer,
+  type MachineOffer,
+  type MachineSaid,
+  type RenterWord,
+  requireLeaseOffer,
+  requireVoucher,
+  type RunId,
+  type SignedPass,
+  signLeaseAccept,
+  type SigningAccount,
+  toWire,
+  type Voucher,
+} from "@cotrain/sdk/protocol";
+
+import type { Clock } from "../../base/index.ts";
+import type { Kept, Tenancy } from "./tenancy.ts";
+
+/** A channel as the chain has it. */
+export interface ChannelSeen {
+  readonly deposit: bigint;
+  /** What its vault holds: a token may have taken some. */
+  readonly held: bigint;
+  readonly paid: bigint;
+  readonly closesAt: number | undefined;
+}
+
+export interface LendingModules {
+  readonly place: EscrowPlace;
+  readonly runId: RunId;
+  readonly listed: ListedOffer;
+  readonly machine: SigningAccount & { readonly address: Address };
+  /** Seconds of notice with which it can still redeem. */
+  readonly leastNotice: number;
+  /** Ms between two redemptions while a lease lasts. */
+  readonly redeemEvery: number;
+  readonly clock: Pick<Clock, "now" | "monotonic">;
+  readonly kept: Kept<Tenancy>;
+  /** Calls the coordinator. */
+  readonly call: (said: MachineSaid | null) => Promise<RenterWord | null>;
+  /** Whether a worker that joined by one of these is a member and alive. */
+  readonly isWorking: (passes: readonly SignedPass[]) => Promise<boolean>;
+  readonly channel: (tenancy: Tenancy) => Promise<ChannelSeen | undefined>;
+  readonly redeem: (tenancy: Tenancy, voucher: NonNullable<Tenancy["voucher"]>) => Promise<void>;
+  /** Makes the workers run that have these passes, or none. */
+  readonly run: (passes: readonly SignedPass[]) => Promise<void>;
+  readonly tell: (sentence: string) => void;
+}
+
+/** How long a renter may take to open a channel after an answer was due, ms. */
+const OPENS_WITHIN = 600_000;
+/** Of work, ms, that is done before it is paid, beside a period. */
+const SKEW = leaseBounds.skew * 1_000;
+
+interface Lending {
+  /** Does what is due. */
+  turn(): Promise<void>;
+  tenancy(): Tenancy | undefined;
+}
+
+const wordsOf = (error: unknown): string => {
+  if (!(error instanceof CotrainError)) throw error;
+  return error.message.slice(0, 200);
+};
+
+/** Opens what is kept of a lease. @throws UserError `STATE_CORRUPTED` */
+export const openLending = async (modules: LendingModules): Promise<Lending> =>
+  new Lent(modules, await modules.kept.read());
+
+const owedOf = (voucher: Tenancy["voucher"]): bigint => BigInt(voucher?.voucher.cumulative ?? 0);
+
+class Lent implements Lending {
+  readonly #modules: LendingModules;
+  readonly #offer: MachineOffer;
+  #lease: Tenancy | undefined;
+  #turnedAt: number;
+  #redeemedAt: number;
+  /** A question that was refused is not looked at again. */
+  #refused = "";
+
+  constructor(modules: LendingModules, lease: Tenancy | undefined) {
+    this.#modules = modules;
+    this.#offer = fromWire("MachineOffer", modules.listed.offer);
+    this.#lease = lease;
+    this.#turnedAt = modules.clock.monotonic();
+    this.#redeemedAt = this.#turnedAt;
+  }
+
+  tenancy(): Tenancy | undefined {
+    return this.#lease;
+  }
+
+  async turn(): Promise<void> {
+    const { clock, run } = this.#modules;
+    const elapsed = clock.monotonic() - this.#turnedAt;
+    this.#turnedAt += elapsed;
+    const word = await this.#attempt("The coordinator", () => this.#call());
+    if (word) await this.#hear(word);
+    await this.#count(elapsed);
+    const why = this.#over();
+    if (why !== undefined) await this.#end(why);
+    const work = (): Promise<void> => run(this.#lease?.state === "working" ? this.#lease.passes : []);
+    await work();
+    await this.#attempt("The escrow", () => this.#redeem());
+    // A channel that is closed shows where it is redeemed.
+    await work();
+  }
+
+  /** What may fail without the rest: a coordinator or a chain that is away. */
+  async #attempt<T>(what: string, work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      this.#modules.tell(`${what}: ${wordsOf(error)}`);
+      return undefined;
+    }
+  }
+
+  #call(): Promise<RenterWord | null> {
+    const lease = this.#lease;
+    return this.#modules.call(
+      lease === undefined
+        ? null
+        : { leaseId: lease.leaseId, state: lease.state, accept: lease.accept, words: lease.words },
+    );
+  }
+
+  async #keep(change: Partial<Tenancy>): Promise<void> {
+    if (this.#lease === undefined) return;
+    const next = { ...this.#lease, ...change };
+    await this.#modules.kept.write(next);
+    this.#lease = next;
+  }
+
+  async #end(words: string): Promise<void> {
+    this.#modules.tell(`Lease ${this.#lease?.leaseId} is over: ${words}`);
+    await this.#keep({ state: "over", words: words.slice(0, 200) });
+  }
+
+  /** Whether nothing of its last lease could still be had. */
+  #isSettled(): boolean {
+    const lease = this.#lease;
+    return lease === undefined || (lease.state === "over" && owedOf(lease.voucher) <= BigInt(lease.redeemed));
+  }
+
+  async #hear(word: RenterWord): Promise<void> {
+    if (this.#isSettled() && !word.end) await this.#consider(word);
+    if (this.#lease === undefined || word.asked.offer.leaseId !== this.#lease.leaseId) return;
+    await this.#take(word);
+    if (word.end && this.#lease.state !== "over") await this.#end("Its renter ended it.");
+    else await this.#attempt("The escrow", () => this.#begin(word));
+  }
+
+  /** Takes a lease that it is asked to, where that fits the offer. */
+  async #consider({ terms, asked: { offer: wire, signature } }: RenterWord): Promise<void> {
+    const { place, runId, machine, leastNotice, kept, clock, tell } = this.#modules;
+    if (wire.leaseId === this.#lease?.leaseId || signature === this.#refused) return;
+    const asked = fromWire("LeaseOffer", wire);
+    const now = Math.floor(clock.now() / 1_000);
+    try {
+      await requireLeaseOffer(asked, signature, { ...place, offer: this.#offer, terms, leastNotice, now });
+      if (asked.runId !== runId)
+        throw new CotrainError("LEASE_OFFER_OTHER", `The question is about run ${asked.runId}.`);
+    } catch (error) {
+      this.#refused = signature;
+      tell(`A renter was refused: ${wordsOf(error)}`);
+      return;
+    }
+    const accept = {
+      leaseId: asked.leaseId,
+      offer: hashLeaseOffer(asked),
+      machine: machine.address,
+      acceptedAt: BigInt(now),
+    };
+    const signed = await signLeaseAccept(machine, place, accept);
+    const lease: Tenancy = {
+      leaseId: asked.leaseId,
+      terms,
+      asked: { offer: wire, signature },
+      accept: { accept: toWire("LeaseAccept", accept), signature: signed },
+      state: "accepted",
+      passes: [],
+      voucher: null,
+      workedMs: 0,
+      since: null,
+      redeemed: "0",
+      words: "",
+    };
+    await kept.write(lease);
+    this.#lease = lease;
+    tell(`Lease ${asked.leaseId} of renter ${terms.renter} is accepted.`);
+  }
+
+  /** Keeps a voucher that is higher than the one before. */
+  async #take({ voucher: said }: RenterWord): Promise<void> {
+    const lease = this.#lease;
+    if (lease === undefined || said === null) return;
+    const { place, tell } = this.#modules;
+    const before = owedOf(lease.voucher);
+    if (BigInt(said.voucher.cumulative) <= before) return;
+    const voucher: Voucher = fromWire("Voucher", said.voucher);
+    const deposit = BigInt(lease.asked.offer.deposit);
+    try {
+      await requireVoucher(voucher, said.signature, { ...place, terms: lease.terms, atLeast: before + 1n, deposit });
+    } catch (error) {
+      tell(`A voucher was refused: ${wordsOf(error)}`);
+      return;
+    }
+    await this.#keep({ voucher: said });
+  }
+
+  /** Works once the deposit is there. */
+  async #begin({ passes }: RenterWord): Promise<void> {
+    const lease = this.#lease;
+    if (lease?.state !== "accepted" || passes.length === 0) return;
+    const channel = await this.#modules.channel(lease);
+    const deposit = BigInt(lease.asked.offer.deposit);
+    if (channel === undefined || channel.closesAt !== undefined) return;
+    if (channel.deposit < deposit || channel.held < deposit) {
+      await this.#end(`The escrow holds ${channel.held} of the ${deposit} that were agreed.`);
+      return;
+    }
+    await this.#keep({ state: "working", passes, since: Math.floor(this.#modules.clock.now()) });
+    this.#modules.tell(`Lease ${lease.leaseId} is paid from a deposit of ${channel.deposit}: work begins.`);
+  }
+
+  /** Counts the time in which it worked. */
+  async #count(elapsed: number): Promise<void> {
+    if (this.#lease?.state !== "working") return;
+    const { passes, workedMs } = this.#lease;
+    const works = await this.#attempt("The coordinator", () => this.#modules.isWorking(passes));
+    if (works === true) await this.#keep({ workedMs: workedMs + Math.floor(elapsed) });
+  }
+
+  /** Why it works no longer; undefined while it does. */
+  #over(): string | undefined {
+    const lease = this.#lease;
+    if (lease === undefined || lease.state === "over") return undefined;
+    const { asked, since, workedMs, voucher } = lease;
+    const now = this.#modules.clock.now();
+    if (lease.state === "accepted")
+      return now > Number(asked.offer.answerBy) * 1_000 + OPENS_WITHIN ? "No channel was opened for it." : undefined;
+    if (since !== null && now > since + asked.offer.seconds * 1_000) return "Its time is over.";
+    const unpaid = workedMs - asked.offer.period * 1_000 - SKEW;
+    const due = unpaid <= 0 ? 0n : (this.#offer.pricePerSecond * BigInt(Math.floor(unpaid))) / 1_000n;
+    const most = BigInt(asked.offer.deposit);
+    return owedOf(voucher) < (due < most ? due : most) ? "Its renter does not pay any more." : undefined;
+  }
+
+  async #redeem(): Promise<void> {
+    const { clock, redeemEvery, tell } = this.#modules;
+    const lease = this.#lease;
+    if (lease === undefined || lease.voucher === null || owedOf(lease.voucher) <= BigInt(lease.redeemed)) return;
+    const channel = await this.#modules.channel(lease);
+    if (channel === undefined) return;
+    if (lease.state === "working" && channel.closesAt !== undefined) await this.#end("Its renter closes the channel.");
+    const owed = owedOf(lease.voucher);
+    // No more than the deposit is ever paid, and none of it once the rest was withdrawn.
+    if (channel.paid >= (owed < channel.deposit ? owed : channel.deposit)) {
+      await this.#keep({ redeemed: String(owed) });
+      return;
+    }
+    if (this.#lease?.state !== "over" && clock.monotonic() - this.#redeemedAt < redeemEvery) return;
+    await this.#modules.redeem(lease, lease.voucher);
+    this.#redeemedAt = clock.monotonic();
+    await this.#keep({ redeemed: lease.voucher.voucher.cumulative });
+    tell(`${lease.voucher.voucher.cumulative} of lease ${lease.leaseId} are redeemed.`);
+  }
+}

@@ -1,0 +1,243 @@
+/** Community machines and who rents them meet at a coordinator: who may list, speak and hear. */
+import { CotrainError } from "@cotrain/sdk/errors";
+import {
+  admissionCode,
+  asAddress,
+  callerOf,
+  fromWire,
+  hardwareOf,
+  hashMachineOffer,
+  type Hex,
+  leaseKind,
+  leaseOfTerms,
+  type LeaseTerms,
+  type MachineCall,
+  type MachineOffer,
+  type MachineSaid,
+  regionOf,
+  type RenterWord,
+  signLeaseAccept,
+  signLeaseOffer,
+  signMachineOffer,
+  signPass,
+  toWire,
+} from "@cotrain/sdk/protocol";
+import { keccak256, stringToHex } from "viem";
+import { privateKeyToAccount } from "viem/accounts";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+import { domain, type Harness, openHarness, poster, runId, START } from "./harness.ts";
+
+const [owner, machine, thief] = ["owner", "machine", "thief"].map((name) =>
+  privateKeyToAccount(keccak256(stringToHex(name))),
+) as [typeof poster, typeof poster, typeof poster];
+const place = { chainId: domain.chainId, escrow: asAddress(`0x${"e5".repeat(20)}`) };
+const token = asAddress(`0x${"70".repeat(20)}`);
+const secret: Hex = `0x${"5e".repeat(32)}`;
+const seconds = START / 1_000;
+
+let harness: Harness;
+beforeEach(async () => {
+  harness = await openHarness();
+});
+afterEach(() => harness.close());
+
+const codeOf = async (work: Promise<unknown>): Promise<string> => {
+  try {
+    await work;
+    return "accepted";
+  } catch (error) {
+    return error instanceof CotrainError ? error.code : String(error);
+  }
+};
+
+async function callOf(change: Partial<MachineOffer> = {}, by = owner, word = secret, gpus = 1): Promise<MachineCall> {
+  const facts = { gpu: "RTX 3090", gpus, vramGb: 24, cpus: 8, ramGb: 64, diskGb: 500, caller: callerOf(word) };
+  const offer: MachineOffer = {
+    owner: asAddress(owner.address),
+    machine: asAddress(machine.address),
+    hardware: hardwareOf(facts),
+    token,
+    pricePerSecond: 100n,
+    minSeconds: 600,
+    maxSeconds: 36_000,
+    region: regionOf("here"),
+    validUntil: BigInt(Math.floor(seconds) + 3_600),
+    nonce: 1n,
+    kind: leaseKind.paid,
+    ...change,
+  };
+  const signature = await signMachineOffer(by, place, offer);
+  return { escrow: place.escrow, offer: toWire("MachineOffer", offer), signature, facts, said: null };
+}
+const nameOf = ({ offer }: MachineCall): Hex => hashMachineOffer(fromWire("MachineOffer", offer));
+const call = (body: MachineCall, word: Hex = secret) => harness.client.callOfMachine(runId, word, body);
+const listed = async () => (await harness.client.machines(runId)).machines;
+
+async function wordOf(offer: Hex, salt = "lease", by = poster): Promise<RenterWord> {
+  const terms: LeaseTerms = {
+    renter: asAddress(by.address),
+    provider: asAddress(owner.address),
+    machine: asAddress(machine.address),
+    signer: asAddress(by.address),
+    token,
+    notice: 900,
+    salt: keccak256(stringToHex(salt)),
+  };
+  const asked = {
+    leaseId: leaseOfTerms(place, terms),
+    offer,
+    runId,
+    seconds: 3_600,
+    period: 300,
+    deposit: 360_000n,
+    answerBy: BigInt(Math.floor(seconds) + 60),
+  };
+  const signature = await signLeaseOffer(by, place, asked);
+  return { terms, asked: { offer: toWire("LeaseOffer", asked), signature }, passes: [], voucher: null, end: false };
+}
+async function saidOf(word: RenterWord, state: MachineSaid["state"]): Promise<MachineSaid> {
+  const { leaseId } = word.asked.offer;
+  const accept = { leaseId, offer: word.asked.offer.offer, machine: asAddress(machine.address), acceptedAt: 1n };
+  const signature = await signLeaseAccept(machine, place, accept);
+  return { leaseId, state, accept: { accept: toWire("LeaseAccept", accept), signature }, words: "" };
+}
+
+describe("a machine", () => {
+  it("is listed while it calls", async () => {
+    const body = await callOf();
+    expect(await call(body)).toEqual({ word: null });
+    expect(await listed()).toMatchObject([{ offer: body.offer, taken: false }]);
+    await harness.clock.advance(61_000);
+    expect(await listed()).toEqual([]);
+  });
+
+  it("is listed with its secret, its owner's signature and its facts alone, and for as long as its offer stands", async () => {
+    const body = await callOf();
+    expect(await codeOf(call(body, `0x${"00".repeat(32)}`))).toBe("MACHINE_FOREIGN");
+    expect(await codeOf(call({ ...body, facts: { ...body.facts, gpus: 8 } }))).toBe("MACHINE_FOREIGN");
+    expect(await codeOf(call(await callOf({}, thief)))).toBe("BAD_SIGNATURE");
+    expect(await codeOf(call(await callOf({ validUntil: 1n })))).toBe("MACHINE_OFFER_EXPIRED");
+    expect(await codeOf(call({ ...body, escrow: token }))).toBe("BAD_SIGNATURE");
+    expect(await listed()).toEqual([]);
+  });
+
+  it("is in nobody's way who offers it as his own", async () => {
+    const body = await callOf();
+    await call(body);
+    const other: Hex = `0x${"07".repeat(32)}`;
+    await call(await callOf({ owner: asAddress(thief.address), nonce: 9n }, thief, other), other);
+    expect(await listed()).toHaveLength(2);
+    const word = await wordOf(nameOf(body));
+    await harness.client.wordOfRenter(runId, nameOf(body), word);
+    expect(await call(body)).toMatchObject({ word: { asked: word.asked } });
+  });
+
+  it("is one of sixteen behind an address", async () => {
+    for (let nonce = 0n; nonce < 16n; nonce++) await call(await callOf({ nonce }));
+    expect(await codeOf(call(await callOf({ nonce: 16n })))).toBe("MACHINES_FULL");
+  });
+});
+
+describe("a renter", () => {
+  it("is heard by the machine alone, and hears it", async () => {
+    const body = await callOf();
+    await call(body);
+    const word = await wordOf(nameOf(body));
+    expect(await harness.client.wordOfRenter(runId, nameOf(body), word)).toMatchObject({ said: null });
+    expect(await listed()).toMatchObject([{ taken: true }]);
+    expect(JSON.stringify(await listed())).not.toContain(word.asked.signature);
+    const said = await saidOf(word, "accepted");
+    await call({ ...body, said });
+    expect(await harness.client.wordOfRenter(runId, nameOf(body), word)).toMatchObject({ said });
+  });
+
+  it("is one that the coordinator was told of, who signed the question, about this machine and run", async () => {
+    const body = await callOf();
+    const name = nameOf(body);
+    const word = await wordOf(name);
+    const speak = (said: RenterWord, to = name) => codeOf(harness.client.wordOfRenter(runId, to, said));
+    expect(await speak(word)).toBe("MACHINE_UNKNOWN");
+    await call(body);
+    expect(await speak(await wordOf(name, "lease", thief))).toBe("RENTER_UNKNOWN");
+    expect(
+      await speak({ ...word, asked: { ...word.asked, signature: (await saidOf(word, "over")).accept.signature } }),
+    ).toBe("BAD_SIGNATURE");
+    expect(await speak(await wordOf(keccak256("0x")))).toBe("LEASE_UNKNOWN");
+    expect(await speak({ ...word, terms: { ...word.terms, notice: 1 } })).toBe("LEASE_UNKNOWN");
+    expect(await call(body)).toEqual({ word: null });
+  });
+
+  it("waits while another has the machine, until that is over", async () => {
+    const body = await callOf();
+    const name = nameOf(body);
+    await call(body);
+    const [first, second] = [await wordOf(name), await wordOf(name, "another")];
+    await harness.client.wordOfRenter(runId, name, first);
+    expect(await codeOf(harness.client.wordOfRenter(runId, name, second))).toBe("MACHINE_TAKEN");
+    await call({ ...body, said: await saidOf(first, "working") });
+    await harness.clock.advance(30_000);
+    await call({ ...body, said: await saidOf(first, "working") });
+    expect(await codeOf(harness.client.wordOfRenter(runId, name, second))).toBe("MACHINE_TAKEN");
+    await call({ ...body, said: await saidOf(first, "over") });
+    expect(await codeOf(harness.client.wordOfRenter(runId, name, second))).toBe("accepted");
+  });
+});
+
+describe("a run that asks for stake", () => {
+  const minStake = 5n;
+  const renew = async (): Promise<void> => {
+    await harness.close();
+    harness = await openHarness({ params: { admission: admissionCode.stake, minStake } });
+  };
+  const stake = async (amount: bigint): Promise<void> => {
+    harness.chain.stakes.set(asAddress(owner.address), amount);
+    // As long as an answer of the chain holds.
+    await harness.clock.advance(10_000);
+  };
+  const passOf = (label: string) =>
+    signPass(poster, domain, {
+      runId,
+      label,
+      index: 0,
+      beneficiary: asAddress(owner.address),
+      notAfter: START + 3_600_000,
+    });
+
+  it("lists machines whose owner has it, one for each GPU, and hears those at work to the end", async () => {
+    await renew();
+    const body = await callOf();
+    expect(await codeOf(call(body))).toBe("STAKE_MISSING");
+    expect(await listed()).toEqual([]);
+    await stake(minStake);
+    expect(await codeOf(call(body))).toBe("accepted");
+    expect(await codeOf(call(await callOf({}, owner, secret, 2)))).toBe("STAKE_MISSING");
+    expect(await listed()).toMatchObject([{ offer: body.offer }]);
+    await stake(minStake - 1n);
+    expect(await codeOf(call({ ...body, said: await saidOf(await wordOf(nameOf(body)), "working") }))).toBe("accepted");
+    expect(await codeOf(call(body))).toBe("STAKE_MISSING");
+  });
+
+  it("takes the workers of a machine by its owner's, no more of them than he has it for", async () => {
+    await renew();
+    await stake(2n * minStake);
+    const [body, other] = [await callOf(), await callOf({ nonce: 2n })];
+    const [pass, second, foreign] = [await passOf("one"), await passOf("two"), await passOf("none")];
+    await call(body);
+    await call(other);
+    const give = async (to: MachineCall, passes: RenterWord["passes"]) =>
+      harness.client.wordOfRenter(runId, nameOf(to), { ...(await wordOf(nameOf(to), nameOf(to))), passes });
+    await give(body, [pass]);
+    expect(await codeOf(harness.worker("31").joinBy(foreign))).toBe("STAKE_MISSING");
+    expect(await codeOf(harness.worker("31").joinBy(pass))).toBe("accepted");
+    await give(other, [second]);
+    // A machine that speaks in its renter's name takes back nothing.
+    await give(body, []);
+    await stake(2n * minStake - 1n);
+    expect(await codeOf(harness.worker("32").joinBy(second))).toBe("STAKE_MISSING");
+    // Who is in is in.
+    expect(await codeOf(harness.worker("31").joinBy(pass))).toBe("accepted");
+    await stake(2n * minStake);
+    expect(await codeOf(harness.worker("32").joinBy(second))).toBe("accepted");
+  });
+});

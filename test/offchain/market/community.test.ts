@@ -1,0 +1,251 @@
+/** Community machines by wallet: what either side pays, keeps, refuses and loses at the most. */
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+
+import { leaseOfTerms, signVoucher, toWire } from "@cotrain/sdk/protocol";
+import { communityStage, LABEL, PERIOD, place, PRICE, renter, thief } from "./communityStage.ts";
+
+type Stage = Awaited<ReturnType<typeof communityStage>>;
+let stage: Stage;
+beforeEach(async () => {
+  stage = await communityStage();
+});
+afterEach(() => stage.close());
+
+const LOOK = 30_000;
+const owed = (): bigint => BigInt(stage.world.word?.voucher?.voucher.cumulative ?? 0);
+
+/** The machine answers, and says so at its next call. */
+async function accepting(lending: Awaited<ReturnType<Stage["lending"]>>): Promise<void> {
+  await lending.turn();
+  await lending.turn();
+}
+
+/** A lease that works: asked, accepted, deposited, begun. */
+async function working() {
+  const [account, lending] = [stage.account(), await stage.lending()];
+  const { id } = await account.create(await stage.order());
+  await accepting(lending);
+  await account.list();
+  await lending.turn();
+  return { account, lending, id };
+}
+type Working = Awaited<ReturnType<typeof working>>;
+
+async function pass({ account, lending }: Pick<Working, "account" | "lending">, looks: number): Promise<void> {
+  for (let look = 0; look < looks; look++) {
+    stage.elapse(LOOK);
+    await account.list();
+    await lending.turn();
+  }
+}
+
+describe("a machine that is let", () => {
+  it("is an offer at the price that its owner signed, until it is taken", async () => {
+    const { offers, refused } = await stage.listing();
+    expect(refused).toEqual({});
+    expect(offers).toMatchObject([
+      {
+        provider: "community",
+        providerId: stage.offerName,
+        price: { perHour: PRICE * 3_600n },
+        stock: "in stock",
+        backstop: "vouchers",
+      },
+    ]);
+    stage.world.taken = true;
+    expect((await stage.listing()).offers).toMatchObject([{ stock: "none" }]);
+  });
+
+  it("is none where it says other hardware than its owner signed", async () => {
+    Object.assign(stage.listed, { facts: { ...stage.listed.facts, gpus: 8 } });
+    const { offers, refused } = await stage.listing();
+    expect(offers).toEqual([]);
+    expect(Object.keys(refused)).toEqual(["what it says of its hardware is not what its owner signed"]);
+  });
+
+  it("works once the deposit is there, is paid for the time in which it is alive, and has what its vouchers say", async () => {
+    const lease = await working();
+    expect(stage.world).toMatchObject({ opened: 1, running: 1 });
+    expect(owed()).toBe(0n);
+    stage.world.alive = true;
+    await pass(lease, 21);
+    // The first look finds it alive; twenty follow.
+    expect(owed()).toBe((PRICE * 20n * BigInt(LOOK)) / 1_000n);
+    expect(await lease.account.list()).toMatchObject([{ label: LABEL, state: "running" }]);
+
+    expect(await lease.account.terminate(lease.id)).toBe("accepted");
+    await lease.lending.turn();
+    expect(stage.world).toMatchObject({ running: 0, earned: owed() });
+    expect(await lease.account.list()).toMatchObject([{ state: "ending" }]);
+    stage.elapse(900_000);
+    expect(await lease.account.list()).toEqual([]);
+    expect(await lease.account.get(lease.id)).toBeUndefined();
+    expect(stage.world.wallet + stage.world.earned).toBe(1_000_000_000n);
+    expect(await lease.account.bill({ id: lease.id, state: "gone", words: "" })).toBe(stage.world.earned);
+  });
+
+  it("leaves who does not pay any more after a period, and redeems what it has", async () => {
+    const lease = await working();
+    stage.world.alive = true;
+    await pass(lease, 11);
+    const paid = owed();
+    let worked = 0;
+    while (stage.world.running === 1) {
+      stage.elapse(LOOK);
+      worked += LOOK;
+      await lease.lending.turn();
+    }
+    expect(worked).toBeGreaterThan(PERIOD);
+    expect(worked).toBeLessThanOrEqual(PERIOD + 60_000 + 2 * LOOK);
+    expect(stage.world.earned).toBe(paid);
+    expect(lease.lending.tenancy()).toMatchObject({ state: "over", words: "Its renter does not pay any more." });
+  });
+
+  it("works for no deposit that is smaller than was agreed, or that its token took away", async () => {
+    const [account, lending] = [stage.account(), await stage.lending()];
+    await account.create(await stage.order());
+    await accepting(lending);
+    await account.list();
+    for (const channel of stage.channels.values()) channel.held -= 1n;
+    await lending.turn();
+    expect(stage.world.running).toBe(0);
+    expect(lending.tenancy()).toMatchObject({ state: "over" });
+  });
+
+  it("keeps no voucher of another signer, and none that is lower", async () => {
+    const lease = await working();
+    stage.world.alive = true;
+    await pass(lease, 5);
+    const kept = lease.lending.tenancy()?.voucher;
+    const { word } = stage.world;
+    const said = async (cumulative: bigint, by: typeof renter): Promise<void> => {
+      const voucher = { leaseId: leaseOfTerms(place, word!.terms), cumulative, through: 1n };
+      const signature = await signVoucher(by, place, voucher);
+      stage.world.word = { ...word!, voucher: { voucher: toWire("Voucher", voucher), signature } };
+      await lease.lending.turn();
+    };
+    await said(500_000n, thief);
+    expect(lease.lending.tenancy()?.voucher).toEqual(kept);
+    await said(1n, renter);
+    expect(lease.lending.tenancy()?.voucher).toEqual(kept);
+    // More than the deposit would be worth nothing.
+    await said(10n ** 12n, renter);
+    expect(lease.lending.tenancy()?.voucher).toEqual(kept);
+  });
+
+  it("redeems in time where the renter closes, although the coordinator is gone", async () => {
+    const lease = await working();
+    stage.world.alive = true;
+    await pass(lease, 5);
+    const paid = owed();
+    stage.world.coordinatorAway = true;
+    for (const channel of stage.channels.values()) channel.closesAt = 1_800_001_500;
+    await lease.lending.turn();
+    expect(stage.world).toMatchObject({ running: 0, earned: paid });
+  });
+
+  it("goes on after kill -9 with its lease and its voucher, and redeems once", async () => {
+    const lease = await working();
+    stage.world.alive = true;
+    await pass(lease, 5);
+    const again = await stage.lending();
+    expect(again.tenancy()).toMatchObject({ state: "working", voucher: stage.world.word?.voucher });
+    await again.turn();
+    expect(stage.world.running).toBe(1);
+    await lease.account.terminate(lease.id);
+    await again.turn();
+    const { earned } = stage.world;
+    expect(earned).toBe(owed());
+    await (await stage.lending()).turn();
+    expect(stage.world.earned).toBe(earned);
+  });
+});
+
+describe("who rents", () => {
+  it("pays no silence that it has seen", async () => {
+    const lease = await working();
+    stage.world.alive = true;
+    await pass(lease, 2);
+    const before = owed();
+    stage.world.alive = false;
+    await pass(lease, 5);
+    expect(owed()).toBe(before);
+    stage.elapse(PERIOD / 2);
+    stage.world.alive = true;
+    await lease.account.list();
+    expect(owed()).toBe(before);
+    stage.elapse(PERIOD / 2);
+    await lease.account.list();
+    expect(owed()).toBe(before + (PRICE * BigInt(PERIOD / 2)) / 1_000n);
+  });
+
+  it("pays no more than a period where nobody looked", async () => {
+    const lease = await working();
+    stage.world.alive = true;
+    await pass(lease, 2);
+    const before = owed();
+    stage.elapse(10 * PERIOD);
+    await lease.account.list();
+    expect(owed()).toBe(before + (PRICE * BigInt(PERIOD)) / 1_000n);
+  });
+
+  it("never signs more than the deposit", async () => {
+    const lease = await working();
+    stage.world.alive = true;
+    const [channel] = stage.channels.values();
+    for (let look = 0; look < 40; look++) {
+      stage.elapse(PERIOD);
+      await lease.account.list();
+    }
+    expect(owed()).toBe(channel?.deposit);
+  });
+
+  it("deposits once, whatever it is killed between", async () => {
+    const first = stage.account();
+    await first.create(await stage.order());
+    await accepting(await stage.lending());
+    stage.world.chainAway = true;
+    await first.list();
+    expect(stage.world.opened).toBe(0);
+    stage.world.chainAway = false;
+    // The deposit is sent, and nobody writes down that it was.
+    stage.world.diesAfterOpening = true;
+    await first.list();
+    expect(stage.world.opened).toBe(1);
+    stage.world.diesAfterOpening = false;
+    await stage.account().list();
+    expect(stage.world.opened).toBe(1);
+    expect(await stage.account().list()).toMatchObject([{ label: LABEL, state: "running" }]);
+  });
+
+  it("opens no channel for a machine that did not answer, and lets it go", async () => {
+    const account = stage.account();
+    await account.create(await stage.order());
+    stage.elapse(120_000);
+    await account.list();
+    await account.list();
+    expect(await account.list()).toEqual([]);
+    expect(stage.world.opened).toBe(0);
+  });
+
+  it("rents nothing that is dearer than was quoted, that is taken, or that the wallet cannot cover", async () => {
+    const account = stage.account();
+    const order = await stage.order();
+    await expect(account.create({ ...order, maximumPerHour: 1n })).rejects.toMatchObject({ code: "PROVIDER_REFUSED" });
+    await expect(account.create({ ...order, environment: {} })).rejects.toMatchObject({ code: "ORDER" });
+    stage.world.wallet = 1n;
+    await expect(account.create(order)).rejects.toMatchObject({ code: "PROVIDER_FUNDS" });
+    stage.world.taken = true;
+    await expect(account.create(order)).rejects.toMatchObject({ code: "PROVIDER_CAPACITY" });
+    expect(await account.list()).toEqual([]);
+  });
+
+  it("ends a lease whose machine left, with what it had earned", async () => {
+    const lease = await working();
+    stage.world.alive = true;
+    await pass(lease, 3);
+    stage.world.said = { ...stage.world.said!, state: "over", words: "The owner switched it off." };
+    await lease.account.list();
+    expect(await lease.account.list()).toMatchObject([{ state: "ending" }]);
+  });
+});
