@@ -43,7 +43,7 @@ async function divided(on = prepared): Promise<readonly number[]> {
   const accounts = [alice, bob, stranger].map(({ address }) => address);
   const { shares, holdingOf } = await ownershipOf(on, accounts);
   const held = accounts.map((account) => holdingOf(account).balance);
-  const parts = [...held, ...[shares.unclaimed, shares.inGrants, shares.inSale].map(BigInt)];
+  const parts = [...held, ...[shares.unclaimed, shares.inGrants, shares.inSale, shares.inTreasury ?? 0].map(BigInt)];
   expect(sum(parts)).toBe(BigInt(shares.minted));
   expect(sum(Object.values(shares.origins).map(BigInt))).toBe(BigInt(shares.minted));
   const { compute, capital, code } = shares.origins;
