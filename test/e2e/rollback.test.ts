@@ -206,7 +206,7 @@ it("a chain that lost a rollback has it again, and the heads behind it", async (
     (await reader.headsSince(runId, 0)).find(({ head }) => head === next.head),
   );
   expect(again.anchoredAt).toBeGreaterThan(next.anchor!.anchoredAt);
-  // Of what came again in the same epoch nothing has changed for the run; in another it is anchored anew.
+  // Of what came again in the same epoch nothing has changed for the run; in another it is moved there.
   const epoch = await onChain("the epoch of its new anchor", (reader) => reader.epochOf(modelId, again.anchoredAt));
   const anchor = await follow(watch, "the head's anchor in that epoch", ({ heads }) => {
     const found = heads.find(({ head }) => head === next.head)?.anchor;

@@ -15,10 +15,11 @@ export function createAnchorAges(driver: Pick<Driver, "state" | "onChange">, clo
     if (anchor) since.set(head, clock.monotonic() - Math.max(0, clock.now() - anchor.anchoredAt * 1_000));
   }
   driver.onChange(({ heads }, event) => {
-    if (event.type !== "HeadAnchored") return;
+    if (event.type !== "HeadAnchored" && event.type !== "HeadsMoved") return;
     const known = new Set(heads.map(({ head }) => head));
     for (const head of since.keys()) if (!known.has(head)) since.delete(head);
-    since.set(event.head, clock.monotonic());
+    const anchored = event.type === "HeadAnchored" ? [event] : event.heads;
+    for (const { head } of anchored) since.set(head, clock.monotonic());
   });
   return { of: (head) => clock.monotonic() - (since.get(head) ?? Infinity) };
 }

@@ -8,8 +8,8 @@ import type { PendingRootView, RootView } from "../chain/index.ts";
 import { createDisputeWatch, type DisputeWatch } from "./disputeWatch.ts";
 import { RefusedError } from "./errors.ts";
 import type { Unstamped } from "./machine/events.ts";
-import type { RunState } from "./machine/state.ts";
-import type { Run, RunModules } from "./run.ts";
+import type { HeadEntry, RunState } from "./machine/state.ts";
+import { anchorOf, type Run, type RunModules } from "./run.ts";
 import { findRollback, rollbacksIn, rollbacksKnown } from "./rollback.ts";
 import { rootActivated, rootPosted } from "./settlement.ts";
 
@@ -204,18 +204,31 @@ export class ChainWatch {
     }
   }
 
-  /** The first head that stands in another epoch than the log has it in, of a time that is told no more: it is anchored anew. */
+  /**
+   * From the first head that stands in another epoch than the log has it in, all are where the chain has them now: it went back, or
+   * their time is told no more. Nothing is posted for that, so that it goes for links of others, rollbacks, too.
+   */
   async #lookAtTimes(confirmed: Confirmed): Promise<void> {
     const { facts, runId, driver, modules } = this.#run;
-    const { heads, reverts, settledEpoch } = driver.state;
-    const posted = await modules.chain.headsSince(runId, 0);
-    for (const [i, { anchor, head, sequence }] of heads.entries()) {
-      const [found, before] = [posted[sequence], heads[i - 1]];
-      if (!anchor || !before || found?.head !== head) continue;
-      const epoch = await modules.chain.epochOf(facts.modelId, found.anchoredAt);
-      if (epoch === anchor.epoch || Math.max(epoch, anchor.epoch) <= settledEpoch) continue;
-      if (confirmed(`time/${sequence}/${epoch}/${reverts}`))
-        await this.#offer({ type: "HeadReverted", head: before.head, sequence: before.sequence });
+    const { chain } = modules;
+    const { heads, settledEpoch } = driver.state;
+    const posted = await chain.headsSince(runId, 0);
+    const isThere = ({ anchor, head, sequence }: HeadEntry): boolean =>
+      anchor !== null && posted[sequence]?.head === head;
+    for (const entry of heads) {
+      if (entry.sequence === 0 || !isThere(entry)) continue;
+      const [was, is] = [entry.anchor!.epoch, await chain.epochOf(facts.modelId, posted[entry.sequence]!.anchoredAt)];
+      if (was === is || Math.max(was, is) <= settledEpoch) continue;
+      if (!confirmed(`time/${entry.sequence}/${was}/${is}`)) return;
+      const moved = await Promise.all(
+        heads
+          .filter((each) => each.sequence >= entry.sequence && isThere(each))
+          .map(async ({ head, sequence }) => {
+            const before = posted[sequence - 1]?.anchoredAt;
+            return { head, sequence, ...(await anchorOf(chain, facts.modelId, posted[sequence]!, before)) };
+          }),
+      );
+      await this.#offer({ type: "HeadsMoved", heads: moved });
       return;
     }
   }

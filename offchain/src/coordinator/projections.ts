@@ -6,7 +6,7 @@ import type { Kysely } from "kysely";
 
 import { type Digest, digestOfJson, type HeadHash, type Hex, type RunId } from "@cotrain/sdk/protocol";
 import type { Database, Queryable } from "../service/index.ts";
-import type { EventType, ReceiptAccepted, RunEvent } from "./machine/events.ts";
+import type { EventType, MovedHead, ReceiptAccepted, RunEvent } from "./machine/events.ts";
 import type { RunState } from "./machine/state.ts";
 import { firstOpenRound } from "./openRound.ts";
 import type { CheckpointTable, CoordinatorSchema } from "./projectionTables.ts";
@@ -26,6 +26,18 @@ type Projected = {
   ) => Promise<unknown>;
 };
 
+const projectAnchor = (
+  trx: Queryable<CoordinatorSchema>,
+  { anchor, sequence }: Pick<MovedHead, "anchor" | "sequence">,
+  { facts }: RunState,
+) =>
+  trx
+    .updateTable("coordinator_checkpoints")
+    .set({ transaction: anchor.transaction, block: anchor.block })
+    .where("run_id", "=", facts.runId)
+    .where("sequence", "=", sequence)
+    .execute();
+
 const projected: Projected = {
   RunCreated: async (trx, { checkpoint }, state) => {
     await projectCheckpoint(trx, null, state);
@@ -35,13 +47,7 @@ const projected: Projected = {
     if (shard) await projectShard(trx, shard, round + 1, state);
   },
   CheckpointStored: (trx, { receipts }, state) => projectCheckpoint(trx, receipts, state),
-  HeadAnchored: (trx, { anchor, sequence }, { facts }) =>
-    trx
-      .updateTable("coordinator_checkpoints")
-      .set({ transaction: anchor.transaction, block: anchor.block })
-      .where("run_id", "=", facts.runId)
-      .where("sequence", "=", sequence)
-      .execute(),
+  HeadAnchored: projectAnchor,
   HeadReverted: (trx, { sequence }, { facts }) =>
     trx
       .updateTable("coordinator_checkpoints")
@@ -49,6 +55,9 @@ const projected: Projected = {
       .where("run_id", "=", facts.runId)
       .where("sequence", ">", sequence)
       .execute(),
+  HeadsMoved: async (trx, { heads }, state) => {
+    for (const head of heads) await projectAnchor(trx, head, state);
+  },
   RolledBack: projectRollback,
   FragmentAccepted: async (trx, { stays, digest }, state, before) => {
     if (!stays) await projectPayload(trx, digest, before ?? state);

@@ -17,6 +17,7 @@ _MOST = {"address[]": 64, "uint64[]": 4_096}
 
 # Indexed fields first in topics, the others in data; in the order of the event.
 EVENTS = {
+    "ModelConfigured": ("modelRegistry", "bytes32 indexed modelId,schedule schedule,governor governor"),
     "RunRegistered": (
         "runRegistry",
         "bytes32 indexed modelId,bytes32 indexed runId,bytes32 definition,uint16 fragments,address poster,params min,params max",
@@ -46,6 +47,20 @@ EVENTS = {
         "bytes32 indexed modelId,address indexed account,uint8 kind,address to,uint256 amount,uint64[] roots",
     ),
 }
+# Tuples of one contract's events alone.
+_TUPLES = {
+    "schedule": [("start", "uint48"), ("epochLength", "uint32"), ("postingDelay", "uint32"), ("window", "uint32")],
+    "governor": [
+        ("votingDelay", "uint32"),
+        ("votingPeriod", "uint32"),
+        ("lateQuorumExtension", "uint32"),
+        ("timelockDelay", "uint32"),
+        ("proposalThreshold", "uint256"),
+        ("quorumBps", "uint16"),
+        ("quorumFloor", "uint256"),
+    ],
+}
+
 
 class Event:
     """One log, decoded. Order of the chain: by block, then index."""
@@ -115,10 +130,6 @@ class Chain:
             ]
         return self._logs[number]
 
-    def call(self, contract: str, signature: str, arguments: bytes) -> bytes:
-        data = tohex(keccak(signature.encode())[:4] + arguments)
-        return unhex(self.answer("eth_call", [{"to": self.contracts[contract], "data": data}, "latest"]))
-
     def calldata(self, transaction: str) -> bytes:
         found = self.answer("eth_getTransactionByHash", [transaction])
         require(isinstance(found, dict), f"the chain has no transaction {transaction}")
@@ -159,7 +170,7 @@ class Chain:
         """Fields of what stands in events as a tuple; none of a plain type."""
         if kind == "params":
             return self.spec.params
-        return self.spec.structs["Attestation"] if kind == "attestation" else []
+        return self.spec.structs["Attestation"] if kind == "attestation" else _TUPLES.get(kind, [])
 
     def _decode(self, contract: str, topic: str, fields: list[list[str]], log: dict) -> Event:
         block, index = int(log["blockNumber"], 16), int(log["logIndex"], 16)

@@ -98,10 +98,9 @@ class ModelFacts:
 
 
 def read_schedule(chain: Chain, model_id: str) -> Schedule:
-    data = chain.call("modelRegistry", "scheduleOf(bytes32)", encode(["bytes32"], [model_id]))
-    equal("the length of a schedule", len(data), 128)
-    kinds = ["uint48", "uint32", "uint32", "uint32"]
-    schedule = Schedule(*(unword(kind, data[32 * i : 32 * i + 32]) for i, kind in enumerate(kinds)))
+    configured = chain.events("ModelConfigured", modelId=model_id)
+    require(len(configured) == 1, f"there is no model {model_id}")
+    schedule = Schedule(*configured[0]["schedule"].values())
     require(schedule.start > 0 and schedule.epoch_length > 0, f"there is no model {model_id}")
     return schedule
 

@@ -211,8 +211,6 @@ class Flips:
         """Paths to what is read of an answer; the last part is the word, or -1 for a number."""
         if method == "eth_chainId":
             return [(-1,)]
-        if method == "eth_call":
-            return [(index,) for index in range(len(unhex(answer)) // 32)]
         if method == "eth_getTransactionByHash":
             return [("input", index) for index in range(len(unhex(answer["input"])) // 32 + 1)]
         if method == "eth_getBlockByNumber":

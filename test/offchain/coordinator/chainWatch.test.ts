@@ -85,6 +85,7 @@ beforeEach(() => {
     tip: async () => ({ block: said.block }),
     settledTime: async () => said.block,
     chainTime: async () => said.block,
+    forget: () => undefined,
   };
   state = {
     nextParams: null,
@@ -265,7 +266,7 @@ it("a root that stands in the place of another of the same epoch is taken over w
 
 describe("a head's time that is told no more", () => {
   it.each([
-    ["has it anchored anew when it was in another epoch", 1, 0, ["HeadReverted"]],
+    ["moves it when it was in another epoch", 1, 0, ["HeadsMoved"]],
     ["says nothing when it was in the same", 2, 0, []],
     ["says nothing of an epoch that is settled", 1, 2, []],
   ])("%s", async (_, epoch, settledEpoch, events) => {
@@ -276,8 +277,29 @@ describe("a head's time that is told no more", () => {
     said.posted = named.map((head, sequence) => ({ head, anchoredAt: sequence === 0 ? 5 : 15 }));
     expect(await look()).toEqual([]);
     expect(await look()).toEqual(events);
-    const reverted = { type: "HeadReverted", head: named[0], sequence: 0 };
-    expect(offered).toEqual(events.map(() => reverted));
+    const moved = { head: named[1], sequence: 1, anchor: { anchoredAt: 15, epoch: 2 }, epochEnd: 20 };
+    expect(offered).toMatchObject(events.map((type) => ({ type, heads: [moved] })));
+  });
+
+  it("moves all behind it that the chain has, whoever posted them, and nothing before it", async () => {
+    const named = ["head", "before", "late", "rollback", "gone"].map((text) => digestOfJson(text));
+    state.heads = named.map((head, sequence) => ({ head, sequence, anchor: { epoch: 1 }, given: sequence === 3 }));
+    said.sequence = 4;
+    said.posted = [5, 6, 15, 16].map((anchoredAt, sequence) => ({ head: named[sequence]!, anchoredAt }));
+    expect(await look()).toEqual([]);
+    expect(await look()).toEqual(["HeadsMoved"]);
+    const heads = [2, 3].map((sequence) => ({ head: named[sequence], sequence, anchor: { epoch: 2 } }));
+    expect(offered).toMatchObject([{ heads }]);
+  });
+
+  it("moves nothing to a time before that of the head before it", async () => {
+    const named = ["head", "before", "late"].map((text) => digestOfJson(text));
+    state.heads = named.map((head, sequence) => ({ head, sequence, anchor: { epoch: 2 } }));
+    said.sequence = 2;
+    said.posted = [5, 15, 8].map((anchoredAt, sequence) => ({ head: named[sequence]!, anchoredAt }));
+    expect(await look()).toEqual([]);
+    await expect(look()).rejects.toMatchObject({ code: "CHAIN_MOVED" });
+    expect(offered).toEqual([]);
   });
 });
 

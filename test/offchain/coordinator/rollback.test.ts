@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from "vitest";
 
 import { balanceOf } from "../../../offchain/src/data/index.ts";
 import { readManifest } from "../../../offchain/src/storage/index.ts";
+import { EPOCH } from "./fakeChain.ts";
 import { elapse, type Harness, type HarnessOptions, openPair, runId, type TestWorker, until } from "./harness.ts";
 import { createLogger } from "../../../offchain/src/service/index.ts";
 
@@ -180,6 +181,37 @@ describe("a rollback", () => {
     await elapse(at, () => chain.heads.at(-1)!.head === next.head, "the round");
     await until(() => stateOf(at).heads.every(({ anchor }) => anchor !== null), "its anchor");
     expect(stateOf(at)).toMatchObject({ round: 2, rollbacks: 1 });
+    await anchorRound(at, workers);
+    expect(roundsOf(at)).toEqual([0, 1, 2, 1, 2, 3]);
+  });
+
+  it("that the chain has again in another epoch is moved there, with the round behind it", async () => {
+    const { harness: at, workers, chain } = await trained(2);
+    chain.back(1);
+    await wentBack(at);
+    await anchorRound(at, workers);
+    const moved = chain.heads.slice(-2).map((head) => ({ ...head, anchoredAt: head.anchoredAt + EPOCH }));
+    while ((await chain.chainTime()) < moved[1]!.anchoredAt) await at.clock.advance(1_000);
+    await elapse(at, () => stateOf(at).epochs.at(-1)?.state === "collecting", "the computed epoch");
+    const { epoch, pass } = stateOf(at).epochs.at(-1)!;
+    const was = stateOf(at).heads.slice(-2);
+    chain.heads.splice(-2, 2, ...moved);
+    const times = () =>
+      stateOf(at)
+        .heads.slice(-2)
+        .map(({ anchor }) => anchor?.anchoredAt);
+    await elapse(at, () => times().every((time, i) => time === moved[i]!.anchoredAt), "their new times");
+    for (const [i, { head, anchor, given }] of stateOf(at).heads.slice(-2).entries())
+      expect({ head, epoch: anchor!.epoch, given }).toEqual({
+        head: was[i]!.head,
+        epoch: was[i]!.anchor!.epoch + 1,
+        given: was[i]!.given,
+      });
+    // What was computed of where they were is signed by nobody.
+    const computed = stateOf(at).epochs.find((each) => each.epoch === epoch && each.pass === pass);
+    expect(computed).toMatchObject({ state: "superseded" });
+    expect(stateOf(at)).toMatchObject({ round: 2, rollbacks: 1 });
+    for (const worker of workers) await worker.join();
     await anchorRound(at, workers);
     expect(roundsOf(at)).toEqual([0, 1, 2, 1, 2, 3]);
   });

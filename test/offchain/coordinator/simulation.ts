@@ -35,6 +35,7 @@ import {
   createCourt,
   endOf,
   epochAt,
+  movedHeads,
   POSTING_DELAY,
   validators,
   signedOf,
@@ -462,6 +463,12 @@ export function simulate(seed: string | number, actions: number, goesBack = fals
     const lost = random.below(Math.min(3, heads.length));
     // As deep as the journal goes, which is deeper than a development chain forgets.
     const oldest = Math.max(state.heads[0]!.sequence, holders.deepest);
+    // Some come back at once, the holders' rollbacks among them, at another time.
+    if (lost > 0 && chance(0.3)) {
+      const first = Math.max(state.heads[0]!.sequence + 1, heads.length - lost);
+      heads = heads.map((head) => (head.sequence < first ? head : { ...head, anchoredAt: seconds() }));
+      return;
+    }
     heads = heads.filter(({ sequence }) => sequence <= Math.max(oldest, heads.length - 1 - lost));
     if (pendingRoot && chance(0.5)) {
       pendingRoot = undefined;
@@ -485,14 +492,8 @@ export function simulate(seed: string | number, actions: number, goesBack = fals
     const last = state.heads.findLast(({ anchor }) => anchor !== null)!;
     const head = heads.at(-1)!;
     if (head.sequence < last.sequence) offer({ type: "HeadReverted", head: head.head, sequence: head.sequence });
-    for (const [i, { anchor, sequence }] of state.heads.entries()) {
-      const [found, parent] = [heads[sequence], state.heads[i - 1]];
-      const epoch = epochAt(found?.anchoredAt ?? 0);
-      if (!found || !anchor || !parent || epoch === anchor.epoch) continue;
-      if (Math.max(epoch, anchor.epoch) <= state.settledEpoch) continue;
-      offer({ type: "HeadReverted", head: parent.head, sequence: parent.sequence });
-      break;
-    }
+    const moved = movedHeads(state, heads);
+    if (moved) offer(moved);
     if (pendingRoot && court.settle(pendingRoot)) pendingRoot = undefined;
     const roots = told();
     const covered = roots.active?.epoch ?? 0;

@@ -2,6 +2,8 @@
 import type { Address, HeadHash, Hex } from "@cotrain/sdk/protocol";
 
 import type { Random } from "../../../offchain/src/base/index.ts";
+import type { HeadsMoved, Unstamped } from "../../../offchain/src/coordinator/machine/events.ts";
+import type { RunState } from "../../../offchain/src/coordinator/machine/state.ts";
 import { START } from "./simulated.ts";
 
 const EPOCH = 16;
@@ -78,4 +80,24 @@ export function createCourt(random: Random, seconds: () => number) {
       return true;
     },
   };
+}
+
+/** What the watch of the chain says where heads stand in other epochs than the log has them in. */
+export function movedHeads(state: RunState, heads: readonly ChainHead[]): Unstamped<HeadsMoved> | undefined {
+  const there = state.heads.filter(
+    ({ anchor, head, sequence }) => anchor && sequence > 0 && heads[sequence]?.head === head,
+  );
+  const first = there.find(({ anchor, sequence }) => {
+    const epoch = epochAt(heads[sequence]!.anchoredAt);
+    return epoch !== anchor!.epoch && Math.max(epoch, anchor!.epoch) > state.settledEpoch;
+  });
+  if (!first) return undefined;
+  const moved = there
+    .filter(({ sequence }) => sequence >= first.sequence)
+    .map(({ head, sequence }) => {
+      const { anchoredAt } = heads[sequence]!;
+      const epoch = epochAt(anchoredAt);
+      return { head, sequence, anchor: { transaction: null, block: 1, anchoredAt, epoch }, epochEnd: endOf(epoch) };
+    });
+  return { type: "HeadsMoved", heads: moved };
 }

@@ -163,4 +163,25 @@ export const rollback: readonly Breakage[] = [
     instead: "if (announced === undefined)",
     tests: ["test/offchain/cli/checkpointRevert.test.ts"],
   },
+  {
+    name: "a rollback that the chain has again stays in the epoch that it was in, and all behind it",
+    file: "offchain/src/coordinator/chainWatch.ts",
+    text: "if (entry.sequence === 0 || !isThere(entry)) continue;",
+    instead: "if (entry.sequence === 0 || entry.given || !isThere(entry)) continue;",
+    tests: ["test/offchain/coordinator/rollback.test.ts"],
+  },
+  {
+    name: "a head is moved to a time before that of the head before it",
+    file: "offchain/src/coordinator/chainWatch.ts",
+    text: "const before = posted[sequence - 1]?.anchoredAt;",
+    instead: "const before = 0;",
+    tests: ["test/offchain/coordinator/chainWatch.test.ts"],
+  },
+  {
+    name: "heads that were moved are paid in the epochs that were computed before",
+    file: "offchain/src/coordinator/machine/anchoring.ts",
+    text: "  interruptEpoch(draft);\n  maybeComputeEpoch(draft, event.at);\n}\n\nexport const",
+    instead: "}\n\nexport const",
+    tests: ["test/offchain/coordinator/rollback.test.ts"],
+  },
 ];

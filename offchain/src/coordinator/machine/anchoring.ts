@@ -3,7 +3,7 @@ import { type Address, type Digest, headHash, type Hex, zeroHash } from "@cotrai
 
 import { interruptEpoch, maybeComputeEpoch, openEpoch } from "./epochs.ts";
 import type { HeadAnchored } from "./effects.ts";
-import type { Decisions, HeadReverted } from "./events.ts";
+import type { Decisions, HeadReverted, HeadsMoved } from "./events.ts";
 import { endAll, isPending, issue, type StateDraft } from "./pending.ts";
 import { settledForAll } from "./state.ts";
 
@@ -81,9 +81,21 @@ function onHeadReverted(draft: StateDraft, event: HeadReverted): void {
   anchorNext(draft);
 }
 
+function onHeadsMoved(draft: StateDraft, event: HeadsMoved): void {
+  for (const { sequence, anchor, epochEnd } of event.heads) {
+    const entry = draft.heads.find((each) => each.sequence === sequence);
+    if (!entry) continue;
+    entry.anchor = { ...anchor };
+    openEpoch(draft, anchor.epoch, epochEnd);
+  }
+  interruptEpoch(draft);
+  maybeComputeEpoch(draft, event.at);
+}
+
 export const anchoringDecisions = {
   HeadAnchored: onHeadAnchored,
   HeadReverted: onHeadReverted,
+  HeadsMoved: onHeadsMoved,
 } satisfies Partial<Decisions>;
 
 /** Forgets heads that an active root of ours covers which another one follows, and the verdicts about them. */

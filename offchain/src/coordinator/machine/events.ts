@@ -114,6 +114,18 @@ export interface HeadReverted extends Timed {
   readonly sequence: number;
 }
 
+/** These heads stand at other times than the log has: the chain went back, and has them again. */
+export interface HeadsMoved extends Timed {
+  readonly type: "HeadsMoved";
+  readonly heads: readonly MovedHead[];
+}
+
+export interface MovedHead extends Pick<HeadEntry, "head" | "sequence"> {
+  readonly anchor: Anchor;
+  /** Chain seconds at which the anchor's epoch ends. */
+  readonly epochEnd: number;
+}
+
 /** A head of the chain that was not made here. */
 export interface GivenHead extends Pick<
   HeadEntry,
@@ -211,6 +223,7 @@ export type RunEvent =
   | FragmentAccepted
   | ReceiptAccepted
   | HeadReverted
+  | HeadsMoved
   | RolledBack
   | ParamsChanged
   | VerdictAccepted

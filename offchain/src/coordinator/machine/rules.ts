@@ -88,6 +88,11 @@ const rules: Rules = {
     const isOwn = later.length > 0 && later.every(({ given }) => !given);
     return entry?.anchor && isOwn ? null : obsolete("the reorganisation");
   },
+  HeadsMoved: ({ heads }, { heads: moved }) => {
+    const isAnchored = ({ head, sequence }: (typeof moved)[number]): boolean =>
+      heads.some((entry) => entry.anchor !== null && entry.head === head && entry.sequence === sequence);
+    return moved.every(isAnchored) ? null : obsolete("the heads' new times");
+  },
   RolledBack: (state, { newest, given, undoing }) => {
     const { heads } = state;
     const parent = heads.find(({ sequence }) => sequence + 1 === given[0]?.sequence);
