@@ -5,9 +5,8 @@
  * validators said of it.
  */
 import { CotrainError } from "@cotrain/sdk/errors";
-import { type Address, asAddress, endOfEpoch, type Hex, type ModelId, type RunId } from "@cotrain/sdk/protocol";
+import { type Address, asAddress, endOfEpoch, epochAt, type Hex, type ModelId, type RunId } from "@cotrain/sdk/protocol";
 
-import { UserError } from "../base/index.ts";
 import type { ChainReader, PostedRoot } from "../chain/index.ts";
 import { FormatError } from "../storage/index.ts";
 import { createHeadDocumentsCache, type HeadDocumentsCache } from "./documents.ts";
@@ -84,27 +83,31 @@ const readerBefore = (reader: ChainReader, posted: PostedRoot, { active, judgedA
   },
 });
 
+/** The block of the last head that was anchored by the end of an epoch. */
+async function lastBlock(reader: ChainReader, modelId: ModelId, epoch: number): Promise<number> {
+  const schedule = await reader.schedule(modelId);
+  let last = 0;
+  for (const runId of await reader.runsOf(modelId))
+    for (const { anchoredAt, block } of await reader.headsSince(runId, 0))
+      if (epochAt(schedule, anchoredAt) <= epoch) last = Math.max(last, block);
+  return last;
+}
+
 /**
- * What was due. A root names the block that its signers had read; one that names a block of another time is taken for what it would be
- * at the block that posted it, since nobody's pay may follow from such a name.
+ * What was due. A root names the block that its signers had read, and so which heads stood then. By such a name alone signers would
+ * leave out heads, or take what came later: it is one between the last head of its epochs and its own posting.
  */
 async function dueOf(
   modules: Modules & { readonly documents: HeadDocumentsCache },
   posted: PostedRoot,
 ): Promise<EpochResult> {
-  const { blobs } = modules;
+  const { reader, blobs } = modules;
   const { modelId, runId, epoch, digest, attestation } = posted;
   const { verdicts } = await epochVerdictsOf(blobs, runId, await epochManifestOf(blobs, runId, posted.epochDigest));
-  const at = (block: bigint) => {
-    const read = { digest, attestation: { ...attestation, blockNumber: block } };
-    return computeEpoch(modules, { modelId, epoch, verdicts, posted: read });
-  };
-  const newest = BigInt(posted.block);
-  if (attestation.blockNumber > newest) return at(newest);
-  return at(attestation.blockNumber).catch((error: unknown) => {
-    if (error instanceof UserError && error.code === "BLOCK_REFUSED") return at(newest);
-    throw error;
-  });
+  const least = Math.max(Number(attestation.blockNumber), await lastBlock(reader, modelId, epoch));
+  const blockNumber = BigInt(Math.min(least, posted.block));
+  const read = { digest, attestation: { ...attestation, blockNumber } };
+  return computeEpoch(modules, { modelId, epoch, verdicts, posted: read });
 }
 
 const sizeOf = ({ granted, due }: WrongPay): bigint => (granted > due ? granted - due : due - granted);

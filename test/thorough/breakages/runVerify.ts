@@ -243,15 +243,15 @@ export const runVerify: readonly Breakage[] = [
   {
     name: "an active root is false once the run went back behind what it paid",
     file: "offchain/src/run/paidRoots.ts",
-    text: "  return at(attestation.blockNumber).catch(",
-    instead: "  return at(10n ** 12n).catch(",
+    text: "BigInt(Math.min(least, posted.block))",
+    instead: "BigInt(10 ** 12)",
     tests: ["test/offchain/run/paidRoots.test.ts"],
   },
   {
     name: "a false root that is active hides behind a block below the heads that it pays",
     file: "offchain/src/run/paidRoots.ts",
-    text: 'error.code === "BLOCK_REFUSED") return at(newest);',
-    instead: 'error.code === "BLOCK_REFUSED") throw new UserError("BLOB_MISSING", error.message);',
+    text: "Math.max(Number(attestation.blockNumber), await lastBlock(reader, modelId, epoch))",
+    instead: "Number(attestation.blockNumber)",
     tests: ["test/offchain/run/paidRoots.test.ts"],
   },
   {
