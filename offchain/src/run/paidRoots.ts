@@ -5,7 +5,15 @@
  * validators said of it.
  */
 import { CotrainError } from "@cotrain/sdk/errors";
-import { type Address, asAddress, endOfEpoch, epochAt, type Hex, type ModelId, type RunId } from "@cotrain/sdk/protocol";
+import {
+  type Address,
+  asAddress,
+  endOfEpoch,
+  epochAt,
+  type Hex,
+  type ModelId,
+  type RunId,
+} from "@cotrain/sdk/protocol";
 
 import type { ChainReader, PostedRoot } from "../chain/index.ts";
 import { FormatError } from "../storage/index.ts";
