@@ -63,13 +63,13 @@ const sumOf = (amounts: readonly string[]): bigint => amounts.reduce((sum, amoun
 
 /** Work and capital were contributed in every session, and every share is somebody's and came from somewhere. */
 function checkShares({ shares, wallets, capital, noCapital, code }: Summary): void {
-  const { minted, unclaimed, inGrants, inSale, origins } = shares;
+  const { minted, unclaimed, inGrants, inSale, inTreasury = "0", origins } = shares;
   const held = wallets.map(({ balance }) => balance);
   check(BigInt(origins.compute) > 0n, "no shares were minted for training.");
   check(capital?.transaction !== undefined && capital.transaction !== null, `no shares were bought: ${noCapital}`);
   check(origins.capital === capital?.shares, "more or fewer shares were minted for capital than were bought.");
   check(origins.code === (code?.amount ?? "0"), "more or fewer shares were minted for code than were granted.");
-  check(sumOf([...held, unclaimed, inGrants, inSale]) === BigInt(minted), "not all shares are somebody's.");
+  check(sumOf([...held, unclaimed, inGrants, inSale, inTreasury]) === BigInt(minted), "not all shares are somebody's.");
   check(sumOf(Object.values(origins)) === BigInt(minted), "the kinds of contribution do not add up to all shares.");
 }
 

@@ -166,6 +166,8 @@ export interface RootReader {
   disputeCost(modelId: ModelId): Promise<DisputeCost>;
   /** RootPosted events, oldest first; read anew where the root `wanted` is not there. */
   rootsOf(modelId: ModelId, wanted?: Hex): Promise<PostedRoot[]>;
+  /** Who signed a root, by the transaction that posted it, ascending; undefined where nothing can be read of that. */
+  signersOf(posted: PostedRoot): Promise<Address[] | undefined>;
   /** Whether holders have voided, by a vote, a posted root of this model, kind, number, epochs and total, on whatever block and deadline. */
   isVoided(modelId: ModelId, attestation: Attestation): Promise<boolean>;
   /** RootActivated events, oldest first. */
@@ -237,6 +239,8 @@ export interface ChainReader extends RootReader {
   epochEnd(modelId: ModelId, epoch: number): Promise<number>;
   /** Shares that compute may still earn in this one epoch, its age judged at `asOf`. */
   computeBudget(modelId: ModelId, epoch: number, asOf: number): Promise<bigint>;
+  /** Shares that compute may earn in one epoch, whatever was authorised of them, and however old it is. */
+  epochBudget(modelId: ModelId, epoch: number): Promise<bigint>;
   /** The set in force now, or a given version. */
   validators(modelId: ModelId, version?: number): Promise<ValidatorSetView>;
   /** How the dispute about an attestation ended; undefined where none did. @param digest its struct hash */

@@ -13,7 +13,7 @@ export const lossOption = toggle({
 });
 
 /** Whether a claim would bring a part of what is owed, for good, and nobody asked for that. */
-const isHeldBack = ({ short }: Pick<RevenueOwed, "short">, loss: boolean): boolean => short > 0n && !loss;
+export const isHeldBack = ({ short }: Pick<RevenueOwed, "short">, loss: boolean): boolean => short > 0n && !loss;
 
 /** What a wallet was paid; of nothing where nothing is owed, or a claim would bring less. */
 export async function claimOwed(

@@ -3,8 +3,10 @@ import { formatEther } from "viem";
 
 import { RetryableError, timeText } from "../base/index.ts";
 import type { ChainReader } from "../chain/index.ts";
+import type { PaidFalsely } from "../run/index.ts";
 import type { HeadFinding, HeadsLook, WatchFinding } from "../validator/index.ts";
-import type { Output } from "./output.ts";
+import { columnsOf, type Output } from "./output.ts";
+import { falseRootsLines } from "./paidFalsely.ts";
 
 /** Kinds of roots, as they are told of. */
 type Kind = "compute" | "revenue";
@@ -105,6 +107,8 @@ export interface Seen extends RootSeen {
   readonly heads: { readonly looked: number; readonly findings: readonly HeadFinding[] };
   /** Wrong about the run as a whole. */
   readonly problems: readonly string[];
+  /** Roots that were false and are active: nobody can dispute them. */
+  readonly falseRoots: readonly PaidFalsely[];
   /** What could not be looked at last; null where all was. */
   readonly away: string | null;
 }
@@ -113,6 +117,16 @@ export interface Seen extends RootSeen {
 export type RootsLook = Readonly<
   Record<Kind, { readonly root: () => Promise<WatchFinding>; readonly cost: () => Promise<DisputeCost> }>
 >;
+
+/** Before the first look. */
+const NOTHING_SEEN: Omit<Seen, "heads"> = {
+  ...UNSEEN,
+  revenue: UNSEEN,
+  false: [],
+  problems: [],
+  falseRoots: [],
+  away: null,
+};
 
 export interface Telling {
   /** One look at roots, heads, and what disputes cost. Who is away is told, and asked at the next look. */
@@ -142,20 +156,13 @@ export function createTelling(output: Output, evidence: (digest: string) => stri
   const wrong = new Map<string, WatchFinding>();
   const findings: HeadFinding[] = [];
   const problems = new Set<string>();
-  let seen: Seen = {
-    ...UNSEEN,
-    revenue: UNSEEN,
-    false: [],
-    heads: { looked: 0, findings },
-    problems: [],
-    away: null,
-  };
+  let seen: Seen = { ...NOTHING_SEEN, heads: { looked: 0, findings } };
   /** Says it where it is not what was said last of this. */
-  const say = (of: string, sentence: string): void => {
-    if (said.get(of) === sentence) return;
+  const say = (of: string, ...lines: readonly string[]): void => {
+    if (said.get(of) === lines.join("\n")) return;
     if (said.size >= MOST_KEPT) said.clear();
-    said.set(of, sentence);
-    if (!output.json) output.result(undefined, [sentence]);
+    said.set(of, lines.join("\n"));
+    if (!output.json) output.result(undefined, lines);
   };
   const tellRoot = (kind: Kind, found: WatchFinding | null): string | null => {
     if (!found) return null;
@@ -174,6 +181,7 @@ export function createTelling(output: Output, evidence: (digest: string) => stri
       say(`run/${problem}`, `FAIL   ${problem}`);
       problems.add(problem);
     }
+    if (looked.falseRoots.length > 0) say("paid", ...falseRootsLines(looked.falseRoots, columnsOf(process.stdout)));
     if (findings.length < MOST_KEPT) findings.push(...looked.findings);
     return looked.away ?? null;
   };
@@ -199,6 +207,7 @@ export function createTelling(output: Output, evidence: (digest: string) => stri
         false: [...wrong.values()],
         heads: { looked: seen.heads.looked + (looked.result?.looked ?? 0), findings },
         problems: [...problems],
+        falseRoots: looked.result?.falseRoots ?? seen.falseRoots,
         away,
       };
     },
@@ -207,8 +216,8 @@ export function createTelling(output: Output, evidence: (digest: string) => stri
 }
 
 /** Nothing that was found is false. */
-export const isSound = ({ false: roots, heads, problems }: Seen): boolean =>
-  roots.length === 0 && heads.findings.length === 0 && problems.length === 0;
+export const isSound = ({ false: roots, heads, problems, falseRoots }: Seen): boolean =>
+  roots.length === 0 && heads.findings.length === 0 && problems.length === 0 && falseRoots.length === 0;
 
 /** What calls for another look before anything can be said. */
 const UNSURE: ReadonlySet<string> = new Set(["suspect", "inconsistent", "absent", "unread"]);

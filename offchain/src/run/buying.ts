@@ -1,7 +1,7 @@
 /** A deposit in a model's sale: what it needs before, and the epoch that it meets, which may be over when it is sent. */
-import { allowCapital, depositCapital, epochOf } from "@cotrain/sdk/actions";
+import { allowCapital, depositCapital, depositCapitalWithPermit, epochOf } from "@cotrain/sdk/actions";
 import { CapitalSaleOtherEpochError, TransactionRevertedError } from "@cotrain/sdk/errors";
-import type { Address, Hex } from "@cotrain/sdk/protocol";
+import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
 import { encodeFunctionData, erc20Abi, parseAbi } from "viem";
 import { sendTransaction } from "viem/actions";
 
@@ -15,6 +15,7 @@ import {
   type SoldEpoch,
   tokenText,
 } from "./capital.ts";
+import { permitFor, type SignedPermit } from "./permits.ts";
 
 /** Where shares are bought. */
 export interface BuyingPlace extends CapitalPlace {
@@ -45,15 +46,17 @@ async function mint({ connection }: BuyingPlace, client: WalletClient, token: Ca
   await connection.call((chain) => chain.waitForTransactionReceipt({ hash }));
 }
 
+type Sale = Pick<CapitalSale, "sale" | "token">;
+
 /**
- * Sees to it that the payer has the amount and that the sale, or what else `sale` names, may take it.
+ * Sees to it that the payer has the amount.
  * @param playMoney whether the payer makes what it lacks; on Cotrain's own local chain if not said
  * @throws UserError `CAPITAL_FUNDS`
  */
-export async function prepareDeposit(
+async function requireFunds(
   place: BuyingPlace,
   client: WalletClient,
-  { sale, token }: Pick<CapitalSale, "sale" | "token">,
+  { token }: Sale,
   amount: bigint,
   playMoney = place.connection.chainId === DEVELOPMENT_CHAIN_ID,
 ): Promise<void> {
@@ -69,14 +72,56 @@ export async function prepareDeposit(
       "CAPITAL_FUNDS",
       `${formatAddress(owner)} has ${tokenText(balance, token)}, and ${tokenText(amount, token)} are to be deposited: send it the rest.`,
     );
-  const allowed = await place.connection.call((chain) =>
-    chain.readContract({ ...at, functionName: "allowance", args: [owner, sale] }),
+}
+
+/** What the sale may take of the payer. */
+const allowedOf = ({ connection }: BuyingPlace, client: WalletClient, { sale, token }: Sale): Promise<bigint> =>
+  connection.call((chain) =>
+    chain.readContract({
+      address: token.address,
+      abi: erc20Abi,
+      functionName: "allowance",
+      args: [client.account.address, sale],
+    }),
   );
+
+/**
+ * Sees to it that the payer has the amount and that the sale, or what else `sale` names, may take it.
+ * @throws as {@link requireFunds}
+ */
+export async function prepareDeposit(
+  place: BuyingPlace,
+  client: WalletClient,
+  at: Sale,
+  amount: bigint,
+  playMoney?: boolean,
+): Promise<void> {
+  await requireFunds(place, client, at, amount, playMoney);
+  const allowed = await allowedOf(place, client, at);
   if (allowed >= amount) return;
-  const allow = { token: token.address, sale };
+  const allow = { token: at.token.address, sale: at.sale };
   // Some tokens change an allowance from nothing and to nothing alone.
   if (allowed > 0n) await allowCapital.sync(client, { ...allow, amount: 0n });
   await allowCapital.sync(client, { ...allow, amount });
+}
+
+/**
+ * Like {@link prepareDeposit}, by a permit where the token takes one.
+ * @returns the permit; undefined where the sale may take the amount without
+ * @throws as {@link requireFunds}
+ */
+export async function permitDeposit(
+  place: BuyingPlace,
+  client: WalletClient,
+  at: Sale,
+  amount: bigint,
+): Promise<SignedPermit | undefined> {
+  await requireFunds(place, client, at, amount);
+  if ((await allowedOf(place, client, at)) >= amount) return undefined;
+  const asked = { token: asAddress(at.token.address), spender: asAddress(at.sale), amount };
+  const permit = await permitFor(place.connection, client, asked);
+  if (!permit) await prepareDeposit(place, client, at, amount);
+  return permit;
 }
 
 /** @throws UserError `CAPITAL_LATE` where a deposit reverted since its epoch was over when it was mined */
@@ -100,13 +145,18 @@ async function requireInTime(
 /**
  * Deposits in the present epoch, or in the next one where that began meanwhile.
  * @param deposit.amount the token's smallest units, which the sale may take ({@link prepareDeposit})
+ * @param deposit.permit by which it may, if not without ({@link permitDeposit})
  * @param accept throws where the epoch does not sell as the payer wants it; nothing is sent then
  * @throws what `accept` does; UserError `CAPITAL_LATE`; CapitalSaleOtherEpochError where one epoch after the other was over
  */
 export async function depositInPresent(
   place: BuyingPlace,
   client: WalletClient,
-  { beneficiary, amount }: { readonly beneficiary: Address; readonly amount: bigint },
+  {
+    beneficiary,
+    amount,
+    permit,
+  }: { readonly beneficiary: Address; readonly amount: bigint; readonly permit?: SignedPermit | undefined },
   accept: (found: SoldEpoch, capital: CapitalSale) => void,
 ) {
   const { modelId } = place;
@@ -115,6 +165,10 @@ export async function depositInPresent(
     accept(found, capital);
     const deposit = { sale: capital.sale, modelId, epoch: found.epoch, beneficiary, amount };
     try {
+      if (permit) {
+        await depositCapitalWithPermit.simulate(client, { ...deposit, permit });
+        return await depositCapitalWithPermit.sync(client, { ...deposit, permit });
+      }
       await depositCapital.simulate(client, deposit);
       return await depositCapital.sync(client, deposit);
     } catch (error) {

@@ -1,5 +1,11 @@
 /** What a proposal's calls would do, in words: by the calls themselves, whatever its text says of them. */
-import { currentParamsVersion, type ModelContracts, newestMaintainers, paramsOf } from "@cotrain/sdk/actions";
+import {
+  currentParamsVersion,
+  grantCapsOf,
+  type ModelContracts,
+  newestMaintainers,
+  paramsOf,
+} from "@cotrain/sdk/actions";
 import { RunRegistryUnknownRunError } from "@cotrain/sdk/errors";
 import {
   type Address,
@@ -98,8 +104,6 @@ function valueText(value: unknown): string {
 
 /** Arguments that are wei of shares. */
 const shareAmounts: ReadonlySet<string> = new Set([
-  "CodeGrants.setCaps perAuthor",
-  "CodeGrants.setCaps perEpoch",
   "ModelGovernor.setProposalThreshold newProposalThreshold",
   "ModelShares.approve value",
   "ModelShares.permit value",
@@ -167,6 +171,24 @@ async function voidText(place: WordsPlace, [id, set]: readonly unknown[]): Promi
   return `CodeGrants ends every grant that set ${version} of the maintainers of ${await modelText(place, modelId)}${absent} has approved by then, and lets that set approve no more: what is due by then stays the authors', of a grant that may still be vetoed nothing, and anybody may burn the rest.`;
 }
 
+/** What setting the caps of maintainers would do. @param args of CodeGrants.setCaps */
+async function capsText(
+  place: WordsPlace,
+  [id, replaces, perAuthor, perEpoch]: readonly unknown[],
+): Promise<string | undefined> {
+  const { connection, codeGrants: grants } = place;
+  if (grants === undefined) return undefined;
+  const modelId = id as Hex;
+  const [author, all] = [formatEther(perAuthor as bigint), formatEther(perEpoch as bigint)];
+  const caps = await connection.call((client) => grantCapsOf(client, { grants, modelId }));
+  // Of caps that were set since, or by this very call, a comparison would say that nothing changes.
+  const now =
+    caps.version > Number(replaces)
+      ? `caps ${caps.version} are there by now`
+      : `now these are ${formatEther(caps.perAuthor)} and ${formatEther(caps.perEpoch)}`;
+  return `CodeGrants lets the maintainers of ${await modelText(place, modelId)} approve ${author} shares an epoch for one author and ${all} in all, without a vote, in the place of caps ${String(replaces)}; ${now}.`;
+}
+
 /** Undefined where a call is shown as it is. */
 type Sentence = (place: WordsPlace, args: readonly unknown[]) => string | Promise<string | undefined>;
 
@@ -178,6 +200,7 @@ const sentences: Readonly<Record<string, Sentence>> = {
   "CodeGrants.approveByVote": (_, args) => grantText(args),
   "CodeGrants.revoke": (_, [, id]) =>
     `CodeGrants ends grant ${String(id)}: what is due by then stays its author's, all else is burned.`,
+  "CodeGrants.setCaps": capsText,
   "CodeGrants.voidSet": voidText,
   "CapitalSale.setTerms": saleText,
   "ComputeBudget.open": openText,

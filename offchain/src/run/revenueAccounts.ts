@@ -10,7 +10,8 @@ import { UserError } from "../base/index.ts";
 import type { ChainConnection, ChainReader, SignedRoot } from "../chain/index.ts";
 import type { CapitalToken } from "./capital.ts";
 import { revenueAt } from "./revenue.ts";
-import { type RecomputedPlace, recomputeRevenueRoot } from "./revenueRecompute.ts";
+import type { PaidFalsely } from "./paidRoots.ts";
+import { type RecomputedPlace, recomputeRevenueRoot, revenuePaidFalsely } from "./revenueRecompute.ts";
 import { checkRevenueRoot, nextRevenueRoot, type RevenueSigned, type RevenueStatement } from "./revenueRoot.ts";
 
 export interface RevenueAccounts {
@@ -27,6 +28,8 @@ export interface RevenueAccounts {
    *   here: `checkRevenueRoot`
    */
   check(modelId: ModelId, attestation: Attestation): Promise<void>;
+  /** Active roots that are not what the chain says they should be; none where the model takes no revenue. @throws as `computeRevenue` */
+  paidFalsely(modelId: ModelId): Promise<readonly PaidFalsely[]>;
   /**
    * What the root in its window should be.
    * @returns undefined where there is nothing to set aside
@@ -80,6 +83,7 @@ export function revenueAccounts({ reader, connection, fromBlock }: Modules): Rev
       const place = placeOf(modelId);
       await checkRevenueRoot(place, await revenueAt(place), attestation, { what: "It" });
     },
+    paidFalsely: async (modelId) => revenuePaidFalsely(placeOf(modelId)),
     recompute: async (modelId, posted) => {
       const place = placeOf(modelId);
       return recomputeRevenueRoot(place, await revenueAt(place), posted);

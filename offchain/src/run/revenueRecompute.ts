@@ -3,13 +3,15 @@ import { scheduleOf } from "@cotrain/sdk/actions";
 import { endOfEpoch, rewardKind } from "@cotrain/sdk/protocol";
 
 import { RetryableError } from "../base/index.ts";
-import type { ChainReader, SignedRoot } from "../chain/index.ts";
-import type { Revenue } from "./revenue.ts";
+import { type ChainReader, leftOut, type SignedRoot } from "../chain/index.ts";
+import { type PaidFalsely, paidFalsely } from "./paidRoots.ts";
+import { type Revenue, revenueAt } from "./revenue.ts";
 import { confirmedBlock, type RevenueRootPlace, type RevenueSigned, signedAfter, timeAt } from "./revenueRoot.ts";
+import { revenueLeaves } from "./revenueShares.ts";
 
 /** Where a root that was posted is computed. */
 export interface RecomputedPlace extends RevenueRootPlace {
-  readonly reader: RevenueRootPlace["reader"] & Pick<ChainReader, "rootsOfKind">;
+  readonly reader: RevenueRootPlace["reader"] & Pick<ChainReader, "rootsOfKind" | "signersOf">;
 }
 
 type Posted = Pick<SignedRoot, "digest" | "attestation">;
@@ -54,4 +56,27 @@ export async function recomputeRevenueRoot(
   // One that became active meanwhile leaves nothing to set aside, and is the one before the next.
   await requirePending(place, posted);
   return found && { attestation: found.attestation, manifest: found.manifest };
+}
+
+/**
+ * Active roots that are not what the chain says they should be. Nobody has to publish what such a root grants, so that whom it pays
+ * what is not known; what was due is what it sets aside, shared out otherwise.
+ * @throws as `revenueLeaves`; RetryableError `CHAIN_RPC` where the node leaves a posting out
+ */
+export async function revenuePaidFalsely(place: RecomputedPlace): Promise<PaidFalsely[]> {
+  const { reader, modelId } = place;
+  const active = await rootsOf(place).activeRoot(modelId);
+  if (!active) return [];
+  const { number } = await confirmedBlock(place);
+  const { unsound } = await revenueLeaves(place, await revenueAt(place), [], BigInt(number));
+  if (unsound.length === 0) return [];
+  const posted = await rootsOf(place).rootsOf(modelId, active.root);
+  return Promise.all(
+    unsound.map((index) => {
+      // What was activated is the last that was posted of its number.
+      const root = posted.findLast((each) => each.index === index);
+      if (!root) throw leftOut();
+      return paidFalsely(reader, "revenue", root, { due: null, reason: "", accounts: null });
+    }),
+  );
 }

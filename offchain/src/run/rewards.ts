@@ -25,7 +25,7 @@ export interface ActiveRewards {
 }
 
 /** What one root pays. */
-interface RootRewards {
+export interface RootRewards {
   readonly amounts: ReadonlyMap<Address, bigint>;
   readonly leafOf: (account: Address) => ClaimLeaf | undefined;
 }
@@ -110,11 +110,14 @@ export async function activeRewards(
   };
 }
 
-/** @returns undefined where a document is not to be had */
-async function rootRewards(
+/**
+ * What a root grants, by the rewards that were published for it.
+ * @returns "unsound" where these are not its own, or more than its total; undefined where a document is not to be had
+ */
+export async function rootRewards(
   blobs: BlobSource,
   posted: PostedRoot,
-  known: KnownRewards | undefined,
+  known?: KnownRewards,
 ): Promise<RootRewards | "unsound" | undefined> {
   const before = known?.roots.get(keyOfRoot(posted));
   if (before) return before;

@@ -24,9 +24,11 @@ import { type RunDocuments, runDocuments, wasAdmitted } from "./published.ts";
 import { blamesByMeasure, requireMeasures } from "./measured.ts";
 import type { ChainReader, PostedHead } from "../chain/index.ts";
 import { lastSigned } from "./lastSigned.ts";
+import { checkPaidRoots, type PaidFalsely } from "./paidRoots.ts";
 import type { BlobSource } from "./ports.ts";
 import { type HeadCondition, Problems } from "./problems.ts";
 import { rejectedUnder } from "./rejected.ts";
+import type { RevenueAccounts } from "./revenueAccounts.ts";
 import { leftOutSentence, postedRoots } from "./roots.ts";
 import {
   createRecordReader,
@@ -65,6 +67,8 @@ export interface VerifySummary {
   readonly unsigned: number;
   /** Wrong about the run as a whole, e.g. its definition. */
   readonly problems: readonly string[];
+  /** Active roots that are not what their epochs earned: nobody can dispute them any more. */
+  readonly falseRoots: readonly PaidFalsely[];
   /** Whether the verdicts of validators were read: each head that they reject is reported, also after what ended the walk. */
   readonly verdictsRead: boolean;
   /** What ended the walk early, chain, coordinator or store: where, and which blob could not be had. Null: nothing did. */
@@ -75,6 +79,8 @@ export interface VerifyModules {
   readonly reader: ChainReader;
   readonly blobs: BlobSource;
   readonly clock?: Clock;
+  /** What recomputes roots of revenue; without it they are not looked at. */
+  readonly revenue?: Pick<RevenueAccounts, "paidFalsely">;
 }
 
 /** What is found of one head. */
@@ -271,7 +277,7 @@ function* rejectedAfter({ heads, rejected, rolledBack, signedThrough }: Walk, in
 }
 
 /** Walks from the first head to the last, and holds that against the registry. @returns what was away */
-async function* walkHeads(walk: Walk, memory = new WalkMemory()): AsyncGenerator<HeadReport, RetryableError | null> {
+async function* walkHeads(walk: Walk, memory: WalkMemory): AsyncGenerator<HeadReport, RetryableError | null> {
   let { skipped, carried } = memory.from(walk.heads);
   for (const [index, head] of walk.heads.entries()) {
     if (index < skipped) continue;
@@ -298,7 +304,7 @@ async function* walkHeads(walk: Walk, memory = new WalkMemory()): AsyncGenerator
 export async function* verifyRun(
   given: VerifyModules,
   runId: RunId,
-  memory?: WalkMemory,
+  memory = new WalkMemory(),
 ): AsyncGenerator<HeadReport, VerifySummary> {
   const modules = { ...given, blobs: naming(given.blobs) };
   const whole = new Problems();
@@ -306,12 +312,17 @@ export async function* verifyRun(
   const begun = await untilAway(() => beginWalk(modules, runId, whole));
   if (!begun.done) {
     const away = endedBy(begun.away, "before the first checkpoint");
-    return { ...count, problems: whole.sentences, verdictsRead: false, away };
+    return { ...count, problems: whole.sentences, falseRoots: [], verdictsRead: false, away };
   }
   const walking = walkHeads(begun.result, memory);
   for (;;) {
     const { done, value } = await walking.next();
-    if (done) return { ...count, problems: whole.sentences, verdictsRead: true, away: value };
+    if (done) {
+      // What somebody withholds of a checkpoint hides no false root.
+      const paid = await untilAway(() => checkPaidRoots(modules, runId, { whole, judged: memory.judged }));
+      const away = value ?? (paid.done ? null : endedBy(paid.away, "at the roots that are active"));
+      return { ...count, problems: whole.sentences, falseRoots: paid.result ?? [], verdictsRead: true, away };
+    }
     count.heads += 1;
     count[value.condition] += 1;
     if (!value.signed) count.unsigned += 1;

@@ -2,6 +2,7 @@
 import type { CheckpointManifest } from "@cotrain/sdk/protocol";
 
 import type { PostedHead } from "../chain/index.ts";
+import type { JudgedRoots } from "./paidRoots.ts";
 import type { Positions } from "./positions.ts";
 import { rolledBackHeads } from "./standingHeads.ts";
 
@@ -18,6 +19,8 @@ const atFirst: Carried = { before: undefined, theta: new Map(), trained: [] };
 
 /** How far walks of a run got, for whoever walks again and again: the next one goes on from there, while the chain still has it. */
 export class WalkMemory {
+  /** What was found of active roots, which never change. */
+  readonly judged: JudgedRoots = new Map();
   /** Those of this head, the last that was looked at. */
   #through: { readonly head: string; readonly sequence: number; readonly carried: Carried } | undefined;
 

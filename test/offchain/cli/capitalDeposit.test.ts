@@ -7,8 +7,9 @@ import { beforeEach, expect, test, vi } from "vitest";
 
 import { walletOn } from "../../../offchain/src/chain/index.ts";
 import { depositNow } from "../../../offchain/src/cli/commands/capitalBuy.ts";
+import type { FetchFunction } from "../../../offchain/src/chain/transport.ts";
 import type { Place } from "../../../offchain/src/cli/place.ts";
-import { capitalAt, prepareDeposit } from "../../../offchain/src/run/index.ts";
+import { capitalAt, permitDeposit, prepareDeposit } from "../../../offchain/src/run/index.ts";
 import { accountOf } from "../chain/world.ts";
 import { capitalStage, silentOn } from "./capitalStage.ts";
 import { staged, told } from "./staged.ts";
@@ -121,6 +122,56 @@ test("the sale is allowed what is deposited, and no more", async () => {
   // What suffices stays.
   await preparing(6n);
   expect(await stage.client.readContract(allowed)).toBe(7n);
+});
+
+/** Approvals that the buyer ever sent, and how many transactions. */
+async function sentBy() {
+  const { testDollar: address } = stage.world;
+  const event = parseAbiItem("event Approval(address indexed owner, address indexed spender, uint256 value)");
+  const logs = await stage.client.getLogs({ address, event, args: { owner: buyer }, fromBlock: 0n });
+  return {
+    approvals: logs.map(({ args }) => args.value),
+    count: await stage.client.getTransactionCount({ address: buyer }),
+  };
+}
+
+test("a permit lets the sale take the amount in the deposit's own transaction, and nothing is left allowed", async () => {
+  const before = await sentBy();
+  await told("capital", "deposit", "3", ...by("buyer"), "--yes");
+  const after = await sentBy();
+  // Play money is made, and deposited.
+  expect(after.count - before.count).toBe(2);
+  expect(after.approvals).toEqual([3_000_000n]);
+  const { contracts: addresses, testDollar: token } = stage.world;
+  const sale = await capitalSaleOf(stage.client, { addresses });
+  const allowance = { address: token, abi: erc20Abi, functionName: "allowance", args: [buyer, sale] } as const;
+  expect(await stage.client.readContract(allowance)).toBe(0n);
+});
+
+test("with --no-permit the sale is allowed the amount by a transaction of its own", async () => {
+  await told("capital", "deposit", "3", ...by("buyer"), "--no-permit", "--yes");
+  expect(await sentBy()).toMatchObject({ count: 3, approvals: [3_000_000n] });
+});
+
+/** A node that answers calls of a function in a way of its own. */
+const answering =
+  (selector: string, result: string): FetchFunction =>
+  async (input, init) => {
+    if (typeof init?.body !== "string" || !init.body.includes(selector)) return fetch(input, init);
+    const { id } = JSON.parse(init.body) as { readonly id: number };
+    return Response.json({ jsonrpc: "2.0", id, result });
+  };
+
+test.each([
+  ["has no permits", answering("0x7ecebe00", "0x")],
+  ["signs them in a way of its own", answering("0x3644e515", `0x${"ab".repeat(32)}`)],
+])("a token that %s is approved exactly", async (_, fetch) => {
+  const client = await signing();
+  const { count } = await sentBy();
+  await placeNow(async (place) => {
+    expect(await permitDeposit(place, client, await capitalAt(place), 5n)).toBeUndefined();
+  }, fetch);
+  expect(await sentBy()).toMatchObject({ approvals: [5n], count: count + 2 });
 });
 
 test("play money is made on the local chain alone", async () => {

@@ -197,6 +197,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     epochs: "badInput",
   },
   "rewards claim": {
+    dryRun: "revenueRewards",
     maxFee: "badInput",
     state: "../../e2e/finishedRun/commands.ts",
     coordinator: "../../e2e/finishedRun/commands.ts",

@@ -47,6 +47,7 @@ const ending = { ...kept, provider: "marketRent" };
 
 export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "capital deposit": {
+    permit: "capitalDeposit",
     state: "capital",
     coordinator: "capital",
     rpc: "capital",

@@ -243,7 +243,7 @@ describe("caps of what maintainers approve", () => {
     expect(await told("code", "caps", ...at())).toMatchObject({ perAuthor: "0", perEpoch: "0", approved: "0" });
     const next = await rehearse("code", "caps", "--per-author", "10", "--per-epoch", "50.5");
     expect(next.title).toBe("grants by maintainers, an epoch: 0 → 10 shares for one author, 0 → 50.5 shares in all");
-    expect(next.call.words).toContain("perAuthor 10 shares, perEpoch 50.5 shares");
+    expect(next.call.words).toContain("approve 10 shares an epoch for one author and 50.5 in all");
     await accept(next);
     const { stdout } = await cotrainHere(["code", "caps", ...at()]);
     expect(stdout).toMatch(

@@ -1,4 +1,6 @@
 /** Revenue in `cotrain rewards list` and `claim`: money beside shares, never added to them, and never claimed for less unasked. */
+import { join } from "node:path";
+
 import { delegateOf, modelContractsOf, revenueBookOf, revenueDepositsOf, votesOf } from "@cotrain/sdk/actions";
 import { asAddress, type Hex } from "@cotrain/sdk/protocol";
 import { encodeFunctionData, erc20Abi, getAddress } from "viem";
@@ -8,7 +10,7 @@ import { accountOf } from "../chain/world.ts";
 import { capitalStage } from "./capitalStage.ts";
 import { revenueStage } from "./revenueStage.ts";
 import { execute, staged, told } from "./staged.ts";
-import { cotrainHere, refusal, verdictOf } from "./support.ts";
+import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 
 const buyer = asAddress(accountOf("buyer").address);
 const stage = staged(["buyer", "stranger", "validator-1", "validator-2"]);
@@ -59,10 +61,28 @@ test("what roots of revenue owe stands beside shares, in its own token", async (
   expect(await list()).toMatchObject({ earned: "0", revenue: { token, earned: "1500000", claimable: "1500000" } });
   const shown = await cotrainHere(["rewards", "list", ...at(), "--account", buyer]);
   expect(shown.stdout).toMatch(/^revenue \(TESTUSD\) +earned +claimed +claimable\n\S+ +0x\S+ +1\.5 +0 +1\.5$/m);
+  const dry = await cotrainHere(["rewards", "claim", "--dry-run", ...at(), ...by("buyer")]);
+  expect(dry.code).toBe(0);
+  expect(dry.stdout).toContain("would claim 1.5 TESTUSD of revenue");
+  expect(dry.stdout).toContain("Nothing was sent.");
+  expect(await claim("--dry-run")).toMatchObject({ amount: "0", revenue: { amount: "1500000", transaction: null } });
+  expect(await dollarsOf(buyer)).toBe(0n);
   expect(await claim()).toMatchObject({ amount: "0", transaction: null, revenue: { token, amount: "1500000" } });
   expect(await dollarsOf(buyer)).toBe(1_500_000n);
   expect(await list()).toMatchObject({ revenue: { earned: "1500000", claimed: "1500000", claimable: "0" } });
   expect(await claim()).toMatchObject({ revenue: { amount: "0", transaction: null } });
+});
+
+test("a directory's buyer sees what it is owed of revenue without a claim", async () => {
+  const state = join(temporaryDirectory(), "state");
+  await stage.stateAt(state, { buyer });
+  expect(await told("revenue", "list", "--state", state)).toMatchObject({ own: [] });
+  await shareOut();
+  const owed = { name: "buyer", account: getAddress(buyer), earned: "1500000", claimed: "0", claimable: "1500000" };
+  expect(await told("revenue", "list", "--state", state)).toMatchObject({ own: [owed] });
+  const { stdout } = await cotrainHere(["revenue", "list", "--state", state]);
+  expect(stdout).toMatch(/^wallet +earned \(TESTUSD\) +claimed +claimable\nbuyer +0x\S+ +1\.5 +0 +1\.5$/m);
+  expect(stdout).toContain('"npx cotrain revenue claim" fetches it.');
 });
 
 test("a wallet gives up what the token took only where that is said", async () => {

@@ -89,6 +89,9 @@ test("a worker puts coins up, asks for some, and has them back once they have wa
 
   await cotrainHere(["stake", "request", "all", ...at(), ...by("worker-1")]);
   expect(await stakeNow("worker", worker)).toMatchObject({ active: 0n, leaving: parseEther("0.3") });
+  expect(verdictOf(await cotrainHere(["stake", "request", "all", ...at(), ...by("worker-1")]))).toEqual(
+    refusal(1, "No wallet here has anything at stake as a worker that is not leaving."),
+  );
 });
 
 test("a validator's stake does not leave while it is one, and it is said so", async () => {

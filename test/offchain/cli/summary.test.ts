@@ -288,13 +288,16 @@ describe("the summary", () => {
     ];
     const minted = String(2_000n * 10n ** 18n);
     const waits = { unclaimed: String(300n * 10n ** 18n), inGrants: String(150n * 10n ** 18n) };
-    const shares = { ...summary.shares, minted, ...waits, inSale: String(50n * 10n ** 18n) };
+    const held = { inSale: String(40n * 10n ** 18n), inTreasury: String(10n * 10n ** 18n) };
+    const shares = { ...summary.shares, minted, ...waits, ...held };
     expect(owners({ wallets, shares }).map(([name, ...cells]) => [name, ...cells.slice(-4)])).toEqual([
       ["worker-1", "100.0%", "1,500.00", "1,500.00", "75.0%"],
       ["elsewhere", "0.0%", "500.00", "0.00", "0.0%"],
       ["unclaimed", "–", "–", "300.00", "15.0%"],
       ["in grants", "–", "–", "150.00", "7.5%"],
-      ["in sale", "–", "–", "50.00", "2.5%"],
+      ["in sale", "–", "–", "40.00", "2.0%"],
+      // As `shares` calls it.
+      ["in treasury", "–", "–", "10.00", "0.5%"],
     ]);
   });
 

@@ -43,6 +43,10 @@ vi.mock("@cotrain/sdk/actions", async (original) => ({
 vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
   ...(await original<object>()),
   activeRewards: async () => stand.rewards,
+  paidRoots: async () => {
+    if (stand.away) throw new RetryableError("CHAIN_UNREACHABLE", "The chain is away.");
+    return { false: [], unseen: [] };
+  },
   // No root of revenue is active.
   revenueOwed: async () => undefined,
   contractAt: async () => "0x",

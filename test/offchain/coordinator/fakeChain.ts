@@ -266,6 +266,8 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     epochOf: async (_model, at) => (present(), epochAt(at)),
     epochEnd: async (_model, epoch) => (present(), endOf(epoch)),
     computeBudget: async () => (present(), 10n ** 18n),
+    epochBudget: async () => (present(), 10n ** 18n),
+    signersOf: async () => (present(), undefined),
     validators: async () => (present(), { version: 1, validators: options.validators, threshold: 2 }),
     activeRoot: async () => (present(), chain.active),
     pendingRoot: async () => (present(), chain.pending),

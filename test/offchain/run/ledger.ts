@@ -139,6 +139,8 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     epochOf: never,
     epochEnd: never,
     computeBudget: async (_model, epoch) => (epoch <= (ledger.active?.epoch ?? 0) ? 0n : ledger.budget(epoch)),
+    epochBudget: async (_model, epoch) => ledger.budget(epoch),
+    signersOf: async () => undefined,
     validators: async () => ({ version: 1, validators: ledger.validators, threshold: 2 }),
     activeRoot: async () => ledger.active,
     pendingRoot: async () => ledger.pending,

@@ -198,7 +198,9 @@ describe("a call in words", () => {
       await wordsHere(
         actions.setGrantCaps.call({ grants, modelId, replaces: 2, perAuthor: share / 4n, perEpoch: share }),
       ),
-    ).toBe(`CodeGrants.setCaps(modelId ${modelId}, replaces 2, perAuthor 0.25 shares, perEpoch 1 shares).`);
+    ).toBe(
+      "CodeGrants lets the maintainers of this model approve 0.25 shares an epoch for one author and 1 in all, without a vote, in the place of caps 2; now these are 0 and 0.",
+    );
   });
 
   it("of a sale names price and minimum, in the smallest units and by the token's decimals", async () => {

@@ -405,7 +405,7 @@ describe("a false root", () => {
     const reason = expect.stringMatching(/^It pays for checkpoint 3, head .*does not hold: Fragment 0 is /);
     expect(await watch.look()).toMatchObject({ state: "suspect", reason });
     const heads = createHeadWatch(
-      { reader: await open(), blobs: world.blobs, head: watch.head },
+      { reader: await open(), blobs: world.blobs, head: watch.head, revenue: { paidFalsely: async () => [] } },
       world.modelId,
       world.runId,
     );

@@ -237,4 +237,18 @@ export const capital: readonly Breakage[] = [
     instead: `keys.filter((key) => key !== "testDollar" || name !== undefined)`,
     tests: ["test/deploy/deployment.test.ts"],
   },
+  {
+    name: "a permit is signed for a token that is signed in a way of its own",
+    file: "offchain/src/run/permits.ts",
+    text: "domainSeparator({ domain: each }) === separator",
+    instead: 'domainSeparator({ domain: each }) !== "0x"',
+    tests: ["test/offchain/cli/capitalDeposit.test.ts"],
+  },
+  {
+    name: "--no-permit signs a permit",
+    file: "offchain/src/cli/commands/capitalBuy.ts",
+    text: "if (options.permit) permit =",
+    instead: "if (options.yes) permit =",
+    tests: ["test/offchain/cli/capitalDeposit.test.ts"],
+  },
 ];

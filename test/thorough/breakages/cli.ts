@@ -569,4 +569,11 @@ export const cli: readonly Breakage[] = [
     instead: "/^set (.+ to \\S+)/i,",
     tests: ["test/offchain/cli/intentions.test.ts"],
   },
+  {
+    name: "a rehearsal of a claim claims",
+    file: "offchain/src/cli/commands/rewardsClaim.ts",
+    text: "    if (options.dryRun) return showClaims({ options, output });\n",
+    instead: "",
+    tests: ["test/offchain/cli/revenueRewards.test.ts"],
+  },
 ];

@@ -1,6 +1,7 @@
 /** What the contracts know of a model: its own contracts, epochs and validators. */
 import {
   authorisable,
+  budgetOf,
   currentSetVersion,
   deploymentWiring,
   escrowWiring,
@@ -18,6 +19,8 @@ import { UserError } from "../../base/index.ts";
 import { memo, memo2 } from "../agreed.ts";
 import type { ChainReader, ModelSchedule, ValidatorSetView } from "../ports.ts";
 import type { ReadFrom } from "./events.ts";
+
+const FULL_BPS = 10_000n;
 
 const wrongWires = async (
   { call, addresses, escrow }: Pick<ReadFrom["connection"], "call"> & Pick<ReadFrom, "addresses" | "escrow">,
@@ -51,6 +54,10 @@ export function readModels({ connection: { call }, addresses, escrow }: ReadFrom
     computeBudget: (modelId, epoch, asOf) => {
       const one = { from: BigInt(epoch), to: BigInt(epoch) };
       return call((chain) => authorisable(chain, { addresses, modelId, kind: rewardKind.compute, ...one, asOf }));
+    },
+    epochBudget: async (modelId, epoch) => {
+      const budget = await call((chain) => budgetOf(chain, { addresses, modelId, epoch: BigInt(epoch) }));
+      return (budget.perEpoch * BigInt(budget.computeBps)) / FULL_BPS;
     },
     validators: async (modelId, version) => {
       const wanted = version ?? (await call((chain) => currentSetVersion(chain, { addresses, modelId })));

@@ -9,8 +9,10 @@ import {
   type CapitalSale,
   depositInPresent,
   namedWallet,
+  permitDeposit,
   prepareDeposit,
   presentSale,
+  type SignedPermit,
   type SoldEpoch,
   shareCost,
   tokenAmount,
@@ -30,6 +32,8 @@ interface Purchase {
   readonly beneficiary: Address;
   /** What a share may cost when the deposit is sent, in the token's smallest units; what it cost when shown if not said. */
   readonly most?: bigint | undefined;
+  /** By which the sale may take the amount, where it may not without. */
+  readonly permit?: SignedPermit | undefined;
 }
 
 /** What a share costs if nothing follows this deposit. */
@@ -95,6 +99,11 @@ export const capitalDepositCommand = defineCommand({
       description:
         "what a share may cost with this deposit, in the capital token, such as 0.05; dearer nothing is sent (default: what is shown)",
     }),
+    permit: toggle({
+      description:
+        "where the token has permits (ERC-2612), let the sale take the amount by one, in the deposit's own transaction",
+      default: true,
+    }),
     yes: toggle({ description: "deposit; without it, it is only said what that would be", default: false }),
   },
   examples: [
@@ -134,8 +143,10 @@ export const capitalDepositCommand = defineCommand({
         requireUsual(capital, found, purchase);
         if (!output.json) output.notice(words);
         const client = await signingAs(place, entry, options);
-        await prepareDeposit(place, client, capital, amount);
-        const { event, receipt } = await depositNow(place, client, found, purchase);
+        let permit: SignedPermit | undefined;
+        if (options.permit) permit = await permitDeposit(place, client, capital, amount);
+        else await prepareDeposit(place, client, capital, amount);
+        const { event, receipt } = await depositNow(place, client, found, { ...purchase, permit });
         return { ...nothing, epoch: event.epoch, arrived: event.amount, transaction: receipt.transactionHash };
       },
     );

@@ -97,21 +97,67 @@ function epochLines({ token, book }: Revenue, epochs: readonly (EarningEpoch & {
   ];
 }
 
+/** What is owed to a wallet of this directory. */
+interface OwnRevenue {
+  readonly name: string;
+  readonly account: string;
+  readonly earned: bigint;
+  readonly claimed: bigint;
+  readonly claimable: bigint;
+}
+
+/** What the roots owe the wallets of this directory, whatever they hold shares for; those that are owed nothing are left out. */
+async function ownRevenue(place: Place): Promise<OwnRevenue[]> {
+  const { entries } = place;
+  const owed = await revenueOwed(
+    place,
+    entries.map(({ account }) => account),
+  );
+  if (!owed) return [];
+  const own = await Promise.all(
+    entries.map(async ({ name, account }) => {
+      const { earned, claimed, claimable } = await owed.of(account);
+      return { name, account: formatAddress(account), earned, claimed, claimable };
+    }),
+  );
+  return own.filter(({ earned }) => earned > 0n);
+}
+
+function ownLines({ token }: Revenue, own: readonly OwnRevenue[]): string[] {
+  if (own.length === 0) return [];
+  const plain = (amount: bigint): string => tokenText(amount, { ...token, symbol: "" }).trimEnd();
+  return [
+    ...table(
+      [
+        ["wallet", "", `earned (${token.symbol})`, "claimed", "claimable"],
+        ...own.map(({ name, account, earned, claimed, claimable }) => [
+          name,
+          shortAddress(account as Address),
+          ...[earned, claimed, claimable].map(plain),
+        ]),
+      ],
+      [2, 3, 4],
+    ),
+    ...(own.some(({ claimable }) => claimable > 0n) ? told('"npx cotrain revenue claim" fetches it.') : []),
+  ];
+}
+
 /** Where no vault is open yet. */
 const emptyBook = { vault: null, arrived: 0n, setAside: 0n, held: 0n };
 
 /** `cotrain revenue list`. */
 export const revenueListCommand = defineCommand({
   name: "revenue list",
-  summary: "what a model earned in which epoch, and what of it roots have set aside for holders",
+  summary:
+    "what a model earned in which epoch, what of it roots have set aside, and what this directory's wallets are owed",
   options: placeOptions,
   examples: [["npx cotrain revenue list", "every epoch in which revenue arrived, oldest first"]],
   async run({ options, output }) {
-    const { revenue, epochs, roots } = await atPlace(options, undefined, async (place) => {
+    const { revenue, epochs, roots, own } = await atPlace(options, undefined, async (place) => {
       const revenue = await revenueAt(place);
       const newest = await place.connection.call((client) => client.getBlockNumber());
       const [epochs, roots] = await Promise.all([earningEpochs(place, revenue, newest), revenueRoots(place)]);
-      return { revenue, epochs, roots };
+      return { revenue, epochs, roots, own: await ownRevenue(place) };
     });
     const covered = roots.at(-1)?.toEpoch ?? 0;
     const stateOf = (epoch: number): EpochState => {
@@ -121,8 +167,10 @@ export const revenueListCommand = defineCommand({
     const listed = epochs.map((each) => ({ ...each, state: stateOf(each.epoch) }));
     const { vault, arrived, setAside, held } = revenue.book ?? emptyBook;
     output.result(
-      { token: revenue.token, contract: revenue.revenue, vault, arrived, setAside, held, epochs: listed, roots },
-      listed.length === 0 ? ["Nobody has paid this model anything."] : epochLines(revenue, listed),
+      { token: revenue.token, contract: revenue.revenue, vault, arrived, setAside, held, epochs: listed, roots, own },
+      listed.length === 0
+        ? ["Nobody has paid this model anything."]
+        : [...epochLines(revenue, listed), ...ownLines(revenue, own)],
     );
   },
 });

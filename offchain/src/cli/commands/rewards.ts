@@ -1,40 +1,31 @@
-import { delegateOf, votesOf } from "@cotrain/sdk/actions";
-import { asAddress, type Address, type Hex, type RunId } from "@cotrain/sdk/protocol";
+/** `cotrain rewards list`: what wallets earned, and which roots were false. */
+import { votesOf } from "@cotrain/sdk/actions";
+import { CotrainError } from "@cotrain/sdk/errors";
+import type { Address, RunId } from "@cotrain/sdk/protocol";
 import { formatUnits } from "viem";
 
-import { formatAddress, formatShares, shortAddress, UserError, wrap } from "../../base/index.ts";
+import { formatAddress, formatShares, shortAddress, wrap } from "../../base/index.ts";
 import type { ChainReader } from "../../chain/index.ts";
 import {
   contractAt,
-  isNobody,
   type ActiveRewards,
   activeRewards,
-  claimLeaves,
   earningsOf,
   knownRewards,
   lacksVotes,
-  namedWallet,
+  type PaidFalsely,
+  paidRoots,
   type RevenueEarnings,
   type RevenueOwed,
   revenueOwed,
-  takeUpVotes,
-  tokenText,
   UNPAID_EPOCHS,
   type UnpaidWork,
 } from "../../run/index.ts";
-import { account as accountOption, integer, toggle } from "../../service/index.ts";
+import { account as accountOption, integer } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, table } from "../output.ts";
-import {
-  atPlace,
-  type Place,
-  placeOptions,
-  requireEntries,
-  signingAs,
-  signingOptions,
-  unpinnedNotice,
-} from "../place.ts";
-import { claimOwed, lossOption, revenueHints } from "../revenueClaims.ts";
+import { markText, wrongPayOf } from "../paidFalsely.ts";
+import { atPlace, type Place, placeOptions } from "../place.ts";
 import { MOST_EPOCHS, restText, runsOf, shownUnpaid, unpaidLines } from "../unpaid.ts";
 
 /** A place with what is paid there. */
@@ -55,13 +46,13 @@ async function isUnsettled(reader: ChainReader, runId: RunId, rewards: ActiveRew
 }
 
 /** @param only of which accounts it is wanted; if left out of all */
-async function paidAt(place: Place, only?: readonly Address[]): Promise<PaidPlace> {
+export async function paidAt(place: Place, only?: readonly Address[]): Promise<PaidPlace> {
   const { reader, modelId, runId, blobs } = place;
   const rewards = await activeRewards(modelId, blobs, reader, only && knownRewards(only));
   return { ...place, rewards, unsettled: await isUnsettled(reader, runId, rewards) };
 }
 
-async function standing(place: PaidPlace, account: Address) {
+export async function standing(place: PaidPlace, account: Address) {
   const { connection, modelId, addresses, rewards } = place;
   const { client } = connection;
   const [earnings, shares] = await Promise.all([
@@ -78,8 +69,13 @@ async function standing(place: PaidPlace, account: Address) {
 }
 
 /** This directory's wallets first, then everyone else whom active roots pay or whose work earned nothing. */
-function listed({ entries, rewards }: PaidPlace, unpaid: readonly UnpaidWork[]): Address[] {
-  const others = [...(rewards?.accounts ?? []), ...unpaid.map(({ account }) => account)];
+function listed(
+  { entries, rewards }: PaidPlace,
+  unpaid: readonly UnpaidWork[],
+  falseRoots: readonly PaidFalsely[],
+): Address[] {
+  const wronged = falseRoots.flatMap(({ accounts }) => accounts ?? []);
+  const others = [...(rewards?.accounts ?? []), ...[...unpaid, ...wronged].map(({ account }) => account)];
   return [...new Set([...entries.map(({ account }) => account), ...others])];
 }
 
@@ -94,7 +90,7 @@ interface Hints {
   readonly unsound: readonly number[];
 }
 
-const hintsOf = ({ unsettled, rewards }: PaidPlace): Hints => ({
+export const hintsOf = ({ unsettled, rewards }: PaidPlace): Hints => ({
   unsettled,
   missing: rewards?.missing ?? [],
   unsound: rewards?.unsound ?? [],
@@ -111,7 +107,7 @@ const voteless = (rows: readonly { readonly name: string; readonly lacksVotes: b
 
 const ELSEWHERE = "elsewhere";
 
-const hintLines = ({ unsettled, missing, unsound }: Hints): string[] =>
+export const hintLines = ({ unsettled, missing, unsound }: Hints): string[] =>
   [
     ...(missing.length > 0
       ? [
@@ -159,6 +155,19 @@ function revenueTable(
 /** Accounts asked about at a time: an RPC takes no thousands of requests at once. */
 const ASKED_AT_ONCE = 16;
 
+/** Roots of the newest epochs that were false; who is away for that keeps nobody from the rest. */
+async function judgedRoots(place: Place, newest: number) {
+  try {
+    return { falseRoots: (await paidRoots(place, place.modelId, { newest })).false, unjudged: "" };
+  } catch (error) {
+    if (!(error instanceof CotrainError)) throw error;
+    return {
+      falseRoots: [],
+      unjudged: `Whether these roots pay what was due could not be looked at: ${error.message}`,
+    };
+  }
+}
+
 /** `cotrain rewards list`. */
 export const rewardsListCommand = defineCommand({
   name: "rewards list",
@@ -167,7 +176,7 @@ export const rewardsListCommand = defineCommand({
     ...placeOptions,
     account: accountOption({ description: "only this address" }),
     epochs: integer(1, MOST_EPOCHS, {
-      description: "newest epochs in which is looked for work that earned nothing",
+      description: "newest epochs in which is looked for work that earned nothing, and for roots that are false",
       default: UNPAID_EPOCHS,
     }),
   },
@@ -180,7 +189,7 @@ export const rewardsListCommand = defineCommand({
   ],
   async run({ options, output }) {
     const only = options.account;
-    const { rows, owed, unpaid, rest, names, ...hints } = await atPlace(
+    const { rows, owed, unpaid, rest, names, falseRoots, unjudged, ...hints } = await atPlace(
       options,
       undefined,
       async (at) => {
@@ -188,7 +197,8 @@ export const rewardsListCommand = defineCommand({
         const names = new Map<string, string>(place.entries.map(({ name, account }) => [account, name]));
         const { works, rest } = (await place.rewards?.unpaid(options.epochs)) ?? { works: [], rest: "none" as const };
         const unpaid = works.filter(({ account }) => only === undefined || account === only);
-        const accounts = only === undefined ? listed(place, unpaid) : [only];
+        const { falseRoots, unjudged } = await judgedRoots(place, options.epochs);
+        const accounts = only === undefined ? listed(place, unpaid, falseRoots) : [only];
         const owed = await revenueOwed(place, accounts);
         const found: ({ readonly name: string } & Standing)[] = [];
         for (let at = 0; at < accounts.length; at += ASKED_AT_ONCE) {
@@ -198,7 +208,7 @@ export const rewardsListCommand = defineCommand({
           ))
             found.push({ name: names.get(each.account) ?? ELSEWHERE, ...each });
         }
-        return { rows: found, owed, unpaid, rest, names, ...hintsOf(place) };
+        return { rows: found, owed, unpaid, rest, names, falseRoots, unjudged, ...hintsOf(place) };
       },
       undefined,
       { party: "workers" },
@@ -215,6 +225,7 @@ export const rewardsListCommand = defineCommand({
         unpaid: unpaid
           .filter((work) => work.account === account)
           .map(({ epoch, round, worker, tokens, reason }) => ({ epoch, round, worker, tokens, reason })),
+        falsely: wrongPayOf(falseRoots, account),
       })),
       [
         ...table(
@@ -235,145 +246,8 @@ export const rewardsListCommand = defineCommand({
         ),
         ...wrap(restText(rest, options.epochs), columnsOf(process.stdout)),
         ...voteless(rows).flatMap((line) => wrap(line, columnsOf(process.stdout))),
-        ...hintLines(hints),
-      ],
-    );
-  },
-});
-
-interface Claimed {
-  readonly name: string;
-  readonly account: Address;
-  readonly amount: bigint;
-  readonly transaction: Hex | null;
-  /** Who was paid in its place; null for the account itself. */
-  readonly to: Address | null;
-  /** Whether it chose who votes with its shares, itself unless another was named. */
-  readonly delegated: boolean;
-  /** Who votes with them; null for nobody. */
-  readonly delegate: Address | null;
-  /** What it was paid of revenue. */
-  readonly revenue: Pick<Claimed, "amount" | "transaction"> | undefined;
-}
-
-const whoText = ({ name, account }: Pick<Claimed, "name" | "account">): string => `${name} ${shortAddress(account)}`;
-
-const toText = ({ to }: Pick<Claimed, "to">): string => (to === null ? "" : ` for ${formatAddress(to)}`);
-
-/** What became of its votes. @param wanted who was named to have them */
-function votesText({ account, delegated, delegate: voter }: Claimed, wanted: Address | undefined): string {
-  const named = wanted !== undefined && formatAddress(wanted);
-  if (delegated) return voter === account ? "took up its votes" : `gave its votes to ${voter}`;
-  if (named === false || voter === named) return "";
-  if (voter === null) return "holds no shares whose votes it could give away";
-  return `had given its votes to ${voter === account ? "itself" : voter}, which delegate changes`;
-}
-
-function claimLine(claimed: Claimed, wanted: Address | undefined): string {
-  const { amount, to, transaction } = claimed;
-  const votes = votesText(claimed, wanted);
-  const done = transaction
-    ? `claimed ${formatShares(amount)} shares${toText({ to })} in ${transaction}`
-    : "has nothing to claim";
-  return `${whoText(claimed)} ${done}${votes === "" ? "" : `, and ${votes}`}`;
-}
-
-/** What was claimed of revenue, or why nothing was. */
-function revenueLines(owed: RevenueOwed | undefined, claims: readonly Claimed[], taken: boolean): string[] {
-  if (!owed) return [];
-  const { token } = owed.revenue;
-  const made = claims.flatMap((each) =>
-    each.revenue?.transaction
-      ? [
-          `${whoText(each)} claimed ${tokenText(each.revenue.amount, token)} of revenue${toText(each)} in ${each.revenue.transaction}`,
-        ]
-      : [],
-  );
-  return [...made, ...revenueHints(owed, taken)];
-}
-
-/** `cotrain rewards claim`. */
-export const rewardsClaimCommand = defineCommand({
-  name: "rewards claim",
-  summary: "claim what was earned, shares and revenue; each wallet pays its own gas",
-  options: {
-    ...signingOptions,
-    delegate: toggle({
-      description: "take up the votes too, by delegating to oneself, unless delegated already",
-      default: true,
-    }),
-    delegateTo: accountOption({
-      description: "who votes with what is claimed, where the wallet has chosen nobody yet",
-    }),
-    loss: lossOption,
-    to: accountOption({ description: "who is paid, by a signature of each wallet (default: the wallet itself)" }),
-  },
-  examples: [
-    ["npx cotrain rewards claim", "for every worker's wallet of this directory"],
-    ["npx cotrain rewards claim --wallet me.json --passphrase-file pass", "for one wallet"],
-    [
-      "npx cotrain rewards claim --to 0x00000000000000000000000000000000000000aa",
-      "from the keys of machines to an account that lies elsewhere",
-    ],
-    [
-      "npx cotrain rewards claim --delegate-to 0x00000000000000000000000000000000000000aa",
-      "and have somebody who follows the votes vote with it",
-    ],
-    [
-      "npx cotrain rewards claim --coordinator https://train.example.org --rpc https://rpc.example.org",
-      "for this directory's worker in somebody else's run",
-    ],
-  ],
-  notes: [
-    "With --coordinator the contracts are its word alone unless --deployment pins them: the wallet pays the gas of whatever they",
-    "do, up to --max-fee a transaction; no coins are sent along.",
-    "What --to is paid has the votes of whoever that delegates to; a wallet's own shares keep theirs.",
-  ],
-  async run({ options, output }) {
-    const { delegateTo } = options;
-    if (delegateTo !== undefined && !options.delegate)
-      throw new UserError("USAGE", "--delegate-to names who votes, and --no-delegate that nobody is to be named.");
-    const own = await namedWallet(options);
-    const { claims, owed, ...hints } = await atPlace(
-      options,
-      own,
-      async (at) => {
-        const entries = requireEntries(at, options);
-        const wanted = entries.map(({ account }) => account);
-        const place = await paidAt(at, wanted);
-        const owed = await revenueOwed(place, wanted);
-        const { addresses, modelId } = place;
-        const made: Claimed[] = [];
-        for (const entry of entries) {
-          const { name, account } = entry;
-          const { leaves, shares, ...before } = await standing(place, account);
-          let delegated = false;
-          let paid: Awaited<ReturnType<typeof claimLeaves>> = { amount: 0n, transaction: null };
-          // Others may have claimed for it before: then its shares have no votes yet.
-          if (leaves.length > 0 || (options.delegate && before.lacksVotes)) {
-            const client = await signingAs(place, entry, options);
-            paid = await claimLeaves(client, { addresses, modelId, account, to: options.to }, leaves);
-            delegated = options.delegate && (await takeUpVotes(client, { shares, account }, delegateTo));
-          }
-          const voter = asAddress(await place.connection.call((client) => delegateOf(client, { shares, account })));
-          const delegate = isNobody(voter) ? null : formatAddress(voter);
-          const revenue = owed && (await claimOwed(place, owed, entry, options));
-          const to = options.to === undefined ? null : formatAddress(options.to);
-          made.push({ name, account: formatAddress(account), to, ...paid, delegated, delegate, revenue });
-        }
-        return { claims: made, owed, ...hintsOf(place) };
-      },
-      unpinnedNotice(options, output),
-      { party: "workers" },
-    );
-    output.result(
-      claims.map(({ revenue, ...claim }) => ({
-        ...claim,
-        revenue: owed && revenue ? { token: owed.revenue.token, ...revenue } : null,
-      })),
-      [
-        ...claims.map((claim) => claimLine(claim, delegateTo)),
-        ...revenueLines(owed, claims, options.loss),
+        ...falseRoots.flatMap((root) => wrap(markText(root), columnsOf(process.stdout))),
+        ...wrap(unjudged, columnsOf(process.stdout)),
         ...hintLines(hints),
       ],
     );

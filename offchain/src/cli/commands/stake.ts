@@ -292,12 +292,10 @@ const stakeRequestCommand = defineCommand({
       const after = await stakeStanding(place, book, role, account);
       return { account, amount, transaction: receipt.transactionHash, text: standingText(after, book) };
     };
-    resultOf(
-      output,
-      options,
-      await byWallets(options, output, request),
-      `No wallet here has anything at stake as a ${options.role} that is not leaving.`,
-    );
+    const done = await byWallets(options, output, request);
+    const none = `No wallet here has anything at stake as a ${options.role} that is not leaving.`;
+    if (done.length === 0) throw new UserError("STAKE_NOTHING", none);
+    resultOf(output, options, done, none);
   },
 });
 

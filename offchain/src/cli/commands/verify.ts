@@ -12,7 +12,7 @@ import {
   systemClock,
   wrap,
 } from "../../base/index.ts";
-import { type ChainReader, openReader, type PostedHead } from "../../chain/index.ts";
+import { type ChainReader, connect, createReader, openReader, type PostedHead } from "../../chain/index.ts";
 import {
   type BlobSource,
   type HeadReport,
@@ -28,6 +28,8 @@ import {
   readerOptions,
   requireNamedDeployment,
   patientBlobs,
+  revenueAccounts,
+  type RevenueAccounts,
   rolledBackHeads,
   standingHeads,
   type ChainFacts,
@@ -37,6 +39,7 @@ import { verifyBlobs } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
 import { type ImportedModel, openImportedModel, requireModelRun } from "../model.ts";
 import { columnsOf, type Output, table } from "../output.ts";
+import { falseRootsLines } from "../paidFalsely.ts";
 
 const marks = { ok: "ok    ", pruned: "pruned", missing: "FAIL  ", mismatch: "FAIL  ", rolledBack: "undone" } as const;
 
@@ -51,20 +54,25 @@ function linesOf(report: HeadReport): string[] {
   return [head, ...report.problems.map((problem) => `       ${problem}`)];
 }
 
-const nothingWrong = ({ missing, mismatch, problems }: VerifySummary): boolean =>
-  missing === 0 && mismatch === 0 && problems.length === 0;
+const nothingWrong = ({ missing, mismatch, problems, falseRoots }: VerifySummary): boolean =>
+  missing === 0 && mismatch === 0 && problems.length === 0 && falseRoots.length === 0;
 
 function linesOfSummary(summary: VerifySummary): string[] {
-  const { heads, ok, pruned, missing, mismatch, rolledBack, unsigned, problems } = summary;
+  const { heads, ok, pruned, missing, mismatch, rolledBack, unsigned, problems, falseRoots } = summary;
   const undone = rolledBack === 0 ? "" : `, ${rolledBack} rolled back`;
   const counts = `${countOf(heads, "checkpoint")}: ${ok} ok, ${pruned} pruned, ${missing} missing, ${mismatch} wrong${undone}; ${unsigned} not in a signed epoch`;
-  return [...problems.map((problem) => `FAIL   ${problem}`), ...wrap(counts, columnsOf(process.stdout))];
+  return [
+    ...problems.map((problem) => `FAIL   ${problem}`),
+    ...falseRootsLines(falseRoots, columnsOf(process.stdout)),
+    ...wrap(counts, columnsOf(process.stdout)),
+  ];
 }
 
 /** What is walked, and whose word says that it is this. */
 interface Subject {
   readonly reader: ChainReader;
   readonly blobs: BlobSource;
+  readonly revenue: RevenueAccounts;
   readonly runId: RunId;
   /** Where chain id and contracts come from. */
   readonly contractsFrom: "deployment" | "coordinator";
@@ -84,9 +92,9 @@ const tryAgain = (away: RetryableError): RetryableError =>
   );
 
 /** All that its walk found, each head told as soon as it is done. */
-async function findAll({ reader, blobs, runId }: Subject, output: Output) {
+async function findAll({ reader, blobs, revenue, runId }: Subject, output: Output) {
   const reports: HeadReport[] = [];
-  const walking = verifyRun({ reader, blobs }, runId);
+  const walking = verifyRun({ reader, blobs, revenue }, runId);
   for (;;) {
     const next = await walking.next();
     if (next.done) return { reports, summary: next.value };
@@ -134,6 +142,10 @@ const disputeLines = ({ dispute }: Walked["facts"], foundNothing: boolean): stri
 const disputeText = (bond: bigint): string =>
   `A root that pays for what is wrong can be disputed inside its window, for a bond of ${formatEther(bond)} coins now: "npx cotrain watch" does it by itself, "npx cotrain disputes open" says what may become of the bond.`;
 
+/** Whether nothing is wrong but roots that are active, which are nobody's to dispute. */
+const nothingDisputable = ({ summary, model }: Pick<Walked, "summary" | "model">): boolean =>
+  nothingWrong({ ...summary, falseRoots: [] }) && model?.facts.sound !== false;
+
 interface Walked extends Judged {
   /** What was walked; with what a dispute costs, null where the chain does not say. */
   readonly facts: {
@@ -156,7 +168,7 @@ function tell({ facts, summary, reports, model, away }: Walked, output: Output):
       ...linesOfSummary(summary),
       ...foundersLines(facts),
       ...(model?.lines ?? []),
-      ...disputeLines(facts, foundNothing),
+      ...disputeLines(facts, nothingDisputable({ summary, model })),
       ...(away ? wrap(away.message, columnsOf(process.stdout)) : []),
     ];
     const more = { away: away?.message ?? null, model: model?.facts };
@@ -308,6 +320,7 @@ export const verifyCommand = defineCommand({
     "Shards of old checkpoints need not be kept: such a checkpoint is “pruned”, which is no failure.",
     "Those of checkpoint 0, of the newest and of what no signed epoch covers yet must be there, and so must every manifest and every file of receipts.",
     "A checkpoint that holders rolled back is “undone”, and nothing but its link is looked at: the run goes on from an earlier one.",
+    "Checked of every root that is active: that it pays what its epochs earned, by the documents under it, or what arrived of revenue. One that does not is told with whom it grants what and who signed it.",
     "A checkpoint that validators found not to hold, by the verdicts under the roots on-chain, is wrong, though the run goes on from it.",
     "Of an imported model all blobs are hashed and, with --rpc, its checkpoint, definition and programs are looked up in the contracts.",
     "Whether validators rejected that checkpoint stands in documents that the coordinator serves: with --coordinator its run is walked besides.",
@@ -324,7 +337,9 @@ export const verifyCommand = defineCommand({
           "--coordinator needs --rpc: a coordinator's own word about the chain proves nothing.",
         );
       const { client, runId, pins, ...where } = await openRemoteRun({ ...options, coordinator });
-      const reader = await openReader({ ...where, rpcUrl: rpc });
+      const connection = await connect({ rpcUrl: rpc, chainId: where.chainId });
+      const reader = createReader(connection, where);
+      const revenue = revenueAccounts({ reader, connection, fromBlock: where.fromBlock });
       const contractsFrom = pins ? "deployment" : "coordinator";
       if (imported) requireModelRun(imported, runId);
       const blobs = patientBlobs(client, {
@@ -333,7 +348,7 @@ export const verifyCommand = defineCommand({
         signal: new AbortController().signal,
         onRetry: ({ message }) => output.notice(`${message} Waiting for it.`),
       });
-      return walk({ reader, blobs, runId, contractsFrom }, output, imported);
+      return walk({ reader, blobs, revenue, runId, contractsFrom }, output, imported);
     }
     if (imported) return verifyModel(imported, options, output);
     const run = await openLocalRun(options.state);
@@ -341,10 +356,12 @@ export const verifyCommand = defineCommand({
     await requireNamedDeployment(run, options.deployment);
     return withChain(
       run,
-      async ({ url, chainId }) => {
-        const reader = await openReader(readerOptions(url, chainId, run.deployment));
+      async (connection) => {
+        const options = readerOptions(connection.url, connection.chainId, run.deployment);
+        const reader = createReader(connection, options);
+        const revenue = revenueAccounts({ reader, connection, fromBlock: options.fromBlock });
         const { runId } = run;
-        return walk({ reader, blobs: blobSourceOf(run.blobs), runId, contractsFrom: "deployment" }, output);
+        return walk({ reader, blobs: blobSourceOf(run.blobs), revenue, runId, contractsFrom: "deployment" }, output);
       },
       rpc,
     );

@@ -179,7 +179,7 @@ async function watchAt(
       compute: { root: () => compute.look(), cost: costOf(rewardKind.compute) },
       revenue: { root: () => revenue.look(), cost: costOf(rewardKind.revenue) },
     };
-    const heads = createHeadWatch({ reader, blobs, head: compute.head }, modelId, runId);
+    const heads = createHeadWatch({ reader, blobs, head: compute.head, revenue: modules.revenue }, modelId, runId);
     const { window } = await reader.schedule(modelId);
     const every = options.every ?? Math.min(30_000, (window * 1_000) / 16);
     const balance = own && (await connection.call((client) => client.getBalance({ address: own.address })));

@@ -43,7 +43,7 @@ export async function ownershipOf(prepared: Prepared, accounts: readonly string[
   const shares = asAddress(await call((client) => sharesOf(client, { addresses, modelId })));
   const { rewards, grants, sale, treasury } = await contractsWithShares(connection, addresses, modelId);
   const mintedForFounders = await foundersAt(connection, addresses, modelId);
-  const asked = [rewards, grants, sale, ...accounts.map(asAddress)];
+  const asked = [rewards, grants, sale, treasury, ...accounts.map(asAddress)];
   return ofNewest(connection, async ({ number: block }) => {
     const { supply, balanceOf, votesOf } = await sharesAt({ connection, shares }, asked, block);
     const brought = (contract: Address) => broughtBy(prepared, shares, contract, block);
@@ -57,6 +57,7 @@ export async function ownershipOf(prepared: Prepared, accounts: readonly string[
         unclaimed: balanceOf(rewards).toString(),
         inGrants: balanceOf(grants).toString(),
         inSale: balanceOf(sale).toString(),
+        ...(balanceOf(treasury) > 0n && { inTreasury: balanceOf(treasury).toString() }),
         // What a node leaves out of the history is told as trained, so that all of it is told.
         origins: {
           compute: (supply - capital - granted - drawn).toString(),

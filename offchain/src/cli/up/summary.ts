@@ -94,7 +94,7 @@ export const Summary = Type.Object({
   unpaidEarlier: Type.Optional(Text),
   /**
    * In wei, all of one moment. `minted` is the supply. Of it `unclaimed` waits for those who earned it, `inGrants` for authors of code,
-   * and `inSale` for buyers; all else is held. `origins` add up to it: what was minted for each kind of contribution and not burned.
+   * `inSale` for buyers, and `inTreasury` belongs to all holders; all else is held. `origins` add up to it: what was minted for each kind of contribution and not burned.
    */
   shares: Type.Object({
     name: Text,
@@ -103,6 +103,8 @@ export const Summary = Type.Object({
     unclaimed: Text,
     inGrants: Text,
     inSale: Text,
+    /** Left out where there is nothing. */
+    inTreasury: Type.Optional(Text),
     /** The last two are left out where nothing was minted for them. */
     origins: Type.Object({
       compute: Text,
@@ -246,6 +248,7 @@ function ownerLines({ wallets, training, shares }: Summary, paint: Output["paint
     ["unclaimed", BigInt(shares.unclaimed)],
     ["in grants", BigInt(shares.inGrants)],
     ["in sale", BigInt(shares.inSale)],
+    ["in treasury", BigInt(shares.inTreasury ?? 0)],
   ] as const;
   const inContracts = waiting.reduce((total, [, amount]) => total + amount, 0n);
   const others = { tokens: restOf(all, sumOf("tokens")), balance: restOf(supply, sumOf("balance") + inContracts) };

@@ -5,7 +5,15 @@
 import { epochAt, type ModelId, type RunId } from "@cotrain/sdk/protocol";
 
 import type { ChainReader, PostedHead } from "../../chain/index.ts";
-import { type BlobSource, isRollback, rolledBackHeads, verifyRun, WalkMemory } from "../../run/index.ts";
+import {
+  type BlobSource,
+  isRollback,
+  type PaidFalsely,
+  type RevenueAccounts,
+  rolledBackHeads,
+  verifyRun,
+  WalkMemory,
+} from "../../run/index.ts";
 import type { Judge } from "./judge.ts";
 
 /** A head that does not hold, or of which something is not to be had. */
@@ -21,6 +29,8 @@ export interface HeadsLook {
   readonly findings: readonly HeadFinding[];
   /** Wrong about the run as a whole. */
   readonly problems: readonly string[];
+  /** Active roots that are not what was due. */
+  readonly falseRoots: readonly PaidFalsely[];
   /** What could not be looked at, in one sentence; undefined where all was. */
   readonly away: string | undefined;
   /** Heads that were looked at. */
@@ -35,13 +45,14 @@ interface HeadModules {
   readonly reader: ChainReader;
   readonly blobs: BlobSource;
   readonly head: Judge["head"];
+  readonly revenue: Pick<RevenueAccounts, "paidFalsely">;
 }
 
 /** Heads of one look whose fragments are recomputed: roots are looked at in between. */
 const AT_ONCE = 64;
 
 export function createHeadWatch(
-  { reader, blobs, head: judge }: HeadModules,
+  { reader, blobs, head: judge, revenue }: HeadModules,
   modelId: ModelId,
   runId: RunId,
 ): HeadWatch {
@@ -88,7 +99,7 @@ export function createHeadWatch(
   return {
     look: async () => {
       const findings: HeadFinding[] = [];
-      const walking = verifyRun({ reader, blobs }, runId, memory);
+      const walking = verifyRun({ reader, blobs, revenue }, runId, memory);
       for (;;) {
         const { done: isOver, value } = await walking.next();
         if (!isOver) {
@@ -100,7 +111,8 @@ export function createHeadWatch(
           continue;
         }
         const away = value.away?.message ?? (await recompute(findings));
-        return { findings, problems: value.problems, away, looked: value.heads };
+        const { problems, falseRoots, heads: looked } = value;
+        return { findings, problems, falseRoots, away, looked };
       }
     },
   };
