@@ -61,7 +61,8 @@ export const marketServeCommand = defineCommand({
         daemon.onShutdown("server", () => app.close());
         const { leases, every } = given;
         await marketApi({
-          catalogue: () => withCatalogue({ ...given, anyOf: undefined, without: undefined }, (found) => found),
+          catalogue: () =>
+            withCatalogue({ ...given, anyOf: undefined, without: undefined, community: undefined }, (found) => found),
           plan: (id) => readPlan(given, id, Date.now()),
           book: async () => (hasLeases(leases) ? withLedger(leases, (book) => book) : undefined),
           clock: systemClock,

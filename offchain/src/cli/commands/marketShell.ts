@@ -75,11 +75,11 @@ async function hostOf({ label, account, instance, ssh }: Rented, options: Option
 /** The account of a lease; undefined where its key is not here, and the machine can be asked itself. */
 async function accountOf(
   { account, ssh }: Rented,
-  options: Parameters<typeof rentersHere>[0],
+  options: Omit<Parameters<typeof rentersHere>[0], "community">,
   signal: AbortSignal,
 ): Promise<RentedAccount | undefined> {
   try {
-    const { accounts } = await rentersHere({ ...options, provider: [account] }, signal);
+    const { accounts } = await rentersHere({ ...options, community: undefined, provider: [account] }, signal);
     return accounts.find(({ name }) => name === account);
   } catch (error) {
     if (!(error instanceof CotrainError) || error.code !== "PROVIDER_KEY" || account === "own" || ssh === null)
