@@ -36,7 +36,7 @@ const DEFINITION_VERSION = 1;
 /** In the order of deployment; what each constructor takes, given all addresses. */
 const plan = {
   modelShares: { contract: "ModelShares", args: (at) => [at.modelRegistry, at.emission] },
-  modelGovernor: { contract: "ModelGovernor", args: (at) => [at.modelRegistry, at.computeRewards] },
+  modelGovernor: { contract: "ModelGovernor", args: (at) => [at.modelRegistry, at.computeRewards, at.bootstrap] },
   modelTimelock: { contract: "ModelTimelock", args: (at) => [at.modelRegistry] },
   modelRegistry: {
     contract: "ModelRegistry",
@@ -75,7 +75,10 @@ const plan = {
     contract: "StakeManager",
     args: (at) => [at.modelRegistry, at.runRegistry, at.computeRewards, at.validatorSet, at.computeRewards],
   },
-  bootstrap: { contract: "Bootstrap", args: (at) => [at.modelRegistry, at.emission, at.computeRewards] },
+  bootstrap: {
+    contract: "Bootstrap",
+    args: (at) => [at.modelRegistry, at.emission, at.computeRewards, at.runRegistry],
+  },
   computeBudget: { contract: "ComputeBudget", args: (at) => [at.modelRegistry] },
   computeEscrow: { contract: "ComputeEscrow", args: () => [] },
   testDollar: { contract: "TestDollar", args: () => [] },

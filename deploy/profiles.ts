@@ -137,8 +137,8 @@ const local: Profile = {
     capital: noSale,
     founders: noFounders,
     disputeBond: share / 100n,
-    bootstrapShares: 500n * share,
-    bootstrapEpochs: 2,
+    bootstrapShares: 100n * share,
+    bootstrapEpochs: 1,
     bootstrapMaxEpochs: perYear(16),
   },
 };

@@ -62,7 +62,7 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         uint32 replaces,
         address[] calldata validators,
         uint16 threshold
-    ) external onlyTimelock(modelId) returns (uint32 version) {
+    ) external onlyTimelockOrBootstrap(modelId) returns (uint32 version) {
         uint48 effectiveAt;
         (version, effectiveAt) = _replace(modelId, _validators[modelId], replaces, validators, threshold);
         _note(modelId, version, validators);
@@ -81,7 +81,7 @@ contract ValidatorSet is IValidatorSet, ModelAuthority, EIP712 {
         uint32 replaces,
         address[] calldata maintainers,
         uint16 threshold
-    ) external onlyTimelock(modelId) returns (uint32 version) {
+    ) external onlyTimelockOrBootstrap(modelId) returns (uint32 version) {
         uint48 effectiveAt;
         (version, effectiveAt) = _replace(modelId, _maintainers[modelId], replaces, maintainers, threshold);
         emit MaintainersSet(modelId, version, maintainers, threshold, effectiveAt);

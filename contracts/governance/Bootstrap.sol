@@ -2,14 +2,19 @@
 pragma solidity 0.8.37;
 
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {BootstrapTerms, IBootstrap} from "../interfaces/IBootstrap.sol";
-import {ModelId} from "../interfaces/Ids.sol";
+import {ModelId, RunId} from "../interfaces/Ids.sol";
 import {IEmission} from "../interfaces/IEmission.sol";
 import {IModelRegistry, Schedule} from "../interfaces/IModelRegistry.sol";
+import {IRunRegistry, Status} from "../interfaces/IRunRegistry.sol";
+import {IValidatorSet} from "../interfaces/IValidatorSet.sol";
 import {COMPUTE} from "../interfaces/Kinds.sol";
 import {Epochs} from "../libraries/Epochs.sol";
+import {Protocol} from "../libraries/Protocol.sol";
 import {ModelAuthority} from "../models/ModelAuthority.sol";
+import {ModelShares} from "../models/ModelShares.sol";
 import {ModelGovernor} from "./ModelGovernor.sol";
 
 /// @title Bootstrap
@@ -20,16 +25,31 @@ contract Bootstrap is IBootstrap, ModelAuthority {
 
     IEmission private immutable EMISSION;
     address private immutable REWARDS;
+    IRunRegistry private immutable RUNS;
 
     mapping(ModelId modelId => BootstrapTerms) private _terms;
+    /// @dev From when on an organiser may do what it announced; 0 where it announced nothing.
+    mapping(bytes32 act => uint48) private _readyAt;
 
-    /// @notice Knows three contracts, for ever.
+    /// @notice Knows four contracts, for ever.
     /// @param registry_ Knows every model's shares and clock.
     /// @param emission_ Says what was minted.
     /// @param rewards_ Where workers claim.
-    constructor(IModelRegistry registry_, IEmission emission_, address rewards_) ModelAuthority(registry_) {
+    /// @param runs_ Where runs are.
+    constructor(
+        IModelRegistry registry_,
+        IEmission emission_,
+        address rewards_,
+        IRunRegistry runs_
+    ) ModelAuthority(registry_) {
         EMISSION = emission_;
         REWARDS = rewards_;
+        RUNS = runs_;
+    }
+
+    modifier onlyOrganiser(ModelId modelId) {
+        if (msg.sender != REGISTRY.organiserOf(modelId)) revert BootstrapNotOrganiser(modelId, msg.sender);
+        _;
     }
 
     /// @inheritdoc IBootstrap
@@ -52,6 +72,53 @@ contract Bootstrap is IBootstrap, ModelAuthority {
     }
 
     /// @inheritdoc IBootstrap
+    function requireVotable(address[] calldata targets, uint256[] calldata values, bytes[] calldata calls) external {
+        // Whoever else calls learns what a model's votes may do, and ends at most what is due.
+        ModelId modelId = ModelShares(address(ModelGovernor(payable(msg.sender)).token())).modelId();
+        if (endIfDue(modelId)) return;
+        for (uint256 i = 0; i < targets.length; ++i) {
+            if (values[i] != 0 || !_isVotable(modelId, targets[i], calls[i])) {
+                revert BootstrapVoteRefused(i, targets[i], _selectorOf(calls[i]));
+            }
+        }
+    }
+
+    /// @inheritdoc IBootstrap
+    function announce(
+        ModelId modelId,
+        address target,
+        bytes calldata call
+    ) external onlyOrganiser(modelId) returns (uint48 readyAt) {
+        if (endIfDue(modelId)) revert BootstrapOver(modelId);
+        if (!_isAnnounceable(modelId, target, call)) revert BootstrapActRefused(target, _selectorOf(call));
+        readyAt = uint48(block.timestamp + REGISTRY.scheduleOf(modelId).window);
+        _readyAt[actOf(modelId, target, call)] = readyAt;
+        emit ActAnnounced(modelId, target, call, readyAt);
+    }
+
+    /// @inheritdoc IBootstrap
+    function withdraw(ModelId modelId, address target, bytes calldata call) external onlyOrganiser(modelId) {
+        _take(modelId, target, call);
+        emit ActWithdrawn(modelId, target, call);
+    }
+
+    /// @inheritdoc IBootstrap
+    function carryOut(ModelId modelId, address target, bytes calldata call) external onlyOrganiser(modelId) {
+        if (endIfDue(modelId)) revert BootstrapOver(modelId);
+        uint256 readyAt = _take(modelId, target, call);
+        if (block.timestamp < readyAt) revert BootstrapTooEarly(readyAt);
+        uint256 expiry = readyAt + Protocol.GRACE_PERIOD;
+        if (block.timestamp > expiry) revert BootstrapExpired(expiry);
+        emit ActCarriedOut(modelId, target, call);
+        Address.functionCall(target, call);
+    }
+
+    /// @inheritdoc IBootstrap
+    function readyAtOf(bytes32 act) external view returns (uint48) {
+        return _readyAt[act];
+    }
+
+    /// @inheritdoc IBootstrap
     function isOver(ModelId modelId) external view returns (bool) {
         return _terms[modelId].endedAt != 0;
     }
@@ -69,6 +136,11 @@ contract Bootstrap is IBootstrap, ModelAuthority {
     /// @inheritdoc IBootstrap
     function rewards() external view returns (address) {
         return REWARDS;
+    }
+
+    /// @inheritdoc IBootstrap
+    function runs() external view returns (address) {
+        return address(RUNS);
     }
 
     /// @inheritdoc IBootstrap
@@ -96,9 +168,71 @@ contract Bootstrap is IBootstrap, ModelAuthority {
         return Math.saturatingSub(EMISSION.mintedOf(modelId, COMPUTE), unclaimed);
     }
 
+    /// @inheritdoc IBootstrap
+    function actOf(ModelId modelId, address target, bytes calldata call) public pure returns (bytes32) {
+        return keccak256(abi.encode(modelId, target, call));
+    }
+
+    function _take(ModelId modelId, address target, bytes calldata call) private returns (uint48 readyAt) {
+        bytes32 act = actOf(modelId, target, call);
+        readyAt = _readyAt[act];
+        if (readyAt == 0) revert BootstrapNotAnnounced(act);
+        delete _readyAt[act];
+    }
+
+    /// @dev Whether holders may have the timelock do this: it sets parameters of one of their runs, pauses or resumes it.
+    function _isVotable(ModelId modelId, address target, bytes calldata call) private view returns (bool) {
+        bytes4 selector = _selectorOf(call);
+        if (target != address(RUNS)) return false;
+        if (selector == IRunRegistry.setParams.selector) return _isOfRun(modelId, call);
+        if (selector != IRunRegistry.setStatus.selector) return false;
+        return !_finishes(call) && _isOfRun(modelId, call);
+    }
+
+    /// @dev Whether the organiser may have this done: other validators or maintainers; a run's poster or builds, its end, or another run.
+    /// RunRegistry and ValidatorSet do what comes from here, so that each of these names the model, or a run of it.
+    function _isAnnounceable(ModelId modelId, address target, bytes calldata call) private view returns (bool) {
+        bytes4 selector = _selectorOf(call);
+        if (target == REGISTRY.validators()) {
+            bool chooses =
+                selector == IValidatorSet.setValidators.selector || selector == IValidatorSet.setMaintainers.selector;
+            return chooses && _isOfModel(modelId, call);
+        }
+        if (target != address(RUNS)) return false;
+        if (selector == IRunRegistry.registerRun.selector) return _isOfModel(modelId, call);
+        bool isOfRun = selector == IRunRegistry.setPoster.selector || selector == IRunRegistry.admitBuild.selector;
+        if (!isOfRun && (selector != IRunRegistry.setStatus.selector || !_finishes(call))) return false;
+        return _isOfRun(modelId, call);
+    }
+
+    /// @dev Whether a call on a run names one of this model.
+    function _isOfRun(ModelId modelId, bytes calldata call) private view returns (bool) {
+        return ModelId.unwrap(RUNS.runOf(RunId.wrap(_firstOf(call))).modelId) == ModelId.unwrap(modelId);
+    }
+
     function _epochsOver(ModelId modelId) private view returns (uint256) {
         Schedule memory schedule = REGISTRY.scheduleOf(modelId);
         if (schedule.start == 0) revert BootstrapUnknownModel(modelId);
         return Epochs.at(schedule, block.timestamp) - 1;
+    }
+
+    function _isOfModel(ModelId modelId, bytes calldata call) private pure returns (bool) {
+        return _firstOf(call) == ModelId.unwrap(modelId);
+    }
+
+    /// @dev Whether a call of setStatus ends a run, which nothing resumes.
+    function _finishes(bytes calldata call) private pure returns (bool) {
+        (, Status status) = abi.decode(call[4:], (RunId, Status));
+        return status == Status.Finished;
+    }
+
+    /// @dev The first argument of a call.
+    function _firstOf(bytes calldata call) private pure returns (bytes32) {
+        return abi.decode(call[4:], (bytes32));
+    }
+
+    /// @dev Zero for what is too short to name a function.
+    function _selectorOf(bytes calldata call) private pure returns (bytes4) {
+        return call.length < 4 ? bytes4(0) : bytes4(call);
     }
 }

@@ -15,6 +15,7 @@ import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {SlotDerivation} from "@openzeppelin/contracts/utils/SlotDerivation.sol";
 import {StorageSlot} from "@openzeppelin/contracts/utils/StorageSlot.sol";
+import {IBootstrap} from "../interfaces/IBootstrap.sol";
 import {IModelGovernor} from "../interfaces/IModelGovernor.sol";
 import {GovernorConfig, IModelRegistry, Limits} from "../interfaces/IModelRegistry.sol";
 import {Protocol} from "../libraries/Protocol.sol";
@@ -62,6 +63,7 @@ contract ModelGovernor is
 
     IModelRegistry private immutable REGISTRY;
     address private immutable REWARDS;
+    IBootstrap private immutable BOOTSTRAP;
 
     Bounds private _bounds;
 
@@ -70,9 +72,11 @@ contract ModelGovernor is
     /// @notice The implementation itself can never be initialised.
     /// @param registry_ The registry that makes the clones and holds the limits.
     /// @param rewards_ Opens the votes on disputed roots.
-    constructor(IModelRegistry registry_, address rewards_) {
+    /// @param bootstrap_ Says what holders may decide while a model is young.
+    constructor(IModelRegistry registry_, address rewards_, IBootstrap bootstrap_) {
         REGISTRY = registry_;
         REWARDS = rewards_;
+        BOOTSTRAP = bootstrap_;
         _disableInitializers();
     }
 
@@ -108,6 +112,11 @@ contract ModelGovernor is
     /// @inheritdoc IModelGovernor
     function rewards() external view returns (address) {
         return REWARDS;
+    }
+
+    /// @inheritdoc IModelGovernor
+    function bootstrap() external view returns (address) {
+        return address(BOOTSTRAP);
     }
 
     /// @inheritdoc IModelGovernor
@@ -213,21 +222,21 @@ contract ModelGovernor is
     }
 
     function _setVotingDelay(uint48 newVotingDelay) internal override {
-        (Limits memory minimum, Limits memory maximum) = REGISTRY.limits();
+        (Limits memory minimum, Limits memory maximum) = _limits();
         _requireWithin(newVotingDelay, minimum.votingDelay, maximum.votingDelay);
         _requireVoteFits(newVotingDelay, votingPeriod(), lateQuorumVoteExtension());
         super._setVotingDelay(newVotingDelay);
     }
 
     function _setVotingPeriod(uint32 newVotingPeriod) internal override {
-        (Limits memory minimum, Limits memory maximum) = REGISTRY.limits();
+        (Limits memory minimum, Limits memory maximum) = _limits();
         _requireWithin(newVotingPeriod, minimum.votingPeriod, maximum.votingPeriod);
         _requireVoteFits(votingDelay(), newVotingPeriod, lateQuorumVoteExtension());
         super._setVotingPeriod(newVotingPeriod);
     }
 
     function _setLateQuorumVoteExtension(uint48 newVoteExtension) internal override {
-        (Limits memory minimum, Limits memory maximum) = REGISTRY.limits();
+        (Limits memory minimum, Limits memory maximum) = _limits();
         _requireWithin(newVoteExtension, minimum.lateQuorumExtension, maximum.lateQuorumExtension);
         _requireVoteFits(votingDelay(), votingPeriod(), newVoteExtension);
         super._setLateQuorumVoteExtension(newVoteExtension);
@@ -240,7 +249,7 @@ contract ModelGovernor is
     }
 
     function _updateQuorumNumerator(uint256 newQuorumNumerator) internal override {
-        (Limits memory minimum, Limits memory maximum) = REGISTRY.limits();
+        (Limits memory minimum, Limits memory maximum) = _limits();
         _requireWithin(newQuorumNumerator, minimum.quorumBps, maximum.quorumBps);
         super._updateQuorumNumerator(newQuorumNumerator);
     }
@@ -255,6 +264,8 @@ contract ModelGovernor is
         proposalId = super._propose(targets, values, calldatas, description, proposer);
         // A description that names somebody is refused to everybody else, the zero address included.
         if (_isValidDescriptionForProposer(address(0), description)) _notes[proposalId].unnamed = true;
+        // Last: what comes there is one value and one call for each target.
+        if (proposer != REWARDS) BOOTSTRAP.requireVotable(targets, values, calldatas);
     }
 
     /// @dev Either side of a dispute can reach its quorum early, and so use up what a late one prolongs. A change of the lead that
@@ -337,6 +348,10 @@ contract ModelGovernor is
         uint256 length = delay + period + extension;
         uint256 maximum = _bounds.longestVote;
         if (length > maximum) revert ModelGovernorVoteTooLong(length, maximum);
+    }
+
+    function _limits() private view returns (Limits memory minimum, Limits memory maximum) {
+        return REGISTRY.limits();
     }
 
     function _requireWithin(uint256 value, uint256 minimum, uint256 maximum) private pure {

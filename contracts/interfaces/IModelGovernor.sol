@@ -8,7 +8,8 @@ import {GovernorConfig} from "./IModelRegistry.sol";
 /// limits, the length of a vote by the time in which a budget must be authorised, the proposal threshold by what holders can
 /// muster. The quorum never falls below a fixed floor. A proposal expires that was accepted and not queued within the grace
 /// period after its vote, or queued and not executed within the timelock's. Who proposes without `#proposer=` at the
-/// description's end cannot cancel: whoever copies another's proposal and sends it first gains nothing.
+/// description's end cannot cancel: whoever copies another's proposal and sends it first gains nothing. In the model's bootstrap a
+/// proposal may do no more than Bootstrap lets pass, and is refused with its errors.
 interface IModelGovernor {
     /// @notice Only the registry initialises.
     /// @param caller Who called.
@@ -57,6 +58,10 @@ interface IModelGovernor {
     /// @notice Who opens disputes.
     /// @return Address of ComputeRewards.
     function rewards() external view returns (address);
+
+    /// @notice What says what holders may decide while the model is young: with each proposal but disputes it is asked.
+    /// @return Address of Bootstrap.
+    function bootstrap() external view returns (address);
 
     /// @notice The highest proposal threshold that holders may set now: the least of a tenth of the shares that there are
     /// and of a tenth of a year's compute under the model's first budget. Who holds a tenth can always propose.

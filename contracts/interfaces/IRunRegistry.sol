@@ -129,7 +129,7 @@ interface IRunRegistry {
     error RunRegistryParamsInconsistent(bytes32 rule);
 
     /// @notice Registers a run and records its checkpoint 0. The organiser registers the model's first run, its
-    /// timelock every later one.
+    /// timelock every later one, in bootstrap Bootstrap too.
     /// @dev Reverts with ModelAuthorityUnauthorized, RunRegistryRunOpen, RunRegistryRunExists, RunRegistryZero,
     /// RunRegistryBuildCount, RunRegistryParamOutOfBounds, RunRegistryParamsInconsistent, and
     /// CheckpointRegistryDigestMissing where checkpoint 0 has none.
@@ -149,20 +149,20 @@ interface IRunRegistry {
     /// @return version Their number.
     function setParams(RunId runId, uint32 replaces, RunParams calldata params) external returns (uint32 version);
 
-    /// @notice Admits a build or refuses it from now on; the model's timelock only.
+    /// @notice Admits a build or refuses it from now on; the model's timelock, or Bootstrap for its organiser, only.
     /// @dev Reverts with RunRegistryUnknownRun, ModelAuthorityUnauthorized, RunRegistryZero.
     /// @param runId The run.
     /// @param build Digest of the program.
     /// @param admitted Whether workers may run it.
     function admitBuild(RunId runId, Digest build, bool admitted) external;
 
-    /// @notice Changes the posting key; the model's timelock only.
+    /// @notice Changes the posting key; the model's timelock, or Bootstrap for its organiser, only.
     /// @dev Reverts with RunRegistryUnknownRun, ModelAuthorityUnauthorized, RunRegistryZero.
     /// @param runId The run.
     /// @param poster Who alone posts from now on.
     function setPoster(RunId runId, address poster) external;
 
-    /// @notice Pauses, opens or finishes a run; the model's timelock only.
+    /// @notice Pauses, opens or finishes a run; the model's timelock, or Bootstrap for its organiser, only.
     /// @dev Reverts with RunRegistryUnknownRun, ModelAuthorityUnauthorized, RunRegistryRunFinished.
     /// @param runId The run.
     /// @param status The new one.

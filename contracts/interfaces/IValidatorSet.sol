@@ -91,7 +91,7 @@ interface IValidatorSet {
     /// @param threshold Signatures needed, at least two thirds of the validators.
     function open(ModelId modelId, address[] calldata validators, uint16 threshold) external;
 
-    /// @notice Chooses the next set; the model's timelock only. It counts after one full window. A set may take in and
+    /// @notice Chooses the next set; the model's timelock, or Bootstrap for its organiser, only. It counts after one full window. A set may take in and
     /// may let go a third of the set before it, rounded down but at least one, once per epoch. Of two decisions on one set
     /// the first that is executed holds. Whoever comes must have consented, for this one time: the set holds its members' stake.
     /// @dev Reverts with ModelAuthorityUnauthorized, ValidatorSetReplaced, ValidatorSetChangedThisEpoch, ValidatorSetSize,
@@ -114,7 +114,7 @@ interface IValidatorSet {
     /// @param consents Whether it may; false takes it back, until then.
     function consent(ModelId modelId, bool consents) external;
 
-    /// @notice Chooses the next set of maintainers; the model's timelock only. A model begins without any, and the first set may
+    /// @notice Chooses the next set of maintainers; the model's timelock, or Bootstrap for its organiser, only. A model begins without any, and the first set may
     /// be whoever the holders like; from then on as `setValidators`.
     /// @dev Reverts as `setValidators`, but asks nobody for consent: a maintainer stakes nothing.
     /// @param modelId The model.

@@ -22,6 +22,11 @@ abstract contract ModelAuthority is IModelAuthority {
         _;
     }
 
+    modifier onlyTimelockOrBootstrap(ModelId modelId) {
+        _requireTimelockOrBootstrap(modelId);
+        _;
+    }
+
     modifier onlyRegistry(ModelId modelId) {
         if (msg.sender != address(REGISTRY)) revert ModelAuthorityUnauthorized(modelId, msg.sender);
         _;
@@ -30,5 +35,12 @@ abstract contract ModelAuthority is IModelAuthority {
     /// @inheritdoc IModelAuthority
     function registry() external view returns (address) {
         return address(REGISTRY);
+    }
+
+    /// @dev For what a model's organiser may do, too, while it is in bootstrap: Bootstrap knows when and who, and that the call is
+    /// on this model.
+    function _requireTimelockOrBootstrap(ModelId modelId) internal view {
+        if (msg.sender == REGISTRY.timelockOf(modelId) || msg.sender == REGISTRY.bootstrap()) return;
+        revert ModelAuthorityUnauthorized(modelId, msg.sender);
     }
 }

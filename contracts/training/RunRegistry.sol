@@ -51,6 +51,13 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
         _;
     }
 
+    modifier onlyTimelockOrBootstrapOf(RunId runId) {
+        ModelId modelId = _runs[runId].modelId;
+        if (modelId.isZero()) revert RunRegistryUnknownRun(runId);
+        _requireTimelockOrBootstrap(modelId);
+        _;
+    }
+
     /// @inheritdoc IRunRegistry
     function registerRun(ModelId modelId, bytes32 salt, RunConfig calldata config) external returns (RunId runId) {
         _open(modelId, runId = runIdOf(modelId, salt));
@@ -86,12 +93,12 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
     }
 
     /// @inheritdoc IRunRegistry
-    function admitBuild(RunId runId, Digest build, bool admitted) external onlyTimelockOf(runId) {
+    function admitBuild(RunId runId, Digest build, bool admitted) external onlyTimelockOrBootstrapOf(runId) {
         _admit(runId, build, admitted);
     }
 
     /// @inheritdoc IRunRegistry
-    function setPoster(RunId runId, address poster) external onlyTimelockOf(runId) {
+    function setPoster(RunId runId, address poster) external onlyTimelockOrBootstrapOf(runId) {
         if (poster == address(0)) revert RunRegistryZero("poster");
         _runs[runId].poster = poster;
         _updateCheckpoints(runId);
@@ -99,7 +106,7 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
     }
 
     /// @inheritdoc IRunRegistry
-    function setStatus(RunId runId, Status status) external onlyTimelockOf(runId) {
+    function setStatus(RunId runId, Status status) external onlyTimelockOrBootstrapOf(runId) {
         Run storage run = _runs[runId];
         if (run.status == Status.Finished) revert RunRegistryRunFinished(runId);
         run.status = status;
@@ -159,11 +166,11 @@ contract RunRegistry is IRunRegistry, ModelAuthority, EIP712 {
         return RunId.wrap(keccak256(abi.encode(block.chainid, address(this), modelId, salt)));
     }
 
-    /// @dev The organiser starts the model, from then on the holders decide what it trains.
+    /// @dev The organiser starts the model, from then on the holders decide what it trains, or in bootstrap the organiser as announced.
     function _open(ModelId modelId, RunId runId) private {
         Runs storage runs = _runsOf[modelId];
-        address authority = runs.count == 0 ? REGISTRY.organiserOf(modelId) : REGISTRY.timelockOf(modelId);
-        if (msg.sender != authority) revert ModelAuthorityUnauthorized(modelId, msg.sender);
+        if (runs.count != 0) _requireTimelockOrBootstrap(modelId);
+        else if (msg.sender != REGISTRY.organiserOf(modelId)) revert ModelAuthorityUnauthorized(modelId, msg.sender);
         if (!runs.open.isZero()) revert RunRegistryRunOpen(modelId, runs.open);
         if (!_runs[runId].modelId.isZero()) revert RunRegistryRunExists(runId);
         runs.open = runId;

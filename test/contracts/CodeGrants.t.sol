@@ -534,6 +534,7 @@ contract CodeGrantsTest is Grants {
 
     /// @dev This test holds 100 shares that vote.
     function _holder() private {
+        _endBootstrapOf(modelId);
         vm.prank(address(emission));
         ModelShares(address(shares)).mint(address(this), 100e18);
         shares.delegate(address(this));

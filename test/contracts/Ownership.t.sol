@@ -371,6 +371,7 @@ contract OwnershipTest is Holders {
         config.governor.votingPeriod = 12 days;
         config.governor.lateQuorumExtension = 7 days;
         useModel(registry.createModel(config, "slow"));
+        _skipBootstrap();
         _mint(ALICE, 60e18);
         vm.warp(block.timestamp + 1);
     }

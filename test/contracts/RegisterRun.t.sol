@@ -159,6 +159,8 @@ contract RegisterRunTest is Fixture {
         runs.runOf(NO_RUN);
         vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryUnknownRun.selector, NO_RUN));
         runs.setPoster(NO_RUN, POSTER);
+        vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryUnknownRun.selector, NO_RUN));
+        runs.setParams(NO_RUN, 1, params());
         eq(runs.versionAt(NO_RUN, uint48(block.timestamp)), 0, "no version");
     }
 

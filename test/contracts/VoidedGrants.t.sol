@@ -242,6 +242,7 @@ contract VoidedGrantsTest is Grants {
 
     /// @dev This test holds 100 shares that vote.
     function _holder() private {
+        _endBootstrapOf(modelId);
         vm.prank(address(emission));
         ModelShares(address(shares)).mint(address(this), 100e18);
         shares.delegate(address(this));

@@ -308,6 +308,10 @@ async function measure(): Promise<Record<string, number>> {
     row(`claimMany, depth 10, undelegated, ${roots === 1 ? "1 root" : `${roots} roots`}, first`, claimed);
   }
 
+  // Before anybody decides: a proposal that ends it would pay for that.
+  const bootstrap = (await read(addresses.computeRewards, "ComputeRewards", "bootstrap", [])) as Address;
+  row("end bootstrap", await send(2, bootstrap, "Bootstrap", "end", [modelId]));
+
   // A quorum is a tenth of the supply of about 934; 5 votes are too few, 600 are enough.
   await send(2, shares, "ModelShares", "delegate", [accounts[2]!.address]);
   const call = encodeFunctionData({
@@ -492,8 +496,6 @@ async function measure(): Promise<Record<string, number>> {
   const ofRuling = typedDataOf(domainFor(31337, addresses.validatorSet), "Ruling", ruling);
   const ruled = await Promise.all(validators.slice(0, 5).map((validator) => validator.signTypedData(ofRuling)));
   const proposedRuling = [ruling, receipt, await worker.signTypedData(ofReceipt), concatHex(ruled)];
-  const bootstrap = (await read(addresses.computeRewards, "ComputeRewards", "bootstrap", [])) as Address;
-  await send(2, bootstrap, "Bootstrap", "end", [modelId]);
   row("propose a ruling, 5 of 7", await stake("proposeRuling", proposedRuling));
   const on = [modelId, worker.address, ruling.subject];
   row("consent as a validator", await send(6, addresses.validatorSet, "ValidatorSet", "consent", [modelId, true]));

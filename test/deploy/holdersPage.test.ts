@@ -33,7 +33,8 @@ const settings: Readonly<Record<string, (model: Profile["model"]) => string>> = 
   quorum: ({ governor }) => `${governor.quorumBps / 100}% of the supply, ${shares(governor.quorumFloor)} at the least`,
   "proposal threshold": ({ governor }) => shares(governor.proposalThreshold),
   "bond of a dispute": ({ disputeBond }) => `${count(disputeBond)} coins`,
-  "bootstrap ends at": (model) => `${shares(model.bootstrapShares)} claimed and ${model.bootstrapEpochs} epochs`,
+  "bootstrap ends at": ({ bootstrapShares, bootstrapEpochs: epochs }) =>
+    `${shares(bootstrapShares)} claimed and ${epochs} ${epochs === 1 ? "epoch" : "epochs"}`,
 };
 
 describe("the page for holders", () => {

@@ -52,6 +52,7 @@ const bounds: Readonly<Record<string, string>> = {
   "rewards/ComputeRewards.sol: for (uint256 i = 0; i < leaves.length; ++i)": "who claims pays",
   "rewards/CodeGrants.sol: for (uint256 i = 0; i < config.list.length; ++i)": "who creates the model pays",
   "rewards/CodeGrants.sol: for (uint256 i = 0; i < ids.length; ++i)": "who burns pays",
+  "governance/Bootstrap.sol: for (uint256 i = 0; i < targets.length; ++i)": "who proposes pays",
   "models/ModelRegistry.sol: for (uint256 i = 0; i < config.founders.list.length; ++i)": "who creates the model pays",
 };
 

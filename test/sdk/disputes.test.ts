@@ -13,7 +13,7 @@ const evidence = hashOf("what was found");
 
 let world: World;
 beforeAll(async () => {
-  world = await createWorld();
+  world = await createWorld({}, true);
   await holders(world);
 });
 afterAll(() => world.close());

@@ -6,6 +6,7 @@ import * as errors from "@cotrain/sdk/errors";
 /** A plausible argument of each type that custom errors have. */
 function sampleOf(type: string): unknown {
   if (type === "bytes32") return `0x${"00".repeat(31)}05`;
+  if (type === "bytes4") return "0x00000005";
   if (type === "address") return "0x00000000000000000000000000000000000000AA";
   if (type === "string") return "text";
   return Number(type.slice("uint".length)) <= 48 ? 3 : 3n;

@@ -40,7 +40,7 @@ import {
 let world: World;
 let stakes: `0x${string}`;
 beforeAll(async () => {
-  world = await createWorld();
+  world = await createWorld({}, true);
   await holders(world);
   stakes = await actions.stakeManagerOf(world.client, { addresses: world.addresses });
 });

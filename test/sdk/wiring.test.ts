@@ -55,7 +55,7 @@ it("of what was deployed all is as it should be", async () => {
   const { client, addresses, modelId } = world;
   const ofDeployment = await deploymentWiring(client, { addresses });
   const ofModel = await modelWiring(client, { addresses, modelId });
-  expect(ofDeployment.length).toBe(47);
+  expect(ofDeployment.length).toBe(49);
   expect(ofModel.length).toBe(11);
   expect(misWired([...ofDeployment, ...ofModel])).toEqual([]);
 });
@@ -120,7 +120,9 @@ it("an immutable that names somebody else is found, wherever it decides", async 
   await stands(bootstrap, computeRewards, ["Bootstrap.rewards"]);
   await stands(bootstrap, emission, ["Bootstrap.emission"]);
   await stands(bootstrap, modelRegistry, ["Bootstrap.registry"]);
+  await stands(bootstrap, runRegistry, ["Bootstrap.runs"]);
   await stands(modelRegistry, bootstrap, ["ModelRegistry.bootstrap"]);
+  await stands(world.implementations.modelGovernor, bootstrap, ["ModelGovernor.bootstrap"]);
   await stands(modelRegistry, computeRewards, ["ModelRegistry.rewards"]);
   await stands(emission, modelRegistry, ["Emission.registry"]);
   await stands(modelRegistry, emission, ["ModelRegistry.emission"]);

@@ -43,6 +43,7 @@ import {
   zeroHash,
 } from "@cotrain/sdk/protocol";
 import { deploy, ensureBuilt, profileFor } from "../../deploy/deployment.ts";
+import { endBootstrapAt } from "../grownUp.ts";
 
 /** Hardhat's accounts, all of them funded. */
 const accountOf = (index: number) =>
@@ -103,8 +104,11 @@ export const runConfig: RunConfig = {
 
 export type World = Awaited<ReturnType<typeof createWorld>>;
 
-/** @param governor settings of its model's votes that are not the local profile's, whose votes are over in seconds */
-export async function createWorld(governor: Partial<ModelConfig["governor"]> = {}) {
+/**
+ * @param governor settings of its model's votes that are not the local profile's, whose votes are over in seconds
+ * @param young whether its model is in bootstrap, where its holders may decide little
+ */
+export async function createWorld(governor: Partial<ModelConfig["governor"]> = {}, young = false) {
   await ensureBuilt();
   const connection = await network.create({ override: { throwOnTransactionFailures: false } });
   const request = ((call: { method: string; params?: unknown[] }) =>
@@ -143,10 +147,12 @@ export async function createWorld(governor: Partial<ModelConfig["governor"]> = {
   const createdFrom: ModelConfig = {
     ...modelConfig,
     governor: { ...modelConfig.governor, ...governor },
+    ...(young && { bootstrapShares: 500n * share, bootstrapEpochs: 2 }),
     capital: { token: testDollar, ...saleTerms },
   };
   const created = await createModel.sync(clientOf(organiser), { addresses, config: createdFrom, salt: zeroHash });
   const modelId = asModelId(created.event.modelId);
+  if (!young) await endBootstrapAt(client, request, { addresses, modelId });
   const registered = await registerRun.sync(clientOf(organiser), {
     addresses,
     modelId,

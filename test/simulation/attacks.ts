@@ -17,7 +17,7 @@ import {
   slashVoided,
   totalSupply,
 } from "@cotrain/sdk/actions";
-import { GovernorUnexpectedProposalStateError } from "@cotrain/sdk/errors";
+import { BootstrapVoteRefusedError, GovernorUnexpectedProposalStateError } from "@cotrain/sdk/errors";
 import { domainFor, grantIdOf, rewardKind, shareOut, structHash, typedDataOf } from "@cotrain/sdk/protocol";
 import { type Address, parseEther } from "viem";
 
@@ -294,13 +294,20 @@ function leftFor(economy: Economy, kind: number): Promise<bigint> {
   return authorisable(chain.client, { addresses: chain.addresses, modelId, kind, from: 1n, to, asOf });
 }
 
-/** Whether a proposal was carried out; false where its vote did not pass. */
-async function passes(economy: Economy, calls: readonly Pick<Call, "to" | "data">[], ballots: readonly Ballot[]) {
+/** What came of a proposal: it was carried out, its vote did not pass, or in bootstrap nobody may propose it. */
+type Fate = "passed" | "outvoted" | "refused";
+
+async function fateOf(
+  economy: Economy,
+  calls: readonly Pick<Call, "to" | "data">[],
+  ballots: readonly Ballot[],
+): Promise<Fate> {
   try {
     await decide(economy, thief, calls, ballots);
-    return true;
+    return "passed";
   } catch (error) {
-    if (error instanceof GovernorUnexpectedProposalStateError) return false;
+    if (error instanceof GovernorUnexpectedProposalStateError) return "outvoted";
+    if (error instanceof BootstrapVoteRefusedError) return "refused";
     throw error;
   }
 }
@@ -309,7 +316,7 @@ async function passes(economy: Economy, calls: readonly Pick<Call, "to" | "data"
 async function grab(economy: Economy, others: readonly Pick<Call, "to" | "data">[], against: readonly Actor[]) {
   const { chain, modelId } = economy;
   const grant = grantOf(economy, thief.address, await leftFor(economy, rewardKind.code));
-  const passed = await passes(
+  const fate = await fateOf(
     economy,
     [grantCall(economy, grant), ...others],
     [
@@ -317,8 +324,9 @@ async function grab(economy: Economy, others: readonly Pick<Call, "to" | "data">
       { voters: against, support: "against" },
     ],
   );
-  if (passed) await chain.send(thief, claimGrant.call({ grants: chain.grants, modelId, id: grantIdOf(grant) }));
-  return passed;
+  if (fate === "passed")
+    await chain.send(thief, claimGrant.call({ grants: chain.grants, modelId, id: grantIdOf(grant) }));
+  return fate;
 }
 
 /** Rented votes grant their renter all code budgets, draw the treasury's part and send it the treasury. @param honestBps who votes against it */
@@ -334,8 +342,8 @@ export const boughtVote = (rentedBps: number, honestBps: number) => async (econo
       transferCall(shares, thief.address, amount),
       transferCall(chain.token, thief.address, treasury),
     ];
-    const passed = await grab(economy, taken, honest);
-    return { rented, more: { passed: Number(passed) } };
+    const fate = await grab(economy, taken, honest);
+    return { rented, more: { passed: Number(fate === "passed"), refused: Number(fate === "refused") } };
   });
 };
 

@@ -114,17 +114,18 @@ export const scenarios: readonly Scenario[] = [
     mustHold: { ...nothing, ...allPaid, ...costs },
   },
   {
-    name: "on day 40, in bootstrap, rented votes of 20% grant themselves the code budgets and the treasury; nobody else votes",
+    name: "on day 40, in bootstrap, rented votes of 20% would grant themselves the code budgets and the treasury, and may not propose it",
     begins: "young",
     play: boughtVote(2_000, 0),
     mustHold: {
-      "takes no more than code's and the treasury's part of 31 days": ({ gain }) =>
-        gain.shares <= (COMPUTE * 31n * 3n) / 14n,
+      ...nothing,
       ...allPaid,
+      "takes no dollar": ({ gain }) => gain.dollars === 0n,
+      "is refused when it is proposed": ({ more }) => more["refused"] === 1,
     },
   },
   {
-    name: "on day 94, after bootstrap, with 11%",
+    name: "on day 94, after bootstrap, rented votes of 11% do so; nobody else votes",
     begins: "grown",
     play: boughtVote(1_100, 0),
     mustHold: {

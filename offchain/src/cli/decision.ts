@@ -6,6 +6,7 @@ import type { Client } from "viem";
 import { type Clock, RetryableError, shortAddress, systemClock, timeText, UserError, wrap } from "../base/index.ts";
 import { namedWallet, wordsOfCall } from "../run/index.ts";
 import { type ConfigOf, text, toggle } from "../service/index.ts";
+import { announcementText, announceOrCarryOut, type announcingOptions } from "./announcing.ts";
 import type { CommandContext } from "./command.ts";
 import { columnsOf } from "./output.ts";
 import { atPlace, type Place, requireEntries, signingOptions, unpinnedNotice } from "./place.ts";
@@ -136,6 +137,41 @@ async function voteFor(
   return Promise.all(voters.map((voter) => cast(voter, { governor, proposalId, support: "for" })));
 }
 
+const nothingChanges = (): UserError =>
+  new UserError("NOTHING_CHANGES", "All that is asked for is in force: name another value.");
+
+/** The same by the organiser of a young model, without a vote. @throws UserError `ANNOUNCED_ALONE`; what {@link announceOrCarryOut} throws */
+async function announce(
+  { options, output }: Parameters<typeof decide>[0],
+  own: Awaited<ReturnType<typeof namedWallet>>,
+  intend: (place: DecidingPlace) => Promise<Intention>,
+): Promise<void> {
+  if (options.vote || options.reason !== undefined)
+    throw new UserError(
+      "ANNOUNCED_ALONE",
+      "Nobody votes on what an organiser announces: leave out --vote and --reason.",
+    );
+  const { title, document, call, words, done } = await atPlace(
+    options,
+    own,
+    async (at) => {
+      const place = await decidingAt(at);
+      const intention = await intend(place);
+      if (intention.title === "") throw nothingChanges();
+      const { to: target, data } = intention.call;
+      const { words } = await wordsOfCall(place, { target, value: 0n, data });
+      const [entry] = options.dryRun ? [] : requireEntries(place, options);
+      return { ...intention, words, done: await announceOrCarryOut(place, intention, entry, options) };
+    },
+    undefined,
+    { party: "organisers", ticking: true },
+  );
+  output.result(
+    { title, ...document, call: { target: call.to, data: call.data, words }, ...done },
+    wrap(announcementText(done, title), columnsOf(process.stdout)),
+  );
+}
+
 /**
  * Finds out what is meant, shows it in words, simulates it, proposes it and votes for it, as the options say, and prints the outcome.
  * @param intend what is to be decided, by what the chain says now; what cannot be it refuses
@@ -146,12 +182,13 @@ export async function decide(
     options,
     output,
   }: Pick<CommandContext<typeof decisionOptions>, "output"> & {
-    readonly options: ConfigOf<typeof decisionOptions>;
+    readonly options: ConfigOf<typeof decisionOptions> & Partial<ConfigOf<typeof announcingOptions>>;
   },
   intend: (place: DecidingPlace) => Promise<Intention>,
 ): Promise<void> {
   const reason = boundedText(options.reason);
   const own = await namedWallet(options);
+  if (options.announce) return announce({ options, output }, own, intend);
   const { title, document, call, before, words, proposal, casts } = await atPlace(
     options,
     own,
@@ -160,8 +197,7 @@ export async function decide(
       const intention = await intend(place);
       const { title, call, before = [], rehearse } = intention;
       const calls = [...before, call];
-      if (title === "")
-        throw new UserError("NOTHING_CHANGES", "All that is asked for is in force: name another value.");
+      if (title === "") throw nothingChanges();
       const told: string[] = [];
       for (const { to: target, data } of calls)
         told.push((await wordsOfCall(place, { target, value: 0n, data })).words);

@@ -1,13 +1,16 @@
 /** What commands that put a decision to the holders have in common: who proposes, what is shown and simulated, and sending it. */
 import {
+  bootstrapOf,
   governorSettings,
   pastVotesOf,
   type ProposalCall,
   proposalIdOf,
   proposalOf,
   propose,
+  requireVotable,
   votesOf,
 } from "@cotrain/sdk/actions";
+import { BootstrapVoteRefusedError } from "@cotrain/sdk/errors";
 import type { Address, Hex } from "@cotrain/sdk/protocol";
 
 import { formatShares, timeText, UserError } from "../base/index.ts";
@@ -127,9 +130,23 @@ export interface SentProposal {
   readonly transaction: Hex;
 }
 
+/** @throws BootstrapVoteRefusedError where holders of a young model may not decide this */
+async function requireVotes(
+  { connection, addresses, governor }: DecidingPlace,
+  calls: Decision["calls"],
+): Promise<void> {
+  const bootstrap = await connection.call((client) => bootstrapOf(client, { addresses }));
+  try {
+    await connection.call((client) => requireVotable.simulate(client, { bootstrap, calls, account: governor }));
+  } catch (error) {
+    // Contracts that do not know the question hold no proposal to it; whatever else was wrong the proposal itself meets, too.
+    if (error instanceof BootstrapVoteRefusedError) throw error;
+  }
+}
+
 /**
  * Simulates what the holders would decide and the proposal itself; sends it where there is who proposes.
- * @throws UserError `PROPOSAL_UNSOUND` where the node tells of another proposal than was sent; what simulating and sending throw
+ * @throws BootstrapVoteRefusedError; UserError `PROPOSAL_UNSOUND` where the node tells of another proposal than was sent; what simulating and sending throw
  */
 export async function putToHolders(
   place: DecidingPlace,
@@ -139,6 +156,7 @@ export async function putToHolders(
 ): Promise<SentProposal | undefined> {
   const { governor } = place;
   await rehearse();
+  await requireVotes(place, calls);
   if (!output.json) output.notice(`If holders accept it: ${words}`);
   if (!proposer) return undefined;
   const client = await signingAs(place, proposer, { maxFee });

@@ -2,7 +2,7 @@
  * Code in a session on a development chain: the holders' one proposal also grants shares for the commit that the program's clone stands at,
  * to a wallet of this machine. Once for each model, and only while nothing was granted in it.
  */
-import { approveGrantByVote, claimGrant, type ProposalCall } from "@cotrain/sdk/actions";
+import { approveGrantByVote, bootstrapOf, claimGrant, type ProposalCall, requireVotable } from "@cotrain/sdk/actions";
 import { type Address, asAddress, grantIdOf, type Hex } from "@cotrain/sdk/protocol";
 
 import { type Clock, formatShares, UserError } from "../base/index.ts";
@@ -95,8 +95,13 @@ export async function offerGrant(
     const approval = { grants, grant, repository };
     const account = await contractAt(place, "timelock");
     await connection.call((client) => approveGrantByVote.simulate(client, { ...approval, account }));
+    const call = approveGrantByVote.call(approval);
+    // While the model is in bootstrap the parameters are decided alone.
+    const bootstrap = await connection.call((client) => bootstrapOf(client, { addresses: place.addresses }));
+    const governor = await contractAt(place, "governor");
+    await connection.call((client) => requireVotable.simulate(client, { bootstrap, calls: [call], account: governor }));
     const words = `${formatShares(GRANTED)} shares for commit ${commit.slice(0, DIGITS)}`;
-    return { id: grantIdOf(grant), call: approveGrantByVote.call(approval), words };
+    return { id: grantIdOf(grant), call, words };
   } catch (error) {
     if (error instanceof UserError || isRevert(error)) return { why: error.message };
     throw error;

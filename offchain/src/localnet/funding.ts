@@ -20,7 +20,7 @@ import { readStateFile, writeStateFile } from "../service/index.ts";
  */
 export const FIRST_START_GAS = 44_000_000n;
 /** Of it, what comes after the contracts. */
-export const REGISTRATION_GAS = 2_500_000n;
+export const REGISTRATION_GAS = 2_270_000n;
 /** Gas of a session of a run that stands: a hundred checkpoints and a root. */
 export const SESSION_GAS = 5_000_000n;
 /** Above this, in wei, a start is confirmed by --yes. */

@@ -1,4 +1,5 @@
 /** All reads and writes by name, as one client gets them: decorator.ts. */
+import { bootstrapReads, bootstrapWrites } from "./allBootstrap.ts";
 import { escrowReads, escrowWrites } from "./allEscrow.ts";
 import { ballotNonce, ballotToSign, castVoteBySig, signBallot } from "./ballots.ts";
 import { claimAndDelegate, makesBatches, sendBatch } from "./batch.ts";
@@ -43,14 +44,9 @@ import {
   bondCreditOf,
   bondOf,
   bondTerms,
-  bootstrapClaimed,
-  bootstrapNeeded,
-  bootstrapOf,
-  bootstrapTerms,
   disputedRoot,
   disputeOf,
   disputeRoot,
-  endBootstrap,
   ruleDispute,
   setDisputeBond,
   settleDispute,
@@ -206,6 +202,7 @@ import {
 } from "./validators.ts";
 
 export const reads = {
+  ...bootstrapReads,
   ...escrowReads,
   ageJudgedAt,
   announcedRollback,
@@ -220,10 +217,6 @@ export const reads = {
   bondCreditOf,
   bondOf,
   bondTerms,
-  bootstrapClaimed,
-  bootstrapNeeded,
-  bootstrapOf,
-  bootstrapTerms,
   boundsOf,
   budgetOf,
   capitalDepositOf,
@@ -320,6 +313,7 @@ export const reads = {
 };
 
 export const writes = {
+  ...bootstrapWrites,
   ...escrowWrites,
   activateRoot,
   admitBuild,
@@ -351,7 +345,6 @@ export const writes = {
   depositStake,
   disputeRoot,
   drawTreasury,
-  endBootstrap,
   execute,
   executeRuling,
   nameSuccessor,

@@ -1,6 +1,6 @@
-/** ComputeRewards' disputes and Bootstrap: bonds about pending roots, their votes, and until when the organiser rules. */
+/** ComputeRewards' disputes: bonds about pending roots, their votes, and until when the organiser rules. */
 import { type Address, decodeFunctionResult, type Hex, zeroAddress, zeroHash } from "viem";
-import { bootstrapAbi, computeRewardsAbi } from "../abis/index.ts";
+import { computeRewardsAbi } from "../abis/index.ts";
 import { rewardKind } from "../protocol/codes.ts";
 import { type Addressed, callOf, defineRead, defineWrite, eventOf, findEvent, nothing, viewOf } from "./action.ts";
 import type { ModelArgs } from "./models.ts";
@@ -158,44 +158,4 @@ export const ageJudgedAt = /* @__PURE__ */ defineRead({
   addressed: true,
   view: ({ addresses, modelId, ...roots }: RootsArgs & Addressed) =>
     viewOf(addresses.computeRewards, computeRewardsAbi, "ageJudgedAt", [modelId, kindOf(roots)]),
-});
-
-/** Address of Bootstrap. */
-export const bootstrapOf = /* @__PURE__ */ defineRead({
-  addressed: true,
-  view: ({ addresses }: Addressed) => viewOf(addresses.computeRewards, computeRewardsAbi, "bootstrap", []),
-});
-
-export interface BootstrapArgs extends ModelArgs {
-  /** Address of Bootstrap: `bootstrapOf`. */
-  readonly bootstrap: Address;
-}
-
-/** Ends a model's bootstrap once its terms are met; anyone may. Where it has ended it leaves no event. */
-export const endBootstrap = /* @__PURE__ */ defineWrite({
-  addressed: false,
-  call: ({ bootstrap, modelId }: BootstrapArgs) => callOf(bootstrap, bootstrapAbi, "end", [modelId]),
-  decode: nothing,
-  extractEvent: (receipt) => findEvent(receipt, bootstrapAbi, "BootstrapEnded"),
-});
-
-/**
- * When a model's bootstrap is over: shares claimed at the least, in wei, and epochs; and after how many epochs, whatever was claimed.
- * `endedAt` is 0 while it is not, else chain seconds.
- */
-export const bootstrapTerms = /* @__PURE__ */ defineRead({
-  addressed: false,
-  view: ({ bootstrap, modelId }: BootstrapArgs) => viewOf(bootstrap, bootstrapAbi, "termsOf", [modelId]),
-});
-
-/** What workers must have claimed by now for its end: the terms' shares, or two quorums where that is more, in share wei. */
-export const bootstrapNeeded = /* @__PURE__ */ defineRead({
-  addressed: false,
-  view: ({ bootstrap, modelId }: BootstrapArgs) => viewOf(bootstrap, bootstrapAbi, "neededOf", [modelId]),
-});
-
-/** What workers have claimed, as Bootstrap counts it, in share wei. */
-export const bootstrapClaimed = /* @__PURE__ */ defineRead({
-  addressed: false,
-  view: ({ bootstrap, modelId }: BootstrapArgs) => viewOf(bootstrap, bootstrapAbi, "claimedOf", [modelId]),
 });

@@ -18,6 +18,7 @@ export type {
 } from "./action.ts";
 export * from "./ballots.ts";
 export * from "./batch.ts";
+export * from "./bootstrap.ts";
 export * from "./budgets.ts";
 export * from "./capital.ts";
 export * from "./checkpoints.ts";

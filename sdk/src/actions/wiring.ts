@@ -271,7 +271,6 @@ export async function deploymentWiring(
   const { modelRegistry, validatorSet, emission, computeRewards } = addresses;
   const { grants, sale, stakes, young, revenue, budgets, options } = await askedOf(client, { addresses, ...known });
   const made = await implementationsOf(client, { addresses, ...options });
-  const { shares, governor, timelock } = implementations ?? made;
   const { compute, code, capital, treasury } = rewardKind;
   const ofMinted: readonly Question[] = [
     ["registry", modelRegistry],
@@ -281,13 +280,14 @@ export async function deploymentWiring(
   return ask(
     client,
     [
-      ofRegistry(addresses, { shares, governor, timelock, sale, stakes, young, budgets }),
+      ofRegistry(addresses, { ...(implementations ?? made), sale, stakes, young, budgets }),
       [["ModelShares", made.shares, modelSharesAbi], ofMinted],
       [
         ["ModelGovernor", made.governor, modelGovernorAbi],
         [
           ["registry", modelRegistry],
           ["rewards", computeRewards],
+          ["bootstrap", young],
         ],
       ],
       [["ModelTimelock", made.timelock, modelTimelockAbi], [["registry", modelRegistry]]],
@@ -308,7 +308,7 @@ export async function deploymentWiring(
       ],
       [
         ["Bootstrap", young, bootstrapAbi],
-        [...ofMinted, ["rewards", computeRewards]],
+        [...ofMinted, ["rewards", computeRewards], ["runs", addresses.runRegistry]],
       ],
       [["CodeGrants", grants, codeGrantsAbi], ofDistributors],
       [["CapitalSale", sale, capitalSaleAbi], ofMinted],

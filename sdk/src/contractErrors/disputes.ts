@@ -1,13 +1,44 @@
 /** Errors of disputes and of Bootstrap. */
 import { coins, define, shares, time } from "./define.ts";
 
+export const BootstrapActRefusedError = define(
+  "BootstrapActRefused",
+  (target, selector) =>
+    `An organiser does not call ${selector} of ${target}: it chooses validators, maintainers, a run's poster and builds, ends a run and registers the next.`,
+);
+export const BootstrapExpiredError = define(
+  "BootstrapExpired",
+  (expiry) => `It was announced too long ago and could be done until ${time(expiry)}; announce it anew.`,
+);
+export const BootstrapNotAnnouncedError = define(
+  "BootstrapNotAnnounced",
+  (act) => `Nothing is announced by the name ${act}: announce it, with these very arguments, one window before.`,
+);
+export const BootstrapNotOrganiserError = define(
+  "BootstrapNotOrganiser",
+  (modelId, caller) => `${caller} is not the organiser of model ${modelId}, who alone announces and does this.`,
+);
 export const BootstrapNotOverError = define(
   "BootstrapNotOver",
   (claimed, needed, over, epochs, maxEpochs) =>
     `Workers have claimed ${shares(claimed)} of ${shares(needed)}, and ${over} of ${epochs} epochs are over: bootstrap goes on, until ${maxEpochs} are over at the latest.`,
   true,
 );
+export const BootstrapOverError = define(
+  "BootstrapOver",
+  (modelId) => `The bootstrap of model ${modelId} is over: its holders decide this by a vote.`,
+);
+export const BootstrapTooEarlyError = define(
+  "BootstrapTooEarly",
+  (readyAt) => `It was announced less than a window ago and can be done from ${time(readyAt)} on.`,
+  true,
+);
 export const BootstrapUnknownModelError = define("BootstrapUnknownModel", (modelId) => `There is no model ${modelId}.`);
+export const BootstrapVoteRefusedError = define(
+  "BootstrapVoteRefused",
+  (index, target, selector) =>
+    `The model is in bootstrap, where votes set a run's parameters, pause and resume it, and nothing else: call ${index}, ${selector} of ${target}, can be proposed when that is over.`,
+);
 export const DisputesBondOutOfBoundsError = define(
   "DisputesBondOutOfBounds",
   (base, minimum, maximum) =>

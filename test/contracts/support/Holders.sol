@@ -27,6 +27,12 @@ abstract contract Holders is Fixture {
         RunParams memory p = params();
         p.innerSteps = 128;
         _plan(address(runs), abi.encodeCall(runs.setParams, (runId, 1, p)));
+        _skipBootstrap();
+    }
+
+    /// @dev Holders of a young model may decide little, and these tests are of all that they may.
+    function _skipBootstrap() internal virtual {
+        _endBootstrapOf(modelId);
     }
 
     function _mint(address to, uint256 amount) internal {

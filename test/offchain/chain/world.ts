@@ -76,6 +76,7 @@ import {
 import type { BlobStore, CheckpointFacts, FragmentState } from "../../../offchain/src/storage/index.ts";
 import { putDocument } from "../../../offchain/src/storage/index.ts";
 import { encodePayload } from "../diloco/payloads.ts";
+import { endBootstrapAt } from "../../grownUp.ts";
 import { writeCheckpoint } from "../storage/checkpoints.ts";
 import { DROPPED, triedInVain } from "./gatePasses.ts";
 import { modelOf, type WorldSettings } from "./worldSettings.ts";
@@ -536,14 +537,12 @@ export async function createWorld(url: string, directory: string, settings: Worl
   await developmentChain(url).fund([poster, ...workers, ...validators].map(lower));
   const deployment = await deploy({ walletClient, publicClient: client, profile: "local" });
   const addresses = deployment.addresses as ContractAddresses;
-  const profile = profileFor("local", chainId);
   const sync = { addresses, account: organiser, pollingInterval: 20 } as const;
-  const sender = createPublicClient({ transport, pollingInterval: 20 });
-  const created = await createModel.sync(sender, {
+  const created = await createModel.sync(client, {
     ...sync,
     salt: zeroHash,
     config: {
-      ...modelOf(profile.model, settings),
+      ...modelOf(profileFor("local", chainId).model, settings),
       // A cent a share at the least for ever, and two at first; an epoch brings in a dollar or is paid back.
       capital: { token: deployment.testDollar!, priceFloor: 10_000n, price: 20_000n, minimum: 1_000_000n },
       name: "Test",
@@ -555,10 +554,11 @@ export async function createWorld(url: string, directory: string, settings: Worl
     },
   });
   const modelId = asModelId(created.event.modelId);
+  if (!settings.young) await endBootstrapAt(client, client.request, { addresses, modelId });
   const store = await openBlobStore(join(directory, "blobs"));
   const runId = asRunId(runIdOf(BigInt(chainId), addresses.runRegistry, modelId, zeroHash));
   const initial = await createInitial(store, runId);
-  await registerRun.sync(sender, {
+  await registerRun.sync(client, {
     ...sync,
     modelId,
     salt: zeroHash,

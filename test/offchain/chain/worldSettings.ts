@@ -4,12 +4,21 @@ import type { ModelConfig } from "@cotrain/sdk/actions";
 import type { Profile } from "../../../deploy/deployment.ts";
 import { foundedBy, type foundersOf } from "../../../offchain/src/localnet/founders.ts";
 
-/** How its holders decide, and who its founders are. */
-export type WorldSettings = Partial<ModelConfig["governor"]> & {
-  readonly founders?: ReturnType<typeof foundersOf>;
-};
+type Governor = ModelConfig["governor"];
 
-export const modelOf = (model: Profile["model"], { founders, ...governor }: WorldSettings): Profile["model"] => ({
-  ...foundedBy(founders, model),
-  governor: { ...model.governor, ...governor },
-});
+/** How its holders decide, who its founders are, and whether it is in bootstrap, where holders may decide little. */
+export interface WorldSettings extends Partial<Governor> {
+  readonly founders?: ReturnType<typeof foundersOf>;
+  readonly young?: boolean;
+}
+
+export function modelOf(model: Profile["model"], settings: WorldSettings): Profile["model"] {
+  const names = Object.keys(model.governor) as (keyof Governor)[];
+  const governor = Object.fromEntries(names.map((name) => [name, settings[name] ?? model.governor[name]]));
+  return {
+    ...foundedBy(settings.founders, model),
+    governor: governor as unknown as Governor,
+    // More than these worlds' workers claim.
+    ...(settings.young && { bootstrapShares: 500n * 10n ** 18n, bootstrapEpochs: 2 }),
+  };
+}

@@ -12,7 +12,7 @@ import { staged } from "./staged.ts";
 import { cotrainHere, temporaryDirectory } from "./support.ts";
 import { tellingCoordinator } from "./tellingCoordinator.ts";
 
-const stage = staged(["worker-1"]);
+const stage = staged(["worker-1"], { young: true });
 const { by, pins } = stage;
 const at = () => ["--state", stage.state];
 const flat = (text: string): string => text.replaceAll(/\s+/g, " ");

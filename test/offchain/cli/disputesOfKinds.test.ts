@@ -14,7 +14,7 @@ import { postRevenue } from "./revenueStage.ts";
 import { execute, type ShownCall, staged, told } from "./staged.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 
-const stage = staged(["stranger", "validator-1", "validator-2"]);
+const stage = staged(["stranger", "validator-1", "validator-2"], { young: true });
 const { by } = stage;
 const at = () => ["--state", stage.state];
 const flat = (text: string): string => text.replaceAll(/\s+/g, " ");
@@ -131,6 +131,7 @@ test("a poster that was suspended and a run that went back stand in the same tab
   const suspended = { ...of, what: "suspended", poster: poster.address, setVersion: 1, lasts: true };
   expect((await listed()).checkpoints).toMatchObject([suspended]);
 
+  await stage.endBootstrap();
   const { call } = await told<{ call: ShownCall }>("checkpoint", "rollback", "1", ...at(), "--dry-run");
   const timelock = await stage.asHolders(async (by) => {
     await execute(stage.client, by, call);

@@ -16,7 +16,7 @@ import { tellingCoordinator } from "./tellingCoordinator.ts";
 
 const worker = asAddress(accountOf("worker-1").address);
 const friend = asAddress(accountOf("friend").address);
-const stage = staged(["worker-1"]);
+const stage = staged(["worker-1"], { young: true });
 const { by, pins } = stage;
 
 const at = () => ["--state", stage.state];
@@ -69,6 +69,7 @@ test("the organiser ends a dispute in the model's bootstrap, and nobody else doe
 });
 
 test("what a dispute costs is shown, and put to the holders in words", async () => {
+  await stage.endBootstrap();
   const { world, client } = stage;
   const { contracts: addresses, modelId } = world;
   const shown = await cotrainHere(["disputes", "bond", ...at()]);
@@ -92,6 +93,7 @@ test("what a dispute costs is shown, and put to the holders in words", async () 
 });
 
 test("what offences cost is shown, and put to the holders in words", async () => {
+  await stage.endBootstrap();
   const { world, client } = stage;
   const { contracts: addresses, modelId } = world;
   const stakes = await stakeManagerOf(client, { addresses });

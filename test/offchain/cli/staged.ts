@@ -15,6 +15,7 @@ import {
 } from "../../../offchain/src/service/index.ts";
 import { createNode, type TestNode } from "../chain/node.ts";
 import { createWorld, keyOf, type World } from "../chain/world.ts";
+import { endBootstrapAt } from "../../grownUp.ts";
 import { cotrainHere, temporaryDirectory } from "./support.ts";
 
 const clientOf = (url: string) => createTestClient({ mode: "anvil", transport: http(url) }).extend(publicActions);
@@ -33,6 +34,8 @@ export interface Staged {
   readonly pins: () => string[];
   /** Another state of the same run, with these wallets' addresses by their roles. */
   readonly stateAt: (directory: string, wallets: Readonly<Record<string, string>>) => Promise<void>;
+  /** Has the bootstrap of a young model end, so that holders may decide all that there is. */
+  readonly endBootstrap: () => Promise<void>;
   /** Carries out what the holders decided, by their timelock. */
   readonly asHolders: <T>(work: (timelock: Hex) => Promise<T>) => Promise<T>;
 }
@@ -146,6 +149,10 @@ export function staged(names: readonly string[], governor?: Parameters<typeof cr
       return ["--rpc", node.url, "--run", world.runId, "--deployment", deployment, "--state", elsewhere];
     },
     stateAt,
+    endBootstrap: () => {
+      const { request } = clientOf(node.url);
+      return endBootstrapAt(clientOf(node.url), request, { addresses: world.contracts, modelId: world.modelId });
+    },
     asHolders,
   };
 }

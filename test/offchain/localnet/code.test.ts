@@ -124,6 +124,14 @@ describe("on a chain", () => {
     });
   });
 
+  test("nothing is offered in bootstrap, where holders may not grant it", async () => {
+    const young = await openContributing(true);
+    const { clone } = cloneOf(REPOSITORY);
+    const found = await offerGrant(young.place, { author, clone, clock: systemClock });
+    expect(found).toEqual({ why: expect.stringContaining("The model is in bootstrap") });
+    await young.close();
+  });
+
   test("nothing that is private goes on the chain", async () => {
     await approve(await offered("https://somebody:secret@github.com/cotrain.git"));
     expect((await found())?.repository).toBe(UNNAMED_REPOSITORY);

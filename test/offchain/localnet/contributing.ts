@@ -10,8 +10,9 @@ import { createWorld } from "../../sdk/world.ts";
 
 const mintAbi = parseAbi(["function mint(address to, uint256 amount)"]);
 
-export async function openContributing() {
-  const world = await createWorld();
+/** @param young whether its model is in bootstrap */
+export async function openContributing(young = false) {
+  const world = await createWorld({}, young);
   const { addresses, modelId, client, clientOf, testDollar, sale, request } = world;
   const reader = client.extend(publicActions);
   const place = {

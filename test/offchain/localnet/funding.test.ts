@@ -324,21 +324,21 @@ describe("a first start that stopped halfway", () => {
     expect(await kept()).toEqual([]);
     chain.balance = 0n;
     expect(await startAgain()).toContain(
-      "What the first start has yet to do, with a session of a hundred checkpoints, costs about 0.009375 at the present price of gas: send at least 0.009375,",
+      "What the first start has yet to do, with a session of a hundred checkpoints, costs about 0.009088 at the present price of gas: send at least 0.009088,",
     );
   });
 
   test("knows the contracts of a development chain by their own limits", async () => {
     const { deployUntil, startAgain } = await openDeploying(1_337, "local");
     await deployUntil(Infinity);
-    expect(await startAgain()).toMatch(asked("0.075"));
+    expect(await startAgain()).toMatch(asked("0.0727"));
   });
 
   test("asks for a session too where its contracts are there, so that the next start asks for nothing", async () => {
     const { chain, deployUntil, startAgain } = await openDeploying();
     await deployUntil(Infinity);
-    expect(await startAgain()).toMatch(asked("0.009375"));
-    chain.balance = weiOf(0.009375);
+    expect(await startAgain()).toMatch(asked("0.009088"));
+    chain.balance = weiOf(0.009088);
     expect(await startAgain()).toBeUndefined();
     chain.balance -= REGISTRATION_GAS * chain.price;
     expect(await startAgain(true)).toBeUndefined();
@@ -349,7 +349,7 @@ describe("a first start that stopped halfway", () => {
     expect(await startAgain(false, unbuilt)).toMatch(asked("0.055"));
     await deployUntil(Infinity);
     expect(await startAgain(false, unbuilt)).toBe("not compiled");
-    expect(await startAgain()).toMatch(asked("0.009375"));
+    expect(await startAgain()).toMatch(asked("0.009088"));
   });
 
   test("asks for what the contracts cost that are missing", async () => {
@@ -368,7 +368,7 @@ describe("a first start that stopped halfway", () => {
     expect(await startAgain()).toBeUndefined();
     await deployUntil(Infinity);
     chain.balance = 0n;
-    expect(await startAgain()).toMatch(asked("0.009375"));
+    expect(await startAgain()).toMatch(asked("0.009088"));
   });
 });
 

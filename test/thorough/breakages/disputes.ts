@@ -4,6 +4,47 @@ import type { Breakage } from "./breakage.ts";
 const penalties = ["test/offchain/cli/penalties.test.ts"];
 const ofKinds = ["test/offchain/cli/disputesOfKinds.test.ts"];
 
+const announcing = ["test/offchain/cli/announcing.test.ts"];
+
+/** What the commands do for the holders and the organiser of a young model. */
+const bootstrapRows: readonly Breakage[] = [
+  {
+    name: "what votes may not decide in bootstrap is found when it is sent",
+    file: "offchain/src/cli/proposing.ts",
+    text: "if (error instanceof BootstrapVoteRefusedError) throw error;",
+    instead: "void (error instanceof BootstrapVoteRefusedError);",
+    tests: announcing,
+  },
+  {
+    name: "a coordinator says of which model an organiser announces an act",
+    file: "offchain/src/cli/announcing.ts",
+    text: "if (!place.pinned)",
+    instead: "if (place.pinned === undefined)",
+    tests: announcing,
+  },
+  {
+    name: "an announcement that has expired keeps an organiser from another",
+    file: "offchain/src/cli/announcing.ts",
+    text: "timestamp > announced + GRACE",
+    instead: "announced + GRACE < 0",
+    tests: announcing,
+  },
+  {
+    name: "an organiser's act is announced again instead of carried out",
+    file: "offchain/src/cli/announcing.ts",
+    text: 'step === "announce" ? announceAct : carryOutAct',
+    instead: 'step === "announce" || readyAt !== undefined ? announceAct : carryOutAct',
+    tests: announcing,
+  },
+  {
+    name: "an act that is announced is named by its function alone",
+    file: "sdk/src/actions/bootstrap.ts",
+    text: '[{ type: "bytes32" }, { type: "address" }, { type: "bytes" }], [modelId, act.to, act.data]),',
+    instead: '[{ type: "bytes32" }, { type: "address" }, { type: "bytes" }], [modelId, act.to, "0x"]),',
+    tests: announcing,
+  },
+];
+
 /** What the commands do that end disputes, set what they and offences cost, and name who is paid a stake. */
 const penaltyRows: readonly Breakage[] = [
   {
@@ -115,6 +156,7 @@ const penaltyRows: readonly Breakage[] = [
 ];
 
 export const disputes: readonly Breakage[] = [
+  ...bootstrapRows,
   ...penaltyRows,
   {
     name: "a root that was disputed away is taken for one that a reorganisation took",

@@ -2,6 +2,7 @@ import { runOf, setPoster } from "@cotrain/sdk/actions";
 import { type Address, asAddress } from "@cotrain/sdk/protocol";
 
 import { formatAddress } from "../../base/index.ts";
+import { announcingOptions } from "../announcing.ts";
 import { defineCommand } from "../command.ts";
 import { changed, decide, decisionOptions, type Intention, intentionOf, titled } from "../decision.ts";
 import { addressNamed } from "../place.ts";
@@ -21,7 +22,7 @@ export const posterProposeCommand = defineCommand({
   name: "poster propose",
   summary: "propose to the holders another wallet to post a run's heads, after a suspension say",
   args: [{ name: "address", description: "whose wallet the run's coordinator is to post with" }],
-  options: decisionOptions,
+  options: { ...decisionOptions, ...announcingOptions },
   examples: [
     [
       "npx cotrain poster propose 0x00000000000000000000000000000000000000aa",

@@ -13,6 +13,7 @@ import {
   type SignerSet,
 } from "../../run/index.ts";
 import { accounts, integer } from "../../service/index.ts";
+import { announcingOptions } from "../announcing.ts";
 import { type Command, defineCommand } from "../command.ts";
 import { changed, decide, decisionOptions, type Intention, intentionOf, titled } from "../decision.ts";
 import { atPlace, placeOptions } from "../place.ts";
@@ -101,6 +102,7 @@ const proposeCommand = (role: SignerRole): Command =>
     summary: `propose to the holders other ${role}, or how many of them must sign`,
     options: {
       ...decisionOptions,
+      ...announcingOptions,
       add: accounts({ description: "who comes" }),
       remove: accounts({ description: "who goes" }),
       threshold: integer(1, MOST_SIGNERS, {
