@@ -146,6 +146,12 @@ export const governed: readonly Attack[] = [
     name: "the first holder takes all during bootstrap",
     defences: [
       without(
+        bootstrap,
+        "values[i] != 0 || !_isVotable(modelId, targets[i], calls[i])",
+        "BootstrapVotes testFuzz_nothingElseIsVotedInBootstrap",
+        "false",
+      ),
+      without(
         governor,
         "Math.max(super.quorum(timepoint), _bounds.quorumFloor)",
         "Governance test_theFloorStandsWhereTheFractionIsLess",
@@ -162,6 +168,27 @@ export const governed: readonly Attack[] = [
         "claimed < neededOf(modelId)",
         "Bootstrap test_bootstrapGoesOnWhileNoQuorumIsClaimed",
         "claimed < terms.shares",
+      ),
+    ],
+  },
+  {
+    name: "validators whose keys are lost in bootstrap",
+    defences: [
+      without(
+        bootstrap,
+        "chooses && _isOfModel(modelId, call)",
+        "BootstrapActs test_theOrganiserReplacesValidators",
+        "false",
+      ),
+      without(
+        validators,
+        "if (changes > allowed) revert ValidatorSetTooManyChanges(changes, allowed);",
+        "BootstrapActs test_aThirdOfTheValidatorsAnEpochAndNoMore",
+      ),
+      without(
+        bootstrap,
+        "if (block.timestamp < readyAt) revert BootstrapTooEarly(readyAt);",
+        "BootstrapActs test_oneWindowAheadAndNotForEver",
       ),
     ],
   },

@@ -9,6 +9,7 @@ const disputes = "contracts/rewards/Disputes.sol";
 const checkpoints = "contracts/training/CheckpointRegistry.sol";
 const runs = "contracts/training/RunRegistry.sol";
 const governor = "contracts/governance/ModelGovernor.sol";
+const bootstrap = "contracts/governance/Bootstrap.sol";
 const timelock = "contracts/governance/ModelTimelock.sol";
 const registry = "contracts/models/ModelRegistry.sol";
 const validators = "contracts/attestation/ValidatorSet.sol";
@@ -201,6 +202,18 @@ export const reviewed: readonly Attack[] = [
   {
     name: "A9 what is decided in bootstrap and outlives it",
     defences: [
+      {
+        file: bootstrap,
+        text: "values[i] != 0 || !_isVotable(modelId, targets[i], calls[i])",
+        instead: "false",
+        test: ["BootstrapVotes", "test_nothingElseIsVotedInBootstrap"],
+      },
+      {
+        file: bootstrap,
+        text: "if (endIfDue(modelId)) revert BootstrapOver(modelId);\n        uint256 readyAt",
+        instead: "if (!{{off}} && endIfDue(modelId)) revert BootstrapOver(modelId);\n        uint256 readyAt",
+        test: ["BootstrapActs", "test_nothingThatWasAnnouncedOutlivesTheBootstrap"],
+      },
       {
         file: disputes,
         text: "BOOTSTRAP.endIfDue(modelId) ? 0 : uint48(governor.proposalDeadline(proposalId))",
