@@ -30,7 +30,7 @@ describe("attacks", () => {
       expect(defences.length + rows.length).toBeGreaterThan(0);
       expect(rows.filter((row) => breakages.every(({ name }) => name !== row))).toEqual([]);
       for (const { file, text: standing, instead, test } of defences) {
-        expect(sourceOf(file).split(standing), standing).toHaveLength(2);
+        expect({ standing, parts: sourceOf(file).split(standing).length }).toEqual({ standing, parts: 2 });
         expect(instead).not.toBe(standing);
         expect(text(`test/contracts/${test[0]}.t.sol`)).toContain(`function ${test[1]}(`);
       }

@@ -58,7 +58,7 @@ interface Suite {
   readonly reached: ReadonlySet<number>;
 }
 
-export interface Run {
+interface Run {
   readonly suite: ArtifactId;
   readonly coinbase: bigint;
   readonly config: typeof QUICK;

@@ -190,12 +190,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     logger.warn({ runId }, "no build of the run is admitted now: nobody can join until the holders admit one");
   }
   const facts = factsOf(runId, record.modelId, chain, definition);
-  if (facts.elements.length !== record.fragments) {
-    throw new UserError(
-      "DEFINITION_MISMATCH",
-      `Run ${runId} has ${record.fragments} fragments on-chain and ${facts.elements.length} in its definition.`,
-    );
-  }
+  requireFragments(runId, record.fragments, facts.elements.length);
   const driver = await openDriver({
     runId,
     database: modules.database,
@@ -239,6 +234,14 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     lost: await lostBefore(blobs, driver.state),
     modules,
   };
+}
+
+function requireFragments(runId: RunId, onChain: number, inDefinition: number): void {
+  if (onChain === inDefinition) return;
+  throw new UserError(
+    "DEFINITION_MISMATCH",
+    `Run ${runId} has ${onChain} fragments on-chain and ${inDefinition} in its definition.`,
+  );
 }
 
 const revenueDutyOf = (

@@ -28,7 +28,7 @@ import { keyOfRoot, rootRewards, rootsUpTo } from "./rewards.ts";
 import { isNotHad } from "./unreadable.ts";
 
 /** An account that a false root grants something else than it was due. */
-export interface WrongPay {
+interface WrongPay {
   readonly account: Address;
   readonly granted: bigint;
   readonly due: bigint;

@@ -1,5 +1,13 @@
 /** ComputeRewards: roots of what epochs earned, their window, claims. */
-import { type Address, type Client, concatHex, decodeFunctionResult, type Hex } from "viem";
+import {
+  type Address,
+  type Client,
+  concatHex,
+  decodeFunctionData,
+  decodeFunctionResult,
+  type Hex,
+  toFunctionSelector,
+} from "viem";
 import { computeRewardsAbi } from "../abis/index.ts";
 import { rewardKind } from "../protocol/codes.ts";
 import type { Attestation, ClaimTo } from "../protocol/typedData.ts";
@@ -45,6 +53,35 @@ export const postRoot = /* @__PURE__ */ defineWrite({
   decode: nothing,
   extractEvent: (receipt) => eventOf(receipt, computeRewardsAbi, "RootPosted"),
 });
+
+/** Bytes of a signature, as roots are posted with them; and as many as there are at most. */
+const [SIGNATURE, MOST_SIGNATURES] = [65, 64];
+
+/**
+ * The signatures that a root was posted with, wherever in a transaction's data: what is posted through a wallet that is a contract
+ * stands inside another call.
+ * @param input of the transaction of `RootPosted`
+ * @returns undefined where it posts no such root
+ */
+export function postedSignatures(input: Hex, root: Hex): Hex[] | undefined {
+  const postRootAbi = computeRewardsAbi.find((item) => item.type === "function" && item.name === "postRoot")!;
+  const selector = toFunctionSelector(postRootAbi).slice(2);
+  for (let at = input.indexOf(selector); at >= 0; at = input.indexOf(selector, at + 1)) {
+    try {
+      const { args } = decodeFunctionData({ abi: [postRootAbi], data: `0x${input.slice(at)}` });
+      const [attestation, packed] = args;
+      const count = (packed.length - 2) / (2 * SIGNATURE);
+      if (attestation.root !== root || !Number.isInteger(count) || count > MOST_SIGNATURES) continue;
+      return Array.from({ length: count }, (_, i): Hex => {
+        const from = 2 + 2 * SIGNATURE * i;
+        return `0x${packed.slice(from, from + 2 * SIGNATURE)}`;
+      });
+    } catch {
+      // These bytes are no such call.
+    }
+  }
+  return undefined;
+}
 
 export interface ActivateRootArgs extends Addressed {
   /** What was posted: the event `rootPosted` has it. */

@@ -184,26 +184,26 @@ describe("a renter", () => {
   });
 });
 
+const stake = async (amount: bigint): Promise<void> => {
+  harness.chain.stakes.set(asAddress(owner.address), amount);
+  // As long as an answer of the chain holds.
+  await harness.clock.advance(10_000);
+};
+const passOf = (label: string) =>
+  signPass(poster, domain, {
+    runId,
+    label,
+    index: 0,
+    beneficiary: asAddress(owner.address),
+    notAfter: START + 3_600_000,
+  });
+
 describe("a run that asks for stake", () => {
   const minStake = 5n;
   const renew = async (): Promise<void> => {
     await harness.close();
     harness = await openHarness({ params: { admission: admissionCode.stake, minStake } });
   };
-  const stake = async (amount: bigint): Promise<void> => {
-    harness.chain.stakes.set(asAddress(owner.address), amount);
-    // As long as an answer of the chain holds.
-    await harness.clock.advance(10_000);
-  };
-  const passOf = (label: string) =>
-    signPass(poster, domain, {
-      runId,
-      label,
-      index: 0,
-      beneficiary: asAddress(owner.address),
-      notAfter: START + 3_600_000,
-    });
-
   it("lists machines whose owner has it, one for each GPU, and hears those at work to the end", async () => {
     await renew();
     const body = await callOf();

@@ -36,12 +36,9 @@ import { keccak256, stringToHex } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 
 const accountOf = (name: string) => privateKeyToAccount(keccak256(stringToHex(name)));
-export const [owner, machine, renter, thief] = ["owner", "machine", "renter", "thief"].map(accountOf) as [
-  ReturnType<typeof accountOf>,
-  ReturnType<typeof accountOf>,
-  ReturnType<typeof accountOf>,
-  ReturnType<typeof accountOf>,
-];
+type Wallet = ReturnType<typeof accountOf>;
+const [owner, machine] = ["owner", "machine"].map(accountOf) as [Wallet, Wallet];
+export const [renter, thief] = ["renter", "thief"].map(accountOf) as [Wallet, Wallet];
 const low = (account: { readonly address: Address }): Address => asAddress(account.address);
 export const place = { chainId: 31_337, escrow: asAddress(`0x${"e5".repeat(20)}`) };
 const token = asAddress(`0x${"70".repeat(20)}`);

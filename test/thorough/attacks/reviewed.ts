@@ -80,21 +80,19 @@ export const reviewed: readonly Attack[] = [
   },
   {
     name: "A3 roles of the timelock that one vote gives away or gives up",
-    defences: [
-      ...(["grantRole", "revokeRole", "renounceRole"] as const).map((name) => ({
-        file: timelock,
-        text: `function ${name}(bytes32, address) public pure override {\n`,
-        instead: `function ${name}(bytes32 role, address account) public override {\n if ({{off}}) return super.${name}(role, account);\n`,
-        test: [
-          "Ownership",
-          {
-            grantRole: "test_aVoteGrantsNobodyARole",
-            revokeRole: "test_aVoteTakesNoRoleFromTheGovernor",
-            renounceRole: "test_aVoteMakesNeitherGovernorNorTimelockRenounce",
-          }[name],
-        ] as const,
-      })),
-    ],
+    defences: (["grantRole", "revokeRole", "renounceRole"] as const).map((name) => ({
+      file: timelock,
+      text: `function ${name}(bytes32, address) public pure override {\n`,
+      instead: `function ${name}(bytes32 role, address account) public override {\n if ({{off}}) return super.${name}(role, account);\n`,
+      test: [
+        "Ownership",
+        {
+          grantRole: "test_aVoteGrantsNobodyARole",
+          revokeRole: "test_aVoteTakesNoRoleFromTheGovernor",
+          renounceRole: "test_aVoteMakesNeitherGovernorNorTimelockRenounce",
+        }[name],
+      ] as const,
+    })),
   },
   {
     name: "A4 a false root that moves what others have earned and not claimed",

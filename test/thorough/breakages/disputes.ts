@@ -342,8 +342,8 @@ export const disputes: readonly Breakage[] = [
   },
   {
     name: "a run that asks for stake admits everybody",
-    file: "offchain/src/coordinator/joins.ts",
-    text: "  await run.admission.require(join.worker, runParamsFromWire(nextParams?.params ?? params));\n",
+    file: "offchain/src/coordinator/machines.ts",
+    text: "  await run.admission.require(worker, runParamsFromWire(nextParams?.params ?? params));\n",
     instead: "",
     tests: ["test/offchain/coordinator/admission.test.ts"],
   },

@@ -98,8 +98,8 @@ export const marketLeases: readonly Breakage[] = [
   {
     name: "a key that nothing uses is taken for what ends a machine",
     file: "offchain/src/market/leases/slots.ts",
-    text: 'offer.backstop === "own") return',
-    instead: 'offer.backstop === "scoped-key") return',
+    text: 'offer.backstop === "own" ||',
+    instead: 'offer.backstop === "own" || offer.backstop === "scoped-key" ||',
     tests: machine,
   },
   {

@@ -1,6 +1,12 @@
 /** What the contracts know of a model's roots of one kind: in its window, active, posted before. */
-import { computeRewardsAbi } from "@cotrain/sdk/abis";
-import { activeRoot, ageJudgedAt, disputeOf, disputeOutcome, pendingRoot } from "@cotrain/sdk/actions";
+import {
+  activeRoot,
+  ageJudgedAt,
+  disputeOf,
+  disputeOutcome,
+  pendingRoot,
+  postedSignatures,
+} from "@cotrain/sdk/actions";
 import {
   type Address,
   asAddress,
@@ -10,7 +16,6 @@ import {
   type ModelId,
   recoverSigner,
 } from "@cotrain/sdk/protocol";
-import { decodeFunctionData, toFunctionSelector } from "viem";
 
 import { RetryableError } from "../../base/index.ts";
 import { memo2 } from "../agreed.ts";
@@ -32,34 +37,6 @@ async function isVoided(
   }
   return false;
 }
-
-/** Bytes of a signature, as roots are posted with them; and as many as there are at most. */
-const [SIGNATURE, MOST_SIGNATURES] = [65, 64];
-
-/**
- * What a root was posted with, wherever in a transaction's data: what is posted through a wallet that is a contract stands inside
- * another call.
- */
-function signaturesIn(input: Hex, { attestation: { root } }: PostedRoot): Hex[] | undefined {
-  const selector = toFunctionSelector(postRootAbi).slice(2);
-  for (let at = input.indexOf(selector); at >= 0; at = input.indexOf(selector, at + 1)) {
-    try {
-      const { args } = decodeFunctionData({ abi: [postRootAbi], data: `0x${input.slice(at)}` });
-      const [attestation, packed] = args;
-      const count = (packed.length - 2) / (2 * SIGNATURE);
-      if (attestation.root !== root || !Number.isInteger(count) || count > MOST_SIGNATURES) continue;
-      return Array.from({ length: count }, (_, i): Hex => {
-        const from = 2 + 2 * SIGNATURE * i;
-        return `0x${packed.slice(from, from + 2 * SIGNATURE)}`;
-      });
-    } catch {
-      // These bytes are no such call.
-    }
-  }
-  return undefined;
-}
-
-const postRootAbi = computeRewardsAbi.find((item) => item.type === "function" && item.name === "postRoot")!;
 
 /** @param kind of `rewardKind`, whose roots the events are of */
 export function readRoots({ connection: { call, chainId }, addresses }: ReadFrom, events: RootEvents, kind: number) {
@@ -99,7 +76,7 @@ export function readRoots({ connection: { call, chainId }, addresses }: ReadFrom
       const { input } = await call((chain) => chain.getTransaction({ hash: posted.transaction }));
       const domain = domainFor(chainId, asAddress(addresses.computeRewards));
       const found = await Promise.all(
-        (signaturesIn(input, posted) ?? []).map((signature) =>
+        (postedSignatures(input, posted.root) ?? []).map((signature) =>
           recoverSigner(domain, "Attestation", posted.attestation, signature).catch(() => undefined),
         ),
       );

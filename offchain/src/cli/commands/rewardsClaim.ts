@@ -14,7 +14,7 @@ import {
 } from "../../run/index.ts";
 import { account as accountOption, toggle } from "../../service/index.ts";
 import { type CommandContext, defineCommand } from "../command.ts";
-import { atPlace, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
+import { atPlace, type Place, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
 import { claimOwed, isHeldBack, lossOption, revenueHints } from "../revenueClaims.ts";
 import { hintLines, hintsOf, paidAt, standing } from "./rewards.ts";
 
@@ -83,6 +83,14 @@ const claimOptions = {
   dryRun: toggle({ description: "say what would be claimed, and send nothing", default: false }),
 };
 
+/** Whose claims are meant, and what of revenue waits for them. */
+async function claimsAt(at: Place, options: Parameters<typeof requireEntries>[1]) {
+  const entries = requireEntries(at, options);
+  const wanted = entries.map(({ account }) => account);
+  const place = await paidAt(at, wanted);
+  return { entries, place, owed: await revenueOwed(place, wanted) };
+}
+
 /** What a claim would fetch now, by the chain and the published documents. */
 async function showClaims({ options, output }: Pick<CommandContext<typeof claimOptions>, "options" | "output">) {
   const own = await namedWallet(options);
@@ -90,10 +98,7 @@ async function showClaims({ options, output }: Pick<CommandContext<typeof claimO
     options,
     own,
     async (at) => {
-      const entries = requireEntries(at, options);
-      const wanted = entries.map(({ account }) => account);
-      const place = await paidAt(at, wanted);
-      const owed = await revenueOwed(place, wanted);
+      const { entries, place, owed } = await claimsAt(at, options);
       const rows = [];
       for (const { name, account } of entries) {
         const { claimable, lacksVotes } = await standing(place, account);
@@ -173,10 +178,7 @@ export const rewardsClaimCommand = defineCommand({
       options,
       own,
       async (at) => {
-        const entries = requireEntries(at, options);
-        const wanted = entries.map(({ account }) => account);
-        const place = await paidAt(at, wanted);
-        const owed = await revenueOwed(place, wanted);
+        const { entries, place, owed } = await claimsAt(at, options);
         const { addresses, modelId } = place;
         const made: Claimed[] = [];
         for (const entry of entries) {
