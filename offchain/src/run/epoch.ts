@@ -68,10 +68,16 @@ async function headsOf(
 ): Promise<Link[]> {
   const links: Link[] = [];
   const after = active?.epoch ?? 0;
+  const runs: PostedHead[][] = [];
   for (const runId of await reader.runsOf(modelId)) {
     const { head: newest } = await reader.head(runId);
-    const heads = await reader.headsSince(runId, 0, newest);
-    const standing = new Set(standingHeads(heads.filter(({ block }) => block <= named.number)));
+    runs.push(await reader.headsSince(runId, 0, newest));
+  }
+  // By naming a block below the last of these heads a quorum would leave out whose work it likes, and find its root right.
+  const ofThese = runs.flat().filter(({ anchoredAt }) => epochAt(schedule, anchoredAt) <= through);
+  const by = ofThese.reduce((last, { block }) => Math.max(last, block), named.number);
+  for (const heads of runs) {
+    const standing = new Set(standingHeads(heads.filter(({ block }) => block <= by)));
     for (const [i, head] of heads.entries()) {
       const epoch = epochAt(schedule, head.anchoredAt);
       if (epoch <= after || epoch > through) continue;

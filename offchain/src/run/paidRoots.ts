@@ -5,15 +5,7 @@
  * validators said of it.
  */
 import { CotrainError } from "@cotrain/sdk/errors";
-import {
-  type Address,
-  asAddress,
-  endOfEpoch,
-  epochAt,
-  type Hex,
-  type ModelId,
-  type RunId,
-} from "@cotrain/sdk/protocol";
+import { type Address, asAddress, endOfEpoch, type Hex, type ModelId, type RunId } from "@cotrain/sdk/protocol";
 
 import type { ChainReader, PostedRoot } from "../chain/index.ts";
 import { FormatError } from "../storage/index.ts";
@@ -91,29 +83,18 @@ const readerBefore = (reader: ChainReader, posted: PostedRoot, { active, judgedA
   },
 });
 
-/** The block of the last head that was anchored by the end of an epoch. */
-async function lastBlock(reader: ChainReader, modelId: ModelId, epoch: number): Promise<number> {
-  const schedule = await reader.schedule(modelId);
-  let last = 0;
-  for (const runId of await reader.runsOf(modelId))
-    for (const { anchoredAt, block } of await reader.headsSince(runId, 0))
-      if (epochAt(schedule, anchoredAt) <= epoch) last = Math.max(last, block);
-  return last;
-}
-
 /**
- * What was due. A root names the block that its signers had read, and so which heads stood then. By such a name alone signers would
- * leave out heads, or take what came later: it is one between the last head of its epochs and its own posting.
+ * What was due. A root names the block that its signers had read, and so which heads stood then; by such a name alone signers would
+ * take what came after its own posting.
  */
 async function dueOf(
   modules: Modules & { readonly documents: HeadDocumentsCache },
   posted: PostedRoot,
 ): Promise<EpochResult> {
-  const { reader, blobs } = modules;
+  const { blobs } = modules;
   const { modelId, runId, epoch, digest, attestation } = posted;
   const { verdicts } = await epochVerdictsOf(blobs, runId, await epochManifestOf(blobs, runId, posted.epochDigest));
-  const least = Math.max(Number(attestation.blockNumber), await lastBlock(reader, modelId, epoch));
-  const blockNumber = BigInt(Math.min(least, posted.block));
+  const blockNumber = BigInt(Math.min(Number(attestation.blockNumber), posted.block));
   const read = { digest, attestation: { ...attestation, blockNumber } };
   return computeEpoch(modules, { modelId, epoch, verdicts, posted: read });
 }

@@ -1,10 +1,11 @@
 /** The block that signers of an epoch say they have read: one that is confirmed where they look, and holds what is paid for. */
+import { digestOfJson } from "@cotrain/sdk/protocol";
 import { describe, expect, it } from "vitest";
 
 import { computeEpoch, type ComputeEpochInput } from "../../../offchain/src/run/index.ts";
 import { accounts, createLedger, type Ledger, modelId } from "./ledger.ts";
 
-const [a] = accounts;
+const [a, b] = accounts;
 
 function withOneHead(): Ledger {
   const ledger = createLedger();
@@ -49,6 +50,24 @@ describe("the block of an attestation", () => {
     const ledger = withOneHead();
     const said = { number: 1_004, hash: ledger.blockHash(1_004)! };
     await expect(read(ledger, said)).rejects.toMatchObject({ code: "BLOCK_REFUSED" });
+  });
+
+  it("leaves out nobody's work of a root that was posted, however low it is", async () => {
+    const ledger = withOneHead();
+    ledger.add({ anchoredAt: 1_010, receipts: [{ account: b, tokens: 1n }] });
+    const made = await read(ledger);
+    if (made.kind !== "computed") throw new Error("both have earned something");
+    const { attestation, rewards } = made.computation;
+    expect(rewards.leaves).toHaveLength(2);
+    const digest = digestOfJson("pending");
+    for (const blockNumber of [0n, 1_007n, attestation.blockNumber, 10n ** 9n]) {
+      const posted = { digest, attestation: { ...attestation, blockNumber } };
+      const { index, root, total, deadline } = attestation;
+      const times = { fromEpoch: 1, epoch: 1, deadline: Number(deadline), activatableAt: 1_100 };
+      ledger.pending = { ...posted, ...times, index: Number(index), root, total };
+      const found = await computeEpoch(ledger.modules, { modelId, epoch: 1, verdicts: [], posted });
+      expect(found).toMatchObject({ computation: { rewards, attestation: { root: attestation.root } } });
+    }
   });
 
   it("stays the same until all is computed", async () => {

@@ -243,16 +243,16 @@ export const runVerify: readonly Breakage[] = [
   {
     name: "an active root is false once the run went back behind what it paid",
     file: "offchain/src/run/paidRoots.ts",
-    text: "BigInt(Math.min(least, posted.block))",
+    text: "BigInt(Math.min(Number(attestation.blockNumber), posted.block))",
     instead: "BigInt(10 ** 12)",
     tests: ["test/offchain/run/paidRoots.test.ts"],
   },
   {
-    name: "a false root that is active hides behind a block below the heads that it pays",
-    file: "offchain/src/run/paidRoots.ts",
-    text: "Math.max(Number(attestation.blockNumber), await lastBlock(reader, modelId, epoch))",
-    instead: "Number(attestation.blockNumber)",
-    tests: ["test/offchain/run/paidRoots.test.ts"],
+    name: "a root leaves out whose work a quorum likes by naming a block below it",
+    file: "offchain/src/run/epoch.ts",
+    text: "Math.max(last, block), named.number)",
+    instead: "last, named.number)",
+    tests: ["test/offchain/run/readBlock.test.ts", "test/offchain/run/paidRoots.test.ts"],
   },
   {
     name: "an active root is judged by what is left of its epochs' budgets, which it has taken",
