@@ -3,6 +3,7 @@ import { announceAct, announcedAct, bootstrapOf, carryOutAct } from "@cotrain/sd
 import type { Address, Hex } from "@cotrain/sdk/protocol";
 
 import { formatAddress, timeText, UserError } from "../base/index.ts";
+import { ACT_GRACE } from "../run/index.ts";
 import { toggle } from "../service/index.ts";
 import type { Intention } from "./decision.ts";
 import { type Place, signingAs } from "./place.ts";
@@ -25,9 +26,6 @@ export interface Announcement {
   readonly account: Address | null;
   readonly transaction: Hex | null;
 }
-
-/** How long after that, s: the contract's grace period. */
-const GRACE = 21 * 86_400;
 
 const sentences = {
   announce: "announces, and can carry out a window later by the same command,",
@@ -60,7 +58,7 @@ export async function announceOrCarryOut(
   const readyAtNow = () => connection.call((client) => announcedAct(client, asked));
   const [announced, { timestamp }] = await Promise.all([readyAtNow(), connection.call((client) => client.getBlock())]);
   await rehearse();
-  const readyAt = announced === undefined || timestamp > announced + GRACE ? undefined : announced;
+  const readyAt = announced === undefined || timestamp > announced + ACT_GRACE ? undefined : announced;
   const waits = readyAt !== undefined && timestamp < readyAt;
   const step = readyAt === undefined ? "announce" : waits ? "wait" : "carryOut";
   const nothing = { step, readyAt: readyAt ?? null, account: entry?.account ?? null, transaction: null } as const;

@@ -7,6 +7,7 @@ import { toHex } from "viem";
 import { mnemonicToAccount } from "viem/accounts";
 import { beforeAll, describe, expect, test } from "vitest";
 
+import { formatAddress } from "../../../offchain/src/base/index.ts";
 import { ensureKeystore, SCRYPT_N_LOCAL } from "../../../offchain/src/service/index.ts";
 import { poster, validators } from "../chain/world.ts";
 import { staged } from "./staged.ts";
@@ -46,6 +47,18 @@ async function atTime(timestamp: number): Promise<void> {
   await stage.client.mine({ blocks: 1 });
 }
 
+interface Told {
+  readonly over: boolean;
+  readonly claimed: string;
+  readonly acts: readonly { readonly words: string; readonly readyAt: number; readonly expiresAt: number }[];
+}
+/** What everybody is told of the model's bootstrap. */
+async function told(...line: readonly string[]): Promise<Told> {
+  const { code, stdout } = await cotrainHere(["bootstrap", "--json", ...line]);
+  expect(code).toBe(0);
+  return JSON.parse(stdout) as Told;
+}
+
 describe("in bootstrap", () => {
   test("what holders may not decide is refused in a sentence before anything is sent; parameters are not", async () => {
     const refused = await cotrainHere(["poster", "propose", other, "--dry-run", ...at()]);
@@ -67,10 +80,18 @@ describe("in bootstrap", () => {
     const { window } = await scheduleOf(stage.client, { addresses, modelId });
     expect(announced.readyAt! - Number((await stage.client.getBlock()).timestamp)).toBeLessThanOrEqual(window);
     expect(await done(...line, ...by("organiser"))).toMatchObject({ step: "wait", transaction: null });
+    const act = { words: expect.stringContaining(formatAddress(asAddress(other))), readyAt: announced.readyAt };
+    expect(await told(...at())).toMatchObject({ over: false, claimed: "0", acts: [act] });
+    const lines = flat((await cotrainHere(["bootstrap", "--last", "1", ...at()])).stdout);
+    expect(lines).toContain("The model is in bootstrap. Workers have claimed 0.00 of ");
+    expect(lines).toMatch(
+      /Announced in 0x[0-9a-f]{64}, to be carried out from .* to .*, and not once bootstrap is over: /,
+    );
     // Bound to what was announced.
     expect(await done("poster", "propose", `0x${"b7".repeat(20)}`, "--dry-run")).toMatchObject({ step: "announce" });
     await atTime(announced.readyAt!);
     expect(await done(...line, ...by("organiser"))).toMatchObject({ step: "carryOut", readyAt: announced.readyAt });
+    expect((await told(...at())).acts).toEqual([]);
     expect(asAddress((await runOf(stage.client, { addresses, runId })).poster)).toBe(other);
   });
 
@@ -79,7 +100,10 @@ describe("in bootstrap", () => {
     const line = ["poster", "propose", other, ...by("organiser")];
     const { readyAt } = await done(...line);
     await atTime(readyAt! + 21 * 86_400 + 1);
+    expect((await told(...at())).acts).toEqual([]);
     expect(await done(...line)).toMatchObject({ step: "announce", transaction: expect.any(String) });
+    // Of the same act the last announcement counts.
+    expect((await told(...at())).acts).toHaveLength(1);
   });
 
   test("the organiser takes a validator out whose keys are lost", async () => {
@@ -112,6 +136,8 @@ describe("in bootstrap", () => {
     const remote = [`--coordinator=${coordinator}`, "--rpc", stage.node.url, "--state", temporaryDirectory()];
     const unpinned = await cotrainHere([...line, ...remote, ...by("organiser")]);
     expect(unpinned).toMatchObject({ code: 1, stderr: expect.stringContaining("the coordinator's word alone") });
+    const pins = ["--run", stage.world.runId, "--deployment", join(stage.state, "deployment.json")];
+    expect(await told(...remote, ...pins)).toMatchObject({ over: false });
     const voted = await cotrainHere([...line, "--vote", ...at(), ...by("organiser")]);
     expect(flat(voted.stderr)).toContain("Nobody votes on what an organiser announces");
     const { contracts: addresses, runId } = stage.world;

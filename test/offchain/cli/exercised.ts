@@ -310,6 +310,14 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     once: "watch",
     yes: "watch",
   },
+  bootstrap: {
+    state: "announcing",
+    coordinator: "announcing",
+    rpc: "announcing",
+    run: "announcing",
+    deployment: "announcing",
+    last: "announcing",
+  },
   "disputes list": {
     state: "disputes",
     coordinator: "intentions",

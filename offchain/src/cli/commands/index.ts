@@ -1,5 +1,6 @@
 /** All commands, in the order of `cotrain --help`. */
 import type { Command } from "../command.ts";
+import { bootstrapCommand } from "./bootstrap.ts";
 import { budgetCommands } from "./budget.ts";
 import { buildsListCommand, buildsProposeCommand } from "./builds.ts";
 import { capitalListCommand, capitalShowCommand } from "./capital.ts";
@@ -86,6 +87,7 @@ export const commands: readonly Command[] = [
   voteCommand,
   proposalsExecuteCommand,
   proposalsCancelCommand,
+  bootstrapCommand,
   watchCommand,
   disputesListCommand,
   disputesOpenCommand,
