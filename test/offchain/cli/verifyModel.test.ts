@@ -29,6 +29,8 @@ afterEach(() => void Object.assign(stand, { client: {}, reports: [], summary: {}
 vi.mock("../../../offchain/src/chain/index.ts", async (original) => ({
   ...(await original<object>()),
   openReader: async () => stand.reader,
+  connect: async () => ({ url: "http://127.0.0.1:9", chainId: 1 }),
+  createReader: () => stand.reader,
 }));
 vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
   ...(await original<object>()),
@@ -38,7 +40,7 @@ vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
     await stand.walked(blobs);
     yield* stand.reports;
     const counts = { heads: 0, ok: 0, pruned: 0, missing: 0, mismatch: 0, rolledBack: 0, unsigned: 0 };
-    return { ...counts, problems: [], verdictsRead: true, away: null, ...stand.summary };
+    return { ...counts, problems: [], verdictsRead: true, falseRoots: [], away: null, ...stand.summary };
   },
 }));
 
