@@ -40,6 +40,8 @@ export interface BootstrapStanding {
   readonly maxEpochs: number;
   /** Oldest first; none once it is over, when nothing that was announced can be done any more. */
   readonly acts: readonly AnnouncedAct[];
+  /** How many more there are before those. */
+  readonly more: number;
 }
 
 interface BootstrapPlace extends WordsPlace {
@@ -53,29 +55,34 @@ async function announcedActs(
   bootstrap: Address,
   now: number,
   most: number,
-): Promise<AnnouncedAct[]> {
+): Promise<Pick<BootstrapStanding, "acts" | "more">> {
   const { connection, modelId, fromBlock } = place;
   const query = actAnnounced({ bootstrap, modelId });
   const { logs } = await connection.call((client) => getAllLogs(client, query, { from: BigInt(fromBlock) }));
   // What was announced again waits anew: the last counts.
-  const newest = new Map(
-    logs.map(({ args: { target, call }, transactionHash }) => [
-      `${target}/${call}`,
-      { target: asAddress(target), data: call, transaction: transactionHash },
-    ]),
-  );
-  const acts: AnnouncedAct[] = [];
-  for (const act of [...newest.values()].slice(-most)) {
+  const newest = new Map<string, Pick<AnnouncedAct, "target" | "data" | "transaction">>();
+  for (const { args, transactionHash } of logs) {
+    const { target, call } = args;
+    newest.delete(`${target}/${call}`);
+    newest.set(`${target}/${call}`, { target: asAddress(target), data: call, transaction: transactionHash });
+  }
+  // Of all of them, so that many that were taken back hide none that was not.
+  const standing: Omit<AnnouncedAct, "words">[] = [];
+  for (const act of newest.values()) {
     const asked = { bootstrap, modelId, act: { to: act.target, data: act.data } };
     const readyAt = await connection.call((client) => announcedAct(client, asked));
     if (readyAt === undefined || now > readyAt + ACT_GRACE) continue;
-    const { words } = await wordsOfCall(place, { target: act.target, value: 0n, data: act.data });
-    acts.push({ ...act, words, readyAt, expiresAt: readyAt + ACT_GRACE });
+    standing.push({ ...act, readyAt, expiresAt: readyAt + ACT_GRACE });
   }
-  return acts;
+  const acts: AnnouncedAct[] = [];
+  for (const act of standing.slice(-most)) {
+    const { words } = await wordsOfCall(place, { target: act.target, value: 0n, data: act.data });
+    acts.push({ ...act, words });
+  }
+  return { acts, more: standing.length - acts.length };
 }
 
-/** @param most newest acts that are looked at */
+/** @param most newest acts that are told */
 export async function bootstrapAt(place: BootstrapPlace, most: number): Promise<BootstrapStanding> {
   const { connection, addresses, modelId } = place;
   const bootstrap = await connection.call((client) => bootstrapOf(client, { addresses }));
@@ -96,6 +103,6 @@ export async function bootstrapAt(place: BootstrapPlace, most: number): Promise<
     epochsOver: Number(epoch) - 1,
     epochs,
     maxEpochs,
-    acts: isOver ? [] : await announcedActs(place, bootstrap, Number(timestamp), most),
+    ...(isOver ? { acts: [], more: 0 } : await announcedActs(place, bootstrap, Number(timestamp), most)),
   };
 }

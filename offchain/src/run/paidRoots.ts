@@ -116,9 +116,22 @@ async function wrongPay(
     .toSorted((a, b) => (sizeOf(a) < sizeOf(b) ? 1 : sizeOf(a) > sizeOf(b) ? -1 : a.account < b.account ? -1 : 1));
 }
 
+/** Of its set, a quorum at the least: who posts a root decides what else stands in that transaction. */
+async function signersIn(
+  reader: Pick<ChainReader, "signersOf" | "validators">,
+  posted: PostedRoot,
+): Promise<readonly Address[] | null> {
+  const [signers, { validators, threshold }] = await Promise.all([
+    reader.signersOf(posted),
+    reader.validators(posted.modelId, posted.setVersion),
+  ]);
+  const ofSet = (signers ?? []).filter((signer) => validators.includes(signer));
+  return ofSet.length < threshold ? null : ofSet;
+}
+
 /** What is told of a false root, whatever its kind. */
 export const paidFalsely = async (
-  reader: Pick<ChainReader, "signersOf">,
+  reader: Pick<ChainReader, "signersOf" | "validators">,
   kind: PaidFalsely["kind"],
   posted: PostedRoot,
   found: Pick<PaidFalsely, "due" | "reason" | "accounts">,
@@ -131,7 +144,8 @@ export const paidFalsely = async (
   transaction: posted.transaction,
   total: posted.total,
   ...found,
-  signers: (await reader.signersOf(posted)) ?? null,
+  // That it is false is told, too, where a node has its transaction no more.
+  signers: await signersIn(reader, posted).catch(() => null),
 });
 
 /** @throws what is away; what says that something is not to be had */

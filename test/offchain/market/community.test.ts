@@ -161,6 +161,116 @@ describe("a machine that is let", () => {
   });
 });
 
+describe("a renter who cheats", () => {
+  /** What the renter says from here on, instead of what an honest one would. */
+  const says = async (change: object, cumulative?: bigint): Promise<void> => {
+    const { word } = stage.world;
+    const voucher =
+      cumulative === undefined ? null : { leaseId: leaseOfTerms(place, word!.terms), cumulative, through: 1n };
+    const signed = voucher && {
+      voucher: toWire("Voucher", voucher),
+      signature: await signVoucher(renter, place, voucher),
+    };
+    stage.world.word = { ...word!, ...(signed && { voucher: signed }), ...change };
+  };
+
+  it("buys no whole lease by a deposit of a moment's pay", async () => {
+    const lease = await working();
+    stage.world.alive = true;
+    const [channel] = stage.channels.values();
+    const { asked } = stage.world.word!;
+    // As if so little had been agreed: all of it is paid at once, and nothing after it.
+    const little = PRICE;
+    const kept = lease.lending.tenancy()!;
+    Object.assign(kept.asked.offer, { deposit: String(little) });
+    Object.assign(channel!, { deposit: little, held: little });
+    await says({ asked }, little);
+    let worked = 0;
+    while (stage.world.running === 1) {
+      stage.elapse(LOOK);
+      worked += LOOK;
+      await lease.lending.turn();
+    }
+    expect(worked).toBeLessThanOrEqual(PERIOD + 60_000 + 3 * LOOK);
+  });
+
+  it("stops no machine with a number out of its range before it redeems", async () => {
+    const lease = await working();
+    stage.world.alive = true;
+    await pass(lease, 11);
+    const paid = owed();
+    const { word } = stage.world;
+    const huge = { ...word!.voucher!, voucher: { ...word!.voucher!.voucher, cumulative: `1${"0".repeat(77)}` } };
+    stage.world.word = { ...word!, voucher: huge };
+    for (const channel of stage.channels.values()) channel.closesAt = 2_000_000_000;
+    await lease.lending.turn();
+    expect(stage.world).toMatchObject({ running: 0, earned: paid });
+    const strange = { ...word!.asked.offer, leaseId: `0x${"77".repeat(32)}` as const, answerBy: "9".repeat(20) };
+    stage.world.word = { ...word!, asked: { ...word!.asked, offer: strange } };
+    await lease.lending.turn();
+    expect(lease.lending.tenancy()?.leaseId).toBe(word!.asked.offer.leaseId);
+  });
+
+  it("pays with no voucher of a lease before", async () => {
+    const [account, lending] = [stage.account(), await stage.lending()];
+    await account.create(await stage.order());
+    await accepting(lending);
+    await account.list();
+    for (const channel of stage.channels.values()) channel.earned = 5n;
+    await lending.turn();
+    expect(stage.world.running).toBe(0);
+    expect(lending.tenancy()).toMatchObject({ state: "over", words: expect.stringContaining("from before") });
+  });
+
+  it("has nothing done for long where nothing is paid, whoever says that nobody works", async () => {
+    const lease = await working();
+    let worked = 0;
+    while (stage.world.running === 1) {
+      stage.elapse(LOOK);
+      worked += LOOK;
+      await lease.lending.turn();
+    }
+    expect(worked).toBeLessThanOrEqual(PERIOD + 60_000 + 600_000 + 2 * LOOK);
+    expect(lease.lending.tenancy()).toMatchObject({
+      state: "over",
+      words: expect.stringContaining("Nothing was paid"),
+    });
+  });
+
+  it("keeps no machine from its next lease by a voucher of a channel that never comes", async () => {
+    const [account, lending] = [stage.account(), await stage.lending()];
+    await account.create(await stage.order());
+    await accepting(lending);
+    await says({}, 1n);
+    stage.elapse(LOOK);
+    await lending.turn();
+    stage.elapse(2 * 600_000);
+    await lending.turn();
+    expect(lending.tenancy()).toMatchObject({ state: "over", voucher: null });
+  });
+
+  it("has nothing done for a channel that is gone, or that nobody can read", async () => {
+    const lease = await working();
+    stage.world.alive = true;
+    await pass(lease, 3);
+    stage.channels.clear();
+    await lease.lending.turn();
+    expect(stage.world.running).toBe(1);
+    for (let look = 0; look < 2; look++) await lease.lending.turn();
+    expect(lease.lending.tenancy()).toMatchObject({ state: "over", words: "Its channel is not there any more." });
+  });
+
+  it("has nothing done while the chain is away for half the notice", async () => {
+    const lease = await working();
+    stage.world.alive = true;
+    await pass(lease, 3);
+    stage.world.chainAway = true;
+    stage.elapse(301_000);
+    await lease.lending.turn();
+    expect(lease.lending.tenancy()).toMatchObject({ state: "over", words: expect.stringContaining("half the notice") });
+  });
+});
+
 describe("who rents", () => {
   it("pays no silence that it has seen", async () => {
     const lease = await working();

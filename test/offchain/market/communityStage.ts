@@ -53,6 +53,7 @@ interface Channel {
   deposit: bigint;
   held: bigint;
   paid: bigint;
+  earned: bigint;
   closesAt: number | undefined;
 }
 
@@ -164,7 +165,7 @@ export async function communityStage() {
           requireChain();
           world.opened += 1;
           world.wallet -= deposit;
-          channels.set(idOf(terms), { deposit, held: deposit, paid: 0n, closesAt: undefined });
+          channels.set(idOf(terms), { deposit, held: deposit, earned: 0n, paid: 0n, closesAt: undefined });
           if (world.diesAfterOpening) throw new RetryableError("CHAIN_UNREACHABLE", "Nobody hears that it is there.");
         },
         close: async (terms) => {
@@ -209,7 +210,7 @@ export async function communityStage() {
         if (!channel) return;
         const cumulative = BigInt(voucher.cumulative);
         const due = (cumulative < channel.deposit ? cumulative : channel.deposit) - channel.paid;
-        Object.assign(channel, { paid: channel.paid + due, held: channel.held - due });
+        Object.assign(channel, { paid: channel.paid + due, earned: channel.paid + due, held: channel.held - due });
         world.earned += due;
       },
       run: async (passes) => void (world.running = passes.length),

@@ -219,7 +219,7 @@ it("one of which every account is paid what was due is not called false for what
 // Last: what is trained after a rollback takes the place of the rounds that the others begin with.
 it("one that was right stays so once the run went back behind what it paid", async () => {
   await settle();
-  await goBack(1);
+  await goBack(0);
   await post(1);
   await settle();
   expect(await look()).toEqual({ false: [], unseen: [] });
@@ -233,7 +233,7 @@ it("one that was right stays so where the run goes back while it is in its windo
   const signatures = (await signaturesUnder(world, attestation, validators)).map(({ signature }) => signature);
   const sent = { addresses: world.contracts, attestation, account: poster, pollingInterval: 20 };
   await postRoot.sync(client(), { ...sent, signatures });
-  await goBack(1);
+  await goBack(0);
   await pass(4);
   await activateRoot.sync(client(), sent);
   expect(await look()).toEqual({ false: [], unseen: [] });

@@ -201,7 +201,7 @@ const shardOf = async (round: number) => (await manifestOf(round)).manifest.frag
 describe("verifying from the contracts alone", () => {
   it("finds an honest run whole and says which heads nobody has signed yet", async () => {
     const { reports, summary } = await verify();
-    const none = { pruned: 0, rolledBack: 0, missing: 0, mismatch: 0, problems: [], away: null };
+    const none = { pruned: 0, rolledBack: 0, missing: 0, mismatch: 0, problems: [], falseRoots: [], away: null };
     expect(summary).toEqual({ heads: 5, ok: 5, unsigned: 1, verdictsRead: true, ...none });
     expect(reports.map(({ signed }) => signed)).toEqual([true, true, true, true, false]);
     expect(reports.every(({ bytes }) => bytes > 0)).toBe(true);

@@ -17,8 +17,8 @@ export const community: readonly Breakage[] = [
   {
     name: "a machine works on for a renter who does not pay",
     file: lending,
-    text: 'return owedOf(voucher) < (due < most ? due : most) ? "Its renter does not pay any more." : undefined;',
-    instead: 'return owedOf(voucher) < 0n ? "Its renter does not pay any more." : undefined;',
+    text: 'return owedOf(voucher) < due ? "Its renter does not pay any more." : undefined;',
+    instead: "return undefined;",
     tests: both,
   },
   {
@@ -59,8 +59,8 @@ export const community: readonly Breakage[] = [
   {
     name: "a deposit is made twice after a crash",
     file: renting,
-    text: "if ((await chain.channel(rented.terms)) === undefined) await chain.open",
-    instead: "await chain.open",
+    text: "if ((await chain.channel(rented.terms)) === undefined) {",
+    instead: "if (clock.now() >= 0) {",
     tests: both,
   },
   {
@@ -140,5 +140,54 @@ export const community: readonly Breakage[] = [
     text: "...(escrow === undefined ? [] : await call((chain) => escrowWiring(chain, { escrow }))),",
     instead: "",
     tests: ["test/offchain/chain/escrowWiring.test.ts"],
+  },
+  {
+    name: "a moment's deposit buys a machine for the whole lease",
+    file: lending,
+    text: "owedOf(voucher) < due ?",
+    instead: "owedOf(voucher) < (due < BigInt(asked.offer.deposit) ? due : BigInt(asked.offer.deposit)) ?",
+    tests: ["test/offchain/market/community.test.ts"],
+  },
+  {
+    name: "a renter's number that is out of its range keeps a machine from redeeming",
+    file: lending,
+    text: 'await this.#attempt("What a renter says", () => this.#hear(word));',
+    instead: "await this.#hear(word);",
+    tests: ["test/offchain/market/community.test.ts"],
+  },
+  {
+    name: "vouchers of a lease before pay for the next one",
+    file: lending,
+    text: "if (channel.earned > 0n) {",
+    instead: "if (channel.earned < 0n) {",
+    tests: ["test/offchain/market/community.test.ts"],
+  },
+  {
+    name: "a machine works unpaid for as long as a coordinator says that it does not work",
+    file: lending,
+    text: "if (monotonic - this.#paidAt > asked.offer.period * 1_000 + SKEW + UNPAID)",
+    instead: "if (monotonic < 0)",
+    tests: ["test/offchain/market/community.test.ts"],
+  },
+  {
+    name: "a voucher of a channel that never came keeps a machine from its next lease",
+    file: lending,
+    text: "if (lease === undefined || said === null || lease.since === null) return;",
+    instead: "if (lease === undefined || said === null) return;",
+    tests: ["test/offchain/market/community.test.ts"],
+  },
+  {
+    name: "a machine works for a channel that is gone",
+    file: lending,
+    text: "if (this.#absences >= ABSENCES)",
+    instead: "if (this.#absences < 0)",
+    tests: ["test/offchain/market/community.test.ts"],
+  },
+  {
+    name: "a machine works while nobody can read what its renter takes back",
+    file: lending,
+    text: "if (monotonic - this.#heardAt > (this.#modules.leastNotice * 1_000) / 2)",
+    instead: "if (monotonic < 0)",
+    tests: ["test/offchain/market/community.test.ts"],
   },
 ];

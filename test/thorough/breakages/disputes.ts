@@ -25,8 +25,8 @@ const bootstrapRows: readonly Breakage[] = [
   {
     name: "an announcement that has expired keeps an organiser from another",
     file: "offchain/src/cli/announcing.ts",
-    text: "timestamp > announced + GRACE",
-    instead: "announced + GRACE < 0",
+    text: "timestamp > announced + ACT_GRACE",
+    instead: "announced + ACT_GRACE < 0",
     tests: announcing,
   },
   {

@@ -40,8 +40,8 @@ export const rollback: readonly Breakage[] = [
   {
     name: "a rollback after the block that signers name takes back what they signed",
     file: "offchain/src/run/epoch.ts",
-    text: "block <= named.number",
-    instead: "block >= 0 * named.number",
+    text: "block <= by",
+    instead: "block >= 0 * by",
     tests: ["test/offchain/run/rollback.test.ts"],
   },
   {

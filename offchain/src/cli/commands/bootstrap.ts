@@ -13,7 +13,7 @@ const actText = ({ words, readyAt, expiresAt, transaction }: AnnouncedAct): stri
   `Announced in ${transaction}, to be carried out from ${timeText(readyAt)} to ${timeText(expiresAt)}, and not once bootstrap is over: ${words}`;
 
 function linesOf(standing: BootstrapStanding): string[] {
-  const { endedAt, claimed, needed, epochsOver, epochs, maxEpochs, acts } = standing;
+  const { endedAt, claimed, needed, epochsOver, epochs, maxEpochs, acts, more } = standing;
   if (endedAt !== undefined)
     return [`Bootstrap is over since ${timeText(endedAt)}: holders decide, and the organiser nothing by itself.`];
   const due = isDue(standing)
@@ -23,6 +23,9 @@ function linesOf(standing: BootstrapStanding): string[] {
     `The model is in bootstrap. Workers have claimed ${formatShares(claimed)} of ${formatShares(needed)} shares, and ${epochsOver} of ${epochs} epochs are over; after ${maxEpochs} it ends whatever was claimed.${due}`,
     "Until then votes set a run's parameters, pause and resume it, and its organiser does all else, one window after it said so.",
     ...(acts.length === 0 ? ["The organiser has announced nothing that is still to be done."] : acts.map(actText)),
+    ...(more > 0
+      ? [`${more} more that were announced before these are not shown: --last ${more + acts.length} tells all.`]
+      : []),
   ];
 }
 
@@ -32,7 +35,10 @@ export const bootstrapCommand = defineCommand({
   summary: "whether a model is in bootstrap, when that ends, and what its organiser has announced",
   options: {
     ...placeOptions,
-    last: integer(1, 1_000, { description: "newest announcements that are looked at", default: 20 }),
+    last: integer(1, 1_000, {
+      description: "newest announcements that are told, of those that may still be carried out",
+      default: 20,
+    }),
   },
   examples: [["npx cotrain bootstrap", "of this directory's model"]],
   notes: [

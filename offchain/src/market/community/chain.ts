@@ -62,8 +62,8 @@ async function channelSeen(
     const channel = await escrowChannelOf(client, { escrow, leaseId });
     if (channel === undefined) return undefined;
     const held = await balanceAt(client, terms.token, escrowVaultAt(escrow, leaseId));
-    const { deposit, paid, closesAt } = channel;
-    return { deposit, paid, closesAt, held };
+    const { deposit, earned, paid, closesAt } = channel;
+    return { deposit, earned, paid, closesAt, held };
   });
 }
 

@@ -10,6 +10,7 @@ import {
   fromWire,
   hashLeaseOffer,
   leaseBounds,
+  type LeaseOffer,
   type ListedOffer,
   type MachineOffer,
   type MachineSaid,
@@ -33,6 +34,8 @@ export interface ChannelSeen {
   /** What its vault holds: a token may have taken some. */
   readonly held: bigint;
   readonly paid: bigint;
+  /** The highest voucher that was redeemed. */
+  readonly earned: bigint;
   readonly closesAt: number | undefined;
 }
 
@@ -62,6 +65,12 @@ export interface LendingModules {
 const OPENS_WITHIN = 600_000;
 /** Of work, ms, that is done before it is paid, beside a period. */
 const SKEW = leaseBounds.skew * 1_000;
+/** For so long, ms, beside a period, nothing may be paid, whatever the coordinator says of who works. */
+const UNPAID = 600_000;
+/** For so long, ms, a channel that is not there any more is looked for once a lease is over. */
+const GONE = 3_600_000;
+/** A channel is gone when so many looks in a row do not find it: nodes lag. */
+const ABSENCES = 3;
 
 interface Lending {
   /** Does what is due. */
@@ -88,6 +97,11 @@ class Lent implements Lending {
   #redeemedAt: number;
   /** A question that was refused is not looked at again. */
   #refused = "";
+  /** When more was paid the last time, when the chain was last heard, and since when its channel is not there; by the monotonic clock. */
+  #paidAt: number;
+  #heardAt: number;
+  #goneSince: number | undefined;
+  #absences = 0;
 
   constructor(modules: LendingModules, lease: Tenancy | undefined) {
     this.#modules = modules;
@@ -95,6 +109,8 @@ class Lent implements Lending {
     this.#lease = lease;
     this.#turnedAt = modules.clock.monotonic();
     this.#redeemedAt = this.#turnedAt;
+    this.#paidAt = this.#turnedAt;
+    this.#heardAt = this.#turnedAt;
   }
 
   tenancy(): Tenancy | undefined {
@@ -106,8 +122,9 @@ class Lent implements Lending {
     const elapsed = clock.monotonic() - this.#turnedAt;
     this.#turnedAt += elapsed;
     const word = await this.#attempt("The coordinator", () => this.#call());
-    if (word) await this.#hear(word);
+    if (word) await this.#attempt("What a renter says", () => this.#hear(word));
     await this.#count(elapsed);
+    await this.#attempt("The escrow", () => this.#look());
     const why = this.#over();
     if (why !== undefined) await this.#end(why);
     const work = (): Promise<void> => run(this.#lease?.state === "working" ? this.#lease.passes : []);
@@ -151,7 +168,18 @@ class Lent implements Lending {
   /** Whether nothing of its last lease could still be had. */
   #isSettled(): boolean {
     const lease = this.#lease;
-    return lease === undefined || (lease.state === "over" && owedOf(lease.voucher) <= BigInt(lease.redeemed));
+    if (lease === undefined) return true;
+    return lease.state === "over" && (lease.since === null || owedOf(lease.voucher) <= BigInt(lease.redeemed));
+  }
+
+  /** Looks at the channel while it works for it: one that is gone, or that nobody can read, pays nothing. */
+  async #look(): Promise<void> {
+    if (this.#lease?.state !== "working") return;
+    const { clock, channel } = this.#modules;
+    const seen = await channel(this.#lease);
+    this.#heardAt = clock.monotonic();
+    this.#absences = seen === undefined ? this.#absences + 1 : 0;
+    if (this.#absences >= ABSENCES) await this.#end("Its channel is not there any more.");
   }
 
   async #hear(word: RenterWord): Promise<void> {
@@ -166,9 +194,10 @@ class Lent implements Lending {
   async #consider({ terms, asked: { offer: wire, signature } }: RenterWord): Promise<void> {
     const { place, runId, machine, leastNotice, kept, clock, tell } = this.#modules;
     if (wire.leaseId === this.#lease?.leaseId || signature === this.#refused) return;
-    const asked = fromWire("LeaseOffer", wire);
     const now = Math.floor(clock.now() / 1_000);
+    let asked: LeaseOffer;
     try {
+      asked = fromWire("LeaseOffer", wire);
       await requireLeaseOffer(asked, signature, { ...place, offer: this.#offer, terms, leastNotice, now });
       if (asked.runId !== runId)
         throw new CotrainError("LEASE_OFFER_OTHER", `The question is about run ${asked.runId}.`);
@@ -205,19 +234,21 @@ class Lent implements Lending {
   /** Keeps a voucher that is higher than the one before. */
   async #take({ voucher: said }: RenterWord): Promise<void> {
     const lease = this.#lease;
-    if (lease === undefined || said === null) return;
-    const { place, tell } = this.#modules;
+    // Before it has begun there is nothing to be paid: what a channel that never comes owes would keep it from the next lease.
+    if (lease === undefined || said === null || lease.since === null) return;
+    const { place, tell, clock } = this.#modules;
     const before = owedOf(lease.voucher);
     if (BigInt(said.voucher.cumulative) <= before) return;
-    const voucher: Voucher = fromWire("Voucher", said.voucher);
     const deposit = BigInt(lease.asked.offer.deposit);
     try {
+      const voucher: Voucher = fromWire("Voucher", said.voucher);
       await requireVoucher(voucher, said.signature, { ...place, terms: lease.terms, atLeast: before + 1n, deposit });
     } catch (error) {
       tell(`A voucher was refused: ${wordsOf(error)}`);
       return;
     }
     await this.#keep({ voucher: said });
+    this.#paidAt = clock.monotonic();
   }
 
   /** Works once the deposit is there. */
@@ -231,6 +262,15 @@ class Lent implements Lending {
       await this.#end(`The escrow holds ${channel.held} of the ${deposit} that were agreed.`);
       return;
     }
+    // Vouchers of a lease before, by the same terms, would pay for this one.
+    if (channel.earned > 0n) {
+      await this.#end(`Its channel was paid from before: ${channel.earned} of it are spent.`);
+      return;
+    }
+    this.#paidAt = this.#modules.clock.monotonic();
+    this.#heardAt = this.#paidAt;
+    this.#absences = 0;
+    this.#goneSince = undefined;
     await this.#keep({ state: "working", passes, since: Math.floor(this.#modules.clock.now()) });
     this.#modules.tell(`Lease ${lease.leaseId} is paid from a deposit of ${channel.deposit}: work begins.`);
   }
@@ -252,10 +292,24 @@ class Lent implements Lending {
     if (lease.state === "accepted")
       return now > Number(asked.offer.answerBy) * 1_000 + OPENS_WITHIN ? "No channel was opened for it." : undefined;
     if (since !== null && now > since + asked.offer.seconds * 1_000) return "Its time is over.";
+    const monotonic = this.#modules.clock.monotonic();
+    if (monotonic - this.#heardAt > (this.#modules.leastNotice * 1_000) / 2)
+      return "The chain could not be read for half the notice in which its renter could take the deposit back.";
+    if (monotonic - this.#paidAt > asked.offer.period * 1_000 + SKEW + UNPAID)
+      return "Nothing was paid for longer than a renter lets a silent machine live.";
     const unpaid = workedMs - asked.offer.period * 1_000 - SKEW;
     const due = unpaid <= 0 ? 0n : (this.#offer.pricePerSecond * BigInt(Math.floor(unpaid))) / 1_000n;
-    const most = BigInt(asked.offer.deposit);
-    return owedOf(voucher) < (due < most ? due : most) ? "Its renter does not pay any more." : undefined;
+    // Not up to the deposit: of one that is a second's pay the rest would be worked for nothing.
+    return owedOf(voucher) < due ? "Its renter does not pay any more." : undefined;
+  }
+
+  /** A channel that a reorganisation took pays nobody; after a while the machine is free for the next lease. */
+  async #miss(lease: Tenancy): Promise<void> {
+    const now = this.#modules.clock.monotonic();
+    this.#goneSince ??= now;
+    if (lease.state !== "over" || now - this.#goneSince < GONE) return;
+    this.#modules.tell(`The channel of lease ${lease.leaseId} is not there any more: what it owed is lost.`);
+    await this.#keep({ redeemed: String(owedOf(lease.voucher)) });
   }
 
   async #redeem(): Promise<void> {
@@ -263,7 +317,8 @@ class Lent implements Lending {
     const lease = this.#lease;
     if (lease === undefined || lease.voucher === null || owedOf(lease.voucher) <= BigInt(lease.redeemed)) return;
     const channel = await this.#modules.channel(lease);
-    if (channel === undefined) return;
+    if (channel === undefined) return this.#miss(lease);
+    this.#goneSince = undefined;
     if (lease.state === "working" && channel.closesAt !== undefined) await this.#end("Its renter closes the channel.");
     const owed = owedOf(lease.voucher);
     // No more than the deposit is ever paid, and none of it once the rest was withdrawn.

@@ -47,6 +47,8 @@ const TITLE = "Community machines";
 const ALIVE = 10_000;
 /** How long a deposit that was sent may stay unseen, ms. */
 const OPENS_WITHIN = 600_000;
+/** For so long, ms, a channel that was opened or sent is looked for before it counts as never there. */
+const GONE = 3_600_000;
 
 const terms: RentingTerms = {
   nameMax: 60,
@@ -156,6 +158,8 @@ class Channels {
   readonly #modules: CommunityModules;
   readonly #place: EscrowPlace;
   readonly #signer: Address;
+  /** Since when a lease's channel is not found, ms since 1970. */
+  readonly #absent = new Map<string, number>();
 
   constructor(modules: CommunityModules) {
     this.#modules = modules;
@@ -262,17 +266,22 @@ class Channels {
       const accept = fromWire("LeaseAccept", said.accept.accept);
       const { terms } = rented;
       await requireLeaseAccept(accept, said.accept.signature, { ...this.#place, asked, terms, now });
-      return this.#onOpening(await this.#keep(rented, { state: "opening" }));
+      return this.#onOpening(await this.#keep(rented, { state: "opening", channel: "sent" }));
     }
     if (BigInt(now) <= asked.answerBy) return rented;
     return this.#keep(rented, { state: "ending", words: "The machine did not answer." });
   }
 
   async #onOpening(rented: Rented): Promise<Rented> {
-    const { chain } = this.#modules;
+    const { chain, clock } = this.#modules;
     // A lease has one channel ever, so that what was sent before a crash is never sent twice.
-    if ((await chain.channel(rented.terms)) === undefined) await chain.open(rented.terms, depositOf(rented));
-    const opened = await this.#keep(rented, { state: "open" });
+    if ((await chain.channel(rented.terms)) === undefined) {
+      // The machine has turned to others by then: the deposit would wait for its notice for nothing.
+      if (clock.now() > Number(rented.asked.offer.answerBy) * 1_000 + OPENS_WITHIN)
+        return this.#keep(rented, { state: "ending", words: "Its channel could not be opened in time." });
+      await chain.open(rented.terms, depositOf(rented));
+    }
+    const opened = await this.#keep(rented, { state: "open", channel: "there" });
     await this.#say(opened);
     return opened;
   }
@@ -290,17 +299,23 @@ class Channels {
     await this.#say(rented);
     const channel = await chain.channel(rented.terms);
     if (channel === undefined) {
-      // A deposit that was sent before a crash may still arrive.
-      const isLate = clock.now() > Number(rented.asked.offer.answerBy) * 1_000 + OPENS_WITHIN;
-      return isLate || rented.words !== "" ? this.#keep(rented, { state: "over" }) : rented;
+      // One that was there is looked for again, since nodes lag; and a deposit that was sent before a crash may still arrive.
+      const since = this.#absent.get(rented.label) ?? clock.now();
+      this.#absent.set(rented.label, since);
+      const from = { none: -GONE, sent: Number(rented.asked.offer.answerBy) * 1_000, there: since }[rented.channel];
+      if (clock.now() <= from + GONE) return rented;
+      this.#absent.delete(rented.label);
+      return this.#keep(rented, { state: "over" });
     }
+    this.#absent.delete(rented.label);
+    const found = rented.channel === "there" ? rented : await this.#keep(rented, { channel: "there" });
     if (channel.closesAt === undefined) {
-      await chain.close(rented.terms);
-      return rented;
+      await chain.close(found.terms);
+      return found;
     }
-    if ((await chain.now()) < channel.closesAt) return rented;
-    if (channel.held > 0n) await chain.withdraw(rented.terms);
-    return this.#keep(rented, { state: "over" });
+    if ((await chain.now()) < channel.closesAt) return found;
+    if (channel.held > 0n) await chain.withdraw(found.terms);
+    return this.#keep(found, { state: "over" });
   }
 
   /** Nothing more is paid but what it has earned by now. */
@@ -383,7 +398,7 @@ class Channels {
 }
 
 /** What a lease is before anything came of it. */
-const newRented = { state: "asked", voucher: null, paidMs: 0, aliveAt: null, words: "" } as const;
+const newRented = { state: "asked", channel: "none", voucher: null, paidMs: 0, aliveAt: null, words: "" } as const;
 
 function passesOf({ environment }: Order, runId: RunId): SignedPass[] {
   const passes = Object.entries(environment)

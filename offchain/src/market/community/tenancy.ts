@@ -99,6 +99,8 @@ export const Rented = Type.Object(
       Type.Literal("ending"),
       Type.Literal("over"),
     ]),
+    /** Of its channel: `sent` may still come, `there` was found. */
+    channel: Type.Union([Type.Literal("none"), Type.Literal("sent"), Type.Literal("there")]),
     voucher: Nullable(KeptVoucher),
     /** Ms that were paid. */
     paidMs: Ms,
