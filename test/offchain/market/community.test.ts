@@ -161,19 +161,19 @@ describe("a machine that is let", () => {
   });
 });
 
-describe("a renter who cheats", () => {
-  /** What the renter says from here on, instead of what an honest one would. */
-  const says = async (change: object, cumulative?: bigint): Promise<void> => {
-    const { word } = stage.world;
-    const voucher =
-      cumulative === undefined ? null : { leaseId: leaseOfTerms(place, word!.terms), cumulative, through: 1n };
-    const signed = voucher && {
-      voucher: toWire("Voucher", voucher),
-      signature: await signVoucher(renter, place, voucher),
-    };
-    stage.world.word = { ...word!, ...(signed && { voucher: signed }), ...change };
+/** What the renter says from here on, instead of what an honest one would. */
+const says = async (change: object, cumulative?: bigint): Promise<void> => {
+  const { word } = stage.world;
+  const voucher =
+    cumulative === undefined ? null : { leaseId: leaseOfTerms(place, word!.terms), cumulative, through: 1n };
+  const signed = voucher && {
+    voucher: toWire("Voucher", voucher),
+    signature: await signVoucher(renter, place, voucher),
   };
+  stage.world.word = { ...word!, ...(signed && { voucher: signed }), ...change };
+};
 
+describe("a renter who cheats", () => {
   it("buys no whole lease by a deposit of a moment's pay", async () => {
     const lease = await working();
     stage.world.alive = true;

@@ -18,7 +18,6 @@ import {
   type LeaseTerms,
   type LeaseView,
   type MachineList,
-  parsePass,
   type RenterReply,
   type RenterWord,
   requireLeaseAccept,
@@ -34,12 +33,12 @@ import { keccak256, stringToHex } from "viem";
 import { type Clock, UserError } from "../../base/index.ts";
 import { makeDirectories } from "../../base/node/index.ts";
 import { providerError } from "../base/errors.ts";
-import { PASS_VARIABLE } from "../base/joining.ts";
 import { parseLabel } from "../base/labels.ts";
 import type { Instance, InstanceState, Order, RentedAccount, RentingTerms } from "../base/renting.ts";
 import type { Community } from "./file.ts";
 import { COMMUNITY, requireListed, usdOfAmount } from "./listing.ts";
 import type { ChannelSeen } from "./lending.ts";
+import { passesOf } from "./passes.ts";
 import { keptIn, Rented } from "./tenancy.ts";
 
 const TITLE = "Community machines";
@@ -399,12 +398,3 @@ class Channels {
 
 /** What a lease is before anything came of it. */
 const newRented = { state: "asked", channel: "none", voucher: null, paidMs: 0, aliveAt: null, words: "" } as const;
-
-function passesOf({ environment }: Order, runId: RunId): SignedPass[] {
-  const passes = Object.entries(environment)
-    .filter(([name]) => name.startsWith(PASS_VARIABLE))
-    .map(([, text]) => parsePass(text));
-  if (passes.length === 0 || passes.some(({ pass }) => pass.runId !== runId))
-    throw new UserError("ORDER", `${TITLE} train for run ${runId} of their coordinator, and do nothing else.`);
-  return passes;
-}
