@@ -149,13 +149,6 @@ export const community: readonly Breakage[] = [
     tests: ["test/offchain/market/community.test.ts"],
   },
   {
-    name: "a renter's number that is out of its range keeps a machine from redeeming",
-    file: lending,
-    text: 'await this.#attempt("What a renter says", () => this.#hear(word));',
-    instead: "await this.#hear(word);",
-    tests: ["test/offchain/market/community.test.ts"],
-  },
-  {
     name: "vouchers of a lease before pay for the next one",
     file: lending,
     text: "if (channel.earned > 0n) {",
