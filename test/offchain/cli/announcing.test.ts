@@ -3,13 +3,11 @@ import { join } from "node:path";
 
 import { newestSetVersion, runOf, scheduleOf, validatorUntil } from "@cotrain/sdk/actions";
 import { asAddress } from "@cotrain/sdk/protocol";
-import { toHex } from "viem";
-import { mnemonicToAccount } from "viem/accounts";
 import { beforeAll, describe, expect, test } from "vitest";
 
 import { formatAddress } from "../../../offchain/src/base/index.ts";
-import { ensureKeystore, SCRYPT_N_LOCAL } from "../../../offchain/src/service/index.ts";
 import { poster, validators } from "../chain/world.ts";
+import { keepOrganiser } from "./organiser.ts";
 import { staged } from "./staged.ts";
 import { cotrainHere, temporaryDirectory } from "./support.ts";
 import { tellingCoordinator } from "./tellingCoordinator.ts";
@@ -21,13 +19,7 @@ const flat = (text: string): string => text.replaceAll(/\s+/g, " ");
 const other = `0x${"a9".repeat(20)}`;
 
 beforeAll(async () => {
-  const organiser = mnemonicToAccount("test test test test test test test test test test test junk");
-  await ensureKeystore({
-    keystore: join(stage.keys, "organiser.json"),
-    passphrase: join(stage.keys, "passphrase"),
-    scryptN: SCRYPT_N_LOCAL,
-    privateKey: toHex(organiser.getHdKey().privateKey!),
-  });
+  await keepOrganiser(stage.keys);
 });
 
 interface Done {

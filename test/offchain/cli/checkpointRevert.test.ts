@@ -1,13 +1,10 @@
 /** `cotrain checkpoint revert` on a real node: the organiser announces a rollback, and carries it out a window later. */
-import { join } from "node:path";
 
 import { announcedRollback, headOf, scheduleOf } from "@cotrain/sdk/actions";
-import { toHex } from "viem";
-import { mnemonicToAccount } from "viem/accounts";
 import { beforeAll, expect, test } from "vitest";
 
-import { ensureKeystore, SCRYPT_N_LOCAL } from "../../../offchain/src/service/index.ts";
 import { postTexts } from "./postTexts.ts";
+import { keepOrganiser } from "./organiser.ts";
 import { staged } from "./staged.ts";
 import { cotrainHere, temporaryDirectory } from "./support.ts";
 import { tellingCoordinator } from "./tellingCoordinator.ts";
@@ -18,13 +15,7 @@ const at = () => ["--state", stage.state];
 const flat = (text: string): string => text.replaceAll(/\s+/g, " ");
 
 beforeAll(async () => {
-  const organiser = mnemonicToAccount("test test test test test test test test test test test junk");
-  await ensureKeystore({
-    keystore: join(stage.keys, "organiser.json"),
-    passphrase: join(stage.keys, "passphrase"),
-    scryptN: SCRYPT_N_LOCAL,
-    privateKey: toHex(organiser.getHdKey().privateKey!),
-  });
+  await keepOrganiser(stage.keys);
 });
 
 const revert = (round: number, ...flags: readonly string[]) =>

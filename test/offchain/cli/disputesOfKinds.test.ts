@@ -3,12 +3,10 @@ import { join } from "node:path";
 
 import { disputeOf, setPoster } from "@cotrain/sdk/actions";
 import type { Hex } from "@cotrain/sdk/protocol";
-import { toHex } from "viem";
-import { mnemonicToAccount } from "viem/accounts";
 import { beforeAll, expect, test } from "vitest";
 
-import { ensureKeystore, SCRYPT_N_LOCAL } from "../../../offchain/src/service/index.ts";
 import { accountOf, poster } from "../chain/world.ts";
+import { keepOrganiser } from "./organiser.ts";
 import { postTexts } from "./postTexts.ts";
 import { postRevenue } from "./revenueStage.ts";
 import { execute, type ShownCall, staged, told } from "./staged.ts";
@@ -22,13 +20,7 @@ const ofRevenue = ["--kind", "revenue"];
 const short = (hex: string): string => `${hex.slice(0, 6)}…${hex.slice(-4)}`;
 
 beforeAll(async () => {
-  const organiser = mnemonicToAccount("test test test test test test test test test test test junk");
-  await ensureKeystore({
-    keystore: join(stage.keys, "organiser.json"),
-    passphrase: join(stage.keys, "passphrase"),
-    scryptN: SCRYPT_N_LOCAL,
-    privateKey: toHex(organiser.getHdKey().privateKey!),
-  });
+  await keepOrganiser(stage.keys);
 });
 
 interface Listed {

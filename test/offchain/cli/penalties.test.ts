@@ -1,15 +1,13 @@
 /** What disputes and offences cost, who rules in a model's bootstrap, and who alone is paid a stake: on a real node. */
-import { join } from "node:path";
 
 import { bondTerms, disputeOf, slashTermsOf, stakeManagerOf, stakeOf } from "@cotrain/sdk/actions";
 import { asAddress, structHash } from "@cotrain/sdk/protocol";
-import { getAddress, parseEther, toHex } from "viem";
-import { mnemonicToAccount } from "viem/accounts";
+import { getAddress, parseEther } from "viem";
 import { beforeAll, expect, test } from "vitest";
 
-import { ensureKeystore, SCRYPT_N_LOCAL } from "../../../offchain/src/service/index.ts";
 import { settleLater } from "../chain/settle.ts";
 import { accountOf } from "../chain/world.ts";
+import { keepOrganiser } from "./organiser.ts";
 import { execute, type ShownCall, staged, told } from "./staged.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 import { tellingCoordinator } from "./tellingCoordinator.ts";
@@ -30,13 +28,7 @@ const telling = async () => [
 ];
 
 beforeAll(async () => {
-  const organiser = mnemonicToAccount("test test test test test test test test test test test junk");
-  await ensureKeystore({
-    keystore: join(stage.keys, "organiser.json"),
-    passphrase: join(stage.keys, "passphrase"),
-    scryptN: SCRYPT_N_LOCAL,
-    privateKey: toHex(organiser.getHdKey().privateKey!),
-  });
+  await keepOrganiser(stage.keys);
 });
 
 const rule = (ruling: string, ...flags: readonly string[]) => cotrainHere(["disputes", "rule", ruling, ...flags]);
