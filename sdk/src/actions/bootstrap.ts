@@ -122,8 +122,8 @@ export const requireVotable = /* @__PURE__ */ defineWrite({
   extractEvent: (receipt) => findEvent(receipt, bootstrapAbi, "BootstrapEnded"),
 });
 
-/** What names an act of a model's organiser. */
-const nameOf = ({ modelId, act }: Pick<ActArgs, "modelId" | "act">): Hex =>
+/** What names an act of a model's organiser, as Bootstrap's `actOf` has it. */
+export const actNameOf = ({ modelId, act }: Pick<ActArgs, "modelId" | "act">): Hex =>
   keccak256(
     encodeAbiParameters([{ type: "bytes32" }, { type: "address" }, { type: "bytes" }], [modelId, act.to, act.data]),
   );
@@ -131,7 +131,7 @@ const nameOf = ({ modelId, act }: Pick<ActArgs, "modelId" | "act">): Hex =>
 /** From when on what an organiser announced may be done, chain seconds; undefined where it is not announced, was withdrawn or is done. */
 export const announcedAct = /* @__PURE__ */ defineRead({
   addressed: false,
-  view: ({ bootstrap, ...args }: ActArgs) => viewOf(bootstrap, bootstrapAbi, "readyAtOf", [nameOf(args)]),
+  view: ({ bootstrap, ...args }: ActArgs) => viewOf(bootstrap, bootstrapAbi, "readyAtOf", [actNameOf(args)]),
   present: (readyAt): number | undefined => (readyAt === 0 ? undefined : readyAt),
 });
 
