@@ -15,7 +15,7 @@ import {
   proposalSnapshot,
   queue,
 } from "@cotrain/sdk/actions";
-import { asAddress, asDigest, type Build, canonicalJson, digestOfJson, type Hex } from "@cotrain/sdk/protocol";
+import { asAddress, type Build, digestOfJson, type Hex } from "@cotrain/sdk/protocol";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { devices } from "../../offchain/src/engine/runtime/node/index.ts";
@@ -52,10 +52,6 @@ interface Proposed {
   readonly build: Build;
   readonly proof: { readonly reference: string; readonly referenceBuild: Hex; readonly worst: number };
   readonly proposal: { readonly governor: Hex; readonly proposer: Hex; readonly proposalId: string };
-}
-
-interface Announced extends Pick<Proposed, "digest" | "build"> {
-  readonly readyAt: number;
 }
 
 const untilTime = (chain: ChainConnection, time: bigint): Promise<boolean> =>
@@ -104,16 +100,6 @@ it("proposes a build for it, and a worker trains and earns when holders admitted
   const half = stage.cotrain([...propose, "--precision=fp16", "--dry-run"]);
   expect(await half.exited).toEqual({ code: 1, signal: null });
   expect(sentenceOf(half)).toContain("wasm has no use for products in fp16");
-
-  // In bootstrap the organiser admits builds, announced, whose document no proposal's text has.
-  const announce = [...propose, "--steps=3", "--announce"];
-  expect(await documentOf(announce.concat("--dry-run"))).toMatchObject({ step: "announce", transaction: null });
-  const announced = await documentOf<Announced>(announce);
-  expect(announced).toMatchObject({ step: "announce", readyAt: expect.any(Number), transaction: expect.any(String) });
-  expect(await run.blobs.size(asDigest(announced.digest))).toBe(canonicalJson(announced.build).length);
-  const { acts } = await documentOf<{ acts: { name: Hex }[] }>(["bootstrap", ...local]);
-  const withdrawn = await documentOf<{ acts: unknown[] }>(["bootstrap", `--withdraw=${acts[0]!.name}`, ...local]);
-  expect(withdrawn.acts).toEqual([]);
 
   // Which end the bootstrap, in which holders admit no build.
   await until("claims of both", () => (running(), up.stderr().includes(" shares by 2 wallets;")));

@@ -407,7 +407,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     precision: "../../e2e/builds",
     steps: "../../e2e/builds",
     dryRun: "../../e2e/builds",
-    announce: "../../e2e/builds",
+    announce: "announcedBuild",
   },
   "code propose": {
     state: "code",

@@ -58,6 +58,13 @@ const bootstrapRows: readonly Breakage[] = [
     tests: announcing,
   },
   {
+    name: "the document of a build that an organiser announces is nowhere to be had",
+    file: "offchain/src/cli/commands/builds.ts",
+    text: "if (entry) await putDocument((await openLocalRun(place.state)).blobs, proven.build);",
+    instead: "",
+    tests: ["test/offchain/cli/announcedBuild.test.ts"],
+  },
+  {
     name: "an organiser suspends a poster before it says --yes",
     file: "offchain/src/cli/commands/posterSuspend.ts",
     text: "if (!options.yes) return { ...shown, head, round };",
