@@ -92,7 +92,7 @@ const headText = ({ head, problems }: HeadFinding): string =>
   `FAIL   checkpoint ${head.round}, head ${head.head}, posted in ${head.transaction}: ${problems.join(" ")} No bond stops a false head: validators suspend its poster ("npx cotrain suspend"), and a root that pays for it is disputed.`;
 
 /** What a young model's organiser said or did. */
-export type ActsLook = () => Promise<{ readonly acts: readonly ToldAct[]; readonly more: number }>;
+type ActsLook = () => Promise<{ readonly acts: readonly ToldAct[]; readonly more: number }>;
 
 /** In a sentence; each act is told as its call says. */
 function actText({ what, words, readyAt, name, transaction }: ToldAct): string {
