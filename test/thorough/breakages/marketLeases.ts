@@ -264,6 +264,27 @@ export const marketLeases: readonly Breakage[] = [
     tests: runYaml,
   },
   {
+    name: "a description names any file",
+    file: "offchain/src/cli/runYaml.ts",
+    text: "  if (path === undefined)\n",
+    instead: "  if (path === given)\n",
+    tests: runYaml,
+  },
+  {
+    name: "a description names files by links",
+    file: "offchain/src/base/node/locations.ts",
+    text: "const [root, real] = [realPlaceOf(resolve(directory)), realPlaceOf(path)];",
+    instead: "const [root, real] = [resolve(directory), path];",
+    tests: runYaml,
+  },
+  {
+    name: "a renter is asked without being told for whom",
+    file: "offchain/src/cli/commands/marketRent.ts",
+    text: "  ...wrap(workText(options), columns),\n",
+    instead: "",
+    tests: runYaml,
+  },
+  {
     name: "aliases of a description multiply",
     file: "offchain/src/cli/runYaml.ts",
     text: 'throw refuse(lineOf(node), "it has an alias: write the value out.");',
