@@ -29,7 +29,7 @@ import { getAddress } from "viem";
 
 import { RetryableError } from "../base/index.ts";
 import { RefusedError } from "./errors.ts";
-import { lentBy, noteLent } from "./passes.ts";
+import { endLent, lentBy, noteLent, ownerOf } from "./passes.ts";
 import type { Run } from "./run.ts";
 
 /** A machine that has not called for so long, ms, is not there. */
@@ -56,6 +56,9 @@ function sweep(machines: Machines, now: number): void {
 /** Whether a machine says that it has a lease: it is heard to the end of that, whatever becomes of its owner's stake. */
 const isLeased = ({ said }: MachineCall): boolean => said !== null && said.state !== "over";
 
+/** Workers that a machine has room for. */
+const workersOf = ({ facts: { gpus } }: MachineCall): number => Math.min(gpus, MAX_PASSES);
+
 /**
  * That a machine's owner has at stake what the run asks of so many workers.
  * @throws RefusedError `STAKE_MISSING`, `STAKE_UNKNOWN`
@@ -76,7 +79,7 @@ export async function requireAdmitted(run: Run, { join: { worker, lease }, pass 
   if (pass !== undefined) {
     // Who is in by this lease was admitted by it; what was known of its machine may be lost with a process before this one.
     if (members[worker]?.lease === lease) return;
-    const owner = run.passes.lent.get(lease)?.owner;
+    const owner = ownerOf(run, lease);
     if (owner !== undefined) return requireStake(run, owner, lentBy(run, owner));
   }
   await run.admission.require(worker, runParamsFromWire(nextParams?.params ?? params));
@@ -136,9 +139,11 @@ export async function hearMachine(
   const known = run.machines.get(name);
   // The offer's name is of all that it says, but for where its signature counts.
   if (known?.call.escrow !== call.escrow) await list(run, call, offer, address);
+  // What it had passes for is over with its lease, whether or not its renter tidies up.
+  if (call.said?.state === "over") await endLent(run, name, call.said.leaseId);
   // It is listed where all its workers could join.
   const owner = asAddress(offer.owner);
-  if (!isLeased(call)) await requireStake(run, owner, lentBy(run, owner) + Math.min(call.facts.gpus, MAX_PASSES));
+  if (!isLeased(call)) await requireStake(run, owner, lentBy(run, owner) + workersOf(call));
   // Others may have come while the chain was asked, and a renter may have spoken.
   const before = run.machines.get(name);
   if (before === undefined) requireRoom(run.machines, address);
@@ -159,10 +164,33 @@ export function tellMachines(run: Run): MachineList {
   };
 }
 
+/** That a question is one of this machine and run, and its answer due soon. @throws RefusedError `LEASE_UNKNOWN` */
+function checkQuestion(run: Run, name: Hex, { terms, asked }: RenterWord, escrow: string): void {
+  const offer = fromWire("LeaseOffer", asked.offer);
+  const place = { chainId: run.domain.chainId, escrow: asAddress(escrow) };
+  if (offer.offer !== name || offer.leaseId !== leaseOfTerms(place, terms) || offer.runId !== run.runId)
+    throw new RefusedError("LEASE_UNKNOWN", "The question is of another machine, lease or run.");
+}
+
+/** A question that was heard before needs no second look; all else in it the machine looks at. @throws RefusedError `BAD_SIGNATURE` */
+async function requireQuestion(run: Run, { call, word: before }: Entry, word: RenterWord, address: string) {
+  if (before !== null && hashOf(before) === hashOf(word)) return;
+  await run.modules.signatures.require(
+    {
+      domain: domainFor(run.domain.chainId, asAddress(call.escrow)),
+      name: "LeaseOffer",
+      struct: fromWire("LeaseOffer", word.asked.offer),
+      signature: word.asked.signature,
+      signer: word.terms.signer,
+    },
+    address,
+  );
+}
+
 /**
  * A renter says what it has to say of a lease. What costs nothing comes before the signature.
  * @returns what the machine says of it
- * @throws RefusedError `RENTER_UNKNOWN`, `MACHINE_UNKNOWN`, `MACHINE_TAKEN`, `LEASE_UNKNOWN`, `BAD_SIGNATURE`; RetryableError `SIGNATURES_BUSY`
+ * @throws RefusedError `RENTER_UNKNOWN`, `MACHINE_UNKNOWN`, `MACHINE_TAKEN`, `LEASE_UNKNOWN`, `PASSES_MANY`, `BAD_SIGNATURE`; RetryableError `SIGNATURES_BUSY`
  */
 export async function hearRenter(run: Run, name: Hex, word: RenterWord, address: string): Promise<RenterReply> {
   const { terms, asked } = word;
@@ -176,31 +204,20 @@ export async function hearRenter(run: Run, name: Hex, word: RenterWord, address:
   const entry = run.machines.get(name);
   if (entry === undefined)
     throw new RefusedError("MACHINE_UNKNOWN", "No machine of that offer calls this coordinator.");
-  const place = { chainId: run.domain.chainId, escrow: asAddress(entry.call.escrow) };
-  const offer = fromWire("LeaseOffer", asked.offer);
-  if (offer.offer !== name || offer.leaseId !== leaseOfTerms(place, terms) || offer.runId !== run.runId)
-    throw new RefusedError("LEASE_UNKNOWN", "The question is of another machine, lease or run.");
+  checkQuestion(run, name, word, entry.call.escrow);
+  const { leaseId } = asked.offer;
   const taken = leaseIn(entry, run);
-  if (taken !== undefined && taken !== offer.leaseId)
+  if (taken !== undefined && taken !== leaseId)
     throw new RefusedError("MACHINE_TAKEN", "The machine has another lease.");
-  // A question that was heard before needs no second look; all else in it the machine looks at.
-  if (entry.word === null || hashOf(entry.word) !== hashOf(word))
-    await run.modules.signatures.require(
-      {
-        domain: domainFor(place.chainId, place.escrow),
-        name: "LeaseOffer",
-        struct: offer,
-        signature: asked.signature,
-        signer: terms.signer,
-      },
-      address,
-    );
-  await noteLent(run, word.passes, asAddress(entry.call.offer.owner), address);
-  entry.word = word;
+  await requireQuestion(run, entry, word, address);
   const { said } = entry.call;
+  const isOver = word.end || (said?.leaseId === leaseId && said.state === "over");
+  const machine = { owner: asAddress(entry.call.offer.owner), offer: name, workers: workersOf(entry.call) };
+  await (isOver ? endLent(run, name, leaseId) : noteLent(run, word, machine, address));
+  entry.word = word;
   return {
     heardMs: Math.max(0, Math.round(now - entry.heardAt)),
-    said: said?.leaseId === offer.leaseId ? said : null,
+    said: said?.leaseId === leaseId ? said : null,
   };
 }
 

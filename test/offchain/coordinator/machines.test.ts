@@ -74,7 +74,7 @@ const nameOf = ({ offer }: MachineCall): Hex => hashMachineOffer(fromWire("Machi
 const call = (body: MachineCall, word: Hex = secret) => harness.client.callOfMachine(runId, word, body);
 const listed = async () => (await harness.client.machines(runId)).machines;
 
-async function wordOf(offer: Hex, salt = "lease", by = poster): Promise<RenterWord> {
+async function wordOf(offer: Hex, salt = "lease", by = poster, lasts = 3_600): Promise<RenterWord> {
   const terms: LeaseTerms = {
     renter: asAddress(by.address),
     provider: asAddress(owner.address),
@@ -88,7 +88,7 @@ async function wordOf(offer: Hex, salt = "lease", by = poster): Promise<RenterWo
     leaseId: leaseOfTerms(place, terms),
     offer,
     runId,
-    seconds: 3_600,
+    seconds: lasts,
     period: 300,
     deposit: 360_000n,
     answerBy: BigInt(Math.floor(seconds) + 60),
@@ -197,6 +197,76 @@ const passOf = (label: string) =>
     beneficiary: asAddress(owner.address),
     notAfter: START + 3_600_000,
   });
+
+/** The `count`th pass of a label, with an end that nobody would wait for. */
+const passFor = (index: number, label = "endless") =>
+  signPass(poster, domain, {
+    runId,
+    label,
+    index,
+    beneficiary: asAddress(owner.address),
+    notAfter: Number.MAX_SAFE_INTEGER,
+  });
+
+describe("passes of a machine's lease", () => {
+  const minStake = 5n;
+  const give = (body: MachineCall, word: RenterWord) => harness.client.wordOfRenter(runId, nameOf(body), word);
+  beforeEach(async () => {
+    await harness.close();
+    harness = await openHarness({ params: { admission: admissionCode.stake, minStake } });
+    await stake(2n * minStake);
+  });
+
+  it("are as many as the machine has GPUs, however they are said", async () => {
+    const body = await callOf({}, owner, secret, 2);
+    await call(body);
+    const word = await wordOf(nameOf(body));
+    const [first, second, third] = [await passFor(0), await passFor(1), await passFor(2)];
+    expect(await codeOf(give(body, { ...word, passes: [first, second, third] }))).toBe("PASSES_MANY");
+    expect(await codeOf(give(body, { ...word, passes: [first, second] }))).toBe("accepted");
+    expect(await codeOf(give(body, { ...word, passes: [third] }))).toBe("PASSES_MANY");
+    expect(await codeOf(give(body, { ...word, passes: [second, first] }))).toBe("accepted");
+    expect(await codeOf(harness.worker("31").joinBy(third))).toBe("STAKE_MISSING");
+  });
+
+  it("serve no longer once the machine says that it is over, and count no more", async () => {
+    const body = await callOf();
+    await call(body);
+    const word = { ...(await wordOf(nameOf(body))), passes: [await passFor(0)] };
+    await give(body, word);
+    await harness.worker("31").joinBy(word.passes[0]!);
+    await call({ ...body, said: await saidOf(word, "over") });
+    const { members } = harness.run.driver.state;
+    expect(members[harness.worker("31").address]).toMatchObject({ leaving: true });
+    expect(await harness.client.lease(runId, { pass: word.passes[0]! })).toMatchObject({ ended: true });
+    expect(await codeOf(harness.worker("32").joinBy(word.passes[0]!))).toBe("STAKE_MISSING");
+    // Who says them again has them serve no more.
+    await call({ ...body, said: await saidOf(word, "over") });
+    await give(body, { ...word, passes: [await passFor(1)] });
+    expect(await codeOf(harness.worker("33").joinBy(await passFor(1)))).toBe("STAKE_MISSING");
+  });
+
+  it("serve no longer once the renter says that it is over", async () => {
+    const body = await callOf();
+    await call(body);
+    const [pass, word] = [await passFor(0), await wordOf(nameOf(body))];
+    await give(body, { ...word, passes: [pass] });
+    await give(body, { ...word, end: true });
+    expect(await harness.client.lease(runId, { pass })).toMatchObject({ ended: true });
+    expect(await codeOf(harness.worker("31").joinBy(pass))).toBe("STAKE_MISSING");
+  });
+
+  it("serve no longer than the machine can have its lease, whatever they say", async () => {
+    const body = await callOf();
+    await call(body);
+    const word = { ...(await wordOf(nameOf(body), "short", poster, 60)), passes: [await passFor(0)] };
+    await give(body, word);
+    // An answer, a channel and the lease itself.
+    await harness.clock.advance(60_000 + 600_000 + 60_000);
+    await call(await callOf({ validUntil: BigInt(Math.floor(seconds) + 36_000) }));
+    expect(await codeOf(harness.worker("31").joinBy(word.passes[0]!))).toBe("STAKE_MISSING");
+  });
+});
 
 describe("a run that asks for stake", () => {
   const minStake = 5n;

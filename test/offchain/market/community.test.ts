@@ -211,6 +211,18 @@ describe("a renter who cheats", () => {
     expect(lease.lending.tenancy()?.leaseId).toBe(word!.asked.offer.leaseId);
   });
 
+  it("has no more workers than GPUs", async () => {
+    const [account, lending] = [stage.account(), await stage.lending()];
+    await account.create(await stage.order());
+    await accepting(lending);
+    await account.list();
+    const { word } = stage.world;
+    stage.world.word = { ...word!, passes: [...word!.passes, ...word!.passes] };
+    await lending.turn();
+    expect(stage.world.running).toBe(0);
+    expect(lending.tenancy()).toMatchObject({ state: "over", words: "Its renter names 2 workers for 1 GPUs." });
+  });
+
   it("pays with no voucher of a lease before", async () => {
     const [account, lending] = [stage.account(), await stage.lending()];
     await account.create(await stage.order());

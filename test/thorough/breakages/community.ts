@@ -94,7 +94,7 @@ export const community: readonly Breakage[] = [
   {
     name: "a machine has two renters",
     file: "offchain/src/coordinator/machines.ts",
-    text: "if (taken !== undefined && taken !== offer.leaseId)",
+    text: "if (taken !== undefined && taken !== leaseId)",
     instead: 'if (taken === "0x")',
     tests: board,
   },
@@ -122,10 +122,45 @@ export const community: readonly Breakage[] = [
   {
     name: "a machine takes back the passes that count",
     file: "offchain/src/coordinator/passes.ts",
-    text: "if (!isMember && (notAfter <= now || row?.ended === true))",
+    text: "if (!isMember && (until <= now || row?.ended === true))",
     instead:
       "if (![...run.machines.values()].some(({ word }) => word?.passes.some((pass) => leaseOfPass(pass) === lease)))",
     tests: board,
+  },
+  {
+    name: "passes outlive the lease that its machine calls over",
+    file: "offchain/src/coordinator/machines.ts",
+    text: 'if (call.said?.state === "over") await endLent',
+    instead: 'if (call.facts.gpus === 0 && call.said !== null) await endLent',
+    tests: board,
+  },
+  {
+    name: "passes outlive the lease that its renter calls over",
+    file: "offchain/src/coordinator/machines.ts",
+    text: "const isOver = word.end || (",
+    instead: "const isOver = (",
+    tests: board,
+  },
+  {
+    name: "passes count for longer than their machine can have its lease",
+    file: "offchain/src/coordinator/passes.ts",
+    text: "until: Math.min(notAfter, ends)",
+    instead: "until: notAfter",
+    tests: board,
+  },
+  {
+    name: "a machine has more passes than GPUs",
+    file: "offchain/src/coordinator/passes.ts",
+    text: "passes.map(leaseOfPass)]).size > workers)",
+    instead: "passes.map(leaseOfPass)]).size > 32)",
+    tests: board,
+  },
+  {
+    name: "a machine runs more workers than it has GPUs",
+    file: lending,
+    text: "if (passes.length > this.#modules.listed.facts.gpus)",
+    instead: "if (passes.length > 32)",
+    tests: both,
   },
   {
     name: "an owner's stake leaves, and who works for it is not heard",

@@ -255,6 +255,10 @@ class Lent implements Lending {
   async #begin({ passes }: RenterWord): Promise<void> {
     const lease = this.#lease;
     if (lease?.state !== "accepted" || passes.length === 0) return;
+    if (passes.length > this.#modules.listed.facts.gpus) {
+      await this.#end(`Its renter names ${passes.length} workers for ${this.#modules.listed.facts.gpus} GPUs.`);
+      return;
+    }
     const channel = await this.#modules.channel(lease);
     const deposit = BigInt(lease.asked.offer.deposit);
     if (channel === undefined || channel.closesAt !== undefined) return;
