@@ -120,7 +120,10 @@ export async function noteLent(
   const { leaseId } = asked;
   const known = [...lent].filter(([, { leaseId: other }]) => other === leaseId).map(([lease]) => lease);
   if (new Set([...known, ...passes.map(leaseOfPass)]).size > workers)
-    throw new RefusedError("PASSES_MANY", `The machine has room for ${workers} workers, and its lease has more passes.`);
+    throw new RefusedError(
+      "PASSES_MANY",
+      `The machine has room for ${workers} workers, and its lease has more passes.`,
+    );
   const ends = Number(asked.answerBy) * 1_000 + OPENS_WITHIN + asked.seconds * 1_000;
   for (const pass of passes) {
     if (lent.has(leaseOfPass(pass)) || ends <= run.modules.clock.now()) continue;
@@ -152,16 +155,16 @@ export function ownerOf(run: Run, lease: Hex): Address | undefined {
   return row !== undefined && row.until > run.modules.clock.now() ? row.owner : undefined;
 }
 
-/** Workers that an owner's machines have passes for, which are neither over nor ended. */
-export function lentBy(run: Run, owner: Address): number {
+/** Workers that an owner's machines have passes for, which are neither over nor ended, but for those of machines that are counted otherwise. */
+export function lentBy(run: Run, owner: Address, isCounted: (offer: Hex) => boolean): number {
   const { leases = {}, members } = run.driver.state;
   const now = run.modules.clock.now();
   let workers = 0;
-  for (const [lease, { owner: other, until }] of run.passes.lent) {
+  for (const [lease, { owner: other, offer, until }] of run.passes.lent) {
     const row = leases[lease];
     const isMember = row?.worker != null && members[row.worker]?.lease === lease;
     if (!isMember && (until <= now || row?.ended === true)) run.passes.lent.delete(lease);
-    else if (other === owner) workers += 1;
+    else if (other === owner && !isCounted(offer)) workers += 1;
   }
   return workers;
 }
