@@ -292,6 +292,27 @@ export const marketLeases: readonly Breakage[] = [
     tests: runYaml,
   },
   {
+    name: "everybody who asks a slow market has it asked anew",
+    file: "offchain/src/market/marketApi.ts",
+    text: "endedAt: Infinity, found",
+    instead: "endedAt: clock.monotonic(), found",
+    tests: served,
+  },
+  {
+    name: "a market that fails is asked by each request",
+    file: "offchain/src/market/marketApi.ts",
+    text: "mine.found.then(end, end);",
+    instead: "mine.found.then(end, () => void (mine.endedAt = -Infinity));",
+    tests: served,
+  },
+  {
+    name: "a provider that failed is asked again at once",
+    file: "offchain/src/market/catalogue.ts",
+    text: "  failures?.set(name, { at: clock.monotonic(), words });\n",
+    instead: "",
+    tests: ["test/offchain/market/catalogue.test.ts"],
+  },
+  {
     name: "whoever asks for leases learns how machines are reached",
     file: "offchain/src/market/marketApi.ts",
     text: "  label: lease.label,\n",
