@@ -21,6 +21,7 @@ import { getAddress } from "viem";
 
 import { RetryableError } from "../base/index.ts";
 import { RefusedError } from "./errors.ts";
+import { measuredOf } from "./measured.ts";
 import { leaseOver } from "./machine/rules.ts";
 import type { Run } from "./run.ts";
 
@@ -217,5 +218,6 @@ export async function tellLease(
     ended: isEnded(run, lease),
     heardMs: member ? presence.heardMs(worker) : null,
     report: reports.get(lease) ?? null,
+    measured: member ? measuredOf(run, worker) : null,
   };
 }

@@ -157,6 +157,7 @@ export async function communityStage(gpus = 1) {
             ended: false,
             heardMs: member ? 0 : null,
             report: null,
+            measured: null,
             software: null,
           };
         },
