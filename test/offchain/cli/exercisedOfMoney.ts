@@ -257,6 +257,7 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     behindProxy: "badInput",
     provider: "marketServe",
     machines: "market",
+    community: "marketServe",
     maxAge: "market",
     offline: "market",
     cache: "marketServe",
