@@ -148,7 +148,7 @@ export async function beginRuling(
     setVersion: facts.setVersion,
     deadline: BigInt(facts.earliest + within),
   };
-  return { domain: facts.rulings, struct, receipt, receiptSignature: entry.signature as Hex, signatures: new Map() };
+  return { domain: facts.rulings, struct, receipt, receiptSignature: entry.signature, signatures: new Map() };
 }
 
 /**
@@ -180,7 +180,7 @@ export async function readRuling(
     throw invalid("has another receipt than the one that it rules on");
   if ((await reader.run(asRunId(receipt.runId))).modelId !== facts.modelId)
     throw invalid("is on work for another model");
-  const signer = await recoverSigner(facts.receipts, "Receipt", receipt, file.receiptSignature as Hex).catch(
+  const signer = await recoverSigner(facts.receipts, "Receipt", receipt, file.receiptSignature).catch(
     (error: unknown) => {
       if (error instanceof ProtocolError) return undefined;
       throw error;
@@ -192,7 +192,7 @@ export async function readRuling(
     of: "validators",
     addresses: facts.validators,
   });
-  return { domain: facts.rulings, struct, receipt, receiptSignature: file.receiptSignature as Hex, signatures };
+  return { domain: facts.rulings, struct, receipt, receiptSignature: file.receiptSignature, signatures };
 }
 
 function requireFresh(path: string, struct: Ruling, { setVersion, now, earliest }: RulingFacts): void {
