@@ -95,6 +95,16 @@ export * from "./disputes.ts";
 export { type HeadAct, newestHeadActs } from "./headActs.ts";
 export { isDisputeVote } from "./disputeWords.ts";
 export * from "./stakes.ts";
+export {
+  beginRuling,
+  readRuling,
+  rulingCost,
+  type RulingDraft,
+  type RulingFacts,
+  rulingFacts,
+  vetoEndsOf,
+  writeRuling,
+} from "./ruling.ts";
 export * from "./buying.ts";
 export type { SignedPermit } from "./permits.ts";
 export { commitIn, commitOfClone, headCommitOf, originOf } from "./gitCommit.ts";

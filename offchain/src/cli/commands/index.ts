@@ -59,6 +59,7 @@ import { sharesCommand } from "./shares.ts";
 import { signersCommands } from "./signers.ts";
 import { stakeCommands } from "./stake.ts";
 import { stakePayeeCommand } from "./stakePayee.ts";
+import { stakeRuleCommand } from "./stakeRule.ts";
 import { stakeTermsCommand } from "./stakeTerms.ts";
 import { statusCommand } from "./status.ts";
 import { suspendCommand } from "./suspend.ts";
@@ -101,6 +102,7 @@ export const commands: readonly Command[] = [
   ...stakeCommands,
   stakePayeeCommand,
   stakeTermsCommand,
+  stakeRuleCommand,
   buildsListCommand,
   buildsProposeCommand,
   codeProposeCommand,
