@@ -63,7 +63,7 @@ export interface CatalogueOptions extends Reach {
 }
 
 /** What went wrong with a provider, and when, by the monotonic clock. */
-export interface Failure {
+interface Failure {
   readonly at: number;
   readonly words: string;
 }
