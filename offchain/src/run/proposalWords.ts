@@ -25,7 +25,7 @@ import { formatEther } from "viem";
 
 import { timeText } from "../base/index.ts";
 import type { ChainConnection } from "../chain/index.ts";
-import { allowanceText, drawText, openText, revokeText, successorText } from "./budgetWords.ts";
+import { drawText, openText, revokeText, successorText, tokenCallText } from "./budgetWords.ts";
 import { disputeText } from "./disputeWords.ts";
 import { budgetText } from "./emissionWords.ts";
 import { commitOf } from "./grants.ts";
@@ -267,8 +267,8 @@ async function tellCall(place: WordsPlace, call: ProposedCall, standing: Standin
   }
   const decoded = decodeProposed(place, call);
   if (!decoded) {
-    const allowance = await allowanceText(place, call);
-    if (allowance !== undefined) return `${allowance}${coins}`;
+    const ofToken = await tokenCallText(place, call, by);
+    if (ofToken !== undefined) return `${ofToken}${coins}`;
     // Contracts take offsets that nobody else reads, those that point back among them.
     const isOurs = bytes > 0 && isKnown(place, call.target);
     const what =

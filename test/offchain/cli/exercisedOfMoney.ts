@@ -1,4 +1,4 @@
-/** Options of commands about sales, revenue and the market, as exercised.ts has those of all others. */
+/** Options of commands about sales, revenue, offences and the market, as exercised.ts has those of all others. */
 
 /** What commands on the market look for: parsed and used in one place for all of them. */
 const searched = {
@@ -43,9 +43,21 @@ const kept = {
   passphraseFile: "marketKeys",
   webhookFile: "marketRent",
 };
+const slashing = {
+  state: "slash",
+  coordinator: "slash",
+  rpc: "slash",
+  run: "slash",
+  deployment: "slash",
+  wallet: "slash",
+  passphraseFile: "slash",
+  maxFee: "slash",
+};
 const ending = { ...kept, provider: "marketRent" };
 
 export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "stake slash": { ...slashing, dryRun: "slash" },
+  "stake fees": { ...slashing, account: "slash", dryRun: "slash" },
   "capital deposit": {
     permit: "capitalDeposit",
     state: "capital",

@@ -481,4 +481,18 @@ export const disputes: readonly Breakage[] = [
     instead: "if (!place.fromBlock)",
     tests: ["test/offchain/cli/watch.test.ts"],
   },
+  {
+    name: "what nobody decided is reported as voided",
+    file: "offchain/src/run/offences.ts",
+    text: "args.outcome === disputeOutcome.void && args.voted",
+    instead: "args.outcome !== disputeOutcome.open",
+    tests: ["test/offchain/cli/slash.test.ts"],
+  },
+  {
+    name: "who says what a signature costs sends it",
+    file: "offchain/src/cli/commands/stakeSlash.ts",
+    text: "options.dryRun ? [] : requireEntries(place, options);\n        const client = entry",
+    instead: "requireEntries(place, options);\n        const client = entry",
+    tests: ["test/offchain/cli/slash.test.ts"],
+  },
 ];

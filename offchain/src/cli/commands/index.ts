@@ -57,9 +57,11 @@ import { sharesCommand } from "./shares.ts";
 import { signersCommands } from "./signers.ts";
 import { stakeCommands } from "./stake.ts";
 import { stakePayeeCommand } from "./stakePayee.ts";
+import { stakeFeesCommand, stakeSlashCommand } from "./stakeSlash.ts";
 import { stakeTermsCommand } from "./stakeTerms.ts";
 import { statusCommand } from "./status.ts";
 import { suspendCommand } from "./suspend.ts";
+import { treasuryCommands } from "./treasury.ts";
 import { upCommand } from "./up.ts";
 import { validatorCommand } from "./validator.ts";
 import { validatorsConsentCommand } from "./validatorsConsent.ts";
@@ -98,6 +100,8 @@ export const commands: readonly Command[] = [
   ...stakeCommands,
   stakePayeeCommand,
   stakeTermsCommand,
+  stakeSlashCommand,
+  stakeFeesCommand,
   buildsListCommand,
   buildsProposeCommand,
   codeProposeCommand,
@@ -128,6 +132,7 @@ export const commands: readonly Command[] = [
   emissionDrawCommand,
   emissionSuccessorCommand,
   ...budgetCommands,
+  ...treasuryCommands,
   ...signersCommands,
   validatorsConsentCommand,
   suspendCommand,
@@ -169,6 +174,7 @@ export const withoutDocument: ReadonlySet<string> = new Set(["worker", "coordina
 export const groupSummaries: Readonly<Record<string, string>> = {
   run: "runs of one's own: making one from a file",
   budget: "what the holders let others spend from the treasury",
+  treasury: "what the holders have together, and paying somebody of it",
   capital: "shares that are sold for a model's capital token, an epoch at a time",
   code: "what authors of code are paid: grants, by maintainers or the holders",
   disputes: "roots that somebody disputes, and the holders' votes on them",
