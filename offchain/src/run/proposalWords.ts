@@ -29,7 +29,7 @@ import { drawText, openText, revokeText, successorText, tokenCallText } from "./
 import { disputeText } from "./disputeWords.ts";
 import { budgetText } from "./emissionWords.ts";
 import { commitOf } from "./grants.ts";
-import { bondText, slashText } from "./penaltyWords.ts";
+import { bondText, slashText, vetoText } from "./penaltyWords.ts";
 import {
   type Decoded,
   decodeProposed,
@@ -208,6 +208,7 @@ const sentences: Readonly<Record<string, Sentence>> = {
   "ComputeRewards.setBond": bondText,
   "ComputeRewards.settleDispute": disputeText,
   "StakeManager.setTerms": slashText,
+  "StakeManager.vetoRuling": vetoText,
   "CheckpointRegistry.rollback": (place, args) => rollbackText(place, args, runText(place, args[0])),
   "Emission.draw": drawText,
   "Emission.nameSuccessor": successorText,

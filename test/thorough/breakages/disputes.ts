@@ -495,4 +495,18 @@ export const disputes: readonly Breakage[] = [
     instead: "requireEntries(place, options);\n        const client = entry",
     tests: ["test/offchain/cli/slash.test.ts"],
   },
+  {
+    name: "a ruling is vetoed in a call of which holders read only the arguments",
+    file: "offchain/src/run/proposalWords.ts",
+    text: '  "StakeManager.vetoRuling": vetoText,\n',
+    instead: "",
+    tests: ["test/offchain/cli/rulings.test.ts"],
+  },
+  {
+    name: "a ruling is told of as decided by whoever proposed it",
+    file: "offchain/src/cli/commands/stakeRulings.ts",
+    text: 'if (state === "vetoed") return',
+    instead: 'if (state === "executed") return',
+    tests: ["test/offchain/cli/rulings.test.ts"],
+  },
 ];

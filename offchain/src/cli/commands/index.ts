@@ -57,6 +57,7 @@ import { sharesCommand } from "./shares.ts";
 import { signersCommands } from "./signers.ts";
 import { stakeCommands } from "./stake.ts";
 import { stakePayeeCommand } from "./stakePayee.ts";
+import { stakeRulingCommands } from "./stakeRulings.ts";
 import { stakeFeesCommand, stakeSlashCommand } from "./stakeSlash.ts";
 import { stakeTermsCommand } from "./stakeTerms.ts";
 import { statusCommand } from "./status.ts";
@@ -102,6 +103,7 @@ export const commands: readonly Command[] = [
   stakeTermsCommand,
   stakeSlashCommand,
   stakeFeesCommand,
+  ...stakeRulingCommands,
   buildsListCommand,
   buildsProposeCommand,
   codeProposeCommand,
