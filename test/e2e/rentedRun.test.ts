@@ -26,7 +26,12 @@ afterEach(async () => {
 });
 
 interface Listed {
-  readonly leases: readonly { readonly label: string; readonly state: string; readonly cost: string }[];
+  readonly leases: readonly {
+    readonly label: string;
+    readonly state: string;
+    readonly cost: string;
+    readonly measured: { readonly flops: number } | null;
+  }[];
 }
 
 it("a machine joins by its pass, once; trains; leaves with its round counted; is gone, and cost what its time costs", async () => {
@@ -128,6 +133,8 @@ it("a machine joins by its pass, once; trains; leaves with its round counted; is
   const shown = market("cost", "--json");
   await endsWell(shown);
   expect(Number(leases[0]?.cost)).toBeGreaterThan(0);
+  // By the work that counted: a plan knows such a machine from now on.
+  expect(leases[0]?.measured?.flops).toBeGreaterThan(0);
   expect(shown.stdout()).toContain(leases[0]?.cost);
 
   const late = thief();

@@ -20,6 +20,7 @@ import { getAddress } from "viem";
 
 import { RetryableError } from "../base/index.ts";
 import { RefusedError } from "./errors.ts";
+import { measuredOf } from "./measured.ts";
 import { leaseOver } from "./machine/rules.ts";
 import type { Run } from "./run.ts";
 
@@ -169,5 +170,6 @@ export async function tellLease(
     ended: isEnded(),
     heardMs: member ? presence.heardMs(worker) : null,
     report: reports.get(lease) ?? null,
+    measured: member ? measuredOf(run, worker) : null,
   };
 }

@@ -10,6 +10,7 @@ export { diagnose, providerNames } from "./doctor.ts";
 export { type Filter, rank, type Ranked, whyNot } from "./filters.ts";
 export { gpuClasses, gpuModels, gpuOf } from "./gpus.ts";
 export { dropKey, keepKey, keyedProviders, storedKeys } from "./keys.ts";
+export { measuredIn, type MeasuredOf } from "./measured.ts";
 export { formatUsd, microUsdOf } from "./money.ts";
 export { machineText, type Offer, perGpuHour, priceText } from "./offer.ts";
 export { comparePrices, type PriceComparison } from "./prices.ts";

@@ -242,6 +242,7 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     valid: "marketRentPlan",
     sample: "marketPlan",
     whyNot: "marketPlan",
+    leases: "marketPlan",
     file: "runYaml",
   },
   "market doctor": { provider: "market", endpoint: "market", keys: "marketKeys", passphraseFile: "marketKeys" },

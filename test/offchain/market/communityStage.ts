@@ -154,6 +154,7 @@ export async function communityStage() {
             ended: false,
             heardMs: world.alive ? 0 : null,
             report: null,
+            measured: null,
             software: null,
           };
         },

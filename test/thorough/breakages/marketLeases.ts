@@ -298,4 +298,18 @@ export const marketLeases: readonly Breakage[] = [
     instead: "catalogue,",
     tests: served,
   },
+  {
+    name: "each look at a machine writes what it was measured to do",
+    file: "offchain/src/market/leases/machine.ts",
+    text: "return isNews ? putLease(step, { ...lease, measured: now }) : step;",
+    instead: "return putLease(step, { ...lease, measured: now });",
+    tests: machine,
+  },
+  {
+    name: "a link is believed of another machine with such GPUs",
+    file: "offchain/src/market/measured.ts",
+    text: 'if (own !== undefined) return { ...own, of: "this machine" };',
+    instead: "",
+    tests: ["test/offchain/market/measured.test.ts"],
+  },
 ];
