@@ -59,12 +59,13 @@ test("holders are asked in words whether a token is paid, and it is paid as they
   expect(await refused("--to", friend)).toEqual(refusal(1, "A payment needs --to and --amount."));
 });
 
+/** It answers 1 where it is asked for a balance, else 0. */
+const FALSE_TOKEN = "0x6370a082315f3560e01c145f5260205ff3";
+
 test("a token that answers false would not pay, and nobody is asked", async () => {
   const { testDollar: token } = stage.world;
   await funded(1_000_000n);
-  // It answers 1 where it is asked for a balance, else 0.
-  const answers = (word: string): Hex => `0x${word}5f5260205ff3`;
-  await stage.client.setCode({ address: token, bytecode: answers("6370a082315f3560e01c14") });
+  await stage.client.setCode({ address: token, bytecode: FALSE_TOKEN });
   expect(await refused("--to", friend, "--amount", "1", "--token", token)).toEqual(
     refusal(1, "would not pay that: it answers so."),
   );

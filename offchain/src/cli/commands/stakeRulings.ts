@@ -1,13 +1,11 @@
 /** `cotrain stake rulings`, `veto` and `execute`: what validators ruled against workers, and what holders make of it. */
 import { executeRuling, vetoRuling } from "@cotrain/sdk/actions";
-import { formatEther } from "viem";
 
-import { formatAddress, RetryableError, timeText, UserError, wrap } from "../../base/index.ts";
+import { formatAddress, RetryableError, timeText, UserError } from "../../base/index.ts";
 import { namedWallet, newestRulings, rulingOn, stakesAt, type WorkRuling } from "../../run/index.ts";
 import { integer } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { decide, decisionOptions, intentionOf } from "../decision.ts";
-import { columnsOf } from "../output.ts";
 import {
   atPlace,
   nowOf,
@@ -18,9 +16,7 @@ import {
   signingOptions,
   unpinnedNotice,
 } from "../place.ts";
-
-const told = (text: string): string[] => wrap(text, columnsOf(process.stdout));
-const coins = (wei: bigint): string => `${formatEther(wei)} coins`;
+import { coins, told } from "./stake.ts";
 
 const receiptArgument = { name: "receipt", description: "hash of the worker's receipt, as stake rulings shows it" };
 

@@ -1,18 +1,14 @@
 /** `cotrain stake slash` and `fees`: who signed what holders voided loses stake, and who found it out is paid. */
 import { collectFees, reporterFeesOf, slashVoided } from "@cotrain/sdk/actions";
 import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
-import { formatEther } from "viem";
 
-import { formatAddress, wrap } from "../../base/index.ts";
+import { formatAddress } from "../../base/index.ts";
 import type { WalletClient } from "../../chain/index.ts";
 import { kindText, lossFor, namedWallet, stakesAt, type VoidedRoot, voidedRoots } from "../../run/index.ts";
 import { account as accountOption, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { columnsOf } from "../output.ts";
 import { atPlace, type Place, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
-
-const told = (text: string): string[] => wrap(text, columnsOf(process.stdout));
-const coins = (wei: bigint): string => `${formatEther(wei)} coins`;
+import { coins, told } from "./stake.ts";
 
 /** What became of one signature. */
 interface Reported {
