@@ -5,7 +5,7 @@
  * base, engine, service, chain and run. Start at offer.ts, at base/adapter.ts for what a provider is, at catalogue.ts for how all of
  * them come together.
  */
-export { type Catalogue, readCatalogue, type Source } from "./catalogue.ts";
+export { type Catalogue, type CatalogueOptions, readCatalogue, type Source } from "./catalogue.ts";
 export { diagnose, providerNames } from "./doctor.ts";
 export { type Filter, rank, type Ranked, whyNot } from "./filters.ts";
 export { gpuClasses, gpuModels, gpuOf } from "./gpus.ts";
