@@ -4,7 +4,7 @@ import type { Address } from "@cotrain/sdk/protocol";
 import type { Clock } from "../base/index.ts";
 
 /** From a member, or to it. */
-export type Way = "up" | "down";
+type Way = "up" | "down";
 
 /** Members that are kept; whoever was heard of least lately goes first. */
 const MOST_KNOWN = 4_096;
