@@ -158,8 +158,8 @@ async function announce(
       const place = await decidingAt(at);
       const intention = await intend(place);
       if (intention.title === "") throw nothingChanges();
-      const { to: target, data } = intention.call;
-      const { words } = await wordsOfCall(place, { target, value: 0n, data });
+      const { to: target, data, value = 0n } = intention.call;
+      const { words } = await wordsOfCall(place, { target, value, data });
       const [entry] = options.dryRun ? [] : requireEntries(place, options);
       return { ...intention, words, done: await announceOrCarryOut(place, intention, entry, options) };
     },
@@ -199,8 +199,8 @@ export async function decide(
       const calls = [...before, call];
       if (title === "") throw nothingChanges();
       const told: string[] = [];
-      for (const { to: target, data } of calls)
-        told.push((await wordsOfCall(place, { target, value: 0n, data })).words);
+      for (const { to: target, data, value = 0n } of calls)
+        told.push((await wordsOfCall(place, { target, value, data })).words);
       const words = told.join(" ");
       const entries = options.dryRun ? [] : requireEntries(place, options);
       const proposer = await proposerOf(place, entries);

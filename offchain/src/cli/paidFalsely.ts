@@ -45,7 +45,7 @@ const signersText = ({ signers, transaction }: PaidFalsely): string =>
 
 /** What whoever holds shares can do about it. */
 const REMEDY =
-  'An active root cannot be disputed, and pays whoever claims. Holders can replace who signed it ("npx cotrain validators propose"), send from the treasury what is owed to whom it left short ("npx cotrain proposals list"), and dispute the next one in its window: "npx cotrain watch --yes" does.';
+  'An active root cannot be disputed, and pays whoever claims. Holders can replace who signed it ("npx cotrain validators propose"), send from the treasury what is owed to whom it left short ("npx cotrain treasury pay"), and dispute the next one in its window: "npx cotrain watch --yes" does.';
 
 /** One sentence for a root that is false, without its accounts. */
 export const markText = (root: PaidFalsely): string =>

@@ -66,18 +66,34 @@ export async function drawText(
   return `Emission mints ${formatEther(amount as bigint)} shares of the treasury's part of the present budgets to the treasury of ${await modelText(place, id as Hex)}, its timelock.`;
 }
 
-/** What a token's call would do that allows ComputeBudget to spend; undefined for any other call. */
-export async function allowanceText(
+/** What a call of ERC-20 may say: its selector and two words, and nothing behind them, which a token would not read. */
+const TOKEN_CALL = 2 + 2 * (4 + 32 + 32);
+
+/** Whose balance a call is paid from. */
+const payer = (by: string): string =>
+  by === "the timelock" ? "The treasury" : `${by[0]?.toUpperCase()}${by.slice(1)}`;
+
+/**
+ * What a call of a token would do that pays somebody, or lets somebody take; undefined for any other call. Whether it is a token that is
+ * called nobody knows: what is said is what one would do.
+ * @param by in whose name it is called
+ */
+export async function tokenCallText(
   place: BudgetWordsPlace,
   { target, data }: { readonly target: Address; readonly data: Hex },
+  by: string,
 ): Promise<string | undefined> {
   const { computeBudget } = place;
-  if (computeBudget === undefined || data.length !== 138) return undefined;
+  if (data.length !== TOKEN_CALL) return undefined;
   try {
     const { functionName, args } = decodeFunctionData({ abi: erc20Abi, data });
-    if (functionName !== "approve" || !isAddressEqual(args[0], computeBudget)) return undefined;
-    const amount = await amountText(place, target, args[1]);
-    return `The treasury lets ComputeBudget pay at most ${amount} from now on, for all budgets of that token together.`;
+    if (functionName !== "approve" && functionName !== "transfer") return undefined;
+    const [whom, value] = args;
+    const amount = await amountText(place, target, value);
+    if (functionName === "transfer") return `${payer(by)} pays ${whom} ${amount}.`;
+    if (computeBudget !== undefined && isAddressEqual(whom, computeBudget))
+      return `${payer(by)} lets ComputeBudget pay at most ${amount} from now on, for all budgets of that token together.`;
+    return `${payer(by)} lets ${whom} take at most ${amount} from now on, whenever it likes.`;
   } catch {
     return undefined;
   }

@@ -95,6 +95,8 @@ export * from "./disputes.ts";
 export { type HeadAct, newestHeadActs } from "./headActs.ts";
 export { isDisputeVote } from "./disputeWords.ts";
 export * from "./stakes.ts";
+export { newestRulings, rulingOn, type WorkRuling } from "./rulings.ts";
+export { lossFor, type VoidedRoot, voidedRoots } from "./offences.ts";
 export {
   beginRuling,
   readRuling,

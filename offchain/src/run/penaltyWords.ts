@@ -1,5 +1,5 @@
 /** What proposals about the price of a dispute and of offences would do, in words. */
-import { bondTerms, slashTermsOf } from "@cotrain/sdk/actions";
+import { bondTerms, rulingOf, slashTermsOf } from "@cotrain/sdk/actions";
 import type { Hex } from "@cotrain/sdk/protocol";
 import { formatEther } from "viem";
 
@@ -28,4 +28,19 @@ export async function slashText(place: WordsPlace, [id, replaces, ...set]: reado
     ? `; now these are ${percentText(terms.conflictBps)}, ${percentText(terms.voidedBps)} and ${percentText(terms.rulingBps)}`
     : "";
   return `StakeManager sets what is lost of a stake in ${await modelText(place, modelId)}, in the place of terms ${String(replaces)}: ${conflict} for two statements that contradict each other, ${voided} for a signature under a root that holders voided or a ruling that they vetoed, ${ruling} for work that validators ruled against${now}.`;
+}
+
+/** What vetoing a ruling would do. @param args of StakeManager.vetoRuling */
+export async function vetoText(
+  place: WordsPlace,
+  [id, worker, receiptHash]: readonly unknown[],
+): Promise<string | undefined> {
+  const { connection, stakeManager: stakes } = place;
+  if (stakes === undefined) return undefined;
+  const of = { stakes, modelId: id as Hex, worker: worker as Hex, receiptHash: receiptHash as Hex };
+  const ruling = await connection.call((client) => rulingOf(client, of));
+  const where = `in ${await modelText(place, of.modelId)}`;
+  const which = `the validators' ruling on receipt ${of.receiptHash} of ${of.worker} ${where}`;
+  if (ruling?.state !== "proposed") return `StakeManager vetoes ${which}, which is not open: nothing changes.`;
+  return `StakeManager vetoes ${which} for ever: the worker keeps the ${formatEther(ruling.amount)} coins of its stake that it would lose, and who signed the ruling may lose stake.`;
 }

@@ -25,11 +25,11 @@ import { formatEther } from "viem";
 
 import { timeText } from "../base/index.ts";
 import type { ChainConnection } from "../chain/index.ts";
-import { allowanceText, drawText, openText, revokeText, successorText } from "./budgetWords.ts";
+import { drawText, openText, revokeText, successorText, tokenCallText } from "./budgetWords.ts";
 import { disputeText } from "./disputeWords.ts";
 import { budgetText } from "./emissionWords.ts";
 import { commitOf } from "./grants.ts";
-import { bondText, slashText } from "./penaltyWords.ts";
+import { bondText, slashText, vetoText } from "./penaltyWords.ts";
 import {
   type Decoded,
   decodeProposed,
@@ -208,6 +208,7 @@ const sentences: Readonly<Record<string, Sentence>> = {
   "ComputeRewards.setBond": bondText,
   "ComputeRewards.settleDispute": disputeText,
   "StakeManager.setTerms": slashText,
+  "StakeManager.vetoRuling": vetoText,
   "CheckpointRegistry.rollback": (place, args) => rollbackText(place, args, runText(place, args[0])),
   "Emission.draw": drawText,
   "Emission.nameSuccessor": successorText,
@@ -267,8 +268,8 @@ async function tellCall(place: WordsPlace, call: ProposedCall, standing: Standin
   }
   const decoded = decodeProposed(place, call);
   if (!decoded) {
-    const allowance = await allowanceText(place, call);
-    if (allowance !== undefined) return `${allowance}${coins}`;
+    const ofToken = await tokenCallText(place, call, by);
+    if (ofToken !== undefined) return `${ofToken}${coins}`;
     // Contracts take offsets that nobody else reads, those that point back among them.
     const isOurs = bytes > 0 && isKnown(place, call.target);
     const what =

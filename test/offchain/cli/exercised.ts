@@ -531,6 +531,8 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     purpose: "budget",
   },
   "budget revoke": proposed,
+  "treasury show": { ...shown, token: "treasury" },
+  "treasury pay": { ...proposed, to: "treasury", token: "treasury", amount: "treasury" },
   "budget spend": {
     ...shown,
     wallet: "staged.ts",

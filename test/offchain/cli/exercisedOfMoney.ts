@@ -1,4 +1,4 @@
-/** Options of commands about sales, revenue and the market, as exercised.ts has those of all others. */
+/** Options of commands about sales, revenue, offences and the market, as exercised.ts has those of all others. */
 
 /** What commands on the market look for: parsed and used in one place for all of them. */
 const searched = {
@@ -43,9 +43,39 @@ const kept = {
   passphraseFile: "marketKeys",
   webhookFile: "marketRent",
 };
+const slashing = {
+  state: "slash",
+  coordinator: "slash",
+  rpc: "slash",
+  run: "holders.ts",
+  deployment: "holders.ts",
+  wallet: "holders.ts",
+  passphraseFile: "holders.ts",
+  maxFee: "slash",
+};
+const ruled = {
+  state: "rulings",
+  coordinator: "slash",
+  rpc: "staged.ts",
+  run: "staged.ts",
+  deployment: "staged.ts",
+};
 const ending = { ...kept, provider: "marketRent" };
 
 export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "stake slash": { ...slashing, dryRun: "slash" },
+  "stake fees": { ...slashing, account: "slash", dryRun: "slash" },
+  "stake rulings": { ...ruled, last: "rulings" },
+  "stake veto": {
+    ...ruled,
+    wallet: "intentions",
+    passphraseFile: "intentions",
+    maxFee: "intentions",
+    reason: "intentions",
+    vote: "intentions",
+    dryRun: "rulings",
+  },
+  "stake execute": { ...ruled, wallet: "staged.ts", passphraseFile: "staged.ts", maxFee: "rulings" },
   "capital deposit": {
     permit: "capitalDeposit",
     state: "capital",

@@ -549,7 +549,7 @@ describe("in plain words", () => {
     ["set the inner learning rat to 0.002", 'Did you mean "inner learning rate"?'],
     ["add a maintainer", 'Which maintainer is missing: "add maintainer 0x…" names it by its address.'],
     ["add maintainer Alice", "A maintainer is named by its address of 0x and 40 hex digits"],
-    ["pay Alice 5 dollars", '"npx cotrain budget propose" is for that'],
+    ["pay Alice 5 dollars", '"npx cotrain treasury pay" is for that'],
     ["let another poster post", '"npx cotrain poster propose 0x…" is for that'],
     ["make it better", 'other decisions have commands of their own, which "npx cotrain --help" lists'],
   ])("%j is not guessed at", async (sentence, words) => {

@@ -530,4 +530,32 @@ export const disputes: readonly Breakage[] = [
     instead: "if (!place.fromBlock)",
     tests: ["test/offchain/cli/watch.test.ts"],
   },
+  {
+    name: "what nobody decided is reported as voided",
+    file: "offchain/src/run/offences.ts",
+    text: "args.outcome === disputeOutcome.void && args.voted",
+    instead: "args.outcome !== disputeOutcome.open",
+    tests: ["test/offchain/cli/slash.test.ts"],
+  },
+  {
+    name: "who says what a signature costs sends it",
+    file: "offchain/src/cli/commands/stakeSlash.ts",
+    text: "options.dryRun ? [] : requireEntries(place, options);\n        const client = entry",
+    instead: "requireEntries(place, options);\n        const client = entry",
+    tests: ["test/offchain/cli/slash.test.ts"],
+  },
+  {
+    name: "a ruling is vetoed in a call of which holders read only the arguments",
+    file: "offchain/src/run/proposalWords.ts",
+    text: '  "StakeManager.vetoRuling": vetoText,\n',
+    instead: "",
+    tests: ["test/offchain/cli/rulings.test.ts"],
+  },
+  {
+    name: "a ruling is told of as decided by whoever proposed it",
+    file: "offchain/src/cli/commands/stakeRulings.ts",
+    text: 'if (state === "vetoed") return',
+    instead: 'if (state === "executed") return',
+    tests: ["test/offchain/cli/rulings.test.ts"],
+  },
 ];

@@ -65,4 +65,26 @@ export const treasury: readonly Breakage[] = [
     instead: 'own !== ""',
     tests: ["test/offchain/cli/checkpointRollback.test.ts"],
   },
+  {
+    name: "a payment of the treasury's tokens is told as bytes",
+    file: "offchain/src/run/budgetWords.ts",
+    text: 'if (functionName === "transfer") return',
+    instead: 'if (functionName === "transfer") return undefined;\n    if (value < 0n) return',
+    tests: ["test/offchain/cli/treasury.test.ts"],
+  },
+  {
+    name: "holders are asked for a payment that the token refuses",
+    file: "offchain/src/cli/commands/treasury.ts",
+    text: "if (answer === undefined || BigInt(answer) === 1n) return;",
+    instead: "if (answer === undefined || BigInt(answer) < 2n) return;",
+    tests: ["test/offchain/cli/treasury.test.ts"],
+  },
+  {
+    name: "coins that a proposal sends along are not told",
+    file: "offchain/src/cli/decision.ts",
+    text: "for (const { to: target, data, value = 0n } of calls)\n        told.push((await wordsOfCall(place, { target, value, data })).words);",
+    instead:
+      "for (const { to: target, data } of calls)\n        told.push((await wordsOfCall(place, { target, value: 0n, data })).words);",
+    tests: ["test/offchain/cli/treasury.test.ts"],
+  },
 ];

@@ -70,7 +70,7 @@ export const disputesSettleCommand = defineCommand({
       told(
         transaction === null
           ? `Nothing was sent: settled now, the dispute about attestation ${digest} ends so that ${endings[ruling]}.`
-          : `The dispute about attestation ${digest} has ended in ${transaction}: ${endings[ruling]}. "npx cotrain disputes withdraw" fetches what bonds brought.`,
+          : `The dispute about attestation ${digest} has ended in ${transaction}: ${endings[ruling]}. "npx cotrain disputes withdraw" fetches what bonds brought${ruling === "void" ? ', and "npx cotrain stake slash" has those who signed it lose stake' : ""}.`,
       ),
     );
   },

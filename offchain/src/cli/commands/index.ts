@@ -59,10 +59,13 @@ import { sharesCommand } from "./shares.ts";
 import { signersCommands } from "./signers.ts";
 import { stakeCommands } from "./stake.ts";
 import { stakePayeeCommand } from "./stakePayee.ts";
+import { stakeRulingCommands } from "./stakeRulings.ts";
+import { stakeFeesCommand, stakeSlashCommand } from "./stakeSlash.ts";
 import { stakeRuleCommand } from "./stakeRule.ts";
 import { stakeTermsCommand } from "./stakeTerms.ts";
 import { statusCommand } from "./status.ts";
 import { suspendCommand } from "./suspend.ts";
+import { treasuryCommands } from "./treasury.ts";
 import { upCommand } from "./up.ts";
 import { validatorCommand } from "./validator.ts";
 import { validatorsConsentCommand } from "./validatorsConsent.ts";
@@ -102,6 +105,9 @@ export const commands: readonly Command[] = [
   ...stakeCommands,
   stakePayeeCommand,
   stakeTermsCommand,
+  stakeSlashCommand,
+  stakeFeesCommand,
+  ...stakeRulingCommands,
   stakeRuleCommand,
   buildsListCommand,
   buildsProposeCommand,
@@ -133,6 +139,7 @@ export const commands: readonly Command[] = [
   emissionDrawCommand,
   emissionSuccessorCommand,
   ...budgetCommands,
+  ...treasuryCommands,
   ...signersCommands,
   validatorsConsentCommand,
   suspendCommand,
@@ -175,6 +182,7 @@ export const withoutDocument: ReadonlySet<string> = new Set(["worker", "coordina
 export const groupSummaries: Readonly<Record<string, string>> = {
   run: "runs: making one from a file, and proposing that one pauses, goes on or ends",
   budget: "what the holders let others spend from the treasury",
+  treasury: "what the holders have together, and paying somebody of it",
   capital: "shares that are sold for a model's capital token, an epoch at a time",
   code: "what authors of code are paid: grants, by maintainers or the holders",
   disputes: "roots that somebody disputes, and the holders' votes on them",

@@ -20,8 +20,8 @@ import {
   unpinnedNotice,
 } from "../place.ts";
 
-const told = (text: string): string[] => wrap(text, columnsOf(process.stdout));
-const coins = (wei: bigint): string => `${formatEther(wei)} coins`;
+export const told = (text: string): string[] => wrap(text, columnsOf(process.stdout));
+export const coins = (wei: bigint): string => `${formatEther(wei)} coins`;
 
 export const roleOption = choice(["worker", "validator"] as const, {
   description: "what for it is staked",

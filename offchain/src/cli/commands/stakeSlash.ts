@@ -1,0 +1,167 @@
+/** `cotrain stake slash` and `fees`: who signed what holders voided loses stake, and who found it out is paid. */
+import { collectFees, reporterFeesOf, slashVoided } from "@cotrain/sdk/actions";
+import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
+
+import { formatAddress } from "../../base/index.ts";
+import type { WalletClient } from "../../chain/index.ts";
+import { kindText, lossFor, namedWallet, stakesAt, type VoidedRoot, voidedRoots } from "../../run/index.ts";
+import { account as accountOption, toggle } from "../../service/index.ts";
+import { defineCommand } from "../command.ts";
+import { atPlace, type Place, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
+import { coins, told } from "./stake.ts";
+
+/** What became of one signature. */
+interface Reported {
+  readonly root: VoidedRoot;
+  readonly validator: Address;
+  /** "before" where somebody reported it earlier. */
+  readonly state: "slashed" | "would" | "before" | "nothing";
+  readonly amount: bigint;
+  /** Of the amount, who disputed the root gets it. */
+  readonly fee: bigint;
+  readonly transaction: Hex | null;
+}
+
+const rootText = ({ kind, index, digest }: VoidedRoot): string =>
+  `root ${index} of ${kindText(kind)} (attestation ${digest}), which holders voided`;
+
+function reportedText({ root, validator, state, amount, fee, transaction }: Reported): string {
+  const who = `${formatAddress(validator)} signed ${rootText(root)}`;
+  if (state === "before") return `${who}, and has lost stake for it already.`;
+  if (state === "nothing") return `${who}, and has nothing at stake.`;
+  if (state === "would") return `${who}, and would lose ${coins(amount)} of its stake. Nothing was sent.`;
+  return `${who}, and lost ${coins(amount)} of its stake in ${transaction}; of these ${coins(fee)} are for who disputed it ("npx cotrain stake fees").`;
+}
+
+/** @param client undefined where nothing is to be sent */
+async function reportAll(
+  place: Place,
+  stakes: Address,
+  roots: readonly VoidedRoot[],
+  client: WalletClient | undefined,
+): Promise<Reported[]> {
+  const reported: Reported[] = [];
+  for (const root of roots)
+    for (const [validator, signature] of root.signatures) {
+      const call = { stakes, attestation: root.attestation, signature };
+      const loss = await lossFor(place, call, validator);
+      const none = { root, validator, fee: 0n, transaction: null };
+      if (loss === "punished") reported.push({ ...none, state: "before", amount: 0n });
+      else if (loss === "nothing") reported.push({ ...none, state: "nothing", amount: 0n });
+      else if (!client) reported.push({ ...none, state: "would", amount: loss });
+      else {
+        const { event, receipt } = await slashVoided.sync(client, call);
+        const { amount, fee } = event;
+        reported.push({ root, validator, state: "slashed", amount, fee, transaction: receipt.transactionHash });
+      }
+    }
+  return reported;
+}
+
+/** `cotrain stake slash`. */
+export const stakeSlashCommand = defineCommand({
+  name: "stake slash",
+  summary: "have validators lose stake for what they signed and holders voided; anybody may",
+  options: {
+    ...signingOptions,
+    dryRun: toggle({ description: "say who would lose what, and send nothing", default: false }),
+  },
+  examples: [
+    ["npx cotrain stake slash --dry-run", "who signed voided roots of this directory's model, and what it costs them"],
+    ["npx cotrain stake slash", "sent by the first wallet of this directory, which pays the gas alone"],
+  ],
+  notes: [
+    "Who signed a root stands in the transaction that posted it. A root that nobody decided about, or that the organiser alone refused, costs nobody anything; each signature costs its part once, whoever reports it. What is leaving is lost like the rest, until it is fetched.",
+  ],
+  async run({ options, output }) {
+    const own = await namedWallet(options);
+    const { roots, reported } = await atPlace(
+      options,
+      own,
+      async (place) => {
+        const { stakes } = await stakesAt(place, "validator");
+        const roots = await voidedRoots(place);
+        const [entry] = options.dryRun ? [] : requireEntries(place, options);
+        const client = entry && (await signingAs(place, entry, options));
+        return { roots, reported: await reportAll(place, stakes, roots, client) };
+      },
+      unpinnedNotice(options, output),
+    );
+    const hidden = roots.filter(({ signatures }) => signatures.size === 0);
+    output.result(
+      {
+        signatures: reported.map(({ root: { kind, index, digest }, ...rest }) => ({
+          kind: kindText(kind),
+          root: index,
+          digest,
+          ...rest,
+        })),
+        hidden: hidden.map(({ digest, transaction }) => ({ digest, transaction })),
+      },
+      [
+        ...reported.flatMap((each) => told(reportedText(each))),
+        ...hidden.flatMap((root) =>
+          told(`Who signed ${rootText(root)}, cannot be read from ${root.transaction}, which posted it.`),
+        ),
+        ...(roots.length === 0 ? told("Holders have voided no root of this model: nobody loses anything.") : []),
+      ],
+    );
+  },
+});
+
+/** Pays an account what is there for it. @param client undefined where nothing is to be sent */
+async function feesFor(place: Place, stakes: Address, account: Address, client: WalletClient | undefined) {
+  const amount = await place.connection.call((chain) => reporterFeesOf(chain, { stakes, reporter: account }));
+  if (amount === 0n || !client) return { account, amount, transaction: null };
+  const { event, receipt } = await collectFees.sync(client, { stakes, reporter: account });
+  return { account, amount: event?.amount ?? 0n, transaction: receipt.transactionHash };
+}
+
+/** `cotrain stake fees`. */
+export const stakeFeesCommand = defineCommand({
+  name: "stake fees",
+  summary: "fetch what there is for whoever found offences out: a twentieth of what they cost",
+  options: {
+    ...signingOptions,
+    account: accountOption({
+      description: "whose fees are fetched, whoever sends (default: those of the wallets here)",
+    }),
+    dryRun: toggle({ description: "say what there is, and send nothing", default: false }),
+  },
+  examples: [["npx cotrain stake fees", "for every wallet of this directory, sent by the first"]],
+  async run({ options, output }) {
+    const own = await namedWallet(options);
+    const fetched = await atPlace(
+      options,
+      own,
+      async (place) => {
+        const { stakes } = await stakesAt(place, "validator");
+        const entries = requireEntries(place, options);
+        const [first] = options.dryRun ? [] : entries;
+        const client = first && (await signingAs(place, first, options));
+        const wanted =
+          options.account === undefined
+            ? entries.map(({ account }) => asAddress(account))
+            : [asAddress(options.account)];
+        const all = [];
+        for (const account of new Set(wanted)) all.push(await feesFor(place, stakes, account, client));
+        return all.filter(({ amount }) => amount > 0n);
+      },
+      unpinnedNotice(options, output),
+    );
+    output.result(
+      fetched,
+      fetched.length === 0
+        ? told("There are no fees for offences to fetch.")
+        : fetched.flatMap(({ account, amount, transaction }) =>
+            told(
+              `${formatAddress(account)} ${
+                transaction === null
+                  ? `would be paid ${coins(amount)} of fees; nothing was sent.`
+                  : `was paid ${coins(amount)} of fees in ${transaction}.`
+              }`,
+            ),
+          ),
+    );
+  },
+});

@@ -1,0 +1,134 @@
+/** `cotrain stake slash` and `fees` on a real node: signers of what holders voided lose stake, whoever reports it, and nobody else. */
+import { disputeOf, reporterFeesOf, stakeManagerOf, stakeOf } from "@cotrain/sdk/actions";
+import { asAddress, structHash } from "@cotrain/sdk/protocol";
+import { getAddress, parseEther } from "viem";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+import { settleLater } from "../chain/settle.ts";
+import { validators } from "../chain/world.ts";
+import { type Holders, openHolders } from "./holders.ts";
+import { told } from "./staged.ts";
+import { cotrainHere, temporaryDirectory } from "./support.ts";
+import { tellingCoordinator } from "./tellingCoordinator.ts";
+
+let holders: Holders;
+beforeAll(async () => (holders = await openHolders()), 120_000);
+afterAll(() => holders.close());
+
+const at = () => ["--state", holders.state];
+/** From a directory that knows neither run nor wallet. */
+const elsewhere = (name: string) => [
+  ...holders.pins,
+  ...holders.keysOf(name),
+  "--max-fee=1",
+  "--state",
+  temporaryDirectory(),
+];
+const flat = (text: string): string => text.replaceAll(/\s+/g, " ");
+/** Two of three sign what is posted. */
+const [staking, poor] = validators.map(({ address }) => getAddress(address));
+
+interface Slashed {
+  readonly signatures: readonly {
+    readonly validator: string;
+    readonly state: string;
+    readonly amount: string;
+    readonly fee: string;
+    readonly root: number;
+    readonly kind: string;
+    readonly transaction: string | null;
+  }[];
+  readonly hidden: readonly unknown[];
+}
+const byValidator = ({ signatures }: Slashed) =>
+  Object.fromEntries(signatures.map((each) => [getAddress(each.validator), each]));
+
+async function goTo(timestamp: number): Promise<void> {
+  await holders.client.setNextBlockTimestamp({ timestamp: BigInt(timestamp) });
+  await holders.client.mine({ blocks: 1 });
+}
+
+async function stakeOfValidator(account: string) {
+  const { contracts: addresses, modelId } = holders.world;
+  const stakes = await stakeManagerOf(holders.client, { addresses });
+  const { active } = await stakeOf(holders.client, {
+    stakes,
+    modelId,
+    role: "validator",
+    staker: asAddress(account),
+  });
+  return { stakes, active };
+}
+
+/** Ends the open dispute as its votes stand. */
+async function settled(): Promise<void> {
+  const { disputes } = await told<{ disputes: readonly { deadline: number }[] }>("disputes", "list", ...at());
+  await goTo(disputes[0]!.deadline + 1);
+  expect(await cotrainHere(["disputes", "settle", ...at()])).toMatchObject({ code: 0 });
+}
+
+test("who signed a root that holders voided loses stake, once, whoever reports it; who disputed it has the fee", async () => {
+  const { world, client, wallets } = holders;
+  const { contracts: addresses } = world;
+  const deposit = ["stake", "deposit", "2", "--role", "validator", "--for", staking!, "--yes", ...at()];
+  expect(await cotrainHere([...deposit, ...holders.keysOf("worker-1")])).toMatchObject({ code: 0 });
+  const signed = await settleLater({ url: world.url, directory: temporaryDirectory() }, world, "false");
+  const digest = structHash("Attestation", signed);
+  await client.setBlockTimestampInterval({ interval: 1 });
+  expect(flat((await cotrainHere(["stake", "slash", ...at()])).stdout)).toContain(
+    "Holders have voided no root of this model",
+  );
+  expect(await cotrainHere(["disputes", "open", "--yes", ...at(), ...holders.keysOf("worker-2")])).toMatchObject({
+    code: 0,
+  });
+
+  // What nobody decides proves nobody wrong.
+  const undecided = await client.snapshot();
+  await settled();
+  expect((await disputeOf(client, { addresses, digest }))!.voted).toBe(false);
+  expect(await told<Slashed>("stake", "slash", "--dry-run", ...at())).toEqual({ signatures: [], hidden: [] });
+  await client.revert({ id: undecided });
+
+  const { disputes } = await told<{ disputes: readonly { snapshot: number; proposalId: string }[] }>(
+    "disputes",
+    "list",
+    ...at(),
+  );
+  await goTo(disputes[0]!.snapshot + 1);
+  expect(await cotrainHere(["vote", disputes[0]!.proposalId, "against", ...at()])).toMatchObject({ code: 0 });
+  await settled();
+
+  const dry = await cotrainHere(["stake", "slash", "--dry-run", ...at()]);
+  expect(flat(dry.stdout)).toContain(
+    `${staking} signed root 2 of compute (attestation ${digest}), which holders voided, and would lose 0.2 coins of its stake. Nothing was sent.`,
+  );
+  expect(flat(dry.stdout)).toContain(`${poor} signed root 2`);
+  expect(flat(dry.stdout)).toContain("and has nothing at stake.");
+  expect((await stakeOfValidator(staking!)).active).toBe(parseEther("2"));
+
+  const telling = [`--coordinator=${await tellingCoordinator(world, client)}`, `--rpc=${world.url}`];
+  const seen = await cotrainHere(["stake", "slash", "--dry-run", ...telling, "--state", temporaryDirectory()]);
+  expect(seen).toMatchObject({ code: 0, stderr: expect.stringContaining("the coordinator's word alone") });
+
+  const done = byValidator(await told<Slashed>("stake", "slash", ...elsewhere("worker-1")));
+  const lost = { state: "slashed", kind: "compute", root: 2, amount: String(parseEther("0.2")) };
+  expect(done[staking!]).toMatchObject({ ...lost, fee: String(parseEther("0.01")) });
+  expect((await stakeOfValidator(staking!)).active).toBe(parseEther("1.8"));
+  expect(done[poor!]).toMatchObject({ state: "nothing", amount: "0", transaction: null });
+  const again = byValidator(await told<Slashed>("stake", "slash", ...at()));
+  expect(again[staking!]).toMatchObject({ state: "before", amount: "0", transaction: null });
+  expect((await stakeOfValidator(staking!)).active).toBe(parseEther("1.8"));
+
+  // Who disputed it is paid, whoever reported the signatures.
+  const disputer = wallets["worker-2"]!;
+  const { stakes } = await stakeOfValidator(staking!);
+  const fees = parseEther("0.01");
+  expect(await reporterFeesOf(client, { stakes, reporter: disputer })).toBe(fees);
+  const due = { account: getAddress(disputer), amount: String(fees) };
+  expect(await told("stake", "fees", "--dry-run", ...at())).toEqual([{ ...due, transaction: null }]);
+  const before = await client.getBalance({ address: disputer });
+  const paid = await told("stake", "fees", "--account", disputer, ...elsewhere("worker-1"));
+  expect(paid).toEqual([{ ...due, transaction: expect.stringMatching(/^0x\w{64}$/) }]);
+  expect((await client.getBalance({ address: disputer })) - before).toBe(fees);
+  expect((await cotrainHere(["stake", "fees", ...at()])).stdout).toBe("There are no fees for offences to fetch.\n");
+});
