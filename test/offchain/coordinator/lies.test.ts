@@ -182,14 +182,14 @@ describe("what cannot be brought back", () => {
     const { chain } = harness;
     const { computeEpoch } = chain;
     const nextRun = `0x${"77".repeat(32)}` as const;
-    const names = { head: "" };
+    let covered: Hex | undefined;
     chain.computeEpoch = async (...given) => {
       const result = await computeEpoch(...given);
       if (result.kind === "nothing") return result;
       const { computation } = result;
       const head = digestOfJson("a head of the next run");
-      names.head = computation.manifest.head;
-      const manifest = { ...computation.manifest, runId: nextRun, head, finished: [{ runId, head: names.head }] };
+      covered = computation.manifest.head;
+      const manifest = { ...computation.manifest, runId: nextRun, head, finished: [{ runId, head: covered }] };
       const attestation = { ...computation.attestation, runId: nextRun, head, epochDigest: digestOfJson(manifest) };
       return { kind: "computed", computation: { ...computation, manifest, attestation } };
     };
@@ -198,7 +198,7 @@ describe("what cannot be brought back", () => {
     expect(firstOpenRound(state())).toBe(1);
     const [record] = state().epochs;
     const { last, ...computed } = record!.computed!;
-    expect(last).toBe(names.head);
+    expect(last).toBe(covered);
     expect(firstOpenRound({ ...state(), epochs: [{ ...record!, computed }] })).toBe(0);
   });
 
