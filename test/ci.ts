@@ -42,7 +42,8 @@ const parts: readonly Part[] = [
   { name: "test", args: ["test"] },
   { name: "check", args: ["check"] },
   { name: "processes", args: ["test", "--project=processes"] },
-  { name: "attack", args: ["attack"] },
+  // What else the threat model names has just run in `test` and `processes`.
+  { name: "attack", args: ["attack", "--own"] },
   // The main job as a newcomer runs it, in sessions, and every command that its summary names.
   { name: "acceptance", args: ["acceptance"] },
   ...("interop" in scripts ? [{ name: "interop", args: ["interop", "--required"] }] : []),

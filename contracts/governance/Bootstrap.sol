@@ -5,10 +5,10 @@ import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {BootstrapTerms, IBootstrap} from "../interfaces/IBootstrap.sol";
-import {ModelId, RunId} from "../interfaces/Ids.sol";
+import {Digest, ModelId, RunId} from "../interfaces/Ids.sol";
 import {IEmission} from "../interfaces/IEmission.sol";
 import {IModelRegistry, Schedule} from "../interfaces/IModelRegistry.sol";
-import {IRunRegistry, Status} from "../interfaces/IRunRegistry.sol";
+import {IRunRegistry, RunConfig, Status} from "../interfaces/IRunRegistry.sol";
 import {IValidatorSet} from "../interfaces/IValidatorSet.sol";
 import {COMPUTE} from "../interfaces/Kinds.sol";
 import {Epochs} from "../libraries/Epochs.sol";
@@ -30,6 +30,8 @@ contract Bootstrap is IBootstrap, ModelAuthority {
     mapping(ModelId modelId => BootstrapTerms) private _terms;
     /// @dev From when on an organiser may do what it announced; 0 where it announced nothing.
     mapping(bytes32 act => uint48) private _readyAt;
+    /// @dev What it announced of each kind: one act at a time.
+    mapping(bytes32 place => bytes32 act) private _standing;
 
     /// @notice Knows four contracts, for ever.
     /// @param registry_ Knows every model's shares and clock.
@@ -91,8 +93,11 @@ contract Bootstrap is IBootstrap, ModelAuthority {
     ) external onlyOrganiser(modelId) returns (uint48 readyAt) {
         if (endIfDue(modelId)) revert BootstrapOver(modelId);
         if (!_isAnnounceable(modelId, target, call)) revert BootstrapActRefused(target, _selectorOf(call));
+        _clear(_placeOf(modelId, target, call));
+        bytes32 act = actOf(modelId, target, call);
         readyAt = uint48(block.timestamp + REGISTRY.scheduleOf(modelId).window);
-        _readyAt[actOf(modelId, target, call)] = readyAt;
+        _readyAt[act] = readyAt;
+        _standing[_placeOf(modelId, target, call)] = act;
         emit ActAnnounced(modelId, target, call, readyAt);
     }
 
@@ -116,6 +121,11 @@ contract Bootstrap is IBootstrap, ModelAuthority {
     /// @inheritdoc IBootstrap
     function readyAtOf(bytes32 act) external view returns (uint48) {
         return _readyAt[act];
+    }
+
+    /// @inheritdoc IBootstrap
+    function standingOf(ModelId modelId, address target, bytes calldata call) external view returns (bytes32) {
+        return _standing[_placeOf(modelId, target, call)];
     }
 
     /// @inheritdoc IBootstrap
@@ -178,6 +188,16 @@ contract Bootstrap is IBootstrap, ModelAuthority {
         readyAt = _readyAt[act];
         if (readyAt == 0) revert BootstrapNotAnnounced(act);
         delete _readyAt[act];
+        delete _standing[_placeOf(modelId, target, call)];
+    }
+
+    /// @dev What stands is not overwritten, so that whoever read it knows what comes. What expired makes room.
+    function _clear(bytes32 place) private {
+        bytes32 act = _standing[place];
+        if (act == 0) return;
+        uint256 expiry = _readyAt[act] + Protocol.GRACE_PERIOD;
+        if (block.timestamp <= expiry) revert BootstrapActStands(act, expiry);
+        delete _readyAt[act];
     }
 
     /// @dev Whether holders may have the timelock do this: it sets parameters of one of their runs, pauses or resumes it.
@@ -189,20 +209,28 @@ contract Bootstrap is IBootstrap, ModelAuthority {
         return !_finishes(call) && _isOfRun(modelId, call);
     }
 
-    /// @dev Whether the organiser may have this done: other validators or maintainers; a run's poster or builds, its end, or another run.
-    /// RunRegistry and ValidatorSet do what comes from here, so that each of these names the model, or a run of it.
+    /// @dev Whether the organiser may have this done: other validators or maintainers; a run's poster or builds, its end, that it goes on, or
+    /// another run. RunRegistry and ValidatorSet do what comes from here, so that each of these names the model, or a run of it.
     function _isAnnounceable(ModelId modelId, address target, bytes calldata call) private view returns (bool) {
         bytes4 selector = _selectorOf(call);
         if (target == REGISTRY.validators()) {
             bool chooses =
                 selector == IValidatorSet.setValidators.selector || selector == IValidatorSet.setMaintainers.selector;
-            return chooses && _isOfModel(modelId, call);
+            return chooses && _isOfModel(modelId, call) && _isChoice(call);
         }
         if (target != address(RUNS)) return false;
-        if (selector == IRunRegistry.registerRun.selector) return _isOfModel(modelId, call);
-        bool isOfRun = selector == IRunRegistry.setPoster.selector || selector == IRunRegistry.admitBuild.selector;
-        if (!isOfRun && (selector != IRunRegistry.setStatus.selector || !_finishes(call))) return false;
-        return _isOfRun(modelId, call);
+        if (selector == IRunRegistry.registerRun.selector) return _isOfModel(modelId, call) && _isRegistration(call);
+        if (selector == IRunRegistry.setPoster.selector) return _isOfRun(modelId, call) && _isPoster(call);
+        if (selector == IRunRegistry.admitBuild.selector) return _isOfRun(modelId, call) && _isBuild(call);
+        return selector == IRunRegistry.setStatus.selector && _isOfRun(modelId, call) && _endsOrResumes(call);
+    }
+
+    /// @dev Whether a call of setStatus ends a run, or has one go on that is paused now: else a pause could be undone before it is decided.
+    function _endsOrResumes(bytes calldata call) private view returns (bool) {
+        (RunId runId, Status status) = abi.decode(call[4:], (RunId, Status));
+        if (!_isExact(call, abi.encode(runId, status))) return false;
+        if (status == Status.Open) return RUNS.runOf(runId).status == Status.Paused;
+        return status == Status.Finished;
     }
 
     /// @dev Whether a call on a run names one of this model.
@@ -214,6 +242,39 @@ contract Bootstrap is IBootstrap, ModelAuthority {
         Schedule memory schedule = REGISTRY.scheduleOf(modelId);
         if (schedule.start == 0) revert BootstrapUnknownModel(modelId);
         return Epochs.at(schedule, block.timestamp) - 1;
+    }
+
+    /// @dev What an act is one of: the same function, of the same run or model.
+    function _placeOf(ModelId modelId, address target, bytes calldata call) private pure returns (bytes32) {
+        return keccak256(abi.encode(modelId, target, _selectorOf(call), _firstOf(call)));
+    }
+
+    function _isChoice(bytes calldata call) private pure returns (bool) {
+        (ModelId modelId, uint32 replaces, address[] memory members, uint16 threshold) = abi.decode(
+            call[4:],
+            (ModelId, uint32, address[], uint16)
+        );
+        return _isExact(call, abi.encode(modelId, replaces, members, threshold));
+    }
+
+    function _isRegistration(bytes calldata call) private pure returns (bool) {
+        (ModelId modelId, bytes32 salt, RunConfig memory config) = abi.decode(call[4:], (ModelId, bytes32, RunConfig));
+        return _isExact(call, abi.encode(modelId, salt, config));
+    }
+
+    function _isPoster(bytes calldata call) private pure returns (bool) {
+        (RunId runId, address poster) = abi.decode(call[4:], (RunId, address));
+        return _isExact(call, abi.encode(runId, poster));
+    }
+
+    function _isBuild(bytes calldata call) private pure returns (bool) {
+        (RunId runId, Digest build, bool admitted) = abi.decode(call[4:], (RunId, Digest, bool));
+        return _isExact(call, abi.encode(runId, build, admitted));
+    }
+
+    /// @dev Whether a call holds its arguments and nothing else, so that what is done has one name, and nothing is announced unread.
+    function _isExact(bytes calldata call, bytes memory arguments) private pure returns (bool) {
+        return keccak256(call[4:]) == keccak256(arguments);
     }
 
     function _isOfModel(ModelId modelId, bytes calldata call) private pure returns (bool) {

@@ -22,8 +22,9 @@ struct BootstrapTerms {
 /// comes once, for ever, by anybody's call, by the next dispute or by the next proposal.
 /// Until then votes set a run's parameters within its bounds, pause and resume it, and nothing else, which is checked when they
 /// are proposed: nothing that few votes decide outlives the bootstrap. The organiser chooses validators (a third of the set an
-/// epoch) and maintainers, and a run's poster and builds, ends a run and registers the next one. It announces each of these acts,
-/// with every argument, one window ahead. Nothing that it announced can be done once bootstrap is over.
+/// epoch) and maintainers, and a run's poster and builds, has a paused run go on, ends a run and registers the next one. It announces
+/// each of these acts, with every argument and nothing else, one window ahead, and one at a time of each kind: of a function, and of
+/// the run or model that it concerns. Nothing that it announced can be done once bootstrap is over.
 interface IBootstrap {
     /// @notice A model is in bootstrap.
     /// @param modelId The model.
@@ -75,6 +76,10 @@ interface IBootstrap {
     /// @notice This was not announced, or it was withdrawn or done.
     /// @param act What names it: `actOf`.
     error BootstrapNotAnnounced(bytes32 act);
+    /// @notice An act of this kind is announced already: the organiser withdraws it, does it, or waits until it has expired.
+    /// @param act What names the one that stands.
+    /// @param expiry Until when that can be done, in seconds since 1970.
+    error BootstrapActStands(bytes32 act, uint256 expiry);
     /// @notice It was announced less than a window ago.
     /// @param readyAt From when on it may be done, in seconds since 1970.
     error BootstrapTooEarly(uint256 readyAt);
@@ -119,11 +124,14 @@ interface IBootstrap {
     /// @param calls What it calls there.
     function requireVotable(address[] calldata targets, uint256[] calldata values, bytes[] calldata calls) external;
 
-    /// @notice Says what the organiser will do; the organiser only, in bootstrap. What was announced already waits anew.
-    /// @dev Reverts with BootstrapNotOrganiser, BootstrapOver, BootstrapActRefused, RunRegistryUnknownRun.
+    /// @notice Says what the organiser will do; the organiser only, in bootstrap. One act of each kind stands at a time: of a function,
+    /// and of the run or model that is its first argument.
+    /// @dev Reverts with BootstrapNotOrganiser, BootstrapOver, BootstrapActRefused, BootstrapActStands, RunRegistryUnknownRun, and
+    /// without a reason where the arguments cannot be decoded.
     /// @param modelId The model.
     /// @param target ValidatorSet or RunRegistry.
-    /// @param call There: setValidators, setMaintainers; registerRun, setPoster, admitBuild, or setStatus that finishes.
+    /// @param call There: setValidators, setMaintainers; registerRun, setPoster, admitBuild, or setStatus that finishes, or opens a run that
+    /// is paused. As the ABI encodes it, without a byte more.
     /// @return readyAt From when on it may be carried out, in seconds since 1970: in one window.
     function announce(ModelId modelId, address target, bytes calldata call) external returns (uint48 readyAt);
 
@@ -147,6 +155,14 @@ interface IBootstrap {
     /// @param act What names it: `actOf`.
     /// @return In seconds since 1970; 0 for what is not announced, was withdrawn or is done.
     function readyAtOf(bytes32 act) external view returns (uint48);
+
+    /// @notice What stands where an act would be announced, or stood there until it expired.
+    /// @dev Reverts without a reason where the call has no first argument.
+    /// @param modelId The model.
+    /// @param target The contract that it calls.
+    /// @param call What it calls there; all but the function and its first argument does not matter.
+    /// @return What names it: `actOf`; 0 for none.
+    function standingOf(ModelId modelId, address target, bytes calldata call) external view returns (bytes32);
 
     /// @notice What an act is kept by.
     /// @param modelId The model.

@@ -38,11 +38,11 @@ interface ICheckpointRegistry {
         bytes32 receiptsRoot
     );
 
-    /// @notice The validators stopped a run's poster.
+    /// @notice The validators stopped a run's poster, or the model's organiser did in bootstrap.
     /// @param runId The run.
     /// @param poster Who posts no more until the holders name another.
     /// @param head The head that shows why.
-    /// @param setVersion The set whose quorum signed.
+    /// @param setVersion The set whose quorum signed; 0 where the organiser stopped it.
     event PosterSuspended(RunId indexed runId, address indexed poster, HeadHash head, uint32 setVersion);
 
     /// @notice An organiser means to roll a run back.
@@ -96,6 +96,10 @@ interface ICheckpointRegistry {
     /// @param runId The run.
     /// @param digest Its EIP-712 digest.
     error CheckpointRegistrySuspensionUsed(RunId runId, bytes32 digest);
+    /// @notice Only the validators suspend a run's poster, and in bootstrap the model's organiser.
+    /// @param runId The run.
+    /// @param caller Who called.
+    error CheckpointRegistryMayNotSuspend(RunId runId, address caller);
     /// @notice A suspension's deadline has passed.
     /// @param deadline Until when it could be used.
     error CheckpointRegistrySuspensionExpired(uint64 deadline);
@@ -195,6 +199,16 @@ interface ICheckpointRegistry {
     /// @param suspension What the validators signed.
     /// @param signatures By strictly ascending signers, 65 bytes each (r, s, v), at least as many as the set's threshold.
     function suspend(Suspend calldata suspension, bytes calldata signatures) external;
+
+    /// @notice Stops the run's poster at once, as a suspension does; the organiser only, while the model is in bootstrap. It needs no
+    /// announcement, since it pays nobody and moves nothing; the poster that is to follow it does. What is in force already is a
+    /// success and changes nothing.
+    /// @dev Reverts with CheckpointRegistryMayNotSuspend, CheckpointRegistryOtherPoster, CheckpointRegistryRunNotOpen where the run is
+    /// finished, and as IRunRegistry.runOf.
+    /// @param runId The run.
+    /// @param poster Who shall post no more: the run's poster of now.
+    /// @param head The head that shows why; 0 where none does.
+    function suspendAsOrganiser(RunId runId, address poster, HeadHash head) external;
 
     /// @notice Says that a run shall be rolled back; the organiser only, while the model is in bootstrap. Another head than the one
     /// named, or another announcement, ends it.

@@ -132,8 +132,18 @@ contract CheckpointRegistry is ICheckpointRegistry, EIP712 {
         VALIDATORS.requireQuorum(modelId, version, digest, signatures);
 
         _used[digest] = true;
-        link.standing |= SUSPENDED;
-        emit PosterSuspended(runId, suspension.poster, suspension.head, version);
+        _suspend(runId, suspension.poster, suspension.head, version);
+    }
+
+    /// @inheritdoc ICheckpointRegistry
+    function suspendAsOrganiser(RunId runId, address poster, HeadHash head) external {
+        (ModelId modelId, IModelRegistry registry) = _modelOf(runId);
+        if (!_isBootstrapping(modelId, registry)) revert CheckpointRegistryMayNotSuspend(runId, msg.sender);
+        Link storage link = _links[runId];
+        if (poster != link.poster) revert CheckpointRegistryOtherPoster(runId, poster, link.poster);
+        if (link.standing & SUSPENDED != 0) return;
+        // Sets count from 1.
+        _suspend(runId, poster, head, 0);
     }
 
     /// @inheritdoc ICheckpointRegistry
@@ -201,6 +211,11 @@ contract CheckpointRegistry is ICheckpointRegistry, EIP712 {
     function headOf(RunId runId) external view returns (HeadHash head, uint64 sequence, uint64 round) {
         Link storage link = _links[runId];
         return (link.head, link.sequence, link.round);
+    }
+
+    function _suspend(RunId runId, address poster, HeadHash head, uint32 setVersion) private {
+        _links[runId].standing |= SUSPENDED;
+        emit PosterSuspended(runId, poster, head, setVersion);
     }
 
     /// @dev Adds to what is in memory, and says so.
@@ -278,11 +293,13 @@ contract CheckpointRegistry is ICheckpointRegistry, EIP712 {
         registry = IModelRegistry(IModelAuthority(RUNS).registry());
     }
 
-    /// @dev The caller is the organiser of a model whose bootstrap is not over, nor due to be.
     function _requireBootstrapping(RunId runId, ModelId modelId, IModelRegistry registry) private {
-        if (msg.sender != registry.organiserOf(modelId) || IBootstrap(registry.bootstrap()).endIfDue(modelId)) {
-            revert CheckpointRegistryMayNotRollBack(runId, msg.sender);
-        }
+        if (!_isBootstrapping(modelId, registry)) revert CheckpointRegistryMayNotRollBack(runId, msg.sender);
+    }
+
+    /// @dev The caller is the organiser of a model whose bootstrap is not over, nor due to be.
+    function _isBootstrapping(ModelId modelId, IModelRegistry registry) private returns (bool) {
+        return msg.sender == registry.organiserOf(modelId) && !IBootstrap(registry.bootstrap()).endIfDue(modelId);
     }
 
     function _requireBack(

@@ -41,16 +41,17 @@ contract BootstrapActsTest is Fixture {
     function test_aThirdOfTheValidatorsAnEpochAndNoMore() public {
         bytes memory tooMany = _exchanging(3, 1);
         _announce(address(validators), tooMany);
-        bytes memory first = _exchanging(2, 1);
-        _announce(address(validators), first);
-        bytes memory second = _exchanging(1, 2);
-        _announce(address(validators), second);
         vm.warp(block.timestamp + WINDOW);
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetTooManyChanges.selector, 3, 2));
         _carryOut(address(validators), tooMany);
         yes(bootstrap.readyAtOf(bootstrap.actOf(modelId, address(validators), tooMany)) != 0, "it failed");
-        _carryOut(address(validators), first);
+        _withdraw(address(validators), tooMany);
+        _do(address(validators), _exchanging(2, 1));
         uint64 epoch = emission.epochOf(modelId, uint48(block.timestamp));
+        bytes memory second = _exchanging(1, 2);
+        _announce(address(validators), second);
+        vm.warp(block.timestamp + WINDOW);
+        eq(emission.epochOf(modelId, uint48(block.timestamp)), epoch, "in the same epoch");
         vm.expectRevert(abi.encodeWithSelector(IValidatorSet.ValidatorSetChangedThisEpoch.selector, modelId, epoch));
         _carryOut(address(validators), second);
         afterEpoch(epoch);
@@ -85,11 +86,130 @@ contract BootstrapActsTest is Fixture {
         eq(runs.runCountOf(modelId), 2, "runs");
     }
 
+    /// @dev Else holders who pause a run have nobody claim, until bootstrap ends by time alone.
+    function test_theOrganiserHasAPausedRunGoOn() public {
+        bytes memory call = abi.encodeCall(runs.setStatus, (run, Status.Open));
+        vm.prank(address(timelock));
+        runs.setStatus(run, Status.Paused);
+        _do(address(runs), call);
+        yes(runs.runOf(run).status == Status.Open, "it goes on");
+    }
+
+    /// @dev Else each pause would be over as soon as it is there.
+    function test_theOrganiserAnnouncesNoResumptionBeforeThePause() public {
+        _refused(address(runs), abi.encodeCall(runs.setStatus, (run, Status.Open)));
+    }
+
+    /// @dev Invariant 32, of acts at a time.
+    function test_ofEachKindOneActStands() public {
+        bytes memory first = _postedBy(ALICE);
+        bytes memory second = _postedBy(BOB);
+        bytes32 act = bootstrap.actOf(modelId, address(runs), first);
+        _announce(address(runs), first);
+        uint256 expiry = block.timestamp + WINDOW + GRACE;
+        eq(bootstrap.standingOf(modelId, address(runs), second), act, "stands");
+        _stands(address(runs), second, act, expiry);
+        _stands(address(runs), first, act, expiry);
+        eq(bootstrap.readyAtOf(act), expiry - GRACE, "waits no longer than it did");
+        vm.warp(expiry);
+        _stands(address(runs), second, act, expiry);
+        _carryOut(address(runs), first);
+        eq(bootstrap.standingOf(modelId, address(runs), second), 0, "done");
+        _announce(address(runs), second);
+        _withdraw(address(runs), second);
+        eq(bootstrap.standingOf(modelId, address(runs), second), 0, "withdrawn");
+        _announce(address(runs), first);
+    }
+
+    function test_whatExpiredMakesRoomAndIsGone() public {
+        bytes memory first = _postedBy(ALICE);
+        bytes memory second = _postedBy(BOB);
+        _announce(address(runs), first);
+        vm.warp(block.timestamp + WINDOW + GRACE + 1);
+        _announce(address(runs), second);
+        eq(bootstrap.readyAtOf(bootstrap.actOf(modelId, address(runs), first)), 0, "gone");
+        eq(
+            bootstrap.standingOf(modelId, address(runs), first),
+            bootstrap.actOf(modelId, address(runs), second),
+            "another stands"
+        );
+        _notAnnounced(first);
+        vm.warp(block.timestamp + WINDOW);
+        _carryOut(address(runs), second);
+    }
+
+    /// @dev Two builds of one run, its end and that it goes on, two sets, two runs to come.
+    function test_aKindIsAFunctionAndTheRunOrModelItConcerns() public {
+        vm.prank(address(timelock));
+        runs.setStatus(run, Status.Paused);
+        _oneOf(
+            address(runs),
+            abi.encodeCall(runs.setStatus, (run, Status.Open)),
+            abi.encodeCall(runs.setStatus, (run, Status.Finished))
+        );
+        _oneOf(
+            address(runs),
+            abi.encodeCall(runs.admitBuild, (run, Digest.wrap("a"), true)),
+            abi.encodeCall(runs.admitBuild, (run, Digest.wrap("b"), false))
+        );
+        _oneOf(address(validators), _exchanging(1, 1), _exchanging(2, 1));
+        _oneOf(
+            address(validators),
+            abi.encodeCall(validators.setMaintainers, (modelId, 0, addressesOf(keys), 7)),
+            abi.encodeCall(validators.setMaintainers, (modelId, 0, addressesOf(keys), 6))
+        );
+        _oneOf(
+            address(runs),
+            abi.encodeCall(runs.registerRun, (modelId, "a", runConfig())),
+            abi.encodeCall(runs.registerRun, (modelId, "b", runConfig()))
+        );
+        // All of these stand at once, and so does one of another kind.
+        _announce(address(runs), _postedBy(ALICE));
+    }
+
+    function test_twoRunsTwoActs() public {
+        _do(address(runs), abi.encodeCall(runs.setStatus, (run, Status.Finished)));
+        _do(address(runs), abi.encodeCall(runs.registerRun, (modelId, "next", runConfig())));
+        _announce(address(runs), _postedBy(ALICE));
+        RunId next = runs.runIdOf(modelId, "next");
+        _announce(address(runs), abi.encodeCall(runs.setPoster, (next, ALICE)));
+    }
+
+    /// @dev Bytes that nobody reads would make many acts of one.
+    function testFuzz_anActHoldsItsArgumentsAndNothingElse(uint8 which, bytes calldata behind) public {
+        vm.assume(behind.length != 0);
+        (address target, bytes memory call) = _oneOfSix(which);
+        _refused(target, bytes.concat(call, behind));
+        _announce(target, call);
+    }
+
+    /// @dev The same lists where no encoder lays them.
+    function test_listsLieWhereTheAbiLaysThem() public {
+        bytes memory members = abi.encode(uint256(0), addressesOf(keys));
+        // From behind the offset on: a word in between, the length, the members.
+        bytes memory moved = bytes.concat(
+            abi.encode(modelId, uint256(0), uint256(0xa0), uint256(7), uint256(0)),
+            _from(members, 0x40)
+        );
+        _refused(address(validators), bytes.concat(IValidatorSet.setMaintainers.selector, moved));
+        bytes memory config = abi.encode(runConfig());
+        moved = bytes.concat(abi.encode(modelId, bytes32("next"), uint256(0x80), uint256(0)), _from(config, 0x20));
+        _refused(address(runs), bytes.concat(IRunRegistry.registerRun.selector, moved));
+    }
+
+    function test_whatCannotBeDecodedIsNoAct() public {
+        uint256 dirty = uint256(uint160(ALICE)) | (1 << 160);
+        _undecodable(abi.encodeWithSelector(runs.setPoster.selector, run, dirty));
+        _undecodable(abi.encodeWithSelector(runs.setPoster.selector, run));
+        _undecodable(abi.encodeWithSelector(runs.setPoster.selector));
+        _undecodable(abi.encodeWithSelector(runs.admitBuild.selector, run, bytes32("build"), 2));
+        _undecodable(abi.encodeWithSelector(runs.setStatus.selector, run, 3));
+    }
+
     /// @dev Not what holders decide, nor what pays anybody.
     function test_theOrganiserAnnouncesNothingElse() public {
         _refused(address(runs), abi.encodeCall(runs.setParams, (run, 1, params())));
         _refused(address(runs), abi.encodeCall(runs.setStatus, (run, Status.Paused)));
-        _refused(address(runs), abi.encodeCall(runs.setStatus, (run, Status.Open)));
         _refused(address(emission), abi.encodeCall(emission.nameSuccessor, (modelId, 1, ORGANISER)));
         _refused(address(grants), abi.encodeCall(grants.setCaps, (modelId, 0, 1e18, 1e18)));
         _refused(address(timelock), abi.encodeCall(timelock.updateDelay, (4)));
@@ -253,9 +373,27 @@ contract BootstrapActsTest is Fixture {
     }
 
     address private constant ALICE = address(0xa11ce);
+    address private constant BOB = address(0xb0b);
 
     function _postedBy(address poster) private view returns (bytes memory) {
         return abi.encodeCall(runs.setPoster, (run, poster));
+    }
+
+    /// @dev An act of each function that may be announced.
+    function _oneOfSix(uint8 which) private returns (address target, bytes memory call) {
+        which %= 6;
+        target = which < 2 ? address(validators) : address(runs);
+        if (which == 0) call = _exchanging(1, 1);
+        if (which == 1) call = abi.encodeCall(validators.setMaintainers, (modelId, 0, addressesOf(keys), 7));
+        if (which == 2) call = abi.encodeCall(runs.registerRun, (modelId, "next", runConfig()));
+        if (which == 3) call = _postedBy(ALICE);
+        if (which == 4) call = abi.encodeCall(runs.admitBuild, (run, Digest.wrap("build"), true));
+        if (which == 5) call = abi.encodeCall(runs.setStatus, (run, Status.Finished));
+    }
+
+    function _from(bytes memory data, uint256 start) private pure returns (bytes memory rest) {
+        rest = new bytes(data.length - start);
+        for (uint256 i = 0; i < rest.length; ++i) rest[i] = data[start + i];
     }
 
     /// @dev Some members of the newest set are exchanged for such as have consented.
@@ -286,6 +424,11 @@ contract BootstrapActsTest is Fixture {
         bootstrap.announce(modelId, target, call);
     }
 
+    function _withdraw(address target, bytes memory call) private {
+        vm.prank(ORGANISER);
+        bootstrap.withdraw(modelId, target, call);
+    }
+
     function _carryOut(address target, bytes memory call) private {
         vm.prank(ORGANISER);
         bootstrap.carryOut(modelId, target, call);
@@ -301,6 +444,25 @@ contract BootstrapActsTest is Fixture {
         bytes4 selector = call.length < 4 ? bytes4(0) : bytes4(call);
         vm.expectRevert(abi.encodeWithSelector(IBootstrap.BootstrapActRefused.selector, target, selector));
         _announce(target, call);
+    }
+
+    function _undecodable(bytes memory call) private {
+        vm.expectRevert(bytes(""));
+        _announce(address(runs), call);
+    }
+
+    function _stands(address target, bytes memory call, bytes32 act, uint256 expiry) private {
+        vm.expectRevert(abi.encodeWithSelector(IBootstrap.BootstrapActStands.selector, act, expiry));
+        _announce(target, call);
+    }
+
+    /// @dev Both may be announced, not both at once.
+    function _oneOf(address target, bytes memory first, bytes memory second) private {
+        _announce(target, second);
+        _withdraw(target, second);
+        _announce(target, first);
+        bytes32 act = bootstrap.actOf(modelId, target, first);
+        _stands(target, second, act, block.timestamp + WINDOW + GRACE);
     }
 
     function _notAnnounced(bytes memory call) private {

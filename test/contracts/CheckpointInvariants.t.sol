@@ -133,6 +133,19 @@ contract CheckpointHandler is Fixture {
         _used[digest] = suspended = true;
     }
 
+    function suspendAsOrganiser(HeadHash head, address another) external {
+        if (another != ORGANISER) {
+            vm.prank(another);
+            try checkpoints.suspendAsOrganiser(runId, _poster, head) {
+                broken = true;
+            } catch {}
+        }
+        if (bootstrap.endIfDue(modelId)) return;
+        vm.prank(ORGANISER);
+        checkpoints.suspendAsOrganiser(runId, _poster, head);
+        suspended = true;
+    }
+
     function postSuspended(Digest digest) external {
         if (!suspended || digest.isZero()) return;
         (HeadHash parent, , uint64 last) = checkpoints.headOf(runId);
@@ -199,7 +212,7 @@ contract CheckpointInvariants is Invariants {
     }
 
     function target() internal view override returns (address, bytes4[] memory selectors) {
-        selectors = new bytes4[](13);
+        selectors = new bytes4[](14);
         selectors[0] = CheckpointHandler.post.selector;
         selectors[1] = CheckpointHandler.post.selector;
         selectors[2] = CheckpointHandler.postByAStranger.selector;
@@ -213,6 +226,7 @@ contract CheckpointInvariants is Invariants {
         selectors[10] = CheckpointHandler.postSuspended.selector;
         selectors[11] = CheckpointHandler.rollback.selector;
         selectors[12] = CheckpointHandler.rollbackByAnother.selector;
+        selectors[13] = CheckpointHandler.suspendAsOrganiser.selector;
         return (address(handler), selectors);
     }
 

@@ -481,34 +481,34 @@ contract LimitsTest is Fixture {
         vm.chainId(1);
         Limits memory limits = publicLimits();
         limits.epochLength -= 1;
-        _refused(limits);
+        _below(limits, "epochLength", limits.epochLength, 30 days);
         limits = publicLimits();
         limits.postingDelay -= 1;
-        _refused(limits);
+        _below(limits, "postingDelay", limits.postingDelay, 7 days);
         limits = publicLimits();
         limits.window -= 1;
-        _refused(limits);
+        _below(limits, "window", limits.window, 30 days);
         limits = publicLimits();
         limits.votingDelay -= 1;
-        _refused(limits);
+        _below(limits, "votingDelay", limits.votingDelay, 30 days);
         limits = publicLimits();
         limits.votingPeriod -= 1;
-        _refused(limits);
+        _below(limits, "votingPeriod", limits.votingPeriod, 30 days);
         limits = publicLimits();
         limits.lateQuorumExtension -= 1;
-        _refused(limits);
+        _below(limits, "lateQuorumExtension", limits.lateQuorumExtension, 30 days);
         limits = publicLimits();
         limits.timelockDelay -= 1;
-        _refused(limits);
+        _below(limits, "timelockDelay", limits.timelockDelay, 30 days);
         limits = publicLimits();
         limits.quorumBps -= 1;
-        _refused(limits);
+        _below(limits, "quorumBps", limits.quorumBps, 2_000);
     }
 
     function test_noChainTakesAMinimumOfZero() public {
         Limits memory limits = localLimits();
         limits.window = 0;
-        _refused(limits);
+        _below(limits, "window", limits.window, 30 days);
     }
 
     /// @dev A12.
@@ -527,25 +527,25 @@ contract LimitsTest is Fixture {
         );
         limits = localLimits();
         limits.epochLength = 30 days + 1;
-        _refused(limits);
+        _above(limits, "epochLength", 30 days);
         limits = localLimits();
         limits.postingDelay = 7 days + 1;
-        _refused(limits);
+        _above(limits, "postingDelay", 7 days);
         limits = localLimits();
         limits.window = 30 days + 1;
-        _refused(limits);
+        _above(limits, "window", 30 days);
         limits = localLimits();
         limits.votingDelay = 30 days + 1;
-        _refused(limits);
+        _above(limits, "votingDelay", 30 days);
         limits = localLimits();
         limits.votingPeriod = 30 days + 1;
-        _refused(limits);
+        _above(limits, "votingPeriod", 30 days);
         limits = localLimits();
         limits.lateQuorumExtension = 30 days + 1;
-        _refused(limits);
+        _above(limits, "lateQuorumExtension", 30 days);
         limits = localLimits();
         limits.timelockDelay = 30 days + 1;
-        _refused(limits);
+        _above(limits, "timelockDelay", 30 days);
         limits.timelockDelay = 30 days;
         deployer.deploy("strict", registryCode(limits));
     }
@@ -575,9 +575,19 @@ contract LimitsTest is Fixture {
         );
     }
 
-    function _refused(Limits memory limits) private {
+    function _below(Limits memory limits, bytes32 setting, uint256 value, uint256 maximum) private {
+        _refused(limits, setting, value, value + 1, maximum);
+    }
+
+    function _above(Limits memory limits, bytes32 setting, uint256 maximum) private {
+        _refused(limits, setting, maximum + 1, 1, maximum);
+    }
+
+    function _refused(Limits memory limits, bytes32 setting, uint256 value, uint256 min, uint256 max) private {
         bytes memory code = registryCode(limits);
-        vm.expectRevert();
+        vm.expectRevert(
+            abi.encodeWithSelector(IModelRegistry.ModelRegistryLimitRefused.selector, setting, value, min, max)
+        );
         deployer.deploy("refused", code);
     }
 }

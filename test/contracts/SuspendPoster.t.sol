@@ -4,6 +4,7 @@ pragma solidity ^0.8.30;
 import {MessageHashUtils} from "@openzeppelin/contracts/utils/cryptography/MessageHashUtils.sol";
 import {Digest, HeadHash, RunId} from "../../contracts/interfaces/Ids.sol";
 import {ICheckpointRegistry} from "../../contracts/interfaces/ICheckpointRegistry.sol";
+import {ModelConfig} from "../../contracts/interfaces/IModelRegistry.sol";
 import {IRunRegistry, Status} from "../../contracts/interfaces/IRunRegistry.sol";
 import {IValidatorSet} from "../../contracts/interfaces/IValidatorSet.sol";
 import {Suspend} from "../../contracts/interfaces/Statements.sol";
@@ -155,6 +156,87 @@ contract SuspendPosterTest is Fixture {
         bytes memory signatures = _signed(suspension);
         vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryUnknownRun.selector, NO_RUN));
         checkpoints.suspend(suspension, signatures);
+    }
+
+    /// @dev Like the validators, and at once.
+    function test_inBootstrapTheOrganiserStopsThePosterAtOnceAndNothingElse() public {
+        vm.expectEmit(address(checkpoints));
+        emit ICheckpointRegistry.PosterSuspended(runId, POSTER, HeadHash.wrap("false head"), 0);
+        _suspendAs(ORGANISER);
+        yes(checkpoints.isSuspended(runId), "suspended");
+        _refused(POSTER);
+        yes(runs.runOf(runId).status == Status.Open, "the run is open all the same");
+        (HeadHash head, , ) = checkpoints.headOf(runId);
+        eq(head, genesis, "the head stands");
+        vm.recordLogs();
+        _suspendAs(ORGANISER);
+        eq(vm.getRecordedLogs().length, 0, "the same again is a success without an event");
+        // It does not lift what it did: another poster waits a window.
+        bytes memory call = abi.encodeCall(runs.setPoster, (runId, OTHER));
+        vm.startPrank(ORGANISER);
+        bootstrap.announce(modelId, address(runs), call);
+        vm.warp(block.timestamp + WINDOW);
+        bootstrap.carryOut(modelId, address(runs), call);
+        vm.stopPrank();
+        yes(!checkpoints.isSuspended(runId), "another poster is free");
+    }
+
+    function test_whatTheOrganiserSuspendsTheValidatorsMaySuspendToo() public {
+        _suspendAs(ORGANISER);
+        Suspend memory suspension = _suspension();
+        vm.expectEmit(address(checkpoints));
+        emit ICheckpointRegistry.PosterSuspended(runId, POSTER, HeadHash.wrap("false head"), 1);
+        _suspend(suspension);
+        yes(checkpoints.isSuspended(runId), "suspended");
+    }
+
+    /// @dev Invariant 32, of suspensions. A bootstrap that is due is over, though nobody has said so yet.
+    function test_afterBootstrapTheOrganiserSuspendsNobody() public {
+        vm.warp(START + EPOCHS_PER_YEAR * EPOCH - 1);
+        uint256 before = vm.snapshotState();
+        _suspendAs(ORGANISER);
+        vm.revertToState(before);
+        vm.warp(block.timestamp + 1);
+        _mayNotSuspend(ORGANISER);
+        bootstrap.end(modelId);
+        _mayNotSuspend(ORGANISER);
+        yes(!checkpoints.isSuspended(runId), "free");
+    }
+
+    function test_nobodyElseSuspendsAtOnce() public {
+        address[5] memory others = [OTHER, POSTER, address(timelock), address(governor), address(bootstrap)];
+        for (uint256 i = 0; i < others.length; ++i) _mayNotSuspend(others[i]);
+        ModelConfig memory config = modelConfig();
+        config.organiser = OTHER;
+        registry.createModel(config, "other");
+        _mayNotSuspend(OTHER);
+    }
+
+    function test_theOrganiserSuspendsThePosterOfNowInARunThatMayGoOn() public {
+        vm.expectRevert(
+            abi.encodeWithSelector(ICheckpointRegistry.CheckpointRegistryOtherPoster.selector, runId, OTHER, POSTER)
+        );
+        vm.prank(ORGANISER);
+        checkpoints.suspendAsOrganiser(runId, OTHER, HeadHash.wrap(0));
+        vm.expectRevert(abi.encodeWithSelector(IRunRegistry.RunRegistryUnknownRun.selector, NO_RUN));
+        vm.prank(ORGANISER);
+        checkpoints.suspendAsOrganiser(NO_RUN, address(0), HeadHash.wrap(0));
+        vm.prank(address(timelock));
+        runs.setStatus(runId, Status.Finished);
+        vm.expectRevert(abi.encodeWithSelector(ICheckpointRegistry.CheckpointRegistryRunNotOpen.selector, runId));
+        _suspendAs(ORGANISER);
+    }
+
+    function _suspendAs(address caller) private {
+        vm.prank(caller);
+        checkpoints.suspendAsOrganiser(runId, POSTER, HeadHash.wrap("false head"));
+    }
+
+    function _mayNotSuspend(address caller) private {
+        vm.expectRevert(
+            abi.encodeWithSelector(ICheckpointRegistry.CheckpointRegistryMayNotSuspend.selector, runId, caller)
+        );
+        _suspendAs(caller);
     }
 
     /// @dev Another run of the model, with the same poster.

@@ -13,9 +13,10 @@ import { waitForTransactionReceipt, writeContract } from "viem/actions";
 import { afterEach, beforeEach, expect, it } from "vitest";
 
 import { connect, walletOn } from "../../offchain/src/chain/index.ts";
-import { openLocalRun, openWallet } from "../../offchain/src/run/index.ts";
+import { openWallet } from "../../offchain/src/run/index.ts";
 import { ensureKeystore, SCRYPT_N_LOCAL } from "../../offchain/src/service/index.ts";
 import { endsWell, follow, openStage, openWatch, type Stage, until, type Watch } from "./harness.ts";
+import { trainingRun } from "./trainingRun.ts";
 
 const MINTED = 1_000_000_000n;
 
@@ -30,20 +31,7 @@ afterEach(async () => {
 });
 
 it("a machine is let, rented, trains, comes back after kill -9, and its owner has what the vouchers say", async () => {
-  const up = stage.cotrain([
-    "up",
-    `--state=${stage.state}`,
-    "--preset=0.1m",
-    "--workers=1",
-    "--for=1800s",
-    "--no-vote",
-  ]);
-  await until("the run", () => {
-    assert(up.exit() === undefined, up.stderr());
-    return up.stderr().includes("Training · round");
-  });
-  const run = await openLocalRun(stage.state);
-  const { coordinator = "" } = run.file.urls;
+  const { up, run, coordinator } = await trainingRun(stage);
   const { rpcUrl: rpc } = run.file.chain;
   const deployed = JSON.parse(readFileSync(join(stage.state, "deployment.json"), "utf8")) as {
     chainId: number;

@@ -8,9 +8,9 @@ import { join } from "node:path";
 
 import { afterEach, beforeEach, expect, it } from "vitest";
 
-import { openLocalRun } from "../../offchain/src/run/index.ts";
 import { endsWell, follow, openStage, openWatch, type Stage, until, type Watch } from "./harness.ts";
 import { rentedBox } from "./rentedBox.ts";
+import { trainingRun } from "./trainingRun.ts";
 
 const IMAGE = `docker.io/library/node@sha256:${"ab".repeat(32)}`;
 const USD_PER_HOUR = "0.36";
@@ -26,24 +26,16 @@ afterEach(async () => {
 });
 
 interface Listed {
-  readonly leases: readonly { readonly label: string; readonly state: string; readonly cost: string }[];
+  readonly leases: readonly {
+    readonly label: string;
+    readonly state: string;
+    readonly cost: string;
+    readonly measured: { readonly flops: number } | null;
+  }[];
 }
 
 it("a machine joins by its pass, once; trains; leaves with its round counted; is gone, and cost what its time costs", async () => {
-  const up = stage.cotrain([
-    "up",
-    `--state=${stage.state}`,
-    "--preset=0.1m",
-    "--workers=1",
-    "--for=1800s",
-    "--no-vote",
-  ]);
-  await until("the run", () => {
-    assert(up.exit() === undefined, up.stderr());
-    return up.stderr().includes("Training · round");
-  });
-  const run = await openLocalRun(stage.state);
-  const coordinator = run.file.urls["coordinator"] ?? "";
+  const { up, run, coordinator } = await trainingRun(stage);
   watch = openWatch(stage.state);
   const box = rentedBox(USD_PER_HOUR);
   const at = (name: string): string => join(stage.directory, name);
@@ -128,6 +120,8 @@ it("a machine joins by its pass, once; trains; leaves with its round counted; is
   const shown = market("cost", "--json");
   await endsWell(shown);
   expect(Number(leases[0]?.cost)).toBeGreaterThan(0);
+  // By the work that counted: a plan knows such a machine from now on.
+  expect(leases[0]?.measured?.flops).toBeGreaterThan(0);
   expect(shown.stdout()).toContain(leases[0]?.cost);
 
   const late = thief();

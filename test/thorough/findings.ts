@@ -46,6 +46,8 @@ export const answered: Readonly<Record<string, string>> = {
     "The answer is the first head, which CheckpointRegistry keeps and tells by its event.",
   "unused-return RunRegistry._setParams": rest,
   "unused-return RevenueDeposits._record": rest,
+  "unused-return Bootstrap.carryOut":
+    "What it calls answers with what its own event tells; what fails there fails here.",
   "unused-return CodeGrants.voidSet": "It is asked whether there is such a set: it reverts where there is none.",
   "missing-zero-check Bootstrap.constructor": wiring,
   "missing-zero-check Emission.constructor": wiring,
@@ -56,6 +58,10 @@ export const answered: Readonly<Record<string, string>> = {
   "missing-zero-check CheckpointRegistry.constructor": wiring,
   "calls-loop ComputeRewards._pay":
     "Whoever claims for many chooses whom, and pays for it; a claim that reverts can be left out.",
+  "calls-loop Bootstrap._isOfRun":
+    "Who proposes says how many actions a proposal has, and pays for each; RunRegistry alone is asked.",
+  "reentrancy-benign CheckpointRegistry.suspendAsOrganiser": own,
+  "reentrancy-events CheckpointRegistry.suspendAsOrganiser": own,
   "reentrancy-benign CheckpointRegistry.rollback": own,
   "reentrancy-benign CheckpointRegistry.announceRollback": own,
   "reentrancy-events CheckpointRegistry.rollback": own,

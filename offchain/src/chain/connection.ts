@@ -2,7 +2,7 @@
 import { ContractError, CotrainError, decodeError } from "@cotrain/sdk/errors";
 import { BaseError, createPublicClient, HttpRequestError, type PublicClient, RpcRequestError } from "viem";
 
-import { redactUrl, InternalError, RetryableError, UserError } from "../base/index.ts";
+import { redactUrl, InternalError, printable, RetryableError, UserError } from "../base/index.ts";
 import { unreachableChain, wrongChain } from "./anvil.ts";
 import { DEFAULT_MAX_FEE } from "./fees.ts";
 import { type FetchFunction, isRedirect, rpcTransport } from "./transport.ts";
@@ -55,6 +55,13 @@ function senderOf(error: BaseError): string | undefined {
   return sender;
 }
 
+/** What the node itself said, cut and made printable, where viem's own sentence about the code does not have it. */
+function saidBy(error: BaseError): string {
+  const answer = error.walk((inner) => inner instanceof RpcRequestError);
+  const said = answer instanceof RpcRequestError ? printable(answer.details.slice(0, 200)).trim() : "";
+  return said === "" || error.shortMessage.includes(said) ? "" : ` It said: ${JSON.stringify(said)}.`;
+}
+
 /**
  * What an RPC's failure is in our terms.
  * @param chainId of the chain behind `url`, where it is known
@@ -86,10 +93,8 @@ export function chainError(url: string, error: unknown, chainId?: number): Cotra
   }
   return new RetryableError(
     "CHAIN_RPC",
-    `The chain's RPC at ${redactUrl(url)} refused: ${error.shortMessage.split("\n")[0]}`,
-    {
-      cause: error,
-    },
+    `The chain's RPC at ${redactUrl(url)} refused: ${error.shortMessage.split("\n")[0]}${saidBy(error)}`,
+    { cause: error },
   );
 }
 

@@ -25,4 +25,5 @@ export { mayBePublic, publicFetch } from "./publicFetch.ts";
 export { createReader } from "./reader.ts";
 export { leftOut } from "./reads/histories.ts";
 export { rpcTransport } from "./transport.ts";
+export { allowanceOf, changeAllowance } from "./allowance.ts";
 export { type WalletChain, type WalletClient, walletOn } from "./wallet.ts";

@@ -1,5 +1,13 @@
 /** What a young model's organiser does in its holders' place: it says so first, and does it by the same command a window later. */
-import { announceAct, announcedAct, bootstrapOf, carryOutAct } from "@cotrain/sdk/actions";
+import {
+  announceAct,
+  announcedAct,
+  bootstrapOf,
+  carryOutAct,
+  organiserOf,
+  type ProposalCall,
+  withdrawAct,
+} from "@cotrain/sdk/actions";
 import type { Address, Hex } from "@cotrain/sdk/protocol";
 
 import { formatAddress, timeText, UserError } from "../base/index.ts";
@@ -25,6 +33,19 @@ export interface Announcement {
   readonly readyAt: number | null;
   readonly account: Address | null;
   readonly transaction: Hex | null;
+}
+
+const UNPINNED =
+  "Which model that is is the coordinator's word alone: name the run with --run and its contracts with --deployment.";
+
+/** A client of who acts for the model. @throws UserError `ACT_UNPINNED` */
+export async function organisingAs(
+  place: DecidingPlace,
+  entry: Place["entries"][number],
+  fees: { readonly maxFee: number },
+) {
+  if (!place.pinned) throw new UserError("ACT_UNPINNED", UNPINNED);
+  return signingAs(place, entry, fees);
 }
 
 const sentences = {
@@ -62,14 +83,15 @@ export async function announceOrCarryOut(
   const waits = readyAt !== undefined && timestamp < readyAt;
   const step = readyAt === undefined ? "announce" : waits ? "wait" : "carryOut";
   const nothing = { step, readyAt: readyAt ?? null, account: entry?.account ?? null, transaction: null } as const;
-  if (!entry || step === "wait") return nothing;
-  if (!place.pinned)
-    throw new UserError(
-      "ACT_UNPINNED",
-      "Which model that is is the coordinator's word alone: name the run with --run and its contracts with --deployment.",
-    );
-  const client = await signingAs(place, entry, { maxFee });
+  if (step === "wait") return nothing;
   const action = step === "announce" ? announceAct : carryOutAct;
+  if (!entry) {
+    // What the contract would refuse is said before anybody signs it.
+    const account = await connection.call((client) => organiserOf(client, { addresses, modelId }));
+    await connection.call(async (client) => void (await action.simulate(client, { ...asked, account })));
+    return nothing;
+  }
+  const client = await organisingAs(place, entry, { maxFee });
   await action.simulate(client, asked);
   const { receipt } = await action.sync(client, asked);
   return {
@@ -77,4 +99,19 @@ export async function announceOrCarryOut(
     readyAt: step === "announce" ? ((await readyAtNow()) ?? null) : nothing.readyAt,
     transaction: receipt.transactionHash,
   };
+}
+
+/** Takes an announcement back. @returns the transaction @throws UserError `ACT_UNPINNED`; what the contracts refuse */
+export async function withdrawAnnounced(
+  place: DecidingPlace,
+  act: Pick<ProposalCall, "to" | "data">,
+  entry: Place["entries"][number],
+  fees: { readonly maxFee: number },
+): Promise<Hex> {
+  const { connection, addresses, modelId } = place;
+  const bootstrap = await connection.call((client) => bootstrapOf(client, { addresses }));
+  const client = await organisingAs(place, entry, fees);
+  await withdrawAct.simulate(client, { bootstrap, modelId, act });
+  const { receipt } = await withdrawAct.sync(client, { bootstrap, modelId, act });
+  return receipt.transactionHash;
 }

@@ -92,6 +92,7 @@ export const documentOf = (lease: Lease, at: number) => ({
   billed: lease.billed,
   why: lease.doomed,
   ssh: lease.ssh,
+  measured: lease.measured ?? null,
 });
 
 /** Rows of a table of leases. */

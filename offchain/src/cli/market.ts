@@ -4,6 +4,7 @@ import { randomFillSync } from "node:crypto";
 import { countOf, formatDuration, systemClock, UserError } from "../base/index.ts";
 import {
   type Catalogue,
+  type CatalogueOptions,
   type CatalogueStore,
   type Filter,
   gpuClasses,
@@ -221,6 +222,7 @@ const DISK_GB = 100;
 export async function withCatalogue<T>(
   options: ConfigOf<typeof catalogueOptions> & Pick<Wishes, "disk">,
   work: (catalogue: Catalogue, store: CatalogueStore, now: number) => Promise<T> | T,
+  failures?: CatalogueOptions["failures"],
 ): Promise<T> {
   const store = await openCatalogue(options.cache);
   try {
@@ -233,6 +235,7 @@ export async function withCatalogue<T>(
       ...askedOf(options.provider),
       ...(options.machines === undefined ? {} : { machines: options.machines }),
       ...(options.community === undefined ? {} : { community: options.community }),
+      ...(failures === undefined ? {} : { failures }),
     });
     return await work(catalogue, store, Date.now());
   } finally {

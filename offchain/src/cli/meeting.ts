@@ -56,6 +56,11 @@ async function endPasses(client: Asked, given: GivenPasses, now: number): Promis
   return views;
 }
 
+async function tellMeasured(keeper: Keeper, label: string, views: readonly LeaseView[]): Promise<void> {
+  const measured = views.find((view) => view.measured !== null)?.measured;
+  if (measured) await keeper.tell({ type: "measured", label, measured });
+}
+
 /** @returns whether the lease is over on both sides, so that its passes can be forgotten */
 async function meetOne(
   keeper: Keeper,
@@ -78,6 +83,7 @@ async function meetOne(
     if (views.some(isAlive)) break;
   }
   if (views.some(isAlive)) await keeper.tell({ type: "beat", label });
+  await tellMeasured(keeper, label, views);
   const report = views.find((view) => view.report !== null)?.report;
   if (report && cannotTrain(report)) await keeper.tell({ type: "unfit", label, words: whyNot(report) });
   return false;

@@ -5,9 +5,12 @@ import {
   type Catalogue,
   type Filter,
   type Goal,
+  hasLeases,
   keepPlan,
   type KeptPlan,
   machineText,
+  measuredIn,
+  type MeasuredOf,
   modeNames,
   type Offer,
   type Plan,
@@ -18,6 +21,7 @@ import {
   trainingRunOf,
 } from "../market/index.ts";
 import { choice, type ConfigOf, duration, integer, real, text, toggle } from "../service/index.ts";
+import { leasesOption, withLedger } from "./leases.ts";
 import { alternativesOf, catalogueOptions, wishOptions, withCatalogue } from "./market.ts";
 import { fileOption } from "./runYaml.ts";
 
@@ -48,6 +52,7 @@ export const planOptions = {
   valid: duration({ description: "time for which the plan can be rented", default: 3_600_000 }),
   sample: toggle({ description: "plan with the sample too, which cannot be rented", default: false }),
   whyNot: text({ value: "id", description: "say why this offer is not in the plan" }),
+  leases: leasesOption,
   file: fileOption,
   ...wishOptions,
   ...catalogueOptions,
@@ -117,7 +122,13 @@ interface Made {
   readonly now: number;
   /** Its name, where it can be rented. */
   readonly id: string | undefined;
+  /** What was measured of machines like them. */
+  readonly known: MeasuredOf | undefined;
 }
+
+/** What the ledger knows of machines that were rented; nothing where none ever was. */
+const measuredBy = async (directory: string): Promise<MeasuredOf | undefined> =>
+  hasLeases(directory) ? withLedger(directory, measuredIn) : undefined;
 
 /** Makes a plan of what is offered now, keeps it unless it is only asked about, and does something with it. @throws UserError `USAGE` */
 export function withPlan<T>(options: PlanOptions, work: (made: Made) => T | Promise<T>): Promise<T> {
@@ -130,9 +141,10 @@ export function withPlan<T>(options: PlanOptions, work: (made: Made) => T | Prom
   return withCatalogue(options, async (catalogue, _, now) => {
     const wishes = alternativesOf(options);
     const offers = rank(catalogue.offers, wishes, "value", now).map(({ offer }) => offer);
-    const found = planOf(offers, task, now, options.sample);
+    const known = await measuredBy(options.leases);
+    const found = planOf(offers, task, now, options.sample, known);
     const isKept = isPlan(found) && options.whyNot === undefined && whyNotRented(found) === undefined;
     const id = isKept ? await keepPlan(options, keptOf(found, task, options, now)) : undefined;
-    return work({ found, goal, catalogue, wishes, offers, now, id });
+    return work({ found, goal, catalogue, wishes, offers, now, id, known });
   });
 }

@@ -2,12 +2,12 @@
  * The file that describes a run and what it may rent: YAML, of two sections whose keys are those of options. It settles what would be
  * typed; what spends is confirmed on the command line alone, and no secret and no place of this machine's keys stands in it.
  */
-import { dirname, resolve } from "node:path";
+import { dirname } from "node:path";
 
 import { isMap, isScalar, isSeq, LineCounter, type Pair, parseDocument, visit, type YAMLMap, type YAMLSeq } from "yaml";
 
 import { printable, UserError } from "../base/index.ts";
-import { readFileBounded, recipeChoices } from "../base/node/index.ts";
+import { pathWithin, readFileBounded, recipeChoices } from "../base/node/index.ts";
 import { type ConfigFile, didYouMean, type OptionSet, settled, text } from "../service/index.ts";
 import { wishOptions } from "./market.ts";
 
@@ -61,7 +61,7 @@ const keysOf: Readonly<Record<SectionName, readonly string[]>> = {
 };
 /** Keys of a market that say which cluster is best, and not which offers may be in it. */
 export const planKeys = ["tokens", "deadline", "valueOfTime", "mostGpus", "hubLink", "hubCost", "mode"] as const;
-/** Files that are named as they lie beside the description. */
+/** Files that are named as they lie beside the description, which may be a stranger's: none is read elsewhere by it. */
 const PATHS: ReadonlySet<string> = new Set(["data", "start", "sshKey", "machines", "deployments"]);
 
 const MAX_BYTES = 64 << 10;
@@ -167,7 +167,11 @@ function valueOf(pair: Pair, options: readonly OptionSet[], reading: Reading): u
   for (const { [key]: option } of options)
     if (option === undefined || settled(option, given) === undefined)
       throw reading.refuse(line, `${key} must be ${option?.allowed ?? "left out"}.`);
-  return PATHS.has(key) && typeof given === "string" ? resolve(dirname(reading.path), given) : given;
+  if (!PATHS.has(key) || typeof given !== "string") return given;
+  const path = pathWithin(dirname(reading.path), given);
+  if (path === undefined)
+    throw reading.refuse(line, `${key} must be a file in the directory of this one: type another as an option.`);
+  return path;
 }
 
 /** A section's values. @throws UserError `RUN_FILE` */

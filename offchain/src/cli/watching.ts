@@ -3,7 +3,7 @@ import { formatEther } from "viem";
 
 import { RetryableError, timeText } from "../base/index.ts";
 import type { ChainReader } from "../chain/index.ts";
-import type { PaidFalsely } from "../run/index.ts";
+import type { PaidFalsely, ToldAct } from "../run/index.ts";
 import type { HeadFinding, HeadsLook, WatchFinding } from "../validator/index.ts";
 import { columnsOf, type Output } from "./output.ts";
 import { falseRootsLines } from "./paidFalsely.ts";
@@ -91,6 +91,17 @@ const alarmText = (kind: Kind, { bond, level }: DisputeCost): string =>
 const headText = ({ head, problems }: HeadFinding): string =>
   `FAIL   checkpoint ${head.round}, head ${head.head}, posted in ${head.transaction}: ${problems.join(" ")} No bond stops a false head: validators suspend its poster ("npx cotrain suspend"), and a root that pays for it is disputed.`;
 
+/** What a young model's organiser said or did. */
+type ActsLook = () => Promise<{ readonly acts: readonly ToldAct[]; readonly more: number }>;
+
+/** In a sentence; each act is told as its call says. */
+function actText({ what, words, readyAt, name, transaction }: ToldAct): string {
+  const of = `${words} (act ${name}, in ${transaction})`;
+  if (what === "withdrawn") return `The organiser has withdrawn what it had announced: ${of}`;
+  if (what === "carriedOut") return `The organiser has carried out what it had announced: ${of}`;
+  return `The organiser has announced, to be carried out from ${timeText(readyAt ?? 0)} on and not once bootstrap is over: ${of}`;
+}
+
 /** What was seen of the root of a kind in its window. */
 interface RootSeen {
   readonly root: WatchFinding | null;
@@ -109,6 +120,8 @@ export interface Seen extends RootSeen {
   readonly problems: readonly string[];
   /** Roots that were false and are active: nobody can dispute them. */
   readonly falseRoots: readonly PaidFalsely[];
+  /** What a young model's organiser announced, carried out and withdrew. */
+  readonly acts: readonly ToldAct[];
   /** What could not be looked at last; null where all was. */
   readonly away: string | null;
 }
@@ -125,12 +138,13 @@ const NOTHING_SEEN: Omit<Seen, "heads"> = {
   false: [],
   problems: [],
   falseRoots: [],
+  acts: [],
   away: null,
 };
 
 export interface Telling {
-  /** One look at roots, heads, and what disputes cost. Who is away is told, and asked at the next look. */
-  look(roots: RootsLook, heads: () => Promise<HeadsLook>): Promise<void>;
+  /** One look at roots, heads, the organiser's acts, and what disputes cost. Who is away is told, and asked at the next look. */
+  look(roots: RootsLook, heads: () => Promise<HeadsLook>, acts: ActsLook): Promise<void>;
   seen(): Seen;
 }
 
@@ -149,6 +163,18 @@ async function attempt<T>(work: () => Promise<T>): Promise<Attempted<T>> {
     if (!(error instanceof RetryableError)) throw error;
     return { result: null, away: error.message };
   }
+}
+
+/** Tells acts as they are found, and answers all of them. */
+function createActsTelling(say: (of: string, line: string) => void) {
+  let acts: readonly ToldAct[] = [];
+  return async (look: ActsLook): Promise<{ readonly away: string | null; readonly acts: readonly ToldAct[] }> => {
+    const { result, away } = await attempt(look);
+    for (const act of result?.acts ?? []) say(`act/${act.what}/${act.name}/${act.transaction}`, actText(act));
+    if (result && result.more > 0) say("acts", `${result.more} more acts of the organiser before these are not told.`);
+    acts = [...acts, ...(result?.acts ?? [])].slice(0, MOST_KEPT);
+    return { away, acts };
+  };
 }
 
 export function createTelling(output: Output, evidence: (digest: string) => string): Telling {
@@ -185,6 +211,7 @@ export function createTelling(output: Output, evidence: (digest: string) => stri
     if (findings.length < MOST_KEPT) findings.push(...looked.findings);
     return looked.away ?? null;
   };
+  const tellActs = createActsTelling(say);
   const lookAt = async (kind: Kind, { root, cost }: RootsLook[Kind], before: RootSeen) => {
     const found = await attempt(root);
     const unread = tellRoot(kind, found.result);
@@ -194,12 +221,13 @@ export function createTelling(output: Output, evidence: (digest: string) => stri
     return { away, root: found.result ?? before.root, cost: bond.result ?? before.cost };
   };
   return {
-    look: async (roots, heads) => {
+    look: async (roots, heads, organiser) => {
       const { away: computeAway, ...compute } = await lookAt("compute", roots.compute, seen);
       const { away: revenueAway, ...revenue } = await lookAt("revenue", roots.revenue, seen.revenue);
       const looked = await attempt(heads);
       const unlooked = tellHeads(looked.result);
-      const away = computeAway ?? revenueAway ?? looked.away ?? unlooked;
+      const { away: organiserAway, acts } = await tellActs(organiser);
+      const away = computeAway ?? revenueAway ?? looked.away ?? unlooked ?? organiserAway;
       if (away !== null) say("away", `Not all could be looked at: ${away}`);
       seen = {
         ...compute,
@@ -208,6 +236,7 @@ export function createTelling(output: Output, evidence: (digest: string) => stri
         heads: { looked: seen.heads.looked + (looked.result?.looked ?? 0), findings },
         problems: [...problems],
         falseRoots: looked.result?.falseRoots ?? seen.falseRoots,
+        acts,
         away,
       };
     },

@@ -14,6 +14,7 @@ export type ApiCode =
   | "SOFTWARE_NONE"
   | "MACHINE_UNKNOWN"
   | "MACHINE_TAKEN"
+  | "PASSES_MANY"
   | "MACHINE_FOREIGN"
   | "MACHINE_OFFER_EXPIRED"
   | "STAKE_MISSING"
@@ -84,6 +85,7 @@ export const statusByCode: Readonly<Record<ApiCode | OtherCode, number>> = {
   SOFTWARE_NONE: 404,
   MACHINE_UNKNOWN: 404,
   MACHINE_TAKEN: 409,
+  PASSES_MANY: 409,
   MACHINE_FOREIGN: 403,
   MACHINE_OFFER_EXPIRED: 410,
   MACHINES_FULL: 503,

@@ -14,6 +14,7 @@ import {
   hashMachineOffer,
   type Hex,
   type JoinRequest,
+  leaseBounds,
   leaseOfTerms,
   type MachineCall,
   type MachineList,
@@ -27,18 +28,22 @@ import {
 } from "@cotrain/sdk/protocol";
 import { getAddress } from "viem";
 
-import { RetryableError } from "../base/index.ts";
+import { formatDuration, RetryableError } from "../base/index.ts";
+import { addressPrefixes } from "../service/index.ts";
 import { RefusedError } from "./errors.ts";
-import { lentBy, noteLent } from "./passes.ts";
+import { endLent, lentBy, noteLent, ownerOf } from "./passes.ts";
 import type { Run } from "./run.ts";
 
 /** A machine that has not called for so long, ms, is not there. */
 const CALLS_WITHIN = 60_000;
-/** Machines behind one address. */
+/** Machines behind one address; twice as many in each wider network of it, a /48 and a /32 of IPv6 or a /24 of IPv4. */
 const MOST_BEHIND = 16;
+/** How far ahead an answer may be due, ms: while it is, nobody else is heard by the machine. */
+const ANSWERS_WITHIN = (leaseBounds.answer + leaseBounds.skew) * 1_000;
 
 interface Entry {
-  readonly address: string;
+  /** Networks of whoever listed it, the widest first: a call from elsewhere makes no room there. */
+  readonly networks: readonly string[];
   call: MachineCall;
   /** By the monotonic clock. */
   heardAt: number;
@@ -56,6 +61,9 @@ function sweep(machines: Machines, now: number): void {
 /** Whether a machine says that it has a lease: it is heard to the end of that, whatever becomes of its owner's stake. */
 const isLeased = ({ said }: MachineCall): boolean => said !== null && said.state !== "over";
 
+/** Workers that a machine has room for. */
+const workersOf = ({ facts: { gpus } }: MachineCall): number => Math.min(gpus, MAX_PASSES);
+
 /**
  * That a machine's owner has at stake what the run asks of so many workers.
  * @throws RefusedError `STAKE_MISSING`, `STAKE_UNKNOWN`
@@ -67,8 +75,22 @@ function requireStake({ admission, driver }: Run, owner: Address, workers: numbe
 }
 
 /**
- * Who joins has the stake that the run asks for; for the worker of a community machine its owner has, as much as for all workers that he
- * lets. Which machine has a pass, the renter has said and signed.
+ * Workers that an owner's stake stands for: himself, all that the machines have room for which he lists, and those that have passes of
+ * machines that call no more.
+ * @param beside who is looked at, and counts by himself
+ */
+function stoodFor(run: Run, owner: Address, beside: { readonly offer?: Hex; readonly worker?: Address } = {}): number {
+  sweep(run.machines, run.modules.clock.monotonic());
+  const own = beside.worker !== owner && run.driver.state.members[owner] !== undefined ? 1 : 0;
+  let listed = 0;
+  for (const [offer, { call }] of run.machines)
+    if (offer !== beside.offer && asAddress(call.offer.owner) === owner) listed += workersOf(call);
+  return own + listed + lentBy(run, owner, (offer) => offer === beside.offer || run.machines.has(offer));
+}
+
+/**
+ * Who joins has the stake that the run asks for, beside all that it stands for already; for the worker of a community machine its owner
+ * has. Which machine has a pass, the renter has said and signed.
  * @throws RefusedError `STAKE_MISSING`, `STAKE_UNKNOWN`
  */
 export async function requireAdmitted(run: Run, { join: { worker, lease }, pass }: JoinRequest): Promise<void> {
@@ -76,10 +98,32 @@ export async function requireAdmitted(run: Run, { join: { worker, lease }, pass 
   if (pass !== undefined) {
     // Who is in by this lease was admitted by it; what was known of its machine may be lost with a process before this one.
     if (members[worker]?.lease === lease) return;
-    const owner = run.passes.lent.get(lease)?.owner;
-    if (owner !== undefined) return requireStake(run, owner, lentBy(run, owner));
+    const owner = ownerOf(run, lease);
+    if (owner !== undefined) return requireStake(run, owner, stoodFor(run, owner));
   }
-  await run.admission.require(worker, runParamsFromWire(nextParams?.params ?? params));
+  const { admission, minStake } = runParamsFromWire(nextParams?.params ?? params);
+  const workers = 1 + stoodFor(run, worker, { worker });
+  await run.admission.require(worker, { admission, minStake: minStake * BigInt(workers) });
+}
+
+/**
+ * That a machine's owner has stake for all its workers, beside what it stands for already. One of whom it is known that he has not is
+ * listed no more, so that it keeps no other of his out.
+ * @throws RefusedError `STAKE_MISSING`, `STAKE_UNKNOWN`
+ */
+async function requireStakeFor(run: Run, call: MachineCall, offer: Hex): Promise<void> {
+  const owner = asAddress(call.offer.owner);
+  const count = (): number => stoodFor(run, owner, { offer }) + workersOf(call);
+  try {
+    // While the chain is asked, others of his may be listed.
+    for (let asked = 0; asked < count();) {
+      asked = count();
+      await requireStake(run, owner, asked);
+    }
+  } catch (error) {
+    if (error instanceof RefusedError && error.code === "STAKE_MISSING") run.machines.delete(offer);
+    throw error;
+  }
 }
 
 /** A lease that a machine has, or is being asked to take. */
@@ -91,8 +135,13 @@ function leaseIn({ call: { said }, word }: Entry, run: Run): Hex | undefined {
 
 /** @throws RetryableError `MACHINES_FULL` */
 function requireRoom(machines: Machines, address: string): void {
-  const behind = [...machines.values()].filter((entry) => entry.address === address).length;
-  if (machines.size >= MAX_MACHINES || behind >= MOST_BEHIND)
+  const isFull = addressPrefixes(address)
+    .toReversed()
+    .some((network, wider) => {
+      const within = [...machines.values()].filter(({ networks }) => networks.includes(network)).length;
+      return within >= MOST_BEHIND * 2 ** wider;
+    });
+  if (machines.size >= MAX_MACHINES || isFull)
     throw new RetryableError("MACHINES_FULL", "This coordinator knows as many machines as it takes: call again later.");
 }
 
@@ -136,14 +185,16 @@ export async function hearMachine(
   const known = run.machines.get(name);
   // The offer's name is of all that it says, but for where its signature counts.
   if (known?.call.escrow !== call.escrow) await list(run, call, offer, address);
+  // What it had passes for is over with its lease, whether or not its renter tidies up.
+  if (call.said?.state === "over") await endLent(run, name, call.said.leaseId);
   // It is listed where all its workers could join.
-  const owner = asAddress(offer.owner);
-  if (!isLeased(call)) await requireStake(run, owner, lentBy(run, owner) + Math.min(call.facts.gpus, MAX_PASSES));
+  if (!isLeased(call)) await requireStakeFor(run, call, name);
   // Others may have come while the chain was asked, and a renter may have spoken.
   const before = run.machines.get(name);
   if (before === undefined) requireRoom(run.machines, address);
   const word = before?.word ?? null;
-  run.machines.set(name, { address, call, heardAt: clock.monotonic(), word });
+  const networks = before?.networks ?? addressPrefixes(address);
+  run.machines.set(name, { networks, call, heardAt: clock.monotonic(), word });
   return word;
 }
 
@@ -159,10 +210,38 @@ export function tellMachines(run: Run): MachineList {
   };
 }
 
+/** That a question is one of this machine and run, and its answer due soon. @throws RefusedError `LEASE_UNKNOWN` */
+function checkQuestion(run: Run, name: Hex, { terms, asked }: RenterWord, escrow: string): void {
+  const offer = fromWire("LeaseOffer", asked.offer);
+  const place = { chainId: run.domain.chainId, escrow: asAddress(escrow) };
+  if (offer.offer !== name || offer.leaseId !== leaseOfTerms(place, terms) || offer.runId !== run.runId)
+    throw new RefusedError("LEASE_UNKNOWN", "The question is of another machine, lease or run.");
+  if (Number(offer.answerBy) * 1_000 > run.modules.clock.now() + ANSWERS_WITHIN)
+    throw new RefusedError(
+      "LEASE_UNKNOWN",
+      `The answer is due in more than ${formatDuration(ANSWERS_WITHIN)}, for which the machine would hear nobody else.`,
+    );
+}
+
+/** A question that was heard before needs no second look; all else in it the machine looks at. @throws RefusedError `BAD_SIGNATURE` */
+async function requireQuestion(run: Run, { call, word: before }: Entry, word: RenterWord, address: string) {
+  if (before !== null && hashOf(before) === hashOf(word)) return;
+  await run.modules.signatures.require(
+    {
+      domain: domainFor(run.domain.chainId, asAddress(call.escrow)),
+      name: "LeaseOffer",
+      struct: fromWire("LeaseOffer", word.asked.offer),
+      signature: word.asked.signature,
+      signer: word.terms.signer,
+    },
+    address,
+  );
+}
+
 /**
  * A renter says what it has to say of a lease. What costs nothing comes before the signature.
  * @returns what the machine says of it
- * @throws RefusedError `RENTER_UNKNOWN`, `MACHINE_UNKNOWN`, `MACHINE_TAKEN`, `LEASE_UNKNOWN`, `BAD_SIGNATURE`; RetryableError `SIGNATURES_BUSY`
+ * @throws RefusedError `RENTER_UNKNOWN`, `MACHINE_UNKNOWN`, `MACHINE_TAKEN`, `LEASE_UNKNOWN`, `PASSES_MANY`, `BAD_SIGNATURE`; RetryableError `SIGNATURES_BUSY`
  */
 export async function hearRenter(run: Run, name: Hex, word: RenterWord, address: string): Promise<RenterReply> {
   const { terms, asked } = word;
@@ -176,31 +255,20 @@ export async function hearRenter(run: Run, name: Hex, word: RenterWord, address:
   const entry = run.machines.get(name);
   if (entry === undefined)
     throw new RefusedError("MACHINE_UNKNOWN", "No machine of that offer calls this coordinator.");
-  const place = { chainId: run.domain.chainId, escrow: asAddress(entry.call.escrow) };
-  const offer = fromWire("LeaseOffer", asked.offer);
-  if (offer.offer !== name || offer.leaseId !== leaseOfTerms(place, terms) || offer.runId !== run.runId)
-    throw new RefusedError("LEASE_UNKNOWN", "The question is of another machine, lease or run.");
+  checkQuestion(run, name, word, entry.call.escrow);
+  const { leaseId } = asked.offer;
   const taken = leaseIn(entry, run);
-  if (taken !== undefined && taken !== offer.leaseId)
+  if (taken !== undefined && taken !== leaseId)
     throw new RefusedError("MACHINE_TAKEN", "The machine has another lease.");
-  // A question that was heard before needs no second look; all else in it the machine looks at.
-  if (entry.word === null || hashOf(entry.word) !== hashOf(word))
-    await run.modules.signatures.require(
-      {
-        domain: domainFor(place.chainId, place.escrow),
-        name: "LeaseOffer",
-        struct: offer,
-        signature: asked.signature,
-        signer: terms.signer,
-      },
-      address,
-    );
-  await noteLent(run, word.passes, asAddress(entry.call.offer.owner), address);
-  entry.word = word;
+  await requireQuestion(run, entry, word, address);
   const { said } = entry.call;
+  const isOver = word.end || (said?.leaseId === leaseId && said.state === "over");
+  const machine = { owner: asAddress(entry.call.offer.owner), offer: name, workers: workersOf(entry.call) };
+  await (isOver ? endLent(run, name, leaseId) : noteLent(run, word, machine, address));
+  entry.word = word;
   return {
     heardMs: Math.max(0, Math.round(now - entry.heardAt)),
-    said: said?.leaseId === offer.leaseId ? said : null,
+    said: said?.leaseId === leaseId ? said : null,
   };
 }
 

@@ -13,6 +13,7 @@ import {
   type LeaseRequest,
   type LeaseView,
   type MachineReport,
+  type RenterWord,
   type SignedPass,
   zeroHash,
 } from "@cotrain/sdk/protocol";
@@ -20,17 +21,30 @@ import { getAddress } from "viem";
 
 import { RetryableError } from "../base/index.ts";
 import { RefusedError } from "./errors.ts";
+import { measuredOf } from "./measured.ts";
 import { leaseOver } from "./machine/rules.ts";
 import type { Run } from "./run.ts";
 
 /** Passes whose signature was found good, which is not looked for again; reports that are kept. */
 const MOST_KNOWN = 4_096;
 
-/** Who lets the machine that a pass was given to. */
-interface Lent {
+/** How long after an answer was due a machine waits for its channel at the most, ms. */
+const OPENS_WITHIN = 600_000;
+
+/** The machine's lease for which a pass was given. */
+interface Tenancy {
   readonly owner: Address;
-  /** Ms since 1970. */
+  /** Hash of what the machine is offered for. */
+  readonly offer: Hex;
+  readonly leaseId: Hex;
+}
+
+/** Who lets the machine that a pass was given to. */
+interface Lent extends Tenancy {
+  /** The pass's own end, ms since 1970. */
   readonly notAfter: number;
+  /** Until when it counts, ms since 1970: no longer than the machine can have its lease, 0 once that is over. */
+  readonly until: number;
 }
 
 /** What is known of passes beside the log, lost with the process. */
@@ -92,19 +106,32 @@ export async function requirePass(run: Run, signed: SignedPass, address: string)
   return lease;
 }
 
-/** Notes whose machine has these passes, as far as they are a renter's. */
+/**
+ * Notes whose machine has these passes, as far as they are a renter's.
+ * @param workers that the machine has room for
+ * @throws RefusedError `PASSES_MANY`
+ */
 export async function noteLent(
   run: Run,
-  passes: readonly SignedPass[],
-  owner: Address,
+  { passes, asked: { offer: asked } }: Pick<RenterWord, "passes" | "asked">,
+  { owner, offer, workers }: Omit<Tenancy, "leaseId"> & { readonly workers: number },
   address: string,
 ): Promise<void> {
   const { lent } = run.passes;
+  const { leaseId } = asked;
+  const known = [...lent].filter(([, { leaseId: other }]) => other === leaseId).map(([lease]) => lease);
+  if (new Set([...known, ...passes.map(leaseOfPass)]).size > workers)
+    throw new RefusedError(
+      "PASSES_MANY",
+      `The machine has room for ${workers} workers, and its lease has more passes.`,
+    );
+  const ends = Number(asked.answerBy) * 1_000 + OPENS_WITHIN + asked.seconds * 1_000;
   for (const pass of passes) {
-    if (lent.has(leaseOfPass(pass))) continue;
+    if (lent.has(leaseOfPass(pass)) || ends <= run.modules.clock.now()) continue;
     try {
       const lease = await requirePass(run, pass, address);
-      lent.set(lease, { owner, notAfter: Number(pass.pass.notAfter) });
+      const notAfter = Number(pass.pass.notAfter);
+      lent.set(lease, { owner, offer, leaseId, notAfter, until: Math.min(notAfter, ends) });
     } catch (error) {
       // Of one that is over nothing is to be known; where others wait for signatures, the word is said again.
       if (!(error instanceof RefusedError) && !(error instanceof RetryableError)) throw error;
@@ -113,16 +140,32 @@ export async function noteLent(
   trim(lent);
 }
 
-/** Workers that an owner's machines have passes for, which are neither over nor ended. */
-export function lentBy(run: Run, owner: Address): number {
+/** The passes of a machine's lease serve no longer, and its workers leave at the end of their round. */
+export async function endLent(run: Run, offer: Hex, leaseId: Hex): Promise<void> {
+  const { lent } = run.passes;
+  const ending = [...lent].filter(([, row]) => row.offer === offer && row.leaseId === leaseId && row.until > 0);
+  for (const [lease, row] of ending) {
+    lent.set(lease, { ...row, until: 0 });
+    await endPass(run, lease, row.notAfter);
+  }
+}
+
+/** Who lets the machine whose worker joins by a lease, while that lasts. */
+export function ownerOf(run: Run, lease: Hex): Address | undefined {
+  const row = run.passes.lent.get(lease);
+  return row !== undefined && row.until > run.modules.clock.now() ? row.owner : undefined;
+}
+
+/** Workers that an owner's machines have passes for, which are neither over nor ended, but for those of machines that are counted otherwise. */
+export function lentBy(run: Run, owner: Address, isCounted: (offer: Hex) => boolean): number {
   const { leases = {}, members } = run.driver.state;
   const now = run.modules.clock.now();
   let workers = 0;
-  for (const [lease, { owner: other, notAfter }] of run.passes.lent) {
+  for (const [lease, { owner: other, offer, until }] of run.passes.lent) {
     const row = leases[lease];
     const isMember = row?.worker != null && members[row.worker]?.lease === lease;
-    if (!isMember && (notAfter <= now || row?.ended === true)) run.passes.lent.delete(lease);
-    else if (other === owner) workers += 1;
+    if (!isMember && (until <= now || row?.ended === true)) run.passes.lent.delete(lease);
+    else if (other === owner && !isCounted(offer)) workers += 1;
   }
   return workers;
 }
@@ -140,6 +183,17 @@ export function checkLease({ join, pass }: Pick<JoinRequest, "join" | "pass">): 
   throw new RefusedError("FOREIGN_PASS", "The join names another lease or another beneficiary than its pass.");
 }
 
+const isEnded = ({ driver }: Run, lease: Hex): boolean => driver.state.leases?.[lease]?.ended ?? false;
+
+/** Nobody joins by a pass any more. @throws RefusedError where no more leases can be remembered */
+async function endPass(run: Run, lease: Hex, notAfter: number): Promise<void> {
+  if (isEnded(run, lease)) return;
+  await run.driver.submit({ type: "LeaseEnded", lease, notAfter }).catch((error: unknown) => {
+    // Another request ended it meanwhile.
+    if (!(error instanceof RefusedError) || error.code !== "OBSOLETE") throw error;
+  });
+}
+
 /** What became of a lease, once what was asked is done. @throws as {@link requirePass} */
 export async function tellLease(
   run: Run,
@@ -154,20 +208,16 @@ export async function tellLease(
     reports.set(lease, report);
     trim(reports);
   }
-  const isEnded = (): boolean => driver.state.leases?.[lease]?.ended ?? false;
-  if (end === true && !isEnded())
-    await driver.submit({ type: "LeaseEnded", lease, notAfter: Number(pass.pass.notAfter) }).catch((error: unknown) => {
-      // Another request ended it meanwhile.
-      if (!(error instanceof RefusedError) || error.code !== "OBSOLETE") throw error;
-    });
+  if (end === true) await endPass(run, lease, Number(pass.pass.notAfter));
   const worker = driver.state.leases?.[lease]?.worker ?? null;
   const member = worker !== null && driver.state.members[worker]?.lease === lease;
   return {
     lease,
     worker: worker === null ? null : getAddress(worker),
     member,
-    ended: isEnded(),
+    ended: isEnded(run, lease),
     heardMs: member ? presence.heardMs(worker) : null,
     report: reports.get(lease) ?? null,
+    measured: member ? measuredOf(run, worker) : null,
   };
 }

@@ -55,6 +55,7 @@ import { lostBefore } from "./payloads.ts";
 import { createProjections, type Projections } from "./projections.ts";
 import type { CoordinatorSchema } from "./projectionTables.ts";
 import { noteEarlierShards } from "./shards.ts";
+import { createTransfers, type Transfers } from "./transfers.ts";
 
 /** Which run to coordinate; all else comes from the chain and, by digest, from the blob store. */
 export interface RunOptions {
@@ -125,6 +126,7 @@ export interface Run {
   readonly gate: GateMeter;
   readonly presence: Presence;
   readonly passes: Passes;
+  readonly transfers: Transfers;
   /** Community machines that call. */
   readonly machines: Machines;
   readonly line: Line;
@@ -217,6 +219,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     gate: modules.gate?.(definition) ?? createGateMeter(blobs, definition, builds),
     presence: new Presence(driver, clock, logger, settings.presence),
     machines: new Map(),
+    transfers: createTransfers(clock),
     passes: createPasses(options.renters ?? [modules.poster.address]),
     line: createLine(),
     anchorAges: createAnchorAges(driver, clock),

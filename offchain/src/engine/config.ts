@@ -89,6 +89,12 @@ export function tensorSpecs(config: TransformerConfig): TensorSpec[] {
 export const parameterCount = (config: TransformerConfig): number =>
   tensorSpecs(config).reduce((sum, { shape }) => sum + elements(shape), 0);
 
+/** f: FLOP of a token, 6 for each parameter, and 12 · layers · width · sequence for attention. */
+export const flopPerToken = (
+  parameters: number,
+  { layers, width, sequence }: Pick<TransformerConfig, "layers" | "width" | "sequence">,
+): number => 6 * parameters + 12 * layers * width * sequence;
+
 /** Values of a tensor with its name and shape. */
 export interface NamedTensor {
   readonly name: string;

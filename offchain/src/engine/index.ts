@@ -6,6 +6,7 @@
  */
 export {
   checkConfig,
+  flopPerToken,
   initialParameters,
   parameterCount,
   tensorSpecs,

@@ -58,7 +58,17 @@ export interface CatalogueOptions extends Reach {
   readonly machines?: string;
   /** File by which community machines are rented. */
   readonly community?: string;
+  /** Who failed lately, for a process that reads again and again: until {@link FAILED_FOR} is over it is not asked. */
+  readonly failures?: Map<string, Failure>;
 }
+
+/** What went wrong with a provider, and when, by the monotonic clock. */
+interface Failure {
+  readonly at: number;
+  readonly words: string;
+}
+/** How long a failure is remembered, ms. */
+const FAILED_FOR = 30_000;
 
 type Found = { readonly source: Source; readonly offers: readonly Offer[] };
 
@@ -77,6 +87,19 @@ function wordsOf(error: unknown): string {
   return error.message;
 }
 
+/** What a provider that failed a moment ago said then. */
+function failedLately({ failures, clock }: CatalogueOptions, name: string): string | undefined {
+  const failure = failures?.get(name);
+  return failure !== undefined && clock.monotonic() - failure.at < FAILED_FOR ? failure.words : undefined;
+}
+
+/** @returns what went wrong in words, which is remembered; a defect of ours is thrown on */
+function failing({ failures, clock }: CatalogueOptions, name: string, error: unknown): string {
+  const words = wordsOf(error);
+  failures?.set(name, { at: clock.monotonic(), words });
+  return words;
+}
+
 async function ask(adapter: Adapter, options: CatalogueOptions): Promise<Found> {
   const { store, clock, wanted } = options;
   const kept = await store.listing(adapter.name);
@@ -90,6 +113,9 @@ async function ask(adapter: Adapter, options: CatalogueOptions): Promise<Found> 
       kept === undefined ? "missing" : "kept",
       kept === undefined ? { wants: "to be asked: leave out --offline" } : {},
     );
+  const away = (problem: string): Found => told(kept === undefined ? "failed" : "kept", { problem });
+  const before = failedLately(options, adapter.name);
+  if (before !== undefined) return away(before);
   try {
     const door = doorOf(adapter, options);
     if ("missing" in door) return told(kept === undefined ? "missing" : "kept", { wants: door.missing });
@@ -98,7 +124,7 @@ async function ask(adapter: Adapter, options: CatalogueOptions): Promise<Found> 
     return { source: { ...sourceOf(adapter, listing), state: "live" }, offers: listing.offers };
   } catch (error) {
     options.signal.throwIfAborted();
-    return told(kept === undefined ? "failed" : "kept", { problem: wordsOf(error) });
+    return away(failing(options, adapter.name, error));
   }
 }
 
@@ -112,13 +138,19 @@ async function askOwn(path: string, now: number): Promise<Found> {
 }
 
 /** They are asked each time: what was listed a minute ago may be rented. */
-async function askCommunity(path: string, now: number): Promise<Found> {
+async function askCommunity(path: string, options: CatalogueOptions): Promise<Found> {
   const source = { provider: COMMUNITY, title: "Community machines", adds: "machines of contributors" } as const;
+  const away = (problem: string): Found => ({
+    source: { ...source, state: "failed", offers: 0, refused: {}, problem },
+    offers: [],
+  });
+  const before = failedLately(options, COMMUNITY);
+  if (before !== undefined) return away(before);
   try {
-    const { offers, refused, observedAt } = await readCommunityListing(path, now);
+    const { offers, refused, observedAt } = await readCommunityListing(path, options.clock.now());
     return { source: { ...source, state: "live", offers: offers.length, refused, observedAt }, offers };
   } catch (error) {
-    return { source: { ...source, state: "failed", offers: 0, refused: {}, problem: wordsOf(error) }, offers: [] };
+    return away(failing(options, COMMUNITY, error));
   }
 }
 
@@ -162,7 +194,7 @@ export async function readCatalogue(options: CatalogueOptions): Promise<Catalogu
     providers?.includes(name) ?? (base !== undefined || endpoints.has(name));
   const found = await Promise.all([
     ...(machines === undefined ? [] : [askOwn(machines, clock.now())]),
-    ...(community === undefined || offline ? [] : [askCommunity(community, clock.now())]),
+    ...(community === undefined || offline ? [] : [askCommunity(community, options)]),
     ...adapters.filter(isWanted).map((adapter) => ask(adapter, options)),
   ]);
   const now = clock.now();

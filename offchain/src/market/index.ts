@@ -5,11 +5,12 @@
  * base, engine, service, chain and run. Start at offer.ts, at base/adapter.ts for what a provider is, at catalogue.ts for how all of
  * them come together.
  */
-export { type Catalogue, readCatalogue, type Source } from "./catalogue.ts";
+export { type Catalogue, type CatalogueOptions, readCatalogue, type Source } from "./catalogue.ts";
 export { diagnose, providerNames } from "./doctor.ts";
 export { type Filter, rank, type Ranked, whyNot } from "./filters.ts";
 export { gpuClasses, gpuModels, gpuOf } from "./gpus.ts";
 export { dropKey, keepKey, keyedProviders, storedKeys } from "./keys.ts";
+export { measuredIn, type MeasuredOf } from "./measured.ts";
 export { formatUsd, microUsdOf } from "./money.ts";
 export { machineText, type Offer, perGpuHour, priceText } from "./offer.ts";
 export { comparePrices, type PriceComparison } from "./prices.ts";

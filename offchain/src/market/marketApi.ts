@@ -104,18 +104,15 @@ const changesOf = (before: Prices, after: Prices): Record<string, unknown> => ({
 const eventOf = (name: string, data: unknown): string =>
   `event: ${name}\ndata: ${printableJson(JSON.stringify(data))}\n\n`;
 
-/** A reading that serves all who ask within a while. */
+/** A reading that serves all who ask while it goes on, and within a while after it; so does one that failed. */
 function sharedFor<T>(clock: Clock, ms: number, work: () => Promise<T>): () => Promise<T> {
-  let kept: { readonly at: number; readonly found: Promise<T> } | undefined;
+  let kept: { endedAt: number; readonly found: Promise<T> } | undefined;
   return () => {
-    const now = clock.monotonic();
-    if (kept !== undefined && now - kept.at < ms) return kept.found;
-    const mine = { at: now, found: work() };
+    if (kept !== undefined && clock.monotonic() - kept.endedAt < ms) return kept.found;
+    const mine = { endedAt: Infinity, found: work() };
     kept = mine;
-    // What failed is read again by the next.
-    mine.found.catch(() => {
-      if (kept === mine) kept = undefined;
-    });
+    const end = (): void => void (mine.endedAt = clock.monotonic());
+    mine.found.then(end, end);
     return mine.found;
   };
 }

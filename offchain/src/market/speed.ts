@@ -3,18 +3,16 @@
  * training reaches, for a reference model. An estimate to compare machines by, not what a run will cost: links, deaths and batches
  * are the planner's.
  */
+import { flopPerToken } from "../engine/index.ts";
 import { type Gpu, tflopsOf } from "./gpus.ts";
 import type { MicroUsd } from "./money.ts";
 import type { Offer } from "./offer.ts";
 
 /** Share of the makers' figure that training reaches, until it is measured. */
 export const ASSUMED_MFU = 0.35;
-/** f: FLOP of a token, 6 for each parameter, and 12 · layers · width · sequence for attention. */
-export const flopPerToken = (parameters: number, layers: number, width: number, sequence: number): number =>
-  6 * parameters + 12 * layers * width * sequence;
 
 /** The reference: a model of 10^9 parameters. */
-const FLOP_PER_TOKEN = flopPerToken(1e9, 24, 1_536, 1_024);
+const FLOP_PER_TOKEN = flopPerToken(1e9, { layers: 24, width: 1_536, sequence: 1_024 });
 
 /** FLOP/s that one GPU trains with, as estimated here; undefined for GPUs whose figure is not known. */
 export function flopsOf(gpu: Gpu): number | undefined {

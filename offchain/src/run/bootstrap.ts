@@ -1,6 +1,9 @@
 /** How far a young model's bootstrap is, and what its organiser has said that it will do, as the chain tells it. */
 import {
   actAnnounced,
+  actCarriedOut,
+  actNameOf,
+  actWithdrawn,
   announcedAct,
   bootstrapClaimed,
   bootstrapNeeded,
@@ -18,6 +21,8 @@ export const ACT_GRACE = 21 * 86_400;
 
 /** What an organiser announced, and has neither done nor taken back, while it may still be done. */
 export interface AnnouncedAct {
+  /** What the contract keeps it by. */
+  readonly name: Hex;
   readonly target: Address;
   readonly data: Hex;
   /** What it would do, by the call itself. */
@@ -60,11 +65,12 @@ async function announcedActs(
   const query = actAnnounced({ bootstrap, modelId });
   const { logs } = await connection.call((client) => getAllLogs(client, query, { from: BigInt(fromBlock) }));
   // What was announced again waits anew: the last counts.
-  const newest = new Map<string, Pick<AnnouncedAct, "target" | "data" | "transaction">>();
-  for (const { args, transactionHash } of logs) {
-    const { target, call } = args;
-    newest.delete(`${target}/${call}`);
-    newest.set(`${target}/${call}`, { target: asAddress(target), data: call, transaction: transactionHash });
+  const newest = new Map<Hex, Pick<AnnouncedAct, "name" | "target" | "data" | "transaction">>();
+  for (const { args, transactionHash: transaction } of logs) {
+    const { target, call: data } = args;
+    const name = actNameOf({ modelId, act: { to: target, data } });
+    newest.delete(name);
+    newest.set(name, { name, target: asAddress(target), data, transaction });
   }
   // Of all of them, so that many that were taken back hide none that was not.
   const standing: Omit<AnnouncedAct, "words">[] = [];
@@ -104,5 +110,60 @@ export async function bootstrapAt(place: BootstrapPlace, most: number): Promise<
     epochs,
     maxEpochs,
     ...(isOver ? { acts: [], more: 0 } : await announcedActs(place, bootstrap, Number(timestamp), most)),
+  };
+}
+
+/** What an organiser said or did. */
+export interface ToldAct extends Pick<AnnouncedAct, "name" | "target" | "data" | "words" | "transaction"> {
+  readonly what: "announced" | "carriedOut" | "withdrawn";
+  /** From when on it may be carried out, chain seconds; null for what is done or withdrawn. */
+  readonly readyAt: number | null;
+}
+
+/** Acts that are told at one look: an organiser may announce and withdraw for ever. */
+const MOST_TOLD = 100;
+
+/** Finds, at each look, what the organiser has announced, carried out and withdrawn that no look before found. */
+export function createActsWatch(place: BootstrapPlace) {
+  const { connection, addresses, modelId, fromBlock } = place;
+  const known = new Set<string>();
+  return {
+    /** Oldest first; of many the newest, and how many more there are. */
+    look: async (): Promise<{ readonly acts: readonly ToldAct[]; readonly more: number }> => {
+      const bootstrap = await connection.call((client) => bootstrapOf(client, { addresses }));
+      const of = { bootstrap, modelId };
+      const from = { from: BigInt(fromBlock) };
+      const [announced, done, withdrawn] = await Promise.all([
+        connection.call((client) => getAllLogs(client, actAnnounced(of), from)),
+        connection.call((client) => getAllLogs(client, actCarriedOut(of), from)),
+        connection.call((client) => getAllLogs(client, actWithdrawn(of), from)),
+      ]);
+      const found = [
+        ...announced.logs.map((log) => ({ log, what: "announced" as const, readyAt: log.args.readyAt })),
+        ...done.logs.map((log) => ({ log, what: "carriedOut" as const, readyAt: null })),
+        ...withdrawn.logs.map((log) => ({ log, what: "withdrawn" as const, readyAt: null })),
+      ].map(({ log, what, readyAt }) => {
+        const { target, call: data } = log.args;
+        const name = actNameOf({ modelId, act: { to: target, data } });
+        // A transaction that a reorganisation moves is the same one.
+        const key = `${what}/${name}/${log.transactionHash}`;
+        return {
+          log,
+          key,
+          act: { what, readyAt, name, target: asAddress(target), data, transaction: log.transactionHash },
+        };
+      });
+      const fresh = found
+        .filter(({ key }) => !known.has(key))
+        .toSorted((a, b) => Number(a.log.blockNumber - b.log.blockNumber) || a.log.logIndex - b.log.logIndex);
+      const acts: ToldAct[] = [];
+      for (const { act } of fresh.slice(-MOST_TOLD)) {
+        const { words } = await wordsOfCall(place, { target: act.target, value: 0n, data: act.data });
+        acts.push({ ...act, words });
+      }
+      // Those of a look that failed are told at the next.
+      for (const { key } of fresh) known.add(key);
+      return { acts, more: fresh.length - acts.length };
+    },
   };
 }

@@ -304,7 +304,7 @@ function computedOf({ version, definition, graphs, microBatch, accumulation, pre
 export function admission(addresses: ContractAddresses, runId: RunId, build: Build) {
   const digest = digestOfJson(build);
   return {
-    calls: [admitBuild.call({ addresses, runId, build: digest, admitted: true })],
+    calls: [admitBuild.call({ addresses, runId, build: digest, admitted: true })] as const,
     description: buildProposalText(build),
     /** What it would do, in words. */
     words: `RunRegistry ${addresses.runRegistry} admits build ${digest} (${buildTitle(build)}) to run ${runId}.`,

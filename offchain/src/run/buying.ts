@@ -6,7 +6,14 @@ import { encodeFunctionData, erc20Abi, parseAbi } from "viem";
 import { sendTransaction } from "viem/actions";
 
 import { formatAddress, UserError } from "../base/index.ts";
-import { type ChainConnection, DEVELOPMENT_CHAIN_ID, saysReverted, type WalletClient } from "../chain/index.ts";
+import {
+  allowanceOf,
+  changeAllowance,
+  type ChainConnection,
+  DEVELOPMENT_CHAIN_ID,
+  saysReverted,
+  type WalletClient,
+} from "../chain/index.ts";
 import {
   type CapitalPlace,
   type CapitalSale,
@@ -76,14 +83,7 @@ async function requireFunds(
 
 /** What the sale may take of the payer. */
 const allowedOf = ({ connection }: BuyingPlace, client: WalletClient, { sale, token }: Sale): Promise<bigint> =>
-  connection.call((chain) =>
-    chain.readContract({
-      address: token.address,
-      abi: erc20Abi,
-      functionName: "allowance",
-      args: [client.account.address, sale],
-    }),
-  );
+  allowanceOf(connection, { token: token.address, owner: client.account.address, spender: sale });
 
 /**
  * Sees to it that the payer has the amount and that the sale, or what else `sale` names, may take it.
@@ -100,9 +100,7 @@ export async function prepareDeposit(
   const allowed = await allowedOf(place, client, at);
   if (allowed >= amount) return;
   const allow = { token: at.token.address, sale: at.sale };
-  // Some tokens change an allowance from nothing and to nothing alone.
-  if (allowed > 0n) await allowCapital.sync(client, { ...allow, amount: 0n });
-  await allowCapital.sync(client, { ...allow, amount });
+  await changeAllowance(allowed, amount, (most) => allowCapital.sync(client, { ...allow, amount: most }));
 }
 
 /**

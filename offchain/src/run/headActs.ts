@@ -39,7 +39,7 @@ export type HeadAct =
   | (Act & {
       readonly what: "suspended";
       readonly poster: Address;
-      /** Whose quorum signed. */
+      /** Whose quorum signed; 0 where the organiser did it in bootstrap. */
       readonly setVersion: number;
       /** Whether that poster is the run's still, and posts nothing. */
       readonly lasts: boolean;

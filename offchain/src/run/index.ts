@@ -83,11 +83,28 @@ export {
 } from "./revenueRoot.ts";
 export { claimRevenue, type RevenueEarnings, type RevenueOwed, revenueOwed } from "./revenueClaims.ts";
 export { revenueAccounts, type RevenueAccounts } from "./revenueAccounts.ts";
-export { ACT_GRACE, type AnnouncedAct, bootstrapAt, type BootstrapStanding } from "./bootstrap.ts";
+export {
+  ACT_GRACE,
+  type AnnouncedAct,
+  bootstrapAt,
+  type BootstrapStanding,
+  createActsWatch,
+  type ToldAct,
+} from "./bootstrap.ts";
 export * from "./disputes.ts";
 export { type HeadAct, newestHeadActs } from "./headActs.ts";
 export { isDisputeVote } from "./disputeWords.ts";
 export * from "./stakes.ts";
+export {
+  beginRuling,
+  readRuling,
+  rulingCost,
+  type RulingDraft,
+  type RulingFacts,
+  rulingFacts,
+  vetoEndsOf,
+  writeRuling,
+} from "./ruling.ts";
 export * from "./buying.ts";
 export type { SignedPermit } from "./permits.ts";
 export { commitIn, commitOfClone, headCommitOf, originOf } from "./gitCommit.ts";

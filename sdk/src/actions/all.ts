@@ -36,6 +36,7 @@ import {
   postHead,
   postHeads,
   rollback,
+  suspendAsOrganiser,
   suspendPoster,
 } from "./checkpoints.ts";
 import {
@@ -381,6 +382,7 @@ export const writes = {
   slashVetoed,
   slashVoided,
   spendComputeBudget,
+  suspendAsOrganiser,
   suspendPoster,
   vetoRuling,
   voidGrantSet,

@@ -9,9 +9,17 @@ import {
   carryOutAct,
   endBootstrap,
   requireVotable,
+  standingAct,
   withdrawAct,
 } from "./bootstrap.ts";
 
-export const bootstrapReads = { announcedAct, bootstrapClaimed, bootstrapNeeded, bootstrapOf, bootstrapTerms };
+export const bootstrapReads = {
+  announcedAct,
+  bootstrapClaimed,
+  bootstrapNeeded,
+  bootstrapOf,
+  bootstrapTerms,
+  standingAct,
+};
 
 export const bootstrapWrites = { announceAct, carryOutAct, endBootstrap, requireVotable, withdrawAct };

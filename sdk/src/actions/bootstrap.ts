@@ -1,5 +1,5 @@
 /** Bootstrap: when a young model's is over, and what its organiser announces and does until then. */
-import { type Address, decodeFunctionResult, encodeAbiParameters, type Hex, keccak256 } from "viem";
+import { type Address, decodeFunctionResult, encodeAbiParameters, type Hex, keccak256, zeroHash } from "viem";
 import { bootstrapAbi, computeRewardsAbi } from "../abis/index.ts";
 import {
   type Addressed,
@@ -56,17 +56,18 @@ export const bootstrapClaimed = /* @__PURE__ */ defineRead({
 });
 
 export interface ActArgs extends BootstrapArgs {
-  /** What is done and where: the `call` of `setValidators`, `setMaintainers`, `setPoster`, `admitBuild`, `registerRun` or `setStatus` that finishes. */
+  /** What is done and where: the `call` of `setValidators`, `setMaintainers`, `setPoster`, `admitBuild`, `registerRun` or `setStatus` that finishes, or opens a paused run. */
   readonly act: Pick<Call, "to" | "data">;
 }
 
 /**
- * Says what the organiser will do one window later; the organiser's to send, in bootstrap. What was announced already waits anew.
+ * Says what the organiser will do one window later; the organiser's to send, in bootstrap. One act stands at a time of each function
+ * and of the run or model that it concerns.
  * @example
  * const act = setPoster.call({ addresses, runId, poster })
  * const { event } = await announceAct.sync(organiser, { bootstrap, modelId, act })
  * await carryOutAct.sync(organiser, { bootstrap, modelId, act }) // once event.readyAt is past
- * @throws BootstrapActRefusedError, BootstrapOverError, BootstrapNotOrganiserError
+ * @throws BootstrapActRefusedError, BootstrapActStandsError, BootstrapOverError, BootstrapNotOrganiserError
  */
 export const announceAct = /* @__PURE__ */ defineWrite({
   addressed: false,
@@ -121,8 +122,8 @@ export const requireVotable = /* @__PURE__ */ defineWrite({
   extractEvent: (receipt) => findEvent(receipt, bootstrapAbi, "BootstrapEnded"),
 });
 
-/** What names an act of a model's organiser. */
-const nameOf = ({ modelId, act }: Pick<ActArgs, "modelId" | "act">): Hex =>
+/** What names an act of a model's organiser, as Bootstrap's `actOf` has it. */
+export const actNameOf = ({ modelId, act }: Pick<ActArgs, "modelId" | "act">): Hex =>
   keccak256(
     encodeAbiParameters([{ type: "bytes32" }, { type: "address" }, { type: "bytes" }], [modelId, act.to, act.data]),
   );
@@ -130,14 +131,44 @@ const nameOf = ({ modelId, act }: Pick<ActArgs, "modelId" | "act">): Hex =>
 /** From when on what an organiser announced may be done, chain seconds; undefined where it is not announced, was withdrawn or is done. */
 export const announcedAct = /* @__PURE__ */ defineRead({
   addressed: false,
-  view: ({ bootstrap, ...args }: ActArgs) => viewOf(bootstrap, bootstrapAbi, "readyAtOf", [nameOf(args)]),
+  view: ({ bootstrap, ...args }: ActArgs) => viewOf(bootstrap, bootstrapAbi, "readyAtOf", [actNameOf(args)]),
   present: (readyAt): number | undefined => (readyAt === 0 ? undefined : readyAt),
 });
 
+/** What names the act that stands where this one would be announced, or stood there until it expired; undefined for none. */
+export const standingAct = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ bootstrap, modelId, act }: ActArgs) =>
+    viewOf(bootstrap, bootstrapAbi, "standingOf", [modelId, act.to, act.data]),
+  present: (act): Hex | undefined => (act === zeroHash ? undefined : act),
+});
+
+interface ActsQuery {
+  readonly bootstrap: Address;
+  /** Of this model; of all where it is left out. */
+  readonly modelId?: Hex;
+}
+
 /** Acts that organisers announced, as a query for logs: of one model, or of all. */
-export const actAnnounced = ({ bootstrap, modelId }: { readonly bootstrap: Address; readonly modelId?: Hex }) => ({
+export const actAnnounced = ({ bootstrap, modelId }: ActsQuery) => ({
   address: bootstrap,
   abi: bootstrapAbi,
   eventName: "ActAnnounced" as const,
+  args: narrowed({ modelId }),
+});
+
+/** Acts that organisers took back. */
+export const actWithdrawn = ({ bootstrap, modelId }: ActsQuery) => ({
+  address: bootstrap,
+  abi: bootstrapAbi,
+  eventName: "ActWithdrawn" as const,
+  args: narrowed({ modelId }),
+});
+
+/** Acts that organisers carried out. */
+export const actCarriedOut = ({ bootstrap, modelId }: ActsQuery) => ({
+  address: bootstrap,
+  abi: bootstrapAbi,
+  eventName: "ActCarriedOut" as const,
   args: narrowed({ modelId }),
 });

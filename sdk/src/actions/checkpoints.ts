@@ -1,5 +1,5 @@
 /** CheckpointRegistry: each run's hash chain of checkpoints. */
-import { concatHex, decodeFunctionResult, type Hex } from "viem";
+import { type Address, concatHex, decodeFunctionResult, type Hex } from "viem";
 import { checkpointRegistryAbi } from "../abis/index.ts";
 import type { HeadHash } from "../protocol/ids.ts";
 import type { Suspend } from "../protocol/typedData.ts";
@@ -84,6 +84,27 @@ export const suspendPoster = /* @__PURE__ */ defineWrite({
   call: ({ addresses, suspension, signatures }: SuspendPosterArgs) =>
     callOf(addresses.checkpointRegistry, checkpointRegistryAbi, "suspend", [suspension, concatHex(signatures)]),
   decode: nothing,
+  extractEvent: (receipt) => findEvent(receipt, checkpointRegistryAbi, "PosterSuspended"),
+});
+
+export interface SuspendAsOrganiserArgs extends Addressed {
+  readonly runId: Hex;
+  /** Who posts now, and shall no more. */
+  readonly poster: Address;
+  /** The head that shows why; zero where none does. */
+  readonly head: Hex;
+}
+
+/**
+ * Stops a run's poster at once; the organiser's to send, in bootstrap. What is in force already leaves no event.
+ * @throws CheckpointRegistryMayNotSuspendError, CheckpointRegistryOtherPosterError, CheckpointRegistryRunNotOpenError where the run is finished
+ */
+export const suspendAsOrganiser = /* @__PURE__ */ defineWrite({
+  addressed: true,
+  call: ({ addresses, runId, poster, head }: SuspendAsOrganiserArgs) =>
+    callOf(addresses.checkpointRegistry, checkpointRegistryAbi, "suspendAsOrganiser", [runId, poster, head]),
+  decode: nothing,
+  /** Its `setVersion` is 0. */
   extractEvent: (receipt) => findEvent(receipt, checkpointRegistryAbi, "PosterSuspended"),
 });
 

@@ -10,6 +10,11 @@ export const CheckpointRegistryMayNotRollBackError = define(
   (runId, caller) =>
     `${caller} may not roll run ${runId} back: the holders do, and the organiser while the model is in bootstrap.`,
 );
+export const CheckpointRegistryMayNotSuspendError = define(
+  "CheckpointRegistryMayNotSuspend",
+  (runId, caller) =>
+    `${caller} may not suspend the poster of run ${runId}: a quorum of validators does, and the organiser while the model is in bootstrap.`,
+);
 export const CheckpointRegistryNotAnnouncedError = define(
   "CheckpointRegistryNotAnnounced",
   (runId) => `This rollback of run ${runId} was not announced: the organiser announces it one window ahead.`,

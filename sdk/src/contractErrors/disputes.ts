@@ -4,7 +4,12 @@ import { coins, define, shares, time } from "./define.ts";
 export const BootstrapActRefusedError = define(
   "BootstrapActRefused",
   (target, selector) =>
-    `An organiser does not call ${selector} of ${target}: it chooses validators, maintainers, a run's poster and builds, ends a run and registers the next.`,
+    `An organiser does not call ${selector} of ${target}: it chooses validators, maintainers, a run's poster and builds, has a paused run go on, ends a run and registers the next, each with its arguments and nothing behind them.`,
+);
+export const BootstrapActStandsError = define(
+  "BootstrapActStands",
+  (act, expiry) =>
+    `The organiser has announced an act of this kind, ${act}, which stands until ${time(expiry)}: it withdraws that one first, or carries it out.`,
 );
 export const BootstrapExpiredError = define(
   "BootstrapExpired",

@@ -64,6 +64,9 @@ export const LeaseRequest = Type.Unsafe<LeaseRequest>(
   ),
 );
 
+/** Of something that was seen to go on. */
+const Rate = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
+
 export const LeaseView = Type.Object({
   lease: Hash32,
   /** The key that joined by it. */
@@ -74,6 +77,16 @@ export const LeaseView = Type.Object({
   /** Ms since the member was last heard of. */
   heardMs: Nullable(Count),
   report: Nullable(MachineReport),
+  /** What its work and its transfers here came to; null before its first receipt, and of a model that the engine does not know. */
+  measured: Nullable(
+    Type.Object({
+      /** FLOP a second of its training, transfers left out. */
+      flops: Rate,
+      /** Bytes a second from it, and to it; null where too little went. */
+      up: Nullable(Rate),
+      down: Nullable(Rate),
+    }),
+  ),
   /** The coordinator's own software, which a machine of a lease may fetch; null where it serves none. */
   software: Nullable(Type.Object({ digest: Hash32, bytes: Count })),
 });

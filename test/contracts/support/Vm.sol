@@ -20,7 +20,6 @@ interface Vm {
     function startPrank(address sender) external;
     function stopPrank() external;
     function expectRevert(bytes calldata reason) external;
-    function expectRevert() external;
     function expectPartialRevert(bytes4 selector) external;
     function assume(bool condition) external pure;
     function addr(uint256 key) external pure returns (address);

@@ -62,4 +62,13 @@ describe("a question that a new block overtook", () => {
     await expect(look()).rejects.toMatchObject({ code: "CHAIN_RPC" });
     expect(asked).toBe(6);
   });
+
+  it("is told in the node's own words where the code alone says little", async () => {
+    const { call } = await connect({ rpcUrl: url, chainId, retries: 0 });
+    errors = [{ code: -32_005, message: "Too many requests at once: try again.\u001b[2J" }];
+    await expect(call((client) => client.getCode({ address: ADDRESS }))).rejects.toMatchObject({
+      code: "CHAIN_RPC",
+      message: expect.stringContaining('It said: "Too many requests at once: try again.\uFFFD[2J".'),
+    });
+  });
 });

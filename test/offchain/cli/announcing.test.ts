@@ -1,11 +1,21 @@
 /** What a young model's holders may not decide, and how its organiser does it: announced, and a window later carried out. On a real node. */
 import { join } from "node:path";
 
-import { newestSetVersion, runOf, scheduleOf, validatorUntil } from "@cotrain/sdk/actions";
-import { asAddress } from "@cotrain/sdk/protocol";
+import {
+  isSuspended,
+  modelContractsOf,
+  newestSetVersion,
+  runOf,
+  scheduleOf,
+  setStatus,
+  validatorUntil,
+} from "@cotrain/sdk/actions";
+import { asAddress, runStatus } from "@cotrain/sdk/protocol";
 import { beforeAll, describe, expect, test } from "vitest";
 
 import { formatAddress } from "../../../offchain/src/base/index.ts";
+import { connect } from "../../../offchain/src/chain/index.ts";
+import { createActsWatch } from "../../../offchain/src/run/index.ts";
 import { poster, validators } from "../chain/world.ts";
 import { keepOrganiser } from "./organiser.ts";
 import { staged } from "./staged.ts";
@@ -17,6 +27,10 @@ const { by } = stage;
 const at = () => ["--state", stage.state];
 const flat = (text: string): string => text.replaceAll(/\s+/g, " ");
 const other = `0x${"a9".repeat(20)}`;
+const another = `0x${"b7".repeat(20)}`;
+
+/** Words of an act that names a poster. */
+const lets = (poster: string): string => `RunRegistry lets ${formatAddress(asAddress(poster))} alone post the heads`;
 
 beforeAll(async () => {
   await keepOrganiser(stage.keys);
@@ -39,10 +53,17 @@ async function atTime(timestamp: number): Promise<void> {
   await stage.client.mine({ blocks: 1 });
 }
 
+interface Act {
+  readonly name: string;
+  readonly words: string;
+  readonly readyAt: number;
+  readonly expiresAt: number;
+}
 interface Told {
   readonly over: boolean;
   readonly claimed: string;
-  readonly acts: readonly { readonly words: string; readonly readyAt: number; readonly expiresAt: number }[];
+  readonly acts: readonly Act[];
+  readonly withdrawn: { readonly name: string; readonly transaction: string } | null;
 }
 /** What everybody is told of the model's bootstrap. */
 async function told(...line: readonly string[]): Promise<Told> {
@@ -77,10 +98,11 @@ describe("in bootstrap", () => {
     const lines = flat((await cotrainHere(["bootstrap", "--last", "1", ...at()])).stdout);
     expect(lines).toContain("The model is in bootstrap. Workers have claimed 0.00 of ");
     expect(lines).toMatch(
-      /Announced in 0x[0-9a-f]{64}, to be carried out from .* to .*, and not once bootstrap is over: /,
+      /announced in 0x[0-9a-f]{64}, to be carried out from .* to .*, and not once bootstrap is over: /,
     );
-    // Bound to what was announced.
-    expect(await done("poster", "propose", `0x${"b7".repeat(20)}`, "--dry-run")).toMatchObject({ step: "announce" });
+    // Bound to what was announced, beside which no other of its kind is.
+    const beside = await cotrainHere(["poster", "propose", another, "--announce", "--dry-run", ...at()]);
+    expect(flat(beside.stderr)).toContain("The organiser has announced an act of this kind, 0x");
     await atTime(announced.readyAt!);
     expect(await done(...line, ...by("organiser"))).toMatchObject({ step: "carryOut", readyAt: announced.readyAt });
     expect((await told(...at())).acts).toEqual([]);
@@ -96,6 +118,108 @@ describe("in bootstrap", () => {
     expect(await done(...line)).toMatchObject({ step: "announce", transaction: expect.any(String) });
     // Of the same act the last announcement counts.
     expect((await told(...at())).acts).toHaveLength(1);
+  });
+
+  test("the organiser takes an act back by the name that it is told by, and announces another", async () => {
+    await stage.client.setBlockTimestampInterval({ interval: 1 });
+    await done("poster", "propose", other, ...by("organiser"));
+    const name = (await told(...at())).acts[0]!.name;
+    expect(flat((await cotrainHere(["bootstrap", ...at()])).stdout)).toContain(`Act ${name}, announced in 0x`);
+    const unknown = await cotrainHere(["bootstrap", "--withdraw", `0x${"00".repeat(32)}`, ...at(), ...by("organiser")]);
+    expect(unknown).toMatchObject({ code: 1, stderr: expect.stringContaining("is announced:") });
+    const stranger = await cotrainHere(["bootstrap", "--withdraw", name, ...at(), ...by("worker-1")]);
+    expect(flat(stranger.stderr)).toContain("is not the organiser of model");
+    const { acts, withdrawn } = await told("--withdraw", name, "--max-fee", "0.5", ...at(), ...by("organiser"));
+    expect({ acts, withdrawn }).toEqual({ acts: [], withdrawn: { name, transaction: expect.any(String) } });
+    expect(await done("poster", "propose", another, ...by("organiser"))).toMatchObject({ step: "announce" });
+  });
+
+  test("the organiser has a run go on that holders paused, and ends it", async () => {
+    const { contracts: addresses, runId } = stage.world;
+    await stage.client.setBlockTimestampInterval({ interval: 1 });
+    const statusOf = async () => (await runOf(stage.client, { addresses, runId })).status;
+    // Holders may pause, and not end; the organiser the other way round.
+    expect((await cotrainHere(["run", "propose", "pause", "--dry-run", ...at()])).code).toBe(0);
+    const ending = await cotrainHere(["run", "propose", "end", "--dry-run", ...at()]);
+    expect(flat(ending.stderr)).toContain("The model is in bootstrap, where votes set a run's parameters");
+    const pausing = await cotrainHere(["run", "propose", "pause", "--announce", "--dry-run", ...at()]);
+    expect(flat(pausing.stderr)).toContain("An organiser does not call 0x");
+    expect((await cotrainHere(["run", "propose", "resume", "--dry-run", ...at()])).stderr).toContain("is in force");
+    const odd = await cotrainHere(["run", "propose", "stop", "--dry-run", ...at()]);
+    expect(flat(odd.stderr)).toContain('A run is told to pause, resume or end, not to "stop".');
+    await stage.asHolders((account) =>
+      setStatus.sync(stage.client, { addresses, runId, status: runStatus.paused, account, pollingInterval: 20 }),
+    );
+    const verbs = { resume: runStatus.open, end: runStatus.finished };
+    for (const [verb, status] of Object.entries(verbs)) {
+      const { readyAt } = await done("run", "propose", verb, ...by("organiser"));
+      await atTime(readyAt!);
+      expect(await done("run", "propose", verb, ...by("organiser"))).toMatchObject({ step: "carryOut" });
+      expect(await statusOf()).toBe(status);
+    }
+  });
+
+  test("the organiser suspends the poster at once, and nobody else does", async () => {
+    const { contracts: addresses, runId } = stage.world;
+    const line = ["poster", "suspend", ...at()];
+    const shown = await cotrainHere(line);
+    expect(flat(shown.stdout)).toMatch(/^Nothing was sent: --yes suspends 0x.* for the head 0x.* of checkpoint \d+\./);
+    const stranger = await cotrainHere([...line, "--yes", ...by("worker-1")]);
+    expect(flat(stranger.stderr)).toContain("may not suspend the poster of run");
+    const unknown = await cotrainHere([...line, "--head", `0x${"0a".repeat(32)}`, "--yes", ...by("organiser")]);
+    expect(flat(unknown.stderr)).toContain("has no head 0x0a0a");
+    expect(await isSuspended(stage.client, { addresses, runId })).toBe(false);
+    const sent = await cotrainHere([...line, "--yes", "--max-fee", "0.5", "--json", ...by("organiser")]);
+    expect(JSON.parse(sent.stdout)).toMatchObject({ suspended: true, transaction: expect.any(String) });
+    expect(await isSuspended(stage.client, { addresses, runId })).toBe(true);
+    const again = await cotrainHere([...line, "--yes", ...by("organiser")]);
+    expect(flat(again.stdout)).toContain("is suspended as the poster already.");
+    const listed = await cotrainHere(["disputes", "list", ...at()]);
+    expect(flat(listed.stdout)).toContain("The organiser, in bootstrap, suspended 0x");
+    const coordinator = await tellingCoordinator(stage.world, stage.client);
+    const remote = [`--coordinator=${coordinator}`, "--rpc", stage.node.url, "--state", temporaryDirectory()];
+    const pinned = await cotrainHere(["poster", "suspend", ...remote.slice(1), ...stage.pins().slice(2, 6)]);
+    expect(flat(pinned.stdout)).toContain("is suspended as the poster already.");
+    expect(flat((await cotrainHere(["poster", "suspend", ...remote])).stdout)).toContain("already.");
+  });
+
+  test("a watcher tells what was announced, withdrawn and carried out, in words", async () => {
+    await stage.client.setBlockTimestampInterval({ interval: 1 });
+    await done("poster", "propose", other, ...by("organiser"));
+    const name = (await told(...at())).acts[0]!.name;
+    await told("--withdraw", name, ...at(), ...by("organiser"));
+    const line = ["poster", "propose", another, ...by("organiser")];
+    const { readyAt } = await done(...line);
+    await atTime(readyAt!);
+    await done(...line);
+    const { stdout } = await cotrainHere(["watch", "--once", ...at()]);
+    expect(flat(stdout)).toMatch(
+      /The organiser has announced, to be carried out from .* on and not once bootstrap is over/,
+    );
+    const said = flat(stdout);
+    const places = [
+      said.indexOf(`on and not once bootstrap is over: ${lets(other)}`),
+      said.indexOf(`The organiser has withdrawn what it had announced: ${lets(other)}`),
+      said.indexOf(`on and not once bootstrap is over: ${lets(another)}`),
+      said.indexOf(`The organiser has carried out what it had announced: ${lets(another)}`),
+    ];
+    expect(places.toSorted((a, b) => a - b)).toEqual(places);
+    expect(places[0]).toBeGreaterThan(-1);
+    const seen = JSON.parse((await cotrainHere(["watch", "--once", "--json", ...at()])).stdout) as {
+      readonly acts: readonly { readonly what: string; readonly readyAt: number | null }[];
+    };
+    expect(seen.acts.map(({ what }) => what)).toEqual(["announced", "withdrawn", "announced", "carriedOut"]);
+    expect(seen.acts[2]?.readyAt).toBe(readyAt);
+
+    // Who looks again is told what has come since.
+    const { contracts: addresses, chainId, modelId, runId } = stage.world;
+    const contracts = await modelContractsOf(stage.client, { addresses, modelId });
+    const connection = await connect({ rpcUrl: stage.node.url, chainId });
+    const acts = createActsWatch({ connection, addresses, contracts, modelId, runId, fromBlock: 0 });
+    expect((await acts.look()).acts).toHaveLength(4);
+    expect(await acts.look()).toEqual({ acts: [], more: 0 });
+    await done("poster", "propose", other, ...by("organiser"));
+    expect((await acts.look()).acts).toMatchObject([{ what: "announced" }]);
   });
 
   test("the organiser takes a validator out whose keys are lost", async () => {

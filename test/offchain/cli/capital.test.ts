@@ -13,7 +13,7 @@ import {
 } from "@cotrain/sdk/actions";
 import { capitalSaleAbi } from "@cotrain/sdk/abis";
 import { asAddress, asModelId, type Hex } from "@cotrain/sdk/protocol";
-import { getAbiItem, toFunctionSelector, zeroHash } from "viem";
+import { getAbiItem, getAddress, toFunctionSelector, zeroHash } from "viem";
 import { expect, test } from "vitest";
 
 import { profileFor } from "../../../deploy/profiles.ts";
@@ -123,6 +123,11 @@ test("anybody settles what others bought, and fetches it for them", async () => 
   const done = await told<Done>("capital", "claim", ...at(), ...by("stranger"), "--account", friend);
   expect(done.settled).toEqual([]);
   expect(done.claimed).toMatchObject([{ shares: "150000000000000000000" }]);
+  // Neither would be fetched without its address: it has no wallet here.
+  const said = await cotrainHere(["capital", "deposit", "1", ...at(), ...by("buyer"), "--yes", "--for", friend]);
+  expect(said.stdout.replaceAll(/\s+/g, " ")).toContain(
+    `"npx cotrain capital claim --account ${getAddress(friend)}" settles it`,
+  );
 });
 
 test("too little is paid back", async () => {

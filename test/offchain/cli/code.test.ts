@@ -227,9 +227,9 @@ describe("a grant", () => {
     second[second.indexOf("3h")] = "1h";
     const proposed = await told<Told>(...second);
     expect(proposed).toMatchObject({ others: [{ id, author, amount: String(5n * 10n ** 17n) }], approved: false });
-    expect((await approve("maintainer-1")).stdout.replaceAll(/\s+/g, " ")).toContain(
-      `beside it the same commit has grant ${id} of 0.5 shares for ${author}`,
-    );
+    const asked = (await approve("maintainer-1")).stdout.replaceAll(/\s+/g, " ");
+    expect(asked).toContain(`beside it the same commit has grant ${id} of 0.5 shares for ${author}`);
+    expect(asked).toContain("The same commit was granted before: it takes --again beside --yes.");
     const refused = verdictOf(await approve("maintainer-1", "--yes"));
     expect(refused).toEqual(
       refusal(1, `Commit ${commit} has 1 grant already, such as ${id} of 0.5 shares: with --again`),
@@ -289,8 +289,11 @@ describe("a grant", () => {
     expect(verdictOf(await cotrainHere(["code", "revoke", id, ...at()]))).toEqual(
       refusal(1, `Grant ${id} was ended before.`),
     );
-    expect((await cotrainHere(["code", "list", ...at()])).stdout).toMatch(/revoked, all of it burned$/m);
-    const shown = await cotrainHere(["code", "show", id, ...at()]);
+    const list = (await cotrainHere(["code", "list", ...at()])).stdout;
+    expect(list).toMatch(/revoked, all of it burned$/m);
+    // As many digits as name it.
+    expect(list).toContain(`\n${id.slice(0, 8)}…`);
+    const shown = await cotrainHere(["code", "show", id.slice(0, 8), ...at()]);
     expect(shown.stdout).toMatch(/^paid +no more than was due when it was ended$/m);
   });
 

@@ -146,6 +146,6 @@ test("a poster that was suspended and a run that went back stand in the same tab
   ]);
   const text = flat(rows.join("\n"));
   expect(text).toContain(`By the holders' timelock the run went back from checkpoint 3, head ${head}, to checkpoint 1`);
-  expect(text).toContain("The holders have named another poster since.");
+  expect(text).toContain("Another poster was named since.");
   expect(await listed("--last", "1")).toMatchObject({ disputes: [{}], checkpoints: [{ what: "rolledBack" }] });
 });

@@ -19,6 +19,7 @@ const staking = {
   maxFee: "stake",
   role: "stake",
 };
+const organised = { ...shown, wallet: "staged.ts", passphraseFile: "staged.ts", maxFee: "announcing" };
 const proposed = {
   ...shown,
   wallet: "intentions",
@@ -310,14 +311,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     once: "watch",
     yes: "watch",
   },
-  bootstrap: {
-    state: "announcing",
-    coordinator: "announcing",
-    rpc: "announcing",
-    run: "announcing",
-    deployment: "announcing",
-    last: "announcing",
-  },
+  bootstrap: { ...organised, withdraw: "announcing", last: "announcing" },
   "disputes list": {
     state: "disputes",
     coordinator: "intentions",
@@ -413,6 +407,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     precision: "../../e2e/builds",
     steps: "../../e2e/builds",
     dryRun: "../../e2e/builds",
+    announce: "announcedBuild",
   },
   "code propose": {
     state: "code",
@@ -499,7 +494,9 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
   "capital propose": { ...proposed, price: "intentions", minimum: "intentions" },
   "code caps": { ...proposed, perAuthor: "intentions", perEpoch: "intentions" },
   "code approve-by-vote": { ...proposed, again: "intentions" },
+  "run propose": { ...proposed, announce: "announcing" },
   "poster propose": { ...proposed, announce: "announcing" },
+  "poster suspend": { ...organised, head: "announcing", yes: "announcing" },
   "code revoke": proposed,
   "code revoke-set": proposed,
   "code burn": {

@@ -3,6 +3,10 @@ import { join } from "node:path";
 
 import { beforeEach, describe, expect, test } from "vitest";
 
+import { openLedger } from "../../../offchain/src/market/leases/ledger.ts";
+import { type Lease, newLease } from "../../../offchain/src/market/leases/state.ts";
+import { kinds } from "../market/leases/world.ts";
+import { NOW } from "../market/offers.ts";
 import { cotrainHere, type Ended, temporaryDirectory } from "./support.ts";
 
 interface Document {
@@ -28,6 +32,34 @@ beforeEach(() => {
 const plan = (...args: readonly string[]): Promise<Ended> =>
   cotrainHere(["market", "plan", "--offline", `--cache=${cache}`, ...args]);
 
+/** A ledger with one lease that is over. */
+async function ledgerOf(change: Partial<Lease>): Promise<string> {
+  const directory = join(temporaryDirectory(), "leases");
+  const ledger = await openLedger(directory, () => NOW);
+  const lease: Lease = {
+    ...newLease,
+    label: "ct-0a1b2c3d-00000001-1",
+    cluster: "c1",
+    slot: 0,
+    attempt: 1,
+    account: "vast",
+    identity: "owner",
+    offer: "vast:1",
+    machine: "",
+    host: "elsewhere",
+    state: "gone",
+    since: NOW,
+    perHour: 0n,
+    maximum: 0n,
+    terms: kinds[0]!,
+    ...change,
+  };
+  await ledger.read();
+  await ledger.append({ type: "measured", at: NOW, rows: { leases: { [lease.label]: lease } } });
+  await ledger.close();
+  return directory;
+}
+
 async function planned(...args: readonly string[]): Promise<Document> {
   const { code, stdout, stderr } = await plan("--sample", "--json", ...args);
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
@@ -36,6 +68,26 @@ async function planned(...args: readonly string[]): Promise<Document> {
 
 const gpus = ({ machines }: Document): number =>
   machines.reduce((sum, { machine }) => sum + Number.parseInt(machine, 10), 0);
+
+describe("by what was measured", () => {
+  test("GPUs that other machines had are taken at their speed, and the plan says so", async () => {
+    const args = ["--budget=20", "--deadline=12h"];
+    const assumed = await planned(...args);
+    expect((await plan("--sample", ...args)).stdout.replaceAll(/\s+/g, " ")).toContain(
+      "No machine of it was measured, nor another with such GPUs: its speeds are assumed.",
+    );
+    const chosen = assumed.machines[0]?.machine.replace(/^\d+x /, "") ?? "";
+    const leases = await ledgerOf({ machine: `1x ${chosen}`, measured: { flops: 1e9, up: null, down: null } });
+    const measured = await planned(...args, `--leases=${leases}`);
+    // So slow a GPU is left alone.
+    expect(measured.machines.map(({ machine }) => machine.replace(/^\d+x /, ""))).not.toContain(chosen);
+    const fast = await ledgerOf({ machine: `1x ${chosen}`, measured: { flops: 1e15, up: null, down: null } });
+    expect((await planned(...args, `--leases=${fast}`)).effectiveTokens).toBeGreaterThan(1.5 * assumed.effectiveTokens);
+    expect((await plan("--sample", ...args, `--leases=${fast}`)).stdout.replaceAll(/\s+/g, " ")).toMatch(
+      /0 of its machines were measured before, \d+ (has|have) GPUs that were, of other machines/,
+    );
+  });
+});
 
 describe("by what is given", () => {
   test("a budget alone is spent, an hour being worth a dollar, or what it is said to be worth", async () => {

@@ -1,4 +1,5 @@
 /** `cotrain market serve` as a process: what it tells of a provider, and its end. */
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { expect, test } from "vitest";
@@ -9,6 +10,17 @@ import { cotrain, temporaryDirectory } from "./support.ts";
 test("offers, leases and live prices are served until Ctrl-C", { timeout: 120_000 }, async () => {
   const directory = temporaryDirectory();
   const { server } = await rentalServer(() => [{ id: "m1", gpu: "RTX 4090", gpus: 2, usd_per_hour: "1.2" }]);
+  const community = join(directory, "community.json");
+  writeFileSync(
+    community,
+    JSON.stringify({
+      coordinator: "http://127.0.0.1:1",
+      chainId: 1,
+      rpc: "http://127.0.0.1:1",
+      escrow: `0x${"e5".repeat(20)}`,
+      tokens: [{ address: `0x${"70".repeat(20)}`, decimals: 6, usd: "1.00" }],
+    }),
+  );
   const told: unknown[] = [];
   let isAsked = false;
   const { code } = await cotrain(
@@ -19,6 +31,7 @@ test("offers, leases and live prices are served until Ctrl-C", { timeout: 120_00
       "--provider=fake",
       `--endpoint=fake=${server.url}`,
       "--every=1s",
+      `--community=${community}`,
       `--cache=${join(directory, "cache")}`,
       `--keys=${join(directory, "keys")}`,
       `--leases=${join(directory, "leases")}`,
@@ -41,7 +54,14 @@ test("offers, leases and live prices are served until Ctrl-C", { timeout: 120_00
   );
   expect(code).toBe(0);
   expect(told).toMatchObject([
-    { offers: [{ id: "fake:m1", gpus: 2, perHour: "1200000" }] },
+    {
+      offers: [{ id: "fake:m1", gpus: 2, perHour: "1200000" }],
+      // Whose coordinator does not answer: it is none of the others' matter.
+      sources: [
+        { provider: "community", state: "failed" },
+        { provider: "fake", state: "live" },
+      ],
+    },
     { leases: [] },
     { clusters: [], cost: "0" },
     expect.stringMatching(/^event: prices\ndata: \{"RTX 4090\/on-demand":\{/),

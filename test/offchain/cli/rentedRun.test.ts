@@ -35,11 +35,12 @@ function optionsOf(...flags: readonly string[]) {
 }
 
 /** A coordinator on loopback, and a renter that it takes. */
-async function stage({ isKnown = true, serves = true } = {}) {
+async function stage({ isKnown = true, serves = true, shape = {} } = {}) {
   const directory = temporaryDirectory();
   const [keystore, passphrase] = [join(directory, "wallet.json"), join(directory, "passphrase")];
   const renter = await ensureKeystore({ keystore, passphrase, scryptN: SCRYPT_N_LOCAL });
   const opened = await openHarness({
+    model: shape,
     renters: [lower(isKnown ? renter.address : poster.address)],
     ...(serves && { software: await openSoftware(join(directory, "software"), silentLogger()) }),
   });
@@ -149,8 +150,8 @@ describe("a machine", () => {
   });
 });
 
-async function meeting() {
-  const all = await stage();
+async function meeting(options: Parameters<typeof stage>[0] = {}) {
+  const all = await stage(options);
   const { prepare } = await all.open(true);
   const { environment } = await prepare(lease(), offer(1));
   const pass: SignedPass = parsePass(environment["JOIN_PASS_0"] ?? "");
@@ -172,6 +173,26 @@ describe("keeper and coordinator", () => {
     await meet(keeper);
     expect(told()).toEqual([]);
     expect(opened.run.driver.state.leases?.[leaseOfPass(pass)]).toMatchObject({ ended: false });
+  });
+
+  test("what the coordinator measured of one is told, once it has trained", async () => {
+    const { harness: opened, pass, meet } = await meeting({ shape: { layers: 2, width: 8 } });
+    const { keeper, told } = keeperOf();
+    const [rented, own] = [opened.worker("31", { beneficiary: pass.pass.beneficiary }), opened.worker("32")];
+    await rented.joinBy(pass);
+    await own.join();
+    const prepared = rented.prepare(await rented.assigned());
+    await meet(keeper);
+    expect(told()).toEqual([{ type: "beat", label: LABEL }]);
+    await opened.clock.advance(4_000);
+    await rented.upload(prepared);
+    await rented.submit(prepared);
+    await meet(keeper);
+    const flops: unknown = expect.any(Number);
+    expect(told()).toEqual([
+      { type: "beat", label: LABEL },
+      { type: "measured", label: LABEL, measured: { flops, up: null, down: null } },
+    ]);
   });
 
   test("one on which nothing trains is told", async () => {

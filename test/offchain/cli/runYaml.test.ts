@@ -1,5 +1,5 @@
 /** One YAML file for a run and what it may rent: what is read of it, what is refused in which line, and what it never says. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { beforeEach, describe, expect, test, vi } from "vitest";
@@ -34,12 +34,21 @@ describe("what is read", () => {
     expect(market["anyOf"]).toBe("gpu=H100/A100,charge=spot;gpu=H100/A100;gpu=4090,maxPrice=0.5");
   });
 
+  test("a link that stays beside it, and a directory that is reached by one, are as any", async () => {
+    symlinkSync("s.sh", join(directory, "link.sh"));
+    writeFileSync(join(directory, "s.sh"), "");
+    expect((await read("market: { start: ./link.sh }")).market).toEqual({ start: join(directory, "link.sh") });
+    const other = join(temporaryDirectory(), "by");
+    symlinkSync(directory, other);
+    expect((await readRunYaml(join(other, "run.yaml"), sections)).market).toEqual({ start: join(other, "link.sh") });
+  });
+
   test("files lie beside it; what is typed as text or number is what its option takes", async () => {
     expect(
-      await read("run: { data: text.txt, innerSteps: 24, recompute: true }\nmarket: { gpu: H100, start: /a/s.sh }"),
+      await read("run: { data: text.txt, innerSteps: 24, recompute: true }\nmarket: { gpu: H100, start: in/s.sh }"),
     ).toEqual({
       run: { data: join(directory, "text.txt"), innerSteps: 24, recompute: true },
-      market: { gpu: "H100", start: "/a/s.sh" },
+      market: { gpu: "H100", start: join(directory, "in/s.sh") },
     });
     expect(await read("run:\nmarket:\n")).toEqual({ run: {}, market: {} });
   });
@@ -108,6 +117,28 @@ describe("what is refused, with its line", () => {
     },
   );
 
+  test.each(["/etc/passwd", "../s.sh", "in/../../s.sh", "out", "out/s.sh", "nowhere", "secret.sh"])(
+    "a file that lies elsewhere: %s",
+    async (name) => {
+      const elsewhere = temporaryDirectory();
+      writeFileSync(join(elsewhere, "s.sh"), "echo secret");
+      symlinkSync(elsewhere, join(directory, "out"));
+      symlinkSync(join(elsewhere, "none"), join(directory, "nowhere"));
+      symlinkSync(join(elsewhere, "s.sh"), join(directory, "secret.sh"));
+      for (const [section, key] of [
+        ["run", "data"],
+        ["run", "deployments"],
+        ["market", "start"],
+        ["market", "sshKey"],
+        ["market", "machines"],
+      ])
+        await expect(read(`${section}:\n  ${key}: ${name}\n`)).rejects.toMatchObject({
+          code: "RUN_FILE",
+          message: expect.stringContaining(`run.yaml, line 2: ${key} must be a file in the directory of this one`),
+        });
+    },
+  );
+
   test("more than 64 KiB", async () => {
     await expect(read(`# ${"x".repeat(64 << 10)}\n`)).rejects.toMatchObject({ code: "FILE_TOO_LARGE" });
   });
@@ -168,5 +199,20 @@ describe("commands", () => {
       refusal(1, /^There is no plan by .*run\.yaml that can be rented: /),
     );
     expect(rental.machines).toEqual([]);
+  });
+
+  test("whoever is asked sees what machines do, and for whom", async () => {
+    const image = `base@sha256:${"a".repeat(64)}`;
+    const beneficiary = `0x${"10".repeat(20)}`;
+    const work = `  image: ${image}\n  coordinator: https://train.example.org\n  beneficiary: "${beneficiary}"\n`;
+    const path = written(fit + work);
+    expect((await rent("-f", path)).stdout.replaceAll(/\s+/g, " ")).toContain(
+      `Machines do: image ${image}, start of the coordinator's software, coordinator https://train.example.org, beneficiary ${beneficiary}. Nothing was rented`,
+    );
+    expect(JSON.parse((await rent("-f", path, "--json")).stdout)).toMatchObject({
+      work: { image, start: null, coordinator: "https://train.example.org", beneficiary },
+    });
+    const script = await rent("-f", written(`${fit}  image: ${image}\n  start: s.sh\n`));
+    expect(script.stdout.replaceAll(/\s+/g, "")).toContain(`start${join(directory, "s.sh")},coordinatornone`);
   });
 });

@@ -186,6 +186,8 @@ interface WorkerOptions {
 }
 
 export interface HarnessOptions {
+  /** What the definition says of the model beside its kind. */
+  readonly model?: Definition["model"];
   /** Held-out loss in bits per byte of the parameters by fragment; by default how far they are from the first. */
   readonly loss?: (fragments: readonly Float32Array[]) => number;
   readonly retention?: CoordinatorOptions["retention"];
@@ -244,7 +246,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
   }));
   const definition: Definition = {
     version: 1,
-    model: { kind: "test" },
+    model: { kind: "test", ...options.model },
     tokenizer: zeroHash,
     data: zeroHash,
     innerOptimizer: { kind: "adamw", beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.1, clipNorm: 1 },

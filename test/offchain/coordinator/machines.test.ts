@@ -26,6 +26,7 @@ import { keccak256, stringToHex } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
+import { hearMachine } from "../../../offchain/src/coordinator/machines.ts";
 import { domain, type Harness, openHarness, poster, runId, START } from "./harness.ts";
 
 const [owner, machine, thief] = ["owner", "machine", "thief"].map((name) =>
@@ -74,7 +75,7 @@ const nameOf = ({ offer }: MachineCall): Hex => hashMachineOffer(fromWire("Machi
 const call = (body: MachineCall, word: Hex = secret) => harness.client.callOfMachine(runId, word, body);
 const listed = async () => (await harness.client.machines(runId)).machines;
 
-async function wordOf(offer: Hex, salt = "lease", by = poster): Promise<RenterWord> {
+async function wordOf(offer: Hex, salt = "lease", by = poster, lasts = 3_600, due = 60): Promise<RenterWord> {
   const terms: LeaseTerms = {
     renter: asAddress(by.address),
     provider: asAddress(owner.address),
@@ -88,10 +89,10 @@ async function wordOf(offer: Hex, salt = "lease", by = poster): Promise<RenterWo
     leaseId: leaseOfTerms(place, terms),
     offer,
     runId,
-    seconds: 3_600,
+    seconds: lasts,
     period: 300,
     deposit: 360_000n,
-    answerBy: BigInt(Math.floor(seconds) + 60),
+    answerBy: BigInt(Math.floor(seconds) + due),
   };
   const signature = await signLeaseOffer(by, place, asked);
   return { terms, asked: { offer: toWire("LeaseOffer", asked), signature }, passes: [], voucher: null, end: false };
@@ -102,6 +103,13 @@ async function saidOf(word: RenterWord, state: MachineSaid["state"]): Promise<Ma
   const signature = await signLeaseAccept(machine, place, accept);
   return { leaseId, state, accept: { accept: toWire("LeaseAccept", accept), signature }, words: "" };
 }
+
+const give = (body: MachineCall, word: RenterWord) => harness.client.wordOfRenter(runId, nameOf(body), word);
+const say = async (to: MachineCall, passes: RenterWord["passes"]) =>
+  give(to, { ...(await wordOf(nameOf(to), nameOf(to))), passes });
+/** Of a call from that address. */
+const hear = async (nonce: bigint, from: string) =>
+  codeOf(hearMachine(harness.run, await callOf({ nonce }), secret, from));
 
 describe("a machine", () => {
   it("is listed while it calls", async () => {
@@ -137,6 +145,24 @@ describe("a machine", () => {
     for (let nonce = 0n; nonce < 16n; nonce++) await call(await callOf({ nonce }));
     expect(await codeOf(call(await callOf({ nonce: 16n })))).toBe("MACHINES_FULL");
   });
+
+  it("is one of sixteen of a /64, of 32 of a /48, and of 64 of a /32", async () => {
+    let nonce = 0n;
+    const fill = async (most: number, next: (index: number) => string): Promise<void> => {
+      for (let index = 0; index < most; index++) expect(await hear(nonce++, next(index))).toBe("accepted");
+    };
+    await fill(16, (index) => `2001:db8:1:1::${index + 1}`);
+    expect(await hear(900n, "2001:db8:1:1:ffff::1")).toBe("MACHINES_FULL");
+    await fill(16, (index) => `2001:db8:1:${index + 16}::1`);
+    expect(await hear(900n, "2001:db8:1:ffff::1")).toBe("MACHINES_FULL");
+    await fill(32, (index) => `2001:db8:${index + 16}::1`);
+    expect(await hear(900n, "2001:db8:ffff::1")).toBe("MACHINES_FULL");
+    expect(await hear(901n, "2001:db9::1")).toBe("accepted");
+    // Those that call from elsewhere are still of where they were listed.
+    for (let moved = 0n; moved < 16n; moved++) expect(await hear(moved, "192.0.2.1")).toBe("accepted");
+    expect(await hear(900n, "2001:db8:1:1::1")).toBe("MACHINES_FULL");
+    expect(await hear(900n, "192.0.2.1")).toBe("accepted");
+  });
 });
 
 describe("a renter", () => {
@@ -168,6 +194,16 @@ describe("a renter", () => {
     expect(await call(body)).toEqual({ word: null });
   });
 
+  it("asks for an answer that is due soon", async () => {
+    const body = await callOf();
+    await call(body);
+    const years = await wordOf(nameOf(body), "lease", poster, 3_600, 3_153_600_000);
+    expect(await codeOf(harness.client.wordOfRenter(runId, nameOf(body), years))).toBe("LEASE_UNKNOWN");
+    expect(await listed()).toMatchObject([{ taken: false }]);
+    const soon = await wordOf(nameOf(body), "lease", poster, 3_600, 110);
+    expect(await codeOf(harness.client.wordOfRenter(runId, nameOf(body), soon))).toBe("accepted");
+  });
+
   it("waits while another has the machine, until that is over", async () => {
     const body = await callOf();
     const name = nameOf(body);
@@ -184,8 +220,8 @@ describe("a renter", () => {
   });
 });
 
-const stake = async (amount: bigint): Promise<void> => {
-  harness.chain.stakes.set(asAddress(owner.address), amount);
+const stake = async (amount: bigint, account = asAddress(owner.address)): Promise<void> => {
+  harness.chain.stakes.set(account, amount);
   // As long as an answer of the chain holds.
   await harness.clock.advance(10_000);
 };
@@ -197,6 +233,75 @@ const passOf = (label: string) =>
     beneficiary: asAddress(owner.address),
     notAfter: START + 3_600_000,
   });
+
+/** The `count`th pass of a label, with an end that nobody would wait for. */
+const passFor = (index: number, label = "endless") =>
+  signPass(poster, domain, {
+    runId,
+    label,
+    index,
+    beneficiary: asAddress(owner.address),
+    notAfter: Number.MAX_SAFE_INTEGER,
+  });
+
+describe("passes of a machine's lease", () => {
+  const minStake = 5n;
+  beforeEach(async () => {
+    await harness.close();
+    harness = await openHarness({ params: { admission: admissionCode.stake, minStake } });
+    await stake(2n * minStake);
+  });
+
+  it("are as many as the machine has GPUs, however they are said", async () => {
+    const body = await callOf({}, owner, secret, 2);
+    await call(body);
+    const word = await wordOf(nameOf(body));
+    const [first, second, third] = [await passFor(0), await passFor(1), await passFor(2)];
+    expect(await codeOf(give(body, { ...word, passes: [first, second, third] }))).toBe("PASSES_MANY");
+    expect(await codeOf(give(body, { ...word, passes: [first, second] }))).toBe("accepted");
+    expect(await codeOf(give(body, { ...word, passes: [third] }))).toBe("PASSES_MANY");
+    expect(await codeOf(give(body, { ...word, passes: [second, first] }))).toBe("accepted");
+    expect(await codeOf(harness.worker("31").joinBy(third))).toBe("STAKE_MISSING");
+  });
+
+  it("serve no longer once the machine says that it is over, and count no more", async () => {
+    const body = await callOf();
+    await call(body);
+    const word = { ...(await wordOf(nameOf(body))), passes: [await passFor(0)] };
+    await give(body, word);
+    await harness.worker("31").joinBy(word.passes[0]!);
+    await call({ ...body, said: await saidOf(word, "over") });
+    const { members } = harness.run.driver.state;
+    expect(members[harness.worker("31").address]).toMatchObject({ leaving: true });
+    expect(await harness.client.lease(runId, { pass: word.passes[0]! })).toMatchObject({ ended: true });
+    expect(await codeOf(harness.worker("32").joinBy(word.passes[0]!))).toBe("STAKE_MISSING");
+    // Who says them again has them serve no more.
+    await call({ ...body, said: await saidOf(word, "over") });
+    await give(body, { ...word, passes: [await passFor(1)] });
+    expect(await codeOf(harness.worker("33").joinBy(await passFor(1)))).toBe("STAKE_MISSING");
+  });
+
+  it("serve no longer once the renter says that it is over", async () => {
+    const body = await callOf();
+    await call(body);
+    const [pass, word] = [await passFor(0), await wordOf(nameOf(body))];
+    await give(body, { ...word, passes: [pass] });
+    await give(body, { ...word, end: true });
+    expect(await harness.client.lease(runId, { pass })).toMatchObject({ ended: true });
+    expect(await codeOf(harness.worker("31").joinBy(pass))).toBe("STAKE_MISSING");
+  });
+
+  it("serve no longer than the machine can have its lease, whatever they say", async () => {
+    const body = await callOf();
+    await call(body);
+    const word = { ...(await wordOf(nameOf(body), "short", poster, 60)), passes: [await passFor(0)] };
+    await give(body, word);
+    // An answer, a channel and the lease itself.
+    await harness.clock.advance(60_000 + 600_000 + 60_000);
+    await call(await callOf({ validUntil: BigInt(Math.floor(seconds) + 36_000) }));
+    expect(await codeOf(harness.worker("31").joinBy(word.passes[0]!))).toBe("STAKE_MISSING");
+  });
+});
 
 describe("a run that asks for stake", () => {
   const minStake = 5n;
@@ -218,6 +323,34 @@ describe("a run that asks for stake", () => {
     expect(await codeOf(call(body))).toBe("STAKE_MISSING");
   });
 
+  it("counts one stake once: the owner's own worker, and all machines that he lists", async () => {
+    await renew();
+    const own = harness.worker("77");
+    const has = (workers: bigint) => stake(workers * minStake, own.address);
+    const [one, two] = [
+      await callOf({ owner: own.address, nonce: 1n }, own.account),
+      await callOf({ owner: own.address, nonce: 2n }, own.account),
+    ];
+    await has(1n);
+    const codes = await Promise.all([call(one), call(two)].map(codeOf));
+    expect(codes.toSorted()).toEqual(["STAKE_MISSING", "accepted"]);
+    const [first, second] = codes[0] === "accepted" ? [one, two] : [two, one];
+    expect(await codeOf(own.join())).toBe("STAKE_MISSING");
+    await has(2n);
+    expect(await codeOf(own.join())).toBe("accepted");
+    expect(await codeOf(call(second))).toBe("STAKE_MISSING");
+    // A member that is not heard of is none for long.
+    await own.work(0);
+    await has(3n);
+    expect(await codeOf(call(second))).toBe("accepted");
+    await own.work(0);
+    await has(2n);
+    // Which of them is listed is the owner's to say.
+    expect(await codeOf(call(first))).toBe("STAKE_MISSING");
+    expect(await codeOf(call(second))).toBe("accepted");
+    expect(await listed()).toMatchObject([{ offer: second.offer }]);
+  });
+
   it("takes the workers of a machine by its owner's, no more of them than he has it for", async () => {
     await renew();
     await stake(2n * minStake);
@@ -225,14 +358,12 @@ describe("a run that asks for stake", () => {
     const [pass, second, foreign] = [await passOf("one"), await passOf("two"), await passOf("none")];
     await call(body);
     await call(other);
-    const give = async (to: MachineCall, passes: RenterWord["passes"]) =>
-      harness.client.wordOfRenter(runId, nameOf(to), { ...(await wordOf(nameOf(to), nameOf(to))), passes });
-    await give(body, [pass]);
+    await say(body, [pass]);
     expect(await codeOf(harness.worker("31").joinBy(foreign))).toBe("STAKE_MISSING");
     expect(await codeOf(harness.worker("31").joinBy(pass))).toBe("accepted");
-    await give(other, [second]);
+    await say(other, [second]);
     // A machine that speaks in its renter's name takes back nothing.
-    await give(body, []);
+    await say(body, []);
     await stake(2n * minStake - 1n);
     expect(await codeOf(harness.worker("32").joinBy(second))).toBe("STAKE_MISSING");
     // Who is in is in.

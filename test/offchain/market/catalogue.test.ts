@@ -146,6 +146,22 @@ describe("a listing", () => {
     });
   });
 
+  test("that failed is not asked for again at once by who remembers, with its reason", async () => {
+    await serving("lambda");
+    const failures = new Map();
+    const lambda = servers.get("lambda");
+    const away = { status: 403, body: { error: { code: "global/account-inactive", message: "Inactive." } } };
+    lambda?.fail(away);
+    const failed = { state: "failed", problem: "Lambda does not take the key: Inactive." };
+    expect((await read({ failures })).sources[0]).toMatchObject(failed);
+    const asked = lambda?.asked.length;
+    await clock.advance(20_000);
+    expect((await read({ failures })).sources[0]).toMatchObject(failed);
+    expect(lambda?.asked).toHaveLength(asked ?? 0);
+    await clock.advance(11_000);
+    expect((await read({ failures })).states).toEqual([["lambda", "live"]]);
+  });
+
   test("of a clock that was set back is asked for again", async () => {
     await serving("lambda");
     await read();

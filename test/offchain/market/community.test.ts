@@ -173,6 +173,60 @@ const says = async (change: object, cumulative?: bigint): Promise<void> => {
   stage.world.word = { ...word!, ...(signed && { voucher: signed }), ...change };
 };
 
+describe("a machine of several GPUs", () => {
+  beforeEach(async () => {
+    stage.close();
+    stage = await communityStage(4);
+  });
+
+  it("is paid for the part of them that is alive, and content with that", async () => {
+    const lease = await working();
+    stage.world.alive = true;
+    stage.world.dead = 3;
+    await pass(lease, 21);
+    expect(owed()).toBe((PRICE * 20n * BigInt(LOOK)) / 4_000n);
+    expect(stage.world.running).toBe(4);
+    stage.world.dead = 0;
+    await pass(lease, 1);
+    // What was dead at one end of it is not paid.
+    expect(owed()).toBe((PRICE * 21n * BigInt(LOOK)) / 4_000n);
+    await pass(lease, 40);
+    expect(owed()).toBe((PRICE * 21n * BigInt(LOOK)) / 4_000n + (PRICE * 40n * BigInt(LOOK)) / 1_000n);
+    expect(stage.world.running).toBe(4);
+  });
+
+  it("leaves who does not pay for all that is alive", async () => {
+    const lease = await working();
+    stage.world.alive = true;
+    await pass(lease, 5);
+    let worked = 0;
+    // Its renter sees one of them, and it sees all.
+    while (stage.world.running === 4) {
+      stage.elapse(LOOK);
+      worked += LOOK;
+      stage.world.dead = 3;
+      await lease.account.list();
+      stage.world.dead = 0;
+      await lease.lending.turn();
+    }
+    expect(worked).toBeLessThanOrEqual(((PERIOD + 60_000) * 4) / 3 + 2 * LOOK);
+    expect(lease.lending.tenancy()).toMatchObject({ words: "Its renter does not pay any more." });
+  });
+
+  it("leaves where a part alone is paid for longer than a silence lasts, whoever says so", async () => {
+    const lease = await working();
+    stage.world.alive = true;
+    stage.world.dead = 1;
+    const looks = (PERIOD + 60_000 + 600_000) / LOOK;
+    await pass(lease, looks);
+    expect(stage.world.running).toBe(4);
+    await pass(lease, 2);
+    expect(stage.world.running).toBe(0);
+    expect(lease.lending.tenancy()).toMatchObject({ words: expect.stringContaining("A part of its workers alone") });
+    expect(stage.world.earned).toBe(owed());
+  });
+});
+
 describe("a renter who cheats", () => {
   it("buys no whole lease by a deposit of a moment's pay", async () => {
     const lease = await working();
@@ -209,6 +263,18 @@ describe("a renter who cheats", () => {
     stage.world.word = { ...word!, asked: { ...word!.asked, offer: strange } };
     await lease.lending.turn();
     expect(lease.lending.tenancy()?.leaseId).toBe(word!.asked.offer.leaseId);
+  });
+
+  it("has no more workers than GPUs", async () => {
+    const [account, lending] = [stage.account(), await stage.lending()];
+    await account.create(await stage.order());
+    await accepting(lending);
+    await account.list();
+    const { word } = stage.world;
+    stage.world.word = { ...word!, passes: [...word!.passes, ...word!.passes] };
+    await lending.turn();
+    expect(stage.world.running).toBe(0);
+    expect(lending.tenancy()).toMatchObject({ state: "over", words: "Its renter names 2 workers for 1 GPUs." });
   });
 
   it("pays with no voucher of a lease before", async () => {

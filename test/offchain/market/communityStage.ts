@@ -57,13 +57,13 @@ interface Channel {
   closesAt: number | undefined;
 }
 
-export async function communityStage() {
+export async function communityStage(gpus = 1) {
   const directory = mkdtempSync(join(tmpdir(), "community-"));
   let now = START;
   const clock = { now: () => now, monotonic: () => now };
   const facts = {
     gpu: "RTX 3090",
-    gpus: 1,
+    gpus,
     vramGb: 24,
     cpus: 8,
     ramGb: 64,
@@ -103,6 +103,8 @@ export async function communityStage() {
     chainAway: false,
     /** Whether a worker of the machine is a member that is heard of. */
     alive: false,
+    /** Of its workers, the first ones, which are none all the same. */
+    dead: 0,
     taken: false,
     diesAfterOpening: false,
     wallet: 1_000_000_000n,
@@ -145,15 +147,17 @@ export async function communityStage() {
           world.word = word;
           return { heardMs: 0, said: world.said?.leaseId === word.asked.offer.leaseId ? world.said : null };
         },
-        lease: async () => {
+        lease: async ({ pass }) => {
           requireCoordinator();
+          const member = world.alive && pass.index >= world.dead;
           return {
             lease: keccak256("0x"),
-            worker: world.alive ? low(machine) : null,
-            member: world.alive,
+            worker: member ? low(machine) : null,
+            member,
             ended: false,
-            heardMs: world.alive ? 0 : null,
+            heardMs: member ? 0 : null,
             report: null,
+            measured: null,
             software: null,
           };
         },
@@ -199,9 +203,9 @@ export async function communityStage() {
         world.said = said;
         return world.word;
       },
-      isWorking: async () => {
+      working: async (passes) => {
         requireCoordinator();
-        return world.alive;
+        return world.alive ? passes.length - world.dead : 0;
       },
       channel: ({ terms }) => seen(terms),
       redeem: async ({ terms }, { voucher }) => {
@@ -217,13 +221,12 @@ export async function communityStage() {
       tell: (sentence) => void world.told.push(sentence),
     });
 
-  const passes: SignedPass[] = [
-    await signPass(
-      renter,
-      { name: "Cotrain", version: "1", chainId: place.chainId, verifyingContract: place.escrow },
-      { runId, label: LABEL, index: 0, beneficiary: low(renter), notAfter: START + 86_400_000 },
+  const domain = { name: "Cotrain", version: "1", chainId: place.chainId, verifyingContract: place.escrow } as const;
+  const passes: SignedPass[] = await Promise.all(
+    Array.from({ length: gpus }, (_, index) =>
+      signPass(renter, domain, { runId, label: LABEL, index, beneficiary: low(renter), notAfter: START + 86_400_000 }),
     ),
-  ];
+  );
   const listing = () => listCommunity(community, [view()], now);
   const order = async (change: Partial<Order> = {}): Promise<Order> => {
     const [found] = (await listing()).offers;
@@ -234,7 +237,7 @@ export async function communityStage() {
       diskGb: 10,
       image: "",
       script: "",
-      environment: { JOIN_PASS_0: passText(passes[0]!) },
+      environment: Object.fromEntries(passes.map((pass, index) => [`JOIN_PASS_${index}`, passText(pass)])),
       maximumPerHour: 1_000_000n,
       endsAt: now + 7_200_000,
       ...change,

@@ -17,6 +17,8 @@ let ending: AbortController;
 let app: HttpApp;
 let url: string;
 let readings: number;
+/** What a reading waits for. */
+let slow: Promise<void> | undefined;
 
 const lease: Lease = {
   ...newLease,
@@ -52,10 +54,12 @@ beforeEach(async () => {
   offers = [offerOf({ id: "vast:1", usd: 2 }), offerOf({ id: "vast:2", usd: 3 })];
   ending = new AbortController();
   readings = 0;
+  slow = undefined;
   const options: MarketApiOptions = {
-    catalogue: () => {
+    catalogue: async () => {
       readings += 1;
-      return Promise.resolve({ offers, roads: new Map(), sources: [] });
+      await slow;
+      return { offers, roads: new Map(), sources: [] };
     },
     plan: () => Promise.reject(new UserError("PLAN_UNKNOWN", "There is no such plan.")),
     book: () => Promise.resolve(openBook("0123abcd", { ...emptyKept, leases: { [lease.label]: lease } })),
@@ -95,6 +99,8 @@ async function watching() {
   return { status, got, leave: () => sent.destroy() };
 }
 
+const until = (holds: () => boolean) => expect.poll(holds, { timeout: 10_000 }).toBe(true);
+
 describe("what is read", () => {
   test("offers, the cheapest first, as many as are asked for", async () => {
     const { status, body } = await get("/v1/market/offers?limit=1");
@@ -126,9 +132,24 @@ describe("what is read", () => {
     await Promise.all(Array.from({ length: 20 }, () => get("/v1/market/offers")));
     expect(readings).toBe(1);
   });
-});
 
-const until = (holds: () => boolean) => expect.poll(holds, { timeout: 10_000 }).toBe(true);
+  test("one reading serves all who ask while it goes on, however long, and a failure serves those of a moment", async () => {
+    const first = Promise.withResolvers<void>();
+    slow = first.promise;
+    const asking = [get("/v1/market/offers")];
+    await until(() => readings === 1);
+    await clock.advance(20_000);
+    asking.push(get("/v1/market/offers"));
+    first.reject(new UserError("PLAN_UNKNOWN", "Nobody answers."));
+    for (const { status } of await Promise.all(asking)) expect(status).toBe(404);
+    expect((await get("/v1/market/offers")).status).toBe(404);
+    expect(readings).toBe(1);
+    slow = undefined;
+    await clock.advance(1_000);
+    expect((await get("/v1/market/offers")).status).toBe(200);
+    expect(readings).toBe(2);
+  });
+});
 
 describe("live prices", () => {
   test("all at first, then what changes; nobody is asked while nobody watches", async () => {

@@ -193,6 +193,54 @@ export const governed: readonly Attack[] = [
     ],
   },
   {
+    name: "an organiser who has many acts of one kind ready, of which nobody knows which will come",
+    defences: [
+      without(
+        bootstrap,
+        "if (block.timestamp <= expiry) revert BootstrapActStands(act, expiry);",
+        "BootstrapActs test_ofEachKindOneActStands",
+      ),
+      without(
+        bootstrap,
+        "_standing[_placeOf(modelId, target, call)] = act;",
+        "BootstrapActs test_aKindIsAFunctionAndTheRunOrModelItConcerns",
+      ),
+      without(
+        bootstrap,
+        "keccak256(call[4:]) == keccak256(arguments)",
+        "BootstrapActs testFuzz_anActHoldsItsArgumentsAndNothingElse",
+        "true",
+      ),
+    ],
+  },
+  {
+    name: "an organiser who undoes a pause before holders have decided it",
+    defences: [
+      without(
+        bootstrap,
+        "RUNS.runOf(runId).status == Status.Paused",
+        "BootstrapActs test_theOrganiserAnnouncesNoResumptionBeforeThePause",
+        "true",
+      ),
+    ],
+  },
+  {
+    name: "an organiser who suspends posters after bootstrap, or of another's model",
+    defences: [
+      without(
+        "contracts/training/CheckpointRegistry.sol",
+        "if (!_isBootstrapping(modelId, registry)) revert CheckpointRegistryMayNotSuspend(runId, msg.sender);",
+        "SuspendPoster test_afterBootstrapTheOrganiserSuspendsNobody",
+      ),
+      without(
+        "contracts/training/CheckpointRegistry.sol",
+        "msg.sender == registry.organiserOf(modelId)",
+        "SuspendPoster test_nobodyElseSuspendsAtOnce",
+        "true",
+      ),
+    ],
+  },
+  {
     name: "a clone that somebody else initialises first, or again",
     defences: [
       without(

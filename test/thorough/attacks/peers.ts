@@ -49,7 +49,7 @@ export const peers: readonly Attack[] = [
     defences: [
       without(
         "contracts/training/CheckpointRegistry.sol",
-        "link.standing |= SUSPENDED;",
+        "_links[runId].standing |= SUSPENDED;",
         "SuspendPoster test_aQuorumStopsThePosterAtOnceAndNothingElse",
       ),
       without(

@@ -65,15 +65,15 @@ export const capital: readonly Breakage[] = [
   {
     name: "the sale may take more than is deposited",
     file: "offchain/src/run/buying.ts",
-    text: "await allowCapital.sync(client, { ...allow, amount });",
-    instead: "await allowCapital.sync(client, { ...allow, amount: 2n ** 255n });",
+    text: "allowCapital.sync(client, { ...allow, amount: most })",
+    instead: "allowCapital.sync(client, { ...allow, amount: most && 2n ** 255n })",
     tests: deposits,
   },
   {
     name: "an allowance is changed where a token changes it from nothing alone",
-    file: "offchain/src/run/buying.ts",
-    text: "if (allowed > 0n) await",
-    instead: "if (allowed > 2n ** 200n) await",
+    file: "offchain/src/chain/allowance.ts",
+    text: "if (standing > 0n) await",
+    instead: "if (standing > 2n ** 200n) await",
     tests: deposits,
   },
   {

@@ -1,4 +1,4 @@
-/** Defences of commands by which a quorum signs: suspensions. */
+/** Defences of commands by which a quorum signs: suspensions and rulings. */
 import type { Breakage } from "./breakage.ts";
 
 export const cliQuorum: readonly Breakage[] = [
@@ -78,6 +78,48 @@ export const cliQuorum: readonly Breakage[] = [
     text: "new Map(signed.toSorted(([a], [b]) => (a < b ? -1 : 1)));",
     instead: "new Map(signed);",
     tests: ["test/offchain/cli/suspend.test.ts"],
+  },
+  {
+    name: "a ruling is taken on another receipt than the one that it shows",
+    file: "offchain/src/run/ruling.ts",
+    text: "if (struct.subject !== hashReceipt(receipt) || worker",
+    instead: "if (struct.subject === struct.evidence || worker",
+    tests: ["test/offchain/cli/stakeRule.test.ts"],
+  },
+  {
+    name: "a ruling is taken on a receipt that the accused did not sign",
+    file: "offchain/src/run/ruling.ts",
+    text: "if (signer !== worker) throw",
+    instead: "if (signer === undefined) throw",
+    tests: ["test/offchain/cli/stakeRule.test.ts"],
+  },
+  {
+    name: "a ruling is taken of another model or chain",
+    file: "offchain/src/run/ruling.ts",
+    text: "if (file.chainId !== facts.chainId || file.stakeManager !== facts.stakes || struct.modelId !== facts.modelId)",
+    instead: "if (file.version !== 1)",
+    tests: ["test/offchain/cli/stakeRule.test.ts"],
+  },
+  {
+    name: "a ruling is taken that another set signed",
+    file: "offchain/src/run/ruling.ts",
+    text: "if (struct.setVersion !== setVersion)",
+    instead: "if (struct.setVersion < 0)",
+    tests: ["test/offchain/cli/stakeRule.test.ts"],
+  },
+  {
+    name: "a ruling is taken that is out of date",
+    file: "offchain/src/run/ruling.ts",
+    text: "if (struct.deadline < now) stale",
+    instead: "if (struct.deadline < 0) stale",
+    tests: ["test/offchain/cli/stakeRule.test.ts"],
+  },
+  {
+    name: "a ruling is signed where a coordinator alone says of which contracts",
+    file: "offchain/src/cli/commands/stakeRule.ts",
+    text: "        requirePinned(place);\n",
+    instead: "",
+    tests: ["test/offchain/cli/stakeRule.test.ts"],
   },
   {
     name: "whose training loss is left out is not said",

@@ -283,4 +283,18 @@ export const coordinatorUploads: readonly Breakage[] = [
     instead: "place)",
     tests: ["test/attack/uploads.test.ts"],
   },
+  {
+    name: "links of members without end are kept",
+    file: "offchain/src/coordinator/transfers.ts",
+    text: "if (known.size <= MOST_KNOWN) break;",
+    instead: "if (known.size > 0) break;",
+    tests: ["test/offchain/coordinator/measured.test.ts"],
+  },
+  {
+    name: "a stranger's download counts for a member's link",
+    file: "offchain/src/coordinator/api/reads.ts",
+    text: 'if (member && request.method === "GET") timed(run, member, reply);',
+    instead: 'if (request.method === "GET") timed(run, member ?? `0x${"00".repeat(20)}`, reply);',
+    tests: ["test/offchain/coordinator/measured.test.ts"],
+  },
 ];

@@ -43,6 +43,55 @@ const bootstrapRows: readonly Breakage[] = [
     instead: '[{ type: "bytes32" }, { type: "address" }, { type: "bytes" }], [modelId, act.to, "0x"]),',
     tests: announcing,
   },
+  {
+    name: "an organiser withdraws another act than the one that is named",
+    file: "offchain/src/cli/commands/bootstrap.ts",
+    text: "acts.find(({ name }) => name === named)",
+    instead: "acts.find(({ name }) => name !== named)",
+    tests: announcing,
+  },
+  {
+    name: "what the contract refuses an organiser is not found without its wallet",
+    file: "offchain/src/cli/announcing.ts",
+    text: "await connection.call(async (client) => void (await action.simulate(client, { ...asked, account })));",
+    instead: "void account;",
+    tests: announcing,
+  },
+  {
+    name: "the document of a build that an organiser announces is nowhere to be had",
+    file: "offchain/src/cli/commands/builds.ts",
+    text: "if (entry) await putDocument((await openLocalRun(place.state)).blobs, proven.build);",
+    instead: "",
+    tests: ["test/offchain/cli/announcedBuild.test.ts"],
+  },
+  {
+    name: "an organiser suspends a poster before it says --yes",
+    file: "offchain/src/cli/commands/posterSuspend.ts",
+    text: "if (!options.yes) return { ...shown, head, round };",
+    instead: "if (options.yes === undefined) return { ...shown, head, round };",
+    tests: announcing,
+  },
+  {
+    name: "what an organiser did is told as the validators'",
+    file: "offchain/src/cli/commands/disputes.ts",
+    text: "const byOrganiser = act.setVersion === 0;",
+    instead: "const byOrganiser = act.setVersion < 0;",
+    tests: announcing,
+  },
+  {
+    name: "a watcher does not tell what an organiser carries out",
+    file: "offchain/src/run/bootstrap.ts",
+    text: '...done.logs.map((log) => ({ log, what: "carriedOut" as const, readyAt: null })),',
+    instead: "",
+    tests: announcing,
+  },
+  {
+    name: "a watcher tells each act of an organiser again at each look",
+    file: "offchain/src/run/bootstrap.ts",
+    text: "for (const { key } of fresh) known.add(key);",
+    instead: "",
+    tests: announcing,
+  },
 ];
 
 /** What the commands do that end disputes, set what they and offences cost, and name who is paid a stake. */

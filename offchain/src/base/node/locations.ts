@@ -1,7 +1,9 @@
 /** Where something is kept, as a user names it: a path, or a URL whose scheme says which engine keeps it. */
+import { lstatSync, realpathSync } from "node:fs";
+import { basename, dirname, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { fileURLToPath } from "node:url";
 
-import { UserError } from "../errors.ts";
+import { errnoOf, UserError } from "../errors.ts";
 import { redactUrl } from "../redact.ts";
 
 /** The scheme of a URL, with its colon; undefined for a path. One letter is a drive of Windows. */
@@ -37,4 +39,31 @@ export function engineOf<Engine>(
   } catch (error) {
     throw new UserError("LOCATION_INVALID", `${location} names no path of this machine.`, { cause: error });
   }
+}
+
+/** Where a path leads once links are followed; what is not there yet lies in its directory. Undefined for a link that leads nowhere. */
+function realPlaceOf(path: string): string | undefined {
+  try {
+    return realpathSync(path);
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT" || lstatSync(path, { throwIfNoEntry: false }) !== undefined) return undefined;
+    const parent = realPlaceOf(dirname(path));
+    return parent === undefined ? undefined : join(parent, basename(path));
+  }
+}
+
+const isWithin = (directory: string, path: string): boolean => {
+  const from = relative(directory, path);
+  return !isAbsolute(from) && from.split(sep)[0] !== "..";
+};
+
+/**
+ * The path of what somebody else names as lying in a directory of ours.
+ * @returns undefined where it leads out of that: an absolute path, one with `..` that leaves, or a link that does
+ */
+export function pathWithin(directory: string, name: string): string | undefined {
+  const path = resolve(directory, name);
+  if (isAbsolute(name) || !isWithin(resolve(directory), path)) return undefined;
+  const [root, real] = [realPlaceOf(resolve(directory)), realPlaceOf(path)];
+  return root !== undefined && real !== undefined && isWithin(root, real) ? path : undefined;
 }

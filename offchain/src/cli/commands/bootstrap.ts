@@ -1,16 +1,17 @@
-import { formatShares, timeText, wrap } from "../../base/index.ts";
-import { type AnnouncedAct, bootstrapAt, type BootstrapStanding } from "../../run/index.ts";
-import { integer } from "../../service/index.ts";
+import { formatShares, timeText, UserError, wrap } from "../../base/index.ts";
+import { type AnnouncedAct, bootstrapAt, type BootstrapStanding, namedWallet } from "../../run/index.ts";
+import { hash, integer } from "../../service/index.ts";
+import { withdrawAnnounced } from "../announcing.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf } from "../output.ts";
-import { atPlace, placeOptions } from "../place.ts";
-import { decidingAt } from "../proposing.ts";
+import { atPlace, type PlaceFlags, requireEntries, signingOptions } from "../place.ts";
+import { decidingAt, type DecidingPlace } from "../proposing.ts";
 
 const isDue = ({ claimed, needed, epochsOver, epochs, maxEpochs }: BootstrapStanding): boolean =>
   epochsOver >= maxEpochs || (epochsOver >= epochs && claimed >= needed);
 
-const actText = ({ words, readyAt, expiresAt, transaction }: AnnouncedAct): string =>
-  `Announced in ${transaction}, to be carried out from ${timeText(readyAt)} to ${timeText(expiresAt)}, and not once bootstrap is over: ${words}`;
+const actText = ({ name, words, readyAt, expiresAt, transaction }: AnnouncedAct): string =>
+  `Act ${name}, announced in ${transaction}, to be carried out from ${timeText(readyAt)} to ${timeText(expiresAt)}, and not once bootstrap is over: ${words}`;
 
 function linesOf(standing: BootstrapStanding): string[] {
   const { endedAt, claimed, needed, epochsOver, epochs, maxEpochs, acts, more } = standing;
@@ -29,33 +30,61 @@ function linesOf(standing: BootstrapStanding): string[] {
   ];
 }
 
+/** @throws UserError `ACT_UNKNOWN` where no such act stands */
+async function withdrawNamed(place: DecidingPlace, named: string, options: PlaceFlags & { readonly maxFee: number }) {
+  const { acts } = await bootstrapAt(place, Infinity);
+  const act = acts.find(({ name }) => name === named);
+  if (!act)
+    throw new UserError("ACT_UNKNOWN", `No act ${named} is announced: "npx cotrain bootstrap" names those that are.`);
+  const [entry] = requireEntries(place, options);
+  if (!entry) return null;
+  return {
+    name: act.name,
+    transaction: await withdrawAnnounced(place, { to: act.target, data: act.data }, entry, options),
+  };
+}
+
 /** `cotrain bootstrap`. */
 export const bootstrapCommand = defineCommand({
   name: "bootstrap",
   summary: "whether a model is in bootstrap, when that ends, and what its organiser has announced",
   options: {
-    ...placeOptions,
+    ...signingOptions,
+    withdraw: hash({ value: "act", description: "by the organiser's wallet: take this announced act back" }),
     last: integer(1, 1_000, {
       description: "newest announcements that are told, of those that may still be carried out",
       default: 20,
     }),
   },
-  examples: [["npx cotrain bootstrap", "of this directory's model"]],
+  examples: [
+    ["npx cotrain bootstrap", "of this directory's model"],
+    [
+      `npx cotrain bootstrap --withdraw 0x${"a9".repeat(32)} --wallet organiser.json --passphrase-file pass`,
+      "the act that it has told by this name",
+    ],
+  ],
   notes: [
+    "Of each kind of act one stands at a time: another is announced once that is withdrawn, carried out or expired.",
     "What was announced is told by its call. A rollback is announced to the run's own contract: npx cotrain disputes list tells it.",
   ],
   async run({ options, output }) {
-    const standing = await atPlace(
+    const own = await namedWallet(options);
+    const { standing, withdrawn } = await atPlace(
       options,
+      own,
+      async (at) => {
+        const place = await decidingAt(at);
+        const withdrawn = options.withdraw === undefined ? null : await withdrawNamed(place, options.withdraw, options);
+        return { standing: await bootstrapAt(place, options.last), withdrawn };
+      },
       undefined,
-      async (at) => bootstrapAt(await decidingAt(at), options.last),
-      undefined,
-      { ticking: true },
+      { party: "organisers", ticking: true },
     );
     const { endedAt, ...rest } = standing;
+    const lines = withdrawn === null ? [] : [`Act ${withdrawn.name} was withdrawn in ${withdrawn.transaction}.`];
     output.result(
-      { over: endedAt !== undefined, endedAt: endedAt ?? null, ...rest },
-      linesOf(standing).flatMap((line) => wrap(line, columnsOf(process.stdout))),
+      { over: endedAt !== undefined, endedAt: endedAt ?? null, ...rest, withdrawn },
+      [...lines, ...linesOf(standing)].flatMap((line) => wrap(line, columnsOf(process.stdout))),
     );
   },
 });

@@ -8,6 +8,7 @@ import {
   admission,
   classInBuild,
   namedWallet,
+  openLocalRun,
   problemOfBuild,
   proveBuild,
   type ProvenBuild,
@@ -15,9 +16,19 @@ import {
   valuesOn,
 } from "../../run/index.ts";
 import { choice, integer, text, toggle } from "../../service/index.ts";
+import { putDocument } from "../../storage/index.ts";
+import { announcementText, announceOrCarryOut, announcingOptions } from "../announcing.ts";
 import { defineCommand } from "../command.ts";
-import { columnsOf } from "../output.ts";
-import { atPlace, type Place, placeOptions, requireEntries, signingOptions, unpinnedNotice } from "../place.ts";
+import { columnsOf, type Output } from "../output.ts";
+import {
+  atPlace,
+  type Place,
+  type PlaceFlags,
+  placeOptions,
+  requireEntries,
+  signingOptions,
+  unpinnedNotice,
+} from "../place.ts";
 import { decidingAt, type DecidingPlace, proposerOf, putToHolders, sentText } from "../proposing.ts";
 
 /**
@@ -102,6 +113,64 @@ function decisionOn({ connection, addresses, runId, contracts }: DecidingPlace, 
   };
 }
 
+type Device = ReturnType<typeof deviceOf>;
+
+interface Asked {
+  readonly options: PlaceFlags & {
+    readonly steps: number;
+    readonly precision: "fp32" | "fp16";
+    readonly dryRun: boolean;
+    readonly maxFee: number;
+  };
+  readonly output: Output;
+}
+
+async function provenAt(place: DecidingPlace, device: Device, { options, output }: Asked): Promise<ProvenBuild> {
+  if (!output.json) output.notice(`Computing on ${device.name} what a build has to say …`);
+  const { steps, precision } = options;
+  const proven = await proveBuild(place, { builds: await readBuilds(place), device, steps, precision });
+  if (!output.json) output.notice(proofText(proven, device.name));
+  return proven;
+}
+
+/**
+ * The same by the organiser of a young model. No proposal's text has the document then, so that it is put among what the run's
+ * coordinator serves.
+ * @throws UserError `BUILD_HOME`; what proving and announcing throw
+ */
+async function announceBuild(
+  device: Device,
+  own: Awaited<ReturnType<typeof namedWallet>>,
+  asked: Asked,
+): Promise<void> {
+  const { options, output } = asked;
+  const { proven, done } = await atPlace(
+    options,
+    own,
+    async (at) => {
+      const place = await decidingAt(at);
+      if (place.state === undefined)
+        throw new UserError(
+          "BUILD_HOME",
+          "What is announced has no proposal whose text would carry the build: announce it in the directory whose coordinator serves the run.",
+        );
+      const [entry] = options.dryRun ? [] : requireEntries(place, options);
+      const proven = await provenAt(place, device, asked);
+      const { calls, rehearse } = decisionOn(place, proven);
+      const [call] = calls;
+      if (entry) await putDocument((await openLocalRun(place.state)).blobs, proven.build);
+      return { proven, done: await announceOrCarryOut(place, { call, rehearse }, entry, options) };
+    },
+    undefined,
+    { party: "organisers", ticking: true },
+  );
+  const { digest, build, reference, referenceBuild = null, worst, bound, steps } = proven;
+  output.result(
+    { digest, build, proof: { reference, referenceBuild, worst, bound, steps }, ...done },
+    wrap(announcementText(done, `build ${digest} is admitted`), columnsOf(process.stdout)),
+  );
+}
+
 /** `cotrain builds propose`. */
 export const buildsProposeCommand = defineCommand({
   name: "builds propose",
@@ -118,6 +187,7 @@ export const buildsProposeCommand = defineCommand({
     }),
     steps: integer(3, 1_000, { description: "inner steps whose losses are compared", default: 32 }),
     dryRun: toggle({ description: "prove and simulate, and send nothing", default: false }),
+    ...announcingOptions,
   },
   examples: [
     ["npx cotrain builds propose --device webgpu --dry-run", "what this machine's GPU would propose"],
@@ -136,6 +206,7 @@ export const buildsProposeCommand = defineCommand({
     const device = deviceOf(named);
     await requireDevice([device], { auto: false });
     const own = await namedWallet(options);
+    if (options.announce) return announceBuild(device, own, { options, output });
     const { proven, proposal } = await atPlace(
       options,
       own,
@@ -143,14 +214,7 @@ export const buildsProposeCommand = defineCommand({
         const place = await decidingAt(at);
         // Who cannot propose learns that before minutes are spent.
         const proposer = await proposerOf(place, options.dryRun ? [] : requireEntries(place, options));
-        if (!output.json) output.notice(`Computing on ${device.name} what a build has to say …`);
-        const proven = await proveBuild(place, {
-          builds: await readBuilds(place),
-          device,
-          steps: options.steps,
-          precision: options.precision,
-        });
-        if (!output.json) output.notice(proofText(proven, device.name));
+        const proven = await provenAt(place, device, { options, output });
         const { maxFee } = options;
         return { proven, proposal: await putToHolders(place, decisionOn(place, proven), proposer, { maxFee, output }) };
       },

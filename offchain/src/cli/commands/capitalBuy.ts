@@ -154,6 +154,8 @@ export const capitalDepositCommand = defineCommand({
     const { forSale } = found;
     const later = epoch === found.epoch ? "" : ` (epoch ${found.epoch} was over, and this one sells alike)`;
     const cost = costWith(found, purchase);
+    // Without it these fetch for this directory's wallets, of which it may be none.
+    const whose = own || options.for ? ` --account ${formatAddress(beneficiary)}` : "";
     output.result(
       { payer, beneficiary, token, amount, epoch, forSale, cost, arrived, transaction },
       transaction === null
@@ -164,7 +166,7 @@ export const capitalDepositCommand = defineCommand({
             ),
           ]
         : told(
-            `${tokenText(arrived, token)} are deposited for ${formatAddress(beneficiary)} in epoch ${epoch}${later}, by ${transaction}. Once it is over, "npx cotrain capital claim" settles it and fetches the shares, or "npx cotrain capital refund" the money.`,
+            `${tokenText(arrived, token)} are deposited for ${formatAddress(beneficiary)} in epoch ${epoch}${later}, by ${transaction}. Once it is over, "npx cotrain capital claim${whose}" settles it and fetches the shares, or "npx cotrain capital refund${whose}" the money.`,
           ),
     );
   },

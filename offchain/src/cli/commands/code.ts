@@ -2,7 +2,7 @@ import { claimGrant } from "@cotrain/sdk/actions";
 import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
 import { formatEther } from "viem";
 
-import { formatAddress, formatShares, shortAddress, shortHex, timeText, UserError, wrap } from "../../base/index.ts";
+import { formatAddress, formatShares, shortAddress, timeText, UserError, wrap } from "../../base/index.ts";
 import { type ApprovedGrant, approvedGrants, commitIn, commitOf, isFounders, namedWallet } from "../../run/index.ts";
 import { text } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
@@ -19,9 +19,12 @@ import {
 } from "../place.ts";
 
 /** Where a grant stands, in a word or two. */
-function standingText({ state, due, unburned }: ApprovedGrant, now: number): string {
+function standingText({ terms, state, due, unburned }: ApprovedGrant, now: number): string {
   if (unburned > 0n) return `ended with its set, ${formatShares(unburned)} shares to be burned`;
-  if (state.revoked) return state.amount === 0n ? "revoked, all of it burned" : "revoked";
+  if (state.revoked)
+    return state.amount === 0n
+      ? "revoked, all of it burned"
+      : `revoked, ${formatShares(terms.amount - state.amount)} shares of it burned`;
   if (now < state.vetoEnds) return `may be vetoed until ${timeText(state.vetoEnds)}`;
   if (state.claimed === state.amount) return "paid";
   return due === state.amount ? "due" : "being paid";
@@ -61,6 +64,9 @@ const amountsOf = ({ terms, state, due, voidedAt, unburned, transaction }: Appro
 
 /** Digits that name a grant at least. */
 const ID_DIGITS = 6;
+
+/** As much of an id as names the grant. */
+const shownId = (id: Hex): string => `${id.slice(0, 2 + ID_DIGITS)}…${id.slice(-4)}`;
 
 /** @throws UserError `GRANT_ID`, `GRANT_UNKNOWN`, `GRANT_AMBIGUOUS` */
 export function findGrant<T extends { readonly id: Hex }>(all: readonly T[], named: string): T {
@@ -109,7 +115,7 @@ export const codeListCommand = defineCommand({
             [
               ["grant", "author", "commit", "shares", "due", "claimed", ""],
               ...all.map((grant) => [
-                shortHex(grant.id),
+                shownId(grant.id),
                 shortAddress(grant.terms.author),
                 isFounders(grant) ? "founder" : commitOf(grant.terms.commit).slice(0, 10),
                 formatShares(grant.state.amount),

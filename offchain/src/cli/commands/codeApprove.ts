@@ -235,9 +235,11 @@ interface Approval {
   readonly passed?: Passed<GrantDraft>;
 }
 
-function approvalText(file: string, { facts: { grants, threshold }, draft, same, passed }: Approval): string {
+function approvalText(file: string, { facts: { grants, threshold }, draft, others, same, passed }: Approval): string {
   if (same) return `Grant ${same.id} was approved before, in ${same.transaction}: nothing was signed or sent.`;
-  if (passed && passed.kind !== "sent") return passedText(file, passed, { signer: "maintainer", threshold });
+  const again = others.length > 0 ? " The same commit was granted before: it takes --again beside --yes." : "";
+  if (passed && passed.kind !== "sent")
+    return `${passedText(file, passed, { signer: "maintainer", threshold })}${again}`;
   const minted = `${formatEther(draft.struct.amount)} shares were minted and lie in ${grants} until they are due`;
   return passed?.transaction
     ? `Approved in ${passed.transaction}: ${minted}.`

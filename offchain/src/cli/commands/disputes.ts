@@ -77,12 +77,14 @@ const byText = ({ by }: HeadAct & { readonly what: "rolledBack" }, timelock: Dec
 function actTexts(act: HeadAct, place: Pick<DecidingPlace, "contracts" | "runId">) {
   const about = checkpointText(act, place.runId);
   const { head, transaction } = act;
-  if (act.what === "suspended")
+  if (act.what === "suspended") {
+    const byOrganiser = act.setVersion === 0;
     return {
-      by: `validators, set ${act.setVersion}`,
+      by: byOrganiser ? "organiser" : `validators, set ${act.setVersion}`,
       stands: act.lasts ? "poster suspended" : "poster was suspended",
-      sentence: `A quorum of set ${act.setVersion} of the validators suspended ${formatAddress(act.poster)} as the poster, for ${about}, head ${head}, in ${transaction}. ${act.lasts ? "Nothing is anchored until the holders name another poster." : "The holders have named another poster since."}`,
+      sentence: `${byOrganiser ? "The organiser, in bootstrap," : `A quorum of set ${act.setVersion} of the validators`} suspended ${formatAddress(act.poster)} as the poster, for ${about}, head ${head}, in ${transaction}. ${act.lasts ? "Nothing is anchored until another poster is named." : "Another poster was named since."}`,
     };
+  }
   if (act.what === "announced")
     return {
       by: "organiser",

@@ -45,6 +45,7 @@ import { marketLogsCommand, marketSshCommand } from "./marketShell.ts";
 import { marketWatchdogCommand } from "./marketWatchdog.ts";
 import { paramsCommand } from "./params.ts";
 import { posterProposeCommand } from "./poster.ts";
+import { posterSuspendCommand } from "./posterSuspend.ts";
 import { proposalsCancelCommand } from "./proposalsCancel.ts";
 import { proposalsExecuteCommand, proposalsListCommand } from "./proposals.ts";
 import { proposeCommand } from "./propose.ts";
@@ -53,10 +54,12 @@ import { revenueActivateCommand, revenueAttestCommand } from "./revenueRoot.ts";
 import { rewardsListCommand } from "./rewards.ts";
 import { rewardsClaimCommand } from "./rewardsClaim.ts";
 import { runCreateCommand } from "./runCreate.ts";
+import { runProposeCommand } from "./runPropose.ts";
 import { sharesCommand } from "./shares.ts";
 import { signersCommands } from "./signers.ts";
 import { stakeCommands } from "./stake.ts";
 import { stakePayeeCommand } from "./stakePayee.ts";
+import { stakeRuleCommand } from "./stakeRule.ts";
 import { stakeTermsCommand } from "./stakeTerms.ts";
 import { statusCommand } from "./status.ts";
 import { suspendCommand } from "./suspend.ts";
@@ -71,6 +74,7 @@ import { workerCommand } from "./worker.ts";
 export const commands: readonly Command[] = [
   upCommand,
   runCreateCommand,
+  runProposeCommand,
   workerCommand,
   coordinatorCommand,
   validatorCommand,
@@ -98,6 +102,7 @@ export const commands: readonly Command[] = [
   ...stakeCommands,
   stakePayeeCommand,
   stakeTermsCommand,
+  stakeRuleCommand,
   buildsListCommand,
   buildsProposeCommand,
   codeProposeCommand,
@@ -132,6 +137,7 @@ export const commands: readonly Command[] = [
   validatorsConsentCommand,
   suspendCommand,
   posterProposeCommand,
+  posterSuspendCommand,
   checkpointListCommand,
   checkpointRollbackCommand,
   checkpointRevertCommand,
@@ -167,14 +173,14 @@ export const withoutDocument: ReadonlySet<string> = new Set(["worker", "coordina
 
 /** What the commands of two words have in common, by the first. */
 export const groupSummaries: Readonly<Record<string, string>> = {
-  run: "runs of one's own: making one from a file",
+  run: "runs: making one from a file, and proposing that one pauses, goes on or ends",
   budget: "what the holders let others spend from the treasury",
   capital: "shares that are sold for a model's capital token, an epoch at a time",
   code: "what authors of code are paid: grants, by maintainers or the holders",
   disputes: "roots that somebody disputes, and the holders' votes on them",
   stake: "coins that workers and validators put up, and lose where they are proved to have lied",
   emission: "how many shares a model mints, and for what",
-  poster: "who posts a run's heads",
+  poster: "who posts a run's heads: proposing another, and stopping one",
   maintainers: "who approves what is paid for code, and proposing others",
   validators: "who attests what a run pays, and proposing others",
   builds: "which machines can train a run bit for bit, and proposing another kind of device",

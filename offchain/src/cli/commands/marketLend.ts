@@ -180,12 +180,13 @@ async function lend(context: Context, workplace: Workplace, offer: string, daemo
     clock: systemClock,
     kept: keptIn<Tenancy>(directory.path, "lease", Tenancy),
     call: async (said) => (await client.callOfMachine(runId, secret, { ...listed, said })).word,
-    isWorking: async (passes) => {
+    working: async (passes) => {
+      let working = 0;
       for (const pass of passes) {
         const { member, heardMs } = await client.lease(runId, { pass });
-        if (member && heardMs !== null && heardMs <= ALIVE) return true;
+        if (member && heardMs !== null && heardMs <= ALIVE) working += 1;
       }
-      return false;
+      return working;
     },
     ...machineChain(connection, place, account, fund),
     run: workersOf(context, workplace, daemon, runId),

@@ -7,6 +7,7 @@ import {
   type Filter,
   type Goal,
   machineText,
+  type MeasuredOf,
   type Plan,
   type Range,
   type Source,
@@ -53,6 +54,18 @@ function sentences({ outcome, machines }: Plan, goal: Goal): string[] {
   ];
 }
 
+/** How many machines of a plan were measured before, or others with such GPUs. */
+function measuredText({ machines }: Plan, known: MeasuredOf | undefined): string {
+  const of = machines.map(({ offer }) => known?.(offer)?.of);
+  const count = (what: (typeof of)[number]): number => of.filter((each) => each === what).length;
+  const [own, alike] = [count("this machine"), count("such GPUs")];
+  if (own + alike === 0) return "No machine of it was measured, nor another with such GPUs: its speeds are assumed.";
+  const words = [`${own} of its machines ${own === 1 ? "was" : "were"} measured before`];
+  if (alike > 0) words.push(`${alike} ${alike === 1 ? "has" : "have"} GPUs that were, of other machines`);
+  if (own + alike < of.length) words.push(`the speed of ${of.length - own - alike} is assumed`);
+  return `${words.join(", ")}.`;
+}
+
 function planRows({ machines, outcome }: Plan): string[][] {
   return [
     ["machine", "USD/h", "steps", "share of tokens", "tokens for a USD more", "what stops its bill", "offer"],
@@ -70,7 +83,7 @@ function planRows({ machines, outcome }: Plan): string[][] {
 
 const dollarsOf = ({ p10, p50, p90 }: Range): Range => ({ p10: p10 / USD, p50: p50 / USD, p90: p90 / USD });
 
-const documentOf = ({ outcome, machines }: Plan) => ({
+const documentOf = ({ outcome, machines }: Plan, known: MeasuredOf | undefined) => ({
   seconds: outcome.seconds,
   usd: outcome.cost / USD,
   effectiveTokens: outcome.tokens,
@@ -91,6 +104,7 @@ const documentOf = ({ outcome, machines }: Plan) => ({
     tokensPerSecond: member.tokens,
     tokensPerUsdMore: Number.isFinite(worth) ? worth * USD : null,
     backstop: offer.backstop,
+    measured: known?.(offer)?.of ?? null,
   })),
 });
 
@@ -154,12 +168,12 @@ export const marketPlanCommand = defineCommand({
     ["npx cotrain market plan -f run.yaml", "what a file says of budget, deadline, prices and machines"],
   ],
   notes: [
-    `Nothing has been measured: GPUs are taken at ${ASSUMED_MFU * 100}% of their makers' figures, links that are not told at ${assumptions.mbps.secure} Mbit/s (secure) or ${assumptions.mbps.community}, spot machines as lasting ${assumptions.lifetime.spot / 3_600} hours.`,
+    `What machines of --leases were measured to do counts, for the same machine or, without its link, for others with such GPUs. Else GPUs are taken at ${ASSUMED_MFU * 100}% of their makers' figures, links that are not told at ${assumptions.mbps.secure} Mbit/s (secure) or ${assumptions.mbps.community}, spot machines as lasting ${assumptions.lifetime.spot / 3_600} hours.`,
     `What is told is the mean, and what ${DRAWS} draws of boots, deaths, stock and prices under the same assumptions come to. A budget with a deadline holds in nine of ten, and so does a deadline.`,
     "An effective token is one of a single worker that reaches the same loss.",
   ],
   async run({ options, output }) {
-    return withPlan(options, ({ found, goal, catalogue, wishes, offers, now, id }) => {
+    return withPlan(options, ({ found, goal, catalogue, wishes, offers, now, id, known }) => {
       const columns = columnsOf(process.stdout);
       const skipped = isPlan(found) ? found.skipped : found;
       const others = unwished(catalogue, wishes, new Set(offers.map(({ id }) => id)));
@@ -171,12 +185,12 @@ export const marketPlanCommand = defineCommand({
       const all = Object.fromEntries([...others, ...skipped]);
       output.result(
         isPlan(found)
-          ? { ...(id === undefined ? {} : { id }), ...documentOf(found), skipped: all }
+          ? { ...(id === undefined ? {} : { id }), ...documentOf(found, known), skipped: all }
           : { machines: [], skipped: all },
         [
           ...(isPlan(found)
             ? [
-                ...sentences(found, goal).flatMap((line) => wrap(line, columns)),
+                ...[...sentences(found, goal), measuredText(found, known)].flatMap((line) => wrap(line, columns)),
                 "",
                 ...tableWithin(columns, rangeRows(found), [1, 2, 3]),
                 "",

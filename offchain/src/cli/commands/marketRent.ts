@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 
-import { countOf, formatDuration, UserError, wrap } from "../../base/index.ts";
+import { countOf, formatDuration, printable, UserError, wrap } from "../../base/index.ts";
 import { readFileBounded, shellWords } from "../../base/node/index.ts";
 import {
   type ClusterSpec,
@@ -129,21 +129,46 @@ async function rent(
   return signal.aborted || book.clusters[cluster]?.assembled === true ? 0 : 1;
 }
 
+/** What machines are to do, and for whom, as far as it is settled: somebody else's file may say it. */
+const workSettled = ({ image, start, coordinator, run, beneficiary }: RentOptions) => ({
+  image: image ?? null,
+  start: start ?? null,
+  coordinator: coordinator ?? null,
+  run: run ?? null,
+  beneficiary: beneficiary ?? null,
+});
+
+/** The same in words. */
+function workText(options: RentOptions): string {
+  const { image, start, coordinator, run, beneficiary } = workSettled(options);
+  const joins = coordinator !== null || run !== null;
+  const parts = [
+    `image ${image ?? "none"}`,
+    `start ${start ?? (joins ? "of the coordinator's software" : "none")}`,
+    `coordinator ${coordinator ?? "none"}`,
+    ...(run === null ? [] : [`run ${run}`]),
+    `beneficiary ${beneficiary ?? (joins ? "the renter's wallet" : "none")}`,
+  ];
+  return `Machines do: ${printable(parts.join(", "))}.`;
+}
+
 /** What would be rented, as lines. */
-const linesOf = (wanted: Wanted, columns: number): string[] => [
+const linesOf = (options: RentOptions, wanted: Wanted, columns: number): string[] => [
   ...(wanted.shown.length === 0 ? ["Nothing that can be rented fits."] : tableWithin(columns, choiceRows(wanted), [2])),
   "",
   ...wrap(
     `${countOf(wanted.slots, "machine")} for up to ${formatDuration(wanted.lasts)}, ${priceText(hourOf(wanted))} USD an hour, ${dollars(wanted.budget)} USD at the most.`,
     columns,
   ),
+  ...wrap(workText(options), columns),
 ];
 
 /** Whether it is to be rented: by a word before, or an answer at the terminal. What is not is told. */
-async function isWanted({ yes, dryRun, confirmAbove }: RentOptions, wanted: Wanted, output: Output): Promise<boolean> {
+async function isWanted(options: RentOptions, wanted: Wanted, output: Output): Promise<boolean> {
+  const { yes, dryRun, confirmAbove } = options;
   if (!dryRun && (yes || wanted.budget <= (microUsdOf(confirmAbove, "usd") ?? 0n))) return true;
-  const document = { offers: wanted.shown, perHour: hourOf(wanted) };
-  const lines = linesOf(wanted, columnsOf(process.stdout));
+  const document = { offers: wanted.shown, perHour: hourOf(wanted), work: workSettled(options) };
+  const lines = linesOf(options, wanted, columnsOf(process.stdout));
   if (dryRun || wanted.shown.length === 0 || !process.stdin.isTTY || !process.stderr.isTTY) {
     output.result(document, [...lines, "Nothing was rented: that takes --yes."]);
     return false;

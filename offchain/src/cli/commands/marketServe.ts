@@ -1,5 +1,5 @@
 import { systemClock } from "../../base/index.ts";
-import { hasLeases, marketApi, marketStatuses, readPlan } from "../../market/index.ts";
+import { type CatalogueOptions, hasLeases, marketApi, marketStatuses, readPlan } from "../../market/index.ts";
 import { coordinatorOptions } from "../../run/index.ts";
 import {
   channelOnStderr,
@@ -15,7 +15,7 @@ import { leasesOption, withLedger } from "../leases.ts";
 import { catalogueOptions, withCatalogue } from "../market.ts";
 
 const { host, tlsCert, tlsKey, behindProxy, port } = coordinatorOptions;
-const { provider, machines, maxAge, offline, cache, endpoint, keys, passphraseFile } = catalogueOptions;
+const { provider, machines, community, maxAge, offline, cache, endpoint, keys, passphraseFile } = catalogueOptions;
 const options = {
   host,
   port: { ...port, default: 7710 },
@@ -24,6 +24,7 @@ const options = {
   behindProxy,
   provider,
   machines,
+  community,
   maxAge,
   offline,
   cache,
@@ -60,9 +61,10 @@ export const marketServeCommand = defineCommand({
         });
         daemon.onShutdown("server", () => app.close());
         const { leases, every } = given;
+        const failures: NonNullable<CatalogueOptions["failures"]> = new Map();
         await marketApi({
           catalogue: () =>
-            withCatalogue({ ...given, anyOf: undefined, without: undefined, community: undefined }, (found) => found),
+            withCatalogue({ ...given, anyOf: undefined, without: undefined }, (found) => found, failures),
           plan: (id) => readPlan(given, id, Date.now()),
           book: async () => (hasLeases(leases) ? withLedger(leases, (book) => book) : undefined),
           clock: systemClock,

@@ -8,6 +8,7 @@ import { connect, DEVELOPMENT_CHAIN_ID, openChain } from "../../chain/index.ts";
 import {
   type BlobSource,
   bondAtMostOption,
+  createActsWatch,
   namedWallet,
   patientBlobs,
   refuseRunDirectory,
@@ -36,6 +37,7 @@ import type { Evidence } from "../../validator/index.ts";
 import { type CommandContext, defineCommand } from "../command.ts";
 import type { Output } from "../output.ts";
 import { atPlace, type Place, signingAs, signingOptions } from "../place.ts";
+import { decidingAt } from "../proposing.ts";
 import { costText, createTelling, exitCodeOf, isSound, type RootsLook, type Seen } from "../watching.ts";
 
 const watchOptions = {
@@ -180,6 +182,7 @@ async function watchAt(
       revenue: { root: () => revenue.look(), cost: costOf(rewardKind.revenue) },
     };
     const heads = createHeadWatch({ reader, blobs, head: compute.head, revenue: modules.revenue }, modelId, runId);
+    const acts = createActsWatch(await decidingAt(place));
     const { window } = await reader.schedule(modelId);
     const every = options.every ?? Math.min(30_000, (window * 1_000) / 16);
     const balance = own && (await connection.call((client) => client.getBalance({ address: own.address })));
@@ -189,7 +192,11 @@ async function watchAt(
     if (!output.json) output.notice(costText(cost, { revenue: ofRevenue, balance, why, most: weiOf(options.maxBond) }));
     for (;;) {
       patient = sources();
-      const looking = telling.look(roots, () => heads.look());
+      const looking = telling.look(
+        roots,
+        () => heads.look(),
+        () => acts.look(),
+      );
       // A long look does not hold up who is told to end: what it writes is whole, and the next start goes on.
       looking.catch(() => undefined);
       await Promise.race([looking, ended]);
@@ -244,6 +251,7 @@ export const watchCommand = defineCommand({
     "It says what a bond costs before it puts one up, puts up at most --max-bond coins for each dispute, and needs --yes. Without a wallet or --yes it reports. It settles disputes when they are due.",
     "What it disputes is written down before it is sent: who starts it again sends nothing twice. What it found lies beside that, with the sha256 that stands on-chain; publish it for those who vote.",
     "A false head can be disputed by nobody: it is told loudly, and validators suspend its poster (npx cotrain suspend). Losses of the gate are not measured here: validators measure them.",
+    "What a young model's organiser announces, carries out and withdraws is told in words, once each.",
     "Name an RPC of somebody else with --second-rpc: one that lies in the same way at each look would be believed.",
     "Ends with 1 where anything was found false, with 75 where another look is needed to tell.",
   ],

@@ -80,12 +80,16 @@ async function storeFragment(
     throw new RefusedError("STALE_ROUND", `Fragment ${index} is of a payload whose round is over.`);
   // What the log cannot note would take the room in which it could.
   if (driver.paused !== undefined) throw new RetryableError("DISK_FULL", driver.paused);
+  const over = run.transfers.begin(fragment.worker, "up");
   try {
     const stored = await blobs.put(readUpload(request, bytes), { digest, bytes });
     metrics.received(stored.bytes);
+    over(stored.bytes);
   } catch (error) {
     driver.blobDisk.report(error);
     throw uploadError(error, index, bytes);
+  } finally {
+    over(0);
   }
   if (isGivenUp(run, fragment)) {
     run.lost.delete(digest);

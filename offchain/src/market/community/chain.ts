@@ -24,7 +24,14 @@ import { erc20Abi, type LocalAccount } from "viem";
 import { readContract } from "viem/actions";
 
 import { UserError } from "../../base/index.ts";
-import { type ChainConnection, chainError, connect, walletOn } from "../../chain/index.ts";
+import {
+  allowanceOf,
+  type ChainConnection,
+  chainError,
+  changeAllowance,
+  connect,
+  walletOn,
+} from "../../chain/index.ts";
 import type { RenterChain } from "./renting.ts";
 import type { ChannelSeen, LendingModules } from "./lending.ts";
 
@@ -82,7 +89,7 @@ const sending = async <T>({ url, chainId }: ChainConnection, work: () => Promise
 export function renterChain(connection: ChainConnection, place: EscrowPlace, account: LocalAccount): RenterChain {
   const { escrow } = place;
   const wallet = walletOn(connection, account);
-  // One transaction after the other: an allowance is of one deposit.
+  // One transaction after the other: an allowance is of one deposit, and nothing of it stands after that.
   const inTurn = pLimit(1);
   const send = <T>(work: () => Promise<T>): Promise<T> => inTurn(() => sending(connection, work));
   return {
@@ -90,8 +97,19 @@ export function renterChain(connection: ChainConnection, place: EscrowPlace, acc
     balance: (token) => connection.call((client) => balanceAt(client, token, account.address)),
     open: (terms, amount) =>
       send(async () => {
-        await allowEscrow.sync(wallet, { escrow, token: terms.token, amount });
-        await openEscrow.sync(wallet, { escrow, terms, amount });
+        const { token } = terms;
+        const allow = async (most: bigint): Promise<void> => {
+          const standing = await allowanceOf(connection, { token, owner: account.address, spender: escrow });
+          await changeAllowance(standing, most, (each) => allowEscrow.sync(wallet, { escrow, token, amount: each }));
+        };
+        await allow(amount);
+        try {
+          await openEscrow.sync(wallet, { escrow, terms, amount });
+        } catch (error) {
+          // What was not taken stands for nobody; what cannot be sent now, the next deposit replaces.
+          await allow(0n).catch(() => undefined);
+          throw error;
+        }
       }),
     close: (terms) => send(async () => void (await closeEscrow.sync(wallet, { escrow, terms }))),
     withdraw: (terms) => send(async () => void (await withdrawEscrow.sync(wallet, { escrow, terms }))),

@@ -52,8 +52,8 @@ export interface LendingModules {
   readonly kept: Kept<Tenancy>;
   /** Calls the coordinator. */
   readonly call: (said: MachineSaid | null) => Promise<RenterWord | null>;
-  /** Whether a worker that joined by one of these is a member and alive. */
-  readonly isWorking: (passes: readonly SignedPass[]) => Promise<boolean>;
+  /** How many workers that joined by these are members and alive. */
+  readonly working: (passes: readonly SignedPass[]) => Promise<number>;
   readonly channel: (tenancy: Tenancy) => Promise<ChannelSeen | undefined>;
   readonly redeem: (tenancy: Tenancy, voucher: NonNullable<Tenancy["voucher"]>) => Promise<void>;
   /** Makes the workers run that have these passes, or none. */
@@ -65,7 +65,7 @@ export interface LendingModules {
 const OPENS_WITHIN = 600_000;
 /** Of work, ms, that is done before it is paid, beside a period. */
 const SKEW = leaseBounds.skew * 1_000;
-/** For so long, ms, beside a period, nothing may be paid, whatever the coordinator says of who works. */
+/** For so long, ms, beside a period, nothing may be paid, or a part of what it has, whatever the coordinator says of who works. */
 const UNPAID = 600_000;
 /** For so long, ms, a channel that is not there any more is looked for once a lease is over. */
 const GONE = 3_600_000;
@@ -102,6 +102,9 @@ class Lent implements Lending {
   #heardAt: number;
   #goneSince: number | undefined;
   #absences = 0;
+  /** Its workers that worked at the last look, and when all of them last did, by the monotonic clock. */
+  #working: number | undefined;
+  #wholeAt: number;
 
   constructor(modules: LendingModules, lease: Tenancy | undefined) {
     this.#modules = modules;
@@ -111,6 +114,7 @@ class Lent implements Lending {
     this.#redeemedAt = this.#turnedAt;
     this.#paidAt = this.#turnedAt;
     this.#heardAt = this.#turnedAt;
+    this.#wholeAt = this.#turnedAt;
   }
 
   tenancy(): Tenancy | undefined {
@@ -255,6 +259,10 @@ class Lent implements Lending {
   async #begin({ passes }: RenterWord): Promise<void> {
     const lease = this.#lease;
     if (lease?.state !== "accepted" || passes.length === 0) return;
+    if (passes.length > this.#modules.listed.facts.gpus) {
+      await this.#end(`Its renter names ${passes.length} workers for ${this.#modules.listed.facts.gpus} GPUs.`);
+      return;
+    }
     const channel = await this.#modules.channel(lease);
     const deposit = BigInt(lease.asked.offer.deposit);
     if (channel === undefined || channel.closesAt !== undefined) return;
@@ -269,18 +277,24 @@ class Lent implements Lending {
     }
     this.#paidAt = this.#modules.clock.monotonic();
     this.#heardAt = this.#paidAt;
+    this.#wholeAt = this.#paidAt;
+    this.#working = undefined;
     this.#absences = 0;
     this.#goneSince = undefined;
     await this.#keep({ state: "working", passes, since: Math.floor(this.#modules.clock.now()) });
     this.#modules.tell(`Lease ${lease.leaseId} is paid from a deposit of ${channel.deposit}: work begins.`);
   }
 
-  /** Counts the time in which it worked. */
+  /** Counts the time in which it worked, by the part of its workers that did at both ends of it: so its renter counts. */
   async #count(elapsed: number): Promise<void> {
     if (this.#lease?.state !== "working") return;
     const { passes, workedMs } = this.#lease;
-    const works = await this.#attempt("The coordinator", () => this.#modules.isWorking(passes));
-    if (works === true) await this.#keep({ workedMs: workedMs + Math.floor(elapsed) });
+    const working = await this.#attempt("The coordinator", () => this.#modules.working(passes));
+    if (working === undefined) return;
+    const part = Math.min(working, this.#working ?? working);
+    this.#working = working;
+    if (working >= passes.length) this.#wholeAt = this.#modules.clock.monotonic();
+    if (part > 0) await this.#keep({ workedMs: workedMs + Math.floor((elapsed * part) / passes.length) });
   }
 
   /** Why it works no longer; undefined while it does. */
@@ -297,6 +311,9 @@ class Lent implements Lending {
       return "The chain could not be read for half the notice in which its renter could take the deposit back.";
     if (monotonic - this.#paidAt > asked.offer.period * 1_000 + SKEW + UNPAID)
       return "Nothing was paid for longer than a renter lets a silent machine live.";
+    // A renter who is the coordinator too could say of all but one of its workers that they do not work.
+    if (monotonic - this.#wholeAt > asked.offer.period * 1_000 + SKEW + UNPAID)
+      return "A part of its workers alone were paid for longer than a renter lets a silent machine live.";
     const unpaid = workedMs - asked.offer.period * 1_000 - SKEW;
     const due = unpaid <= 0 ? 0n : (this.#offer.pricePerSecond * BigInt(Math.floor(unpaid))) / 1_000n;
     // Not up to the deposit: of one that is a second's pay the rest would be worked for nothing.

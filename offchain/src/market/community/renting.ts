@@ -34,16 +34,15 @@ import { type Clock, UserError } from "../../base/index.ts";
 import { makeDirectories } from "../../base/node/index.ts";
 import { providerError } from "../base/errors.ts";
 import { parseLabel } from "../base/labels.ts";
-import type { Instance, InstanceState, Order, RentedAccount, RentingTerms } from "../base/renting.ts";
+import type { Instance, Order, RentedAccount, RentingTerms } from "../base/renting.ts";
 import type { Community } from "./file.ts";
 import { COMMUNITY, requireListed, usdOfAmount } from "./listing.ts";
 import type { ChannelSeen } from "./lending.ts";
 import { passesOf } from "./passes.ts";
+import { depositOf, instanceOf, isAlive, newRented, owedOf, wordOf } from "./rented.ts";
 import { keptIn, Rented } from "./tenancy.ts";
 
 const TITLE = "Community machines";
-/** A worker that was heard of within this, ms, is alive. */
-const ALIVE = 10_000;
 /** How long a deposit that was sent may stay unseen, ms. */
 const OPENS_WITHIN = 600_000;
 /** For so long, ms, a channel that was opened or sent is looked for before it counts as never there. */
@@ -89,36 +88,6 @@ interface CommunityModules {
   };
   readonly chain: RenterChain;
 }
-
-const stateOf: Readonly<Record<Rented["state"], InstanceState>> = {
-  asked: "creating",
-  opening: "creating",
-  open: "running",
-  ending: "ending",
-  over: "gone",
-};
-
-const isAlive = ({ member, heardMs }: LeaseView): boolean => member && heardMs !== null && heardMs <= ALIVE;
-
-const depositOf = ({ asked }: Rented): bigint => BigInt(asked.offer.deposit);
-const owedOf = ({ voucher }: Rented): bigint => BigInt(voucher?.voucher.cumulative ?? 0);
-
-const wordOf = (rented: Rented): RenterWord => ({
-  terms: rented.terms,
-  asked: rented.asked,
-  passes: rented.state === "open" ? rented.passes : [],
-  voucher: rented.voucher,
-  end: rented.state === "ending" || rented.state === "over",
-});
-
-const instanceOf = (rented: Rented): Instance => ({
-  id: rented.leaseId,
-  label: rented.label,
-  state: stateOf[rented.state],
-  words: rented.words === "" ? rented.state : rented.words,
-  perHour: BigInt(rented.perHour),
-  createdAt: rented.createdAt,
-});
 
 /** Community machines, as the leases see an account. */
 export function communityAccount(modules: CommunityModules): RentedAccount {
@@ -221,22 +190,29 @@ class Channels {
     return tending[rented.state]();
   }
 
-  async #isAlive({ passes }: Rented): Promise<boolean> {
-    for (const pass of passes) if (isAlive(await this.#modules.coordinator.lease(pass))) return true;
-    return false;
+  /** How many of its workers are alive. */
+  async #alive({ passes }: Rented): Promise<number> {
+    let alive = 0;
+    for (const pass of passes) if (isAlive(await this.#modules.coordinator.lease(pass))) alive += 1;
+    return alive;
   }
 
-  /** A voucher for the time in which a worker was alive: a silence that is longer than a period is not paid beyond it. */
+  /**
+   * A voucher for the time in which workers were alive, by their part of all: a silence that is longer than a period is not paid beyond it.
+   */
   async #pay(rented: Rented): Promise<Rented> {
     const { renter, clock } = this.#modules;
     // What was found silent is paid from when it is found alive again, so that a moment in each period earns no period.
-    if (!(await this.#isAlive(rented))) return rented.aliveAt === null ? rented : this.#keep(rented, { aliveAt: null });
+    const alive = await this.#alive(rented);
+    if (alive === 0) return rented.aliveAt === null ? rented : this.#keep(rented, { aliveAt: null, alive });
     const now = Math.floor(clock.now());
     const since = rented.aliveAt === null ? 0 : Math.max(0, now - rented.aliveAt);
-    const paidMs = rented.paidMs + Math.min(since, rented.asked.offer.period * 1_000);
+    const paid = Math.min(since, rented.asked.offer.period * 1_000);
+    // Those that were alive at both ends of it.
+    const paidMs = rented.paidMs + Math.floor((paid * Math.min(alive, rented.alive)) / rented.passes.length);
     const earned = (BigInt(rented.pricePerSecond) * BigInt(paidMs)) / 1_000n;
     const cumulative = earned < depositOf(rented) ? earned : depositOf(rented);
-    if (cumulative <= owedOf(rented)) return this.#keep(rented, { paidMs, aliveAt: now });
+    if (cumulative <= owedOf(rented)) return this.#keep(rented, { paidMs, aliveAt: now, alive });
     const voucher = {
       leaseId: leaseOfTerms(this.#place, rented.terms),
       cumulative,
@@ -244,7 +220,8 @@ class Channels {
     };
     const signature = await signVoucher(renter, this.#place, voucher);
     // Before it is said: what was signed is never forgotten.
-    return this.#keep(rented, { paidMs, aliveAt: now, voucher: { voucher: toWire("Voucher", voucher), signature } });
+    const kept = { voucher: toWire("Voucher", voucher), signature };
+    return this.#keep(rented, { paidMs, aliveAt: now, alive, voucher: kept });
   }
 
   /** As {@link Channels.#pay}; a coordinator that does not answer says of nobody that he is alive. */
@@ -395,6 +372,3 @@ class Channels {
     throw providerError("funds", TITLE, words);
   }
 }
-
-/** What a lease is before anything came of it. */
-const newRented = { state: "asked", channel: "none", voucher: null, paidMs: 0, aliveAt: null, words: "" } as const;

@@ -48,7 +48,7 @@ export interface Tenancy {
   readonly passes: readonly SignedPass[];
   /** The highest. */
   readonly voucher: Voucher | null;
-  /** Ms in which one of its workers was a member. */
+  /** Ms of the whole machine in which its workers were members. */
   readonly workedMs: number;
   /** When it began to work, ms since 1970. */
   readonly since: number | null;
@@ -102,10 +102,12 @@ export const Rented = Type.Object(
     /** Of its channel: `sent` may still come, `there` was found. */
     channel: Type.Union([Type.Literal("none"), Type.Literal("sent"), Type.Literal("there")]),
     voucher: Nullable(KeptVoucher),
-    /** Ms that were paid. */
+    /** Ms of the whole machine that were paid. */
     paidMs: Ms,
     /** When one of its workers was last seen alive, ms since 1970. */
     aliveAt: Nullable(Ms),
+    /** How many of them were, then. */
+    alive: Type.Integer({ minimum: 0, maximum: MAX_PASSES }),
     createdAt: Ms,
     /** What became of it, for people. */
     words: Type.String({ maxLength: 200 }),

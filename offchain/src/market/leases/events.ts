@@ -2,7 +2,7 @@
 import type { Instance, Termination } from "../base/renting.ts";
 import type { MicroUsd } from "../money.ts";
 import type { Offer } from "../offer.ts";
-import type { ClusterSpec, DoomReason, LeaseTerms } from "./state.ts";
+import type { ClusterSpec, DoomReason, LeaseTerms, Measured } from "./state.ts";
 
 /** What an account told, of the moment when the call began. */
 interface Told {
@@ -32,6 +32,8 @@ export type LeaseEvent = {
   | { readonly type: "drained"; readonly label: string }
   | { readonly type: "adopt"; readonly label: string; readonly cluster: string }
   | { readonly type: "beat"; readonly label: string }
+  /** What the coordinator of its run measured of a machine. */
+  | { readonly type: "measured"; readonly label: string; readonly measured: Measured }
   /** A machine says of itself that it cannot do what it is for. */
   | { readonly type: "unfit"; readonly label: string; readonly words: string }
   /** A watchdog was at work at that time. */

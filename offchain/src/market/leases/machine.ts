@@ -167,6 +167,23 @@ function beat(step: Step, { label, at }: EventOf<"beat">): Step {
   return isOpen(lease) && isNews ? putLease(step, { ...heard, unseen: null }) : step;
 }
 
+/** What is measured varies from round to round: it is written down where it is another by more than this share. */
+const NEWS = 0.1;
+const isOther = (a: number | null, b: number | null): boolean =>
+  a === null || b === null ? a !== b : Math.abs(a - b) > NEWS * b;
+
+function measured(step: Step, { label, measured: now }: EventOf<"measured">): Step {
+  const lease = step.book.leases[label];
+  if (lease === undefined || !isOpen(lease)) return step;
+  const { measured: before } = lease;
+  const isNews =
+    before === undefined ||
+    isOther(now.flops, before.flops) ||
+    isOther(now.up, before.up) ||
+    isOther(now.down, before.down);
+  return isNews ? putLease(step, { ...lease, measured: now }) : step;
+}
+
 function unfit(step: Step, { label, words, at }: EventOf<"unfit">): Step {
   const lease = step.book.leases[label];
   if (lease === undefined || !isOpen(lease) || lease.doomed !== null) return step;
@@ -228,6 +245,7 @@ const handlers: Handlers = {
   },
   adopt,
   beat,
+  measured,
   unfit,
   watched: (step, { lookedAt, at }) => ({ ...step, book: { ...step.book, watchdogAt: Math.min(lookedAt, at) } }),
   created,

@@ -8,7 +8,7 @@ import { alarm, ask, doomAll, inState, putLease, type Step } from "./step.ts";
 import { type Book, type Cluster, isOpen, type Lease, leasesOf, newLease, withRow } from "./state.ts";
 
 /** What is left alone if a machine of this offer turns out bad: its host where that is told. */
-const hostOf = ({ provider, upstream, dataCenter, machineId, id }: Offer): string =>
+export const hostOf = ({ provider, upstream, dataCenter, machineId, id }: Offer): string =>
   machineId === undefined ? id : [provider, upstream, dataCenter ?? "", machineId].join("/");
 
 /** Eight hexadecimal digits of a slot, the same for all its attempts. */

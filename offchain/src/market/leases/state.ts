@@ -55,6 +55,13 @@ interface Unseen {
   readonly last: number;
 }
 
+/** What a machine was measured to do: FLOP a second of one worker, and bytes a second from the machine and to it, where they are known. */
+export interface Measured {
+  readonly flops: number;
+  readonly up: number | null;
+  readonly down: number | null;
+}
+
 /** One attempt to have a machine. Times are milliseconds since the epoch, of this installation's clock. */
 export interface Lease {
   /** Its name at the provider, and here; of a second machine under one name with the machine's id behind it. */
@@ -109,6 +116,8 @@ export interface Lease {
   readonly createdAt: number | null;
   /** Whether it was there beside its successor. */
   readonly overlap: boolean;
+  /** By its run's coordinator; absent until it has trained there. */
+  readonly measured?: Measured;
 }
 
 /** What no lease has at its beginning. */

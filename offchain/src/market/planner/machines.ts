@@ -2,6 +2,7 @@
  * Offers as the planner's machines: what fits a run at all, and what is assumed where an offer does not tell. Assumptions are
  * printed with every plan; what has been measured takes their place once machines are rented.
  */
+import type { KnownMachine, MeasuredOf } from "../measured.ts";
 import { perGpuHour, type Offer, whyNever } from "../offer.ts";
 import { flopsOf } from "../speed.ts";
 import type { Machine, TrainingRun } from "./model.ts";
@@ -69,11 +70,14 @@ const diskBytes = (parameters: number): number =>
   assumptions.image + assumptions.data + 2 * assumptions.checkpointBytes * parameters;
 
 /** The link, its price, and the time that a machine lasts. */
-function linkOf({ tier, upMbps, downMbps, egressPerGb = 0n, ingressPerGb = 0n }: Offer) {
+function linkOf(
+  { tier, upMbps, downMbps, egressPerGb = 0n, ingressPerGb = 0n }: Offer,
+  known: Pick<KnownMachine, "up" | "down"> | undefined,
+) {
   const assumed = assumptions.mbps[tier];
   return {
-    up: LINK * (upMbps || assumed),
-    down: LINK * (downMbps || assumed),
+    up: known?.up ?? LINK * (upMbps || assumed),
+    down: known?.down ?? LINK * (downMbps || assumed),
     upPrice: Number(egressPerGb) / GB,
     downPrice: Number(ingressPerGb) / GB,
   };
@@ -89,15 +93,25 @@ const whyNone = (offer: Offer, run: TrainingRun, now: number, sample: boolean): 
   noBuild(offer) ??
   tooSmall(offer, run);
 
+/** How offers are read. */
+interface Reading {
+  readonly now: number;
+  readonly sample: boolean;
+  readonly mode?: Kind | undefined;
+  /** What is known of their machines by measuring. */
+  readonly measuredOf?: MeasuredOf | undefined;
+}
+
 /** An offer as a machine, or why it is none. */
 export function machineOf(
   offer: Offer,
   run: TrainingRun,
-  { now, sample, mode }: { readonly now: number; readonly sample: boolean; readonly mode?: Kind | undefined },
+  { now, sample, mode, measuredOf }: Reading,
 ): Machine | string {
   const why = whyNone(offer, run, now, sample) ?? rulesOf(mode).misses(offer);
   if (why !== undefined) return why;
-  const flops = flopsOf(offer.gpu);
+  const known = measuredOf?.(offer);
+  const flops = known?.flops ?? flopsOf(offer.gpu);
   if (flops === undefined) return "its speed is not known";
   const { tier, price, count, endsAt, stock, upstream } = offer;
   return {
@@ -105,7 +119,7 @@ export function machineOf(
     gpus: count,
     workers: count,
     speed: (count * flops) / run.flopPerToken,
-    ...linkOf(offer),
+    ...linkOf(offer, known),
     price: Number(price.perHour ?? 0n) / 3_600,
     storage: storageOf(offer, run),
     granularity: offer.granularitySeconds,

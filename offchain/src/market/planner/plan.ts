@@ -1,7 +1,7 @@
 /** A plan: the cluster that offers make for a run and a goal, what each machine is worth in it, and why every other offer is not. */
-import { type TransformerConfig, parameterCount } from "../../engine/index.ts";
+import { flopPerToken, type TransformerConfig, parameterCount } from "../../engine/index.ts";
+import type { MeasuredOf } from "../measured.ts";
 import type { Offer } from "../offer.ts";
-import { flopPerToken } from "../speed.ts";
 import { type Ranged, rangedOf } from "./draws.ts";
 import { assumptions, byPrice, machineOf } from "./machines.ts";
 import type { Machine, Member, TrainingRun } from "./model.ts";
@@ -13,7 +13,7 @@ export function trainingRunOf(model: TransformerConfig, batchTokens: number, inn
   const parameters = parameterCount(model);
   return {
     parameters,
-    flopPerToken: flopPerToken(parameters, model.layers, model.width, model.sequence),
+    flopPerToken: flopPerToken(parameters, model),
     batchTokens,
     innerSteps,
     fragments: 4,
@@ -111,6 +111,7 @@ function whyNoPlan(mean: Outcome | undefined, { goal, mode }: Task): string {
 /**
  * The best plan that is found.
  * @param sample whether samples may stand for offers
+ * @param measuredOf what is known of machines by measuring
  * @returns where there is none, why each offer is left out, by its id
  */
 export function planOf(
@@ -118,11 +119,12 @@ export function planOf(
   task: Task,
   now: number,
   sample: boolean,
+  measuredOf?: MeasuredOf,
 ): Plan | ReadonlyMap<string, string> {
   const skipped = new Map<string, string>();
   const byId = new Map(offers.map((offer) => [offer.id, offer]));
   const machines = offers.flatMap((offer) => {
-    const machine = machineOf(offer, task.run, { now, sample, mode: task.mode });
+    const machine = machineOf(offer, task.run, { now, sample, mode: task.mode, measuredOf });
     if (typeof machine !== "string") return [machine];
     skipped.set(offer.id, machine);
     return [];

@@ -13,6 +13,7 @@ import {
   emptyKept,
   type Lease,
   leasesOf,
+  type Measured,
   mayJoin,
   openBook,
 } from "../../../../offchain/src/market/leases/state.ts";
@@ -84,6 +85,38 @@ function atWork(change: Partial<ClusterSpec> = {}, offers?: readonly Offer[]) {
   all.tell({ type: "beat", label: LABEL });
   return all;
 }
+
+describe("what a coordinator measured of a machine", () => {
+  const told: Measured = { flops: 1e13, up: 1_000, down: null };
+
+  test("is written down, and again only where it is another", () => {
+    const { tell, lease } = atWork();
+    const measured = (change: Partial<Measured> = {}) => {
+      tell({ type: "measured", label: LABEL, measured: { ...told, ...change } });
+      return lease().measured;
+    };
+    expect(lease().measured).toBeUndefined();
+    expect(measured()).toEqual(told);
+    expect(measured({ flops: 1.09e13, up: 1_099 })).toEqual(told);
+    expect(measured({ flops: 1.11e13 })).toEqual({ ...told, flops: 1.11e13 });
+    expect(measured({ flops: 1.11e13, up: 800 })).toMatchObject({ up: 800 });
+    expect(measured({ flops: 1.11e13, up: 800, down: 5 })).toMatchObject({ down: 5 });
+  });
+
+  test("is not of one that is gone, or that nobody knows", () => {
+    const { tell, list, look, book, lease, get } = atWork();
+    tell({ type: "measured", label: "ct-00000000-00000000-1", measured: told });
+    tell({ type: "end", label: LABEL, words: "", drainMs: 0 });
+    look();
+    tell({ type: "asked", label: LABEL, answer: "accepted" });
+    list([]);
+    list([], terms.visibleWithin);
+    get(LABEL, null);
+    expect(lease().state).toBe("gone");
+    tell({ type: "measured", label: LABEL, measured: told });
+    expect(leasesOf(book()).map(({ measured }) => measured)).toEqual([undefined]);
+  });
+});
 
 describe("a create", () => {
   test("is sent once, and asked for by the step that says so", () => {

@@ -1,0 +1,243 @@
+/**
+ * A ruling of a model's validators on a worker's work, which costs it a part of its stake, on its way from validator to validator: a
+ * file with what they sign, the worker's own receipt and who has signed. It comes from others, so that nothing in it is believed which
+ * the chain or a signature does not say.
+ */
+import { rulingOf, stakeOf } from "@cotrain/sdk/actions";
+import { ProtocolError } from "@cotrain/sdk/errors";
+import {
+  type Address,
+  Address20,
+  asAddress,
+  asDigest,
+  asRunId,
+  type Domain,
+  domainFor,
+  fromWire,
+  hashReceipt,
+  type Hex,
+  type ModelId,
+  type Receipt,
+  recoverSigner,
+  type Ruling,
+  rulingOnWork,
+  Signature65,
+  toWire,
+  wireSchema,
+} from "@cotrain/sdk/protocol";
+import { Type } from "typebox";
+
+import { type Clock, timeText, UserError } from "../base/index.ts";
+import type { ChainConnection, ChainReader } from "../chain/index.ts";
+import { readStateFile, writeStateFile } from "../service/index.ts";
+import { readHeadDocuments } from "./documents.ts";
+import type { BlobSource } from "./ports.ts";
+import { MAX_SIGNATURES, type SignedStatement, signersOfFile, structOfFile } from "./signatures.ts";
+import { type StakesPlace, stakesAt } from "./stakes.ts";
+
+/** Whoever has a quorum's signatures may use them until the deadline: that is no matter of months, s. */
+const MOST_SECONDS = 30 * 86_400;
+
+const RulingFile = Type.Object(
+  {
+    version: Type.Literal(1),
+    chainId: Type.Integer({ minimum: 1 }),
+    stakeManager: Address20,
+    ruling: wireSchema("Ruling"),
+    receipt: wireSchema("Receipt"),
+    receiptSignature: Signature65,
+    signatures: Type.Array(Signature65, { maxItems: MAX_SIGNATURES }),
+  },
+  { additionalProperties: false },
+);
+
+/** Where rulings are looked for. */
+export interface RulingsPlace extends StakesPlace {
+  readonly connection: Pick<ChainConnection, "call">;
+  readonly reader: ChainReader;
+}
+
+/** What the chain says of a model whose validators may rule. */
+export interface RulingFacts {
+  readonly modelId: ModelId;
+  readonly chainId: number;
+  readonly stakes: Address;
+  /** Of what the worker signed, and of what validators sign. */
+  readonly receipts: Domain;
+  readonly rulings: Domain;
+  readonly setVersion: number;
+  readonly validators: readonly Address[];
+  readonly threshold: number;
+  /** What the worker loses of its stake, in basis points. */
+  readonly rulingBps: number;
+  /** Time of the newest block, s. */
+  readonly now: number;
+  /** The same, or this machine's where a node says that it is later than that: so nobody signs for years. */
+  readonly earliest: number;
+}
+
+/** @throws UserError `STAKE_NONE` */
+export async function rulingFacts(place: RulingsPlace, clock: Clock): Promise<RulingFacts> {
+  const { reader, addresses, modelId } = place;
+  const { stakes, terms, now } = await stakesAt(place, "worker");
+  const set = await reader.validators(modelId);
+  return {
+    modelId,
+    chainId: reader.chainId,
+    stakes,
+    receipts: domainFor(reader.chainId, asAddress(addresses.runRegistry)),
+    rulings: domainFor(reader.chainId, asAddress(addresses.validatorSet)),
+    setVersion: set.version,
+    validators: set.validators,
+    threshold: set.threshold,
+    rulingBps: terms.rulingBps,
+    now,
+    earliest: Math.min(now, Math.floor(clock.now() / 1_000)),
+  };
+}
+
+/** A ruling on a worker's receipt, and the signatures of validators by who signed, ascending. */
+export interface RulingDraft extends SignedStatement<"Ruling"> {
+  readonly receipt: Receipt;
+  /** The worker's. */
+  readonly receiptSignature: Hex;
+}
+
+/**
+ * A new ruling, on the receipt of a worker for the round that led to a checkpoint, as the run published it.
+ * @param wanted.checkpoint completed rounds of the checkpoint
+ * @param wanted.evidence sha256 of what shows why, zeros for nothing
+ * @param wanted.within how long it may be used, s
+ * @throws UserError `RULING_LONG`, `RULING_CHECKPOINT`, `RULING_RECEIPT`; what reading the round's documents throws
+ */
+export async function beginRuling(
+  { reader, blobs, runId }: RulingsPlace & { readonly blobs: BlobSource },
+  facts: RulingFacts,
+  wanted: {
+    readonly worker: Address;
+    readonly checkpoint: number;
+    readonly evidence: Hex;
+    readonly within: number;
+  },
+): Promise<RulingDraft> {
+  const { worker, checkpoint, evidence, within } = wanted;
+  if (within < 1 || within > MOST_SECONDS)
+    throw new UserError("RULING_LONG", "A ruling may be used for one second to 30 days: say how long with --within.");
+  const heads = await reader.headsSince(runId, 0);
+  const at = heads.findLastIndex(({ round }) => round === checkpoint);
+  const head = heads[at];
+  if (!head || at === 0)
+    throw new UserError(
+      "RULING_CHECKPOINT",
+      `No round of run ${runId} led to a checkpoint ${checkpoint} that is anchored: "npx cotrain checkpoint list" has those that are.`,
+    );
+  const { file } = await readHeadDocuments(reader, blobs, head, heads[at - 1]);
+  const entry = file?.receipts.find(({ receipt }) => asAddress(receipt.worker) === worker);
+  if (!entry)
+    throw new UserError(
+      "RULING_RECEIPT",
+      `${worker} has no receipt among those of checkpoint ${checkpoint}: name another worker, or another checkpoint.`,
+    );
+  const receipt = fromWire("Receipt", entry.receipt);
+  const struct: Ruling = {
+    ...rulingOnWork,
+    modelId: facts.modelId,
+    subject: hashReceipt(receipt),
+    accused: worker,
+    evidence: asDigest(evidence),
+    setVersion: facts.setVersion,
+    deadline: BigInt(facts.earliest + within),
+  };
+  return { domain: facts.rulings, struct, receipt, receiptSignature: entry.signature, signatures: new Map() };
+}
+
+/**
+ * Reads a ruling and holds it against the chain; undefined where there is no such file.
+ * @throws UserError `RULING_INVALID` where the file is none, is about another model, has a receipt that the accused did not sign, or a
+ *   signature of nobody in the set; `RULING_STALE` where it can be used no more
+ */
+export async function readRuling(
+  path: string,
+  { reader }: Pick<RulingsPlace, "reader">,
+  facts: RulingFacts,
+): Promise<RulingDraft | undefined> {
+  const remedy = "have it sent again, or name another file to begin a ruling";
+  const file = await readStateFile(path, RulingFile, remedy);
+  if (!file) return undefined;
+  const named = { path, code: "RULING_INVALID", remedy };
+  const invalid = (what: string): UserError => new UserError("RULING_INVALID", `${path} ${what}: ${remedy}.`);
+  const struct = structOfFile(named, "Ruling", file.ruling);
+  const receipt = structOfFile(named, "Receipt", file.receipt);
+  if (file.chainId !== facts.chainId || file.stakeManager !== facts.stakes || struct.modelId !== facts.modelId)
+    throw invalid(
+      `is of model ${struct.modelId} of ${file.stakeManager} on chain ${file.chainId}, not of model ${facts.modelId} of ${facts.stakes} on chain ${facts.chainId}`,
+    );
+  const { kind, outcome, dispute } = rulingOnWork;
+  if (struct.kind !== kind || struct.outcome !== outcome || struct.dispute !== dispute)
+    throw invalid("is no ruling against work");
+  const worker = asAddress(struct.accused);
+  if (struct.subject !== hashReceipt(receipt) || worker !== asAddress(receipt.worker))
+    throw invalid("has another receipt than the one that it rules on");
+  if ((await reader.run(asRunId(receipt.runId))).modelId !== facts.modelId)
+    throw invalid("is on work for another model");
+  const signer = await recoverSigner(facts.receipts, "Receipt", receipt, file.receiptSignature).catch(
+    (error: unknown) => {
+      if (error instanceof ProtocolError) return undefined;
+      throw error;
+    },
+  );
+  if (signer !== worker) throw invalid("has a receipt that the accused did not sign");
+  requireFresh(path, struct, facts);
+  const signatures = await signersOfFile(named, { domain: facts.rulings, name: "Ruling", struct }, file.signatures, {
+    of: "validators",
+    addresses: facts.validators,
+  });
+  return { domain: facts.rulings, struct, receipt, receiptSignature: file.receiptSignature, signatures };
+}
+
+function requireFresh(path: string, struct: Ruling, { setVersion, now, earliest }: RulingFacts): void {
+  const stale = (what: string): never => {
+    throw new UserError("RULING_STALE", `${path} ${what}: name another file to begin anew.`);
+  };
+  if (struct.setVersion !== setVersion)
+    stale(`is signed by set ${struct.setVersion} of the validators, but set ${setVersion} is in force`);
+  if (struct.deadline < now) stale(`could be used until ${timeText(Number(struct.deadline))}`);
+  if (struct.deadline > earliest + MOST_SECONDS) stale("could be used for more than 30 days");
+}
+
+export const writeRuling = (
+  path: string,
+  { stakes, chainId }: RulingFacts,
+  { struct, receipt, receiptSignature, signatures }: RulingDraft,
+): Promise<void> =>
+  writeStateFile(path, RulingFile, {
+    version: 1,
+    chainId,
+    stakeManager: stakes,
+    ruling: toWire("Ruling", struct),
+    receipt: toWire("Receipt", receipt),
+    receiptSignature,
+    signatures: [...signatures.values()],
+  });
+
+/** What a ruling would take of a worker's stake now, wei: a part of what the open ones leave, rounded up as the contract does. */
+export async function rulingCost(
+  { connection, modelId }: Pick<RulingsPlace, "connection" | "modelId">,
+  { stakes, rulingBps }: Pick<RulingFacts, "stakes" | "rulingBps">,
+  worker: Address,
+): Promise<bigint> {
+  const { active, leaving, ruled } = await connection.call((client) =>
+    stakeOf(client, { stakes, modelId, role: "worker", staker: worker }),
+  );
+  return ((active + leaving - ruled) * BigInt(rulingBps) + 9_999n) / 10_000n;
+}
+
+/** Before when nobody carries a ruling out that was proposed, chain seconds; undefined where the chain has none. */
+export async function vetoEndsOf(
+  { connection, modelId }: Pick<RulingsPlace, "connection" | "modelId">,
+  { stakes }: Pick<RulingFacts, "stakes">,
+  { struct: { accused: worker, subject: receiptHash } }: Pick<RulingDraft, "struct">,
+): Promise<number | undefined> {
+  const ruling = await connection.call((client) => rulingOf(client, { stakes, modelId, worker, receiptHash }));
+  return ruling?.vetoEnds;
+}
