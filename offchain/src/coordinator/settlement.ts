@@ -1,5 +1,13 @@
 /** Effects on the chain: heads posted in order, epochs computed, attested roots posted and activated. */
-import { type Address, aggregateRejected, digestOfJson, fromWire, isVoice, toWire } from "@cotrain/sdk/protocol";
+import {
+  type Address,
+  aggregateRejected,
+  asHead,
+  digestOfJson,
+  fromWire,
+  isVoice,
+  toWire,
+} from "@cotrain/sdk/protocol";
 
 import { InternalError, RetryableError } from "../base/index.ts";
 import type { NextHead, PendingRootView, RootView } from "../chain/index.ts";
@@ -186,12 +194,14 @@ export async function computeEpoch(
   }
   const set = await chain.validators(modelId, computation.attestation.setVersion);
   const { postingDelay } = await chain.schedule(modelId);
+  const finished = computation.manifest.finished.find(({ runId }) => runId === run.runId);
   return {
     ...event,
     result: {
       manifest,
       rewards,
       attestation,
+      ...(finished && { last: asHead(finished.head) }),
       validators: set.validators,
       threshold: set.threshold,
       postingDelay,

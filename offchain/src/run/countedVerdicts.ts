@@ -12,6 +12,7 @@ import {
   verdictKey,
 } from "@cotrain/sdk/protocol";
 
+import { RetryableError } from "../base/index.ts";
 import type { ChainReader, PostedHead } from "../chain/index.ts";
 import { drawnBy } from "./sortition.ts";
 
@@ -24,9 +25,17 @@ function formOf(struct: Verdict, head: PostedHead, fragments: number): VerdictFo
   return form?.isVoice && form.problemOf(struct, fragments) !== "" ? undefined : form;
 }
 
+/** A node that lags, or lies, decides nothing about a verdict: without its block it would count for some and not for others. */
+const undrawn = ({ head }: PostedHead): RetryableError =>
+  new RetryableError(
+    "CHAIN_RPC",
+    `The chain's RPC has no block yet that decides which fragments of head ${head} are drawn.`,
+  );
+
 /**
  * Well-formed, signed, about a head of these epochs, by a member of the set, the first of its key, and about an aggregate only
  * where sortition sent its validator, or the one whose finding it confirms; in one fixed order.
+ * @throws RetryableError `CHAIN_RPC` where the block that decides about sortition is not to be had
  */
 export async function countedVerdicts(
   reader: ChainReader,
@@ -53,7 +62,9 @@ export async function countedVerdicts(
     if (signer !== verdict.validator) continue;
     const drawer = form.drawerOf?.(struct);
     if (drawer && !members.includes(drawer)) continue;
-    if (drawer && (await drawnBy(reader, head, drawer, fragments)) !== struct.index) continue;
+    const drawn = drawer && (await drawnBy(reader, head, drawer, fragments));
+    if (drawer && drawn === undefined) throw undrawn(head);
+    if (drawer && drawn !== struct.index) continue;
     counted.set(key, signed);
   }
   return [...counted].sort(([a], [b]) => byText(a, b)).map(([, signed]) => signed);

@@ -36,7 +36,14 @@ import { countedVerdicts } from "./countedVerdicts.ts";
 import { requireUnpaid } from "./replaced.ts";
 import { requireStanding, type Standing, standingFor } from "./standing.ts";
 import { isRollback, standingHeads } from "./standingHeads.ts";
-import type { BlobSource, ComputeEpochInput, EpochComputation, EpochResult, HeadWithParent } from "./ports.ts";
+import type {
+  BlobSource,
+  ComputeEpochInput,
+  EpochComputation,
+  EpochResult,
+  HeadWithParent,
+  ReadBlock,
+} from "./ports.ts";
 
 export interface EpochModules {
   readonly reader: ChainReader;
@@ -59,12 +66,22 @@ interface Link extends AnyHead {
   readonly replaced: readonly AnyHead[];
 }
 
+/** @throws UserError `BLOCK_REFUSED` for a block that leaves out what had long been anchored */
+function requireRecent({ number }: ReadBlock, heads: readonly PostedHead[], readTo: number): void {
+  const old = heads.find(({ block, anchoredAt }) => block > number && anchoredAt <= readTo);
+  if (old)
+    throw new UserError(
+      "BLOCK_REFUSED",
+      `Block ${number} is too old for the deadline: head ${old.head} stands above it, in block ${old.block}, and was anchored at ${old.anchoredAt}; all that was by ${readTo} counts.`,
+    );
+}
+
 /** All heads of a model that were anchored after `after` and up to `through` (epochs), in the order of the chain. */
 async function headsOf(
   reader: ChainReader,
   modelId: ModelId,
-  { schedule, active, named }: Standing,
-  through: number,
+  { schedule, active, named, readTo }: Standing,
+  { epoch: through, block: said }: Pick<ComputeEpochInput, "epoch" | "block">,
 ): Promise<Link[]> {
   const links: Link[] = [];
   const after = active?.epoch ?? 0;
@@ -76,8 +93,11 @@ async function headsOf(
   // By naming a block below the last of these heads a quorum would leave out whose work it likes, and find its root right.
   const ofThese = runs.flat().filter(({ anchoredAt }) => epochAt(schedule, anchoredAt) <= through);
   const by = ofThese.reduce((last, { block }) => Math.max(last, block), named.number);
+  // Nor what it went back behind since, by naming one of long ago.
+  const isRead = ({ block, anchoredAt }: PostedHead): boolean => block <= by || anchoredAt <= readTo;
+  if (said) requireRecent(said, runs.flat(), readTo);
   for (const heads of runs) {
-    const standing = new Set(standingHeads(heads.filter(({ block }) => block <= by)));
+    const standing = new Set(standingHeads(heads.filter(isRead)));
     for (const [i, head] of heads.entries()) {
       const epoch = epochAt(schedule, head.anchoredAt);
       if (epoch <= after || epoch > through) continue;
@@ -148,7 +168,7 @@ export async function computeEpoch(modules: EpochModules, input: ComputeEpochInp
   const { modelId, epoch } = input;
   const standing = await standingFor(reader, input);
   const { schedule, active, set } = standing;
-  const links = await headsOf(reader, modelId, standing, epoch);
+  const links = await headsOf(reader, modelId, standing, input);
   const last = links.at(-1);
   if (!last || epochAt(schedule, last.head.anchoredAt) !== epoch) {
     await requireStanding(reader, input, standing);

@@ -4,9 +4,12 @@
  * ever. No payload is read: those of rounds that are paid need not be kept, and whether a checkpoint follows from its own is what
  * validators said of it.
  */
+import { isDeepStrictEqual } from "node:util";
+
 import { CotrainError } from "@cotrain/sdk/errors";
 import { type Address, asAddress, endOfEpoch, type Hex, type ModelId, type RunId } from "@cotrain/sdk/protocol";
 
+import { RetryableError } from "../base/index.ts";
 import type { ChainReader, PostedRoot } from "../chain/index.ts";
 import { FormatError } from "../storage/index.ts";
 import { createHeadDocumentsCache, type HeadDocumentsCache } from "./documents.ts";
@@ -92,10 +95,10 @@ async function dueOf(
   posted: PostedRoot,
 ): Promise<EpochResult> {
   const { blobs } = modules;
-  const { modelId, runId, epoch, digest, attestation } = posted;
+  const { modelId, runId, epoch, digest, activatableAt, attestation } = posted;
   const { verdicts } = await epochVerdictsOf(blobs, runId, await epochManifestOf(blobs, runId, posted.epochDigest));
   const blockNumber = BigInt(Math.min(Number(attestation.blockNumber), posted.block));
-  const read = { digest, attestation: { ...attestation, blockNumber } };
+  const read = { digest, activatableAt, attestation: { ...attestation, blockNumber } };
   return computeEpoch(modules, { modelId, epoch, verdicts, posted: read });
 }
 
@@ -174,6 +177,30 @@ async function judge(
   return falsely({ due: attestation.total, reason: "", accounts: await wrongPay(blobs, posted, due) });
 }
 
+/** Nobody is called false by one answer of an RPC: what another look, which remembers nothing, does not find the same is looked at later. */
+const differs = (index: number): RetryableError =>
+  new RetryableError(
+    "CHAIN_RPC",
+    `Two looks at root ${index}, which is active, did not find the same: it is looked at again later.`,
+  );
+
+/** @throws as {@link judge}; RetryableError `CHAIN_RPC` where a second look finds something else than that it is false */
+async function judgeTwice(
+  modules: Modules & { readonly documents: HeadDocumentsCache },
+  posted: PostedRoot,
+  before: Before,
+): Promise<PaidFalsely | "holds"> {
+  const { reader } = modules;
+  const first = await judge(modules, posted, before);
+  if (first === "holds") return first;
+  for (const runId of await reader.runsOf(posted.modelId)) reader.forget(runId);
+  // Who signed it is read of a node that may have its transaction no more.
+  const again = await judge({ ...modules, documents: createHeadDocumentsCache(reader) }, posted, before);
+  if (again === "holds" || !isDeepStrictEqual({ ...first, signers: null }, { ...again, signers: null }))
+    throw differs(posted.index);
+  return first;
+}
+
 /** When the age of a root's epochs was judged: by its deadline, or before it since one in its place that did not stand. */
 const judgedAt = (all: readonly PostedRoot[], { index, block }: PostedRoot): number =>
   Math.min(...all.filter((each) => each.index === index && each.block <= block).map(({ deadline }) => deadline));
@@ -182,7 +209,8 @@ const judgedAt = (all: readonly PostedRoot[], { index, block }: PostedRoot): num
  * Holds the active roots of what work earned against what was due.
  * @param options.judged what was found before, which is added to
  * @param options.newest how many of the newest are looked at; all if left out
- * @throws RetryableError `CHAIN_RPC` where the chain's RPC leaves out roots; what `blobs` and the chain throw where they are away
+ * @throws RetryableError `CHAIN_RPC` where the chain's RPC leaves out roots, or two looks at one differ; what `blobs` and the chain throw
+ *   where they are away
  */
 export async function paidRoots(
   { reader, blobs }: Modules,
@@ -190,8 +218,15 @@ export async function paidRoots(
   { judged = new Map(), newest = Infinity }: { readonly judged?: JudgedRoots; readonly newest?: number } = {},
 ): Promise<PaidRoots> {
   const active = await reader.activeRoot(modelId);
-  const roots = active && (await rootsUpTo(reader, modelId, active));
-  if (!roots) return { false: [], unseen: [] };
+  if (!active) return { false: [], unseen: [] };
+  const roots = await rootsUpTo(reader, modelId, active);
+  if (!roots) {
+    reader.forget(modelId);
+    throw new RetryableError(
+      "CHAIN_RPC",
+      `The chain's RPC shows no posting of root ${active.index}, which is active: whether it pays what was due cannot be told.`,
+    );
+  }
   const all = await reader.rootsOf(modelId);
   const documents = createHeadDocumentsCache(reader);
   const wrong: PaidFalsely[] = [];
@@ -201,7 +236,7 @@ export async function paidRoots(
     const key = keyOfRoot(root);
     try {
       const before = { active: roots[i - 1], judgedAt: judgedAt(all, root) };
-      const found = judged.get(key) ?? (await judge({ reader, blobs, documents }, root, before));
+      const found = judged.get(key) ?? (await judgeTwice({ reader, blobs, documents }, root, before));
       judged.set(key, found);
       if (found !== "holds") wrong.push(found);
     } catch (error) {

@@ -48,7 +48,7 @@ export interface ComputeEpochInput {
    * The root in its window that is recomputed: by the set of validators that it names, with its deadline and block, which the contract
    * took or nobody's pay follows from. Then `deadline`, `block` and `expired` are left out.
    */
-  readonly posted?: Pick<SignedRoot, "digest" | "attestation">;
+  readonly posted?: Pick<SignedRoot, "digest" | "attestation" | "activatableAt">;
 }
 
 /** The documents of an epoch and the statement that validators are asked to sign. Store all four documents, canonical JSON. */

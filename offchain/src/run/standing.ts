@@ -22,6 +22,12 @@ export function deadlineOf(schedule: ModelSchedule, epoch: number, now: number, 
   return end + Math.max(1, Math.ceil(needed / schedule.postingDelay)) * schedule.postingDelay;
 }
 
+/**
+ * Posting delays before its deadline up to which a root counts every head, whatever block it names: those within which the deadline of
+ * what is signed lies, and one in which the newest block is confirmed. An attempt that comes late names a new block.
+ */
+const READ_DELAYS = MAX_DEADLINE_DELAYS + 1;
+
 const latestAt = ({ postingDelay }: ModelSchedule, now: number): number => now + MAX_DEADLINE_DELAYS * postingDelay;
 
 function requireDeadline(schedule: ModelSchedule, epoch: number, now: number, deadline: number): void {
@@ -45,9 +51,17 @@ export interface Standing {
   readonly block: ReadBlock;
   /** The block that signers name, which is that one but of a root that was posted. */
   readonly named: ReadBlock;
+  /** Heads that were anchored by then count above it too, chain seconds: no name of an old block leaves them out. */
+  readonly readTo: number;
 }
 
 type Posted = NonNullable<ComputeEpochInput["posted"]>;
+
+/** Not after a root was posted, however far its signers put the deadline: what came then they could not have read. */
+function readToOf({ postingDelay, window }: ModelSchedule, deadline: number, posted: Posted | undefined): number {
+  const oldest = deadline - READ_DELAYS * postingDelay;
+  return Math.min(oldest, posted?.activatableAt === undefined ? oldest : posted.activatableAt - window);
+}
 
 /** A root that is recomputed must be the one in its window. @throws RetryableError `CHAIN_MOVED`, `ROOT_PENDING` */
 function requirePending(
@@ -127,7 +141,7 @@ export async function standingFor(
   const asOf = Math.min(deadline, judged ?? deadline);
   const block = await blockFor(reader, input.block);
   const named = posted ? { number: Number(posted.attestation.blockNumber), hash: posted.attestation.blockHash } : block;
-  return { schedule, active, set, deadline, asOf, block, named };
+  return { schedule, active, set, deadline, asOf, block, named, readTo: readToOf(schedule, deadline, posted) };
 }
 
 /**

@@ -399,7 +399,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
         fromEpoch: after + 1,
         toEpoch: epoch,
         runId,
-        head: heads.at(-1)!.head,
+        head: heads.findLast(({ anchoredAt }) => anchoredAt < endOf(epoch))!.head,
         finished: [],
         previous: computedFor.get(chain.active?.root ?? zeroHash) ?? null,
         previousRoot: chain.active?.root ?? zeroHash,

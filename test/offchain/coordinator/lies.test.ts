@@ -7,11 +7,11 @@ import { violationsOf } from "../../../offchain/src/coordinator/machine/invarian
 import { step } from "../../../offchain/src/coordinator/machine/machine.ts";
 import { refusalOf } from "../../../offchain/src/coordinator/machine/rules.ts";
 import {
+  coveredForAll,
+  coveredHere,
   type EpochRecord,
   type HeadEntry,
   type RunState,
-  settledForAll,
-  settledHere,
 } from "../../../offchain/src/coordinator/machine/state.ts";
 import { EPOCH } from "./fakeChain.ts";
 import { attest, elapse, type Harness, openHarness, OPERATOR, runId, until, validators } from "./harness.ts";
@@ -132,14 +132,74 @@ describe("what cannot be brought back", () => {
     const before = async () => (await chain.chainTime()) >= deadline - 2;
     await elapse(harness, before, "the deadline");
     expect(await harness.blobs.has(payload)).toBe(true);
-    expect([settledHere(state()), settledForAll(state())]).toEqual([1, 0]);
+    const covers = (covered: typeof coveredHere, epochs: readonly EpochRecord[] = state().epochs): boolean => {
+      const told = { ...state(), epochs };
+      return covered(told)(told.heads[1]!);
+    };
+    expect([covers(coveredHere), covers(coveredForAll)]).toEqual([true, false]);
     // One that validators signed upon it: for each of them, on a chain of its own, it was active.
     const [record] = state().epochs;
     const attestation = { ...computed!.attestation, epoch: "2", previousRoot: computed!.attestation.root };
     const next = { ...record!, epoch: 2, state: "collecting" as const, computed: { ...computed!, attestation } };
-    expect(settledForAll({ ...state(), epochs: [record!, next] })).toBe(1);
-    expect(settledForAll({ ...state(), epochs: [record!, { ...next, signatures: [] }] })).toBe(0);
-    expect(settledHere({ ...state(), epochs: [{ ...record!, signatures: [] }] })).toBe(0);
+    expect(covers(coveredForAll, [record!, next])).toBe(true);
+    expect(covers(coveredForAll, [record!, { ...next, signatures: [] }])).toBe(false);
+    expect(covers(coveredHere, [{ ...record!, signatures: [] }])).toBe(false);
+  });
+
+  it("are payloads of heads behind the last one that an active root covers, in whichever epoch an RPC says they stand", async () => {
+    await afterOneRound();
+    await signed();
+    await elapse(harness, () => state().settledEpoch === 1, "the activation");
+    const [zero, one] = state().heads;
+    expect(state().epochs.at(-1)!.computed!.attestation.head).toBe(one!.head);
+    const headOf = (sequence: number): HeadEntry => ({
+      ...one!,
+      sequence,
+      round: sequence,
+      head: digestOfJson(["head", sequence]) as unknown as HeadEntry["head"],
+    });
+    const told = { ...state(), round: 3, heads: [zero!, one!, headOf(2), headOf(3)] };
+    // Each of them is said to stand in epoch 1, which the root covers.
+    expect(firstOpenRound(told)).toBe(1);
+    const many = { ...told, heads: [zero!, one!, ...Array.from({ length: 200 }, (_, i) => headOf(i + 2))] };
+    const [record] = told.epochs;
+    const attestation = { ...record!.computed!.attestation, previousRoot: record!.root! };
+    const next = {
+      ...record!,
+      epoch: 2,
+      state: "collecting" as const,
+      computed: { ...record!.computed!, attestation },
+    };
+    const { at } = many;
+    const known = { ...many, epochs: [record!, next] };
+    const pruned = step(known, { type: "RootActivated", at, epoch: 2, root: next.root! }).state;
+    // Of those that stay first is the first that no root covers.
+    expect(pruned.heads.map(({ sequence }) => sequence).slice(0, 2)).toEqual([2, 3]);
+  });
+
+  it("are payloads of a run that has finished, but for those that a root of the next one covers", async () => {
+    await afterOneRound();
+    const { chain } = harness;
+    const { computeEpoch } = chain;
+    const nextRun = `0x${"77".repeat(32)}` as const;
+    let covered: Hex | undefined;
+    chain.computeEpoch = async (...given) => {
+      const result = await computeEpoch(...given);
+      if (result.kind === "nothing") return result;
+      const { computation } = result;
+      const head = digestOfJson("a head of the next run");
+      covered = computation.manifest.head;
+      const manifest = { ...computation.manifest, runId: nextRun, head, finished: [{ runId, head: covered }] };
+      const attestation = { ...computation.attestation, runId: nextRun, head, epochDigest: digestOfJson(manifest) };
+      return { kind: "computed", computation: { ...computation, manifest, attestation } };
+    };
+    await signed();
+    await elapse(harness, () => state().settledEpoch === 1, "the activation");
+    expect(firstOpenRound(state())).toBe(1);
+    const [record] = state().epochs;
+    const { last, ...computed } = record!.computed!;
+    expect(last).toBe(covered);
+    expect(firstOpenRound({ ...state(), epochs: [{ ...record!, computed }] })).toBe(0);
   });
 
   it("are heads that no root of ours covers, and the verdicts about them", async () => {

@@ -216,6 +216,29 @@ it("one of which every account is paid what was due is not called false for what
   expect(await look()).toEqual({ false: [], unseen: [] });
 });
 
+it("what one answer alone says of a root makes none false: it is looked at again", async () => {
+  await settle();
+  const reader = await openReader(options());
+  const lie = (lies: number) => {
+    let left = lies;
+    const epochBudget: typeof reader.epochBudget = async (...given) => (left-- > 0 ? 1n : reader.epochBudget(...given));
+    return paidRoots({ reader: { ...reader, epochBudget }, blobs: world.blobs }, world.modelId);
+  };
+  await expect(lie(1)).rejects.toMatchObject({ code: "CHAIN_RPC", retryable: true });
+  await expect(lie(2)).resolves.toMatchObject({ false: [{ index: 1 }] });
+  await expect(lie(0)).resolves.toEqual({ false: [], unseen: [] });
+});
+
+it("an active root whose posting the chain's RPC does not show is not passed over", async () => {
+  await settle();
+  const reader = await openReader(options());
+  const silent = { ...reader, rootsOf: async () => [] };
+  await expect(paidRoots({ reader: silent, blobs: world.blobs }, world.modelId)).rejects.toMatchObject({
+    code: "CHAIN_RPC",
+    message: expect.stringContaining("shows no posting of root 1, which is active"),
+  });
+});
+
 // Last: what is trained after a rollback takes the place of the rounds that the others begin with.
 it("one that was right stays so once the run went back behind what it paid", async () => {
   await settle();

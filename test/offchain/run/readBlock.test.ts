@@ -61,9 +61,9 @@ describe("the block of an attestation", () => {
     expect(rewards.leaves).toHaveLength(2);
     const digest = digestOfJson("pending");
     for (const blockNumber of [0n, 1_007n, attestation.blockNumber, 10n ** 9n]) {
-      const posted = { digest, attestation: { ...attestation, blockNumber } };
+      const posted = { digest, attestation: { ...attestation, blockNumber }, activatableAt: 1_100 };
       const { index, root, total, deadline } = attestation;
-      const times = { fromEpoch: 1, epoch: 1, deadline: Number(deadline), activatableAt: 1_100 };
+      const times = { fromEpoch: 1, epoch: 1, deadline: Number(deadline) };
       ledger.pending = { ...posted, ...times, index: Number(index), root, total };
       const found = await computeEpoch(ledger.modules, { modelId, epoch: 1, verdicts: [], posted });
       expect(found).toMatchObject({ computation: { rewards, attestation: { root: attestation.root } } });
@@ -77,6 +77,58 @@ describe("the block of an attestation", () => {
     const reader = { ...ledger.modules.reader, blockHash };
     const computed = computeEpoch({ ...ledger.modules, reader }, { modelId, epoch: 1, verdicts: [] });
     await expect(computed).rejects.toMatchObject({ code: "CHAIN_MOVED", retryable: true });
+  });
+});
+
+describe("a block of long ago, named by who pays for what the run went back behind since", () => {
+  /** A round of the first epoch, which the run goes back behind later. */
+  function wentBack(at: number, now: number): Ledger {
+    const ledger = createLedger();
+    ledger.add({ anchoredAt: 1_001, receipts: [] });
+    ledger.add({ anchoredAt: 1_002, receipts: [{ account: a, tokens: 1n }] });
+    ledger.add({ anchoredAt: at, round: 0, receipts: [] });
+    ledger.now = now;
+    return ledger;
+  }
+  const blockOf = (ledger: Ledger, number: number) => ({ number, hash: ledger.blockHash(number)! });
+
+  it("is not signed, six posting delays before the deadline; who comes late names a new one", async () => {
+    // The deadline is 1,208, and six delays before it are 1,136.
+    const late = wentBack(1_136, 1_200);
+    await expect(read(late, blockOf(late, 1_135))).rejects.toMatchObject({ code: "BLOCK_REFUSED", retryable: false });
+    await expect(read(late, blockOf(late, 1_136))).resolves.toMatchObject({ kind: "nothing" });
+    await expect(read(late)).resolves.toMatchObject({ kind: "nothing" });
+    const recent = wentBack(1_137, 1_200);
+    await expect(read(recent, blockOf(recent, 1_135))).resolves.toMatchObject({ kind: "computed" });
+  });
+
+  /** What a root that was posted pays, by its name and its deadline, and when it was posted. */
+  async function due(ledger: Ledger, blockNumber: bigint, deadline: bigint, postedAt: number) {
+    const honest = createLedger();
+    honest.add({ anchoredAt: 1_001, receipts: [] });
+    honest.add({ anchoredAt: 1_002, receipts: [{ account: a, tokens: 1n }] });
+    honest.now = 1_020;
+    const made = await read(honest);
+    if (made.kind !== "computed") throw new Error("a has earned something");
+    const attestation = { ...made.computation.attestation, blockNumber, deadline };
+    const digest = digestOfJson("pending");
+    const { index, root, total } = attestation;
+    const activatableAt = postedAt + ledger.schedule.window;
+    const posted = { digest, attestation, activatableAt };
+    const times = { fromEpoch: 1, epoch: 1, deadline: Number(deadline) };
+    ledger.pending = { ...posted, ...times, index: Number(index), root, total };
+    const found = await computeEpoch(ledger.modules, { modelId, epoch: 1, verdicts: [], posted });
+    return found.kind;
+  }
+
+  it("does not make a root right that was posted", async () => {
+    expect(await due(wentBack(1_136, 1_300), 1_016n, 1_208n, 1_200)).toBe("nothing");
+    expect(await due(wentBack(1_137, 1_300), 1_016n, 1_208n, 1_200)).toBe("computed");
+  });
+
+  it("nor does a deadline far ahead make one wrong for what came after its posting", async () => {
+    expect(await due(wentBack(1_200, 1_300), 1_016n, 10n ** 9n, 1_200)).toBe("nothing");
+    expect(await due(wentBack(1_201, 1_300), 1_016n, 10n ** 9n, 1_200)).toBe("computed");
   });
 });
 

@@ -89,8 +89,23 @@ export const coordinatorMachine: readonly Breakage[] = [
   {
     name: "heads and verdicts are forgotten when an RPC says that a root is active which was not computed here",
     file: "offchain/src/coordinator/machine/anchoring.ts",
-    text: "const settled = settledForAll(draft);",
-    instead: "const settled = draft.settledEpoch;",
+    text: "const isCovered = coveredForAll(draft);",
+    instead:
+      'const isCovered = ({ anchor }: StateDraft["heads"][number]) => anchor && anchor.epoch <= draft.settledEpoch;',
+    tests: ["test/offchain/coordinator/lies.test.ts"],
+  },
+  {
+    name: "heads and payloads that no root covers go when an RPC says that they stand in an epoch that is paid",
+    file: "offchain/src/coordinator/machine/state.ts",
+    text: " && anchor.epoch <= settled && sequence <= last;",
+    instead: " && anchor.epoch <= settled;",
+    tests: ["test/offchain/coordinator/lies.test.ts"],
+  },
+  {
+    name: "payloads of a finished run stay for ever when a root of the next one covers them",
+    file: "offchain/src/coordinator/settlement.ts",
+    text: "...(finished && { last: asHead(finished.head) }),",
+    instead: "...(finished && {}),",
     tests: ["test/offchain/coordinator/lies.test.ts"],
   },
   {
@@ -440,8 +455,8 @@ export const coordinatorMachine: readonly Breakage[] = [
   {
     name: "heads and verdicts are forgotten when an RPC says that the root that was signed is active",
     file: "offchain/src/coordinator/machine/state.ts",
-    text: "lastEpoch(activeHere(state).filter(isFollowed))",
-    instead: "lastEpoch(activeHere(state))",
+    text: "return activeHere(state).filter(isFollowed);",
+    instead: "return activeHere(state);",
     tests: ["test/offchain/coordinator/lies.test.ts"],
   },
   {

@@ -5,8 +5,9 @@ export const coordinatorPay: readonly Breakage[] = [
   {
     name: "payloads are deleted when an RPC says that a root is active which was not computed here",
     file: "offchain/src/coordinator/openRound.ts",
-    text: "const settled = settledHere(state);",
-    instead: "const settled = state.settledEpoch;",
+    text: "const isCovered = coveredHere(state);",
+    instead:
+      'const isCovered = ({ anchor }: RunState["heads"][number]) => anchor && anchor.epoch <= state.settledEpoch;',
     tests: ["test/offchain/coordinator/lies.test.ts"],
   },
   {

@@ -248,6 +248,27 @@ export const runVerify: readonly Breakage[] = [
     tests: ["test/offchain/run/paidRoots.test.ts"],
   },
   {
+    name: "data that are full of a function's selector have each of them looked at for signatures",
+    file: "sdk/src/actions/rewards.ts",
+    text: "const call = empty.slice(2, -128);",
+    instead: "const call = empty.slice(2, 10);",
+    tests: ["test/sdk/postedSignatures.test.ts"],
+  },
+  {
+    name: "one look of an RPC that lies calls an active root false",
+    file: "offchain/src/run/paidRoots.ts",
+    text: '  if (first === "holds") return first;\n',
+    instead: "  return first;\n",
+    tests: ["test/offchain/run/paidRoots.test.ts"],
+  },
+  {
+    name: "an active root whose posting an RPC leaves out is passed over in silence",
+    file: "offchain/src/run/paidRoots.ts",
+    text: "  if (!roots) {\n",
+    instead: "  if (!roots) return { false: [], unseen: [] };\n  if (roots.length === 0) {\n",
+    tests: ["test/offchain/run/paidRoots.test.ts"],
+  },
+  {
     name: "a root leaves out whose work a quorum likes by naming a block below it",
     file: "offchain/src/run/epoch.ts",
     text: "Math.max(last, block), named.number)",

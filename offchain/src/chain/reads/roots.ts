@@ -76,12 +76,12 @@ export function readRoots({ connection: { call, chainId }, addresses }: ReadFrom
       const { input } = await call((chain) => chain.getTransaction({ hash: posted.transaction }));
       const domain = domainFor(chainId, asAddress(addresses.computeRewards));
       const found = await Promise.all(
-        (postedSignatures(input, posted.root) ?? []).map((signature) =>
+        (postedSignatures(input, posted.attestation) ?? []).map((signature) =>
           recoverSigner(domain, "Attestation", posted.attestation, signature).catch(() => undefined),
         ),
       );
-      const signers = found.filter((signer): signer is Address => signer !== undefined);
-      return signers.length === 0 ? undefined : signers.toSorted();
+      const signers = new Set(found.filter((signer): signer is Address => signer !== undefined));
+      return signers.size === 0 ? undefined : [...signers].toSorted();
     },
     isVoided: async (modelId, attestation) => {
       const posted = await events.roots(modelId, () => true);

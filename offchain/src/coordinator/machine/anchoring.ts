@@ -5,7 +5,7 @@ import { interruptEpoch, maybeComputeEpoch, openEpoch } from "./epochs.ts";
 import type { HeadAnchored } from "./effects.ts";
 import type { Decisions, HeadReverted, HeadsMoved } from "./events.ts";
 import { endAll, isPending, issue, type StateDraft } from "./pending.ts";
-import { settledForAll } from "./state.ts";
+import { coveredForAll } from "./state.ts";
 
 /** Heads kept beyond those that still matter, so that a chain that lost many heads is recognised. */
 const HEADS_KEPT = 64;
@@ -100,11 +100,9 @@ export const anchoringDecisions = {
 
 /** Forgets heads that an active root of ours covers which another one follows, and the verdicts about them. */
 export function pruneHeads(draft: StateDraft): void {
-  const settled = settledForAll(draft);
+  const isCovered = coveredForAll(draft);
   const removable = Math.max(0, draft.heads.length - HEADS_KEPT);
-  const kept = draft.heads.findIndex(
-    (entry, index) => index >= removable || !entry.anchor || entry.anchor.epoch > settled,
-  );
+  const kept = draft.heads.findIndex((entry, index) => index >= removable || !isCovered(entry));
   if (kept <= 0) return;
   draft.heads.splice(0, kept);
   const heads = new Set<string>(draft.heads.map(({ head }) => head));

@@ -106,6 +106,8 @@ export interface ComputedEpoch {
   readonly manifest: Digest;
   readonly rewards: Digest;
   readonly attestation: WireStruct<"Attestation">;
+  /** This run's last head that it covers, where the one that the attestation names is another run's; absent otherwise. */
+  readonly last?: HeadHash;
   readonly validators: readonly Address[];
   readonly threshold: number;
   /** The model's, seconds. It, and not the deadline alone, bounds how long signatures are waited for. */

@@ -328,21 +328,42 @@ const activeHere = ({ epochs, settledEpoch }: Settled): EpochRecord[] =>
 
 const lastEpoch = (records: readonly EpochRecord[]): number => Math.max(0, ...records.map(({ epoch }) => epoch));
 
-/** The last epoch that such a root covers, 0 = none. Payloads are deleted by it, once its deadline has passed. */
-export const settledHere = (state: Settled): number => lastEpoch(activeHere(state));
-
 /**
- * The last of those whose root a later one names as the one before it, with its set's signatures. What pay rests on is deleted by
- * it: an RPC that lies even past a deadline speaks for no validator, since each asks a chain of its own.
+ * Those whose root a later one names as the one before it, with its set's signatures. What pay rests on is deleted by
+ * them: an RPC that lies even past a deadline speaks for no validator, since each asks a chain of its own.
  */
-export const settledForAll = (state: Settled): number => {
+const followedHere = (state: Settled): EpochRecord[] => {
   // An epoch that adds no pay has the root before it as its own: it does not follow itself.
   const isFollowed = ({ epoch, root }: EpochRecord): boolean =>
     state.epochs.some(
       (later) => later.epoch > epoch && isSigned(later) && later.computed.attestation.previousRoot === root,
     );
-  return lastEpoch(activeHere(state).filter(isFollowed));
+  return activeHere(state).filter(isFollowed);
 };
+
+/** @internal The last epoch that such a root covers, 0 = none: simulations hold it against the chain. */
+export const settledForAll = (state: Settled): number => lastEpoch(followedHere(state));
+
+type IsCovered = (head: Pick<HeadEntry, "anchor" | "sequence">) => boolean;
+
+/**
+ * Which heads roots cover: up to the last one that their signers named. The epoch in which a head stands is an RPC's word, and can
+ * only have more kept.
+ */
+function coveredBy({ facts, heads }: Pick<RunState, "facts" | "heads">, records: readonly EpochRecord[]): IsCovered {
+  const lastOf = ({ computed }: EpochRecord): string | undefined =>
+    computed?.attestation.runId === facts.runId ? computed.attestation.head : computed?.last;
+  const named = new Set(records.map(lastOf));
+  const last = Math.max(-1, ...heads.filter(({ head }) => named.has(head)).map(({ sequence }) => sequence));
+  const settled = lastEpoch(records);
+  return ({ anchor, sequence }) => anchor !== null && anchor.epoch <= settled && sequence <= last;
+}
+
+/** By active roots that were signed here. Payloads are deleted by it, once the deadline of a root has passed. */
+export const coveredHere = (state: RunState): IsCovered => coveredBy(state, activeHere(state));
+
+/** By those of them that a later one follows: heads and verdicts are forgotten by it. */
+export const coveredForAll = (state: RunState): IsCovered => coveredBy(state, followedHere(state));
 
 /**
  * What {@link RunState.verdicts} is keyed by. It tells the same verdicts apart as the protocol's verdictKey does; snapshots hold it,
