@@ -57,7 +57,7 @@ async function signaturesIn(
   const domain = domainFor(connection.chainId, asAddress(addresses.computeRewards));
   const set = new Set(validators.map((member) => asAddress(member)));
   const signed = new Map<Address, Hex>();
-  for (const signature of postedSignatures(input, attestation.root) ?? []) {
+  for (const signature of postedSignatures(input, attestation) ?? []) {
     const signer = await recoverSigner(domain, "Attestation", attestation, signature).catch(() => undefined);
     if (signer !== undefined && set.has(signer)) signed.set(signer, signature);
   }
