@@ -140,6 +140,8 @@ describe("what is read", () => {
     await until(() => readings === 1);
     await clock.advance(20_000);
     asking.push(get("/v1/market/offers"));
+    // Answered after the other was begun.
+    await get("/v1/market/leases");
     first.reject(new UserError("PLAN_UNKNOWN", "Nobody answers."));
     for (const { status } of await Promise.all(asking)) expect(status).toBe(404);
     expect((await get("/v1/market/offers")).status).toBe(404);

@@ -178,8 +178,8 @@ export const community: readonly Breakage[] = [
   {
     name: "one stake is of all machines of an owner",
     file: "offchain/src/coordinator/machines.ts",
-    text: "minStake: minStake * BigInt(workers)",
-    instead: "minStake: workers > 0 ? minStake : 0n",
+    text: "requireOwner(owner, { admission: rule, minStake: minStake * BigInt(workers) })",
+    instead: "requireOwner(owner, { admission: rule, minStake: workers > 0 ? minStake : 0n })",
     tests: board,
   },
   {
@@ -204,25 +204,10 @@ export const community: readonly Breakage[] = [
     tests: board,
   },
   {
-    name: "machines that come at once are listed by one stake",
-    file: "offchain/src/coordinator/machines.ts",
-    text: "for (let asked = 0; asked < count();) {",
-    instead: "for (let asked = 0; asked < 1;) {",
-    tests: board,
-  },
-  {
     name: "a machine without stake keeps its owner's others out",
     file: "offchain/src/coordinator/machines.ts",
     text: 'if (error instanceof RefusedError && error.code === "STAKE_MISSING") run.machines.delete(offer);',
     instead: "",
-    tests: board,
-  },
-  {
-    name: "a machine takes back the passes that count",
-    file: "offchain/src/coordinator/passes.ts",
-    text: "if (!isMember && (until <= now || row?.ended === true))",
-    instead:
-      "if (![...run.machines.values()].some(({ word }) => word?.passes.some((pass) => leaseOfPass(pass) === lease)))",
     tests: board,
   },
   {
