@@ -199,10 +199,10 @@ function requireFresh(path: string, struct: Ruling, { setVersion, now, earliest 
   const stale = (what: string): never => {
     throw new UserError("RULING_STALE", `${path} ${what}: name another file to begin anew.`);
   };
+  if (struct.deadline > earliest + MOST_SECONDS) stale("could be used for more than 30 days");
+  if (struct.deadline < now) stale(`could be used until ${timeText(Number(struct.deadline))}`);
   if (struct.setVersion !== setVersion)
     stale(`is signed by set ${struct.setVersion} of the validators, but set ${setVersion} is in force`);
-  if (struct.deadline < now) stale(`could be used until ${timeText(Number(struct.deadline))}`);
-  if (struct.deadline > earliest + MOST_SECONDS) stale("could be used for more than 30 days");
 }
 
 export const writeRuling = (
