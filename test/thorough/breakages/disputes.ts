@@ -392,7 +392,7 @@ export const disputes: readonly Breakage[] = [
   {
     name: "a run that asks for stake admits everybody",
     file: "offchain/src/coordinator/machines.ts",
-    text: "  await run.admission.require(worker, runParamsFromWire(nextParams?.params ?? params));\n",
+    text: "  await run.admission.require(worker, { admission, minStake: minStake * BigInt(workers) });\n",
     instead: "",
     tests: ["test/offchain/coordinator/admission.test.ts"],
   },
