@@ -26,11 +26,14 @@ function formOf(struct: Verdict, head: PostedHead, fragments: number): VerdictFo
 }
 
 /** A node that lags, or lies, decides nothing about a verdict: without its block it would count for some and not for others. */
-const undrawn = ({ head }: PostedHead): RetryableError =>
-  new RetryableError(
+async function drawnOf(reader: ChainReader, head: PostedHead, drawer: Address, fragments: number): Promise<number> {
+  const drawn = await drawnBy(reader, head, drawer, fragments);
+  if (drawn !== undefined) return drawn;
+  throw new RetryableError(
     "CHAIN_RPC",
-    `The chain's RPC has no block yet that decides which fragments of head ${head} are drawn.`,
+    `The chain's RPC has no block yet that decides which fragments of head ${head.head} are drawn.`,
   );
+}
 
 /**
  * Well-formed, signed, about a head of these epochs, by a member of the set, the first of its key, and about an aggregate only
@@ -62,9 +65,7 @@ export async function countedVerdicts(
     if (signer !== verdict.validator) continue;
     const drawer = form.drawerOf?.(struct);
     if (drawer && !members.includes(drawer)) continue;
-    const drawn = drawer && (await drawnBy(reader, head, drawer, fragments));
-    if (drawer && drawn === undefined) throw undrawn(head);
-    if (drawer && drawn !== struct.index) continue;
+    if (drawer && (await drawnOf(reader, head, drawer, fragments)) !== struct.index) continue;
     counted.set(key, signed);
   }
   return [...counted].sort(([a], [b]) => byText(a, b)).map(([, signed]) => signed);

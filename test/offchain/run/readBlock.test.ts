@@ -80,18 +80,37 @@ describe("the block of an attestation", () => {
   });
 });
 
-describe("a block of long ago, named by who pays for what the run went back behind since", () => {
-  /** A round of the first epoch, which the run goes back behind later. */
-  function wentBack(at: number, now: number): Ledger {
-    const ledger = createLedger();
-    ledger.add({ anchoredAt: 1_001, receipts: [] });
-    ledger.add({ anchoredAt: 1_002, receipts: [{ account: a, tokens: 1n }] });
-    ledger.add({ anchoredAt: at, round: 0, receipts: [] });
-    ledger.now = now;
-    return ledger;
-  }
-  const blockOf = (ledger: Ledger, number: number) => ({ number, hash: ledger.blockHash(number)! });
+/** A round of the first epoch, which the run goes back behind later. */
+function wentBack(at: number, now: number): Ledger {
+  const ledger = createLedger();
+  ledger.add({ anchoredAt: 1_001, receipts: [] });
+  ledger.add({ anchoredAt: 1_002, receipts: [{ account: a, tokens: 1n }] });
+  ledger.add({ anchoredAt: at, round: 0, receipts: [] });
+  ledger.now = now;
+  return ledger;
+}
+const blockOf = (ledger: Ledger, number: number) => ({ number, hash: ledger.blockHash(number)! });
 
+/** What a root that was posted pays, by its name and its deadline, and when it was posted. */
+async function due(ledger: Ledger, blockNumber: bigint, deadline: bigint, postedAt: number) {
+  const honest = createLedger();
+  honest.add({ anchoredAt: 1_001, receipts: [] });
+  honest.add({ anchoredAt: 1_002, receipts: [{ account: a, tokens: 1n }] });
+  honest.now = 1_020;
+  const made = await read(honest);
+  if (made.kind !== "computed") throw new Error("a has earned something");
+  const attestation = { ...made.computation.attestation, blockNumber, deadline };
+  const digest = digestOfJson("pending");
+  const { index, root, total } = attestation;
+  const activatableAt = postedAt + ledger.schedule.window;
+  const posted = { digest, attestation, activatableAt };
+  const times = { fromEpoch: 1, epoch: 1, deadline: Number(deadline) };
+  ledger.pending = { ...posted, ...times, index: Number(index), root, total };
+  const found = await computeEpoch(ledger.modules, { modelId, epoch: 1, verdicts: [], posted });
+  return found.kind;
+}
+
+describe("a block of long ago, named by who pays for what the run went back behind since", () => {
   it("is not signed, six posting delays before the deadline; who comes late names a new one", async () => {
     // The deadline is 1,208, and six delays before it are 1,136.
     const late = wentBack(1_136, 1_200);
@@ -101,25 +120,6 @@ describe("a block of long ago, named by who pays for what the run went back behi
     const recent = wentBack(1_137, 1_200);
     await expect(read(recent, blockOf(recent, 1_135))).resolves.toMatchObject({ kind: "computed" });
   });
-
-  /** What a root that was posted pays, by its name and its deadline, and when it was posted. */
-  async function due(ledger: Ledger, blockNumber: bigint, deadline: bigint, postedAt: number) {
-    const honest = createLedger();
-    honest.add({ anchoredAt: 1_001, receipts: [] });
-    honest.add({ anchoredAt: 1_002, receipts: [{ account: a, tokens: 1n }] });
-    honest.now = 1_020;
-    const made = await read(honest);
-    if (made.kind !== "computed") throw new Error("a has earned something");
-    const attestation = { ...made.computation.attestation, blockNumber, deadline };
-    const digest = digestOfJson("pending");
-    const { index, root, total } = attestation;
-    const activatableAt = postedAt + ledger.schedule.window;
-    const posted = { digest, attestation, activatableAt };
-    const times = { fromEpoch: 1, epoch: 1, deadline: Number(deadline) };
-    ledger.pending = { ...posted, ...times, index: Number(index), root, total };
-    const found = await computeEpoch(ledger.modules, { modelId, epoch: 1, verdicts: [], posted });
-    return found.kind;
-  }
 
   it("does not make a root right that was posted", async () => {
     expect(await due(wentBack(1_136, 1_300), 1_016n, 1_208n, 1_200)).toBe("nothing");

@@ -3,6 +3,20 @@ import type { Breakage } from "./breakage.ts";
 
 export const coordinatorPay: readonly Breakage[] = [
   {
+    name: "heads and payloads that no root covers go when an RPC says that they stand in an epoch that is paid",
+    file: "offchain/src/coordinator/machine/state.ts",
+    text: " && anchor.epoch <= settled && sequence <= last;",
+    instead: " && anchor.epoch <= settled;",
+    tests: ["test/offchain/coordinator/lies.test.ts"],
+  },
+  {
+    name: "payloads of a finished run stay for ever when a root of the next one covers them",
+    file: "offchain/src/coordinator/settlement.ts",
+    text: "...(finished && { last: asHead(finished.head) }),",
+    instead: "...(finished && {}),",
+    tests: ["test/offchain/coordinator/lies.test.ts"],
+  },
+  {
     name: "payloads are deleted when an RPC says that a root is active which was not computed here",
     file: "offchain/src/coordinator/openRound.ts",
     text: "const isCovered = coveredHere(state);",
