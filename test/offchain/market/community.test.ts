@@ -303,6 +303,33 @@ describe("a renter who cheats", () => {
     });
   });
 
+  it("has no lease done for a moment's pay now and then, whoever says that nobody works between", async () => {
+    const lease = await working();
+    for (let looks = 0; looks < 200 && stage.world.running === 1; looks++) {
+      // Two looks of twenty find it alive: what lies between them is paid.
+      stage.world.alive = looks % 20 < 2;
+      await pass(lease, 1);
+    }
+    const { words, since } = lease.lending.tenancy()!;
+    expect(words).toContain("Too little was paid");
+    expect(stage.now() - since!).toBeLessThanOrEqual(((PERIOD + 660_000) * 6) / 5 + 2 * LOOK);
+    expect(stage.world.earned).toBe(owed());
+  });
+
+  it("has not all of its GPUs for the pay of one, by a moment now and then in which all are paid", async () => {
+    stage.close();
+    stage = await communityStage(4);
+    const lease = await working();
+    stage.world.alive = true;
+    for (let looks = 0; looks < 200 && stage.world.running === 4; looks++) {
+      stage.world.dead = looks % 20 === 0 ? 0 : 3;
+      await pass(lease, 1);
+    }
+    const { words, since } = lease.lending.tenancy()!;
+    expect(words).toContain("Too little was paid");
+    expect(stage.now() - since!).toBeLessThanOrEqual((PERIOD + 660_000) * 2);
+  });
+
   it("keeps no machine from its next lease by a voucher of a channel that never comes", async () => {
     const [account, lending] = [stage.account(), await stage.lending()];
     await account.create(await stage.order());

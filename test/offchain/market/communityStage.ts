@@ -252,6 +252,7 @@ export async function communityStage(gpus = 1) {
     listing,
     order,
     offerName: hashMachineOffer(offer),
+    now: (): number => now,
     elapse: (ms: number): void => void (now += ms),
     close: () => rmSync(directory, { recursive: true, force: true }),
   };

@@ -73,9 +73,16 @@ export const community: readonly Breakage[] = [
   {
     name: "a coordinator has a machine work for a part of its price",
     file: lending,
-    text: "if (monotonic - this.#wholeAt > asked.offer.period * 1_000 + SKEW + UNPAID)",
+    text: "if (monotonic - this.#wholeAt > longest)",
     instead: "if (monotonic < this.#wholeAt)",
     tests: both,
+  },
+  {
+    name: "a moment's pay now and then buys a lease of whoever is its coordinator, too",
+    file: lending,
+    text: "if (this.#ranMs - paidMs > longest + this.#ranMs / UNPAID_PART)",
+    instead: "if (paidMs < 0)",
+    tests: ["test/offchain/market/community.test.ts"],
   },
   {
     name: "an escrow may go on to take what a refused deposit did not",
@@ -276,7 +283,7 @@ export const community: readonly Breakage[] = [
   {
     name: "a machine works unpaid for as long as a coordinator says that it does not work",
     file: lending,
-    text: "if (monotonic - this.#paidAt > asked.offer.period * 1_000 + SKEW + UNPAID)",
+    text: "if (monotonic - this.#paidAt > longest)",
     instead: "if (monotonic < 0)",
     tests: ["test/offchain/market/community.test.ts"],
   },

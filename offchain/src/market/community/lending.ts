@@ -67,6 +67,8 @@ const OPENS_WITHIN = 600_000;
 const SKEW = leaseBounds.skew * 1_000;
 /** For so long, ms, beside a period, nothing may be paid, or a part of what it has, whatever the coordinator says of who works. */
 const UNPAID = 600_000;
+/** Of all the time in which it works, beside those, one part of so many may stay unpaid: a moment's pay now and then buys no lease. */
+const UNPAID_PART = 8;
 /** For so long, ms, a channel that is not there any more is looked for once a lease is over. */
 const GONE = 3_600_000;
 /** A channel is gone when so many looks in a row do not find it: nodes lag. */
@@ -105,6 +107,9 @@ class Lent implements Lending {
   /** Its workers that worked at the last look, and when all of them last did, by the monotonic clock. */
   #working: number | undefined;
   #wholeAt: number;
+  /** Ms in which it had its workers run, whatever the coordinator says of them, and what it was paid before; of this process. */
+  #ranMs = 0;
+  #paidBefore: bigint;
 
   constructor(modules: LendingModules, lease: Tenancy | undefined) {
     this.#modules = modules;
@@ -115,6 +120,7 @@ class Lent implements Lending {
     this.#paidAt = this.#turnedAt;
     this.#heardAt = this.#turnedAt;
     this.#wholeAt = this.#turnedAt;
+    this.#paidBefore = owedOf(lease?.voucher ?? null);
   }
 
   tenancy(): Tenancy | undefined {
@@ -278,6 +284,8 @@ class Lent implements Lending {
     this.#paidAt = this.#modules.clock.monotonic();
     this.#heardAt = this.#paidAt;
     this.#wholeAt = this.#paidAt;
+    this.#ranMs = 0;
+    this.#paidBefore = owedOf(lease.voucher);
     this.#working = undefined;
     this.#absences = 0;
     this.#goneSince = undefined;
@@ -288,6 +296,7 @@ class Lent implements Lending {
   /** Counts the time in which it worked, by the part of its workers that did at both ends of it: so its renter counts. */
   async #count(elapsed: number): Promise<void> {
     if (this.#lease?.state !== "working") return;
+    this.#ranMs += elapsed;
     const { passes, workedMs } = this.#lease;
     const working = await this.#attempt("The coordinator", () => this.#modules.working(passes));
     if (working === undefined) return;
@@ -307,13 +316,18 @@ class Lent implements Lending {
       return now > Number(asked.offer.answerBy) * 1_000 + OPENS_WITHIN ? "No channel was opened for it." : undefined;
     if (since !== null && now > since + asked.offer.seconds * 1_000) return "Its time is over.";
     const monotonic = this.#modules.clock.monotonic();
+    const longest = asked.offer.period * 1_000 + SKEW + UNPAID;
     if (monotonic - this.#heardAt > (this.#modules.leastNotice * 1_000) / 2)
       return "The chain could not be read for half the notice in which its renter could take the deposit back.";
-    if (monotonic - this.#paidAt > asked.offer.period * 1_000 + SKEW + UNPAID)
+    if (monotonic - this.#paidAt > longest)
       return "Nothing was paid for longer than a renter lets a silent machine live.";
     // A renter who is the coordinator too could say of all but one of its workers that they do not work.
-    if (monotonic - this.#wholeAt > asked.offer.period * 1_000 + SKEW + UNPAID)
+    if (monotonic - this.#wholeAt > longest)
       return "A part of its workers alone were paid for longer than a renter lets a silent machine live.";
+    // Or say that they work for a moment, again and again.
+    const paidMs = Number(((owedOf(voucher) - this.#paidBefore) * 1_000n) / this.#offer.pricePerSecond);
+    if (this.#ranMs - paidMs > longest + this.#ranMs / UNPAID_PART)
+      return "Too little was paid for the time in which it had its workers run, whoever says that they did not work.";
     const unpaid = workedMs - asked.offer.period * 1_000 - SKEW;
     const due = unpaid <= 0 ? 0n : (this.#offer.pricePerSecond * BigInt(Math.floor(unpaid))) / 1_000n;
     // Not up to the deposit: of one that is a second's pay the rest would be worked for nothing.
