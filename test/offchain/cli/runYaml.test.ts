@@ -207,12 +207,18 @@ describe("commands", () => {
     const work = `  image: ${image}\n  coordinator: https://train.example.org\n  beneficiary: "${beneficiary}"\n`;
     const path = written(fit + work);
     expect((await rent("-f", path)).stdout.replaceAll(/\s+/g, " ")).toContain(
-      `Machines do: image ${image}, start of the coordinator's software, coordinator https://train.example.org, beneficiary ${beneficiary}. Nothing was rented`,
+      `Machines do: image ${image}, start of the coordinator's software, coordinator https://train.example.org, beneficiary ${beneficiary}, SSH key that is let in none. Nothing was rented`,
     );
     expect(JSON.parse((await rent("-f", path, "--json")).stdout)).toMatchObject({
-      work: { image, start: null, coordinator: "https://train.example.org", beneficiary },
+      work: { image, start: null, coordinator: "https://train.example.org", beneficiary, sshKey: null, machines: null },
     });
     const script = await rent("-f", written(`${fit}  image: ${image}\n  start: s.sh\n`));
     expect(script.stdout.replaceAll(/\s+/g, "")).toContain(`start${join(directory, "s.sh")},coordinatornone`);
+    const entered = await rent("-f", written(`${fit}${work}  sshKey: his.pub\n`));
+    expect(entered.stdout.replaceAll(/\s+/g, "")).toContain(`SSHkeythatisletin${join(directory, "his.pub")}.`);
+    // Their names say nothing of where they are.
+    writeFileSync(join(directory, "his.json"), JSON.stringify({ machines: [] }));
+    const own = await rent("-f", written(`${fit}${work}  machines: his.json\n`));
+    expect(own.stdout.replaceAll(/\s+/g, "")).toContain(`ownmachinesof${join(directory, "his.json")},reachedby`);
   });
 });

@@ -55,6 +55,20 @@ describe("what is known of a machine", () => {
     expect(known(rtx())).toEqual({ flops: 2e13, up: null, down: null, of: "such GPUs" });
   });
 
+  test("is no more than the maker says of its GPU, whoever measured it", () => {
+    const known = measuredIn(bookOf(leaseOf(rtx(), linked(9e15))));
+    expect(known(rtx())).toMatchObject({ flops: 71e12, of: "this machine" });
+    expect(known(rtx({ machineId: "m2" }))).toMatchObject({ flops: 71e12, of: "such GPUs" });
+  });
+
+  test("is of a community machine what that did, and says nothing of others with the GPUs that its owner names", () => {
+    const lent = rtx({ provider: "community" });
+    const known = measuredIn(bookOf(leaseOf(lent, linked(1e10))));
+    expect(known(lent)).toMatchObject({ flops: 1e10, of: "this machine" });
+    expect(known(rtx())).toBeUndefined();
+    expect(known(rtx({ provider: "community", machineId: "m2" }))).toBeUndefined();
+  });
+
   test("is nothing where no such GPU was measured", () => {
     const known = measuredIn(bookOf(leaseOf(rtx(), undefined), leaseOf(offerOf(), linked(1e14))));
     expect(known(rtx())).toBeUndefined();

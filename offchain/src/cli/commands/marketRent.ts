@@ -129,18 +129,20 @@ async function rent(
   return signal.aborted || book.clusters[cluster]?.assembled === true ? 0 : 1;
 }
 
-/** What machines are to do, and for whom, as far as it is settled: somebody else's file may say it. */
-const workSettled = ({ image, start, coordinator, run, beneficiary }: RentOptions) => ({
+/** What machines are to do, for whom, and who is let in, as far as it is settled: somebody else's file may say it. */
+const workSettled = ({ image, start, coordinator, run, beneficiary, sshKey, machines }: RentOptions) => ({
   image: image ?? null,
   start: start ?? null,
   coordinator: coordinator ?? null,
   run: run ?? null,
   beneficiary: beneficiary ?? null,
+  sshKey: sshKey ?? null,
+  machines: machines ?? null,
 });
 
 /** The same in words. */
 function workText(options: RentOptions): string {
-  const { image, start, coordinator, run, beneficiary } = workSettled(options);
+  const { image, start, coordinator, run, beneficiary, sshKey, machines } = workSettled(options);
   const joins = coordinator !== null || run !== null;
   const parts = [
     `image ${image ?? "none"}`,
@@ -148,6 +150,8 @@ function workText(options: RentOptions): string {
     `coordinator ${coordinator ?? "none"}`,
     ...(run === null ? [] : [`run ${run}`]),
     `beneficiary ${beneficiary ?? (joins ? "the renter's wallet" : "none")}`,
+    `SSH key that is let in ${sshKey ?? "none"}`,
+    ...(machines === null ? [] : [`own machines of ${machines}, reached by this user's SSH`]),
   ];
   return `Machines do: ${printable(parts.join(", "))}.`;
 }
