@@ -171,7 +171,8 @@ function createActsTelling(say: (of: string, line: string) => void) {
   return async (look: ActsLook): Promise<{ readonly away: string | null; readonly acts: readonly ToldAct[] }> => {
     const { result, away } = await attempt(look);
     for (const act of result?.acts ?? []) say(`act/${act.what}/${act.name}/${act.transaction}`, actText(act));
-    if (result && result.more > 0) say("acts", `${result.more} more acts of the organiser before these are not told.`);
+    if (result && result.more > 0)
+      say("acts", `${result.more} more acts of the organiser, none of which is still to come, are not told.`);
     acts = [...acts, ...(result?.acts ?? [])].slice(0, MOST_KEPT);
     return { away, acts };
   };

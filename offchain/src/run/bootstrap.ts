@@ -120,15 +120,31 @@ export interface ToldAct extends Pick<AnnouncedAct, "name" | "target" | "data" |
   readonly readyAt: number | null;
 }
 
-/** Acts that are told at one look: an organiser may announce and withdraw for ever. */
+/** Acts that are told at one look, beside those that stand: an organiser may announce and withdraw for ever. */
 const MOST_TOLD = 100;
 
+/** The newest, and whatever is announced and not ended after that: many that are taken back at once hide none that comes. */
+function toldOf<T extends { readonly act: Pick<ToldAct, "what" | "name"> }>(fresh: readonly T[], most: number): T[] {
+  const ended = new Set<Hex>();
+  const told: T[] = [];
+  let left = most;
+  for (const each of fresh.toReversed()) {
+    const { what, name } = each.act;
+    if (what !== "announced") ended.add(name);
+    const stands = !ended.has(name);
+    if (!stands && left === 0) continue;
+    if (!stands) left -= 1;
+    told.push(each);
+  }
+  return told.toReversed();
+}
+
 /** Finds, at each look, what the organiser has announced, carried out and withdrawn that no look before found. */
-export function createActsWatch(place: BootstrapPlace) {
+export function createActsWatch(place: BootstrapPlace, most = MOST_TOLD) {
   const { connection, addresses, modelId, fromBlock } = place;
   const known = new Set<string>();
   return {
-    /** Oldest first; of many the newest, and how many more there are. */
+    /** Oldest first; of many those that stand and the newest others, and how many more there are. */
     look: async (): Promise<{ readonly acts: readonly ToldAct[]; readonly more: number }> => {
       const bootstrap = await connection.call((client) => bootstrapOf(client, { addresses }));
       const of = { bootstrap, modelId };
@@ -157,7 +173,7 @@ export function createActsWatch(place: BootstrapPlace) {
         .filter(({ key }) => !known.has(key))
         .toSorted((a, b) => Number(a.log.blockNumber - b.log.blockNumber) || a.log.logIndex - b.log.logIndex);
       const acts: ToldAct[] = [];
-      for (const { act } of fresh.slice(-MOST_TOLD)) {
+      for (const { act } of toldOf(fresh, most)) {
         const { words } = await wordsOfCall(place, { target: act.target, value: 0n, data: act.data });
         acts.push({ ...act, words });
       }

@@ -36,6 +36,8 @@ export interface VoidedRoot {
   readonly transaction: Hex;
   /** Signatures of members of its set by who signed; empty where the transaction does not show them. */
   readonly signatures: ReadonlyMap<Address, Hex>;
+  /** How many more a root takes: who posts through a contract of his own may show some and hide others. */
+  readonly missing: number;
 }
 
 interface OffencesPlace extends Pick<DisputesPlace, "addresses" | "modelId" | "fromBlock"> {
@@ -47,8 +49,8 @@ async function signaturesIn(
   { connection, addresses, modelId }: OffencesPlace,
   attestation: Attestation,
   transaction: Hex,
-): Promise<ReadonlyMap<Address, Hex>> {
-  const [{ input }, { validators }] = await connection.call((client) =>
+): Promise<Pick<VoidedRoot, "signatures" | "missing">> {
+  const [{ input }, { validators, threshold }] = await connection.call((client) =>
     Promise.all([
       client.getTransaction({ hash: transaction }),
       setOf(client, { addresses, modelId, version: attestation.setVersion }),
@@ -61,7 +63,7 @@ async function signaturesIn(
     const signer = await recoverSigner(domain, "Attestation", attestation, signature).catch(() => undefined);
     if (signer !== undefined && set.has(signer)) signed.set(signer, signature);
   }
-  return signed;
+  return { signatures: signed, missing: Math.max(0, threshold - signed.size) };
 }
 
 /** Roots of a model that a vote voided, oldest first. What nobody decided, or the organiser alone refused, is none. */
@@ -80,8 +82,8 @@ export async function voidedRoots(place: OffencesPlace): Promise<VoidedRoot[]> {
     const { kind, index, attestation } = args;
     const digest = structHash("Attestation", attestation);
     if (!voided.has(digest)) continue;
-    const signatures = await signaturesIn(place, attestation, transaction);
-    found.push({ kind, index: Number(index), digest, attestation, transaction, signatures });
+    const signed = await signaturesIn(place, attestation, transaction);
+    found.push({ kind, index: Number(index), digest, attestation, transaction, ...signed });
   }
   return found;
 }

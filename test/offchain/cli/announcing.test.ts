@@ -219,7 +219,23 @@ describe("in bootstrap", () => {
     expect((await acts.look()).acts).toHaveLength(4);
     expect(await acts.look()).toEqual({ acts: [], more: 0 });
     await done("poster", "propose", other, ...by("organiser"));
-    expect((await acts.look()).acts).toMatchObject([{ what: "announced" }]);
+    // What comes is not hidden by what is announced after it and taken back.
+    await done("maintainers", "propose", "--add", other, ...by("organiser"));
+    const taken = (await told(...at())).acts.find(({ words }) => words.includes("maintainers"))!;
+    await told("--withdraw", taken.name, ...at(), ...by("organiser"));
+    const few = createActsWatch({ connection, addresses, contracts, modelId, runId, fromBlock: 0 }, 1);
+    expect(await few.look()).toMatchObject({
+      acts: [
+        { what: "announced", words: expect.stringContaining(lets(other)) },
+        { what: "withdrawn", name: taken.name },
+      ],
+      more: 5,
+    });
+    expect((await acts.look()).acts).toMatchObject([
+      { what: "announced" },
+      { what: "announced", name: taken.name },
+      { what: "withdrawn", name: taken.name },
+    ]);
   });
 
   test("the organiser takes a validator out whose keys are lost", async () => {

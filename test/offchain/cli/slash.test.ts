@@ -1,9 +1,11 @@
 /** `cotrain stake slash` and `fees` on a real node: signers of what holders voided lose stake, whoever reports it, and nobody else. */
+import { computeRewardsAbi } from "@cotrain/sdk/abis";
 import { disputeOf, reporterFeesOf, stakeManagerOf, stakeOf } from "@cotrain/sdk/actions";
 import { asAddress, structHash } from "@cotrain/sdk/protocol";
-import { getAddress, parseEther } from "viem";
+import { decodeFunctionData, encodeFunctionData, getAddress, type Hex, parseEther, slice } from "viem";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
+import { voidedRoots } from "../../../offchain/src/run/index.ts";
 import { settleLater } from "../chain/settle.ts";
 import { validators } from "../chain/world.ts";
 import { type Holders, openHolders } from "./holders.ts";
@@ -60,6 +62,28 @@ async function stakeOfValidator(account: string) {
   return { stakes, active };
 }
 
+/** The data of a posting with its first signature alone. */
+function withOne(input: Hex): Hex {
+  const { functionName, args } = decodeFunctionData({ abi: computeRewardsAbi, data: input });
+  if (functionName !== "postRoot") throw new RangeError(functionName);
+  return encodeFunctionData({ abi: computeRewardsAbi, functionName, args: [args[0], slice(args[1], 0, 65)] });
+}
+
+/** What is found of voided roots where a transaction that posted one shows its first signature alone. */
+async function foundWithOne() {
+  const { world, client } = holders;
+  const shown = {
+    ...client,
+    getTransaction: async (asked: { readonly hash: Hex }) => {
+      const found = await client.getTransaction(asked);
+      return { ...found, input: withOne(found.input) };
+    },
+  };
+  const call = (work: (chain: never) => Promise<unknown>) => work(shown as never);
+  const connection = { chainId: world.chainId, call: call as never };
+  return voidedRoots({ connection, addresses: world.contracts, modelId: world.modelId, fromBlock: 0 });
+}
+
 /** Ends the open dispute as its votes stand. */
 async function settled(): Promise<void> {
   const { disputes } = await told<{ disputes: readonly { deadline: number }[] }>("disputes", "list", ...at());
@@ -105,6 +129,9 @@ test("who signed a root that holders voided loses stake, once, whoever reports i
   expect(flat(dry.stdout)).toContain(`${poor} signed root 2`);
   expect(flat(dry.stdout)).toContain("and has nothing at stake.");
   expect((await stakeOfValidator(staking!)).active).toBe(parseEther("2"));
+
+  expect(await told<Slashed>("stake", "slash", "--dry-run", ...at())).toMatchObject({ hidden: [] });
+  expect((await foundWithOne()).map(({ missing, signatures }) => [missing, signatures.size])).toEqual([[1, 1]]);
 
   const telling = [`--coordinator=${await tellingCoordinator(world, client)}`, `--rpc=${world.url}`];
   const seen = await cotrainHere(["stake", "slash", "--dry-run", ...telling, "--state", temporaryDirectory()]);

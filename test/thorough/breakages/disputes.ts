@@ -86,6 +86,13 @@ const bootstrapRows: readonly Breakage[] = [
     tests: announcing,
   },
   {
+    name: "an organiser hides what comes behind what it takes back",
+    file: "offchain/src/run/bootstrap.ts",
+    text: "if (!stands && left === 0) continue;",
+    instead: "if (left === 0) continue;",
+    tests: announcing,
+  },
+  {
     name: "a watcher tells each act of an organiser again at each look",
     file: "offchain/src/run/bootstrap.ts",
     text: "for (const { key } of fresh) known.add(key);",
@@ -529,6 +536,13 @@ export const disputes: readonly Breakage[] = [
     text: "if (!place.pinned)",
     instead: "if (!place.fromBlock)",
     tests: ["test/offchain/cli/watch.test.ts"],
+  },
+  {
+    name: "one signature that is shown hides the others of a quorum",
+    file: "offchain/src/run/offences.ts",
+    text: "Math.max(0, threshold - signed.size)",
+    instead: "signed.size === 0 ? threshold : 0",
+    tests: ["test/offchain/cli/slash.test.ts"],
   },
   {
     name: "what nobody decided is reported as voided",

@@ -33,6 +33,12 @@ function reportedText({ root, validator, state, amount, fee, transaction }: Repo
   return `${who}, and lost ${coins(amount)} of its stake in ${transaction}; of these ${coins(fee)} are for who disputed it ("npx cotrain stake fees").`;
 }
 
+function hiddenText(root: VoidedRoot): string {
+  const { signatures, missing, transaction } = root;
+  const who = signatures.size === 0 ? "Who signed" : `Who else signed, ${missing} at the least,`;
+  return `${who} ${rootText(root)}, cannot be read from ${transaction}, which posted it.`;
+}
+
 /** @param client undefined where nothing is to be sent */
 async function reportAll(
   place: Place,
@@ -87,7 +93,7 @@ export const stakeSlashCommand = defineCommand({
       },
       unpinnedNotice(options, output),
     );
-    const hidden = roots.filter(({ signatures }) => signatures.size === 0);
+    const hidden = roots.filter(({ missing }) => missing > 0);
     output.result(
       {
         signatures: reported.map(({ root: { kind, index, digest }, ...rest }) => ({
@@ -96,13 +102,11 @@ export const stakeSlashCommand = defineCommand({
           digest,
           ...rest,
         })),
-        hidden: hidden.map(({ digest, transaction }) => ({ digest, transaction })),
+        hidden: hidden.map(({ digest, transaction, missing }) => ({ digest, transaction, missing })),
       },
       [
         ...reported.flatMap((each) => told(reportedText(each))),
-        ...hidden.flatMap((root) =>
-          told(`Who signed ${rootText(root)}, cannot be read from ${root.transaction}, which posted it.`),
-        ),
+        ...hidden.flatMap((root) => told(hiddenText(root))),
         ...(roots.length === 0 ? told("Holders have voided no root of this model: nobody loses anything.") : []),
       ],
     );
