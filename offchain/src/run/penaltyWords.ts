@@ -41,6 +41,9 @@ export async function vetoText(
   const ruling = await connection.call((client) => rulingOf(client, of));
   const where = `in ${await modelText(place, of.modelId)}`;
   const which = `the validators' ruling on receipt ${of.receiptHash} of ${of.worker} ${where}`;
-  if (ruling?.state !== "proposed") return `StakeManager vetoes ${which}, which is not open: nothing changes.`;
+  // A vote lasts: what is not proposed yet may be by the time that this is carried out, and is vetoed then.
+  if (!ruling)
+    return `StakeManager vetoes ${which}, which is not there now: if it is proposed before this is carried out, it takes nothing for ever, and who signed it may lose stake.`;
+  if (ruling.state !== "proposed") return `StakeManager vetoes ${which}, which is ${ruling.state}: nothing changes.`;
   return `StakeManager vetoes ${which} for ever: the worker keeps the ${formatEther(ruling.amount)} coins of its stake that it would lose, and who signed the ruling may lose stake.`;
 }

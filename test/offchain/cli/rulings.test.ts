@@ -5,7 +5,9 @@ import {
   proposeRuling,
   rulingOf,
   stakeManagerOf,
+  modelContractsOf,
   stakeOf,
+  vetoRuling,
 } from "@cotrain/sdk/actions";
 import {
   asAddress,
@@ -21,6 +23,8 @@ import {
 import { createWalletClient, getAddress, http, parseEther, zeroHash } from "viem";
 import { expect, test } from "vitest";
 
+import { connect } from "../../../offchain/src/chain/index.ts";
+import { wordsOfCall } from "../../../offchain/src/run/index.ts";
 import { accountOf, keyOf, validators } from "../chain/world.ts";
 import { execute, type ShownCall, staged, told } from "./staged.ts";
 import { cotrainHere, refusal, verdictOf } from "./support.ts";
@@ -91,6 +95,17 @@ async function stakeNow(): Promise<bigint> {
   return (await stakeOf(stage.client, { stakes, modelId, role: "worker", staker: worker })).active;
 }
 
+/** What holders are told of a veto. */
+async function vetoWords(receiptHash: Hex): Promise<string> {
+  const { contracts: addresses, chainId, modelId, runId } = stage.world;
+  const contracts = await modelContractsOf(stage.client, { addresses, modelId });
+  const stakes = await stakeManagerOf(stage.client, { addresses });
+  const connection = await connect({ rpcUrl: stage.node.url, chainId });
+  const { to, data } = vetoRuling.call({ stakes, modelId, worker, receiptHash });
+  const place = { connection, addresses, contracts, stakeManager: stakes, runId };
+  return (await wordsOfCall(place, { target: to, value: 0n, data })).words;
+}
+
 interface Shown {
   readonly title: string;
   readonly call: ShownCall & { readonly words: string };
@@ -123,7 +138,12 @@ test("holders veto one ruling in words, and anybody carries the other out once n
   expect(title).toBe(`ruling vetoed: ${getAddress(worker)} keeps 1 coins of its stake`);
   expect(call.words).toContain(`StakeManager vetoes the validators' ruling on receipt ${vetoed}`);
   expect(call.words).toContain("the worker keeps the 1 coins of its stake that it would lose");
+  // Who knows that he will be ruled against may have the veto voted on before.
+  expect(await vetoWords(`0x${"11".repeat(32)}`)).toContain(
+    "not there now: if it is proposed before this is carried out, it takes nothing for ever",
+  );
   await stage.asHolders((timelock) => execute(client, timelock, call));
+  expect(await vetoWords(vetoed)).toContain("which is vetoed: nothing changes");
   const stakes = await stakeManagerOf(client, { addresses });
   expect(await rulingOf(client, { stakes, modelId, worker, receiptHash: vetoed })).toMatchObject({ state: "vetoed" });
   expect(verdictOf(await cotrainHere(["stake", "veto", vetoed, "--dry-run", ...at()]))).toEqual(

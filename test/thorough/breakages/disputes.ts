@@ -566,6 +566,13 @@ export const disputes: readonly Breakage[] = [
     tests: ["test/offchain/cli/rulings.test.ts"],
   },
   {
+    name: "a veto of a ruling that is still to come is said to change nothing",
+    file: "offchain/src/run/penaltyWords.ts",
+    text: "which is not there now: if it is proposed before this is carried out, it takes nothing for ever, and who signed it may lose stake.",
+    instead: "which is not open: nothing changes.",
+    tests: ["test/offchain/cli/rulings.test.ts"],
+  },
+  {
     name: "a ruling is told of as decided by whoever proposed it",
     file: "offchain/src/cli/commands/stakeRulings.ts",
     text: 'if (state === "vetoed") return',
