@@ -8,6 +8,7 @@ import {
   asRunId,
   type CoordinatorClient,
   createCoordinatorClient,
+  leaseOfPass,
   type LeaseView,
   type MachineReport,
   parsePass,
@@ -56,8 +57,52 @@ async function endPasses(client: Asked, given: GivenPasses, now: number): Promis
   return views;
 }
 
-async function tellMeasured(keeper: Keeper, label: string, views: readonly LeaseView[]): Promise<void> {
-  const measured = views.find((view) => view.measured !== null)?.measured;
+type Measured = NonNullable<LeaseView["measured"]>;
+
+/** What a machine's workers were measured to do, each by its lease; null where nothing was yet. */
+interface Figures {
+  /** Looks so far: each asks about one more worker, so that one that works speaks for no other. */
+  looks: number;
+  readonly of: Map<string, Measured | null>;
+}
+
+const meanOf = (all: readonly number[]): number | null =>
+  all.length === 0 ? null : Math.round(all.reduce((sum, each) => sum + each, 0) / all.length);
+
+/** Of one worker, in the mean: who was never measured trained nothing. Undefined before anybody did. */
+function measuredIn({ of }: Figures): Measured | undefined {
+  const all = [...of.values()];
+  const flops = meanOf(all.map((each) => each?.flops ?? 0));
+  if (flops === null || flops < 1) return undefined;
+  const linkOf = (way: "up" | "down") => meanOf(all.flatMap((each) => each?.[way] ?? []));
+  return { flops, up: linkOf("up"), down: linkOf("down") };
+}
+
+/** @param views of those who were asked already at this look */
+async function tellMeasured(
+  keeper: Keeper,
+  label: string,
+  {
+    client,
+    passes,
+    views,
+    runId,
+    figures,
+  }: {
+    readonly client: Asked;
+    readonly passes: readonly SignedPass[];
+    readonly views: readonly LeaseView[];
+    readonly runId: string;
+    readonly figures: Figures;
+  },
+): Promise<void> {
+  const pass = passes[figures.looks++ % Math.max(1, passes.length)];
+  if (pass === undefined) return;
+  const lease = leaseOfPass(pass);
+  const view = views.find((each) => each.lease === lease) ?? (await client.lease(asRunId(runId), { pass }));
+  // Who left since did what it did.
+  figures.of.set(lease, view.measured ?? figures.of.get(lease) ?? null);
+  const measured = figures.of.size < passes.length ? undefined : measuredIn(figures);
   if (measured) await keeper.tell({ type: "measured", label, measured });
 }
 
@@ -68,6 +113,7 @@ async function meetOne(
   given: GivenPasses,
   { label, state }: Lease,
   now: number,
+  figures: Figures,
 ): Promise<boolean> {
   if (!mayJoin(keeper.book(), label)) {
     const views = await endPasses(client, given, now);
@@ -77,13 +123,14 @@ async function meetOne(
     return false;
   }
   const views: LeaseView[] = [];
-  for (const pass of serving(given, now)) {
+  const passes = serving(given, now);
+  for (const pass of passes) {
     views.push(await client.lease(asRunId(given.runId), { pass }));
     // One worker that is alive tells enough.
     if (views.some(isAlive)) break;
   }
   if (views.some(isAlive)) await keeper.tell({ type: "beat", label });
-  await tellMeasured(keeper, label, views);
+  await tellMeasured(keeper, label, { client, passes, views, runId: given.runId, figures });
   const report = views.find((view) => view.report !== null)?.report;
   if (report && cannotTrain(report)) await keeper.tell({ type: "unfit", label, words: whyNot(report) });
   return false;
@@ -120,6 +167,7 @@ export function createMeeting(
   now: () => number = Date.now,
 ): (keeper: Keeper) => Promise<void> {
   const asking = askingOf(onFault);
+  const known = new Map<string, Figures>();
   return async (keeper) => {
     const noted = [...(await notedPasses(directory))];
     const { leases } = keeper.book();
@@ -131,9 +179,12 @@ export function createMeeting(
             const lease = leases[label];
             const client = createCoordinatorClient(given.coordinator);
             // Of a machine that was never written down nothing was sent.
+            const figures = known.get(label) ?? { looks: 0, of: new Map() };
+            known.set(label, figures);
             if (lease === undefined) await endPasses(client, given, now());
-            else if (!(await meetOne(keeper, client, given, lease, now()))) return;
+            else if (!(await meetOne(keeper, client, given, lease, now(), figures))) return;
             forgetPasses(directory, label);
+            known.delete(label);
           }),
         ),
       ),

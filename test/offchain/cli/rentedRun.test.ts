@@ -150,10 +150,10 @@ describe("a machine", () => {
   });
 });
 
-async function meeting(options: Parameters<typeof stage>[0] = {}) {
+async function meeting(options: Parameters<typeof stage>[0] = {}, gpus = 1) {
   const all = await stage(options);
   const { prepare } = await all.open(true);
-  const { environment } = await prepare(lease(), offer(1));
+  const { environment } = await prepare(lease(), offer(gpus));
   const pass: SignedPass = parsePass(environment["JOIN_PASS_0"] ?? "");
   // Whoever keeps the leases has the directory, and nothing of the process that rented.
   const meet = createMeeting(all.leases, all.onFault, () => all.harness.clock.now());
@@ -193,6 +193,29 @@ describe("keeper and coordinator", () => {
       { type: "beat", label: LABEL },
       { type: "measured", label: LABEL, measured: { flops, up: null, down: null } },
     ]);
+  });
+
+  test("of several workers one that trains does not speak for those that do not", async () => {
+    const shape = { layers: 2, width: 8 };
+    const measured = async (gpus: number) => {
+      const { harness: opened, pass, meet } = await meeting({ shape }, gpus);
+      const { keeper, told } = keeperOf();
+      const [rented, own] = [opened.worker("31", { beneficiary: pass.pass.beneficiary }), opened.worker("32")];
+      await rented.joinBy(pass);
+      await own.join();
+      const prepared = rented.prepare(await rented.assigned());
+      await opened.clock.advance(4_000);
+      await rented.upload(prepared);
+      await rented.submit(prepared);
+      for (let look = 1; look < gpus; look++) await meet(keeper);
+      expect(told()).toEqual(Array.from({ length: gpus - 1 }, () => ({ type: "beat", label: LABEL })));
+      await meet(keeper);
+      const [, last] = told() as readonly { readonly measured: { readonly flops: number } }[];
+      await opened.close();
+      return last!.measured.flops;
+    };
+    const alone = await measured(1);
+    expect(await measured(4)).toBe(Math.round(alone / 4));
   });
 
   test("one on which nothing trains is told", async () => {

@@ -97,6 +97,13 @@ export const rentedRun: readonly Breakage[] = [
     tests: renting,
   },
   {
+    name: "of a machine's workers the first that is alive speaks for all",
+    file: "offchain/src/cli/meeting.ts",
+    text: "figures.of.size < passes.length ? undefined : measuredIn(figures)",
+    instead: "views.find((each) => each.measured !== null)?.measured ?? measuredIn(figures)",
+    tests: renting,
+  },
+  {
     name: "a machine whose worker is silent beats",
     file: "offchain/src/cli/meeting.ts",
     text: "member && heardMs !== null && heardMs <= ALIVE",
