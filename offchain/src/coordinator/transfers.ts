@@ -1,4 +1,6 @@
 /** How fast members' links are, by what comes and goes: bytes by the time in which any of them are on their way. Lost with the process. */
+import type { ServerResponse } from "node:http";
+
 import type { Address } from "@cotrain/sdk/protocol";
 
 import type { Clock } from "../base/index.ts";
@@ -67,4 +69,17 @@ export function createTransfers(clock: Pick<Clock, "monotonic">): Transfers {
       return bytes < LEAST_BYTES || busy <= 0 ? null : Math.max(1, Math.round((bytes * 1_000) / busy));
     },
   };
+}
+
+/** Counts what a member fetches, from now to the end of it. */
+export function timeFetch(
+  transfers: Pick<Transfers, "begin">,
+  member: Address,
+  reply: Pick<ServerResponse, "once" | "destroyed" | "getHeader">,
+): void {
+  const over = transfers.begin(member, "down");
+  reply.once("finish", () => over(Number(reply.getHeader("content-length") ?? 0)));
+  reply.once("close", () => over(0));
+  // Who went before is told of by nobody again: its link would be busy for ever.
+  if (reply.destroyed) over(0);
 }

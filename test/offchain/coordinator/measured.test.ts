@@ -1,10 +1,12 @@
 /** What a rented machine was measured to do: by receipts that were accepted, without what its link took. */
+import { EventEmitter } from "node:events";
+
 import { type Address, signPass } from "@cotrain/sdk/protocol";
 import { afterEach, describe, expect, it, vi } from "vitest";
 
 import { flopPerToken } from "../../../offchain/src/engine/index.ts";
 import { measuredOf } from "../../../offchain/src/coordinator/measured.ts";
-import { createTransfers } from "../../../offchain/src/coordinator/transfers.ts";
+import { createTransfers, timeFetch } from "../../../offchain/src/coordinator/transfers.ts";
 import { domain, ELEMENTS, type Harness, type HarnessOptions, openHarness, poster, runId, START } from "./harness.ts";
 
 const MB = 1 << 20;
@@ -58,6 +60,17 @@ describe("a link", () => {
     at(40);
     last(1);
     expect(transfers.rate(worker, "up")).toBe(Math.round((MB * 1_000) / 40));
+  });
+
+  it("is not busy for ever with a fetch whose member went before it began", () => {
+    const { transfers, at } = stage();
+    const reply = Object.assign(new EventEmitter(), { destroyed: true, getHeader: () => MB });
+    timeFetch(transfers, worker, reply as never);
+    at(60_000);
+    const over = transfers.begin(worker, "down");
+    at(61_000);
+    over(4 * MB);
+    expect(transfers.rate(worker, "down")).toBe(4 * MB);
   });
 
   it("that changed is seen to, and links of members without end are not kept", () => {

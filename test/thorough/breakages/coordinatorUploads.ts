@@ -293,8 +293,15 @@ export const coordinatorUploads: readonly Breakage[] = [
   {
     name: "a stranger's download counts for a member's link",
     file: "offchain/src/coordinator/api/reads.ts",
-    text: 'if (member && request.method === "GET") timed(run, member, reply);',
-    instead: 'if (request.method === "GET") timed(run, member ?? `0x${"00".repeat(20)}`, reply);',
+    text: 'if (member && request.method === "GET") timeFetch(run.transfers, member, reply.raw);',
+    instead: 'if (request.method === "GET") timeFetch(run.transfers, member ?? `0x${"00".repeat(20)}`, reply.raw);',
+    tests: ["test/offchain/coordinator/measured.test.ts"],
+  },
+  {
+    name: "a member's link is busy for ever with what it did not wait for",
+    file: "offchain/src/coordinator/transfers.ts",
+    text: "if (reply.destroyed) over(0);",
+    instead: "",
     tests: ["test/offchain/coordinator/measured.test.ts"],
   },
 ];

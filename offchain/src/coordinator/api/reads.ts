@@ -1,6 +1,5 @@
 /** Routes that tell: runs, checkpoints, verdicts, epochs, rewards, and blobs. */
 import {
-  type Address,
   asAddress,
   CheckpointList,
   digestOfCid,
@@ -13,14 +12,13 @@ import {
   ShownAddress,
   VerdictList,
 } from "@cotrain/sdk/protocol";
-import type { FastifyReply } from "fastify";
 import { Type } from "typebox";
 
 import { createBlobServer } from "../blobs.ts";
 import { RefusedError } from "../errors.ts";
 import { isSealed } from "../payloads.ts";
-import type { Run } from "../run.ts";
 import { rewardView } from "../rewards.ts";
+import { timeFetch } from "../transfers.ts";
 import { checkpointList, epochList, runView, verdictList } from "../views.ts";
 import { goneOf, Integer, paramOf, type Routing, schemaOf } from "./routing.ts";
 
@@ -74,13 +72,6 @@ export function registerViews({ app, modules: { runs }, runOf }: Routing): void 
   );
 }
 
-/** Counts what a member fetches, from now to the end of it. */
-function timed({ transfers }: Run, member: Address, reply: FastifyReply): void {
-  const over = transfers.begin(member, "down");
-  reply.raw.once("finish", () => over(Number(reply.getHeader("content-length") ?? 0)));
-  reply.raw.once("close", () => over(0));
-}
-
 export function registerBlobs({ app, modules: { runs, metrics }, members, runOf }: Routing): void {
   const blobServers = new Map(
     [...runs.values()].map(
@@ -107,7 +98,7 @@ export function registerBlobs({ app, modules: { runs, metrics }, members, runOf 
       }
       const member = members.vouched(request);
       const asker = member ? { member: `${run.runId}/${member}` } : { address: request.ip };
-      if (member && request.method === "GET") timed(run, member, reply);
+      if (member && request.method === "GET") timeFetch(run.transfers, member, reply.raw);
       return blobServers.get(run.runId)?.send(request, reply, digest, asker);
     },
   });
