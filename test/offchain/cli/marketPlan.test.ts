@@ -82,7 +82,8 @@ describe("by what was measured", () => {
     // So slow a GPU is left alone.
     expect(measured.machines.map(({ machine }) => machine.replace(/^\d+x /, ""))).not.toContain(chosen);
     const fast = await ledgerOf({ machine: `1x ${chosen}`, measured: { flops: 1e15, up: null, down: null } });
-    expect((await planned(...args, `--leases=${fast}`)).effectiveTokens).toBeGreaterThan(1.5 * assumed.effectiveTokens);
+    // As fast as its maker says, which is not three times what is assumed; links and the batch stay what they were.
+    expect((await planned(...args, `--leases=${fast}`)).effectiveTokens).toBeGreaterThan(1.2 * assumed.effectiveTokens);
     expect((await plan("--sample", ...args, `--leases=${fast}`)).stdout.replaceAll(/\s+/g, " ")).toMatch(
       /0 of its machines were measured before, \d+ (has|have) GPUs that were, of other machines/,
     );
