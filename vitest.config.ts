@@ -10,7 +10,7 @@ const resolution = { resolve: { conditions }, ssr: { resolve: { conditions, exte
 /** Of the rooms: they start chain nodes, Kubo, engines, commands or Vitest dozens of times. Minutes, so that `.ci/run` alone has them. */
 const processes = [
   "test/offchain/chain/{atRest,posting}.test.ts",
-  "test/offchain/cli/{badInput,marketFake,marketKeys,marketOwn,marketRent,marketShell,runCreate}.test.ts",
+  "test/offchain/cli/{announcedBuild,badInput,marketFake,marketKeys,marketOwn,marketRent,marketShell,runCreate}.test.ts",
   "test/offchain/engine/host.test.ts",
   "test/offchain/run/settlement.test.ts",
   "test/offchain/storage/kuboStore.test.ts",

@@ -79,7 +79,7 @@ function findingText(finding: WatchFinding, kind: Kind, evidence: (digest: strin
     case "open":
       return `${rootOf(finding)} is disputed; holders vote until ${timeText(finding.settles)} ("npx cotrain ${kind === "revenue" ? "proposals list" : "disputes list"}").`;
     default:
-      return `${rootOf(finding)}: its dispute has ended, and was settled here: ${finding.ruling}.`;
+      return `${rootOf(finding)}: its dispute has ended, and was settled here: ${finding.ruling}.${finding.ruling === "void" ? ' What that costs who signed it says "npx cotrain stake slash --dry-run".' : ""}`;
   }
 }
 

@@ -9,7 +9,7 @@ import {
 } from "@cotrain/sdk/actions";
 import { type Address, asAddress, type ContractAddresses, type ModelId } from "@cotrain/sdk/protocol";
 
-import { UserError } from "../base/index.ts";
+import { countOf, UserError } from "../base/index.ts";
 import type { ChainConnection } from "../chain/index.ts";
 
 /** The two roles: where the sets of each are found. */
@@ -123,6 +123,7 @@ function requireSensible(role: SignerRole, before: readonly Address[], { add, re
 /** The contract's rules of a set. @throws UserError `SIGNERS_SIZE`, `SIGNERS_THRESHOLD`, `SIGNERS_MANY` */
 function requireAllowed(role: SignerRole, before: number, { members, threshold, come, gone }: NextSigners): void {
   const size = members.length;
+  const one = role.slice(0, -1);
   if (size === 0 || size > MOST_SIGNERS)
     throw new UserError(
       "SIGNERS_SIZE",
@@ -132,14 +133,14 @@ function requireAllowed(role: SignerRole, before: number, { members, threshold, 
   if (threshold < least || threshold > size)
     throw new UserError(
       "SIGNERS_THRESHOLD",
-      `Of ${size} ${role} ${least === size ? `all ${size}` : `${least} to ${size}`} must sign, at least two thirds: --threshold ${threshold} is not allowed.`,
+      `Of ${countOf(size, one)} ${least === size ? `all ${size}` : `${least} to ${size}`} must sign, at least two thirds: --threshold ${threshold} is not allowed.`,
     );
   const changes = Math.max(come.length, gone.length);
   const allowed = Math.max(1, Math.floor(before / 3));
   if (before > 0 && changes > allowed)
     throw new UserError(
       "SIGNERS_MANY",
-      `Of ${before} ${role} ${allowed} may change at once, a third, and this changes ${changes}: propose the others in a later epoch.`,
+      `Of ${countOf(before, one)} ${allowed} may change at once, a third, and this changes ${changes}: propose the others in a later epoch.`,
     );
 }
 

@@ -1,5 +1,5 @@
 /** Errors of ComputeRewards. */
-import { define, shares, time } from "./define.ts";
+import { define, kindOf, shares, time } from "./define.ts";
 
 export const ComputeRewardsAboveTotalError = define(
   "ComputeRewardsAboveTotal",
@@ -23,11 +23,11 @@ export const ComputeRewardsExpiredError = define(
 export const ComputeRewardsInvalidProofError = define(
   "ComputeRewardsInvalidProof",
   (modelId, kind, index, account) =>
-    `The proof for ${account} does not lead to root ${index} of kind ${kind} of model ${modelId}, or that root is not active.`,
+    `The proof for ${account} does not lead to root ${index} of kind ${kindOf(kind)} of model ${modelId}, or that root is not active.`,
 );
 export const ComputeRewardsNothingPendingError = define(
   "ComputeRewardsNothingPending",
-  (modelId, kind) => `Model ${modelId} has no pending root of kind ${kind} to activate.`,
+  (modelId, kind) => `Model ${modelId} has no pending root of kind ${kindOf(kind)} to activate.`,
 );
 export const ComputeRewardsOrderExpiredError = define(
   "ComputeRewardsOrderExpired",
@@ -61,7 +61,7 @@ export const ComputeRewardsStaleSetError = define(
 );
 export const ComputeRewardsUnknownKindError = define(
   "ComputeRewardsUnknownKind",
-  (kind) => `Nothing is paid for kind ${kind} here.`,
+  (kind) => `Nothing is paid for kind ${kindOf(kind)} here.`,
 );
 export const ComputeRewardsUnknownModelError = define(
   "ComputeRewardsUnknownModel",

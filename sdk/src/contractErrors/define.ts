@@ -2,6 +2,7 @@
 import type { AbiParametersToPrimitiveTypes, ExtractAbiError, ExtractAbiErrorNames } from "abitype";
 import { formatUnits, type Hex, hexToString } from "viem";
 import type { errorsAbi } from "../abis/index.ts";
+import { nameOfCode, rewardKind } from "../protocol/codes.ts";
 import { CotrainError, type CotrainErrorOptions } from "../baseErrors.ts";
 
 export type ContractErrorName = ExtractAbiErrorNames<typeof errorsAbi>;
@@ -55,6 +56,8 @@ const LAST_SECOND = 8_640_000_000_000;
 export const time = (seconds: bigint | number): string =>
   Number(seconds) <= LAST_SECOND ? new Date(Number(seconds) * 1_000).toISOString() : `second ${seconds}`;
 export const shares = (amount: bigint): string => `${formatUnits(amount, 18)} shares`;
+/** What is paid for, by its code in the contracts. */
+export const kindOf = (kind: number): string => nameOfCode(rewardKind, kind) ?? String(kind);
 /** An amount of the chain's coin. */
 export const coins = (amount: bigint): string => `${formatUnits(amount, 18)} coins`;
 /** A name that a contract gives as bytes32. */

@@ -1,5 +1,5 @@
 /** Errors of disputes and of Bootstrap. */
-import { coins, define, shares, time } from "./define.ts";
+import { coins, define, kindOf, shares, time } from "./define.ts";
 
 export const BootstrapActRefusedError = define(
   "BootstrapActRefused",
@@ -83,7 +83,7 @@ export const DisputesNotRulableError = define("DisputesNotRulable", (digest, unt
 );
 export const DisputesNothingPendingError = define(
   "DisputesNothingPending",
-  (modelId, kind) => `Model ${modelId} has no pending root of kind ${kind} to dispute.`,
+  (modelId, kind) => `Model ${modelId} has no pending root of kind ${kindOf(kind)} to dispute.`,
 );
 export const DisputesOpenError = define(
   "DisputesOpen",
@@ -106,7 +106,7 @@ export const DisputesRuledTooEarlyError = define(
 );
 export const DisputesUnknownError = define(
   "DisputesUnknown",
-  (modelId, kind, digest) => `Model ${modelId} has no dispute about attestation ${digest} of kind ${kind}.`,
+  (modelId, kind, digest) => `Model ${modelId} has no dispute about attestation ${digest} of kind ${kindOf(kind)}.`,
 );
 export const DisputesWindowOverError = define(
   "DisputesWindowOver",

@@ -1,5 +1,5 @@
 /** Errors of Emission. */
-import { define, shares } from "./define.ts";
+import { define, kindOf, shares } from "./define.ts";
 
 export const EmissionAboveYearlyCapError = define(
   "EmissionAboveYearlyCap",
@@ -8,7 +8,7 @@ export const EmissionAboveYearlyCapError = define(
 export const EmissionBadSuccessorError = define(
   "EmissionBadSuccessor",
   (kind, successor) =>
-    `${successor} cannot take over emission of kind ${kind}: a successor is a contract that names the same registry as its own and did not distribute this kind before, and the treasury's part has none.`,
+    `${successor} cannot take over emission of kind ${kindOf(kind)}: a successor is a contract that names the same registry as its own and did not distribute this kind before, and the treasury's part has none.`,
 );
 export const EmissionBadRangeError = define(
   "EmissionBadRange",
@@ -20,7 +20,7 @@ export const EmissionEpochTooFarError = define(
 );
 export const EmissionNotDistributorError = define(
   "EmissionNotDistributor",
-  (kind, caller) => `${caller} does not distribute emission of kind ${kind}.`,
+  (kind, caller) => `${caller} does not distribute emission of kind ${kindOf(kind)}.`,
 );
 export const EmissionOverBudgetError = define(
   "EmissionOverBudget",

@@ -81,7 +81,7 @@ export const GovernorUnexpectedProposalStateError = define(
   (id, current, expected) => {
     const wanted = statesIn(expected, proposalStates);
     return wanted === ""
-      ? `Proposal ${id} is ${stateName(current)}: the same proposal was made before.`
+      ? `Proposal ${id} is ${stateName(current)}: the same proposal was made before, and another needs another description.`
       : `Proposal ${id} is ${stateName(current)}; it must be ${wanted}.`;
   },
 );

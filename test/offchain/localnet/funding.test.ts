@@ -83,7 +83,7 @@ describe("the estimate", () => {
       }),
     );
     expect(formatCoins(27_512_345_000_000_000n)).toBe("0.02752");
-    expect(estimateCost(10n ** 9n, FIRST_START_GAS)).toBe(55_000_000_000_000_000n);
+    expect(estimateCost(10n ** 9n, FIRST_START_GAS)).toBe(60_000_000_000_000_000n);
   });
 
   test("leaves what the next start takes, wherever this one begins, and asks for nothing more where it goes on", () => {
@@ -180,31 +180,31 @@ describe("the sum that was named once", () => {
   test("is the same whatever gas costs at the next start, and enough where that is at most a quarter more", async () => {
     const { chain, start, kept } = await openChain();
     const named = await start();
-    expect(named).toMatch(asked("0.055"));
+    expect(named).toMatch(asked("0.06"));
     for (const price of [5n * 10n ** 8n, 12n * 10n ** 8n, 10n ** 9n]) {
       chain.price = price;
-      expect(await start()).toMatch(asked("0.055"));
+      expect(await start()).toMatch(asked("0.06"));
     }
     chain.price = 5n * 10n ** 8n;
-    expect(await start()).toContain("costs about 0.055, as was said before: send");
+    expect(await start()).toContain("costs about 0.06, as was said before: send");
     chain.price = (10n ** 9n * 5n) / 4n;
-    chain.balance = 5_500n * 10n ** 13n;
+    chain.balance = 6_000n * 10n ** 13n;
     expect(await start()).toBeUndefined();
     // Once it was there, what the next start takes is counted anew.
     expect(await kept()).toEqual([]);
     chain.balance = 0n;
-    expect(await start()).toMatch(asked("0.06875"));
+    expect(await start()).toMatch(asked("0.075"));
   });
 
   test("is the missing rest where gas costs more by now, with the reason, and then stays the same again", async () => {
     const { chain, start } = await openChain();
     await start();
-    Object.assign(chain, { price: 2n * 10n ** 9n, balance: 5_500n * 10n ** 13n });
+    Object.assign(chain, { price: 2n * 10n ** 9n, balance: 6_000n * 10n ** 13n });
     expect(await start()).toContain(
-      "costs about 0.11 at the present price of gas, which has risen since 0.055 was named: send at least the missing 0.055, then",
+      "costs about 0.12 at the present price of gas, which has risen since 0.06 was named: send at least the missing 0.06, then",
     );
     chain.price += 10n ** 8n;
-    expect(await start()).toMatch(asked("0.055"));
+    expect(await start()).toMatch(asked("0.06"));
     chain.balance *= 2n;
     expect(await start()).toBeUndefined();
   });
@@ -212,7 +212,7 @@ describe("the sum that was named once", () => {
   test("need not be there as a whole where gas costs less by now", async () => {
     const { chain, start } = await openChain();
     await start();
-    Object.assign(chain, { price: 4n * 10n ** 8n, balance: 220n * 10n ** 14n });
+    Object.assign(chain, { price: 4n * 10n ** 8n, balance: 240n * 10n ** 14n });
     expect(await start()).toBeUndefined();
   });
 
@@ -220,28 +220,28 @@ describe("the sum that was named once", () => {
     const { chain, start } = await openChain();
     await start();
     chain.price = 10n ** 15n;
-    expect(await start()).toContain("which has risen since 0.055 was named: send at least the missing 55000, then");
-    expect(await start()).toContain("costs about 55000 at the present price of gas: send at least 55000, then");
+    expect(await start()).toContain("which has risen since 0.06 was named: send at least the missing 60000, then");
+    expect(await start()).toContain("costs about 60000 at the present price of gas: send at least 60000, then");
     chain.price = 11n * 10n ** 8n;
     expect(await start()).toContain(
-      "costs about 0.0605 at the present price of gas, which has fallen since 55000 was named: send at least 0.0605, then",
+      "costs about 0.066 at the present price of gas, which has fallen since 60000 was named: send at least 0.066, then",
     );
     // From then on that is the sum.
     chain.price = 9n * 10n ** 8n;
-    expect(await start()).toContain("costs about 0.0605, as was said before: send at least 0.0605, then");
+    expect(await start()).toContain("costs about 0.066, as was said before: send at least 0.066, then");
   });
 
   test("settles at the highest where the price of gas goes up and down fourfold", async () => {
     const { chain, start } = await openChain();
     await start();
     chain.price = 4n * 10n ** 9n;
-    expect(await start()).toContain("which has risen since 0.055 was named: send at least the missing 0.22, then");
+    expect(await start()).toContain("which has risen since 0.06 was named: send at least the missing 0.24, then");
     for (const price of [10n ** 9n, 4n * 10n ** 9n, 2n * 10n ** 9n, 10n ** 9n]) {
       chain.price = price;
-      expect(await start()).toMatch(asked("0.22"));
+      expect(await start()).toMatch(asked("0.24"));
     }
     chain.price = 10n ** 9n - 1n;
-    expect(await start()).toContain("which has fallen since 0.22 was named: send at least 0.055, then");
+    expect(await start()).toContain("which has fallen since 0.24 was named: send at least 0.06, then");
   });
 
   test("is of no price that a chain cannot have", async () => {
@@ -252,7 +252,7 @@ describe("the sum that was named once", () => {
     chain.price = 2n ** 128n;
     expect(await start()).toContain("at the present price of gas: send at least");
     chain.price = 10n ** 9n;
-    expect(await start()).toMatch(asked("0.055"));
+    expect(await start()).toMatch(asked("0.06"));
   });
 
   test("is of one chain", async () => {
@@ -260,12 +260,12 @@ describe("the sum that was named once", () => {
     await start();
     Object.assign(chain, { id: 10, price: 10n ** 9n - 1n });
     // The first chain's would be asked for as it was said before.
-    expect(await start()).toContain("at the present price of gas: send at least 0.055, then");
+    expect(await start()).toContain("at the present price of gas: send at least 0.06, then");
   });
 
   test("is eight times as much on a development chain, for the wallets that claim and vote, and nobody has to confirm it", async () => {
     const { chain, start } = await openChain(empty, 1_337);
-    expect(await start(address, false, ensureBuilt, false)).toMatch(asked("0.44"));
+    expect(await start(address, false, ensureBuilt, false)).toMatch(asked("0.48"));
     const said: (string | undefined)[] = [];
     for (const id of [1_337, 8_453]) {
       Object.assign(chain, { id, balance: 10n ** 24n, price: 10n ** 12n });
@@ -315,8 +315,8 @@ const unbuilt = (): Promise<never> => Promise.reject(new Error("not compiled"));
 describe("a first start that stopped halfway", () => {
   test("asks for nothing more once its contracts are there, also where the state is a fresh one", async () => {
     const { chain, kept, deployUntil, startAgain } = await openDeploying();
-    expect(await startAgain()).toMatch(asked("0.055"));
-    chain.balance = 5_500n * 10n ** 13n;
+    expect(await startAgain()).toMatch(asked("0.06"));
+    chain.balance = 6_000n * 10n ** 13n;
     expect(await startAgain()).toBeUndefined();
     await deployUntil(Infinity);
     chain.balance = 125n * 10n ** 14n;
@@ -346,7 +346,7 @@ describe("a first start that stopped halfway", () => {
 
   test("counts what is there by compiled contracts; who has sent nothing is told without them", async () => {
     const { deployUntil, startAgain } = await openDeploying();
-    expect(await startAgain(false, unbuilt)).toMatch(asked("0.055"));
+    expect(await startAgain(false, unbuilt)).toMatch(asked("0.06"));
     await deployUntil(Infinity);
     expect(await startAgain(false, unbuilt)).toBe("not compiled");
     expect(await startAgain()).toMatch(asked("0.009088"));
@@ -363,7 +363,7 @@ describe("a first start that stopped halfway", () => {
     );
     const sum = Number(/costs about ([0-9.]+)/.exec(sentence)![1]);
     expect(sum).toBeGreaterThan(0.005);
-    expect(sum).toBeLessThan(0.037);
+    expect(sum).toBeLessThan(0.041);
     chain.balance = weiOf(sum);
     expect(await startAgain()).toBeUndefined();
     await deployUntil(Infinity);

@@ -115,13 +115,6 @@ export const cliQuorum: readonly Breakage[] = [
     tests: ["test/offchain/cli/stakeRule.test.ts"],
   },
   {
-    name: "a ruling is signed where a coordinator alone says of which contracts",
-    file: "offchain/src/cli/commands/stakeRule.ts",
-    text: "        requirePinned(place);\n",
-    instead: "",
-    tests: ["test/offchain/cli/stakeRule.test.ts"],
-  },
-  {
     name: "whose training loss is left out is not said",
     file: "offchain/src/cli/up/screen.ts",
     text: "tokens`}${without}`;",

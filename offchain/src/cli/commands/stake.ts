@@ -77,7 +77,7 @@ function standingText(standing: StakeStanding, { minStake, now }: StakeBook): st
     role === "worker" && minStake !== undefined
       ? active >= minStake
         ? ", which admits it to the run"
-        : `, which does not admit it: ${coins(minStake - active)} are missing ("npx cotrain stake deposit ${formatEther(minStake - active)} --yes")`
+        : `, which does not admit it: ${coins(minStake - active)} are missing ("npx cotrain stake deposit ${formatEther(minStake - active)} --yes", by its wallet or with --for ${formatAddress(account)})`
       : "";
   const member =
     role === "validator" && validatorUntil !== undefined && validatorUntil > now
