@@ -94,25 +94,26 @@ describe("a proposal", () => {
   });
 });
 
-describe("how votes go", () => {
-  const calls = () => {
-    const { governor, timelock } = world;
-    return {
-      votingDelay: actions.setVotingDelay.call({ governor, seconds: 7 }),
-      votingPeriod: actions.setVotingPeriod.call({ governor, seconds: 432_000 }),
-      lateQuorumVoteExtension: actions.setLateQuorumVoteExtension.call({ governor, seconds: 9 }),
-      timelockDelay: actions.setTimelockDelay.call({ timelock, seconds: 11n }),
-      proposalThreshold: actions.setProposalThreshold.call({ governor, votes: 2n * share }),
-      quorumBps: actions.setQuorum.call({ governor, bps: 400n }),
-    };
+/** Calls that have votes go otherwise, each by the name of what it sets. */
+const settingCalls = () => {
+  const { governor, timelock } = world;
+  return {
+    votingDelay: actions.setVotingDelay.call({ governor, seconds: 7 }),
+    votingPeriod: actions.setVotingPeriod.call({ governor, seconds: 432_000 }),
+    lateQuorumVoteExtension: actions.setLateQuorumVoteExtension.call({ governor, seconds: 9 }),
+    timelockDelay: actions.setTimelockDelay.call({ timelock, seconds: 11n }),
+    proposalThreshold: actions.setProposalThreshold.call({ governor, votes: 2n * share }),
+    quorumBps: actions.setQuorum.call({ governor, bps: 400n }),
   };
+};
 
+describe("how votes go", () => {
   it("is set by a vote, each setting by a call of its own, which leaves its event", async () => {
     await isolated(world, async () => {
       const { client, clientOf, governor } = world;
       await holders(world);
       const before = await actions.governorSettings(client, { governor });
-      const proposal = await accept(world, Object.values(calls()), "Longer votes");
+      const proposal = await accept(world, Object.values(settingCalls()), "Longer votes");
       const { receipt } = await actions.execute.sync(clientOf(stranger), { governor, proposal });
       expect(await actions.governorSettings(client, { governor })).toEqual({
         ...before,
@@ -145,7 +146,7 @@ describe("how votes go", () => {
     );
     const simulated = (...calls: actions.ProposalCall[]) =>
       actions.simulateExecution(client, { governor, timelock, calls });
-    const { proposalThreshold: _, ...others } = calls();
+    const { proposalThreshold: _, ...others } = settingCalls();
     await simulated(...Object.values(others));
     // Alone, it would be longer than a vote is now.
     await expect(simulated(others.lateQuorumVoteExtension)).rejects.toBeInstanceOf(

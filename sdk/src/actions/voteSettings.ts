@@ -19,8 +19,8 @@ import { withContractErrors } from "../decodeError.ts";
 import { callOf, defineWrite, eventOf, nothing } from "./action.ts";
 import { type GovernorArgs, type ProposalCall, proposalOf } from "./governance.ts";
 
-/** Seconds, whole ones, within `settingLimits`. */
-interface SecondsArgs extends GovernorArgs {
+/** A time of votes: whole seconds, within `settingLimits`. */
+export interface VotingTimeArgs extends GovernorArgs {
   readonly seconds: number;
 }
 
@@ -30,7 +30,7 @@ interface SecondsArgs extends GovernorArgs {
  */
 export const setVotingDelay = /* @__PURE__ */ defineWrite({
   addressed: false,
-  call: ({ governor, seconds }: SecondsArgs) => callOf(governor, modelGovernorAbi, "setVotingDelay", [seconds]),
+  call: ({ governor, seconds }: VotingTimeArgs) => callOf(governor, modelGovernorAbi, "setVotingDelay", [seconds]),
   decode: nothing,
   extractEvent: (receipt) => eventOf(receipt, modelGovernorAbi, "VotingDelaySet"),
 });
@@ -41,7 +41,7 @@ export const setVotingDelay = /* @__PURE__ */ defineWrite({
  */
 export const setVotingPeriod = /* @__PURE__ */ defineWrite({
   addressed: false,
-  call: ({ governor, seconds }: SecondsArgs) => callOf(governor, modelGovernorAbi, "setVotingPeriod", [seconds]),
+  call: ({ governor, seconds }: VotingTimeArgs) => callOf(governor, modelGovernorAbi, "setVotingPeriod", [seconds]),
   decode: nothing,
   extractEvent: (receipt) => eventOf(receipt, modelGovernorAbi, "VotingPeriodSet"),
 });
@@ -52,7 +52,7 @@ export const setVotingPeriod = /* @__PURE__ */ defineWrite({
  */
 export const setLateQuorumVoteExtension = /* @__PURE__ */ defineWrite({
   addressed: false,
-  call: ({ governor, seconds }: SecondsArgs) =>
+  call: ({ governor, seconds }: VotingTimeArgs) =>
     callOf(governor, modelGovernorAbi, "setLateQuorumVoteExtension", [seconds]),
   decode: nothing,
   extractEvent: (receipt) => eventOf(receipt, modelGovernorAbi, "LateQuorumVoteExtensionSet"),

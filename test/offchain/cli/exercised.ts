@@ -508,16 +508,6 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
   "poster suspend": { ...organised, head: "announcing", yes: "announcing" },
   "code revoke": proposed,
   "code revoke-set": proposed,
-  "code burn": {
-    state: "code",
-    coordinator: "code",
-    rpc: "code",
-    run: "code",
-    deployment: "code",
-    wallet: "staged.ts",
-    passphraseFile: "staged.ts",
-    maxFee: "code",
-  },
   "emission show": shown,
   "emission propose": {
     ...proposed,
