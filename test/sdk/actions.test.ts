@@ -71,6 +71,7 @@ describe("a model", () => {
       proposalThreshold: share,
       // A tenth of the shares that there are: none yet.
       maxProposalThreshold: 0n,
+      quorumBps: 1_000n,
       quorumFloor: share,
       // Thirty days less epoch, posting delay and window.
       maxVoteLength: 2_592_000n - 16n - 12n - 4n,

@@ -5,7 +5,7 @@ import { modelGovernorAbi } from "@cotrain/sdk/abis";
 import * as actions from "@cotrain/sdk/actions";
 import * as errors from "@cotrain/sdk/errors";
 import { accept, carry, holders, isolated } from "./holders.ts";
-import { bob, createWorld, params, stranger, type World } from "./world.ts";
+import { bob, createWorld, params, share, stranger, type World } from "./world.ts";
 
 let world: World;
 beforeAll(async () => {
@@ -91,5 +91,85 @@ describe("a proposal", () => {
       await expect(cancelled).rejects.toThrow("if the description ends in #proposer= and its address.");
       expect(await actions.proposalState(client, { governor, proposalId })).toBe("pending");
     });
+  });
+});
+
+/** Calls that have votes go otherwise, each by the name of what it sets. */
+const settingCalls = () => {
+  const { governor, timelock } = world;
+  return {
+    votingDelay: actions.setVotingDelay.call({ governor, seconds: 7 }),
+    votingPeriod: actions.setVotingPeriod.call({ governor, seconds: 432_000 }),
+    lateQuorumVoteExtension: actions.setLateQuorumVoteExtension.call({ governor, seconds: 9 }),
+    timelockDelay: actions.setTimelockDelay.call({ timelock, seconds: 11n }),
+    proposalThreshold: actions.setProposalThreshold.call({ governor, votes: 2n * share }),
+    quorumBps: actions.setQuorum.call({ governor, bps: 400n }),
+  };
+};
+
+describe("how votes go", () => {
+  it("is set by a vote, each setting by a call of its own, which leaves its event", async () => {
+    await isolated(world, async () => {
+      const { client, clientOf, governor } = world;
+      await holders(world);
+      const before = await actions.governorSettings(client, { governor });
+      const proposal = await accept(world, Object.values(settingCalls()), "Longer votes");
+      const { receipt } = await actions.execute.sync(clientOf(stranger), { governor, proposal });
+      expect(await actions.governorSettings(client, { governor })).toEqual({
+        ...before,
+        votingDelay: 7n,
+        votingPeriod: 432_000n,
+        lateQuorumVoteExtension: 9n,
+        timelockDelay: 11n,
+        proposalThreshold: 2n * share,
+        quorumBps: 400n,
+      });
+      expect(actions.setVotingDelay.extractEvent(receipt)).toMatchObject({ newVotingDelay: 7n });
+      expect(actions.setVotingPeriod.extractEvent(receipt)).toMatchObject({ newVotingPeriod: 432_000n });
+      expect(actions.setLateQuorumVoteExtension.extractEvent(receipt)).toMatchObject({ newVoteExtension: 9n });
+      expect(actions.setTimelockDelay.extractEvent(receipt)).toMatchObject({ oldDuration: 3n, newDuration: 11n });
+      expect(actions.setProposalThreshold.extractEvent(receipt)).toMatchObject({ newProposalThreshold: 2n * share });
+      expect(actions.setQuorum.extractEvent(receipt)).toMatchObject({ newQuorumNumerator: 400n });
+    });
+  });
+
+  it("is what nobody but the timelock sets, within bounds that no vote moves", async () => {
+    const { client, clientOf, governor, timelock } = world;
+    await expect(
+      actions.setVotingPeriod.simulate(client, { governor, seconds: 9, account: timelock }),
+    ).rejects.toBeInstanceOf(errors.ContractError);
+    await expect(actions.setVotingPeriod(clientOf(stranger), { governor, seconds: 9 })).rejects.toBeInstanceOf(
+      errors.GovernorOnlyExecutorError,
+    );
+    await expect(actions.setTimelockDelay(clientOf(stranger), { timelock, seconds: 9n })).rejects.toBeInstanceOf(
+      errors.TimelockUnauthorizedCallerError,
+    );
+    const simulated = (...calls: actions.ProposalCall[]) =>
+      actions.simulateExecution(client, { governor, timelock, calls });
+    const { proposalThreshold: _, ...others } = settingCalls();
+    await simulated(...Object.values(others));
+    // Alone, it would be longer than a vote is now.
+    await expect(simulated(others.lateQuorumVoteExtension)).rejects.toBeInstanceOf(
+      errors.GovernorPreventLateQuorumVoteExtensionTooLargeError,
+    );
+    const month = 30 * 86_400;
+    for (const call of [
+      actions.setVotingDelay.call({ governor, seconds: 0 }),
+      actions.setVotingPeriod.call({ governor, seconds: month + 1 }),
+      actions.setLateQuorumVoteExtension.call({ governor, seconds: 0 }),
+      actions.setProposalThreshold.call({ governor, votes: 2n ** 96n }),
+      actions.setQuorum.call({ governor, bps: 2_001n }),
+    ])
+      await expect(simulated(call)).rejects.toBeInstanceOf(errors.ModelGovernorSettingOutOfBoundsError);
+    await expect(simulated(actions.setVotingPeriod.call({ governor, seconds: month }))).rejects.toBeInstanceOf(
+      errors.ModelGovernorVoteTooLongError,
+    );
+    // Nothing of it stays.
+    await expect(
+      actions.setVotingPeriod.simulate(client, { governor, seconds: 9, account: timelock }),
+    ).rejects.toBeInstanceOf(errors.ContractError);
+    await expect(
+      actions.setTimelockDelay.simulate(client, { timelock, seconds: BigInt(month) + 1n, account: timelock }),
+    ).rejects.toBeInstanceOf(errors.ModelTimelockDelayOutOfBoundsError);
   });
 });

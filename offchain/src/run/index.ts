@@ -94,6 +94,7 @@ export {
 export * from "./disputes.ts";
 export { type HeadAct, newestHeadActs } from "./headActs.ts";
 export { isDisputeVote } from "./disputeWords.ts";
+export { type VoteTerm, voteTermNames, voteTerms, type VoteTerms, voteTermText } from "./voteTerms.ts";
 export * from "./stakes.ts";
 export { newestRulings, rulingOn, type WorkRuling } from "./rulings.ts";
 export { lossFor, type VoidedRoot, voidedRoots } from "./offences.ts";

@@ -45,6 +45,7 @@ import {
 import { rollbackText } from "./rollbackWords.ts";
 import { modelText, saleText } from "./saleWords.ts";
 import { absentText, signersText } from "./signerWords.ts";
+import { voteTermSet } from "./voteTerms.ts";
 
 /** Whose run and model it is about. */
 export interface WordsPlace {
@@ -104,7 +105,6 @@ function valueText(value: unknown): string {
 
 /** Arguments that are wei of shares. */
 const shareAmounts: ReadonlySet<string> = new Set([
-  "ModelGovernor.setProposalThreshold newProposalThreshold",
   "ModelShares.approve value",
   "ModelShares.permit value",
   "ModelShares.transfer value",
@@ -213,6 +213,12 @@ const sentences: Readonly<Record<string, Sentence>> = {
   "Emission.draw": drawText,
   "Emission.nameSuccessor": successorText,
   "Emission.setBudget": budgetText,
+  "ModelGovernor.setVotingDelay": (place, args) => voteTermSet(place, "votingDelay", args),
+  "ModelGovernor.setVotingPeriod": (place, args) => voteTermSet(place, "votingPeriod", args),
+  "ModelGovernor.setLateQuorumVoteExtension": (place, args) => voteTermSet(place, "lateQuorumVoteExtension", args),
+  "ModelGovernor.setProposalThreshold": (place, args) => voteTermSet(place, "proposalThreshold", args),
+  "ModelGovernor.updateQuorumNumerator": (place, args) => voteTermSet(place, "quorumBps", args),
+  "ModelTimelock.updateDelay": (place, args) => voteTermSet(place, "timelockDelay", args),
   "RunRegistry.admitBuild": (place, [id, build, admitted]) =>
     `RunRegistry ${admitted === true ? "admits" : "withdraws"} build ${String(build)} ${admitted === true ? "to" : "from"} ${runText(place, id)}.`,
   "RunRegistry.setPoster": (place, [id, poster]) =>

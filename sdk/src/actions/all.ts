@@ -1,6 +1,7 @@
 /** All reads and writes by name, as one client gets them: decorator.ts. */
 import { bootstrapReads, bootstrapWrites } from "./allBootstrap.ts";
 import { escrowReads, escrowWrites } from "./allEscrow.ts";
+import { governanceReads, governanceWrites } from "./allGovernance.ts";
 import { ballotNonce, ballotToSign, castVoteBySig, signBallot } from "./ballots.ts";
 import { claimAndDelegate, makesBatches, sendBatch } from "./batch.ts";
 import {
@@ -68,23 +69,6 @@ import {
   successionOf,
   yearlyCapOf,
 } from "./emission.ts";
-import {
-  cancel,
-  castVote,
-  execute,
-  governorSettings,
-  hasVoted,
-  proposalDeadline,
-  proposalEta,
-  proposalExpiry,
-  proposalProposer,
-  proposalSnapshot,
-  proposalState,
-  proposalVotes,
-  propose,
-  queue,
-  quorumAt,
-} from "./governance.ts";
 import {
   approveGrant,
   approveGrantByVote,
@@ -205,6 +189,7 @@ import {
 export const reads = {
   ...bootstrapReads,
   ...escrowReads,
+  ...governanceReads,
   ageJudgedAt,
   announcedRollback,
   authorisable,
@@ -243,14 +228,12 @@ export const reads = {
   epochOf,
   foundersOf,
   governorOf,
-  governorSettings,
   grantCapsOf,
   grantDueAt,
   grantOf,
   grantsApprovedIn,
   grantSetVoidedAt,
   hasConsented,
-  hasVoted,
   headOf,
   isAdmitted,
   isSignedBy,
@@ -269,14 +252,6 @@ export const reads = {
   pastVotesOf,
   paidBits,
   pendingRoot,
-  proposalDeadline,
-  proposalEta,
-  proposalExpiry,
-  proposalProposer,
-  proposalSnapshot,
-  proposalState,
-  proposalVotes,
-  quorumAt,
   reporterFeesOf,
   revenueArrivedThrough,
   revenueAvailable,
@@ -316,6 +291,7 @@ export const reads = {
 export const writes = {
   ...bootstrapWrites,
   ...escrowWrites,
+  ...governanceWrites,
   activateRoot,
   admitBuild,
   allowCapital,
@@ -325,8 +301,6 @@ export const writes = {
   approveGrantByVote,
   batchCapital,
   burnVoidedGrants,
-  cancel,
-  castVote,
   castVoteBySig,
   claim,
   claimCapital,
@@ -346,16 +320,13 @@ export const writes = {
   depositStake,
   disputeRoot,
   drawTreasury,
-  execute,
   executeRuling,
   nameSuccessor,
   openComputeBudget,
   postHead,
   postHeads,
   postRoot,
-  propose,
   proposeRuling,
-  queue,
   refundCapital,
   registerRun,
   requestStakeWithdrawal,

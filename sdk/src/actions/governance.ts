@@ -223,12 +223,14 @@ export interface GovernorSettings {
   readonly proposalThreshold: bigint;
   /** The highest threshold that a vote may set now. */
   readonly maxProposalThreshold: bigint;
+  /** Basis points of all shares that make a quorum, where these are more than its floor. */
+  readonly quorumBps: bigint;
   readonly quorumFloor: bigint;
   /** What voting delay, voting period and late-quorum extension may take together. */
   readonly maxVoteLength: bigint;
 }
 
-const setting = (functionName: Exclude<keyof GovernorSettings, "timelockDelay">) =>
+const settingOf = (functionName: Exclude<keyof GovernorSettings, "timelockDelay" | "quorumBps">) =>
   defineRead({
     addressed: false,
     view: ({ governor }: GovernorArgs) => viewOf(governor, modelGovernorAbi, functionName, []),
@@ -240,13 +242,29 @@ const timelockDelayOf = /* @__PURE__ */ defineRead({
   view: ({ timelock }: { readonly timelock: Address }) => viewOf(timelock, modelTimelockAbi, "getMinDelay", []),
 });
 
+const quorumBpsOf = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ governor }: GovernorArgs) => viewOf(governor, modelGovernorAbi, "quorumNumerator", []),
+});
+
 const timelockOfGovernor = /* @__PURE__ */ defineRead({
   addressed: false,
   view: ({ governor }: GovernorArgs) => viewOf(governor, modelGovernorAbi, "timelock", []),
 });
 
+/** One of the settings. */
+export async function governorSetting(
+  client: Client,
+  { setting, ...args }: GovernorArgs & ReadOptions & { readonly setting: keyof GovernorSettings },
+): Promise<bigint> {
+  if (setting === "timelockDelay")
+    return timelockDelayOf(client, { ...args, timelock: await timelockOfGovernor(client, args) });
+  return setting === "quorumBps" ? quorumBpsOf(client, args) : settingOf(setting)(client, args);
+}
+
+/** All of the settings. */
 export async function governorSettings(client: Client, args: GovernorArgs & ReadOptions): Promise<GovernorSettings> {
-  const delay = async () => timelockDelayOf(client, { ...args, timelock: await timelockOfGovernor(client, args) });
+  const read = (setting: keyof GovernorSettings) => governorSetting(client, { ...args, setting });
   const [
     votingDelay,
     votingPeriod,
@@ -254,17 +272,19 @@ export async function governorSettings(client: Client, args: GovernorArgs & Read
     timelockDelay,
     proposalThreshold,
     maxProposalThreshold,
+    quorumBps,
     quorumFloor,
     maxVoteLength,
   ] = await Promise.all([
-    setting("votingDelay")(client, args),
-    setting("votingPeriod")(client, args),
-    setting("lateQuorumVoteExtension")(client, args),
-    delay(),
-    setting("proposalThreshold")(client, args),
-    setting("maxProposalThreshold")(client, args),
-    setting("quorumFloor")(client, args),
-    setting("maxVoteLength")(client, args),
+    read("votingDelay"),
+    read("votingPeriod"),
+    read("lateQuorumVoteExtension"),
+    read("timelockDelay"),
+    read("proposalThreshold"),
+    read("maxProposalThreshold"),
+    read("quorumBps"),
+    read("quorumFloor"),
+    read("maxVoteLength"),
   ]);
   return {
     votingDelay,
@@ -273,6 +293,7 @@ export async function governorSettings(client: Client, args: GovernorArgs & Read
     timelockDelay,
     proposalThreshold,
     maxProposalThreshold,
+    quorumBps,
     quorumFloor,
     maxVoteLength,
   };

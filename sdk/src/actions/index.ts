@@ -40,4 +40,5 @@ export * from "./shares.ts";
 export * from "./signatures.ts";
 export * from "./stakes.ts";
 export * from "./validators.ts";
+export * from "./voteSettings.ts";
 export * from "./wiring.ts";

@@ -1,4 +1,4 @@
-/** Options of commands about sales, revenue, offences and the market, as exercised.ts has those of all others. */
+/** Options of commands about sales, revenue, offences, the market and burning grants, as exercised.ts has those of all others. */
 
 /** What commands on the market look for: parsed and used in one place for all of them. */
 const searched = {
@@ -63,6 +63,16 @@ const ruled = {
 const ending = { ...kept, provider: "marketRent" };
 
 export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "code burn": {
+    state: "code",
+    coordinator: "code",
+    rpc: "code",
+    run: "code",
+    deployment: "code",
+    wallet: "staged.ts",
+    passphraseFile: "staged.ts",
+    maxFee: "code",
+  },
   "stake slash": { ...slashing, dryRun: "slash" },
   "stake fees": { ...slashing, account: "slash", dryRun: "slash" },
   "stake rulings": { ...ruled, last: "rulings" },

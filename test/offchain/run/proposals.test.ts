@@ -271,6 +271,45 @@ describe("a call in words", () => {
     );
   });
 
+  it("of how votes go says from what to what, of which contract, and for which votes it holds", async () => {
+    const { governor, timelock } = world;
+    const whose = `ModelGovernor ${governor} sets`;
+    const made = "for proposals that are made after that.";
+    for (const [call, words] of [
+      [
+        actions.setVotingDelay.call({ governor, seconds: 90 }),
+        `${whose} 1 s → 90 s from a proposal to its vote, ${made}`,
+      ],
+      [
+        actions.setVotingPeriod.call({ governor, seconds: 432_000 }),
+        `${whose} 6 s → 5 days that a vote lasts, ${made}`,
+      ],
+      // However long: whole, and by no larger unit than it is whole ones of.
+      [
+        actions.setVotingPeriod.call({ governor, seconds: 432_001 }),
+        `${whose} 6 s → 432001 s that a vote lasts, ${made}`,
+      ],
+      [actions.setVotingPeriod.call({ governor, seconds: 6 }), `${whose} 6 s that a vote lasts, as it is now, ${made}`],
+      [
+        actions.setLateQuorumVoteExtension.call({ governor, seconds: 129_600 }),
+        `${whose} 2 s → 36 hours that a vote lasts on from its quorum at the least, for votes that are open then, too.`,
+      ],
+      [
+        actions.setTimelockDelay.call({ timelock, seconds: 2n ** 255n + 1n }),
+        `ModelTimelock ${timelock} sets 3 s → ${2n ** 255n + 1n} s from queueing to executing, for proposals that are queued after that.`,
+      ],
+      [
+        actions.setProposalThreshold.call({ governor, votes: share + 1n }),
+        `${whose} 1 vote → 1.000000000000000001 votes that it takes to propose, ${made}`,
+      ],
+      [
+        actions.setQuorum.call({ governor, bps: 425n }),
+        `${whose} 10% → 4.25% of all shares for a quorum, for votes that begin after that.`,
+      ],
+    ] as const)
+      expect(await wordsOf(call)).toBe(words);
+  });
+
   it("of amounts tells shares and coins, not wei", async () => {
     const { shares } = world;
     const data = encodeFunctionData({

@@ -48,6 +48,7 @@ import { posterProposeCommand } from "./poster.ts";
 import { posterSuspendCommand } from "./posterSuspend.ts";
 import { proposalsCancelCommand } from "./proposalsCancel.ts";
 import { proposalsExecuteCommand, proposalsListCommand } from "./proposals.ts";
+import { proposalsTermsCommand } from "./proposalsTerms.ts";
 import { proposeCommand } from "./propose.ts";
 import { revenueClaimCommand, revenueDepositCommand, revenueListCommand, revenueShowCommand } from "./revenue.ts";
 import { revenueActivateCommand, revenueAttestCommand } from "./revenueRoot.ts";
@@ -94,6 +95,7 @@ export const commands: readonly Command[] = [
   voteCommand,
   proposalsExecuteCommand,
   proposalsCancelCommand,
+  proposalsTermsCommand,
   bootstrapCommand,
   watchCommand,
   disputesListCommand,
@@ -192,7 +194,7 @@ export const groupSummaries: Readonly<Record<string, string>> = {
   maintainers: "who approves what is paid for code, and proposing others",
   validators: "who attests what a run pays, and proposing others",
   builds: "which machines can train a run bit for bit, and proposing another kind of device",
-  proposals: "what holders decide: proposals, and carrying out what they accepted",
+  proposals: "what holders decide: proposals, carrying out what they accepted, and how votes go",
   revenue: "what a model is paid, and what of it its holders get",
   rewards: "what wallets earned, and claiming it",
   market: "GPUs of clouds and hosts: what they offer, plans, renting, and accounts there",

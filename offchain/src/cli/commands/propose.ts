@@ -15,6 +15,7 @@ import { decide, decisionOptions, type Intention, intentionOf } from "../decisio
 import { type PlainIntention, plainIntention } from "../plainIntentions.ts";
 import type { DecidingPlace } from "../proposing.ts";
 import { saleIntention } from "./capitalTerms.ts";
+import { termsIntention } from "./proposalsTerms.ts";
 import { signersIntention } from "./signers.ts";
 
 const rows: readonly Parameter[] = runParameters;
@@ -90,6 +91,7 @@ function meantBy(words: readonly string[]): PlainIntention {
 /** @throws as `changesOf` */
 function proposalOf(meant: PlainIntention): (place: DecidingPlace) => Promise<Intention> {
   if (meant.of === "sale") return (place) => saleIntention(place, meant);
+  if (meant.of === "terms") return (place) => termsIntention(place, meant.wanted);
   if (meant.of === "signers") return (place) => signersIntention(place, meant.role, meant.change);
   const changes = changesOf(meant.words);
   return (place) => intentionFor(place, changes);
@@ -113,6 +115,7 @@ export const proposeCommand = defineCommand({
     ['npx cotrain propose "set inner steps to 48" --dry-run', "the same in plain words"],
     ['npx cotrain propose "set inner learning rate to 0.002"', "a parameter by its words and unit of params"],
     ['npx cotrain propose "sell at least at 0.02"', "as capital propose --price 0.02 does"],
+    ['npx cotrain propose "let votes last 5 days"', "as proposals terms --period 5d does"],
     [`npx cotrain propose "add maintainer 0x${"a9".repeat(20)}"`, "as maintainers propose --add does"],
     ["npx cotrain propose weighting=uniform innerLrPpb=2000000 --dry-run", "what would be proposed"],
     [
