@@ -1,4 +1,6 @@
 /** How votes go, on a real node: what is shown and refused, what is proposed by options and in plain words, and that it comes to pass. */
+import { join } from "node:path";
+
 import { governorSettings, modelContractsOf, settingLimits } from "@cotrain/sdk/actions";
 import type { Hex } from "@cotrain/sdk/protocol";
 import { formatEther } from "viem";
@@ -8,7 +10,7 @@ import { plainIntention } from "../../../offchain/src/cli/plainIntentions.ts";
 import { pass } from "../chain/settle.ts";
 import { type Holders, openHolders } from "./holders.ts";
 import { type ShownCall, told } from "./staged.ts";
-import { cotrainHere, refusal, verdictOf } from "./support.ts";
+import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 
 /** So long a vote that no slow machine sees its end. */
 const VOTING_PERIOD = 6_000;
@@ -79,7 +81,8 @@ test("what is in force is shown, and what each may be", async () => {
   expect(text).toContain("10% of all shares for a quorum (0.01% to 20%)");
   expect(text).toContain(`${formatEther(now.quorumFloor)} vote for a quorum at the least, for ever`);
   // Of somebody else's run, which the same chain has.
-  expect(await told("proposals", "terms", ...holders.pins)).toEqual(shown);
+  const elsewhere = ["--state", join(temporaryDirectory(), "none")];
+  expect(await told("proposals", "terms", ...holders.pins, ...elsewhere)).toEqual(shown);
 });
 
 describe("other terms", () => {
