@@ -35,6 +35,17 @@ const longest = [
   "e2e/devices",
   "e2e/builds",
   "e2e/publicChain",
+  "e2e/rollback",
+  "e2e/story",
+  "e2e/geth",
+  "e2e/communityMachine",
+  "e2e/faults",
+  "e2e/rentedRun",
+  "e2e/clients",
+  "e2e/marketDemo",
+  "e2e/interrupt",
+  "e2e/kuboRun",
+  "e2e/developmentChain",
 ].map((name) => `/test/${name}.test.ts`);
 
 const groupOf = ({ project }: TestSpecification): number => project.config.sequence.groupOrder;
