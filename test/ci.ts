@@ -20,8 +20,8 @@ import { prepareNpmTool } from "./npmTool.ts";
 import { prepareSwiftShader } from "./swiftShader.ts";
 
 const root = resolve(fileURLToPath(import.meta.url), "../..");
-/** No part takes nearly as long; one that hangs ends all the same. */
-const LIMIT_MINUTES = 45;
+/** No part takes as long, on a busy machine either; one that hangs ends all the same. */
+const LIMIT_MINUTES = 60;
 /** Characters that a failed part is quoted with at the end: whoever sees only the end of the output must see why. */
 const LAST_WORDS = 5_000;
 /** Characters that all failures together take at the very end, and those of a part's output that are looked through. */
