@@ -178,9 +178,9 @@ export function createMeeting(
           asking(label, async () => {
             const lease = leases[label];
             const client = createCoordinatorClient(given.coordinator);
-            // Of a machine that was never written down nothing was sent.
             const figures = known.get(label) ?? { looks: 0, of: new Map() };
             known.set(label, figures);
+            // Of a machine that was never written down nothing was sent.
             if (lease === undefined) await endPasses(client, given, now());
             else if (!(await meetOne(keeper, client, given, lease, now(), figures))) return;
             forgetPasses(directory, label);
