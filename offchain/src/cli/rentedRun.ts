@@ -116,17 +116,24 @@ export async function openRentedRun(options: Options, renting: Renting): Promise
   const beneficiary: Address = asAddress(options.beneficiary ?? renter.address);
   const passOf = (label: string, index: number): Promise<SignedPass> =>
     signPass(renter, domain, { runId, label, index, beneficiary, notAfter: endsAt + PASS_MARGIN });
-  const { software } = await client.lease(runId, { pass: await passOf("none", 0) });
-  if (software === null)
+  async function served() {
+    const { software } = await client.lease(runId, { pass: await passOf("none", 0) });
+    if (software !== null) return software;
     throw new UserError("SOFTWARE_NONE", "The coordinator serves no software that rented machines could run.");
-  const script = joinScriptOf({
-    coordinator: new URL(client.url),
-    runId,
-    path: routes.software(runId),
-    header: passHeader,
-    software,
-  });
+  }
+  let software = await served();
+  /** Of the version that the coordinator has now; while it is away, of the last that was seen. */
+  async function startScript(): Promise<string> {
+    try {
+      software = await served();
+    } catch (error) {
+      if (!(error instanceof CotrainError) || !error.retryable) throw error;
+    }
+    const path = routes.software(runId);
+    return joinScriptOf({ coordinator: new URL(client.url), runId, path, header: passHeader, software });
+  }
   async function prepare({ label }: Lease, { count }: Offer): Promise<Prepared> {
+    const script = await startScript();
     const workers = Math.min(MOST_PASSES, Math.max(1, count));
     const signed = await Promise.all(Array.from({ length: workers }, (_, index) => passOf(label, index)));
     const passes = signed.map(passText);

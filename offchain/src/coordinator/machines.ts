@@ -48,6 +48,8 @@ interface Entry {
   /** By the monotonic clock. */
   heardAt: number;
   word: RenterWord | null;
+  /** Whether a stake or a renter stands for it: who says alone that it has a lease makes room for those. */
+  isBacked: boolean;
 }
 
 /** By the hash of what a machine is offered for: who offers another's machine is in nobody's way. */
@@ -107,13 +109,15 @@ export async function requireAdmitted(run: Run, { join: { worker, lease }, pass 
 }
 
 /**
- * That a machine's owner has stake for all its workers, beside what it stands for already. One of whom it is known that he has not is
- * listed no more, so that it keeps no other of his out.
- * @throws RefusedError `STAKE_MISSING`, `STAKE_UNKNOWN`
+ * Lists a machine whose owner has stake for all its workers, beside what it stands for already. One of whom it is known that he has not
+ * is listed no more, so that it keeps no other of his out; one that has a lease is listed without, to the end of that.
+ * @param list has it listed at once, so that nobody else is between the count and the list
+ * @throws RefusedError `STAKE_MISSING`, `STAKE_UNKNOWN`; what `list` throws
  */
-async function requireStakeFor(run: Run, call: MachineCall, offer: Hex): Promise<void> {
+async function listByStake<T>(run: Run, call: MachineCall, offer: Hex, list: (isBacked: boolean) => T): Promise<T> {
   const owner = asAddress(call.offer.owner);
   const count = (): number => stoodFor(run, owner, { offer }) + workersOf(call);
+  let isBacked = true;
   try {
     // While the chain is asked, others of his may be listed.
     for (let asked = 0; asked < count();) {
@@ -121,10 +125,19 @@ async function requireStakeFor(run: Run, call: MachineCall, offer: Hex): Promise
       await requireStake(run, owner, asked);
     }
   } catch (error) {
-    if (error instanceof RefusedError && error.code === "STAKE_MISSING") run.machines.delete(offer);
-    throw error;
+    if (!(error instanceof RefusedError)) throw error;
+    isBacked = false;
+    if (!isLeased(call)) {
+      if (error.code === "STAKE_MISSING") run.machines.delete(offer);
+      throw error;
+    }
   }
+  return list(isBacked);
 }
+
+/** Whether a renter has spoken of the lease that a machine says it has. */
+const isRentersLease = (call: MachineCall, word: RenterWord | null): boolean =>
+  isLeased(call) && call.said?.leaseId === word?.asked.offer.leaseId;
 
 /** A lease that a machine has, or is being asked to take. */
 function leaseIn({ call: { said }, word }: Entry, run: Run): Hex | undefined {
@@ -133,21 +146,32 @@ function leaseIn({ call: { said }, word }: Entry, run: Run): Hex | undefined {
   return Number(word.asked.offer.answerBy) * 1_000 < run.modules.clock.now() ? undefined : word.asked.offer.leaseId;
 }
 
-/** @throws RetryableError `MACHINES_FULL` */
-function requireRoom(machines: Machines, address: string): void {
-  const isFull = addressPrefixes(address)
-    .toReversed()
-    .some((network, wider) => {
-      const within = [...machines.values()].filter(({ networks }) => networks.includes(network)).length;
-      return within >= MOST_BEHIND * 2 ** wider;
-    });
-  if (machines.size >= MAX_MACHINES || isFull)
-    throw new RetryableError("MACHINES_FULL", "This coordinator knows as many machines as it takes: call again later.");
+/**
+ * Who makes room for a machine: of those that nobody stands for one where there is none else.
+ * @throws RetryableError `MACHINES_FULL`
+ */
+function roomFor(machines: Machines, address: string, isBacked: boolean): ReadonlySet<Hex> {
+  const leaving = new Set<Hex>();
+  const within = (isThere: (entry: Entry) => boolean, most: number): void => {
+    const there = [...machines].filter(([name, entry]) => !leaving.has(name) && isThere(entry));
+    if (there.length < most) return;
+    const [unbacked] = (isBacked && there.find(([, entry]) => !entry.isBacked)) || [];
+    if (unbacked === undefined)
+      throw new RetryableError(
+        "MACHINES_FULL",
+        "This coordinator knows as many machines as it takes: call again later.",
+      );
+    leaving.add(unbacked);
+  };
+  for (const [wider, network] of addressPrefixes(address).toReversed().entries())
+    within(({ networks }) => networks.includes(network), MOST_BEHIND * 2 ** wider);
+  within(() => true, MAX_MACHINES);
+  return leaving;
 }
 
 /** @throws RefusedError `BAD_SIGNATURE`; RetryableError `MACHINES_FULL`, `SIGNATURES_BUSY` */
 async function list(run: Run, call: MachineCall, offer: MachineOffer, address: string): Promise<void> {
-  requireRoom(run.machines, address);
+  roomFor(run.machines, address, true);
   await run.modules.signatures.require(
     {
       domain: domainFor(run.domain.chainId, call.escrow),
@@ -187,15 +211,18 @@ export async function hearMachine(
   if (known?.call.escrow !== call.escrow) await list(run, call, offer, address);
   // What it had passes for is over with its lease, whether or not its renter tidies up.
   if (call.said?.state === "over") await endLent(run, name, call.said.leaseId);
+  const take = (isBacked: boolean): RenterWord | null => {
+    // Others may have come while the chain was asked, and a renter may have spoken.
+    const before = run.machines.get(name);
+    if (before === undefined) for (const other of roomFor(run.machines, address, isBacked)) run.machines.delete(other);
+    const word = before?.word ?? null;
+    const networks = before?.networks ?? addressPrefixes(address);
+    run.machines.set(name, { networks, call, heardAt: clock.monotonic(), word, isBacked });
+    return word;
+  };
+  if (isRentersLease(call, known?.word ?? null)) return take(true);
   // It is listed where all its workers could join.
-  if (!isLeased(call)) await requireStakeFor(run, call, name);
-  // Others may have come while the chain was asked, and a renter may have spoken.
-  const before = run.machines.get(name);
-  if (before === undefined) requireRoom(run.machines, address);
-  const word = before?.word ?? null;
-  const networks = before?.networks ?? addressPrefixes(address);
-  run.machines.set(name, { networks, call, heardAt: clock.monotonic(), word });
-  return word;
+  return listByStake(run, call, name, take);
 }
 
 export function tellMachines(run: Run): MachineList {
@@ -266,6 +293,7 @@ export async function hearRenter(run: Run, name: Hex, word: RenterWord, address:
   const machine = { owner: asAddress(entry.call.offer.owner), offer: name, workers: workersOf(entry.call) };
   await (isOver ? endLent(run, name, leaseId) : noteLent(run, word, machine, address));
   entry.word = word;
+  entry.isBacked = true;
   return {
     heardMs: Math.max(0, Math.round(now - entry.heardAt)),
     said: said?.leaseId === leaseId ? said : null,

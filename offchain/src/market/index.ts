@@ -23,7 +23,7 @@ export { modeNames } from "./planner/modes.ts";
 export { type Plan, planOf, trainingRunOf } from "./planner/plan.ts";
 export type { Goal, Task } from "./planner/search.ts";
 export { keepPlan, type KeptPlan, readPlan } from "./plans.ts";
-export type { RentedAccount } from "./base/renting.ts";
+export { listSeen, type RentedAccount } from "./base/renting.ts";
 export { type Renters, rentersOf, runsScripts } from "./renters.ts";
 export { createWebhook, type Notice, webhookIn } from "./webhook.ts";
 export { openFakeMachines, requireFakeMachines } from "./fake/machines.ts";

@@ -1,8 +1,8 @@
 /**
  * Renting one's own machines: a container of Docker on each, one at a time, started and removed over SSH. What a machine is to do lies in
  * a directory of the order's label from before its image is pulled until the end, so that it is never out of sight. Docker's name
- * `cotrain` is that container's, so that a second is refused by Docker itself. A machine that does not answer makes a listing an error:
- * what runs on it goes on.
+ * `cotrain` is that container's, so that a second is refused by Docker itself. Of a machine that does not answer nothing is known: what
+ * runs on it goes on, and nothing is rented there.
  */
 import { createHash } from "node:crypto";
 
@@ -14,7 +14,7 @@ import { stateOf } from "./base/instances.ts";
 import { parseLabel } from "./base/labels.ts";
 import { ownLogScript, saidOf } from "./logs.ts";
 import { checkOrder, environmentFileOf } from "./base/orders.ts";
-import type { Instance, InstanceState, Order, RentedAccount, RentingTerms } from "./base/renting.ts";
+import type { Instance, InstanceState, Order, RentedAccount, RentingTerms, Seen, SilentPart } from "./base/renting.ts";
 import { readOwnMachines } from "./own.ts";
 import { runOverSsh, type SshHost, type SshOptions } from "./ssh.ts";
 
@@ -168,6 +168,29 @@ async function look(machine: SshHost, options: SshOptions): Promise<readonly Ins
   return [...found.values()];
 }
 
+/** Every machine is asked, at most so many at once. @throws what the first says where none answers; a defect of ours; the signal's reason */
+async function lookAtAll(machines: readonly SshHost[], options: SshOptions): Promise<Seen> {
+  const limit = pLimit(AT_ONCE);
+  const silent: SilentPart[] = [];
+  const found = await Promise.all(
+    machines.map((machine) =>
+      limit(async () => {
+        try {
+          return await look(machine, options);
+        } catch (error) {
+          options.signal.throwIfAborted();
+          if (!(error instanceof CotrainError)) throw error;
+          silent.push({ offer: `own:${machine.name}`, ids: `${homeOf(machine)}/`, error });
+          return [];
+        }
+      }),
+    ),
+  );
+  const [first] = silent;
+  if (first !== undefined && silent.length === machines.length) throw first.error;
+  return { instances: found.flat(), silent };
+}
+
 /** @throws UserError `ORDER`, `PROVIDER_AUTH`, `PROVIDER_AMBIGUOUS` with the machine's id; RetryableError `PROVIDER_CAPACITY` */
 async function create(machine: SshHost, order: Order, options: SshOptions): Promise<Instance> {
   const { name, address } = machine;
@@ -190,7 +213,6 @@ async function create(machine: SshHost, order: Order, options: SshOptions): Prom
  */
 export async function ownAccount(path: string, options: SshOptions): Promise<RentedAccount> {
   const machines = await readOwnMachines(path);
-  const limit = pLimit(AT_ONCE);
   const parsed = (id: string) => parsedIn(machines, path, id);
   return {
     name: "own",
@@ -209,7 +231,12 @@ export async function ownAccount(path: string, options: SshOptions): Promise<Ren
         options,
       ),
     get: async (id) => (await look(parsed(id).machine, options)).find((instance) => instance.id === id),
-    list: async () => (await Promise.all(machines.map((machine) => limit(() => look(machine, options))))).flat(),
+    list: async () => {
+      const { instances, silent } = await lookAtAll(machines, options);
+      if (silent[0] !== undefined) throw silent[0].error;
+      return instances;
+    },
+    listAnswering: () => lookAtAll(machines, options),
     terminate: async (id) => {
       const { machine, label } = parsed(id);
       said(await runOverSsh(machine, endOf(label), options), machine.name);

@@ -1,13 +1,13 @@
 /** What `market rent --coordinator` proves before it spends, what its machines are given, and what keeper and coordinator tell each other. */
 import { join } from "node:path";
 
-import { leaseOfPass, machineOf, parsePass, type SignedPass } from "@cotrain/sdk/protocol";
+import { asDigest, leaseOfPass, machineOf, parsePass, type SignedPass } from "@cotrain/sdk/protocol";
 import { afterEach, describe, expect, test } from "vitest";
 
 import { parseLine } from "../../../offchain/src/cli/program.ts";
 import { createMeeting, endAllPasses } from "../../../offchain/src/cli/meeting.ts";
 import { joiningOptions, openRentedRun } from "../../../offchain/src/cli/rentedRun.ts";
-import { openSoftware } from "../../../offchain/src/coordinator/software.ts";
+import { openSoftware, type Software } from "../../../offchain/src/coordinator/software.ts";
 import { type Keeper, notedPasses } from "../../../offchain/src/market/index.ts";
 import { emptyKept, type Lease, newLease, openBook } from "../../../offchain/src/market/leases/state.ts";
 import { ensureKeystore, resolveConfig, SCRYPT_N_LOCAL, silentLogger } from "../../../offchain/src/service/index.ts";
@@ -35,14 +35,20 @@ function optionsOf(...flags: readonly string[]) {
 }
 
 /** A coordinator on loopback, and a renter that it takes. */
-async function stage({ isKnown = true, serves = true, shape = {} } = {}) {
+async function stage({
+  isKnown = true,
+  serves = true,
+  shape = {},
+  served = async (software: Software) => software.packed(),
+} = {}) {
   const directory = temporaryDirectory();
   const [keystore, passphrase] = [join(directory, "wallet.json"), join(directory, "passphrase")];
   const renter = await ensureKeystore({ keystore, passphrase, scryptN: SCRYPT_N_LOCAL });
+  const software = await openSoftware(join(directory, "software"), silentLogger());
   const opened = await openHarness({
     model: shape,
     renters: [lower(isKnown ? renter.address : poster.address)],
-    ...(serves && { software: await openSoftware(join(directory, "software"), silentLogger()) }),
+    ...(serves && { software: { store: software.store, packed: () => served(software) } }),
   });
   harness = opened;
   const coordinator = await opened.app.listen({ port: 0, host: "127.0.0.1" });
@@ -147,6 +153,18 @@ describe("a machine", () => {
     expect(script).toContain(`echo "${software?.digest.slice(2)}  fetched" | sha256sum -c -`);
     expect(script).not.toContain(environment["JOIN_PASS_0"]);
     expect(Buffer.byteLength(script)).toBeLessThan(4_000);
+  });
+
+  test("starts the version that the coordinator has by then; while it is away, the last that was seen", async () => {
+    let digest = asDigest(`0x${"11".repeat(32)}`);
+    const { open, harness: opened } = await stage({ served: async () => ({ digest, bytes: 7 }) });
+    const { prepare } = await open(true);
+    const checked = async () => /echo "([0-9a-f]{64})  fetched"/.exec((await prepare(lease(), offer(1))).script)?.[1];
+    expect(await checked()).toBe("11".repeat(32));
+    digest = asDigest(`0x${"22".repeat(32)}`);
+    expect(await checked()).toBe("22".repeat(32));
+    await opened.app.close();
+    expect(await checked()).toBe("22".repeat(32));
   });
 });
 

@@ -351,6 +351,52 @@ describe("a run that asks for stake", () => {
     expect(await listed()).toMatchObject([{ offer: second.offer }]);
   });
 
+  it("counts one stake once where two machines of an owner call in the same moment", async () => {
+    await renew();
+    await stake(minStake);
+    const both = Promise.withResolvers<void>();
+    let asked = 0;
+    const { run } = harness;
+    const requireOwner: typeof run.admission.requireOwner = async (account, params) => {
+      await run.admission.requireOwner(account, params);
+      asked += 1;
+      if (asked === 2) both.resolve();
+      await both.promise;
+    };
+    const together = { ...run, admission: { ...run.admission, requireOwner } };
+    const calls = [await callOf({ nonce: 1n }), await callOf({ nonce: 2n })];
+    const codes = await Promise.all(calls.map((body) => codeOf(hearMachine(together, body, secret, "192.0.2.1"))));
+    expect(codes.toSorted()).toEqual(["STAKE_MISSING", "accepted"]);
+    expect(await listed()).toHaveLength(1);
+  });
+
+  it("lists who only says that there is a lease where nobody else wants the place", async () => {
+    await renew();
+    const address = "192.0.2.1";
+    const hearOf = async (body: MachineCall) => codeOf(hearMachine(harness.run, body, secret, address));
+    const leased = async (nonce: bigint): Promise<MachineCall> => {
+      const body = await callOf({ owner: asAddress(thief.address), nonce }, thief);
+      return { ...body, said: await saidOf(await wordOf(nameOf(body)), "working") };
+    };
+    const claims: MachineCall[] = [];
+    for (let nonce = 0n; nonce < 16n; nonce++) claims.push(await leased(nonce));
+    for (const claim of claims) expect(await hearOf(claim)).toBe("accepted");
+    // They make no room for each other.
+    expect(await hearOf(await leased(16n))).toBe("MACHINES_FULL");
+    // Of the first a renter of this coordinator's has spoken.
+    const [first, second] = claims as [MachineCall, MachineCall];
+    expect(await codeOf(give(first, await wordOf(nameOf(first))))).toBe("accepted");
+    expect(await hearOf(first)).toBe("accepted");
+    await stake(minStake);
+    const staked = await callOf();
+    expect(await hearOf(staked)).toBe("accepted");
+    const names = (await listed()).map(({ offer }) => hashMachineOffer(fromWire("MachineOffer", offer)));
+    expect(names).toHaveLength(16);
+    expect(names).toContain(nameOf(first));
+    expect(names).toContain(nameOf(staked));
+    expect(names).not.toContain(nameOf(second));
+  });
+
   it("takes the workers of a machine by its owner's, no more of them than he has it for", async () => {
     await renew();
     await stake(2n * minStake);

@@ -136,15 +136,15 @@ export const community: readonly Breakage[] = [
   {
     name: "machines are listed without end",
     file: "offchain/src/coordinator/machines.ts",
-    text: "if (machines.size >= MAX_MACHINES || isFull)",
-    instead: "if (machines.size >= MAX_MACHINES)",
+    text: "if (there.length < most) return;",
+    instead: "if (there.length < most || most < MAX_MACHINES) return;",
     tests: board,
   },
   {
     name: "a line of IPv6 takes all places of machines",
     file: "offchain/src/coordinator/machines.ts",
-    text: "return within >= MOST_BEHIND * 2 ** wider;",
-    instead: "return wider === 0 && within >= MOST_BEHIND;",
+    text: "MOST_BEHIND * 2 ** wider);",
+    instead: "wider === 0 ? MOST_BEHIND : Infinity);",
     tests: board,
   },
   {
@@ -178,8 +178,8 @@ export const community: readonly Breakage[] = [
   {
     name: "a machine is listed without its owner's stake",
     file: "offchain/src/coordinator/machines.ts",
-    text: "if (!isLeased(call))",
-    instead: "if (call.facts.gpus === 0)",
+    text: "if (!isLeased(call)) {",
+    instead: "if (call.facts.gpus === 0) {",
     tests: board,
   },
   {
@@ -213,7 +213,42 @@ export const community: readonly Breakage[] = [
   {
     name: "a machine without stake keeps its owner's others out",
     file: "offchain/src/coordinator/machines.ts",
-    text: 'if (error instanceof RefusedError && error.code === "STAKE_MISSING") run.machines.delete(offer);',
+    text: 'if (error.code === "STAKE_MISSING") run.machines.delete(offer);',
+    instead: "",
+    tests: board,
+  },
+  {
+    name: "of two machines that call at once each is listed by the same stake, since nobody counts again",
+    file: "offchain/src/coordinator/machines.ts",
+    text: "for (let asked = 0; asked < count();) {",
+    instead: "for (let asked = 0; asked === 0;) {",
+    tests: board,
+  },
+  {
+    name: "of two machines that call at once each is listed by the same stake, since both count before either is listed",
+    file: "offchain/src/coordinator/machines.ts",
+    text: "return list(isBacked);",
+    instead: "return Promise.resolve().then(() => list(isBacked));",
+    tests: board,
+  },
+  {
+    name: "machines that only say that they have a lease fill the list",
+    file: "offchain/src/coordinator/machines.ts",
+    text: "(isBacked && there.find(([, entry]) => !entry.isBacked))",
+    instead: "(most === 0 && there.find(([, entry]) => !entry.isBacked))",
+    tests: board,
+  },
+  {
+    name: "machines that only say that they have a lease make each other leave",
+    file: "offchain/src/coordinator/machines.ts",
+    text: "(isBacked && there.find(([, entry]) => !entry.isBacked))",
+    instead: "there.find(([, entry]) => !entry.isBacked)",
+    tests: board,
+  },
+  {
+    name: "a machine at work makes room although its renter has spoken",
+    file: "offchain/src/coordinator/machines.ts",
+    text: "if (isRentersLease(call, known?.word ?? null)) return take(true);",
     instead: "",
     tests: board,
   },
@@ -255,8 +290,8 @@ export const community: readonly Breakage[] = [
   {
     name: "an owner's stake leaves, and who works for it is not heard",
     file: "offchain/src/coordinator/machines.ts",
-    text: "if (!isLeased(call))",
-    instead: "if (call.facts.gpus > 0)",
+    text: "if (!isLeased(call)) {",
+    instead: "if (call.facts.gpus > 0) {",
     tests: board,
   },
   {

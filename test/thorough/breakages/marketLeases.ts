@@ -33,6 +33,35 @@ export const marketLeases: readonly Breakage[] = [
     tests: machine,
   },
   {
+    name: "one's own machine that does not answer has nothing on it",
+    file: "offchain/src/market/leases/seen.ts",
+    text: "!there.has(lease.label) && !isSilent(silent, lease)",
+    instead: "!there.has(lease.label)",
+    tests: machine,
+  },
+  {
+    name: "something is rented on one's own machine that does not answer",
+    file: "offchain/src/market/leases/slots.ts",
+    text: "book.silent[provider]?.some(({ offer }) => offer === id) === true",
+    instead: "book.silent[provider] === undefined && id === provider",
+    tests: machine,
+  },
+  {
+    name: "one machine of one's own that does not answer makes all of them an error",
+    file: "offchain/src/market/ownRenting.ts",
+    text: "silent.length === machines.length",
+    instead: "silent.length > 0",
+    tests: ["test/offchain/market/renting/own.test.ts"],
+  },
+  {
+    name: "a machine that does not answer keeps the watchdog from ending others",
+    file: "offchain/src/market/leases/watchdog.ts",
+    text: "const seen = await listSeen(account).catch(failed);",
+    instead:
+      "const seen = await listSeen(account).then((found) => (found.silent.length > 0 ? undefined : found)).catch(failed);",
+    tests: ["test/offchain/market/leases/watchdog.test.ts"],
+  },
+  {
     name: "one listing says that a machine is gone",
     file: "offchain/src/market/leases/seen.ts",
     text: "unseen !== null && unseen.last > unseen.first && unseen.last - unseen.first >= terms.visibleWithin",

@@ -6,6 +6,13 @@ const renting = ["test/offchain/cli/rentedRun.test.ts"];
 
 export const rentedRun: readonly Breakage[] = [
   {
+    name: "machines start the software of a version that the coordinator no longer has",
+    file: "offchain/src/cli/rentedRun.ts",
+    text: "      software = await served();\n",
+    instead: "",
+    tests: renting,
+  },
+  {
     name: "a pass lets a second key in",
     file: "offchain/src/coordinator/machine/rules.ts",
     text: "if (known && known.worker !== null && known.worker !== worker)",

@@ -1,6 +1,6 @@
 import { systemClock, UserError } from "../../base/index.ts";
 import { typedPath } from "../../base/node/index.ts";
-import { createWatchdog, type Notice, readSign, signFileOf, writeSign } from "../../market/index.ts";
+import { createWatchdog, listSeen, type Notice, readSign, signFileOf, writeSign } from "../../market/index.ts";
 import { channelOnStderr, createLogger, duration, runDaemon } from "../../service/index.ts";
 import { type CommandContext, defineCommand } from "../command.ts";
 import { accountsOption, keepingOptions, rentersHere, withWebhook } from "../leases.ts";
@@ -28,7 +28,7 @@ async function watch(
     );
   const { installation } = first;
   const { accounts } = await rentersHere(options, signal);
-  for (const account of accounts) await account.list();
+  for (const account of accounts) await listSeen(account);
   const look = createWatchdog({
     installation,
     accounts,

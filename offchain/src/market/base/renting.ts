@@ -124,6 +124,21 @@ export interface Renting extends Omit<RentingTerms, "granularitySeconds" | "boot
   };
 }
 
+/** A part of an account that does not answer while others do: of what is on it nothing is known. */
+export interface SilentPart {
+  /** The offer of which it is, and what the ids of its machines begin with. */
+  readonly offer: string;
+  readonly ids: string;
+  /** What came of asking it, which names it. */
+  readonly error: unknown;
+}
+
+/** A listing with the parts that it lacks. */
+export interface Seen {
+  readonly instances: readonly Instance[];
+  readonly silent: readonly SilentPart[];
+}
+
 /** A provider's account, as the leases see it. */
 export interface RentedAccount {
   /** The adapter's name. */
@@ -135,6 +150,8 @@ export interface RentedAccount {
   create(order: Order): Promise<Instance>;
   get(id: string): Promise<Instance | undefined>;
   list(): Promise<readonly Instance[]>;
+  /** All but what is on parts that do not answer; where an account has such. Where none of them answers it throws. */
+  listAnswering?(): Promise<Seen>;
   terminate(id: string): Promise<Termination>;
   bill(instance: Instance): Promise<MicroUsd | undefined>;
   /** As {@link Renting.logs}. */
@@ -143,6 +160,10 @@ export interface RentedAccount {
   sides?(): Promise<readonly SideResource[]>;
   removeSide?(id: string): Promise<void>;
 }
+
+/** What an account has, with the parts of it that do not answer. @throws where none does */
+export const listSeen = async (account: RentedAccount): Promise<Seen> =>
+  (await account.listAnswering?.()) ?? { instances: await account.list(), silent: [] };
 
 /** What a key is known by where its provider names no owner; of a random key nobody finds it out. */
 const fingerprint = (secret: string | undefined): string =>

@@ -1,5 +1,5 @@
 /** What the leases' machine is told, and what it asks for. */
-import type { Instance, Termination } from "../base/renting.ts";
+import type { Instance, SilentPart, Termination } from "../base/renting.ts";
 import type { MicroUsd } from "../money.ts";
 import type { Offer } from "../offer.ts";
 import type { ClusterSpec, DoomReason, LeaseTerms, Measured } from "./state.ts";
@@ -50,7 +50,13 @@ export type LeaseEvent = {
   /** Nobody knows whether it was; the answer may have named a machine. */
   | { readonly type: "ambiguous"; readonly label: string; readonly instance: string | null; readonly words: string }
   | { readonly type: "unsent"; readonly label: string; readonly words: string }
-  | ({ readonly type: "listed"; readonly terms: LeaseTerms; readonly instances: readonly Instance[] } & Told)
+  | ({
+      readonly type: "listed";
+      readonly terms: LeaseTerms;
+      readonly instances: readonly Instance[];
+      /** Of what is on these the listing says nothing. */
+      readonly silent?: readonly SilentPart[];
+    } & Told)
   | ({ readonly type: "got"; readonly label: string; readonly instance: Instance | null } & Told)
   | { readonly type: "asked"; readonly label: string; readonly answer: Termination | "failed" }
   | { readonly type: "billed"; readonly label: string; readonly amount: MicroUsd }

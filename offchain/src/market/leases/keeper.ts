@@ -6,7 +6,7 @@
 import { CotrainError } from "@cotrain/sdk/errors";
 
 import type { Clock } from "../../base/index.ts";
-import type { Order, RentedAccount } from "../base/renting.ts";
+import { listSeen, type Order, type RentedAccount } from "../base/renting.ts";
 import type { Offer } from "../offer.ts";
 import type { Alarm, Call, EventOf, LeaseEffect, LeaseEvent } from "./events.ts";
 import { changesOf, type Ledger } from "./ledger.ts";
@@ -126,9 +126,13 @@ class Keeping implements Keeper {
     try {
       return { answer: await call() };
     } catch (error) {
-      this.#modules.onFault?.(`${what}: ${error instanceof Error ? error.message : "it failed."}`, error);
+      this.#fault(what, error);
       return undefined;
     }
+  }
+
+  #fault(what: string, error: unknown): void {
+    this.#modules.onFault?.(`${what}: ${error instanceof Error ? error.message : "it failed."}`, error);
   }
 
   async #quote(id: string): Promise<void> {
@@ -173,8 +177,10 @@ class Keeping implements Keeper {
 
   async #list(account: RentedAccount, identity: string): Promise<void> {
     const startedAt = this.#now();
-    const listed = await this.#ask(`${account.title}, listing machines`, () => account.list());
+    const listed = await this.#ask(`${account.title}, listing machines`, () => listSeen(account));
     if (listed === undefined) return;
+    const { instances, silent } = listed.answer;
+    for (const { error } of silent) this.#fault(`${account.title}, listing machines`, error);
     const { visibleWithin, killWithin, minimumSeconds, granularitySeconds, bootBilled, tellsBill } = account.terms;
     const { deletableWhileCreating } = account.terms;
     await this.#tell({
@@ -182,7 +188,8 @@ class Keeping implements Keeper {
       account: account.name,
       identity,
       startedAt,
-      instances: listed.answer,
+      instances,
+      silent,
       terms: {
         visibleWithin,
         killWithin,
@@ -245,10 +252,7 @@ class Keeping implements Keeper {
       const instance = await account.create(order);
       await this.#tell({ type: "created", label, instance });
     } catch (error) {
-      this.#modules.onFault?.(
-        `${account.title}, creating ${label}: ${error instanceof Error ? error.message : "it failed."}`,
-        error,
-      );
+      this.#fault(`${account.title}, creating ${label}`, error);
       await this.#tell({ label, ...createFailed(error) });
     }
   }

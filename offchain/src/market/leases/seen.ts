@@ -3,7 +3,7 @@
  * listings as far apart as the provider may be late, its own answer that there is none, and no heartbeat since, all by the same
  * account as at its creation.
  */
-import type { Instance } from "../base/renting.ts";
+import type { Instance, SilentPart } from "../base/renting.ts";
 import { parseLabel } from "../base/labels.ts";
 import { formatUsd } from "../money.ts";
 import type { EventOf } from "./events.ts";
@@ -187,9 +187,13 @@ function rowOf(leases: readonly Lease[], instance: Instance): { row?: Lease; sec
   return byLabel.instance === null ? { row: byLabel } : { second: byLabel };
 }
 
-/** A complete listing. */
+/** Whether a lease is on a part of its account that did not answer. */
+const isSilent = (silent: readonly SilentPart[], { offer, instance }: Lease): boolean =>
+  silent.some((part) => part.offer === offer || instance?.startsWith(part.ids) === true);
+
+/** A listing, complete but for the parts that it names. */
 export function listed(step: Step, event: EventOf<"listed">): Step {
-  const { account, identity, startedAt, at, instances, terms } = event;
+  const { account, identity, startedAt, at, instances, terms, silent = [] } = event;
   const known = step.book.accounts[account];
   const owned = leasesOf(step.book).filter((lease) => lease.account === account);
   let next = step;
@@ -203,7 +207,11 @@ export function listed(step: Step, event: EventOf<"listed">): Step {
         `The key of ${account} is another account's now; ${left} leases are in the one before, where nobody can end them.`,
       );
   }
-  next = { ...next, book: { ...next.book, open: { ...next.book.open, [account]: terms } } };
+  const { open, silent: before } = next.book;
+  next = {
+    ...next,
+    book: { ...next.book, open: { ...open, [account]: terms }, silent: { ...before, [account]: silent } },
+  };
   const mine = owned.filter((lease) => lease.identity === identity);
   const there = new Set<string>();
   for (const instance of instances) {
@@ -215,7 +223,8 @@ export function listed(step: Step, event: EventOf<"listed">): Step {
     } else if (second !== undefined || parseLabel(instance.label)?.installation === step.book.installation)
       next = stranger(next, event, instance, second);
   }
-  return mine.filter(({ label }) => !there.has(label)).reduce((all, lease) => missing(all, lease, startedAt), next);
+  const absent = mine.filter((lease) => !there.has(lease.label) && !isSilent(silent, lease));
+  return absent.reduce((all, lease) => missing(all, lease, startedAt), next);
 }
 
 /** What the provider says of one machine. */

@@ -61,6 +61,10 @@ const obstacles: readonly Obstacle[] = [
     (_, __, { source, endsAt, stock }, at) =>
       source === "sample" || stock === "none" || (endsAt !== undefined && endsAt <= at),
   ],
+  [
+    "its machine does not answer",
+    ({ book }, _, { provider, id }) => book.silent[provider]?.some(({ offer }) => offer === id) === true,
+  ],
   ["its account refuses", ({ book }, _, { provider }, at) => isBlocked(book, `account:${provider}`, at)],
   ["it was refused", ({ book }, _, { id }, at) => isBlocked(book, `offer:${id}`, at)],
   ["its host was bad", ({ book }, _, offer, at) => isBlocked(book, `host:${hostOf(offer)}`, at)],

@@ -2,7 +2,7 @@
  * What is known of all machines that an installation rents: clusters that were wanted, leases, accounts, and
  * what is left alone for a while. Rows of named sections, so that what a step changed is what is written down (ledger.ts).
  */
-import type { RentingTerms, ShellAddress } from "../base/renting.ts";
+import type { RentingTerms, ShellAddress, SilentPart } from "../base/renting.ts";
 import type { MicroUsd } from "../money.ts";
 import type { Offer } from "../offer.ts";
 
@@ -223,6 +223,8 @@ export interface Book extends Kept {
   readonly now: number;
   /** Since this process began, whose accounts were listed whole, and by which terms; no more is created in any other. */
   readonly open: Readonly<Record<string, LeaseTerms>>;
+  /** By account: what of it did not answer when it was last listed. */
+  readonly silent: Readonly<Record<string, readonly SilentPart[]>>;
   /** By cluster. */
   readonly quotes: Readonly<Record<string, Quotes>>;
   /** Why a cluster lacks a machine, as it was last told. */
@@ -239,6 +241,7 @@ export const openBook = (installation: string, kept: Kept): Book => ({
   installation,
   now: 0,
   open: {},
+  silent: {},
   quotes: {},
   empty: {},
   watchdogAt: null,

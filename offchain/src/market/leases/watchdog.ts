@@ -6,7 +6,7 @@ import { CotrainError } from "@cotrain/sdk/errors";
 
 import type { Clock } from "../../base/index.ts";
 import { parseLabel } from "../base/labels.ts";
-import type { RentedAccount } from "../base/renting.ts";
+import { listSeen, type RentedAccount } from "../base/renting.ts";
 
 /** What who keeps the leases leaves for a watchdog, and a watchdog for who keeps them: other content every time. */
 export interface LifeSign {
@@ -49,7 +49,7 @@ export interface Watched {
   readonly alone: boolean;
   /** Machines of this installation that were asked to end. */
   readonly ended: readonly { readonly account: string; readonly label: string; readonly id: string }[];
-  /** Accounts of which nothing is known. */
+  /** Accounts of which nothing is known, or not all. */
   readonly unseen: readonly string[];
 }
 
@@ -59,9 +59,10 @@ async function endAll({ installation, onFault }: WatchdogModules, account: Rente
     onFault?.(`${account.title}: ${error instanceof CotrainError ? error.message : "it failed."}`);
     return undefined;
   };
-  const machines = await account.list().catch(failed);
-  if (machines === undefined) return undefined;
-  const own = machines.filter(
+  const seen = await listSeen(account).catch(failed);
+  if (seen === undefined) return { ended: [], isWhole: false };
+  for (const { error } of seen.silent) failed(error);
+  const own = seen.instances.filter(
     ({ label, state }) => state !== "gone" && parseLabel(label)?.installation === installation,
   );
   const ended = [];
@@ -70,7 +71,7 @@ async function endAll({ installation, onFault }: WatchdogModules, account: Rente
     await account.terminate(id).catch(failed);
     ended.push({ account: account.name, label, id });
   }
-  return ended;
+  return { ended, isWhole: seen.silent.length === 0 };
 }
 
 /** A watchdog, which looks whenever it is called. At the first look it takes who keeps the leases for alive. */
@@ -82,12 +83,12 @@ export function createWatchdog(modules: WatchdogModules): () => Promise<Watched>
     const silentFor = (await since()) ?? clock.monotonic() - began;
     if (silentFor <= patience) return { alone: false, ended: [], unseen: [] };
     const results = await Promise.all(
-      accounts.map(async (account) => ({ account, ended: await endAll(modules, account) })),
+      accounts.map(async (account) => ({ account, ...(await endAll(modules, account)) })),
     );
     return {
       alone: true,
-      ended: results.flatMap(({ ended }) => ended ?? []),
-      unseen: results.flatMap(({ account, ended }) => (ended === undefined ? [account.name] : [])),
+      ended: results.flatMap(({ ended }) => ended),
+      unseen: results.flatMap(({ account, isWhole }) => (isWhole ? [] : [account.name])),
     };
   };
 }

@@ -118,6 +118,41 @@ describe("what a coordinator measured of a machine", () => {
   });
 });
 
+describe("a part of an account that does not answer", () => {
+  const silent = [{ offer: "cloud:1", ids: "box@1/", error: undefined }];
+  const listing = { type: "listed", account: "cloud", identity: "owner", terms, instances: [], silent } as const;
+
+  test("says nothing of the machine on it", () => {
+    const { tell, look, lease } = atWork();
+    for (let times = 0; times < 3; times++) {
+      tell({ ...listing, startedAt: lease().since + (times + 1) * terms.visibleWithin }, terms.visibleWithin);
+      expect(look()).toEqual([]);
+    }
+    expect(lease()).toMatchObject({ state: "joined", unseen: null });
+    // Nor of a create that is looked for.
+    const sent = scene();
+    sent.look();
+    sent.restart();
+    for (const after of [100_000, 200_000, 400_000]) sent.tell({ ...listing, startedAt: NOW + after }, 100_000);
+    expect(sent.lease()).toMatchObject({ state: "ambiguous", unseen: null });
+  });
+
+  test("rents nothing, and others of the account do", () => {
+    const other = offer({ id: "cloud:2" });
+    const { tell, look, lease } = scene({ slots: 1 }, [offer(), other]);
+    tell({ ...listing, startedAt: NOW + 2_000 });
+    look();
+    expect(lease()).toMatchObject({ offer: "cloud:2" });
+    const alone = scene({ slots: 1 });
+    alone.tell({ ...listing, startedAt: NOW + 2_000 });
+    expect(alone.look()).toEqual([]);
+    expect(alone.states()).toEqual([]);
+    // It is back.
+    alone.list([]);
+    expect(alone.look()).toHaveLength(1);
+  });
+});
+
 describe("a create", () => {
   test("is sent once, and asked for by the step that says so", () => {
     const { look, lease } = scene();

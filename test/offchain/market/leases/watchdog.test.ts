@@ -1,7 +1,7 @@
 /** The watchdog: whose machines it ends, and when; and whose sign of life is believed. */
 import { expect, test } from "vitest";
 
-import { createRandom } from "../../../../offchain/src/base/index.ts";
+import { createRandom, RetryableError } from "../../../../offchain/src/base/index.ts";
 import { labelOf } from "../../../../offchain/src/market/base/labels.ts";
 import { createWatchdog, sinceChange } from "../../../../offchain/src/market/leases/watchdog.ts";
 import { NOW, offerOf } from "../offers.ts";
@@ -61,6 +61,25 @@ test("an account that does not answer is told, and looked at again", async () =>
   expect((await look()).unseen).toEqual(["cloud"]);
   cloud.faults = 0;
   expect((await look()).ended).toHaveLength(1);
+});
+
+test("a machine that does not answer keeps the others from nothing, and is told", async () => {
+  const { clock, cloud } = await watching();
+  const account = cloud.account();
+  const error = new RetryableError("PROVIDER_AWAY", "box does not answer.");
+  const silent = [{ offer: "cloud:9", ids: "box/", error }];
+  const faults: string[] = [];
+  const look = createWatchdog({
+    installation: INSTALLATION,
+    accounts: [{ ...account, listAnswering: async () => ({ instances: await account.list(), silent }) }],
+    clock,
+    sign: () => Promise.resolve(undefined),
+    patience: PATIENCE,
+    onFault: (sentence) => void faults.push(sentence),
+  });
+  clock.pass(PATIENCE + 1);
+  expect(await look()).toMatchObject({ alone: true, ended: [{ account: "cloud" }], unseen: ["cloud"] });
+  expect(faults).toEqual([expect.stringContaining("box does not answer.")]);
 });
 
 test("a sign is a life only once it has changed", async () => {

@@ -6,7 +6,7 @@ import { join } from "node:path";
 
 import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
 
-import type { Order, RentedAccount } from "../../../../offchain/src/market/base/renting.ts";
+import { listSeen, type Order, type RentedAccount } from "../../../../offchain/src/market/base/renting.ts";
 import { ownAccount } from "../../../../offchain/src/market/ownRenting.ts";
 import { offerOf } from "../offers.ts";
 import { LABEL, orderOf } from "./account.ts";
@@ -146,6 +146,27 @@ test("of a script that was cut off nothing is done", async () => {
   box.write("fault", `head -c -8 | HOME="${box.home}" sh; exit 255\n`);
   await expect(account.create(order)).rejects.toMatchObject({ code: "PROVIDER_AMBIGUOUS" });
   expect(isThere(".cotrain-rented")).toBe(false);
+});
+
+test("of several machines those that answer are listed, and who does not is named", async () => {
+  const machines = ["box", "other"].map((name) => ({ name, ssh: `me@${name}.example:22`, gpu: "RTX 3090", gpus: 1 }));
+  writeFileSync(box.machines, JSON.stringify({ machines }));
+  account = await opened();
+  const { id } = await account.create(order);
+  box.write("fault", `case "$*" in *other.example*) echo 'Connection timed out' >&2; exit 255;; esac\n`);
+  const { instances, silent } = await listSeen(account);
+  expect(instances.map((instance) => instance.id)).toEqual([id]);
+  expect(silent).toMatchObject([
+    {
+      offer: "own:other",
+      ids: expect.stringMatching(/^other@[0-9a-f]{8}\/$/),
+      error: { code: "PROVIDER_AWAY", message: expect.stringMatching(/^other .*Connection timed out/) },
+    },
+  ]);
+  // Who asks for all has none.
+  await expect(account.list()).rejects.toMatchObject({ code: "PROVIDER_AWAY" });
+  box.write("fault", "exit 255\n");
+  await expect(listSeen(account)).rejects.toMatchObject({ code: "PROVIDER_AWAY" });
 });
 
 test("a machine that says anything, or too much, or never ends is bounded", async () => {
