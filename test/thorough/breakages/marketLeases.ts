@@ -7,6 +7,7 @@ const webhook = ["test/offchain/market/webhook.test.ts"];
 const served = ["test/offchain/market/marketApi.test.ts"];
 const logs = ["test/offchain/market/logs.test.ts"];
 const runYaml = ["test/offchain/cli/runYaml.test.ts"];
+const sides = ["test/offchain/market/leases/sides.test.ts"];
 const simulation = ["test/offchain/market/leases/simulation.test.ts"];
 
 export const marketLeases: readonly Breakage[] = [
@@ -60,6 +61,34 @@ export const marketLeases: readonly Breakage[] = [
     instead:
       "const seen = await listSeen(account).then((found) => (found.silent.length > 0 ? undefined : found)).catch(failed);",
     tests: ["test/offchain/market/leases/watchdog.test.ts"],
+  },
+  {
+    name: "a key that machines are reached by is taken out while they run",
+    file: "offchain/src/market/leases/sides.ts",
+    text: "|| isUsed(account.name)) return;",
+    instead: ") return;",
+    tests: sides,
+  },
+  {
+    name: "keys of others are taken out of an account",
+    file: "offchain/src/market/leases/sides.ts",
+    text: "if (side.name === name)",
+    instead: 'if (side.name !== "")',
+    tests: sides,
+  },
+  {
+    name: "keys are taken out of an account of which nothing is known",
+    file: "offchain/src/market/leases/sides.ts",
+    text: "if (book.open[account.name] === undefined ||",
+    instead: "if (",
+    tests: sides,
+  },
+  {
+    name: "a key outlives the machines that it was put into an account for",
+    file: "offchain/src/market/leases/keeping.ts",
+    text: "await clearSides(options.accounts, keeper.book(), options.onFault);",
+    instead: "",
+    tests: sides,
   },
   {
     name: "one listing says that a machine is gone",

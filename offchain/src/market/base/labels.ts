@@ -34,3 +34,6 @@ export function parseLabel(name: string | undefined): Label | undefined {
     ? undefined
     : { installation, lease, attempt: Number(attempt) };
 }
+
+/** What is made beside machines is called after the installation: its key for SSH. */
+export const sideNameOf = (installation: string): string => `ct-${installation}-key`;

@@ -5,7 +5,7 @@
  */
 import { UserError } from "../../base/index.ts";
 import type { Offer } from "../offer.ts";
-import { parseLabel } from "./labels.ts";
+import { parseLabel, sideNameOf } from "./labels.ts";
 import type { Order } from "./renting.ts";
 
 const IMAGE = /^[a-z0-9][a-z0-9._/:-]{0,200}@sha256:[0-9a-f]{64}$/;
@@ -55,7 +55,7 @@ export const sameKey = (one: string, other: string): boolean =>
   one.split(" ").slice(0, 2).join(" ") === other.split(" ").slice(0, 2).join(" ");
 
 /** What a key is called in an account. */
-export const keyNameOf = ({ label }: Order): string => `ct-${parseLabel(label)?.installation ?? "0"}-key`;
+export const keyNameOf = ({ label }: Order): string => sideNameOf(parseLabel(label)?.installation ?? "0");
 
 /** What an offer must tell for it to be rented. @throws UserError `ORDER` */
 export function told(offer: Offer, field: "upstreamId" | "dataCenter", title: string): string {

@@ -4,6 +4,7 @@ import { type Keeper, type KeeperModules, openKeeper } from "./keeper.ts";
 import { type Ledger, openLedger } from "./ledger.ts";
 import { lockLeases, readSign, signFileOf, waitingRequests, writeSign } from "./place.ts";
 import { defaultRules, type Rules } from "./rules.ts";
+import { clearSides } from "./sides.ts";
 import type { Book } from "./state.ts";
 import { sinceChange } from "./watchdog.ts";
 
@@ -92,7 +93,10 @@ async function keepIn(options: KeepingOptions, stored: Ledger): Promise<Book> {
     await keeper.look();
     await sign();
     if (looks === 0) await begin?.(keeper);
-    else if (await isDone(keeper.book(), keeper)) return keeper.book();
+    else if (await isDone(keeper.book(), keeper)) {
+      await clearSides(options.accounts, keeper.book(), options.onFault);
+      return keeper.book();
+    }
     const rest = hurry === undefined || hurry.aborted ? signal : AbortSignal.any([signal, hurry]);
     await clock.sleep(rules.lookEvery, rest).catch(() => signal.throwIfAborted());
   }
