@@ -1,13 +1,11 @@
 /** What commands on leases share: where they lie, whose accounts are asked, how they are kept, and how they are shown. */
 import { systemClock, unlessAborted, UserError } from "../base/index.ts";
-import { typedPath } from "../base/node/index.ts";
 import {
   type Book,
   costOf,
   createWebhook,
   defaultRules,
   formatUsd,
-  hasLeases,
   isOpen,
   keepLeases,
   type Keeper,
@@ -15,22 +13,15 @@ import {
   type Lease,
   leasesOf,
   type Notice,
-  openLedger,
   type Renters,
   rentersOf,
-  type StoredLedger,
   webhookIn,
 } from "../market/index.ts";
 import { type ConfigOf, duration, text, wordsOf } from "../service/index.ts";
 import { communityOption, endpointOption, keptKeys, keysOptions, machinesOption, random, reachOf } from "./market.ts";
+import { leasesOption } from "./ledger.ts";
 import { createMeeting } from "./meeting.ts";
 import type { Output } from "./output.ts";
-
-export const leasesOption = text({
-  value: "directory",
-  description: "directory of the ledger of what is rented",
-  default: ".cotrain-leases",
-});
 
 /** Options of commands that ask providers. */
 export const keepingOptions = {
@@ -50,29 +41,6 @@ type Keeping = ConfigOf<typeof keepingOptions>;
 export const accountsOption = wordsOf(/^[a-z]{1,20}$/, "the name of a provider such as vast or lambda", {
   description: "providers whose accounts are looked at (default: all whose keys are set, and `own` with --machines)",
 });
-
-/** @throws UserError `LEASES_NONE` where nothing was ever rented */
-export function requireLeases(directory: string): void {
-  if (!hasLeases(directory))
-    throw new UserError(
-      "LEASES_NONE",
-      `Nothing was rented from ${typedPath(directory)}: --leases names the directory of a ledger.`,
-    );
-}
-
-/** Reads a ledger, whoever keeps it. */
-export async function withLedger<T>(
-  directory: string,
-  work: (book: Book, ledger: StoredLedger) => Promise<T> | T,
-): Promise<T> {
-  requireLeases(directory);
-  const ledger = await openLedger(directory, () => Date.now());
-  try {
-    return await work(await ledger.read(), ledger);
-  } finally {
-    await ledger.close();
-  }
-}
 
 export const usd = (money: bigint): string => formatUsd(money);
 

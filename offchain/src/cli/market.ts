@@ -10,6 +10,7 @@ import {
   gpuClasses,
   gpuModels,
   gpuOf,
+  hasLeases,
   microUsdOf,
   openCatalogue,
   providerNames,
@@ -28,6 +29,7 @@ import {
   toggle,
   wordsOf,
 } from "../service/index.ts";
+import { withLedger } from "./ledger.ts";
 
 /** One or several providers, by the names that `market offers` shows. */
 const providersOption = (description: string) =>
@@ -119,7 +121,10 @@ export const wishOptions = {
   maxPrice: real(0.000_001, MOST_USD, { description: "US dollars of one GPU for an hour, at the most" }),
   maxHour: real(0.000_001, MOST_USD, { description: "US dollars of the machine for an hour, at the most" }),
   maxToken: real(0.000_001, MOST_USD, { description: "US dollars of 10^9 tokens as estimated, at the most" }),
-  reliability: real(0, 1, { description: "share of the time that the provider says it is up, at the least" }),
+  reliability: real(0, 1, {
+    description:
+      "share of the time that the provider says it is up, of community machines share of their rented time that was paid for here; at the least",
+  }),
 } as const;
 type Wishes = Partial<ConfigOf<typeof wishOptions>>;
 
@@ -218,12 +223,17 @@ export const catalogueOptions = {
 /** GB of disk that prices are of, where nobody names another. */
 const DISK_GB = 100;
 
+/** What was ever rented from a directory. */
+const rentedFrom = async (directory: string): Promise<NonNullable<CatalogueOptions["book"]>> =>
+  hasLeases(directory) ? withLedger(directory, (book) => book) : { leases: {} };
+
 /** Reads the catalogue, and does something with it and the store of its history. */
 export async function withCatalogue<T>(
-  options: ConfigOf<typeof catalogueOptions> & Pick<Wishes, "disk">,
+  options: ConfigOf<typeof catalogueOptions> & Pick<Wishes, "disk"> & { readonly leases?: string | undefined },
   work: (catalogue: Catalogue, store: CatalogueStore, now: number) => Promise<T> | T,
   failures?: CatalogueOptions["failures"],
 ): Promise<T> {
+  const book = options.leases === undefined ? undefined : await rentedFrom(options.leases);
   const store = await openCatalogue(options.cache);
   try {
     const catalogue = await readCatalogue({
@@ -235,6 +245,7 @@ export async function withCatalogue<T>(
       ...askedOf(options.provider),
       ...(options.machines === undefined ? {} : { machines: options.machines }),
       ...(options.community === undefined ? {} : { community: options.community }),
+      ...(book === undefined ? {} : { book }),
       ...(failures === undefined ? {} : { failures }),
     });
     return await work(catalogue, store, Date.now());

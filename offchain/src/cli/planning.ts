@@ -21,7 +21,7 @@ import {
   trainingRunOf,
 } from "../market/index.ts";
 import { choice, type ConfigOf, duration, integer, real, text, toggle } from "../service/index.ts";
-import { leasesOption, withLedger } from "./leases.ts";
+import { leasesOption, withLedger } from "./ledger.ts";
 import { alternativesOf, catalogueOptions, wishOptions, withCatalogue } from "./market.ts";
 import { fileOption } from "./runYaml.ts";
 

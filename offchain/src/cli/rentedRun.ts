@@ -13,6 +13,7 @@ import {
   passHeader,
   passText,
   routes,
+  type RunId,
   type SignedPass,
   signPass,
 } from "@cotrain/sdk/protocol";
@@ -67,6 +68,7 @@ interface Renting {
 }
 
 export interface RentedRun {
+  readonly runId: RunId;
   readonly prepare: KeepingOptions["prepare"];
 }
 
@@ -143,5 +145,5 @@ export async function openRentedRun(options: Options, renting: Renting): Promise
     return { image, script, environment, ...(sshKey === undefined ? {} : { sshKey }) };
   }
 
-  return { prepare };
+  return { runId, prepare };
 }

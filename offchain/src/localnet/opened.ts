@@ -15,6 +15,7 @@ import {
 import { layout } from "../run/index.ts";
 import type { LocalnetContext } from "./context.ts";
 import { dropHeir, putAside, takeUpHeir } from "./funds.ts";
+import { refuseRented } from "./rentedFor.ts";
 import { checkRequest, type Request } from "./request.ts";
 
 /** The state directory, locked, with the run that it holds and what was asked for. */
@@ -49,6 +50,7 @@ export async function openState(context: LocalnetContext, clock: Clock): Promise
   const first = anew ? await checkRequest(context, undefined) : undefined;
   const remedy = withRemedy("name another directory with --state", "PATH_UNWRITABLE");
   const { blobs, fresh } = context.options;
+  if (fresh) await refuseRented(state, clock);
   // Before the old state is put aside for nothing.
   if (fresh && blobs !== undefined) await requirePlace(state, blobs);
   // Coins on a chain that is not ours stay with who begins anew.

@@ -12,6 +12,8 @@ import { listOffers } from "./base/listing.ts";
 import { type Offer, whyNever } from "./offer.ts";
 import { COMMUNITY } from "./community/listing.ts";
 import { readCommunityListing } from "./community/open.ts";
+import { reliabilityIn } from "./community/reliability.ts";
+import type { Book } from "./leases/state.ts";
 import { listOwnMachines } from "./own.ts";
 import { sampleOffers } from "./sample.ts";
 import type { CatalogueStore } from "./store.ts";
@@ -58,6 +60,8 @@ export interface CatalogueOptions extends Reach {
   readonly machines?: string;
   /** File by which community machines are rented. */
   readonly community?: string;
+  /** What was rented from here, by which community machines are told apart; nothing is said of them without. */
+  readonly book?: Pick<Book, "leases">;
   /** Who failed lately, for a process that reads again and again: until {@link FAILED_FOR} is over it is not asked. */
   readonly failures?: Map<string, Failure>;
 }
@@ -137,6 +141,12 @@ async function askOwn(path: string, now: number): Promise<Found> {
   };
 }
 
+/** Community machines with how reliable each was here. */
+function rated(offers: readonly Offer[], book: Pick<Book, "leases">): readonly Offer[] {
+  const reliabilityOf = reliabilityIn(book);
+  return offers.map((offer) => ({ ...offer, reliabilityPpm: reliabilityOf(offer) }));
+}
+
 /** They are asked each time: what was listed a minute ago may be rented. */
 async function askCommunity(path: string, options: CatalogueOptions): Promise<Found> {
   const source = { provider: COMMUNITY, title: "Community machines", adds: "machines of contributors" } as const;
@@ -147,7 +157,9 @@ async function askCommunity(path: string, options: CatalogueOptions): Promise<Fo
   const before = failedLately(options, COMMUNITY);
   if (before !== undefined) return away(before);
   try {
-    const { offers, refused, observedAt } = await readCommunityListing(path, options.clock.now());
+    const listing = await readCommunityListing(path, options.clock.now());
+    const { refused, observedAt } = listing;
+    const offers = options.book === undefined ? listing.offers : rated(listing.offers, options.book);
     return { source: { ...source, state: "live", offers: offers.length, refused, observedAt }, offers };
   } catch (error) {
     return away(failing(options, COMMUNITY, error));

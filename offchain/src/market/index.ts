@@ -32,7 +32,15 @@ export { costOf } from "./leases/cost.ts";
 export type { Keeper, Prepared } from "./leases/keeper.ts";
 export { keepLeases, type KeepingOptions } from "./leases/keeping.ts";
 export { openLedger, type StoredLedger } from "./leases/ledger.ts";
-export { hasLeases, type LeaseRequest, leaveRequest, readSign, signFileOf, writeSign } from "./leases/place.ts";
+export {
+  hasLeases,
+  type LeaseRequest,
+  leaveRequest,
+  readSign,
+  signFileOf,
+  USUAL_LEASES,
+  writeSign,
+} from "./leases/place.ts";
 export { forgetPasses, type GivenPasses, notedPasses, notePasses } from "./leases/passes.ts";
 export { defaultRules } from "./leases/rules.ts";
 export { type Book, type ClusterSpec, isOpen, isSettled, type Lease, leasesOf, mayJoin } from "./leases/state.ts";

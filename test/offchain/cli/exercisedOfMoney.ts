@@ -271,7 +271,7 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     file: "runYaml",
   },
   "market doctor": { provider: "market", endpoint: "market", keys: "marketKeys", passphraseFile: "marketKeys" },
-  "market keys": { keys: "marketKeys", passphraseFile: "marketKeys" },
+  "market keys": { keys: "marketKeys", passphraseFile: "marketKeys", leases: "marketKeys" },
   "market rent": {
     ...searched,
     ...kept,

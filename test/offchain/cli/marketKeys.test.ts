@@ -4,7 +4,10 @@ import { join } from "node:path";
 
 import { beforeEach, expect, test, vi } from "vitest";
 
-import { keepKey } from "../../../offchain/src/market/index.ts";
+import { keepKey, type Lease, openLedger } from "../../../offchain/src/market/index.ts";
+import { newLease } from "../../../offchain/src/market/leases/state.ts";
+import { kinds } from "../market/leases/world.ts";
+import { NOW } from "../market/offers.ts";
 import { fakeServer } from "../market/fakeServer.ts";
 import { fakeProviders, SECRET } from "../market/providers.ts";
 import { cotrain, cotrainHere, temporaryDirectory } from "./support.ts";
@@ -35,6 +38,44 @@ test("a key is read from a pipe, kept so that no file shows it, listed by name, 
   expect((await cotrainHere(["market", "keys", "remove", "vast", `--keys=${keys}`])).stderr).toContain(
     "No key of Vast.ai is in",
   );
+});
+
+test("a key is not forgotten while a machine is rented by it that is not gone", async () => {
+  await keep("vast", SECRET);
+  await keep("lambda", "another-key");
+  const leases = join(keys, "leases");
+  const ledger = await openLedger(leases, () => NOW);
+  await ledger.read();
+  const lease: Lease = {
+    ...newLease,
+    label: "ct-0a1b2c3d-4e5f6071-1",
+    cluster: "c1",
+    slot: 0,
+    attempt: 1,
+    account: "vast",
+    identity: "owner",
+    offer: "vast:1",
+    machine: "",
+    host: "m1",
+    state: "terminating",
+    since: NOW,
+    perHour: 1n,
+    maximum: 1n,
+    instance: "i1",
+    terms: kinds[0]!,
+  };
+  const is = (state: Lease["state"]) =>
+    ledger.append({ type: "tick", at: NOW, rows: { leases: { [lease.label]: { ...lease, state } } } });
+  await is("terminating");
+  const remove = (name: string) =>
+    cotrainHere(["market", "keys", "remove", name, `--keys=${keys}`, `--leases=${leases}`]);
+  const refused = await remove("vast");
+  expect(refused.code).not.toBe(0);
+  expect(refused.stderr).toContain("ct-0a1b2c3d-4e5f6071-1 is terminating");
+  expect((await remove("lambda")).code).toBe(0);
+  await is("gone");
+  expect((await remove("vast")).code).toBe(0);
+  await ledger.close();
 });
 
 test("its provider is asked with it, by a passphrase that lies elsewhere too; a key in the environment goes before it", async () => {

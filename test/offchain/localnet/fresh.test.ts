@@ -1,6 +1,6 @@
 /** `--fresh` on a chain that is not ours: the wallets, on which coins lie, go on, whenever the process ends. */
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 import { beforeEach, expect, test, vi } from "vitest";
 
@@ -8,8 +8,12 @@ import { systemClock } from "../../../offchain/src/base/index.ts";
 import { findPutAside, remove } from "../../../offchain/src/cli/putAside.ts";
 import { prepareHeir, takeUpHeir } from "../../../offchain/src/localnet/funds.ts";
 import { openState } from "../../../offchain/src/localnet/index.ts";
-import { openStateDirectory } from "../../../offchain/src/service/index.ts";
+import { openLedger } from "../../../offchain/src/market/index.ts";
+import { type Lease, newLease } from "../../../offchain/src/market/leases/state.ts";
+import { openStateDirectory, writeRunFile } from "../../../offchain/src/service/index.ts";
 import { temporaryDirectory } from "../cli/support.ts";
+import { clusterOf, kinds } from "../market/leases/world.ts";
+import { NOW } from "../market/offers.ts";
 
 const asked = vi.hoisted(() => ({ rpc: undefined as string | undefined }));
 vi.mock("../../../offchain/src/localnet/request.ts", () => ({ checkRequest: async () => asked }));
@@ -57,6 +61,51 @@ test("one that is refused leaves nothing beside the state", async () => {
   used.close();
   expect(existsSync(`${state}.next`)).toBe(false);
   expect(key()).toBe("with coins");
+});
+
+test("a run for which machines are rented is not put aside", async () => {
+  const runId = `0x${"ab".repeat(32)}` as const;
+  const chain = { chainId: 1, rpcUrl: "http://127.0.0.1:1", embedded: false };
+  await writeRunFile(state, { version: 1, startedAt: "2026-01-01T00:00:00Z", chain, ports: {}, urls: {}, runId });
+  const ledger = await openLedger(join(dirname(state), ".cotrain-leases"), () => NOW);
+  await ledger.read();
+  const clusters = {
+    c1: { ...clusterOf({ run: runId }), rentedAt: NOW, assembled: true, stopping: null, warned: 0 },
+    c2: { ...clusterOf({ id: "c2" }), rentedAt: NOW, assembled: true, stopping: null, warned: 0 },
+  };
+  const is = (cluster: string, of: Lease["state"]) => {
+    const lease: Lease = {
+      ...newLease,
+      label: "ct-0a1b2c3d-4e5f6071-1",
+      cluster,
+      slot: 0,
+      attempt: 1,
+      account: "vast",
+      identity: "owner",
+      offer: "vast:1",
+      machine: "",
+      host: "m1",
+      state: of,
+      since: NOW,
+      perHour: 1n,
+      maximum: 1n,
+      instance: "i1",
+      terms: kinds[0]!,
+    };
+    return ledger.append({ type: "tick", at: NOW, rows: { clusters, leases: { [lease.label]: lease } } });
+  };
+  await is("c1", "terminating");
+  await expect(start(true)).rejects.toMatchObject({ code: "LEASES_OPEN" });
+  expect(existsSync(join(state, "run.json"))).toBe(true);
+  // A machine of another's, and one that is gone, keep nobody.
+  await is("c2", "joined");
+  await start(false);
+  await start(true);
+  await writeRunFile(state, { version: 1, startedAt: "2026-01-01T00:00:00Z", chain, ports: {}, urls: {}, runId });
+  await is("c1", "gone");
+  await start(true);
+  expect(existsSync(join(state, "run.json"))).toBe(false);
+  await ledger.close();
 });
 
 test("on the local chain a new start has new wallets", async () => {

@@ -162,6 +162,27 @@ export const community: readonly Breakage[] = [
     tests: board,
   },
   {
+    name: "a new key has its owner's reliability",
+    file: "offchain/src/market/leases/slots.ts",
+    text: '[provider, upstream, dataCenter ?? "", machineId].join("/");',
+    instead: '[provider, upstream, dataCenter ?? "", machineId && upstream].join("/");',
+    tests: ["test/offchain/market/reliability.test.ts"],
+  },
+  {
+    name: "a machine of which nothing is known is as reliable as any",
+    file: "offchain/src/market/community/reliability.ts",
+    text: "const PRIOR = { completed: 1, accepted: 4 } as const;",
+    instead: "const PRIOR = { completed: 1, accepted: 1 } as const;",
+    tests: ["test/offchain/market/reliability.test.ts"],
+  },
+  {
+    name: "a machine that takes leases and never works loses nothing by it",
+    file: "offchain/src/market/community/reliability.ts",
+    text: "[joinedAt ?? answeredAt, doomed?.at ?? goneAt]",
+    instead: "[joinedAt, doomed?.at ?? goneAt]",
+    tests: ["test/offchain/market/reliability.test.ts"],
+  },
+  {
     name: "a machine has two renters",
     file: "offchain/src/coordinator/machines.ts",
     text: "if (taken !== undefined && taken !== leaseId)",

@@ -7,6 +7,7 @@ const webhook = ["test/offchain/market/webhook.test.ts"];
 const served = ["test/offchain/market/marketApi.test.ts"];
 const logs = ["test/offchain/market/logs.test.ts"];
 const runYaml = ["test/offchain/cli/runYaml.test.ts"];
+const extending = ["test/offchain/market/leases/extending.test.ts"];
 const sides = ["test/offchain/market/leases/sides.test.ts"];
 const simulation = ["test/offchain/market/leases/simulation.test.ts"];
 
@@ -89,6 +90,48 @@ export const marketLeases: readonly Breakage[] = [
     text: "await clearSides(options.accounts, keeper.book(), options.onFault);",
     instead: "",
     tests: sides,
+  },
+  {
+    name: "a further hour is paid that the budget does not hold",
+    file: "offchain/src/market/leases/extending.ts",
+    text: "exposureOn(next.book, cluster.id, at, rules) <= cluster.budget",
+    instead: "exposureOn(next.book, cluster.id, at, rules) >= 0n",
+    tests: extending,
+  },
+  {
+    name: "a further hour is paid for a cluster that is over by then",
+    file: "offchain/src/market/leases/extending.ts",
+    text: "|| isEnough ||",
+    instead: "||",
+    tests: extending,
+  },
+  {
+    name: "an hour that may have been paid is asked for again",
+    file: "offchain/src/market/leases/keeper.ts",
+    text: 'if (failed.type === "refused") await unextended(failed.words);',
+    instead: "await unextended(failed.words);",
+    tests: extending,
+  },
+  {
+    name: "hours that were paid before cost nothing until they are used",
+    file: "offchain/src/market/leases/cost.ts",
+    text: "(lease.goneAt ?? at) - from), paid));",
+    instead: "(lease.goneAt ?? at) - from), paid * 0));",
+    tests: extending,
+  },
+  {
+    name: "a run is put aside while machines are rented for it",
+    file: "offchain/src/localnet/opened.ts",
+    text: "if (fresh) await refuseRented(state, clock);",
+    instead: "",
+    tests: ["test/offchain/localnet/fresh.test.ts"],
+  },
+  {
+    name: "a provider's key is removed while machines are rented by it",
+    file: "offchain/src/cli/commands/marketKeys.ts",
+    text: "await requireUnused(named(name), leases);",
+    instead: "",
+    tests: ["test/offchain/cli/marketKeys.test.ts"],
   },
   {
     name: "one listing says that a machine is gone",

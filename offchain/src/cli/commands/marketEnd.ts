@@ -13,6 +13,7 @@ import {
   toggle,
 } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
+import { requireLeases, withLedger } from "../ledger.ts";
 import {
   accountsOption,
   documentOf,
@@ -21,8 +22,6 @@ import {
   leaseRows,
   rentersHere,
   rentsNothing,
-  requireLeases,
-  withLedger,
 } from "../leases.ts";
 import { columnsOf, type Output, tableWithin } from "../output.ts";
 

@@ -2,7 +2,8 @@
 import { toggle, integer } from "../../service/index.ts";
 import { costOf, isOpen, type Lease, leasesOf } from "../../market/index.ts";
 import { defineCommand } from "../command.ts";
-import { documentOf, leaseRows, leasesOption, usd, withLedger } from "../leases.ts";
+import { leasesOption, withLedger } from "../ledger.ts";
+import { documentOf, leaseRows, usd } from "../leases.ts";
 import { columnsOf, tableWithin } from "../output.ts";
 
 /** `cotrain market list`. */
@@ -39,7 +40,7 @@ const sumOf = (leases: readonly Lease[], amount: (lease: Lease) => bigint): bigi
 /** `cotrain market cost`. */
 export const marketCostCommand = defineCommand({
   name: "market cost",
-  summary: "what machines have cost, by cluster, provider and the day on which they were rented",
+  summary: "what machines have cost, by cluster, provider and the day on which they were rented, and by run",
   options: { leases: leasesOption },
   examples: [["npx cotrain market cost --json", "in millionths of a dollar"]],
   notes: [
@@ -59,15 +60,20 @@ export const marketCostCommand = defineCommand({
           billed: sumOf(leases, ({ billed }) => billed ?? 0n),
         };
       });
-      const clusters = Object.values(book.clusters).map(({ id, budget }) => ({
+      const clusters = Object.values(book.clusters).map(({ id, budget, run }) => ({
         cluster: id,
+        run: run ?? null,
         budget,
         cost: sumOf(
           leasesOf(book).filter((lease) => lease.cluster === id),
           (lease) => costOf(lease, now),
         ),
       }));
-      output.result({ sums, clusters }, [
+      const runs = [...Map.groupBy(clusters, ({ run }) => run)].map(([run, own]) => ({
+        run,
+        cost: own.reduce((sum, { cost }) => sum + cost, 0n),
+      }));
+      output.result({ sums, clusters, runs }, [
         ...tableWithin(
           columnsOf(process.stdout),
           [
@@ -85,6 +91,7 @@ export const marketCostCommand = defineCommand({
         ),
         "",
         ...clusters.map(({ cluster, cost, budget }) => `Cluster ${cluster}: ${usd(cost)} of ${usd(budget)} USD.`),
+        ...runs.flatMap(({ run, cost }) => (run === null ? [] : [`Run ${run}: ${usd(cost)} USD.`])),
       ]);
     }),
 });

@@ -42,6 +42,8 @@ const fileText = async (file: string | undefined, most: number): Promise<string 
 interface Work {
   readonly prepare: RentedRun["prepare"];
   readonly joins: boolean;
+  /** Which they join. */
+  readonly run?: string;
 }
 
 /** Whether only of these is rented. */
@@ -66,8 +68,9 @@ async function workOf(options: RentOptions, { provider }: Wanted, endsAt: number
   if (script === undefined) {
     // Those of the fake provider are on this machine; community machines are told whose coordinator they call.
     const own = options.ownNetwork || isOf(provider, ["own", "fake", "community"]);
-    const { prepare } = await openRentedRun(options, { image, sshKey: key, own, endsAt, leases: options.leases });
-    return { prepare, joins: true };
+    const renting = { image, sshKey: key, own, endsAt, leases: options.leases };
+    const { prepare, runId } = await openRentedRun(options, renting);
+    return { prepare, joins: true, run: runId };
   }
   const prepared: Prepared = { image, script, environment: {}, ...(key === undefined ? {} : { sshKey: key }) };
   return { prepare: () => Promise.resolve(prepared), joins: false };
@@ -80,7 +83,7 @@ async function rent(
   signal: AbortSignal,
 ): Promise<number> {
   const endsAt = Date.now() + wanted.lasts;
-  const { prepare, joins } = await workOf(options, wanted, endsAt);
+  const { prepare, joins, run } = await workOf(options, wanted, endsAt);
   const drainMs = joins ? options.drain : 0;
   const ending = new AbortController();
   const { accounts } = await rentersHere({ ...options, provider: wanted.provider }, ending.signal);
@@ -98,6 +101,7 @@ async function rent(
       joins: joins ? "heartbeat" : "running",
       acceptNoBackstop: options.acceptNoBackstop,
       ...(planned === undefined ? {} : { planned }),
+      ...(run === undefined ? {} : { run }),
     };
     await keeper.tell({ type: "rent", cluster: spec, offers: await wanted.offers() });
     output.notice(`Cluster ${cluster}. Ctrl-C ends its machines and waits until they are gone.`);

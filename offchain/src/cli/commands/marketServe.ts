@@ -11,7 +11,7 @@ import {
   runDaemon,
 } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { leasesOption, withLedger } from "../leases.ts";
+import { leasesOption, withLedger } from "../ledger.ts";
 import { catalogueOptions, withCatalogue } from "../market.ts";
 
 const { host, tlsCert, tlsKey, behindProxy, port } = coordinatorOptions;

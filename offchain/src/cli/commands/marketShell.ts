@@ -19,7 +19,8 @@ import {
 } from "../../market/index.ts";
 import { type ConfigOf, integer, text, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
-import { leasesOption, rentersHere, withLedger } from "../leases.ts";
+import { leasesOption, withLedger } from "../ledger.ts";
+import { rentersHere } from "../leases.ts";
 import { endpointOption, keysOptions, machinesOption } from "../market.ts";
 
 const shellOptions = {

@@ -81,6 +81,8 @@ export interface RentingTerms {
   readonly bootBilled: boolean;
   /** Whether {@link RentedAccount.bill} tells what was charged. */
   readonly tellsBill: boolean;
+  /** Seconds that an order pays for, after which its machine ends unless it is extended; absent where nothing is paid before. */
+  readonly prepaidSeconds?: number;
   /** Who runs an order's script: the provider, or whoever rents, over SSH, once the machine runs. */
   readonly startsBy: "provider" | "ssh";
 }
@@ -196,6 +198,7 @@ export function accountOver(
       deletableWhileCreating: renting.deletableWhileCreating,
       minimumSeconds: renting.minimumSeconds,
       startsBy: renting.startsBy,
+      ...(renting.prepaidSeconds === undefined ? {} : { prepaidSeconds: renting.prepaidSeconds }),
       granularitySeconds: capabilities.granularitySeconds,
       bootBilled: capabilities.bootBilled,
       tellsBill: renting.bill !== undefined,

@@ -25,7 +25,9 @@ export function costOf(lease: Lease, at: number): MicroUsd {
   if (lease.billed !== null) return lease.billed;
   if (lease.sentAt === null || (lease.state === "gone" && lease.instance === null)) return 0n;
   const from = lease.terms.bootBilled ? lease.sentAt : (lease.bootingAt ?? lease.sentAt);
-  return priceOfSeconds(lease.perHour, billedSeconds(lease.terms, (lease.goneAt ?? at) - from));
+  // What was paid before is not given back.
+  const paid = lease.extendedSeconds === undefined ? 0 : lease.extendedSeconds + (lease.terms.prepaidSeconds ?? 0);
+  return priceOfSeconds(lease.perHour, Math.max(billedSeconds(lease.terms, (lease.goneAt ?? at) - from), paid));
 }
 
 /** Open leases of each account: providers end one machine after the other. */

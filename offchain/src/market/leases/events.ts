@@ -59,6 +59,8 @@ export type LeaseEvent = {
     } & Told)
   | ({ readonly type: "got"; readonly label: string; readonly instance: Instance | null } & Told)
   | { readonly type: "asked"; readonly label: string; readonly answer: Termination | "failed" }
+  /** A further time was not paid. */
+  | { readonly type: "unextended"; readonly label: string; readonly words: string }
   | { readonly type: "billed"; readonly label: string; readonly amount: MicroUsd }
 );
 
@@ -91,6 +93,8 @@ export type LeaseEffect =
   | { readonly type: "get"; readonly label: string }
   | { readonly type: "terminate"; readonly label: string }
   | { readonly type: "bill"; readonly label: string }
+  /** Pays for a machine as long again as its order did. */
+  | { readonly type: "extend"; readonly label: string }
   | { readonly type: "quote"; readonly cluster: string }
   | Alarm;
 

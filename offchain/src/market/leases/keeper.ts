@@ -155,8 +155,11 @@ class Keeping implements Keeper {
     if (identity === undefined) {
       for (const { label } of mine("create"))
         await this.#tell({ type: "unsent", label, words: "Its account did not answer." });
+      for (const { label } of mine("extend"))
+        await this.#tell({ type: "unextended", label, words: "Its account did not answer." });
       return;
     }
+    for (const lease of mine("extend")) await this.#extend(account, lease, identity);
     await this.#list(account, identity);
     for (const lease of mine("get")) await this.#get(account, lease, identity);
     for (const lease of mine("bill")) await this.#bill(account, lease);
@@ -182,7 +185,7 @@ class Keeping implements Keeper {
     const { instances, silent } = listed.answer;
     for (const { error } of silent) this.#fault(`${account.title}, listing machines`, error);
     const { visibleWithin, killWithin, minimumSeconds, granularitySeconds, bootBilled, tellsBill } = account.terms;
-    const { deletableWhileCreating } = account.terms;
+    const { deletableWhileCreating, prepaidSeconds } = account.terms;
     await this.#tell({
       type: "listed",
       account: account.name,
@@ -198,8 +201,24 @@ class Keeping implements Keeper {
         bootBilled,
         tellsBill,
         deletableWhileCreating,
+        ...(prepaidSeconds === undefined ? {} : { prepaidSeconds }),
       },
     });
+  }
+
+  async #extend(account: RentedAccount, lease: Lease, identity: string): Promise<void> {
+    const { label, instance, terms } = lease;
+    const unextended = (words: string) => this.#tell({ type: "unextended", label, words });
+    if (instance === null || account.extend === undefined || lease.identity !== identity)
+      return void (await unextended("The key of its account is another's."));
+    try {
+      await account.extend(instance, Math.ceil((terms.prepaidSeconds ?? 0) / 3_600));
+    } catch (error) {
+      this.#fault(`${account.title}, paying ${label} for longer`, error);
+      // Of what may have been done it counts as done.
+      const failed = createFailed(error);
+      if (failed.type === "refused") await unextended(failed.words);
+    }
   }
 
   async #get(account: RentedAccount, { label, instance }: Lease, identity: string): Promise<void> {

@@ -9,6 +9,7 @@ import { formatUsd } from "../money.ts";
 import type { Offer } from "../offer.ts";
 import { exposureOn } from "./cost.ts";
 import type { EventOf, LeaseEffect, LeaseEvent } from "./events.ts";
+import { tendPaid, unextended } from "./extending.ts";
 import type { Rules } from "./rules.ts";
 import { got, isAbsent, listed } from "./seen.ts";
 import { differs, stopCluster, tendClusters } from "./slots.ts";
@@ -22,7 +23,8 @@ const seek = (step: Step, lease: Lease): Step =>
 function tendJoined(step: Step, lease: Lease, at: number): Step {
   const { label, beatAt, since, account, cluster } = lease;
   const isSilent = at - (beatAt ?? since) > step.rules.silence;
-  if (!isSilent || step.book.clusters[cluster ?? ""]?.joins !== "heartbeat") return seek(step, lease);
+  if (!isSilent || step.book.clusters[cluster ?? ""]?.joins !== "heartbeat")
+    return tendPaid(seek(step, lease), lease, at);
   const sentence = `${label} at ${account} has been silent for too long: it is ended and replaced.`;
   return alarm(doom(step, label, "silent", "Nothing was heard of it.", at), "lost", sentence, lease);
 }
@@ -263,6 +265,7 @@ const handlers: Handlers = {
   listed,
   got,
   asked,
+  unextended,
   billed,
 };
 

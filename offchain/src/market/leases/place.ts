@@ -13,6 +13,9 @@ import { makeDirectories, readJsonBounded, typedPath, writeFileDurable } from ".
 import { type FileLock, findMiss, holderOf, tryLock } from "../../service/index.ts";
 import type { LifeSign, SignReader } from "./watchdog.ts";
 
+/** The directory of a ledger where no other is named. */
+export const USUAL_LEASES = ".cotrain-leases";
+
 const MAX_BYTES = 4_096;
 /** Requests that wait for who keeps the leases. */
 const MAX_REQUESTS = 10_000;

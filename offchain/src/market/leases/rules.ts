@@ -26,6 +26,9 @@ export interface Rules {
   readonly blockHost: number;
   /** After which offers are asked for again. */
   readonly quotesFor: number;
+  /** Before the time that was paid is over, for a machine to be paid for longer; and until it is asked for again where it was refused. */
+  readonly extendBefore: number;
+  readonly extendAgain: number;
   /** For a bill after the end. */
   readonly billing: number;
   /** Since the last look of a watchdog. */
@@ -54,6 +57,8 @@ export const defaultRules: Rules = {
   retryOffer: 10 * MINUTE,
   blockHost: 24 * HOUR,
   quotesFor: 5 * MINUTE,
+  extendBefore: 15 * MINUTE,
+  extendAgain: 5 * MINUTE,
   billing: 24 * HOUR,
   watchdogFresh: 2 * MINUTE,
   createsAtOnce: 4,

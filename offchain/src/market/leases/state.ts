@@ -47,6 +47,7 @@ export type LeaseTerms = Pick<
   | "bootBilled"
   | "tellsBill"
   | "deletableWhileCreating"
+  | "prepaidSeconds"
 >;
 
 /** Complete listings without a machine: when the first and the last of them began. */
@@ -116,6 +117,8 @@ export interface Lease {
   readonly createdAt: number | null;
   /** Whether it was there beside its successor. */
   readonly overlap: boolean;
+  /** Seconds that were paid before beyond those of the order; absent where there are none. */
+  readonly extendedSeconds?: number;
   /** By its run's coordinator; absent until it has trained there. */
   readonly measured?: Measured;
 }
@@ -179,6 +182,8 @@ export interface ClusterSpec {
   readonly joins: "heartbeat" | "running";
   /** Whether machines are rented whose bill nothing ends but this installation, with no watchdog. */
   readonly acceptNoBackstop: boolean;
+  /** The run that its machines join; absent where they do something else. */
+  readonly run?: string;
   /** By slot: what a plan has there. Without it any offer fits any slot. */
   readonly planned?: Readonly<Record<string, SlotWish>>;
 }

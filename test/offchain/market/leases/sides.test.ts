@@ -13,6 +13,8 @@ import { clusterOf, kinds } from "./world.ts";
 
 const offers = [offerOf({ id: "cloud:1", provider: "cloud", backstop: "own" })];
 
+const away = () => Promise.reject(new RetryableError("PROVIDER_AWAY", "The cloud does not answer."));
+
 async function stage() {
   const directory = temporaryDirectory();
   const clock = worldClock(NOW);
@@ -69,7 +71,6 @@ test("stay while a machine may be there, and are taken out after the last, but f
 
 test("stay where the account was not listed, or does not tell them", async () => {
   const { keep, account, names, ours, faults } = await stage();
-  const away = () => Promise.reject(new RetryableError("PROVIDER_AWAY", "The cloud does not answer."));
   await keep({ accounts: [{ ...account, list: away }] });
   expect(names()).toContain(ours);
   await keep({ accounts: [{ ...account, sides: away }] });

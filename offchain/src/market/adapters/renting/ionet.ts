@@ -81,6 +81,7 @@ export const ionetRenting: Renting = {
   visibleWithin: 120_000,
   killWithin: 120_000,
   minimumSeconds: HOUR,
+  prepaidSeconds: HOUR,
   create: (api, order) => {
     const json = bodyOf(order);
     return createdBy(TITLE, async () => {
