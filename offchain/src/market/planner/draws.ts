@@ -8,8 +8,10 @@ import { billed, loadSeconds, type Machine, type Member, type TrainingRun } from
 import type { Goal, Outcome, Task } from "./search.ts";
 
 export const DRAWS = 1_000;
+/** Draws of a cluster that is only held against another. */
+const FEW = 200;
 /** Share of the draws that a limit must hold in. */
-const SURE = 0.9;
+export const SURE = 0.9;
 /** Moments at which a draw is counted. */
 const MOMENTS = 96;
 /** Tries to have a machine, at the most. */
@@ -46,7 +48,7 @@ const factor = (random: Random, spread: number): number =>
   spread === 0 ? 1 : Math.exp(spread * random.normal() - (spread * spread) / 2);
 
 /** One lease of a draw: seconds since the beginning. */
-interface Leased {
+export interface Leased {
   readonly begins: number;
   /** From when it trains. */
   readonly ready: number;
@@ -56,11 +58,12 @@ interface Leased {
 }
 
 /** The next lease of a machine: what is not to be had is asked for again, and who follows a dead one is another's offer. */
-function leaseOf(machine: Machine, run: TrainingRun, now: number, random: Random): Leased {
+export function leaseOf(machine: Machine, run: TrainingRun, now: number, random: Random): Leased {
+  const isReady = machine.ready === true && now === 0;
   let tries = 1;
-  while (tries < MOST_TRIES && random.float() < machine.missing) tries += 1;
+  while (!isReady && tries < MOST_TRIES && random.float() < machine.missing) tries += 1;
   const begins = now + (tries - 1) * machine.retry;
-  const ready = begins + loadSeconds(machine, run) * factor(random, machine.bootSpread);
+  const ready = isReady ? 0 : begins + loadSeconds(machine, run) * factor(random, machine.bootSpread);
   const lifetime = machine.deathRate === 0 ? Infinity : -Math.log1p(-random.float()) / machine.deathRate;
   return {
     begins,
@@ -87,7 +90,7 @@ function sumsOf(
     rounds * machine.workers * steps * run.batchTokens,
     price * machine.price * billed(machine, booting + alive + machine.kill) +
       machine.storage * (until - begins + machine.kill) +
-      machine.downPrice * run.startBytes +
+      (machine.ready === true && begins === 0 && ready === 0 ? 0 : machine.downPrice * run.startBytes) +
       rounds * machine.workers * traffic,
   ];
 }
@@ -218,6 +221,17 @@ function within(outcome: Outcome, budget: number, task: Task): Ranged | undefine
     };
   }
   return undefined;
+}
+
+/** Share of the draws in which a cluster has its tokens by the deadline; 1 where it is for no number of tokens. */
+export function sureOf(outcome: Outcome, task: Task): number {
+  const { goal } = task;
+  if (goal.kind !== "least cost") return 1;
+  const { every, draws } = drawsOf(outcome, task, Math.min(1.5 * goal.deadline, 2.5 * outcome.seconds), { count: FEW });
+  return shareOf(
+    column(draws, ({ tokens }) => whenReached(tokens, goal.tokens, every)),
+    (each) => each <= goal.deadline,
+  );
 }
 
 /** It ends with its tokens, nine times of ten before the deadline; undefined where it would not. */
