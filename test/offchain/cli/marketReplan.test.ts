@@ -76,6 +76,7 @@ const replan = (...more: readonly string[]) =>
     `--leases=${join(directory, "leases")}`,
     ...more,
   ]);
+const of = async (...more: readonly string[]): Promise<string> => (await replan(...more)).stdout;
 const plain = (text: string): string => text.replaceAll(/\s+/g, " ");
 const requests = async () => (await waitingRequests(join(directory, "leases"))).map(({ request }) => request);
 const slow = "ct-0a1b2c3d-00000002-1";
@@ -132,7 +133,6 @@ test("one of several clusters must be named, and one that is there", async () =>
 
 test("model, rounds, coordinator and kind of cluster are those that are given", async () => {
   await ledgerOf([1, 1, 0.05]);
-  const of = async (...more: readonly string[]): Promise<string> => (await replan(...more)).stdout;
   const usual = await of();
   expect(await of("--preset=20m")).not.toBe(usual);
   expect(await of("--inner-steps=50")).not.toBe(usual);

@@ -37,6 +37,9 @@ const fixed = { most: 3, margin: 0.03, machines: 3 };
 const ids = (machines: readonly Machine[] = []) => machines.map(({ id }) => id).toSorted();
 const slow = { speed: 5_000 };
 
+const withSlower = (leaving: number) => [there("a"), there("b"), there("c", { speed: 40_000 }, leaving)];
+const rateOf = (change: Partial<Machine>): number => outcomeOf([named("a", change)], taskOf())?.cluster.rate ?? 0;
+
 describe("what is rented is planned again", () => {
   test("a machine that turns out slow is let go for one that is as others", () => {
     const plan = replanOf([there("a"), there("b"), there("c", slow)], [named("d"), named("e")], taskOf(), fixed);
@@ -57,10 +60,9 @@ describe("what is rented is planned again", () => {
   });
 
   test("time that is paid for and not used is counted", () => {
-    const running = (leaving: number) => [there("a"), there("b"), there("c", { speed: 40_000 }, leaving)];
-    const task = dayOf(running(0));
-    expect(ids(replanOf(running(0), [named("d")], task, fixed)?.leaves)).toEqual(["c"]);
-    expect(replanOf(running(40e6), [named("d")], task, fixed)).toBeUndefined();
+    const task = dayOf(withSlower(0));
+    expect(ids(replanOf(withSlower(0), [named("d")], task, fixed)?.leaves)).toEqual(["c"]);
+    expect(replanOf(withSlower(40e6), [named("d")], task, fixed)).toBeUndefined();
   });
 
   test("no more are taken at once than may be", () => {
@@ -90,26 +92,25 @@ describe("what is rented is planned again", () => {
   });
 
   test("a machine that trains neither waits nor boots, until it dies", () => {
-    const rate = (change: Partial<Machine>) => outcomeOf([named("a", change)], taskOf())?.cluster.rate ?? 0;
     const boots = { provisioning: 7_200, missing: 0.5 };
-    expect(rate({ ...boots, ready: true })).toBeCloseTo(rate({ provisioning: 0, ready: true }), 3);
-    expect(rate(boots)).toBeLessThan(0.95 * rate({ ...boots, ready: true }));
+    expect(rateOf({ ...boots, ready: true })).toBeCloseTo(rateOf({ provisioning: 0, ready: true }), 3);
+    expect(rateOf(boots)).toBeLessThan(0.95 * rateOf({ ...boots, ready: true }));
     const restless = { ...boots, deathRate: 1 / 3_600, ready: true };
-    expect(rate(restless)).toBeLessThan(0.7 * rate({ ...restless, provisioning: 0, missing: 0 }));
+    expect(rateOf(restless)).toBeLessThan(0.7 * rateOf({ ...restless, provisioning: 0, missing: 0 }));
   });
 });
 
-describe("what is expected of others", () => {
-  const seen = [1, 2, 3].map(() => ({ gpu: "RTX 4090 24 GB", cloud: "one", speed: 0.5, up: 0.25 }));
+const seen = [1, 2, 3].map(() => ({ gpu: "RTX 4090 24 GB", cloud: "one", speed: 0.5, up: 0.25 }));
+const afterSome = (count: number) => expectedOf(seen.slice(0, count), { gpu: "RTX 4090 24 GB", cloud: "one" });
 
+describe("what is expected of others", () => {
   test("follows those with such GPUs and of that cloud, the more the more they are", () => {
-    const of = (count: number) => expectedOf(seen.slice(0, count), { gpu: "RTX 4090 24 GB", cloud: "one" });
-    expect(of(0)).toEqual({ speed: 1, up: 1, down: 1 });
-    expect(of(1).speed).toBeGreaterThan(of(3).speed);
-    expect(of(3).speed).toBeGreaterThan(0.5);
-    expect(of(3).up).toBeLessThan(of(1).up);
+    expect(afterSome(0)).toEqual({ speed: 1, up: 1, down: 1 });
+    expect(afterSome(1).speed).toBeGreaterThan(afterSome(3).speed);
+    expect(afterSome(3).speed).toBeGreaterThan(0.5);
+    expect(afterSome(3).up).toBeLessThan(afterSome(1).up);
     // What nobody measured stays.
-    expect(of(3).down).toBe(1);
+    expect(afterSome(3).down).toBe(1);
   });
 
   test("is drawn towards all where such were never seen", () => {
@@ -126,53 +127,59 @@ describe("what is expected of others", () => {
   });
 });
 
-describe("a cluster of the ledger", () => {
-  const offers = ["vast:1", "vast:2", "vast:3"].map((id) => offerOf({ id, usd: 2 }));
-  const fresh = offerOf({ id: "vast:9", usd: 2 });
-  const full = flopsOf(fresh.gpu) ?? 0;
-  const leaseOf = (offer: Offer, slot: number, flops: number | undefined, change: Partial<Lease> = {}): Lease => {
-    const { gpu, count, tier, upstream, upMbps, downMbps } = offer;
-    const listed = { gpu, count, tier, upstream, charge: "on-demand" as const };
-    return {
-      ...newLease,
-      label: `ct-${slot}`,
-      cluster: "c1",
-      slot,
-      attempt: 1,
-      account: "vast",
-      identity: "owner",
-      offer: offer.id,
-      machine: machineText(offer),
-      host: offer.id,
-      state: "joined",
-      since: NOW - 3_600_000,
-      sentAt: NOW - 4_000_000,
-      joinedAt: NOW - 3_600_000,
-      perHour: offer.price.perHour ?? 0n,
-      maximum: 3_000_000n,
-      terms: kinds[0]!,
-      listed: { ...listed, ...(upMbps && { upMbps }), ...(downMbps && { downMbps }) },
-      ...(flops !== undefined && { measured: { flops, up: null, down: null } }),
-      ...change,
-    };
+const offers = ["vast:1", "vast:2", "vast:3"].map((id) => offerOf({ id, usd: 2 }));
+const fresh = offerOf({ id: "vast:9", usd: 2 });
+const full = flopsOf(fresh.gpu) ?? 0;
+const leaseOf = (offer: Offer, slot: number, flops: number | undefined, change: Partial<Lease> = {}): Lease => {
+  const { gpu, count, tier, upstream, upMbps, downMbps } = offer;
+  const listed = { gpu, count, tier, upstream, charge: "on-demand" as const };
+  return {
+    ...newLease,
+    label: `ct-${slot}`,
+    cluster: "c1",
+    slot,
+    attempt: 1,
+    account: "vast",
+    identity: "owner",
+    offer: offer.id,
+    machine: machineText(offer),
+    host: offer.id,
+    state: "joined",
+    since: NOW - 3_600_000,
+    sentAt: NOW - 4_000_000,
+    joinedAt: NOW - 3_600_000,
+    perHour: offer.price.perHour ?? 0n,
+    maximum: 3_000_000n,
+    terms: kinds[0]!,
+    listed: { ...listed, ...(upMbps && { upMbps }), ...(downMbps && { downMbps }) },
+    ...(flops !== undefined && { measured: { flops, up: null, down: null } }),
+    ...change,
   };
-  const bookOf = (leases: readonly Lease[], most = 3_000_000n) => {
-    const cluster = clusterOf({ slots: 3, budget: 500_000_000n, maximumPerHour: most });
-    const row = { ...cluster, rentedAt: NOW, assembled: true, stopping: null, warned: 0 };
-    return openBook(INSTALLATION, {
-      ...emptyKept,
-      clusters: { c1: row },
-      leases: Object.fromEntries(leases.map((lease) => [lease.label, lease])),
-    });
-  };
-  const flops = [full, full, full / 20];
-  const leases = (...changes: readonly Partial<Lease>[]) =>
-    offers.map((offer, slot) => leaseOf(offer, slot, flops[slot], changes[slot]));
-  const proposed = (book: ReturnType<typeof bookOf>, others: readonly Offer[] = [fresh]) => {
-    const found = proposalOf(book, "c1", others, taskOf(), NOW);
-    return typeof found === "object" ? found.changes.map(({ lease, offer }) => [lease.label, offer?.id]) : found;
-  };
+};
+const bookOf = (leases: readonly Lease[], most = 3_000_000n) => {
+  const cluster = clusterOf({ slots: 3, budget: 500_000_000n, maximumPerHour: most });
+  const row = { ...cluster, rentedAt: NOW, assembled: true, stopping: null, warned: 0 };
+  return openBook(INSTALLATION, {
+    ...emptyKept,
+    clusters: { c1: row },
+    leases: Object.fromEntries(leases.map((lease) => [lease.label, lease])),
+  });
+};
+const flops = [full, full, full / 20];
+const leases = (...changes: readonly Partial<Lease>[]) =>
+  offers.map((offer, slot) => leaseOf(offer, slot, flops[slot], changes[slot]));
+const proposed = (book: ReturnType<typeof bookOf>, others: readonly Offer[] = [fresh]) => {
+  const found = proposalOf(book, "c1", others, taskOf(), NOW);
+  return typeof found === "object" ? found.changes.map(({ lease, offer }) => [lease.label, offer?.id]) : found;
+};
+/** What the cluster does where its last machine is said to do such a share. */
+const told = (share: number) => {
+  const book = bookOf(offers.map((offer, slot) => leaseOf(offer, slot, slot === 2 ? share * full : full / 20)));
+  const found = proposalOf(book, "c1", [fresh], taskOf(), NOW);
+  return typeof found === "object" ? found.plan.before.cluster.rate : 0;
+};
 
+describe("a cluster of the ledger", () => {
   test("its slow machine is let go for one that is offered", () => {
     expect(proposed(bookOf(leases()))).toEqual([["ct-2", "vast:9"]]);
   });
@@ -191,11 +198,6 @@ describe("a cluster of the ledger", () => {
   });
 
   test("no machine of it is faster than its maker says, whoever measured it", () => {
-    const told = (share: number) => {
-      const book = bookOf(offers.map((offer, slot) => leaseOf(offer, slot, slot === 2 ? share * full : full / 20)));
-      const found = proposalOf(book, "c1", [fresh], taskOf(), NOW);
-      return typeof found === "object" ? found.plan.before.cluster.rate : 0;
-    };
     expect(told(1_000)).toBeCloseTo(told(100), 6);
     expect(told(1_000)).toBeGreaterThan(told(1));
   });

@@ -99,7 +99,7 @@ function inWorld({ market, task, goal, seed }: World, choices: ReadonlyMap<Polic
     const known = { believed: market, real, task, goal, seed };
     found.set(
       name as keyof typeof again,
-      play(choices.get("planner"), (playing) => void playAgain(playing, known, told)),
+      play(choices.get("planner"), (playing) => playAgain(playing, known, told)),
     );
   }
   found.set("oracle", play(chosenBy("planner", real, task)));

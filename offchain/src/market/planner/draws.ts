@@ -60,8 +60,9 @@ export interface Leased {
 /** The next lease of a machine: what is not to be had is asked for again, and who follows a dead one is another's offer. */
 export function leaseOf(machine: Machine, run: TrainingRun, now: number, random: Random): Leased {
   const isReady = machine.ready === true && now === 0;
+  const missing = isReady ? 0 : machine.missing;
   let tries = 1;
-  while (!isReady && tries < MOST_TRIES && random.float() < machine.missing) tries += 1;
+  while (tries < MOST_TRIES && random.float() < missing) tries += 1;
   const begins = now + (tries - 1) * machine.retry;
   const ready = isReady ? 0 : begins + loadSeconds(machine, run) * factor(random, machine.bootSpread);
   const lifetime = machine.deathRate === 0 ? Infinity : -Math.log1p(-random.float()) / machine.deathRate;
