@@ -78,6 +78,9 @@ interface World {
 /** Policies that plan again, each with whether it is told what all machines are. */
 const again = { "plans again": false, "told later": true } as const;
 
+/** Where the planner stands beside itself without what it knows, nobody plans again. */
+const isAblated = (choices: ReadonlyMap<PolicyName, unknown>): boolean => choices.has(ablated[0]);
+
 /** What each comes to in a world. @param choices what the policies chose from the listing */
 function inWorld({ market, task, goal, seed }: World, choices: ReadonlyMap<PolicyName, readonly string[] | undefined>) {
   const real = market.map(({ machine, offer }) => ({ offer, machine: trueMachine(machine, offer, seed) }));
@@ -95,7 +98,7 @@ function inWorld({ market, task, goal, seed }: World, choices: ReadonlyMap<Polic
     return { cost: playing.costUntil(seconds), isLate: seconds > goal.deadline };
   };
   const found = new Map<Told, Played | undefined>([...choices].map(([name, ids]) => [name, play(ids)]));
-  for (const [name, told] of Object.entries(again)) {
+  for (const [name, told] of isAblated(choices) ? [] : Object.entries(again)) {
     const known = { believed: market, real, task, goal, seed };
     found.set(
       name as keyof typeof again,
