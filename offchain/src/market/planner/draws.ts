@@ -166,7 +166,7 @@ export function drawsOf(
 }
 
 /** When a sum that grows reaches a figure; beyond the last moment it is taken to go on as it did in the mean. */
-export function whenReached(sum: Float64Array, figure: number, every: number): number {
+function whenReached(sum: Float64Array, figure: number, every: number): number {
   const after = sum.findIndex((each) => each >= figure);
   if (after < 0) return (MOMENTS * every * figure) / (sum.at(-1) || Number.MIN_VALUE);
   const before = after === 0 ? 0 : (sum[after - 1] ?? 0);
@@ -174,7 +174,7 @@ export function whenReached(sum: Float64Array, figure: number, every: number): n
 }
 
 /** A sum at a time, between the moments in a straight line. */
-export function sumAt(sum: Float64Array, seconds: number, every: number): number {
+function sumAt(sum: Float64Array, seconds: number, every: number): number {
   const place = seconds / every;
   if (place >= MOMENTS) return ((sum.at(-1) ?? 0) * place) / MOMENTS;
   const [low, high] = [Math.floor(place), Math.ceil(place)];
