@@ -13,7 +13,16 @@ import { type Cell, rangeIn, savedOf, simulatePolicies, type Told } from "../sim
 import { type BenchOptions, percent, type Row } from "./report.ts";
 
 const SEEDS = 100;
-const shown: readonly Told[] = ["per hour", "one provider", "secure", "planner", "oracle", "hindsight"];
+const shown: readonly Told[] = [
+  "per hour",
+  "one provider",
+  "secure",
+  "planner",
+  "plans again",
+  "told later",
+  "oracle",
+  "hindsight",
+];
 const signed = (ratio: number): string => `${ratio < 1 ? "−" : "+"}${percent(Math.abs(ratio - 1))}`;
 const seedsOf = ({ quick, worlds }: BenchOptions): number => worlds ?? (quick ? 10 : SEEDS);
 
@@ -30,32 +39,36 @@ function rowOf(cell: Cell, policies: readonly Told[]): Row {
   };
 }
 
+/** What the goal is about: the planner that plans again; the others stand beside it. */
+function shareRow(cells: readonly Cell[], policy: Told): Row {
+  const { share, policy: saved, oracle } = savedOf(cells, policy);
+  return {
+    what: `${policy}: of what the informed oracle saves over the cheapest per FLOP, in cells where that is more than 5%`,
+    result: Number.isNaN(share)
+      ? "there is no such cell"
+      : `${percent(share)} (${percent(saved)} of ${percent(oracle)} in the mean)`,
+    ...(policy === "plans again" && { goal: "80%", met: share >= 0.8 }),
+  };
+}
+
 export async function benchmarkPolicies(options: BenchOptions): Promise<Row[]> {
   const seeds = seedsOf(options);
   const { note, catalogues = [] } = options;
   const offers = await readCatalogues(catalogues);
   const simulation = { seeds, note, ...(catalogues.length > 0 && { marketOf: marketsOf(offers) }) };
   const { cells, infeasible } = simulatePolicies(simulation);
-  const worst = Math.max(...cells.map((cell) => rangeIn(cell, "planner")[1] / rangeIn(cell, "per hour")[1]));
-  const { share, planner, oracle } = savedOf(cells);
+  const worst = Math.max(...cells.map((cell) => rangeIn(cell, "plans again")[1] / rangeIn(cell, "per hour")[1]));
   return [
     ...(catalogues.length > 0 ? [{ what: "offers of the catalogues", result: String(offers.length) }] : []),
     ...cells.map((cell) => rowOf(cell, shown)),
     ...infeasible.map((why): Row => ({ what: why, result: "–" })),
     {
-      what: "the planner beside the cheapest per hour, in the worst cell",
+      what: "the planner that plans again beside the cheapest per hour, in the worst cell",
       goal: "no more than +2%",
       result: signed(worst),
       met: worst <= 1.02,
     },
-    {
-      what: "of what the informed oracle saves over the cheapest per FLOP, in cells where that is more than 5%",
-      goal: "80%",
-      result: Number.isNaN(share)
-        ? "there is no such cell"
-        : `${percent(share)} (${percent(planner)} of ${percent(oracle)} in the mean)`,
-      met: share >= 0.8,
-    },
+    ...(["planner", "plans again", "told later"] as const).map((policy) => shareRow(cells, policy)),
   ];
 }
 

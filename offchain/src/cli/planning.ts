@@ -130,14 +130,22 @@ interface Made {
 const measuredBy = async (directory: string): Promise<MeasuredOf | undefined> =>
   hasLeases(directory) ? withLedger(directory, measuredIn) : undefined;
 
-/** Makes a plan of what is offered now, keeps it unless it is only asked about, and does something with it. @throws UserError `USAGE` */
-export function withPlan<T>(options: PlanOptions, work: (made: Made) => T | Promise<T>): Promise<T> {
-  const goal = goalOf(options);
+/** What is to be trained, and where payloads meet. */
+export function taskOf(
+  options: Pick<PlanOptions, "preset" | "innerSteps" | "hubLink" | "hubCost" | "mostGpus" | "mode">,
+  goal: Goal,
+): Task {
   const preset = presetOf(options.preset);
   const run = trainingRunOf(preset.model, batchOf(preset), options.innerSteps);
   const rate = options.hubLink * LINK;
   const hub = { inRate: rate, outRate: rate, reduceSeconds: 10, cost: (options.hubCost * USD) / 3_600 };
-  const task = { run, hub, goal, mostGpus: options.mostGpus, mode: options.mode };
+  return { run, hub, goal, mostGpus: options.mostGpus, mode: options.mode };
+}
+
+/** Makes a plan of what is offered now, keeps it unless it is only asked about, and does something with it. @throws UserError `USAGE` */
+export function withPlan<T>(options: PlanOptions, work: (made: Made) => T | Promise<T>): Promise<T> {
+  const goal = goalOf(options);
+  const task = taskOf(options, goal);
   return withCatalogue(options, async (catalogue, _, now) => {
     const wishes = alternativesOf(options);
     const offers = rank(catalogue.offers, wishes, "value", now).map(({ offer }) => offer);

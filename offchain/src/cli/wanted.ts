@@ -13,6 +13,7 @@ import {
   requote,
   runsScripts,
   standIns,
+  whyNever,
 } from "../market/index.ts";
 import { type ConfigOf, duration, integer, real, text, toggle } from "../service/index.ts";
 import { keepingOptions } from "./leases.ts";
@@ -69,17 +70,21 @@ export interface Wanted extends Pick<
   readonly provider: readonly string[] | undefined;
   /** As they were when it was shown, the first choice of each slot first. */
   readonly shown: readonly Offer[];
-  /** As they are now. */
-  readonly offers: () => Promise<readonly Offer[]>;
+  /** As they are now. @param also ids of those that a new plan has */
+  readonly offers: (also?: ReadonlySet<string>) => Promise<readonly Offer[]>;
 }
 
 /** Offers that fit the wishes and can be rented now, the first choice first. */
-const offersOf = (options: RentOptions, maxAge = options.maxAge): Promise<readonly Offer[]> =>
+const offersOf = (
+  options: RentOptions,
+  maxAge = options.maxAge,
+  also: ReadonlySet<string> = new Set(),
+): Promise<readonly Offer[]> =>
   withCatalogue({ ...options, maxAge }, (catalogue, _, now) =>
     rank(catalogue.offers, alternativesOf(options), "price", now)
       .filter(({ offer, never }) => never === undefined && runsScripts(offer.provider))
       .map(({ offer }) => offer)
-      .slice(0, STANDING_BY),
+      .filter(({ id }, index) => index < STANDING_BY || also.has(id)),
   );
 
 /** A minimum that is no more than all. @throws UserError `USAGE` */
@@ -102,7 +107,7 @@ async function byWishes(options: RentOptions): Promise<Wanted> {
     lasts: options.for ?? DAY,
     provider: options.provider,
     shown: await offersOf(options),
-    offers: () => offersOf(options, defaultRules.quotesFor),
+    offers: (also) => offersOf(options, defaultRules.quotesFor, also),
   };
 }
 
@@ -145,14 +150,13 @@ async function byPlan(options: RentOptions, id: string): Promise<Wanted> {
     lasts: options.for ?? plan.seconds * 1_000,
     provider,
     shown: offers,
-    offers: () =>
-      withCatalogue({ ...asked, maxAge: defaultRules.quotesFor }, (catalogue, _, now) =>
-        standIns(
-          requoted,
-          catalogue.offers.filter((offer) => runsScripts(offer.provider)),
-          now,
-        ),
-      ),
+    offers: (also = new Set()) =>
+      withCatalogue({ ...asked, maxAge: defaultRules.quotesFor }, (catalogue, _, now) => {
+        const listed = catalogue.offers.filter((offer) => runsScripts(offer.provider));
+        const those = standIns(requoted, listed, now);
+        const isNew = (offer: Offer): boolean => also.has(offer.id) && whyNever(offer, now) === undefined;
+        return [...those, ...listed.filter((offer) => isNew(offer) && !those.includes(offer))];
+      }),
   };
 }
 

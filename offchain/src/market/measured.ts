@@ -21,7 +21,7 @@ const MOST_ALIKE = 64;
 const gpuIn = (machine: string): string => machine.replace(/^\d+x /, "");
 
 /** A machine that trains nothing, and hands in what it likes, would seem faster than its GPU can be. */
-function bounded(flops: number, { gpu }: Pick<Offer, "gpu">): number {
+export function bounded(flops: number, { gpu }: Pick<Offer, "gpu">): number {
   const most = tflopsOf(gpu);
   return Math.min(flops, most === undefined ? Infinity : most * 1e12);
 }

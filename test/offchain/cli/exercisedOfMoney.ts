@@ -314,6 +314,18 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     leases: "marketPlan",
     file: "runYaml",
   },
+  "market replan": {
+    ...searched,
+    preset: "marketReplan",
+    innerSteps: "marketReplan",
+    hubLink: "marketReplan",
+    hubCost: "marketReplan",
+    mostGpus: "marketReplan",
+    mode: "marketReplan",
+    leases: "marketReplan",
+    drain: "marketReplan",
+    yes: "marketReplan",
+  },
   "market doctor": { provider: "market", endpoint: "market", keys: "marketKeys", passphraseFile: "marketKeys" },
   "market keys": { keys: "marketKeys", passphraseFile: "marketKeys", leases: "marketKeys" },
   "market rent": {

@@ -38,6 +38,7 @@ import { marketKeysCommand } from "./marketKeys.ts";
 import { marketOfferCommand } from "./marketOffer.ts";
 import { marketOffersCommand } from "./marketOffers.ts";
 import { marketPlanCommand } from "./marketPlan.ts";
+import { marketReplanCommand } from "./marketReplan.ts";
 import { marketPricesCommand } from "./marketPrices.ts";
 import { marketRentCommand } from "./marketRent.ts";
 import { marketServeCommand } from "./marketServe.ts";
@@ -167,6 +168,7 @@ export const commands: readonly Command[] = [
   marketOfferCommand,
   marketLendCommand,
   marketPlanCommand,
+  marketReplanCommand,
   marketDoctorCommand,
   marketRentCommand,
   marketListCommand,

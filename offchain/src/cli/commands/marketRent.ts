@@ -110,7 +110,10 @@ async function rent(
     accounts,
     begin,
     signal: ending.signal,
-    quote: ({ id }) => (id === cluster ? wanted.offers() : Promise.resolve([])),
+    quote: ({ id, again = {} }) =>
+      id === cluster
+        ? wanted.offers(new Set(Object.values(again).flatMap((wish) => wish?.offer ?? [])))
+        : Promise.resolve([]),
     prepare,
     hurry: signal,
     before: async (keeper) => {

@@ -2,7 +2,7 @@
 import type { Instance, SilentPart, Termination } from "../base/renting.ts";
 import type { MicroUsd } from "../money.ts";
 import type { Offer } from "../offer.ts";
-import type { ClusterSpec, DoomReason, LeaseTerms, Measured } from "./state.ts";
+import type { ClusterSpec, DoomReason, LeaseTerms, Measured, SlotWish } from "./state.ts";
 
 /** What an account told, of the moment when the call began. */
 interface Told {
@@ -28,6 +28,14 @@ export type LeaseEvent = {
       readonly drainMs: number;
     }
   | { readonly type: "end"; readonly label: string; readonly words: string; readonly drainMs: number }
+  /** A new plan lets a machine go, for another or for none. */
+  | {
+      readonly type: "replace";
+      readonly label: string;
+      readonly wish: SlotWish | null;
+      readonly words: string;
+      readonly drainMs: number;
+    }
   /** What was to be finished on a draining machine is. */
   | { readonly type: "drained"; readonly label: string }
   | { readonly type: "adopt"; readonly label: string; readonly cluster: string }

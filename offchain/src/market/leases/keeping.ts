@@ -29,7 +29,13 @@ async function answerRequests(directory: string, keeper: Keeper): Promise<void> 
     if (request?.type === "end") await keeper.tell({ ...request, words: "It was ended by hand." });
     else if (request?.type === "stop")
       await keeper.tell({ ...request, reason: "stopped", words: "It was stopped by hand." });
-    else if (request !== undefined) await keeper.tell(request);
+    else if (request?.type === "replace") {
+      const { wish } = request;
+      await keeper.tell({
+        ...request,
+        wish: wish === null ? null : { ...wish, maximumPerHour: BigInt(wish.maximumPerHour) },
+      });
+    } else if (request !== undefined) await keeper.tell(request);
     taken();
   }
 }

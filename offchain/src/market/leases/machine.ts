@@ -12,7 +12,7 @@ import type { EventOf, LeaseEffect, LeaseEvent } from "./events.ts";
 import { tendPaid, unextended } from "./extending.ts";
 import type { Rules } from "./rules.ts";
 import { got, isAbsent, listed } from "./seen.ts";
-import { differs, stopCluster, tendClusters } from "./slots.ts";
+import { differs, replace, stopCluster, tendClusters } from "./slots.ts";
 import { type Book, endedAnew, isOpen, type Lease, leasesOf, type LeaseState, withRow } from "./state.ts";
 import { alarm, ask, block, doom, inState, putLease, type Step } from "./step.ts";
 
@@ -241,6 +241,7 @@ const handlers: Handlers = {
   quoted: (step, { cluster, offers, at }) => quoted(step, cluster, offers, at),
   stop: (step, { cluster, reason, words, drainMs, at }) => stopCluster(step, cluster, { reason, words, drainMs }, at),
   end: (step, { label, words, drainMs, at }) => doom(step, label, "stopped", words, at, drainMs),
+  replace,
   drained: (step, { label, at }) => {
     const lease = step.book.leases[label];
     return lease?.state === "draining" ? putLease(step, inState(lease, "terminating", at)) : step;

@@ -22,16 +22,38 @@ const MAX_REQUESTS = 10_000;
 
 const Label = Type.String({ minLength: 1, maxLength: 200 });
 const DrainMs = Type.Integer({ minimum: 0, maximum: 86_400_000 });
+/** µUSD, as JSON has them. */
+const Money = Type.String({ pattern: "^[0-9]{1,12}$" });
 const RequestForm = Type.Union([
   Type.Object({ type: Type.Literal("end"), label: Label, drainMs: DrainMs }, { additionalProperties: false }),
   Type.Object({ type: Type.Literal("stop"), cluster: Label, drainMs: DrainMs }, { additionalProperties: false }),
   Type.Object({ type: Type.Literal("adopt"), label: Label, cluster: Label }, { additionalProperties: false }),
+  Type.Object(
+    {
+      type: Type.Literal("replace"),
+      label: Label,
+      wish: Type.Union([
+        Type.Null(),
+        Type.Object({ offer: Label, machine: Label, maximumPerHour: Money }, { additionalProperties: false }),
+      ]),
+      words: Label,
+      drainMs: DrainMs,
+    },
+    { additionalProperties: false },
+  ),
 ]);
 /** What another command wants of who keeps the leases. */
 export type LeaseRequest =
   | { readonly type: "end"; readonly label: string; readonly drainMs: number }
   | { readonly type: "stop"; readonly cluster: string; readonly drainMs: number }
-  | { readonly type: "adopt"; readonly label: string; readonly cluster: string };
+  | { readonly type: "adopt"; readonly label: string; readonly cluster: string }
+  | {
+      readonly type: "replace";
+      readonly label: string;
+      readonly wish: { readonly offer: string; readonly machine: string; readonly maximumPerHour: string } | null;
+      readonly words: string;
+      readonly drainMs: number;
+    };
 
 const SignForm = Type.Object(
   { installation: Type.String({ pattern: "^[0-9a-f]{8}$" }), count: Type.Integer({ minimum: 0 }) },

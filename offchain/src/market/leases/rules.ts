@@ -37,6 +37,8 @@ export interface Rules {
   readonly createsAtOnce: number;
   /** What a machine that nobody has seen yet may cost, as a multiple of its quote. */
   readonly surprise: number;
+  /** Machines that a cluster lets go for new plans, for each of its slots. */
+  readonly replacements: number;
   /** By how much a price may be above its quote, in percent. */
   readonly dearer: number;
 }
@@ -63,5 +65,6 @@ export const defaultRules: Rules = {
   watchdogFresh: 2 * MINUTE,
   createsAtOnce: 4,
   surprise: 2,
+  replacements: 4,
   dearer: 5,
 };

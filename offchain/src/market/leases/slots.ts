@@ -4,8 +4,9 @@ import { labelOf } from "../base/labels.ts";
 import { formatUsd } from "../money.ts";
 import { machineText, type Offer } from "../offer.ts";
 import { costOf, exposureOn, spentOn } from "./cost.ts";
-import { alarm, ask, doomAll, inState, putLease, type Step } from "./step.ts";
-import { type Book, type Cluster, isOpen, type Lease, leasesOf, newLease, withRow } from "./state.ts";
+import type { EventOf } from "./events.ts";
+import { alarm, ask, block, doom, doomAll, inState, putLease, type Step } from "./step.ts";
+import { type Book, type Cluster, isOpen, type Lease, leasesOf, type Listed, newLease, withRow } from "./state.ts";
 
 /** What is left alone if a machine of this offer turns out bad: its host where that is told. */
 export const hostOf = ({ provider, upstream, dataCenter, machineId, id }: Offer): string =>
@@ -112,11 +113,77 @@ function intended(step: Step, cluster: Cluster, slot: number, offer: Offer, at: 
     backedUntil: backing(step, cluster, offer, at)?.until ?? null,
     maximum: dearer < cluster.maximumPerHour ? dearer : cluster.maximumPerHour,
     terms: { ...terms, minimumSeconds: Math.max(terms.minimumSeconds, offer.minTermSeconds ?? 0) },
+    listed: listedOf(offer),
   };
 }
 
+/** What is kept of a listing for who plans again. */
+const listedOf = ({ gpu, count, tier, upstream, upMbps, downMbps, endsAt, price }: Offer): Listed => ({
+  gpu,
+  count,
+  tier,
+  upstream,
+  charge: price.charge,
+  ...(upMbps === undefined ? {} : { upMbps }),
+  ...(downMbps === undefined ? {} : { downMbps }),
+  ...(endsAt === undefined ? {} : { endsAt }),
+});
+
+const without = <T>(rows: Readonly<Record<string, T>>, key: string): Readonly<Record<string, T>> =>
+  Object.fromEntries(Object.entries(rows).filter(([each]) => each !== key));
+
+/** Its place is another's: refused where too many were let go, or the money is not there for both. */
+export function replace(step: Step, { label, wish, words, drainMs, at }: EventOf<"replace">): Step {
+  const lease = step.book.leases[label];
+  const cluster = step.book.clusters[lease?.cluster ?? ""];
+  if (lease === undefined || lease.slot === null || cluster === undefined || cluster.stopping !== null) return step;
+  if (lease.state !== "joined" || lease.doomed !== null) return step;
+  const refuse = (why: string): Step => alarm(step, "no offer", `${label} is not replaced: ${why}.`, lease);
+  const replaced = (cluster.replaced ?? 0) + 1;
+  if (replaced > step.rules.replacements * cluster.slots) return refuse("its cluster has let go of as many as it may");
+  const row = { ...cluster, replaced, again: { ...cluster.again, [lease.slot]: wish } };
+  const ended = doom(
+    // What is quoted does not have the new machine: it is asked for again before anything is sent.
+    {
+      ...step,
+      book: { ...withRow(step.book, "clusters", cluster.id, row), quotes: without(step.book.quotes, cluster.id) },
+    },
+    label,
+    "replaced",
+    words,
+    at,
+    drainMs,
+  );
+  // The machine that was slow is not to come back into its slot; an offer that is a kind of machine may.
+  const next =
+    lease.host === lease.offer ? ended : block(ended, `host:${lease.host}`, at + step.rules.blockHost, words);
+  if (wish === null) return next;
+  const beside = {
+    ...lease,
+    label: `${label}/next`,
+    perHour: wish.maximumPerHour,
+    instance: null,
+    sentAt: null,
+    joinedAt: null,
+    shown: false,
+  };
+  const needed = exposureOn(withRow(next.book, "leases", beside.label, beside), cluster.id, at, step.rules);
+  return needed <= cluster.budget && wish.maximumPerHour <= cluster.maximumPerHour
+    ? next
+    : refuse(`with ${wish.offer} the budget would have to hold ${formatUsd(needed)} USD, or it is too dear`);
+}
+
 /** Offers for a slot: of a plan its own first, then others of the same machine that no other slot is for. */
-function offersFor(offers: readonly Offer[], { planned }: Cluster, slot: number): readonly Offer[] {
+function offersFor(offers: readonly Offer[], cluster: Cluster, slot: number): readonly Offer[] {
+  const again = cluster.again?.[slot];
+  if (again === undefined || again === null) return firstOffersFor(offers, cluster, slot);
+  return [
+    ...offers.filter(({ id }) => id === again.offer),
+    ...firstOffersFor(offers, cluster, slot).filter(({ id }) => id !== again.offer),
+  ];
+}
+
+function firstOffersFor(offers: readonly Offer[], { planned }: Cluster, slot: number): readonly Offer[] {
   if (planned === undefined) return offers;
   const wish = planned[slot];
   const others = new Set(Object.values(planned).map(({ offer }) => offer));
@@ -126,17 +193,18 @@ function offersFor(offers: readonly Offer[], { planned }: Cluster, slot: number)
   ];
 }
 
-/** A cluster by the price that a slot may have. */
-function boundsOf(cluster: Cluster, slot: number): Cluster {
-  const most = cluster.planned?.[slot]?.maximumPerHour;
+/** A cluster by the price that an offer may have in a slot. */
+function boundsOf(cluster: Cluster, slot: number, offer: Offer): Cluster {
+  const again = cluster.again?.[slot];
+  const most = (again?.offer === offer.id ? again : cluster.planned?.[slot])?.maximumPerHour;
   return most === undefined || most >= cluster.maximumPerHour ? cluster : { ...cluster, maximumPerHour: most };
 }
 
 /** The first offer that can be rented and paid for; in a clause why there is none. */
 function choose(step: Step, wanted: Cluster, slot: number, at: number): Lease | string {
   let why = "no offer fits";
-  const cluster = boundsOf(wanted, slot);
-  for (const offer of offersFor(step.book.quotes[cluster.id]?.offers ?? [], cluster, slot)) {
+  for (const offer of offersFor(step.book.quotes[wanted.id]?.offers ?? [], wanted, slot)) {
+    const cluster = boundsOf(wanted, slot, offer);
     const obstacle = whyNot(step, cluster, offer, at);
     const lease = obstacle === undefined ? intended(step, cluster, slot, offer, at) : undefined;
     if (lease === undefined) {
@@ -158,7 +226,9 @@ function emptySlots(book: Book, cluster: Cluster): number[] {
       .filter((lease) => lease.cluster === cluster.id && isOpen(lease))
       .map(({ slot }) => slot),
   );
-  return Array.from({ length: cluster.slots }, (_, slot) => slot).filter((slot) => !taken.has(slot));
+  return Array.from({ length: cluster.slots }, (_, slot) => slot).filter(
+    (slot) => !taken.has(slot) && cluster.again?.[slot] !== null,
+  );
 }
 
 function fill(step: Step, cluster: Cluster, at: number): Step {

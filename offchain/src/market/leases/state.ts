@@ -32,6 +32,7 @@ export type DoomReason =
   | "failed"
   | "vanished"
   | "silent"
+  | "replaced"
   | "refused"
   | "unsent"
   | "late"
@@ -62,6 +63,11 @@ export interface Measured {
   readonly up: number | null;
   readonly down: number | null;
 }
+
+/** Of a listing that a machine was rented by. */
+export type Listed = Pick<Offer, "gpu" | "count" | "tier" | "upstream" | "upMbps" | "downMbps" | "endsAt"> & {
+  readonly charge: Offer["price"]["charge"];
+};
 
 /** One attempt to have a machine. Times are milliseconds since the epoch, of this installation's clock. */
 export interface Lease {
@@ -121,6 +127,8 @@ export interface Lease {
   readonly extendedSeconds?: number;
   /** By its run's coordinator; absent until it has trained there. */
   readonly measured?: Measured;
+  /** What a planner has to know of it again, as it was listed; absent in ledgers of before. */
+  readonly listed?: Listed;
 }
 
 /** What no lease has at its beginning. */
@@ -195,6 +203,10 @@ export interface Cluster extends ClusterSpec {
   readonly stopping: { readonly reason: DoomReason; readonly words: string; readonly drainMs: number } | null;
   /** Percent of the budget that were told. */
   readonly warned: number;
+  /** By slot: what a new plan has there, first of all; null where it has none, and the slot stays empty. Absent before one. */
+  readonly again?: Readonly<Record<string, SlotWish | null>>;
+  /** Machines that were let go for a new plan. */
+  readonly replaced?: number;
 }
 
 /** Of which machines a cluster may be made, the first choice first. They are not written down: who opens a book asks anew. */

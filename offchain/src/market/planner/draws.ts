@@ -8,8 +8,10 @@ import { billed, loadSeconds, type Machine, type Member, type TrainingRun } from
 import type { Goal, Outcome, Task } from "./search.ts";
 
 export const DRAWS = 1_000;
+/** Draws of a cluster that is only held against another. */
+const FEW = 200;
 /** Share of the draws that a limit must hold in. */
-const SURE = 0.9;
+export const SURE = 0.9;
 /** Moments at which a draw is counted. */
 const MOMENTS = 96;
 /** Tries to have a machine, at the most. */
@@ -46,7 +48,7 @@ const factor = (random: Random, spread: number): number =>
   spread === 0 ? 1 : Math.exp(spread * random.normal() - (spread * spread) / 2);
 
 /** One lease of a draw: seconds since the beginning. */
-interface Leased {
+export interface Leased {
   readonly begins: number;
   /** From when it trains. */
   readonly ready: number;
@@ -56,11 +58,13 @@ interface Leased {
 }
 
 /** The next lease of a machine: what is not to be had is asked for again, and who follows a dead one is another's offer. */
-function leaseOf(machine: Machine, run: TrainingRun, now: number, random: Random): Leased {
+export function leaseOf(machine: Machine, run: TrainingRun, now: number, random: Random): Leased {
+  const isReady = machine.ready === true && now === 0;
+  const missing = isReady ? 0 : machine.missing;
   let tries = 1;
-  while (tries < MOST_TRIES && random.float() < machine.missing) tries += 1;
+  while (tries < MOST_TRIES && random.float() < missing) tries += 1;
   const begins = now + (tries - 1) * machine.retry;
-  const ready = begins + loadSeconds(machine, run) * factor(random, machine.bootSpread);
+  const ready = isReady ? 0 : begins + loadSeconds(machine, run) * factor(random, machine.bootSpread);
   const lifetime = machine.deathRate === 0 ? Infinity : -Math.log1p(-random.float()) / machine.deathRate;
   return {
     begins,
@@ -87,7 +91,7 @@ function sumsOf(
     rounds * machine.workers * steps * run.batchTokens,
     price * machine.price * billed(machine, booting + alive + machine.kill) +
       machine.storage * (until - begins + machine.kill) +
-      machine.downPrice * run.startBytes +
+      (machine.ready === true && begins === 0 && ready === 0 ? 0 : machine.downPrice * run.startBytes) +
       rounds * machine.workers * traffic,
   ];
 }
@@ -162,7 +166,7 @@ export function drawsOf(
 }
 
 /** When a sum that grows reaches a figure; beyond the last moment it is taken to go on as it did in the mean. */
-export function whenReached(sum: Float64Array, figure: number, every: number): number {
+function whenReached(sum: Float64Array, figure: number, every: number): number {
   const after = sum.findIndex((each) => each >= figure);
   if (after < 0) return (MOMENTS * every * figure) / (sum.at(-1) || Number.MIN_VALUE);
   const before = after === 0 ? 0 : (sum[after - 1] ?? 0);
@@ -170,7 +174,7 @@ export function whenReached(sum: Float64Array, figure: number, every: number): n
 }
 
 /** A sum at a time, between the moments in a straight line. */
-export function sumAt(sum: Float64Array, seconds: number, every: number): number {
+function sumAt(sum: Float64Array, seconds: number, every: number): number {
   const place = seconds / every;
   if (place >= MOMENTS) return ((sum.at(-1) ?? 0) * place) / MOMENTS;
   const [low, high] = [Math.floor(place), Math.ceil(place)];
@@ -218,6 +222,17 @@ function within(outcome: Outcome, budget: number, task: Task): Ranged | undefine
     };
   }
   return undefined;
+}
+
+/** Share of the draws in which a cluster has its tokens by the deadline; 1 where it is for no number of tokens. */
+export function sureOf(outcome: Outcome, task: Task): number {
+  const { goal } = task;
+  if (goal.kind !== "least cost") return 1;
+  const { every, draws } = drawsOf(outcome, task, Math.min(1.5 * goal.deadline, 2.5 * outcome.seconds), { count: FEW });
+  return shareOf(
+    column(draws, ({ tokens }) => whenReached(tokens, goal.tokens, every)),
+    (each) => each <= goal.deadline,
+  );
 }
 
 /** It ends with its tokens, nine times of ten before the deadline; undefined where it would not. */

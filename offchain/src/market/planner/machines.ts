@@ -71,7 +71,7 @@ const diskBytes = (parameters: number): number =>
 
 /** The link, its price, and the time that a machine lasts. */
 function linkOf(
-  { tier, upMbps, downMbps, egressPerGb = 0n, ingressPerGb = 0n }: Offer,
+  { tier, upMbps, downMbps, egressPerGb = 0n, ingressPerGb = 0n }: Read,
   known: Pick<KnownMachine, "up" | "down"> | undefined,
 ) {
   const assumed = assumptions.mbps[tier];
@@ -84,7 +84,7 @@ function linkOf(
 }
 
 /** µUSD a second of disk beyond what the price has. */
-const storageOf = ({ storagePerGbMonth = 0n, diskIncludedGb = 0 }: Offer, { parameters }: TrainingRun): number =>
+const storageOf = ({ storagePerGbMonth = 0n, diskIncludedGb = 0 }: Read, { parameters }: TrainingRun): number =>
   (Number(storagePerGbMonth) * Math.max(0, diskBytes(parameters) / GB - diskIncludedGb)) / MONTH;
 
 /** Why an offer is no machine for a run; undefined where it is. @param sample whether a sample may stand for an offer */
@@ -109,8 +109,39 @@ export function machineOf(
   { now, sample, mode, measuredOf }: Reading,
 ): Machine | string {
   const why = whyNone(offer, run, now, sample) ?? rulesOf(mode).misses(offer);
-  if (why !== undefined) return why;
-  const known = measuredOf?.(offer);
+  return why ?? machineBy(offer, run, now, measuredOf?.(offer));
+}
+
+/** What a machine is read from, offered or rented. */
+export type Read = Pick<
+  Offer,
+  | "id"
+  | "gpu"
+  | "count"
+  | "tier"
+  | "upstream"
+  | "upMbps"
+  | "downMbps"
+  | "egressPerGb"
+  | "ingressPerGb"
+  | "storagePerGbMonth"
+  | "diskIncludedGb"
+  | "price"
+  | "granularitySeconds"
+  | "minTermSeconds"
+  | "bootBilled"
+  | "bootSeconds"
+  | "endsAt"
+  | "stock"
+>;
+
+/** A machine by what is told and known of it, or why it is none. */
+export function machineBy(
+  offer: Read,
+  run: TrainingRun,
+  now: number,
+  known: Pick<KnownMachine, "flops" | "up" | "down"> | undefined,
+): Machine | string {
   const flops = known?.flops ?? flopsOf(offer.gpu);
   if (flops === undefined) return "its speed is not known";
   const { tier, price, count, endsAt, stock, upstream } = offer;

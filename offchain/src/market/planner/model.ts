@@ -69,6 +69,8 @@ export interface Machine {
   readonly priceSpread: number;
   /** The cloud whose machine it is. */
   readonly island: string;
+  /** Whether it is rented and trains: it is waited for, and loads, only after a death. */
+  readonly ready?: boolean;
 }
 
 /** A machine in a cluster. */
@@ -132,8 +134,10 @@ function memberOf(
   run: TrainingRun,
 ): Member | undefined {
   const { deathRate: rate, workers } = machine;
-  const boot = loadSeconds(machine, run);
-  const wait = waitSeconds(machine);
+  // What trains already boots as often as it dies.
+  const again = machine.ready === true ? -Math.expm1(-rate * horizon) : 1;
+  const boot = again * loadSeconds(machine, run);
+  const wait = again * waitSeconds(machine);
   const working = Math.min(horizon - wait, machine.ends) - boot;
   const rounds = Math.floor(working / roundSeconds);
   if (rounds < 1) return undefined;
@@ -141,12 +145,12 @@ function memberOf(
   const whole =
     rate === 0 ? rounds : (survival * -Math.expm1(-rate * roundSeconds * rounds)) / -Math.expm1(-rate * roundSeconds);
   const alive = rate === 0 ? working : -Math.expm1(-rate * working) / rate;
-  const bytes = machine.downPrice * run.startBytes;
+  const bytes = again * machine.downPrice * run.startBytes;
   const traffic = whole * workers * (machine.upPrice * run.payloadBytes + machine.downPrice * run.updateBytes);
   const paid = billed(machine, (machine.bootBilled ? boot : 0) + alive + machine.kill);
   const cost = machine.price * paid + machine.storage * (boot + alive + machine.kill) + bytes + traffic;
-  const again = machine.ends < horizon ? 1 : -Math.expm1(-rate * working);
-  const cycle = wait + boot + alive + again * machine.replace;
+  const replaced = machine.ends < horizon ? 1 : -Math.expm1(-rate * working);
+  const cycle = wait + boot + alive + replaced * machine.replace;
   return { machine, steps, tokens: (whole * workers * steps * run.batchTokens) / cycle, cost: cost / cycle };
 }
 

@@ -133,7 +133,7 @@ function improved(start: readonly Machine[], pool: readonly Machine[], task: Tas
 }
 
 /** Machines in the order in which they are added, with what their links take. */
-function ordered(machines: readonly Machine[], task: Task): { machine: Machine; link: number }[] {
+export function ordered(machines: readonly Machine[], task: Task): { machine: Machine; link: number }[] {
   const mode = rulesOf(task.mode);
   const alone = machines
     .map((machine) => ({ machine, outcome: outcomeOf([machine], task), link: exchangeSeconds(machine, task.run) }))

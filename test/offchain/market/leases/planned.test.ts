@@ -8,6 +8,7 @@ import { applied } from "../../../../offchain/src/market/leases/ledger.ts";
 import { step } from "../../../../offchain/src/market/leases/machine.ts";
 import {
   type Book,
+  type ClusterSpec,
   emptyKept,
   leasesOf,
   openBook,
@@ -29,19 +30,23 @@ const planned = { 0: wish(first, 2_100_000n), 1: wish(second, 1_050_000n) };
 type Untimed = LeaseEvent extends infer E ? (E extends LeaseEvent ? Omit<E, "at"> : never) : never;
 
 /** A cluster of the plan with these offers. */
-function scene(offers: readonly Offer[]) {
+function scene(offers: readonly Offer[], change: Partial<ClusterSpec> = {}) {
   let book: Book = openBook(INSTALLATION, emptyKept);
   let at = NOW;
+  const alarms: string[] = [];
   const tell = (event: Untimed): void => {
     at += 1_000;
-    ({ book } = step(book, { ...event, at }, rules));
+    const { book: next, effects } = step(book, { ...event, at }, rules);
+    book = next;
+    for (const effect of effects) if (effect.type === "alarm") alarms.push(effect.sentence);
   };
   tell({ type: "listed", account: "cloud", identity: "owner", startedAt: at, terms, instances: [] });
-  tell({ type: "rent", cluster: clusterOf({ slots: 2, minimum: 2, planned }), offers });
+  tell({ type: "rent", cluster: clusterOf({ slots: 2, minimum: 2, planned, ...change }), offers });
   tell({ type: "tick" });
   return {
     tell,
     book: () => book,
+    alarms,
     rented: () => leasesOf(book).map((lease) => [lease.slot, lease.offer, lease.maximum]),
   };
 }
@@ -73,4 +78,76 @@ test("what it is for is read back as it was written", () => {
   const { clusters } = scene([first, second]).book();
   const read = applied(emptyKept, JSON.parse(canonicalJson({ clusters })) as unknown);
   expect(read.clusters).toEqual(clusters);
+});
+
+/** A cluster whose machines train, with what a new plan says of the first. */
+function again(wished: SlotWish | null, change: Partial<ClusterSpec> = {}) {
+  const made = scene([first, second], change);
+  const { tell, book } = made;
+  const [label = "", other = ""] = Object.keys(book().leases);
+  for (const each of [label, other]) {
+    const instance = { id: `i-${each}`, label: each, state: "running", words: "running", perHour: 1_000_000n } as const;
+    tell({ type: "created", label: each, instance });
+    tell({ type: "beat", label: each });
+  }
+  const replace = (whom = label) =>
+    tell({ type: "replace", label: whom, wish: wished, words: "A new plan.", drainMs: 60_000 });
+  replace();
+  /** The machine is seen to be gone, and what is offered then is told. */
+  const settle = (offers: readonly Offer[]): void => {
+    tell({ type: "drained", label });
+    tell({ type: "asked", label, answer: "accepted" });
+    tell({ type: "listed", account: "cloud", identity: "owner", startedAt: LATER, terms, instances: [] });
+    tell({ type: "listed", account: "cloud", identity: "owner", startedAt: LATER * 1.0001, terms, instances: [] });
+    tell({ type: "got", label, account: "cloud", identity: "owner", startedAt: LATER * 1.0002, instance: null });
+    for (const each of [other]) tell({ type: "beat", label: each });
+    tell({ type: "tick" });
+    tell({ type: "quoted", cluster: "c1", offers });
+    tell({ type: "tick" });
+  };
+  return { ...made, label, settle, replace };
+}
+const LATER = NOW + 10_000_000;
+const better = offer("cloud:7", 1.5, "A40");
+
+test("by a new plan a machine finishes its round first, and its place is the other's, which is asked for anew", () => {
+  const { book, label } = again(wish(better, 1_600_000n));
+  expect(book().leases[label]).toMatchObject({ state: "draining", doomed: { reason: "replaced" } });
+  expect(book().quotes).toEqual({});
+  expect(book().clusters["c1"]).toMatchObject({ replaced: 1, again: { 0: { offer: "cloud:7" } } });
+});
+
+test("the other is rented when the first is gone, and no machine that was let go comes back", () => {
+  const { book, settle, label } = again(wish(better, 1_600_000n));
+  settle([first, second, better]);
+  expect(book().leases[label]?.state).toBe("gone");
+  expect(leasesOf(book()).filter(({ slot }) => slot === 0)).toMatchObject([{}, { offer: "cloud:7" }]);
+});
+
+test("a place that is nobody's stays empty", () => {
+  const { book, settle } = again(null);
+  settle([first, second, better]);
+  expect(leasesOf(book()).filter(({ slot }) => slot === 0)).toHaveLength(1);
+});
+
+test("what does not fit the budget beside it, or is dearer than a machine may be, replaces nothing", () => {
+  const { book, label, alarms } = again(wish(better, 1_600_000n), { budget: 700_000n });
+  expect(book().leases[label]?.doomed).toBeNull();
+  expect(alarms.at(-1)).toMatch(
+    /^ct-\S+ is not replaced: with cloud:7 the budget would have to hold [\d.]+ USD, or it is too dear\.$/,
+  );
+  const dear = again(wish(better, 5_000_001n));
+  expect(dear.book().leases[dear.label]?.doomed).toBeNull();
+});
+
+test("a cluster lets go of so many machines and no more", () => {
+  const { book, label, replace } = again(wish(better, 1_600_000n));
+  const cluster = book().clusters["c1"];
+  expect(cluster?.replaced).toBe(1);
+  // One that ends already is let go once.
+  replace(label);
+  expect(book().clusters["c1"]?.replaced).toBe(1);
+  const full = again(wish(better, 1_600_000n), { replaced: rules.replacements * 2 } as Partial<ClusterSpec>);
+  expect(full.book().leases[full.label]?.doomed).toBeNull();
+  expect(full.alarms.at(-1)).toMatch(/its cluster has let go of as many as it may\.$/);
 });
