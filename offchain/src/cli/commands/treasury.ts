@@ -1,18 +1,20 @@
 /** `cotrain treasury`: what the holders have together, and paying somebody of it without a budget. */
+import { saleBookOf } from "@cotrain/sdk/actions";
 import { asAddress } from "@cotrain/sdk/protocol";
 import { encodeFunctionData, erc20Abi, formatEther, type Hex } from "viem";
 
 import { formatAddress, UserError } from "../../base/index.ts";
-import { budgetsContractOf, contractAt, fundsOf, tokenAmount, tokenAt, tokenText } from "../../run/index.ts";
+import { budgetsContractOf, contractAt, fundsOf, isNobody, tokenAmount, tokenAt, tokenText } from "../../run/index.ts";
 import { account, text } from "../../service/index.ts";
 import { coinsOf } from "../amounts.ts";
 import { defineCommand } from "../command.ts";
 import { decide, decisionOptions, type Intention } from "../decision.ts";
 import { columnsOf, factTable } from "../output.ts";
-import { atPlace, placeOptions } from "../place.ts";
+import { atPlace, type Place, placeOptions } from "../place.ts";
 import type { DecidingPlace } from "../proposing.ts";
 
 const tokenOption = account({ description: "an ERC-20 (default: the chain's coin)" });
+const shownToken = account({ description: "an ERC-20 alone (default: coins, shares and the model's capital token)" });
 
 /** What the treasury has of a token, or of the chain's coin. */
 async function heldOf(
@@ -29,25 +31,41 @@ async function heldOf(
   return { treasury, balance, token, told: (amount: bigint) => tokenText(amount, token) };
 }
 
+/** What it has of the tokens that come to it by themselves: what shares are sold for, where they are, and shares. */
+async function knownTokens(place: Place) {
+  const { connection, modelId } = place;
+  const sale = await contractAt(place, "capitalSale");
+  const book = isNobody(sale) ? undefined : await connection.call((client) => saleBookOf(client, { sale, modelId }));
+  const addresses = [...(book ? [asAddress(book.token)] : []), await contractAt(place, "shares")];
+  return Promise.all(
+    addresses.map(async (address) => {
+      const { token, balance, told } = await heldOf(place, address);
+      return { token, balance, told: told(balance) };
+    }),
+  );
+}
+
 /** `cotrain treasury show`. */
 const treasuryShowCommand = defineCommand({
   name: "treasury show",
-  summary: "what the treasury has: coins, or a token",
-  options: { ...placeOptions, token: tokenOption },
+  summary: "what the treasury has: coins, shares and the model's capital token, or another token",
+  options: { ...placeOptions, token: shownToken },
   examples: [
-    ["npx cotrain treasury show", "coins of this directory's model"],
-    [`npx cotrain treasury show --token 0x${"bb".repeat(20)}`, "a token, such as the one that shares are sold for"],
+    ["npx cotrain treasury show", "of this directory's model"],
+    [`npx cotrain treasury show --token 0x${"bb".repeat(20)}`, "any other token"],
   ],
   async run({ options, output }) {
-    const { treasury, balance, token, told } = await atPlace(options, undefined, (place) =>
-      heldOf(place, options.token),
-    );
+    const { treasury, balance, token, told, tokens } = await atPlace(options, undefined, async (place) => ({
+      ...(await heldOf(place, options.token)),
+      tokens: options.token === undefined ? await knownTokens(place) : [],
+    }));
     output.result(
-      { treasury, token: token ?? null, balance },
+      { treasury, token: token ?? null, balance, tokens: tokens.map(({ told: _, ...held }) => held) },
       factTable(
         [
           ["treasury", `${formatAddress(treasury)}, the model's timelock`],
           ["has", told(balance)],
+          ...tokens.map((held) => ["", held.told] as const),
         ],
         columnsOf(process.stdout),
       ),
