@@ -2,6 +2,8 @@
 import { join } from "node:path";
 
 import {
+  bootstrapOf,
+  bootstrapTerms,
   isSuspended,
   modelContractsOf,
   newestSetVersion,
@@ -73,6 +75,17 @@ async function told(...line: readonly string[]): Promise<Told> {
 }
 
 describe("in bootstrap", () => {
+  test("it is told how much of it is over", async () => {
+    const { contracts: addresses, modelId } = stage.world;
+    const { start, epochLength } = await scheduleOf(stage.client, { addresses, modelId });
+    await atTime(start + 3 * epochLength);
+    expect(await told(...at())).toMatchObject({ over: false, claimed: "0", epochsOver: 3 });
+    const lines = flat((await cotrainHere(["bootstrap", ...at()])).stdout);
+    expect(lines).toMatch(
+      /Workers have claimed 0\.00 of [\d,.]+ shares, and 3 of \d+ epochs are over; after \d+ it ends/,
+    );
+  });
+
   test("what holders may not decide is refused in a sentence before anything is sent; parameters are not", async () => {
     const refused = await cotrainHere(["poster", "propose", other, "--dry-run", ...at()]);
     expect(refused.code).toBe(1);
@@ -183,6 +196,13 @@ describe("in bootstrap", () => {
     expect(flat((await cotrainHere(["poster", "suspend", ...remote])).stdout)).toContain("already.");
   });
 
+  test("once it is over nobody is told that the poster could be suspended at once", async () => {
+    await stage.endBootstrap();
+    const asked = await cotrainHere(["poster", "suspend", ...at()]);
+    expect(asked).toMatchObject({ code: 1, stdout: "" });
+    expect(flat(asked.stderr)).toContain("and the organiser while the model is in bootstrap");
+  });
+
   test("a watcher tells what was announced, withdrawn and carried out, in words", async () => {
     await stage.client.setBlockTimestampInterval({ interval: 1 });
     await done("poster", "propose", other, ...by("organiser"));
@@ -274,5 +294,23 @@ describe("in bootstrap", () => {
     expect(flat(voted.stderr)).toContain("Nobody votes on what an organiser announces");
     const { contracts: addresses, runId } = stage.world;
     expect((await runOf(stage.client, { addresses, runId })).poster).toBe(poster.address);
+  });
+
+  // Last, since the node does not come back from the time that it is set to.
+  test("whoever likes ends it once what it takes is there, and nobody before", async () => {
+    const { contracts: addresses, modelId } = stage.world;
+    const ending = ["--end", ...at(), ...by("worker-1")];
+    const early = await cotrainHere(["bootstrap", ...ending]);
+    expect(early.code).not.toBe(0);
+    expect(flat(early.stderr)).toContain("bootstrap goes on, until");
+    const bootstrap = await bootstrapOf(stage.client, { addresses });
+    const { maxEpochs } = await bootstrapTerms(stage.client, { bootstrap, modelId });
+    const { start, epochLength } = await scheduleOf(stage.client, { addresses, modelId });
+    await atTime(start + maxEpochs * epochLength - 1);
+    expect((await cotrainHere(["bootstrap", ...at()])).stdout).not.toContain("That is enough");
+    await atTime(start + maxEpochs * epochLength);
+    expect(flat((await cotrainHere(["bootstrap", ...at()])).stdout)).toContain("That is enough: it ends with the next");
+    expect(await told(...ending)).toMatchObject({ over: true, ended: expect.stringMatching(/^0x/) });
+    expect(await told(...ending)).toMatchObject({ over: true, ended: null });
   });
 });

@@ -311,7 +311,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     once: "watch",
     yes: "watch",
   },
-  bootstrap: { ...organised, withdraw: "announcing", last: "announcing" },
+  bootstrap: { ...organised, withdraw: "announcing", end: "announcing", last: "announcing" },
   "disputes list": {
     state: "disputes",
     coordinator: "intentions",
@@ -530,6 +530,8 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     purpose: "budget",
   },
   "budget revoke": proposed,
+  "terms show": shown,
+  "terms propose": proposed,
   "treasury show": { ...shown, token: "treasury" },
   "treasury pay": { ...proposed, to: "treasury", token: "treasury", amount: "treasury" },
   "budget spend": {
