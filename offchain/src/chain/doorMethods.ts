@@ -57,8 +57,8 @@ const entriesOf = (value: unknown): readonly (readonly [string, unknown])[] | un
 function areWords(overrides: unknown): boolean {
   let words = 0;
   const isDiff = ([account, override]: readonly [string, unknown]): boolean => {
-    const [[name, diff] = [], ...others] = entriesOf(override) ?? [];
-    const entries = name === "stateDiff" && others.length === 0 ? entriesOf(diff) : undefined;
+    const kinds = entriesOf(override) ?? [];
+    const entries = kinds.length === 1 && kinds[0]?.[0] === "stateDiff" ? entriesOf(kinds[0][1]) : undefined;
     words += entries?.length ?? 0;
     return (
       entries !== undefined &&

@@ -321,8 +321,8 @@ export const chain: readonly Breakage[] = [
   {
     name: "a call at the chain's door runs code that nobody deployed",
     file: "offchain/src/chain/doorMethods.ts",
-    text: 'const entries = name === "stateDiff" && others.length === 0 ?',
-    instead: "const entries = others.length === 0 ?",
+    text: ' && kinds[0]?.[0] === "stateDiff" ?',
+    instead: " && kinds[0] ?",
     tests: ["test/attack/chainDoor.test.ts", "test/offchain/chain/doorMethods.test.ts"],
   },
   {

@@ -88,7 +88,7 @@ const bootstrapRows: readonly Breakage[] = [
   {
     name: "after bootstrap an organiser is told that a rollback can be announced",
     file: "offchain/src/cli/commands/checkpointRevert.ts",
-    text: "          await connection.call((client) => action.simulate(client, { ...call, account }));\n",
+    text: "          await connection.call(async (client) => void (await action.simulate(client, { ...call, account })));\n",
     instead: "          void account;\n",
     tests: ["test/offchain/cli/checkpointRevert.test.ts"],
   },

@@ -80,7 +80,7 @@ export const checkpointRevertCommand = defineCommand({
         if (step !== "wait" && (!options.yes || !entry)) {
           // What the contract would refuse whoever asks, as it does after bootstrap, is not said to be had.
           const account = await connection.call((client) => organiserOf(client, { addresses, modelId }));
-          await connection.call((client) => action.simulate(client, { ...call, account }));
+          await connection.call(async (client) => void (await action.simulate(client, { ...call, account })));
         }
         if (!options.yes || !entry || step === "wait") return nothing;
         if (!place.pinned)
