@@ -1,26 +1,29 @@
 /** `cotrain treasury`: what the holders have together, and paying somebody of it without a budget. */
-import { saleBookOf } from "@cotrain/sdk/actions";
 import { asAddress } from "@cotrain/sdk/protocol";
 import { encodeFunctionData, erc20Abi, formatEther, type Hex } from "viem";
 
-import { formatAddress, UserError } from "../../base/index.ts";
-import { budgetsContractOf, contractAt, fundsOf, isNobody, tokenAmount, tokenAt, tokenText } from "../../run/index.ts";
+import { formatAddress, formatSharesExactly, UserError } from "../../base/index.ts";
+import {
+  budgetsContractOf,
+  capitalTokenAt,
+  contractAt,
+  fundsOf,
+  tokenAmount,
+  tokenAt,
+  tokenText,
+} from "../../run/index.ts";
 import { account, text } from "../../service/index.ts";
 import { coinsOf } from "../amounts.ts";
 import { defineCommand } from "../command.ts";
 import { decide, decisionOptions, type Intention } from "../decision.ts";
 import { columnsOf, factTable } from "../output.ts";
-import { atPlace, type Place, placeOptions } from "../place.ts";
+import { atPlace, placeOptions } from "../place.ts";
 import type { DecidingPlace } from "../proposing.ts";
 
-const tokenOption = account({ description: "an ERC-20 (default: the chain's coin)" });
-const shownToken = account({ description: "an ERC-20 alone (default: coins, shares and the model's capital token)" });
+type TreasuryPlace = Pick<DecidingPlace, "connection" | "addresses" | "modelId" | "fromBlock">;
 
 /** What the treasury has of a token, or of the chain's coin. */
-async function heldOf(
-  place: Pick<DecidingPlace, "connection" | "addresses" | "modelId" | "fromBlock">,
-  named?: string,
-) {
+async function heldOf(place: TreasuryPlace, named?: string) {
   const treasury = await contractAt(place, "timelock");
   if (named === undefined) {
     const balance = await place.connection.call((client) => client.getBalance({ address: treasury }));
@@ -31,41 +34,48 @@ async function heldOf(
   return { treasury, balance, token, told: (amount: bigint) => tokenText(amount, token) };
 }
 
-/** What it has of the tokens that come to it by themselves: what shares are sold for, where they are, and shares. */
-async function knownTokens(place: Place) {
-  const { connection, modelId } = place;
-  const sale = await contractAt(place, "capitalSale");
-  const book = isNobody(sale) ? undefined : await connection.call((client) => saleBookOf(client, { sale, modelId }));
-  const addresses = [...(book ? [asAddress(book.token)] : []), await contractAt(place, "shares")];
-  return Promise.all(
-    addresses.map(async (address) => {
-      const { token, balance, told } = await heldOf(place, address);
-      return { token, balance, told: told(balance) };
-    }),
-  );
+/** What a treasury comes by without anybody's asking: shares of its own model, and the token that these are sold for. */
+async function ownOf(place: TreasuryPlace) {
+  const sold = await capitalTokenAt(place);
+  const [shares, capital] = await Promise.all([
+    contractAt(place, "shares").then((address) => heldOf(place, address)),
+    sold && heldOf(place, sold.address),
+  ]);
+  return { shares, capital };
 }
 
 /** `cotrain treasury show`. */
 const treasuryShowCommand = defineCommand({
   name: "treasury show",
-  summary: "what the treasury has: coins, shares and the model's capital token, or another token",
-  options: { ...placeOptions, token: shownToken },
+  summary: "what the treasury has: coins, shares and the token that shares are sold for, or one other token",
+  options: { ...placeOptions, token: account({ description: "an ERC-20, which is shown alone" }) },
   examples: [
-    ["npx cotrain treasury show", "of this directory's model"],
+    ["npx cotrain treasury show", "coins, shares and the capital token of this directory's model"],
     [`npx cotrain treasury show --token 0x${"bb".repeat(20)}`, "any other token"],
   ],
   async run({ options, output }) {
-    const { treasury, balance, token, told, tokens } = await atPlace(options, undefined, async (place) => ({
-      ...(await heldOf(place, options.token)),
-      tokens: options.token === undefined ? await knownTokens(place) : [],
+    const { held, own } = await atPlace(options, undefined, async (place) => ({
+      held: await heldOf(place, options.token),
+      own: options.token === undefined ? await ownOf(place) : undefined,
     }));
+    const { treasury, balance, token, told } = held;
+    const { shares, capital } = own ?? {};
     output.result(
-      { treasury, token: token ?? null, balance, tokens: tokens.map(({ told: _, ...held }) => held) },
+      {
+        treasury,
+        token: token ?? null,
+        balance,
+        shares: shares?.balance ?? null,
+        capital: capital ? { token: capital.token, balance: capital.balance } : null,
+      },
       factTable(
         [
           ["treasury", `${formatAddress(treasury)}, the model's timelock`],
           ["has", told(balance)],
-          ...tokens.map((held) => ["", held.told] as const),
+          ...(shares ? [["and", `${formatSharesExactly(shares.balance)} shares`] as const] : []),
+          ...(capital?.token
+            ? [["and", `${capital.told(capital.balance)}, ${formatAddress(capital.token.address)}`] as const]
+            : []),
         ],
         columnsOf(process.stdout),
       ),
@@ -108,7 +118,7 @@ const treasuryPayCommand = defineCommand({
   options: {
     ...decisionOptions,
     to: account({ description: "who is paid" }),
-    token: tokenOption,
+    token: account({ description: "an ERC-20 (default: the chain's coin)" }),
     amount: text({ value: "amount", description: "how much, such as 12.5" }),
   },
   examples: [
