@@ -518,6 +518,7 @@ test.each(trials)("%s takes no code that nobody deployed, and no gas that is no 
   const overrides = { "0x00000000000000000000000000000000000000aa": { code: "0x00" } };
   for (const params of [
     [{}, "latest", overrides],
+    [{}, "latest", null],
     [{}, "latest", null, { gasLimit: "0xffffffffff" }],
     [{ gas: 2 ** 62 }, "latest"],
     [{ gas: "9223372036854775807" }, "latest"],

@@ -24,7 +24,7 @@ import { canRun } from "../needs.ts";
 import { findNpmTool } from "../npmTool.ts";
 import { anvilBinary } from "../../offchain/src/chain/index.ts";
 import { castHands, ethersHands, type Hands, viemHands } from "./clients/hands.ts";
-import { decided, EARNED, type Life, live, openLife } from "./clients/life.ts";
+import { decided, EARNED, type Life, live, openLife, SHARED } from "./clients/life.ts";
 import { type ClientsNode, openClientsNode } from "./clients/node.ts";
 import { freePort, openStage, type Stage, until } from "./harness.ts";
 
@@ -53,10 +53,12 @@ async function outcomeOf({ node, of, modelId, runId, shares, voided }: Life) {
   const sharesOf = (account: `0x${string}`) => balanceOf(client, { shares, account });
   const dollarsOf = (account: `0x${string}`) => balanceOf(client, { shares: deployment.testDollar!, account });
   const dispute = await disputeOf(client, { addresses, digest: voided });
+  const head = await headOf(client, { addresses, runId });
   const version = await currentParamsVersion(client, { addresses, runId });
   return {
     model: BigInt(modelId) !== 0n,
-    round: (await headOf(client, { addresses, runId })).round,
+    round: head.round,
+    sequence: head.sequence,
     alice: await sharesOf(of.alice.address),
     bob: await sharesOf(of.bob.address),
     votes: await votesOf(client, { shares, account: of.alice.address }),
@@ -64,6 +66,7 @@ async function outcomeOf({ node, of, modelId, runId, shares, voided }: Life) {
     stolen: await sharesOf(of.thief.address),
     dispute: { outcome: dispute?.outcome, voted: dispute?.voted },
     credit: await bondCreditOf(client, { addresses, account: of.watcher.address }),
+    shared: [await dollarsOf(of.alice.address), await dollarsOf(of.bob.address)],
     earned: await dollarsOf(of.watcher.address),
     returned: await dollarsOf(of.organiser.address),
     version,
@@ -73,7 +76,9 @@ async function outcomeOf({ node, of, modelId, runId, shares, voided }: Life) {
 
 const lived = {
   model: true,
+  // Its first round, the way back, and the first round again.
   round: 1n,
+  sequence: 3n,
   alice: parseEther("330"),
   bob: parseEther("117"),
   votes: parseEther("330"),
@@ -82,6 +87,7 @@ const lived = {
   stolen: 0n,
   dispute: { outcome: disputeOutcome.void, voted: true },
   credit: 0n,
+  shared: SHARED,
   earned: EARNED,
   // Of five dollars.
   returned: 5_000_000n - EARNED,

@@ -45,17 +45,44 @@ const TRIAL_METHODS: ReadonlySet<string> = new Set(["eth_call", "eth_createAcces
 const MAX_FEE_BLOCKS = 100;
 const MAX_FEE_PERCENTILES = 10;
 const MAX_PROOF_KEYS = 64;
+/** Words of storage that a call may be told otherwise: what holders would decide is rehearsed with one for each of their calls. */
+const MAX_DIFF_WORDS = 64;
+const ACCOUNT = /^0x[\da-f]{40}$/i;
+const WORD = /^0x[\da-f]{64}$/i;
+
+const entriesOf = (value: unknown): readonly (readonly [string, unknown])[] | undefined =>
+  typeof value === "object" && value !== null && !Array.isArray(value) ? Object.entries(value) : undefined;
+
+/** Whether overrides are a few words of storage and nothing else: no code that nobody deployed, no coins, and no whole storage. */
+function areWords(overrides: unknown): boolean {
+  let words = 0;
+  const isDiff = ([account, override]: readonly [string, unknown]): boolean => {
+    const kinds = entriesOf(override) ?? [];
+    const entries = kinds.length === 1 && kinds[0]?.[0] === "stateDiff" ? entriesOf(kinds[0][1]) : undefined;
+    words += entries?.length ?? 0;
+    return (
+      entries !== undefined &&
+      ACCOUNT.test(account) &&
+      words <= MAX_DIFF_WORDS &&
+      entries.every(([slot, word]) => WORD.test(slot) && typeof word === "string" && WORD.test(word))
+    );
+  };
+  const all = entriesOf(overrides);
+  return all !== undefined && all.length <= MAX_DIFF_WORDS && all.every(isDiff);
+}
 
 /**
  * What a trial may say: a transaction with no more gas than a block has, and a block. Overrides would let it run code that
- * nobody deployed.
+ * nobody deployed, but for a few words of storage of what a call reads.
  * @returns the parameters for the node
  */
 function trialParams(method: string, params: unknown): readonly unknown[] {
   const [call, ...rest] = Array.isArray(params) ? (params as unknown[]) : [];
   const refuse = (why: string): NodeError => new NodeError({ code: -32_602, message: `${method} ${why}` });
   if (typeof call !== "object" || call === null) throw refuse("takes a transaction and a block");
-  if (rest.length > 1) throw refuse("takes no overrides here");
+  const [, overrides, ...more] = rest;
+  if (more.length > 0 || (rest.length > 1 && !(method === "eth_call" && areWords(overrides))))
+    throw refuse(method === "eth_call" ? "takes no overrides here but a few words of storage" : "takes no overrides here");
   // The node knows both names.
   const { gas, gasLimit, ...others } = call as Readonly<Record<string, unknown>>;
   const named = gas ?? gasLimit ?? undefined;

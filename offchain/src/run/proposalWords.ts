@@ -1,5 +1,6 @@
 /** What a proposal's calls would do, in words: by the calls themselves, whatever its text says of them. */
 import {
+  contractUriOf,
   currentParamsVersion,
   grantCapsOf,
   type ModelContracts,
@@ -189,6 +190,18 @@ async function capsText(
   return `CodeGrants lets the maintainers of ${await modelText(place, modelId)} approve ${author} shares an epoch for one author and ${all} in all, without a vote, in the place of caps ${String(replaces)}; ${now}.`;
 }
 
+/** What naming other licences and terms would do; one that is too long to be told whole is shown as far as others are. */
+async function termsText(
+  { connection, contracts }: WordsPlace,
+  [uri]: readonly unknown[],
+): Promise<string | undefined> {
+  const after = String(uri);
+  if (after.length > MOST_WORDS) return undefined;
+  const before = await connection.call((client) => contractUriOf(client, { shares: contracts.shares }));
+  // Which contract that is the node says, so that it is named.
+  return `ModelShares ${contracts.shares} names ${valueText(after)} as the model's licences and terms, in the place of ${valueText(before)}.`;
+}
+
 /** Undefined where a call is shown as it is. */
 type Sentence = (place: WordsPlace, args: readonly unknown[]) => string | Promise<string | undefined>;
 
@@ -218,6 +231,7 @@ const sentences: Readonly<Record<string, Sentence>> = {
   "ModelGovernor.setLateQuorumVoteExtension": (place, args) => voteTermSet(place, "lateQuorumVoteExtension", args),
   "ModelGovernor.setProposalThreshold": (place, args) => voteTermSet(place, "proposalThreshold", args),
   "ModelGovernor.updateQuorumNumerator": (place, args) => voteTermSet(place, "quorumBps", args),
+  "ModelShares.setContractURI": termsText,
   "ModelTimelock.updateDelay": (place, args) => voteTermSet(place, "timelockDelay", args),
   "RunRegistry.admitBuild": (place, [id, build, admitted]) =>
     `RunRegistry ${admitted === true ? "admits" : "withdraws"} build ${String(build)} ${admitted === true ? "to" : "from"} ${runText(place, id)}.`,

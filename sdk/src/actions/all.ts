@@ -136,6 +136,7 @@ import {
 } from "./runs.ts";
 import {
   balanceOf,
+  contractUriOf,
   delegate,
   delegateBySig,
   delegateOf,
@@ -143,6 +144,7 @@ import {
   delegationToSign,
   pastSupplyOf,
   pastVotesOf,
+  setContractUri,
   signDelegation,
   totalSupply,
   votesOf,
@@ -215,6 +217,7 @@ export const reads = {
   computeBudgetLeft,
   computeBudgetOf,
   countSigners,
+  contractUriOf,
   currentMaintainers,
   currentParamsVersion,
   currentSetVersion,
@@ -336,6 +339,7 @@ export const writes = {
   rollback,
   ruleDispute,
   setBudget,
+  setContractUri,
   setDisputeBond,
   setGrantCaps,
   setMaintainers,

@@ -158,3 +158,18 @@ export const delegateOf = /* @__PURE__ */ defineRead({
   addressed: false,
   view: ({ shares, account }: AccountArgs) => viewOf(shares, modelSharesAbi, "delegates", [account]),
 });
+
+/** Where the model's licences and terms stand (ERC-7572): a URI, empty where none is named. */
+export const contractUriOf = /* @__PURE__ */ defineRead({
+  addressed: false,
+  view: ({ shares }: SharesArgs) => viewOf(shares, modelSharesAbi, "contractURI", []),
+});
+
+/** Names other licences and terms; the timelock alone may. @throws ModelSharesOnlyTimelockError */
+export const setContractUri = /* @__PURE__ */ defineWrite({
+  addressed: false,
+  call: ({ shares, uri }: SharesArgs & { readonly uri: string }) =>
+    callOf(shares, modelSharesAbi, "setContractURI", [uri]),
+  decode: nothing,
+  extractEvent: (receipt) => eventOf(receipt, modelSharesAbi, "ContractURIUpdated"),
+});

@@ -1,7 +1,7 @@
 /**
  * The life of a model as its holders live it, by whichever client: it is created, three kinds of contribution are paid, a false root
- * is disputed and voided, a true one pays, the holders change the run and grant code, and a machine is rented. What else holders do is
- * one more stage.
+ * is disputed and voided, a true one pays, the holders change the run and grant code, share what the model was paid and have the run go
+ * back, from where it goes on, and a machine is rented. What else holders do is one more stage.
  */
 import {
   checkpointRegistryAbi,
@@ -16,6 +16,7 @@ import {
   activateRoot,
   allowCapital,
   allowEscrow,
+  allowRevenue,
   approveGrantByVote,
   type Call,
   castVote,
@@ -27,6 +28,7 @@ import {
   modelTermsHash,
   delegate,
   depositCapital,
+  depositRevenue,
   disputeRoot,
   execute,
   openEscrow,
@@ -38,6 +40,7 @@ import {
   queue,
   redeemVoucher,
   registerRun,
+  rollback,
   setParams,
   settleDispute,
   settleSale,
@@ -71,6 +74,8 @@ const dollars = 5_000_000n;
 const GRANT = 7n * share;
 /** What a rented machine earns, in test dollars' smallest units. */
 export const EARNED = 2_000_000n;
+/** What of the five dollars that a customer pays each holder gets. */
+export const SHARED = [3_000_000n, 2_000_000n] as const;
 /** Room for clients that take a second for each transaction, on a busy machine. */
 const timing = { epochLength: 20, window: 30, postingDelay: 20 } as const;
 const { model: settings } = profileFor("local", 31_337);
@@ -83,8 +88,14 @@ const highest: RunParams = { ...params, innerSteps: 1_024 };
 /** What the holders decide. */
 export const decided: RunParams = { ...params, innerSteps: 32 };
 
-const people = ["organiser", "alice", "bob", "buyer", "thief", "watcher"] as const;
+const people = ["organiser", "alice", "bob", "buyer", "thief", "watcher", "customer"] as const;
 type Person = (typeof people)[number];
+
+interface Active {
+  readonly index: number;
+  readonly toEpoch: number;
+  readonly root: Hex;
+}
 
 export interface Life {
   readonly node: ClientsNode;
@@ -97,8 +108,9 @@ export interface Life {
   runId: RunId;
   shares: Address;
   governor: Address;
-  /** The newest active root. */
-  active: { index: number; toEpoch: number; root: Hex };
+  /** The newest active root of compute, and of revenue. */
+  active: Active;
+  shared: Active;
   /** Of the false root. */
   voided: Hex;
 }
@@ -114,8 +126,9 @@ export async function openLife(node: ClientsNode, hands: Hands, name: string): P
   validators.sort((a, b) => (a.address.toLowerCase() < b.address.toLowerCase() ? -1 : 1));
   const nothing = { modelId: asModelId(zeroHash), runId: asRunId(zeroHash), voided: zeroHash } as const;
   const nobody = `0x${"00".repeat(20)}` as const;
-  const active = { index: 0, toEpoch: 0, root: zeroHash as Hex };
-  return { node, hands, of, validators, salt: hashOf(name), ...nothing, shares: nobody, governor: nobody, active };
+  const none = { index: 0, toEpoch: 0, root: zeroHash as Hex };
+  const named = { shares: nobody, governor: nobody } as const;
+  return { node, hands, of, validators, salt: hashOf(name), ...nothing, ...named, active: none, shared: none };
 }
 
 const addressesOf = ({ node }: Life) => node.deployment.addresses;
@@ -195,18 +208,27 @@ async function contribute(life: Life): Promise<number> {
   return epoch;
 }
 
-/** Posts a root of all epochs that are over. @returns what waits for its window, and how its leaves are claimed */
-async function post(life: Life, leaves: readonly [RewardLeaf, RewardLeaf], bond?: bigint) {
-  const { hands, modelId, active, node, validators, runId, of } = life;
+/**
+ * Posts a root of all epochs that are over.
+ * @param more.kind of `rewardKind`, compute if not said: a root of revenue is no run's
+ * @returns what waits for its window, and how its leaves are claimed
+ */
+async function post(
+  life: Life,
+  leaves: readonly [RewardLeaf, RewardLeaf],
+  { bond, kind = rewardKind.compute }: { readonly bond?: bigint; readonly kind?: number } = {},
+) {
+  const { hands, modelId, node, validators, of } = life;
+  const [active, runId] = kind === rewardKind.compute ? [life.active, life.runId] : [life.shared, asRunId(zeroHash)];
   const addresses = addressesOf(life);
   await node.past(await endOf(life, Math.max(await epochNow(life), active.toEpoch + 1)));
   const to = (await epochNow(life)) - 1;
   const end = await endOf(life, to);
   const index = active.index + 1;
-  const { root, total, proofs } = await hands.tree({ modelId, index }, leaves);
+  const { root, total, proofs } = await hands.tree({ modelId, index, kind }, leaves);
   const late = Math.max(0, (await nowOf(life)) - end) + 120;
   const attestation: Attestation = {
-    kind: rewardKind.compute,
+    kind,
     modelId,
     index: BigInt(index),
     fromEpoch: BigInt(active.toEpoch + 1),
@@ -226,7 +248,9 @@ async function post(life: Life, leaves: readonly [RewardLeaf, RewardLeaf], bond?
   for (const signer of validators.slice(0, 2))
     signatures.push(await hands.sign(signer, addresses.computeRewards, "Attestation", attestation));
   await hands.send(of.organiser, postRoot, { addresses, attestation, signatures, ...(bond !== undefined && { bond }) });
-  const digest = (await word(hands.ask(addresses.computeRewards, computeRewardsAbi, "pending", [modelId, 1]))) as Hex;
+  const digest = (await word(
+    hands.ask(addresses.computeRewards, computeRewardsAbi, "pending", [modelId, kind]),
+  )) as Hex;
   return { attestation, digest, leaves, proofs, index };
 }
 
@@ -278,7 +302,7 @@ async function payAfter(life: Life): Promise<void> {
   const { hands, modelId, of } = life;
   const { computeRewards } = addressesOf(life);
   const bond = BigInt(await word(hands.ask(computeRewards, computeRewardsAbi, "bondOf", [modelId, 1])));
-  await activate(life, await post(life, leavesOf(life, 30n, 10n), bond));
+  await activate(life, await post(life, leavesOf(life, 30n, 10n), { bond }));
   await hands.send(of.organiser, withdrawBonds, { addresses: addressesOf(life), beneficiary: of.organiser.address });
 }
 
@@ -287,9 +311,23 @@ const leavesOf = ({ of }: Life, alice: bigint, bob: bigint): [RewardLeaf, Reward
   { account: of.bob.address, amount: bob * share },
 ];
 
+/** Alice proposes it, the holders accept it, and anybody carries it out. */
+async function decide(life: Life, calls: readonly Call[], description: string): Promise<void> {
+  const { hands, node, of, governor } = life;
+  const proposer = of.alice.address;
+  await hands.send(of.alice, propose, { governor, calls, description, proposer });
+  const proposal: Proposal = proposalOf(calls, description, proposer);
+  const content = [proposal.targets, proposal.values, proposal.calldatas, hashOf(proposal.description)];
+  const proposalId = BigInt(await word(hands.ask(governor, modelGovernorAbi, "getProposalId", content)));
+  await vote(life, proposalId, "for");
+  await hands.send(of.watcher, queue, { governor, proposal });
+  await node.past(BigInt(await word(hands.ask(governor, modelGovernorAbi, "proposalEta", [proposalId]))));
+  await hands.send(of.watcher, execute, { governor, proposal });
+}
+
 /** The holders set parameters and grant a commit, by one proposal. */
 async function govern(life: Life): Promise<void> {
-  const { hands, node, of, governor, modelId, runId } = life;
+  const { hands, node, of, modelId, runId } = life;
   const { codeGrants: grants } = node.deployment;
   const now = BigInt(await nowOf(life));
   const grant: Grant = {
@@ -309,17 +347,69 @@ async function govern(life: Life): Promise<void> {
     setParams.call({ addresses: addressesOf(life), runId, replaces: 1, params: decided }),
     approveGrantByVote.call({ grants, grant, repository }),
   ];
-  const description = "Half the inner steps, and seven shares for a commit";
-  const proposer = of.alice.address;
-  await hands.send(of.alice, propose, { governor, calls, description, proposer });
-  const proposal: Proposal = proposalOf(calls, description, proposer);
-  const content = [proposal.targets, proposal.values, proposal.calldatas, hashOf(proposal.description)];
-  const proposalId = BigInt(await word(hands.ask(governor, modelGovernorAbi, "getProposalId", content)));
-  await vote(life, proposalId, "for");
-  await hands.send(of.watcher, queue, { governor, proposal });
-  await node.past(BigInt(await word(hands.ask(governor, modelGovernorAbi, "proposalEta", [proposalId]))));
-  await hands.send(of.watcher, execute, { governor, proposal });
+  await decide(life, calls, "Half the inner steps, and seven shares for a commit");
   await hands.send(of.watcher, claimGrant, { grants, modelId, id: grantIdOf(grant) });
+}
+
+/** A customer pays the model five dollars. */
+async function earn({ hands, node, of, modelId }: Life): Promise<void> {
+  const { revenueDeposits: revenue, testDollar } = node.deployment;
+  const { customer } = of;
+  await node.mint(customer.address, dollars);
+  await hands.send(customer, allowRevenue, { token: testDollar!, revenue, amount: dollars });
+  await hands.send(customer, depositRevenue, { revenue, modelId, amount: dollars });
+}
+
+/** The validators sign how it is shared; its window passes while the holders have the run go back. */
+async function shareAndGoBack(life: Life): Promise<void> {
+  const { hands, node, of, modelId } = life;
+  const addresses = addressesOf(life);
+  const kind = rewardKind.revenue;
+  const leaves = [
+    { account: of.alice.address, amount: SHARED[0] },
+    { account: of.bob.address, amount: SHARED[1] },
+  ] as const;
+  const { attestation, index, proofs } = await post(life, leaves, { kind });
+  const posted = await nowOf(life);
+  await goBack(life);
+  await node.past(posted + timing.window);
+  await hands.send(of.watcher, activateRoot, { addresses, attestation });
+  life.shared = { index, toEpoch: Number(attestation.toEpoch), root: attestation.root };
+  for (const [i, { account, amount }] of leaves.entries())
+    await hands.send(of.watcher, claim, {
+      addresses,
+      modelId,
+      kind,
+      beneficiary: account,
+      index,
+      amount,
+      proof: proofs[i]!,
+    });
+}
+
+/** The holders take the run back to its first checkpoint, and its next round is trained anew. */
+async function goBack(life: Life): Promise<void> {
+  const { hands, of, runId } = life;
+  const addresses = addressesOf(life);
+  const headNow = async (): Promise<Hex> =>
+    (await word(hands.ask(addresses.checkpointRegistry, checkpointRegistryAbi, "headOf", [runId]))) as Hex;
+  const call = rollback.call({
+    addresses,
+    runId,
+    currentHead: await headNow(),
+    round: 0n,
+    checkpointDigest: hashOf("checkpoint 0"),
+  });
+  await decide(life, [call], "Back to the first checkpoint");
+  await hands.send(of.organiser, postHead, {
+    addresses,
+    runId,
+    parentHead: await headNow(),
+    round: 1n,
+    paramsVersion: 2,
+    checkpointDigest: hashOf("checkpoint 1, trained anew"),
+    receiptsRoot: hashOf("receipts of round 1, trained anew"),
+  });
 }
 
 /** Shares that were bought are settled and fetched. */
@@ -354,7 +444,7 @@ async function rent(life: Life): Promise<void> {
   await hands.send(of.watcher, withdrawEscrow, { escrow, terms });
 }
 
-/** All of it, stage by stage. Revenue and rollback are stages to come. */
+/** All of it, stage by stage. */
 export async function live(life: Life): Promise<void> {
   await create(life);
   const bought = await contribute(life);
@@ -362,6 +452,8 @@ export async function live(life: Life): Promise<void> {
   await fetchBought(life, bought);
   await dispute(life);
   await payAfter(life);
+  await earn(life);
   await govern(life);
+  await shareAndGoBack(life);
   await rent(life);
 }

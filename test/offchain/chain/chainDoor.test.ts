@@ -57,6 +57,18 @@ async function log(): Promise<Hex> {
   return hash;
 }
 
+/** Deploys what answers with the first word of its storage. */
+const ANSWERS: Hex = "0x675f545f5260205ff35f5260086018f3";
+
+test("a decision is rehearsed with a few words of storage that are not there", async () => {
+  const hash = await send({ data: ANSWERS });
+  const { contractAddress } = await client().waitForTransactionReceipt({ hash });
+  const [to, slot, value] = [contractAddress!, toHex(0, { size: 32 }), toHex(7, { size: 32 })];
+  const stateOverride = [{ address: to, stateDiff: [{ slot, value }] }];
+  expect(await client().call({ to, stateOverride })).toEqual({ data: value });
+  expect(await client().call({ to })).toEqual({ data: slot });
+});
+
 describe("an application hears of events", () => {
   test("with viem, by logs where there are no filters", { timeout: 60_000 }, async () => {
     asked.clear();

@@ -76,6 +76,17 @@ async function told(...line: readonly string[]): Promise<Told> {
 }
 
 describe("in bootstrap", () => {
+  test("it is told how much of it is over", async () => {
+    const { contracts: addresses, modelId } = stage.world;
+    const { start, epochLength } = await scheduleOf(stage.client, { addresses, modelId });
+    await atTime(start + 3 * epochLength);
+    expect(await told(...at())).toMatchObject({ over: false, claimed: "0", epochsOver: 3 });
+    const lines = flat((await cotrainHere(["bootstrap", ...at()])).stdout);
+    expect(lines).toMatch(
+      /Workers have claimed 0\.00 of [\d,.]+ shares, and 3 of \d+ epochs are over; after \d+ it ends/,
+    );
+  });
+
   test("what holders may not decide is refused in a sentence before anything is sent; parameters are not", async () => {
     const refused = await cotrainHere(["poster", "propose", other, "--dry-run", ...at()]);
     expect(refused.code).toBe(1);
@@ -186,6 +197,13 @@ describe("in bootstrap", () => {
     const pinned = await cotrainHere(["poster", "suspend", ...remote.slice(1), ...stage.pins().slice(2, 6)]);
     expect(flat(pinned.stdout)).toContain("is suspended as the poster already.");
     expect(flat((await cotrainHere(["poster", "suspend", ...remote])).stdout)).toContain("already.");
+  });
+
+  test("once it is over nobody is told that the poster could be suspended at once", async () => {
+    await stage.endBootstrap();
+    const asked = await cotrainHere(["poster", "suspend", ...at()]);
+    expect(asked).toMatchObject({ code: 1, stdout: "" });
+    expect(flat(asked.stderr)).toContain("and the organiser while the model is in bootstrap");
   });
 
   test("a watcher tells what was announced, withdrawn and carried out, in words", async () => {

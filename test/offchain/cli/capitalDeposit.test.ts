@@ -179,6 +179,9 @@ test("play money is made on the local chain alone", async () => {
   expect(await dollarsOf(buyer)).toBe(0n);
   await preparing(5n);
   expect(await dollarsOf(buyer)).toBe(5n);
+  // No more of it than is lacking.
+  await preparing(8n);
+  expect(await dollarsOf(buyer)).toBe(8n);
 });
 
 /** A place whose node is behind as often as that when it is asked for the time; and how often it was asked. */

@@ -73,3 +73,11 @@ test("once another head follows it must be announced anew", async () => {
   await postTexts(stage, "three");
   expect(await shown(1, ...at(), ...by("organiser"))).toMatchObject({ step: "announce" });
 });
+
+test("once bootstrap is over nobody is told that a rollback could be announced", async () => {
+  await postTexts(stage, "one", "two");
+  await stage.endBootstrap();
+  const asked = await revert(1, ...at(), ...by("organiser"));
+  expect(asked.code).toBe(1);
+  expect(flat(asked.stderr)).toContain("the holders do, and the organiser while the model is in bootstrap");
+});

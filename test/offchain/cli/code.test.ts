@@ -295,6 +295,9 @@ describe("a grant", () => {
     expect(list).toContain(`\n${id.slice(0, 8)}…`);
     const shown = await cotrainHere(["code", "show", id.slice(0, 8), ...at()]);
     expect(shown.stdout).toMatch(/^paid +no more than was due when it was ended$/m);
+    // Nothing of it is left to anybody: its commit is granted as if for the first time.
+    file = join(temporaryDirectory(), "anew.json");
+    expect(await told(...terms("--description", "Anew."))).toMatchObject({ others: [] });
   });
 
   test("that the holders end with all of its set is listed as such, before and after it is burned", async () => {
@@ -511,4 +514,14 @@ test.each([
   const words = terms().filter((word, i, all) => word !== flag && all[i - 1] !== flag);
   expect(verdictOf(await cotrainHere([...words, flag, value])).code).not.toBe(0);
   expect((await cotrainHere([...words, flag, value])).stderr.replaceAll("\n", " ")).toContain(sentence);
+});
+
+// Last, since the node does not come back from the time that it is set to.
+test("a node that says that it is next year has nobody sign for longer than a grant may be approved", async () => {
+  await choose();
+  await stage.client.setNextBlockTimestamp({ timestamp: BigInt(Math.floor(Date.now() / 1_000) + 365 * 86_400) });
+  await stage.client.mine({ blocks: 1 });
+  await told(...terms("--within", "90d"));
+  const { deadline } = (JSON.parse(readFileSync(file, "utf8")) as GrantFile).grant;
+  expect(Number(deadline)).toBeLessThanOrEqual(Date.now() / 1_000 + 90 * 86_400);
 });

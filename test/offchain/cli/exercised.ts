@@ -506,6 +506,8 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     purpose: "budget",
   },
   "budget revoke": proposed,
+  "terms show": shown,
+  "terms propose": proposed,
   "treasury show": { ...shown, token: "treasury" },
   "treasury pay": { ...proposed, to: "treasury", token: "treasury", amount: "treasury" },
   "budget spend": {

@@ -122,6 +122,9 @@ test("another account is paid in a wallet's place, where that is said", async ()
   expect(await dollarsOf(buyer)).toBe(0n);
   expect((await dollarsOf(to)) - before).toBe(1_500_000n);
   expect(await claim("--to", to)).toMatchObject({ revenue: { amount: "0", transaction: null } });
+  // Money that another was paid is no share in the page of what a holder had of shares.
+  const page = await told<{ holdings: { events: { what: string }[] }[] }>("shares", ...at(), "--address", buyer);
+  expect(page.holdings[0]!.events.map(({ what }) => what)).not.toContain("claimed for another");
 });
 
 test("what a wallet signed so that others are paid in its place is void once it says so", async () => {

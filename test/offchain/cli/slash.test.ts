@@ -1,13 +1,13 @@
 /** `cotrain stake slash` and `fees` on a real node: signers of what holders voided lose stake, whoever reports it, and nobody else. */
 import { computeRewardsAbi } from "@cotrain/sdk/abis";
-import { disputeOf, reporterFeesOf, stakeManagerOf, stakeOf } from "@cotrain/sdk/actions";
-import { asAddress, structHash } from "@cotrain/sdk/protocol";
-import { decodeFunctionData, encodeFunctionData, getAddress, type Hex, parseEther, slice } from "viem";
+import { disputeOf, pendingRoot, reporterFeesOf, stakeManagerOf, stakeOf } from "@cotrain/sdk/actions";
+import { asAddress, domainFor, structHash, typedDataOf } from "@cotrain/sdk/protocol";
+import { concat, decodeFunctionData, encodeFunctionData, getAddress, type Hex, parseEther, slice } from "viem";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 import { voidedRoots } from "../../../offchain/src/run/index.ts";
 import { settleLater } from "../chain/settle.ts";
-import { validators } from "../chain/world.ts";
+import { accountOf, validators } from "../chain/world.ts";
 import { type Holders, openHolders } from "./holders.ts";
 import { told } from "./staged.ts";
 import { cotrainHere, temporaryDirectory } from "./support.ts";
@@ -62,21 +62,21 @@ async function stakeOfValidator(account: string) {
   return { stakes, active };
 }
 
-/** The data of a posting with its first signature alone. */
-function withOne(input: Hex): Hex {
+/** The data of a posting with other signatures. */
+function withOthers(input: Hex, others: (signatures: Hex) => Hex): Hex {
   const { functionName, args } = decodeFunctionData({ abi: computeRewardsAbi, data: input });
   if (functionName !== "postRoot") throw new RangeError(functionName);
-  return encodeFunctionData({ abi: computeRewardsAbi, functionName, args: [args[0], slice(args[1], 0, 65)] });
+  return encodeFunctionData({ abi: computeRewardsAbi, functionName, args: [args[0], others(args[1])] });
 }
 
-/** What is found of voided roots where a transaction that posted one shows its first signature alone. */
-async function foundWithOne() {
+/** What is found of voided roots where a transaction that posted one shows other signatures than those that counted. */
+async function foundWith(others: (signatures: Hex) => Hex) {
   const { world, client } = holders;
   const shown = {
     ...client,
     getTransaction: async (asked: { readonly hash: Hex }) => {
       const found = await client.getTransaction(asked);
-      return { ...found, input: withOne(found.input) };
+      return { ...found, input: withOthers(found.input, others) };
     },
   };
   const call = (work: (chain: never) => Promise<unknown>) => work(shown as never);
@@ -102,6 +102,13 @@ test("who signed a root that holders voided loses stake, once, whoever reports i
   expect(flat((await cotrainHere(["stake", "slash", ...at()])).stdout)).toContain(
     "Holders have voided no root of this model",
   );
+  // From its last second on nobody is told that it could be disputed.
+  const open = await client.snapshot();
+  await goTo((await pendingRoot(client, { addresses, modelId: world.modelId }))!.activatableAt!);
+  const late = await cotrainHere(["disputes", "open", ...at()]);
+  expect(late.code).toBe(1);
+  expect(flat(late.stderr)).toContain("The window of root 2 is over: nobody can dispute it any more.");
+  await client.revert({ id: open });
   expect(await cotrainHere(["disputes", "open", "--yes", ...at(), ...holders.keysOf("worker-2")])).toMatchObject({
     code: 0,
   });
@@ -131,7 +138,14 @@ test("who signed a root that holders voided loses stake, once, whoever reports i
   expect((await stakeOfValidator(staking!)).active).toBe(parseEther("2"));
 
   expect(await told<Slashed>("stake", "slash", "--dry-run", ...at())).toMatchObject({ hidden: [] });
-  expect((await foundWithOne()).map(({ missing, signatures }) => [missing, signatures.size])).toEqual([[1, 1]]);
+  const first = (signatures: Hex): Hex => slice(signatures, 0, 65);
+  const counts = async (others: (signatures: Hex) => Hex) =>
+    (await foundWith(others)).map(({ missing, signatures }) => [missing, signatures.size]);
+  expect(await counts(first)).toEqual([[1, 1]]);
+  // Whoever posts through a contract of his own may put a stranger's beside it.
+  const domain = domainFor(world.chainId, asAddress(addresses.computeRewards));
+  const strange = await accountOf("stranger").signTypedData(typedDataOf(domain, "Attestation", signed));
+  expect(await counts((signatures) => concat([strange, first(signatures)]))).toEqual([[1, 1]]);
 
   const telling = [`--coordinator=${await tellingCoordinator(world, client)}`, `--rpc=${world.url}`];
   const seen = await cotrainHere(["stake", "slash", "--dry-run", ...telling, "--state", temporaryDirectory()]);

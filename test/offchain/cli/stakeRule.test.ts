@@ -158,3 +158,12 @@ describe("a ruling is refused", () => {
     await refused((document) => (document.receiptSignature = others), "has a receipt that the accused did not sign");
   });
 });
+
+// Last, since the node does not come back from the time that it is set to.
+test("a node that says that it is next year has nobody sign a ruling for longer than was said", async () => {
+  await stage.client.setNextBlockTimestamp({ timestamp: BigInt(Math.floor(Date.now() / 1_000) + 365 * 86_400) });
+  await stage.client.mine({ blocks: 1 });
+  const flags = [...at(), ...by("validator-1"), ...begin, "--within", "2h"];
+  const { deadline } = await told<Told>("stake", "rule", file, "--yes", ...flags);
+  expect(Number(deadline)).toBeLessThanOrEqual(Date.now() / 1_000 + 7_200);
+});

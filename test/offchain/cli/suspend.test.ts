@@ -263,3 +263,12 @@ describe("a suspension is refused", () => {
     expect(await verdict("validator-2")).toEqual(refusal(1, "is damaged"));
   });
 });
+
+// Last, since the node does not come back from the time that it is set to.
+test("a node that says that it is next year has nobody sign a suspension for longer than was said", async () => {
+  await post();
+  await stage.client.setNextBlockTimestamp({ timestamp: BigInt(Math.floor(Date.now() / 1_000) + 365 * 86_400) });
+  await stage.client.mine({ blocks: 1 });
+  const { deadline } = await told<Told>("suspend", file, "--yes", ...at(), ...by("validator-1"), "--within", "2h");
+  expect(Number(deadline)).toBeLessThanOrEqual(Date.now() / 1_000 + 7_200);
+});

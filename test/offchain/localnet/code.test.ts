@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 
-import { balanceOf, codeGrantsOf, setBudget, timelockOf, votesOf } from "@cotrain/sdk/actions";
+import { balanceOf, codeGrantsOf, delegate, setBudget, timelockOf, votesOf } from "@cotrain/sdk/actions";
 import { asAddress, type Hex } from "@cotrain/sdk/protocol";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
@@ -177,6 +177,17 @@ describe("on a chain", () => {
     expect(said).toEqual([`author was paid 50.00 shares for commit ${offer.commit.slice(0, 12)}`]);
     await follow().look(true);
     expect([await paid(), said.length]).toEqual([50n * share, 1]);
+  });
+
+  test("an author who has chosen who votes keeps that choice", async () => {
+    const chosen = asAddress(`0x${"0b".repeat(20)}`);
+    const choice = delegate.call({ shares: stage.shares, delegatee: chosen });
+    await stage.as(author, choice.to, choice.data);
+    await approve(await offered());
+    await stage.advanceTo((await stage.now()) + 61);
+    await follow().look(true);
+    expect(await paid()).toBe(50n * share);
+    expect(await votesOf(stage.client, { shares: stage.shares, account: chosen })).toBe(50n * share);
   });
 
   test("at the end of a session the author is paid what is due by then, and the rest in the next", async () => {

@@ -36,6 +36,11 @@ it("what three roots granted is claimed in as many transactions as it needs, eac
   expect(await earnings()).toEqual({ earned: 12n * share, claimed: 12n * share, claimable: 0n, leaves: [] });
   expect(await claimLeaves(clientOf(alice), where, leaves)).toMatchObject({ amount: 0n });
   expect(await claimLeaves(clientOf(alice), where, [])).toEqual({ amount: 0n, transaction: null });
+  // However short leaves are, a transaction has gas for so many: 200. What was paid is passed over.
+  const sentBefore = Number(await sent());
+  const many = Array.from({ length: 201 }, () => leaves[0]!);
+  expect(await claimLeaves(clientOf(alice), where, many)).toMatchObject({ amount: 0n });
+  expect(Number(await sent()) - sentBefore).toBe(2);
   expect(await earningsOf(client, where, undefined)).toMatchObject({ earned: 0n, leaves: [] });
 });
 

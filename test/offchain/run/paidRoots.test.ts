@@ -4,7 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { activateRoot, postRoot, rollback, timelockOf } from "@cotrain/sdk/actions";
-import { asAddress, type Attestation, digestOfJson, type Hex, type SignedVerdict } from "@cotrain/sdk/protocol";
+import {
+  type Address,
+  asAddress,
+  type Attestation,
+  digestOfJson,
+  type Hex,
+  type SignedVerdict,
+} from "@cotrain/sdk/protocol";
 import { createTestClient, http, publicActions } from "viem";
 import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from "vitest";
 
@@ -214,6 +221,33 @@ it("one of which every account is paid what was due is not called false for what
     return { ...rest, manifest: made, attestation: { ...attestation, epochDigest: digestOfJson(made) } };
   });
   expect(await look()).toEqual({ false: [], unseen: [] });
+});
+
+it("who is no member of its set is named by nobody's word as one who signed a false one", async () => {
+  await settle(withTheft);
+  const reader = await openReader(options());
+  const stranger = asAddress(`0x${"5a".repeat(20)}`);
+  const members = validators.map(({ address }) => asAddress(address)).toSorted();
+  /** Who posts through a contract of his own puts signatures of others beside those of the set. */
+  const told = async (signers: readonly Address[]) => {
+    const signersOf: typeof reader.signersOf = async () => signers;
+    return (await paidRoots({ reader: { ...reader, signersOf }, blobs: world.blobs }, world.modelId)).false[0]?.signers;
+  };
+  expect(await told([stranger, ...members])).toEqual(members);
+  const { threshold } = await reader.validators(world.modelId);
+  expect(await told([stranger, ...members.slice(0, threshold)])).toEqual(members.slice(0, threshold));
+  expect(await told([stranger, ...members.slice(0, threshold - 1)])).toBeNull();
+});
+
+it("of the newest alone no older one is looked at, and of none of them too few", async () => {
+  await settle(withTheft);
+  await post(1);
+  await settle();
+  const reader = await openReader(options());
+  const falseOf = async (newest: number) =>
+    (await paidRoots({ reader, blobs: world.blobs }, world.modelId, { newest })).false.map(({ index }) => index);
+  expect(await falseOf(1)).toEqual([]);
+  expect(await falseOf(2)).toEqual([1]);
 });
 
 it("what one answer alone says of a root makes none false: it is looked at again", async () => {

@@ -67,6 +67,8 @@ beforeAll(async () => {
   await transfer(bob.address, given);
   await delegate(bob, alice.address);
   await delegate(stranger, alice.address);
+  // Whoever chooses again whom he chose makes no event of hers, as often as he likes.
+  await delegate(stranger, alice.address);
   await transfer(alice.address, 5n);
   // Which is no event of anybody's.
   await transfer(bob.address, 0n);

@@ -298,6 +298,10 @@ describe("a false root", () => {
     const { settles } = (await watch.look()) as { state: "open"; settles: number };
     const again = await watching();
     expect(await again.look()).toMatchObject({ state: "open", digest, settles });
+    // The last second of the vote is one of it.
+    await client().setNextBlockTimestamp({ timestamp: BigInt(settles) });
+    await client().mine({ blocks: 1 });
+    expect(await again.look()).toMatchObject({ state: "open", digest, settles });
     await client().setNextBlockTimestamp({ timestamp: BigInt(settles + 1) });
     await client().mine({ blocks: 1 });
     expect(await again.look()).toEqual({ state: "settled", digest, ruling: "undecided" });

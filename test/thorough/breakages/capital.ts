@@ -7,6 +7,13 @@ const collecting = ["test/offchain/cli/capitalCollect.test.ts"];
 
 export const capital: readonly Breakage[] = [
   {
+    name: "a wallet that lacks a part of the play money makes all of it",
+    file: "offchain/src/run/buying.ts",
+    text: "mint(place, client, token, amount - before)",
+    instead: "mint(place, client, token, amount)",
+    tests: ["test/offchain/cli/capitalDeposit.test.ts"],
+  },
+  {
     name: "a wallet pays whom a coordinator names",
     file: "offchain/src/cli/commands/capitalBuy.ts",
     text: "if (!place.pinned)",

@@ -305,11 +305,25 @@ export const chain: readonly Breakage[] = [
     tests: ["test/attack/chainDoor.test.ts", "test/offchain/chain/chainDoor.test.ts"],
   },
   {
+    name: "the chain's door lets nobody rehearse how votes would go",
+    file: "offchain/src/chain/doorMethods.ts",
+    text: '!(method === "eth_call" && areWords(overrides))',
+    instead: "overrides !== method",
+    tests: ["test/offchain/chain/doorMethods.test.ts"],
+  },
+  {
+    name: "a call at the chain's door is told a storage of any size",
+    file: "offchain/src/chain/doorMethods.ts",
+    text: "words <= MAX_DIFF_WORDS &&",
+    instead: "words < Infinity &&",
+    tests: ["test/offchain/chain/doorMethods.test.ts"],
+  },
+  {
     name: "a call at the chain's door runs code that nobody deployed",
     file: "offchain/src/chain/doorMethods.ts",
-    text: 'if (rest.length > 1) throw refuse("takes no overrides here");',
-    instead: "",
-    tests: ["test/attack/chainDoor.test.ts"],
+    text: ' && kinds[0]?.[0] === "stateDiff" ?',
+    instead: " && kinds[0] ?",
+    tests: ["test/attack/chainDoor.test.ts", "test/offchain/chain/doorMethods.test.ts"],
   },
   {
     name: "long answers of the embedded chain are not counted",

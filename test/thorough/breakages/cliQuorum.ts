@@ -59,6 +59,20 @@ export const cliQuorum: readonly Breakage[] = [
     tests: ["test/offchain/cli/suspend.test.ts"],
   },
   {
+    name: "a node that says that it is later has a suspension signed for years",
+    file: "offchain/src/run/suspension.ts",
+    text: "earliest: Math.min(now,",
+    instead: "earliest: Math.max(now,",
+    tests: ["test/offchain/cli/suspend.test.ts"],
+  },
+  {
+    name: "a node that says that it is later has a ruling signed for years",
+    file: "offchain/src/run/ruling.ts",
+    text: "earliest: Math.min(now,",
+    instead: "earliest: Math.max(now,",
+    tests: ["test/offchain/cli/stakeRule.test.ts"],
+  },
+  {
     name: "suspend takes a head that nobody posted",
     file: "offchain/src/run/suspension.ts",
     text: "if (posted) return posted;",

@@ -19,6 +19,27 @@ export const code: readonly Breakage[] = [
     tests,
   },
   {
+    name: "a node that says that it is later has a grant signed for years",
+    file: "offchain/src/run/grants.ts",
+    text: "earliest: Math.min(now,",
+    instead: "earliest: Math.max(now,",
+    tests: ["test/offchain/cli/code.test.ts"],
+  },
+  {
+    name: "a grant of which nothing is left stands in the way of another for its commit",
+    file: "offchain/src/run/grants.ts",
+    text: "grant.id !== id && grant.state.amount > 0n",
+    instead: "grant.id !== id",
+    tests: ["test/offchain/cli/code.test.ts"],
+  },
+  {
+    name: "a session takes its author's votes from whom the author chose",
+    file: "offchain/src/run/claims.ts",
+    text: "  if (BigInt(await delegateOf(client, { shares, account })) !== 0n) return false;\n",
+    instead: "",
+    tests: ["test/offchain/localnet/code.test.ts"],
+  },
+  {
     name: "what a voided set approved is told as if it had not been voided",
     file: "offchain/src/run/grants.ts",
     text: "const voidedAt = voided.get(setVersion);",

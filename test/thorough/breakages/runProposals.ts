@@ -220,6 +220,20 @@ export const runProposals: readonly Breakage[] = [
     tests: ["test/offchain/run/shares.test.ts"],
   },
   {
+    name: "money that another was paid is told as shares",
+    file: "offchain/src/run/shares.ts",
+    text: "    if (kind !== rewardKind.compute) continue;\n",
+    instead: "    void kind;\n",
+    tests: ["test/offchain/cli/revenueRewards.test.ts"],
+  },
+  {
+    name: "whoever delegates to a holder again and again fills the page of the holder",
+    file: "offchain/src/run/shares.ts",
+    text: "raw.from !== raw.to && raw.to === account",
+    instead: "raw.to === account",
+    tests: ["test/offchain/run/shares.test.ts"],
+  },
+  {
     name: "a holder's history does not add up to the balance, and nobody says so",
     file: "offchain/src/run/shares.ts",
     text: "...(balance === said.balance",

@@ -248,6 +248,20 @@ export const runVerify: readonly Breakage[] = [
     tests: ["test/offchain/run/paidRoots.test.ts"],
   },
   {
+    name: "who is no member of its set is named as one who signed a false root",
+    file: "offchain/src/run/paidRoots.ts",
+    text: ".filter((signer) => validators.includes(signer))",
+    instead: "",
+    tests: ["test/offchain/run/paidRoots.test.ts"],
+  },
+  {
+    name: "of the newest roots one too few is held against what was due",
+    file: "offchain/src/run/paidRoots.ts",
+    text: "if (i < roots.length - newest) continue;",
+    instead: "if (i <= roots.length - newest) continue;",
+    tests: ["test/offchain/run/paidRoots.test.ts"],
+  },
+  {
     name: "data that are full of a function's selector have each of them looked at for signatures",
     file: "sdk/src/actions/rewards.ts",
     text: "const call = empty.slice(2, -128);",

@@ -10,6 +10,27 @@ export const treasury: readonly Breakage[] = [
     tests: ["test/offchain/cli/budget.test.ts"],
   },
   {
+    name: "holders are not told which terms the shares name by now",
+    file: "offchain/src/run/proposalWords.ts",
+    text: "in the place of ${valueText(before)}.",
+    instead: "in the place of others.",
+    tests: ["test/offchain/cli/terms.test.ts"],
+  },
+  {
+    name: "a URI that nobody can read whole is put to the holders",
+    file: "offchain/src/cli/commands/terms.ts",
+    text: "if (uri.length <= MOST_URI && /^[\\x21-\\x7e]+$/.test(uri) && URL.canParse(uri)) return;",
+    instead: "if (URL.canParse(uri)) return;",
+    tests: ["test/offchain/cli/terms.test.ts"],
+  },
+  {
+    name: "what a model's creator wrote as its terms acts on a holder's terminal",
+    file: "offchain/src/cli/commands/terms.ts",
+    text: "return printable(uri.length > MOST_SHOWN ? `${uri.slice(0, MOST_SHOWN)}…` : uri);",
+    instead: "return printable(uri) === uri ? uri : uri;",
+    tests: ["test/offchain/cli/terms.test.ts"],
+  },
+  {
     name: "a founder's shares are told as paid for a commit",
     file: "offchain/src/run/grants.ts",
     text: "BigInt(terms.commit) === 0n;",

@@ -1,4 +1,4 @@
-import { announcedRollback, announceRollback, rollback } from "@cotrain/sdk/actions";
+import { announcedRollback, announceRollback, organiserOf, rollback } from "@cotrain/sdk/actions";
 import { encodeAbiParameters, keccak256 } from "viem";
 
 import { formatAddress, timeText, UserError, wrap } from "../../base/index.ts";
@@ -73,6 +73,15 @@ export const checkpointRevertCommand = defineCommand({
         const when = step === "wait" ? `; it can be carried out from ${timeText(readyAt)} on, by this command` : "";
         const text = `${entry === undefined ? "The organiser" : formatAddress(entry.account)} ${sentences[step]} the rollback ${target.words}${when}.`;
         const nothing = { step, readyAt, text, account: entry?.account ?? null, transaction: null };
+        const { connection, addresses, modelId, runId } = place;
+        const { currentHead, checkpointDigest } = target;
+        const call = { addresses, runId, currentHead, round: target.round, checkpointDigest };
+        const action = step === "announce" ? announceRollback : rollback;
+        if (step !== "wait" && (!options.yes || !entry)) {
+          // What the contract would refuse whoever asks, as it does after bootstrap, is not said to be had.
+          const account = await connection.call((client) => organiserOf(client, { addresses, modelId }));
+          await connection.call(async (client) => void (await action.simulate(client, { ...call, account })));
+        }
         if (!options.yes || !entry || step === "wait") return nothing;
         if (!place.pinned)
           throw new UserError(
@@ -80,10 +89,6 @@ export const checkpointRevertCommand = defineCommand({
             "Which run that is is the coordinator's word alone: name the run with --run and its contracts with --deployment.",
           );
         const client = await signingAs(place, entry, options);
-        const { addresses, runId } = place;
-        const { currentHead, checkpointDigest } = target;
-        const call = { addresses, runId, currentHead, round: target.round, checkpointDigest };
-        const action = step === "announce" ? announceRollback : rollback;
         await action.simulate(client, call);
         const { receipt } = await action.sync(client, call);
         const after = await stepOf(place, target);

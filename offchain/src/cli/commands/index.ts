@@ -74,6 +74,7 @@ import { stakeRuleCommand } from "./stakeRule.ts";
 import { stakeTermsCommand } from "./stakeTerms.ts";
 import { statusCommand } from "./status.ts";
 import { suspendCommand } from "./suspend.ts";
+import { termsCommands } from "./terms.ts";
 import { treasuryCommands } from "./treasury.ts";
 import { upCommand } from "./up.ts";
 import { validatorCommand } from "./validator.ts";
@@ -152,6 +153,7 @@ export const commands: readonly Command[] = [
   emissionSuccessorCommand,
   ...budgetCommands,
   ...treasuryCommands,
+  ...termsCommands,
   ...signersCommands,
   validatorsConsentCommand,
   suspendCommand,
@@ -196,6 +198,7 @@ export const groupSummaries: Readonly<Record<string, string>> = {
   run: "runs: making one from a file, and proposing that one pauses, goes on or ends",
   budget: "what the holders let others spend from the treasury",
   treasury: "what the holders have together, and paying somebody of it",
+  terms: "which licences and terms a model's shares name, and proposing others",
   capital: "shares that are sold for a model's capital token, an epoch at a time",
   code: "what authors of code are paid: grants, by maintainers or the holders",
   disputes: "roots that somebody disputes, and the holders' votes on them",

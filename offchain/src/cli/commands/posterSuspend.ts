@@ -1,4 +1,4 @@
-import { isSuspended, runOf, suspendAsOrganiser } from "@cotrain/sdk/actions";
+import { isSuspended, organiserOf, runOf, suspendAsOrganiser } from "@cotrain/sdk/actions";
 import { asAddress, asHead, type Hex } from "@cotrain/sdk/protocol";
 
 import { formatAddress, UserError, wrap } from "../../base/index.ts";
@@ -28,7 +28,7 @@ interface Flags extends PlaceFlags {
 }
 
 async function suspendAt(place: DecidingPlace, options: Flags) {
-  const { connection, addresses, runId } = place;
+  const { connection, addresses, modelId, runId } = place;
   const [run, suspended] = await Promise.all([
     connection.call((client) => runOf(client, { addresses, runId })),
     connection.call((client) => isSuspended(client, { addresses, runId })),
@@ -37,11 +37,16 @@ async function suspendAt(place: DecidingPlace, options: Flags) {
   const shown = { runId, poster, suspended, head: null as Hex | null, round: 0, transaction: null as Hex | null };
   if (suspended) return shown;
   const { head, round } = await headOf(place, options.head);
-  if (!options.yes) return { ...shown, head, round };
+  const call = { addresses, runId, poster, head };
+  if (!options.yes) {
+    // What the contract would refuse whoever asks, as it does after bootstrap, is not said to be had.
+    const account = await connection.call((client) => organiserOf(client, { addresses, modelId }));
+    await connection.call((client) => suspendAsOrganiser.simulate(client, { ...call, account }));
+    return { ...shown, head, round };
+  }
   const [entry] = requireEntries(place, options);
   if (!entry) return { ...shown, head, round };
   const client = await organisingAs(place, entry, options);
-  const call = { addresses, runId, poster, head };
   await suspendAsOrganiser.simulate(client, call);
   const { receipt } = await suspendAsOrganiser.sync(client, call);
   return { ...shown, suspended: true, head, round, transaction: receipt.transactionHash };

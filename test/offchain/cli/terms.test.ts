@@ -1,0 +1,68 @@
+/** `cotrain terms` on a real node: which licences and terms a model's shares name, and what holders are asked before they name others. */
+import { contractUriOf, modelContractsOf, setContractUri } from "@cotrain/sdk/actions";
+import type { Hex } from "@cotrain/sdk/protocol";
+import { expect, test } from "vitest";
+
+import { execute, type ShownCall, staged, told } from "./staged.ts";
+import { cotrainHere, refusal, verdictOf } from "./support.ts";
+
+const stage = staged([]);
+const at = () => ["--state", stage.state];
+const uri = "ipfs://bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy";
+
+interface Shown {
+  readonly title: string;
+  readonly uri: string;
+  readonly replaces: string;
+  readonly call: ShownCall & { readonly words: string };
+}
+const asked = (named: string) => told<Shown>("terms", "propose", named, "--dry-run", ...at());
+const shown = async (): Promise<string> => (await cotrainHere(["terms", "show", ...at()])).stdout;
+async function sharesHere(): Promise<Hex> {
+  const { contracts: addresses, modelId } = stage.world;
+  return (await modelContractsOf(stage.client, { addresses, modelId })).shares;
+}
+
+test("holders are asked in words whether other terms are named, and they are as they were told", async () => {
+  expect(await shown()).toMatch(/^terms +none are named$/m);
+  const shares = await sharesHere();
+  const { title, call, ...rest } = await asked(uri);
+  expect(title).toBe(`licences and terms: ${uri}`);
+  expect(rest).toMatchObject({ uri, replaces: "" });
+  expect(call.words).toBe(
+    `ModelShares ${shares} names "${uri}" as the model's licences and terms, in the place of "".`,
+  );
+  await stage.asHolders((account) => execute(stage.client, account, call));
+  expect(await contractUriOf(stage.client, { shares })).toBe(uri);
+  expect(await shown()).toMatch(new RegExp(`^terms +${uri}$`, "m"));
+  expect(await told("terms", "show", ...at())).toMatchObject({ uri });
+
+  const next = await asked("https://example.org/licence");
+  expect(next.call.words).toContain(`, in the place of "${uri}".`);
+  expect(verdictOf(await cotrainHere(["terms", "propose", uri, "--dry-run", ...at()]))).toEqual(
+    refusal(1, "All that is asked for is in force"),
+  );
+});
+
+test.each([
+  ["a name", "licence"],
+  ["words", "https://example.org/the licence"],
+  ["what is no ASCII", "https://example.org/\u202eecnecil"],
+  ["what is long", `https://example.org/${"a".repeat(2_000)}`],
+])("terms are named by no %s", async (_, named) => {
+  expect(verdictOf(await cotrainHere(["terms", "propose", named, "--dry-run", ...at()]))).toEqual(
+    refusal(1, "Licences and terms are named by a URI of at most 2000 characters of ASCII without spaces"),
+  );
+});
+
+test("what whoever created a model wrote there acts on no terminal, and is shown as far as it is readable", async () => {
+  const shares = await sharesHere();
+  const { to: target, data } = setContractUri.call({
+    shares,
+    uri: `https://example.org/\u001b[2J${"a".repeat(5_000)}`,
+  });
+  await stage.asHolders((account) => execute(stage.client, account, { target, data }));
+  const lines = await shown();
+  expect(lines).not.toContain("\u001b");
+  expect(lines.length).toBeLessThan(6_000);
+});
