@@ -77,6 +77,10 @@ const POLL_MS = 500;
 /** Why training ends before its time. */
 export const LAST_ROUND = "the open round is the last: another one would not end within --for";
 const LAST_ROUND_KIND = "last round";
+/** What is told where there is nothing to train, and why nothing is put to the vote then. */
+const RUN_OVER =
+  'The run has ended: nothing is trained, and what it earned is settled. "npx cotrain run next" registers the one that goes on from it.';
+const NO_VOTE_OVER = "the run has ended";
 const COLLECT_EVERY_MS = 2_000;
 
 /** Elsewhere nobody waits for windows of days. */
@@ -176,21 +180,25 @@ async function train(
   options: SessionOptions,
 ): Promise<TrainingSession> {
   const { clock } = localModel;
-  const { goal, logger } = options;
+  const { logger } = options;
+  const goal = prepared.over ? 0 : options.goal;
 
   const viewWhen = followView(prepared, localModel, display);
 
   display.update({ activity: "Waiting for workers" });
-  const first = await viewWhen((view) => view.current !== null, clock.monotonic() + FIRST_ROUND_MS);
+  const begins = (view: RunView): boolean => (prepared.over ? view.phase === "Finished" : view.current !== null);
+  const first = await viewWhen(begins, clock.monotonic() + FIRST_ROUND_MS);
   if (!first)
     throw new RetryableError(
       "NO_TRAINING",
       `No round began within two minutes: see the logs in ${layout(prepared.state).logs}.`,
     );
   const started = clock.monotonic();
-  const against = reasonAgainstVote(options.vote, goal, prepared.local, first.paramsVersion);
+  const against = prepared.over
+    ? NO_VOTE_OVER
+    : reasonAgainstVote(options.vote, goal, prepared.local, first.paramsVersion);
   const owners = followOwners(prepared, localModel, logger, against === undefined);
-  if (against !== undefined) localModel.announce(against);
+  if (against !== undefined) localModel.announce(prepared.over ? RUN_OVER : against);
   if (prepared.players) display.say([PLAYED, ...shortWindowText(prepared.window)]);
 
   display.update({ activity: "Training", goal });
@@ -248,14 +256,14 @@ async function closeLastRound(
 ): Promise<RunView | undefined> {
   const inTime = await viewWhen((view) => {
     owners.look(view);
-    return view.current === null && view.phase === "Paused";
+    return view.current === null && isResting(view);
   }, until);
   if (inTime) return inTime;
   display.update({ activity: "Closing the last round", goal: CLOSE_MS });
   return viewWhen((view) => {
     owners.look(view);
     const waitsFor = outstanding(view);
-    return waitsFor.length > 0 ? waitsFor : view.phase === "Paused";
+    return waitsFor.length > 0 ? waitsFor : isResting(view);
   }, until + CLOSE_MS);
 }
 
@@ -281,6 +289,9 @@ async function pauseRun({ coordinator, runId, operatorToken }: Prepared, model: 
   const pause = () => coordinator.control(runId, operatorToken, { action: "pause" });
   await retrying(pause, { clock, signal, ...steady(POLL_MS), within: CLOSE_MS });
 }
+
+/** No round opens in it. */
+const isResting = ({ phase }: RunView): boolean => phase === "Paused" || phase === "Finished";
 
 /** Of whom the open round waits. */
 export function outstanding({ current }: Pick<RunView, "current">): string[] {

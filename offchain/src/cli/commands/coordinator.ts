@@ -12,6 +12,7 @@ import {
   namedWallet,
   openWallet,
   readerOptions,
+  takeUpNextRun,
 } from "../../run/index.ts";
 
 /** Whose rented machines may join. */
@@ -34,7 +35,11 @@ export const coordinatorCommand = defineCommand({
     const logger = createLogger({ component: "coordinator", level: options.logLevel });
     return runDaemon(
       async (daemon) => {
-        const run = await openLocalRun(options.state, options.blobs);
+        const opened = await openLocalRun(options.state, options.blobs);
+        const rpcUrl = options.rpc ?? opened.file.chain.rpcUrl;
+        const named = options.run === undefined ? undefined : asRunId(options.run);
+        const { run, said } = named === undefined ? await takeUpNextRun(opened, rpcUrl) : { run: opened };
+        if (said !== undefined) logger.warn(said);
         const poster =
           (await namedWallet(options)) ??
           (await openWallet(run.state, run.file.chain.embedded ? "poster" : "organiser"));
@@ -47,18 +52,15 @@ export const coordinatorCommand = defineCommand({
           );
         const state = await openRoleDirectory(run.state, "coordinator", { create: true });
         daemon.onShutdown("state directory", () => state.close());
-        const rpcUrl = options.rpc ?? run.file.chain.rpcUrl;
+        const renters = rentersOf(options.renters, poster.address, run.file.wallets?.["organiser"]);
+        const runId = named ?? run.runId;
+        const earlier = run.earlier.filter((each) => each !== runId);
         const { profile, blocks } = run.deployment;
         const { startCoordinator } = await import("../../coordinator/index.ts");
         const coordinator = await startCoordinator({
           state,
           blobs: run.blobs,
-          runs: [
-            {
-              runId: options.run === undefined ? run.runId : asRunId(options.run),
-              renters: rentersOf(options.renters, poster.address, run.file.wallets?.["organiser"]),
-            },
-          ],
+          runs: [{ runId, renters }, ...earlier.map((each) => ({ runId: each, earlier: true }))],
           operatorToken,
           retention: {
             ...(options.keepPayloads !== undefined && { payloads: options.keepPayloads }),

@@ -55,6 +55,7 @@ import { revenueActivateCommand, revenueAttestCommand } from "./revenueRoot.ts";
 import { rewardsListCommand } from "./rewards.ts";
 import { rewardsClaimCommand } from "./rewardsClaim.ts";
 import { runCreateCommand } from "./runCreate.ts";
+import { runNextCommand } from "./runNext.ts";
 import { runProposeCommand } from "./runPropose.ts";
 import { sharesCommand } from "./shares.ts";
 import { signersCommands } from "./signers.ts";
@@ -79,6 +80,7 @@ export const commands: readonly Command[] = [
   upCommand,
   runCreateCommand,
   runProposeCommand,
+  runNextCommand,
   workerCommand,
   coordinatorCommand,
   validatorCommand,
