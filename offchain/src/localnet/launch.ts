@@ -176,6 +176,8 @@ async function startCoordinator(launch: Launch) {
   const status = await supervisor.start(
     coordinatorProcess(context.program, {
       state,
+      // One that is started again meanwhile goes on with what all others here go on with.
+      run: run.runId,
       blobs: await blobsLocation(state),
       host,
       port,

@@ -45,7 +45,7 @@ import { originOf, readRunEnd, requireOver, requirePaid, type RunEnd } from "./r
 export const MAX_BUILDS = 16;
 
 /** Whose run is over, and where its blobs lie. */
-export interface NextRunPlace {
+interface NextRunPlace {
   readonly connection: ChainConnection;
   readonly reader: ChainReader;
   readonly addresses: ContractAddresses;
@@ -56,7 +56,7 @@ export interface NextRunPlace {
 }
 
 /** A run that can be registered. */
-export interface NextRun {
+interface NextRun {
   readonly runId: RunId;
   readonly call: ReturnType<typeof registerRun.call>;
   /** What it goes on from. */
@@ -192,7 +192,7 @@ async function buildAfter(
 }
 
 /** What a start goes on with, and what there is to say of that. */
-export interface TakenUp {
+interface TakenUp {
   readonly run: LocalRun;
   readonly said: string | undefined;
 }

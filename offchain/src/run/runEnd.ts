@@ -19,7 +19,7 @@ import { parseDefinition, parseManifest } from "../storage/index.ts";
 import type { BlobSource } from "./ports.ts";
 import { standingHeads } from "./standingHeads.ts";
 
-export interface RunEndPlace {
+interface RunEndPlace {
   readonly reader: Pick<ChainReader, "run" | "runsOf" | "headsSince" | "epochOf" | "activeRoot">;
   readonly blobs: BlobSource;
 }
