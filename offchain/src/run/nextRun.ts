@@ -39,7 +39,7 @@ import { readBuilds } from "./builds.ts";
 import { checkpointZero } from "./creation.ts";
 import type { LocalRun } from "./local.ts";
 import { readerOptions } from "./remote.ts";
-import { originOf, readRunEnd, requireOver, requirePaid, type RunEnd } from "./runEnd.ts";
+import { runOriginOf, readRunEnd, requireOver, requirePaid, type RunEnd } from "./runEnd.ts";
 
 /** A run is registered with so many builds at the most. */
 export const MAX_BUILDS = 16;
@@ -220,7 +220,7 @@ export async function takeUpNextRun(run: LocalRun, rpcUrl: string): Promise<Take
       run,
       said: `Run ${next} has followed run ${runId}, and its documents are not in ${state}: it goes on where it was made, and here only the old one is served.`,
     };
-  const origin = await originOf({ reader, blobs: blobSourceOf(blobs) }, record);
+  const origin = await runOriginOf({ reader, blobs: blobSourceOf(blobs) }, record);
   const build = await buildAfter(place, file.settings?.["build"], record, next);
   const runs = await reader.runsOf(modelId);
   // Those of this directory alone: whatever else the model had lies elsewhere.

@@ -93,7 +93,7 @@ async function runBefore({ reader }: RunEndPlace, modelId: ModelId, runId: RunId
  * @returns undefined for a model's first run
  * @throws what chain and blobs throw
  */
-export async function originOf(
+export async function runOriginOf(
   place: RunEndPlace,
   { runId, modelId, definition }: Pick<RunRecord, "runId" | "modelId" | "definition">,
 ): Promise<RunOrigin | undefined> {
@@ -106,7 +106,7 @@ export async function originOf(
 }
 
 /** What stands behind "It begins with": in words, for whoever decides and whoever verifies. */
-export const originText = ({ after, round, continues }: RunOrigin): string =>
+export const runOriginText = ({ after, round, continues }: RunOrigin): string =>
   continues
     ? `exactly what run ${after} ended with, its checkpoint ${round}`
     : `PARAMETERS OTHER THAN THOSE THAT RUN ${after} ENDED WITH (its checkpoint ${round}): nothing that the model was trained to is in them`;

@@ -19,7 +19,7 @@ import {
 import type { ChainConnection, ChainReader } from "../chain/index.ts";
 import { MAX_BUILDS } from "./nextRun.ts";
 import type { BlobSource } from "./ports.ts";
-import { originOf, originText } from "./runEnd.ts";
+import { runOriginOf, runOriginText } from "./runEnd.ts";
 import { modelText } from "./saleWords.ts";
 
 /** Whose runs it is about. */
@@ -40,8 +40,8 @@ async function beginningText(
 ): Promise<string> {
   if (!reader || !blobs) return "WHAT IT BEGINS WITH WAS NOT LOOKED AT";
   try {
-    const origin = await originOf({ reader, blobs }, { runId, modelId, definition: asDigest(definition) });
-    return origin ? `it begins with ${originText(origin)}` : "it is the model's first, and begins untrained";
+    const origin = await runOriginOf({ reader, blobs }, { runId, modelId, definition: asDigest(definition) });
+    return origin ? `it begins with ${runOriginText(origin)}` : "it is the model's first, and begins untrained";
   } catch (error) {
     if (!(error instanceof CotrainError)) throw error;
     return `WHAT IT BEGINS WITH CANNOT BE SEEN (${error.message}): whoever proposes this says what it is`;

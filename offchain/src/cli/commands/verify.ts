@@ -20,8 +20,8 @@ import {
   verifyRun,
   type VerifySummary,
   openLocalRun,
-  originOf,
-  originText,
+  runOriginOf,
+  runOriginText,
   type RunOrigin,
   runNamed,
   withChain,
@@ -134,7 +134,7 @@ async function walk(subject: Subject, output: Output, imported?: ImportedModel):
 /** What a model's later run began with, which is no matter of right or wrong: the holders decide it. Null where that is not to be seen. */
 async function originFound({ reader, blobs, runId }: Subject): Promise<RunOrigin | null> {
   try {
-    return (await originOf({ reader, blobs }, await reader.run(runId))) ?? null;
+    return (await runOriginOf({ reader, blobs }, await reader.run(runId))) ?? null;
   } catch (error) {
     // The walk tells what is missing of this run; of the one before it nothing is asked here.
     if (!(error instanceof CotrainError)) throw error;
@@ -143,7 +143,7 @@ async function originFound({ reader, blobs, runId }: Subject): Promise<RunOrigin
 }
 
 const originLines = ({ origin }: Walked["facts"]): string[] =>
-  origin === null ? [] : wrap(`The run began with ${originText(origin)}.`, columnsOf(process.stdout));
+  origin === null ? [] : wrap(`The run began with ${runOriginText(origin)}.`, columnsOf(process.stdout));
 
 /** What nobody worked for is told beside what was recomputed. */
 const foundersLines = ({ founders }: { readonly founders: bigint }): string[] =>
