@@ -15,6 +15,7 @@ import { claimAll, type LocalModel, type PaidClaim, type ProposalProgress } from
 import { followDispute } from "./dispute.ts";
 import { followContributors } from "./contributors.ts";
 import { type DisputePlay, shortWindowText } from "./players.ts";
+import { beginsBy, isResting, NO_VOTE_OVER, RUN_OVER } from "./over.ts";
 import type { Prepared } from "./prepare.ts";
 
 /** What a session of training left behind for the summary. */
@@ -77,10 +78,6 @@ const POLL_MS = 500;
 /** Why training ends before its time. */
 export const LAST_ROUND = "the open round is the last: another one would not end within --for";
 const LAST_ROUND_KIND = "last round";
-/** What is told where there is nothing to train, and why nothing is put to the vote then. */
-const RUN_OVER =
-  'The run has ended: nothing is trained, and what it earned is settled. "npx cotrain run next" registers the one that goes on from it.';
-const NO_VOTE_OVER = "the run has ended";
 const COLLECT_EVERY_MS = 2_000;
 
 /** Elsewhere nobody waits for windows of days. */
@@ -186,17 +183,14 @@ async function train(
   const viewWhen = followView(prepared, localModel, display);
 
   display.update({ activity: "Waiting for workers" });
-  const begins = (view: RunView): boolean => (prepared.over ? view.phase === "Finished" : view.current !== null);
-  const first = await viewWhen(begins, clock.monotonic() + FIRST_ROUND_MS);
+  const first = await viewWhen(beginsBy(prepared), clock.monotonic() + FIRST_ROUND_MS);
   if (!first)
     throw new RetryableError(
       "NO_TRAINING",
       `No round began within two minutes: see the logs in ${layout(prepared.state).logs}.`,
     );
   const started = clock.monotonic();
-  const against = prepared.over
-    ? NO_VOTE_OVER
-    : reasonAgainstVote(options.vote, goal, prepared.local, first.paramsVersion);
+  const against = whyNoVote(prepared, options.vote, goal, first);
   const owners = followOwners(prepared, localModel, logger, against === undefined);
   if (against !== undefined) localModel.announce(prepared.over ? RUN_OVER : against);
   if (prepared.players) display.say([PLAYED, ...shortWindowText(prepared.window)]);
@@ -290,8 +284,12 @@ async function pauseRun({ coordinator, runId, operatorToken }: Prepared, model: 
   await retrying(pause, { clock, signal, ...steady(POLL_MS), within: CLOSE_MS });
 }
 
-/** No round opens in it. */
-const isResting = ({ phase }: RunView): boolean => phase === "Paused" || phase === "Finished";
+const whyNoVote = (
+  { over, local }: Prepared,
+  vote: boolean | undefined,
+  goal: number,
+  { paramsVersion }: RunView,
+): string | undefined => (over ? NO_VOTE_OVER : reasonAgainstVote(vote, goal, local, paramsVersion));
 
 /** Of whom the open round waits. */
 export function outstanding({ current }: Pick<RunView, "current">): string[] {

@@ -58,9 +58,8 @@ export function nextRun(): void {
     // Roots go on over both runs, and what the first one earned waits for who earned it.
     const earned = BigInt(summary.wallets[0]?.earned ?? 0);
     expect(BigInt(second.wallets[0]?.earned ?? 0)).toBeGreaterThan(earned);
-    const [claim] = await json<{ amount: string }[]>(
-      ...["rewards", "claim", "--wallet", wallet, "--passphrase-file", passphrase],
-    );
+    const line = ["rewards", "claim", "--wallet", wallet, "--passphrase-file", passphrase];
+    const [claim] = await json<{ amount: string }[]>(...line);
     expect(claim).toMatchObject({ account: me });
     const mine = summary.wallets.find(({ account }) => account === me);
     expect(BigInt(claim?.amount ?? 0)).toBeGreaterThanOrEqual(BigInt(mine?.earned ?? -1));

@@ -39,8 +39,8 @@ test("where it cannot be opened it is left out, and keeps nobody from the others
   const asked = {
     earlier: true,
     chain: (chain: Harness["chain"]) => {
-      const { run } = chain;
-      chain.run = async (id) => ({ ...(await run(id)), poster: other });
+      const before = { ...chain };
+      chain.run = async (id) => ({ ...(await before.run(id)), poster: other });
     },
   };
   harness = await openHarness(asked);
