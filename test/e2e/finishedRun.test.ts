@@ -30,7 +30,6 @@ import {
 import { commandsAtRest } from "./finishedRun/commands.ts";
 import { ownCoordinator } from "./finishedRun/coordinator.ts";
 import { damaged } from "./finishedRun/damage.ts";
-import { nextRun } from "./finishedRun/nextRun.ts";
 import { sweep } from "./finishedRun/sweep.ts";
 
 beforeAll(makeRun);
@@ -130,10 +129,6 @@ describe("up", () => {
   });
 });
 
-// Before anybody claims here what the run earned.
-describe("the model's next run", () => {
-  nextRun();
-});
 describe("commands on a run at rest start its chain and end it", () => {
   commandsAtRest();
 });
