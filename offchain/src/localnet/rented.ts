@@ -66,7 +66,7 @@ interface RentedPlace extends Pick<LocalModel, "clock" | "signal"> {
   readonly runId: RunId;
   /** Wallets of who trains here, of which the first is the machines' beneficiary. */
   readonly trainers: readonly { readonly address: string }[];
-  readonly display: Pick<SessionDisplay, "say">;
+  readonly display: Pick<SessionDisplay, "say" | "update">;
 }
 
 /** What a start does before the first round. */
@@ -131,6 +131,13 @@ export function rentedWorkers(place: RentedPlace): RentedWorkers | undefined {
     return false;
   }
 
+  /** How many have not joined, which the screen says. */
+  function missingOf(book: Book): number {
+    const missing = Math.max(0, count - joined(book).length);
+    display.update({ waitsFor: missing === 0 ? [] : [`${countOf(missing, "machine")} to join`] });
+    return missing;
+  }
+
   async function begin(coordinator: string): Promise<void> {
     // What a session before rented ended with its provider, which was a process of it.
     rmSync(directory, { recursive: true, force: true });
@@ -140,7 +147,7 @@ export function rentedWorkers(place: RentedPlace): RentedWorkers | undefined {
     const lasts = context.options.for + 2 * JOINING_MS;
     const wish = { directory, state, coordinator, runId, beneficiary, provider, count, lasts, drain: DRAIN_MS };
     await supervisor.start(rentProcess(program, wish));
-    if (!(await until((book) => joined(book).length >= count, JOINING_MS)))
+    if (!(await until((book) => missingOf(book) === 0, JOINING_MS)))
       throw new RetryableError(
         "MARKET_DEMO",
         `Machines of the fake provider did not join the run: see ${RENTING}.log and ${PROVIDER}.log among the logs, and those in ${directory}.`,

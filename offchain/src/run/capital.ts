@@ -101,11 +101,24 @@ export async function tokenAt(
   return { address, symbol: /^[A-Za-z][\w.]{0,11}$/.test(symbol) ? symbol : getAddress(address), decimals };
 }
 
+/** A model's sale; its book is undefined where the deployment or the model sells no shares. */
+async function bookAt(place: CapitalPlace) {
+  const { connection, modelId } = place;
+  const sale = await contractAt(place, "capitalSale");
+  const book = isNobody(sale) ? undefined : await connection.call((client) => saleBookOf(client, { sale, modelId }));
+  return { sale, book };
+}
+
+/** What a model's shares are sold for; undefined where they are not sold. */
+export async function capitalTokenAt(place: CapitalPlace): Promise<CapitalToken | undefined> {
+  const { book } = await bookAt(place);
+  return book && tokenAt(place, asAddress(book.token));
+}
+
 /** @throws UserError `CAPITAL_UNSOLD` where the deployment or the model sells no shares */
 export async function capitalAt(place: CapitalPlace): Promise<CapitalSale> {
   const { connection, addresses, modelId } = place;
-  const sale = await contractAt(place, "capitalSale");
-  const book = isNobody(sale) ? undefined : await connection.call((client) => saleBookOf(client, { sale, modelId }));
+  const { sale, book } = await bookAt(place);
   if (!book)
     throw new UserError("CAPITAL_UNSOLD", "This model sells no shares: it was created without a capital token.");
   const token = await tokenAt(place, asAddress(book.token));

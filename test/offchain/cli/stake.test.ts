@@ -1,4 +1,6 @@
 /** `cotrain stake` on a real node: put up, asked for, and fetched once it has waited. */
+import { join } from "node:path";
+
 import { activeStakeOf, setStakePayee, stakeManagerOf, stakeOf } from "@cotrain/sdk/actions";
 import { asAddress, type StakeRole } from "@cotrain/sdk/protocol";
 import { getAddress, parseEther } from "viem";
@@ -45,6 +47,11 @@ test("a worker puts coins up, asks for some, and has them back once they have wa
   const deposit = await cotrainHere(["stake", "deposit", "0.5", ...at(), ...by("worker-1"), "--yes"]);
   expect(flat(deposit.stdout)).toContain("has 0.5 coins at stake as a worker; nothing is leaving.");
   expect((await stakeNow("worker", worker)).active).toBe(parseEther("0.5"));
+  const own = join(temporaryDirectory(), "state");
+  await stage.stateAt(own, { "worker-1": worker });
+  expect(flat((await cotrainHere(["stake", "show", "--state", own])).stdout)).toContain(
+    `worker-1 ${getAddress(worker)} has 0.5 coins at stake as a worker`,
+  );
 
   const tooMuch = await cotrainHere(["stake", "request", "0.6", ...at(), ...by("worker-1")]);
   expect(verdictOf(tooMuch)).toEqual(

@@ -355,7 +355,7 @@ describe("the summary", () => {
     expect(shown).toContain("  no capital: shares are not sold\n  no code: no vote, as --no-vote asks\n");
     const { noCode: noVote } = none;
     const once = drawSummary({ ...summary, ...none, noVote, proposal: null }, plain).join("\n");
-    expect(once).toContain("  no code: that takes a vote, which a session on a local chain holds with --vote\n");
+    expect(once).toContain("  no code: that takes a vote, which this session did not hold\n");
     expect(once.split(noVote)).toHaveLength(2);
     expect(shown).not.toMatch(/bought in the|granted in the/);
     const early = { ...summary.capital!, shares: "0", transaction: null };

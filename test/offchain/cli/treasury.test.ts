@@ -44,6 +44,9 @@ test("holders are asked in words whether a token is paid, and it is paid as they
   const { stdout } = await cotrainHere(["treasury", "show", "--token", token, ...at()]);
   expect(stdout).toContain(`${getAddress(timelock)}, the model's timelock`);
   expect(stdout).toMatch(/^has +20 TESTUSD$/m);
+  const all = (await cotrainHere(["treasury", "show", ...at()])).stdout;
+  expect(all).toMatch(/^and +0 shares$/m);
+  expect(all).toMatch(new RegExp(`^and +20 TESTUSD, ${getAddress(token)}$`, "m"));
 
   const { title, call } = await asked("--to", friend, "--amount", "12.5", "--token", token);
   expect(title).toBe(`treasury: 12.5 TESTUSD paid to ${friend}`);

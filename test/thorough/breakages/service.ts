@@ -3,6 +3,13 @@ import type { Breakage } from "./breakage.ts";
 
 export const service: readonly Breakage[] = [
   {
+    name: "two processes that open a new database at once both make its tables",
+    file: "offchain/src/service/persistence/database.ts",
+    text: "if (noted.rows.length > 0) await migration.up(",
+    instead: "await migration.up(",
+    tests: ["test/offchain/service/persistence/database.test.ts"],
+  },
+  {
     name: "the pauses of jobs are measured by the wall clock",
     file: "offchain/src/service/persistence/jobTable.ts",
     text: '.where("next_at", "<=", this.#time())',

@@ -1,7 +1,7 @@
 import { bootstrapOf, endBootstrap } from "@cotrain/sdk/actions";
 import type { Hex } from "@cotrain/sdk/protocol";
 
-import { formatShares, timeText, UserError, wrap } from "../../base/index.ts";
+import { formatCount, formatShares, timeText, UserError, wrap } from "../../base/index.ts";
 import { type AnnouncedAct, bootstrapAt, type BootstrapStanding, namedWallet } from "../../run/index.ts";
 import { hash, integer, toggle } from "../../service/index.ts";
 import { withdrawAnnounced } from "../announcing.ts";
@@ -19,12 +19,12 @@ const actText = ({ name, words, readyAt, expiresAt, transaction }: AnnouncedAct)
 function linesOf(standing: BootstrapStanding): string[] {
   const { endedAt, claimed, needed, epochsOver, epochs, maxEpochs, acts, more } = standing;
   if (endedAt !== undefined)
-    return [`Bootstrap is over since ${timeText(endedAt)}: holders decide, and the organiser nothing by itself.`];
+    return [`Bootstrap ended at ${timeText(endedAt)}: holders decide, and the organiser nothing by itself.`];
   const due = isDue(standing)
     ? " That is enough: it ends with the next proposal or dispute, or when anybody ends it (--end)."
     : "";
   return [
-    `The model is in bootstrap. Workers have claimed ${formatShares(claimed)} of ${formatShares(needed)} shares, and ${epochsOver} of ${epochs} epochs are over; after ${maxEpochs} it ends whatever was claimed.${due}`,
+    `The model is in bootstrap. Workers have claimed ${formatShares(claimed)} of the ${formatShares(needed)} shares that end it, and ${formatCount(epochsOver)} epochs are over, where it takes ${formatCount(epochs)}. After ${formatCount(maxEpochs)} epochs it ends whatever was claimed.${due}`,
     "Until then votes set a run's parameters, pause and resume it, and its organiser does all else, one window after it said so.",
     ...(acts.length === 0 ? ["The organiser has announced nothing that is still to be done."] : acts.map(actText)),
     ...(more > 0

@@ -30,8 +30,8 @@ const kindFlag = (kind: number): string => (kind === rewardKind.compute ? "" : `
 /** What became of a dispute, or would as its votes stand. */
 const endings: Readonly<Record<Exclude<Dispute["state"], "open">, string>> = {
   stands: "the root stands, and the disputer loses the bond",
-  void: "the root is void, and the disputer has the bond back with half of the other's",
-  undecided: "nothing is decided: the root is refused, too, and both bonds lose a fifth",
+  void: "the root is void, and the disputer has the bond back, with half of the poster's where there is one",
+  undecided: "nothing is decided: the root is refused, too, and each bond loses a fifth",
 };
 
 /** What comes next for a dispute that is open. @param now chain seconds */

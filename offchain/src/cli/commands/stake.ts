@@ -1,7 +1,7 @@
 /** `cotrain stake`: coins that workers and validators put up, and lose where they are proved to have lied. */
 import { depositStake, requestStakeWithdrawal, withdrawStake } from "@cotrain/sdk/actions";
 import type { Address, Hex, StakeRole } from "@cotrain/sdk/protocol";
-import { formatEther } from "viem";
+import { formatEther, isAddressEqual } from "viem";
 
 import { formatAddress, formatDuration, timeText, UserError, wrap } from "../../base/index.ts";
 import { isRevert, type WalletClient } from "../../chain/index.ts";
@@ -71,7 +71,13 @@ function leavingText({ role, leaving, leavesAt, rulings }: StakeStanding, now: n
     : `${what} and may be fetched from ${timeText(leavesAt)} on${unless}`;
 }
 
-function standingText(standing: StakeStanding, { minStake, now }: StakeBook): string {
+/** A wallet of this directory by its name, and by its address as everybody else. */
+function whoText({ entries }: Pick<Place, "entries">, account: Address): string {
+  const own = entries.find((entry) => isAddressEqual(entry.account, account));
+  return own === undefined || own.name === "wallet" ? formatAddress(account) : `${own.name} ${formatAddress(account)}`;
+}
+
+function standingText(standing: StakeStanding, { minStake, now }: StakeBook, place: Pick<Place, "entries">): string {
   const { account, role, active, validatorUntil, payee } = standing;
   const admits =
     role === "worker" && minStake !== undefined
@@ -84,7 +90,7 @@ function standingText(standing: StakeStanding, { minStake, now }: StakeBook): st
       ? ` It is a validator${validatorUntil === Infinity ? "" : ` until ${timeText(validatorUntil)}`}.`
       : "";
   const paid = payee === undefined ? "" : ` Only ${formatAddress(payee)} is ever paid of it.`;
-  return `${formatAddress(account)} has ${coins(active)} at stake as a ${role}${admits}; ${leavingText(standing, now)}.${member}${paid}`;
+  return `${whoText(place, account)} has ${coins(active)} at stake as a ${role}${admits}; ${leavingText(standing, now)}.${member}${paid}`;
 }
 
 const documentOf = ({ account, role, active, leaving, rulings, leavesAt, validatorUntil, payee }: StakeStanding) => ({
@@ -114,7 +120,7 @@ const stakeShowCommand = defineCommand({
   ],
   async run({ options, output }) {
     const { role } = options;
-    const { book, standings } = await atPlace(
+    const { book, standings, entries } = await atPlace(
       options,
       undefined,
       async (place) => {
@@ -123,7 +129,7 @@ const stakeShowCommand = defineCommand({
           options.account === undefined ? place.entries.map(({ account }) => account) : [options.account];
         const standings: StakeStanding[] = [];
         for (const account of accounts) standings.push(await stakeStanding(place, book, role, account));
-        return { book, standings };
+        return { book, standings, entries: place.entries };
       },
       undefined,
       { party: parties[role] },
@@ -131,7 +137,7 @@ const stakeShowCommand = defineCommand({
     const { stakes, delay, minStake, terms } = book;
     output.result(
       { contract: stakes, role, minStake: minStake ?? null, delay, terms, stakes: standings.map(documentOf) },
-      [...bookLines(book, role), ...standings.flatMap((standing) => told(standingText(standing, book)))],
+      [...bookLines(book, role), ...standings.flatMap((standing) => told(standingText(standing, book, { entries })))],
     );
   },
 });
@@ -171,7 +177,7 @@ export async function byWallets(
         done.push(one);
         // At once, since the next may fail.
         if (one.transaction !== null && !output.json)
-          output.notice(`${formatAddress(one.account)}: ${one.transaction}`);
+          output.notice(`${whoText(place, one.account)}: ${one.transaction}`);
       }
       return done;
     },
@@ -215,8 +221,8 @@ const stakeDepositCommand = defineCommand({
     const deposit = async (place: Place, book: StakeBook, entry: Place["entries"][number]): Promise<Done> => {
       const account = options.for ?? entry.account;
       const [who, whose] = [
-        formatAddress(entry.account),
-        account === entry.account ? "itself" : formatAddress(account),
+        whoText(place, entry.account),
+        account === entry.account ? "itself" : whoText(place, account),
       ];
       const { payee } = await stakeStanding(place, book, options.role, account);
       const back = payee === undefined ? "they come back" : `they come back to ${formatAddress(payee)} alone,`;
@@ -233,7 +239,7 @@ const stakeDepositCommand = defineCommand({
       const call = { stakes, modelId: place.modelId, role: options.role, staker: account, amount };
       const { receipt } = await depositStake.sync(client, call);
       const after = await stakeStanding(place, book, options.role, account);
-      return { account, amount, transaction: receipt.transactionHash, text: standingText(after, book) };
+      return { account, amount, transaction: receipt.transactionHash, text: standingText(after, book, place) };
     };
     resultOf(
       output,
@@ -272,7 +278,7 @@ const stakeRequestCommand = defineCommand({
       if (amount > before.active)
         throw new UserError(
           "STAKE_LITTLE",
-          `${formatAddress(account)} has ${coins(before.active)} at stake as a ${role} that are not leaving, and ${coins(amount)} are asked for.`,
+          `${whoText(place, account)} has ${coins(before.active)} at stake as a ${role} that are not leaving, and ${coins(amount)} are asked for.`,
         );
       const again = before.leaving > 0n ? `; ${coins(before.leaving)} that are leaving begin to wait anew` : "";
       if (options.dryRun)
@@ -280,7 +286,7 @@ const stakeRequestCommand = defineCommand({
           account,
           amount,
           transaction: null,
-          text: `${formatAddress(account)} would ask for ${coins(amount)}, which may be fetched ${formatDuration(book.delay * 1_000)} later at the earliest${again}. Nothing was sent.`,
+          text: `${whoText(place, account)} would ask for ${coins(amount)}, which may be fetched ${formatDuration(book.delay * 1_000)} later at the earliest${again}. Nothing was sent.`,
         };
       const client = await signingAs(place, entry, options);
       const { receipt } = await requestStakeWithdrawal.sync(client, {
@@ -290,7 +296,7 @@ const stakeRequestCommand = defineCommand({
         amount,
       });
       const after = await stakeStanding(place, book, role, account);
-      return { account, amount, transaction: receipt.transactionHash, text: standingText(after, book) };
+      return { account, amount, transaction: receipt.transactionHash, text: standingText(after, book, place) };
     };
     const done = await byWallets(options, output, request);
     const none = `No wallet here has anything at stake as a ${options.role} that is not leaving.`;
@@ -353,15 +359,15 @@ const stakeWithdrawCommand = defineCommand({
           transaction: null,
           text:
             why === undefined
-              ? `${formatAddress(account)} would be paid ${coins(amount)}. Nothing was sent.`
-              : `${formatAddress(account)}: ${leavingText(standing, book.now)}. ${why}`,
+              ? `${whoText(place, account)} would be paid ${coins(amount)}. Nothing was sent.`
+              : `${whoText(place, account)}: ${leavingText(standing, book.now)}. ${why}`,
         };
       const { receipt, event } = await withdrawStake.sync(client, call);
       return {
         account,
         amount: event.amount,
         transaction: receipt.transactionHash,
-        text: `${formatAddress(call.to)} was paid ${coins(event.amount)} of the stake of ${formatAddress(account)}, in ${receipt.transactionHash}.`,
+        text: `${whoText(place, call.to)} was paid ${coins(event.amount)} of the stake of ${whoText(place, account)}, in ${receipt.transactionHash}.`,
       };
     };
     const done = await byWallets(options, output, withdraw);

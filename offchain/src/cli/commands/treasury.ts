@@ -2,8 +2,16 @@
 import { asAddress } from "@cotrain/sdk/protocol";
 import { encodeFunctionData, erc20Abi, formatEther, type Hex } from "viem";
 
-import { formatAddress, UserError } from "../../base/index.ts";
-import { budgetsContractOf, contractAt, fundsOf, tokenAmount, tokenAt, tokenText } from "../../run/index.ts";
+import { formatAddress, formatSharesExactly, UserError } from "../../base/index.ts";
+import {
+  budgetsContractOf,
+  capitalTokenAt,
+  contractAt,
+  fundsOf,
+  tokenAmount,
+  tokenAt,
+  tokenText,
+} from "../../run/index.ts";
 import { account, text } from "../../service/index.ts";
 import { coinsOf } from "../amounts.ts";
 import { defineCommand } from "../command.ts";
@@ -12,13 +20,10 @@ import { columnsOf, factTable } from "../output.ts";
 import { atPlace, placeOptions } from "../place.ts";
 import type { DecidingPlace } from "../proposing.ts";
 
-const tokenOption = account({ description: "an ERC-20 (default: the chain's coin)" });
+type TreasuryPlace = Pick<DecidingPlace, "connection" | "addresses" | "modelId" | "fromBlock">;
 
 /** What the treasury has of a token, or of the chain's coin. */
-async function heldOf(
-  place: Pick<DecidingPlace, "connection" | "addresses" | "modelId" | "fromBlock">,
-  named?: string,
-) {
+async function heldOf(place: TreasuryPlace, named?: string) {
   const treasury = await contractAt(place, "timelock");
   if (named === undefined) {
     const balance = await place.connection.call((client) => client.getBalance({ address: treasury }));
@@ -29,25 +34,48 @@ async function heldOf(
   return { treasury, balance, token, told: (amount: bigint) => tokenText(amount, token) };
 }
 
+/** What a treasury comes by without anybody's asking: shares of its own model, and the token that these are sold for. */
+async function ownOf(place: TreasuryPlace) {
+  const sold = await capitalTokenAt(place);
+  const [shares, capital] = await Promise.all([
+    contractAt(place, "shares").then((address) => heldOf(place, address)),
+    sold && heldOf(place, sold.address),
+  ]);
+  return { shares, capital };
+}
+
 /** `cotrain treasury show`. */
 const treasuryShowCommand = defineCommand({
   name: "treasury show",
-  summary: "what the treasury has: coins, or a token",
-  options: { ...placeOptions, token: tokenOption },
+  summary: "what the treasury has: coins, shares and the token that shares are sold for, or one other token",
+  options: { ...placeOptions, token: account({ description: "an ERC-20, which is shown alone" }) },
   examples: [
-    ["npx cotrain treasury show", "coins of this directory's model"],
-    [`npx cotrain treasury show --token 0x${"bb".repeat(20)}`, "a token, such as the one that shares are sold for"],
+    ["npx cotrain treasury show", "coins, shares and the capital token of this directory's model"],
+    [`npx cotrain treasury show --token 0x${"bb".repeat(20)}`, "any other token"],
   ],
   async run({ options, output }) {
-    const { treasury, balance, token, told } = await atPlace(options, undefined, (place) =>
-      heldOf(place, options.token),
-    );
+    const { held, own } = await atPlace(options, undefined, async (place) => ({
+      held: await heldOf(place, options.token),
+      own: options.token === undefined ? await ownOf(place) : undefined,
+    }));
+    const { treasury, balance, token, told } = held;
+    const { shares, capital } = own ?? {};
     output.result(
-      { treasury, token: token ?? null, balance },
+      {
+        treasury,
+        token: token ?? null,
+        balance,
+        shares: shares?.balance ?? null,
+        capital: capital ? { token: capital.token, balance: capital.balance } : null,
+      },
       factTable(
         [
           ["treasury", `${formatAddress(treasury)}, the model's timelock`],
           ["has", told(balance)],
+          ...(shares ? [["and", `${formatSharesExactly(shares.balance)} shares`] as const] : []),
+          ...(capital?.token
+            ? [["and", `${capital.told(capital.balance)}, ${formatAddress(capital.token.address)}`] as const]
+            : []),
         ],
         columnsOf(process.stdout),
       ),
@@ -90,7 +118,7 @@ const treasuryPayCommand = defineCommand({
   options: {
     ...decisionOptions,
     to: account({ description: "who is paid" }),
-    token: tokenOption,
+    token: account({ description: "an ERC-20 (default: the chain's coin)" }),
     amount: text({ value: "amount", description: "how much, such as 12.5" }),
   },
   examples: [

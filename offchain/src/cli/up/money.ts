@@ -38,7 +38,7 @@ export function stakeLines({ stake, noStake }: Money): string[] {
   const away = leaving === "0" ? "" : `, and ${formatEther(BigInt(leaving))} are leaving`;
   return indent([
     `${name} ${shortAddress(account)} has ${formatEther(BigInt(active))} coins at stake as a worker${away}`,
-    ...inTransaction("put up", transaction),
+    ...inTransaction("first put up", transaction),
   ]);
 }
 

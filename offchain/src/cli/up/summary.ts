@@ -188,7 +188,7 @@ function checkpointRows(summary: Summary): string[][] {
 const INDEX = 12;
 
 /** Why there is no code where there was no vote. */
-const VOTE_NEEDED = "that takes a vote, which a session on a local chain holds with --vote";
+const VOTE_NEEDED = "that takes a vote, which this session did not hold";
 
 /** Digits by which a commit is told. */
 const COMMIT_DIGITS = 12;

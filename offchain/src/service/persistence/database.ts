@@ -75,10 +75,11 @@ async function migrate<Schema>(
   for (const migration of migrations) {
     if (applied.has(migration.name)) continue;
     await database.kysely.transaction().execute(async (trx) => {
-      await migration.up(trx as unknown as Kysely<unknown>);
-      await sql`insert into schema_migrations (name, at) values (${migration.name}, ${new Date().toISOString()})`.execute(
-        trx,
-      );
+      // Noted first: whoever else opens the database now waits for this, and finds that it is done.
+      const noted =
+        await sql`insert into schema_migrations (name, at) values (${migration.name}, ${new Date().toISOString()})
+        on conflict (name) do nothing returning name`.execute(trx);
+      if (noted.rows.length > 0) await migration.up(trx as unknown as Kysely<unknown>);
     });
   }
 }

@@ -64,6 +64,20 @@ test("migrations run once, in order, and new ones later", async () => {
   });
 });
 
+test("a migration that another process made since this one looked is not made again", async () => {
+  const file = join(await temporaryDirectory(), "d.sqlite");
+  const meanwhile: Migration = {
+    name: "first-1",
+    up: async (db) => {
+      await notes.up(db);
+      await sql`insert into schema_migrations (name, at) values (${notes.name}, ${"then"})`.execute(db);
+    },
+  };
+  const database = await openDatabase<Schema>(file, [meanwhile, notes]);
+  expect(await database.kysely.selectFrom("notes").selectAll().execute()).toEqual([]);
+  await database.close();
+});
+
 test("a migration that fails leaves nothing half-made", async () => {
   const file = join(await temporaryDirectory(), "d.sqlite");
   const broken: Migration = {
