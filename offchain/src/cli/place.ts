@@ -42,7 +42,7 @@ import {
   pinsOf,
   readerOptions,
   requireNamedDeployment,
-  requireRun,
+  runNamed,
   walletOption,
   withChain,
   workOn,
@@ -219,9 +219,8 @@ export async function atPlace<T>(
       "COORDINATOR_MISSING",
       `${state} belongs to a member of somebody else's run: name its coordinator and chain with --coordinator and --rpc.`,
     );
-  const run = await openLocalRun(state);
   const elsewhere = `the directory of your wallet in that one (${parties[party].state}), or any that holds no run,`;
-  requireRun(run, named, isNamed(flags) ? elsewhere : undefined);
+  const run = runNamed(await openLocalRun(state), named, isNamed(flags) ? elsewhere : undefined);
   await requireNamedDeployment(run, deployment);
   return withChain(
     run,

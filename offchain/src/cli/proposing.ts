@@ -32,6 +32,8 @@ import { atPlace, type Place, type PlaceFlags, requireEntries, signingAs, unpinn
 /** A place with its model's contracts, as proposals are read and told there. */
 export interface DecidingPlace extends Place, ProposalsPlace, WordsPlace {
   readonly connection: Place["connection"];
+  readonly reader: Place["reader"];
+  readonly blobs: Place["blobs"];
   readonly fromBlock: number;
 }
 

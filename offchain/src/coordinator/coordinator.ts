@@ -3,7 +3,7 @@ import type { SigningAccount, Address, RunId } from "@cotrain/sdk/protocol";
 
 import pLimit, { type LimitFunction } from "p-limit";
 
-import { type Clock, roundNumber, systemClock } from "../base/index.ts";
+import { type Clock, roundNumber, systemClock, UserError } from "../base/index.ts";
 import type { RunChain } from "../run/index.ts";
 import type { BlobStore } from "../storage/index.ts";
 import type { Database, HttpApp, Logger, Metrics } from "../service/index.ts";
@@ -25,7 +25,7 @@ import { REVENUE_AT_LEAST } from "./revenue.ts";
 import { earnedUnder } from "./rewards.ts";
 import { createRewardTrees } from "./rewardTrees.ts";
 import { createSignatures } from "./signatures.ts";
-import { type Announced, openRun, type Run, type RunModules, type RunOptions } from "./run.ts";
+import { type Announced, openRun, type Run, type RunModules, type RunOptions, type RunSettings } from "./run.ts";
 import { unnamedBy } from "./unnamed.ts";
 
 export interface CoordinatorOptions {
@@ -133,6 +133,23 @@ function watchTime(run: Run, releaseOld: (run: Run) => void, sweep: (run: Run) =
 }
 
 /**
+ * A run that goes on here, or one that is over: such a one is over before anybody asks, so that who joins finds the one that goes on,
+ * and keeps that from nothing where it cannot be served.
+ */
+async function openOne(options: RunOptions, settings: RunSettings, modules: RunModules): Promise<Run | undefined> {
+  if (!options.earlier) return openRun(options, settings, modules);
+  try {
+    const run = await openRun(options, settings, modules);
+    if (!run.driver.state.finished) await run.driver.submit({ type: "RunFinished" });
+    return run;
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    modules.logger.warn({ err: error, run: options.runId }, "a run that is over is not served");
+    return undefined;
+  }
+}
+
+/**
  * Opens runs and makes their API. Nothing happens before `start`.
  * @throws as `openRun`
  */
@@ -149,9 +166,10 @@ export async function createCoordinator(
   const revenueAtLeast = options.revenueAtLeast ?? REVENUE_AT_LEAST;
   const shared = { ...modules, clock, signatures: createSignatures(), rewardTrees: createRewardTrees(clock) };
   const runs = new Map<RunId, Run>();
-  for (const run of options.runs) {
-    const { claimFrom } = options;
-    runs.set(run.runId, await openRun(run, { presence, retention, announced, revenueAtLeast, claimFrom }, shared));
+  const { claimFrom } = options;
+  for (const each of options.runs) {
+    const run = await openOne(each, { presence, retention, announced, revenueAtLeast, claimFrom }, shared);
+    if (run) runs.set(run.runId, run);
   }
   const ending = new AbortController();
   const loops: Promise<void>[] = [];

@@ -62,6 +62,8 @@ export interface RunOptions {
   readonly runId: RunId;
   /** Block from which the run's heads are looked for; default 0. */
   readonly fromBlock?: number;
+  /** It is over, and its model has another: it is served for what was trained. */
+  readonly earlier?: boolean;
   /** Refusals that a member is forgiven before it is not heard for a while; default 8. */
   readonly forgiven?: number;
   /** Whose rented machines may join by a pass; default the poster's alone. */

@@ -118,6 +118,8 @@ export interface Launch {
   readonly signal: AbortSignal;
   /** This start has registered the model: none of its validators' keys has signed for it. */
   readonly fresh: boolean;
+  /** The run is over: nobody trains it. */
+  readonly over: boolean;
   /** Undefined: workers are processes of this start. */
   readonly rented: RentedWorkers | undefined;
 }
@@ -174,6 +176,8 @@ async function startCoordinator(launch: Launch) {
   const status = await supervisor.start(
     coordinatorProcess(context.program, {
       state,
+      // One that is started again meanwhile goes on with what all others here go on with.
+      run: run.runId,
       blobs: await blobsLocation(state),
       host,
       port,
@@ -205,7 +209,7 @@ async function startCoordinator(launch: Launch) {
 
 /** Starts coordinator, then validators and workers. */
 export async function startProcesses(launch: Launch): Promise<Launched> {
-  const { context, state, supervisor, blobs, wallets, run, devices, fresh, rented } = launch;
+  const { context, state, supervisor, blobs, wallets, run, devices, fresh, over, rented } = launch;
   if (!(await readDeployment(state)))
     throw new UserError(
       "STATE_CORRUPTED",
@@ -217,7 +221,7 @@ export async function startProcesses(launch: Launch): Promise<Launched> {
   await checkCheckpoint(state, blobs, asDigest(view.checkpoint.digest));
   // Where the run's blobs are is no matter of theirs, though COTRAIN_BLOBS may tell it.
   const shared = (role: string) => ({ state, role, coordinator: url, blobs: layout(join(state, role)).blobs });
-  const trainers = rented === undefined ? wallets.workers : [];
+  const trainers = rented === undefined && !over ? wallets.workers : [];
   const members = [
     ...wallets.validators.map((_, index) =>
       validatorProcess(context.program, { ...shared(`validator-${index + 1}`), ...(fresh && { first: true }) }),

@@ -16,6 +16,7 @@ import {
   type DataManifest,
   type ModelId,
   type RunId,
+  runStatus,
   MAX_DEFINITION_BYTES,
 } from "@cotrain/sdk/protocol";
 
@@ -40,9 +41,11 @@ import {
   demoParamsOf,
   prepareRun,
   layout,
+  openLocalRun,
   type Pins,
   type Recipe,
   type RunMaterial,
+  takeUpNextRun,
 } from "../run/index.ts";
 import { type EmbeddedChain, openChain, type OpenedChain, type Wallets } from "./chain.ts";
 import { deployContracts, type Deployed, registerRun, saltOf } from "./contracts.ts";
@@ -77,6 +80,8 @@ export interface Prepared {
   /** The first block that has anything of the deployment. */
   readonly fromBlock: number;
   readonly reader: ChainReader;
+  /** It was ended on-chain, and its model has no other that this directory knows: nothing is trained. */
+  readonly over: boolean;
   /** For how long a root of the model can be disputed, s. */
   readonly window: number;
   readonly connection: ChainConnection;
@@ -178,6 +183,7 @@ function runFileOf({ context, opened: { file, request }, clock }: Start, chain: 
       ...(rpc === undefined ? {} : { rpc }),
     },
     ...(file?.modelId && file.runId ? { modelId: file.modelId, runId: file.runId } : {}),
+    ...(file?.earlier && { earlier: file.earlier }),
   };
 }
 
@@ -208,7 +214,10 @@ async function standingRun(
   }
   const standing = { ...run, modelId: asModelId(ids.modelId ?? ""), runId: asRunId(ids.runId ?? "") };
   await writeRunFile(state, standing);
-  return standing;
+  if (material) return standing;
+  const { run: taken, said } = await takeUpNextRun(await openLocalRun(state, start.context.options.blobs), chain.url);
+  if (said !== undefined) display.say([said]);
+  return { ...taken.file, modelId: taken.modelId, runId: taken.runId };
 }
 
 /** What the contracts and the published documents say of a run. */
@@ -225,7 +234,8 @@ async function readRun({ blobs }: Start, chain: OpenedChain, { addresses, blocks
   ]);
   const definition = await readDefinition(blobs, record.definition);
   const data = await readDataManifest(blobs, asDigest(definition.data));
-  return { fromBlock, connection, reader, window, facts, definition, data };
+  const over = record.status === runStatus.finished;
+  return { fromBlock, connection, reader, window, facts, definition, data, over };
 }
 
 /** Who owns shares, or will, of the wallets here. */
@@ -242,10 +252,12 @@ function ownersOf(chain: OpenedChain): Pick<Prepared, "owners" | "contributors">
 function launchOf(
   start: Start,
   { wallets }: OpenedChain,
-  rest: Pick<Launch, "run" | "operatorToken" | "fresh" | "signal">,
+  rest: Pick<Launch, "run" | "operatorToken" | "fresh" | "over" | "signal">,
 ): Launch {
   const { runId } = rest.run;
-  const rented = rentedWorkers({ ...start, runId, trainers: wallets.workers, signal: rest.signal });
+  const rented = rest.over
+    ? undefined
+    : rentedWorkers({ ...start, runId, trainers: wallets.workers, signal: rest.signal });
   return { ...start, wallets, rented, ...rest };
 }
 
@@ -306,7 +318,7 @@ export async function prepare(
   );
   const { state, supervisor, blobs } = start;
   const seen = await readRun(start, chain, deployed, run);
-  const { facts, definition, data } = seen;
+  const { facts, definition, data, over } = seen;
 
   display.update({
     activity: startingText(context),
@@ -317,7 +329,7 @@ export async function prepare(
     rpc: facts.rpc,
   });
   const signal = AbortSignal.any([daemon.signal, lost]);
-  const parts = launchOf(start, chain, { run, operatorToken, fresh, signal });
+  const parts = launchOf(start, chain, { run, operatorToken, fresh, over, signal });
   const launched = await unlessAborted(startProcesses(parts), signal);
   const { coordinator, joinCommand, urlHere } = launched;
   const listCommand = commandFor(state, "checkpoint", "list");

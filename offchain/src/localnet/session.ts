@@ -15,6 +15,7 @@ import { claimAll, type LocalModel, type PaidClaim, type ProposalProgress } from
 import { followDispute } from "./dispute.ts";
 import { followContributors } from "./contributors.ts";
 import { type DisputePlay, shortWindowText } from "./players.ts";
+import { beginsBy, isResting, NO_VOTE_OVER, RUN_OVER } from "./over.ts";
 import type { Prepared } from "./prepare.ts";
 
 /** What a session of training left behind for the summary. */
@@ -176,21 +177,22 @@ async function train(
   options: SessionOptions,
 ): Promise<TrainingSession> {
   const { clock } = localModel;
-  const { goal, logger } = options;
+  const { logger } = options;
+  const goal = prepared.over ? 0 : options.goal;
 
   const viewWhen = followView(prepared, localModel, display);
 
   display.update({ activity: "Waiting for workers" });
-  const first = await viewWhen((view) => view.current !== null, clock.monotonic() + FIRST_ROUND_MS);
+  const first = await viewWhen(beginsBy(prepared), clock.monotonic() + FIRST_ROUND_MS);
   if (!first)
     throw new RetryableError(
       "NO_TRAINING",
       `No round began within two minutes: see the logs in ${layout(prepared.state).logs}.`,
     );
   const started = clock.monotonic();
-  const against = reasonAgainstVote(options.vote, goal, prepared.local, first.paramsVersion);
+  const against = whyNoVote(prepared, options.vote, goal, first);
   const owners = followOwners(prepared, localModel, logger, against === undefined);
-  if (against !== undefined) localModel.announce(against);
+  if (against !== undefined) localModel.announce(prepared.over ? RUN_OVER : against);
   if (prepared.players) display.say([PLAYED, ...shortWindowText(prepared.window)]);
 
   display.update({ activity: "Training", goal });
@@ -248,14 +250,14 @@ async function closeLastRound(
 ): Promise<RunView | undefined> {
   const inTime = await viewWhen((view) => {
     owners.look(view);
-    return view.current === null && view.phase === "Paused";
+    return view.current === null && isResting(view);
   }, until);
   if (inTime) return inTime;
   display.update({ activity: "Closing the last round", goal: CLOSE_MS });
   return viewWhen((view) => {
     owners.look(view);
     const waitsFor = outstanding(view);
-    return waitsFor.length > 0 ? waitsFor : view.phase === "Paused";
+    return waitsFor.length > 0 ? waitsFor : isResting(view);
   }, until + CLOSE_MS);
 }
 
@@ -281,6 +283,13 @@ async function pauseRun({ coordinator, runId, operatorToken }: Prepared, model: 
   const pause = () => coordinator.control(runId, operatorToken, { action: "pause" });
   await retrying(pause, { clock, signal, ...steady(POLL_MS), within: CLOSE_MS });
 }
+
+const whyNoVote = (
+  { over, local }: Prepared,
+  vote: boolean | undefined,
+  goal: number,
+  { paramsVersion }: RunView,
+): string | undefined => (over ? NO_VOTE_OVER : reasonAgainstVote(vote, goal, local, paramsVersion));
 
 /** Of whom the open round waits. */
 export function outstanding({ current }: Pick<RunView, "current">): string[] {

@@ -44,6 +44,8 @@ export { wordsBudget, wordsOfCall, type WordsPlace } from "./proposalWords.ts";
 export { withPassed } from "./proposedCalls.ts";
 export * from "./contracts.ts";
 export * from "./creation.ts";
+export * from "./runEnd.ts";
+export * from "./nextRun.ts";
 export * from "./delegation.ts";
 export { type KeptLoss, lossKeeper, readKeptLoss } from "./keptLoss.ts";
 export * from "./local.ts";

@@ -104,6 +104,8 @@ export interface LocalRun {
   readonly deployment: DeploymentFile;
   readonly modelId: ModelId;
   readonly runId: RunId;
+  /** Runs of the model that it trained before, oldest first. */
+  readonly earlier: readonly RunId[];
   readonly blobs: BlobStore;
 }
 
@@ -143,7 +145,16 @@ export async function openLocalRun(directory: string, wanted?: string): Promise<
     );
   }
   const blobs = await openBlobs(state, wanted);
-  return { state, file, deployment, modelId: asModelId(file.modelId), runId: asRunId(file.runId), blobs };
+  const earlier = (file.earlier ?? []).map(asRunId);
+  return { state, file, deployment, modelId: asModelId(file.modelId), runId: asRunId(file.runId), earlier, blobs };
+}
+
+/** The run of this state that is named, which may be one that it trained before. @throws UserError `RUN_UNKNOWN` where it holds no such run */
+export function runNamed(run: LocalRun, named: string | undefined, directory?: string): LocalRun {
+  const runId = run.earlier.find((each) => each === named?.toLowerCase());
+  if (runId !== undefined) return { ...run, runId };
+  requireRun(run, named, directory);
+  return run;
 }
 
 /** @throws UserError `RUN_UNKNOWN` when this state's run is not the one that is named */

@@ -25,7 +25,7 @@ import {
 import { formatEther } from "viem";
 
 import { timeText } from "../base/index.ts";
-import type { ChainConnection } from "../chain/index.ts";
+import type { ChainConnection, ChainReader } from "../chain/index.ts";
 import { drawText, openText, revokeText, successorText, tokenCallText } from "./budgetWords.ts";
 import { disputeText } from "./disputeWords.ts";
 import { budgetText } from "./emissionWords.ts";
@@ -43,7 +43,9 @@ import {
   passers,
   type ProposedCall,
 } from "./proposedCalls.ts";
+import type { BlobSource } from "./ports.ts";
 import { rollbackText } from "./rollbackWords.ts";
+import { registerText } from "./runWords.ts";
 import { modelText, saleText } from "./saleWords.ts";
 import { absentText, signersText } from "./signerWords.ts";
 import { voteTermSet } from "./voteTerms.ts";
@@ -62,6 +64,9 @@ export interface WordsPlace {
   /** What lets others spend from treasuries, where that is known. */
   readonly computeBudget?: Address | undefined;
   readonly runId: RunId;
+  /** By which it is seen what a run that is to be registered begins with. */
+  readonly reader?: ChainReader | undefined;
+  readonly blobs?: BlobSource | undefined;
   /** Block at or before the contracts' first, where that is known. */
   readonly fromBlock?: number | undefined;
 }
@@ -208,6 +213,7 @@ type Sentence = (place: WordsPlace, args: readonly unknown[]) => string | Promis
 /** Sentences for what holders decide most, whole: no change is hidden behind others. All other calls are shown as they are. */
 const sentences: Readonly<Record<string, Sentence>> = {
   "RunRegistry.setParams": paramsText,
+  "RunRegistry.registerRun": registerText,
   "ValidatorSet.setValidators": (place, args) => signersText("validators", place, args),
   "ValidatorSet.setMaintainers": (place, args) => signersText("maintainers", place, args),
   "CodeGrants.approveByVote": (_, args) => grantText(args),

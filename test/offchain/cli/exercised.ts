@@ -480,6 +480,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
   "code caps": { ...proposed, perAuthor: "intentions", perEpoch: "intentions" },
   "code approve-by-vote": { ...proposed, again: "intentions" },
   "run propose": { ...proposed, announce: "announcing" },
+  "run next": { ...proposed, announce: "runNext", leaveUnpaid: "runNext" },
   "poster propose": { ...proposed, announce: "announcing" },
   "poster suspend": { ...organised, head: "announcing", yes: "announcing" },
   "code revoke": proposed,

@@ -99,6 +99,7 @@ async function anchored() {
     run: async () => ({ definition: bundle.definition.digest }),
     isAdmitted: async (_run: string, build: string) => build === bundle.build.digest,
     headsSince: async () => [head],
+    runsOf: async () => [],
     modelContracts: async () => ({}),
     distributors: async () => ({}),
     founders: async () => 0n,
@@ -145,7 +146,8 @@ const disputeCost = async () => ({ bond: 5n * 10n ** 16n, level: 0, isDue: false
 /** A run that a coordinator serves, walked from a directory without a model. */
 async function served() {
   stand.served = `0x${"ab".repeat(32)}`;
-  stand.reader = { chainId: 1, run: none, modelContracts: none, distributors, founders: async () => 0n, disputeCost };
+  const [founders, runsOf] = [async () => 0n, async () => []];
+  stand.reader = { chainId: 1, run: none, runsOf, modelContracts: none, distributors, founders, disputeCost };
   return ["verify", "--state", join(temporaryDirectory(), "none"), ...coordinator];
 }
 const away = new RetryableError("UNAVAILABLE", "The walk ended at checkpoint 2: the blob 0x12 cannot be had now.");

@@ -186,6 +186,8 @@ interface WorkerOptions {
 }
 
 export interface HarnessOptions {
+  /** The run is one that is over, beside the one that goes on; looked at anew at each start. */
+  readonly earlier?: boolean | undefined;
   /** What the definition says of the model beside its kind. */
   readonly model?: Definition["model"];
   /** Held-out loss in bits per byte of the parameters by fragment; by default how far they are from the first. */
@@ -304,6 +306,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
             runId,
             ...(options.forgiven !== undefined && { forgiven: options.forgiven }),
             ...(options.renters && { renters: options.renters }),
+            ...(options.earlier && { earlier: true }),
           },
         ],
         operatorToken: OPERATOR,

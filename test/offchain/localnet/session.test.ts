@@ -271,6 +271,23 @@ describe("settling", () => {
   });
 });
 
+test("a session of a run that has ended trains nothing and holds no vote: it settles, and says what comes next", async () => {
+  const clock = createManualClock();
+  const told: string[] = [];
+  const view = pictureOf({ phase: "Finished", current: null });
+  const lost = new AbortController().signal;
+  const coordinator = { run: async () => view, control: async () => ({ accepted: true }) };
+  const prepared = { over: true, window: 4, state: "", definition: {}, lost, coordinator } as unknown as Prepared;
+  const model = { clock, signal: lost, owners: [], announce: (line: string) => told.push(line) };
+  const display = { update: () => undefined, withdraw: () => undefined } as unknown as Display;
+  const options = { goal: 60_000, vote: true, logger: silentLogger() };
+  const ended: TrainingSession[] = [];
+  void runSession(prepared, model as unknown as LocalModel, display, options).then((session) => ended.push(session));
+  while (ended.length === 0 && clock.monotonic() < 60_000) await clock.advance(500);
+  expect(ended).toMatchObject([{ tokens: 0n, noVote: "the run has ended" }]);
+  expect(told.join()).toContain('"npx cotrain run next" registers');
+});
+
 test("a session ends at once with why the coordinator was given up, though nobody answers any more", async () => {
   const lost = new AbortController();
   const unanswered = { run: () => new Promise(() => undefined) };

@@ -5,7 +5,7 @@ import { defineCommand } from "../command.ts";
 import {
   isRollback,
   openLocalRun,
-  requireRun,
+  runNamed,
   rolledBackHeads,
   withChain,
   coordinatorOption,
@@ -44,8 +44,7 @@ const nameOf = ({ round, rolledBack, rollback }: Listed): string =>
 
 /** What the chain says of this directory's run. */
 async function ofState(state: string, named: string | undefined): Promise<Listed[]> {
-  const run = await openLocalRun(state);
-  requireRun(run, named);
+  const run = runNamed(await openLocalRun(state), named);
   return withChain(run, async ({ url, chainId }) => {
     const reader = await openReader(readerOptions(url, chainId, run.deployment));
     return listedOf(await reader.headsSince(run.runId, 0));

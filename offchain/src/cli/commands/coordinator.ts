@@ -2,21 +2,41 @@ import { type Address, asAddress, asRunId } from "@cotrain/sdk/protocol";
 
 import { UserError, weiOf } from "../../base/index.ts";
 import { readFileBounded } from "../../base/node/index.ts";
-import { createLogger, loadTls, openRoleDirectory, runDaemon, channelOnStderr } from "../../service/index.ts";
+import {
+  createLogger,
+  type Logger,
+  loadTls,
+  openRoleDirectory,
+  runDaemon,
+  channelOnStderr,
+} from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import {
   coordinatorOptions,
   publicRpcOf,
   layout,
+  type LocalRun,
   openLocalRun,
   namedWallet,
   openWallet,
   readerOptions,
+  takeUpNextRun,
 } from "../../run/index.ts";
 
 /** Whose rented machines may join. */
 const rentersOf = (named: readonly string[] | undefined, poster: string, organiser: string | undefined): Address[] =>
   (named ?? [poster, ...(organiser === undefined ? [] : [organiser])]).map((address) => asAddress(address));
+
+/** The run that is named, else the model's newest that this directory knows, with those before it. */
+async function goesOnWith(run: LocalRun, named: string | undefined, rpcUrl: string, logger: Logger): Promise<LocalRun> {
+  if (named !== undefined) {
+    const runId = asRunId(named);
+    return { ...run, runId, earlier: run.earlier.filter((each) => each !== runId) };
+  }
+  const { run: taken, said } = await takeUpNextRun(run, rpcUrl);
+  if (said !== undefined) logger.warn(said);
+  return taken;
+}
 
 /** `cotrain coordinator`: runs the rounds of the run that a state directory holds. */
 export const coordinatorCommand = defineCommand({
@@ -34,7 +54,9 @@ export const coordinatorCommand = defineCommand({
     const logger = createLogger({ component: "coordinator", level: options.logLevel });
     return runDaemon(
       async (daemon) => {
-        const run = await openLocalRun(options.state, options.blobs);
+        const opened = await openLocalRun(options.state, options.blobs);
+        const rpcUrl = options.rpc ?? opened.file.chain.rpcUrl;
+        const run = await goesOnWith(opened, options.run, rpcUrl, logger);
         const poster =
           (await namedWallet(options)) ??
           (await openWallet(run.state, run.file.chain.embedded ? "poster" : "organiser"));
@@ -47,18 +69,14 @@ export const coordinatorCommand = defineCommand({
           );
         const state = await openRoleDirectory(run.state, "coordinator", { create: true });
         daemon.onShutdown("state directory", () => state.close());
-        const rpcUrl = options.rpc ?? run.file.chain.rpcUrl;
+        const renters = rentersOf(options.renters, poster.address, run.file.wallets?.["organiser"]);
+        const { runId } = run;
         const { profile, blocks } = run.deployment;
         const { startCoordinator } = await import("../../coordinator/index.ts");
         const coordinator = await startCoordinator({
           state,
           blobs: run.blobs,
-          runs: [
-            {
-              runId: options.run === undefined ? run.runId : asRunId(options.run),
-              renters: rentersOf(options.renters, poster.address, run.file.wallets?.["organiser"]),
-            },
-          ],
+          runs: [{ runId, renters }, ...run.earlier.map((each) => ({ runId: each, earlier: true }))],
           operatorToken,
           retention: {
             ...(options.keepPayloads !== undefined && { payloads: options.keepPayloads }),

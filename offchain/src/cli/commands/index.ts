@@ -63,6 +63,7 @@ import { rewardsListCommand } from "./rewards.ts";
 import { rewardsClaimCommand } from "./rewardsClaim.ts";
 import { rewardsRevokeCommand } from "./rewardsRevoke.ts";
 import { runCreateCommand } from "./runCreate.ts";
+import { runNextCommand } from "./runNext.ts";
 import { runProposeCommand } from "./runPropose.ts";
 import { sharesCommand } from "./shares.ts";
 import { signersCommands } from "./signers.ts";
@@ -88,6 +89,7 @@ export const commands: readonly Command[] = [
   upCommand,
   runCreateCommand,
   runProposeCommand,
+  runNextCommand,
   workerCommand,
   coordinatorCommand,
   validatorCommand,

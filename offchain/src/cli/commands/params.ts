@@ -17,7 +17,7 @@ import {
   openLocalRun,
   openRemoteRun,
   requireNamedDeployment,
-  requireRun,
+  runNamed,
   withChain,
   workOn,
 } from "../../run/index.ts";
@@ -87,8 +87,7 @@ export const paramsCommand = defineCommand({
   async run({ options, output }) {
     const { coordinator, rpc } = options;
     if (coordinator === undefined) {
-      const run = await openLocalRun(options.state);
-      requireRun(run, options.run);
+      const run = runNamed(await openLocalRun(options.state), options.run);
       await requireNamedDeployment(run, options.deployment);
       const { addresses } = run.deployment;
       return withChain(run, async (chain) => print(await governedOf(chain, addresses, run.runId), output), rpc);

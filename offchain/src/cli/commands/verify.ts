@@ -20,7 +20,10 @@ import {
   verifyRun,
   type VerifySummary,
   openLocalRun,
-  requireRun,
+  runOriginOf,
+  runOriginText,
+  type RunOrigin,
+  runNamed,
   withChain,
   namedRunOptions,
   blobSourceOf,
@@ -123,9 +126,24 @@ async function walk(subject: Subject, output: Output, imported?: ImportedModel):
   const judged = await judgeWalked(imported, subject, reports, summary);
   // Whoever finds something wrong may want to dispute the root that pays for it.
   const dispute = await reader.disputeCost(modelId).catch(() => null);
-  const facts = { runId, chainId, contractsFrom, contracts, founders, dispute };
+  const origin = await originFound(subject);
+  const facts = { runId, chainId, contractsFrom, contracts, founders, dispute, origin };
   return tell({ ...judged, facts, summary, reports }, output);
 }
+
+/** What a model's later run began with, which is no matter of right or wrong: the holders decide it. Null where that is not to be seen. */
+async function originFound({ reader, blobs, runId }: Subject): Promise<RunOrigin | null> {
+  try {
+    return (await runOriginOf({ reader, blobs }, await reader.run(runId))) ?? null;
+  } catch (error) {
+    // The walk tells what is missing of this run; of the one before it nothing is asked here.
+    if (!(error instanceof CotrainError)) throw error;
+    return null;
+  }
+}
+
+const originLines = ({ origin }: Walked["facts"]): string[] =>
+  origin === null ? [] : wrap(`The run began with ${runOriginText(origin)}.`, columnsOf(process.stdout));
 
 /** What nobody worked for is told beside what was recomputed. */
 const foundersLines = ({ founders }: { readonly founders: bigint }): string[] =>
@@ -151,6 +169,7 @@ interface Walked extends Judged {
   readonly facts: {
     readonly founders: bigint;
     readonly dispute: Awaited<ReturnType<ChainReader["disputeCost"]>> | null;
+    readonly origin: RunOrigin | null;
   };
   readonly summary: VerifySummary;
   readonly reports: readonly HeadReport[];
@@ -166,6 +185,7 @@ function tell({ facts, summary, reports, model, away }: Walked, output: Output):
   if (output.json || !isEarly) {
     const lines = [
       ...linesOfSummary(summary),
+      ...originLines(facts),
       ...foundersLines(facts),
       ...(model?.lines ?? []),
       ...disputeLines(facts, nothingDisputable({ summary, model })),
@@ -351,8 +371,7 @@ export const verifyCommand = defineCommand({
       return walk({ reader, blobs, revenue, runId, contractsFrom }, output, imported);
     }
     if (imported) return verifyModel(imported, options, output);
-    const run = await openLocalRun(options.state);
-    requireRun(run, options.run);
+    const run = runNamed(await openLocalRun(options.state), options.run);
     await requireNamedDeployment(run, options.deployment);
     return withChain(
       run,

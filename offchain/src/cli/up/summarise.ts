@@ -253,7 +253,8 @@ function trainingOf(session: TrainingSession, view: RunView): Summary["training"
     tokens: view.tokens,
     milliseconds: Math.round(session.milliseconds),
     sessionTokens: session.tokens.toString(),
-    tokensPerSecond: Number(session.tokens) / (session.milliseconds / 1_000),
+    // Of a run that has ended a session may take no time that is worth the name.
+    tokensPerSecond: Number(session.tokens) / (Math.max(1, session.milliseconds) / 1_000),
     traffic: view.traffic,
     codec: view.params.codec,
     downCodec: view.params.downCodec,

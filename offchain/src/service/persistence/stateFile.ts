@@ -97,6 +97,8 @@ export const RunFile = Type.Object(
     urls: Type.Record(Type.String(), Type.String()),
     modelId: Type.Optional(Hash),
     runId: Type.Optional(Hash),
+    /** Runs of the model that this directory trained before, oldest first: they are over, and served and verified on. */
+    earlier: Type.Optional(Type.Array(Hash, { maxItems: 1_024 })),
     /** Wallet addresses by role: `organiser`, `poster`, `worker-1`, … */
     wallets: Type.Optional(Type.Record(Type.String(), Type.String({ pattern: "^0x[0-9a-fA-F]{40}$" }))),
     /** What the run was started with, so that the next start goes on with it. */

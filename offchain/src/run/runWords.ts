@@ -1,0 +1,93 @@
+/** What a call that registers a run would do, in words: what it begins with, which no contract looks at, and what it changes. */
+import { boundsOf, runOf } from "@cotrain/sdk/actions";
+import type { RunConfig } from "@cotrain/sdk/actions";
+import { CotrainError } from "@cotrain/sdk/errors";
+import {
+  asDigest,
+  asModelId,
+  type ContractAddresses,
+  type Hex,
+  type ModelId,
+  parameterLabel,
+  parametersChange,
+  parameterText,
+  type RunId,
+  runIdOf,
+  runParameters,
+} from "@cotrain/sdk/protocol";
+
+import type { ChainConnection, ChainReader } from "../chain/index.ts";
+import { MAX_BUILDS } from "./nextRun.ts";
+import type { BlobSource } from "./ports.ts";
+import { runOriginOf, runOriginText } from "./runEnd.ts";
+import { modelText } from "./saleWords.ts";
+
+/** Whose runs it is about. */
+interface RunWordsPlace {
+  readonly connection: Pick<ChainConnection, "call">;
+  readonly addresses: ContractAddresses;
+  readonly runId: RunId;
+  /** Without these nobody looks at what a run begins with. */
+  readonly reader?: ChainReader | undefined;
+  readonly blobs?: BlobSource | undefined;
+}
+
+async function beginningText(
+  { reader, blobs }: RunWordsPlace,
+  runId: RunId,
+  modelId: ModelId,
+  definition: string,
+): Promise<string> {
+  if (!reader || !blobs) return "WHAT IT BEGINS WITH WAS NOT LOOKED AT";
+  try {
+    const origin = await runOriginOf({ reader, blobs }, { runId, modelId, definition: asDigest(definition) });
+    return origin ? `it begins with ${runOriginText(origin)}` : "it is the model's first, and begins untrained";
+  } catch (error) {
+    if (!(error instanceof CotrainError)) throw error;
+    return `WHAT IT BEGINS WITH CANNOT BE SEEN (${error.message}): whoever proposes this says what it is`;
+  }
+}
+
+/** Bounds and poster beside those of the run before: a vote can change a poster later, and bounds never. */
+async function besideText(
+  { connection, addresses, reader }: RunWordsPlace,
+  modelId: ModelId,
+  { poster, min, max }: RunConfig,
+): Promise<string[]> {
+  const last = await reader?.runsOf(modelId).then((runs) => runs.at(-1));
+  if (last === undefined) return [`${poster} alone posts its heads`];
+  const [before, bounds] = await Promise.all([
+    connection.call((client) => runOf(client, { addresses, runId: last })),
+    connection.call((client) => boundsOf(client, { addresses, runId: last })),
+  ]);
+  const same = before.poster.toLowerCase() === poster.toLowerCase();
+  const changes = [
+    ["lower", parametersChange(bounds.min, min)],
+    ["upper", parametersChange(bounds.max, max)],
+  ] as const;
+  return [
+    `${poster} alone posts its heads, ${same ? "who did so before" : `WHERE ${before.poster} DID before`}`,
+    ...(changes.every(([, change]) => change === "")
+      ? ["its bounds are those of the run before"]
+      : changes.flatMap(([which, change]) =>
+          change === "" ? [] : [`its ${which} bounds are OTHERS, for ever: ${change}`],
+        )),
+  ];
+}
+
+/** @param args of RunRegistry.registerRun */
+export async function registerText(place: RunWordsPlace, [id, salt, given]: readonly unknown[]): Promise<string> {
+  const { connection, addresses } = place;
+  const [modelId, config] = [asModelId(String(id)), given as RunConfig];
+  const chainId = await connection.call((client) => client.getChainId());
+  const runId = runIdOf(BigInt(chainId), addresses.runRegistry, modelId, salt as Hex);
+  const facts = [
+    await beginningText(place, runId, modelId, config.definition),
+    ...(await besideText(place, modelId, config)),
+    `it has definition ${config.definition}, checkpoint 0 ${config.initialCheckpoint} and the builds ${config.builds.slice(0, MAX_BUILDS).join(", ")}${config.builds.length > MAX_BUILDS ? " and more, for which no run is registered" : ""}`,
+  ];
+  const values = runParameters.map(
+    ({ name }) => `${parameterText(name, config.params[name])} ${parameterLabel(name, config.params[name])}`,
+  );
+  return `RunRegistry registers run ${runId} of ${await modelText(place, modelId)}, which takes one where none is open: ${facts.join("; ")}. Its parameters are: ${values.join(", ")}.`;
+}

@@ -1,0 +1,49 @@
+/** A run that is over beside the one that follows it: served on, and no place for anybody who joins. */
+import { asRunId, findRun } from "@cotrain/sdk/protocol";
+import { afterEach, expect, test } from "vitest";
+
+import { type Harness, openHarness, runId } from "./harness.ts";
+
+let harness: Harness | undefined;
+afterEach(async () => {
+  await harness?.close();
+  harness = undefined;
+});
+
+const phases = async ({ client }: Harness) => (await client.runs()).runs.map(({ phase }) => phase);
+
+test("it is over before anybody asks, whatever the chain was last seen to say", async () => {
+  const asked = { earlier: false };
+  harness = await openHarness(asked);
+  await harness.worker("31").join();
+  expect(await phases(harness)).toEqual(["Waiting"]);
+  asked.earlier = true;
+  await harness.restart();
+  expect(await phases(harness)).toEqual(["Finished"]);
+  await expect(harness.worker("32").join()).rejects.toMatchObject({ code: "RUN_FINISHED" });
+  const next = asRunId(`0x${"b2".repeat(32)}`);
+  const { runs } = await harness.client.runs();
+  const both = {
+    url: "",
+    runs: async () => ({ runs: [...runs, { ...runs[0]!, runId: next, phase: "Waiting" as const }] }),
+  };
+  expect(await findRun(both, undefined)).toBe(next);
+  expect(await findRun(both, runId)).toBe(runId);
+  // A second start finds it so.
+  await harness.restart();
+  expect(await phases(harness)).toEqual(["Finished"]);
+});
+
+test("where it cannot be opened it is left out, and keeps nobody from the others", async () => {
+  const other = `0x${"99".repeat(20)}` as const;
+  const asked = {
+    earlier: true,
+    chain: (chain: Harness["chain"]) => {
+      const before = { ...chain };
+      chain.run = async (id) => ({ ...(await before.run(id)), poster: other });
+    },
+  };
+  harness = await openHarness(asked);
+  expect(await phases(harness)).toEqual([]);
+  await expect(openHarness({ ...asked, earlier: false })).rejects.toMatchObject({ code: "FOREIGN_POSTER" });
+});
