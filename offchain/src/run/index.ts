@@ -36,7 +36,7 @@ export { type PaidFalsely, paidRoots } from "./paidRoots.ts";
 export { type HeadReport, verifyRun, type VerifySummary } from "./verify.ts";
 export { WalkMemory } from "./walkMemory.ts";
 export type * from "./ports.ts";
-export { blobSourceOf, patientBlobs } from "./blobSource.ts";
+export { blobSourceOf, patientBlobs, rememberingBlobs } from "./blobSource.ts";
 export * from "./ballot.ts";
 export * from "./builds.ts";
 export * from "./proposals.ts";
