@@ -97,6 +97,19 @@ export { isDisputeVote } from "./disputeWords.ts";
 export { type VoteTerm, voteTermNames, voteTerms, type VoteTerms, voteTermText } from "./voteTerms.ts";
 export * from "./stakes.ts";
 export { newestRulings, rulingOn, type WorkRuling } from "./rulings.ts";
+export {
+  type Contradiction,
+  contradictionOfFile,
+  contradictionText,
+  lossForContradiction,
+  nameOfContradiction,
+  readContradiction,
+  reportContradiction,
+  type StatementsPlace,
+  verdictsContradict,
+  writeContradiction,
+} from "./contradictions.ts";
+export { createOffenceWatch, offenceText, type ToldOffence } from "./offenceWatch.ts";
 export { lossFor, type VoidedRoot, voidedRoots } from "./offences.ts";
 export {
   beginRuling,
