@@ -19,6 +19,8 @@ contract GovernanceHandler is Holders {
 
     uint256 private constant TIMELOCK_DELAY = 3;
     uint256 private constant SEEN_AT_MOST = 48;
+    /// @dev What a run's inner steps are a multiple of: its fragments, each of which is sent as often.
+    uint256 private constant FRAGMENTS = 4;
 
     bool public broken;
     uint256 public executed;
@@ -68,7 +70,7 @@ contract GovernanceHandler is Holders {
     function propose(uint8 who, uint8 what, uint256 value) external {
         if (_id != 0 && _isOpen(governor.state(_id))) return;
         if (shares.getPastVotes(_holder(who), block.timestamp - 1) < threshold) return;
-        (_what, _value) = (what % 3, bound(value, 64, 1_024));
+        (_what, _value) = (what % 3, FRAGMENTS * bound(value, 16, 256));
         (address target, bytes memory call) = _decision();
         _plan(target, call);
         text = string.concat("decision ", Strings.toString(++_number));
@@ -188,7 +190,7 @@ contract GovernanceHandler is Holders {
 
     function _meddling(uint8 what) private view returns (address, bytes memory) {
         bytes32 role = timelock.PROPOSER_ROLE();
-        if (what == 0) return (address(runs), abi.encodeCall(runs.setParams, (runId, version, _params(65))));
+        if (what == 0) return (address(runs), abi.encodeCall(runs.setParams, (runId, version, _params(68))));
         if (what == 1) return (address(runs), abi.encodeCall(runs.setPoster, (runId, ALICE)));
         if (what == 2) {
             uint16[4] memory bps = split(0, 10_000, 0, 0);

@@ -25,4 +25,8 @@ export const equivalents: Readonly<Record<string, string>> = {
   "contracts/rewards/ComputeRewards.sol activate: true for index == 1": "A model's shares are one contract for ever.",
   "contracts/rewards/ComputeRewards.sol activate: true for kind == COMPUTE": "Revenue is paid by its own contract.",
   "contracts/models/ModelShares.sol initialize: without __ERC20Votes_init()": empty,
+  "contracts/models/ModelShares.sol delegate: true for msg.sender.code.length != 0":
+    "A timelock has code: who has none is only spared a call.",
+  "contracts/market/ComputeEscrow.sol _pay: <= in left < PAY_GAS":
+    "One unit of gas: what it takes to pay is far less than what is asked for.",
 };

@@ -1,6 +1,7 @@
 /** A model's revenue, as the chain tells it: what arrived in which epoch, and what roots have set aside. */
 import {
   activeRoot,
+  countRevenue,
   depositRevenue,
   getAllLogs,
   type RevenueBook,
@@ -11,6 +12,7 @@ import {
   scheduleOf,
 } from "@cotrain/sdk/actions";
 import { type Address, asAddress, epochAt, type Hex, rewardKind } from "@cotrain/sdk/protocol";
+import { erc20Abi } from "viem";
 
 import { UserError } from "../base/index.ts";
 import { leftOut, type WalletClient } from "../chain/index.ts";
@@ -65,6 +67,43 @@ export async function payRevenue(
   const deposit = { revenue, modelId, amount };
   await depositRevenue.simulate(client, deposit);
   return depositRevenue.sync(client, deposit);
+}
+
+/** What lies in a model's vault, whatever RevenueDeposits counted. */
+export async function vaultBalance(
+  { connection }: Pick<RevenuePlace, "connection">,
+  { book, token }: Pick<Revenue, "book" | "token">,
+): Promise<bigint> {
+  if (book === undefined) return 0n;
+  const at = { address: token.address, abi: erc20Abi, functionName: "balanceOf", args: [book.vault] } as const;
+  return connection.call((client) => client.readContract(at));
+}
+
+/** What was sent to the vault by itself, which is no revenue before it is counted. */
+export async function uncountedAt(
+  place: Pick<RevenuePlace, "connection">,
+  revenue: Pick<Revenue, "book" | "token">,
+): Promise<bigint> {
+  const [lies, held] = [await vaultBalance(place, revenue), revenue.book?.held ?? 0n];
+  // A token may take from a vault, too.
+  return lies > held ? lies - held : 0n;
+}
+
+/** Counts it, and opens the vault where there is none; anybody may. @throws as `countRevenue` */
+export async function countPaid(
+  place: RevenuePlace,
+  client: WalletClient,
+  { revenue }: Pick<Revenue, "revenue">,
+): Promise<{ readonly counted: bigint; readonly transaction: Hex; readonly vault: Address | null }> {
+  const { connection, modelId } = place;
+  await countRevenue.simulate(client, { revenue, modelId });
+  const { event, receipt } = await countRevenue.sync(client, { revenue, modelId });
+  const book = await connection.call((reading) => revenueBookOf(reading, { revenue, modelId }));
+  return {
+    counted: event?.amount ?? 0n,
+    transaction: receipt.transactionHash,
+    vault: book === undefined ? null : asAddress(book.vault),
+  };
 }
 
 /** What arrived in an epoch. */

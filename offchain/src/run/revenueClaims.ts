@@ -4,11 +4,10 @@
  */
 import { activeRoot, type ClaimLeaf, getAllLogs, revenueLost, unpaidLeaves } from "@cotrain/sdk/actions";
 import { type Address, type Hex, rewardKind } from "@cotrain/sdk/protocol";
-import { erc20Abi } from "viem";
 
 import type { WalletClient } from "../chain/index.ts";
 import { claimLeaves } from "./claims.ts";
-import { type Revenue, revenueAt, type RevenuePlace } from "./revenue.ts";
+import { type Revenue, revenueAt, type RevenuePlace, vaultBalance } from "./revenue.ts";
 import { revenueLeaves } from "./revenueShares.ts";
 
 /** What an account is owed of revenue. */
@@ -34,12 +33,9 @@ export interface RevenueOwed {
 const kind = rewardKind.revenue;
 const sumOf = (leaves: readonly ClaimLeaf[]): bigint => leaves.reduce((sum, { amount }) => sum + amount, 0n);
 
-async function shortOf({ connection }: RevenuePlace, { book, token }: Revenue): Promise<bigint> {
-  if (!book) return 0n;
-  const { vault, held } = book;
-  const at = { address: token.address, abi: erc20Abi, functionName: "balanceOf", args: [vault] } as const;
-  const balance = await connection.call((client) => client.readContract(at));
-  return held > balance ? held - balance : 0n;
+async function shortOf(place: RevenuePlace, revenue: Revenue): Promise<bigint> {
+  const [lies, held] = [await vaultBalance(place, revenue), revenue.book?.held ?? 0n];
+  return held > lies ? held - lies : 0n;
 }
 
 /**

@@ -2,6 +2,9 @@
 import { join } from "node:path";
 
 import {
+  bootstrapOf,
+  bootstrapTerms,
+  epochEnd,
   isSuspended,
   modelContractsOf,
   newestSetVersion,
@@ -256,6 +259,28 @@ describe("in bootstrap", () => {
     const { readyAt } = await done(...line);
     await atTime(readyAt!);
     expect(await done(...line)).toMatchObject({ step: "carryOut", transaction: expect.any(String) });
+  });
+
+  test("anybody ends it once that is due, and nobody before", async () => {
+    const { contracts: addresses, modelId } = stage.world;
+    await stage.client.setBlockTimestampInterval({ interval: 1 });
+    const line = ["bootstrap", "--end", "--max-fee", "0.5"];
+    const early = await cotrainHere([...line, ...at(), ...by("worker-1")]);
+    expect(early.code).not.toBe(0);
+    expect(flat(early.stderr)).toMatch(/Workers have claimed .* epochs are over: bootstrap goes on, until/);
+    const both = await cotrainHere([...line, "--withdraw", `0x${"00".repeat(32)}`, ...at(), ...by("worker-1")]);
+    expect(flat(both.stderr)).toContain("--end ends bootstrap, and --withdraw takes an act back: one at a time.");
+    const bootstrap = await bootstrapOf(stage.client, { addresses });
+    const { maxEpochs } = await bootstrapTerms(stage.client, { bootstrap, modelId });
+    await atTime(await epochEnd(stage.client, { addresses, modelId, epoch: BigInt(maxEpochs) }));
+    const coordinator = await tellingCoordinator(stage.world, stage.client);
+    const remote = [`--coordinator=${coordinator}`, "--rpc", stage.node.url, "--state", temporaryDirectory()];
+    const unpinned = await cotrainHere([...line, ...remote, ...by("worker-1")]);
+    expect(unpinned).toMatchObject({ code: 1, stderr: expect.stringContaining("the coordinator's word alone") });
+    expect(flat((await cotrainHere(["bootstrap", ...at()])).stdout)).toContain("or when anybody ends it (--end).");
+    const ended = await cotrainHere([...line, ...at(), ...by("worker-1")]);
+    expect(flat(ended.stdout)).toMatch(/^Bootstrap was ended in 0x\w{64}\. Bootstrap is over since/);
+    expect(await told("--end", ...at(), ...by("worker-1"))).toMatchObject({ over: true, ended: null });
   });
 
   test("nobody else announces, nor on a coordinator's word, and nobody votes on it", async () => {

@@ -1,4 +1,4 @@
-/** Options of commands about sales, revenue, offences, the market and burning grants, as exercised.ts has those of all others. */
+/** Options of commands about sales, rewards, revenue, offences, the market and burning grants, as exercised.ts has those of all others. */
 
 /** What commands on the market look for: parsed and used in one place for all of them. */
 const searched = {
@@ -111,6 +111,40 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     priceAtMost: "capitalDeposit",
     yes: "capital",
   },
+  "rewards list": {
+    state: "../../e2e/finishedRun/commands.ts",
+    coordinator: "../../e2e/finishedRun/commands.ts",
+    rpc: "../../e2e/finishedRun/commands.ts",
+    run: "../../e2e/finishedRun/commands.ts",
+    deployment: "../../e2e/finishedRun/commands.ts",
+    account: "../../e2e/finishedRun/commands.ts",
+    epochs: "badInput",
+  },
+  "rewards claim": {
+    dryRun: "revenueRewards",
+    maxFee: "badInput",
+    state: "../../e2e/finishedRun/commands.ts",
+    coordinator: "../../e2e/finishedRun/commands.ts",
+    rpc: "../../e2e/finishedRun/commands.ts",
+    run: "../../e2e/finishedRun/commands.ts",
+    deployment: "../../e2e/finishedRun/commands.ts",
+    wallet: "../../e2e/finishedRun/commands.ts",
+    passphraseFile: "../../e2e/finishedRun/commands.ts",
+    delegate: "../../e2e/finishedRun/commands.ts",
+    delegateTo: "revenueRewards",
+    loss: "revenueRewards",
+    to: "revenueRewards",
+  },
+  "rewards revoke": {
+    state: "revenueRewards",
+    coordinator: "revenueRewards",
+    rpc: "revenueRewards",
+    run: "staged.ts",
+    deployment: "staged.ts",
+    wallet: "staged.ts",
+    passphraseFile: "staged.ts",
+    maxFee: "revenueRewards",
+  },
   "revenue deposit": {
     state: "revenue",
     coordinator: "revenue",
@@ -121,6 +155,16 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     passphraseFile: "staged.ts",
     maxFee: "revenue",
     yes: "revenue",
+  },
+  "revenue count": {
+    state: "revenue",
+    coordinator: "revenue",
+    rpc: "revenue",
+    run: "staged.ts",
+    deployment: "staged.ts",
+    wallet: "staged.ts",
+    passphraseFile: "staged.ts",
+    maxFee: "revenue",
   },
   "revenue attest": {
     state: "revenueRoot",

@@ -86,6 +86,34 @@ test("revenue arrives in the model's vault, and nothing is sent before --yes", a
   expect((await cotrainHere(["revenue", "list", ...at()])).stdout).toContain("12.5 TESTUSD lie in the model's vault.");
 });
 
+test("tokens that were sent to the vault by themselves are told, and revenue once anybody counts them", async () => {
+  const { contracts: addresses, modelId } = stage.world;
+  // Who can only send tokens needs to know where to, before anybody paid.
+  const opened = await cotrainHere(["revenue", "count", "--max-fee", "0.5", ...at(), ...by("stranger")]);
+  const revenue = await revenueDepositsOf(stage.client, { addresses });
+  const { vault, token } = (await revenueBookOf(stage.client, { revenue, modelId }))!;
+  expect(opened.stdout.replaceAll(/\s+/g, " ")).toMatch(
+    new RegExp(
+      `^Nothing lies in the vault that is not counted, which was opened in 0x\\w{64}. Tokens for it go to ${vault}`,
+    ),
+  );
+  await nextEpoch();
+  const mint = { abi: parseAbi(["function mint(address to, uint256 amount)"]), functionName: "mint" } as const;
+  const sent = encodeFunctionData({ ...mint, args: [vault, 2_500_000n] });
+  await execute(stage.client, accountOf("stranger").address, { target: token, data: sent });
+  expect(await list()).toMatchObject({ arrived: "0", uncounted: "2500000", epochs: [] });
+  const asked = (await cotrainHere(["revenue", "list", ...at()])).stdout.replaceAll(/\s+/g, " ");
+  expect(asked).toContain("2.5 TESTUSD were sent to the vault by themselves, and are no revenue yet");
+  const coordinator = await tellingCoordinator(stage.world, stage.client);
+  const remote = ["--coordinator", coordinator, "--rpc", stage.node.url, "--state", temporaryDirectory()];
+  const counted = await told<{ epoch: number; counted: string }>("revenue", "count", ...remote, ...by("stranger"));
+  expect(counted).toMatchObject({ counted: "2500000", transaction: expect.stringMatching(/^0x\w{64}$/), vault });
+  const epochs = [{ epoch: counted.epoch, arrived: "2500000", deposits: 1 }];
+  expect(await list()).toMatchObject({ arrived: "2500000", held: "2500000", uncounted: "0", epochs });
+  // Twice counts once, and costs nothing.
+  expect(await told("revenue", "count", ...at(), ...by("stranger"))).toMatchObject({ counted: "0", transaction: null });
+});
+
 test("whoever held shares while it came shares it, and the treasury gets what rounding leaves", async () => {
   await buyShares();
   const { contracts: addresses, modelId } = stage.world;

@@ -1,7 +1,14 @@
 /** Revenue in `cotrain rewards list` and `claim`: money beside shares, never added to them, and never claimed for less unasked. */
 import { join } from "node:path";
 
-import { delegateOf, modelContractsOf, revenueBookOf, revenueDepositsOf, votesOf } from "@cotrain/sdk/actions";
+import {
+  claimNonce,
+  delegateOf,
+  modelContractsOf,
+  revenueBookOf,
+  revenueDepositsOf,
+  votesOf,
+} from "@cotrain/sdk/actions";
 import { asAddress, type Hex } from "@cotrain/sdk/protocol";
 import { encodeFunctionData, erc20Abi, getAddress } from "viem";
 import { beforeEach, expect, test } from "vitest";
@@ -11,6 +18,7 @@ import { capitalStage } from "./capitalStage.ts";
 import { revenueStage } from "./revenueStage.ts";
 import { execute, staged, told } from "./staged.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
+import { tellingCoordinator } from "./tellingCoordinator.ts";
 
 const buyer = asAddress(accountOf("buyer").address);
 const stage = staged(["buyer", "stranger", "validator-1", "validator-2"]);
@@ -114,6 +122,19 @@ test("another account is paid in a wallet's place, where that is said", async ()
   expect(await dollarsOf(buyer)).toBe(0n);
   expect((await dollarsOf(to)) - before).toBe(1_500_000n);
   expect(await claim("--to", to)).toMatchObject({ revenue: { amount: "0", transaction: null } });
+});
+
+test("what a wallet signed so that others are paid in its place is void once it says so", async () => {
+  const { contracts: addresses } = stage.world;
+  const nonceOf = () => claimNonce(stage.client, { addresses, account: buyer });
+  const before = await nonceOf();
+  const said = await cotrainHere(["rewards", "revoke", "--max-fee", "0.5", ...at(), ...by("buyer")]);
+  expect(said.stdout).toMatch(/^wallet 0x.*: no order that it signed before pays anybody else, by 0x\w{64}\.\s*$/);
+  expect(await nonceOf()).toBe(before + 1n);
+  const coordinator = await tellingCoordinator(stage.world, stage.client);
+  const remote = ["--coordinator", coordinator, "--rpc", stage.node.url, "--state", temporaryDirectory()];
+  expect(await told("rewards", "revoke", ...remote, ...by("buyer"))).toMatchObject([{ account: getAddress(buyer) }]);
+  expect(await nonceOf()).toBe(before + 2n);
 });
 
 test("a claim gives the votes to whom it names, of a wallet that has chosen nobody, and changes no choice", async () => {

@@ -9,6 +9,13 @@ const announcing = ["test/offchain/cli/announcing.test.ts"];
 /** What the commands do for the holders and the organiser of a young model. */
 const bootstrapRows: readonly Breakage[] = [
   {
+    name: "a wallet ends the bootstrap of whatever a coordinator names",
+    file: "offchain/src/cli/commands/bootstrap.ts",
+    text: "  if (!pinned)",
+    instead: "  if (!pinned && modelId === undefined)",
+    tests: announcing,
+  },
+  {
     name: "what votes may not decide in bootstrap is found when it is sent",
     file: "offchain/src/cli/proposing.ts",
     text: "if (error instanceof BootstrapVoteRefusedError) throw error;",

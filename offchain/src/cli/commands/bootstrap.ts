@@ -1,10 +1,13 @@
+import { bootstrapOf, endBootstrap } from "@cotrain/sdk/actions";
+import type { Hex } from "@cotrain/sdk/protocol";
+
 import { formatShares, timeText, UserError, wrap } from "../../base/index.ts";
 import { type AnnouncedAct, bootstrapAt, type BootstrapStanding, namedWallet } from "../../run/index.ts";
-import { hash, integer } from "../../service/index.ts";
+import { hash, integer, toggle } from "../../service/index.ts";
 import { withdrawAnnounced } from "../announcing.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf } from "../output.ts";
-import { atPlace, type PlaceFlags, requireEntries, signingOptions } from "../place.ts";
+import { atPlace, type PlaceFlags, requireEntries, signingAs, signingOptions } from "../place.ts";
 import { decidingAt, type DecidingPlace } from "../proposing.ts";
 
 const isDue = ({ claimed, needed, epochsOver, epochs, maxEpochs }: BootstrapStanding): boolean =>
@@ -18,7 +21,7 @@ function linesOf(standing: BootstrapStanding): string[] {
   if (endedAt !== undefined)
     return [`Bootstrap is over since ${timeText(endedAt)}: holders decide, and the organiser nothing by itself.`];
   const due = isDue(standing)
-    ? " That is enough: it ends with the next proposal or dispute, or when anybody ends it."
+    ? " That is enough: it ends with the next proposal or dispute, or when anybody ends it (--end)."
     : "";
   return [
     `The model is in bootstrap. Workers have claimed ${formatShares(claimed)} of ${formatShares(needed)} shares, and ${epochsOver} of ${epochs} epochs are over; after ${maxEpochs} it ends whatever was claimed.${due}`,
@@ -44,6 +47,27 @@ async function withdrawNamed(place: DecidingPlace, named: string, options: Place
   };
 }
 
+/**
+ * Ends it where its terms are met, which anybody may.
+ * @returns the transaction; null where it was over already
+ * @throws UserError `BOOTSTRAP_UNPINNED`; BootstrapNotOverError
+ */
+async function endDue(place: DecidingPlace, options: PlaceFlags & { readonly maxFee: number }): Promise<Hex | null> {
+  const { connection, addresses, modelId, pinned } = place;
+  const [entry] = requireEntries(place, options);
+  if ((await bootstrapAt(place, 1)).endedAt !== undefined || !entry) return null;
+  if (!pinned)
+    throw new UserError(
+      "BOOTSTRAP_UNPINNED",
+      "Which model that is is the coordinator's word alone: name the run with --run and its contracts with --deployment.",
+    );
+  const bootstrap = await connection.call((client) => bootstrapOf(client, { addresses }));
+  const client = await signingAs(place, entry, options);
+  await endBootstrap.simulate(client, { bootstrap, modelId });
+  const { receipt } = await endBootstrap.sync(client, { bootstrap, modelId });
+  return receipt.transactionHash;
+}
+
 /** `cotrain bootstrap`. */
 export const bootstrapCommand = defineCommand({
   name: "bootstrap",
@@ -51,6 +75,7 @@ export const bootstrapCommand = defineCommand({
   options: {
     ...signingOptions,
     withdraw: hash({ value: "act", description: "by the organiser's wallet: take this announced act back" }),
+    end: toggle({ description: "by any wallet: end it, once that is due", default: false }),
     last: integer(1, 1_000, {
       description: "newest announcements that are told, of those that may still be carried out",
       default: 20,
@@ -62,6 +87,7 @@ export const bootstrapCommand = defineCommand({
       `npx cotrain bootstrap --withdraw 0x${"a9".repeat(32)} --wallet organiser.json --passphrase-file pass`,
       "the act that it has told by this name",
     ],
+    ["npx cotrain bootstrap --end", "holders decide from now on, if that is due; it costs gas alone"],
   ],
   notes: [
     "Of each kind of act one stands at a time: another is announced once that is withdrawn, carried out or expired.",
@@ -69,21 +95,27 @@ export const bootstrapCommand = defineCommand({
   ],
   async run({ options, output }) {
     const own = await namedWallet(options);
-    const { standing, withdrawn } = await atPlace(
+    if (options.end && options.withdraw !== undefined)
+      throw new UserError("USAGE", "--end ends bootstrap, and --withdraw takes an act back: one at a time.");
+    const { standing, withdrawn, ended } = await atPlace(
       options,
       own,
       async (at) => {
         const place = await decidingAt(at);
         const withdrawn = options.withdraw === undefined ? null : await withdrawNamed(place, options.withdraw, options);
-        return { standing: await bootstrapAt(place, options.last), withdrawn };
+        const ended = options.end ? await endDue(place, options) : null;
+        return { standing: await bootstrapAt(place, options.last), withdrawn, ended };
       },
       undefined,
       { party: "organisers", ticking: true },
     );
     const { endedAt, ...rest } = standing;
-    const lines = withdrawn === null ? [] : [`Act ${withdrawn.name} was withdrawn in ${withdrawn.transaction}.`];
+    const lines = [
+      ...(withdrawn === null ? [] : [`Act ${withdrawn.name} was withdrawn in ${withdrawn.transaction}.`]),
+      ...(ended === null ? [] : [`Bootstrap was ended in ${ended}.`]),
+    ];
     output.result(
-      { over: endedAt !== undefined, endedAt: endedAt ?? null, ...rest, withdrawn },
+      { over: endedAt !== undefined, endedAt: endedAt ?? null, ...rest, withdrawn, ended },
       [...lines, ...linesOf(standing)].flatMap((line) => wrap(line, columnsOf(process.stdout))),
     );
   },

@@ -50,10 +50,17 @@ import { proposalsCancelCommand } from "./proposalsCancel.ts";
 import { proposalsExecuteCommand, proposalsListCommand } from "./proposals.ts";
 import { proposalsTermsCommand } from "./proposalsTerms.ts";
 import { proposeCommand } from "./propose.ts";
-import { revenueClaimCommand, revenueDepositCommand, revenueListCommand, revenueShowCommand } from "./revenue.ts";
+import {
+  revenueClaimCommand,
+  revenueCountCommand,
+  revenueDepositCommand,
+  revenueListCommand,
+  revenueShowCommand,
+} from "./revenue.ts";
 import { revenueActivateCommand, revenueAttestCommand } from "./revenueRoot.ts";
 import { rewardsListCommand } from "./rewards.ts";
 import { rewardsClaimCommand } from "./rewardsClaim.ts";
+import { rewardsRevokeCommand } from "./rewardsRevoke.ts";
 import { runCreateCommand } from "./runCreate.ts";
 import { runProposeCommand } from "./runPropose.ts";
 import { sharesCommand } from "./shares.ts";
@@ -89,6 +96,7 @@ export const commands: readonly Command[] = [
   generateCommand,
   rewardsListCommand,
   rewardsClaimCommand,
+  rewardsRevokeCommand,
   sharesCommand,
   delegateCommand,
   proposeCommand,
@@ -133,6 +141,7 @@ export const commands: readonly Command[] = [
   capitalRefundCommand,
   capitalProposeCommand,
   revenueDepositCommand,
+  revenueCountCommand,
   revenueListCommand,
   revenueShowCommand,
   revenueAttestCommand,

@@ -5,6 +5,7 @@ import { type Address, rewardKind } from "@cotrain/sdk/protocol";
 import { formatAddress, shortAddress, timeText, UserError, wrap } from "../../base/index.ts";
 import {
   computeRevenue,
+  countPaid,
   type EarningEpoch,
   earningEpochs,
   namedWallet,
@@ -16,6 +17,7 @@ import {
   revenueRoots,
   tokenAmount,
   tokenText,
+  uncountedAt,
 } from "../../run/index.ts";
 import { toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
@@ -75,6 +77,10 @@ export const revenueDepositCommand = defineCommand({
 });
 
 type EpochState = "set aside" | "to be set aside" | "lasts";
+
+/** What came to the vault by itself. */
+const uncountedText = (uncounted: bigint, { token }: Pick<Revenue, "token">): string =>
+  `${tokenText(uncounted, token)} were sent to the vault by themselves, and are no revenue yet: "npx cotrain revenue count" counts them.`;
 
 function epochLines({ token, book }: Revenue, epochs: readonly (EarningEpoch & { readonly state: EpochState })[]) {
   const plain = { ...token, symbol: "" };
@@ -153,11 +159,15 @@ export const revenueListCommand = defineCommand({
   options: placeOptions,
   examples: [["npx cotrain revenue list", "every epoch in which revenue arrived, oldest first"]],
   async run({ options, output }) {
-    const { revenue, epochs, roots, own } = await atPlace(options, undefined, async (place) => {
+    const { revenue, epochs, roots, own, uncounted } = await atPlace(options, undefined, async (place) => {
       const revenue = await revenueAt(place);
       const newest = await place.connection.call((client) => client.getBlockNumber());
-      const [epochs, roots] = await Promise.all([earningEpochs(place, revenue, newest), revenueRoots(place)]);
-      return { revenue, epochs, roots, own: await ownRevenue(place) };
+      const [epochs, roots, uncounted] = await Promise.all([
+        earningEpochs(place, revenue, newest),
+        revenueRoots(place),
+        uncountedAt(place, revenue),
+      ]);
+      return { revenue, epochs, roots, own: await ownRevenue(place), uncounted };
     });
     const covered = roots.at(-1)?.toEpoch ?? 0;
     const stateOf = (epoch: number): EpochState => {
@@ -167,10 +177,56 @@ export const revenueListCommand = defineCommand({
     const listed = epochs.map((each) => ({ ...each, state: stateOf(each.epoch) }));
     const { vault, arrived, setAside, held } = revenue.book ?? emptyBook;
     output.result(
-      { token: revenue.token, contract: revenue.revenue, vault, arrived, setAside, held, epochs: listed, roots, own },
-      listed.length === 0
-        ? ["Nobody has paid this model anything."]
-        : [...epochLines(revenue, listed), ...ownLines(revenue, own)],
+      {
+        token: revenue.token,
+        contract: revenue.revenue,
+        vault,
+        arrived,
+        setAside,
+        held,
+        uncounted,
+        epochs: listed,
+        roots,
+        own,
+      },
+      [
+        ...(listed.length === 0
+          ? ["Nobody has paid this model anything that is counted."]
+          : [...epochLines(revenue, listed), ...ownLines(revenue, own)]),
+        ...(uncounted > 0n ? told(uncountedText(uncounted, revenue)) : []),
+      ],
+    );
+  },
+});
+
+/** `cotrain revenue count`. */
+export const revenueCountCommand = defineCommand({
+  name: "revenue count",
+  summary: "count as revenue what was sent to the model's vault by itself, and open the vault where there is none",
+  options: signingOptions,
+  examples: [["npx cotrain revenue count", "by the first wallet of this directory, which pays gas alone"]],
+  notes: [
+    "Whoever can only send tokens, such as an exchange, sends them to the vault; they are revenue of the epoch in which anybody counts them.",
+  ],
+  async run({ options, output }) {
+    const own = await namedWallet(options);
+    const { revenue, counted, transaction, vault } = await atPlace(options, own, async (place) => {
+      const [entry] = requireEntries(place, options);
+      const revenue = await revenueAt(place);
+      const before = await uncountedAt(place, revenue);
+      const nothing = { revenue, counted: 0n, transaction: null, vault: revenue.book?.vault ?? null };
+      if (!entry || (revenue.book !== undefined && before === 0n)) return nothing;
+      const done = await countPaid(place, await signingAs(place, entry, options), revenue);
+      return { revenue, ...done };
+    });
+    const { token, epoch } = revenue;
+    output.result(
+      { token, epoch, counted, transaction, vault },
+      told(
+        transaction === null || counted === 0n
+          ? `Nothing lies in the vault that is not counted${transaction === null ? "" : `, which was opened in ${transaction}`}. Tokens for it go to ${vault}, on this chain, and are counted by this command.`
+          : `${tokenText(counted, token)} are revenue now, by ${transaction}.`,
+      ),
     );
   },
 });
