@@ -41,6 +41,7 @@ import {
   type Pins,
   pinsOf,
   readerOptions,
+  rememberingBlobs,
   requireNamedDeployment,
   runNamed,
   walletOption,
@@ -169,7 +170,7 @@ async function atRemotePlace<T>(
     throw new UserError("RPC_MISSING", "--coordinator needs --rpc: what counts is read from the chain itself.");
   const { runId, chainId, contracts: addresses, fromBlock, pins, whole } = await openedOf(flags);
   if (!pins) unpinned?.();
-  const blobs = coordinator === undefined ? noBlobs : createCoordinatorClient(coordinator);
+  const blobs = coordinator === undefined ? noBlobs : rememberingBlobs(createCoordinatorClient(coordinator));
   return workOn(await connect({ rpcUrl: rpc, chainId }), async (connection) => {
     const reader = createReader(connection, { contracts: addresses, fromBlock });
     // The model is the one of the run's record on-chain, whatever the coordinator says; the run's id proves it.

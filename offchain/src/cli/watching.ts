@@ -3,7 +3,7 @@ import { formatEther } from "viem";
 
 import { RetryableError, timeText } from "../base/index.ts";
 import type { ChainReader } from "../chain/index.ts";
-import type { PaidFalsely, ToldAct } from "../run/index.ts";
+import { offenceText, type PaidFalsely, type ToldAct, type ToldOffence } from "../run/index.ts";
 import type { HeadFinding, HeadsLook, WatchFinding } from "../validator/index.ts";
 import { columnsOf, type Output } from "./output.ts";
 import { falseRootsLines } from "./paidFalsely.ts";
@@ -94,6 +94,9 @@ const headText = ({ head, problems }: HeadFinding): string =>
 /** What a young model's organiser said or did. */
 type ActsLook = () => Promise<{ readonly acts: readonly ToldAct[]; readonly more: number }>;
 
+/** What nobody has reported yet. */
+type OffencesLook = () => Promise<readonly ToldOffence[]>;
+
 /** In a sentence; each act is told as its call says. */
 function actText({ what, words, readyAt, name, transaction }: ToldAct): string {
   const of = `${words} (act ${name}, in ${transaction})`;
@@ -122,6 +125,8 @@ export interface Seen extends RootSeen {
   readonly falseRoots: readonly PaidFalsely[];
   /** What a young model's organiser announced, carried out and withdrew. */
   readonly acts: readonly ToldAct[];
+  /** What validators signed and would lose stake for, or could if they had any, once anybody reports it. */
+  readonly offences: readonly ToldOffence[];
   /** What could not be looked at last; null where all was. */
   readonly away: string | null;
 }
@@ -139,12 +144,13 @@ const NOTHING_SEEN: Omit<Seen, "heads"> = {
   problems: [],
   falseRoots: [],
   acts: [],
+  offences: [],
   away: null,
 };
 
 export interface Telling {
-  /** One look at roots, heads, the organiser's acts, and what disputes cost. Who is away is told, and asked at the next look. */
-  look(roots: RootsLook, heads: () => Promise<HeadsLook>, acts: ActsLook): Promise<void>;
+  /** One look at roots, heads, the organiser's acts, offences, and what disputes cost. Who is away is told, and asked at the next look. */
+  look(roots: RootsLook, heads: () => Promise<HeadsLook>, acts: ActsLook, offences: OffencesLook): Promise<void>;
   seen(): Seen;
 }
 
@@ -222,13 +228,15 @@ export function createTelling(output: Output, evidence: (digest: string) => stri
     return { away, root: found.result ?? before.root, cost: bond.result ?? before.cost };
   };
   return {
-    look: async (roots, heads, organiser) => {
+    look: async (roots, heads, organiser, reportable) => {
       const { away: computeAway, ...compute } = await lookAt("compute", roots.compute, seen);
       const { away: revenueAway, ...revenue } = await lookAt("revenue", roots.revenue, seen.revenue);
       const looked = await attempt(heads);
       const unlooked = tellHeads(looked.result);
       const { away: organiserAway, acts } = await tellActs(organiser);
-      const away = computeAway ?? revenueAway ?? looked.away ?? unlooked ?? organiserAway;
+      const offences = await attempt(reportable);
+      for (const offence of offences.result ?? []) say(`offence/${offence.name}`, offenceText(offence, coins));
+      const away = computeAway ?? revenueAway ?? looked.away ?? unlooked ?? organiserAway ?? offences.away;
       if (away !== null) say("away", `Not all could be looked at: ${away}`);
       seen = {
         ...compute,
@@ -238,6 +246,7 @@ export function createTelling(output: Output, evidence: (digest: string) => stri
         problems: [...problems],
         falseRoots: looked.result?.falseRoots ?? seen.falseRoots,
         acts,
+        offences: offences.result?.slice(0, MOST_KEPT) ?? seen.offences,
         away,
       };
     },
@@ -245,9 +254,13 @@ export function createTelling(output: Output, evidence: (digest: string) => stri
   };
 }
 
-/** Nothing that was found is false. */
-export const isSound = ({ false: roots, heads, problems, falseRoots }: Seen): boolean =>
-  roots.length === 0 && heads.findings.length === 0 && problems.length === 0 && falseRoots.length === 0;
+/** Nothing that was found is false. What holders voided was found before, and is over. */
+export const isSound = ({ false: roots, heads, problems, falseRoots, offences }: Seen): boolean =>
+  roots.length === 0 &&
+  heads.findings.length === 0 &&
+  problems.length === 0 &&
+  falseRoots.length === 0 &&
+  offences.every(({ kind }) => kind === "voided");
 
 /** What calls for another look before anything can be said. */
 const UNSURE: ReadonlySet<string> = new Set(["suspect", "inconsistent", "absent", "unread"]);

@@ -57,6 +57,7 @@ export interface CoordinatorModules {
   readonly problemOf?: RunModules["problemOf"];
   readonly gate?: RunModules["gate"];
   readonly secret?: RunModules["secret"];
+  readonly conflicts?: RunModules["conflicts"];
   readonly revenue?: RunModules["revenue"];
   /** What rented machines run; default none is served. */
   readonly software?: Software;

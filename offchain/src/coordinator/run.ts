@@ -40,6 +40,7 @@ import { createLine, type Line } from "./line.ts";
 import type { RunCreated, Unstamped } from "./machine/events.ts";
 import type { RunFacts } from "./machine/state.ts";
 import type { RetentionOptions } from "./retentionRules.ts";
+import { type Contradicted, openContradicted } from "./contradicted.ts";
 import { createGateMeter, type GateMeter } from "./gateMeter.ts";
 import { createIdleReceipts, type IdleReceipts } from "./idleReceipts.ts";
 import type { Machines } from "./machines.ts";
@@ -109,6 +110,8 @@ export interface RunModules {
   readonly problemOf?: ((build: Build) => Promise<string>) | undefined;
   /** 32 bytes that nobody can foretell; by default from the system. */
   readonly secret?: (() => Hex) | undefined;
+  /** Where statements are written down by which validators contradicted themselves; default nowhere. */
+  readonly conflicts?: string | undefined;
 }
 
 export interface Run {
@@ -140,6 +143,7 @@ export interface Run {
   readonly alone: LimitFunction;
   readonly scans: PayloadScans;
   readonly offences: Offences;
+  readonly contradicted: Contradicted;
   readonly idleReceipts: IdleReceipts;
   readonly arriving: Arriving;
   readonly revenue: RevenueDuty | undefined;
@@ -231,6 +235,12 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     alone: pLimit(1),
     scans: createPayloadScans(blobs),
     offences: createOffences(clock, options.forgiven),
+    contradicted: await openContradicted({
+      directory: modules.conflicts,
+      logger,
+      chainId: chain.chainId,
+      contracts: chain.contracts,
+    }),
     idleReceipts: createIdleReceipts(clock),
     arriving,
     revenue: revenueDutyOf(record, settings, modules),

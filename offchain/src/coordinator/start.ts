@@ -76,6 +76,7 @@ export async function startCoordinator(options: StartOptions): Promise<RunningCo
     metrics,
     clock,
     revenue: revenueAccounts({ reader: chain, connection, fromBlock: options.chain.fromBlock }),
+    conflicts: state.resolve("conflicts"),
     software: await openSoftware(state.resolve("software"), logger),
   });
   opened.defer(() => coordinator.stop());

@@ -19,7 +19,7 @@ import {
 import { drawnBy } from "../run/index.ts";
 import { RefusedError } from "./errors.ts";
 import { refusalOf } from "./machine/rules.ts";
-import { fragmentCount, type HeadEntry } from "./machine/state.ts";
+import { fragmentCount, type HeadEntry, storedVerdictKey } from "./machine/state.ts";
 import type { Run } from "./run.ts";
 
 const accepted: Accepted = { accepted: true };
@@ -128,6 +128,8 @@ export async function acceptVerdict(run: Run, signed: SignedVerdict, address: st
   const event = { type: "VerdictAccepted", verdict: signed } as const;
   const refusal = refusalOf(driver.state, event);
   if (refusal?.code === "DUPLICATE") return accepted;
+  const counted = driver.state.verdicts[storedVerdictKey(verdict)];
+  if (refusal?.code === "EQUIVOCATION" && counted) await run.contradicted.note(counted, signed);
   if (refusal) throw new RefusedError(refusal.code, refusal.message);
   const entry = driver.state.heads.find(({ head }) => head === verdict.head);
   if (entry) {

@@ -198,7 +198,10 @@ export async function checkpointList(run: Run, from: number): Promise<Checkpoint
   };
 }
 
-export const verdictList = (run: Run): VerdictList => ({ verdicts: Object.values(run.driver.state.verdicts) });
+/** Those that count come last: of two of one key the later is the one. */
+export const verdictList = (run: Run): VerdictList => ({
+  verdicts: [...run.contradicted.statements(), ...Object.values(run.driver.state.verdicts)],
+});
 
 export function epochList(run: Run): EpochList {
   const epochs: EpochView[] = [];

@@ -164,36 +164,43 @@ async function coordinatorPorts({ context: { options, config }, run }: Launch) {
   return { port, loopbackPort };
 }
 
+/** How often ports are looked for: each time another program took one between the look and the listening. */
+const PORT_TRIES = 4;
+
+/**
+ * Starts a process on ports that are found for it, and on others where another program, such as a session that began in the same
+ * second, has taken one meanwhile. Where the user named it, the next look says that it is taken.
+ * @throws what looking for ports and starting throw
+ */
+export async function startOnPorts<P, T>(find: () => Promise<P>, start: (ports: P) => Promise<T>) {
+  for (let tried = 1; ; tried++) {
+    const ports = await find();
+    try {
+      return { ports, started: await start(ports) };
+    } catch (error) {
+      if (!(error instanceof UserError) || error.code !== "PORT_TAKEN" || tried === PORT_TRIES) throw error;
+    }
+  }
+}
+
 /** Starts the coordinator. `run.json` names its URL from then on. */
 async function startCoordinator(launch: Launch) {
   const { context, state, supervisor, run } = launch;
   const { options } = context;
-  const { port, loopbackPort } = await coordinatorPorts(launch);
   const { host, tlsCert, tlsKey, behindProxy, maxFee, bondAtMost, publicRpc } = options;
   const { keepPayloads, keepCheckpoints, keepBytes } = options;
   // On the embedded chain a wallet of its own posts; elsewhere the organiser's does.
   const { wallet, passphraseFile } = run.chain.embedded ? {} : options;
-  const status = await supervisor.start(
-    coordinatorProcess(context.program, {
-      state,
-      // One that is started again meanwhile goes on with what all others here go on with.
-      run: run.runId,
-      blobs: await blobsLocation(state),
-      host,
-      port,
-      loopbackPort,
-      tlsCert,
-      tlsKey,
-      behindProxy,
-      maxFee,
-      bondAtMost,
-      publicRpc,
-      wallet,
-      passphraseFile,
-      keepPayloads,
-      keepCheckpoints,
-      keepBytes,
-    }),
+  const blobs = await blobsLocation(state);
+  const kept = { keepPayloads, keepCheckpoints, keepBytes };
+  // One that is started again meanwhile goes on with what all others here go on with.
+  const flags = { state, run: run.runId, blobs, host, tlsCert, tlsKey, behindProxy, maxFee, bondAtMost, publicRpc, ...kept };
+  const {
+    ports: { port, loopbackPort },
+    started: status,
+  } = await startOnPorts(
+    () => coordinatorPorts(launch),
+    (ports) => supervisor.start(coordinatorProcess(context.program, { ...flags, ...ports, wallet, passphraseFile })),
   );
   const bound = Number(status.details["port"] ?? port);
   const url = String(status.details["url"]);

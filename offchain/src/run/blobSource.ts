@@ -1,6 +1,7 @@
 /** Published blobs out of a store, and out of a source that is busy at times. */
 import { type OnRetry, RetryableError, type RetryOptions, retrying } from "../base/index.ts";
 import type { CotrainError } from "@cotrain/sdk/errors";
+import type { Digest } from "@cotrain/sdk/protocol";
 import type { BlobReader } from "../storage/index.ts";
 import type { BlobSource } from "./ports.ts";
 
@@ -8,6 +9,47 @@ import type { BlobSource } from "./ports.ts";
 export const blobSourceOf = (blobs: BlobReader): BlobSource => ({
   blob: (_run, digest, limit) => blobs.get(digest, limit),
 });
+
+/** Bytes that are remembered of a source. */
+const REMEMBERED = 64 << 20;
+
+/**
+ * A source that is asked for each blob once, and at once by all who want it: commands read one document for several reasons, and
+ * whoever serves it elsewhere takes its time for each request.
+ * @param most bytes that are remembered, the newest
+ */
+export function rememberingBlobs(blobs: BlobSource, most = REMEMBERED): BlobSource {
+  const known = new Map<Digest, Promise<Uint8Array>>();
+  const sizes = new Map<Digest, number>();
+  let held = 0;
+  function hold(digest: Digest, size: number): void {
+    sizes.set(digest, size);
+    held += size;
+    for (const [oldest, bytes] of sizes) {
+      if (held <= most) return;
+      sizes.delete(oldest);
+      known.delete(oldest);
+      held -= bytes;
+    }
+  }
+  return {
+    async blob(runId, digest, limit) {
+      const before = await known.get(digest)?.catch(() => undefined);
+      // The source says what is too long, and in which words.
+      if (before && before.length <= limit) return before;
+      const asked = blobs.blob(runId, digest, limit);
+      if (!before) known.set(digest, asked);
+      try {
+        const found = await asked;
+        if (!sizes.has(digest)) hold(digest, found.length);
+        return found;
+      } catch (error) {
+        if (known.get(digest) === asked) known.delete(digest);
+        throw error;
+      }
+    },
+  };
+}
 
 /** How long one blob is asked for, ms: two of the minutes in which an address may ask so and so often. */
 const PATIENCE_MS = 120_000;

@@ -6,6 +6,7 @@ import {
   budgetOf,
   capitalDeposited,
   capitalDepositOf,
+  capitalRefunded,
   type EpochSale,
   epochEnd,
   epochOf,
@@ -184,6 +185,24 @@ export async function soldEpoch(
   const deposits = accounts.map((account, i) => ({ account, amount: amounts[i] ?? 0n }));
   const forSale = (perEpoch * BigInt(capitalBps)) / 10_000n;
   return { ...stands, epoch, end, forSale, deposits: deposits.filter(({ amount }) => amount > 0n) };
+}
+
+/**
+ * Failed epochs whose deposits all were fetched back, by whomever.
+ * @param epochs those that are asked about
+ */
+export async function fetchedBack(
+  { connection, modelId, fromBlock }: CapitalPlace,
+  { sale }: CapitalSale,
+  epochs: readonly Pick<SoldEpoch, "epoch" | "state" | "total">[],
+): Promise<ReadonlySet<bigint>> {
+  const failed = epochs.filter(({ state }) => state === "failed");
+  if (failed.length === 0) return new Set();
+  const query = capitalRefunded({ sale, modelId });
+  const { logs } = await connection.call((client) => getAllLogs(client, query, { from: BigInt(fromBlock) }));
+  const fetched = new Map<bigint, bigint>();
+  for (const { args } of logs) fetched.set(args.epoch, (fetched.get(args.epoch) ?? 0n) + args.deposit);
+  return new Set(failed.filter(({ epoch, total }) => fetched.get(epoch) === total).map(({ epoch }) => epoch));
 }
 
 /** Times that the present epoch is read, where one after the other is over meanwhile. */

@@ -36,7 +36,7 @@ export { type PaidFalsely, paidRoots } from "./paidRoots.ts";
 export { type HeadReport, verifyRun, type VerifySummary } from "./verify.ts";
 export { WalkMemory } from "./walkMemory.ts";
 export type * from "./ports.ts";
-export { blobSourceOf, patientBlobs } from "./blobSource.ts";
+export { blobSourceOf, patientBlobs, rememberingBlobs } from "./blobSource.ts";
 export * from "./ballot.ts";
 export * from "./builds.ts";
 export * from "./proposals.ts";
@@ -99,6 +99,19 @@ export { isDisputeVote } from "./disputeWords.ts";
 export { type VoteTerm, voteTermNames, voteTerms, type VoteTerms, voteTermText } from "./voteTerms.ts";
 export * from "./stakes.ts";
 export { newestRulings, rulingOn, type WorkRuling } from "./rulings.ts";
+export {
+  type Contradiction,
+  contradictionOfFile,
+  contradictionText,
+  lossForContradiction,
+  nameOfContradiction,
+  readContradiction,
+  reportContradiction,
+  type StatementsPlace,
+  verdictsContradict,
+  writeContradiction,
+} from "./contradictions.ts";
+export { createOffenceWatch, offenceText, type ToldOffence } from "./offenceWatch.ts";
 export { lossFor, type VoidedRoot, voidedRoots } from "./offences.ts";
 export {
   beginRuling,

@@ -11,7 +11,6 @@ import {
   setOf,
   slashVoided,
 } from "@cotrain/sdk/actions";
-import { StakeManagerNothingToSlashError, StakeManagerPunishedError } from "@cotrain/sdk/errors";
 import {
   type Address,
   asAddress,
@@ -20,9 +19,11 @@ import {
   type Hex,
   recoverSigner,
   structHash,
+  toWire,
 } from "@cotrain/sdk/protocol";
 
 import type { ChainConnection } from "../chain/index.ts";
+import { attestationsContradict, attestationSubject, lossBy, type ProvenContradiction } from "./contradictions.ts";
 import type { DisputesPlace } from "./disputes.ts";
 
 /** A root that the holders' vote voided. */
@@ -40,7 +41,7 @@ export interface VoidedRoot {
   readonly missing: number;
 }
 
-interface OffencesPlace extends Pick<DisputesPlace, "addresses" | "modelId" | "fromBlock"> {
+export interface OffencesPlace extends Pick<DisputesPlace, "addresses" | "modelId" | "fromBlock"> {
   readonly connection: Pick<ChainConnection, "call" | "chainId">;
 }
 
@@ -66,40 +67,71 @@ async function signaturesIn(
   return { signatures: signed, missing: Math.max(0, threshold - signed.size) };
 }
 
-/** Roots of a model that a vote voided, oldest first. What nobody decided, or the organiser alone refused, is none. */
-export async function voidedRoots(place: OffencesPlace): Promise<VoidedRoot[]> {
+/** What validators of a model signed and posted, and may lose stake for. */
+export interface RootOffences {
+  /** Oldest first. What nobody decided, or the organiser alone refused, is none. */
+  readonly voided: readonly VoidedRoot[];
+  /** Two roots of the same epochs under one signer's name. */
+  readonly contradicting: readonly ProvenContradiction[];
+}
+
+type Posted = Omit<VoidedRoot, "signatures" | "missing">;
+
+/** Who signed both of two roots that contradict each other. */
+async function signersOfBoth(place: OffencesPlace, a: Posted, b: Posted): Promise<ProvenContradiction[]> {
+  const [ofA, ofB] = await Promise.all(
+    [a, b].map(async ({ attestation, transaction }) => ({
+      attestation: toWire("Attestation", attestation),
+      signed: (await signaturesIn(place, attestation, transaction)).signatures,
+    })),
+  );
+  return [...(ofA?.signed ?? [])].flatMap(([signer, signature]): ProvenContradiction[] => {
+    const other = ofB?.signed.get(signer);
+    if (!ofA || !ofB || other === undefined) return [];
+    const pair = [
+      { attestation: ofA.attestation, signature },
+      { attestation: ofB.attestation, signature: other },
+    ] as const;
+    return [{ signer, contradiction: { kind: "attestations", pair } }];
+  });
+}
+
+/** All that the chain shows of them. */
+export async function offencesInRoots(place: OffencesPlace): Promise<RootOffences> {
   const { connection, addresses, modelId, fromBlock } = place;
   const from = { from: BigInt(fromBlock) };
-  const [settled, posted] = await Promise.all([
+  const [settled, logs] = await Promise.all([
     connection.call((client) => getAllLogs(client, disputeSettled({ addresses, modelId }), from)),
     connection.call((client) => getAllLogs(client, rootPosted({ addresses, modelId }), from)),
   ]);
   const voided = new Set(
     settled.logs.flatMap(({ args }) => (args.outcome === disputeOutcome.void && args.voted ? [args.digest] : [])),
   );
-  const found: VoidedRoot[] = [];
-  for (const { args, transactionHash: transaction } of posted.logs) {
+  const found: { voided: VoidedRoot[]; contradicting: ProvenContradiction[] } = { voided: [], contradicting: [] };
+  /** The first of each subject. */
+  const bySubject = new Map<string, Posted>();
+  for (const { args, transactionHash: transaction } of logs.logs) {
     const { kind, index, attestation } = args;
     const digest = structHash("Attestation", attestation);
-    if (!voided.has(digest)) continue;
-    const signed = await signaturesIn(place, attestation, transaction);
-    found.push({ kind, index: Number(index), digest, attestation, transaction, ...signed });
+    const posted = { kind, index: Number(index), digest, attestation, transaction };
+    const subject = attestationSubject(attestation);
+    const before = bySubject.get(subject) ?? posted;
+    bySubject.set(subject, before);
+    if (attestationsContradict(before.attestation, attestation))
+      found.contradicting.push(...(await signersOfBoth(place, before, posted)));
+    if (voided.has(digest)) found.voided.push({ ...posted, ...(await signaturesIn(place, attestation, transaction)) });
   }
   return found;
 }
 
-/** What reporting a signature would take of its signer, in wei; else why it takes nothing. @throws what is refused for other reasons */
-export async function lossFor(
-  { connection }: OffencesPlace,
+/** Roots of a model that a vote voided, oldest first. */
+export const voidedRoots = async (place: OffencesPlace): Promise<readonly VoidedRoot[]> =>
+  (await offencesInRoots(place)).voided;
+
+/** What reporting a signature would take of its signer. @throws as {@link lossBy} */
+export const lossFor = (
+  { connection }: Pick<OffencesPlace, "connection">,
   { stakes, attestation, signature }: Parameters<typeof slashVoided.call>[0],
   account: Address,
-): Promise<bigint | "punished" | "nothing"> {
-  try {
-    const call = { stakes, attestation, signature, account };
-    return (await connection.call((client) => slashVoided.simulate(client, call))).result;
-  } catch (error) {
-    if (error instanceof StakeManagerPunishedError) return "punished";
-    if (error instanceof StakeManagerNothingToSlashError) return "nothing";
-    throw error;
-  }
-}
+): ReturnType<typeof lossBy> =>
+  lossBy(() => connection.call((client) => slashVoided.simulate(client, { stakes, attestation, signature, account })));

@@ -27,16 +27,21 @@ import {
 } from "@cotrain/sdk/protocol";
 import { Type } from "typebox";
 
-import { type Clock, timeText, UserError } from "../base/index.ts";
+import { type Clock, UserError } from "../base/index.ts";
 import type { ChainConnection, ChainReader } from "../chain/index.ts";
 import { readStateFile, writeStateFile } from "../service/index.ts";
 import { readHeadDocuments } from "./documents.ts";
 import type { BlobSource } from "./ports.ts";
-import { MAX_SIGNATURES, type SignedStatement, signersOfFile, structOfFile } from "./signatures.ts";
+import {
+  MAX_SIGNATURES,
+  MOST_SECONDS,
+  requireSignedFor,
+  requireUsable,
+  type SignedStatement,
+  signersOfFile,
+  structOfFile,
+} from "./signatures.ts";
 import { type StakesPlace, stakesAt } from "./stakes.ts";
-
-/** Whoever has a quorum's signatures may use them until the deadline: that is no matter of months, s. */
-const MOST_SECONDS = 30 * 86_400;
 
 const RulingFile = Type.Object(
   {
@@ -168,10 +173,12 @@ export async function readRuling(
   const invalid = (what: string): UserError => new UserError("RULING_INVALID", `${path} ${what}: ${remedy}.`);
   const struct = structOfFile(named, "Ruling", file.ruling);
   const receipt = structOfFile(named, "Receipt", file.receipt);
-  if (file.chainId !== facts.chainId || file.stakeManager !== facts.stakes || struct.modelId !== facts.modelId)
-    throw invalid(
-      `is of model ${struct.modelId} of ${file.stakeManager} on chain ${file.chainId}, not of model ${facts.modelId} of ${facts.stakes} on chain ${facts.chainId}`,
-    );
+  const { chainId, stakes } = facts;
+  requireSignedFor(
+    named,
+    { chainId: file.chainId, contract: file.stakeManager, subject: `model ${struct.modelId}` },
+    { chainId, contract: stakes, subject: `model ${facts.modelId}` },
+  );
   const { kind, outcome, dispute } = rulingOnWork;
   if (struct.kind !== kind || struct.outcome !== outcome || struct.dispute !== dispute)
     throw invalid("is no ruling against work");
@@ -187,22 +194,12 @@ export async function readRuling(
     },
   );
   if (signer !== worker) throw invalid("has a receipt that the accused did not sign");
-  requireFresh(path, struct, facts);
+  requireUsable(path, "RULING_STALE", struct, facts);
   const signatures = await signersOfFile(named, { domain: facts.rulings, name: "Ruling", struct }, file.signatures, {
     of: "validators",
     addresses: facts.validators,
   });
   return { domain: facts.rulings, struct, receipt, receiptSignature: file.receiptSignature, signatures };
-}
-
-function requireFresh(path: string, struct: Ruling, { setVersion, now, earliest }: RulingFacts): void {
-  const stale = (what: string): never => {
-    throw new UserError("RULING_STALE", `${path} ${what}: name another file to begin anew.`);
-  };
-  if (struct.deadline > earliest + MOST_SECONDS) stale("could be used for more than 30 days");
-  if (struct.deadline < now) stale(`could be used until ${timeText(Number(struct.deadline))}`);
-  if (struct.setVersion !== setVersion)
-    stale(`is signed by set ${struct.setVersion} of the validators, but set ${setVersion} is in force`);
 }
 
 export const writeRuling = (

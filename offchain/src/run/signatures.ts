@@ -13,7 +13,7 @@ import {
 } from "@cotrain/sdk/protocol";
 import { ProtocolError } from "@cotrain/sdk/errors";
 
-import { UserError } from "../base/index.ts";
+import { timeText, UserError } from "../base/index.ts";
 
 /** A set has no more members. */
 export const MAX_SIGNATURES = 64;
@@ -64,6 +64,55 @@ export async function signersOfFile<N extends StructName>(
     signed.push([signer, signature]);
   }
   return ascending(signed);
+}
+
+/** What a statement was signed for, and what tells it from others of its kind there. */
+interface SignedFor {
+  readonly chainId: number;
+  readonly contract: Address;
+  /** The model or the run, such as "model 0x…". */
+  readonly subject: string;
+}
+
+const placeText = ({ subject, contract, chainId }: SignedFor): string =>
+  `${subject} of ${contract} on chain ${chainId}`;
+
+/** @throws UserError of the file's code where a statement is for another chain, contract, model or run */
+export function requireSignedFor({ path, code, remedy }: StatementFile, found: SignedFor, wanted: SignedFor): void {
+  if (placeText(found) === placeText(wanted)) return;
+  throw new UserError(code, `${path} is of ${placeText(found)}, not of ${placeText(wanted)}: ${remedy}.`);
+}
+
+/** Whoever has a quorum's signatures may use them until the deadline: that is no matter of months, s. */
+export const MOST_SECONDS = 30 * 86_400;
+
+/** The set in force, and the time. */
+interface InForce {
+  readonly setVersion: number;
+  /** Time of the newest block, s. */
+  readonly now: number;
+  /** The same, or this machine's where a node says that it is later than that. */
+  readonly earliest: number;
+}
+
+/**
+ * A statement that can be used no more, or for too long.
+ * @param stale code of the error
+ * @throws UserError of that code
+ */
+export function requireUsable(
+  path: string,
+  stale: string,
+  struct: { readonly setVersion: number; readonly deadline: bigint },
+  { setVersion, now, earliest }: InForce,
+): void {
+  const refuse = (what: string): never => {
+    throw new UserError(stale, `${path} ${what}: name another file to begin anew.`);
+  };
+  if (struct.setVersion !== setVersion)
+    refuse(`is signed by set ${struct.setVersion} of the validators, but set ${setVersion} is in force`);
+  if (struct.deadline < now) refuse(`could be used until ${timeText(Number(struct.deadline))}`);
+  if (struct.deadline > earliest + MOST_SECONDS) refuse("could be used for more than 30 days");
 }
 
 /** As the contracts take signatures: by signers strictly ascending. */

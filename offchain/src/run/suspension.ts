@@ -18,13 +18,18 @@ import {
 } from "@cotrain/sdk/protocol";
 import { Type } from "typebox";
 
-import { type Clock, timeText, UserError } from "../base/index.ts";
+import { type Clock, UserError } from "../base/index.ts";
 import type { ChainReader, PostedHead } from "../chain/index.ts";
 import { readStateFile, writeStateFile } from "../service/index.ts";
-import { MAX_SIGNATURES, type SignedStatement, signersOfFile, structOfFile } from "./signatures.ts";
-
-/** Whoever has a quorum's signatures may use them until the deadline: that is no matter of months, s. */
-const MOST_SECONDS = 30 * 86_400;
+import {
+  MAX_SIGNATURES,
+  MOST_SECONDS,
+  requireSignedFor,
+  requireUsable,
+  type SignedStatement,
+  signersOfFile,
+  structOfFile,
+} from "./signatures.ts";
 
 const SuspensionFile = Type.Object(
   {
@@ -125,11 +130,12 @@ export async function readSuspension(path: string, facts: SuspensionFacts): Prom
   const domain = domainOf(facts);
   const named = { path, code: "SUSPENSION_INVALID", remedy };
   const struct = structOfFile(named, "Suspend", file.suspension);
-  if (file.chainId !== facts.chainId || file.checkpointRegistry !== facts.registry || struct.runId !== facts.runId)
-    throw new UserError(
-      "SUSPENSION_INVALID",
-      `${path} is of run ${struct.runId} of ${file.checkpointRegistry} on chain ${file.chainId}, not of run ${facts.runId} of ${facts.registry} on chain ${facts.chainId}: name that run, or another file.`,
-    );
+  const { chainId, registry } = facts;
+  requireSignedFor(
+    named,
+    { chainId: file.chainId, contract: file.checkpointRegistry, subject: `run ${struct.runId}` },
+    { chainId, contract: registry, subject: `run ${facts.runId}` },
+  );
   requireFresh(path, struct, facts);
   const head = requireHead(facts, asHead(struct.head));
   const signatures = await signersOfFile(named, { domain, name: "Suspend", struct }, file.signatures, {
@@ -140,15 +146,13 @@ export async function readSuspension(path: string, facts: SuspensionFacts): Prom
 }
 
 function requireFresh(path: string, struct: Suspend, facts: SuspensionFacts): void {
-  const { poster, setVersion, now, earliest, runId } = facts;
-  const stale = (what: string): never => {
-    throw new UserError("SUSPENSION_STALE", `${path} ${what}: name another file to begin anew.`);
-  };
-  if (struct.poster !== poster) stale(`suspends ${struct.poster}, but who posts for run ${runId} is ${poster}`);
-  if (struct.setVersion !== setVersion)
-    stale(`is signed by set ${struct.setVersion} of the validators, but set ${setVersion} is in force`);
-  if (struct.deadline < now) stale(`could be used until ${timeText(Number(struct.deadline))}`);
-  if (struct.deadline > earliest + MOST_SECONDS) stale("could be used for more than 30 days");
+  const { poster, runId } = facts;
+  if (struct.poster !== poster)
+    throw new UserError(
+      "SUSPENSION_STALE",
+      `${path} suspends ${struct.poster}, but who posts for run ${runId} is ${poster}: name another file to begin anew.`,
+    );
+  requireUsable(path, "SUSPENSION_STALE", struct, facts);
 }
 
 export const writeSuspension = (path: string, { domain, struct, signatures }: Suspension): Promise<void> =>

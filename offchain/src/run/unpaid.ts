@@ -10,6 +10,7 @@ import {
   type ContributionHead,
   asDigest,
   asRunId,
+  type EpochInputs,
   type EpochManifest,
   fromWire,
   MAX_MANIFEST_BYTES,
@@ -17,10 +18,12 @@ import {
   type ReceiptLeaf,
   ReceiptsFile,
   type RunId,
+  type Verdict,
   type ZeroReason,
   zeroReasonOf,
   MAX_DOCUMENT_BYTES,
 } from "@cotrain/sdk/protocol";
+import pLimit from "p-limit";
 
 import { errnoOf } from "../base/index.ts";
 import { FormatError, parseManifest } from "../storage/index.ts";
@@ -57,6 +60,9 @@ const MOST = 64;
 /** Under heads that were rejected or rolled back may stand anything, of anybody: of these so many are read for each epoch on average, and so much. */
 const REJECTED_HEADS = 2;
 const REJECTED_BYTES = 4 << 20;
+
+/** Receipts that are asked for at a time. */
+const AT_ONCE = 8;
 
 /** Where it is read from. */
 export interface UnpaidModules {
@@ -126,6 +132,36 @@ interface Under {
   readonly rejected: UnpaidWork[];
 }
 
+/** A head whose receipts are to be read. */
+interface WantedHead {
+  readonly epoch: number;
+  readonly head: EpochInputs["epochs"][number]["heads"][number];
+  readonly isRejected: boolean;
+}
+
+/** What an epoch's inputs tell by themselves, and heads whose receipts tell more, newest first, as long as the budget lasts. */
+function* partsOf(
+  inputs: EpochInputs,
+  verdicts: readonly Verdict[],
+  left: { heads: number; rejected: number },
+): Generator<readonly UnpaidWork[] | WantedHead> {
+  for (const { epoch, budget, heads, contributions } of inputs.epochs.toReversed()) {
+    yield contributions
+      .filter(({ amount }) => amount === "0")
+      .map(({ account, contribution }) => {
+        const reason = budget === "0" ? "noBudget" : "tooLittle";
+        return { epoch, round: null, account, worker: null, tokens: BigInt(contribution) / 10_000n, reason };
+      });
+    for (const head of heads.toReversed()) {
+      left.heads -= 1;
+      if (left.heads < 0) return;
+      const isRejected = aggregateRejected(head.head, verdicts);
+      if (isRejected && --left.rejected < 0) continue;
+      yield { epoch, head, isRejected };
+    }
+  }
+}
+
 async function unpaidUnder(
   blobs: BlobSource,
   runId: RunId,
@@ -133,8 +169,10 @@ async function unpaidUnder(
   left: { heads: number; rejected: number },
   rolledBackOf: ReturnType<typeof createRolledBack>,
 ): Promise<Under> {
-  const inputs = await epochInputsOf(blobs, runId, manifest);
-  const file = await epochVerdictsOf(blobs, runId, manifest);
+  const [inputs, file] = await Promise.all([
+    epochInputsOf(blobs, runId, manifest),
+    epochVerdictsOf(blobs, runId, manifest),
+  ]);
   const verdicts = file.verdicts.map(({ verdict }) => fromWire("Verdict", verdict));
   const works: UnpaidWork[] = [];
   const rejected: UnpaidWork[] = [];
@@ -145,24 +183,18 @@ async function unpaidUnder(
     const receipts = await receiptsOf(blobs, asRunId(head.runId), head.checkpointDigest, REJECTED_BYTES);
     rejected.push(...worksOf(epoch, head, receipts, () => "rolledBack"));
   }
-  for (const { epoch, budget, heads, contributions } of inputs.epochs.toReversed()) {
-    for (const { account, contribution, amount } of contributions) {
-      if (amount !== "0") continue;
-      const reason = budget === "0" ? "noBudget" : "tooLittle";
-      works.push({ epoch, round: null, account, worker: null, tokens: BigInt(contribution) / 10_000n, reason });
-    }
-    for (const head of heads.toReversed()) {
-      left.heads -= 1;
-      if (left.heads < 0) return { works, rejected };
-      const isRejected = aggregateRejected(head.head, verdicts);
-      if (isRejected && --left.rejected < 0) continue;
-      const limit = isRejected ? REJECTED_BYTES : MAX_DOCUMENT_BYTES;
-      const receipts = await receiptsOf(blobs, asRunId(head.runId), head.checkpointDigest, limit);
-      const one: ContributionHead = { head: head.head, paramsVersion: head.paramsVersion, receipts: [] };
-      const why = (leaf: ReceiptLeaf) => zeroReasonOf(one, leaf, verdicts, head.minParamsVersion);
-      (isRejected ? rejected : works).push(...worksOf(epoch, head, receipts, why));
-    }
-  }
+  // Whoever serves them elsewhere may take its time for each.
+  const some = pLimit(AT_ONCE);
+  const reading = [...partsOf(inputs, verdicts, left)].map(async (part) => {
+    if (!("head" in part)) return { isRejected: false, found: part };
+    const { epoch, head, isRejected } = part;
+    const limit = isRejected ? REJECTED_BYTES : MAX_DOCUMENT_BYTES;
+    const one: ContributionHead = { head: head.head, paramsVersion: head.paramsVersion, receipts: [] };
+    const why = (leaf: ReceiptLeaf) => zeroReasonOf(one, leaf, verdicts, head.minParamsVersion);
+    const read = () => receiptsOf(blobs, asRunId(head.runId), head.checkpointDigest, limit);
+    return { isRejected, found: await some(async () => worksOf(epoch, head, await read(), why)) };
+  });
+  for (const { isRejected, found } of await Promise.all(reading)) (isRejected ? rejected : works).push(...found);
   return { works, rejected };
 }
 

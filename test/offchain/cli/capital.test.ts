@@ -60,6 +60,10 @@ interface Epochs {
     readonly deposits: readonly { readonly account: string; readonly amount: string }[];
   }[];
 }
+interface Terms {
+  readonly price: string;
+  readonly minimum: string;
+}
 interface Done {
   readonly transactions: readonly Hex[];
   readonly settled: readonly { readonly epoch: string; readonly proceeds: string; readonly sold: string }[];
@@ -135,7 +139,13 @@ test("too little is paid back", async () => {
   const refund = ["capital", "refund", ...at(), ...by("stranger"), "--account", friend];
   await overBy(BigInt(made.epoch));
   expect((await list()).epochs).toMatchObject([{ state: "failed" }]);
+  const words = async () => (await cotrainHere(["capital", "list", ...at()])).stdout.trimEnd();
+  expect(await words()).toMatch(/to be fetched back$/);
   expect((await told<Done>(...refund)).refunded).toMatchObject([{ amount: "999999" }]);
+  expect(await words()).toMatch(/ fetched back$/);
+  expect(await words()).not.toMatch(/to be fetched back$/);
+  const shown = await cotrainHere(["capital", "show", ...at(), "--epoch", made.epoch]);
+  expect(shown.stdout).toMatch(/^stands +fetched back$/m);
   expect(await dollarsOf(friend)).toBe(999_999n);
   expect((await cotrainHere(refund)).stdout).toBe("No deposit is paid back.\n");
 });
@@ -162,6 +172,12 @@ test("terms that nobody was shown are not paid", async () => {
   const sale = await capitalSaleOf(stage.client, { addresses });
   const terms = { sale, modelId, replaces: 1, price: 30_000n, minimum: 1_000_000n, pollingInterval: 20 };
   const { event } = await asHolders((account) => setSaleTerms.sync(stage.client, { ...terms, account }));
+  const now = await told<Terms & { readonly next: Terms }>("capital", "show", ...at());
+  expect([now.price, now.next.price, now.next.minimum]).toEqual(["20000", "30000", "1000000"]);
+  const { stdout } = await cotrainHere(["capital", "show", ...at()]);
+  expect(stdout.replaceAll(/\s+/g, " ")).toContain(
+    "next epoch 150 shares, 0.03 TESTUSD a share at the least, 1 TESTUSD an epoch at the least",
+  );
   await overBy(event.fromEpoch - 1n);
   const purchase = { amount: 1n, payer: buyer, beneficiary: buyer };
   const late = placeNow((place) => depositNow(place, undefined as never, shown, purchase));

@@ -74,6 +74,17 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     maxFee: "code",
   },
   "stake slash": { ...slashing, dryRun: "slash" },
+  "stake conflict": {
+    state: "conflict",
+    coordinator: "conflict",
+    rpc: "conflict",
+    run: "staged.ts",
+    deployment: "staged.ts",
+    wallet: "staged.ts",
+    passphraseFile: "staged.ts",
+    maxFee: "conflict",
+    dryRun: "conflict",
+  },
   "stake fees": { ...slashing, account: "slash", dryRun: "slash" },
   "stake rulings": { ...ruled, last: "rulings" },
   "stake veto": {

@@ -42,6 +42,10 @@ interface Slashed {
   }[];
   readonly hidden: readonly unknown[];
 }
+interface Watched {
+  readonly sound: boolean;
+  readonly offences: readonly { readonly kind: string; readonly amount: string }[];
+}
 const byValidator = ({ signatures }: Slashed) =>
   Object.fromEntries(signatures.map((each) => [getAddress(each.validator), each]));
 
@@ -136,6 +140,14 @@ test("who signed a root that holders voided loses stake, once, whoever reports i
   expect(flat(dry.stdout)).toContain(`${poor} signed root 2`);
   expect(flat(dry.stdout)).toContain("and has nothing at stake.");
   expect((await stakeOfValidator(staking!)).active).toBe(parseEther("2"));
+  // Whoever watches hears of those that it costs something.
+  const watched = await told<Watched>("watch", "--once", ...at());
+  expect(watched).toMatchObject({ sound: true, offences: [{ kind: "voided", validator: staking, file: null }] });
+  expect(watched.offences[0]!.amount).toBe(String(parseEther("0.2")));
+  const heard = await cotrainHere(["watch", "--once", ...at()]);
+  expect(flat(heard.stdout)).toContain(
+    `${staking} signed root 2 of compute (attestation ${digest}), which holders voided, and would lose 0.2 coins of its stake once anybody reports it ("npx cotrain stake slash").`,
+  );
 
   expect(await told<Slashed>("stake", "slash", "--dry-run", ...at())).toMatchObject({ hidden: [] });
   const first = (signatures: Hex): Hex => slice(signatures, 0, 65);
@@ -158,6 +170,7 @@ test("who signed a root that holders voided loses stake, once, whoever reports i
   expect(done[poor!]).toMatchObject({ state: "nothing", amount: "0", transaction: null });
   const again = byValidator(await told<Slashed>("stake", "slash", ...at()));
   expect(again[staking!]).toMatchObject({ state: "before", amount: "0", transaction: null });
+  expect(await told<Watched>("watch", "--once", ...at())).toMatchObject({ offences: [] });
   expect((await stakeOfValidator(staking!)).active).toBe(parseEther("1.8"));
 
   // Who disputed it is paid, whoever reported the signatures.

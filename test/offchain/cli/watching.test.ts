@@ -25,6 +25,7 @@ test("of a root that was voided it says where whoever signed it is brought to ac
       { compute: { ...none, root: async () => ({ state: "settled", digest, ruling }) as const }, revenue: none },
       async () => ({ looked: 0, findings: [], problems: [], falseRoots: [], away: undefined }),
       async () => ({ acts: [], more: 0 }),
+      async () => [],
     );
   }
   expect(said).toHaveLength(3);

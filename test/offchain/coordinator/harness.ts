@@ -323,6 +323,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
         metrics,
         clock,
         secret,
+        conflicts: join(directory, "conflicts"),
         gate: () => gateOf(options.loss ?? distance),
         ...(options.software && { software: options.software }),
         ...(!options.readsPrograms && { problemOf: async () => "" }),

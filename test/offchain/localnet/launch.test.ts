@@ -1,14 +1,24 @@
 /** What a joiner is told: the join line, the RPC that may be shown, and the flag that names another. */
+import { once } from "node:events";
+import { createServer } from "node:net";
+
 import { asDigest, asRunId, type CoordinatorClient } from "@cotrain/sdk/protocol";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 
 import { RetryableError, UserError } from "../../../offchain/src/base/index.ts";
 import { factLines } from "../../../offchain/src/cli/facts.ts";
 import { publicRpcOf } from "../../../offchain/src/run/facts.ts";
 import { parseLine } from "../../../offchain/src/cli/program.ts";
-import { addressFor, checkCheckpoint, joinAtRest, portLine } from "../../../offchain/src/localnet/launch.ts";
+import {
+  addressFor,
+  checkCheckpoint,
+  joinAtRest,
+  portLine,
+  startOnPorts,
+} from "../../../offchain/src/localnet/launch.ts";
 import { joinCommandFor, urlHere } from "../../../offchain/src/run/joining.ts";
 import { createManualClock, passTime } from "../manualClock.ts";
+import { createSupervisor, findPort, type ProcessSpec, silentLogger } from "../../../offchain/src/service/index.ts";
 import type { BlobStore } from "../../../offchain/src/storage/index.ts";
 
 const runId = asRunId(`0x${"ab".repeat(32)}`);
@@ -146,4 +156,57 @@ test.each([
 ])("a checkpoint that cannot be read because of %s is %s", async (thrown, code) => {
   const blobs = { get: () => Promise.reject(thrown) } as unknown as BlobStore;
   await expect(checkCheckpoint(".cotrain", blobs, asDigest(`0x${"cd".repeat(32)}`))).rejects.toMatchObject({ code });
+});
+
+/** A process that listens on a port as a coordinator does, and says what a coordinator says. */
+const listener = (port: number): ProcessSpec => ({
+  name: "coordinator",
+  command: process.execPath,
+  args: [
+    "-e",
+    `const port = ${port};
+    const told = (message, then) => process.send(message, undefined, undefined, then ?? (() => undefined));
+    require("node:net").createServer().listen({ port, host: "127.0.0.1", exclusive: true })
+      .on("listening", () => told({ type: "cotrain:ready", details: { port } }))
+      .on("error", ({ code }) => told(
+        { type: "cotrain:error", code: code === "EADDRINUSE" ? "PORT_TAKEN" : code, message: "It is taken.", exitCode: 1 },
+        () => process.exit(1)));
+    process.on("disconnect", () => process.exit(0));`,
+  ],
+  ready: { kind: "message" },
+});
+
+describe("a port that another session took in the same second", () => {
+  /** Finds a port, and has somebody else listen there before whoever asked does, so many times. */
+  async function taking(times: number, explicit: boolean) {
+    const supervisor = createSupervisor({ logger: silentLogger() });
+    onTestFinished(() => supervisor.stopAll());
+    const found: number[] = [];
+    const wanted = await findPort({ port: 0, explicit: false });
+    const find = async (): Promise<number> => {
+      const port = await findPort({ port: wanted, explicit, purpose: "the coordinator" });
+      if (found.push(port) > times) return port;
+      const other = createServer().listen({ port, host: "127.0.0.1", exclusive: true });
+      onTestFinished(() => void other.close());
+      await once(other, "listening");
+      return port;
+    };
+    const outcome = await startOnPorts(find, (port) => supervisor.start(listener(port))).then(
+      ({ ports, started }) => ({ port: ports, state: started.state }),
+      (error: UserError) => error.code,
+    );
+    return { found, outcome };
+  }
+
+  test("gives way to another one", async () => {
+    const { found, outcome } = await taking(2, false);
+    expect(found).toHaveLength(3);
+    expect(new Set(found).size).toBe(3);
+    expect(outcome).toEqual({ port: found.at(-1), state: "ready" });
+  });
+
+  test("is not replaced where the user named it, nor without end", async () => {
+    expect(await taking(1, true)).toMatchObject({ found: { length: 1 }, outcome: "PORT_TAKEN" });
+    expect(await taking(9, false)).toMatchObject({ found: { length: 4 }, outcome: "PORT_TAKEN" });
+  });
 });

@@ -4,7 +4,7 @@ import { asDigest, asRunId } from "@cotrain/sdk/protocol";
 import { expect, test } from "vitest";
 
 import { turn, UserError } from "../../../offchain/src/base/index.ts";
-import { patientBlobs } from "../../../offchain/src/run/index.ts";
+import { patientBlobs, rememberingBlobs } from "../../../offchain/src/run/index.ts";
 import { anyOf } from "../../../offchain/src/validator/index.ts";
 import { createManualClock } from "../manualClock.ts";
 
@@ -125,4 +125,38 @@ test("who was too slow is not asked again, where others have what it delays", as
   await turn();
   for (let i = 0; i < 200 && !seen.ended; i++) await clock.advance(5_000);
   expect(seen).toEqual({ asked: 3, ended: true });
+});
+
+test("what is remembered is asked for once, by all who want it at once, within its bound", async () => {
+  const asked: string[] = [];
+  let fails = false;
+  const source = rememberingBlobs(
+    {
+      blob: async (_run, of, limit) => {
+        asked.push(of.slice(2, 4));
+        await turn();
+        if (fails || limit < 4) throw new UserError("BLOB_TOO_LARGE", "It is too large.");
+        return new Uint8Array(4);
+      },
+    },
+    8,
+  );
+  const of = (byte: string) => asDigest(`0x${byte.repeat(32)}`);
+  const get = async (byte: string, limit = 4) => (await source.blob(runId, of(byte), limit)).length;
+  expect(await Promise.all([get("aa"), get("aa"), get("bb")])).toEqual([4, 4, 4]);
+  expect(await get("aa")).toBe(4);
+  expect(asked).toEqual(["aa", "bb"]);
+  // Its limit is each caller's own.
+  await expect(get("aa", 3)).rejects.toMatchObject({ code: "BLOB_TOO_LARGE" });
+  // The oldest is forgotten.
+  await get("cc");
+  asked.length = 0;
+  await get("bb");
+  await get("aa");
+  expect(asked).toEqual(["aa"]);
+  // What could not be had is asked for again.
+  fails = true;
+  await expect(get("dd")).rejects.toMatchObject({ code: "BLOB_TOO_LARGE" });
+  fails = false;
+  expect(await get("dd")).toBe(4);
 });

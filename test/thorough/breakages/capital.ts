@@ -258,4 +258,18 @@ export const capital: readonly Breakage[] = [
     instead: "if (options.yes) permit =",
     tests: ["test/offchain/cli/capitalDeposit.test.ts"],
   },
+  {
+    name: "an epoch of which all was fetched back is told to wait for that",
+    file: "offchain/src/run/capital.ts",
+    text: "fetched.get(epoch) === total",
+    instead: "fetched.get(epoch) === -total",
+    tests: ["test/offchain/cli/capital.test.ts"],
+  },
+  {
+    name: "the next epoch is told to sell by the terms of this one",
+    file: "offchain/src/cli/commands/capital.ts",
+    text: "soldEpoch(place, capital, found.epoch + 1n, [])",
+    instead: "soldEpoch(place, capital, found.epoch, [])",
+    tests: ["test/offchain/cli/capital.test.ts"],
+  },
 ];

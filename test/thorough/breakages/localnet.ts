@@ -515,4 +515,18 @@ export const localnet: readonly Breakage[] = [
     instead: "at(-1);",
     tests: ["test/offchain/localnet/dispute.test.ts"],
   },
+  {
+    name: "a port that another session took in the same second ends the start",
+    file: "offchain/src/localnet/launch.ts",
+    text: 'error.code !== "PORT_TAKEN" || tried === PORT_TRIES) throw error;',
+    instead: 'error.code !== "PORT_TAKEN" || tried === 1) throw error;',
+    tests: ["test/offchain/localnet/launch.test.ts"],
+  },
+  {
+    name: "a port that is taken again and again is looked for without end",
+    file: "offchain/src/localnet/launch.ts",
+    text: 'error.code !== "PORT_TAKEN" || tried === PORT_TRIES) throw error;',
+    instead: 'error.code !== "PORT_TAKEN" || tried === 99) throw error;',
+    tests: ["test/offchain/localnet/launch.test.ts"],
+  },
 ];

@@ -334,8 +334,8 @@ export const run: readonly Breakage[] = [
   {
     name: "names under a rejected head displace what earned nothing elsewhere",
     file: "offchain/src/run/unpaid.ts",
-    text: "(isRejected ? rejected : works).push(...worksOf(epoch, head, receipts, why));",
-    instead: "works.push(...worksOf(epoch, head, receipts, why));",
+    text: "(isRejected ? rejected : works).push(...found);",
+    instead: "works.push(...found);",
     tests: ["test/offchain/coordinator/unpaid.test.ts"],
   },
   {

@@ -65,4 +65,25 @@ export const runEpoch: readonly Breakage[] = [
     instead: "const asOf = judged === undefined ? deadline : deadline;",
     tests: ["test/offchain/run/readBlock.test.ts"],
   },
+  {
+    name: "what a coordinator elsewhere serves is asked for again and again",
+    file: "offchain/src/run/blobSource.ts",
+    text: "if (!before) known.set(digest, asked);",
+    instead: "if (before) known.set(digest, asked);",
+    tests: ["test/offchain/run/blobSource.test.ts"],
+  },
+  {
+    name: "what is remembered of a coordinator elsewhere has no bound",
+    file: "offchain/src/run/blobSource.ts",
+    text: "if (held <= most) return;",
+    instead: "if (held >= 0) return;",
+    tests: ["test/offchain/run/blobSource.test.ts"],
+  },
+  {
+    name: "whoever remembers a blob overlooks how long it may be",
+    file: "offchain/src/run/blobSource.ts",
+    text: "if (before && before.length <= limit) return before;",
+    instead: "if (before) return before;",
+    tests: ["test/offchain/run/blobSource.test.ts"],
+  },
 ];

@@ -1,4 +1,4 @@
-/** Defences of what holders decide about the treasury and founders' shares. */
+/** Defences of what holders decide about the treasury and founders' shares, and of what validators sign twice. */
 import type { Breakage } from "./breakage.ts";
 
 export const treasury: readonly Breakage[] = [
@@ -107,5 +107,117 @@ export const treasury: readonly Breakage[] = [
     instead:
       "for (const { to: target, data } of calls)\n        told.push((await wordsOfCall(place, { target, value: 0n, data })).words);",
     tests: ["test/offchain/cli/treasury.test.ts"],
+  },
+  {
+    name: "what two machines measured is taken for a contradiction",
+    file: "offchain/src/run/contradictions.ts",
+    text: "isVoice(a.kind) && verdictSubject(a)",
+    instead: "verdictSubject(a)",
+    tests: ["test/offchain/cli/conflict.test.ts", "test/offchain/coordinator/contradicted.test.ts"],
+  },
+  {
+    name: "statements of two keys are taken for one's",
+    file: "offchain/src/run/contradictions.ts",
+    text: "signer === undefined || signer !== other",
+    instead: "signer === undefined",
+    tests: ["test/offchain/cli/conflict.test.ts"],
+  },
+  {
+    name: "a verdict that another than its validator signed is taken",
+    file: "offchain/src/run/contradictions.ts",
+    text: 'if (kind === "verdicts" && signer !==',
+    instead: 'if (kind !== "verdicts" && kind !== "attestations" && signer !==',
+    tests: ["test/offchain/cli/conflict.test.ts"],
+  },
+  {
+    name: "statements about another model are sent",
+    file: "offchain/src/run/contradictions.ts",
+    text: "if (of !== modelId) throw",
+    instead: "if (of === undefined) throw",
+    tests: ["test/offchain/cli/conflict.test.ts"],
+  },
+  {
+    name: "two manifests of one root are taken for two roots",
+    file: "offchain/src/run/contradictions.ts",
+    text: "(a.root !== b.root || a.total !== b.total)",
+    instead: "(a.root !== b.root || a.total !== b.total || a.epochDigest !== b.epochDigest)",
+    tests: ["test/offchain/cli/conflict.test.ts"],
+  },
+  {
+    name: "who says what a contradiction costs sends it",
+    file: "offchain/src/cli/commands/stakeConflict.ts",
+    text: "if (options.dryRun) return",
+    instead: "if (options.maxFee < 0) return",
+    tests: ["test/offchain/cli/conflict.test.ts"],
+  },
+  {
+    name: "what nobody signed hides what somebody did",
+    file: "offchain/src/run/offenceWatch.ts",
+    text: "else if (isSecond) remember(subject, signed);",
+    instead: "else if (isSecond) checked += 0;",
+    tests: ["test/offchain/cli/conflict.test.ts"],
+  },
+  {
+    name: "a watcher takes one signature for two",
+    file: "offchain/src/run/offenceWatch.ts",
+    text: "if (isFirst && isSecond) note",
+    instead: "if (isFirst || isSecond) note",
+    tests: ["test/offchain/cli/conflict.test.ts"],
+  },
+  {
+    name: "a watcher remembers every verdict that is shown",
+    file: "offchain/src/run/offenceWatch.ts",
+    text: "heard.size > most && oldest",
+    instead: "heard.size < 0 && oldest",
+    tests: ["test/offchain/cli/conflict.test.ts"],
+  },
+  {
+    name: "a validator that contradicts itself is sound",
+    file: "offchain/src/cli/watching.ts",
+    text: 'offences.every(({ kind }) => kind === "voided")',
+    instead: "offences.length >= 0",
+    tests: ["test/offchain/cli/conflict.test.ts"],
+  },
+  {
+    name: "signers of a root that was voided are not told",
+    file: "offchain/src/run/offenceWatch.ts",
+    text: 'if (typeof amount !== "bigint" || amount === 0n) continue;',
+    instead: 'if (typeof amount === "bigint" || amount === 0n) continue;',
+    tests: ["test/offchain/cli/slash.test.ts"],
+  },
+  {
+    name: "two roots of one key are looked at as one",
+    file: "offchain/src/run/offences.ts",
+    text: "if (attestationsContradict(before.attestation, attestation))",
+    instead: "if (attestationsContradict(before.attestation, before.attestation))",
+    tests: ["test/offchain/cli/conflictRoots.test.ts"],
+  },
+  {
+    name: "a coordinator forgets the second of two verdicts",
+    file: "offchain/src/coordinator/statements.ts",
+    text: 'refusal?.code === "EQUIVOCATION" && counted)',
+    instead: 'refusal?.code === "NOT_DRAWN" && counted)',
+    tests: ["test/offchain/coordinator/contradicted.test.ts"],
+  },
+  {
+    name: "a validator that contradicts itself fills a coordinator's memory",
+    file: "offchain/src/coordinator/contradicted.ts",
+    text: "kept.has(name) || ofOne >= MOST_OF_ONE ||",
+    instead: "kept.has(name) ||",
+    tests: ["test/offchain/coordinator/contradicted.test.ts"],
+  },
+  {
+    name: "contradictions that were written down are not shown after a restart",
+    file: "offchain/src/coordinator/contradicted.ts",
+    text: "await writtenIn(modules)",
+    instead: "(await writtenIn(modules)).slice(0, 0)",
+    tests: ["test/offchain/coordinator/contradicted.test.ts"],
+  },
+  {
+    name: "a validator that signs what the contract takes for nothing ends everybody's watch",
+    file: "offchain/src/run/offenceWatch.ts",
+    text: "if (isRevert(error)) return undefined;",
+    instead: "",
+    tests: ["test/offchain/cli/conflict.test.ts"],
   },
 ];

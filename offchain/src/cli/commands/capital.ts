@@ -14,6 +14,7 @@ import {
 import {
   capitalAt,
   type CapitalSale,
+  fetchedBack,
   presentSale,
   shareCost,
   type SoldEpoch,
@@ -37,6 +38,10 @@ const standingTexts: Readonly<Record<SoldEpoch["state"], string>> = {
   settled: "settled",
   failed: "to be fetched back",
 };
+
+/** @param back epochs whose deposits all were fetched back */
+const standingText = ({ epoch, state }: SoldEpoch, back: ReadonlySet<bigint>): string =>
+  back.has(epoch) ? "fetched back" : standingTexts[state];
 
 const documentOf = ({ epoch, state, price, minimum, total, sold, end, deposits }: SoldEpoch) => ({
   epoch,
@@ -64,26 +69,27 @@ export const capitalListCommand = defineCommand({
     ["npx cotrain capital list", "every epoch with deposits, oldest first, and those of this directory's wallets"],
   ],
   async run({ options, output }) {
-    const { token, epochs } = await atPlace(options, undefined, async (place) => {
+    const { token, epochs, back } = await atPlace(options, undefined, async (place) => {
       const capital = await capitalAt(place);
-      return { token: capital.token, epochs: await soldEpochs(place, capital, shownOf(place, options)) };
+      const epochs = await soldEpochs(place, capital, shownOf(place, options));
+      return { token: capital.token, epochs, back: await fetchedBack(place, capital, epochs) };
     });
     output.result(
-      { token, epochs: epochs.map(documentOf) },
+      { token, epochs: epochs.map((each) => ({ ...documentOf(each), fetchedBack: back.has(each.epoch) })) },
       epochs.length === 0
         ? ["Nobody has bought shares."]
         : table(
             [
               ["epoch", `brought in (${token.symbol})`, "shares", "here, not fetched", ""],
-              ...epochs.map(({ epoch, total, sold, deposits, state }) => [
-                String(epoch),
-                tokenText(total, { ...token, symbol: "" }).trimEnd(),
-                formatSharesExactly(sold),
+              ...epochs.map((each) => [
+                String(each.epoch),
+                tokenText(each.total, { ...token, symbol: "" }).trimEnd(),
+                formatSharesExactly(each.sold),
                 tokenText(
-                  deposits.reduce((sum, { amount }) => sum + amount, 0n),
+                  each.deposits.reduce((sum, { amount }) => sum + amount, 0n),
                   { ...token, symbol: "" },
                 ).trimEnd(),
-                standingTexts[state],
+                standingText(each, back),
               ]),
             ],
             [0, 1, 2, 3],
@@ -95,8 +101,21 @@ export const capitalListCommand = defineCommand({
 /** Whether deposits can change what comes of it. */
 const lasts = ({ state }: SoldEpoch): boolean => state === "open" || state === "none";
 
-function factsOf({ sale, book, token }: CapitalSale, found: SoldEpoch, unsettled: bigint): string[] {
-  const { epoch, state, price, minimum, total, sold, end, forSale, deposits } = found;
+interface Shown {
+  readonly capital: CapitalSale;
+  readonly found: SoldEpoch;
+  /** The epoch after the present one, where that is shown: its terms hold whatever is deposited. */
+  readonly next: SoldEpoch | undefined;
+  readonly back: ReadonlySet<bigint>;
+  readonly unsettled: bigint;
+}
+
+/** By which terms the next epoch sells, in a line. */
+const nextText = ({ price, minimum, forSale }: SoldEpoch, token: CapitalSale["token"]): string =>
+  `${formatEther(forSale)} shares, ${tokenText(price, token)} a share at the least, ${tokenText(minimum, token)} an epoch at the least`;
+
+function factsOf({ capital: { sale, book, token }, found, next, back, unsettled }: Shown): string[] {
+  const { epoch, price, minimum, total, sold, end, forSale, deposits } = found;
   const terms: (readonly [string, string])[] =
     price === 0n
       ? []
@@ -121,7 +140,8 @@ function factsOf({ sale, book, token }: CapitalSale, found: SoldEpoch, unsettled
       ["brought in", tokenText(total, token)],
       ...(sold === 0n ? [] : [["sold", `${formatEther(sold)} shares`] as const]),
       ...deposits.map(({ account, amount }) => [shortAddress(account), tokenText(amount, token)] as const),
-      ["stands", standingTexts[state]],
+      ["stands", standingText(found, back)],
+      ...(next ? [["next epoch", nextText(next, token)] as const] : []),
       ["unsettled", `${countOf(unsettled, "epoch")} that reached the minimum, the present one included`],
     ],
     columnsOf(process.stdout),
@@ -151,12 +171,18 @@ export const capitalShowCommand = defineCommand({
   examples: [["npx cotrain capital show", "what is for sale now, in which token, and at which price"]],
   notes: ["Decimals and symbol of the token are its own word; --json has amounts in its smallest units."],
   async run({ options, output }) {
-    const { capital, found, unsettled } = await atPlace(options, undefined, async (place) => {
+    const shown = await atPlace(options, undefined, async (place): Promise<Shown> => {
       const { capital, found } = await saleFor(place, options);
       const { modelId, connection } = place;
       const { count } = await connection.call((client) => unsettledSales(client, { sale: capital.sale, modelId }));
-      return { capital, found, unsettled: count };
+      // An epoch that is over while this is read has no terms of its own any more; the one after the next has the same or later ones.
+      const next =
+        lasts(found) && found.epoch >= capital.epoch
+          ? await soldEpoch(place, capital, found.epoch + 1n, [])
+          : undefined;
+      return { capital, found, next, back: await fetchedBack(place, capital, [found]), unsettled: count };
     });
+    const { capital, found, next, back, unsettled } = shown;
     const { sale, book, token } = capital;
     output.result(
       {
@@ -168,9 +194,11 @@ export const capitalShowCommand = defineCommand({
         forSale: found.forSale,
         unsettled,
         ...documentOf(found),
+        fetchedBack: back.has(found.epoch),
+        next: next ? { price: next.price, minimum: next.minimum, forSale: next.forSale } : null,
       },
       [
-        ...factsOf(capital, found, unsettled),
+        ...factsOf(shown),
         ...(lasts(found)
           ? wrap(
               "What is deposited stays until the epoch is over. Then anybody settles it, and each claims its part: what it bought at this price, or less where more was bought than is for sale.",

@@ -1,12 +1,12 @@
 /** `cotrain disputes settle` and `withdraw`: a dispute ends as its vote did, and bonds come back. */
 import { settleDispute, withdrawBonds } from "@cotrain/sdk/actions";
-import { type Address, type Hex, rewardKind } from "@cotrain/sdk/protocol";
-import { formatEther } from "viem";
+import { rewardKind } from "@cotrain/sdk/protocol";
 
-import { formatAddress, RetryableError, timeText, UserError, wrap } from "../../base/index.ts";
+import { RetryableError, timeText, UserError, wrap } from "../../base/index.ts";
 import { bondCredits, leaning, namedWallet, openDisputeOf } from "../../run/index.ts";
-import { account as accountOption, toggle } from "../../service/index.ts";
+import { toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
+import { fetchingOptions, fetchOwed } from "../fetching.ts";
 import { columnsOf } from "../output.ts";
 import { atPlace, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
 import { decidingAt } from "../proposing.ts";
@@ -76,60 +76,19 @@ export const disputesSettleCommand = defineCommand({
   },
 });
 
-interface Fetched {
-  readonly account: Address;
-  readonly amount: bigint;
-  readonly transaction: Hex | null;
-}
-
 /** `cotrain disputes withdraw`. */
 export const disputesWithdrawCommand = defineCommand({
   name: "disputes withdraw",
   summary: "fetch the coins that bonds brought: those that came back, and what was won",
-  options: {
-    ...signingOptions,
-    account: accountOption({
-      description: "whose coins are fetched, whoever sends (default: those of the wallets here)",
-    }),
-    dryRun: toggle({ description: "say what there is, and send nothing", default: false }),
-  },
+  options: fetchingOptions("coins"),
   examples: [["npx cotrain disputes withdraw", "for every wallet of this directory, sent by the first"]],
-  async run({ options, output }) {
-    const own = await namedWallet(options);
-    const fetched = await atPlace(
-      options,
-      own,
-      async (place) => {
-        const entries = requireEntries(place, options);
-        const wanted = options.account === undefined ? entries.map(({ account }) => account) : [options.account];
-        const credits = await bondCredits(place, wanted);
-        const [entry] = entries;
-        const made: Fetched[] = [];
-        if (options.dryRun || !entry || credits.length === 0)
-          return credits.map((credit) => ({ ...credit, transaction: null }));
-        const client = await signingAs(place, entry, options);
-        for (const { account } of credits) {
-          const { receipt, event } = await withdrawBonds.sync(client, {
-            addresses: place.addresses,
-            beneficiary: account,
-          });
-          made.push({ account, amount: event?.amount ?? 0n, transaction: receipt.transactionHash });
-        }
-        return made;
-      },
-      unpinnedNotice(options, output),
-    );
-    output.result(
-      fetched,
-      fetched.length === 0
-        ? ["No bond has coins to fetch."]
-        : fetched.flatMap(({ account, amount, transaction }) =>
-            told(
-              transaction === null
-                ? `${formatAddress(account)} would be paid ${formatEther(amount)} coins; nothing was sent.`
-                : `${formatAddress(account)} was paid ${formatEther(amount)} coins in ${transaction}.`,
-            ),
-          ),
-    );
-  },
+  run: async ({ options, output }) =>
+    fetchOwed(
+      { options, output },
+      async (place) => ({
+        due: (accounts) => bondCredits(place, accounts),
+        pay: (client, beneficiary) => withdrawBonds.sync(client, { addresses: place.addresses, beneficiary }),
+      }),
+      { what: "", none: "No bond has coins to fetch." },
+    ),
 });

@@ -68,6 +68,7 @@ import { runProposeCommand } from "./runPropose.ts";
 import { sharesCommand } from "./shares.ts";
 import { signersCommands } from "./signers.ts";
 import { stakeCommands } from "./stake.ts";
+import { stakeConflictCommand } from "./stakeConflict.ts";
 import { stakePayeeCommand } from "./stakePayee.ts";
 import { stakeRulingCommands } from "./stakeRulings.ts";
 import { stakeFeesCommand, stakeSlashCommand } from "./stakeSlash.ts";
@@ -120,6 +121,7 @@ export const commands: readonly Command[] = [
   stakePayeeCommand,
   stakeTermsCommand,
   stakeSlashCommand,
+  stakeConflictCommand,
   stakeFeesCommand,
   ...stakeRulingCommands,
   stakeRuleCommand,

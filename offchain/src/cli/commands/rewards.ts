@@ -195,9 +195,12 @@ export const rewardsListCommand = defineCommand({
       async (at) => {
         const place = await paidAt(at, only === undefined ? undefined : [only]);
         const names = new Map<string, string>(place.entries.map(({ name, account }) => [account, name]));
-        const { works, rest } = (await place.rewards?.unpaid(options.epochs)) ?? { works: [], rest: "none" as const };
+        // Both are many questions to machines that may be far away.
+        const [{ works, rest }, { falseRoots, unjudged }] = await Promise.all([
+          place.rewards?.unpaid(options.epochs) ?? { works: [], rest: "none" as const },
+          judgedRoots(place, options.epochs),
+        ]);
         const unpaid = works.filter(({ account }) => only === undefined || account === only);
-        const { falseRoots, unjudged } = await judgedRoots(place, options.epochs);
         const accounts = only === undefined ? listed(place, unpaid, falseRoots) : [only];
         const owed = await revenueOwed(place, accounts);
         const found: ({ readonly name: string } & Standing)[] = [];

@@ -1,12 +1,13 @@
 /** `cotrain stake slash` and `fees`: who signed what holders voided loses stake, and who found it out is paid. */
 import { collectFees, reporterFeesOf, slashVoided } from "@cotrain/sdk/actions";
-import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
+import type { Address, Hex } from "@cotrain/sdk/protocol";
 
 import { formatAddress } from "../../base/index.ts";
 import type { WalletClient } from "../../chain/index.ts";
 import { kindText, lossFor, namedWallet, stakesAt, type VoidedRoot, voidedRoots } from "../../run/index.ts";
-import { account as accountOption, toggle } from "../../service/index.ts";
+import { toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
+import { fetchingOptions, fetchOwed } from "../fetching.ts";
 import { atPlace, type Place, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
 import { coins, told } from "./stake.ts";
 
@@ -113,59 +114,31 @@ export const stakeSlashCommand = defineCommand({
   },
 });
 
-/** Pays an account what is there for it. @param client undefined where nothing is to be sent */
-async function feesFor(place: Place, stakes: Address, account: Address, client: WalletClient | undefined) {
-  const amount = await place.connection.call((chain) => reporterFeesOf(chain, { stakes, reporter: account }));
-  if (amount === 0n || !client) return { account, amount, transaction: null };
-  const { event, receipt } = await collectFees.sync(client, { stakes, reporter: account });
-  return { account, amount: event?.amount ?? 0n, transaction: receipt.transactionHash };
-}
-
 /** `cotrain stake fees`. */
 export const stakeFeesCommand = defineCommand({
   name: "stake fees",
   summary: "fetch what there is for whoever found offences out: a twentieth of what they cost",
-  options: {
-    ...signingOptions,
-    account: accountOption({
-      description: "whose fees are fetched, whoever sends (default: those of the wallets here)",
-    }),
-    dryRun: toggle({ description: "say what there is, and send nothing", default: false }),
-  },
+  options: fetchingOptions("fees"),
   examples: [["npx cotrain stake fees", "for every wallet of this directory, sent by the first"]],
-  async run({ options, output }) {
-    const own = await namedWallet(options);
-    const fetched = await atPlace(
-      options,
-      own,
+  run: async ({ options, output }) =>
+    fetchOwed(
+      { options, output },
       async (place) => {
         const { stakes } = await stakesAt(place, "validator");
-        const entries = requireEntries(place, options);
-        const [first] = options.dryRun ? [] : entries;
-        const client = first && (await signingAs(place, first, options));
-        const wanted =
-          options.account === undefined
-            ? entries.map(({ account }) => asAddress(account))
-            : [asAddress(options.account)];
-        const all = [];
-        for (const account of new Set(wanted)) all.push(await feesFor(place, stakes, account, client));
-        return all.filter(({ amount }) => amount > 0n);
+        return {
+          due: async (accounts) => {
+            const all = [];
+            for (const account of accounts) {
+              const amount = await place.connection.call((chain) =>
+                reporterFeesOf(chain, { stakes, reporter: account }),
+              );
+              all.push({ account, amount });
+            }
+            return all.filter(({ amount }) => amount > 0n);
+          },
+          pay: (client, reporter) => collectFees.sync(client, { stakes, reporter }),
+        };
       },
-      unpinnedNotice(options, output),
-    );
-    output.result(
-      fetched,
-      fetched.length === 0
-        ? told("There are no fees for offences to fetch.")
-        : fetched.flatMap(({ account, amount, transaction }) =>
-            told(
-              `${formatAddress(account)} ${
-                transaction === null
-                  ? `would be paid ${coins(amount)} of fees; nothing was sent.`
-                  : `was paid ${coins(amount)} of fees in ${transaction}.`
-              }`,
-            ),
-          ),
-    );
-  },
+      { what: " of fees", none: "There are no fees for offences to fetch." },
+    ),
 });

@@ -36,6 +36,7 @@ import {
 import type { Evidence } from "../../validator/index.ts";
 import { type CommandContext, defineCommand } from "../command.ts";
 import type { Output } from "../output.ts";
+import { openOffences } from "../offences.ts";
 import { atPlace, type Place, signingAs, signingOptions } from "../place.ts";
 import { decidingAt } from "../proposing.ts";
 import { costText, createTelling, exitCodeOf, isSound, type RootsLook, type Seen } from "../watching.ts";
@@ -77,11 +78,17 @@ function openDirectory(options: Options, { state }: Place): Promise<StateDirecto
   return openStateDirectory(own, { create: true, lockWait: 5_000 });
 }
 
+/** Who else shows what the run published. */
+const urlsOf = ({ coordinator, mirrors }: Options): string[] => [
+  ...(coordinator === undefined ? [] : [coordinator]),
+  ...(mirrors ?? []),
+];
+
 /** Where blobs are asked for; each look asks as patiently as the one before. */
 function sourcesOf(options: Options, place: Place, output: Output, signal: AbortSignal) {
   const remote: BlobSource[] = (options.mirrors ?? []).map((mirror) => createCoordinatorClient(mirror));
   const isLocal = place.state !== undefined;
-  if (!isLocal && options.coordinator !== undefined) remote.unshift(place.blobs);
+  if (!isLocal && options.coordinator !== undefined) remote.unshift(createCoordinatorClient(options.coordinator));
   if (!isLocal && remote.length === 0)
     throw new UserError(
       "COORDINATOR_MISSING",
@@ -183,6 +190,7 @@ async function watchAt(
     };
     const heads = createHeadWatch({ reader, blobs, head: compute.head, revenue: modules.revenue }, modelId, runId);
     const acts = createActsWatch(await decidingAt(place));
+    const offences = await openOffences(place, urlsOf(options), directory);
     const { window } = await reader.schedule(modelId);
     const every = options.every ?? Math.min(30_000, (window * 1_000) / 16);
     const balance = own && (await connection.call((client) => client.getBalance({ address: own.address })));
@@ -196,6 +204,7 @@ async function watchAt(
         roots,
         () => heads.look(),
         () => acts.look(),
+        () => offences.look(),
       );
       // A long look does not hold up who is told to end: what it writes is whole, and the next start goes on.
       looking.catch(() => undefined);
@@ -251,6 +260,7 @@ export const watchCommand = defineCommand({
     "It says what a bond costs before it puts one up, puts up at most --max-bond coins for each dispute, and needs --yes. Without a wallet or --yes it reports. It settles disputes when they are due.",
     "What it disputes is written down before it is sent: who starts it again sends nothing twice. What it found lies beside that, with the sha256 that stands on-chain; publish it for those who vote.",
     "A false head can be disputed by nobody: it is told loudly, and validators suspend its poster (npx cotrain suspend). Losses of the gate are not measured here: validators measure them.",
+    "Where a validator signed two statements that contradict each other, as a coordinator shows them or roots were posted with, it writes both down and names the command that reports them; so it does of signatures under a root that holders voided, as long as they cost stake. It reports none itself: whoever does has the fee.",
     "What a young model's organiser announces, carries out and withdraws is told in words, once each.",
     "Name an RPC of somebody else with --second-rpc: one that lies in the same way at each look would be believed.",
     "Ends with 1 where anything was found false, with 75 where another look is needed to tell.",

@@ -48,7 +48,12 @@ export function registerViews({ app, modules: { runs }, runOf }: Routing): void 
   );
   app.get(
     routes.verdicts(":runId"),
-    { schema: schemaOf("Verdicts about heads that are not settled", VerdictList) },
+    {
+      schema: schemaOf(
+        "Verdicts about heads that are not settled, and before them pairs that contradict each other",
+        VerdictList,
+      ),
+    },
     async (request) => verdictList(runOf(request)),
   );
   app.get(routes.epochs(":runId"), { schema: schemaOf("Epochs and their attestations", EpochList) }, async (request) =>
