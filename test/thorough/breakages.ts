@@ -5,6 +5,7 @@
  */
 import type { Breakage } from "./breakages/breakage.ts";
 import { base } from "./breakages/base.ts";
+import { bootstrap } from "./breakages/bootstrap.ts";
 import { chain } from "./breakages/chain.ts";
 import { chainPosting } from "./breakages/chainPosting.ts";
 import { cli } from "./breakages/cli.ts";
@@ -78,6 +79,7 @@ export const breakages: readonly Breakage[] = [
   ...revenue,
   ...code,
   ...disputes,
+  ...bootstrap,
   ...treasury,
   ...sdk,
   ...deploy,

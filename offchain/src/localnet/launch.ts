@@ -194,7 +194,19 @@ async function startCoordinator(launch: Launch) {
   const blobs = await blobsLocation(state);
   const kept = { keepPayloads, keepCheckpoints, keepBytes };
   // One that is started again meanwhile goes on with what all others here go on with.
-  const flags = { state, run: run.runId, blobs, host, tlsCert, tlsKey, behindProxy, maxFee, bondAtMost, publicRpc, ...kept };
+  const flags = {
+    state,
+    run: run.runId,
+    blobs,
+    host,
+    tlsCert,
+    tlsKey,
+    behindProxy,
+    maxFee,
+    bondAtMost,
+    publicRpc,
+    ...kept,
+  };
   const {
     ports: { port, loopbackPort },
     started: status,

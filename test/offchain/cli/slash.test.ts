@@ -87,6 +87,9 @@ async function foundWith(others: (signatures: Hex) => Hex) {
   const connection = { chainId: world.chainId, call: call as never };
   return voidedRoots({ connection, addresses: world.contracts, modelId: world.modelId, fromBlock: 0 });
 }
+const countsWith = async (others: (signatures: Hex) => Hex) =>
+  (await foundWith(others)).map(({ missing, signatures }) => [missing, signatures.size]);
+const first = (signatures: Hex): Hex => slice(signatures, 0, 65);
 
 /** Ends the open dispute as its votes stand. */
 async function settled(): Promise<void> {
@@ -150,14 +153,11 @@ test("who signed a root that holders voided loses stake, once, whoever reports i
   );
 
   expect(await told<Slashed>("stake", "slash", "--dry-run", ...at())).toMatchObject({ hidden: [] });
-  const first = (signatures: Hex): Hex => slice(signatures, 0, 65);
-  const counts = async (others: (signatures: Hex) => Hex) =>
-    (await foundWith(others)).map(({ missing, signatures }) => [missing, signatures.size]);
-  expect(await counts(first)).toEqual([[1, 1]]);
+  expect(await countsWith(first)).toEqual([[1, 1]]);
   // Whoever posts through a contract of his own may put a stranger's beside it.
   const domain = domainFor(world.chainId, asAddress(addresses.computeRewards));
   const strange = await accountOf("stranger").signTypedData(typedDataOf(domain, "Attestation", signed));
-  expect(await counts((signatures) => concat([strange, first(signatures)]))).toEqual([[1, 1]]);
+  expect(await countsWith((signatures) => concat([strange, first(signatures)]))).toEqual([[1, 1]]);
 
   const telling = [`--coordinator=${await tellingCoordinator(world, client)}`, `--rpc=${world.url}`];
   const seen = await cotrainHere(["stake", "slash", "--dry-run", ...telling, "--state", temporaryDirectory()]);

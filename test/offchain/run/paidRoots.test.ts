@@ -230,7 +230,7 @@ it("who is no member of its set is named by nobody's word as one who signed a fa
   const members = validators.map(({ address }) => asAddress(address)).toSorted();
   /** Who posts through a contract of his own puts signatures of others beside those of the set. */
   const told = async (signers: readonly Address[]) => {
-    const signersOf: typeof reader.signersOf = async () => signers;
+    const signersOf: typeof reader.signersOf = async () => [...signers];
     return (await paidRoots({ reader: { ...reader, signersOf }, blobs: world.blobs }, world.modelId)).false[0]?.signers;
   };
   expect(await told([stranger, ...members])).toEqual(members);

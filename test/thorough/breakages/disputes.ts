@@ -86,27 +86,6 @@ const bootstrapRows: readonly Breakage[] = [
     tests: announcing,
   },
   {
-    name: "after bootstrap an organiser is told that the poster can be suspended at once",
-    file: "offchain/src/cli/commands/posterSuspend.ts",
-    text: "    await connection.call((client) => suspendAsOrganiser.simulate(client, { ...call, account }));\n",
-    instead: "    void account;\n",
-    tests: ["test/offchain/cli/announcing.test.ts"],
-  },
-  {
-    name: "after bootstrap an organiser is told that a rollback can be announced",
-    file: "offchain/src/cli/commands/checkpointRevert.ts",
-    text: "          await connection.call(async (client) => void (await action.simulate(client, { ...call, account })));\n",
-    instead: "          void account;\n",
-    tests: ["test/offchain/cli/checkpointRevert.test.ts"],
-  },
-  {
-    name: "an epoch that lasts is told as one of those that bootstrap takes",
-    file: "offchain/src/run/bootstrap.ts",
-    text: "epochsOver: Number(epoch) - 1",
-    instead: "epochsOver: Number(epoch)",
-    tests: ["test/offchain/cli/announcing.test.ts"],
-  },
-  {
     name: "a watcher does not tell what an organiser carries out",
     file: "offchain/src/run/bootstrap.ts",
     text: '...done.logs.map((log) => ({ log, what: "carriedOut" as const, readyAt: null })),',
@@ -454,13 +433,6 @@ export const disputes: readonly Breakage[] = [
     tests: ["test/offchain/cli/stake.test.ts"],
   },
   {
-    name: "a watcher settles a dispute while its vote lasts",
-    file: "offchain/src/validator/watch/watch.ts",
-    text: "(await reader.chainTime()) <= votesUntil",
-    instead: "(await reader.chainTime()) < votesUntil",
-    tests: ["test/offchain/validator/watch.test.ts"],
-  },
-  {
     name: "what was found false is disputed in the same block",
     file: "offchain/src/validator/watch/watch.ts",
     text: 'if (block < first.block + depth) return "early";',
@@ -571,20 +543,6 @@ export const disputes: readonly Breakage[] = [
     text: "if (!place.pinned)",
     instead: "if (!place.fromBlock)",
     tests: ["test/offchain/cli/watch.test.ts"],
-  },
-  {
-    name: "a stranger's signature counts among those under a voided root",
-    file: "offchain/src/run/offences.ts",
-    text: "signer !== undefined && set.has(signer)",
-    instead: "signer !== undefined",
-    tests: ["test/offchain/cli/slash.test.ts"],
-  },
-  {
-    name: "a root is told as one that could be disputed though its window is over",
-    file: "offchain/src/run/disputes.ts",
-    text: "if (now >= until)",
-    instead: "if (now > until)",
-    tests: ["test/offchain/cli/slash.test.ts"],
   },
   {
     name: "one signature that is shown hides the others of a quorum",

@@ -10,6 +10,13 @@ const sharing = ["test/sdk/revenueShares.test.ts"];
 
 export const revenue: readonly Breakage[] = [
   {
+    name: "a claim holds more leaves than a transaction has gas for",
+    file: "offchain/src/run/claims.ts",
+    text: "batch.length === MOST_LEAVES || ",
+    instead: "",
+    tests: ["test/offchain/run/claims.test.ts"],
+  },
+  {
     name: "a wallet pays revenue to whom a coordinator names",
     file: "offchain/src/cli/commands/revenue.ts",
     text: "if (!place.pinned)",

@@ -66,13 +66,6 @@ export const run: readonly Breakage[] = [
     tests: ["test/offchain/run/rewards.test.ts"],
   },
   {
-    name: "a claim holds more leaves than a transaction has gas for",
-    file: "offchain/src/run/claims.ts",
-    text: "batch.length === MOST_LEAVES || ",
-    instead: "",
-    tests: ["test/offchain/run/claims.test.ts"],
-  },
-  {
     name: "what is claimed in several transactions is claimed in part",
     file: "offchain/src/run/claims.ts",
     text: "  if (batch.length > 0) yield batch;",

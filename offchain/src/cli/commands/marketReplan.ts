@@ -16,7 +16,7 @@ import {
 import { type ConfigOf, duration, toggle } from "../../service/index.ts";
 import { askYes } from "../ask.ts";
 import { defineCommand } from "../command.ts";
-import { withLedger } from "../leases.ts";
+import { withLedger } from "../ledger.ts";
 import { alternativesOf, catalogueOptions, wishOptions, withCatalogue } from "../market.ts";
 import { columnsOf, type Output } from "../output.ts";
 import { planOptions, taskOf, USD } from "../planning.ts";
