@@ -45,7 +45,7 @@ async function writtenIn({ directory, logger }: Modules): Promise<Contradiction[
     throw error;
   });
   const found: Contradiction[] = [];
-  for (const name of names.toSorted().slice(0, MOST)) {
+  for (const name of names.toSorted((a, b) => (a < b ? -1 : 1)).slice(0, MOST)) {
     try {
       const contradiction = await contradictionOfFile(join(directory, name));
       if (contradiction) found.push(contradiction);

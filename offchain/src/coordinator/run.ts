@@ -179,6 +179,7 @@ const readingPrograms =
  */
 export async function openRun(options: RunOptions, settings: RunSettings, modules: RunModules): Promise<Run> {
   const [{ runId }, { chain, blobs, clock, logger }] = [options, modules];
+  const { chainId, contracts } = chain;
   const record = await chain.run(runId);
   if (record.poster.toLowerCase() !== modules.poster.address.toLowerCase()) {
     throw new UserError(
@@ -219,8 +220,8 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     builds,
     admission: createAdmission(record.modelId, modules),
     contracts: await contractsOf(chain, record.modelId),
-    domain: domainFor(chain.chainId, chain.contracts.runRegistry),
-    rewardsDomain: domainFor(chain.chainId, chain.contracts.computeRewards),
+    domain: domainFor(chainId, contracts.runRegistry),
+    rewardsDomain: domainFor(chainId, contracts.computeRewards),
     driver,
     gate: modules.gate?.(definition) ?? createGateMeter(blobs, definition, builds),
     presence: new Presence(driver, clock, logger, settings.presence),
@@ -235,12 +236,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     alone: pLimit(1),
     scans: createPayloadScans(blobs),
     offences: createOffences(clock, options.forgiven),
-    contradicted: await openContradicted({
-      directory: modules.conflicts,
-      logger,
-      chainId: chain.chainId,
-      contracts: chain.contracts,
-    }),
+    contradicted: await openContradicted({ directory: modules.conflicts, logger, chainId, contracts }),
     idleReceipts: createIdleReceipts(clock),
     arriving,
     revenue: revenueDutyOf(record, settings, modules),

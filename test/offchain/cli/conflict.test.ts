@@ -168,10 +168,7 @@ test("what proves nothing is refused before anything is sent", async () => {
     [await ofVerdicts([0n, {}, other], [10_000n, {}, other]), `and ${getAddress(other.address)} signed them`],
     [await pair([5n], [6n, { deadline: 1_000_001n }]), "they differ in more than what is paid"],
     [await pair([5n], [5n, { epochDigest: asDigest(keyOf("other")) }]), "or pay the same"],
-    [
-      await pair([5n, { modelId: keyOf("model") as never }], [6n, { modelId: keyOf("model") as never }]),
-      "is about model",
-    ],
+    [await pair([5n, { modelId: keyOf("model") }], [6n, { modelId: keyOf("model") }]), "is about model"],
     [
       await written(
         { kind: "verdicts", pair: [await verdict(0n), await verdict(10_000n)] },

@@ -176,28 +176,28 @@ const listener = (port: number): ProcessSpec => ({
   ready: { kind: "message" },
 });
 
-describe("a port that another session took in the same second", () => {
-  /** Finds a port, and has somebody else listen there before whoever asked does, so many times. */
-  async function taking(times: number, explicit: boolean) {
-    const supervisor = createSupervisor({ logger: silentLogger() });
-    onTestFinished(() => supervisor.stopAll());
-    const found: number[] = [];
-    const wanted = await findPort({ port: 0, explicit: false });
-    const find = async (): Promise<number> => {
-      const port = await findPort({ port: wanted, explicit, purpose: "the coordinator" });
-      if (found.push(port) > times) return port;
-      const other = createServer().listen({ port, host: "127.0.0.1", exclusive: true });
-      onTestFinished(() => void other.close());
-      await once(other, "listening");
-      return port;
-    };
-    const outcome = await startOnPorts(find, (port) => supervisor.start(listener(port))).then(
-      ({ ports, started }) => ({ port: ports, state: started.state }),
-      (error: UserError) => error.code,
-    );
-    return { found, outcome };
-  }
+/** Finds a port, and has somebody else listen there before whoever asked does, so many times. */
+async function taking(times: number, explicit: boolean) {
+  const supervisor = createSupervisor({ logger: silentLogger() });
+  onTestFinished(() => supervisor.stopAll());
+  const found: number[] = [];
+  const wanted = await findPort({ port: 0, explicit: false });
+  const find = async (): Promise<number> => {
+    const port = await findPort({ port: wanted, explicit, purpose: "the coordinator" });
+    if (found.push(port) > times) return port;
+    const other = createServer().listen({ port, host: "127.0.0.1", exclusive: true });
+    onTestFinished(() => void other.close());
+    await once(other, "listening");
+    return port;
+  };
+  const outcome = await startOnPorts(find, (port) => supervisor.start(listener(port))).then(
+    ({ ports, started }) => ({ port: ports, state: started.state }),
+    (error: UserError) => error.code,
+  );
+  return { found, outcome };
+}
 
+describe("a port that another session took in the same second", () => {
   test("gives way to another one", async () => {
     const { found, outcome } = await taking(2, false);
     expect(found).toHaveLength(3);

@@ -141,8 +141,8 @@ test("what is remembered is asked for once, by all who want it at once, within i
     },
     8,
   );
-  const of = (byte: string) => asDigest(`0x${byte.repeat(32)}`);
-  const get = async (byte: string, limit = 4) => (await source.blob(runId, of(byte), limit)).length;
+  const get = async (byte: string, limit = 4) =>
+    (await source.blob(runId, asDigest(`0x${byte.repeat(32)}`), limit)).length;
   expect(await Promise.all([get("aa"), get("aa"), get("bb")])).toEqual([4, 4, 4]);
   expect(await get("aa")).toBe(4);
   expect(asked).toEqual(["aa", "bb"]);
