@@ -19,6 +19,24 @@ contract Wallet {
     fallback() external {}
 }
 
+/// @notice Answers whatever it is asked by the same bytes, or refuses with them.
+contract Echo {
+    bytes private _answer;
+    bool private _refuses;
+
+    constructor(bytes memory answer, bool refuses) {
+        (_answer, _refuses) = (answer, refuses);
+    }
+
+    fallback(bytes calldata) external returns (bytes memory answer) {
+        answer = _answer;
+        if (!_refuses) return answer;
+        assembly ("memory-safe") {
+            revert(add(answer, 32), mload(answer))
+        }
+    }
+}
+
 /// @notice The holders name another contract to distribute a kind: after 14 days it goes on with what is left.
 contract SuccessorsTest is Grants {
     uint256 private constant COMPUTE_BUDGET = (uint256(BUDGET) * 7_000) / 10_000;
@@ -87,6 +105,9 @@ contract SuccessorsTest is Grants {
         Wallet wallet = new Wallet();
         _refusedSuccessor(CODE, address(wallet));
         _refusedSuccessor(CODE, address(deployer));
+        bytes memory word = abi.encode(registry);
+        _refusedSuccessor(CODE, address(new Echo(word, true)));
+        _refusedSuccessor(CODE, address(new Echo(bytes.concat(word, word), false)));
         CodeGrants foreign = new CodeGrants(IModelRegistry(address(this)), emission, validators);
         _refusedSuccessor(CODE, address(foreign));
         _name(CODE, address(new CodeGrants(registry, emission, validators)));

@@ -16,6 +16,7 @@ export const equivalents: Readonly<Record<string, string>> = {
   "contracts/emission/Emission.sol _judged: false for distributor == distributorOf(kind)":
     "Who distributes from the beginning is never named, so that no time stands for it: the guard only spares a read.",
   "contracts/governance/ModelGovernor.sol initialize: without __GovernorCountingSimple_init()": empty,
+  "contracts/governance/Bootstrap.sol _clear: false for act == 0": old,
   "contracts/rewards/CapitalSale.sol _pay: <= in balance < held": all,
   "contracts/rewards/RevenueDeposits.sol pay: <= in balance < held": all,
   "contracts/rewards/Disputes.sol setBond: false for terms.setAt == 0": old,
