@@ -44,6 +44,11 @@ vi.mock("../../../offchain/src/chain/index.ts", async (original) => ({
     return { reader: options };
   },
 }));
+// No chain is there to be asked whether the run was followed by another: runNext.test.ts has one.
+vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
+  ...(await original<object>()),
+  takeUpNextRun: async (run: object) => ({ run, said: undefined }),
+}));
 vi.mock("../../../offchain/src/service/index.ts", async (original) => ({
   ...(await original<object>()),
   runDaemon: async (main: (context: object) => Promise<number | void>, options: DaemonOptions) => {

@@ -54,7 +54,7 @@ vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
   readerOptions: () => ({}),
   requireNamedDeployment: async () => undefined,
   openLocalRun: async () => ({ file: { chain: { embedded: true }, wallets: { "worker-1": own } }, deployment: {} }),
-  requireRun: () => undefined,
+  runNamed: (run: object) => run,
   withChain: (_run: unknown, work: (connection: object) => unknown) => work({ client: {} }),
 }));
 vi.mock("../../../offchain/src/chain/index.ts", async (original) => ({
