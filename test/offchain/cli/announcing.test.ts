@@ -83,7 +83,7 @@ describe("in bootstrap", () => {
     expect(await told(...at())).toMatchObject({ over: false, claimed: "0", epochsOver: 3 });
     const lines = flat((await cotrainHere(["bootstrap", ...at()])).stdout);
     expect(lines).toMatch(
-      /Workers have claimed 0\.00 of [\d,.]+ shares, and 3 of \d+ epochs are over; after \d+ it ends/,
+      /Workers have claimed 0\.00 of the [\d,.]+ shares that end it, and 3 epochs are over, where it takes \d+\. After/,
     );
   });
 
