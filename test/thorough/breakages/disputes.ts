@@ -74,8 +74,8 @@ const bootstrapRows: readonly Breakage[] = [
   {
     name: "an organiser suspends a poster before it says --yes",
     file: "offchain/src/cli/commands/posterSuspend.ts",
-    text: "if (!options.yes) return { ...shown, head, round };",
-    instead: "if (options.yes === undefined) return { ...shown, head, round };",
+    text: "  if (!options.yes) {",
+    instead: "  if (options.yes === undefined) {",
     tests: announcing,
   },
   {
