@@ -1,4 +1,4 @@
-/** Defences of a run that goes back to an earlier checkpoint. */
+/** Defences of a run that goes back to an earlier checkpoint, and of the one that follows when it has ended. */
 import type { Breakage } from "./breakage.ts";
 
 export const rollback: readonly Breakage[] = [
@@ -183,5 +183,75 @@ export const rollback: readonly Breakage[] = [
     text: "  interruptEpoch(draft);\n  maybeComputeEpoch(draft, event.at);\n}\n\nexport const",
     instead: "}\n\nexport const",
     tests: ["test/offchain/coordinator/rollback.test.ts"],
+  },
+  {
+    name: "a run that is over is open for who joins until the chain was looked at",
+    file: "offchain/src/coordinator/coordinator.ts",
+    text: '    if (!run.driver.state.finished) await run.driver.submit({ type: "RunFinished" });\n',
+    instead: "",
+    tests: ["test/offchain/coordinator/nextRun.test.ts"],
+  },
+  {
+    name: "a run that is over and cannot be opened keeps the next one down",
+    file: "offchain/src/coordinator/coordinator.ts",
+    text: "if (!(error instanceof UserError)) throw error;",
+    instead: "if (error instanceof Error) throw error;",
+    tests: ["test/offchain/coordinator/nextRun.test.ts"],
+  },
+  {
+    name: "a next run is registered of one that goes on",
+    file: "offchain/src/run/nextRun.ts",
+    text: "  requireOver(record);\n",
+    instead: "",
+    tests: ["test/offchain/cli/runNext.test.ts"],
+  },
+  {
+    name: "a next run is registered before the last one is paid to its end",
+    file: "offchain/src/run/nextRun.ts",
+    text: "if (!leaveUnpaid) await",
+    instead: "if (leaveUnpaid) await",
+    tests: ["test/offchain/cli/runNext.test.ts"],
+  },
+  {
+    name: "a next run is registered whose parameters nobody has whole",
+    file: "offchain/src/run/nextRun.ts",
+    text: "  await requireShards(place.blobs, end);\n",
+    instead: "",
+    tests: ["test/offchain/cli/runNext.test.ts"],
+  },
+  {
+    name: "who votes is told that a next run goes on, whatever it begins with",
+    file: "offchain/src/run/runEnd.ts",
+    text: "const continues = initialParameters === end.parameters",
+    instead: "const continues = initialParameters.length === end.parameters.length",
+    tests: ["test/offchain/cli/runNext.test.ts"],
+  },
+  {
+    name: "who votes is not told that a next run has another poster",
+    file: "offchain/src/run/runWords.ts",
+    text: "const same = before.poster.toLowerCase() === poster.toLowerCase();",
+    instead: "const same = before.poster.length === poster.length;",
+    tests: ["test/offchain/cli/runNext.test.ts"],
+  },
+  {
+    name: "who votes is not told that a next run has other bounds",
+    file: "offchain/src/run/runWords.ts",
+    text: 'changes.every(([, change]) => change === "")',
+    instead: "changes.length > 0",
+    tests: ["test/offchain/cli/runNext.test.ts"],
+  },
+  {
+    name: "a rehearsal leaves the next run's documents among what a coordinator serves",
+    file: "offchain/src/cli/commands/runNext.ts",
+    text: "if (!dryRun) await next.keep(blobs);",
+    instead: "await next.keep(blobs);",
+    tests: ["test/offchain/cli/runNext.test.ts"],
+  },
+  {
+    name: "a directory takes up a next run whose documents it lacks",
+    file: "offchain/src/run/nextRun.ts",
+    text: "size !== undefined",
+    instead: '`${size}` !== ""',
+    tests: ["test/offchain/cli/runNext.test.ts"],
   },
 ];
