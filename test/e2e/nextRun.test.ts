@@ -23,6 +23,9 @@ import { until } from "./harness.ts";
 /** How far two measurements of one checkpoint's loss on held-out text may be apart, of it: samples may differ. */
 const SAME = 0.02;
 
+/** By the first worker, under all active roots. */
+const earnedIn = ({ wallets }: Summary): bigint => BigInt(wallets[0]?.earned ?? 0);
+
 beforeAll(makeRun);
 afterAll(removeRun);
 
@@ -69,8 +72,9 @@ test("goes on from the bits that the last one ended with; that one's pay is clai
   expect(Math.abs(begun - last)).toBeLessThan(SAME * last);
 
   // Roots go on over both runs, and what the first one earned waits for who earned it.
-  const earned = BigInt(summary.wallets[0]?.earned ?? 0);
-  expect(BigInt(second.wallets[0]?.earned ?? 0)).toBeGreaterThan(earned);
+  // A busy machine may have no time to settle an epoch before its session ends: the next start does.
+  if (earnedIn(second) <= earnedIn(summary))
+    await until("the next run's pay", async () => earnedIn(await trained()) > earnedIn(summary));
   const line = ["rewards", "claim", "--wallet", wallet, "--passphrase-file", passphrase];
   const [claim] = await json<{ amount: string }[]>(...line);
   expect(claim).toMatchObject({ account: me });

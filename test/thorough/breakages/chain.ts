@@ -323,7 +323,7 @@ export const chain: readonly Breakage[] = [
     file: "offchain/src/chain/doorMethods.ts",
     text: ' && kinds[0]?.[0] === "stateDiff" ?',
     instead: " && kinds[0] ?",
-    tests: ["test/attack/chainDoor.test.ts", "test/offchain/chain/doorMethods.test.ts"],
+    tests: ["test/offchain/chain/doorMethods.test.ts"],
   },
   {
     name: "long answers of the embedded chain are not counted",
