@@ -174,7 +174,7 @@ export const treasury: readonly Breakage[] = [
   {
     name: "a validator that contradicts itself is sound",
     file: "offchain/src/cli/watching.ts",
-    text: 'offences.every(({ kind }) => kind === "voided")',
+    text: 'offences.every(({ kind }) => kind === "voided" || kind === "vetoed")',
     instead: "offences.length >= 0",
     tests: ["test/offchain/cli/conflict.test.ts"],
   },
