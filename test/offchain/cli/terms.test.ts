@@ -3,6 +3,7 @@ import { contractUriOf, modelContractsOf, setContractUri } from "@cotrain/sdk/ac
 import type { Hex } from "@cotrain/sdk/protocol";
 import { expect, test } from "vitest";
 
+import { MODEL_URI } from "../../../offchain/src/localnet/contracts.ts";
 import { execute, type ShownCall, staged, told } from "./staged.ts";
 import { cotrainHere, refusal, verdictOf } from "./support.ts";
 
@@ -53,6 +54,27 @@ test.each([
   expect(verdictOf(await cotrainHere(["terms", "propose", named, "--dry-run", ...at()]))).toEqual(
     refusal(1, "Licences and terms are named by a URI of at most 2000 characters of ASCII without spaces"),
   );
+});
+
+test("what stands in the URI itself is shown in words, and acts on no terminal", async () => {
+  const shares = await sharesHere();
+  const named = async (uri: string): Promise<string> => {
+    const { to: target, data } = setContractUri.call({ shares, uri });
+    await stage.asHolders((account) => execute(stage.client, account, { target, data }));
+    return (await shown()).replaceAll(/\s+/g, " ");
+  };
+  // A new model is registered with it: no string of one may be longer.
+  expect(new TextEncoder().encode(MODEL_URI).length).toBeLessThanOrEqual(256);
+  expect(await named(MODEL_URI)).toContain(
+    "description Shares are votes on this model, no legal claim. Its organiser has chosen no licence for its code and weights.",
+  );
+  expect(await told("terms", "show", ...at())).toMatchObject({ uri: MODEL_URI, says: { name: "Cotrain Model" } });
+  const coded = JSON.stringify({ name: 7, description: "red \u001b[31m" });
+  const hostile = await named(`data:application/json;base64,${Buffer.from(coded).toString("base64")}`);
+  expect(hostile).toContain("description red");
+  expect(hostile).not.toContain("\u001b");
+  for (const none of ["data:application/json,{", "data:application/json,null", "data:application/json,[]"])
+    expect(await named(none)).not.toContain("description");
 });
 
 test("what whoever created a model wrote there acts on no terminal, and is shown as far as it is readable", async () => {
