@@ -322,6 +322,15 @@ export async function summarise(
   return summary;
 }
 
+type Checkpoint = Summary["checkpoints"][number];
+const checkpointOf = ({ round, sequence, digest, transaction, block }: Checkpoint): Checkpoint => ({
+  round,
+  sequence,
+  digest,
+  transaction,
+  block,
+});
+
 async function gather(
   prepared: Prepared,
   session: TrainingSession,
@@ -366,13 +375,7 @@ async function gather(
     training: trainingOf(session, view),
     heldOut: heldOutOf(session, view, prepared.definition.sequence),
     sample: text,
-    checkpoints: list.checkpoints.map(({ round, sequence, digest, transaction, block }) => ({
-      round,
-      sequence,
-      digest,
-      transaction,
-      block,
-    })),
+    checkpoints: list.checkpoints.map(checkpointOf),
     wallets,
     unpaid: unpaidLines(unpaid.works, (account) => names.get(account.toLowerCase())),
     ...(unpaid.earlier && { unpaidEarlier: commandFor(prepared.state, "rewards", "list") }),
