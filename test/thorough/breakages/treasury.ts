@@ -24,10 +24,10 @@ export const treasury: readonly Breakage[] = [
     tests: ["test/offchain/cli/terms.test.ts"],
   },
   {
-    name: "what a model's creator wrote as its terms acts on a holder's terminal",
+    name: "what a model's creator wrote as its terms fills a holder's terminal",
     file: "offchain/src/cli/commands/terms.ts",
-    text: "return printable(uri.length > MOST_SHOWN ? `${uri.slice(0, MOST_SHOWN)}…` : uri);",
-    instead: "return printable(uri) === uri ? uri : uri;",
+    text: "return uri.length > MOST_SHOWN ? `${uri.slice(0, MOST_SHOWN)}…` : uri;",
+    instead: "return uri;",
     tests: ["test/offchain/cli/terms.test.ts"],
   },
   {
@@ -249,10 +249,17 @@ export const treasury: readonly Breakage[] = [
     tests: ["test/sdk/postedSignatures.test.ts"],
   },
   {
-    name: "what a model's creator wrote in a URI of its own acts on a holder's terminal",
+    name: "what stands in a URI of terms is read however long it is",
     file: "offchain/src/cli/commands/terms.ts",
-    text: "            printable(words),\n",
-    instead: "            words,\n",
+    text: "uri.length > MOST_SHOWN || !/^data:",
+    instead: "!/^data:",
+    tests: ["test/offchain/cli/terms.test.ts"],
+  },
+  {
+    name: "terms that stand in a URI of their own are shown to nobody in words",
+    file: "offchain/src/cli/commands/terms.ts",
+    text: 'return typeof words === "string" ? [[field, words]] : [];',
+    instead: 'return typeof words === "number" ? [[field, String(words)]] : [];',
     tests: ["test/offchain/cli/terms.test.ts"],
   },
   {

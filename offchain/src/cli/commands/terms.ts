@@ -1,7 +1,7 @@
 /** `cotrain terms`: which licences and terms a model's shares name, and having the holders name others. */
 import { contractUriOf, setContractUri } from "@cotrain/sdk/actions";
 
-import { formatAddress, printable, UserError } from "../../base/index.ts";
+import { formatAddress, UserError } from "../../base/index.ts";
 import { contractAt } from "../../run/index.ts";
 import { defineCommand } from "../command.ts";
 import { decide, decisionOptions, type Intention, intentionOf } from "../decision.ts";
@@ -25,7 +25,7 @@ function requireUri(uri: string): void {
 
 const shownUri = (uri: string): string => {
   if (uri === "") return "none are named";
-  return printable(uri.length > MOST_SHOWN ? `${uri.slice(0, MOST_SHOWN)}…` : uri);
+  return uri.length > MOST_SHOWN ? `${uri.slice(0, MOST_SHOWN)}…` : uri;
 };
 
 /** What a document names of a contract (ERC-7572), as far as it is words. */
@@ -71,10 +71,7 @@ const termsShowCommand = defineCommand({
         [
           ["shares", formatAddress(found.shares)],
           ["terms", shownUri(found.uri)],
-          ...Object.entries(found.says).map(([field, words]): [string, string] => [
-            field.replace("_", " "),
-            printable(words),
-          ]),
+          ...Object.entries(found.says).map(([field, words]): [string, string] => [field.replace("_", " "), words]),
         ],
         columnsOf(process.stdout),
       ),
