@@ -1,6 +1,14 @@
-/** What signatures a root was posted with, in a transaction that its sender filled with whatever he liked. */
-import { postedSignatures, postRoot } from "@cotrain/sdk/actions";
-import { type Attestation, digestOfJson, type Hex } from "@cotrain/sdk/protocol";
+/** What signatures a root was posted with, or a ruling proposed, in a transaction that its sender filled with whatever he liked. */
+import { postedSignatures, postRoot, proposedSignatures, proposeRuling } from "@cotrain/sdk/actions";
+import {
+  asDigest,
+  asAddress,
+  type Attestation,
+  digestOfJson,
+  type Hex,
+  type Receipt,
+  type Ruling,
+} from "@cotrain/sdk/protocol";
 import { expect, it } from "vitest";
 
 const hash = digestOfJson("hash");
@@ -31,4 +39,50 @@ it("are found behind others' and behind calls of another attestation, and not in
   const input: Hex = `0x12345678${other}${callOf(attestation, "bb")}${callOf(attestation, "cc")}`;
   expect(postedSignatures(input, attestation)).toEqual([signatureOf("bb"), signatureOf("cc")]);
   expect(postedSignatures(`0x${other}`, attestation)).toBeUndefined();
+});
+
+const worker = asAddress(`0x${"22".repeat(20)}`);
+const ruling: Ruling = {
+  modelId: hash,
+  kind: 2,
+  subject: hash,
+  dispute: 0n,
+  accused: worker,
+  outcome: 1,
+  evidence: hash,
+  setVersion: 1,
+  deadline: 1n,
+};
+const receipt: Receipt = {
+  runId: hash,
+  round: 1n,
+  worker,
+  beneficiary: worker,
+  assignmentId: 1n,
+  attempt: 1,
+  assignment: asDigest(hash),
+  steps: 64,
+  paramsVersion: 1,
+  build: hash,
+  baseDigest: hash,
+  commitment: hash,
+  leaves: 1,
+  payloadDigest: hash,
+};
+const proposalOf = (of: Ruling, byte: string): string =>
+  proposeRuling
+    .call({
+      stakes: worker,
+      ruling: of,
+      receipt,
+      receiptSignature: signatureOf("dd"),
+      signatures: [signatureOf(byte), signatureOf("ee")],
+    })
+    .data.slice(2);
+
+it("are the validators' of a ruling, and neither the worker's nor those of another ruling", () => {
+  const other = proposalOf({ ...ruling, deadline: 2n }, "aa");
+  const input: Hex = `0x12345678${other}${proposalOf(ruling, "bb")}`;
+  expect(proposedSignatures(input, ruling)).toEqual([signatureOf("bb"), signatureOf("ee")]);
+  expect(proposedSignatures(`0x${other}`, ruling)).toBeUndefined();
 });

@@ -254,13 +254,13 @@ export function createTelling(output: Output, evidence: (digest: string) => stri
   };
 }
 
-/** Nothing that was found is false. What holders voided was found before, and is over. */
+/** Nothing that was found is false. What holders voided or vetoed was found before, and is over. */
 export const isSound = ({ false: roots, heads, problems, falseRoots, offences }: Seen): boolean =>
   roots.length === 0 &&
   heads.findings.length === 0 &&
   problems.length === 0 &&
   falseRoots.length === 0 &&
-  offences.every(({ kind }) => kind === "voided");
+  offences.every(({ kind }) => kind === "voided" || kind === "vetoed");
 
 /** What calls for another look before anything can be said. */
 const UNSURE: ReadonlySet<string> = new Set(["suspect", "inconsistent", "absent", "unread"]);

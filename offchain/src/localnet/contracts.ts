@@ -95,6 +95,13 @@ export function saltOf(file: RunFile | undefined): Hex {
   return typeof kept === "string" ? (kept as Hex) : `0x${randomBytes(32).toString("hex")}`;
 }
 
+/** What the shares name as their terms (ERC-7572): whoever holds some should find no less there than is so. Its bytes lie on the chain. */
+export const MODEL_URI = `data:application/json,${JSON.stringify({
+  name: "Cotrain Model",
+  description:
+    "Shares are votes on this model, no legal claim. Its organiser has chosen no licence for its code and weights.",
+})}`;
+
 export interface RegisterRequest {
   readonly chain: OpenedChain;
   readonly deployed: Deployed;
@@ -125,7 +132,7 @@ export async function registerRun(
       model: {
         name: "Cotrain Model",
         symbol: "COTRAIN",
-        uri: 'data:application/json,{"name":"Cotrain Model"}',
+        uri: MODEL_URI,
         ...foundedBy(founders, shownWith(wallets.players, profileOf(chain).model)),
         ...(deployed.testDollar && { capital: { token: deployed.testDollar, ...localSale } }),
         validators,

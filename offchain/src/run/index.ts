@@ -112,7 +112,16 @@ export {
   writeContradiction,
 } from "./contradictions.ts";
 export { createOffenceWatch, offenceText, type ToldOffence } from "./offenceWatch.ts";
-export { lossFor, type VoidedRoot, voidedRoots } from "./offences.ts";
+export {
+  lossFor,
+  type Refused,
+  refusedText,
+  reportSignature,
+  type VetoedRuling,
+  vetoedRulings,
+  type VoidedRoot,
+  voidedRoots,
+} from "./offences.ts";
 export {
   beginRuling,
   readRuling,

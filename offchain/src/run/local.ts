@@ -41,6 +41,7 @@ import {
   type RunFile,
   silentLogger,
   stateExists,
+  stateInUse,
   writeStateFile,
 } from "../service/index.ts";
 import { type BlobStore } from "../storage/index.ts";
@@ -53,6 +54,8 @@ export const layout = (state: string) => ({
   model: join(state, "model.json"),
   blobs: join(state, "blobs"),
   logs: join(state, "logs"),
+  /** Of a session, from its first moment on. */
+  sessionLog: join(state, "logs", "up.log"),
   chain: join(state, "chain"),
   chainState: join(state, "chain", "state.json"),
   operatorToken: join(state, "keys", "operator-token"),
@@ -126,7 +129,7 @@ async function requireReadable(state: string): Promise<void> {
 
 /**
  * @param wanted where its blobs are, for who insists
- * @throws UserError `NO_LOCAL_RUN`, `STATE_UNREADABLE`, `STATE_CORRUPTED`, `SETTING_KEPT`
+ * @throws UserError `NO_LOCAL_RUN`, `STATE_UNREADABLE`, `STATE_CORRUPTED`, `SETTING_KEPT`; RetryableError `RUN_STARTING`
  */
 export async function openLocalRun(directory: string, wanted?: string): Promise<LocalRun> {
   const state = resolve(directory);
@@ -139,6 +142,11 @@ export async function openLocalRun(directory: string, wanted?: string): Promise<
       `${state} holds an imported model and no run: let it write with "${commandFor(state, "generate")}", compare it with its chain with "${commandFor(state, "verify", "--rpc", "URL")}".`,
     );
   if (!file?.runId || !file.modelId || !deployment) {
+    if (existsSync(layout(state).sessionLog) && stateInUse(state))
+      throw new RetryableError(
+        "RUN_STARTING",
+        `A session is starting in ${state}, and has made no run yet: ask again once it says that it trains.`,
+      );
     throw new UserError(
       "NO_LOCAL_RUN",
       `${state} holds no run: start one with "${startCommand(state)}", or name another directory with --state.`,

@@ -1,6 +1,6 @@
 /**
- * Finds what validators signed and lose stake for once anybody reports it: two statements that contradict each other, and roots that
- * holders voided. Statements come from strangers: of one that nobody signed nothing follows, and all that is remembered has bounds.
+ * Finds what validators signed and lose stake for once anybody reports it: two statements that contradict each other, roots that
+ * holders voided, and rulings that they vetoed. Statements come from strangers: of one that nobody signed nothing follows, and all that is remembered has bounds.
  */
 import type { Address, SignedVerdict } from "@cotrain/sdk/protocol";
 import { asAddress, isVoice } from "@cotrain/sdk/protocol";
@@ -18,8 +18,7 @@ import {
   verdictsContradict,
   verdictSubject,
 } from "./contradictions.ts";
-import { kindText } from "./disputes.ts";
-import { lossFor, offencesInRoots, type OffencesPlace } from "./offences.ts";
+import { lossFor, nameOfRefused, offencesInRoots, type OffencesPlace, refusedText, vetoedRulings } from "./offences.ts";
 
 /** Verdicts that are remembered, the newest: some thousand heads of a set of sixteen. */
 const MOST_HEARD = 16_384;
@@ -42,7 +41,7 @@ async function taken(asking: ReturnType<typeof lossFor>): Promise<bigint | "over
 
 /** What a validator signed and would lose stake for. */
 export interface ToldOffence {
-  readonly kind: Contradiction["kind"] | "voided";
+  readonly kind: Contradiction["kind"] | "voided" | "vetoed";
   /** What names it, whoever finds it. */
   readonly name: string;
   readonly validator: Address;
@@ -50,7 +49,7 @@ export interface ToldOffence {
   readonly words: string;
   /** What it would lose, wei. */
   readonly amount: bigint;
-  /** Where both statements are written down; null of a voided root, which stands on the chain. */
+  /** Where both statements are written down; null of what holders refused, which stands on the chain. */
   readonly file: string | null;
 }
 
@@ -138,16 +137,17 @@ export function createOffenceWatch(place: OffencesPlace, { stakes, members, hear
         const offence = over.has(name) ? undefined : await toldOf(name, each);
         if (offence) told.push(offence);
       }
-      for (const { attestation, signatures, kind, index, digest } of voided)
-        for (const [validator, signature] of signatures) {
-          const name = `${digest}/${validator}`;
+      for (const refused of [...voided, ...(await vetoedRulings(place, stakes))])
+        for (const signed of refused.signatures) {
+          const [validator] = signed;
+          const name = nameOfRefused(refused, validator);
           if (over.has(name)) continue;
-          const amount = await taken(lossFor(place, { stakes, attestation, signature }, validator));
+          const amount = await taken(lossFor(place, stakes, refused, signed));
           if (amount === "over") over.add(name);
           // Who has nothing at stake loses nothing by it.
           if (typeof amount !== "bigint" || amount === 0n) continue;
-          const words = `signed root ${index} of ${kindText(kind)} (attestation ${digest}), which holders voided`;
-          told.push({ kind: "voided", name, validator, words, amount, file: null });
+          const kind = "ruling" in refused ? "vetoed" : "voided";
+          told.push({ kind, name, validator, words: `signed ${refusedText(refused)}`, amount, file: null });
         }
       return told;
     },
@@ -157,6 +157,8 @@ export function createOffenceWatch(place: OffencesPlace, { stakes, members, hear
 /** What was found, in a sentence, and what anybody may do about it. */
 export function offenceText({ kind, validator, words, amount, file }: ToldOffence, coins: (wei: bigint) => string) {
   const who = `${formatAddress(validator)} ${words}`;
+  if (kind === "vetoed")
+    return `${who}, and would lose ${coins(amount)} of its stake, a twentieth of which is for whoever reports it ("npx cotrain stake slash").`;
   if (kind === "voided")
     return `${who}, and would lose ${coins(amount)} of its stake once anybody reports it ("npx cotrain stake slash").`;
   const loss =

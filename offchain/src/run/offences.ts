@@ -1,14 +1,19 @@
 /**
- * Signatures under roots that holders voided, as the chain has them: each costs its signer a part of the stake, once anybody reports it.
- * Who signed a root stands in the transaction that posted it, so that nobody else needs to be asked.
+ * Signatures under roots that holders voided and rulings that they vetoed, as the chain has them: each costs its signer a part of the
+ * stake, once anybody reports it. Who signed stands in the transaction that posted the one or proposed the other, so that nobody else
+ * needs to be asked.
  */
 import {
   disputeOutcome,
   disputeSettled,
   getAllLogs,
   postedSignatures,
+  proposedSignatures,
   rootPosted,
+  rulingProposed,
+  rulingVetoed,
   setOf,
+  slashVetoed,
   slashVoided,
 } from "@cotrain/sdk/actions";
 import {
@@ -18,53 +23,87 @@ import {
   domainFor,
   type Hex,
   recoverSigner,
+  type Ruling,
   structHash,
   toWire,
 } from "@cotrain/sdk/protocol";
 
-import type { ChainConnection } from "../chain/index.ts";
+import { formatAddress } from "../base/index.ts";
+import type { ChainConnection, WalletClient } from "../chain/index.ts";
 import { attestationsContradict, attestationSubject, lossBy, type ProvenContradiction } from "./contradictions.ts";
-import type { DisputesPlace } from "./disputes.ts";
+import { type DisputesPlace, kindText } from "./disputes.ts";
+
+/** Who signed what came to the chain with a quorum's signatures. */
+interface Signed {
+  /** What brought it there. */
+  readonly transaction: Hex;
+  /** Signatures of members of its set by who signed; empty where the transaction does not show them. */
+  readonly signatures: ReadonlyMap<Address, Hex>;
+  /** How many more it takes: who sends it through a contract of his own may show some and hide others. */
+  readonly missing: number;
+}
 
 /** A root that the holders' vote voided. */
-export interface VoidedRoot {
+export interface VoidedRoot extends Signed {
   /** What it would have paid for, of `rewardKind`. */
   readonly kind: number;
   readonly index: number;
   readonly digest: Hex;
   readonly attestation: Attestation;
-  /** What posted it. */
-  readonly transaction: Hex;
-  /** Signatures of members of its set by who signed; empty where the transaction does not show them. */
-  readonly signatures: ReadonlyMap<Address, Hex>;
-  /** How many more a root takes: who posts through a contract of his own may show some and hide others. */
-  readonly missing: number;
 }
+
+/** A ruling on a worker's receipt that holders vetoed. */
+export interface VetoedRuling extends Signed {
+  readonly ruling: Ruling;
+}
+
+/** What validators signed and holders refused. */
+export type Refused = VoidedRoot | VetoedRuling;
 
 export interface OffencesPlace extends Pick<DisputesPlace, "addresses" | "modelId" | "fromBlock"> {
   readonly connection: Pick<ChainConnection, "call" | "chainId">;
 }
 
-/** Who posts a root decides what else stands in that transaction: only what recovers to a member of the root's set counts. */
-async function signaturesIn(
+/** Who sends it decides what else stands in that transaction: only what recovers to a member of the set counts. */
+async function membersIn(
   { connection, addresses, modelId }: OffencesPlace,
-  attestation: Attestation,
-  transaction: Hex,
-): Promise<Pick<VoidedRoot, "signatures" | "missing">> {
+  { transaction, setVersion }: { readonly transaction: Hex; readonly setVersion: number },
+  signaturesIn: (input: Hex) => readonly Hex[] | undefined,
+  signerOf: (signature: Hex) => Promise<Address>,
+): Promise<Signed> {
   const [{ input }, { validators, threshold }] = await connection.call((client) =>
     Promise.all([
       client.getTransaction({ hash: transaction }),
-      setOf(client, { addresses, modelId, version: attestation.setVersion }),
+      setOf(client, { addresses, modelId, version: setVersion }),
     ]),
   );
-  const domain = domainFor(connection.chainId, asAddress(addresses.computeRewards));
   const set = new Set(validators.map((member) => asAddress(member)));
   const signed = new Map<Address, Hex>();
-  for (const signature of postedSignatures(input, attestation) ?? []) {
-    const signer = await recoverSigner(domain, "Attestation", attestation, signature).catch(() => undefined);
+  for (const signature of signaturesIn(input) ?? []) {
+    const signer = await signerOf(signature).catch(() => undefined);
     if (signer !== undefined && set.has(signer)) signed.set(signer, signature);
   }
-  return { signatures: signed, missing: Math.max(0, threshold - signed.size) };
+  return { transaction, signatures: signed, missing: Math.max(0, threshold - signed.size) };
+}
+
+function signersOfRoot(place: OffencesPlace, attestation: Attestation, transaction: Hex): Promise<Signed> {
+  const domain = domainFor(place.connection.chainId, asAddress(place.addresses.computeRewards));
+  return membersIn(
+    place,
+    { transaction, setVersion: attestation.setVersion },
+    (input) => postedSignatures(input, attestation),
+    (signature) => recoverSigner(domain, "Attestation", attestation, signature),
+  );
+}
+
+function signersOfRuling(place: OffencesPlace, ruling: Ruling, transaction: Hex): Promise<Signed> {
+  const domain = domainFor(place.connection.chainId, asAddress(place.addresses.validatorSet));
+  return membersIn(
+    place,
+    { transaction, setVersion: ruling.setVersion },
+    (input) => proposedSignatures(input, ruling),
+    (signature) => recoverSigner(domain, "Ruling", ruling, signature),
+  );
 }
 
 /** What validators of a model signed and posted, and may lose stake for. */
@@ -82,7 +121,7 @@ async function signersOfBoth(place: OffencesPlace, a: Posted, b: Posted): Promis
   const [ofA, ofB] = await Promise.all(
     [a, b].map(async ({ attestation, transaction }) => ({
       attestation: toWire("Attestation", attestation),
-      signed: (await signaturesIn(place, attestation, transaction)).signatures,
+      signed: (await signersOfRoot(place, attestation, transaction)).signatures,
     })),
   );
   return [...(ofA?.signed ?? [])].flatMap(([signer, signature]): ProvenContradiction[] => {
@@ -119,7 +158,7 @@ export async function offencesInRoots(place: OffencesPlace): Promise<RootOffence
     bySubject.set(subject, before);
     if (attestationsContradict(before.attestation, attestation))
       found.contradicting.push(...(await signersOfBoth(place, before, posted)));
-    if (voided.has(digest)) found.voided.push({ ...posted, ...(await signaturesIn(place, attestation, transaction)) });
+    if (voided.has(digest)) found.voided.push({ ...posted, ...(await signersOfRoot(place, attestation, transaction)) });
   }
   return found;
 }
@@ -128,10 +167,49 @@ export async function offencesInRoots(place: OffencesPlace): Promise<RootOffence
 export const voidedRoots = async (place: OffencesPlace): Promise<readonly VoidedRoot[]> =>
   (await offencesInRoots(place)).voided;
 
+/** Rulings of a model's validators that holders vetoed, oldest first. */
+export async function vetoedRulings(place: OffencesPlace, stakes: Address): Promise<VetoedRuling[]> {
+  const { connection, modelId, fromBlock } = place;
+  const from = { from: BigInt(fromBlock) };
+  const [vetoed, proposed] = await Promise.all([
+    connection.call((client) => getAllLogs(client, rulingVetoed({ stakes, modelId }), from)),
+    connection.call((client) => getAllLogs(client, rulingProposed({ stakes, modelId }), from)),
+  ]);
+  const over = new Set(vetoed.logs.map(({ args }) => `${args.worker}/${args.receiptHash}`));
+  const found: VetoedRuling[] = [];
+  for (const { args, transactionHash } of proposed.logs)
+    if (over.has(`${args.worker}/${args.receiptHash}`))
+      found.push({ ruling: args.ruling, ...(await signersOfRuling(place, args.ruling, transactionHash)) });
+  return found;
+}
+
+/** What was refused, in words that follow "signed". */
+export const refusedText = (refused: Refused): string =>
+  "ruling" in refused
+    ? `the ruling against ${formatAddress(asAddress(refused.ruling.accused))} on receipt ${refused.ruling.subject}, which holders vetoed`
+    : `root ${refused.index} of ${kindText(refused.kind)} (attestation ${refused.digest}), which holders voided`;
+
+/** What names a signature under it, whoever finds it. */
+export const nameOfRefused = (refused: Refused, signer: Address): string =>
+  `${"ruling" in refused ? structHash("Ruling", refused.ruling) : refused.digest}/${signer}`;
+
 /** What reporting a signature would take of its signer. @throws as {@link lossBy} */
 export const lossFor = (
   { connection }: Pick<OffencesPlace, "connection">,
-  { stakes, attestation, signature }: Parameters<typeof slashVoided.call>[0],
-  account: Address,
+  stakes: Address,
+  refused: Refused,
+  [account, signature]: readonly [Address, Hex],
 ): ReturnType<typeof lossBy> =>
-  lossBy(() => connection.call((client) => slashVoided.simulate(client, { stakes, attestation, signature, account })));
+  lossBy(() =>
+    connection.call((client) =>
+      "ruling" in refused
+        ? slashVetoed.simulate(client, { stakes, ruling: refused.ruling, signature, account })
+        : slashVoided.simulate(client, { stakes, attestation: refused.attestation, signature, account }),
+    ),
+  );
+
+/** Reports it, and answers what it took. */
+export const reportSignature = (client: WalletClient, stakes: Address, refused: Refused, signature: Hex) =>
+  "ruling" in refused
+    ? slashVetoed.sync(client, { stakes, ruling: refused.ruling, signature })
+    : slashVoided.sync(client, { stakes, attestation: refused.attestation, signature });

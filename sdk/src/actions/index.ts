@@ -34,6 +34,7 @@ export * from "./grants.ts";
 export * from "./logs.ts";
 export * from "./models.ts";
 export * from "./revenue.ts";
+export * from "./postedSignatures.ts";
 export * from "./rewards.ts";
 export * from "./runs.ts";
 export * from "./shares.ts";

@@ -1,13 +1,5 @@
 /** ComputeRewards: roots of what epochs earned, their window, claims. */
-import {
-  type Address,
-  type Client,
-  concatHex,
-  decodeFunctionData,
-  decodeFunctionResult,
-  encodeFunctionData,
-  type Hex,
-} from "viem";
+import { type Address, type Client, concatHex, decodeFunctionResult, type Hex } from "viem";
 import { computeRewardsAbi } from "../abis/index.ts";
 import { rewardKind } from "../protocol/codes.ts";
 import type { Attestation, ClaimTo } from "../protocol/typedData.ts";
@@ -53,45 +45,6 @@ export const postRoot = /* @__PURE__ */ defineWrite({
   decode: nothing,
   extractEvent: (receipt) => eventOf(receipt, computeRewardsAbi, "RootPosted"),
 });
-
-/** Bytes of a signature, as roots are posted with them; as many as there are at most; and of all calls of a transaction. */
-const [SIGNATURE, MOST_SIGNATURES, MOST_FOUND] = [65, 64, 4_096];
-
-/** As they stand one after the other; none where these are no such many. */
-function signaturesIn(packed: Hex): Hex[] {
-  const count = (packed.length - 2) / (2 * SIGNATURE);
-  if (!Number.isInteger(count) || count > MOST_SIGNATURES) return [];
-  return Array.from({ length: count }, (_, i): Hex => {
-    const from = 2 + 2 * SIGNATURE * i;
-    return `0x${packed.slice(from, from + 2 * SIGNATURE)}`;
-  });
-}
-
-/**
- * The signatures that a root was posted with, wherever in a transaction's data: what is posted through a wallet that is a contract
- * stands inside another call. Who sent it may have put calls with other signatures beside it: those are among them, each once.
- * @param input of the transaction of `RootPosted`
- * @param attestation as the event has it: only a call with all of it is looked at
- * @returns undefined where it posts no such root
- */
-export function postedSignatures(input: Hex, attestation: Attestation): Hex[] | undefined {
-  const postRootAbi = [
-    computeRewardsAbi.find((item) => item.type === "function" && item.name === "postRoot")!,
-  ] as const;
-  const empty = encodeFunctionData({ abi: postRootAbi, args: [attestation, "0x"] });
-  // What stands before the two words of the empty bytes' place and length.
-  const call = empty.slice(2, -128);
-  const found = new Set<Hex>();
-  for (let at = input.indexOf(call); at >= 0 && found.size < MOST_FOUND; at = input.indexOf(call, at + call.length)) {
-    try {
-      const { args } = decodeFunctionData({ abi: postRootAbi, data: `0x${input.slice(at)}` });
-      for (const signature of signaturesIn(args[1])) found.add(signature);
-    } catch {
-      // These bytes are no such call.
-    }
-  }
-  return found.size === 0 ? undefined : [...found];
-}
 
 export interface ActivateRootArgs extends Addressed {
   /** What was posted: the event `rootPosted` has it. */

@@ -21,7 +21,8 @@ import { type Address, rewardTree } from "@cotrain/sdk/protocol";
 import { createPublicClient, createWalletClient, http } from "viem";
 import { expect, onTestFinished, test } from "vitest";
 
-import { executedProposals } from "../../../offchain/src/cli/up/decisions.ts";
+import { timeText } from "../../../offchain/src/base/index.ts";
+import { acceptedProposals, executedProposals } from "../../../offchain/src/cli/up/decisions.ts";
 import { createNode } from "./node.ts";
 import { createWorld, params, workers } from "./world.ts";
 import { settle } from "./settle.ts";
@@ -71,12 +72,23 @@ test("votes and timelocks pass while nobody but the holder asks for anything", a
         setTimeout(resolve, 200);
       });
   };
+  /** What the summary of a session says of what nobody has carried out. */
+  const accepted = () => acceptedProposals(client, { governor, fromBlock: world.fromBlock, state: "kept" });
   await propose.sync(client, { governor, calls, description: "12 inner steps" });
   await becomes("active");
   await castVote.sync(client, { governor, proposalId, support: "for" });
+  expect(await accepted()).toEqual([]);
   await becomes("succeeded");
+  const by = `"npx cotrain proposals execute ${String(proposalId).slice(0, 10)} --state kept"`;
+  expect(await accepted()).toMatchObject([
+    { what: expect.stringMatching(/^"12 inner steps", .* nobody has queued/), due: null },
+  ]);
+  expect((await accepted())[0]!.what).toContain(by);
   await queue.sync(client, { governor, proposal });
   const eta = await proposalEta(client, { governor, proposalId });
+  expect(await accepted()).toMatchObject([
+    { what: expect.stringMatching(/ may be executed /), due: timeText(Number(eta)) },
+  ]);
   while ((await reader.getBlock()).timestamp < eta)
     await new Promise((resolve) => {
       setTimeout(resolve, 200);
@@ -84,6 +96,7 @@ test("votes and timelocks pass while nobody but the holder asks for anything", a
   expect(await executedProposals(client, governor, world.fromBlock)).toEqual([]);
   const { receipt: executed } = await execute.sync(client, { governor, proposal });
   await becomes("executed");
+  expect(await accepted()).toEqual([]);
   expect(await executedProposals(client, governor, world.fromBlock)).toEqual([
     { id: proposalId, title: "12 inner steps", transaction: executed.transactionHash },
   ]);

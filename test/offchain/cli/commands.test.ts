@@ -1,5 +1,5 @@
 /** Every command and every option of it: help, examples that parse, where values come from, and what each option does. */
-import { globSync, readFileSync, writeFileSync } from "node:fs";
+import { globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -8,7 +8,8 @@ import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { CotrainError } from "@cotrain/sdk/errors";
 import { commands } from "../../../offchain/src/cli/commands/index.ts";
 import { flagFor, parseLine } from "../../../offchain/src/cli/program.ts";
-import { resolveConfig, variableOf } from "../../../offchain/src/service/index.ts";
+import { layout } from "../../../offchain/src/run/index.ts";
+import { openStateDirectory, resolveConfig, variableOf } from "../../../offchain/src/service/index.ts";
 import { root } from "../../attack/rows.ts";
 import { exercised } from "./exercised.ts";
 import { cotrain, cotrainHere, type Ended, refusal, temporaryDirectory, verdictOf } from "./support.ts";
@@ -199,6 +200,25 @@ describe("what is not understood", () => {
       refusal(1, "none.json does not exist: name a JSON file of settings with --config."),
     );
   });
+});
+
+test("a session that is starting in the directory is told as one, and nobody else who uses it or did", async () => {
+  const state = join(temporaryDirectory(), "begun");
+  const asked = async () => verdictOf(await cotrainHere(["status", "--state", state]));
+  const none = refusal(1, `${state} holds no run: start one with`);
+  const directory = await openStateDirectory(state, { create: true });
+  // A worker's own, say.
+  expect(await asked()).toEqual(none);
+  mkdirSync(layout(state).logs);
+  writeFileSync(layout(state).sessionLog, "");
+  const starting = `A session is starting in ${state}, and has made no run yet: ask again once it says that it trains.`;
+  expect(await asked()).toEqual(refusal(75, starting));
+  // Who asks takes nothing from whoever starts.
+  await expect(openStateDirectory(state)).rejects.toMatchObject({ code: "STATE_LOCKED" });
+  directory.close();
+  // One that was killed says still that it holds it.
+  writeFileSync(join(state, "lock.sqlite.pid"), String(process.pid));
+  expect(await asked()).toEqual(none);
 });
 
 const show = (state: string): RegExp => new RegExp(`/${state} holds no run`);

@@ -1,8 +1,10 @@
-/** What validators rule against a worker, on a real node: shown, vetoed by the holders, or carried out by anybody. */
+/** What validators rule against a worker, on a real node: shown, vetoed by the holders, or carried out by anybody; and what a veto costs. */
+import { stakeManagerAbi } from "@cotrain/sdk/abis";
 import {
   currentSetVersion,
   depositStake,
   proposeRuling,
+  reporterFeesOf,
   rulingOf,
   stakeManagerOf,
   modelContractsOf,
@@ -10,6 +12,7 @@ import {
   vetoRuling,
 } from "@cotrain/sdk/actions";
 import {
+  type Address,
   asAddress,
   asDigest,
   domainFor,
@@ -20,11 +23,22 @@ import {
   rulingOnWork,
   typedDataOf,
 } from "@cotrain/sdk/protocol";
-import { createWalletClient, getAddress, http, parseEther, zeroHash } from "viem";
+import {
+  concat,
+  createWalletClient,
+  decodeFunctionData,
+  encodeFunctionData,
+  getAddress,
+  http,
+  parseEther,
+  slice,
+  zeroHash,
+} from "viem";
 import { expect, test } from "vitest";
 
 import { connect } from "../../../offchain/src/chain/index.ts";
-import { wordsOfCall } from "../../../offchain/src/run/index.ts";
+import { isSound, type Seen } from "../../../offchain/src/cli/watching.ts";
+import { createOffenceWatch, offenceText, vetoedRulings, wordsOfCall } from "../../../offchain/src/run/index.ts";
 import { accountOf, keyOf, validators } from "../chain/world.ts";
 import { execute, type ShownCall, staged, told } from "./staged.ts";
 import { cotrainHere, refusal, verdictOf } from "./support.ts";
@@ -168,4 +182,90 @@ test("holders veto one ruling in words, and anybody carries the other out once n
   expect(after).toContain("It was executed.");
   const late = await cotrainHere(["stake", "veto", passed, "--dry-run", ...at()]);
   expect(verdictOf(late)).toEqual(refusal(1, `The ruling on receipt ${passed} was executed`));
+});
+
+/** Two coins of one of those who sign, paid for by the worker. */
+async function validatorStakes(stakes: Hex, staker: Hex): Promise<void> {
+  const { modelId } = stage.world;
+  await depositStake.sync(senderAt(), { stakes, modelId, role: "validator", staker, amount: parseEther("2") });
+}
+
+/** What is found of vetoed rulings where the transactions that proposed them show other signatures. */
+async function foundWith(stakes: Hex, others: (signatures: Hex) => Hex) {
+  const { world, client } = stage;
+  const shown = {
+    ...client,
+    getTransaction: async (asked: { readonly hash: Hex }) => {
+      const found = await client.getTransaction(asked);
+      const { functionName, args } = decodeFunctionData({ abi: stakeManagerAbi, data: found.input });
+      if (functionName !== "proposeRuling") throw new RangeError(functionName);
+      const data = [args[0], args[1], args[2], others(args[3])] as const;
+      return { ...found, input: encodeFunctionData({ abi: stakeManagerAbi, functionName, args: data }) };
+    },
+  };
+  const call = (work: (chain: never) => Promise<unknown>) => work(shown as never);
+  const connection = { chainId: world.chainId, call: call as never };
+  const place = { connection, addresses: world.contracts, modelId: world.modelId, fromBlock: 0 };
+  return (await vetoedRulings(place, stakes)).map(({ missing, signatures }) => [missing, [...signatures.keys()]]);
+}
+
+/** What a watcher saw that found nothing. */
+const SOUND = { false: [], heads: { looked: 0, findings: [] }, problems: [], falseRoots: [] } as unknown as Seen;
+
+interface Slashed {
+  readonly signatures: readonly { readonly validator: string; readonly state: string }[];
+}
+
+test("who signed a ruling that holders vetoed loses stake, once, and whoever reports it has the fee", async () => {
+  const { client, world, node } = stage;
+  const { contracts: addresses, modelId, chainId } = world;
+  const stakes = await stakeManagerOf(client, { addresses });
+  const [staking, poor] = validators.map(({ address }) => asAddress(address)) as [Address, Address];
+  await prepared();
+  await validatorStakes(stakes, staking);
+  const [vetoed] = [await accused(1n), await accused(2n)];
+  // What holders have not refused, or not yet, costs nobody anything.
+  expect(await told("stake", "slash", "--dry-run", ...at())).toEqual({ signatures: [], hidden: [] });
+  const veto = vetoRuling.call({ stakes, modelId, worker, receiptHash: vetoed });
+  await stage.asHolders((timelock) => execute(client, timelock, { target: veto.to, data: veto.data }));
+
+  const words = `${getAddress(staking)} signed the ruling against ${getAddress(worker)} on receipt ${vetoed}, which holders vetoed, and would lose 0.2 coins of its stake`;
+  const dry = flat((await cotrainHere(["stake", "slash", "--dry-run", ...at()])).stdout);
+  expect(dry).toContain(`${words}. Nothing was sent.`);
+  expect(dry).toContain(`${getAddress(poor)} signed the ruling`);
+  expect(dry).toContain("and has nothing at stake.");
+  // Whoever watches hears of whom it costs something.
+  const connection = await connect({ rpcUrl: node.url, chainId });
+  const watch = createOffenceWatch(
+    { connection, addresses, modelId, fromBlock: 0 },
+    {
+      stakes,
+      members: async () => [],
+      heard: async () => [],
+      write: () => Promise.reject(new Error("Nothing is to be written.")),
+    },
+  );
+  const offences = await watch.look();
+  expect(offences).toMatchObject([{ kind: "vetoed", validator: staking, amount: parseEther("0.2"), file: null }]);
+  expect(offenceText(offences[0]!, (wei) => `${Number(wei) / 1e18} coins`)).toBe(
+    `${words}, a twentieth of which is for whoever reports it ("npx cotrain stake slash").`,
+  );
+  expect(isSound({ ...SOUND, offences })).toBe(true);
+
+  // Who proposes a ruling may hide who signed, and put a stranger's signature beside theirs.
+  const strange = `0x${"11".repeat(64)}1b` as const;
+  const [[missing, found] = []] = await foundWith(stakes, (signatures) => concat([strange, slice(signatures, 0, 65)]));
+  expect(missing).toBe(1);
+  expect(found).toHaveLength(1);
+
+  const { signatures } = await told<Slashed>("stake", "slash", ...by("worker-1"), ...pins(), "--max-fee=1");
+  const lost = { kind: "ruling", receipt: vetoed, state: "slashed", amount: String(parseEther("0.2")) };
+  expect(signatures.find(({ validator }) => asAddress(validator) === staking)).toMatchObject(lost);
+  expect(signatures.filter(({ state }) => state === "nothing")).toHaveLength(2);
+  const { active } = await stakeOf(client, { stakes, modelId, role: "validator", staker: staking });
+  expect(active).toBe(parseEther("1.8"));
+  expect(await reporterFeesOf(client, { stakes, reporter: worker })).toBe(parseEther("0.01"));
+  const again = await told<Slashed>("stake", "slash", ...by("worker-1"), ...pins());
+  expect(again.signatures.map(({ state }) => state).toSorted()).toEqual(["before", "nothing", "nothing"]);
+  expect(await watch.look()).toEqual([]);
 });

@@ -107,7 +107,7 @@ test("who signed a root that holders voided loses stake, once, whoever reports i
   const digest = structHash("Attestation", signed);
   await client.setBlockTimestampInterval({ interval: 1 });
   expect(flat((await cotrainHere(["stake", "slash", ...at()])).stdout)).toContain(
-    "Holders have voided no root of this model",
+    "Holders have voided no root of this model, and vetoed no ruling: nobody loses anything.",
   );
   // From its last second on nobody is told that it could be disputed.
   const open = await client.snapshot();

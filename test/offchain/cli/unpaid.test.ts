@@ -67,7 +67,10 @@ vi.mock("../../../offchain/src/chain/index.ts", async (original) => ({
   }),
   workOf: async () => new Map(),
 }));
-vi.mock("../../../offchain/src/cli/up/decisions.ts", () => ({ executedProposals: async () => [] }));
+vi.mock("../../../offchain/src/cli/up/decisions.ts", () => ({
+  acceptedProposals: async () => [],
+  executedProposals: async () => [],
+}));
 vi.mock("../../../offchain/src/cli/up/ownership.ts", () => ({
   ownershipOf: async () => ({
     shares: {

@@ -21,7 +21,8 @@ import { coins, told } from "./stake.ts";
 const receiptArgument = { name: "receipt", description: "hash of the worker's receipt, as stake rulings shows it" };
 
 function standsText({ receipt, state, vetoEnds }: WorkRuling, now: number): string {
-  if (state === "vetoed") return "Holders have vetoed it: it takes nothing.";
+  if (state === "vetoed")
+    return 'Holders have vetoed it: it takes nothing. What that costs who signed it says "npx cotrain stake slash --dry-run".';
   if (state === "executed") return "It was executed.";
   return now < vetoEnds
     ? `Holders may veto it until ${timeText(vetoEnds)} ("npx cotrain stake veto ${receipt}").`
@@ -64,7 +65,7 @@ const stakeVetoCommand = defineCommand({
     [`npx cotrain stake veto 0x${"e1".repeat(32)}`, "by the wallet of this directory that has the most votes"],
   ],
   notes: [
-    "A ruling waits for a vote and the timelock's delay: propose its veto soon. Each validator that signed a vetoed ruling may lose what a voided root costs.",
+    'A ruling waits for a vote and the timelock\'s delay: propose its veto soon. Each validator that signed a vetoed ruling may lose what a voided root costs ("npx cotrain stake slash").',
   ],
   async run({ args: [receipt = ""], options, output }) {
     await decide({ options, output }, async (place) => {

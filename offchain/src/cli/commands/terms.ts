@@ -1,7 +1,7 @@
 /** `cotrain terms`: which licences and terms a model's shares name, and having the holders name others. */
 import { contractUriOf, setContractUri } from "@cotrain/sdk/actions";
 
-import { formatAddress, printable, UserError } from "../../base/index.ts";
+import { formatAddress, UserError } from "../../base/index.ts";
 import { contractAt } from "../../run/index.ts";
 import { defineCommand } from "../command.ts";
 import { decide, decisionOptions, type Intention, intentionOf } from "../decision.ts";
@@ -25,8 +25,30 @@ function requireUri(uri: string): void {
 
 const shownUri = (uri: string): string => {
   if (uri === "") return "none are named";
-  return printable(uri.length > MOST_SHOWN ? `${uri.slice(0, MOST_SHOWN)}…` : uri);
+  return uri.length > MOST_SHOWN ? `${uri.slice(0, MOST_SHOWN)}…` : uri;
 };
+
+/** What a document names of a contract (ERC-7572), as far as it is words. */
+const SAID = ["name", "description", "external_link"] as const;
+
+/** What a document says that stands in the URI itself: nothing is fetched from anybody. */
+async function saidIn(uri: string): Promise<Readonly<Record<string, string>>> {
+  if (uri.length > MOST_SHOWN || !/^data:application\/json[;,]/i.test(uri)) return {};
+  let document: unknown;
+  try {
+    document = await (await fetch(uri)).json();
+  } catch {
+    return {};
+  }
+  if (typeof document !== "object" || document === null) return {};
+  const said = new Map(Object.entries(document));
+  return Object.fromEntries(
+    SAID.flatMap((field) => {
+      const words: unknown = said.get(field);
+      return typeof words === "string" ? [[field, words]] : [];
+    }),
+  );
+}
 
 /** `cotrain terms show`. */
 const termsShowCommand = defineCommand({
@@ -34,11 +56,14 @@ const termsShowCommand = defineCommand({
   summary: "where the model's licences and terms stand, as its shares name them (ERC-7572)",
   options: placeOptions,
   examples: [["npx cotrain terms show", "of this directory's model"]],
-  notes: ["Whoever created the model named them; holders may name others. Nothing here reads what they say."],
+  notes: [
+    "Whoever created the model named them; holders may name others. What stands in the URI itself is shown in words; nothing is fetched.",
+  ],
   async run({ options, output }) {
     const found = await atPlace(options, undefined, async (place) => {
       const shares = await contractAt(place, "shares");
-      return { shares, uri: await place.connection.call((client) => contractUriOf(client, { shares })) };
+      const uri = await place.connection.call((client) => contractUriOf(client, { shares }));
+      return { shares, uri, says: await saidIn(uri) };
     });
     output.result(
       found,
@@ -46,6 +71,7 @@ const termsShowCommand = defineCommand({
         [
           ["shares", formatAddress(found.shares)],
           ["terms", shownUri(found.uri)],
+          ...Object.entries(found.says).map(([field, words]): [string, string] => [field.replace("_", " "), words]),
         ],
         columnsOf(process.stdout),
       ),

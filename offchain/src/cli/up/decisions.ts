@@ -1,9 +1,19 @@
 /** What holders decided so far, as the chain has it: a session's summary tells of all of them, whoever proposed. */
-import { getAllLogs, proposalCreated, proposalExecuted } from "@cotrain/sdk/actions";
+import {
+  getAllLogs,
+  proposalCreated,
+  proposalEta,
+  proposalExecuted,
+  proposalExpiry,
+  proposalState,
+} from "@cotrain/sdk/actions";
 import type { Address } from "@cotrain/sdk/protocol";
 import type { Client } from "viem";
 
+import { timeText } from "../../base/index.ts";
+import { commandFor } from "../../base/node/index.ts";
 import { proposalTitle } from "../../run/index.ts";
+import type { Summary } from "./summary.ts";
 
 export interface ExecutedProposal {
   readonly id: bigint;
@@ -30,4 +40,34 @@ export async function executedProposals(
     title: titles.get(args.proposalId) || `proposal ${args.proposalId}`,
     transaction: transactionHash,
   }));
+}
+
+/** Newest proposals that are asked where they stand. */
+const MOST_ASKED = 16;
+/** Digits that name a proposal among others. */
+const PROPOSAL_DIGITS = 10;
+
+/** What holders accepted and nobody has carried out yet, oldest first, each with the command that does. */
+export async function acceptedProposals(
+  client: Client,
+  { governor, fromBlock, state }: { readonly governor: Address; readonly fromBlock: number; readonly state: string },
+): Promise<Summary["pending"]> {
+  const { logs } = await getAllLogs(client, proposalCreated({ governor }), { from: BigInt(fromBlock) });
+  const found: { what: string; due: string | null }[] = [];
+  for (const { args } of logs.slice(-MOST_ASKED)) {
+    const { proposalId } = args;
+    const which = { governor, proposalId };
+    const standing = await proposalState(client, which);
+    if (standing !== "succeeded" && standing !== "queued") continue;
+    const [eta, expiry] = await Promise.all([proposalEta(client, which), proposalExpiry(client, which)]);
+    const id = String(proposalId);
+    const named = `"${proposalTitle(args.description) || `proposal ${id}`}", which holders accepted`;
+    const until = `by anybody until ${timeText(Number(expiry))}: "${commandFor(state, "proposals", "execute", id.slice(0, PROPOSAL_DIGITS))}"`;
+    found.push(
+      standing === "succeeded"
+        ? { what: `${named} and nobody has queued, may be queued ${until}`, due: null }
+        : { what: `${named} and somebody queued, may be executed ${until}`, due: timeText(Number(eta)) },
+    );
+  }
+  return found;
 }

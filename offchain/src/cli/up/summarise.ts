@@ -19,7 +19,7 @@ import { feeWaitText } from "../feeWait.ts";
 import { promptFor, textFrom } from "../text.ts";
 import { nextRoundOf } from "../status/lines.ts";
 import { unpaidLines } from "../unpaid.ts";
-import { executedProposals } from "./decisions.ts";
+import { acceptedProposals, executedProposals } from "./decisions.ts";
 import { moneyOf } from "./earnings.ts";
 import { disputedIn } from "./disputed.ts";
 import { rentedIn } from "./rented.ts";
@@ -234,15 +234,18 @@ async function proposalOf(
   };
 }
 
-/** What holders decided, but for this session's proposal. */
-async function decidedBefore({ owners, addresses, modelId, fromBlock }: Prepared, { decision }: TrainingSession) {
-  const [asker] = owners;
-  if (!asker) return [];
+/** What holders decided, but for this session's proposal; and what they accepted that nobody has carried out yet. */
+async function decisionsOf(
+  { owners: [asker], addresses, modelId, fromBlock, state }: Prepared,
+  { decision }: TrainingSession,
+): Promise<Pick<Summary, "decided" | "pending">> {
+  if (!asker) return { decided: [], pending: [] };
   const governor = await governorOf(asker.client, { addresses, modelId });
   const executed = await executedProposals(asker.client, governor, fromBlock);
-  return executed
+  const decided = executed
     .filter(({ id }) => id !== decision?.proposalId)
     .map(({ title, transaction }) => ({ title, transaction }));
+  return { decided, pending: await acceptedProposals(asker.client, { governor, fromBlock, state }) };
 }
 
 function trainingOf(session: TrainingSession, view: RunView): Summary["training"] {
@@ -319,6 +322,15 @@ export async function summarise(
   return summary;
 }
 
+type Checkpoint = Summary["checkpoints"][number];
+const checkpointOf = ({ round, sequence, digest, transaction, block }: Checkpoint): Checkpoint => ({
+  round,
+  sequence,
+  digest,
+  transaction,
+  block,
+});
+
 async function gather(
   prepared: Prepared,
   session: TrainingSession,
@@ -345,6 +357,7 @@ async function gather(
   const disputed = disputedIn(prepared, session);
   const names = new Map(prepared.owners.map(({ name, client }) => [client.account.address.toLowerCase(), name]));
   const unpaid = await unpaidIn(prepared, session, rewards);
+  const { decided, pending: accepted } = await decisionsOf(prepared, session);
   return {
     version: 5,
     finishedAt: new Date().toISOString(),
@@ -362,13 +375,7 @@ async function gather(
     training: trainingOf(session, view),
     heldOut: heldOutOf(session, view, prepared.definition.sequence),
     sample: text,
-    checkpoints: list.checkpoints.map(({ round, sequence, digest, transaction, block }) => ({
-      round,
-      sequence,
-      digest,
-      transaction,
-      block,
-    })),
+    checkpoints: list.checkpoints.map(checkpointOf),
     wallets,
     unpaid: unpaidLines(unpaid.works, (account) => names.get(account.toLowerCase())),
     ...(unpaid.earlier && { unpaidEarlier: commandFor(prepared.state, "rewards", "list") }),
@@ -379,8 +386,14 @@ async function gather(
     ...rentedIn(rented),
     proposal: await proposalOf(prepared, session, view),
     noVote: session.noVote ?? null,
-    decided: await decidedBefore(prepared, session),
-    pending: [...pending, ...contributed.pending, ...money.pending, ...unclaimedBy(wallets, prepared.state)],
+    decided,
+    pending: [
+      ...pending,
+      ...accepted,
+      ...contributed.pending,
+      ...money.pending,
+      ...unclaimedBy(wallets, prepared.state),
+    ],
     commands: commandsFor(prepared.state, text.prompt, again, { ...contributed, ...money, ...disputed }),
   };
 }

@@ -129,7 +129,7 @@ async function present(
 /** Runs until the summary (`--exit`) or Ctrl-C; ends the process. */
 export async function up(context: UpContext): Promise<never> {
   const opened = await openState(localnetContext(context), systemClock);
-  const file = openLogFile(`${layout(opened.directory.path).logs}/up.log`);
+  const file = openLogFile(layout(opened.directory.path).sessionLog);
   const logger = createLogger({ component: "up", destination: file });
   return runDaemon((daemon) => conduct(context, daemon, opened), {
     name: "cotrain up",

@@ -33,6 +33,21 @@ export interface FileLock {
   release(): void;
 }
 
+/** Whether somebody holds a lock. It is looked at only where somebody said so: a look may be in the way of who takes it just then. */
+export function isHeld(file: string): boolean {
+  if (holderOf(file) === undefined) return false;
+  let connection: Sqlite.Database | undefined;
+  try {
+    connection = new Sqlite(file, { timeout: 0, readonly: true, fileMustExist: true });
+    connection.prepare("SELECT name FROM sqlite_schema").all();
+    return false;
+  } catch (error) {
+    return error instanceof Sqlite.SqliteError && error.code.startsWith("SQLITE_BUSY");
+  } finally {
+    connection?.close();
+  }
+}
+
 // A connection that is garbage-collected closes itself and would drop the lock with it.
 const held = new Set<Sqlite.Database>();
 

@@ -18,7 +18,7 @@ import {
   writeError,
   writeFileDurable,
 } from "../../base/node/index.ts";
-import { type FileLock, holderOf, tryLock } from "./lock.ts";
+import { type FileLock, holderOf, isHeld, tryLock } from "./lock.ts";
 
 /** Version of everything under a state directory; state of any other version is refused, never reinterpreted. */
 export const STATE_VERSION = 9;
@@ -105,6 +105,9 @@ async function hideFromGit(root: string): Promise<void> {
 export function stateExists(path: string): boolean {
   return existsSync(join(path, VERSION_FILE));
 }
+
+/** Whether a process has the state at `path` to itself now. */
+export const stateInUse = (path: string): boolean => isHeld(join(path, LOCK_FILE));
 
 /**
  * Puts a state directory aside for `--fresh`: `<path>` becomes `<path>.<time>` (UTC, as 20261124T154100Z). State of every
