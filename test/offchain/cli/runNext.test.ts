@@ -29,12 +29,13 @@ import {
   wordsOfCall,
   type WordsPlace,
 } from "../../../offchain/src/run/index.ts";
+import { openRoleDirectory } from "../../../offchain/src/service/index.ts";
 import { putDocument, readCheckpoint, readManifest } from "../../../offchain/src/storage/index.ts";
 import { settle } from "../chain/settle.ts";
 import { keepOrganiser } from "./organiser.ts";
 import { postTexts } from "./postTexts.ts";
 import { staged, told } from "./staged.ts";
-import { cotrainHere } from "./support.ts";
+import { cotrain, cotrainHere } from "./support.ts";
 
 const stage = staged(["worker-1"], { young: true });
 const at = () => ["--state", stage.state];
@@ -210,6 +211,13 @@ test("is announced, registered a window later, and taken up: it begins with the 
   expect((await openLocalRun(stage.state)).runId).toBe(runId);
   await posts(poster);
 
+  // Nor by a second coordinator, which is refused.
+  const served = await openRoleDirectory(stage.state, "coordinator", { create: true });
+  const second = await cotrain(["coordinator", ...byOrganiser()]);
+  expect([second.code, flat(second.stderr).includes("is in use by another Cotrain process")]).toEqual([1, true]);
+  expect((await openLocalRun(stage.state)).runId).toBe(runId);
+  served.close();
+
   const { said } = await takeUpNextRun(before, url);
   expect(said).toContain(`goes on with run ${shown.runId}, from its checkpoint 1.`);
   const after = await openLocalRun(stage.state);
@@ -230,4 +238,4 @@ test("is announced, registered a window later, and taken up: it begins with the 
   const { params } = await told<{ params: { innerSteps: number } }>("params", ...at());
   expect(params.innerSteps).toBe(16);
   expect(await told("params", ...at(), "--run", runId)).toMatchObject({ params: { innerSteps: 8 } });
-}, 60_000);
+}, 120_000);

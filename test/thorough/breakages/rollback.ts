@@ -255,6 +255,14 @@ export const rollback: readonly Breakage[] = [
     tests: ["test/offchain/cli/runNext.test.ts"],
   },
   {
+    name: "a second coordinator has a directory go on with another run before it is refused",
+    file: "offchain/src/cli/commands/coordinator.ts",
+    text: 'await openRoleDirectory(opened.state, "coordinator", { create: true });',
+    instead:
+      '(await goesOnWith(opened, options.run, options.rpc ?? opened.file.chain.rpcUrl, logger), await openRoleDirectory(opened.state, "coordinator", { create: true }));',
+    tests: ["test/offchain/cli/runNext.test.ts"],
+  },
+  {
     name: "a directory takes up a run that another posts, and serves none",
     file: "offchain/src/run/nextRun.ts",
     text: "if (record.poster.toLowerCase() !== before.poster.toLowerCase())",
