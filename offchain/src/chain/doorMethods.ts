@@ -82,7 +82,9 @@ function trialParams(method: string, params: unknown): readonly unknown[] {
   if (typeof call !== "object" || call === null) throw refuse("takes a transaction and a block");
   const [, overrides, ...more] = rest;
   if (more.length > 0 || (rest.length > 1 && !(method === "eth_call" && areWords(overrides))))
-    throw refuse(method === "eth_call" ? "takes no overrides here but a few words of storage" : "takes no overrides here");
+    throw refuse(
+      method === "eth_call" ? "takes no overrides here but a few words of storage" : "takes no overrides here",
+    );
   // The node knows both names.
   const { gas, gasLimit, ...others } = call as Readonly<Record<string, unknown>>;
   const named = gas ?? gasLimit ?? undefined;

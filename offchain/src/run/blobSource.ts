@@ -34,7 +34,8 @@ export function rememberingBlobs(blobs: BlobSource, most = REMEMBERED): BlobSour
   }
   return {
     async blob(runId, digest, limit) {
-      const before = await known.get(digest)?.catch(() => undefined);
+      const earlier = known.get(digest);
+      const before = earlier && (await earlier.catch(() => undefined));
       // The source says what is too long, and in which words.
       if (before && before.length <= limit) return before;
       const asked = blobs.blob(runId, digest, limit);
