@@ -6,7 +6,7 @@ import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 
 import { CotrainError } from "@cotrain/sdk/errors";
-import { asAddress, type SignedVerdict } from "@cotrain/sdk/protocol";
+import { asAddress, type RunId, type SignedVerdict } from "@cotrain/sdk/protocol";
 
 import { errnoOf } from "../base/index.ts";
 import {
@@ -24,6 +24,9 @@ const MOST_OF_ONE = 16;
 /** Of all: a set has 64 members, and sets change. */
 const MOST = 1_024;
 
+/** What a coordinator hears of: roots are posted. */
+type AboutHeads = Extract<Contradiction, { readonly kind: "verdicts" }>;
+
 export interface Contradicted {
   /** Keeps two verdicts, both of whose signatures hold, where they contradict each other. */
   note(counted: SignedVerdict, other: SignedVerdict): Promise<void>;
@@ -32,23 +35,29 @@ export interface Contradicted {
 }
 
 interface Modules extends StatementsPlace {
+  readonly runId: RunId;
   /** Where they are written down; undefined: nowhere. */
   readonly directory: string | undefined;
   readonly logger: Logger;
 }
 
-/** What was written down before. A file that is damaged keeps nobody from starting. */
-async function writtenIn({ directory, logger }: Modules): Promise<Contradiction[]> {
+/**
+ * What was written down before of this run: others of its model lie beside it, and who asks for one run's verdicts takes none about
+ * another. A file that is damaged keeps nobody from starting.
+ */
+async function writtenIn({ directory, logger, runId }: Modules): Promise<AboutHeads[]> {
   if (directory === undefined) return [];
   const names = await readdir(directory).catch((error: unknown) => {
     if (errnoOf(error) === "ENOENT") return [];
     throw error;
   });
-  const found: Contradiction[] = [];
-  for (const name of names.toSorted((a, b) => (a < b ? -1 : 1)).slice(0, MOST)) {
+  const found: AboutHeads[] = [];
+  for (const name of names.toSorted((a, b) => (a < b ? -1 : 1))) {
+    if (found.length === MOST) break;
     try {
       const contradiction = await contradictionOfFile(join(directory, name));
-      if (contradiction) found.push(contradiction);
+      if (contradiction?.kind === "verdicts" && contradiction.pair.every(({ verdict }) => verdict.runId === runId))
+        found.push(contradiction);
     } catch (error) {
       if (!(error instanceof CotrainError)) throw error;
       logger.warn({ err: error }, "what a validator contradicted itself by cannot be read");
@@ -62,7 +71,6 @@ export async function openContradicted(modules: Modules): Promise<Contradicted> 
   const { directory, logger } = modules;
   const kept = new Map<string, readonly [SignedVerdict, SignedVerdict]>();
   for (const contradiction of await writtenIn(modules)) {
-    if (contradiction.kind !== "verdicts") continue;
     const { pair } = contradiction;
     kept.set(nameOfContradiction(contradiction, asAddress(pair[0].verdict.validator)), pair);
   }

@@ -236,7 +236,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     alone: pLimit(1),
     scans: createPayloadScans(blobs),
     offences: createOffences(clock, options.forgiven),
-    contradicted: await openContradicted({ directory: modules.conflicts, logger, chainId, contracts }),
+    contradicted: await openContradicted({ directory: modules.conflicts, logger, chainId, contracts, runId }),
     idleReceipts: createIdleReceipts(clock),
     arriving,
     revenue: revenueDutyOf(record, settings, modules),

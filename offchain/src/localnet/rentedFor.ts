@@ -5,12 +5,13 @@ import { type Clock, UserError } from "../base/index.ts";
 import { hasLeases, isOpen, leasesOf, openLedger, USUAL_LEASES } from "../market/index.ts";
 import { readRunFile } from "../service/index.ts";
 
-/** What is no state of this version names no run. */
-async function runIn(state: string): Promise<string | undefined> {
+/** The run of a state and those that it trained before, for which machines may still be rented. What is no state of this version names none. */
+async function runsIn(state: string): Promise<ReadonlySet<string>> {
   try {
-    return (await readRunFile(state))?.runId;
+    const { runId, earlier = [] } = (await readRunFile(state)) ?? {};
+    return new Set(runId === undefined ? earlier : [...earlier, runId]);
   } catch (error) {
-    if (error instanceof UserError) return undefined;
+    if (error instanceof UserError) return new Set();
     throw error;
   }
 }
@@ -21,12 +22,14 @@ async function runIn(state: string): Promise<string | undefined> {
  */
 export async function refuseRented(state: string, clock: Pick<Clock, "now">): Promise<void> {
   const directory = join(dirname(state), USUAL_LEASES);
-  const runId = await runIn(state);
-  if (runId === undefined || !hasLeases(directory)) return;
+  const runs = await runsIn(state);
+  if (runs.size === 0 || !hasLeases(directory)) return;
   const ledger = await openLedger(directory, () => clock.now());
   try {
     const { leases, clusters } = await ledger.read();
-    const open = leasesOf({ leases }).find((lease) => isOpen(lease) && clusters[lease.cluster ?? ""]?.run === runId);
+    const open = leasesOf({ leases }).find(
+      (lease) => isOpen(lease) && runs.has(clusters[lease.cluster ?? ""]?.run ?? ""),
+    );
     if (open === undefined) return;
     throw new UserError(
       "LEASES_OPEN",

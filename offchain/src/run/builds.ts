@@ -141,7 +141,7 @@ export interface RunBuild {
 }
 
 interface BuildsPlace {
-  readonly connection: ChainConnection;
+  readonly connection: Pick<ChainConnection, "call">;
   readonly reader: Pick<ChainReader, "proposedBuild">;
   readonly addresses: ContractAddresses;
   /** Block from which on the contracts exist. */

@@ -22,24 +22,16 @@ import {
   type RunParams,
 } from "@cotrain/sdk/protocol";
 
-import { sha256Bytes, UserError } from "../base/index.ts";
+import { UserError } from "../base/index.ts";
 import { commandFor } from "../base/node/index.ts";
 import { type ChainConnection, type ChainReader, connect, createReader } from "../chain/index.ts";
 import { type RunFile, writeRunFile } from "../service/index.ts";
-import {
-  type BlobStore,
-  checkBlobs,
-  type DocumentStore,
-  parseBuild,
-  putDocument,
-  writeManifest,
-} from "../storage/index.ts";
+import { type BlobStore, checkBlobs, type DocumentStore, parseBuild, putDocument } from "../storage/index.ts";
 import { blobSourceOf } from "./blobSource.ts";
 import { readBuilds } from "./builds.ts";
-import { checkpointZero } from "./creation.ts";
 import type { LocalRun } from "./local.ts";
 import { readerOptions } from "./remote.ts";
-import { runOriginOf, readRunEnd, requireOver, requirePaid, type RunEnd } from "./runEnd.ts";
+import { forgetful, runOriginOf, readRunEnd, requireOver, requirePaid, type RunEnd, writeZero } from "./runEnd.ts";
 
 /** A run is registered with so many builds at the most. */
 export const MAX_BUILDS = 16;
@@ -76,17 +68,16 @@ interface NextRun {
  */
 export const saltAfter = (runId: RunId): Hex => digestOfJson({ after: runId });
 
-/** Knows the digest of what it is given, and keeps nothing. */
-const forgetful: DocumentStore = {
-  put: (document) => Promise.resolve({ digest: sha256Bytes(document), bytes: document.length }),
-};
-
-/** The admitted builds of a run, for another definition of the same programs. @throws UserError `NO_BUILD` */
-async function buildsFor(place: NextRunPlace, definition: Digest): Promise<Build[]> {
-  const blobs = blobSourceOf(place.blobs);
-  const builds = (await readBuilds({ ...place, blobs })).flatMap(({ admitted, document }) =>
+/** The admitted builds of a run that can be had, for another definition of the same programs. */
+export async function buildsAgain(place: Parameters<typeof readBuilds>[0], definition: Digest): Promise<Build[]> {
+  return (await readBuilds(place)).flatMap(({ admitted, document }) =>
     admitted && document ? [{ ...document, definition }] : [],
   );
+}
+
+/** @throws UserError `NO_BUILD` */
+async function buildsFor(place: NextRunPlace, definition: Digest): Promise<Build[]> {
+  const builds = await buildsAgain({ ...place, blobs: blobSourceOf(place.blobs) }, definition);
   if (builds.length > 0) return builds.slice(0, MAX_BUILDS);
   throw new UserError(
     "NO_BUILD",
@@ -143,11 +134,9 @@ export async function nextRunOf(place: NextRunPlace, { changes, leaveUnpaid }: N
   const runId = runIdOf(BigInt(connection.chainId), addresses.runRegistry, modelId, salt);
   const definition: Definition = { ...end.definition, initialParameters: end.parameters };
   const builds = await buildsFor(place, digestOfJson(definition));
-  const writeZero = (store: DocumentStore) =>
-    writeManifest(store, definition.table, end.manifest.fragments, checkpointZero(runId));
   const config: RunConfig = {
     definition: digestOfJson(definition),
-    initialCheckpoint: (await writeZero(forgetful)).digest,
+    initialCheckpoint: (await writeZero(forgetful, end, runId)).digest,
     fragments,
     poster: record.poster,
     builds: builds.map(digestOfJson),
@@ -164,15 +153,16 @@ export async function nextRunOf(place: NextRunPlace, { changes, leaveUnpaid }: N
     rehearse: (account) => connection.call((client) => registerRun.simulate(client, { ...registration, account })),
     keep: async (store) => {
       for (const document of [definition, ...builds]) await putDocument(store, document);
-      await writeZero(store);
+      await writeZero(store, end, runId);
     },
   };
 }
 
-/** The newest run of the model, where that is another than this directory's. */
+/** The newest run of the model that came after this directory's. An RPC that lags, or shows others, shows none. */
 export async function registeredAfter({ reader, modelId, runId }: Pick<NextRunPlace, "reader" | "modelId" | "runId">) {
-  const newest = (await reader.runsOf(modelId)).at(-1);
-  return newest === undefined || newest === runId ? undefined : newest;
+  const runs = await reader.runsOf(modelId);
+  const at = runs.indexOf(runId);
+  return at < 0 ? undefined : runs.slice(at + 1).at(-1);
 }
 
 /** The build with the programs of the one that this directory knows as its run's, or the first of the run. */
@@ -210,7 +200,13 @@ export async function takeUpNextRun(run: LocalRun, rpcUrl: string): Promise<Take
   const place: NextRunPlace = { connection, reader, addresses, fromBlock, blobs, modelId, runId };
   const next = await registeredAfter(place);
   if (next === undefined) return { run, said: undefined };
-  const record = await reader.run(next);
+  const [record, before] = await Promise.all([reader.run(next), reader.run(runId)]);
+  // Whoever has another's key cannot serve it, and would serve the old one no more.
+  if (record.poster.toLowerCase() !== before.poster.toLowerCase())
+    return {
+      run,
+      said: `Run ${next} has followed run ${runId}, and ${record.poster} posts its heads, not ${before.poster}: it goes on where that key is (npx cotrain coordinator --run ${next}), and here only the old one is served.`,
+    };
   const [zero] = await reader.headsSince(next, 0);
   const needed = [record.definition, ...(zero ? [zero.checkpointDigest] : [])];
   const here =
@@ -220,7 +216,7 @@ export async function takeUpNextRun(run: LocalRun, rpcUrl: string): Promise<Take
       run,
       said: `Run ${next} has followed run ${runId}, and its documents are not in ${state}: it goes on where it was made, and here only the old one is served.`,
     };
-  const origin = await runOriginOf({ reader, blobs: blobSourceOf(blobs) }, record);
+  const origin = await runOriginOf({ reader, blobs: blobSourceOf(blobs) }, { ...record, zero: zero.checkpointDigest });
   const build = await buildAfter(place, file.settings?.["build"], record, next);
   const runs = await reader.runsOf(modelId);
   // Those of this directory alone: whatever else the model had lies elsewhere.

@@ -13,9 +13,10 @@ import {
   zeroHash,
 } from "@cotrain/sdk/protocol";
 
-import { RetryableError, UserError } from "../base/index.ts";
+import { RetryableError, sha256Bytes, UserError } from "../base/index.ts";
 import type { ChainReader, PostedHead, RunRecord } from "../chain/index.ts";
-import { parseDefinition, parseManifest } from "../storage/index.ts";
+import { type DocumentStore, parseDefinition, parseManifest, writeManifest } from "../storage/index.ts";
+import { checkpointZero } from "./creation.ts";
 import type { BlobSource } from "./ports.ts";
 import { standingHeads } from "./standingHeads.ts";
 
@@ -45,6 +46,15 @@ export async function readRunEnd({ reader, blobs }: RunEndPlace, runId: RunId): 
   const parameters = digestOfJson(manifest.fragments.map(({ digest }) => asDigest(digest)));
   return { runId, head, definition, manifest, parameters };
 }
+
+/** Knows the digest of what it is given, and keeps nothing. */
+export const forgetful: DocumentStore = {
+  put: (document) => Promise.resolve({ digest: sha256Bytes(document), bytes: document.length }),
+};
+
+/** Checkpoint 0 of a run that goes on from what another ended with: one manifest, whoever makes it. */
+export const writeZero = (store: DocumentStore, { definition, manifest }: RunEnd, next: RunId) =>
+  writeManifest(store, definition.table, manifest.fragments, checkpointZero(next));
 
 /** A run that is over makes room for the next. @throws UserError `RUN_GOES_ON` */
 export function requireOver({ runId, status }: Pick<RunRecord, "runId" | "status">): void {
@@ -78,35 +88,64 @@ export interface RunOrigin {
   /** The checkpoint that this one ended with, and whether the run begins with exactly its shards. */
   readonly round: number;
   readonly continues: boolean;
+  /** What else its definition says otherwise, such as `data`. */
+  readonly changed: readonly string[];
 }
 
 /** The run of a model before a run, or before the one that is to be registered; undefined where there is none. */
-async function runBefore({ reader }: RunEndPlace, modelId: ModelId, runId: RunId): Promise<RunId | undefined> {
+export async function runBefore(
+  { reader }: { readonly reader: Pick<ChainReader, "runsOf"> },
+  modelId: ModelId,
+  runId: RunId,
+): Promise<RunId | undefined> {
   const runs = await reader.runsOf(modelId);
   const at = runs.indexOf(runId);
   return at < 0 ? runs.at(-1) : runs[at - 1];
 }
 
+/** What two runs may have otherwise without having other parameters. */
+const besideParameters = [
+  "model",
+  "tokenizer",
+  "data",
+  "innerOptimizer",
+  "schedule",
+  "sequence",
+  "screening",
+] as const satisfies readonly (keyof Definition)[];
+
 /**
  * Whether a run goes on from the checkpoint that the run before it ended with. No contract looks at that.
- * @param definition of the run, as it is registered or is to be
+ * @param run as it is registered or is to be. Its definition is a word: what workers begin with is its checkpoint 0, which need not have
+ *   what that names. Without it that is for whoever asks to see.
  * @returns undefined for a model's first run
  * @throws what chain and blobs throw
  */
 export async function runOriginOf(
   place: RunEndPlace,
-  { runId, modelId, definition }: Pick<RunRecord, "runId" | "modelId" | "definition">,
+  {
+    runId,
+    modelId,
+    definition,
+    zero,
+  }: Pick<RunRecord, "runId" | "modelId" | "definition"> & { readonly zero?: string | undefined },
 ): Promise<RunOrigin | undefined> {
   const after = await runBefore(place, modelId, runId);
   if (after === undefined) return undefined;
   const end = await readRunEnd(place, after);
-  const { initialParameters, table } = parseDefinition(await place.blobs.blob(after, definition, MAX_DEFINITION_BYTES));
-  const continues = initialParameters === end.parameters && digestOfJson(table) === digestOfJson(end.definition.table);
-  return { after, round: end.manifest.round, continues };
+  const begun = parseDefinition(await place.blobs.blob(after, definition, MAX_DEFINITION_BYTES));
+  const continues =
+    begun.initialParameters === end.parameters &&
+    digestOfJson(begun.table) === digestOfJson(end.definition.table) &&
+    (zero === undefined || zero === (await writeZero(forgetful, end, runId)).digest);
+  const changed = besideParameters.filter((name) => digestOfJson(begun[name]) !== digestOfJson(end.definition[name]));
+  return { after, round: end.manifest.round, continues, changed };
 }
 
 /** What stands behind "It begins with": in words, for whoever decides and whoever verifies. */
-export const runOriginText = ({ after, round, continues }: RunOrigin): string =>
-  continues
+export function runOriginText({ after, round, continues, changed }: RunOrigin): string {
+  const begins = continues
     ? `exactly what run ${after} ended with, its checkpoint ${round}`
     : `PARAMETERS OTHER THAN THOSE THAT RUN ${after} ENDED WITH (its checkpoint ${round}): nothing that the model was trained to is in them`;
+  return changed.length === 0 ? begins : `${begins}, and its definition has ANOTHER ${changed.join(", ANOTHER ")}`;
+}

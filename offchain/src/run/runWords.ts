@@ -6,6 +6,7 @@ import {
   asDigest,
   asModelId,
   type ContractAddresses,
+  digestOfJson,
   type Hex,
   type ModelId,
   parameterLabel,
@@ -17,9 +18,9 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import type { ChainConnection, ChainReader } from "../chain/index.ts";
-import { MAX_BUILDS } from "./nextRun.ts";
+import { buildsAgain, MAX_BUILDS } from "./nextRun.ts";
 import type { BlobSource } from "./ports.ts";
-import { runOriginOf, runOriginText } from "./runEnd.ts";
+import { runBefore, runOriginOf, runOriginText } from "./runEnd.ts";
 import { modelText } from "./saleWords.ts";
 
 /** Whose runs it is about. */
@@ -27,6 +28,7 @@ interface RunWordsPlace {
   readonly connection: Pick<ChainConnection, "call">;
   readonly addresses: ContractAddresses;
   readonly runId: RunId;
+  readonly fromBlock?: number | undefined;
   /** Without these nobody looks at what a run begins with. */
   readonly reader?: ChainReader | undefined;
   readonly blobs?: BlobSource | undefined;
@@ -36,11 +38,11 @@ async function beginningText(
   { reader, blobs }: RunWordsPlace,
   runId: RunId,
   modelId: ModelId,
-  definition: string,
+  { definition, initialCheckpoint: zero }: RunConfig,
 ): Promise<string> {
   if (!reader || !blobs) return "WHAT IT BEGINS WITH WAS NOT LOOKED AT";
   try {
-    const origin = await runOriginOf({ reader, blobs }, { runId, modelId, definition: asDigest(definition) });
+    const origin = await runOriginOf({ reader, blobs }, { runId, modelId, definition: asDigest(definition), zero });
     return origin ? `it begins with ${runOriginText(origin)}` : "it is the model's first, and begins untrained";
   } catch (error) {
     if (!(error instanceof CotrainError)) throw error;
@@ -51,10 +53,11 @@ async function beginningText(
 /** Bounds and poster beside those of the run before: a vote can change a poster later, and bounds never. */
 async function besideText(
   { connection, addresses, reader }: RunWordsPlace,
+  runId: RunId,
   modelId: ModelId,
   { poster, min, max }: RunConfig,
 ): Promise<string[]> {
-  const last = await reader?.runsOf(modelId).then((runs) => runs.at(-1));
+  const last = reader && (await runBefore({ reader }, modelId, runId));
   if (last === undefined) return [`${poster} alone posts its heads`];
   const [before, bounds] = await Promise.all([
     connection.call((client) => runOf(client, { addresses, runId: last })),
@@ -75,6 +78,30 @@ async function besideText(
   ];
 }
 
+/** Whether workers would run the programs that they ran before. */
+async function programsText(
+  { connection, addresses, reader, blobs, fromBlock = 0 }: RunWordsPlace,
+  runId: RunId,
+  modelId: ModelId,
+  { definition, builds }: RunConfig,
+): Promise<string> {
+  const unseen = "WHOSE PROGRAMS ITS BUILDS HAVE WAS NOT SEEN";
+  if (!reader || !blobs) return unseen;
+  try {
+    const last = await runBefore({ reader }, modelId, runId);
+    if (last === undefined) return "its builds are the model's first";
+    const place = { connection, reader, addresses, fromBlock, blobs, runId: last };
+    const known = new Set((await buildsAgain(place, asDigest(definition))).map((build): string => digestOfJson(build)));
+    const others = builds.slice(0, MAX_BUILDS).filter((build) => !known.has(build));
+    return others.length === 0
+      ? "its builds have the programs of the run before"
+      : `its builds ${others.join(", ")} are NOT KNOWN FROM THE RUN BEFORE, and may have OTHER PROGRAMS`;
+  } catch (error) {
+    if (!(error instanceof CotrainError)) throw error;
+    return `${unseen} (${error.message})`;
+  }
+}
+
 /** @param args of RunRegistry.registerRun */
 export async function registerText(place: RunWordsPlace, [id, salt, given]: readonly unknown[]): Promise<string> {
   const { connection, addresses } = place;
@@ -82,8 +109,9 @@ export async function registerText(place: RunWordsPlace, [id, salt, given]: read
   const chainId = await connection.call((client) => client.getChainId());
   const runId = runIdOf(BigInt(chainId), addresses.runRegistry, modelId, salt as Hex);
   const facts = [
-    await beginningText(place, runId, modelId, config.definition),
-    ...(await besideText(place, modelId, config)),
+    await beginningText(place, runId, modelId, config),
+    ...(await besideText(place, runId, modelId, config)),
+    await programsText(place, runId, modelId, config),
     `it has definition ${config.definition}, checkpoint 0 ${config.initialCheckpoint} and the builds ${config.builds.slice(0, MAX_BUILDS).join(", ")}${config.builds.length > MAX_BUILDS ? " and more, for which no run is registered" : ""}`,
   ];
   const values = runParameters.map(

@@ -5,7 +5,15 @@
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 
-import { modelContractsOf, openRunOf, registerRun, type RunConfig, runOf, setStatus } from "@cotrain/sdk/actions";
+import {
+  modelContractsOf,
+  openRunOf,
+  registerRun,
+  type RunConfig,
+  runOf,
+  setPoster,
+  setStatus,
+} from "@cotrain/sdk/actions";
 import { asDigest, type Definition, digestOfJson, type Hex, runStatus } from "@cotrain/sdk/protocol";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 
@@ -15,17 +23,19 @@ import {
   nextRunOf,
   openLocalRun,
   readRunEnd,
+  registeredAfter,
   saltAfter,
   takeUpNextRun,
   wordsOfCall,
   type WordsPlace,
 } from "../../../offchain/src/run/index.ts";
+import { openRoleDirectory } from "../../../offchain/src/service/index.ts";
 import { putDocument, readCheckpoint, readManifest } from "../../../offchain/src/storage/index.ts";
 import { settle } from "../chain/settle.ts";
 import { keepOrganiser } from "./organiser.ts";
 import { postTexts } from "./postTexts.ts";
 import { staged, told } from "./staged.ts";
-import { cotrainHere } from "./support.ts";
+import { cotrain, cotrainHere } from "./support.ts";
 
 const stage = staged(["worker-1"], { young: true });
 const at = () => ["--state", stage.state];
@@ -132,6 +142,12 @@ test("is told with what it begins with, who posts it, and its bounds", async () 
   );
   expect(told).toContain("alone posts its heads, who did so before; its bounds are those of the run before;");
 
+  expect(told).toContain("its builds have the programs of the run before;");
+
+  // What workers begin with is checkpoint 0, whatever a definition says.
+  const swapped = await wordsOf({ ...made.config, initialCheckpoint: digestOfJson("others") });
+  expect(swapped).toContain(`it begins with PARAMETERS OTHER THAN THOSE THAT RUN ${runId} ENDED WITH`);
+
   const { definition } = await readRunEnd({ reader, blobs: blobSourceOf(blobs) }, runId);
   const untrained: Definition = { ...definition, initialParameters: digestOfJson("others") };
   const poster = `0x${"b7".repeat(20)}` as const;
@@ -141,6 +157,11 @@ test("is told with what it begins with, who posts it, and its bounds", async () 
   expect(another).toMatch(
     /alone posts its heads, WHERE 0x[\da-fA-F]{40} DID before; its upper bounds are OTHERS, for ever: /,
   );
+  const elsewhere: Definition = { ...definition, initialParameters: made.end.parameters, data: digestOfJson("others") };
+  const [build] = made.config.builds;
+  const other = await wordsOf({ ...made.config, definition: await putDocument(blobs, elsewhere) });
+  expect(other).toContain(`its checkpoint ${made.end.manifest.round}, and its definition has ANOTHER data;`);
+  expect(other).toContain(`its builds ${build} are NOT KNOWN FROM THE RUN BEFORE, and may have OTHER PROGRAMS;`);
   const absent = await wordsOf({ ...made.config, definition: digestOfJson("nowhere") });
   expect(absent).toContain("WHAT IT BEGINS WITH CANNOT BE SEEN");
 });
@@ -178,10 +199,32 @@ test("is announced, registered a window later, and taken up: it begins with the 
   expect([elsewhere.run, elsewhere.said?.includes("its documents are not in")]).toEqual([before, true]);
   await before.blobs.put(zero);
 
+  // Nor where another posts: whoever has not that key would serve neither.
+  const { poster } = await runOf(stage.client, { addresses, runId });
+  const posts = async (who: Hex) =>
+    stage.asHolders((account) =>
+      setPoster.sync(stage.client, { addresses, runId: shown.runId, poster: who, account, pollingInterval: 20 }),
+    );
+  await posts(`0x${"b7".repeat(20)}`);
+  const foreign = await takeUpNextRun(before, url);
+  expect([foreign.run, foreign.said?.includes("posts its heads, not")]).toEqual([before, true]);
+  expect((await openLocalRun(stage.state)).runId).toBe(runId);
+  await posts(poster);
+
+  // Nor by a second coordinator, which is refused.
+  const served = await openRoleDirectory(stage.state, "coordinator", { create: true });
+  const second = await cotrain(["coordinator", ...byOrganiser()]);
+  expect([second.code, flat(second.stderr).includes("is in use by another Cotrain process")]).toEqual([1, true]);
+  expect((await openLocalRun(stage.state)).runId).toBe(runId);
+  served.close();
+
   const { said } = await takeUpNextRun(before, url);
   expect(said).toContain(`goes on with run ${shown.runId}, from its checkpoint 1.`);
   const after = await openLocalRun(stage.state);
   expect([after.runId, after.earlier]).toEqual([shown.runId, [runId]]);
+  // A node that lags shows the old one alone, which is nothing to go on with.
+  const lagging = { ...after, reader: { runsOf: async () => [runId] } };
+  expect(await registeredAfter(lagging as unknown as Parameters<typeof registeredAfter>[0])).toBeUndefined();
   const { table } = stage.world.definition;
   const begun = await readCheckpoint(after.blobs, asDigest(shown.initialCheckpoint), table);
   expect(begun.states).toEqual(last.states);
@@ -195,4 +238,4 @@ test("is announced, registered a window later, and taken up: it begins with the 
   const { params } = await told<{ params: { innerSteps: number } }>("params", ...at());
   expect(params.innerSteps).toBe(16);
   expect(await told("params", ...at(), "--run", runId)).toMatchObject({ params: { innerSteps: 8 } });
-}, 60_000);
+}, 120_000);

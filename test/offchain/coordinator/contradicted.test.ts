@@ -1,5 +1,5 @@
 /** A validator that says two things of one fragment: the first counts, and both are shown and kept for whoever reports them. */
-import { readdir, writeFile } from "node:fs/promises";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
 import { digestOfJson, drawnFragment, sortitionSeed } from "@cotrain/sdk/protocol";
@@ -30,8 +30,10 @@ it("both verdicts that contradict each other are written down and shown, over a 
   expect(others).toEqual([]);
   expect(await contradictionOfFile(join(conflicts, name!))).toEqual({ kind: "verdicts", pair: [holds, falls] });
 
-  // A file that somebody damaged keeps it from nothing.
+  // A file that somebody damaged keeps it from nothing, and one about another run is not shown as if it were about this one.
   await writeFile(join(conflicts, "another.json"), "{}");
+  const written = await readFile(join(conflicts, name!), "utf8");
+  await writeFile(join(conflicts, "before.json"), written.replaceAll(runId, digestOfJson("the run before")));
   await harness.restart();
   expect((await shown()).slice(0, 2)).toEqual([holds, falls]);
 

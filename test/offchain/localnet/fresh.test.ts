@@ -97,6 +97,10 @@ test("a run for which machines are rented is not put aside", async () => {
   await is("c1", "terminating");
   await expect(start(true)).rejects.toMatchObject({ code: "LEASES_OPEN" });
   expect(existsSync(join(state, "run.json"))).toBe(true);
+  // One that is rented for the run that this one followed would go on to cost as well.
+  const next = { runId: `0x${"c3".repeat(32)}`, earlier: [runId] };
+  await writeRunFile(state, { version: 1, startedAt: "2026-01-01T00:00:00Z", chain, ports: {}, urls: {}, ...next });
+  await expect(start(true)).rejects.toMatchObject({ code: "LEASES_OPEN" });
   // A machine of another's, and one that is gone, keep nobody.
   await is("c2", "joined");
   await start(false);

@@ -127,6 +127,13 @@ export const marketLeases: readonly Breakage[] = [
     tests: ["test/offchain/localnet/fresh.test.ts"],
   },
   {
+    name: "a run is put aside while machines are rented for the one that it followed",
+    file: "offchain/src/localnet/rentedFor.ts",
+    text: "new Set(runId === undefined ? earlier : [...earlier, runId])",
+    instead: "new Set(runId === undefined ? earlier : [runId])",
+    tests: ["test/offchain/localnet/fresh.test.ts"],
+  },
+  {
     name: "a provider's key is removed while machines are rented by it",
     file: "offchain/src/cli/commands/marketKeys.ts",
     text: "await requireUnused(named(name), leases);",

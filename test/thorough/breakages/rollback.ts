@@ -222,8 +222,51 @@ export const rollback: readonly Breakage[] = [
   {
     name: "who votes is told that a next run goes on, whatever it begins with",
     file: "offchain/src/run/runEnd.ts",
-    text: "const continues = initialParameters === end.parameters",
-    instead: "const continues = initialParameters.length === end.parameters.length",
+    text: "begun.initialParameters === end.parameters",
+    instead: "begun.initialParameters.length === end.parameters.length",
+    tests: ["test/offchain/cli/runNext.test.ts"],
+  },
+  {
+    name: "who votes is told that a next run goes on, whatever its checkpoint 0 is",
+    file: "offchain/src/run/runEnd.ts",
+    text: "zero === (await writeZero(forgetful, end, runId)).digest",
+    instead: "zero.length > 0",
+    tests: ["test/offchain/cli/runNext.test.ts"],
+  },
+  {
+    name: "who votes is not told that a next run has other data",
+    file: "offchain/src/run/runEnd.ts",
+    text: "return changed.length === 0 ?",
+    instead: "return changed.length >= 0 ?",
+    tests: ["test/offchain/cli/runNext.test.ts"],
+  },
+  {
+    name: "who votes is not told that a next run has other programs",
+    file: "offchain/src/run/runWords.ts",
+    text: "return others.length === 0",
+    instead: "return others.length >= 0",
+    tests: ["test/offchain/cli/runNext.test.ts"],
+  },
+  {
+    name: "a node that lags turns a directory back to the run before",
+    file: "offchain/src/run/nextRun.ts",
+    text: "return at < 0 ? undefined : runs.slice(at + 1).at(-1);",
+    instead: "return runs.at(-1) === runId ? undefined : runs.at(-1);",
+    tests: ["test/offchain/cli/runNext.test.ts"],
+  },
+  {
+    name: "a second coordinator has a directory go on with another run before it is refused",
+    file: "offchain/src/cli/commands/coordinator.ts",
+    text: 'await openRoleDirectory(opened.state, "coordinator", { create: true });',
+    instead:
+      '(await goesOnWith(opened, options.run, options.rpc ?? opened.file.chain.rpcUrl, logger), await openRoleDirectory(opened.state, "coordinator", { create: true }));',
+    tests: ["test/offchain/cli/runNext.test.ts"],
+  },
+  {
+    name: "a directory takes up a run that another posts, and serves none",
+    file: "offchain/src/run/nextRun.ts",
+    text: "if (record.poster.toLowerCase() !== before.poster.toLowerCase())",
+    instead: "if (record.poster.length !== before.poster.length)",
     tests: ["test/offchain/cli/runNext.test.ts"],
   },
   {

@@ -55,6 +55,9 @@ export const coordinatorCommand = defineCommand({
     return runDaemon(
       async (daemon) => {
         const opened = await openLocalRun(options.state, options.blobs);
+        // Before run.json may be written: of a directory that another serves nothing is changed.
+        const state = await openRoleDirectory(opened.state, "coordinator", { create: true });
+        daemon.onShutdown("state directory", () => state.close());
         const rpcUrl = options.rpc ?? opened.file.chain.rpcUrl;
         const run = await goesOnWith(opened, options.run, rpcUrl, logger);
         const poster =
@@ -67,8 +70,6 @@ export const coordinatorCommand = defineCommand({
             "OPERATOR_TOKEN",
             `The operator's token in ${tokenFile} must have 32 characters at least.`,
           );
-        const state = await openRoleDirectory(run.state, "coordinator", { create: true });
-        daemon.onShutdown("state directory", () => state.close());
         const renters = rentersOf(options.renters, poster.address, run.file.wallets?.["organiser"]);
         const { runId } = run;
         const { profile, blocks } = run.deployment;
