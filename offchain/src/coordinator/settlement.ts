@@ -29,6 +29,9 @@ const nextOf = ({ paramsVersion, checkpoint, receiptsRoot }: HeadEntry): NextHea
   receiptsRoot,
 });
 
+/** What posts for a run knows its effects by: runs of a model, one after the other, have one journal, and each numbers its own. */
+const postingKey = ({ runId }: Pick<Run, "runId">, { key }: { readonly key: string }): string => `${key}/${runId}`;
+
 export async function anchorHead(
   run: Run,
   effect: EffectOf<"anchorHead">,
@@ -41,7 +44,7 @@ export async function anchorHead(
   const fields = { runId: run.runId, parentHead, round, ...nextOf(entry) };
   // Each is anchored in its turn, which finds it there.
   const following = context.state.heads.filter(({ sequence }) => sequence > entry.sequence).map(nextOf);
-  const posted = await chain.postHead(fields, effect.key, following);
+  const posted = await chain.postHead(fields, postingKey(run, effect), following);
   if (posted.head !== entry.head) {
     throw new InternalError("HEAD_MISMATCH", `The chain holds head ${posted.head} where ${entry.head} was posted.`);
   }
@@ -224,12 +227,12 @@ export async function postRoot(
   const { computed, signatures } = recordOf(context, effect.epoch);
   if (!computed) throw new InternalError("EPOCH_GONE", `Epoch ${effect.epoch} has no attestation to post.`);
   const attestation = fromWire("Attestation", computed.attestation);
-  const posted = await run.modules.chain.postRoot(attestation, signatures, effect.key);
+  const posted = await run.modules.chain.postRoot(attestation, signatures, postingKey(run, effect));
   return rootPosted(run, posted.root, posted.transaction);
 }
 
 export async function activateRoot(run: Run, effect: EffectOf<"activateRoot">): Promise<Unstamped<RootActivated>> {
-  const { root } = await run.modules.chain.activateRoot(run.facts.modelId, effect.epoch, effect.key);
+  const { root } = await run.modules.chain.activateRoot(run.facts.modelId, effect.epoch, postingKey(run, effect));
   if (root.epoch !== effect.epoch) {
     throw new RetryableError(
       "CHAIN_MOVED",

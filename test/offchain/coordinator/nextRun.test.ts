@@ -2,7 +2,7 @@
 import { asRunId, findRun } from "@cotrain/sdk/protocol";
 import { afterEach, expect, test } from "vitest";
 
-import { type Harness, openHarness, runId } from "./harness.ts";
+import { type Harness, openHarness, openPair, runId, trainFirstEpoch } from "./harness.ts";
 
 let harness: Harness | undefined;
 afterEach(async () => {
@@ -35,6 +35,14 @@ test("it is over before anybody asks, whatever the chain was last seen to say", 
   // A second start finds it so.
   await harness.restart();
   expect(await phases(harness)).toEqual(["Finished"]);
+});
+
+test("what it posted is not taken for what the next one posts: runs of a model have one journal", async () => {
+  const pair = await openPair();
+  harness = pair.harness;
+  await trainFirstEpoch(harness, pair.workers);
+  expect(harness.chain.sent).not.toEqual([]);
+  for (const key of harness.chain.sent) expect(key).toContain(`/${runId}`);
 });
 
 test("where it cannot be opened it is left out, and keeps nobody from the others", async () => {

@@ -3,6 +3,13 @@ import type { Breakage } from "./breakage.ts";
 
 export const coordinatorPay: readonly Breakage[] = [
   {
+    name: "a next run's heads are taken for the last one's, which had the same numbers",
+    file: "offchain/src/coordinator/settlement.ts",
+    text: "`${key}/${runId}`;",
+    instead: "`${key}/${runId.slice(0, 2)}`;",
+    tests: ["test/offchain/coordinator/nextRun.test.ts"],
+  },
+  {
     name: "heads and payloads that no root covers go when an RPC says that they stand in an epoch that is paid",
     file: "offchain/src/coordinator/machine/state.ts",
     text: " && anchor.epoch <= settled && sequence <= last;",
@@ -434,8 +441,8 @@ export const coordinatorPay: readonly Breakage[] = [
   {
     name: "heads that wait for a slow chain take a transaction each",
     file: "offchain/src/coordinator/settlement.ts",
-    text: "chain.postHead(fields, effect.key, following)",
-    instead: "chain.postHead(fields, effect.key)",
+    text: "chain.postHead(fields, postingKey(run, effect), following)",
+    instead: "chain.postHead(fields, postingKey(run, effect))",
     tests: ["test/offchain/coordinator/restart.test.ts"],
   },
   {
