@@ -582,8 +582,8 @@ export const disputes: readonly Breakage[] = [
   {
     name: "a ruling is told of as decided by whoever proposed it",
     file: "offchain/src/cli/commands/stakeRulings.ts",
-    text: 'if (state === "vetoed") return',
-    instead: 'if (state === "executed") return',
+    text: 'if (state === "vetoed")',
+    instead: 'if (state === "executed")',
     tests: ["test/offchain/cli/rulings.test.ts"],
   },
 ];
