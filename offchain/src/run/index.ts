@@ -112,16 +112,7 @@ export {
   writeContradiction,
 } from "./contradictions.ts";
 export { createOffenceWatch, offenceText, type ToldOffence } from "./offenceWatch.ts";
-export {
-  lossFor,
-  type Refused,
-  refusedText,
-  reportSignature,
-  type VetoedRuling,
-  vetoedRulings,
-  type VoidedRoot,
-  voidedRoots,
-} from "./offences.ts";
+export { lossFor, type Refused, refusedText, reportSignature, vetoedRulings, voidedRoots } from "./offences.ts";
 export {
   beginRuling,
   readRuling,
