@@ -36,6 +36,7 @@ const longest = [
   "e2e/builds",
   "e2e/publicChain",
   "e2e/rollback",
+  "e2e/nextRun",
   "e2e/story",
   "e2e/geth",
   "e2e/communityMachine",
