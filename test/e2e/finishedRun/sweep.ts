@@ -19,7 +19,7 @@ interface Row {
 }
 
 export function sweep(): void {
-  test("a worker that asks is paid all that it is owed, in one transaction, whose gas the poster pays", async () => {
+  test("a worker that asks is paid all that it is owed, of many roots at once, and the poster pays the gas", async () => {
     const copy = join(directory, "swept");
     cpSync(unclaimed, copy, { recursive: true });
     const port = String(await findPort({ port: 0, explicit: true }));
@@ -70,9 +70,14 @@ export function sweep(): void {
       // However many roots granted something; and who is paid sends nothing.
       const claimed = rewardClaimed({ addresses: deployment.addresses, modelId, account });
       const { logs } = await call((client) => getAllLogs(client, claimed, { from: 0n }));
-      expect(logs[0]!.args.amount).toBe(BigInt(before.earned));
-      const { from } = await call((client) => client.getTransaction({ hash: logs[0]!.transactionHash }));
-      expect(asAddress(from)).toBe(asAddress(poster.address));
+      const paid = logs.reduce((sum, { args }) => sum + args.amount, 0n);
+      expect(paid).toBeGreaterThanOrEqual(BigInt(before.earned));
+      // A session beside busy neighbours has more roots than one transaction takes.
+      expect(logs.length).toBeLessThanOrEqual(4);
+      for (const { transactionHash: hash } of logs) {
+        const { from } = await call((client) => client.getTransaction({ hash }));
+        expect(asAddress(from)).toBe(asAddress(poster.address));
+      }
       expect(await call((client) => client.getTransactionCount({ address: account }))).toBe(0);
     });
     await nothingLeft();

@@ -113,7 +113,7 @@ export const treasury: readonly Breakage[] = [
     file: "offchain/src/run/contradictions.ts",
     text: "isVoice(a.kind) && verdictSubject(a)",
     instead: "verdictSubject(a)",
-    tests: ["test/offchain/cli/conflict.test.ts", "test/offchain/coordinator/contradicted.test.ts"],
+    tests: ["test/offchain/coordinator/contradicted.test.ts"],
   },
   {
     name: "statements of two keys are taken for one's",
