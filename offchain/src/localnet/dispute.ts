@@ -29,7 +29,7 @@ import { countOf, formatShares, RetryableError, UserError } from "../base/index.
 import { type ChainConnection, walletOn } from "../chain/index.ts";
 import { contractAt, stakesAt, type StakesPlace, stakeStanding } from "../run/index.ts";
 import type { Logger } from "../service/index.ts";
-import { createForger, quorumOf, type RootsPlace } from "./falseRoot.ts";
+import { createForger, type Forger, quorumOf, type RootsPlace } from "./falseRoot.ts";
 import { type LocalModel, voteOf } from "./owners.ts";
 import type { DisputePlay, Players, Returned, Slashed, Staked } from "./players.ts";
 import { openWatcher, type WatcherPlace } from "./watcher.ts";
@@ -64,6 +64,8 @@ interface Playing extends DisputePlace {
   readonly isResting: () => boolean;
   /** Opened when it is needed first. */
   readonly watch: () => Promise<Watcher>;
+  /** Made once: it knows what it sent. */
+  readonly forger: () => Promise<Forger>;
   /** What was told of roots of revenue. */
   readonly told: Set<string>;
 }
@@ -134,20 +136,19 @@ async function requireVotes(playing: Playing): Promise<undefined> {
 }
 
 const forge: Step = async (playing) => {
-  const { connection, players, say } = playing;
-  const quorum = await quorumOf(playing, players.validators);
+  const { say } = playing;
   // Opened before there is anything to find: a window takes seconds.
   await (await playing.watch()).look();
-  const forger = createForger(playing, walletOn(connection, players.thief), quorum);
+  const forger = await playing.forger();
   const falseRoot = await until(playing, async () => {
     if (playing.isResting()) return (await requireVotes(playing)) ?? forger.post();
     await forger.readAhead();
     await watchRevenue(playing);
     return undefined;
   });
-  const { amount, attestation } = falseRoot;
+  const { amount, attestation, signatures } = falseRoot;
   say(
-    `played: ${quorum.map(({ name }) => name).join(" and ")} signed a false root for epoch ${attestation.toEpoch}, which pays a thief ${formatShares(amount)} shares of others`,
+    `played: ${signatures.map(({ name }) => name).join(" and ")} signed a false root for epoch ${attestation.toEpoch}, which pays a thief ${formatShares(amount)} shares of others`,
   );
   return { falseRoot };
 };
@@ -330,7 +331,21 @@ export function followDispute(
     watcher.catch(() => (watcher = undefined));
     return watcher;
   };
-  const playing: Playing = { ...place, model, say, isResting: () => resting, watch, told: new Set() };
+  let forger: Forger | undefined;
+  const forgerOnce = async (): Promise<Forger> => {
+    const { connection, players } = place;
+    const quorum = await quorumOf(place, players.validators);
+    return (forger ??= createForger(place, walletOn(connection, players.thief), quorum));
+  };
+  const playing: Playing = {
+    ...place,
+    model,
+    say,
+    isResting: () => resting,
+    watch,
+    forger: forgerOnce,
+    told: new Set(),
+  };
 
   /** @returns whether it goes on */
   async function take([name, step]: (typeof steps)[number]): Promise<boolean> {

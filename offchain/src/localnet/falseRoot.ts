@@ -102,7 +102,8 @@ export interface Forger {
   /** Reads what stands behind the heads that no root pays yet. */
   readonly readAhead: () => Promise<void>;
   /**
-   * Posts a false root in the place of the one that is due for the newest head.
+   * Posts a false root in the place of the one that is due for the newest head, and finds again one whose answer was lost: it may be
+   * mined later, and left alone it would pay.
    * @returns undefined where that is not due yet
    * @throws UserError `DEMO_SLOW` where the true one is posted
    */
@@ -114,6 +115,8 @@ export function createForger(place: RootsPlace, client: WalletClient, quorum: re
   const { reader, modelId, runId } = place;
   const blobs = blobSourceOf(place.blobs);
   const documents = createHeadDocumentsCache(reader);
+  let sent: Sent | undefined;
+  const keep = (made: Sent): void => void (sent = made);
   const roots = async () => {
     const [pending, active] = await Promise.all([reader.pendingRoot(modelId), reader.activeRoot(modelId)]);
     return { pending, paidThrough: pending?.epoch ?? active?.epoch ?? 0 };
@@ -130,6 +133,8 @@ export function createForger(place: RootsPlace, client: WalletClient, quorum: re
       if (!newest) return undefined;
       const epoch = await reader.epochOf(modelId, newest.anchoredAt);
       const { pending, paidThrough } = await roots();
+      const found = sent && (await mined(place, sent));
+      if (found) return found;
       if (epoch <= paidThrough)
         throw new UserError(
           "DEMO_SLOW",
@@ -138,17 +143,30 @@ export function createForger(place: RootsPlace, client: WalletClient, quorum: re
       // One after the other.
       if (pending || (await reader.settledTime()) < (await reader.epochEnd(modelId, epoch))) return undefined;
       const result = await computeEpoch({ reader, blobs, documents }, { modelId, epoch, verdicts: [] });
-      return result.kind === "computed" ? postInstead(place, client, quorum, result.computation) : undefined;
+      return result.kind === "computed" ? postInstead(place, client, quorum, result.computation, keep) : undefined;
     },
   };
 }
 
-/** Publishes, signs and posts what a thief has of what was earned. */
+/** What may be on the chain once it was sent. */
+type Sent = Omit<FalseRoot, "transaction" | "block">;
+
+/** @returns undefined where it is not there, or not yet */
+async function mined({ reader, modelId }: RootsPlace, sent: Sent): Promise<FalseRoot | undefined> {
+  const found = (await reader.rootsOf(modelId)).find((root) => root.digest === sent.digest);
+  return found && { ...sent, transaction: found.transaction, block: BigInt(found.block) };
+}
+
+/**
+ * Publishes, signs and posts what a thief has of what was earned.
+ * @param keep told of it before it is sent
+ */
 async function postInstead(
   place: RootsPlace,
   client: WalletClient,
   quorum: readonly Signer[],
   honest: EpochComputation,
+  keep: (made: Sent) => void,
 ): Promise<FalseRoot> {
   const { chainId, addresses, blobs } = place;
   const thief = asAddress(client.account.address);
@@ -160,25 +178,9 @@ async function postInstead(
     quorum.map(async (signer) => ({ ...signer, signature: await signer.account.signTypedData(statement) })),
   );
   const digest = structHash("Attestation", attestation);
+  const made = { ...theft, thief, attestation, digest, signatures };
+  keep(made);
   const post = { addresses, attestation, signatures: signatures.map(({ signature }) => signature) };
-  const { transaction, block } = await posted(place, digest, async () => {
-    const { receipt } = await postRoot.sync(client, post);
-    return { transaction: receipt.transactionHash, block: receipt.blockNumber };
-  });
-  return { ...theft, thief, attestation, digest, signatures, transaction, block };
-}
-
-/** What was posted is not to be left alone because an answer was lost: nobody would dispute it. */
-async function posted(
-  { reader, modelId }: RootsPlace,
-  digest: Hex,
-  post: () => Promise<Pick<FalseRoot, "transaction" | "block">>,
-): Promise<Pick<FalseRoot, "transaction" | "block">> {
-  try {
-    return await post();
-  } catch (error) {
-    const found = (await reader.rootsOf(modelId)).find((root) => root.digest === digest);
-    if (!found) throw error;
-    return { transaction: found.transaction, block: BigInt(found.block) };
-  }
+  const { receipt } = await postRoot.sync(client, post);
+  return { ...made, transaction: receipt.transactionHash, block: receipt.blockNumber };
 }
