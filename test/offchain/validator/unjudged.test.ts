@@ -1,8 +1,6 @@
 /** Epochs whose checkpoints a validator has not judged yet, or whose documents are late or gone. */
 
-import { registerRun, setStatus, timelockOf } from "@cotrain/sdk/actions";
 import {
-  asRunId,
   type CheckpointManifest,
   digestOfJson,
   drawnFragment,
@@ -10,13 +8,9 @@ import {
   SORTITION_DELAY_BLOCKS,
   sortitionSeed,
   type ReceiptsFile,
-  type RunId,
-  runIdOf,
-  runStatus,
   verdictKind,
   zeroHash,
 } from "@cotrain/sdk/protocol";
-import { createWalletClient, http } from "viem";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { type Clock, systemClock } from "../../../offchain/src/base/index.ts";
@@ -24,12 +18,12 @@ import type { PendingRootView } from "../../../offchain/src/chain/index.ts";
 import { readHeadDocuments } from "../../../offchain/src/run/index.ts";
 import { type ValidatorEvent } from "../../../offchain/src/validator/index.ts";
 import { absenceOf } from "../../../offchain/src/validator/absence.ts";
-import { createInitial, createPublisher, fragments, params, poster, type World } from "../chain/world.ts";
 import { signaturesUnder } from "../chain/attested.ts";
+import { nextRun } from "../chain/nextRun.ts";
+import { fragments } from "../chain/world.ts";
 import { dueEpoch } from "../run/dueEpoch.ts";
 import {
   lower,
-  node,
   world,
   chain,
   stop,
@@ -75,31 +69,6 @@ async function settle(): Promise<void> {
   if (!pending) return;
   await later(5);
   await chain.activateRoot(world.modelId, pending.epoch, `activate-${pending.epoch}`);
-}
-/** Finishes the run and registers the model's next, as its holders would decide it. */
-async function nextRun(): Promise<World["publisher"] & { readonly runId: RunId }> {
-  const { modelId, contracts: addresses, chainId, client, store } = world;
-  const timelock = await timelockOf(client, { addresses, modelId });
-  await development().impersonateAccount({ address: timelock });
-  await development().setBalance({ address: timelock, value: 10n ** 18n });
-  const sender = createWalletClient({ account: timelock, transport: http(node.url), pollingInterval: 20 });
-  const sync = { addresses, account: timelock, pollingInterval: 20 } as const;
-  await setStatus.sync(sender, { ...sync, runId: world.runId, status: runStatus.finished });
-  const salt = `0x${"22".repeat(32)}` as const;
-  const runId = asRunId(runIdOf(BigInt(chainId), addresses.runRegistry, modelId, salt));
-  const initial = await createInitial(store, runId);
-  const config = {
-    definition: digestOfJson(initial.definition),
-    initialCheckpoint: initial.digest,
-    fragments,
-    poster: poster.address,
-    builds: [initial.build],
-    params,
-    min: params,
-    max: params,
-  };
-  await registerRun.sync(sender, { ...sync, modelId, salt, config });
-  return { ...createPublisher(store, { chainId, contracts: addresses, runId }, initial), runId };
 }
 /** A validator that finds the epoch published, says why it waits, and signs nothing. */
 async function unsigned(due: number): Promise<ValidatorEvent[]> {
@@ -487,7 +456,7 @@ describe("an epoch whose checkpoints it has not judged", () => {
   });
 
   it("is not signed before the checkpoints of the model's other run in it are judged too", async () => {
-    const publisher = await nextRun();
+    const publisher = await nextRun(world);
     const hidden = payloads(await post({}, publisher));
     for (const digest of hidden) board.withheld.set(digest, 0);
     const due = await endEpoch();

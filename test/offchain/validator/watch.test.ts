@@ -36,6 +36,7 @@ import {
   type Watch,
 } from "../../../offchain/src/validator/index.ts";
 import { payingFirst, publishEpoch, signaturesUnder, withLeaves } from "../chain/attested.ts";
+import { nextRun } from "../chain/nextRun.ts";
 import { createNode, type TestNode } from "../chain/node.ts";
 import { createWorld, poster, type RoundOptions, validators, workers, type World } from "../chain/world.ts";
 import { createManualClock } from "../manualClock.ts";
@@ -81,15 +82,21 @@ async function journalOf(...given: Parameters<typeof openJournalOf>): ReturnType
   return journal;
 }
 
-async function post(count: number, round: RoundOptions = {}): Promise<void> {
+async function post(count: number, round: RoundOptions = {}, publisher = world.publisher): Promise<void> {
   const chain = await openJournalOf(poster);
   for (let i = 0; i < count; i++) {
-    const { head } = await chain.head(world.runId);
-    const { fields } = await world.publisher.round(round);
-    await chain.postHead({ ...fields, parentHead: head }, `head-${fields.round}`);
+    const { fields } = await publisher.round(round);
+    const { head } = await chain.head(fields.runId);
+    await chain.postHead({ ...fields, parentHead: head }, `head-${fields.runId}-${fields.round}`);
   }
   await chain.end();
 }
+
+/** Who watches the heads of the world's run, from its start on. */
+const watchingHeads = async (
+  { head }: Pick<Watch, "head">,
+  revenue: Parameters<typeof createHeadWatch>[0]["revenue"] = { paidFalsely: async () => [] },
+) => createHeadWatch({ reader: await open(), blobs: world.blobs, head, revenue }, world.modelId, world.runId);
 
 async function pass(seconds: number): Promise<void> {
   const { timestamp } = await client().getBlock();
@@ -408,17 +415,37 @@ describe("a false root", () => {
     const watch = await watching();
     const reason = expect.stringMatching(/^It pays for checkpoint 3, head .*does not hold: Fragment 0 is /);
     expect(await watch.look()).toMatchObject({ state: "suspect", reason });
-    const heads = createHeadWatch(
-      { reader: await open(), blobs: world.blobs, head: watch.head, revenue: { paidFalsely: async () => [] } },
-      world.modelId,
-      world.runId,
-    );
+    const heads = await watchingHeads(watch);
     const { findings, looked } = await heads.look();
     expect(findings).toMatchObject([{ head: { round: 3 }, condition: "mismatch" }]);
     expect(looked).toBe(4);
     expect(await heads.look()).toMatchObject({ findings: [], looked: 0 });
     await client().mine({ blocks: 1 });
     expect(await watch.look()).toMatchObject({ state: "disputed", digest, reason });
+  });
+});
+
+describe("a head of the model's next run", () => {
+  it("is looked at by who watches the run before, and told where it is false", async () => {
+    const heads = await watchingHeads(await watching());
+    expect(await heads.look()).toMatchObject({ findings: [], looked: 3 });
+    const next = await nextRun(world);
+    expect(await heads.look()).toMatchObject({ findings: [], looked: 1 });
+    await post(1, {}, next);
+    expect(await heads.look()).toMatchObject({ findings: [], looked: 1, away: undefined });
+    await post(1, { forge: ([first]) => first!.params.fill(0, 0, 1) }, next);
+    const { findings, looked } = await heads.look();
+    expect(findings).toMatchObject([{ head: { round: 2, runId: next.runId }, condition: "mismatch" }]);
+    expect(looked).toBe(1);
+    expect(await heads.look()).toMatchObject({ findings: [], looked: 0 });
+  });
+
+  it("does not have what is false in the model told twice", async () => {
+    await nextRun(world);
+    const watch = await watching();
+    const root = { digest: settled };
+    const heads = await watchingHeads(watch, { paidFalsely: async () => [root as never] });
+    expect((await heads.look()).falseRoots).toEqual([root]);
   });
 });
 

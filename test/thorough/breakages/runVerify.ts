@@ -338,4 +338,18 @@ export const runVerify: readonly Breakage[] = [
     instead: "  if (unsound.length >= 0) return [];\n",
     tests: ["test/offchain/cli/paidFalsely.test.ts"],
   },
+  {
+    name: "who watches a run sees nothing of the model's next",
+    file: "offchain/src/validator/watch/heads.ts",
+    text: "runs.slice(runs.indexOf(runId) + 1)",
+    instead: "runs.slice(0, 0)",
+    tests: ["test/offchain/validator/watch.test.ts"],
+  },
+  {
+    name: "what is false in a model is told once for each of its runs",
+    file: "offchain/src/validator/watch/heads.ts",
+    text: "[root.digest, root]",
+    instead: "[{}, root]",
+    tests: ["test/offchain/validator/watch.test.ts"],
+  },
 ];

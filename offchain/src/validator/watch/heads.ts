@@ -33,7 +33,7 @@ export interface HeadsLook {
   readonly falseRoots: readonly PaidFalsely[];
   /** What could not be looked at, in one sentence; undefined where all was. */
   readonly away: string | undefined;
-  /** Heads that were looked at. */
+  /** Heads that were looked at, of the run and those after it. */
   readonly looked: number;
 }
 
@@ -51,7 +51,8 @@ interface HeadModules {
 /** Heads of one look whose fragments are recomputed: roots are looked at in between. */
 const AT_ONCE = 64;
 
-export function createHeadWatch(
+/** Watches the heads of one run. */
+function createRunWatch(
   { reader, blobs, head: judge, revenue }: HeadModules,
   modelId: ModelId,
   runId: RunId,
@@ -114,6 +115,30 @@ export function createHeadWatch(
         const { problems, falseRoots, heads: looked } = value;
         return { findings, problems, falseRoots, away, looked };
       }
+    },
+  };
+}
+
+/** Watches the heads of a run, and of those that the model has after it: who watches need not know of them. */
+export function createHeadWatch(modules: HeadModules, modelId: ModelId, runId: RunId): HeadWatch {
+  const watches = new Map<RunId, HeadWatch>([[runId, createRunWatch(modules, modelId, runId)]]);
+  return {
+    look: async () => {
+      const runs = await modules.reader.runsOf(modelId);
+      for (const next of runs.slice(runs.indexOf(runId) + 1))
+        if (!watches.has(next)) watches.set(next, createRunWatch(modules, modelId, next));
+      const looks: HeadsLook[] = [];
+      for (const watch of watches.values()) looks.push(await watch.look());
+      return {
+        findings: looks.flatMap(({ findings }) => findings),
+        problems: looks.flatMap(({ problems }) => problems),
+        // Each run's walk tells those of the whole model.
+        falseRoots: [
+          ...new Map(looks.flatMap(({ falseRoots }) => falseRoots.map((root) => [root.digest, root]))).values(),
+        ],
+        away: looks.find(({ away }) => away !== undefined)?.away,
+        looked: looks.reduce((sum, { looked }) => sum + looked, 0),
+      };
     },
   };
 }

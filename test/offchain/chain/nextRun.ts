@@ -1,0 +1,33 @@
+/** The next run of a world's model, as its holders would decide it. */
+import { registerRun, setStatus, timelockOf } from "@cotrain/sdk/actions";
+import { asRunId, digestOfJson, type RunId, runIdOf, runStatus } from "@cotrain/sdk/protocol";
+import { createTestClient, createWalletClient, http } from "viem";
+
+import { createInitial, createPublisher, fragments, params, poster, type World } from "./world.ts";
+
+/** Finishes the world's run and registers another one like it. @returns who makes its rounds; checkpoint 0 is not posted */
+export async function nextRun(world: World): Promise<World["publisher"] & { readonly runId: RunId }> {
+  const { modelId, contracts: addresses, chainId, client, store, url } = world;
+  const timelock = await timelockOf(client, { addresses, modelId });
+  const development = createTestClient({ mode: "anvil", transport: http(url) });
+  await development.impersonateAccount({ address: timelock });
+  await development.setBalance({ address: timelock, value: 10n ** 18n });
+  const sender = createWalletClient({ account: timelock, transport: http(url), pollingInterval: 20 });
+  const sync = { addresses, account: timelock, pollingInterval: 20 } as const;
+  await setStatus.sync(sender, { ...sync, runId: world.runId, status: runStatus.finished });
+  const salt = `0x${"22".repeat(32)}` as const;
+  const runId = asRunId(runIdOf(BigInt(chainId), addresses.runRegistry, modelId, salt));
+  const initial = await createInitial(store, runId);
+  const config = {
+    definition: digestOfJson(initial.definition),
+    initialCheckpoint: initial.digest,
+    fragments,
+    poster: poster.address,
+    builds: [initial.build],
+    params,
+    min: params,
+    max: params,
+  };
+  await registerRun.sync(sender, { ...sync, modelId, salt, config });
+  return { ...createPublisher(store, { chainId, contracts: addresses, runId }, initial), runId };
+}
