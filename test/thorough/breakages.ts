@@ -27,6 +27,7 @@ import { engine } from "./breakages/engine.ts";
 import { engineRuntime } from "./breakages/engineRuntime.ts";
 import { localnet } from "./breakages/localnet.ts";
 import { market } from "./breakages/market.ts";
+import { marketIdle } from "./breakages/marketIdle.ts";
 import { marketLeases } from "./breakages/marketLeases.ts";
 import { rentedRun } from "./breakages/rentedRun.ts";
 import { revenue } from "./breakages/revenue.ts";
@@ -69,6 +70,7 @@ export const breakages: readonly Breakage[] = [
   ...worker,
   ...validator,
   ...market,
+  ...marketIdle,
   ...marketLeases,
   ...rentedRun,
   ...community,

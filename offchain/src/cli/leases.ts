@@ -1,5 +1,5 @@
 /** What commands on leases share: where they lie, whose accounts are asked, how they are kept, and how they are shown. */
-import { systemClock, unlessAborted, UserError } from "../base/index.ts";
+import { formatDuration, systemClock, unlessAborted, UserError } from "../base/index.ts";
 import {
   type Book,
   costOf,
@@ -58,14 +58,19 @@ export const documentOf = (lease: Lease, at: number) => ({
   perHour: lease.perHour,
   cost: costOf(lease, at),
   billed: lease.billed,
+  idleSince: lease.idle?.told === true ? new Date(lease.idle.since).toISOString() : null,
   why: lease.doomed,
   ssh: lease.ssh,
   measured: lease.measured ?? null,
 });
 
+/** How long a machine has been idle, once that was told. */
+const idleText = ({ idle, state }: Lease, at: number): string =>
+  idle?.told === true && state !== "gone" ? formatDuration(Math.max(0, at - idle.since)) : "";
+
 /** Rows of a table of leases. */
 export const leaseRows = (leases: readonly Lease[], at: number): string[][] => [
-  ["lease", "state", "machine", "provider", "USD/h", "USD", "ssh", ""],
+  ["lease", "state", "machine", "provider", "USD/h", "USD", "idle", "ssh", ""],
   ...leases.map((lease) => [
     lease.label,
     lease.state,
@@ -73,6 +78,7 @@ export const leaseRows = (leases: readonly Lease[], at: number): string[][] => [
     lease.account,
     usd(lease.perHour),
     usd(costOf(lease, at)),
+    idleText(lease, at),
     lease.ssh === null ? "" : `${lease.ssh.user}@${lease.ssh.host}:${lease.ssh.port}`,
     lease.doomed?.words ?? "",
   ]),

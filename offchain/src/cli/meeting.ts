@@ -126,10 +126,12 @@ async function meetOne(
   const passes = serving(given, now);
   for (const pass of passes) {
     views.push(await client.lease(asRunId(given.runId), { pass }));
-    // One worker that is alive tells enough.
-    if (views.some(isAlive)) break;
+    // One worker that is at work tells enough; a machine is idle where none of its workers has any.
+    if (views.some((view) => isAlive(view) && view.working !== false)) break;
   }
-  if (views.some(isAlive)) await keeper.tell({ type: "beat", label });
+  const alive = views.filter(isAlive);
+  const isIdle = alive.every(({ working }) => working === false);
+  if (alive.length > 0) await keeper.tell({ type: "beat", label, ...(isIdle ? { idle: true } : {}) });
   await tellMeasured(keeper, label, { client, passes, views, runId: given.runId, figures });
   const report = views.find((view) => view.report !== null)?.report;
   if (report && cannotTrain(report)) await keeper.tell({ type: "unfit", label, words: whyNot(report) });

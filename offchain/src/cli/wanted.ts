@@ -44,6 +44,11 @@ export const rentOptions = {
     description: "rent also where nothing but this process, or a watchdog, ends the bill",
     default: false,
   }),
+  idle: duration({
+    description: "time without work of the run after which a machine is idle, and told of",
+    default: 3_600_000,
+  }),
+  autostop: toggle({ description: "end machines that are idle, and rent no others for them", default: false }),
   dryRun: toggle({ description: "show what would be rented, and rent nothing", default: false }),
   confirmAbove: real(0, 100_000, {
     value: "USD",
@@ -73,6 +78,15 @@ export interface Wanted extends Pick<
   /** As they are now. @param also ids of those that a new plan has */
   readonly offers: (also?: ReadonlySet<string>) => Promise<readonly Offer[]>;
 }
+
+/** When machines that join a run are idle there, and what becomes of them then. */
+export const idleOf = ({
+  idle,
+  autostop,
+}: Pick<RentOptions, "idle" | "autostop">): NonNullable<ClusterSpec["idle"]> => ({
+  after: idle,
+  ends: autostop,
+});
 
 /** Offers that fit the wishes and can be rented now, the first choice first. */
 const offersOf = (

@@ -194,6 +194,13 @@ async function endPass(run: Run, lease: Hex, notAfter: number): Promise<void> {
   });
 }
 
+/** Whether a member has work: a run that waits or pauses has none whose time is not over, and who missed its time does none. */
+function isWorking({ driver: { state }, modules }: Run, worker: Address): boolean {
+  const { current, members } = state;
+  const hasWork = current?.work[worker] !== undefined && modules.clock.now() < current.deadline;
+  return hasWork && members[worker]?.misses === 0;
+}
+
 /** What became of a lease, once what was asked is done. @throws as {@link requirePass} */
 export async function tellLease(
   run: Run,
@@ -217,6 +224,7 @@ export async function tellLease(
     member,
     ended: isEnded(run, lease),
     heardMs: member ? presence.heardMs(worker) : null,
+    working: member && isWorking(run, worker),
     report: reports.get(lease) ?? null,
     measured: member ? measuredOf(run, worker) : null,
   };

@@ -71,6 +71,7 @@ const leaseView = (lease: Lease, now: number) => ({
   perHour: text(lease.perHour),
   cost: text(costOf(lease, now)),
   billed: text(lease.billed ?? undefined),
+  idleSince: lease.idle?.told === true ? lease.idle.since : null,
 });
 
 /** The cheapest that can be rented of each model and charge. */

@@ -76,6 +76,11 @@ export const LeaseView = Type.Object({
   ended: Type.Boolean(),
   /** Ms since the member was last heard of. */
   heardMs: Nullable(Count),
+  /**
+   * Whether the member has work of the open round, whose time is not over, and has missed none since its last accepted receipt. Absent
+   * from coordinators of before.
+   */
+  working: Type.Optional(Type.Boolean()),
   report: Nullable(MachineReport),
   /** What its work and its transfers here came to; null before its first receipt, and of a model that the engine does not know. */
   measured: Nullable(

@@ -349,6 +349,8 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     image: "marketRent",
     start: "marketRent",
     sshKey: "marketRent",
+    idle: "marketRent",
+    autostop: "marketRent",
     acceptNoBackstop: "marketRent",
     dryRun: "marketRent",
     dearer: "marketRentPlan",

@@ -101,6 +101,9 @@ test("what is missing is said before anything is sent", async () => {
   expect(verdictOf(await cotrainHere(wanted("--yes")))).toEqual(
     refusal(1, /^Name what the machines are to do: --image, and /),
   );
+  expect(verdictOf(await cotrainHere(order("--autostop", "--idle=30m")))).toEqual(
+    refusal(1, "--autostop ends machines that a run has no work for: it takes --coordinator."),
+  );
   expect(verdictOf(await cotrainHere(wanted("--minimum=3")))).toEqual(refusal(1, "--minimum cannot be above --count."));
   expect(machines).toEqual([]);
 });

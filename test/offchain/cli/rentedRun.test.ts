@@ -5,6 +5,7 @@ import { asDigest, leaseOfPass, machineOf, parsePass, type SignedPass } from "@c
 import { afterEach, describe, expect, test } from "vitest";
 
 import { parseLine } from "../../../offchain/src/cli/program.ts";
+import { documentOf, leaseRows } from "../../../offchain/src/cli/leases.ts";
 import { createMeeting, endAllPasses } from "../../../offchain/src/cli/meeting.ts";
 import { joiningOptions, openRentedRun } from "../../../offchain/src/cli/rentedRun.ts";
 import { openSoftware, type Software } from "../../../offchain/src/coordinator/software.ts";
@@ -186,7 +187,7 @@ describe("keeper and coordinator", () => {
     expect(told()).toEqual([]);
     await opened.worker("31").joinBy(pass);
     await meet(keeper);
-    expect(told()).toEqual([{ type: "beat", label: LABEL }]);
+    expect(told()).toMatchObject([{ type: "beat", label: LABEL }]);
     await opened.clock.advance(11_000);
     await meet(keeper);
     expect(told()).toEqual([]);
@@ -234,6 +235,34 @@ describe("keeper and coordinator", () => {
     };
     const alone = await measured(1);
     expect(await measured(4)).toBe(Math.round(alone / 4));
+  });
+
+  test("one whose run has no work for it is idle, and is not while one of its workers has some", async () => {
+    const { harness: opened, pass, meet, leases } = await meeting({}, 2);
+    const { keeper, told } = keeperOf();
+    const [first, second, own] = ["31", "32", "33"].map((byte) =>
+      opened.worker(byte, { beneficiary: pass.pass.beneficiary }),
+    );
+    const passes = (await notedPasses(leases)).get(LABEL)!.passes.map(parsePass);
+    await first!.joinBy(passes[0]!);
+    await meet(keeper);
+    expect(told()).toEqual([{ type: "beat", label: LABEL, idle: true }]);
+    // The round opens without the first, whose pass was ended elsewhere.
+    await opened.client.lease(runId, { pass: passes[0]!, end: true });
+    await own!.join();
+    await second!.joinBy(passes[1]!);
+    await second!.assigned();
+    await meet(keeper);
+    expect(told()).toEqual([{ type: "beat", label: LABEL }]);
+  });
+
+  test("how long it has been idle stands in the list, once that was told", () => {
+    const idle = { since: START, seenAt: START + 3_600_000, told: true };
+    const cells = (change: Partial<Lease>) => leaseRows([lease(change)], START + 5_400_000)[1];
+    expect(cells({ state: "joined", idle })).toContain("1:30:00");
+    expect(cells({ state: "joined", idle: { ...idle, told: false } })).not.toContain("1:30:00");
+    expect(documentOf(lease({ idle }), START).idleSince).toBe(new Date(START).toISOString());
+    expect(documentOf(lease(), START).idleSince).toBeNull();
   });
 
   test("one on which nothing trains is told", async () => {

@@ -188,6 +188,46 @@ describe("a look at a lease", () => {
     expect(view.worker?.toLowerCase()).toBe(worker.address);
   });
 
+  it("says whether its worker has work: not while the run waits, nor once it missed its time", async () => {
+    await open();
+    const pass = await passOf();
+    const [rented, second] = [harness.worker("31", { beneficiary }), harness.worker("32")];
+    const working = async () => (await look({ pass })).working;
+    await rented.joinBy(pass);
+    expect(await working()).toBe(false);
+    await second.join();
+    await rented.assigned();
+    expect(await working()).toBe(true);
+    await second.train();
+    const misses = () => harness.run.driver.state.members[rented.address]?.misses ?? 0;
+    await elapse(
+      harness,
+      async () => {
+        // It is there, and hands nothing in.
+        await Promise.all([rented, second].map((each) => each.work(0)));
+        return misses() > 0;
+      },
+      "a time that is missed",
+    );
+    expect(await working()).toBe(false);
+  });
+
+  it("says that it has none in a round that waits for others beyond its time", async () => {
+    await open();
+    const pass = await passOf();
+    const [rented, second] = [harness.worker("31", { beneficiary }), harness.worker("32")];
+    await rented.joinBy(pass);
+    await second.join();
+    await rented.train();
+    await second.session.leave();
+    for (let times = 0; times < 20; times++) {
+      await harness.clock.advance(4_000);
+      await rented.work(0);
+    }
+    expect(harness.run.driver.state.members[rented.address]).toMatchObject({ misses: 0 });
+    expect((await look({ pass })).working).toBe(false);
+  });
+
   it("is for passes of renters that were named alone", async () => {
     await open();
     expect(await codeOf(look({ pass: await passOf({}, stranger), end: true }))).toBe("RENTER_UNKNOWN");

@@ -24,6 +24,7 @@ import {
   choiceRows,
   dollars,
   hourOf,
+  idleOf,
   rentOptions,
   type RentOptions,
   type Wanted,
@@ -51,13 +52,18 @@ const isOf = (provider: Wanted["provider"], these: readonly string[]): boolean =
   provider?.every((name) => these.includes(name)) === true;
 
 /** That it is said what each machine is to do. @throws UserError `USAGE` */
-function checkWork({ image, start, coordinator, run, drain }: RentOptions, { lasts, provider }: Wanted): void {
+function checkWork(
+  { image, start, coordinator, run, drain, autostop }: RentOptions,
+  { lasts, provider }: Wanted,
+): void {
   const joins = coordinator !== undefined || run !== undefined;
   if ((image === undefined && !isOf(provider, ["community"])) || joins === (start !== undefined))
     throw new UserError(
       "USAGE",
       "Name what the machines are to do: --image, and --coordinator for a run that they join, or --start for a script.",
     );
+  if (autostop && !joins)
+    throw new UserError("USAGE", "--autostop ends machines that a run has no work for: it takes --coordinator.");
   if (joins && drain >= lasts) throw new UserError("USAGE", "--drain must be shorter than --for.");
 }
 
@@ -102,6 +108,7 @@ async function rent(
       acceptNoBackstop: options.acceptNoBackstop,
       ...(planned === undefined ? {} : { planned }),
       ...(run === undefined ? {} : { run }),
+      ...(joins ? { idle: idleOf(options) } : {}),
     };
     await keeper.tell({ type: "rent", cluster: spec, offers: await wanted.offers() });
     output.notice(`Cluster ${cluster}. Ctrl-C ends its machines and waits until they are gone.`);

@@ -39,7 +39,8 @@ export type LeaseEvent = {
   /** What was to be finished on a draining machine is. */
   | { readonly type: "drained"; readonly label: string }
   | { readonly type: "adopt"; readonly label: string; readonly cluster: string }
-  | { readonly type: "beat"; readonly label: string }
+  /** It is alive; `idle` where its run has no work for it. */
+  | { readonly type: "beat"; readonly label: string; readonly idle?: true }
   /** What the coordinator of its run measured of a machine. */
   | { readonly type: "measured"; readonly label: string; readonly measured: Measured }
   /** A machine says of itself that it cannot do what it is for. */
@@ -86,6 +87,7 @@ export type AlarmKind =
   | "state"
   | "bill"
   | "backstop"
+  | "idle"
   | "no offer";
 
 export interface Alarm {

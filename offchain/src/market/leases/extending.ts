@@ -5,6 +5,7 @@
  */
 import { exposureOn } from "./cost.ts";
 import type { EventOf } from "./events.ts";
+import { endsIdleBy } from "./idle.ts";
 import type { Lease } from "./state.ts";
 import { alarm, ask, block, putLease, type Step } from "./step.ts";
 
@@ -20,7 +21,7 @@ export function tendPaid(step: Step, lease: Lease, at: number): Step {
     return step;
   // Its provider counts from later on.
   const until = sentAt + (prepaidSeconds + extendedSeconds) * 1_000;
-  const isEnough = cluster.endsAt !== null && cluster.endsAt <= until;
+  const isEnough = (cluster.endsAt !== null && cluster.endsAt <= until) || endsIdleBy(lease, cluster, until);
   if (at < until - rules.extendBefore || isEnough || (book.blocked[keyOf(label)]?.until ?? 0) > at) return step;
   const next = putLease(step, { ...lease, extendedSeconds: extendedSeconds + prepaidSeconds });
   return exposureOn(next.book, cluster.id, at, rules) <= cluster.budget ? ask(next, { type: "extend", label }) : step;

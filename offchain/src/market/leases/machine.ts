@@ -10,6 +10,7 @@ import type { Offer } from "../offer.ts";
 import { exposureOn } from "./cost.ts";
 import type { EventOf, LeaseEffect, LeaseEvent } from "./events.ts";
 import { tendPaid, unextended } from "./extending.ts";
+import { idleWhen, tendIdle } from "./idle.ts";
 import type { Rules } from "./rules.ts";
 import { got, isAbsent, listed } from "./seen.ts";
 import { differs, replace, stopCluster, tendClusters } from "./slots.ts";
@@ -23,8 +24,11 @@ const seek = (step: Step, lease: Lease): Step =>
 function tendJoined(step: Step, lease: Lease, at: number): Step {
   const { label, beatAt, since, account, cluster } = lease;
   const isSilent = at - (beatAt ?? since) > step.rules.silence;
-  if (!isSilent || step.book.clusters[cluster ?? ""]?.joins !== "heartbeat")
-    return tendPaid(seek(step, lease), lease, at);
+  if (!isSilent || step.book.clusters[cluster ?? ""]?.joins !== "heartbeat") {
+    const next = tendIdle(seek(step, lease), lease, at);
+    const after = next.book.leases[label] ?? lease;
+    return after.state === "joined" ? tendPaid(next, after, at) : next;
+  }
   const sentence = `${label} at ${account} has been silent for too long: it is ended and replaced.`;
   return alarm(doom(step, label, "silent", "Nothing was heard of it.", at), "lost", sentence, lease);
 }
@@ -147,11 +151,13 @@ function ambiguous(step: Step, { label, instance, words, at }: EventOf<"ambiguou
   });
 }
 
-function beat(step: Step, { label, at }: EventOf<"beat">): Step {
+function beat(step: Step, { label, idle: seen, at }: EventOf<"beat">): Step {
   const lease = step.book.leases[label];
   if (lease === undefined) return step;
   const { beatAt, state } = lease;
-  const heard = { ...lease, beatAt: at };
+  const idle = idleWhen(lease, seen === true, at, step.rules);
+  const wasIdle = lease.idle ?? null;
+  const heard = { ...lease, beatAt: at, ...(idle === wasIdle ? {} : { idle }) };
   if (state === "provisioning") return putLease(step, { ...inState(heard, "joined", at), joinedAt: at, unseen: null });
   // A machine that is heard is not gone, whatever listings say.
   if (state === "gone" && lease.instance !== null)
@@ -165,7 +171,7 @@ function beat(step: Step, { label, at }: EventOf<"beat">): Step {
       `${label} was heard after it was gone: it is ended once more.`,
       lease,
     );
-  const isNews = beatAt === null || at - beatAt >= step.rules.silence / 4 || lease.unseen !== null;
+  const isNews = beatAt === null || at - beatAt >= step.rules.silence / 4 || lease.unseen !== null || idle !== wasIdle;
   return isOpen(lease) && isNews ? putLease(step, { ...heard, unseen: null }) : step;
 }
 

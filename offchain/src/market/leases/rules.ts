@@ -16,6 +16,8 @@ export interface Rules {
   readonly provisioning: number;
   /** Without a heartbeat. */
   readonly silence: number;
+  /** Between two sights of a machine without work, for the time between them to count as idle. */
+  readonly idleGap: number;
   /** For a cluster to have its minimum. */
   readonly assembly: number;
   /** Before a machine with a label that the ledger does not know is ended. */
@@ -54,6 +56,7 @@ export const defaultRules: Rules = {
   late: 30 * SECOND,
   provisioning: 20 * MINUTE,
   silence: 10 * MINUTE,
+  idleGap: 5 * MINUTE,
   assembly: 30 * MINUTE,
   quarantine: 15 * MINUTE,
   retryOffer: 10 * MINUTE,

@@ -36,6 +36,7 @@ export type DoomReason =
   | "refused"
   | "unsent"
   | "late"
+  | "idle"
   | "unknown";
 
 /** Of a provider's terms those that a lease is counted and resolved by, as they were when it was intended. */
@@ -68,6 +69,13 @@ export interface Measured {
 export type Listed = Pick<Offer, "gpu" | "count" | "tier" | "upstream" | "upMbps" | "downMbps" | "endsAt"> & {
   readonly charge: Offer["price"]["charge"];
 };
+
+/** Since when a machine was seen to have no work, and when it was last; whether somebody was told. */
+export interface Idle {
+  readonly since: number;
+  readonly seenAt: number;
+  readonly told: boolean;
+}
 
 /** One attempt to have a machine. Times are milliseconds since the epoch, of this installation's clock. */
 export interface Lease {
@@ -125,6 +133,8 @@ export interface Lease {
   readonly overlap: boolean;
   /** Seconds that were paid before beyond those of the order; absent where there are none. */
   readonly extendedSeconds?: number;
+  /** While it joined a run and has no work there; absent or null otherwise. */
+  readonly idle?: Idle | null;
   /** By its run's coordinator; absent until it has trained there. */
   readonly measured?: Measured;
   /** What a planner has to know of it again, as it was listed; absent in ledgers of before. */
@@ -192,6 +202,8 @@ export interface ClusterSpec {
   readonly acceptNoBackstop: boolean;
   /** The run that its machines join; absent where they do something else. */
   readonly run?: string;
+  /** How long a machine has no work before it is idle, ms, and whether it is ended then; absent where that is not known. */
+  readonly idle?: { readonly after: number; readonly ends: boolean };
   /** By slot: what a plan has there. Without it any offer fits any slot. */
   readonly planned?: Readonly<Record<string, SlotWish>>;
 }

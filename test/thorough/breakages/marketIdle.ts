@@ -1,0 +1,73 @@
+/** Defences of `market/leases` about machines that cost and have no work. */
+import type { Breakage } from "./breakage.ts";
+
+const idle = ["test/offchain/market/leases/idle.test.ts"];
+const renting = ["test/offchain/cli/rentedRun.test.ts"];
+const passes = ["test/offchain/coordinator/passes.test.ts"];
+const file = "offchain/src/market/leases/idle.ts";
+
+export const marketIdle: readonly Breakage[] = [
+  {
+    name: "a coordinator that was away makes machines idle",
+    file,
+    text: "if (!idle || at - idle.seenAt > gap)",
+    instead: "if (!idle || at - idle.seenAt > gap * 1_000)",
+    tests: idle,
+  },
+  {
+    name: "a machine in the time that is paid at the least is idle",
+    file,
+    text: "terms.minimumSeconds * 1_000) return null;",
+    instead: "terms.minimumSeconds * 0) return null;",
+    tests: idle,
+  },
+  {
+    name: "an idle machine is ended although nobody wanted that",
+    file,
+    text: "return ends ? endIdle(next,",
+    instead: "return ends || idle.since > 0 ? endIdle(next,",
+    tests: idle,
+  },
+  {
+    name: "another machine is rented in the place of an idle one",
+    file,
+    text: "{ ...cluster.again, [lease.slot]: null }",
+    instead: "{ ...cluster.again }",
+    tests: idle,
+  },
+  {
+    name: "that a machine is idle is told at each look",
+    file,
+    text: "idle: { ...idle, told: true }",
+    instead: "idle: { ...idle, told: false }",
+    tests: idle,
+  },
+  {
+    name: "an idle machine is paid for longer and then ended",
+    file: "offchain/src/market/leases/extending.ts",
+    text: " || endsIdleBy(lease, cluster, until);",
+    instead: " || (endsIdleBy(lease, cluster, until) && isNaN(until));",
+    tests: idle,
+  },
+  {
+    name: "a machine of which one worker has no work is idle",
+    file: "offchain/src/cli/meeting.ts",
+    text: "if (views.some((view) => isAlive(view) && view.working !== false)) break;",
+    instead: "if (views.some(isAlive)) break;",
+    tests: renting,
+  },
+  {
+    name: "a worker that hands nothing in counts as one at work",
+    file: "offchain/src/coordinator/passes.ts",
+    text: "&& members[worker]?.misses === 0;",
+    instead: "&& members[worker] !== undefined;",
+    tests: passes,
+  },
+  {
+    name: "work whose time is over counts as work",
+    file: "offchain/src/coordinator/passes.ts",
+    text: "&& modules.clock.now() < current.deadline;",
+    instead: "&& modules.clock.now() > 0;",
+    tests: passes,
+  },
+];
