@@ -8,6 +8,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Abi, type AbiParameter, formatAbiItem } from "abitype";
+import { type Hex, keccak256 } from "viem";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const target = join(root, "sdk/src/abis/generated.ts");
@@ -46,11 +47,14 @@ const parameters = (list: readonly AbiParameter[]): AbiParameter[] =>
     return "components" in rest ? { ...rest, components: parameters(rest.components) } : rest;
   });
 
-function abiOf(name: string): Abi {
+function artifactOf(name: string): { readonly abi: Abi; readonly bytecode: Hex } {
   const path = join(root, "artifacts/contracts", contracts[name] ?? "", `${name}.sol`, `${name}.json`);
   if (!existsSync(path)) refuse(`${path} is missing; run \`npx hardhat build\` first.`);
-  const { abi } = JSON.parse(readFileSync(path, "utf8")) as { abi: Abi };
-  return abi.map((item) => ({
+  return JSON.parse(readFileSync(path, "utf8")) as { abi: Abi; bytecode: Hex };
+}
+
+function abiOf(name: string): Abi {
+  return artifactOf(name).abi.map((item) => ({
     ...item,
     ...("inputs" in item && item.inputs ? { inputs: parameters(item.inputs) } : {}),
     ...("outputs" in item ? { outputs: parameters(item.outputs) } : {}),
@@ -75,6 +79,8 @@ function generate(): string {
     ...abis.map(([name, abi]) => constant(name.charAt(0).toLowerCase() + name.slice(1), abi)),
     "/** The custom errors of all contracts, so that a revert deep inside a proposal decodes too. */",
     constant("errors", sorted),
+    "/** keccak256 of the creation code of TokenVault: where a vault is follows from it (CREATE2). */",
+    `export const tokenVaultCodeHash = "${keccak256(artifactOf("TokenVault").bytecode)}";\n`,
   ].join("\n");
 }
 

@@ -25,5 +25,6 @@ export { mayBePublic, publicFetch } from "./publicFetch.ts";
 export { createReader } from "./reader.ts";
 export { leftOut } from "./reads/histories.ts";
 export { rpcTransport } from "./transport.ts";
+export { unlessUnknown } from "./unlessUnknown.ts";
 export { allowanceOf, changeAllowance } from "./allowance.ts";
 export { type WalletChain, type WalletClient, walletOn } from "./wallet.ts";

@@ -29,7 +29,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { formatAddress } from "../base/index.ts";
-import type { ChainConnection, WalletClient } from "../chain/index.ts";
+import { type ChainConnection, unlessUnknown, type WalletClient } from "../chain/index.ts";
 import { attestationsContradict, attestationSubject, lossBy, type ProvenContradiction } from "./contradictions.ts";
 import { type DisputesPlace, kindText } from "./disputes.ts";
 
@@ -37,9 +37,10 @@ import { type DisputesPlace, kindText } from "./disputes.ts";
 interface Signed {
   /** What brought it there. */
   readonly transaction: Hex;
-  /** Signatures of members of its set by who signed; empty where the transaction does not show them. */
+  /** Signatures of members of its set by who signed; empty where the transaction, or the node, does not show them. */
   readonly signatures: ReadonlyMap<Address, Hex>;
-  /** How many more it takes: who sends it through a contract of his own may show some and hide others. */
+  /** How many more it takes: who sends it through a contract of his own may show some and hide others, and a
+   * node may have the transaction no more. */
   readonly missing: number;
 }
 
@@ -71,15 +72,16 @@ async function membersIn(
   signaturesIn: (input: Hex) => readonly Hex[] | undefined,
   signerOf: (signature: Hex) => Promise<Address>,
 ): Promise<Signed> {
-  const [{ input }, { validators, threshold }] = await connection.call((client) =>
+  const [input, { validators, threshold }] = await connection.call((client) =>
     Promise.all([
-      client.getTransaction({ hash: transaction }),
+      // Many nodes keep logs for ever and transactions for a while: what is gone of one must not hide what stands in others.
+      unlessUnknown("TransactionNotFoundError", async () => (await client.getTransaction({ hash: transaction })).input),
       setOf(client, { addresses, modelId, version: setVersion }),
     ]),
   );
   const set = new Set(validators.map((member) => asAddress(member)));
   const signed = new Map<Address, Hex>();
-  for (const signature of signaturesIn(input) ?? []) {
+  for (const signature of (input && signaturesIn(input)) ?? []) {
     const signer = await signerOf(signature).catch(() => undefined);
     if (signer !== undefined && set.has(signer)) signed.set(signer, signature);
   }

@@ -7,6 +7,7 @@ import {
   type RevenueBook,
   revenueBookOf,
   revenueDeposited,
+  revenueVaultAt,
   rootActivated,
   saleBookOf,
   scheduleOf,
@@ -14,7 +15,7 @@ import {
 import { type Address, asAddress, epochAt, type Hex, rewardKind } from "@cotrain/sdk/protocol";
 import { erc20Abi } from "viem";
 
-import { UserError } from "../base/index.ts";
+import { RetryableError, UserError } from "../base/index.ts";
 import { leftOut, type WalletClient } from "../chain/index.ts";
 import { type CapitalPlace, type CapitalToken, tokenAt } from "./capital.ts";
 import { contractAt } from "./contracts.ts";
@@ -35,7 +36,23 @@ export interface Revenue {
   readonly epoch: number;
 }
 
-/** @throws UserError `REVENUE_NONE` where the model has no capital token */
+/**
+ * What RevenueDeposits says of the model. Whoever only sends tokens sends them to the vault: whose that is no RPC decides.
+ * @throws RetryableError `CHAIN_RPC` where the RPC names another than the deployment that is pinned makes
+ */
+async function bookAt({ connection, modelId, pins }: RevenuePlace, revenue: Address): Promise<RevenueBook | undefined> {
+  const book = await connection.call((client) => revenueBookOf(client, { revenue, modelId }));
+  if (pins === undefined || book === undefined) return book;
+  const [said, pinned] = [asAddress(book.vault), asAddress(revenueVaultAt({ revenue, modelId }))];
+  if (said === pinned) return book;
+  throw new RetryableError(
+    "CHAIN_RPC",
+    `The chain's RPC says that the model's revenue is kept at ${said}, and the deployment that is pinned makes ${pinned}: it lies; name another with --rpc.`,
+    { details: { what: "vault", said, pinned } },
+  );
+}
+
+/** @throws UserError `REVENUE_NONE` where the model has no capital token; RetryableError as {@link bookAt} */
 export async function revenueAt(place: RevenuePlace): Promise<Revenue> {
   const { connection, addresses, modelId } = place;
   const [sale, revenue, schedule, block] = await Promise.all([
@@ -50,7 +67,7 @@ export async function revenueAt(place: RevenuePlace): Promise<Revenue> {
   const now = Number(block.timestamp);
   return {
     revenue,
-    book: await connection.call((client) => revenueBookOf(client, { revenue, modelId })),
+    book: await bookAt(place, revenue),
     token: await tokenAt(place, asAddress(sold.token)),
     now,
     epoch: epochAt(schedule, now),
@@ -95,10 +112,10 @@ export async function countPaid(
   client: WalletClient,
   { revenue }: Pick<Revenue, "revenue">,
 ): Promise<{ readonly counted: bigint; readonly transaction: Hex; readonly vault: Address | null }> {
-  const { connection, modelId } = place;
+  const { modelId } = place;
   await countRevenue.simulate(client, { revenue, modelId });
   const { event, receipt } = await countRevenue.sync(client, { revenue, modelId });
-  const book = await connection.call((reading) => revenueBookOf(reading, { revenue, modelId }));
+  const book = await bookAt(place, revenue);
   return {
     counted: event?.amount ?? 0n,
     transaction: receipt.transactionHash,

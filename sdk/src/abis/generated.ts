@@ -1070,3 +1070,6 @@ export const errorsAbi = [
   {"inputs":[{"name":"modelId","type":"bytes32"},{"name":"version","type":"uint32"}],"name":"ValidatorSetUnknownVersion","type":"error"},
   {"inputs":[{"name":"expiry","type":"uint256"}],"name":"VotesExpiredSignature","type":"error"},
 ] as const;
+
+/** keccak256 of the creation code of TokenVault: where a vault is follows from it (CREATE2). */
+export const tokenVaultCodeHash = "0xd0039bfb110ff1b914bee8d9cd9b22fed71488526942246975a586a4d27204e8";

@@ -3,8 +3,8 @@
  * contract is: `revenueDepositsOf`; it posts, disputes and pays roots of revenue as those of compute, by the actions that take a
  * `kind`. Amounts are in the token's smallest units.
  */
-import { type Address, decodeFunctionResult, erc20Abi, type Hex, zeroAddress } from "viem";
-import { computeRewardsAbi, revenueDepositsAbi } from "../abis/index.ts";
+import { type Address, decodeFunctionResult, erc20Abi, getContractAddress, type Hex, zeroAddress } from "viem";
+import { computeRewardsAbi, revenueDepositsAbi, tokenVaultCodeHash } from "../abis/index.ts";
 import { type Addressed, callOf, defineRead, defineWrite, eventOf, findEvent, nothing, viewOf } from "./action.ts";
 
 /** Where a model's revenue arrives. */
@@ -19,6 +19,13 @@ export const revenueDepositsOf = /* @__PURE__ */ defineRead({
   addressed: true,
   view: ({ addresses }: Addressed) => viewOf(addresses.computeRewards, computeRewardsAbi, "revenueDeposits", []),
 });
+
+/**
+ * Where a model's revenue is kept, or would be: it follows from RevenueDeposits' address and the model's id (CREATE2, EIP-1014), so that
+ * nobody is asked whom tokens are sent to.
+ */
+export const revenueVaultAt = ({ revenue, modelId }: RevenueArgs): Address =>
+  getContractAddress({ opcode: "CREATE2", from: revenue, salt: modelId, bytecodeHash: tokenVaultCodeHash });
 
 export interface AllowRevenueArgs {
   /** The model's capital token: `saleBookOf`. */

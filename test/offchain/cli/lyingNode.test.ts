@@ -188,3 +188,27 @@ test("of a node that says that the run is another model's nothing is signed", as
     lie = undefined;
   }
 });
+
+test("of a node that says that a model's revenue is kept elsewhere nobody is told where to send it", async () => {
+  const { addresses, modelId, client, clientOf } = world;
+  const revenue = await actions.revenueDepositsOf(client, { addresses });
+  await actions.countRevenue.sync(clientOf(alice), { revenue, modelId });
+  const { vault } = (await actions.revenueBookOf(client, { revenue, modelId }))!;
+  expect(actions.revenueVaultAt({ revenue, modelId })).toBe(vault);
+  const honest = await cotrainHere(["revenue", "count", ...place]);
+  expect(honest.stdout.replaceAll(/\s+/g, " ")).toContain(`Tokens for it go to ${vault}, on this chain`);
+  lie = {
+    selector: toFunctionSelector("bookOf(bytes32)"),
+    // The book of revenue has five words, of which the vault is the second.
+    told: (answer) =>
+      answer.length === 2 + 5 * 64 ? `${answer.slice(0, 66) as Hex}${impostor().slice(2)}${answer.slice(130)}` : answer,
+  };
+  try {
+    const says = `The chain's RPC says that the model's revenue is kept at ${stranger.address}, and the deployment that is pinned makes ${vault}`;
+    expect(verdictOf(await cotrainHere(["revenue", "count", ...place]))).toEqual(refusal(75, says));
+    const reading = place.filter((word) => !/^--(wallet|passphrase-file)=/.test(word));
+    expect(verdictOf(await cotrainHere(["revenue", "list", ...reading]))).toEqual(refusal(75, says));
+  } finally {
+    lie = undefined;
+  }
+});

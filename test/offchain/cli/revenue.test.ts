@@ -106,7 +106,22 @@ test("tokens that were sent to the vault by themselves are told, and revenue onc
   expect(asked).toContain("2.5 TESTUSD were sent to the vault by themselves, and are no revenue yet");
   const coordinator = await tellingCoordinator(stage.world, stage.client);
   const remote = ["--coordinator", coordinator, "--rpc", stage.node.url, "--state", temporaryDirectory()];
-  const counted = await told<{ epoch: number; counted: string }>("revenue", "count", ...remote, ...by("stranger"));
+  // Where tokens are sent is no coordinator's to name.
+  const unpinned = await cotrainHere(["revenue", "count", ...remote, ...by("stranger")]);
+  expect(verdictOf(unpinned)).toEqual(
+    refusal(1, "Where tokens are sent that it counts is the coordinator's word alone"),
+  );
+  expect(JSON.parse((await cotrainHere(["revenue", "list", "--json", ...remote])).stdout)).toMatchObject({
+    vault: null,
+    uncounted: "2500000",
+  });
+  expect(await list()).toMatchObject({ vault });
+  const counted = await told<{ epoch: number; counted: string }>(
+    "revenue",
+    "count",
+    ...stage.pins(),
+    ...by("stranger"),
+  );
   expect(counted).toMatchObject({ counted: "2500000", transaction: expect.stringMatching(/^0x\w{64}$/), vault });
   const epochs = [{ epoch: counted.epoch, arrived: "2500000", deposits: 1 }];
   expect(await list()).toMatchObject({ arrived: "2500000", held: "2500000", uncounted: "0", epochs });

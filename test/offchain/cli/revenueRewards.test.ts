@@ -136,7 +136,15 @@ test("what a wallet signed so that others are paid in its place is void once it 
   expect(await nonceOf()).toBe(before + 1n);
   const coordinator = await tellingCoordinator(stage.world, stage.client);
   const remote = ["--coordinator", coordinator, "--rpc", stage.node.url, "--state", temporaryDirectory()];
-  expect(await told("rewards", "revoke", ...remote, ...by("buyer"))).toMatchObject([{ account: getAddress(buyer) }]);
+  // Whoever served the run would choose which contracts forget it.
+  const unpinned = await cotrainHere(["rewards", "revoke", "--max-fee", "0.5", ...remote, ...by("buyer")]);
+  expect(verdictOf(unpinned)).toEqual(
+    refusal(1, "Which contracts would forget what was signed is the coordinator's word alone"),
+  );
+  expect(await nonceOf()).toBe(before + 1n);
+  expect(await told("rewards", "revoke", ...stage.pins(), ...by("buyer"))).toMatchObject([
+    { account: getAddress(buyer) },
+  ]);
   expect(await nonceOf()).toBe(before + 2n);
 });
 

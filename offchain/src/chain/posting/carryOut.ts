@@ -1,12 +1,13 @@
 /** Carries out what the posting machine asks: reads of the chain, the account's signature, notes in the job table, pauses. */
 import { CotrainError } from "@cotrain/sdk/errors";
 import type { Address, Hex } from "@cotrain/sdk/protocol";
-import { BaseError, keccak256, type LocalAccount, type PublicClient, type TransactionReceipt } from "viem";
+import { keccak256, type LocalAccount, type PublicClient, type TransactionReceipt } from "viem";
 
 import { type Clock, redactUrl, RetryableError } from "../../base/index.ts";
 import type { JobContext, Logger } from "../../service/index.ts";
 import { type ChainConnection, isAway, isRevert } from "../connection.ts";
 import { tooDear } from "../fees.ts";
+import { unlessUnknown } from "../unlessUnknown.ts";
 import type { AnswerOf, Ask, AskName, AskOf, Fault, Mined, Refused } from "./asks.ts";
 import { isPossibleGas } from "./price.ts";
 
@@ -47,16 +48,6 @@ export function faultOf(error: unknown): Fault {
   if (error instanceof CotrainError && !error.retryable)
     return { kind: "final", reverts: isRevert(error), refused: refused(error) };
   return { kind: "unknown" };
-}
-
-/** What an RPC says it does not know is an answer. */
-async function unlessUnknown<T>(name: string, read: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await read();
-  } catch (error) {
-    if (error instanceof BaseError && error.name === name) return undefined;
-    throw error;
-  }
 }
 
 const minedOf = ({ transactionHash, blockNumber, status }: TransactionReceipt): Mined => ({

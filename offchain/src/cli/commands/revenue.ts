@@ -27,6 +27,15 @@ import { claimOwed, lossOption, revenueHints } from "../revenueClaims.ts";
 
 const told = (text: string): string[] => wrap(text, columnsOf(process.stdout));
 
+/** @throws UserError `REVENUE_UNPINNED` */
+function requirePinned({ pinned }: Place, what: string): void {
+  if (pinned) return;
+  throw new UserError(
+    "REVENUE_UNPINNED",
+    `${what} is the coordinator's word alone: name the run with --run and its contracts with --deployment.`,
+  );
+}
+
 /** `cotrain revenue deposit`. */
 export const revenueDepositCommand = defineCommand({
   name: "revenue deposit",
@@ -55,11 +64,7 @@ export const revenueDepositCommand = defineCommand({
       const words = `${payer === null ? "The wallet" : formatAddress(payer)} pays ${tokenText(amount, token)} (${amount} of the smallest units of ${formatAddress(token.address)}) as revenue of epoch ${epoch}. It is shared among those who hold shares in that epoch, each by what it holds and for how long; what nobody is owed goes to the model's treasury. Nobody can take it back.`;
       const nothing = { words, payer, token, amount, epoch, arrived: 0n, transaction: null };
       if (!options.yes || !entry) return nothing;
-      if (!place.pinned)
-        throw new UserError(
-          "REVENUE_UNPINNED",
-          "Whom the wallet would pay is the coordinator's word alone: name the run with --run and its contracts with --deployment.",
-        );
+      requirePinned(place, "Whom the wallet would pay");
       if (!output.json) output.notice(words);
       const client = await signingAs(place, entry, options);
       await prepareDeposit(place, client, { sale: revenue.revenue, token }, amount);
@@ -159,7 +164,7 @@ export const revenueListCommand = defineCommand({
   options: placeOptions,
   examples: [["npx cotrain revenue list", "every epoch in which revenue arrived, oldest first"]],
   async run({ options, output }) {
-    const { revenue, epochs, roots, own, uncounted } = await atPlace(options, undefined, async (place) => {
+    const { revenue, epochs, roots, own, uncounted, pinned } = await atPlace(options, undefined, async (place) => {
       const revenue = await revenueAt(place);
       const newest = await place.connection.call((client) => client.getBlockNumber());
       const [epochs, roots, uncounted] = await Promise.all([
@@ -167,7 +172,7 @@ export const revenueListCommand = defineCommand({
         revenueRoots(place),
         uncountedAt(place, revenue),
       ]);
-      return { revenue, epochs, roots, own: await ownRevenue(place), uncounted };
+      return { revenue, epochs, roots, own: await ownRevenue(place), uncounted, pinned: place.pinned };
     });
     const covered = roots.at(-1)?.toEpoch ?? 0;
     const stateOf = (epoch: number): EpochState => {
@@ -180,7 +185,8 @@ export const revenueListCommand = defineCommand({
       {
         token: revenue.token,
         contract: revenue.revenue,
-        vault,
+        // Whoever reads it sends tokens there: it is no coordinator's to name.
+        vault: pinned ? vault : null,
         arrived,
         setAside,
         held,
@@ -212,6 +218,7 @@ export const revenueCountCommand = defineCommand({
     const own = await namedWallet(options);
     const { revenue, counted, transaction, vault } = await atPlace(options, own, async (place) => {
       const [entry] = requireEntries(place, options);
+      requirePinned(place, "Where tokens are sent that it counts");
       const revenue = await revenueAt(place);
       const before = await uncountedAt(place, revenue);
       const nothing = { revenue, counted: 0n, transaction: null, vault: revenue.book?.vault ?? null };

@@ -1,10 +1,10 @@
 /** `cotrain rewards revoke`: takes back what wallets signed so that others are paid in their place. */
 import { revokeClaimTo } from "@cotrain/sdk/actions";
 
-import { formatAddress, shortAddress } from "../../base/index.ts";
+import { formatAddress, shortAddress, UserError } from "../../base/index.ts";
 import { namedWallet } from "../../run/index.ts";
 import { defineCommand } from "../command.ts";
-import { atPlace, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
+import { atPlace, requireEntries, signingAs, signingOptions } from "../place.ts";
 
 export const rewardsRevokeCommand = defineCommand({
   name: "rewards revoke",
@@ -25,8 +25,14 @@ export const rewardsRevokeCommand = defineCommand({
       own,
       async (place) => {
         const { addresses } = place;
+        const entries = requireEntries(place, options);
+        if (!place.pinned)
+          throw new UserError(
+            "REVOKE_UNPINNED",
+            "Which contracts would forget what was signed is the coordinator's word alone: name the run with --run and its contracts with --deployment.",
+          );
         const made = [];
-        for (const entry of requireEntries(place, options)) {
+        for (const entry of entries) {
           const client = await signingAs(place, entry, options);
           await revokeClaimTo.simulate(client, { addresses });
           const { receipt } = await revokeClaimTo.sync(client, { addresses });
@@ -34,7 +40,7 @@ export const rewardsRevokeCommand = defineCommand({
         }
         return made;
       },
-      unpinnedNotice(options, output),
+      undefined,
       { party: "workers" },
     );
     output.result(
