@@ -9,6 +9,8 @@ import {
   keepPlan,
   type KeptPlan,
   machineText,
+  createsIn,
+  type CreatesOf,
   measuredIn,
   type MeasuredOf,
   modeNames,
@@ -124,11 +126,18 @@ interface Made {
   readonly id: string | undefined;
   /** What was measured of machines like them. */
   readonly known: MeasuredOf | undefined;
+  /** What became of creates of machines like them. */
+  readonly createsOf: CreatesOf | undefined;
 }
 
 /** What the ledger knows of machines that were rented; nothing where none ever was. */
-const measuredBy = async (directory: string): Promise<MeasuredOf | undefined> =>
-  hasLeases(directory) ? withLedger(directory, measuredIn) : undefined;
+const knownBy = async (
+  directory: string,
+  now: number,
+): Promise<{ readonly measuredOf?: MeasuredOf; readonly createsOf?: CreatesOf }> =>
+  hasLeases(directory)
+    ? withLedger(directory, (book) => ({ measuredOf: measuredIn(book), createsOf: createsIn(book, now) }))
+    : {};
 
 /** What is to be trained, and where payloads meet. */
 export function taskOf(
@@ -149,10 +158,10 @@ export function withPlan<T>(options: PlanOptions, work: (made: Made) => T | Prom
   return withCatalogue(options, async (catalogue, _, now) => {
     const wishes = alternativesOf(options);
     const offers = rank(catalogue.offers, wishes, "value", now).map(({ offer }) => offer);
-    const known = await measuredBy(options.leases);
-    const found = planOf(offers, task, now, options.sample, known);
+    const { measuredOf: known, createsOf } = await knownBy(options.leases, now);
+    const found = planOf(offers, task, now, options.sample, { measuredOf: known, createsOf });
     const isKept = isPlan(found) && options.whyNot === undefined && whyNotRented(found) === undefined;
     const id = isKept ? await keepPlan(options, keptOf(found, task, options, now)) : undefined;
-    return work({ found, goal, catalogue, wishes, offers, now, id, known });
+    return work({ found, goal, catalogue, wishes, offers, now, id, known, createsOf });
   });
 }

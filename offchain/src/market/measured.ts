@@ -18,7 +18,7 @@ export type MeasuredOf = (offer: Offer) => KnownMachine | undefined;
 const MOST_ALIKE = 64;
 
 /** `2x RTX 3090 24 GB` → `RTX 3090 24 GB`. */
-const gpuIn = (machine: string): string => machine.replace(/^\d+x /, "");
+export const gpuIn = (machine: string): string => machine.replace(/^\d+x /, "");
 
 /** A machine that trains nothing, and hands in what it likes, would seem faster than its GPU can be. */
 export function bounded(flops: number, { gpu }: Pick<Offer, "gpu">): number {

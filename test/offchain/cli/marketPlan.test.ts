@@ -90,6 +90,16 @@ describe("by what was measured", () => {
   });
 });
 
+test("a plan says what became of creates of machines like its own", async () => {
+  const args = ["--budget=20", "--deadline=12h"];
+  const chosen = (await planned(...args)).machines[0]?.machine.replace(/^\d+x /, "") ?? "";
+  const doomed = { reason: "refused", words: "", at: Date.now() } as const;
+  const leases = await ledgerOf({ account: "sample", machine: `1x ${chosen}`, sentAt: Date.now(), doomed });
+  expect((await plan("--sample", ...args, `--leases=${leases}`)).stdout.replaceAll(/\s+/g, " ")).toContain(
+    `which count beside the stock: sample, ${chosen}: 1 of 1.`,
+  );
+});
+
 describe("by what is given", () => {
   test("a budget alone is spent, an hour being worth a dollar, or what it is said to be worth", async () => {
     const patient = await planned("--budget=50", "--value-of-time=0");

@@ -1,9 +1,10 @@
-/** Defences of `market/leases` about machines that cost and have no work. */
+/** Defences about machines that cost and have no work, and about what is learnt of creates. */
 import type { Breakage } from "./breakage.ts";
 
 const idle = ["test/offchain/market/leases/idle.test.ts"];
 const renting = ["test/offchain/cli/rentedRun.test.ts"];
 const passes = ["test/offchain/coordinator/passes.test.ts"];
+const creates = ["test/offchain/market/creates.test.ts"];
 const file = "offchain/src/market/leases/idle.ts";
 
 export const marketIdle: readonly Breakage[] = [
@@ -69,5 +70,33 @@ export const marketIdle: readonly Breakage[] = [
     text: "&& modules.clock.now() < current.deadline;",
     instead: "&& modules.clock.now() > 0;",
     tests: passes,
+  },
+  {
+    name: "creates of long ago say what would come of one now",
+    file: "offchain/src/market/creates.ts",
+    text: "now - sentAt > CREATES_DAYS * 86_400_000",
+    instead: "now - sentAt > CREATES_DAYS * 864_000_000",
+    tests: creates,
+  },
+  {
+    name: "what was given up here counts as a create that failed",
+    file: "offchain/src/market/creates.ts",
+    text: "doomed.reason) ? true : undefined;",
+    instead: "doomed.reason) || doomed.at > 0;",
+    tests: creates,
+  },
+  {
+    name: "creates that failed do not count where a cluster is planned",
+    file: "offchain/src/market/planner/machines.ts",
+    text: "if (creates === undefined) return expected;",
+    instead: "if (creates === undefined || creates.tried > 0) return expected;",
+    tests: creates,
+  },
+  {
+    name: "an offer is lost for ever by creates that failed",
+    file: "offchain/src/market/planner/machines.ts",
+    text: "return Math.min(Math.max(expected, mostMissing), found);",
+    instead: "return creates.failed > 30 ? 0.99 : Math.min(Math.max(expected, mostMissing), found);",
+    tests: creates,
   },
 ];

@@ -3,9 +3,12 @@ import {
   assumptions,
   ASSUMED_MFU,
   type Catalogue,
+  CREATES_DAYS,
+  type CreatesOf,
   DRAWS,
   type Filter,
   type Goal,
+  gpuText,
   machineText,
   type MeasuredOf,
   type Plan,
@@ -64,6 +67,17 @@ function measuredText({ machines }: Plan, known: MeasuredOf | undefined): string
   if (alike > 0) words.push(`${alike} ${alike === 1 ? "has" : "have"} GPUs that were, of other machines`);
   if (own + alike < of.length) words.push(`the speed of ${of.length - own - alike} is assumed`);
   return `${words.join(", ")}.`;
+}
+
+/** What became of creates of machines like a plan's; nothing where none was tried. */
+function createsText({ machines }: Plan, createsOf: CreatesOf | undefined): string[] {
+  const kinds = new Map(machines.map(({ offer }) => [`${offer.provider}, ${gpuText(offer.gpu)}`, createsOf?.(offer)]));
+  const words = [...kinds].flatMap(([kind, creates]) =>
+    creates === undefined ? [] : [`${kind}: ${creates.failed} of ${creates.tried}`],
+  );
+  return words.length === 0
+    ? []
+    : [`Creates of ${CREATES_DAYS} days that came to no machine, which count beside the stock: ${words.join("; ")}.`];
 }
 
 function planRows({ machines, outcome }: Plan): string[][] {
@@ -173,7 +187,7 @@ export const marketPlanCommand = defineCommand({
     "An effective token is one of a single worker that reaches the same loss.",
   ],
   async run({ options, output }) {
-    return withPlan(options, ({ found, goal, catalogue, wishes, offers, now, id, known }) => {
+    return withPlan(options, ({ found, goal, catalogue, wishes, offers, now, id, known, createsOf }) => {
       const columns = columnsOf(process.stdout);
       const skipped = isPlan(found) ? found.skipped : found;
       const others = unwished(catalogue, wishes, new Set(offers.map(({ id }) => id)));
@@ -190,7 +204,9 @@ export const marketPlanCommand = defineCommand({
         [
           ...(isPlan(found)
             ? [
-                ...[...sentences(found, goal), measuredText(found, known)].flatMap((line) => wrap(line, columns)),
+                ...[...sentences(found, goal), measuredText(found, known), ...createsText(found, createsOf)].flatMap(
+                  (line) => wrap(line, columns),
+                ),
                 "",
                 ...tableWithin(columns, rangeRows(found), [1, 2, 3]),
                 "",

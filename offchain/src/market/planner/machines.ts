@@ -2,6 +2,7 @@
  * Offers as the planner's machines: what fits a run at all, and what is assumed where an offer does not tell. Assumptions are
  * printed with every plan; what has been measured takes their place once machines are rented.
  */
+import type { Creates, CreatesOf } from "../creates.ts";
 import type { KnownMachine, MeasuredOf } from "../measured.ts";
 import { perGpuHour, type Offer, whyNever } from "../offer.ts";
 import { flopsOf } from "../speed.ts";
@@ -22,6 +23,9 @@ export const assumptions = {
   /** Chance that a create finds none, by what the provider says of its stock, and seconds until it is asked for again. */
   missing: { "in stock": 0.03, low: 0.25, none: 0.9, unknown: 0.5 },
   retry: 600,
+  /** So many creates that went as expected stand beside those that were tried; however often none came, one may. */
+  triedBefore: 4,
+  mostMissing: 0.9,
   /** Standard deviations of the logarithm: of the time to boot, and of the price from one lease to the next. */
   bootSpread: 0.5,
   priceSpread: { spot: 0.15, "on-demand": 0.03 },
@@ -87,6 +91,15 @@ function linkOf(
 const storageOf = ({ storagePerGbMonth = 0n, diskIncludedGb = 0 }: Read, { parameters }: TrainingRun): number =>
   (Number(storagePerGbMonth) * Math.max(0, diskBytes(parameters) / GB - diskIncludedGb)) / MONTH;
 
+/** The chance that a create finds none, by what is expected of it and what came of those that were tried. */
+function missingOf(stock: Offer["stock"], creates: Creates | undefined): number {
+  const { missing, triedBefore, mostMissing } = assumptions;
+  const expected = missing[stock];
+  if (creates === undefined) return expected;
+  const found = (triedBefore * expected + creates.failed) / (triedBefore + creates.tried);
+  return Math.min(Math.max(expected, mostMissing), found);
+}
+
 /** Why an offer is no machine for a run; undefined where it is. @param sample whether a sample may stand for an offer */
 const whyNone = (offer: Offer, run: TrainingRun, now: number, sample: boolean): string | undefined =>
   whyNever(sample && offer.source === "sample" ? { ...offer, source: "live" } : offer, now) ??
@@ -100,16 +113,18 @@ interface Reading {
   readonly mode?: Kind | undefined;
   /** What is known of their machines by measuring. */
   readonly measuredOf?: MeasuredOf | undefined;
+  /** What became of creates before. */
+  readonly createsOf?: CreatesOf | undefined;
 }
 
 /** An offer as a machine, or why it is none. */
 export function machineOf(
   offer: Offer,
   run: TrainingRun,
-  { now, sample, mode, measuredOf }: Reading,
+  { now, sample, mode, measuredOf, createsOf }: Reading,
 ): Machine | string {
   const why = whyNone(offer, run, now, sample) ?? rulesOf(mode).misses(offer);
-  return why ?? machineBy(offer, run, now, measuredOf?.(offer));
+  return why ?? machineBy(offer, run, now, measuredOf?.(offer), createsOf?.(offer));
 }
 
 /** What a machine is read from, offered or rented. */
@@ -141,6 +156,7 @@ export function machineBy(
   run: TrainingRun,
   now: number,
   known: Pick<KnownMachine, "flops" | "up" | "down"> | undefined,
+  creates?: Creates,
 ): Machine | string {
   const flops = known?.flops ?? flopsOf(offer.gpu);
   if (flops === undefined) return "its speed is not known";
@@ -161,7 +177,7 @@ export function machineBy(
     kill: assumptions.kill,
     replace: assumptions.replace,
     ends: endsAt === undefined ? Infinity : (endsAt - now) / 1_000,
-    missing: assumptions.missing[stock],
+    missing: missingOf(stock, creates),
     retry: assumptions.retry,
     bootSpread: assumptions.bootSpread,
     priceSpread: assumptions.priceSpread[price.charge],

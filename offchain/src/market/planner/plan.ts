@@ -1,5 +1,6 @@
 /** A plan: the cluster that offers make for a run and a goal, what each machine is worth in it, and why every other offer is not. */
 import { flopPerToken, type TransformerConfig, parameterCount } from "../../engine/index.ts";
+import type { CreatesOf } from "../creates.ts";
 import type { MeasuredOf } from "../measured.ts";
 import type { Offer } from "../offer.ts";
 import { type Ranged, rangedOf } from "./draws.ts";
@@ -111,7 +112,7 @@ function whyNoPlan(mean: Outcome | undefined, { goal, mode }: Task): string {
 /**
  * The best plan that is found.
  * @param sample whether samples may stand for offers
- * @param measuredOf what is known of machines by measuring
+ * @param known what is known of machines by measuring, and of creates that were tried
  * @returns where there is none, why each offer is left out, by its id
  */
 export function planOf(
@@ -119,12 +120,12 @@ export function planOf(
   task: Task,
   now: number,
   sample: boolean,
-  measuredOf?: MeasuredOf,
+  known: { readonly measuredOf?: MeasuredOf | undefined; readonly createsOf?: CreatesOf | undefined } = {},
 ): Plan | ReadonlyMap<string, string> {
   const skipped = new Map<string, string>();
   const byId = new Map(offers.map((offer) => [offer.id, offer]));
   const machines = offers.flatMap((offer) => {
-    const machine = machineOf(offer, task.run, { now, sample, mode: task.mode, measuredOf });
+    const machine = machineOf(offer, task.run, { now, sample, mode: task.mode, ...known });
     if (typeof machine !== "string") return [machine];
     skipped.set(offer.id, machine);
     return [];
