@@ -38,6 +38,7 @@ import { runVerify } from "./breakages/runVerify.ts";
 import { sdk } from "./breakages/sdk.ts";
 import { service } from "./breakages/service.ts";
 import { rollback } from "./breakages/rollback.ts";
+import { takeUp } from "./breakages/takeUp.ts";
 import { storage } from "./breakages/storage.ts";
 import { treasury } from "./breakages/treasury.ts";
 import { validator } from "./breakages/validator.ts";
@@ -54,6 +55,7 @@ export const breakages: readonly Breakage[] = [
   ...diloco,
   ...data,
   ...rollback,
+  ...takeUp,
   ...storage,
   ...service,
   ...chain,

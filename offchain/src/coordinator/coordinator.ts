@@ -134,15 +134,13 @@ function watchTime(run: Run, releaseOld: (run: Run) => void, sweep: (run: Run) =
 }
 
 /**
- * A run that goes on here, or one that is over: such a one is over before anybody asks, so that who joins finds the one that goes on,
- * and keeps that from nothing where it cannot be served.
+ * A run that goes on here, or one that is over, which keeps that from nothing where it cannot be served. Nobody joins such a one; that it
+ * has ended stands in its journal once the chain says so for long enough, as of any run.
  */
 async function openOne(options: RunOptions, settings: RunSettings, modules: RunModules): Promise<Run | undefined> {
   if (!options.earlier) return openRun(options, settings, modules);
   try {
-    const run = await openRun(options, settings, modules);
-    if (!run.driver.state.finished) await run.driver.submit({ type: "RunFinished" });
-    return run;
+    return await openRun(options, settings, modules);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     modules.logger.warn({ err: error, run: options.runId }, "a run that is over is not served");

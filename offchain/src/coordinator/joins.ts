@@ -11,7 +11,7 @@ import { JOIN_WINDOW_MS, openPlaces } from "./machine/members.ts";
 import { requireAdmitted } from "./machines.ts";
 import { checkLease, requirePass } from "./passes.ts";
 import { refusalOf, runFull, staleJoin } from "./machine/rules.ts";
-import type { Run } from "./run.ts";
+import { isOver, type Run } from "./run.ts";
 
 /** What costs nothing to check. @returns the protocol that both speak. @throws RefusedError */
 function checkWords(run: Run, join: JoinRequest["join"]): number {
@@ -66,7 +66,7 @@ export async function acceptJoin(run: Run, request: JoinRequest, address: string
   await run.modules.signatures.require(signed, address);
   if (pass !== undefined) await requirePass(run, pass, address);
   // It left, or was evicted, and an acknowledgement may be missing that it can ask for still. What it may train matters no more.
-  if (driver.state.finished && !driver.state.members[join.worker])
+  if (isOver(run) && !driver.state.members[join.worker])
     return {
       sessionKey: presence.openFormer(join.worker, issuedAt),
       protocol,

@@ -116,6 +116,8 @@ export interface RunModules {
 
 export interface Run {
   readonly runId: RunId;
+  /** Its model has another, which who joins is to find: nobody becomes its member, whether the journal knows yet that it has ended or not. */
+  readonly earlier: boolean;
   readonly facts: RunFacts;
   readonly definitionDigest: Digest;
   readonly definition: Definition;
@@ -154,6 +156,10 @@ export interface Run {
   readonly lost: Set<Digest>;
   readonly modules: RunModules;
 }
+
+/** Nobody becomes a member of it any more. */
+export const isOver = ({ earlier, driver }: Pick<Run, "earlier" | "driver">): boolean =>
+  earlier || driver.state.finished;
 
 /** Signs as the poster; lower-case hex. */
 export async function signAsPoster<N extends StructName>(run: Run, name: N, struct: Struct<N>): Promise<Hex> {
@@ -213,6 +219,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
   await noteEarlierShards(modules, driver.state);
   return {
     runId,
+    earlier: options.earlier ?? false,
     facts: driver.state.facts,
     definitionDigest: record.definition,
     definition,

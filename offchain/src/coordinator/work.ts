@@ -4,7 +4,7 @@ import { type Address, innerStepsOf, runParamsFromWire, type WorkReply } from "@
 import { formatDuration, roundNumber } from "../base/index.ts";
 import { isCollecting, restsIn } from "./machine/dealing.ts";
 import type { RunState } from "./machine/state.ts";
-import type { Run } from "./run.ts";
+import { isOver, type Run } from "./run.ts";
 
 const OVER: WorkReply = { kind: "leave", reason: "The run is finished." };
 
@@ -74,7 +74,7 @@ export function awaitWork(run: Run, worker: Address, waitMs: number, signal: Abo
     };
     const look = (): boolean => {
       if (!driver.state.members[worker]) {
-        finish(driver.state.finished ? OVER : { kind: "wait", reason: "The membership ended: join again." });
+        finish(isOver(run) ? OVER : { kind: "wait", reason: "The membership ended: join again." });
         return true;
       }
       const reply = workOf(driver.state, worker);

@@ -215,6 +215,7 @@ async function standingRun(
   const standing = { ...run, modelId: asModelId(ids.modelId ?? ""), runId: asRunId(ids.runId ?? "") };
   await writeRunFile(state, standing);
   if (material) return standing;
+  // `run.json` names what is taken up once the coordinator has opened it, when it gets the coordinator's address.
   const { run: taken, said } = await takeUpNextRun(await openLocalRun(state, start.context.options.blobs), chain.url);
   if (said !== undefined) display.say([said]);
   return { ...taken.file, modelId: taken.modelId, runId: taken.runId };

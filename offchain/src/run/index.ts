@@ -46,6 +46,7 @@ export * from "./contracts.ts";
 export * from "./creation.ts";
 export * from "./runEnd.ts";
 export * from "./nextRun.ts";
+export { takeUpNextRun } from "./takeUp.ts";
 export * from "./delegation.ts";
 export { type KeptLoss, lossKeeper, readKeptLoss } from "./keptLoss.ts";
 export * from "./local.ts";

@@ -1,12 +1,11 @@
 /**
  * A model's next run. It is made of what the last one ended with: that one's last checkpoint, under a manifest of its own, since a
  * manifest names its run; the definition, which names those shards as the initial parameters; and the builds, whose programs and
- * conformance values are what they were. A directory whose run is over goes on with the next one when it is started again.
+ * conformance values are what they were.
  */
 import type { RunConfig } from "@cotrain/sdk/actions";
 import { boundsOf, paramsOf, registerRun, runOf } from "@cotrain/sdk/actions";
 import {
-  asDigest,
   type Build,
   checkRunParams,
   type ContractAddresses,
@@ -14,7 +13,6 @@ import {
   type Digest,
   digestOfJson,
   type Hex,
-  MAX_BUILD_BYTES,
   type ModelId,
   parametersChange,
   runIdOf,
@@ -23,15 +21,11 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { UserError } from "../base/index.ts";
-import { commandFor } from "../base/node/index.ts";
-import { type ChainConnection, type ChainReader, connect, createReader } from "../chain/index.ts";
-import { type RunFile, writeRunFile } from "../service/index.ts";
-import { type BlobStore, checkBlobs, type DocumentStore, parseBuild, putDocument } from "../storage/index.ts";
+import type { ChainConnection, ChainReader } from "../chain/index.ts";
+import { type BlobStore, checkBlobs, type DocumentStore, putDocument } from "../storage/index.ts";
 import { blobSourceOf } from "./blobSource.ts";
 import { readBuilds } from "./builds.ts";
-import type { LocalRun } from "./local.ts";
-import { readerOptions } from "./remote.ts";
-import { forgetful, runOriginOf, readRunEnd, requireOver, requirePaid, type RunEnd, writeZero } from "./runEnd.ts";
+import { forgetful, readRunEnd, requireOver, requirePaid, type RunEnd, writeZero } from "./runEnd.ts";
 
 /** A run is registered with so many builds at the most. */
 export const MAX_BUILDS = 16;
@@ -158,81 +152,16 @@ export async function nextRunOf(place: NextRunPlace, { changes, leaveUnpaid }: N
   };
 }
 
-/** The newest run of the model that came after this directory's. An RPC that lags, or shows others, shows none. */
-export async function registeredAfter({ reader, modelId, runId }: Pick<NextRunPlace, "reader" | "modelId" | "runId">) {
-  const runs = await reader.runsOf(modelId);
+/** Of a model's runs, oldest first, the newest that came after one. An RPC that lags, or shows others, shows none. */
+export function newestAfter(runs: readonly RunId[], runId: RunId): RunId | undefined {
   const at = runs.indexOf(runId);
   return at < 0 ? undefined : runs.slice(at + 1).at(-1);
 }
 
-/** The build with the programs of the one that this directory knows as its run's, or the first of the run. */
-async function buildAfter(
-  { blobs, reader }: NextRunPlace,
-  kept: unknown,
-  record: { readonly definition: Digest },
-  next: RunId,
-) {
-  const ofRun = await reader.buildsOf(next);
-  if (typeof kept === "string") {
-    const before = parseBuild(await blobs.get(asDigest(kept), MAX_BUILD_BYTES));
-    const same = digestOfJson({ ...before, definition: record.definition });
-    if (ofRun.includes(same)) return same;
-  }
-  return ofRun[0];
-}
-
-/** What a start goes on with, and what there is to say of that. */
-interface TakenUp {
-  readonly run: LocalRun;
-  readonly said: string | undefined;
-}
-
-/**
- * Has a directory go on with the model's newest run, if that is another than its own: the one before it is over then. Its documents
- * must be here, as they are where it was proposed or announced. Nobody else may write `run.json` meanwhile.
- */
-export async function takeUpNextRun(run: LocalRun, rpcUrl: string): Promise<TakenUp> {
-  const { state, file, blobs, modelId, runId, deployment } = run;
-  const connection = await connect({ rpcUrl, chainId: deployment.chainId });
-  const { fromBlock, ...options } = readerOptions(rpcUrl, deployment.chainId, deployment);
-  const reader = createReader(connection, { ...options, fromBlock });
-  const { addresses } = deployment;
-  const place: NextRunPlace = { connection, reader, addresses, fromBlock, blobs, modelId, runId };
-  const next = await registeredAfter(place);
-  if (next === undefined) return { run, said: undefined };
-  const [record, before] = await Promise.all([reader.run(next), reader.run(runId)]);
-  // Whoever has another's key cannot serve it, and would serve the old one no more.
-  if (record.poster.toLowerCase() !== before.poster.toLowerCase())
-    return {
-      run,
-      said: `Run ${next} has followed run ${runId}, and ${record.poster} posts its heads, not ${before.poster}: it goes on where that key is (npx cotrain coordinator --run ${next}), and here only the old one is served.`,
-    };
-  const [zero] = await reader.headsSince(next, 0);
-  const needed = [record.definition, ...(zero ? [zero.checkpointDigest] : [])];
-  const here =
-    zero && (await Promise.all(needed.map((digest) => blobs.size(digest)))).every((size) => size !== undefined);
-  if (!here)
-    return {
-      run,
-      said: `Run ${next} has followed run ${runId}, and its documents are not in ${state}: it goes on where it was made, and here only the old one is served.`,
-    };
-  const origin = await runOriginOf({ reader, blobs: blobSourceOf(blobs) }, { ...record, zero: zero.checkpointDigest });
-  const build = await buildAfter(place, file.settings?.["build"], record, next);
-  const runs = await reader.runsOf(modelId);
-  // Those of this directory alone: whatever else the model had lies elsewhere.
-  const earlier = [...run.earlier, ...runs.slice(runs.indexOf(runId), runs.indexOf(next))];
-  const taken: RunFile = {
-    ...file,
-    runId: next,
-    earlier,
-    settings: { ...file.settings, ...(build !== undefined && { build }) },
-  };
-  await writeRunFile(state, taken);
-  const from = origin?.continues
-    ? `from its checkpoint ${origin.round}`
-    : `with parameters other than those that it ended with`;
-  return {
-    run: { ...run, file: taken, runId: next, earlier },
-    said: `Run ${runId} is over: this directory goes on with run ${next}, ${from}. What the old one earned can be claimed as before; "${commandFor(state, "verify", "--run", runId)}" walks it.`,
-  };
-}
+/** The newest run of the model that came after this directory's. */
+export const registeredAfter = async ({
+  reader,
+  modelId,
+  runId,
+}: Pick<NextRunPlace, "modelId" | "runId"> & { readonly reader: Pick<ChainReader, "runsOf"> }) =>
+  newestAfter(await reader.runsOf(modelId), runId);

@@ -23,7 +23,12 @@ import {
 } from "../../../offchain/src/service/index.ts";
 import { root, temporaryDirectory } from "./support.ts";
 
-const given = vi.hoisted(() => ({ daemon: undefined as unknown, level: "", readers: [] as unknown[] }));
+const given = vi.hoisted(() => ({
+  daemon: undefined as unknown,
+  level: "",
+  readers: [] as unknown[],
+  kept: [] as boolean[],
+}));
 
 vi.mock("../../../offchain/src/worker/node/index.ts", () => ({
   workerDaemon: (options: unknown) => void (given.daemon = options),
@@ -47,7 +52,11 @@ vi.mock("../../../offchain/src/chain/index.ts", async (original) => ({
 // No chain is there to be asked whether the run was followed by another: runNext.test.ts has one.
 vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
   ...(await original<object>()),
-  takeUpNextRun: async (run: object) => ({ run, said: undefined }),
+  takeUpNextRun: async (run: object) => ({
+    run,
+    said: undefined,
+    keep: async () => void given.kept.push(given.daemon !== undefined),
+  }),
 }));
 vi.mock("../../../offchain/src/service/index.ts", async (original) => ({
   ...(await original<object>()),
@@ -126,6 +135,7 @@ afterAll(() => {
 beforeEach(() => {
   given.daemon = undefined;
   given.readers = [];
+  given.kept = [];
 });
 
 // A coordinator with one run that trains, and one that is finished.
@@ -347,11 +357,17 @@ describe("coordinator", () => {
     });
   });
 
+  test("what is gone on with is kept once the coordinator has opened it", async () => {
+    await serve();
+    expect(given.kept).toEqual([true]);
+  });
+
   test("--run, --rpc, --host, --port, --behind-proxy", async () => {
     expect(
       await serve("--run", otherRun, "--rpc", rpc, "--host", "0.0.0.0", "--port", "7123", "--behind-proxy", "10.0.0.1"),
     ).toMatchObject({
-      runs: [{ runId: otherRun }],
+      // What this directory trained before, beside it.
+      runs: [{ runId: otherRun }, { runId, earlier: true }],
       chain: { rpcUrl: rpc },
       http: { host: "0.0.0.0", port: 7_123, explicitPort: true, behindProxy: "10.0.0.1" },
     });

@@ -181,7 +181,7 @@ test("is announced, registered a window later, and taken up: it begins with the 
 
   const announced = await told<Shown>(...next("innerSteps=16", "--announce"), ...byOrganiser());
   expect(announced).toMatchObject({ step: "announce", runId: shown.runId, initialCheckpoint: shown.initialCheckpoint });
-  expect(await takeUpNextRun(before, url)).toEqual({ run: before, said: undefined });
+  expect(await takeUpNextRun(before, url)).toMatchObject({ run: before, said: undefined });
   await stage.client.setNextBlockTimestamp({ timestamp: BigInt(announced.readyAt) });
   await stage.client.mine({ blocks: 1 });
   expect(await told<Shown>(...next("innerSteps=16", "--announce"), ...byOrganiser())).toMatchObject({
@@ -193,11 +193,13 @@ test("is announced, registered a window later, and taken up: it begins with the 
   expect(again.registered).toBe(shown.runId);
 
   // Where its documents are not, nothing is taken up, and that is said.
-  const zero = await before.blobs.get(asDigest(shown.initialCheckpoint));
-  await before.blobs.delete(asDigest(shown.initialCheckpoint));
-  const elsewhere = await takeUpNextRun(before, url);
-  expect([elsewhere.run, elsewhere.said?.includes("its documents are not in")]).toEqual([before, true]);
-  await before.blobs.put(zero);
+  for (const needed of [asDigest(shown.initialCheckpoint), asDigest(shown.definition)]) {
+    const bytes = await before.blobs.get(needed);
+    await before.blobs.delete(needed);
+    const elsewhere = await takeUpNextRun(before, url);
+    expect([elsewhere.run, elsewhere.said?.includes("its documents are not in")]).toEqual([before, true]);
+    await before.blobs.put(bytes);
+  }
 
   // Nor where another posts: whoever has not that key would serve neither.
   const { poster } = await runOf(stage.client, { addresses, runId });
@@ -218,8 +220,11 @@ test("is announced, registered a window later, and taken up: it begins with the 
   expect((await openLocalRun(stage.state)).runId).toBe(runId);
   served.close();
 
-  const { said } = await takeUpNextRun(before, url);
+  const { said, keep } = await takeUpNextRun(before, url);
   expect(said).toContain(`goes on with run ${shown.runId}, from its checkpoint 1.`);
+  // Until it has opened nothing is written down.
+  expect((await openLocalRun(stage.state)).runId).toBe(runId);
+  await keep();
   const after = await openLocalRun(stage.state);
   expect([after.runId, after.earlier]).toEqual([shown.runId, [runId]]);
   // A node that lags shows the old one alone, which is nothing to go on with.

@@ -147,7 +147,7 @@ export const coordinatorMachine: readonly Breakage[] = [
   {
     name: "who was a member of a finished run cannot ask for what it missed",
     file: "offchain/src/coordinator/joins.ts",
-    text: "if (driver.state.finished && !driver.state.members[join.worker])",
+    text: "if (isOver(run) && !driver.state.members[join.worker])",
     instead: "if (driver.state.finished && driver.state.round < 0)",
     tests: ["test/offchain/coordinator/acknowledgements.test.ts"],
   },
@@ -161,7 +161,7 @@ export const coordinatorMachine: readonly Breakage[] = [
   {
     name: "who is no member of a finished run is told to join again, for ever",
     file: "offchain/src/coordinator/work.ts",
-    text: "finish(driver.state.finished ? OVER : {",
+    text: "finish(isOver(run) ? OVER : {",
     instead: "finish(driver.state.round < 0 ? OVER : {",
     tests: ["test/offchain/coordinator/acknowledgements.test.ts"],
   },

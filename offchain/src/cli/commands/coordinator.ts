@@ -1,4 +1,4 @@
-import { type Address, asAddress, asRunId } from "@cotrain/sdk/protocol";
+import { type Address, asAddress, asRunId, type RunId } from "@cotrain/sdk/protocol";
 
 import { UserError, weiOf } from "../../base/index.ts";
 import { readFileBounded } from "../../base/node/index.ts";
@@ -27,15 +27,20 @@ import {
 const rentersOf = (named: readonly string[] | undefined, poster: string, organiser: string | undefined): Address[] =>
   (named ?? [poster, ...(organiser === undefined ? [] : [organiser])]).map((address) => asAddress(address));
 
+/** The runs that this directory trained before the one that is named. It may name the next one, which `run.json` does not know yet. */
+function runsBefore({ runId, earlier }: LocalRun, named: RunId): readonly RunId[] {
+  return earlier.includes(named) || named === runId ? earlier.filter((each) => each !== named) : [...earlier, runId];
+}
+
 /** The run that is named, else the model's newest that this directory knows, with those before it. */
-async function goesOnWith(run: LocalRun, named: string | undefined, rpcUrl: string, logger: Logger): Promise<LocalRun> {
+async function goesOnWith(run: LocalRun, named: string | undefined, rpcUrl: string, logger: Logger) {
   if (named !== undefined) {
     const runId = asRunId(named);
-    return { ...run, runId, earlier: run.earlier.filter((each) => each !== runId) };
+    return { run: { ...run, runId, earlier: runsBefore(run, runId) }, keep: undefined };
   }
-  const { run: taken, said } = await takeUpNextRun(run, rpcUrl);
+  const { run: taken, said, keep } = await takeUpNextRun(run, rpcUrl);
   if (said !== undefined) logger.warn(said);
-  return taken;
+  return { run: taken, keep };
 }
 
 /** `cotrain coordinator`: runs the rounds of the run that a state directory holds. */
@@ -59,7 +64,7 @@ export const coordinatorCommand = defineCommand({
         const state = await openRoleDirectory(opened.state, "coordinator", { create: true });
         daemon.onShutdown("state directory", () => state.close());
         const rpcUrl = options.rpc ?? opened.file.chain.rpcUrl;
-        const run = await goesOnWith(opened, options.run, rpcUrl, logger);
+        const { run, keep } = await goesOnWith(opened, options.run, rpcUrl, logger);
         const poster =
           (await namedWallet(options)) ??
           (await openWallet(run.state, run.file.chain.embedded ? "poster" : "organiser"));
@@ -106,6 +111,8 @@ export const coordinatorCommand = defineCommand({
           logger,
         });
         daemon.onShutdown("coordinator", () => coordinator.stop());
+        // All runs have opened: what cannot be opened changes nothing of the directory.
+        await keep?.();
         daemon.ready({ port: coordinator.port, url: coordinator.url });
         await Promise.race([
           coordinator.failed,

@@ -30,7 +30,7 @@ export function registerViews({ app, modules: { runs }, runOf }: Routing): void 
       runs: [...runs.values()].map((run) => ({
         runId: run.runId,
         modelId: run.facts.modelId,
-        phase: run.driver.state.phase,
+        phase: run.earlier ? "Finished" : run.driver.state.phase,
       })),
     }),
   );
