@@ -21,7 +21,15 @@ export {
   type HeadDocumentsCache,
   readHeadDocuments,
 } from "./documents.ts";
-export { DocumentError, isItsWord, isMalformed, type RunDocuments, runDocuments, wasAdmitted } from "./published.ts";
+export {
+  DocumentError,
+  isItsWord,
+  isMalformed,
+  requireFragmentsOf,
+  type RunDocuments,
+  runDocuments,
+  wasAdmitted,
+} from "./published.ts";
 export { foreignIn, problemOfBuild, problemOfPrograms } from "./programs.ts";
 export { sharer } from "./positions.ts";
 export { verifyReceipts } from "./receipts.ts";

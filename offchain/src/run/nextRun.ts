@@ -25,6 +25,7 @@ import type { ChainConnection, ChainReader } from "../chain/index.ts";
 import { type BlobStore, checkBlobs, type DocumentStore, putDocument } from "../storage/index.ts";
 import { blobSourceOf } from "./blobSource.ts";
 import { readBuilds } from "./builds.ts";
+import { requireFragmentsOf } from "./published.ts";
 import { forgetful, readRunEnd, requireOver, requirePaid, type RunEnd, writeZero } from "./runEnd.ts";
 
 /** A run is registered with so many builds at the most. */
@@ -112,7 +113,7 @@ interface NextRunOptions {
 
 /**
  * Makes the next run out of what the last one ended with; stores and sends nothing.
- * @throws UserError `RUN_GOES_ON`, `CHECKPOINT_DAMAGED`, `NO_BUILD`; RetryableError `RUN_UNPAID`; ProtocolError `INVALID_PARAMS`
+ * @throws UserError `RUN_GOES_ON`, `DOCUMENT_FRAGMENTS`, `CHECKPOINT_DAMAGED`, `NO_BUILD`; RetryableError `RUN_UNPAID`; ProtocolError `INVALID_PARAMS`
  */
 export async function nextRunOf(place: NextRunPlace, { changes, leaveUnpaid }: NextRunOptions): Promise<NextRun> {
   const { connection, reader, addresses, modelId, runId: last } = place;
@@ -121,6 +122,7 @@ export async function nextRunOf(place: NextRunPlace, { changes, leaveUnpaid }: N
   const published = { reader, blobs: blobSourceOf(place.blobs) };
   if (!leaveUnpaid) await requirePaid(published, last, modelId);
   const end = await readRunEnd(published, last);
+  requireFragmentsOf(record, end.definition);
   await requireShards(place.blobs, end);
   const { params, bounds, fragments, change } = await governed(place, changes);
 

@@ -4,8 +4,9 @@ import type { Build, Definition, Digest } from "@cotrain/sdk/protocol";
 import { asDigest, type RunId, MAX_BUILD_BYTES, MAX_DEFINITION_BYTES, MAX_DOCUMENT_BYTES } from "@cotrain/sdk/protocol";
 
 import { type ErrorOptions, parseCanonicalJson, UserError } from "../base/index.ts";
-import type { ChainReader, PostedHead } from "../chain/index.ts";
+import type { ChainReader, PostedHead, RunRecord } from "../chain/index.ts";
 import { readDataManifest, sequenceCount } from "../data/index.ts";
+import { fragmentLayouts } from "../diloco/index.ts";
 import type { BlobSource } from "./ports.ts";
 import { problemOfPrograms } from "./programs.ts";
 import { parseBuild, parseDefinition } from "../storage/index.ts";
@@ -16,6 +17,24 @@ export class DocumentError extends UserError {
   constructor(code: `DOCUMENT_${string}`, message: string, options: ErrorOptions = {}) {
     super(code, message, options);
   }
+}
+
+/**
+ * No contract sees the table: where a run is registered with another number of fragments, validators would draw among others than there
+ * are, and nobody would recompute the rest.
+ * @param record of the run on-chain
+ * @throws DocumentError `DOCUMENT_FRAGMENTS`
+ */
+export function requireFragmentsOf(
+  { runId, fragments }: Pick<RunRecord, "runId" | "fragments">,
+  { table }: Pick<Definition, "table">,
+): void {
+  const due = fragmentLayouts(table).length;
+  if (fragments === due) return;
+  throw new DocumentError(
+    "DOCUMENT_FRAGMENTS",
+    `Run ${runId} has ${fragments} fragments on-chain and ${due} in its definition: what validators draw is not what there is.`,
+  );
 }
 
 /** What a coordinator calls an error is its word, and says nothing about bytes that nobody has seen. */

@@ -8,6 +8,7 @@ import {
   type ContractAddresses,
   digestOfJson,
   type Hex,
+  MAX_DEFINITION_BYTES,
   type ModelId,
   parameterLabel,
   parametersChange,
@@ -18,6 +19,8 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import type { ChainConnection, ChainReader } from "../chain/index.ts";
+import { fragmentLayouts } from "../diloco/index.ts";
+import { parseDefinition } from "../storage/index.ts";
 import { buildsAgain, MAX_BUILDS } from "./nextRun.ts";
 import type { BlobSource } from "./ports.ts";
 import { runBefore, runOriginOf, runOriginText } from "./runEnd.ts";
@@ -47,6 +50,28 @@ async function beginningText(
   } catch (error) {
     if (!(error instanceof CotrainError)) throw error;
     return `WHAT IT BEGINS WITH CANNOT BE SEEN (${error.message}): whoever proposes this says what it is`;
+  }
+}
+
+/** No contract sees the table that the number of fragments is of, by which validators draw. */
+async function fragmentsText(
+  { reader, blobs }: RunWordsPlace,
+  runId: RunId,
+  modelId: ModelId,
+  { definition: digest, fragments }: RunConfig,
+): Promise<string> {
+  const unseen = `WHETHER ITS DEFINITION HAS ${fragments} FRAGMENTS WAS NOT SEEN`;
+  if (!reader || !blobs) return unseen;
+  try {
+    const servedBy = (await runBefore({ reader }, modelId, runId)) ?? runId;
+    const { table } = parseDefinition(await blobs.blob(servedBy, asDigest(digest), MAX_DEFINITION_BYTES));
+    const due = fragmentLayouts(table).length;
+    return due === fragments
+      ? `it has ${fragments} fragments, as its definition`
+      : `IT HAS ${fragments} FRAGMENTS, AND ITS DEFINITION ${due}: NO WORKER AND NO VALIDATOR TAKES SUCH A RUN, whose poster would be paid for what nobody recomputes`;
+  } catch (error) {
+    if (!(error instanceof CotrainError)) throw error;
+    return `${unseen} (${error.message})`;
   }
 }
 
@@ -112,6 +137,7 @@ export async function registerText(place: RunWordsPlace, [id, salt, given]: read
     await beginningText(place, runId, modelId, config),
     ...(await besideText(place, runId, modelId, config)),
     await programsText(place, runId, modelId, config),
+    await fragmentsText(place, runId, modelId, config),
     `it has definition ${config.definition}, checkpoint 0 ${config.initialCheckpoint} and the builds ${config.builds.slice(0, MAX_BUILDS).join(", ")}${config.builds.length > MAX_BUILDS ? " and more, for which no run is registered" : ""}`,
   ];
   const values = runParameters.map(

@@ -13,6 +13,7 @@ import type { LocalAccount } from "viem";
 import { type Clock, retrying, steady, systemClock, unlessAborted, UserError } from "../base/index.ts";
 import type { ChainReader, ModelSchedule, RunRecord } from "../chain/index.ts";
 import {
+  DocumentError,
   type BlobSource,
   createHeadDocumentsCache,
   type HeadDocumentsCache,
@@ -189,7 +190,10 @@ async function findRun(
         "RUN_FOREIGN",
         `The coordinator serves run ${runId} with another definition or model than the chain.`,
       );
-    await descriptions.of(runId, run);
+    // Nothing is said of heads that cannot be judged, as each look tells; what else there is to sign does not suffer by it.
+    await descriptions.of(runId, run).catch((error: unknown) => {
+      if (!(error instanceof DocumentError)) throw error;
+    });
     return { run, schedule: await reader.schedule(run.modelId) };
   };
   return retrying(() => unlessAborted(find(), signal), {

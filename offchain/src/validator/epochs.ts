@@ -67,12 +67,17 @@ async function attestOrRefuse(context: Context, view: EpochView): Promise<void> 
 /** Who signs again what was void, on another block or deadline, has holders vote on it again. */
 const VOIDED = "Holders have voided this root by a vote: it is not signed again.";
 
-/** Why an epoch will not be signed though all is equal: of these heads nothing is said, since an earlier journal may have said else. */
-async function beforeJournal(
-  { reader, statements }: Context,
+/**
+ * Why an epoch will not be signed though all is equal: of these heads nothing is said, since an earlier journal may have said else,
+ * or since they are of a run whose heads nobody can judge.
+ */
+async function whyNever(
+  { descriptions, reader, statements }: Context,
   unjudged: readonly EpochHead[],
 ): Promise<string | undefined> {
   for (const { head, round, runId } of unjudged) {
+    const unfit = await descriptions.whyUnfit(asRunId(runId));
+    if (unfit !== undefined) return `It pays for checkpoint ${round}, of which nothing is signed: ${unfit}`;
     const posted = (await reader.headsSince(asRunId(runId), 0)).find((each) => each.head === head);
     if (posted && statements.isBefore(posted.block))
       return `It pays for checkpoint ${round}, which was anchored before this key's journal of signatures began: others have to sign it.`;
@@ -101,8 +106,8 @@ async function attest(context: Context, view: EpochView): Promise<void> {
     const decision = await decideOn(context, view);
     if (decision.kind === "refuse") return refuse(context, view, decision.reason);
     if (decision.kind === "wait") {
-      const old = await beforeJournal(context, decision.unjudged);
-      return old ? refuse(context, view, old) : wait(context, view, decision.unjudged);
+      const why = await whyNever(context, decision.unjudged);
+      return why ? refuse(context, view, why) : wait(context, view, decision.unjudged);
     }
     if (await reader.isVoided(run.modelId, decision.attestation)) return refuse(context, view, VOIDED);
     if (!open && (await settle(context, view, decision.claims))) return;

@@ -1,5 +1,5 @@
 /** What happens in a validator, and the line that its log says of it. */
-import type { Address } from "@cotrain/sdk/protocol";
+import type { Address, RunId } from "@cotrain/sdk/protocol";
 import { getAddress } from "viem";
 
 import type { Logger } from "../service/index.ts";
@@ -47,6 +47,8 @@ export type ValidatorEvent =
   | { readonly type: "refused"; readonly epoch: number; readonly reason: string }
   /** Nothing that this key signs counts for the model; said once for each version of its set. */
   | { readonly type: "not-a-member"; readonly validator: Address; readonly set: number }
+  /** Nothing is signed about the checkpoints of a run; said once. */
+  | { readonly type: "unfit"; readonly runId: RunId; readonly reason: string }
   | { readonly type: "retrying"; readonly what: string; readonly reason: string }
   /** Others have not told yet what they drew, as happens in any epoch, or deny it: this validator looks as well. */
   | { readonly type: "looking"; readonly what: string; readonly reason: string };
@@ -88,6 +90,9 @@ export function logEvent(logger: Logger, event: ValidatorEvent): void {
         fields,
         `epoch ${event.epoch} is not signed: ${event.reason} If others sign it all the same, its root can be disputed ("npx cotrain watch").`,
       );
+      return;
+    case "unfit":
+      logger.error(fields, `nothing is signed about the checkpoints of this run: ${event.reason}`);
       return;
     case "retrying":
       logger.warn(fields, `${event.what}: ${event.reason}`);

@@ -1,5 +1,5 @@
 /** Follows the heads on-chain: which are to be judged, and what is forgotten when they are settled or the chain went back. */
-import { type Address, epochAt, type Hex } from "@cotrain/sdk/protocol";
+import { type Address, epochAt, type Hex, type RunId } from "@cotrain/sdk/protocol";
 
 import type { PostedHead } from "../chain/index.ts";
 import { type HeadWithParent, isRollback, rolledBackHeads } from "../run/index.ts";
@@ -7,7 +7,7 @@ import type { Context } from "./context.ts";
 
 /** What of the chain one look saw. */
 export interface Look {
-  /** The run's heads, from checkpoint 0 to the newest. */
+  /** The run's heads, from checkpoint 0 to the newest; none of one whose heads cannot be judged. */
   readonly heads: readonly PostedHead[];
   /** Those of them in epochs that no active root covers. */
   readonly unsettled: ReadonlySet<string>;
@@ -30,6 +30,8 @@ export function createHeadFollower(context: Context): HeadFollower {
   let tip: { readonly block: number; readonly hash: Hex } | undefined;
   /** The version of the set that was last complained of. */
   let complained: number | undefined;
+  /** Runs whose heads were said not to be judged. */
+  const told = new Set<RunId>();
 
   /** Forgets what was drawn when the chain lost a block: other blocks draw others. */
   async function watchTip(): Promise<void> {
@@ -56,14 +58,33 @@ export function createHeadFollower(context: Context): HeadFollower {
       const settled = active?.epoch ?? 0;
       const { open, unsettled } = openOf(context, heads, settled);
       open.push(...(await openOfOthers(context, settled)));
+      const unfit = await unfitOf(context, new Set([run.runId, ...open.map(({ head }) => head.runId)]), told);
       known.links.clear();
-      for (const link of open) known.links.set(link.head.head, link);
+      const judged = open.filter(({ head }) => !unfit.has(head.runId));
+      for (const link of judged) known.links.set(link.head.head, link);
       claims.keep(known.links);
       absences.keep(known.links);
       for (const head of audits.sound) if (!known.links.has(head)) audits.sound.delete(head);
-      return { heads, unsettled, open, members, settled };
+      return { heads: unfit.has(run.runId) ? [] : heads, unsettled, open: judged, members, settled };
     },
   };
+}
+
+/** Those of the runs whose heads cannot be judged by what the chain says of them, each told once. */
+async function unfitOf(
+  { descriptions, emit }: Context,
+  runs: ReadonlySet<RunId>,
+  told: Set<RunId>,
+): Promise<ReadonlySet<RunId>> {
+  const unfit = new Set<RunId>();
+  for (const runId of runs) {
+    const reason = await descriptions.whyUnfit(runId);
+    if (reason === undefined) continue;
+    unfit.add(runId);
+    if (!told.has(runId)) emit({ type: "unfit", runId, reason });
+    told.add(runId);
+  }
+  return unfit;
 }
 
 function openOf(

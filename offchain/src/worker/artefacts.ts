@@ -140,8 +140,8 @@ export interface RunDescription {
 
 /** What the chain is asked about a run; the chain room's reader is one. */
 export interface RunRecordReader {
-  /** The definition, and the poster in force. */
-  run(runId: RunId): Promise<{ readonly definition: Digest; readonly poster: Address }>;
+  /** The definition, into how many fragments it divides the model, and the poster in force. */
+  run(runId: RunId): Promise<{ readonly definition: Digest; readonly fragments: number; readonly poster: Address }>;
   /** Whether the validators suspended the poster, and the holders named no other yet. */
   isSuspended(runId: RunId): Promise<boolean>;
   isAdmitted(runId: RunId, build: Digest): Promise<boolean>;
@@ -162,14 +162,18 @@ export async function describeRun(
   const foreign = (what: string): ArtefactError =>
     new ArtefactError("RUN_FOREIGN", `The coordinator serves run ${view.runId} with ${what}: refused.`);
   const runId = view.runId as RunId;
-  if (chain) {
-    const record = await chain.run(runId);
+  const record = await chain?.run(runId);
+  if (chain && record) {
     if (record.definition !== view.definition) throw foreign("another definition than the chain records");
     const posters = await chain.postersOf(runId);
     if (!posters.includes(asAddress(view.poster)))
       throw foreign(`poster ${view.poster}, which the chain does not name`);
   }
   const definition = parseDefinition(await artefacts.get(view.definition as Digest, MAX_DEFINITION_BYTES));
+  const layouts = fragmentLayouts(definition.table);
+  // Validators draw by the chain's number: of fragments that it does not count nobody would see what becomes of the work.
+  if (record && record.fragments !== layouts.length)
+    throw foreign(`a definition of ${layouts.length} fragments, of which the chain has ${record.fragments}`);
   const builds: AdmittedBuild[] = [];
   for (const id of view.builds) {
     const digest = id as Digest;
@@ -182,7 +186,6 @@ export async function describeRun(
   if (builds.length === 0) throw foreign("no admitted build");
   const data = await readDataManifest(artefacts.reader, definition.data as Digest);
   if (data.tokenizer !== definition.tokenizer) throw foreign("data of another tokenizer than the definition's");
-  const layouts = fragmentLayouts(definition.table);
   const parameters = layouts.reduce((sum, layout) => sum + layout.elements, 0);
   return { view, definition, builds, data, table: tableDigest(definition.table), layouts, parameters };
 }

@@ -5,8 +5,15 @@ import { createTestClient, createWalletClient, http } from "viem";
 
 import { createInitial, createPublisher, fragments, params, poster, type World } from "./world.ts";
 
-/** Finishes the world's run and registers another one like it. @returns who makes its rounds; checkpoint 0 is not posted */
-export async function nextRun(world: World): Promise<World["publisher"] & { readonly runId: RunId }> {
+/**
+ * Finishes the world's run and registers another one like it.
+ * @param registered its fragments on-chain, whatever its definition's table has
+ * @returns who makes its rounds; checkpoint 0 is not posted
+ */
+export async function nextRun(
+  world: World,
+  registered = fragments,
+): Promise<World["publisher"] & { readonly runId: RunId }> {
   const { modelId, contracts: addresses, chainId, client, store, url } = world;
   const timelock = await timelockOf(client, { addresses, modelId });
   const development = createTestClient({ mode: "anvil", transport: http(url) });
@@ -21,7 +28,7 @@ export async function nextRun(world: World): Promise<World["publisher"] & { read
   const config = {
     definition: digestOfJson(initial.definition),
     initialCheckpoint: initial.digest,
-    fragments,
+    fragments: registered,
     poster: poster.address,
     builds: [initial.build],
     params,

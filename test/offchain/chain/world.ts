@@ -565,7 +565,7 @@ export async function createWorld(url: string, directory: string, settings: Worl
     config: {
       definition: digestOfJson(initial.definition),
       initialCheckpoint: initial.digest,
-      fragments,
+      fragments: settings.fragments ?? fragments,
       poster: poster.address,
       builds: [initial.build],
       params,

@@ -10,6 +10,8 @@ type Governor = ModelConfig["governor"];
 export interface WorldSettings extends Partial<Governor> {
   readonly founders?: ReturnType<typeof foundersOf>;
   readonly young?: boolean;
+  /** The run is registered with as many, whatever its definition's table has. */
+  readonly fragments?: number;
 }
 
 export function modelOf(model: Profile["model"], settings: WorldSettings): Profile["model"] {

@@ -90,6 +90,20 @@ describe("is refused", () => {
     expect((await refused("--leave-unpaid")).said).not.toContain("no active root");
   });
 
+  test("after a run that has other fragments on-chain than in its definition", async () => {
+    await ended();
+    const { contracts: addresses, modelId, runId, fromBlock, chainId } = stage.world;
+    const connection = await connect({ rpcUrl: stage.node.url, chainId });
+    const reader = createReader(connection, { contracts: addresses, fromBlock });
+    const { blobs } = await openLocalRun(stage.state);
+    const other: typeof reader = { ...reader, run: async (id) => ({ ...(await reader.run(id)), fragments: 8 }) };
+    const place = { connection, reader: other, addresses, fromBlock, blobs, modelId, runId };
+    await expect(nextRunOf(place, { changes: {}, leaveUnpaid: false })).rejects.toMatchObject({
+      code: "DOCUMENT_FRAGMENTS",
+      message: expect.stringContaining(`Run ${runId} has 8 fragments on-chain and 4 in its definition`),
+    });
+  });
+
   test("with parameters that the last run's bounds do not allow", async () => {
     await ended();
     const { code, said } = await refused("innerSteps=5000");
@@ -164,6 +178,13 @@ test("is told with what it begins with, who posts it, and its bounds", async () 
   expect(other).toContain(`its builds ${build} are NOT KNOWN FROM THE RUN BEFORE, and may have OTHER PROGRAMS;`);
   const absent = await wordsOf({ ...made.config, definition: digestOfJson("nowhere") });
   expect(absent).toContain("WHAT IT BEGINS WITH CANNOT BE SEEN");
+
+  // No contract looks at the table.
+  expect(told).toContain("it has 4 fragments, as its definition;");
+  expect(await wordsOf({ ...made.config, fragments: 1 })).toContain(
+    "IT HAS 1 FRAGMENTS, AND ITS DEFINITION 4: NO WORKER",
+  );
+  expect(absent).toContain("WHETHER ITS DEFINITION HAS 4 FRAGMENTS WAS NOT SEEN (");
 });
 
 test("is announced, registered a window later, and taken up: it begins with the bits that the last one ended with", async () => {

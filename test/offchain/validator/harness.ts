@@ -36,6 +36,7 @@ import {
 } from "../../../offchain/src/validator/index.ts";
 import { createNode, type TestNode } from "../chain/node.ts";
 import { createWorld, poster, validators, type World } from "../chain/world.ts";
+import type { WorldSettings } from "../chain/worldSettings.ts";
 
 export const lower = (address: string): Address => address.toLowerCase() as Address;
 export const [me, another, late] = [validators[0]!, validators[1]!, validators[2]!];
@@ -240,13 +241,15 @@ export async function compute(epoch: number, verdicts: readonly SignedVerdict[])
 export const about = (round: number, verdicts = board.verdicts): SignedVerdict[] =>
   verdicts.filter(({ verdict }) => verdict.kind === verdictKind.aggregate && verdict.round === String(round));
 /** Opens the chain and the world on it; its tests close it. */
-export async function openWorld(): Promise<void> {
+export const openWorld = (): Promise<void> => openWorldOf({});
+/** @param settings what of the world is not as in most tests */
+export async function openWorldOf(settings: WorldSettings): Promise<void> {
   Object.assign(board, untouched());
   node = await createNode(0);
   await node.start();
   // Time passes with blocks alone: no deadline is missed beside busy neighbours.
   await development().setBlockTimestampInterval({ interval: 1 });
-  world = await createWorld(node.url, node.directory);
+  world = await createWorld(node.url, node.directory, settings);
   jobs = await openDatabase<JobSchema>(join(node.directory, "journal.sqlite"), jobMigrations);
   const { chainId, contracts, fromBlock, url: rpcUrl } = world;
   const table = await openJobTable(jobs, { random: createRandom("jobs") });

@@ -20,6 +20,7 @@ test("heads to be judged are those of rounds that stand", async () => {
     absences: { keep: () => undefined },
     audits: { sound: new Set() },
     claims: { keep: () => undefined },
+    descriptions: { whyUnfit: async () => undefined },
     emit: () => undefined,
     heads: { judged: new Map(), links: new Map(), followed: new Set() },
     reader: {

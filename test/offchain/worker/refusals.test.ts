@@ -12,6 +12,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { UserError } from "../../../offchain/src/base/index.ts";
+import { fragmentLayouts } from "../../../offchain/src/diloco/index.ts";
 import { putDocument } from "../../../offchain/src/storage/index.ts";
 import type { WorkerEvent, WorkerModules } from "../../../offchain/src/worker/index.ts";
 import { poster } from "./coordinatorDouble.ts";
@@ -20,9 +21,16 @@ import { baseDigest, beforeAndAfterEach, home, of, run, start, until, w } from "
 
 beforeAndAfterEach();
 
+/** What a chain records of the fixture's run. */
+const recorded = () => ({
+  definition: w.fixture.definitionDigest,
+  fragments: fragmentLayouts(w.fixture.definition.table).length,
+  poster: asAddress(poster.address),
+});
+
 /** A chain that records the fixture's run, whichever is asked for. */
 const soundChain = (over: Partial<NonNullable<WorkerModules["chain"]>> = {}): NonNullable<WorkerModules["chain"]> => ({
-  run: () => Promise.resolve({ definition: w.fixture.definitionDigest, poster: asAddress(poster.address) }),
+  run: () => Promise.resolve(recorded()),
   isSuspended: () => Promise.resolve(false),
   isAdmitted: () => Promise.resolve(true),
   postersOf: () => Promise.resolve([poster.address.toLowerCase() as Address]),
@@ -186,9 +194,19 @@ describe("what it refuses", () => {
 
   test("a definition that the chain does not record", async () => {
     await start();
-    const record = { definition: w.fixture.buildDigest, poster: asAddress(poster.address) };
+    const record = { ...recorded(), definition: w.fixture.buildDigest };
     const chain = soundChain({ run: () => Promise.resolve(record) });
     await expect(run({}, { chain })).rejects.toMatchObject({ code: "RUN_FOREIGN" });
+  });
+
+  test.each([1, 4])("a definition of which the chain counts %d fragments", async (fragments) => {
+    await start();
+    const chain = soundChain({ run: () => Promise.resolve({ ...recorded(), fragments }) });
+    await expect(run({}, { chain })).rejects.toMatchObject({
+      code: "RUN_FOREIGN",
+      message: expect.stringContaining(`a definition of 2 fragments, of which the chain has ${fragments}`),
+    });
+    expect(w.double.joins).toEqual([]);
   });
 
   test("a run that is sound, but another than it was told to train", async () => {
@@ -212,7 +230,7 @@ describe("what it refuses", () => {
     ["suspended", { isSuspended: () => Promise.resolve(true) }, /have suspended this run's poster/],
     [
       "dismissed",
-      { run: () => Promise.resolve({ definition: w.fixture.definitionDigest, poster: other }) },
+      { run: () => Promise.resolve({ ...recorded(), poster: other }) },
       /The run's poster is 0xbb.* by the chain/,
     ],
   ])("work for a poster that is %s, though it was the run's", async (_what, over, sentence) => {

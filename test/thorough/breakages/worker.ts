@@ -255,6 +255,13 @@ export const worker: readonly Breakage[] = [
     tests: ["test/offchain/worker/describeRun.test.ts"],
   },
   {
+    name: "a worker takes a run of whose fragments validators see some",
+    file: "offchain/src/worker/artefacts.ts",
+    text: "record.fragments !== layouts.length",
+    instead: "record.fragments > layouts.length",
+    tests: ["test/offchain/worker/refusals.test.ts"],
+  },
+  {
     name: "a worker takes a definition that the chain does not name",
     file: "offchain/src/worker/artefacts.ts",
     text: "if (record.definition !== view.definition)",

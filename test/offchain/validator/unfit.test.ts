@@ -1,0 +1,135 @@
+/** Runs that are registered with other fragments than their definition has, on a real chain: what nobody recomputes nobody signs. */
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+
+import { connect, openReader } from "../../../offchain/src/chain/index.ts";
+import { revenueAccounts } from "../../../offchain/src/run/index.ts";
+import { createDescriptions } from "../../../offchain/src/validator/descriptions.ts";
+import { createJudge } from "../../../offchain/src/validator/watch/judge.ts";
+import { signaturesUnder } from "../chain/attested.ts";
+import { nextRun } from "../chain/nextRun.ts";
+import { fragments } from "../chain/world.ts";
+import { dueEpoch } from "../run/dueEpoch.ts";
+import {
+  about,
+  another,
+  board,
+  chain,
+  closeWorld,
+  compute,
+  development,
+  eventually,
+  late,
+  later,
+  looked,
+  me,
+  openWorld,
+  openWorldOf,
+  post,
+  publish,
+  start,
+  stop,
+  world,
+} from "./harness.ts";
+
+afterEach(() => stop());
+
+/** Of all fragments but the first the poster writes what it likes. */
+const forged: Parameters<typeof post>[0] = {
+  forge: (states) => {
+    for (const { params } of states.slice(1)) params.fill(0);
+  },
+};
+
+/** Publishes the epoch that is due, by the verdicts that there are. */
+async function publishDue() {
+  await later(16);
+  const due = await dueEpoch(chain, world.modelId);
+  if (due === undefined) throw new Error("No epoch is due.");
+  const computation = await compute(due, board.verdicts);
+  board.epochs = [await publish(computation)];
+  return computation;
+}
+
+const refusalIn = async ({ events }: Awaited<ReturnType<typeof start>>): Promise<string> => {
+  const found = await eventually("the refusal", () => events.find(({ type }) => type === "refused"));
+  return found.type === "refused" ? found.reason : "";
+};
+
+/** Who watches, by a connection of its own. */
+async function watcher() {
+  const { chainId, contracts, fromBlock, url: rpcUrl } = world;
+  const [reader, connection] = [
+    await openReader({ rpcUrl, chainId, contracts, fromBlock }),
+    await connect({ rpcUrl, chainId }),
+  ];
+  return {
+    reader,
+    judge: createJudge({ reader, revenue: revenueAccounts({ reader, connection, fromBlock }) }, world.blobs),
+  };
+}
+
+/** Why nobody judges the heads of the world's run. */
+const sentence = (): string =>
+  `Run ${world.runId} has 1 fragments on-chain and ${fragments} in its definition: what validators draw is not what there is.`;
+
+describe("a run of 4 fragments that is registered with 1", () => {
+  beforeAll(() => openWorldOf({ fragments: 1 }), 60_000);
+  afterAll(closeWorld);
+
+  it("is not judged, and its epochs are not signed; its validators live on", async () => {
+    const { round } = world.publisher.checkpoint();
+    await post(forged);
+    await development().mine({ blocks: 2 });
+    const { events } = await start();
+    await eventually("the reason", () => events.find(({ type }) => type === "unfit"));
+    await looked();
+    expect(events).toEqual([{ type: "unfit", runId: world.runId, reason: sentence() }]);
+    expect(about(round)).toEqual([]);
+    await stop();
+
+    await publishDue();
+    expect(await refusalIn(await start())).toBe(
+      `It pays for checkpoint ${round + 1}, of which nothing is signed: ${sentence()}`,
+    );
+    await looked();
+    expect([board.verdicts, board.attestations]).toEqual([[], []]);
+    await expect(createDescriptions(chain, world.blobs).of(world.runId)).rejects.toMatchObject({
+      name: "DocumentError",
+      code: "DOCUMENT_FRAGMENTS",
+    });
+  });
+
+  it("is paid by no root that all who watch do not find false", async () => {
+    const { attestation } = await publishDue();
+    const signed = await signaturesUnder(world, attestation, [me, another, late]);
+    await chain.postRoot(attestation, signed, "root-1");
+    for (const { reader, judge } of [await watcher(), await watcher()]) {
+      const pending = await reader.pendingRoot(world.modelId);
+      const found = { kind: "false", reason: sentence(), recomputed: null };
+      expect(await judge.root(world.modelId, pending!)).toEqual(found);
+      const [parent, head] = await reader.headsSince(world.runId, 0);
+      expect(await judge.head({ head: head!, parent: parent! })).toEqual(found);
+    }
+  });
+});
+
+describe("a validator of another run", () => {
+  beforeAll(openWorld, 60_000);
+  beforeEach(() => void board.verdicts.splice(0));
+  afterAll(closeWorld);
+
+  it("judges what it can, and refuses the epoch that pays for the unfit one too", async () => {
+    const { round } = world.publisher.checkpoint();
+    await post();
+    const next = await nextRun(world, 1);
+    await post(forged, next);
+    await publishDue();
+    const validator = await start();
+    const [signed] = await eventually("the verdict", () => (about(round).length > 0 ? about(round) : undefined));
+    expect(signed!.verdict).toMatchObject({ runId: world.runId, value: "10000" });
+    board.epochs = [];
+    await publishDue();
+    expect(await refusalIn(validator)).toContain(`Run ${next.runId} has 1 fragments on-chain and ${fragments} in its`);
+    expect(board.attestations).toEqual([]);
+  });
+});
