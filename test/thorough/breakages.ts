@@ -11,6 +11,7 @@ import { chainPosting } from "./breakages/chainPosting.ts";
 import { cli } from "./breakages/cli.ts";
 import { cliQuorum } from "./breakages/cliQuorum.ts";
 import { capital } from "./breakages/capital.ts";
+import { claims } from "./breakages/claims.ts";
 import { code } from "./breakages/code.ts";
 import { community } from "./breakages/community.ts";
 import { coordinator } from "./breakages/coordinator.ts";
@@ -60,6 +61,7 @@ export const breakages: readonly Breakage[] = [
   ...service,
   ...chain,
   ...chainPosting,
+  ...claims,
   ...run,
   ...runEpoch,
   ...runProposals,

@@ -13,7 +13,7 @@ export {
   wrongChain,
 } from "./anvil.ts";
 export { type Chain, type ChainOptions, openChain, openReader, type Reverted } from "./chain.ts";
-export { DEFAULT_BOND_AT_MOST } from "./bonds.ts";
+export { createBonds, DEFAULT_BOND_AT_MOST, replacementIn } from "./bonds.ts";
 export { type ChainPace, createChainPace } from "./chainPace.ts";
 export { type ChainDoor, DOOR_LIMITS, type DoorLimits, openChainDoor } from "./chainDoor.ts";
 export { BLOCK_GAS_LIMIT } from "./doorPool.ts";

@@ -3,9 +3,9 @@ import type { Address, Hex } from "@cotrain/sdk/protocol";
 
 import { wrap } from "../base/index.ts";
 import { claimRevenue, type RevenueOwed, tokenText } from "../run/index.ts";
-import { toggle } from "../service/index.ts";
+import { account as accountOption, toggle } from "../service/index.ts";
 import { columnsOf } from "./output.ts";
-import { type Place, signingAs } from "./place.ts";
+import { type Place, type PlaceFlags, requireEntries, signingAs } from "./place.ts";
 
 export const lossOption = toggle({
   description: "claim revenue for less than is owed, where its token took from the vault, and give up the rest",
@@ -15,17 +15,53 @@ export const lossOption = toggle({
 /** Whether a claim would bring a part of what is owed, for good, and nobody asked for that. */
 export const isHeldBack = ({ short }: Pick<RevenueOwed, "short">, loss: boolean): boolean => short > 0n && !loss;
 
-/** What a wallet was paid; of nothing where nothing is owed, or a claim would bring less. */
+export const claimedAccount = accountOption({
+  description: "whose part is claimed, and paid to it, whoever sends (default: those of the wallets here)",
+});
+
+/** Who is paid, and which wallet sends that: its own, or where its key lies elsewhere whichever is here. */
+export interface Claimant {
+  readonly name: string;
+  readonly account: Address;
+  readonly sender: Place["entries"][number] | undefined;
+  /** Whether the account's own wallet sends, which alone can have others paid and give its votes away. */
+  readonly own: boolean;
+}
+
+const ownOf = (entry: Place["entries"][number]): Claimant => ({
+  name: entry.name,
+  account: entry.account,
+  sender: entry,
+  own: true,
+});
+
+/** @param account the one that is wanted; default every wallet here. @throws UserError `WALLET_MISSING` where none is here and one would send */
+export function claimantsOf(
+  place: Place,
+  {
+    account,
+    dryRun = false,
+    ...flags
+  }: PlaceFlags & { readonly account?: Address | undefined; readonly dryRun?: boolean },
+): readonly Claimant[] {
+  if (account === undefined) return requireEntries(place, flags).map(ownOf);
+  const known = place.entries.find((entry) => entry.account === account);
+  if (known) return [ownOf(known)];
+  const [sender] = dryRun ? place.entries : requireEntries(place, flags);
+  return [{ name: "elsewhere", account, sender, own: false }];
+}
+
+/** What an account was paid; of nothing where nothing is owed, or a claim would bring less. */
 export async function claimOwed(
   place: Place,
   owed: RevenueOwed,
-  entry: Place["entries"][number],
+  { account, sender }: Pick<Claimant, "account" | "sender">,
   options: Parameters<typeof signingAs>[2] & { readonly loss: boolean; readonly to?: Address | undefined },
 ): Promise<{ readonly amount: bigint; readonly transaction: Hex | null }> {
-  const { leaves } = await owed.of(entry.account);
-  if (leaves.length === 0 || isHeldBack(owed, options.loss)) return { amount: 0n, transaction: null };
-  const client = await signingAs(place, entry, options);
-  return claimRevenue(place, client, owed.revenue, entry.account, leaves, options.to);
+  const { leaves } = await owed.of(account);
+  if (!sender || leaves.length === 0 || isHeldBack(owed, options.loss)) return { amount: 0n, transaction: null };
+  const client = await signingAs(place, sender, options);
+  return claimRevenue(place, client, owed.revenue, account, leaves, options.to);
 }
 
 /** What is not claimed, and why. @param loss whether less than is owed was to be taken */

@@ -221,9 +221,9 @@ function earnedText({ standing }: WorkerScreen): string {
   return `${formatShares(standing.earned)} shares${claimable}${missing}`;
 }
 
-/** Who can claim where it is not this machine. */
+/** Who is paid where it is not this machine. */
 export const elsewhereText = (beneficiary: string): string =>
-  `What it earns belongs to ${shortAddress(beneficiary)}, and only that wallet can claim it.`;
+  `What it earns belongs to ${shortAddress(beneficiary)}, and whoever claims it (rewards claim --account) pays that wallet.`;
 
 const LABEL = 10;
 

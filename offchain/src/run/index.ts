@@ -85,13 +85,8 @@ export { type SignedStatement, withSigner } from "./signatures.ts";
 export * from "./capital.ts";
 export * from "./revenue.ts";
 export { computeRevenue, revenueLeaves } from "./revenueShares.ts";
-export {
-  beginRevenueRoot,
-  pendingRevenueRoot,
-  readRevenueRoot,
-  type RevenueStatement,
-  writeRevenueRoot,
-} from "./revenueRoot.ts";
+export { beginRevenueRoot, readRevenueRoot, type RevenueStatement, writeRevenueRoot } from "./revenueRoot.ts";
+export { type QuorumRoot, signedRoot, waitingRoot } from "./signedRoots.ts";
 export { claimRevenue, type RevenueEarnings, type RevenueOwed, revenueOwed } from "./revenueClaims.ts";
 export { revenueAccounts, type RevenueAccounts } from "./revenueAccounts.ts";
 export {

@@ -28,6 +28,7 @@ import {
   zeroHash,
 } from "@cotrain/sdk/protocol";
 import { Type } from "typebox";
+import { formatEther } from "viem";
 
 import { RetryableError, timeText, UserError } from "../base/index.ts";
 import type { ChainReader, RootView } from "../chain/index.ts";
@@ -223,7 +224,7 @@ async function requireNoBond({ connection, addresses, modelId }: RevenueRootPlac
   if (isDue)
     throw new UserError(
       "REVENUE_BOND",
-      `A root of revenue failed, so that the next one must bear a bond of ${bond} wei: a coordinator bears it, and so does postRoot of the SDK.`,
+      `A root of revenue failed, so that the next one must bear a bond of ${formatEther(bond)} coins: a coordinator bears it, or whoever posts what that has collected, by "npx cotrain rewards post --kind revenue".`,
     );
 }
 
@@ -341,21 +342,3 @@ export const writeRevenueRoot = (path: string, { domain, struct, signatures }: R
     attestation: toWire("Attestation", struct),
     signatures: [...signatures.values()],
   });
-
-/** What was posted of the root of revenue that is in its window; undefined where none is. @throws RetryableError `CHAIN_RPC` */
-export async function pendingRevenueRoot({ connection, addresses, modelId, fromBlock }: RevenuePlace) {
-  const pending = await connection.call((client) => pendingRoot(client, { addresses, modelId, kind }));
-  if (!pending) return undefined;
-  const { logs } = await connection.call((client) =>
-    getAllLogs(client, rootPosted({ addresses, modelId, kind }), { from: BigInt(fromBlock) }),
-  );
-  const posted = logs
-    .map(({ args }) => args.attestation)
-    .findLast((each) => structHash("Attestation", each) === pending.digest);
-  if (!posted)
-    throw new RetryableError(
-      "CHAIN_RPC",
-      `The node does not tell the posting of the root in its window, ${pending.digest}.`,
-    );
-  return { ...pending, attestation: posted };
-}

@@ -138,7 +138,7 @@ describe("what is not understood", () => {
   test.each([
     [["help", "nothing"], "unknown command 'nothing'"],
     [["rewards", "help", "nothing"], "unknown command 'nothing'"],
-    [["rewards"], 'A command is missing: list, claim or revoke; see "npx cotrain rewards --help".'],
+    [["rewards"], 'A command is missing: list, claim, post, activate or revoke; see "npx cotrain rewards --help".'],
     [[], 'A command is missing; see "npx cotrain --help".'],
     [["up", "--vote", "--no-vote"], "--vote and --no-vote exclude each other: give one of them."],
     [["up", "--no-vote", "--exit", "--vote"], "--vote and --no-vote exclude each other: give one of them."],

@@ -4,6 +4,7 @@ import { join } from "node:path";
 
 import { pendingRoot } from "@cotrain/sdk/actions";
 import { asAddress, type Hex, rewardKind } from "@cotrain/sdk/protocol";
+import { getAddress } from "viem";
 import { beforeEach, expect, test } from "vitest";
 
 import { accountOf, keyOf } from "../chain/world.ts";
@@ -77,6 +78,26 @@ test("what a customer paid goes to the holders, by a quorum of validators who ea
   expect(await dollarsOf(buyer)).toBe(1_500_000n);
   file = `${file}.next`;
   expect(await tried("validator-1")).toEqual(refusal(1, "No revenue of an epoch that is over is left"));
+});
+
+test("what nobody's shares earned is the treasury's, and whoever likes has it paid", async () => {
+  const paid = await told<{ epoch: number }>("revenue", "deposit", "1.5", ...at(), ...by("stranger"), "--yes");
+  await overBy(BigInt(paid.epoch));
+  for (const name of ["validator-1", "validator-2"]) await attest(name);
+  await passWindow();
+  await told("revenue", "activate", ...at(), ...by("stranger"));
+  const shown = await told<{ treasury: Hex }>("treasury", "show", ...at());
+  expect(shown).toMatchObject({ unclaimed: { revenue: { amount: "1500000" } } });
+  const { treasury } = shown;
+  expect((await cotrainHere(["treasury", "show", ...at()])).stdout.replaceAll(/\s+/g, " ")).toContain(
+    `Nobody has claimed 1.5 TESTUSD of revenue for it yet: "npx cotrain revenue claim --account ${getAddress(treasury)}" does`,
+  );
+  const claim = ["revenue", "claim", "--account", treasury, ...at(), ...by("stranger")];
+  expect(await told(...claim)).toMatchObject({
+    claims: [{ name: "elsewhere", account: getAddress(treasury), amount: "1500000" }],
+  });
+  expect(await dollarsOf(asAddress(treasury))).toBe(1_500_000n);
+  expect(await told("treasury", "show", ...at())).toMatchObject({ unclaimed: { revenue: { amount: "0" } } });
 });
 
 test("a second root names the first, and both are claimed at once", async () => {

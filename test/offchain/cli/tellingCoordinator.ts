@@ -2,15 +2,19 @@
 import { createServer } from "node:http";
 
 import { modelContractsOf } from "@cotrain/sdk/actions";
-import { runParamsToWire, type RunView } from "@cotrain/sdk/protocol";
+import { type EpochView, runParamsToWire, type RunView } from "@cotrain/sdk/protocol";
 import type { PublicClient } from "viem";
 import { onTestFinished } from "vitest";
 
 import { listening } from "../../loopback.ts";
 import { keyOf, params, poster, type World } from "../chain/world.ts";
 
-/** @returns its URL; it ends with the test */
-export async function tellingCoordinator(world: World, client: Pick<PublicClient, "request">): Promise<string> {
+/** @param epochs those that it publishes. @returns its URL; it ends with the test */
+export async function tellingCoordinator(
+  world: World,
+  client: Pick<PublicClient, "request">,
+  epochs: readonly EpochView[] = [],
+): Promise<string> {
   const { chainId, contracts: addresses, modelId, runId } = world;
   const own = await modelContractsOf(client as PublicClient, { addresses, modelId });
   const view: RunView = {
@@ -40,7 +44,8 @@ export async function tellingCoordinator(world: World, client: Pick<PublicClient
     kept: { payloadSeconds: 0, checkpoints: 1, checkpointBytes: 0 },
   };
   const server = createServer((request, response) => {
-    const answer = request.url?.endsWith(runId) ? view : { runs: [{ runId, modelId, phase: "Waiting" }] };
+    const runs = { runs: [{ runId, modelId, phase: "Waiting" }] };
+    const answer = request.url?.endsWith("/epochs") ? { epochs } : request.url?.endsWith(runId) ? view : runs;
     response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify(answer));
   });
   const url = await listening(server);

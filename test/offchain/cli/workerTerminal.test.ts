@@ -191,9 +191,9 @@ describe("the picture", () => {
     expect(shown).toContain(`pays      ${shortAddress(beneficiary)}`);
     expect(shown).toContain("earned    not known yet");
     // The command would find nothing to claim for this machine's wallet.
-    expect(shown).not.toContain("rewards claim");
+    expect(shown).not.toContain("npm run cotrain -- rewards claim");
     expect(shown.replaceAll(/\s+/g, " ")).toContain(
-      `claim What it earns belongs to ${shortAddress(beneficiary)}, and only that wallet can claim it.`,
+      `claim What it earns belongs to ${shortAddress(beneficiary)}, and whoever claims it (rewards claim --account) pays that wallet.`,
     );
     expect(shown).not.toMatch(/undefined|NaN|null/);
   });
@@ -449,9 +449,9 @@ describe("the terminal", () => {
     opened.onEvent({ type: "joined", again: false, heartbeatSeconds: 1 });
     opened.onEvent(acknowledged);
     opened.close();
-    expect(notices.join("\n")).not.toContain("rewards claim");
+    expect(notices.join("\n")).not.toContain("npm run cotrain -- rewards claim");
     expect(notices.at(-1)).toBe(
-      `1 round was accepted, 49.2 K tokens. What it earns belongs to ${shortAddress(beneficiary)}, and only that wallet can claim it.`,
+      `1 round was accepted, 49.2 K tokens. What it earns belongs to ${shortAddress(beneficiary)}, and whoever claims it (rewards claim --account) pays that wallet.`,
     );
   });
 

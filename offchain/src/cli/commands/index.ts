@@ -62,6 +62,7 @@ import { revenueActivateCommand, revenueAttestCommand } from "./revenueRoot.ts";
 import { rewardsListCommand } from "./rewards.ts";
 import { rewardsClaimCommand } from "./rewardsClaim.ts";
 import { rewardsRevokeCommand } from "./rewardsRevoke.ts";
+import { rewardsActivateCommand, rewardsPostCommand } from "./rewardsRoot.ts";
 import { runCreateCommand } from "./runCreate.ts";
 import { runNextCommand } from "./runNext.ts";
 import { runProposeCommand } from "./runPropose.ts";
@@ -100,6 +101,8 @@ export const commands: readonly Command[] = [
   generateCommand,
   rewardsListCommand,
   rewardsClaimCommand,
+  rewardsPostCommand,
+  rewardsActivateCommand,
   rewardsRevokeCommand,
   sharesCommand,
   delegateCommand,
@@ -214,7 +217,7 @@ export const groupSummaries: Readonly<Record<string, string>> = {
   builds: "which machines can train a run bit for bit, and proposing another kind of device",
   proposals: "what holders decide: proposals, carrying out what they accepted, and how votes go",
   revenue: "what a model is paid, and what of it its holders get",
-  rewards: "what wallets earned, and claiming it",
+  rewards: "what wallets earned, claiming it, and bringing roots on that pay it",
   market: "GPUs of clouds and hosts: what they offer, plans, renting, and accounts there",
   checkpoint: "checkpoints: which there are, and as files",
 };

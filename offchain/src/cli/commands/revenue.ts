@@ -23,7 +23,7 @@ import { toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable, table } from "../output.ts";
 import { atPlace, type Place, placeOptions, requireEntries, signingAs, signingOptions } from "../place.ts";
-import { claimOwed, lossOption, revenueHints } from "../revenueClaims.ts";
+import { claimantsOf, claimedAccount, claimOwed, lossOption, revenueHints } from "../revenueClaims.ts";
 
 const told = (text: string): string[] => wrap(text, columnsOf(process.stdout));
 
@@ -296,25 +296,29 @@ export const revenueShowCommand = defineCommand({
 /** `cotrain revenue claim`. */
 export const revenueClaimCommand = defineCommand({
   name: "revenue claim",
-  summary: "claim a wallet's share of revenue; each wallet pays its own gas",
-  options: { ...signingOptions, loss: lossOption },
+  summary: "claim a wallet's share of revenue, whose gas it pays itself, or anybody's",
+  options: { ...signingOptions, account: claimedAccount, loss: lossOption },
   examples: [
     ["npx cotrain revenue claim", "for every wallet of this directory"],
     ["npx cotrain revenue claim --wallet me.json --passphrase-file pass", "for one wallet"],
+    [
+      "npx cotrain revenue claim --account 0x00000000000000000000000000000000000000aa",
+      "for another account, such as a Safe or the treasury: it is paid, and the first wallet here pays the gas",
+    ],
   ],
   notes: ["Nobody has to publish anything for it: what each root pays is computed from the chain."],
   async run({ options, output }) {
     const own = await namedWallet(options);
     const { owed, claims } = await atPlace(options, own, async (place) => {
-      const entries = requireEntries(place, options);
+      const claimants = claimantsOf(place, options);
       const owed = await revenueOwed(
         place,
-        entries.map(({ account }) => account),
+        claimants.map(({ account }) => account),
       );
       const claims = [];
-      for (const entry of entries) {
-        const paid = owed ? await claimOwed(place, owed, entry, options) : { amount: 0n, transaction: null };
-        claims.push({ name: entry.name, account: formatAddress(entry.account), ...paid });
+      for (const claimant of claimants) {
+        const paid = owed ? await claimOwed(place, owed, claimant, options) : { amount: 0n, transaction: null };
+        claims.push({ name: claimant.name, account: formatAddress(claimant.account), ...paid });
       }
       return { owed, claims };
     });

@@ -1,11 +1,11 @@
 /** `cotrain revenue attest` and `activate`: validators sign what of revenue is set aside for whom, and anybody has it pay. */
-import { activateRoot, postRoot } from "@cotrain/sdk/actions";
+import { postRoot } from "@cotrain/sdk/actions";
+import { rewardKind } from "@cotrain/sdk/protocol";
 
-import { timeText, UserError, wrap } from "../../base/index.ts";
+import { timeText, wrap } from "../../base/index.ts";
 import {
   beginRevenueRoot,
   namedWallet,
-  pendingRevenueRoot,
   readRevenueRoot,
   type Revenue,
   revenueAt,
@@ -14,9 +14,10 @@ import {
   writeRevenueRoot,
 } from "../../run/index.ts";
 import { toggle } from "../../service/index.ts";
+import { activateWaiting } from "../activating.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable } from "../output.ts";
-import { atPlace, type Place, requireEntries, signingAs, signingOptions, validatorStateOption } from "../place.ts";
+import { atPlace, type Place, signingOptions, validatorStateOption } from "../place.ts";
 import { passedText, passOn, type Quorum, requirePinned } from "../quorum.ts";
 
 /** What is signed, and by how many. */
@@ -121,24 +122,8 @@ export const revenueActivateCommand = defineCommand({
   async run({ options, output }) {
     const own = await namedWallet(options);
     const { index, transaction, total, token } = await atPlace(options, own, async (place) => {
-      const [entry] = requireEntries(place, options);
-      const { token, now } = await revenueAt(place);
-      const pending = await pendingRevenueRoot(place);
-      if (!pending) throw new UserError("REVENUE_NOTHING", "No root of revenue is posted and waits to pay.");
-      const { attestation, activatableAt, index } = pending;
-      if (activatableAt === undefined)
-        throw new UserError(
-          "REVENUE_DISPUTED",
-          `Root ${index} of revenue is disputed: "npx cotrain vote" has the vote on it.`,
-        );
-      if (now < activatableAt)
-        throw new UserError("REVENUE_WINDOW", `Root ${index} of revenue can pay from ${timeText(activatableAt)} on.`);
-      if (!entry) throw new UserError("WALLET_MISSING", "Name a wallet that sends it with --wallet.");
-      const client = await signingAs(place, entry, options);
-      const call = { addresses: place.addresses, attestation };
-      await activateRoot.simulate(client, call);
-      const { receipt, event } = await activateRoot.sync(client, call);
-      return { index, total: event.total, token, transaction: receipt.transactionHash };
+      const { token } = await revenueAt(place);
+      return { token, ...(await activateWaiting(place, rewardKind.revenue, options)) };
     });
     output.result({ index, total, token, transaction }, [
       `Root ${index} of revenue pays ${tokenText(total, token)}, since ${transaction}.`,

@@ -14,13 +14,23 @@ import {
 } from "../../run/index.ts";
 import { account as accountOption, toggle } from "../../service/index.ts";
 import { type CommandContext, defineCommand } from "../command.ts";
-import { atPlace, type Place, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
-import { claimOwed, isHeldBack, lossOption, revenueHints } from "../revenueClaims.ts";
+import { atPlace, type Place, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
+import {
+  type Claimant,
+  claimantsOf,
+  claimedAccount,
+  claimOwed,
+  isHeldBack,
+  lossOption,
+  revenueHints,
+} from "../revenueClaims.ts";
 import { hintLines, hintsOf, paidAt, standing } from "./rewards.ts";
 
 interface Claimed {
   readonly name: string;
   readonly account: Address;
+  /** Whether its own wallet sent that. */
+  readonly own: boolean;
   readonly amount: bigint;
   readonly transaction: Hex | null;
   /** Who was paid in its place; null for the account itself. */
@@ -38,7 +48,8 @@ const whoText = ({ name, account }: Pick<Claimed, "name" | "account">): string =
 const toText = ({ to }: Pick<Claimed, "to">): string => (to === null ? "" : ` for ${formatAddress(to)}`);
 
 /** What became of its votes. @param wanted who was named to have them */
-function votesText({ account, delegated, delegate: voter }: Claimed, wanted: Address | undefined): string {
+function votesText({ account, own, amount, delegated, delegate: voter }: Claimed, wanted: Address | undefined): string {
+  if (!own) return voter === null && amount > 0n ? "their votes are nobody's unless it delegates them itself" : "";
   const named = wanted !== undefined && formatAddress(wanted);
   if (delegated) return voter === account ? "took up its votes" : `gave its votes to ${voter}`;
   if (named === false || voter === named) return "";
@@ -71,6 +82,7 @@ function revenueLines(owed: RevenueOwed | undefined, claims: readonly Claimed[],
 
 const claimOptions = {
   ...signingOptions,
+  account: claimedAccount,
   delegate: toggle({
     description: "take up the votes too, by delegating to oneself, unless delegated already",
     default: true,
@@ -83,12 +95,25 @@ const claimOptions = {
   dryRun: toggle({ description: "say what would be claimed, and send nothing", default: false }),
 };
 
-/** Whose claims are meant, and what of revenue waits for them. */
-async function claimsAt(at: Place, options: Parameters<typeof requireEntries>[1]) {
-  const entries = requireEntries(at, options);
-  const wanted = entries.map(({ account }) => account);
+type ClaimFlags = Parameters<typeof claimantsOf>[1] & {
+  readonly to?: Address | undefined;
+  readonly delegateTo?: Address | undefined;
+};
+
+/**
+ * Whose claims are meant, and what of revenue waits for them.
+ * @throws UserError `CLAIM_ELSEWHERE` where only the account's own key could do what is asked
+ */
+async function claimsAt(at: Place, options: ClaimFlags) {
+  const claimants = claimantsOf(at, options);
+  if (claimants.some(({ own }) => !own) && (options.to !== undefined || options.delegateTo !== undefined))
+    throw new UserError(
+      "CLAIM_ELSEWHERE",
+      "--to and --delegate-to need the account's own wallet: what --account names by its address alone is paid itself.",
+    );
+  const wanted = claimants.map(({ account }) => account);
   const place = await paidAt(at, wanted);
-  return { entries, place, owed: await revenueOwed(place, wanted) };
+  return { claimants, place, owed: await revenueOwed(place, wanted) };
 }
 
 /** What a claim would fetch now, by the chain and the published documents. */
@@ -98,13 +123,13 @@ async function showClaims({ options, output }: Pick<CommandContext<typeof claimO
     options,
     own,
     async (at) => {
-      const { entries, place, owed } = await claimsAt(at, options);
+      const { claimants, place, owed } = await claimsAt(at, options);
       const rows = [];
-      for (const { name, account } of entries) {
+      for (const { name, account, own } of claimants) {
         const { claimable, lacksVotes } = await standing(place, account);
         const held = owed && isHeldBack(owed, options.loss);
         const revenue = owed && !held ? (await owed.of(account)).claimable : 0n;
-        const votes = options.delegate && lacksVotes;
+        const votes = own && options.delegate && lacksVotes;
         rows.push({ name, account: formatAddress(account), amount: claimable, revenue, votes });
       }
       return { rows, owed, ...hintsOf(place) };
@@ -141,15 +166,50 @@ async function showClaims({ options, output }: Pick<CommandContext<typeof claimO
   );
 }
 
+type SendFlags = Parameters<typeof claimOwed>[3] & {
+  readonly delegate: boolean;
+  readonly delegateTo?: Address | undefined;
+};
+
+/** Claims all that waits for one account, and takes up its votes where its own wallet is here. */
+async function claimOne(
+  place: Awaited<ReturnType<typeof paidAt>>,
+  owed: RevenueOwed | undefined,
+  claimant: Claimant,
+  options: SendFlags,
+): Promise<Claimed> {
+  const { addresses, modelId, connection } = place;
+  const { name, account, own, sender } = claimant;
+  const { leaves, shares, ...before } = await standing(place, account);
+  const votes = own && options.delegate;
+  let delegated = false;
+  let paid: Awaited<ReturnType<typeof claimLeaves>> = { amount: 0n, transaction: null };
+  // Others may have claimed for it before: then its shares have no votes yet.
+  if (sender && (leaves.length > 0 || (votes && before.lacksVotes))) {
+    const client = await signingAs(place, sender, options);
+    paid = await claimLeaves(client, { addresses, modelId, account, to: options.to }, leaves);
+    delegated = votes && (await takeUpVotes(client, { shares, account }, options.delegateTo));
+  }
+  const voter = asAddress(await connection.call((client) => delegateOf(client, { shares, account })));
+  const delegate = isNobody(voter) ? null : formatAddress(voter);
+  const revenue = owed && (await claimOwed(place, owed, claimant, options));
+  const to = options.to === undefined ? null : formatAddress(options.to);
+  return { name, account: formatAddress(account), own, to, ...paid, delegated, delegate, revenue };
+}
+
 /** `cotrain rewards claim`. */
 export const rewardsClaimCommand = defineCommand({
   name: "rewards claim",
-  summary: "claim what was earned, shares and revenue; each wallet pays its own gas",
+  summary: "claim what was earned, shares and revenue, by each wallet for itself, or for any account",
   options: claimOptions,
   examples: [
     ["npx cotrain rewards claim", "for every worker's wallet of this directory"],
     ["npx cotrain rewards claim --dry-run", "says what that would fetch, and sends nothing"],
     ["npx cotrain rewards claim --wallet me.json --passphrase-file pass", "for one wallet"],
+    [
+      "npx cotrain rewards claim --account 0x00000000000000000000000000000000000000aa",
+      "for another account, such as a Safe or the treasury: it is paid, and the first wallet here pays the gas",
+    ],
     [
       "npx cotrain rewards claim --to 0x00000000000000000000000000000000000000aa",
       "from the keys of machines to an account that lies elsewhere",
@@ -178,33 +238,16 @@ export const rewardsClaimCommand = defineCommand({
       options,
       own,
       async (at) => {
-        const { entries, place, owed } = await claimsAt(at, options);
-        const { addresses, modelId } = place;
+        const { claimants, place, owed } = await claimsAt(at, options);
         const made: Claimed[] = [];
-        for (const entry of entries) {
-          const { name, account } = entry;
-          const { leaves, shares, ...before } = await standing(place, account);
-          let delegated = false;
-          let paid: Awaited<ReturnType<typeof claimLeaves>> = { amount: 0n, transaction: null };
-          // Others may have claimed for it before: then its shares have no votes yet.
-          if (leaves.length > 0 || (options.delegate && before.lacksVotes)) {
-            const client = await signingAs(place, entry, options);
-            paid = await claimLeaves(client, { addresses, modelId, account, to: options.to }, leaves);
-            delegated = options.delegate && (await takeUpVotes(client, { shares, account }, delegateTo));
-          }
-          const voter = asAddress(await place.connection.call((client) => delegateOf(client, { shares, account })));
-          const delegate = isNobody(voter) ? null : formatAddress(voter);
-          const revenue = owed && (await claimOwed(place, owed, entry, options));
-          const to = options.to === undefined ? null : formatAddress(options.to);
-          made.push({ name, account: formatAddress(account), to, ...paid, delegated, delegate, revenue });
-        }
+        for (const claimant of claimants) made.push(await claimOne(place, owed, claimant, options));
         return { claims: made, owed, ...hintsOf(place) };
       },
       unpinnedNotice(options, output),
       { party: "workers" },
     );
     output.result(
-      claims.map(({ revenue, ...claim }) => ({
+      claims.map(({ own: _own, revenue, ...claim }) => ({
         ...claim,
         revenue: owed && revenue ? { token: owed.revenue.token, ...revenue } : null,
       })),

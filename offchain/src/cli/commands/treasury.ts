@@ -1,13 +1,15 @@
 /** `cotrain treasury`: what the holders have together, and paying somebody of it without a budget. */
-import { asAddress } from "@cotrain/sdk/protocol";
+import { CotrainError } from "@cotrain/sdk/errors";
+import { type Address, asAddress } from "@cotrain/sdk/protocol";
 import { encodeFunctionData, erc20Abi, formatEther, type Hex } from "viem";
 
-import { formatAddress, formatSharesExactly, UserError } from "../../base/index.ts";
+import { formatAddress, formatSharesExactly, UserError, wrap } from "../../base/index.ts";
 import {
   budgetsContractOf,
   capitalTokenAt,
   contractAt,
   fundsOf,
+  revenueOwed,
   tokenAmount,
   tokenAt,
   tokenText,
@@ -17,8 +19,12 @@ import { coinsOf } from "../amounts.ts";
 import { defineCommand } from "../command.ts";
 import { decide, decisionOptions, type Intention } from "../decision.ts";
 import { columnsOf, factTable } from "../output.ts";
-import { atPlace, placeOptions } from "../place.ts";
+import { atPlace, type Place, placeOptions } from "../place.ts";
 import type { DecidingPlace } from "../proposing.ts";
+import { revenueHints } from "../revenueClaims.ts";
+import { hintLines, hintsOf, paidAt, standing } from "./rewards.ts";
+
+const told = (text: string): string[] => wrap(text, columnsOf(process.stdout));
 
 type TreasuryPlace = Pick<DecidingPlace, "connection" | "addresses" | "modelId" | "fromBlock">;
 
@@ -44,6 +50,44 @@ async function ownOf(place: TreasuryPlace) {
   return { shares, capital };
 }
 
+/** Shares that active roots pay the treasury for machines that it rented; undefined, with why, where the documents are not to be had. */
+async function earnedOf(place: Place, treasury: Address) {
+  try {
+    const paid = await paidAt(place, [treasury]);
+    const { claimable } = await standing(paid, treasury);
+    return { shares: claimable, hints: hintLines({ ...hintsOf(paid), unsettled: false }) };
+  } catch (error) {
+    if (!(error instanceof CotrainError)) throw error;
+    return { shares: undefined, hints: told(`What waits for it of shares is not known here: ${error.message}`) };
+  }
+}
+
+/** What active roots pay the treasury, and nobody has claimed for it yet. */
+async function waitingOf(place: Place, treasury: Address) {
+  const owed = await revenueOwed(place, [treasury]);
+  const { shares, hints } = await earnedOf(place, treasury);
+  return {
+    shares,
+    revenue: owed && { token: owed.revenue.token, amount: (await owed.of(treasury)).claimable },
+    hints: [...hints, ...(owed ? revenueHints(owed, false) : [])],
+  };
+}
+
+function waitingLines(
+  { shares = 0n, revenue, hints }: Awaited<ReturnType<typeof waitingOf>>,
+  treasury: Address,
+): string[] {
+  const parts = [
+    ...(shares > 0n ? [`${formatSharesExactly(shares)} shares`] : []),
+    ...(revenue && revenue.amount > 0n ? [`${tokenText(revenue.amount, revenue.token)} of revenue`] : []),
+  ];
+  // Revenue is computed from the chain alone, and shares from documents that may not be to be had.
+  const command = `npx cotrain ${shares > 0n ? "rewards" : "revenue"} claim --account ${formatAddress(treasury)}`;
+  const text =
+    parts.length === 0 ? "" : `Nobody has claimed ${parts.join(" and ")} for it yet: "${command}" does, by any wallet.`;
+  return [...told(text), ...hints];
+}
+
 /** `cotrain treasury show`. */
 const treasuryShowCommand = defineCommand({
   name: "treasury show",
@@ -54,11 +98,12 @@ const treasuryShowCommand = defineCommand({
     [`npx cotrain treasury show --token 0x${"bb".repeat(20)}`, "any other token"],
   ],
   async run({ options, output }) {
-    const { held, own } = await atPlace(options, undefined, async (place) => ({
-      held: await heldOf(place, options.token),
-      own: options.token === undefined ? await ownOf(place) : undefined,
-    }));
-    const { treasury, balance, token, told } = held;
+    const { held, own, waiting } = await atPlace(options, undefined, async (place) => {
+      const held = await heldOf(place, options.token);
+      if (options.token !== undefined) return { held, own: undefined, waiting: undefined };
+      return { held, own: await ownOf(place), waiting: await waitingOf(place, held.treasury) };
+    });
+    const { treasury, balance, token, told: amountText } = held;
     const { shares, capital } = own ?? {};
     output.result(
       {
@@ -67,18 +112,22 @@ const treasuryShowCommand = defineCommand({
         balance,
         shares: shares?.balance ?? null,
         capital: capital ? { token: capital.token, balance: capital.balance } : null,
+        unclaimed: waiting ? { shares: waiting.shares ?? null, revenue: waiting.revenue ?? null } : null,
       },
-      factTable(
-        [
-          ["treasury", `${formatAddress(treasury)}, the model's timelock`],
-          ["has", told(balance)],
-          ...(shares ? [["and", `${formatSharesExactly(shares.balance)} shares`] as const] : []),
-          ...(capital?.token
-            ? [["and", `${capital.told(capital.balance)}, ${formatAddress(capital.token.address)}`] as const]
-            : []),
-        ],
-        columnsOf(process.stdout),
-      ),
+      [
+        ...factTable(
+          [
+            ["treasury", `${formatAddress(treasury)}, the model's timelock`],
+            ["has", amountText(balance)],
+            ...(shares ? [["and", `${formatSharesExactly(shares.balance)} shares`] as const] : []),
+            ...(capital?.token
+              ? [["and", `${capital.told(capital.balance)}, ${formatAddress(capital.token.address)}`] as const]
+              : []),
+          ],
+          columnsOf(process.stdout),
+        ),
+        ...(waiting ? waitingLines(waiting, treasury) : []),
+      ],
     );
   },
 });

@@ -69,7 +69,7 @@ async function partsOf(prepared: Prepared, revenue: Revenue, setAside: bigint): 
         name,
         account: formatAddress(account),
         amount: amount.toString(),
-        // Whoever likes sends the treasury its part.
+        // Whoever likes has the treasury paid: `revenue claim --account` with its address.
         claimed: account === treasury ? null : claimed.toString(),
       })),
     ...(rest > 0n ? [{ name: "others", account: null, amount: rest.toString(), claimed: null }] : []),

@@ -1,0 +1,92 @@
+/** Defences of claims, and of roots that anybody brings on. */
+import type { Breakage } from "./breakage.ts";
+
+const post = ["test/offchain/cli/rewardsPost.test.ts"];
+const elsewhere = ["test/offchain/cli/claimElsewhere.test.ts"];
+
+export const claims: readonly Breakage[] = [
+  {
+    name: "a claim for another account claims for whoever sends",
+    file: "offchain/src/cli/revenueClaims.ts",
+    text: 'return [{ name: "elsewhere", account, sender, own: false }];',
+    instead: 'return [{ name: "elsewhere", account: sender?.account ?? account, sender, own: false }];',
+    tests: [...elsewhere, "test/offchain/cli/revenueRoot.test.ts"],
+  },
+  {
+    name: "a claim for one wallet of a directory is one for an account elsewhere",
+    file: "offchain/src/cli/revenueClaims.ts",
+    text: "if (known) return",
+    instead: "if (!known) return",
+    tests: elsewhere,
+  },
+  {
+    name: "a claim for another account is taken with what only its own key can do",
+    file: "offchain/src/cli/commands/rewardsClaim.ts",
+    text: "claimants.some(({ own }) => !own) &&",
+    instead: "claimants.some(({ own }) => own) &&",
+    tests: elsewhere,
+  },
+  {
+    name: "a claim for another account gives the votes of whoever sends away",
+    file: "offchain/src/cli/commands/rewardsClaim.ts",
+    text: "const votes = own && options.delegate;",
+    instead: "const votes = options.delegate;",
+    tests: elsewhere,
+  },
+  {
+    name: "a treasury is not shown where nobody serves documents",
+    file: "offchain/src/cli/commands/treasury.ts",
+    text: "if (!(error instanceof CotrainError)) throw error;\n    return { shares: undefined",
+    instead: "if (error) throw error;\n    return { shares: undefined",
+    tests: elsewhere,
+  },
+  {
+    name: "a root is activated before its window is over, as far as a node lets one",
+    file: "offchain/src/cli/activating.ts",
+    text: "if ((await nowOf(place)) < activatableAt)",
+    instead: "if (Number.isNaN(activatableAt))",
+    tests: [...elsewhere, "test/offchain/cli/revenueRoot.test.ts"],
+  },
+  {
+    name: "a root is posted into contracts that a coordinator names",
+    file: "offchain/src/cli/commands/rewardsRoot.ts",
+    text: "      requirePinned(place);\n",
+    instead: "",
+    tests: post,
+  },
+  {
+    name: "a root is posted without asking",
+    file: "offchain/src/cli/commands/rewardsRoot.ts",
+    text: "transaction: options.yes ? await",
+    instead: "transaction: !output.json || options.yes ? await",
+    tests: post,
+  },
+  {
+    name: "a root is posted with any bond",
+    file: "offchain/src/cli/commands/rewardsRoot.ts",
+    text: "atMost: weiOf(options.bondAtMost),",
+    instead: "atMost: 2n ** 128n + BigInt(Math.floor(options.bondAtMost)),",
+    tests: post,
+  },
+  {
+    name: "a root is posted with signatures of strangers",
+    file: "offchain/src/run/signedRoots.ts",
+    text: "if (signer && validators.includes(signer))",
+    instead: "if (signer && validators.length > 0)",
+    tests: post,
+  },
+  {
+    name: "a root that a dispute has ended is posted again",
+    file: "offchain/src/run/signedRoots.ts",
+    text: 'structHash("Attestation", attestation))) !== undefined;',
+    instead: 'structHash("Attestation", attestation))) === "stands";',
+    tests: post,
+  },
+  {
+    name: "a root of another number is posted",
+    file: "offchain/src/run/signedRoots.ts",
+    text: "|| Number(attestation.index) !== index) continue;",
+    instead: "|| index === 0) continue;",
+    tests: post,
+  },
+];
