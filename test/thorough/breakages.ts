@@ -43,6 +43,7 @@ import { takeUp } from "./breakages/takeUp.ts";
 import { storage } from "./breakages/storage.ts";
 import { treasury } from "./breakages/treasury.ts";
 import { validator } from "./breakages/validator.ts";
+import { watch } from "./breakages/watch.ts";
 import { worker } from "./breakages/worker.ts";
 
 export type { Breakage };
@@ -73,6 +74,7 @@ export const breakages: readonly Breakage[] = [
   ...coordinator,
   ...worker,
   ...validator,
+  ...watch,
   ...market,
   ...marketIdle,
   ...marketLeases,

@@ -132,6 +132,8 @@ export interface OpenDispute {
   readonly disputer: Address;
   /** What the disputer put up, wei. */
   readonly bond: bigint;
+  /** What they vote on. */
+  readonly proposalId: bigint;
   /** Holders may vote until then, chain seconds: a quorum that comes late moves it. */
   readonly votesUntil: number;
 }

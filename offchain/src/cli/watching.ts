@@ -2,7 +2,7 @@
 import { formatEther } from "viem";
 
 import { RetryableError, timeText } from "../base/index.ts";
-import type { ChainReader } from "../chain/index.ts";
+import { type ChainReader, DEVELOPMENT_CHAIN_ID } from "../chain/index.ts";
 import { offenceText, type PaidFalsely, type ToldAct, type ToldOffence } from "../run/index.ts";
 import type { HeadFinding, HeadsLook, WatchFinding } from "../validator/index.ts";
 import { columnsOf, type Output } from "./output.ts";
@@ -13,6 +13,10 @@ type Kind = "compute" | "revenue";
 
 /** What the next dispute of a model's roots of a kind costs. */
 export type DisputeCost = Awaited<ReturnType<ChainReader["disputeCost"]>>;
+
+/** Blocks after which a chain is believed not to go back. @param said by who watches */
+export const depthOf = (said: number | undefined, chainId: number): number =>
+  said ?? (chainId === DEVELOPMENT_CHAIN_ID ? 1 : 12);
 
 /** Doublings of a bond from which on somebody should look who disputes whose roots, and why. */
 const ALARMING_LEVEL = 3;
@@ -52,6 +56,21 @@ export function costText(
 
 const ofKind = (kind: Kind): string => (kind === "revenue" ? " of revenue" : "");
 
+/** A root that is voted on, for who votes. @param root as a sentence begins */
+function openText(
+  root: string,
+  finding: Extract<WatchFinding, { readonly state: "open" }>,
+  evidence: (digest: string) => string,
+): string {
+  const { digest, proposalId, settles } = finding;
+  const until = `Holders vote until ${timeText(settles)}`;
+  if (finding.found === "false")
+    return `FAIL   ${root} is disputed, and is false or unpublished: ${finding.reason} What was found is in ${evidence(digest)}. ${until}: vote against the root ("npx cotrain vote ${proposalId} against"; "npx cotrain disputes list" says how votes stand).`;
+  if (finding.found === "holds")
+    return `${root} is disputed, and holds: it is what its epochs earned. ${until}: let it stand ("npx cotrain vote ${proposalId} for"; "npx cotrain disputes list" says how votes stand).`;
+  return `${root} is disputed, and whether it holds cannot be told yet: ${finding.reason} ${until} ("npx cotrain disputes list").`;
+}
+
 /** What a finding is in words. @param evidence where what was found is written */
 function findingText(finding: WatchFinding, kind: Kind, evidence: (digest: string) => string): string {
   /** The root, as a sentence begins. */
@@ -77,7 +96,7 @@ function findingText(finding: WatchFinding, kind: Kind, evidence: (digest: strin
     case "disputed":
       return `FAIL   ${rootOf(finding)} is disputed: ${finding.reason} What was found is in ${evidence(finding.digest)}, sha256 ${finding.evidence}: publish it for those who vote.`;
     case "open":
-      return `${rootOf(finding)} is disputed; holders vote until ${timeText(finding.settles)} ("npx cotrain ${kind === "revenue" ? "proposals list" : "disputes list"}").`;
+      return openText(rootOf(finding), finding, evidence);
     default:
       return `${rootOf(finding)}: its dispute has ended, and was settled here: ${finding.ruling}.${finding.ruling === "void" ? ' What that costs who signed it says "npx cotrain stake slash --dry-run".' : ""}`;
   }
@@ -154,7 +173,8 @@ export interface Telling {
   seen(): Seen;
 }
 
-const isFalse = ({ state }: WatchFinding): boolean => ["late", "reported", "disputed"].includes(state);
+const isFalse = (found: WatchFinding): boolean =>
+  found.state === "open" ? found.found === "false" : ["late", "reported", "disputed"].includes(found.state);
 
 /** Findings that are kept: who posts false heads for ever must not fill the memory. */
 const MOST_KEPT = 1_000;
@@ -263,11 +283,15 @@ export const isSound = ({ false: roots, heads, problems, falseRoots, offences }:
   offences.every(({ kind }) => kind === "voided" || kind === "vetoed");
 
 /** What calls for another look before anything can be said. */
-const UNSURE: ReadonlySet<string> = new Set(["suspect", "inconsistent", "absent", "unread"]);
+const UNSURE: ReadonlySet<string> = new Set(["suspect", "inconsistent", "absent"]);
+
+/** What was not read is among what is away. */
+const isUnsure = (root: WatchFinding | null): boolean =>
+  root !== null && (root.state === "open" ? root.found === "unsure" : UNSURE.has(root.state));
 
 /** 1 for anything false, 75 where another look is needed to tell. */
 export function exitCodeOf(seen: Seen): 0 | 1 | 75 {
   if (!isSound(seen)) return 1;
   const roots = [seen.root, seen.revenue.root];
-  return seen.away !== null || roots.some((root) => UNSURE.has(root?.state ?? "idle")) ? 75 : 0;
+  return seen.away !== null || roots.some(isUnsure) ? 75 : 0;
 }

@@ -1,12 +1,14 @@
 /** `cotrain watch` on a real node: what it says of an honest run, and that it disputes a false root, once, within its bounds. */
 import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { join } from "node:path";
 
 import { disputeOf } from "@cotrain/sdk/actions";
 import { type Hex, structHash } from "@cotrain/sdk/protocol";
 import { getAddress, sha256 } from "viem";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 
+import { listening } from "../../loopback.ts";
 import { payingFirst, withLeaves } from "../chain/attested.ts";
 import { settleLater } from "../chain/settle.ts";
 import { type Holders, openHolders } from "./holders.ts";
@@ -28,6 +30,23 @@ const keys = () => [
   `--wallet=${join(holders.state, "keys", "worker-1.json")}`,
   `--passphrase-file=${join(holders.state, "keys", "passphrase")}`,
 ];
+
+/** Somebody else's RPC of the same chain. */
+async function relayTo(node: string): Promise<{ readonly url: string; readonly asked: () => number }> {
+  let asked = 0;
+  const server = createServer((request, response) => {
+    asked += 1;
+    void (async () => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of request) chunks.push(chunk as Buffer);
+      const headers = { "content-type": "application/json" };
+      const answer = await fetch(node, { method: "POST", headers, body: Buffer.concat(chunks) });
+      response.writeHead(answer.status, headers).end(await answer.text());
+    })();
+  });
+  onTestFinished(() => void server.close());
+  return { url: await listening(server), asked: () => asked };
+}
 
 interface Seen {
   readonly sound: boolean;
@@ -87,16 +106,18 @@ test("a false root is disputed when it was found twice, by who may spend, and on
   await client.setBlockTimestampInterval({ interval: 1 });
   const digest = structHash("Attestation", signed);
   const remembered = temporaryDirectory();
+  const second = await relayTo(world.url);
   const far = [
     ...pins(),
     `--mirrors=${await mirrorOf(holders.world)}`,
-    `--second-rpc=${world.url}`,
+    `--second-rpc=${second.url}`,
     "--state",
     remembered,
   ];
 
   const first = await once(75, ...far);
   expect(first).toMatchObject({ sound: true, root: { state: "suspect", digest }, heads: { looked: 3, findings: [] } });
+  expect(second.asked()).toBe(0);
   await client.mine({ blocks: 1 });
   for (const [flags, why] of [
     [[], "no wallet is named"],
@@ -107,6 +128,7 @@ test("a false root is disputed when it was found twice, by who may spend, and on
     expect(seen).toMatchObject({ sound: false, root: { state: "reported", why: expect.stringContaining(why) } });
   }
   expect(await disputeOf(client, { addresses: world.contracts, digest })).toBeUndefined();
+  expect(second.asked()).toBeGreaterThan(0);
 
   const seen = await once(1, ...far, ...keys(), "--yes", "--max-fee", "1");
   expect(seen).toMatchObject({ sound: false, spends: true, root: { state: "disputed", digest } });
@@ -114,8 +136,14 @@ test("a false root is disputed when it was found twice, by who may spend, and on
   expect(dispute!.disputer).toBe(getAddress(wallets["worker-1"]!));
   expect(sha256(readFileSync(join(remembered, `evidence-${digest}.json`)))).toBe(seen.false[0]!.evidence);
 
-  // It goes on where it ended, and whoever looks from elsewhere sees the same.
-  expect(await once(0, ...far, ...keys(), "--yes")).toMatchObject({ sound: true, root: { state: "open", digest } });
-  const { stdout } = await cotrainHere(["watch", "--once", ...here()]);
-  expect(stdout).toContain(`(attestation ${digest}) is disputed; holders vote until`);
+  // It goes on where it ended. Whoever looks from elsewhere finds for itself whether to vote for the root.
+  const open = { state: "open", digest, proposalId: String(dispute!.proposalId) };
+  const still = { ...open, found: "false", evidence: seen.false[0]!.evidence };
+  expect(await once(1, ...far, ...keys(), "--yes")).toMatchObject({ sound: false, root: still });
+  expect(await once(75, ...here())).toMatchObject({ sound: true, root: { ...open, found: "unsure" } });
+  await client.mine({ blocks: 1 });
+  const { code, stdout } = await cotrainHere(["watch", "--once", ...here()]);
+  expect(code).toBe(1);
+  expect(stdout).toContain(`(attestation ${digest}) is disputed, and is false or unpublished: It differs from`);
+  expect(stdout).toContain(`vote against the root ("npx cotrain vote ${dispute!.proposalId} against"`);
 });

@@ -56,5 +56,9 @@ test("a false root of revenue is told, and disputed where that is allowed", asyn
   expect(await disputeOf(stage.client, { addresses, digest })).toMatchObject({
     disputer: accountOf("stranger").address,
   });
-  expect(await once()).toMatchObject({ sound: true, root: idle, revenue: { root: { state: "open", digest } } });
+  expect(await once()).toMatchObject({
+    sound: false,
+    root: idle,
+    revenue: { root: { state: "open", digest, found: "false" } },
+  });
 });

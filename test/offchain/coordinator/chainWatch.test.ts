@@ -19,7 +19,7 @@ let said: {
   posted: unknown[];
   roots: { epoch: number; root: string; digest: string }[];
   ruling: string | undefined;
-  dispute: { digest: string; disputer: string; bond: bigint; votesUntil: number } | undefined;
+  dispute: { digest: string; disputer: string; bond: bigint; proposalId: bigint; votesUntil: number } | undefined;
   level: number;
   sequence: number;
   /** By how many rounds the run was rolled back. */
@@ -343,7 +343,7 @@ describe("a root that is disputed", () => {
   beforeEach(() => {
     state.epochs = [{ epoch: 1, state: "posted", root }];
     said.pending = { epoch: 1, root, activatableAt: undefined };
-    said.dispute = { digest: digestOfJson("attestation"), disputer: own, bond: 1n, votesUntil: 103 };
+    said.dispute = { digest: digestOfJson("attestation"), disputer: own, bond: 1n, proposalId: 1n, votesUntil: 103 };
   });
 
   it("is settled once, after its vote, and again where that failed", async () => {

@@ -205,7 +205,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
       const { digest } = chain.pending!;
       chain.level += 1;
       const bond = BASE_BOND << BigInt(chain.level);
-      chain.disputed = { digest, disputer: options.poster, bond, votesUntil: time() + seconds };
+      chain.disputed = { digest, disputer: options.poster, bond, proposalId: 1n, votesUntil: time() + seconds };
       chain.pending = { ...chain.pending!, activatableAt: undefined };
     },
     landed: () => undefined,

@@ -1,199 +1,42 @@
 /** Who watches roots on a real node: what is disputed, what is not, and what is remembered of it. */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-
-import { disputeOf, postRoot, rootDisputed, getAllLogs } from "@cotrain/sdk/actions";
-import {
-  cidOf,
-  createCoordinatorClient,
-  digestOfJson,
-  type Digest,
-  type Hex,
-  rewardKind,
-  structHash,
-} from "@cotrain/sdk/protocol";
-import { createTestClient, http, publicActions } from "viem";
+import { cidOf, createCoordinatorClient, digestOfJson, type Digest } from "@cotrain/sdk/protocol";
 import { privateKeyToAccount } from "viem/accounts";
-import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 
-import { createRandom, RetryableError, UserError } from "../../../offchain/src/base/index.ts";
-import { type Chain, type ChainReader, connect, openChain, openReader } from "../../../offchain/src/chain/index.ts";
-import {
-  type BlobSource,
-  type EpochComputation,
-  readHeadDocuments,
-  revenueAccounts,
-  withEpochAccounts,
-} from "../../../offchain/src/run/index.ts";
-import { jobMigrations, type JobSchema, openDatabase, openJobTable } from "../../../offchain/src/service/index.ts";
-import {
-  anyOf,
-  createHeadWatch,
-  createWatch,
-  type Evidence,
-  openWatchMemory,
-  type Watch,
-} from "../../../offchain/src/validator/index.ts";
-import { payingFirst, publishEpoch, signaturesUnder, withLeaves } from "../chain/attested.ts";
+import { RetryableError } from "../../../offchain/src/base/index.ts";
+import { type ChainReader } from "../../../offchain/src/chain/index.ts";
+import { type BlobSource, withEpochAccounts } from "../../../offchain/src/run/index.ts";
+import { anyOf } from "../../../offchain/src/validator/index.ts";
+import { payingFirst, publishEpoch, withLeaves } from "../chain/attested.ts";
 import { nextRun } from "../chain/nextRun.ts";
-import { createNode, type TestNode } from "../chain/node.ts";
-import { createWorld, poster, type RoundOptions, validators, workers, type World } from "../chain/world.ts";
 import { createManualClock } from "../manualClock.ts";
 import { dueEpoch } from "../run/dueEpoch.ts";
+import {
+  away,
+  client,
+  compute,
+  dispute,
+  disputes,
+  ETHER,
+  journalOf,
+  lessPaid,
+  missing,
+  open,
+  pass,
+  payloadsOf,
+  post,
+  postSigned,
+  settled,
+  slow,
+  stageWatch,
+  watcher,
+  watching,
+  watchingHeads,
+  without,
+  world,
+} from "./watched.ts";
 
-const ETHER = 10n ** 18n;
-/** Whose bond it is, by default. */
-const watcher = workers[0]!;
-
-let node: TestNode;
-let world: World;
-let directory: string;
-/** With two rounds posted, whose epoch is over. */
-let settled: Hex;
-
-const client = () => createTestClient({ mode: "anvil", transport: http(node.url) }).extend(publicActions);
-const options = () => {
-  const { chainId, contracts, fromBlock, url: rpcUrl } = world;
-  return { chainId, contracts, fromBlock, rpcUrl, pollInterval: 20 };
-};
-const open = () => openReader(options());
-
-/** A journal of an account; its file is in the directory of the test. */
-async function openJournalOf(
-  account = watcher,
-  bondAtMost = ETHER,
-): Promise<Chain & { readonly end: () => Promise<void> }> {
-  const database = await openDatabase<JobSchema>(join(directory, `${account.address}.sqlite`), jobMigrations);
-  const jobs = await openJobTable(database, { random: createRandom("jobs") });
-  const chain = await openChain({ ...options(), bondAtMost }, { account, jobs });
-  let ended = false;
-  const end = async (): Promise<void> => {
-    if (ended) return;
-    ended = true;
-    await chain.close();
-    await database.close();
-  };
-  return { ...chain, end };
-}
-async function journalOf(...given: Parameters<typeof openJournalOf>): ReturnType<typeof openJournalOf> {
-  const journal = await openJournalOf(...given);
-  onTestFinished(journal.end);
-  return journal;
-}
-
-async function post(count: number, round: RoundOptions = {}, publisher = world.publisher): Promise<void> {
-  const chain = await openJournalOf(poster);
-  for (let i = 0; i < count; i++) {
-    const { fields } = await publisher.round(round);
-    const { head } = await chain.head(fields.runId);
-    await chain.postHead({ ...fields, parentHead: head }, `head-${fields.runId}-${fields.round}`);
-  }
-  await chain.end();
-}
-
-/** Who watches the heads of the world's run, from its start on. */
-const watchingHeads = async (
-  { head }: Pick<Watch, "head">,
-  revenue: Parameters<typeof createHeadWatch>[0]["revenue"] = { paidFalsely: async () => [] },
-) => createHeadWatch({ reader: await open(), blobs: world.blobs, head, revenue }, world.modelId, world.runId);
-
-async function pass(seconds: number): Promise<void> {
-  const { timestamp } = await client().getBlock();
-  await client().setNextBlockTimestamp({ timestamp: timestamp + BigInt(seconds) });
-  await client().mine({ blocks: 1 });
-}
-
-async function compute(): Promise<EpochComputation> {
-  const reader = withEpochAccounts(await open());
-  const epoch = (await dueEpoch(reader, world.modelId))!;
-  const result = await reader.computeEpoch({ modelId: world.modelId, epoch, verdicts: [] }, world.blobs);
-  if (result.kind === "nothing") throw new Error(result.reason);
-  await publishEpoch(world, result.computation);
-  return result.computation;
-}
-
-/** A root of which an account is paid less than it earned. */
-async function lessPaid(): Promise<EpochComputation> {
-  const computation = withLeaves(await compute(), payingFirst(1n));
-  await publishEpoch(world, computation);
-  return computation;
-}
-
-/** Posts a root with all signatures. @returns the digest of what was signed */
-async function postSigned({ attestation }: EpochComputation): Promise<Hex> {
-  const signatures = (await signaturesUnder(world, attestation, validators)).map(({ signature }) => signature);
-  const { contracts: addresses } = world;
-  await postRoot.sync(client(), { addresses, attestation, signatures, account: poster, pollingInterval: 20 });
-  return structHash("Attestation", attestation);
-}
-
-interface Watching {
-  readonly blobs?: BlobSource;
-  readonly reader?: ChainReader;
-  readonly second?: () => Promise<ChainReader>;
-  readonly chain?: Pick<Chain, "disputeRoot" | "settleDispute"> | "none";
-  readonly clock?: ReturnType<typeof createManualClock>;
-}
-
-async function watching(given: Watching = {}): Promise<Watch & { readonly written: Evidence[] }> {
-  const written: Evidence[] = [];
-  const chain = given.chain ?? (await journalOf());
-  const reader = given.reader ?? (await open());
-  const revenue = revenueAccounts({ reader, connection: await connect(options()), fromBlock: world.fromBlock });
-  const watch = createWatch(
-    { modelId: world.modelId, kind: rewardKind.compute, depth: 1, absentPart: 1 / 2 },
-    {
-      reader,
-      revenue,
-      openSecond: async () => ({ reader: await (given.second ?? open)(), revenue }),
-      blobs: given.blobs ?? world.blobs,
-      memory: await openWatchMemory(join(directory, "watch.json")),
-      clock: given.clock ?? createManualClock(),
-      writeEvidence: async (evidence) => void written.push(evidence),
-      spender: chain === "none" ? undefined : chain,
-      why: "no wallet is named",
-    },
-  );
-  return { ...watch, written };
-}
-
-const dispute = (digest: Hex) => disputeOf(world.client, { addresses: world.contracts, digest });
-const disputes = async () => {
-  const { contracts: addresses, modelId } = world;
-  return (await getAllLogs(world.client, rootDisputed({ addresses, modelId }), { from: 0n })).logs;
-};
-
-/** Blobs without some of them, by one answer or another. */
-function without(digests: ReadonlySet<string>, error: () => Error): BlobSource {
-  return {
-    blob: (runId, digest, limit) =>
-      digests.has(digest) ? Promise.reject(error()) : world.blobs.blob(runId, digest, limit),
-  };
-}
-const missing = (): Error => new UserError("BLOB_NOT_FOUND", "It is not here.");
-const away = (): Error => new RetryableError("UNREACHABLE", "It does not answer.");
-const slow = (): Error => new RetryableError("SOURCE_SLOW", "It takes too long.");
-
-beforeAll(async () => {
-  node = await createNode(0);
-  await node.start();
-  world = await createWorld(node.url, node.directory);
-  // Time passes by blocks alone: no window runs out while this machine is busy with something else.
-  await client().setBlockTimestampInterval({ interval: 1 });
-  directory = mkdtempSync(join(tmpdir(), "cotrain-watch-"));
-  await post(2);
-  await pass(16);
-  settled = await client().snapshot();
-}, 60_000);
-beforeEach(async () => {
-  await client().revert({ id: settled });
-  settled = await client().snapshot();
-  directory = mkdtempSync(join(tmpdir(), "cotrain-watch-"));
-  const made = directory;
-  onTestFinished(() => rmSync(made, { recursive: true, force: true }));
-});
-afterAll(() => node.close());
+stageWatch();
 
 describe("a root that is what its epochs earned", () => {
   it("is disputed by nobody, and computed twice", async () => {
@@ -453,12 +296,13 @@ describe("a root of which something is not published", () => {
   it.each([
     ["the manifest, by a source that has it not", "epochDigest", missing],
     ["the tree, by a source that does not answer", "rewards", away],
+    ["the inputs, by a source that has them not", "inputs", missing],
   ] as const)("%s, is disputed when that lasts for its part of the window", async (_, what, error) => {
     const computation = await compute();
     const { attestation, manifest } = computation;
     const digest = await postSigned(computation);
     const clock = createManualClock();
-    const withheld = what === "epochDigest" ? attestation.epochDigest : manifest.rewards;
+    const withheld = what === "epochDigest" ? attestation.epochDigest : manifest[what];
     const blobs = anyOf([without(new Set([withheld]), error), without(new Set([withheld]), missing)]);
     const watch = await watching({ blobs, clock });
     // Half of the window of 4 s.
@@ -557,11 +401,3 @@ describe("a root of which something is not published", () => {
     expect(await watch.look()).toMatchObject({ state: "disputed", digest });
   });
 });
-
-/** Digests of the payload headers under checkpoint 2. */
-async function payloadsOf(): Promise<string[]> {
-  const reader = await open();
-  const heads = await reader.headsSince(world.runId, 0);
-  const { file } = await readHeadDocuments(reader, world.blobs, heads[2]!, heads[1]);
-  return file!.receipts.map(({ receipt }) => receipt.payloadDigest);
-}

@@ -26,8 +26,8 @@ export const bootstrap: readonly Breakage[] = [
   {
     name: "a watcher settles a dispute while its vote lasts",
     file: "offchain/src/validator/watch/watch.ts",
-    text: "(await reader.chainTime()) <= votesUntil",
-    instead: "(await reader.chainTime()) < votesUntil",
+    text: "(await reader.chainTime()) <= dispute.votesUntil",
+    instead: "(await reader.chainTime()) < dispute.votesUntil",
     tests: ["test/offchain/validator/watch.test.ts"],
   },
   {

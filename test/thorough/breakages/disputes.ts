@@ -470,8 +470,8 @@ export const disputes: readonly Breakage[] = [
   {
     name: "who watches computes a root that holds at each look",
     file: "offchain/src/validator/watch/watch.ts",
-    text: "if (memory.of(digest).holds)",
-    instead: "if (memory.of(digest).holds && index === 0)",
+    text: 'if (memory.of(digest).holds) return { state: "holds"',
+    instead: 'if (memory.of(digest).holds && index === 0) return { state: "holds"',
     tests: ["test/offchain/validator/watch.test.ts"],
   },
   {

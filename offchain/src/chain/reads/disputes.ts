@@ -41,7 +41,7 @@ export function readDisputes({ connection: { call }, addresses }: ReadFrom, kind
         const { governor } = await modelContractsOf(chain, { addresses, modelId });
         return proposalDeadline(chain, { governor, proposalId });
       });
-      return { digest, disputer: asAddress(disputer), bond, votesUntil: Number(votesUntil) };
+      return { digest, disputer: asAddress(disputer), bond, proposalId, votesUntil: Number(votesUntil) };
     },
     disputeCost: (modelId) => call((chain) => bondOf(chain, { addresses, modelId, kind })),
   } satisfies Partial<RootReader>;

@@ -4,7 +4,7 @@ import type { PrivateKeyAccount } from "viem/accounts";
 
 import { createRandom, systemClock, UserError, weiOf } from "../../base/index.ts";
 import { writeFileDurable } from "../../base/node/index.ts";
-import { connect, DEVELOPMENT_CHAIN_ID, openChain } from "../../chain/index.ts";
+import { connect, openChain } from "../../chain/index.ts";
 import {
   type BlobSource,
   bondAtMostOption,
@@ -39,7 +39,7 @@ import type { Output } from "../output.ts";
 import { openOffences } from "../offences.ts";
 import { atPlace, type Place, signingAs, signingOptions } from "../place.ts";
 import { decidingAt } from "../proposing.ts";
-import { costText, createTelling, exitCodeOf, isSound, type RootsLook, type Seen } from "../watching.ts";
+import { costText, createTelling, depthOf, exitCodeOf, isSound, type RootsLook, type Seen } from "../watching.ts";
 
 const watchOptions = {
   ...signingOptions,
@@ -66,9 +66,6 @@ const watchOptions = {
   yes: toggle({ description: "dispute and settle; without it, it is only said what would be", default: false }),
 };
 type Options = CommandContext<typeof watchOptions>["options"];
-
-/** Blocks after which a chain is believed not to go back. */
-const depthOf = ({ depth }: Options, chainId: number): number => depth ?? (chainId === DEVELOPMENT_CHAIN_ID ? 1 : 12);
 
 /** Where it remembers: in the directory of the run, or in one of its own. */
 function openDirectory(options: Options, { state }: Place): Promise<StateDirectory> {
@@ -180,8 +177,8 @@ async function watchAt(
       spender,
       why,
     };
-    const watchOf = (kind: number) =>
-      createWatch({ modelId, kind, depth: depthOf(options, connection.chainId), absentPart: options.absent }, modules);
+    const depth = depthOf(options.depth, connection.chainId);
+    const watchOf = (kind: number) => createWatch({ modelId, kind, depth, absentPart: options.absent }, modules);
     const [compute, revenue] = [watchOf(rewardKind.compute), watchOf(rewardKind.revenue)];
     const costOf = (kind: number) => () => reader.rootsOfKind(kind).disputeCost(modelId);
     const roots: RootsLook = {
@@ -257,6 +254,7 @@ export const watchCommand = defineCommand({
   notes: [
     "A root is disputed where two looks, some blocks apart, could read all that it takes and found the same wrong; or where something that it takes (its manifest, tree, verdicts, inputs, a document or payload of a round that it pays) was not to be had of any source for a part of its window. An RPC or a source that is away, slow, or says two things makes it dispute nothing.",
     "A root of revenue is recomputed from the chain alone, so that nothing of it can be withheld.",
+    "A root that somebody else disputed is recomputed as well, and who votes is told what two looks found: that it is false, with what was found beside it, or that it holds.",
     "It says what a bond costs before it puts one up, puts up at most --max-bond coins for each dispute, and needs --yes. Without a wallet or --yes it reports. It settles disputes when they are due.",
     "What it disputes is written down before it is sent: who starts it again sends nothing twice. What it found lies beside that, with the sha256 that stands on-chain; publish it for those who vote.",
     "A false head can be disputed by nobody: it is told loudly, and validators suspend its poster (npx cotrain suspend). Losses of the gate are not measured here: validators measure them.",

@@ -1,6 +1,6 @@
 /**
- * What a watcher knows of roots, on its disk: what it found once and has to find again, for how long something was not to be had, and
- * what it disputed. A restart goes on with it. One small file, written whole; old roots are dropped.
+ * What a watcher knows of roots, on its disk: what it found once and has to find again, and for how long something was not to be had.
+ * A restart goes on with it. One small file, written whole; old roots are dropped.
  */
 import { type Static, Type } from "typebox";
 
@@ -25,7 +25,7 @@ const Known = Type.Object(
     held: Type.Optional(Type.Object(Block, { additionalProperties: false })),
     /** Two looks found that it holds. */
     holds: Type.Optional(Type.Literal(true)),
-    /** It was decided to dispute it, with this evidence: written before anything is sent. */
+    /** Written by versions before, and told to nobody: what is disputed stands in the journal before it is sent. */
     disputed: Type.Optional(Hash),
   },
   { additionalProperties: false },
@@ -33,7 +33,7 @@ const Known = Type.Object(
 const File = Type.Object({ version: Type.Literal(1), roots: Type.Array(Known) }, { additionalProperties: false });
 
 /** What is known of one root. */
-export type KnownRoot = Static<typeof Known>;
+export type KnownRoot = Omit<Static<typeof Known>, "disputed">;
 
 /** Roots that are remembered: one of each kind is in its window at a time. */
 const MAX_ROOTS = 32;
@@ -51,7 +51,9 @@ export interface WatchMemory {
 export async function openWatchMemory(path: string): Promise<WatchMemory> {
   const remedy = "move it away, and what was found so far is looked at again; nothing is disputed twice all the same";
   const file = await readStateFile(path, File, remedy);
-  const known = new Map((file?.roots ?? []).map((root) => [root.digest, root]));
+  const known = new Map(
+    (file?.roots ?? []).map(({ disputed: _disputed, ...root }): [string, KnownRoot] => [root.digest, root]),
+  );
   return {
     of: (digest) => known.get(digest) ?? { digest },
     keep: async (root) => {

@@ -1,6 +1,6 @@
 /**
- * Watches the root of a kind in its window: recomputes it, and disputes it where it is false or unpublished. What a dispute costs is real, and
- * so is a root that nobody disputes: nothing follows from one look. What is false or holds must be found again, the same, some blocks
+ * Watches the root of a kind in its window: recomputes it, and disputes it where it is false or unpublished. One that somebody disputed is
+ * recomputed, too, for those who vote. What a dispute costs is real, and so is a root that nobody disputes: nothing follows from one look. What is false or holds must be found again, the same, some blocks
  * later, by a reader that remembers nothing, and through another RPC where one is known; what is not to be had must stay so for a part
  * of the window.
  */
@@ -8,7 +8,7 @@ import type { Digest, Hex, ModelId } from "@cotrain/sdk/protocol";
 import { CotrainError } from "@cotrain/sdk/errors";
 
 import { type Clock, RetryableError } from "../../base/index.ts";
-import type { Chain, ChainReader, SignedRoot } from "../../chain/index.ts";
+import type { Chain, ChainReader, OpenDispute, SignedRoot } from "../../chain/index.ts";
 import type { BlobSource } from "../../run/index.ts";
 import {
   createJudge,
@@ -21,7 +21,7 @@ import {
 } from "./judge.ts";
 import { type KnownRoot, seenAbsent, type WatchMemory } from "./memory.ts";
 
-/** What one look came to. All but `idle`, `holds` and `disputed` by somebody call for somebody's attention. */
+/** What one look came to. All but `idle` and `holds` call for somebody's attention. */
 export type WatchFinding =
   /** No root is in its window. */
   | { readonly state: "idle" }
@@ -40,8 +40,8 @@ export type WatchFinding =
   | (Of & Found & { readonly state: "disputed" })
   /** False, or not to be had, and its window is over. */
   | (Of & { readonly state: "late"; readonly reason: string })
-  /** A dispute about it is open, by whomever. `settles`: from when on, chain seconds. */
-  | (Of & { readonly state: "open"; readonly settles: number })
+  /** A dispute about it is open, by whomever. `settles`: from when on, chain seconds; `proposalId`: what is voted on. */
+  | (Of & { readonly state: "open"; readonly settles: number; readonly proposalId: bigint } & ForVoters)
   /** Its dispute was due, and was ended here. */
   | (Of & { readonly state: "settled"; readonly ruling: string });
 
@@ -55,6 +55,12 @@ interface Found {
   /** sha256 of what was written down. */
   readonly evidence: Digest;
 }
+/** What was found of a root that is voted on: that it holds or not is said when two looks found it, since no vote is taken back. */
+type ForVoters =
+  | { readonly found: "holds" }
+  | ({ readonly found: "false" } & Found)
+  /** Another look is needed to tell, or whoever answers is away or says two things. */
+  | { readonly found: "unsure"; readonly reason: string };
 
 export interface WatchOptions {
   readonly modelId: ModelId;
@@ -110,23 +116,22 @@ interface Watching extends WatchOptions, WatchModules {
 }
 
 /** Ends the dispute that is open, once it is due. */
-async function settle({ modelId, kind, reader, spender }: Watching): Promise<WatchFinding | undefined> {
-  const dispute = await reader.rootsOfKind(kind).openDispute(modelId);
-  if (!dispute) return undefined;
-  const { digest, votesUntil } = dispute;
-  if (!spender || (await reader.chainTime()) <= votesUntil) return { state: "open", digest, settles: votesUntil };
+async function settle(
+  { modelId, kind, reader, spender }: Watching,
+  dispute: OpenDispute,
+): Promise<WatchFinding | undefined> {
+  if (!spender || (await reader.chainTime()) <= dispute.votesUntil) return undefined;
   const { ruling } = await spender.settleDispute(modelId, dispute, kind);
-  return { state: "settled", digest, ruling };
+  return { state: "settled", digest: dispute.digest, ruling };
 }
 
 /** Disputes it, or says why not. */
-async function act({ modelId, kind, memory, spender, ...watching }: Watching, posted: SignedRoot, wrong: Wrong) {
+async function act({ modelId, kind, spender, ...watching }: Watching, posted: SignedRoot, wrong: Wrong) {
   const { digest, index } = posted;
   const evidence = evidenceOf(modelId, posted, wrong);
   const found = { digest, index, reason: wrong.reason, evidence: digestOfEvidence(evidence) };
   await watching.writeEvidence(evidence);
   if (!spender) return { state: "reported", ...found, why: watching.why } as const;
-  await memory.keep({ ...memory.of(digest), disputed: found.evidence });
   try {
     await spender.disputeRoot(modelId, digest, found.evidence, kind);
   } catch (error) {
@@ -246,6 +251,39 @@ async function judged(watching: Watching, posted: SignedRoot, until: number): Pr
   return known ? act(watching, posted, known) : lookAgain(watching, posted, judgement);
 }
 
+/** What a look at a root that is voted on came to, for those who vote. */
+function forVoters(found: WatchFinding, isSettled: boolean): ForVoters {
+  switch (found.state) {
+    case "reported":
+      return { found: "false", reason: found.reason, evidence: found.evidence };
+    case "suspect":
+    case "inconsistent":
+    case "absent":
+    case "unread":
+      return { found: "unsure", reason: found.reason };
+    default:
+      if (isSettled) return { found: "holds" };
+      return { found: "unsure", reason: "One look found that it holds; another one is needed." };
+  }
+}
+
+/** Recomputes a root that is voted on. Nothing is spent on it, and no window ends that: whoever votes needs to know, whoever disputed it. */
+async function judgedForVoters(watching: Watching, dispute: OpenDispute): Promise<WatchFinding> {
+  const { modelId, kind, reader, memory } = watching;
+  const { digest, votesUntil: settles, proposalId } = dispute;
+  const open = { state: "open", digest, settles, proposalId } as const;
+  if (memory.of(digest).holds) return { ...open, found: "holds" };
+  const roots = reader.rootsOfKind(kind);
+  const pending = await roots.pendingRoot(modelId);
+  // As it was posted: heads that came after it must not count, and a frozen root tells no time of its posting.
+  const posted = (await roots.rootsOf(modelId, pending?.root)).findLast((root) => root.digest === digest);
+  if (!posted || pending?.digest !== digest)
+    throw new RetryableError("CHAIN_MOVED", `The dispute about the attestation ${digest} is over.`);
+  const looking = { ...watching, spender: undefined };
+  const found = await judged(looking, posted, Number.POSITIVE_INFINITY);
+  return { ...open, index: posted.index, ...forVoters(found, memory.of(digest).holds === true) };
+}
+
 export function createWatch(options: WatchOptions, modules: WatchModules): Watch {
   const { modelId, kind } = options;
   const { reader, memory } = modules;
@@ -254,8 +292,8 @@ export function createWatch(options: WatchOptions, modules: WatchModules): Watch
   return {
     head: judge.head,
     look: async () => {
-      const dispute = await settle(watching);
-      if (dispute) return dispute;
+      const dispute = await reader.rootsOfKind(kind).openDispute(modelId);
+      if (dispute) return (await settle(watching, dispute)) ?? judgedForVoters(watching, dispute);
       const posted = await reader.rootsOfKind(kind).pendingRoot(modelId);
       if (!posted) return { state: "idle" };
       const { digest, index, activatableAt: until } = posted;
