@@ -7,6 +7,7 @@ import { type Clock, RetryableError, shortAddress, systemClock, timeText, UserEr
 import { namedWallet, wordsOfCall } from "../run/index.ts";
 import { type ConfigOf, text, toggle } from "../service/index.ts";
 import { announcementText, announceOrCarryOut, type announcingOptions } from "./announcing.ts";
+import { castAll } from "./casting.ts";
 import type { CommandContext } from "./command.ts";
 import { columnsOf } from "./output.ts";
 import { atPlace, type Place, requireEntries, signingOptions, unpinnedNotice } from "./place.ts";
@@ -19,7 +20,7 @@ import {
   sentText,
   withVotes,
 } from "./proposing.ts";
-import { boundedText, type Cast, cast, castDocuments, castLines, type Voter, voterOf } from "./voting.ts";
+import { boundedText, type Cast, castDocuments, castLines, type Voter, voterOf } from "./voting.ts";
 
 /** What every such command takes, beside what it is that the holders are to decide. */
 export const decisionOptions = {
@@ -118,15 +119,15 @@ async function openVoters(place: DecidingPlace, entries: Place["entries"], fees:
   return voters;
 }
 
-/** All vote for what was just proposed. @throws RetryableError `VOTE_EARLY` where the chain's clock stands */
+/** All vote for what was just proposed. @throws RetryableError `VOTE_EARLY` where the chain's clock stands; what {@link castAll} throws */
 async function voteFor(
-  { connection, governor }: DecidingPlace,
+  place: DecidingPlace,
   { proposalId, voteStart }: SentProposal,
   voters: readonly Voter[],
   clock: Clock,
 ): Promise<Cast[]> {
   const until = clock.monotonic() + 2_000 * LONGEST_DELAY;
-  while (Number((await connection.call((client) => client.getBlock())).timestamp) <= voteStart) {
+  while (Number((await place.connection.call((client) => client.getBlock())).timestamp) <= voteStart) {
     if (clock.monotonic() > until)
       throw new RetryableError(
         "VOTE_EARLY",
@@ -134,7 +135,7 @@ async function voteFor(
       );
     await clock.sleep(LOOK_MS);
   }
-  return Promise.all(voters.map((voter) => cast(voter, { governor, proposalId, support: "for" })));
+  return castAll(place, voters, { proposalId, support: "for" });
 }
 
 const nothingChanges = (): UserError =>

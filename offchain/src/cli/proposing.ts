@@ -24,6 +24,7 @@ import {
   type ProposalsPlace,
   requireProposalId,
   requireSound,
+  wordsOfCall,
   type WordsPlace,
 } from "../run/index.ts";
 import type { Output } from "./output.ts";
@@ -132,23 +133,38 @@ export interface SentProposal {
   readonly transaction: Hex;
 }
 
-/** @throws BootstrapVoteRefusedError where holders of a young model may not decide this */
-async function requireVotes(
-  { connection, addresses, governor }: DecidingPlace,
+/** The same in words, since the contract has a function's selector for them. */
+async function refusedInBootstrap(
+  place: DecidingPlace,
   calls: Decision["calls"],
-): Promise<void> {
+  error: InstanceType<typeof BootstrapVoteRefusedError>,
+): Promise<Error> {
+  const refused = calls[Number(error.args[0])];
+  if (!refused) return error;
+  const { to: target, data, value = 0n } = refused;
+  const { words } = await wordsOfCall(place, { target, value, data });
+  return new UserError(
+    "BOOTSTRAP_VOTE",
+    `The model is in bootstrap, where votes set a run's parameters, pause and resume it, and nothing else; "npx cotrain bootstrap" says when that is over. Until then this cannot be proposed: ${words}`,
+    { cause: error },
+  );
+}
+
+/** @throws UserError `BOOTSTRAP_VOTE` where holders of a young model may not decide this */
+async function requireVotes(place: DecidingPlace, calls: Decision["calls"]): Promise<void> {
+  const { connection, addresses, governor } = place;
   const bootstrap = await connection.call((client) => bootstrapOf(client, { addresses }));
   try {
     await connection.call((client) => requireVotable.simulate(client, { bootstrap, calls, account: governor }));
   } catch (error) {
     // Contracts that do not know the question hold no proposal to it; whatever else was wrong the proposal itself meets, too.
-    if (error instanceof BootstrapVoteRefusedError) throw error;
+    if (error instanceof BootstrapVoteRefusedError) throw await refusedInBootstrap(place, calls, error);
   }
 }
 
 /**
  * Simulates what the holders would decide and the proposal itself; sends it where there is who proposes.
- * @throws BootstrapVoteRefusedError; UserError `PROPOSAL_UNSOUND` where the node tells of another proposal than was sent; what simulating and sending throw
+ * @throws UserError `BOOTSTRAP_VOTE`; `PROPOSAL_UNSOUND` where the node tells of another proposal than was sent; what simulating and sending throw
  */
 export async function putToHolders(
   place: DecidingPlace,

@@ -106,17 +106,26 @@ export async function passOn<N extends StructName, S extends SignedStatement<N>>
 /**
  * What became of a statement that was not sent, in words.
  * @param sent what follows from sending it, behind "is sent at once"
+ * @param refused why sending it would be refused now, in a sentence
  */
 export function passedText(
   file: string,
   passed: Exclude<Passed<Signatures>, { readonly kind: "sent" }>,
   { signer, threshold }: Pick<Signers, "signer" | "threshold">,
   sent = "",
+  refused?: string,
 ): string {
   const missing = threshold - passed.statement.signatures.size;
   if (passed.kind === "signed")
     return `Signed in ${file}. It takes ${missing} more of the set's ${signer}s: hand the file to another one, who signs with the same command.`;
-  if (missing <= 0) return `Nothing was sent. A quorum has signed it: with --yes it is sent at once${sent}.`;
-  const completes = passed.signers >= missing ? `, which completes the quorum and is sent at once${sent}` : "";
-  return `Nothing was signed or sent. With --yes ${countOf(passed.signers, "wallet")} here would sign it${completes}.`;
+  const goes = refused === undefined ? `is sent at once${sent}.` : `sending it would be refused: ${refused}`;
+  if (missing <= 0)
+    return `Nothing was sent. A quorum has signed it: ${refused === undefined ? "with --yes it " : ""}${goes}`;
+  const would = `Nothing was signed or sent. With --yes ${countOf(passed.signers, "wallet")} here would sign it`;
+  const suffice = passed.signers > missing ? `, of which ${missing} would do` : "";
+  if (passed.signers >= missing)
+    return refused === undefined
+      ? `${would}${suffice}, which completes the quorum and ${goes}`
+      : `${would}${suffice}, which completes the quorum; ${goes}`;
+  return refused === undefined ? `${would}.` : `${would}. In this epoch ${goes}`;
 }

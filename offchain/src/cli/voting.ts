@@ -212,7 +212,8 @@ export interface Cast {
   readonly transaction: Hex;
 }
 
-interface Ballot {
+/** What a wallet votes, and on what. */
+export interface Ballot {
   readonly governor: Address;
   readonly proposalId: bigint;
   readonly support: VoteSupport;

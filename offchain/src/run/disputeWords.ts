@@ -26,14 +26,16 @@ export async function disputeText(place: WordsPlace, [id, code, named]: readonly
   const { connection, addresses } = place;
   const [modelId, kind, digest] = [id as Hex, Number(code), named as Hex];
   const [dispute, model] = [await namedDispute(place, [modelId, kind, digest]), await modelText(place, modelId)];
-  const what = `a root of ${kindText(kind)} of ${model}`;
+  // Its title is the contract's, and has the number alone.
+  const paid = `${kindText(kind)} (kind ${kind})`;
+  const what = `a root of ${paid} of ${model}`;
   if (!dispute)
     return `ComputeRewards ends a dispute about ${what} as its vote did, if there is such a dispute that has not ended.`;
   const { disputer, bond } = dispute;
   const pending = await connection.call((client) => pendingRoot(client, { addresses, modelId, kind }));
   const root =
     pending?.digest === digest
-      ? `root ${pending.index} of ${kindText(kind)} of ${model}, which pays for epochs ${pending.fromEpoch} to ${pending.toEpoch}`
+      ? `root ${pending.index} of ${paid} of ${model}, which pays for epochs ${pending.fromEpoch} to ${pending.toEpoch}`
       : what;
   return `This is the vote on the dispute about ${root}: ${disputer} disputed attestation ${digest} with a bond of ${formatEther(bond)} coins. "For" lets the root stand, and "against" voids it. The side that has more must have a quorum by itself, and abstaining counts for neither; without one the root is refused, too, and both bonds lose a fifth.`;
 }

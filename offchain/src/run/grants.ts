@@ -5,15 +5,19 @@
  */
 import {
   currentMaintainers,
+  epochOf,
   getAllLogs,
   grantApproved,
+  grantCapsOf,
   grantDueAt,
   grantOf,
+  grantsApprovedIn,
   grantSetVoidedAt,
   type GrantState,
   maintainersOf,
   unburnedOf,
 } from "@cotrain/sdk/actions";
+import { CodeGrantsAboveAuthorCapError, CodeGrantsAboveEpochCapError, type CotrainError } from "@cotrain/sdk/errors";
 import {
   type Address,
   Address20,
@@ -107,6 +111,28 @@ export async function grantFacts(place: GrantsPlace, clock: Clock): Promise<Gran
     now,
     earliest: Math.min(now, Math.floor(clock.now() / 1_000)),
   };
+}
+
+/** Of a cap; it may have been lowered below what was approved before. */
+const left = (cap: bigint, used: bigint): bigint => (cap > used ? cap - used : 0n);
+
+/**
+ * What the contract would say of what maintainers approve of this grant in the present epoch, by their caps; undefined where they may.
+ * A vote of the holders is not held to them.
+ */
+export async function capsRefusal(
+  { connection, addresses, modelId }: GrantsPlace,
+  { grants, now }: GrantFacts,
+  { author, amount }: Pick<Grant, "author" | "amount">,
+): Promise<CotrainError | undefined> {
+  const epoch = await connection.call((client) => epochOf(client, { addresses, modelId, timestamp: now }));
+  const [caps, approved] = await Promise.all([
+    connection.call((client) => grantCapsOf(client, { grants, modelId })),
+    connection.call((client) => grantsApprovedIn(client, { grants, modelId, epoch, author })),
+  ]);
+  const [forAuthor, inAll] = [left(caps.perAuthor, approved.byAuthor), left(caps.perEpoch, approved.inAll)];
+  if (amount > forAuthor) return new CodeGrantsAboveAuthorCapError([author, amount, forAuthor]);
+  return amount > inAll ? new CodeGrantsAboveEpochCapError([amount, inAll]) : undefined;
 }
 
 /** A grant that maintainers are to sign, and their signatures by who signed, ascending. */

@@ -69,6 +69,8 @@ export interface WordsPlace {
   readonly blobs?: BlobSource | undefined;
   /** Block at or before the contracts' first, where that is known. */
   readonly fromBlock?: number | undefined;
+  /** Whether values that stay as they are may be left out: of what is decided, which nobody agrees to any more. */
+  readonly brief?: boolean | undefined;
 }
 
 /** What may still be told of a proposal's calls: each that is passed on may ask the chain, and their bytes are read again at each depth. */
@@ -151,15 +153,18 @@ async function paramsText(place: WordsPlace, [id, replaces, given]: readonly unk
     }
   });
   const words = `RunRegistry sets parameters of ${runText(place, id)} in the place of version ${version}`;
-  const values = runParameters.map(
-    ({ name }) => `${parameterText(name, params[name])} ${parameterLabel(name, params[name])}`,
-  );
-  // Always, since what is in force is the node's word: a change that it hides stands here.
-  const all = `Whatever is in force before, all of these would be: ${values.join(", ")}.`;
+  const valuesOf = (rows: readonly (typeof runParameters)[number][]): string =>
+    rows.map(({ name }) => `${parameterText(name, params[name])} ${parameterLabel(name, params[name])}`).join(", ");
+  const all = `Whatever is in force before, all of these would be: ${valuesOf(runParameters)}.`;
   if (version < 1 || version > newest) return `${words}${absentText(newest)}. ${all}`;
   const before = await connection.call((client) => paramsOf(client, { addresses, runId, version }));
   const change = parametersChange(before, params);
-  return `${words}: ${change === "" ? "all stay as they are" : change}. ${all}`;
+  if (change === "") return `${words}: all stay as they are. ${all}`;
+  if (place.brief) return `${words}: ${change}.`;
+  // Always, since what is in force is the node's word: a change that it hides stands here.
+  const same = runParameters.filter(({ name }) => before[name] === params[name]);
+  const rest = same.length === 0 ? "" : ` The others, whatever is in force before, would be: ${valuesOf(same)}.`;
+  return `${words}: ${change}.${rest}`;
 }
 
 /** A URL of more than 256 bytes is refused by the contract, however much of it is shown. */
@@ -190,9 +195,9 @@ async function capsText(
   // Of caps that were set since, or by this very call, a comparison would say that nothing changes.
   const now =
     caps.version > Number(replaces)
-      ? `caps ${caps.version} are there by now`
-      : `now these are ${formatEther(caps.perAuthor)} and ${formatEther(caps.perEpoch)}`;
-  return `CodeGrants lets the maintainers of ${await modelText(place, modelId)} approve ${author} shares an epoch for one author and ${all} in all, without a vote, in the place of caps ${String(replaces)}; ${now}.`;
+      ? `version ${caps.version} is there by now`
+      : `now these are ${formatEther(caps.perAuthor)} and ${formatEther(caps.perEpoch)} shares`;
+  return `CodeGrants lets the maintainers of ${await modelText(place, modelId)} approve ${author} shares an epoch for one author and ${all} in all, without a vote, in the place of version ${String(replaces)} of these caps; ${now}.`;
 }
 
 /** What naming other licences and terms would do; one that is too long to be told whole is shown as far as others are. */

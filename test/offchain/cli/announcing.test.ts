@@ -91,7 +91,7 @@ describe("in bootstrap", () => {
     const refused = await cotrainHere(["poster", "propose", other, "--dry-run", ...at()]);
     expect(refused.code).toBe(1);
     expect(flat(refused.stderr)).toContain(
-      "The model is in bootstrap, where votes set a run's parameters, pause and resume it, and nothing else",
+      `The model is in bootstrap, where votes set a run's parameters, pause and resume it, and nothing else; "npx cotrain bootstrap" says when that is over. Until then this cannot be proposed: RunRegistry lets ${formatAddress(asAddress(other))} alone post the heads of this run.`,
     );
     expect((await cotrainHere(["propose", "innerSteps=96", "--dry-run", ...at()])).code).toBe(0);
   });

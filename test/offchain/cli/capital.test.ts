@@ -134,13 +134,25 @@ test("anybody settles what others bought, and fetches it for them", async () => 
   );
 });
 
+const flat = (text: string): string => text.replaceAll(/\s+/g, " ");
+const shortOf = (total: string): string =>
+  `With this the epoch has ${total} TESTUSD of the 1 TESTUSD that it takes at the least, and is paid back unless more comes.`;
+
 test("too little is paid back", async () => {
-  const made = await deposit("0.999999", "--for", friend);
+  const line = ["capital", "deposit", "0.25", ...at(), ...by("buyer"), "--for", friend];
+  expect(flat((await cotrainHere(line)).stdout)).toContain(shortOf("0.25"));
+  const first = flat((await cotrainHere([...line, "--yes"])).stdout);
+  expect(first).toContain(`${shortOf("0.25")} Once it is over`);
+  const made = await deposit("0.749999", "--for", friend);
   const refund = ["capital", "refund", ...at(), ...by("stranger"), "--account", friend];
   await overBy(BigInt(made.epoch));
   expect((await list()).epochs).toMatchObject([{ state: "failed" }]);
   const words = async () => (await cotrainHere(["capital", "list", ...at()])).stdout.trimEnd();
   expect(await words()).toMatch(/to be fetched back$/);
+  const claim = await cotrainHere(["capital", "claim", ...at(), ...by("stranger"), "--account", friend]);
+  expect(flat(claim.stdout)).toBe(
+    `No shares that were bought are to be claimed. 0.999999 TESTUSD that ${getAddress(friend)} deposited in epoch ${made.epoch} are paid back: "npx cotrain capital refund --account ${getAddress(friend)}" fetches them. `,
+  );
   expect((await told<Done>(...refund)).refunded).toMatchObject([{ amount: "999999" }]);
   expect(await words()).toMatch(/ fetched back$/);
   expect(await words()).not.toMatch(/to be fetched back$/);

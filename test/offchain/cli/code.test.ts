@@ -40,7 +40,7 @@ const gitIn = (directory: string, ...args: readonly string[]): string =>
     env: { ...process.env, GIT_CONFIG_GLOBAL: "/dev/null", GIT_CONFIG_NOSYSTEM: "1" },
   }).trim();
 
-async function choose(perAuthor = 10n ** 18n): Promise<void> {
+async function choose(perAuthor = 10n ** 18n, perEpoch = 2n * perAuthor): Promise<void> {
   const { contracts: addresses, modelId } = stage.world;
   const grants = await codeGrantsOf(stage.client, { addresses });
   const maintainers = names
@@ -55,7 +55,7 @@ async function choose(perAuthor = 10n ** 18n): Promise<void> {
       maintainers,
       threshold: 2,
     });
-    await setGrantCaps.sync(stage.client, { ...sync, grants, replaces: 0, perAuthor, perEpoch: 2n * perAuthor });
+    await setGrantCaps.sync(stage.client, { ...sync, grants, replaces: 0, perAuthor, perEpoch });
     await stage.client.setNextBlockTimestamp({ timestamp: BigInt(event.effectiveAt) });
     await stage.client.mine({ blocks: 1 });
   });
@@ -120,6 +120,8 @@ async function decided(...words: readonly string[]): Promise<string> {
   await asHolders((timelock) => execute(stage.client, timelock, call));
   return title;
 }
+
+const flat = (text: string): string => text.replaceAll(/\s+/g, " ");
 
 /** Proposed, and approved by two of three. */
 async function granted(): Promise<Told> {
@@ -488,12 +490,30 @@ describe("nobody signs", () => {
 
   test("more than the holders' caps allow", async () => {
     await choose(10n ** 17n);
-    await told(...terms());
+    const sentence = `Maintainers may still approve 0.1 shares for ${author} in this epoch, not 0.5 shares; the holders set these caps, and may approve a grant themselves.`;
+    // Both looks say so, and what the holders approve is not held to it.
+    const proposed = flat((await cotrainHere(terms())).stdout);
+    expect(proposed).toContain(
+      `Written to ${file}, which maintainers could not have approved now: ${sentence} "npx cotrain code approve-by-vote ${file}" puts it to the holders.`,
+    );
+    expect(flat((await approve("maintainer-1")).stdout)).toContain(
+      `With --yes 1 wallet here would sign it. In this epoch sending it would be refused: ${sentence}`,
+    );
     await approve("maintainer-1", "--yes");
+    expect(flat((await approve("maintainer-2")).stdout)).toContain(
+      `With --yes 1 wallet here would sign it, which completes the quorum; sending it would be refused: ${sentence}`,
+    );
+    expect(await told("code", "approve", file, ...at(), ...by("maintainer-2"))).toMatchObject({ refused: sentence });
     expect(verdictOf(await approve("maintainer-2", "--yes"))).toEqual(
       refusal(1, "Maintainers may still approve 0.1 shares"),
     );
   });
+});
+
+test("a grant of more than maintainers may approve in all is told before somebody signs it", async () => {
+  await choose(10n ** 18n, 10n ** 17n);
+  const refused = expect.stringContaining("Maintainers may still approve 0.1 shares in this epoch, not 0.5 shares");
+  expect(await told(...terms())).toMatchObject({ refused });
 });
 
 test("digits that two grants begin with name neither", () => {

@@ -1,6 +1,7 @@
 /** What a summary tells of a dispute that its session showed. */
 import { expect, test } from "vitest";
 
+import { commandsFor } from "../../../offchain/src/cli/up/commands.ts";
 import { disputedBlock, disputedIn } from "../../../offchain/src/cli/up/disputed.ts";
 import type { Prepared, TrainingSession } from "../../../offchain/src/localnet/index.ts";
 import { address, hash, plain } from "./pictures.ts";
@@ -92,6 +93,25 @@ test("coins add up: what each put up is what it has back and what it lost, of wh
     expect(rows).toContainEqual([name, "stake", "0.1", "0.09", "0.01"]);
   expect(rows).toContainEqual(["watcher", "its part of that", "0.002"]);
   expect(rows).toContainEqual(["nobody", "the rest of it", "0.018"]);
+});
+
+test("what to do next has what validators have left of their stake, and in later sessions how disputes ended", () => {
+  const none = { capital: null, code: null, stake: null, revenue: null };
+  const lines = (dispute: ReturnType<typeof told>["dispute"], hadDispute: boolean): string[] =>
+    commandsFor("/home/ada/run", "The people", [], { ...none, ...(dispute && { dispute }), hadDispute }).map(
+      ({ command }) => command,
+    );
+  const [played, later, never] = [
+    lines(told({ play, why: undefined }).dispute, true),
+    lines(undefined, true),
+    lines(undefined, false),
+  ].map((each) => each.filter((line) => /disputes list|stake show/.test(line)));
+  expect(played).toEqual([
+    expect.stringContaining("disputes list"),
+    expect.stringContaining("stake show --role validator"),
+  ]);
+  expect(later).toEqual([expect.stringContaining("disputes list")]);
+  expect(never).toEqual([]);
 });
 
 test("one that did not come to its end says how far it came, and why", () => {

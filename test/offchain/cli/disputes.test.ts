@@ -7,6 +7,7 @@ import { type Hex, structHash } from "@cotrain/sdk/protocol";
 import { formatEther, getAddress, sha256, stringToHex } from "viem";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
+import { hadDispute } from "../../../offchain/src/cli/up/disputed.ts";
 import { settleLater } from "../chain/settle.ts";
 import { type Holders, openHolders } from "./holders.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
@@ -118,6 +119,11 @@ test("a root is disputed for a bond, holders vote it false, and the bond comes b
     refusal(1, "Root 2 is disputed already"),
   );
 
+  // So that every later session tells where it stands.
+  const call = (work: (reading: typeof client) => unknown) => work(client);
+  const prepared = { connection: { call }, addresses: world.contracts, modelId: world.modelId, fromBlock: 0 };
+  expect(await hadDispute(prepared as unknown as Parameters<typeof hadDispute>[0])).toBe(true);
+
   const [dispute] = (await listed("--last", "1")).disputes;
   const { proposalId, snapshot, deadline } = dispute!;
   expect(dispute).toMatchObject({ state: "open", root: 2, kind: "compute", leaning: "undecided", canBeSettled: false });
@@ -129,7 +135,7 @@ test("a root is disputed for a bond, holders vote it false, and the bond comes b
   await goTo(snapshot + 1);
   const dry = await cotrainHere(["vote", proposalId, "against", "--dry-run", ...at()]);
   expect(flat(dry.stderr)).toContain(
-    "This is the vote on the dispute about root 2 of compute of this model, which pays for epochs",
+    "This is the vote on the dispute about root 2 of compute (kind 1) of this model, which pays for epochs",
   );
   expect(dry.stderr).not.toContain("If holders accept it");
   expect(await cotrainHere(["vote", proposalId, "against", ...at()])).toMatchObject({ code: 0 });

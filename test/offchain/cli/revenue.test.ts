@@ -147,6 +147,11 @@ test("whoever held shares while it came shares it, and the treasury gets what ro
     leaves: [{ account: getAddress(buyer), amount: "1000001" }],
   });
   expect((await cotrainHere(["revenue", "show", ...at()])).stdout).toContain("1.000001");
+  const own = join(temporaryDirectory(), "state");
+  await stage.stateAt(own, { "worker-1": buyer });
+  expect((await cotrainHere(["revenue", "show", "--state", own])).stdout).toMatch(
+    new RegExp(`^worker-1 ${getAddress(buyer)} +1\\.000001$`, "m"),
+  );
 });
 
 test("who sends nothing costs whoever computes no question, and who sends shares none where the node tells when", async () => {

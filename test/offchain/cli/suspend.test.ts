@@ -7,6 +7,7 @@ import { CheckpointRegistrySuspendedError } from "@cotrain/sdk/errors";
 import type { Hex } from "@cotrain/sdk/protocol";
 import { beforeEach, describe, expect, test } from "vitest";
 
+import { passedText } from "../../../offchain/src/cli/quorum.ts";
 import { accountOf, keyOf, poster, validators } from "../chain/world.ts";
 import { keystoreOf, staged, told } from "./staged.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
@@ -133,6 +134,10 @@ describe("a suspension", () => {
       /^Nothing was signed or sent\. With --yes 1 wallet here would sign it\. Nothing is anchored/m,
     );
     expect(existsSync(file)).toBe(false);
+    const three = { kind: "shown", statement: { signatures: new Map() }, signers: 3 } as const;
+    expect(passedText(file, three, { signer: "validator", threshold: 2 })).toBe(
+      "Nothing was signed or sent. With --yes 3 wallets here would sign it, of which 2 would do, which completes the quorum and is sent at once.",
+    );
     await suspend("validator-1");
     const before = readFileSync(file, "utf8");
     expect((await shown("validator-3")).stdout.replaceAll("\n", " ")).toMatch(

@@ -68,10 +68,13 @@ describe("a call in words", () => {
     const call = actions.setParams.call({ addresses, runId, replaces: 1, params: changed });
     const toldSo = await wordsOf(call);
     expect(toldSo).toMatch(
-      /^RunRegistry sets parameters of this run in the place of version 1: 64 → 128 inner steps per round, 60 s → 90 s deadline of a round, tokens → uniform weight of each payload\. Whatever is in force before, all of these would be: 128 inner steps per round, /,
+      /^RunRegistry sets parameters of this run in the place of version 1: 64 → 128 inner steps per round, 60 s → 90 s deadline of a round, tokens → uniform weight of each payload\. The others, whatever is in force before, would be: /,
     );
     // Where the node hides what changes, by saying that it is in force, it stands among all.
     for (const { name } of runParameters) expect(toldSo).toContain(parameterLabel(name, changed[name]));
+    // What is decided nobody agrees to any more: what stays is left out then.
+    const brief = await wordsOfCall({ ...place, brief: true }, { target: call.to, data: call.data, value: 0n });
+    expect(brief.words).toBe(toldSo.slice(0, toldSo.indexOf(" The others, whatever")));
     // All of them, however many: the last is not hidden behind the others.
     const all = Object.fromEntries(
       Object.entries(params).map(([name, value]) => [name, typeof value === "bigint" ? 7n : 77]),
@@ -199,7 +202,7 @@ describe("a call in words", () => {
         actions.setGrantCaps.call({ grants, modelId, replaces: 2, perAuthor: share / 4n, perEpoch: share }),
       ),
     ).toBe(
-      "CodeGrants lets the maintainers of this model approve 0.25 shares an epoch for one author and 1 in all, without a vote, in the place of caps 2; now these are 0 and 0.",
+      "CodeGrants lets the maintainers of this model approve 0.25 shares an epoch for one author and 1 in all, without a vote, in the place of version 2 of these caps; now these are 0 and 0 shares.",
     );
   });
 

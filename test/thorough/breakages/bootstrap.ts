@@ -44,4 +44,18 @@ export const bootstrap: readonly Breakage[] = [
     instead: "if (now > until)",
     tests: ["test/offchain/cli/slash.test.ts"],
   },
+  {
+    name: "a later session's summary forgets that the model had a dispute",
+    file: "offchain/src/cli/up/disputed.ts",
+    text: "return logs.length > 0;",
+    instead: "return logs.length < 0;",
+    tests: ["test/offchain/cli/disputes.test.ts"],
+  },
+  {
+    name: "the summary names the workers' stake alone where validators lost theirs",
+    file: "offchain/src/cli/up/commands.ts",
+    text: 'lost !== "0"',
+    instead: 'lost === "none"',
+    tests: ["test/offchain/cli/disputed.test.ts"],
+  },
 ];

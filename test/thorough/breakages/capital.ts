@@ -272,4 +272,18 @@ export const capital: readonly Breakage[] = [
     instead: "soldEpoch(place, capital, found.epoch, [])",
     tests: ["test/offchain/cli/capital.test.ts"],
   },
+  {
+    name: "who deposits is not told that the epoch lacks its minimum",
+    file: "offchain/src/cli/commands/capitalBuy.ts",
+    text: "  total < minimum\n",
+    instead: "  total < 0n\n",
+    tests: ["test/offchain/cli/capital.test.ts"],
+  },
+  {
+    name: "who claims shares is not told of what is paid back",
+    file: "offchain/src/cli/commands/capitalCollect.ts",
+    text: 'state === "failed" ? deposits.map(({ account, amount }) => ({ epoch',
+    instead: 'state === "none" ? deposits.map(({ account, amount }) => ({ epoch',
+    tests: ["test/offchain/cli/capital.test.ts"],
+  },
 ];

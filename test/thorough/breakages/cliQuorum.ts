@@ -114,4 +114,25 @@ export const cliQuorum: readonly Breakage[] = [
     instead: "tokens`}`;",
     tests: ["test/offchain/cli/screen.test.ts"],
   },
+  {
+    name: "a vote that ended is told as a transaction that failed",
+    file: "offchain/src/cli/casting.ts",
+    text: 'standing.state !== "active" && standing.state !== "pending"',
+    instead: 'standing.state === "canceled" && standing.eta === 0',
+    tests: ["test/offchain/cli/casting.test.ts"],
+  },
+  {
+    name: "one wallet that cannot vote hides what became of the others",
+    file: "offchain/src/cli/casting.ts",
+    text: "missed.push({ voter, error });",
+    instead: "throw error;",
+    tests: ["test/offchain/cli/casting.test.ts"],
+  },
+  {
+    name: "more wallets than it takes are told as needed",
+    file: "offchain/src/cli/quorum.ts",
+    text: "passed.signers > missing ?",
+    instead: "passed.signers < 0 ?",
+    tests: ["test/offchain/cli/suspend.test.ts"],
+  },
 ];

@@ -144,4 +144,25 @@ export const code: readonly Breakage[] = [
     instead: "within !== undefined ?",
     tests: ["test/offchain/localnet/code.test.ts"],
   },
+  {
+    name: "what maintainers may not approve for one author is told once they have signed",
+    file: "offchain/src/run/grants.ts",
+    text: "if (amount > forAuthor)",
+    instead: "if (amount < 0n)",
+    tests: ["test/offchain/cli/code.test.ts"],
+  },
+  {
+    name: "what maintainers may not approve in all is told once they have signed",
+    file: "offchain/src/run/grants.ts",
+    text: "return amount > inAll ?",
+    instead: "return amount < 0n ?",
+    tests: ["test/offchain/cli/code.test.ts"],
+  },
+  {
+    name: "who completes a quorum is promised that what caps refuse is sent",
+    file: "offchain/src/cli/commands/codeApprove.ts",
+    text: 'threshold }, "", refused)',
+    instead: 'threshold }, "", refused === "" ? refused : undefined)',
+    tests: ["test/offchain/cli/code.test.ts"],
+  },
 ];

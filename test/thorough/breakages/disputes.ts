@@ -18,7 +18,7 @@ const bootstrapRows: readonly Breakage[] = [
   {
     name: "what votes may not decide in bootstrap is found when it is sent",
     file: "offchain/src/cli/proposing.ts",
-    text: "if (error instanceof BootstrapVoteRefusedError) throw error;",
+    text: "if (error instanceof BootstrapVoteRefusedError) throw await refusedInBootstrap(place, calls, error);",
     instead: "void (error instanceof BootstrapVoteRefusedError);",
     tests: announcing,
   },

@@ -292,8 +292,8 @@ export const runProposals: readonly Breakage[] = [
   {
     name: "parameters that a node says to be in force are not told",
     file: "offchain/src/run/proposalWords.ts",
-    text: '"all stay as they are" : change}. ${all}`;',
-    instead: '"all stay as they are" : change}.`;',
+    text: "return `${words}: ${change}.${rest}`;",
+    instead: "return `${words}: ${change}.`;",
     tests: ["test/offchain/run/proposals.test.ts"],
   },
   {
@@ -429,5 +429,12 @@ export const runProposals: readonly Breakage[] = [
     text: "if (wanted[term] !== undefined) throw",
     instead: "if (wanted[term] === -1n) throw",
     tests: ["test/offchain/cli/voteTerms.test.ts"],
+  },
+  {
+    name: "who votes on parameters is not shown those that a node says do not change",
+    file: "offchain/src/run/proposalWords.ts",
+    text: "if (place.brief) return",
+    instead: "if (!place.brief) return",
+    tests: ["test/offchain/run/proposals.test.ts"],
   },
 ];

@@ -13,6 +13,7 @@ import {
   prepareDeposit,
   presentSale,
   type SignedPermit,
+  soldEpoch,
   type SoldEpoch,
   shareCost,
   tokenAmount,
@@ -39,10 +40,17 @@ interface Purchase {
 /** What a share costs if nothing follows this deposit. */
 const costWith = (found: SoldEpoch, { amount }: Purchase): bigint => shareCost(found, found.total + amount);
 
-function purchaseText({ token, book }: CapitalSale, found: SoldEpoch, purchase: Purchase): string {
+/** Where an epoch has not brought in what it takes; empty where it has. @param total with this deposit */
+const shortText = ({ token }: Pick<CapitalSale, "token">, minimum: bigint, total: bigint): string =>
+  total < minimum
+    ? ` With this the epoch has ${tokenText(total, token)} of the ${tokenText(minimum, token)} that it takes at the least, and is paid back unless more comes.`
+    : "";
+
+function purchaseText(capital: CapitalSale, found: SoldEpoch, purchase: Purchase): string {
+  const { token, book } = capital;
   const { epoch, end, price, minimum, total, forSale } = found;
   const { amount, payer, beneficiary } = purchase;
-  return `${formatAddress(payer)} deposits ${tokenText(amount, token)} (${amount} of the smallest units of ${formatAddress(token.address)}) for ${beneficiary === payer ? "itself" : formatAddress(beneficiary)} in epoch ${epoch}, which ends at ${timeText(end)}, has ${formatEther(forSale)} shares for sale and has brought in ${tokenText(total, token)}. A share would now cost ${tokenText(costWith(found, purchase), token)}, this deposit included: ${tokenText(price, token)} at the least, and more with each deposit that follows once more is bought than is for sale. What is deposited cannot be taken back unless the epoch brings in less than ${tokenText(minimum, token)} or is not settled within 30 days; else it goes to the model's treasury. It lies in ${formatAddress(book.vault)} until then.`;
+  return `${formatAddress(payer)} deposits ${tokenText(amount, token)} (${amount} of the smallest units of ${formatAddress(token.address)}) for ${beneficiary === payer ? "itself" : formatAddress(beneficiary)} in epoch ${epoch}, which ends at ${timeText(end)}, has ${formatEther(forSale)} shares for sale and has brought in ${tokenText(total, token)}. A share would now cost ${tokenText(costWith(found, purchase), token)}, this deposit included: ${tokenText(price, token)} at the least, and more with each deposit that follows once more is bought than is for sale. What is deposited cannot be taken back unless the epoch brings in less than ${tokenText(minimum, token)} or is not settled within 30 days; else it goes to the model's treasury. It lies in ${formatAddress(book.vault)} until then.${shortText(capital, minimum, total + amount)}`;
 }
 
 /** @throws UserError `CAPITAL_PRICE` where a share costs more than it may */
@@ -121,7 +129,7 @@ export const capitalDepositCommand = defineCommand({
   ],
   async run({ args: [text = ""], options, output }) {
     const own = await namedWallet(options);
-    const { words, purchase, found, epoch, arrived, transaction, token } = await atPlace(
+    const { words, purchase, found, epoch, arrived, transaction, token, short } = await atPlace(
       options,
       own,
       async (place) => {
@@ -133,7 +141,7 @@ export const capitalDepositCommand = defineCommand({
         const purchase: Purchase = { amount, payer, beneficiary: options.for ?? payer, most };
         if (most !== undefined) requireCost(capital, found, purchase, most);
         const words = purchaseText(capital, found, purchase);
-        const nothing = { words, purchase, found, token: capital.token, epoch: found.epoch, arrived: 0n };
+        const nothing = { words, purchase, found, token: capital.token, epoch: found.epoch, arrived: 0n, short: "" };
         if (!options.yes || !entry) return { ...nothing, transaction: null as Hex | null };
         if (!place.pinned)
           throw new UserError(
@@ -147,7 +155,10 @@ export const capitalDepositCommand = defineCommand({
         if (options.permit) permit = await permitDeposit(place, client, capital, amount);
         else await prepareDeposit(place, client, capital, amount);
         const { event, receipt } = await depositNow(place, client, found, { ...purchase, permit });
-        return { ...nothing, epoch: event.epoch, arrived: event.amount, transaction: receipt.transactionHash };
+        const { epoch, amount: arrived } = event;
+        const after = await soldEpoch(place, capital, epoch, []);
+        const short = shortText(capital, after.minimum, after.total);
+        return { ...nothing, epoch, arrived, short, transaction: receipt.transactionHash };
       },
     );
     const { amount, payer, beneficiary } = purchase;
@@ -166,7 +177,7 @@ export const capitalDepositCommand = defineCommand({
             ),
           ]
         : told(
-            `${tokenText(arrived, token)} are deposited for ${formatAddress(beneficiary)} in epoch ${epoch}${later}, by ${transaction}. Once it is over, "npx cotrain capital claim${whose}" settles it and fetches the shares, or "npx cotrain capital refund${whose}" the money.`,
+            `${tokenText(arrived, token)} are deposited for ${formatAddress(beneficiary)} in epoch ${epoch}${later}, by ${transaction}.${short} Once it is over, "npx cotrain capital claim${whose}" settles it and fetches the shares, or "npx cotrain capital refund${whose}" the money.`,
           ),
     );
   },

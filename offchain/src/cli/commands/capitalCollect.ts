@@ -20,6 +20,7 @@ import {
   type CapitalToken,
   isNobody,
   namedWallet,
+  type SoldEpoch,
   soldEpochs,
   tokenText,
 } from "../../run/index.ts";
@@ -236,9 +237,8 @@ const collectingOptions = {
 };
 
 /** Claims of what was bought, and before them the settlements that they need, those of earlier epochs among them. */
-async function claims(wanted: Wanted): Promise<Wish[]> {
-  const { place, capital, accounts } = wanted;
-  const epochs = await soldEpochs(place, capital, accounts, { ofThese: true });
+async function claims(wanted: Wanted, epochs: readonly SoldEpoch[]): Promise<Wish[]> {
+  const { place, capital } = wanted;
   const ready = epochs.filter(({ state, deposits }) => (state === "settled" || state === "due") && deposits.length > 0);
   const before = ready.some(({ state }) => state === "due") ? await settlements(wanted) : [];
   const { sale } = capital;
@@ -277,7 +277,16 @@ export const capitalClaimCommand = defineCommand({
   options: collectingOptions,
   examples: [["npx cotrain capital claim", "for every wallet of this directory, in one transaction"]],
   async run({ options, output }) {
-    const { done, token, voteless } = await collect(options, output, claims);
+    let epochs: readonly SoldEpoch[] = [];
+    const { done, token, voteless } = await collect(options, output, async (wanted) => {
+      const { place, capital, accounts } = wanted;
+      epochs = await soldEpochs(place, capital, accounts, { ofThese: true });
+      return claims(wanted, epochs);
+    });
+    const back = epochs.flatMap(({ epoch, state, deposits }) =>
+      state === "failed" ? deposits.map(({ account, amount }) => ({ epoch, account, amount })) : [],
+    );
+    const whose = options.account === undefined ? "" : ` --account ${formatAddress(options.account)}`;
     const lines = [
       ...settledLines(done, token),
       ...done.claimed.map(
@@ -287,12 +296,18 @@ export const capitalClaimCommand = defineCommand({
       ...done.leftOut.map(leftOutText),
       ...voteless.map(votelessText),
     ];
+    const nothing = lines.length === 0 ? ["No shares that were bought are to be claimed."] : [];
+    const refunds = back.map(
+      ({ epoch, account, amount }) =>
+        `${tokenText(amount, token)} that ${formatAddress(account)} deposited in epoch ${epoch} are paid back: "npx cotrain capital refund${whose}" fetches them.`,
+    );
     output.result(
       {
         ...epochDocument(done),
         claimed: done.claimed.map(({ epoch, account, shares }) => ({ epoch, account: formatAddress(account), shares })),
+        paidBack: back.map((each) => ({ ...each, account: formatAddress(each.account) })),
       },
-      lines.length === 0 ? ["No shares that were bought are to be claimed."] : lines.flatMap(told),
+      [...lines, ...nothing, ...refunds].flatMap(told),
     );
   },
 });

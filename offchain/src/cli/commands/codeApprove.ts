@@ -9,6 +9,7 @@ import { shellWord } from "../../base/node/index.ts";
 import {
   type ApprovedGrant,
   beginGrant,
+  capsRefusal,
   commitOf,
   type GrantDraft,
   type GrantFacts,
@@ -155,7 +156,7 @@ export const codeProposeCommand = defineCommand({
     const shares = sharesOf(amount);
     requireNew(file);
     const commit = options.commit ?? (await headCommitOf(options.clone));
-    const { draft, facts, others } = await atPlace(options, undefined, async (place) => {
+    const { draft, facts, others, refused } = await atPlace(options, undefined, async (place) => {
       const facts = await grantFacts(place, systemClock);
       const draft = beginGrant(facts, {
         author,
@@ -167,16 +168,19 @@ export const codeProposeCommand = defineCommand({
         duration: Math.floor(options.duration / 1_000),
         within: Math.floor(options.within / 1_000),
       });
-      return { draft, facts, others: (await grantsOfCommit(place, draft)).others };
+      const refused = facts.setVersion === 0 ? undefined : await capsRefusal(place, facts, draft.struct);
+      return { draft, facts, others: (await grantsOfCommit(place, draft)).others, refused };
     });
     await writeGrant(file, draft);
     const again = others.length === 0 ? "" : " --again";
-    output.result(documentOf(file, draft, facts, { others }), [
+    output.result({ ...documentOf(file, draft, facts, { others }), refused: refused?.message ?? null }, [
       ...factsOf(draft, facts, others),
       ...wrap(
         facts.setVersion === 0
           ? `Written to ${file}: the model has no maintainers, so put it to the holders with "npx cotrain code approve-by-vote ${shellWord(file)}${again}".`
-          : `Written to ${file}: hand it to the maintainers, who sign it with "npx cotrain code approve ${shellWord(file)}${again}".`,
+          : refused
+            ? `Written to ${file}, which maintainers could not have approved now: ${refused.message} "npx cotrain code approve-by-vote ${shellWord(file)}${again}" puts it to the holders.`
+            : `Written to ${file}: hand it to the maintainers, who sign it with "npx cotrain code approve ${shellWord(file)}${again}".`,
         columnsOf(process.stdout),
       ),
     ]);
@@ -233,13 +237,17 @@ interface Approval {
   /** The same terms, which were approved before. */
   readonly same?: ApprovedGrant;
   readonly passed?: Passed<GrantDraft>;
+  /** Why the caps of maintainers do not let it be sent now, in a sentence. */
+  readonly refused?: string | undefined;
 }
 
-function approvalText(file: string, { facts: { grants, threshold }, draft, others, same, passed }: Approval): string {
+function approvalText(file: string, approval: Approval): string {
+  const { facts, draft, others, same, passed, refused } = approval;
+  const { grants, threshold } = facts;
   if (same) return `Grant ${same.id} was approved before, in ${same.transaction}: nothing was signed or sent.`;
   const again = others.length > 0 ? " The same commit was granted before: it takes --again beside --yes." : "";
   if (passed && passed.kind !== "sent")
-    return `${passedText(file, passed, { signer: "maintainer", threshold })}${again}`;
+    return `${passedText(file, passed, { signer: "maintainer", threshold }, "", refused)}${again}`;
   const minted = `${formatEther(draft.struct.amount)} shares were minted and lie in ${grants} until they are due`;
   return passed?.transaction
     ? `Approved in ${passed.transaction}: ${minted}.`
@@ -279,18 +287,19 @@ export const codeApproveCommand = defineCommand({
         if (same) return { facts, draft, others, same };
         if (options.yes && !options.again) requireOnce(draft, others);
         const passed = await passOn(place, file, draft, quorumOf(place, facts), options);
-        return { facts, draft: passed.statement, others, passed };
+        const refused = options.yes ? undefined : (await capsRefusal(place, facts, draft.struct))?.message;
+        return { facts, draft: passed.statement, others, passed, refused };
       },
       unpinnedNotice(options, output),
     );
-    const { facts, draft, others, same, passed } = approval;
+    const { facts, draft, others, same, passed, refused = null } = approval;
     const sent = passed?.kind === "sent";
     const outcome = {
       others,
       approved: same !== undefined || sent,
       transaction: sent ? passed.transaction : null,
     };
-    output.result(documentOf(file, draft, facts, outcome), [
+    output.result({ ...documentOf(file, draft, facts, outcome), refused }, [
       ...factsOf(draft, facts, others),
       ...wrap(approvalText(file, approval), columnsOf(process.stdout)),
     ]);

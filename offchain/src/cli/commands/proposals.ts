@@ -111,7 +111,7 @@ export const proposalsExecuteCommand = defineCommand({
       if (!entry) throw new UserError("WALLET_MISSING", "There is no wallet that could pay the gas.");
       const { connection, governor, contracts } = place;
       const { proposalId } = proposal;
-      const told = await tell(place, proposal, MOST_CALLS);
+      const told = await tell({ ...place, brief: true }, proposal, MOST_CALLS);
       requireAllTold(told);
       const { timestamp } = await connection.call((client) => client.getBlock());
       const step = nextStep(proposalId, told.standing, Number(timestamp));

@@ -1,6 +1,7 @@
 /** `cotrain revenue`: what a model earned, and what of it holders get. */
 import { activeRoot } from "@cotrain/sdk/actions";
 import { type Address, rewardKind } from "@cotrain/sdk/protocol";
+import { isAddressEqual } from "viem";
 
 import { formatAddress, shortAddress, timeText, UserError, wrap } from "../../base/index.ts";
 import {
@@ -246,6 +247,12 @@ async function nextRoot(place: Place, epoch: number) {
   return { index: (active?.index ?? 0) + 1, fromEpoch: (active?.toEpoch ?? 0) + 1, toEpoch: epoch - 1 };
 }
 
+/** A wallet of this directory by its name, and by its address as everybody else. */
+function ownName(entries: Place["entries"], account: Address): string {
+  const own = entries.find((entry) => isAddressEqual(entry.account, account));
+  return own ? `${own.name} ${formatAddress(account)}` : formatAddress(account);
+}
+
 /** `cotrain revenue show`. */
 export const revenueShowCommand = defineCommand({
   name: "revenue show",
@@ -254,18 +261,18 @@ export const revenueShowCommand = defineCommand({
   examples: [["npx cotrain revenue show", "of the epochs that are over: who gets how much, and why"]],
   notes: ["It is what validators should sign: docs/protocol.md has the rule."],
   async run({ options, output }) {
-    const { token, root, found, now } = await atPlace(options, undefined, async (place) => {
+    const { token, root, found, now, entries } = await atPlace(options, undefined, async (place) => {
       const revenue = await revenueAt(place);
       const root = await nextRoot(place, revenue.epoch);
       const newest = await place.connection.call((client) => client.getBlockNumber());
       const isOver = root.toEpoch >= root.fromEpoch;
       const found = isOver ? await computeRevenue(place, revenue, root, newest) : undefined;
-      return { token: revenue.token, root, found, now: revenue.now };
+      return { token: revenue.token, root, found, now: revenue.now, entries: place.entries };
     });
     const { index, fromEpoch, toEpoch } = root;
     const treasury = found?.inputs.treasury;
     const nameOf = (account: string): string =>
-      account === treasury ? "the treasury" : formatAddress(account as Address);
+      account === treasury ? "the treasury" : ownName(entries, account as Address);
     output.result(
       { token, index, fromEpoch, toEpoch, total: found?.total ?? 0n, leaves: found?.rewards.leaves ?? [] },
       found === undefined

@@ -1,5 +1,6 @@
 /** `cotrain stake`: coins that workers and validators put up, and lose where they are proved to have lied. */
 import { depositStake, requestStakeWithdrawal, withdrawStake } from "@cotrain/sdk/actions";
+import { StakeManagerTooEarlyError } from "@cotrain/sdk/errors";
 import type { Address, Hex, StakeRole } from "@cotrain/sdk/protocol";
 import { formatEther, isAddressEqual } from "viem";
 
@@ -305,16 +306,22 @@ const stakeRequestCommand = defineCommand({
   },
 });
 
-/** Why the contract pays nothing out now. @throws what is no refusal of its */
+/** Why the contract pays nothing out now; what is leaving says itself when it may be fetched. @throws what is no refusal of its */
 async function refusalOf(
   client: WalletClient,
   call: Parameters<typeof withdrawStake.call>[0],
+  standing: StakeStanding,
+  now: number,
 ): Promise<string | undefined> {
   try {
     await withdrawStake.simulate(client, call);
     return undefined;
   } catch (error) {
-    if (isRevert(error)) return error.message;
+    const leaving = leavingText(standing, now);
+    const { leavesAt = Infinity, rulings } = standing;
+    const isTold = error instanceof StakeManagerTooEarlyError && rulings === 0 && leavesAt > now && leavesAt < Infinity;
+    if (isTold) return leaving;
+    if (isRevert(error)) return `${leaving}. ${error.message}`;
     throw error;
   }
 }
@@ -350,7 +357,7 @@ const stakeWithdrawCommand = defineCommand({
       const { leaving: amount } = standing;
       const client = await signingAs(place, entry, options);
       const call = { stakes: book.stakes, modelId: place.modelId, role, to: options.to ?? standing.payee ?? account };
-      const why = await refusalOf(client, call);
+      const why = await refusalOf(client, call, standing, book.now);
       elsewhere ||= standing.payee !== undefined && call.to !== standing.payee;
       if (why !== undefined || dryRun)
         return {
@@ -360,7 +367,7 @@ const stakeWithdrawCommand = defineCommand({
           text:
             why === undefined
               ? `${whoText(place, account)} would be paid ${coins(amount)}. Nothing was sent.`
-              : `${whoText(place, account)}: ${leavingText(standing, book.now)}. ${why}`,
+              : `${whoText(place, account)}: ${why.replace(/\.$/, "")}.`,
         };
       const { receipt, event } = await withdrawStake.sync(client, call);
       return {

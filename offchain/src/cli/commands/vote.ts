@@ -12,6 +12,7 @@ import {
 } from "../../run/index.ts";
 import { didYouMean, integer, text, toggle } from "../../service/index.ts";
 import { type BallotOutcome, ballotText, requireBallotFlags, sendBallot, signBallotFile } from "../ballots.ts";
+import { castAll } from "../casting.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, type Output } from "../output.ts";
 import { atPlace, type Place, requireEntries, signingOptions, unpinnedNotice } from "../place.ts";
@@ -19,8 +20,6 @@ import { decidingAt, type DecidingPlace, withVotes } from "../proposing.ts";
 import {
   boundedText,
   callsText,
-  type Cast,
-  cast,
   castDocuments,
   castLines,
   MOST_CALLS,
@@ -28,6 +27,7 @@ import {
   stateText,
   tell,
   type ToldProposal,
+  type Voter,
   voterOf,
 } from "../voting.ts";
 import { unfitAmong } from "../admitted.ts";
@@ -137,21 +137,18 @@ async function sendVote(
 
 /** Votes by every wallet that can. */
 async function castVotes(place: DecidingPlace, { named, support, reason }: Vote, flags: Flags, output: Output) {
-  const { governor } = place;
   const entries = requireEntries(place, flags);
   const told = await toldFor(place, named, support);
   const { proposalId } = told.proposal;
   requireActive(proposalId, told.standing);
   const voters = await votersOf(place, proposalId, BigInt(told.standing.snapshot), entries);
   await sayWords(place, told, output);
-  const casts: Cast[] = [];
-  for (const { entry } of flags.dryRun ? [] : voters) {
-    const voter = await voterOf(place, entry, flags);
-    const sent = await cast(voter, { governor, proposalId, support, reason });
-    casts.push(sent);
-    // At once, since the next may fail.
+  const opened: Voter[] = [];
+  for (const { entry } of flags.dryRun ? [] : voters) opened.push(await voterOf(place, entry, flags));
+  // At once, since others may fail.
+  const casts = await castAll(place, opened, { proposalId, support, reason }, (sent) => {
     if (!output.json) for (const line of castLines([sent], support)) output.notice(line);
-  }
+  });
   return { proposalId, casts, voters };
 }
 

@@ -1,4 +1,5 @@
 /** The summary's part about a dispute that the session showed: each step with its transaction, and who lost and got which coins. */
+import { getAllLogs, rootDisputed } from "@cotrain/sdk/actions";
 import { type Static, Type } from "typebox";
 import { formatEther } from "viem";
 
@@ -133,6 +134,15 @@ export function disputedIn(prepared: Prepared, { dispute: shown }: TrainingSessi
       why: why ?? unended,
     },
   };
+}
+
+type Disputable = Pick<Prepared, "connection" | "addresses" | "modelId" | "fromBlock">;
+
+/** Whether a root of the model was ever disputed, in this session or before. */
+export async function hadDispute({ connection, addresses, modelId, fromBlock }: Disputable): Promise<boolean> {
+  const from = { from: BigInt(fromBlock) };
+  const { logs } = await connection.call((client) => getAllLogs(client, rootDisputed({ addresses, modelId }), from));
+  return logs.length > 0;
 }
 
 const coins = (wei: string | bigint): string => formatEther(BigInt(wei));

@@ -3,7 +3,7 @@ import { governorOf, proposalState } from "@cotrain/sdk/actions";
 import { type Address, asAddress, asDigest, type RunView } from "@cotrain/sdk/protocol";
 
 import { type Clock, formatAddress, formatShares, retrying, steady, timeText } from "../../base/index.ts";
-import { commandFor, PROGRAM_ROOT, startCommand, typedPath } from "../../base/node/index.ts";
+import { commandFor } from "../../base/node/index.ts";
 import {
   workOf,
   layout,
@@ -21,11 +21,12 @@ import { nextRoundOf } from "../status/lines.ts";
 import { unpaidLines } from "../unpaid.ts";
 import { acceptedProposals, executedProposals } from "./decisions.ts";
 import { moneyOf } from "./earnings.ts";
-import { disputedIn } from "./disputed.ts";
+import { commandsFor } from "./commands.ts";
+import { disputedIn, hadDispute } from "./disputed.ts";
 import { rentedIn } from "./rented.ts";
 import { contributedTo, type Ownership, ownershipOf } from "./ownership.ts";
 import { type Prepared, type RentedReport, type TrainingSession, unmeasured } from "../../localnet/index.ts";
-import { EVERY_CHECKPOINT, Summary } from "./summary.ts";
+import { Summary } from "./summary.ts";
 
 const SAMPLE_TOKENS = 80;
 const SHARE_NAME = { name: "Cotrain Model", symbol: "COTRAIN" };
@@ -176,39 +177,6 @@ export function unclaimedBy(wallets: Summary["wallets"], state: string): Summary
   return [{ what: `claim of ${formatShares(sum)} shares that ${who} earned, possible now: "${by}"`, due: null }];
 }
 
-/** Digits that name a grant among others. */
-const GRANT_DIGITS = 10;
-
-const codeCommands = (state: string, id: string): Summary["commands"] => [
-  { command: commandFor(state, "code", "list"), what: "what code was paid" },
-  {
-    command: commandFor(state, "code", "show", id.slice(0, 2 + GRANT_DIGITS), "--clone", typedPath(PROGRAM_ROOT)),
-    what: "that this clone has the commit",
-  },
-];
-
-/** Lines that work as they stand; the prompt is the one that the text above them begins with. */
-const commandsFor = (
-  state: string,
-  prompt: string,
-  again: readonly string[],
-  { capital, code, stake, revenue, dispute }: Pick<Summary, "capital" | "code" | "stake" | "revenue" | "dispute">,
-): Summary["commands"] => [
-  { command: startCommand(state, ...again), what: "train this run further" },
-  { command: commandFor(state, "status"), what: "where the run stands" },
-  { command: commandFor(state, "checkpoint", "list"), what: EVERY_CHECKPOINT },
-  { command: commandFor(state, "verify"), what: "check every checkpoint on-chain" },
-  { command: commandFor(state, "generate", "--prompt", prompt), what: "let the model write" },
-  { command: commandFor(state, "rewards", "list"), what: "what each wallet earned" },
-  { command: commandFor(state, "rewards", "claim"), what: "claim it" },
-  ...(capital ? [{ command: commandFor(state, "capital", "list"), what: "what was bought" }] : []),
-  ...(code ? codeCommands(state, code.id) : []),
-  ...(revenue ? [{ command: commandFor(state, "revenue", "list"), what: "what it earned" }] : []),
-  ...(dispute ? [{ command: commandFor(state, "disputes", "list"), what: "how disputes ended" }] : []),
-  ...(stake ? [{ command: commandFor(state, "stake", "show"), what: "what is at stake" }] : []),
-  { command: commandFor(state, "checkpoint", "export", "model.car"), what: "take the newest checkpoint with you" },
-];
-
 /** This session's proposal, as it stands by now: one that nobody carried out is lost or has expired. */
 async function proposalOf(
   { owners: [asker], addresses, modelId }: Prepared,
@@ -355,6 +323,7 @@ async function gather(
   const contributed = await contributedTo(prepared, session);
   const money = await moneyOf(prepared, session);
   const disputed = disputedIn(prepared, session);
+  const happened = { ...contributed, ...money, ...disputed, hadDispute: await hadDispute(prepared) };
   const names = new Map(prepared.owners.map(({ name, client }) => [client.account.address.toLowerCase(), name]));
   const unpaid = await unpaidIn(prepared, session, rewards);
   const { decided, pending: accepted } = await decisionsOf(prepared, session);
@@ -394,6 +363,6 @@ async function gather(
       ...money.pending,
       ...unclaimedBy(wallets, prepared.state),
     ],
-    commands: commandsFor(prepared.state, text.prompt, again, { ...contributed, ...money, ...disputed }),
+    commands: commandsFor(prepared.state, text.prompt, again, happened),
   };
 }
