@@ -83,6 +83,18 @@ export interface ValidatorSetView {
   readonly threshold: number;
 }
 
+/** A model in bootstrap: its organiser replaces validators, and ends with what ends bootstrap. */
+export interface BootstrapView {
+  readonly organiser: Address;
+  /** What workers have claimed, and must have, in share wei. */
+  readonly claimed: bigint;
+  readonly needed: bigint;
+  /** Epochs that must be over, too. */
+  readonly epochs: number;
+  /** From when on it ends whatever was claimed, chain seconds. */
+  readonly latest: number;
+}
+
 /** A root of what epochs earned, pending or active. */
 export interface RootView {
   /** Its number, from 1. */
@@ -232,6 +244,8 @@ export interface ChainReader extends RootReader {
   distributors(): Promise<Distributors>;
   /** What was minted for a model's founders when it was created, in share wei. */
   founders(modelId: ModelId): Promise<bigint>;
+  /** What a young model's organiser may still do, and until when; undefined once bootstrap is over. */
+  bootstrap(modelId: ModelId): Promise<BootstrapView | undefined>;
   /** What deployment and model say of whom they obey that is not so; none where all of it holds. */
   wrongWires(modelId: ModelId): Promise<Wire[]>;
   schedule(modelId: ModelId): Promise<ModelSchedule>;

@@ -56,6 +56,7 @@ describe("founders' shares", () => {
     expect(verified.stdout.replaceAll(/\s+/g, " ")).toContain(
       "4,000.5 shares were minted for the founders when the model was created",
     );
+    expect(await told("verify", ...at())).toMatchObject({ bootstrap: null });
   });
 
   test("are paid after their first year, and the holders may end them", async () => {

@@ -103,6 +103,7 @@ async function anchored() {
     modelContracts: async () => ({}),
     distributors: async () => ({}),
     founders: async () => 0n,
+    bootstrap: async () => undefined,
     disputeCost: async () => ({ bond: 10n ** 16n, level: 0, isDue: false }),
   };
   stand.reader = reader;
@@ -146,8 +147,17 @@ const disputeCost = async () => ({ bond: 5n * 10n ** 16n, level: 0, isDue: false
 /** A run that a coordinator serves, walked from a directory without a model. */
 async function served() {
   stand.served = `0x${"ab".repeat(32)}`;
-  const [founders, runsOf] = [async () => 0n, async () => []];
-  stand.reader = { chainId: 1, run: none, runsOf, modelContracts: none, distributors, founders, disputeCost };
+  const [founders, bootstrap, runsOf] = [async () => 0n, async () => undefined, async () => []];
+  stand.reader = {
+    chainId: 1,
+    run: none,
+    runsOf,
+    modelContracts: none,
+    distributors,
+    founders,
+    bootstrap,
+    disputeCost,
+  };
   return ["verify", "--state", join(temporaryDirectory(), "none"), ...coordinator];
 }
 const away = new RetryableError("UNAVAILABLE", "The walk ended at checkpoint 2: the blob 0x12 cannot be had now.");

@@ -226,6 +226,7 @@ export function createFakeChain(options: FakeChainOptions): FakeChain {
     distributors: async () => distributors,
     wrongWires: async () => [],
     founders: async () => 0n,
+    bootstrap: async () => undefined,
     chainTime: async () => (present(), time()),
     settledTime: async () => (present(), time()),
     tip: async () => {

@@ -134,6 +134,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
     distributors: never,
     wrongWires: never,
     founders: never,
+    bootstrap: never,
     paramsVersionAt: async (_run, time) => ledger.versions.findLast(({ from }) => from <= time)?.version ?? 0,
     schedule: async () => ledger.schedule,
     epochOf: never,

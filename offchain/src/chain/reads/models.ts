@@ -7,6 +7,11 @@ import {
   escrowWiring,
   distributorsOf,
   foundersOf,
+  organiserOf,
+  bootstrapClaimed,
+  bootstrapNeeded,
+  bootstrapOf,
+  bootstrapTerms,
   misWired,
   modelContractsOf,
   modelWiring,
@@ -47,6 +52,21 @@ export function readModels({ connection: { call }, addresses, escrow }: ReadFrom
     modelContracts: (modelId) => call((chain) => modelContractsOf(chain, { addresses, modelId })),
     distributors: () => call((chain) => distributorsOf(chain, { addresses })),
     founders: (modelId) => call((chain) => foundersOf(chain, { addresses, modelId })),
+    bootstrap: async (modelId) => {
+      const bootstrap = await call((chain) => bootstrapOf(chain, { addresses }));
+      const asked = { bootstrap, modelId };
+      const { endedAt, epochs, maxEpochs } = await call((chain) => bootstrapTerms(chain, asked));
+      if (endedAt !== 0) return undefined;
+      const [organiser, claimed, needed] = await call((chain) =>
+        Promise.all([
+          organiserOf(chain, { addresses, modelId }),
+          bootstrapClaimed(chain, asked),
+          bootstrapNeeded(chain, asked),
+        ]),
+      );
+      const latest = endOfEpoch(await schedule(modelId), maxEpochs);
+      return { organiser: asAddress(organiser), claimed, needed, epochs, latest };
+    },
     wrongWires: (modelId) => wrongWires({ call, addresses, escrow }, modelId),
     schedule,
     epochOf: async (modelId, time) => epochAt(await schedule(modelId), time),

@@ -12,7 +12,14 @@ import {
   systemClock,
   wrap,
 } from "../../base/index.ts";
-import { type ChainReader, connect, createReader, openReader, type PostedHead } from "../../chain/index.ts";
+import {
+  type BootstrapView,
+  type ChainReader,
+  connect,
+  createReader,
+  openReader,
+  type PostedHead,
+} from "../../chain/index.ts";
 import {
   type BlobSource,
   type HeadReport,
@@ -39,6 +46,7 @@ import {
   shownContracts,
 } from "../../run/index.ts";
 import { verifyBlobs } from "../../storage/index.ts";
+import { bootstrapText } from "../bootstrapText.ts";
 import { defineCommand } from "../command.ts";
 import { type ImportedModel, openImportedModel, requireModelRun } from "../model.ts";
 import { columnsOf, type Output, table } from "../output.ts";
@@ -110,10 +118,11 @@ async function walk(subject: Subject, output: Output, imported?: ImportedModel):
   const { reader, runId, contractsFrom } = subject;
   const { chainId } = reader;
   const { modelId } = await reader.run(runId);
-  const [own, distributors, founders] = await Promise.all([
+  const [own, distributors, founders, bootstrap] = await Promise.all([
     reader.modelContracts(modelId),
     reader.distributors(),
     reader.founders(modelId),
+    reader.bootstrap(modelId),
   ]);
   const contracts = shownContracts({
     ...reader.contracts,
@@ -127,7 +136,7 @@ async function walk(subject: Subject, output: Output, imported?: ImportedModel):
   // Whoever finds something wrong may want to dispute the root that pays for it.
   const dispute = await reader.disputeCost(modelId).catch(() => null);
   const origin = await originFound(subject);
-  const facts = { runId, chainId, contractsFrom, contracts, founders, dispute, origin };
+  const facts = { runId, chainId, contractsFrom, contracts, founders, bootstrap: bootstrap ?? null, dispute, origin };
   return tell({ ...judged, facts, summary, reports }, output);
 }
 
@@ -154,6 +163,10 @@ const foundersLines = ({ founders }: { readonly founders: bigint }): string[] =>
         columnsOf(process.stdout),
       );
 
+/** Of a young model whoever organises it is trusted, which is no matter of right or wrong. */
+const bootstrapLines = ({ bootstrap }: Walked["facts"]): string[] =>
+  bootstrap === null ? [] : wrap(bootstrapText(bootstrap), columnsOf(process.stdout));
+
 /** What whoever finds something wrong can do about it. */
 const disputeLines = ({ dispute }: Walked["facts"], foundNothing: boolean): string[] =>
   dispute === null || foundNothing ? [] : wrap(disputeText(dispute.bond), columnsOf(process.stdout));
@@ -168,6 +181,7 @@ interface Walked extends Judged {
   /** What was walked; with what a dispute costs, null where the chain does not say. */
   readonly facts: {
     readonly founders: bigint;
+    readonly bootstrap: BootstrapView | null;
     readonly dispute: Awaited<ReturnType<ChainReader["disputeCost"]>> | null;
     readonly origin: RunOrigin | null;
   };
@@ -187,6 +201,7 @@ function tell({ facts, summary, reports, model, away }: Walked, output: Output):
       ...linesOfSummary(summary),
       ...originLines(facts),
       ...foundersLines(facts),
+      ...bootstrapLines(facts),
       ...(model?.lines ?? []),
       ...disputeLines(facts, nothingDisputable({ summary, model })),
       ...(away ? wrap(away.message, columnsOf(process.stdout)) : []),
@@ -344,6 +359,7 @@ export const verifyCommand = defineCommand({
     "A checkpoint that validators found not to hold, by the verdicts under the roots on-chain, is wrong, though the run goes on from it.",
     "Of an imported model all blobs are hashed and, with --rpc, its checkpoint, definition and programs are looked up in the contracts.",
     "Whether validators rejected that checkpoint stands in documents that the coordinator serves: with --coordinator its run is walked besides.",
+    "Of a model in bootstrap it is told who its organiser is, which could take what is emitted until then: that is no failure.",
     "Ends with 1 when anything is missing or wrong. Where chain, coordinator or store is away the walk ends there: with 1 and what was found if anything was wrong up to there, else with 75, which says nothing about the rest.",
     "A coordinator that is away or too busy is asked again for two minutes for each blob. One that stays away for the same blob is suspicious: it may be hiding what is wrong with it.",
   ],
