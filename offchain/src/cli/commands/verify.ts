@@ -163,10 +163,6 @@ const foundersLines = ({ founders }: { readonly founders: bigint }): string[] =>
         columnsOf(process.stdout),
       );
 
-/** Of a young model whoever organises it is trusted, which is no matter of right or wrong. */
-const bootstrapLines = ({ bootstrap }: Walked["facts"]): string[] =>
-  bootstrap === null ? [] : wrap(bootstrapText(bootstrap), columnsOf(process.stdout));
-
 /** What whoever finds something wrong can do about it. */
 const disputeLines = ({ dispute }: Walked["facts"], foundNothing: boolean): string[] =>
   dispute === null || foundNothing ? [] : wrap(disputeText(dispute.bond), columnsOf(process.stdout));
@@ -201,7 +197,7 @@ function tell({ facts, summary, reports, model, away }: Walked, output: Output):
       ...linesOfSummary(summary),
       ...originLines(facts),
       ...foundersLines(facts),
-      ...bootstrapLines(facts),
+      ...wrap(bootstrapText(facts.bootstrap), columnsOf(process.stdout)),
       ...(model?.lines ?? []),
       ...disputeLines(facts, nothingDisputable({ summary, model })),
       ...(away ? wrap(away.message, columnsOf(process.stdout)) : []),
