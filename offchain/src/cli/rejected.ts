@@ -2,7 +2,7 @@
 import type { RunId } from "@cotrain/sdk/protocol";
 
 import { type ChainReader, type PostedHead } from "../chain/index.ts";
-import { rejectedHeads, blobSourceOf } from "../run/index.ts";
+import { blobSourceOf, rejectedBefore, rejectedHeads, type RejectedRun, rejectedSubject } from "../run/index.ts";
 import type { BlobReader } from "../storage/index.ts";
 
 type Head = Pick<PostedHead, "round" | "checkpointDigest">;
@@ -18,11 +18,22 @@ export function rejectedLines(rejected: readonly Head[], heads: readonly Head[],
   ];
 }
 
-/** A run's heads that validators rejected, and the lines about them. */
+/** @param before what validators rejected of the runs that one goes on from */
+export const inheritedLines = (before: readonly RejectedRun[]): string[] =>
+  before.length === 0
+    ? []
+    : [
+        `Validators rejected ${rejectedSubject(before)}, from which this run goes on: what was put into the model there is still in it.`,
+      ];
+
+/** A run's heads that validators rejected, and the lines about them and about those of the runs that it goes on from. */
 export async function rejectedOf(reader: ChainReader, blobs: BlobReader, runId: RunId, checkpoint?: string) {
-  const [rejected, heads] = await Promise.all([
-    rejectedHeads(reader, blobSourceOf(blobs), runId),
+  const source = blobSourceOf(blobs);
+  const [rejected, heads, before] = await Promise.all([
+    rejectedHeads(reader, source, runId),
     reader.headsSince(runId, 0),
+    rejectedBefore({ reader, blobs: source }, runId),
   ]);
-  return { rounds: rejected.map(({ round }) => round), lines: rejectedLines(rejected, heads, checkpoint) };
+  const lines = [...inheritedLines(before), ...rejectedLines(rejected, heads, checkpoint)];
+  return { rounds: rejected.map(({ round }) => round), before, lines };
 }

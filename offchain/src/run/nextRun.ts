@@ -6,6 +6,7 @@
 import type { RunConfig } from "@cotrain/sdk/actions";
 import { boundsOf, paramsOf, registerRun, runOf } from "@cotrain/sdk/actions";
 import {
+  type Address,
   type Build,
   checkRunParams,
   type ContractAddresses,
@@ -21,12 +22,22 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { UserError } from "../base/index.ts";
-import type { ChainConnection, ChainReader } from "../chain/index.ts";
+import type { ChainConnection, ChainReader, RunRecord } from "../chain/index.ts";
 import { type BlobStore, checkBlobs, type DocumentStore, putDocument } from "../storage/index.ts";
 import { blobSourceOf } from "./blobSource.ts";
 import { readBuilds } from "./builds.ts";
 import { requireFragmentsOf } from "./published.ts";
-import { forgetful, readRunEnd, requireOver, requirePaid, type RunEnd, writeZero } from "./runEnd.ts";
+import {
+  forgetful,
+  readRunEnd,
+  type RejectedRun,
+  rejectedSubject,
+  rejectedUpTo,
+  requireOver,
+  requirePaid,
+  type RunEnd,
+  writeZero,
+} from "./runEnd.ts";
 
 /** A run is registered with so many builds at the most. */
 export const MAX_BUILDS = 16;
@@ -48,6 +59,8 @@ interface NextRun {
   readonly call: ReturnType<typeof registerRun.call>;
   /** What it goes on from. */
   readonly end: RunEnd;
+  /** What validators rejected of that, and of what that went on from. */
+  readonly rejected: readonly RejectedRun[];
   /** How its parameters differ from the last ones; empty where they do not. */
   readonly change: string;
   readonly config: RunConfig;
@@ -109,22 +122,47 @@ interface NextRunOptions {
   readonly changes: Partial<RunParams>;
   /** What the last rounds earned is given up. */
   readonly leaveUnpaid: boolean;
+  /** It goes on from checkpoints that validators rejected. */
+  readonly keepRejected: boolean;
+  /** Who posts it; by default who posts the last one. */
+  readonly poster?: Address | undefined;
+}
+
+/** What was rejected stays in the model, and no verdict about the next run says so. @throws UserError `RUN_REJECTED` */
+function requireSound(rejected: readonly RejectedRun[]): void {
+  if (rejected.length === 0) return;
+  throw new UserError(
+    "RUN_REJECTED",
+    `Validators rejected ${rejectedSubject(rejected)}, from which the next run would go on, so that whatever was put into the model there stays in it: go on all the same with --keep-rejected.`,
+  );
+}
+
+/** A suspension is of one run's poster: named again, the same key would post the next one. @throws UserError `POSTER_SUSPENDED` */
+async function posterOf({ reader }: NextRunPlace, { runId, poster }: RunRecord, named = poster): Promise<Address> {
+  if (named.toLowerCase() !== poster.toLowerCase() || !(await reader.isSuspended(runId))) return named;
+  throw new UserError(
+    "POSTER_SUSPENDED",
+    `The validators suspended ${poster}, who posts run ${runId}, and nothing would keep it from posting the next one: name another with --poster.`,
+  );
 }
 
 /**
  * Makes the next run out of what the last one ended with; stores and sends nothing.
- * @throws UserError `RUN_GOES_ON`, `DOCUMENT_FRAGMENTS`, `CHECKPOINT_DAMAGED`, `NO_BUILD`; RetryableError `RUN_UNPAID`; ProtocolError `INVALID_PARAMS`
+ * @throws UserError `RUN_GOES_ON`, `POSTER_SUSPENDED`, `RUN_REJECTED`, `DOCUMENT_FRAGMENTS`, `CHECKPOINT_DAMAGED`, `NO_BUILD`; RetryableError `RUN_UNPAID`; ProtocolError `INVALID_PARAMS`
  */
-export async function nextRunOf(place: NextRunPlace, { changes, leaveUnpaid }: NextRunOptions): Promise<NextRun> {
+export async function nextRunOf(place: NextRunPlace, options: NextRunOptions): Promise<NextRun> {
   const { connection, reader, addresses, modelId, runId: last } = place;
   const record = await reader.run(last);
   requireOver(record);
   const published = { reader, blobs: blobSourceOf(place.blobs) };
-  if (!leaveUnpaid) await requirePaid(published, last, modelId);
+  const poster = await posterOf(place, record, options.poster);
+  if (!options.leaveUnpaid) await requirePaid(published, last, modelId);
+  const rejected = await rejectedUpTo(published, last);
+  if (!options.keepRejected) requireSound(rejected);
   const end = await readRunEnd(published, last);
   requireFragmentsOf(record, end.definition);
   await requireShards(place.blobs, end);
-  const { params, bounds, fragments, change } = await governed(place, changes);
+  const { params, bounds, fragments, change } = await governed(place, options.changes);
 
   const salt = saltAfter(last);
   const runId = runIdOf(BigInt(connection.chainId), addresses.runRegistry, modelId, salt);
@@ -134,7 +172,7 @@ export async function nextRunOf(place: NextRunPlace, { changes, leaveUnpaid }: N
     definition: digestOfJson(definition),
     initialCheckpoint: (await writeZero(forgetful, end, runId)).digest,
     fragments,
-    poster: record.poster,
+    poster,
     builds: builds.map(digestOfJson),
     params,
     ...bounds,
@@ -144,6 +182,7 @@ export async function nextRunOf(place: NextRunPlace, { changes, leaveUnpaid }: N
     runId,
     call: registerRun.call(registration),
     end,
+    rejected,
     change,
     config,
     rehearse: (account) => connection.call((client) => registerRun.simulate(client, { ...registration, account })),

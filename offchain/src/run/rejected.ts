@@ -1,5 +1,5 @@
 /** Checkpoints that validators found not to hold. A run goes on from such a one all the same: whoever uses it must be told. */
-import { aggregateRejected, fromWire, type RunId } from "@cotrain/sdk/protocol";
+import { aggregateRejected, fromWire, type ModelId, type RunId } from "@cotrain/sdk/protocol";
 
 import { type Clock, RetryableError, systemClock } from "../base/index.ts";
 import type { ChainReader, PostedHead, PostedRoot } from "../chain/index.ts";
@@ -24,9 +24,32 @@ export async function rejectedUnder(
 }
 
 /**
- * A run's heads that verdicts under the posted roots reject, as far as these documents are to be had, and that were not rolled back;
- * oldest first.
+ * Heads that verdicts under a model's posted roots reject, of all its runs, as far as these documents are to be had.
  * @throws RetryableError `CHAIN_RPC` where the RPC leaves out a root that there must be; what `blobs` throws where it is away
+ */
+export async function rejectedOfModel(
+  reader: ChainReader,
+  blobs: BlobSource,
+  modelId: ModelId,
+  clock: Clock = systemClock,
+): Promise<ReadonlySet<string>> {
+  const { roots, leftOut } = await postedRoots(reader, blobs, modelId, clock);
+  for (const root of leftOut) throw new RetryableError("CHAIN_RPC", leftOutSentence(root));
+  const rejected = new Set<string>();
+  for (const root of roots)
+    for (const head of await rejectedUnder(blobs, root).catch(unlessAway([]))) rejected.add(head);
+  return rejected;
+}
+
+/** Those of a run's heads that are among the rejected and were not rolled back, oldest first. */
+export function rejectedAmong(heads: readonly PostedHead[], rejected: ReadonlySet<string>): PostedHead[] {
+  const rolledBack = rolledBackHeads(heads);
+  return heads.filter((head) => rejected.has(head.head) && !rolledBack.has(head));
+}
+
+/**
+ * A run's heads that verdicts reject, and that were not rolled back; oldest first.
+ * @throws as {@link rejectedOfModel}
  */
 export async function rejectedHeads(
   reader: ChainReader,
@@ -35,14 +58,9 @@ export async function rejectedHeads(
   clock: Clock = systemClock,
 ): Promise<PostedHead[]> {
   const { modelId } = await reader.run(runId);
-  const [{ roots, leftOut }, heads] = await Promise.all([
-    postedRoots(reader, blobs, modelId, clock),
+  const [rejected, heads] = await Promise.all([
+    rejectedOfModel(reader, blobs, modelId, clock),
     reader.headsSince(runId, 0),
   ]);
-  for (const root of leftOut) throw new RetryableError("CHAIN_RPC", leftOutSentence(root));
-  const rejected = new Set<string>();
-  for (const root of roots)
-    for (const head of await rejectedUnder(blobs, root).catch(unlessAway([]))) rejected.add(head);
-  const rolledBack = rolledBackHeads(heads);
-  return heads.filter((head) => rejected.has(head.head) && !rolledBack.has(head));
+  return rejectedAmong(heads, rejected);
 }

@@ -16,12 +16,14 @@ import {
 import { RetryableError, sha256Bytes, UserError } from "../base/index.ts";
 import type { ChainReader, PostedHead, RunRecord } from "../chain/index.ts";
 import { type DocumentStore, parseDefinition, parseManifest, writeManifest } from "../storage/index.ts";
+import { unlessAway } from "./away.ts";
 import { checkpointZero } from "./creation.ts";
 import type { BlobSource } from "./ports.ts";
+import { rejectedAmong, rejectedOfModel } from "./rejected.ts";
 import { standingHeads } from "./standingHeads.ts";
 
 interface RunEndPlace {
-  readonly reader: Pick<ChainReader, "run" | "runsOf" | "headsSince" | "epochOf" | "activeRoot">;
+  readonly reader: ChainReader;
   readonly blobs: BlobSource;
 }
 
@@ -90,6 +92,14 @@ export interface RunOrigin {
   readonly continues: boolean;
   /** What else its definition says otherwise, such as `data`. */
   readonly changed: readonly string[];
+  /** What validators rejected of the runs that it goes on from, oldest first. */
+  readonly rejected: readonly RejectedRun[];
+}
+
+/** Checkpoints of a run that validators found not to hold, and that it did not go back behind. */
+export interface RejectedRun {
+  readonly runId: RunId;
+  readonly rounds: readonly number[];
 }
 
 /** The run of a model before a run, or before the one that is to be registered; undefined where there is none. */
@@ -114,22 +124,10 @@ const besideParameters = [
   "screening",
 ] as const satisfies readonly (keyof Definition)[];
 
-/**
- * Whether a run goes on from the checkpoint that the run before it ended with. No contract looks at that.
- * @param run as it is registered or is to be. Its definition is a word: what workers begin with is its checkpoint 0, which need not have
- *   what that names. Without it that is for whoever asks to see.
- * @returns undefined for a model's first run
- * @throws what chain and blobs throw
- */
-export async function runOriginOf(
-  place: RunEndPlace,
-  {
-    runId,
-    modelId,
-    definition,
-    zero,
-  }: Pick<RunRecord, "runId" | "modelId" | "definition"> & { readonly zero?: string | undefined },
-): Promise<RunOrigin | undefined> {
+type Begun = Pick<RunRecord, "runId" | "modelId" | "definition"> & { readonly zero?: string | undefined };
+
+/** What the run before a run ended with, and what this one begins with; undefined for a model's first. */
+async function beginningOf(place: RunEndPlace, { runId, modelId, definition, zero }: Begun) {
   const after = await runBefore(place, modelId, runId);
   if (after === undefined) return undefined;
   const end = await readRunEnd(place, after);
@@ -138,14 +136,77 @@ export async function runOriginOf(
     begun.initialParameters === end.parameters &&
     digestOfJson(begun.table) === digestOfJson(end.definition.table) &&
     (zero === undefined || zero === (await writeZero(forgetful, end, runId)).digest);
-  const changed = besideParameters.filter((name) => digestOfJson(begun[name]) !== digestOfJson(end.definition[name]));
-  return { after, round: end.manifest.round, continues, changed };
+  return { after, end, begun, continues };
 }
 
+/** The run that a registered one goes on from: it does where the documents that would say otherwise cannot be had. */
+async function goesOnFrom(place: RunEndPlace, record: RunRecord): Promise<RunId | undefined> {
+  const before = await runBefore(place, record.modelId, record.runId);
+  if (before === undefined) return undefined;
+  const [zero] = await place.reader.headsSince(record.runId, 0);
+  const begun = await beginningOf(place, { ...record, zero: zero?.checkpointDigest }).catch(unlessAway(undefined));
+  return begun?.continues === false ? undefined : before;
+}
+
+/**
+ * What validators rejected of a run and of those that it goes on from, oldest first: what such a checkpoint put into the model stays in
+ * it, whatever run it is in.
+ * @throws as {@link rejectedOfModel}
+ */
+export async function rejectedUpTo(place: RunEndPlace, runId: RunId): Promise<RejectedRun[]> {
+  const { reader, blobs } = place;
+  const last = await reader.run(runId);
+  const rejected = await rejectedOfModel(reader, blobs, last.modelId);
+  const found: RejectedRun[] = [];
+  if (rejected.size === 0) return found;
+  for (let record: RunRecord | undefined = last; record;) {
+    const among = rejectedAmong(await reader.headsSince(record.runId, 0), rejected);
+    if (among.length > 0) found.unshift({ runId: record.runId, rounds: among.map(({ round }) => round) });
+    const before: RunId | undefined = await goesOnFrom(place, record);
+    record = before && (await reader.run(before));
+  }
+  return found;
+}
+
+/** The same of those that a registered run goes on from alone. */
+export async function rejectedBefore(place: RunEndPlace, runId: RunId): Promise<RejectedRun[]> {
+  const before = await goesOnFrom(place, await place.reader.run(runId));
+  return before === undefined ? [] : rejectedUpTo(place, before);
+}
+
+/**
+ * Whether a run goes on from the checkpoint that the run before it ended with. No contract looks at that.
+ * @param run as it is registered or is to be. Its definition is a word: what workers begin with is its checkpoint 0, which need not have
+ *   what that names. Without it that is for whoever asks to see.
+ * @returns undefined for a model's first run
+ * @throws what chain and blobs throw
+ */
+export async function runOriginOf(place: RunEndPlace, run: Begun): Promise<RunOrigin | undefined> {
+  const beginning = await beginningOf(place, run);
+  if (!beginning) return undefined;
+  const { after, end, begun, continues } = beginning;
+  const changed = besideParameters.filter((name) => digestOfJson(begun[name]) !== digestOfJson(end.definition[name]));
+  const rejected = continues ? await rejectedUpTo(place, after) : [];
+  return { after, round: end.manifest.round, continues, changed, rejected };
+}
+
+/** Which checkpoints of which runs, as the subject of a sentence. */
+export const rejectedSubject = (rejected: readonly RejectedRun[]): string =>
+  rejected
+    .map(
+      ({ runId, rounds }) =>
+        `${rounds.length === 1 ? "checkpoint" : "checkpoints"} ${rounds.join(", ")} of run ${runId}`,
+    )
+    .join(" and ");
+
 /** What stands behind "It begins with": in words, for whoever decides and whoever verifies. */
-export function runOriginText({ after, round, continues, changed }: RunOrigin): string {
+export function runOriginText({ after, round, continues, changed, rejected }: RunOrigin): string {
   const begins = continues
     ? `exactly what run ${after} ended with, its checkpoint ${round}`
     : `PARAMETERS OTHER THAN THOSE THAT RUN ${after} ENDED WITH (its checkpoint ${round}): nothing that the model was trained to is in them`;
-  return changed.length === 0 ? begins : `${begins}, and its definition has ANOTHER ${changed.join(", ANOTHER ")}`;
+  const from =
+    rejected.length === 0
+      ? begins
+      : `${begins}, AND GOES ON FROM ${rejectedSubject(rejected)}, WHICH VALIDATORS REJECTED`;
+  return changed.length === 0 ? from : `${from}, and its definition has ANOTHER ${changed.join(", ANOTHER ")}`;
 }

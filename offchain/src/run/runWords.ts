@@ -83,18 +83,20 @@ async function besideText(
   { poster, min, max }: RunConfig,
 ): Promise<string[]> {
   const last = reader && (await runBefore({ reader }, modelId, runId));
-  if (last === undefined) return [`${poster} alone posts its heads`];
-  const [before, bounds] = await Promise.all([
+  if (!reader || last === undefined) return [`${poster} alone posts its heads`];
+  const [before, bounds, suspended] = await Promise.all([
     connection.call((client) => runOf(client, { addresses, runId: last })),
     connection.call((client) => boundsOf(client, { addresses, runId: last })),
+    reader.isSuspended(last),
   ]);
   const same = before.poster.toLowerCase() === poster.toLowerCase();
+  const whoDid = suspended ? "WHOM VALIDATORS SUSPENDED in the run before" : "who did so before";
   const changes = [
     ["lower", parametersChange(bounds.min, min)],
     ["upper", parametersChange(bounds.max, max)],
   ] as const;
   return [
-    `${poster} alone posts its heads, ${same ? "who did so before" : `WHERE ${before.poster} DID before`}`,
+    `${poster} alone posts its heads, ${same ? whoDid : `WHERE ${before.poster} DID before`}`,
     ...(changes.every(([, change]) => change === "")
       ? ["its bounds are those of the run before"]
       : changes.flatMap(([which, change]) =>
@@ -114,7 +116,7 @@ async function programsText(
   if (!reader || !blobs) return unseen;
   try {
     const last = await runBefore({ reader }, modelId, runId);
-    if (last === undefined) return "its builds are the model's first";
+    if (!reader || last === undefined) return "its builds are the model's first";
     const place = { connection, reader, addresses, fromBlock, blobs, runId: last };
     const known = new Set((await buildsAgain(place, asDigest(definition))).map((build): string => digestOfJson(build)));
     const others = builds.slice(0, MAX_BUILDS).filter((build) => !known.has(build));

@@ -16,7 +16,7 @@ import { blobSourceOf } from "./blobSource.ts";
 import type { LocalRun } from "./local.ts";
 import { newestAfter } from "./nextRun.ts";
 import { readerOptions } from "./remote.ts";
-import { type RunOrigin, runOriginOf } from "./runEnd.ts";
+import { rejectedSubject, type RunOrigin, runOriginOf } from "./runEnd.ts";
 
 /** Where no blocks come so long stands for another block, ms. */
 const NO_BLOCK_MS = 60_000;
@@ -139,7 +139,10 @@ const takenText = ({ state }: LocalRun, before: RunId, next: RunId, origin: RunO
   const from = origin?.continues
     ? `from its checkpoint ${origin.round}`
     : `with parameters other than those that it ended with`;
-  return `Run ${before} is over: this directory goes on with run ${next}, ${from}. What the old one earned can be claimed as before; "${commandFor(state, "verify", "--run", before)}" walks it.`;
+  const rejected = origin?.rejected ?? [];
+  const told =
+    rejected.length === 0 ? "" : ` Validators rejected ${rejectedSubject(rejected)}, which is in what it trains.`;
+  return `Run ${before} is over: this directory goes on with run ${next}, ${from}.${told} What the old one earned can be claimed as before; "${commandFor(state, "verify", "--run", before)}" walks it.`;
 };
 
 /** The run that follows a directory's, or why it is not taken up. */

@@ -5,15 +5,7 @@
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 
-import {
-  modelContractsOf,
-  openRunOf,
-  registerRun,
-  type RunConfig,
-  runOf,
-  setPoster,
-  setStatus,
-} from "@cotrain/sdk/actions";
+import { openRunOf, type RunConfig, runOf, setPoster, setStatus } from "@cotrain/sdk/actions";
 import { asDigest, type Definition, digestOfJson, type Hex, runStatus } from "@cotrain/sdk/protocol";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 
@@ -24,16 +16,14 @@ import {
   openLocalRun,
   readRunEnd,
   registeredAfter,
-  saltAfter,
   takeUpNextRun,
-  wordsOfCall,
-  type WordsPlace,
 } from "../../../offchain/src/run/index.ts";
 import { openRoleDirectory } from "../../../offchain/src/service/index.ts";
 import { putDocument, readCheckpoint, readManifest } from "../../../offchain/src/storage/index.ts";
 import { settle } from "../chain/settle.ts";
 import { keepOrganiser } from "./organiser.ts";
 import { postTexts } from "./postTexts.ts";
+import { registerWords } from "./registerWords.ts";
 import { staged, told } from "./staged.ts";
 import { cotrain, cotrainHere } from "./support.ts";
 
@@ -98,7 +88,7 @@ describe("is refused", () => {
     const { blobs } = await openLocalRun(stage.state);
     const other: typeof reader = { ...reader, run: async (id) => ({ ...(await reader.run(id)), fragments: 8 }) };
     const place = { connection, reader: other, addresses, fromBlock, blobs, modelId, runId };
-    await expect(nextRunOf(place, { changes: {}, leaveUnpaid: false })).rejects.toMatchObject({
+    await expect(nextRunOf(place, { changes: {}, leaveUnpaid: false, keepRejected: false })).rejects.toMatchObject({
       code: "DOCUMENT_FRAGMENTS",
       message: expect.stringContaining(`Run ${runId} has 8 fragments on-chain and 4 in its definition`),
     });
@@ -129,17 +119,7 @@ describe("is refused", () => {
   });
 });
 
-/** What somebody who reads a call of the registry is told of it. */
-async function wordsOf(config: RunConfig): Promise<string> {
-  const { contracts: addresses, modelId, runId, fromBlock, chainId } = stage.world;
-  const connection = await connect({ rpcUrl: stage.node.url, chainId });
-  const reader = createReader(connection, { contracts: addresses, fromBlock });
-  const blobs = blobSourceOf((await openLocalRun(stage.state)).blobs);
-  const contracts = await modelContractsOf(stage.client, { addresses, modelId });
-  const place: WordsPlace = { connection, addresses, contracts, runId, fromBlock, reader, blobs };
-  const { to: target, data } = registerRun.call({ addresses, modelId, salt: saltAfter(runId), config });
-  return (await wordsOfCall(place, { target, value: 0n, data })).words;
-}
+const wordsOf = (config: RunConfig): Promise<string> => registerWords(stage, config);
 
 test("is told with what it begins with, who posts it, and its bounds", async () => {
   const { contracts: addresses, modelId, runId, fromBlock, chainId } = stage.world;
@@ -148,7 +128,7 @@ test("is told with what it begins with, who posts it, and its bounds", async () 
   const connection = await connect({ rpcUrl: stage.node.url, chainId });
   const reader = createReader(connection, { contracts: addresses, fromBlock });
   const place = { connection, reader, addresses, fromBlock, blobs, modelId, runId };
-  const made = await nextRunOf(place, { changes: {}, leaveUnpaid: false });
+  const made = await nextRunOf(place, { changes: {}, leaveUnpaid: false, keepRejected: false });
   await made.keep(blobs);
   const told = await wordsOf(made.config);
   expect(told).toContain(

@@ -201,8 +201,8 @@ export const rollback: readonly Breakage[] = [
   {
     name: "a next run is registered before the last one is paid to its end",
     file: "offchain/src/run/nextRun.ts",
-    text: "if (!leaveUnpaid) await",
-    instead: "if (leaveUnpaid) await",
+    text: "if (!options.leaveUnpaid) await",
+    instead: "if (options.leaveUnpaid) await",
     tests: ["test/offchain/cli/runNext.test.ts"],
   },
   {

@@ -1,8 +1,9 @@
-/** What a directory goes on with when its run is over, and what an RPC may say of that. */
+/** What a directory goes on with when its run is over, what an RPC may say of that, and what a next run has of the one before. */
 import type { Breakage } from "./breakage.ts";
 
 const TAKE_UP = "offchain/src/run/takeUp.ts";
 const RUN_NEXT = ["test/offchain/cli/runNext.test.ts"];
+const JUDGED = ["test/offchain/cli/runNextJudged.test.ts"];
 const TESTS = ["test/offchain/cli/takeUp.test.ts"];
 
 export const takeUp: readonly Breakage[] = [
@@ -126,5 +127,68 @@ export const takeUp: readonly Breakage[] = [
     instead:
       '    const run = await openRun(options, settings, modules);\n    if (!run.driver.state.finished) await run.driver.submit({ type: "RunFinished" });\n    return run;\n',
     tests: ["test/offchain/coordinator/nextRun.test.ts"],
+  },
+  {
+    name: "a next run goes on from what validators rejected by an oversight",
+    file: "offchain/src/run/nextRun.ts",
+    text: "if (!options.keepRejected) requireSound(rejected);",
+    instead: "if (options.keepRejected) requireSound(rejected.slice(0, 0));",
+    tests: JUDGED,
+  },
+  {
+    name: "a next run launders what validators rejected",
+    file: "offchain/src/run/runEnd.ts",
+    text: "return before === undefined ? [] : rejectedUpTo(place, before);",
+    instead: "return before === undefined ? [] : (await rejectedUpTo(place, before)).slice(0, 0);",
+    tests: JUDGED,
+  },
+  {
+    name: "who votes is not told that a next run goes on from what validators rejected",
+    file: "offchain/src/run/runEnd.ts",
+    text: "const rejected = continues ? await rejectedUpTo(place, after) : [];",
+    instead: "const rejected = continues ? [] : await rejectedUpTo(place, after);",
+    tests: JUDGED,
+  },
+  {
+    name: "whoever loses the documents of the run before is told of nothing that was rejected in it",
+    file: "offchain/src/run/runEnd.ts",
+    text: "return begun?.continues === false ? undefined : before;",
+    instead: "return begun?.continues === true ? before : undefined;",
+    tests: JUDGED,
+  },
+  {
+    name: "a run that begins with other parameters is told to go on from what was rejected",
+    file: "offchain/src/run/runEnd.ts",
+    text: "return begun?.continues === false ? undefined : before;",
+    instead: "return begun ? before : before;",
+    tests: JUDGED,
+  },
+  {
+    name: "a next run of what validators rejected verifies",
+    file: "offchain/src/cli/commands/verify.ts",
+    text: " && facts.inherited.length === 0 &&",
+    instead: " &&",
+    tests: JUDGED,
+  },
+  {
+    name: "who uses a next run's checkpoint is not told what was rejected before it",
+    file: "offchain/src/cli/rejected.ts",
+    text: "[...inheritedLines(before), ...rejectedLines(",
+    instead: "[...inheritedLines(before.slice(0, 0)), ...rejectedLines(",
+    tests: JUDGED,
+  },
+  {
+    name: "a next run is posted by whom validators suspended, without a word",
+    file: "offchain/src/run/nextRun.ts",
+    text: " || !(await reader.isSuspended(runId))) return named;",
+    instead: " || (await reader.isSuspended(runId))) return named;",
+    tests: JUDGED,
+  },
+  {
+    name: "who votes is not told that a next run's poster was suspended",
+    file: "offchain/src/run/runWords.ts",
+    text: "const whoDid = suspended ?",
+    instead: "const whoDid = !suspended ?",
+    tests: JUDGED,
   },
 ];

@@ -1,7 +1,9 @@
+import type { Address } from "@cotrain/sdk/protocol";
+
 import { UserError, wrap } from "../../base/index.ts";
 import { startCommand } from "../../base/node/index.ts";
-import { nextRunOf, openLocalRun, registeredAfter } from "../../run/index.ts";
-import { toggle } from "../../service/index.ts";
+import { nextRunOf, openLocalRun, registeredAfter, rejectedSubject } from "../../run/index.ts";
+import { account, toggle } from "../../service/index.ts";
 import { announcingOptions } from "../announcing.ts";
 import { defineCommand } from "../command.ts";
 import { decide, decisionOptions, type Intention } from "../decision.ts";
@@ -13,21 +15,24 @@ import { changesOf } from "./propose.ts";
 interface Wanted {
   readonly changes: ReturnType<typeof changesOf>;
   readonly leaveUnpaid: boolean;
+  readonly keepRejected: boolean;
+  readonly poster: Address | undefined;
   readonly dryRun: boolean;
 }
 
 /** @throws UserError `NEXT_HOME` elsewhere than where the run's blobs are; what `nextRunOf` throws */
-async function intentionFor(place: DecidingPlace, { changes, leaveUnpaid, dryRun }: Wanted): Promise<Intention> {
+async function intentionFor(place: DecidingPlace, { dryRun, ...wanted }: Wanted): Promise<Intention> {
   if (place.state === undefined)
     throw new UserError(
       "NEXT_HOME",
       "A next run is made of what the last one ended with: make it in the directory whose coordinator serves the run.",
     );
   const { blobs } = await openLocalRun(place.state);
-  const next = await nextRunOf({ ...place, blobs }, { changes, leaveUnpaid });
+  const next = await nextRunOf({ ...place, blobs }, wanted);
   if (!dryRun) await next.keep(blobs);
-  const { runId, call, end, change, config, rehearse } = next;
-  const from = `next run, from checkpoint ${end.manifest.round} of run ${end.runId}`;
+  const { runId, call, end, rejected, change, config, rehearse } = next;
+  const despite = rejected.length === 0 ? "" : `, though validators rejected ${rejectedSubject(rejected)}`;
+  const from = `next run, from checkpoint ${end.manifest.round} of run ${end.runId}${despite}`;
   return {
     title: change === "" ? from : `${from}: ${change}`,
     call,
@@ -39,6 +44,7 @@ async function intentionFor(place: DecidingPlace, { changes, leaveUnpaid, dryRun
       initialCheckpoint: config.initialCheckpoint,
       builds: config.builds,
       poster: config.poster,
+      rejected,
     },
   };
 }
@@ -62,6 +68,12 @@ export const runNextCommand = defineCommand({
       description: "though no active root covers the last run's last rounds: what they earned may never be paid",
       default: false,
     }),
+    keepRejected: toggle({
+      description:
+        "though validators rejected checkpoints that it goes on from: what was put into the model there stays",
+      default: false,
+    }),
+    poster: account({ description: "who posts its heads (default: who posts the last run's)" }),
   },
   examples: [
     ["npx cotrain run next --dry-run", "what would be registered"],
@@ -74,17 +86,20 @@ export const runNextCommand = defineCommand({
   notes: [
     "The last run must have ended (run propose end) and be paid to its end. Its next one has its last checkpoint, bit for bit with the outer optimizer's buffers, its data, programs, builds, poster and bounds, and its last parameters but for those that are named; steps and the schedule of the learning rate begin anew.",
     "It is made in the directory whose coordinator serves the last run, and its documents are put among what that serves. Once it is registered, start that coordinator again (npm start, or npx cotrain coordinator): it goes on with the new run, serves the old one on, and workers that join get the new one.",
+    "Of a run whose poster validators suspended, or of whose checkpoints they rejected some, nothing is made unless another poster is named, or --keep-rejected.",
     "Of parameters that do not fit the run's bounds nothing is sent. Each run has one next run, whose id follows from its own: of two proposals the first that is executed holds.",
   ],
   async run({ args, options, output }) {
     const changes = changesOf(args);
-    const { dryRun, leaveUnpaid } = options;
+    const { dryRun, leaveUnpaid, keepRejected, poster } = options;
     const registered = await atPlace(options, undefined, async (place) => {
       const next = await registeredAfter(place);
       return next === undefined ? undefined : { runId: next, after: place.runId };
     });
     if (registered === undefined)
-      return decide({ options, output }, (place) => intentionFor(place, { changes, leaveUnpaid, dryRun }));
+      return decide({ options, output }, (place) =>
+        intentionFor(place, { changes, leaveUnpaid, keepRejected, poster, dryRun }),
+      );
     const { runId, after } = registered;
     output.result(
       { registered: runId, after },

@@ -27,8 +27,7 @@ import {
   verifyRun,
   type VerifySummary,
   openLocalRun,
-  runOriginOf,
-  runOriginText,
+  type RejectedRun,
   type RunOrigin,
   runNamed,
   withChain,
@@ -50,6 +49,8 @@ import { bootstrapText } from "../bootstrapText.ts";
 import { defineCommand } from "../command.ts";
 import { type ImportedModel, openImportedModel, requireModelRun } from "../model.ts";
 import { columnsOf, type Output, table } from "../output.ts";
+import { inheritedLines } from "../rejected.ts";
+import { inheritedFound, originFound, originLines } from "../begun.ts";
 import { falseRootsLines } from "../paidFalsely.ts";
 
 const marks = { ok: "ok    ", pruned: "pruned", missing: "FAIL  ", mismatch: "FAIL  ", rolledBack: "undone" } as const;
@@ -135,24 +136,13 @@ async function walk(subject: Subject, output: Output, imported?: ImportedModel):
   const judged = await judgeWalked(imported, subject, reports, summary);
   // Whoever finds something wrong may want to dispute the root that pays for it.
   const dispute = await reader.disputeCost(modelId).catch(() => null);
-  const origin = await originFound(subject);
-  const facts = { runId, chainId, contractsFrom, contracts, founders, bootstrap: bootstrap ?? null, dispute, origin };
-  return tell({ ...judged, facts, summary, reports }, output);
+  const [origin, inherited] = [await originFound(subject), await inheritedFound(subject)];
+  const facts = {
+    ...{ runId, chainId, contractsFrom, contracts, founders, bootstrap: bootstrap ?? null, dispute, origin },
+    inherited: inherited.rejected,
+  };
+  return tell({ ...judged, away: judged.away ?? inherited.away, facts, summary, reports }, output);
 }
-
-/** What a model's later run began with, which is no matter of right or wrong: the holders decide it. Null where that is not to be seen. */
-async function originFound({ reader, blobs, runId }: Subject): Promise<RunOrigin | null> {
-  try {
-    return (await runOriginOf({ reader, blobs }, await reader.run(runId))) ?? null;
-  } catch (error) {
-    // The walk tells what is missing of this run; of the one before it nothing is asked here.
-    if (!(error instanceof CotrainError)) throw error;
-    return null;
-  }
-}
-
-const originLines = ({ origin }: Walked["facts"]): string[] =>
-  origin === null ? [] : wrap(`The run began with ${runOriginText(origin)}.`, columnsOf(process.stdout));
 
 /** What nobody worked for is told beside what was recomputed. */
 const foundersLines = ({ founders }: { readonly founders: bigint }): string[] =>
@@ -180,22 +170,28 @@ interface Walked extends Judged {
     readonly bootstrap: BootstrapView | null;
     readonly dispute: Awaited<ReturnType<ChainReader["disputeCost"]>> | null;
     readonly origin: RunOrigin | null;
+    readonly inherited: readonly RejectedRun[];
   };
   readonly summary: VerifySummary;
   readonly reports: readonly HeadReport[];
 }
 
+/** Whether nothing was found wrong of the run, of those that it goes on from, and of the model. */
+const isRight = ({ facts, summary, model }: Pick<Walked, "facts" | "summary" | "model">): boolean =>
+  nothingWrong(summary) && facts.inherited.length === 0 && model?.facts.sound !== false;
+
 /** Tells all but the lines of heads. @returns the exit code @throws what is away, where nothing wrong was found up to there */
 function tell({ facts, summary, reports, model, away }: Walked, output: Output): number {
-  const foundNothing = nothingWrong(summary) && model?.facts.sound !== false;
+  const foundNothing = isRight({ facts, summary, model });
   // What is away says nothing about the run, and takes back nothing that was found wrong.
   const sound = foundNothing && !away;
   const isEarly = away !== null && foundNothing;
   // People have read what was found head by head, and the rest is in what is thrown.
   if (output.json || !isEarly) {
     const lines = [
+      ...inheritedLines(facts.inherited).map((line) => `FAIL   ${line}`),
       ...linesOfSummary(summary),
-      ...originLines(facts),
+      ...originLines(facts.origin),
       ...foundersLines(facts),
       ...wrap(bootstrapText(facts.bootstrap), columnsOf(process.stdout)),
       ...(model?.lines ?? []),
@@ -352,7 +348,7 @@ export const verifyCommand = defineCommand({
     "Those of checkpoint 0, of the newest and of what no signed epoch covers yet must be there, and so must every manifest and every file of receipts.",
     "A checkpoint that holders rolled back is “undone”, and nothing but its link is looked at: the run goes on from an earlier one.",
     "Checked of every root that is active: that it pays what its epochs earned, by the documents under it, or what arrived of revenue. One that does not is told with whom it grants what and who signed it.",
-    "A checkpoint that validators found not to hold, by the verdicts under the roots on-chain, is wrong, though the run goes on from it.",
+    "A checkpoint that validators found not to hold, by the verdicts under the roots on-chain, is wrong, though the run goes on from it. A run that goes on from one of a run before is wrong by that too.",
     "Of an imported model all blobs are hashed and, with --rpc, its checkpoint, definition and programs are looked up in the contracts.",
     "Whether validators rejected that checkpoint stands in documents that the coordinator serves: with --coordinator its run is walked besides.",
     "Of a model in bootstrap it is told who its organiser is, which could take what is emitted until then: that is no failure.",
