@@ -1,5 +1,5 @@
 /** Where a watcher hears what validators signed, and where it writes down what contradicts itself. */
-import { asRunId, createCoordinatorClient, type SignedVerdict } from "@cotrain/sdk/protocol";
+import { type Address, asRunId, createCoordinatorClient, type SignedVerdict } from "@cotrain/sdk/protocol";
 import { CotrainError } from "@cotrain/sdk/errors";
 
 import {
@@ -12,6 +12,19 @@ import {
 } from "../run/index.ts";
 import { readRunFile, type StateDirectory } from "../service/index.ts";
 import type { Place } from "./place.ts";
+
+/** Sets before the one in force whose validators are heard, the newest: stake waits for as long as a few of them at the most. */
+const MOST_SETS = 64;
+
+/** Validators of the set in force, and of those before. */
+async function membersOf({ reader, modelId }: Pick<Place, "reader" | "modelId">) {
+  const { version, validators: inForce } = await reader.validators(modelId);
+  const before = new Set<Address>();
+  // A set never changes, and is read once.
+  for (let each = version - 1; each > Math.max(0, version - 1 - MOST_SETS); each--)
+    for (const member of (await reader.validators(modelId, each)).validators) before.add(member);
+  return { inForce, before: [...before] };
+}
 
 /** Whoever is away, or shows none, shows none. */
 async function orNone<T>(asking: Promise<T>): Promise<T | undefined> {
@@ -47,14 +60,14 @@ function createPublished({ reader, modelId }: Place, sources: readonly BlobSourc
  * @throws UserError `STAKE_NONE`
  */
 export async function openOffences(place: Place, urls: readonly string[], directory: StateDirectory) {
-  const { connection, reader, addresses: contracts, modelId, runId, state } = place;
+  const { connection, addresses: contracts, runId, state } = place;
   const own = state === undefined ? undefined : (await readRunFile(state))?.urls["coordinator"];
   const clients = [...(own === undefined ? [] : [own]), ...urls].map((url) => createCoordinatorClient(url));
   const published = createPublished(place, state === undefined ? clients : [place.blobs]);
   const { stakes } = await stakesAt(place, "validator");
   return createOffenceWatch(place, {
     stakes,
-    members: async () => (await reader.validators(modelId)).validators,
+    members: () => membersOf(place),
     heard: async () => {
       const shown = await Promise.all(clients.map((client) => orNone(client.verdicts(runId))));
       return [...shown.flatMap((list) => (list ? [list.verdicts] : [])), await published()];

@@ -98,8 +98,8 @@ export function createVerdictEar(place: StatementsPlace, most = MOST_HEARD) {
 
 export interface OffenceModules {
   readonly stakes: Address;
-  /** Validators in force. */
-  readonly members: () => Promise<readonly Address[]>;
+  /** Validators in force, and those of sets before: whoever was replaced has stake that waits for what it signed. */
+  readonly members: () => Promise<{ readonly inForce: readonly Address[]; readonly before: readonly Address[] }>;
   /** Lists of verdicts that others show now. */
   readonly heard: () => Promise<readonly (readonly SignedVerdict[])[]>;
   /** Writes both statements down, and answers where. */
@@ -114,11 +114,17 @@ export function createOffenceWatch(place: OffencesPlace, { stakes, members, hear
   /** Punished once is punished for ever. */
   const over = new Set<string>();
 
-  async function toldOf(name: string, proven: ProvenContradiction): Promise<ToldOffence | undefined> {
+  async function toldOf(
+    name: string,
+    proven: ProvenContradiction,
+    inForce: readonly Address[],
+  ): Promise<ToldOffence | undefined> {
     const { contradiction, signer: validator } = proven;
     const amount = await taken(lossForContradiction(place, stakes, proven));
     if (amount === "over") over.add(name);
     if (typeof amount !== "bigint") return undefined;
+    // What somebody says who was replaced and has nothing at stake is nobody's matter: it would end every watch with 1.
+    if (amount === 0n && contradiction.kind === "verdicts" && !inForce.includes(validator)) return undefined;
     const file = files.get(name) ?? (await write(name, contradiction));
     files.set(name, file);
     const { kind } = contradiction;
@@ -127,14 +133,14 @@ export function createOffenceWatch(place: OffencesPlace, { stakes, members, hear
 
   return {
     look: async (): Promise<readonly ToldOffence[]> => {
-      const validators = await members();
-      for (const verdicts of await heard()) await ear.hear(verdicts, validators);
+      const { inForce, before } = await members();
+      for (const verdicts of await heard()) await ear.hear(verdicts, [...inForce, ...before]);
       const { voided, contradicting } = await offencesInRoots(place);
       const told: ToldOffence[] = [];
       const proven = new Map(ear.found());
       for (const each of contradicting) proven.set(nameOfContradiction(each.contradiction, each.signer), each);
       for (const [name, each] of proven) {
-        const offence = over.has(name) ? undefined : await toldOf(name, each);
+        const offence = over.has(name) ? undefined : await toldOf(name, each, inForce);
         if (offence) told.push(offence);
       }
       for (const refused of [...voided, ...(await vetoedRulings(place, stakes))])

@@ -2,7 +2,15 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { depositStake, reporterFeesOf, stakeManagerOf, stakeOf } from "@cotrain/sdk/actions";
+import {
+  currentSetVersion,
+  depositStake,
+  newestSetVersion,
+  reporterFeesOf,
+  setValidators,
+  stakeManagerOf,
+  stakeOf,
+} from "@cotrain/sdk/actions";
 import {
   asAddress,
   asDigest,
@@ -225,6 +233,29 @@ test("whoever watches finds both that somebody shows, writes them down, and anyb
   expect(await once()).toMatchObject({ sound: true, offences: [] });
 });
 
+test.each([
+  ["and has stake is told", "2", [{ kind: "verdicts", amount: String(parseEther("1")) }]],
+  ["and has nothing at stake is nobody's matter", undefined, []],
+])("who contradicted itself, was replaced %s", async (_, stake, offences) => {
+  if (stake !== undefined) await deposited(parseEther(stake));
+  const { client, world } = stage;
+  const { contracts: addresses, modelId } = world;
+  const replaces = await newestSetVersion(client, { addresses, modelId });
+  const left = validators.slice(1).map(({ address }) => address);
+  const set = { addresses, modelId, replaces, validators: left, threshold: 2 };
+  await stage.asHolders((sender) => setValidators.sync(client, { ...set, account: sender, pollingInterval: 20 }));
+  await client.increaseTime({ seconds: 3_600 });
+  await client.mine({ blocks: 1 });
+  expect(await currentSetVersion(client, { addresses, modelId })).toBe(replaces + 1);
+
+  const shown = [await verdict(0n), await verdict(10_000n)];
+  const watching = [...pins(), `--mirrors=${await mirrorOf(world, () => shown)}`];
+  const { code, stdout } = await cotrainHere(["watch", "--once", "--json", ...watching]);
+  const seen = JSON.parse(stdout) as { readonly offences: readonly ToldOffence[] };
+  expect(seen.offences).toMatchObject(offences);
+  expect({ code, told: seen.offences.length }).toEqual({ code: offences.length, told: offences.length });
+});
+
 test("what nobody signed is not believed, hides nothing that somebody did, and fills no memory", async () => {
   const members = [asAddress(liar.address)];
   const [first, second] = [await verdict(0n), await verdict(10_000n)];
@@ -261,7 +292,7 @@ test("what the contract takes for no offence ends no watch", async () => {
       { connection, addresses, modelId, fromBlock },
       {
         stakes,
-        members: async () => [asAddress(liar.address)],
+        members: async () => ({ inForce: [asAddress(liar.address)], before: [] }),
         heard: async () => [heard],
         write: async (name) => name,
       },

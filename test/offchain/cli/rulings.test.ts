@@ -240,7 +240,7 @@ test("who signed a ruling that holders vetoed loses stake, once, and whoever rep
     { connection, addresses, modelId, fromBlock: 0 },
     {
       stakes,
-      members: async () => [],
+      members: async () => ({ inForce: [], before: [] }),
       heard: async () => [],
       write: () => Promise.reject(new Error("Nothing is to be written.")),
     },

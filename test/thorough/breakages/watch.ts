@@ -148,4 +148,18 @@ export const watch: readonly Breakage[] = [
     instead: "cost.level > ALARMING_LEVEL",
     tests: words,
   },
+  {
+    name: "of a validator that was replaced nothing is heard",
+    file: "offchain/src/cli/offences.ts",
+    text: "before: [...before] }",
+    instead: "before: [] }",
+    tests: ["test/offchain/cli/conflict.test.ts"],
+  },
+  {
+    name: "who was replaced and has nothing at stake ends every watch with 1",
+    file: "offchain/src/run/offenceWatch.ts",
+    text: 'amount === 0n && contradiction.kind === "verdicts"',
+    instead: 'amount < 0n && contradiction.kind === "verdicts"',
+    tests: ["test/offchain/cli/conflict.test.ts"],
+  },
 ];
