@@ -36,6 +36,8 @@ vi.mock("@cotrain/sdk/actions", async (original) => ({
   unpaidLeaves: async (_client: unknown, { leaves }: { readonly leaves: readonly unknown[] }) => leaves,
   governorOf: async () => "0x",
   proposalState: async () => "executed",
+  // No root was ever disputed.
+  getAllLogs: async () => ({ logs: [] }),
   // Of rewards list.
   balanceOf: async () => 0n,
   votesOf: async () => 0n,
@@ -331,6 +333,8 @@ const preparedIn = (state: string): Prepared =>
     facts: { chainId: 1, rpc: "http://127.0.0.1:1", contracts: {} },
     runId: `0x${"11".repeat(32)}`,
     modelId: `0x${"33".repeat(32)}`,
+    fromBlock: 0,
+    connection: { call: async (work: (client: object) => unknown) => work({}) },
     coordinator: { run: async () => view, checkpoints: async () => ({ checkpoints: [] }) },
     owners: [{ name: "worker-1", client: { account: { address: own } } }],
     reader: {
