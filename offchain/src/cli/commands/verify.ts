@@ -137,10 +137,8 @@ async function walk(subject: Subject, output: Output, imported?: ImportedModel):
   // Whoever finds something wrong may want to dispute the root that pays for it.
   const dispute = await reader.disputeCost(modelId).catch(() => null);
   const [origin, inherited] = [await originFound(subject), await inheritedFound(subject)];
-  const facts = {
-    ...{ runId, chainId, contractsFrom, contracts, founders, bootstrap: bootstrap ?? null, dispute, origin },
-    inherited: inherited.rejected,
-  };
+  const found = { founders, bootstrap: bootstrap ?? null, dispute, origin, inherited: inherited.rejected };
+  const facts = { runId, chainId, contractsFrom, contracts, ...found };
   return tell({ ...judged, away: judged.away ?? inherited.away, facts, summary, reports }, output);
 }
 
