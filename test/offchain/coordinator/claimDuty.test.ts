@@ -91,6 +91,23 @@ it("who asks no more is not claimed for; a restart forgets no asker, and a refus
   await until(async () => (await claims().look(earnedOf(3)), claimed().length === 3), "the claims of later roots");
 });
 
+it("whom a worker names last is claimed for, and nobody whom it named before", async () => {
+  harness = await openHarness({ claimFrom: 1n });
+  const [before, now] = [accountOf(1), accountOf(2)];
+  await claims().ask(accountOf(9), before, true);
+  await claims().ask(accountOf(9), now, true);
+  await until(async () => (await claims().look(earnedOf(1)), claimed().length > 0), "the claim");
+  await claims().look(earnedOf(1));
+  expect(claimed()).toEqual([`${now}/1`]);
+});
+
+it("more leaves than one claim takes are fetched by the next, under the same root", async () => {
+  harness = await openHarness({ claimFrom: 1n });
+  await claims().ask(accountOf(1), accountOf(1), true);
+  await until(async () => (await claims().look(earnedOf(20)), claimed().length === 20), "the claims");
+  expect(new Set(claimed()).size).toBe(20);
+});
+
 it("a crowd of askers pushes out none for whom something was claimed", async () => {
   harness = await openHarness();
   const { modules, runId: id, facts } = harness.run;
@@ -105,7 +122,8 @@ it("a crowd of askers pushes out none for whom something was claimed", async () 
     run_id: id,
     worker: accountOf(i + 2),
     account: accountOf(i + 2),
-    asked_at: 1,
+    // Whoever asked later is pushed out before, as long as nothing was claimed for him.
+    asked_at: harness.clock.now() + 1,
     claimed: 0,
   }));
   const { kysely: db } = modules.database;
@@ -116,6 +134,7 @@ it("a crowd of askers pushes out none for whom something was claimed", async () 
       .insertInto("coordinator_claims")
       .values(crowd.slice(at, at + 100))
       .execute();
+  await harness.clock.advance(10);
   await duty.ask(accountOf(5_000), accountOf(5_000), true);
   const kept = await db.selectFrom("coordinator_claims").select("worker").execute();
   expect(kept).toHaveLength(MOST_ASKERS);

@@ -4,13 +4,16 @@ import { join } from "node:path";
 import { runRegistryAbi } from "@cotrain/sdk/abis";
 import {
   bondOf,
+  currentSetVersion,
   disputeRoot,
   getAllLogs,
+  newestSetVersion,
   pendingRoot,
   registerRun,
   type RegisterRunArgs,
   runRegistered,
   setStatus,
+  setValidators,
 } from "@cotrain/sdk/actions";
 import {
   type Address,
@@ -268,6 +271,27 @@ test("a root that nobody signed in time is computed anew, and so is one after so
   await chain.postRoot(attestation, signatures, "by hand");
   await duty.look();
   expect(duty.published()).toBeUndefined();
+});
+
+test("a root that validators may sign no more, for others have replaced them, is computed anew for those", async () => {
+  await earn("1");
+  await duty.look();
+  const first = duty.published()!;
+  const { contracts: addresses, modelId } = stage.world;
+  const replaces = await newestSetVersion(stage.client, { addresses, modelId });
+  const members = validators.slice(1).map(({ address }) => address);
+  const set = { addresses, modelId, replaces, validators: members, threshold: 2 };
+  await stage.asHolders((account) => setValidators.sync(stage.client, { ...set, account, pollingInterval: 20 }));
+  const deadline = BigInt(first.attestation.deadline);
+  // The set takes force before the root's time is over.
+  for (let now = 0n; (await currentSetVersion(stage.client, { addresses, modelId })) === replaces;) {
+    ({ timestamp: now } = await stage.client.getBlock());
+    expect(now).toBeLessThan(deadline);
+    await stage.client.setNextBlockTimestamp({ timestamp: now + 1n });
+    await stage.client.mine({ blocks: 1 });
+  }
+  await duty.look();
+  expect(duty.published()!.attestation).toMatchObject({ setVersion: replaces + 1, index: first.attestation.index });
 });
 
 test("a validator signs nothing that its chain does not say", async () => {

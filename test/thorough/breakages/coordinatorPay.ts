@@ -537,4 +537,32 @@ export const coordinatorPay: readonly Breakage[] = [
     instead: "if ((await reader.unpaidOf(payload.modelId, owed)).length >= 0) return undefined;",
     tests: ["test/offchain/chain/claimFor.test.ts"],
   },
+  {
+    name: "whom a worker named before is claimed for",
+    file: "offchain/src/coordinator/claimDuty.ts",
+    text: "doUpdateSet({ account })",
+    instead: "doNothing()",
+    tests: ["test/offchain/coordinator/claimDuty.test.ts"],
+  },
+  {
+    name: "leaves that one claim leaves wait for another root",
+    file: "offchain/src/coordinator/claimDuty.ts",
+    text: "if (leaves.length < LEAVES_AT_ONCE) looked.set(account, index);",
+    instead: "looked.set(account, index);",
+    tests: ["test/offchain/coordinator/claimDuty.test.ts"],
+  },
+  {
+    name: "a crowd of askers pushes out whoever asked before it",
+    file: "offchain/src/coordinator/claimDuty.ts",
+    text: '        .orderBy("claimed")\n',
+    instead: "",
+    tests: ["test/offchain/coordinator/claimDuty.test.ts"],
+  },
+  {
+    name: "a root of revenue waits for validators who were replaced",
+    file: "offchain/src/coordinator/revenue.ts",
+    text: " && set.version === struct.setVersion;",
+    instead: ";",
+    tests: ["test/offchain/coordinator/revenue.test.ts"],
+  },
 ];
