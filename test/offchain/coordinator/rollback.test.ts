@@ -86,6 +86,16 @@ describe("a rollback", () => {
     expect(manifest.parent).toBe(target.checkpointDigest);
   });
 
+  it("has the next round judged by the records of all rounds that its rules look back on", async () => {
+    const { harness: at, workers, chain } = await trained(3);
+    const { screenings } = stateOf(at);
+    expect(screenings.length).toBeGreaterThan(1);
+    await anchorRound(at, workers);
+    chain.back(3);
+    await wentBack(at);
+    expect(stateOf(at)).toMatchObject({ round: 3, screenings });
+  });
+
   it("gives the data of what was lost out again, and deletes the shards of its checkpoints", async () => {
     const { harness: at, workers, chain } = await trained(2);
     const shardsOf = async (digest: Digest) =>

@@ -275,4 +275,11 @@ export const rollback: readonly Breakage[] = [
     instead: "await next.keep(blobs);",
     tests: ["test/offchain/cli/runNext.test.ts"],
   },
+  {
+    name: "after a rollback one record judges the next round",
+    file: "offchain/src/coordinator/rollback.ts",
+    text: "found.length < run.definition.screening.history",
+    instead: "found.length < 1",
+    tests: ["test/offchain/coordinator/rollback.test.ts"],
+  },
 ];
