@@ -166,7 +166,7 @@ it("a holder proposes, all vote, and anybody carries it out", async () => {
   expect(proposer).toBe((await openWallet(stage.state, "worker-2")).address);
   const { words } = proposed.call;
   expect(words).toMatch(
-    /^RunRegistry sets parameters of this run in the place of version 1: 8 → 12 inner steps per round\. Whatever is in force/,
+    /^RunRegistry sets parameters of this run in the place of version 1: 8 → 12 inner steps per round\. The others, whatever is in force before, would be: /,
   );
   expect(await refused(...change)).toMatchObject({
     code: 1,
