@@ -49,6 +49,16 @@ export interface BootstrapStanding {
   readonly more: number;
 }
 
+/** Whether anybody may end it, as the contract has it. */
+export const isBootstrapDue = ({
+  claimed,
+  needed,
+  epochsOver,
+  epochs,
+  maxEpochs,
+}: Pick<BootstrapStanding, "claimed" | "needed" | "epochsOver" | "epochs" | "maxEpochs">): boolean =>
+  epochsOver >= maxEpochs || (epochsOver >= epochs && claimed >= needed);
+
 interface BootstrapPlace extends WordsPlace {
   readonly modelId: Hex;
   /** Block at or before the contracts' first. */

@@ -93,6 +93,7 @@ export {
   ACT_GRACE,
   type AnnouncedAct,
   bootstrapAt,
+  isBootstrapDue,
   type BootstrapStanding,
   createActsWatch,
   type ToldAct,

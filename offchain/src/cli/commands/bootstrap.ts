@@ -2,16 +2,19 @@ import { bootstrapOf, endBootstrap } from "@cotrain/sdk/actions";
 import type { Hex } from "@cotrain/sdk/protocol";
 
 import { formatCount, formatShares, timeText, UserError, wrap } from "../../base/index.ts";
-import { type AnnouncedAct, bootstrapAt, type BootstrapStanding, namedWallet } from "../../run/index.ts";
+import {
+  type AnnouncedAct,
+  bootstrapAt,
+  type BootstrapStanding,
+  isBootstrapDue,
+  namedWallet,
+} from "../../run/index.ts";
 import { hash, integer, toggle } from "../../service/index.ts";
 import { withdrawAnnounced } from "../announcing.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf } from "../output.ts";
 import { atPlace, type PlaceFlags, requireEntries, signingAs, signingOptions } from "../place.ts";
 import { decidingAt, type DecidingPlace } from "../proposing.ts";
-
-const isDue = ({ claimed, needed, epochsOver, epochs, maxEpochs }: BootstrapStanding): boolean =>
-  epochsOver >= maxEpochs || (epochsOver >= epochs && claimed >= needed);
 
 const actText = ({ name, words, readyAt, expiresAt, transaction }: AnnouncedAct): string =>
   `Act ${name}, announced in ${transaction}, to be carried out from ${timeText(readyAt)} to ${timeText(expiresAt)}, and not once bootstrap is over: ${words}`;
@@ -20,7 +23,7 @@ function linesOf(standing: BootstrapStanding): string[] {
   const { endedAt, claimed, needed, epochsOver, epochs, maxEpochs, acts, more } = standing;
   if (endedAt !== undefined)
     return [`Bootstrap ended at ${timeText(endedAt)}: holders decide, and the organiser nothing by itself.`];
-  const due = isDue(standing)
+  const due = isBootstrapDue(standing)
     ? " That is enough: it ends with the next proposal or dispute, or when anybody ends it (--end)."
     : "";
   return [
