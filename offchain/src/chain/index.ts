@@ -23,6 +23,7 @@ export { type NodeLink, openNodeLink } from "./nodeLink.ts";
 export type * from "./ports.ts";
 export { mayBePublic, publicFetch } from "./publicFetch.ts";
 export { createReader } from "./reader.ts";
+export { recoverSigners, rootSigners } from "./signers.ts";
 export { leftOut } from "./reads/histories.ts";
 export { rpcTransport } from "./transport.ts";
 export { unlessUnknown } from "./unlessUnknown.ts";

@@ -22,14 +22,13 @@ import {
   type Attestation,
   domainFor,
   type Hex,
-  recoverSigner,
   type Ruling,
   structHash,
   toWire,
 } from "@cotrain/sdk/protocol";
 
 import { formatAddress } from "../base/index.ts";
-import { type ChainConnection, unlessUnknown, type WalletClient } from "../chain/index.ts";
+import { type ChainConnection, recoverSigners, rootSigners, unlessUnknown, type WalletClient } from "../chain/index.ts";
 import { attestationsContradict, attestationSubject, lossBy, type ProvenContradiction } from "./contradictions.ts";
 import { type DisputesPlace, kindText } from "./disputes.ts";
 
@@ -70,7 +69,7 @@ async function membersIn(
   { connection, addresses, modelId }: OffencesPlace,
   { transaction, setVersion }: { readonly transaction: Hex; readonly setVersion: number },
   signaturesIn: (input: Hex) => readonly Hex[] | undefined,
-  signerOf: (signature: Hex) => Promise<Address>,
+  signersOf: (signatures: readonly Hex[]) => ReturnType<typeof recoverSigners>,
 ): Promise<Signed> {
   const [input, { validators, threshold }] = await connection.call((client) =>
     Promise.all([
@@ -80,21 +79,18 @@ async function membersIn(
     ]),
   );
   const set = new Set(validators.map((member) => asAddress(member)));
-  const signed = new Map<Address, Hex>();
-  for (const signature of (input && signaturesIn(input)) ?? []) {
-    const signer = await signerOf(signature).catch(() => undefined);
-    if (signer !== undefined && set.has(signer)) signed.set(signer, signature);
-  }
+  const found = await signersOf((input && signaturesIn(input)) ?? []);
+  const signed = new Map(found.filter(([signer]) => set.has(signer)));
   return { transaction, signatures: signed, missing: Math.max(0, threshold - signed.size) };
 }
 
 function signersOfRoot(place: OffencesPlace, attestation: Attestation, transaction: Hex): Promise<Signed> {
-  const domain = domainFor(place.connection.chainId, asAddress(place.addresses.computeRewards));
+  const { connection, addresses } = place;
   return membersIn(
     place,
     { transaction, setVersion: attestation.setVersion },
     (input) => postedSignatures(input, attestation),
-    (signature) => recoverSigner(domain, "Attestation", attestation, signature),
+    (signatures) => rootSigners(connection.chainId, addresses, attestation, signatures),
   );
 }
 
@@ -104,7 +100,7 @@ function signersOfRuling(place: OffencesPlace, ruling: Ruling, transaction: Hex)
     place,
     { transaction, setVersion: ruling.setVersion },
     (input) => proposedSignatures(input, ruling),
-    (signature) => recoverSigner(domain, "Ruling", ruling, signature),
+    (signatures) => recoverSigners(domain, "Ruling", ruling, signatures),
   );
 }
 

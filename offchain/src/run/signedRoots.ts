@@ -2,19 +2,16 @@
 import { activeRoot, getAllLogs, pendingRoot, rootPosted } from "@cotrain/sdk/actions";
 import {
   type Address,
-  asAddress,
   type Attestation,
-  domainFor,
   type EpochList,
   type EpochView,
   fromWire,
   type Hex,
-  recoverSigner,
   structHash,
 } from "@cotrain/sdk/protocol";
 
 import { RetryableError, UserError } from "../base/index.ts";
-import type { ChainReader } from "../chain/index.ts";
+import { type ChainReader, rootSigners } from "../chain/index.ts";
 import { kindText } from "./disputes.ts";
 import type { RevenuePlace } from "./revenue.ts";
 import { MAX_SIGNATURES } from "./signatures.ts";
@@ -55,13 +52,9 @@ async function membersOf(
   signatures: EpochView["signatures"],
   validators: readonly Address[],
 ): Promise<ReadonlyMap<Address, Hex>> {
-  const domain = domainFor(reader.chainId, asAddress(addresses.computeRewards));
-  const signed: [Address, Hex][] = [];
-  for (const { signature } of signatures.slice(0, MAX_SIGNATURES)) {
-    const signer = await recoverSigner(domain, "Attestation", attestation, signature).catch(() => undefined);
-    if (signer && validators.includes(signer)) signed.push([signer, signature]);
-  }
-  return new Map(signed.toSorted(([a], [b]) => (a < b ? -1 : 1)));
+  const served = signatures.slice(0, MAX_SIGNATURES).map(({ signature }) => signature);
+  const signed = await rootSigners(reader.chainId, addresses, attestation, served);
+  return new Map(signed.filter(([signer]) => validators.includes(signer)).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 }
 
 /**

@@ -33,8 +33,8 @@ export const bootstrap: readonly Breakage[] = [
   {
     name: "a stranger's signature counts among those under a voided root",
     file: "offchain/src/run/offences.ts",
-    text: "signer !== undefined && set.has(signer)",
-    instead: "signer !== undefined",
+    text: "found.filter(([signer]) => set.has(signer))",
+    instead: "found",
     tests: ["test/offchain/cli/slash.test.ts"],
   },
   {

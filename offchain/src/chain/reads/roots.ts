@@ -7,19 +7,12 @@ import {
   pendingRoot,
   postedSignatures,
 } from "@cotrain/sdk/actions";
-import {
-  type Address,
-  asAddress,
-  type Attestation,
-  domainFor,
-  type Hex,
-  type ModelId,
-  recoverSigner,
-} from "@cotrain/sdk/protocol";
+import type { Attestation, Hex, ModelId } from "@cotrain/sdk/protocol";
 
 import { RetryableError } from "../../base/index.ts";
 import { memo2 } from "../agreed.ts";
 import type { PostedRoot, RootReader } from "../ports.ts";
+import { rootSigners } from "../signers.ts";
 import type { ReadFrom, RootEvents } from "./events.ts";
 
 /** What of an attestation holders decide about; all else is another block, head or deadline. */
@@ -74,14 +67,10 @@ export function readRoots({ connection: { call, chainId }, addresses }: ReadFrom
     ],
     signersOf: async (posted) => {
       const { input } = await call((chain) => chain.getTransaction({ hash: posted.transaction }));
-      const domain = domainFor(chainId, asAddress(addresses.computeRewards));
-      const found = await Promise.all(
-        (postedSignatures(input, posted.attestation) ?? []).map((signature) =>
-          recoverSigner(domain, "Attestation", posted.attestation, signature).catch(() => undefined),
-        ),
-      );
-      const signers = new Set(found.filter((signer): signer is Address => signer !== undefined));
-      return signers.size === 0 ? undefined : [...signers].toSorted();
+      const { attestation } = posted;
+      const signatures = postedSignatures(input, attestation) ?? [];
+      const signers = new Map(await rootSigners(chainId, addresses, attestation, signatures));
+      return signers.size === 0 ? undefined : [...signers.keys()].toSorted();
     },
     isVoided: async (modelId, attestation) => {
       const posted = await events.roots(modelId, () => true);
