@@ -175,6 +175,15 @@ it("nor a 0 for a head of a later epoch", async () => {
   await computedAtOnce(head().anchor!.epoch - 1);
 });
 
+it("nor a 0 for a head that was rolled back", async () => {
+  await train(2);
+  expect(await say({ kind: 3, index: drawnBy(liar), value: 0n })).toBe("accepted");
+  harness.chain.back(1);
+  await elapse(harness, () => harness.run.driver.state.rollbacks === 1, "the rollback");
+  Object.assign(harness.chain, { computeEpoch: away });
+  await computedAtOnce(head().anchor!.epoch);
+});
+
 it("nor what somebody said whom the holders have replaced", async () => {
   expect(await say({ kind: 3, index: drawnBy(liar), value: 0n })).toBe("accepted");
   const members = others.map(({ address }) => lower(address));

@@ -9,6 +9,7 @@ import { alice, bob, createWorld, share, type World } from "./world.ts";
 
 let world: World;
 let leaves: readonly actions.ClaimLeaf[];
+let bobs: readonly actions.ClaimLeaf[];
 beforeAll(async () => {
   world = await createWorld();
   const tree = await world.reward([
@@ -16,6 +17,7 @@ beforeAll(async () => {
     { account: bob.address, amount: 100n * share },
   ]);
   leaves = [{ index: tree.index, ...tree.proofOf(alice.address)! }];
+  bobs = [{ index: tree.index, ...tree.proofOf(bob.address)! }];
 });
 afterAll(() => world.close());
 
@@ -27,13 +29,15 @@ interface Wallet {
   /** What becomes of a batch. */
   readonly refuses?: number;
   readonly fails?: boolean;
+  /** Calls of others that its bundler sends along. */
+  readonly besides?: readonly { readonly to: Hex; readonly data: Hex }[];
 }
 
 const refusal = (code: number) => Object.assign(new Error("no"), { code });
 const send = (params: unknown) => world.request({ method: "eth_sendTransaction", params } as never);
 
 /** Alice's wallet, in which her key is, and what it was asked to send. */
-function walletOf({ atomic, under = hardhat.id, refuses, fails = false }: Wallet) {
+function walletOf({ atomic, under = hardhat.id, refuses, fails = false, besides = [] }: Wallet) {
   const asked: string[] = [];
   const mined = new Map<string, Hex[]>();
   const answer = async ({ method, params }: { method: string; params?: never[] }): Promise<unknown> => {
@@ -48,7 +52,7 @@ function walletOf({ atomic, under = hardhat.id, refuses, fails = false }: Wallet
       asked.push(`${calls.length} calls, ${atomicRequired ? "whole" : "in parts"}`);
       if (refuses !== undefined) throw refusal(refuses);
       const hashes: Hex[] = [];
-      if (!fails) for (const call of calls) hashes.push((await send([{ from, ...call }])) as Hex);
+      if (!fails) for (const call of [...calls, ...besides]) hashes.push((await send([{ from, ...call }])) as Hex);
       mined.set("a batch", hashes);
       return { id: "a batch" };
     }
@@ -121,6 +125,19 @@ describe("claiming, and delegating with the first claim", () => {
     const { chainless, client } = walletOf({ atomic: "supported" });
     expect(await actions.makesBatches(chainless)).toBe(false);
     expect(await actions.makesBatches(client)).toBe(true);
+  });
+
+  it("counts what the sender was paid alone, where a bundler sends a claim of somebody else along", async () => {
+    await isolated(world, async () => {
+      const { addresses, modelId } = world;
+      const claims = [{ modelId, beneficiary: bob.address, leaves: bobs }];
+      const { to, data } = actions.claimMany.call({ addresses, claims });
+      const { client } = walletOf({ atomic: "supported", besides: [{ to, data }] });
+      const done = await claiming(client);
+      expect(done).toMatchObject({ batched: true, amount: 300n * share });
+      expect(done.receipts).toHaveLength(3);
+      expect(await actions.balanceOf(world.client, { shares: world.shares, account: bob.address })).toBe(100n * share);
+    });
   });
 
   it("leaves a choice that was made, makes another, and sends nothing twice", async () => {

@@ -5,7 +5,7 @@ import { modelGovernorAbi } from "@cotrain/sdk/abis";
 import * as actions from "@cotrain/sdk/actions";
 import * as errors from "@cotrain/sdk/errors";
 import { accept, carry, holders, isolated } from "./holders.ts";
-import { bob, createWorld, params, share, stranger, type World } from "./world.ts";
+import { alice, bob, createWorld, params, share, stranger, type World } from "./world.ts";
 
 let world: World;
 beforeAll(async () => {
@@ -29,6 +29,27 @@ describe("a proposal", () => {
       await expect(late).rejects.toThrow(
         `Run ${runId} has parameters 2 by now, and this decision replaces parameters 1; propose it anew.`,
       );
+    });
+  });
+
+  it("is nobody else's to make, wherever its description names its proposer", async () => {
+    await isolated(world, async () => {
+      const { clientOf, addresses, runId, governor } = world;
+      await holders(world);
+      const calls = [actions.setParams.call({ addresses, runId, replaces: 1, params: change })];
+      const suffix = `#proposer=${alice.address.toLowerCase()}`;
+      const within = `As ${suffix} said`;
+      expect(actions.proposalOf(calls, within, alice.address).description).toBe(`${within} ${suffix}`);
+      // What ends in it says it once, in whatever case.
+      const ended = `Twice the inner steps #proposer=${alice.address}`;
+      const proposal = actions.proposalOf(calls, ended, alice.address);
+      expect(proposal.description).toBe(ended);
+      for (const description of [within, ended])
+        await expect(
+          actions.propose(clientOf(bob), { governor, calls, description, proposer: alice.address }),
+        ).rejects.toBeInstanceOf(errors.GovernorRestrictedProposerError);
+      const { event } = await actions.propose.sync(clientOf(alice), { governor, calls, description: ended });
+      expect(event.proposalId).toBe(actions.proposalIdOf(proposal));
     });
   });
 

@@ -1,5 +1,5 @@
 /** `cotrain disputes` on a real node, and the vote on a dispute: from its cost in words to the bond that comes back. */
-import { writeFileSync } from "node:fs";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { bondOf, disputeOf, pendingRoot } from "@cotrain/sdk/actions";
@@ -166,6 +166,15 @@ test("a root is disputed for a bond, holders vote it false, and the bond comes b
   const account = ["--account", wallets["worker-1"]!];
   const preview = await cotrainHere(["disputes", "withdraw", "--dry-run", ...account, ...at(), "--json"]);
   expect(JSON.parse(preview.stdout)).toEqual([{ ...credit, transaction: null }]);
+  // A key that several wallets of a directory have is paid once.
+  const shared = join(temporaryDirectory(), "state");
+  cpSync(holders.state, shared, { recursive: true });
+  const file = join(shared, "run.json");
+  const run = JSON.parse(readFileSync(file, "utf8")) as { wallets: Record<string, string> };
+  run.wallets["worker-2"] = run.wallets["worker-1"]!;
+  writeFileSync(file, JSON.stringify(run));
+  const once = await cotrainHere(["disputes", "withdraw", "--dry-run", "--state", shared, "--json"]);
+  expect(JSON.parse(once.stdout)).toEqual([{ ...credit, transaction: null }]);
   const before = await client.getBalance({ address: wallets["worker-1"]! });
   // Somebody else pays the gas.
   const other = ["--coordinator=http://127.0.0.1:1", ...pins(), ...keys("worker-2"), "--state", temporaryDirectory()];

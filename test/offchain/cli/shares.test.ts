@@ -168,6 +168,16 @@ test("a page shows every wei and every remainder", () => {
   expect(page).toContain('its shares have no votes until "npx cotrain delegate self"');
 });
 
+test("whose votes are another's is not counted among those who delegate to it", () => {
+  const [first] = found.holdings;
+  const given = { ...first!, delegate: two, votes: 3n };
+  const page = sharesLines({ ...found, holdings: [given] }, () => "w", Infinity).join("\n");
+  expect(page).toContain(`It delegates to ${getAddress(two)}.`);
+  expect(page).toContain(
+    `To it delegate ${getAddress(two)} with 0.000000000000000002, 1 other with 0.000000000000000001.`,
+  );
+});
+
 test("what waits in a contract is shown once, where the contract is asked about itself", () => {
   const [first] = found.holdings;
   const itself = { ...found, holdings: [{ ...first!, account: found.contracts.rewards, balance: 7n }] };

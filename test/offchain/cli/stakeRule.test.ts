@@ -131,8 +131,11 @@ describe("a ruling is refused", () => {
     expect(await verdict("validator-2", ...begin)).toEqual(refusal(1, "says already what is ruled on"));
     const url = await tellingCoordinator(stage.world, stage.client);
     const remote = ["--coordinator", url, "--rpc", stage.node.url, "--state", temporaryDirectory()];
-    const unpinned = await cotrainHere(["stake", "rule", file, "--yes", ...by("validator-2"), ...remote]);
-    expect(verdictOf(unpinned)).toEqual(refusal(1, "name the run with --run and its contracts with --deployment"));
+    // Nor does it say what is shown of a ruling that somebody is about to sign.
+    for (const yes of [["--yes"], []]) {
+      const unpinned = await cotrainHere(["stake", "rule", file, ...yes, ...by("validator-2"), ...remote]);
+      expect(verdictOf(unpinned)).toEqual(refusal(1, "name the run with --run and its contracts with --deployment"));
+    }
   });
 
   test("whose file has another receipt, one that the accused did not sign, another set, or no time left", async () => {

@@ -1,5 +1,5 @@
 /** Holders take a run back to an earlier checkpoint: the coordinator goes on from there, and what it lost counts nowhere. */
-import type { Digest } from "@cotrain/sdk/protocol";
+import { asDigest, type Digest } from "@cotrain/sdk/protocol";
 import { afterEach, describe, expect, it } from "vitest";
 
 import { balanceOf } from "../../../offchain/src/data/index.ts";
@@ -28,6 +28,10 @@ const stateOf = ({ run }: Harness) => run.driver.state;
 async function anchorRound(of: Harness, workers: readonly TestWorker[]): Promise<void> {
   const { sequence } = of.chain.heads.at(-1)!;
   for (const worker of workers) await worker.train();
+  await anchoredBehind(of, sequence);
+}
+
+async function anchoredBehind(of: Harness, sequence: number): Promise<void> {
   await until(() => of.chain.heads.at(-1)!.sequence > sequence, "the posting");
   await until(() => stateOf(of).heads.every(({ anchor }) => anchor !== null), "the anchor");
 }
@@ -109,6 +113,39 @@ describe("a rollback", () => {
     expect(await at.blobs.has(kept as Digest)).toBe(true);
     await anchorRound(at, workers);
     expect(stateOf(at).ledger.nextPosition).toBe(nextPosition);
+  });
+
+  it("takes nothing from who had nothing counted in a lost round, since its payload was left out", async () => {
+    const { harness: at, workers, chain } = await trained(1);
+    const [a, b] = workers;
+    const { totals } = stateOf(at);
+    const { prepared } = await a.train();
+    await at.blobs.delete(asDigest(prepared.header.fragments[2]!.digest));
+    await b.train();
+    await anchoredBehind(at, 1);
+    expect(stateOf(at).totals).toEqual({ ...totals, [b.address]: 128 + 256 });
+    chain.back(1);
+    await wentBack(at);
+    expect(stateOf(at).totals).toEqual(totals);
+  });
+
+  it("takes from who worked what all lost rounds counted, however many they are", async () => {
+    const { harness: at, workers, chain } = await trained(1);
+    const { totals } = stateOf(at);
+    for (let round = 2; round <= 3; round++) await anchorRound(at, workers);
+    // Checkpoints are read by 256: as where 255 rounds whose receipts nobody kept had lain before the last one, which begins a page.
+    const { kysely } = at.database;
+    const last = await kysely
+      .selectFrom("coordinator_checkpoints")
+      .selectAll()
+      .where("round", "=", 3)
+      .executeTakeFirstOrThrow();
+    await kysely.updateTable("coordinator_checkpoints").set({ round: 258 }).where("round", "=", 3).execute();
+    const between = Array.from({ length: 255 }, (_, i) => ({ ...last, round: 3 + i, receipts: null }));
+    await kysely.insertInto("coordinator_checkpoints").values(between).execute();
+    chain.back(1);
+    await wentBack(at);
+    expect(stateOf(at).totals).toEqual(totals);
   });
 
   it("of a stranger's head loses nothing: the rounds that were trained meanwhile follow behind it", async () => {

@@ -1,6 +1,9 @@
 /** What an account claims of many roots, on a chain. */
+import { computeRewardsAbi } from "@cotrain/sdk/abis";
 import { balanceOf, type ClaimLeaf, revokeClaimTo } from "@cotrain/sdk/actions";
 import { type Address, asAddress } from "@cotrain/sdk/protocol";
+import { decodeFunctionData } from "viem";
+import { getBlock, getTransaction } from "viem/actions";
 import { afterAll, beforeAll, expect, it } from "vitest";
 
 import { claimLeaves, earningsOf } from "../../../offchain/src/run/index.ts";
@@ -67,4 +70,17 @@ it("what a key earned is paid to another account, which the key's signature name
   expect(await claimLeaves(clientOf(bob), { ...where, to }, leaves, 2 * 5 * 32)).toMatchObject({ amount: 12n * share });
   expect(await held()).toEqual([own, others + 12n * share]);
   expect(await claimLeaves(clientOf(bob), { ...where, to }, leaves)).toMatchObject({ amount: 0n });
+});
+
+it("an order to pay another serves for an hour of the chain's time from when it is signed", async () => {
+  const { addresses, modelId, client, clientOf } = world;
+  const [account, to] = [bob, stranger].map(({ address }) => asAddress(address)) as [Address, Address];
+  const tree = await world.reward([{ account, amount: share }]);
+  const leaves = [{ index: tree.index, ...tree.proofOf(account)! }];
+  const { transaction } = await claimLeaves(clientOf(bob), { addresses, modelId, account, to }, leaves);
+  const { input, blockNumber } = await getTransaction(client, { hash: transaction! });
+  const call = decodeFunctionData({ abi: computeRewardsAbi, data: input });
+  const { timestamp: signedAt } = await getBlock(client, { blockNumber: blockNumber - 1n });
+  expect(call.functionName).toBe("claimTo");
+  expect(call.args?.[0]).toMatchObject({ account: bob.address, to: stranger.address, deadline: signedAt + 3_600n });
 });

@@ -98,4 +98,11 @@ export const claims: readonly Breakage[] = [
     instead: "|| index === 0) continue;",
     tests: post,
   },
+  {
+    name: "an order to pay another serves for ten hours",
+    file: "offchain/src/run/claims.ts",
+    text: "const ORDER_SECONDS = 3_600n;",
+    instead: "const ORDER_SECONDS = 36_000n;",
+    tests: ["test/offchain/run/claims.test.ts"],
+  },
 ];

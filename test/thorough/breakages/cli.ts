@@ -576,4 +576,11 @@ export const cli: readonly Breakage[] = [
     instead: "",
     tests: ["test/offchain/cli/revenueRewards.test.ts"],
   },
+  {
+    name: "shares whose votes are another's are counted among those who delegate",
+    file: "offchain/src/cli/commands/shares.ts",
+    text: "delegate === account ? balance : 0n",
+    instead: "balance",
+    tests: ["test/offchain/cli/shares.test.ts"],
+  },
 ];

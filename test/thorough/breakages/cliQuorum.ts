@@ -135,4 +135,11 @@ export const cliQuorum: readonly Breakage[] = [
     instead: "passed.signers < 0 ?",
     tests: ["test/offchain/cli/suspend.test.ts"],
   },
+  {
+    name: "a ruling is shown to who would sign it as a coordinator says that it is",
+    file: "offchain/src/cli/commands/stakeRule.ts",
+    text: "        requirePinned(place);\n",
+    instead: "",
+    tests: ["test/offchain/cli/stakeRule.test.ts"],
+  },
 ];

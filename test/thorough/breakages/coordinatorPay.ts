@@ -565,4 +565,11 @@ export const coordinatorPay: readonly Breakage[] = [
     instead: ";",
     tests: ["test/offchain/coordinator/revenue.test.ts"],
   },
+  {
+    name: "a 0 for a head that was rolled back holds up an epoch",
+    file: "offchain/src/coordinator/settlement.ts",
+    text: "      !rolledBack &&\n",
+    instead: "",
+    tests: ["test/attack/verdicts.test.ts"],
+  },
 ];

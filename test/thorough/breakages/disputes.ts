@@ -586,4 +586,11 @@ export const disputes: readonly Breakage[] = [
     instead: 'if (state === "executed")',
     tests: ["test/offchain/cli/rulings.test.ts"],
   },
+  {
+    name: "a key that two wallets have is told twice what it would be paid",
+    file: "offchain/src/cli/fetching.ts",
+    text: "[...new Set(wanted.map((account) => asAddress(account)))]",
+    instead: "wanted.map((account) => asAddress(account))",
+    tests: ["test/offchain/cli/disputes.test.ts"],
+  },
 ];

@@ -282,4 +282,18 @@ export const rollback: readonly Breakage[] = [
     instead: "found.length < 1",
     tests: ["test/offchain/coordinator/rollback.test.ts"],
   },
+  {
+    name: "a rollback takes from workers what was never counted for them",
+    file: "offchain/src/coordinator/rollback.ts",
+    text: "if (outcome === outcomeCode.aggregated)",
+    instead: "if (outcome >= outcomeCode.aggregated)",
+    tests: ["test/offchain/coordinator/rollback.test.ts"],
+  },
+  {
+    name: "a rollback passes over rounds that were lost",
+    file: "offchain/src/coordinator/rollback.ts",
+    text: "from += PAGE;",
+    instead: "from += PAGE + 1;",
+    tests: ["test/offchain/coordinator/rollback.test.ts"],
+  },
 ];

@@ -332,4 +332,25 @@ export const sdk: readonly Breakage[] = [
     instead: 'if (accept.machine === "0x")',
     tests: ["test/sdk/machineOffers.test.ts"],
   },
+  {
+    name: "whose description names its proposer in passing is proposed by anybody first",
+    file: "sdk/src/actions/governance.ts",
+    text: "endsWith(suffix)",
+    instead: "includes(suffix)",
+    tests: ["test/sdk/decisions.test.ts"],
+  },
+  {
+    name: "a description says twice who proposes",
+    file: "sdk/src/actions/governance.ts",
+    text: "description.toLowerCase().endsWith(suffix) ? description : ",
+    instead: "",
+    tests: ["test/sdk/decisions.test.ts"],
+  },
+  {
+    name: "what others claim in a batch's transactions counts as the sender's",
+    file: "sdk/src/actions/batch.ts",
+    text: "    .filter((event) => isAddressEqual(event.account, sender))\n",
+    instead: "",
+    tests: ["test/sdk/batch.test.ts"],
+  },
 ];
