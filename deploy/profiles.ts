@@ -13,7 +13,7 @@ export const developmentChainIds: readonly [number, ...number[]] = [LOCAL_CHAIN_
 export type ProfileName = "local" | "public";
 
 /** How a model sells shares; the Solidity struct CapitalConfig. Amounts in the smallest units of the token. */
-interface CapitalSettings {
+export interface CapitalSettings {
   readonly token: `0x${string}`;
   /** What a whole share costs at the least, for ever, and at first. */
   readonly priceFloor: bigint;

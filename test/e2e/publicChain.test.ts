@@ -7,8 +7,9 @@ import { join } from "node:path";
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { createTestClient, http, publicActions } from "viem";
+import { createTestClient, getAddress, http, publicActions } from "viem";
 
+import { loadArtifact } from "../../deploy/artifacts.ts";
 import { openReader } from "../../offchain/src/chain/index.ts";
 import { openLocalRun, readerOptions } from "../../offchain/src/run/index.ts";
 import { Summary } from "../../offchain/src/cli/up/summary.ts";
@@ -154,7 +155,11 @@ describe("on a chain with another id", () => {
     await until("the end of all but the chain", () => stage.processes().every(({ name }) => name === "chain"));
   });
 
-  it("a wallet in a keystore of one's own pays for another run", async () => {
+  it("a wallet in a keystore of one's own pays for another run, whose model is sold for a token of that chain", async () => {
+    // The code of a token alone: its name and symbol would be in its storage.
+    const token = `0x${"ab".repeat(20)}` as const;
+    const { deployedBytecode } = await loadArtifact("TestDollar");
+    await chain().setCode({ address: token, bytecode: deployedBytecode });
     const wallet = join(stage.directory, "wallet.json");
     const passphrase = join(stage.directory, "passphrase");
     writeFileSync(passphrase, "correct horse battery staple\n", { mode: 0o600 });
@@ -166,6 +171,7 @@ describe("on a chain with another id", () => {
       "--exit",
       `--wallet=${wallet}`,
       `--passphrase-file=${passphrase}`,
+      `--capital=${token}=0.015`,
     ]);
     await endsWell(running);
     const summary = summaryOf(running);
@@ -173,6 +179,17 @@ describe("on a chain with another id", () => {
     expect(await chain().getTransactionCount({ address: account.address })).toBeGreaterThan(3);
     const { run } = await reader();
     expect(run.file.wallets?.["organiser"]).toBe(account.address);
+    expect(running.stderr().replaceAll(/\s+/g, " ")).toContain(
+      `0.015 ${getAddress(token)} at the least: neither token`,
+    );
+    const shown = stage.cotrain(["capital", "show", `--state=${stage.state}`, "--json"]);
+    await endsWell(shown);
+    expect(JSON.parse(shown.stdout())).toMatchObject({
+      token: { address: getAddress(token), decimals: 6 },
+      priceFloor: "15000",
+      price: "15000",
+      minimum: "15000",
+    });
     // The wallet that was made and funded before is still there: --fresh moves no coins away.
     expect(readdirSync(join(stage.state, "keys"))).toContain("organiser.json");
   });

@@ -16,7 +16,7 @@ export type SectionName = (typeof sectionNames)[number];
 
 /** Which options each section may have. */
 const keysOf: Readonly<Record<SectionName, readonly string[]>> = {
-  run: ["preset", "data", ...recipeChoices, "founders", "rpc", "device", "maxFee", "deployments"],
+  run: ["preset", "data", ...recipeChoices, "founders", "capital", "rpc", "device", "maxFee", "deployments"],
   market: [
     "budget",
     "tokens",

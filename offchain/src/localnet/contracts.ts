@@ -5,7 +5,13 @@ import { join, resolve } from "node:path";
 
 import type { Address, ContractAddresses, Hex, ModelId, RunId, RunParams } from "@cotrain/sdk/protocol";
 
-import { defaultRecordPath, deploy, type FoundersSettings, profileFor } from "../../../deploy/deployment.ts";
+import {
+  type CapitalSettings,
+  defaultRecordPath,
+  deploy,
+  type FoundersSettings,
+  profileFor,
+} from "../../../deploy/deployment.ts";
 import { connect } from "../chain/index.ts";
 import {
   layout,
@@ -108,19 +114,22 @@ export interface RegisterRequest {
   readonly params: RunParams;
   readonly salt: Hex;
   readonly founders: FoundersSettings | undefined;
+  /** What shares are sold for where there are no test dollars. */
+  readonly sale: CapitalSettings | undefined;
 }
 
 /** Registers a model of its own for a new run, and the run. */
 export async function registerRun(
   blobs: BlobStore,
   material: RunMaterial,
-  { chain, deployed, params, salt, founders }: RegisterRequest,
+  { chain, deployed, params, salt, founders, sale }: RegisterRequest,
 ): Promise<{ readonly modelId: ModelId; readonly runId: RunId }> {
   const { wallets, chainId } = chain;
   const connection = await connect({ rpcUrl: chain.url, chainId });
   const validators = wallets.validators
     .map(({ address }) => address)
     .sort((a, b) => (a.toLowerCase() < b.toLowerCase() ? -1 : 1));
+  const capital = sale ?? (deployed.testDollar && { token: deployed.testDollar, ...localSale });
   return workOn(connection, () =>
     registerRunOnChain(blobs, material, {
       client: ownerOf("organiser", chain, wallets.organiser).client,
@@ -134,7 +143,7 @@ export async function registerRun(
         symbol: "COTRAIN",
         uri: MODEL_URI,
         ...foundedBy(founders, shownWith(wallets.players, profileOf(chain).model)),
-        ...(deployed.testDollar && { capital: { token: deployed.testDollar, ...localSale } }),
+        ...(capital && { capital }),
         validators,
         threshold: THRESHOLD,
       },

@@ -52,6 +52,7 @@ import { deployContracts, type Deployed, registerRun, saltOf } from "./contracts
 import { keptDevice, workerDevices } from "./devices.ts";
 import { addressLines, type Launch, startProcesses } from "./launch.ts";
 import { type RentedWorkers, rentedWorkers, startingText } from "./rented.ts";
+import { saleLine } from "./sale.ts";
 import { type Owner, ownerOf } from "./owners.ts";
 import { type Players, playersOf } from "./players.ts";
 import { watchProcesses } from "./processes.ts";
@@ -202,13 +203,15 @@ async function standingRun(
   let ids: { readonly modelId?: string | undefined; readonly runId?: string | undefined } = run;
   if (material) {
     display.update({ activity: "Registering model and run" });
-    const { preset, recipe, founders } = opened.request;
+    const { preset, recipe, founders, sale } = opened.request;
+    if (sale) display.say([saleLine(sale)]);
     ids = await registerRun(blobs, material, {
       chain,
       deployed,
       params: demoParamsOf(preset, recipe),
       salt: saltOf(run),
       founders,
+      sale: sale?.settings,
     });
     run = { ...run, settings: { ...run.settings, build: material.buildDigest } };
   }

@@ -22,6 +22,7 @@ import { diskFor, requireRoom } from "./disk.ts";
 import type { LocalnetContext } from "./context.ts";
 import { foundersOf } from "./founders.ts";
 import { requireMemory } from "./memory.ts";
+import { type Sale, saleOf } from "./sale.ts";
 import {
   namedWallet,
   type Recipe,
@@ -44,6 +45,8 @@ export interface Request {
   readonly rpc: string | undefined;
   /** Undefined: nobody, or the run is there already. */
   readonly founders: FoundersSettings | undefined;
+  /** Undefined: what the chain's profile has, or the run is there already. */
+  readonly sale: Sale | undefined;
 }
 
 /** A setting as it is typed. */
@@ -217,6 +220,20 @@ function requireMarket({ market }: Pick<LocalnetContext["options"], "market">, e
   requireFakeMachines();
 }
 
+/** What is decided when a model is created, and not again. @throws UserError `FOUNDERS_KEPT`, `CAPITAL_KEPT` */
+function refuseSettled({ founders, capital }: LocalnetContext["options"]): void {
+  if (founders !== undefined)
+    throw new UserError(
+      "FOUNDERS_KEPT",
+      "--founders is for a new run alone: a model's founders are decided when it is created. Leave it out, or start anew with --fresh.",
+    );
+  if (capital !== undefined)
+    throw new UserError(
+      "CAPITAL_KEPT",
+      "--capital is for a new run alone: what a model's shares are sold for is decided when it is created. Leave it out, or start anew with --fresh.",
+    );
+}
+
 /**
  * Checks what was asked for against the run that is there, and against the machine.
  * @param file of the run that the state holds, undefined when a new one is to begin
@@ -239,16 +256,14 @@ export async function checkRequest(context: LocalnetContext, file: RunFile | und
   const tls = (await loadTls(options.tlsCert, options.tlsKey)) !== undefined;
   checkExposure({ host: options.host, tls, behindProxy: options.behindProxy });
   await checkPorts(context, rpc === undefined);
-  if (rpc !== undefined) await checkChain(rpc, file);
+  const chainId = rpc === undefined ? undefined : await checkChain(rpc, file);
   // Each has a worker of its own.
   for (const device of named) await requireDevice([device]);
   requireMemory(preset, steps.recipe, workerPlaces(context));
   if (!file?.runId) await requireRoom(resolve(options.state), options.blobs, diskFor(preset, options.keepCheckpoints));
   const founders = foundersOf(options.founders);
-  if (founders && file?.runId)
-    throw new UserError(
-      "FOUNDERS_KEPT",
-      "--founders is for a new run alone: a model's founders are decided when it is created. Leave it out, or start anew with --fresh.",
-    );
-  return { preset, dataFile, ...steps, rpc, founders };
+  if (file?.runId) refuseSettled(options);
+  const at = rpc === undefined || chainId === undefined ? undefined : { rpcUrl: rpc, chainId };
+  const sale = await saleOf(options.capital, at);
+  return { preset, dataFile, ...steps, rpc, founders, sale };
 }

@@ -102,6 +102,20 @@ export async function tokenAt(
   return { address, symbol: /^[A-Za-z][\w.]{0,11}$/.test(symbol) ? symbol : getAddress(address), decimals };
 }
 
+/**
+ * A contract that a model may be paid in: one that says how it shows its amounts, since a price is meant by that.
+ * @throws UserError `CAPITAL_TOKEN`; what the RPC does
+ */
+export async function requireToken(place: Pick<CapitalPlace, "connection">, address: Address): Promise<CapitalToken> {
+  const decimals = await place.connection.call((client) => saidBy(client, address, "decimals"));
+  const token = await tokenAt(place, address);
+  if (decimals !== undefined && Number(decimals) === token.decimals) return token;
+  throw new UserError(
+    "CAPITAL_TOKEN",
+    `${getAddress(address)} tells no decimals, or more than ${MOST_DECIMALS}, on this chain: a model is paid in an ERC-20 token that tells them, such as USDC.`,
+  );
+}
+
 /** A model's sale; its book is undefined where the deployment or the model sells no shares. */
 async function bookAt(place: CapitalPlace) {
   const { connection, modelId } = place;

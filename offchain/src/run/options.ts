@@ -266,6 +266,11 @@ export const localnetOptions = {
     description:
       "whom a new run's model pays how many shares over four years, nothing in the first; they count in every quorum from the first day (default: nobody)",
   }),
+  capital: text({
+    value: "token=price",
+    description:
+      "what a new run's model sells shares for, and is paid revenue in: a token's address with what a share costs at the least, for ever, such as 0xab…=0.01 (default: nothing; test dollars on a development chain)",
+  }),
   workers: integer(1, 64, { description: "workers on this machine", default: 3 }),
   device: devicesOf(
     `what workers compute with: ${named}, or ${AUTO}, the fastest that passes a test; of several with commas between, each worker takes the next`,

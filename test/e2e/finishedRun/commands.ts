@@ -23,6 +23,7 @@ import {
   environment,
   flipByte,
   jsonOf,
+  left,
   me,
   newest,
   nothingLeft,
@@ -193,7 +194,7 @@ export function commandsAtRest(): void {
           account: paid?.account,
           earned: paid?.earned,
           claimed: paid?.claimed,
-          claimable: "0",
+          claimable: left().toString(),
           votes: paid?.votes,
         },
         { name: "elsewhere", account: me, earned: expect.stringMatching(/^[1-9]/), claimed: "0", votes: "0" },
@@ -222,6 +223,7 @@ export function commandsAtRest(): void {
     // The votes can be taken up later.
     expect(await jsonOf(...flags)).toMatchObject([{ amount: "0", transaction: null, delegated: true }]);
     expect(await jsonOf("rewards", "list", "--account", me)).toMatchObject([{ votes: claim?.amount }]);
+    expect(await jsonOf("rewards", "claim")).toMatchObject([{ name: "worker-1", amount: left().toString() }]);
     expect(await jsonOf("rewards", "claim")).toMatchObject([{ name: "worker-1", amount: "0", transaction: null }]);
   });
 

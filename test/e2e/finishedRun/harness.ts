@@ -41,6 +41,8 @@ export let me: string;
 export let joined: Ended;
 /** The run as its coordinator shows it while it trains. */
 export let announced: RunView;
+/** What worker-1 earned and the session did not come to claim, share wei. */
+export const left = (): bigint => BigInt(summary.wallets[0]?.earned ?? 0) - BigInt(summary.wallets[0]?.claimed ?? 0);
 /** The state as `up` left it, before anything here claims. */
 export const unclaimed = join(directory, "unclaimed");
 

@@ -58,6 +58,11 @@ test.each([
   expect(await up(["--founders", founders])).toEqual(refusal(1, sentence));
 });
 
+test("a sale of a new model on a chain that has test dollars", async () => {
+  const sentence = /--capital is for chains whose tokens are worth something/;
+  expect(await up(["--capital", `0x${"ab".repeat(20)}=0.01`])).toEqual(refusal(1, sentence));
+});
+
 test.each([
   [["delegate"]],
   [["shares", "--address"]],

@@ -52,6 +52,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     microBatches: "../run/recipe",
     recompute: "../run/recipe",
     founders: "badInput",
+    capital: "../../e2e/publicChain",
     device: "../../e2e/devices",
     rpc: "badInput",
     maxFee: "badInput",
@@ -101,6 +102,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     microBatches: "../run/recipe",
     recompute: "../run/recipe",
     founders: "badInput",
+    capital: "../../e2e/publicChain",
   },
   worker: {
     blobs: "../../e2e/kuboRun",

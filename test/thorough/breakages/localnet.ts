@@ -522,4 +522,32 @@ export const localnet: readonly Breakage[] = [
     instead: 'error.code !== "PORT_TAKEN" || tried === 99) throw error;',
     tests: ["test/offchain/localnet/launch.test.ts"],
   },
+  {
+    name: "a model of a development chain is sold for a stranger's token",
+    file: "offchain/src/localnet/sale.ts",
+    text: "if (at === undefined || developmentChainIds.includes(at.chainId))",
+    instead: "if (at === undefined)",
+    tests: ["test/offchain/localnet/sale.test.ts"],
+  },
+  {
+    name: "a model is sold for what is no token",
+    file: "offchain/src/run/capital.ts",
+    text: "if (decimals !== undefined && Number(decimals) === token.decimals) return token;",
+    instead: "if (decimals !== undefined || token) return token;",
+    tests: ["test/offchain/localnet/sale.test.ts"],
+  },
+  {
+    name: "a model is sold for more than a contract keeps",
+    file: "offchain/src/localnet/sale.ts",
+    text: "if (floor > maxUint96)",
+    instead: "if (floor < 0n)",
+    tests: ["test/offchain/localnet/sale.test.ts"],
+  },
+  {
+    name: "a model begins below the price that was asked for",
+    file: "offchain/src/localnet/sale.ts",
+    text: "priceFloor: floor, price: floor, minimum: floor",
+    instead: "priceFloor: floor, price: floor, minimum: 1n",
+    tests: ["test/offchain/localnet/sale.test.ts"],
+  },
 ];

@@ -5,8 +5,20 @@ import { fileOption } from "../runYaml.ts";
 
 const { state, blobs, preset, data, innerSteps, optimizer, schedule, warmupSteps, totalSteps, decaySteps } =
   localnetOptions;
-const { lrFloor, microBatches, recompute, founders, device, rpc, maxFee, deployments, wallet, passphraseFile, yes } =
-  localnetOptions;
+const {
+  lrFloor,
+  microBatches,
+  recompute,
+  founders,
+  capital,
+  device,
+  rpc,
+  maxFee,
+  deployments,
+  wallet,
+  passphraseFile,
+  yes,
+} = localnetOptions;
 const options = {
   file: fileOption,
   state,
@@ -23,6 +35,7 @@ const options = {
   microBatches,
   recompute,
   founders,
+  capital,
   device,
   rpc,
   maxFee,
