@@ -67,10 +67,18 @@ export default {
         pathNot: [
           "^offchain/src/$1/",
           "^offchain/src/[^/]+/index\\.ts$",
+          "^offchain/src/base/core\\.ts$",
           "^offchain/src/[^/]+/node/index\\.ts$",
           "^offchain/src/engine/runtime/(browser|node)/index\\.ts$",
         ],
       },
+    },
+    {
+      name: "engine-is-lean",
+      comment: "What engine's process loads beside a stranger's program is small: it takes base by core.ts (types from anywhere).",
+      severity: "error",
+      from: { path: room("engine") },
+      to: { path: "^offchain/src/base/", pathNot: "^offchain/src/base/core\\.ts$" },
     },
     {
       name: "rooms-of-a-browser",

@@ -245,7 +245,7 @@ export async function run(name, args) {
     stdio: "inherit",
     env: {
       // What a command compiled once is not compiled again: half of the time that it takes to start. Tests, which compile
-      // trees that are soon gone, would leave entries of theirs for ever.
+      // trees that are soon gone, would leave entries of theirs for ever; test/compileCache.ts has it for the commands that they start.
       ...(name === "cotrain" && { NODE_COMPILE_CACHE: join(root, "node_modules/.cache/node") }),
       ...environment,
       PATH: `${join(root, "node_modules/.bin")}${delimiter}${process.env.PATH ?? ""}`,

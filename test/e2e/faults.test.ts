@@ -36,6 +36,7 @@ import { readRunFile } from "../../offchain/src/service/index.ts";
 import type { RunEvent, RunState } from "../../offchain/src/coordinator/index.ts";
 import { openReceiptJournal } from "../../offchain/src/worker/node/index.ts";
 import {
+  CLOSELY,
   follow,
   freePort,
   freeze,
@@ -121,7 +122,7 @@ async function killCoordinator(
   const pid = stage.pidOf("coordinator");
   const workers = WORKERS.map((name) => [name, stage.pidOf(name)] as const);
   for (let exact = false; !exact;) {
-    await follow(watch, moment, isNow);
+    await follow(watch, moment, isNow, 300, CLOSELY);
     await freeze(pid);
     watch.look();
     exact = isNow(watch.state());
@@ -179,15 +180,21 @@ describe("kill -9", () => {
     const pid = stage.pidOf("worker-2");
 
     // The others have answered, this one stands still in the middle of its work: then it dies.
-    const lost = await follow(watch, "a round in which only this worker's work is awaited", ({ current }, fresh) => {
-      const work = current?.work[worker];
-      const others = Object.values(current?.work ?? {}).filter(({ assignment }) => assignment.worker !== worker);
-      if (work?.receipt || !work) signal(pid, "SIGCONT");
-      else if (fresh.length > 0 && others.length === 2) signal(pid, "SIGSTOP");
-      return work && !work.receipt && others.length === 2 && others.every(({ receipt }) => receipt !== null)
-        ? { assignment: work.assignment, seq: watch.seq() }
-        : undefined;
-    });
+    const lost = await follow(
+      watch,
+      "a round in which only this worker's work is awaited",
+      ({ current }, fresh) => {
+        const work = current?.work[worker];
+        const others = Object.values(current?.work ?? {}).filter(({ assignment }) => assignment.worker !== worker);
+        if (work?.receipt || !work) signal(pid, "SIGCONT");
+        else if (fresh.length > 0 && others.length === 2) signal(pid, "SIGSTOP");
+        return work && !work.receipt && others.length === 2 && others.every(({ receipt }) => receipt !== null)
+          ? { assignment: work.assignment, seq: watch.seq() }
+          : undefined;
+      },
+      300,
+      CLOSELY,
+    );
     const { round, assignmentId, ranges } = lost.assignment;
     // Who would start it anew stands still meanwhile: where deadlines are long, a new one would still be in time.
     const up = stage.pidOf("up");

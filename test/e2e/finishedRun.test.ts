@@ -58,16 +58,20 @@ describe("up", () => {
     const [own, , , elsewhere] = summary.wallets;
     expect(BigInt(own?.earned ?? 0)).toBeGreaterThan(0n);
     // What becomes claimable in a session's last seconds may wait: then the summary says so, and by which command it is claimed.
-    const waits = summary.pending.filter(({ what }) => /^claim of .* shares that worker-1 earned, possible now/.test(what));
+    const waits = summary.pending.filter(({ what }) =>
+      /^claim of .* shares that worker-1 earned, possible now/.test(what),
+    );
     expect(waits).toHaveLength(left() > 0n ? 1 : 0);
     expect(BigInt(own?.claimed ?? 0)).toBeGreaterThan(0n);
     expect(BigInt(elsewhere?.earned ?? 0)).toBeGreaterThan(0n);
     expect(elsewhere?.claimed).toBe("0");
     expect(summary.proposal).toMatchObject({ state: "executed", appliedInRound: expect.any(Number) });
     expect(BigInt(summary.proposal?.supply ?? 0)).toBeGreaterThanOrEqual(BigInt(summary.proposal?.votesFor ?? 0));
-    expect(summary.pending.filter(({ what }) => !/epoch|granted for code|that shares|of revenue|that worker-1 earned/.test(what))).toEqual(
-      [],
-    );
+    expect(
+      summary.pending.filter(
+        ({ what }) => !/epoch|granted for code|that shares|of revenue|that worker-1 earned/.test(what),
+      ),
+    ).toEqual([]);
   });
 
   test("has capital and code contributed beside work, and all shares add up", async () => {

@@ -17,6 +17,7 @@ import { anvilBinary } from "../../offchain/src/chain/index.ts";
 import { findPort } from "../../offchain/src/service/index.ts";
 import { layout } from "../../offchain/src/run/index.ts";
 import { type RunEvent, type RunState, step } from "../../offchain/src/coordinator/index.ts";
+import { compileCache } from "../compileCache.ts";
 
 export const root = resolve(fileURLToPath(import.meta.url), "../../..");
 const main = join(root, "offchain/src/cli/main.ts");
@@ -27,7 +28,7 @@ const MARK = "E2E_STAGE";
 export async function until<T>(
   what: string,
   look: () => T | undefined | false | Promise<T | undefined | false>,
-  { seconds = 900, every = 25, context = () => "" }: { seconds?: number; every?: number; context?: () => string } = {},
+  { seconds = 900, every = 100, context = () => "" }: { seconds?: number; every?: number; context?: () => string } = {},
 ): Promise<T> {
   const end = Date.now() + seconds * 1_000;
   for (;;) {
@@ -102,7 +103,7 @@ export function openStage(): Stage {
     const [key = "", value = ""] = mark.split("=");
     const child = spawn(command, [...args], {
       cwd: directory,
-      env: { ...process.env, [key]: value },
+      env: { ...process.env, ...compileCache, [key]: value },
       stdio: ["ignore", "pipe", "pipe"],
     });
     children.push(child);
@@ -288,12 +289,16 @@ export function openWatch(state: string): Watch {
   };
 }
 
-/** Follows the log until something holds of it, looking as often as it can. */
+/** As often as a log can be looked at, ms: where a process is to be met in the middle of something. */
+export const CLOSELY = 2;
+
+/** Follows the log until something holds of it. */
 export async function follow<T>(
   watch: Watch,
   what: string,
   holds: (state: RunState, fresh: readonly Applied[]) => T | undefined | false,
   seconds = 300,
+  every = 20,
 ): Promise<T> {
   return until(
     what,
@@ -301,7 +306,7 @@ export async function follow<T>(
       const fresh = watch.look();
       return watch.history.length > 0 && holds(watch.state(), fresh);
     },
-    { seconds, every: 2, context: () => `The run is at ${describe(watch.history.at(-1)?.after)}.` },
+    { seconds, every, context: () => `The run is at ${describe(watch.history.at(-1)?.after)}.` },
   );
 }
 

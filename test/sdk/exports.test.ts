@@ -6,6 +6,7 @@ const entries = {
   "./abis": () => import("@cotrain/sdk/abis"),
   "./actions": () => import("@cotrain/sdk/actions"),
   "./addresses": () => import("@cotrain/sdk/addresses"),
+  "./base": () => import("@cotrain/sdk/base"),
   "./errors": () => import("@cotrain/sdk/errors"),
   "./ethers": () => import("@cotrain/sdk/ethers"),
   "./protocol": () => import("@cotrain/sdk/protocol"),

@@ -2,7 +2,7 @@
  * Trying again after waits that double. Who tries again states its bounds alone, and brings clock, randomness and signal. With full
  * jitter those that lost the same peer do not come back in step.
  */
-import { CotrainError } from "@cotrain/sdk/errors";
+import { CotrainError } from "@cotrain/sdk/base";
 
 import type { Clock } from "./clock.ts";
 

@@ -2,7 +2,7 @@
  * The three kinds of failure, by who should do something: the user corrects it, anyone tries again later, or a
  * developer repairs the code. Commands turn them into exit codes; rooms subclass them and never throw bare errors.
  */
-import { CotrainError, type ErrorDetails } from "@cotrain/sdk/errors";
+import { CotrainError, type ErrorDetails } from "@cotrain/sdk/base";
 
 /** What an error may carry beside its code and sentence. */
 export interface ErrorOptions {

@@ -3,7 +3,7 @@
  * WebAssembly does, and answer before the thread has looked at anything else: after each call of a program it has its turn, so that
  * a page is held up for one step at a time, the last of a call included, since the next call may follow at once.
  */
-import { turn } from "../base/index.ts";
+import { turn } from "../base/core.ts";
 import type { EvaluateInput, EvaluateResult, StepResult, Tokens, TrainInput, TrainOptions } from "./engine.ts";
 import { EngineError, RuntimeError } from "./errors.ts";
 import { bufferOf, type Buffers, checkValues, type Held } from "./held.ts";

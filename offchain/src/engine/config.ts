@@ -1,7 +1,7 @@
 /** Models by numbers: the parameters that follow from a config, and their first values. */
 import { MAX_TENSORS, type TensorSpec } from "@cotrain/sdk/protocol";
 
-import { createRandom } from "../base/index.ts";
+import { createRandom } from "../base/core.ts";
 import { EngineError } from "./errors.ts";
 import { elements } from "./graph.ts";
 

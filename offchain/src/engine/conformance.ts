@@ -4,7 +4,7 @@
  */
 import type { Hex } from "@cotrain/sdk/protocol";
 
-import { type Clock, createRandom, systemClock } from "../base/index.ts";
+import { type Clock, createRandom, systemClock } from "../base/core.ts";
 import { elements } from "./graph.ts";
 import type { Engine } from "./engine.ts";
 import type { OpenEngine } from "./runtime/device.ts";

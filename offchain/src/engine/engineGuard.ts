@@ -2,7 +2,7 @@
  * A bound on how long an engine may be silent. A GPU's driver that hangs answers nothing and ends nothing, and whoever waits for it
  * waits for ever: its round, and the request to stop.
  */
-import { unlessAborted } from "../base/index.ts";
+import { unlessAborted } from "../base/core.ts";
 import { EngineClosedError, RuntimeError } from "./errors.ts";
 
 /** What computes is gone, out of memory or reset: its process died, or it answered with an error. */

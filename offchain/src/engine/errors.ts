@@ -1,5 +1,5 @@
 /** Errors of the engine: what a caller gave wrong, what a graph's author did wrong, what the runtime refused. */
-import { InternalError, RetryableError, UserError, type ErrorOptions } from "../base/index.ts";
+import { InternalError, RetryableError, UserError, type ErrorOptions } from "../base/core.ts";
 
 /** A program, a config or an input that the engine refuses; the message says what is allowed. */
 export class EngineError extends UserError {

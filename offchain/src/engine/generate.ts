@@ -1,5 +1,5 @@
 /** Text from a model, token by token, by its logits program over a sliding window. */
-import { createRandom } from "../base/index.ts";
+import { createRandom } from "../base/core.ts";
 import type { Engine } from "./engine.ts";
 import { EngineError } from "./errors.ts";
 

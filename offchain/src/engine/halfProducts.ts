@@ -2,7 +2,7 @@
  * Whether a device multiplies in fp16. ONNX Runtime asks a GPU for WebGPU's `shader-f16` where its driver has that, and tells nobody;
  * without it, a program in fp16 fails when it runs. So a small one is run, and what it computes is looked at.
  */
-import { CotrainError } from "@cotrain/sdk/errors";
+import { CotrainError } from "@cotrain/sdk/base";
 
 import { EngineError } from "./errors.ts";
 import { createGraph, input, output } from "./graph.ts";

@@ -1,7 +1,7 @@
 /** How fast a device takes inner steps, measured in seconds: what a machine is worth to a run before it joins one. */
 import type { Hex } from "@cotrain/sdk/protocol";
 
-import type { Clock } from "../base/index.ts";
+import type { Clock } from "../base/core.ts";
 import { type TransformerConfig, initialParameters } from "./config.ts";
 import { stateAfter } from "./conformance.ts";
 import type { OptimizerConfig } from "./optimizer.ts";

@@ -2,7 +2,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { AttributeProto_AttributeType as Kind, ModelProtoSchema, TensorProto_DataType as DataType } from "onnx-buf";
 
-import { bytesOf } from "../base/index.ts";
+import { bytesOf } from "../base/core.ts";
 import { GraphError } from "./errors.ts";
 import { elements, type Attribute, type ElementType, type Graph, type Shape } from "./graph.ts";
 import { inspectProgram, type InspectedValue } from "./inspect/inspect.ts";

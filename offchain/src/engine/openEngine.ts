@@ -2,7 +2,7 @@
  * The engine over a runtime: executables of a run's programs around one training state. It is driven by the programs' signatures
  * alone and knows no model.
  */
-import { unlessAborted } from "../base/index.ts";
+import { unlessAborted } from "../base/core.ts";
 import { evaluate, logits, programOf, train } from "./calls.ts";
 import type { BatchShape, Engine, EngineOptions, StepInput, StepResult } from "./engine.ts";
 import { closedBy, EngineClosedError, EngineError, RuntimeError } from "./errors.ts";

@@ -1,7 +1,7 @@
 /** From a model's config to the programs that a run trains by: ONNX bytes, each named by its digest. */
 import type { Digest } from "@cotrain/sdk/protocol";
 
-import { sha256Bytes } from "../base/index.ts";
+import { sha256Bytes } from "../base/core.ts";
 import { globalNorm } from "./clipping.ts";
 import { checkConfig, tensorSpecs, type TransformerConfig } from "./config.ts";
 import { EngineError } from "./errors.ts";

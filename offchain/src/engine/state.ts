@@ -1,7 +1,7 @@
 /** What training is at one moment, apart from the program: parameters, optimizer state, and the optimizer's step. */
 import type { Hex } from "@cotrain/sdk/protocol";
 
-import { bytesOf, createBlake3 } from "../base/index.ts";
+import { bytesOf, createBlake3 } from "../base/core.ts";
 import type { NamedTensor } from "./config.ts";
 
 /** The inner optimizer's memory. */

@@ -11,8 +11,6 @@ import {
   Count,
   Decimal,
   Hash32,
-  MAX_FRAGMENTS,
-  MAX_TENSORS,
   Name,
   Signature65,
   Uint16,
@@ -20,6 +18,7 @@ import {
   Uint8,
   Version1,
 } from "./fields.ts";
+import { MAX_FRAGMENTS, MAX_TENSORS } from "./limits.ts";
 import { ScreeningRules } from "./screening.ts";
 
 export const TensorEntrySchema = Type.Object(

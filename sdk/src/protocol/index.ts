@@ -14,6 +14,7 @@ export * from "./documents.ts";
 export * from "./epochDocuments.ts";
 export * from "./epochs.ts";
 export * from "./fields.ts";
+export * from "./limits.ts";
 export * from "./findRun.ts";
 export * from "./head.ts";
 export * from "./ids.ts";

@@ -1,6 +1,7 @@
 /** Screening: what a round's payloads must stand before they are aggregated, and the record of how they did. */
 import { type Static, Type } from "typebox";
-import { Address20, closed, Count, Hash32, MAX_FRAGMENTS, Uint16, Uint32, Version1 } from "./fields.ts";
+import { Address20, closed, Count, Hash32, Uint16, Uint32, Version1 } from "./fields.ts";
+import { MAX_FRAGMENTS } from "./limits.ts";
 
 /**
  * What a round's payloads must stand before they are aggregated: constants of the run, so that a screening is a function of

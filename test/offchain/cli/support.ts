@@ -10,6 +10,7 @@ import { expect, onTestFinished, vi } from "vitest";
 
 import { sha256Bytes } from "../../../offchain/src/base/index.ts";
 import { main } from "../../../offchain/src/cli/program.ts";
+import { compileCache } from "../../compileCache.ts";
 
 export const root = resolve(fileURLToPath(import.meta.url), "../../../..");
 const node = join(root, "node_modules/.bin/node");
@@ -36,7 +37,7 @@ export function cotrain(args: readonly string[], options: CommandOptions = {}): 
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("COTRAIN_") && name !== "NO_COLOR");
   const child = spawn(node, ["--conditions=cotrain-source", entry, ...args], {
     cwd: options.cwd ?? root,
-    env: { ...Object.fromEntries(inherited), ...options.environment },
+    env: { ...Object.fromEntries(inherited), ...compileCache, ...options.environment },
     stdio: [options.input === undefined ? "ignore" : "pipe", "pipe", "pipe"],
   });
   child.stdin?.end(options.input);

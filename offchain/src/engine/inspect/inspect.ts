@@ -4,7 +4,7 @@
  * claim, and the memory that the whole takes is counted. Refused are data outside the bytes, functions, training
  * information, other domains and operator sets, sparse tensors, subgraphs, unknown fields, and what is too large.
  */
-import { MAX_PROGRAM_BYTES } from "@cotrain/sdk/protocol";
+import { MAX_PROGRAM_BYTES } from "@cotrain/sdk/base";
 
 import type { AttributeForm, GraphForm, NodeForm, ValueForm } from "./form.ts";
 import { readForm } from "./form.ts";

@@ -4,7 +4,7 @@
  */
 import type { InferenceSession, Tensor, TensorConstructor } from "onnxruntime-web";
 
-import { giveBack } from "../../base/index.ts";
+import { giveBack } from "../../base/core.ts";
 import { EngineError, RuntimeError } from "../errors.ts";
 import { elements } from "../graph.ts";
 import { COPY, copyProgram } from "./copyProgram.ts";

@@ -4,7 +4,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { arch as hostArch, freemem, platform as hostPlatform } from "node:os";
 
-import { errnoOf } from "../../../base/index.ts";
+import { errnoOf } from "../../../base/core.ts";
 import { EngineError } from "../../errors.ts";
 import { leftByGroups } from "./controlGroups.ts";
 

@@ -1,10 +1,10 @@
 /** Which of this machine's devices can train, how fast each is, and which is taken where nobody names one. */
 import { availableParallelism } from "node:os";
 
-import { CotrainError } from "@cotrain/sdk/errors";
+import { CotrainError } from "@cotrain/sdk/base";
 import type { Hex } from "@cotrain/sdk/protocol";
 
-import { systemClock } from "../../../base/index.ts";
+import { systemClock } from "../../../base/core.ts";
 import { EngineError } from "../../errors.ts";
 import { measureSteps } from "../../measure.ts";
 import { buildPrograms } from "../../programs.ts";

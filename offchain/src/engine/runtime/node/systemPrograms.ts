@@ -7,7 +7,7 @@ import { existsSync } from "node:fs";
 import { posix, win32 } from "node:path";
 import { promisify } from "node:util";
 
-import { unlessAborted } from "../../../base/index.ts";
+import { unlessAborted } from "../../../base/core.ts";
 import { EngineError } from "../../errors.ts";
 
 /** Drivers of GPUs besides the usual ones: NixOS, Windows' Linux, Kubernetes' device plug-in. */

@@ -5,7 +5,7 @@
 import { lstatSync, readdirSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { join } from "node:path";
 
-import { errnoOf } from "../../../../base/index.ts";
+import { errnoOf } from "../../../../base/core.ts";
 
 const NAME = "cotrain-engine";
 

@@ -5,7 +5,7 @@
  */
 import type { Duplex } from "node:stream";
 
-import { bytesOf, giveBack, InternalError } from "../../../../base/index.ts";
+import { bytesOf, giveBack, InternalError } from "../../../../base/core.ts";
 
 const kinds = { Float32Array, Int32Array, Uint16Array, Uint8Array, BigInt64Array } as const;
 type Kind = keyof typeof kinds;

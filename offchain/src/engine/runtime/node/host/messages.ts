@@ -1,5 +1,5 @@
 /** What the host and the engine's process say to each other, and how an error crosses the border between them. */
-import { CotrainError, type ErrorDetails } from "@cotrain/sdk/errors";
+import { CotrainError, type ErrorDetails } from "@cotrain/sdk/base";
 
 import type { Engine, EngineOptions, StepResult, TrainInput } from "../../../engine.ts";
 import { EngineClosedError, EngineError, RuntimeError } from "../../../errors.ts";

@@ -8,7 +8,7 @@ import { writeFile } from "node:fs/promises";
 import { constants, setPriority } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { errnoOf } from "../../../../base/index.ts";
+import { errnoOf } from "../../../../base/core.ts";
 import { runSystemProgram } from "../systemPrograms.ts";
 
 /** The kernel takes one such write in a tenth of a second from all users together. */

@@ -1,5 +1,5 @@
 /** What the engine's process may answer: forms that follow from the programs, checked since the process is not trusted. */
-import { printable } from "../../../../base/index.ts";
+import { printable } from "../../../../base/core.ts";
 import type { BatchShape, TensorShape } from "../../../engine.ts";
 import { RuntimeError } from "../../../errors.ts";
 import { elements } from "../../../graph.ts";
