@@ -75,7 +75,8 @@ export default {
     },
     {
       name: "engine-is-lean",
-      comment: "What engine's process loads beside a stranger's program is small: it takes base by core.ts (types from anywhere).",
+      comment:
+        "What engine's process loads beside a stranger's program is small: it takes base by core.ts (types from anywhere).",
       severity: "error",
       from: { path: room("engine") },
       to: { path: "^offchain/src/base/", pathNot: "^offchain/src/base/core\\.ts$" },

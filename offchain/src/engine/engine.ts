@@ -60,6 +60,8 @@ export interface EngineOptions {
   readonly memory?: number | undefined;
   /** In a process of its own it takes only what nobody else wants of the processor. */
   readonly yields?: boolean | undefined;
+  /** In a process of its own it gives way to what is short: work that goes on for hours beside a coordinator, a chain, a desktop. */
+  readonly givesWay?: boolean | undefined;
   /**
    * Ends it at once: calls reject with EngineClosedError, whatever is being computed, since a driver may never answer. A process of
    * its own is killed; where it has none, in a page, what it holds is released after the step that is running.

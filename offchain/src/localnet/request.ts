@@ -263,7 +263,6 @@ export async function checkRequest(context: LocalnetContext, file: RunFile | und
   if (!file?.runId) await requireRoom(resolve(options.state), options.blobs, diskFor(preset, options.keepCheckpoints));
   const founders = foundersOf(options.founders);
   if (file?.runId) refuseSettled(options);
-  const at = rpc === undefined || chainId === undefined ? undefined : { rpcUrl: rpc, chainId };
-  const sale = await saleOf(options.capital, at);
+  const sale = await saleOf(options.capital, { rpcUrl: rpc, chainId });
   return { preset, dataFile, ...steps, rpc, founders, sale };
 }

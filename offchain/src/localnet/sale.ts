@@ -19,15 +19,15 @@ const invalid = (why: string): UserError => new UserError("CAPITAL_INVALID", `--
  * A sale of "0xab…=0.01": the token, and what a share costs in it at the least, for ever and at first. An epoch has to bring in what
  * one share costs; holders vote on both.
  * @param word undefined: shares are sold for nothing
- * @param at undefined: the embedded chain
+ * @param at the chain; of the embedded one there is nothing to say
  * @throws UserError `CAPITAL_INVALID`, `CAPITAL_TOKEN`, `CAPITAL_AMOUNT`; RetryableError of the chain
  */
 export async function saleOf(
   word: string | undefined,
-  at: { readonly rpcUrl: string; readonly chainId: number } | undefined,
+  { rpcUrl, chainId }: { readonly rpcUrl: string | undefined; readonly chainId: number | undefined },
 ): Promise<Sale | undefined> {
   if (word === undefined) return undefined;
-  if (at === undefined || developmentChainIds.includes(at.chainId))
+  if (rpcUrl === undefined || chainId === undefined || developmentChainIds.includes(chainId))
     throw invalid(
       "is for chains whose tokens are worth something: on this one a model is paid in test dollars. Leave it out.",
     );
@@ -38,7 +38,9 @@ export async function saleOf(
     throw invalid(
       `has ${JSON.stringify(address.slice(0, 100))}, which is no address of a token, by its checksum: copy it again.`,
     );
-  const token = await workOn(await connect(at), (connection) => requireToken({ connection }, asAddress(address)));
+  const token = await workOn(await connect({ rpcUrl, chainId }), (connection) =>
+    requireToken({ connection }, asAddress(address)),
+  );
   const floor = tokenAmount(price, token);
   if (floor > maxUint96) throw invalid(`has a price that no contract keeps: at most ${tokenText(maxUint96, token)}.`);
   return { settings: { token: asAddress(address), priceFloor: floor, price: floor, minimum: floor }, token };

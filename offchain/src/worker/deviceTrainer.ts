@@ -52,7 +52,7 @@ async function openDeviceTrainer(device: Device, input: TrainerInput, limits: En
   const guard = createEngineGuard(limits, signal, { held, blockMs, patience });
   const open: OpenEngine = (options) => device.open({ ...options, signal: guard.signal });
   const engine = await guard.prepared(() =>
-    open({ programs: { step: program }, threads: Math.min(threads ?? device.threads(), most) }),
+    open({ programs: { step: program }, threads: Math.min(threads ?? device.threads(), most), givesWay: true }),
   );
   let step = 0;
   let stepMicros: number | undefined;

@@ -322,6 +322,20 @@ test.runIf(possible)("an engine that yields has only what nobody else wants, wit
   }
 });
 
+test.runIf(process.platform === "linux")("an engine that gives way has a lower priority, and is not idle", async () => {
+  const engine = await openEngineHost({ programs: { step: step.bytes }, threads: 1, givesWay: true });
+  try {
+    const found = policies(engine.pid ?? 0);
+    expect([...new Set(found.map(({ policy }) => policy))]).toEqual(["0"]);
+    expect(found[0]!.nice).toBe("5");
+    const autogroup = `/proc/${engine.pid}/autogroup`;
+    const group = existsSync(autogroup) ? readFileSync(autogroup, "utf8").trimEnd() : "nice 5";
+    expect(group).toMatch(/nice 5$/);
+  } finally {
+    await engine.close();
+  }
+});
+
 const frame = (text: string, rest = Buffer.alloc(0)): Buffer => {
   const length = Buffer.alloc(4);
   length.writeUInt32LE(Buffer.byteLength(text));

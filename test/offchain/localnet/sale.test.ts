@@ -32,7 +32,7 @@ const saleAt = async (words: string, word: bigint | undefined = 6n, chainId = CH
 
 describe("a sale", () => {
   test("is none unless one is asked for", async () => {
-    expect(await saleOf(undefined, undefined)).toBeUndefined();
+    expect(await saleOf(undefined, { rpcUrl: undefined, chainId: undefined })).toBeUndefined();
   });
 
   test("begins at its floor, in the smallest units of the token, and must bring in a share's price", async () => {
@@ -49,7 +49,7 @@ describe("a sale", () => {
 
   test("is for test dollars on the embedded chain and on those of development", async () => {
     const refused = { code: "CAPITAL_INVALID", message: expect.stringContaining("paid in test dollars") as string };
-    await expect(saleOf(`${token}=1`, undefined)).rejects.toMatchObject(refused);
+    await expect(saleOf(`${token}=1`, { rpcUrl: undefined, chainId: undefined })).rejects.toMatchObject(refused);
     for (const chainId of [1_337, 31_337])
       await expect(saleAt(`${token}=1`, 6n, chainId)).rejects.toMatchObject(refused);
   });

@@ -68,6 +68,21 @@ const answering = (answers: Partial<Engine>): Device => ({
 const LIMITS = { silence: 50, answer: 50, close: 50, stop: 50, conformance: 60_000 };
 const closed = { name: "EngineClosedError", message: "The engine gave no answer within 0.05 s." };
 
+test("training gives way to what it shares the machine with; its conformance value, which is waited for, does not", async () => {
+  const ways: (boolean | undefined)[] = [];
+  const device: Device = {
+    ...devices.cpu,
+    open: (options) => {
+      ways.push(options.givesWay);
+      return devices.cpu.open(options);
+    },
+  };
+  const trainer = await trainerOn(device)(input(forever));
+  await trainer.conformance();
+  await trainer.close();
+  expect(ways).toEqual([true, undefined]);
+});
+
 test("threads are as many as were asked for, and no more than keep the program exact", async () => {
   const taken: number[] = [];
   const device: Device = {

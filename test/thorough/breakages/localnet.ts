@@ -525,8 +525,8 @@ export const localnet: readonly Breakage[] = [
   {
     name: "a model of a development chain is sold for a stranger's token",
     file: "offchain/src/localnet/sale.ts",
-    text: "if (at === undefined || developmentChainIds.includes(at.chainId))",
-    instead: "if (at === undefined)",
+    text: "if (rpcUrl === undefined || chainId === undefined || developmentChainIds.includes(chainId))",
+    instead: "if (rpcUrl === undefined || chainId === undefined)",
     tests: ["test/offchain/localnet/sale.test.ts"],
   },
   {

@@ -339,6 +339,20 @@ export const validator: readonly Breakage[] = [
     tests: ["test/offchain/validator/loss.test.ts"],
   },
   {
+    name: "training takes as much of the processor as a coordinator and a chain beside it",
+    file: "offchain/src/worker/deviceTrainer.ts",
+    text: "most), givesWay: true }",
+    instead: "most), givesWay: false }",
+    tests: ["test/offchain/worker/deviceTrainer.test.ts"],
+  },
+  {
+    name: "an engine that gives way does not",
+    file: "offchain/src/engine/runtime/node/host/host.ts",
+    text: "else if (options.givesWay) await giveWay(child.pid);",
+    instead: "else if (options.givesWay && options.yields) await giveWay(child.pid);",
+    tests: ["test/offchain/engine/host.test.ts"],
+  },
+  {
     name: "an engine that yields is ended before it had its turn",
     file: "offchain/src/engine/engineGuard.ts",
     text: "(yields ? Math.max(ms, limits.conformance) : ms)",

@@ -17,7 +17,7 @@ import { programMemory } from "../placeMemory.ts";
 import { createSender, receive } from "./frames.ts";
 import { unpackError, type Method, type Request } from "./messages.ts";
 import { allowanceFor, boundMemory, requireHostMemory } from "./memory.ts";
-import { yieldAlways } from "./priority.ts";
+import { giveWay, yieldAlways } from "./priority.ts";
 import { spawnEngine } from "./spawn.ts";
 import { checkReply, layoutOf, readRemark, readReply, replyBytes, type Layout } from "./replies.ts";
 
@@ -90,6 +90,7 @@ async function openHost(
       const peaks = outlines.map(peakAt(place));
       await boundMemory(child.pid, allowanceFor(place, peaks, options.threads, availableMemory()));
       if (options.yields) await yieldAlways(child.pid);
+      else if (options.givesWay) await giveWay(child.pid);
     }
     remark = readRemark(await connection.send({ call: "open", options }));
   } catch (error) {
