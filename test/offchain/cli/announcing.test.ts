@@ -87,14 +87,17 @@ describe("in bootstrap", () => {
     );
   });
 
-  test("verify says who organises the model, and until when that could take what is emitted", async () => {
-    const { stdout } = await cotrainHere(["verify", ...at(), "--json"]);
-    const { bootstrap } = JSON.parse(stdout) as { readonly bootstrap: { readonly organiser: string } };
-    expect(bootstrap).toMatchObject({ claimed: "0", latest: expect.any(Number) });
-    expect(flat((await cotrainHere(["verify", ...at()])).stdout)).toMatch(
-      /The model is in bootstrap: its organiser 0x\w{40} may replace a third .* take all that is emitted, until workers have claimed/,
-    );
-  });
+  test.each(["verify", "status"])(
+    "%s says who organises the model, and until when that could take what is emitted",
+    async (command) => {
+      const { stdout } = await cotrainHere([command, ...at(), "--json"]);
+      const { bootstrap } = JSON.parse(stdout) as { readonly bootstrap: { readonly organiser: string } };
+      expect(bootstrap).toMatchObject({ claimed: "0", latest: expect.any(Number) });
+      expect(flat((await cotrainHere([command, ...at()])).stdout)).toMatch(
+        /The model is in bootstrap: its organiser 0x\w{40} may replace a third .* take all that is emitted, until workers have claimed/,
+      );
+    },
+  );
 
   test("what holders may not decide is refused in a sentence before anything is sent; parameters are not", async () => {
     const refused = await cotrainHere(["poster", "propose", other, "--dry-run", ...at()]);

@@ -58,6 +58,7 @@ describe("founders' shares", () => {
     );
     // Whose bootstrap is over needs no word on its organiser.
     expect(verified.stdout).not.toContain("in bootstrap");
+    expect(await told("status", ...at())).toMatchObject({ bootstrap: null, inherited: [] });
   });
 
   test("are paid after their first year, and the holders may end them", async () => {

@@ -187,6 +187,7 @@ test("what validators rejected is told of the run that goes on from it, and is r
   ]);
   const status = await cotrainHere(["status", ...at()]);
   expect(flat(status.stdout)).toContain(`Validators rejected ${subject}`);
+  expect(await told("status", ...at())).toMatchObject({ inherited: [{ runId, rounds: [1] }] });
   const walked = await cotrainHere(["verify", "--json", ...at()]);
   expect(walked.code).toBe(1);
   expect(JSON.parse(walked.stdout)).toMatchObject({ sound: false, inherited: [{ runId, rounds: [1] }], mismatch: 0 });

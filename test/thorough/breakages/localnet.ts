@@ -523,6 +523,13 @@ export const localnet: readonly Breakage[] = [
     tests: ["test/offchain/localnet/launch.test.ts"],
   },
   {
+    name: "status of a young model does not say who could take what is emitted",
+    file: "offchain/src/cli/status/atRest.ts",
+    text: "...wrap(bootstrapText(bootstrap), columns),",
+    instead: "...wrap(bootstrapText(null && bootstrap), columns),",
+    tests: ["test/offchain/cli/announcing.test.ts"],
+  },
+  {
     name: "a model of a development chain is sold for a stranger's token",
     file: "offchain/src/localnet/sale.ts",
     text: "if (rpcUrl === undefined || chainId === undefined || developmentChainIds.includes(chainId))",

@@ -1,7 +1,7 @@
 /** A run that does not train now, as chain and files have it. */
 import { asDigest, MAX_MANIFEST_BYTES, runStatus } from "@cotrain/sdk/protocol";
 
-import { formatCount, roundNumber } from "../../base/index.ts";
+import { formatCount, roundNumber, wrap } from "../../base/index.ts";
 import { startCommand } from "../../base/node/index.ts";
 import { type ChainConnection, createReader, type PostedHead } from "../../chain/index.ts";
 import {
@@ -16,6 +16,7 @@ import {
 } from "../../run/index.ts";
 import { readStateFile } from "../../service/index.ts";
 import { parseManifest } from "../../storage/index.ts";
+import { bootstrapText } from "../bootstrapText.ts";
 import { factRows } from "../facts.ts";
 import { columnsOf, factTable } from "../output.ts";
 import type { PutAside } from "../putAside.ts";
@@ -102,20 +103,32 @@ async function readAtRest(run: LocalRun, connection: ChainConnection) {
   const { url, chainId, client } = connection;
   const { addresses } = run.deployment;
   const reader = createReader(connection, readerOptions(url, chainId, run.deployment));
-  const [head, record, active, heads, found, rejected] = await Promise.all([
+  const [head, record, active, heads, found, rejected, bootstrap] = await Promise.all([
     reader.head(run.runId),
     reader.run(run.runId),
     reader.activeRoot(run.modelId),
     reader.headsSince(run.runId, 0),
     chainFacts(client, { chainId, rpcUrl: url, addresses, modelId: run.modelId }),
     rejectedOf(reader, run.blobs, run.runId),
+    reader.bootstrap(run.modelId),
   ]);
   const checkpoints = standingHeads(heads).map(checkpointOf);
   const tokens = await tokensOf(run, checkpoints.at(-1)?.digest);
   const status = Object.entries(runStatus).find(([, code]) => code === record.status)?.[0] ?? "unknown";
   const activeEpoch = active?.epoch ?? null;
   const versions = versionsAtRest(record, heads);
-  return { chainId, head, versions, status, activeEpoch, checkpoints, found, rejected, tokens };
+  return {
+    chainId,
+    head,
+    versions,
+    status,
+    activeEpoch,
+    checkpoints,
+    found,
+    rejected,
+    bootstrap: bootstrap ?? null,
+    tokens,
+  };
 }
 
 type AtRest = Awaited<ReturnType<typeof readAtRest>>;
@@ -135,7 +148,7 @@ function restingDocument(
   recorded: RecordedLoss | undefined,
   old: readonly PutAside[],
 ) {
-  const { chainId, head, versions, status, activeEpoch, checkpoints, found, rejected, tokens } = read;
+  const { chainId, head, versions, status, activeEpoch, checkpoints, found, rejected, bootstrap, tokens } = read;
   return {
     running: false,
     runId,
@@ -153,6 +166,8 @@ function restingDocument(
     ...lossesOf(recorded),
     checkpoints,
     rejected: rejected.rounds,
+    inherited: rejected.before,
+    bootstrap,
     putAside: old,
   };
 }
@@ -169,7 +184,7 @@ function restingLines(
   recorded: RecordedLoss | undefined,
   old: readonly PutAside[],
 ): string[] {
-  const { chainId, head, versions, status, activeEpoch, checkpoints, found, rejected, tokens } = read;
+  const { chainId, head, versions, status, activeEpoch, checkpoints, found, rejected, bootstrap, tokens } = read;
   const { embedded, rpcUrl } = run.file.chain;
   const measured = recorded && recordedText(recorded);
   const newest = checkpoints.at(-1);
@@ -187,10 +202,12 @@ function restingLines(
     ...(measured === undefined ? [] : [["held-out bits/byte", measured] as [string, string]]),
     ...factRows({ ...found, rpc: embedded ? `${rpcUrl} (while it runs)` : found.rpc }),
   ];
+  const columns = columnsOf(process.stdout);
   return [
-    ...factTable(rows, columnsOf(process.stdout)),
+    ...factTable(rows, columns),
     ...checkpointLines(checkpoints, listCommand(run.state)),
     ...rejected.lines,
+    ...wrap(bootstrapText(bootstrap), columns),
     ...putAsideLines(run.state, old),
   ];
 }

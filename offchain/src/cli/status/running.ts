@@ -20,8 +20,9 @@ import {
   roundNumber,
   shortAddress,
   shortHex,
+  wrap,
 } from "../../base/index.ts";
-import { connect, createReader } from "../../chain/index.ts";
+import { type BootstrapView, connect, createReader } from "../../chain/index.ts";
 import {
   type ChainFacts,
   chainFacts,
@@ -30,10 +31,12 @@ import {
   type LocalRun,
   partsOfClass,
   readerOptions,
+  type RejectedRun,
   shownContracts,
   urlHere,
 } from "../../run/index.ts";
 import { showDuration } from "../../service/index.ts";
+import { bootstrapText } from "../bootstrapText.ts";
 import { factRows } from "../facts.ts";
 import { feeWaitText } from "../feeWait.ts";
 import { columnsOf, factTable, table } from "../output.ts";
@@ -79,6 +82,10 @@ interface RunningRun {
   readonly auditing?: MeasuringShares;
   /** Checkpoints that validators found not to hold, by the chain and the blobs of this directory. */
   readonly rejected?: readonly number[] | undefined;
+  /** The same of the runs that this one goes on from. */
+  readonly inherited?: readonly RejectedRun[] | undefined;
+  /** Of a model in bootstrap; null where it is over, undefined where the chain said nothing. */
+  readonly bootstrap?: BootstrapView | null | undefined;
   readonly putAside?: readonly PutAside[];
 }
 
@@ -158,7 +165,7 @@ const remoteFacts = (view: RunView): ChainFacts => ({
 /** Both forms of the document say which they are; rounds count as on the screen. */
 export function runningDocument(run: RunningRun) {
   const { view, facts = remoteFacts(view), sequence, join, checkpoints } = run;
-  const { measuring = {}, auditing = {}, rejected = [], putAside = [] } = run;
+  const { measuring = {}, auditing = {}, rejected = [], inherited = [], bootstrap, putAside = [] } = run;
   const { contracts, rpc } = facts;
   const current = view.current && countedFromOne(view.current);
   // What a member that does not train now reports is about work that is over.
@@ -180,6 +187,8 @@ export function runningDocument(run: RunningRun) {
     auditing,
     checkpoints,
     rejected,
+    inherited,
+    ...(bootstrap !== undefined && { bootstrap }),
     putAside,
   };
 }
@@ -190,11 +199,12 @@ async function localFacts(run: LocalRun) {
   try {
     const connection = await connect({ rpcUrl, chainId, retries: 0, timeout: 5_000 });
     const reader = createReader(connection, readerOptions(rpcUrl, chainId, run.deployment));
-    const [facts, rejected] = await Promise.all([
+    const [facts, rejected, bootstrap] = await Promise.all([
       chainFacts(connection.client, { chainId, rpcUrl, addresses: run.deployment.addresses, modelId: run.modelId }),
       rejectedOf(reader, run.blobs, run.runId),
+      reader.bootstrap(run.modelId),
     ]);
-    return { facts, rejected };
+    return { facts, rejected, bootstrap: bootstrap ?? null };
   } catch {
     return undefined;
   }
@@ -229,7 +239,7 @@ export async function runningStatus(run: LocalRun, old: readonly PutAside[]) {
   const url = run.file.urls["coordinator"];
   const running = url === undefined ? undefined : await runningView(run, url);
   if (!running) return undefined;
-  const { facts, rejected } = (await localFacts(run)) ?? {};
+  const { facts, rejected, bootstrap } = (await localFacts(run)) ?? {};
   const known: RunningRun = {
     ...running,
     facts,
@@ -239,13 +249,17 @@ export async function runningStatus(run: LocalRun, old: readonly PutAside[]) {
     measuring: await measuringShares(run.state, "heldOut"),
     auditing: await measuringShares(run.state, "audit"),
     rejected: rejected?.rounds,
+    inherited: rejected?.before,
+    bootstrap,
     putAside: old,
   };
+  const columns = columnsOf(process.stdout);
   return {
     document: runningDocument(known),
     lines: [
-      ...viewLines(known, columnsOf(process.stdout)),
+      ...viewLines(known, columns),
       ...(rejected?.lines ?? []),
+      ...wrap(bootstrapText(bootstrap ?? null), columns),
       ...putAsideLines(run.state, old),
     ],
   };
