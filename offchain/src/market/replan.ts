@@ -5,7 +5,8 @@
 import { COMMUNITY } from "./community/listing.ts";
 import { billedSeconds, spentOn } from "./leases/cost.ts";
 import { type Book, isOpen, type Lease, leasesOf, type Measured } from "./leases/state.ts";
-import { bounded, measuredIn } from "./measured.ts";
+import { createsIn, type CreatesOf } from "./creates.ts";
+import { bounded, measuredIn, type MeasuredOf } from "./measured.ts";
 import { hostOf } from "./leases/slots.ts";
 import { gpuText, machineText, type Offer } from "./offer.ts";
 import { type Replan, replanOf, replanRules, type Running } from "./planner/again.ts";
@@ -82,12 +83,24 @@ function seenIn(book: Book, run: Task["run"], now: number): Seen[] {
   });
 }
 
-/** An offer as it is tried: as its very machine was measured, else as others let hope. */
-function expectedMachine(offer: Offer, task: Task, now: number, seen: readonly Seen[], book: Book): Machine | string {
-  const known = measuredIn(book)(offer);
-  if (known?.of === "this machine")
-    return machineOf(offer, task.run, { now, sample: false, mode: task.mode, measuredOf: () => known });
-  const machine = machineOf(offer, task.run, { now, sample: false, mode: task.mode });
+/** What the ledger tells of offers that would be tried. */
+interface Known {
+  readonly seen: readonly Seen[];
+  readonly measuredOf: MeasuredOf;
+  readonly createsOf: CreatesOf;
+}
+
+/** An offer as it is tried: as its very machine was measured, else as others let hope; it may come to none, as others have. */
+function expectedMachine(
+  offer: Offer,
+  task: Task,
+  now: number,
+  { seen, measuredOf, createsOf }: Known,
+): Machine | string {
+  const reading = { now, sample: false, mode: task.mode, createsOf };
+  const known = measuredOf(offer);
+  if (known?.of === "this machine") return machineOf(offer, task.run, { ...reading, measuredOf: () => known });
+  const machine = machineOf(offer, task.run, reading);
   if (typeof machine === "string") return machine;
   const share = expectedOf(seen, { gpu: gpuText(offer.gpu), cloud: offer.upstream });
   return hopeful({
@@ -112,7 +125,7 @@ export function proposalOf(
 ): Proposal | string | undefined {
   const leases = training(book, cluster);
   if (!leases.some(({ measured }) => measured !== undefined)) return "none of its machines was measured yet";
-  const seen = seenIn(book, task.run, now);
+  const known = { seen: seenIn(book, task.run, now), measuredOf: measuredIn(book), createsOf: createsIn(book, now) };
   const byMachine = new Map<Machine, Lease>();
   const running: Running[] = [];
   for (const lease of leases) {
@@ -129,7 +142,7 @@ export function proposalOf(
   const others = offers.flatMap((offer) => {
     const { perHour } = offer.price;
     if (perHour === undefined || perHour > most || held.has(hostOf(offer))) return [];
-    const machine = expectedMachine(offer, task, now, seen, book);
+    const machine = expectedMachine(offer, task, now, known);
     return typeof machine === "string" ? [] : [machine];
   });
   const plan = replanOf(running, others, task, { ...replanRules, machines: running.length });

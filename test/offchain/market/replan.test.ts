@@ -197,6 +197,20 @@ describe("a cluster of the ledger", () => {
     expect(proposed(bookOf(leases()), [offers[2]!])).not.toEqual([["ct-2", "vast:3"]]);
   });
 
+  test("what lately came to no machine is tried after what may come to one", () => {
+    const elsewhere = offerOf({ id: "runpod:9", provider: "runpod", usd: 2.02 });
+    expect(proposed(bookOf(leases()), [fresh, elsewhere])).toEqual([["ct-2", "vast:9"]]);
+    const refused = Array.from({ length: 20 }, (_, index) =>
+      leaseOf(fresh, 3, undefined, {
+        label: `ct-${10 + index}`,
+        state: "gone",
+        joinedAt: null,
+        doomed: { reason: "refused", words: "", at: NOW },
+      }),
+    );
+    expect(proposed(bookOf([...leases(), ...refused]), [fresh, elsewhere])).toEqual([["ct-2", "runpod:9"]]);
+  });
+
   test("no machine of it is faster than its maker says, whoever measured it", () => {
     expect(told(1_000)).toBeCloseTo(told(100), 6);
     expect(told(1_000)).toBeGreaterThan(told(1));

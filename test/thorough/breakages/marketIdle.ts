@@ -99,4 +99,11 @@ export const marketIdle: readonly Breakage[] = [
     instead: "return creates.failed > 30 ? 0.99 : Math.min(Math.max(expected, mostMissing), found);",
     tests: creates,
   },
+  {
+    name: "a cluster that is planned again tries what lately came to no machine",
+    file: "offchain/src/market/replan.ts",
+    text: "const reading = { now, sample: false, mode: task.mode, createsOf };",
+    instead: "const reading = { now, sample: false, mode: task.mode, createsOf: createsOf && undefined };",
+    tests: ["test/offchain/market/replan.test.ts"],
+  },
 ];
