@@ -239,6 +239,7 @@ it("a deposit is for the epoch that it was meant for", async () => {
     await expect(actions.depositCapital(clientOf(alice), late)).rejects.toMatchObject({
       name: "CapitalSaleOtherEpochError",
       message: `The deposit was for epoch ${epoch}, but this is epoch ${epoch + 1n}, which may have other terms; look at them and deposit anew.`,
+      retryable: true,
     });
   });
 });

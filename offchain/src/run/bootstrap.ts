@@ -11,6 +11,7 @@ import {
   bootstrapTerms,
   epochOf,
   getAllLogs,
+  organiserOf,
 } from "@cotrain/sdk/actions";
 import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
 
@@ -34,6 +35,7 @@ export interface AnnouncedAct {
 }
 
 export interface BootstrapStanding {
+  readonly organiser: Address;
   /** When it ended, chain seconds; undefined while it has not. */
   readonly endedAt: number | undefined;
   /** What workers have claimed, and must have, in share wei. */
@@ -104,7 +106,8 @@ export async function bootstrapAt(place: BootstrapPlace, most: number): Promise<
   const bootstrap = await connection.call((client) => bootstrapOf(client, { addresses }));
   const asked = { bootstrap, modelId };
   const { timestamp } = await connection.call((client) => client.getBlock());
-  const [terms, claimed, needed, epoch] = await Promise.all([
+  const [organiser, terms, claimed, needed, epoch] = await Promise.all([
+    connection.call((client) => organiserOf(client, { addresses, modelId })),
     connection.call((client) => bootstrapTerms(client, asked)),
     connection.call((client) => bootstrapClaimed(client, asked)),
     connection.call((client) => bootstrapNeeded(client, asked)),
@@ -113,6 +116,7 @@ export async function bootstrapAt(place: BootstrapPlace, most: number): Promise<
   const { endedAt, epochs, maxEpochs } = terms;
   const isOver = endedAt !== 0;
   return {
+    organiser: asAddress(organiser),
     endedAt: isOver ? endedAt : undefined,
     claimed,
     needed,

@@ -46,6 +46,7 @@ export const CapitalSaleOtherEpochError = define(
   "CapitalSaleOtherEpoch",
   (epoch, current) =>
     `The deposit was for epoch ${epoch}, but this is epoch ${current}, which may have other terms; look at them and deposit anew.`,
+  true,
 );
 export const CapitalSalePriceTooLowError = define(
   "CapitalSalePriceTooLow",

@@ -121,6 +121,7 @@ export function commandsAtRest(): void {
     const { code, stdout } = await run("verify");
     expect(code).toBe(0);
     expect(stdout.match(/^ok +checkpoint/gm)).toHaveLength(summary.checkpoints.length);
+    expect(stdout.replaceAll(/\s+/g, " ")).toContain("the model's own have the roles that they should");
   });
 
   test("verify: shards of an old checkpoint may be gone, those of the newest not", async () => {

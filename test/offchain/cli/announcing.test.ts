@@ -80,8 +80,10 @@ describe("in bootstrap", () => {
     const { contracts: addresses, modelId } = stage.world;
     const { start, epochLength } = await scheduleOf(stage.client, { addresses, modelId });
     await atTime(start + 3 * epochLength);
-    expect(await told(...at())).toMatchObject({ over: false, claimed: "0", epochsOver: 3 });
+    const organiser = expect.stringMatching(/^0x/) as string;
+    expect(await told(...at())).toMatchObject({ over: false, organiser, claimed: "0", epochsOver: 3 });
     const lines = flat((await cotrainHere(["bootstrap", ...at()])).stdout);
+    expect(lines).toMatch(/and its organiser 0x\w{40} does all else/);
     expect(lines).toMatch(
       /Workers have claimed 0\.00 of the [\d,.]+ shares that end it, and 3 epochs are over, where it takes \d+\. After/,
     );

@@ -169,6 +169,7 @@ test("the holders name who mints a kind after fourteen days", async () => {
   expect(title).toBe(`contract that mints for code, 14 days later: ${getAddress(grants)} → ${successor}`);
   expect(call.words).toContain("alone mint what code is paid in this model, 14 days after this is carried out");
   const { stdout } = await cotrainHere(["emission", "show", ...at()]);
+  expect(stdout).toMatch(/^epoch +\d+, of \w+; a root pays \w+ after it was posted at the earliest$/m);
   expect(stdout).toContain(`minted by ${successor} from`);
   expect(await distributorFor(stage.client, { addresses, modelId, kind })).toBe(grants);
   const { timestamp } = await stage.client.getBlock();

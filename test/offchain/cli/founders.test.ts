@@ -56,6 +56,7 @@ describe("founders' shares", () => {
     expect(verified.stdout.replaceAll(/\s+/g, " ")).toContain(
       "4,000.5 shares were minted for the founders when the model was created",
     );
+    expect(verified.stdout.replaceAll(/\s+/g, " ")).not.toContain("The contracts obey whom they should");
     // Whose bootstrap is over needs no word on its organiser.
     expect(verified.stdout).not.toContain("in bootstrap");
     expect(await told("status", ...at())).toMatchObject({ bootstrap: null, inherited: [] });

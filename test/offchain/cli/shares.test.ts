@@ -77,6 +77,9 @@ test("what wallets and the others have adds up to the supply, and the history to
   ]);
 
   // Who the address belongs to needs no wallet here.
+  // Nobody here can delegate for an account that is not of this directory.
+  const told = await cotrainHere(["shares", "--state", state, "--address", shares]);
+  expect(told.stdout.replaceAll(/\s+/g, " ")).toContain("It delegates to nobody: its shares have no votes.");
   const other = await cotrainHere(["shares", "--state", state, "--address", shares, "--json"]);
   expect((JSON.parse(other.stdout) as Document).holdings).toMatchObject([{ balance: "0", events: [], problems: [] }]);
 });

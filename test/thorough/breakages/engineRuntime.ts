@@ -3,6 +3,13 @@ import type { Breakage } from "./breakage.ts";
 
 export const engineRuntime: readonly Breakage[] = [
   {
+    name: "engine's process loads a chain library beside a stranger's program",
+    file: "offchain/src/engine/runtime/node/host/messages.ts",
+    text: 'from "@cotrain/sdk/base"',
+    instead: 'from "@cotrain/sdk/errors"',
+    tests: ["test/offchain/engine/lean.test.ts"],
+  },
+  {
     name: "all is computed on one thread, whatever is asked for",
     file: "offchain/src/engine/runtime/node/cpu.ts",
     text: "intraOpNumThreads: threads,",

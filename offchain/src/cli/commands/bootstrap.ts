@@ -1,7 +1,7 @@
 import { bootstrapOf, endBootstrap } from "@cotrain/sdk/actions";
 import type { Hex } from "@cotrain/sdk/protocol";
 
-import { formatCount, formatShares, timeText, UserError, wrap } from "../../base/index.ts";
+import { formatAddress, formatCount, formatShares, timeText, UserError, wrap } from "../../base/index.ts";
 import {
   type AnnouncedAct,
   bootstrapAt,
@@ -20,7 +20,7 @@ const actText = ({ name, words, readyAt, expiresAt, transaction }: AnnouncedAct)
   `Act ${name}, announced in ${transaction}, to be carried out from ${timeText(readyAt)} to ${timeText(expiresAt)}, and not once bootstrap is over: ${words}`;
 
 function linesOf(standing: BootstrapStanding): string[] {
-  const { endedAt, claimed, needed, epochsOver, epochs, maxEpochs, acts, more } = standing;
+  const { organiser, endedAt, claimed, needed, epochsOver, epochs, maxEpochs, acts, more } = standing;
   if (endedAt !== undefined)
     return [`Bootstrap ended at ${timeText(endedAt)}: holders decide, and the organiser nothing by itself.`];
   const due = isBootstrapDue(standing)
@@ -28,7 +28,7 @@ function linesOf(standing: BootstrapStanding): string[] {
     : "";
   return [
     `The model is in bootstrap. Workers have claimed ${formatShares(claimed)} of the ${formatShares(needed)} shares that end it, and ${formatCount(epochsOver)} epochs are over, where it takes ${formatCount(epochs)}. After ${formatCount(maxEpochs)} epochs it ends whatever was claimed.${due}`,
-    "Until then votes set a run's parameters, pause and resume it, and its organiser does all else, one window after it said so.",
+    `Until then votes set a run's parameters, pause and resume it, and its organiser ${formatAddress(organiser)} does all else, one window after it said so.`,
     ...(acts.length === 0 ? ["The organiser has announced nothing that is still to be done."] : acts.map(actText)),
     ...(more > 0
       ? [`${more} more that were announced before these are not shown: --last ${more + acts.length} tells all.`]

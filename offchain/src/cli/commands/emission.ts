@@ -4,6 +4,7 @@ import { rewardKind } from "@cotrain/sdk/protocol";
 import { formatAddress, formatSharesExactly, timeText, UserError, wrap } from "../../base/index.ts";
 import { real, text } from "../../service/index.ts";
 import { sharesOf } from "../amounts.ts";
+import { showDuration } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { decide, decisionOptions, type Intention, intentionOf, titledWhole } from "../decision.ts";
 import { columnsOf, factTable } from "../output.ts";
@@ -72,16 +73,25 @@ export const emissionShowCommand = defineCommand({
   options: placeOptions,
   examples: [["npx cotrain emission show", "the budget of this directory's model"]],
   async run({ options, output }) {
-    const { epoch, inForce, newest, yearlyCap, successions } = await atPlace(options, undefined, async (place) => ({
-      ...(await budgetsAt(place)),
-      successions: await successionsAt(place),
-    }));
+    const { epoch, inForce, newest, yearlyCap, successions, schedule } = await atPlace(
+      options,
+      undefined,
+      async (place) => ({
+        ...(await budgetsAt(place)),
+        schedule: await place.reader.schedule(place.modelId),
+        successions: await successionsAt(place),
+      }),
+    );
     const next = newest.fromEpoch > inForce.fromEpoch ? newest : undefined;
     const columns = columnsOf(process.stdout);
-    output.result({ epoch, inForce, next: next ?? null, yearlyCap, successions }, [
+    const { epochLength, window } = schedule;
+    output.result({ epoch, epochLength, window, inForce, next: next ?? null, yearlyCap, successions }, [
       ...factTable(
         [
-          ["epoch", String(epoch)],
+          [
+            "epoch",
+            `${epoch}, of ${showDuration(epochLength * 1_000)}; a root pays ${showDuration(window * 1_000)} after it was posted at the earliest`,
+          ],
           ...rowsOf(inForce),
           ...(next ? ([["from epoch", String(next.fromEpoch)], ...rowsOf(next)] as const) : []),
           ["a year", `at most ${formatSharesExactly(yearlyCap)} shares, for ever`],

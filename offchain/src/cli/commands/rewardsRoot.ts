@@ -9,6 +9,7 @@ import {
   bondAtMostOption,
   kindText,
   namedWallet,
+  openLocalRun,
   revenueAt,
   type QuorumRoot,
   signedRoot,
@@ -93,6 +94,16 @@ async function sendRoot(
   return receipt.transactionHash;
 }
 
+/** The coordinator that is named, or that of this directory's run. @throws UserError `COORDINATOR_MISSING` */
+async function servedBy({ state }: Pick<Place, "state">, named: string | undefined): Promise<string> {
+  const url = named ?? (state === undefined ? undefined : (await openLocalRun(state)).file.urls["coordinator"]);
+  if (url !== undefined) return url;
+  throw new UserError(
+    "COORDINATOR_MISSING",
+    "What validators signed is what the run's coordinator serves: name it with --coordinator.",
+  );
+}
+
 /** `cotrain rewards post`. */
 export const rewardsPostCommand = defineCommand({
   name: "rewards post",
@@ -107,6 +118,7 @@ export const rewardsPostCommand = defineCommand({
     yes: toggle({ description: "post it; without it, it is only said what that would be", default: false }),
   },
   examples: [
+    ["npx cotrain rewards post", "the same of this directory's run, as its coordinator serves it"],
     [
       `npx cotrain rewards post --run 0x${"a9".repeat(32)} --deployment deployments/8453.json --rpc https://rpc.example.org --coordinator https://train.example.org --wallet me.json --passphrase-file pass`,
       "says which root that is and what bond it bears, and sends nothing; with --yes it is posted",
@@ -121,18 +133,13 @@ export const rewardsPostCommand = defineCommand({
     "After its window anybody activates it: npx cotrain rewards activate, or revenue activate.",
   ],
   async run({ options, output }) {
-    const { coordinator } = options;
-    if (coordinator === undefined)
-      throw new UserError(
-        "COORDINATOR_MISSING",
-        "What validators signed is what the run's coordinator serves: name it with --coordinator.",
-      );
     const own = await namedWallet(options);
     const kind = rewardKind[options.kind];
     const { root, bond, pays, transaction } = await atPlace(options, own, async (place) => {
       requirePinned(place);
       const { connection, addresses, modelId, runId } = place;
-      const root = await signedRoot(place, kind, await createCoordinatorClient(coordinator).epochs(runId));
+      const served = await createCoordinatorClient(await servedBy(place, options.coordinator)).epochs(runId);
+      const root = await signedRoot(place, kind, served);
       const cost = await connection.call((client) => bondOf(client, { addresses, modelId, kind }));
       const bond = cost.isDue ? cost.bond : 0n;
       const { total } = root.attestation;

@@ -125,7 +125,11 @@ function supplyLines(found: Holdings, nameOf: (holding: Holding) => string, colu
 const named = (account: string, own: string): string =>
   account === own ? "itself" : isNobody(asAddress(account)) ? "nobody" : formatAddress(account);
 
-function delegationText({ account, balance, votes, delegate, delegators, delegatorsMore }: Holding): string[] {
+/** @param isHere whether its wallet is this directory's, whose commands can act for it */
+function delegationText(
+  { account, balance, votes, delegate, delegators, delegatorsMore }: Holding,
+  isHere: boolean,
+): string[] {
   const shown = delegators.slice(0, SHOWN_DELEGATORS);
   const own = delegate === account ? balance : 0n;
   const rest = shown.reduce((left, each) => left - each.balance, votes - own);
@@ -136,7 +140,7 @@ function delegationText({ account, balance, votes, delegate, delegators, delegat
   ];
   return [
     isNobody(delegate)
-      ? 'It delegates to nobody: its shares have no votes until "npx cotrain delegate self" takes them up.'
+      ? `It delegates to nobody: its shares have no votes${isHere ? ' until "npx cotrain delegate self" takes them up' : ""}.`
       : `It delegates to ${named(delegate, account)}.`,
     ...(others.length > 0 ? [`To it delegate ${others.join(", ")}.`] : []),
   ];
@@ -200,9 +204,10 @@ export function sharesLines(found: Holdings, nameOf: (holding: Holding) => strin
     ...supplyLines(found, nameOf, columns),
     ...found.holdings.flatMap((holding) => [
       "",
-      ...[`${nameOf(holding)} ${formatAddress(holding.account)}`.trim(), ...delegationText(holding)].flatMap((line) =>
-        wrap(line, columns),
-      ),
+      ...[
+        `${nameOf(holding)} ${formatAddress(holding.account)}`.trim(),
+        ...delegationText(holding, nameOf(holding) !== ""),
+      ].flatMap((line) => wrap(line, columns)),
       ...historyLines(holding, columns),
     ]),
   ];

@@ -77,8 +77,12 @@ function linesOfSummary(summary: VerifySummary): string[] {
     ...problems.map((problem) => `FAIL   ${problem}`),
     ...falseRootsLines(falseRoots, columnsOf(process.stdout)),
     ...wrap(counts, columnsOf(process.stdout)),
+    ...(nothingWrong(summary) && summary.away === null ? wrap(ALSO_RIGHT, columnsOf(process.stdout)) : []),
   ];
 }
+/** What was looked at beside the heads, and has no line of its own where it is right. */
+const ALSO_RIGHT =
+  "The contracts obey whom they should, as far as they say it, and the model's own have the roles that they should; each root that pays is what its epochs earned.";
 
 /** What is walked, and whose word says that it is this. */
 interface Subject {

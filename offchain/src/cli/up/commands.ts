@@ -33,6 +33,8 @@ export const commandsFor = (
   { command: commandFor(state, "generate", "--prompt", prompt), what: "let the model write" },
   { command: commandFor(state, "rewards", "list"), what: "what each wallet earned" },
   { command: commandFor(state, "rewards", "claim"), what: "claim it" },
+  { command: commandFor(state, "shares"), what: "who owns the model" },
+  { command: commandFor(state, "proposals", "list"), what: "what its holders decide" },
   ...(capital ? [{ command: commandFor(state, "capital", "list"), what: "what was bought" }] : []),
   ...(code ? codeCommands(state, code.id) : []),
   ...(revenue ? [{ command: commandFor(state, "revenue", "list"), what: "what it earned" }] : []),
