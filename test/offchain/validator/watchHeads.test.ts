@@ -2,6 +2,7 @@
 import { join } from "node:path";
 
 import {
+  asRunId,
   digestOfJson,
   domainFor,
   type SignedVerdict,
@@ -13,6 +14,7 @@ import {
 import { zeroAddress, zeroHash } from "viem";
 import { describe, expect, it } from "vitest";
 
+import { RetryableError } from "../../../offchain/src/base/index.ts";
 import type { PostedHead } from "../../../offchain/src/chain/index.ts";
 import type { BlobSource } from "../../../offchain/src/run/index.ts";
 import { drawnBy } from "../../../offchain/src/run/sortition.ts";
@@ -143,6 +145,33 @@ describe("a head", () => {
     });
     expect(await heads.look()).toMatchObject({ findings: [], away: undefined });
     expect(looked).toBe(2);
+  });
+
+  it("that the walk finds wrong is told though what comes after is away; then all is looked at again", async () => {
+    const [, , head] = await (await open()).headsSince(world.runId, 0);
+    const blobs: BlobSource = without(new Set<string>([head!.checkpointDigest]), missing);
+    let isAway = true;
+    const { head: judge } = await watching({ blobs });
+    const judging: typeof judge = (link) =>
+      isAway ? Promise.reject(new RetryableError("CHAIN_UNREACHABLE", "The chain is away.")) : judge(link);
+    const heads = await watchingHeads({ head: judging }, undefined, blobs);
+    expect(await heads.look()).toMatchObject({
+      findings: [{ head: { round: 2 } }],
+      away: "The chain is away.",
+      looked: 3,
+    });
+    isAway = false;
+    expect(await heads.look()).toMatchObject({ findings: [], away: undefined });
+  });
+
+  it("of a next run that the registry does not know yet ends no watch", async () => {
+    const reader = await open();
+    const phantom = asRunId(`0x${"ee".repeat(32)}`);
+    const runs = [[phantom], []];
+    const lagging = { ...reader, runsOf: async () => [world.runId, ...(runs.shift() ?? [])] };
+    const heads = await watchingHeads(await watching(), undefined, world.blobs, lagging);
+    expect(await heads.look()).toMatchObject({ away: expect.stringContaining(phantom), looked: 3 });
+    expect(await heads.look()).toMatchObject({ away: undefined });
   });
 
   it("that the walk finds wrong is told once", async () => {

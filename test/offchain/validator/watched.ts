@@ -86,7 +86,8 @@ export const watchingHeads = async (
   { head }: Pick<Watch, "head">,
   revenue: Parameters<typeof createHeadWatch>[0]["revenue"] = { paidFalsely: async () => [] },
   blobs: BlobSource = world.blobs,
-) => createHeadWatch({ reader: await open(), blobs, head, revenue }, world.modelId, world.runId);
+  reader?: ChainReader,
+) => createHeadWatch({ reader: reader ?? (await open()), blobs, head, revenue }, world.modelId, world.runId);
 
 /** Takes the run back to one of its rounds, as the holders would. */
 export async function takeBack(to: number): Promise<void> {

@@ -81,7 +81,7 @@ export const watch: readonly Breakage[] = [
   {
     name: "what is wrong with one head is told twice",
     file: "offchain/src/validator/watch/heads.ts",
-    text: "          done.add(value.head);\n",
+    text: "        done.add(value.head);\n",
     instead: "",
     tests: heads,
   },
@@ -161,5 +161,19 @@ export const watch: readonly Breakage[] = [
     text: 'amount === 0n && contradiction.kind === "verdicts"',
     instead: 'amount < 0n && contradiction.kind === "verdicts"',
     tests: ["test/offchain/cli/conflict.test.ts"],
+  },
+  {
+    name: "a false head that was found is forgotten where the chain is away a moment later",
+    file: "offchain/src/validator/watch/heads.ts",
+    text: "(await recompute(findings).catch(awayOf))",
+    instead: "(await recompute(findings))",
+    tests: ["test/offchain/validator/watchHeads.test.ts"],
+  },
+  {
+    name: "a next run that one node does not know yet ends the watch",
+    file: "offchain/src/validator/watch/heads.ts",
+    text: 'if (id === runId || !(error instanceof CotrainError) || error.code !== "RUN_UNKNOWN") throw error;',
+    instead: "if (runId) throw error;",
+    tests: ["test/offchain/validator/watchHeads.test.ts"],
   },
 ];

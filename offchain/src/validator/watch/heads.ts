@@ -2,6 +2,7 @@
  * Watches a run's heads: what stands behind each, as `verify` walks it, and as long as its payloads are kept whether every fragment is
  * what they make. Nobody's bond stops a false head: the validators' quorum suspends its poster. So it is told, with what was found.
  */
+import { CotrainError } from "@cotrain/sdk/errors";
 import { epochAt, type ModelId, type RunId } from "@cotrain/sdk/protocol";
 
 import type { ChainReader, PostedHead } from "../../chain/index.ts";
@@ -51,6 +52,24 @@ interface HeadModules {
 /** Heads of one look whose fragments are recomputed: roots are looked at in between. */
 const AT_ONCE = 64;
 
+const nothingSeen = { findings: [], problems: [], falseRoots: [], looked: 0 } as const;
+
+/** What is to be told of what may be there later. @throws anything else */
+function awayOf(error: unknown): string {
+  if (error instanceof CotrainError && error.retryable) return error.message;
+  throw error;
+}
+
+/** What a walk found is told though what comes after is away: it was remembered, and no later look tells it. */
+async function sparing(walkOn: (findings: HeadFinding[]) => Promise<HeadsLook>): Promise<HeadsLook> {
+  const findings: HeadFinding[] = [];
+  try {
+    return await walkOn(findings);
+  } catch (error) {
+    return { ...nothingSeen, findings, away: awayOf(error) };
+  }
+}
+
 /** Watches the heads of one run. */
 function createRunWatch(
   { reader, blobs, head: judge, revenue }: HeadModules,
@@ -97,26 +116,25 @@ function createRunWatch(
     return away;
   }
 
-  return {
-    look: async () => {
-      const findings: HeadFinding[] = [];
-      const walking = verifyRun({ reader, blobs, revenue }, runId, memory);
-      for (;;) {
-        const { done: isOver, value } = await walking.next();
-        if (!isOver) {
-          const { condition, problems } = value;
-          if (condition !== "mismatch" && condition !== "missing") continue;
-          findings.push({ head: value, condition, problems });
-          // What is wrong with it was said.
-          done.add(value.head);
-          continue;
-        }
-        const away = value.away?.message ?? (await recompute(findings));
-        const { problems, falseRoots, heads: looked } = value;
-        return { findings, problems, falseRoots, away, looked };
+  return { look: () => sparing(walkOn) };
+
+  async function walkOn(findings: HeadFinding[]): Promise<HeadsLook> {
+    const walking = verifyRun({ reader, blobs, revenue }, runId, memory);
+    for (;;) {
+      const { done: isOver, value } = await walking.next();
+      if (!isOver) {
+        const { condition, problems } = value;
+        if (condition !== "mismatch" && condition !== "missing") continue;
+        findings.push({ head: value, condition, problems });
+        // What is wrong with it was said.
+        done.add(value.head);
+        continue;
       }
-    },
-  };
+      const away = value.away?.message ?? (await recompute(findings).catch(awayOf));
+      const { problems, falseRoots, heads: looked } = value;
+      return { findings, problems, falseRoots, away, looked };
+    }
+  }
 }
 
 /** Watches the heads of a run, and of those that the model has after it: who watches need not know of them. */
@@ -128,7 +146,15 @@ export function createHeadWatch(modules: HeadModules, modelId: ModelId, runId: R
       for (const next of runs.slice(runs.indexOf(runId) + 1))
         if (!watches.has(next)) watches.set(next, createRunWatch(modules, modelId, next));
       const looks: HeadsLook[] = [];
-      for (const watch of watches.values()) looks.push(await watch.look());
+      for (const [id, watch] of watches)
+        looks.push(
+          await watch.look().catch((error: unknown) => {
+            // Where several nodes answer at one address, one may not have a run yet that another has told of; or there is none.
+            if (id === runId || !(error instanceof CotrainError) || error.code !== "RUN_UNKNOWN") throw error;
+            watches.delete(id);
+            return { ...nothingSeen, away: error.message };
+          }),
+        );
       return {
         findings: looks.flatMap(({ findings }) => findings),
         problems: looks.flatMap(({ problems }) => problems),
