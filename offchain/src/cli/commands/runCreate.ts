@@ -3,47 +3,38 @@ import { resolveConfig } from "../../service/index.ts";
 import { type CommandContext, defineCommand } from "../command.ts";
 import { fileOption } from "../runYaml.ts";
 
-const { state, blobs, preset, data, innerSteps, optimizer, schedule, warmupSteps, totalSteps, decaySteps } =
-  localnetOptions;
-const {
-  lrFloor,
-  microBatches,
-  recompute,
-  founders,
-  capital,
-  device,
-  rpc,
-  maxFee,
-  deployments,
-  wallet,
-  passphraseFile,
-  yes,
-} = localnetOptions;
+/** What of `cotrain up`'s options says what is made, in the order of help. */
+const made = [
+  "state",
+  "blobs",
+  "preset",
+  "data",
+  "innerSteps",
+  "optimizer",
+  "schedule",
+  "warmupSteps",
+  "totalSteps",
+  "decaySteps",
+  "lrFloor",
+  "microBatches",
+  "recompute",
+  "founders",
+  "capital",
+  "device",
+  "rpc",
+  "maxFee",
+  "deployments",
+  "wallet",
+  "passphraseFile",
+  "yes",
+] as const;
 const options = {
   file: fileOption,
-  state,
-  blobs,
-  preset,
-  data,
-  innerSteps,
-  optimizer,
-  schedule,
-  warmupSteps,
-  totalSteps,
-  decaySteps,
-  lrFloor,
-  microBatches,
-  recompute,
-  founders,
-  capital,
-  device,
-  rpc,
-  maxFee,
-  deployments,
-  wallet,
-  passphraseFile,
-  yes,
-} as const;
+  ...(Object.fromEntries(made.map((key) => [key, localnetOptions[key]])) as Pick<
+    typeof localnetOptions,
+    (typeof made)[number]
+  >),
+};
 type Context = CommandContext<typeof options>;
 
 /** As `cotrain up` would be asked, whose other options have their defaults. */
