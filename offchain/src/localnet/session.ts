@@ -59,7 +59,7 @@ const CLAIM_MS = 5_000;
 export const UNCLAIMED = "what was earned or bought last could not be claimed in time and can be claimed later";
 /** Why there is nothing of what costs money where that is worth something. */
 const UNDONE = {
-  noCapital: "npm start sells no shares on this chain",
+  noCapital: "npm start buys no shares on this chain",
   noCode: undefined,
   noStake: "npm start puts nothing at stake on this chain",
   noRevenue: "npm start pays no revenue on this chain",
