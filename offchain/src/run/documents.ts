@@ -19,7 +19,7 @@ import { RetryableError, roundNumber } from "../base/index.ts";
 import { parseManifest } from "../storage/index.ts";
 import type { ChainReader, PostedHead } from "../chain/index.ts";
 import type { BlobSource } from "./ports.ts";
-import { DocumentError, isMalformed, readJson, type RunDocuments, runDocuments } from "./published.ts";
+import { DocumentError, fitDefinition, isMalformed, readJson, type RunDocuments, runDocuments } from "./published.ts";
 import { verifyReceipts } from "./receipts.ts";
 import { addRound, type Positions, sharer, trainedIn } from "./positions.ts";
 import { isRollback, standingHeads } from "./standingHeads.ts";
@@ -65,12 +65,23 @@ async function requireOwnData(head: PostedHead, file: ReceiptsFile, documents: R
   throw new DocumentError("DOCUMENT_RECEIPT", `${place}: it was given sequences that another had.`, { details });
 }
 
-/** The head that a rollback goes back to: of those before it the one that stands and led to its round. @throws RetryableError `CHAIN_MOVED` */
-async function targetOf(reader: ChainReader, head: PostedHead): Promise<PostedHead | undefined> {
+/** Heads that stood when this one was posted, oldest first. @throws RetryableError `CHAIN_MOVED` */
+async function standingBefore(reader: ChainReader, head: PostedHead): Promise<readonly PostedHead[]> {
   const heads = await reader.headsSince(head.runId, 0);
   const at = heads.findIndex((each) => each.head === head.head);
   if (at < 0) throw new RetryableError("CHAIN_MOVED", `The chain holds link ${head.sequence} no more.`);
-  return standingHeads(heads.slice(0, at)).find(({ round }) => round === head.round);
+  return standingHeads(heads.slice(0, at));
+}
+
+/** The head that a rollback goes back to. @throws DocumentError `DOCUMENT_MANIFEST`; RetryableError `CHAIN_MOVED` */
+async function requireTarget(reader: ChainReader, head: PostedHead): Promise<PostedHead> {
+  const target = (await standingBefore(reader, head)).find(({ round }) => round === head.round);
+  if (target?.checkpointDigest === head.checkpointDigest) return target;
+  throw new DocumentError(
+    "DOCUMENT_MANIFEST",
+    `Checkpoint ${head.round} of run ${head.runId}: it goes back to a checkpoint that the run does not have.`,
+    { details: { head: head.head } },
+  );
 }
 
 async function readDocuments(
@@ -87,22 +98,13 @@ async function readDocuments(
   const definition = await documents.definition();
   const manifestOf = async ({ checkpointDigest }: PostedHead): Promise<CheckpointManifest> =>
     parseManifest(await blobs.blob(head.runId, checkpointDigest, MAX_MANIFEST_BYTES), definition.table);
+  const isBack = isRollback(head, parent);
+  // Before its manifest is asked for: the contract takes any digest, and nobody has to have what the run does not.
+  const target = isBack ? await requireTarget(reader, head) : undefined;
   const manifest = await manifestOf(head);
   require(manifest.runId === head.runId, "its manifest belongs to another run");
   require(manifest.round === head.round, `its manifest says checkpoint ${manifest.round}`);
-  if (isRollback(head, parent)) {
-    const target = await targetOf(reader, head);
-    // The contract takes any digest.
-    if (target?.checkpointDigest !== head.checkpointDigest)
-      throw new DocumentError(
-        "DOCUMENT_MANIFEST",
-        `${place}: it goes back to a checkpoint that the run does not have.`,
-        {
-          details: { head: head.head },
-        },
-      );
-    return { manifest, file: null, leaves: [], target };
-  }
+  if (target) return { manifest, file: null, leaves: [], target };
   require(manifest.paramsVersion ===
     head.paramsVersion, `its manifest says parameters ${manifest.paramsVersion}, its head ${head.paramsVersion}`);
   require(manifest.parent === (parent?.checkpointDigest ?? null), "its manifest names another checkpoint before it");
@@ -156,60 +158,64 @@ export interface HeadDocumentsCache {
   read(blobs: BlobSource, head: PostedHead, parent: PostedHead | undefined): Promise<HeadDocuments>;
 }
 
+/** @param files the newest first */
+const addedTo = (sum: Positions, files: readonly HeadDocuments[]): Positions =>
+  files.reduceRight<Positions>((all, { file }) => addRound(all, file ? trainedIn(file) : []).sum, sum);
+
 /** Heads of which {@link createHeadDocumentsCache} keeps the positions up to there: the newest of the runs of a model. */
 const MAX_SUMS = 8;
 
-/** What is known of a head that was read. */
-interface Known {
-  readonly parent: string;
-  readonly documents: Promise<HeadDocuments>;
-}
-
 export function createHeadDocumentsCache(reader: ChainReader, capacity = 1_024): HeadDocumentsCache {
-  const known = new Map<string, Known>();
-  const ofRuns = new Map<RunId, RunDocuments>();
+  const known = new Map<string, Promise<HeadDocuments>>();
+  const ofRuns = new Map<RunId, Promise<RunDocuments>>();
   /** Positions of the rounds up to the newest heads; others are added up again. */
   const sums = new Map<string, Positions>();
 
-  /** What the rounds up to a head were trained on, as far as they were read. */
-  async function before({ parentHead }: Pick<PostedHead, "parentHead">): Promise<Positions> {
+  /** @throws DocumentError of a run that is not fit to be judged */
+  function documentsOf(blobs: BlobSource, runId: RunId): Promise<RunDocuments> {
+    const found = ofRuns.get(runId);
+    if (found) return found;
+    const looking = fitDefinition({ reader, blobs }, runId).then(() => runDocuments(reader, blobs, runId));
+    ofRuns.set(runId, looking);
+    looking.catch(() => ofRuns.delete(runId));
+    return looking;
+  }
+
+  /**
+   * What the rounds up to a head were trained on, as far as they were read. What was trained in rounds that were rolled back is trained
+   * anew, or is not in the checkpoint. Which these are the chain says: of a rollback nothing needs to be had.
+   */
+  async function before(head: PostedHead): Promise<Positions> {
     const files: HeadDocuments[] = [];
-    let name: string = parentHead;
-    for (;;) {
-      const link = known.get(name);
-      const found = await link?.documents.catch(() => undefined);
-      if (sums.has(name) || !link || !found) break;
+    for (const link of (await standingBefore(reader, head)).toReversed()) {
+      if (link.receiptsRoot === zeroHash) continue;
+      const sum = sums.get(link.head);
+      const found = sum ? undefined : await known.get(link.head)?.catch(() => undefined);
+      if (!found) return addedTo(sum ?? [], files);
       files.push(found);
-      name = found.target?.head ?? link.parent;
     }
-    return files.reduceRight<Positions>(
-      (sum, { file }) => addRound(sum, file ? trainedIn(file) : []).sum,
-      sums.get(name) ?? [],
-    );
+    return addedTo([], files);
   }
 
   async function read(blobs: BlobSource, head: PostedHead, parent: PostedHead | undefined): Promise<HeadDocuments> {
-    const ofRun = ofRuns.get(head.runId) ?? runDocuments(reader, blobs, head.runId);
-    ofRuns.set(head.runId, ofRun);
+    const ofRun = await documentsOf(blobs, head.runId);
+    if (isRollback(head, parent)) return readHeadDocuments(reader, blobs, head, parent, ofRun);
     const earlier = await before(head);
     // Those after a head that does not hold are held against those before it.
     sums.set(head.head, earlier);
     const [oldest] = sums.keys();
     if (sums.size > MAX_SUMS && oldest !== undefined) sums.delete(oldest);
     const documents = await readHeadDocuments(reader, blobs, head, parent, ofRun);
-    // What was trained in rounds that were rolled back is trained anew, or is not in the checkpoint.
-    const { target } = documents;
-    const trained = target ? await before({ parentHead: target.head }) : earlier;
-    sums.set(head.head, requireNewData(head, documents, trained));
+    sums.set(head.head, requireNewData(head, documents, earlier));
     return documents;
   }
 
   return {
     read: (blobs, head, parent) => {
       const found = known.get(head.head);
-      if (found) return found.documents;
+      if (found) return found;
       const documents = read(blobs, head, parent);
-      known.set(head.head, { parent: head.parentHead, documents });
+      known.set(head.head, documents);
       // A blob that was missing may be there next time.
       documents.catch(() => known.delete(head.head));
       const [oldest] = known.keys();

@@ -20,6 +20,7 @@ import {
   type ModelId,
   rewardKind,
   type RewardsFile,
+  type RunId,
   shareOut,
   type SignedVerdict,
   type VerdictsFile,
@@ -30,10 +31,10 @@ import {
 import { RetryableError, UserError } from "../base/index.ts";
 import { type HeadDocuments, type HeadDocumentsCache } from "./documents.ts";
 import { leavesOf, rewardTreeOf } from "./epochDocuments.ts";
-import { DocumentError } from "./published.ts";
+import { DocumentError, isUnfit } from "./published.ts";
 import { type ChainReader, type ModelSchedule, type PostedHead, type RootView } from "../chain/index.ts";
 import { countedVerdicts } from "./countedVerdicts.ts";
-import { requireUnpaid } from "./replaced.ts";
+import { paidBefore } from "./replaced.ts";
 import { requireStanding, type Standing, standingFor } from "./standing.ts";
 import { isRollback, standingHeads } from "./standingHeads.ts";
 import type {
@@ -110,35 +111,50 @@ async function headsOf(
   return links.sort(inChainOrder);
 }
 
+/** @returns by head what stands behind it; and runs whose heads nobody can judge, of which nothing does */
+async function readBehind({ documents, blobs }: EpochModules, links: readonly Link[]) {
+  const behind = new Map<string, HeadDocuments>();
+  const unfit = new Set<RunId>();
+  for (const { head, parent } of links) {
+    if (unfit.has(head.runId)) continue;
+    try {
+      behind.set(head.head, await documents.read(blobs, head, parent));
+    } catch (error) {
+      if (!isUnfit(error)) throw error;
+      unfit.add(head.runId);
+    }
+  }
+  return { behind, unfit };
+}
+
 /** What the heads of each epoch pay, and what that comes to for each account. */
 async function payOf(
-  { reader, documents, blobs }: EpochModules,
+  modules: EpochModules,
   modelId: ModelId,
-  standing: Standing,
+  now: Standing,
   links: readonly Link[],
   verdicts: readonly SignedVerdict[],
 ) {
-  const { schedule, asOf } = standing;
+  const { reader } = modules;
+  const { schedule, asOf } = now;
   const parsed = verdicts.map(({ verdict }) => fromWire("Verdict", verdict));
-  // What is rejected is not read: one head whose documents are gone or malformed would end all pay.
-  const behind = new Map<string, HeadDocuments>();
-  for (const { head, parent, stands, isRollback: back } of links)
-    // Of a rollback, so that the rounds after it are held against those before the ones that it took back.
-    if (back || (stands && !aggregateRejected(head.head, parsed)))
-      behind.set(head.head, await documents.read(blobs, head, parent));
+  const standing = links.filter(({ stands }) => stands);
+  // What is rejected is not read, nor what no work is under: one head whose documents are gone or malformed would end all pay.
+  const worked = standing.filter(({ head }) => head.receiptsRoot !== zeroHash && !aggregateRejected(head.head, parsed));
+  const { behind, unfit } = await readBehind(modules, worked);
   requireOnce([...behind.values()]);
-  await requireUnpaid({ reader, documents, blobs }, modelId, standing, links, behind);
+  const paid = await paidBefore(modules, modelId, now, worked, behind);
+  // What was earned in rounds that were rolled back counts where a root that is active paid it, and nowhere else.
+  const paying = standing.filter(({ head }) => !unfit.has(head.runId));
 
   const epochs: EpochInputs["epochs"] = [];
   const earned = new Map<Address, bigint>();
-  // What was earned in rounds that were rolled back counts where a root that is active paid it, and nowhere else.
-  const paying = links.filter(({ stands }) => stands);
   for (const [number, group] of groupBy(paying, ({ head }) => epochAt(schedule, head.anchoredAt))) {
     const heads: EpochHead[] = [];
     for (const { head } of group) {
       heads.push(epochHeadOf(head, await leastVersion(reader, schedule, head)));
     }
-    const contributions = contributionsIn(heads, behind, parsed);
+    const contributions = contributionsIn(heads, behind, paid, parsed);
     const budget = await reader.computeBudget(modelId, number, asOf);
     const amounts = shareOut(contributions, budget);
     for (const [account, amount] of amounts) earned.set(account, (earned.get(account) ?? 0n) + amount);
@@ -287,14 +303,17 @@ const epochHeadOf = (head: PostedHead, minParamsVersion: number): EpochHead => (
 function contributionsIn(
   heads: readonly EpochHead[],
   behind: ReadonlyMap<string, HeadDocuments>,
+  paid: ReadonlyMap<string, ReadonlySet<string>>,
   verdicts: readonly ContributionVerdict[],
 ): Map<Address, bigint> {
   const sums = new Map<Address, bigint>();
   for (const head of heads) {
+    const before = paid.get(head.head);
+    const leaves = behind.get(head.head)?.leaves ?? [];
     const one: ContributionHead = {
       head: head.head,
       paramsVersion: head.paramsVersion,
-      receipts: behind.get(head.head)?.leaves ?? [],
+      receipts: leaves.filter(({ receiptHash }) => !before?.has(receiptHash)),
     };
     for (const [account, value] of contributionsOf([one], verdicts, head.minParamsVersion))
       sums.set(account, (sums.get(account) ?? 0n) + value);

@@ -23,8 +23,10 @@ export {
 } from "./documents.ts";
 export {
   DocumentError,
+  fitDefinition,
   isItsWord,
   isMalformed,
+  isUnfit,
   requireFragmentsOf,
   type RunDocuments,
   runDocuments,

@@ -37,6 +37,35 @@ export function requireFragmentsOf(
   );
 }
 
+/**
+ * The definition of a run whose heads can be judged.
+ * @param record of the run, where it is known
+ * @throws DocumentError as {@link isUnfit} knows it; what chain and blobs throw
+ */
+export async function fitDefinition(
+  { reader, blobs }: { readonly reader: Pick<ChainReader, "run">; readonly blobs: BlobSource },
+  runId: RunId,
+  record?: RunRecord,
+): Promise<Definition> {
+  const found = record ?? (await reader.run(runId));
+  const definition = await readDefinition(blobs, runId, found.definition);
+  requireFragmentsOf(found, definition);
+  return definition;
+}
+
+async function readDefinition(blobs: BlobSource, runId: RunId, digest: Digest): Promise<Definition> {
+  try {
+    return parseDefinition(await blobs.blob(runId, digest, MAX_DEFINITION_BYTES));
+  } catch (error) {
+    if (!isMalformed(error)) throw error;
+    throw new DocumentError("DOCUMENT_DEFINITION", `Run ${runId} has no definition that is one: ${error.message}`);
+  }
+}
+
+/** Whether it says that nobody can judge the heads of a run, whatever is published of them: they earn nothing. */
+export const isUnfit = (error: unknown): error is DocumentError =>
+  error instanceof DocumentError && ["DOCUMENT_FRAGMENTS", "DOCUMENT_DEFINITION"].includes(error.code);
+
 /** What a coordinator calls an error is its word, and says nothing about bytes that nobody has seen. */
 export const isItsWord = (error: unknown): boolean => error instanceof CoordinatorError;
 

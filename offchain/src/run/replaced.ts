@@ -1,21 +1,14 @@
 /**
  * Receipts under heads that a run went back behind. They count where a root paid them that was active already; the same receipt under
- * the head that took the place of such a one would be paid twice.
+ * the head that took the place of such a one would be paid twice. It earns nothing there: were it an error, whoever posts a paid round
+ * again would end all pay.
  */
-import {
-  aggregateRejected,
-  epochAt,
-  fromWire,
-  type ModelId,
-  type ReceiptLeaf,
-  type RunId,
-} from "@cotrain/sdk/protocol";
+import { aggregateRejected, epochAt, fromWire, type ModelId, type ReceiptLeaf } from "@cotrain/sdk/protocol";
 
 import { leftOut, type ChainReader, type PostedHead } from "../chain/index.ts";
-import type { HeadDocumentsCache } from "./documents.ts";
+import type { HeadDocuments, HeadDocumentsCache } from "./documents.ts";
 import { epochInputsOf, epochManifestOf, epochVerdictsOf } from "./epochDocuments.ts";
 import type { BlobSource, HeadWithParent } from "./ports.ts";
-import { DocumentError } from "./published.ts";
 import { rootsUpTo } from "./rewards.ts";
 import type { Standing } from "./standing.ts";
 
@@ -23,7 +16,6 @@ type AnyHead = HeadWithParent<PostedHead | undefined>;
 
 interface Replacing {
   readonly head: PostedHead;
-  readonly stands: boolean;
   /** Heads of the same round before it. */
   readonly replaced: readonly AnyHead[];
 }
@@ -55,30 +47,25 @@ async function paidUnder(
 }
 
 /**
- * @param behind what stands behind the heads that count, by head
- * @throws DocumentError `DOCUMENT_RECEIPT` where a receipt was paid before the run went back; what `blobs` throws
+ * @param links heads that stand, in the order of the chain
+ * @param behind what stands behind those that count, by head
+ * @returns receipts that were paid before the run went back, by the head of the round's new turn; they earn nothing there
+ * @throws what `blobs` throws; RetryableError where the chain is away
  */
-export async function requireUnpaid(
+export async function paidBefore(
   modules: Modules,
   modelId: ModelId,
   standing: Standing,
   links: readonly Replacing[],
-  behind: ReadonlyMap<string, { readonly leaves: readonly ReceiptLeaf[] }>,
-): Promise<void> {
-  for (const { head, stands, replaced } of links) {
-    const leaves = (stands && behind.get(head.head)?.leaves) || [];
-    if (leaves.length === 0) continue;
-    for (const old of replaced) {
-      const paid = new Set((await paidUnder(modules, modelId, standing, old)).map(({ receiptHash }) => receiptHash));
-      const again = leaves.find(({ receiptHash }) => paid.has(receiptHash));
-      if (again) throw paidTwice(head.runId, head, again);
-    }
+  behind: ReadonlyMap<string, Pick<HeadDocuments, "leaves">>,
+): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
+  const found = new Map<string, ReadonlySet<string>>();
+  for (const { head, replaced } of links) {
+    if ((behind.get(head.head)?.leaves ?? []).length === 0) continue;
+    const receipts = new Set<string>();
+    for (const old of replaced)
+      for (const { receiptHash } of await paidUnder(modules, modelId, standing, old)) receipts.add(receiptHash);
+    if (receipts.size > 0) found.set(head.head, receipts);
   }
+  return found;
 }
-
-const paidTwice = (runId: RunId, { round, head }: PostedHead, { worker, receiptHash }: ReceiptLeaf): DocumentError =>
-  new DocumentError(
-    "DOCUMENT_RECEIPT",
-    `Checkpoint ${round} of run ${runId}: a receipt of ${worker} was paid before the run went back behind it.`,
-    { details: { head, receiptHash } },
-  );

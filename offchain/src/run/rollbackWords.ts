@@ -23,9 +23,9 @@ async function originText(place: RollbackWordsPlace, runId: Hex, round: number, 
   );
   const heads = logs.map(({ args }) => ({
     round: Number(args.round),
-    checkpoint: args.checkpointDigest.toLowerCase(),
+    checkpointDigest: args.checkpointDigest.toLowerCase(),
   }));
-  const own = standingHeads(heads).find((head) => head.round === round)?.checkpoint;
+  const own = standingHeads(heads).find((head) => head.round === round)?.checkpointDigest;
   if (own === undefined) return "THE RUN HAS NO CHECKPOINT OF SO MANY ROUNDS: whoever proposes this says what it is";
   return own === digest.toLowerCase()
     ? "which is the run's own of that round"

@@ -1,36 +1,50 @@
 /**
  * Which heads of a run stand. Rounds rise by one from head to head, and fall by a rollback alone, which names the checkpoint of an
- * earlier head anew: that head stands on, those of later rounds stand no more.
+ * earlier head anew: that head stands on, those of later rounds stand no more. The contract takes any digest: a rollback to one that
+ * the run does not have leads nowhere, and what is posted on it stands for nothing, until a further rollback takes it back.
  */
 
 interface Placed {
   readonly round: number;
+  readonly checkpointDigest: string;
 }
 
 /** Whether a head is a rollback, and leads to no checkpoint of its own. @param parent the head before it; checkpoint 0 has none */
-export const isRollback = ({ round }: Placed, parent: Placed | undefined): boolean =>
+export const isRollback = ({ round }: Pick<Placed, "round">, parent: Pick<Placed, "round"> | undefined): boolean =>
   parent !== undefined && round <= parent.round;
 
-/** Those that no later head takes back, rollbacks among them, by rounds that do not fall; and the others. */
-function sorted<H extends Placed>(heads: readonly H[]): { readonly stack: readonly H[]; readonly rolledBack: Set<H> } {
-  const stack: H[] = [];
+function sorted<H extends Placed>(
+  heads: readonly H[],
+): { readonly standing: readonly H[]; readonly rolledBack: Set<H> } {
+  const stack: { readonly head: H; readonly back: boolean }[] = [];
   const rolledBack = new Set<H>();
-  for (const head of heads) {
-    for (let last = stack.at(-1); last && last.round > head.round; last = stack.at(-1)) {
-      rolledBack.add(last);
+  /** The rollback to nowhere that nothing has taken back yet. */
+  let astray: H | undefined;
+  for (const [i, head] of heads.entries()) {
+    for (let last = stack.at(-1); last && last.head.round > head.round; last = stack.at(-1)) {
+      rolledBack.add(last.head);
       stack.pop();
     }
-    stack.push(head);
+    const back = isRollback(head, heads[i - 1]);
+    if (back) {
+      if (astray) rolledBack.add(astray);
+      const target = stack.findLast((each) => !each.back && each.head.round === head.round)?.head;
+      astray = target?.checkpointDigest === head.checkpointDigest ? undefined : head;
+    }
+    if (!astray) stack.push({ head, back });
+    else if (head !== astray) rolledBack.add(head);
   }
-  return { stack, rolledBack };
+  return { standing: stack.filter(({ back }) => !back).map(({ head }) => head), rolledBack };
 }
 
 /**
  * @param heads in the order of the chain, checkpoint 0 first
  * @returns the one that led to each checkpoint, by rounds that rise by one
  */
-export const standingHeads = <H extends Placed>(heads: readonly H[]): readonly H[] =>
-  sorted(heads).stack.filter((head, i, stack) => !isRollback(head, stack[i - 1]));
+export const standingHeads = <H extends Placed>(heads: readonly H[]): readonly H[] => sorted(heads).standing;
 
-/** Those that stand no more. @param heads in the order of the chain, checkpoint 0 first */
+/**
+ * Those that do not stand: that a later rollback took back, or that were posted on one that leads nowhere.
+ * @param heads in the order of the chain, checkpoint 0 first
+ */
 export const rolledBackHeads = <H extends Placed>(heads: readonly H[]): ReadonlySet<H> => sorted(heads).rolledBack;

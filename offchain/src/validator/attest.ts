@@ -5,6 +5,7 @@
 import {
   type Address,
   aggregateRejected,
+  asRunId,
   type Attestation,
   type EpochHead,
   type EpochView,
@@ -42,6 +43,8 @@ export interface AttestModules {
   readonly drawn: (head: EpochHead["head"]) => number | undefined;
   /** What everybody drew of a head; undefined while the block that decides it is still to come. */
   readonly sortitionOf: (head: EpochHead) => Promise<Sortition | undefined>;
+  /** Whether nobody can judge the heads of a run: they earn nothing. */
+  readonly isUnfit: (runId: RunId) => Promise<boolean>;
 }
 
 export type Decision =
@@ -148,10 +151,11 @@ async function boundedBySeed(
  * - Where one says "holds" the head is rejected by the voices of more than half of the set, not of those that are counted: else
  *   a minority would reject what more find to hold, together with a coordinator that hears whom it likes. Elsewhere it changes
  *   nobody's pay, as losses never do.
- * - A head without a verdict of its own was not looked at. Checkpoint 0 has nothing behind it to recompute.
+ * - A head without a verdict of its own was not looked at. Checkpoint 0 has nothing behind it to recompute, and of a run whose heads
+ *   nobody can judge one is listed only where others reject it.
  */
 async function compareVerdicts(
-  { verdictsAbout, drawn, sortitionOf, validator }: AttestModules,
+  { verdictsAbout, drawn, sortitionOf, isUnfit, validator }: AttestModules,
   computation: EpochComputation,
   members: readonly Address[],
 ): Promise<{ readonly missing: string | undefined; readonly unjudged: readonly EpochHead[] }> {
@@ -185,7 +189,8 @@ async function compareVerdicts(
         return { missing, unjudged };
       }
     }
-    if (sequence > 0 && !own.some(({ struct }) => struct.kind === verdictKind.aggregate)) unjudged.push(entry);
+    const isJudged = sequence === 0 || own.some(({ struct }) => struct.kind === verdictKind.aggregate);
+    if (!isJudged && !(await isUnfit(asRunId(entry.runId)))) unjudged.push(entry);
   }
   return { missing: undefined, unjudged };
 }

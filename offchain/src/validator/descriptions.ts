@@ -1,11 +1,10 @@
 /** What of a run its heads are judged by, read once for each run. */
 import { CotrainError } from "@cotrain/sdk/errors";
 import type { Definition } from "@cotrain/sdk/protocol";
-import { type Digest, type RunId, MAX_DEFINITION_BYTES } from "@cotrain/sdk/protocol";
+import type { Digest, RunId } from "@cotrain/sdk/protocol";
 
 import type { ChainReader, PostedHead, RunRecord } from "../chain/index.ts";
-import { type BlobSource, DocumentError, requireFragmentsOf, type Sortition, sortitionOf } from "../run/index.ts";
-import { parseDefinition } from "../storage/index.ts";
+import { type BlobSource, fitDefinition, isUnfit, type Sortition, sortitionOf } from "../run/index.ts";
 
 export interface Description {
   readonly fragments: number;
@@ -16,7 +15,7 @@ export interface Description {
 export interface Descriptions {
   /**
    * @param record of the run, where it is known
-   * @throws DocumentError `DOCUMENT_FRAGMENTS` for a run whose heads cannot be judged; what chain and blobs throw
+   * @throws DocumentError `DOCUMENT_FRAGMENTS`, `DOCUMENT_DEFINITION` for a run whose heads cannot be judged; what chain and blobs throw
    */
   of(runId: RunId, record?: RunRecord): Promise<Description>;
   /** Why nobody can judge the heads of a run; undefined where they can be, or where that cannot be said now. */
@@ -32,8 +31,7 @@ export function createDescriptions(reader: ChainReader, blobs: BlobSource): Desc
     if (before) return before;
     const found = record ?? (await reader.run(runId));
     const { fragments, definition: digest } = found;
-    const definition = parseDefinition(await blobs.blob(runId, digest, MAX_DEFINITION_BYTES));
-    requireFragmentsOf(found, definition);
+    const definition = await fitDefinition({ reader, blobs }, runId, found);
     const description = { fragments, definition, digest };
     known.set(runId, description);
     return description;
@@ -44,7 +42,7 @@ export function createDescriptions(reader: ChainReader, blobs: BlobSource): Desc
       of(runId).then(
         () => undefined,
         (error: unknown) => {
-          if (error instanceof DocumentError) return error.message;
+          if (isUnfit(error)) return error.message;
           // What is away is told by whatever needs it.
           if (error instanceof CotrainError) return undefined;
           throw error;

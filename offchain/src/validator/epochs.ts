@@ -11,6 +11,7 @@ import {
   type EpochView,
   fromWire,
   rewardKind,
+  type RunId,
   toWire,
   typedDataOf,
 } from "@cotrain/sdk/protocol";
@@ -67,17 +68,9 @@ async function attestOrRefuse(context: Context, view: EpochView): Promise<void> 
 /** Who signs again what was void, on another block or deadline, has holders vote on it again. */
 const VOIDED = "Holders have voided this root by a vote: it is not signed again.";
 
-/**
- * Why an epoch will not be signed though all is equal: of these heads nothing is said, since an earlier journal may have said else,
- * or since they are of a run whose heads nobody can judge.
- */
-async function whyNever(
-  { descriptions, reader, statements }: Context,
-  unjudged: readonly EpochHead[],
-): Promise<string | undefined> {
+/** Why an epoch will not be signed though all is equal: of these heads nothing is said, since an earlier journal may have said else. */
+async function whyNever({ reader, statements }: Context, unjudged: readonly EpochHead[]): Promise<string | undefined> {
   for (const { head, round, runId } of unjudged) {
-    const unfit = await descriptions.whyUnfit(asRunId(runId));
-    if (unfit !== undefined) return `It pays for checkpoint ${round}, of which nothing is signed: ${unfit}`;
     const posted = (await reader.headsSince(asRunId(runId), 0)).find((each) => each.head === head);
     if (posted && statements.isBefore(posted.block))
       return `It pays for checkpoint ${round}, which was anchored before this key's journal of signatures began: others have to sign it.`;
@@ -144,7 +137,7 @@ async function attestRevenue(context: Context, view: EpochView): Promise<void> {
 }
 
 function decideOn(
-  { blobs, documents, heads, reader, run, sortitionOf, statements, validator }: Context,
+  { blobs, descriptions, documents, heads, reader, run, sortitionOf, statements, validator }: Context,
   view: EpochView,
 ): Promise<Decision> {
   const modules = {
@@ -155,6 +148,7 @@ function decideOn(
     verdictsAbout: (head: EpochHead["head"]) => statements.about(head),
     drawn: (head: EpochHead["head"]) => heads.judged.get(head),
     sortitionOf,
+    isUnfit: async (runId: RunId) => (await descriptions.whyUnfit(runId)) !== undefined,
   };
   return decide(modules, run.modelId, run.runId, view);
 }

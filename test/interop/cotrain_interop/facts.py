@@ -31,12 +31,18 @@ class Head:
 
 
 def standing(heads: list[Head]) -> list[Head]:
-    """Of heads in the order of the chain those that no later one takes back, rollbacks among them."""
+    """Of heads in the order of the chain those that led to a checkpoint on which their run went on."""
     found: list[Head] = []
+    astray = False
     for head in heads:
         while found and found[-1]["round"] > head["round"]:
             found.pop()
-        found.append(head)
+        if head.is_rollback:
+            # To a checkpoint that the run does not have it leads nowhere, until another one takes it back.
+            target = found[-1] if found and found[-1]["round"] == head["round"] else None
+            astray = target is None or target["checkpointDigest"] != head["checkpointDigest"]
+        elif not astray:
+            found.append(head)
     return found
 
 
@@ -92,9 +98,9 @@ class ModelFacts:
         return sorted((head for run in self.runs.values() for head in run.heads), key=lambda head: (head.block, head.index))
 
     def standing_by(self, block: int) -> set[str]:
-        """Heads that led to a checkpoint on which their run went on, by that block."""
+        """Heads that stand by that block."""
         stacks = (standing([head for head in run.heads if head.block <= block]) for run in self.runs.values())
-        return {head["head"] for stack in stacks for head in stack if not head.is_rollback}
+        return {head["head"] for stack in stacks for head in stack}
 
 
 def read_schedule(chain: Chain, model_id: str) -> Schedule:

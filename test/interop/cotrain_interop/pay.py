@@ -205,7 +205,7 @@ class Books:
         return rejected(self.spec.codes["verdictKind"], [each for each in verdicts if each["head"] == head["head"]])
 
     def _paid(self, paying: list[Head], verdicts: list[dict]) -> dict[tuple[str, int], set[str]]:
-        """Receipts of each round that a root pays; none that another paid before the run went back."""
+        """Receipts of each round that a root pays, without those that another paid before the run went back."""
         found: dict[tuple[str, int], set[str]] = {}
         for head in paying:
             if self._rejected(head, verdicts):
@@ -213,8 +213,7 @@ class Books:
             require(head["head"] in self.rounds, f"checkpoint {head['round']} does not hold")
             place = (head.run_id, head["round"])
             receipts = {leaf[0] for leaf in self.rounds[head["head"]].leaves}
-            require(receipts.isdisjoint(self.paid.get(place, ())), f"a receipt of checkpoint {head['round']} was paid before")
-            found.setdefault(place, set()).update(receipts)
+            found.setdefault(place, set()).update(receipts - self.paid.get(place, set()))
         return found
 
     def _inputs(self, paying: list[Head], verdicts: list[dict], deadline: int) -> dict:
@@ -230,7 +229,10 @@ class Books:
                 kinds = self.spec.codes["verdictKind"]
                 if self._rejected(head, verdicts):
                     continue
+                before = self.paid.get((head.run_id, head["round"]), set())
                 for leaf in self.rounds[head["head"]].leaves:
+                    if leaf[0] in before:
+                        continue
                     value = leaf[3] * quality(kinds, head, leaf, verdicts, least)
                     if value > 0:
                         sums[leaf[2]] = sums.get(leaf[2], 0) + value

@@ -104,10 +104,27 @@ test.each([
 const sequences = (of: Iterable<{ readonly sequence: number }>) => [...of].map(({ sequence }) => sequence);
 
 test("of each round the head that led to it stands, and none that was rolled back", () => {
-  const heads = [0, 1, 2, 3, 1, 2, 0, 1].map((round, sequence) => ({ round, sequence }));
+  const heads = [0, 1, 2, 3, 1, 2, 0, 1].map((round, sequence) => ({
+    round,
+    sequence,
+    checkpointDigest: `of ${round}`,
+  }));
   expect(sequences(standingHeads(heads.slice(0, 6)))).toEqual([0, 1, 5]);
   expect(sequences(standingHeads(heads))).toEqual([0, 7]);
   expect(standingHeads([])).toEqual([]);
   expect(sequences(rolledBackHeads(heads.slice(0, 6)))).toEqual([3, 2]);
   expect(sequences(rolledBackHeads(heads))).toEqual([3, 2, 5, 4, 1]);
+});
+
+test("a rollback to a checkpoint that the run does not have leads nowhere until another takes it back", () => {
+  const names = ["0", "1", "2", "1 none", "2 b", "3 c", "2 b", "3 d", "1", "2 e", "1", "2 f"];
+  const all = names.map((name, sequence) => {
+    const [round, checkpointDigest = `of ${round}`] = name.split(" ");
+    return { round: Number(round), sequence, checkpointDigest };
+  });
+  expect(sequences(standingHeads(all.slice(0, 8)))).toEqual([0, 1]);
+  // The last one that leads nowhere is no head that was taken back: it is what is wrong.
+  expect(sequences(rolledBackHeads(all.slice(0, 8)))).toEqual([2, 4, 5, 3, 7]);
+  expect(sequences(standingHeads(all))).toEqual([0, 1, 11]);
+  expect(sequences(rolledBackHeads(all))).toEqual([2, 4, 5, 3, 7, 6, 9]);
 });

@@ -501,7 +501,7 @@ describe("what was read of a head", () => {
   };
 
   it("is not read again, but where it could not be had", async () => {
-    const cache = createHeadDocumentsCache(reader);
+    const cache = createHeadDocumentsCache(on([parent, head]));
     isThere = false;
     await expect(cache.read(blobs, head, parent)).rejects.toMatchObject({ code: "BLOB_MISSING" });
     isThere = true;
@@ -511,7 +511,7 @@ describe("what was read of a head", () => {
   });
 
   it("is kept of so many heads, the newest", async () => {
-    const cache = createHeadDocumentsCache(reader, 1);
+    const cache = createHeadDocumentsCache(on([parent, head]), 1);
     isThere = true;
     await cache.read(blobs, parent, undefined);
     await cache.read(blobs, head, parent);
@@ -543,8 +543,10 @@ async function chainOf(...from: number[]): Promise<PostedHead[]> {
   }
   return heads;
 }
+/** A chain that has these. */
+const on = (heads: readonly PostedHead[]) => ({ ...reader, headsSince: async () => heads }) as unknown as ChainReader;
 const inTurn = async (heads: readonly PostedHead[], capacity?: number): Promise<string[]> => {
-  const cache = createHeadDocumentsCache(reader, capacity);
+  const cache = createHeadDocumentsCache(on(heads), capacity);
   const found: string[] = [];
   for (const [i, each] of heads.entries())
     found.push(
@@ -572,26 +574,21 @@ describe("data that an earlier round of the run was trained on", () => {
   });
 
   it("is told from the same data on another branch of the chain", async () => {
-    const cache = createHeadDocumentsCache(reader);
-    const [zero, first, second] = await chainOf(1, 4);
-    const [, other] = await chainOf(4);
-    for (const [each, before] of [
-      [zero!, undefined],
-      [first!, zero],
-      [second!, first],
-      [other!, zero],
-    ] as const)
-      await expect(cache.read(blobSourceOf(publisher.store), each, before)).resolves.toBeDefined();
+    const heads = await chainOf(1, 4);
+    const other = await chainOf(4);
+    let branch = heads;
+    const cache = createHeadDocumentsCache({ ...on([]), headsSince: async () => branch });
+    const read = async (i: number) => cache.read(blobSourceOf(publisher.store), branch[i]!, branch[i - 1]);
+    for (const i of [0, 1, 2]) await expect(read(i)).resolves.toBeDefined();
+    branch = other;
+    await expect(read(1)).resolves.toBeDefined();
+    const reading = createHeadDocumentsCache(on(other)).read(blobSourceOf(publisher.store), heads[2]!, heads[1]);
+    await expect(reading).rejects.toMatchObject({ code: "CHAIN_MOVED" });
   });
 
   it("is found by who walks the chain", async () => {
     const heads = await chainOf(1, 4, 5, 10);
-    const chain = {
-      ...reader,
-      headsSince: async () => heads,
-      head: async () => heads.at(-1)!,
-      rootsOf: async () => [],
-    } as unknown as ChainReader;
+    const chain: ChainReader = { ...on(heads), head: async () => heads.at(-1)!, rootsOf: async () => [] };
     const found: boolean[] = [];
     for await (const { problems } of verifyRun({ reader: chain, blobs: blobSourceOf(publisher.store) }, runId))
       found.push(problems.some((problem) => problem.includes("data that an earlier round had")));

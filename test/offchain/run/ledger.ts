@@ -26,7 +26,12 @@ import type {
   SignedRoot,
   RootView,
 } from "../../../offchain/src/chain/index.ts";
-import type { BlobSource, EpochComputation, EpochModules } from "../../../offchain/src/run/index.ts";
+import {
+  type BlobSource,
+  type EpochComputation,
+  type EpochModules,
+  standingHeads,
+} from "../../../offchain/src/run/index.ts";
 
 const hash = (text: string): `0x${string}` => digestOfJson(text);
 export const modelId = asModelId(hash("model"));
@@ -49,6 +54,8 @@ interface LedgerHead {
   readonly paramsVersion?: number;
   /** The one after the head before unless said: lower for a rollback. */
   readonly round?: number;
+  /** Of a rollback: a checkpoint that the run does not have. */
+  readonly astray?: boolean;
   readonly receipts: readonly {
     readonly account: Address;
     readonly tokens: bigint;
@@ -186,6 +193,7 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
       const before = ledger.heads.filter((head) => head.runId === runId);
       const sequence = before.length;
       const name = `${run}/${sequence}`;
+      const target = said.astray ? undefined : standingHeads(before).find(({ round }) => round === said.round);
       const head: PostedHead = {
         runId,
         head: asHead(hash(`head-${name}`)),
@@ -193,8 +201,8 @@ export function createLedger(schedule: Partial<ModelSchedule> = {}): Ledger {
         sequence,
         round: said.round ?? (before.at(-1)?.round ?? -1) + 1,
         paramsVersion,
-        checkpointDigest: asDigest(hash(`checkpoint-${name}`)),
-        receiptsRoot: hash(`root-${name}`),
+        checkpointDigest: target?.checkpointDigest ?? asDigest(hash(`checkpoint-${name}`)),
+        receiptsRoot: receipts.length > 0 ? hash(`root-${name}`) : zeroHash,
         block: anchoredAt,
         blockHash: hash(`block-${anchoredAt}`),
         logIndex: ledger.heads.length,

@@ -11,6 +11,7 @@ import {
   blobSourceOf,
   computeEpoch,
   createHeadDocumentsCache,
+  DocumentError,
   type EpochComputation,
   type HeadReport,
   pastScreenings,
@@ -281,11 +282,67 @@ describe("work of a round that was rolled back", () => {
     ledger.now = 1_032;
     expect(earned(await compute(ledger, 2))).toEqual([[b, 1_000]]);
 
+    // Nor does who posts a paid round again end the pay of others.
     ledger.heads.pop();
     ledger.add({ anchoredAt: 1_018, ...work(a, receipt) });
-    await expect(compute(ledger, 2)).rejects.toMatchObject({
-      code: "DOCUMENT_RECEIPT",
-      message: expect.stringContaining("was paid before the run went back behind it"),
-    });
+    ledger.add({ anchoredAt: 1_019, ...work(b) });
+    expect(earned(await compute(ledger, 2))).toEqual([[b, 1_000]]);
+  });
+
+  it("is read of no rollback: who takes a run back to what it does not have, or to what nobody has, ends no pay", async () => {
+    const ledger = createLedger();
+    const { documents } = ledger.modules;
+    const read: number[] = [];
+    const modules = {
+      ...ledger.modules,
+      documents: {
+        read: (...of: Parameters<typeof documents.read>) => (read.push(of[1].sequence), documents.read(...of)),
+      },
+    };
+    ledger.add({ anchoredAt: 1_001, receipts: [] });
+    ledger.add({ anchoredAt: 1_002, ...work(a) });
+    ledger.add({ anchoredAt: 1_003, ...work(b) });
+    ledger.add({ anchoredAt: 1_004, round: 1, astray: true, receipts: [] });
+    // On what is not there nothing is trained that counts.
+    ledger.add({ anchoredAt: 1_005, ...work(b) });
+    ledger.now = 1_016;
+    expect(earned(await compute({ ...ledger, modules }, 1))).toEqual([[a, 1_000]]);
+    expect(read).toEqual([1]);
+
+    ledger.add({ anchoredAt: 1_020, round: 1, receipts: [] });
+    ledger.add({ anchoredAt: 1_021, ...work(b) });
+    ledger.now = 1_032;
+    read.length = 0;
+    const both = await compute({ ...ledger, modules }, 2);
+    expect(new Map(earned(both) as [string, number][])).toEqual(
+      new Map([
+        [a, 1_000],
+        [b, 1_000],
+      ]),
+    );
+    expect(read).toEqual([1, 6]);
+  });
+});
+
+describe("a run whose heads nobody can judge", () => {
+  it("earns nothing, and those before and after it do", async () => {
+    const ledger = createLedger();
+    const { documents } = ledger.modules;
+    const read: typeof documents.read = async (source, head, parent) => {
+      if (head.runId !== runs[1]) return documents.read(source, head, parent);
+      throw new DocumentError(isMalformed ? "DOCUMENT_DEFINITION" : "DOCUMENT_FRAGMENTS", "unfit");
+    };
+    const modules = { ...ledger.modules, documents: { read } };
+    let isMalformed = false;
+    ledger.add({ anchoredAt: 1_001, receipts: [] });
+    ledger.add({ anchoredAt: 1_002, ...work(a) });
+    ledger.add({ run: 1, anchoredAt: 1_003, receipts: [] });
+    ledger.add({ run: 1, anchoredAt: 1_004, ...work(b) });
+    ledger.now = 1_016;
+    for (isMalformed of [false, true]) {
+      const found = await compute({ ...ledger, modules }, 1);
+      expect(earned(found)).toEqual([[a, 1_000]]);
+      expect(found).toMatchObject({ inputs: { epochs: [{ heads: [{ sequence: 0 }, { sequence: 1 }] }] } });
+    }
   });
 });

@@ -55,6 +55,8 @@ interface More {
   readonly heads?: number;
   /** Under which the coordinator shows it, where that is not its own. */
   readonly epoch?: number;
+  /** What nobody can judge, so that the honest one says nothing of its last head. */
+  readonly isUnfit?: boolean;
 }
 
 const sortitionIn = (ledger: Ledger, head: string): Promise<Sortition | undefined> => {
@@ -65,7 +67,7 @@ const sortitionIn = (ledger: Ledger, head: string): Promise<Sortition | undefine
 /** What the honest one, which found all heads to hold, makes of an epoch that counts these verdicts. */
 async function decided(
   counted: (ledger: Ledger, heads: [PostedHead, PostedHead]) => Promise<Said[]>,
-  { members = validators, besides, heads = 0, found = 10_000n, epoch = 1 }: More = {},
+  { members = validators, besides, heads = 0, found = 10_000n, epoch = 1, isUnfit }: More = {},
 ): Promise<{ decision: Decision; ledger: Ledger }> {
   const ledger = createLedger();
   ledger.validators = members.map(lower).toSorted();
@@ -91,6 +93,7 @@ async function decided(
     const value = head.head === last.head ? found : 10_000n;
     own.set(head.head, [await verdictOf(ledger, honest, head, value)]);
   }
+  if (isUnfit !== undefined) own.delete(last.head);
   if (besides) own.get(last.head)?.push(await besides(ledger, last));
   const modules: AttestModules = {
     ...ledger.modules,
@@ -99,6 +102,7 @@ async function decided(
     verdictsAbout: async (head) => own.get(head) ?? [],
     drawn: (head) => own.get(head)?.[0]?.struct.index,
     sortitionOf: ({ head }) => sortitionIn(ledger, head),
+    isUnfit: async () => isUnfit === true,
   };
   const decision = await decide(modules, modelId, runs[0], {
     epoch,
@@ -212,4 +216,18 @@ it("what of one validator is too much to look at is chosen by the draw of the on
     const claimed = decision.claims.filter(({ by }) => by === lower(each)).map(({ head }) => head.head);
     expect(claimed.toSorted()).toEqual(due.map(({ head }) => head).toSorted());
   }
+});
+
+it.each([
+  ["signed where nobody can judge it and a lone 0 rejects it", true, { kind: "sign" }],
+  ["waited with where this validator can", false, { kind: "wait", unjudged: [{ round: 2 }] }],
+])("one with a head that this validator said nothing of is %s", async (_, isUnfit, expected) => {
+  const { decision } = await decided(
+    async (ledger, [early, last]) => [
+      ...(await all(ledger, early, 10_000n, 10_000n, 10_000n)),
+      ...(await all(ledger, last, 0n)),
+    ],
+    { isUnfit },
+  );
+  expect(decision).toMatchObject(expected);
 });

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { connect, openReader } from "../../../offchain/src/chain/index.ts";
-import { revenueAccounts } from "../../../offchain/src/run/index.ts";
+import { computeEpoch, createHeadDocumentsCache, revenueAccounts } from "../../../offchain/src/run/index.ts";
 import { createDescriptions } from "../../../offchain/src/validator/descriptions.ts";
 import { createJudge } from "../../../offchain/src/validator/watch/judge.ts";
 import { signaturesUnder } from "../chain/attested.ts";
@@ -50,11 +50,6 @@ async function publishDue() {
   return computation;
 }
 
-const refusalIn = async ({ events }: Awaited<ReturnType<typeof start>>): Promise<string> => {
-  const found = await eventually("the refusal", () => events.find(({ type }) => type === "refused"));
-  return found.type === "refused" ? found.reason : "";
-};
-
 /** Who watches, by a connection of its own. */
 async function watcher() {
   const { chainId, contracts, fromBlock, url: rpcUrl } = world;
@@ -76,7 +71,7 @@ describe("a run of 4 fragments that is registered with 1", () => {
   beforeAll(() => openWorldOf({ fragments: 1 }), 60_000);
   afterAll(closeWorld);
 
-  it("is not judged, and its epochs are not signed; its validators live on", async () => {
+  it("is not judged, and earns nothing; its validators live on", async () => {
     const { round } = world.publisher.checkpoint();
     await post(forged);
     await development().mine({ blocks: 2 });
@@ -87,27 +82,21 @@ describe("a run of 4 fragments that is registered with 1", () => {
     expect(about(round)).toEqual([]);
     await stop();
 
-    await publishDue();
-    expect(await refusalIn(await start())).toBe(
-      `It pays for checkpoint ${round + 1}, of which nothing is signed: ${sentence()}`,
+    await later(16);
+    const due = await dueEpoch(chain, world.modelId);
+    const pay = await computeEpoch(
+      { reader: chain, blobs: world.blobs, documents: createHeadDocumentsCache(chain) },
+      { modelId: world.modelId, epoch: due!, verdicts: [] },
     );
-    await looked();
+    expect(pay).toMatchObject({ kind: "nothing", reason: expect.stringContaining("Nobody earned anything") });
     expect([board.verdicts, board.attestations]).toEqual([[], []]);
     await expect(createDescriptions(chain, world.blobs).of(world.runId)).rejects.toMatchObject({
       name: "DocumentError",
       code: "DOCUMENT_FRAGMENTS",
     });
-  });
-
-  it("is paid by no root that all who watch do not find false", async () => {
-    const { attestation } = await publishDue();
-    const signed = await signaturesUnder(world, attestation, [me, another, late]);
-    await chain.postRoot(attestation, signed, "root-1");
     for (const { reader, judge } of [await watcher(), await watcher()]) {
-      const pending = await reader.pendingRoot(world.modelId);
-      const found = { kind: "false", reason: sentence(), recomputed: null };
-      expect(await judge.root(world.modelId, pending!)).toEqual(found);
       const [parent, head] = await reader.headsSince(world.runId, 0);
+      const found = { kind: "false", reason: sentence(), recomputed: null };
       expect(await judge.head({ head: head!, parent: parent! })).toEqual(found);
     }
   });
@@ -118,18 +107,25 @@ describe("a validator of another run", () => {
   beforeEach(() => void board.verdicts.splice(0));
   afterAll(closeWorld);
 
-  it("judges what it can, and refuses the epoch that pays for the unfit one too", async () => {
+  it("judges what it can, and signs the epoch, in which the unfit one earns nothing", async () => {
     const { round } = world.publisher.checkpoint();
     await post();
     const next = await nextRun(world, 1);
     await post(forged, next);
     await publishDue();
-    const validator = await start();
+    await start();
     const [signed] = await eventually("the verdict", () => (about(round).length > 0 ? about(round) : undefined));
     expect(signed!.verdict).toMatchObject({ runId: world.runId, value: "10000" });
     board.epochs = [];
-    await publishDue();
-    expect(await refusalIn(validator)).toContain(`Run ${next.runId} has 1 fragments on-chain and ${fragments} in its`);
-    expect(board.attestations).toEqual([]);
+    const { inputs, attestation } = await publishDue();
+    const runs = inputs.epochs.flatMap(({ heads }) => heads.map((head) => head.runId));
+    expect(new Set(runs)).toEqual(new Set([world.runId]));
+    await eventually("the signature", () => board.attestations.length > 0 || undefined);
+
+    const signatures = await signaturesUnder(world, attestation, [me, another, late]);
+    await chain.postRoot(attestation, signatures, "root-1");
+    const { reader, judge } = await watcher();
+    const pending = await reader.pendingRoot(world.modelId);
+    expect(await judge.root(world.modelId, pending!)).toEqual({ kind: "holds" });
   });
 });

@@ -5,22 +5,23 @@ export const rollback: readonly Breakage[] = [
   {
     name: "holders are asked to go back to a checkpoint that was rolled back",
     file: "offchain/src/run/standingHeads.ts",
-    text: "last && last.round > head.round;",
-    instead: "last && last.round < 0;",
+    text: "last && last.head.round > head.round;",
+    instead: "last && last.head.round < 0;",
     tests: ["test/offchain/cli/checkpointRollback.test.ts"],
   },
   {
     name: "a run goes back to a checkpoint that it does not have",
     file: "offchain/src/run/documents.ts",
-    text: "if (target?.checkpointDigest !== head.checkpointDigest)",
-    instead: "if (target === undefined)",
+    text: "if (target?.checkpointDigest === head.checkpointDigest) return target;",
+    instead: "if (target !== undefined) return target;",
     tests: ["test/offchain/run/rollback.test.ts"],
   },
   {
     name: "data of a round that was rolled back may not be trained again",
     file: "offchain/src/run/documents.ts",
-    text: "target ? await before({ parentHead: target.head }) : earlier;",
-    instead: "earlier;",
+    text: "of (await standingBefore(reader, head)).toReversed())",
+    instead:
+      "of (await reader.headsSince(head.runId, 0)).filter((each) => each.sequence < head.sequence).toReversed())",
     tests: ["test/offchain/run/rollback.test.ts"],
   },
   {
@@ -47,8 +48,36 @@ export const rollback: readonly Breakage[] = [
   {
     name: "a receipt is paid before the run goes back, and after",
     file: "offchain/src/run/replaced.ts",
-    text: "paid.has(receiptHash));",
-    instead: "paid.has(receiptHash) && paid.size < 0);",
+    text: "if (receipts.size > 0) found",
+    instead: "if (receipts.size < 0) found",
+    tests: ["test/offchain/run/rollback.test.ts"],
+  },
+  {
+    name: "a rollback to a checkpoint that the run does not have leads somewhere",
+    file: "offchain/src/run/standingHeads.ts",
+    text: "target?.checkpointDigest === head.checkpointDigest ? undefined : head;",
+    instead: "undefined && target;",
+    tests: ["test/offchain/run/rollback.test.ts", "test/offchain/cli/checkpointRollback.test.ts"],
+  },
+  {
+    name: "what stands behind a rollback, or a first checkpoint, is read for an epoch",
+    file: "offchain/src/run/epoch.ts",
+    text: "head.receiptsRoot !== zeroHash && !aggregateRejected",
+    instead: "!aggregateRejected",
+    tests: ["test/offchain/run/rollback.test.ts"],
+  },
+  {
+    name: "a run whose heads nobody can judge ends the pay of all others",
+    file: "offchain/src/run/epoch.ts",
+    text: "if (!isUnfit(error)) throw error;",
+    instead: "throw error;",
+    tests: ["test/offchain/run/rollback.test.ts", "test/offchain/validator/unfit.test.ts"],
+  },
+  {
+    name: "a run whose definition is none ends the pay of all others",
+    file: "offchain/src/run/published.ts",
+    text: '["DOCUMENT_FRAGMENTS", "DOCUMENT_DEFINITION"].includes',
+    instead: '["DOCUMENT_FRAGMENTS"].includes',
     tests: ["test/offchain/run/rollback.test.ts"],
   },
   {

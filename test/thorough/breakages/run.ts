@@ -103,8 +103,8 @@ export const run: readonly Breakage[] = [
   {
     name: "one head whose documents are gone ends all pay",
     file: "offchain/src/run/epoch.ts",
-    text: "if (back || (stands && !aggregateRejected(head.head, parsed)))",
-    instead: "if (back || stands)",
+    text: "head.receiptsRoot !== zeroHash && !aggregateRejected(head.head, parsed)",
+    instead: "head.receiptsRoot !== zeroHash",
     tests: ["test/offchain/run/epoch.test.ts"],
   },
   {
@@ -173,7 +173,7 @@ export const run: readonly Breakage[] = [
   {
     name: "a validator does not hold a round's data against those of the rounds before",
     file: "offchain/src/run/documents.ts",
-    text: "    sums.set(head.head, requireNewData(head, documents, trained));\n",
+    text: "    sums.set(head.head, requireNewData(head, documents, earlier));\n",
     instead: "",
     tests: ["test/offchain/run/documents.test.ts"],
   },

@@ -473,7 +473,7 @@ export const validator: readonly Breakage[] = [
   },
   {
     name: "a validator draws by any number of fragments that the chain has",
-    file: "offchain/src/validator/descriptions.ts",
+    file: "offchain/src/run/published.ts",
     text: "requireFragmentsOf(found, definition);",
     instead: "",
     tests: ["test/offchain/validator/unfit.test.ts"],
@@ -493,10 +493,10 @@ export const validator: readonly Breakage[] = [
     tests: ["test/offchain/validator/unfit.test.ts"],
   },
   {
-    name: "an epoch that pays for a run whose heads cannot be judged is waited with, not refused",
-    file: "offchain/src/validator/epochs.ts",
-    text: "if (unfit !== undefined) return",
-    instead: "if (unfit === head) return",
-    tests: ["test/offchain/validator/unfit.test.ts"],
+    name: "by a 0 about a head that nobody can judge one validator holds up an epoch",
+    file: "offchain/src/validator/attest.ts",
+    text: "if (!isJudged && !(await isUnfit(asRunId(entry.runId))))",
+    instead: "if (!isJudged)",
+    tests: ["test/offchain/validator/attest.test.ts"],
   },
 ];
