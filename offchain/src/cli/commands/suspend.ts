@@ -15,7 +15,7 @@ import { duration, hash, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable } from "../output.ts";
 import { atPlace, type Place, signingOptions, validatorStateOption } from "../place.ts";
-import { type Passed, passedText, passOn, type Quorum, requirePinned } from "../quorum.ts";
+import { type Passed, passedText, passOn, type Quorum, requirePinned, signedText } from "../quorum.ts";
 
 const DAY = 86_400_000;
 
@@ -27,7 +27,7 @@ function factsOf({ struct, head, signatures }: Suspension, { threshold }: Suspen
       ["poster", struct.poster],
       ["head", `${struct.head} of checkpoint ${head.round}, anchored in ${head.transaction}`],
       ["until", timeText(Number(struct.deadline))],
-      ["signed", `by ${signatures.size} of the ${threshold} validators that it takes`],
+      ["signed", signedText({ signatures }, { signer: "validator", threshold })],
     ],
     columnsOf(process.stdout),
   );
