@@ -35,6 +35,7 @@ import { Type } from "typebox";
 import { sha256, stringToHex, zeroAddress } from "viem";
 
 import { type Clock, timeText, UserError } from "../base/index.ts";
+import { shellWord } from "../base/node/index.ts";
 import type { ChainConnection } from "../chain/index.ts";
 import { contractAt, type ContractsPlace } from "./contracts.ts";
 import { readStateFile, writeStateFile } from "../service/index.ts";
@@ -212,10 +213,16 @@ export function beginGrant(facts: GrantFacts, terms: GrantTerms): GrantDraft {
 
 /**
  * Reads a grant and holds it against the chain; undefined where there is no such file.
+ * @param by who is to approve it. For which set of maintainers it was written, and who of them signed, is nothing to the holders:
+ *   for them it is read without signatures
  * @throws UserError `GRANT_INVALID` where the file is none, says of its texts what is not so, or has a signature of nobody in the
  *   set; `GRANT_STALE` where it can be approved no more
  */
-export async function readGrant(path: string, facts: GrantFacts): Promise<GrantDraft | undefined> {
+export async function readGrant(
+  path: string,
+  facts: GrantFacts,
+  by: "maintainers" | "holders",
+): Promise<GrantDraft | undefined> {
   const remedy = "have it sent again, or begin anew with another file";
   const file = await readStateFile(path, GrantFile, remedy);
   if (!file) return undefined;
@@ -232,20 +239,34 @@ export async function readGrant(path: string, facts: GrantFacts): Promise<GrantD
   if (digestOfText(file.description) !== struct.description)
     throw invalid("describes something else than its terms do");
   requireFresh(path, struct, facts);
+  const { repository, description } = file;
+  const draft = { domain, id: grantIdOf(struct), struct, repository, description };
+  if (by === "holders") return { ...draft, signatures: new Map() };
+  requireSet(path, struct, facts);
   const signatures = await signersOfFile(named, { domain, name: "Grant", struct }, file.signatures, {
     of: "maintainers",
     addresses: facts.maintainers,
   });
-  const { repository, description } = file;
-  return { domain, id: grantIdOf(struct), struct, repository, description, signatures };
+  return { ...draft, signatures };
 }
 
-function requireFresh(path: string, struct: Grant, { setVersion, now, earliest }: GrantFacts): void {
+/** Maintainers sign for their own set alone, which is named in what they sign. */
+function requireSet(path: string, struct: Grant, { setVersion }: GrantFacts): void {
+  if (struct.setVersion === setVersion) return;
+  const written =
+    struct.setVersion === 0
+      ? "was written before there were maintainers"
+      : `is for set ${struct.setVersion} of the maintainers`;
+  throw new UserError(
+    "GRANT_STALE",
+    `${path} ${written}, but set ${setVersion} is in force, which cannot sign it: put it to the holders with "npx cotrain code approve-by-vote ${shellWord(path)}", or begin anew with another file.`,
+  );
+}
+
+function requireFresh(path: string, struct: Grant, { now, earliest }: GrantFacts): void {
   const stale = (what: string): never => {
     throw new UserError("GRANT_STALE", `${path} ${what}: begin anew with another file.`);
   };
-  if (struct.setVersion !== setVersion)
-    stale(`is for set ${struct.setVersion} of the maintainers, but set ${setVersion} is in force`);
   if (struct.deadline < now) stale(`could be approved until ${timeText(Number(struct.deadline))}`);
   if (struct.deadline > earliest + MOST_SECONDS) stale("could be approved for more than 90 days");
 }

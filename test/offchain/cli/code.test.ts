@@ -1,9 +1,7 @@
 /** `cotrain code` on a real node: a grant goes from maintainer to maintainer, is shown beside a clone, and pays its author. */
 import { execFileSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
 import { join } from "node:path";
-import { text } from "node:stream/consumers";
 
 import {
   approveGrant,
@@ -19,8 +17,8 @@ import { beforeAll, beforeEach, describe, expect, onTestFinished, test, vi } fro
 
 import { timeText } from "../../../offchain/src/base/index.ts";
 import { findGrant } from "../../../offchain/src/cli/commands/code.ts";
-import { listening } from "../../loopback.ts";
 import { accountOf, poster } from "../chain/world.ts";
+import { nodeAhead } from "./nodeAhead.ts";
 import { execute, type ShownCall, staged, told } from "./staged.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 import { tellingCoordinator } from "./tellingCoordinator.ts";
@@ -274,7 +272,7 @@ describe("a grant", () => {
         ? [...signatures, own]
         : [own, ...signatures];
     const call = { grants, grant: struct, repository, signatures: both, account: poster, pollingInterval: 20 };
-    const rpc = await nodeAhead("eth_sendRawTransaction", () => approveGrant.sync(stage.client, call));
+    const rpc = await nodeAhead(stage.node.url, "eth_sendRawTransaction", () => approveGrant.sync(stage.client, call));
     const sent = await told<Told>("code", "approve", file, ...at(), "--rpc", rpc, ...by("maintainer-2"), "--yes");
     expect(sent).toMatchObject({ approved: true, transaction: null });
     expect((await listed()).map(({ id }) => id)).toEqual([sent.id]);
@@ -379,22 +377,6 @@ test.each([["0"], ["1.5"], ["4294967296"], ["first"]])("no set of maintainers is
   );
 });
 
-/** The node, before which something else happens once as soon as a method is asked for. @returns its URL; it ends with the test */
-async function nodeAhead(method: string, work: () => Promise<unknown>): Promise<string> {
-  let left = 1;
-  const server = createServer((request, response) => {
-    void (async () => {
-      const body = await text(request);
-      if (body.includes(`"${method}"`) && left-- > 0) await work();
-      const headers = { "content-type": "application/json" };
-      const answer = await fetch(stage.node.url, { method: "POST", body, headers });
-      response.writeHead(answer.status, headers).end(await answer.text());
-    })();
-  });
-  onTestFinished(() => void server.close());
-  return listening(server);
-}
-
 interface GrantFile {
   chainId: number;
   repository: string;
@@ -461,7 +443,11 @@ describe("nobody signs", () => {
       "names another repository",
     ],
     ["for another chain", (file) => void (file.chainId = 1), "not of model"],
-    ["for a set that is not in force", (file) => void (file.grant["setVersion"] = 2), "but set 1 is in force"],
+    [
+      "for a set that is not in force",
+      (file) => void (file.grant["setVersion"] = 2),
+      "grant.json is for set 2 of the maintainers, but set 1 is in force, which cannot sign it: put it to the holders with",
+    ],
     [
       "what may be approved for years",
       (file) => void (file.grant["deadline"] = String(2n ** 63n)),

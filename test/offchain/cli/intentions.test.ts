@@ -1,5 +1,5 @@
 /** Commands that put what somebody means to the holders, on a real node: what they refuse, what they propose, and that it comes to pass. */
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 import {
@@ -263,6 +263,12 @@ describe("caps of what maintainers approve", () => {
 
 const commit = "5a".repeat(20);
 
+interface Named {
+  readonly id: Hex;
+}
+const approval = (...argv: readonly string[]) =>
+  told<Proposed & Named>("code", "approve-by-vote", ...argv, ...at(), "--dry-run");
+
 /** A grant, as somebody asks for it. */
 async function grantFile(...more: readonly string[]): Promise<string> {
   const file = join(temporaryDirectory(), "grant.json");
@@ -289,6 +295,35 @@ describe("a grant for code", () => {
     const proposed = await propose("code", "approve-by-vote", more, "--again", "--reason", "It is worth twice.");
     const [listed] = await told<{ description: string }[]>("proposals", "list", ...at());
     expect(listed?.description).toContain(`${proposed.title}\n\nWhat it is: It loads faster.\n\nIt is worth twice.`);
+  });
+
+  test("that was written before maintainers came is put to the holders all the same, and no maintainer signs it", async () => {
+    const file = await grantFile();
+    await accept(await rehearse("maintainers", "propose", "--add", addressOf("ada")));
+    const [{ since } = { since: 0 }] = (await told<Shown>("maintainers", "show", ...at())).coming;
+    await holders.client.setNextBlockTimestamp({ timestamp: BigInt(since) });
+    await holders.client.mine({ blocks: 1 });
+    expect(await refused("code", "approve", file)).toEqual(
+      refusal(
+        1,
+        `${file} was written before there were maintainers, but set 1 is in force, which cannot sign it: put it to the holders with "npx cotrain code approve-by-vote ${file}", or begin anew with another file.`,
+      ),
+    );
+    const next = await approval(file);
+    await accept(next);
+    expect(await told("code", "list", ...at())).toMatchObject([{ id: next.id, byVote: true }]);
+    // Of set 1 by now: who signed it is nothing to the holders, and what they approve has an id of its own.
+    const later = await grantFile("--cliff", "1h");
+    const signed = JSON.parse(readFileSync(later, "utf8")) as { grant: { setVersion: number }; signatures: Hex[] };
+    expect(signed.grant.setVersion).toBe(1);
+    signed.signatures.push(`0x${"11".repeat(64)}1b`);
+    writeFileSync(later, JSON.stringify(signed));
+    const again = await approval(later, "--again");
+    await accept(again);
+    expect(await told<Named[]>("code", "list", ...at())).toMatchObject([{}, { id: again.id }]);
+    expect(await refused("code", "approve-by-vote", later, "--again")).toEqual(
+      refusal(1, `Grant ${again.id} was approved before, in`),
+    );
   });
 
   test("that a vote would approve too late, or that nobody wrote, is not proposed", async () => {

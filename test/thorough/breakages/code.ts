@@ -12,6 +12,20 @@ export const code: readonly Breakage[] = [
     tests: ["test/offchain/cli/intentions.test.ts"],
   },
   {
+    name: "a grant that was written before maintainers came cannot be put to the holders",
+    file: "offchain/src/run/grants.ts",
+    text: 'if (by === "holders") return { ...draft, signatures: new Map() };',
+    instead: "",
+    tests: ["test/offchain/cli/intentions.test.ts"],
+  },
+  {
+    name: "what holders approve goes by the id that maintainers would have approved",
+    file: "offchain/src/cli/commands/codeByVote.ts",
+    text: "return { ...draft, struct, id: grantIdOf(struct) };",
+    instead: "return { ...draft, struct, id: draft.id };",
+    tests: ["test/offchain/cli/intentions.test.ts"],
+  },
+  {
     name: "a grant that ended with its set is told as burned before it is",
     file: "offchain/src/cli/commands/code.ts",
     text: "if (unburned > 0n)",

@@ -25,7 +25,7 @@ import { sharesOf } from "../amounts.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable } from "../output.ts";
 import { atPlace, type Place, placeOptions, signingOptions, unpinnedNotice } from "../place.ts";
-import { type Passed, passedText, passOn, type Quorum } from "../quorum.ts";
+import { type Passed, passedText, passOn, type Quorum, signedText } from "../quorum.ts";
 
 const DAY = 86_400_000;
 
@@ -55,7 +55,7 @@ function factsOf(
       ["approved", `until ${timeText(Number(struct.deadline))}`],
       ...(setVersion === 0
         ? []
-        : ([["signed", `by ${signatures.size} of the ${threshold} maintainers that it takes`]] as const)),
+        : ([["signed", signedText({ signatures }, { signer: "maintainer", threshold })]] as const)),
       ...others.map(
         (other) =>
           [
@@ -188,8 +188,12 @@ export const codeProposeCommand = defineCommand({
 });
 
 /** @throws UserError `GRANT_MISSING`; what reading it throws */
-export async function requireGrant(file: string, facts: GrantFacts): Promise<GrantDraft> {
-  const draft = await readGrant(file, facts);
+export async function requireGrant(
+  file: string,
+  facts: GrantFacts,
+  by: Parameters<typeof readGrant>[2],
+): Promise<GrantDraft> {
+  const draft = await readGrant(file, facts, by);
   if (draft) return draft;
   throw new UserError("GRANT_MISSING", `There is no file ${file}: "npx cotrain code propose" writes one.`);
 }
@@ -282,7 +286,7 @@ export const codeApproveCommand = defineCommand({
       async (place): Promise<Approval> => {
         const facts = await grantFacts(place, systemClock);
         requireMaintainers(facts);
-        const draft = await requireGrant(file, facts);
+        const draft = await requireGrant(file, facts, "maintainers");
         const { same, others } = await grantsOfCommit(place, draft);
         if (same) return { facts, draft, others, same };
         if (options.yes && !options.again) requireOnce(draft, others);

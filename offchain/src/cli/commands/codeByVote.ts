@@ -1,4 +1,5 @@
 import { approveGrantByVote, governorSettings } from "@cotrain/sdk/actions";
+import { grantIdOf } from "@cotrain/sdk/protocol";
 import { formatEther } from "viem";
 
 import { formatAddress, systemClock, timeText, UserError } from "../../base/index.ts";
@@ -30,16 +31,25 @@ async function requireInTime(
     );
 }
 
+/** The grant that a vote approves: that of set 0, which stands for the holders, whatever set the file was written for. */
+function byHolders(draft: GrantDraft): GrantDraft {
+  const struct = { ...draft.struct, setVersion: 0 };
+  return { ...draft, struct, id: grantIdOf(struct) };
+}
+
 async function intentionFor(place: DecidingPlace, file: string, again: boolean): Promise<Intention> {
   const facts = await grantFacts(place, systemClock);
-  const draft = await requireGrant(file, facts);
+  const written = await requireGrant(file, facts, "holders");
+  const draft = byHolders(written);
   const { same, others } = await grantsOfCommit(place, draft);
-  if (same) throw new UserError("GRANT_APPROVED", `Grant ${same.id} was approved before, in ${same.transaction}.`);
+  const before = same ?? others.find(({ id }) => id === written.id);
+  if (before)
+    throw new UserError("GRANT_APPROVED", `Grant ${before.id} was approved before, in ${before.transaction}.`);
   if (!again) requireOnce(draft, others);
   await requireInTime(place, draft, facts);
   const { repository, description } = draft;
-  const { author, amount, commit } = draft.struct;
-  const grant = { ...draft.struct, setVersion: 0 };
+  const { struct: grant } = draft;
+  const { author, amount, commit } = grant;
   return {
     ...intentionOf(
       place,
