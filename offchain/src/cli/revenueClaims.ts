@@ -1,8 +1,8 @@
 /** Revenue as `rewards claim` and `revenue claim` claim it: never for less than is owed, unless that is asked for. */
-import type { Address, Hex } from "@cotrain/sdk/protocol";
+import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
 
 import { wrap } from "../base/index.ts";
-import { claimRevenue, type RevenueOwed, tokenText } from "../run/index.ts";
+import { claimRevenue, contractAt, type RevenueOwed, tokenText } from "../run/index.ts";
 import { account as accountOption, toggle } from "../service/index.ts";
 import { columnsOf } from "./output.ts";
 import { type Place, type PlaceFlags, requireEntries, signingAs } from "./place.ts";
@@ -35,20 +35,25 @@ const ownOf = (entry: Place["entries"][number]): Claimant => ({
   own: true,
 });
 
+/** What an account is called that is no wallet's here: the model's own treasury, and anybody else's. */
+export const TREASURY = "treasury";
+export const ELSEWHERE = "elsewhere";
+
 /** @param account the one that is wanted; default every wallet here. @throws UserError `WALLET_MISSING` where none is here and one would send */
-export function claimantsOf(
+export async function claimantsOf(
   place: Place,
   {
     account,
     dryRun = false,
     ...flags
   }: PlaceFlags & { readonly account?: Address | undefined; readonly dryRun?: boolean },
-): readonly Claimant[] {
+): Promise<readonly Claimant[]> {
   if (account === undefined) return requireEntries(place, flags).map(ownOf);
   const known = place.entries.find((entry) => entry.account === account);
   if (known) return [ownOf(known)];
   const [sender] = dryRun ? place.entries : requireEntries(place, flags);
-  return [{ name: "elsewhere", account, sender, own: false }];
+  const treasury = asAddress(await contractAt(place, "timelock"));
+  return [{ name: account === treasury ? TREASURY : ELSEWHERE, account, sender, own: false }];
 }
 
 /** What an account was paid; of nothing where nothing is owed, or a claim would bring less. */

@@ -10,6 +10,27 @@ const sharing = ["test/sdk/revenueShares.test.ts"];
 
 export const revenue: readonly Breakage[] = [
   {
+    name: "who has a root pay a moment after the coordinator is told that it failed",
+    file: "offchain/src/cli/activating.ts",
+    text: "if (active && active.index >= index) return active;",
+    instead: "",
+    tests: root,
+  },
+  {
+    name: "who has a root pay that pays already is told of a mistake",
+    file: "offchain/src/cli/activating.ts",
+    text: "if (before) return before;",
+    instead: "",
+    tests: root,
+  },
+  {
+    name: "a claim for the treasury does not say whose it is",
+    file: "offchain/src/cli/revenueClaims.ts",
+    text: "account === treasury ? TREASURY : ELSEWHERE",
+    instead: "account !== treasury ? TREASURY : ELSEWHERE",
+    tests: root,
+  },
+  {
     name: "a claim holds more leaves than a transaction has gas for",
     file: "offchain/src/run/claims.ts",
     text: "batch.length === MOST_LEAVES || ",

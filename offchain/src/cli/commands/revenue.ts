@@ -317,7 +317,7 @@ export const revenueClaimCommand = defineCommand({
   async run({ options, output }) {
     const own = await namedWallet(options);
     const { owed, claims } = await atPlace(options, own, async (place) => {
-      const claimants = claimantsOf(place, options);
+      const claimants = await claimantsOf(place, options);
       const owed = await revenueOwed(
         place,
         claimants.map(({ account }) => account),

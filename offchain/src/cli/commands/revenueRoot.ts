@@ -14,11 +14,11 @@ import {
   writeRevenueRoot,
 } from "../../run/index.ts";
 import { toggle } from "../../service/index.ts";
-import { activateWaiting } from "../activating.ts";
+import { activatedText, activateWaiting } from "../activating.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable } from "../output.ts";
 import { atPlace, type Place, signingOptions, validatorStateOption } from "../place.ts";
-import { passedText, passOn, type Quorum, requirePinned } from "../quorum.ts";
+import { passedText, passOn, type Quorum, requirePinned, signedText } from "../quorum.ts";
 
 /** What is signed, and by how many. */
 function factsOf({ struct, computation, signatures, threshold }: RevenueStatement, { token }: Revenue): string[] {
@@ -32,7 +32,7 @@ function factsOf({ struct, computation, signatures, threshold }: RevenueStatemen
         `${tokenText(struct.total, token)} for ${leaves.length} ${leaves.length === 1 ? "account" : "accounts"}`,
       ],
       ["until", timeText(Number(struct.deadline))],
-      ["signed", `by ${signatures.size} of the ${threshold} validators that it takes`],
+      ["signed", signedText({ signatures }, { signer: "validator", threshold })],
     ],
     columnsOf(process.stdout),
   );
@@ -119,14 +119,17 @@ export const revenueActivateCommand = defineCommand({
   summary: "have the posted root of revenue pay, once its window is over; anybody may",
   options: signingOptions,
   examples: [["npx cotrain revenue activate", "sent by the first wallet of this directory"]],
+  notes: ["A coordinator does so by itself. Where the newest root pays already, that is said, and nothing is sent."],
   async run({ options, output }) {
     const own = await namedWallet(options);
-    const { index, transaction, total, token } = await atPlace(options, own, async (place) => {
+    const { activated, token } = await atPlace(options, own, async (place) => {
       const { token } = await revenueAt(place);
-      return { token, ...(await activateWaiting(place, rewardKind.revenue, options)) };
+      return { token, activated: await activateWaiting(place, rewardKind.revenue, options) };
     });
-    output.result({ index, total, token, transaction }, [
-      `Root ${index} of revenue pays ${tokenText(total, token)}, since ${transaction}.`,
-    ]);
+    const { index, total, transaction } = activated;
+    output.result(
+      { index, total, token, transaction },
+      wrap(activatedText(activated, rewardKind.revenue, tokenText(total, token)), columnsOf(process.stdout)),
+    );
   },
 });

@@ -1,7 +1,7 @@
 /** `cotrain rewards list`: what wallets earned, and which roots were false. */
 import { votesOf } from "@cotrain/sdk/actions";
 import { CotrainError } from "@cotrain/sdk/errors";
-import type { Address, RunId } from "@cotrain/sdk/protocol";
+import { type Address, asAddress, type RunId } from "@cotrain/sdk/protocol";
 import { formatUnits } from "viem";
 
 import { formatAddress, formatShares, shortAddress, wrap } from "../../base/index.ts";
@@ -26,6 +26,7 @@ import { defineCommand } from "../command.ts";
 import { columnsOf, table } from "../output.ts";
 import { markText, wrongPayOf } from "../paidFalsely.ts";
 import { atPlace, type Place, placeOptions } from "../place.ts";
+import { ELSEWHERE, TREASURY } from "../revenueClaims.ts";
 import { MOST_EPOCHS, restText, runsOf, shownUnpaid, unpaidLines } from "../unpaid.ts";
 
 /** A place with what is paid there. */
@@ -79,6 +80,13 @@ function listed(
   return [...new Set([...entries.map(({ account }) => account), ...others])];
 }
 
+/** How an account is called. */
+interface Named {
+  readonly name: string;
+  /** Whether it is a wallet of this directory. */
+  readonly here: boolean;
+}
+
 const unsettledText =
   "The newest rounds are not settled yet: what they earned is here once their epoch is, for a run at rest after its next start.";
 
@@ -100,12 +108,10 @@ const rootsText = (numbers: readonly number[]): string =>
   `${numbers.length === 1 ? "root" : "roots"} ${runsOf(numbers)}`;
 
 /** Wallets of this directory whose shares nobody votes with. */
-const voteless = (rows: readonly { readonly name: string; readonly lacksVotes: boolean }[]): string[] =>
+const voteless = (rows: readonly (Named & { readonly lacksVotes: boolean })[]): string[] =>
   rows
-    .filter((row) => row.name !== ELSEWHERE && row.lacksVotes)
+    .filter((row) => row.here && row.lacksVotes)
     .map(({ name }) => `${name} holds shares that have no votes: rewards claim takes them up.`);
-
-const ELSEWHERE = "elsewhere";
 
 export const hintLines = ({ unsettled, missing, unsound }: Hints): string[] =>
   [
@@ -194,7 +200,8 @@ export const rewardsListCommand = defineCommand({
       undefined,
       async (at) => {
         const place = await paidAt(at, only === undefined ? undefined : [only]);
-        const names = new Map<string, string>(place.entries.map(({ name, account }) => [account, name]));
+        const here = new Map<string, string>(place.entries.map(({ name, account }) => [account, name]));
+        const names = new Map([[asAddress(await contractAt(place, "timelock")), TREASURY], ...here]);
         // Both are many questions to machines that may be far away.
         const [{ works, rest }, { falseRoots, unjudged }] = await Promise.all([
           place.rewards?.unpaid(options.epochs) ?? { works: [], rest: "none" as const },
@@ -203,13 +210,13 @@ export const rewardsListCommand = defineCommand({
         const unpaid = works.filter(({ account }) => only === undefined || account === only);
         const accounts = only === undefined ? listed(place, unpaid, falseRoots) : [only];
         const owed = await revenueOwed(place, accounts);
-        const found: ({ readonly name: string } & Standing)[] = [];
+        const found: (Named & Standing)[] = [];
         for (let at = 0; at < accounts.length; at += ASKED_AT_ONCE) {
           const some = accounts.slice(at, at + ASKED_AT_ONCE);
           for (const each of await Promise.all(
             some.map(async (account) => ({ ...(await standing(place, account)), revenue: await owed?.of(account) })),
           ))
-            found.push({ name: names.get(each.account) ?? ELSEWHERE, ...each });
+            found.push({ name: names.get(each.account) ?? ELSEWHERE, here: here.has(each.account), ...each });
         }
         return { rows: found, owed, unpaid, rest, names, falseRoots, unjudged, ...hintsOf(place) };
       },

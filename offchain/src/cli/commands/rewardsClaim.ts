@@ -105,7 +105,7 @@ type ClaimFlags = Parameters<typeof claimantsOf>[1] & {
  * @throws UserError `CLAIM_ELSEWHERE` where only the account's own key could do what is asked
  */
 async function claimsAt(at: Place, options: ClaimFlags) {
-  const claimants = claimantsOf(at, options);
+  const claimants = await claimantsOf(at, options);
   if (claimants.some(({ own }) => !own) && (options.to !== undefined || options.delegateTo !== undefined))
     throw new UserError(
       "CLAIM_ELSEWHERE",

@@ -16,11 +16,11 @@ import {
   tokenText,
 } from "../../run/index.ts";
 import { toggle } from "../../service/index.ts";
-import { activateWaiting } from "../activating.ts";
+import { activatedText, activateWaiting } from "../activating.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable } from "../output.ts";
 import { atPlace, type Place, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
-import { requirePinned } from "../quorum.ts";
+import { requirePinned, signedText } from "../quorum.ts";
 import { kindOption } from "./disputes.ts";
 
 const told = (text: string): string[] => wrap(text, columnsOf(process.stdout));
@@ -32,19 +32,20 @@ export const rewardsActivateCommand = defineCommand({
   options: signingOptions,
   examples: [["npx cotrain rewards activate", "sent by the first wallet of this directory"]],
   notes: [
-    "A coordinator does so by itself: this is for where it is away. npx cotrain revenue activate does it for revenue.",
+    "A coordinator does so by itself: this is for where it is away. Where the newest root pays already, that is said, and nothing is sent. npx cotrain revenue activate does it for revenue.",
   ],
   async run({ options, output }) {
     const own = await namedWallet(options);
-    const { index, total, transaction } = await atPlace(
+    const activated = await atPlace(
       options,
       own,
       (place) => activateWaiting(place, rewardKind.compute, options),
       unpinnedNotice(options, output),
     );
+    const { index, total, transaction } = activated;
     output.result(
       { index, total, transaction },
-      told(`Root ${index} of compute pays ${formatSharesExactly(total)} shares, since ${transaction}.`),
+      told(activatedText(activated, rewardKind.compute, `${formatSharesExactly(total)} shares`)),
     );
   },
 });
@@ -63,7 +64,7 @@ function factsOf(kind: number, { attestation, signatures, threshold }: QuorumRoo
       ["epochs", `${fromEpoch} to ${toEpoch}`],
       ["pays", pays],
       ["until", timeText(Number(deadline))],
-      ["signed", `by ${signatures.size} validators, of whom it takes ${threshold}`],
+      ["signed", signedText({ signatures }, { signer: "validator", threshold })],
     ],
     columnsOf(process.stdout),
   );
