@@ -131,7 +131,7 @@ async function voteFor(
     if (clock.monotonic() > until)
       throw new RetryableError(
         "VOTE_EARLY",
-        `Proposal ${proposalId} was made, and its vote begins after ${timeText(voteStart)}, which the chain has not reached: vote with "npx cotrain vote" then.`,
+        `Proposal ${proposalId} was made, and its vote begins after ${timeText(voteStart)}, which the chain has not reached: vote with "npx cotrain vote ${proposalId} for" then.`,
       );
     await clock.sleep(LOOK_MS);
   }

@@ -199,4 +199,4 @@ export async function putToHolders(
 
 /** What stands behind "… proposed …" of what was sent. */
 export const sentText = ({ governor, proposalId, voteStart, voteEnd, transaction }: SentProposal): string =>
-  `in ${transaction}: proposal ${proposalId} of governor ${governor}. Holders vote from ${timeText(voteStart)} to ${timeText(voteEnd)} ("npx cotrain vote"), then anybody queues it and, after the timelock's delay, executes it: "npx cotrain proposals execute ${proposalId}", once for each.`;
+  `in ${transaction}: proposal ${proposalId} of governor ${governor}. Holders vote from ${timeText(voteStart)} to ${timeText(voteEnd)} ("npx cotrain vote ${proposalId} for", or "against"), then anybody queues it and, after the timelock's delay, executes it: "npx cotrain proposals execute ${proposalId}", once for each.`;

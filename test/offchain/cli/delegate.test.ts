@@ -66,6 +66,26 @@ test("somebody else has the votes after --yes, and each wallet its own again", a
   expect(await Promise.all([votes(one), votes(two)])).toEqual(own);
 });
 
+test("of several wallets each is named as it sends, and what is true of all is said once", async () => {
+  const { state, wallets, shares } = holders;
+  const friend = getAddress(`0x${"a9".repeat(20)}`);
+  const { code, stderr } = await cotrainHere(["delegate", friend, "--yes", "--state", state]);
+  expect(code).toBe(0);
+  const lines = stderr.trimEnd().split("\n");
+  expect(lines).toEqual([
+    `By what the node says, the model's shares are contract ${getAddress(shares)}.`,
+    ...["worker-1", "worker-2"].map((name) =>
+      expect.stringMatching(
+        new RegExp(`^${name} ${getAddress(wallets[name]!)} now delegates to ${friend}: 0x[0-9a-f]{64}$`),
+      ),
+    ),
+  ]);
+  const back = await cotrainHere(["delegate", "self", "--state", state]);
+  expect(back.stderr).toMatch(
+    new RegExp(`^worker-2 ${getAddress(wallets["worker-2"]!)} now delegates to itself: `, "m"),
+  );
+});
+
 test.each([
   [["self", "--submit", "f"], "What --submit sends names the delegate itself"],
   [["self", "--submit", "f", "--sign", "g"], "--sign and --submit exclude each other"],

@@ -160,10 +160,10 @@ describe("a proposal as people read it", () => {
     expect(linesOf({ ...told, standing: { ...standing, state } }, Infinity)[3]).toMatch(new RegExp(`\\. ${words}$`));
   });
 
-  test("that was made names itself in the command that carries it out", () => {
+  test("that was made names itself in the commands that vote on it and carry it out", () => {
     const sent = { proposer, governor: proposer, proposalId: 4_711_081n, voteStart: now, voteEnd: now + 6 };
     expect(sentText({ ...sent, transaction: "0x12" })).toMatch(
-      / queues it and, .*, executes it: "npx cotrain proposals execute 4711081", once for each\.$/,
+      /\("npx cotrain vote 4711081 for", or "against"\), then anybody queues it and, .*, executes it: "npx cotrain proposals execute 4711081", once for each\.$/,
     );
   });
 

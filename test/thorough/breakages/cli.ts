@@ -488,7 +488,14 @@ export const cli: readonly Breakage[] = [
   {
     name: "which shares are delegated is said only after",
     file: "offchain/src/cli/commands/delegate.ts",
-    text: "if (!output.json) output.notice(sharesNotice(shares));",
+    text: "if (!said) output.notice(sharesNotice(shares));",
+    instead: "",
+    tests: ["test/offchain/cli/delegate.test.ts"],
+  },
+  {
+    name: "which shares are delegated is said of each wallet anew",
+    file: "offchain/src/cli/commands/delegate.ts",
+    text: "said = true;",
     instead: "",
     tests: ["test/offchain/cli/delegate.test.ts"],
   },

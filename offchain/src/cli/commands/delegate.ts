@@ -74,6 +74,10 @@ function choiceText(choice: Choice): string {
   return `${who} delegated to ${from}, and now does to ${to}.`;
 }
 
+/** Said of each wallet as soon as it has sent. */
+const sentText = ({ name, account, delegate: to }: Choice, transaction: Hex): string =>
+  `${name} ${formatAddress(account)} now delegates to ${to === account ? "itself" : formatAddress(to)}: ${transaction}`;
+
 /** `cotrain delegate`. */
 export const delegateCommand = defineCommand({
   name: "delegate",
@@ -129,16 +133,19 @@ export const delegateCommand = defineCommand({
         sayUnpinnedModel(place, output);
         const shares = await contractAt(place, "shares");
         const made: Choice[] = [];
+        let said = output.json;
         for (const entry of entries) {
           const choice = await choiceOf(place, shares, entry, named);
           if (!sends || choice.before === choice.delegate) made.push(choice);
           else {
-            if (!output.json) output.notice(sharesNotice(shares));
+            // Of all wallets alike, so once; before the first key is opened.
+            if (!said) output.notice(sharesNotice(shares));
+            said = true;
             const client = await signingAs(place, entry, options);
             const { receipt } = await delegate.sync(client, { shares, delegatee: choice.delegate });
             made.push({ ...choice, transaction: receipt.transactionHash });
             // At once, since the next may fail; the sentence that follows on stdout does not repeat it.
-            if (!output.json) output.notice(`${formatAddress(entry.account)}: ${receipt.transactionHash}`);
+            if (!output.json) output.notice(sentText(choice, receipt.transactionHash));
           }
         }
         return made;
