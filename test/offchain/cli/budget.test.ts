@@ -1,9 +1,10 @@
 /** `cotrain budget` and what holders decide about the treasury, on a real node: opened, spent in the open, ended at once. */
 import { codeGrantsOf, distributorFor, sharesOf, timelockOf, totalSupply } from "@cotrain/sdk/actions";
 import { type Hex, rewardKind } from "@cotrain/sdk/protocol";
-import { encodeFunctionData, erc20Abi, getAddress, parseAbi } from "viem";
+import { encodeFunctionData, erc20Abi, formatEther, getAddress, parseAbi } from "viem";
 import { describe, expect, test } from "vitest";
 
+import { formatSharesExactly } from "../../../offchain/src/base/index.ts";
 import { accountOf } from "../chain/world.ts";
 import { execute, type ShownCall, staged, told } from "./staged.ts";
 import { cotrainHere, refusal, verdictOf } from "./support.ts";
@@ -156,6 +157,17 @@ test("the holders draw the treasury's part of the emission, and no more than the
   expect(await totalSupply(stage.client, { shares })).toBe(before + 12_500_000_000_000_000_000n);
   const { waiting } = await told<{ waiting: { inTreasury: string } }>("shares", "--address", renter, ...at());
   expect(waiting.inTreasury).toBe("12500000000000000000");
+  // What is left of it is shown, before a refusal says so.
+  const { epoch } = await told<{ epoch: string }>("emission", "show", ...at());
+  const { drawable } = await told<{ drawable: object }>("treasury", "show", ...at());
+  const part = 50n * 10n ** 18n;
+  const left = BigInt(epoch) * part - 12_500_000_000_000_000_000n;
+  expect(drawable).toEqual({ shares: String(left), perEpoch: String(part) });
+  const shown = (await cotrainHere(["treasury", "show", ...at()])).stdout.replaceAll(/\s+/g, " ");
+  expect(shown).toContain(
+    `may draw ${formatSharesExactly(left)} shares of its part of the emission, by a vote ("npx cotrain emission draw" proposes it); each epoch adds 50, and`,
+  );
+  await decided("emission", "draw", "--amount", formatEther(left));
   const { stderr } = await cotrainHere(["emission", "draw", "--amount", "99999999", ...at(), "--dry-run"]);
   expect(stderr).toContain("that the epochs still allow");
 });

@@ -41,6 +41,7 @@ const dollars = (account: Hex) =>
 test("holders are asked in words whether a token is paid, and it is paid as they were told", async () => {
   const { testDollar: token } = stage.world;
   const timelock = await funded(20_000_000n);
+  expect(await told("treasury", "show", "--token", token, ...at())).toMatchObject({ drawable: null, unclaimed: null });
   const { stdout } = await cotrainHere(["treasury", "show", "--token", token, ...at()]);
   expect(stdout).toContain(`${getAddress(timelock)}, the model's timelock`);
   expect(stdout).toMatch(/^has +20 TESTUSD$/m);

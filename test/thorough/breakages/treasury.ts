@@ -3,6 +3,13 @@ import type { Breakage } from "./breakage.ts";
 
 export const treasury: readonly Breakage[] = [
   {
+    name: "what a vote may still draw is shown as if nothing had been drawn",
+    file: "offchain/src/cli/commands/treasury.ts",
+    text: "authorisable(client, { ...of, kind, from: 1n, to: epoch, asOf })",
+    instead: "authorisable(client, { ...of, kind: rewardKind.capital, from: 1n, to: epoch, asOf })",
+    tests: ["test/offchain/cli/budget.test.ts"],
+  },
+  {
     name: "an allowance is set in the place of another, which some tokens refuse",
     file: "offchain/src/cli/commands/budget.ts",
     text: "allowance > 0n ? [0n] : []",

@@ -1,6 +1,7 @@
 /** `cotrain treasury`: what the holders have together, and paying somebody of it without a budget. */
+import { authorisable, budgetOf, epochOf } from "@cotrain/sdk/actions";
 import { CotrainError } from "@cotrain/sdk/errors";
-import { type Address, asAddress } from "@cotrain/sdk/protocol";
+import { type Address, asAddress, rewardKind } from "@cotrain/sdk/protocol";
 import { encodeFunctionData, erc20Abi, formatEther, type Hex } from "viem";
 
 import { formatAddress, formatSharesExactly, UserError, wrap } from "../../base/index.ts";
@@ -50,6 +51,22 @@ async function ownOf(place: TreasuryPlace) {
   return { shares, capital };
 }
 
+/** What a vote could have minted to the treasury now: its part of the epochs of 30 days that was not drawn; and what each epoch adds. */
+async function drawableOf({ connection, addresses, modelId }: TreasuryPlace) {
+  const of = { addresses, modelId };
+  const asOf = Number((await connection.call((client) => client.getBlock())).timestamp);
+  const epoch = await connection.call((client) => epochOf(client, { ...of, timestamp: asOf }));
+  const kind = rewardKind.treasury;
+  const [shares, { perEpoch, treasuryBps }] = await Promise.all([
+    connection.call((client) => authorisable(client, { ...of, kind, from: 1n, to: epoch, asOf })),
+    connection.call((client) => budgetOf(client, { ...of, epoch })),
+  ]);
+  return { shares, perEpoch: (perEpoch * BigInt(treasuryBps)) / 10_000n };
+}
+
+const drawableText = ({ shares, perEpoch }: Awaited<ReturnType<typeof drawableOf>>): string =>
+  `${formatSharesExactly(shares)} shares of its part of the emission, by a vote ("npx cotrain emission draw" proposes it); each epoch adds ${formatSharesExactly(perEpoch)}, and what is not drawn within 30 days of its epoch is never minted`;
+
 /** Shares that active roots pay the treasury for machines that it rented; undefined, with why, where the documents are not to be had. */
 async function earnedOf(place: Place, treasury: Address) {
   try {
@@ -91,17 +108,19 @@ function waitingLines(
 /** `cotrain treasury show`. */
 const treasuryShowCommand = defineCommand({
   name: "treasury show",
-  summary: "what the treasury has: coins, shares and the token that shares are sold for, or one other token",
+  summary:
+    "what the treasury has and may still draw: coins, shares and the token that shares are sold for, or one other token",
   options: { ...placeOptions, token: account({ description: "an ERC-20, which is shown alone" }) },
   examples: [
     ["npx cotrain treasury show", "coins, shares and the capital token of this directory's model"],
     [`npx cotrain treasury show --token 0x${"bb".repeat(20)}`, "any other token"],
   ],
   async run({ options, output }) {
-    const { held, own, waiting } = await atPlace(options, undefined, async (place) => {
+    const { held, own, waiting, drawable } = await atPlace(options, undefined, async (place) => {
       const held = await heldOf(place, options.token);
-      if (options.token !== undefined) return { held, own: undefined, waiting: undefined };
-      return { held, own: await ownOf(place), waiting: await waitingOf(place, held.treasury) };
+      if (options.token !== undefined) return { held };
+      const [own, drawable] = [await ownOf(place), await drawableOf(place)];
+      return { held, own, drawable, waiting: await waitingOf(place, held.treasury) };
     });
     const { treasury, balance, token, told: amountText } = held;
     const { shares, capital } = own ?? {};
@@ -112,6 +131,7 @@ const treasuryShowCommand = defineCommand({
         balance,
         shares: shares?.balance ?? null,
         capital: capital ? { token: capital.token, balance: capital.balance } : null,
+        drawable: drawable ?? null,
         unclaimed: waiting ? { shares: waiting.shares ?? null, revenue: waiting.revenue ?? null } : null,
       },
       [
@@ -123,6 +143,7 @@ const treasuryShowCommand = defineCommand({
             ...(capital?.token
               ? [["and", `${capital.told(capital.balance)}, ${formatAddress(capital.token.address)}`] as const]
               : []),
+            ...(drawable ? [["may draw", drawableText(drawable)] as const] : []),
           ],
           columnsOf(process.stdout),
         ),
