@@ -7,10 +7,15 @@ import type { BlobReader } from "../storage/index.ts";
 
 type Head = Pick<PostedHead, "round" | "checkpointDigest">;
 
+/** Rounds of those that a checkpoint is or goes on from. @param checkpoint digest of the one that is used; all if not said */
+function roundsIn(rejected: readonly Head[], heads: readonly Head[], checkpoint?: string): number[] {
+  const used = heads.findLast(({ checkpointDigest }) => checkpointDigest === checkpoint)?.round ?? Infinity;
+  return rejected.map(({ round }) => round).filter((round) => round <= used);
+}
+
 /** @param checkpoint digest of the one that is used; all if not said */
 export function rejectedLines(rejected: readonly Head[], heads: readonly Head[], checkpoint?: string): string[] {
-  const used = heads.findLast(({ checkpointDigest }) => checkpointDigest === checkpoint)?.round ?? Infinity;
-  const rounds = rejected.map(({ round }) => round).filter((round) => round <= used);
+  const rounds = roundsIn(rejected, heads, checkpoint);
   if (rounds.length === 0) return [];
   const one = rounds.length === 1;
   return [
@@ -26,7 +31,10 @@ export const inheritedLines = (before: readonly RejectedRun[]): string[] =>
         `Validators rejected ${rejectedSubject(before)}, from which this run goes on: what was put into the model there is still in it.`,
       ];
 
-/** A run's heads that validators rejected, and the lines about them and about those of the runs that it goes on from. */
+/**
+ * A run's heads that validators rejected, and the lines about them and about those of the runs that it goes on from.
+ * @param checkpoint digest of the one that is used, which later ones do not concern; all if not said
+ */
 export async function rejectedOf(reader: ChainReader, blobs: BlobReader, runId: RunId, checkpoint?: string) {
   const source = blobSourceOf(blobs);
   const [rejected, heads, before] = await Promise.all([
@@ -35,5 +43,5 @@ export async function rejectedOf(reader: ChainReader, blobs: BlobReader, runId: 
     rejectedBefore({ reader, blobs: source }, runId),
   ]);
   const lines = [...inheritedLines(before), ...rejectedLines(rejected, heads, checkpoint)];
-  return { rounds: rejected.map(({ round }) => round), before, lines };
+  return { found: { rejected: roundsIn(rejected, heads, checkpoint), inherited: before }, lines };
 }

@@ -180,9 +180,13 @@ test("what validators rejected is told of the run that goes on from it, and is r
   await taken.keep();
 
   const { reader, blobs } = await placeOf();
-  const { rounds, lines } = await rejectedOf(reader, blobs, made.runId);
-  expect([rounds, lines]).toEqual([
-    [],
+  // A checkpoint before it has nothing of it.
+  const of = async (checkpoint?: string) => (await rejectedOf(reader, blobs, runId, checkpoint)).found;
+  expect(await of()).toEqual({ rejected: [1], inherited: [] });
+  expect(await of(first!.checkpointDigest)).toEqual({ rejected: [], inherited: [] });
+  const { found, lines } = await rejectedOf(reader, blobs, made.runId);
+  expect([found, lines]).toEqual([
+    { rejected: [], inherited: [{ runId, rounds: [1] }] },
     [`Validators rejected ${subject}, from which this run goes on: what was put into the model there is still in it.`],
   ]);
   const status = await cotrainHere(["status", ...at()]);

@@ -178,6 +178,13 @@ export const takeUp: readonly Breakage[] = [
     tests: JUDGED,
   },
   {
+    name: "programs are told of rejections that a checkpoint has nothing of",
+    file: "offchain/src/cli/rejected.ts",
+    text: "found: { rejected: roundsIn(rejected, heads, checkpoint), inherited",
+    instead: "found: { rejected: roundsIn(rejected, heads), inherited",
+    tests: JUDGED,
+  },
+  {
     name: "a next run is posted by whom validators suspended, without a word",
     file: "offchain/src/run/nextRun.ts",
     text: " || !(await reader.isSuspended(runId))) return named;",

@@ -15,6 +15,10 @@ import { promptFor, textFrom, type TextOptions } from "../text.ts";
 interface Subject extends Pick<TextOptions, "blobs" | "definition" | "build" | "checkpoint"> {
   /** What to say before it is used. */
   readonly notices: readonly string[];
+  /** The same for programs; of an imported model no chain is asked. */
+  readonly found:
+    | Awaited<ReturnType<typeof rejectedOf>>["found"]
+    | { readonly rejected: null; readonly inherited: null };
 }
 
 /** What writes: the checkpoint of this directory's run, or its imported model. */
@@ -29,6 +33,7 @@ async function subject(state: string, named: string | undefined): Promise<Subjec
       build: asDigest(bundle.build.digest),
       checkpoint: asDigest(bundle.checkpoint.digest),
       notices: [],
+      found: { rejected: null, inherited: null },
     };
   }
   const run = await openLocalRun(state);
@@ -37,9 +42,9 @@ async function subject(state: string, named: string | undefined): Promise<Subjec
     const [record, heads] = await Promise.all([reader.run(run.runId), reader.headsSince(run.runId, 0)]);
     const checkpoint = named === undefined ? heads.at(-1)?.checkpointDigest : asDigest(named);
     if (checkpoint === undefined) throw new UserError("NO_CHECKPOINT", "No checkpoint of this run is anchored yet.");
-    const { lines: notices } = await rejectedOf(reader, run.blobs, run.runId, checkpoint);
+    const { found, lines: notices } = await rejectedOf(reader, run.blobs, run.runId, checkpoint);
     const { definition } = record;
-    return { blobs: run.blobs, definition, build: ownBuild(run), checkpoint, notices };
+    return { blobs: run.blobs, definition, build: ownBuild(run), checkpoint, notices, found };
   });
 }
 
@@ -78,7 +83,8 @@ export const generateCommand = defineCommand({
     ["npx cotrain generate --temperature 0 --tokens 40", "the likeliest continuation, the same every time"],
   ],
   async run({ options, output }) {
-    const { blobs, definition, build, checkpoint, notices } = await subject(options.state, options.checkpoint);
+    const { notices, found, ...model } = await subject(options.state, options.checkpoint);
+    const { blobs, definition, build, checkpoint } = model;
     for (const notice of notices) output.notice(notice);
     const { tokens, temperature, topK, seed } = options;
     const prompt = options.prompt ?? (await promptOf(blobs, definition));
@@ -105,7 +111,7 @@ export const generateCommand = defineCommand({
     } catch (error) {
       throw named === undefined ? error : notKept(options.state, named, error);
     }
-    if (output.json) output.result({ prompt, text: written, checkpoint }, []);
+    if (output.json) output.result({ prompt, text: written, checkpoint, ...found }, []);
     else output.text("\n");
   },
 });

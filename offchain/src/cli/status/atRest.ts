@@ -165,8 +165,7 @@ function restingDocument(
     tokens: tokens ?? null,
     ...lossesOf(recorded),
     checkpoints,
-    rejected: rejected.rounds,
-    inherited: rejected.before,
+    ...rejected.found,
     bootstrap,
     putAside: old,
   };

@@ -248,8 +248,8 @@ export async function runningStatus(run: LocalRun, old: readonly PutAside[]) {
     list: listCommand(run.state),
     measuring: await measuringShares(run.state, "heldOut"),
     auditing: await measuringShares(run.state, "audit"),
-    rejected: rejected?.rounds,
-    inherited: rejected?.before,
+    rejected: rejected?.found.rejected,
+    inherited: rejected?.found.inherited,
     bootstrap,
     putAside: old,
   };
