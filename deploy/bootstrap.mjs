@@ -251,12 +251,18 @@ export async function run(name, args) {
       PATH: `${join(root, "node_modules/.bin")}${delimiter}${process.env.PATH ?? ""}`,
     },
   });
-  // The terminal sends Ctrl-C to the whole group; the child decides when to end, this process only waits for it.
-  process.on("SIGINT", () => {});
+  // A terminal sends Ctrl-C to the whole group, and who means one process by SIGINT sends it here: which of the two it was cannot be
+  // told. So it goes on as SIGTERM, which ends a child that had no SIGINT, and tells one that had it nothing new: a second SIGINT
+  // would end that at once. On Windows there is no other than the console's, and every signal that is sent on kills.
+  let interrupted = false;
+  process.on("SIGINT", () => {
+    interrupted = true;
+    if (process.platform !== "win32") child.kill("SIGTERM");
+  });
   process.on("SIGTERM", () => child.kill("SIGTERM"));
   process.on("SIGHUP", () => child.kill("SIGHUP"));
   child.on("error", (error) => refuse(`the bundled Node could not be started: ${error.message}`));
-  child.on("exit", (code, signal) => process.exit(code ?? 128 + (signal === "SIGINT" ? 2 : 15)));
+  child.on("exit", (code, signal) => process.exit(code ?? 128 + (interrupted || signal === "SIGINT" ? 2 : 15)));
 }
 
 if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {

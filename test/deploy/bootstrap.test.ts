@@ -101,8 +101,10 @@ beforeEach(() => {
     join(tree, "offchain/src/cli/main.ts"),
     `const args: readonly string[] = process.argv.slice(2);
      // Ready for signals before a test can read that it runs.
+     if (args[0] === "wait") setInterval(() => undefined, 1_000);
      if (args[0] === "stay") {
        const timer = setInterval(() => undefined, 1_000);
+       process.on("SIGINT", () => console.log("interrupted"));
        process.on("SIGTERM", () => { console.log("told to end"); clearInterval(timer); process.exitCode = 3; });
      }
      console.log(JSON.stringify({ args, node: process.version, flags: process.execArgv, path: process.env["PATH"] }));
@@ -139,15 +141,17 @@ interface Ended {
   readonly stderr: string;
 }
 
-/** Runs the copied bootstrap under `node`. */
+/** Runs the copied bootstrap under `node`. @param detached in a process group of its own */
 function start(
   args: readonly string[],
   change: NodeJS.ProcessEnv = {},
   node = process.execPath,
   script = "deploy/bootstrap.mjs",
+  detached = false,
 ) {
   const child: ChildProcess = spawn(node, [join(tree, script), ...args], {
     cwd: tree,
+    detached,
     env: {
       ...process.env,
       npm_execpath: join(tree, "npm.mjs"),
@@ -314,12 +318,38 @@ describe("the command behind it", () => {
     expect((await start(["cotrain", "exit", String(code)]).ended).code).toBe(code);
   });
 
-  test("is told to end by SIGTERM and waited for; SIGINT is the terminal's to send", async () => {
-    const { child, ended, output } = start(["cotrain", "stay"]);
+  test.each(["SIGTERM", "SIGINT"] as const)(
+    "is told to end by %s to this process alone, and waited for",
+    async (sent) => {
+      const { child, ended, output } = start(["cotrain", "stay"]);
+      await expect.poll(() => output.stdout, { timeout: 30_000 }).toContain('"stay"');
+      child.kill(sent);
+      const { code, stdout } = await ended;
+      expect(code).toBe(3);
+      expect(stdout).toMatch(/told to end\n$/);
+      expect(stdout).not.toContain("interrupted");
+    },
+  );
+
+  test.skipIf(process.platform === "win32")("has a terminal's Ctrl-C once, before it is told to end", async () => {
+    // The leader of a group, to which a terminal sends it.
+    const { child, ended, output } = start(["cotrain", "stay"], {}, process.execPath, "deploy/bootstrap.mjs", true);
     await expect.poll(() => output.stdout, { timeout: 30_000 }).toContain('"stay"');
-    child.kill("SIGINT");
-    child.kill("SIGTERM");
-    expect(await ended).toMatchObject({ code: 3, stdout: expect.stringContaining("told to end") });
+    process.kill(-child.pid!, "SIGINT");
+    const { code, stdout } = await ended;
+    expect(code).toBe(3);
+    expect(stdout).toMatch(/^interrupted\ntold to end\n$/m);
+    expect(stdout.match(/interrupted/g)).toHaveLength(1);
+  });
+
+  test.each([
+    ["SIGINT", 130],
+    ["SIGTERM", 143],
+  ] as const)("that does nothing about signals ends by %s with %i", async (sent, code) => {
+    const { child, ended, output } = start(["cotrain", "wait"]);
+    await expect.poll(() => output.stdout, { timeout: 30_000 }).toContain('"wait"');
+    child.kill(sent);
+    expect((await ended).code).toBe(code);
   });
 
   test.skipIf(process.platform === "win32")("ends as by SIGTERM when npm, or npm's shell, has ended", async () => {

@@ -10,6 +10,20 @@ export const deploy: readonly Breakage[] = [
     tests: ["test/deploy/bootstrap.test.ts"],
   },
   {
+    name: "SIGINT to the process that npm runs, and to no other, ends nothing",
+    file: "deploy/bootstrap.mjs",
+    text: 'if (process.platform !== "win32") child.kill("SIGTERM");',
+    instead: "",
+    tests: ["test/deploy/bootstrap.test.ts"],
+  },
+  {
+    name: "Ctrl-C counts twice, and ends at once",
+    file: "deploy/bootstrap.mjs",
+    text: 'if (process.platform !== "win32") child.kill("SIGTERM");',
+    instead: 'child.kill("SIGINT");',
+    tests: ["test/deploy/bootstrap.test.ts"],
+  },
+  {
     name: "a deployment whose contracts obey others than they should is refused",
     file: "deploy/deployment.ts",
     text: "  await requireWired(publicClient, pick(singletons), at);\n",
