@@ -54,6 +54,14 @@ describe("the page for holders", () => {
     expect(page).toContain("no claim against anybody, legal or other, and none is implied");
   });
 
+  it("names the commands that show them", () => {
+    const [, begins = ""] = page.split("## What a model begins with");
+    const [sentences = ""] = begins.split("| setting |");
+    const shown = [...sentences.matchAll(/`([a-z]+(?: [a-z]+)?)`/g)].map(([, command]) => command);
+    for (const command of ["emission show", "code list", "proposals terms", "disputes bond", "bootstrap"])
+      expect(shown).toContain(command);
+  });
+
   it("names commands that there are", () => {
     const main = ["--conditions=cotrain-source", "offchain/src/cli/main.ts", "--help"];
     const { stdout } = spawnSync(process.execPath, main, { encoding: "utf8" });
