@@ -26,6 +26,16 @@ async function membersOf({ reader, modelId }: Pick<Place, "reader" | "modelId">)
   return { inForce, before: [...before] };
 }
 
+/** Runs after the one that is watched whose verdicts are asked for, the newest. */
+const MOST_RUNS = 16;
+
+/** The run that is watched and those that the model has after it: each has a list of verdicts of its own. */
+async function runsToHear({ reader, modelId, runId }: Pick<Place, "reader" | "modelId" | "runId">) {
+  const runs = await reader.runsOf(modelId);
+  // One node may lag, and not tell of a run that is there.
+  return [runId, ...runs.slice(runs.indexOf(runId) + 1).slice(-MOST_RUNS)];
+}
+
 /** Whoever is away, or shows none, shows none. */
 async function orNone<T>(asking: Promise<T>): Promise<T | undefined> {
   try {
@@ -60,7 +70,7 @@ function createPublished({ reader, modelId }: Place, sources: readonly BlobSourc
  * @throws UserError `STAKE_NONE`
  */
 export async function openOffences(place: Place, urls: readonly string[], directory: StateDirectory) {
-  const { connection, addresses: contracts, runId, state } = place;
+  const { connection, addresses: contracts, state } = place;
   const own = state === undefined ? undefined : (await readRunFile(state))?.urls["coordinator"];
   const clients = [...(own === undefined ? [] : [own]), ...urls].map((url) => createCoordinatorClient(url));
   const published = createPublished(place, state === undefined ? clients : [place.blobs]);
@@ -69,7 +79,9 @@ export async function openOffences(place: Place, urls: readonly string[], direct
     stakes,
     members: () => membersOf(place),
     heard: async () => {
-      const shown = await Promise.all(clients.map((client) => orNone(client.verdicts(runId))));
+      const runs = await runsToHear(place);
+      const asked = runs.flatMap((each) => clients.map((client) => orNone(client.verdicts(each))));
+      const shown = await Promise.all(asked);
       return [...shown.flatMap((list) => (list ? [list.verdicts] : [])), await published()];
     },
     write: async (name, contradiction) => {

@@ -28,6 +28,7 @@ import { expect, test } from "vitest";
 import { connect } from "../../../offchain/src/chain/index.ts";
 import { type Contradiction, type ToldOffence, writeContradiction } from "../../../offchain/src/run/index.ts";
 import { createOffenceWatch, createVerdictEar } from "../../../offchain/src/run/offenceWatch.ts";
+import { nextRun } from "../chain/nextRun.ts";
 import { accountOf, keyOf, validators } from "../chain/world.ts";
 import { mirrorOf } from "./mirror.ts";
 import { staged, told } from "./staged.ts";
@@ -231,6 +232,19 @@ test("whoever watches finds both that somebody shows, writes them down, and anyb
   expect((await report(offence!.file!)).code).toBe(0);
   expect(await active()).toBe(parseEther("1"));
   expect(await once()).toMatchObject({ sound: true, offences: [] });
+});
+
+test("of each run that the model has after the one that is watched, too", async () => {
+  await deposited(parseEther("2"));
+  const next = await nextRun(stage.world);
+  const over = { runId: next.runId };
+  const [first, second] = [await verdict(0n, over), await verdict(10_000n, over)];
+  const mirror = await mirrorOf(stage.world, (runId) => (runId === next.runId ? [first, second] : []));
+  const { code, stdout } = await cotrainHere(["watch", "--once", "--json", ...pins(), `--mirrors=${mirror}`]);
+  const { offences } = JSON.parse(stdout) as { readonly offences: readonly ToldOffence[] };
+  expect(offences).toMatchObject([{ kind: "verdicts", amount: String(parseEther("1")) }]);
+  expect(code).toBe(1);
+  expect((await report(offences[0]!.file!)).code).toBe(0);
 });
 
 test.each([

@@ -8,21 +8,26 @@ import { listening } from "../../loopback.ts";
 import type { World } from "../chain/world.ts";
 
 /**
- * @param verdicts shows these as a coordinator does; default none
+ * @param verdicts shows these as a coordinator does, by the run that is asked about; default none
+ * @param never blobs of which it never answers
  * @returns its URL
  */
 export async function mirrorOf(
   { store }: Pick<World, "store">,
-  verdicts?: () => readonly SignedVerdict[],
+  verdicts?: (runId: string) => readonly SignedVerdict[],
+  never: ReadonlySet<string> = new Set(),
 ): Promise<string> {
   const server = createServer((incoming, response) => {
     if (verdicts && incoming.url?.endsWith("/verdicts")) {
-      response.writeHead(200, { "content-type": "application/json" }).end(JSON.stringify({ verdicts: verdicts() }));
+      response
+        .writeHead(200, { "content-type": "application/json" })
+        .end(JSON.stringify({ verdicts: verdicts(incoming.url.split("/").at(-2) ?? "") }));
       return;
     }
     void (async () => {
       try {
-        response.end(await store.get(digestOfCid(incoming.url?.split("/").at(-1) ?? "")));
+        const digest = digestOfCid(incoming.url?.split("/").at(-1) ?? "");
+        if (!never.has(digest)) response.end(await store.get(digest));
       } catch {
         const error = { code: "BLOB_NOT_FOUND", message: "It is not here." };
         response.writeHead(404, { "content-type": "application/json" }).end(JSON.stringify({ error }));
