@@ -89,6 +89,8 @@ function findingText(finding: WatchFinding, kind: Kind, evidence: (digest: strin
       return `${rootOf(finding)}: something that it takes is not to be had, and it is disputed if that lasts for ${Math.ceil(finding.left / 1_000)} s more. ${finding.reason}`;
     case "unread":
       return `${rootOf(finding)} could not be looked at: ${finding.reason}`;
+    case "unnamed":
+      return `${rootOf(finding)} was not recomputed, and is not disputed for what is missing: ${finding.reason} After ${timeText(finding.until)} nobody can dispute it.`;
     case "late":
       return `FAIL   ${rootOf(finding)} is false or unpublished, and its window is over: ${finding.reason}`;
     case "reported":
@@ -108,7 +110,7 @@ const alarmText = (kind: Kind, { bond, level }: DisputeCost): string =>
 
 /** A false head is nobody's to dispute. */
 const headText = ({ head, problems }: HeadFinding): string =>
-  `FAIL   checkpoint ${head.round}, head ${head.head}, posted in ${head.transaction}: ${problems.join(" ")} No bond stops a false head: validators suspend its poster ("npx cotrain suspend"), and a root that pays for it is disputed.`;
+  `FAIL   checkpoint ${head.round} of run ${head.runId}, head ${head.head}, posted in ${head.transaction}: ${problems.join(" ")} No bond stops a false head: validators suspend its poster ("npx cotrain suspend"), and a root that pays for it is disputed.`;
 
 /** What a young model's organiser said or did. */
 type ActsLook = () => Promise<{ readonly acts: readonly ToldAct[]; readonly more: number }>;
@@ -155,23 +157,21 @@ export type RootsLook = Readonly<
   Record<Kind, { readonly root: () => Promise<WatchFinding>; readonly cost: () => Promise<DisputeCost> }>
 >;
 
-/** Before the first look. */
-const NOTHING_SEEN: Omit<Seen, "heads"> = {
-  ...UNSEEN,
-  revenue: UNSEEN,
-  false: [],
-  problems: [],
-  falseRoots: [],
-  acts: [],
-  offences: [],
-  away: null,
-};
-
+/** One look at each, and what it found is told; who is away is told, and asked at the next look. None waits for another. */
 export interface Telling {
-  /** One look at roots, heads, the organiser's acts, offences, and what disputes cost. Who is away is told, and asked at the next look. */
-  look(roots: RootsLook, heads: () => Promise<HeadsLook>, acts: ActsLook, offences: OffencesLook): Promise<void>;
+  /** At the root of a kind in its window, and at what a dispute of one costs. */
+  root(kind: Kind, look: RootsLook[Kind]): Promise<void>;
+  /** @param look tells each finding at once */
+  heads(look: (tell: (finding: HeadFinding) => void) => Promise<HeadsLook>): Promise<void>;
+  /** At the organiser's acts. */
+  acts(look: ActsLook): Promise<void>;
+  offences(look: OffencesLook): Promise<void>;
   seen(): Seen;
 }
+
+/** What is looked at by itself, in the order in which it is told what was away. */
+type Part = Kind | "heads" | "acts" | "offences";
+const parts: readonly Part[] = ["compute", "revenue", "heads", "acts", "offences"];
 
 const isFalse = (found: WatchFinding): boolean =>
   found.state === "open" ? found.found === "false" : ["late", "reported", "disputed"].includes(found.state);
@@ -191,86 +191,122 @@ async function attempt<T>(work: () => Promise<T>): Promise<Attempted<T>> {
   }
 }
 
-/** Tells acts as they are found, and answers all of them. */
-function createActsTelling(say: (of: string, line: string) => void) {
-  let acts: readonly ToldAct[] = [];
-  return async (look: ActsLook): Promise<{ readonly away: string | null; readonly acts: readonly ToldAct[] }> => {
-    const { result, away } = await attempt(look);
-    for (const act of result?.acts ?? []) say(`act/${act.what}/${act.name}/${act.transaction}`, actText(act));
-    if (result && result.more > 0)
-      say("acts", `${result.more} more acts of the organiser, none of which is still to come, are not told.`);
-    acts = [...acts, ...(result?.acts ?? [])].slice(0, MOST_KEPT);
-    return { away, acts };
-  };
-}
+/** Says each thing to people, where it is not what was said last of this. */
+type Say = (of: string, ...lines: readonly string[]) => void;
 
-export function createTelling(output: Output, evidence: (digest: string) => string): Telling {
+function createSay(output: Output): Say {
   const said = new Map<string, string>();
-  const wrong = new Map<string, WatchFinding>();
-  const findings: HeadFinding[] = [];
-  const problems = new Set<string>();
-  let seen: Seen = { ...NOTHING_SEEN, heads: { looked: 0, findings } };
-  /** Says it where it is not what was said last of this. */
-  const say = (of: string, ...lines: readonly string[]): void => {
+  return (of, ...lines) => {
     if (said.get(of) === lines.join("\n")) return;
     if (said.size >= MOST_KEPT) said.clear();
     said.set(of, lines.join("\n"));
     if (!output.json) output.result(undefined, lines);
   };
-  const tellRoot = (kind: Kind, found: WatchFinding | null): string | null => {
-    if (!found) return null;
-    // Of revenue there is mostly none.
-    if (kind === "compute" || found.state !== "idle") say(`root/${kind}`, findingText(found, kind, evidence));
-    if (found.state !== "idle" && isFalse(found)) wrong.set(found.digest, found);
-    return found.state === "unread" ? found.reason : null;
+}
+
+/** Tells who keeps which look from ending, and what keeps several of them, a chain that is away, once. */
+function createAwayTelling(say: Say) {
+  const aways = new Map<Part, string>();
+  return {
+    tell: (part: Part, away: string | null): void => {
+      const isNews = away !== null && ![...aways.values()].includes(away);
+      if (away === null) aways.delete(part);
+      else aways.set(part, away);
+      if (isNews) say(`away/${part}`, `Not all could be looked at: ${away}`);
+    },
+    seen: (): string | null => parts.map((part) => aways.get(part)).find((away) => away !== undefined) ?? null,
   };
-  const tellCost = (kind: Kind, cost: DisputeCost | null): void => {
-    if (cost && cost.level >= ALARMING_LEVEL) say(`row/${kind}`, alarmText(kind, cost));
+}
+
+/** Tells what is found of roots. A look answers who was away. */
+function createRootsTelling(say: Say, evidence: (digest: string) => string) {
+  const wrong = new Map<string, WatchFinding>();
+  const seen: Record<Kind, RootSeen> = { compute: UNSEEN, revenue: UNSEEN };
+  return {
+    look: async (kind: Kind, { root, cost }: RootsLook[Kind]): Promise<string | null> => {
+      const { result: found, away } = await attempt(root);
+      // Of revenue there is mostly none.
+      if (found && (kind === "compute" || found.state !== "idle"))
+        say(`root/${kind}`, findingText(found, kind, evidence));
+      if (found && found.state !== "idle" && isFalse(found)) wrong.set(found.digest, found);
+      const bond = await attempt(cost);
+      if (bond.result && bond.result.level >= ALARMING_LEVEL) say(`row/${kind}`, alarmText(kind, bond.result));
+      seen[kind] = { root: found ?? seen[kind].root, cost: bond.result ?? seen[kind].cost };
+      const unread = found?.state === "unread" || found?.state === "unnamed" ? found.reason : null;
+      return away ?? unread ?? bond.away;
+    },
+    seen: () => ({ ...seen.compute, revenue: seen.revenue, false: [...wrong.values()] }),
   };
-  const tellHeads = (looked: HeadsLook | null): string | null => {
-    if (!looked) return null;
-    for (const finding of looked.findings) say(`head/${finding.head.head}/${finding.condition}`, headText(finding));
-    for (const problem of looked.problems) {
-      say(`run/${problem}`, `FAIL   ${problem}`);
-      problems.add(problem);
-    }
-    if (looked.falseRoots.length > 0) say("paid", ...falseRootsLines(looked.falseRoots, columnsOf(process.stdout)));
-    if (findings.length < MOST_KEPT) findings.push(...looked.findings);
-    return looked.away ?? null;
-  };
-  const tellActs = createActsTelling(say);
-  const lookAt = async (kind: Kind, { root, cost }: RootsLook[Kind], before: RootSeen) => {
-    const found = await attempt(root);
-    const unread = tellRoot(kind, found.result);
-    const bond = await attempt(cost);
-    tellCost(kind, bond.result);
-    const away = found.away ?? unread ?? bond.away;
-    return { away, root: found.result ?? before.root, cost: bond.result ?? before.cost };
+}
+
+/** Tells what is found of heads and active roots. A look answers who was away. */
+function createHeadsTelling(say: Say) {
+  const findings: HeadFinding[] = [];
+  const problems = new Set<string>();
+  let looked = 0;
+  let falseRoots: readonly PaidFalsely[] = [];
+  const tell = (finding: HeadFinding): void => {
+    say(`head/${finding.head.head}/${finding.condition}`, headText(finding));
+    if (findings.length < MOST_KEPT) findings.push(finding);
   };
   return {
-    look: async (roots, heads, organiser, reportable) => {
-      const { away: computeAway, ...compute } = await lookAt("compute", roots.compute, seen);
-      const { away: revenueAway, ...revenue } = await lookAt("revenue", roots.revenue, seen.revenue);
-      const looked = await attempt(heads);
-      const unlooked = tellHeads(looked.result);
-      const { away: organiserAway, acts } = await tellActs(organiser);
-      const offences = await attempt(reportable);
-      for (const offence of offences.result ?? []) say(`offence/${offence.name}`, offenceText(offence, coins));
-      const away = computeAway ?? revenueAway ?? looked.away ?? unlooked ?? organiserAway ?? offences.away;
-      if (away !== null) say("away", `Not all could be looked at: ${away}`);
-      seen = {
-        ...compute,
-        revenue,
-        false: [...wrong.values()],
-        heads: { looked: seen.heads.looked + (looked.result?.looked ?? 0), findings },
-        problems: [...problems],
-        falseRoots: looked.result?.falseRoots ?? seen.falseRoots,
-        acts,
-        offences: offences.result?.slice(0, MOST_KEPT) ?? seen.offences,
-        away,
-      };
+    look: async (look: (told: typeof tell) => Promise<HeadsLook>): Promise<string | null> => {
+      const { result, away } = await attempt(() => look(tell));
+      if (!result) return away;
+      for (const problem of result.problems) {
+        say(`run/${problem}`, `FAIL   ${problem}`);
+        problems.add(problem);
+      }
+      looked += result.looked;
+      ({ falseRoots } = result);
+      if (falseRoots.length > 0) say("paid", ...falseRootsLines(falseRoots, columnsOf(process.stdout)));
+      return result.away ?? null;
     },
-    seen: () => seen,
+    seen: () => ({ heads: { looked, findings }, problems: [...problems], falseRoots }),
+  };
+}
+
+/** Tells acts as they are found. */
+function createActsTelling(say: Say) {
+  let acts: readonly ToldAct[] = [];
+  return {
+    look: async (look: ActsLook): Promise<string | null> => {
+      const { result, away } = await attempt(look);
+      for (const act of result?.acts ?? []) say(`act/${act.what}/${act.name}/${act.transaction}`, actText(act));
+      if (result && result.more > 0)
+        say("acts", `${result.more} more acts of the organiser, none of which is still to come, are not told.`);
+      acts = [...acts, ...(result?.acts ?? [])].slice(0, MOST_KEPT);
+      return away;
+    },
+    seen: () => ({ acts }),
+  };
+}
+
+/** Tells offences that nobody has reported. */
+function createOffencesTelling(say: Say) {
+  let offences: readonly ToldOffence[] = [];
+  return {
+    look: async (look: OffencesLook): Promise<string | null> => {
+      const { result, away } = await attempt(look);
+      for (const offence of result ?? []) say(`offence/${offence.name}`, offenceText(offence, coins));
+      offences = result?.slice(0, MOST_KEPT) ?? offences;
+      return away;
+    },
+    seen: () => ({ offences }),
+  };
+}
+
+export function createTelling(output: Output, evidence: (digest: string) => string): Telling {
+  const say = createSay(output);
+  const [roots, heads] = [createRootsTelling(say, evidence), createHeadsTelling(say)];
+  const [acts, offences] = [createActsTelling(say), createOffencesTelling(say)];
+  const away = createAwayTelling(say);
+  return {
+    root: async (kind, look) => away.tell(kind, await roots.look(kind, look)),
+    heads: async (look) => away.tell("heads", await heads.look(look)),
+    acts: async (look) => away.tell("acts", await acts.look(look)),
+    offences: async (look) => away.tell("offences", await offences.look(look)),
+    seen: () => ({ ...roots.seen(), ...heads.seen(), ...acts.seen(), ...offences.seen(), away: away.seen() }),
   };
 }
 

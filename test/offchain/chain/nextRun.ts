@@ -1,18 +1,20 @@
 /** The next run of a world's model, as its holders would decide it. */
 import { registerRun, setStatus, timelockOf } from "@cotrain/sdk/actions";
 import { asRunId, digestOfJson, type RunId, runIdOf, runStatus } from "@cotrain/sdk/protocol";
-import { createTestClient, createWalletClient, http } from "viem";
+import { createTestClient, createWalletClient, http, type LocalAccount } from "viem";
 
 import { createInitial, createPublisher, fragments, params, poster, type World } from "./world.ts";
 
 /**
  * Finishes the world's run and registers another one like it.
  * @param registered its fragments on-chain, whatever its definition's table has
+ * @param by who posts it
  * @returns who makes its rounds; checkpoint 0 is not posted
  */
 export async function nextRun(
   world: World,
   registered = fragments,
+  by: LocalAccount = poster,
 ): Promise<World["publisher"] & { readonly runId: RunId }> {
   const { modelId, contracts: addresses, chainId, client, store, url } = world;
   const timelock = await timelockOf(client, { addresses, modelId });
@@ -29,12 +31,12 @@ export async function nextRun(
     definition: digestOfJson(initial.definition),
     initialCheckpoint: initial.digest,
     fragments: registered,
-    poster: poster.address,
+    poster: by.address,
     builds: [initial.build],
     params,
     min: params,
     max: params,
   };
   await registerRun.sync(sender, { ...sync, modelId, salt, config });
-  return { ...createPublisher(store, { chainId, contracts: addresses, runId }, initial), runId };
+  return { ...createPublisher(store, { chainId, contracts: addresses, runId }, initial, by), runId };
 }

@@ -330,6 +330,7 @@ export function createPublisher(
   store: BlobStore,
   place: Place,
   initial: { digest: Digest; states: FragmentState[]; manifest: CheckpointManifest; build: Digest },
+  by: LocalAccount = poster,
 ): Publisher {
   let current = { digest: initial.digest, round: 0, states: initial.states, manifest: initial.manifest };
   const { build } = initial;
@@ -440,7 +441,7 @@ export function createPublisher(
           receipt: toWire("Receipt", receipt),
           signature: await account.signTypedData(typedDataOf(domain, "Receipt", receipt)),
           ack: toWire("Ack", ack),
-          ackSignature: await poster.signTypedData(typedDataOf(domain, "Ack", ack)),
+          ackSignature: await by.signTypedData(typedDataOf(domain, "Ack", ack)),
           assignment,
           tokens: tokens.toString(),
           outcome,

@@ -281,6 +281,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     passphraseFile: "watch",
     maxFee: "watch",
     secondRpc: "watch",
+    next: "watch",
     mirrors: "watch",
     maxBond: "watch",
     depth: "watch",

@@ -4,10 +4,11 @@ import { createServer } from "node:http";
 import { join } from "node:path";
 
 import { disputeOf } from "@cotrain/sdk/actions";
-import { type Hex, structHash } from "@cotrain/sdk/protocol";
+import { type CheckpointManifest, type Hex, structHash } from "@cotrain/sdk/protocol";
 import { getAddress, sha256 } from "viem";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 
+import { openReader } from "../../../offchain/src/chain/index.ts";
 import { listening } from "../../loopback.ts";
 import { payingFirst, withLeaves } from "../chain/attested.ts";
 import { settleLater } from "../chain/settle.ts";
@@ -83,6 +84,41 @@ test("ends when it is told to, in the middle of a look too", async () => {
     },
   });
   expect(ended.code).toBe(0);
+});
+
+test("a false root is disputed meanwhile, where a source never answers for what a head takes", async () => {
+  const { world, client } = holders;
+  const before = await client.snapshot();
+  const directory = temporaryDirectory();
+  await settleLater({ url: world.url, directory }, world, "meanwhile", {}, (computation) =>
+    withLeaves(computation, payingFirst(1n)),
+  );
+  // Time stands between blocks, however long the command takes.
+  await client.setBlockTimestampInterval({ interval: 1 });
+  const { checkpointDigest } = (
+    await (await openReader({ ...world, rpcUrl: world.url })).headsSince(world.runId, 0)
+  )[0]!;
+  const shards = (JSON.parse(new TextDecoder().decode(await world.store.get(checkpointDigest))) as CheckpointManifest)
+    .fragments;
+  const mirror = await mirrorOf(world, undefined, new Set(shards.map(({ digest }) => digest)));
+  const far = [...pins(), `--mirrors=${mirror}`, "--state", temporaryDirectory(), ...keys(), "--yes", "--max-fee=1"];
+  let said = "";
+  const ended = await cotrain(["watch", "--every=50ms", ...far], {
+    onStart: (child) =>
+      child.stdout?.on("data", (chunk: Buffer) => {
+        const isNew = (text: string) => !said.includes(text) && (said + chunk.toString()).includes(text);
+        const [isSuspect, isDisputed] = [isNew("was found false, and is looked at again"), isNew("is disputed: ")];
+        said += chunk.toString();
+        if (isSuspect) void client.mine({ blocks: 1 });
+        if (isDisputed) child.kill("SIGTERM");
+      }),
+  });
+  expect(said).toContain("is disputed: It differs from what was recomputed");
+  expect(said).not.toContain("Not all could be looked at");
+  expect(ended.code).toBe(1);
+  await client.removeBlockTimestampInterval();
+  await client.revert({ id: before });
+  world.publisher.back(1);
 });
 
 test("spends nothing on a coordinator's word, and needs somebody who serves what was published", async () => {

@@ -1,8 +1,8 @@
 /** What a watcher says of what it found, and the code that it ends with. */
-import { rewardKind } from "@cotrain/sdk/protocol";
+import { asRunId, rewardKind } from "@cotrain/sdk/protocol";
 import { describe, expect, test } from "vitest";
 
-import { RetryableError } from "../../../offchain/src/base/index.ts";
+import { RetryableError, timeText } from "../../../offchain/src/base/index.ts";
 import type { Output } from "../../../offchain/src/cli/output.ts";
 import { createTelling, depthOf, exitCodeOf, type RootsLook } from "../../../offchain/src/cli/watching.ts";
 import type { WatchFinding } from "../../../offchain/src/validator/index.ts";
@@ -11,6 +11,7 @@ const digest = `0x${"11".repeat(32)}` as const;
 const evidence = `0x${"22".repeat(32)}` as never;
 const root = { digest, index: 4 };
 const reason = "It pays a thief.";
+const runId = asRunId(`0x${"33".repeat(32)}`);
 
 interface Look {
   readonly root?: () => Promise<WatchFinding>;
@@ -21,25 +22,33 @@ const rootsLook = ({ root = async () => ({ state: "idle" }), level = 0 }: Look):
   cost: async () => ({ bond: 10n ** 18n, level, isDue: false }),
 });
 
-/** One look. @param kind of the root, of `rewardKind` */
-async function lookedAt(look: Look, kind: number = rewardKind.compute) {
+const noHeads = { looked: 0, findings: [], problems: [], falseRoots: [], away: undefined };
+
+/** @param json where a program reads, to which nothing is said before the end */
+function listening(json = false) {
   const said: string[] = [];
   const output: Output = {
-    json: false,
+    json,
     result: (_, lines) => void said.push(...lines),
     text: () => undefined,
     notice: () => undefined,
     complain: () => undefined,
     paint: (_, text) => text,
   };
-  const telling = createTelling(output, (of) => `evidence of ${of}`);
+  return { said, telling: createTelling(output, (of) => `evidence of ${of}`) };
+}
+
+/** One look. @param kind of the root, of `rewardKind` */
+async function lookedAt(look: Look, kind: number = rewardKind.compute) {
+  const { said, telling } = listening();
   const of = (wanted: number) => rootsLook(kind === wanted ? look : {});
-  await telling.look(
-    { compute: of(rewardKind.compute), revenue: of(rewardKind.revenue) },
-    async () => ({ looked: 0, findings: [], problems: [], falseRoots: [], away: undefined }),
-    async () => ({ acts: [], more: 0 }),
-    async () => [],
-  );
+  await Promise.all([
+    telling.root("compute", of(rewardKind.compute)),
+    telling.root("revenue", of(rewardKind.revenue)),
+    telling.heads(async () => noHeads),
+    telling.acts(async () => ({ acts: [], more: 0 })),
+    telling.offences(async () => []),
+  ]);
   // The kind that was not asked about.
   const none = "No root is in its window.";
   return { said: said.filter((line) => line !== none), code: exitCodeOf(telling.seen()) };
@@ -93,6 +102,7 @@ test.each<[string, number, WatchFinding]>([
   ["is false by one look alone", 75, { state: "inconsistent", ...root, reason }],
   ["is not to be had", 75, { state: "absent", ...root, reason, left: 1_000 }],
   ["could not be read", 75, { state: "unread", ...root, reason }],
+  ["is of a run whose coordinator nobody named", 75, { state: "unnamed", ...root, reason, runId, until: 0 }],
   ["holds", 0, { state: "holds", ...root }],
 ])("a root that %s has it end with %i", async (_, code, finding) => {
   const seen = await found(finding);
@@ -101,8 +111,46 @@ test.each<[string, number, WatchFinding]>([
 });
 
 test("a chain that is away has it end with 75", async () => {
-  const away = lookedAt({ root: () => Promise.reject(new RetryableError("AWAY", "It does not answer.")) });
-  expect(await away).toEqual({ said: ["Not all could be looked at: It does not answer."], code: 75 });
+  expect(await lookedAt({ root: away })).toEqual({
+    said: ["Not all could be looked at: It does not answer."],
+    code: 75,
+  });
+});
+
+test("of a root whose run's coordinator nobody named it says until when that can be mended", async () => {
+  const { said } = await found({ state: "unnamed", ...root, reason, runId, until: 1_000 });
+  expect(said[0]).toContain("was not recomputed, and is not disputed for what is missing: It pays a thief. After ");
+  expect(said[0]).toContain(`${timeText(1_000)} nobody can dispute it.`);
+});
+
+const away = () => Promise.reject(new RetryableError("AWAY", "It does not answer."));
+
+test("what keeps all looks from ending is told once, and what was away is so until a look ends", async () => {
+  const { said, telling } = listening();
+  const root = { root: away, cost: away };
+  const none = [telling.root("compute", root), telling.root("revenue", root), telling.heads(away)];
+  await Promise.all([...none, telling.acts(away), telling.offences(away)]);
+  expect(said).toEqual(["Not all could be looked at: It does not answer."]);
+  await Promise.all([telling.root("compute", rootsLook({})), telling.root("revenue", rootsLook({}))]);
+  expect(exitCodeOf(telling.seen())).toBe(75);
+  await telling.heads(async () => noHeads);
+  await Promise.all([telling.acts(async () => ({ acts: [], more: 0 })), telling.offences(async () => [])]);
+  expect(telling.seen()).toMatchObject({ away: null, root: { state: "idle" } });
+  expect(exitCodeOf(telling.seen())).toBe(0);
+});
+
+test.each([false, true])("a false head is told as it is found, with whose it is (--json: %s)", async (json) => {
+  const { said, telling } = listening(json);
+  const head = { runId, round: 7, head: `0x${"44".repeat(32)}`, transaction: `0x${"55".repeat(32)}` } as never;
+  // The look itself never ends: a slow source decides how long it takes.
+  void telling.heads((tell) => {
+    tell({ head, condition: "mismatch", problems: ["It is another one."] });
+    return new Promise(() => undefined);
+  });
+  const line = expect.stringMatching(`^FAIL {3}checkpoint 7 of run ${runId}, head 0x4.*: It is another one\\. No bond`);
+  expect(said).toEqual(json ? [] : [line]);
+  expect(telling.seen().heads.findings).toMatchObject([{ condition: "mismatch" }]);
+  expect(exitCodeOf(telling.seen())).toBe(1);
 });
 
 test("that roots are disputed again and again is told from the third doubling of the bond on", async () => {

@@ -20,16 +20,20 @@ import {
 import { jobMigrations, type JobSchema, openDatabase, openJobTable } from "../../../offchain/src/service/index.ts";
 import {
   createHeadWatch,
+  createJudge,
   createWatch,
   type Evidence,
   openWatchMemory,
   type Watch,
+  type WhyUnnamed,
 } from "../../../offchain/src/validator/index.ts";
 import { payingFirst, publishEpoch, signaturesUnder, withLeaves } from "../chain/attested.ts";
 import { createNode, type TestNode } from "../chain/node.ts";
 import { createWorld, poster, type RoundOptions, validators, workers, type World } from "../chain/world.ts";
 import { createManualClock } from "../manualClock.ts";
 import { dueEpoch } from "../run/dueEpoch.ts";
+
+type Judge = ReturnType<typeof createJudge>;
 
 export const ETHER = 10n ** 18n;
 /** Whose bond it is, by default. */
@@ -71,8 +75,13 @@ export async function journalOf(...given: Parameters<typeof openJournalOf>): Ret
   return journal;
 }
 
-export async function post(count: number, round: RoundOptions = {}, publisher = world.publisher): Promise<void> {
-  const chain = await openJournalOf(poster);
+export async function post(
+  count: number,
+  round: RoundOptions = {},
+  publisher = world.publisher,
+  by = poster,
+): Promise<void> {
+  const chain = await openJournalOf(by);
   for (let i = 0; i < count; i++) {
     const { fields } = await publisher.round(round);
     const { head } = await chain.head(fields.runId);
@@ -83,11 +92,15 @@ export async function post(count: number, round: RoundOptions = {}, publisher = 
 
 /** Who watches the heads of the world's run, from its start on. */
 export const watchingHeads = async (
-  { head }: Pick<Watch, "head">,
+  { head }: Pick<Judge, "head">,
   revenue: Parameters<typeof createHeadWatch>[0]["revenue"] = { paidFalsely: async () => [] },
   blobs: BlobSource = world.blobs,
   reader?: ChainReader,
-) => createHeadWatch({ reader: reader ?? (await open()), blobs, head, revenue }, world.modelId, world.runId);
+  whyUnnamed?: WhyUnnamed,
+) => {
+  const modules = { reader: reader ?? (await open()), blobs, head, revenue, ...(whyUnnamed && { whyUnnamed }) };
+  return createHeadWatch(modules, world.modelId, world.runId);
+};
 
 /** Takes the run back to one of its rounds, as the holders would. */
 export async function takeBack(to: number): Promise<void> {
@@ -124,7 +137,7 @@ export async function lessPaid(): Promise<EpochComputation> {
 }
 
 /** Posts a root with all signatures. @returns the digest of what was signed */
-export async function postSigned({ attestation }: EpochComputation): Promise<Hex> {
+export async function postSigned({ attestation }: Pick<EpochComputation, "attestation">): Promise<Hex> {
   const signatures = (await signaturesUnder(world, attestation, validators)).map(({ signature }) => signature);
   const { contracts: addresses } = world;
   await postRoot.sync(client(), { addresses, attestation, signatures, account: poster, pollingInterval: 20 });
@@ -140,18 +153,23 @@ interface Watching {
   readonly absentPart?: number;
 }
 
-export async function watching(given: Watching = {}): Promise<Watch & { readonly written: Evidence[] }> {
+export async function watching(
+  given: Watching = {},
+): Promise<Watch & Pick<Judge, "head"> & { readonly written: Evidence[] }> {
   const written: Evidence[] = [];
   const chain = given.chain ?? (await journalOf());
   const reader = given.reader ?? (await open());
   const revenue = revenueAccounts({ reader, connection: await connect(options()), fromBlock: world.fromBlock });
+  const blobs = given.blobs ?? world.blobs;
+  const sound = new Set<string>();
   const watch = createWatch(
     { modelId: world.modelId, kind: rewardKind.compute, depth: 1, absentPart: given.absentPart ?? 1 / 2 },
     {
       reader,
       revenue,
       openSecond: async () => ({ reader: await (given.second ?? open)(), revenue }),
-      blobs: given.blobs ?? world.blobs,
+      blobs,
+      sound,
       memory: await openWatchMemory(join(directory, "watch.json")),
       clock: given.clock ?? createManualClock(),
       writeEvidence: async (evidence) => void written.push(evidence),
@@ -159,7 +177,8 @@ export async function watching(given: Watching = {}): Promise<Watch & { readonly
       why: "no wallet is named",
     },
   );
-  return { ...watch, written };
+  const { head } = createJudge({ reader, revenue }, blobs, sound);
+  return { ...watch, head, written };
 }
 
 export const dispute = (digest: Hex) => disputeOf(world.client, { addresses: world.contracts, digest });

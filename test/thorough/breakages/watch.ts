@@ -6,6 +6,8 @@ const heads = ["test/offchain/validator/watchHeads.test.ts"];
 const roots = ["test/offchain/validator/watch.test.ts"];
 const cli = ["test/offchain/cli/watch.test.ts"];
 const words = ["test/offchain/cli/watching.test.ts"];
+const loops = ["test/offchain/cli/looking.test.ts"];
+const nextRuns = ["test/offchain/validator/watchNextRun.test.ts"];
 
 export const watch: readonly Breakage[] = [
   {
@@ -130,8 +132,8 @@ export const watch: readonly Breakage[] = [
   {
     name: "a root that could not be read ends a watch with 0",
     file: "offchain/src/cli/watching.ts",
-    text: 'return found.state === "unread" ? found.reason : null;',
-    instead: "return null;",
+    text: 'found?.state === "unread" || ',
+    instead: "",
     tests: words,
   },
   {
@@ -144,8 +146,8 @@ export const watch: readonly Breakage[] = [
   {
     name: "that roots are disputed again and again is told a doubling late",
     file: "offchain/src/cli/watching.ts",
-    text: "cost.level >= ALARMING_LEVEL",
-    instead: "cost.level > ALARMING_LEVEL",
+    text: "bond.result.level >= ALARMING_LEVEL",
+    instead: "bond.result.level > ALARMING_LEVEL",
     tests: words,
   },
   {
@@ -165,8 +167,8 @@ export const watch: readonly Breakage[] = [
   {
     name: "a false head that was found is forgotten where the chain is away a moment later",
     file: "offchain/src/validator/watch/heads.ts",
-    text: "(await recompute(findings).catch(awayOf))",
-    instead: "(await recompute(findings))",
+    text: "(await recompute(tell).catch(awayOf))",
+    instead: "(await recompute(tell))",
     tests: ["test/offchain/validator/watchHeads.test.ts"],
   },
   {
@@ -175,5 +177,89 @@ export const watch: readonly Breakage[] = [
     text: 'if (id === runId || !(error instanceof CotrainError) || error.code !== "RUN_UNKNOWN") throw error;',
     instead: "if (runId) throw error;",
     tests: ["test/offchain/validator/watchHeads.test.ts"],
+  },
+  {
+    name: "a root is looked at when a look at heads has ended",
+    file: "offchain/src/cli/looking.ts",
+    text: "const over = Promise.all(looks.map(loop));",
+    instead: "const over = looks.reduce((before, look) => before.then(() => loop(look)), Promise.resolve());",
+    tests: loops,
+  },
+  {
+    name: "a look that does not end holds up for ever who is told to end",
+    file: "offchain/src/cli/looking.ts",
+    text: "await Promise.race([over, clock.sleep(GRACE_MS, waited.signal).catch(() => undefined)]);",
+    instead: "await over;",
+    tests: loops,
+  },
+  {
+    name: "a look that fails ends no watch",
+    file: "offchain/src/cli/looking.ts",
+    text: "  if (failed) throw failed.error;\n",
+    instead: "",
+    tests: loops,
+  },
+  {
+    name: "a false head is told when all others were looked at",
+    file: "offchain/src/cli/watching.ts",
+    text: "attempt(() => look(tell))",
+    instead: "attempt(async () => (await look(() => undefined)).findings.forEach(tell) as never)",
+    tests: words,
+  },
+  {
+    name: "whose a false head is nobody says",
+    file: "offchain/src/cli/watching.ts",
+    text: " of run ${head.runId}, head ",
+    instead: ", head ",
+    tests: words,
+  },
+  {
+    name: "an honest root of a next run is disputed by who does not know its coordinator",
+    file: "offchain/src/validator/watch/sources.ts",
+    text: "      if (why === undefined) throw error;\n",
+    instead: "      if (why !== null) throw error;\n",
+    tests: nextRuns,
+  },
+  {
+    name: "a next run's coordinator is unknown though its poster's was named",
+    file: "offchain/src/validator/watch/sources.ts",
+    text: "(await Promise.all(named.map(posterOf))).includes(poster)",
+    instead: "named.length === 0",
+    tests: nextRuns,
+  },
+  {
+    name: "a root is not disputed that says it is of a run with which it has nothing to do",
+    file: "offchain/src/validator/watch/judge.ts",
+    text: "if (await namesItsHead(reader, modelId, posted)) return judgement;",
+    instead: "if (await namesItsHead(reader, modelId, posted).then(() => true)) return judgement;",
+    tests: nextRuns,
+  },
+  {
+    name: "heads of a run whose coordinator nobody named are called missing",
+    file: "offchain/src/validator/watch/heads.ts",
+    text: "const why = error instanceof CotrainError ? await whyUnnamed?.(runId) : undefined;",
+    instead: "const why = error instanceof CotrainError ? undefined : await whyUnnamed?.(runId);",
+    tests: nextRuns,
+  },
+  {
+    name: "roots of a run whose coordinator nobody named make the run before it unsound",
+    file: "offchain/src/validator/watch/heads.ts",
+    text: ".filter((problem) => !unnamed.has(problem))",
+    instead: "",
+    tests: nextRuns,
+  },
+  {
+    name: "who walks one run waits for the walk of another",
+    file: "offchain/src/validator/watch/heads.ts",
+    text: "const looks = await Promise.all([...watches].map((each) => lookAt(each, tell)));",
+    instead: "const looks: HeadsLook[] = [];\n      for (const each of watches) looks.push(await lookAt(each, tell));",
+    tests: nextRuns,
+  },
+  {
+    name: "what validators of a next run contradict is heard by nobody",
+    file: "offchain/src/cli/offences.ts",
+    text: "return [runId, ...runs.slice(runs.indexOf(runId) + 1).slice(-MOST_RUNS)];",
+    instead: "return runs.length > 0 ? [runId] : [];",
+    tests: ["test/offchain/cli/conflict.test.ts"],
   },
 ];

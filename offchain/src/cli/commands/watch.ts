@@ -1,5 +1,5 @@
 /** `cotrain watch`: recomputes every root and head as they are posted, and disputes what is false or unpublished. */
-import { createCoordinatorClient, rewardKind } from "@cotrain/sdk/protocol";
+import { asRunId, createCoordinatorClient, rewardKind } from "@cotrain/sdk/protocol";
 import type { PrivateKeyAccount } from "viem/accounts";
 
 import { createRandom, systemClock, UserError, weiOf } from "../../base/index.ts";
@@ -36,10 +36,20 @@ import {
 import type { Evidence } from "../../validator/index.ts";
 import { type CommandContext, defineCommand } from "../command.ts";
 import type { Output } from "../output.ts";
+import { lookInLoops } from "../looking.ts";
 import { openOffences } from "../offences.ts";
 import { atPlace, type Place, signingAs, signingOptions } from "../place.ts";
 import { decidingAt } from "../proposing.ts";
-import { costText, createTelling, depthOf, exitCodeOf, isSound, type RootsLook, type Seen } from "../watching.ts";
+import {
+  costText,
+  createTelling,
+  depthOf,
+  exitCodeOf,
+  isSound,
+  type RootsLook,
+  type Seen,
+  type Telling,
+} from "../watching.ts";
 
 const watchOptions = {
   ...signingOptions,
@@ -51,6 +61,10 @@ const watchOptions = {
   secondRpc: url({ description: "JSON-RPC of somebody else, which must say the same before anything is disputed" }),
   mirrors: wordsOf(/^https?:\/\/[^\s,]+$/, "a URL that starts with http:// or https://", {
     description: "URLs of others that serve the run's blobs as a coordinator does",
+  }),
+  next: wordsOf(/^0x[0-9a-fA-F]{64}$/, "an id of 0x and 64 hex digits", {
+    description:
+      "ids of the model's next runs that --coordinator or --mirrors publish, too: what is not to be had of them is disputed as of the run itself",
   }),
   maxBond: { ...bondAtMostOption, description: "coins that one dispute may cost as its bond" },
   depth: integer(1, 10_000, {
@@ -82,7 +96,7 @@ const urlsOf = ({ coordinator, mirrors }: Options): string[] => [
 ];
 
 /** Where blobs are asked for; each look asks as patiently as the one before. */
-function sourcesOf(options: Options, place: Place, output: Output, signal: AbortSignal) {
+function sourcesOf(options: Options, place: Place, output: Output) {
   const remote: BlobSource[] = (options.mirrors ?? []).map((mirror) => createCoordinatorClient(mirror));
   const isLocal = place.state !== undefined;
   if (!isLocal && options.coordinator !== undefined) remote.unshift(createCoordinatorClient(options.coordinator));
@@ -91,7 +105,7 @@ function sourcesOf(options: Options, place: Place, output: Output, signal: Abort
       "COORDINATOR_MISSING",
       "Nothing can be recomputed without what the run published: name its coordinator with --coordinator, or others with --mirrors.",
     );
-  return (): BlobSource[] => [
+  return (signal: AbortSignal): BlobSource[] => [
     ...(isLocal ? [place.blobs] : []),
     ...remote.map((source) =>
       patientBlobs(source, {
@@ -146,6 +160,79 @@ async function spenderOf(
   return { spender: chain, why: "", close };
 }
 
+/** Blobs of looks that follow each other: how slow a source was in one says nothing about the next, nor about what is looked at beside it. */
+function createBlobsOfLooks(begin: (signal: AbortSignal) => BlobSource) {
+  let now = begin(AbortSignal.abort());
+  const blobs: BlobSource = { blob: (...request) => now.blob(...request) };
+  return { blobs, begin: (signal: AbortSignal): void => void (now = begin(signal)) };
+}
+
+/** Who watches, and what it may spend. */
+interface Watching {
+  readonly options: Options;
+  readonly place: Place;
+  readonly sources: ReturnType<typeof sourcesOf>;
+  readonly directory: StateDirectory;
+  readonly spending: Pick<Awaited<ReturnType<typeof spenderOf>>, "spender" | "why">;
+}
+
+const evidenceIn =
+  (directory: StateDirectory) =>
+  (digest: string): string =>
+    directory.resolve(`evidence-${digest}.json`);
+
+/** What looks at roots and heads, each through sources of its own, and at what else is told. */
+async function openLooks({ options, place, sources, directory, spending }: Watching) {
+  const { runId, modelId, reader, connection, addresses: contracts, fromBlock } = place;
+  const validator = await import("../../validator/index.ts");
+  const { anyOf, createHeadWatch, createJudge, createNaming, createWatch, ofNamedRuns, untilEnded } = validator;
+  const ofLooks = () => createBlobsOfLooks((signal) => untilEnded(anyOf(sources(signal)), signal));
+  const [ofRoots, ofHeads] = [ofLooks(), ofLooks()];
+  const next = (options.next ?? []).map((id) => asRunId(id.toLowerCase()));
+  const whyUnnamed = createNaming(reader, [runId, ...next]);
+  const where = { chainId: connection.chainId, contracts, fromBlock };
+  const second = options.secondRpc;
+  const modules = {
+    reader,
+    revenue: revenueAccounts({ reader, connection, fromBlock }),
+    openSecond: async () =>
+      validator.lookingThrough(second === undefined ? connection : await connect({ ...where, rpcUrl: second }), where),
+    blobs: ofNamedRuns(ofRoots.blobs, whyUnnamed),
+    memory: await validator.openWatchMemory(directory.resolve("watch.json")),
+    clock: systemClock,
+    sound: new Set<string>(),
+    writeEvidence: async (found: Evidence) =>
+      writeFileDurable(evidenceIn(directory)(found.digest), validator.evidenceText(found)),
+    ...spending,
+  };
+  const depth = depthOf(options.depth, connection.chainId);
+  const rootsOf = (kind: number): RootsLook["compute"] => {
+    const watch = createWatch({ modelId, kind, depth, absentPart: options.absent }, modules);
+    return { root: () => watch.look(), cost: () => reader.rootsOfKind(kind).disputeCost(modelId) };
+  };
+  const roots: RootsLook = { compute: rootsOf(rewardKind.compute), revenue: rootsOf(rewardKind.revenue) };
+  // A judge shares what it is waiting for with whoever asks it for the same: roots have one of their own.
+  const { head } = createJudge(modules, ofNamedRuns(ofHeads.blobs, whyUnnamed), modules.sound);
+  const heads = createHeadWatch({ ...modules, blobs: ofHeads.blobs, head, whyUnnamed }, modelId, runId);
+  const acts = createActsWatch(await decidingAt(place));
+  const offences = await openOffences(place, urlsOf(options), directory);
+  const looksOf = (telling: Telling): ((signal: AbortSignal) => Promise<void>)[] => [
+    async (signal) => {
+      ofRoots.begin(signal);
+      await telling.root("compute", roots.compute);
+    },
+    // From the chain alone, whoever holds up what a root of work takes.
+    () => telling.root("revenue", roots.revenue),
+    async (signal) => {
+      ofHeads.begin(signal);
+      await telling.heads((tell) => heads.look(tell));
+    },
+    () => telling.acts(() => acts.look()),
+    () => telling.offences(() => offences.look()),
+  ];
+  return { roots, looksOf };
+}
+
 /** Looks until it is told to end, or once. */
 async function watchAt(
   { options, output }: Pick<CommandContext<typeof watchOptions>, "options" | "output">,
@@ -153,63 +240,20 @@ async function watchAt(
   own: PrivateKeyAccount | undefined,
   signal: AbortSignal,
 ): Promise<Seen> {
-  const { runId, modelId, reader, connection, addresses: contracts, fromBlock } = place;
-  const { anyOf, createHeadWatch, createWatch, evidenceText, lookingThrough, openWatchMemory } =
-    await import("../../validator/index.ts");
-  const sources = sourcesOf(options, place, output, signal);
+  const { modelId, reader, connection } = place;
+  const sources = sourcesOf(options, place, output);
   const directory = await openDirectory(options, place);
-  const { spender, why, close } = await spenderOf(options, place, own, directory, signal);
+  const { close, ...spending } = await spenderOf(options, place, own, directory, signal);
   try {
-    let patient = sources();
-    const blobs: BlobSource = { blob: (...request) => anyOf(patient).blob(...request) };
-    const where = { chainId: connection.chainId, contracts, fromBlock };
-    const second = options.secondRpc;
-    const evidence = (digest: string): string => directory.resolve(`evidence-${digest}.json`);
-    const modules = {
-      reader,
-      revenue: revenueAccounts({ reader, connection, fromBlock }),
-      openSecond: async () =>
-        lookingThrough(second === undefined ? connection : await connect({ ...where, rpcUrl: second }), where),
-      blobs,
-      memory: await openWatchMemory(directory.resolve("watch.json")),
-      clock: systemClock,
-      writeEvidence: async (found: Evidence) => writeFileDurable(evidence(found.digest), evidenceText(found)),
-      spender,
-      why,
-    };
-    const depth = depthOf(options.depth, connection.chainId);
-    const watchOf = (kind: number) => createWatch({ modelId, kind, depth, absentPart: options.absent }, modules);
-    const [compute, revenue] = [watchOf(rewardKind.compute), watchOf(rewardKind.revenue)];
-    const costOf = (kind: number) => () => reader.rootsOfKind(kind).disputeCost(modelId);
-    const roots: RootsLook = {
-      compute: { root: () => compute.look(), cost: costOf(rewardKind.compute) },
-      revenue: { root: () => revenue.look(), cost: costOf(rewardKind.revenue) },
-    };
-    const heads = createHeadWatch({ reader, blobs, head: compute.head, revenue: modules.revenue }, modelId, runId);
-    const acts = createActsWatch(await decidingAt(place));
-    const offences = await openOffences(place, urlsOf(options), directory);
+    const { roots, looksOf } = await openLooks({ options, place, sources, directory, spending });
     const { window } = await reader.schedule(modelId);
     const every = options.every ?? Math.min(30_000, (window * 1_000) / 16);
     const balance = own && (await connection.call((client) => client.getBalance({ address: own.address })));
-    const telling = createTelling(output, evidence);
-    const ended = new Promise<void>((end) => signal.addEventListener("abort", () => end(), { once: true }));
     const [cost, ofRevenue] = await Promise.all([roots.compute.cost(), roots.revenue.cost()]);
-    if (!output.json) output.notice(costText(cost, { revenue: ofRevenue, balance, why, most: weiOf(options.maxBond) }));
-    for (;;) {
-      patient = sources();
-      const looking = telling.look(
-        roots,
-        () => heads.look(),
-        () => acts.look(),
-        () => offences.look(),
-      );
-      // A long look does not hold up who is told to end: what it writes is whole, and the next start goes on.
-      looking.catch(() => undefined);
-      await Promise.race([looking, ended]);
-      if (options.once || signal.aborted) break;
-      await systemClock.sleep(every, signal).catch(() => undefined);
-      if (signal.aborted) break;
-    }
+    const most = weiOf(options.maxBond);
+    if (!output.json) output.notice(costText(cost, { revenue: ofRevenue, balance, why: spending.why, most }));
+    const telling = createTelling(output, evidenceIn(directory));
+    await lookInLoops(looksOf(telling), { every, once: options.once, clock: systemClock, signal });
     return telling.seen();
   } finally {
     await close();
@@ -253,6 +297,7 @@ export const watchCommand = defineCommand({
   ],
   notes: [
     "A root is disputed where two looks, some blocks apart, could read all that it takes and found the same wrong; or where something that it takes (its manifest, tree, verdicts, inputs, a document or payload of a round that it pays) was not to be had of any source for a part of its window. An RPC or a source that is away, slow, or says two things makes it dispute nothing.",
+    "Of a next run that another poster posts than the run that is named nothing is disputed for what is not to be had, until its coordinator is named (--mirrors) and so is it (--next): that is told at once, with the time until which there is to dispute it.",
     "A root of revenue is recomputed from the chain alone, so that nothing of it can be withheld.",
     "A root that somebody else disputed is recomputed as well, and who votes is told what two looks found: that it is false, with what was found beside it, or that it holds.",
     "It says what a bond costs before it puts one up, puts up at most --max-bond coins for each dispute, and needs --yes. Without a wallet or --yes it reports. It settles disputes when they are due.",

@@ -5,6 +5,7 @@
 import { CotrainError } from "@cotrain/sdk/errors";
 import { epochAt, type ModelId, type RunId } from "@cotrain/sdk/protocol";
 
+import { RetryableError, UserError } from "../../base/index.ts";
 import type { ChainReader, PostedHead } from "../../chain/index.ts";
 import {
   type BlobSource,
@@ -16,6 +17,7 @@ import {
   WalkMemory,
 } from "../../run/index.ts";
 import type { Judge } from "./judge.ts";
+import type { WhyUnnamed } from "./sources.ts";
 
 /** A head that does not hold, or of which something is not to be had. */
 export interface HeadFinding {
@@ -39,7 +41,8 @@ export interface HeadsLook {
 }
 
 export interface HeadWatch {
-  look(): Promise<HeadsLook>;
+  /** @param tell is told of each finding at once: whoever serves slowly decides how long a look takes */
+  look(tell?: (finding: HeadFinding) => void): Promise<HeadsLook>;
 }
 
 interface HeadModules {
@@ -47,9 +50,11 @@ interface HeadModules {
   readonly blobs: BlobSource;
   readonly head: Judge["head"];
   readonly revenue: Pick<RevenueAccounts, "paidFalsely">;
+  /** Of which runs what is published need not be to be had; left out, of none. */
+  readonly whyUnnamed?: WhyUnnamed;
 }
 
-/** Heads of one look whose fragments are recomputed: roots are looked at in between. */
+/** Heads of one look whose fragments are recomputed: what else a look tells is told in between. */
 const AT_ONCE = 64;
 
 const nothingSeen = { findings: [], problems: [], falseRoots: [], looked: 0 } as const;
@@ -60,22 +65,48 @@ function awayOf(error: unknown): string {
   throw error;
 }
 
+type Tell = (finding: HeadFinding) => void;
+
 /** What a walk found is told though what comes after is away: it was remembered, and no later look tells it. */
-async function sparing(walkOn: (findings: HeadFinding[]) => Promise<HeadsLook>): Promise<HeadsLook> {
+async function sparing(walkOn: (tell: Tell) => Promise<HeadsLook>, told: Tell = () => undefined): Promise<HeadsLook> {
   const findings: HeadFinding[] = [];
+  const tell: Tell = (finding) => {
+    findings.push(finding);
+    told(finding);
+  };
   try {
-    return await walkOn(findings);
+    return { ...(await walkOn(tell)), findings };
   } catch (error) {
     return { ...nothingSeen, findings, away: awayOf(error) };
   }
 }
 
+/** As one run's walk reads them, which heads of a run that was not named end, and whose word of other such runs `unnamed` keeps. */
+const walkedBlobs = (
+  { blobs, whyUnnamed }: Pick<HeadModules, "blobs" | "whyUnnamed">,
+  walked: RunId,
+  unnamed: Set<string>,
+): BlobSource => ({
+  async blob(runId, digest, limit) {
+    try {
+      return await blobs.blob(runId, digest, limit);
+    } catch (error) {
+      const why = error instanceof CotrainError ? await whyUnnamed?.(runId) : undefined;
+      if (why === undefined) throw error;
+      // The walk ends here, and begins here at the next look.
+      if (runId === walked) throw new RetryableError("RUN_UNNAMED", why, { cause: error });
+      unnamed.add(why);
+      throw new UserError("BLOB_MISSING", why, { cause: error });
+    }
+  },
+});
+
 /** Watches the heads of one run. */
-function createRunWatch(
-  { reader, blobs, head: judge, revenue }: HeadModules,
-  modelId: ModelId,
-  runId: RunId,
-): HeadWatch {
+function createRunWatch(modules: HeadModules, modelId: ModelId, runId: RunId): HeadWatch {
+  const { reader, head: judge, revenue } = modules;
+  /** What was said in place of documents of runs that were not named. */
+  const unnamed = new Set<string>();
+  const blobs = walkedBlobs(modules, runId, unnamed);
   const memory = new WalkMemory();
   /** Whose fragments were recomputed, or found wrong. */
   const done = new Set<string>();
@@ -99,7 +130,7 @@ function createRunWatch(
     return open.filter(({ head }) => !done.has(head.head));
   }
 
-  async function recompute(findings: HeadFinding[]): Promise<string | undefined> {
+  async function recompute(tell: Tell): Promise<string | undefined> {
     let away: string | undefined;
     for (const link of (await owed()).slice(0, AT_ONCE)) {
       const judgement = await judge(link);
@@ -111,50 +142,54 @@ function createRunWatch(
       // A root that pays for it may have become active meanwhile, after which its payloads need not be kept.
       if (!isKept) continue;
       const condition = judgement.kind === "false" ? "mismatch" : "missing";
-      findings.push({ head: link.head, condition, problems: [judgement.reason] });
+      tell({ head: link.head, condition, problems: [judgement.reason] });
     }
     return away;
   }
 
-  return { look: () => sparing(walkOn) };
+  return { look: (told) => sparing(walkOn, told) };
 
-  async function walkOn(findings: HeadFinding[]): Promise<HeadsLook> {
+  async function walkOn(tell: Tell): Promise<HeadsLook> {
+    unnamed.clear();
     const walking = verifyRun({ reader, blobs, revenue }, runId, memory);
     for (;;) {
       const { done: isOver, value } = await walking.next();
       if (!isOver) {
         const { condition, problems } = value;
         if (condition !== "mismatch" && condition !== "missing") continue;
-        findings.push({ head: value, condition, problems });
+        tell({ head: value, condition, problems });
         // What is wrong with it was said.
         done.add(value.head);
         continue;
       }
-      const away = value.away?.message ?? (await recompute(findings).catch(awayOf));
-      const { problems, falseRoots, heads: looked } = value;
-      return { findings, problems, falseRoots, away, looked };
+      const away = value.away?.message ?? (await recompute(tell).catch(awayOf));
+      const { falseRoots, heads: looked } = value;
+      const [other] = unnamed;
+      const problems = value.problems.filter((problem) => !unnamed.has(problem));
+      return { ...nothingSeen, problems, falseRoots, away: away ?? other, looked };
     }
   }
 }
 
-/** Watches the heads of a run, and of those that the model has after it: who watches need not know of them. */
+/** Watches the heads of a run, and of those that the model has after it: who watches need not know of them. No run's walk waits for another's. */
 export function createHeadWatch(modules: HeadModules, modelId: ModelId, runId: RunId): HeadWatch {
   const watches = new Map<RunId, HeadWatch>([[runId, createRunWatch(modules, modelId, runId)]]);
+  const lookAt = async ([id, watch]: readonly [RunId, HeadWatch], tell: Tell | undefined): Promise<HeadsLook> => {
+    try {
+      return await watch.look(tell);
+    } catch (error) {
+      // Where several nodes answer at one address, one may not have a run yet that another has told of; or there is none.
+      if (id === runId || !(error instanceof CotrainError) || error.code !== "RUN_UNKNOWN") throw error;
+      watches.delete(id);
+      return { ...nothingSeen, away: error.message };
+    }
+  };
   return {
-    look: async () => {
+    look: async (tell) => {
       const runs = await modules.reader.runsOf(modelId);
       for (const next of runs.slice(runs.indexOf(runId) + 1))
         if (!watches.has(next)) watches.set(next, createRunWatch(modules, modelId, next));
-      const looks: HeadsLook[] = [];
-      for (const [id, watch] of watches)
-        looks.push(
-          await watch.look().catch((error: unknown) => {
-            // Where several nodes answer at one address, one may not have a run yet that another has told of; or there is none.
-            if (id === runId || !(error instanceof CotrainError) || error.code !== "RUN_UNKNOWN") throw error;
-            watches.delete(id);
-            return { ...nothingSeen, away: error.message };
-          }),
-        );
+      const looks = await Promise.all([...watches].map((each) => lookAt(each, tell)));
       return {
         findings: looks.flatMap(({ findings }) => findings),
         problems: looks.flatMap(({ problems }) => problems),

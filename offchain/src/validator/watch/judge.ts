@@ -10,6 +10,7 @@ import {
   canonicalJson,
   type Digest,
   digestOfJson,
+  epochAt,
   type EpochHead,
   fromWire,
   type ModelId,
@@ -42,7 +43,7 @@ import { FormatError } from "../../storage/index.ts";
 import { differences } from "../attest.ts";
 import { checkAggregate, checkedAgainst } from "../checks/recompute.ts";
 import { createDescriptions, type Descriptions } from "../descriptions.ts";
-import { isSlow, isUnpublished } from "./sources.ts";
+import { isSlow, isUnpublished, unnamedIn } from "./sources.ts";
 
 /** What was found, to be published: its sha256 stands beside the dispute. Nothing in it changes from look to look. */
 export interface Evidence {
@@ -67,8 +68,11 @@ export type Judgement =
   | { readonly kind: "false"; readonly reason: string; readonly recomputed: WireStruct<"Attestation"> | null }
   /** Something that it takes is not to be had of any source. */
   | { readonly kind: "unpublished"; readonly reason: string }
-  /** The chain could not be read, or said two things: nothing follows. Or a source is slow, and may have what it takes. */
-  | { readonly kind: "unread"; readonly reason: string; readonly slow: boolean };
+  /**
+   * The chain could not be read, or said two things: nothing follows. Or a source is slow, and may have what it takes. Or that is of the
+   * run `unnamed`, whose coordinator nobody has named.
+   */
+  | { readonly kind: "unread"; readonly reason: string; readonly slow: boolean; readonly unnamed?: string };
 
 /** What looks, with a reader of the chain and what that and it remember. */
 export interface Judge {
@@ -113,7 +117,40 @@ function judgementOf(error: unknown): Judgement {
   const { message: reason } = error;
   if (isUnpublished(error)) return { kind: "unpublished", reason };
   if (isWrong(error)) return { kind: "false", reason, recomputed: null };
-  return { kind: "unread", reason, slow: isSlow(error) };
+  const unnamed = unnamedIn(error);
+  return { kind: "unread", reason, slow: isSlow(error), ...(unnamed !== undefined && { unnamed }) };
+}
+
+/** Whether a root names the last head of its epochs, and so that head's run, as the chain alone tells. */
+async function namesItsHead(
+  reader: ChainReader,
+  modelId: ModelId,
+  { attestation, epoch }: SignedRoot,
+): Promise<boolean> {
+  const schedule = await reader.schedule(modelId);
+  const runs = await Promise.all((await reader.runsOf(modelId)).map((runId) => reader.headsSince(runId, 0)));
+  const last = runs
+    .flat()
+    .filter(({ anchoredAt }) => epochAt(schedule, anchoredAt) <= epoch)
+    .toSorted((a, b) => a.block - b.block || a.logIndex - b.logIndex)
+    .at(-1);
+  return last !== undefined && last.head === attestation.head && last.runId === attestation.runId;
+}
+
+/**
+ * Whoever signs a false root writes into it of which run it is: by one whose coordinator nobody has named, but that has nothing to do with
+ * it, nobody gets out of publishing it.
+ */
+async function heldToItsRun(
+  reader: ChainReader,
+  modelId: ModelId,
+  posted: SignedRoot,
+  judgement: Judgement,
+): Promise<Judgement> {
+  if (judgement.kind !== "unread" || judgement.unnamed !== posted.attestation.runId) return judgement;
+  if (await namesItsHead(reader, modelId, posted)) return judgement;
+  const reason = `It names run ${posted.attestation.runId}, which the last head of its epochs is not of, and not all of it is to be had.`;
+  return { kind: "unpublished", reason };
 }
 
 /** Why a head does not hold, by every fragment of it; empty where it does. @throws what is not to be had, or wrong */
@@ -191,12 +228,15 @@ function unreadOf(error: unknown): Judgement {
   return { kind: "unread", reason: error.message, slow: false };
 }
 
-/** A judge of its own remembers nothing that another one found. */
-export function createJudge(looking: Looking, blobs: BlobSource): Judge {
+/**
+ * A judge of its own remembers nothing that another one found.
+ * @param sound heads of which one found that every fragment is what its payloads make, where judges of one look share them
+ */
+export function createJudge(looking: Looking, blobs: BlobSource, sound = new Set<string>()): Judge {
   const { reader } = looking;
   const documents = createHeadDocumentsCache(reader);
   const descriptions = createDescriptions(reader, blobs);
-  const modules = { reader, blobs, documents, descriptions, sound: new Set<string>() };
+  const modules = { reader, blobs, documents, descriptions, sound };
   const head = async (link: HeadWithParent): Promise<Judgement> => {
     const reason = await problemOfHead(modules, link);
     return reason === "" ? { kind: "holds" } : { kind: "false", reason, recomputed: null };
@@ -205,7 +245,10 @@ export function createJudge(looking: Looking, blobs: BlobSource): Judge {
     root: (modelId, posted) =>
       posted.attestation.kind === rewardKind.revenue
         ? judgeRevenue(looking, modelId, posted).catch(unreadOf)
-        : judge(modules, modelId, posted).catch(judgementOf),
+        : judge(modules, modelId, posted)
+            .catch(judgementOf)
+            .then((found) => heldToItsRun(reader, modelId, posted, found))
+            .catch(unreadOf),
     head: (link) => head(link).catch(judgementOf),
   };
 }

@@ -54,13 +54,17 @@ export async function openWatchMemory(path: string): Promise<WatchMemory> {
   const known = new Map(
     (file?.roots ?? []).map(({ disputed: _disputed, ...root }): [string, KnownRoot] => [root.digest, root]),
   );
+  let written = Promise.resolve();
   return {
     of: (digest) => known.get(digest) ?? { digest },
     keep: async (root) => {
       known.delete(root.digest);
       known.set(root.digest, root);
       for (const digest of known.keys()) if (known.size > MAX_ROOTS) known.delete(digest);
-      await writeStateFile(path, File, { version: 1, roots: [...known.values()] });
+      // Roots of two kinds are looked at at a time: what is known last has to be what is written last.
+      const write = () => writeStateFile(path, File, { version: 1, roots: [...known.values()] });
+      written = written.then(write, write);
+      await written;
     },
   };
 }

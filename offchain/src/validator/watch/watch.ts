@@ -34,6 +34,8 @@ export type WatchFinding =
   | (Of & { readonly state: "absent"; readonly reason: string; readonly left: number })
   /** Nothing could be said: the chain is away, or what a first look found to hold was not to be had at a second. */
   | (Of & { readonly state: "unread"; readonly reason: string })
+  /** Something of it is not to be had and is of a run whose coordinator nobody has named: nothing follows. `until`: its window's end, chain seconds. */
+  | (Of & { readonly state: "unnamed"; readonly reason: string; readonly runId: string; readonly until: number })
   /** It is to be disputed, and nothing here may or can: without a wallet, without leave, for too little money. */
   | (Of & Found & { readonly state: "reported"; readonly why: string })
   /** A dispute was sent and is in the chain, or somebody else's is. */
@@ -79,6 +81,8 @@ export interface WatchModules extends Looking {
   readonly blobs: BlobSource;
   readonly memory: WatchMemory;
   readonly clock: Clock;
+  /** Heads that are known to be sound, where who looks at heads meanwhile shares them. */
+  readonly sound?: Set<string>;
   /** Writes down what was found, before it is disputed. */
   readonly writeEvidence: (evidence: Evidence) => Promise<void>;
   /** What spends; undefined where nothing may be spent, which `why` says. */
@@ -90,8 +94,6 @@ export interface WatchModules extends Looking {
 export interface Watch {
   /** One look. @throws RetryableError where the chain is away; what writing to the disk throws */
   look(): Promise<WatchFinding>;
-  /** Whether every fragment of a head is what its payloads make. */
-  readonly head: Judge["head"];
 }
 
 type Wrong = Extract<Judgement, { readonly kind: "false" | "unpublished" }>;
@@ -246,6 +248,8 @@ async function judged(watching: Watching, posted: SignedRoot, until: number): Pr
   const { reason } = judgement;
   const isLate = (await reader.chainTime()) >= until;
   if (isMissed(judgement) && !isLate) return waitFor(watching, posted, judgement);
+  if (judgement.kind === "unread" && judgement.unnamed !== undefined)
+    return { state: "unnamed", digest, index, reason, runId: judgement.unnamed, until };
   if (judgement.kind === "unread") return { state: "unread", digest, index, reason };
   if (isLate) return { state: "late", digest, index, reason };
   return known ? act(watching, posted, known) : lookAgain(watching, posted, judgement);
@@ -260,6 +264,7 @@ function forVoters(found: WatchFinding, isSettled: boolean): ForVoters {
     case "inconsistent":
     case "absent":
     case "unread":
+    case "unnamed":
       return { found: "unsure", reason: found.reason };
     default:
       if (isSettled) return { found: "holds" };
@@ -287,10 +292,9 @@ async function judgedForVoters(watching: Watching, dispute: OpenDispute): Promis
 export function createWatch(options: WatchOptions, modules: WatchModules): Watch {
   const { modelId, kind } = options;
   const { reader, memory } = modules;
-  const judge = createJudge(modules, modules.blobs);
+  const judge = createJudge(modules, modules.blobs, modules.sound);
   const watching: Watching = { ...options, ...modules, judge, final: new Map() };
   return {
-    head: judge.head,
     look: async () => {
       const dispute = await reader.rootsOfKind(kind).openDispute(modelId);
       if (dispute) return (await settle(watching, dispute)) ?? judgedForVoters(watching, dispute);
