@@ -13,7 +13,7 @@ import type { World } from "../chain/world.ts";
  * @returns its URL
  */
 export async function mirrorOf(
-  { store }: Pick<World, "store">,
+  { store }: { readonly store: Pick<World["store"], "get"> },
   verdicts?: (runId: string) => readonly SignedVerdict[],
   never: ReadonlySet<string> = new Set(),
 ): Promise<string> {

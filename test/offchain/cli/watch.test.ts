@@ -11,7 +11,9 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { openReader } from "../../../offchain/src/chain/index.ts";
 import { listening } from "../../loopback.ts";
 import { payingFirst, withLeaves } from "../chain/attested.ts";
+import { nextRun } from "../chain/nextRun.ts";
 import { settleLater } from "../chain/settle.ts";
+import { fragments, workers } from "../chain/world.ts";
 import { type Holders, openHolders } from "./holders.ts";
 import { mirrorOf } from "./mirror.ts";
 import { cotrain, cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
@@ -119,6 +121,21 @@ test("a false root is disputed meanwhile, where a source never answers for what 
   await client.removeBlockTimestampInterval();
   await client.revert({ id: before });
   world.publisher.back(1);
+});
+
+test("what is not to be had of a next run counts once it is named, where another posts it", async () => {
+  const { world, client } = holders;
+  const before = await client.snapshot();
+  const { runId } = await nextRun(world, fragments, workers[1]);
+  const [first] = await (await openReader({ ...world, rpcUrl: world.url })).headsSince(runId, 0);
+  const get: typeof world.store.get = (digest, ...rest) =>
+    digest === first!.checkpointDigest ? Promise.reject(new Error("gone")) : world.store.get(digest, ...rest);
+  const far = [...pins(), `--mirrors=${await mirrorOf({ store: { get } })}`, "--state", temporaryDirectory()];
+  const away = expect.stringContaining(`name it with --mirrors and the run with --next ${runId}.`);
+  expect(await once(75, ...far)).toMatchObject({ sound: true, heads: { findings: [] }, away });
+  const missing = { condition: "missing", head: { runId, round: 0 } };
+  expect(await once(1, ...far, `--next=${runId}`)).toMatchObject({ heads: { findings: [missing] }, away: null });
+  await client.revert({ id: before });
 });
 
 test("spends nothing on a coordinator's word, and needs somebody who serves what was published", async () => {
