@@ -19,8 +19,9 @@ import {
   stateExists,
   writeStateFile,
 } from "../service/index.ts";
+import type { RunRecord } from "../chain/index.ts";
 import { BlobError, type BlobStore, type Model, readModel } from "../storage/index.ts";
-import { layout } from "../run/index.ts";
+import { layout, problemOfFragments } from "../run/index.ts";
 
 const ModelFile = Type.Object({ bundle: Hash32 });
 type ModelFile = Static<typeof ModelFile>;
@@ -30,6 +31,12 @@ export interface ImportedModel {
   readonly blobs: BlobStore;
   readonly model: Model;
 }
+
+/** What is wrong with a model's definition by what the chain has of its run. */
+export const problemsOfDefinition = (record: RunRecord, { bundle, definition }: Model): string[] =>
+  record.definition === bundle.definition.digest
+    ? [problemOfFragments(record, definition)].filter((problem) => problem !== "")
+    : ["Its definition is not the one of the run."];
 
 /** Whether a directory holds a run of its own. */
 export async function holdsRun(directory: string): Promise<boolean> {

@@ -27,6 +27,7 @@ export {
   isItsWord,
   isMalformed,
   isUnfit,
+  problemOfFragments,
   requireFragmentsOf,
   type RunDocuments,
   runDocuments,

@@ -23,18 +23,21 @@ export class DocumentError extends UserError {
  * No contract sees the table: where a run is registered with another number of fragments, validators would draw among others than there
  * are, and nobody would recompute the rest.
  * @param record of the run on-chain
- * @throws DocumentError `DOCUMENT_FRAGMENTS`
+ * @returns a sentence, "" where it has as many
  */
-export function requireFragmentsOf(
+export function problemOfFragments(
   { runId, fragments }: Pick<RunRecord, "runId" | "fragments">,
   { table }: Pick<Definition, "table">,
-): void {
+): string {
   const due = fragmentLayouts(table).length;
-  if (fragments === due) return;
-  throw new DocumentError(
-    "DOCUMENT_FRAGMENTS",
-    `Run ${runId} has ${fragments} fragments on-chain and ${due} in its definition: what validators draw is not what there is.`,
-  );
+  if (fragments === due) return "";
+  return `Run ${runId} has ${fragments} fragments on-chain and ${due} in its definition: what validators draw is not what there is.`;
+}
+
+/** @throws DocumentError `DOCUMENT_FRAGMENTS` where {@link problemOfFragments} says something */
+export function requireFragmentsOf(...of: Parameters<typeof problemOfFragments>): void {
+  const problem = problemOfFragments(...of);
+  if (problem !== "") throw new DocumentError("DOCUMENT_FRAGMENTS", problem);
 }
 
 /**

@@ -20,7 +20,7 @@ import { parametersNorm } from "../diloco/index.ts";
 import { parseFragment } from "../storage/index.ts";
 import { endedBy, naming, untilAway } from "./away.ts";
 import { type HeadDocuments, readHeadDocuments, requireNewData } from "./documents.ts";
-import { type RunDocuments, runDocuments, wasAdmitted } from "./published.ts";
+import { problemOfFragments, type RunDocuments, runDocuments, wasAdmitted } from "./published.ts";
 import { blamesByMeasure, requireMeasures } from "./measured.ts";
 import type { ChainReader, PostedHead } from "../chain/index.ts";
 import { lastSigned } from "./lastSigned.ts";
@@ -124,6 +124,8 @@ async function beginWalk(modules: VerifyModules, runId: RunId, whole: Problems):
   const heads = await reader.headsSince(runId, 0);
   const ofRun = runDocuments(reader, blobs, runId);
   const definition = await whole.attempt(() => ofRun.definition());
+  const unfit = definition === undefined ? "" : problemOfFragments(run, definition);
+  if (unfit !== "") whole.add("mismatch", unfit);
   for (const wire of (await whole.attempt(() => reader.wrongWires(run.modelId))) ?? [])
     whole.add("mismatch", `The contracts obey others than they should: ${wireSentence(wire)}`);
   // Before anything else is made of the roots, which are kept as they are whole.

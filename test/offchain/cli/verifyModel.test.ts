@@ -9,10 +9,11 @@ import { afterEach, expect, test, vi } from "vitest";
 import { anyPins } from "../anyPins.ts";
 import { RetryableError, UserError } from "../../../offchain/src/base/index.ts";
 import { loadTokenizer } from "../../../offchain/src/data/node/index.ts";
+import { fragmentLayouts } from "../../../offchain/src/diloco/index.ts";
 import type { BlobSource } from "../../../offchain/src/run/index.ts";
 import { exportModel } from "../../../offchain/src/storage/index.ts";
 import { goodPrograms } from "../../attack/hostileCorpus.ts";
-import { collect, facts, storedModel, temporaryStore } from "../storage/fixtures.ts";
+import { collect, facts, storedModel, table, temporaryStore } from "../storage/fixtures.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 
 const stand = vi.hoisted(() => ({
@@ -95,8 +96,10 @@ async function anchored() {
     head: `0x${"cd".repeat(32)}`,
     checkpointDigest: bundle.checkpoint.digest,
   };
+  const fragments = fragmentLayouts(table).length;
+  const onChain = { runId: bundle.runId, definition: bundle.definition.digest, fragments };
   const reader = {
-    run: async () => ({ definition: bundle.definition.digest }),
+    run: async () => onChain,
     isAdmitted: async (_run: string, build: string) => build === bundle.build.digest,
     headsSince: async () => [head],
     runsOf: async () => [],
@@ -107,11 +110,11 @@ async function anchored() {
     disputeCost: async () => ({ bond: 10n ** 16n, level: 0, isDue: false }),
   };
   stand.reader = reader;
-  return { bundle, reader, verify };
+  return { bundle, reader, onChain, verify };
 }
 
 test("a model is held against its run's checkpoints, definition and programs", async () => {
-  const { reader, verify } = await anchored();
+  const { bundle, reader, onChain, verify } = await anchored();
   const judged = async (chain: object) => {
     stand.reader = { ...reader, ...chain };
     const { code, stdout } = await cotrainHere([...verify, ...rpc, "--json"]);
@@ -121,6 +124,13 @@ test("a model is held against its run's checkpoints, definition and programs", a
   expect(await judged({ run: async () => ({ definition: `0x${"ab".repeat(32)}` }) })).toEqual([
     1,
     ["Its definition is not the one of the run."],
+  ]);
+  const { fragments } = onChain;
+  expect(await judged({ run: async () => ({ ...onChain, fragments: fragments - 1 }) })).toEqual([
+    1,
+    [
+      `Run ${bundle.runId} has ${fragments - 1} fragments on-chain and ${fragments} in its definition: what validators draw is not what there is.`,
+    ],
   ]);
   expect(await judged({ isAdmitted: async () => false })).toEqual([1, ["Its programs are not admitted to the run."]]);
   expect(await judged({ headsSince: async () => [] })).toEqual([1, ["Its checkpoint is not anchored in the run."]]);

@@ -2,7 +2,7 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { connect, openReader } from "../../../offchain/src/chain/index.ts";
-import { computeEpoch, createHeadDocumentsCache, revenueAccounts } from "../../../offchain/src/run/index.ts";
+import { computeEpoch, createHeadDocumentsCache, revenueAccounts, verifyRun } from "../../../offchain/src/run/index.ts";
 import { createDescriptions } from "../../../offchain/src/validator/descriptions.ts";
 import { createJudge } from "../../../offchain/src/validator/watch/judge.ts";
 import { signaturesUnder } from "../chain/attested.ts";
@@ -99,6 +99,13 @@ describe("a run of 4 fragments that is registered with 1", () => {
       const found = { kind: "false", reason: sentence(), recomputed: null };
       expect(await judge.head({ head: head!, parent: parent! })).toEqual(found);
     }
+  });
+
+  it("is wrong for who verifies it, whatever its heads are", async () => {
+    const walking = verifyRun({ reader: chain, blobs: world.blobs }, world.runId);
+    let walked = await walking.next();
+    while (!walked.done) walked = await walking.next();
+    expect(walked.value.problems).toEqual([sentence()]);
   });
 });
 

@@ -467,8 +467,8 @@ export const validator: readonly Breakage[] = [
   {
     name: "heads of a run with other fragments on-chain than in its definition are judged",
     file: "offchain/src/run/published.ts",
-    text: "if (fragments === due) return;",
-    instead: "if (fragments <= due) return;",
+    text: 'if (fragments === due) return "";',
+    instead: 'if (fragments <= due) return "";',
     tests: ["test/offchain/validator/unfit.test.ts"],
   },
   {

@@ -47,7 +47,7 @@ import {
 import { verifyBlobs } from "../../storage/index.ts";
 import { bootstrapText } from "../bootstrapText.ts";
 import { defineCommand } from "../command.ts";
-import { type ImportedModel, openImportedModel, requireModelRun } from "../model.ts";
+import { type ImportedModel, openImportedModel, problemsOfDefinition, requireModelRun } from "../model.ts";
 import { columnsOf, type Output, table } from "../output.ts";
 import { inheritedLines } from "../rejected.ts";
 import { inheritedFound, originFound, originLines } from "../begun.ts";
@@ -246,7 +246,7 @@ async function judgeModel({ blobs: store, model }: ImportedModel, against?: Agai
     const { reader } = against;
     const runId = asRunId(bundle.runId);
     const record = await reader.run(runId);
-    if (record.definition !== bundle.definition.digest) problems.push("Its definition is not the one of the run.");
+    problems.push(...problemsOfDefinition(record, model));
     if (!(await reader.isAdmitted(runId, asDigest(bundle.build.digest))))
       problems.push("Its programs are not admitted to the run.");
     const heads: readonly Seen[] = against.heads ?? (await reader.headsSince(runId, 0));
@@ -345,6 +345,7 @@ export const verifyCommand = defineCommand({
   ],
   notes: [
     "Checked of the contracts: whom each of them obeys, as far as they say it, and which code and roles the model's own ones have; of ComputeEscrow, where the deployment names it, what its vaults are.",
+    "Checked of the run: that its definition has as many fragments as the chain, by which validators draw.",
     "Checked of every checkpoint: its link in the hash chain, its manifest, its receipts and every signature on them, and every shard that is there.",
     "Shards of old checkpoints need not be kept: such a checkpoint is “pruned”, which is no failure.",
     "Those of checkpoint 0, of the newest and of what no signed epoch covers yet must be there, and so must every manifest and every file of receipts.",
