@@ -1,8 +1,8 @@
 /** From a round to shares that can be claimed, with the journal of a coordinator on a node whose clock is moved on. */
 import { join } from "node:path";
 
-import type { Attestation } from "@cotrain/sdk/protocol";
-import { createTestClient, http } from "viem";
+import { type Attestation, endOfEpoch, epochAt } from "@cotrain/sdk/protocol";
+import { createTestClient, http, publicActions } from "viem";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";
 import { openChain } from "../../../offchain/src/chain/index.ts";
@@ -13,14 +13,24 @@ import { publishEpoch, signaturesUnder } from "./attested.ts";
 import type { TestNode } from "./node.ts";
 import { poster, type RoundOptions, validators, type World } from "./world.ts";
 
-/** Lets a development node's clock go on, and makes the block that shows it. */
-export async function pass({ url }: Pick<TestNode, "url">, seconds: number): Promise<void> {
-  const development = createTestClient({ mode: "anvil", transport: http(url) });
-  await development.increaseTime({ seconds });
-  await development.mine({ blocks: 1 });
-}
+type Place = Pick<TestNode, "url">;
+const clockOf = ({ url }: Place) => createTestClient({ mode: "anvil", transport: http(url) }).extend(publicActions);
 
-/** A round, and the root of the epoch that it is in, posted by a journal of this name. */
+/** Goes on to a second of the chain, in a block of its own. */
+async function goTo(place: Place, timestamp: number): Promise<void> {
+  await clockOf(place).setNextBlockTimestamp({ timestamp: BigInt(timestamp) });
+  await clockOf(place).mine({ blocks: 1 });
+}
+const timeOf = async (place: Place): Promise<number> => Number((await clockOf(place).getBlock()).timestamp);
+
+/** Lets so many seconds pass after the newest block, also where a node's clock stands between blocks. */
+export const pass = async (place: Place, seconds: number): Promise<void> =>
+  goTo(place, (await timeOf(place)) + seconds);
+
+/**
+ * A round, and the root of the epoch that it is in, posted by a journal of this name. Each block is a second after the one before:
+ * what is signed may be posted for a few seconds, and a busy machine takes as long for a few calls.
+ */
 async function posted(
   node: Pick<TestNode, "url" | "directory">,
   world: World,
@@ -29,15 +39,19 @@ async function posted(
   forge: (computation: EpochComputation) => EpochComputation = (computation) => computation,
 ) {
   const { chainId, contracts, fromBlock, modelId, url: rpcUrl } = world;
+  await clockOf(node).setBlockTimestampInterval({ interval: 1 });
   const database = await openDatabase<JobSchema>(join(node.directory, `${name}.sqlite`), jobMigrations);
   const jobs = await openJobTable(database, { random: createRandom("jobs") });
   const chain = withEpochAccounts(
     await openChain({ chainId, contracts, fromBlock, rpcUrl, pollInterval: 20 }, { account: poster, jobs }),
   );
+  // As early in an epoch as can be, so that nearly a posting delay is left when it is over.
+  const schedule = await chain.schedule(modelId);
+  await goTo(node, endOfEpoch(schedule, epochAt(schedule, await timeOf(node))));
   const { head } = await chain.head(world.runId);
   const { fields } = await world.publisher.round(options);
   await chain.postHead({ ...fields, parentHead: head }, "head");
-  await pass(node, 16);
+  await pass(node, schedule.epochLength);
   const epoch = (await dueEpoch(chain, modelId))!;
   const result = await chain.computeEpoch({ modelId, epoch, verdicts: [] }, world.blobs);
   if (result.kind === "nothing") throw new Error(result.reason);
@@ -53,7 +67,7 @@ async function posted(
   return { chain, epoch, leaves: rewards.leaves, attestation, close };
 }
 
-/** A round posted and its epoch's root active. @returns what it grants */
+/** A round posted and its epoch's root active; after it the clock goes on by itself. @returns what it grants */
 export async function settle(
   node: Pick<TestNode, "url" | "directory">,
   world: World,
@@ -63,11 +77,12 @@ export async function settle(
   await pass(node, 4);
   await chain.activateRoot(world.modelId, epoch, "activate");
   await close();
+  await clockOf(node).removeBlockTimestampInterval();
   return leaves;
 }
 
 /**
- * A round posted and its epoch's root in its window.
+ * A round posted and its epoch's root in its window. Time stands between blocks from then on, however long a command takes.
  * @param name of a journal of its own
  * @param forge changes what is published, signed and posted
  * @returns what was signed of it

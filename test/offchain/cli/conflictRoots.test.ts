@@ -28,8 +28,6 @@ test("two roots that one key signed for the same epochs are found, and reported 
   const { url: rpcUrl, chainId, fromBlock } = world;
   const reader = await openReader({ rpcUrl, chainId, contracts: addresses, fromBlock });
   const first = await settleLater({ url: world.url, directory: temporaryDirectory() }, world, "first");
-  // From here on time stands between blocks, however long a command takes.
-  await client.setBlockTimestampInterval({ interval: 1 });
   // The first is gone at once, and the second is posted in its place before it is too late for either.
   expect((await cotrainHere(["disputes", "open", "--yes", ...at(), ...by("worker-1")])).code).toBe(0);
   expect((await cotrainHere(["disputes", "rule", "refused", "--yes", ...at(), ...by("organiser")])).code).toBe(0);

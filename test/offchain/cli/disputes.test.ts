@@ -75,8 +75,6 @@ test("where no root is in its window, nothing can be disputed, settled or fetche
 test("a root is disputed for a bond, holders vote it false, and the bond comes back", async () => {
   const { world, client, wallets } = holders;
   const signed = await settleLater({ url: world.url, directory: temporaryDirectory() }, world, "second");
-  // From here on time stands between blocks, however long a command takes.
-  await client.setBlockTimestampInterval({ interval: 1 });
   const digest = structHash("Attestation", signed);
   expect((await root())!.digest).toBe(digest);
   const { bond: due } = await bond();

@@ -36,8 +36,6 @@ const rule = (ruling: string, ...flags: readonly string[]) => cotrainHere(["disp
 test("the organiser ends a dispute in the model's bootstrap, and nobody else does", async () => {
   const { world, client } = stage;
   const signed = await settleLater({ url: world.url, directory: temporaryDirectory() }, world, "first");
-  // From here on time stands between blocks, however long a command takes.
-  await client.setBlockTimestampInterval({ interval: 1 });
   const digest = structHash("Attestation", signed);
   expect(verdictOf(await rule("refused", ...at(), ...by("organiser")))).toEqual(
     refusal(1, "No dispute of this model about a root of compute is open: there is nothing to rule on."),

@@ -46,7 +46,6 @@ test("whoever likes posts a root with its bond, and has the bond back once it pa
   for (const name of ["worker-1", "backer"])
     await client.setBalance({ address: accountOf(name).address, value: parseEther("100") });
   const first = await settleLater({ url: world.url, directory: temporaryDirectory() }, world, "first");
-  await client.setBlockTimestampInterval({ interval: 1 });
   const serving = async (...views: readonly EpochView[]) => {
     const coordinator = await tellingCoordinator(world, client, views);
     return ["rewards", "post", "--coordinator", coordinator, ...stage.pins(), ...by("backer")];

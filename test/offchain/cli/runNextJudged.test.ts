@@ -97,6 +97,8 @@ function rejections({ head, block }: PostedHead, blockHash: Hex) {
 async function rejectedThenPaid(): Promise<void> {
   const { world } = stage;
   const { contracts, modelId, runId, fromBlock, chainId, url: rpcUrl } = world;
+  // Time stands between blocks: no deadline runs out while this machine is busy with something else.
+  await stage.client.setBlockTimestampInterval({ interval: 1 });
   const database = await openDatabase<JobSchema>(join(temporaryDirectory(), "jobs.sqlite"), jobMigrations);
   const jobs = await openJobTable(database, { random: createRandom("jobs") });
   const options = { chainId, contracts, fromBlock, rpcUrl, pollInterval: 20 };

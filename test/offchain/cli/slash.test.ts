@@ -118,7 +118,6 @@ test("who signed a root that holders voided loses stake, once, whoever reports i
   expect(await cotrainHere([...deposit, ...holders.keysOf("worker-1")])).toMatchObject({ code: 0 });
   const signed = await settleLater({ url: world.url, directory: temporaryDirectory() }, world, "false");
   const digest = structHash("Attestation", signed);
-  await client.setBlockTimestampInterval({ interval: 1 });
   expect(flat((await cotrainHere(["stake", "slash", ...at()])).stdout)).toContain(
     "Holders have voided no root of this model, and vetoed no ruling: nobody loses anything.",
   );

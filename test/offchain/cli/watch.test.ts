@@ -155,8 +155,6 @@ test("a false root is disputed when it was found twice, by who may spend, and on
   const signed = await settleLater({ url: world.url, directory }, world, "second", {}, (computation) =>
     withLeaves(computation, payingFirst(1n)),
   );
-  // From here on time stands between blocks, however long a command takes.
-  await client.setBlockTimestampInterval({ interval: 1 });
   const digest = structHash("Attestation", signed);
   const remembered = temporaryDirectory();
   const second = await relayTo(world.url);
