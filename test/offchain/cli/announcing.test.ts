@@ -92,9 +92,14 @@ describe("in bootstrap", () => {
   test.each(["verify", "status"])(
     "%s says who organises the model, and until when that could take what is emitted",
     async (command) => {
+      const { contracts: addresses, modelId } = stage.world;
+      const { start, epochLength } = await scheduleOf(stage.client, { addresses, modelId });
+      const terms = { bootstrap: await bootstrapOf(stage.client, { addresses }), modelId };
+      const { epochs, maxEpochs } = await bootstrapTerms(stage.client, terms);
       const { stdout } = await cotrainHere([command, ...at(), "--json"]);
       const { bootstrap } = JSON.parse(stdout) as { readonly bootstrap: { readonly organiser: string } };
-      expect(bootstrap).toMatchObject({ claimed: "0", latest: expect.any(Number) });
+      expect(bootstrap).toMatchObject({ claimed: "0", epochs, latest: start + maxEpochs * epochLength });
+      expect(maxEpochs).toBeGreaterThan(epochs);
       expect(flat((await cotrainHere([command, ...at()])).stdout)).toMatch(
         /The model is in bootstrap: its organiser 0x\w{40} may replace a third .* take all that is emitted, until workers have claimed/,
       );

@@ -1,6 +1,14 @@
 /** `cotrain rewards post`: anybody posts what validators signed, with the bond that a root bears after one that did not stand. */
-import { backingOf, bondCreditOf, pendingRoot } from "@cotrain/sdk/actions";
-import { asAddress, type Attestation, type EpochView, type Hex, structHash, toWire } from "@cotrain/sdk/protocol";
+import { backingOf, bondCreditOf, nameSuccessor, pendingRoot, sharesOf, successionOf } from "@cotrain/sdk/actions";
+import {
+  asAddress,
+  type Attestation,
+  type EpochView,
+  type Hex,
+  mintedKind,
+  structHash,
+  toWire,
+} from "@cotrain/sdk/protocol";
 import { formatEther, parseEther } from "viem";
 import { beforeAll, expect, test } from "vitest";
 
@@ -18,15 +26,24 @@ const at = () => ["--state", stage.state];
 const backer = asAddress(accountOf("backer").address);
 beforeAll(() => keepOrganiser(stage.keys));
 
+async function goTo(timestamp: number): Promise<void> {
+  await stage.client.setNextBlockTimestamp({ timestamp: BigInt(timestamp) });
+  await stage.client.mine({ blocks: 1 });
+}
+
 const flat = (text: string): string => text.replaceAll(/\s+/g, " ");
 
-/** As a coordinator publishes what these validators signed. */
+/** What no key has made. */
+const NOBODYS = { validator: asAddress(accountOf("nobody").address), signature: `0x${"00".repeat(65)}` } as const;
+
+/** As a coordinator publishes what these validators signed, in the order that no contract takes, and more beside it. */
 async function viewOf(attestation: Attestation, signers = validators): Promise<EpochView> {
+  const signed = await signaturesUnder(stage.world, attestation, signers);
   return {
     epoch: Number(attestation.toEpoch),
     manifest: attestation.epochDigest,
     attestation: toWire("Attestation", attestation),
-    signatures: await signaturesUnder(stage.world, attestation, signers),
+    signatures: [NOBODYS, ...signed.toSorted((a, b) => (a.validator < b.validator ? 1 : -1))],
     state: "collecting",
     transaction: null,
   };
@@ -69,9 +86,11 @@ test("whoever likes posts a root with its bond, and has the bond back once it pa
     refusal(1, "Root 1 of compute is signed by 1 of the 2 validators that it takes."),
   );
 
-  const published = await serving(await viewOf(first), await viewOf(second), await viewOf({ ...second, index: 2n }));
+  const others = [{ index: 2n }, { setVersion: 2 }].map((other) => viewOf({ ...second, ...other }));
+  const published = await serving(await viewOf(first), await viewOf(second), ...(await Promise.all(others)));
   const shown = await told<Posted>(...published);
   expect(shown).toMatchObject({ index: "1", digest: structHash("Attestation", second), transaction: null });
+  expect(shown.signers.map(asAddress)).toEqual(validators.map(({ address }) => asAddress(address)).toSorted());
   expect(BigInt(shown.bond)).toBeGreaterThan(0n);
   const words = flat((await cotrainHere(published)).stdout);
   expect(words).toContain(`it bears a bond of ${formatEther(BigInt(shown.bond))} coins, which come back`);
@@ -95,6 +114,16 @@ test("whoever likes posts a root with its bond, and has the bond back once it pa
   expect(verdictOf(await cotrainHere(unpinned))).toEqual(refusal(1, "name the run with --run and its contracts"));
   expect(await pending()).toBeUndefined();
 
+  // Its bond would never come back where another contract distributes before its window is over.
+  const before = await client.snapshot();
+  const of = { addresses, modelId, kind: mintedKind.compute };
+  const successor = await sharesOf(client, of);
+  await stage.asHolders((account) => nameSuccessor.sync(client, { ...of, successor, account, pollingInterval: 20 }));
+  await goTo((await successionOf(client, of))!.from - 4);
+  const late = await cotrainHere([...published, "--yes"]);
+  expect([late.code, flat(late.stderr)]).toEqual([75, expect.stringContaining("after another contract distributes")]);
+  await client.revert({ id: before });
+
   await client.setNextBlockBaseFeePerGas({ baseFeePerGas: 10n ** 12n });
   await client.mine({ blocks: 1 });
   expect((await cotrainHere([...published, "--yes", "--max-fee", "0.000001"])).code).toBe(75);
@@ -104,8 +133,7 @@ test("whoever likes posts a root with its bond, and has the bond back once it pa
   const backing = (await backingOf(client, { addresses, modelId }))!;
   expect([asAddress(backing.backer), backing.amount]).toEqual([backer, BigInt(shown.bond)]);
 
-  await client.setNextBlockTimestamp({ timestamp: BigInt(activatableAt!) });
-  await client.mine({ blocks: 1 });
+  await goTo(activatableAt!);
   const activate = ["rewards", "activate", ...stage.pins(), "--coordinator", coordinator!, ...by("worker-1")];
   expect((await cotrainHere([...activate, "--max-fee", "0.000001"])).code).toBe(75);
   expect((await told<{ index: number }>(...activate, "--max-fee", "10")).index).toBe(1);

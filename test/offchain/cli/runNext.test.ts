@@ -5,7 +5,7 @@
 import { cpSync } from "node:fs";
 import { join } from "node:path";
 
-import { openRunOf, type RunConfig, runOf, setPoster, setStatus } from "@cotrain/sdk/actions";
+import { admitBuild, openRunOf, registerRun, type RunConfig, runOf, setPoster, setStatus } from "@cotrain/sdk/actions";
 import { asDigest, type Definition, digestOfJson, type Hex, runStatus } from "@cotrain/sdk/protocol";
 import { beforeAll, beforeEach, describe, expect, test } from "vitest";
 
@@ -16,10 +16,11 @@ import {
   openLocalRun,
   readRunEnd,
   registeredAfter,
+  saltAfter,
   takeUpNextRun,
 } from "../../../offchain/src/run/index.ts";
 import { openRoleDirectory } from "../../../offchain/src/service/index.ts";
-import { putDocument, readCheckpoint, readManifest } from "../../../offchain/src/storage/index.ts";
+import { parseBuild, putDocument, readCheckpoint, readManifest } from "../../../offchain/src/storage/index.ts";
 import { settle } from "../chain/settle.ts";
 import { keepOrganiser } from "./organiser.ts";
 import { postTexts } from "./postTexts.ts";
@@ -82,13 +83,12 @@ describe("is refused", () => {
 
   test("after a run that has other fragments on-chain than in its definition", async () => {
     await ended();
-    const { contracts: addresses, modelId, runId, fromBlock, chainId } = stage.world;
-    const connection = await connect({ rpcUrl: stage.node.url, chainId });
-    const reader = createReader(connection, { contracts: addresses, fromBlock });
-    const { blobs } = await openLocalRun(stage.state);
+    const place = await placeOf();
+    const { reader, runId } = place;
     const other: typeof reader = { ...reader, run: async (id) => ({ ...(await reader.run(id)), fragments: 8 }) };
-    const place = { connection, reader: other, addresses, fromBlock, blobs, modelId, runId };
-    await expect(nextRunOf(place, { changes: {}, leaveUnpaid: false, keepRejected: false })).rejects.toMatchObject({
+    await expect(
+      nextRunOf({ ...place, reader: other }, { changes: {}, leaveUnpaid: false, keepRejected: false }),
+    ).rejects.toMatchObject({
       code: "DOCUMENT_FRAGMENTS",
       message: expect.stringContaining(`Run ${runId} has 8 fragments on-chain and 4 in its definition`),
     });
@@ -119,15 +119,20 @@ describe("is refused", () => {
   });
 });
 
-const wordsOf = (config: RunConfig): Promise<string> => registerWords(stage, config);
-
-test("is told with what it begins with, who posts it, and its bounds", async () => {
+async function placeOf() {
   const { contracts: addresses, modelId, runId, fromBlock, chainId } = stage.world;
-  await ended();
   const { blobs } = await openLocalRun(stage.state);
   const connection = await connect({ rpcUrl: stage.node.url, chainId });
   const reader = createReader(connection, { contracts: addresses, fromBlock });
-  const place = { connection, reader, addresses, fromBlock, blobs, modelId, runId };
+  return { connection, reader, addresses, fromBlock, blobs, modelId, runId };
+}
+
+const wordsOf = (config: RunConfig): Promise<string> => registerWords(stage, config);
+
+test("is told with what it begins with, who posts it, and its bounds", async () => {
+  await ended();
+  const place = await placeOf();
+  const { reader, blobs, runId } = place;
   const made = await nextRunOf(place, { changes: {}, leaveUnpaid: false, keepRejected: false });
   await made.keep(blobs);
   const told = await wordsOf(made.config);
@@ -165,6 +170,32 @@ test("is told with what it begins with, who posts it, and its bounds", async () 
     "IT HAS 1 FRAGMENTS, AND ITS DEFINITION 4: NO WORKER",
   );
   expect(absent).toContain("WHETHER ITS DEFINITION HAS 4 FRAGMENTS WAS NOT SEEN (");
+});
+
+test("a directory goes on with the programs that it had, where the next run has them", async () => {
+  await ended();
+  const place = await placeOf();
+  const { addresses, modelId, runId, reader, blobs } = place;
+  const made = await nextRunOf(place, { changes: {}, leaveUnpaid: false, keepRejected: false });
+  await made.keep(blobs);
+  const asHolders = { addresses, pollingInterval: 20 };
+  const registration = { modelId, salt: saltAfter(runId), config: made.config };
+  await stage.asHolders((account) => registerRun.sync(stage.client, { ...asHolders, ...registration, account }));
+
+  const [build] = await reader.buildsOf(runId);
+  const first = parseBuild(await blobs.get(build!));
+  const own = { ...first, runtime: "another" };
+  const before = await openLocalRun(stage.state);
+  const settings = { ...before.file.settings, build: await putDocument(blobs, own) };
+  const taken = async () => {
+    const { run } = await takeUpNextRun({ ...before, file: { ...before.file, settings } }, stage.node.url);
+    return [run.runId, run.file.settings?.["build"]];
+  };
+  expect(await taken()).toEqual([made.runId, made.config.builds[0]]);
+  const its = digestOfJson({ ...own, definition: made.config.definition });
+  const admission = { runId: made.runId, build: its, admitted: true };
+  await stage.asHolders((account) => admitBuild.sync(stage.client, { ...asHolders, ...admission, account }));
+  expect(await taken()).toEqual([made.runId, its]);
 });
 
 test("is announced, registered a window later, and taken up: it begins with the bits that the last one ended with", async () => {

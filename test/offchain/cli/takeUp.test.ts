@@ -10,7 +10,7 @@ import { runRegistryAbi } from "@cotrain/sdk/abis";
 import { setStatus } from "@cotrain/sdk/actions";
 import { asModelId, asRunId, digestOfJson, type Hex, type RunId, runIdOf, runStatus } from "@cotrain/sdk/protocol";
 import { decodeFunctionResult, encodeFunctionResult, toEventSelector, toFunctionSelector, toHex } from "viem";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { UserError } from "../../../offchain/src/base/index.ts";
 import { openLocalRun, takeUpNextRun } from "../../../offchain/src/run/index.ts";
@@ -19,6 +19,20 @@ import { writeRunFile } from "../../../offchain/src/service/index.ts";
 import { listening } from "../../loopback.ts";
 import { createManualClock } from "../manualClock.ts";
 import { staged } from "./staged.ts";
+
+const development = vi.hoisted(() => ({ chainId: 31_337 }));
+vi.mock("../../../offchain/src/chain/index.ts", async (original) => ({
+  ...(await original<object>()),
+  get DEVELOPMENT_CHAIN_ID() {
+    return development.chainId;
+  },
+}));
+
+/** A clock that goes on for as long as somebody sleeps. */
+function createSleptClock() {
+  const clock = createManualClock(0);
+  return { ...clock, sleep: async (ms: number) => clock.advance(ms) };
+}
 
 interface Asked {
   readonly method: string;
@@ -44,6 +58,7 @@ describe("on a chain", () => {
 
   beforeEach(() => cpSync(join(stage.node.directory, "blobs"), join(stage.state, "blobs"), { recursive: true }));
   afterEach(() => {
+    development.chainId = 31_337;
     for (const server of servers.splice(0)) {
       server.closeAllConnections();
       server.close();
@@ -121,6 +136,20 @@ describe("on a chain", () => {
     expect([run, said?.includes("its documents are not in")]).toEqual([before, true]);
   });
 
+  test("a chain of somebody else's has a minute for the block that says the same again", async () => {
+    await ended();
+    const [before, rpcUrl] = [await openLocalRun(stage.state), await lying()];
+    for (const [chainId, waited] of [
+      [31_337, 0],
+      [1, 60_000],
+    ] as const) {
+      development.chainId = chainId;
+      const clock = createSleptClock();
+      await takeUpNextRun(before, rpcUrl, clock);
+      expect(clock.monotonic()).toBe(waited);
+    }
+  });
+
   test("a directory whose run the registry does not know goes back to its last one that there is", async () => {
     const { runId } = stage.world;
     const honest = await openLocalRun(stage.state);
@@ -151,9 +180,8 @@ describe("two looks", () => {
   function chainThat(
     tells: (turn: number, block: number) => { readonly runs: readonly RunId[]; readonly open?: RunId },
   ) {
-    const clock = createManualClock(0);
+    const clock = createSleptClock();
     const blockNow = (): number => Math.floor(clock.monotonic() / 2_000);
-    const waiting = { ...clock, sleep: async (ms: number) => clock.advance(ms) };
     const looks: number[] = [];
     const readerOf = (() => {
       const turn = looks.length;
@@ -175,7 +203,7 @@ describe("two looks", () => {
         },
       };
     }) as unknown as Readers;
-    const look = (patience = 60_000) => seenTwice(readerOf, directory, { clock: waiting, patience });
+    const look = (patience = 60_000) => seenTwice(readerOf, directory, { clock, patience });
     return { look, looks };
   }
 

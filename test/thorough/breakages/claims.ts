@@ -15,6 +15,13 @@ export const claims: readonly Breakage[] = [
     tests: [...announcing, "test/offchain/cli/founders.test.ts"],
   },
   {
+    name: "a model's bootstrap is told to end when it may, and not when it must",
+    file: "offchain/src/chain/reads/models.ts",
+    text: "endOfEpoch(await schedule(modelId), maxEpochs);",
+    instead: "endOfEpoch(await schedule(modelId), Math.min(epochs, maxEpochs));",
+    tests: announcing,
+  },
+  {
     name: "a claim for another account claims for whoever sends",
     file: "offchain/src/cli/revenueClaims.ts",
     text: 'return [{ name: "elsewhere", account, sender, own: false }];',
@@ -89,6 +96,34 @@ export const claims: readonly Breakage[] = [
     file: "offchain/src/run/signedRoots.ts",
     text: 'structHash("Attestation", attestation))) !== undefined;',
     instead: 'structHash("Attestation", attestation))) === "stands";',
+    tests: post,
+  },
+  {
+    name: "a root that another set of validators signed is posted",
+    file: "offchain/src/run/signedRoots.ts",
+    text: "if (setVersion !== version || isGone) continue;",
+    instead: "if (version === 0 || isGone) continue;",
+    tests: post,
+  },
+  {
+    name: "signatures are posted in the order in which they are served",
+    file: "offchain/src/run/signedRoots.ts",
+    text: ".toSorted(([a], [b]) => (a < b ? -1 : 1))",
+    instead: "",
+    tests: post,
+  },
+  {
+    name: "who serves a signature of nobody's beside the others keeps a root from being posted",
+    file: "offchain/src/chain/signers.ts",
+    text: "recoverSigner(domain, name, struct, signature).catch(() => undefined);",
+    instead: "recoverSigner(domain, name, struct, signature);",
+    tests: post,
+  },
+  {
+    name: "who posts a root loses its bond to another contract that takes over",
+    file: "offchain/src/cli/commands/rewardsRoot.ts",
+    text: "replacedFrom: replacementIn(connection, addresses),",
+    instead: "replacedFrom: async () => void replacementIn(connection, addresses),",
     tests: post,
   },
   {

@@ -79,6 +79,27 @@ export const takeUp: readonly Breakage[] = [
     tests: TESTS,
   },
   {
+    name: "nobody waits for the block that says again which run is a model's newest",
+    file: TAKE_UP,
+    text: "const NO_BLOCK_MS = 60_000;",
+    instead: "const NO_BLOCK_MS = 0;",
+    tests: TESTS,
+  },
+  {
+    name: "a directory goes on with programs that its next run does not admit",
+    file: TAKE_UP,
+    text: "if (ofRun.includes(same)) return same;",
+    instead: "if (ofRun.length > 0) return same;",
+    tests: RUN_NEXT,
+  },
+  {
+    name: "a directory goes on with other programs than those that it had",
+    file: TAKE_UP,
+    text: "if (ofRun.includes(same)) return same;",
+    instead: "if (ofRun.length === 0) return same;",
+    tests: RUN_NEXT,
+  },
+  {
     name: "a directory whose run the registry does not know goes on with nothing",
     file: TAKE_UP,
     text: "for (const each of [runId, ...earlier.toReversed()])",
