@@ -201,6 +201,19 @@ test("what is away takes back nothing that was found wrong, and where nothing wa
   }
 });
 
+test("who does not say which runs came before leaves open what was rejected in them", async () => {
+  const verify = await served();
+  const runsOf = () => Promise.reject(new RetryableError("CHAIN_UNREACHABLE", "Gone."));
+  Object.assign(stand.reader, { runsOf });
+  const { code, stdout } = await cotrainHere([...verify, "--json"]);
+  const why = "What validators rejected of the runs before was not seen: Gone.";
+  expect([code, JSON.parse(stdout)]).toEqual([75, expect.objectContaining({ sound: false, away: why, inherited: [] })]);
+  expect(verdictOf(await cotrainHere(verify)).sentence).toContain(why);
+  // What ended the walk is said, and not what came after it.
+  stand.summary = { away };
+  expect(verdictOf(await cotrainHere(verify)).sentence).toContain(away.message);
+});
+
 test("a model that is wrong by its chain is wrong, be its run's coordinator away or, after the walk, its chain", async () => {
   const { bundle, reader, verify } = await anchored();
   stand.served = bundle.runId;

@@ -10,6 +10,27 @@ export const localnet: readonly Breakage[] = [
     tests: ["test/offchain/localnet/dispute.test.ts"],
   },
   {
+    name: "who goes on with a run names founders for it, and nobody says that they get nothing",
+    file: "offchain/src/localnet/request.ts",
+    text: "if (founders !== undefined)",
+    instead: "if (founders?.length === 0)",
+    tests: ["test/offchain/localnet/request.test.ts"],
+  },
+  {
+    name: "who goes on with a run names a sale for it, and nobody says that there is none",
+    file: "offchain/src/localnet/request.ts",
+    text: "if (capital !== undefined)",
+    instead: 'if (capital === "")',
+    tests: ["test/offchain/localnet/request.test.ts"],
+  },
+  {
+    name: "no new run has founders",
+    file: "offchain/src/localnet/request.ts",
+    text: "if (file?.runId) refuseSettled(options);",
+    instead: "if (file) refuseSettled(options);",
+    tests: ["test/offchain/localnet/request.test.ts"],
+  },
+  {
     name: "a false root is signed while the run trains",
     file: "offchain/src/localnet/dispute.ts",
     text: "if (playing.isResting()) return (await",

@@ -4,6 +4,7 @@ import type { Breakage } from "./breakage.ts";
 const TAKE_UP = "offchain/src/run/takeUp.ts";
 const RUN_NEXT = ["test/offchain/cli/runNext.test.ts"];
 const JUDGED = ["test/offchain/cli/runNextJudged.test.ts"];
+const UP_TO = ["test/offchain/run/rejectedUpTo.test.ts"];
 const TESTS = ["test/offchain/cli/takeUp.test.ts"];
 
 export const takeUp: readonly Breakage[] = [
@@ -162,6 +163,27 @@ export const takeUp: readonly Breakage[] = [
     text: "return before === undefined ? [] : rejectedUpTo(place, before);",
     instead: "return before === undefined ? [] : (await rejectedUpTo(place, before)).slice(0, 0);",
     tests: JUDGED,
+  },
+  {
+    name: "what validators rejected is forgotten after two more runs",
+    file: "offchain/src/run/runEnd.ts",
+    text: "record = before && (await reader.run(before));",
+    instead: "record = record === last && before ? await reader.run(before) : undefined;",
+    tests: UP_TO,
+  },
+  {
+    name: "what validators rejected of runs is told newest first",
+    file: "offchain/src/run/runEnd.ts",
+    text: "found.unshift({",
+    instead: "found.push({",
+    tests: UP_TO,
+  },
+  {
+    name: "a next run verifies where nobody says what validators rejected before it",
+    file: "offchain/src/cli/commands/verify.ts",
+    text: "away: judged.away ?? inherited.away,",
+    instead: "away: judged.away,",
+    tests: ["test/offchain/cli/verifyModel.test.ts"],
   },
   {
     name: "who votes is not told that a next run goes on from what validators rejected",
