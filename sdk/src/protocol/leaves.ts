@@ -1,6 +1,5 @@
 /** Merkle trees in OpenZeppelin's standard layout (leaf = keccak256 of keccak256 of abi.encode), as the contracts verify them. */
-import { StandardMerkleTree } from "@openzeppelin/merkle-tree";
-import { type Address, type Hex, hexToBytes, keccak256 } from "viem";
+import { type Address, encodeAbiParameters, type Hex, hexToBytes, keccak256 } from "viem";
 import { ProtocolError } from "../baseErrors.ts";
 import { rewardKind } from "./codes.ts";
 import { asAddress, type ModelId, zeroHash } from "./ids.ts";
@@ -48,6 +47,13 @@ export const receiptLeafEncoding = ["bytes32", "address", "address", "uint64", "
 export const rewardLeafEncoding = ["uint8", "bytes32", "uint64", "address", "uint256"];
 export const commitmentLeafEncoding = ["uint32", "uint64", "bytes32", "bytes32", "bytes32", "bytes32"];
 
+/** Root over leaves in the standard layout. @param values of each leaf, at least one, in the order of their types */
+function rootOf(types: readonly string[], values: readonly (readonly unknown[])[]): Hex {
+  const parameters = types.map((type) => ({ type }));
+  return merkleTree(values.map((leaf) => keccak256(keccak256(encodeAbiParameters(parameters, leaf), "bytes"), "bytes")))
+    .root;
+}
+
 const receiptValues = (leaf: ReceiptLeaf): (string | bigint | number)[] => [
   leaf.receiptHash,
   leaf.worker,
@@ -67,7 +73,7 @@ const commitmentValues = (leaf: CommitmentLeaf): (string | bigint | number)[] =>
 /** Root of a round's receipts; 0 for a round without any. */
 export function receiptsRoot(leaves: readonly ReceiptLeaf[]): Hex {
   if (leaves.length === 0) return zeroHash;
-  return StandardMerkleTree.of(leaves.map(receiptValues), receiptLeafEncoding).root as Hex;
+  return rootOf(receiptLeafEncoding, leaves.map(receiptValues));
 }
 
 /** Hashes the leaves of a reward tree: {@link rewardLeafEncoding}, each of the five in a word of 32 bytes. */
@@ -124,5 +130,5 @@ export function commitmentRoot(leaves: readonly CommitmentLeaf[]): Hex {
       "SHORT_COMMITMENT",
       "A commitment has two leaves at least: the start and the end with its encoding.",
     );
-  return StandardMerkleTree.of(leaves.map(commitmentValues), commitmentLeafEncoding).root as Hex;
+  return rootOf(commitmentLeafEncoding, leaves.map(commitmentValues));
 }
