@@ -40,6 +40,7 @@ const deployers = ["localnet"];
 /** Rooms that a browser tab runs, but for their node/ folders; test/offchain/browser bundles them. */
 const browser = ["base", "engine", "diloco", "data", "storage", "worker"];
 const underNode = "/node/|^offchain/src/base/platform/node\\.ts$";
+const latePackages = "node_modules/(ethers|fastify|@fastify|prom-client|pino-pretty)/";
 const nodePackages = "node_modules/(onnxruntime-node|better-sqlite3|kysely|pino|fastify|@napi-rs|@fastify)/";
 
 const room = (name) => `^offchain/src/${name}/`;
@@ -67,7 +68,7 @@ export default {
         pathNot: [
           "^offchain/src/$1/",
           "^offchain/src/[^/]+/index\\.ts$",
-          "^offchain/src/base/core\\.ts$",
+          "^offchain/src/(base|engine)/core\\.ts$",
           "^offchain/src/[^/]+/node/index\\.ts$",
           "^offchain/src/engine/runtime/(browser|node)/index\\.ts$",
         ],
@@ -80,6 +81,30 @@ export default {
       severity: "error",
       from: { path: room("engine") },
       to: { path: "^offchain/src/base/", pathNot: "^offchain/src/base/core\\.ts$" },
+    },
+    {
+      name: "help-is-lean",
+      comment: "What stands before the command that is asked for: of the rooms base's core alone, types from anywhere.",
+      severity: "error",
+      from: { path: "^offchain/src/cli/((main|program|columns|command)|commands/(index|outlines))\\.ts$" },
+      to: {
+        path: ["^offchain/src/", "node_modules/"],
+        pathNot: [
+          "^offchain/src/base/core\\.ts$",
+          "^offchain/src/cli/((program|columns|command)|commands/(index|outlines))\\.ts$",
+          "node_modules/commander/",
+          "^sdk/",
+        ],
+        dynamic: false,
+        dependencyTypesNot: ["type-only"],
+      },
+    },
+    {
+      name: "large-packages-load-late",
+      comment: "Every command would pay for them: await import() where they are used first.",
+      severity: "error",
+      from: { path: "^offchain/src/" },
+      to: { path: latePackages, dynamic: false, dependencyTypesNot: ["type-only"] },
     },
     {
       name: "rooms-of-a-browser",

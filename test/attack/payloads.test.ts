@@ -443,7 +443,7 @@ describe("one accepted payload", () => {
         [otherId, beside],
       ]),
       operatorToken: "of the test",
-      metrics: createCoordinatorMetrics(createMetrics({ process: false })),
+      metrics: createCoordinatorMetrics(await createMetrics({ process: false })),
       software: undefined,
       signal: new AbortController().signal,
     })(app);

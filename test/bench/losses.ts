@@ -4,8 +4,7 @@
  */
 import { CotrainError } from "@cotrain/sdk/errors";
 
-import { learningRateAt } from "../../offchain/src/engine/index.ts";
-import type { DeviceName } from "../../offchain/src/engine/runtime/node/index.ts";
+import { type DeviceName, learningRateAt } from "../../offchain/src/engine/index.ts";
 import { type RecipeRequest, recipeOf } from "../../offchain/src/run/index.ts";
 import { apart, heldOutLosses, lossesOn, STEPS } from "../e2e/deviceLosses.ts";
 import { swiftShader } from "../swiftShader.ts";

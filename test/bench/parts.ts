@@ -138,7 +138,7 @@ async function uploadRow(seconds: number, directory: string): Promise<Row> {
     logger: silentLogger(),
     title: "bench",
     version: "1",
-    metrics: createMetrics({ process: false }),
+    metrics: await createMetrics({ process: false }),
   });
   app.put("/blob", async (request) => {
     const { digest } = await store.put(readUpload(request, size));

@@ -16,12 +16,13 @@ import {
 } from "../../offchain/src/diloco/index.ts";
 import {
   buildPrograms,
+  type DeviceName,
   initialParameters,
   presetOf,
-  type TransformerConfig,
   tensorSpecs,
+  type TransformerConfig,
 } from "../../offchain/src/engine/index.ts";
-import { type DeviceName, devices } from "../../offchain/src/engine/runtime/node/index.ts";
+import { devices } from "../../offchain/src/engine/runtime/node/index.ts";
 import { textOf } from "./steps.ts";
 
 /** Inner steps whose losses are compared. */

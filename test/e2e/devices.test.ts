@@ -7,8 +7,15 @@ import { join } from "node:path";
 import { Value } from "typebox/value";
 import { afterAll, afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 
-import { buildPrograms, classOf, type Engine, initialParameters, presets } from "../../offchain/src/engine/index.ts";
-import { chooseDevices, type DeviceName, devices, probeDevices } from "../../offchain/src/engine/runtime/node/index.ts";
+import {
+  buildPrograms,
+  classOf,
+  type DeviceName,
+  type Engine,
+  initialParameters,
+  presets,
+} from "../../offchain/src/engine/index.ts";
+import { chooseDevices, devices, probeDevices } from "../../offchain/src/engine/runtime/node/index.ts";
 import { Summary } from "../../offchain/src/cli/up/summary.ts";
 import { canRun } from "../needs.ts";
 import { swiftShader } from "../swiftShader.ts";

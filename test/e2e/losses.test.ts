@@ -4,7 +4,7 @@
  */
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 
-import type { DeviceName } from "../../offchain/src/engine/runtime/node/index.ts";
+import type { DeviceName } from "../../offchain/src/engine/index.ts";
 import { canRun } from "../needs.ts";
 import { swiftShader } from "../swiftShader.ts";
 import { apart, heldOutLosses, lossesOn, STEPS } from "./deviceLosses.ts";

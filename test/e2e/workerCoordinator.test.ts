@@ -96,7 +96,7 @@ async function openCoordinator(port: number, clock: Clock = systemClock) {
     ...eventLogMigrations,
     ...coordinatorMigrations,
   ]);
-  const [logger, metrics] = [silentLogger(), createMetrics({ process: false })];
+  const [logger, metrics] = [silentLogger(), await createMetrics({ process: false })];
   const coordinator = await createCoordinator(
     { runs: [{ runId: fixture.runId }], operatorToken: "token-of-the-test" },
     { chain, blobs, database, poster, logger, metrics, clock },

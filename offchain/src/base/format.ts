@@ -26,6 +26,12 @@ export const formatBytes = (bytes: number): string => {
   return text.includes(" ") ? `${text}B` : `${text} B`;
 };
 
+/** 1,234,567 millionths of a US dollar → "1.2346": dollars with four decimals, rounded up, so that nothing shown is below the bill. */
+export function formatUsd(money: bigint): string {
+  const parts = (money + 99n) / 100n;
+  return `${parts / 10_000n}.${String(parts % 10_000n).padStart(4, "0")}`;
+}
+
 const pad = (value: number): string => String(value).padStart(2, "0");
 
 /** Milliseconds → "1:05" or "2:03:04". */
@@ -128,36 +134,6 @@ export function sparkline(values: readonly number[], width: number): string {
   return means
     .map((value) => levels[high === low ? 0 : Math.round(((value - low) / (high - low)) * (levels.length - 1))])
     .join("");
-}
-
-/** Text in lines of at most `width` characters, broken between words; a longer word is broken where it must. */
-export function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(/\s+/).filter((each) => each !== "")) {
-    if (line !== "" && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = "";
-    }
-    line += line === "" ? word : ` ${word}`;
-    for (; line.length > width; line = line.slice(width)) lines.push(line.slice(0, width));
-  }
-  return line === "" ? lines : [...lines, line];
-}
-
-/** A command line in lines of at most `width` characters that a shell takes as one: broken between words, never cut. */
-export function wrapCommand(command: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = "";
-  // What stands between quotes is one word: the indentation of a line would become part of it.
-  for (const word of command.match(/(?:"[^"]*"|'[^']*'|[^\s"'])+|["']/g) ?? []) {
-    // Room for the backslash that says that it goes on.
-    if (line !== "" && line.length + 1 + word.length > width - 2) {
-      lines.push(`${line} \\`);
-      line = `  ${word}`;
-    } else line += line === "" ? word : ` ${word}`;
-  }
-  return [...lines, line];
 }
 
 /** Wei of coins that a flag names, to a billionth of one. */

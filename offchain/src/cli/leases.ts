@@ -1,11 +1,10 @@
 /** What commands on leases share: where they lie, whose accounts are asked, how they are kept, and how they are shown. */
-import { formatDuration, systemClock, unlessAborted, UserError } from "../base/index.ts";
+import { formatDuration, formatUsd, systemClock, unlessAborted, UserError } from "../base/index.ts";
 import {
   type Book,
   costOf,
   createWebhook,
   defaultRules,
-  formatUsd,
   isOpen,
   keepLeases,
   type Keeper,

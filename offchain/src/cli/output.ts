@@ -7,6 +7,8 @@ import { inspect, styleText } from "node:util";
 
 import { printable, printableJson, shownAddresses, shownHash } from "../base/index.ts";
 
+export { columnsOf } from "./columns.ts";
+
 const styles = ["bold", "dim", "cyan", "green", "yellow"] as const;
 export type Style = (typeof styles)[number];
 /** Parameters of the sequences that {@link Output.paint} writes. */
@@ -89,10 +91,6 @@ export function factTable(rows: readonly (readonly [label: string, value: string
     return [...lines, ...(line.trim() === "" ? [] : [line])].map((each) => each.trimEnd());
   });
 }
-
-/** Columns of a terminal; what goes elsewhere is wrapped by nothing. */
-export const columnsOf = (terminal: Pick<NodeJS.WriteStream, "isTTY" | "columns">): number =>
-  terminal.isTTY && terminal.columns > 0 ? terminal.columns : Infinity;
 
 /** Columns padded to their widest cell; `right` lists the columns that are aligned to the right. */
 export function table(rows: readonly (readonly string[])[], right: readonly number[] = []): string[] {

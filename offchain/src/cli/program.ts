@@ -1,18 +1,21 @@
-/** One command line: parses it, settles the options, runs the command, turns errors into sentences and exit codes. */
+/**
+ * One command line: parses it, has the command run, turns errors into sentences and exit codes. What needs no command, as the help of the
+ * root, loads none: everything large is imported when it is used.
+ */
 import { Command as Program, CommanderError } from "commander";
 
-import { CoordinatorError, CotrainError } from "@cotrain/sdk/errors";
-import { exitCodeOf, UserError, wrap, wrapCommand } from "../base/index.ts";
-import { flagOf } from "../base/node/index.ts";
-import { type Option, type OptionSet, readConfigFile, resolveConfig, variableOf } from "../service/index.ts";
-import type { Command, CommandContext } from "./command.ts";
-import { commands, groupSummaries, rootExamples, withoutDocument } from "./commands/index.ts";
-import { configOption } from "../run/index.ts";
-import { columnsOf, complain, createOutput } from "./output.ts";
-import { readRunYaml, type SectionName, settingsFor } from "./runYaml.ts";
+import { CoordinatorError, CotrainError } from "@cotrain/sdk/base";
+import { exitCodeOf, flagOf, UserError, wrap, wrapCommand } from "../base/core.ts";
+import type { Option } from "../service/index.ts";
+import { columnsOf } from "./columns.ts";
+import type { Command } from "./command.ts";
+import { commandNames, groupSummaries, loadCommands, rootExamples, withoutDocument } from "./commands/index.ts";
+import { type Outline, outlineOf } from "./commands/outlines.ts";
+import type { Line } from "./runLine.ts";
 
 const version = "0.1.0";
-const allKeys = [...new Set(commands.flatMap((command) => Object.keys(command.options)))];
+/** Of every command. */
+const configFlag = ["--config <file>", "JSON file of settings"] as const;
 
 /** What stands for an option on the command line: what is on by default has a flag that turns it off. */
 export function flagFor(key: string, option: Option<unknown>): string {
@@ -54,39 +57,8 @@ function givenFlags(program: Program): Line["flags"] {
   return Object.fromEntries(Object.entries(all).filter(([key]) => program.getOptionValueSource(key) === "cli"));
 }
 
-/** Options of all commands that a section is for. */
-const optionsOf = (section: SectionName): OptionSet =>
-  Object.assign({}, ...commands.filter((each) => each.section === section).map(({ options }) => options)) as OptionSet;
-
-/** The description that a command is given, whole. @throws UserError `USAGE`; as {@link readRunYaml} */
-async function describedFor(
-  { section }: Command,
-  { file: typed, config }: Line["flags"],
-): Promise<CommandContext<OptionSet>["described"]> {
-  const file = typed ?? process.env[variableOf("file")];
-  if (section === undefined || typeof file !== "string" || file === "") return undefined;
-  if (config !== undefined) throw new UserError("USAGE", "--file and --config exclude each other: give one of them.");
-  return { path: file, sections: await readRunYaml(file, { run: optionsOf("run"), market: optionsOf("market") }) };
-}
-
-async function runCommand({ command, args, flags }: Line): Promise<number> {
-  const output = createOutput(flags["json"] === true);
-  const { config: file, json: _, ...rest } = flags;
-  const described = await describedFor(command, flags);
-  const config = resolveConfig(command.options, {
-    flags: rest,
-    knownElsewhere: allKeys,
-    ...(typeof file === "string" ? { file: await readConfigFile(file) } : {}),
-    ...(described === undefined || command.section === undefined
-      ? {}
-      : { file: settingsFor(described.path, command.section, described.sections, command.options) }),
-  });
-  for (const warning of config.warnings) complain(warning);
-  return (await command.run({ options: config.values, config, args, output, described })) ?? 0;
-}
-
 /** The first example of each command of a group. */
-const groupExamples = (group: string): Command["examples"] =>
+const groupExamples = (commands: readonly Command[], group: string): Command["examples"] =>
   commands.filter(({ name }) => name.startsWith(`${group} `)).flatMap(({ examples }) => examples.slice(0, 1));
 
 /** Columns that help is wrapped to: the terminal's, and elsewhere what fits every terminal. */
@@ -110,8 +82,15 @@ function examplesText(examples: Command["examples"]): string {
   return `\nExamples:\n${lines.join("\n")}`;
 }
 
-/** @param refused told the words of the command that a line was not understood by */
-function buildProgram(understood: (line: Line) => void, refused: (words: string) => void): Program {
+/**
+ * @param commands the others are known by their names alone
+ * @param refused told the words of the command that a line was not understood by
+ */
+function buildProgram(
+  commands: readonly Command[],
+  understood: (line: Line) => void,
+  refused: (words: string) => void,
+): Program {
   const explainRefusal = (words: string) => (error: CommanderError) => {
     if (error.exitCode !== 0) refused(words);
     throw error;
@@ -127,8 +106,8 @@ function buildProgram(understood: (line: Line) => void, refused: (words: string)
     .exitOverride()
     .addHelpText("after", () => examplesText(rootExamples));
   const groups = new Map<string, Program>();
-  for (const command of commands) {
-    const [first = "", second] = command.name.split(" ");
+  for (const name of commandNames) {
+    const [first = "", second] = name.split(" ");
     let parent = program;
     if (second !== undefined) {
       parent =
@@ -136,36 +115,47 @@ function buildProgram(understood: (line: Line) => void, refused: (words: string)
         program
           .command(first)
           .description(groupSummaries[first] ?? first)
-          .addHelpText("after", () => examplesText(groupExamples(first)))
+          .addHelpText("after", () => examplesText(groupExamples(commands, first)))
           .exitOverride(explainRefusal(first));
       groups.set(first, parent);
     }
-    const sub = parent
-      .command(second ?? first)
-      .description(command.summary)
-      .exitOverride(explainRefusal(command.name));
+    const sub = parent.command(second ?? first).exitOverride(explainRefusal(name));
     sub.configureOutput({ outputError: () => undefined });
-    for (const { name, description, several = false, optional = false } of command.args ?? []) {
-      const shown = `${name}${several ? "..." : ""}`;
-      sub.argument(optional ? `[${shown}]` : `<${shown}>`, description);
-    }
-    for (const [key, option] of Object.entries(command.options)) addOption(sub, key, option);
-    addOption(sub, "config", configOption);
-    if (!withoutDocument.has(command.name)) sub.option("--json", "print one JSON document on stdout");
-    sub.addHelpText("after", () => {
-      const notes = wrap(command.notes?.join(" ") ?? "", helpColumns()).map((line) => `\n${line}`);
-      return `${notes.join("")}${notes.length > 0 ? "\n" : ""}${examplesText(command.examples)}`;
-    });
-    sub.action((...given: unknown[]) => {
-      const args = given
-        .slice(0, command.args?.length ?? 0)
-        .flat()
-        .filter((each) => each !== undefined)
-        .map(String);
-      understood({ command, args, flags: givenFlags(sub) });
-    });
+    const command = commands.find((each) => each.name === name);
+    if (command) declare(sub, command, understood);
+    else outline(sub, outlineOf(name)).option(...configFlag);
   }
   return program;
+}
+
+/** Gives a command of the program what the help says of it from above. */
+function outline(sub: Program, { summary = "", args = [] }: Partial<Outline> = {}): Program {
+  sub.description(summary);
+  for (const { name, description, several = false, optional = false } of args) {
+    const shown = `${name}${several ? "..." : ""}`;
+    sub.argument(optional ? `[${shown}]` : `<${shown}>`, description);
+  }
+  return sub;
+}
+
+/** Gives a command of the program what its declaration says. */
+function declare(sub: Program, command: Command, understood: (line: Line) => void): void {
+  outline(sub, command);
+  for (const [key, option] of Object.entries(command.options)) addOption(sub, key, option);
+  sub.option(...configFlag);
+  if (!withoutDocument.has(command.name)) sub.option("--json", "print one JSON document on stdout");
+  sub.addHelpText("after", () => {
+    const notes = wrap(command.notes?.join(" ") ?? "", helpColumns()).map((line) => `\n${line}`);
+    return `${notes.join("")}${notes.length > 0 ? "\n" : ""}${examplesText(command.examples)}`;
+  });
+  sub.action((...given: unknown[]) => {
+    const args = given
+      .slice(0, command.args?.length ?? 0)
+      .flat()
+      .filter((each) => each !== undefined)
+      .map(String);
+    understood({ command, args, flags: givenFlags(sub) });
+  });
 }
 
 /** What is asked once is not tried again by itself. */
@@ -174,21 +164,14 @@ const sentenceOf = (error: CotrainError): string =>
     ? `${error.message.replace(/\.$/, "")}: see whether its /health answers from this machine, or name another with --coordinator.`
     : error.message;
 
-function report(error: unknown): number {
+async function report(error: unknown): Promise<number> {
+  const { complain } = await import("./output.ts");
   if (error instanceof CotrainError) {
     complain(sentenceOf(error));
     return exitCodeOf(error);
   }
   complain(`a defect: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
   return 70;
-}
-
-/** A command line that was understood. */
-export interface Line {
-  readonly command: Command;
-  readonly args: readonly string[];
-  /** Flags by the option's key, as typed. */
-  readonly flags: Readonly<Record<string, string | boolean | undefined>>;
 }
 
 /** npm keeps options for itself unless they stand after `--`, and leaves their values behind. npx does not. */
@@ -211,11 +194,33 @@ function missingText(program: Program, words: string): string {
   return `A command is missing: ${names.length === 0 ? last : `${names.join(", ")} or ${last}`}`;
 }
 
-/** Understands a command line; undefined when all it wanted, and got, was help. @throws UserError `USAGE` */
-export function parseLine(argv: readonly string[]): Line | undefined {
+/** Words that the root itself answers. */
+const ofRoot: ReadonlySet<string> = new Set(["-h", "--help", "-V", "--version"]);
+
+/**
+ * The commands without which a line cannot be understood: the one that it begins with, or those of a group whose help it may ask for.
+ * The root's help needs none. What begins with any other option is looked at with all of them.
+ */
+function namesFor(argv: readonly string[]): readonly string[] {
+  const [first = "help", second] = argv[0] === "help" ? argv.slice(1, 2) : argv;
+  if (commandNames.includes(first)) return [first];
+  const group = commandNames.filter((name) => name.startsWith(`${first} `));
+  const both = `${first} ${second}`;
+  if (group.length > 0) return group.includes(both) ? [both] : group;
+  return first.startsWith("-") && !ofRoot.has(first) ? commandNames : [];
+}
+
+/**
+ * Understands a command line; undefined when all it wanted, and got, was help.
+ *
+ * @param commands those of {@link namesFor} at least
+ * @throws UserError `USAGE`
+ */
+export function parseLine(argv: readonly string[], commands: readonly Command[]): Line | undefined {
   let line: Line | undefined;
   let words = "";
   const program = buildProgram(
+    commands,
     (understood) => void (line = understood),
     (command) => void (words = `${command} `),
   );
@@ -242,8 +247,10 @@ export function parseLine(argv: readonly string[]): Line | undefined {
 /** Runs one command line. @returns the exit code */
 export async function main(argv: readonly string[]): Promise<number> {
   try {
-    const line = parseLine(argv);
-    return line ? await runCommand(line) : 0;
+    const line = parseLine(argv, await loadCommands(namesFor(argv)));
+    if (line === undefined) return 0;
+    const { runLine } = await import("./runLine.ts");
+    return await runLine(line);
   } catch (error) {
     return report(error);
   }

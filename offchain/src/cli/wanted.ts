@@ -1,9 +1,8 @@
 /** What `market rent` is to rent: machines that fit wishes, or those of a plan at the prices of now. */
-import { UserError } from "../base/index.ts";
+import { formatUsd, UserError } from "../base/index.ts";
 import {
   type ClusterSpec,
   defaultRules,
-  formatUsd,
   machineText,
   microUsdOf,
   type Offer,

@@ -66,7 +66,7 @@ export async function startCoordinator(options: StartOptions): Promise<RunningCo
   const posting = await openChain({ clock, logger, ...options.chain }, { account: poster, jobs }, connection);
   const chain = withEpochAccounts(posting);
   opened.defer(() => chain.close());
-  const metrics = createMetrics();
+  const metrics = await createMetrics();
   const coordinator = await createCoordinator(options, {
     chain,
     blobs: options.blobs ?? (await openBlobStore(state.resolve("blobs"))),

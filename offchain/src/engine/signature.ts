@@ -10,7 +10,7 @@
  * - `logits`: parameters and tokens [B, S] in; logits [B·S, V] or [B, S, V] out.
  */
 import { type Static, Type } from "typebox";
-import { Value } from "typebox/value";
+import { Check, Errors } from "typebox/schema";
 
 import { EngineError } from "./errors.ts";
 import { readModel, type ModelOutline, type ValueOutline } from "./onnx.ts";
@@ -140,8 +140,8 @@ function parse(text: string): Signature {
   } catch (cause) {
     throw new EngineError("SIGNATURE_INVALID", "The program's signature is no JSON.", { cause });
   }
-  if (Value.Check(Signature, value)) return value;
-  const [first] = Value.Errors(Signature, value);
+  if (Check(Signature, value)) return value;
+  const [, [first]] = Errors(Signature, value);
   return refuse(`${first?.instancePath || "it"} ${first?.message ?? "has another form"}`);
 }
 

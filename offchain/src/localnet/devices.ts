@@ -1,6 +1,6 @@
 /** What the workers of a local network compute with. */
-import { type Place, placeOf } from "../engine/index.ts";
-import { AUTO, chooseDevices, deviceOf, probeDevices } from "../engine/runtime/node/index.ts";
+import { AUTO, type Place, placeOf } from "../engine/index.ts";
+import { chooseDevices, deviceOf, probeDevices } from "../engine/runtime/node/index.ts";
 import type { LocalnetContext } from "./context.ts";
 import type { SessionDisplay } from "./display.ts";
 

@@ -8,12 +8,11 @@ import { join } from "node:path";
 
 import type { RunId } from "@cotrain/sdk/protocol";
 
-import { type Clock, countOf, RetryableError } from "../base/index.ts";
+import { type Clock, countOf, formatUsd, RetryableError } from "../base/index.ts";
 import {
   type Book,
   costOf,
   type FakeTotals,
-  formatUsd,
   hasLeases,
   isOpen,
   type Lease,

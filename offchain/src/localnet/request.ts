@@ -9,12 +9,12 @@ import { CotrainError } from "@cotrain/sdk/errors";
 import { createPublicClient } from "viem";
 
 import type { FoundersSettings } from "../../../deploy/deployment.ts";
-import { redactUrl, remedied, RetryableError, UserError } from "../base/index.ts";
-import { flagOf, freshCommand, type RunChoice } from "../base/node/index.ts";
+import { flagOf, redactUrl, remedied, RetryableError, UserError } from "../base/index.ts";
+import { freshCommand, type RunChoice } from "../base/node/index.ts";
 import { noRpc, rpcTransport, wrongChain } from "../chain/index.ts";
 import { loadTokenizer, textCorpus } from "../data/node/index.ts";
-import { presetNames, presetsFor } from "../engine/index.ts";
-import { AUTO, deviceOf, requireDevice } from "../engine/runtime/node/index.ts";
+import { AUTO, presetNames, presetsFor } from "../engine/index.ts";
+import { deviceOf, requireDevice } from "../engine/runtime/node/index.ts";
 import { requireFakeMachines } from "../market/index.ts";
 import { checkExposure, didYouMean, findPort, loadTls, type RunFile, variableOf } from "../service/index.ts";
 import { workerPlaces } from "./devices.ts";

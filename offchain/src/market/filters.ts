@@ -2,8 +2,9 @@
  * What is looked for, as one table: each row is a wish, whether an offer has it, and how a miss is told. What an offer does not tell
  * it does not have. Alternatives are tried in their order.
  */
+import { formatUsd } from "../base/index.ts";
 import { perGpuHour, type Charge, machineText, type Offer, whyNever } from "./offer.ts";
-import { formatUsd, type MicroUsd } from "./money.ts";
+import type { MicroUsd } from "./money.ts";
 import { usdPerBillionTokens } from "./speed.ts";
 
 export interface Filter {

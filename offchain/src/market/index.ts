@@ -12,7 +12,7 @@ export { gpuClasses, gpuModels, gpuOf } from "./gpus.ts";
 export { dropKey, keepKey, keyedProviders, storedKeys } from "./keys.ts";
 export { CREATES_DAYS, createsIn, type CreatesOf } from "./creates.ts";
 export { measuredIn, type MeasuredOf } from "./measured.ts";
-export { formatUsd, microUsdOf } from "./money.ts";
+export { microUsdOf } from "./money.ts";
 export { gpuText, machineText, type Offer, perGpuHour, priceText, whyNever } from "./offer.ts";
 export { comparePrices, type PriceComparison } from "./prices.ts";
 export { changeText, leftOf, type Proposal, proposalOf } from "./replan.ts";

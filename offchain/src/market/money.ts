@@ -97,9 +97,3 @@ export const dollarsOf = (money: MicroUsd): number => Number(money) / 1_000_000;
 /** 1,234,567 µUSD → "1.234567": dollars exactly. */
 export const exactUsd = (money: MicroUsd): string =>
   `${money / 1_000_000n}.${String(money % 1_000_000n).padStart(6, "0")}`;
-
-/** 1,234,567 µUSD → "1.2346": dollars with four decimals, rounded up. */
-export function formatUsd(money: MicroUsd): string {
-  const parts = ceilDiv(money, 100n);
-  return `${parts / 10_000n}.${String(parts % 10_000n).padStart(4, "0")}`;
-}

@@ -2,10 +2,11 @@
  * An offer: one configuration of a machine that one provider would rent now, in the units of this room, whatever the provider's.
  * Optional fields are what not every provider tells; absent means unknown, never zero.
  */
+import { formatUsd } from "../base/index.ts";
 import { type Static, Type } from "typebox";
 
 import type { Gpu } from "./gpus.ts";
-import { formatUsd, type MicroUsd } from "./money.ts";
+import type { MicroUsd } from "./money.ts";
 
 /** What ends a machine's bill when its renter is gone (docs/market.md). */
 export type Backstop = "scoped-key" | "provider-ttl" | "prepaid" | "own" | "vouchers" | "none";

@@ -1,8 +1,8 @@
 /** A plan's machines at the prices of now: the same cluster, or a sentence why it is not to be had as it was planned. */
-import { UserError } from "../base/index.ts";
+import { formatUsd, UserError } from "../base/index.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { SlotWish } from "./leases/state.ts";
-import { formatUsd, type MicroUsd } from "./money.ts";
+import type { MicroUsd } from "./money.ts";
 import { machineText, type Offer, whyNever } from "./offer.ts";
 import type { KeptPlan } from "./plans.ts";
 

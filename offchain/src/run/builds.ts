@@ -21,20 +21,7 @@ import {
 
 import { UserError } from "../base/index.ts";
 import type { ChainConnection, ChainReader } from "../chain/index.ts";
-import {
-  classOf,
-  conformance,
-  type Device,
-  endedBy,
-  firstLosses,
-  halfStep,
-  PREPARATION_MS,
-  programLimits,
-  readSignature,
-  requireHalf,
-  type TransformerConfig,
-} from "../engine/index.ts";
-import { devices } from "../engine/runtime/node/index.ts";
+import { classOf, type Device, endedBy, PREPARATION_MS, type TransformerConfig } from "../engine/core.ts";
 import { parseBuild, parseDefinition } from "../storage/index.ts";
 import { OTHER_CLASS } from "./machineClass.ts";
 import type { BlobSource } from "./ports.ts";
@@ -71,6 +58,7 @@ export async function valuesOn(
   step: Uint8Array,
   patience = PREPARATION_MS,
 ): Promise<ReadonlyMap<string, Hex>> {
+  const { conformance } = await import("../engine/index.ts");
   const values = new Map<string, Hex>();
   for (const device of tried) {
     try {
@@ -97,6 +85,7 @@ export const HALF_LOSS_BOUND = 1e-2;
  */
 export async function requireSteady(device: Device, step: Uint8Array, value: Hex): Promise<void> {
   if (!device.exact) return;
+  const { conformance, readSignature } = await import("../engine/index.ts");
   const most = readSignature(step, device.availableMemory()).signature.maxThreads ?? 1;
   const again = await conformance(device.open, step, Math.min(device.threads(), most));
   if (again !== value)
@@ -229,6 +218,7 @@ interface Candidate {
  * @throws UserError `BUILD_HALF`; what the source throws
  */
 async function halfOf({ blobs, runId }: ProofPlace, base: Computed): Promise<Candidate> {
+  const { halfStep, programLimits } = await import("../engine/index.ts");
   const { model, innerOptimizer } = parseDefinition(
     await blobs.blob(runId, asDigest(base.definition), MAX_DEFINITION_BYTES),
   );
@@ -256,14 +246,11 @@ async function halfOf({ blobs, runId }: ProofPlace, base: Computed): Promise<Can
  */
 export async function proveBuild(
   place: ProofPlace,
-  {
-    builds,
-    device,
-    steps,
-    precision = "fp32",
-    reference = device.name === "cpu" ? devices.wasm : devices.cpu,
-  }: ProofOptions,
+  { builds, device, steps, precision = "fp32", reference: wanted }: ProofOptions,
 ): Promise<ProvenBuild> {
+  const { conformance, firstLosses, programLimits, requireHalf } = await import("../engine/index.ts");
+  const { devices } = await import("../engine/runtime/node/index.ts");
+  const reference = wanted ?? (device.name === "cpu" ? devices.wasm : devices.cpu);
   const { blobs, runId } = place;
   if (precision === "fp16") await requireHalf(device);
   const base = builds.filter(isKnown).find(({ document }) => document.precision === "fp32");

@@ -39,16 +39,9 @@ import { UserError } from "../base/index.ts";
 import { prepareData, sequenceCount, type Tokenizer } from "../data/index.ts";
 import { brownCorpus, loadTokenizer, textCorpus } from "../data/node/index.ts";
 import { fragmentLayouts, gatherFragment, outerOptimizerOf } from "../diloco/index.ts";
-import {
-  buildPrograms,
-  halfStep,
-  initialParameters,
-  type NamedTensor,
-  presetNames,
-  presetOf,
-} from "../engine/index.ts";
+import { initialParameters, type NamedTensor, presetNames, presetOf } from "../engine/core.ts";
 import type { Computed } from "./builds.ts";
-import { type FirstBuildOptions, firstBuilds } from "./firstBuilds.ts";
+import type { FirstBuildOptions } from "./firstBuilds.ts";
 import { fragmentsIn, tableOf } from "./fragments.ts";
 import { peakOf, type Recipe, recipeOf, usualSteps } from "./recipe.ts";
 import { type BlobStore, type CheckpointFacts, putDocument, writeFragment, writeManifest } from "../storage/index.ts";
@@ -110,6 +103,7 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
   // A model whose steps keep all activations is what it is without the word.
   const model = { ...preset.model, ...((recompute || preset.model.recompute) && { recompute }) };
   const { microBatch = preset.microBatch } = options;
+  const { buildPrograms, halfStep } = await import("../engine/index.ts");
   const programs = buildPrograms(model, { microBatch, accumulation, optimizer });
   // The step with products in fp16 is there also where no device here has a build of it, for who proposes one (builds.ts).
   const half = halfStep(model, { microBatch, accumulation, optimizer });
@@ -138,6 +132,7 @@ export async function prepareRun(store: BlobStore, options: MaterialOptions): Pr
     ...(accumulation > 1 && { accumulation }),
     precision: "fp32",
   };
+  const { firstBuilds } = await import("./firstBuilds.ts");
   const made = await firstBuilds(computed, { step: programs.step.bytes, half }, options);
   const [build, ...others] = made;
   const buildDigest = await putDocument(store, build);

@@ -2,7 +2,7 @@
 import { elementsOf, fragmentTable, MAX_FRAGMENTS, MAX_SHARD_BYTES, type TensorEntry } from "@cotrain/sdk/protocol";
 
 import { UserError } from "../base/index.ts";
-import { tensorSpecs, type TransformerConfig } from "../engine/index.ts";
+import { tensorSpecs, type TransformerConfig } from "../engine/core.ts";
 
 /** Of every run whose shards are small with so few. */
 const FEWEST = 4;

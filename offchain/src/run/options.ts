@@ -16,7 +16,7 @@ import {
   url,
   wordsOf,
 } from "../service/index.ts";
-import { AUTO, DEVICE_FORM, deviceNames } from "../engine/runtime/node/index.ts";
+import { AUTO, DEVICE_FORM, deviceNames } from "../engine/core.ts";
 
 /** Inner steps and micro-batches that a definition and a build can name. */
 const [MAX_STEPS, MAX_MICRO_BATCHES] = [0xffff_ffff, 1 << 10] as const;
@@ -31,7 +31,6 @@ export const blobsOption = text({
   description:
     "where blobs are kept: a directory, or ipfs+http://127.0.0.1:5001 for a Kubo node's RPC (default: in the state directory; decided once)",
 });
-export const configOption = text({ value: "file", description: "JSON file of settings" });
 export const coordinatorOption = url({ description: "URL of the coordinator" });
 const rpcOption = url({ description: "JSON-RPC of an EVM chain" });
 export const walletOption = text({ value: "file", description: "encrypted V3 keystore of the wallet to use" });

@@ -8,18 +8,7 @@ import {
   type RunId,
 } from "@cotrain/sdk/protocol";
 
-import {
-  buildPrograms,
-  checkConfig,
-  EngineError,
-  halfStep,
-  LARGEST_MACHINE,
-  problemOfProgram,
-  programLimits,
-  readSignature,
-  tensorSpecs,
-  type TransformerConfig,
-} from "../engine/index.ts";
+import { checkConfig, EngineError, tensorSpecs, type TransformerConfig } from "../engine/core.ts";
 import { parseDefinition } from "../storage/index.ts";
 import type { BlobSource } from "./ports.ts";
 
@@ -57,6 +46,7 @@ export async function problemOfOne(
   build: Build,
   definition: Definition,
 ): Promise<string> {
+  const { LARGEST_MACHINE, problemOfProgram, programLimits, readSignature } = await import("../engine/index.ts");
   const bytes = await blobs.blob(runId, asDigest(build.graphs[kind]), programLimits.bytes);
   try {
     return problemOfProgram(kind, build, definition, readSignature(bytes, LARGEST_MACHINE));
@@ -77,15 +67,16 @@ export async function problemOfBuild(place: Place, build: Build): Promise<string
  * @throws as {@link problemOfBuild}
  */
 export async function foreignIn(place: Place, build: Build): Promise<readonly Kind[]> {
-  const own = ownPrograms(build, await definitionOf(place, build));
+  const own = await ownPrograms(build, await definitionOf(place, build));
   return KINDS.filter((kind) => build.graphs[kind] !== own?.[kind]);
 }
 
 /** Undefined for a model that is not the engine's own: whose programs, which were looked at, have other parameters than its layers. */
-function ownPrograms(
+async function ownPrograms(
   { microBatch, accumulation = 1, precision }: Build,
   { model, innerOptimizer: optimizer, table, sequence }: Definition,
-): Readonly<Record<Kind, Digest>> | undefined {
+): Promise<Readonly<Record<Kind, Digest>> | undefined> {
+  const { buildPrograms, halfStep } = await import("../engine/index.ts");
   const options = { microBatch, accumulation, optimizer };
   try {
     const config = checkConfig(model as unknown as TransformerConfig);

@@ -4,9 +4,9 @@
  */
 import { defaultRunParams } from "@cotrain/sdk/protocol";
 
-import { UserError } from "../base/index.ts";
-import { flagOf, recipeChoices } from "../base/node/index.ts";
-import { defaultOptimizer, type OptimizerConfig, presetOf, type Schedule } from "../engine/index.ts";
+import { flagOf, UserError } from "../base/index.ts";
+import { recipeChoices } from "../base/node/index.ts";
+import { defaultOptimizer, type OptimizerConfig, presetOf, type Schedule } from "../engine/core.ts";
 import type { ConfigOf } from "../service/index.ts";
 import type { recipeOptions } from "./options.ts";
 

@@ -3,7 +3,7 @@
  * JSON; integers are safe JSON numbers, wide integers decimal strings, hashes and addresses lower-case hex.
  */
 import { type Static, type TSchema, Type } from "typebox";
-import { Value } from "typebox/value";
+import { Check, Errors } from "typebox/schema";
 import { ProtocolError } from "../baseErrors.ts";
 import {
   Address20,
@@ -333,8 +333,8 @@ export type ModelBundle = Static<typeof ModelBundle>;
  * @throws ProtocolError MALFORMED_DOCUMENT that names the place
  */
 export function parseDocument<T extends TSchema>(what: string, schema: T, value: unknown): Static<T> {
-  if (Value.Check(schema, value)) return value;
-  const [error] = Value.Errors(schema, value);
+  if (Check(schema, value)) return value;
+  const [, [error]] = Errors(schema, value);
   throw new ProtocolError(
     "MALFORMED_DOCUMENT",
     `${what}${error?.instancePath ?? ""}: ${error?.message ?? "malformed"}.`,

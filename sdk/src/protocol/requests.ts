@@ -1,6 +1,6 @@
 /** One request to a coordinator and its answer: bounds, schemas, and what each failure is called. */
 import type { Static, TSchema } from "typebox";
-import { Value } from "typebox/value";
+import { Check } from "typebox/schema";
 import { CoordinatorError, type CotrainError } from "../baseErrors.ts";
 import { parseDocument } from "./documents.ts";
 import { hasLongNames, hasTooManyValues, MAX_JSON_NAME_BYTES, MAX_JSON_VALUES } from "./jsonBounds.ts";
@@ -162,7 +162,7 @@ function errorOf(status: number, text: string, url: string): CotrainError {
   const retryable = status >= 500 || LATER.has(status);
   try {
     const parsed: unknown = JSON.parse(text);
-    if (Value.Check(messages.ErrorBody, parsed)) {
+    if (Check(messages.ErrorBody, parsed)) {
       const { code, message, details } = parsed.error;
       const options = { retryable, ...(details ? { details } : {}) };
       return new CoordinatorError(status, code.slice(0, 100), message.slice(0, MAX_SENTENCE), options);

@@ -4,7 +4,7 @@
  */
 import type { TypedDataToPrimitiveTypes } from "abitype";
 import { Type, type TObject } from "typebox";
-import { Value } from "typebox/value";
+import { Check, Errors } from "typebox/schema";
 import {
   type Address,
   encodeAbiParameters,
@@ -247,8 +247,8 @@ export function toWire<N extends StructName>(name: N, struct: Struct<N>): WireSt
 /** Wire → struct. @throws ProtocolError MALFORMED_STRUCT that names the field. */
 export function fromWire<N extends StructName>(name: N, wire: unknown): Struct<N> {
   const schema = wireSchema(name);
-  if (!Value.Check(schema, wire)) {
-    const [error] = Value.Errors(schema, wire);
+  if (!Check(schema, wire)) {
+    const [, [error]] = Errors(schema, wire);
     throw new ProtocolError(
       "MALFORMED_STRUCT",
       `${name}${error?.instancePath ?? ""}: ${error?.message ?? "malformed"}.`,

@@ -6,12 +6,13 @@ import { join } from "node:path";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 
 import { CotrainError } from "@cotrain/sdk/errors";
-import { commands } from "../../../offchain/src/cli/commands/index.ts";
-import { flagFor, parseLine } from "../../../offchain/src/cli/program.ts";
+import { commandNames } from "../../../offchain/src/cli/commands/index.ts";
+import { flagFor } from "../../../offchain/src/cli/program.ts";
 import { layout } from "../../../offchain/src/run/index.ts";
 import { openStateDirectory, resolveConfig, variableOf } from "../../../offchain/src/service/index.ts";
 import { root } from "../../attack/rows.ts";
 import { exercised } from "./exercised.ts";
+import { commands, understood } from "./lines.ts";
 import { cotrain, cotrainHere, type Ended, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 
 const names = commands.map(({ name }) => name);
@@ -43,6 +44,15 @@ describe("help", () => {
     const { code, stdout } = await cotrainHere(["--help"]);
     expect(code).toBe(0);
     for (const name of names) expect(stdout).toMatch(new RegExp(`^  ${name.split(" ")[0]}\\b`, "m"));
+    const shown = stdout.replaceAll(/\s+/g, " ");
+    for (const { name, summary } of commands.filter((each) => !each.name.includes(" "))) {
+      expect(shown).toMatch(new RegExp(` ${name} \\[options\\] `));
+      expect(shown).toContain(` ${summary} `);
+    }
+  });
+
+  test("stands for each under the name that leads to it", () => {
+    expect(names).toEqual(commandNames);
   });
 
   test.each(names)("of %s shows its options and examples", async (name) => {
@@ -114,7 +124,7 @@ describe("help", () => {
       const whole = stdout.replaceAll(/ \\\n +/g, " ");
       const lines = [...whole.matchAll(/^ {2}\$ (.+)$/gm)].map(([, line]) => line ?? "");
       expect(lines.length).toBeGreaterThan(1);
-      for (const line of lines) expect(parseLine(argvOf(line))).toBeDefined();
+      for (const line of lines) expect(understood(argvOf(line))).toBeDefined();
     },
   );
 
@@ -124,12 +134,12 @@ describe("help", () => {
 
   test.each(commands.flatMap(({ name, examples }) => examples.map(([line]) => [line, name] as const)))(
     "the example “%s” is a line that %s takes",
-    (line, name) => {
-      const understood = parseLine(argvOf(line));
-      expect(understood?.command.name).toBe(name);
+    (example, name) => {
+      const line = understood(argvOf(example));
+      expect(line?.command.name).toBe(name);
       // Values are of the right form, too.
-      const { json: _, config: __, ...flags } = understood?.flags ?? {};
-      expect(() => resolveConfig(understood?.command.options ?? {}, { flags, environment: {} })).not.toThrow();
+      const { json: _, config: __, ...flags } = line?.flags ?? {};
+      expect(() => resolveConfig(line?.command.options ?? {}, { flags, environment: {} })).not.toThrow();
     },
   );
 });
@@ -223,20 +233,23 @@ test("a session that is starting in the directory is told as one, and nobody els
 
 const show = (state: string): RegExp => new RegExp(`/${state} holds no run`);
 
+const told = async (...argv: readonly string[]): Promise<string> => (await cotrainHere(["status", ...argv])).stderr;
+
 describe("where a value comes from", () => {
   test("a flag, a variable, the config file, the default, in this order", async () => {
     const directory = temporaryDirectory();
     const config = join(directory, "settings.json");
     writeFileSync(config, JSON.stringify({ state: join(directory, "by-file") }));
-    const variable = { COTRAIN_STATE: join(directory, "by-variable") };
     const flag = ["--state", join(directory, "by-flag")];
     const file = ["--config", config];
-    const told = async (argv: readonly string[], environment: Record<string, string>): Promise<string> =>
-      (await cotrain(["status", ...argv], { cwd: directory, environment })).stderr;
-    expect(await told([...flag, ...file], variable)).toMatch(show("by-flag"));
-    expect(await told(file, variable)).toMatch(show("by-variable"));
-    expect(await told(file, {})).toMatch(show("by-file"));
-    expect(await told([], {})).toMatch(show(String.raw`\.cotrain`));
+    vi.stubEnv("COTRAIN_STATE", join(directory, "by-variable"));
+    onTestFinished(() => void vi.unstubAllEnvs());
+    expect(await told(...flag, ...file)).toMatch(show("by-flag"));
+    expect(await told(...file)).toMatch(show("by-variable"));
+    vi.unstubAllEnvs();
+    expect(await told(...file)).toMatch(show("by-file"));
+    // The default is in the directory where a process begins.
+    expect((await cotrain(["status"], { cwd: directory })).stderr).toMatch(show(String.raw`\.cotrain`));
   });
 
   test("a key of the file or a variable that nothing reads is pointed out", async () => {
@@ -251,6 +264,13 @@ describe("where a value comes from", () => {
     expect(stderr).toContain(
       'The environment variable COTRAIN_PRESSET is not read by anything. Did you mean "COTRAIN_PRESET"?',
     );
+  });
+
+  test("a variable that another command reads is not pointed out", async () => {
+    vi.stubEnv("COTRAIN_TEMPERATURE", "1");
+    const { stderr } = await cotrainHere(["status", "--state", "/no/state"]);
+    vi.unstubAllEnvs();
+    expect(stderr).toMatch(/^cotrain: \/no\/state holds no run[^\n]*\n$/);
   });
 
   test("every option has a flag and a variable of its own", () => {

@@ -10,8 +10,8 @@ import { privateKeyToAccount } from "viem/accounts";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 
 import { anyPins } from "../anyPins.ts";
-import { commands } from "../../../offchain/src/cli/commands/index.ts";
-import { parseLine } from "../../../offchain/src/cli/program.ts";
+
+import { commands, understood } from "./lines.ts";
 import { createOutput } from "../../../offchain/src/cli/output.ts";
 import { openWallet } from "../../../offchain/src/run/wallets.ts";
 import {
@@ -157,7 +157,7 @@ const view = (id: string) => ({ runId: id, modelId, chainId: 31_337, contracts, 
 
 /** What the daemon is given for this command line. */
 async function daemonOf(...argv: string[]): Promise<unknown> {
-  const line = parseLine(argv);
+  const line = understood(argv);
   if (!line) throw new TypeError("no command");
   const config = resolveConfig(line.command.options, { flags: line.flags, environment: {} });
   await line.command.run({ options: config.values, config, args: line.args, output: createOutput(false) });

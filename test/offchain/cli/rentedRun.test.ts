@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { asDigest, leaseOfPass, machineOf, parsePass, type SignedPass } from "@cotrain/sdk/protocol";
 import { afterEach, describe, expect, test } from "vitest";
 
-import { parseLine } from "../../../offchain/src/cli/program.ts";
+import { understood } from "./lines.ts";
 import { documentOf, leaseRows } from "../../../offchain/src/cli/leases.ts";
 import { createMeeting, endAllPasses } from "../../../offchain/src/cli/meeting.ts";
 import { joiningOptions, openRentedRun } from "../../../offchain/src/cli/rentedRun.ts";
@@ -30,7 +30,7 @@ afterEach(async () => {
 
 /** Options as a command line gives them. */
 function optionsOf(...flags: readonly string[]) {
-  const line = parseLine(["market", "rent", ...flags]);
+  const line = understood(["market", "rent", ...flags]);
   const known = Object.fromEntries(Object.entries(line?.flags ?? {}).filter(([key]) => key in joiningOptions));
   return resolveConfig(joiningOptions, { flags: known, environment: {} }).values;
 }

@@ -298,7 +298,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
       [...eventLogMigrations, ...coordinatorMigrations],
       { clock, logger },
     );
-    const metrics = createMetrics({ process: false });
+    const metrics = await createMetrics({ process: false });
     const coordinator: Coordinator = await createCoordinator(
       {
         runs: [

@@ -26,7 +26,7 @@ import type { OpenedChain } from "../../../offchain/src/localnet/chain.ts";
 import { deployContracts } from "../../../offchain/src/localnet/contracts.ts";
 import { readDeployment, readNamedDeployment } from "../../../offchain/src/run/index.ts";
 import { formatAddress, formatCoins, weiOf } from "../../../offchain/src/base/index.ts";
-import { parseLine } from "../../../offchain/src/cli/program.ts";
+import { understood } from "../cli/lines.ts";
 import { listening } from "../../loopback.ts";
 import { temporaryDirectory } from "../service/support.ts";
 
@@ -123,7 +123,7 @@ describe("before anything is sent", () => {
     requireAffordable({ ...dear, confirmed: true });
     requireAffordable({ ...payer, cost: UNASKED_LIMIT });
     requireAffordable({ ...payer, balance: payer.cost });
-    expect(parseLine(["up", "--yes"])?.flags["yes"]).toBe(true);
+    expect(understood(["up", "--yes"])?.flags["yes"]).toBe(true);
   });
 });
 

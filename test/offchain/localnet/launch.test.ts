@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { RetryableError, UserError } from "../../../offchain/src/base/index.ts";
 import { factLines } from "../../../offchain/src/cli/facts.ts";
 import { publicRpcOf } from "../../../offchain/src/run/facts.ts";
-import { parseLine } from "../../../offchain/src/cli/program.ts";
+import { understood } from "../cli/lines.ts";
 import {
   addressFor,
   checkCheckpoint,
@@ -44,13 +44,13 @@ describe("the join line", () => {
   });
 
   test("is a command line that the worker takes", () => {
-    const line = parseLine(joinCommandFor(far, runId, "https://rpc.example.org").split(" ").slice(4));
+    const line = understood(joinCommandFor(far, runId, "https://rpc.example.org").split(" ").slice(4));
     expect(line?.flags).toEqual({ coordinator: far, run: runId, rpc: "https://rpc.example.org" });
   });
 });
 
 test("the join line has the URL that --public-url tells, and behind a proxy whose name nobody told a placeholder", async () => {
-  const told = parseLine(["up", "--public-url", "https://train.example.org/run/"])?.flags;
+  const told = understood(["up", "--public-url", "https://train.example.org/run/"])?.flags;
   expect(told).toEqual({ publicUrl: "https://train.example.org/run/" });
   const behind = { host: "127.0.0.1", tlsCert: undefined, tlsKey: undefined, behindProxy: "10.0.0.1" };
   expect(await addressFor({ ...behind, publicUrl: String(told?.["publicUrl"]) }, 7_700)).toBe(
@@ -115,7 +115,7 @@ describe("an RPC", () => {
 
   test("another for the others is named by --public-rpc", () => {
     for (const command of ["up", "coordinator"])
-      expect(parseLine([command, "--public-rpc", "https://rpc.example.org"])?.flags["publicRpc"]).toBe(
+      expect(understood([command, "--public-rpc", "https://rpc.example.org"])?.flags["publicRpc"]).toBe(
         "https://rpc.example.org",
       );
   });

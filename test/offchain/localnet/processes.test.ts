@@ -3,7 +3,7 @@ import { EventEmitter } from "node:events";
 
 import { describe, expect, test } from "vitest";
 
-import { parseLine } from "../../../offchain/src/cli/program.ts";
+import { understood } from "../cli/lines.ts";
 import {
   coordinatorProcess,
   restartText,
@@ -24,7 +24,7 @@ const PROGRAM = "/somewhere/main.ts";
 
 /** What a process's command reads of its command line, without what is left at its default. */
 function readBack(options: OptionSet, { args = [] }: Pick<ProcessSpec, "args">): Record<string, unknown> {
-  const line = parseLine(args.slice(args.indexOf(PROGRAM) + 1));
+  const line = understood(args.slice(args.indexOf(PROGRAM) + 1));
   const { values, origins } = resolveConfig(options, { flags: line?.flags ?? {} });
   return Object.fromEntries(Object.entries(values).filter(([key]) => origins[key] === "flag"));
 }

@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 
 import { createManualClock } from "../manualClock.ts";
 import { RetryableError } from "../../../offchain/src/base/index.ts";
-import { parseLine } from "../../../offchain/src/cli/program.ts";
+import { understood } from "../cli/lines.ts";
 import { promptIn } from "../../../offchain/src/cli/text.ts";
 import { columnsOf } from "../../../offchain/src/cli/output.ts";
 import { type Display, joinLines, openDisplay, type Terminal } from "../../../offchain/src/cli/up/display.ts";
@@ -390,7 +390,7 @@ test("a session that goes on with a run deploys nothing and says so", () => {
   expect(activitiesOf({}).contracts).toBe("Deploying the contracts");
 });
 
-const voteOf = (...flags: readonly string[]): unknown => parseLine(["up", ...flags])?.flags["vote"];
+const voteOf = (...flags: readonly string[]): unknown => understood(["up", ...flags])?.flags["vote"];
 
 describe("the vote", () => {
   test("is asked for by --vote and against by --no-vote; without either there is no word", () => {

@@ -2,13 +2,8 @@
 import { assert, bigInt, integer, property } from "fast-check";
 import { describe, expect, test } from "vitest";
 
-import {
-  formatUsd,
-  microUsdOf,
-  microUsdOfBid,
-  parseDecimal,
-  storagePerHour,
-} from "../../../offchain/src/market/money.ts";
+import { formatUsd } from "../../../offchain/src/base/index.ts";
+import { microUsdOf, microUsdOfBid, parseDecimal, storagePerHour } from "../../../offchain/src/market/money.ts";
 
 describe("decimals", () => {
   test.each([

@@ -2,6 +2,7 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, isAbsolute, join, relative, resolve } from "node:path";
 
+import { flagOf } from "../flags.ts";
 import { redactUrl } from "../redact.ts";
 
 /** The clone that this program runs from: where npm runs `npm start`, and from where the default state is meant. */
@@ -49,11 +50,6 @@ export function stateOf(path: string): string {
     if (stamped) found = at;
     if ((found !== undefined && !stamped) || at === dirname(at)) return found ?? resolve(path);
   }
-}
-
-/** `roundDeadline` → `--round-deadline`. */
-export function flagOf(key: string): string {
-  return `--${key.replaceAll(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
 /** What says how a new run's inner steps are taken: keys of a start's options, and of the settings that `run.json` keeps. */

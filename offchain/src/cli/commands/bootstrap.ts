@@ -15,6 +15,7 @@ import { defineCommand } from "../command.ts";
 import { columnsOf } from "../output.ts";
 import { atPlace, type PlaceFlags, requireEntries, signingAs, signingOptions } from "../place.ts";
 import { decidingAt, type DecidingPlace } from "../proposing.ts";
+import { outlines } from "./outlines.ts";
 
 const actText = ({ name, words, readyAt, expiresAt, transaction }: AnnouncedAct): string =>
   `Act ${name}, announced in ${transaction}, to be carried out from ${timeText(readyAt)} to ${timeText(expiresAt)}, and not once bootstrap is over: ${words}`;
@@ -73,8 +74,7 @@ async function endDue(place: DecidingPlace, options: PlaceFlags & { readonly max
 
 /** `cotrain bootstrap`. */
 export const bootstrapCommand = defineCommand({
-  name: "bootstrap",
-  summary: "whether a model is in bootstrap, when that ends, and what its organiser has announced",
+  ...outlines.bootstrap,
   options: {
     ...signingOptions,
     withdraw: hash({ value: "act", description: "by the organiser's wallet: take this announced act back" }),

@@ -66,7 +66,7 @@ async function namedBudget(place: Place, named: string) {
 }
 
 /** `cotrain budget list`. */
-const budgetListCommand = defineCommand({
+export const budgetListCommand = defineCommand({
   name: "budget list",
   summary: "what the holders let others spend from the treasury",
   options: placeOptions,
@@ -96,7 +96,7 @@ const budgetListCommand = defineCommand({
 });
 
 /** `cotrain budget show`. */
-const budgetShowCommand = defineCommand({
+export const budgetShowCommand = defineCommand({
   name: "budget show",
   summary: "one budget, and the record of what was paid of it",
   args: [{ name: "number", description: "its number, as budget list shows it" }],
@@ -198,7 +198,7 @@ async function openingOf(place: DecidingPlace, wanted: Wanted): Promise<Intentio
 }
 
 /** `cotrain budget propose`. */
-const budgetProposeCommand = defineCommand({
+export const budgetProposeCommand = defineCommand({
   name: "budget propose",
   summary: "propose to the holders that somebody may spend from the treasury",
   options: {
@@ -246,7 +246,7 @@ async function endingOf(place: DecidingPlace, named: string): Promise<Intention>
 }
 
 /** `cotrain budget revoke`. */
-const budgetRevokeCommand = defineCommand({
+export const budgetRevokeCommand = defineCommand({
   name: "budget revoke",
   summary: "propose to the holders that a budget ends at once",
   args: [{ name: "number", description: "its number, as budget list shows it" }],
@@ -258,7 +258,7 @@ const budgetRevokeCommand = defineCommand({
 });
 
 /** `cotrain budget spend`. */
-const budgetSpendCommand = defineCommand({
+export const budgetSpendCommand = defineCommand({
   name: "budget spend",
   summary: "have this wallet, a budget's recipient, paid from the treasury",
   args: [{ name: "number", description: "its number, as budget list shows it" }],
@@ -312,10 +312,3 @@ const budgetSpendCommand = defineCommand({
 });
 
 /** Commands about budgets, in the order of `cotrain --help`. */
-export const budgetCommands = [
-  budgetListCommand,
-  budgetShowCommand,
-  budgetProposeCommand,
-  budgetRevokeCommand,
-  budgetSpendCommand,
-] as const;

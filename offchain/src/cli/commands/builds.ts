@@ -2,8 +2,8 @@ import { admitBuild } from "@cotrain/sdk/actions";
 import { asDigest, buildTitle, type Digest, type Hex } from "@cotrain/sdk/protocol";
 
 import { shortAddress, timeText, UserError, wrap } from "../../base/index.ts";
-import { programLimits } from "../../engine/index.ts";
-import { deviceNames, deviceOf, devices, requireDevice } from "../../engine/runtime/node/index.ts";
+import { deviceNames, programLimits } from "../../engine/index.ts";
+import { deviceOf, devices, requireDevice } from "../../engine/runtime/node/index.ts";
 import {
   admission,
   classInBuild,

@@ -6,6 +6,7 @@ import { defineCommand } from "../command.ts";
 import { stateOption } from "../../run/index.ts";
 import { askYes } from "../ask.ts";
 import { findPutAside, type PutAside, remove } from "../putAside.ts";
+import { outlines } from "./outlines.ts";
 
 /** @throws UserError `CONFIRMATION_MISSING` where nobody can be asked */
 function confirmed(found: readonly PutAside[]): ReturnType<typeof askYes> {
@@ -30,8 +31,7 @@ async function requireUnused({ path }: PutAside): Promise<void> {
 
 /** `cotrain clean`: removes the states that --fresh put aside, or left half made. */
 export const cleanCommand = defineCommand({
-  name: "clean",
-  summary: "remove old states that --fresh put aside",
+  ...outlines.clean,
   options: {
     state: stateOption,
     yes: toggle({ description: "remove without asking", default: false }),

@@ -22,6 +22,7 @@ import {
   readerOptions,
   takeUpNextRun,
 } from "../../run/index.ts";
+import { outlines } from "./outlines.ts";
 
 /** Whose rented machines may join. */
 const rentersOf = (named: readonly string[] | undefined, poster: string, organiser: string | undefined): Address[] =>
@@ -45,8 +46,7 @@ async function goesOnWith(run: LocalRun, named: string | undefined, rpcUrl: stri
 
 /** `cotrain coordinator`: runs the rounds of the run that a state directory holds. */
 export const coordinatorCommand = defineCommand({
-  name: "coordinator",
-  summary: "run the rounds of this directory's run and serve its HTTP API",
+  ...outlines.coordinator,
   options: coordinatorOptions,
   examples: [
     ["npx cotrain coordinator", "go on with this directory's run on a chain of its own (cotrain up --rpc)"],

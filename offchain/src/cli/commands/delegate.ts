@@ -23,6 +23,7 @@ import {
   signingOptions,
   unpinnedNotice,
 } from "../place.ts";
+import { outlines } from "./outlines.ts";
 
 const SELF = "self";
 
@@ -80,9 +81,7 @@ const sentText = ({ name, account, delegate: to }: Choice, transaction: Hex): st
 
 /** `cotrain delegate`. */
 export const delegateCommand = defineCommand({
-  name: "delegate",
-  summary: "choose who votes with the shares of wallets; each pays its own gas",
-  args: [{ name: "address", description: "who votes with them, or self: each wallet with its own", optional: true }],
+  ...outlines.delegate,
   options: {
     ...signingOptions,
     dryRun: toggle({ description: "show what would change, and send nothing", default: false }),

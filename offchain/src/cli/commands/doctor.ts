@@ -16,6 +16,7 @@ import { availableMemory, MEASURED, type Probe, probeDevices, ranked } from "../
 import { fits, needsOf } from "../../worker/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, tableWithin } from "../output.ts";
+import { outlines } from "./outlines.ts";
 
 const MEASURE_MS = 3_000;
 
@@ -154,8 +155,7 @@ function remarks({ name, adapter, missing }: Diagnosis): string[] {
 
 /** `cotrain doctor`. */
 export const doctorCommand = defineCommand({
-  name: "doctor",
-  summary: "what this machine can train with: speed of each device, memory for each preset, what is missing",
+  ...outlines.doctor,
   options: {},
   examples: [["npx cotrain doctor", "before joining a run, or renting this machine to one"]],
   notes: [

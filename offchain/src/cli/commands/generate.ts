@@ -11,6 +11,7 @@ import { openLocalRun, withChain, stateOption, threadsOption, ownBuild, readerOp
 import { notKept, openImportedModel, requireCheckpoint } from "../model.ts";
 import { rejectedOf } from "../rejected.ts";
 import { promptFor, textFrom, type TextOptions } from "../text.ts";
+import { outlines } from "./outlines.ts";
 
 interface Subject extends Pick<TextOptions, "blobs" | "definition" | "build" | "checkpoint"> {
   /** What to say before it is used. */
@@ -63,8 +64,7 @@ async function promptOf(blobs: BlobReader, digest: Digest): Promise<string> {
 
 /** `cotrain generate`: text from a checkpoint. */
 export const generateCommand = defineCommand({
-  name: "generate",
-  summary: "let the trained model continue a text",
+  ...outlines.generate,
   options: {
     prompt: text({ description: "how the text begins (default: words of the run's held-out text)" }),
     tokens: integer(1, 4_096, { description: "tokens to add", default: 120 }),

@@ -1,201 +1,141 @@
-/** All commands, in the order of `cotrain --help`. */
+/**
+ * All commands, in the order of `cotrain --help`, and where each is declared. What a command does needs most of the rooms and their
+ * libraries, so of the hundred that there are those are loaded that are asked for.
+ */
 import type { Command } from "../command.ts";
-import { bootstrapCommand } from "./bootstrap.ts";
-import { budgetCommands } from "./budget.ts";
-import { buildsListCommand, buildsProposeCommand } from "./builds.ts";
-import { capitalListCommand, capitalShowCommand } from "./capital.ts";
-import { capitalDepositCommand } from "./capitalBuy.ts";
-import { capitalClaimCommand, capitalRefundCommand, capitalSettleCommand } from "./capitalCollect.ts";
-import { capitalProposeCommand } from "./capitalTerms.ts";
-import { checkpointExportCommand, checkpointImportCommand } from "./checkpoint.ts";
-import { checkpointListCommand } from "./checkpointList.ts";
-import { checkpointRevertCommand } from "./checkpointRevert.ts";
-import { checkpointRollbackCommand } from "./checkpointRollback.ts";
-import { cleanCommand } from "./clean.ts";
-import { codeClaimCommand, codeListCommand, codeShowCommand } from "./code.ts";
-import { codeApproveCommand, codeProposeCommand } from "./codeApprove.ts";
-import { codeApproveByVoteCommand } from "./codeByVote.ts";
-import { codeCapsCommand } from "./codeCaps.ts";
-import { codeBurnCommand, codeRevokeCommand, codeRevokeSetCommand } from "./codeEnd.ts";
-import { coordinatorCommand } from "./coordinator.ts";
-import { delegateCommand } from "./delegate.ts";
-import { disputesListCommand } from "./disputes.ts";
-import { disputesBondCommand } from "./disputesBond.ts";
-import { disputesSettleCommand, disputesWithdrawCommand } from "./disputesEnd.ts";
-import { disputesOpenCommand } from "./disputesOpen.ts";
-import { disputesRuleCommand } from "./disputesRule.ts";
-import { doctorCommand } from "./doctor.ts";
-import { emissionDrawCommand, emissionProposeCommand, emissionShowCommand } from "./emission.ts";
-import { emissionSuccessorCommand } from "./emissionSuccessor.ts";
-import { generateCommand } from "./generate.ts";
-import { machineCommand } from "./machine.ts";
-import { marketDoctorCommand } from "./marketDoctor.ts";
-import { marketAdoptCommand, marketGcCommand, marketReconcileCommand, marketTerminateCommand } from "./marketEnd.ts";
-import { marketLendCommand } from "./marketLend.ts";
-import { marketCostCommand, marketHistoryCommand, marketListCommand } from "./marketLeases.ts";
-import { marketFakeCommand } from "./marketFake.ts";
-import { marketKeysCommand } from "./marketKeys.ts";
-import { marketOfferCommand } from "./marketOffer.ts";
-import { marketOffersCommand } from "./marketOffers.ts";
-import { marketPlanCommand } from "./marketPlan.ts";
-import { marketReplanCommand } from "./marketReplan.ts";
-import { marketPricesCommand } from "./marketPrices.ts";
-import { marketRentCommand } from "./marketRent.ts";
-import { marketServeCommand } from "./marketServe.ts";
-import { marketLogsCommand, marketSshCommand } from "./marketShell.ts";
-import { marketWatchdogCommand } from "./marketWatchdog.ts";
-import { paramsCommand } from "./params.ts";
-import { posterProposeCommand } from "./poster.ts";
-import { posterSuspendCommand } from "./posterSuspend.ts";
-import { proposalsCancelCommand } from "./proposalsCancel.ts";
-import { proposalsExecuteCommand, proposalsListCommand } from "./proposals.ts";
-import { proposalsTermsCommand } from "./proposalsTerms.ts";
-import { proposeCommand } from "./propose.ts";
-import {
-  revenueClaimCommand,
-  revenueCountCommand,
-  revenueDepositCommand,
-  revenueListCommand,
-  revenueShowCommand,
-} from "./revenue.ts";
-import { revenueActivateCommand, revenueAttestCommand } from "./revenueRoot.ts";
-import { rewardsListCommand } from "./rewards.ts";
-import { rewardsClaimCommand } from "./rewardsClaim.ts";
-import { rewardsRevokeCommand } from "./rewardsRevoke.ts";
-import { rewardsActivateCommand, rewardsPostCommand } from "./rewardsRoot.ts";
-import { runCreateCommand } from "./runCreate.ts";
-import { runNextCommand } from "./runNext.ts";
-import { runProposeCommand } from "./runPropose.ts";
-import { sharesCommand } from "./shares.ts";
-import { signersCommands } from "./signers.ts";
-import { stakeCommands } from "./stake.ts";
-import { stakeConflictCommand } from "./stakeConflict.ts";
-import { stakePayeeCommand } from "./stakePayee.ts";
-import { stakeRulingCommands } from "./stakeRulings.ts";
-import { stakeFeesCommand, stakeSlashCommand } from "./stakeSlash.ts";
-import { stakeRuleCommand } from "./stakeRule.ts";
-import { stakeTermsCommand } from "./stakeTerms.ts";
-import { statusCommand } from "./status.ts";
-import { suspendCommand } from "./suspend.ts";
-import { termsCommands } from "./terms.ts";
-import { treasuryCommands } from "./treasury.ts";
-import { upCommand } from "./up.ts";
-import { validatorCommand } from "./validator.ts";
-import { validatorsConsentCommand } from "./validatorsConsent.ts";
-import { verifyCommand } from "./verify.ts";
-import { voteCommand } from "./vote.ts";
-import { watchCommand } from "./watch.ts";
-import { workerCommand } from "./worker.ts";
 
-export const commands: readonly Command[] = [
-  upCommand,
-  runCreateCommand,
-  runProposeCommand,
-  runNextCommand,
-  workerCommand,
-  coordinatorCommand,
-  validatorCommand,
-  statusCommand,
-  paramsCommand,
-  verifyCommand,
-  generateCommand,
-  rewardsListCommand,
-  rewardsClaimCommand,
-  rewardsPostCommand,
-  rewardsActivateCommand,
-  rewardsRevokeCommand,
-  sharesCommand,
-  delegateCommand,
-  proposeCommand,
-  proposalsListCommand,
-  voteCommand,
-  proposalsExecuteCommand,
-  proposalsCancelCommand,
-  proposalsTermsCommand,
-  bootstrapCommand,
-  watchCommand,
-  disputesListCommand,
-  disputesOpenCommand,
-  disputesSettleCommand,
-  disputesWithdrawCommand,
-  disputesRuleCommand,
-  disputesBondCommand,
-  ...stakeCommands,
-  stakePayeeCommand,
-  stakeTermsCommand,
-  stakeSlashCommand,
-  stakeConflictCommand,
-  stakeFeesCommand,
-  ...stakeRulingCommands,
-  stakeRuleCommand,
-  buildsListCommand,
-  buildsProposeCommand,
-  codeProposeCommand,
-  codeApproveCommand,
-  codeApproveByVoteCommand,
-  codeListCommand,
-  codeShowCommand,
-  codeClaimCommand,
-  codeRevokeCommand,
-  codeRevokeSetCommand,
-  codeBurnCommand,
-  codeCapsCommand,
-  capitalDepositCommand,
-  capitalListCommand,
-  capitalShowCommand,
-  capitalSettleCommand,
-  capitalClaimCommand,
-  capitalRefundCommand,
-  capitalProposeCommand,
-  revenueDepositCommand,
-  revenueCountCommand,
-  revenueListCommand,
-  revenueShowCommand,
-  revenueAttestCommand,
-  revenueActivateCommand,
-  revenueClaimCommand,
-  emissionShowCommand,
-  emissionProposeCommand,
-  emissionDrawCommand,
-  emissionSuccessorCommand,
-  ...budgetCommands,
-  ...treasuryCommands,
-  ...termsCommands,
-  ...signersCommands,
-  validatorsConsentCommand,
-  suspendCommand,
-  posterProposeCommand,
-  posterSuspendCommand,
-  checkpointListCommand,
-  checkpointRollbackCommand,
-  checkpointRevertCommand,
-  checkpointExportCommand,
-  checkpointImportCommand,
-  machineCommand,
-  marketOffersCommand,
-  marketPricesCommand,
-  marketOfferCommand,
-  marketLendCommand,
-  marketPlanCommand,
-  marketReplanCommand,
-  marketDoctorCommand,
-  marketRentCommand,
-  marketListCommand,
-  marketLogsCommand,
-  marketSshCommand,
-  marketTerminateCommand,
-  marketReconcileCommand,
-  marketAdoptCommand,
-  marketGcCommand,
-  marketCostCommand,
-  marketHistoryCommand,
-  marketWatchdogCommand,
-  marketFakeCommand,
-  marketServeCommand,
-  marketKeysCommand,
-  cleanCommand,
-  doctorCommand,
-];
+const table: Readonly<Record<string, () => Promise<Command>>> = {
+  up: async () => (await import("./up.ts")).upCommand,
+  "run create": async () => (await import("./runCreate.ts")).runCreateCommand,
+  "run propose": async () => (await import("./runPropose.ts")).runProposeCommand,
+  "run next": async () => (await import("./runNext.ts")).runNextCommand,
+  worker: async () => (await import("./worker.ts")).workerCommand,
+  coordinator: async () => (await import("./coordinator.ts")).coordinatorCommand,
+  validator: async () => (await import("./validator.ts")).validatorCommand,
+  status: async () => (await import("./status.ts")).statusCommand,
+  params: async () => (await import("./params.ts")).paramsCommand,
+  verify: async () => (await import("./verify.ts")).verifyCommand,
+  generate: async () => (await import("./generate.ts")).generateCommand,
+  "rewards list": async () => (await import("./rewards.ts")).rewardsListCommand,
+  "rewards claim": async () => (await import("./rewardsClaim.ts")).rewardsClaimCommand,
+  "rewards post": async () => (await import("./rewardsRoot.ts")).rewardsPostCommand,
+  "rewards activate": async () => (await import("./rewardsRoot.ts")).rewardsActivateCommand,
+  "rewards revoke": async () => (await import("./rewardsRevoke.ts")).rewardsRevokeCommand,
+  shares: async () => (await import("./shares.ts")).sharesCommand,
+  delegate: async () => (await import("./delegate.ts")).delegateCommand,
+  propose: async () => (await import("./propose.ts")).proposeCommand,
+  "proposals list": async () => (await import("./proposals.ts")).proposalsListCommand,
+  vote: async () => (await import("./vote.ts")).voteCommand,
+  "proposals execute": async () => (await import("./proposals.ts")).proposalsExecuteCommand,
+  "proposals cancel": async () => (await import("./proposalsCancel.ts")).proposalsCancelCommand,
+  "proposals terms": async () => (await import("./proposalsTerms.ts")).proposalsTermsCommand,
+  bootstrap: async () => (await import("./bootstrap.ts")).bootstrapCommand,
+  watch: async () => (await import("./watch.ts")).watchCommand,
+  "disputes list": async () => (await import("./disputes.ts")).disputesListCommand,
+  "disputes open": async () => (await import("./disputesOpen.ts")).disputesOpenCommand,
+  "disputes settle": async () => (await import("./disputesEnd.ts")).disputesSettleCommand,
+  "disputes withdraw": async () => (await import("./disputesEnd.ts")).disputesWithdrawCommand,
+  "disputes rule": async () => (await import("./disputesRule.ts")).disputesRuleCommand,
+  "disputes bond": async () => (await import("./disputesBond.ts")).disputesBondCommand,
+  "stake show": async () => (await import("./stake.ts")).stakeShowCommand,
+  "stake deposit": async () => (await import("./stake.ts")).stakeDepositCommand,
+  "stake request": async () => (await import("./stake.ts")).stakeRequestCommand,
+  "stake withdraw": async () => (await import("./stake.ts")).stakeWithdrawCommand,
+  "stake payee": async () => (await import("./stakePayee.ts")).stakePayeeCommand,
+  "stake terms": async () => (await import("./stakeTerms.ts")).stakeTermsCommand,
+  "stake slash": async () => (await import("./stakeSlash.ts")).stakeSlashCommand,
+  "stake conflict": async () => (await import("./stakeConflict.ts")).stakeConflictCommand,
+  "stake fees": async () => (await import("./stakeSlash.ts")).stakeFeesCommand,
+  "stake rulings": async () => (await import("./stakeRulings.ts")).stakeRulingsCommand,
+  "stake veto": async () => (await import("./stakeRulings.ts")).stakeVetoCommand,
+  "stake execute": async () => (await import("./stakeRulings.ts")).stakeExecuteCommand,
+  "stake rule": async () => (await import("./stakeRule.ts")).stakeRuleCommand,
+  "builds list": async () => (await import("./builds.ts")).buildsListCommand,
+  "builds propose": async () => (await import("./builds.ts")).buildsProposeCommand,
+  "code propose": async () => (await import("./codeApprove.ts")).codeProposeCommand,
+  "code approve": async () => (await import("./codeApprove.ts")).codeApproveCommand,
+  "code approve-by-vote": async () => (await import("./codeByVote.ts")).codeApproveByVoteCommand,
+  "code list": async () => (await import("./code.ts")).codeListCommand,
+  "code show": async () => (await import("./code.ts")).codeShowCommand,
+  "code claim": async () => (await import("./code.ts")).codeClaimCommand,
+  "code revoke": async () => (await import("./codeEnd.ts")).codeRevokeCommand,
+  "code revoke-set": async () => (await import("./codeEnd.ts")).codeRevokeSetCommand,
+  "code burn": async () => (await import("./codeEnd.ts")).codeBurnCommand,
+  "code caps": async () => (await import("./codeCaps.ts")).codeCapsCommand,
+  "capital deposit": async () => (await import("./capitalBuy.ts")).capitalDepositCommand,
+  "capital list": async () => (await import("./capital.ts")).capitalListCommand,
+  "capital show": async () => (await import("./capital.ts")).capitalShowCommand,
+  "capital settle": async () => (await import("./capitalCollect.ts")).capitalSettleCommand,
+  "capital claim": async () => (await import("./capitalCollect.ts")).capitalClaimCommand,
+  "capital refund": async () => (await import("./capitalCollect.ts")).capitalRefundCommand,
+  "capital propose": async () => (await import("./capitalTerms.ts")).capitalProposeCommand,
+  "revenue deposit": async () => (await import("./revenue.ts")).revenueDepositCommand,
+  "revenue count": async () => (await import("./revenue.ts")).revenueCountCommand,
+  "revenue list": async () => (await import("./revenue.ts")).revenueListCommand,
+  "revenue show": async () => (await import("./revenue.ts")).revenueShowCommand,
+  "revenue attest": async () => (await import("./revenueRoot.ts")).revenueAttestCommand,
+  "revenue activate": async () => (await import("./revenueRoot.ts")).revenueActivateCommand,
+  "revenue claim": async () => (await import("./revenue.ts")).revenueClaimCommand,
+  "emission show": async () => (await import("./emission.ts")).emissionShowCommand,
+  "emission propose": async () => (await import("./emission.ts")).emissionProposeCommand,
+  "emission draw": async () => (await import("./emission.ts")).emissionDrawCommand,
+  "emission successor": async () => (await import("./emissionSuccessor.ts")).emissionSuccessorCommand,
+  "budget list": async () => (await import("./budget.ts")).budgetListCommand,
+  "budget show": async () => (await import("./budget.ts")).budgetShowCommand,
+  "budget propose": async () => (await import("./budget.ts")).budgetProposeCommand,
+  "budget revoke": async () => (await import("./budget.ts")).budgetRevokeCommand,
+  "budget spend": async () => (await import("./budget.ts")).budgetSpendCommand,
+  "treasury show": async () => (await import("./treasury.ts")).treasuryShowCommand,
+  "treasury pay": async () => (await import("./treasury.ts")).treasuryPayCommand,
+  "terms show": async () => (await import("./terms.ts")).termsShowCommand,
+  "terms propose": async () => (await import("./terms.ts")).termsProposeCommand,
+  "maintainers show": async () => (await import("./signers.ts")).signersShowCommand("maintainers"),
+  "maintainers propose": async () => (await import("./signers.ts")).signersProposeCommand("maintainers"),
+  "validators show": async () => (await import("./signers.ts")).signersShowCommand("validators"),
+  "validators propose": async () => (await import("./signers.ts")).signersProposeCommand("validators"),
+  "validators consent": async () => (await import("./validatorsConsent.ts")).validatorsConsentCommand,
+  suspend: async () => (await import("./suspend.ts")).suspendCommand,
+  "poster propose": async () => (await import("./poster.ts")).posterProposeCommand,
+  "poster suspend": async () => (await import("./posterSuspend.ts")).posterSuspendCommand,
+  "checkpoint list": async () => (await import("./checkpointList.ts")).checkpointListCommand,
+  "checkpoint rollback": async () => (await import("./checkpointRollback.ts")).checkpointRollbackCommand,
+  "checkpoint revert": async () => (await import("./checkpointRevert.ts")).checkpointRevertCommand,
+  "checkpoint export": async () => (await import("./checkpoint.ts")).checkpointExportCommand,
+  "checkpoint import": async () => (await import("./checkpoint.ts")).checkpointImportCommand,
+  machine: async () => (await import("./machine.ts")).machineCommand,
+  "market offers": async () => (await import("./marketOffers.ts")).marketOffersCommand,
+  "market prices": async () => (await import("./marketPrices.ts")).marketPricesCommand,
+  "market offer": async () => (await import("./marketOffer.ts")).marketOfferCommand,
+  "market lend": async () => (await import("./marketLend.ts")).marketLendCommand,
+  "market plan": async () => (await import("./marketPlan.ts")).marketPlanCommand,
+  "market replan": async () => (await import("./marketReplan.ts")).marketReplanCommand,
+  "market doctor": async () => (await import("./marketDoctor.ts")).marketDoctorCommand,
+  "market rent": async () => (await import("./marketRent.ts")).marketRentCommand,
+  "market list": async () => (await import("./marketLeases.ts")).marketListCommand,
+  "market logs": async () => (await import("./marketShell.ts")).marketLogsCommand,
+  "market ssh": async () => (await import("./marketShell.ts")).marketSshCommand,
+  "market terminate": async () => (await import("./marketEnd.ts")).marketTerminateCommand,
+  "market reconcile": async () => (await import("./marketEnd.ts")).marketReconcileCommand,
+  "market adopt": async () => (await import("./marketEnd.ts")).marketAdoptCommand,
+  "market gc": async () => (await import("./marketEnd.ts")).marketGcCommand,
+  "market cost": async () => (await import("./marketLeases.ts")).marketCostCommand,
+  "market history": async () => (await import("./marketLeases.ts")).marketHistoryCommand,
+  "market watchdog": async () => (await import("./marketWatchdog.ts")).marketWatchdogCommand,
+  "market fake": async () => (await import("./marketFake.ts")).marketFakeCommand,
+  "market serve": async () => (await import("./marketServe.ts")).marketServeCommand,
+  "market keys": async () => (await import("./marketKeys.ts")).marketKeysCommand,
+  clean: async () => (await import("./clean.ts")).cleanCommand,
+  doctor: async () => (await import("./doctor.ts")).doctorCommand,
+};
+
+/** Of all commands, in the order of `cotrain --help`. */
+export const commandNames: readonly string[] = Object.keys(table);
+
+/** @param names of {@link commandNames} */
+export async function loadCommands(names: readonly string[] = commandNames): Promise<readonly Command[]> {
+  const rows = names.map((name) => table[name]).filter((load) => load !== undefined);
+  return Promise.all(rows.map((load) => load()));
+}
 
 /** Daemons: they log, and have no result that --json could print. */
 export const withoutDocument: ReadonlySet<string> = new Set(["worker", "coordinator", "validator", "machine"]);

@@ -26,6 +26,7 @@ import {
   text,
 } from "../../service/index.ts";
 import { type CommandContext, defineCommand } from "../command.ts";
+import { outlines } from "./outlines.ts";
 
 const MEASURE_MS = 1_500;
 /** What a worker may take to fetch the run, to prove its devices and to wait for a place, ms. */
@@ -125,8 +126,7 @@ async function work(context: Context, { signal, logger, onShutdown }: DaemonCont
 
 /** `cotrain machine`. */
 export const machineCommand = defineCommand({
-  name: "machine",
-  summary: "what a rented machine runs: tell what it can train with, and train by its passes",
+  ...outlines.machine,
   options: machineOptions,
   examples: [
     [

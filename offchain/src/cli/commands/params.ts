@@ -23,6 +23,7 @@ import {
 } from "../../run/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, type Output, table } from "../output.ts";
+import { outlines } from "./outlines.ts";
 
 /** What holders govern of a run, as RunRegistry has it. */
 interface Governed extends RunBounds {
@@ -74,8 +75,7 @@ function print(governed: Governed, output: Output): void {
 
 /** `cotrain params`. */
 export const paramsCommand = defineCommand({
-  name: "params",
-  summary: "what the holders of a run govern: values in force and how far a vote may change them",
+  ...outlines.params,
   options: namedRunOptions,
   examples: [
     ["npx cotrain params", "the run of this directory, as its chain has it"],

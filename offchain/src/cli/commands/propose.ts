@@ -17,6 +17,7 @@ import type { DecidingPlace } from "../proposing.ts";
 import { saleIntention } from "./capitalTerms.ts";
 import { termsIntention } from "./proposalsTerms.ts";
 import { signersIntention } from "./signers.ts";
+import { outlines } from "./outlines.ts";
 
 const rows: readonly Parameter[] = runParameters;
 
@@ -99,16 +100,7 @@ function proposalOf(meant: PlainIntention): (place: DecidingPlace) => Promise<In
 
 /** `cotrain propose`. */
 export const proposeCommand = defineCommand({
-  name: "propose",
-  summary: "propose to the holders that a run's parameters change, or what a plain sentence says",
-  args: [
-    {
-      name: "name=value",
-      description:
-        'a parameter and its new value, as params --json has it, or a sentence such as "set inner steps to 48"',
-      several: true,
-    },
-  ],
+  ...outlines.propose,
   options: decisionOptions,
   examples: [
     ["npx cotrain propose innerSteps=48 --vote", "by the wallet of this directory that has the most votes"],

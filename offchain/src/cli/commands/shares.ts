@@ -26,6 +26,7 @@ import { defineCommand } from "../command.ts";
 import { csvOf, writeCsv } from "../csv.ts";
 import { columnsOf, tableWithin } from "../output.ts";
 import { atPlace, type Place, placeOptions } from "../place.ts";
+import { outlines } from "./outlines.ts";
 
 /** Events of each account that a file or document has at most; each asks for the time of a block. */
 const MOST_EVENTS = 10_000;
@@ -225,8 +226,7 @@ function accountsOf({ entries }: Place, address: string | undefined) {
 
 /** `cotrain shares`. */
 export const sharesCommand = defineCommand({
-  name: "shares",
-  summary: "what a holder has: shares, votes, who delegates to whom, and the history of it",
+  ...outlines.shares,
   options: {
     ...placeOptions,
     address: accountOption({ description: "whose (default: those of the workers' wallets here)" }),

@@ -80,7 +80,8 @@ const texts = {
   },
 } as const;
 
-const showCommand = (role: SignerRole): Command =>
+/** `cotrain maintainers show` and `cotrain validators show`. */
+export const signersShowCommand = (role: SignerRole): Command =>
   defineCommand({
     name: `${role} show`,
     summary: `${texts[role].are}: the set in force, and who is to come`,
@@ -96,7 +97,8 @@ const showCommand = (role: SignerRole): Command =>
     },
   });
 
-const proposeCommand = (role: SignerRole): Command =>
+/** `cotrain maintainers propose` and `cotrain validators propose`. */
+export const signersProposeCommand = (role: SignerRole): Command =>
   defineCommand({
     name: `${role} propose`,
     summary: `propose to the holders other ${role}, or how many of them must sign`,
@@ -122,9 +124,3 @@ const proposeCommand = (role: SignerRole): Command =>
     run: async ({ options: { add = [], remove = [], threshold, ...options }, output }) =>
       decide({ options, output }, (place) => signersIntention(place, role, { add, remove, threshold })),
   });
-
-/** `cotrain maintainers show|propose` and `cotrain validators show|propose`. */
-export const signersCommands: readonly Command[] = (["maintainers", "validators"] as const).flatMap((role) => [
-  showCommand(role),
-  proposeCommand(role),
-]);

@@ -107,7 +107,7 @@ const documentOf = ({ account, role, active, leaving, rulings, leavesAt, validat
 });
 
 /** `cotrain stake show`. */
-const stakeShowCommand = defineCommand({
+export const stakeShowCommand = defineCommand({
   name: "stake show",
   summary: "what wallets have at stake, what of it is leaving and from when on, and what the run asks for",
   options: {
@@ -199,7 +199,7 @@ export const resultOf = (
   );
 
 /** `cotrain stake deposit`. */
-const stakeDepositCommand = defineCommand({
+export const stakeDepositCommand = defineCommand({
   name: "stake deposit",
   summary: "put coins at stake; each wallet of the role for itself",
   args: [{ name: "amount", description: "coins, such as 0.5" }],
@@ -252,7 +252,7 @@ const stakeDepositCommand = defineCommand({
 });
 
 /** `cotrain stake request`. */
-const stakeRequestCommand = defineCommand({
+export const stakeRequestCommand = defineCommand({
   name: "stake request",
   summary: "ask for stake back: it admits nobody from now on, and may be fetched after a delay",
   args: [{ name: "amount", description: "coins, such as 0.5, or all" }],
@@ -327,7 +327,7 @@ async function refusalOf(
 }
 
 /** `cotrain stake withdraw`. */
-const stakeWithdrawCommand = defineCommand({
+export const stakeWithdrawCommand = defineCommand({
   name: "stake withdraw",
   summary: "fetch the stake that has waited long enough",
   options: {
@@ -388,5 +388,3 @@ const stakeWithdrawCommand = defineCommand({
     return elsewhere ? 1 : 75;
   },
 });
-
-export const stakeCommands = [stakeShowCommand, stakeDepositCommand, stakeRequestCommand, stakeWithdrawCommand];

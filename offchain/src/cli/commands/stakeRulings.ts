@@ -33,7 +33,7 @@ const rulingText = (ruling: WorkRuling, now: number): string =>
   `Validators ruled that ${formatAddress(ruling.worker)} loses ${coins(ruling.amount)} of its stake for receipt ${ruling.receipt}; what they found has sha256 ${ruling.evidence}. ${standsText(ruling, now)}`;
 
 /** `cotrain stake rulings`. */
-const stakeRulingsCommand = defineCommand({
+export const stakeRulingsCommand = defineCommand({
   name: "stake rulings",
   summary: "what validators ruled against workers, and until when holders may veto it",
   options: {
@@ -56,7 +56,7 @@ const stakeRulingsCommand = defineCommand({
 });
 
 /** `cotrain stake veto`. */
-const stakeVetoCommand = defineCommand({
+export const stakeVetoCommand = defineCommand({
   name: "stake veto",
   summary: "propose to the holders that a ruling against a worker takes nothing, for ever",
   args: [receiptArgument],
@@ -87,7 +87,7 @@ const stakeVetoCommand = defineCommand({
 });
 
 /** `cotrain stake execute`. */
-const stakeExecuteCommand = defineCommand({
+export const stakeExecuteCommand = defineCommand({
   name: "stake execute",
   summary: "carry out a ruling that holders let pass; anybody may",
   args: [receiptArgument],
@@ -126,5 +126,3 @@ const stakeExecuteCommand = defineCommand({
     );
   },
 });
-
-export const stakeRulingCommands = [stakeRulingsCommand, stakeVetoCommand, stakeExecuteCommand] as const;

@@ -3,11 +3,11 @@ import { defineCommand } from "../command.ts";
 import { findPutAside } from "../putAside.ts";
 import { restingStatus } from "../status/atRest.ts";
 import { remoteStatus, runningStatus } from "../status/running.ts";
+import { outlines } from "./outlines.ts";
 
 /** `cotrain status`. */
 export const statusCommand = defineCommand({
-  name: "status",
-  summary: "where a run stands, here and on-chain",
+  ...outlines.status,
   options: { state: stateOption, coordinator: coordinatorOption, run: runOption },
   examples: [
     ["npx cotrain status", "the run of this directory, running or at rest"],

@@ -16,6 +16,7 @@ import { defineCommand } from "../command.ts";
 import { columnsOf, factTable } from "../output.ts";
 import { atPlace, type Place, signingOptions, validatorStateOption } from "../place.ts";
 import { type Passed, passedText, passOn, type Quorum, requirePinned, signedText } from "../quorum.ts";
+import { outlines } from "./outlines.ts";
 
 const DAY = 86_400_000;
 
@@ -78,9 +79,7 @@ function outcomeText(file: string, { poster, threshold }: SuspensionFacts, passe
 
 /** `cotrain suspend`. */
 export const suspendCommand = defineCommand({
-  name: "suspend",
-  summary: "stop a run's poster at once, by a quorum of its validators",
-  args: [{ name: "file", description: "the suspension, which goes from validator to validator; made if not there" }],
+  ...outlines.suspend,
   options: {
     ...signingOptions,
     state: validatorStateOption,

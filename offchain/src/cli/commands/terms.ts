@@ -51,7 +51,7 @@ async function saidIn(uri: string): Promise<Readonly<Record<string, string>>> {
 }
 
 /** `cotrain terms show`. */
-const termsShowCommand = defineCommand({
+export const termsShowCommand = defineCommand({
   name: "terms show",
   summary: "where the model's licences and terms stand, as its shares name them (ERC-7572)",
   options: placeOptions,
@@ -88,7 +88,7 @@ async function intentionFor(place: DecidingPlace, uri: string): Promise<Intentio
 }
 
 /** `cotrain terms propose`. */
-const termsProposeCommand = defineCommand({
+export const termsProposeCommand = defineCommand({
   name: "terms propose",
   summary: "propose to the holders that the model's shares name other licences and terms",
   args: [{ name: "uri", description: "where they stand, best by a digest of them, such as ipfs://…" }],
@@ -107,4 +107,3 @@ const termsProposeCommand = defineCommand({
 });
 
 /** Commands about a model's terms, in the order of `cotrain --help`. */
-export const termsCommands = [termsShowCommand, termsProposeCommand] as const;

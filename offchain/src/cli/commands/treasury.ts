@@ -106,7 +106,7 @@ function waitingLines(
 }
 
 /** `cotrain treasury show`. */
-const treasuryShowCommand = defineCommand({
+export const treasuryShowCommand = defineCommand({
   name: "treasury show",
   summary:
     "what the treasury has and may still draw: coins, shares and the token that shares are sold for, or one other token",
@@ -182,7 +182,7 @@ async function paymentOf(
 }
 
 /** `cotrain treasury pay`. */
-const treasuryPayCommand = defineCommand({
+export const treasuryPayCommand = defineCommand({
   name: "treasury pay",
   summary: "propose to the holders that the treasury pays somebody once",
   options: {
@@ -206,4 +206,3 @@ const treasuryPayCommand = defineCommand({
 });
 
 /** Commands about the treasury, in the order of `cotrain --help`. */
-export const treasuryCommands = [treasuryShowCommand, treasuryPayCommand] as const;

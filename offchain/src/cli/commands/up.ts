@@ -1,10 +1,10 @@
 import { defineCommand } from "../command.ts";
 import { localnetOptions } from "../../run/index.ts";
+import { outlines } from "./outlines.ts";
 
 /** `cotrain up`, what `npm start` calls. */
 export const upCommand = defineCommand({
-  name: "up",
-  summary: "train a model on this machine: chain, coordinator, validators and workers, all of it",
+  ...outlines.up,
   options: localnetOptions,
   examples: [
     ["npm start", "three minutes of training on the Brown corpus, then a summary; again: train further"],

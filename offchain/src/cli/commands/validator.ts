@@ -15,11 +15,11 @@ import {
   readerOptions,
   requireNamedDeployment,
 } from "../../run/index.ts";
+import { outlines } from "./outlines.ts";
 
 /** `cotrain validator`: recomputes, measures and signs. */
 export const validatorCommand = defineCommand({
-  name: "validator",
-  summary: "recompute what a coordinator published, and sign what holds",
+  ...outlines.validator,
   options: validatorOptions,
   examples: [
     [

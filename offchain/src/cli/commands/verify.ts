@@ -52,6 +52,7 @@ import { columnsOf, type Output, table } from "../output.ts";
 import { inheritedLines } from "../rejected.ts";
 import { inheritedFound, originFound, originLines } from "../begun.ts";
 import { falseRootsLines } from "../paidFalsely.ts";
+import { outlines } from "./outlines.ts";
 
 const marks = { ok: "ok    ", pruned: "pruned", missing: "FAIL  ", mismatch: "FAIL  ", rolledBack: "undone" } as const;
 
@@ -333,8 +334,7 @@ async function verifyModel(
 
 /** `cotrain verify`: needs nobody's word, only the contracts and the blobs they name. */
 export const verifyCommand = defineCommand({
-  name: "verify",
-  summary: "walk the chain of checkpoints from the contracts alone, fetch, hash and recompute",
+  ...outlines.verify,
   options: namedRunOptions,
   examples: [
     ["npx cotrain verify", "the run of this directory, from its chain and its blobs"],

@@ -32,6 +32,7 @@ import {
 } from "../voting.ts";
 import { unfitAmong } from "../admitted.ts";
 import { replacedSince } from "./replaced.ts";
+import { outlines } from "./outlines.ts";
 
 const supports = Object.keys(voteSupport) as readonly VoteSupport[];
 
@@ -154,16 +155,7 @@ async function castVotes(place: DecidingPlace, { named, support, reason }: Vote,
 
 /** `cotrain vote`. */
 export const voteCommand = defineCommand({
-  name: "vote",
-  summary: "vote on a proposal; each wallet pays its own gas",
-  args: [
-    {
-      name: "proposal",
-      description: "its id, or the first digits of it, as proposals list shows it",
-      optional: true,
-    },
-    { name: "vote", description: "for, against or abstain", optional: true },
-  ],
+  ...outlines.vote,
   options: {
     ...signingOptions,
     reason: text({ description: "why, which the chain keeps beside the vote" }),

@@ -50,6 +50,7 @@ import {
   type Seen,
   type Telling,
 } from "../watching.ts";
+import { outlines } from "./outlines.ts";
 
 const watchOptions = {
   ...signingOptions,
@@ -285,8 +286,7 @@ async function watch({ options, output }: CommandContext<typeof watchOptions>, s
 
 /** `cotrain watch`: anybody's, with an RPC, the run's contracts and, where it is to dispute, a wallet. */
 export const watchCommand = defineCommand({
-  name: "watch",
-  summary: "recompute every root and head as it is posted, and dispute what is false or unpublished",
+  ...outlines.watch,
   options: watchOptions,
   examples: [
     ["npx cotrain watch --once", "one look at this directory's run; says what is wrong, and sends nothing"],

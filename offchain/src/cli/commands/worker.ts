@@ -7,6 +7,7 @@ import { readFileBounded } from "../../base/node/index.ts";
 import { createLogger, type LogFile, openLogFile, runDaemon } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { workerOptions, refuseRunDirectory, namedWallet, openWorkplace, remoteReader } from "../../run/index.ts";
+import { outlines } from "./outlines.ts";
 
 const DEFAULT_STATE = ".cotrain-worker";
 
@@ -18,8 +19,7 @@ async function passIn(file: string | undefined) {
 
 /** `cotrain worker`: trains for a coordinator, here or on another machine. */
 export const workerCommand = defineCommand({
-  name: "worker",
-  summary: "train for a coordinator and earn shares",
+  ...outlines.worker,
   options: workerOptions,
   examples: [
     [

@@ -1,9 +1,8 @@
 /** The summary's part about workers that were rented for the session: which machines, what they cost, and that none is left. */
 import { type Static, Type } from "typebox";
 
-import { countOf } from "../../base/index.ts";
+import { countOf, formatUsd } from "../../base/index.ts";
 import type { RentedReport } from "../../localnet/index.ts";
-import { formatUsd } from "../../market/index.ts";
 import { type Output, table } from "../output.ts";
 import { indent, Nullable, Text, Whole } from "./fields.ts";
 

@@ -4,8 +4,7 @@
  * opens the book after a crash takes every create without an answer for one of which nobody knows the outcome, and never sends it
  * again. A lease costs until it is seen to be gone.
  */
-import { InternalError } from "../../base/index.ts";
-import { formatUsd } from "../money.ts";
+import { formatUsd, InternalError } from "../../base/index.ts";
 import type { Offer } from "../offer.ts";
 import { exposureOn } from "./cost.ts";
 import type { EventOf, LeaseEffect, LeaseEvent } from "./events.ts";

@@ -3,9 +3,9 @@
  * listings as far apart as the provider may be late, its own answer that there is none, and no heartbeat since, all by the same
  * account as at its creation.
  */
+import { formatUsd } from "../../base/index.ts";
 import type { Instance, SilentPart } from "../base/renting.ts";
 import { parseLabel } from "../base/labels.ts";
-import { formatUsd } from "../money.ts";
 import type { EventOf } from "./events.ts";
 import { alarm, doom, inState, putLease, type Step } from "./step.ts";
 import { endedAnew, isOpen, type Lease, leasesOf, newLease, withRow } from "./state.ts";

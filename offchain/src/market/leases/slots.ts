@@ -1,7 +1,6 @@
 /** What clusters want: their limits, the machine of each slot, and from whom the next one is rented. */
-import { sha256Bytes, utf8 } from "../../base/index.ts";
+import { formatUsd, sha256Bytes, utf8 } from "../../base/index.ts";
 import { labelOf } from "../base/labels.ts";
-import { formatUsd } from "../money.ts";
 import { machineText, type Offer } from "../offer.ts";
 import { costOf, exposureOn, spentOn } from "./cost.ts";
 import type { EventOf } from "./events.ts";

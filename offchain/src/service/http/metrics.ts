@@ -2,8 +2,6 @@
  * Metrics in Prometheus' text format, named `cotrain_<area>_<what>_<unit>`. Label values are bounded: beyond the limit they
  * all count as "other", so that nobody can fill memory by inventing members.
  */
-import { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } from "prom-client";
-
 import { InternalError } from "../../base/index.ts";
 
 /** Units a name may end in; counters end in `_total` after one of the others or alone. */
@@ -44,7 +42,9 @@ export interface Metrics {
 }
 
 /** @param options.process also Node's own: CPU, memory, event loop lag (default true) */
-export function createMetrics(options: { readonly process?: boolean } = {}): Metrics {
+export async function createMetrics(options: { readonly process?: boolean } = {}): Promise<Metrics> {
+  // Large, and few commands count anything.
+  const { collectDefaultMetrics, Counter, Gauge, Histogram, Registry } = await import("prom-client");
   const registry = new Registry();
   if (options.process ?? true) collectDefaultMetrics({ register: registry });
 

@@ -2,7 +2,6 @@
  * How often somebody may ask. By default each address is counted; a route that knows who asks counts that instead, so that
  * many behind one address do not pay for each other, and charges the address for those who are not who they say.
  */
-import rateLimit from "@fastify/rate-limit";
 import type { FastifyInstance, FastifyRequest } from "fastify";
 
 import { isLoopback, RetryableError, systemClock } from "../../base/index.ts";
@@ -35,6 +34,7 @@ export async function limitRates(
   limits: RateLimits = {},
 ): Promise<void> {
   const { remote = 1_200, loopback = 120_000, monotonic = () => systemClock.monotonic() } = limits;
+  const { default: rateLimit } = await import("@fastify/rate-limit");
   await app.register(rateLimit, {
     max: (request: FastifyRequest) => (isLoopback(request.ip) ? loopback : remote),
     timeWindow: 60_000,

@@ -6,15 +6,8 @@ import { createServer, type IncomingMessage, type Server as HttpServer, type Ser
 import { Server as HttpsServer } from "node:https";
 
 import { Health, Readiness } from "@cotrain/sdk/protocol";
-import swagger from "@fastify/swagger";
-import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from "@fastify/type-provider-typebox";
-import fastify, {
-  type FastifyBaseLogger,
-  type FastifyInstance,
-  type FastifyReply,
-  type FastifyRequest,
-  LogController,
-} from "fastify";
+import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 
 import { parseProxy } from "./addresses.ts";
 import { type ConnectionLimits, createConnectionLimit } from "./connections.ts";
@@ -89,11 +82,19 @@ function unrouted(_error: unknown, { raw, server }: FastifyRequest, reply: Fasti
   server.routing(Object.assign(raw, { originalUrl: raw.url, url: NO_PATH }), reply.raw);
 }
 
+/** Large, and few commands serve anything. */
+const loadServer = async () => ({
+  ...(await import("fastify")),
+  ...(await import("@fastify/type-provider-typebox")),
+  swagger: (await import("@fastify/swagger")).default,
+});
+
 /**
  * Makes the server; nothing listens yet. Register routes, then {@link listen}, or `inject` in tests. Every route should have
  * schemas; handlers throw typed errors and never build error replies.
  */
 export async function createHttpServer(options: HttpServerOptions): Promise<HttpApp> {
+  const { fastify, LogController, swagger, TypeBoxValidatorCompiler } = await loadServer();
   const isProxy = options.behindProxy === undefined ? () => false : parseProxy(options.behindProxy);
   const timeouts = { headersTimeout: options.headersTimeout ?? 10_000, connectionsCheckingInterval: 1_000 };
   const common = {

@@ -2,14 +2,15 @@
  * The door to databases: a path or a URL, whose scheme names the engine, is all that callers know of one; they query through
  * Kysely. Another engine is a row here and a file of its own.
  */
-import { type Kysely, sql, type Transaction } from "kysely";
+import type { Kysely, Transaction } from "kysely";
 
 import { InternalError, UserError } from "../../base/index.ts";
 import { engineOf, type EngineTable, freshCommand } from "../../base/node/index.ts";
 import type { Database, DatabaseEngine, DatabaseOptions } from "./databaseEngine.ts";
-import { openSqlite } from "./sqlite.ts";
 
-const engines: EngineTable<DatabaseEngine> = { "file:": openSqlite };
+const engines: EngineTable<DatabaseEngine> = {
+  "file:": async (at, options) => (await import("./sqlite.ts")).openSqlite(at, options),
+};
 
 /** One step of a schema. Names are unique over all that share a database and never change once released. */
 export interface Migration {
@@ -57,6 +58,7 @@ async function migrate<Schema>(
       `Two migrations of ${database.file} have one name: ${names.join(", ")}.`,
     );
   }
+  const { sql } = await import("kysely");
   await sql`create table if not exists schema_migrations (name text primary key, at text not null)`.execute(
     database.kysely,
   );

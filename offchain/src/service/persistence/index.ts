@@ -7,7 +7,6 @@ export * from "./eventLog.ts";
 export { eventLogMigrations, type EventLogSchema, type EventRow } from "./eventTables.ts";
 export * from "./jobRunner.ts";
 export * from "./jobs.ts";
-export * from "./jobTable.ts";
 export * from "./heir.ts";
 export * from "./keystore.ts";
 export * from "./lock.ts";

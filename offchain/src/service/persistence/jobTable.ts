@@ -9,11 +9,8 @@ import type { Database } from "./databaseEngine.ts";
 import type { DiskGate } from "./diskGate.ts";
 import type { Job, JobRow, JobSchema, JobState, JobTable, JobTableOptions, NewJob } from "./jobs.ts";
 
-/**
- * Makes the job table over a database opened with {@link jobMigrations}, and makes ready again what a killed process left
- * running. One process owns the table at a time (the state directory's lock sees to it).
- */
-export async function openJobTable<Schema extends JobSchema>(
+/** See {@link openJobTable}, the way in. */
+export async function openStoredJobs<Schema extends JobSchema>(
   database: Database<Schema>,
   options: JobTableOptions,
 ): Promise<JobTable> {

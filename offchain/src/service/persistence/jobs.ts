@@ -6,6 +6,7 @@ import type { Generated } from "kysely";
 
 import type { Clock, Random } from "../../base/index.ts";
 import type { Migration, Queryable } from "./database.ts";
+import type { Database } from "./databaseEngine.ts";
 import type { DiskGate } from "./diskGate.ts";
 
 /** ready: to be claimed at `nextAt`; running: claimed; done; failed: given up until {@link JobTable.reopen}. */
@@ -132,4 +133,16 @@ export interface JobTable {
   prune(time: number): Promise<number>;
   /** Calls back whenever a job may have become due sooner than known before. Returns the way to unsubscribe. */
   onChange(listener: () => void): () => void;
+}
+
+/**
+ * Makes the job table over a database opened with {@link jobMigrations}, and makes ready again what a killed process left
+ * running. One process owns the table at a time (the state directory's lock sees to it).
+ */
+export async function openJobTable<Schema extends JobSchema>(
+  database: Database<Schema>,
+  options: JobTableOptions,
+): Promise<JobTable> {
+  const { openStoredJobs } = await import("./jobTable.ts");
+  return openStoredJobs(database, options);
 }

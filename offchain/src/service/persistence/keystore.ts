@@ -7,7 +7,6 @@ import { randomBytes, scrypt } from "node:crypto";
 import { existsSync } from "node:fs";
 import { stat } from "node:fs/promises";
 
-import { decryptKeystoreJson, encryptKeystoreJson, scrypt as ethersScrypt } from "ethers";
 import type { Hex } from "viem";
 import { generatePrivateKey, privateKeyToAccount, type PrivateKeyAccount } from "viem/accounts";
 
@@ -25,16 +24,21 @@ const MAX_SCRYPT_BYTES = 1 << 30;
 const MAX_SCRYPT_LANES = 16;
 const MAX_PBKDF2_ROUNDS = 10_000_000;
 
-// OpenSSL's scrypt off the main thread instead of ethers' JavaScript one: 131,072 takes 0.4 s and not several.
-ethersScrypt.register(
-  (password, salt, N, r, p, length) =>
-    new Promise((resolve, reject) => {
-      scrypt(password, salt, length, { N, r, p, maxmem: 2 * MAX_SCRYPT_BYTES }, (error, key) => {
-        if (error) reject(error);
-        else resolve(`0x${key.toString("hex")}`);
-      });
-    }),
-);
+/** What reads and writes the format is large, and most commands open no key. */
+async function loadFormat() {
+  const { decryptKeystoreJson, encryptKeystoreJson, scrypt: ethersScrypt } = await import("ethers");
+  // OpenSSL's scrypt off the main thread instead of ethers' JavaScript one: 131,072 takes 0.4 s and not several.
+  ethersScrypt.register(
+    (password, salt, N, r, p, length) =>
+      new Promise((resolve, reject) => {
+        scrypt(password, salt, length, { N, r, p, maxmem: 2 * MAX_SCRYPT_BYTES }, (error, key) => {
+          if (error) reject(error);
+          else resolve(`0x${key.toString("hex")}`);
+        });
+      }),
+  );
+  return { decryptKeystoreJson, encryptKeystoreJson };
+}
 
 export interface KeystorePaths {
   readonly keystore: string;
@@ -70,6 +74,7 @@ async function makeKeystore(options: KeystoreOptions): Promise<void> {
   const { keystore, passphrase, privateKey = generatePrivateKey(), scryptN: N } = options;
   await ensurePassphrase(passphrase);
   const { address } = privateKeyToAccount(privateKey);
+  const { encryptKeystoreJson } = await loadFormat();
   await makeOnce(keystore, async () =>
     encryptKeystoreJson({ address, privateKey }, await readPassphrase(passphrase), { scrypt: { N } }),
   );
@@ -83,6 +88,7 @@ export async function openKeystore(paths: KeystorePaths): Promise<PrivateKeyAcco
   const json = await readPrivate(paths.keystore);
   checkForm(paths.keystore, json);
   const passphrase = await readPassphrase(paths.passphrase);
+  const { decryptKeystoreJson } = await loadFormat();
   let opened: { address: string; privateKey: string };
   try {
     opened = await decryptKeystoreJson(json, passphrase);

@@ -1,5 +1,5 @@
 /** States that were derived from a log's events and are kept, so that not all events are read at every start. */
-import { type Kysely, sql } from "kysely";
+import type { Kysely } from "kysely";
 
 import { canonicalJson, type Digest } from "@cotrain/sdk/protocol";
 import { InternalError, sha256Bytes } from "../../base/index.ts";
@@ -34,9 +34,19 @@ export async function writeSnapshot(
     .values({ run_id: runId, seq, logic_version: logicVersion, ...row })
     .onConflict((conflict) => conflict.columns(["run_id", "seq", "logic_version"]).doUpdateSet(row))
     .execute();
-  await sql`delete from snapshots where run_id = ${runId} and logic_version = ${logicVersion} and seq not in (
-    select seq from snapshots where run_id = ${runId} and logic_version = ${logicVersion} order by seq desc limit ${SNAPSHOTS_KEPT}
-  )`.execute(queryable);
+  const isAlike = { run_id: runId, logic_version: logicVersion };
+  await queryable
+    .deleteFrom("snapshots")
+    .where((eb) => eb.and(isAlike))
+    .where("seq", "not in", (eb) =>
+      eb
+        .selectFrom("snapshots")
+        .select("seq")
+        .where((of) => of.and(isAlike))
+        .orderBy("seq", "desc")
+        .limit(SNAPSHOTS_KEPT),
+    )
+    .execute();
 }
 
 /** @param corrupted makes the error for a snapshot that matches its digest or the log no more */

@@ -3,10 +3,11 @@
  * fill the disk. Logs go to stderr, since stdout belongs to data.
  */
 import { closeSync, fstatSync, openSync, renameSync, writeSync } from "node:fs";
+import { createRequire } from "node:module";
 import { dirname } from "node:path";
 
 import pino, { type Logger as PinoLogger } from "pino";
-import pretty from "pino-pretty";
+import type pretty from "pino-pretty";
 
 import { type Clock, printable, printableJson, redactUrls, systemClock } from "../../base/index.ts";
 import { makeDirectories } from "../../base/node/index.ts";
@@ -88,7 +89,9 @@ export function createLogger(options: LoggerOptions): Logger {
   const out = options.destination ?? { write: (line: string) => void process.stderr.write(line) };
   const formatted = readable
     ? (() => {
-        const format = pretty.prettyFactory({
+        // A terminal alone needs it, and it is CommonJS, which can be had at once.
+        const { prettyFactory }: typeof pretty = createRequire(import.meta.url)("pino-pretty");
+        const format = prettyFactory({
           colorize: process.stderr.hasColors?.() ?? false,
           ignore: "pid,hostname",
           translateTime: "SYS:HH:MM:ss",

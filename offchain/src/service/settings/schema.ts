@@ -1,6 +1,6 @@
 /** One sentence for the first way in which a value misses its schema; every check against TypeBox in this room words it so. */
 import type { TSchema } from "typebox";
-import { Value } from "typebox/value";
+import { Check, Errors } from "typebox/schema";
 
 /** An error as TypeBox and Ajv both report it; `instancePath` is a JSON pointer. */
 export interface SchemaMiss {
@@ -25,8 +25,8 @@ export function describeMiss(miss: SchemaMiss): string {
 
 /** The first miss in words, or undefined when `value` fits `schema`. */
 export function findMiss(schema: TSchema, value: unknown): string | undefined {
-  if (Value.Check(schema, value)) return undefined;
-  const misses = Value.Errors(schema, value);
+  if (Check(schema, value)) return undefined;
+  const misses = Errors(schema, value)[1];
   // "additionalProperties" comes with a vague second report for the key itself; prefer the one that names it.
   const miss = misses.find((each) => each.keyword === "additionalProperties") ?? misses[0];
   return miss ? describeMiss(miss) : "the value does not have the expected form";

@@ -7,8 +7,8 @@ import leven from "leven";
 import { type TSchema, Type } from "typebox";
 import { getAddress } from "viem";
 
-import { UserError, withRemedy } from "../../base/index.ts";
-import { flagOf, readJsonBounded } from "../../base/node/index.ts";
+import { flagOf, UserError, withRemedy } from "../../base/index.ts";
+import { readJsonBounded } from "../../base/node/index.ts";
 import { findMiss } from "./schema.ts";
 
 const MAX_CONFIG_BYTES = 1 << 20;

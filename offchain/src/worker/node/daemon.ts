@@ -2,8 +2,8 @@
 import type { SigningAccount, Address, RunId, SignedPass } from "@cotrain/sdk/protocol";
 
 import { countedFromOne, roundNumber } from "../../base/index.ts";
-import type { Device } from "../../engine/index.ts";
-import { AUTO, chooseDevices, deviceOf, probeDevices, requireDevice } from "../../engine/runtime/node/index.ts";
+import { AUTO, type Device } from "../../engine/index.ts";
+import { chooseDevices, deviceOf, probeDevices, requireDevice } from "../../engine/runtime/node/index.ts";
 import { blobsLocation, type DaemonContext, type Logger, type StateDirectory } from "../../service/index.ts";
 import type { RunRecordReader } from "../artefacts.ts";
 import { openAssignmentSteps } from "../assignmentSteps.ts";

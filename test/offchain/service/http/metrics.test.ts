@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { createMetrics } from "../../../../offchain/src/service/http/metrics.ts";
 
 test("counters, gauges and histograms come out as Prometheus text", async () => {
-  const metrics = createMetrics({ process: false });
+  const metrics = await createMetrics({ process: false });
   const rounds = metrics.counter({ name: "cotrain_coordinator_rounds_total", help: "Rounds closed." });
   rounds.increment();
   rounds.increment(2);
@@ -28,14 +28,13 @@ test.each([
   "cotrain_Worker_loss_nats",
   "cotrain_worker_loss_apples",
   "cotrain_worker_loss_nats",
-])("%s is no name for a counter", (name) => {
-  expect(() => createMetrics({ process: false }).counter({ name, help: "x" })).toThrow(
-    expect.objectContaining({ code: "METRIC_NAME" }),
-  );
+])("%s is no name for a counter", async (name) => {
+  const metrics = await createMetrics({ process: false });
+  expect(() => metrics.counter({ name, help: "x" })).toThrow(expect.objectContaining({ code: "METRIC_NAME" }));
 });
 
 test("nobody can make series without end, and places are given back", async () => {
-  const metrics = createMetrics({ process: false });
+  const metrics = await createMetrics({ process: false });
   const gauge = metrics.gauge({ name: "cotrain_worker_step_count", help: "Steps.", labels: ["worker"] });
   for (let n = 0; n < 1_000; n++) gauge.set(n, { worker: `w${n}` });
   const series = async (): Promise<number> =>

@@ -131,7 +131,7 @@ test("paths, media types, JSON and sizes that are wrong are typed errors too", a
 
 test("health, readiness, metrics and OpenAPI are there", async () => {
   let reason: string | undefined = "replaying the log";
-  const metrics = createMetrics({ process: false });
+  const metrics = await createMetrics({ process: false });
   metrics.counter({ name: "cotrain_test_rounds_total", help: "x" }).increment();
   const app = await server({ metrics, notReady: () => reason }, heartbeat);
   expect((await app.inject("/health")).json()).toEqual({ status: "ok" });
@@ -155,7 +155,7 @@ test("health, readiness, metrics and OpenAPI are there", async () => {
 
 test("the text of the metrics is made once a second, and asking for it counts against the address", async () => {
   let [now, made] = [1_000_000, 0];
-  const metrics = createMetrics({ process: false });
+  const metrics = await createMetrics({ process: false });
   metrics.gauge({ name: "cotrain_test_texts_count", help: "x", collect: () => ++made });
   const app = await server({ metrics, rateLimit: { loopback: 5, monotonic: () => now } });
   const ask = async () => (await app.inject("/metrics")).body;

@@ -26,7 +26,7 @@ import {
   url,
   variableOf,
 } from "../../../../offchain/src/service/settings/settings.ts";
-import { flagOf } from "../../../../offchain/src/base/node/index.ts";
+import { flagOf } from "../../../../offchain/src/base/index.ts";
 import { temporaryDirectory } from "../support.ts";
 
 const options = {

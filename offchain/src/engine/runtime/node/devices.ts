@@ -2,6 +2,7 @@
 import { availableParallelism } from "node:os";
 
 import type { Device } from "../device.ts";
+import { DEVICE_FORM, type DeviceName, deviceNames } from "../deviceNames.ts";
 import { EngineError } from "../../errors.ts";
 import { blocks } from "./blocks.ts";
 import { cudaAdapter, cudaCount, cudaMemory, gpuMemory, webgpuAdapter } from "./adapters.ts";
@@ -67,10 +68,7 @@ export const devices = {
     open: engineHostOn("webgpu"),
   },
   cuda: cudaDevice(0),
-} satisfies Readonly<Record<string, Device>>;
-
-export type DeviceName = keyof typeof devices;
-export const deviceNames = Object.keys(devices) as DeviceName[];
+} satisfies Readonly<Record<DeviceName, Device>>;
 
 /** More GPUs than this are not looked at, so that a machine full of them is known soon. */
 const MOST_GPUS = 16;
@@ -81,12 +79,6 @@ export async function devicesHere(): Promise<readonly Device[]> {
   const count = Math.min(MOST_GPUS, await cudaCount());
   return [...Object.values(rows), cuda, ...Array.from({ length: Math.max(0, count - 1) }, (_, i) => cudaDevice(i + 1))];
 }
-
-/** What stands for the fastest device of a machine. */
-export const AUTO = "auto";
-
-/** What people write for a device: its name, and where there are several which, counted from 0. */
-export const DEVICE_FORM = /^(cpu|wasm|webgpu|cuda)(?::(\d{1,2}))?$/;
 
 /** Why a device other than cuda has no second one. */
 const single: Readonly<Record<Exclude<DeviceName, "cuda">, string>> = {
