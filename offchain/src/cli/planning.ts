@@ -3,8 +3,10 @@ import { UserError } from "../base/index.ts";
 import { presetNames, presetOf } from "../engine/index.ts";
 import {
   type Catalogue,
+  CREATES_DAYS,
   type Filter,
   type Goal,
+  gpuText,
   hasLeases,
   keepPlan,
   type KeptPlan,
@@ -104,6 +106,17 @@ function keptOf({ outcome, machines }: Plan, { goal, hub }: Task, options: PlanO
   };
 }
 
+/** What became of creates of such machines; nothing where none was tried. */
+export function createsText(offers: readonly Offer[], createsOf: CreatesOf | undefined): string[] {
+  const kinds = new Map(offers.map((offer) => [`${offer.provider}, ${gpuText(offer.gpu)}`, createsOf?.(offer)]));
+  const words = [...kinds].flatMap(([kind, creates]) =>
+    creates === undefined ? [] : [`${kind}: ${creates.failed} of ${creates.tried}`],
+  );
+  return words.length === 0
+    ? []
+    : [`Creates of ${CREATES_DAYS} days that came to no machine, which count beside the stock: ${words.join("; ")}.`];
+}
+
 /** Why a plan cannot be rented by its name; undefined where it can. */
 export function whyNotRented({ machines }: Plan): string | undefined {
   if (machines.some(({ offer }) => offer.source === "sample")) return "it has samples in it";
@@ -131,7 +144,7 @@ interface Made {
 }
 
 /** What the ledger knows of machines that were rented; nothing where none ever was. */
-const knownBy = async (
+export const knownBy = async (
   directory: string,
   now: number,
 ): Promise<{ readonly measuredOf?: MeasuredOf; readonly createsOf?: CreatesOf }> =>

@@ -2,7 +2,9 @@
 import { formatUsd, UserError } from "../base/index.ts";
 import {
   type ClusterSpec,
+  type CreatesOf,
   defaultRules,
+  firstChoices,
   machineText,
   microUsdOf,
   type Offer,
@@ -17,6 +19,7 @@ import {
 import { type ConfigOf, duration, integer, real, text, toggle } from "../service/index.ts";
 import { keepingOptions } from "./leases.ts";
 import { alternativesOf, catalogueOptions, wishOptions, withCatalogue } from "./market.ts";
+import { knownBy } from "./planning.ts";
 import { joiningOptions } from "./rentedRun.ts";
 import { fileOption } from "./runYaml.ts";
 
@@ -74,6 +77,8 @@ export interface Wanted extends Pick<
   readonly provider: readonly string[] | undefined;
   /** As they were when it was shown, the first choice of each slot first. */
   readonly shown: readonly Offer[];
+  /** What became of creates of such machines, where that says which are the first choices. */
+  readonly createsOf: CreatesOf | undefined;
   /** As they are now. @param also ids of those that a new plan has */
   readonly offers: (also?: ReadonlySet<string>) => Promise<readonly Offer[]>;
 }
@@ -87,18 +92,24 @@ export const idleOf = ({
   ends: autostop,
 });
 
-/** Offers that fit the wishes and can be rented now, the first choice first. */
-const offersOf = (
+/** Offers that fit the wishes and can be rented now, the first choice first, and the creates by which they are. */
+async function choicesOf(
   options: RentOptions,
+  until: number,
   maxAge = options.maxAge,
-  also: ReadonlySet<string> = new Set(),
-): Promise<readonly Offer[]> =>
-  withCatalogue({ ...options, maxAge }, (catalogue, _, now) =>
-    rank(catalogue.offers, alternativesOf(options), "price", now)
+): Promise<Pick<Wanted, "shown" | "createsOf">> {
+  const { createsOf } = await knownBy(options.leases, Date.now());
+  return withCatalogue({ ...options, maxAge }, (catalogue, _, now) => {
+    const offers = rank(catalogue.offers, alternativesOf(options), "price", now)
       .filter(({ offer, never }) => never === undefined && runsScripts(offer.provider))
-      .map(({ offer }) => offer)
-      .filter(({ id }, index) => index < STANDING_BY || also.has(id)),
-  );
+      .map(({ offer }) => offer);
+    return { shown: firstChoices(offers, createsOf, (until - now) / 1_000), createsOf };
+  });
+}
+
+/** Of the choices so many as stand by, and those that were named. */
+const standingBy = (offers: readonly Offer[], also: ReadonlySet<string> = new Set()): readonly Offer[] =>
+  offers.filter(({ id }, index) => index < STANDING_BY || also.has(id));
 
 /** A minimum that is no more than all. @throws UserError `USAGE` */
 function minimumOf({ minimum }: RentOptions, slots: number): number {
@@ -111,16 +122,20 @@ async function byWishes(options: RentOptions): Promise<Wanted> {
   if (budget === undefined) throw new UserError("USAGE", "Name what may be spent: --budget USD.");
   const slots = options.count ?? 1;
   const most = options.maxHour === undefined ? undefined : microUsdOf(options.maxHour, "usd");
+  const lasts = options.for ?? DAY;
+  const until = Date.now() + lasts;
+  const { shown, createsOf } = await choicesOf(options, until);
   return {
     slots,
     minimum: minimumOf(options, slots),
     budget,
     maximumPerHour: most ?? budget,
     diskGb: options.disk ?? 100,
-    lasts: options.for ?? DAY,
+    lasts,
     provider: options.provider,
-    shown: await offersOf(options),
-    offers: (also) => offersOf(options, defaultRules.quotesFor, also),
+    shown: standingBy(shown),
+    createsOf,
+    offers: async (also) => standingBy((await choicesOf(options, until, defaultRules.quotesFor)).shown, also),
   };
 }
 
@@ -163,6 +178,7 @@ async function byPlan(options: RentOptions, id: string): Promise<Wanted> {
     lasts: options.for ?? plan.seconds * 1_000,
     provider,
     shown: offers,
+    createsOf: undefined,
     offers: (also = new Set()) =>
       withCatalogue({ ...asked, maxAge: defaultRules.quotesFor }, (catalogue, _, now) => {
         const listed = catalogue.offers.filter((offer) => runsScripts(offer.provider));

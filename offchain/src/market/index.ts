@@ -10,6 +10,7 @@ export { diagnose, providerNames } from "./doctor.ts";
 export { type Filter, rank, type Ranked, whyNot } from "./filters.ts";
 export { gpuClasses, gpuModels, gpuOf } from "./gpus.ts";
 export { dropKey, keepKey, keyedProviders, storedKeys } from "./keys.ts";
+export { firstChoices } from "./firstChoice.ts";
 export { CREATES_DAYS, createsIn, type CreatesOf } from "./creates.ts";
 export { measuredIn, type MeasuredOf } from "./measured.ts";
 export { microUsdOf } from "./money.ts";

@@ -9,7 +9,10 @@ import { join } from "node:path";
 import { beforeEach, expect, test, vi } from "vitest";
 
 import { labelOf } from "../../../offchain/src/market/base/labels.ts";
+import { openLedger } from "../../../offchain/src/market/leases/ledger.ts";
+import { type Lease, newLease } from "../../../offchain/src/market/leases/state.ts";
 import type { FakeServer } from "../market/fakeServer.ts";
+import { kinds } from "../market/leases/world.ts";
 import { type Machine, type RentalServer, rentalServer, USD_PER_HOUR } from "./rentalServer.ts";
 import { cotrain, cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 
@@ -94,6 +97,36 @@ test("without --yes, or with --dry-run, it is shown what would be rented, and no
   }
   expect(machines).toEqual([]);
   expect(verdictOf(await cotrainHere(["market", "list", ledger()]))).toEqual(refusal(1, /^Nothing was rented from /));
+});
+
+test("the first choice is what comes: creates that came to none count, and are told", async () => {
+  const both = [
+    { ...offers[0]!, id: "often", gpu: "RTX 4090", usd_per_hour: "1.2" },
+    { ...offers[0]!, id: "never", gpu: "RTX 3090", usd_per_hour: "1.15" },
+  ];
+  ({ server } = await rentalServer(() => both));
+  const shown = async (): Promise<readonly string[]> => {
+    const { stdout } = await cotrainHere(wanted("--count=1", "--for=4h", "--json"));
+    return (JSON.parse(stdout) as { offers: readonly { id: string }[] }).offers.map(({ id }) => id);
+  };
+  expect(await shown()).toEqual(["fake:never", "fake:often"]);
+  const book = await openLedger(join(directory, "leases"), () => Date.now());
+  await book.read();
+  const doomed = { reason: "refused", words: "none left", at: Date.now() } as const;
+  for (let attempt = 1; attempt <= 9; attempt++) {
+    const label = labelOf({ installation: "0a1b2c3d", lease: "00000001", attempt });
+    const lease: Lease = {
+      ...newLease,
+      ...{ label, cluster: "c1", slot: 0, attempt, account: "fake", identity: "owner", offer: "fake:never" },
+      ...{ machine: "1x RTX 3090 24 GB", host: "fake:never", state: "gone", since: Date.now(), sentAt: Date.now() },
+      ...{ perHour: 0n, maximum: 0n, terms: kinds[0]!, doomed },
+    };
+    await book.append({ type: "refused", at: Date.now(), rows: { leases: { [label]: lease } } });
+  }
+  await book.close();
+  expect(await shown()).toEqual(["fake:often", "fake:never"]);
+  const { stdout } = await cotrainHere(wanted("--count=1", "--for=4h"));
+  expect(stdout.replaceAll(/\s+/g, " ")).toContain("which count beside the stock: fake, RTX 3090 24 GB: 9 of 9.");
 });
 
 test("what is missing is said before anything is sent", async () => {

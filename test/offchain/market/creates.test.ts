@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 
 import { presetOf } from "../../../offchain/src/engine/index.ts";
 import { createsIn } from "../../../offchain/src/market/creates.ts";
+import { firstChoices } from "../../../offchain/src/market/firstChoice.ts";
 import { gpuOf } from "../../../offchain/src/market/gpus.ts";
 import { type DoomReason, type Lease, newLease } from "../../../offchain/src/market/leases/state.ts";
 import { machineText, type Offer } from "../../../offchain/src/market/offer.ts";
@@ -86,5 +87,44 @@ describe("the chance that a create finds none", () => {
 
   test("stays below one, so that the offer is not lost for ever", () => {
     expect(missing(...Array.from({ length: 200 }, () => tried("refused")))).toBeLessThanOrEqual(0.9);
+  });
+});
+
+describe("what is rented first without a plan", () => {
+  const HOURS = 3_600;
+  const cents = (perHour: number, of: Partial<Offer>): Offer =>
+    offerOf({
+      stock: "in stock",
+      price: { charge: "on-demand", perHour: BigInt(perHour) * 10_000n, firm: true },
+      ...of,
+    });
+  const cheap = cents(30, { id: "vast:1", provider: "vast", gpu });
+  const other = cents(32, { id: "runpod:1", provider: "runpod", gpu });
+  const failed = Array.from({ length: 9 }, () => tried("refused"));
+  const first = (offers: readonly Offer[], seconds: number, ...leases: readonly Lease[]) =>
+    firstChoices(offers, of(...leases), seconds).map(({ id }) => id);
+
+  test("is the cheapest, where nothing was tried or what was tried came", () => {
+    expect(first([other, cheap], 4 * HOURS)).toEqual(["vast:1", "runpod:1"]);
+    expect(first([other, cheap], 4 * HOURS, tried("joined"))).toEqual(["vast:1", "runpod:1"]);
+  });
+
+  test("is another where creates of the cheapest lately came to none, unless it is much dearer", () => {
+    expect(first([cheap, other], 4 * HOURS, ...failed)).toEqual(["runpod:1", "vast:1"]);
+    const dear = cents(60, { id: "runpod:1", provider: "runpod", gpu });
+    expect(first([cheap, dear], 4 * HOURS, ...failed)).toEqual(["vast:1", "runpod:1"]);
+  });
+
+  test("counts what is waited for against the time for which it is rented", () => {
+    // 70% come to none: 23 minutes in the mean.
+    expect(first([cheap, other], 48 * HOURS, ...failed)).toEqual(["vast:1", "runpod:1"]);
+    const dear = cents(300, { id: "runpod:1", provider: "runpod", gpu });
+    expect(first([cheap, dear], 0.25 * HOURS, ...failed)).toEqual(["runpod:1", "vast:1"]);
+  });
+
+  test("is by a GPU's hour, and as it stands among those of one price", () => {
+    const two = cents(60, { id: "vast:0", provider: "vast", gpu, count: 2 });
+    expect(first([cheap, two], HOURS)).toEqual(["vast:1", "vast:0"]);
+    expect(first([two, cheap], HOURS)).toEqual(["vast:0", "vast:1"]);
   });
 });

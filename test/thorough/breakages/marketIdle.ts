@@ -106,4 +106,18 @@ export const marketIdle: readonly Breakage[] = [
     instead: "const reading = { now, sample: false, mode: task.mode, createsOf: createsOf && undefined };",
     tests: ["test/offchain/market/replan.test.ts"],
   },
+  {
+    name: "without a plan the cheapest offer is rented first, whatever came of creates there",
+    file: "offchain/src/cli/wanted.ts",
+    text: "shown: firstChoices(offers, createsOf, (until - now) / 1_000),",
+    instead: "shown: firstChoices(offers, createsOf && undefined, (until - now) / 1_000),",
+    tests: ["test/offchain/cli/marketRent.test.ts"],
+  },
+  {
+    name: "what is waited for does not count where there is no plan",
+    file: "offchain/src/market/firstChoice.ts",
+    text: "? (perHour * seconds) / (seconds - wait)",
+    instead: "? perHour + 0 * wait",
+    tests: creates,
+  },
 ];

@@ -3,12 +3,9 @@ import {
   assumptions,
   ASSUMED_MFU,
   type Catalogue,
-  CREATES_DAYS,
-  type CreatesOf,
   DRAWS,
   type Filter,
   type Goal,
-  gpuText,
   machineText,
   type MeasuredOf,
   type Plan,
@@ -19,7 +16,7 @@ import {
 import { defineCommand } from "../command.ts";
 import { sourceText } from "../market.ts";
 import { columnsOf, tableWithin } from "../output.ts";
-import { isPlan, planOptions, USD, whyNotRented, withPlan } from "../planning.ts";
+import { createsText, isPlan, planOptions, USD, whyNotRented, withPlan } from "../planning.ts";
 
 const usd = (money: number): string => (money / USD).toFixed(2);
 
@@ -67,17 +64,6 @@ function measuredText({ machines }: Plan, known: MeasuredOf | undefined): string
   if (alike > 0) words.push(`${alike} ${alike === 1 ? "has" : "have"} GPUs that were, of other machines`);
   if (own + alike < of.length) words.push(`the speed of ${of.length - own - alike} is assumed`);
   return `${words.join(", ")}.`;
-}
-
-/** What became of creates of machines like a plan's; nothing where none was tried. */
-function createsText({ machines }: Plan, createsOf: CreatesOf | undefined): string[] {
-  const kinds = new Map(machines.map(({ offer }) => [`${offer.provider}, ${gpuText(offer.gpu)}`, createsOf?.(offer)]));
-  const words = [...kinds].flatMap(([kind, creates]) =>
-    creates === undefined ? [] : [`${kind}: ${creates.failed} of ${creates.tried}`],
-  );
-  return words.length === 0
-    ? []
-    : [`Creates of ${CREATES_DAYS} days that came to no machine, which count beside the stock: ${words.join("; ")}.`];
 }
 
 function planRows({ machines, outcome }: Plan): string[][] {
@@ -204,9 +190,14 @@ export const marketPlanCommand = defineCommand({
         [
           ...(isPlan(found)
             ? [
-                ...[...sentences(found, goal), measuredText(found, known), ...createsText(found, createsOf)].flatMap(
-                  (line) => wrap(line, columns),
-                ),
+                ...[
+                  ...sentences(found, goal),
+                  measuredText(found, known),
+                  ...createsText(
+                    found.machines.map(({ offer }) => offer),
+                    createsOf,
+                  ),
+                ].flatMap((line) => wrap(line, columns)),
                 "",
                 ...tableWithin(columns, rangeRows(found), [1, 2, 3]),
                 "",

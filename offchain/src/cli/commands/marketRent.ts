@@ -16,7 +16,7 @@ import { askYes } from "../ask.ts";
 import { type CommandContext, defineCommand } from "../command.ts";
 import { documentOf, keepHere, leaseRows, rentersHere } from "../leases.ts";
 import { columnsOf, type Output, tableWithin } from "../output.ts";
-import { isPlan, planOptions, type PlanOptions, withPlan } from "../planning.ts";
+import { createsText, isPlan, planOptions, type PlanOptions, withPlan } from "../planning.ts";
 import { openRentedRun, type RentedRun } from "../rentedRun.ts";
 import { planKeys, settingsFor } from "../runYaml.ts";
 import {
@@ -178,7 +178,7 @@ const linesOf = (options: RentOptions, wanted: Wanted, columns: number): string[
     `${countOf(wanted.slots, "machine")} for up to ${formatDuration(wanted.lasts)}, ${priceText(hourOf(wanted))} USD an hour, ${dollars(wanted.budget)} USD at the most.`,
     columns,
   ),
-  ...wrap(workText(options), columns),
+  ...[...createsText(wanted.shown, wanted.createsOf), workText(options)].flatMap((line) => wrap(line, columns)),
 ];
 
 /** Whether it is to be rented: by a word before, or an answer at the terminal. What is not is told. */
@@ -257,6 +257,7 @@ export const marketRentCommand = defineCommand({
     "Machines whose bill nothing else ends, all but own ones and those of Shadeform and io.net, are rented only beside `cotrain market watchdog`, or with --accept-no-backstop. Those of Prime Intellect, which runs no script of whoever rents, are left out.",
     "Own machines of --machines are reached by this machine's ssh, whose known hosts must have their keys, and want Docker with NVIDIA's runtime.",
     "A plan is quoted again first. Where a machine of it is not to be had, or all of it has become more than --dearer percent dearer, nothing is rented.",
+    "Without a plan the first choice is what costs least by the GPU's hour, what is waited for counted: by its stock, and by what came of creates there in two weeks.",
     "Without --yes it is asked at the terminal, and where nobody can be asked nothing is rented; up to --confirm-above there is no question.",
   ],
   async run(context) {

@@ -6,7 +6,7 @@ import type { Creates, CreatesOf } from "../creates.ts";
 import type { KnownMachine, MeasuredOf } from "../measured.ts";
 import { perGpuHour, type Offer, whyNever } from "../offer.ts";
 import { flopsOf } from "../speed.ts";
-import type { Machine, TrainingRun } from "./model.ts";
+import { type Machine, type TrainingRun, waitSeconds } from "./model.ts";
 import { type Kind, rulesOf } from "./modes.ts";
 
 /** What is assumed, until it is measured. */
@@ -99,6 +99,10 @@ function missingOf(stock: Offer["stock"], creates: Creates | undefined): number 
   const found = (triedBefore * expected + creates.failed) / (triedBefore + creates.tried);
   return Math.min(Math.max(expected, mostMissing), found);
 }
+
+/** Seconds in the mean until a create of an offer finds a machine. */
+export const waitFor = (offer: Offer, createsOf: CreatesOf | undefined): number =>
+  waitSeconds({ missing: missingOf(offer.stock, createsOf?.(offer)), retry: assumptions.retry });
 
 /** Why an offer is no machine for a run; undefined where it is. @param sample whether a sample may stand for an offer */
 const whyNone = (offer: Offer, run: TrainingRun, now: number, sample: boolean): string | undefined =>

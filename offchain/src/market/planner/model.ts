@@ -107,7 +107,8 @@ export const loadSeconds = ({ provisioning, down }: Machine, { startBytes }: Tra
   provisioning + startBytes / down;
 
 /** Seconds in the mean until a create finds one. */
-const waitSeconds = ({ missing, retry }: Machine): number => (missing / (1 - missing)) * retry;
+export const waitSeconds = ({ missing, retry }: Pick<Machine, "missing" | "retry">): number =>
+  (missing / (1 - missing)) * retry;
 
 /** Seconds that are billed for so many. */
 export const billed = ({ granularity, minTerm }: Machine, seconds: number): number =>
