@@ -1,4 +1,7 @@
-/** How fast members' links are, by what comes and goes: bytes by the time in which any of them are on their way. Lost with the process. */
+/**
+ * How fast members' links are, by what comes and goes: bytes by the time in which any of them are on their way, less what says nothing of a
+ * link. Lost with the process.
+ */
 import type { ServerResponse } from "node:http";
 
 import type { Address } from "@cotrain/sdk/protocol";
@@ -12,6 +15,11 @@ type Way = "up" | "down";
 const MOST_KNOWN = 4_096;
 /** Below so many bytes it is the first answer's time that counts, and not the link. */
 const LEAST_BYTES = 1 << 20;
+/**
+ * Of each transfer so many bytes are taken by a system's buffers at once (Linux: `tcp_wmem`), whatever its link: they do not count, so that
+ * many small ones make no link seem faster. Their time does.
+ */
+const TAKEN_AT_ONCE = 4 << 20;
 /** From so many on half of what was counted is forgotten, so that a link that changes is seen to. */
 const MOST_BYTES = 1 << 30;
 
@@ -19,7 +27,7 @@ interface Counted {
   /** Transfers under way, and since when there was always one, ms. */
   active: number;
   since: number;
-  /** Ms in which there was one, and the bytes of those that came to their end. */
+  /** Ms in which there was one, and the bytes that count of those that came to their end. */
   busy: number;
   bytes: number;
 }
@@ -58,7 +66,7 @@ export function createTransfers(clock: Pick<Clock, "monotonic">): Transfers {
         counted.busy += now - counted.since;
         counted.since = now;
         counted.active -= 1;
-        counted.bytes += bytes;
+        counted.bytes += Math.max(0, bytes - TAKEN_AT_ONCE);
         if (counted.bytes < MOST_BYTES) return;
         counted.bytes /= 2;
         counted.busy /= 2;

@@ -40,14 +40,20 @@ const leaseOf = (id: string, billed: bigint): Lease => ({
   terms: kinds[0]!,
 });
 
-test("clusters of a run are one sum, beside those of none", async () => {
+/** Of a year ago: whoever keeps the leases has forgotten it. */
+const LONG_AGO = Date.now() - 365 * 86_400_000;
+const longOver = { rentedAt: LONG_AGO, stopping: { reason: "stopped", words: "", drainMs: 0 } } as const;
+
+test("clusters of a run are one sum, beside those of none, however long ago", async () => {
   const leases = join(temporaryDirectory(), "leases");
   const ledger = await openLedger(leases, () => NOW);
   await ledger.read();
   const rows = {
-    clusters: { c1: cluster("c1", RUN), c2: cluster("c2", RUN), c3: cluster("c3") },
+    clusters: { c1: cluster("c1", RUN), c2: cluster("c2", RUN), c3: { ...cluster("c3"), ...longOver } },
     leases: Object.fromEntries(
-      [leaseOf("c1", 1_000_000n), leaseOf("c2", 500_000n), leaseOf("c3", 70_000n)].map((lease) => [lease.label, lease]),
+      [leaseOf("c1", 1_000_000n), leaseOf("c2", 500_000n), { ...leaseOf("c3", 70_000n), since: LONG_AGO }].map(
+        (lease) => [lease.label, lease],
+      ),
     ),
   };
   await ledger.append({ type: "tick", at: NOW, rows });

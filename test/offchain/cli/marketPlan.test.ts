@@ -48,7 +48,7 @@ async function ledgerOf(change: Partial<Lease>): Promise<string> {
     machine: "",
     host: "elsewhere",
     state: "gone",
-    since: NOW,
+    since: Date.now(),
     perHour: 0n,
     maximum: 0n,
     terms: kinds[0]!,

@@ -117,9 +117,22 @@ test("the first choice is what comes: creates that came to none count, and are t
     const label = labelOf({ installation: "0a1b2c3d", lease: "00000001", attempt });
     const lease: Lease = {
       ...newLease,
-      ...{ label, cluster: "c1", slot: 0, attempt, account: "fake", identity: "owner", offer: "fake:never" },
-      ...{ machine: "1x RTX 3090 24 GB", host: "fake:never", state: "gone", since: Date.now(), sentAt: Date.now() },
-      ...{ perHour: 0n, maximum: 0n, terms: kinds[0]!, doomed },
+      label,
+      cluster: "c1",
+      slot: 0,
+      attempt,
+      account: "fake",
+      identity: "owner",
+      offer: "fake:never",
+      machine: "1x RTX 3090 24 GB",
+      host: "fake:never",
+      state: "gone",
+      since: Date.now(),
+      sentAt: Date.now(),
+      perHour: 0n,
+      maximum: 0n,
+      terms: kinds[0]!,
+      doomed,
     };
     await book.append({ type: "refused", at: Date.now(), rows: { leases: { [label]: lease } } });
   }

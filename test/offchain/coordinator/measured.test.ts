@@ -24,12 +24,12 @@ describe("a link", () => {
     const { transfers, at } = stage();
     const over = transfers.begin(worker, "up");
     at(2_000);
-    over(4 * MB);
+    over(8 * MB);
     // Nothing was on its way.
     at(60_000);
     const again = transfers.begin(worker, "up");
     at(62_000);
-    again(4 * MB);
+    again(8 * MB);
     expect(transfers.rate(worker, "up")).toBe(2 * MB);
     expect(transfers.rate(worker, "down")).toBeNull();
     expect(transfers.rate(other, "up")).toBeNull();
@@ -39,11 +39,11 @@ describe("a link", () => {
     const { transfers, at } = stage();
     const [first, second] = [transfers.begin(worker, "down"), transfers.begin(worker, "down")];
     at(1_000);
-    first(MB);
+    first(5 * MB);
     at(2_000);
-    second(3 * MB);
+    second(7 * MB);
     // Called again it counts nothing.
-    second(3 * MB);
+    second(7 * MB);
     expect(transfers.rate(worker, "down")).toBe(2 * MB);
   });
 
@@ -51,15 +51,29 @@ describe("a link", () => {
     const { transfers, at } = stage();
     const little = transfers.begin(worker, "up");
     at(10);
-    little(MB - 1);
+    little(5 * MB - 1);
     expect(transfers.rate(worker, "up")).toBeNull();
     const failed = transfers.begin(worker, "up");
     at(20);
     failed(0);
     const last = transfers.begin(worker, "up");
     at(40);
-    last(1);
+    last(4 * MB + 1);
     expect(transfers.rate(worker, "up")).toBe(Math.round((MB * 1_000) / 40));
+  });
+
+  it("does not seem faster by what a system takes at once", () => {
+    const { transfers, at } = stage();
+    let now = 0;
+    const fetch = (bytes: number, ms: number): void => {
+      const over = transfers.begin(worker, "down");
+      at((now += ms));
+      over(bytes);
+    };
+    for (let range = 0; range < 1_000; range++) fetch(4 * MB, 1);
+    expect(transfers.rate(worker, "down")).toBeNull();
+    fetch(104 * MB, 10_000);
+    expect(transfers.rate(worker, "down")).toBeLessThan(10 * MB);
   });
 
   it("is not busy for ever with a fetch whose member went before it began", () => {
@@ -69,7 +83,7 @@ describe("a link", () => {
     at(60_000);
     const over = transfers.begin(worker, "down");
     at(61_000);
-    over(4 * MB);
+    over(8 * MB);
     expect(transfers.rate(worker, "down")).toBe(4 * MB);
   });
 
@@ -84,7 +98,7 @@ describe("a link", () => {
     for (let gigabyte = 0; gigabyte < 8; gigabyte++) send(worker, 1 << 30, 1_000);
     for (let gigabyte = 0; gigabyte < 8; gigabyte++) send(worker, 1 << 30, 10_000);
     expect(transfers.rate(worker, "up")).toBeLessThan((1 << 30) / 9);
-    for (let index = 0; index < 4_096; index++) send(`0x${String(index).padStart(40, "0")}`, MB, 1);
+    for (let index = 0; index < 4_096; index++) send(`0x${String(index).padStart(40, "0")}`, 5 * MB, 1);
     expect(transfers.rate(worker, "up")).toBeNull();
   });
 });

@@ -90,20 +90,20 @@ describe("the chance that a create finds none", () => {
   });
 });
 
-describe("what is rented first without a plan", () => {
-  const HOURS = 3_600;
-  const cents = (perHour: number, of: Partial<Offer>): Offer =>
-    offerOf({
-      stock: "in stock",
-      price: { charge: "on-demand", perHour: BigInt(perHour) * 10_000n, firm: true },
-      ...of,
-    });
-  const cheap = cents(30, { id: "vast:1", provider: "vast", gpu });
-  const other = cents(32, { id: "runpod:1", provider: "runpod", gpu });
-  const failed = Array.from({ length: 9 }, () => tried("refused"));
-  const first = (offers: readonly Offer[], seconds: number, ...leases: readonly Lease[]) =>
-    firstChoices(offers, of(...leases), seconds).map(({ id }) => id);
+const HOURS = 3_600;
+const cents = (perHour: number, of: Partial<Offer>): Offer =>
+  offerOf({
+    stock: "in stock",
+    price: { charge: "on-demand", perHour: BigInt(perHour) * 10_000n, firm: true },
+    ...of,
+  });
+const cheap = cents(30, { id: "vast:1", provider: "vast", gpu });
+const other = cents(32, { id: "runpod:1", provider: "runpod", gpu });
+const failed = Array.from({ length: 9 }, () => tried("refused"));
+const first = (offers: readonly Offer[], seconds: number, ...leases: readonly Lease[]) =>
+  firstChoices(offers, of(...leases), seconds).map(({ id }) => id);
 
+describe("what is rented first without a plan", () => {
   test("is the cheapest, where nothing was tried or what was tried came", () => {
     expect(first([other, cheap], 4 * HOURS)).toEqual(["vast:1", "runpod:1"]);
     expect(first([other, cheap], 4 * HOURS, tried("joined"))).toEqual(["vast:1", "runpod:1"]);

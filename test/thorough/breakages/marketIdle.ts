@@ -1,10 +1,11 @@
-/** Defences about machines that cost and have no work, and about what is learnt of creates. */
+/** Defences about machines that cost and have no work, what is learnt of creates, and what a book forgets. */
 import type { Breakage } from "./breakage.ts";
 
 const idle = ["test/offchain/market/leases/idle.test.ts"];
 const renting = ["test/offchain/cli/rentedRun.test.ts"];
 const passes = ["test/offchain/coordinator/passes.test.ts"];
 const creates = ["test/offchain/market/creates.test.ts"];
+const forgetting = ["test/offchain/market/leases/forgetting.test.ts"];
 const file = "offchain/src/market/leases/idle.ts";
 
 export const marketIdle: readonly Breakage[] = [
@@ -119,5 +120,47 @@ export const marketIdle: readonly Breakage[] = [
     text: "? (perHour * seconds) / (seconds - wait)",
     instead: "? perHour + 0 * wait",
     tests: creates,
+  },
+  {
+    name: "a book never forgets what is over",
+    file: "offchain/src/market/leases/machine.ts",
+    text: "let next = { ...step, book: withoutOld(step.book, at) };",
+    instead: "let next = { ...step, book: withoutOld(step.book, 0 * at) };",
+    tests: forgetting,
+  },
+  {
+    name: "a book remembers machines without end",
+    file: "offchain/src/market/leases/forgetting.ts",
+    text: "index >= forgettingRules.most || ",
+    instead: "(index >= forgettingRules.most && since < 0) || ",
+    tests: forgetting,
+  },
+  {
+    name: "what a cluster has spent is forgotten while it goes on",
+    file: "offchain/src/market/leases/forgetting.ts",
+    text: "!isOpen(lease) && isOver(lease) && ",
+    instead: "!isOpen(lease) && (isOver(lease) || now > 0) && ",
+    tests: forgetting,
+  },
+  {
+    name: "a machine that costs is forgotten",
+    file: "offchain/src/market/leases/forgetting.ts",
+    text: "!isOpen(lease) && isOver(lease) && ",
+    instead: "(!isOpen(lease) || now > 0) && isOver(lease) && ",
+    tests: forgetting,
+  },
+  {
+    name: "what a ledger forgot is read again at the next start",
+    file: "offchain/src/market/leases/ledger.ts",
+    text: "const book = withoutOld(all, now());",
+    instead: "const book = withoutOld(all, 0 * now());",
+    tests: forgetting,
+  },
+  {
+    name: "what machines have cost is forgotten with them",
+    file: "offchain/src/cli/commands/marketLeases.ts",
+    text: "const book = await ledger.whole();",
+    instead: "const book = await ledger.read();",
+    tests: ["test/offchain/cli/marketCost.test.ts"],
   },
 ];

@@ -19,9 +19,11 @@ export const marketListCommand = defineCommand({
     "It asks nobody: whoever keeps the leases does (`cotrain market rent`, `cotrain market reconcile`). What is not gone is counted, whatever its state.",
   ],
   run: ({ options, output }) =>
-    withLedger(options.leases, (book) => {
+    withLedger(options.leases, async (book, ledger) => {
       const now = Date.now();
-      const leases = leasesOf(book).filter((lease) => options.all || isOpen(lease));
+      const leases = leasesOf(options.all ? await ledger.whole() : book).filter(
+        (lease) => options.all || isOpen(lease),
+      );
       output.result({ installation: book.installation, leases: leases.map((lease) => documentOf(lease, now)) }, [
         ...(leases.length === 0
           ? ["Nothing is rented."]
@@ -47,8 +49,9 @@ export const marketCostCommand = defineCommand({
     "What a provider has billed counts as billed; all else is counted under its rounding from the moment of sending to the first complete listing without the machine, so never below the bill.",
   ],
   run: ({ options, output }) =>
-    withLedger(options.leases, (book) => {
+    withLedger(options.leases, async (_, ledger) => {
       const now = Date.now();
+      const book = await ledger.whole();
       const sums = [...Map.groupBy(leasesOf(book), groupOf)].map(([key, leases]) => {
         const [cluster = "", provider = "", day = ""] = JSON.parse(key) as string[];
         return {

@@ -1,6 +1,6 @@
 /**
  * The book at rest: an event log, whose entries have the rows that a step changed as they are since. What is read back are those
- * rows, whatever rules they came about under. An entry is durable before anything that it asks for is done, and cannot be appended by
+ * rows, whatever rules they came about under, less what is old (forgetting.ts). An entry is durable before anything that it asks for is done, and cannot be appended by
  * a process that another has followed.
  */
 import { randomBytes } from "node:crypto";
@@ -8,6 +8,7 @@ import { join } from "node:path";
 
 import { makeDirectories } from "../../base/node/index.ts";
 import { createEventLog, eventLogMigrations, type EventLogSchema, openDatabase } from "../../service/index.ts";
+import { withoutOld } from "./forgetting.ts";
 import { type Book, emptyKept, type Kept, openBook, sections } from "./state.ts";
 
 /** Rows that changed, by section. */
@@ -75,6 +76,8 @@ const VERSIONS = { runId: "leases", schemaVersion: 1, logicVersion: 1 } as const
 const SNAPSHOT_EVERY = 500;
 
 export interface StoredLedger extends Ledger {
+  /** All that ever was written down, that which {@link read} leaves out too. */
+  whole(): Promise<Book>;
   /** All that happened to leases, the oldest first. */
   history(): AsyncIterable<Entry>;
   close(): Promise<void>;
@@ -96,21 +99,35 @@ export async function openLedger(directory: string, now: () => number): Promise<
     await log.append(seq, [event]);
     seq += 1;
   };
+  const latest = () => log.latestSnapshot<{ installation: string; kept: unknown }>(VERSIONS.logicVersion);
+  /** @param from where all was last kept together */
+  const bookFrom = async (from: Awaited<ReturnType<typeof latest>>) => {
+    let last = from?.seq ?? 0;
+    let installation = from?.state.installation ?? "";
+    let kept = from === undefined ? emptyKept : applied(emptyKept, from.state.kept);
+    for await (const row of log.read(last)) {
+      if ("installation" in row.event) installation = row.event.installation;
+      else kept = applied(kept, row.event.rows);
+      last = row.seq;
+    }
+    return { last, book: openBook(installation, kept) };
+  };
   return {
     read: async () => {
       if (seq === 0) await write({ type: "founded", at: now(), installation: randomBytes(4).toString("hex") });
-      const snapshot = await log.latestSnapshot<{ installation: string; kept: unknown }>(VERSIONS.logicVersion);
-      let installation = snapshot?.state.installation ?? "";
-      let kept = snapshot === undefined ? emptyKept : applied(emptyKept, snapshot.state.kept);
-      for await (const row of log.read(snapshot?.seq ?? 0)) {
-        if ("installation" in row.event) installation = row.event.installation;
-        else kept = applied(kept, row.event.rows);
-        seq = row.seq;
-      }
+      const snapshot = await latest();
+      const { last, book: all } = await bookFrom(snapshot);
+      seq = Math.max(seq, last);
+      const book = withoutOld(all, now());
+      const { installation, leases, clusters, accounts, blocked } = book;
       if (seq - (snapshot?.seq ?? 0) > SNAPSHOT_EVERY)
-        await log.saveSnapshot(seq, VERSIONS.logicVersion, { installation, kept });
-      return openBook(installation, kept);
+        await log.saveSnapshot(seq, VERSIONS.logicVersion, {
+          installation,
+          kept: { leases, clusters, accounts, blocked },
+        });
+      return book;
     },
+    whole: async () => (await bookFrom(undefined)).book,
     append: async ({ type, at, rows }) => {
       await write({ type, at, rows });
     },

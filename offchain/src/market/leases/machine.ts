@@ -9,6 +9,7 @@ import type { Offer } from "../offer.ts";
 import { exposureOn } from "./cost.ts";
 import type { EventOf, LeaseEffect, LeaseEvent } from "./events.ts";
 import { tendPaid, unextended } from "./extending.ts";
+import { withoutOld } from "./forgetting.ts";
 import { idleWhen, tendIdle } from "./idle.ts";
 import type { Rules } from "./rules.ts";
 import { got, isAbsent, listed } from "./seen.ts";
@@ -66,7 +67,7 @@ const wantsBill = ({ instance, billed, terms, goneAt }: Lease, at: number, rules
   instance !== null && billed === null && terms.tellsBill && goneAt !== null && at - goneAt <= rules.billing;
 
 function tick(step: Step, at: number): Step {
-  let next = step;
+  let next = { ...step, book: withoutOld(step.book, at) };
   // Before anything new is wanted, what is there is looked after.
   next = tendClusters(next, at);
   for (const lease of leasesOf(next.book)) {

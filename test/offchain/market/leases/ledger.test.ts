@@ -122,7 +122,11 @@ test("a long ledger is read from the last time that all was kept together", asyn
   const { directory, ledger } = await opened();
   const { installation } = await ledger.read();
   for (let at = 1; at <= 502; at++)
-    await ledger.append({ type: "tick", at, rows: { blocked: { [`offer:${at}`]: { until: at, why: "none left" } } } });
+    await ledger.append({
+      type: "tick",
+      at,
+      rows: { blocked: { [`offer:${at}`]: { until: NOW + at, why: "none left" } } },
+    });
   for (let times = 0; times < 2; times++) {
     const again = await openLedger(directory, () => NOW);
     const book = await again.read();
