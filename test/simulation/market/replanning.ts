@@ -17,8 +17,10 @@ const looks = {
   /** Seconds after the last change, at the least; rounds that are measured. */
   after: 1_800,
   rounds: 2,
+  /** By how much longer it waits after each look that changed nothing: what is found late is worth less, and looking on finds what luck brings. */
+  longer: 1.5,
   /** Looks in a run, the share of the time to the deadline after which there is none, and of the tokens that must be left. */
-  most: 10,
+  most: 24,
   until: 0.8,
   left: 0.1,
   /** Deviation of the logarithm of what is measured from what is so. */
@@ -84,11 +86,12 @@ export function playAgain(play: Play, { believed, real, task, goal, seed }: Mark
   const truth = new Map(real.map(({ machine }) => [machine.id, machine]));
   const prior = new Map(believed.map((each) => [each.machine.id, each]));
   const measuring = new Measuring(prior, seed);
+  let quiet = 0;
   let next = Math.max(...play.stays.map(({ machine }) => loadSeconds(machine, task.run)));
   for (let look = 0; look < looks.most; look++) {
     const round = play.roundSeconds;
     // Between two rounds.
-    next += Math.max(looks.after, looks.rounds * round * 1.02);
+    next += Math.max(looks.after, looks.rounds * round * 1.02) * looks.longer ** quiet;
     if (!(next < looks.until * goal.deadline)) return;
     const left = goal.tokens - play.tokensBy(next);
     if (left <= looks.left * goal.tokens) return;
@@ -108,6 +111,7 @@ export function playAgain(play: Play, { believed, real, task, goal, seed }: Mark
       .map((each) => sure(each.machine.id) ?? hopeful(expected(each, seen)));
     const rest: Task = { ...task, goal: { ...goal, tokens: left, deadline: goal.deadline - next } };
     const plan = replanOf(running, others, rest);
+    quiet = plan === undefined ? quiet + 1 : 0;
     if (plan === undefined) continue;
     const gone = new Set(plan.leaves.map(({ id }) => id));
     const taken = plan.takes.flatMap(({ id }) => truth.get(id) ?? []);
