@@ -9,6 +9,7 @@ import { bootstrap } from "./breakages/bootstrap.ts";
 import { chain } from "./breakages/chain.ts";
 import { chainPosting } from "./breakages/chainPosting.ts";
 import { cli } from "./breakages/cli.ts";
+import { cliLines } from "./breakages/cliLines.ts";
 import { cliQuorum } from "./breakages/cliQuorum.ts";
 import { capital } from "./breakages/capital.ts";
 import { claims } from "./breakages/claims.ts";
@@ -82,6 +83,7 @@ export const breakages: readonly Breakage[] = [
   ...community,
   ...localnet,
   ...cli,
+  ...cliLines,
   ...cliQuorum,
   ...capital,
   ...revenue,

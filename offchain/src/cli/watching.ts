@@ -222,13 +222,15 @@ function createAwayTelling(say: Say) {
 function createRootsTelling(say: Say, evidence: (digest: string) => string) {
   const wrong = new Map<string, WatchFinding>();
   const seen: Record<Kind, RootSeen> = { compute: UNSEEN, revenue: UNSEEN };
+  const tell = (kind: Kind, found: WatchFinding): void => {
+    // Of revenue there is mostly none.
+    if (kind === "compute" || found.state !== "idle") say(`root/${kind}`, findingText(found, kind, evidence));
+    if (found.state !== "idle" && isFalse(found)) wrong.set(found.digest, found);
+  };
   return {
     look: async (kind: Kind, { root, cost }: RootsLook[Kind]): Promise<string | null> => {
       const { result: found, away } = await attempt(root);
-      // Of revenue there is mostly none.
-      if (found && (kind === "compute" || found.state !== "idle"))
-        say(`root/${kind}`, findingText(found, kind, evidence));
-      if (found && found.state !== "idle" && isFalse(found)) wrong.set(found.digest, found);
+      if (found) tell(kind, found);
       const bond = await attempt(cost);
       if (bond.result && bond.result.level >= ALARMING_LEVEL) say(`row/${kind}`, alarmText(kind, bond.result));
       seen[kind] = { root: found ?? seen[kind].root, cost: bond.result ?? seen[kind].cost };

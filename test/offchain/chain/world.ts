@@ -329,11 +329,10 @@ function screeningOf(
 export function createPublisher(
   store: BlobStore,
   place: Place,
-  initial: { digest: Digest; states: FragmentState[]; manifest: CheckpointManifest; build: Digest },
+  { build, ...zero }: { digest: Digest; states: FragmentState[]; manifest: CheckpointManifest; build: Digest },
   by: LocalAccount = poster,
 ): Publisher {
-  let current = { digest: initial.digest, round: 0, states: initial.states, manifest: initial.manifest };
-  const { build } = initial;
+  let current = { ...zero, round: 0 };
   let assignmentId = 0;
   let [step, tokensTrained] = [0, 0n];
   const domain = domainFor(place.chainId, place.contracts.runRegistry);

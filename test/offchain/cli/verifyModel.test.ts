@@ -203,8 +203,7 @@ test("what is away takes back nothing that was found wrong, and where nothing wa
 
 test("who does not say which runs came before leaves open what was rejected in them", async () => {
   const verify = await served();
-  const runsOf = () => Promise.reject(new RetryableError("CHAIN_UNREACHABLE", "Gone."));
-  Object.assign(stand.reader, { runsOf });
+  Object.assign(stand.reader, { runsOf: () => Promise.reject(new RetryableError("CHAIN_UNREACHABLE", "Gone.")) });
   const { code, stdout } = await cotrainHere([...verify, "--json"]);
   const why = "What validators rejected of the runs before was not seen: Gone.";
   expect([code, JSON.parse(stdout)]).toEqual([75, expect.objectContaining({ sound: false, away: why, inherited: [] })]);
