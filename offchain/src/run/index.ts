@@ -28,7 +28,6 @@ export {
   isMalformed,
   isUnfit,
   problemOfFragments,
-  requireFragmentsOf,
   type RunDocuments,
   runDocuments,
   wasAdmitted,
