@@ -103,11 +103,11 @@ export async function passOn<N extends StructName, S extends SignedStatement<N>>
   return { kind: "sent", statement, transaction };
 }
 
-/** By how many of a set a statement is signed, who may be more than a quorum of it are. */
-export const signedText = (
-  { signatures }: Signatures,
-  { signer, threshold }: Pick<Signers, "signer" | "threshold">,
-): string => `by ${countOf(signatures.size, signer)}; it takes ${threshold}`;
+/** A row of a table of facts: by how many of a set a statement is signed, who may be more than a quorum of it are. */
+export const signedRow = ({ signatures }: Signatures, threshold: number, signer = "validator"): [string, string] => [
+  "signed",
+  `by ${countOf(signatures.size, signer)}; it takes ${threshold}`,
+];
 
 /**
  * What became of a statement that was not sent, in words.

@@ -7,7 +7,7 @@ import { CheckpointRegistrySuspendedError } from "@cotrain/sdk/errors";
 import type { Hex } from "@cotrain/sdk/protocol";
 import { beforeEach, describe, expect, test } from "vitest";
 
-import { passedText, signedText } from "../../../offchain/src/cli/quorum.ts";
+import { passedText, signedRow } from "../../../offchain/src/cli/quorum.ts";
 import { accountOf, keyOf, poster, validators } from "../chain/world.ts";
 import { keystoreOf, staged, told } from "./staged.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
@@ -140,7 +140,7 @@ describe("a suspension", () => {
     );
     // More may have signed than it takes.
     const all = new Map(validators.map(({ address }) => [address, "0x12"] as const));
-    expect(signedText({ signatures: all }, { signer: "validator", threshold: 2 })).toBe("by 3 validators; it takes 2");
+    expect(signedRow({ signatures: all }, 2)).toEqual(["signed", "by 3 validators; it takes 2"]);
     await suspend("validator-1");
     const before = readFileSync(file, "utf8");
     expect((await shown("validator-3")).stdout.replaceAll("\n", " ")).toMatch(

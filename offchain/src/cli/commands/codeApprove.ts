@@ -25,7 +25,7 @@ import { sharesOf } from "../amounts.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable } from "../output.ts";
 import { atPlace, type Place, placeOptions, signingOptions, unpinnedNotice } from "../place.ts";
-import { type Passed, passedText, passOn, type Quorum, signedText } from "../quorum.ts";
+import { type Passed, passedText, passOn, type Quorum, signedRow } from "../quorum.ts";
 
 const DAY = 86_400_000;
 
@@ -53,9 +53,7 @@ function factsOf(
         `from ${timeText(from)} to ${timeText(Number(struct.start) + struct.duration)}, linearly since ${timeText(Number(struct.start))}${vetoed}`,
       ],
       ["approved", `until ${timeText(Number(struct.deadline))}`],
-      ...(setVersion === 0
-        ? []
-        : ([["signed", signedText({ signatures }, { signer: "maintainer", threshold })]] as const)),
+      ...(setVersion === 0 ? [] : [signedRow({ signatures }, threshold, "maintainer")]),
       ...others.map(
         (other) =>
           [

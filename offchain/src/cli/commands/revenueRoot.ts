@@ -18,7 +18,7 @@ import { activatedText, activateWaiting } from "../activating.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable } from "../output.ts";
 import { atPlace, type Place, signingOptions, validatorStateOption } from "../place.ts";
-import { passedText, passOn, type Quorum, requirePinned, signedText } from "../quorum.ts";
+import { passedText, passOn, type Quorum, requirePinned, signedRow } from "../quorum.ts";
 
 /** What is signed, and by how many. */
 function factsOf({ struct, computation, signatures, threshold }: RevenueStatement, { token }: Revenue): string[] {
@@ -32,7 +32,7 @@ function factsOf({ struct, computation, signatures, threshold }: RevenueStatemen
         `${tokenText(struct.total, token)} for ${leaves.length} ${leaves.length === 1 ? "account" : "accounts"}`,
       ],
       ["until", timeText(Number(struct.deadline))],
-      ["signed", signedText({ signatures }, { signer: "validator", threshold })],
+      signedRow({ signatures }, threshold),
     ],
     columnsOf(process.stdout),
   );

@@ -20,7 +20,7 @@ import { activatedText, activateWaiting } from "../activating.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable } from "../output.ts";
 import { atPlace, type Place, requireEntries, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
-import { requirePinned, signedText } from "../quorum.ts";
+import { requirePinned, signedRow } from "../quorum.ts";
 import { kindOption } from "./disputes.ts";
 
 const told = (text: string): string[] => wrap(text, columnsOf(process.stdout));
@@ -64,7 +64,7 @@ function factsOf(kind: number, { attestation, signatures, threshold }: QuorumRoo
       ["epochs", `${fromEpoch} to ${toEpoch}`],
       ["pays", pays],
       ["until", timeText(Number(deadline))],
-      ["signed", signedText({ signatures }, { signer: "validator", threshold })],
+      signedRow({ signatures }, threshold),
     ],
     columnsOf(process.stdout),
   );

@@ -20,7 +20,7 @@ import { account as accountOption, duration, integer, text as textOption, toggle
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable } from "../output.ts";
 import { atPlace, type Place, signingOptions, validatorStateOption } from "../place.ts";
-import { passedText, passOn, type Quorum, requirePinned, signedText } from "../quorum.ts";
+import { passedText, passOn, type Quorum, requirePinned, signedRow } from "../quorum.ts";
 
 const DAY = 86_400_000;
 /** Bytes of evidence that are read. */
@@ -39,7 +39,7 @@ function factsOf({ struct, receipt, signatures }: RulingDraft, { threshold, ruli
       ["evidence", BigInt(struct.evidence) === 0n ? "none" : `the text of sha256 ${struct.evidence}`],
       ["takes", `${formatEther(cost)} coins as things are, ${rulingBps / 100}% of its stake, unless holders veto it`],
       ["until", timeText(Number(struct.deadline))],
-      ["signed", signedText({ signatures }, { signer: "validator", threshold })],
+      signedRow({ signatures }, threshold),
     ],
     columnsOf(process.stdout),
   );

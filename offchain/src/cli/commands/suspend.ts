@@ -15,7 +15,7 @@ import { duration, hash, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable } from "../output.ts";
 import { atPlace, type Place, signingOptions, validatorStateOption } from "../place.ts";
-import { type Passed, passedText, passOn, type Quorum, requirePinned, signedText } from "../quorum.ts";
+import { type Passed, passedText, passOn, type Quorum, requirePinned, signedRow } from "../quorum.ts";
 import { outlines } from "./outlines.ts";
 
 const DAY = 86_400_000;
@@ -28,7 +28,7 @@ function factsOf({ struct, head, signatures }: Suspension, { threshold }: Suspen
       ["poster", struct.poster],
       ["head", `${struct.head} of checkpoint ${head.round}, anchored in ${head.transaction}`],
       ["until", timeText(Number(struct.deadline))],
-      ["signed", signedText({ signatures }, { signer: "validator", threshold })],
+      signedRow({ signatures }, threshold),
     ],
     columnsOf(process.stdout),
   );
