@@ -24,8 +24,8 @@ export const claims: readonly Breakage[] = [
   {
     name: "a claim for another account claims for whoever sends",
     file: "offchain/src/cli/revenueClaims.ts",
-    text: 'return [{ name: "elsewhere", account, sender, own: false }];',
-    instead: 'return [{ name: "elsewhere", account: sender?.account ?? account, sender, own: false }];',
+    text: "TREASURY : ELSEWHERE, account, sender, own: false }];",
+    instead: "TREASURY : ELSEWHERE, account: sender?.account ?? account, sender, own: false }];",
     tests: [...elsewhere, "test/offchain/cli/revenueRoot.test.ts"],
   },
   {

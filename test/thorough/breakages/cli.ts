@@ -165,9 +165,9 @@ export const cli: readonly Breakage[] = [
   },
   {
     name: "an imported model may have another definition than its run",
-    file: "offchain/src/cli/commands/verify.ts",
-    text: "record.definition !== bundle.definition.digest",
-    instead: "record.definition === undefined",
+    file: "offchain/src/cli/model.ts",
+    text: "record.definition === bundle.definition.digest",
+    instead: "record.definition !== undefined",
     tests: ["test/offchain/cli/verifyModel.test.ts"],
   },
   {

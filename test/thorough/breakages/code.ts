@@ -84,8 +84,8 @@ export const code: readonly Breakage[] = [
   {
     name: "a grant that another set of maintainers was asked for is signed",
     file: "offchain/src/run/grants.ts",
-    text: "if (struct.setVersion !== setVersion)",
-    instead: "if (struct.setVersion < 0)",
+    text: "if (struct.setVersion === setVersion) return;",
+    instead: "if (struct.setVersion >= 0) return;",
     tests,
   },
   {

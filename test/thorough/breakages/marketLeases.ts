@@ -388,8 +388,8 @@ export const marketLeases: readonly Breakage[] = [
   {
     name: "a renter is asked without being told for whom",
     file: "offchain/src/cli/commands/marketRent.ts",
-    text: "  ...wrap(workText(options), columns),\n",
-    instead: "",
+    text: "[...createsText(wanted.shown, wanted.createsOf), workText(options)]",
+    instead: "[...createsText(wanted.shown, wanted.createsOf)]",
     tests: runYaml,
   },
   {

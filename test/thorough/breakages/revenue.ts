@@ -341,8 +341,8 @@ export const revenue: readonly Breakage[] = [
   {
     name: "a root of revenue is false where the chain did not answer",
     file: "offchain/src/validator/watch/judge.ts",
-    text: ".catch(unreadOf)",
-    instead: ".catch(judgementOf)",
+    text: "posted).catch(unreadOf)",
+    instead: "posted).catch(judgementOf)",
     tests: watched,
   },
   {
