@@ -188,11 +188,10 @@ export function createHeadDocumentsCache(reader: ChainReader, capacity = 1_024):
   async function before(head: PostedHead): Promise<Positions> {
     const files: HeadDocuments[] = [];
     for (const link of (await standingBefore(reader, head)).toReversed()) {
-      if (link.receiptsRoot === zeroHash) continue;
       const sum = sums.get(link.head);
-      const found = sum ? undefined : await known.get(link.head)?.catch(() => undefined);
-      if (!found) return addedTo(sum ?? [], files);
-      files.push(found);
+      if (sum) return addedTo(sum, files);
+      const found = await known.get(link.head)?.catch(() => undefined);
+      if (found) files.push(found);
     }
     return addedTo([], files);
   }
@@ -200,12 +199,13 @@ export function createHeadDocumentsCache(reader: ChainReader, capacity = 1_024):
   async function read(blobs: BlobSource, head: PostedHead, parent: PostedHead | undefined): Promise<HeadDocuments> {
     const ofRun = await documentsOf(blobs, head.runId);
     if (isRollback(head, parent)) return readHeadDocuments(reader, blobs, head, parent, ofRun);
+    // What is not there costs nothing more: who has the poster's key posts thousands of heads for little.
+    const documents = await readHeadDocuments(reader, blobs, head, parent, ofRun);
     const earlier = await before(head);
     // Those after a head that does not hold are held against those before it.
     sums.set(head.head, earlier);
     const [oldest] = sums.keys();
     if (sums.size > MAX_SUMS && oldest !== undefined) sums.delete(oldest);
-    const documents = await readHeadDocuments(reader, blobs, head, parent, ofRun);
     sums.set(head.head, requireNewData(head, documents, earlier));
     return documents;
   }

@@ -99,12 +99,14 @@ async function headsOf(
   if (said) requireRecent(said, runs.flat(), readTo);
   for (const heads of runs) {
     const standing = new Set(standingHeads(heads.filter(isRead)));
+    // By round: heads are many where somebody has a run's key, and each has few before it of its own round.
+    const turns = new Map<number, AnyHead[]>();
     for (const [i, head] of heads.entries()) {
+      const replaced = turns.get(head.round) ?? [];
+      turns.set(head.round, [...replaced, { head, parent: heads[i - 1] }]);
       const epoch = epochAt(schedule, head.anchoredAt);
       if (epoch <= after || epoch > through) continue;
       const parent = heads[i - 1];
-      const before = heads.slice(0, i).map((each, at): AnyHead => ({ head: each, parent: heads[at - 1] }));
-      const replaced = before.filter((each) => each.head.round === head.round);
       links.push({ head, parent, stands: standing.has(head), isRollback: isRollback(head, parent), replaced });
     }
   }

@@ -14,6 +14,7 @@ export {
   rewardTreeOf,
 } from "./epochDocuments.ts";
 export { computeEpoch, type EpochModules } from "./epoch.ts";
+export { requireTurns } from "./replaced.ts";
 export { deadlineOf } from "./standing.ts";
 export {
   createHeadDocumentsCache,

@@ -17,7 +17,7 @@ import { computeEpoch } from "./epoch.ts";
 import { epochManifestOf, epochVerdictsOf } from "./epochDocuments.ts";
 import type { BlobSource, EpochResult } from "./ports.ts";
 import type { Problems } from "./problems.ts";
-import { isMalformed } from "./published.ts";
+import { DocumentError, isMalformed } from "./published.ts";
 import type { RevenueAccounts } from "./revenueAccounts.ts";
 import { keyOfRoot, rootRewards, rootsUpTo } from "./rewards.ts";
 import { isNotHad } from "./unreadable.ts";
@@ -163,6 +163,8 @@ async function judge(
   try {
     result = await dueOf({ reader: readerBefore(reader, posted, before), blobs, documents }, posted);
   } catch (error) {
+    if (error instanceof DocumentError)
+      return falsely({ due: null, reason: error.message, accounts: await wrongPay(blobs, posted, new Map()) });
     if (!isMalformed(error) && !(error instanceof FormatError)) throw error;
     return falsely({ due: null, reason: error.message, accounts: null });
   }

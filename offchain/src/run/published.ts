@@ -3,7 +3,7 @@ import { CoordinatorError, CotrainError, ProtocolError } from "@cotrain/sdk/erro
 import type { Build, Definition, Digest } from "@cotrain/sdk/protocol";
 import { asDigest, type RunId, MAX_BUILD_BYTES, MAX_DEFINITION_BYTES, MAX_DOCUMENT_BYTES } from "@cotrain/sdk/protocol";
 
-import { type ErrorOptions, parseCanonicalJson, UserError } from "../base/index.ts";
+import { type ErrorOptions, parseCanonicalJson, RetryableError, UserError } from "../base/index.ts";
 import type { ChainReader, PostedHead, RunRecord } from "../chain/index.ts";
 import { readDataManifest, sequenceCount } from "../data/index.ts";
 import { fragmentLayouts } from "../diloco/index.ts";
@@ -43,7 +43,7 @@ export function requireFragmentsOf(...of: Parameters<typeof problemOfFragments>)
 /**
  * The definition of a run whose heads can be judged.
  * @param record of the run, where it is known
- * @throws DocumentError as {@link isUnfit} knows it; what chain and blobs throw
+ * @throws DocumentError as {@link isUnfit} knows it; RetryableError `CHAIN_RPC`; what chain and blobs throw
  */
 export async function fitDefinition(
   { reader, blobs }: { readonly reader: Pick<ChainReader, "run">; readonly blobs: BlobSource },
@@ -51,9 +51,20 @@ export async function fitDefinition(
   record?: RunRecord,
 ): Promise<Definition> {
   const found = record ?? (await reader.run(runId));
-  const definition = await readDefinition(blobs, runId, found.definition);
-  requireFragmentsOf(found, definition);
-  return definition;
+  try {
+    const definition = await readDefinition(blobs, runId, found.definition);
+    requireFragmentsOf(found, definition);
+    return definition;
+  } catch (error) {
+    if (!isUnfit(error)) throw error;
+    // By one answer of an RPC no run loses its pay.
+    const again = await reader.run(runId);
+    if (again.fragments === found.fragments && again.definition === found.definition) throw error;
+    throw new RetryableError(
+      "CHAIN_RPC",
+      `The chain's RPC says two things about run ${runId}: it is read again later.`,
+    );
+  }
 }
 
 async function readDefinition(blobs: BlobSource, runId: RunId, digest: Digest): Promise<Definition> {

@@ -10,6 +10,7 @@ import type { HeadDocuments, HeadDocumentsCache } from "./documents.ts";
 import { epochInputsOf, epochManifestOf, epochVerdictsOf } from "./epochDocuments.ts";
 import type { BlobSource, HeadWithParent } from "./ports.ts";
 import { rootsUpTo } from "./rewards.ts";
+import { DocumentError, isMalformed } from "./published.ts";
 import type { Standing } from "./standing.ts";
 
 type AnyHead = HeadWithParent<PostedHead | undefined>;
@@ -26,11 +27,14 @@ interface Modules {
   readonly blobs: BlobSource;
 }
 
+/** What says which epochs were paid. */
+type Settled = Pick<Standing, "schedule" | "active">;
+
 /** Receipts that a head was paid for; none where its root left it out, or validators rejected it. */
 async function paidUnder(
   { reader, documents, blobs }: Modules,
   modelId: ModelId,
-  { schedule, active }: Standing,
+  { schedule, active }: Settled,
   { head: old, parent }: AnyHead,
 ): Promise<readonly ReceiptLeaf[]> {
   const epoch = epochAt(schedule, old.anchoredAt);
@@ -46,11 +50,49 @@ async function paidUnder(
   return (await documents.read(blobs, old, parent)).leaves;
 }
 
+/** @throws DocumentError where a document of what was paid is none; what `blobs` throws; RetryableError where the chain is away */
+async function receiptsPaid(
+  modules: Modules,
+  modelId: ModelId,
+  settled: Settled,
+  { head: { round, runId }, replaced }: Replacing,
+): Promise<ReadonlySet<string>> {
+  const receipts = new Set<string>();
+  try {
+    for (const old of replaced)
+      for (const { receiptHash } of await paidUnder(modules, modelId, settled, old)) receipts.add(receiptHash);
+  } catch (error) {
+    if (!isMalformed(error)) throw error;
+    const place = `Checkpoint ${round} of run ${runId}`;
+    throw new DocumentError(
+      "DOCUMENT_MALFORMED",
+      `${place}: what was paid of its round before is malformed: ${error.message}`,
+    );
+  }
+  return receipts;
+}
+
+/**
+ * What was paid of a head's round before the run went back is among what stands behind it: where that is gone, nobody can compute its
+ * epoch, nor a later one. So who judges a head looks whether it is there.
+ * @throws DocumentError where a document of it is none; what `blobs` throws; RetryableError where the chain is away
+ */
+export async function requireTurns(modules: Modules, modelId: ModelId, head: PostedHead): Promise<void> {
+  const { reader } = modules;
+  const heads = await reader.headsSince(head.runId, 0);
+  const replaced = heads
+    .map((each, i): AnyHead => ({ head: each, parent: heads[i - 1] }))
+    .filter((each) => each.head.round === head.round && each.head.sequence < head.sequence);
+  if (replaced.length === 0) return;
+  const [schedule, active] = await Promise.all([reader.schedule(modelId), reader.activeRoot(modelId)]);
+  await receiptsPaid(modules, modelId, { schedule, active }, { head, replaced });
+}
+
 /**
  * @param links heads that stand, in the order of the chain
  * @param behind what stands behind those that count, by head
  * @returns receipts that were paid before the run went back, by the head of the round's new turn; they earn nothing there
- * @throws what `blobs` throws; RetryableError where the chain is away
+ * @throws as {@link requireTurns}
  */
 export async function paidBefore(
   modules: Modules,
@@ -60,12 +102,11 @@ export async function paidBefore(
   behind: ReadonlyMap<string, Pick<HeadDocuments, "leaves">>,
 ): Promise<ReadonlyMap<string, ReadonlySet<string>>> {
   const found = new Map<string, ReadonlySet<string>>();
-  for (const { head, replaced } of links) {
-    if ((behind.get(head.head)?.leaves ?? []).length === 0) continue;
-    const receipts = new Set<string>();
-    for (const old of replaced)
-      for (const { receiptHash } of await paidUnder(modules, modelId, standing, old)) receipts.add(receiptHash);
-    if (receipts.size > 0) found.set(head.head, receipts);
+  for (const link of links) {
+    const { head } = link.head;
+    if ((behind.get(head)?.leaves ?? []).length === 0) continue;
+    const receipts = await receiptsPaid(modules, modelId, standing, link);
+    if (receipts.size > 0) found.set(head, receipts);
   }
   return found;
 }

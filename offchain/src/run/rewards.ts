@@ -1,5 +1,6 @@
 /** What the active roots of a model pay, from published documents that are checked against the chain. */
 import type { ClaimLeaf } from "@cotrain/sdk/actions";
+import { CotrainError } from "@cotrain/sdk/errors";
 import { type Address, asAddress, type EpochManifest, type ModelId, type RewardsFile } from "@cotrain/sdk/protocol";
 
 import { leftOut, type ChainReader, type PostedRoot } from "../chain/index.ts";
@@ -126,7 +127,7 @@ export async function rootRewards(
     const manifest = await epochManifestOf(blobs, posted.runId, posted.epochDigest);
     found = rewardsOf(posted, await rewardsUnder(blobs, posted, manifest), known?.accounts);
   } catch (error) {
-    if (isNotHad(error)) return undefined;
+    if (isNotHad(error) || isOfAnotherRun(error)) return undefined;
     // An active root stays as it is: a false one must not keep anybody from what the others grant.
     if (!isMalformed(error)) throw error;
     found = "unsound";
@@ -134,6 +135,9 @@ export async function rootRewards(
   known?.roots.set(keyOfRoot(posted), found);
   return found;
 }
+
+/** A coordinator has the documents of the runs that it serves; those of a model's other runs are somebody else's to publish. */
+const isOfAnotherRun = (error: unknown): boolean => error instanceof CotrainError && error.code === "RUN_UNKNOWN";
 
 /**
  * @param only whose leaves are kept, each with its proof; if left out all are, and a proof is made when somebody looks at it

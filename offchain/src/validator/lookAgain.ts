@@ -4,7 +4,7 @@
  */
 import { type Address, endOfEpoch, epochAt, type Hex, type RunId } from "@cotrain/sdk/protocol";
 
-import { type HeadWithParent, readHeadDocuments, type RunDocuments, runDocuments } from "../run/index.ts";
+import { type HeadWithParent, readHeadDocuments, requireTurns, type RunDocuments, runDocuments } from "../run/index.ts";
 import { isAgainst } from "./attest.ts";
 import { findingOf } from "./checks/aggregate.ts";
 import { attempt, type Context } from "./context.ts";
@@ -65,9 +65,10 @@ async function requireDocuments(
   members: readonly Address[],
   ofRun: RunDocuments,
 ): Promise<void> {
-  const { absences, blobs, descriptions, reader, validator } = context;
+  const { absences, blobs, descriptions, reader, run, validator } = context;
   try {
     await readHeadDocuments(reader, blobs, head, parent, ofRun);
+    await requireTurns(context, run.modelId, head);
     absences.found(head, "documents");
   } catch (error) {
     if (!absences.isGoneForGood(head, "documents", error)) throw error;

@@ -16,14 +16,16 @@ import { createTestClient, http, publicActions } from "viem";
 import { afterAll, beforeAll, beforeEach, expect, it, onTestFinished } from "vitest";
 
 import { createRandom, UserError } from "../../../offchain/src/base/index.ts";
-import { openChain, openReader } from "../../../offchain/src/chain/index.ts";
+import { type ChainReader, openChain, openReader } from "../../../offchain/src/chain/index.ts";
 import {
   type BlobSource,
+  computeEpoch,
+  createHeadDocumentsCache,
   type EpochComputation,
+  type HeadDocumentsCache,
   paidRoots,
   verifyRun,
   type VerifySummary,
-  withEpochAccounts,
 } from "../../../offchain/src/run/index.ts";
 import { jobMigrations, type JobSchema, openDatabase, openJobTable } from "../../../offchain/src/service/index.ts";
 import { payingFirst, publishEpoch, signaturesUnder, withLeaves } from "../chain/attested.ts";
@@ -64,10 +66,14 @@ async function pass(seconds: number): Promise<void> {
   await client().mine({ blocks: 1 });
 }
 
-async function compute(verdicts: readonly SignedVerdict[] = []): Promise<EpochComputation> {
-  const reader = withEpochAccounts(await openReader(options()));
+/** How documents of heads are read. */
+type Reading = (reader: ChainReader) => HeadDocumentsCache;
+
+async function compute(verdicts: readonly SignedVerdict[] = [], read: Reading = createHeadDocumentsCache) {
+  const reader = await openReader(options());
   const epoch = (await dueEpoch(reader, world.modelId))!;
-  const result = await reader.computeEpoch({ modelId: world.modelId, epoch, verdicts }, world.blobs);
+  const modules = { reader, blobs: world.blobs, documents: read(reader) };
+  const result = await computeEpoch(modules, { modelId: world.modelId, epoch, verdicts });
   if (result.kind === "nothing") throw new Error(result.reason);
   return result.computation;
 }
@@ -84,9 +90,9 @@ const saying =
   };
 
 /** The root that is due, or one in its place, posted with all signatures and active. @returns what was due */
-async function settle(forge = honest): Promise<EpochComputation> {
+async function settle(forge = honest, read?: Reading): Promise<EpochComputation> {
   await pass(16);
-  const due = await compute();
+  const due = await compute([], read);
   const made = forge(due);
   await publishEpoch(world, made);
   const { attestation } = made;
@@ -294,4 +300,35 @@ it("one that was right stays so where the run goes back while it is in its windo
   await pass(4);
   await activateRoot.sync(client(), sent);
   expect(await look()).toEqual({ false: [], unseen: [] });
+});
+
+/** Posts a head whose receipts do not have the root that it names. @returns it, and the root that they have */
+async function postBad() {
+  const database = await openDatabase<JobSchema>(join(directory, `${journalName()}.sqlite`), jobMigrations);
+  const jobs = await openJobTable(database, { random: createRandom("jobs") });
+  const chain = await openChain(options(), { account: poster, jobs });
+  const { head: parentHead } = await chain.head(world.runId);
+  const { fields } = await world.publisher.round();
+  const posted = { ...fields, receiptsRoot: digestOfJson("invented"), parentHead };
+  const { head } = await chain.postHead(posted, `head-${fields.round}`);
+  await chain.close();
+  await database.close();
+  return { head, receiptsRoot: fields.receiptsRoot };
+}
+
+it("one that pays for a head whose documents do not hold is false, and hides no other", async () => {
+  await settle(withTheft);
+  await post(1);
+  const bad = await postBad();
+  await settle(withTheft, (reader) => {
+    const cache = createHeadDocumentsCache(reader);
+    return {
+      read: (blobs, head, parent) => cache.read(blobs, head.head === bad.head ? { ...head, ...bad } : head, parent),
+    };
+  });
+  const found = {
+    false: [{ index: 1 }, { index: 2, due: null, reason: expect.stringContaining("do not have the root") }],
+  };
+  expect(await look()).toMatchObject(found);
+  expect((await verified()).falseRoots.map(({ index }) => index)).toEqual([1, 2]);
 });

@@ -3,7 +3,17 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { type Digest, digestOfJson, type EpochInputs, headHash, type Hex, zeroHash } from "@cotrain/sdk/protocol";
+import {
+  type Digest,
+  digestOfJson,
+  type EpochInputs,
+  headHash,
+  type Hex,
+  type VerdictsFile,
+  verdictKind,
+  zeroHash,
+} from "@cotrain/sdk/protocol";
+import { zeroAddress } from "viem";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import type { ChainReader, PostedHead } from "../../../offchain/src/chain/index.ts";
@@ -16,11 +26,12 @@ import {
   type HeadReport,
   pastScreenings,
   readHeadDocuments,
+  requireTurns,
   unpaidWork,
   verifyRun,
   WalkMemory,
 } from "../../../offchain/src/run/index.ts";
-import { putDocument } from "../../../offchain/src/storage/index.ts";
+import { BlobError, putDocument } from "../../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { createInitial, createPublisher, fragments, params, poster, type Publisher } from "../chain/world.ts";
 import { accounts, contracts, createLedger, type Ledger, modelId, runs } from "./ledger.ts";
@@ -196,6 +207,13 @@ const work = (account: (typeof accounts)[number], receiptHash?: Hex) => ({
   receipts: [{ account, tokens: 1n, ...(receiptHash && { receiptHash }) }],
 });
 const receipt = digestOfJson("receipt");
+/** A root whose signers wrote other documents. */
+function republished(root: EpochComputation, other: Partial<Pick<EpochComputation, "inputs" | "verdicts">>) {
+  const made = { ...root, ...other };
+  const { inputs, verdicts } = made;
+  const manifest = { ...root.manifest, inputs: digestOfJson(inputs), verdicts: digestOfJson(verdicts) };
+  return { ...made, manifest, attestation: { ...root.attestation, epochDigest: digestOfJson(manifest) } };
+}
 const schedule = { start: 0, epochLength: 16, postingDelay: 12, window: 4 };
 const publish = (document: unknown): Promise<Digest> => putDocument(publisher.store, document);
 
@@ -321,6 +339,76 @@ describe("work of a round that was rolled back", () => {
       ]),
     );
     expect(read).toEqual([1, 6]);
+  });
+});
+
+describe("what was paid of a round before a run went back", () => {
+  /** Round 1 was paid, taken back, and is posted again. */
+  async function postedAgain() {
+    const ledger = createLedger();
+    ledger.add({ anchoredAt: 1_001, receipts: [] });
+    ledger.add({ anchoredAt: 1_002, ...work(a, receipt) });
+    ledger.now = 1_016;
+    const root = (await compute(ledger, 1)) as EpochComputation;
+    ledger.activate(root);
+    ledger.add({ anchoredAt: 1_017, round: 0, receipts: [] });
+    const head = ledger.add({ anchoredAt: 1_018, ...work(a, receipt) });
+    ledger.now = 1_032;
+    return { ledger, root, head };
+  }
+  const without = ({ modules }: Ledger, lost: Digest, instead?: Uint8Array) => ({
+    ...modules,
+    blobs: {
+      blob: async (...of: Parameters<typeof modules.blobs.blob>) => {
+        if (of[1] !== lost) return modules.blobs.blob(...of);
+        if (instead) return instead;
+        throw new BlobError("BLOB_MISSING", "It is gone.");
+      },
+    },
+  });
+
+  it("is among what stands behind the head: who judges it finds that it is gone, or is none", async () => {
+    const { ledger, root, head } = await postedAgain();
+    await expect(requireTurns(ledger.modules, modelId, head)).resolves.toBeUndefined();
+    const lost = digestOfJson(root.manifest);
+    await expect(requireTurns(without(ledger, lost), modelId, head)).rejects.toMatchObject({ code: "BLOB_MISSING" });
+    const none = requireTurns(without(ledger, lost, new TextEncoder().encode("{}")), modelId, head);
+    await expect(none).rejects.toMatchObject({ name: "DocumentError", code: "DOCUMENT_MALFORMED" });
+    // Of a round that is posted for the first time nothing was paid before.
+    const first = ledger.add({ anchoredAt: 1_033, ...work(b) });
+    await expect(requireTurns(without(ledger, lost), modelId, first)).resolves.toBeUndefined();
+  });
+
+  it("is what a root says that it paid: what it left out earns when it is posted again", async () => {
+    const { ledger, root } = await postedAgain();
+    expect(earned(await compute(ledger, 2))).toBe("Nobody earned anything in the epochs 2 to 2.");
+    const [epoch] = root.inputs.epochs;
+    const inputs = { ...root.inputs, epochs: [{ ...epoch!, heads: epoch!.heads.slice(0, 1) }] };
+    ledger.roots.length = 0;
+    ledger.active = undefined;
+    ledger.activate(republished(root, { inputs }));
+    expect(earned(await compute(ledger, 2))).toEqual([[a, 1_000]]);
+  });
+
+  it("is nothing under a head that validators rejected", async () => {
+    const { ledger, root } = await postedAgain();
+    const verdict = {
+      runId: runs[0],
+      round: "0",
+      head: ledger.heads[1]!.head,
+      kind: verdictKind.aggregate,
+      worker: zeroAddress,
+      index: 0,
+      value: "0",
+      evidence: zeroHash,
+      validator: accounts[2],
+      issuedAt: "0",
+    };
+    const verdicts: VerdictsFile = { ...root.verdicts, verdicts: [{ verdict, signature: `0x${"11".repeat(65)}` }] };
+    ledger.roots.length = 0;
+    ledger.active = undefined;
+    ledger.activate(republished(root, { verdicts }));
+    expect(earned(await compute(ledger, 2))).toEqual([[a, 1_000]]);
   });
 });
 

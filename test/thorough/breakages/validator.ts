@@ -180,8 +180,8 @@ export const validator: readonly Breakage[] = [
   {
     name: "what was there meanwhile counts as gone all along",
     file: "offchain/src/validator/lookAgain.ts",
-    text: 'readHeadDocuments(reader, blobs, head, parent, ofRun);\n    absences.found(head, "documents");',
-    instead: "readHeadDocuments(reader, blobs, head, parent, ofRun);",
+    text: 'await requireTurns(context, run.modelId, head);\n    absences.found(head, "documents");',
+    instead: "await requireTurns(context, run.modelId, head);",
     tests: ["test/offchain/validator/unjudged.test.ts"],
   },
   {

@@ -29,6 +29,7 @@ import {
   stateOption,
   ownBuild,
   readerOptions,
+  standingHeads,
 } from "../../run/index.ts";
 import { holdsRun, keepModel, notKept, openImportedModel, requireCheckpoint } from "../model.ts";
 import type { Output } from "../output.ts";
@@ -97,7 +98,9 @@ export async function chosenCheckpoint(run: LocalRun, named: string | undefined,
   return withChain(run, async ({ url, chainId }) => {
     const reader = await openReader(readerOptions(url, chainId, run.deployment));
     const chosen =
-      named === undefined ? (await reader.headsSince(run.runId, 0)).at(-1)?.checkpointDigest : asDigest(named);
+      named === undefined
+        ? standingHeads(await reader.headsSince(run.runId, 0)).at(-1)?.checkpointDigest
+        : asDigest(named);
     for (const line of (await rejectedOf(reader, run.blobs, run.runId, chosen)).lines) notice(line);
     return chosen;
   });

@@ -7,7 +7,15 @@ import { readDataManifest } from "../../data/index.ts";
 import { hash, integer, real, text } from "../../service/index.ts";
 import { type BlobReader, parseDefinition } from "../../storage/index.ts";
 import { defineCommand } from "../command.ts";
-import { openLocalRun, withChain, stateOption, threadsOption, ownBuild, readerOptions } from "../../run/index.ts";
+import {
+  openLocalRun,
+  ownBuild,
+  readerOptions,
+  standingHeads,
+  stateOption,
+  threadsOption,
+  withChain,
+} from "../../run/index.ts";
 import { notKept, openImportedModel, requireCheckpoint } from "../model.ts";
 import { rejectedOf } from "../rejected.ts";
 import { promptFor, textFrom, type TextOptions } from "../text.ts";
@@ -41,7 +49,7 @@ async function subject(state: string, named: string | undefined): Promise<Subjec
   return withChain(run, async ({ url, chainId }) => {
     const reader = await openReader(readerOptions(url, chainId, run.deployment));
     const [record, heads] = await Promise.all([reader.run(run.runId), reader.headsSince(run.runId, 0)]);
-    const checkpoint = named === undefined ? heads.at(-1)?.checkpointDigest : asDigest(named);
+    const checkpoint = named === undefined ? standingHeads(heads).at(-1)?.checkpointDigest : asDigest(named);
     if (checkpoint === undefined) throw new UserError("NO_CHECKPOINT", "No checkpoint of this run is anchored yet.");
     const { found, lines: notices } = await rejectedOf(reader, run.blobs, run.runId, checkpoint);
     const { definition } = record;

@@ -7,7 +7,14 @@ import { asDigest, type Digest, digestOfJson, verdictForms, verdictKind } from "
 
 import { RetryableError, unlessAborted } from "../../base/index.ts";
 import type { PostedHead } from "../../chain/index.ts";
-import { blamesByLoss, drawnBy, DocumentError, type HeadDocuments, type HeadWithParent } from "../../run/index.ts";
+import {
+  blamesByLoss,
+  DocumentError,
+  drawnBy,
+  type HeadDocuments,
+  type HeadWithParent,
+  requireTurns,
+} from "../../run/index.ts";
 import { PayloadError } from "../../diloco/index.ts";
 import { FormatError } from "../../storage/index.ts";
 import type { Draw } from "../claims.ts";
@@ -136,10 +143,11 @@ async function inspect(
   { head, parent, description: { definition }, fragment, found: reading }: Examined,
   audit?: (input: AggregateCheckInput) => Promise<Finding>,
 ): Promise<Finding> {
-  const { absences, audits, blobs, loss, reader } = context;
+  const { absences, audits, blobs, loss, reader, run } = context;
   const part = `fragment ${fragment}`;
   try {
     const found = await reading;
+    await requireTurns(context, run.modelId, head);
     // Where losses of the gate took somebody's pay, whoever can measure them does, drawn or not.
     if (loss && !audit && blamesByLoss(found.leaves) && !audits.sound.has(head.head))
       throw new RetryableError("AUDIT_DUE", `The losses of checkpoint ${head.round}'s gate are to be measured first.`);
