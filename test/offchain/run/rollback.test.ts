@@ -342,31 +342,31 @@ describe("work of a round that was rolled back", () => {
   });
 });
 
-describe("what was paid of a round before a run went back", () => {
-  /** Round 1 was paid, taken back, and is posted again. */
-  async function postedAgain() {
-    const ledger = createLedger();
-    ledger.add({ anchoredAt: 1_001, receipts: [] });
-    ledger.add({ anchoredAt: 1_002, ...work(a, receipt) });
-    ledger.now = 1_016;
-    const root = (await compute(ledger, 1)) as EpochComputation;
-    ledger.activate(root);
-    ledger.add({ anchoredAt: 1_017, round: 0, receipts: [] });
-    const head = ledger.add({ anchoredAt: 1_018, ...work(a, receipt) });
-    ledger.now = 1_032;
-    return { ledger, root, head };
-  }
-  const without = ({ modules }: Ledger, lost: Digest, instead?: Uint8Array) => ({
-    ...modules,
-    blobs: {
-      blob: async (...of: Parameters<typeof modules.blobs.blob>) => {
-        if (of[1] !== lost) return modules.blobs.blob(...of);
-        if (instead) return instead;
-        throw new BlobError("BLOB_MISSING", "It is gone.");
-      },
+/** Round 1 was paid, taken back, and is posted again. */
+async function postedAgain() {
+  const ledger = createLedger();
+  ledger.add({ anchoredAt: 1_001, receipts: [] });
+  ledger.add({ anchoredAt: 1_002, ...work(a, receipt) });
+  ledger.now = 1_016;
+  const root = (await compute(ledger, 1)) as EpochComputation;
+  ledger.activate(root);
+  ledger.add({ anchoredAt: 1_017, round: 0, receipts: [] });
+  const head = ledger.add({ anchoredAt: 1_018, ...work(a, receipt) });
+  ledger.now = 1_032;
+  return { ledger, root, head };
+}
+const without = ({ modules }: Ledger, lost: Digest, instead?: Uint8Array) => ({
+  ...modules,
+  blobs: {
+    blob: async (...of: Parameters<typeof modules.blobs.blob>) => {
+      if (of[1] !== lost) return modules.blobs.blob(...of);
+      if (instead) return instead;
+      throw new BlobError("BLOB_MISSING", "It is gone.");
     },
-  });
+  },
+});
 
+describe("what was paid of a round before a run went back", () => {
   it("is among what stands behind the head: who judges it finds that it is gone, or is none", async () => {
     const { ledger, root, head } = await postedAgain();
     await expect(requireTurns(ledger.modules, modelId, head)).resolves.toBeUndefined();
