@@ -1,5 +1,5 @@
 /** Every command and every option of it: help, examples that parse, where values come from, and what each option does. */
-import { globSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { globSync, readFileSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { CotrainError } from "@cotrain/sdk/errors";
 import { commandNames } from "../../../offchain/src/cli/commands/index.ts";
 import { flagFor } from "../../../offchain/src/cli/program.ts";
-import { layout } from "../../../offchain/src/run/index.ts";
+import { openSessionLog } from "../../../offchain/src/cli/up/sessionLog.ts";
 import { openStateDirectory, resolveConfig, variableOf } from "../../../offchain/src/service/index.ts";
 import { root } from "../../attack/rows.ts";
 import { exercised } from "./exercised.ts";
@@ -219,8 +219,7 @@ test("a session that is starting in the directory is told as one, and nobody els
   const directory = await openStateDirectory(state, { create: true });
   // A worker's own, say.
   expect(await asked()).toEqual(none);
-  mkdirSync(layout(state).logs);
-  writeFileSync(layout(state).sessionLog, "");
+  openSessionLog(state);
   const starting = `A session is starting in ${state}, and has made no run yet: ask again once it says that it trains.`;
   expect(await asked()).toEqual(refusal(75, starting));
   // Who asks takes nothing from whoever starts.

@@ -291,6 +291,13 @@ export const treasury: readonly Breakage[] = [
     tests: ["test/offchain/cli/commands.test.ts"],
   },
   {
+    name: "a session's log is made long after it began",
+    file: "offchain/src/cli/up/sessionLog.ts",
+    text: '  logger.info("a session begins");\n',
+    instead: "",
+    tests: ["test/offchain/cli/commands.test.ts"],
+  },
+  {
     name: "a worker's own directory is told as one that a session is starting in",
     file: "offchain/src/run/local.ts",
     text: "if (existsSync(layout(state).sessionLog) && stateInUse(state))",

@@ -5,10 +5,10 @@
  */
 import { type Clock, systemClock, unlessAborted } from "../../base/index.ts";
 import { startCommand } from "../../base/node/index.ts";
-import { runDaemon, type DaemonContext, createLogger, openLogFile, readRunFile } from "../../service/index.ts";
+import { runDaemon, type DaemonContext, readRunFile } from "../../service/index.ts";
 import type { CommandContext } from "../command.ts";
 import { factLines } from "../facts.ts";
-import { activeRewards, blobSourceOf, knownRewards, layout, type localnetOptions } from "../../run/index.ts";
+import { activeRewards, blobSourceOf, knownRewards, type localnetOptions } from "../../run/index.ts";
 import { columnsOf } from "../output.ts";
 import {
   claimAtRest,
@@ -23,6 +23,7 @@ import {
 } from "../../localnet/index.ts";
 import { type Display, joinLines, openDisplay, restingLines } from "./display.ts";
 import { program } from "./program.ts";
+import { openSessionLog } from "./sessionLog.ts";
 import { answerStop, ENDED } from "./stopping.ts";
 import { drawSummary } from "./summary.ts";
 import { summarise } from "./summarise.ts";
@@ -129,8 +130,7 @@ async function present(
 /** Runs until the summary (`--exit`) or Ctrl-C; ends the process. */
 export async function up(context: UpContext): Promise<never> {
   const opened = await openState(localnetContext(context), systemClock);
-  const file = openLogFile(layout(opened.directory.path).sessionLog);
-  const logger = createLogger({ component: "up", destination: file });
+  const logger = openSessionLog(opened.directory.path);
   return runDaemon((daemon) => conduct(context, daemon, opened), {
     name: "cotrain up",
     logger,
