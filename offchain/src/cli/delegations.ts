@@ -11,7 +11,6 @@ import {
   requireDelegationFile,
   writeDelegation,
 } from "../run/index.ts";
-import type { Output } from "./output.ts";
 import { type Place, requireEntries, signingAs } from "./place.ts";
 import { requirePinned } from "./quorum.ts";
 
@@ -65,7 +64,7 @@ export function delegationText(outcome: DelegationOutcome): string {
     : `${would} Nothing was signed or sent.`;
 }
 
-/** What is said before anything is signed or sent: the node says which contract the shares are, as it might of another token. */
+/** What is said before anything is sent where no deployment is pinned: the node says which contract the shares are, as it might of another token. */
 export const sharesNotice = (shares: Address): string =>
   `By what the node says, the model's shares are contract ${formatAddress(shares)}.`;
 
@@ -85,12 +84,7 @@ interface SignRequest {
  * Signs a delegation into a file; sends nothing.
  * @throws UserError `QUORUM_UNPINNED`, `WALLET_SEVERAL`, `FILE_EXISTS` for a file that is no signed delegation
  */
-export async function signToFile(
-  place: Place,
-  shares: Address,
-  request: SignRequest,
-  output: Output,
-): Promise<DelegationOutcome> {
+export async function signToFile(place: Place, shares: Address, request: SignRequest): Promise<DelegationOutcome> {
   const { file, named, within, signs } = request;
   // Else it chooses the contract: of any token that is delegated alike.
   requirePinned(place);
@@ -106,8 +100,6 @@ export async function signToFile(
   const balance = await call((client) => balanceOf(client, { shares, account: entry.account }));
   const shown = { ...draft, file, shares, balance, transaction: null };
   if (!signs) return { ...shown, state: "shown" };
-  // Before the key is opened: which contract it is for is what the node says.
-  if (!output.json) output.notice(sharesNotice(shares));
   await writeDelegation(file, at, await sign(await entry.open()), replaces);
   return { ...shown, state: "signed" };
 }

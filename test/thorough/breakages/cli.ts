@@ -486,17 +486,17 @@ export const cli: readonly Breakage[] = [
     tests: ["test/offchain/cli/ballots.test.ts"],
   },
   {
-    name: "which shares are delegated is said only after",
+    name: "which shares are delegated is not said",
     file: "offchain/src/cli/commands/delegate.ts",
-    text: "if (!said) output.notice(sharesNotice(shares));",
+    text: "if (!place.pins && !output.json) output.notice(sharesNotice(shares));",
     instead: "",
     tests: ["test/offchain/cli/delegate.test.ts"],
   },
   {
-    name: "which shares are delegated is said of each wallet anew",
+    name: "a node is said to know which shares are delegated where they are pinned",
     file: "offchain/src/cli/commands/delegate.ts",
-    text: "said = true;",
-    instead: "",
+    text: "if (!place.pins && !output.json) output.notice(sharesNotice(shares));",
+    instead: "if (!output.json) output.notice(sharesNotice(shares));",
     tests: ["test/offchain/cli/delegate.test.ts"],
   },
   {

@@ -66,13 +66,14 @@ async function choiceOf(
 const toWhom = (account: Address, { account: own }: Choice): string =>
   account === own ? "itself" : isNobody(account) ? "nobody" : formatAddress(account);
 
-function choiceText(choice: Choice): string {
+/** @param told whether the transaction was told before */
+function choiceText(choice: Choice, told: boolean): string {
   const { name, account, balance, before, transaction } = choice;
   const who = `${name} ${formatAddress(account)} with ${formatShares(balance)} shares`;
   const [from, to] = [toWhom(before, choice), toWhom(choice.delegate, choice)];
   if (before === choice.delegate) return `${who} delegates to ${to} already.`;
   if (transaction === null) return `${who} delegates to ${from}, and would to ${to}.`;
-  return `${who} delegated to ${from}, and now does to ${to}.`;
+  return `${who} delegated to ${from}, and now does to ${to}${told ? "." : `: ${transaction}`}`;
 }
 
 /** Said of each wallet as soon as it has sent. */
@@ -117,7 +118,7 @@ export const delegateCommand = defineCommand({
       const work = async (place: Place): Promise<DelegationOutcome> => {
         const shares = await contractAt(place, "shares");
         return submit === undefined
-          ? signToFile(place, shares, { ...options, file, named, signs: sends }, output)
+          ? signToFile(place, shares, { ...options, file, named, signs: sends })
           : submitFile(place, shares, { ...options, file, sends });
       };
       const outcome = await atPlace(options, own, work, unpinnedNotice(options, output));
@@ -132,19 +133,17 @@ export const delegateCommand = defineCommand({
         sayUnpinnedModel(place, output);
         const shares = await contractAt(place, "shares");
         const made: Choice[] = [];
-        let said = output.json;
         for (const entry of entries) {
           const choice = await choiceOf(place, shares, entry, named);
           if (!sends || choice.before === choice.delegate) made.push(choice);
           else {
-            // Of all wallets alike, so once; before the first key is opened.
-            if (!said) output.notice(sharesNotice(shares));
-            said = true;
+            // Before the key is opened; what is pinned is no node's word.
+            if (!place.pins && !output.json) output.notice(sharesNotice(shares));
             const client = await signingAs(place, entry, options);
             const { receipt } = await delegate.sync(client, { shares, delegatee: choice.delegate });
             made.push({ ...choice, transaction: receipt.transactionHash });
-            // At once, since the next may fail; the sentence that follows on stdout does not repeat it.
-            if (!output.json) output.notice(sentText(choice, receipt.transactionHash));
+            // At once, since the next may fail; the sentence that follows on stdout does not repeat it, and of one wallet is all.
+            if (!output.json && entries.length > 1) output.notice(sentText(choice, receipt.transactionHash));
           }
         }
         return made;
@@ -156,7 +155,7 @@ export const delegateCommand = defineCommand({
       ({ before, delegate: to, transaction }) => before !== to && transaction === null,
     ).length;
     output.result(choices, [
-      ...choices.flatMap((choice) => wrap(choiceText(choice), columns)),
+      ...choices.flatMap((choice) => wrap(choiceText(choice, choices.length > 1), columns)),
       ...(left === 0
         ? []
         : wrap(
