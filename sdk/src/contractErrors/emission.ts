@@ -8,7 +8,7 @@ export const EmissionAboveYearlyCapError = define(
 export const EmissionBadSuccessorError = define(
   "EmissionBadSuccessor",
   (kind, successor) =>
-    `${successor} cannot take over emission of kind ${kindOf(kind)}: a successor is a contract that names the same registry as its own and did not distribute this kind before, and the treasury's part has none.`,
+    `${successor} cannot take over emission of kind ${kindOf(kind)}: a successor is a contract that names the same registry as its own and did not distribute this kind before.`,
 );
 export const EmissionBadRangeError = define(
   "EmissionBadRange",

@@ -134,7 +134,20 @@ describe("a budget", () => {
       'A budget is named by its number, as "npx cotrain budget list" shows it',
     ],
     ["no terms", ["budget", "propose"], "A budget needs --recipient, --token, --per-epoch and --purpose."],
-    ["no memo", ["budget", "spend", "1"], "A payment needs --amount and --memo."],
+    ["no terms of a payment", ["budget", "spend", "1"], "A payment needs --amount and --memo."],
+    ["no memo", ["budget", "spend", "1", "--amount", "1"], "A payment needs --memo."],
+    [
+      "two missing",
+      ["budget", "propose", "--token", renter, "--purpose", "x"],
+      "A budget needs --recipient and --per-epoch.",
+    ],
+    ["no payee", ["treasury", "pay", "--amount", "1"], "A payment needs --to."],
+    [
+      "no author",
+      ["code", "propose", "f", "--repository", "x", "--description", "x"],
+      "A grant needs --author and --amount.",
+    ],
+    ["no contract", ["emission", "successor", "code", renter, "--dry-run"], "did not distribute this kind before.\n"],
     ["no amount", ["emission", "draw"], "Say how many shares with --amount."],
     [
       "no kind",

@@ -60,7 +60,7 @@ test("holders are asked in words whether a token is paid, and it is paid as they
   expect(await refused("--to", friend, "--amount", "7.6", "--token", token)).toEqual(
     refusal(1, "The treasury has 7.5 TESTUSD, and 7.6 TESTUSD are asked for."),
   );
-  expect(await refused("--to", friend)).toEqual(refusal(1, "A payment needs --to and --amount."));
+  expect(await refused("--to", friend)).toEqual(refusal(1, "A payment needs --amount."));
 });
 
 /** It answers 1 where it is asked for a balance, else 0. */

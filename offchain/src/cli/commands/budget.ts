@@ -17,6 +17,7 @@ import {
 import { account, duration, text } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { decide, decisionOptions, type Intention, intentionOf } from "../decision.ts";
+import { requireGiven } from "../missing.ts";
 import { columnsOf, factTable, table } from "../output.ts";
 import {
   atPlace,
@@ -219,14 +220,11 @@ export const budgetProposeCommand = defineCommand({
     "What is left of one epoch is not added to the next. The proposal lets the contract ComputeBudget pay what the budget may spend in all, beside what budgets of the same token were allowed before. The holders may end it at once, by cotrain budget revoke.",
   ],
   async run({ options: { recipient, token, perEpoch, within, purpose, ...options }, output }) {
-    if (recipient === undefined || token === undefined || perEpoch === undefined || purpose === undefined)
-      throw new UserError("BUDGET_TERMS", "A budget needs --recipient, --token, --per-epoch and --purpose.");
+    const terms = requireGiven("A budget", "BUDGET_TERMS", { recipient, token, perEpoch, purpose });
     const wanted: Wanted = {
-      recipient,
-      token,
-      perEpoch,
+      ...terms,
       within: Math.floor(within / 1_000),
-      purpose: requireText("--purpose", purpose),
+      purpose: requireText("--purpose", terms.purpose),
     };
     await decide({ options, output }, (place) => openingOf(place, wanted));
   },
@@ -274,10 +272,11 @@ export const budgetSpendCommand = defineCommand({
     ],
   ],
   async run({ args: [named = ""], options, output }) {
-    if (options.amount === undefined || options.memo === undefined)
-      throw new UserError("BUDGET_TERMS", "A payment needs --amount and --memo.");
-    const { amount: wanted } = options;
-    const memo = requireText("--memo", options.memo);
+    const { amount: wanted, ...given } = requireGiven("A payment", "BUDGET_TERMS", {
+      amount: options.amount,
+      memo: options.memo,
+    });
+    const memo = requireText("--memo", given.memo);
     const own = await namedWallet(options);
     const { budget, amount, transaction } = await atPlace(
       options,

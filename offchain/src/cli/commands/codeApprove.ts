@@ -23,6 +23,7 @@ import {
 import { account, duration, text, toggle } from "../../service/index.ts";
 import { sharesOf } from "../amounts.ts";
 import { defineCommand } from "../command.ts";
+import { requireGiven } from "../missing.ts";
 import { columnsOf, factTable } from "../output.ts";
 import { atPlace, type Place, placeOptions, signingOptions, unpinnedNotice } from "../place.ts";
 import { type Passed, passedText, passOn, type Quorum, signedRow } from "../quorum.ts";
@@ -148,9 +149,12 @@ export const codeProposeCommand = defineCommand({
     "Nothing is sent: the file is handed to the maintainers, who sign with cotrain code approve, or put to the holders with cotrain code approve-by-vote, as it must be where there are no maintainers. The start is now.",
   ],
   async run({ args: [file = ""], options, output }) {
-    const { author, repository, description, amount } = options;
-    if (author === undefined || repository === undefined || description === undefined || amount === undefined)
-      throw new UserError("GRANT_TERMS", "A grant needs --author, --repository, --description and --amount.");
+    const { author, repository, description, amount } = requireGiven("A grant", "GRANT_TERMS", {
+      author: options.author,
+      repository: options.repository,
+      description: options.description,
+      amount: options.amount,
+    });
     const shares = sharesOf(amount);
     requireNew(file);
     const commit = options.commit ?? (await headCommitOf(options.clone));

@@ -19,6 +19,7 @@ import { account, text } from "../../service/index.ts";
 import { coinsOf } from "../amounts.ts";
 import { defineCommand } from "../command.ts";
 import { decide, decisionOptions, type Intention } from "../decision.ts";
+import { requireGiven } from "../missing.ts";
 import { columnsOf, factTable } from "../output.ts";
 import { atPlace, type Place, placeOptions } from "../place.ts";
 import type { DecidingPlace } from "../proposing.ts";
@@ -199,9 +200,8 @@ export const treasuryPayCommand = defineCommand({
   ],
   notes: ["Who is to be paid again and again gets a budget, which holders may end at once: cotrain budget propose."],
   async run({ options: { to, token, amount, ...options }, output }) {
-    if (to === undefined || amount === undefined)
-      throw new UserError("TREASURY_TERMS", "A payment needs --to and --amount.");
-    await decide({ options, output }, (place) => paymentOf(place, { to, amount, token }));
+    const terms = requireGiven("A payment", "TREASURY_TERMS", { to, amount });
+    await decide({ options, output }, (place) => paymentOf(place, { ...terms, token }));
   },
 });
 
