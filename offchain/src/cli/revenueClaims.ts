@@ -56,15 +56,21 @@ export async function claimantsOf(
   return [{ name: account === treasury ? TREASURY : ELSEWHERE, account, sender, own: false }];
 }
 
-/** What an account was paid; of nothing where nothing is owed, or a claim would bring less. */
+/** What an account was paid, or with `dryRun` would be; of nothing where nothing is owed, or a claim would bring less. */
 export async function claimOwed(
   place: Place,
   owed: RevenueOwed,
   { account, sender }: Pick<Claimant, "account" | "sender">,
-  options: Parameters<typeof signingAs>[2] & { readonly loss: boolean; readonly to?: Address | undefined },
+  options: Parameters<typeof signingAs>[2] & {
+    readonly loss: boolean;
+    readonly to?: Address | undefined;
+    readonly dryRun?: boolean;
+  },
 ): Promise<{ readonly amount: bigint; readonly transaction: Hex | null }> {
-  const { leaves } = await owed.of(account);
-  if (!sender || leaves.length === 0 || isHeldBack(owed, options.loss)) return { amount: 0n, transaction: null };
+  const { leaves, claimable } = await owed.of(account);
+  if (leaves.length === 0 || isHeldBack(owed, options.loss)) return { amount: 0n, transaction: null };
+  if (options.dryRun) return { amount: claimable, transaction: null };
+  if (!sender) return { amount: 0n, transaction: null };
   const client = await signingAs(place, sender, options);
   return claimRevenue(place, client, owed.revenue, account, leaves, options.to);
 }

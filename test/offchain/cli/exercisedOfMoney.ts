@@ -222,6 +222,7 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     passphraseFile: "staged.ts",
     maxFee: "revenue",
     loss: "revenueRewards",
+    dryRun: "revenueRewards",
   },
   "revenue list": {
     state: "revenue",

@@ -91,6 +91,9 @@ test("a directory's buyer sees what it is owed of revenue without a claim", asyn
   const { stdout } = await cotrainHere(["revenue", "list", "--state", state]);
   expect(stdout).toMatch(/^wallet +earned \(TESTUSD\) +claimed +claimable\nbuyer +0x\S+ +1\.5 +0 +1\.5$/m);
   expect(stdout).toContain('"npx cotrain revenue claim" fetches it.');
+  const shown = await cotrainHere(["revenue", "claim", "--dry-run", ...at(), ...by("buyer")]);
+  expect(shown.stdout).toMatch(/^wallet 0x\S+ would claim 1\.5 TESTUSD\nNothing was sent\.\n$/);
+  expect(await dollarsOf(buyer)).toBe(0n);
 });
 
 test("a wallet gives up what the token took only where that is said", async () => {

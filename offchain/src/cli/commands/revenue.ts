@@ -1,6 +1,6 @@
 /** `cotrain revenue`: what a model earned, and what of it holders get. */
 import { activeRoot } from "@cotrain/sdk/actions";
-import { type Address, rewardKind } from "@cotrain/sdk/protocol";
+import { type Address, type Hex, rewardKind } from "@cotrain/sdk/protocol";
 import { isAddressEqual } from "viem";
 
 import { formatAddress, shortAddress, timeText, UserError, wrap } from "../../base/index.ts";
@@ -13,6 +13,7 @@ import {
   payRevenue,
   prepareDeposit,
   type Revenue,
+  type RevenueOwed,
   revenueAt,
   revenueOwed,
   revenueRoots,
@@ -300,13 +301,32 @@ export const revenueShowCommand = defineCommand({
   },
 });
 
+const nothingPaid = { amount: 0n, transaction: null };
+
+/** What came of a claim, or would come of it now. */
+function claimText(
+  { amount, transaction }: { readonly amount: bigint; readonly transaction: Hex | null },
+  owed: RevenueOwed | undefined,
+  { loss, dryRun }: { readonly loss: boolean; readonly dryRun: boolean },
+): string {
+  if (owed && transaction !== null) return `claimed ${tokenText(amount, owed.revenue.token)} in ${transaction}`;
+  if (owed && dryRun && amount > 0n) return `would claim ${tokenText(amount, owed.revenue.token)}`;
+  return owed && owed.short > 0n && !loss ? "claimed no revenue" : "has no revenue to claim";
+}
+
 /** `cotrain revenue claim`. */
 export const revenueClaimCommand = defineCommand({
   name: "revenue claim",
   summary: "claim a wallet's share of revenue, whose gas it pays itself, or anybody's",
-  options: { ...signingOptions, account: claimedAccount, loss: lossOption },
+  options: {
+    ...signingOptions,
+    account: claimedAccount,
+    loss: lossOption,
+    dryRun: toggle({ description: "say what would be claimed, and send nothing", default: false }),
+  },
   examples: [
     ["npx cotrain revenue claim", "for every wallet of this directory"],
+    ["npx cotrain revenue claim --dry-run", "says what that would fetch, and sends nothing"],
     ["npx cotrain revenue claim --wallet me.json --passphrase-file pass", "for one wallet"],
     [
       "npx cotrain revenue claim --account 0x00000000000000000000000000000000000000aa",
@@ -324,17 +344,14 @@ export const revenueClaimCommand = defineCommand({
       );
       const claims = [];
       for (const claimant of claimants) {
-        const paid = owed ? await claimOwed(place, owed, claimant, options) : { amount: 0n, transaction: null };
+        const paid = owed ? await claimOwed(place, owed, claimant, options) : nothingPaid;
         claims.push({ name: claimant.name, account: formatAddress(claimant.account), ...paid });
       }
       return { owed, claims };
     });
     output.result({ token: owed?.revenue.token ?? null, claims, unsound: owed?.unsound ?? [] }, [
-      ...claims.map(({ name, account, amount, transaction }) =>
-        owed === undefined || transaction === null
-          ? `${name} ${shortAddress(account)} ${owed && owed.short > 0n && !options.loss ? "claimed no revenue" : "has no revenue to claim"}`
-          : `${name} ${shortAddress(account)} claimed ${tokenText(amount, owed.revenue.token)} in ${transaction}`,
-      ),
+      ...claims.map((claim) => `${claim.name} ${shortAddress(claim.account)} ${claimText(claim, owed, options)}`),
+      ...(options.dryRun ? ["Nothing was sent."] : []),
       ...(owed ? revenueHints(owed, options.loss) : []),
     ]);
   },
