@@ -29,7 +29,7 @@ function linesOf(standing: BootstrapStanding): string[] {
     : "";
   return [
     `The model is in bootstrap. Workers have claimed ${formatShares(claimed)} of the ${formatShares(needed)} shares that end it, and ${formatCount(epochsOver)} epochs are over, where it takes ${formatCount(epochs)}. After ${formatCount(maxEpochs)} epochs it ends whatever was claimed.${due}`,
-    `Until then votes set a run's parameters, pause and resume it, and judge disputes; nothing else can be proposed. The organiser ${formatAddress(organiser)} may rule on a disputed root and suspend a poster at once; one window after it said so, it may replace validators, maintainers and the poster, admit builds, take a run back, resume or end it, and begin the next. It may not void a root, mint, spend, pause a run, or change a role or a setting.`,
+    `Until then votes set a run's parameters, pause and resume it, and judge disputes; nothing else can be proposed. The organiser ${formatAddress(organiser)} may rule on a disputed root and suspend a poster at once; one window after it said so, it may replace a third of the validators an epoch, the maintainers and the poster, admit builds, take a run back, resume or end it, and begin the next. It may not void a root, mint, spend, pause a run, or change a role or a setting.`,
     ...(acts.length === 0 ? ["The organiser has announced nothing that is still to be done."] : acts.map(actText)),
     ...(more > 0
       ? [`${more} more that were announced before these are not shown: --last ${more + acts.length} tells all.`]
