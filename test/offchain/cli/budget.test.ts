@@ -107,7 +107,9 @@ describe("a budget", () => {
     expect(verdictOf(await spend("stranger", "1"))).toEqual(
       refusal(1, `Budget 1 is ${getAddress(renter)}'s to spend: name that wallet with --wallet.`),
     );
-    expect((await spend("renter", "100.000001")).stderr).toContain("leaves 100000000");
+    expect((await spend("renter", "100.000001")).stderr).toContain(
+      "Budget 1 leaves 100 TESTUSD in this epoch, not 100.000001 TESTUSD.",
+    );
     const { title } = await decided("budget", "revoke", "1");
     expect(title).toBe(`budget 1 of ${getAddress(renter)} ended at once`);
     expect((await spend("renter", "1")).stderr).toContain("Budget 1 was ended by the holders");

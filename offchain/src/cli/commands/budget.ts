@@ -1,4 +1,5 @@
 import { openComputeBudget, revokeComputeBudget, scheduleOf, spendComputeBudget } from "@cotrain/sdk/actions";
+import { ComputeBudgetExceededError } from "@cotrain/sdk/errors";
 import { asAddress } from "@cotrain/sdk/protocol";
 import { encodeFunctionData, erc20Abi, formatUnits } from "viem";
 
@@ -255,6 +256,16 @@ export const budgetRevokeCommand = defineCommand({
   },
 });
 
+/** The contract's refusal, in the budget's own token. */
+function exceeded({ id, token }: Spending, error: InstanceType<typeof ComputeBudgetExceededError>): UserError {
+  const [, amount, left] = error.args as readonly bigint[];
+  return new UserError(
+    "BUDGET_EXCEEDED",
+    `Budget ${id} leaves ${tokenText(left!, token)} in this epoch, not ${tokenText(amount!, token)}.`,
+    { cause: error },
+  );
+}
+
 /** `cotrain budget spend`. */
 export const budgetSpendCommand = defineCommand({
   name: "budget spend",
@@ -293,9 +304,13 @@ export const budgetSpendCommand = defineCommand({
         const amount = tokenAmount(wanted, budget.token);
         const client = await signingAs(place, entry, options);
         const call = { budgets, modelId: place.modelId, id: budget.id, amount, memo };
-        await spendComputeBudget.simulate(client, call);
-        const { receipt } = await spendComputeBudget.sync(client, call);
-        return { budget, amount, transaction: receipt.transactionHash };
+        try {
+          await spendComputeBudget.simulate(client, call);
+          const { receipt } = await spendComputeBudget.sync(client, call);
+          return { budget, amount, transaction: receipt.transactionHash };
+        } catch (error) {
+          throw error instanceof ComputeBudgetExceededError ? exceeded(budget, error) : error;
+        }
       },
       unpinnedNotice(options, output),
     );
