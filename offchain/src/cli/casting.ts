@@ -1,5 +1,5 @@
 /** Wallets of one directory that vote at once: what became of each, and who did not vote and why, where not all did. */
-import { CotrainError, TransactionRevertedError } from "@cotrain/sdk/errors";
+import { CotrainError, GovernorUnexpectedProposalStateError, TransactionRevertedError } from "@cotrain/sdk/errors";
 
 import { RetryableError, shortAddress, timeText, UserError } from "../base/index.ts";
 import { type ProposalStanding, standingOf } from "../run/index.ts";
@@ -23,6 +23,13 @@ function failedText({ voter, error }: Missed): string {
   return `${whoText(voter)}${hash === undefined ? "" : ` (transaction ${String(hash)} reverted)`}`;
 }
 
+/** Codes of the governor's states before voting is over: pending and active. */
+const notOver: ReadonlySet<unknown> = new Set([0, 1]);
+
+/** Whether the governor itself says that voting is over: where no block was mined since, the newest one still has it active. */
+const isOver = ({ error }: Missed): boolean =>
+  error instanceof GovernorUnexpectedProposalStateError && !notOver.has(error.args[1]);
+
 /** Who did not vote, and who did. @param standing of the proposal by now; undefined where nobody says */
 function missedError(
   { proposalId }: Pick<Ballot, "proposalId">,
@@ -32,7 +39,7 @@ function missedError(
 ): CotrainError {
   const voted = casts.length === 0 ? "nobody here voted" : `${listed(casts.map(whoText))} voted`;
   const options = { cause: missed[0]?.error, details: { proposalId: String(proposalId), votes: casts.length } };
-  if (standing && standing.state !== "active" && standing.state !== "pending") {
+  if (standing && (missed.some(isOver) || (standing.state !== "active" && standing.state !== "pending"))) {
     const why =
       standing.state === "canceled" ? stateText(standing) : `over: its vote ended ${timeText(standing.deadline)}`;
     const who = listed(missed.map(failedText));

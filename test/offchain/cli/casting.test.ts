@@ -78,6 +78,16 @@ test("a vote that ends while wallets are voting names who voted, who did not, an
   expect(seen).toEqual(["worker-1"]);
 });
 
+test("a vote that only the next block ends is over: the newest one still has it active", async () => {
+  const proposalId = await votedOn(20);
+  const deadline = await proposalDeadline(holders.client, { governor, proposalId });
+  // Gas is estimated in a block that is not mined yet.
+  await holders.client.setNextBlockTimestamp({ timestamp: deadline + 1n });
+  await expect(castAll(place, [await voter("worker-1")], { proposalId, support: "for" })).rejects.toThrow(
+    `${who("worker-1")} did not vote on proposal ${proposalId}, which is over: its vote ended ${timeText(Number(deadline))}; nobody here voted.`,
+  );
+});
+
 test("one wallet that cannot vote keeps no other from it, and is named with why", async () => {
   const proposalId = await votedOn(16);
   const [one, two] = [await voter("worker-1"), await voter("worker-2")];
