@@ -218,6 +218,9 @@ it("a holder proposes, all vote, and anybody carries it out", async () => {
   // What is only shown is not sent, and nobody agrees to what is not shown.
   const rehearsed = verdictOf(await cotrainHere(["vote", proposalId, "for", "--dry-run", local]));
   expect(rehearsed).toMatchObject({ code: 0, sentence: `If holders accept it: ${words}` });
+  expect(rehearsed.otherLines).toContain(
+    'Its proposer calls it "8 → 12 inner steps per round" and says, in words that nothing here checks: "Rounds are too short."',
+  );
   expect(rehearsed.stdout).toMatch(/^Nothing was sent: [\d.,…]+ votes of 2 wallets here could be cast\.$/m);
   expect(await refused("vote", many, "for")).toEqual(refusal(1, "has 65 calls, of which 64 are shown here"));
   expect(await refused("vote", many, "abstain")).toEqual(refusal(1, "has 65 calls, of which 64 are shown here"));
@@ -266,7 +269,7 @@ it("a holder proposes, all vote, and anybody carries it out", async () => {
     expect(first).toMatchObject({ proposalId, title: proposed.title, state: "succeeded", votes: { against: "0" } });
     expect(BigInt(first!.votes.for)).toBe(cast.votes.reduce((sum, { votes }) => sum + BigInt(votes), 0n));
     expect(first!.calls).toMatchObject([{ words }]);
-    expect(await refused("proposals", "execute", other)).toEqual(refusal(1, "it is defeated "));
+    expect(await refused("proposals", "execute", other)).toEqual(refusal(1, "it was defeated: voting ended "));
 
     const step = ["proposals", "execute", proposalId];
     const queued = await documentOf(...step, ...mine, ...remote, "--max-fee=1");
@@ -285,7 +288,7 @@ it("a holder proposes, all vote, and anybody carries it out", async () => {
     step: "execute",
     state: "executed",
   });
-  expect(await refused("proposals", "execute", proposalId)).toEqual(refusal(1, "it is executed."));
+  expect(await refused("proposals", "execute", proposalId)).toEqual(refusal(1, "it was executed: voting ended "));
   const version = await currentParamsVersion(chain.client, { addresses, runId });
   expect(await paramsOf(chain.client, { addresses, runId, version })).toMatchObject({ innerSteps: 12 });
   expect(version).toBe(2);

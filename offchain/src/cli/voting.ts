@@ -13,9 +13,11 @@ import {
   wrap,
 } from "../base/index.ts";
 import {
+  cutText,
   isDisputeVote,
   type MadeProposal,
   MOST_REASON,
+  proposalReason,
   type ProposalStanding,
   proposalTitle,
   standingOf,
@@ -49,6 +51,8 @@ export interface ToldProposal {
   readonly proposal: MadeProposal;
   readonly standing: ProposalStanding;
   readonly title: string;
+  /** Why, as whoever proposed it says; empty where nothing is said. */
+  readonly reason: string;
   readonly calls: readonly ToldCall[];
   /** Calls that are not told. */
   readonly more: number;
@@ -92,6 +96,7 @@ export async function tell(place: DecidingPlace, proposal: MadeProposal, most: n
     proposal,
     standing,
     title: proposalTitle(description),
+    reason: proposalReason(description),
     calls,
     more: targets.length - calls.length,
     isDispute: isDisputeVote(place, proposal),
@@ -138,6 +143,26 @@ export function stateText({ state, snapshot, deadline, eta = 0, expiry }: Propos
   }
 }
 
+/** The same behind the name of the proposal, as a sentence has it. */
+export function standsText(standing: ProposalStanding): string {
+  const { state, deadline, eta, expiry } = standing;
+  const ended = `voting ended ${timeText(deadline)}`;
+  switch (state) {
+    case "succeeded":
+      return `has succeeded: ${ended}, and anybody may queue it until ${timeText(expiry)}`;
+    case "defeated":
+      return `was defeated: ${ended}`;
+    case "expired":
+      return `has expired: ${ended}, and nobody ${eta === undefined ? "queued" : "executed"} it until ${timeText(expiry)}`;
+    case "executed":
+      return `was executed: ${ended}`;
+    case "canceled":
+      return "was cancelled";
+    default:
+      return `is ${stateText(standing)}`;
+  }
+}
+
 /** Votes as parts of the shares that there were when they were counted. */
 export function votesText({ supply, quorum, ...votes }: ProposalStanding, isDispute: boolean): string {
   if (supply === undefined || quorum === undefined) return "votes are counted when voting begins";
@@ -151,6 +176,16 @@ export const callsText = ({ calls, more }: Pick<ToldProposal, "calls" | "more">)
   ...calls.map(({ words }) => words),
   ...(more > 0 ? [`${more} further calls are not shown here.`] : []),
 ];
+
+/** Characters of a reason in a list. */
+const LISTED_REASON = 300;
+
+/** What its proposer says of it, quoted: no words of this program, and nothing that its calls need do. */
+export function reasonText({ title, reason }: Pick<ToldProposal, "title" | "reason">): string[] {
+  if (reason === "") return [];
+  const named = title === "" ? "says" : `calls it ${JSON.stringify(title)} and says`;
+  return [`Its proposer ${named}, in words that nothing here checks: ${JSON.stringify(reason)}`];
+}
 
 /** What stands before its calls: what has been decided is no matter of "if" any more. */
 function foretold({ state }: ProposalStanding): string {
@@ -172,6 +207,8 @@ function foretold({ state }: ProposalStanding): string {
 export function linesOf(told: ToldProposal, columns: number, more: readonly string[] = []): string[] {
   const { proposal, standing, title } = told;
   const below = [
+    // Its title stands above.
+    ...reasonText({ title: "", reason: cutText(told.reason, LISTED_REASON) }),
     `${stateText(standing)}; ${votesText(standing, told.isDispute)}.`,
     told.isDispute
       ? "Opened by the rewards, since somebody disputes a root:"

@@ -178,17 +178,58 @@ export async function standingOf(
 }
 
 const TITLE = 200;
+/** Characters of a reason that are shown of one proposal. */
+const REASON = 4_096;
+/** Words, numbers and addresses are shorter: what is longer is cut within. */
+const LONGEST_WORD = 80;
 
 /** What a description ends with that is its proposer's own (OpenZeppelin's Governor). */
 const suffixForm = /^#proposer=0x[\da-f]{40}$/i;
 const SUFFIX = "#proposer=0x".length + 40;
 
+/** A description without the suffix by which it is its proposer's own. */
+const ownWords = (description: string): string =>
+  suffixForm.test(description.slice(-SUFFIX)) ? description.slice(0, -SUFFIX) : description;
+
+/** Where a text is cut so that it has at most so many characters, "…" included: between words, and within no character. */
+function cutAt(text: string, most: number): number {
+  if (text.length <= most) return text.length;
+  const end = most - 1;
+  const gap = text.slice(end - LONGEST_WORD, end + 1).search(/\s\S*$/);
+  if (gap >= 0) return end - LONGEST_WORD + gap;
+  return /[\ud800-\udbff]/.test(text.charAt(end - 1)) ? end - 1 : end;
+}
+
+/** A text of at most so many characters, from 81 on; "…" says that there is more. */
+export function cutText(text: string, most: number): string {
+  const end = cutAt(text, most);
+  return end === text.length ? text : `${text.slice(0, end).trimEnd()}…`;
+}
+
+/** The first line of a description, and where it is cut. Strangers write megabytes: no more of them is read than can be shown. */
+function firstLine(own: string): { readonly line: string; readonly end: number } {
+  const line = own.slice(0, TITLE + 1).split("\n", 1)[0] ?? "";
+  return { line, end: cutAt(line, TITLE) };
+}
+
 /**
- * The first line of a description, without the suffix by which it is its proposer's own; empty where there is none. Strangers write
- * megabytes: no more of them is read than can be shown.
+ * The first line of a description, without the suffix by which it is its proposer's own; empty where there is none. "…" stands for
+ * what is cut of it.
  */
 export function proposalTitle(description: string): string {
-  const line = description.slice(0, TITLE + SUFFIX).split("\n", 1)[0] ?? "";
-  const own = suffixForm.test(line.slice(-SUFFIX)) ? line.slice(0, -SUFFIX) : line;
-  return own.slice(0, TITLE).trimEnd();
+  const { line, end } = firstLine(ownWords(description));
+  const title = line.slice(0, end).trimEnd();
+  return title === "" || end === line.length ? title : `${title}…`;
+}
+
+/**
+ * What a description says behind its title, on one line and of bounded length, without its proposer's suffix; empty where there is
+ * nothing. Of a title that is cut it is the rest, too.
+ */
+export function proposalReason(description: string): string {
+  const own = ownWords(description);
+  const { line, end } = firstLine(own);
+  const rest = own.slice(end, end + REASON + 1);
+  const said = cutText(rest, REASON).replaceAll(/\s+/g, " ").trim();
+  return end === line.length || said === "" ? said : `…${said}`;
 }

@@ -212,7 +212,7 @@ test("who proposed withdraws it before voting begins, and nobody else does", asy
   const done = await cancel(...told, "--max-fee=1", "--json");
   expect(JSON.parse(done.stdout)).toMatchObject({ proposalId, account: proposal!.proposer, state: "canceled" });
   expect(verdictOf(await cancel("--state", state))).toEqual(
-    refusal(1, `A proposal can be cancelled until voting begins, and ${proposalId} is canceled.`),
+    refusal(1, `A proposal can be cancelled until voting begins, and ${proposalId} was cancelled.`),
   );
   const late = await proposed("Another mistake.");
   await pass(world, settings.votingDelay + 60);

@@ -8,7 +8,15 @@ import { changesOf } from "../../../offchain/src/cli/commands/propose.ts";
 import { nextStep } from "../../../offchain/src/cli/commands/proposals.ts";
 import { proposerAmong } from "../../../offchain/src/cli/commands/proposalsCancel.ts";
 import { sentText } from "../../../offchain/src/cli/proposing.ts";
-import { documentOf, linesOf, requireAllTold, stateText, type ToldProposal } from "../../../offchain/src/cli/voting.ts";
+import {
+  documentOf,
+  linesOf,
+  reasonText,
+  requireAllTold,
+  standsText,
+  stateText,
+  type ToldProposal,
+} from "../../../offchain/src/cli/voting.ts";
 import type { ProposalStanding } from "../../../offchain/src/run/index.ts";
 import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 
@@ -101,7 +109,25 @@ describe("what is next for a proposal", () => {
   ] as const)("is nothing while it is %s", (state, code, retryable) => {
     const told = { ...standing, state };
     expect(() => nextStep(7n, told, now)).toThrow(expect.objectContaining({ code, retryable }));
-    expect(() => nextStep(7n, told, now)).toThrow(`it is ${stateText(told)}.`);
+    expect(() => nextStep(7n, told, now)).toThrow(`now; it ${standsText(told)}.`);
+  });
+
+  test.each([
+    ["pending", "is pending: voting begins after 2027-01-15T07:59:50.000Z and ends 2027-01-15T08:00:10.000Z"],
+    ["active", "is active: voting ends 2027-01-15T08:00:10.000Z"],
+    ["canceled", "was cancelled"],
+    ["defeated", "was defeated: voting ended 2027-01-15T08:00:10.000Z"],
+    [
+      "succeeded",
+      "has succeeded: voting ended 2027-01-15T08:00:10.000Z, and anybody may queue it until 2027-01-15T08:00:50.000Z",
+    ],
+    [
+      "expired",
+      "has expired: voting ended 2027-01-15T08:00:10.000Z, and nobody queued it until 2027-01-15T08:00:50.000Z",
+    ],
+    ["executed", "was executed: voting ended 2027-01-15T08:00:10.000Z"],
+  ] as const)("is told of one that is %s as a sentence, with when voting ends or ended", (state, words) => {
+    expect(standsText({ ...standing, state })).toBe(words);
   });
 });
 
@@ -119,6 +145,7 @@ describe("a proposal as people read it", () => {
     },
     standing,
     title: "What I wrote",
+    reason: "",
     calls: [
       { target: proposer, value: 0n, data: "0x", bytes: 0, words: "RunRegistry makes this run paused.", untold: 0 },
     ],
@@ -147,6 +174,19 @@ describe("a proposal as people read it", () => {
       "  RunRegistry makes this run paused.",
     ]);
     for (const line of linesOf(told, 60)) expect(line.length).toBeLessThanOrEqual(60);
+  });
+
+  test("has why, in quotes that it cannot leave and no longer than a list allows", () => {
+    const reason = `Short rounds.\u001b[2J" RunRegistry ${"makes ".repeat(600)}`;
+    const [, , line = ""] = linesOf({ ...told, reason }, Infinity);
+    expect(line).toMatch(
+      /^ {2}Its proposer says, in words that nothing here checks: "Short rounds\.\\u001b\[2J\\" .* makes…"$/,
+    );
+    expect(line.length).toBeLessThan(400);
+    expect(reasonText({ title: "Twelve", reason: "Short rounds." })).toEqual([
+      'Its proposer calls it "Twelve" and says, in words that nothing here checks: "Short rounds."',
+    ]);
+    expect(reasonText(told)).toEqual([]);
   });
 
   test.each([

@@ -22,6 +22,7 @@ import {
   findProposal,
   newestProposals,
   type ProposalsPlace,
+  proposalReason,
   proposalTitle,
   requireSound,
   standingOf,
@@ -557,8 +558,20 @@ test("a title is one line of bounded length, without its proposer's suffix", () 
   const spaces = " ".repeat(1_000_000);
   for (const text of [spaces, `${spaces}x`, `${spaces}#proposer=0x${"ab".repeat(20)}`])
     expect(proposalTitle(text)).toBe("");
-  expect(proposalTitle(`Pause${spaces}x`)).toBe("Pause");
+  expect(proposalTitle(`Pause${spaces}x`)).toBe("Pause…");
   expect(proposalTitle(`${"x".repeat(200)}#proposer=0x${"ab".repeat(20)}`)).toBe("x".repeat(200));
+  // Cut between words, and so that a number stays whole.
+  const long = `${"word ".repeat(39)}of 1`;
+  expect(proposalTitle(`${long}000 shares`)).toBe(`${"word ".repeat(39)}of…`);
+  expect(proposalTitle(`${"x".repeat(198)}\u{1f600}y`)).toBe(`${"x".repeat(198)}…`);
+});
+
+test("a reason is what stands behind the title, of bounded length, without its proposer's suffix", () => {
+  const suffix = `#proposer=0x${"ab".repeat(20)}`;
+  expect(proposalReason(`Pause ${suffix}`)).toBe("");
+  expect(proposalReason(`Pause\n\nIt burns\nmoney. ${suffix}`)).toBe("It burns money.");
+  expect(proposalReason(`${"word ".repeat(39)}of 1000 shares\n\nWhy not?${suffix}`)).toBe("…1000 shares Why not?");
+  expect(proposalReason(`Pause\n${"why ".repeat(1_000_000)}`)).toMatch(/^(why ){900,1023}why…$/);
 });
 
 test("what was carried out is not told as a change of what came of it", async () => {

@@ -12,8 +12,9 @@ import {
   documentOf,
   linesOf,
   MOST_CALLS,
+  reasonText,
   requireAllTold,
-  stateText,
+  standsText,
   tell,
   type ToldProposal,
 } from "../voting.ts";
@@ -44,7 +45,7 @@ export const proposalsListCommand = defineCommand({
     ],
   ],
   notes: [
-    "What a proposal would do is told by its calls; its title is whatever its proposer wrote. Votes are parts of the shares that there were when voting began.",
+    "What a proposal would do is told by its calls; its title and its reason are whatever its proposer wrote. Votes are parts of the shares that there were when voting began.",
   ],
   async run({ options, output }) {
     const all = await atPlace(
@@ -81,7 +82,7 @@ export function nextStep(proposalId: bigint, standing: ProposalStanding, now: nu
   const { state, eta = 0 } = standing;
   if (state === "succeeded") return "queue";
   if (state === "queued" && now >= eta) return "execute";
-  const sentence = `Nothing can be done with proposal ${proposalId} now; it is ${stateText(standing)}.`;
+  const sentence = `Nothing can be done with proposal ${proposalId} now; it ${standsText(standing)}.`;
   if (state === "pending" || state === "active" || state === "queued")
     throw new RetryableError("PROPOSAL_EARLY", sentence);
   throw new UserError("PROPOSAL_OVER", sentence);
@@ -116,6 +117,7 @@ export const proposalsExecuteCommand = defineCommand({
       const { timestamp } = await connection.call((client) => client.getBlock());
       const step = nextStep(proposalId, told.standing, Number(timestamp));
       if (!output.json) {
+        for (const line of reasonText(told)) output.notice(line);
         for (const line of callsText(told)) output.notice(`Holders accepted it: ${line}`);
         for (const line of await replacedSince(place, told)) output.notice(line);
       }

@@ -7,7 +7,7 @@ import { defineCommand } from "../command.ts";
 import { columnsOf } from "../output.ts";
 import { signingAs, signingOptions } from "../place.ts";
 import { atProposal } from "../proposing.ts";
-import { stateText } from "../voting.ts";
+import { standsText } from "../voting.ts";
 
 /**
  * The wallet whose proposal it is, while it can be withdrawn.
@@ -21,7 +21,7 @@ export function proposerAmong<E extends { readonly account: Address }>(
   if (standing.state !== "pending")
     throw new UserError(
       "CANCEL_LATE",
-      `A proposal can be cancelled until voting begins, and ${proposalId} is ${stateText(standing)}.`,
+      `A proposal can be cancelled until voting begins, and ${proposalId} ${standsText(standing)}.`,
     );
   const entry = entries.find(({ account }) => account === proposer);
   if (!entry)

@@ -23,8 +23,9 @@ import {
   castDocuments,
   castLines,
   MOST_CALLS,
+  reasonText,
   requireAllTold,
-  stateText,
+  standsText,
   tell,
   type ToldProposal,
   type Voter,
@@ -49,7 +50,7 @@ function supportOf(word: string): VoteSupport {
 /** @throws RetryableError `VOTE_EARLY`; UserError `VOTE_LATE` */
 function requireActive(proposalId: bigint, standing: ProposalStanding): void {
   if (standing.state === "active") return;
-  const sentence = `Nobody can vote on proposal ${proposalId} now; it is ${stateText(standing)}.`;
+  const sentence = `Nobody can vote on proposal ${proposalId} now; it ${standsText(standing)}.`;
   if (standing.state === "pending") throw new RetryableError("VOTE_EARLY", sentence);
   throw new UserError("VOTE_LATE", sentence);
 }
@@ -75,9 +76,10 @@ async function votersOf(place: DecidingPlace, proposalId: bigint, timepoint: big
   return voters;
 }
 
-/** Shows what a proposal would do, before anybody signs or sends anything, to people. */
+/** Shows what is said of a proposal and what it would do, before anybody signs or sends anything, to people. */
 async function sayWords(place: DecidingPlace, told: ToldProposal, output: Output): Promise<void> {
   if (output.json) return;
+  for (const line of reasonText(told)) output.notice(line);
   for (const line of callsText(told)) output.notice(told.isDispute ? line : `If holders accept it: ${line}`);
   for (const line of await replacedSince(place, told)) output.notice(line);
   for (const line of await unfitAmong(place, told, () => readBuilds(place))) output.notice(line);
@@ -184,7 +186,7 @@ export const voteCommand = defineCommand({
     ["npx cotrain vote --submit vote.json", "sent by somebody else, who pays the gas"],
   ],
   notes: [
-    "What the proposal would do is shown, by its calls and not by its text, before anything is signed or sent. Votes are those of the time at which voting began, and cannot be changed. Of two votes that a wallet signs before one of them is sent, one counts.",
+    "What the proposal would do is shown, by its calls and not by its text, before anything is signed or sent; why, as its proposer says, stands before it. Votes are those of the time at which voting began, and cannot be changed. Of two votes that a wallet signs before one of them is sent, one counts.",
   ],
   async run({ args, options, output }) {
     requireBallotFlags(args, options);
