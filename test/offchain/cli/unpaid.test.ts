@@ -51,7 +51,7 @@ vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
   },
   // No root of revenue is active.
   revenueOwed: async () => undefined,
-  contractAt: async () => "0x",
+  contractAt: async () => `0x${"c3".repeat(20)}`,
   blobSourceOf: () => ({}),
   readerOptions: () => ({}),
   requireNamedDeployment: async () => undefined,
