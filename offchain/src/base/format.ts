@@ -9,6 +9,10 @@ export const formatCount = (value: number | bigint): string => grouped.format(va
 export const countOf = (value: number | bigint, noun: string): string =>
   `${formatCount(value)} ${noun}${BigInt(value) === 1n ? "" : "s"}`;
 
+/** ["a", "b", "c"] → "a, b and c". */
+export const listed = (words: readonly string[]): string =>
+  words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
+
 /** 1,234 → "1.23 K", 2,100,000 → "2.10 M". */
 export function formatShort(value: number): string {
   const units = ["", " K", " M", " G", " T"];

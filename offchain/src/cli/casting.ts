@@ -1,7 +1,7 @@
 /** Wallets of one directory that vote at once: what became of each, and who did not vote and why, where not all did. */
 import { CotrainError, GovernorUnexpectedProposalStateError, TransactionRevertedError } from "@cotrain/sdk/errors";
 
-import { RetryableError, shortAddress, timeText, UserError } from "../base/index.ts";
+import { listed, RetryableError, shortAddress, timeText, UserError } from "../base/index.ts";
 import { type ProposalStanding, standingOf } from "../run/index.ts";
 import type { DecidingPlace } from "./proposing.ts";
 import { type Ballot, type Cast, cast, stateText, type Voter } from "./voting.ts";
@@ -13,9 +13,6 @@ interface Missed {
 }
 
 const whoText = ({ name, account }: Missed["voter"]): string => `${name} ${shortAddress(account)}`;
-
-const listed = (parts: readonly string[]): string =>
-  parts.length < 2 ? parts.join("") : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
 
 /** Whose transaction failed, by its hash; nothing was mined of one that was never sent. */
 function failedText({ voter, error }: Missed): string {

@@ -1,8 +1,5 @@
 /** Options without which a command cannot be understood, though each has none by default. */
-import { flagOf, UserError } from "../base/index.ts";
-
-const listed = (words: readonly string[]): string =>
-  words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`;
+import { flagOf, listed, UserError } from "../base/index.ts";
 
 /**
  * The options, all of them given.
