@@ -129,8 +129,10 @@ export async function openChain(
     disputeRoot: (modelId, digest, evidence, kind) =>
       journal.submit(disputes, digest, { modelId, digest, evidence, ...ofKind(kind) }, options.signal),
     settleDispute: (...of) => journal.submit(settlements, of[1].digest, settlementOf(...of), options.signal),
-    claimFor: async (modelId, owed, key) =>
-      void (await journal.submit(claims, key, { modelId, claims: owed.map(writtenOf) }, options.signal)),
+    claimFor: async (modelId, owed, key, kind) => {
+      const payload = { modelId, claims: owed.map(writtenOf), ...ofKind(kind) };
+      await journal.submit(claims, key, payload, options.signal);
+    },
     feeWait: () => journal.feeWait() ?? bonds.wait(),
     onReverted: (listener) => watch.onReverted(listener),
     close: async () => {
@@ -140,7 +142,7 @@ export async function openChain(
   };
 }
 
-/** Of compute it is written as it was before disputes of other kinds were known here. */
+/** Of compute it is written as it was before other kinds were known here. */
 const ofKind = (kind: number | undefined) => kind !== undefined && kind !== rewardKind.compute && { kind };
 
 /** As JSON. */

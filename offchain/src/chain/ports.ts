@@ -261,8 +261,8 @@ export interface ChainReader extends RootReader {
   validators(modelId: ModelId, version?: number): Promise<ValidatorSetView>;
   /** How the dispute about an attestation ended; undefined where none did. @param digest its struct hash */
   rulingOn(digest: Hex): Promise<RootRuling | undefined>;
-  /** Those of the leaves of compute that nobody was paid. */
-  unpaidOf(modelId: ModelId, owed: Owed): Promise<ClaimLeaf[]>;
+  /** Those of the leaves, of compute if no other kind is said, that nobody was paid. */
+  unpaidOf(modelId: ModelId, owed: Owed, kind?: number): Promise<ClaimLeaf[]>;
   /** What a worker has at stake that is not leaving, wei. */
   activeStake(modelId: ModelId, worker: Address): Promise<bigint>;
   /** What is read of roots of another kind, of `rewardKind`: what a reader says of roots by itself is of those of compute. */
@@ -348,8 +348,8 @@ export interface ChainPort extends ChainReader {
    * holders vote.
    */
   settleDispute(modelId: ModelId, dispute: Pick<OpenDispute, "digest">, kind?: number): Promise<DisputeEnd>;
-  /** Has accounts paid what roots of compute owe them, in one transaction; resolves where somebody else has. */
-  claimFor(modelId: ModelId, claims: readonly Owed[], key: string): Promise<void>;
+  /** Has accounts paid what roots, of compute if no other kind is said, owe them, in one transaction; resolves where somebody else has. */
+  claimFor(modelId: ModelId, claims: readonly Owed[], key: string, kind?: number): Promise<void>;
   /** What postings wait for while the chain asks for more than a transaction may cost or the account has; undefined while they do not. */
   feeWait(): FeeWait | undefined;
 }

@@ -76,6 +76,8 @@ interface SettlementPayload {
 }
 interface ClaimsPayload {
   readonly modelId: ModelId;
+  /** Of the roots; left out for compute. */
+  readonly kind?: number;
   readonly claims: readonly {
     readonly account: Address;
     readonly leaves: readonly (Omit<ClaimLeaf, "amount"> & { readonly amount: string })[];
@@ -362,14 +364,14 @@ function claimPostings({ reader, addresses }: PostingModules): PostingKinds["cla
     kind: "chain.claims",
     done: async (payload) => {
       for (const owed of owedIn(payload))
-        if ((await reader.unpaidOf(payload.modelId, owed)).length > 0) return undefined;
+        if ((await reader.unpaidOf(payload.modelId, owed, payload.kind)).length > 0) return undefined;
       return {};
     },
     // The contract passes over what somebody else claims meanwhile.
     prepare: async () => "send",
     call: (payload) => {
-      const { modelId } = payload;
-      const claims = owedIn(payload).map(({ account, leaves }) => ({ modelId, beneficiary: account, leaves }));
+      const { modelId, kind = rewardKind.compute } = payload;
+      const claims = owedIn(payload).map(({ account, leaves }) => ({ modelId, kind, beneficiary: account, leaves }));
       return claimMany.call({ addresses, claims });
     },
   };

@@ -40,6 +40,7 @@ export interface CoordinatorOptions {
   readonly revenueAtLeast?: number | undefined;
   /** See `RunSettings`. */
   readonly claimFrom?: bigint | undefined;
+  readonly claimRevenueFrom?: number | undefined;
   /** How often the chain is compared with the journal, ms; default 1,000. */
   readonly watchInterval?: number;
 }
@@ -165,9 +166,10 @@ export async function createCoordinator(
   const revenueAtLeast = options.revenueAtLeast ?? REVENUE_AT_LEAST;
   const shared = { ...modules, clock, signatures: createSignatures(), rewardTrees: createRewardTrees(clock) };
   const runs = new Map<RunId, Run>();
-  const { claimFrom } = options;
+  const { claimFrom, claimRevenueFrom } = options;
   for (const each of options.runs) {
-    const run = await openOne(each, { presence, retention, announced, revenueAtLeast, claimFrom }, shared);
+    const settings = { presence, retention, announced, revenueAtLeast, claimFrom, claimRevenueFrom };
+    const run = await openOne(each, settings, shared);
     if (run) runs.set(run.runId, run);
   }
   const ending = new AbortController();

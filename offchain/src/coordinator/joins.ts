@@ -44,7 +44,7 @@ function checkWords(run: Run, join: JoinRequest["join"]): number {
 /** Notes whether the member asks to have claimed for whom it works for. @returns what it is told of that */
 async function noteClaim({ claims }: Run, { join, claim }: JoinRequest): Promise<Pick<JoinReply, "claimFrom">> {
   if (claim !== undefined) await claims?.ask(join.worker, join.beneficiary, claim);
-  return claims ? { claimFrom: claims.from.toString() } : {};
+  return claims?.from === undefined ? {} : { claimFrom: claims.from.toString() };
 }
 
 /**

@@ -80,6 +80,8 @@ export interface RunSettings {
   readonly revenueAtLeast: number;
   /** Share wei that an account must be owed before the poster claims for it, where it asked; undefined: for nobody. */
   readonly claimFrom?: bigint | undefined;
+  /** The same of revenue, in whole tokens of the model's. */
+  readonly claimRevenueFrom?: number | undefined;
 }
 
 /** What joiners are told of the chain beside its id and the contracts. */
@@ -247,7 +249,7 @@ export async function openRun(options: RunOptions, settings: RunSettings, module
     idleReceipts: createIdleReceipts(clock),
     arriving,
     revenue: revenueDutyOf(record, settings, modules),
-    claims: settings.claimFrom === undefined ? undefined : createClaimDuty(record, settings.claimFrom, modules),
+    claims: claimDutyOf(record, settings, modules),
     receiptTries: new Map(),
     lost: await lostBefore(blobs, driver.state),
     modules,
@@ -267,6 +269,16 @@ const revenueDutyOf = (
   { revenueAtLeast }: Pick<RunSettings, "revenueAtLeast">,
   { chain, logger, revenue }: Pick<RunModules, "chain" | "logger" | "revenue">,
 ): RevenueDuty | undefined => revenue && createRevenueDuty(run, revenueAtLeast, { chain, logger, accounts: revenue });
+
+function claimDutyOf(
+  run: Parameters<typeof createClaimDuty>[0],
+  { claimFrom: shares, claimRevenueFrom: from }: Pick<RunSettings, "claimFrom" | "claimRevenueFrom">,
+  modules: RunModules,
+): ClaimDuty | undefined {
+  const { revenue: accounts } = modules;
+  const revenue = from === undefined || accounts === undefined ? undefined : { from, accounts };
+  return shares === undefined && revenue === undefined ? undefined : createClaimDuty(run, { shares, revenue }, modules);
+}
 
 /** Every contract that a run of the model lives in. */
 const contractsOf = async (chain: RunChain, modelId: ModelId): Promise<RunContracts> => ({

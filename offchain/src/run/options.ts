@@ -115,6 +115,12 @@ const claimFromOption = real(0.000_001, 1_000_000_000, {
     "shares that an account must be owed before the poster's wallet claims for it, where its worker asked (worker --claim; default: it claims for nobody)",
 });
 
+const claimRevenueFromOption = real(0.000_001, 1_000_000_000, {
+  value: "tokens",
+  description:
+    "revenue, in the model's capital token, that an account must be owed before the poster's wallet claims it for it, where its worker asked (worker --claim; default: it claims none)",
+});
+
 /** What the coordinator keeps for those who recompute a run from outside; without them its own defaults hold. */
 const retentionOptions = {
   keepPayloads: duration({
@@ -134,6 +140,7 @@ export const coordinatorOptions = {
   bondAtMost: bondAtMostOption,
   revenueAtLeast: revenueAtLeastOption,
   claimFrom: claimFromOption,
+  claimRevenueFrom: claimRevenueFromOption,
   publicRpc: publicRpcOption,
   wallet: walletOption,
   passphraseFile: passphraseFileOption,

@@ -2,17 +2,30 @@
  * Roots of revenue as daemons ask for them: the next that is due, whether one that somebody tells of is what the chain says, and what
  * one that was posted should be.
  */
-import { revenueAvailable } from "@cotrain/sdk/actions";
-import type { Attestation, ModelId } from "@cotrain/sdk/protocol";
+import { type ClaimLeaf, revenueAvailable } from "@cotrain/sdk/actions";
+import type { Address, Attestation, ModelId } from "@cotrain/sdk/protocol";
 import { parseUnits } from "viem";
 
 import { UserError } from "../base/index.ts";
 import type { ChainConnection, ChainReader, SignedRoot } from "../chain/index.ts";
-import type { CapitalToken } from "./capital.ts";
+import { type CapitalToken, tokenText } from "./capital.ts";
 import { revenueAt } from "./revenue.ts";
+import { shortOf } from "./revenueClaims.ts";
 import type { PaidFalsely } from "./paidRoots.ts";
 import { type RecomputedPlace, recomputeRevenueRoot, revenuePaidFalsely } from "./revenueRecompute.ts";
+import { revenueLeaves } from "./revenueShares.ts";
 import { checkRevenueRoot, nextRevenueRoot, type RevenueSigned, type RevenueStatement } from "./revenueRoot.ts";
+
+/** What active roots of revenue grant some accounts, paid or not. */
+export interface RevenueGranted {
+  /** In the token's smallest units: what was asked for in whole tokens. */
+  readonly least: bigint;
+  /** What the vault lacks, since the token took it: a claim would bring a part, for good. */
+  readonly short: bigint;
+  readonly leavesOf: (account: Address) => readonly ClaimLeaf[];
+  /** An amount with the token's symbol. */
+  readonly text: (amount: bigint) => string;
+}
 
 export interface RevenueAccounts {
   /**
@@ -36,6 +49,12 @@ export interface RevenueAccounts {
    * @throws as `recomputeRevenueRoot`; UserError `REVENUE_NONE`
    */
   recompute(modelId: ModelId, posted: Pick<SignedRoot, "digest" | "attestation">): Promise<RevenueSigned | undefined>;
+  /**
+   * Of roots that are what the chain says; of others nothing.
+   * @param least in whole tokens, as in `next`
+   * @throws as `computeRevenue`
+   */
+  granted(modelId: ModelId, accounts: readonly Address[], least: number): Promise<RevenueGranted>;
 }
 
 interface Modules {
@@ -87,6 +106,19 @@ export function revenueAccounts({ reader, connection, fromBlock }: Modules): Rev
     recompute: async (modelId, posted) => {
       const place = placeOf(modelId);
       return recomputeRevenueRoot(place, await revenueAt(place), posted);
+    },
+    granted: async (modelId, accounts, least) => {
+      const place = placeOf(modelId);
+      const revenue = await revenueAt(place);
+      const { token } = revenue;
+      const newest = await connection.call((client) => client.getBlockNumber());
+      const { leavesOf } = await revenueLeaves(place, revenue, accounts, newest);
+      return {
+        least: leastOf(least, token),
+        short: await shortOf(place, revenue),
+        leavesOf,
+        text: (amount) => tokenText(amount, token),
+      };
     },
   };
 }

@@ -33,7 +33,8 @@ export interface RevenueOwed {
 const kind = rewardKind.revenue;
 const sumOf = (leaves: readonly ClaimLeaf[]): bigint => leaves.reduce((sum, { amount }) => sum + amount, 0n);
 
-async function shortOf(place: RevenuePlace, revenue: Revenue): Promise<bigint> {
+/** What a model's vault lacks of what it should hold, since the token took it. */
+export async function shortOf(place: RevenuePlace, revenue: Revenue): Promise<bigint> {
   const [lies, held] = [await vaultBalance(place, revenue), revenue.book?.held ?? 0n];
   return held > lies ? held - lies : 0n;
 }

@@ -387,6 +387,12 @@ describe("coordinator", () => {
     await expect(serve("--claim-from", "0")).rejects.toThrow("--claim-from must be");
   });
 
+  test("--claim-revenue-from: tokens of revenue from which on it claims that, by itself for nobody", async () => {
+    expect(await serve()).toMatchObject({ claimRevenueFrom: undefined });
+    expect(await serve("--claim-revenue-from", "2.5")).toMatchObject({ claimRevenueFrom: 2.5 });
+    await expect(serve("--claim-revenue-from", "0")).rejects.toThrow("--claim-revenue-from must be");
+  });
+
   test("--wallet and --passphrase-file", async () => {
     expect(await serve("--wallet", wallet, "--passphrase-file", passphrase)).toMatchObject({
       poster: withAddress(own),

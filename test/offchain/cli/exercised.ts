@@ -138,6 +138,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     loopbackPort: "daemons",
     renters: "daemons",
     claimFrom: "daemons",
+    claimRevenueFrom: "daemons",
     maxFee: "badInput",
     bondAtMost: "badInput",
     revenueAtLeast: "badInput",

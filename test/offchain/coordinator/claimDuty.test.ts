@@ -111,7 +111,7 @@ it("more leaves than one claim takes are fetched by the next, under the same roo
 it("a crowd of askers pushes out none for whom something was claimed", async () => {
   harness = await openHarness();
   const { modules, runId: id, facts } = harness.run;
-  const duty = createClaimDuty({ runId: id, modelId: facts.modelId }, 1n, modules);
+  const duty = createClaimDuty({ runId: id, modelId: facts.modelId }, { shares: 1n }, modules);
   const earned = {
     index: 1,
     leavesOf: async (account: Address) => (account === accountOf(1) ? [{ index: 1, amount: EARNED, proof: [] }] : []),

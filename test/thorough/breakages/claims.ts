@@ -140,4 +140,25 @@ export const claims: readonly Breakage[] = [
     instead: "const ORDER_SECONDS = 36_000n;",
     tests: ["test/offchain/run/claims.test.ts"],
   },
+  {
+    name: "revenue is claimed for who asked though the vault is short",
+    file: "offchain/src/coordinator/claimDuty.ts",
+    text: "if (granted.short === 0n)",
+    instead: "if (granted.short >= 0n)",
+    tests: ["test/offchain/coordinator/claimRevenue.test.ts"],
+  },
+  {
+    name: "revenue is claimed for who asked, however little",
+    file: "offchain/src/run/revenueAccounts.ts",
+    text: "least: leastOf(least, token)",
+    instead: "least: leastOf(0, token)",
+    tests: ["test/offchain/coordinator/claimRevenue.test.ts"],
+  },
+  {
+    name: "what was claimed for who asked is looked for as if it were work's",
+    file: "offchain/src/coordinator/claimDuty.ts",
+    text: "leaves: await leavesOf(account) }, kind);",
+    instead: "leaves: await leavesOf(account) });",
+    tests: ["test/offchain/coordinator/claimRevenue.test.ts"],
+  },
 ];

@@ -96,6 +96,7 @@ export const coordinatorCommand = defineCommand({
           },
           revenueAtLeast: options.revenueAtLeast,
           claimFrom: options.claimFrom === undefined ? undefined : weiOf(options.claimFrom),
+          claimRevenueFrom: options.claimRevenueFrom,
           announced: { rpcUrl: options.publicRpc ?? publicRpcOf(rpcUrl) ?? null, profile, blocks },
           poster,
           http: {

@@ -1,0 +1,105 @@
+/** Revenue is claimed by the coordinator for who asked, on a real node: from so much on, once, and not while the vault is short. */
+import { join } from "node:path";
+
+import { revenueBookOf, revenueDepositsOf } from "@cotrain/sdk/actions";
+import { asAddress } from "@cotrain/sdk/protocol";
+import { encodeFunctionData, erc20Abi } from "viem";
+import { afterEach, beforeEach, expect, it } from "vitest";
+
+import { createRandom } from "../../../offchain/src/base/index.ts";
+import { type Chain, connect, openChain } from "../../../offchain/src/chain/index.ts";
+import { type ClaimDuty, createClaimDuty } from "../../../offchain/src/coordinator/claimDuty.ts";
+import { coordinatorMigrations, type CoordinatorSchema } from "../../../offchain/src/coordinator/projectionTables.ts";
+import { revenueAccounts, withEpochAccounts } from "../../../offchain/src/run/index.ts";
+import {
+  type Database,
+  jobMigrations,
+  type JobSchema,
+  openDatabase,
+  openJobTable,
+  silentLogger,
+} from "../../../offchain/src/service/index.ts";
+import { accountOf, poster, workers } from "../chain/world.ts";
+import { capitalStage } from "../cli/capitalStage.ts";
+import { revenueStage } from "../cli/revenueStage.ts";
+import { execute, staged, told } from "../cli/staged.ts";
+import { temporaryDirectory } from "../cli/support.ts";
+import { createManualClock } from "../manualClock.ts";
+
+const buyer = asAddress(accountOf("buyer").address);
+const asker = asAddress(workers[0]!.address);
+const stage = staged(["buyer", "stranger", "validator-1", "validator-2"]);
+const { dollarsOf } = capitalStage(stage);
+const { buyShares, shareOut } = revenueStage(stage);
+
+let chain: Chain;
+let database: Database<JobSchema & CoordinatorSchema>;
+let clock: ReturnType<typeof createManualClock>;
+let dutyFrom: (tokens: number) => ClaimDuty;
+
+beforeEach(async () => {
+  await buyShares();
+  await told("revenue", "deposit", "1.5", "--state", stage.state, ...stage.by("stranger"), "--yes");
+  const { chainId, contracts, fromBlock, modelId, runId } = stage.world;
+  const options = { chainId, contracts, fromBlock, rpcUrl: stage.node.url, pollInterval: 20 };
+  database = await openDatabase(join(temporaryDirectory(), "own.sqlite"), [...jobMigrations, ...coordinatorMigrations]);
+  const jobs = await openJobTable(database, { random: createRandom("jobs") });
+  const connection = await connect(options);
+  chain = await openChain(options, { account: poster, jobs }, connection);
+  const accounts = revenueAccounts({ reader: chain, connection, fromBlock });
+  clock = createManualClock(0);
+  const modules = { chain: withEpochAccounts(chain), clock, database, logger: silentLogger() };
+  dutyFrom = (from) => createClaimDuty({ modelId, runId }, { revenue: { from, accounts } }, modules);
+});
+afterEach(async () => {
+  await chain.close();
+  await database.close();
+});
+
+const sent = (): Promise<number> => stage.client.getTransactionCount({ address: poster.address });
+
+/** The token takes from the vault, or somebody gives back. */
+async function move(from: "vault" | "stranger", amount: bigint): Promise<void> {
+  const { contracts: addresses, modelId, testDollar: target } = stage.world;
+  const revenue = await revenueDepositsOf(stage.client, { addresses });
+  const { vault } = (await revenueBookOf(stage.client, { revenue, modelId }))!;
+  const [payer, payee] = [vault, accountOf("stranger").address];
+  const [by, to] = from === "vault" ? [payer, payee] : [payee, payer];
+  await stage.client.setBalance({ address: by, value: 10n ** 18n });
+  await stage.client.impersonateAccount({ address: by });
+  const data = encodeFunctionData({ abi: erc20Abi, functionName: "transfer", args: [to, amount] });
+  await execute(stage.client, by, { target, data });
+}
+
+it("is claimed for who asked, once, from so much on", async () => {
+  const [all, many] = [dutyFrom(0.5), dutyFrom(2)];
+  await all.look(undefined);
+  await all.ask(asker, buyer, true);
+  const before = await sent();
+  // No root is active.
+  await all.look(undefined);
+  await shareOut();
+  const had = await dollarsOf(buyer);
+  await many.look(undefined);
+  expect(await sent()).toBe(before);
+  await expect.poll(async () => (await all.look(undefined), dollarsOf(buyer)), { timeout: 60_000 }).not.toBe(had);
+  // All but the part of whoever holds the rest: nobody.
+  expect((await dollarsOf(buyer)) - had).toBeGreaterThan(1_499_990n);
+  await dutyFrom(0.000_001).look(undefined);
+  expect(await sent()).toBe(before + 1);
+});
+
+it("waits while the vault is short: what a claim lacked would be lost", async () => {
+  const duty = dutyFrom(0.5);
+  await duty.ask(asker, buyer, true);
+  await shareOut();
+  const [before, had] = [await sent(), await dollarsOf(buyer)];
+  await move("vault", 700_000n);
+  await duty.look(undefined);
+  await move("stranger", 700_000n);
+  // It is not looked at before its time.
+  await duty.look(undefined);
+  expect(await sent()).toBe(before);
+  await clock.advance(600_000);
+  await expect.poll(async () => (await duty.look(undefined), dollarsOf(buyer)), { timeout: 60_000 }).not.toBe(had);
+});
