@@ -4,19 +4,11 @@ import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
+import { finishedRun, firstOfRooms, long, ofRooms } from "./test/processFiles.ts";
+
 const conditions = ["cotrain-source", "node"];
 const resolution = { resolve: { conditions }, ssr: { resolve: { conditions, externalConditions: conditions } } };
 
-/** Of the rooms: they start chain nodes, Kubo, engines, commands or Vitest dozens of times. Minutes, so that `.ci/run` alone has them. */
-const processes = [
-  "test/offchain/chain/{atRest,posting}.test.ts",
-  "test/offchain/cli/{announcedBuild,badInput,marketFake,marketKeys,marketOwn,marketRent,marketShell,runCreate}.test.ts",
-  "test/offchain/engine/host.test.ts",
-  "test/offchain/run/settlement.test.ts",
-  "test/offchain/storage/kuboStore.test.ts",
-  "test/offchain/validator/{loss,unjudged}.test.ts",
-  "test/thorough/tries.test.ts",
-];
 /** They replace modules, which files that share a process would notice. */
 const mocks = readdirSync("test", { recursive: true, encoding: "utf8" })
   .filter((file) => file.endsWith(".test.ts"))
@@ -27,27 +19,7 @@ const mocks = readdirSync("test", { recursive: true, encoding: "utf8" })
  * What takes longest, in this order: begun last it would keep one core busy while the other has nothing left to do. Engines of
  * many threads are not among them, for the one run trains at the beginning.
  */
-const longest = [
-  "e2e/finishedRun",
-  "offchain/run/creation",
-  "offchain/coordinator/liveness",
-  "offchain/coordinator/simulation",
-  "e2e/devices",
-  "e2e/builds",
-  "e2e/publicChain",
-  "e2e/rollback",
-  "e2e/nextRun",
-  "e2e/story",
-  "e2e/geth",
-  "e2e/communityMachine",
-  "e2e/faults",
-  "e2e/rentedRun",
-  "e2e/clients",
-  "e2e/marketDemo",
-  "e2e/interrupt",
-  "e2e/kuboRun",
-  "e2e/developmentChain",
-].map((name) => `/test/${name}.test.ts`);
+const longest = [finishedRun, ...firstOfRooms, ...long].map((file) => `/${file}`);
 
 const groupOf = ({ project }: TestSpecification): number => project.config.sequence.groupOrder;
 const isRun = ({ project }: TestSpecification): number => Number(project.name === "run");
@@ -82,7 +54,7 @@ export default defineConfig({
         test: {
           name: "rooms",
           include: ["test/{offchain,sdk,deploy,thorough,simulation}/**/*.test.ts"],
-          exclude: [...processes, ...mocks],
+          exclude: [...ofRooms, ...mocks],
           // Loading modules again for each file takes a third of the time.
           isolate: false,
           testTimeout: 180_000,
@@ -94,7 +66,7 @@ export default defineConfig({
         test: {
           name: "mocks",
           include: mocks,
-          exclude: processes,
+          exclude: [...ofRooms],
           testTimeout: 180_000,
           hookTimeout: 180_000,
         },
@@ -105,7 +77,7 @@ export default defineConfig({
         ...resolution,
         test: {
           name: "run",
-          include: ["test/e2e/finishedRun.test.ts"],
+          include: [finishedRun],
           testTimeout: 1_800_000,
           hookTimeout: 1_800_000,
         },
@@ -126,8 +98,8 @@ export default defineConfig({
         ...resolution,
         test: {
           name: "processes",
-          include: ["test/e2e/**/*.test.ts", ...processes],
-          exclude: ["test/e2e/finishedRun.test.ts"],
+          include: ["test/e2e/**/*.test.ts", ...ofRooms],
+          exclude: [finishedRun],
           sequence: { groupOrder: 2 },
           testTimeout: 1_800_000,
           hookTimeout: 1_800_000,

@@ -12,16 +12,21 @@ import { fileURLToPath } from "node:url";
 import { BUN } from "./bun.ts";
 import { CAST } from "./cast.ts";
 import { prepareChromium } from "./chromium.ts";
+import { commitOf } from "./commit.ts";
+import { drawn } from "./draw.ts";
 import { type Failure, failureLines, failuresOf, REPORTS_VARIABLE } from "./failures.ts";
 import { GETH } from "./geth.ts";
 import { type Prepared, prepareTool } from "./goTool.ts";
 import { KUBO } from "./kubo.ts";
 import { prepareNpmTool } from "./npmTool.ts";
+import { long, short } from "./processFiles.ts";
 import { prepareSwiftShader } from "./swiftShader.ts";
 
 const root = resolve(fileURLToPath(import.meta.url), "../..");
 /** No part takes as long, on a busy machine either; one that hangs ends all the same. */
 const LIMIT_MINUTES = 60;
+/** Of the tests of real processes that take minutes each so many are tried, others with each commit; `thorough` has them all. */
+const LONG_ONES = 6;
 /** Characters that a failed part is quoted with at the end: whoever sees only the end of the output must see why. */
 const LAST_WORDS = 5_000;
 /** Characters that all failures together take at the very end, and those of a part's output that are looked through. */
@@ -41,7 +46,7 @@ const { scripts } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
 const parts: readonly Part[] = [
   { name: "test", args: ["test"] },
   { name: "check", args: ["check"] },
-  { name: "processes", args: ["test", "--project=processes"] },
+  { name: "processes", args: ["test", "--project=processes", ...short(), ...drawn(long, LONG_ONES, commitOf())] },
   // What else the threat model names has just run in `test` and `processes`.
   { name: "attack", args: ["attack", "--own"] },
   // The main job as a newcomer runs it, in sessions, and every command that its summary names.

@@ -22,8 +22,9 @@ interface Ending {
 function runCi(parts: Readonly<Record<string, Ending>>): { readonly code: number | null; readonly output: string } {
   const folder = mkdtempSync(join(tmpdir(), "cotrain-ci-"));
   onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
-  for (const path of ["test", "deploy"]) mkdirSync(join(folder, path));
-  const files = "bun cast chromium ci debianPackage failures geth goTool kubo npmTool swiftShader";
+  for (const path of ["test", "test/e2e", "deploy"]) mkdirSync(join(folder, path));
+  const files =
+    "bun cast chromium ci commit debianPackage draw failures geth goTool kubo npmTool processFiles swiftShader";
   for (const file of files.split(" ").map((name) => `${name}.ts`))
     copyFileSync(join(sources, file), join(folder, "test", file));
   writeFileSync(join(folder, "package.json"), '{"type":"module","scripts":{"thorough":""}}');

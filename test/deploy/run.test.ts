@@ -1,12 +1,23 @@
 /** `npm test` in a folder where Hardhat and Vitest are programs that end as they are told. */
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { drawn } from "../draw.ts";
 import { secondsBeside } from "../e2e/finishedRun/seconds.ts";
+import { finishedRun, firstOfRooms, long, ofRooms, short } from "../processFiles.ts";
 
 const script = resolve(fileURLToPath(import.meta.url), "../../run.ts");
 const root = resolve(script, "../..");
@@ -137,12 +148,25 @@ describe("npm test", () => {
   });
 });
 
-test("what vitest.config.ts begins first, as what takes longest, are files that there are", () => {
-  const [, list = ""] =
-    /\nconst longest = \[([^\]]+)\]/.exec(readFileSync(join(root, "vitest.config.ts"), "utf8")) ?? [];
-  const names = [...list.matchAll(/"([^"]+)"/g)].map(([, name = ""]) => name);
-  expect(names.length).toBeGreaterThan(5);
-  expect(names.filter((name) => !existsSync(join(root, "test", `${name}.test.ts`)))).toEqual([]);
+test("what is named as long, of rooms, or begun first are files that there are, each once", () => {
+  const named = [finishedRun, ...long, ...ofRooms, ...firstOfRooms];
+  expect(named.filter((file) => !existsSync(join(root, file)))).toEqual([]);
+  expect(new Set(named).size).toBe(named.length);
+});
+
+test("of the tests of real processes .ci/run leaves out nothing but long ones", () => {
+  const runs = readdirSync(join(root, "test/e2e"))
+    .filter((name) => name.endsWith(".test.ts"))
+    .map((name) => `test/e2e/${name}`);
+  expect([...short(), ...long, finishedRun].toSorted()).toEqual([...ofRooms, ...runs].toSorted());
+});
+
+test("a sample has so many, each once; the same seed draws the same, in whatever order they come", () => {
+  const one = drawn(long, 6, "a");
+  expect(new Set(one).size).toBe(6);
+  expect(drawn(long.toReversed(), 6, "a")).toEqual(one);
+  const others = ["b", "c", "d", "e", "f", "g", "h", "i"].flatMap((seed) => drawn(long, 6, seed));
+  expect(new Set([...one, ...others]).size).toBe(long.length);
 });
 
 test("the one run has half as much time again on two idle processors, for the tests beside it, and more where others are at work", () => {

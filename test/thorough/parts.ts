@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 
 import { ensureBuilt } from "../../deploy/artifacts.ts";
+import { long } from "../processFiles.ts";
 import { attacks } from "./attacks.ts";
 import { breakages } from "./breakages.ts";
 import { copyTree, root } from "./copy.ts";
@@ -253,6 +254,17 @@ export const parts: readonly Part[] = [
     items: () => ["150m: steps", "150m: a round"],
     open: () => ({
       attempt: (item) => (item === "150m: steps" ? largeSteps : oneLargeRound)("150m"),
+      close: nothing,
+    }),
+  },
+  {
+    name: "processes",
+    what: "each of the long tests of real processes, of which .ci/run draws some",
+    sources: [...code, "contracts", "test/e2e", "test/processFiles.ts"],
+    items: () => long,
+    open: () => ({
+      // Whoever calls this has all tools that a test needs, or is told which not.
+      attempt: (item) => entry(["test", "--project=processes", item], { CI: "true" }),
       close: nothing,
     }),
   },

@@ -11,8 +11,8 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 
-import { createRandom } from "../../offchain/src/base/index.ts";
 import { commitOf } from "../commit.ts";
+import { drawn } from "../draw.ts";
 import { root } from "./copy.ts";
 import { type Part, parts } from "./parts.ts";
 import { digestOfAll, holding, pruned, readRecords, RECORDS, standing, writeRecords } from "./records.ts";
@@ -141,12 +141,7 @@ function conclude(
 function sampleOf(part: Part, seed: string): readonly string[] {
   if (part.sample === undefined) return [];
   if (typeof part.sample === "string") return [part.sample];
-  return [...(part.sampled ?? part.items)()]
-    .sort()
-    .map((item) => ({ item, at: createRandom(`${seed} ${item}`).uint32() }))
-    .sort((a, b) => a.at - b.at)
-    .slice(0, part.sample)
-    .map(({ item }) => item);
+  return drawn((part.sampled ?? part.items)(), part.sample, seed);
 }
 
 /** @returns whether all of these are as they should be */

@@ -512,7 +512,7 @@ export const coordinatorPay: readonly Breakage[] = [
   {
     name: "dust is claimed at the poster's cost",
     file: "offchain/src/coordinator/claimDuty.ts",
-    text: "if (sumOf(leaves) >= from && leaves.length > 0)",
+    text: "if (leaves.length > 0 && sumOf(leaves) >= least)",
     instead: "if (leaves.length > 0)",
     tests: ["test/offchain/coordinator/claimDuty.test.ts"],
   },
@@ -533,8 +533,8 @@ export const coordinatorPay: readonly Breakage[] = [
   {
     name: "claims for others are sent again though they are paid",
     file: "offchain/src/chain/postings.ts",
-    text: "if ((await reader.unpaidOf(payload.modelId, owed)).length > 0) return undefined;",
-    instead: "if ((await reader.unpaidOf(payload.modelId, owed)).length >= 0) return undefined;",
+    text: "if ((await reader.unpaidOf(payload.modelId, owed, payload.kind)).length > 0) return undefined;",
+    instead: "if ((await reader.unpaidOf(payload.modelId, owed, payload.kind)).length >= 0) return undefined;",
     tests: ["test/offchain/chain/claimFor.test.ts"],
   },
   {
