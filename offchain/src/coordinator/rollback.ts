@@ -22,7 +22,7 @@ import { readManifest } from "../storage/index.ts";
 import type { GivenHead, RolledBack, Undoing } from "./machine/events.ts";
 import type { Unstamped } from "./machine/events.ts";
 import { losesNothing } from "./machine/rollback.ts";
-import type { RunState } from "./machine/state.ts";
+import type { LostRound, RunState } from "./machine/state.ts";
 import { anchorOf, type Run, secretOf } from "./run.ts";
 
 /** Checkpoints read from the table at a time. */
@@ -47,21 +47,25 @@ async function receiptsFileOf({ modules: { blobs } }: Run, digest: Digest): Prom
   return parseDocument("receipts", ReceiptsFile, parseCanonicalJson(bytes, MAX_DOCUMENT_BYTES, "the receipts"));
 }
 
-/** What the rounds beyond a checkpoint were trained on, and what they counted. */
-async function lostBeyond(run: Run, round: number): Promise<Pick<Undoing, "positions" | "tokens">> {
+/** What the rounds beyond a checkpoint were trained on, what they counted, and the records of their screenings. */
+async function lostBeyond(run: Run, round: number): Promise<Required<Pick<Undoing, "positions" | "tokens" | "lost">>> {
+  const { blobs } = run.modules;
+  const lost: LostRound[] = [];
   const positions: PositionRange[] = [];
   const tokens: Record<Address, number> = {};
   for (let from = round + 1; ;) {
     const rows = await run.projections.checkpoints(from, PAGE);
-    for (const { receipts } of rows) {
+    for (const { digest, round: led, receipts } of rows) {
       if (receipts === null) continue;
+      const { screening } = await readManifest(blobs, digest);
+      if (screening !== null) lost.unshift({ round: led - 1, screening: asDigest(screening) });
       for (const { receipt, assignment, tokens: counted, outcome } of (await receiptsFileOf(run, receipts)).receipts) {
         positions.push(...splitRanges(assignment.ranges, receipt.steps * assignment.batch)[0]);
         if (outcome === outcomeCode.aggregated)
           tokens[receipt.worker] = (tokens[receipt.worker] ?? 0) + Number(counted);
       }
     }
-    if (rows.length < PAGE) return { positions, tokens };
+    if (rows.length < PAGE) return { positions, tokens, lost };
     from += PAGE;
   }
 }

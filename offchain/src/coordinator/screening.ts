@@ -76,6 +76,22 @@ async function pastOf({ modules: { blobs } }: Run, { state: { screenings } }: Ef
   return past;
 }
 
+/**
+ * The records of rounds near this one that the run went back behind: who had a part in them has their payloads still. Nobody has to
+ * have these records, so that one that is gone is left out.
+ */
+async function lostOf(
+  { modules: { blobs }, definition }: Run,
+  { state: { lost = [] } }: EffectContext,
+  number: number,
+): Promise<ScreeningFile[]> {
+  const found: ScreeningFile[] = [];
+  for (const { round, screening } of lost)
+    if (Math.abs(round - number) <= definition.screening.history && (await blobs.has(screening)))
+      found.push(await readScreening(blobs, screening));
+  return found;
+}
+
 /** Measures the payloads of a closing round and judges them by each other and by the rounds before. */
 export async function screenRound(
   run: Run,
@@ -89,11 +105,12 @@ export async function screenRound(
     payloads.push(await measure(run, worker, accepted));
   }
   const past = await pastOf(run, context);
+  const lost = await lostOf(run, context, number);
   const { aggregatorBps, innerLrPpb } = round.params;
   const { elements } = run.facts;
   const theta = await normsOf(run, context.state.checkpoint.fragments);
   const rules = run.definition.screening;
-  const entries = screen({ rules, round: number, aggregatorBps, innerLrPpb, theta, elements, payloads, past });
+  const entries = screen({ rules, round: number, aggregatorBps, innerLrPpb, theta, elements, payloads, past, lost });
   const left = entries.filter(({ outcome }) => outcome !== 0).map(({ worker, outcome }) => [worker, outcome] as const);
   const record = await putDocument(documentsOf(run), entries);
   return { type: "RoundScreened", key, round: number, record, outcomes: Object.fromEntries(left) };

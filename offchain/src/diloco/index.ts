@@ -34,5 +34,12 @@ export { CHUNK_ELEMENTS, type ChunkSource, encodeInto, inspectPayload, type Slic
 export { PayloadError } from "./payloadError.ts";
 export { pseudoGradient } from "./pseudoGradient.ts";
 export { type FragmentPayload, reduceFragment, type ReduceInput } from "./reduce.ts";
-export { type MeasuredPayload, mediansOf, screen, type ScreeningEntry, type ScreeningInput } from "./screening.ts";
+export {
+  type LostRecord,
+  type MeasuredPayload,
+  mediansOf,
+  screen,
+  type ScreeningEntry,
+  type ScreeningInput,
+} from "./screening.ts";
 export { pullOf, weigh } from "./weights.ts";

@@ -35,7 +35,12 @@ export interface ScreeningInput {
   readonly payloads: readonly MeasuredPayload[];
   /** Records of the rounds before, newest first; more than `rules.history` are not looked at. */
   readonly past: readonly ScreeningFile[];
+  /** Of rounds that the run went back behind: nobody is measured by them, and who hands in a payload of theirs again earns nothing. */
+  readonly lost?: readonly LostRecord[];
 }
+
+/** What was measured in a round that the run went back behind, or a part of it. */
+export type LostRecord = Pick<ScreeningFile, "round" | "workers">;
 
 /** What is not clipped. */
 export const WHOLE_PPM = 1_000_000;
@@ -108,10 +113,10 @@ function comparable(round: number, entry: ScreeningEntry): Comparable {
 }
 
 /** The later one of two that are alike earns nothing. */
-function findCopies(inOrder: readonly MutableEntry[], { rules, round, past }: ScreeningInput): void {
-  const before = past
-    .slice(0, rules.history)
-    .flatMap((file) => file.workers.filter((entry) => !isZero(entry)).map((entry) => comparable(file.round, entry)));
+function findCopies(inOrder: readonly MutableEntry[], { rules, round, past, lost = [] }: ScreeningInput): void {
+  const before = [...past.slice(0, rules.history), ...lost].flatMap((file) =>
+    file.workers.filter((entry) => !isZero(entry)).map((entry) => comparable(file.round, entry)),
+  );
   const earlier: Comparable[] = [];
   for (const entry of inOrder) {
     const payload = comparable(round, entry);

@@ -3,7 +3,14 @@
  * and verified, an epoch's accounts, sortition, verification from the contracts alone. May import base, diloco, data, storage,
  * service and chain. Start at ports.ts, at documents.ts for what stands behind a head, at epoch.ts for who is paid what.
  */
-export { createRecordReader, pastScreenings, problemOfSample, problemOfScreening, readScreening } from "./screening.ts";
+export {
+  createRecordReader,
+  pastScreenings,
+  problemOfRecord,
+  problemOfSample,
+  problemOfScreening,
+  readScreening,
+} from "./screening.ts";
 export {
   epochInputsOf,
   epochManifestOf,

@@ -14,13 +14,22 @@ import {
 
 import { roundNumber } from "../base/index.ts";
 import { readDataManifest, sequenceCount } from "../data/index.ts";
-import { fragmentLayouts, gateOutcomes, gateSample, gateSeed, mediansOf, pullOf, screen } from "../diloco/index.ts";
-import { parseManifest, parseBuild, parseScreening } from "../storage/index.ts";
-import { DocumentError } from "./published.ts";
+import {
+  fragmentLayouts,
+  gateOutcomes,
+  gateSample,
+  gateSeed,
+  type LostRecord,
+  mediansOf,
+  pullOf,
+  screen,
+} from "../diloco/index.ts";
+import { FormatError, parseManifest, parseBuild, parseScreening } from "../storage/index.ts";
+import { DocumentError, isMalformed } from "./published.ts";
 import type { PostedHead } from "../chain/index.ts";
 import type { BlobSource } from "./ports.ts";
 import { problemOfOne } from "./programs.ts";
-import { standingHeads } from "./standingHeads.ts";
+import { rolledBackHeads, standingHeads } from "./standingHeads.ts";
 import { unreadableOutcomes } from "./unreadable.ts";
 
 export interface ScreeningCheck {
@@ -32,6 +41,8 @@ export interface ScreeningCheck {
   readonly receipts: ReceiptsFile;
   /** Newest first. */
   readonly past: readonly ScreeningFile[];
+  /** What the record says was repeated of rounds that the run went back behind. */
+  readonly lost?: readonly LostRecord[];
 }
 
 /** Whether an entry has a measure of each fragment, or says which one could not be read. @returns empty when it does */
@@ -72,7 +83,7 @@ function problemOfPlace({ definition, params, paramsVersion, file, receipts }: S
 type Judged = ReturnType<typeof screen>;
 
 /** What the measurements of a record say of each payload. */
-const judge = ({ definition, params, file, receipts, past }: ScreeningCheck): Judged =>
+const judge = ({ definition, params, file, receipts, past, lost = [] }: ScreeningCheck): Judged =>
   screen({
     rules: definition.screening,
     round: file.round,
@@ -88,6 +99,7 @@ const judge = ({ definition, params, file, receipts, past }: ScreeningCheck): Ju
       fragments: entry.fragments,
     })),
     past,
+    lost,
   });
 
 /** Whether a record gives each payload what its measurements say. @returns empty when it does */
@@ -205,6 +217,61 @@ export async function pastScreenings(
   const found: ScreeningFile[] = [];
   for (const head of standingHeads(before).slice(1).slice(-history).toReversed()) found.push(await read(head));
   return found;
+}
+
+type Repeated = NonNullable<ScreeningFile["workers"][number]["copyOf"]>;
+
+/** Whom a record says were repeated, where neither the round nor those before it that stand say so. */
+function unexplained(check: ScreeningCheck): Repeated[] {
+  if (problemOfPlace(check) !== "") return [];
+  const judged = judge(check);
+  return check.file.workers.flatMap(({ copyOf }, i) =>
+    copyOf !== null && nameOf(copyOf) !== nameOf(judged[i]!.copyOf) ? [copyOf] : [],
+  );
+}
+
+/**
+ * Entries of these in rounds that the run went back behind, newest first. What does not stand need not be there, nor be any
+ * document: one that has the entry is enough.
+ */
+async function lostEntries(
+  read: RecordReader,
+  before: readonly PostedHead[],
+  repeated: readonly Repeated[],
+): Promise<LostRecord[]> {
+  if (repeated.length === 0) return [];
+  const found: LostRecord[] = [];
+  let away: unknown;
+  for (const head of [...rolledBackHeads(before)].toSorted((a, b) => b.sequence - a.sequence)) {
+    const round = head.round - 1;
+    const workers = new Set(repeated.flatMap((each) => (each.round === round ? [each.worker] : [])));
+    if (workers.size === 0) continue;
+    try {
+      const file = await read(head);
+      found.push({ round, workers: file.workers.filter(({ worker }) => workers.has(worker)) });
+    } catch (error) {
+      if (!(error instanceof DocumentError || error instanceof FormatError || isMalformed(error))) away ??= error;
+    }
+  }
+  const isFound = ({ round, worker }: Repeated): boolean =>
+    found.some((each) => each.round === round && each.workers.some((entry) => entry.worker === worker));
+  if (away !== undefined && !repeated.every(isFound)) throw away;
+  return found;
+}
+
+/**
+ * Whether a round's record is what it should be, by the records of the rounds before it.
+ * @param before the heads before it, from checkpoint 0 on
+ * @returns as {@link problemOfScreening}
+ * @throws what `read` throws for the rounds that stand, and for others where the record rests on what is not to be had
+ */
+export async function problemOfRecord(
+  read: RecordReader,
+  before: readonly PostedHead[],
+  given: Omit<ScreeningCheck, "past" | "lost">,
+): Promise<string> {
+  const check = { ...given, past: await pastScreenings(read, before, given.definition.screening.history) };
+  return problemOfScreening({ ...check, lost: await lostEntries(read, before, unexplained(check)) });
 }
 
 /** @throws ProtocolError MALFORMED_DOCUMENT; what `blobs` throws */

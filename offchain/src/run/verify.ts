@@ -30,14 +30,7 @@ import { type HeadCondition, Problems } from "./problems.ts";
 import { rejectedUnder } from "./rejected.ts";
 import type { RevenueAccounts } from "./revenueAccounts.ts";
 import { leftOutSentence, postedRoots } from "./roots.ts";
-import {
-  createRecordReader,
-  pastScreenings,
-  problemOfSample,
-  problemOfScreening,
-  readScreening,
-  type RecordReader,
-} from "./screening.ts";
+import { createRecordReader, problemOfRecord, problemOfSample, readScreening, type RecordReader } from "./screening.ts";
 import { isGone, problemOfUnreadable } from "./unreadable.ts";
 import { rolledBackHeads } from "./standingHeads.ts";
 import { type Carried, WalkMemory } from "./walkMemory.ts";
@@ -354,8 +347,7 @@ async function checkScreening({ reader, blobs }: VerifyModules, round: Screened,
   if (manifest.screening === null || !receipts) return;
   const file = await readScreening(blobs, runId, manifest.screening);
   const params = await reader.paramsOf(runId, paramsVersion);
-  const past = await pastScreenings(records, before, definition.screening.history);
-  const problem = problemOfScreening({ definition, params, paramsVersion, file, receipts, past });
+  const problem = await problemOfRecord(records, before, { definition, params, paramsVersion, file, receipts });
   if (problem !== "") problems.add("mismatch", problem);
   for (const [f, norm] of theta)
     if (file.theta[f] !== norm)

@@ -1,5 +1,6 @@
 """How a round closes: which payloads are aggregated, and what they make of the checkpoint before (protocol.md, "Closing a round")."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy
@@ -16,6 +17,8 @@ from .spec import Spec
 
 # Millionths of a bit per byte.
 LOSS_TOLERANCE = 100
+# Entries, with their rounds, of those rounds and workers in the files of rounds that the run went back behind.
+Lost = Callable[[list[tuple[int, str]]], list[tuple[int, dict]]]
 
 
 @dataclass
@@ -172,14 +175,27 @@ class Closing:
             return None
         return found if found < 2**53 else None
 
-    def screen(self, recorded: dict, past: list[dict], report: Report) -> Screening:
-        """Computes the round's screening again and holds it against its record."""
+    def screen(self, recorded: dict, past: list[dict], lost: Lost, report: Report) -> Screening:
+        """Computes the round's screening again and holds it against its record. `lost`: entries of lost files, by whom they name."""
         docs, rules = self.docs, self.docs.definition["screening"]
         version, gate = self.head["paramsVersion"], recorded["gate"]
         require(gate["build"] in docs.builds, "the gate's build was never admitted")
         theta = [params for params, _ in self.states]
-        screening = Screening(self.spec.codes["outcomeCode"], rules, self.params, self.round, theta, past)
-        screening.judge([self.payloads[entry["receipt"]["worker"]] for entry in self.receipts])
+        payloads = [self.payloads[entry["receipt"]["worker"]] for entry in self.receipts]
+
+        def judged(repeated: list[tuple[int, dict]]) -> Screening:
+            made = Screening(self.spec.codes["outcomeCode"], rules, self.params, self.round, theta, past, repeated)
+            made.judge(payloads)
+            return made
+
+        screening = judged([])
+        named = [
+            (each["copyOf"]["round"], each["copyOf"]["worker"])
+            for each in recorded["workers"]
+            if each["copyOf"] and each["copyOf"] != screening.entries.get(each["worker"], {}).get("copyOf")
+        ]
+        if named:
+            screening = judged(lost(named))
         batch = docs.builds[gate["build"]]["microBatch"]
         available = data.sequence_count(len(docs.held_out), docs.definition["sequence"])
         hashes = [self.payloads[entry["receipt"]["worker"]].receipt_hash for entry in self.receipts]

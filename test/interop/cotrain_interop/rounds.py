@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy
 
 from . import data, diloco, trees
-from .base import ZERO, Missing, digest_of_json, equal, require, tohex
+from .base import ZERO, Mismatch, Missing, digest_of_json, equal, require, tohex
 from .blobs import Blobs
 from .closing import Closing, RunDocuments, inner_steps
 from .facts import Head
@@ -151,10 +151,37 @@ def check_lost(spec: Spec, docs: RunDocuments, blobs: Blobs, head: Head, before:
     return check_progress(spec, docs, blobs, head, before, f"the lost manifest of round {head['round']}", report)
 
 
+def lost_entries(blobs: Blobs, lost: list[Head], named: list[tuple[int, str]]) -> list[tuple[int, dict]]:
+    """Entries of these rounds and workers; what stands behind a head that the run went back behind need not be there, nor hold."""
+    found: list[tuple[int, dict]] = []
+    for head in lost:
+        round_ = head["round"] - 1
+        if round_ not in {each for each, _ in named}:
+            continue
+        try:
+            manifest = blobs.document(head.run_id, head["checkpointDigest"], "CheckpointManifest", "a lost manifest")
+            file = blobs.document(head.run_id, manifest["screening"], "ScreeningFile", "a lost screening")
+        except Mismatch:
+            continue
+        if (file["runId"], file["round"]) == (head.run_id, round_):
+            found += [(round_, entry) for entry in file["workers"] if (round_, entry["worker"]) in named]
+    return found
+
+
 def check_round(
-    spec: Spec, docs: RunDocuments, blobs: Blobs, head: Head, before: dict | None, past: list[dict], report: Report
+    spec: Spec,
+    docs: RunDocuments,
+    blobs: Blobs,
+    head: Head,
+    before: dict | None,
+    past: list[dict],
+    lost: list[Head],
+    report: Report,
 ) -> Round:
-    """All of one checkpoint and the round that led to it. `past`: the screening files of the rounds before."""
+    """All of one checkpoint and the round that led to it.
+
+    `past`: the screening files of the rounds before; `lost`: heads before it that do not stand, the newest first.
+    """
     found = check_progress(spec, docs, blobs, head, before, f"the manifest of checkpoint {head['round']}", report)
     manifest = found.manifest
     if before is None:
@@ -166,7 +193,11 @@ def check_round(
     except Missing:
         found.holds = dict.fromkeys(range(docs.run.fragments))
         return found
-    made = closing.entries(closing.screen(found.screening, past, report).clips(), found.screening["gate"])
+
+    def lost_of(named: list[tuple[int, str]]) -> list[tuple[int, dict]]:
+        return lost_entries(blobs, lost, named)
+
+    made = closing.entries(closing.screen(found.screening, past, lost_of, report).clips(), found.screening["gate"])
     found.holds = {fragment: made[fragment] == manifest["fragments"][fragment] for fragment in made}
     report.count("fragments recomputed", len(made))
     return found

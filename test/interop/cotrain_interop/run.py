@@ -185,18 +185,22 @@ class Verifier:
         lost = head["head"] not in self.stands
         before = walk.rounds[-1].manifest if walk.rounds else None
         past = [found.screening for found in walk.rounds if found.screening]
+        stand = {found.head["head"] for found in walk.rounds}
+        earlier = docs.run.heads[: docs.run.heads.index(head)]
+        taken_back = [each for each in earlier if each["head"] not in stand and not each.is_rollback][::-1]
 
         def work(report: Report) -> Round:
             if lost:
                 report.count("rounds that were paid and rolled back")
                 return check_lost(self.spec, docs, self.blobs, head, before, report)
-            found = check_round(self.spec, docs, self.blobs, head, before, past, report)
+            found = check_round(self.spec, docs, self.blobs, head, before, past, taken_back, report)
             self._shards(docs, found, report)
             return found
 
         parent = head.parent.values if head.parent else None
         history = digest_of_json(past[-docs.definition["screening"]["history"] :])
-        key = f"round {lost} {history} {docs.run.definition} {head.values} {parent} {before and digest_of_json(before)} {docs.run.versions} {docs.run.posters}"
+        behind = digest_of_json([each["head"] for each in taken_back])
+        key = f"round {lost} {history} {behind} {docs.run.definition} {head.values} {parent} {before and digest_of_json(before)} {docs.run.versions} {docs.run.posters}"
         found = self.memory.recall(key, self.blobs, self.report, work)
         return replace(found, head=head)
 

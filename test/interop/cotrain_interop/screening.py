@@ -120,10 +120,17 @@ def _upper_median(values: list) -> object:
 
 
 class Screening:
-    """One round's, from its payloads and the files of the rounds before."""
+    """One round's, from its payloads, the files of the rounds before, and what it repeats of rounds that the run went back behind."""
 
     def __init__(
-        self, spec_codes: dict, rules: dict, params: dict, round_: int, theta: list[numpy.ndarray], past: list[dict]
+        self,
+        spec_codes: dict,
+        rules: dict,
+        params: dict,
+        round_: int,
+        theta: list[numpy.ndarray],
+        past: list[dict],
+        lost: list[tuple[int, dict]] | None = None,
     ):
         self.codes = spec_codes
         self.rules = rules
@@ -133,6 +140,7 @@ class Screening:
         self.limits = self._limits([len(values) for values in theta])
         # Newest first.
         self.past = past[::-1][: rules["history"]]
+        self.lost = lost or []
         self.entries: dict[str, dict] = {}
 
     def judge(self, payloads: list[Payload]) -> None:
@@ -154,7 +162,7 @@ class Screening:
 
     def _copies(self, payloads: list[Payload]) -> None:
         before: list[tuple[int, dict]] = []
-        older = [(file["round"], entry) for file in self.past for entry in file["workers"]]
+        older = [(file["round"], entry) for file in self.past for entry in file["workers"]] + self.lost
         for payload in payloads:
             entry = self.entries[payload.worker]
             if entry["outcome"] != 0:

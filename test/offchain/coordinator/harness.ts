@@ -471,8 +471,8 @@ function createWorker(harness: Harness, signer: PrivateKeyAccount, over: WorkerO
     },
     prepare: (assignment) => {
       const state = harness.run.driver.state;
-      // No two alike, and none like one of an earlier round.
-      const random = createRandom(`${address}/${assignment.round}`);
+      // No two alike, and none like one of an earlier round, or of the same round before the run went back.
+      const random = createRandom(`${address}/${assignment.round}/${assignment.assignmentId}`);
       const { elements: sizes } = state.facts;
       const payloads = sizes.map((elements) => {
         const delta = Float32Array.from({ length: elements }, () => Math.fround(random.normal() / 200));

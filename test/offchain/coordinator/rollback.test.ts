@@ -1,11 +1,29 @@
 /** Holders take a run back to an earlier checkpoint: the coordinator goes on from there, and what it lost counts nowhere. */
-import { asDigest, type Digest } from "@cotrain/sdk/protocol";
+import {
+  asDigest,
+  type Digest,
+  digestOfJson,
+  outcomeCode,
+  type ReceiptsFile,
+  type ScreeningFile,
+} from "@cotrain/sdk/protocol";
 import { afterEach, describe, expect, it } from "vitest";
 
 import { balanceOf } from "../../../offchain/src/data/index.ts";
+import { blobSourceOf, createRecordReader, problemOfRecord } from "../../../offchain/src/run/index.ts";
 import { readManifest } from "../../../offchain/src/storage/index.ts";
 import { EPOCH } from "./fakeChain.ts";
-import { elapse, type Harness, type HarnessOptions, openPair, runId, type TestWorker, until } from "./harness.ts";
+import {
+  elapse,
+  type Harness,
+  type HarnessOptions,
+  openPair,
+  params,
+  type Prepared,
+  runId,
+  type TestWorker,
+  until,
+} from "./harness.ts";
 import { createLogger } from "../../../offchain/src/service/index.ts";
 
 let harness: Harness | undefined;
@@ -42,6 +60,30 @@ const roundsOf = ({ chain }: Harness): number[] => chain.heads.map(({ round }) =
 
 /** What the tokens of the members add up to. */
 const counted = (of: Harness): number => Object.values(stateOf(of).totals).reduce((sum, tokens) => sum + tokens, 0);
+
+/** Sends payloads that were made for another assignment. */
+async function sendAgain(worker: TestWorker, { payloads, header: { fragments } }: Prepared): Promise<void> {
+  const made = worker.prepare(await worker.assigned());
+  const places = made.header.fragments.map((each, f) => ({ ...each, digest: fragments[f]!.digest }));
+  const header = { ...made.header, fragments: places };
+  const again = { ...made, payloads, header, receipt: { ...made.receipt, payloadDigest: digestOfJson(header) } };
+  await worker.upload(again);
+  await worker.submit(again);
+}
+
+/** The record of the newest round, and what everybody says of it by the records that these heads name. */
+async function newestRecord(of: Harness, change: (file: ScreeningFile) => ScreeningFile = (file) => file) {
+  const read = async (digest: string | null): Promise<unknown> =>
+    JSON.parse(new TextDecoder().decode(await of.blobs.get(asDigest(digest ?? ""), 1 << 24)));
+  const { screening, receipts } = await readManifest(of.blobs, of.chain.heads.at(-1)!.checkpointDigest);
+  const file = (await read(screening)) as ScreeningFile;
+  const { definition } = of.run;
+  const check = { definition, params, paramsVersion: 1, receipts: (await read(receipts)) as ReceiptsFile };
+  const source = blobSourceOf(of.blobs);
+  const heads = of.chain.heads.slice(0, -1);
+  const problem = problemOfRecord(createRecordReader(source), heads, { ...check, file: change(file) });
+  return { file, problem: await problem };
+}
 
 describe("a rollback", () => {
   it.each([
@@ -146,6 +188,46 @@ describe("a rollback", () => {
     chain.back(1);
     await wentBack(at);
     expect(stateOf(at).totals).toEqual(totals);
+  });
+
+  it("pays nobody for what was handed in before it, in whichever of the rounds that are lost", async () => {
+    const { harness: at, workers, chain } = await trained(1);
+    const [a, b] = workers;
+    const old: Prepared[] = [];
+    for (let round = 2; round <= 4; round++) {
+      const { sequence } = chain.heads.at(-1)!;
+      for (const worker of workers) old.push((await worker.train()).prepared);
+      await anchoredBehind(at, sequence);
+    }
+    chain.back(1);
+    await wentBack(at);
+    // Its own of the same round, and another's of the round after and of the round before; who trains anew is paid.
+    for (const [i, round, worker] of [
+      [0, 1, a],
+      [5, 3, b],
+      [3, 2, b],
+    ] as const) {
+      const { sequence } = chain.heads.at(-1)!;
+      await sendAgain(a, old[i]!);
+      await b.train();
+      await anchoredBehind(at, sequence);
+      const { file, problem } = await newestRecord(at);
+      const outcomes = new Map(file.workers.map((entry) => [entry.worker, entry]));
+      expect(outcomes.get(a.address)).toMatchObject({
+        outcome: outcomeCode.copy,
+        copyOf: { round, worker: worker.address },
+      });
+      expect(outcomes.get(b.address)).toMatchObject({ outcome: 0, copyOf: null });
+      expect(problem).toBe("");
+    }
+    // Nobody is called a copyist of what no round had.
+    const accused = await newestRecord(at, (file) => ({
+      ...file,
+      workers: file.workers.map((entry) =>
+        entry.copyOf ? { ...entry, copyOf: { ...entry.copyOf, round: 1 } } : entry,
+      ),
+    }));
+    expect(accused.problem).toContain("it repeats nobody");
   });
 
   it("of a stranger's head loses nothing: the rounds that were trained meanwhile follow behind it", async () => {

@@ -353,4 +353,25 @@ export const rollback: readonly Breakage[] = [
     instead: "from += PAGE + 1;",
     tests: ["test/offchain/coordinator/rollback.test.ts"],
   },
+  {
+    name: "a coordinator pays again for what was handed in before a rollback",
+    file: "offchain/src/coordinator/screening.ts",
+    text: "payloads, past, lost })",
+    instead: "payloads, past })",
+    tests: ["test/offchain/coordinator/rollback.test.ts"],
+  },
+  {
+    name: "after a rollback only the round of the same number is held against",
+    file: "offchain/src/coordinator/screening.ts",
+    text: "Math.abs(round - number) <= definition.screening.history",
+    instead: "round === number",
+    tests: ["test/offchain/coordinator/rollback.test.ts"],
+  },
+  {
+    name: "who repeats what was handed in before a rollback is no copyist to those who verify",
+    file: "offchain/src/run/screening.ts",
+    text: "lost: await lostEntries(read, before, unexplained(check))",
+    instead: "lost: []",
+    tests: ["test/offchain/coordinator/rollback.test.ts"],
+  },
 ];

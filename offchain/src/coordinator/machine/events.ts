@@ -17,7 +17,7 @@ import type {
 
 import type { Anchor, EffectFailed, EffectResult, Timed } from "./effects.ts";
 import type { StateDraft } from "./pending.ts";
-import type { Checkpoint, HeadEntry, RunFacts } from "./state.ts";
+import type { Checkpoint, HeadEntry, LostRound, RunFacts } from "./state.ts";
 
 export interface RunCreated extends Timed {
   readonly type: "RunCreated";
@@ -146,6 +146,8 @@ export interface Undoing {
   readonly tokens: Readonly<Record<Address, number>>;
   /** Digests of the ScreeningFiles of the rounds that stand, newest first. */
   readonly screenings: readonly Digest[];
+  /** The rounds that are lost, newest first; absent in journals of before they were kept. */
+  readonly lost?: readonly LostRound[];
   /** Of the next round, see `RunState.secret`. */
   readonly secret: Hex;
 }

@@ -47,7 +47,7 @@ function dropRound(draft: StateDraft): void {
   draft.current = null;
 }
 
-function undo(draft: StateDraft, { checkpoint, positions, tokens, screenings, secret }: Undoing): void {
+function undo(draft: StateDraft, { checkpoint, positions, tokens, screenings, lost = [], secret }: Undoing): void {
   dropRound(draft);
   draft.ledger = castDraft(giveBack(draft.ledger, positions));
   const { round } = checkpoint;
@@ -56,6 +56,7 @@ function undo(draft: StateDraft, { checkpoint, positions, tokens, screenings, se
     if (outcome.round >= round) delete draft.outcomes[worker as `0x${string}`];
   for (const member of Object.values(draft.members)) member.since = Math.min(member.since, round);
   draft.screenings = [...screenings];
+  draft.lost = [...lost, ...(draft.lost ?? [])];
   draft.recent = draft.recent.filter((summary) => summary.round < round);
   draft.checkpoint = castDraft(checkpoint);
   draft.round = round;

@@ -266,7 +266,9 @@ function onCheckpointStored(draft: StateDraft, event: CheckpointStored): void {
   }
   strike(draft, round, event.at);
   if (round.screening) draft.screenings.unshift(round.screening);
-  draft.screenings.splice(draft.facts.screening.history);
+  const { history } = draft.facts.screening;
+  draft.screenings.splice(history);
+  if (draft.lost) draft.lost = draft.lost.filter((lost) => lost.round + history > round.round);
   draft.recent.push({
     round: round.round,
     openedAt: round.openedAt,

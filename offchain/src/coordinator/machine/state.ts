@@ -243,6 +243,13 @@ export interface HeldOut {
   readonly sequences?: number;
 }
 
+/** A round that the run went back behind. */
+export interface LostRound {
+  readonly round: number;
+  /** Digest of its ScreeningFile. */
+  readonly screening: Digest;
+}
+
 export interface RunState {
   readonly facts: RunFacts;
   /** Time of the last event. */
@@ -271,6 +278,8 @@ export interface RunState {
   readonly strikes: Readonly<Record<Address, number>>;
   /** Digests of the last rounds' ScreeningFiles, newest first. */
   readonly screenings: readonly Digest[];
+  /** Rounds that the run went back behind and that what is handed in is still held against, newest first; absent before the first. */
+  readonly lost?: readonly LostRound[];
   readonly ledger: DataLedger;
   /**
    * 32 bytes that only the coordinator knows, fresh for each round: the data of an assignment are drawn from them. They are never

@@ -20,10 +20,9 @@ import {
   type HeadWithParent,
   DocumentError,
   isMalformed,
-  pastScreenings,
   type PayloadPlace,
+  problemOfRecord,
   problemOfSample,
-  problemOfScreening,
   problemOfUnreadable,
   readMeasured,
   readScreening,
@@ -167,10 +166,10 @@ async function screening(
   const { file: receipts, manifest } = documents;
   if (!receipts || manifest.screening === null)
     throw new DocumentError("DOCUMENT_SCREENING", "Its manifest names no screening of its round.");
-  const past = await pastScreenings(createRecordReader(blobs), before, definition.screening.history);
   const file = await readScreening(blobs, head.runId, manifest.screening);
   const { paramsVersion } = head;
-  const problem = problemOfScreening({ definition, params, paramsVersion, file, receipts, past });
+  const check = { definition, params, paramsVersion, file, receipts };
+  const problem = await problemOfRecord(createRecordReader(blobs), before, check);
   if (problem !== "") throw new DocumentError("DOCUMENT_SCREENING", problem);
   const sample = await problemOfSample(blobs, { runId: head.runId, definition, admitted, gate: file.gate });
   if (sample !== "") throw new DocumentError("DOCUMENT_SCREENING", sample);
