@@ -499,4 +499,18 @@ export const validator: readonly Breakage[] = [
     instead: "if (!isJudged)",
     tests: ["test/offchain/validator/attest.test.ts"],
   },
+  {
+    name: "heads that nobody serves are all tried at each look",
+    file: "offchain/src/validator/checks/aggregate.ts",
+    text: "if (without.has(head)) places -= 1;",
+    instead: "",
+    tests: ["test/offchain/validator/unserved.test.ts"],
+  },
+  {
+    name: "heads that nobody serves are tried again before what was never tried",
+    file: "offchain/src/validator/checks/aggregate.ts",
+    text: "[...open.filter(({ head }) => !without.has(head.head)), ...again]",
+    instead: "[...again, ...open.filter(({ head }) => !without.has(head.head))]",
+    tests: ["test/offchain/validator/unserved.test.ts"],
+  },
 ];

@@ -3,7 +3,7 @@
  * lost its pay by them, whether the losses of its gate are true. Who steps in for another validator examines the same.
  */
 import type { CotrainError } from "@cotrain/sdk/errors";
-import { asDigest, type Digest, digestOfJson, verdictForms, verdictKind } from "@cotrain/sdk/protocol";
+import { asDigest, type Digest, digestOfJson, type Hex, verdictForms, verdictKind } from "@cotrain/sdk/protocol";
 
 import { RetryableError, unlessAborted } from "../../base/index.ts";
 import type { PostedHead } from "../../chain/index.ts";
@@ -36,31 +36,58 @@ export interface Finding {
   readonly evidence: Digest;
 }
 
+/**
+ * Heads of one look that may come to nothing, as for documents that nobody has; the others wait for a later look. An honest run has few
+ * such heads, while a poster posts thousands in one transaction, and each costs several requests at whoever serves the run.
+ */
+export const MOST_WITHOUT = 16;
+
 interface OwedAggregate extends HeadWithParent {
   readonly draw: Draw;
 }
 
 export function aggregateCheck(context: Context): Check<OwedAggregate> {
   const { descriptions, heads, reader, validator } = context;
+  /** Heads that came to nothing, the latest tried last. */
+  const without = new Set<Hex>();
   return {
     kind: verdictKind.aggregate,
     wellFormed: verdictForms[verdictKind.aggregate],
     due: async function* ({ open }) {
-      for (const link of open) {
-        if (heads.judged.has(link.head.head)) continue;
-        const draw = await attempt(context, `checkpoint ${link.head.round}`, () => drawOf(context, link.head));
-        if (draw) yield { ...link, draw };
+      const links = new Map<Hex, HeadWithParent>(open.map((link) => [link.head.head, link]));
+      for (const head of without) if (!links.has(head)) without.delete(head);
+      // First what was never tried, so that thousands which nobody serves hold up no honest one behind them more than once.
+      const again = [...without].flatMap((head) => links.get(head) ?? []);
+      let places = MOST_WITHOUT;
+      for (const link of [...open.filter(({ head }) => !without.has(head.head)), ...again]) {
+        if (places === 0) return;
+        const { head, round } = link.head;
+        if (heads.judged.has(head)) continue;
+        const draw = await attempt(context, `checkpoint ${round}`, () => drawOf(context, link.head));
+        if (!draw) continue;
+        yield { ...link, draw };
+        if (without.has(head)) places -= 1;
       }
     },
-    run: ({ head, parent, draw }, say) =>
-      examine(context, { head, parent }, draw, async (finding) => {
+    run: async ({ head, parent, draw }, say) => {
+      without.delete(head.head);
+      const failed = (): void => void without.add(head.head);
+      const report = async (finding: Finding): Promise<void> => {
         const { fragment } = draw;
         const { fragments } = await descriptions.of(head.runId);
         // The chain may have gone back meanwhile.
         if ((await drawnBy(reader, head, validator, fragments)) !== fragment) return;
         await say({ index: fragment, value: finding.holds ? 10_000n : 0n, evidence: finding.evidence });
+        without.delete(head.head);
         conclude(context, head, draw, finding);
-      }),
+      };
+      try {
+        await examine(context, { head, parent }, draw, report, failed);
+      } catch (error) {
+        failed();
+        throw error;
+      }
+    },
   };
 }
 
@@ -94,18 +121,22 @@ function conclude(
   emit({ type: "judged", head, round, fragment, holds, reason });
 }
 
-/** The engine measures one thing at a time: what is not examined now is examined at a later look. */
+/**
+ * The engine measures one thing at a time: what is not examined now is examined at a later look.
+ * @param onUnread told where a head's documents could not be read, whatever that comes to
+ */
 export async function examine(
   context: Context,
   { head, parent }: HeadWithParent,
   { fragment, gate }: Draw,
   report: (finding: Finding) => Promise<void>,
+  onUnread: () => void = () => undefined,
 ): Promise<void> {
   const { audits, blobs, clock, descriptions, documents, emit, engine, loss, signal } = context;
   const description = await descriptions.of(head.runId);
   // Read once, also where that fails: the largest documents take seconds. What is gone or wrong `inspect` says.
   const found = documents.read(blobs, head, parent);
-  const leaves = (await found.catch(() => undefined))?.leaves;
+  const leaves = (await found.catch(onUnread))?.leaves;
   const input = { head, parent, description, fragment, found };
   const due = gate || (leaves !== undefined && blamesByLoss(leaves));
   if (!loss || !due || audits.sound.has(head.head)) return report(await inspect(context, input));
