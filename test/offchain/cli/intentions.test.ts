@@ -97,7 +97,12 @@ describe("signers", () => {
     expect(proposed.votes).toHaveLength(2);
     const { proposalId } = proposed.proposal!;
     await pass(world, VOTING_PERIOD);
-    expect(await told("proposals", "execute", proposalId, ...at())).toMatchObject({ step: "queue" });
+    // Whoever carries it out is told what it is for.
+    const queued = await cotrainHere(["proposals", "execute", proposalId, ...at()]);
+    expect(queued.code).toBe(0);
+    expect(`${queued.stdout}${queued.stderr}`.replaceAll(/\s+/g, " ")).toContain(
+      'nothing here checks: "They wrote it."',
+    );
     await pass(world, 60);
     expect(await told("proposals", "execute", proposalId, ...at())).toMatchObject({ step: "execute" });
     const chosen = { members: ascending(names), threshold: 2 };

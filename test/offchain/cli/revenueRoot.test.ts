@@ -15,6 +15,7 @@ import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.t
 import { tellingCoordinator } from "./tellingCoordinator.ts";
 
 const buyer = asAddress(accountOf("buyer").address);
+const stranger = asAddress(accountOf("stranger").address);
 const stage = staged(["buyer", "stranger", "validator-1", "validator-2", "validator-3"]);
 const { by } = stage;
 const { nextEpoch, dollarsOf, overBy } = capitalStage(stage);
@@ -131,6 +132,14 @@ test("a second root names the first, and both are claimed at once", async () => 
     file = `${file}.${round}`;
     for (const name of ["validator-1", "validator-2"]) await attest(name);
     await passWindow();
+    // That one before it is active is no reason to say that this one is, where nothing could be sent.
+    const rpc = await nodeAhead(stage.node.url, "eth_sendRawTransaction", () =>
+      stage.client.setBalance({ address: stranger, value: 0n }),
+    );
+    const poor = await cotrainHere(["revenue", "activate", ...at(), ...by("stranger"), "--rpc", rpc]);
+    expect(poor.code).not.toBe(0);
+    expect(poor.stdout).not.toContain("active already");
+    await stage.client.setBalance({ address: stranger, value: 10n ** 18n });
     await told("revenue", "activate", ...at(), ...by("stranger"));
     if (round === 2) break;
     await nextEpoch();

@@ -18,6 +18,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import type { ChainReader, PostedHead } from "../../../offchain/src/chain/index.ts";
 import { blobSourceOf, readHeadDocuments, runDocuments } from "../../../offchain/src/run/index.ts";
+import { fitDefinition } from "../../../offchain/src/run/published.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
 import { inPass, seed as runId } from "../../interop/reading.ts";
 import { createInitial, createPublisher, fragments, params, poster, type Publisher, workers } from "../chain/world.ts";
@@ -143,6 +144,21 @@ describe("documents of a head", () => {
       code: "DOCUMENT_RECEIPT",
       message: expect.stringContaining("there are 3, where 2 members at most may be"),
     });
+  });
+
+  it("are of no run that is unfit by one answer alone: its chain is asked twice", async () => {
+    const definition = digestOfJson(initial.definition);
+    const told = (...answers: readonly object[]) => {
+      let asked = 0;
+      const run = async () => ({ runId, fragments, definition, ...answers[Math.min(asked++, answers.length - 1)] });
+      return fitDefinition({ reader: { run } as never, blobs: blobSourceOf(publisher.store) }, runId);
+    };
+    expect(await told({})).toEqual(initial.definition);
+    await expect(told({ fragments: 1 })).rejects.toMatchObject({ code: "DOCUMENT_FRAGMENTS" });
+    const none = await put("{}");
+    await expect(told({ definition: none })).rejects.toMatchObject({ code: "DOCUMENT_DEFINITION" });
+    for (const lie of [{ fragments: 1 }, { definition: none }])
+      await expect(told(lie, {})).rejects.toMatchObject({ code: "CHAIN_RPC", retryable: true });
   });
 
   it("are refused where one worker was given another's sequences in positions of another pass", async () => {

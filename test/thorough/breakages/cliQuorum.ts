@@ -142,4 +142,25 @@ export const cliQuorum: readonly Breakage[] = [
     instead: "",
     tests: ["test/offchain/cli/stakeRule.test.ts"],
   },
+  {
+    name: "a root that cannot be activated is said to be active where one before it is",
+    file: "offchain/src/cli/activating.ts",
+    text: "if (active && active.index >= index) return active;",
+    instead: "if (active) return active;",
+    tests: ["test/offchain/cli/revenueRoot.test.ts"],
+  },
+  {
+    name: "what maintainers granted is put to the holders",
+    file: "offchain/src/cli/commands/codeByVote.ts",
+    text: "same ?? others.find(({ id }) => id === written.id)",
+    instead: "same",
+    tests: ["test/offchain/cli/code.test.ts"],
+  },
+  {
+    name: "who carries a proposal out is not told what it is for",
+    file: "offchain/src/cli/commands/proposals.ts",
+    text: "        for (const line of reasonText(told)) output.notice(line);\n",
+    instead: "",
+    tests: ["test/offchain/cli/intentions.test.ts"],
+  },
 ];

@@ -374,4 +374,11 @@ export const rollback: readonly Breakage[] = [
     instead: "lost: []",
     tests: ["test/offchain/coordinator/rollback.test.ts"],
   },
+  {
+    name: "documents of a head are looked at again without those of its round before a rollback",
+    file: "offchain/src/validator/lookAgain.ts",
+    text: "    await requireTurns(context, run.modelId, head);\n",
+    instead: "",
+    tests: ["test/offchain/validator/lookAgain.test.ts"],
+  },
 ];
