@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 
-import { disputeOf } from "@cotrain/sdk/actions";
+import { disputeOf, setPoster, timelockOf } from "@cotrain/sdk/actions";
 import { type CheckpointManifest, type Hex, structHash } from "@cotrain/sdk/protocol";
 import { getAddress, sha256 } from "viem";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
@@ -135,6 +135,28 @@ test("what is not to be had of a next run counts once it is named, where another
   expect(await once(75, ...far)).toMatchObject({ sound: true, heads: { findings: [] }, away });
   const missing = { condition: "missing", head: { runId, round: 0 } };
   expect(await once(1, ...far, `--next=${runId}`)).toMatchObject({ heads: { findings: [missing] }, away: null });
+  await client.revert({ id: before });
+});
+
+/** Who has nothing of what was published. */
+const nothing = { store: { get: () => Promise.reject(new Error("gone")) } };
+
+test("what is not to be had of the run counts no more once another posts it, until its coordinator is named", async () => {
+  const { world, client } = holders;
+  const before = await client.snapshot();
+  const { contracts: addresses, modelId, runId } = world;
+  const [old, other] = [await mirrorOf(nothing), await mirrorOf(nothing)];
+  const far = [...pins(), "--state", temporaryDirectory()];
+  const { findings } = (await once(1, ...far, `--mirrors=${old}`)).heads;
+  expect(findings).toContainEqual(expect.objectContaining({ condition: "missing" }));
+  const account = await timelockOf(client, { addresses, modelId });
+  await client.impersonateAccount({ address: account });
+  await client.setBalance({ address: account, value: 10n ** 18n });
+  const poster = workers[1]!.address;
+  await setPoster.sync(client, { addresses, runId, poster, account, pollingInterval: 20 });
+  const away = expect.stringMatching(new RegExp(`posted by ${poster} since it took the place of`, "i"));
+  expect(await once(75, ...far, `--mirrors=${old}`)).toMatchObject({ sound: true, heads: { findings: [] }, away });
+  expect((await once(1, ...far, `--mirrors=${old},${other}`)).heads.findings).toEqual(findings);
   await client.revert({ id: before });
 });
 

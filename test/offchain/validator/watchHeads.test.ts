@@ -2,6 +2,7 @@
 import { join } from "node:path";
 
 import {
+  asAddress,
   asRunId,
   digestOfJson,
   domainFor,
@@ -109,6 +110,18 @@ describe("a root", () => {
       expect(kept).toEqual(Array.from({ length: 40 }, (_, number) => number >= 8));
     }
   });
+});
+
+it("who posted a run is remembered of the newest sixty-four, and anew where a source is new", async () => {
+  const path = join(directory, "memory.json");
+  const memory = await openWatchMemory(path);
+  const [first, second] = [asAddress(`0x${"aa".repeat(20)}`), asAddress(`0x${"bb".repeat(20)}`)];
+  const runs = Array.from({ length: 65 }, (_, number) => asRunId(digestOf(number)));
+  for (const runId of runs) expect(await memory.posterNamed(runId, ["a", "b"], first)).toBe(first);
+  const again = await openWatchMemory(path);
+  expect(await again.posterNamed(runs[64]!, ["b"], second)).toBe(first);
+  expect(await again.posterNamed(runs[64]!, ["b", "c"], second)).toBe(second);
+  expect(await again.posterNamed(runs[0]!, ["a"], second)).toBe(second);
 });
 
 describe("a head", () => {

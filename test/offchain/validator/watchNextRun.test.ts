@@ -1,9 +1,18 @@
-/** Roots and heads of a model's next run, for who watches the run before: whose coordinator was named decides what is unpublished. */
-import type { RunId } from "@cotrain/sdk/protocol";
+/** Roots and heads of a model's next run, for who watches the run before, and of a run whose poster was replaced: whose coordinator was named decides what is unpublished. */
+import { join } from "node:path";
+
+import { asAddress, type RunId } from "@cotrain/sdk/protocol";
 import { parseEther } from "viem";
 import { describe, expect, it } from "vitest";
 
-import { anyOf, createNaming, ofNamedRuns, type WhyUnnamed } from "../../../offchain/src/validator/index.ts";
+import type { ChainReader } from "../../../offchain/src/chain/index.ts";
+import {
+  anyOf,
+  createNaming,
+  namedRuns,
+  openWatchMemory,
+  type WhyUnnamed,
+} from "../../../offchain/src/validator/index.ts";
 import { nextRun } from "../chain/nextRun.ts";
 import { fragments, poster, workers } from "../chain/world.ts";
 import { createManualClock } from "../manualClock.ts";
@@ -11,6 +20,7 @@ import {
   away,
   client,
   compute,
+  directory,
   disputes,
   lessPaid,
   missing,
@@ -18,6 +28,7 @@ import {
   pass,
   post,
   postSigned,
+  replacePoster,
   slow,
   stageWatch,
   watching,
@@ -39,14 +50,20 @@ async function begun(by = stranger) {
   return next;
 }
 
-const naming = async (...next: readonly RunId[]): Promise<WhyUnnamed> =>
-  createNaming(await open(), [world.runId, ...next]);
+type Naming = (reader: ChainReader) => WhyUnnamed;
+
+/** Who names these sources and runs, now. What was named before is remembered for a test. */
+async function naming(next: readonly RunId[] = [], sources = ["https://old.example.org"]): Promise<Naming> {
+  const memory = await openWatchMemory(join(directory, "named.json"));
+  const named = await namedRuns(await open(), memory, { watched: world.runId, next, sources });
+  return (reader) => createNaming(reader, new Map(named));
+}
 
 /** Who knows of no source that has the manifest of a root. */
-async function withoutManifest(epochDigest: string, whyUnnamed: WhyUnnamed, error = missing) {
+async function withoutManifest(epochDigest: string, named: Naming, error = missing, reader?: ChainReader) {
   const clock = createManualClock();
-  const blobs = ofNamedRuns(anyOf([without(new Set([epochDigest]), error)]), whyUnnamed);
-  return { clock, watch: await watching({ blobs, clock }) };
+  const blobs = anyOf([without(new Set([epochDigest]), error)]);
+  return { clock, watch: await watching({ blobs, clock, naming: named, ...(reader && { reader }) }) };
 }
 
 describe("a root of which something is not to be had", () => {
@@ -79,7 +96,7 @@ describe("a root of which something is not to be had", () => {
     const { runId } = await begun();
     const { attestation } = await compute();
     await postSigned({ attestation });
-    const { clock, watch } = await withoutManifest(attestation.epochDigest, await naming(runId));
+    const { clock, watch } = await withoutManifest(attestation.epochDigest, await naming([runId]));
     for (let left = 2_000; left > 0; left -= 500) {
       expect(await watch.look()).toMatchObject({ state: "absent", left });
       await clock.advance(500);
@@ -111,7 +128,7 @@ describe("a root of which something is not to be had", () => {
 it("a false root of a next run whose coordinator nobody named is disputed where all of it is to be had", async () => {
   await begun();
   const digest = await postSigned(await lessPaid());
-  const watch = await watching({ blobs: ofNamedRuns(world.blobs, await naming()) });
+  const watch = await watching({ naming: await naming() });
   expect(await watch.look()).toMatchObject({ state: "suspect" });
   await client().mine({ blocks: 1 });
   expect(await watch.look()).toMatchObject({ state: "disputed", digest });
@@ -122,13 +139,13 @@ describe("heads of a next run", () => {
     const { runId } = await begun();
     const { attestation } = await compute();
     await postSigned({ attestation });
-    const whyUnnamed = await naming();
+    const named = await naming();
     let isThere = false;
     const published: typeof world.blobs = {
       blob: (of, ...rest) => (of === runId && !isThere ? Promise.reject(missing()) : world.blobs.blob(of, ...rest)),
     };
-    const watch = await watching({ blobs: ofNamedRuns(published, whyUnnamed) });
-    const heads = await watchingHeads(watch, undefined, published, undefined, whyUnnamed);
+    const watch = await watching({ blobs: published, naming: named });
+    const heads = await watchingHeads(watch, undefined, published, undefined, named(await open()));
     const away = expect.stringContaining(`Not all of run ${runId} is to be had here.`);
     expect(await heads.look()).toMatchObject({ findings: [], problems: [], away, looked: 3 });
     expect(await heads.look()).toMatchObject({ findings: [], problems: [], away, looked: 0 });
@@ -145,5 +162,71 @@ describe("heads of a next run", () => {
     const heads = await watchingHeads(await watching({ blobs: published }), undefined, published);
     const found = await new Promise((tell) => void heads.look(tell));
     expect(found).toMatchObject({ head: { runId: next.runId, round: 3 }, condition: "mismatch" });
+  });
+});
+
+/** A root of which the coordinator that was named before has nothing. @param named by whoever begins to watch before that */
+async function replaced() {
+  const named = await naming();
+  await replacePoster(stranger);
+  const { attestation } = await compute();
+  await postSigned({ attestation });
+  return { named, epochDigest: attestation.epochDigest };
+}
+
+describe("a root of the run that is watched, whose poster holders replaced since", () => {
+  it("is told and disputed by nobody, after a restart with the same sources, or with fewer, too", async () => {
+    const { named, epochDigest } = await replaced();
+    const reason = expect.stringMatching(
+      new RegExp(
+        `posted by ${stranger.address} since it took the place of ${poster.address}, and so by another coordinator than was named: find out .* with --next ${world.runId}\\. `,
+        "i",
+      ),
+    );
+    for (const by of [named, await naming(), await naming([], [])]) {
+      const { clock, watch } = await withoutManifest(epochDigest, by);
+      for (let look = 0; look < 6; look++) {
+        expect(await watch.look()).toMatchObject({ state: "unnamed", runId: world.runId, reason });
+        await clock.advance(1_000);
+      }
+    }
+    expect(await disputes()).toEqual([]);
+  });
+
+  it.each([
+    ["another source", () => naming([], ["https://new.example.org"])],
+    ["the run", () => naming([world.runId])],
+  ])("is disputed where %s was named after that", async (_, again) => {
+    const { epochDigest } = await replaced();
+    const { clock, watch } = await withoutManifest(epochDigest, await again());
+    for (let left = 2_000; left > 0; left -= 500) {
+      expect(await watch.look()).toMatchObject({ state: "absent", left });
+      await clock.advance(500);
+    }
+    expect(await watch.look()).toMatchObject({ state: "disputed" });
+  });
+
+  it("is not disputed by the word of one RPC that hides it, where another does not", async () => {
+    const { named, epochDigest } = await replaced();
+    const honest = await open();
+    const hiding: ChainReader = {
+      ...honest,
+      run: async (id) => ({ ...(await honest.run(id)), poster: asAddress(poster.address) }),
+    };
+    const { clock, watch } = await withoutManifest(epochDigest, named, missing, hiding);
+    for (let left = 2_000; left > 0; left -= 500) {
+      expect(await watch.look()).toMatchObject({ state: "absent", left });
+      await clock.advance(500);
+    }
+    const reason = expect.stringContaining("since it took the place of");
+    expect(await watch.look()).toMatchObject({ state: "unread", reason });
+    expect(await disputes()).toEqual([]);
+  });
+
+  it("counts as named where its new poster posts a run that was named, too", async () => {
+    const { runId } = await begun();
+    const named = await naming([runId]);
+    await replacePoster(stranger);
+    expect(await named(await open())(world.runId)).toBeUndefined();
   });
 });

@@ -3,9 +3,18 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { disputeOf, getAllLogs, headOf, postRoot, rollback, rootDisputed, timelockOf } from "@cotrain/sdk/actions";
+import {
+  disputeOf,
+  getAllLogs,
+  headOf,
+  postRoot,
+  rollback,
+  rootDisputed,
+  setPoster,
+  timelockOf,
+} from "@cotrain/sdk/actions";
 import { type Hex, rewardKind, type SignedVerdict, structHash } from "@cotrain/sdk/protocol";
-import { createTestClient, http, publicActions } from "viem";
+import { createTestClient, http, type LocalAccount, publicActions } from "viem";
 import { afterAll, beforeAll, beforeEach, onTestFinished } from "vitest";
 
 import { createRandom, RetryableError, UserError } from "../../../offchain/src/base/index.ts";
@@ -102,6 +111,15 @@ export const watchingHeads = async (
   return createHeadWatch(modules, world.modelId, world.runId);
 };
 
+/** Has the holders name another poster of the run. */
+export async function replacePoster(by: LocalAccount): Promise<void> {
+  const { contracts: addresses, modelId, runId } = world;
+  const account = await timelockOf(client(), { addresses, modelId });
+  await client().setBalance({ address: account, value: ETHER });
+  await client().impersonateAccount({ address: account });
+  await setPoster.sync(client(), { addresses, runId, poster: by.address, account, pollingInterval: 20 });
+}
+
 /** Takes the run back to one of its rounds, as the holders would. */
 export async function takeBack(to: number): Promise<void> {
   const { contracts: addresses, modelId, runId } = world;
@@ -151,6 +169,8 @@ interface Watching {
   readonly chain?: Pick<Chain, "disputeRoot" | "settleDispute"> | "none";
   readonly clock?: ReturnType<typeof createManualClock>;
   readonly absentPart?: number;
+  /** Of which runs nothing need be to be had, by the word of a reader. */
+  readonly naming?: (reader: ChainReader) => WhyUnnamed;
 }
 
 export async function watching(
@@ -162,12 +182,16 @@ export async function watching(
   const revenue = revenueAccounts({ reader, connection: await connect(options()), fromBlock: world.fromBlock });
   const blobs = given.blobs ?? world.blobs;
   const sound = new Set<string>();
+  const looking = (by: ChainReader) => ({
+    reader: by,
+    revenue,
+    ...(given.naming && { whyUnnamed: given.naming(by) }),
+  });
   const watch = createWatch(
     { modelId: world.modelId, kind: rewardKind.compute, depth: 1, absentPart: given.absentPart ?? 1 / 2 },
     {
-      reader,
-      revenue,
-      openSecond: async () => ({ reader: await (given.second ?? open)(), revenue }),
+      ...looking(reader),
+      openSecond: async () => looking(await (given.second ?? open)()),
       blobs,
       sound,
       memory: await openWatchMemory(join(directory, "watch.json")),
@@ -177,7 +201,7 @@ export async function watching(
       why: "no wallet is named",
     },
   );
-  const { head } = createJudge({ reader, revenue }, blobs, sound);
+  const { head } = createJudge(looking(reader), blobs, sound);
   return { ...watch, head, written };
 }
 

@@ -223,8 +223,29 @@ export const watch: readonly Breakage[] = [
   {
     name: "a next run's coordinator is unknown though its poster's was named",
     file: "offchain/src/validator/watch/sources.ts",
-    text: "(await Promise.all(named.map(posterOf))).includes(poster)",
-    instead: "named.length === 0",
+    text: "[...named.values()].includes(poster)",
+    instead: "named.has(runId)",
+    tests: nextRuns,
+  },
+  {
+    name: "a replaced poster's coordinator counts as its successor's after a restart",
+    file: "offchain/src/validator/watch/memory.ts",
+    text: "if (before && sources.every(",
+    instead: "if (before && sources.length > 64 && sources.every(",
+    tests: nextRuns,
+  },
+  {
+    name: "a source that is named after a poster was replaced counts as the old one's",
+    file: "offchain/src/validator/watch/memory.ts",
+    text: "sources.every((source) => before.sources.includes(source))",
+    instead: "sources.length > 0",
+    tests: nextRuns,
+  },
+  {
+    name: "one RPC alone has a root disputed as unpublished",
+    file: "offchain/src/validator/watch/watch.ts",
+    text: 'return missedAgain(watching, posted, { kind: "unpublished", reason });',
+    instead: 'return act(watching, posted, { kind: "unpublished", reason });',
     tests: nextRuns,
   },
   {

@@ -33,7 +33,7 @@ import {
   url,
   wordsOf,
 } from "../../service/index.ts";
-import type { Evidence } from "../../validator/index.ts";
+import type { Evidence, WatchMemory, WhyUnnamed } from "../../validator/index.ts";
 import { type CommandContext, defineCommand } from "../command.ts";
 import type { Output } from "../output.ts";
 import { lookInLoops } from "../looking.ts";
@@ -65,7 +65,7 @@ const watchOptions = {
   }),
   next: wordsOf(/^0x[0-9a-fA-F]{64}$/, "an id of 0x and 64 hex digits", {
     description:
-      "ids of the model's next runs that --coordinator or --mirrors publish, too: what is not to be had of them is disputed as of the run itself",
+      "ids of the model's next runs, or of the run itself where its poster was replaced, that --coordinator or --mirrors publish, too: what is not to be had of them is disputed",
   }),
   maxBond: { ...bondAtMostOption, description: "coins that one dispute may cost as its bond" },
   depth: integer(1, 10_000, {
@@ -177,29 +177,46 @@ interface Watching {
   readonly spending: Pick<Awaited<ReturnType<typeof spenderOf>>, "spender" | "why">;
 }
 
+/** Whose documents the sources must have, by the word of one reader of the chain or of another. */
+async function openNaming({ options, place }: Watching, memory: WatchMemory) {
+  const { createNaming, namedRuns } = await import("../../validator/index.ts");
+  const { reader, runId: watched, state } = place;
+  const next = (options.next ?? []).map((id) => asRunId(id.toLowerCase()));
+  const sources = state === undefined ? urlsOf(options) : (options.mirrors ?? []);
+  const named = await namedRuns(reader, memory, { watched, next, sources });
+  return (by: typeof reader): WhyUnnamed => createNaming(by, named);
+}
+
 const evidenceIn =
   (directory: StateDirectory) =>
   (digest: string): string =>
     directory.resolve(`evidence-${digest}.json`);
 
 /** What looks at roots and heads, each through sources of its own, and at what else is told. */
-async function openLooks({ options, place, sources, directory, spending }: Watching) {
+async function openLooks(watching: Watching) {
+  const { options, place, sources, directory, spending } = watching;
   const { runId, modelId, reader, connection, addresses: contracts, fromBlock } = place;
   const validator = await import("../../validator/index.ts");
-  const { anyOf, createHeadWatch, createJudge, createNaming, createWatch, ofNamedRuns, untilEnded } = validator;
+  const { anyOf, createHeadWatch, createJudge, createWatch, lookingThrough, untilEnded } = validator;
   const ofLooks = () => createBlobsOfLooks((signal) => untilEnded(anyOf(sources(signal)), signal));
   const [ofRoots, ofHeads] = [ofLooks(), ofLooks()];
-  const next = (options.next ?? []).map((id) => asRunId(id.toLowerCase()));
-  const whyUnnamed = createNaming(reader, [runId, ...next]);
+  const memory = await validator.openWatchMemory(directory.resolve("watch.json"));
+  const namingBy = await openNaming(watching, memory);
   const where = { chainId: connection.chainId, contracts, fromBlock };
   const second = options.secondRpc;
   const modules = {
     reader,
     revenue: revenueAccounts({ reader, connection, fromBlock }),
-    openSecond: async () =>
-      validator.lookingThrough(second === undefined ? connection : await connect({ ...where, rpcUrl: second }), where),
-    blobs: ofNamedRuns(ofRoots.blobs, whyUnnamed),
-    memory: await validator.openWatchMemory(directory.resolve("watch.json")),
+    whyUnnamed: namingBy(reader),
+    openSecond: async () => {
+      const looking = lookingThrough(
+        second === undefined ? connection : await connect({ ...where, rpcUrl: second }),
+        where,
+      );
+      return { ...looking, whyUnnamed: namingBy(looking.reader) };
+    },
+    blobs: ofRoots.blobs,
+    memory,
     clock: systemClock,
     sound: new Set<string>(),
     writeEvidence: async (found: Evidence) =>
@@ -213,8 +230,8 @@ async function openLooks({ options, place, sources, directory, spending }: Watch
   };
   const roots: RootsLook = { compute: rootsOf(rewardKind.compute), revenue: rootsOf(rewardKind.revenue) };
   // A judge shares what it is waiting for with whoever asks it for the same: roots have one of their own.
-  const { head } = createJudge(modules, ofNamedRuns(ofHeads.blobs, whyUnnamed), modules.sound);
-  const heads = createHeadWatch({ ...modules, blobs: ofHeads.blobs, head, whyUnnamed }, modelId, runId);
+  const { head } = createJudge(modules, ofHeads.blobs, modules.sound);
+  const heads = createHeadWatch({ ...modules, blobs: ofHeads.blobs, head }, modelId, runId);
   const acts = createActsWatch(await decidingAt(place));
   const offences = await openOffences(place, urlsOf(options), directory);
   const looksOf = (telling: Telling): ((signal: AbortSignal) => Promise<void>)[] => [
@@ -298,6 +315,7 @@ export const watchCommand = defineCommand({
   notes: [
     "A root is disputed where two looks, some blocks apart, could read all that it takes and found the same wrong; or where something that it takes (its manifest, tree, verdicts, inputs, a document or payload of a round that it pays) was not to be had of any source for a part of its window. An RPC or a source that is away, slow, or says two things makes it dispute nothing.",
     "Of a next run that another poster posts than the run that is named nothing is disputed for what is not to be had, until its coordinator is named (--mirrors) and so is it (--next): that is told at once, with the time until which there is to dispute it.",
+    "The same holds of the run itself once holders replaced its poster: whose coordinator was named is remembered over restarts. A new source, or --next with the run itself, names the one of the new poster.",
     "A root of revenue is recomputed from the chain alone, so that nothing of it can be withheld.",
     "A root that somebody else disputed is recomputed as well, and who votes is told what two looks found: that it is false, with what was found beside it, or that it holds.",
     "It says what a bond costs before it puts one up, puts up at most --max-bond coins for each dispute, and needs --yes. Without a wallet or --yes it reports. It settles disputes when they are due.",

@@ -43,7 +43,7 @@ import { FormatError } from "../../storage/index.ts";
 import { differences } from "../attest.ts";
 import { checkAggregate, checkedAgainst } from "../checks/recompute.ts";
 import { createDescriptions, type Descriptions } from "../descriptions.ts";
-import { isSlow, isUnpublished, unnamedIn } from "./sources.ts";
+import { isSlow, isUnpublished, ofNamedRuns, unnamedIn, type WhyUnnamed } from "./sources.ts";
 
 /** What was found, to be published: its sha256 stands beside the dispute. Nothing in it changes from look to look. */
 export interface Evidence {
@@ -85,6 +85,8 @@ export interface Judge {
 export interface Looking {
   readonly reader: ChainReader;
   readonly revenue: Pick<RevenueAccounts, "recompute">;
+  /** Of which runs what is published need not be to be had, by the word of the same chain; left out, of none. */
+  readonly whyUnnamed?: WhyUnnamed;
 }
 
 /** Through a connection, by what remembers nothing. */
@@ -232,8 +234,9 @@ function unreadOf(error: unknown): Judgement {
  * A judge of its own remembers nothing that another one found.
  * @param sound heads of which one found that every fragment is what its payloads make, where judges of one look share them
  */
-export function createJudge(looking: Looking, blobs: BlobSource, sound = new Set<string>()): Judge {
-  const { reader } = looking;
+export function createJudge(looking: Looking, sources: BlobSource, sound = new Set<string>()): Judge {
+  const { reader, whyUnnamed } = looking;
+  const blobs = whyUnnamed ? ofNamedRuns(sources, whyUnnamed) : sources;
   const documents = createHeadDocumentsCache(reader);
   const descriptions = createDescriptions(reader, blobs);
   const modules = { reader, blobs, documents, descriptions, sound };

@@ -1,7 +1,8 @@
 /**
  * What a watcher knows of roots, on its disk: what it found once and has to find again, and for how long something was not to be had.
- * A restart goes on with it. One small file, written whole; old roots are dropped.
+ * Of runs, who posted them when sources were named for them. A restart goes on with it. One small file, written whole; old roots are dropped.
  */
+import type { Address, RunId } from "@cotrain/sdk/protocol";
 import { type Static, Type } from "typebox";
 
 import type { Clock } from "../../base/index.ts";
@@ -30,13 +31,28 @@ const Known = Type.Object(
   },
   { additionalProperties: false },
 );
-const File = Type.Object({ version: Type.Literal(1), roots: Type.Array(Known) }, { additionalProperties: false });
+const Named = Type.Object(
+  {
+    runId: Hash,
+    /** Who posted it when the newest of the sources was named for the first time. */
+    poster: Type.String({ pattern: "^0x[0-9a-f]{40}$" }),
+    sources: Type.Array(Type.String()),
+  },
+  { additionalProperties: false },
+);
+const File = Type.Object(
+  { version: Type.Literal(1), roots: Type.Array(Known), named: Type.Optional(Type.Array(Named)) },
+  { additionalProperties: false },
+);
 
 /** What is known of one root. */
 export type KnownRoot = Omit<Static<typeof Known>, "disputed">;
 
 /** Roots that are remembered: one of each kind is in its window at a time. */
 const MAX_ROOTS = 32;
+
+/** Runs of which it is remembered who posted them. */
+const MAX_NAMED = 64;
 
 /** Of an absence one look after another tells this part at most, however long after: it takes several. */
 const ABSENT_PART = 1 / 4;
@@ -45,6 +61,12 @@ export interface WatchMemory {
   of(digest: string): KnownRoot;
   /** Keeps what is known of a root in place of what was. @throws as `writeStateFile` */
   keep(known: KnownRoot): Promise<void>;
+  /**
+   * Who posted a run when these sources were named for it: now, where one of them was not named before.
+   * @param now who posts it
+   * @throws as `writeStateFile`
+   */
+  posterNamed(runId: RunId, sources: readonly string[], now: Address): Promise<Address>;
 }
 
 /** @throws UserError `STATE_CORRUPTED` */
@@ -54,17 +76,31 @@ export async function openWatchMemory(path: string): Promise<WatchMemory> {
   const known = new Map(
     (file?.roots ?? []).map(({ disputed: _disputed, ...root }): [string, KnownRoot] => [root.digest, root]),
   );
+  const named = new Map((file?.named ?? []).map((each): [string, Static<typeof Named>] => [each.runId, each]));
   let written = Promise.resolve();
+  // Roots of two kinds are looked at at a time: what is known last has to be what is written last.
+  const write = () =>
+    writeStateFile(path, File, { version: 1, roots: [...known.values()], named: [...named.values()] });
+  const keepAll = async (): Promise<void> => {
+    written = written.then(write, write);
+    await written;
+  };
   return {
     of: (digest) => known.get(digest) ?? { digest },
     keep: async (root) => {
       known.delete(root.digest);
       known.set(root.digest, root);
       for (const digest of known.keys()) if (known.size > MAX_ROOTS) known.delete(digest);
-      // Roots of two kinds are looked at at a time: what is known last has to be what is written last.
-      const write = () => writeStateFile(path, File, { version: 1, roots: [...known.values()] });
-      written = written.then(write, write);
-      await written;
+      await keepAll();
+    },
+    posterNamed: async (runId, sources, now) => {
+      const before = named.get(runId);
+      if (before && sources.every((source) => before.sources.includes(source))) return before.poster as Address;
+      named.delete(runId);
+      named.set(runId, { runId, poster: now, sources: [...sources] });
+      for (const each of named.keys()) if (named.size > MAX_NAMED) named.delete(each);
+      await keepAll();
+      return now;
     },
   };
 }

@@ -5,6 +5,7 @@ import type { Address, RunId } from "@cotrain/sdk/protocol";
 import { RetryableError, UserError } from "../../base/index.ts";
 import type { ChainReader } from "../../chain/index.ts";
 import { type BlobSource, isItsWord, isMalformed, isNotHad } from "../../run/index.ts";
+import type { WatchMemory } from "./memory.ts";
 
 /** Whether a source took too long, as measured here: a coordinator that calls an error so would put off every dispute. */
 export const isSlow = (error: unknown): boolean =>
@@ -44,25 +45,61 @@ export const isUnpublished = (error: unknown): boolean =>
 /** Why what a run published need not be to be had of the sources that are known, in a few sentences; undefined where it must be. */
 export type WhyUnnamed = (runId: RunId) => Promise<string | undefined>;
 
+/** Undefined for a run that is none, or that is still to be registered. */
+async function posterOf({ run }: Pick<ChainReader, "run">, runId: RunId): Promise<Address | undefined> {
+  try {
+    return (await run(runId)).poster;
+  } catch (error) {
+    if (error instanceof CotrainError && error.code === "RUN_UNKNOWN") return undefined;
+    throw error;
+  }
+}
+
+/** Runs that were named, each with who posted it when it was: whose coordinator was named. Filled up by who asks. */
+type NamedRuns = Map<RunId, Address | undefined>;
+
 /**
- * Which runs' documents the sources that were named must have: those of the runs that were named with them, and of runs that one of
- * these runs' posters posts, since that is whose coordinator was named. The chain says of a run's coordinator no more than its poster.
+ * Who posted runs when they were named, over restarts with the same sources: a new one is named for whoever posts then.
+ * @param named.next those that were named by themselves, as the watched one may be: whatever the sources are, they count
  */
-export function createNaming({ run }: Pick<ChainReader, "run">, named: readonly RunId[]): WhyUnnamed {
-  /** Undefined for a run that is none, or that is still to be registered. */
-  const posterOf = async (runId: RunId): Promise<Address | undefined> => {
-    try {
-      return (await run(runId)).poster;
-    } catch (error) {
-      if (error instanceof CotrainError && error.code === "RUN_UNKNOWN") return undefined;
-      throw error;
-    }
-  };
+export async function namedRuns(
+  reader: Pick<ChainReader, "run">,
+  memory: Pick<WatchMemory, "posterNamed">,
+  {
+    watched,
+    next,
+    sources,
+  }: { readonly watched: RunId; readonly next: readonly RunId[]; readonly sources: readonly string[] },
+): Promise<NamedRuns> {
+  const named: NamedRuns = new Map();
+  for (const runId of new Set([watched, ...next])) {
+    const poster = await posterOf(reader, runId);
+    const words = next.includes(runId) ? [...sources, runId] : sources;
+    named.set(runId, poster && (await memory.posterNamed(runId, words, poster)));
+  }
+  return named;
+}
+
+/**
+ * Which runs' documents the sources that were named must have: those of runs whose poster in force is one whose coordinator was named.
+ * The chain says of a run's coordinator no more than its poster; the one of a poster that holders replaced has nothing of what its
+ * successor publishes.
+ * @param named a run that is still to be registered counts from when it is there
+ */
+export function createNaming(reader: Pick<ChainReader, "run">, named: NamedRuns): WhyUnnamed {
   return async (runId) => {
-    if (named.includes(runId)) return undefined;
-    const poster = await posterOf(runId);
-    if (poster === undefined || (await Promise.all(named.map(posterOf))).includes(poster)) return undefined;
-    return `Not all of run ${runId} is to be had here. It is posted by ${poster}, and so by another coordinator than was named: find out where that publishes, and name it with --mirrors and the run with --next ${runId}. With --next alone what is not to be had of it counts as published nowhere.`;
+    for (const [each, before] of named) if (before === undefined) named.set(each, await posterOf(reader, each));
+    const poster = await posterOf(reader, runId);
+    if (poster === undefined || [...named.values()].includes(poster)) return undefined;
+    const before = named.get(runId);
+    const [since, where] =
+      before === undefined
+        ? ["", "with --mirrors and the run"]
+        : [
+            ` since it took the place of ${before}`,
+            "in place of the one before (--coordinator, --mirrors), or the run",
+          ];
+    return `Not all of run ${runId} is to be had here. It is posted by ${poster}${since}, and so by another coordinator than was named: find out where that publishes, and name it ${where} with --next ${runId}. With --next alone what is not to be had of it counts as published nowhere.`;
   };
 }
 

@@ -158,8 +158,26 @@ async function waitFor(watching: Watching, posted: SignedRoot, missed: Missed): 
   const absent = isAbsent ? seenAbsent(known.absent, clock, patience) : known.absent;
   await memory.keep({ ...known, unread, ...(absent && { absent }) });
   const left = Math.min(longest - unread.total, isAbsent && absent ? patience - absent.total : longest);
-  if (left <= 0) return act(watching, posted, { kind: "unpublished", reason });
-  return { state: "absent", digest, index, reason, left };
+  if (left > 0) return { state: "absent", digest, index, reason, left };
+  return missedAgain(watching, posted, { kind: "unpublished", reason });
+}
+
+/** What one RPC names is not to be had, be it that there is no such thing, or that another coordinator publishes it: a second one is asked. */
+async function missedAgain(watching: Watching, posted: SignedRoot, wrong: Wrong): Promise<WatchFinding> {
+  const { modelId, blobs } = watching;
+  const { digest, index } = posted;
+  const again = await createJudge(await watching.openSecond(), blobs).root(modelId, posted);
+  const { reason } = wrong;
+  if (again.kind === "holds")
+    return {
+      state: "inconsistent",
+      digest,
+      index,
+      reason: `A first look found: ${reason} A second one: the root holds.`,
+    };
+  // What is found false now was withheld until now: who serves one look of two gets out of nothing.
+  if (again.kind === "false" || isMissed(again)) return act(watching, posted, wrong);
+  return { state: "unread", digest, index, reason: again.reason };
 }
 
 /** Whether the blocks since a first look are as many as they must be, and stand on that one. */
