@@ -348,7 +348,7 @@ export async function approvedGrants(
 /** What was approved for a draft's commit: the draft itself, and others of which something is left to their authors. */
 export async function grantsOfCommit(
   place: GrantsPlace,
-  { id, struct: { commit } }: GrantDraft,
+  { id, struct: { commit } }: { readonly id: Hex; readonly struct: Pick<Grant, "commit"> },
 ): Promise<{ readonly same: ApprovedGrant | undefined; readonly others: readonly ApprovedGrant[] }> {
   const { all } = await approvedGrants(place, (made) => made.filter(({ terms }) => terms.commit === commit));
   return {

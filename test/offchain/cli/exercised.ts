@@ -271,6 +271,7 @@ export const exercised: Readonly<Record<string, Readonly<Record<string, string>>
     wallet: "../../e2e/decisions",
     passphraseFile: "../../e2e/decisions",
     maxFee: "../../e2e/decisions",
+    again: "grantedTwice",
   },
   watch: {
     state: "watch",

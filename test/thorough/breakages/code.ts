@@ -26,6 +26,20 @@ export const code: readonly Breakage[] = [
     tests: ["test/offchain/cli/intentions.test.ts"],
   },
   {
+    name: "a vote on a commit that was granted meanwhile is told as any",
+    file: "offchain/src/cli/commands/granted.ts",
+    text: "sentences.push(...others.map(",
+    instead: "sentences.concat(...others.map(",
+    tests: ["test/offchain/cli/grantedTwice.test.ts"],
+  },
+  {
+    name: "a commit is paid for twice though nobody said so",
+    file: "offchain/src/cli/commands/proposals.ts",
+    text: "if (!options.again) requireGrantedOnce(proposalId, granted);",
+    instead: "",
+    tests: ["test/offchain/cli/grantedTwice.test.ts"],
+  },
+  {
     name: "a grant that ended with its set is told as burned before it is",
     file: "offchain/src/cli/commands/code.ts",
     text: "if (unburned > 0n)",

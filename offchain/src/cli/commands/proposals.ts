@@ -2,7 +2,7 @@ import { execute, queue } from "@cotrain/sdk/actions";
 
 import { formatAddress, RetryableError, shortAddress, timeText, UserError, wrap } from "../../base/index.ts";
 import { newestProposals, type ProposalStanding, standingOf } from "../../run/index.ts";
-import { integer } from "../../service/index.ts";
+import { integer, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf } from "../output.ts";
 import { atPlace, placeOptions, signingAs, signingOptions } from "../place.ts";
@@ -18,15 +18,19 @@ import {
   tell,
   type ToldProposal,
 } from "../voting.ts";
+import { grantedBeside, requireGrantedOnce } from "./granted.ts";
 import { replacedSince } from "./replaced.ts";
 
 /** Calls that are told of each proposal of a list. */
 const LISTED_CALLS = 16;
 
-/** A proposal of a list, and why it can no longer be executed. */
+/** A proposal of a list. */
 interface Listed {
   readonly told: ToldProposal;
+  /** Why it can no longer be executed. */
   readonly stale: readonly string[];
+  /** Which commits it would pay for though they have a grant by now. */
+  readonly granted: readonly string[];
 }
 
 /** `cotrain proposals list`. */
@@ -56,7 +60,8 @@ export const proposalsListCommand = defineCommand({
         const all: Listed[] = [];
         for (const proposal of await newestProposals(place, options.last)) {
           const told = await tell(place, proposal, LISTED_CALLS);
-          all.push({ told, stale: await replacedSince(place, told) });
+          const stale = await replacedSince(place, told);
+          all.push({ told, stale, granted: await grantedBeside(place, told) });
         }
         return all;
       },
@@ -65,10 +70,10 @@ export const proposalsListCommand = defineCommand({
     );
     const columns = columnsOf(process.stdout);
     output.result(
-      all.map(({ told, stale }) => ({ ...documentOf(told), stale })),
+      all.map(({ told, stale, granted }) => ({ ...documentOf(told), stale, granted })),
       all.length === 0
         ? ["Nothing was ever proposed to the holders."]
-        : all.flatMap(({ told, stale }) => linesOf(told, columns, stale)),
+        : all.flatMap(({ told, stale, granted }) => linesOf(told, columns, [...stale, ...granted])),
     );
   },
 });
@@ -93,7 +98,10 @@ export const proposalsExecuteCommand = defineCommand({
   name: "proposals execute",
   summary: "carry out what holders accepted: queue it, or execute it once its delay is over",
   args: [{ name: "proposal", description: "its id, or the first digits of it, as proposals list shows it" }],
-  options: signingOptions,
+  options: {
+    ...signingOptions,
+    again: toggle({ description: "also where a commit that it grants has another grant by now", default: false }),
+  },
   examples: [
     [
       "npx cotrain proposals execute 4711081",
@@ -106,6 +114,7 @@ export const proposalsExecuteCommand = defineCommand({
   ],
   notes: [
     "An accepted proposal is queued by one call and executed by another, after the timelock's delay; whoever calls too early is told when it is possible (exit code 75).",
+    "A grant for a commit that was granted by now, be it by maintainers while holders voted, is carried out with --again alone: both are paid.",
   ],
   async run({ args, options, output }) {
     const done = await atProposal({ args, options, output }, async (place, proposal, [entry]) => {
@@ -116,10 +125,12 @@ export const proposalsExecuteCommand = defineCommand({
       requireAllTold(told);
       const { timestamp } = await connection.call((client) => client.getBlock());
       const step = nextStep(proposalId, told.standing, Number(timestamp));
+      const granted = await grantedBeside(place, told);
+      if (!options.again) requireGrantedOnce(proposalId, granted);
       if (!output.json) {
         for (const line of reasonText(told)) output.notice(line);
         for (const line of callsText(told)) output.notice(`Holders accepted it: ${line}`);
-        for (const line of await replacedSince(place, told)) output.notice(line);
+        for (const line of [...(await replacedSince(place, told)), ...granted]) output.notice(line);
       }
       const client = await signingAs(place, entry, options);
       const { receipt } = await { queue, execute }[step].sync(client, { governor, proposal });

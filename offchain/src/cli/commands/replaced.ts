@@ -12,11 +12,15 @@ import {
 } from "@cotrain/sdk/actions";
 import type { Client } from "viem";
 
+import type { ProposalStanding } from "../../run/index.ts";
 import type { DecidingPlace } from "../proposing.ts";
 import type { ToldProposal } from "../voting.ts";
 
 /** Whose calls may come to pass. */
 const open: ReadonlySet<ProposalState> = new Set<ProposalState>(["pending", "active", "succeeded", "queued"]);
+
+/** Whether its calls may come to pass. */
+export const isUndecided = ({ state }: Pick<ProposalStanding, "state">): boolean => open.has(state);
 
 /** Of any model the newest of its budgets is in force then. */
 const LAST_EPOCH = 2n ** 64n - 1n;
@@ -72,7 +76,7 @@ export async function replacedSince(
   { proposal, standing, calls }: Pick<ToldProposal, "proposal" | "standing" | "calls">,
 ): Promise<string[]> {
   const sentences: string[] = [];
-  if (!open.has(standing.state)) return sentences;
+  if (!isUndecided(standing)) return sentences;
   const ours = new Set([place.runId.toLowerCase(), place.modelId.toLowerCase()]);
   for (const [i, target] of proposal.targets.slice(0, calls.length).entries()) {
     const decoded = decodeCall(place, { target, data: proposal.calldatas[i] ?? "0x" });

@@ -32,6 +32,7 @@ import {
   voterOf,
 } from "../voting.ts";
 import { unfitAmong } from "../admitted.ts";
+import { grantedBeside } from "./granted.ts";
 import { replacedSince } from "./replaced.ts";
 import { outlines } from "./outlines.ts";
 
@@ -82,6 +83,7 @@ async function sayWords(place: DecidingPlace, told: ToldProposal, output: Output
   for (const line of reasonText(told)) output.notice(line);
   for (const line of callsText(told)) output.notice(told.isDispute ? line : `If holders accept it: ${line}`);
   for (const line of await replacedSince(place, told)) output.notice(line);
+  for (const line of await grantedBeside(place, told)) output.notice(line);
   for (const line of await unfitAmong(place, told, () => readBuilds(place))) output.notice(line);
 }
 
