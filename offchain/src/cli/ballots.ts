@@ -102,9 +102,11 @@ export async function signBallotFile(
   const { ballot, sign } = await draftBallot(place, vote);
   const shown = await shownOf(place, told, ballot, file);
   if (dryRun) return shown;
-  // Before the key is opened: which contract it is for is what the node says.
+  // Before the key is opened.
   if (!output.json)
-    output.notice(`By what the node says, the model's governor is contract ${formatAddress(place.governor)}.`);
+    output.notice(
+      `By the deployment that is pinned, the model's governor is contract ${formatAddress(place.governor)}; the node says the same.`,
+    );
   await writeBallot(file, place, await sign(await entry.open()), replaces);
   return { ...shown, state: "signed" };
 }

@@ -56,6 +56,8 @@ export const layout = (state: string) => ({
   logs: join(state, "logs"),
   /** Of a session, from its first moment on. */
   sessionLog: join(state, "logs", "up.log"),
+  /** Of `run create`, likewise. */
+  createLog: join(state, "logs", "create.log"),
   chain: join(state, "chain"),
   chainState: join(state, "chain", "state.json"),
   operatorToken: join(state, "keys", "operator-token"),
@@ -147,6 +149,8 @@ export async function openLocalRun(directory: string, wanted?: string): Promise<
         "RUN_STARTING",
         `A session is starting in ${state}, and has made no run yet: ask again once it says that it trains.`,
       );
+    if (existsSync(layout(state).createLog) && stateInUse(state))
+      throw new RetryableError("RUN_STARTING", `A run is being made in ${state}: ask again once that is done.`);
     throw new UserError(
       "NO_LOCAL_RUN",
       `${state} holds no run: start one with "${startCommand(state)}", or name another directory with --state.`,

@@ -15,9 +15,10 @@ export const isRollback = ({ round }: Pick<Placed, "round">, parent: Pick<Placed
 
 function sorted<H extends Placed>(
   heads: readonly H[],
-): { readonly standing: readonly H[]; readonly rolledBack: Set<H> } {
+): { readonly standing: readonly H[]; readonly rolledBack: Set<H>; readonly toNowhere: Set<H> } {
   const stack: { readonly head: H; readonly back: boolean }[] = [];
   const rolledBack = new Set<H>();
+  const toNowhere = new Set<H>();
   /** The rollback to nowhere that nothing has taken back yet. */
   let astray: H | undefined;
   for (const [i, head] of heads.entries()) {
@@ -30,11 +31,12 @@ function sorted<H extends Placed>(
       if (astray) rolledBack.add(astray);
       const target = stack.findLast((each) => !each.back && each.head.round === head.round)?.head;
       astray = target?.checkpointDigest === head.checkpointDigest ? undefined : head;
+      if (astray) toNowhere.add(astray);
     }
     if (!astray) stack.push({ head, back });
     else if (head !== astray) rolledBack.add(head);
   }
-  return { standing: stack.filter(({ back }) => !back).map(({ head }) => head), rolledBack };
+  return { standing: stack.filter(({ back }) => !back).map(({ head }) => head), rolledBack, toNowhere };
 }
 
 /**
@@ -48,3 +50,9 @@ export const standingHeads = <H extends Placed>(heads: readonly H[]): readonly H
  * @param heads in the order of the chain, checkpoint 0 first
  */
 export const rolledBackHeads = <H extends Placed>(heads: readonly H[]): ReadonlySet<H> => sorted(heads).rolledBack;
+
+/**
+ * Rollbacks to a checkpoint that the run does not have.
+ * @param heads in the order of the chain, checkpoint 0 first
+ */
+export const rollbacksToNowhere = <H extends Placed>(heads: readonly H[]): ReadonlySet<H> => sorted(heads).toNowhere;

@@ -88,7 +88,9 @@ test("a holder signs a vote, somebody else sends it, once", async () => {
   expect(readFileSync(mine, "utf8")).toBe("{}\n");
   const early = await cotrainHere([...sign, ...there("worker-1")]);
   expect(early.stdout.replaceAll(/\s+/gu, " ")).toContain(`Signed in ${file}: anybody who has the file may send it`);
-  expect(early.stderr).toContain(`By what the node says, the model's governor is contract ${getAddress(governor)}.`);
+  expect(early.stderr).toContain(
+    `By the deployment that is pinned, the model's governor is contract ${getAddress(governor)}; the node says the same.`,
+  );
   const submit = (...flags: string[]) => cotrainHere(["vote", "--submit", file, ...flags, ...there("worker-2")]);
   expect(verdictOf(await submit())).toMatchObject({ code: 75, sentence: expect.stringContaining("it is pending") });
 

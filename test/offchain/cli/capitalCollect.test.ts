@@ -132,6 +132,14 @@ test("what is not settled while the vault is short leaves what was settled to be
   await told("capital", "settle", ...by("stranger"));
   const second = await deposit("3");
   await overBy(BigInt(second.epoch));
+  const block = await stage.client.getBlockNumber();
+  const dry = await cotrainHere(["capital", "claim", "--dry-run", ...by("buyer")]);
+  expect(dry.stdout.replaceAll(/\s+/g, " ")).toMatch(
+    new RegExp(
+      `^It would fetch or settle: the settlement of epoch ${second.epoch}\\. (It would fetch or settle: what ${getAddress(buyer)} bought in epoch \\d+, [\\d.]+ shares\\. ){2}Nothing was sent\\. $`,
+    ),
+  );
+  expect(await stage.client.getBlockNumber()).toBe(block);
   await move(-1n);
   const settled = await cotrainHere(["capital", "settle", ...by("stranger")]);
   expect(verdictOf(settled)).toEqual(

@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { CotrainError } from "@cotrain/sdk/errors";
 import { commandNames } from "../../../offchain/src/cli/commands/index.ts";
 import { flagFor } from "../../../offchain/src/cli/program.ts";
-import { openSessionLog } from "../../../offchain/src/cli/up/sessionLog.ts";
+import { openCreateLog, openSessionLog } from "../../../offchain/src/cli/up/sessionLog.ts";
 import { openStateDirectory, resolveConfig, variableOf } from "../../../offchain/src/service/index.ts";
 import { root } from "../../attack/rows.ts";
 import { exercised } from "./exercised.ts";
@@ -212,13 +212,15 @@ describe("what is not understood", () => {
   });
 });
 
-test("a session that is starting in the directory is told as one, and nobody else who uses it or did", async () => {
+test("a session that is starting in the directory, or a run that is being made, is told as one, and nobody else who uses it or did", async () => {
   const state = join(temporaryDirectory(), "begun");
   const asked = async () => verdictOf(await cotrainHere(["status", "--state", state]));
   const none = refusal(1, `${state} holds no run: start one with`);
   const directory = await openStateDirectory(state, { create: true });
   // A worker's own, say.
   expect(await asked()).toEqual(none);
+  openCreateLog(state);
+  expect(await asked()).toEqual(refusal(75, `A run is being made in ${state}: ask again once that is done.`));
   openSessionLog(state);
   const starting = `A session is starting in ${state}, and has made no run yet: ask again once it says that it trains.`;
   expect(await asked()).toEqual(refusal(75, starting));

@@ -290,6 +290,7 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     passphraseFile: "staged.ts",
     maxFee: "capital",
     account: "capital",
+    dryRun: "capitalCollect",
   },
   "capital refund": {
     state: "capital",

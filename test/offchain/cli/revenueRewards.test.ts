@@ -10,7 +10,7 @@ import {
   votesOf,
 } from "@cotrain/sdk/actions";
 import { asAddress, type Hex } from "@cotrain/sdk/protocol";
-import { encodeFunctionData, erc20Abi, getAddress } from "viem";
+import { encodeFunctionData, erc20Abi, formatUnits, getAddress } from "viem";
 import { beforeEach, expect, test } from "vitest";
 
 import { accountOf } from "../chain/world.ts";
@@ -94,6 +94,29 @@ test("a directory's buyer sees what it is owed of revenue without a claim", asyn
   const shown = await cotrainHere(["revenue", "claim", "--dry-run", ...at(), ...by("buyer")]);
   expect(shown.stdout).toMatch(/^wallet 0x\S+ would claim 1\.5 TESTUSD\nNothing was sent\.\n$/);
   expect(await dollarsOf(buyer)).toBe(0n);
+});
+
+test("what wallets here, the treasury and all others are owed adds up to what roots have set aside", async () => {
+  const { contracts: addresses, modelId } = stage.world;
+  const { shares } = await modelContractsOf(stage.client, { addresses, modelId });
+  const args = [accountOf("stranger").address, 33_333_333_333_333_333_333n] as const;
+  const data = encodeFunctionData({ abi: erc20Abi, functionName: "transfer", args });
+  await execute(stage.client, buyer, { target: shares, data });
+  const state = join(temporaryDirectory(), "state");
+  await stage.stateAt(state, { buyer });
+  await shareOut();
+  type Part = { readonly earned: string };
+  const listed = await told<{ setAside: string; own: Part[]; treasury: Part }>("revenue", "list", "--state", state);
+  const { setAside, own, treasury } = listed;
+  expect({ setAside, own: own.length, treasury: treasury.earned }).toEqual({
+    setAside: "1500000",
+    own: 1,
+    treasury: "1",
+  });
+  const others = 1_500_000n - BigInt(own[0]!.earned) - 1n;
+  const { stdout } = await cotrainHere(["revenue", "list", "--state", state]);
+  expect(stdout).toMatch(/^treasury +0x\S+ +0\.000001 +0 +0\.000001$/m);
+  expect(stdout).toMatch(new RegExp(`^others +${formatUnits(others, 6).replace(".", "\\.")} *$`, "m"));
 });
 
 test("a wallet gives up what the token took only where that is said", async () => {

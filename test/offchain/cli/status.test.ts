@@ -206,7 +206,10 @@ it("status shows what share of the machine each validator's measuring and gate a
     ["measuring took", "3.1% of the machine for evaluations, at most 5% (validator-1, checkpoint 7)"],
     ["", "47.9% of the machine for evaluations while the run was at rest (validator-2, checkpoint 6)"],
     ["gate audits took", "4.5% of the machine for evaluations, at most 5% (validator-2, checkpoint 5)"],
-    ["together", "7.6% of the machine for evaluations, at most 10% (the larger share of each of 2 validators)"],
+    [
+      "together",
+      "7.6% of the machine for evaluations where all measure or audit at once, at most 10%: the larger share of each, 3.1% (validator-1) + 4.5% (validator-2)",
+    ],
   ];
   expect([
     ...measuringRows("measuring took", measuring),
@@ -227,7 +230,7 @@ it("status shows what share of the machine each validator's measuring and gate a
   expect(runningDocument(run)).toMatchObject({ measuring, auditing });
   const lines = viewLines(run, Infinity).join("\n");
   for (const [label = "", text = ""] of rows)
-    expect(lines).toMatch(new RegExp(`${label} +${text.replaceAll(/[.()]/g, "\\$&")}`));
+    expect(lines).toMatch(new RegExp(`${label} +${text.replaceAll(/[.()+]/g, "\\$&")}`));
 });
 
 it("status shows the newest checkpoints' transactions and where all are to be had; --json has every one", () => {

@@ -337,14 +337,14 @@ describe("the summary", () => {
     };
     expect(rows({})).toEqual([
       "  capital          100.00   5.4…%  2 TESTUSD paid in epoch 2",
-      "  other capital    150.00   8.1…%",
+      '  other capital    150.00   8.1…%  other deposits: "capital list"',
       "  code              50.00   2.7…%  for commit 89a309f0c2d1",
-      "  other code        30.00   1.6…%",
+      '  other code        30.00   1.6…%  other grants: "code list"',
     ]);
     const early = { ...summary.capital!, shares: "0", transaction: null };
     expect(rows({ capital: early }).slice(0, 2)).toEqual([
       "  capital            0.00    0.0%  2 TESTUSD paid in epoch 2, not fetched yet",
-      "  other capital    250.00  13.6…%",
+      '  other capital    250.00  13.6…%  other deposits: "capital list"',
     ]);
     expect(rows({ capital: null, noCapital: "shares are not sold" })[0]).toMatch(/^ {2}capital +250\.00 +13\.6…%$/);
   });

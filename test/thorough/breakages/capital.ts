@@ -218,7 +218,7 @@ export const capital: readonly Breakage[] = [
   },
   {
     name: "what others bought is not settled before it is claimed",
-    file: "offchain/src/cli/commands/capitalCollect.ts",
+    file: "offchain/src/cli/commands/capitalClaim.ts",
     text: "const before = ready.some((",
     instead: "const before = accounts.length > 1_000 && ready.some((",
     tests,
@@ -281,7 +281,7 @@ export const capital: readonly Breakage[] = [
   },
   {
     name: "who claims shares is not told of what is paid back",
-    file: "offchain/src/cli/commands/capitalCollect.ts",
+    file: "offchain/src/cli/commands/capitalClaim.ts",
     text: 'state === "failed" ? deposits.map(({ account, amount }) => ({ epoch',
     instead: 'state === "none" ? deposits.map(({ account, amount }) => ({ epoch',
     tests: ["test/offchain/cli/capital.test.ts"],

@@ -3,6 +3,13 @@ import type { Breakage } from "./breakage.ts";
 
 export const rollback: readonly Breakage[] = [
   {
+    name: "a rollback to nowhere is listed as any",
+    file: "offchain/src/run/standingHeads.ts",
+    text: "if (astray) toNowhere.add(astray);",
+    instead: "",
+    tests: ["test/offchain/run/standingHeads.test.ts"],
+  },
+  {
     name: "holders are asked to go back to a checkpoint that was rolled back",
     file: "offchain/src/run/standingHeads.ts",
     text: "last && last.head.round > head.round;",

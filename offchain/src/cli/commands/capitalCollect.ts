@@ -1,13 +1,5 @@
-/** `cotrain capital settle`, `claim` and `refund`: what becomes of deposits once their epoch is over. */
-import {
-  batchCapital,
-  claimCapital,
-  delegateOf,
-  refundCapital,
-  saleOf,
-  settleSale,
-  unsettledSales,
-} from "@cotrain/sdk/actions";
+/** `cotrain capital settle` and `refund`: what becomes of deposits once their epoch is over. Claims are in capitalClaim.ts. */
+import { batchCapital, delegateOf, refundCapital, saleOf, settleSale, unsettledSales } from "@cotrain/sdk/actions";
 import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
 import { hexToBigInt } from "viem";
 
@@ -20,7 +12,6 @@ import {
   type CapitalToken,
   isNobody,
   namedWallet,
-  type SoldEpoch,
   soldEpochs,
   tokenText,
 } from "../../run/index.ts";
@@ -37,7 +28,7 @@ const MOST_CALLS = 32;
 type SaleCall = Parameters<typeof batchCapital.call>[0]["calls"][number];
 
 /** A call of the sale that is wanted. */
-interface Wish {
+export interface Wish {
   readonly call: SaleCall;
   /** What it is, in words. */
   readonly what: string;
@@ -45,6 +36,8 @@ interface Wish {
   readonly unwanted?: ((returned: Hex) => string | undefined) | undefined;
   /** The same call, for no less than it returned when it was tried. */
   readonly bound?: (returned: Hex) => SaleCall;
+  /** What it would bring by what it would return, behind what it is. */
+  readonly told?: (returned: Hex) => string;
 }
 
 /** What was not sent, since the chain would have refused it. */
@@ -78,13 +71,16 @@ function tokenRefusal(words: string): string {
   return `Its token refuses, in words of its own: ${JSON.stringify(printable(cut))}.`;
 }
 
+/** What calls would return if they were made one after the other now. @throws what the chain refuses; what the RPC does */
+type Trial = (calls: readonly SaleCall[]) => Promise<readonly Hex[]>;
+
 /**
  * Why the chain would refuse calls, or why one of them is not to be made; undefined where all can be.
  * @throws what the RPC does, silence included
  */
-async function refusalOf(client: WalletClient, sale: Address, wishes: readonly Wish[]): Promise<string | undefined> {
+async function refusalOf(trial: Trial, wishes: readonly Wish[]): Promise<string | undefined> {
   try {
-    const { result } = await batchCapital.simulate(client, { sale, calls: wishes.map(({ call }) => call) });
+    const result = await trial(wishes.map(({ call }) => call));
     return wishes.map(({ unwanted }, i) => unwanted?.(result[i] ?? "0x")).find((why) => why !== undefined);
   } catch (error) {
     if (isRevert(error)) return error.errorName === "Error" ? tokenRefusal(String(error.args[0])) : error.message;
@@ -94,12 +90,12 @@ async function refusalOf(client: WalletClient, sale: Address, wishes: readonly W
 }
 
 /** Those that the chain makes one after the other, and why not the rest: one that it refuses holds up no other. */
-async function sift(client: WalletClient, sale: Address, wishes: readonly Wish[]) {
+async function sift(trial: Trial, wishes: readonly Wish[]) {
   const made: Wish[] = [];
   const leftOut: LeftOut[] = [];
-  if ((await refusalOf(client, sale, wishes)) === undefined) return { made: wishes, leftOut };
+  if ((await refusalOf(trial, wishes)) === undefined) return { made: wishes, leftOut };
   for (const wish of wishes) {
-    const why = await refusalOf(client, sale, [...made, wish]);
+    const why = await refusalOf(trial, [...made, wish]);
     if (why === undefined) made.push(wish);
     else if (leftOut.every(({ what }) => what !== wish.what)) leftOut.push({ what: wish.what, why });
   }
@@ -107,21 +103,22 @@ async function sift(client: WalletClient, sale: Address, wishes: readonly Wish[]
 }
 
 /** The calls as they are sent: for no less than they brought when they were last tried. */
-async function boundCalls(client: WalletClient, sale: Address, made: readonly Wish[]): Promise<readonly SaleCall[]> {
+async function boundCalls(trial: Trial, made: readonly Wish[]): Promise<readonly SaleCall[]> {
   const calls = made.map(({ call }) => call);
   if (made.every(({ bound }) => bound === undefined)) return calls;
-  const { result } = await batchCapital.simulate(client, { sale, calls });
+  const result = await trial(calls);
   return made.map(({ call, bound }, i) => bound?.(result[i] ?? "0x") ?? call);
 }
 
 /** Sends calls, some at a time; none where there is none. */
 export async function sendAll(client: WalletClient, sale: Address, wishes: readonly Wish[]): Promise<Batched> {
+  const trial: Trial = async (calls) => (await batchCapital.simulate(client, { sale, calls })).result;
   let done = nothingDone;
   for (let from = 0; from < wishes.length; from += MOST_CALLS) {
-    const { made, leftOut } = await sift(client, sale, wishes.slice(from, from + MOST_CALLS));
+    const { made, leftOut } = await sift(trial, wishes.slice(from, from + MOST_CALLS));
     done = { ...done, leftOut: [...done.leftOut, ...leftOut] };
     if (made.length === 0) continue;
-    const { receipt, event } = await batchCapital.sync(client, { sale, calls: await boundCalls(client, sale, made) });
+    const { receipt, event } = await batchCapital.sync(client, { sale, calls: await boundCalls(trial, made) });
     done = {
       transactions: [...done.transactions, receipt.transactionHash],
       settled: [...done.settled, ...event.settled],
@@ -134,7 +131,24 @@ export async function sendAll(client: WalletClient, sale: Address, wishes: reado
   return done;
 }
 
-const leftOutText = ({ what, why }: LeftOut): string => `Left out was ${what}: ${why}`;
+/** What calls would come to now, which are not sent, however many they are. @param by who would send them */
+async function rehearse(
+  { connection }: Place,
+  sale: Address,
+  wishes: readonly Wish[],
+  by: Address,
+): Promise<Pick<Collected, "would" | "done">> {
+  const trial: Trial = (calls) =>
+    connection.call(async (client) => (await batchCapital.simulate(client, { sale, calls, account: by })).result);
+  const { made, leftOut } = await sift(trial, wishes);
+  const returned = await trial(made.map(({ call }) => call));
+  return {
+    would: made.map(({ what, told }, i) => `${what}${told?.(returned[i] ?? "0x") ?? ""}`),
+    done: { ...nothingDone, leftOut },
+  };
+}
+
+export const leftOutText = ({ what, why }: LeftOut): string => `Left out was ${what}: ${why}`;
 
 /** As many settlements as there are epochs that may take one, by what the sale keeps: one too many does nothing. */
 export async function settlements({ place, capital }: Omit<Wanted, "accounts">): Promise<Wish[]> {
@@ -150,7 +164,7 @@ export async function settlements({ place, capital }: Omit<Wanted, "accounts">):
   }));
 }
 
-function settledLines({ settled, expired }: Batched, token: CapitalToken): string[] {
+export function settledLines({ settled, expired }: Batched, token: CapitalToken): string[] {
   return [
     ...settled.map(
       ({ epoch, proceeds, sold }) =>
@@ -168,33 +182,42 @@ const documentOf = ({ transactions, leftOut }: Pick<Batched, "transactions" | "l
   leftOut,
 });
 
-const epochDocument = ({ settled, expired, ...rest }: Batched) => ({
+export const epochDocument = ({ settled, expired, ...rest }: Batched) => ({
   ...documentOf(rest),
   settled: settled.map(({ epoch, proceeds, sold }) => ({ epoch, proceeds, sold })),
   expired: expired.map(({ epoch }) => epoch),
 });
 
 /** What somebody is to have, where. */
-interface Wanted {
+export interface Wanted {
   readonly place: Place;
   readonly capital: CapitalSale;
   /** Whose shares or money are wanted. */
   readonly accounts: readonly Address[];
 }
 
+interface Collected {
+  readonly done: Batched;
+  readonly token: CapitalToken;
+  /** Whose shares that were claimed nobody votes with. */
+  readonly voteless: readonly Address[];
+  /** Without leave to send: what would be done, in words. */
+  readonly would: readonly string[];
+}
+
 type CollectFlags = Parameters<typeof atPlace>[0] &
   Parameters<typeof namedWallet>[0] &
-  Parameters<typeof signingAs>[2] & { readonly account?: Address | undefined };
+  Parameters<typeof signingAs>[2] & { readonly account?: Address | undefined; readonly dryRun?: boolean };
 
 /**
  * Makes the calls that are wanted; the first wallet pays the gas for all.
  * @throws UserError `CAPITAL_REFUSED` where the chain would make none of them
  */
-async function collect(
+export async function collect(
   options: CollectFlags,
   output: Output,
   wishesOf: (wanted: Wanted) => Promise<readonly Wish[]>,
-): Promise<{ readonly done: Batched; readonly token: CapitalToken; readonly voteless: readonly Address[] }> {
+): Promise<Collected> {
   return atPlace(
     options,
     await namedWallet(options),
@@ -204,7 +227,9 @@ async function collect(
       const accounts = options.account === undefined ? entries.map(({ account }) => account) : [options.account];
       const wishes = await wishesOf({ place, capital, accounts });
       const [payer] = entries;
-      if (!payer || wishes.length === 0) return { done: nothingDone, token: capital.token, voteless: [] };
+      const nothing = { done: nothingDone, token: capital.token, voteless: [], would: [] };
+      if (!payer || wishes.length === 0) return nothing;
+      if (options.dryRun) return { ...nothing, ...(await rehearse(place, capital.sale, wishes, payer.account)) };
       const done = await sendAll(await signingAs(place, payer, options), capital.sale, wishes);
       if (done.transactions.length === 0)
         throw new UserError("CAPITAL_REFUSED", `Nothing was sent. ${done.leftOut.map(leftOutText).join(" ")}`);
@@ -212,45 +237,10 @@ async function collect(
         place,
         done.claimed.map((claim) => claim.account),
       );
-      return { done, token: capital.token, voteless };
+      return { ...nothing, done, voteless };
     },
     unpinnedNotice(options, output),
   );
-}
-
-/** `cotrain capital settle`. */
-export const capitalSettleCommand = defineCommand({
-  name: "capital settle",
-  summary: "settle the epochs that are over: shares are minted, and the treasury gets what they brought in",
-  options: signingOptions,
-  examples: [["npx cotrain capital settle", "sent by the first wallet of this directory; anybody may"]],
-  async run({ options, output }) {
-    const { done, token } = await collect(options, output, settlements);
-    const lines = [...settledLines(done, token), ...done.leftOut.map(leftOutText)];
-    output.result(epochDocument(done), lines.length === 0 ? ["No epoch is to be settled."] : lines.flatMap(told));
-  },
-});
-
-const collectingOptions = {
-  ...signingOptions,
-  account: accountOption({ description: "for this address (default: this directory's wallets)" }),
-};
-
-/** Claims of what was bought, and before them the settlements that they need, those of earlier epochs among them. */
-async function claims(wanted: Wanted, epochs: readonly SoldEpoch[]): Promise<Wish[]> {
-  const { place, capital } = wanted;
-  const ready = epochs.filter(({ state, deposits }) => (state === "settled" || state === "due") && deposits.length > 0);
-  const before = ready.some(({ state }) => state === "due") ? await settlements(wanted) : [];
-  const { sale } = capital;
-  return [
-    ...before,
-    ...ready.flatMap(({ epoch, deposits }) =>
-      deposits.map(({ account }) => ({
-        call: claimCapital.call({ sale, modelId: place.modelId, epoch, beneficiary: account }),
-        what: `what ${formatAddress(account)} bought in epoch ${epoch}`,
-      })),
-    ),
-  ];
 }
 
 /** Whose shares nobody votes with. */
@@ -267,53 +257,26 @@ async function votelessOf(place: Place, accounts: readonly Address[]): Promise<A
   return found.flat();
 }
 
-const votelessText = (account: Address): string =>
-  `The shares of ${formatAddress(account)} have votes once it delegates them: "npx cotrain delegate self".`;
-
-/** `cotrain capital claim`. */
-export const capitalClaimCommand = defineCommand({
-  name: "capital claim",
-  summary: "fetch the shares that were bought, and settle the epochs that are over first",
-  options: collectingOptions,
-  examples: [["npx cotrain capital claim", "for every wallet of this directory, in one transaction"]],
+/** `cotrain capital settle`. */
+export const capitalSettleCommand = defineCommand({
+  name: "capital settle",
+  summary: "settle the epochs that are over: shares are minted, and the treasury gets what they brought in",
+  options: signingOptions,
+  examples: [["npx cotrain capital settle", "sent by the first wallet of this directory; anybody may"]],
   async run({ options, output }) {
-    let epochs: readonly SoldEpoch[] = [];
-    const { done, token, voteless } = await collect(options, output, async (wanted) => {
-      const { place, capital, accounts } = wanted;
-      epochs = await soldEpochs(place, capital, accounts, { ofThese: true });
-      return claims(wanted, epochs);
-    });
-    const back = epochs.flatMap(({ epoch, state, deposits }) =>
-      state === "failed" ? deposits.map(({ account, amount }) => ({ epoch, account, amount })) : [],
-    );
-    const whose = options.account === undefined ? "" : ` --account ${formatAddress(options.account)}`;
-    const lines = [
-      ...settledLines(done, token),
-      ...done.claimed.map(
-        ({ epoch, account, shares }) =>
-          `${formatAddress(account)} has ${formatSharesExactly(shares)} shares of epoch ${epoch}.`,
-      ),
-      ...done.leftOut.map(leftOutText),
-      ...voteless.map(votelessText),
-    ];
-    const nothing = lines.length === 0 ? ["No shares that were bought are to be claimed."] : [];
-    const refunds = back.map(
-      ({ epoch, account, amount }) =>
-        `${tokenText(amount, token)} that ${formatAddress(account)} deposited in epoch ${epoch} are paid back: "npx cotrain capital refund${whose}" fetches them.`,
-    );
-    output.result(
-      {
-        ...epochDocument(done),
-        claimed: done.claimed.map(({ epoch, account, shares }) => ({ epoch, account: formatAddress(account), shares })),
-        paidBack: back.map((each) => ({ ...each, account: formatAddress(each.account) })),
-      },
-      [...lines, ...nothing, ...refunds].flatMap(told),
-    );
+    const { done, token } = await collect(options, output, settlements);
+    const lines = [...settledLines(done, token), ...done.leftOut.map(leftOutText)];
+    output.result(epochDocument(done), lines.length === 0 ? ["No epoch is to be settled."] : lines.flatMap(told));
   },
 });
 
-/** What a refund answers that it pays. */
-const amountOf = (returned: Hex): bigint => (returned === "0x" ? 0n : hexToBigInt(returned));
+export const collectingOptions = {
+  ...signingOptions,
+  account: accountOption({ description: "for this address (default: this directory's wallets)" }),
+};
+
+/** What a refund or a claim answers that it pays. */
+export const amountOf = (returned: Hex): bigint => (returned === "0x" ? 0n : hexToBigInt(returned));
 
 /**
  * Why a refund is not made that pays less than was deposited: the deposit would be gone with it. The sale itself refuses that to all

@@ -6,6 +6,7 @@ import {
   isRollback,
   openLocalRun,
   runNamed,
+  rollbacksToNowhere,
   rolledBackHeads,
   withChain,
   coordinatorOption,
@@ -24,11 +25,14 @@ export interface Listed {
   readonly rolledBack?: true;
   /** It took the run back to this checkpoint. Absent of others. */
   readonly rollback?: true;
+  /** It was to, and the run does not have this checkpoint: what follows on it stands for nothing. Absent of others. */
+  readonly nowhere?: true;
 }
 
 /** Heads as the chain has them, those that stand no more among them. */
 function listedOf(heads: readonly PostedHead[]): Listed[] {
   const rolledBack = rolledBackHeads(heads);
+  const nowhere = rollbacksToNowhere(heads);
   return heads.map((head, i) => ({
     round: head.round,
     digest: head.checkpointDigest,
@@ -36,11 +40,14 @@ function listedOf(heads: readonly PostedHead[]): Listed[] {
     block: head.block,
     ...(rolledBack.has(head) && { rolledBack: true as const }),
     ...(isRollback(head, heads[i - 1]) && { rollback: true as const }),
+    ...(nowhere.has(head) && { nowhere: true as const }),
   }));
 }
 
-const nameOf = ({ round, rolledBack, rollback }: Listed): string =>
-  `${rollback ? "back to " : ""}${round}${rolledBack ? " (rolled back)" : ""}`;
+function nameOf({ round, rolledBack, rollback, nowhere }: Listed): string {
+  const said = [...(nowhere ? ["not the run's: led nowhere"] : []), ...(rolledBack ? ["rolled back"] : [])];
+  return `${rollback ? "back to " : ""}${round}${said.length > 0 ? ` (${said.join(", ")})` : ""}`;
+}
 
 /** What the chain says of this directory's run. */
 async function ofState(state: string, named: string | undefined): Promise<Listed[]> {

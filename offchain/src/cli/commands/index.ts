@@ -66,7 +66,7 @@ const table: Readonly<Record<string, () => Promise<Command>>> = {
   "capital list": async () => (await import("./capital.ts")).capitalListCommand,
   "capital show": async () => (await import("./capital.ts")).capitalShowCommand,
   "capital settle": async () => (await import("./capitalCollect.ts")).capitalSettleCommand,
-  "capital claim": async () => (await import("./capitalCollect.ts")).capitalClaimCommand,
+  "capital claim": async () => (await import("./capitalClaim.ts")).capitalClaimCommand,
   "capital refund": async () => (await import("./capitalCollect.ts")).capitalRefundCommand,
   "capital propose": async () => (await import("./capitalTerms.ts")).capitalProposeCommand,
   "revenue deposit": async () => (await import("./revenue.ts")).revenueDepositCommand,

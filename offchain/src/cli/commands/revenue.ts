@@ -1,11 +1,12 @@
 /** `cotrain revenue`: what a model earned, and what of it holders get. */
 import { activeRoot } from "@cotrain/sdk/actions";
-import { type Address, type Hex, rewardKind } from "@cotrain/sdk/protocol";
+import { type Address, asAddress, type Hex, rewardKind } from "@cotrain/sdk/protocol";
 import { isAddressEqual } from "viem";
 
 import { formatAddress, shortAddress, timeText, UserError, wrap } from "../../base/index.ts";
 import {
   computeRevenue,
+  contractAt,
   countPaid,
   type EarningEpoch,
   earningEpochs,
@@ -25,7 +26,7 @@ import { toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable, table } from "../output.ts";
 import { atPlace, type Place, placeOptions, requireEntries, signingAs, signingOptions } from "../place.ts";
-import { claimantsOf, claimedAccount, claimOwed, lossOption, revenueHints } from "../revenueClaims.ts";
+import { claimantsOf, claimedAccount, claimOwed, lossOption, revenueHints, TREASURY } from "../revenueClaims.ts";
 
 const told = (text: string): string[] => wrap(text, columnsOf(process.stdout));
 
@@ -119,35 +120,51 @@ interface OwnRevenue {
   readonly claimable: bigint;
 }
 
-/** What the roots owe the wallets of this directory, whatever they hold shares for; those that are owed nothing are left out. */
-async function ownRevenue(place: Place): Promise<OwnRevenue[]> {
-  const { entries } = place;
+/** What is owed to whom, of all that roots have set aside. */
+interface OwedRevenue {
+  readonly own: readonly OwnRevenue[];
+  /** What the model's treasury is owed, which has at least what rounding leaves; null where that is nothing. */
+  readonly treasury: OwnRevenue | null;
+}
+
+/** What the roots owe the wallets of this directory, whatever they hold shares for, and the treasury; those that are owed nothing are left out. */
+async function ownRevenue(place: Place): Promise<OwedRevenue> {
+  const treasury = { name: TREASURY, account: asAddress(await contractAt(place, "timelock")) };
+  const all = [...place.entries.filter(({ account }) => account !== treasury.account), treasury];
   const owed = await revenueOwed(
     place,
-    entries.map(({ account }) => account),
+    all.map(({ account }) => account),
   );
-  if (!owed) return [];
-  const own = await Promise.all(
-    entries.map(async ({ name, account }) => {
+  if (!owed) return { own: [], treasury: null };
+  const found = await Promise.all(
+    all.map(async ({ name, account }) => {
       const { earned, claimed, claimable } = await owed.of(account);
       return { name, account: formatAddress(account), earned, claimed, claimable };
     }),
   );
-  return own.filter(({ earned }) => earned > 0n);
+  const last = found.at(-1);
+  return {
+    own: found.slice(0, -1).filter(({ earned }) => earned > 0n),
+    treasury: last && last.earned > 0n ? last : null,
+  };
 }
 
-function ownLines({ token }: Revenue, own: readonly OwnRevenue[]): string[] {
+/** The wallets here, the treasury and all others: together what roots have set aside. */
+function ownLines({ token, book }: Revenue, { own, treasury }: OwedRevenue): string[] {
   if (own.length === 0) return [];
   const plain = (amount: bigint): string => tokenText(amount, { ...token, symbol: "" }).trimEnd();
+  const named = [...own, ...(treasury ? [treasury] : [])];
+  const rest = (book?.setAside ?? 0n) - named.reduce((sum, { earned }) => sum + earned, 0n);
   return [
     ...table(
       [
         ["wallet", "", `earned (${token.symbol})`, "claimed", "claimable"],
-        ...own.map(({ name, account, earned, claimed, claimable }) => [
+        ...named.map(({ name, account, earned, claimed, claimable }) => [
           name,
           shortAddress(account as Address),
           ...[earned, claimed, claimable].map(plain),
         ]),
+        ...(rest > 0n ? [["others", "", plain(rest), "", ""]] : []),
       ],
       [2, 3, 4],
     ),
@@ -166,7 +183,7 @@ export const revenueListCommand = defineCommand({
   options: placeOptions,
   examples: [["npx cotrain revenue list", "every epoch in which revenue arrived, oldest first"]],
   async run({ options, output }) {
-    const { revenue, epochs, roots, own, uncounted, pinned } = await atPlace(options, undefined, async (place) => {
+    const { revenue, epochs, roots, owed, uncounted, pinned } = await atPlace(options, undefined, async (place) => {
       const revenue = await revenueAt(place);
       const newest = await place.connection.call((client) => client.getBlockNumber());
       const [epochs, roots, uncounted] = await Promise.all([
@@ -174,7 +191,7 @@ export const revenueListCommand = defineCommand({
         revenueRoots(place),
         uncountedAt(place, revenue),
       ]);
-      return { revenue, epochs, roots, own: await ownRevenue(place), uncounted, pinned: place.pinned };
+      return { revenue, epochs, roots, owed: await ownRevenue(place), uncounted, pinned: place.pinned };
     });
     const covered = roots.at(-1)?.toEpoch ?? 0;
     const stateOf = (epoch: number): EpochState => {
@@ -195,12 +212,12 @@ export const revenueListCommand = defineCommand({
         uncounted,
         epochs: listed,
         roots,
-        own,
+        ...owed,
       },
       [
         ...(listed.length === 0
           ? ["Nobody has paid this model anything that is counted."]
-          : [...epochLines(revenue, listed), ...ownLines(revenue, own)]),
+          : [...epochLines(revenue, listed), ...ownLines(revenue, owed)]),
         ...(uncounted > 0n ? told(uncountedText(uncounted, revenue)) : []),
       ],
     );

@@ -52,10 +52,11 @@ export function togetherRow(kinds: readonly MeasuringShares[]): [string, string]
   if (most.size < 2) return [];
   const sumOf = (key: "share" | "atMost"): number => [...most.values()].reduce((sum, each) => sum + each[key], 0);
   const [share, atMost] = [percent(sumOf("share"), 1), percent(sumOf("atMost"), 0)];
+  const parts = [...most].map(([role, each]) => `${percent(each.share, 1)} (${role})`);
   return [
     [
       "together",
-      `${share} of the machine for evaluations, at most ${atMost} (the larger share of each of ${most.size} validators)`,
+      `${share} of the machine for evaluations where all measure or audit at once, at most ${atMost}: the larger share of each, ${parts.join(" + ")}`,
     ],
   ];
 }

@@ -9,10 +9,10 @@ import {
   openState,
   type SessionDisplay,
 } from "../../localnet/index.ts";
-import { layout } from "../../run/index.ts";
-import { createLogger, type DaemonContext, openLogFile, runDaemon } from "../../service/index.ts";
+import { type DaemonContext, runDaemon } from "../../service/index.ts";
 import type { Output } from "../output.ts";
 import { program } from "./program.ts";
+import { openCreateLog } from "./sessionLog.ts";
 
 /** Lines alone: each thing that is done, once. */
 function linesOf({ notice }: Output): SessionDisplay {
@@ -68,10 +68,10 @@ export async function createHere(asked: Omit<LocalnetContext, "program">, output
   const context = { ...asked, program };
   const opened = await openState(context, systemClock);
   refuseOther(opened);
-  const file = openLogFile(`${layout(opened.directory.path).logs}/create.log`);
+  const logger = openCreateLog(opened.directory.path);
   return runDaemon((daemon) => create(context, output, daemon, opened), {
     name: "cotrain run create",
-    logger: createLogger({ component: "create", destination: file }),
+    logger,
     shutdownDeadline: 30_000,
     report: output.complain,
   });

@@ -271,11 +271,14 @@ function ownerLines({ wallets, training, shares }: Summary, paint: Output["paint
 
 type OriginRow = readonly [kind: string, wei: bigint, what: string];
 
+/** Of whom the rest of a kind is, and what tells it one by one. */
+const others = { capital: 'other deposits: "capital list"', code: 'other grants: "code list"' } as const;
+
 /** What came of this machine's one contribution of a kind, beside what is known of it, and all else of that kind. */
-function partRows(kind: string, all: bigint, known: bigint | null, what: string): OriginRow[] {
+function partRows(kind: "capital" | "code", all: bigint, known: bigint | null, what: string): OriginRow[] {
   if (known === null) return [[kind, all, ""]];
   const rest = restOf(all, known);
-  return [[kind, all - rest, what], ...(rest > 0n ? [[`other ${kind}`, rest, ""] as const] : [])];
+  return [[kind, all - rest, what], ...(rest > 0n ? [[`other ${kind}`, rest, others[kind]] as const] : [])];
 }
 
 /** A row where something was minted for it. */
