@@ -255,7 +255,7 @@ describe("a grant", () => {
       approved: true,
       transaction: null,
     });
-    // Nor do the holders grant it a second time: by a vote it would have another id.
+    // Nor do the holders grant it a second time.
     const vote = ["code", "approve-by-vote", file, "--again", "--dry-run", ...at()];
     expect(verdictOf(await cotrainHere(vote))).toEqual(
       refusal(1, `Grant ${id} was approved before, in ${transaction}`),

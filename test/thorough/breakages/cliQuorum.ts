@@ -152,8 +152,8 @@ export const cliQuorum: readonly Breakage[] = [
   {
     name: "what maintainers granted is put to the holders",
     file: "offchain/src/cli/commands/codeByVote.ts",
-    text: "same ?? others.find(({ id }) => id === written.id)",
-    instead: "same",
+    text: "if (same) throw",
+    instead: "if (same && !again) throw",
     tests: ["test/offchain/cli/code.test.ts"],
   },
   {

@@ -1,5 +1,4 @@
 import { approveGrantByVote, governorSettings } from "@cotrain/sdk/actions";
-import { grantIdOf } from "@cotrain/sdk/protocol";
 import { formatEther } from "viem";
 
 import { formatAddress, systemClock, timeText, UserError } from "../../base/index.ts";
@@ -33,18 +32,15 @@ async function requireInTime(
 
 /** The grant that a vote approves: that of set 0, which stands for the holders, whatever set the file was written for. */
 function byHolders(draft: GrantDraft): GrantDraft {
-  const struct = { ...draft.struct, setVersion: 0 };
-  return { ...draft, struct, id: grantIdOf(struct) };
+  return { ...draft, struct: { ...draft.struct, setVersion: 0 } };
 }
 
 async function intentionFor(place: DecidingPlace, file: string, again: boolean): Promise<Intention> {
   const facts = await grantFacts(place, systemClock);
-  const written = await requireGrant(file, facts, "holders");
-  const draft = byHolders(written);
+  const draft = byHolders(await requireGrant(file, facts, "holders"));
   const { same, others } = await grantsOfCommit(place, draft);
-  const before = same ?? others.find(({ id }) => id === written.id);
-  if (before)
-    throw new UserError("GRANT_APPROVED", `Grant ${before.id} was approved before, in ${before.transaction}.`);
+  // Whoever approved it: a grant's id leaves the set out.
+  if (same) throw new UserError("GRANT_APPROVED", `Grant ${same.id} was approved before, in ${same.transaction}.`);
   if (!again) requireOnce(draft, others);
   await requireInTime(place, draft, facts);
   const { repository, description } = draft;
