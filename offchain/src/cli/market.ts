@@ -3,6 +3,7 @@ import { randomFillSync } from "node:crypto";
 
 import { countOf, formatDuration, systemClock, UserError } from "../base/index.ts";
 import {
+  auctioned,
   type Catalogue,
   type CatalogueOptions,
   type CatalogueStore,
@@ -211,6 +212,10 @@ export const catalogueOptions = {
   }),
   provider: providersOption("providers to ask, or clouds that they resell (default: all)"),
   without: providersOption("providers, or clouds that they resell, to leave out"),
+  auction: integer(0, 1_000, {
+    value: "percent",
+    description: "count offers of auctions, at what others paid and so many percent: a bid is taken up to that",
+  }),
   machines: machinesOption,
   community: communityOption,
   maxAge: duration({ description: "how old a listing may be before its provider is asked again", default: 120_000 }),
@@ -248,7 +253,8 @@ export async function withCatalogue<T>(
       ...(book === undefined ? {} : { book }),
       ...(failures === undefined ? {} : { failures }),
     });
-    return await work(catalogue, store, Date.now());
+    const offers = auctioned(catalogue.offers, options.auction);
+    return await work({ ...catalogue, offers }, store, Date.now());
   } finally {
     await store.close();
   }

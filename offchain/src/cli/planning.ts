@@ -7,6 +7,7 @@ import {
   type Filter,
   type Goal,
   gpuText,
+  isLimit,
   hasLeases,
   keepPlan,
   type KeptPlan,
@@ -97,6 +98,9 @@ function keptOf({ outcome, machines }: Plan, { goal, hub }: Task, options: PlanO
     budget: String(Math.max(1, Math.floor(money - hub.cost * seconds.p50))),
     seconds: Math.ceil(seconds.p90),
     diskGb: options.disk ?? 100,
+    ...(options.auction !== undefined && machines.some(({ offer }) => isLimit(offer))
+      ? { auction: options.auction }
+      : {}),
     machines: machines.map(({ offer }) => ({
       offer: offer.id,
       provider: offer.provider,
@@ -115,6 +119,16 @@ export function createsText(offers: readonly Offer[], createsOf: CreatesOf | und
   return words.length === 0
     ? []
     : [`Creates of ${CREATES_DAYS} days that came to no machine, which count beside the stock: ${words.join("; ")}.`];
+}
+
+/** That some of these prices are limits; nothing where none is. */
+export function limitsText(offers: readonly Offer[]): string[] {
+  const count = offers.filter(isLimit).length;
+  return count === 0
+    ? []
+    : [
+        `${count} of ${offers.length} at an auction: a bid is taken up to the price, and costs what is bid; without one there is no machine.`,
+      ];
 }
 
 /** Why a plan cannot be rented by its name; undefined where it can. */

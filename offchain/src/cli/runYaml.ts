@@ -56,6 +56,7 @@ const keysOf: Readonly<Record<SectionName, readonly string[]>> = {
     "anyOf",
     "provider",
     "without",
+    "auction",
     "machines",
   ],
 };

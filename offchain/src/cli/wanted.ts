@@ -5,9 +5,11 @@ import {
   type CreatesOf,
   defaultRules,
   firstChoices,
+  isLimit,
   machineText,
   microUsdOf,
   type Offer,
+  offerPriceText,
   priceText,
   rank,
   readPlan,
@@ -75,6 +77,8 @@ export interface Wanted extends Pick<
   readonly lasts: number;
   /** Whose accounts are asked; undefined for all. */
   readonly provider: readonly string[] | undefined;
+  /** Percent above what others paid, up to which is bid at auctions. */
+  readonly auction: number | undefined;
   /** As they were when it was shown, the first choice of each slot first. */
   readonly shown: readonly Offer[];
   /** What became of creates of such machines, where that says which are the first choices. */
@@ -133,6 +137,7 @@ async function byWishes(options: RentOptions): Promise<Wanted> {
     diskGb: options.disk ?? 100,
     lasts,
     provider: options.provider,
+    auction: options.auction,
     shown: standingBy(shown),
     createsOf,
     offers: async (also) => standingBy((await choicesOf(options, until, defaultRules.quotesFor)).shown, also),
@@ -145,6 +150,7 @@ const ofPlan = [
   "provider",
   "without",
   "anyOf",
+  "auction",
   ...(Object.keys(wishOptions) as (keyof typeof wishOptions)[]),
 ] as const;
 
@@ -158,7 +164,7 @@ async function byPlan(options: RentOptions, id: string): Promise<Wanted> {
     );
   const plan = await readPlan(options, id, Date.now());
   const provider = [...new Set(plan.machines.map((machine) => machine.provider))].toSorted();
-  const asked = { ...options, provider, disk: plan.diskGb };
+  const asked = { ...options, provider, disk: plan.diskGb, auction: plan.auction };
   // Whoever listed them is asked again, whatever is kept.
   const requoted = await withCatalogue({ ...asked, maxAge: 0 }, (catalogue, _, now) =>
     requote(plan, catalogue, now, options.dearer),
@@ -175,6 +181,7 @@ async function byPlan(options: RentOptions, id: string): Promise<Wanted> {
     ),
     diskGb: plan.diskGb,
     planned,
+    auction: plan.auction,
     lasts: options.for ?? plan.seconds * 1_000,
     provider,
     shown: offers,
@@ -205,7 +212,7 @@ export const choiceRows = ({ shown, slots }: Wanted): string[][] => [
   ...shown.map((offer, index) => [
     index < slots ? "first choice" : "stands by",
     machineText(offer),
-    priceText(offer.price.perHour),
+    offerPriceText(offer, offer.price.perHour),
     offer.backstop,
     offer.id,
   ]),
@@ -214,6 +221,10 @@ export const choiceRows = ({ shown, slots }: Wanted): string[][] => [
 /** µUSD of its first choices for an hour. */
 export const hourOf = ({ shown, slots }: Wanted): bigint =>
   shown.slice(0, slots).reduce((sum, { price }) => sum + (price.perHour ?? 0n), 0n);
+
+/** The same in words, which say where it is a limit. */
+export const hourText = (wanted: Wanted): string =>
+  `${wanted.shown.slice(0, wanted.slots).some(isLimit) ? "at most " : ""}${priceText(hourOf(wanted))}`;
 
 /** Dollars without the zeros that say nothing. */
 export const dollars = (money: bigint): string => formatUsd(money).replace(/\.?0+$/, "");

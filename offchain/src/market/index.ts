@@ -14,7 +14,17 @@ export { firstChoices } from "./firstChoice.ts";
 export { CREATES_DAYS, createsIn, type CreatesOf } from "./creates.ts";
 export { measuredIn, type MeasuredOf } from "./measured.ts";
 export { microUsdOf } from "./money.ts";
-export { gpuText, machineText, type Offer, perGpuHour, priceText, whyNever } from "./offer.ts";
+export {
+  auctioned,
+  gpuText,
+  isLimit,
+  machineText,
+  type Offer,
+  offerPriceText,
+  perGpuHour,
+  priceText,
+  whyNever,
+} from "./offer.ts";
 export { comparePrices, type PriceComparison } from "./prices.ts";
 export { changeText, leftOf, type Proposal, proposalOf } from "./replan.ts";
 export { requote, standIns } from "./requote.ts";

@@ -91,6 +91,12 @@ export const bidBelow = (perHour: MicroUsd): bigint => perHour / BLOCKS_PER_HOUR
 export const storagePerHour = (perGbMonth: MicroUsd, gigabytes: number): MicroUsd =>
   ceilDiv(perGbMonth * BigInt(gigabytes), HOURS_PER_MONTH);
 
+/** µUSD that are put down for so many seconds at a price by the hour, and at the least. */
+export const depositFor = (perHour: MicroUsd, seconds: number, least: MicroUsd): MicroUsd => {
+  const needed = ceilDiv(perHour * BigInt(seconds), 3_600n);
+  return needed > least ? needed : least;
+};
+
 /** Dollars as JSON has them, for providers that take a price: exact to the millionth. */
 export const dollarsOf = (money: MicroUsd): number => Number(money) / 1_000_000;
 

@@ -23,6 +23,8 @@ interface Price {
   readonly perHour: MicroUsd | undefined;
   /** Whether the machine is to be had at this price; false for a figure that others paid. */
   readonly firm: boolean;
+  /** Of an auction: what others paid, or, once it is firm, the most that a bid may be. */
+  readonly auction?: true;
 }
 
 /** What an adapter makes out of a row. */
@@ -138,6 +140,7 @@ export const OfferForm = Type.Object(
         charge: Type.Union([Type.Literal("on-demand"), Type.Literal("spot")]),
         perHour: Type.Union([Money, Type.Undefined()]),
         firm: Type.Boolean(),
+        auction: Type.Optional(Type.Literal(true)),
       },
       { additionalProperties: false },
     ),
@@ -174,13 +177,34 @@ export type OfferForm = Static<typeof OfferForm>;
 export const perGpuHour = ({ price, count }: Pick<Offer, "price" | "count">): MicroUsd | undefined =>
   price.perHour === undefined ? undefined : (price.perHour + BigInt(count) - 1n) / BigInt(count);
 
+/** Whether its price is the most that it may cost, and what it does cost is known once somebody has bid. */
+export const isLimit = ({ price }: Pick<Offer, "price">): boolean => price.auction === true && price.firm;
+
+/** The same offer with another limit. */
+export const limitedTo = (offer: Offer, perHour: MicroUsd): Offer => ({
+  ...offer,
+  price: { ...offer.price, perHour, firm: true },
+});
+
+/** Offers of auctions at what others paid and so many percent, as a limit; without a percentage they have no firm price. */
+export const auctioned = (offers: readonly Offer[], percent: number | undefined): readonly Offer[] =>
+  percent === undefined
+    ? offers
+    : offers.map((offer) => {
+        const { auction, firm, perHour } = offer.price;
+        return auction !== true || firm || perHour === undefined
+          ? offer
+          : limitedTo(offer, (perHour * BigInt(100 + percent) + 99n) / 100n);
+      });
+
 /** Why an offer cannot win, in a clause; undefined where it can. */
 export function whyNever(offer: Offer, now: number): string | undefined {
   if (offer.source === "sample") return "a sample, not to be rented";
   if (now >= offer.expiresAt) return "stale";
   if (offer.endsAt !== undefined && now >= offer.endsAt) return "it has ended";
   if (offer.price.perHour === undefined) return "no price";
-  if (!offer.price.firm) return "no firm price";
+  if (!offer.price.firm)
+    return offer.price.auction === true ? "what others paid: --auction makes it a limit" : "no firm price";
   if (offer.stock === "none") return "out of stock";
   return offer.stock === "unknown" ? "stock not told" : undefined;
 }
@@ -196,3 +220,7 @@ export const machineText = ({ gpu, count }: Pick<Offer, "gpu" | "count">): strin
 
 /** A price as a cell; a dash where none was told. */
 export const priceText = (money: MicroUsd | undefined): string => (money === undefined ? "–" : formatUsd(money));
+
+/** A price of an offer as a cell, which says where it is a limit. */
+export const offerPriceText = (offer: Pick<Offer, "price">, money: MicroUsd | undefined): string =>
+  isLimit(offer) && money !== undefined ? `at most ${priceText(money)}` : priceText(money);

@@ -34,6 +34,8 @@ const PlanForm = Type.Object(
     budget: Money,
     seconds: Type.Integer({ minimum: 1, maximum: 100 * 365 * 86_400 }),
     diskGb: Type.Integer({ minimum: 1, maximum: 1_000_000 }),
+    /** Percent above what others paid, where prices of it are limits at an auction. */
+    auction: Type.Optional(Type.Integer({ minimum: 0, maximum: 1_000 })),
     machines: Type.Array(
       Type.Object(
         { offer: Name, provider: Type.String({ pattern: "^[a-z]{1,20}$" }), machine: Name, perHour: Money },

@@ -3,7 +3,7 @@ import { formatUsd, UserError } from "../base/index.ts";
 import type { Catalogue } from "./catalogue.ts";
 import type { SlotWish } from "./leases/state.ts";
 import type { MicroUsd } from "./money.ts";
-import { machineText, type Offer, whyNever } from "./offer.ts";
+import { isLimit, limitedTo, machineText, type Offer, whyNever } from "./offer.ts";
 import type { KeptPlan } from "./plans.ts";
 
 /** A plan as it can be rented now. */
@@ -26,6 +26,10 @@ function offerNow({ offers, roads }: Pick<Catalogue, "offers" | "roads">, id: st
 
 type PlannedMachine = KeptPlan["machines"][number];
 
+/** At an auction what was planned is the limit, whatever others pay by now. */
+const asPlanned = ({ perHour }: PlannedMachine, offer: Offer | undefined): Offer | undefined =>
+  offer !== undefined && isLimit(offer) ? limitedTo(offer, BigInt(perHour)) : offer;
+
 /** Why a machine of a plan is not to be had; undefined where it is. */
 function whyGone({ offer: id, machine }: PlannedMachine, offer: Offer | undefined, now: number): string | undefined {
   if (offer === undefined) return `${id} is not listed any more`;
@@ -45,7 +49,10 @@ export function requote(
   now: number,
   dearer: number,
 ): Requoted {
-  const found = plan.machines.map((machine) => ({ machine, offer: offerNow(catalogue, machine.offer) }));
+  const found = plan.machines.map((machine) => ({
+    machine,
+    offer: asPlanned(machine, offerNow(catalogue, machine.offer)),
+  }));
   const gone = found.flatMap(({ machine, offer }) => whyGone(machine, offer, now) ?? []);
   if (gone.length > 0)
     throw new UserError(
@@ -69,8 +76,8 @@ export function requote(
         {
           offer: offer.id,
           machine: machineText(offer),
-          // What is as dear as now, or as dear as it may have become.
-          maximumPerHour: dearerBy(offer.price.perHour ?? 0n, dearer),
+          // What is as dear as now, or as dear as it may have become; a limit is that already.
+          maximumPerHour: dearerBy(offer.price.perHour ?? 0n, isLimit(offer) ? 0 : dearer),
         },
       ]),
     ),
@@ -82,8 +89,13 @@ export function standIns(requoted: Requoted, offers: readonly Offer[], now: numb
   const wanted = new Set(Object.values(requoted.planned).map(({ machine }) => machine));
   const own = new Set(Object.values(requoted.planned).map(({ offer }) => offer));
   const fit = (offer: Offer): boolean => whyNever(offer, now) === undefined;
+  const limits = new Map(requoted.offers.filter(isLimit).map(({ id, price }) => [id, price.perHour]));
+  const asLimited = (offer: Offer): Offer => {
+    const limit = isLimit(offer) ? limits.get(offer.id) : undefined;
+    return limit === undefined ? offer : limitedTo(offer, limit);
+  };
   return [
-    ...offers.filter((offer) => own.has(offer.id) && fit(offer)),
+    ...offers.filter((offer) => own.has(offer.id) && fit(offer)).map(asLimited),
     ...offers
       .filter((offer) => !own.has(offer.id) && wanted.has(machineText(offer)) && fit(offer))
       .toSorted((a, b) => Number((a.price.perHour ?? 0n) - (b.price.perHour ?? 0n)) || (a.id < b.id ? -1 : 1)),

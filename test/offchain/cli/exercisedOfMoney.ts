@@ -22,6 +22,7 @@ const searched = {
   anyOf: "market",
   provider: "market",
   without: "market",
+  auction: "marketAuction",
   machines: "market",
   community: "../../e2e/communityMachine",
   maxAge: "market",

@@ -6,8 +6,9 @@ import { beforeEach, expect, test } from "vitest";
 import { gpuOf } from "../../../offchain/src/market/gpus.ts";
 import { openLedger } from "../../../offchain/src/market/leases/ledger.ts";
 import { waitingRequests } from "../../../offchain/src/market/leases/place.ts";
-import { type Lease, newLease } from "../../../offchain/src/market/leases/state.ts";
+import { type ClusterSpec, type Lease, newLease } from "../../../offchain/src/market/leases/state.ts";
 import { flopsOf } from "../../../offchain/src/market/speed.ts";
+import { fakeServer } from "../market/fakeServer.ts";
 import { clusterOf, kinds } from "../market/leases/world.ts";
 import { offerOf } from "../market/offers.ts";
 import { type Listed, rentalServer } from "./rentalServer.ts";
@@ -27,7 +28,12 @@ beforeEach(async () => {
 });
 
 /** A ledger whose machines train, each at a share of what is expected of its GPU. */
-async function ledgerOf(shares: readonly number[], clusters: readonly string[] = ["c1"]): Promise<void> {
+async function ledgerOf(
+  shares: readonly number[],
+  clusters: readonly string[] = ["c1"],
+  account = "fake",
+  change: Partial<ClusterSpec> = {},
+): Promise<void> {
   const now = Date.now();
   const ledger = await openLedger(join(directory, "leases"), () => now);
   const leases = shares.map((share, slot): Lease => ({
@@ -36,11 +42,11 @@ async function ledgerOf(shares: readonly number[], clusters: readonly string[] =
     cluster: "c1",
     slot,
     attempt: 1,
-    account: "fake",
+    account,
     identity: "owner",
-    offer: `fake:m${slot}`,
+    offer: `${account}:m${slot}`,
     machine: "1x RTX 4090 24 GB",
-    host: `fake:m${slot}`,
+    host: `${account}:m${slot}`,
     state: "joined",
     since: now,
     sentAt: now,
@@ -51,7 +57,7 @@ async function ledgerOf(shares: readonly number[], clusters: readonly string[] =
     listed: { gpu, count: 1, tier: "secure", upstream: "fake", charge: "on-demand" },
     measured: { flops: share * full, up: null, down: null },
   }));
-  const row = { slots: 3, budget: 200_000_000n, endsAt: now + 86_400_000 };
+  const row = { slots: 3, budget: 200_000_000n, endsAt: now + 86_400_000, ...change };
   const kept = { rentedAt: now, assembled: true, stopping: null, warned: 0 };
   await ledger.read();
   await ledger.append({
@@ -65,14 +71,13 @@ async function ledgerOf(shares: readonly number[], clusters: readonly string[] =
   await ledger.close();
 }
 
-const replan = (...more: readonly string[]) =>
+const replan = (...more: readonly string[]) => replanOf("--provider=fake", `--endpoint=fake=${url}`, ...more);
+const replanOf = (...more: readonly string[]) =>
   cotrainHere([
     "market",
     "replan",
-    "--provider=fake",
     `--cache=${join(directory, "cache")}`,
     `--keys=${join(directory, "keys")}`,
-    `--endpoint=fake=${url}`,
     `--leases=${join(directory, "leases")}`,
     ...more,
   ]);
@@ -105,6 +110,25 @@ test("with a word it leaves it to the process that keeps the leases, with the pr
       drainMs: 300_000,
     },
   ]);
+});
+
+test("at an auction a machine counts at the limit that its cluster was rented with, and may cost no more", async () => {
+  const model = { vendor: "nvidia", model: "rtx4090", ram: "24Gi", interface: "PCIe", availability: { available: 3 } };
+  const body = { models: [{ ...model, price: { currency: "USD", med: 0.96 } }] };
+  const { url: auction } = await fakeServer({ routes: { "GET /v1/gpu-prices": () => ({ body }) } });
+  const wishes = async (change: Partial<ClusterSpec>) => {
+    directory = temporaryDirectory();
+    await ledgerOf([1, 1, 0.05], ["c1"], "akash", change);
+    await replanOf("--provider=akash", `--endpoint=akash=${auction}`, "--inner-steps=5000", "--yes");
+    return (await requests()).map((request) => request?.type === "replace" && request.wish);
+  };
+  const wish = {
+    offer: "akash:nvidia/rtx4090/24Gi/PCIe",
+    machine: "1x RTX 4090 PCIe 24 GB",
+    maximumPerHour: "1200000",
+  };
+  expect(await wishes({ auction: 25 })).toEqual([wish]);
+  expect(await wishes({})).not.toContainEqual(expect.objectContaining({ offer: wish.offer }));
 });
 
 test("where all do what is expected nothing is to be replaced", async () => {

@@ -495,12 +495,12 @@ export const fakeProviders: Readonly<Record<string, FakeProvider>> = {
       // What others paid is no price that one can have.
       {
         id: "akash:nvidia/h100/80Gi/SXM5",
-        price: { charge: "on-demand", perHour: 1_750_000n, firm: false },
+        price: { charge: "on-demand", perHour: 1_750_000n, firm: false, auction: true },
         stock: "in stock",
       },
       {
         id: "akash:nvidia/rtx4090/24Gi/PCIe",
-        price: { charge: "on-demand", perHour: undefined, firm: false },
+        price: { charge: "on-demand", perHour: undefined, firm: false, auction: true },
         stock: "none",
       },
     ],

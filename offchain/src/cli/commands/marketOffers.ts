@@ -2,7 +2,9 @@ import { wrap } from "../../base/index.ts";
 import {
   ASSUMED_MFU,
   type Catalogue,
+  isLimit,
   machineText,
+  offerPriceText,
   perGpuHour,
   priceText,
   type PriceRange,
@@ -41,9 +43,9 @@ function offerRows(ranked: readonly Ranked[], ranges: ReadonlyMap<string, PriceR
     ],
     ...ranked.map(({ offer, never }) => [
       machineText(offer),
-      priceText(perGpuHour(offer)),
-      priceText(offer.price.perHour),
-      priceText(usdPerBillionTokens(offer)),
+      offerPriceText(offer, perGpuHour(offer)),
+      offerPriceText(offer, offer.price.perHour),
+      offerPriceText(offer, usdPerBillionTokens(offer)),
       offer.price.charge,
       offer.tier,
       offer.country ?? "–",
@@ -60,6 +62,7 @@ const documentOf = (ranked: readonly Ranked[], { roads }: Catalogue, ranges: Rea
   ranked.map(({ offer, never }) => ({
     ...offer,
     perGpuHour: perGpuHour(offer) ?? null,
+    atMost: isLimit(offer),
     perBillionTokens: usdPerBillionTokens(offer) ?? null,
     wins: never === undefined,
     never: never ?? null,
@@ -83,6 +86,10 @@ export const marketOffersCommand = defineCommand({
     [
       "npx cotrain market offers --gpu H100,A100 --vram 80 --tier secure --max-price 2.5",
       "what fits, by the price of a GPU's hour",
+    ],
+    [
+      "npx cotrain market offers --provider akash --auction 25",
+      "what an auction may come to: what others paid and 25%",
     ],
     ['npx cotrain market offers --any-of "gpu=4090,charge=spot; gpu=4090" --lowest', "spot, or else on-demand"],
   ],

@@ -7,6 +7,7 @@ import {
   type Filter,
   type Goal,
   machineText,
+  isLimit,
   type MeasuredOf,
   type Plan,
   type Range,
@@ -16,7 +17,7 @@ import {
 import { defineCommand } from "../command.ts";
 import { sourceText } from "../market.ts";
 import { columnsOf, tableWithin } from "../output.ts";
-import { createsText, isPlan, planOptions, USD, whyNotRented, withPlan } from "../planning.ts";
+import { createsText, isPlan, limitsText, planOptions, USD, whyNotRented, withPlan } from "../planning.ts";
 
 const usd = (money: number): string => (money / USD).toFixed(2);
 
@@ -71,7 +72,7 @@ function planRows({ machines, outcome }: Plan): string[][] {
     ["machine", "USD/h", "steps", "share of tokens", "tokens for a USD more", "what stops its bill", "offer"],
     ...machines.map(({ offer, member, worth }) => [
       machineText(offer),
-      usd(member.cost * 3_600),
+      `${isLimit(offer) ? "at most " : ""}${usd(member.cost * 3_600)}`,
       String(member.steps),
       `${Math.round((100 * outcome.cluster.effectiveness * member.tokens) / outcome.cluster.rate)}%`,
       Number.isFinite(worth) ? formatShort(worth * USD) : "–",
@@ -100,6 +101,7 @@ const documentOf = ({ outcome, machines }: Plan, known: MeasuredOf | undefined) 
     offer: offer.id,
     machine: machineText(offer),
     usdPerHour: (member.cost * 3_600) / USD,
+    atMost: isLimit(offer),
     steps: member.steps,
     tokensPerSecond: member.tokens,
     tokensPerUsdMore: Number.isFinite(worth) ? worth * USD : null,
@@ -193,6 +195,7 @@ export const marketPlanCommand = defineCommand({
                 ...[
                   ...sentences(found, goal),
                   measuredText(found, known),
+                  ...limitsText(found.machines.map(({ offer }) => offer)),
                   ...createsText(
                     found.machines.map(({ offer }) => offer),
                     createsOf,

@@ -2,6 +2,8 @@ import { wrap } from "../../base/index.ts";
 import {
   ASSUMED_MFU,
   comparePrices,
+  isLimit,
+  offerPriceText,
   perGpuHour,
   type PriceComparison,
   priceText,
@@ -26,10 +28,10 @@ const priceRows = ({ roads, rows }: PriceComparison): string[][] => [
     row.gpu,
     ...roads.map((road) => {
       const offer = row.roads.get(road);
-      return priceText(offer && perGpuHour(offer));
+      return offer === undefined ? priceText(undefined) : offerPriceText(offer, perGpuHour(offer));
     }),
     timesText(perGpuHour(row.cheapest) ?? 0n, perGpuHour(row.dearest) ?? 0n, row.roads.size),
-    priceText(usdPerBillionTokens(row.cheapest)),
+    offerPriceText(row.cheapest, usdPerBillionTokens(row.cheapest)),
     row.cheapest.id,
   ]),
 ];
@@ -39,7 +41,10 @@ const documentOf = ({ roads, rows }: PriceComparison) => ({
   gpus: rows.map((row) => ({
     gpu: row.gpu,
     roads: Object.fromEntries(
-      [...row.roads].map(([road, offer]) => [road, { offer: offer.id, perGpuHour: perGpuHour(offer) ?? null }]),
+      [...row.roads].map(([road, offer]) => [
+        road,
+        { offer: offer.id, perGpuHour: perGpuHour(offer) ?? null, atMost: isLimit(offer) },
+      ]),
     ),
     cheapest: row.cheapest.id,
     dearest: row.dearest.id,

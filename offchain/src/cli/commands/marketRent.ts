@@ -2,21 +2,13 @@ import { randomBytes } from "node:crypto";
 
 import { countOf, formatDuration, printable, UserError, wrap } from "../../base/index.ts";
 import { readFileBounded, shellWords } from "../../base/node/index.ts";
-import {
-  type ClusterSpec,
-  isSettled,
-  type Keeper,
-  leasesOf,
-  microUsdOf,
-  type Prepared,
-  priceText,
-} from "../../market/index.ts";
+import { type ClusterSpec, isSettled, type Keeper, leasesOf, microUsdOf, type Prepared } from "../../market/index.ts";
 import { channelOnStderr, createLogger, resolveConfig, runDaemon } from "../../service/index.ts";
 import { askYes } from "../ask.ts";
 import { type CommandContext, defineCommand } from "../command.ts";
 import { documentOf, keepHere, leaseRows, rentersHere } from "../leases.ts";
 import { columnsOf, type Output, tableWithin } from "../output.ts";
-import { createsText, isPlan, planOptions, type PlanOptions, withPlan } from "../planning.ts";
+import { createsText, isPlan, limitsText, planOptions, type PlanOptions, withPlan } from "../planning.ts";
 import { openRentedRun, type RentedRun } from "../rentedRun.ts";
 import { planKeys, settingsFor } from "../runYaml.ts";
 import {
@@ -24,6 +16,7 @@ import {
   choiceRows,
   dollars,
   hourOf,
+  hourText,
   idleOf,
   rentOptions,
   type RentOptions,
@@ -94,7 +87,7 @@ async function rent(
   const ending = new AbortController();
   const { accounts } = await rentersHere({ ...options, provider: wanted.provider }, ending.signal);
   const cluster = `c${randomBytes(4).toString("hex")}`;
-  const { slots, minimum, budget, maximumPerHour, diskGb, planned } = wanted;
+  const { slots, minimum, budget, maximumPerHour, diskGb, planned, auction } = wanted;
   const begin = async (keeper: Keeper): Promise<void> => {
     const spec: ClusterSpec = {
       id: cluster,
@@ -107,6 +100,7 @@ async function rent(
       joins: joins ? "heartbeat" : "running",
       acceptNoBackstop: options.acceptNoBackstop,
       ...(planned === undefined ? {} : { planned }),
+      ...(auction === undefined ? {} : { auction }),
       ...(run === undefined ? {} : { run }),
       ...(joins ? { idle: idleOf(options) } : {}),
     };
@@ -175,10 +169,12 @@ const linesOf = (options: RentOptions, wanted: Wanted, columns: number): string[
   ...(wanted.shown.length === 0 ? ["Nothing that can be rented fits."] : tableWithin(columns, choiceRows(wanted), [2])),
   "",
   ...wrap(
-    `${countOf(wanted.slots, "machine")} for up to ${formatDuration(wanted.lasts)}, ${priceText(hourOf(wanted))} USD an hour, ${dollars(wanted.budget)} USD at the most.`,
+    `${countOf(wanted.slots, "machine")} for up to ${formatDuration(wanted.lasts)}, ${hourText(wanted)} USD an hour, ${dollars(wanted.budget)} USD at the most.`,
     columns,
   ),
-  ...[...createsText(wanted.shown, wanted.createsOf), workText(options)].flatMap((line) => wrap(line, columns)),
+  ...[...limitsText(wanted.shown), ...createsText(wanted.shown, wanted.createsOf), workText(options)].flatMap((line) =>
+    wrap(line, columns),
+  ),
 ];
 
 /** Whether it is to be rented: by a word before, or an answer at the terminal. What is not is told. */
@@ -254,9 +250,10 @@ export const marketRentCommand = defineCommand({
   notes: [
     "Nothing is created unless all that runs, ended as late as can be, fits the budget: a small budget rents nothing. When it would not fit any more, all is ended.",
     `It runs until its machines are gone: when the time is over, when the budget would not last, or after Ctrl-C. After a crash, "${shellWords(["npx", "cotrain", "market", "reconcile"])}" finds and ends them.`,
-    "Machines whose bill nothing else ends, all but own ones and those of Shadeform and io.net, are rented only beside `cotrain market watchdog`, or with --accept-no-backstop. Those of Prime Intellect, which runs no script of whoever rents, are left out.",
+    "Machines whose bill nothing else ends, all but own ones and those of Shadeform, io.net and Akash, are rented only beside `cotrain market watchdog`, or with --accept-no-backstop. Those of Prime Intellect, which runs no script of whoever rents, are left out.",
     "Own machines of --machines are reached by this machine's ssh, whose known hosts must have their keys, and want Docker with NVIDIA's runtime.",
     "A plan is quoted again first. Where a machine of it is not to be had, or all of it has become more than --dearer percent dearer, nothing is rented.",
+    "A machine of an auction is rented at the cheapest bid up to the limit that --auction, or the plan, sets; where nobody bids that, the next offer is.",
     "Without a plan the first choice is what costs least by the GPU's hour, what is waited for counted: by its stock, and by what came of creates there in two weeks.",
     "Without --yes it is asked at the terminal, and where nobody can be asked nothing is rented; up to --confirm-above there is no question.",
   ],

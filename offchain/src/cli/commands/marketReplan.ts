@@ -1,7 +1,9 @@
 /** `cotrain market replan`: what is rented, as it was measured, against the offers of now. */
 import { countOf, UserError, wrap } from "../../base/index.ts";
 import {
+  auctioned,
   changeText,
+  isLimit,
   type LeaseRequest,
   leasesOf,
   leaveRequest,
@@ -61,7 +63,9 @@ const find = (given: Options, cluster: string | undefined): Promise<Found> =>
         );
       // Who keeps the cluster has the accounts of what it rented, and of no other.
       const accounts = new Set(leasesOf(book).flatMap((lease) => (lease.cluster === one.id ? [lease.account] : [])));
-      const offers = rank(catalogue.offers, alternativesOf(given), "value", now)
+      // Who keeps it bids up to the limit that it was rented with.
+      const listed = auctioned(catalogue.offers, one.auction);
+      const offers = rank(listed, alternativesOf(given), "value", now)
         .map(({ offer }) => offer)
         .filter(({ provider }) => accounts.has(provider) && runsScripts(provider));
       const seconds = Math.max(1, ((one.endsAt ?? now + MONTH) - now) / 1_000);
@@ -81,7 +85,7 @@ function reason({ plan: { before, after, saves } }: Proposal): string {
 const wishOf = (offer: Offer) => ({
   offer: offer.id,
   machine: machineText(offer),
-  maximumPerHour: String(((offer.price.perHour ?? 0n) * 105n) / 100n),
+  maximumPerHour: String(((offer.price.perHour ?? 0n) * (isLimit(offer) ? 100n : 105n)) / 100n),
 });
 
 const requestsOf = ({ changes }: Proposal, drainMs: number): LeaseRequest[] =>

@@ -64,7 +64,11 @@ export const marketServeCommand = defineCommand({
         const failures: NonNullable<CatalogueOptions["failures"]> = new Map();
         await marketApi({
           catalogue: () =>
-            withCatalogue({ ...given, anyOf: undefined, without: undefined }, (found) => found, failures),
+            withCatalogue(
+              { ...given, anyOf: undefined, without: undefined, auction: undefined },
+              (found) => found,
+              failures,
+            ),
           plan: (id) => readPlan(given, id, Date.now()),
           book: async () => (hasLeases(leases) ? withLedger(leases, (book) => book) : undefined),
           clock: systemClock,

@@ -18,7 +18,7 @@ export const akash: Adapter = {
     from: "console.akash.network, Settings, API Keys",
     optional: true,
   },
-  // Paid by blocks of six seconds out of a deposit.
+  // Paid by blocks of six seconds, until a time that is set before.
   capabilities: { backstop: "prepaid", granularitySeconds: 6, bootBilled: true, prepaid: true },
   limits: {
     read: { perMinute: 30, interval: 500 },
@@ -46,7 +46,12 @@ export const akash: Adapter = {
         count: 1,
         architecture: "x86_64",
         tier: "community",
-        price: { charge: "on-demand", perHour: isUsd ? row.money("price.med", "usd") : undefined, firm: false },
+        price: {
+          charge: "on-demand",
+          perHour: isUsd ? row.money("price.med", "usd") : undefined,
+          firm: false,
+          auction: true,
+        },
         stock: (row.whole("availability.available") ?? 0) > 0 ? "in stock" : "none",
       },
     ];

@@ -19,7 +19,7 @@ import { kindOf, providerError, type Refusal, type RefusalRow } from "./errors.t
 import type { Limiter } from "./limiter.ts";
 
 interface Call {
-  readonly method: "GET" | "POST" | "PUT" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly path: string;
   readonly query?: Readonly<Record<string, string | number>>;
   readonly json?: unknown;

@@ -83,6 +83,8 @@ export interface RentingTerms {
   readonly tellsBill: boolean;
   /** Seconds that an order pays for, after which its machine ends unless it is extended; absent where nothing is paid before. */
   readonly prepaidSeconds?: number;
+  /** µUSD that are put down for them at the least, where what is not used comes back; absent where it is spent. */
+  readonly deposit?: MicroUsd;
   /** Who runs an order's script: the provider, or whoever rents, over SSH, once the machine runs. */
   readonly startsBy: "provider" | "ssh";
 }
@@ -116,8 +118,8 @@ export interface Renting extends Omit<RentingTerms, "granularitySeconds" | "boot
   readonly logs?: (api: Api, id: string, lines: number) => Promise<string>;
   /** Whose the key is, by the provider's word; where it has none, the key itself stands for its owner. */
   readonly owner?: (api: Api) => Promise<string>;
-  /** Pays a machine for further hours, where it is paid before. */
-  readonly extend?: (api: Api, id: string, hours: number) => Promise<void>;
+  /** Pays a machine for further hours, where it is paid before. @param total with those that were paid already */
+  readonly extend?: (api: Api, id: string, hours: number, total: number) => Promise<void>;
   /** What was made beside machines, of any installation. */
   readonly sides?: {
     readonly list: (api: Api) => Promise<readonly SideResource[]>;
@@ -158,7 +160,7 @@ export interface RentedAccount {
   bill(instance: Instance): Promise<MicroUsd | undefined>;
   /** As {@link Renting.logs}. */
   logs?(id: string, lines: number): Promise<string>;
-  extend?(id: string, hours: number): Promise<void>;
+  extend?(id: string, hours: number, total: number): Promise<void>;
   sides?(): Promise<readonly SideResource[]>;
   removeSide?(id: string): Promise<void>;
 }
@@ -199,6 +201,7 @@ export function accountOver(
       minimumSeconds: renting.minimumSeconds,
       startsBy: renting.startsBy,
       ...(renting.prepaidSeconds === undefined ? {} : { prepaidSeconds: renting.prepaidSeconds }),
+      ...(renting.deposit === undefined ? {} : { deposit: renting.deposit }),
       granularitySeconds: capabilities.granularitySeconds,
       bootBilled: capabilities.bootBilled,
       tellsBill: renting.bill !== undefined,
@@ -210,7 +213,7 @@ export function accountOver(
     terminate: async (id) => renting.terminate(api, id),
     bill: async (instance) => renting.bill?.(api, instance, clock.now()),
     ...(logs === undefined ? {} : { logs: async (id, lines) => logs(api, id, lines) }),
-    ...(extend === undefined ? {} : { extend: async (id, hours) => extend(api, id, hours) }),
+    ...(extend === undefined ? {} : { extend: async (id, hours, total) => extend(api, id, hours, total) }),
     ...(sides === undefined
       ? {}
       : { sides: async () => sides.list(api), removeSide: async (id) => sides.remove(api, id) }),

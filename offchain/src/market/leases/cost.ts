@@ -3,7 +3,7 @@
  * time counts from the moment of sending to the first complete listing without the machine. And what they may still cost, by which
  * a budget is kept although nobody ends a machine at once.
  */
-import type { MicroUsd } from "../money.ts";
+import { depositFor, type MicroUsd } from "../money.ts";
 import type { Rules } from "./rules.ts";
 import { type Book, isOpen, type Lease, leasesOf, type LeaseTerms } from "./state.ts";
 
@@ -25,8 +25,10 @@ export function costOf(lease: Lease, at: number): MicroUsd {
   if (lease.billed !== null) return lease.billed;
   if (lease.sentAt === null || (lease.state === "gone" && lease.instance === null)) return 0n;
   const from = lease.terms.bootBilled ? lease.sentAt : (lease.bootingAt ?? lease.sentAt);
-  // What was paid before is not given back.
-  const paid = lease.extendedSeconds === undefined ? 0 : lease.extendedSeconds + (lease.terms.prepaidSeconds ?? 0);
+  const { prepaidSeconds = 0, deposit } = lease.terms;
+  // What was paid before is not given back, unless it was put down.
+  const isSpent = deposit === undefined && lease.extendedSeconds !== undefined;
+  const paid = isSpent ? (lease.extendedSeconds ?? 0) + prepaidSeconds : 0;
   return priceOfSeconds(lease.perHour, Math.max(billedSeconds(lease.terms, (lease.goneAt ?? at) - from), paid));
 }
 
@@ -48,14 +50,24 @@ function lastMoment(lease: Lease, beside: number, at: number, rules: Rules): num
   return Math.max(at, seen, endable) + tail;
 }
 
+const larger = (one: MicroUsd, other: MicroUsd): MicroUsd => (one > other ? one : other);
+
+/** What a machine that nobody ends comes to: its time, or all that was put down for its first. */
+function backedCost(lease: Lease, at: number): MicroUsd {
+  const { backedUntil, maximum, terms } = lease;
+  if (backedUntil === null) return 0n;
+  const used = costOf(lease, Math.max(at, backedUntil));
+  const { deposit, prepaidSeconds = 0 } = terms;
+  return deposit === undefined ? used : larger(used, depositFor(maximum, prepaidSeconds, deposit));
+}
+
 /** The most that a lease will have cost, if it is to be ended now. */
 function exposureOf(lease: Lease, beside: number, at: number, rules: Rules): MicroUsd {
   if (!isOpen(lease)) return costOf(lease, at);
   const sent = { ...lease, sentAt: lease.sentAt ?? at };
   const ended = costOf(sent, lastMoment(lease, beside, at, rules));
   const most = lease.shown ? ended : ended * BigInt(rules.surprise);
-  const left = lease.backedUntil === null ? 0n : costOf(sent, Math.max(at, lease.backedUntil));
-  return left > most ? left : most;
+  return larger(backedCost(sent, at), most);
 }
 
 const sum = (amounts: readonly MicroUsd[]): MicroUsd => amounts.reduce((total, amount) => total + amount, 0n);

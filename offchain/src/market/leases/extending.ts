@@ -1,7 +1,7 @@
 /**
  * Machines that are paid for a time before, and end by themselves when it is over: of one that is at work a further time is paid shortly
  * before, as long as its cluster wants it and its budget holds all of it. That it is paid stands in the book before it is asked for, and
- * is asked for once: what became of it is not always known, and counts as paid then.
+ * is asked for once: what became of it is not always known, and counts as paid then. Of what is only put down what is not used comes back.
  */
 import { exposureOn } from "./cost.ts";
 import type { EventOf } from "./events.ts";
@@ -10,6 +10,13 @@ import type { Lease } from "./state.ts";
 import { alarm, ask, block, putLease, type Step } from "./step.ts";
 
 const keyOf = (label: string): string => `extend:${label}`;
+
+/** A lease whose paid time ends so much later. */
+const longerBy = (lease: Lease, seconds: number): Lease => ({
+  ...lease,
+  extendedSeconds: (lease.extendedSeconds ?? 0) + seconds,
+  backedUntil: lease.backedUntil === null ? null : lease.backedUntil + seconds * 1_000,
+});
 
 /** A machine at work, whose time may be over soon. */
 export function tendPaid(step: Step, lease: Lease, at: number): Step {
@@ -23,7 +30,7 @@ export function tendPaid(step: Step, lease: Lease, at: number): Step {
   const until = sentAt + (prepaidSeconds + extendedSeconds) * 1_000;
   const isEnough = (cluster.endsAt !== null && cluster.endsAt <= until) || endsIdleBy(lease, cluster, until);
   if (at < until - rules.extendBefore || isEnough || (book.blocked[keyOf(label)]?.until ?? 0) > at) return step;
-  const next = putLease(step, { ...lease, extendedSeconds: extendedSeconds + prepaidSeconds });
+  const next = putLease(step, longerBy(lease, prepaidSeconds));
   return exposureOn(next.book, cluster.id, at, rules) <= cluster.budget ? ask(next, { type: "extend", label }) : step;
 }
 
@@ -32,7 +39,7 @@ export function unextended(step: Step, { label, words, at }: EventOf<"unextended
   const lease = step.book.leases[label];
   const { prepaidSeconds = 0 } = lease?.terms ?? {};
   if (lease?.extendedSeconds === undefined || lease.extendedSeconds < prepaidSeconds) return step;
-  const shorter = putLease(step, { ...lease, extendedSeconds: lease.extendedSeconds - prepaidSeconds });
+  const shorter = putLease(step, longerBy(lease, -prepaidSeconds));
   return alarm(
     block(shorter, keyOf(label), at + step.rules.extendAgain, words),
     "lost",

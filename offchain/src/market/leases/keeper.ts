@@ -59,6 +59,8 @@ function createFailed(
   return { type: "ambiguous", instance: typeof instance === "string" ? instance : null, words };
 }
 
+const hoursOf = (seconds: number): number => Math.ceil(seconds / 3_600);
+
 /** Opens the ledger and takes over what another process left. */
 export async function openKeeper(modules: KeeperModules): Promise<Keeper> {
   const keeper = new Keeping(modules, await modules.ledger.read());
@@ -185,7 +187,7 @@ class Keeping implements Keeper {
     const { instances, silent } = listed.answer;
     for (const { error } of silent) this.#fault(`${account.title}, listing machines`, error);
     const { visibleWithin, killWithin, minimumSeconds, granularitySeconds, bootBilled, tellsBill } = account.terms;
-    const { deletableWhileCreating, prepaidSeconds } = account.terms;
+    const { deletableWhileCreating, prepaidSeconds, deposit } = account.terms;
     await this.#tell({
       type: "listed",
       account: account.name,
@@ -202,17 +204,19 @@ class Keeping implements Keeper {
         tellsBill,
         deletableWhileCreating,
         ...(prepaidSeconds === undefined ? {} : { prepaidSeconds }),
+        ...(deposit === undefined ? {} : { deposit }),
       },
     });
   }
 
   async #extend(account: RentedAccount, lease: Lease, identity: string): Promise<void> {
-    const { label, instance, terms } = lease;
+    const { label, instance, terms, extendedSeconds = 0 } = lease;
+    const { prepaidSeconds = 0 } = terms;
     const unextended = (words: string) => this.#tell({ type: "unextended", label, words });
     if (instance === null || account.extend === undefined || lease.identity !== identity)
       return void (await unextended("The key of its account is another's."));
     try {
-      await account.extend(instance, Math.ceil((terms.prepaidSeconds ?? 0) / 3_600));
+      await account.extend(instance, hoursOf(prepaidSeconds), hoursOf(prepaidSeconds + extendedSeconds));
     } catch (error) {
       this.#fault(`${account.title}, paying ${label} for longer`, error);
       // Of what may have been done it counts as done.

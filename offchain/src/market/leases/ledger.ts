@@ -41,7 +41,7 @@ export function changesOf(before: Kept, after: Kept): Changes {
 }
 
 /** Fields that hold money, which JSON has as decimal text. */
-const MONEY: ReadonlySet<string> = new Set(["perHour", "maximum", "billed", "budget", "maximumPerHour"]);
+const MONEY: ReadonlySet<string> = new Set(["perHour", "maximum", "billed", "budget", "maximumPerHour", "deposit"]);
 
 const isRecord = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === "object" && value !== null && !Array.isArray(value);

@@ -1,7 +1,7 @@
 /** What clusters want: their limits, the machine of each slot, and from whom the next one is rented. */
 import { formatUsd, sha256Bytes, utf8 } from "../../base/index.ts";
 import { labelOf } from "../base/labels.ts";
-import { machineText, type Offer } from "../offer.ts";
+import { isLimit, machineText, type Offer } from "../offer.ts";
 import { costOf, exposureOn, spentOn } from "./cost.ts";
 import type { EventOf } from "./events.ts";
 import { alarm, ask, block, doom, doomAll, inState, putLease, type Step } from "./step.ts";
@@ -37,6 +37,9 @@ function backing(
   if (isWatched || cluster.acceptNoBackstop || offer.backstop === "own" || offer.backstop === "vouchers")
     return { until: null };
   if (offer.backstop === "provider-ttl" && cluster.endsAt !== null) return { until: cluster.endsAt };
+  const { prepaidSeconds = 0, deposit, killWithin = 0 } = step.book.open[offer.provider] ?? {};
+  // Of what is put down all is in hand until it is over.
+  if (offer.backstop === "prepaid" && deposit !== undefined) return { until: at + prepaidSeconds * 1_000 + killWithin };
   return offer.backstop === "prepaid" && offer.granularitySeconds >= PAID_BEFORE ? { until: null } : undefined;
 }
 
@@ -90,7 +93,8 @@ function intended(step: Step, cluster: Cluster, slot: number, offer: Offer, at: 
   if (terms === undefined || quote === undefined) return undefined;
   const attempts = leasesOf(book).filter((lease) => lease.cluster === cluster.id && lease.slot === slot);
   const attempt = attempts.reduce((most, lease) => Math.max(most, lease.attempt), 0) + 1;
-  const dearer = quote + (quote * BigInt(rules.dearer)) / 100n;
+  // A limit is the most by itself.
+  const dearer = quote + (quote * BigInt(isLimit(offer) ? 0 : rules.dearer)) / 100n;
   return {
     ...newLease,
     label: labelOf({
@@ -336,7 +340,13 @@ function send(step: Step, at: number): Step {
       continue;
     }
     sent.set(account, count + 1);
-    next = ask(putLease(next, { ...inState(lease, "creating", at), sentAt: at }), { type: "create", label });
+    // A time that is set before begins with the create.
+    const isSet = lease.terms.deposit !== undefined && lease.backedUntil !== null;
+    const backedUntil = isSet ? (lease.backedUntil ?? 0) + at - lease.since : lease.backedUntil;
+    next = ask(putLease(next, { ...inState(lease, "creating", at), sentAt: at, backedUntil }), {
+      type: "create",
+      label,
+    });
   }
   return next;
 }

@@ -50,6 +50,7 @@ export type LeaseTerms = Pick<
   | "tellsBill"
   | "deletableWhileCreating"
   | "prepaidSeconds"
+  | "deposit"
 >;
 
 /** Complete listings without a machine: when the first and the last of them began. */
@@ -204,6 +205,8 @@ export interface ClusterSpec {
   readonly run?: string;
   /** How long a machine has no work before it is idle, ms, and whether it is ended then; absent where that is not known. */
   readonly idle?: { readonly after: number; readonly ends: boolean };
+  /** Percent above what others paid up to which is bid at auctions; absent where it is not. */
+  readonly auction?: number;
   /** By slot: what a plan has there. Without it any offer fits any slot. */
   readonly planned?: Readonly<Record<string, SlotWish>>;
 }

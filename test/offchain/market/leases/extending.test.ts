@@ -1,4 +1,4 @@
-/** Machines that are paid for an hour before: when a further one is paid, by whom it is bounded, and what it counts as. */
+/** Machines that are paid for an hour before, or whose time is set: when a further hour is, by whom it is bounded, what it counts as. */
 import { describe, expect, test } from "vitest";
 
 import { createRandom, RetryableError, UserError } from "../../../../offchain/src/base/index.ts";
@@ -7,6 +7,7 @@ import { openKeeper } from "../../../../offchain/src/market/leases/keeper.ts";
 import { costOf, spentOn } from "../../../../offchain/src/market/leases/cost.ts";
 import { applied, type Ledger } from "../../../../offchain/src/market/leases/ledger.ts";
 import { type ClusterSpec, emptyKept, leasesOf, openBook } from "../../../../offchain/src/market/leases/state.ts";
+import type { Offer } from "../../../../offchain/src/market/offer.ts";
 import { NOW, offerOf } from "../offers.ts";
 import { cloudOf, worldClock } from "./cloud.ts";
 import { clusterOf, INSTALLATION, kinds, rules } from "./world.ts";
@@ -24,26 +25,51 @@ const offers = [
   }),
 ];
 
+/** The same where what is put down for the time comes back as far as it is not used. */
+const lent = { ...kinds[1]!, prepaidSeconds: 3_600, deposit: 5n * PRICE };
+const lentOffers = [{ ...offers[0]!, granularitySeconds: 60 }];
+
+interface Kind {
+  readonly terms: typeof terms & { readonly deposit?: bigint };
+  readonly offers: readonly Offer[];
+  /** Whether the answer of a further hour is lost after it was paid. */
+  readonly isLost?: () => boolean;
+}
+
 /** A machine at work, of a cloud that ends it when what was paid is over, and what may go wrong with paying for longer. */
-async function stage(change: Partial<ClusterSpec> = {}, answer: () => void = () => undefined) {
+async function stage(
+  change: Partial<ClusterSpec> = {},
+  answer: () => void = () => undefined,
+  { terms: own, offers: its, isLost = () => false }: Kind = { terms, offers },
+) {
   const clock = worldClock(NOW);
-  const cloud = cloudOf({ name: "cloud", terms, clock, random: createRandom("extending") });
+  const cloud = cloudOf({ name: "cloud", terms: own, clock, random: createRandom("extending") });
   const entries: unknown[] = [];
   const alarms: string[] = [];
   const paid: number[] = [];
+  const totals: number[] = [];
   const ledger: Ledger = {
     read: () => Promise.resolve(openBook(INSTALLATION, entries.reduce<typeof emptyKept>(applied, emptyKept))),
     append: (entry) => Promise.resolve(void entries.push(structuredClone(entry.rows))),
   };
-  let ends: number | undefined;
+  const further = new Map<string, number>();
   const account: RentedAccount = {
     ...cloud.account(),
-    terms,
-    extend: async (_, hours) => {
+    terms: own,
+    extend: async (id, hours, total) => {
       answer();
       paid.push(clock.now() - NOW);
-      ends = (ends ?? 0) + hours * HOUR;
+      totals.push(total);
+      further.set(id, (further.get(id) ?? 0) + hours * HOUR);
+      if (isLost()) throw new RetryableError("PROVIDER_AWAY", "The answer is lost.");
     },
+  };
+  /** The cloud ends what is not paid for any more. */
+  const end = (): void => {
+    for (const machine of cloud.machines) {
+      const due = machine.bornAt + HOUR + (further.get(machine.id) ?? 0);
+      if (clock.now() >= due) machine.endsAt ??= due;
+    }
   };
   const open = () =>
     openKeeper({
@@ -51,21 +77,17 @@ async function stage(change: Partial<ClusterSpec> = {}, answer: () => void = () 
       accounts: [account],
       clock,
       rules,
-      quote: () => Promise.resolve(offers),
+      quote: () => Promise.resolve(its),
       prepare: () => Promise.resolve({ image: "base", script: "true", environment: {} }),
       onAlarm: ({ sentence }) => void alarms.push(sentence),
     });
   let keeper = await open();
   await keeper.look();
-  await keeper.tell({ type: "rent", cluster: clusterOf({ slots: 1, joins: "running", ...change }), offers });
-  /** Looks each minute until then; the cloud ends what is not paid for any more. */
+  await keeper.tell({ type: "rent", cluster: clusterOf({ slots: 1, joins: "running", ...change }), offers: its });
+  /** Looks each minute until then. */
   const until = async (time: number): Promise<void> => {
     while (clock.now() < NOW + time) {
-      const [machine] = cloud.machines;
-      if (machine !== undefined && machine.endsAt === undefined) {
-        ends ??= machine.bornAt + HOUR;
-        if (clock.now() >= ends) machine.endsAt = ends;
-      }
+      end();
       await keeper.look();
       clock.pass(MINUTE);
     }
@@ -74,7 +96,14 @@ async function stage(change: Partial<ClusterSpec> = {}, answer: () => void = () 
     clock,
     cloud,
     paid,
+    totals,
     alarms,
+    /** Nobody looks from now on. */
+    abandon: (): bigint => {
+      clock.pass(100 * HOUR);
+      end();
+      return cloud.machines.reduce((sum, machine) => sum + cloud.meter(machine), 0n);
+    },
     until,
     lease: () => leasesOf(keeper.book())[0]!,
     book: () => keeper.book(),
@@ -135,4 +164,83 @@ describe("a machine that is paid for an hour before", () => {
     expect(asked).toBe(1);
     expect(costOf(lease(), clock.now())).toBe(2n * PRICE);
   });
+});
+
+describe("a machine whose time is set", () => {
+  const kind: Kind = { terms: lent, offers: lentOffers };
+
+  test("is given a new total hour after hour, and costs what is used of it", async () => {
+    const { until, totals, lease, cloud, clock } = await stage({}, undefined, kind);
+    await until(2.5 * HOUR);
+    expect(totals).toEqual([2, 3]);
+    expect(cloud.machines).toHaveLength(1);
+    expect(lease()).toMatchObject({ state: "joined", extendedSeconds: 7_200 });
+    expect(costOf(lease(), clock.now())).toBeLessThan((26n * PRICE) / 10n);
+    // All of it is in hand: with the end that the provider has, and what that takes.
+    expect(lease().backedUntil).toBe((lease().sentAt ?? 0) + 3 * HOUR + lent.killWithin);
+  });
+
+  test("has its time from when it is sent, however long after it was wanted", async () => {
+    const { until, book } = await stage(
+      { slots: rules.createsAtOnce + 1, minimum: 1, budget: 90n * PRICE },
+      undefined,
+      kind,
+    );
+    await until(5 * MINUTE);
+    const leases = leasesOf(book());
+    expect(new Set(leases.map(({ sentAt }) => sentAt)).size).toBe(2);
+    for (const { sentAt, backedUntil } of leases) expect(backedUntil).toBe((sentAt ?? 0) + HOUR + lent.killWithin);
+  });
+
+  test.each([
+    ["what is put down", PRICE, 5n * PRICE],
+    ["what the hour costs", 6n * PRICE, 6n * PRICE + (6n * PRICE) / 60n],
+  ])("is rented without a watchdog where the budget holds %s", async (_, perHour, budget) => {
+    const dear = lentOffers.map((offer) => ({ ...offer, price: { ...offer.price, perHour } }));
+    const own = { ...kind, offers: dear };
+    const bounds = { maximumPerHour: perHour };
+    const enough = await stage({ ...bounds, budget }, undefined, own);
+    await enough.until(5 * MINUTE);
+    expect(enough.cloud.machines).toHaveLength(1);
+    const less = await stage({ ...bounds, budget: budget - 1n }, undefined, own);
+    await less.until(5 * MINUTE);
+    expect(less.cloud.machines).toEqual([]);
+    const accepted = await stage({ ...bounds, budget: budget - 1n, acceptNoBackstop: true }, undefined, own);
+    await accepted.until(5 * MINUTE);
+    expect(accepted.cloud.machines).toHaveLength(1);
+  });
+
+  test("that could not be raised ends, and what was in hand for it is free again", async () => {
+    const { until, lease } = await stage(
+      {},
+      () => {
+        throw new UserError("PROVIDER_REFUSED", "The cloud says that it is closed.");
+      },
+      kind,
+    );
+    await until(55 * MINUTE);
+    expect(lease()).toMatchObject({ state: "joined", extendedSeconds: 0 });
+    expect(lease().backedUntil).toBe((lease().sentAt ?? 0) + HOUR + lent.killWithin);
+    await until(1.2 * HOUR);
+    expect(lease()).toMatchObject({ state: "gone" });
+  });
+
+  test.each(Array.from({ length: 60 }, (_, seed) => seed))(
+    "never costs more than the budget, whenever nobody looks any more (seed %i)",
+    async (seed) => {
+      const random = createRandom(`abandoned ${seed}`);
+      const fails = (): boolean => random.float() < 0.3;
+      const budget = 4n * PRICE + BigInt(random.below(16_000_000));
+      const { until, abandon } = await stage(
+        { slots: 1 + random.below(3), minimum: 1, budget },
+        () => {
+          if (fails()) throw new UserError("PROVIDER_REFUSED", "The cloud refuses.");
+          if (fails()) throw new RetryableError("PROVIDER_AWAY", "The cloud does not answer.");
+        },
+        { ...kind, isLost: fails },
+      );
+      await until(random.below(8 * HOUR));
+      expect(abandon()).toBeLessThanOrEqual(budget);
+    },
+  );
 });

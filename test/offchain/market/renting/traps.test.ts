@@ -235,7 +235,7 @@ describe("io.net", () => {
     await passing(account.create(order));
     const { id } = await passing(account.create({ ...order, prepaidSeconds: 5_000 }));
     expect(cloud.machines.map(({ ordered }) => part(ordered, "duration_hours"))).toEqual([1, 2]);
-    await passing(account.extend?.(id, 3) ?? Promise.resolve());
+    await passing(account.extend?.(id, 3, 5) ?? Promise.resolve());
     expect(part(cloud.machines[1]?.ordered, "duration_hours")).toBe(5);
     expect(await passing(account.bill({ id, state: "running", words: "" }))).toBe(5n * 15_920_000n);
   });
@@ -281,6 +281,68 @@ describe("Akash", () => {
         code: "PROVIDER_AMBIGUOUS",
         details: { instance: dialect.idOf(0) },
       });
+    },
+  );
+
+  test.each([
+    ["above the price", { maximumPerHour: 1_499_999n }],
+    ["at all", {}],
+  ])("without a bid %s nothing is leased and nothing is left", async (_, change) => {
+    const { order, letting } = of("akash");
+    const { account, cloud, clock, server, passing } = await letting();
+    cloud.isFull = Object.keys(change).length === 0;
+    await expect(passing(account.create({ ...order, ...change }))).rejects.toMatchObject({ code: "PROVIDER_CAPACITY" });
+    expect(server.asked.filter(({ path }) => path === "/v1/leases")).toEqual([]);
+    await clock.advance(cloud.killFor);
+    expect((await passing(account.list())).map(({ state }) => state)).toEqual(["gone"]);
+  });
+
+  test("its first hour is set and put down for, at the limit and at the least 5 dollars", async () => {
+    const { order, letting } = of("akash");
+    const { account, cloud, passing } = await letting();
+    await passing(account.create({ ...order, maximumPerHour: 12_345_678n }));
+    await passing(account.create({ ...order, maximumPerHour: 1_500_000n }));
+    const said = cloud.machines.map(({ ordered }) => [part(ordered, "hours"), part(ordered, "deposit")]);
+    expect(said).toEqual([
+      [1, 12.345678],
+      [1, 5],
+    ]);
+    expect(account.terms).toMatchObject({ prepaidSeconds: 3_600, deposit: 5_000_000n });
+  });
+
+  test("it ends by itself when its time is over, which is raised to a new total", async () => {
+    const { order, letting } = of("akash");
+    const { account, cloud, clock, passing } = await letting();
+    const { id } = await passing(account.create(order));
+    await clock.advance(3_000_000);
+    await passing(account.extend?.(id, 1, 2) ?? Promise.resolve());
+    await clock.advance(3_000_000);
+    expect(await passing(account.get(id))).toMatchObject({ state: "running" });
+    await clock.advance(1_300_000);
+    const ended = await passing(account.get(id));
+    expect(ended).toMatchObject({ state: "gone", words: "closed, lease closed" });
+    // What was not used is not charged.
+    const [machine] = cloud.machines;
+    expect(await passing(account.bill(ended ?? { id, state: "gone", words: "" }))).toBe(
+      machine && cloud.meter(machine),
+    );
+    await expect(passing(account.extend?.(id, 1, 3) ?? Promise.resolve())).rejects.toMatchObject({
+      code: "PROVIDER_REFUSED",
+    });
+  });
+
+  test.each(["late", "reset"] as const)(
+    "a time that may have been raised (%s) is not asked for again",
+    async (fault) => {
+      const { order, letting } = of("akash");
+      const { account, server, passing } = await letting();
+      const { id } = await passing(account.create(order));
+      server.failAt(/^PATCH/, fault);
+      // As of a create, nobody knows what became of it.
+      await expect(passing(account.extend?.(id, 1, 2) ?? Promise.resolve())).rejects.toMatchObject({
+        code: "PROVIDER_AMBIGUOUS",
+      });
+      expect(server.asked.filter(({ method }) => method === "PATCH")).toHaveLength(1);
     },
   );
 

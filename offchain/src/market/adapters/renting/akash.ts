@@ -1,7 +1,8 @@
 /**
  * Renting from Akash, through its console's API: a deployment asks, hosts bid, the cheapest bid within the limit is leased. Prices
  * are by the block in `uact`; a bid in anything else has no rate and is not taken. A deployment bears no name: whose it is only
- * the ledger knows. What was begun and not leased is closed; where that fails, the error names it.
+ * the ledger knows. What was begun and not leased is closed; where that fails, the error names it. The console closes a deployment
+ * when its time is over, which is set in hours from its lease on and can be raised; what is not used comes back.
  */
 import { CotrainError } from "@cotrain/sdk/errors";
 
@@ -20,13 +21,15 @@ import { argumentsOf } from "../../base/orders.ts";
 import { byOffset } from "../../base/pages.ts";
 import type { Instance, InstanceState, Order, Renting } from "../../base/renting.ts";
 import { fieldOf, listOf, present, type Row, rowOf } from "../../base/rows.ts";
-import { bidBelow, dollarsOf, microUsdOfBid, type MicroUsd } from "../../money.ts";
+import { bidBelow, depositFor, dollarsOf, microUsdOfBid, type MicroUsd } from "../../money.ts";
 
 const TITLE = "Akash";
 const PAGE = 100;
 /** Bids come within a minute or so; asking is spaced by the limiter. */
 const ASKS = 12;
-/** Dollars of deposit, out of which blocks are paid: the console's least. */
+/** The time that is set at first: the console's least. */
+const HOUR = 3_600;
+/** The least that consoles took which close a deployment when what was put down is used, and know no time. */
 const DEPOSIT: MicroUsd = 5_000_000n;
 
 /** By the deployment's state. */
@@ -89,6 +92,9 @@ function sdlOf(order: Order): string {
 
 const pathOf = (dseq: string): string => `/v1/deployments/${encodeURIComponent(dseq)}`;
 
+const read = (api: Api, path: string, query?: Readonly<Record<string, string | number>>): Promise<unknown> =>
+  api({ method: "GET", path, endpoint: "read", repeatable: true, ...(query === undefined ? {} : { query }) });
+
 const close = (api: Api, dseq: string): Promise<unknown> =>
   api({ method: "DELETE", path: pathOf(dseq), endpoint: "terminate", repeatable: true });
 
@@ -145,9 +151,12 @@ export const akashRenting: Renting = {
   ...USUAL_TERMS,
   keepsLabel: false,
   visibleWithin: 120_000,
+  prepaidSeconds: HOUR,
+  deposit: DEPOSIT,
   create: async (api, order) => {
     const { id, manifest } = await createdBy(TITLE, async () => {
-      const json = { data: { sdl: sdlOf(order), deposit: dollarsOf(DEPOSIT) } };
+      const deposit = dollarsOf(depositFor(order.maximumPerHour, HOUR, DEPOSIT));
+      const json = { data: { sdl: sdlOf(order), runtimeLimitHours: 1, deposit } };
       const made = await api({ method: "POST", path: "/v1/deployments", json, endpoint: "create", repeatable: false });
       const row = rowOf(made);
       return { id: row.requireText("data.dseq"), manifest: row.at("data.manifest") };
@@ -155,25 +164,13 @@ export const akashRenting: Renting = {
     if (typeof manifest !== "string") throw providerError("ambiguous", TITLE, "no manifest came", { instance: id });
     return leaseOf(api, order, id, manifest);
   },
-  get: (api, id) =>
-    instanceOr(TITLE, async () => {
-      const answer = await api({ method: "GET", path: pathOf(id), endpoint: "read", repeatable: true });
-      return instanceOf(rowOf(fieldOf(answer, "data")));
-    }),
+  get: (api, id) => instanceOr(TITLE, async () => instanceOf(rowOf(fieldOf(await read(api, pathOf(id)), "data")))),
   list: (api) =>
     instancesOf(
       TITLE,
       () =>
         byOffset(TITLE, async (skip) => {
-          const query = { skip, limit: PAGE };
-          const answer = await api({
-            method: "GET",
-            path: "/v1/deployments",
-            query,
-            endpoint: "read",
-            repeatable: true,
-          });
-          const row = rowOf(answer);
+          const row = rowOf(await read(api, "/v1/deployments", { skip, limit: PAGE }));
           return {
             items: listOf(row.at("data.deployments"), "deployments"),
             total: row.requireWhole("data.pagination.total"),
@@ -184,15 +181,18 @@ export const akashRenting: Renting = {
   terminate: (api, id) =>
     terminatedBy(async () => (rowOf(await close(api, id)).flag("data.success") === true ? "accepted" : "not yet")),
   bill: async (api, { id }) => {
-    const answer = rowOf(await api({ method: "GET", path: pathOf(id), endpoint: "read", repeatable: true }));
+    const answer = rowOf(await read(api, pathOf(id)));
     let sum: MicroUsd | undefined;
     for (const paid of answer.list("data.escrow_account.state.transferred"))
       // uact is a millionth of a dollar.
       if (paid.text("denom") === "uact") sum = (sum ?? 0n) + (paid.money("amount", "uact") ?? 0n);
     return sum;
   },
-  owner: async (api) =>
-    rowOf(await api({ method: "GET", path: "/v1/user/me", endpoint: "read", repeatable: true })).requireText(
-      "data.userId",
-    ),
+  owner: async (api) => rowOf(await read(api, "/v1/user/me")).requireText("data.userId"),
+  // The new total, which cannot be lowered: what is sent twice is refused, so that it is sent once.
+  extend: async (api, id, _, total) => {
+    const path = `/v2/deployment-settings/${encodeURIComponent(id)}`;
+    const json = { data: { runtimeLimitHours: total } };
+    await api({ method: "PATCH", path, json, endpoint: "create", repeatable: false });
+  },
 };
