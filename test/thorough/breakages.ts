@@ -29,6 +29,7 @@ import { engine } from "./breakages/engine.ts";
 import { engineRuntime } from "./breakages/engineRuntime.ts";
 import { localnet } from "./breakages/localnet.ts";
 import { market } from "./breakages/market.ts";
+import { marketAuction } from "./breakages/marketAuction.ts";
 import { marketIdle } from "./breakages/marketIdle.ts";
 import { marketLeases } from "./breakages/marketLeases.ts";
 import { rentedRun } from "./breakages/rentedRun.ts";
@@ -77,6 +78,7 @@ export const breakages: readonly Breakage[] = [
   ...validator,
   ...watch,
   ...market,
+  ...marketAuction,
   ...marketIdle,
   ...marketLeases,
   ...rentedRun,

@@ -136,8 +136,8 @@ export const market: readonly Breakage[] = [
   {
     name: "a price that others paid wins",
     file: "offchain/src/market/offer.ts",
-    text: 'if (!offer.price.firm) return "no firm price";',
-    instead: "",
+    text: "if (!offer.price.firm)",
+    instead: "if (offer.price.perHour === -1n)",
     tests: ["test/offchain/market/filters.test.ts"],
   },
   {

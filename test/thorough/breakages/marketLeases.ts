@@ -213,8 +213,8 @@ export const marketLeases: readonly Breakage[] = [
   {
     name: "the time until its provider ends a machine is not in hand",
     file: "offchain/src/market/leases/cost.ts",
-    text: "return left > most ? left : most;",
-    instead: "return left < most ? left : most;",
+    text: "return larger(backedCost(sent, at), most);",
+    instead: "return most;",
     tests: machine,
   },
   {
@@ -388,8 +388,8 @@ export const marketLeases: readonly Breakage[] = [
   {
     name: "a renter is asked without being told for whom",
     file: "offchain/src/cli/commands/marketRent.ts",
-    text: "[...createsText(wanted.shown, wanted.createsOf), workText(options)]",
-    instead: "[...createsText(wanted.shown, wanted.createsOf)]",
+    text: "createsText(wanted.shown, wanted.createsOf), workText(options)]",
+    instead: "createsText(wanted.shown, wanted.createsOf)]",
     tests: runYaml,
   },
   {
