@@ -35,7 +35,13 @@ export const keepingOptions = {
     description: "file with the address that is told of lost machines, orphans, prices and the budget",
   }),
 } as const;
-type Keeping = ConfigOf<typeof keepingOptions>;
+type Keeping = ConfigOf<typeof keepingOptions> & { readonly identity?: string | undefined };
+
+export const identityOption = text({
+  value: "file",
+  description:
+    "private key for ssh (default: the agent's keys and the user's own; of own machines what --machines says)",
+});
 
 export const accountsOption = wordsOf(/^[a-z]{1,20}$/, "the name of a provider such as vast or lambda", {
   description: "providers whose accounts are looked at (default: all whose keys are set, and `own` with --machines)",
@@ -67,6 +73,13 @@ export const documentOf = (lease: Lease, at: number) => ({
 const idleText = ({ idle, state }: Lease, at: number): string =>
   idle?.told === true && state !== "gone" ? formatDuration(Math.max(0, at - idle.since)) : "";
 
+/** Why it ends, or does not begin. */
+const whyText = ({ doomed, starting, state }: Lease): string => {
+  if (doomed !== null) return doomed.words;
+  const isWaiting = state === "provisioning" && starting !== undefined && starting.doneAt === null;
+  return isWaiting && starting.words !== "" ? `not started yet: ${starting.words}` : "";
+};
+
 /** Rows of a table of leases. */
 export const leaseRows = (leases: readonly Lease[], at: number): string[][] => [
   ["lease", "state", "machine", "provider", "USD/h", "USD", "idle", "ssh", ""],
@@ -79,7 +92,7 @@ export const leaseRows = (leases: readonly Lease[], at: number): string[][] => [
     usd(costOf(lease, at)),
     idleText(lease, at),
     lease.ssh === null ? "" : `${lease.ssh.user}@${lease.ssh.host}:${lease.ssh.port}`,
-    lease.doomed?.words ?? "",
+    whyText(lease),
   ]),
 ];
 
@@ -142,11 +155,12 @@ function keepTelling(
   tell: (notice: Omit<Notice, "at">) => void,
 ): Promise<Book> {
   const tellStates = createTelling(output);
-  const { leases: directory, every } = options;
+  const { leases: directory, every, identity } = options;
   const meet = createMeeting(directory, output.notice);
   return keepLeases({
     ...parts,
     directory,
+    identity,
     clock: systemClock,
     rules: { ...defaultRules, lookEvery: every },
     before: async (keeper) => {

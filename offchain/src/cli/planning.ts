@@ -21,7 +21,6 @@ import {
   type Plan,
   planOf,
   rank,
-  runsScripts,
   type Task,
   trainingRunOf,
 } from "../market/index.ts";
@@ -133,9 +132,7 @@ export function limitsText(offers: readonly Offer[]): string[] {
 
 /** Why a plan cannot be rented by its name; undefined where it can. */
 export function whyNotRented({ machines }: Plan): string | undefined {
-  if (machines.some(({ offer }) => offer.source === "sample")) return "it has samples in it";
-  const other = machines.find(({ offer }) => !runsScripts(offer.provider));
-  return other === undefined ? undefined : `${other.offer.id} runs no script of whoever rents`;
+  return machines.some(({ offer }) => offer.source === "sample") ? "it has samples in it" : undefined;
 }
 
 export const isPlan = (found: Plan | ReadonlyMap<string, string>): found is Plan => "outcome" in found;

@@ -14,12 +14,11 @@ import {
   rank,
   readPlan,
   requote,
-  runsScripts,
   standIns,
   whyNever,
 } from "../market/index.ts";
 import { type ConfigOf, duration, integer, real, text, toggle } from "../service/index.ts";
-import { keepingOptions } from "./leases.ts";
+import { identityOption, keepingOptions } from "./leases.ts";
 import { alternativesOf, catalogueOptions, wishOptions, withCatalogue } from "./market.ts";
 import { knownBy } from "./planning.ts";
 import { joiningOptions } from "./rentedRun.ts";
@@ -44,6 +43,7 @@ export const rentOptions = {
   image: text({ value: "reference", description: "container image, by digest" }),
   start: text({ value: "file", description: "script of sh that each machine starts with" }),
   sshKey: text({ value: "file", description: "public key of OpenSSH that may log in" }),
+  identity: identityOption,
   acceptNoBackstop: toggle({
     description: "rent also where nothing but this process, or a watchdog, ends the bill",
     default: false,
@@ -105,7 +105,7 @@ async function choicesOf(
   const { createsOf } = await knownBy(options.leases, Date.now());
   return withCatalogue({ ...options, maxAge }, (catalogue, _, now) => {
     const offers = rank(catalogue.offers, alternativesOf(options), "price", now)
-      .filter(({ offer, never }) => never === undefined && runsScripts(offer.provider))
+      .filter(({ never }) => never === undefined)
       .map(({ offer }) => offer);
     return { shown: firstChoices(offers, createsOf, (until - now) / 1_000), createsOf };
   });
@@ -188,7 +188,7 @@ async function byPlan(options: RentOptions, id: string): Promise<Wanted> {
     createsOf: undefined,
     offers: (also = new Set()) =>
       withCatalogue({ ...asked, maxAge: defaultRules.quotesFor }, (catalogue, _, now) => {
-        const listed = catalogue.offers.filter((offer) => runsScripts(offer.provider));
+        const { offers: listed } = catalogue;
         const those = standIns(requoted, listed, now);
         const isNew = (offer: Offer): boolean => also.has(offer.id) && whyNever(offer, now) === undefined;
         return [...those, ...listed.filter((offer) => isNew(offer) && !those.includes(offer))];

@@ -35,7 +35,7 @@ const cloudLogScript = (lines: number): string =>
   script(`as=; [ "$(id -u)" = 0 ] || as="sudo -n"
 if command -v docker >/dev/null && [ -n "$($as docker ps --all --quiet --filter 'name=^/?cotrain$')" ]
 then $as docker logs --tail ${lines} cotrain
-else tail -n ${lines} /cache/machine/logs/*.log /var/log/onstart.log /var/log/cloud-init-output.log 2>/dev/null; fi`);
+else tail -n ${lines} "$HOME"/.cotrain-rented/ct-*/log /cache/machine/logs/*.log /var/log/onstart.log /var/log/cloud-init-output.log 2>/dev/null; fi`);
 
 /** The lines of a script's answer. @throws RetryableError `PROVIDER_UNREADABLE` for one that did not come to its end */
 export function saidOf(output: string, name: string): string {

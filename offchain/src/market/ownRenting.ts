@@ -1,8 +1,7 @@
 /**
  * Renting one's own machines: a container of Docker on each, one at a time, started and removed over SSH. What a machine is to do lies in
- * a directory of the order's label from before its image is pulled until the end, so that it is never out of sight. Docker's name
- * `cotrain` is that container's, so that a second is refused by Docker itself. Of a machine that does not answer nothing is known: what
- * runs on it goes on, and nothing is rented there.
+ * a directory of the order's label from before its image is pulled until the end (overSsh.ts), so that it is never out of sight. Of a
+ * machine that does not answer nothing is known: what runs on it goes on, and nothing is rented there.
  */
 import { createHash } from "node:crypto";
 
@@ -13,8 +12,9 @@ import { providerError } from "./base/errors.ts";
 import { stateOf } from "./base/instances.ts";
 import { parseLabel } from "./base/labels.ts";
 import { ownLogScript, saidOf } from "./logs.ts";
-import { checkOrder, environmentFileOf } from "./base/orders.ts";
+import { checkOrder } from "./base/orders.ts";
 import type { Instance, InstanceState, Order, RentedAccount, RentingTerms, Seen, SilentPart } from "./base/renting.ts";
+import { DONE, OURS, ROOT, said, startOf } from "./overSsh.ts";
 import { readOwnMachines } from "./own.ts";
 import { runOverSsh, type SshHost, type SshOptions } from "./ssh.ts";
 
@@ -46,43 +46,6 @@ const STATES: Readonly<Record<string, InstanceState>> = {
   dead: "failed",
 };
 
-const base64 = (text: string): string => Buffer.from(text).toString("base64");
-const ROOT = '"$HOME/.cotrain-rented"';
-/** What our lines begin with: a shell's start files may print others. */
-const OURS = "cotrain: ";
-/** The last line of whatever ran to its end. */
-const DONE = `${OURS}done`;
-
-/**
- * Pulls and starts the container, beside the connection that began it. What was ended meanwhile has no directory any more, and is not
- * started, or removed again.
- */
-const workOf = ({ label, image }: Order): string => `set -eu
-root=${ROOT}
-directory="$root/${label}"
-docker pull --quiet ${image}
-[ -d "$directory" ] || exit 0
-docker run --detach --restart unless-stopped --gpus all --network host --ipc host --name cotrain --label cotrain=${label} --env-file "$directory/environment" --volume "$directory/start.sh:/start.sh:ro" --volume "$root/cache:/cache" --entrypoint sh ${image} /start.sh
-[ -d "$directory" ] || docker rm --force --volumes cotrain
-`;
-
-/** A label is of [a-z0-9-], an image of what {@link checkOrder} lets through, all else is base64: a shell reads nothing else of it. */
-const startOf = (order: Order): string => `set -eu
-umask 077
-root=${ROOT}
-taken=$(docker ps --all --quiet --filter 'name=^/?cotrain$')
-for other in "$root"/ct-*; do if [ -d "$other" ]; then taken="$other"; fi; done
-if [ -n "$taken" ]; then echo '${OURS}taken'; echo '${DONE}'; return 0; fi
-mkdir -p "$root/cache"
-directory="$root/${order.label}"
-mkdir "$directory"
-echo ${base64(environmentFileOf(order))} | base64 -d >"$directory/environment"
-echo ${base64(order.script)} | base64 -d >"$directory/start.sh"
-echo ${base64(workOf(order))} | base64 -d >"$directory/work.sh"
-nohup sh "$directory/work.sh" >"$directory/log" 2>&1 </dev/null &
-echo $! >"$directory/process"
-echo '${DONE}'`;
-
 /**
  * Directories first: the container of one whose work ended meanwhile is there by then. Of what failed the last line of its log is told,
  * but for where Docker names its manual.
@@ -107,13 +70,6 @@ rm -rf ${ROOT}/${label}
 ids=$(docker ps --all --quiet --filter label=cotrain=${label})
 [ -z "$ids" ] || docker rm --force --volumes $ids >/dev/null
 echo '${DONE}'`;
-
-/** What a script said, line by line; one that did not come to its end said nothing. */
-function said(output: string, name: string): readonly string[] {
-  const lines = output.split("\n").filter((line) => line.startsWith(OURS));
-  if (lines.at(-1) !== DONE) throw providerError("unreadable", name, "its answer ends too early");
-  return lines.slice(0, -1).map((line) => line.slice(OURS.length));
-}
 
 /** The machine of a file that an id was made on, and the label. @throws UserError `PROVIDER_REFUSED` for one that the file does not have */
 function parsedIn(machines: readonly SshHost[], path: string, id: string) {

@@ -9,12 +9,6 @@ import { COMMUNITY } from "./community/listing.ts";
 import { openCommunity } from "./community/open.ts";
 import { ownAccount } from "./ownRenting.ts";
 
-/** Whether a provider runs the script of what is rented from it; some leave that to whoever rents, over SSH. */
-export const runsScripts = (provider: string): boolean =>
-  provider === "own" ||
-  provider === COMMUNITY ||
-  adapters.find(({ name }) => name === provider)?.renting.startsBy === "provider";
-
 export interface Renters {
   readonly accounts: readonly RentedAccount[];
   /** Why others are not asked, a sentence each. */

@@ -62,6 +62,7 @@ const ruled = {
   deployment: "staged.ts",
 };
 const ending = { ...kept, provider: "marketRent" };
+const keeping = { ...ending, identity: "marketPrime" };
 
 export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "code burn": {
@@ -377,6 +378,7 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     image: "marketRent",
     start: "marketRent",
     sshKey: "marketRent",
+    identity: "marketPrime",
     idle: "marketRent",
     autostop: "marketRent",
     acceptNoBackstop: "marketRent",
@@ -430,10 +432,10 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
   },
   "market ssh": { leases: "marketShell", machines: "marketShell", identity: "marketShell", print: "marketShell" },
   "market list": { leases: "marketRent", all: "marketRent" },
-  "market terminate": { ...ending, all: "marketRent", drain: "marketRent" },
-  "market reconcile": { ...ending, once: "marketRent" },
-  "market adopt": { ...ending, cluster: "marketRent" },
-  "market gc": ending,
+  "market terminate": { ...keeping, all: "marketRent", drain: "marketRent" },
+  "market reconcile": { ...keeping, once: "marketRent" },
+  "market adopt": { ...keeping, cluster: "marketRent" },
+  "market gc": keeping,
   "market cost": { leases: "marketRent" },
   "market history": { leases: "marketRent", limit: "marketRent" },
   "market watchdog": { ...ending, patience: "marketRent" },

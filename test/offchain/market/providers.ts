@@ -115,7 +115,7 @@ const lambdaTypes = {
   },
 };
 
-const primeItem = (change: object = {}) => ({
+export const primeItem = (change: object = {}) => ({
   cloudId: "NVIDIA A100-SXM4-80GB",
   gpuType: "A100_80GB",
   socket: "SXM4",

@@ -17,6 +17,7 @@ import { requireLeases, withLedger } from "../ledger.ts";
 import {
   accountsOption,
   documentOf,
+  identityOption,
   keepHere,
   keepingOptions,
   leaseRows,
@@ -25,7 +26,7 @@ import {
 } from "../leases.ts";
 import { columnsOf, type Output, tableWithin } from "../output.ts";
 
-const options = { ...keepingOptions, provider: accountsOption } as const;
+const options = { ...keepingOptions, identity: identityOption, provider: accountsOption } as const;
 type Options = ConfigOf<typeof options>;
 
 interface Wish {

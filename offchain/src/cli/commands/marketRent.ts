@@ -2,7 +2,17 @@ import { randomBytes } from "node:crypto";
 
 import { countOf, formatDuration, printable, UserError, wrap } from "../../base/index.ts";
 import { readFileBounded, shellWords } from "../../base/node/index.ts";
-import { type ClusterSpec, isSettled, type Keeper, leasesOf, microUsdOf, type Prepared } from "../../market/index.ts";
+import {
+  type ClusterSpec,
+  isSettled,
+  type Keeper,
+  leasesOf,
+  microUsdOf,
+  type Prepared,
+  type RentedAccount,
+  requireKeyPair,
+  requireSsh,
+} from "../../market/index.ts";
 import { channelOnStderr, createLogger, resolveConfig, runDaemon } from "../../service/index.ts";
 import { askYes } from "../ask.ts";
 import { type CommandContext, defineCommand } from "../command.ts";
@@ -75,6 +85,26 @@ async function workOf(options: RentOptions, { provider }: Wanted, endsAt: number
   return { prepare: () => Promise.resolve(prepared), joins: false };
 }
 
+/** That machines which are started over SSH can be. @throws UserError `USAGE`; as {@link requireSsh} */
+async function checkStarts(
+  { sshKey, identity }: RentOptions,
+  { shown }: Wanted,
+  accounts: readonly RentedAccount[],
+): Promise<void> {
+  const account = accounts.find(
+    ({ name, terms }) => terms.startsBy === "ssh" && shown.some(({ provider }) => provider === name),
+  );
+  if (account === undefined) return;
+  if (sshKey === undefined)
+    throw new UserError(
+      "USAGE",
+      `Machines of ${account.title} are started over SSH: name the public key that they let in, --ssh-key FILE, or leave them out, --without ${account.name}.`,
+    );
+  await requireSsh(identity);
+  const key = await fileText(sshKey, MAX_KEY);
+  if (identity !== undefined && key !== undefined) await requireKeyPair(identity, key.trim());
+}
+
 /** Rents, and keeps what is rented until all of it is over. */
 async function rent(
   { options, output }: CommandContext<typeof rentOptions>,
@@ -86,6 +116,7 @@ async function rent(
   const drainMs = joins ? options.drain : 0;
   const ending = new AbortController();
   const { accounts } = await rentersHere({ ...options, provider: wanted.provider }, ending.signal);
+  await checkStarts(options, wanted, accounts);
   const cluster = `c${randomBytes(4).toString("hex")}`;
   const { slots, minimum, budget, maximumPerHour, diskGb, planned, auction } = wanted;
   const begin = async (keeper: Keeper): Promise<void> => {
@@ -250,7 +281,8 @@ export const marketRentCommand = defineCommand({
   notes: [
     "Nothing is created unless all that runs, ended as late as can be, fits the budget: a small budget rents nothing. When it would not fit any more, all is ended.",
     `It runs until its machines are gone: when the time is over, when the budget would not last, or after Ctrl-C. After a crash, "${shellWords(["npx", "cotrain", "market", "reconcile"])}" finds and ends them.`,
-    "Machines whose bill nothing else ends, all but own ones and those of Shadeform, io.net and Akash, are rented only beside `cotrain market watchdog`, or with --accept-no-backstop. Those of Prime Intellect, which runs no script of whoever rents, are left out.",
+    "Machines whose bill nothing else ends, all but own ones and those of Shadeform, io.net and Akash, are rented only beside `cotrain market watchdog`, or with --accept-no-backstop.",
+    "Machines of Prime Intellect, which runs no script of whoever rents, are started by this process over ssh once they run: they let --ssh-key in, and --identity, an agent or the user's own keys are its private half.",
     "Own machines of --machines are reached by this machine's ssh, whose known hosts must have their keys, and want Docker with NVIDIA's runtime.",
     "A plan is quoted again first. Where a machine of it is not to be had, or all of it has become more than --dearer percent dearer, nothing is rented.",
     "A machine of an auction is rented at the cheapest bid up to the limit that --auction, or the plan, sets; where nobody bids that, the next offer is.",

@@ -13,7 +13,6 @@ import {
   type Proposal,
   proposalOf,
   rank,
-  runsScripts,
 } from "../../market/index.ts";
 import { type ConfigOf, duration, toggle } from "../../service/index.ts";
 import { askYes } from "../ask.ts";
@@ -67,7 +66,7 @@ const find = (given: Options, cluster: string | undefined): Promise<Found> =>
       const listed = auctioned(catalogue.offers, one.auction);
       const offers = rank(listed, alternativesOf(given), "value", now)
         .map(({ offer }) => offer)
-        .filter(({ provider }) => accounts.has(provider) && runsScripts(provider));
+        .filter(({ provider }) => accounts.has(provider));
       const seconds = Math.max(1, ((one.endsAt ?? now + MONTH) - now) / 1_000);
       const task = taskOf(given, { kind: "most tokens", budget: leftOf(book, one.id, now), deadline: seconds });
       return { cluster: one.id, proposal: proposalOf(book, one.id, offers, task, now) };

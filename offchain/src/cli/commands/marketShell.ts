@@ -1,36 +1,32 @@
 /** `cotrain market logs` and `ssh`: what a rented machine says, and a shell on it. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { join, resolve } from "node:path";
 
 import { CotrainError } from "@cotrain/sdk/errors";
 
 import { UserError } from "../../base/index.ts";
-import { makeDirectories, shellWords } from "../../base/node/index.ts";
+import { shellWords } from "../../base/node/index.ts";
 import {
   type Lease,
   logOverSsh,
   MOST_LINES,
+  notedFor,
   ownHost,
   type RentedAccount,
   shellCommandOf,
   shownLog,
   type SshHost,
 } from "../../market/index.ts";
-import { type ConfigOf, integer, text, toggle } from "../../service/index.ts";
+import { type ConfigOf, integer, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { leasesOption, withLedger } from "../ledger.ts";
-import { rentersHere } from "../leases.ts";
+import { identityOption, rentersHere } from "../leases.ts";
 import { endpointOption, keysOptions, machinesOption } from "../market.ts";
 
 const shellOptions = {
   leases: leasesOption,
   machines: machinesOption,
-  identity: text({
-    value: "file",
-    description:
-      "private key for ssh (default: the agent's keys and the user's own; of own machines what --machines says)",
-  }),
+  identity: identityOption,
 } as const;
 type Options = ConfigOf<typeof shellOptions>;
 
@@ -47,15 +43,6 @@ const rentedOf = (directory: string, label: string): Promise<Rented> =>
       throw new UserError("LEASE_NO_MACHINE", `${label} is ${state}: there is no machine of it.`);
     return { ...lease, instance };
   });
-
-/** Where the key of a lease's host is noted: a file for each, beside the ledger. */
-function notedFor(directory: string, label: string): NonNullable<SshHost["noted"]> {
-  const folder = join(resolve(directory), "hosts");
-  makeDirectories(folder, 0o700);
-  // A second machine under one name has its id behind it.
-  const as = label.replaceAll(/[^\w.-]/g, "_");
-  return { file: join(folder, as), as };
-}
 
 /** How a lease's machine is reached by `ssh`. @throws UserError `LEASE_NO_SHELL`, `USAGE`; as {@link ownHost} */
 async function hostOf({ label, account, instance, ssh }: Rented, options: Options): Promise<SshHost> {

@@ -85,7 +85,7 @@ export interface RentingTerms {
   readonly prepaidSeconds?: number;
   /** µUSD that are put down for them at the least, where what is not used comes back; absent where it is spent. */
   readonly deposit?: MicroUsd;
-  /** Who runs an order's script: the provider, or whoever rents, over SSH, once the machine runs. */
+  /** Who starts an order's script: the provider, or whoever keeps the leases, over SSH, once the machine runs. */
   readonly startsBy: "provider" | "ssh";
 }
 

@@ -59,6 +59,15 @@ export type LeaseEvent = {
   /** Nobody knows whether it was; the answer may have named a machine. */
   | { readonly type: "ambiguous"; readonly label: string; readonly instance: string | null; readonly words: string }
   | { readonly type: "unsent"; readonly label: string; readonly words: string }
+  /** A machine has what it is to do. */
+  | { readonly type: "started"; readonly label: string }
+  /** It has not, or nobody knows: it is tried again, unless the machine is not to be trusted, or refuses every login. */
+  | {
+      readonly type: "unstarted";
+      readonly label: string;
+      readonly what: "again" | "machine" | "account";
+      readonly words: string;
+    }
   | ({
       readonly type: "listed";
       readonly terms: LeaseTerms;
@@ -103,6 +112,8 @@ export type LeaseEffect =
   | { readonly type: "get"; readonly label: string }
   | { readonly type: "terminate"; readonly label: string }
   | { readonly type: "bill"; readonly label: string }
+  /** Brings to a machine what it is to do, over SSH. */
+  | { readonly type: "start"; readonly label: string }
   /** Pays for a machine as long again as its order did. */
   | { readonly type: "extend"; readonly label: string }
   | { readonly type: "quote"; readonly cluster: string }

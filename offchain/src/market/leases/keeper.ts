@@ -4,15 +4,21 @@
  * repeated here; the next look is the repetition, and of a create there is none.
  */
 import { CotrainError } from "@cotrain/sdk/errors";
+import pLimit from "p-limit";
 
-import type { Clock } from "../../base/index.ts";
+import { type Clock, InternalError } from "../../base/index.ts";
 import { listSeen, type Order, type RentedAccount } from "../base/renting.ts";
 import type { Offer } from "../offer.ts";
 import type { Alarm, Call, EventOf, LeaseEffect, LeaseEvent } from "./events.ts";
 import { changesOf, type Ledger } from "./ledger.ts";
 import { step } from "./machine.ts";
 import { defaultRules, type Rules } from "./rules.ts";
-import type { Book, Cluster, Lease } from "./state.ts";
+import { waitsForStart } from "./starts.ts";
+import type { Starter } from "./starter.ts";
+import { type Book, type Cluster, isOpen, type Lease } from "./state.ts";
+
+/** Machines that are started over SSH at once. */
+const STARTS_AT_ONCE = 16;
 
 /** An event without its time. */
 type Untimed = LeaseEvent extends infer E ? (E extends LeaseEvent ? Omit<E, "at"> : never) : never;
@@ -28,6 +34,8 @@ export interface KeeperModules {
   /** Offers of a cluster as they are now, the first choice first. */
   readonly quote: (cluster: Cluster) => Promise<readonly Offer[]>;
   readonly prepare: (lease: Lease, offer: Offer) => Promise<Prepared>;
+  /** For accounts whose machines are started over SSH. */
+  readonly starter?: Starter;
   /** When a watchdog last looked; undefined without one. */
   readonly watchdogAt?: () => Promise<number | undefined>;
   readonly onAlarm?: (alarm: Alarm) => void;
@@ -93,12 +101,36 @@ class Keeping implements Keeper {
   }
 
   async look(): Promise<void> {
-    const { accounts, watchdogAt } = this.#modules;
+    const { accounts, starter, watchdogAt } = this.#modules;
     const lookedAt = await watchdogAt?.();
     if (lookedAt !== undefined) await this.#tell({ type: "watched", lookedAt });
     const calls = (await this.#tell({ type: "tick" })).filter((effect) => effect.type !== "alarm");
     for (const call of calls) if (call.type === "quote") await this.#quote(call.cluster);
-    await Promise.all(accounts.map((account) => this.#lookAt(account, calls)));
+    const starts = calls.flatMap((call) => (call.type === "start" ? [call.label] : []));
+    const limit = pLimit(STARTS_AT_ONCE);
+    await Promise.all([
+      ...accounts.map((account) => this.#lookAt(account, calls)),
+      ...starts.map((label) => limit(() => this.#start(label))),
+    ]);
+    starter?.forget((label) => this.#isToStart(label));
+  }
+
+  /** Whether what a machine is to do is still to be brought to it. */
+  #isToStart(label: string): boolean {
+    const lease = this.#book.leases[label];
+    return lease !== undefined && isOpen(lease) && waitsForStart(lease);
+  }
+
+  async #start(label: string): Promise<void> {
+    const { ssh, account, state, doomed } = this.#book.leases[label] ?? {};
+    const { starter } = this.#modules;
+    // It may have been taken away meanwhile.
+    if (starter === undefined || !ssh || state !== "provisioning" || doomed !== null) return;
+    const what = `${account}, starting ${label}`;
+    const tried = await this.#ask(what, () => starter.start(label, ssh));
+    if (tried === undefined) return;
+    if (tried.answer.type === "unstarted") this.#modules.onFault?.(`${what}: ${tried.answer.words}`, undefined);
+    await this.#tell({ ...tried.answer, label });
   }
 
   #now(): number {
@@ -187,7 +219,7 @@ class Keeping implements Keeper {
     const { instances, silent } = listed.answer;
     for (const { error } of silent) this.#fault(`${account.title}, listing machines`, error);
     const { visibleWithin, killWithin, minimumSeconds, granularitySeconds, bootBilled, tellsBill } = account.terms;
-    const { deletableWhileCreating, prepaidSeconds, deposit } = account.terms;
+    const { deletableWhileCreating, prepaidSeconds, deposit, startsBy } = account.terms;
     await this.#tell({
       type: "listed",
       account: account.name,
@@ -205,6 +237,7 @@ class Keeping implements Keeper {
         deletableWhileCreating,
         ...(prepaidSeconds === undefined ? {} : { prepaidSeconds }),
         ...(deposit === undefined ? {} : { deposit }),
+        ...(startsBy === "ssh" ? { startsBy } : {}),
       },
     });
   }
@@ -271,6 +304,14 @@ class Keeping implements Keeper {
       maximumPerHour: lease.maximum,
       ...(endsAt === null ? {} : { endsAt }),
     };
+    if (account.terms.startsBy === "ssh") {
+      const { starter } = this.#modules;
+      const kept = await this.#ask(`what ${label} is to do`, async () => {
+        if (starter === undefined) throw new InternalError("STARTER_MISSING", "Nobody starts it over SSH.");
+        await starter.keep(order, account.title);
+      });
+      if (kept === undefined) return void (await unsent("What it is to do could not be kept for it."));
+    }
     try {
       const instance = await account.create(order);
       await this.#tell({ type: "created", label, instance });

@@ -5,11 +5,14 @@ import { type Ledger, openLedger } from "./ledger.ts";
 import { lockLeases, readSign, signFileOf, waitingRequests, writeSign } from "./place.ts";
 import { defaultRules, type Rules } from "./rules.ts";
 import { clearSides } from "./sides.ts";
+import { createStarter } from "./starter.ts";
 import type { Book } from "./state.ts";
 import { sinceChange } from "./watchdog.ts";
 
-export interface KeepingOptions extends Omit<KeeperModules, "ledger" | "watchdogAt"> {
+export interface KeepingOptions extends Omit<KeeperModules, "ledger" | "watchdogAt" | "starter"> {
   readonly directory: string;
+  /** File of the private key by which machines are started over SSH; default the agent's and the user's own. */
+  readonly identity?: string | undefined;
   readonly rules?: Rules;
   /** Ends the process, as it is: what is rented goes on to cost. */
   readonly signal: AbortSignal;
@@ -91,7 +94,12 @@ async function keepIn(options: KeepingOptions, stored: Ledger): Promise<Book> {
   const sign = (): Promise<void> =>
     writeSign(signFileOf(directory, "keeper"), { installation, count: Math.floor(clock.now()) });
   const ledger = signing(stored, clock, sign);
-  const keeper = await openKeeper({ ...options, ledger, watchdogAt: watchdogSeen(directory, clock) });
+  const keeper = await openKeeper({
+    ...options,
+    ledger,
+    starter: createStarter({ directory, identity: options.identity, signal }),
+    watchdogAt: watchdogSeen(directory, clock),
+  });
   for (let looks = 0; ; looks++) {
     signal.throwIfAborted();
     await answerRequests(directory, keeper);

@@ -14,6 +14,7 @@ import { idleWhen, tendIdle } from "./idle.ts";
 import type { Rules } from "./rules.ts";
 import { got, isAbsent, listed } from "./seen.ts";
 import { differs, replace, stopCluster, tendClusters } from "./slots.ts";
+import { startAnew, started, tendStart, unstarted } from "./starts.ts";
 import { type Book, endedAnew, isOpen, type Lease, leasesOf, type LeaseState, withRow } from "./state.ts";
 import { alarm, ask, block, doom, inState, putLease, type Step } from "./step.ts";
 
@@ -43,9 +44,9 @@ function tendTerminating(step: Step, lease: Lease, at: number): Step {
 /** By state: what a lease waits for too long, or is to be asked now. */
 const tending: { readonly [S in LeaseState]?: (step: Step, lease: Lease, at: number) => Step } = {
   provisioning: (step, lease, at) =>
-    at - lease.since > step.rules.provisioning
+    at - Math.max(lease.since, lease.starting?.doneAt ?? 0) > step.rules.provisioning
       ? doom(step, lease.label, "provisioning", "It did not come up in time.", at)
-      : seek(step, lease),
+      : tendStart(seek(step, lease), lease, at),
   joined: tendJoined,
   draining: (step, lease, at) =>
     at >= (lease.drainUntil ?? 0) ? putLease(step, inState(lease, "terminating", at)) : seek(step, lease),
@@ -81,7 +82,7 @@ function tick(step: Step, at: number): Step {
 function opened(step: Step, at: number): Step {
   return leasesOf(step.book).reduce((next, lease) => {
     if (lease.state === "creating") return putLease(next, { ...inState(lease, "ambiguous", at), answeredAt: at });
-    return lease.state === "joined" ? putLease(next, { ...lease, beatAt: at }) : next;
+    return lease.state === "joined" ? putLease(next, { ...lease, beatAt: at }) : startAnew(next, lease);
   }, step);
 }
 
@@ -269,6 +270,8 @@ const handlers: Handlers = {
         doomed: lease.doomed ?? { reason: "unsent", words, at },
       }),
     ),
+  started,
+  unstarted,
   listed,
   got,
   asked,

@@ -12,8 +12,11 @@ export interface Rules {
   readonly askAgain: number;
   /** For a create that was given up to be carried out all the same. */
   readonly late: number;
-  /** To boot and to join. */
+  /** To boot and to join; a machine that is started over SSH has as long again from then on. */
   readonly provisioning: number;
+  /** Between two tries to start a machine over SSH, and how many there are. */
+  readonly startAgain: number;
+  readonly startTries: number;
   /** Without a heartbeat. */
   readonly silence: number;
   /** Between two sights of a machine without work, for the time between them to count as idle. */
@@ -55,6 +58,8 @@ export const defaultRules: Rules = {
   askAgain: 30 * SECOND,
   late: 30 * SECOND,
   provisioning: 20 * MINUTE,
+  startAgain: MINUTE,
+  startTries: 8,
   silence: 10 * MINUTE,
   idleGap: 5 * MINUTE,
   assembly: 30 * MINUTE,

@@ -7,6 +7,7 @@ import { formatUsd } from "../../base/index.ts";
 import type { Instance, SilentPart } from "../base/renting.ts";
 import { parseLabel } from "../base/labels.ts";
 import type { EventOf } from "./events.ts";
+import { runs, waitsForStart } from "./starts.ts";
 import { alarm, doom, inState, putLease, type Step } from "./step.ts";
 import { endedAnew, isOpen, type Lease, leasesOf, newLease, withRow } from "./state.ts";
 
@@ -60,6 +61,7 @@ function byState(step: Step, lease: Lease, instance: Instance, at: number): Step
   const { label } = lease;
   switch (instance.state) {
     case "running": {
+      if (lease.state === "provisioning" && waitsForStart(lease)) return runs(step, lease, instance);
       const cluster = lease.cluster === null ? undefined : step.book.clusters[lease.cluster];
       return lease.state === "provisioning" && cluster?.joins === "running"
         ? putLease(step, { ...inState(lease, "joined", at), joinedAt: at })

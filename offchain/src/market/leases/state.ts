@@ -51,7 +51,19 @@ export type LeaseTerms = Pick<
   | "deletableWhileCreating"
   | "prepaidSeconds"
   | "deposit"
->;
+> &
+  Partial<Pick<RentingTerms, "startsBy">>;
+
+/** How far a machine is whose script is brought to it over SSH; times as a lease has them. */
+interface Starting {
+  /** Those that are over or under way, and when the last of them began. */
+  readonly tries: number;
+  readonly triedAt: number | null;
+  /** When it was seen to be started. */
+  readonly doneAt: number | null;
+  /** Why it was not yet. */
+  readonly words: string;
+}
 
 /** Complete listings without a machine: when the first and the last of them began. */
 interface Unseen {
@@ -136,6 +148,8 @@ export interface Lease {
   readonly extendedSeconds?: number;
   /** While it joined a run and has no work there; absent or null otherwise. */
   readonly idle?: Idle | null;
+  /** Absent until it runs and can be reached, and where its provider starts it. */
+  readonly starting?: Starting;
   /** By its run's coordinator; absent until it has trained there. */
   readonly measured?: Measured;
   /** What a planner has to know of it again, as it was listed; absent in ledgers of before. */

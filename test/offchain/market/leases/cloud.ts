@@ -36,6 +36,8 @@ export interface Machine {
   /** When its bill ends. */
   endsAt: number | undefined;
   paused: boolean;
+  /** How often what it is to do has begun on it. */
+  begun: number;
 }
 
 export interface CloudTerms extends RentingTerms {
@@ -82,6 +84,8 @@ export interface Cloud {
   /** Chance that a machine costs more than it was offered for. */
   dearer: number;
   account(): RentedAccount;
+  /** What is brought to a machine over SSH; it takes the first. @throws where nobody knows what came of it */
+  begin(id: string): Promise<void>;
   isAlive(machine: Machine): boolean;
   /** Taken away: paused, or gone. */
   preempt(machine: Machine, how: "paused" | "gone"): void;
@@ -165,6 +169,7 @@ export function cloudOf({ name, terms, clock, random, point = () => Promise.reso
     }
   };
 
+  const sshOf = ({ id }: Machine) => ({ host: "203.0.113.9", port: 22, user: id });
   const shownOf = (machine: Machine): Instance => ({
     id: machine.id,
     label: machine.label,
@@ -179,6 +184,7 @@ export function cloudOf({ name, terms, clock, random, point = () => Promise.reso
     words: machine.endsAt !== undefined ? "DELETING" : machine.paused ? "paused" : "up",
     perHour: machine.perHour,
     createdAt: machine.bornAt,
+    ...(terms.startsBy === "ssh" && clock.now() >= machine.readyAt ? { ssh: sshOf(machine) } : {}),
   });
   const isShown = (machine: Machine): boolean => clock.now() >= machine.visibleAt && isAlive(machine);
   const visible = () => (cloud.strangeKey ? [] : machines.filter(isShown));
@@ -195,6 +201,8 @@ export function cloudOf({ name, terms, clock, random, point = () => Promise.reso
       visibleAt: bornAt + until(terms.visibleWithin),
       endsAt: undefined,
       paused: false,
+      // What its provider starts begins with it.
+      begun: terms.startsBy === "ssh" ? 0 : 1,
     };
     machines.push(machine);
     return shownOf(machine);
@@ -226,6 +234,12 @@ export function cloudOf({ name, terms, clock, random, point = () => Promise.reso
     dearer: 0,
     isAlive,
     meter,
+    begin: (id) =>
+      calling("start", false, () => {
+        const machine = machines.find((each) => each.id === id && isAlive(each));
+        if (machine === undefined) throw new RetryableError("PROVIDER_AWAY", "no route to host");
+        if (machine.begun === 0) machine.begun += 1;
+      }),
     preempt: (machine, how) => {
       if (how === "paused") machine.paused = true;
       else machine.endsAt ??= clock.now();

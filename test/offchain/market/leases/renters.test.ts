@@ -4,7 +4,7 @@ import { join } from "node:path";
 
 import { expect, test } from "vitest";
 
-import { rentersOf, runsScripts } from "../../../../offchain/src/market/renters.ts";
+import { rentersOf } from "../../../../offchain/src/market/renters.ts";
 import { temporaryDirectory } from "../../cli/support.ts";
 import { createManualClock } from "../../manualClock.ts";
 import { reachFor } from "../asking.ts";
@@ -37,8 +37,4 @@ test.each([
   [undefined, "PROVIDER_KEY"],
 ])("there is nothing to rent from for %j without a key or a file", async (names, code) => {
   await expect(rentersOf(names, reach())).rejects.toMatchObject({ code });
-});
-
-test("who runs no script of whoever rents is known, and so is nobody", () => {
-  expect(["vast", "lambda", "own", "prime", "nobody"].map(runsScripts)).toEqual([true, true, true, false, false]);
 });

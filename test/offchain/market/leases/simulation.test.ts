@@ -1,6 +1,7 @@
 /**
- * Leases against clouds that fail at every call, under seeds: no slot has two machines, no machine is left, no budget is overspent
- * also where whoever keeps them dies for ever, and what is counted is what the clouds' own meters say.
+ * Leases against clouds that fail at every call, under seeds: no slot has two machines, no machine is left, none counts as at work on
+ * which nobody began what it is to do, no budget is overspent also where whoever keeps them dies for ever, and what is counted is what
+ * the clouds' own meters say.
  */
 import { expect, test } from "vitest";
 
@@ -9,7 +10,7 @@ import { parseLabel } from "../../../../offchain/src/market/base/labels.ts";
 import { costOf } from "../../../../offchain/src/market/leases/cost.ts";
 import { leasesOf } from "../../../../offchain/src/market/leases/state.ts";
 import type { Cloud, Machine } from "./cloud.ts";
-import { clusterOf, kinds, offersFor, type World, worldOf } from "./world.ts";
+import { clusterOf, kinds, offersFor, rules, type World, worldOf } from "./world.ts";
 
 const SEEDS = 200;
 const LOOK = 30_000;
@@ -45,7 +46,7 @@ async function happen(world: World, strange: Map<Cloud, number>): Promise<void> 
       const lease = leasesOf(keeper.book()).find(({ instance }) => instance === machine.id);
       if (lease === undefined || !cloud.isAlive(machine) || world.clock.now() < machine.readyAt) continue;
       if (random.below(40) === 0) cloud.preempt(machine, random.below(2) === 0 ? "paused" : "gone");
-      else if (!machine.paused && random.below(10) > 0)
+      else if (!machine.paused && machine.begun > 0 && random.below(10) > 0)
         await world.does((each) => each.tell({ type: "beat", label: lease.label }));
     }
   }
@@ -85,7 +86,8 @@ async function storm({ world, budget }: Drawn): Promise<string[]> {
     cloud.dearer = random.pick([0, 0.2]);
   }
   world.kills = random.pick([0, 0.005, 0.02]);
-  const cluster = clusterOf({ slots: 1 + random.below(4), minimum: 1, budget });
+  const joins = random.pick(["heartbeat", "heartbeat", "running"] as const);
+  const cluster = clusterOf({ slots: 1 + random.below(4), minimum: 1, budget, joins });
   // It is told again where the process died over it.
   for (let told = false; !told;)
     told = await world.does((keeper) => keeper.tell({ type: "rent", cluster, offers: [] }));
@@ -93,7 +95,7 @@ async function storm({ world, budget }: Drawn): Promise<string[]> {
     await world.does((keeper) => keeper.look());
     await happen(world, strange);
     clock.pass(LOOK);
-    wrong.push(...doubled(world).map(({ label }) => `${label} is there twice`));
+    wrong.push(...doubled(world).map(({ label }) => `${label} is there twice`), ...(await idling(world)));
   }
   for (const cloud of clouds) {
     cloud.faults = 0;
@@ -101,6 +103,19 @@ async function storm({ world, budget }: Drawn): Promise<string[]> {
   }
   world.kills = 0;
   return wrong;
+}
+
+/** Machines that count as at work, or as started, on which nothing has begun; and those that were tried for ever. */
+async function idling(world: World): Promise<string[]> {
+  const machines = new Map(world.machines().map(({ machine }) => [machine.id, machine]));
+  return leasesOf((await world.keeper()).book()).flatMap(({ label, instance, joinedAt, starting }) => {
+    const begun = machines.get(instance ?? "")?.begun;
+    const isTold = joinedAt !== null || typeof starting?.doneAt === "number";
+    return [
+      ...(isTold && begun !== 1 ? [`${label} began ${begun} times`] : []),
+      ...((starting?.tries ?? 0) > rules.startTries ? [`${label} was tried ${starting?.tries} times`] : []),
+    ];
+  });
 }
 
 const spentIn = (world: World): bigint =>
@@ -150,7 +165,7 @@ async function stopAll(world: World): Promise<string[]> {
 
 test("whatever fails, nothing is doubled, left, overspent or miscounted", { timeout: 240_000 }, async () => {
   const wrong: Record<string, readonly string[]> = {};
-  let [rented, spending] = [0, 0];
+  let [rented, spending, brought] = [0, 0, 0];
   for (let seed = 0; seed < SEEDS; seed++) {
     const drawn = draw(seed);
     const { world, budget } = drawn;
@@ -160,11 +175,15 @@ test("whatever fails, nothing is doubled, left, overspent or miscounted", { time
     if (found.length > 0) wrong[seed] = found;
     rented += world.machines().length;
     if (spent > 0n) spending += 1;
+    brought += world
+      .machines()
+      .filter(({ cloud, machine }) => cloud.terms.startsBy === "ssh" && machine.begun > 0).length;
   }
   expect(wrong).toEqual({});
   // The seeds are worth something: machines were rented under most of them.
   expect(rented).toBeGreaterThan(2 * SEEDS);
   expect(spending).toBeGreaterThan(SEEDS / 2);
+  expect(brought).toBeGreaterThan(SEEDS / 4);
 });
 
 test("with nobody left to keep them, a watchdog ends all within the budget", { timeout: 240_000 }, async () => {

@@ -10,6 +10,7 @@ import type { Alarm } from "../../../../offchain/src/market/leases/events.ts";
 import { type Keeper, type KeeperModules, openKeeper } from "../../../../offchain/src/market/leases/keeper.ts";
 import { applied, type Ledger } from "../../../../offchain/src/market/leases/ledger.ts";
 import { defaultRules, type Rules } from "../../../../offchain/src/market/leases/rules.ts";
+import type { Starter } from "../../../../offchain/src/market/leases/starter.ts";
 import { type ClusterSpec, emptyKept, openBook } from "../../../../offchain/src/market/leases/state.ts";
 import { createWatchdog } from "../../../../offchain/src/market/leases/watchdog.ts";
 import type { Offer } from "../../../../offchain/src/market/offer.ts";
@@ -59,6 +60,20 @@ export const kinds: readonly CloudTerms[] = [
     keepsLabel: true,
     startsBy: "provider",
     boots: 60_000,
+  },
+  // What its machines are to do is brought to them.
+  {
+    visibleWithin: 30_000,
+    killWithin: 20_000,
+    minimumSeconds: 0,
+    granularitySeconds: 60,
+    bootBilled: false,
+    deletableWhileCreating: true,
+    tellsBill: true,
+    nameMax: 60,
+    keepsLabel: true,
+    startsBy: "ssh",
+    boots: 180_000,
   },
 ];
 
@@ -118,6 +133,8 @@ export function worldOf(
   const random = createRandom(seed);
   const clock = worldClock(NOW);
   const entries: string[] = [];
+  /** What is kept of orders beside the ledger. */
+  const kept = new Set<string>();
   const alarms: Alarm[] = [];
   let process: Process | undefined;
   let die = nobody;
@@ -144,6 +161,24 @@ export function worldOf(
       await dies();
       entries.push(canonicalJson(entry));
       await dies();
+    },
+  });
+
+  /** Starts machines over SSH, by the machine's id. */
+  const starterFor = (through: Through): Starter => ({
+    keep: ({ label }) => through(() => Promise.resolve(void kept.add(label))),
+    start: (label, { user }) =>
+      through(async () => {
+        if (!kept.has(label)) return { type: "unstarted", what: "machine", words: "It is not kept." };
+        try {
+          for (const cloud of clouds) if (user.startsWith(`${cloud.name}-`)) await cloud.begin(user);
+          return { type: "started" };
+        } catch (error) {
+          return { type: "unstarted", what: "again", words: String(error) };
+        }
+      }),
+    forget: (isWanted) => {
+      for (const label of kept) if (!isWanted(label)) kept.delete(label);
     },
   });
 
@@ -174,14 +209,16 @@ export function worldOf(
         done("killed");
       };
     });
+    const through: Through = async (call) => {
+      await dies();
+      point = dies;
+      return call();
+    };
     const keeper = await Promise.race([
       openKeeper({
         ledger: ledger(dies),
-        accounts: accountsFor(async (call) => {
-          await dies();
-          point = dies;
-          return call();
-        }),
+        accounts: accountsFor(through),
+        starter: starterFor(through),
         clock,
         rules,
         quote: () => Promise.resolve(offers),

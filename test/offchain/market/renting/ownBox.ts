@@ -1,6 +1,6 @@
 /**
- * A machine of one's own: its scripts run in a shell here, with a Docker that notes what it is told, behind an `ssh` that notes its
- * arguments. Both are first on the path of what is tested.
+ * A machine of one's own, or of a cloud, over SSH: its scripts run in a shell here, with a Docker that notes what it is told, behind an
+ * `ssh` that notes its arguments. Both are first on the path of what is tested.
  */
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -34,6 +34,7 @@ esac
 
 /** Whatever is started through it holds the pipe `alive` open, where there is one, until it ends. */
 const ssh = (home: string): string => `#!/bin/sh
+if [ "$1" = -V ]; then exit 0; fi
 echo "$@" >>"${home}/arguments"
 for last; do :; done
 if [ -e "${home}/fault" ]; then . "${home}/fault"; fi

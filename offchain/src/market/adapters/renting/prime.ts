@@ -1,6 +1,6 @@
 /**
- * Renting from Prime Intellect. It starts environments of its own and no script, so that whoever rents runs the order's script over
- * SSH. A pod works when it is ACTIVE and its installation FINISHED; what it cost stands in the history, once it has ended.
+ * Renting from Prime Intellect. It starts environments of its own and no script, so that whoever keeps the leases brings the order's
+ * over SSH. A pod works when it is ACTIVE and its installation FINISHED; what it cost stands in the history, once it has ended.
  */
 import type { Api } from "../../base/api.ts";
 import {
