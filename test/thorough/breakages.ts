@@ -31,6 +31,7 @@ import { localnet } from "./breakages/localnet.ts";
 import { market } from "./breakages/market.ts";
 import { marketAuction } from "./breakages/marketAuction.ts";
 import { marketIdle } from "./breakages/marketIdle.ts";
+import { marketStarts } from "./breakages/marketStarts.ts";
 import { marketLeases } from "./breakages/marketLeases.ts";
 import { rentedRun } from "./breakages/rentedRun.ts";
 import { revenue } from "./breakages/revenue.ts";
@@ -80,6 +81,7 @@ export const breakages: readonly Breakage[] = [
   ...market,
   ...marketAuction,
   ...marketIdle,
+  ...marketStarts,
   ...marketLeases,
   ...rentedRun,
   ...community,
