@@ -103,7 +103,7 @@ test(
   async () => {
     box.write("fault", `rm "${box.home}/fault"; HOME="${box.home}" sh >/dev/null; kill -9 $PPID; exit 0\n`);
     const { code, stderr } = await market([...order(), ...keys()]);
-    expect(code, stderr).toBeNull();
+    expect({ code, stderr }).toMatchObject({ code: null });
     await hasSaid();
     expect(stderr).not.toContain("is joined");
     const [machine, ...others] = cloud.machines;
