@@ -28,7 +28,7 @@ import {
 import { Type } from "typebox";
 
 import { type Clock, UserError } from "../base/index.ts";
-import type { ChainConnection, ChainReader } from "../chain/index.ts";
+import type { ChainConnection, ChainReader, PostedHead } from "../chain/index.ts";
 import { readStateFile, writeStateFile } from "../service/index.ts";
 import { readHeadDocuments } from "./documents.ts";
 import type { BlobSource } from "./ports.ts";
@@ -42,6 +42,7 @@ import {
   structOfFile,
 } from "./signatures.ts";
 import { type StakesPlace, stakesAt } from "./stakes.ts";
+import { isRollback, rolledBackHeads } from "./standingHeads.ts";
 
 const RulingFile = Type.Object(
   {
@@ -108,40 +109,72 @@ export interface RulingDraft extends SignedStatement<"Ruling"> {
   readonly receiptSignature: Hex;
 }
 
+/** Which turn of a round a ruling is on. */
+interface Turn {
+  /** Completed rounds of the checkpoint that it led to. */
+  readonly checkpoint?: number | undefined;
+  /** The head of one turn, which may have been rolled back: by default the one that stands, else the newest. */
+  readonly head?: Hex | undefined;
+}
+
+/** What a turn is called in an error. */
+const turnText = ({ checkpoint, head }: Turn): string =>
+  [
+    ...(checkpoint === undefined ? [] : [`checkpoint ${checkpoint}`]),
+    ...(head === undefined ? [] : [`head ${head}`]),
+  ].join(" by ");
+
+/**
+ * The head that a round led to, and the one before it. A rollback names a checkpoint that some round before it led to.
+ * @throws UserError `RULING_CHECKPOINT`
+ */
+async function turnOf(
+  { reader, runId }: Pick<RulingsPlace, "reader" | "runId">,
+  turn: Turn,
+): Promise<{ readonly head: PostedHead; readonly parent: PostedHead }> {
+  const heads = await reader.headsSince(runId, 0);
+  const rolledBack = rolledBackHeads(heads);
+  const turns = heads.flatMap((head, i) => {
+    const parent = heads[i - 1];
+    const isMeant =
+      (turn.checkpoint === undefined || head.round === turn.checkpoint) &&
+      (turn.head === undefined || head.head === turn.head);
+    return parent && isMeant && !isRollback(head, parent) ? [{ head, parent }] : [];
+  });
+  const found = turns.findLast(({ head }) => !rolledBack.has(head)) ?? turns.at(-1);
+  if (found) return found;
+  throw new UserError(
+    "RULING_CHECKPOINT",
+    `No round of run ${runId} led to a ${turnText(turn)} that is anchored: "npx cotrain checkpoint list --json" has those that are.`,
+  );
+}
+
 /**
  * A new ruling, on the receipt of a worker for the round that led to a checkpoint, as the run published it.
- * @param wanted.checkpoint completed rounds of the checkpoint
+ * @param wanted.checkpoint, head which turn of which round: one of them at least
  * @param wanted.evidence sha256 of what shows why, zeros for nothing
  * @param wanted.within how long it may be used, s
  * @throws UserError `RULING_LONG`, `RULING_CHECKPOINT`, `RULING_RECEIPT`; what reading the round's documents throws
  */
 export async function beginRuling(
-  { reader, blobs, runId }: RulingsPlace & { readonly blobs: BlobSource },
+  place: Pick<RulingsPlace, "reader" | "runId"> & { readonly blobs: BlobSource },
   facts: RulingFacts,
-  wanted: {
+  wanted: Turn & {
     readonly worker: Address;
-    readonly checkpoint: number;
     readonly evidence: Hex;
     readonly within: number;
   },
 ): Promise<RulingDraft> {
-  const { worker, checkpoint, evidence, within } = wanted;
+  const { worker, evidence, within } = wanted;
   if (within < 1 || within > MOST_SECONDS)
     throw new UserError("RULING_LONG", "A ruling may be used for one second to 30 days: say how long with --within.");
-  const heads = await reader.headsSince(runId, 0);
-  const at = heads.findLastIndex(({ round }) => round === checkpoint);
-  const head = heads[at];
-  if (!head || at === 0)
-    throw new UserError(
-      "RULING_CHECKPOINT",
-      `No round of run ${runId} led to a checkpoint ${checkpoint} that is anchored: "npx cotrain checkpoint list" has those that are.`,
-    );
-  const { file } = await readHeadDocuments(reader, blobs, head, heads[at - 1]);
+  const { head, parent } = await turnOf(place, wanted);
+  const { file } = await readHeadDocuments(place.reader, place.blobs, head, parent);
   const entry = file?.receipts.find(({ receipt }) => asAddress(receipt.worker) === worker);
   if (!entry)
     throw new UserError(
       "RULING_RECEIPT",
-      `${worker} has no receipt among those of checkpoint ${checkpoint}: name another worker, or another checkpoint.`,
+      `${worker} has no receipt among those of checkpoint ${head.round}: name another worker, or another checkpoint.`,
     );
   const receipt = fromWire("Receipt", entry.receipt);
   const struct: Ruling = {

@@ -278,6 +278,7 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     maxFee: "stakeRule",
     worker: "stakeRule",
     checkpoint: "stakeRule",
+    head: "stakeRule",
     evidence: "stakeRule",
     within: "stakeRule",
     yes: "stakeRule",

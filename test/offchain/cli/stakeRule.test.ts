@@ -107,7 +107,9 @@ function change(
 
 describe("a ruling is refused", () => {
   test("that says on nobody's work, or on work that was not anchored", async () => {
-    expect(await verdict("validator-1")).toEqual(refusal(1, "say on whose work, with --worker and --checkpoint"));
+    expect(await verdict("validator-1")).toEqual(
+      refusal(1, "say on whose work, with --worker and --checkpoint or --head"),
+    );
     expect(await verdict("validator-1", "--worker", accused, "--checkpoint", "9")).toEqual(
       refusal(1, "led to a checkpoint 9 that is anchored"),
     );
@@ -116,7 +118,12 @@ describe("a ruling is refused", () => {
       refusal(1, "has no receipt among those of checkpoint 1"),
     );
     expect(await verdict("validator-1", ...begin, "--within", "31d")).toEqual(refusal(1, "for one second to 30 days"));
+    const [, listed] = await told<readonly { readonly head: Hex }[]>("checkpoint", "list", ...at());
+    const named = ["--worker", accused, "--head"];
+    expect(await verdict("validator-1", ...named, keyOf("head"))).toEqual(refusal(1, "that is anchored"));
     expect(existsSync(file)).toBe(false);
+    const of = await told<Told>("stake", "rule", file, ...at(), ...by("validator-1"), ...named, listed!.head);
+    expect(of.receipt).toBe(published.leaves.find(({ worker }) => worker === accused)!.receiptHash);
   });
 
   test("to who is no validator, who signed before, and where a coordinator alone says which contracts are meant", async () => {

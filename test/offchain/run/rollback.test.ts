@@ -4,8 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import {
+  asAddress,
   type Digest,
   digestOfJson,
+  domainFor,
   type EpochInputs,
   headHash,
   type Hex,
@@ -18,6 +20,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import type { ChainReader, PostedHead } from "../../../offchain/src/chain/index.ts";
 import {
+  beginRuling,
   blobSourceOf,
   computeEpoch,
   createHeadDocumentsCache,
@@ -33,7 +36,7 @@ import {
 } from "../../../offchain/src/run/index.ts";
 import { BlobError, putDocument } from "../../../offchain/src/storage/index.ts";
 import { openBlobStore } from "../../../offchain/src/storage/node/index.ts";
-import { createInitial, createPublisher, fragments, params, poster, type Publisher } from "../chain/world.ts";
+import { createInitial, createPublisher, fragments, params, poster, type Publisher, workers } from "../chain/world.ts";
 import { accounts, contracts, createLedger, type Ledger, modelId, runs } from "./ledger.ts";
 
 const [runId] = runs;
@@ -409,6 +412,63 @@ describe("what was paid of a round before a run went back", () => {
     ledger.active = undefined;
     ledger.activate(republished(root, { verdicts }));
     expect(earned(await compute(ledger, 2))).toEqual([[a, 1_000]]);
+  });
+});
+
+describe("a ruling on work of a run that went back", () => {
+  const worker = asAddress(workers[0]!.address);
+  const facts = {
+    modelId,
+    chainId: 31_337,
+    stakes: zeroAddress,
+    receipts: domainFor(31_337, contracts.runRegistry),
+    rulings: domainFor(31_337, contracts.validatorSet),
+    setVersion: 1,
+    validators: [],
+    threshold: 1,
+    rulingBps: 1,
+    now: 1,
+    earliest: 1,
+  };
+  /** The receipt that a ruling is begun on. */
+  async function ruledOn({ reader }: Chain, turn: { readonly checkpoint?: number; readonly head?: Hex }): Promise<Hex> {
+    const wanted = { worker, evidence: zeroHash, within: 60, ...turn };
+    return (await beginRuling({ reader, runId, blobs: blobs() }, facts, wanted)).struct.subject;
+  }
+  async function receiptOf({ heads, reader }: Chain, at: number): Promise<Hex> {
+    const { leaves } = await readHeadDocuments(reader, blobs(), heads[at]!, heads[at - 1]);
+    return leaves.find((leaf) => leaf.worker === worker)!.receiptHash;
+  }
+
+  it("is begun on what led to the checkpoint that it went back to, and on each turn of a round that was made anew", async () => {
+    const chain = chainOf();
+    publisher.back(0);
+    const first = await chain.train(1);
+    const old = await chain.train(4);
+    const [ofFirst, ofOld] = [await receiptOf(chain, 1), await receiptOf(chain, 2)];
+    chain.back(1, first.checkpointDigest);
+    expect(await ruledOn(chain, { checkpoint: 1 })).toBe(ofFirst);
+    // Nothing stands of round 2: its newest turn.
+    expect(await ruledOn(chain, { checkpoint: 2 })).toBe(ofOld);
+    await chain.train(7);
+    const ofNew = await receiptOf(chain, 4);
+    expect(await ruledOn(chain, { checkpoint: 1 })).toBe(ofFirst);
+    expect(await ruledOn(chain, { checkpoint: 2 })).toBe(ofNew);
+    // The old turn may have been paid before the run went back.
+    expect(await ruledOn(chain, { head: old.head })).toBe(ofOld);
+    expect(await ruledOn(chain, { checkpoint: 2, head: old.head })).toBe(ofOld);
+    expect(new Set([ofFirst, ofOld, ofNew]).size).toBe(3);
+  });
+
+  it("is begun on no rollback, on the first checkpoint, or on a head of another round", async () => {
+    const chain = await wentBack();
+    for (const turn of [
+      { checkpoint: 0 },
+      { checkpoint: 9 },
+      { head: chain.heads[3]!.head },
+      { checkpoint: 1, head: chain.heads[2]!.head },
+    ])
+      await expect(ruledOn(chain, turn)).rejects.toMatchObject({ code: "RULING_CHECKPOINT" });
   });
 });
 

@@ -21,6 +21,8 @@ export interface Listed {
   readonly digest: string;
   readonly transaction: string | null;
   readonly block: number | null;
+  /** What `stake rule --head` and `suspend --head` take. Absent where a coordinator tells. */
+  readonly head?: string;
   /** The run went back behind it. Absent of others. */
   readonly rolledBack?: true;
   /** It took the run back to this checkpoint. Absent of others. */
@@ -38,6 +40,7 @@ function listedOf(heads: readonly PostedHead[]): Listed[] {
     digest: head.checkpointDigest,
     transaction: head.transaction,
     block: head.block,
+    head: head.head,
     ...(rolledBack.has(head) && { rolledBack: true as const }),
     ...(isRollback(head, heads[i - 1]) && { rollback: true as const }),
     ...(nowhere.has(head) && { nowhere: true as const }),

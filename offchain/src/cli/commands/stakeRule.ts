@@ -1,6 +1,6 @@
 /** `cotrain stake rule`: how a quorum of validators takes a part of a worker's stake for its work, unless holders veto it. */
 import { proposeRuling } from "@cotrain/sdk/actions";
-import { type Hex, zeroHash } from "@cotrain/sdk/protocol";
+import { asHead, type Hex, zeroHash } from "@cotrain/sdk/protocol";
 import { formatEther, sha256 } from "viem";
 
 import { formatAddress, roundNumber, systemClock, timeText, UserError, wrap } from "../../base/index.ts";
@@ -16,7 +16,7 @@ import {
   vetoEndsOf,
   writeRuling,
 } from "../../run/index.ts";
-import { account as accountOption, duration, integer, text as textOption, toggle } from "../../service/index.ts";
+import { account as accountOption, duration, hash, integer, text as textOption, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable } from "../output.ts";
 import { atPlace, type Place, signingOptions, validatorStateOption } from "../place.ts";
@@ -64,27 +64,29 @@ const quorumOf = (facts: RulingFacts): Quorum<"Ruling", RulingDraft> => ({
 interface RuleFlags {
   readonly worker?: RulingDraft["struct"]["accused"] | undefined;
   readonly checkpoint?: number | undefined;
+  readonly head?: string | undefined;
   readonly evidence?: string | undefined;
   readonly within: number;
 }
 
 /** The ruling of a file, or a new one. @throws UserError `RULING_OTHER`, `RULING_OPEN`; what reading and beginning one throw */
 async function draftOf(file: string, place: Place, facts: RulingFacts, flags: RuleFlags): Promise<RulingDraft> {
-  const { worker, checkpoint, evidence, within } = flags;
+  const { worker, checkpoint, head, evidence, within } = flags;
   const found = await readRuling(file, place, facts);
-  if (found && [worker, checkpoint, evidence].some((flag) => flag !== undefined))
+  if (found && [worker, checkpoint, head, evidence].some((flag) => flag !== undefined))
     throw new UserError(
       "RULING_OTHER",
-      `${file} says already what is ruled on: leave --worker, --checkpoint and --evidence out, or name another file.`,
+      `${file} says already what is ruled on: leave --worker, --checkpoint, --head and --evidence out, or name another file.`,
     );
   if (found) return found;
-  if (worker === undefined || checkpoint === undefined)
+  if (worker === undefined || (checkpoint === undefined && head === undefined))
     throw new UserError(
       "RULING_OPEN",
-      `${file} is not there: to begin a ruling say on whose work, with --worker and --checkpoint.`,
+      `${file} is not there: to begin a ruling say on whose work, with --worker and --checkpoint or --head.`,
     );
   const digest: Hex = evidence === undefined ? zeroHash : sha256(await readFileBounded(evidence, MOST_EVIDENCE));
-  return beginRuling(place, facts, { worker, checkpoint, evidence: digest, within: Math.floor(within / 1_000) });
+  const turn = { checkpoint, ...(head !== undefined && { head: asHead(head) }) };
+  return beginRuling(place, facts, { worker, ...turn, evidence: digest, within: Math.floor(within / 1_000) });
 }
 
 /** `cotrain stake rule`. */
@@ -98,6 +100,11 @@ export const stakeRuleCommand = defineCommand({
     worker: accountOption({ description: "of a new ruling: whose work it is on" }),
     checkpoint: integer(1, Number.MAX_SAFE_INTEGER, {
       description: "of a new ruling: the checkpoint that the work's round led to",
+    }),
+    head: hash({
+      value: "head",
+      description:
+        "of a new ruling: the head that the round was anchored by, where it was rolled back or made anew (default: the one that stands)",
     }),
     evidence: textOption({
       value: "file",
