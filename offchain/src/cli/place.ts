@@ -44,6 +44,7 @@ import {
   rememberingBlobs,
   requireNamedDeployment,
   runNamed,
+  walletFile,
   walletOption,
   withChain,
   workOn,
@@ -85,6 +86,7 @@ export interface PlaceFlags {
   readonly rpc?: string | undefined;
   readonly run?: string | undefined;
   readonly deployment?: string | undefined;
+  readonly wallet?: string | undefined;
 }
 
 /** A wallet of a place; its key is asked for when it is used. */
@@ -92,6 +94,10 @@ interface Entry {
   readonly name: string;
   readonly account: Address;
   readonly open: () => Promise<PrivateKeyAccount>;
+  /** Path of its keystore. */
+  readonly keystore: string;
+  /** Directory of its daemon, which may not be there; undefined where it may be any. */
+  readonly directory: string | undefined;
 }
 
 /** A run, its chain, and whose keys are here. */
@@ -115,10 +121,12 @@ export interface Place {
   readonly embedded: boolean;
 }
 
-const entryOf = (account: PrivateKeyAccount): Entry => ({
+const entryOf = (account: PrivateKeyAccount, keystore: string, directory: string | undefined): Entry => ({
   name: "wallet",
   account: asAddress(account.address),
   open: async () => account,
+  keystore,
+  directory,
 });
 
 /** Whose wallets a command acts with, and where they have their state with somebody else's run. */
@@ -132,13 +140,41 @@ const parties = {
 /** Wallets of this state that are one party's. */
 const walletsOf = (run: LocalRun, party: keyof typeof parties): Entry[] =>
   Object.entries(run.file.wallets ?? {}).flatMap(([name, account]) =>
-    parties[party].is(name) ? [{ name, account: asAddress(account), open: () => openWallet(run.state, name) }] : [],
+    parties[party].is(name)
+      ? [
+          {
+            name,
+            account: asAddress(account),
+            open: () => openWallet(run.state, name),
+            keystore: walletFile(run.state, name),
+            directory: join(run.state, name),
+          },
+        ]
+      : [],
   );
+
+/** The wallet that the flags name, in a run of this machine; its daemon's directory is known where it is one of the run's. */
+function ownEntryOf(run: LocalRun, own: PrivateKeyAccount, { wallet = "" }: PlaceFlags): Entry {
+  const account = asAddress(own.address);
+  const name = Object.entries(run.file.wallets ?? {}).find(([, each]) => asAddress(each) === account)?.[0];
+  return entryOf(own, wallet, name === undefined ? undefined : join(run.state, name));
+}
 
 const memberKeystore = (state: string) => ({
   keystore: join(state, "wallet.json"),
   passphrase: join(state, "passphrase"),
 });
+
+/** The wallet of a member of somebody else's run: the one that is named, or its directory's. */
+async function memberEntries(
+  { wallet = "" }: PlaceFlags,
+  own: PrivateKeyAccount | undefined,
+  directory: string,
+): Promise<Entry[]> {
+  if (own) return [entryOf(own, wallet, directory)];
+  const files = memberKeystore(directory);
+  return existsSync(files.keystore) ? [entryOf(await openKeystore(files), files.keystore, directory)] : [];
+}
 
 /** Of a run of which nobody but the chain is asked. */
 const noBlobs: BlobSource = {
@@ -207,13 +243,11 @@ export async function atPlace<T>(
   { party = "owners", ticking = false }: { readonly party?: keyof typeof parties; readonly ticking?: boolean } = {},
 ): Promise<T> {
   const { coordinator, rpc, run: named, deployment } = flags;
-  const ownEntries = own && [entryOf(own)];
   const state = resolve(flags.state ?? ".cotrain");
   const holdsRun = existsSync(join(state, "run.json"));
   if (coordinator !== undefined || (!holdsRun && isNamed(flags))) {
-    const keystore = memberKeystore(resolve(flags.state ?? parties[party].state));
-    const entries = ownEntries ?? (existsSync(keystore.keystore) ? [entryOf(await openKeystore(keystore))] : []);
-    return atRemotePlace(flags, entries, work, unpinned);
+    const directory = resolve(flags.state ?? parties[party].state);
+    return atRemotePlace(flags, await memberEntries(flags, own, directory), work, unpinned);
   }
   if (existsSync(memberKeystore(state).keystore) && !holdsRun)
     throw new UserError(
@@ -237,7 +271,7 @@ export async function atPlace<T>(
         fromBlock: options.fromBlock,
         blobs: blobSourceOf(run.blobs),
         state: run.state,
-        entries: ownEntries ?? walletsOf(run, party),
+        entries: own ? [ownEntryOf(run, own, flags)] : walletsOf(run, party),
         pinned: true,
         pins: pinsOf(made),
         embedded: rpc === undefined && run.file.chain.embedded,

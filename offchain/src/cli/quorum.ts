@@ -9,6 +9,9 @@ import type { WalletClient } from "../chain/index.ts";
 import { type SignedStatement, withSigner } from "../run/index.ts";
 import { type Place, signingAs } from "./place.ts";
 
+/** A wallet of a place. */
+type Signer = Place["entries"][number];
+
 /** Who signs a statement, and what becomes of it. */
 export interface Quorum<N extends StructName, S extends SignedStatement<N>> {
   /** What is signed. */
@@ -19,6 +22,10 @@ export interface Quorum<N extends StructName, S extends SignedStatement<N>> {
   /** The set in force, and how many of it a quorum are. */
   readonly members: readonly Address[];
   readonly threshold: number;
+  /** Looks at the statement once more, before anybody signs. */
+  readonly check?: (statement: S) => Promise<void>;
+  /** What stands between a member's wallet and its signature, such as its journal; nothing if not given. */
+  readonly guard?: (signer: Signer, statement: S, sign: () => Promise<Hex>) => Promise<Hex>;
   readonly write: (file: string, statement: S) => Promise<void>;
   /** @returns the transaction; null where somebody else's was first */
   readonly send: (client: WalletClient, statement: S, signatures: readonly Hex[]) => Promise<Hex | null>;
@@ -89,11 +96,13 @@ export async function passOn<N extends StructName, S extends SignedStatement<N>>
   if (!options.yes) return { kind: "shown", statement: before, signers: signers.length };
   requirePinned(place);
   requireUse(place, before, quorum);
+  if (signers.length > 0) await quorum.check?.(before);
   let statement = before;
-  for (const { account, open } of signers) {
+  for (const signer of signers) {
     const data = typedDataOf(before.domain, quorum.name, before.struct);
-    const signature = await (await open()).signTypedData(data);
-    statement = withSigner(statement, account, signature.toLowerCase() as Hex);
+    const sign = async (): Promise<Hex> => (await (await signer.open()).signTypedData(data)).toLowerCase() as Hex;
+    const signature = quorum.guard ? await quorum.guard(signer, before, sign) : await sign();
+    statement = withSigner(statement, signer.account, signature);
   }
   await quorum.write(file, statement);
   const [sender] = place.entries;

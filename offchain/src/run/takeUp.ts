@@ -70,10 +70,20 @@ async function see(reader: RunsReader, directory: Directory): Promise<Sight> {
   return { own, next, before };
 }
 
-interface Looking {
+/** How patiently a later block is looked for. */
+export interface Looking {
   readonly clock: Clock;
   /** How long a later block is waited for, ms. */
   readonly patience: number;
+}
+
+/** A development chain may make blocks for transactions alone, and nobody but its owner can lie of it. */
+export const patienceOn = (chainId: number): number => (chainId === DEVELOPMENT_CHAIN_ID ? 0 : NO_BLOCK_MS);
+
+/** Waits for a later block than the newest, within that patience. */
+export async function untilLaterBlock(reader: Pick<ChainReader, "tip">, { clock, patience }: Looking): Promise<void> {
+  const [{ block }, end] = [await reader.tip(), clock.monotonic() + patience];
+  while (clock.monotonic() < end && (await reader.tip()).block <= block) await clock.sleep(POLL_MS);
 }
 
 /**
@@ -83,13 +93,12 @@ interface Looking {
 export async function seenTwice(
   readerOf: () => RunsReader & Pick<ChainReader, "tip">,
   directory: Directory,
-  { clock, patience }: Looking,
+  looking: Looking,
 ): Promise<Sight | undefined> {
   const reader = readerOf();
   const first = await see(reader, directory);
   if (first.own === directory.runId && first.next === undefined) return first;
-  const [{ block }, end] = [await reader.tip(), clock.monotonic() + patience];
-  while (clock.monotonic() < end && (await reader.tip()).block <= block) await clock.sleep(POLL_MS);
+  await untilLaterBlock(reader, looking);
   const second = await see(readerOf(), directory);
   return isDeepStrictEqual(first, second) ? first : undefined;
 }
@@ -174,9 +183,7 @@ export async function takeUpNextRun(run: LocalRun, rpcUrl: string, clock: Clock 
   const connection = await connect({ rpcUrl, chainId });
   const { fromBlock, ...options } = readerOptions(rpcUrl, chainId, deployment);
   const readerOf = (): ChainReader => createReader(connection, { ...options, fromBlock });
-  // A development chain may make blocks for transactions alone, and nobody but its owner can lie of it.
-  const patience = chainId === DEVELOPMENT_CHAIN_ID ? 0 : NO_BLOCK_MS;
-  const sight = await seenTwice(readerOf, run, { clock, patience });
+  const sight = await seenTwice(readerOf, run, { clock, patience: patienceOn(chainId) });
   if (sight === undefined) {
     const said = `The RPC names now one run and now another as the model's newest: here run ${runId} is served on, and the next start looks again.`;
     return { run, said, keep: stays };

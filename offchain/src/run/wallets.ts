@@ -39,7 +39,7 @@ export const isOwnerRole = (role: string): role is WorkerRole | "buyer" | "autho
 export const isValidatorRole = (role: string): role is ValidatorRole => /^validator-\d+$/.test(role);
 
 /** Keystore of a role's wallet. */
-const walletFile = (state: string, role: string): string => join(state, "keys", `${role}.json`);
+export const walletFile = (state: string, role: string): string => join(state, "keys", `${role}.json`);
 
 const keystorePaths = (state: string, role: string) => ({
   keystore: walletFile(state, role),

@@ -9,16 +9,16 @@ import {
   blobsLocation,
   type DaemonContext,
   type Database,
-  openDatabase,
   lockSigner,
   type SignerLock,
   type StateDirectory,
 } from "../service/index.ts";
 import { logEvent, type ValidatorEvent } from "./events.ts";
+import { openDaemonJournal } from "./journal.ts";
 import { createLossMeter } from "./loss.ts";
 import { writeMeasuring } from "./measuring.ts";
 import { runValidator } from "./runValidator.ts";
-import { birthOf, openStatements, statementMigrations, type StatementSchema } from "./statements.ts";
+import { birthOf, openStatements, type StatementSchema } from "./statements.ts";
 
 export interface ValidatorDaemonOptions {
   /** Base URL of the coordinator. */
@@ -48,10 +48,6 @@ export interface ValidatorDaemonOptions {
   readonly onEvent?: ((event: ValidatorEvent) => void) | undefined;
 }
 
-/** A journal is all that keeps its key from contradicting itself: to begin with an empty one unasked would cost the stake. */
-const JOURNAL_REMEDY =
-  "move it and what lies beside it under its name away, and start again without --first (a new journal signs nothing about what was anchored before it); put no older copy in its place, which would sign again, and perhaps otherwise";
-
 /** The key's journal, which no other process of this machine has one of meanwhile. */
 async function openJournal(
   { account, wallet }: Pick<ValidatorDaemonOptions, "account" | "wallet">,
@@ -64,8 +60,7 @@ async function openJournal(
     logger.warn(
       `Nothing can be written beside ${wallet}: see to it that nobody else signs with its key, here or elsewhere.`,
     );
-  const file = directory.resolve("statements.sqlite");
-  const database = await openDatabase<StatementSchema>(file, statementMigrations, { remedy: JOURNAL_REMEDY });
+  const database = await openDaemonJournal({ account: account.address, wallet, directory: directory.path });
   onShutdown("statements", () => database.close());
   return { database, lock };
 }

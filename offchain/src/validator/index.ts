@@ -9,6 +9,7 @@ export { auditGate, type AuditFinding } from "./checks/gateAudit.ts";
 export { boundClaims, type Claim, CLAIMS_PER_MEMBER, claimsOf } from "./claims.ts";
 export type { ValidatorCoordinator } from "./context.ts";
 export { validatorDaemon } from "./daemon.ts";
+export { attestByHand } from "./journal.ts";
 export { logEvent, type ValidatorEvent } from "./events.ts";
 export { createLossMeter, type LossMeter, restAfter, sampleOf } from "./loss.ts";
 export { LOSS_SHARE } from "./checks/turn.ts";

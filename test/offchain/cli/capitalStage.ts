@@ -7,7 +7,7 @@ import { connect } from "../../../offchain/src/chain/index.ts";
 import type { FetchFunction } from "../../../offchain/src/chain/transport.ts";
 import type { Place } from "../../../offchain/src/cli/place.ts";
 import { presentSale, type SoldEpoch, workOn } from "../../../offchain/src/run/index.ts";
-import type { Staged } from "./staged.ts";
+import { type Staged, told } from "./staged.ts";
 
 export interface CapitalStage {
   /** What commands read a place with; it holds no wallets. */
@@ -19,6 +19,8 @@ export interface CapitalStage {
   readonly dollarsOf: (account: Hex) => Promise<bigint>;
   /** Goes on to the end of an epoch. */
   readonly overBy: (epoch: bigint) => Promise<void>;
+  /** The stranger pays so much in an epoch in which the buyer holds all shares that there are; then it is over. */
+  readonly earn: (amount: string) => Promise<void>;
 }
 
 export function capitalStage(stage: Staged): CapitalStage {
@@ -35,11 +37,23 @@ export function capitalStage(stage: Staged): CapitalStage {
       await stage.client.setNextBlockTimestamp({ timestamp: BigInt(end) });
     await stage.client.mine({ blocks: 1 });
   }
+  const nextEpoch = async () => overBy((await shownNow()).epoch);
+  async function earn(amount: string): Promise<void> {
+    const at = ["--state", stage.state];
+    await nextEpoch();
+    const { epoch } = await told<{ epoch: string }>("capital", "deposit", "2", ...at, ...stage.by("buyer"), "--yes");
+    await overBy(BigInt(epoch));
+    await told("capital", "claim", ...at, ...stage.by("buyer"));
+    await nextEpoch();
+    const paid = await told<{ epoch: number }>("revenue", "deposit", amount, ...at, ...stage.by("stranger"), "--yes");
+    await overBy(BigInt(paid.epoch));
+  }
   return {
     placeNow,
     shownNow,
     overBy,
-    nextEpoch: async () => overBy((await shownNow()).epoch),
+    nextEpoch,
+    earn,
     dollarsOf: (account) =>
       stage.client.readContract({
         address: stage.world.testDollar,

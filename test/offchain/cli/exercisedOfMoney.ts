@@ -201,6 +201,7 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     wallet: "staged.ts",
     passphraseFile: "staged.ts",
     maxFee: "revenueRoot",
+    first: "revenueByHand",
     yes: "revenueRoot",
   },
   "revenue activate": {

@@ -18,7 +18,7 @@ const buyer = asAddress(accountOf("buyer").address);
 const stranger = asAddress(accountOf("stranger").address);
 const stage = staged(["buyer", "stranger", "validator-1", "validator-2", "validator-3"]);
 const { by } = stage;
-const { nextEpoch, dollarsOf, overBy } = capitalStage(stage);
+const { nextEpoch, dollarsOf, overBy, earn } = capitalStage(stage);
 const at = () => ["--state", stage.state];
 
 let file: string;
@@ -34,24 +34,13 @@ interface Told {
   readonly transaction: Hex | null;
 }
 const attest = (name: string, ...flags: readonly string[]) =>
-  told<Told>("revenue", "attest", file, ...at(), ...by(name), "--yes", ...flags);
+  told<Told>("revenue", "attest", file, ...at(), ...by(name), "--yes", "--first", ...flags);
 const tried = async (name: string, ...flags: readonly string[]) =>
-  verdictOf(await cotrainHere(["revenue", "attest", file, ...at(), ...by(name), ...flags]));
+  verdictOf(await cotrainHere(["revenue", "attest", file, ...at(), ...by(name), "--first", ...flags]));
 const pending = () => {
   const { contracts: addresses, modelId } = stage.world;
   return pendingRoot(stage.client, { addresses, modelId, kind: rewardKind.revenue });
 };
-
-/** A customer pays in an epoch in which the buyer holds all shares that there are; then it is over. */
-async function earn(amount: string): Promise<void> {
-  await nextEpoch();
-  const { epoch } = await told<{ epoch: string }>("capital", "deposit", "2", ...at(), ...by("buyer"), "--yes");
-  await overBy(BigInt(epoch));
-  await told("capital", "claim", ...at(), ...by("buyer"));
-  await nextEpoch();
-  const paid = await told<{ epoch: number }>("revenue", "deposit", amount, ...at(), ...by("stranger"), "--yes");
-  await overBy(BigInt(paid.epoch));
-}
 
 async function passWindow(): Promise<void> {
   const { activatableAt } = (await pending())!;
@@ -192,7 +181,7 @@ test("in somebody else's run only what is pinned is signed", async () => {
   const coordinator = await tellingCoordinator(stage.world, stage.client);
   const there = ["--coordinator", coordinator, "--rpc", stage.node.url];
   const attestAt = (name: string, ...flags: readonly string[]) =>
-    cotrainHere(["revenue", "attest", file, ...by(name), "--yes", ...flags]);
+    cotrainHere(["revenue", "attest", file, ...by(name), "--yes", "--first", ...flags]);
   expect(verdictOf(await attestAt("validator-1", ...there))).toEqual(
     refusal(1, "name the run with --run and its contracts with --deployment"),
   );

@@ -2,7 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 
-import { toWire, zeroHash } from "@cotrain/sdk/protocol";
+import { fromWire, toWire, zeroHash } from "@cotrain/sdk/protocol";
 import { privateKeyToAccount } from "viem/accounts";
 import { describe, expect, it } from "vitest";
 
@@ -14,7 +14,9 @@ import {
   openDatabase,
   openStateDirectory,
 } from "../../../offchain/src/service/index.ts";
+import { openDaemonJournal } from "../../../offchain/src/validator/journal.ts";
 import {
+  attestByHand,
   birthOf,
   openStatements,
   statementMigrations,
@@ -186,5 +188,20 @@ describe("a validator's process", () => {
     next?.release();
     other?.release();
     expect(await lockSigner(join(directory, "missing", "wallet.json"), account.address)).toBeUndefined();
+  });
+
+  it("goes on with the journal that its key has beside its wallet, where its directory has none", async () => {
+    const [directory, wallets] = [temporaryDirectory(), temporaryDirectory()];
+    const wallet = join(wallets, "wallet.json");
+    const key = { account: account.address, wallet, directory };
+    const wire = attestation(3n);
+    await attestByHand({ ...key, first: true, tip: 0 }, fromWire("Attestation", wire), async () => "0x11");
+    const journal = await openDaemonJournal(key);
+    expect(await openStatements(journal).knownAttestation(wire)).toMatchObject({ signature: "0x11" });
+    await journal.close();
+    await (await opened(join(directory, "statements.sqlite"))).close();
+    const own = await openDaemonJournal(key);
+    expect(own.file).toBe(join(directory, "statements.sqlite"));
+    await own.close();
   });
 });

@@ -417,7 +417,7 @@ export const validator: readonly Breakage[] = [
   },
   {
     name: "a damaged journal is to be begun anew like any other state",
-    file: "offchain/src/validator/daemon.ts",
+    file: "offchain/src/validator/journal.ts",
     text: "{ remedy: JOURNAL_REMEDY }",
     instead: "{}",
     tests: ["test/offchain/validator/journal.test.ts"],

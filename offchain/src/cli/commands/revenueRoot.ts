@@ -15,6 +15,7 @@ import {
 } from "../../run/index.ts";
 import { toggle } from "../../service/index.ts";
 import { activatedText, activateWaiting } from "../activating.ts";
+import { lookAgain, signedByHand } from "../attesting.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable } from "../output.ts";
 import { atPlace, type Place, signingOptions, validatorStateOption } from "../place.ts";
@@ -40,17 +41,20 @@ function factsOf({ struct, computation, signatures, threshold }: RevenueStatemen
 
 /** Who signs and posts it. */
 const quorumOf = (
-  { addresses }: Place,
+  place: Place,
   { validators, threshold }: RevenueStatement,
+  first: boolean,
 ): Quorum<"Attestation", RevenueStatement> => ({
   name: "Attestation",
   signer: "validator",
   wallets: "a validator's directory with --state, or its keystore",
   members: validators,
   threshold,
+  check: ({ struct }) => lookAgain(place, struct),
+  guard: (signer, { struct }, sign) => signedByHand(place, signer, struct, first, sign),
   write: writeRevenueRoot,
   send: async (client, { struct }, signatures) => {
-    const call = { addresses, attestation: struct, signatures };
+    const call = { addresses: place.addresses, attestation: struct, signatures };
     await postRoot.simulate(client, call);
     const { receipt } = await postRoot.sync(client, call);
     return receipt.transactionHash;
@@ -65,6 +69,11 @@ export const revenueAttestCommand = defineCommand({
   options: {
     ...signingOptions,
     state: validatorStateOption,
+    first: toggle({
+      description:
+        "where it has no journal of signatures yet: the wallet's key has never signed for this model, so that what names a block before now may be signed too",
+      default: false,
+    }),
     yes: toggle({ description: "sign it, and post it where that completes the quorum", default: false }),
   },
   examples: [
@@ -72,7 +81,7 @@ export const revenueAttestCommand = defineCommand({
     ["npx cotrain revenue attest revenue.json --yes", "signed, and posted once a quorum has signed"],
   ],
   notes: [
-    "Each validator computes the root from its own chain, whatever the file says, and signs nothing else. After its window anybody activates it.",
+    "Each validator computes the root from its own chain, whatever the file says, looks at the chain a second time before it signs, and writes down what it signs in the journal of its validator's directory, or in one beside its wallet: nothing that contradicts what it signed before is signed. A validator that runs signs by itself, and has to be stopped first. After its window anybody activates it.",
   ],
   async run({ options, args, output }) {
     const [file = ""] = args;
@@ -84,7 +93,7 @@ export const revenueAttestCommand = defineCommand({
         requirePinned(place);
         const revenue = await revenueAt(place);
         const begun = (await readRevenueRoot(file, place, revenue)) ?? (await beginRevenueRoot(place, revenue));
-        return { revenue, passed: await passOn(place, file, begun, quorumOf(place, begun), options) };
+        return { revenue, passed: await passOn(place, file, begun, quorumOf(place, begun, options.first), options) };
       },
       undefined,
       { party: "validators" },

@@ -28,6 +28,10 @@ export interface SignerLockOptions {
 /** Whether a file beside wallets is such a lock, or belongs to one. */
 export const isSignerLock = (file: string): boolean => basename(file).startsWith(PREFIX);
 
+/** Where the lock of a key lies; what else is kept of the key there has a name that begins with it. */
+export const signerFile = (wallet: string, address: string): string =>
+  join(dirname(resolve(wallet)), `${PREFIX}${address.toLowerCase()}`);
+
 /**
  * Takes the lock for as long as this process lives.
  * @param wallet path of the keystore
@@ -40,7 +44,7 @@ export async function lockSigner(
   address: string,
   { clock = systemClock, wait = 5_000 }: SignerLockOptions = {},
 ): Promise<SignerLock | undefined> {
-  const file = join(dirname(resolve(wallet)), `${PREFIX}${address.toLowerCase()}`);
+  const file = signerFile(wallet, address);
   const usedBefore = existsSync(file);
   const deadline = clock.monotonic() + wait;
   for (;;) {
