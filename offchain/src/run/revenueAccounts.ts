@@ -17,7 +17,7 @@ import { revenueLeaves } from "./revenueShares.ts";
 import { checkRevenueRoot, nextRevenueRoot, type RevenueSigned, type RevenueStatement } from "./revenueRoot.ts";
 
 /** What active roots of revenue grant some accounts, paid or not. */
-export interface RevenueGranted {
+interface RevenueGranted {
   /** In the token's smallest units: what was asked for in whole tokens. */
   readonly least: bigint;
   /** What the vault lacks, since the token took it: a claim would bring a part, for good. */

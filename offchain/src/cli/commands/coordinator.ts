@@ -44,6 +44,12 @@ async function goesOnWith(run: LocalRun, named: string | undefined, rpcUrl: stri
   return { run: taken, keep };
 }
 
+async function tokenIn(file: string): Promise<string> {
+  const token = new TextDecoder().decode(await readFileBounded(file, 4_096)).trim();
+  if (token.length >= 32) return token;
+  throw new UserError("OPERATOR_TOKEN", `The operator's token in ${file} must have 32 characters at least.`);
+}
+
 /** `cotrain coordinator`: runs the rounds of the run that a state directory holds. */
 export const coordinatorCommand = defineCommand({
   ...outlines.coordinator,
@@ -69,12 +75,7 @@ export const coordinatorCommand = defineCommand({
           (await namedWallet(options)) ??
           (await openWallet(run.state, run.file.chain.embedded ? "poster" : "organiser"));
         const tokenFile = options.operatorTokenFile ?? layout(run.state).operatorToken;
-        const operatorToken = new TextDecoder().decode(await readFileBounded(tokenFile, 4_096)).trim();
-        if (operatorToken.length < 32)
-          throw new UserError(
-            "OPERATOR_TOKEN",
-            `The operator's token in ${tokenFile} must have 32 characters at least.`,
-          );
+        const operatorToken = await tokenIn(tokenFile);
         const renters = rentersOf(options.renters, poster.address, run.file.wallets?.["organiser"]);
         const { runId } = run;
         const { profile, blocks } = run.deployment;
