@@ -19,13 +19,6 @@ export const code: readonly Breakage[] = [
     tests: ["test/offchain/cli/intentions.test.ts"],
   },
   {
-    name: "what holders approve goes by the id that maintainers would have approved",
-    file: "offchain/src/cli/commands/codeByVote.ts",
-    text: "return { ...draft, struct, id: grantIdOf(struct) };",
-    instead: "return { ...draft, struct, id: draft.id };",
-    tests: ["test/offchain/cli/intentions.test.ts"],
-  },
-  {
     name: "a vote on a commit that was granted meanwhile is told as any",
     file: "offchain/src/cli/commands/granted.ts",
     text: "sentences.push(...others.map(",

@@ -471,7 +471,7 @@ export const market: readonly Breakage[] = [
   },
   {
     name: "a look at a machine of one's own that broke off found nothing",
-    file: "offchain/src/market/ownRenting.ts",
+    file: "offchain/src/market/overSsh.ts",
     text: "if (lines.at(-1) !== DONE)",
     instead: "if (lines.length < 0)",
     tests: own,
@@ -492,14 +492,14 @@ export const market: readonly Breakage[] = [
   },
   {
     name: "what was ended while its image was pulled is started",
-    file: "offchain/src/market/ownRenting.ts",
+    file: "offchain/src/market/overSsh.ts",
     text: '[ -d "$directory" ] || exit 0\n',
     instead: "\n",
     tests: own,
   },
   {
     name: "what was ended while it started goes on",
-    file: "offchain/src/market/ownRenting.ts",
+    file: "offchain/src/market/overSsh.ts",
     text: '[ -d "$directory" ] || docker rm --force --volumes cotrain\n',
     instead: "\n",
     tests: own,
