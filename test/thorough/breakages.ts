@@ -48,6 +48,7 @@ import { treasury } from "./breakages/treasury.ts";
 import { validator } from "./breakages/validator.ts";
 import { watch } from "./breakages/watch.ts";
 import { worker } from "./breakages/worker.ts";
+import { wrong } from "./breakages/wrong.ts";
 
 export type { Breakage };
 
@@ -78,6 +79,7 @@ export const breakages: readonly Breakage[] = [
   ...worker,
   ...validator,
   ...watch,
+  ...wrong,
   ...market,
   ...marketAuction,
   ...marketIdle,

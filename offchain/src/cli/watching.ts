@@ -1,7 +1,8 @@
 /** What a watcher tells: each thing once, as it is found, and at the end all of it. */
+import { CotrainError } from "@cotrain/sdk/errors";
 import { formatEther } from "viem";
 
-import { RetryableError, timeText } from "../base/index.ts";
+import { timeText } from "../base/index.ts";
 import { type ChainReader, DEVELOPMENT_CHAIN_ID } from "../chain/index.ts";
 import { offenceText, type PaidFalsely, type ToldAct, type ToldOffence } from "../run/index.ts";
 import type { HeadFinding, HeadsLook, WatchFinding } from "../validator/index.ts";
@@ -182,11 +183,15 @@ const MOST_KEPT = 1_000;
 /** What was looked at, or who is away. */
 type Attempted<T> = { readonly result: T; readonly away: null } | { readonly result: null; readonly away: string };
 
+/**
+ * What ends one look, be it a defect here that somebody found a document for, ends no other: a root that nobody looks at meanwhile pays.
+ * @throws what is no error of ours
+ */
 async function attempt<T>(work: () => Promise<T>): Promise<Attempted<T>> {
   try {
     return { result: await work(), away: null };
   } catch (error) {
-    if (!(error instanceof RetryableError)) throw error;
+    if (!(error instanceof CotrainError)) throw error;
     return { result: null, away: error.message };
   }
 }

@@ -26,22 +26,27 @@ export interface FragmentLayout {
 /** Parameters by name, each flat in row-major order. */
 export type FlatParameters = ReadonlyMap<string, Float32Array>;
 
+/** How many fragments a table makes; undefined where a number below its largest has no tensor, which no form of a definition refuses. */
+export function fragmentCount(table: readonly Pick<TensorEntry, "fragment">[]): number | undefined {
+  const numbers = new Set(table.map(({ fragment }) => fragment));
+  return numbers.size > 0 && Math.max(...numbers) === numbers.size - 1 ? numbers.size : undefined;
+}
+
 /**
  * The layout of every fragment of a table, by index.
  * @param table protocol.md "Payload"; every fragment number from 0 to the largest has a tensor
  * @throws InternalError `TABLE_INVALID`
  */
 export function fragmentLayouts(table: readonly TensorEntry[]): FragmentLayout[] {
-  const count = table.reduce((most, entry) => Math.max(most, entry.fragment + 1), 0);
+  const count = fragmentCount(table);
+  if (count === undefined)
+    throw new InternalError("TABLE_INVALID", "The fragment table leaves a fragment without tensors.");
   const tensors: TensorPlace[][] = Array.from({ length: count }, () => []);
   const elements = tensors.map(() => 0);
   for (const { name, shape, fragment } of table) {
     const length = elementsOf(shape);
     tensors[fragment]!.push({ name, shape, offset: elements[fragment]!, elements: length });
     elements[fragment] = elements[fragment]! + length;
-  }
-  if (count === 0 || tensors.some((places) => places.length === 0)) {
-    throw new InternalError("TABLE_INVALID", "The fragment table leaves a fragment without tensors.");
   }
   return tensors.map((places, index) => ({ index, elements: elements[index]!, tensors: places }));
 }

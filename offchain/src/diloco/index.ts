@@ -5,6 +5,7 @@
  */
 export { codecOf } from "./codec.ts";
 export {
+  fragmentCount,
   type FragmentLayout,
   fragmentLayouts,
   gatherFragment,

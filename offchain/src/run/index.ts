@@ -35,6 +35,7 @@ export {
   isItsWord,
   isMalformed,
   isUnfit,
+  isWrong,
   problemOfFragments,
   type RunDocuments,
   runDocuments,

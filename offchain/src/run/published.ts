@@ -1,15 +1,15 @@
 /** Documents that somebody published, by digest: how they are read, and what is said of those that are wrong. */
 import { CoordinatorError, CotrainError, ProtocolError } from "@cotrain/sdk/errors";
-import type { Build, Definition, Digest } from "@cotrain/sdk/protocol";
+import type { Build, DataManifest, Definition, Digest } from "@cotrain/sdk/protocol";
 import { asDigest, type RunId, MAX_BUILD_BYTES, MAX_DEFINITION_BYTES, MAX_DOCUMENT_BYTES } from "@cotrain/sdk/protocol";
 
 import { type ErrorOptions, parseCanonicalJson, RetryableError, UserError } from "../base/index.ts";
 import type { ChainReader, PostedHead, RunRecord } from "../chain/index.ts";
-import { readDataManifest, sequenceCount } from "../data/index.ts";
-import { fragmentLayouts } from "../diloco/index.ts";
+import { DataError, readDataManifest, sequenceCount } from "../data/index.ts";
+import { fragmentCount, PayloadError } from "../diloco/index.ts";
 import type { BlobSource } from "./ports.ts";
 import { problemOfPrograms } from "./programs.ts";
-import { parseBuild, parseDefinition } from "../storage/index.ts";
+import { FormatError, parseBuild, parseDefinition } from "../storage/index.ts";
 
 /** A published document is not what the chain or its signers say. */
 export class DocumentError extends UserError {
@@ -21,7 +21,7 @@ export class DocumentError extends UserError {
 
 /**
  * No contract sees the table: where a run is registered with another number of fragments, validators would draw among others than there
- * are, and nobody would recompute the rest.
+ * are, and nobody would recompute the rest. One that leaves a number out has no order of fragments that anybody could draw from.
  * @param record of the run on-chain
  * @returns a sentence, "" where it has as many
  */
@@ -29,7 +29,9 @@ export function problemOfFragments(
   { runId, fragments }: Pick<RunRecord, "runId" | "fragments">,
   { table }: Pick<Definition, "table">,
 ): string {
-  const due = fragmentLayouts(table).length;
+  const due = fragmentCount(table);
+  if (due === undefined)
+    return `Run ${runId} has a definition whose table leaves out a fragment below its largest: nobody can say what its fragments are.`;
   if (fragments === due) return "";
   return `Run ${runId} has ${fragments} fragments on-chain and ${due} in its definition: what validators draw is not what there is.`;
 }
@@ -88,6 +90,39 @@ const MALFORMED = new Set(["JSON_INVALID", "JSON_NOT_CANONICAL", "JSON_TOO_LARGE
 export const isMalformed = (error: unknown): error is CotrainError =>
   error instanceof ProtocolError || (error instanceof CotrainError && MALFORMED.has(error.code) && !isItsWord(error));
 
+/** Of rules that a run chooses by a number: one that is not known can be applied by nobody of this version. */
+const UNKNOWN_RULES = new Set(["CODEC_UNKNOWN", "WEIGHTING_UNKNOWN", "AGGREGATOR_UNKNOWN", "OUTER_OPTIMIZER_UNKNOWN"]);
+
+/**
+ * Whether what is published is there, and cannot be what it should be. No waiting mends that: whoever judges it says so. Nothing of the
+ * kind follows from what is away, nor from what somebody calls an error.
+ */
+export const isWrong = (error: unknown): error is CotrainError =>
+  error instanceof DocumentError ||
+  error instanceof FormatError ||
+  error instanceof PayloadError ||
+  error instanceof DataError ||
+  isMalformed(error) ||
+  (error instanceof UserError && UNKNOWN_RULES.has(error.code));
+
+/**
+ * The manifest of a run's data.
+ * @throws DocumentError `DOCUMENT_DATA` for one that does not add up; ProtocolError, UserError `JSON_…` for one that is none; what `blobs`
+ *   throws
+ */
+export async function readData(
+  blobs: BlobSource,
+  runId: RunId,
+  { data }: Pick<Definition, "data">,
+): Promise<DataManifest> {
+  try {
+    return await readDataManifest({ get: (digest, limit) => blobs.blob(runId, digest, limit) }, asDigest(data));
+  } catch (error) {
+    if (!(error instanceof DataError)) throw error;
+    throw new DocumentError("DOCUMENT_DATA", `Run ${runId} has data that nobody can train on: ${error.message}`);
+  }
+}
+
 /** A document's JSON, its digest verified by the source. */
 export async function readJson(
   blobs: BlobSource,
@@ -125,11 +160,10 @@ export function runDocuments(reader: ChainReader, blobs: BlobSource, runId: RunI
     reading.catch(() => (definition = undefined));
     return reading;
   };
-  const get = (digest: Digest, limit: number): Promise<Uint8Array> => blobs.blob(runId, digest, limit);
   const countSequences = async (): Promise<number> => {
-    const { data, sequence } = await definitionOf();
-    const { train } = await readDataManifest({ get }, asDigest(data));
-    return sequenceCount(train.tokens, sequence);
+    const definition = await definitionOf();
+    const { train } = await readData(blobs, runId, definition);
+    return sequenceCount(train.tokens, definition.sequence);
   };
   const readBuild = async (digest: string): Promise<Build | undefined> => {
     if (!(await wasAdmitted(reader, runId, digest))) return undefined;

@@ -19,7 +19,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import type { ChainConnection, ChainReader } from "../chain/index.ts";
-import { fragmentLayouts } from "../diloco/index.ts";
+import { fragmentCount } from "../diloco/index.ts";
 import { parseDefinition } from "../storage/index.ts";
 import { buildsAgain, MAX_BUILDS } from "./nextRun.ts";
 import type { BlobSource } from "./ports.ts";
@@ -65,7 +65,9 @@ async function fragmentsText(
   try {
     const servedBy = (await runBefore({ reader }, modelId, runId)) ?? runId;
     const { table } = parseDefinition(await blobs.blob(servedBy, asDigest(digest), MAX_DEFINITION_BYTES));
-    const due = fragmentLayouts(table).length;
+    const due = fragmentCount(table);
+    if (due === undefined)
+      return "ITS DEFINITION LEAVES OUT A FRAGMENT BELOW ITS LARGEST: NO WORKER AND NO VALIDATOR TAKES SUCH A RUN";
     return due === fragments
       ? `it has ${fragments} fragments, as its definition`
       : `IT HAS ${fragments} FRAGMENTS, AND ITS DEFINITION ${due}: NO WORKER AND NO VALIDATOR TAKES SUCH A RUN, whose poster would be paid for what nobody recomputes`;

@@ -13,7 +13,7 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { roundNumber } from "../base/index.ts";
-import { readDataManifest, sequenceCount } from "../data/index.ts";
+import { sequenceCount } from "../data/index.ts";
 import {
   fragmentLayouts,
   gateOutcomes,
@@ -25,7 +25,7 @@ import {
   screen,
 } from "../diloco/index.ts";
 import { FormatError, parseManifest, parseBuild, parseScreening } from "../storage/index.ts";
-import { DocumentError, isMalformed } from "./published.ts";
+import { DocumentError, isMalformed, readData } from "./published.ts";
 import type { PostedHead } from "../chain/index.ts";
 import type { BlobSource } from "./ports.ts";
 import { problemOfOne } from "./programs.ts";
@@ -154,7 +154,7 @@ export interface SampleCheck {
 /**
  * Whether a gate measured with a program of the run, and the held-out sequences that its seed draws.
  * @returns one sentence, empty when it did
- * @throws ProtocolError MALFORMED_DOCUMENT; DataError; what `blobs` throws
+ * @throws ProtocolError MALFORMED_DOCUMENT; DocumentError `DOCUMENT_DATA`; what `blobs` throws
  */
 export async function problemOfSample(blobs: BlobSource, check: SampleCheck): Promise<string> {
   const { runId, definition, gate } = check;
@@ -162,7 +162,7 @@ export async function problemOfSample(blobs: BlobSource, check: SampleCheck): Pr
     return `The loss gate measured with build ${gate.build}, which was never admitted.`;
   const [build, { heldOut }] = await Promise.all([
     blobs.blob(runId, asDigest(gate.build), MAX_BUILD_BYTES),
-    readDataManifest({ get: (digest, limit) => blobs.blob(runId, digest, limit) }, asDigest(definition.data)),
+    readData(blobs, runId, definition),
   ]);
   const document = parseBuild(build);
   const { definition: of, microBatch } = document;

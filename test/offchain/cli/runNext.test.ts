@@ -169,6 +169,11 @@ test("is told with what it begins with, who posts it, and its bounds", async () 
   expect(await wordsOf({ ...made.config, fragments: 1 })).toContain(
     "IT HAS 1 FRAGMENTS, AND ITS DEFINITION 4: NO WORKER",
   );
+  const table = definition.table.map((entry) => (entry.fragment === 3 ? { ...entry, fragment: 4 } : entry));
+  const gap = await putDocument(blobs, { ...definition, table });
+  expect(await wordsOf({ ...made.config, definition: gap })).toContain(
+    "ITS DEFINITION LEAVES OUT A FRAGMENT BELOW ITS LARGEST: NO WORKER",
+  );
   expect(absent).toContain("WHETHER ITS DEFINITION HAS 4 FRAGMENTS WAS NOT SEEN (");
 });
 

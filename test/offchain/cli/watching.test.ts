@@ -2,7 +2,8 @@
 import { asRunId, rewardKind } from "@cotrain/sdk/protocol";
 import { describe, expect, test } from "vitest";
 
-import { RetryableError, timeText } from "../../../offchain/src/base/index.ts";
+import { InternalError, RetryableError, systemClock, timeText } from "../../../offchain/src/base/index.ts";
+import { lookInLoops } from "../../../offchain/src/cli/looking.ts";
 import type { Output } from "../../../offchain/src/cli/output.ts";
 import { createTelling, depthOf, exitCodeOf, type RootsLook } from "../../../offchain/src/cli/watching.ts";
 import type { WatchFinding } from "../../../offchain/src/validator/index.ts";
@@ -124,6 +125,29 @@ test("of a root whose run's coordinator nobody named it says until when that can
 });
 
 const away = () => Promise.reject(new RetryableError("AWAY", "It does not answer."));
+
+const broken = () => Promise.reject(new InternalError("TABLE_INVALID", "The table has a gap."));
+
+test("what ends one look by an error that nobody foresaw is told once, and ends no other", async () => {
+  const { said, telling } = listening();
+  let roots = 0;
+  const root = async (): Promise<WatchFinding> => {
+    roots += 1;
+    return { state: "idle" };
+  };
+  const ending = new AbortController();
+  const looks = [
+    () => telling.heads(broken),
+    async () => {
+      await telling.root("compute", rootsLook({ root }));
+      if (roots === 3) ending.abort();
+    },
+  ];
+  await lookInLoops(looks, { every: 1, once: false, clock: systemClock, signal: ending.signal });
+  expect(roots).toBe(3);
+  expect(said.filter((line) => line.includes("gap"))).toEqual(["Not all could be looked at: The table has a gap."]);
+  expect(exitCodeOf(telling.seen())).toBe(75);
+});
 
 test("what keeps all looks from ending is told once, and what was away is so until a look ends", async () => {
   const { said, telling } = listening();

@@ -95,6 +95,17 @@ it("weighs payloads by the steps of their receipts, where a run's parameters say
   expect(await findingsOf(otherwise)).toEqual(inEvery({ holds: false }));
 });
 
+it.each(["weighting", "aggregator", "outerOptimizer"] as const)(
+  "finds that no head holds where a run's parameters name a rule that is not known: %s",
+  async (rule) => {
+    const of = { ...input, params: { ...params, [rule]: 99 } };
+    expect(await checkAggregate(blobSourceOf(store), of)).toMatchObject({
+      holds: false,
+      reason: expect.stringContaining("99 is not known here"),
+    });
+  },
+);
+
 const dropping = ({ gate }: ScreeningFile): void => void gate.passes.unshift(DROPPED);
 it("makes what a round makes that went on without the momentum, where its record says so", async () => {
   const forgeScreening = dropping;

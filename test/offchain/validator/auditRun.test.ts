@@ -1,5 +1,5 @@
 /** A validator that measures, on a real chain: which gates sortition gives it, and what it says of a forged loss. */
-import { CoordinatorError } from "@cotrain/sdk/errors";
+import { CoordinatorError, ProtocolError } from "@cotrain/sdk/errors";
 import {
   type Address,
   asHead,
@@ -19,6 +19,7 @@ import type { LocalAccount } from "viem";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 
 import { type Clock, systemClock, UserError } from "../../../offchain/src/base/index.ts";
+import { DataError } from "../../../offchain/src/data/index.ts";
 import {
   type LossMeter,
   type ValidatorCoordinator,
@@ -52,9 +53,14 @@ let looks = 0;
 /** How often a measurement of held-out loss failed; undefined while none does. */
 let failures: number | undefined;
 let unmeasurable: Digest | undefined;
+/** The held-out shards hold ids that are beyond the vocabulary. */
+let wrongShard = false;
+/** The coordinator answers about its run with what is no answer. */
+let unread = false;
 
 const coordinator: ValidatorCoordinator = {
   run: async () => {
+    if (unread) throw new ProtocolError("MALFORMED_DOCUMENT", "/phase: must be a string.");
     const run = await chain.run(world.runId);
     const { modelId, definition } = run;
     const measured = { heldOut: null, heldOutFirst: null };
@@ -101,6 +107,7 @@ const loss: LossMeter = {
       });
     }
     audits.push(share);
+    if (wrongShard) throw new DataError("DATA_INVALID", "Shard 0x00 does not hold 9 tokens of the vocabulary.");
     // Others leave it nothing.
     if (starved && share !== undefined) await new Promise((_, reject) => signal.addEventListener("abort", reject));
     return {
@@ -187,6 +194,8 @@ afterEach(async () => {
   await stop();
   verdicts = [];
   withheld = undefined;
+  wrongShard = false;
+  unread = false;
 });
 afterAll(closeWorld);
 
@@ -225,6 +234,27 @@ it("a validator leaves the other gates to others", async () => {
   expect(await judgement(events, round)).toMatchObject({ holds: true });
   expect((await sent(head)).verdict.value).toBe("10000");
   expect(events.some((event) => event.type === "audited" && event.round === round)).toBe(false);
+});
+
+it("a validator signs 0 where the gate's sample is of a shard that is there and is none", async () => {
+  const { round, head } = await post(true);
+  wrongShard = true;
+  const events = await start();
+  expect(await judgement(events, round)).toMatchObject({
+    holds: false,
+    reason: expect.stringContaining("tokens of the vocabulary"),
+  });
+  expect((await sent(head)).verdict.value).toBe("0");
+});
+
+it("a validator says nothing of a head where its coordinator's answer about the run is none", async () => {
+  const events = await start();
+  await looked();
+  unread = true;
+  const { round } = await post(true);
+  const what = `the loss gate of checkpoint ${round}, not judged yet`;
+  await eventually("a word why", () => events.find((event) => event.type === "retrying" && event.what === what));
+  expect(events.some((event) => event.type === "judged" && event.round === round)).toBe(false);
 });
 
 it("a validator signs 0 for a gate that was measured by a program of nobody, whatever it drew", async () => {

@@ -1,13 +1,15 @@
 /** Runs that are registered with other fragments than their definition has, on a real chain: what nobody recomputes nobody signs. */
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Definition } from "@cotrain/sdk/protocol";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 
 import { connect, openReader } from "../../../offchain/src/chain/index.ts";
 import { computeEpoch, createHeadDocumentsCache, revenueAccounts, verifyRun } from "../../../offchain/src/run/index.ts";
 import { createDescriptions } from "../../../offchain/src/validator/descriptions.ts";
+import { createHeadWatch } from "../../../offchain/src/validator/index.ts";
 import { createJudge } from "../../../offchain/src/validator/watch/judge.ts";
 import { signaturesUnder } from "../chain/attested.ts";
 import { nextRun } from "../chain/nextRun.ts";
-import { fragments } from "../chain/world.ts";
+import { fragments, poster } from "../chain/world.ts";
 import { dueEpoch } from "../run/dueEpoch.ts";
 import {
   about,
@@ -109,15 +111,25 @@ describe("a run of 4 fragments that is registered with 1", () => {
   });
 });
 
-describe("a validator of another run", () => {
+/** Its last fragment has the number after that. */
+const withGap = (definition: Definition): Definition => ({
+  ...definition,
+  table: definition.table.map((entry) =>
+    entry.fragment === fragments - 1 ? { ...entry, fragment: fragments } : entry,
+  ),
+});
+
+describe.each([
+  ["is registered with 1 of its 4 fragments", 1, (same: Definition) => same, "has 1 fragments on-chain and 4"],
+  ["has a table that leaves a fragment out", fragments, withGap, "leaves out a fragment below its largest"],
+])("a validator of another run than one that %s", (_, registered, change, why) => {
   beforeAll(openWorld, 60_000);
-  beforeEach(() => void board.verdicts.splice(0));
   afterAll(closeWorld);
 
-  it("judges what it can, and signs the epoch, in which the unfit one earns nothing", async () => {
+  it("judges what it can, and signs the epoch, in which the unfit one earns nothing; who watches goes on", async () => {
     const { round } = world.publisher.checkpoint();
     await post();
-    const next = await nextRun(world, 1);
+    const next = await nextRun(world, registered, poster, change);
     await post(forged, next);
     await publishDue();
     await start();
@@ -134,5 +146,15 @@ describe("a validator of another run", () => {
     const { reader, judge } = await watcher();
     const pending = await reader.pendingRoot(world.modelId);
     expect(await judge.root(world.modelId, pending!)).toEqual({ kind: "holds" });
+    expect(await createDescriptions(reader, world.blobs).whyUnfit(next.runId)).toContain(why);
+    const heads = createHeadWatch(
+      { reader, blobs: world.blobs, head: judge.head, revenue: { paidFalsely: async () => [] } },
+      world.modelId,
+      world.runId,
+    );
+    const { problems, findings } = await heads.look();
+    expect(problems).toEqual([expect.stringContaining(why)]);
+    expect(findings.some(({ head }) => head.runId === next.runId)).toBe(true);
+    expect(findings.every(({ head }) => head.runId === next.runId)).toBe(true);
   });
 });

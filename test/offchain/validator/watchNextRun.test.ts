@@ -5,6 +5,7 @@ import { asAddress, type RunId } from "@cotrain/sdk/protocol";
 import { parseEther } from "viem";
 import { describe, expect, it } from "vitest";
 
+import { InternalError } from "../../../offchain/src/base/index.ts";
 import type { ChainReader } from "../../../offchain/src/chain/index.ts";
 import {
   anyOf,
@@ -65,6 +66,21 @@ async function withoutManifest(epochDigest: string, named: Naming, error = missi
   const blobs = anyOf([without(new Set([epochDigest]), error)]);
   return { clock, watch: await watching({ blobs, clock, naming: named, ...(reader && { reader }) }) };
 }
+
+it("a next run that nobody can walk, by an error that nobody foresaw, hides nothing of the run before", async () => {
+  const { runId } = await begun();
+  const reader = await open();
+  const broken = {
+    ...reader,
+    run: async (id: RunId) => {
+      if (id === runId) throw new InternalError("TABLE_INVALID", "The table has a gap.");
+      return reader.run(id);
+    },
+  };
+  const { head } = await watching();
+  const heads = await watchingHeads({ head }, undefined, world.blobs, broken);
+  expect(await heads.look()).toMatchObject({ looked: 3, findings: [], away: "The table has a gap." });
+});
 
 describe("a root of which something is not to be had", () => {
   it.each([

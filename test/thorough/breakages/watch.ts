@@ -283,4 +283,18 @@ export const watch: readonly Breakage[] = [
     instead: "return runs.length > 0 ? [runId] : [];",
     tests: ["test/offchain/cli/conflict.test.ts"],
   },
+  {
+    name: "a run that nobody can walk ends the looks at heads of all others",
+    file: "offchain/src/validator/watch/heads.ts",
+    text: 'error instanceof CotrainError && error.code !== "RUN_UNKNOWN") return error.message;',
+    instead: "error instanceof CotrainError && error.retryable) return error.message;",
+    tests: ["test/offchain/validator/watchNextRun.test.ts"],
+  },
+  {
+    name: "an error that nobody foresaw ends all looks of who watches",
+    file: "offchain/src/cli/watching.ts",
+    text: "if (!(error instanceof CotrainError)) throw error;",
+    instead: "if (!(error instanceof CotrainError && error.retryable)) throw error;",
+    tests: ["test/offchain/cli/watching.test.ts"],
+  },
 ];

@@ -3,20 +3,19 @@
  * lost its pay by them, whether the losses of its gate are true. Who steps in for another validator examines the same.
  */
 import type { CotrainError } from "@cotrain/sdk/errors";
-import { asDigest, type Digest, digestOfJson, type Hex, verdictForms, verdictKind } from "@cotrain/sdk/protocol";
+import { asDigest, type Digest, digestOfJson, type Hex, type RunView, verdictForms, verdictKind } from "@cotrain/sdk/protocol";
 
 import { RetryableError, unlessAborted } from "../../base/index.ts";
 import type { PostedHead } from "../../chain/index.ts";
 import {
   blamesByLoss,
-  DocumentError,
   drawnBy,
   type HeadDocuments,
   type HeadWithParent,
+  isMalformed,
+  isWrong,
   requireTurns,
 } from "../../run/index.ts";
-import { PayloadError } from "../../diloco/index.ts";
-import { FormatError } from "../../storage/index.ts";
 import type { Draw } from "../claims.ts";
 import { attempt, type Context } from "../context.ts";
 import type { Description } from "../descriptions.ts";
@@ -189,8 +188,7 @@ async function inspect(
     return audited && !audited.holds ? audited : finding;
   } catch (error) {
     // What is there and wrong is the poster's doing; what is not there may come yet, but nobody's pay waits for it for ever.
-    const wrong = error instanceof DocumentError || error instanceof FormatError || error instanceof PayloadError;
-    if (!wrong && !absences.isGoneForGood(head, part, error)) throw error;
+    if (!isWrong(error) && !absences.isGoneForGood(head, part, error)) throw error;
     return findingOf(head, error);
   }
 }
@@ -202,17 +200,27 @@ export const findingOf = ({ head }: PostedHead, { message, code }: CotrainError)
   evidence: digestOfJson({ version: 1, head, reason: code }),
 });
 
+/** @throws RetryableError `COORDINATOR_UNREAD` for an answer that is none, which says nothing about a head */
+async function phaseOf({ coordinator, run }: Context): Promise<RunView["phase"]> {
+  try {
+    return (await coordinator.run(run.runId)).phase;
+  } catch (error) {
+    if (!isMalformed(error)) throw error;
+    throw new RetryableError("COORDINATOR_UNREAD", `The coordinator's answer about its run is none: ${error.message}`);
+  }
+}
+
 /** Measures a head's gate again, within the share that measuring may take while the run trains. */
 async function auditOf(
-  { audits, blobs, coordinator, emit, run, signal }: Context,
+  context: Context,
   loss: LossMeter,
   task: EngineTask,
   { digest }: Description,
   input: AggregateCheckInput,
 ): Promise<Finding> {
+  const { audits, blobs, emit, signal } = context;
   const { head } = input;
-  const { phase } = await coordinator.run(run.runId);
-  const share = isResting({ phase }) ? undefined : LOSS_SHARE;
+  const share = isResting({ phase: await phaseOf(context) }) ? undefined : LOSS_SHARE;
   task.share = share;
   const until = AbortSignal.any([signal, task.controller.signal]);
   const origin = { runId: head.runId, definition: digest };

@@ -19,7 +19,7 @@ import {
   type HeadDocuments,
   type HeadWithParent,
   DocumentError,
-  isMalformed,
+  isWrong,
   type PayloadPlace,
   problemOfRecord,
   problemOfSample,
@@ -34,11 +34,10 @@ import {
   type FragmentPayload,
   fragmentLayouts,
   parametersNorm,
-  PayloadError,
   reduceFragment,
   sourceOf,
 } from "../../diloco/index.ts";
-import { fragmentOf, FormatError, parseFragment, parseManifest } from "../../storage/index.ts";
+import { fragmentOf, parseFragment, parseManifest } from "../../storage/index.ts";
 
 export interface AggregateCheckInput {
   readonly head: PostedHead;
@@ -99,8 +98,7 @@ export async function checkAggregate(blobs: BlobSource, input: AggregateCheckInp
     if (sameShard(published, recomputed)) return finding(recomputed, "");
     return finding(recomputed, `Fragment ${fragment} is ${published.digest}; its payloads make ${recomputed.digest}.`);
   } catch (error) {
-    const wrong = error instanceof DocumentError || error instanceof PayloadError || error instanceof FormatError;
-    if (wrong || isMalformed(error)) return finding(null, error.message);
+    if (isWrong(error)) return finding(null, error.message);
     throw error;
   }
 }

@@ -59,9 +59,9 @@ const AT_ONCE = 64;
 
 const nothingSeen = { findings: [], problems: [], falseRoots: [], looked: 0 } as const;
 
-/** What is to be told of what may be there later. @throws anything else */
+/** What is to be told of a run that cannot be walked, whatever the reason: it ends no walk of another. @throws `RUN_UNKNOWN`; what is no error of ours */
 function awayOf(error: unknown): string {
-  if (error instanceof CotrainError && error.retryable) return error.message;
+  if (error instanceof CotrainError && error.code !== "RUN_UNKNOWN") return error.message;
   throw error;
 }
 
