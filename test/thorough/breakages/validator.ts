@@ -47,8 +47,8 @@ export const validator: readonly Breakage[] = [
   {
     name: "what is gone is waited for without end",
     file: "offchain/src/validator/checks/aggregate.ts",
-    text: "if (!wrong && !absences.isGoneForGood(head, part, error)) throw error;",
-    instead: "if (!wrong) throw error;",
+    text: "if (!isWrong(error) && !absences.isGoneForGood(head, part, error)) throw error;",
+    instead: "if (!isWrong(error)) throw error;",
     tests: ["test/offchain/validator/unjudged.test.ts"],
   },
   {

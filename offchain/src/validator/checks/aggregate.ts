@@ -220,7 +220,8 @@ async function auditOf(
 ): Promise<Finding> {
   const { audits, blobs, emit, signal } = context;
   const { head } = input;
-  const share = isResting({ phase: await phaseOf(context) }) ? undefined : LOSS_SHARE;
+  const phase = await phaseOf(context);
+  const share = isResting({ phase }) ? undefined : LOSS_SHARE;
   task.share = share;
   const until = AbortSignal.any([signal, task.controller.signal]);
   const origin = { runId: head.runId, definition: digest };
