@@ -67,7 +67,7 @@ async function withoutManifest(epochDigest: string, named: Naming, error = missi
   return { clock, watch: await watching({ blobs, clock, naming: named, ...(reader && { reader }) }) };
 }
 
-it("a next run that nobody can walk, by an error that nobody foresaw, hides nothing of the run before", async () => {
+it("a next run that nobody can walk, by an error that nobody foresaw, hides nothing of the run before, and shields no root", async () => {
   const { runId } = await begun();
   const reader = await open();
   const broken = {
@@ -80,6 +80,11 @@ it("a next run that nobody can walk, by an error that nobody foresaw, hides noth
   const { head } = await watching();
   const heads = await watchingHeads({ head }, undefined, world.blobs, broken);
   expect(await heads.look()).toMatchObject({ looked: 3, findings: [], away: "The table has a gap." });
+
+  // What nobody can compute no honest quorum signs.
+  await postSigned({ attestation: (await compute()).attestation });
+  const { look } = await watching({ reader: broken, chain: "none" });
+  expect(await look()).toMatchObject({ state: "suspect", reason: "The table has a gap." });
 });
 
 describe("a root of which something is not to be had", () => {

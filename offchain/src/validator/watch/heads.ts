@@ -59,7 +59,10 @@ const AT_ONCE = 64;
 
 const nothingSeen = { findings: [], problems: [], falseRoots: [], looked: 0 } as const;
 
-/** What is to be told of a run that cannot be walked, whatever the reason: it ends no walk of another. @throws `RUN_UNKNOWN`; what is no error of ours */
+/**
+ * What is to be told of a run that cannot be walked, whatever the reason: it ends no walk of another.
+ * @throws UserError `RUN_UNKNOWN`; what is no error of ours
+ */
 function awayOf(error: unknown): string {
   if (error instanceof CotrainError && error.code !== "RUN_UNKNOWN") return error.message;
   throw error;
