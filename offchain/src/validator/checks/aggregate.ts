@@ -3,7 +3,15 @@
  * lost its pay by them, whether the losses of its gate are true. Who steps in for another validator examines the same.
  */
 import type { CotrainError } from "@cotrain/sdk/errors";
-import { asDigest, type Digest, digestOfJson, type Hex, type RunView, verdictForms, verdictKind } from "@cotrain/sdk/protocol";
+import {
+  asDigest,
+  type Digest,
+  digestOfJson,
+  type Hex,
+  type RunView,
+  verdictForms,
+  verdictKind,
+} from "@cotrain/sdk/protocol";
 
 import { RetryableError, unlessAborted } from "../../base/index.ts";
 import type { PostedHead } from "../../chain/index.ts";
