@@ -81,10 +81,10 @@ it("a next run that nobody can walk, by an error that nobody foresaw, hides noth
   const heads = await watchingHeads({ head }, undefined, world.blobs, broken);
   expect(await heads.look()).toMatchObject({ looked: 3, findings: [], away: "The table has a gap." });
 
-  // What nobody can compute no honest quorum signs.
+  // What ends a computation by a defect of ours, or of a machine, is told and staked against by nobody.
   await postSigned({ attestation: (await compute()).attestation });
-  const { look } = await watching({ reader: broken, chain: "none" });
-  expect(await look()).toMatchObject({ state: "suspect", reason: "The table has a gap." });
+  const watched = await watching({ reader: broken, chain: "none" });
+  expect(await watched.look()).toMatchObject({ state: "unread", reason: "The table has a gap." });
 });
 
 describe("a root of which something is not to be had", () => {

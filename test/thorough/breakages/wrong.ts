@@ -40,11 +40,4 @@ export const wrong: readonly Breakage[] = [
     instead: "throw error;",
     tests: ["test/offchain/validator/auditRun.test.ts"],
   },
-  {
-    name: "a root whose computation ends by a defect is disputed by nobody",
-    file: "offchain/src/validator/watch/judge.ts",
-    text: "(error instanceof UserError || error instanceof InternalError) &&",
-    instead: "error instanceof UserError &&",
-    tests: ["test/offchain/validator/watchNextRun.test.ts"],
-  },
 ];

@@ -20,7 +20,7 @@ import {
   type WireStruct,
 } from "@cotrain/sdk/protocol";
 
-import { InternalError, RetryableError, UserError } from "../../base/index.ts";
+import { RetryableError } from "../../base/index.ts";
 import { type ChainConnection, type ChainReader, createReader, type SignedRoot } from "../../chain/index.ts";
 import {
   type BlobSource,
@@ -33,7 +33,6 @@ import {
   epochVerdictsOf,
   type HeadDocumentsCache,
   type HeadWithParent,
-  isAway,
   isWrong,
   revenueAccounts,
   type RevenueAccounts,
@@ -108,32 +107,12 @@ interface Modules {
 /** Heads that are known to be sound at the most: those of an epoch, and many more. */
 const MAX_SOUND = 16_384;
 
-/** Words of the chain, by a node that lags or lies, or about a root that went its way meanwhile. */
-const OF_THE_CHAIN: ReadonlySet<string> = new Set([
-  "BLOCK_REFUSED",
-  "CHAIN_CLIENT",
-  "CHAIN_UNREACHABLE",
-  "DEADLINE_REFUSED",
-  "EPOCH_SUPERSEDED",
-  "MODEL_UNKNOWN",
-  "PARAMS_UNKNOWN",
-  "RUN_UNKNOWN",
-]);
-
-/**
- * Whether something is wrong with what was judged. What ends a computation by itself ends it for all who would sign: were it unread, a
- * quorum that lies would look for such an end, and nobody would dispute what it signs.
- */
-const isFalse = (error: CotrainError): boolean =>
-  ((error instanceof UserError || error instanceof InternalError) && !isAway(error) && !OF_THE_CHAIN.has(error.code)) ||
-  isWrong(error);
-
 /** What an error that ended a look says about the root. @throws what is no error of ours */
 function judgementOf(error: unknown): Judgement {
   if (!(error instanceof CotrainError)) throw error;
   const { message: reason } = error;
   if (isUnpublished(error)) return { kind: "unpublished", reason };
-  if (isFalse(error)) return { kind: "false", reason, recomputed: null };
+  if (isWrong(error)) return { kind: "false", reason, recomputed: null };
   const unnamed = unnamedIn(error);
   return { kind: "unread", reason, slow: isSlow(error), ...(unnamed !== undefined && { unnamed }) };
 }
