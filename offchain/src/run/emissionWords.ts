@@ -36,7 +36,8 @@ export async function budgetText(
   const all = `Whatever is in force before, an epoch could then mint ${after} shares at the most: ${kinds.map((kind, i) => `${parts[i]} for ${kind}`).join(", ")}.`;
   if (budget.fromEpoch === 0) return `${words}: there is none now. ${all}`;
   // Of one that was set since, or by this very call, a comparison would say that nothing changes.
-  if (budget.version > Number(replaces)) return `${words}; budget ${budget.version} is there by now. ${all}`;
+  if (budget.version > Number(replaces))
+    return `${words}; budget ${budget.version} was set since, by this proposal or another. ${all}`;
   const before = [budget.computeBps, budget.codeBps, budget.capitalBps, budget.treasuryBps].map(percentText);
   const shares = formatEther(budget.perEpoch);
   const changes = [

@@ -195,7 +195,7 @@ async function capsText(
   // Of caps that were set since, or by this very call, a comparison would say that nothing changes.
   const now =
     caps.version > Number(replaces)
-      ? `version ${caps.version} is there by now`
+      ? `version ${caps.version} was set since, by this proposal or another`
       : `now these are ${formatEther(caps.perAuthor)} and ${formatEther(caps.perEpoch)} shares`;
   return `CodeGrants lets the maintainers of ${await modelText(place, modelId)} approve ${author} shares an epoch for one author and ${all} in all, without a vote, in the place of version ${String(replaces)} of these caps; ${now}.`;
 }

@@ -118,7 +118,8 @@ export const codeListCommand = defineCommand({
                 shownId(grant.id),
                 shortAddress(grant.terms.author),
                 isFounders(grant) ? "founder" : commitOf(grant.terms.commit).slice(0, 10),
-                formatShares(grant.state.amount),
+                // What was granted, of which the last column says what was burned.
+                formatShares(grant.terms.amount),
                 formatShares(grant.due),
                 formatShares(grant.state.claimed),
                 standingText(grant, now),

@@ -4,7 +4,7 @@ import type { Hex } from "@cotrain/sdk/protocol";
 import { formatEther } from "viem";
 
 import { countOf, formatAddress, formatSharesExactly, UserError, wrap } from "../../base/index.ts";
-import { approvedGrants, commitOf, grantsContractOf, isFounders, namedWallet } from "../../run/index.ts";
+import { approvedGrants, grantsContractOf, isFounders, namedWallet } from "../../run/index.ts";
 import { defineCommand } from "../command.ts";
 import { decide, decisionOptions, type Intention, intentionOf } from "../decision.ts";
 import { columnsOf } from "../output.ts";
@@ -28,7 +28,8 @@ async function revocationOf(place: DecidingPlace, named: string): Promise<Intent
     revokeGrant,
     { grants, modelId, id },
     {
-      title: `${isFounders(grant) ? "grant of a founder" : "grant for code"} revoked: ${id} to ${formatAddress(terms.author)}${isFounders(grant) ? "" : ` for commit ${commitOf(terms.commit)}`}, of which ${formatEther(left)} shares are not due yet`,
+      // Short enough to be shown whole, whatever is left.
+      title: `grant of a ${isFounders(grant) ? "founder" : "commit"} revoked: ${id} to ${formatAddress(terms.author)}, ${formatEther(left)} shares not due yet`,
       document: { contract: grants, id, author: terms.author, amount: state.amount, due },
     },
   );

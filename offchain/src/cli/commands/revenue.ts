@@ -108,6 +108,11 @@ function epochLines({ token, book }: Revenue, epochs: readonly (EarningEpoch & {
     ...told(
       `Roots have set ${tokenText(book?.setAside ?? 0n, token)} aside for holders; ${tokenText(book?.held ?? 0n, token)} lie in the model's vault.`,
     ),
+    ...(epochs.some(({ state }) => state === "to be set aside")
+      ? told(
+          'A coordinator sets aside what has come once it is enough (coordinator --revenue-at-least, 1 token if its operator said nothing); "npx cotrain revenue attest" has validators do it at any time.',
+        )
+      : []),
   ];
 }
 
