@@ -55,7 +55,11 @@ vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
   blobSourceOf: () => ({}),
   readerOptions: () => ({}),
   requireNamedDeployment: async () => undefined,
-  openLocalRun: async () => ({ file: { chain: { embedded: true }, wallets: { "worker-1": own } }, deployment: {} }),
+  openLocalRun: async () => ({
+    state: "/nowhere",
+    file: { chain: { embedded: true }, wallets: { "worker-1": own } },
+    deployment: {},
+  }),
   runNamed: (run: object) => run,
   withChain: (_run: unknown, work: (connection: object) => unknown) => work({ client: {} }),
 }));
