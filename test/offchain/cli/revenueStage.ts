@@ -31,7 +31,7 @@ export function revenueStage(stage: Staged) {
       await nextEpoch();
       const file = join(temporaryDirectory(), "revenue.json");
       for (const name of ["validator-1", "validator-2"])
-        await told("revenue", "attest", file, ...at(), ...stage.by(name), "--yes");
+        await told("revenue", "attest", file, ...at(), ...stage.by(name), "--yes", "--first");
       const { contracts: addresses, modelId } = stage.world;
       const { activatableAt } = (await pendingRoot(stage.client, { addresses, modelId, kind: rewardKind.revenue }))!;
       await stage.client.setNextBlockTimestamp({ timestamp: BigInt(activatableAt!) });
