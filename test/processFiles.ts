@@ -15,6 +15,7 @@ export const ofRooms: readonly string[] = [
     "marketFake",
     "marketKeys",
     "marketOwn",
+    "marketPrime",
     "marketRent",
     "marketShell",
     "runCreate",
