@@ -586,7 +586,9 @@ test("what was carried out is not told as a change of what came of it", async ()
     ];
     const proposal = await accept(world, calls, "Both");
     await actions.execute.sync(clientOf(stranger), { governor, proposal });
-    expect(await wordsOf(calls[0]!)).toContain("in the place of budget 1; budget 2 was set since, by this proposal or another. Whatever is in");
+    expect(await wordsOf(calls[0]!)).toContain(
+      "in the place of budget 1; budget 2 was set since, by this proposal or another. Whatever is in",
+    );
     expect(await wordsOf(calls[1]!)).toBe(
       `ValidatorSet chooses the first maintainers of this model, which has set 1 by now: ${bob.address}; 1 of 1 must sign.`,
     );
