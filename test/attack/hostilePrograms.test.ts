@@ -83,12 +83,16 @@ const choosing = [
 /** What of the engine takes the bytes of a program. */
 const TAKES =
   /\b(openEngine|openEngineHost|engineHostOn|openCpuEngine|devices|deviceOf|probeDevices|measureSteps|readSignature|conformance|firstLosses|firstSteps|readModel|inspectProgram)\b/;
-const ENGINE_IMPORT = /^import (?!type )(\{[^}]*\}) from "\.{2}\/[^"]*engine\/[^"]*";/gm;
+/** At the top of a file, and where it is used first. */
+const ENGINE_IMPORT =
+  /^import (?!type )(\{[^}]*\}) from "\.{2}\/[^"]*engine\/[^"]*";|^\s*(?:const|let) (\{[^}]*\}) = await import\("\.{2}\/[^"]*engine\/[^"]*"\);/gm;
 
 test("every file that hands a program to the engine is an entrance in this table", () => {
   const sources = join(import.meta.dirname, "../../offchain/src");
   const handsOn = (file: string): boolean =>
-    [...readFileSync(join(sources, file), "utf8").matchAll(ENGINE_IMPORT)].some(([, names]) => TAKES.test(names ?? ""));
+    [...readFileSync(join(sources, file), "utf8").matchAll(ENGINE_IMPORT)].some(([, first, later]) =>
+      TAKES.test(first ?? later ?? ""),
+    );
   const files = readdirSync(sources, { recursive: true, encoding: "utf8" }).map((file) => file.replaceAll("\\", "/"));
   const found = files.filter((file) => file.endsWith(".ts") && !file.startsWith("engine/") && handsOn(file));
   const due = [...own, ...choosing, ...Object.values(guarded).filter((file) => file !== null)];

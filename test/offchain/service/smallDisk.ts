@@ -4,6 +4,7 @@ import { statfsSync, writeFileSync, rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 
 export interface SmallDisk {
   readonly path: string;
@@ -14,10 +15,21 @@ export interface SmallDisk {
   unmount(): Promise<void>;
 }
 
+/** A busy machine refuses a process or a mount now and then. */
+const TRIES = 3;
+
+/** @throws Error with what each try said */
 export async function mountSmallDisk(megabytes: number): Promise<SmallDisk> {
   const path = await mkdtemp(join(tmpdir(), "cotrain-small-disk-"));
-  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", path], { encoding: "utf8" });
-  if (mounted.status !== 0) throw new Error(`mount failed: ${mounted.stderr}`);
+  const said: string[] = [];
+  for (;;) {
+    const mount = ["-t", "tmpfs", "-o", `size=${megabytes}m`, "tmpfs", path];
+    const { status, signal, error, stderr } = spawnSync("mount", mount, { encoding: "utf8" });
+    if (status === 0) break;
+    said.push(`${error?.message ?? ""} ${stderr} (status ${status}, signal ${signal})`.trim());
+    if (said.length === TRIES) throw new Error(`mount failed: ${said.join("; ")}`);
+    await setTimeout(1_000);
+  }
   const ballast = join(path, "ballast");
   return {
     path,

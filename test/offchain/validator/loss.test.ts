@@ -194,7 +194,7 @@ describe("held-out loss", () => {
     const gated = { seed: digestOfJson("seed"), build: origin.build, sequences: [] };
     const sample = { runId, definition: other, admitted: async () => true, gate: gated };
     const blobs = { blob: (_: unknown, digest: typeof checkpoint, limit: number) => store.get(digest, limit) };
-    await expect(problemOfSample(blobs, sample)).rejects.toMatchObject({ code: "DATA_INVALID" });
+    await expect(problemOfSample(blobs, sample)).rejects.toMatchObject({ code: "DOCUMENT_DATA" });
   });
 
   it("of a checkpoint that is not to be had is an error, and the process goes on", async () => {
