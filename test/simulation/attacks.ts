@@ -6,6 +6,7 @@ import {
   authorisable,
   balanceOf,
   bootstrapTerms,
+  budgetOf,
   type Call,
   claimGrant,
   disputeOutcome,
@@ -59,6 +60,7 @@ import {
   transferCall,
   trueLeaves,
   validators,
+  VOTE,
   workers,
 } from "./economy.ts";
 
@@ -286,12 +288,22 @@ export async function founderRefuses(economy: Economy): Promise<Finding> {
   });
 }
 
-/** All of a kind that may be minted at once when a vote that begins now is carried out. */
-function leftFor(economy: Economy, kind: number): Promise<bigint> {
+/**
+ * All of a kind that may be minted at once when a vote that begins now is carried out: what the contract names of the epochs that have
+ * begun, and whole budgets of those that begin until then.
+ */
+async function leftFor(economy: Economy, kind: typeof rewardKind.code | typeof rewardKind.treasury): Promise<bigint> {
   const { chain, modelId } = economy;
-  const to = BigInt(epochOf(economy));
-  const asOf = chain.now() + 9 * DAY;
-  return authorisable(chain.client, { addresses: chain.addresses, modelId, kind, from: 1n, to, asOf });
+  const { addresses, client } = chain;
+  const epoch = BigInt(epochOf(economy));
+  const executed = chain.now() + VOTE;
+  // An hour later than it can be, since a budget that lapses before would have all of it refused.
+  const asOf = executed + 3_600;
+  const begun = await authorisable(client, { addresses, modelId, kind, from: 1n, to: epoch, asOf });
+  const { perEpoch, ...split } = await budgetOf(client, { addresses, modelId, epoch: epoch + 1n });
+  const bps = kind === rewardKind.code ? split.codeBps : split.treasuryBps;
+  const toBegin = BigInt(epochOf(economy, executed)) - epoch;
+  return begun + (toBegin * perEpoch * BigInt(bps)) / 10_000n;
 }
 
 /** What came of a proposal: it was carried out, its vote did not pass, or in bootstrap nobody may propose it. */

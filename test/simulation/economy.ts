@@ -70,6 +70,8 @@ const { model: settings } = profileFor("public", 31_337);
 /** Shares for compute in an epoch. */
 export const COMPUTE = (settings.epochBudget * BigInt(settings.bps[0])) / 10_000n;
 export const DAY = settings.epochLength;
+/** Seconds from a proposal until it may be carried out. */
+export const VOTE = settings.governor.votingDelay + settings.governor.votingPeriod + settings.governor.timelockDelay;
 const mintAbi = parseAbi(["function mint(address to, uint256 amount)"]);
 /** A dollar, in the token's smallest units. */
 export const dollar = 1_000_000n;
@@ -137,7 +139,7 @@ export async function openEconomy(chain: SimulatedChain, seed: number): Promise<
 }
 
 /** The epoch that it is. */
-export const epochOf = ({ chain, start }: Economy): number => 1 + Math.floor((chain.now() - start) / DAY);
+export const epochOf = ({ chain, start }: Economy, at = chain.now()): number => 1 + Math.floor((at - start) / DAY);
 
 /** Goes on to the beginning of an epoch. */
 export const advanceToEpoch = ({ chain, start }: Economy, epoch: number): Promise<void> =>
