@@ -21,7 +21,7 @@ import {
 
 import { retrying, type RetryOptions, saysRetryable, unlessAborted } from "../base/index.ts";
 import { readDataManifest } from "../data/index.ts";
-import { type FragmentLayout, fragmentLayouts } from "../diloco/index.ts";
+import { fragmentCount, type FragmentLayout, fragmentLayouts } from "../diloco/index.ts";
 import { programLimits } from "../engine/index.ts";
 import { type BlobStore, createReadThrough, type ReadThrough, parseBuild, parseDefinition } from "../storage/index.ts";
 import { ArtefactError, type RunBlobs } from "./base.ts";
@@ -170,6 +170,8 @@ export async function describeRun(
       throw foreign(`poster ${view.poster}, which the chain does not name`);
   }
   const definition = parseDefinition(await artefacts.get(view.definition as Digest, MAX_DEFINITION_BYTES));
+  // No form of a definition refuses it, and its fragments have no layouts.
+  if (fragmentCount(definition.table) === undefined) throw foreign("a definition whose table leaves out a fragment");
   const layouts = fragmentLayouts(definition.table);
   // Validators draw by the chain's number: of fragments that it does not count nobody would see what becomes of the work.
   if (record && record.fragments !== layouts.length)

@@ -1,7 +1,8 @@
-import { asRunId, digestOfJson, type RunView } from "@cotrain/sdk/protocol";
+import { asRunId, canonicalJson, digestOfJson, type RunView } from "@cotrain/sdk/protocol";
 import { expect, it } from "vitest";
 
 import { type Artefacts, describeRun, type RunRecordReader } from "../../../offchain/src/worker/artefacts.ts";
+import { definitionOf } from "../storage/fixtures.ts";
 
 const runId = asRunId(digestOfJson("run"));
 const [own, other] = [digestOfJson("own"), digestOfJson("other")];
@@ -21,6 +22,17 @@ it.each([
   await expect(describeRun(view, artefacts, chain)).rejects.toMatchObject({
     code: "RUN_FOREIGN",
     message: expect.stringMatching(message),
+  });
+});
+
+it("a run whose fragments leave out a number is refused in a sentence", async () => {
+  const whole = definitionOf(own);
+  const definition = { ...whole, table: whole.table.map((entry, i) => ({ ...entry, fragment: i === 0 ? 0 : 2 })) };
+  const view = { runId, builds: [], definition: own, poster } as unknown as RunView;
+  const serving = { get: async () => new TextEncoder().encode(canonicalJson(definition)) } as unknown as Artefacts;
+  await expect(describeRun(view, serving, undefined)).rejects.toMatchObject({
+    code: "RUN_FOREIGN",
+    message: expect.stringContaining("whose table leaves out a fragment"),
   });
 });
 
