@@ -411,6 +411,7 @@ describe("the emission", () => {
   });
 
   test.each([
+    [["--capital", "10"], "compute 70%, code 10%, capital 10%, treasury 5% are 95%: give another part as well."],
     [["--capital", "20"], "compute 70%, code 10%, capital 20%, treasury 5% are 105%: give another part as well."],
     [["--capital", "15.001"], "--capital has at most two decimals, such as 12.25, not 15.001."],
     [["--capital", "101"], '--capital must be a number from 0 to 100, not "101".'],

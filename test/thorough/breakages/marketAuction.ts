@@ -66,8 +66,15 @@ export const marketAuction: readonly Breakage[] = [
   {
     name: "a deployment of Akash runs until somebody ends it",
     file: "offchain/src/market/adapters/renting/akash.ts",
-    text: "runtimeLimitHours: 1, deposit",
+    text: "runtimeLimitHours: FIRST_HOURS, deposit",
     instead: "deposit",
+    tests: traps,
+  },
+  {
+    name: "what Akash's console has of a time is not read back",
+    file: "offchain/src/market/adapters/renting/akash.ts",
+    text: "=== hours) return;",
+    instead: ">= 0) return;\n  if (hours > 0) return;",
     tests: traps,
   },
   {

@@ -310,6 +310,20 @@ describe("Akash", () => {
     expect(account.terms).toMatchObject({ prepaidSeconds: 3_600, deposit: 5_000_000n });
   });
 
+  test("by a console that does not take the time nothing is leased, and nothing is left", async () => {
+    const { order, letting } = of("akash");
+    const { account, cloud, clock, server, passing } = await letting();
+    const settings = { data: { autoTopUpEnabled: true } };
+    server.failAt(/^GET \/v2\/deployment-settings/, { status: 200, body: settings });
+    await expect(passing(account.create(order))).rejects.toMatchObject({
+      code: "PROVIDER_REFUSED",
+      message: expect.stringContaining("does not end a deployment by time"),
+    });
+    expect(server.asked.filter(({ path }) => path === "/v1/leases")).toEqual([]);
+    await clock.advance(cloud.killFor);
+    expect((await passing(account.list())).map(({ state }) => state)).toEqual(["gone"]);
+  });
+
   test("it ends by itself when its time is over, which is raised to a new total", async () => {
     const { order, letting } = of("akash");
     const { account, cloud, clock, passing } = await letting();

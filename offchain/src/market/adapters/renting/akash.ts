@@ -17,17 +17,18 @@ import {
   terminatedBy,
   USUAL_TERMS,
 } from "../../base/instances.ts";
-import { argumentsOf } from "../../base/orders.ts";
 import { byOffset } from "../../base/pages.ts";
 import type { Instance, InstanceState, Order, Renting } from "../../base/renting.ts";
 import { fieldOf, listOf, present, type Row, rowOf } from "../../base/rows.ts";
-import { bidBelow, depositFor, dollarsOf, microUsdOfBid, type MicroUsd } from "../../money.ts";
+import { depositFor, dollarsOf, microUsdOfBid, type MicroUsd } from "../../money.ts";
+import { sdlOf } from "./akashSdl.ts";
 
 const TITLE = "Akash";
 const PAGE = 100;
 /** Bids come within a minute or so; asking is spaced by the limiter. */
 const ASKS = 12;
 /** The time that is set at first: the console's least. */
+const FIRST_HOURS = 1;
 const HOUR = 3_600;
 /** The least that consoles took which close a deployment when what was put down is used, and know no time. */
 const DEPOSIT: MicroUsd = 5_000_000n;
@@ -56,40 +57,6 @@ function instanceOf(row: Row): Instance {
   };
 }
 
-/** The deployment in SDL; JSON is YAML. */
-function sdlOf(order: Order): string {
-  const { offer, image, environment, diskGb, maximumPerHour } = order;
-  const [vendor = "nvidia", model = "", ram, form] = offer.providerId.split("/");
-  const [command, ...args] = argumentsOf(order);
-  const kind = { model, ...(ram ? { ram } : {}), ...(form ? { interface: form.toLowerCase() } : {}) };
-  const resources = {
-    cpu: { units: 8 * offer.count },
-    memory: { size: `${32 * offer.count}Gi` },
-    storage: { size: `${diskGb}Gi` },
-    gpu: { units: offer.count, attributes: { vendor: { [vendor]: [kind] } } },
-  };
-  return JSON.stringify({
-    version: "2.0",
-    services: {
-      worker: {
-        image,
-        env: Object.entries(environment).map(([name, value]) => `${name}=${value}`),
-        command: [command],
-        args,
-        // A deployment without a port is refused; nothing listens there.
-        expose: [{ port: 80, as: 80, to: [{ global: true }] }],
-      },
-    },
-    profiles: {
-      compute: { worker: { resources } },
-      placement: {
-        any: { pricing: { worker: { denom: "uact", amount: Number(bidBelow(maximumPerHour)) } } },
-      },
-    },
-    deployment: { worker: { any: { profile: "worker", count: 1 } } },
-  });
-}
-
 const pathOf = (dseq: string): string => `/v1/deployments/${encodeURIComponent(dseq)}`;
 
 const read = (api: Api, path: string, query?: Readonly<Record<string, string | number>>): Promise<unknown> =>
@@ -116,9 +83,23 @@ async function bidFor(api: Api, dseq: string, most: MicroUsd): Promise<Row> {
   throw providerError("capacity", TITLE, "no host bid within the price");
 }
 
+const settingsOf = (dseq: string): string => `/v2/deployment-settings/${encodeURIComponent(dseq)}`;
+
+/**
+ * A console that knows no such time tops the deployment up for ever, whatever was put down.
+ * @throws CotrainError `PROVIDER_REFUSED` where it has not what was asked for
+ */
+async function requireTime(api: Api, dseq: string, hours: number): Promise<void> {
+  const row = rowOf(await read(api, settingsOf(dseq)));
+  if (row.whole("data.runtimeLimitHours") === hours) return;
+  throw providerError("validation", TITLE, "the console does not end a deployment by time, and nothing else would");
+}
+
 /** After its first step a deployment exists, whatever fails: it is closed, or the error names it. */
 async function leaseOf(api: Api, order: Order, dseq: string, manifest: string): Promise<Instance> {
+  let isLeasing = false;
   try {
+    await requireTime(api, dseq, FIRST_HOURS);
     const bid = await bidFor(api, dseq, order.maximumPerHour);
     const lease = {
       dseq,
@@ -126,6 +107,7 @@ async function leaseOf(api: Api, order: Order, dseq: string, manifest: string): 
       oseq: bid.requireWhole("bid.id.oseq"),
       provider: bid.requireText("bid.id.provider"),
     };
+    isLeasing = true;
     const answer = await api({
       method: "POST",
       path: "/v1/leases",
@@ -138,7 +120,7 @@ async function leaseOf(api: Api, order: Order, dseq: string, manifest: string): 
     const code = error instanceof CotrainError ? error.code : "";
     const words = error instanceof Error ? error.message : "";
     const isClosed =
-      code === "PROVIDER_CAPACITY" &&
+      (code === "PROVIDER_CAPACITY" || (code === "PROVIDER_REFUSED" && !isLeasing)) &&
       (await close(api, dseq).then(
         () => true,
         () => false,
@@ -156,7 +138,7 @@ export const akashRenting: Renting = {
   create: async (api, order) => {
     const { id, manifest } = await createdBy(TITLE, async () => {
       const deposit = dollarsOf(depositFor(order.maximumPerHour, HOUR, DEPOSIT));
-      const json = { data: { sdl: sdlOf(order), runtimeLimitHours: 1, deposit } };
+      const json = { data: { sdl: sdlOf(order), runtimeLimitHours: FIRST_HOURS, deposit } };
       const made = await api({ method: "POST", path: "/v1/deployments", json, endpoint: "create", repeatable: false });
       const row = rowOf(made);
       return { id: row.requireText("data.dseq"), manifest: row.at("data.manifest") };
@@ -191,8 +173,7 @@ export const akashRenting: Renting = {
   owner: async (api) => rowOf(await read(api, "/v1/user/me")).requireText("data.userId"),
   // The new total, which cannot be lowered: what is sent twice is refused, so that it is sent once.
   extend: async (api, id, _, total) => {
-    const path = `/v2/deployment-settings/${encodeURIComponent(id)}`;
     const json = { data: { runtimeLimitHours: total } };
-    await api({ method: "PATCH", path, json, endpoint: "create", repeatable: false });
+    await api({ method: "PATCH", path: settingsOf(id), json, endpoint: "create", repeatable: false });
   },
 };

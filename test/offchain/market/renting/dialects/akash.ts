@@ -135,6 +135,11 @@ export const akash: Dialect = {
       if (machine === undefined) return absent;
       return { body: { data: { success: cloud.end(machine) } } };
     },
+    // One that was never set is made by reading it, without a time.
+    "GET /v2/deployment-settings/:id": ({ id }) => {
+      const hours = (cloud.machines.find((each) => each.id === id)?.ordered as { hours?: number } | undefined)?.hours;
+      return { body: { data: { dseq: id, autoTopUpEnabled: true, runtimeLimitHours: hours ?? null } } };
+    },
     "PATCH /v2/deployment-settings/:id": ({ id, key, body }) => {
       const machine = cloud.find(key, id);
       if (machine === undefined) return absent;
