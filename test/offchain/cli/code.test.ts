@@ -368,6 +368,10 @@ describe("a grant", () => {
     const shares = await sharesOf(stage.client, { addresses: stage.world.contracts, modelId: stage.world.modelId });
     expect(await balanceOf(stage.client, { shares, account: author })).toBe(5n * 10n ** 17n);
     expect((await cotrainHere(["code", "list", ...at()])).stdout).toMatch(/ 0\.50 +0\.50 +0\.50 +paid$/m);
+    // Nobody votes on what would burn nothing.
+    expect(verdictOf(await cotrainHere(["code", "revoke", id, ...at(), "--dry-run"]))).toEqual(
+      refusal(1, `All of grant ${id} is due: there is nothing of it to burn.`),
+    );
   });
 });
 

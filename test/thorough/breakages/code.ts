@@ -186,4 +186,18 @@ export const code: readonly Breakage[] = [
     instead: 'threshold }, "", refused === "" ? refused : undefined)',
     tests: ["test/offchain/cli/code.test.ts"],
   },
+  {
+    name: "holders vote on a revocation that burns nothing",
+    file: "offchain/src/cli/commands/codeEnd.ts",
+    text: "const left = state.amount - due;",
+    instead: "const left = state.amount;",
+    tests: ["test/offchain/cli/code.test.ts"],
+  },
+  {
+    name: "parts of the emission may be less than the whole",
+    file: "offchain/src/cli/commands/emission.ts",
+    text: "if (sum === 10_000) return;",
+    instead: "if (sum <= 10_000) return;",
+    tests: ["test/offchain/cli/intentions.test.ts"],
+  },
 ];
