@@ -2,7 +2,7 @@
 import { activateRoot, activeRoot, getAllLogs, rootActivated } from "@cotrain/sdk/actions";
 import type { Hex } from "@cotrain/sdk/protocol";
 
-import { timeText, UserError } from "../base/index.ts";
+import { RetryableError, timeText, UserError } from "../base/index.ts";
 import { kindText, waitingRoot } from "../run/index.ts";
 import { nowOf, type Place, type PlaceFlags, requireEntries, signingAs } from "./place.ts";
 
@@ -39,7 +39,7 @@ export function activatedText({ index, transaction, since }: Activated, kind: nu
   return `${root} is active already and pays ${pays}${since === undefined ? "" : `, since ${since}`}. No other waits, and nothing was sent.`;
 }
 
-/** @throws UserError `ROOT_NOTHING`, `ROOT_DISPUTED`, `ROOT_WINDOW`; what `activateRoot` does */
+/** @throws UserError `ROOT_NOTHING`, `ROOT_DISPUTED`; RetryableError `ROOT_WINDOW`; what `activateRoot` does */
 export async function activateWaiting(
   place: Place,
   kind: number,
@@ -59,7 +59,7 @@ export async function activateWaiting(
       `Root ${index} of ${what} is disputed: "npx cotrain vote" has the vote on it.`,
     );
   if ((await nowOf(place)) < activatableAt)
-    throw new UserError("ROOT_WINDOW", `Root ${index} of ${what} can pay from ${timeText(activatableAt)} on.`);
+    throw new RetryableError("ROOT_WINDOW", `Root ${index} of ${what} can pay from ${timeText(activatableAt)} on.`);
   const [entry] = requireEntries(place, options);
   const client = await signingAs(place, entry!, options);
   const call = { addresses: place.addresses, attestation };

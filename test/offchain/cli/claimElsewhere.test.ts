@@ -46,7 +46,7 @@ test("whoever likes activates a root, and claims for accounts whose keys lie els
   const activate = ["rewards", "activate", ...at()];
   expect(await told(...activate)).toMatchObject({ index: 1, transaction: null });
   await posted();
-  expect(verdictOf(await cotrainHere(activate))).toEqual(refusal(1, "Root 2 of compute can pay from"));
+  expect(verdictOf(await cotrainHere(activate))).toEqual(refusal(75, "Root 2 of compute can pay from"));
   await pass({ url: holders.world.url }, 4);
   const { index, total } = await told<{ index: number; total: string }>(...activate);
   expect(index).toBe(2);

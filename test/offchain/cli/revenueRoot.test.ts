@@ -61,7 +61,7 @@ test("what a customer paid goes to the holders, by a quorum of validators who ea
   expect(sent.signers).toHaveLength(2);
   expect(sent.transaction).toMatch(/^0x\w{64}$/);
 
-  expect(verdictOf(await cotrainHere(activate))).toEqual(refusal(1, "Root 1 of revenue can pay from"));
+  expect(verdictOf(await cotrainHere(activate))).toEqual(refusal(75, "Root 1 of revenue can pay from"));
   expect(await tried("validator-2", "--yes")).toEqual(refusal(1, "Root 1 of revenue is in its window"));
   await passWindow();
   const activated = await told<{ transaction: Hex }>(...activate);

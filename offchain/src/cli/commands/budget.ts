@@ -313,6 +313,7 @@ export const budgetSpendCommand = defineCommand({
         }
       },
       unpinnedNotice(options, output),
+      { ticking: true },
     );
     const { token, state } = budget;
     output.result(

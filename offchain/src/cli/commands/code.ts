@@ -248,6 +248,7 @@ export const codeClaimCommand = defineCommand({
         return paid;
       },
       unpinnedNotice(options, output),
+      { ticking: true },
     );
     const documents = done.map(({ grant, amount, transaction }) => ({
       id: grant.id,

@@ -131,10 +131,16 @@ export const revenueActivateCommand = defineCommand({
   notes: ["A coordinator does so by itself. Where the newest root pays already, that is said, and nothing is sent."],
   async run({ options, output }) {
     const own = await namedWallet(options);
-    const { activated, token } = await atPlace(options, own, async (place) => {
-      const { token } = await revenueAt(place);
-      return { token, activated: await activateWaiting(place, rewardKind.revenue, options) };
-    });
+    const { activated, token } = await atPlace(
+      options,
+      own,
+      async (place) => {
+        const { token } = await revenueAt(place);
+        return { token, activated: await activateWaiting(place, rewardKind.revenue, options) };
+      },
+      undefined,
+      { ticking: true },
+    );
     const { index, total, transaction } = activated;
     output.result(
       { index, total, token, transaction },

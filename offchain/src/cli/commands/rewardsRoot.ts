@@ -41,6 +41,7 @@ export const rewardsActivateCommand = defineCommand({
       own,
       (place) => activateWaiting(place, rewardKind.compute, options),
       unpinnedNotice(options, output),
+      { ticking: true },
     );
     const { index, total, transaction } = activated;
     output.result(

@@ -183,7 +183,7 @@ export async function byWallets(
       return done;
     },
     unpinnedNotice(options, output),
-    { party: parties[options.role] },
+    { party: parties[options.role], ticking: true },
   );
 }
 

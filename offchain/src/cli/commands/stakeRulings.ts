@@ -117,6 +117,7 @@ export const stakeExecuteCommand = defineCommand({
         return { ruling, transaction: mined.transactionHash };
       },
       unpinnedNotice(options, output),
+      { ticking: true },
     );
     output.result(
       { ...ruling, state: "executed", transaction },
