@@ -98,6 +98,8 @@ test("shares are bought, and claimed once their epoch is settled", async () => {
     minimum: "1000000",
     forSale: "150000000000000000000",
     held: "12500000",
+    // Nothing was sold yet.
+    perShare: null,
     deposits: [own],
   });
   const done = await told<Done>("capital", "claim", ...at(), ...by("buyer"));
@@ -106,6 +108,13 @@ test("shares are bought, and claimed once their epoch is settled", async () => {
     claimed: [{ shares: "150000000000000000000" }],
   });
   expect(done.transactions).toHaveLength(1);
+  // What all of them paid, by what there was for sale; rounded up.
+  expect(await list()).toMatchObject({ epochs: [{ epoch: made.epoch, state: "settled", perShare: "83334" }] });
+  const rows = (await cotrainHere(["capital", "list", ...at()])).stdout;
+  expect(rows).toMatch(/^epoch +brought in \(TESTUSD\) +shares +a share +here, not fetched$/m);
+  expect(rows).toMatch(new RegExp(`^ *${made.epoch} +12\\.5 +150 +0\\.083334 +0 +settled$`, "m"));
+  const { stdout } = await cotrainHere(["capital", "show", ...at(), "--epoch", made.epoch]);
+  expect(stdout).toMatch(/^cost +0\.083334 TESTUSD a share$/m);
   const shares = await sharesOf(stage.client, { addresses, modelId });
   expect(await balanceOf(stage.client, { shares, account: buyer })).toBe(150n * 10n ** 18n);
   const timelock = await timelockOf(stage.client, { addresses, modelId });
@@ -146,7 +155,7 @@ test("too little is paid back", async () => {
   const made = await deposit("0.749999", "--for", friend);
   const refund = ["capital", "refund", ...at(), ...by("stranger"), "--account", friend];
   await overBy(BigInt(made.epoch));
-  expect((await list()).epochs).toMatchObject([{ state: "failed" }]);
+  expect((await list()).epochs).toMatchObject([{ state: "failed", perShare: null }]);
   const words = async () => (await cotrainHere(["capital", "list", ...at()])).stdout.trimEnd();
   expect(await words()).toMatch(/to be fetched back$/);
   const claim = await cotrainHere(["capital", "claim", ...at(), ...by("stranger"), "--account", friend]);

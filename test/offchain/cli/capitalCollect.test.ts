@@ -106,7 +106,20 @@ test("a wallet gives up what the token took only where that is said", async () =
       /^Nothing was sent\. Left out was what 0x\w+ deposited in epoch \d+: Of 0\.5 TESTUSD it would bring 0\.05 TESTUSD back, since/,
     ),
   );
+  // What it would come to is said beforehand, and nothing is sent.
+  const dry = async (...flags: readonly string[]) =>
+    (await cotrainHere([...refund, "--dry-run", ...flags])).stdout.replaceAll(/\s+/g, " ");
+  const block = await stage.client.getBlockNumber();
+  expect(await dry()).toMatch(
+    /^Left out was what 0x\w+ deposited in epoch \d+: Of 0\.5 TESTUSD .* Nothing was sent\. $/,
+  );
+  const what = `what ${getAddress(buyer)} deposited in epoch ${first.epoch}`;
+  expect(await dry("--loss")).toBe(`It would fetch: ${what}, 0.05 TESTUSD. Nothing was sent. `);
   await move(450_000n);
+  expect(await dry()).toBe(`It would fetch: ${what}, 0.5 TESTUSD. Nothing was sent. `);
+  expect(await told(...refund, "--dry-run")).toMatchObject({ would: [`${what}, 0.5 TESTUSD`], transactions: [] });
+  // The one that moved money back.
+  expect(await stage.client.getBlockNumber()).toBe(block + 1n);
   expect(await told<Done>(...refund)).toMatchObject({
     refunded: [{ deposit: "500000", amount: "500000" }],
     leftOut: [],

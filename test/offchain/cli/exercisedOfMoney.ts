@@ -307,6 +307,7 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     maxFee: "capital",
     account: "capital",
     loss: "capitalCollect",
+    dryRun: "capitalCollect",
   },
   "market offer": {
     token: "../../e2e/communityMachine",

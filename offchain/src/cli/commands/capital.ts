@@ -1,6 +1,6 @@
 import { unsettledSales } from "@cotrain/sdk/actions";
 import type { Address } from "@cotrain/sdk/protocol";
-import { formatEther } from "viem";
+import { formatEther, formatUnits } from "viem";
 
 import {
   countOf,
@@ -43,16 +43,35 @@ const standingTexts: Readonly<Record<SoldEpoch["state"], string>> = {
 const standingText = ({ epoch, state }: SoldEpoch, back: ReadonlySet<bigint>): string =>
   back.has(epoch) ? "fetched back" : standingTexts[state];
 
-const documentOf = ({ epoch, state, price, minimum, total, sold, end, deposits }: SoldEpoch) => ({
-  epoch,
-  state,
-  price,
-  minimum,
-  total,
-  sold,
-  end,
-  deposits: deposits.map(({ account, amount }) => ({ account: formatAddress(account), amount })),
+/** What a whole share came to in an epoch that is settled; undefined in any other. */
+const paidAShare = (found: SoldEpoch): bigint | undefined =>
+  found.state === "settled" ? shareCost(found, found.total) : undefined;
+
+const documentOf = (found: SoldEpoch) => ({
+  epoch: found.epoch,
+  state: found.state,
+  price: found.price,
+  minimum: found.minimum,
+  total: found.total,
+  sold: found.sold,
+  perShare: paidAShare(found) ?? null,
+  end: found.end,
+  deposits: found.deposits.map(({ account, amount }) => ({ account: formatAddress(account), amount })),
 });
+
+/** A row of the list; amounts without the token's symbol, which stands above. */
+function rowOf(each: SoldEpoch, { decimals }: CapitalSale["token"], back: ReadonlySet<bigint>): string[] {
+  const perShare = paidAShare(each);
+  const here = each.deposits.reduce((sum, { amount }) => sum + amount, 0n);
+  return [
+    String(each.epoch),
+    formatUnits(each.total, decimals),
+    formatSharesExactly(each.sold),
+    perShare === undefined ? "" : formatUnits(perShare, decimals),
+    formatUnits(here, decimals),
+    standingText(each, back),
+  ];
+}
 
 /** Whose deposits are shown: one that is named, or this directory's wallets. */
 const shownOf = ({ entries }: Place, { account }: { readonly account?: Address | undefined }) =>
@@ -80,19 +99,10 @@ export const capitalListCommand = defineCommand({
         ? ["Nobody has bought shares."]
         : table(
             [
-              ["epoch", `brought in (${token.symbol})`, "shares", "here, not fetched", ""],
-              ...epochs.map((each) => [
-                String(each.epoch),
-                tokenText(each.total, { ...token, symbol: "" }).trimEnd(),
-                formatSharesExactly(each.sold),
-                tokenText(
-                  each.deposits.reduce((sum, { amount }) => sum + amount, 0n),
-                  { ...token, symbol: "" },
-                ).trimEnd(),
-                standingText(each, back),
-              ]),
+              ["epoch", `brought in (${token.symbol})`, "shares", "a share", "here, not fetched", ""],
+              ...epochs.map((each) => rowOf(each, token, back)),
             ],
-            [0, 1, 2, 3],
+            [0, 1, 2, 3, 4],
           ),
     );
   },
@@ -116,6 +126,7 @@ const nextText = ({ price, minimum, forSale }: SoldEpoch, token: CapitalSale["to
 
 function factsOf({ capital: { sale, book, token }, found, next, back, unsettled }: Shown): string[] {
   const { epoch, price, minimum, total, sold, end, forSale, deposits } = found;
+  const perShare = paidAShare(found);
   const terms: (readonly [string, string])[] =
     price === 0n
       ? []
@@ -139,6 +150,7 @@ function factsOf({ capital: { sale, book, token }, found, next, back, unsettled 
       ...terms,
       ["brought in", tokenText(total, token)],
       ...(sold === 0n ? [] : [["sold", `${formatEther(sold)} shares`] as const]),
+      ...(perShare === undefined ? [] : [["cost", `${tokenText(perShare, token)} a share`] as const]),
       ...deposits.map(({ account, amount }) => [shortAddress(account), tokenText(amount, token)] as const),
       ["stands", standingText(found, back)],
       ...(next ? [["next epoch", nextText(next, token)] as const] : []),

@@ -307,6 +307,7 @@ async function refunds({ place, capital, accounts }: Wanted, loss: boolean): Pro
           atLeast: amountOf(returned),
         }),
       what: `what ${formatAddress(account)} deposited in epoch ${epoch}`,
+      told: (returned: Hex) => `, ${tokenText(amountOf(returned), capital.token)}`,
       unwanted: loss ? undefined : lossOf(amount, capital.token),
     })),
   );
@@ -322,14 +323,19 @@ export const capitalRefundCommand = defineCommand({
       description: "take less than was deposited where the token took the rest, and give up what is missing",
       default: false,
     }),
+    dryRun: toggle({ description: "say what would be fetched, and send nothing", default: false }),
   },
-  examples: [["npx cotrain capital refund", "for every wallet of this directory, in one transaction"]],
+  examples: [
+    ["npx cotrain capital refund", "for every wallet of this directory, in one transaction"],
+    ["npx cotrain capital refund --dry-run", "says what that would fetch, and sends nothing"],
+  ],
   notes: [
     "What would bring less than was deposited is left out unless --loss says otherwise: the rest may be in the vault again later. What is sent is bound to what was shown to come back when it was tried: where the token takes more meanwhile, nothing is fetched.",
   ],
   async run({ options, output }) {
-    const { done, token } = await collect(options, output, (wanted) => refunds(wanted, options.loss));
+    const { done, token, would } = await collect(options, output, (wanted) => refunds(wanted, options.loss));
     const lines = [
+      ...would.map((what) => `It would fetch: ${what}.`),
       ...done.refunded.map(
         ({ epoch, account, deposit, amount }) =>
           `${formatAddress(account)} has ${tokenText(amount, token)} of the ${tokenText(deposit, token)} back that were deposited for it in epoch ${epoch}.`,
@@ -345,8 +351,12 @@ export const capitalRefundCommand = defineCommand({
           deposit,
           amount,
         })),
+        would,
       },
-      lines.length === 0 ? ["No deposit is paid back."] : lines.flatMap(told),
+      [
+        ...(lines.length === 0 ? ["No deposit is paid back."] : lines),
+        ...(options.dryRun ? ["Nothing was sent."] : []),
+      ].flatMap(told),
     );
   },
 });
