@@ -66,29 +66,32 @@ test("somebody else has the votes after --yes, and each wallet its own again", a
   expect(await Promise.all([votes(one), votes(two)])).toEqual(own);
 });
 
-test("of several wallets each is named as it sends, of one a line says all", async () => {
+test("each change is told once, in a sentence with its transaction, of several wallets as of one", async () => {
   const { state, wallets, keysOf } = holders;
   const friend = getAddress(`0x${"a9".repeat(20)}`);
-  const { code, stderr } = await cotrainHere(["delegate", friend, "--yes", "--state", state]);
-  expect(code).toBe(0);
   // Which contract their shares are follows from the directory's own deployment: no node's word is told.
-  const lines = stderr.trimEnd().split("\n");
-  expect(lines).toEqual(
-    ["worker-1", "worker-2"].map((name) =>
-      expect.stringMatching(
-        new RegExp(`^${name} ${getAddress(wallets[name]!)} now delegates to ${friend}: 0x[0-9a-f]{64}$`),
-      ),
-    ),
-  );
-  const back = await cotrainHere(["delegate", "self", "--state", state]);
-  expect(back.stderr).toMatch(
-    new RegExp(`^worker-2 ${getAddress(wallets["worker-2"]!)} now delegates to itself: `, "m"),
-  );
-  for (const to of [friend, "self"]) {
-    const one = await cotrainHere(["delegate", to, "--yes", "--state", state, ...keysOf("worker-1")]);
-    expect(one).toMatchObject({ code: 0, stderr: "" });
-    expect(one.stdout.replaceAll(/\s+/g, " ")).toMatch(/and now does to (0x\w{40}|itself): 0x[0-9a-f]{64} $/);
+  const told = (name: string, from: string, to: string): string =>
+    `(?:${name}|wallet) ${getAddress(wallets[name]!)} with [\\d,.…]+ shares delegated to ${from}, and now does to ${to}: 0x[0-9a-f]{64} `;
+  for (const [names, keys] of [
+    [["worker-1", "worker-2"], []],
+    [["worker-1"], keysOf("worker-1")],
+  ] as const) {
+    const at = ["--yes", "--state", state, ...keys];
+    for (const [word, from, to] of [
+      [friend, "itself", friend],
+      ["self", friend, "itself"],
+    ] as const) {
+      const { code, stdout, stderr } = await cotrainHere(["delegate", word, ...at]);
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+      expect(stdout.replaceAll(/\s+/g, " ")).toMatch(
+        new RegExp(`^${names.map((name) => told(name, from, to)).join("")}$`),
+      );
+    }
   }
+  const already = (await cotrainHere(["delegate", "self", "--state", state])).stdout.replaceAll(/\s+/g, " ");
+  expect(already).toMatch(
+    /^worker-1 0x\w{40} .* delegates to itself already\. worker-2 .* delegates to itself already\. $/,
+  );
 });
 
 test.each([

@@ -66,19 +66,16 @@ async function choiceOf(
 const toWhom = (account: Address, { account: own }: Choice): string =>
   account === own ? "itself" : isNobody(account) ? "nobody" : formatAddress(account);
 
-/** @param told whether the transaction was told before */
-function choiceText(choice: Choice, told: boolean): string {
+function choiceText(choice: Choice): string {
   const { name, account, balance, before, transaction } = choice;
   const who = `${name} ${formatAddress(account)} with ${formatShares(balance)} shares`;
   const [from, to] = [toWhom(before, choice), toWhom(choice.delegate, choice)];
   if (before === choice.delegate) return `${who} delegates to ${to} already.`;
   if (transaction === null) return `${who} delegates to ${from}, and would to ${to}.`;
-  return `${who} delegated to ${from}, and now does to ${to}${told ? "." : `: ${transaction}`}`;
+  return `${who} delegated to ${from}, and now does to ${to}: ${transaction}`;
 }
 
-/** Said of each wallet as soon as it has sent. */
-const sentText = ({ name, account, delegate: to }: Choice, transaction: Hex): string =>
-  `${name} ${formatAddress(account)} now delegates to ${to === account ? "itself" : formatAddress(to)}: ${transaction}`;
+const linesOf = (choice: Choice): string[] => wrap(choiceText(choice), columnsOf(process.stdout));
 
 /** `cotrain delegate`. */
 export const delegateCommand = defineCommand({
@@ -141,26 +138,29 @@ export const delegateCommand = defineCommand({
             if (!place.pins && !output.json) output.notice(sharesNotice(shares));
             const client = await signingAs(place, entry, options);
             const { receipt } = await delegate.sync(client, { shares, delegatee: choice.delegate });
-            made.push({ ...choice, transaction: receipt.transactionHash });
-            // At once, since the next may fail; the sentence that follows on stdout does not repeat it, and of one wallet is all.
-            if (!output.json && entries.length > 1) output.notice(sentText(choice, receipt.transactionHash));
+            const sent = { ...choice, transaction: receipt.transactionHash };
+            made.push(sent);
+            // At once, since the next may fail; what follows does not repeat it.
+            output.text(
+              linesOf(sent)
+                .map((line) => `${line}\n`)
+                .join(""),
+            );
           }
         }
         return made;
       },
       unpinnedNotice(options, output),
     );
-    const columns = columnsOf(process.stdout);
-    const left = choices.filter(
-      ({ before, delegate: to, transaction }) => before !== to && transaction === null,
-    ).length;
+    const unsent = choices.filter(({ transaction }) => transaction === null);
+    const left = unsent.filter(({ before, delegate: to }) => before !== to).length;
     output.result(choices, [
-      ...choices.flatMap((choice) => wrap(choiceText(choice, choices.length > 1), columns)),
+      ...unsent.flatMap(linesOf),
       ...(left === 0
         ? []
         : wrap(
             `Nothing was sent: ${countOf(left, "wallet")} would change${options.dryRun ? "" : ", with --yes"}.`,
-            columns,
+            columnsOf(process.stdout),
           )),
     ]);
   },
