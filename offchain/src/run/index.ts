@@ -147,6 +147,7 @@ export {
 } from "./ruling.ts";
 export * from "./buying.ts";
 export type { SignedPermit } from "./permits.ts";
+export { type CodeBudget, codeBudgetAt } from "./codeBudget.ts";
 export { commitIn, commitOfClone, headCommitOf, originOf } from "./gitCommit.ts";
 export * from "./wallets.ts";
 export * from "./facts.ts";

@@ -66,7 +66,7 @@ interface Modules {
 }
 
 /** Seconds after which an epoch that no root covers is paid no more: `Protocol.BUDGET_AGE`. */
-const BUDGET_AGE = 30 * 86_400;
+export const BUDGET_AGE = 30 * 86_400;
 
 /** What a root follows, and when the age of its epochs was judged. */
 interface Before {

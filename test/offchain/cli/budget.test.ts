@@ -1,4 +1,6 @@
 /** `cotrain budget` and what holders decide about the treasury, on a real node: opened, spent in the open, ended at once. */
+import { join } from "node:path";
+
 import { codeGrantsOf, distributorFor, sharesOf, timelockOf, totalSupply } from "@cotrain/sdk/actions";
 import { type Hex, rewardKind } from "@cotrain/sdk/protocol";
 import { encodeFunctionData, erc20Abi, formatEther, getAddress, parseAbi } from "viem";
@@ -7,7 +9,7 @@ import { describe, expect, test } from "vitest";
 import { formatSharesExactly } from "../../../offchain/src/base/index.ts";
 import { accountOf } from "../chain/world.ts";
 import { execute, type ShownCall, staged, told } from "./staged.ts";
-import { cotrainHere, refusal, verdictOf } from "./support.ts";
+import { cotrainHere, refusal, temporaryDirectory, verdictOf } from "./support.ts";
 
 const stage = staged(["renter", "stranger"]);
 const { by, asHolders } = stage;
@@ -97,6 +99,9 @@ describe("a budget", () => {
     const { stdout } = await cotrainHere(["budget", "show", "1", ...at()]);
     expect(stdout).toMatch(/^for +GPUs of the spring$/m);
     expect(stdout).toContain("invoice 12");
+    expect(stdout).toMatch(/^an epoch +at most 100 TESTUSD$/m);
+    expect(stdout).toMatch(/^left +40 TESTUSD in this epoch$/m);
+    expect(stdout.replaceAll(/\s+/g, " ")).toMatch(/treasury has 940 TESTUSD, and lets budgets pay [\d.]+ TESTUSD/);
     const { stdout: list } = await cotrainHere(["budget", "list", ...at()]);
     expect(list).toContain("100 TESTUSD");
   });
@@ -114,6 +119,11 @@ describe("a budget", () => {
     expect(title).toBe(`budget 1 of ${getAddress(renter)} ended at once`);
     expect((await spend("renter", "1")).stderr).toContain("Budget 1 was ended by the holders");
     expect(await dollars(renter)).toBe(0n);
+    // What it can pay no more is not told as if it could.
+    const { stdout } = await cotrainHere(["budget", "show", "1", ...at()]);
+    expect(stdout).toMatch(/^an epoch +at most 100 TESTUSD, as long as it lasted$/m);
+    expect(stdout).toMatch(/^stands +ended at .*\ntreasury +has 1000 TESTUSD$/m);
+    expect(stdout).not.toMatch(/^left /m);
     expect(verdictOf(await cotrainHere(["budget", "revoke", "1", ...at(), "--dry-run"]))).toEqual(
       refusal(1, "All that is asked for is in force: name another value."),
     );
@@ -187,6 +197,59 @@ test("the holders draw the treasury's part of the emission, and no more than the
   expect(stderr).toContain("that the epochs still allow");
 });
 
+/** Time passes on the chain. */
+async function later(seconds: number): Promise<void> {
+  const { timestamp } = await stage.client.getBlock();
+  await stage.client.setNextBlockTimestamp({ timestamp: timestamp + BigInt(seconds) });
+  await stage.client.mine({ blocks: 1 });
+}
+
+test("what is left to be granted for code is told, of which epochs, and what each adds", async () => {
+  interface Standing {
+    readonly epoch: string;
+    readonly budget: {
+      readonly shares: string;
+      readonly epochs: { readonly from: string; readonly to: string } | null;
+    };
+  }
+  const part = 100n * 10n ** 18n;
+  const standing = () => told<Standing>("code", "caps", ...at());
+  const words = async () => (await cotrainHere(["code", "caps", ...at()])).stdout.replaceAll(/\s+/g, " ");
+  /** As the holders grant it. */
+  async function grant(shares: string): Promise<void> {
+    const file = join(temporaryDirectory(), "grant.json");
+    const about = ["--author", renter, "--repository", "https://example.org/tools.git", "--commit", "5a".repeat(20)];
+    await told("code", "propose", file, ...at(), ...about, "--description", `${shares} of it`, "--amount", shares);
+    await decided("code", "approve-by-vote", file, "--again");
+  }
+  const { epochLength } = await told<{ epochLength: number }>("emission", "show", ...at());
+  await later(2 * epochLength);
+  const { epoch, budget } = await standing();
+  expect(budget).toEqual({
+    shares: String(BigInt(epoch) * part),
+    epochs: { from: "1", to: epoch },
+    perEpoch: String(part),
+    succeeded: false,
+  });
+  // All of the first epoch, and a part of the second.
+  await grant("100.5");
+  const after = await standing();
+  const left = BigInt(after.epoch) * part - 1_005n * 10n ** 17n;
+  expect(after.budget).toMatchObject({ shares: String(left), epochs: { from: "2", to: after.epoch } });
+  expect(await words()).toContain(
+    `may be granted ${formatSharesExactly(left)} shares now, of the budgets of epochs 2 to ${after.epoch}; each epoch adds 100,`,
+  );
+  await grant(formatEther(left));
+  expect((await standing()).budget).toMatchObject({ shares: "0", epochs: null });
+  expect(await words()).toContain("may be granted nothing now; each epoch adds 100, and");
+  // What ended over 30 days ago is gone.
+  await later(60 * 86_400);
+  const late = await standing();
+  const { from, to } = late.budget.epochs!;
+  expect(BigInt(from)).toBeGreaterThan(2n);
+  expect(BigInt(late.budget.shares)).toBe((BigInt(to) - BigInt(from) + 1n) * part);
+});
+
 test("the holders name who mints a kind after fourteen days", async () => {
   const { contracts: addresses, modelId } = stage.world;
   const kind = rewardKind.code;
@@ -203,4 +266,6 @@ test("the holders name who mints a kind after fourteen days", async () => {
   await stage.client.setNextBlockTimestamp({ timestamp: timestamp + 14n * 86_400n });
   await stage.client.mine({ blocks: 1 });
   expect(await distributorFor(stage.client, { addresses, modelId, kind })).toBe(successor);
+  expect(await told("code", "caps", ...at())).toMatchObject({ budget: { shares: "0", succeeded: true } });
+  expect((await cotrainHere(["code", "caps", ...at()])).stdout).toMatch(/^may be granted +nothing: another contract/m);
 });

@@ -252,7 +252,7 @@ describe("caps of what maintainers approve", () => {
     await accept(next);
     const { stdout } = await cotrainHere(["code", "caps", ...at()]);
     expect(stdout).toMatch(
-      /^for one author {2}10 shares an epoch\nin all {10}50\.5 shares an epoch\napproved {8}0 shares in epoch \d+\n$/,
+      /^for one author {2}10 shares an epoch\nin all {10}50\.5 shares an epoch\napproved {8}0 shares in epoch \d+\nmay be granted {2}[\d,]+ shares now, /,
     );
     expect((await rehearse("code", "caps", "--per-epoch", "20")).title).toBe(
       "grants by maintainers, an epoch: 50.5 → 20 shares in all; unchanged 10 shares for one author",

@@ -43,6 +43,10 @@ function standingText({ state }: Spending, now: number): string {
   return now > state.terms.expiry ? `over since ${until}` : `until ${until}`;
 }
 
+/** Whether nothing is paid of it any more. */
+const isOver = ({ state: { revokedAt, terms } }: Spending, now: number): boolean =>
+  revokedAt !== 0 || now > terms.expiry;
+
 const documentOf = ({ id, state, token, left }: Spending) => ({
   id,
   recipient: state.terms.recipient,
@@ -117,6 +121,7 @@ export const budgetShowCommand = defineCommand({
       return { budget, record, funds };
     });
     const { state, token, left } = budget;
+    const over = isOver(budget, now);
     const payments = record.payments.map(({ epoch, amount, memo, transaction }) => [
       String(epoch),
       formatUnits(amount, token.decimals),
@@ -130,13 +135,14 @@ export const budgetShowCommand = defineCommand({
           ["for", record.purpose.replaceAll(/\s+/g, " ")],
           ["recipient", formatAddress(state.terms.recipient)],
           ["token", formatAddress(token.address)],
-          ["an epoch", `at most ${tokenText(state.terms.perEpoch, token)}`],
-          ["left", `${tokenText(left, token)} in this epoch`],
+          ["an epoch", `at most ${tokenText(state.terms.perEpoch, token)}${over ? ", as long as it lasted" : ""}`],
+          // Of one that is over nothing is: neither that nor what others may still be paid is said beside it.
+          ...(over ? [] : [["left", `${tokenText(left, token)} in this epoch`] as const]),
           ["spent", `${tokenText(state.total, token)} in all`],
           ["stands", standingText(budget, now)],
           [
             "treasury",
-            `has ${tokenText(funds.balance, token)}, and lets budgets pay ${tokenText(funds.allowance, token)}`,
+            `has ${tokenText(funds.balance, token)}${over ? "" : `, and lets budgets pay ${tokenText(funds.allowance, token)}`}`,
           ],
         ],
         columnsOf(process.stdout),

@@ -2,7 +2,7 @@ import { epochOf, grantCapsOf, grantsApprovedIn, setGrantCaps } from "@cotrain/s
 import { zeroAddress } from "viem";
 
 import { formatSharesExactly } from "../../base/index.ts";
-import { grantsContractOf } from "../../run/index.ts";
+import { type CodeBudget, codeBudgetAt, grantsContractOf } from "../../run/index.ts";
 import { text } from "../../service/index.ts";
 import { sharesOf } from "../amounts.ts";
 import { defineCommand } from "../command.ts";
@@ -37,7 +37,7 @@ async function capsAt(place: Place) {
   return { grants, caps: await connection.call((client) => grantCapsOf(client, { grants, modelId })) };
 }
 
-/** The caps, and what of them is used up in the present epoch. */
+/** The caps, what of them is used up in the present epoch, and what the budgets leave to be granted by whomever. */
 async function standingAt(place: Place) {
   const { connection, addresses, modelId } = place;
   const { grants, caps } = await capsAt(place);
@@ -46,7 +46,15 @@ async function standingAt(place: Place) {
   const { inAll: approved } = await connection.call((client) =>
     grantsApprovedIn(client, { grants, modelId, epoch, author: zeroAddress }),
   );
-  return { contract: grants, ...caps, epoch, approved };
+  return { contract: grants, ...caps, epoch, approved, budget: await codeBudgetAt(place) };
+}
+
+/** What may be granted now, by maintainers or by a vote. */
+function budgetText({ shares, epochs, perEpoch, succeeded }: CodeBudget): string {
+  if (succeeded) return "nothing: another contract grants for code by now, as npx cotrain emission show tells";
+  const which = epochs?.from === epochs?.to ? `epoch ${epochs?.to}` : `epochs ${epochs?.from} to ${epochs?.to}`;
+  const now = epochs ? `${formatSharesExactly(shares)} shares now, of the budgets of ${which}` : "nothing now";
+  return `${now}; each epoch adds ${formatSharesExactly(perEpoch)}, and what is not granted within 30 days of its epoch is never minted`;
 }
 
 async function intentionFor(place: DecidingPlace, given: Wanted): Promise<Intention> {
@@ -62,21 +70,25 @@ async function intentionFor(place: DecidingPlace, given: Wanted): Promise<Intent
 /** `cotrain code caps`. */
 export const codeCapsCommand = defineCommand({
   name: "code caps",
-  summary: "what maintainers may approve in an epoch; with other amounts proposes these to the holders",
+  summary:
+    "what is left to be granted for code, and what of it maintainers may approve in an epoch; with other amounts proposes these to the holders",
   options: {
     ...decisionOptions,
     perAuthor: text({ value: "shares", description: "propose that they approve no more for one author, such as 12.5" }),
     perEpoch: text({ value: "shares", description: "propose that they approve no more in all" }),
   },
   examples: [
-    ["npx cotrain code caps", "what the maintainers of this directory's model may approve, and what they have"],
+    [
+      "npx cotrain code caps",
+      "what the maintainers of this directory's model may approve, what they have, and what is left to be granted",
+    ],
     [
       "npx cotrain code caps --per-author 10 --per-epoch 50",
       "proposed by the wallet of this directory that has the most votes",
     ],
   ],
   notes: [
-    "Both are 0 until the holders say otherwise, and count what was revoked too. What the holders approve themselves is not bounded by them.",
+    "Both are 0 until the holders say otherwise, and count what was revoked too. What the holders approve themselves is not bounded by them, but by what is left of the model's code budgets, as every grant is.",
   ],
   async run({ options: { perAuthor, perEpoch, ...options }, output }) {
     if (perAuthor !== undefined || perEpoch !== undefined) {
@@ -88,13 +100,15 @@ export const codeCapsCommand = defineCommand({
       return;
     }
     const standing = await atPlace(options, undefined, standingAt);
+    const { budget } = standing;
     output.result(
-      standing,
+      { ...standing, budget: { ...budget, epochs: budget.epochs ?? null } },
       factTable(
         [
           ["for one author", `${formatSharesExactly(standing.perAuthor)} shares an epoch`],
           ["in all", `${formatSharesExactly(standing.perEpoch)} shares an epoch`],
           ["approved", `${formatSharesExactly(standing.approved)} shares in epoch ${standing.epoch}`],
+          ["may be granted", budgetText(budget)],
         ],
         columnsOf(process.stdout),
       ),
