@@ -14,7 +14,15 @@ import {
 
 import type { ChainConnection } from "../chain/index.ts";
 import { type EventSort, noneOf, type ShareEvent, type ShareEventKind, sortOf } from "./shareEvents.ts";
-import { contractsWithShares, foundersAt, ofNewest, type SharesContracts, sharesAt } from "./sharesAt.ts";
+import {
+  contractsWithShares,
+  foundersAt,
+  type Minted,
+  mintedAt,
+  ofNewest,
+  type SharesContracts,
+  sharesAt,
+} from "./sharesAt.ts";
 
 /** Where holdings are looked at. */
 export interface SharesPlace {
@@ -63,6 +71,8 @@ export interface Holdings {
   readonly waiting: Readonly<Record<"unclaimed" | "inGrants" | "inSale" | "inTreasury", bigint>>;
   /** In wei, what was minted for the model's founders when it was created; what of it is not paid is in grants. */
   readonly founders: bigint;
+  /** In wei, what was ever minted beside it, by kind. */
+  readonly minted: Minted;
   readonly holdings: readonly Holding[];
 }
 
@@ -267,6 +277,17 @@ function problemsOf({ account, balance, delegate, delegatorsMore }: History, sai
   ];
 }
 
+/** What contracts have for others. */
+const waitingIn = (
+  { rewards, grants, sale, treasury }: SharesContracts,
+  { balanceOf }: Awaited<ReturnType<typeof sharesAt>>,
+): Holdings["waiting"] => ({
+  unclaimed: balanceOf(rewards),
+  inGrants: balanceOf(grants),
+  inSale: balanceOf(sale),
+  inTreasury: balanceOf(treasury),
+});
+
 /**
  * What accounts have of a model at the newest block, and how it came about.
  * @param most newest events of each account that are kept, of each sort
@@ -301,10 +322,12 @@ export async function holdingsOf(place: SharesPlace, accounts: readonly Address[
     number: block,
     timestamp,
     said,
+    minted,
   } = await ofNewest(connection, async ({ number, timestamp }) => {
     await readTo(number);
     const asked = [...accounts, ...Object.values(contracts), ...histories.flatMap(({ delegators }) => [...delegators])];
-    return { number, timestamp, said: await sharesAt(place, asked, number) };
+    const [said, minted] = await Promise.all([sharesAt(place, asked, number), mintedAt(connection, place, number)]);
+    return { number, timestamp, said, minted };
   });
 
   const blocks = [...new Set(histories.flatMap(({ events }) => events.map((event) => event.block)))];
@@ -333,13 +356,8 @@ export async function holdingsOf(place: SharesPlace, accounts: readonly Address[
       problems: problemsOf(history, has),
     };
   });
-  const waiting = {
-    unclaimed: said.balanceOf(contracts.rewards),
-    inGrants: said.balanceOf(contracts.grants),
-    inSale: said.balanceOf(contracts.sale),
-    inTreasury: said.balanceOf(contracts.treasury),
-  };
-  return { block, time: Number(timestamp), supply: said.supply, contracts, waiting, founders, holdings };
+  const waiting = waitingIn(contracts, said);
+  return { block, time: Number(timestamp), supply: said.supply, contracts, waiting, founders, minted, holdings };
 }
 
 /** Whether an address is nobody's: of a delegate that was never chosen, or of shares that were minted. */

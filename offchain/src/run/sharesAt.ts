@@ -1,6 +1,6 @@
 /** What a model's shares contract says, all of one block. */
-import { capitalSaleOf, codeGrantsOf, foundersOf, timelockOf, totalSupply } from "@cotrain/sdk/actions";
-import { type Address, asAddress, type ContractAddresses, type ModelId } from "@cotrain/sdk/protocol";
+import { capitalSaleOf, codeGrantsOf, foundersOf, mintedOf, timelockOf, totalSupply } from "@cotrain/sdk/actions";
+import { type Address, asAddress, type ContractAddresses, type ModelId, rewardKind } from "@cotrain/sdk/protocol";
 import { erc20Abi, parseAbi, zeroAddress } from "viem";
 
 import type { ChainConnection } from "../chain/index.ts";
@@ -85,6 +85,22 @@ export interface SharesContracts {
 /** What was minted for the model's founders when it was created, in wei. @throws RetryableError of the chain */
 export const foundersAt = ({ call }: Connection, addresses: ContractAddresses, modelId: ModelId): Promise<bigint> =>
   call((client) => foundersOf(client, { addresses, modelId }));
+
+/** What all shares of a model came about by, in wei: what was ever minted of each kind, what was burned since included. */
+export type Minted = Readonly<Record<"compute" | "capital" | "code" | "treasury", bigint>>;
+
+/** @throws what the chain does, of a block whose state is gone too */
+export async function mintedAt(
+  { call }: Connection,
+  of: { readonly addresses: ContractAddresses; readonly modelId: ModelId },
+  blockNumber: bigint,
+): Promise<Minted> {
+  const mintedFor = (kind: number) => call((client) => mintedOf(client, { ...of, kind, blockNumber }));
+  const [compute, capital, code, treasury] = await Promise.all(
+    ([rewardKind.compute, rewardKind.capital, rewardKind.code, rewardKind.treasury] as const).map(mintedFor),
+  );
+  return { compute: compute!, capital: capital!, code: code!, treasury: treasury! };
+}
 
 /** @throws RetryableError of the chain */
 export async function contractsWithShares(

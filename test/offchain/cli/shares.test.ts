@@ -38,6 +38,7 @@ test("what wallets and the others have adds up to the supply, and the history to
     getAddress(wallets["worker-2"]!),
   ]);
   expect(BigInt(document.supply)).toBe(supply);
+  expect(document).toMatchObject({ minted: { compute: String(supply), code: "0" }, founders: "0", burned: "0" });
   for (const { balance, votes, delegate, account, events, problems } of document.holdings) {
     expect(problems).toEqual([]);
     expect(delegate).toBe(account);
@@ -113,6 +114,7 @@ const found: Holdings = {
   },
   waiting: { unclaimed: 7n, inGrants: 0n, inSale: 5n, inTreasury: 0n },
   founders: 0n,
+  minted: { compute: 7n * third, capital: 5n, code: 10n ** 18n, treasury: 0n },
   holdings: [
     {
       account: one,
@@ -169,6 +171,26 @@ test("a page shows every wei and every remainder", () => {
   );
   expect(page).toContain("-0.000000000000000001");
   expect(page).toContain('its shares have no votes until "npx cotrain delegate self"');
+});
+
+test("what all shares were minted for adds up to the supply, what was burned taken off", () => {
+  const lines = sharesLines(found, () => "w", Infinity);
+  const from = lines.findIndex((line) => line.startsWith("minted for"));
+  expect(lines.slice(from, from + 6)).toEqual([
+    "minted for                 shares",
+    "training     2.333333333333333331  for rounds that count",
+    "capital      0.000000000000000005  sold",
+    "code                            1  granted",
+    "burned      -2.333333333333333336  of grants that ended",
+    "all                             1",
+  ]);
+  // Less than a share that was burned has its sign too.
+  const some = { ...found, founders: 2n, minted: { compute: 10n ** 18n, capital: 0n, code: 0n, treasury: 1n } };
+  const page = sharesLines(some, () => "w", Infinity).join("\n");
+  expect(page).toMatch(
+    /^founders +0\.0{17}2 +when the model was created\ntreasury +0\.0{17}1 +drawn by the holders\nburned +-0\.0{17}3 /m,
+  );
+  expect(page).not.toMatch(/^(capital|code) /m);
 });
 
 test("whose votes are another's is not counted among those who delegate to it", () => {

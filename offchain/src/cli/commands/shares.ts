@@ -114,10 +114,42 @@ function supplyLines(found: Holdings, nameOf: (holding: Holding) => string, colu
       [2, 3, 4],
     ),
     `at block ${block}, ${timeText(time)}`,
-    ...(found.founders === 0n
+    "",
+    ...originLines(found, columns),
+  ];
+}
+
+/** What was burned of all that was ever minted, in wei: grants that were revoked, for the most part. */
+const burnedOf = ({ minted, founders, supply }: Pick<Holdings, "minted" | "founders" | "supply">): bigint =>
+  Object.values(minted).reduce((sum, amount) => sum + amount, founders) - supply;
+
+/** What all shares were minted for, to the last wei. */
+function originLines(found: Holdings, columns: number): string[] {
+  const { minted, founders, supply } = found;
+  const burned = burnedOf(found);
+  const rows = [
+    ["training", formatSharesExactly(minted.compute), "for rounds that count"],
+    ["capital", formatSharesExactly(minted.capital), "sold"],
+    ["code", formatSharesExactly(minted.code), "granted"],
+    ["founders", formatSharesExactly(founders), "when the model was created"],
+    ["treasury", formatSharesExactly(minted.treasury), "drawn by the holders"],
+    // Of a fraction of a share less than none the text has no sign.
+    ["burned", burned > 0n ? `-${formatSharesExactly(burned)}` : formatSharesExactly(-burned), "of grants that ended"],
+  ] as const;
+  return [
+    ...tableWithin(
+      columns,
+      [
+        ["minted for", "shares", ""],
+        ...rows.filter(([what, amount]) => what === "training" || amount !== "0"),
+        ["all", formatSharesExactly(supply), ""],
+      ],
+      [1],
+    ),
+    ...(founders === 0n
       ? []
       : wrap(
-          `Its founders were minted ${formatSharesExactly(found.founders)} shares when it was created, which CodeGrants pays them over time: "npx cotrain code list" shows each.`,
+          'What was minted for founders CodeGrants pays them over time: "npx cotrain code list" shows each.',
           columns,
         )),
   ];
@@ -295,11 +327,13 @@ export const sharesCommand = defineCommand({
 });
 
 /** What `--json` has. */
-const documentOf = ({ block, time, supply, waiting, founders, holdings }: Holdings) => ({
-  block,
-  time,
-  supply,
-  waiting,
-  founders,
-  holdings,
+const documentOf = (found: Holdings) => ({
+  block: found.block,
+  time: found.time,
+  supply: found.supply,
+  waiting: found.waiting,
+  founders: found.founders,
+  minted: found.minted,
+  burned: burnedOf(found),
+  holdings: found.holdings,
 });
