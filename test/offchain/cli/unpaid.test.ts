@@ -7,6 +7,7 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 
 import { formatAddress, RetryableError } from "../../../offchain/src/base/index.ts";
 import type { Unpaid, UnpaidWork } from "../../../offchain/src/run/index.ts";
+import { DocumentError } from "../../../offchain/src/run/published.ts";
 import { rewardsListCommand } from "../../../offchain/src/cli/commands/rewards.ts";
 import { shortAddress } from "../../../offchain/src/base/index.ts";
 import { MOST_EPOCHS, restText, shownUnpaid } from "../../../offchain/src/cli/unpaid.ts";
@@ -28,6 +29,7 @@ const stand = vi.hoisted(() => ({
   earned: 0n,
   round: 1,
   away: false,
+  unfit: undefined as Error | undefined,
   missing: [] as number[],
 }));
 
@@ -45,6 +47,9 @@ vi.mock("@cotrain/sdk/actions", async (original) => ({
 vi.mock("../../../offchain/src/run/index.ts", async (original) => ({
   ...(await original<object>()),
   activeRewards: async () => stand.rewards,
+  fitDefinition: async () => {
+    if (stand.unfit) throw stand.unfit;
+  },
   paidRoots: async () => {
     if (stand.away) throw new RetryableError("CHAIN_UNREACHABLE", "The chain is away.");
     return { false: [], unseen: [] };
@@ -118,7 +123,15 @@ function active(works: readonly UnpaidWork[] = [work(own, 2), work(other, 1)], r
   stand.rewards = { through, accounts: [own], missing: stand.missing, unpaid, leavesOf };
 }
 afterEach(() => {
-  Object.assign(stand, { rewards: undefined, missing: [], earned: 0n, settled: 4, rounds: [0, 1] });
+  Object.assign(stand, {
+    rewards: undefined,
+    unfit: undefined,
+    round: 1,
+    missing: [],
+    earned: 0n,
+    settled: 4,
+    rounds: [0, 1],
+  });
 });
 
 /** What `rewards list` prints: the document, and the lines in one row of words. */
@@ -132,7 +145,7 @@ async function list(account?: Address, epochs = 16): Promise<{ rows: readonly { 
   return { rows: rows as { unpaid: unknown }[], text };
 }
 
-const untold = async (): Promise<string> => (await list()).text.match(/The newest rounds are .*/)?.[0] ?? "";
+const untold = async (): Promise<string> => (await list()).text.match(/The newest rounds .*/)?.[0] ?? "";
 
 // foundation 10
 describe("what earned nothing stands with its reason", () => {
@@ -182,6 +195,20 @@ describe("what earned nothing stands with its reason", () => {
     stand.away = true;
     expect(await untold()).toBe("");
     Object.assign(stand, { away: false, round: 0 });
+    expect(await untold()).toBe("");
+  });
+
+  test("in rewards list, of rounds that nobody can judge, that they earn nothing and why", async () => {
+    active();
+    Object.assign(stand, { round: 2, unfit: new DocumentError("DOCUMENT_FRAGMENTS", "Run 0x7 has 4 fragments.") });
+    expect(await untold()).toBe(
+      "The newest rounds earn nothing, since nobody can judge them: Run 0x7 has 4 fragments.",
+    );
+    // What cannot be said now keeps nobody from the rest.
+    stand.unfit = new RetryableError("CHAIN_RPC", "The chain is away.");
+    expect(await untold()).toMatch(/^The newest rounds are not settled yet/);
+    // Of what is settled nothing is asked.
+    Object.assign(stand, { round: 1, unfit: new DocumentError("DOCUMENT_FRAGMENTS", "Run 0x7 has 4 fragments.") });
     expect(await untold()).toBe("");
   });
 

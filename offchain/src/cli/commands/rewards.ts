@@ -11,6 +11,8 @@ import {
   type ActiveRewards,
   activeRewards,
   earningsOf,
+  fitDefinition,
+  isUnfit,
   knownRewards,
   lacksVotes,
   type PaidFalsely,
@@ -34,6 +36,8 @@ interface PaidPlace extends Place {
   readonly rewards: ActiveRewards | undefined;
   /** Whether rounds were anchored that no active root pays yet. */
   readonly unsettled: boolean;
+  /** Why nobody can judge what is done in the run, where that is so: then it earns nothing. Asked for unsettled rounds alone. */
+  readonly unfit: string | undefined;
 }
 
 /** An account and what it is owed: shares, and money of the model's revenue, which nothing adds to them. */
@@ -46,11 +50,19 @@ async function isUnsettled(reader: ChainReader, runId: RunId, rewards: ActiveRew
   return rewards === undefined || (rewards.through.runId === runId && rewards.through.head !== last.head);
 }
 
+/** Why nobody can judge the rounds of a run; undefined where they can be, or where that cannot be said now: no hint fails. */
+const whyUnfit = ({ reader, runId, blobs }: Place): Promise<string | undefined> =>
+  fitDefinition({ reader, blobs }, runId).then(
+    () => undefined,
+    (error: unknown) => (isUnfit(error) ? error.message : undefined),
+  );
+
 /** @param only of which accounts it is wanted; if left out of all */
 export async function paidAt(place: Place, only?: readonly Address[]): Promise<PaidPlace> {
   const { reader, modelId, runId, blobs } = place;
   const rewards = await activeRewards(modelId, blobs, reader, only && knownRewards(only));
-  return { ...place, rewards, unsettled: await isUnsettled(reader, runId, rewards) };
+  const unsettled = await isUnsettled(reader, runId, rewards);
+  return { ...place, rewards, unsettled, unfit: unsettled ? await whyUnfit(place) : undefined };
 }
 
 export async function standing(place: PaidPlace, account: Address) {
@@ -90,16 +102,18 @@ interface Named {
 const unsettledText =
   "The newest rounds are not settled yet: what they earned is here once their epoch is, for a run at rest after its next start.";
 
-interface Hints {
-  readonly unsettled: boolean;
+const unfitText = (why: string): string => `The newest rounds earn nothing, since nobody can judge them: ${why}`;
+
+interface Hints extends Pick<PaidPlace, "unsettled" | "unfit"> {
   /** Roots whose documents are not to be had. */
   readonly missing: readonly number[];
   /** Roots that were false. */
   readonly unsound: readonly number[];
 }
 
-export const hintsOf = ({ unsettled, rewards }: PaidPlace): Hints => ({
+export const hintsOf = ({ unsettled, unfit, rewards }: PaidPlace): Hints => ({
   unsettled,
+  unfit,
   missing: rewards?.missing ?? [],
   unsound: rewards?.unsound ?? [],
 });
@@ -113,7 +127,7 @@ const voteless = (rows: readonly (Named & { readonly lacksVotes: boolean })[]): 
     .filter((row) => row.here && row.lacksVotes)
     .map(({ name }) => `${name} holds shares that have no votes: rewards claim takes them up.`);
 
-export const hintLines = ({ unsettled, missing, unsound }: Hints): string[] =>
+export const hintLines = ({ unsettled, unfit, missing, unsound }: Hints): string[] =>
   [
     ...(missing.length > 0
       ? [
@@ -125,7 +139,7 @@ export const hintLines = ({ unsettled, missing, unsound }: Hints): string[] =>
           `Nothing of ${rootsText(unsound)} is shown or claimed: the published rewards are not what validators signed, or more than was minted for them.`,
         ]
       : []),
-    ...(unsettled ? [unsettledText] : []),
+    ...(unsettled ? [unfit === undefined ? unsettledText : unfitText(unfit)] : []),
   ].flatMap((line) => wrap(line, columnsOf(process.stdout)));
 
 /** What is owed of revenue as JSON; null where no root of revenue is active. */
