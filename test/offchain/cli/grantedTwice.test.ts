@@ -1,7 +1,7 @@
 /** A vote on a grant for a commit that is granted while holders vote: who reads it, votes on it and carries it out is told, before it pays twice. */
 import { join } from "node:path";
 
-import { timelockOf } from "@cotrain/sdk/actions";
+import { setMaintainers, timelockOf } from "@cotrain/sdk/actions";
 import { afterAll, beforeAll, expect, test } from "vitest";
 
 import { formatAddress } from "../../../offchain/src/base/index.ts";
@@ -23,7 +23,7 @@ beforeAll(async () => {
 afterAll(() => holders?.close());
 
 const at = () => ["--state", holders.state];
-const commit = "5a".repeat(20);
+let commit = "5a".repeat(20);
 const ada = formatAddress(accountOf("ada").address);
 
 /** A grant for the commit, as somebody asks for it. */
@@ -47,6 +47,8 @@ test("a commit that is granted during the vote is named, and paid for another ti
   const { proposalId } = (await byVote(await grantFile())).proposal;
   const listed = () => told<{ granted: string[] }[]>("proposals", "list", ...at());
   expect(await listed()).toMatchObject([{ granted: [] }]);
+  const { stdout: all } = await cotrainHere(["proposals", "list", ...at()]);
+  expect(all).toMatch(/^It takes [\d,.]+ votes? to propose\.$/m);
 
   // Approved meanwhile, as by maintainers.
   const other = await byVote(await grantFile("--cliff", "1h"), "--dry-run");
@@ -75,4 +77,33 @@ test("a commit that is granted during the vote is named, and paid for another ti
   }
   expect(await told("code", "list", ...at())).toHaveLength(2);
   expect(await listed()).toMatchObject([{ granted: [] }]);
+});
+
+test("maintainers are told of a vote on the same commit before they sign", async () => {
+  const { client, world, wallets, keysOf } = holders;
+  const { contracts: addresses, modelId } = world;
+  const account = await timelockOf(client, { addresses, modelId });
+  const maintainers = [wallets["worker-1"]!];
+  const { event } = await setMaintainers.sync(client, {
+    account,
+    addresses,
+    modelId,
+    maintainers,
+    replaces: 0,
+    threshold: 1,
+    pollingInterval: 20,
+  });
+  await client.setNextBlockTimestamp({ timestamp: BigInt(event.effectiveAt) });
+  await client.mine({ blocks: 1 });
+  commit = "5b".repeat(20);
+  const { proposalId } = (await told<Proposed>("code", "approve-by-vote", await grantFile(), ...at())).proposal;
+  const approve = async () => ["code", "approve", await grantFile("--cliff", "1h"), ...at(), ...keysOf("worker-1")];
+  const { stdout } = await cotrainHere(await approve());
+  expect(stdout.replaceAll(/\s+/g, " ")).toContain(
+    `voted on proposal ${proposalId} grants the same commit 2 shares for ${ada}, and is pending: voting begins after `,
+  );
+  expect(await told(...(await approve()))).toMatchObject({ votes: [{ proposalId, state: "pending" }] });
+  // Of another commit there is none.
+  commit = "5c".repeat(20);
+  expect(await told(...(await approve()))).toMatchObject({ votes: [] });
 });

@@ -26,15 +26,18 @@ import { defineCommand } from "../command.ts";
 import { requireGiven } from "../missing.ts";
 import { columnsOf, factTable } from "../output.ts";
 import { atPlace, type Place, placeOptions, signingOptions, unpinnedNotice } from "../place.ts";
+import { decidingAt } from "../proposing.ts";
 import { type Passed, passedText, passOn, type Quorum, signedRow } from "../quorum.ts";
+import { type GrantVote, votesOnCommit } from "./granted.ts";
 
 const DAY = 86_400_000;
 
-/** What is signed, and by how many. @param others what the same commit was granted before */
+/** What is signed, and by how many. @param others what the same commit was granted before @param votes on it that are open */
 function factsOf(
   { id, struct, repository, description, signatures }: GrantDraft,
   facts: GrantFacts,
   others: readonly ApprovedGrant[],
+  votes: readonly GrantVote[] = [],
 ): string[] {
   const { threshold, chainId, grants, setVersion } = facts;
   const vetoed = setVersion === 0 ? "" : ", and not before the holders' veto is over";
@@ -62,6 +65,7 @@ function factsOf(
             `the same commit has grant ${other.id} of ${formatEther(other.state.amount)} shares for ${formatAddress(other.terms.author)}`,
           ] as const,
       ),
+      ...votes.map(({ words }) => ["voted on", words] as const),
     ],
     columnsOf(process.stdout),
   );
@@ -240,6 +244,8 @@ interface Approval {
   readonly facts: GrantFacts;
   readonly draft: GrantDraft;
   readonly others: readonly ApprovedGrant[];
+  /** What holders are asked about the same commit. */
+  readonly votes: readonly GrantVote[];
   /** The same terms, which were approved before. */
   readonly same?: ApprovedGrant;
   readonly passed?: Passed<GrantDraft>;
@@ -290,23 +296,25 @@ export const codeApproveCommand = defineCommand({
         requireMaintainers(facts);
         const draft = await requireGrant(file, facts, "maintainers");
         const { same, others } = await grantsOfCommit(place, draft);
-        if (same) return { facts, draft, others, same };
+        if (same) return { facts, draft, others, votes: [], same };
+        const votes = await votesOnCommit(await decidingAt(place), draft.struct.commit);
         if (options.yes && !options.again) requireOnce(draft, others);
         const passed = await passOn(place, file, draft, quorumOf(place, facts), options);
         const refused = options.yes ? undefined : (await capsRefusal(place, facts, draft.struct))?.message;
-        return { facts, draft: passed.statement, others, passed, refused };
+        return { facts, draft: passed.statement, others, votes, passed, refused };
       },
       unpinnedNotice(options, output),
     );
-    const { facts, draft, others, same, passed, refused = null } = approval;
+    const { facts, draft, others, votes, same, passed, refused = null } = approval;
     const sent = passed?.kind === "sent";
     const outcome = {
       others,
       approved: same !== undefined || sent,
       transaction: sent ? passed.transaction : null,
     };
-    output.result({ ...documentOf(file, draft, facts, outcome), refused }, [
-      ...factsOf(draft, facts, others),
+    const voted = votes.map(({ proposalId, state }) => ({ proposalId, state }));
+    output.result({ ...documentOf(file, draft, facts, outcome), votes: voted, refused }, [
+      ...factsOf(draft, facts, others, votes),
       ...wrap(approvalText(file, approval), columnsOf(process.stdout)),
     ]);
   },

@@ -1,6 +1,14 @@
-import { execute, queue } from "@cotrain/sdk/actions";
+import { execute, governorSettings, queue } from "@cotrain/sdk/actions";
 
-import { formatAddress, RetryableError, shortAddress, timeText, UserError, wrap } from "../../base/index.ts";
+import {
+  formatAddress,
+  formatSharesExactly,
+  RetryableError,
+  shortAddress,
+  timeText,
+  UserError,
+  wrap,
+} from "../../base/index.ts";
 import { newestProposals, type ProposalStanding, standingOf } from "../../run/index.ts";
 import { integer, toggle } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
@@ -20,6 +28,9 @@ import {
 } from "../voting.ts";
 import { grantedBeside, requireGrantedOnce } from "./granted.ts";
 import { replacedSince } from "./replaced.ts";
+
+/** A vote is a whole share's. */
+const ONE = 10n ** 18n;
 
 /** Calls that are told of each proposal of a list. */
 const LISTED_CALLS = 16;
@@ -52,7 +63,7 @@ export const proposalsListCommand = defineCommand({
     "What a proposal would do is told by its calls; its title and its reason are whatever its proposer wrote. Votes are parts of the shares that there were when voting began.",
   ],
   async run({ options, output }) {
-    const all = await atPlace(
+    const { all, threshold } = await atPlace(
       options,
       undefined,
       async (at) => {
@@ -63,7 +74,9 @@ export const proposalsListCommand = defineCommand({
           const stale = await replacedSince(place, told);
           all.push({ told, stale, granted: await grantedBeside(place, told) });
         }
-        return all;
+        const { governor, connection } = place;
+        const settings = await connection.call((client) => governorSettings(client, { governor }));
+        return { all, threshold: settings.proposalThreshold };
       },
       undefined,
       { ticking: true },
@@ -71,9 +84,11 @@ export const proposalsListCommand = defineCommand({
     const columns = columnsOf(process.stdout);
     output.result(
       all.map(({ told, stale, granted }) => ({ ...documentOf(told), stale, granted })),
-      all.length === 0
-        ? ["Nothing was ever proposed to the holders."]
-        : all.flatMap(({ told, stale, granted }) => linesOf(told, columns, [...stale, ...granted])),
+      [
+        ...(all.length === 0 ? ["Nothing was ever proposed to the holders."] : []),
+        ...all.flatMap(({ told, stale, granted }) => linesOf(told, columns, [...stale, ...granted])),
+        `It takes ${formatSharesExactly(threshold)} ${threshold === ONE ? "vote" : "votes"} to propose.`,
+      ],
     );
   },
 });
