@@ -125,6 +125,24 @@ export async function originOf(clone: string): Promise<string | undefined> {
   }
 }
 
+/** Host and path of a repository's URL: how it is fetched, as whom, and what stands behind its name make no other of it. */
+function placeOf(url: string): string {
+  const bare = url
+    .trim()
+    .replace(/^[a-z][a-z+]*:\/\//i, "")
+    .replace(/^[^@/]*@/, "")
+    // As scp names it: host:path.
+    .replace(/^([^/:]+):(?!\d+\/)/, "$1/");
+  const [host = "", ...path] = bare
+    .replace(/\/+$/, "")
+    .replace(/\.git$/, "")
+    .split("/");
+  return [host.toLowerCase(), ...path.filter((part) => part !== "")].join("/");
+}
+
+/** Whether two URLs name one repository, as far as their letters tell. */
+export const isSameRepository = (one: string, other: string): boolean => placeOf(one) === placeOf(other);
+
 /** The commit that a clone stands at. @throws UserError `CLONE_MISSING` */
 export async function headCommitOf(clone: string): Promise<string> {
   const directory = resolve(clone);

@@ -148,7 +148,7 @@ export {
 export * from "./buying.ts";
 export type { SignedPermit } from "./permits.ts";
 export { type CodeBudget, codeBudgetAt } from "./codeBudget.ts";
-export { commitIn, commitOfClone, headCommitOf, originOf } from "./gitCommit.ts";
+export { commitIn, commitOfClone, headCommitOf, isSameRepository, originOf } from "./gitCommit.ts";
 export * from "./wallets.ts";
 export * from "./facts.ts";
 export * from "./heldOut.ts";

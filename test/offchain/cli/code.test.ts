@@ -171,6 +171,26 @@ describe("a grant", () => {
     expect(verdictOf(none)).toEqual(refusal(1, "Git finds no repository"));
   });
 
+  test("is shown beside a clone with what that says it is a clone of, where that is another repository", async () => {
+    await choose();
+    const { id } = await granted();
+    const show = ["code", "show", id, ...at(), "--clone", clone];
+    onTestFinished(() => void gitIn(clone, "config", "--unset", "remote.origin.url"));
+    expect((await cotrainHere(show)).stdout).toMatch(/^its origin +none$/m);
+    for (const origin of [repository, "git@EXAMPLE.org:tools.git"]) {
+      gitIn(clone, "config", "remote.origin.url", origin);
+      expect((await cotrainHere(show)).stdout).not.toContain("origin");
+      expect((await told<Told>(...show)).clone).toMatchObject({ origin, isOther: false });
+    }
+    gitIn(clone, "config", "remote.origin.url", "https://ada:secret@example.org/fork.git");
+    const { code, stdout } = await cotrainHere(show);
+    expect(code).toBe(0);
+    expect(flat(stdout)).toContain(
+      "its origin https://example.org/fork.git, which is not the repository that the grant names",
+    );
+    expect((await told<Told>(...show)).clone).toMatchObject({ isOther: true });
+  });
+
   test("is not shown with what a clone has in its place, and a clone runs nothing", async () => {
     await choose();
     const { id } = await granted();

@@ -16,7 +16,7 @@ import {
   repositoryNamed,
   UNNAMED_REPOSITORY,
 } from "../../../offchain/src/localnet/code.ts";
-import { commitOfClone, originOf } from "../../../offchain/src/run/index.ts";
+import { commitOfClone, isSameRepository, originOf } from "../../../offchain/src/run/index.ts";
 import { systemClock } from "../../../offchain/src/base/index.ts";
 import { bob, share } from "../../sdk/world.ts";
 import { temporaryDirectory } from "../cli/support.ts";
@@ -74,6 +74,21 @@ describe("a repository is named to everybody, for ever", () => {
     "https://[::1]/cotrain.git",
   ])("not by its origin %s", (origin) => expect(repositoryNamed(origin)).toBe(UNNAMED_REPOSITORY));
 });
+
+test.each([
+  ["https://github.com/people/cotrain", true],
+  ["https://github.com/people/cotrain.git/", true],
+  ["https://user:token@GitHub.com/people/cotrain.git", true],
+  ["git@github.com:people/cotrain.git", true],
+  ["ssh://git@github.com/people/cotrain", true],
+  ["https://github.com/others/cotrain.git", false],
+  ["https://github.com/people/cotrain-2.git", false],
+  ["https://gitlab.com/people/cotrain.git", false],
+  ["https://github.com:8443/people/cotrain.git", false],
+  ["../cotrain.git", false],
+])("a clone of %s is one of the repository: %s", (origin, same) =>
+  expect(isSameRepository(origin, "https://github.com/people/cotrain.git")).toBe(same),
+);
 
 test("the commit of a clone is its own, not that of a repository in which it lies", async () => {
   const { clone, commit } = cloneOf(REPOSITORY);

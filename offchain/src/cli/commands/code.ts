@@ -3,7 +3,16 @@ import { type Address, asAddress, type Hex } from "@cotrain/sdk/protocol";
 import { formatEther } from "viem";
 
 import { formatAddress, formatShares, shortAddress, timeText, UserError, wrap } from "../../base/index.ts";
-import { type ApprovedGrant, approvedGrants, commitIn, commitOf, isFounders, namedWallet } from "../../run/index.ts";
+import {
+  type ApprovedGrant,
+  approvedGrants,
+  commitIn,
+  commitOf,
+  isFounders,
+  isSameRepository,
+  namedWallet,
+  originOf,
+} from "../../run/index.ts";
 import { text } from "../../service/index.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable, table } from "../output.ts";
@@ -131,6 +140,27 @@ export const codeListCommand = defineCommand({
   },
 });
 
+/** What a clone has of a grant: its commit, and of which repository it says that it is a clone. */
+async function lookedFor(clone: string, { terms, repository }: ApprovedGrant) {
+  const origin = await originOf(clone);
+  // Some grants name no repository, as the first of a local chain does where its URL is nobody's to know.
+  const isNamed = /[/:]/.test(repository);
+  return {
+    ...(await commitIn(clone, commitOf(terms.commit))),
+    // Whom it is fetched as, and by which token, is nothing to be shown.
+    origin: origin?.replace(/^([a-z][a-z+]*:\/\/)[^@/]*@/i, "$1") ?? null,
+    isOther: isNamed && (origin === undefined || !isSameRepository(origin, repository)),
+  };
+}
+
+function localRows(local: Awaited<ReturnType<typeof lookedFor>>): (readonly [string, string])[] {
+  const { subject, author, origin, isOther } = local;
+  const found = ["in the clone", `"${subject}" by ${author}`] as const;
+  if (!isOther) return [found];
+  const other = origin === null ? "none" : `${origin}, which is not the repository that the grant names`;
+  return [found, ["its origin", other]];
+}
+
 /** `cotrain code show`. */
 export const codeShowCommand = defineCommand({
   name: "code show",
@@ -144,7 +174,7 @@ export const codeShowCommand = defineCommand({
     ["npx cotrain code show 0x5a1f09 --clone ../model-tools", "what was granted, and that the clone has that commit"],
   ],
   notes: [
-    "A commit that the clone does not have is an error: fetch first. The description is shown by its digest alone.",
+    "A commit that the clone does not have is an error: fetch first. That the clone's origin is another repository than the grant names is said, and no error: a fork has the same commits. The description is shown by its digest alone.",
   ],
   async run({ args: [id = ""], options, output }) {
     const { grant, now } = await shownAt(options, (place) => namedGrant(place, id));
@@ -154,7 +184,7 @@ export const codeShowCommand = defineCommand({
         "GRANT_NO_COMMIT",
         `Grant ${grant.id} is a founder's and names no commit: leave --clone out.`,
       );
-    const local = options.clone === undefined ? undefined : await commitIn(options.clone, commit);
+    const local = options.clone === undefined ? undefined : await lookedFor(options.clone, grant);
     const { state, terms } = grant;
     output.result({ ...documentOf(grant), clone: local ?? null }, [
       ...factTable(
@@ -169,7 +199,7 @@ export const codeShowCommand = defineCommand({
                 ["author", formatAddress(terms.author)],
                 ["repository", grant.repository],
                 ["commit", commit],
-                ...(local ? [["in the clone", `"${local.subject}" by ${local.author}`] as const] : []),
+                ...(local ? localRows(local) : []),
                 ["description", `sha256 ${terms.description}`],
                 [
                   "approved",
