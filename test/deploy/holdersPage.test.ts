@@ -5,7 +5,15 @@ import { readFileSync } from "node:fs";
 import { formatEther } from "viem";
 import { describe, expect, it } from "vitest";
 
+import { commandNames, loadCommands } from "../../offchain/src/cli/commands/index.ts";
 import { type Profile, profileFor } from "../../deploy/profiles.ts";
+
+/** What commands need beside the arguments that may never be left out, to do what the page says. */
+const needed: Readonly<Record<string, readonly string[]>> = {
+  delegate: [],
+  vote: [],
+  "treasury pay": ["--to", "--amount", "--token"],
+};
 
 const page = readFileSync("docs/holders.md", "utf8");
 const DAY = 86_400;
@@ -60,6 +68,34 @@ describe("the page for holders", () => {
     const shown = [...sentences.matchAll(/`([a-z]+(?: [a-z]+)?)`/g)].map(([, command]) => command);
     for (const command of ["emission show", "code list", "proposals terms", "disputes bond", "bootstrap"])
       expect(shown).toContain(command);
+  });
+
+  it("names commands with all that they need", async () => {
+    const names = commandNames.toSorted((a, b) => b.length - a.length);
+    const lines = page
+      .split("\n")
+      .filter((line) => line.startsWith("| "))
+      .flatMap((line) =>
+        [...(line.split(" | ").at(-1) ?? "").matchAll(/`([a-z][^`]*)`/g)].map(([, words = ""]) => words),
+      );
+    const called = lines.flatMap((words) => {
+      const name = names.find((each) => `${words} `.startsWith(`${each} `));
+      return name === undefined ? [] : [{ name, words: words.slice(name.length).split(" ").filter(Boolean) }];
+    });
+    expect(called.length).toBeGreaterThan(50);
+    const commands = new Map((await loadCommands()).map((command) => [command.name, command]));
+    for (const { name, words } of called) {
+      const line = [name, ...words].join(" ");
+      // What stands for another word cannot be run.
+      expect(line).not.toMatch(/\b[A-Z]+\b/);
+      const args = (commands.get(name)?.args ?? []).filter(({ optional }) => !optional || needed[name] !== undefined);
+      const given = words.findIndex((word) => word.startsWith("--"));
+      expect([line, (given === -1 ? words : words.slice(0, given)).length]).toEqual([
+        line,
+        expect.toSatisfy((count: number) => count >= args.length),
+      ]);
+      for (const flag of needed[name] ?? []) expect([line, words]).toEqual([line, expect.arrayContaining([flag])]);
+    }
   });
 
   it("names commands that there are", () => {
