@@ -26,6 +26,27 @@ export const code: readonly Breakage[] = [
     tests: ["test/offchain/cli/grantedTwice.test.ts"],
   },
   {
+    name: "maintainers sign a grant while holders vote on its commit, and are not told",
+    file: "offchain/src/cli/commands/granted.ts",
+    text: "if (!isUndecided(standing)) continue;",
+    instead: "continue;",
+    tests: ["test/offchain/cli/grantedTwice.test.ts"],
+  },
+  {
+    name: "a clone of another repository than the grant names is shown as any",
+    file: "offchain/src/cli/commands/code.ts",
+    text: "(origin === undefined || !isSameRepository(origin, repository))",
+    instead: "origin === undefined",
+    tests: ["test/offchain/cli/code.test.ts"],
+  },
+  {
+    name: "code budgets that are too old are told as left to be granted",
+    file: "offchain/src/run/codeBudget.ts",
+    text: "young > Number(through) ? BigInt(young) : through + 1n",
+    instead: "through + 1n",
+    tests: ["test/offchain/cli/budget.test.ts"],
+  },
+  {
     name: "a commit is paid for twice though nobody said so",
     file: "offchain/src/cli/commands/proposals.ts",
     text: "if (!options.again) requireGrantedOnce(proposalId, granted);",
@@ -119,8 +140,8 @@ export const code: readonly Breakage[] = [
   {
     name: "a grant is shown without a look at the clone",
     file: "offchain/src/cli/commands/code.ts",
-    text: "options.clone === undefined ? undefined : await commitIn(options.clone, commit)",
-    instead: `await commitIn(options.clone ?? ".", commit).catch(() => undefined)`,
+    text: "options.clone === undefined ? undefined : await lookedFor(options.clone, grant)",
+    instead: `await lookedFor(options.clone ?? ".", grant).catch(() => undefined)`,
     tests,
   },
   {
@@ -140,7 +161,7 @@ export const code: readonly Breakage[] = [
   {
     name: "a grant that was approved before is signed again",
     file: "offchain/src/cli/commands/codeApprove.ts",
-    text: "if (same) return { facts, draft, others, same };",
+    text: "if (same) return { facts, draft, others, votes: [], same };",
     instead: "void same;",
     tests,
   },

@@ -3,6 +3,20 @@ import type { Breakage } from "./breakage.ts";
 
 export const runProposals: readonly Breakage[] = [
   {
+    name: "each change of a delegate is told twice",
+    file: "offchain/src/cli/commands/delegate.ts",
+    text: "...unsent.flatMap(linesOf),",
+    instead: "...choices.flatMap(linesOf),",
+    tests: ["test/offchain/cli/delegate.test.ts"],
+  },
+  {
+    name: "what was burned is told as minted",
+    file: "offchain/src/cli/commands/shares.ts",
+    text: "burned > 0n ? `-${formatSharesExactly(burned)}` :",
+    instead: "burned > 0n ? formatSharesExactly(burned) :",
+    tests: ["test/offchain/cli/shares.test.ts"],
+  },
+  {
     name: "sets of signers to come are read without an end",
     file: "offchain/src/run/signers.ts",
     text: "if (last - current > MOST_COMING)",

@@ -3,6 +3,13 @@ import type { Breakage } from "./breakage.ts";
 
 export const runVerify: readonly Breakage[] = [
   {
+    name: "rounds that nobody can judge are told as to be settled",
+    file: "offchain/src/cli/commands/rewards.ts",
+    text: "unfit === undefined ? unsettledText",
+    instead: "unfit !== null ? unsettledText",
+    tests: ["test/offchain/cli/unpaid.test.ts"],
+  },
+  {
     name: "verify says nothing of a checkpoint that validators rejected",
     file: "offchain/src/run/rejected.ts",
     text: ".filter((head) => aggregateRejected(head, verdicts));",

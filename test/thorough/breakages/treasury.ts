@@ -3,6 +3,13 @@ import type { Breakage } from "./breakage.ts";
 
 export const treasury: readonly Breakage[] = [
   {
+    name: "a budget that is over is told as if it could pay",
+    file: "offchain/src/cli/commands/budget.ts",
+    text: "revokedAt !== 0 || now > terms.expiry;",
+    instead: "now > terms.expiry;",
+    tests: ["test/offchain/cli/budget.test.ts"],
+  },
+  {
     name: "what a vote may still draw is shown as if nothing had been drawn",
     file: "offchain/src/cli/commands/treasury.ts",
     text: "authorisable(client, { ...of, kind, from: 1n, to: epoch, asOf })",
