@@ -12,7 +12,7 @@ import { followStake } from "../../../offchain/src/localnet/stake.ts";
 import { formatAddress } from "../../../offchain/src/base/index.ts";
 import { accountOf } from "../chain/world.ts";
 import { revenueStage } from "./revenueStage.ts";
-import { staged } from "./staged.ts";
+import { staged, told as toldOf } from "./staged.ts";
 
 const stage = staged(["buyer", "stranger", "validator-1", "validator-2"]);
 const { buyShares, shareOut } = revenueStage(stage);
@@ -63,6 +63,11 @@ test("revenue is to be shared, then to be claimed, then claimed; its parts add u
   expect(await told()).toMatchObject({ revenue: { parts: [{ ...part, claimed: "3000000" }] }, pending: [] });
   // Somebody else's part is told as others'.
   const elsewhere = { ...prepared, owners: [customer] };
+  // What is less than a coordinator takes up waits for more, whoever paid it and when.
+  await toldOf("revenue", "deposit", "0.5", "--state", stage.state, ...stage.by("stranger"), "--yes");
+  expect((await told()).pending).toEqual([
+    { what: "0.5 TESTUSD of revenue, shared out with what comes next once it is 1 TESTUSD in all", due: null },
+  ]);
   const others = { name: "others", account: null, amount: "3000000", claimed: null };
   expect(await told(elsewhere)).toMatchObject({ revenue: { parts: [others] } });
 });

@@ -229,6 +229,10 @@ describe("the summary", () => {
     expect(text({ proposal: null, noVote, decided })).toContain(
       `  ${noVote}\n  earlier: 48 → 64 inner steps per round, executed in the transaction\n  ${hash("a")}\n`,
     );
+    expect(text({ proposal: null, noVote, decided })).not.toContain("earlier, all");
+    expect(text({ proposal: null, noVote, decided, decidedBefore: 4 })).toContain(
+      "… 4 earlier, all: npx cotrain proposals list",
+    );
   });
 
   test("shows a dozen lines of what earned nothing, and says how many more there are", () => {

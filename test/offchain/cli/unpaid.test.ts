@@ -80,7 +80,7 @@ vi.mock("../../../offchain/src/chain/index.ts", async (original) => ({
 }));
 vi.mock("../../../offchain/src/cli/up/decisions.ts", () => ({
   acceptedProposals: async () => [],
-  executedProposals: async () => [],
+  executedProposals: async () => ({ last: [], before: 0 }),
 }));
 vi.mock("../../../offchain/src/cli/up/ownership.ts", () => ({
   ownershipOf: async () => ({

@@ -110,7 +110,7 @@ function epochLines({ token, book }: Revenue, epochs: readonly (EarningEpoch & {
     ),
     ...(epochs.some(({ state }) => state === "to be set aside")
       ? told(
-          'A coordinator sets aside what has come once it is enough (coordinator --revenue-at-least, 1 token if its operator said nothing); "npx cotrain revenue attest" has validators do it at any time.',
+          'A coordinator sets aside what has come once it is enough (coordinator --revenue-at-least, 1 token if its operator said nothing); with "npx cotrain revenue attest FILE" validators whose processes are stopped do it at any time.',
         )
       : []),
   ];

@@ -1,4 +1,4 @@
-/** What holders decided so far, as the chain has it: a session's summary tells of all of them, whoever proposed. */
+/** What holders decided so far, as the chain has it: a session's summary tells the newest of them, whoever proposed, and how many more. */
 import {
   getAllLogs,
   proposalCreated,
@@ -22,24 +22,25 @@ export interface ExecutedProposal {
   readonly transaction: string;
 }
 
-/** The last proposals that were executed, oldest first. @param fromBlock at or before the governor's first */
+/** The last proposals that were executed, oldest first, and how many were before. @param fromBlock at or before the governor's first */
 export async function executedProposals(
   client: Client,
   governor: Address,
   fromBlock: number,
   most = 8,
-): Promise<ExecutedProposal[]> {
+): Promise<{ readonly last: ExecutedProposal[]; readonly before: number }> {
   const from = BigInt(fromBlock);
   const [created, executed] = await Promise.all([
     getAllLogs(client, proposalCreated({ governor }), { from }),
     getAllLogs(client, proposalExecuted({ governor }), { from }),
   ]);
   const titles = new Map(created.logs.map(({ args }) => [args.proposalId, proposalTitle(args.description)]));
-  return executed.logs.slice(-most).map(({ args, transactionHash }) => ({
+  const last = executed.logs.slice(Math.max(0, executed.logs.length - most)).map(({ args, transactionHash }) => ({
     id: args.proposalId,
     title: titles.get(args.proposalId) || `proposal ${args.proposalId}`,
     transaction: transactionHash,
   }));
+  return { last, before: executed.logs.length - last.length };
 }
 
 /** Newest proposals that are asked where they stand. */

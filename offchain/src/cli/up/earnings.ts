@@ -1,5 +1,5 @@
 /** Gathers what the summary tells of stake and revenue, from the chain alone. */
-import { timelockOf, unpaidLeaves } from "@cotrain/sdk/actions";
+import { getAllLogs, revenueDeposited, timelockOf, unpaidLeaves } from "@cotrain/sdk/actions";
 import { type Address, asAddress, rewardKind } from "@cotrain/sdk/protocol";
 
 import { formatAddress, timeText, UserError } from "../../base/index.ts";
@@ -76,11 +76,29 @@ async function partsOf(prepared: Prepared, revenue: Revenue, setAside: bigint): 
   ];
 }
 
+/** What no root has set aside yet: a coordinator waits until it is a token (`--revenue-at-least`), and then for the end of its last epoch. */
+async function waitingOf(
+  { connection, reader, modelId, fromBlock }: Prepared,
+  { revenue, token, epoch }: Revenue,
+  rest: bigint,
+): Promise<Summary["pending"][number]> {
+  if (rest < 10n ** BigInt(token.decimals))
+    return {
+      what: `${tokenText(rest, token)} of revenue, shared out with what comes next once it is 1 ${token.symbol} in all`,
+      due: null,
+    };
+  const about = revenueDeposited({ revenue, modelId });
+  const { logs } = await connection.call((client) => getAllLogs(client, about, { from: BigInt(fromBlock) }));
+  const last = Number(logs.at(-1)?.args.epoch ?? epoch);
+  const [end, { window }] = [await reader.epochEnd(modelId, last), await reader.schedule(modelId)];
+  return { what: `the root that shares ${tokenText(rest, token)} out`, due: timeText(end + window) };
+}
+
 async function revenueOf(
   prepared: Prepared,
   { noRevenue }: TrainingSession,
 ): Promise<Pick<Money, "revenue" | "noRevenue"> & Pick<Summary, "pending">> {
-  const { contributors, reader, modelId } = prepared;
+  const { contributors } = prepared;
   const revenue = contributors && (await orNone(revenueAt(prepared)));
   const book = revenue?.book;
   if (!revenue || !book || book.arrived === 0n)
@@ -94,8 +112,6 @@ async function revenueOf(
   const payment = await paymentOf(prepared, revenue, asAddress(customer.client.account.address));
   const parts = await partsOf(prepared, revenue, book.setAside);
   const rest = book.arrived - book.setAside;
-  const last = payment ? Number(payment.epoch) : revenue.epoch;
-  const [end, { window }] = [await reader.epochEnd(modelId, last), await reader.schedule(modelId)];
   const left = parts.filter(({ amount, claimed }) => claimed !== null && claimed !== amount);
   return {
     revenue: {
@@ -116,9 +132,7 @@ async function revenueOf(
     },
     noRevenue: null,
     pending: [
-      ...(rest > 0n
-        ? [{ what: `the root that shares ${tokenText(rest, token)} out`, due: timeText(end + window) }]
-        : []),
+      ...(rest > 0n ? [await waitingOf(prepared, revenue, rest)] : []),
       ...(left.length > 0
         ? [{ what: `claim of revenue by ${left.map(({ name }) => name).join(", ")}, possible now`, due: null }]
         : []),

@@ -206,14 +206,15 @@ async function proposalOf(
 async function decisionsOf(
   { owners: [asker], addresses, modelId, fromBlock, state }: Prepared,
   { decision }: TrainingSession,
-): Promise<Pick<Summary, "decided" | "pending">> {
+): Promise<Pick<Summary, "decided" | "decidedBefore" | "pending">> {
   if (!asker) return { decided: [], pending: [] };
   const governor = await governorOf(asker.client, { addresses, modelId });
-  const executed = await executedProposals(asker.client, governor, fromBlock);
-  const decided = executed
+  const { last, before } = await executedProposals(asker.client, governor, fromBlock);
+  const decided = last
     .filter(({ id }) => id !== decision?.proposalId)
     .map(({ title, transaction }) => ({ title, transaction }));
-  return { decided, pending: await acceptedProposals(asker.client, { governor, fromBlock, state }) };
+  const pending = await acceptedProposals(asker.client, { governor, fromBlock, state });
+  return { decided, ...(before > 0 && { decidedBefore: before }), pending };
 }
 
 function trainingOf(session: TrainingSession, view: RunView): Summary["training"] {
@@ -326,7 +327,7 @@ async function gather(
   const happened = { ...contributed, ...money, ...disputed, hadDispute: await hadDispute(prepared) };
   const names = new Map(prepared.owners.map(({ name, client }) => [client.account.address.toLowerCase(), name]));
   const unpaid = await unpaidIn(prepared, session, rewards);
-  const { decided, pending: accepted } = await decisionsOf(prepared, session);
+  const { pending: accepted, ...decisions } = await decisionsOf(prepared, session);
   return {
     version: 5,
     finishedAt: new Date().toISOString(),
@@ -355,7 +356,7 @@ async function gather(
     ...rentedIn(rented),
     proposal: await proposalOf(prepared, session, view),
     noVote: session.noVote ?? null,
-    decided,
+    ...decisions,
     pending: [
       ...pending,
       ...accepted,

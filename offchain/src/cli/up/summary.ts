@@ -161,6 +161,8 @@ export const Summary = Type.Object({
   ),
   /** What holders decided before, oldest first, each with the transaction that executed it. */
   decided: Type.Array(Type.Object({ title: Text, transaction: Text })),
+  /** How many decisions were carried out before those. */
+  decidedBefore: Type.Optional(Whole),
   /** What has not happened yet on this chain, and when it can (ISO 8601). */
   pending: Type.Array(Type.Object({ what: Text, due: Nullable(Text) })),
   commands: Type.Array(Type.Object({ command: Text, what: Text })),
@@ -312,11 +314,13 @@ function originLines({ shares, capital, noCapital, code, noCode, noVote }: Summa
 }
 
 function decisionLines(summary: Summary): string[] {
+  const { decidedBefore: before = 0 } = summary;
   const earlier = summary.decided.flatMap(({ title, transaction }) => [
     ...wrap(`earlier: ${title}, executed in the transaction`, ROOM),
     transaction,
   ]);
-  return indent([...newestDecision(summary), ...earlier]);
+  const rest = before === 0 ? [] : [`… ${before} earlier, all: npx cotrain proposals list`];
+  return indent([...newestDecision(summary), ...earlier, ...rest]);
 }
 
 function newestDecision({ proposal, shares, noVote }: Summary): string[] {
