@@ -185,14 +185,15 @@ type Attempted<T> = { readonly result: T; readonly away: null } | { readonly res
 
 /**
  * What ends one look, be it a defect here that somebody found a document for, ends no other: a root that nobody looks at meanwhile pays.
- * @throws what is no error of ours
+ * @throws what says that it was told to end
  */
 async function attempt<T>(work: () => Promise<T>): Promise<Attempted<T>> {
   try {
     return { result: await work(), away: null };
   } catch (error) {
-    if (!(error instanceof CotrainError)) throw error;
-    return { result: null, away: error.message };
+    if (error instanceof CotrainError) return { result: null, away: error.message };
+    if (error instanceof Error && error.name === "AbortError") throw error;
+    return { result: null, away: `This is a defect of Cotrain, please report it: ${String(error)}` };
   }
 }
 

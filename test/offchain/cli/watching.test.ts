@@ -128,7 +128,16 @@ const away = () => Promise.reject(new RetryableError("AWAY", "It does not answer
 
 const broken = () => Promise.reject(new InternalError("TABLE_INVALID", "The table has a gap."));
 
-test("what ends one look by an error that nobody foresaw is told once, and ends no other", async () => {
+const nobody = () => Promise.reject(new TypeError("The table has a gap."));
+
+test.each([
+  ["of ours", broken, "Not all could be looked at: The table has a gap."],
+  [
+    "of nobody's",
+    nobody,
+    "Not all could be looked at: This is a defect of Cotrain, please report it: TypeError: The table has a gap.",
+  ],
+])("what ends one look by an error %s that nobody foresaw is told once, and ends no other", async (_, look, words) => {
   const { said, telling } = listening();
   let roots = 0;
   const root = async (): Promise<WatchFinding> => {
@@ -137,7 +146,7 @@ test("what ends one look by an error that nobody foresaw is told once, and ends 
   };
   const ending = new AbortController();
   const looks = [
-    () => telling.heads(broken),
+    () => telling.heads(look),
     async () => {
       await telling.root("compute", rootsLook({ root }));
       if (roots === 3) ending.abort();
@@ -145,7 +154,7 @@ test("what ends one look by an error that nobody foresaw is told once, and ends 
   ];
   await lookInLoops(looks, { every: 1, once: false, clock: systemClock, signal: ending.signal });
   expect(roots).toBe(3);
-  expect(said.filter((line) => line.includes("gap"))).toEqual(["Not all could be looked at: The table has a gap."]);
+  expect(said.filter((line) => line.includes("gap"))).toEqual([words]);
   expect(exitCodeOf(telling.seen())).toBe(75);
 });
 

@@ -116,6 +116,13 @@ export const watch: readonly Breakage[] = [
     tests: words,
   },
   {
+    name: "a defect in one look ends all of a watch",
+    file: "offchain/src/cli/watching.ts",
+    text: 'error.name === "AbortError"',
+    instead: "error.name.length > 0",
+    tests: words,
+  },
+  {
     name: "a false root whose window is over ends a watch with 0",
     file: "offchain/src/cli/watching.ts",
     text: '["late", "reported", "disputed"]',

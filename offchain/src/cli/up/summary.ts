@@ -159,9 +159,8 @@ export const Summary = Type.Object({
       appliesFromRound: Type.Optional(Whole),
     }),
   ),
-  /** What holders decided before, oldest first, each with the transaction that executed it. */
+  /** What holders decided before, oldest first, each with the transaction that executed it; and how many before those. */
   decided: Type.Array(Type.Object({ title: Text, transaction: Text })),
-  /** How many decisions were carried out before those. */
   decidedBefore: Type.Optional(Whole),
   /** What has not happened yet on this chain, and when it can (ISO 8601). */
   pending: Type.Array(Type.Object({ what: Text, due: Nullable(Text) })),
@@ -171,10 +170,9 @@ export type Summary = Static<typeof Summary>;
 
 const bits = (microBits: number | null): string => (microBits === null ? "not measured" : (microBits / 1e6).toFixed(3));
 
-/**
- * Every checkpoint that this session made, with its transaction, which leaves room for no more in 80 columns; earlier ones are
- * counted. Checkpoint 0 is the first session's.
- */
+/** Characters before a checkpoint's transaction. */
+const INDEX = 12;
+/** Every checkpoint that this session made, with its transaction, for which there is just room; earlier ones are counted. */
 function checkpointRows(summary: Summary): string[][] {
   const { firstRound } = summary.training;
   const shown = summary.checkpoints.filter(({ round }) => firstRound === 0 || round > firstRound);
@@ -185,9 +183,6 @@ function checkpointRows(summary: Summary): string[][] {
   // What is longer than a line stands below, among what to do next.
   return before === 0 ? rows : [["…", earlier.length > ROOM - INDEX ? `${before} earlier` : earlier], ...rows];
 }
-
-/** Characters before a checkpoint's transaction. */
-const INDEX = 12;
 
 /** Why there is no code where there was no vote. */
 const VOTE_NEEDED = "that takes a vote, which this session did not hold";
@@ -314,13 +309,12 @@ function originLines({ shares, capital, noCapital, code, noCode, noVote }: Summa
 }
 
 function decisionLines(summary: Summary): string[] {
-  const { decidedBefore: before = 0 } = summary;
   const earlier = summary.decided.flatMap(({ title, transaction }) => [
     ...wrap(`earlier: ${title}, executed in the transaction`, ROOM),
     transaction,
   ]);
-  const rest = before === 0 ? [] : [`… ${before} earlier, all: npx cotrain proposals list`];
-  return indent([...newestDecision(summary), ...earlier, ...rest]);
+  const before = summary.decidedBefore ? [`… ${summary.decidedBefore} earlier, all: npx cotrain proposals list`] : [];
+  return indent([...newestDecision(summary), ...earlier, ...before]);
 }
 
 function newestDecision({ proposal, shares, noVote }: Summary): string[] {
