@@ -23,6 +23,7 @@ import {
   uncountedAt,
 } from "../../run/index.ts";
 import { toggle } from "../../service/index.ts";
+import { byEach } from "../byEach.ts";
 import { defineCommand } from "../command.ts";
 import { columnsOf, factTable, table } from "../output.ts";
 import { atPlace, type Place, placeOptions, requireEntries, signingAs, signingOptions } from "../place.ts";
@@ -364,11 +365,14 @@ export const revenueClaimCommand = defineCommand({
         place,
         claimants.map(({ account }) => account),
       );
-      const claims = [];
-      for (const claimant of claimants) {
-        const paid = owed ? await claimOwed(place, owed, claimant, options) : nothingPaid;
-        claims.push({ name: claimant.name, account: formatAddress(claimant.account), ...paid });
-      }
+      const claims = await byEach(
+        claimants,
+        async (claimant) => {
+          const paid = owed ? await claimOwed(place, owed, claimant, options) : nothingPaid;
+          return { name: claimant.name, account: formatAddress(claimant.account), ...paid };
+        },
+        ({ transaction }) => [transaction],
+      );
       return { owed, claims };
     });
     output.result({ token: owed?.revenue.token ?? null, claims, unsound: owed?.unsound ?? [] }, [

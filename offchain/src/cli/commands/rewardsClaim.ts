@@ -13,6 +13,7 @@ import {
   tokenText,
 } from "../../run/index.ts";
 import { account as accountOption, toggle } from "../../service/index.ts";
+import { byEach } from "../byEach.ts";
 import { type CommandContext, defineCommand } from "../command.ts";
 import { atPlace, type Place, signingAs, signingOptions, unpinnedNotice } from "../place.ts";
 import {
@@ -239,8 +240,11 @@ export const rewardsClaimCommand = defineCommand({
       own,
       async (at) => {
         const { claimants, place, owed } = await claimsAt(at, options);
-        const made: Claimed[] = [];
-        for (const claimant of claimants) made.push(await claimOne(place, owed, claimant, options));
+        const made = await byEach(
+          claimants,
+          (claimant) => claimOne(place, owed, claimant, options),
+          ({ transaction, revenue }) => [transaction, revenue?.transaction],
+        );
         return { claims: made, owed, ...hintsOf(place) };
       },
       unpinnedNotice(options, output),
