@@ -145,7 +145,7 @@ async function turnOf(
   if (found) return found;
   throw new UserError(
     "RULING_CHECKPOINT",
-    `No round of run ${runId} led to a ${turnText(turn)} that is anchored: "npx cotrain checkpoint list --json" has those that are.`,
+    `No round of run ${runId} led to a ${turnText(turn)} that is anchored: "npx cotrain checkpoint list --json" has those that are, and "npx cotrain verify --json" those of somebody else's run.`,
   );
 }
 
