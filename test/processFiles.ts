@@ -12,6 +12,7 @@ export const ofRooms: readonly string[] = [
   ...[
     "announcedBuild",
     "badInput",
+    "marketAkash",
     "marketFake",
     "marketKeys",
     "marketOwn",

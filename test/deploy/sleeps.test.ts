@@ -19,6 +19,7 @@ const waits: Readonly<Record<string, readonly [places: number, what: string]>> =
   "offchain/chain/posting.test.ts": [1, "looks for what must come"],
   "offchain/coordinator/harness.ts": [2, "looks for what must come; lets what was woken end, while time stands"],
   "offchain/engine/host.test.ts": [1, "looks until a process is gone"],
+  "offchain/service/smallDisk.ts": [1, "mounts again where that was refused"],
   "offchain/service/support.ts": [1, "looks for what must come"],
   "offchain/validator/harness.ts": [1, "looks for what must come"],
   "offchain/worker/coordinatorDouble.ts": [2, "is the coordinator that a worker waits for, and one that hangs"],

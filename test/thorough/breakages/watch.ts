@@ -298,10 +298,11 @@ export const watch: readonly Breakage[] = [
     tests: ["test/offchain/validator/watchNextRun.test.ts"],
   },
   {
-    name: "an error that nobody foresaw ends all looks of who watches",
+    name: "an error of ours that nobody foresaw ends all looks of who watches",
     file: "offchain/src/cli/watching.ts",
-    text: "if (!(error instanceof CotrainError)) throw error;",
-    instead: "if (!(error instanceof CotrainError && error.retryable)) throw error;",
+    text: "if (error instanceof CotrainError) return",
+    instead:
+      "if (error instanceof CotrainError && !error.retryable) throw error;\n    if (error instanceof CotrainError) return",
     tests: ["test/offchain/cli/watching.test.ts"],
   },
 ];
