@@ -1,11 +1,12 @@
 /**
- * What is read of documents, for both implementations to say the same of: texts that are canonical JSON or not, ranges of positions, and rounds of which
- * workers were given the same sequences in positions of different passes, or others.
+ * What is read of documents, for both implementations to say the same of: texts that are canonical JSON or not, ranges of positions, tokens of a round, and
+ * rounds of which workers were given the same sequences in positions of different passes, or others.
  */
 import { canonicalJson, digestOfJson, asRunId, type PositionRange, type ReceiptsFile } from "@cotrain/sdk/protocol";
 
 import { parseCanonicalJson } from "../../offchain/src/base/index.ts";
 import { createDataOrder, isCountable, permutationOf } from "../../offchain/src/data/index.ts";
+import { canBeWeighed } from "../../offchain/src/diloco/index.ts";
 import { sharer } from "../../offchain/src/run/index.ts";
 
 export const seed = asRunId(digestOfJson("a run whose data are shared"));
@@ -49,6 +50,14 @@ export const ranges: readonly (readonly [start: number, count: number, countable
   [2 ** 53 - 8, 8, false],
   [2 ** 53 - 2, 8, false],
   [2 ** 53 - 1, 2 ** 53 - 1, false],
+];
+
+/** Tokens of a round, and whether these can be weighed. */
+export const tokens: readonly (readonly [tokens: bigint, weighable: boolean])[] = [
+  [0n, true],
+  [2n ** 53n - 1n, true],
+  [2n ** 53n, false],
+  [2n ** 62n, false],
 ];
 
 /** A worker's positions: one step of them. */
@@ -156,6 +165,7 @@ export const readingCases = async (): Promise<string> =>
       canonical: isCanonical(text),
     })),
     ranges: ranges.map(([start, count]) => ({ start, count, countable: isCountable({ start, count }) })),
+    tokens: tokens.map(([count]) => ({ count: String(count), weighable: canBeWeighed(count) })),
     rounds: await Promise.all(
       rounds.map(async ({ n, works }) => ({ n, works, sharer: (await sharer(receiptsOf(works), seed, n)) ?? null })),
     ),

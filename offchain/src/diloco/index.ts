@@ -43,4 +43,4 @@ export {
   type ScreeningEntry,
   type ScreeningInput,
 } from "./screening.ts";
-export { pullOf, weigh } from "./weights.ts";
+export { canBeWeighed, pullOf, weigh } from "./weights.ts";

@@ -43,6 +43,9 @@ const weightingOf: (code: number) => Weighting = tableOf(
   { tokens: byTokens, uniform: alike, normalised },
 );
 
+/** Whether tokens of a round, all of them together, are a number that {@link weigh} can count with. What is published may say anything. */
+export const canBeWeighed = (tokens: bigint): boolean => tokens <= BigInt(Number.MAX_SAFE_INTEGER);
+
 /**
  * Sorts by ascending address and weighs.
  * @param weighting number in RunParams.weighting

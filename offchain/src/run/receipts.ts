@@ -24,6 +24,7 @@ import {
 import { roundNumber } from "../base/index.ts";
 import type { ChainReader, PostedHead } from "../chain/index.ts";
 import { isCountable } from "../data/index.ts";
+import { canBeWeighed } from "../diloco/index.ts";
 import { overlap, trainedIn } from "./positions.ts";
 import { DocumentError, type RunDocuments } from "./published.ts";
 
@@ -78,10 +79,13 @@ function checkSteps(
   for (const key of Object.keys(due) as (keyof typeof due)[])
     require(assignment[key] === due[key], `its assignment has ${key} ${assignment[key]} where ${due[key]} is due`);
   require(assignment.ranges.every(isCountable), "its assignment has data past the last position that can be counted");
-  const positions = assignment.ranges.reduce((sum, { count }) => sum + count, 0);
+  // Exactly: both may be more than a double counts, and two sums that differ would be the same.
+  const positions = assignment.ranges.reduce((sum, { count }) => sum + BigInt(count), 0n);
   require(positions ===
-    assignment.steps *
-      assignment.batch, `its assignment has ${positions} positions for ${assignment.steps} steps of ${assignment.batch}`);
+    BigInt(assignment.steps) *
+      BigInt(
+        assignment.batch,
+      ), `its assignment has ${positions} positions for ${assignment.steps} steps of ${assignment.batch}`);
 }
 
 /** That a receipt claims what its assignment allows. @returns the tokens that it is paid for */
@@ -159,6 +163,9 @@ export async function verifyReceipts(
   const { maxWorkers } = rules.params;
   if (file.receipts.length > maxWorkers)
     fail("all workers", `there are ${file.receipts.length}, where ${maxWorkers} members at most may be`);
+  // That each counts what is due is looked at below.
+  const counted = file.receipts.reduce((sum, { tokens }) => sum + BigInt(tokens), 0n);
+  if (!canBeWeighed(counted)) fail("all workers", `they count ${counted} tokens, more than can be weighed`);
   for (const entry of file.receipts) {
     const receipt = fromWire("Receipt", entry.receipt);
     const { worker } = entry.receipt;

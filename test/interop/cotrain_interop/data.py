@@ -87,6 +87,11 @@ def is_countable(positions: dict) -> bool:
     return positions["start"] + positions["count"] <= 2**53 - 1
 
 
+def can_be_weighed(tokens: int) -> bool:
+    """Whether the tokens of a round are a number that doubles hold exactly."""
+    return tokens <= 2**53 - 1
+
+
 def used(ranges: list[dict], count: int) -> list[range]:
     """The first `count` positions of ranges laid end to end."""
     parts = []

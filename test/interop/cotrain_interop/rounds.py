@@ -107,6 +107,8 @@ def check_receipts(spec: Spec, docs: RunDocuments, head: Head, before: dict, fil
     equal("the order of the receipts", workers, sorted(set(workers)))
     most = docs.run.params(head["paramsVersion"])["maxWorkers"]
     require(len(workers) <= most, f"there are {len(workers)} receipts, where {most} members at most may be")
+    counted = sum(int(entry["tokens"]) for entry in file["receipts"])
+    require(data.can_be_weighed(counted), f"the receipts count {counted} tokens, which nobody can weigh")
     leaves = []
     for entry in file["receipts"]:
         leaves.append(check_entry(spec, docs, head, before, entry))

@@ -467,7 +467,7 @@ def _kinds(gate: dict, rules: dict) -> set[str]:
 
 
 def check_reading(file: Path, report: Report) -> None:
-    """Texts that are canonical JSON or not, ranges that can be counted or not, and rounds of which somebody has another's sequences or not."""
+    """Texts that are canonical JSON or not, ranges and tokens that can be counted or not, and rounds of which somebody has another's sequences or not."""
     cases = json.loads(file.read_text(encoding="utf-8"))
     for number, case in enumerate(cases["texts"]):
         with report.about(f"text {number}"):
@@ -477,6 +477,10 @@ def check_reading(file: Path, report: Report) -> None:
         with report.about(f"range {number}"):
             equal("whether it can be counted", data.is_countable(case), case["countable"])
             report.count("ranges")
+    for number, case in enumerate(cases["tokens"]):
+        with report.about(f"tokens {number}"):
+            equal("whether they can be weighed", data.can_be_weighed(int(case["count"])), case["weighable"])
+            report.count("tokens")
     for number, case in enumerate(cases["rounds"]):
         with report.about(f"round {number}"):
             count = {each["worker"]: sum(part["count"] for part in each["ranges"]) for each in case["works"]}
@@ -486,6 +490,7 @@ def check_reading(file: Path, report: Report) -> None:
     with report.about("the cases"):
         equal("canonical or not", {case["canonical"] for case in cases["texts"]}, {True, False})
         equal("countable or not", {case["countable"] for case in cases["ranges"]}, {True, False})
+        equal("weighable or not", {case["weighable"] for case in cases["tokens"]}, {True, False})
         equal("shared or not", {case["sharer"] is None for case in cases["rounds"]}, {True, False})
 
 

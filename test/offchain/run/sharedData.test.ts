@@ -3,12 +3,17 @@ import { describe, expect, it } from "vitest";
 
 import { createRandom } from "../../../offchain/src/base/index.ts";
 import { createLedger, isCountable, issueAssignment } from "../../../offchain/src/data/index.ts";
+import { canBeWeighed } from "../../../offchain/src/diloco/index.ts";
 import { sharer } from "../../../offchain/src/run/index.ts";
 import { addRound } from "../../../offchain/src/run/positions.ts";
-import { ranges, receiptsOf, rounds, seed, worker } from "../../interop/reading.ts";
+import { ranges, receiptsOf, rounds, seed, tokens, worker } from "../../interop/reading.ts";
 
 it.each(ranges)("a range from position %i of %i positions can be counted: %s", (start, count, countable) => {
   expect(isCountable({ start, count })).toBe(countable);
+});
+
+it.each(tokens)("%i tokens of a round can be weighed: %s", (count, weighable) => {
+  expect(canBeWeighed(count)).toBe(weighable);
 });
 
 describe("workers of one round", () => {

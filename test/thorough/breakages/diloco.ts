@@ -353,4 +353,11 @@ export const diloco: readonly Breakage[] = [
     instead: "if (sum.length < 0) problem",
     tests: ["test/offchain/run/sharedData.test.ts"],
   },
+  {
+    name: "more tokens than a double counts are said to be weighable",
+    file: "offchain/src/diloco/weights.ts",
+    text: "tokens <= BigInt(Number.MAX_SAFE_INTEGER);",
+    instead: "tokens <= BigInt(Number.MAX_SAFE_INTEGER) + 1n;",
+    tests: ["test/offchain/run/sharedData.test.ts"],
+  },
 ];

@@ -278,8 +278,8 @@ export const run: readonly Breakage[] = [
   {
     name: "an assignment may have fewer positions than it is paid for",
     file: "offchain/src/run/receipts.ts",
-    text: "require(positions ===\n    assignment.steps *\n      assignment.batch,",
-    instead: "require(positions <=\n    assignment.steps *\n      assignment.batch,",
+    text: "require(positions ===\n    BigInt(assignment.steps) *",
+    instead: "require(positions <=\n    BigInt(assignment.steps) *",
     tests: ["test/offchain/run/documents.test.ts"],
   },
   {

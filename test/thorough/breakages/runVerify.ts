@@ -373,4 +373,18 @@ export const runVerify: readonly Breakage[] = [
     instead: "[{}, root]",
     tests: ["test/offchain/validator/watch.test.ts"],
   },
+  {
+    name: "receipts of a round count more tokens than anybody can weigh",
+    file: "offchain/src/run/receipts.ts",
+    text: "if (!canBeWeighed(counted))",
+    instead: "if (counted < 0n)",
+    tests: ["test/offchain/run/receiptNumbers.test.ts"],
+  },
+  {
+    name: "positions of an assignment are added up in doubles",
+    file: "offchain/src/run/receipts.ts",
+    text: "sum + BigInt(count), 0n)",
+    instead: "BigInt(Number(sum) + count), 0n)",
+    tests: ["test/offchain/run/receiptNumbers.test.ts"],
+  },
 ];
