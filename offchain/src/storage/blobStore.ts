@@ -22,7 +22,8 @@ export interface OpenBlob extends AsyncDisposable {
 export interface BlobReader {
   /**
    * The whole blob, verified.
-   * @param maxBytes refuses larger ones before reading them
+   * @param maxBytes larger ones are not given: hashed as they are read, since a file that somebody appended to is not larger but
+   *   corrupted
    * @throws BlobError `BLOB_MISSING`, `BLOB_CORRUPTED` or `BLOB_TOO_LARGE`
    */
   get(digest: Digest, maxBytes?: number): Promise<Uint8Array<ArrayBuffer>>;

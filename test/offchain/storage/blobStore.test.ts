@@ -78,6 +78,7 @@ describe("file store", () => {
     await corrupt(fileOf(root, digest), bytes);
     const error = { code: "BLOB_CORRUPTED", details: { digest, file: fileOf(root, digest) } };
     await expect(store.get(digest)).rejects.toMatchObject(error);
+    await expect(store.get(digest, bytes.length)).rejects.toMatchObject(error);
     await expect(store.open(digest)).rejects.toMatchObject(error);
     const received: Uint8Array[] = [];
     await expect(collect(store.stream(digest), received)).rejects.toMatchObject(error);

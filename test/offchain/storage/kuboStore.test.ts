@@ -193,13 +193,6 @@ describe("a Kubo node that cannot be trusted", () => {
     expect(other.asked).toEqual([]);
   });
 
-  it("that says that a blob is larger than allowed is asked for none of it", async () => {
-    const { node, store, digest } = await storeWith(large);
-    node.asked.length = 0;
-    await expect(store.get(digest, 1000)).rejects.toMatchObject({ code: "BLOB_TOO_LARGE" });
-    expect(new Set(node.asked)).toEqual(new Set(["files/stat"]));
-  });
-
   it.each([
     ["one block", small, 2 * MIB],
     ["several blocks", large, 2 ** 50],

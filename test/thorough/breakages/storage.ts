@@ -237,4 +237,25 @@ export const storage: readonly Breakage[] = [
     instead: 'await open(path, "wx");',
     tests: ["test/offchain/storage/blobStore.test.ts"],
   },
+  {
+    name: "a blob whose file somebody appended to is said to be too large",
+    file: "offchain/src/storage/node/fileStore.ts",
+    text: "    await verified.lengthOf(file, digest, { path, again: false });\n    throw",
+    instead: "    throw",
+    tests: ["test/offchain/storage/tooLarge.test.ts"],
+  },
+  {
+    name: "an IPFS node is believed that a blob is larger than allowed",
+    file: "offchain/src/storage/node/kuboStore.ts",
+    text: "      kept.known.set(digest, await verify(kept, digest, entry));\n    throw",
+    instead: "      kept.known.set(digest, { ...entry, pieces: [] });\n    throw",
+    tests: ["test/offchain/storage/tooLarge.test.ts"],
+  },
+  {
+    name: "an IPFS node is believed that a blob is larger than it was when it was verified",
+    file: "offchain/src/storage/node/kuboStore.ts",
+    text: "if (before?.cid !== entry.cid || before.bytes !== entry.bytes)",
+    instead: "if (before?.cid !== entry.cid)",
+    tests: ["test/offchain/storage/tooLarge.test.ts"],
+  },
 ];

@@ -26,7 +26,7 @@ export async function openFileStore(root: string): Promise<BlobStore> {
   const store: BlobStore = {
     put: (data, expected = {}) => put(files, data, expected),
     stream: (digest) => stream(files, digest),
-    get: (digest, maxBytes = Infinity) => get(files, digest, maxBytes),
+    get: (digest, maxBytes = Infinity) => get({ files, verified }, digest, maxBytes),
     open: async (digest, { again = true } = {}) => {
       const file = await files.openToRead(digest);
       try {
@@ -102,13 +102,21 @@ async function* stream(files: BlobDirectory, digest: Digest): AsyncGenerator<Uin
   if (held) yield held;
 }
 
-async function get(files: BlobDirectory, digest: Digest, maxBytes: number): Promise<Uint8Array<ArrayBuffer>> {
+async function get(
+  { files, verified }: { readonly files: BlobDirectory; readonly verified: VerifiedFiles },
+  digest: Digest,
+  maxBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
   await using file = await files.openToRead(digest);
+  const path = files.pathOf(digest);
   const { size } = await file.stat();
-  if (size > maxBytes) throw blobTooLarge(`Blob ${digest}`, maxBytes);
+  if (size > maxBytes) {
+    // Whoever named too large a blob is blamed for it: not for what became of the file.
+    await verified.lengthOf(file, digest, { path, again: false });
+    throw blobTooLarge(`Blob ${digest}`, maxBytes);
+  }
   const bytes = new Uint8Array(size);
-  if ((await readFully(file, bytes, 0)) !== size || sha256Bytes(bytes) !== digest)
-    throw blobCorrupted(digest, files.pathOf(digest));
+  if ((await readFully(file, bytes, 0)) !== size || sha256Bytes(bytes) !== digest) throw blobCorrupted(digest, path);
   return bytes;
 }
 
