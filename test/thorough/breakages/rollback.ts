@@ -382,6 +382,13 @@ export const rollback: readonly Breakage[] = [
     tests: ["test/offchain/coordinator/rollback.test.ts"],
   },
   {
+    name: "a record that rests on two lost rounds is judged where one of them is away",
+    file: "offchain/src/run/screening.ts",
+    text: "!repeated.every(isFound)) throw away;",
+    instead: "!repeated.some(isFound)) throw away;",
+    tests: ["test/offchain/run/records.test.ts"],
+  },
+  {
     name: "documents of a head are looked at again without those of its round before a rollback",
     file: "offchain/src/validator/lookAgain.ts",
     text: "    await requireTurns(context, run.modelId, head);\n",
