@@ -162,6 +162,8 @@ def lost_entries(blobs: Blobs, lost: list[Head], named: list[tuple[int, str]]) -
             continue
         try:
             manifest = blobs.document(head.run_id, head["checkpointDigest"], "CheckpointManifest", "a lost manifest")
+            if manifest["screening"] is None:
+                continue
             file = blobs.document(head.run_id, manifest["screening"], "ScreeningFile", "a lost screening")
         except Mismatch:
             continue

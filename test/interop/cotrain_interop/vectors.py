@@ -10,10 +10,12 @@ import numpy
 
 from . import data, diloco, trees
 from .base import Mismatch, cid_of, digest_of_json, canonical, encode, equal, keccak, parse_canonical, parse_json, sha256, tohex, unhex
-from .facts import HEAD_TYPE, Schedule, clone_of, drawn_fragment
+from .blobs import Blobs
+from .facts import HEAD_TYPE, Head, Schedule, clone_of, drawn_fragment
 from .pay import quality, share_out
 from .report import Report
 from .revenue import amounts as revenue_amounts
+from .rounds import lost_entries
 from .schedule import learning_rate
 from .screening import MOST_PASSES, WHOLE, Gate, Payload, Screening, bits_of, drops_momentum, norm_of, sketch_of
 from .signing import domain_separator, signer_of, struct_digest, struct_hash
@@ -271,9 +273,29 @@ def _round(spec: Spec, vector: dict) -> int:
         signer = signer_of(struct_digest(spec, "Verdict", each["verdict"], separator), each["signature"])
         equal("the signer of a verdict", signer, each["verdict"]["validator"])
     equal("the root", trees.rewards_root(documents["RewardsFile"][0]), documents["EpochManifest"][0]["root"])
+    _lost(spec, documents["CheckpointManifest"][0])
     _commitment(vector["commitment"])
     _car(vector["car"])
     return len(vector["documents"]) + len(vector["shards"])
+
+
+class _Only:
+    """A source that has one document, and is asked for no other."""
+
+    def __init__(self, document: dict):
+        self.blobs = {digest_of_json(document): canonical(document).encode()}
+
+    def read(self, _run_id: str, digest: str) -> bytes:
+        return self.blobs[digest]
+
+
+def _lost(spec: Spec, manifest: dict) -> None:
+    """A lost head whose manifest names no screening has no entries of one, and ends nothing."""
+    bare = {**manifest, "screening": None}
+    values = {"round": bare["round"], "checkpointDigest": digest_of_json(bare)}
+    head = Head(bare["runId"], values, 0, 0, 0)
+    found = lost_entries(Blobs(_Only(bare), spec), [head], [(bare["round"] - 1, "0x" + "00" * 20)])
+    equal("the entries of a lost head without a screening", found, [])
 
 
 def _schedules(spec: Spec, vectors: list[dict]) -> int:
