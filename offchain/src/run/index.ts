@@ -65,7 +65,7 @@ export * from "./contracts.ts";
 export * from "./creation.ts";
 export * from "./runEnd.ts";
 export * from "./nextRun.ts";
-export { type Looking, patienceOn, takeUpNextRun, untilLaterBlock } from "./takeUp.ts";
+export { laterBlock, type Looking, patienceOn, takeUpNextRun, untilLaterBlock } from "./takeUp.ts";
 export * from "./delegation.ts";
 export { type KeptLoss, lossKeeper, readKeptLoss } from "./keptLoss.ts";
 export * from "./local.ts";
@@ -96,13 +96,8 @@ export { type SignedStatement, withSigner } from "./signatures.ts";
 export * from "./capital.ts";
 export * from "./revenue.ts";
 export { computeRevenue, revenueLeaves } from "./revenueShares.ts";
-export {
-  beginRevenueRoot,
-  checkRevenueRoot,
-  readRevenueRoot,
-  type RevenueStatement,
-  writeRevenueRoot,
-} from "./revenueRoot.ts";
+export { beginRevenueRoot, readRevenueRoot, type RevenueStatement, writeRevenueRoot } from "./revenueRoot.ts";
+export { checkRevenueAgain, type FreshReader } from "./revenueTwice.ts";
 export { type QuorumRoot, signedRoot, waitingRoot } from "./signedRoots.ts";
 export { claimRevenue, type RevenueEarnings, type RevenueOwed, revenueOwed } from "./revenueClaims.ts";
 export { revenueAccounts, type RevenueAccounts } from "./revenueAccounts.ts";

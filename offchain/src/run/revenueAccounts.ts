@@ -14,6 +14,7 @@ import { shortOf } from "./revenueClaims.ts";
 import type { PaidFalsely } from "./paidRoots.ts";
 import { type RecomputedPlace, recomputeRevenueRoot, revenuePaidFalsely } from "./revenueRecompute.ts";
 import { revenueLeaves } from "./revenueShares.ts";
+import { checkRevenueAgain } from "./revenueTwice.ts";
 import { checkRevenueRoot, nextRevenueRoot, type RevenueSigned, type RevenueStatement } from "./revenueRoot.ts";
 
 /** What active roots of revenue grant some accounts, paid or not. */
@@ -41,6 +42,8 @@ export interface RevenueAccounts {
    *   here: `checkRevenueRoot`
    */
   check(modelId: ModelId, attestation: Attestation): Promise<void>;
+  /** The same by a reader that remembers nothing, before it is signed. @throws as `checkRevenueAgain` */
+  checkAgain(modelId: ModelId, attestation: Attestation): Promise<void>;
   /** Active roots that are not what the chain says they should be; none where the model takes no revenue. @throws as `computeRevenue` */
   paidFalsely(modelId: ModelId): Promise<readonly PaidFalsely[]>;
   /**
@@ -102,6 +105,7 @@ export function revenueAccounts({ reader, connection, fromBlock }: Modules): Rev
       const place = placeOf(modelId);
       await checkRevenueRoot(place, await revenueAt(place), attestation, { what: "It" });
     },
+    checkAgain: (modelId, attestation) => checkRevenueAgain({ ...placeOf(modelId), connection }, attestation),
     paidFalsely: async (modelId) => revenuePaidFalsely(placeOf(modelId)),
     recompute: async (modelId, posted) => {
       const place = placeOf(modelId);

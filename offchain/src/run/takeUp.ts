@@ -80,10 +80,19 @@ export interface Looking {
 /** A development chain may make blocks for transactions alone, and nobody but its owner can lie of it. */
 export const patienceOn = (chainId: number): number => (chainId === DEVELOPMENT_CHAIN_ID ? 0 : NO_BLOCK_MS);
 
-/** Waits for a later block than the newest, within that patience. */
-export async function untilLaterBlock(reader: Pick<ChainReader, "tip">, { clock, patience }: Looking): Promise<void> {
+/** @returns what says whether there is a later block than the newest now, or that patience is over */
+export async function laterBlock(
+  reader: Pick<ChainReader, "tip">,
+  { clock, patience }: Looking,
+): Promise<() => Promise<boolean>> {
   const [{ block }, end] = [await reader.tip(), clock.monotonic() + patience];
-  while (clock.monotonic() < end && (await reader.tip()).block <= block) await clock.sleep(POLL_MS);
+  return async () => clock.monotonic() >= end || (await reader.tip()).block > block;
+}
+
+/** Waits for a later block than the newest, within that patience. */
+export async function untilLaterBlock(reader: Pick<ChainReader, "tip">, looking: Looking): Promise<void> {
+  const isLater = await laterBlock(reader, looking);
+  while (!(await isLater())) await looking.clock.sleep(POLL_MS);
 }
 
 /**

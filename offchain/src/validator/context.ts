@@ -57,7 +57,7 @@ export interface ValidatorModules {
   /** Undefined measures nothing. */
   readonly loss?: LossMeter;
   /** Undefined signs no root of revenue. */
-  readonly revenue?: Pick<RevenueAccounts, "check">;
+  readonly revenue?: Pick<RevenueAccounts, "check" | "checkAgain">;
   readonly clock?: Clock;
   readonly onEvent?: (event: ValidatorEvent) => void;
   /** Called once, when the run was found on-chain and at the coordinator. */
@@ -89,6 +89,8 @@ interface OpenEpochs {
   readonly waiting: Map<string, readonly EpochHead[]>;
   /** Manifests that would be signed if these claims were settled. */
   readonly claimed: Map<string, readonly Claim[]>;
+  /** Roots of revenue that one look found to be what the chain says: whether it is time for the second. */
+  readonly seen: Map<Digest, () => Promise<boolean>>;
 }
 
 export interface Context extends Omit<ValidatorModules, "clock" | "onEvent" | "onReady"> {
@@ -162,7 +164,7 @@ export async function openContext(
     sortitionOf,
     heads: { links, judged: new Map(), followed: new Set([runId]) },
     audits: { sound: new Set(), again: new Map() },
-    epochs: { refused: new Map(), waiting: new Map(), claimed: new Map() },
+    epochs: { refused: new Map(), waiting: new Map(), claimed: new Map(), seen: new Map() },
     engine: { task: undefined, done: undefined, auditWaits: false },
     absences: createAbsences(clock, absence),
     claims: createClaims({

@@ -16,7 +16,7 @@ import {
   typedDataOf,
 } from "@cotrain/sdk/protocol";
 
-import { DocumentError } from "../run/index.ts";
+import { DocumentError, laterBlock, patienceOn } from "../run/index.ts";
 import { decide, type Decision } from "./attest.ts";
 import type { Claim } from "./claims.ts";
 import { attempt, type Context } from "./context.ts";
@@ -34,9 +34,9 @@ export async function signEpochs(context: Context): Promise<readonly EpochView[]
 }
 
 /** Forgets what it knows of epochs that are not published any more. */
-export function keepEpochs({ epochs: { claimed, refused } }: Context, published: readonly EpochView[]): void {
+export function keepEpochs({ epochs: { claimed, refused, seen } }: Context, published: readonly EpochView[]): void {
   const keys = new Set(published.map(keyOf));
-  for (const key of refused.keys()) if (!keys.has(key)) refused.delete(key);
+  for (const known of [refused, seen]) for (const key of known.keys()) if (!keys.has(key)) known.delete(key);
   for (const manifest of claimed.keys())
     if (!published.some((epoch) => epoch.manifest === manifest)) claimed.delete(manifest);
 }
@@ -54,6 +54,7 @@ const FINAL: ReadonlySet<string> = new Set([
   "REVENUE_PENDING",
   "REVENUE_STALE",
   "REVENUE_OTHER",
+  "REVENUE_VOIDED",
 ]);
 
 async function attestOrRefuse(context: Context, view: EpochView): Promise<void> {
@@ -124,16 +125,34 @@ async function send(
 
 /** Revenue follows from the chain alone: no head is judged for it, and no document read. */
 async function attestRevenue(context: Context, view: EpochView): Promise<void> {
-  const { account, attestationDomain, reader, revenue, run, statements } = context;
-  if (!revenue || !isOpen(context, view)) return;
+  const { account, attestationDomain, statements } = context;
+  if (!isOpen(context, view) || !(await isSeenTwice(context, view))) return;
   const attestation = fromWire("Attestation", view.attestation);
-  await revenue.check(run.modelId, attestation);
-  if (await reader.rootsOfKind(rewardKind.revenue).isVoided(run.modelId, attestation))
-    return refuse(context, view, VOIDED);
   const statement = await statements.attestation(view.attestation, () =>
     account.signTypedData(typedDataOf(attestationDomain, "Attestation", attestation)),
   );
   await send(context, view, statement);
+}
+
+/**
+ * Whether two looks found a root of revenue to be what the chain says, the second in a later block and by a reader that remembers
+ * nothing: one answer that lies has nobody sign. Nothing waits for that block; it is looked for at each look of the validator.
+ */
+async function isSeenTwice(
+  { clock, epochs: { seen }, reader, revenue, run }: Context,
+  view: EpochView,
+): Promise<boolean> {
+  if (!revenue) return false;
+  const [key, attestation] = [keyOf(view), fromWire("Attestation", view.attestation)];
+  let isTime = seen.get(key);
+  if (!isTime) {
+    await revenue.check(run.modelId, attestation);
+    isTime = await laterBlock(reader, { clock, patience: patienceOn(reader.chainId) });
+    seen.set(key, isTime);
+  }
+  if (!(await isTime())) return false;
+  await revenue.checkAgain(run.modelId, attestation);
+  return true;
 }
 
 function decideOn(
@@ -155,8 +174,9 @@ function decideOn(
 
 /** Signs nothing for a while: what it was held against may have come from a node that lags. Said once. */
 function refuse(context: Context, view: EpochView, reason: string): void {
-  const { refused } = context.epochs;
+  const { refused, seen } = context.epochs;
   const key = keyOf(view);
+  seen.delete(key);
   if (!refused.has(key)) context.emit({ type: "refused", epoch: view.epoch, reason });
   refused.set(key, context.clock.monotonic() + lookAgainAfter(context));
 }

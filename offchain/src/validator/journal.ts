@@ -13,8 +13,10 @@ import { type Database, lockSigner, openDatabase, signerFile, type SignerLock } 
 import { birthOf, openStatements, statementMigrations, type StatementSchema } from "./statements.ts";
 
 /** A journal is all that keeps its key from contradicting itself: to begin with an empty one unasked would cost the stake. */
-const JOURNAL_REMEDY =
-  "move it and what lies beside it under its name away, and start again without --first (a new journal signs nothing about what was anchored before it); put no older copy in its place, which would sign again, and perhaps otherwise";
+const remedyOf = (begin: string): string =>
+  `move it and what lies beside it under its name away, and ${begin} (a new journal signs nothing about what was anchored before it); put no older copy in its place, which would sign again, and perhaps otherwise`;
+const DAEMON_REMEDY = remedyOf("start again without --first");
+const HAND_REMEDY = remedyOf("sign with --lost once, without --first");
 
 type Journal = Database<StatementSchema>;
 
@@ -28,48 +30,70 @@ export interface JournalKey {
   readonly directory: string | undefined;
 }
 
-const open = (file: string): Promise<Journal> =>
-  openDatabase<StatementSchema>(file, statementMigrations, { remedy: JOURNAL_REMEDY });
+const open = (file: string, remedy: string): Promise<Journal> =>
+  openDatabase<StatementSchema>(file, statementMigrations, { remedy });
 
 const inDirectory = (directory: string): string => join(directory, "statements.sqlite");
 const besideWallet = ({ wallet, account }: JournalKey): string => `${signerFile(wallet, account)}.statements.sqlite`;
 
-/** The journal of a validator's process: that of its directory, unless the key has one beside its wallet and the directory has none. */
-export function openDaemonJournal(key: JournalKey & { readonly directory: string }): Promise<Journal> {
-  const own = inDirectory(key.directory);
-  return open(!existsSync(own) && existsSync(besideWallet(key)) ? besideWallet(key) : own);
-}
-
-/** Whether a key has signed by a journal, or was about to: one journal holds what one key signed. */
-async function isOf({ kysely }: Journal, account: string): Promise<boolean> {
+/** When a key's journal was begun; undefined where it is another key's. */
+async function begunAt({ kysely }: Journal, account: string): Promise<number | undefined> {
   const db: Kysely<StatementSchema> = kysely;
   const row = await db
     .selectFrom("births")
-    .select("account")
+    .select("noted_at")
     .where("account", "=", account.toLowerCase())
     .executeTakeFirst();
-  return row !== undefined;
+  return row?.noted_at;
 }
 
-/** @throws UserError `JOURNAL_ELSEWHERE` where the key has signed on this machine, and its journal is not found */
-async function openHandJournal(key: JournalKey, lock: SignerLock | undefined): Promise<Journal> {
-  const own = key.directory === undefined ? undefined : inDirectory(key.directory);
-  if (own !== undefined && existsSync(own)) {
-    const journal = await open(own);
-    if (await isOf(journal, key.account)) return journal;
-    await journal.close();
+/**
+ * The journal that a key goes on with: of those of its directory and beside its wallet the one that was begun last. Where one was said
+ * to be lost and is there again, it does not know what was signed since.
+ */
+async function openNewest(key: JournalKey, remedy: string): Promise<Journal | undefined> {
+  let newest: { readonly journal: Journal; readonly begun: number } | undefined;
+  for (const file of [...(key.directory === undefined ? [] : [inDirectory(key.directory)]), besideWallet(key)]) {
+    if (!existsSync(file)) continue;
+    const journal = await open(file, remedy);
+    const begun = await begunAt(journal, key.account);
+    if (begun === undefined || (newest && begun <= newest.begun)) await journal.close();
+    else {
+      await newest?.journal.close();
+      newest = { journal, begun };
+    }
   }
-  if (lock?.usedBefore && !existsSync(besideWallet(key)))
-    throw new UserError(
-      "JOURNAL_ELSEWHERE",
-      `The key ${key.account} has signed on this machine, and its journal of signatures is neither beside ${key.wallet} nor in ${key.directory ?? "a directory that is named"}: name the directory of its validator with --state.`,
-    );
-  return open(besideWallet(key));
+  return newest?.journal;
+}
+
+/** The journal of a validator's process: that of its directory, unless the key has one beside its wallet and the directory has none. */
+export async function openDaemonJournal(key: JournalKey & { readonly directory: string }): Promise<Journal> {
+  const own = inDirectory(key.directory);
+  const known = await openNewest(key, DAEMON_REMEDY);
+  return known ?? open(!existsSync(own) && existsSync(besideWallet(key)) ? besideWallet(key) : own, DAEMON_REMEDY);
+}
+
+/** Where the journal of a key that has signed before was looked for in vain, and what there is to do. */
+const elsewhere = ({ account, wallet, directory }: JournalKey): string => {
+  const there = directory === undefined ? "a directory that is named" : directory;
+  const missing = directory === undefined || existsSync(directory) ? "" : ", which is not there";
+  return `The key ${account} has signed on this machine, and its journal of signatures is neither beside ${wallet} nor in ${there}${missing}. Where its validator has another directory, name that with --state. Only where the journal is nowhere any more, damaged or never begun, sign with --lost: that begins a new one, which signs nothing that names a block before now.`;
+};
+
+/** @throws UserError `JOURNAL_ELSEWHERE` where the key has signed on this machine, its journal is not found, and nobody says that it is lost */
+async function openHandJournal(key: SignedByHand, lock: SignerLock | undefined): Promise<Journal> {
+  const known = await openNewest(key, HAND_REMEDY);
+  if (known) return known;
+  if (lock?.usedBefore && !key.lost && !existsSync(besideWallet(key)))
+    throw new UserError("JOURNAL_ELSEWHERE", elsewhere(key));
+  return open(besideWallet(key), HAND_REMEDY);
 }
 
 export interface SignedByHand extends JournalKey {
   /** Its operator says that the key has never signed for this model; counts where the journal is new. */
   readonly first: boolean;
+  /** Its operator says that the journal of a key which has signed before is lost: a new one begins now. Default false. */
+  readonly lost?: boolean | undefined;
   /** The chain's newest block. */
   readonly tip: number;
 }

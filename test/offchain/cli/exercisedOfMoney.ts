@@ -202,6 +202,7 @@ export const ofMoney: Readonly<Record<string, Readonly<Record<string, string>>>>
     passphraseFile: "staged.ts",
     maxFee: "revenueRoot",
     first: "revenueByHand",
+    lost: "revenueByHand",
     yes: "revenueRoot",
   },
   "revenue activate": {

@@ -144,7 +144,7 @@ async function validatorLooks(index: number, published: readonly EpochView[]) {
       },
     },
     emit: (event: ValidatorEvent) => void events.push(event),
-    epochs: { refused: new Map(), waiting: new Map(), claimed: new Map() },
+    epochs: { refused: new Map(), waiting: new Map(), claimed: new Map(), seen: new Map() },
     reader: chain,
     revenue: accounts,
     run: { runId, modelId },

@@ -1,6 +1,6 @@
 /** A journal that is new, of a key that is not: what the key signed before is not known, and it contradicts nothing of that. */
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 
 import { fromWire, toWire, zeroHash } from "@cotrain/sdk/protocol";
 import { privateKeyToAccount } from "viem/accounts";
@@ -25,6 +25,7 @@ import {
 } from "../../../offchain/src/validator/index.ts";
 import { keyOf } from "../chain/world.ts";
 import { temporaryDirectory } from "../cli/support.ts";
+import { createManualClock } from "../manualClock.ts";
 
 const account = privateKeyToAccount(keyOf("validator-1"));
 const opened = (file = join(temporaryDirectory(), "statements.sqlite")): Promise<Database<StatementSchema>> =>
@@ -196,12 +197,121 @@ describe("a validator's process", () => {
     const key = { account: account.address, wallet, directory };
     const wire = attestation(3n);
     await attestByHand({ ...key, first: true, tip: 0 }, fromWire("Attestation", wire), async () => "0x11");
-    const journal = await openDaemonJournal(key);
-    expect(await openStatements(journal).knownAttestation(wire)).toMatchObject({ signature: "0x11" });
-    await journal.close();
-    await (await opened(join(directory, "statements.sqlite"))).close();
-    const own = await openDaemonJournal(key);
-    expect(own.file).toBe(join(directory, "statements.sqlite"));
+    const goesOn = async () => {
+      const journal = await openDaemonJournal(key);
+      expect(await openStatements(journal).knownAttestation(wire)).toMatchObject({ signature: "0x11" });
+      await journal.close();
+    };
+    await goesOn();
+    // Another key's is in its directory.
+    const others = await opened(join(directory, "statements.sqlite"));
+    const other = privateKeyToAccount(keyOf("validator-2")).address;
+    await birthOf(others, { account: other, first: true, tip: never });
+    await others.close();
+    await goesOn();
+  });
+
+  it("goes on with that of its directory, unless that was said to be lost since", async () => {
+    const [directory, wallets] = [temporaryDirectory(), temporaryDirectory()];
+    const key = { account: account.address, wallet: join(wallets, "wallet.json"), directory };
+    const own = join(directory, "statements.sqlite");
+    const file = async (): Promise<string> => {
+      const journal = await openDaemonJournal(key);
+      await journal.close();
+      return journal.file;
+    };
+    expect(await file()).toBe(own);
+    const begun = async (path: string, at: number): Promise<void> => {
+      const database = await opened(path);
+      await birthOf(database, { account: account.address, first: false, tip: tipAt(at), clock: createManualClock(at) });
+      await database.close();
+    };
+    await begun(own, 5);
+    expect(await file()).toBe(own);
+    await begun(beside(key), 6);
+    expect(await file()).toBe(beside(key));
+  });
+});
+
+/** Where the journal of a key lies that has none in a directory. */
+const beside = ({ wallet }: { readonly wallet: string }): string =>
+  join(dirname(wallet), `signer-${account.address.toLowerCase()}.statements.sqlite`);
+
+describe("who signs by hand", () => {
+  const keyIn = (wallets: string) => ({
+    account: account.address,
+    wallet: join(wallets, "wallet.json"),
+    directory: undefined,
+  });
+  type Key = Parameters<typeof attestByHand>[0];
+  const signs = (key: Omit<Key, "first" | "tip">, block: bigint, said: Partial<Key> = {}) =>
+    attestByHand(
+      { first: false, tip: 10, ...key, ...said },
+      fromWire("Attestation", attestation(block)),
+      async () => "0x11",
+    );
+
+  it("begins anew where its journal is damaged, as it is told, and contradicts nothing that it signed", async () => {
+    const key = keyIn(temporaryDirectory());
+    await signs(key, 3n, { first: true });
+    writeFileSync(beside(key), "no journal any more ".repeat(100));
+    const damaged = signs(key, 12n);
+    await expect(damaged).rejects.toMatchObject({
+      code: "DATABASE_CORRUPTED",
+      message: expect.stringMatching(/move it and .* away, and sign with --lost once, without --first/),
+    });
+    for (const ending of ["", "-wal", "-shm"]) rmSync(`${beside(key)}${ending}`, { force: true });
+    // What lies there still says that the key has signed.
+    const gone = signs({ ...key, directory: join(dirname(key.wallet), "nowhere") }, 12n, { first: true });
+    await expect(gone).rejects.toMatchObject({
+      code: "JOURNAL_ELSEWHERE",
+      message: expect.stringMatching(/nowhere, which is not there\. .* sign with --lost/),
+    });
+    await expect(gone).rejects.not.toMatchObject({ message: expect.stringMatching(/delete|remove/) });
+    expect(existsSync(beside(key))).toBe(false);
+    await expect(signs(key, 10n, { lost: true, first: true })).rejects.toMatchObject({ code: "BEFORE_JOURNAL" });
+    // It has begun, which nobody has to say again, nor can take back.
+    await expect(signs(key, 10n, { first: true, tip: 20 })).rejects.toMatchObject({ code: "BEFORE_JOURNAL" });
+    expect(await signs(key, 11n)).toBe("0x11");
+  });
+
+  it("has a way out where it was killed before its journal began", async () => {
+    const key = keyIn(temporaryDirectory());
+    (await lockSigner(key.wallet, account.address))?.release();
+    await expect(signs(key, 12n, { first: true })).rejects.toMatchObject({ code: "JOURNAL_ELSEWHERE" });
+    // Nor does that cost a journal that is there.
+    await expect(signs(key, 10n, { lost: true })).rejects.toMatchObject({ code: "BEFORE_JOURNAL" });
+    await signs(key, 12n, { lost: true, tip: 11 });
+    const other = { ...attestation(12n), root: keyOf("root") };
+    const contradiction = attestByHand(
+      { ...key, first: false, lost: true, tip: 13 },
+      fromWire("Attestation", other),
+      never as never,
+    );
+    await expect(contradiction).rejects.toMatchObject({ code: "EQUIVOCATION_REFUSED" });
+  });
+
+  it("is not believed that its key never signed where that was used on this machine", async () => {
+    const key = keyIn(temporaryDirectory());
+    (await lockSigner(key.wallet, account.address))?.release();
+    // Killed before it noted where the chain was.
+    await (await opened(beside(key))).close();
+    await expect(signs(key, 10n, { first: true })).rejects.toMatchObject({ code: "BEFORE_JOURNAL" });
+  });
+
+  it("goes on with the journal that began last, where an earlier one is there again", async () => {
+    const [directory, wallets] = [temporaryDirectory(), temporaryDirectory()];
+    const key = { ...keyIn(wallets), directory };
+    const own = await opened(join(directory, "statements.sqlite"));
+    await birthOf(own, { account: account.address, first: true, tip: never, clock: createManualClock(5) });
     await own.close();
+    await signs({ ...key, directory: undefined }, 12n, { lost: true });
+    const other = { ...attestation(12n), root: keyOf("root") };
+    const contradiction = attestByHand(
+      { ...key, first: false, tip: 13 },
+      fromWire("Attestation", other),
+      async () => "0x12",
+    );
+    await expect(contradiction).rejects.toMatchObject({ code: "EQUIVOCATION_REFUSED" });
   });
 });

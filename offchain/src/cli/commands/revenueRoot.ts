@@ -2,7 +2,7 @@
 import { postRoot } from "@cotrain/sdk/actions";
 import { rewardKind } from "@cotrain/sdk/protocol";
 
-import { timeText, wrap } from "../../base/index.ts";
+import { timeText, UserError, wrap } from "../../base/index.ts";
 import {
   beginRevenueRoot,
   namedWallet,
@@ -43,7 +43,7 @@ function factsOf({ struct, computation, signatures, threshold }: RevenueStatemen
 const quorumOf = (
   place: Place,
   { validators, threshold }: RevenueStatement,
-  first: boolean,
+  { first, lost }: { readonly first: boolean; readonly lost: boolean },
 ): Quorum<"Attestation", RevenueStatement> => ({
   name: "Attestation",
   signer: "validator",
@@ -51,7 +51,7 @@ const quorumOf = (
   members: validators,
   threshold,
   check: ({ struct }) => lookAgain(place, struct),
-  guard: (signer, { struct }, sign) => signedByHand(place, signer, struct, first, sign),
+  guard: (signer, { struct }, sign) => signedByHand(place, signer, struct, { first, lost }, sign),
   write: writeRevenueRoot,
   send: async (client, { struct }, signatures) => {
     const call = { addresses: place.addresses, attestation: struct, signatures };
@@ -74,6 +74,11 @@ export const revenueAttestCommand = defineCommand({
         "where it has no journal of signatures yet: the wallet's key has never signed for this model, so that what names a block before now may be signed too",
       default: false,
     }),
+    lost: toggle({
+      description:
+        "where the wallet's key has signed before and its journal of signatures is lost: begin a new one, which signs nothing that names a block before now",
+      default: false,
+    }),
     yes: toggle({ description: "sign it, and post it where that completes the quorum", default: false }),
   },
   examples: [
@@ -85,6 +90,11 @@ export const revenueAttestCommand = defineCommand({
   ],
   async run({ options, args, output }) {
     const [file = ""] = args;
+    if (options.first && options.lost)
+      throw new UserError(
+        "USAGE",
+        "--first says that the key has never signed, and --lost that it has: give one of them.",
+      );
     const own = await namedWallet(options);
     const { revenue, passed } = await atPlace(
       options,
@@ -93,7 +103,7 @@ export const revenueAttestCommand = defineCommand({
         requirePinned(place);
         const revenue = await revenueAt(place);
         const begun = (await readRevenueRoot(file, place, revenue)) ?? (await beginRevenueRoot(place, revenue));
-        return { revenue, passed: await passOn(place, file, begun, quorumOf(place, begun, options.first), options) };
+        return { revenue, passed: await passOn(place, file, begun, quorumOf(place, begun, options), options) };
       },
       undefined,
       { party: "validators" },
