@@ -55,7 +55,10 @@ async function openNewest(key: JournalKey, remedy: string): Promise<Journal | un
   let newest: { readonly journal: Journal; readonly begun: number } | undefined;
   for (const file of [...(key.directory === undefined ? [] : [inDirectory(key.directory)]), besideWallet(key)]) {
     if (!existsSync(file)) continue;
-    const journal = await open(file, remedy);
+    const journal = await open(file, remedy).catch(async (error: unknown) => {
+      await newest?.journal.close();
+      throw error;
+    });
     const begun = await begunAt(journal, key.account);
     if (begun === undefined || (newest && begun <= newest.begun)) await journal.close();
     else {
@@ -66,7 +69,7 @@ async function openNewest(key: JournalKey, remedy: string): Promise<Journal | un
   return newest?.journal;
 }
 
-/** The journal of a validator's process: that of its directory, unless the key has one beside its wallet and the directory has none. */
+/** The journal of a validator's process: the one that its key goes on with, or a new one of its directory. */
 export async function openDaemonJournal(key: JournalKey & { readonly directory: string }): Promise<Journal> {
   const own = inDirectory(key.directory);
   const known = await openNewest(key, DAEMON_REMEDY);
@@ -77,7 +80,7 @@ export async function openDaemonJournal(key: JournalKey & { readonly directory: 
 const elsewhere = ({ account, wallet, directory }: JournalKey): string => {
   const there = directory === undefined ? "a directory that is named" : directory;
   const missing = directory === undefined || existsSync(directory) ? "" : ", which is not there";
-  return `The key ${account} has signed on this machine, and its journal of signatures is neither beside ${wallet} nor in ${there}${missing}. Where its validator has another directory, name that with --state. Only where the journal is nowhere any more, damaged or never begun, sign with --lost: that begins a new one, which signs nothing that names a block before now.`;
+  return `The key ${account} has signed on this machine, and its journal of signatures is neither beside ${wallet} nor in ${there}${missing}: name the directory of its validator with --state, or where that journal is nowhere any more sign with --lost, which begins a new one that signs nothing about a block before now.`;
 };
 
 /** @throws UserError `JOURNAL_ELSEWHERE` where the key has signed on this machine, its journal is not found, and nobody says that it is lost */

@@ -1,5 +1,5 @@
 /** `cotrain revenue attest` by what a validator signed before: no node, file or directory makes its key contradict itself. */
-import { existsSync, readFileSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -17,6 +17,7 @@ import {
   type StatementSchema,
 } from "../../../offchain/src/validator/index.ts";
 import { listening } from "../../loopback.ts";
+import { createManualClock, passTime } from "../manualClock.ts";
 import { accountOf, keyOf } from "../chain/world.ts";
 import { capitalStage } from "./capitalStage.ts";
 import { staged } from "./staged.ts";
@@ -94,6 +95,34 @@ test("a root that holders voided is not signed again", async () => {
   });
 });
 
+test("the second look of who signs by hand is of a later block", async () => {
+  await attest("validator-1", "--first", ...here());
+  await placeNow(async (connected) => {
+    const { contracts, fromBlock } = stage.world;
+    const honest = createReader(connected.connection, { contracts, fromBlock });
+    const [clock, told] = [createManualClock(0), { block: 7, asked: 0, looks: 0 }];
+    const newest = await honest.tip();
+    const tip = async () => ({ ...newest, block: (told.asked++, told.block) });
+    const place = { ...connected, reader: { ...honest, tip } };
+    const look = () => lookAgain(place, struct(), { clock, patience: 60_000, readerOf: () => (told.looks++, honest) });
+    const second = look();
+    for (const asked of [2, 3, 4]) {
+      await expect.poll(() => told.asked).toBe(asked);
+      await expect.poll(() => clock.sleepers).toBe(1);
+      expect(told.looks).toBe(0);
+      if (asked === 4) told.block = 8;
+      await clock.advance(500);
+    }
+    await second;
+    expect(told.looks).toBe(1);
+    // A minute without one stands for it.
+    const without = look();
+    const before = clock.monotonic();
+    await passTime(clock, without);
+    expect([told.looks, clock.monotonic() - before]).toEqual([2, 60_000]);
+  });
+});
+
 test("a validator that runs signs by itself, and nobody beside it", async () => {
   const wallet = join(stage.keys, "validator-1.json");
   const lock = await lockSigner(wallet, accountOf("validator-1").address);
@@ -133,4 +162,20 @@ test("a new journal signs nothing of a block before it, unless its key has never
   );
   await stage.client.mine({ blocks: 1 });
   expect(await attest("validator-2", ...here())).toMatchObject({ code: 0 });
+});
+
+test("a key whose journal is lost has a new one where that is said, which signs what is of a later block", async () => {
+  const wallet = join(temporaryDirectory(), "wallet.json");
+  const [, kept = "", ...passphrase] = stage.by("validator-2");
+  copyFileSync(kept, wallet);
+  (await lockSigner(wallet, accountOf("validator-2").address))?.release();
+  const signs = (...flags: readonly string[]) =>
+    cotrainHere(["revenue", "attest", file, "--wallet", wallet, ...passphrase, "--yes", ...here(), ...flags]);
+  expect(verdictOf(await signs("--first"))).toEqual(
+    refusal(1, /name the directory .* or where that journal is nowhere any more sign with --lost/),
+  );
+  expect(verdictOf(await signs("--first", "--lost"))).toEqual(refusal(1, "give one of them"));
+  expect(verdictOf(await signs("--lost"))).toEqual(refusal(1, /journal of signatures began at block \d+/));
+  await stage.client.mine({ blocks: 1 });
+  expect(await signs()).toMatchObject({ code: 0 });
 });

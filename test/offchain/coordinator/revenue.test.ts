@@ -7,6 +7,7 @@ import {
   currentSetVersion,
   disputeRoot,
   getAllLogs,
+  modelContractsOf,
   newestSetVersion,
   pendingRoot,
   registerRun,
@@ -28,11 +29,11 @@ import {
   type RunId,
   runStatus,
 } from "@cotrain/sdk/protocol";
-import { decodeFunctionData } from "viem";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { decodeFunctionData, encodeFunctionData, erc20Abi, type Log, pad, toEventSelector } from "viem";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
-import { createRandom } from "../../../offchain/src/base/index.ts";
-import { type Chain, connect, openChain } from "../../../offchain/src/chain/index.ts";
+import { createRandom, UserError } from "../../../offchain/src/base/index.ts";
+import { type Chain, connect, type FetchFunction, openChain } from "../../../offchain/src/chain/index.ts";
 import { createRevenueDuty, type RevenueDuty } from "../../../offchain/src/coordinator/revenue.ts";
 import { type RevenueAccounts, revenueAccounts, withEpochAccounts } from "../../../offchain/src/run/index.ts";
 import {
@@ -44,13 +45,13 @@ import {
   silentLogger,
 } from "../../../offchain/src/service/index.ts";
 import type { Context } from "../../../offchain/src/validator/context.ts";
-import { signEpochs } from "../../../offchain/src/validator/epochs.ts";
+import { keepEpochs, signEpochs } from "../../../offchain/src/validator/epochs.ts";
 import type { ValidatorEvent } from "../../../offchain/src/validator/events.ts";
 import { openStatements, statementMigrations, type StatementSchema } from "../../../offchain/src/validator/index.ts";
 import { signaturesUnder } from "../chain/attested.ts";
 import { accountOf, poster, validators } from "../chain/world.ts";
 import { capitalStage } from "../cli/capitalStage.ts";
-import { staged, told } from "../cli/staged.ts";
+import { execute, staged, told } from "../cli/staged.ts";
 import { temporaryDirectory } from "../cli/support.ts";
 import { createManualClock } from "../manualClock.ts";
 
@@ -65,9 +66,30 @@ let accounts: RevenueAccounts;
 let duty: RevenueDuty;
 let databases: Database<JobSchema | StatementSchema>[];
 
+/** What the shares' logs are asked for with. */
+const TRANSFER = toEventSelector("Transfer(address,address,uint256)");
+const stranger = asAddress(accountOf("stranger").address);
+interface Answer {
+  readonly result?: readonly Log[];
+}
+/** Whether the RPC leaves out of its logs that shares went to the stranger. */
+let isLying = false;
+const rpc: FetchFunction = async (input, init) => {
+  const answer = await fetch(input, init);
+  const body = typeof init?.body === "string" ? init.body : "";
+  if (!isLying || !body.includes("eth_getLogs") || !body.includes(TRANSFER)) return answer;
+  const honest = (await answer.json()) as Answer | Answer[];
+  const lied = [honest].flat().map((each) => ({
+    ...each,
+    result: each.result?.filter(({ topics }) => topics[2] !== pad(stranger) || topics[0] !== TRANSFER),
+  }));
+  return Response.json(Array.isArray(honest) ? lied : lied[0]);
+};
+
 beforeEach(async () => {
   const { chainId, contracts, fromBlock, runId } = stage.world;
-  const options = { chainId, contracts, fromBlock, rpcUrl: stage.node.url, pollInterval: 20 };
+  const options = { chainId, contracts, fromBlock, rpcUrl: stage.node.url, pollInterval: 20, fetch: rpc };
+  isLying = false;
   const database = await openDatabase<JobSchema>(join(temporaryDirectory(), "journal.sqlite"), jobMigrations);
   databases = [database as never];
   const jobs = await openJobTable(database, { random: createRandom("jobs") });
@@ -121,8 +143,8 @@ async function earn(amount: string): Promise<void> {
 const accept = (request: AttestationRequest, epoch: number, verify = async () => {}) =>
   duty.accept(epoch, request, verify);
 
-/** Looks as a validator does at what is published. */
-async function validatorLooks(index: number, published: readonly EpochView[]) {
+/** A validator's process. @param chainId of a chain on which later blocks are waited for; default the development chain's */
+async function validatorOf(index: number, chainId = chain.chainId) {
   const account = validators[index]!;
   const { modelId, runId } = stage.world;
   const events: ValidatorEvent[] = [];
@@ -132,10 +154,12 @@ async function validatorLooks(index: number, published: readonly EpochView[]) {
     statementMigrations,
   );
   databases.push(database as never);
+  let published: readonly EpochView[] = [];
+  const clock = createManualClock(0);
   const context = {
     account,
     attestationDomain: domainFor(chain.chainId, chain.contracts.computeRewards),
-    clock: createManualClock(0),
+    clock,
     coordinator: {
       epochs: async () => ({ epochs: published }),
       submitAttestation: async (_run: string, epoch: number, request: AttestationRequest) => {
@@ -145,7 +169,7 @@ async function validatorLooks(index: number, published: readonly EpochView[]) {
     },
     emit: (event: ValidatorEvent) => void events.push(event),
     epochs: { refused: new Map(), waiting: new Map(), claimed: new Map(), seen: new Map() },
-    reader: chain,
+    reader: { ...chain, chainId },
     revenue: accounts,
     run: { runId, modelId },
     signal: new AbortController().signal,
@@ -153,8 +177,18 @@ async function validatorLooks(index: number, published: readonly EpochView[]) {
     statements: openStatements(database),
     validator: account.address.toLowerCase() as Address,
   };
-  await signEpochs(context as unknown as Context);
-  return { events, sent };
+  const look = async (views: readonly EpochView[]): Promise<void> => {
+    published = views;
+    keepEpochs(context as unknown as Context, await signEpochs(context as unknown as Context));
+  };
+  return { clock, events, look, sent };
+}
+
+/** Looks as a validator does at what is published. */
+async function validatorLooks(index: number, published: readonly EpochView[]) {
+  const validator = await validatorOf(index);
+  await validator.look(published);
+  return validator;
 }
 
 const pending = () => {
@@ -310,6 +344,114 @@ test("a validator signs nothing that its chain does not say", async () => {
     expect(sent).toEqual([]);
     expect(events).toMatchObject([{ type: "refused", reason: expect.stringContaining(words) as string }]);
   }
+});
+
+describe("before a validator's process signs", () => {
+  /** A chain that is no development chain, of which nobody knows who answers for it. */
+  const PUBLIC = 8453;
+
+  /** Nine tenths of the shares are the stranger's; the roots as the chain says and as the lie has it. */
+  async function lied() {
+    await buyShares();
+    const { contracts: addresses, modelId } = stage.world;
+    const { shares } = await modelContractsOf(stage.client, { addresses, modelId });
+    const token = { address: shares, abi: erc20Abi } as const;
+    const balance = await stage.client.readContract({ ...token, functionName: "balanceOf", args: [buyer] });
+    await stage.client.impersonateAccount({ address: buyer });
+    const args = [stranger, (balance * 9n) / 10n] as const;
+    const data = encodeFunctionData({ abi: erc20Abi, functionName: "transfer", args });
+    await execute(stage.client, buyer, { target: shares, data });
+    await earn("1.5");
+    isLying = true;
+    await duty.look();
+    isLying = false;
+    const falseView = duty.published()!;
+    duty = dutyOf(stage.world.runId);
+    await duty.look();
+    const view = duty.published()!;
+    expect(view.attestation.root).not.toBe(falseView.attestation.root);
+    return { view, falseView };
+  }
+  const refused = { type: "refused", reason: expect.stringContaining("is not what this chain says") as string };
+  const later = () => stage.client.mine({ blocks: 1 });
+
+  test("two looks found the root, and a lie at either has nothing signed", async () => {
+    const { view, falseView } = await lied();
+    const { clock, events, look, sent } = await validatorOf(0, PUBLIC);
+    isLying = true;
+    await look([falseView]);
+    expect([events, sent]).toEqual([[], []]);
+    isLying = false;
+    await later();
+    await look([falseView]);
+    expect([events, sent]).toMatchObject([[refused], []]);
+    // What one look found then has to be found anew.
+    await clock.advance(60_000);
+    isLying = true;
+    await look([falseView]);
+    isLying = false;
+    await clock.advance(60_000);
+    await later();
+    await look([falseView]);
+    expect(sent).toEqual([]);
+
+    await look([view]);
+    isLying = true;
+    await later();
+    await look([view]);
+    expect(sent).toEqual([]);
+  });
+
+  test("one look alone has nothing signed on a development chain, either", async () => {
+    const { falseView } = await lied();
+    const check: RevenueAccounts["check"] = async (...of) => {
+      isLying = true;
+      await honest.check(...of);
+      isLying = false;
+    };
+    const honest = accounts;
+    accounts = { ...honest, check };
+    expect(await validatorLooks(0, [falseView])).toMatchObject({ events: [refused], sent: [] });
+  });
+
+  test("the second look is of a later block, for which nothing waits", async () => {
+    await earn("1");
+    await duty.look();
+    const view = duty.published()!;
+    const { events, look, sent } = await validatorOf(0, PUBLIC);
+    await look([view]);
+    await look([view]);
+    expect([events, sent]).toEqual([[], []]);
+    await later();
+    await look([view]);
+    expect(events).toMatchObject([{ type: "attested", epoch: view.epoch }]);
+  });
+
+  test("a minute in which no block comes stands for one, and what is published no more is forgotten", async () => {
+    await earn("1");
+    await duty.look();
+    const view = duty.published()!;
+    const { clock, look, sent } = await validatorOf(0, PUBLIC);
+    await look([view]);
+    await clock.advance(60_000);
+    await look([]);
+    await look([view]);
+    expect(sent).toEqual([]);
+    await clock.advance(60_000);
+    await look([view]);
+    expect(sent).toHaveLength(1);
+  });
+
+  test("a root that holders voided is not signed again", async () => {
+    await earn("1");
+    await duty.look();
+    const honest = accounts;
+    const checkAgain = () =>
+      Promise.reject(new UserError("REVENUE_VOIDED", "Holders have voided this root by a vote."));
+    accounts = { ...honest, checkAgain };
+    const voided = { type: "refused", reason: expect.stringContaining("have voided this root") as string };
+    expect(await validatorLooks(0, [duty.published()!])).toMatchObject({ events: [voided], sent: [] });
+  });
 });
 
 test("only a validator's signature of the root that is asked for counts", async () => {

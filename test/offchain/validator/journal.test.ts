@@ -265,7 +265,7 @@ describe("who signs by hand", () => {
     const gone = signs({ ...key, directory: join(dirname(key.wallet), "nowhere") }, 12n, { first: true });
     await expect(gone).rejects.toMatchObject({
       code: "JOURNAL_ELSEWHERE",
-      message: expect.stringMatching(/nowhere, which is not there\. .* sign with --lost/),
+      message: expect.stringMatching(/nowhere, which is not there: .* sign with --lost/),
     });
     await expect(gone).rejects.not.toMatchObject({ message: expect.stringMatching(/delete|remove/) });
     expect(existsSync(beside(key))).toBe(false);

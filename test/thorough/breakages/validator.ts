@@ -418,8 +418,8 @@ export const validator: readonly Breakage[] = [
   {
     name: "a damaged journal is to be begun anew like any other state",
     file: "offchain/src/validator/journal.ts",
-    text: "{ remedy: JOURNAL_REMEDY }",
-    instead: "{}",
+    text: "statementMigrations, { remedy });",
+    instead: "statementMigrations, remedy === undefined ? { remedy } : {});",
     tests: ["test/offchain/validator/journal.test.ts"],
   },
   {
