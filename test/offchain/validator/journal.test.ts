@@ -237,12 +237,13 @@ describe("a validator's process", () => {
 const beside = ({ wallet }: { readonly wallet: string }): string =>
   join(dirname(wallet), `signer-${account.address.toLowerCase()}.statements.sqlite`);
 
+const keyIn = (wallets: string) => ({
+  account: account.address,
+  wallet: join(wallets, "wallet.json"),
+  directory: undefined,
+});
+
 describe("who signs by hand", () => {
-  const keyIn = (wallets: string) => ({
-    account: account.address,
-    wallet: join(wallets, "wallet.json"),
-    directory: undefined,
-  });
   type Key = Parameters<typeof attestByHand>[0];
   const signs = (key: Omit<Key, "first" | "tip">, block: bigint, said: Partial<Key> = {}) =>
     attestByHand(
@@ -286,7 +287,7 @@ describe("who signs by hand", () => {
     const contradiction = attestByHand(
       { ...key, first: false, lost: true, tip: 13 },
       fromWire("Attestation", other),
-      never as never,
+      never,
     );
     await expect(contradiction).rejects.toMatchObject({ code: "EQUIVOCATION_REFUSED" });
   });
