@@ -71,9 +71,7 @@ async function openNewest(key: JournalKey, remedy: string): Promise<Journal | un
 
 /** The journal of a validator's process: the one that its key goes on with, or a new one of its directory. */
 export async function openDaemonJournal(key: JournalKey & { readonly directory: string }): Promise<Journal> {
-  const own = inDirectory(key.directory);
-  const known = await openNewest(key, DAEMON_REMEDY);
-  return known ?? open(!existsSync(own) && existsSync(besideWallet(key)) ? besideWallet(key) : own, DAEMON_REMEDY);
+  return (await openNewest(key, DAEMON_REMEDY)) ?? open(inDirectory(key.directory), DAEMON_REMEDY);
 }
 
 /** Where the journal of a key that has signed before was looked for in vain, and what there is to do. */

@@ -33,7 +33,8 @@ import { decodeFunctionData, encodeFunctionData, erc20Abi, type Log, pad, toEven
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 
 import { createRandom, UserError } from "../../../offchain/src/base/index.ts";
-import { type Chain, connect, type FetchFunction, openChain } from "../../../offchain/src/chain/index.ts";
+import { type Chain, connect, openChain } from "../../../offchain/src/chain/index.ts";
+import type { FetchFunction } from "../../../offchain/src/chain/transport.ts";
 import { createRevenueDuty, type RevenueDuty } from "../../../offchain/src/coordinator/revenue.ts";
 import { type RevenueAccounts, revenueAccounts, withEpochAccounts } from "../../../offchain/src/run/index.ts";
 import {
@@ -370,11 +371,13 @@ async function lied() {
   expect(view.attestation.root).not.toBe(falseView.attestation.root);
   return { view, falseView };
 }
+
 describe("before a validator's process signs", () => {
   /** A chain that is no development chain, of which nobody knows who answers for it. */
   const PUBLIC = 8453;
 
   const refused = { type: "refused", reason: expect.stringContaining("is not what this chain says") as string };
+
   test("two looks found the root, and a lie at either has nothing signed", async () => {
     const { view, falseView } = await lied();
     const { clock, events, look, sent } = await validatorOf(0, PUBLIC);
@@ -400,6 +403,12 @@ describe("before a validator's process signs", () => {
     await later();
     await look([view]);
     expect(sent).toEqual([]);
+
+    // Nor is the first one left out.
+    isLying = false;
+    const other = await validatorOf(1, PUBLIC);
+    await other.look([falseView]);
+    expect([other.events, other.sent]).toMatchObject([[refused], []]);
   });
 
   test("one look alone has nothing signed on a development chain, either", async () => {

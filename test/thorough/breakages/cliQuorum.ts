@@ -264,8 +264,8 @@ export const cliQuorum: readonly Breakage[] = [
   {
     name: "a validator's process passes over the journal that its key has beside its wallet",
     file: "offchain/src/validator/journal.ts",
-    text: "!existsSync(own) && existsSync(besideWallet(key)) ?",
-    instead: "existsSync(own) && existsSync(besideWallet(key)) ?",
+    text: "(await openNewest(key, DAEMON_REMEDY)) ??",
+    instead: "(await openNewest({ ...key, wallet: inDirectory(key.directory) }, DAEMON_REMEDY)) ??",
     tests: ["test/offchain/validator/journal.test.ts"],
   },
 ];
