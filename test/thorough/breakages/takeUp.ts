@@ -68,8 +68,8 @@ export const takeUp: readonly Breakage[] = [
   {
     name: "the second look at the runs of a model is of the block of the first",
     file: TAKE_UP,
-    text: "clock.monotonic() < end &&",
-    instead: "clock.monotonic() > end &&",
+    text: "clock.monotonic() >= end ||",
+    instead: "clock.monotonic() < end ||",
     tests: TESTS,
   },
   {
