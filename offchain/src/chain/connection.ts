@@ -197,13 +197,15 @@ const REVERTED_CODE = 3;
 
 /**
  * Whether the node ran a call and the call failed, for a reason that is in no ABI here, or for none: as opposed to a node that
- * does not answer, or not this question.
+ * does not answer, or not this question. Of what `call` throws its cause tells.
  */
-export const saysReverted = (error: unknown): boolean =>
-  isRevert(error) ||
-  (error instanceof BaseError &&
-    error.walk(
-      (inner) =>
-        inner instanceof RpcRequestError &&
-        (inner.code === REVERTED_CODE || /revert|opcode|out of ?gas/i.test(inner.details)),
-    ) !== null);
+export function saysReverted(error: unknown): boolean {
+  if (error instanceof RetryableError && error.code === "CHAIN_RPC") return saysReverted(error.cause);
+  if (!(error instanceof BaseError)) return isRevert(error);
+  const said = error.walk(
+    (inner) =>
+      inner instanceof RpcRequestError &&
+      (inner.code === REVERTED_CODE || /revert|opcode|out of ?gas/i.test(inner.details)),
+  );
+  return said !== null;
+}

@@ -3,7 +3,7 @@
  * holds what it was to bring about, and never brought about twice. It is the account's only sender while it runs. What is
  * decided is in posting/machine.ts; here the job table's postings are handed to it, and what it asks for is carried out.
  */
-import type { CotrainError } from "@cotrain/sdk/errors";
+import { CotrainError } from "@cotrain/sdk/errors";
 import type { Address, Hex } from "@cotrain/sdk/protocol";
 import { type LocalAccount, parseTransaction } from "viem";
 
@@ -20,6 +20,7 @@ import {
 import type { ChainConnection } from "./connection.ts";
 import type { FeeWait } from "./ports.ts";
 import type { Ending, PostingProgress, Refused } from "./posting/asks.ts";
+import { REVERTED } from "./posting/asks.ts";
 import { createCarryOut, faultOf, type PostingInWork } from "./posting/carryOut.ts";
 import type { Notice, PostingEvent } from "./posting/events.ts";
 import { type Account, feeWaitOf, openAccount, step } from "./posting/machine.ts";
@@ -147,6 +148,10 @@ function resultOf(ending: Ending): unknown {
     ? new RetryableError(ending.code, ending.message, details)
     : new UserError(ending.code, ending.message, details);
 }
+
+/** Whether what a posting's caller got says that a contract refuses it, for whatever reason. */
+export const isRefused = (error: unknown): boolean =>
+  error instanceof CotrainError && (typeof error.details?.["revert"] === "string" || error.code === REVERTED);
 
 /** Opens the journal of one account; what an earlier process left unfinished goes on at once. */
 export function openJournal(options: JournalOptions): Journal {

@@ -348,7 +348,10 @@ export interface ChainPort extends ChainReader {
    * holders vote.
    */
   settleDispute(modelId: ModelId, dispute: Pick<OpenDispute, "digest">, kind?: number): Promise<DisputeEnd>;
-  /** Has accounts paid what roots, of compute if no other kind is said, owe them, in one transaction; resolves where somebody else has. */
+  /**
+   * Has accounts paid what roots, of compute if no other kind is said, owe them, in one transaction: all of them or none. Resolves where
+   * somebody else has; rejects with what `isRefused` knows where a contract refuses, such as the token that one of them is paid in.
+   */
   claimFor(modelId: ModelId, claims: readonly Owed[], key: string, kind?: number): Promise<void>;
   /** What postings wait for while the chain asks for more than a transaction may cost or the account has; undefined while they do not. */
   feeWait(): FeeWait | undefined;

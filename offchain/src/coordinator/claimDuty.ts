@@ -2,13 +2,14 @@
  * Claims for accounts that ask for it: what they earned waits in the contract, shares have no votes and share in no revenue until
  * somebody claims them, and anybody may, since the account alone is paid. The poster pays the gas, so it claims for nobody unless it was
  * told from how many shares, or how much revenue, on: then so many claims come at most of what an epoch mints, however many keys a worker
- * has. One transaction at a time, so that heads and roots wait for one at most.
+ * has. One transaction at a time, so that heads and roots wait for one at most. Whom a contract refuses, as a capital token does
+ * whom it has frozen, is left out for an hour, and keeps none of the others from being paid.
  */
 import type { ClaimLeaf } from "@cotrain/sdk/actions";
 import { type Address, digestOfJson, type ModelId, rewardKind, type RunId } from "@cotrain/sdk/protocol";
 
 import { formatShares } from "../base/index.ts";
-import type { Owed } from "../chain/index.ts";
+import { isRefused, type Owed } from "../chain/index.ts";
 import type { RevenueAccounts } from "../run/index.ts";
 import type { Earned } from "./rewards.ts";
 import type { RunModules } from "./run.ts";
@@ -18,8 +19,10 @@ export const MOST_ASKERS = 4_096;
 /** Accounts of one transaction, and leaves of an account in it: a few million gas, and far below 128 KiB. */
 const AT_ONCE = 8;
 const LEAVES_AT_ONCE = 16;
-/** How long nothing of a kind is looked for again while a vault is short, ms. */
-const SHORT_FOR = 10 * 60_000;
+/** How long no revenue is looked for again while a vault is short, or under a root of which nothing was paid, ms. */
+const REST_MS = 10 * 60_000;
+/** How long whom a contract refuses is left out, ms. */
+const REFUSED_FOR_MS = 60 * 60_000;
 
 /** What an account must be owed to have it claimed; of what is left out nothing is. */
 export interface ClaimBounds {
@@ -101,12 +104,32 @@ function createAskers(runId: RunId, { clock, database }: Pick<DutyModules, "cloc
   };
 }
 
+/** Of a claim. What failed may be paid later. */
+type Outcome = "paid" | "refused" | "failed";
+
+/** Looks for what one kind owes, and learns what came of it. */
+interface Finder {
+  readonly due: (askers: readonly Address[], earned: Earned | undefined) => Promise<Due | undefined>;
+  readonly paid: (due: Due) => void;
+  readonly refused: (due: Due) => void;
+  /** Nothing of it was paid. */
+  readonly ended: (due: Due) => void;
+}
+
 /** Whom it was looked for under which root of a kind: until the next there is nothing new for them. */
-function createFinder(kind: number, { modelId }: OfRun, { chain }: Pick<DutyModules, "chain">) {
+function createLooked(kind: number, { modelId }: OfRun, { chain, clock }: Pick<DutyModules, "chain" | "clock">) {
   const looked = new Map<Address, number>();
+  /** Until when whom a contract refuses is left out, monotonic ms. */
+  const refusedUntil = new Map<Address, number>();
+  const forget = (askers: ReadonlySet<Address>): void => {
+    for (const account of looked.keys()) if (!askers.has(account)) looked.delete(account);
+    for (const [account, until] of refusedUntil) if (until <= clock.monotonic()) refusedUntil.delete(account);
+  };
   return {
-    notLooked: (accounts: readonly Address[], index: number): Address[] =>
-      accounts.filter((account) => (looked.get(account) ?? 0) < index),
+    wanted: (askers: readonly Address[], index: number): Address[] => {
+      forget(new Set(askers));
+      return askers.filter((account) => (looked.get(account) ?? 0) < index && !refusedUntil.has(account));
+    },
     find: async (accounts: readonly Address[], index: number, { least, leavesOf, text }: Granted): Promise<Due> => {
       const claims: Owed[] = [];
       for (const account of accounts) {
@@ -118,77 +141,134 @@ function createFinder(kind: number, { modelId }: OfRun, { chain }: Pick<DutyModu
       }
       return { kind, index, claims, text };
     },
+    refused: ({ claims }: Due): void => {
+      for (const { account } of claims) refusedUntil.set(account, clock.monotonic() + REFUSED_FOR_MS);
+    },
     // Where a reorganisation takes it back it is claimed with what the next root grants.
-    done: ({ claims, index }: Due): void => {
+    paid: ({ claims, index }: Due): void => {
       for (const { account, leaves } of claims) if (leaves.length < LEAVES_AT_ONCE) looked.set(account, index);
     },
   };
 }
 
-/** What revenue owes those who asked; nothing while the model's vault is short, since what a claim would lack is lost for good. */
+/**
+ * What revenue owes those who asked; nothing while the model's vault is short, since what a claim would lack is lost for good. All roots
+ * are computed for whom was not looked before: since a worker may name another account each time it joins, nobody is looked for under
+ * the same root for a while where the last time nobody was paid.
+ */
 function createRevenueFinder(
   run: OfRun,
   { from, accounts }: NonNullable<ClaimBounds["revenue"]>,
   modules: DutyModules,
-) {
+): Finder {
   const { chain, clock, logger } = modules;
-  const finder = createFinder(rewardKind.revenue, run, modules);
-  let waitsUntil = 0;
+  const { wanted, find, paid, refused } = createLooked(rewardKind.revenue, run, modules);
+  /** The newest root under which it is not looked, and until when, monotonic ms. */
+  let rest = { index: 0, until: 0 };
+  const restUnder = (index: number): void => void (rest = { index, until: clock.monotonic() + REST_MS });
+  const isResting = (index: number): boolean => index <= rest.index && clock.monotonic() < rest.until;
   return {
-    ...finder,
-    due: async (askers: readonly Address[]): Promise<Due | undefined> => {
-      if (clock.monotonic() < waitsUntil) return undefined;
+    paid,
+    refused,
+    ended: ({ index }) => restUnder(index),
+    due: async (askers) => {
       const index = (await chain.rootsOfKind(rewardKind.revenue).activeRoot(run.modelId))?.index ?? 0;
-      const wanted = finder.notLooked(askers, index);
-      if (wanted.length === 0) return undefined;
-      const granted = await accounts.granted(run.modelId, wanted, from);
-      if (granted.short === 0n) return finder.find(wanted, index, granted);
-      waitsUntil = clock.monotonic() + SHORT_FOR;
+      const anew = wanted(askers, index);
+      if (anew.length === 0 || isResting(index)) return undefined;
+      const granted = await accounts.granted(run.modelId, anew, from);
+      if (granted.short === 0n) {
+        const due = await find(anew, index, granted);
+        if (due.claims.length === 0) restUnder(index);
+        return due;
+      }
+      restUnder(Infinity);
       logger.warn({ short: granted.text(granted.short) }, "the vault is short: no revenue is claimed for who asked");
       return undefined;
     },
   };
 }
 
-function createSharesFinder(run: OfRun, least: bigint, modules: DutyModules) {
-  const finder = createFinder(rewardKind.compute, run, modules);
+function createSharesFinder(run: OfRun, least: bigint, modules: DutyModules): Finder {
+  const { wanted, find, paid, refused } = createLooked(rewardKind.compute, run, modules);
   return {
-    ...finder,
-    due: async (askers: readonly Address[], earned: Earned | undefined): Promise<Due | undefined> => {
+    paid,
+    refused,
+    ended: () => undefined,
+    due: async (askers, earned) => {
       if (!earned) return undefined;
       const { index, leavesOf } = earned;
-      return finder.find(finder.notLooked(askers, index), index, { least, leavesOf, text: formatShares });
+      return find(wanted(askers, index), index, { least, leavesOf, text: formatShares });
     },
   };
 }
 
+/** Names what is claimed: of shares and of revenue there may be the same accounts and numbers of roots. */
+function keyOf({ kind, claims }: Pick<Due, "kind" | "claims">): string {
+  const key = digestOfJson(claims.map(({ account, leaves }) => [account, ...leaves.map(({ index }) => index)]));
+  return kind === rewardKind.compute ? key : `${kind}/${key}`;
+}
+
+/** Sends claims, one after the other, and says to who looked for them what came of each. */
+function createSender(
+  run: OfRun,
+  askers: Pick<ReturnType<typeof createAskers>, "paid">,
+  { chain, logger }: Pick<DutyModules, "chain" | "logger">,
+) {
+  /** What was said of why it failed: what lasts is said once. */
+  let said: string | undefined;
+
+  async function send(due: Due): Promise<Outcome> {
+    const { claims, kind, text } = due;
+    const accounts = claims.map(({ account }) => account);
+    try {
+      await chain.claimFor(run.modelId, claims, keyOf(due), kind);
+      await askers.paid(accounts);
+      const amount = text(claims.reduce((sum, { leaves }) => sum + sumOf(leaves), 0n));
+      logger.info({ accounts, amount }, "claimed for who asked");
+      said = undefined;
+      return "paid";
+    } catch (error) {
+      if (isRefused(error)) {
+        const then = claims.length > 1 ? "each of them is claimed for alone" : "it is tried again in an hour";
+        logger.warn({ err: error, accounts }, `a claim for who asked is refused, ${then}`);
+        return "refused";
+      }
+      const reason = error instanceof Error ? error.message : String(error);
+      if (said !== reason) logger.warn({ err: error }, "nothing was claimed for who asked, it is tried again");
+      said = reason;
+      return "failed";
+    }
+  }
+
+  /** Of several of which one is refused each is claimed for alone. */
+  async function sendAll(due: Due): Promise<(readonly [Due, Outcome])[]> {
+    const together = await send(due);
+    if (together !== "refused" || due.claims.length === 1) return [[due, together]];
+    const parts: [Due, Outcome][] = [];
+    for (const one of due.claims) {
+      const part = { ...due, claims: [one] };
+      const outcome = await send(part);
+      parts.push([part, outcome]);
+      if (outcome === "failed") break;
+    }
+    return parts;
+  }
+
+  return async (due: Due, finder: Finder): Promise<void> => {
+    const parts = await sendAll(due);
+    for (const [part, outcome] of parts) if (outcome !== "failed") finder[outcome](part);
+    if (parts.every(([, outcome]) => outcome !== "paid")) finder.ended(due);
+  };
+}
+
 export function createClaimDuty(run: OfRun, { shares, revenue }: ClaimBounds, modules: DutyModules): ClaimDuty {
-  const { chain, logger } = modules;
   const askers = createAskers(run.runId, modules);
   const finders = [
     ...(shares === undefined ? [] : [createSharesFinder(run, shares, modules)]),
     ...(revenue === undefined ? [] : [createRevenueFinder(run, revenue, modules)]),
   ];
+  const claim = createSender(run, askers, modules);
   let sending = false;
-  /** What was said of why it failed: what lasts is said once. */
-  let said: string | undefined;
-
-  async function claim(due: Due, done: (due: Due) => void): Promise<void> {
-    const { claims, kind, text } = due;
-    try {
-      const key = digestOfJson(claims.map(({ account, leaves }) => [account, ...leaves.map(({ index }) => index)]));
-      await chain.claimFor(run.modelId, claims, kind === rewardKind.compute ? key : `${kind}/${key}`, kind);
-      done(due);
-      await askers.paid(claims.map(({ account }) => account));
-      const amount = text(claims.reduce((sum, { leaves }) => sum + sumOf(leaves), 0n));
-      logger.info({ accounts: claims.map(({ account }) => account), amount }, "claimed for who asked");
-      said = undefined;
-    } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      if (said !== reason) logger.warn({ err: error }, "nothing was claimed for who asked, it is tried again");
-      said = reason;
-    }
-  }
 
   return {
     from: shares,
@@ -196,12 +276,12 @@ export function createClaimDuty(run: OfRun, { shares, revenue }: ClaimBounds, mo
     look: async (earned) => {
       if (sending) return;
       const accounts = await askers.accounts();
-      for (const { due, done } of finders) {
-        const found = await due(accounts, earned);
+      for (const finder of finders) {
+        const found = await finder.due(accounts, earned);
         if (!found || found.claims.length === 0) continue;
         // Looks do not wait for a transaction.
         sending = true;
-        void claim(found, done).finally(() => (sending = false));
+        void claim(found, finder).finally(() => (sending = false));
         return;
       }
     },

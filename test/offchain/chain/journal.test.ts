@@ -1,14 +1,14 @@
 /** How long the journal waits, before a chain that does nothing but what a test has it do. */
 import { join } from "node:path";
 
-import { CheckpointRegistryStaleParentError } from "@cotrain/sdk/errors";
-import { parseTransaction, type PublicClient, TransactionReceiptNotFoundError } from "viem";
+import { CheckpointRegistryStaleParentError, ComputeRewardsWindowOpenError } from "@cotrain/sdk/errors";
+import { parseTransaction, type PublicClient, RpcRequestError, TransactionReceiptNotFoundError } from "viem";
 import { privateKeyToAccount } from "viem/accounts";
 import { expect, onTestFinished, test } from "vitest";
 
 import { createRandom, formatAddress } from "../../../offchain/src/base/index.ts";
 import { createManualClock } from "../manualClock.ts";
-import type { ChainConnection } from "../../../offchain/src/chain/index.ts";
+import { type ChainConnection, chainError, isRefused } from "../../../offchain/src/chain/index.ts";
 import { type JournalOptions, openJournal, type PostingKind } from "../../../offchain/src/chain/journal.ts";
 import {
   createLogger,
@@ -269,6 +269,42 @@ test("what a contract refuses because it is there already is done, also where it
   expect(await posting).toBe("there");
   expect([seen.anew, sent.size]).toEqual([1, 0]);
 });
+
+/** What a node answers, as a connection throws it. */
+const answered = (code: number, message: string, data?: string): Error => {
+  const error = { code, message, ...(data !== undefined && { data }) };
+  return chainError("http://node.test", new RpcRequestError({ body: {}, error, url: "http://node.test" }));
+};
+
+test.each([
+  ["with data of no error that is known here", answered(3, "execution reverted", "0xd93c0665")],
+  ["without data", answered(-32_000, "execution reverted")],
+])("what reverts %s is refused, and holds up no other posting", async (_how, refusal) => {
+  const node: Node = { latest: 0, pending: 0, price: 10n, isMute: true, refusal };
+  const { posting, sent, told } = await openPosting(node);
+  await expect(posting).rejects.toMatchObject({ code: "POSTING_REVERTED", retryable: true });
+  await expect(posting).rejects.toSatisfy(isRefused);
+  expect([sent.size, told]).toEqual([0, []]);
+});
+
+test("what a contract refuses for now is refused too: whoever wants it asks again", async () => {
+  const refusal = new ComputeRewardsWindowOpenError([1]);
+  const { posting } = await openPosting({ latest: 0, pending: 0, price: 10n, isMute: true, refusal });
+  await expect(posting).rejects.toMatchObject({ retryable: true, details: { revert: "ComputeRewardsWindowOpen" } });
+});
+
+test.each([answered(-32_000, "header not found"), answered(-32_005, "limit exceeded")])(
+  "a node that says nothing of a revert is asked again: %s",
+  async (refusal) => {
+    const node: Node = { latest: 0, pending: 0, price: 10n, isMute: true, refusal };
+    const { sent, told, pass } = await openPosting(node);
+    await pass(5);
+    expect([sent.size, new Set(told)]).toEqual([0, new Set(["the chain is away, posting waits"])]);
+    delete node.refusal;
+    await pass(5);
+    expect(sent.size).toBe(1);
+  },
+);
 
 const [ALL, LESS] = ["0xaa", "0x01"] as const;
 /** A posting that would bring about more than its own effect. */

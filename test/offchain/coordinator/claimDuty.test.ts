@@ -1,7 +1,9 @@
 /** What work earned is claimed by the coordinator, at its cost: for who asked, and is owed enough. */
-import type { Address } from "@cotrain/sdk/protocol";
+import { type Address, rewardKind } from "@cotrain/sdk/protocol";
 import { afterEach, expect, it } from "vitest";
 
+import { InternalError, RetryableError } from "../../../offchain/src/base/index.ts";
+import type { Owed } from "../../../offchain/src/chain/index.ts";
 import { createClaimDuty, MOST_ASKERS } from "../../../offchain/src/coordinator/claimDuty.ts";
 import {
   attest,
@@ -14,6 +16,7 @@ import {
   until,
   validators,
 } from "./harness.ts";
+import { createManualClock } from "../manualClock.ts";
 
 let harness: Harness;
 afterEach(() => harness.close());
@@ -140,4 +143,90 @@ it("a crowd of askers pushes out none for whom something was claimed", async () 
   expect(kept).toHaveLength(MOST_ASKERS);
   expect(kept).toContainEqual({ worker: accountOf(1) });
   expect(kept).toContainEqual({ worker: accountOf(5_000) });
+});
+
+const nameOf = (kind: number, account: Address, index: number) => `${kind}/${account}/${index}`;
+
+/** A duty for shares and revenue, under so many roots of each, all of which pay everybody, or nobody; or for revenue that is refused. */
+async function openBoth(roots: { count: number; pay: boolean; refuse?: boolean }) {
+  harness = await openHarness();
+  const { modules, runId: id, facts } = harness.run;
+  const clock = createManualClock(0);
+  const seen = { computed: 0, refused: 0, paid: new Set<string>(), claims: new Map<string, string>() };
+  const chain: typeof modules.chain = {
+    ...modules.chain,
+    rootsOfKind: (kind) => ({
+      ...modules.chain.rootsOfKind(kind),
+      activeRoot: async () => ({ index: roots.count, epoch: roots.count }) as never,
+    }),
+    unpaidOf: async (_model, { account, leaves }, kind = rewardKind.compute) =>
+      leaves.filter(({ index }) => !seen.paid.has(nameOf(kind, account, index))),
+    claimFor: async (_model, claims, key, kind = rewardKind.compute) => {
+      const all = claims.flatMap(({ account, leaves }: Owed) =>
+        leaves.map(({ index }) => nameOf(kind, account, index)),
+      );
+      if (roots.refuse) {
+        seen.refused += 1;
+        throw new RetryableError("POSTING_REVERTED", "The token refuses.");
+      }
+      // As the table of jobs has it.
+      const content = all.join();
+      if ((seen.claims.get(key) ?? content) !== content) throw new InternalError("JOB_KEY_REUSED", key);
+      seen.claims.set(key, content);
+      for (const name of all) seen.paid.add(name);
+    },
+  };
+  const earned = () => earnedOf(roots.pay ? roots.count : 0);
+  const leaves = () =>
+    Array.from({ length: roots.pay ? roots.count : 0 }, (_, i) => ({ index: i + 1, amount: EARNED, proof: [] }));
+  const accounts = {
+    granted: async () => ((seen.computed += 1), { least: 1n, short: 0n, leavesOf: leaves, text: String }),
+  };
+  const bounds = { ...(!roots.refuse && { shares: 1n }), revenue: { from: 1, accounts } };
+  const duty = createClaimDuty({ runId: id, modelId: facts.modelId }, bounds, { ...modules, chain, clock });
+  return { seen, clock, duty, look: () => duty.look({ ...earned(), index: roots.count }) };
+}
+
+it("of shares and of revenue, under roots of the same number for the same accounts", async () => {
+  const { seen, duty, look: lookOnce } = await openBoth({ count: 1, pay: true });
+  await duty.ask(accountOf(1), accountOf(1), true);
+  for (let times = 0; times < 3; times += 1) {
+    await lookOnce();
+    // What was sent comes to its end.
+    await new Promise(setImmediate);
+  }
+  expect([...seen.paid]).toEqual([rewardKind.compute, rewardKind.revenue].map((kind) => `${kind}/${accountOf(1)}/1`));
+  expect(seen.claims.size).toBe(2);
+});
+
+it("whoever names another account at each join has the roots of revenue computed once in ten minutes, and under the next root", async () => {
+  const roots = { count: 1, pay: false };
+  const { seen, clock, duty, look: lookOnce } = await openBoth(roots);
+  let accounts = 0;
+  const rejoin = async (): Promise<number> => {
+    await duty.ask(accountOf(1), accountOf((accounts += 1)), true);
+    await lookOnce();
+    return seen.computed;
+  };
+  expect([await rejoin(), await rejoin(), await rejoin()]).toEqual([1, 1, 1]);
+  await clock.advance(599_000);
+  expect(await rejoin()).toBe(1);
+  await clock.advance(1_000);
+  expect([await rejoin(), await rejoin()]).toEqual([2, 2]);
+  roots.count = 2;
+  expect([await rejoin(), await rejoin()]).toEqual([3, 3]);
+});
+
+it("whoever is owed some and refused has them computed as seldom", async () => {
+  const { seen, clock, duty, look: lookOnce } = await openBoth({ count: 1, pay: true, refuse: true });
+  for (let at = 1; at < 4; at += 1) {
+    await duty.ask(accountOf(9), accountOf(at), true);
+    await lookOnce();
+    // What was sent comes to its end.
+    await new Promise(setImmediate);
+  }
+  expect([seen.computed, seen.refused]).toEqual([1, 1]);
+  await clock.advance(600_000);
+  await lookOnce();
+  expect([seen.computed, seen.refused]).toEqual([2, 2]);
 });

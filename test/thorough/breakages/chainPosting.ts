@@ -205,4 +205,25 @@ export const chainPosting: readonly Breakage[] = [
     instead: ".at(-1);",
     tests: ["test/offchain/chain/postings.test.ts"],
   },
+  {
+    name: "what reverts for a reason that is known nowhere holds up all postings for ever",
+    file: "offchain/src/chain/posting/carryOut.ts",
+    text: "if (!(error instanceof CotrainError) || !saysReverted(error)) return undefined;",
+    instead: "if (!isRevert(error)) return undefined;",
+    tests: ["test/offchain/chain/journal.test.ts"],
+  },
+  {
+    name: "a node that is away refuses a posting",
+    file: "offchain/src/chain/posting/carryOut.ts",
+    text: "!saysReverted(error)) return undefined;",
+    instead: "!isAway(error)) return undefined;",
+    tests: ["test/offchain/chain/journal.test.ts"],
+  },
+  {
+    name: "what a contract refuses for now holds up all postings until it does not",
+    file: "offchain/src/chain/posting/carryOut.ts",
+    text: "if (isRevert(error)) return refused(error);",
+    instead: "if (isRevert(error)) return error.retryable ? undefined : refused(error);",
+    tests: ["test/offchain/chain/journal.test.ts"],
+  },
 ];

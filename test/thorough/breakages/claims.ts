@@ -4,6 +4,7 @@ import type { Breakage } from "./breakage.ts";
 const post = ["test/offchain/cli/rewardsPost.test.ts"];
 const elsewhere = ["test/offchain/cli/claimElsewhere.test.ts"];
 
+const duty = ["test/offchain/coordinator/claimDuty.test.ts"];
 const announcing = ["test/offchain/cli/announcing.test.ts"];
 
 export const claims: readonly Breakage[] = [
@@ -160,5 +161,54 @@ export const claims: readonly Breakage[] = [
     text: "leaves: await leavesOf(account) }, kind);",
     instead: "leaves: await leavesOf(account) });",
     tests: ["test/offchain/coordinator/claimRevenue.test.ts"],
+  },
+  {
+    name: "shares and revenue of the same accounts and roots are one claim to the journal",
+    file: "offchain/src/coordinator/claimDuty.ts",
+    text: "return kind === rewardKind.compute ? key : `${kind}/${key}`;",
+    instead: "return key;",
+    tests: duty,
+  },
+  {
+    name: "one of several that is refused keeps the others from being paid",
+    file: "offchain/src/coordinator/claimDuty.ts",
+    text: 'if (together !== "refused" || due.claims.length === 1)',
+    instead: "if (due.claims.length > 0)",
+    tests: ["test/offchain/coordinator/claimRevenue.test.ts"],
+  },
+  {
+    name: "who is refused is claimed for at each look",
+    file: "offchain/src/coordinator/claimDuty.ts",
+    text: " && !refusedUntil.has(account)",
+    instead: "",
+    tests: ["test/offchain/coordinator/claimRevenue.test.ts"],
+  },
+  {
+    name: "who was refused once is never claimed for again",
+    file: "offchain/src/coordinator/claimDuty.ts",
+    text: "if (until <= clock.monotonic()) refusedUntil",
+    instead: "if (until <= 0) refusedUntil",
+    tests: ["test/offchain/coordinator/claimRevenue.test.ts"],
+  },
+  {
+    name: "who names another account at each join has all roots of revenue computed anew",
+    file: "offchain/src/coordinator/claimDuty.ts",
+    text: "if (due.claims.length === 0) restUnder(index);",
+    instead: "",
+    tests: duty,
+  },
+  {
+    name: "all roots of revenue are computed at each look for who is refused",
+    file: "offchain/src/coordinator/claimDuty.ts",
+    text: "ended: ({ index }) => restUnder(index),",
+    instead: "ended: () => undefined,",
+    tests: duty,
+  },
+  {
+    name: "no revenue is looked for under the next root while it rests under the last",
+    file: "offchain/src/coordinator/claimDuty.ts",
+    text: "index <= rest.index && clock",
+    instead: "index > 0 && clock",
+    tests: duty,
   },
 ];

@@ -21,6 +21,9 @@ export interface Refused {
   readonly revert: string | null;
 }
 
+/** Code of a refusal whose reason is in no ABI here, or that had none. */
+export const REVERTED = "POSTING_REVERTED";
+
 /** How a posting ended. */
 export type Ending = { readonly kind: "done"; readonly result: unknown } | Refused;
 

@@ -5,10 +5,11 @@ import { keccak256, type LocalAccount, type PublicClient, type TransactionReceip
 
 import { type Clock, redactUrl, RetryableError } from "../../base/index.ts";
 import type { JobContext, Logger } from "../../service/index.ts";
-import { type ChainConnection, isAway, isRevert } from "../connection.ts";
+import { type ChainConnection, isAway, isRevert, saysReverted } from "../connection.ts";
 import { tooDear } from "../fees.ts";
 import { unlessUnknown } from "../unlessUnknown.ts";
 import type { AnswerOf, Ask, AskName, AskOf, Fault, Mined, Refused } from "./asks.ts";
+import { REVERTED } from "./asks.ts";
 import { isPossibleGas } from "./price.ts";
 
 interface CarryOutModules {
@@ -41,12 +42,22 @@ const refused = (error: CotrainError): Refused => ({
   revert: isRevert(error) ? error.errorName : null,
 });
 
+/** What a contract's refusal ends a posting with; of a reason that is in no ABI here, such as a token's own, nobody knows whether it lasts. */
+function refusalOf(error: unknown): Refused | undefined {
+  if (isRevert(error)) return refused(error);
+  if (!(error instanceof CotrainError) || !saysReverted(error)) return undefined;
+  return { kind: "refused", code: REVERTED, message: error.message, retryable: true, revert: null };
+}
+
+/** What reverts is refused, and no chain that is away: the account's other postings do not wait for it. */
 export function faultOf(error: unknown): Fault {
+  const refusal = refusalOf(error);
+  if (refusal) return { kind: "final", reverts: true, refused: refusal };
   if (isAway(error)) return { kind: "away" };
   const fees = tooDear(error);
   if (fees) return { kind: "dear", fees, sentence: (error as Error).message };
   if (error instanceof CotrainError && !error.retryable)
-    return { kind: "final", reverts: isRevert(error), refused: refused(error) };
+    return { kind: "final", reverts: false, refused: refused(error) };
   return { kind: "unknown" };
 }
 
@@ -105,7 +116,8 @@ function createReads({ connection: { call, url }, account }: CarryOutModules): P
         await call((chain) => chain.call({ account: from, ...sent }));
         return { refused: null };
       } catch (error) {
-        if (isRevert(error)) return { refused: refused(error) };
+        const refusal = refusalOf(error);
+        if (refusal) return { refused: refusal };
         if (error instanceof CotrainError && error.code === "CHAIN_RPC") return { refused: null };
         throw error;
       }

@@ -9,6 +9,7 @@
  */
 import type { FeesAsked, FeesBeyond } from "../fees.ts";
 import type { Ask, AskName, Ending, Fault, Mined, PostingProgress, Refused } from "./asks.ts";
+import { REVERTED } from "./asks.ts";
 import type { Notice, PostingEffect, PostingEvent } from "./events.ts";
 import { keptOf, type Price, priceOf, tooDearFor } from "./price.ts";
 
@@ -323,7 +324,7 @@ const answers: Answers = {
     const reverts = one.work.reverts + 1;
     if (reverts < TRIES) return lookAgain(one, { progress: null, reverts });
     const { hash } = one.work.progress!.sent.at(-1)!;
-    return unlessThere(one, givenUp("POSTING_REVERTED", `Transaction ${hash} reverted without a reason.`));
+    return unlessThere(one, givenUp(REVERTED, `Transaction ${hash} reverted without a reason.`));
   },
   confirmed: (one, { block }) => {
     const { mined } = one.phase;
