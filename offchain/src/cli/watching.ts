@@ -110,8 +110,11 @@ const alarmText = (kind: Kind, { bond, level }: DisputeCost): string =>
   `FAIL   Roots${ofKind(kind)} of this model are disputed again and again: a dispute costs ${coins(bond)} now${rowText(level)}, and so does the next root if this one falls. Look who disputes whose roots, and have holders vote.`;
 
 /** A false head is nobody's to dispute. */
-const headText = ({ head, problems }: HeadFinding): string =>
-  `FAIL   checkpoint ${head.round} of run ${head.runId}, head ${head.head}, posted in ${head.transaction}: ${problems.join(" ")} No bond stops a false head: validators suspend its poster ("npx cotrain suspend"), and a root that pays for it is disputed.`;
+function headText({ head, problems }: HeadFinding): string {
+  const { round, runId, transaction } = head;
+  const back = round === 0 ? "" : `, and holders have the run go back ("npx cotrain checkpoint rollback ${round - 1}")`;
+  return `FAIL   checkpoint ${round} of run ${runId}, head ${head.head}, posted in ${transaction}: ${problems.join(" ")} No bond stops a false head: validators suspend its poster ("npx cotrain suspend")${back}. A root that pays for it is disputed, unless what is wrong is a fragment that no validator drew: of that who signed the root knew nothing.`;
+}
 
 /** What a young model's organiser said or did. */
 type ActsLook = () => Promise<{ readonly acts: readonly ToldAct[]; readonly more: number }>;

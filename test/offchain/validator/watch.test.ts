@@ -17,6 +17,7 @@ import {
   compute,
   dispute,
   disputes,
+  drawing,
   ETHER,
   journalOf,
   lessPaid,
@@ -251,8 +252,9 @@ describe("a false root", () => {
     expect(await disputes()).toEqual([]);
   });
 
-  it("that pays for a head which its payloads do not make is disputed, and the head told", async () => {
+  it("that pays for a head which its payloads do not make, as a validator drew it, is disputed, and the head told", async () => {
     await post(1, { forge: ([first]) => first!.params.fill(0, 0, 1) });
+    await drawing(([first, second, third]) => first !== 0 && second !== 0 && third === 0);
     await pass(16);
     const digest = await postSigned(await compute());
     const watch = await watching();
@@ -399,5 +401,25 @@ describe("a root of which something is not published", () => {
     expect(await watch.look()).toMatchObject({ state: "absent" });
     hides = false;
     expect(await watch.look()).toMatchObject({ state: "disputed", digest });
+  });
+
+  it("is not let go by who withholds it until patience ends, and at the last look serves a false one", async () => {
+    const computation = await lessPaid();
+    const digest = await postSigned(computation);
+    const clock = createManualClock();
+    const hidden = anyOf([without(new Set([computation.attestation.epochDigest]), missing)]);
+    let hides = true;
+    const blobs: BlobSource = { blob: (...request) => (hides ? hidden : world.blobs).blob(...request) };
+    const second = (): Promise<ChainReader> => {
+      hides = false;
+      return open();
+    };
+    const watch = await watching({ blobs, clock, second });
+    for (let left = 2_000; left > 0; left -= 500) {
+      expect(await watch.look()).toMatchObject({ state: "absent", left });
+      await clock.advance(500);
+    }
+    expect(await watch.look()).toMatchObject({ state: "disputed", digest });
+    expect(watch.written).toMatchObject([{ found: "unpublished" }]);
   });
 });

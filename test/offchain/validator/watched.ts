@@ -13,7 +13,14 @@ import {
   setPoster,
   timelockOf,
 } from "@cotrain/sdk/actions";
-import { type Hex, rewardKind, type SignedVerdict, structHash } from "@cotrain/sdk/protocol";
+import {
+  asAddress,
+  type Hex,
+  rewardKind,
+  SORTITION_DELAY_BLOCKS,
+  type SignedVerdict,
+  structHash,
+} from "@cotrain/sdk/protocol";
 import { createTestClient, http, type LocalAccount, publicActions } from "viem";
 import { afterAll, beforeAll, beforeEach, onTestFinished } from "vitest";
 
@@ -21,6 +28,7 @@ import { createRandom, RetryableError, UserError } from "../../../offchain/src/b
 import { type Chain, type ChainReader, connect, openChain, openReader } from "../../../offchain/src/chain/index.ts";
 import {
   type BlobSource,
+  drawnBy,
   type EpochComputation,
   readHeadDocuments,
   revenueAccounts,
@@ -38,7 +46,7 @@ import {
 } from "../../../offchain/src/validator/index.ts";
 import { payingFirst, publishEpoch, signaturesUnder, withLeaves } from "../chain/attested.ts";
 import { createNode, type TestNode } from "../chain/node.ts";
-import { createWorld, poster, type RoundOptions, validators, workers, type World } from "../chain/world.ts";
+import { createWorld, fragments, poster, type RoundOptions, validators, workers, type World } from "../chain/world.ts";
 import { createManualClock } from "../manualClock.ts";
 import { dueEpoch } from "../run/dueEpoch.ts";
 
@@ -136,6 +144,22 @@ export async function pass(seconds: number): Promise<void> {
   const { timestamp } = await client().getBlock();
   await client().setNextBlockTimestamp({ timestamp: timestamp + BigInt(seconds) });
   await client().mine({ blocks: 1 });
+}
+
+/** Has a block decide who draws what of the newest head, such that the validators' fragments, in rising order of these, are as is asked. */
+export async function drawing(isAsked: (drawn: readonly (number | undefined)[]) => boolean): Promise<void> {
+  for (let tries = 1; tries < 1_000; tries++) {
+    const before = await client().snapshot();
+    // Another time makes another block of it.
+    await pass(tries);
+    await client().mine({ blocks: Number(SORTITION_DELAY_BLOCKS) });
+    const reader = await open();
+    const head = (await reader.headsSince(world.runId, 0)).at(-1)!;
+    const drawn = validators.map(({ address }) => drawnBy(reader, head, asAddress(address.toLowerCase()), fragments));
+    if (isAsked(await Promise.all(drawn))) return;
+    await client().revert({ id: before });
+  }
+  throw new Error("No block decides so.");
 }
 
 export async function compute(verdicts: readonly SignedVerdict[] = []): Promise<EpochComputation> {

@@ -320,7 +320,7 @@ export const watchCommand = defineCommand({
     "A root that somebody else disputed is recomputed as well, and who votes is told what two looks found: that it is false, with what was found beside it, or that it holds.",
     "It says what a bond costs before it puts one up, puts up at most --max-bond coins for each dispute, and needs --yes. Without a wallet or --yes it reports. It settles disputes when they are due.",
     "What it disputes is written down before it is sent: who starts it again sends nothing twice. What it found lies beside that, with the sha256 that stands on-chain; publish it for those who vote.",
-    "A false head can be disputed by nobody: it is told loudly, and validators suspend its poster (npx cotrain suspend). Losses of the gate are not measured here: validators measure them.",
+    "A false head can be disputed by nobody: it is told loudly, validators suspend its poster (npx cotrain suspend), and holders take the run back (npx cotrain checkpoint rollback). A root that pays for it is disputed, unless what is wrong is a fragment that no validator drew. Losses of the gate are not measured here: validators measure them.",
     "Where a validator signed two statements that contradict each other, as a coordinator shows them or roots were posted with, it writes both down and names the command that reports them; so it does of signatures under a root that holders voided, as long as they cost stake. It reports none itself: whoever does has the fee.",
     "What a young model's organiser announces, carries out and withdraws is told in words, once each.",
     "Name an RPC of somebody else with --second-rpc: one that lies in the same way at each look would be believed.",

@@ -1,6 +1,7 @@
 /**
  * Watches a run's heads: what stands behind each, as `verify` walks it, and as long as its payloads are kept whether every fragment is
- * what they make. Nobody's bond stops a false head: the validators' quorum suspends its poster. So it is told, with what was found.
+ * what they make. Nobody's bond stops a false head: the validators' quorum suspends its poster, and holders take the run back. So it is
+ * told, with what was found.
  */
 import { CotrainError } from "@cotrain/sdk/errors";
 import { epochAt, type ModelId, type RunId } from "@cotrain/sdk/protocol";

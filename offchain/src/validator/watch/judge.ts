@@ -1,10 +1,12 @@
 /**
  * Whether a root in its window is what its epochs earned, by the computation of whoever watches: from the chain, the published
  * documents and the payloads of every round that it pays for; a root of revenue from the chain alone. No key and no verdict of its own goes into it, so that all who look
- * find the same. The losses of the gate are not measured: that takes an engine, and is what validators do.
+ * find the same. The losses of the gate are not measured: that takes an engine, and is what validators do. Nor does a root become false by
+ * a fragment that no validator drew: who signed it had to look at no such fragment, and would lose stake for it.
  */
 import { CotrainError } from "@cotrain/sdk/errors";
 import {
+  type Address,
   aggregateRejected,
   asRunId,
   canonicalJson,
@@ -21,7 +23,13 @@ import {
 } from "@cotrain/sdk/protocol";
 
 import { RetryableError } from "../../base/index.ts";
-import { type ChainConnection, type ChainReader, createReader, type SignedRoot } from "../../chain/index.ts";
+import {
+  type ChainConnection,
+  type ChainReader,
+  createReader,
+  type PostedHead,
+  type SignedRoot,
+} from "../../chain/index.ts";
 import {
   type BlobSource,
   computeEpoch,
@@ -74,7 +82,7 @@ export type Judgement =
 /** What looks, with a reader of the chain and what that and it remember. */
 export interface Judge {
   readonly root: (modelId: ModelId, posted: SignedRoot) => Promise<Judgement>;
-  /** Of a head alone, as long as its payloads are kept: until a root that pays for it is active. */
+  /** Of a head alone, and of all its fragments, as long as its payloads are kept: until a root that pays for it is active. */
   readonly head: (link: HeadWithParent) => Promise<Judgement>;
 }
 
@@ -100,12 +108,12 @@ interface Modules {
   readonly blobs: BlobSource;
   readonly documents: HeadDocumentsCache;
   readonly descriptions: Descriptions;
-  /** Heads whose every fragment is what its payloads make. */
+  /** Fragments of heads that are what the payloads make. */
   readonly sound: Set<string>;
 }
 
-/** Heads that are known to be sound at the most: those of an epoch, and many more. */
-const MAX_SOUND = 16_384;
+/** Fragments that are known to be sound at the most: those of an epoch, and many more. */
+const MAX_SOUND = 65_536;
 
 /** What an error that ended a look says about the root. @throws what is no error of ours */
 function judgementOf(error: unknown): Judgement {
@@ -149,20 +157,44 @@ async function heldToItsRun(
   return { kind: "unpublished", reason };
 }
 
-/** Why a head does not hold, by every fragment of it; empty where it does. @throws what is not to be had, or wrong */
-async function problemOfHead(modules: Modules, { head, parent }: HeadWithParent): Promise<string> {
+/** Why a head does not hold, by these fragments of it; empty where it does. @throws what is not to be had, or wrong */
+async function problemOfHead(
+  modules: Modules,
+  { head, parent }: HeadWithParent,
+  fragments: readonly number[],
+): Promise<string> {
   const { reader, blobs, documents, descriptions, sound } = modules;
-  if (sound.has(head.head)) return "";
-  const { definition, fragments } = await descriptions.of(head.runId);
+  const nameOf = (fragment: number): string => `${head.head}/${fragment}`;
+  const open = fragments.filter((fragment) => !sound.has(nameOf(fragment)));
+  if (open.length === 0) return "";
+  const { definition } = await descriptions.of(head.runId);
   const input = await checkedAgainst(reader, { head, parent }, await documents.read(blobs, head, parent), definition);
-  for (let fragment = 0; fragment < fragments; fragment++) {
+  for (const fragment of open) {
     const { holds, reason } = await checkAggregate(blobs, { ...input, fragment });
     if (!holds) return reason;
+    const [oldest] = sound;
+    if (sound.size >= MAX_SOUND && oldest !== undefined) sound.delete(oldest);
+    sound.add(nameOf(fragment));
   }
-  const [oldest] = sound;
-  if (sound.size >= MAX_SOUND && oldest !== undefined) sound.delete(oldest);
-  sound.add(head.head);
   return "";
+}
+
+/**
+ * Which fragments of a head those draw who may sign a root that pays for it, in rising order.
+ * @throws RetryableError `CHAIN_RPC` while the block that decides is still to come: nothing follows yet
+ */
+async function drawnOf(
+  { descriptions }: Modules,
+  head: PostedHead,
+  validators: readonly Address[],
+): Promise<readonly number[]> {
+  const sortition = await descriptions.sortitionOf(head);
+  if (!sortition)
+    throw new RetryableError(
+      "CHAIN_RPC",
+      `There is no block yet that decides which fragments of head ${head.head} are drawn.`,
+    );
+  return [...new Set(validators.map(sortition.fragmentOf))].toSorted((a, b) => a - b);
 }
 
 /** Those that are paid, each with the link before it. Checkpoint 0 has nothing behind it. */
@@ -199,8 +231,9 @@ async function judge(modules: Modules, modelId: ModelId, posted: SignedRoot): Pr
     const reason = `It differs from what was recomputed: ${differences(attestation, computation).join(", ")}.`;
     return { kind: "false", reason, recomputed };
   }
+  const { validators } = await reader.validators(modelId, attestation.setVersion);
   for (const { head, parent } of await paidHeads(reader, computation)) {
-    const problem = await problemOfHead(modules, { head, parent });
+    const problem = await problemOfHead(modules, { head, parent }, await drawnOf(modules, head, validators));
     if (problem === "") continue;
     const reason = `It pays for checkpoint ${head.round}, head ${head.head}, which does not hold: ${problem}`;
     return { kind: "false", reason, recomputed: null };
@@ -226,7 +259,7 @@ function unreadOf(error: unknown): Judgement {
 
 /**
  * A judge of its own remembers nothing that another one found.
- * @param sound heads of which one found that every fragment is what its payloads make, where judges of one look share them
+ * @param sound fragments of heads that one found to be what the payloads make, where judges of one look share them
  */
 export function createJudge(looking: Looking, sources: BlobSource, sound = new Set<string>()): Judge {
   const { reader, whyUnnamed } = looking;
@@ -235,7 +268,8 @@ export function createJudge(looking: Looking, sources: BlobSource, sound = new S
   const descriptions = createDescriptions(reader, blobs);
   const modules = { reader, blobs, documents, descriptions, sound };
   const head = async (link: HeadWithParent): Promise<Judgement> => {
-    const reason = await problemOfHead(modules, link);
+    const { fragments } = await descriptions.of(link.head.runId);
+    const reason = await problemOfHead(modules, link, [...Array(fragments).keys()]);
     return reason === "" ? { kind: "holds" } : { kind: "false", reason, recomputed: null };
   };
   return {

@@ -81,7 +81,7 @@ export interface WatchModules extends Looking {
   readonly blobs: BlobSource;
   readonly memory: WatchMemory;
   readonly clock: Clock;
-  /** Heads that are known to be sound, where who looks at heads meanwhile shares them. */
+  /** Fragments of heads that are known to be sound, where who looks at heads meanwhile shares them. */
   readonly sound?: Set<string>;
   /** Writes down what was found, before it is disputed. */
   readonly writeEvidence: (evidence: Evidence) => Promise<void>;
