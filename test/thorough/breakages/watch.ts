@@ -4,6 +4,7 @@ import type { Breakage } from "./breakage.ts";
 const disputed = ["test/offchain/validator/watchDisputed.test.ts"];
 const heads = ["test/offchain/validator/watchHeads.test.ts"];
 const roots = ["test/offchain/validator/watch.test.ts"];
+const drawn = ["test/offchain/validator/watchDrawn.test.ts"];
 const cli = ["test/offchain/cli/watch.test.ts"];
 const words = ["test/offchain/cli/watching.test.ts"];
 const loops = ["test/offchain/cli/looking.test.ts"];
@@ -51,6 +52,48 @@ export const watch: readonly Breakage[] = [
     text: "sequence > 0 && !aggregateRejected(head, parsed)",
     instead: "sequence > 0",
     tests: heads,
+  },
+  {
+    name: "a root is false by a fragment that nobody drew",
+    file: "offchain/src/validator/watch/judge.ts",
+    text: "return [...new Set(validators.map(sortition.fragmentOf))].toSorted((a, b) => a - b);",
+    instead: "return sortition.fragmentOf(validators[0]!) < 0 ? [] : [0, 1, 2, 3];",
+    tests: drawn,
+  },
+  {
+    name: "what one validator drew of a head that a root pays is not looked at",
+    file: "offchain/src/validator/watch/judge.ts",
+    text: "new Set(validators.map(sortition.fragmentOf))",
+    instead: "new Set(validators.slice(0, 1).map(sortition.fragmentOf))",
+    tests: roots,
+  },
+  {
+    name: "a root of whose head nobody knows yet who draws what holds",
+    file: "offchain/src/validator/watch/judge.ts",
+    text: "  if (!sortition)\n",
+    instead: "  if (!sortition) return [];\n  if (!sortition)\n",
+    tests: drawn,
+  },
+  {
+    name: "a fragment that was found to hold hides another one of its head",
+    file: "offchain/src/validator/watch/judge.ts",
+    text: "`${head.head}/${fragment}`",
+    instead: "`${head.head}/${fragment - fragment}`",
+    tests: drawn,
+  },
+  {
+    name: "who watches looks only at what was drawn of a head alone",
+    file: "offchain/src/validator/watch/judge.ts",
+    text: "[...Array(fragments).keys()]",
+    instead: "[...Array(fragments).keys()].slice(1)",
+    tests: drawn,
+  },
+  {
+    name: "a root is not disputed that is withheld until patience ends, and false at the last look",
+    file: "offchain/src/validator/watch/watch.ts",
+    text: 'if (again.kind === "false" || isMissed(again)) return act',
+    instead: "if (isMissed(again)) return act",
+    tests: roots,
   },
   {
     name: "inputs that are withheld are no ground for a dispute",

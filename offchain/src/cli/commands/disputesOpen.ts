@@ -79,7 +79,7 @@ export const disputesOpenCommand = defineCommand({
     ["npx cotrain disputes open --kind revenue", "likewise, of the root that shares revenue out"],
   ],
   notes: [
-    "Recompute before you dispute: npx cotrain verify says what does not hold. In somebody else's run name it with --run and its contracts with --deployment: the wallet pays whom these name.",
+    "Recompute before you dispute: npx cotrain watch --once says whether the root holds. A checkpoint that is wrong where no validator drew it makes no root false: holders take the run back (npx cotrain checkpoint rollback). In somebody else's run name it with --run and its contracts with --deployment: the wallet pays whom these name.",
   ],
   async run({ options, output }) {
     const own = await namedWallet(options);

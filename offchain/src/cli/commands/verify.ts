@@ -352,6 +352,7 @@ export const verifyCommand = defineCommand({
     "A checkpoint that holders rolled back is “undone”, and nothing but its link is looked at: the run goes on from an earlier one.",
     "Checked of every root that is active: that it pays what its epochs earned, by the documents under it, or what arrived of revenue. One that does not is told with whom it grants what and who signed it.",
     "A checkpoint that validators found not to hold, by the verdicts under the roots on-chain, is wrong, though the run goes on from it. A run that goes on from one of a run before is wrong by that too.",
+    "Payloads are not read again: npx cotrain watch makes every fragment of the heads that no root paid yet from them. One that no validator drew is nobody's finding, and holders take the run back for it.",
     "Of an imported model all blobs are hashed and, with --rpc, its checkpoint, definition and programs are looked up in the contracts.",
     "Whether validators rejected that checkpoint stands in documents that the coordinator serves: with --coordinator its run is walked besides.",
     "Of a model in bootstrap it is told who its organiser is, which could take what is emitted until then: that is no failure.",
