@@ -56,15 +56,15 @@ export const watch: readonly Breakage[] = [
   {
     name: "a root is false by a fragment that nobody drew",
     file: "offchain/src/validator/watch/judge.ts",
-    text: "return [...new Set(validators.map(sortition.fragmentOf))].toSorted((a, b) => a - b);",
-    instead: "return sortition.fragmentOf(validators[0]!) < 0 ? [] : [0, 1, 2, 3];",
+    text: "return [...drawn].toSorted((a, b) => a - b);",
+    instead: "return drawn.size === 0 ? [] : [0, 1, 2, 3];",
     tests: drawn,
   },
   {
     name: "what one validator drew of a head that a root pays is not looked at",
     file: "offchain/src/validator/watch/judge.ts",
-    text: "new Set(validators.map(sortition.fragmentOf))",
-    instead: "new Set(validators.slice(0, 1).map(sortition.fragmentOf))",
+    text: "new Set(validators.map((validator) => sortition",
+    instead: "new Set(validators.slice(0, 1).map((validator) => sortition",
     tests: roots,
   },
   {

@@ -194,7 +194,8 @@ async function drawnOf(
       "CHAIN_RPC",
       `There is no block yet that decides which fragments of head ${head.head} are drawn.`,
     );
-  return [...new Set(validators.map(sortition.fragmentOf))].toSorted((a, b) => a - b);
+  const drawn = new Set(validators.map((validator) => sortition.fragmentOf(validator)));
+  return [...drawn].toSorted((a, b) => a - b);
 }
 
 /** Those that are paid, each with the link before it. Checkpoint 0 has nothing behind it. */
