@@ -111,9 +111,9 @@ const alarmText = (kind: Kind, { bond, level }: DisputeCost): string =>
 
 /** A false head is nobody's to dispute. */
 function headText({ head, problems }: HeadFinding): string {
-  const { round, runId, transaction } = head;
+  const { round, transaction } = head;
   const back = round === 0 ? "" : `, and holders have the run go back ("npx cotrain checkpoint rollback ${round - 1}")`;
-  return `FAIL   checkpoint ${round} of run ${runId}, head ${head.head}, posted in ${transaction}: ${problems.join(" ")} No bond stops a false head: validators suspend its poster ("npx cotrain suspend")${back}. A root that pays for it is disputed, unless what is wrong is a fragment that no validator drew: of that who signed the root knew nothing.`;
+  return `FAIL   checkpoint ${round} of run ${head.runId}, head ${head.head}, posted in ${transaction}: ${problems.join(" ")} No bond stops a false head: validators suspend its poster ("npx cotrain suspend")${back}. A root that pays for it is disputed, unless what is wrong is a fragment that no validator drew: of that who signed the root knew nothing.`;
 }
 
 /** What a young model's organiser said or did. */

@@ -180,7 +180,9 @@ test.each([false, true])("a false head is told as it is found, with whose it is 
     tell({ head, condition: "mismatch", problems: ["It is another one."] });
     return new Promise(() => undefined);
   });
-  const line = expect.stringMatching(`^FAIL {3}checkpoint 7 of run ${runId}, head 0x4.*: It is another one\\. No bond`);
+  const line = expect.stringMatching(
+    `^FAIL {3}checkpoint 7 of run ${runId}, head 0x4.*: It is another one\\. No bond .*rollback 6"`,
+  );
   expect(said).toEqual(json ? [] : [line]);
   expect(telling.seen().heads.findings).toMatchObject([{ condition: "mismatch" }]);
   expect(exitCodeOf(telling.seen())).toBe(1);

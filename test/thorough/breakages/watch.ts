@@ -264,6 +264,13 @@ export const watch: readonly Breakage[] = [
     tests: words,
   },
   {
+    name: "of a false head nobody says to which checkpoint holders take the run back",
+    file: "offchain/src/cli/watching.ts",
+    text: 'const back = round === 0 ? ""',
+    instead: 'const back = round !== 0 ? ""',
+    tests: words,
+  },
+  {
     name: "an honest root of a next run is disputed by who does not know its coordinator",
     file: "offchain/src/validator/watch/sources.ts",
     text: "      if (why === undefined) throw error;\n",
