@@ -75,6 +75,13 @@ const order = (...more: readonly string[]): string[] => [
 ];
 const hours = () => cloud.machines.map(({ ordered }) => part(ordered, "hours"));
 
+const list = async () =>
+  (
+    JSON.parse((await cotrain(["market", "list", `--leases=${ledger()}`, "--json"])).stdout) as {
+      leases: readonly Record<string, unknown>[];
+    }
+  ).leases;
+
 /** As if so much time had gone by for the machine, its provider and the book. */
 async function goBy(ms: number): Promise<void> {
   const book = await openLedger(ledger(), () => Date.now());
@@ -97,12 +104,6 @@ test(
     expect(cloud.machines).toHaveLength(1);
     expect(hours()).toEqual([1]);
     // What the host bids is paid, below the limit.
-    const list = async () =>
-      (
-        JSON.parse((await cotrain(["market", "list", `--leases=${ledger()}`, "--json"])).stdout) as {
-          leases: readonly Record<string, unknown>[];
-        }
-      ).leases;
     expect(await list()).toMatchObject([{ state: "joined", perHour: "1500000" }]);
 
     // Not before it is due, and then once.
