@@ -56,6 +56,16 @@ describe("offers", () => {
     expect(prices.stdout).toContain("at most 1.5000");
   });
 
+  test("are not what is rented without it, which says what they take", async () => {
+    const said =
+      "Nothing that can be rented fits. Machines of an auction, such as Akash, take a limit: --auction PERCENT.";
+    const shown = await market("rent", "--provider=akash", "--budget=9", leases());
+    expect(plain(shown.stdout)).toContain(said);
+    expect((await market("rent", "--provider=akash", "--budget=9", leases(), "--auction=25")).stdout).not.toContain(
+      "Nothing that can be rented fits.",
+    );
+  });
+
   test("of alternatives are those of which one can be rented", async () => {
     const which = "--any-of=gpu=4090,maxPrice=1.4; gpu=4090";
     for (const [percent, found] of [

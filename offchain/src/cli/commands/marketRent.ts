@@ -195,9 +195,13 @@ function workText(options: RentOptions): string {
   return `Machines do: ${printable(parts.join(", "))}.`;
 }
 
+/** Of an auction nothing fits without a limit, whatever is there. */
+const nothingText = ({ auction }: RentOptions): string =>
+  `Nothing that can be rented fits.${auction === undefined ? " Machines of an auction, such as Akash, take a limit: --auction PERCENT." : ""}`;
+
 /** What would be rented, as lines. */
 const linesOf = (options: RentOptions, wanted: Wanted, columns: number): string[] => [
-  ...(wanted.shown.length === 0 ? ["Nothing that can be rented fits."] : tableWithin(columns, choiceRows(wanted), [2])),
+  ...(wanted.shown.length === 0 ? wrap(nothingText(options), columns) : tableWithin(columns, choiceRows(wanted), [2])),
   "",
   ...wrap(
     `${countOf(wanted.slots, "machine")} for up to ${formatDuration(wanted.lasts)}, ${hourText(wanted)} USD an hour, ${dollars(wanted.budget)} USD at the most.`,
@@ -211,7 +215,10 @@ const linesOf = (options: RentOptions, wanted: Wanted, columns: number): string[
 /** Whether it is to be rented: by a word before, or an answer at the terminal. What is not is told. */
 async function isWanted(options: RentOptions, wanted: Wanted, output: Output): Promise<boolean> {
   const { yes, dryRun, confirmAbove } = options;
-  if (!dryRun && (yes || wanted.budget <= (microUsdOf(confirmAbove, "usd") ?? 0n))) return true;
+  if (!dryRun && (yes || wanted.budget <= (microUsdOf(confirmAbove, "usd") ?? 0n))) {
+    if (wanted.shown.length === 0) output.notice(`${nothingText(options)} It waits until something does.`);
+    return true;
+  }
   const document = { offers: wanted.shown, perHour: hourOf(wanted), work: workSettled(options) };
   const lines = linesOf(options, wanted, columnsOf(process.stdout));
   if (dryRun || wanted.shown.length === 0 || !process.stdin.isTTY || !process.stderr.isTTY) {
