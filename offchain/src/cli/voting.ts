@@ -143,6 +143,14 @@ export function stateText({ state, snapshot, deadline, eta = 0, expiry }: Propos
   }
 }
 
+/** What a dispute's vote came to, which is on whether a root stands; undefined while it goes on. A root that nobody decided on is refused. */
+function ruledText({ state, deadline, quorum, ...votes }: ProposalStanding): string | undefined {
+  if (state !== "defeated" || quorum === undefined) return undefined;
+  return votes.against > 0n && votes.against >= quorum && votes.against >= votes.for
+    ? `found false ${timeText(deadline)}`
+    : `undecided ${timeText(deadline)}, so that the root is refused as well`;
+}
+
 /** The same behind the name of the proposal, as a sentence has it. */
 export function standsText(standing: ProposalStanding): string {
   const { state, deadline, eta, expiry } = standing;
@@ -209,7 +217,7 @@ export function linesOf(told: ToldProposal, columns: number, more: readonly stri
   const below = [
     // Its title stands above.
     ...reasonText({ title: "", reason: cutText(told.reason, LISTED_REASON) }),
-    `${stateText(standing)}; ${votesText(standing, told.isDispute)}.`,
+    `${(told.isDispute && ruledText(standing)) || stateText(standing)}; ${votesText(standing, told.isDispute)}.`,
     told.isDispute
       ? "Opened by the rewards, since somebody disputes a root:"
       : `Proposed by ${formatAddress(proposal.proposer)}. ${foretold(standing)}:`,

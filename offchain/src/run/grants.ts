@@ -259,7 +259,7 @@ function requireSet(path: string, struct: Grant, { setVersion }: GrantFacts): vo
       : `is for set ${struct.setVersion} of the maintainers`;
   throw new UserError(
     "GRANT_STALE",
-    `${path} ${written}, but set ${setVersion} is in force, which cannot sign it: put it to the holders with "npx cotrain code approve-by-vote ${shellWord(path)}", or begin anew with another file.`,
+    `${path} ${written}, but set ${setVersion} is in force, which cannot sign it: put it to the holders with "npx cotrain code approve-by-vote ${shellWord(path)}" (--again where its commit was granted before), or begin anew with another file.`,
   );
 }
 

@@ -311,7 +311,7 @@ describe("a grant for code", () => {
     expect(await refused("code", "approve", file)).toEqual(
       refusal(
         1,
-        `${file} was written before there were maintainers, but set 1 is in force, which cannot sign it: put it to the holders with "npx cotrain code approve-by-vote ${file}", or begin anew with another file.`,
+        `${file} was written before there were maintainers, but set 1 is in force, which cannot sign it: put it to the holders with "npx cotrain code approve-by-vote ${file}" (--again where its commit was granted before), or begin anew with another file.`,
       ),
     );
     const next = await approval(file);

@@ -200,6 +200,21 @@ describe("a proposal as people read it", () => {
     expect(linesOf({ ...told, standing: { ...standing, state } }, Infinity)[3]).toMatch(new RegExp(`\\. ${words}$`));
   });
 
+  // As the contract counts (Disputes.sol, _tallyOf): a tie finds a root false, and where nobody voted nothing is decided.
+  test.each([
+    [{ for: 0n, against: 20n }, "found false 2027-01-15T08:00:10.000Z; for"],
+    [{ for: 20n, against: 20n }, "found false 2027-01-15T08:00:10.000Z; for"],
+    [{ for: 0n, against: 19n }, "undecided 2027-01-15T08:00:10.000Z, so that the root is refused as well; for"],
+    [
+      { for: 0n, against: 0n, quorum: 0n },
+      "undecided 2027-01-15T08:00:10.000Z, so that the root is refused as well; for",
+    ],
+  ])("of a dispute that was not found to stand (%o) says what its vote came to", (votes, words) => {
+    const ended = { ...standing, state: "defeated", quorum: 20n, ...votes } as const;
+    expect(linesOf({ ...told, isDispute: true, standing: ended }, Infinity)[2]).toContain(`  ${words}`);
+    expect(linesOf({ ...told, standing: ended }, Infinity)[2]).toContain("  defeated 2027-01-15T08:00:10.000Z; for");
+  });
+
   test("that was made names itself in the commands that vote on it and carry it out", () => {
     const sent = { proposer, governor: proposer, proposalId: 4_711_081n, voteStart: now, voteEnd: now + 6 };
     expect(sentText({ ...sent, transaction: "0x12" })).toMatch(

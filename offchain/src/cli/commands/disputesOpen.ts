@@ -39,13 +39,18 @@ async function paysText(place: DecidingPlace, { kind, attestation: { total } }: 
 }
 
 /** What it costs, and what may become of it. */
-function riskText(who: string, root: DisputableRoot, evidence: Hex, { pays, votes }: { pays: string; votes: string }) {
+function riskText(
+  who: string,
+  root: DisputableRoot,
+  evidence: Hex,
+  { pays, votes, isYoung }: { readonly pays: string; readonly votes: string; readonly isYoung: boolean },
+): string {
   const { kind, index, digest, attestation, until, bond, level, backing } = root;
   const [fifth, won] = [(bond + 4n) / 5n, backing / 2n];
   const row =
     level === 0 ? "" : `, doubled ${level === 1 ? "once" : `${level} times`} since roots before it were disputed`;
   const gain = won === 0n ? "" : ` and ${formatEther(won)} coins of the poster's bond`;
-  return `${who} puts up a bond of ${formatEther(bond)} coins${row}, against root ${index} of ${kindText(kind)} (attestation ${digest}), which ${pays} for epochs ${attestation.fromEpoch} to ${attestation.toEpoch} and can be disputed until ${timeText(until)}, ${evidenceText(evidence)}. Holders vote on it ${votes}, and nothing of these epochs is paid until then. If a quorum of them finds the root false, the bond comes back${gain}; if a quorum finds that it stands, all of the bond is lost; without a quorum on either side ${formatEther(fifth)} coins are lost, and the root is refused, too. In the model's bootstrap its organiser may decide in their place.`;
+  return `${who} puts up a bond of ${formatEther(bond)} coins${row}, against root ${index} of ${kindText(kind)} (attestation ${digest}), which ${pays} for epochs ${attestation.fromEpoch} to ${attestation.toEpoch} and can be disputed until ${timeText(until)}, ${evidenceText(evidence)}. Holders vote on it ${votes}, and nothing of these epochs is paid until then. If a quorum of them finds the root false, the bond comes back${gain}; if a quorum finds that it stands, all of the bond is lost; without a quorum on either side ${formatEther(fifth)} coins are lost, and the root is refused, too.${isYoung ? " While the model is in bootstrap its organiser may decide in their place." : ""}`;
 }
 
 /** sha256 of a file, or nothing. */
@@ -92,7 +97,11 @@ export const disputesOpenCommand = defineCommand({
         const [entry] = requireEntries(place, options);
         const root = await disputableRoot(place, rewardKind[options.kind], options.digest as Hex | undefined);
         const who = entry === undefined ? "A wallet" : formatAddress(entry.account);
-        const told = { pays: await paysText(place, root), votes: await voteText(place, root.now) };
+        const told = {
+          pays: await paysText(place, root),
+          votes: await voteText(place, root.now),
+          isYoung: (await place.reader.bootstrap(place.modelId)) !== undefined,
+        };
         const words = riskText(who, root, evidence, told);
         const nothing = { words, root, account: entry?.account ?? null, proposalId: null, transaction: null };
         if (!options.yes || !entry) return nothing;
