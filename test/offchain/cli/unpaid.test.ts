@@ -187,7 +187,7 @@ describe("what earned nothing stands with its reason", () => {
     expect(await untold()).toBe("");
     stand.round = 2;
     expect(await untold()).toBe(
-      "The newest rounds are not settled yet: what they earned is here once their epoch is, for a run at rest after its next start.",
+      "The newest rounds are not settled yet: what they earned is here once their epoch is, which takes a run that is up.",
     );
     stand.rewards = undefined;
     expect(await untold()).not.toBe("");

@@ -59,14 +59,14 @@ export const revenueDepositCommand = defineCommand({
   ],
   async run({ args: [text = ""], options, output }) {
     const own = await namedWallet(options);
-    const { words, ...paid } = await atPlace(options, own, async (place) => {
+    const { words, said, ...paid } = await atPlace(options, own, async (place) => {
       const [entry] = requireEntries(place, options);
       const revenue = await revenueAt(place);
       const { token, epoch } = revenue;
       const amount = tokenAmount(text, token);
       const payer = entry?.account ?? null;
       const words = `${payer === null ? "The wallet" : formatAddress(payer)} pays ${tokenText(amount, token)} (${amount} of the smallest units of ${formatAddress(token.address)}) as revenue of epoch ${epoch}. It is shared among those who hold shares in that epoch, each by what it holds and for how long; what nobody is owed goes to the model's treasury. Nobody can take it back.`;
-      const nothing = { words, payer, token, amount, epoch, arrived: 0n, transaction: null };
+      const nothing = { words, said: epoch, payer, token, amount, epoch, arrived: 0n, transaction: null };
       if (!options.yes || !entry) return nothing;
       requirePinned(place, "Whom the wallet would pay");
       if (!output.json) output.notice(words);
@@ -80,7 +80,9 @@ export const revenueDepositCommand = defineCommand({
       paid,
       transaction === null
         ? [...told(words), ...told("Nothing was sent: --yes pays it.")]
-        : told(`${tokenText(arrived, token)} are revenue of epoch ${epoch}, by ${transaction}.`),
+        : told(
+            `${tokenText(arrived, token)} are revenue of epoch ${epoch}${epoch === said ? "" : ` (epoch ${said} was over by then)`}, by ${transaction}.`,
+          ),
     );
   },
 });

@@ -100,7 +100,7 @@ interface Named {
 }
 
 const unsettledText =
-  "The newest rounds are not settled yet: what they earned is here once their epoch is, for a run at rest after its next start.";
+  "The newest rounds are not settled yet: what they earned is here once their epoch is, which takes a run that is up.";
 
 const unfitText = (why: string): string => `The newest rounds earn nothing, since nobody can judge them: ${why}`;
 
