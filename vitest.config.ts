@@ -57,6 +57,7 @@ export default defineConfig({
           exclude: [...ofRooms, ...mocks],
           // Loading modules again for each file takes a third of the time.
           isolate: false,
+          setupFiles: ["test/leaveAsFound.ts"],
           testTimeout: 180_000,
           hookTimeout: 180_000,
         },

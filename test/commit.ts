@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 
 /** 40 hex digits; "unknown" where git does not say. */
 export const commitOf = (): string =>
-  spawnSync("git", ["rev-parse", "HEAD"], {
-    cwd: resolve(import.meta.dirname, ".."),
-    encoding: "utf8",
-  }).stdout.trim() || "unknown";
+  // Null where there is no git.
+  (
+    spawnSync("git", ["rev-parse", "HEAD"], { cwd: resolve(import.meta.dirname, ".."), encoding: "utf8" }).stdout ?? ""
+  ).trim() || "unknown";

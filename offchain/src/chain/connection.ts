@@ -205,7 +205,8 @@ export function saysReverted(error: unknown): boolean {
   const said = error.walk(
     (inner) =>
       inner instanceof RpcRequestError &&
-      (inner.code === REVERTED_CODE || /revert|opcode|out of ?gas/i.test(inner.details)),
+      (inner.code === REVERTED_CODE ||
+        /revert|opcode|out of ?gas|gas required exceeds|vm execution error/i.test(inner.details)),
   );
   return said !== null;
 }

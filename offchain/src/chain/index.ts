@@ -19,7 +19,7 @@ export { type ChainDoor, DOOR_LIMITS, type DoorLimits, openChainDoor } from "./c
 export { BLOCK_GAS_LIMIT } from "./doorPool.ts";
 export { type ChainConnection, chainError, connect, isRevert, noRpc, saysReverted } from "./connection.ts";
 export { DEFAULT_MAX_FEE } from "./fees.ts";
-export { isRefused } from "./journal.ts";
+export { isRefused, isTooDear } from "./journal.ts";
 export { type NodeLink, openNodeLink } from "./nodeLink.ts";
 export type * from "./ports.ts";
 export { mayBePublic, publicFetch } from "./publicFetch.ts";

@@ -20,7 +20,7 @@ import {
 import type { ChainConnection } from "./connection.ts";
 import type { FeeWait } from "./ports.ts";
 import type { Ending, PostingProgress, Refused } from "./posting/asks.ts";
-import { REVERTED } from "./posting/asks.ts";
+import { REVERTED, TOO_DEAR } from "./posting/asks.ts";
 import { createCarryOut, faultOf, type PostingInWork } from "./posting/carryOut.ts";
 import type { Notice, PostingEvent } from "./posting/events.ts";
 import { type Account, feeWaitOf, openAccount, step } from "./posting/machine.ts";
@@ -49,6 +49,11 @@ export interface PostingKind<P, R> {
    * @returns a payload of this kind; undefined where there is nothing less
    */
   less?(payload: P): unknown;
+  /**
+   * Nobody waits for it, and whoever wants it asks again: where it is too dear, or more than the account can pay or a transaction take, it
+   * ends before anything of it is sent, so that what the account owes others does not stand behind it.
+   */
+  readonly yields?: true;
 }
 
 export interface JournalOptions {
@@ -153,6 +158,9 @@ function resultOf(ending: Ending): unknown {
 export const isRefused = (error: unknown): boolean =>
   error instanceof CotrainError && (typeof error.details?.["revert"] === "string" || error.code === REVERTED);
 
+/** Whether what a posting's caller got says that it is too dear, or more than the account can pay, and that nothing of it was sent. */
+export const isTooDear = (error: unknown): boolean => error instanceof CotrainError && error.code === TOO_DEAR;
+
 /** Opens the journal of one account; what an earlier process left unfinished goes on at once. */
 export function openJournal(options: JournalOptions): Journal {
   return new PostingJournal(options);
@@ -200,6 +208,7 @@ class PostingJournal implements Journal {
   /** Works on one posting until its effect is there, it is refused, or something must come first. */
   async #work(kind: PostingKind<never, unknown>, job: Job, context: JobContext): Promise<Ending | Deferral> {
     let payload = this.#partOf(kind, job);
+    const yields = kind.yields === true;
     const posting: PostingInWork = {
       context,
       target: async () => {
@@ -209,9 +218,16 @@ class PostingJournal implements Journal {
       },
       done: (anew) => kind.done(payload, anew),
       prepare: () => kind.prepare(payload),
+      yields,
     };
     let error: unknown;
-    let event: PostingEvent = { type: "claimed", job: job.id, progress: asProgress(job.progress), ...this.#time() };
+    let event: PostingEvent = {
+      type: "claimed",
+      job: job.id,
+      progress: asProgress(job.progress),
+      yields,
+      ...this.#time(),
+    };
     for (;;) {
       const { state, effects } = step(this.#state, event);
       this.#state = state;
@@ -223,7 +239,7 @@ class PostingJournal implements Journal {
           // One that is refused keeps none of the others from being posted.
           notify(this.#log, this.account, job, { what: "split" }, ending.message, undefined);
           payload = less.payload;
-          event = { type: "claimed", job: job.id, progress: null, ...this.#time() };
+          event = { type: "claimed", job: job.id, progress: null, yields, ...this.#time() };
           continue;
         }
         if (effect.type === "later") return context.later(effect.ms);

@@ -362,6 +362,7 @@ const owedIn = ({ claims }: ClaimsPayload): Owed[] =>
 function claimPostings({ reader, addresses }: PostingModules): PostingKinds["claims"] {
   return {
     kind: "chain.claims",
+    yields: true,
     done: async (payload) => {
       for (const owed of owedIn(payload))
         if ((await reader.unpaidOf(payload.modelId, owed, payload.kind)).length > 0) return undefined;

@@ -9,7 +9,7 @@ import type { ClaimLeaf } from "@cotrain/sdk/actions";
 import { type Address, digestOfJson, type ModelId, rewardKind, type RunId } from "@cotrain/sdk/protocol";
 
 import { formatShares } from "../base/index.ts";
-import { isRefused, type Owed } from "../chain/index.ts";
+import { isRefused, isTooDear, type Owed } from "../chain/index.ts";
 import type { RevenueAccounts } from "../run/index.ts";
 import type { Earned } from "./rewards.ts";
 import type { RunModules } from "./run.ts";
@@ -104,8 +104,8 @@ function createAskers(runId: RunId, { clock, database }: Pick<DutyModules, "cloc
   };
 }
 
-/** Of a claim. What failed may be paid later. */
-type Outcome = "paid" | "refused" | "failed";
+/** Of a claim. What failed may be paid later, and what is too dear, too; less of it costs less. */
+type Outcome = "paid" | "refused" | "dear" | "failed";
 
 /** Looks for what one kind owes, and learns what came of it. */
 interface Finder {
@@ -119,16 +119,22 @@ interface Finder {
 /** Whom it was looked for under which root of a kind: until the next there is nothing new for them. */
 function createLooked(kind: number, { modelId }: OfRun, { chain, clock }: Pick<DutyModules, "chain" | "clock">) {
   const looked = new Map<Address, number>();
-  /** Until when whom a contract refuses is left out, monotonic ms. */
+  /** Until when whom a contract refuses is left out, monotonic ms; whose time is over comes after all others. */
   const refusedUntil = new Map<Address, number>();
+  const isOut = (account: Address): boolean => (refusedUntil.get(account) ?? -Infinity) > clock.monotonic();
   const forget = (askers: ReadonlySet<Address>): void => {
     for (const account of looked.keys()) if (!askers.has(account)) looked.delete(account);
-    for (const [account, until] of refusedUntil) if (until <= clock.monotonic()) refusedUntil.delete(account);
+    for (const account of refusedUntil.keys()) if (!askers.has(account)) refusedUntil.delete(account);
   };
   return {
     wanted: (askers: readonly Address[], index: number): Address[] => {
       forget(new Set(askers));
-      return askers.filter((account) => (looked.get(account) ?? 0) < index && !refusedUntil.has(account));
+      const open = askers.filter((account) => (looked.get(account) ?? 0) < index && !isOut(account));
+      // Else the first eight of many that are refused would come first again each hour.
+      return [
+        ...open.filter((account) => !refusedUntil.has(account)),
+        ...open.filter((account) => refusedUntil.has(account)),
+      ];
     },
     find: async (accounts: readonly Address[], index: number, { least, leavesOf, text }: Granted): Promise<Due> => {
       const claims: Owed[] = [];
@@ -146,6 +152,7 @@ function createLooked(kind: number, { modelId }: OfRun, { chain, clock }: Pick<D
     },
     // Where a reorganisation takes it back it is claimed with what the next root grants.
     paid: ({ claims, index }: Due): void => {
+      for (const { account } of claims) refusedUntil.delete(account);
       for (const { account, leaves } of claims) if (leaves.length < LEAVES_AT_ONCE) looked.set(account, index);
     },
   };
@@ -236,27 +243,27 @@ function createSender(
       const reason = error instanceof Error ? error.message : String(error);
       if (said !== reason) logger.warn({ err: error }, "nothing was claimed for who asked, it is tried again");
       said = reason;
-      return "failed";
+      return isTooDear(error) ? "dear" : "failed";
     }
   }
 
-  /** Of several of which one is refused each is claimed for alone. */
+  /** Of several of which one is refused, or that cost too much together, each is claimed for alone. */
   async function sendAll(due: Due): Promise<(readonly [Due, Outcome])[]> {
     const together = await send(due);
-    if (together !== "refused" || due.claims.length === 1) return [[due, together]];
+    if (together === "paid" || together === "failed" || due.claims.length === 1) return [[due, together]];
     const parts: [Due, Outcome][] = [];
     for (const one of due.claims) {
       const part = { ...due, claims: [one] };
       const outcome = await send(part);
       parts.push([part, outcome]);
-      if (outcome === "failed") break;
+      if (outcome === "failed" || outcome === "dear") break;
     }
     return parts;
   }
 
   return async (due: Due, finder: Finder): Promise<void> => {
     const parts = await sendAll(due);
-    for (const [part, outcome] of parts) if (outcome !== "failed") finder[outcome](part);
+    for (const [part, outcome] of parts) if (outcome === "paid" || outcome === "refused") finder[outcome](part);
     if (parts.every(([, outcome]) => outcome !== "paid")) finder.ended(due);
   };
 }

@@ -5,6 +5,9 @@ import { type ByteChunks, createSha256 } from "../base/index.ts";
 import type { Expected } from "./blobStore.ts";
 import { BlobError, blobMismatch, blobTooLarge } from "./errors.ts";
 
+/** No blob has more, whatever a disk or a node says: twice what a validator takes. */
+export const MOST_BYTES = 2 ** 32;
+
 /** Refuses a length that is not the expected one. `at` is what came so far, `complete` whether that is all. */
 function checkLength(at: number, expected: Expected, complete: boolean): void {
   const limit = Math.min(expected.bytes ?? Infinity, expected.maxBytes ?? Infinity);

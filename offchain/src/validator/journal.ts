@@ -36,15 +36,25 @@ const open = (file: string, remedy: string): Promise<Journal> =>
 const inDirectory = (directory: string): string => join(directory, "statements.sqlite");
 const besideWallet = ({ wallet, account }: JournalKey): string => `${signerFile(wallet, account)}.statements.sqlite`;
 
-/** When a key's journal was begun; undefined where it is another key's. */
-async function begunAt({ kysely }: Journal, account: string): Promise<number | undefined> {
+/** Since when a key has a journal: by the chain, since a machine's clock may have been wrong, and within a block by that. */
+interface Begun {
+  readonly block: number;
+  readonly notedAt: number;
+}
+
+const isLater = (one: Begun, other: Begun): boolean =>
+  one.block === other.block ? one.notedAt > other.notedAt : one.block > other.block;
+
+/** Undefined where it is another key's. */
+async function begunAt({ kysely }: Journal, account: string): Promise<Begun | undefined> {
   const db: Kysely<StatementSchema> = kysely;
   const row = await db
     .selectFrom("births")
-    .select("noted_at")
+    .select(["block", "noted_at"])
     .where("account", "=", account.toLowerCase())
     .executeTakeFirst();
-  return row?.noted_at;
+  // One that knows of all signatures bars no block.
+  return row && { block: row.block ?? -1, notedAt: row.noted_at };
 }
 
 /**
@@ -52,7 +62,7 @@ async function begunAt({ kysely }: Journal, account: string): Promise<number | u
  * to be lost and is there again, it does not know what was signed since.
  */
 async function openNewest(key: JournalKey, remedy: string): Promise<Journal | undefined> {
-  let newest: { readonly journal: Journal; readonly begun: number } | undefined;
+  let newest: { readonly journal: Journal; readonly begun: Begun } | undefined;
   for (const file of [...(key.directory === undefined ? [] : [inDirectory(key.directory)]), besideWallet(key)]) {
     if (!existsSync(file)) continue;
     const journal = await open(file, remedy).catch(async (error: unknown) => {
@@ -60,7 +70,7 @@ async function openNewest(key: JournalKey, remedy: string): Promise<Journal | un
       throw error;
     });
     const begun = await begunAt(journal, key.account);
-    if (begun === undefined || (newest && begun <= newest.begun)) await journal.close();
+    if (begun === undefined || (newest && !isLater(begun, newest.begun))) await journal.close();
     else {
       await newest?.journal.close();
       newest = { journal, begun };

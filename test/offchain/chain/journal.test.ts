@@ -279,12 +279,38 @@ const answered = (code: number, message: string, data?: string): Error => {
 test.each([
   ["with data of no error that is known here", answered(3, "execution reverted", "0xd93c0665")],
   ["without data", answered(-32_000, "execution reverted")],
+  ["for want of gas, as geth says it", answered(-32_000, "gas required exceeds allowance (30000000)")],
+  ["for a reason that the node keeps to itself", answered(-32_015, "VM execution error")],
 ])("what reverts %s is refused, and holds up no other posting", async (_how, refusal) => {
   const node: Node = { latest: 0, pending: 0, price: 10n, isMute: true, refusal };
   const { posting, sent, told } = await openPosting(node);
   await expect(posting).rejects.toMatchObject({ code: "POSTING_REVERTED", retryable: true });
   await expect(posting).rejects.toSatisfy(isRefused);
   expect([sent.size, told]).toEqual([0, []]);
+});
+
+test.each<[string, Partial<Node>, string]>([
+  ["is too dear", { price: 10n ** 13n }, "POSTING_DEAR"],
+  ["is more than the account has", { balance: 1n }, "POSTING_DEAR"],
+  ["takes more gas than a transaction may", { gas: { "0x": 2n ** 24n + 1n } }, "POSTING_REVERTED"],
+])("of what nobody waits for, what %s ends unsent, and holds up no other posting", async (_why, change, code) => {
+  const node: Node = { latest: 0, pending: 0, price: 10n, isMute: true, ...change };
+  const { posting, sent } = await openPosting(node, 0, { yields: true });
+  await expect(posting).rejects.toMatchObject({ code, retryable: true });
+  expect(sent.size).toBe(0);
+});
+
+test("what nobody waits for and was sent is waited for all the same, since its nonce is", async () => {
+  const node: Node = { latest: 0, pending: 0, price: 10n, isMute: true };
+  const { sent, pass } = await openPosting(node, 0, { yields: true });
+  await pass(2);
+  expect(sent.size).toBe(1);
+  node.price = 10n ** 13n;
+  await pass(200);
+  expect(sent.size).toBe(1);
+  node.price = 10n;
+  await pass(200);
+  expect(sent.size).toBeGreaterThan(1);
 });
 
 test("what a contract refuses for now is refused too: whoever wants it asks again", async () => {

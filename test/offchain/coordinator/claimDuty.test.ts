@@ -147,8 +147,12 @@ it("a crowd of askers pushes out none for whom something was claimed", async () 
 
 const nameOf = (kind: number, account: Address, index: number) => `${kind}/${account}/${index}`;
 
-/** A duty for shares and revenue, under so many roots of each, all of which pay everybody, or nobody; or for revenue that is refused. */
-async function openBoth(roots: { count: number; pay: boolean; refuse?: boolean }) {
+/** A duty for shares and revenue, under so many roots of each, all of which pay everybody, or nobody; or for revenue, of which some claims end with a code. */
+async function openBoth(roots: {
+  count: number;
+  pay: boolean;
+  refuse?: (claims: readonly Owed[]) => string | undefined;
+}) {
   harness = await openHarness();
   const { modules, runId: id, facts } = harness.run;
   const clock = createManualClock(0);
@@ -165,9 +169,10 @@ async function openBoth(roots: { count: number; pay: boolean; refuse?: boolean }
       const all = claims.flatMap(({ account, leaves }: Owed) =>
         leaves.map(({ index }) => nameOf(kind, account, index)),
       );
-      if (roots.refuse) {
+      const code = roots.refuse?.(claims);
+      if (code !== undefined) {
         seen.refused += 1;
-        throw new RetryableError("POSTING_REVERTED", "The token refuses.");
+        throw new RetryableError(code, "It is refused.");
       }
       // As the table of jobs has it.
       const content = all.join();
@@ -218,7 +223,16 @@ it("whoever names another account at each join has the roots of revenue computed
 });
 
 it("whoever is owed some and refused has them computed as seldom", async () => {
-  const { seen, clock, duty, look: lookOnce } = await openBoth({ count: 1, pay: true, refuse: true });
+  const {
+    seen,
+    clock,
+    duty,
+    look: lookOnce,
+  } = await openBoth({
+    count: 1,
+    pay: true,
+    refuse: () => "POSTING_REVERTED",
+  });
   for (let at = 1; at < 4; at += 1) {
     await duty.ask(accountOf(9), accountOf(at), true);
     await lookOnce();
@@ -229,4 +243,42 @@ it("whoever is owed some and refused has them computed as seldom", async () => {
   await clock.advance(600_000);
   await lookOnce();
   expect([seen.computed, seen.refused]).toEqual([2, 2]);
+});
+
+it("however many are refused, who comes after them is paid within the hour", async () => {
+  const honest = accountOf(49);
+  const refuse = (claims: readonly Owed[]) =>
+    claims.some(({ account }) => account !== honest) ? "POSTING_REVERTED" : undefined;
+  const { seen, clock, duty, look: lookOnce } = await openBoth({ count: 1, pay: true, refuse });
+  // More than are tried until the first of them are tried again.
+  for (let at = 1; at <= 49; at += 1) await duty.ask(accountOf(at), accountOf(at), true);
+  for (let minutes = 0; minutes <= 60; minutes += 10) {
+    await lookOnce();
+    await new Promise(setImmediate);
+    await clock.advance(600_000);
+  }
+  expect([...seen.paid]).toEqual([nameOf(rewardKind.revenue, honest, 1)]);
+});
+
+it("what is too dear for several is claimed for each alone; what is for one waits, and is looked for as seldom", async () => {
+  let most = 1;
+  const refuse = (claims: readonly Owed[]) => (claims.length > most ? "POSTING_DEAR" : undefined);
+  const { seen, clock, duty, look: lookOnce } = await openBoth({ count: 1, pay: true, refuse });
+  for (const at of [1, 2]) await duty.ask(accountOf(at), accountOf(at), true);
+  await lookOnce();
+  await new Promise(setImmediate);
+  expect([seen.refused, seen.paid.size]).toEqual([1, 2]);
+  most = 0;
+  await duty.ask(accountOf(3), accountOf(3), true);
+  for (let times = 0; times < 3; times += 1) {
+    await lookOnce();
+    await new Promise(setImmediate);
+  }
+  expect([seen.computed, seen.refused]).toEqual([2, 2]);
+  // Nobody is left out for it.
+  most = 1;
+  await clock.advance(600_000);
+  await lookOnce();
+  await new Promise(setImmediate);
+  expect(seen.paid.size).toBe(3);
 });

@@ -1,5 +1,5 @@
 /** Whether a blob is larger than allowed say its bytes, not what became of a file, nor what a node says of it. */
-import { appendFile, readFile, writeFile } from "node:fs/promises";
+import { appendFile, readFile, truncate, writeFile } from "node:fs/promises";
 
 import { expect, it } from "vitest";
 
@@ -27,6 +27,15 @@ it("a file that somebody appended to is corrupted, and one that is larger than a
   await writeFile(path, sound);
   await expect(store.get(digest, bytes.length - 1)).rejects.toMatchObject(tooLarge);
   expect(sound.equals(await store.get(digest, bytes.length))).toBe(true);
+});
+
+it("a file that is longer than any blob is corrupted, and not read", async () => {
+  const { root, store } = await temporaryStore();
+  await store.put(bytes);
+  // Takes no room on the disk, and hours to read.
+  await truncate(fileOf(root, digest), 2 ** 36);
+  for (const read of [() => store.get(digest, 1_000), () => store.open(digest)])
+    await expect(read()).rejects.toMatchObject(corrupted);
 });
 
 it("a reader fetches again what somebody appended to here, whatever its limit", async () => {

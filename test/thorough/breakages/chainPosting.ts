@@ -226,4 +226,32 @@ export const chainPosting: readonly Breakage[] = [
     instead: "if (isRevert(error)) return error.retryable ? undefined : refused(error);",
     tests: ["test/offchain/chain/journal.test.ts"],
   },
+  {
+    name: "heads wait behind a claim that is too dear",
+    file: "offchain/src/chain/posting/machine.ts",
+    text: "if (work.yields && work.progress === null) return",
+    instead: "if (work.yields && work.job < 0) return",
+    tests: ["test/offchain/chain/journal.test.ts"],
+  },
+  {
+    name: "a claim that was sent is given up where more is asked for",
+    file: "offchain/src/chain/posting/machine.ts",
+    text: "if (work.yields && work.progress === null) return",
+    instead: "if (work.yields) return",
+    tests: ["test/offchain/chain/journal.test.ts"],
+  },
+  {
+    name: "heads wait behind a claim for which a token wants more gas than a transaction has",
+    file: "offchain/src/chain/posting/carryOut.ts",
+    text: "yields && gas > MOST_GAS",
+    instead: "yields && gas < 0n",
+    tests: ["test/offchain/chain/journal.test.ts"],
+  },
+  {
+    name: "what runs out of gas by geth is a chain that is away",
+    file: "offchain/src/chain/connection.ts",
+    text: "|gas required exceeds|",
+    instead: "|",
+    tests: ["test/offchain/chain/journal.test.ts"],
+  },
 ];

@@ -211,4 +211,18 @@ export const claims: readonly Breakage[] = [
     instead: "index > 0 && clock",
     tests: duty,
   },
+  {
+    name: "the first of many that a token refuses come first again each hour",
+    file: "offchain/src/coordinator/claimDuty.ts",
+    text: "      // Else the first eight of many that are refused would come first again each hour.",
+    instead: "      if (open.length > 0) return open;",
+    tests: ["test/offchain/coordinator/claimDuty.test.ts"],
+  },
+  {
+    name: "what is too dear for several is not claimed for each alone",
+    file: "offchain/src/coordinator/claimDuty.ts",
+    text: 'return isTooDear(error) ? "dear" : "failed";',
+    instead: 'return isTooDear(error) && due.claims.length === 0 ? "dear" : "failed";',
+    tests: ["test/offchain/coordinator/claimDuty.test.ts"],
+  },
 ];

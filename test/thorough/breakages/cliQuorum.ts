@@ -250,7 +250,7 @@ export const cliQuorum: readonly Breakage[] = [
   {
     name: "a journal that was said to be lost is taken before the one that was begun since",
     file: "offchain/src/validator/journal.ts",
-    text: "(newest && begun <= newest.begun)",
+    text: "(newest && !isLater(begun, newest.begun))",
     instead: "newest",
     tests: ["test/offchain/validator/journal.test.ts"],
   },
@@ -266,6 +266,13 @@ export const cliQuorum: readonly Breakage[] = [
     file: "offchain/src/validator/journal.ts",
     text: "(await openNewest(key, DAEMON_REMEDY)) ??",
     instead: "(await openNewest({ ...key, wallet: inDirectory(key.directory) }, DAEMON_REMEDY)) ??",
+    tests: ["test/offchain/validator/journal.test.ts"],
+  },
+  {
+    name: "which journal was begun last is the clock's word alone",
+    file: "offchain/src/validator/journal.ts",
+    text: "one.block === other.block ?",
+    instead: "one.block !== undefined ?",
     tests: ["test/offchain/validator/journal.test.ts"],
   },
 ];

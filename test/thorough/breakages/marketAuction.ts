@@ -119,4 +119,11 @@ export const marketAuction: readonly Breakage[] = [
     instead: "(lease.backedUntil ?? 0)",
     tests: extending,
   },
+  {
+    name: "a deployment that Akash's console does not close is forgotten",
+    file: "offchain/src/market/adapters/renting/akash.ts",
+    text: 'rowOf(answer).flag("data.success") === true;',
+    instead: 'rowOf(answer).flag("data.success") !== undefined;',
+    tests: ["test/offchain/market/renting/traps.test.ts"],
+  },
 ];

@@ -24,6 +24,9 @@ export interface Refused {
 /** Code of a refusal whose reason is in no ABI here, or that had none. */
 export const REVERTED = "POSTING_REVERTED";
 
+/** Code of a posting that nobody waits for, which is too dear, or more than the account can pay. */
+export const TOO_DEAR = "POSTING_DEAR";
+
 /** How a posting ended. */
 export type Ending = { readonly kind: "done"; readonly result: unknown } | Refused;
 

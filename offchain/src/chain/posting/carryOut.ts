@@ -10,7 +10,7 @@ import { tooDear } from "../fees.ts";
 import { unlessUnknown } from "../unlessUnknown.ts";
 import type { AnswerOf, Ask, AskName, AskOf, Fault, Mined, Refused } from "./asks.ts";
 import { REVERTED } from "./asks.ts";
-import { isPossibleGas } from "./price.ts";
+import { isPossibleGas, MOST_GAS } from "./price.ts";
 
 interface CarryOutModules {
   readonly connection: ChainConnection;
@@ -25,6 +25,8 @@ export interface PostingInWork {
   readonly target: () => Promise<{ readonly to: Address; readonly data: Hex; readonly value?: bigint }>;
   readonly done: (anew?: number) => Promise<unknown>;
   readonly prepare: () => Promise<"send" | "wait" | CotrainError>;
+  /** Nobody waits for it. */
+  readonly yields: boolean;
 }
 
 /** Answers what is asked. @throws what `faultOf` reads */
@@ -44,7 +46,7 @@ const refused = (error: CotrainError): Refused => ({
 
 /** What a contract's refusal ends a posting with; of a reason that is in no ABI here, such as a token's own, nobody knows whether it lasts. */
 function refusalOf(error: unknown): Refused | undefined {
-  if (isRevert(error)) return refused(error);
+  if (isRevert(error) || (error instanceof RetryableError && error.code === REVERTED)) return refused(error);
   if (!(error instanceof CotrainError) || !saysReverted(error)) return undefined;
   return { kind: "refused", code: REVERTED, message: error.message, retryable: true, revert: null };
 }
@@ -85,7 +87,7 @@ function createReads({ connection: { call, url }, account }: CarryOutModules): P
       const ready = await posting.prepare();
       return { ready: ready instanceof CotrainError ? refused(ready) : ready };
     },
-    quote: async ({ gas: wanted }, { target }) => {
+    quote: async ({ gas: wanted }, { target, yields }) => {
       const block = wanted === "latest" ? { blockTag: wanted } : {};
       const sent = await target();
       const [nonce, gas, fees, balance] = await Promise.all([
@@ -94,6 +96,9 @@ function createReads({ connection: { call, url }, account }: CarryOutModules): P
         call((chain) => chain.estimateFeesPerGas()),
         call((chain) => chain.getBalance({ address: from })),
       ]);
+      // A token may ask for as much as it likes.
+      if (gas !== null && yields && gas > MOST_GAS)
+        throw new RetryableError(REVERTED, `It would take ${gas} gas, more than any transaction may.`);
       if (gas !== null && !isPossibleGas(gas))
         throw new RetryableError(
           "CHAIN_RPC",

@@ -9,7 +9,13 @@ interface Timed {
 }
 export type PostingEvent = Timed &
   (
-    | { readonly type: "claimed"; readonly job: number; readonly progress: PostingProgress | null }
+    | {
+        readonly type: "claimed";
+        readonly job: number;
+        readonly progress: PostingProgress | null;
+        /** Whether it ends where it would be waited for, before anything of it was sent. */
+        readonly yields?: boolean;
+      }
     | { [N in AskName]: { readonly type: N } & AnswerOf<N> }[AskName]
     | { readonly type: "failed"; readonly fault: Fault }
   );

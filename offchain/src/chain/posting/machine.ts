@@ -9,7 +9,7 @@
  */
 import type { FeesAsked, FeesBeyond } from "../fees.ts";
 import type { Ask, AskName, Ending, Fault, Mined, PostingProgress, Refused } from "./asks.ts";
-import { REVERTED } from "./asks.ts";
+import { REVERTED, TOO_DEAR } from "./asks.ts";
 import type { Notice, PostingEffect, PostingEvent } from "./events.ts";
 import { keptOf, type Price, priceOf, tooDearFor } from "./price.ts";
 
@@ -40,6 +40,8 @@ interface Waiting {
 interface Work {
   readonly job: number;
   readonly progress: PostingProgress | null;
+  /** Whether it ends where it would be waited for, before anything of it was sent. */
+  readonly yields: boolean;
   /** Transactions of it that reverted without a reason, and readings that left out what was mined. */
   readonly reverts: number;
   readonly unseen: number;
@@ -188,6 +190,7 @@ const givenUp = (code: string, message: string): Refused => ({
 /** Waits for lower fees, or for coins; what was sent before is looked for meanwhile. */
 function waitForFees(one: Case, { fees, sentence }: FeesBeyond, wall: number): Step {
   const { state, work, at } = one;
+  if (work.yields && work.progress === null) return end(one, givenUp(TOO_DEAR, sentence));
   const known = waitingOf(state, work.job).dear;
   const waits = later(remembering(one, { dear: { ...fees, since: known?.since ?? wall } }), AWAY_MS);
   // It may last for days, and is tried every second.
@@ -379,8 +382,8 @@ function onFault(one: Case, fault: Fault, wall: number): Step {
 /** One event of the account's journal. A claim begins a posting, whatever became of the one before. */
 export function step(state: Account, event: PostingEvent): Step {
   if (event.type === "claimed") {
-    const { job, progress, at } = event;
-    const work: Work = { job, progress, reverts: 0, unseen: 0, phase: { at: "look" } };
+    const { job, progress, at, yields = false } = event;
+    const work: Work = { job, progress, yields, reverts: 0, unseen: 0, phase: { at: "look" } };
     return lookAgain({ state, work, at });
   }
   const { work } = state;

@@ -4,7 +4,7 @@ import { coinsBeyond, type FeesBeyond, feesBeyond } from "../fees.ts";
 /** What any transaction takes, even one that does nothing: below that no node has it. */
 const LEAST_GAS = 21_000n;
 /** What a transaction may take at most, by EIP-7825. */
-const MOST_GAS = 2n ** 24n;
+export const MOST_GAS = 2n ** 24n;
 
 /** Whether a transaction could take so much gas. Other wrong estimates show when no node takes what was made of them. */
 export const isPossibleGas = (gas: bigint): boolean => gas >= LEAST_GAS && gas <= MOST_GAS;

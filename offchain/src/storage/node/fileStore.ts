@@ -9,7 +9,7 @@ import { type ByteChunks, createSha256, sha256Bytes } from "../../base/index.ts"
 import { readFileBounded, writeError, writeFileOnce } from "../../base/node/index.ts";
 import type { BlobStore, Expected, OpenBlob, Stored } from "../blobStore.ts";
 import { blobCorrupted, blobTooLarge } from "../errors.ts";
-import { arrivalOf, checkDigest } from "../expected.ts";
+import { arrivalOf, checkDigest, MOST_BYTES } from "../expected.ts";
 import { BlobDirectory } from "./blobDirectory.ts";
 
 const CHUNK_BYTES = 256 << 10;
@@ -112,7 +112,9 @@ async function get(
   const { size } = await file.stat();
   if (size > maxBytes) {
     // Whoever named too large a blob is blamed for it: not for what became of the file.
-    await verified.lengthOf(file, digest, { path, again: false });
+    const length = await verified.lengthOf(file, digest, { path, again: false });
+    // It was cut back meanwhile.
+    if (length <= maxBytes) throw blobCorrupted(digest, path);
     throw blobTooLarge(`Blob ${digest}`, maxBytes);
   }
   const bytes = new Uint8Array(size);
@@ -149,6 +151,8 @@ class VerifiedFiles {
    */
   async lengthOf(file: FileHandle, digest: Digest, { path, again }: { path: string; again: boolean }): Promise<number> {
     const { identity, size } = await identityOf(file);
+    // To make a file as long as one likes costs who writes to the disk nothing, and to read it hours.
+    if (size > MOST_BYTES) throw blobCorrupted(digest, path);
     if (!again && this.#identities.get(digest) === identity) return size;
     const found = await hashOf(file);
     this.#identities.delete(digest);

@@ -23,7 +23,7 @@ import {
 } from "../../base/index.ts";
 import type { BlobStore, Expected, OpenBlob, Stored } from "../blobStore.ts";
 import { BlobError, blobMissing, blobTooLarge } from "../errors.ts";
-import { checkDigest } from "../expected.ts";
+import { checkDigest, MOST_BYTES } from "../expected.ts";
 import { PIECE_BYTES, pieceLength } from "../unixfs.ts";
 import { claimsOf, markIn } from "./kuboClaims.ts";
 import { type Entry, type KuboNode, openKuboNode } from "./kuboNode.ts";
@@ -32,8 +32,6 @@ import { receive } from "./spool.ts";
 
 /** Of the node's file tree; each store has a directory in it. */
 const ROOT = "/cotrain";
-/** No blob has more, whatever the node says: twice what a validator takes. */
-const MOST_BYTES = 2 ** 32;
 /** Pieces kept in memory for random reads, all blobs together. */
 const KEPT_PIECES = 64;
 /** Pieces whose digests are remembered: 100 bytes each or so. */

@@ -271,6 +271,16 @@ describe("Akash", () => {
     });
   });
 
+  test("a deployment that the console does not close is named, whatever else was wrong", async () => {
+    const { dialect, order, letting } = of("akash");
+    const { account, server, passing } = await letting();
+    server.failAt(/^DELETE/, { status: 200, body: { data: { success: false } } });
+    await expect(passing(account.create({ ...order, maximumPerHour: 1_000_000n }))).rejects.toMatchObject({
+      code: "PROVIDER_AMBIGUOUS",
+      details: { instance: dialect.idOf(0) },
+    });
+  });
+
   test.each(["late", "reset", { status: 400, body: { message: "no such bid" } }] as const)(
     "a lease that ends in %s leaves a deployment that the error names",
     async (fault) => {

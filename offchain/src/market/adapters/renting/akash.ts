@@ -65,6 +65,8 @@ const read = (api: Api, path: string, query?: Readonly<Record<string, string | n
 const close = (api: Api, dseq: string): Promise<unknown> =>
   api({ method: "DELETE", path: pathOf(dseq), endpoint: "terminate", repeatable: true });
 
+const saysClosed = (answer: unknown): boolean => rowOf(answer).flag("data.success") === true;
+
 /** The cheapest bid within the limit, once there is one. */
 async function bidFor(api: Api, dseq: string, most: MicroUsd): Promise<Row> {
   for (let ask = 0; ask < ASKS; ask++) {
@@ -121,10 +123,7 @@ async function leaseOf(api: Api, order: Order, dseq: string, manifest: string): 
     const words = error instanceof Error ? error.message : "";
     const isClosed =
       (code === "PROVIDER_CAPACITY" || (code === "PROVIDER_REFUSED" && !isLeasing)) &&
-      (await close(api, dseq).then(
-        () => true,
-        () => false,
-      ));
+      (await close(api, dseq).then(saysClosed, () => false));
     throw isClosed ? error : providerError("ambiguous", TITLE, words, { instance: dseq });
   }
 }
@@ -161,7 +160,7 @@ export const akashRenting: Renting = {
       instanceOf,
     ),
   terminate: (api, id) =>
-    terminatedBy(async () => (rowOf(await close(api, id)).flag("data.success") === true ? "accepted" : "not yet")),
+    terminatedBy(async () => (saysClosed(await close(api, id)) ? "accepted" : "not yet")),
   bill: async (api, { id }) => {
     const answer = rowOf(await read(api, pathOf(id)));
     let sum: MicroUsd | undefined;
