@@ -222,8 +222,8 @@ export const chainPosting: readonly Breakage[] = [
   {
     name: "what a contract refuses for now holds up all postings until it does not",
     file: "offchain/src/chain/posting/carryOut.ts",
-    text: "if (isRevert(error)) return refused(error);",
-    instead: "if (isRevert(error)) return error.retryable ? undefined : refused(error);",
+    text: "if (isRevert(error) ||",
+    instead: "if (isRevert(error) && error.retryable) return undefined;\n  if (isRevert(error) ||",
     tests: ["test/offchain/chain/journal.test.ts"],
   },
   {

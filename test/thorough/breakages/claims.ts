@@ -172,22 +172,22 @@ export const claims: readonly Breakage[] = [
   {
     name: "one of several that is refused keeps the others from being paid",
     file: "offchain/src/coordinator/claimDuty.ts",
-    text: 'if (together !== "refused" || due.claims.length === 1)',
+    text: 'if (together === "paid" || together === "failed" || due.claims.length === 1)',
     instead: "if (due.claims.length > 0)",
     tests: ["test/offchain/coordinator/claimRevenue.test.ts"],
   },
   {
     name: "who is refused is claimed for at each look",
     file: "offchain/src/coordinator/claimDuty.ts",
-    text: " && !refusedUntil.has(account)",
+    text: " && !isOut(account)",
     instead: "",
     tests: ["test/offchain/coordinator/claimRevenue.test.ts"],
   },
   {
     name: "who was refused once is never claimed for again",
     file: "offchain/src/coordinator/claimDuty.ts",
-    text: "if (until <= clock.monotonic()) refusedUntil",
-    instead: "if (until <= 0) refusedUntil",
+    text: "(refusedUntil.get(account) ?? -Infinity) > clock.monotonic();",
+    instead: "refusedUntil.has(account);",
     tests: ["test/offchain/coordinator/claimRevenue.test.ts"],
   },
   {
