@@ -159,8 +159,7 @@ export const akashRenting: Renting = {
         }),
       instanceOf,
     ),
-  terminate: (api, id) =>
-    terminatedBy(async () => (saysClosed(await close(api, id)) ? "accepted" : "not yet")),
+  terminate: (api, id) => terminatedBy(async () => (saysClosed(await close(api, id)) ? "accepted" : "not yet")),
   bill: async (api, { id }) => {
     const answer = rowOf(await read(api, pathOf(id)));
     let sum: MicroUsd | undefined;
